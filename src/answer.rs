@@ -1,0 +1,57 @@
+//! From a request to its answer: the table of contents of the server.
+
+use crate::canal::Canal;
+use crate::config;
+use crate::edge::{Answer, Client, Edge, Reply, Request};
+use crate::error::Problem;
+use crate::page;
+use crate::route::{Route, route};
+use crate::stats::Now;
+use crate::stream;
+
+/// Answers all requests of a daemon.
+pub struct Desk<'a> {
+    /// What streams need.
+    pub canal: &'a Canal,
+    /// What is asked of the edge: is it closing, how much has it sent?
+    pub edge: &'a Edge<'a>,
+    /// What stands in the fields of the page.
+    pub prefill: &'a page::Prefill,
+}
+
+impl Answer for Desk<'_> {
+    fn answer(&self, request: &Request, client: Client<'_>) {
+        let reply = match route(&request.target) {
+            Ok(Route::Mux { media, container }) => {
+                return stream::serve(self.canal, &media, container, request, client);
+            }
+            Ok(Route::Page) => page::reply(self.prefill),
+            Ok(Route::Healthz) => Reply::ok("text/plain", "ok\n"),
+            Ok(Route::Readyz) if self.edge.is_closing() => {
+                let problem = Problem::new(503, "draining", "the server is shutting down");
+                Reply::problem(&problem.retry_after(5), request.wants_html)
+            }
+            Ok(Route::Readyz) if config::locate(&self.canal.config.muxer.ffmpeg).is_none() => {
+                let problem = Problem::new(503, "muxer-missing", "ffmpeg was not found");
+                Reply::problem(&problem, request.wants_html)
+            }
+            Ok(Route::Readyz) => Reply::ok("text/plain", "ready\n"),
+            Ok(Route::Metrics) => Reply::ok("text/plain; version=0.0.4", self.metrics()),
+            Err(problem) => {
+                log::info!("{} {}: {}", client.address(), problem.code, problem.detail);
+                Reply::problem(&problem, request.wants_html)
+            }
+        };
+        client.reply(reply, Some(request));
+    }
+}
+
+impl Desk<'_> {
+    fn metrics(&self) -> String {
+        self.canal.stats.text(Now {
+            connections: self.edge.connections(),
+            streams: self.canal.slots.taken(),
+            bytes_sent: self.edge.bytes_sent(),
+        })
+    }
+}

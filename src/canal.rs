@@ -1,0 +1,41 @@
+//! What all streams of a daemon share.
+
+use std::io;
+
+use crate::config::Config;
+use crate::mux::fifo::RuntimeDir;
+use crate::slots::Slots;
+use crate::source::Upstream;
+use crate::stats::Stats;
+
+/// The daemon's insides, without its edge.
+pub struct Canal {
+    /// As it was configured.
+    pub config: Config,
+    /// How upstreams are treated.
+    pub upstream: Upstream,
+    /// Where the named pipes live.
+    pub runtime: RuntimeDir,
+    /// Who may run a stream.
+    pub slots: Slots,
+    /// What is counted.
+    pub stats: Stats,
+}
+
+impl Canal {
+    /// Claims the runtime directory and makes the rest.
+    pub fn new(config: Config) -> io::Result<Canal> {
+        let base = config.runtime_dir();
+        let runtime = RuntimeDir::claim(&base).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot use {}: {error}", base.display()))
+        })?;
+        let limits = &config.limits;
+        Ok(Canal {
+            upstream: Upstream::new(&config.upstream),
+            runtime,
+            slots: Slots::new(limits.streams, limits.streams_per_client),
+            stats: Stats::default(),
+            config,
+        })
+    }
+}

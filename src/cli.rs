@@ -1,0 +1,137 @@
+//! The command line: what was asked for, and how to ask.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// `ytcanal serve`
+    Serve {
+        /// `--config`
+        config: Option<PathBuf>,
+        /// `--listen`, in place of what the configuration says.
+        listen: Vec<SocketAddr>,
+    },
+    /// `ytcanal demo`
+    Demo {
+        /// `--listen`
+        listen: Vec<SocketAddr>,
+    },
+    /// `ytcanal check`
+    Check {
+        /// `--config`
+        config: Option<PathBuf>,
+    },
+    /// `--help`
+    Help,
+    /// `--version`
+    Version,
+}
+
+/// The answer to `--help`.
+pub const HELP: &str = "\
+ytcanal joins a video URL and an audio URL into one file while both are still downloading.
+
+Usage:
+  ytcanal serve [--config FILE] [--listen ADDR]...   run the server
+  ytcanal demo  [--listen ADDR]...                   try it, without a network
+  ytcanal check [--config FILE]                      is everything there to run the server?
+
+Options:
+  --config FILE    read this TOML file; every key has a default without it
+  --listen ADDR    listen here, such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:80; port 0 picks a
+                   free one; may be given more than once; goes before the file's `listen`
+  -h, --help       show this
+  -V, --version    show the version
+
+A server answers:
+  /                                the page
+  /mux?video=URL&audio=URL         the joined file; also name=, container=auto|mp4|webm|mkv
+  /healthz /readyz /metrics        for those who watch over it
+
+Example:
+  curl -OJG http://127.0.0.1:8080/mux --data-urlencode video=URL --data-urlencode audio=URL
+";
+
+/// Reads the arguments (without the program's own name).
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ask, String> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    read(lexopt::Parser::from_args(arguments)).map_err(|error| error.to_string())
+}
+
+fn read(mut parser: lexopt::Parser) -> Result<Ask, lexopt::Error> {
+    let mut command: Option<String> = None;
+    let (mut config, mut listen) = (None, Vec::new());
+    while let Some(argument) = parser.next()? {
+        let with_config = matches!(command.as_deref(), Some("serve" | "check"));
+        let with_listen = matches!(command.as_deref(), Some("serve" | "demo"));
+        match argument {
+            Short('h') | Long("help") => return Ok(Ask::Help),
+            Short('V') | Long("version") => return Ok(Ask::Version),
+            Long("config") if with_config => config = Some(parser.value()?.into()),
+            Long("listen") if with_listen => listen.push(parser.value()?.parse_with(address)?),
+            Value(value) if command.is_none() => {
+                let name = value.string()?;
+                if !matches!(name.as_str(), "serve" | "demo" | "check") {
+                    return Err(format!("there is no command {name:?}").into());
+                }
+                command = Some(name);
+            }
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    match command.as_deref() {
+        Some("serve") => Ok(Ask::Serve { config, listen }),
+        Some("demo") => Ok(Ask::Demo { listen }),
+        Some(_) => Ok(Ask::Check { config }),
+        None => Err("which command? serve, demo or check".into()),
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("{text:?} is not an address with a port, such as 127.0.0.1:8080 or [::1]:8080")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(line: &str) -> Result<Ask, String> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn commands_and_their_options() {
+        let listen = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:8080".parse().unwrap()];
+        assert_eq!(
+            ask("serve --config a.toml --listen 127.0.0.1:0 --listen=[::1]:8080"),
+            Ok(Ask::Serve { config: Some("a.toml".into()), listen })
+        );
+        assert_eq!(ask("demo"), Ok(Ask::Demo { listen: vec![] }));
+        assert_eq!(ask("check"), Ok(Ask::Check { config: None }));
+        assert_eq!(ask("serve -h"), Ok(Ask::Help));
+        assert_eq!(ask("-V"), Ok(Ask::Version));
+    }
+
+    #[test]
+    fn errors_name_what_is_wrong() {
+        for (line, part) in [
+            ("", "which command"),
+            ("swim", "\"swim\""),
+            ("serve --fast", "--fast"),
+            ("check --listen 127.0.0.1:1", "--listen"),
+            ("serve --listen localhost", "\"localhost\""),
+            ("serve --config", "--config"),
+            ("serve twice", "twice"),
+        ] {
+            let error = ask(line).unwrap_err();
+            assert!(error.contains(part), "{line:?}: {error}");
+        }
+    }
+}

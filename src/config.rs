@@ -1,0 +1,307 @@
+//! Every limit, wait and address of the daemon, with its default and its check.
+//!
+//! The only place that reads the environment. `config/ytcanal.toml` shows every key at its
+//! default; a test holds the two equal.
+
+use std::env;
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use log::LevelFilter;
+use serde::{Deserialize, Deserializer};
+
+use crate::source::address::Pattern;
+use crate::sys;
+
+mod units;
+pub use units::{ByteSize, Span};
+
+/// The whole configuration. Every part has a default; an unknown key is an error.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Addresses to listen on; port 0 picks a free one.
+    pub listen: Vec<SocketAddr>,
+    /// Where the named pipes live; see [`Config::runtime_dir`].
+    pub runtime_dir: PathBuf,
+    /// What clients may use.
+    pub limits: Limits,
+    /// How upstreams are treated.
+    pub upstream: Upstream,
+    /// What joins the tracks.
+    pub muxer: Muxer,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// `[limits]`: what clients may use.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Open connections in all.
+    pub connections: usize,
+    /// Streams in all.
+    pub streams: usize,
+    /// Streams of one client address (of one /64 network with IPv6).
+    pub streams_per_client: usize,
+    /// Length of a request head.
+    pub head_bytes: ByteSize,
+    /// Time for a request head to arrive.
+    pub head_timeout: Span,
+    /// Time in which a client must read something.
+    pub client_stall_timeout: Span,
+    /// Time that running streams get at shutdown.
+    pub drain_timeout: Span,
+}
+
+/// `[upstream]`: how media servers are treated.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Upstream {
+    /// Networks and names that may be reached although they are not public.
+    pub allow: Vec<Pattern>,
+    /// Networks and names that may not be reached although they are public.
+    pub deny: Vec<Pattern>,
+    /// Time for a connection, TLS included.
+    pub connect_timeout: Span,
+    /// Time in which a byte must come.
+    pub stall_timeout: Span,
+    /// Bytes a second that must come, over a window of `stall_timeout`; 0 for no minimum.
+    pub min_throughput: ByteSize,
+}
+
+/// `[muxer]`: what joins the tracks.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Muxer {
+    /// A program name, looked up in PATH, or a path.
+    pub ffmpeg: PathBuf,
+    /// Time in which it must read or write something, when it could.
+    pub stall_timeout: Span,
+}
+
+/// `[log]`: what is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// error, warn, info, debug or off.
+    #[serde(deserialize_with = "level")]
+    pub level: LevelFilter,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            runtime_dir: PathBuf::from(AUTO),
+            limits: Limits::default(),
+            upstream: Upstream::default(),
+            muxer: Muxer::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 1024,
+            // Each costs an ffmpeg of 30 to 60 MB: this fits a machine with 512 MB.
+            streams: 8,
+            streams_per_client: 4,
+            head_bytes: ByteSize(16 << 10),
+            head_timeout: Span(Duration::from_secs(10)),
+            client_stall_timeout: Span(Duration::from_secs(120)),
+            drain_timeout: Span(Duration::from_secs(30)),
+        }
+    }
+}
+
+impl Default for Upstream {
+    fn default() -> Upstream {
+        Upstream {
+            allow: Vec::new(),
+            deny: Vec::new(),
+            connect_timeout: Span(Duration::from_secs(10)),
+            stall_timeout: Span(Duration::from_secs(20)),
+            // Below the rate of any sound worth hearing, should an origin send at film speed.
+            min_throughput: ByteSize(1 << 10),
+        }
+    }
+}
+
+impl Default for Muxer {
+    fn default() -> Muxer {
+        Muxer { ffmpeg: PathBuf::from("ffmpeg"), stall_timeout: Span(Duration::from_secs(60)) }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { level: LevelFilter::Info }
+    }
+}
+
+/// The value of `runtime_dir` that leaves the choice to us.
+const AUTO: &str = "auto";
+
+fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LevelFilter, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        serde::de::Error::custom(format!(
+            "{text:?} is not a level; write error, warn, info, debug or off"
+        ))
+    })
+}
+
+/// A configuration that cannot be used. The text names the file, the line and the key.
+#[derive(Debug)]
+pub struct Invalid(String);
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    pub fn read(path: &Path) -> Result<Config, Invalid> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| Invalid(format!("cannot read {}: {error}", path.display())))?;
+        Config::parse(&text).map_err(|Invalid(why)| Invalid(format!("{}: {why}", path.display())))
+    }
+
+    fn parse(text: &str) -> Result<Config, Invalid> {
+        // toml's own message shows the line and marks the key in it.
+        let config: Config =
+            toml::from_str(text).map_err(|error| Invalid(error.to_string().trim_end().into()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        let refuse = |key: &str, why: &str| Err(Invalid(format!("{key} {why}")));
+        if self.listen.is_empty() {
+            return refuse("listen", "is empty; name at least one address");
+        }
+        let counts = [
+            ("limits.connections", self.limits.connections),
+            ("limits.streams", self.limits.streams),
+            ("limits.streams_per_client", self.limits.streams_per_client),
+        ];
+        for (key, count) in counts {
+            if count == 0 {
+                return refuse(key, "is 0; nothing could be served");
+            }
+        }
+        if !(1 << 10..=1 << 20).contains(&self.limits.head_bytes.0) {
+            return refuse("limits.head_bytes", "must lie between 1KiB and 1MiB");
+        }
+        let spans = [
+            ("limits.head_timeout", self.limits.head_timeout),
+            ("limits.client_stall_timeout", self.limits.client_stall_timeout),
+            ("upstream.connect_timeout", self.upstream.connect_timeout),
+            ("upstream.stall_timeout", self.upstream.stall_timeout),
+            ("muxer.stall_timeout", self.muxer.stall_timeout),
+        ];
+        for (key, span) in spans {
+            if span.0.is_zero() || span.0 > Duration::from_secs(24 * 3600) {
+                return refuse(key, "must be more than 0s and at most 24h");
+            }
+        }
+        Ok(())
+    }
+
+    /// The directory for the named pipes. `"auto"` is the one that systemd made for the
+    /// service, else one in the session's runtime directory, else one in the system's
+    /// temporary directory.
+    pub fn runtime_dir(&self) -> PathBuf {
+        if self.runtime_dir != Path::new(AUTO) {
+            return self.runtime_dir.clone();
+        }
+        let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+        if let Some(made_for_us) = absolute("RUNTIME_DIRECTORY") {
+            return made_for_us;
+        }
+        match absolute("XDG_RUNTIME_DIR").filter(|dir| dir.is_dir()) {
+            Some(session) => session.join("ytcanal"),
+            None => env::temp_dir().join(format!("ytcanal-{}", sys::user_id())),
+        }
+    }
+}
+
+/// Where `program` is: itself if it is a path, else the first of that name in PATH.
+pub fn locate(program: &Path) -> Option<PathBuf> {
+    if program.components().count() > 1 {
+        return program.is_file().then(|| program.to_owned());
+    }
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
+}
+
+/// What systemd says to a service through its environment.
+#[derive(Debug, Default)]
+pub struct Service {
+    /// Where to say that we are ready.
+    pub notify_socket: Option<std::ffi::OsString>,
+    /// Whether the log goes to the journal, which wants priorities and has its own clock.
+    pub journal: bool,
+}
+
+impl Service {
+    /// Reads the environment.
+    pub fn from_env() -> Service {
+        Service {
+            notify_socket: env::var_os("NOTIFY_SOCKET"),
+            journal: env::var_os("JOURNAL_STREAM").is_some(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../config/ytcanal.toml");
+
+    #[test]
+    fn the_shipped_file_says_the_defaults_and_every_key() {
+        // Each key stands there commented out, so that what a user wrote stands out.
+        let uncommented: String = SHIPPED
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(key) if !key.starts_with([' ', '#']) => format!("{key}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        assert_eq!(Config::parse(SHIPPED).unwrap(), Config::default());
+        assert_eq!(Config::parse(&uncommented).unwrap(), Config::default());
+        let keys = toml::from_str::<toml::Table>(&uncommented).unwrap();
+        let count: usize =
+            keys.values().map(|value| value.as_table().map_or(1, |table| table.len())).sum();
+        assert_eq!(count, 2 + 7 + 5 + 2 + 1, "a key is missing from config/ytcanal.toml");
+    }
+
+    #[test]
+    fn errors_name_the_key_and_the_line() {
+        for (text, wanted) in [
+            ("[limits]\nstreems = 3", &["line 2", "streems"][..]),
+            ("[limits]\nhead_timeout = \"soon\"", &["line 2", "head_timeout", "soon"]),
+            ("listen = [\"localhost\"]", &["line 1", "listen"]),
+            ("[limits]\nstreams = 0", &["limits.streams", "0"]),
+            ("[upstream]\nallow = [\"10.0.0.0/99\"]", &["line 2", "allow", "10.0.0.0/99"]),
+            ("[log]\nlevel = \"loud\"", &["line 2", "level", "loud"]),
+        ] {
+            let error = Config::parse(text).unwrap_err().to_string();
+            for part in wanted {
+                assert!(error.contains(part), "{part:?} is not in: {error}");
+            }
+        }
+    }
+}

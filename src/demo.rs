@@ -1,0 +1,148 @@
+//! `ytcanal demo`: the whole thing without a network. Makes a sample, serves it from an origin
+//! of its own at a film-like pace, downloads it once through the real server, and stays.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::Receiver;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::config::{Config, Muxer};
+use crate::notify::Notify;
+use crate::page::Prefill;
+use crate::serve::{Server, with_signals};
+use crate::source::address::Pattern;
+
+mod origin;
+mod sample;
+
+use origin::Origin;
+use sample::Sample;
+
+/// How much faster than it plays the sample is sent: 3 minutes arrive in 15 seconds.
+const SPEED: f64 = 12.0;
+
+/// Runs the demonstration until it is told to end.
+pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
+    let ffmpeg = Muxer::default().ffmpeg;
+    let dir = tempfile::tempdir()?;
+    say("Making a sample: a clock and a tone, 3 minutes, as two files ...")?;
+    let sample = Sample::make(&ffmpeg, dir.path())?;
+    let pace = sample.duration.div_f64(SPEED);
+    let origin = Origin::bind([("/video.mp4", sample.video), ("/audio.m4a", sample.audio)], pace)?;
+    let prefill = Prefill {
+        video: origin.url("/video.mp4"),
+        audio: origin.url("/audio.m4a"),
+        name: "YtCanal sample".into(),
+    };
+    let server = bind(listen)?;
+    let Some(address) = server.addresses().first().copied() else { return Ok(()) };
+    thread::scope(|scope| {
+        scope.spawn(|| origin.serve());
+        let ended = with_signals(|quit| {
+            let (told, prefill, file) = (quit.clone(), &prefill, dir.path().join("sample.mp4"));
+            scope.spawn(move || {
+                let shown = show(address, prefill, &file, &told);
+                if let Err(error) = shown.and_then(|()| invite(address, prefill)) {
+                    log::error!("the demonstration failed: {error}");
+                }
+            });
+            server.run(prefill, quit, &Notify::default())
+        });
+        origin.end();
+        ended
+    })
+}
+
+/// Binds where it was told to; by default to the default port, or to any if that is taken.
+fn bind(listen: Vec<SocketAddr>) -> io::Result<Server> {
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut config = Config::default();
+    // Only the demonstration reaches back into its own machine.
+    config.upstream.allow = vec![Pattern::Net(anywhere.ip().into())];
+    if !listen.is_empty() {
+        config.listen = listen;
+        return Server::bind(config);
+    }
+    match Server::bind(config.clone()) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            config.listen = vec![anywhere];
+            Server::bind(config)
+        }
+        bound => bound,
+    }
+}
+
+/// Downloads the sample through the server, as any client would, and looks at what came.
+fn show(
+    address: SocketAddr,
+    prefill: &Prefill,
+    file: &Path,
+    quit: &Receiver<()>,
+) -> io::Result<()> {
+    say("\nDownloading it through the server, while it is still being fetched:")?;
+    let asked = Instant::now();
+    let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
+    let answer = agent.get(mux_url(address, prefill)).call().map_err(io::Error::other)?;
+    let mut body = answer.into_body().into_reader();
+    let mut out = BufWriter::new(File::create(file)?);
+    let (mut buffer, mut total, mut shown) = (vec![0; 64 << 10], 0u64, Duration::ZERO);
+    loop {
+        let count = body.read(&mut buffer)?;
+        let elapsed = asked.elapsed();
+        if total == 0 {
+            say(&format!("  first bytes after {} ms", elapsed.as_millis()))?;
+        }
+        if count == 0 {
+            break;
+        }
+        total += count as u64;
+        out.write_all(&buffer[..count])?;
+        if elapsed >= shown + Duration::from_secs(1) {
+            shown = elapsed;
+            say(&format!("  {:6.2} MB after {:4.1} s", total as f64 / 1e6, elapsed.as_secs_f64()))?;
+        }
+        if !quit.is_empty() {
+            return Ok(());
+        }
+    }
+    out.flush()?;
+    say(&format!("  complete: {total} bytes in {:.1} s", asked.elapsed().as_secs_f64()))?;
+    let report = Command::new("ffprobe")
+        .args(["-v", "error", "-show_entries"])
+        .args(["format=format_long_name,duration:stream=codec_type,codec_long_name"])
+        .args(["-of", "default=noprint_wrappers=1"])
+        .arg(file)
+        .output()?;
+    say("\nWhat ffprobe says of it:")?;
+    for line in String::from_utf8_lossy(&report.stdout).lines() {
+        say(&format!("  {line}"))?;
+    }
+    fs::remove_file(file)
+}
+
+fn invite(address: SocketAddr, prefill: &Prefill) -> io::Result<()> {
+    say(&format!(
+        "\nTry it yourself:\n\
+         \x20 curl -OJ '{}'\n\
+         or open the page, where the sample's links are filled in:\n\
+         \x20 http://{address}/\n\
+         Ctrl-C ends the demonstration.",
+        mux_url(address, prefill),
+    ))
+}
+
+fn mux_url(address: SocketAddr, prefill: &Prefill) -> String {
+    let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let (video, audio) = (encode(&prefill.video), encode(&prefill.audio));
+    format!("http://{address}/mux?video={video}&audio={audio}&name={}", encode(&prefill.name))
+}
+
+fn say(line: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{line}")
+}

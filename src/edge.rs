@@ -1,0 +1,245 @@
+//! The edge of the server: listening sockets, connections and their limits.
+//!
+//! Strangers talk to this room only. It takes connections up to a cap, reads one request from
+//! each within its limits, and hands it on with the [`Client`] to answer. Must never know what
+//! is being sent.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread::{self, Scope};
+use std::time::Duration;
+
+use crossbeam::channel::Sender;
+
+use crate::config::Limits;
+use crate::error::Problem;
+use crate::sys::{self, Bell};
+
+pub mod client;
+pub mod head;
+pub mod reply;
+
+pub use client::{Body, Client, MediaHead};
+pub use head::Request;
+pub use reply::Reply;
+
+/// Connections that the kernel keeps for us between two looks.
+const BACKLOG: i32 = 1024;
+/// The pause after the system refused a connection, for want of descriptors for example.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Connections over the cap that are told so; those beyond are closed without a word.
+const MAX_REFUSALS: usize = 32;
+/// Time for the head of a request that will be refused.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What all connections share.
+pub struct Edge<'a> {
+    limits: &'a Limits,
+    /// Rung when no more connections are to be taken.
+    closing: Bell,
+    /// Rung when what still runs is to be given up.
+    abort: Bell,
+    connections: AtomicUsize,
+    refusals: AtomicUsize,
+    sent: AtomicU64,
+}
+
+/// A listening socket.
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Listens on `address`.
+    pub fn bind(address: SocketAddr) -> io::Result<Listener> {
+        let socket = sys::listen(address, BACKLOG)?;
+        let address = socket.local_addr()?;
+        Ok(Listener { socket, address })
+    }
+
+    /// The address, with the port that port 0 became.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// What answers requests; called on a thread of the connection's own.
+pub trait Answer: Sync {
+    /// Answers `request`.
+    fn answer(&self, request: &Request, client: Client<'_>);
+}
+
+impl<'a> Edge<'a> {
+    /// An edge without listeners yet.
+    pub fn new(limits: &'a Limits) -> io::Result<Edge<'a>> {
+        Ok(Edge {
+            limits,
+            closing: Bell::new()?,
+            abort: Bell::new()?,
+            connections: AtomicUsize::new(0),
+            refusals: AtomicUsize::new(0),
+            sent: AtomicU64::new(0),
+        })
+    }
+
+    /// Takes no more connections; those that have not asked for anything yet are closed.
+    pub fn close(&self) {
+        self.closing.ring();
+    }
+
+    /// Gives up everything that still runs, visibly for the clients.
+    pub fn abort(&self) {
+        self.closing.ring();
+        self.abort.ring();
+    }
+
+    /// Whether [`close`](Edge::close) was called.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_rung()
+    }
+
+    /// Connections that are open now.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Bytes sent to clients so far.
+    pub fn bytes_sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Takes connections from `listener` until [`close`](Edge::close), each on a thread in
+    /// `scope`. Each holds a clone of `alive` for as long as it lives. Nothing that a client
+    /// does and nothing that the system runs out of ends this loop.
+    pub fn serve<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        listener: &Listener,
+        answer: &'scope impl Answer,
+        alive: &Sender<()>,
+    ) {
+        loop {
+            let waiting = (listener.socket.as_fd(), sys::READABLE);
+            match sys::poll([(self.closing.as_fd(), sys::READABLE), waiting], None) {
+                Ok([true, _]) => return,
+                Ok(_) => {}
+                Err(error) => {
+                    log::error!("cannot wait for connections: {error}");
+                    thread::sleep(PAUSE);
+                }
+            }
+            match listener.socket.accept() {
+                Ok((socket, peer)) => {
+                    let alive = alive.clone();
+                    let ready =
+                        socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true));
+                    let sent = &self.sent;
+                    let stall_limit = self.limits.client_stall_timeout.0;
+                    let client = Client::new(socket, peer, stall_limit, self.abort.as_fd(), sent);
+                    if let Err(error) =
+                        ready.and_then(|()| self.start(scope, client, answer, alive))
+                    {
+                        log::warn!("cannot serve a connection from {peer}: {error}");
+                        self.pause();
+                    }
+                }
+                Err(error) if passes(&error) => {}
+                Err(error) => {
+                    log::warn!("cannot take a connection: {error}");
+                    self.pause();
+                }
+            }
+        }
+    }
+
+    /// Waits a little, for the system to have again what it ran out of.
+    fn pause(&self) {
+        if sys::poll([(self.closing.as_fd(), sys::READABLE)], Some(PAUSE)).is_err() {
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn start<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        client: Client<'scope>,
+        answer: &'scope impl Answer,
+        alive: Sender<()>,
+    ) -> io::Result<()> {
+        let place = Place::take(&self.connections, self.limits.connections);
+        let refusal = match place {
+            Some(_) => None,
+            None => match Place::take(&self.refusals, MAX_REFUSALS) {
+                Some(refusal) => Some(refusal),
+                None => return Ok(()),
+            },
+        };
+        let thread = thread::Builder::new().name("connection".into());
+        thread.spawn_scoped(scope, move || {
+            // Both are given back when the thread ends, after its client is closed.
+            let _alive = alive;
+            let _refusal = refusal;
+            match place {
+                Some(_) => self.converse(client, answer),
+                None => self.refuse(client),
+            }
+        })?;
+        Ok(())
+    }
+
+    fn converse(&self, client: Client<'_>, answer: &impl Answer) {
+        let limits = &self.limits;
+        let (max_len, timeout) = (limits.head_bytes.0 as usize, limits.head_timeout.0);
+        match head::read(client.socket(), max_len, timeout, self.closing.as_fd()) {
+            Ok(request) => answer.answer(&request, client),
+            Err(head::NoRequest::Gone) => {}
+            Err(head::NoRequest::Bad(problem)) => {
+                log::info!("{} bad request: {}", client.address(), problem.detail);
+                client.reply(Reply::problem(&problem, false), None);
+            }
+        }
+    }
+
+    /// Tells a client that there is no room for it. Its request is read first: closing with
+    /// unread bytes would reset the connection, and the client would not see why.
+    fn refuse(&self, client: Client<'_>) {
+        let (max_len, closing) = (self.limits.head_bytes.0 as usize, self.closing.as_fd());
+        let timeout = REFUSAL_TIMEOUT.min(self.limits.head_timeout.0);
+        if let Ok(request) = head::read(client.socket(), max_len, timeout, closing) {
+            let problem = Problem::new(503, "connections-full", "too many connections are open")
+                .retry_after(5);
+            client.reply(Reply::problem(&problem, request.wants_html), Some(&request));
+        }
+    }
+}
+
+/// One of a limited number of places, given back on drop.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(taken: &'a AtomicUsize, limit: usize) -> Option<Place<'a>> {
+        let place = Place(taken);
+        if taken.fetch_add(1, Ordering::Relaxed) < limit { Some(place) } else { None }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Errors of one connection, which say nothing about the next (accept(2)).
+fn passes(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::PermissionDenied
+    )
+}

@@ -1,0 +1,294 @@
+//! One client's connection: what is sent to it, and how that ends.
+//!
+//! A body begins with a commit and ends in one of two ways: [`Body::finish`], which the client
+//! takes for complete, or by being dropped, which resets the connection so that the client
+//! sees that something is missing. Every wait has a limit and ends with the stream. Must never
+//! know what is being sent.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::head::Request;
+use super::reply::{Reply, SERVER};
+use crate::error::Error;
+use crate::sys;
+
+/// How long a closed connection is kept for the client to take its last bytes.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A connection with a request on it that waits for its answer.
+pub struct Client<'edge> {
+    socket: TcpStream,
+    peer: SocketAddr,
+    stall_limit: Duration,
+    /// Rung when the server gives up what still runs.
+    abort: BorrowedFd<'edge>,
+    /// Set at the commit point.
+    committed: AtomicBool,
+    sent: AtomicU64,
+    /// What all clients of the edge were sent.
+    sent_in_all: &'edge AtomicU64,
+}
+
+impl<'edge> Client<'edge> {
+    pub(super) fn new(
+        socket: TcpStream,
+        peer: SocketAddr,
+        stall_limit: Duration,
+        abort: BorrowedFd<'edge>,
+        sent_in_all: &'edge AtomicU64,
+    ) -> Client<'edge> {
+        let (committed, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+        Client { socket, peer, stall_limit, abort, committed, sent, sent_in_all }
+    }
+
+    /// Its address.
+    pub fn address(&self) -> IpAddr {
+        self.peer.ip().to_canonical()
+    }
+
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// Whether media bytes have been sent, so that an error can no longer be told in words.
+    pub fn is_committed(&self) -> bool {
+        self.committed.load(Ordering::Relaxed)
+    }
+
+    /// Bytes it was sent, heads included.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Answers with something small and closes the connection in good order.
+    pub fn reply(self, reply: Reply, request: Option<&Request>) {
+        let sent = match reply.print(request) {
+            Ok(bytes) => self.send(&bytes, self.abort).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match sent {
+            Ok(()) => self.close(),
+            Err(why) => log::debug!("no answer to {}: {why}", self.address()),
+        }
+    }
+
+    /// Answers with the head of a media answer alone.
+    pub fn reply_head(self, head: &MediaHead, request: &Request) {
+        let bytes = head.print(Framing::of(request), request.http_1_1);
+        if self.send(&bytes, self.abort).is_ok() {
+            self.close();
+        }
+    }
+
+    /// Waits until the client is gone; `over` ends the wait (then `false`), and so does the
+    /// server's abort.
+    pub fn watch(&self, over: BorrowedFd<'_>) -> io::Result<Watched> {
+        let seen = sys::poll(
+            [
+                (over, sys::READABLE),
+                (self.abort, sys::READABLE),
+                (self.socket.as_fd(), sys::HUNG_UP),
+            ],
+            None,
+        )?;
+        Ok(match seen {
+            [true, ..] => Watched::StreamOver,
+            [_, true, _] => Watched::ServerAborts,
+            _ => Watched::ClientLeft,
+        })
+    }
+
+    /// Sends all of `bytes`; ends when nothing could be sent for the stall limit, or when
+    /// `over` rings.
+    fn send(&self, mut bytes: &[u8], over: BorrowedFd<'_>) -> Result<(), Error> {
+        while !bytes.is_empty() {
+            match (&self.socket).write(bytes) {
+                Ok(0) => return Err(Error::ClientLeft),
+                Ok(count) => {
+                    self.sent.fetch_add(count as u64, Ordering::Relaxed);
+                    self.sent_in_all.fetch_add(count as u64, Ordering::Relaxed);
+                    bytes = &bytes[count..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let room = (self.socket.as_fd(), sys::WRITABLE);
+                    match sys::poll([(over, sys::READABLE), room], Some(self.stall_limit)) {
+                        Ok([true, _]) => return Err(Error::Stopped),
+                        Ok([_, true]) => {}
+                        Ok(_) => return Err(Error::ClientStalled(self.stall_limit)),
+                        Err(_) => return Err(Error::ClientLeft),
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(Error::ClientLeft),
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that there is no more, and waits a little for the client to hang up: closing with
+    /// unread bytes of its in our buffer would reset the connection and lose what we sent.
+    pub fn close(self) {
+        if self.socket.shutdown(std::net::Shutdown::Write).is_err() {
+            return;
+        }
+        let deadline = Instant::now() + LINGER;
+        let mut sink = [0; 4096];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let more = (self.socket.as_fd(), sys::READABLE);
+            match sys::poll([(self.abort, sys::READABLE), more], Some(left)) {
+                Ok([false, true]) => {}
+                _ => return,
+            }
+            match (&self.socket).read(&mut sink) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// What [`Client::watch`] saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watched {
+    /// The stream came to its end first.
+    StreamOver,
+    /// The server gives up what still runs.
+    ServerAborts,
+    /// The client closed its side, or all of the connection.
+    ClientLeft,
+}
+
+/// The head of a media answer.
+#[derive(Debug, Clone, Default)]
+pub struct MediaHead {
+    fields: Vec<(&'static str, String)>,
+}
+
+impl MediaHead {
+    /// Adds a field. The value must be ours, or safe for a header.
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> MediaHead {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    fn print(&self, framing: Framing, http_1_1: bool) -> Vec<u8> {
+        let mut text = format!("HTTP/1.{} 200 OK\r\n", u8::from(http_1_1));
+        let date = httpdate();
+        let fixed = [("Server", SERVER), ("Date", date.as_str()), ("Connection", "close")];
+        let own = self.fields.iter().map(|(name, value)| (*name, value.as_str()));
+        let framing = match framing {
+            Framing::Chunked => Some(("Transfer-Encoding", "chunked")),
+            Framing::UntilClose => None,
+        };
+        for (name, value) in fixed.into_iter().chain(own).chain(framing) {
+            debug_assert!(!value.contains(['\r', '\n', '\0']), "{name}: {value:?}");
+            text.extend([name, ": ", value, "\r\n"]);
+        }
+        text.push_str("\r\n");
+        text.into_bytes()
+    }
+}
+
+/// The present in the form that HTTP wants, as tiny_http prints it for small answers.
+fn httpdate() -> String {
+    httpdate::fmt_http_date(std::time::SystemTime::now())
+}
+
+/// How the end of a body is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    /// HTTP/1.1: a last chunk.
+    Chunked,
+    /// HTTP/1.0: the end of the connection.
+    UntilClose,
+}
+
+impl Framing {
+    fn of(request: &Request) -> Framing {
+        if request.http_1_1 { Framing::Chunked } else { Framing::UntilClose }
+    }
+}
+
+/// A media answer under way. Dropping it without [`finish`](Body::finish) is the abort.
+pub struct Body<'c, 'edge> {
+    client: &'c Client<'edge>,
+    framing: Framing,
+    /// Room for a chunk's length, the chunk, and its line end, to be sent as one.
+    buffer: Box<[u8]>,
+    finished: bool,
+}
+
+/// Digits of a chunk's length and a line end: enough for [`Body::CHUNK`].
+const BEFORE: usize = 8;
+const AFTER: usize = 2;
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+impl<'c, 'edge> Body<'c, 'edge> {
+    /// Bytes that are sent at once.
+    pub const CHUNK: usize = 64 << 10;
+
+    /// Sends the head: from here on, an error can only be shown as an abort.
+    pub fn commit(
+        client: &'c Client<'edge>,
+        request: &Request,
+        head: &MediaHead,
+        over: BorrowedFd<'_>,
+    ) -> Result<Body<'c, 'edge>, Error> {
+        client.committed.store(true, Ordering::Relaxed);
+        let framing = Framing::of(request);
+        let buffer = vec![0; BEFORE + Self::CHUNK + AFTER].into_boxed_slice();
+        let body = Body { client, framing, buffer, finished: false };
+        client.send(&head.print(framing, request.http_1_1), over)?;
+        Ok(body)
+    }
+
+    /// Where the next bytes are to be put, for [`send`](Body::send).
+    pub fn room(&mut self) -> &mut [u8] {
+        &mut self.buffer[BEFORE..BEFORE + Self::CHUNK]
+    }
+
+    /// Sends the first `len` bytes of [`room`](Body::room).
+    pub fn send(&mut self, len: usize, over: BorrowedFd<'_>) -> Result<(), Error> {
+        if len == 0 {
+            // An empty chunk would say that the body is complete.
+            return Ok(());
+        }
+        let bytes = match self.framing {
+            Framing::UntilClose => &self.buffer[BEFORE..BEFORE + len],
+            Framing::Chunked => {
+                let digits = format!("{len:x}\r\n");
+                let start = BEFORE - digits.len();
+                self.buffer[start..BEFORE].copy_from_slice(digits.as_bytes());
+                self.buffer[BEFORE + len..BEFORE + len + AFTER].copy_from_slice(b"\r\n");
+                &self.buffer[start..BEFORE + len + AFTER]
+            }
+        };
+        self.client.send(bytes, over)
+    }
+
+    /// Tells the client that the body is complete.
+    pub fn finish(mut self, over: BorrowedFd<'_>) -> Result<(), Error> {
+        if self.framing == Framing::Chunked {
+            self.client.send(LAST_CHUNK, over)?;
+        }
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Body<'_, '_> {
+    fn drop(&mut self) {
+        if !self.finished
+            && let Err(error) = sys::reset_on_close(&self.client.socket)
+        {
+            log::error!("cannot reset the connection to {}: {error}", self.client.peer);
+        }
+    }
+}

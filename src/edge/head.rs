@@ -1,0 +1,226 @@
+//! The head of a request: read under a limit of size and one of time, and judged.
+//!
+//! Must never know the routes.
+
+use std::io::{self, Read};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use crate::error::Problem;
+use crate::sys;
+
+/// A request that we can answer: GET or HEAD, without a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Whether only the head of the answer is wanted.
+    pub head_only: bool,
+    /// Path and query as they came, still percent-encoded; begins with a slash.
+    pub target: String,
+    /// Whether the client knows chunked bodies (HTTP/1.1).
+    pub http_1_1: bool,
+    /// Whether a person with a browser is asking.
+    pub wants_html: bool,
+}
+
+/// Why there is no request.
+#[derive(Debug)]
+pub(super) enum NoRequest {
+    /// The connection is of no use any more; there is nobody to answer.
+    Gone,
+    /// It is to be answered with this.
+    Bad(Problem),
+}
+
+/// Header fields a request may have.
+const MAX_FIELDS: usize = 64;
+/// What is read at once.
+const STEP: usize = 4 << 10;
+
+/// Reads a request head of at most `max_len` bytes within `limit`; `closing` ends the wait.
+pub(super) fn read(
+    mut socket: &TcpStream,
+    max_len: usize,
+    limit: Duration,
+    closing: BorrowedFd<'_>,
+) -> Result<Request, NoRequest> {
+    let deadline = Instant::now() + limit;
+    let mut bytes = Vec::with_capacity(STEP);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match sys::poll([(closing, sys::READABLE), (socket.as_fd(), sys::READABLE)], Some(left)) {
+            Ok([true, _]) | Err(_) => return Err(NoRequest::Gone),
+            Ok([_, true]) => {}
+            // Who never said a word gets none either.
+            Ok(_) if bytes.is_empty() => return Err(NoRequest::Gone),
+            Ok(_) => return Err(bad(408, "head-timeout", "the request head took too long")),
+        }
+        let old = bytes.len();
+        bytes.resize(old + STEP.min(max_len + 1 - old), 0);
+        match socket.read(&mut bytes[old..]) {
+            Ok(0) => return Err(NoRequest::Gone),
+            Ok(count) => bytes.truncate(old + count),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                bytes.truncate(old);
+                continue;
+            }
+            Err(_) => return Err(NoRequest::Gone),
+        }
+        // Parsed only once its end is there: a head that trickles in costs one parse, not many.
+        if let Some(len) = end_of_head(&bytes, old) {
+            return judge(&bytes[..len]).map_err(NoRequest::Bad);
+        }
+        if bytes.len() > max_len {
+            return Err(bad(
+                431,
+                "head-too-large",
+                format!("the request head is longer than {max_len} bytes (limits.head_bytes)"),
+            ));
+        }
+    }
+}
+
+fn bad(status: u16, code: &'static str, detail: impl Into<String>) -> NoRequest {
+    NoRequest::Bad(Problem::new(status, code, detail))
+}
+
+/// Where the empty line ends that ends the head, if it has come; `seen` bytes had been looked at.
+fn end_of_head(bytes: &[u8], seen: usize) -> Option<usize> {
+    let from = seen.saturating_sub(3);
+    (from..bytes.len()).find_map(|at| {
+        let rest = &bytes[at..];
+        if rest.starts_with(b"\n\r\n") {
+            Some(at + 3)
+        } else if rest.starts_with(b"\n\n") {
+            Some(at + 2)
+        } else {
+            None
+        }
+    })
+}
+
+/// Reads a whole head.
+pub fn judge(bytes: &[u8]) -> Result<Request, Problem> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut parsed = httparse::Request::new(&mut fields);
+    match parsed.parse(bytes) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Err(httparse::Error::Version) => {
+            return Err(Problem::new(505, "http-version", "this server speaks HTTP/1.1 and 1.0"));
+        }
+        Err(httparse::Error::TooManyHeaders) => {
+            let detail = format!("the request has more than {MAX_FIELDS} header fields");
+            return Err(Problem::new(431, "head-too-large", detail));
+        }
+        Ok(httparse::Status::Partial) | Err(_) => {
+            return Err(Problem::new(400, "bad-request", "this is not an HTTP request"));
+        }
+    }
+    let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version)
+    else {
+        return Err(Problem::new(400, "bad-request", "this is not an HTTP request"));
+    };
+    let head_only = match method {
+        "GET" => false,
+        "HEAD" => true,
+        _ => {
+            let detail = "only GET and HEAD are answered here";
+            return Err(Problem::new(405, "method-not-allowed", detail));
+        }
+    };
+    let values = |name: &str| {
+        let matching = parsed.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+        matching.map(|field| field.value).collect::<Vec<_>>()
+    };
+    if values("transfer-encoding") != [b""; 0] || values("content-length").iter().any(|v| v != b"0")
+    {
+        let detail = "a request here must not have a body";
+        return Err(Problem::new(400, "body-refused", detail));
+    }
+    // RFC 9112 §3.2: exactly one Host field, for HTTP/1.1.
+    let hosts = values("host").len();
+    if hosts > 1 || (hosts == 0 && version == 1) {
+        let detail = "the request must have one Host field";
+        return Err(Problem::new(400, "bad-request", detail));
+    }
+    let accept = values("accept").concat();
+    Ok(Request {
+        head_only,
+        target: origin_form(target)?,
+        http_1_1: version == 1,
+        wants_html: accept.windows(9).any(|w| w.eq_ignore_ascii_case(b"text/html")),
+    })
+}
+
+/// A server must also take the form that is meant for proxies (RFC 9112 §3.2.2).
+fn origin_form(target: &str) -> Result<String, Problem> {
+    let path = match target.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => {
+            rest.find('/').map_or("/", |slash| &rest[slash..])
+        }
+        _ => target,
+    };
+    if path.starts_with('/') {
+        return Ok(path.to_owned());
+    }
+    Err(Problem::new(400, "bad-request", "the request target must be a path"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn code(head: &str) -> (u16, &'static str) {
+        let problem = judge(head.as_bytes()).unwrap_err();
+        (problem.status, problem.code)
+    }
+
+    #[test]
+    fn a_browsers_request_is_understood() {
+        let head = "GET /mux?video=x HTTP/1.1\r\nHost: a\r\naccept: text/html,*/*\r\n\r\n";
+        let request = judge(head.as_bytes()).unwrap();
+        assert_eq!(request.target, "/mux?video=x");
+        assert!(request.http_1_1 && request.wants_html && !request.head_only);
+        let request = judge(b"HEAD http://a:80/x HTTP/1.0\r\n\r\n").unwrap();
+        assert_eq!(request.target, "/x");
+        assert!(request.head_only && !request.http_1_1 && !request.wants_html);
+    }
+
+    #[test]
+    fn everything_else_gets_one_clear_answer() {
+        assert_eq!(code("POST / HTTP/1.1\r\nHost: a\r\n\r\n"), (405, "method-not-allowed"));
+        assert_eq!(code("GET / HTTP/2.0\r\n\r\n"), (505, "http-version"));
+        assert_eq!(code("PRI * HTTP/2.0\r\n\r\n"), (505, "http-version"));
+        assert_eq!(code("GET / HTTP/1.1\r\n\r\n"), (400, "bad-request"));
+        assert_eq!(code("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), (400, "bad-request"));
+        assert_eq!(code("GET x HTTP/1.1\r\nHost: a\r\n\r\n"), (400, "bad-request"));
+        assert_eq!(code("GET / HTTP/1.1\r\nHost: a\r\nA b: c\r\n\r\n"), (400, "bad-request"));
+        assert_eq!(code("\0\0\0\r\n\r\n"), (400, "bad-request"));
+        let body = "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000000000\r\n\r\n";
+        assert_eq!(code(body), (400, "body-refused"));
+        let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(100));
+        assert_eq!(code(&many), (431, "head-too-large"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_head_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            judge(&bytes).ok();
+            judge(&[b"GET /", &bytes[..], b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat()).ok();
+        }
+
+        #[test]
+        fn the_end_is_found_however_the_head_arrives(cut in 0usize..40) {
+            let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nmore behind it";
+            let cut = cut.min(head.len());
+            let found = end_of_head(&head[..cut], 0).or_else(|| end_of_head(head, cut));
+            prop_assert_eq!(found, Some(27));
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Small answers: pages, metrics, problems. tiny_http prints them into memory; [`Client`] sends.
+//!
+//! [`Client`]: super::client::Client
+
+use std::io;
+
+use tiny_http::{HTTPVersion, Header, Response, StatusCode};
+
+use super::head::Request;
+use crate::error::Problem;
+
+/// What every answer says of its server.
+pub(super) const SERVER: &str = concat!("ytcanal/", env!("CARGO_PKG_VERSION"));
+
+/// An answer that fits in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    status: u16,
+    fields: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    /// A good answer.
+    pub fn ok(content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
+        Reply::new(200, content_type, body)
+    }
+
+    /// An answer with the fields that all have.
+    pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
+        Reply { status, fields: Vec::new(), body: body.into() }
+            .with("Content-Type", content_type)
+            .with("Cache-Control", "no-store")
+            .with("X-Content-Type-Options", "nosniff")
+    }
+
+    /// The same with one more field. The value must be ours, or safe for a header.
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Reply {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    /// An error as the client likes to read it: JSON (RFC 9457), or a page for a browser.
+    pub fn problem(problem: &Problem, wants_html: bool) -> Reply {
+        let reply = if wants_html {
+            Reply::new(problem.status, "text/html; charset=utf-8", problem_page(problem))
+                .with("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        } else {
+            Reply::new(problem.status, "application/problem+json", problem_json(problem))
+        };
+        let reply = match problem.retry_after {
+            Some(seconds) => reply.with("Retry-After", seconds.to_string()),
+            None => reply,
+        };
+        match problem.status {
+            405 => reply.with("Allow", "GET, HEAD"),
+            _ => reply,
+        }
+    }
+
+    /// Its bytes on the wire.
+    pub(super) fn print(self, request: Option<&Request>) -> io::Result<Vec<u8>> {
+        let http_1_1 = request.is_none_or(|request| request.http_1_1);
+        let head_only = request.is_some_and(|request| request.head_only);
+        let len = self.body.len();
+        let fields = self
+            .fields
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .chain([("Server", SERVER)])
+            .filter_map(|(name, value)| Header::from_bytes(name, value).ok())
+            .collect();
+        let mut bytes = Vec::with_capacity(len + 512);
+        Response::new(StatusCode(self.status), fields, &self.body[..], Some(len), None)
+            // Never chunked: the length is known and HTTP/1.0 has no chunks.
+            .with_chunked_threshold(usize::MAX)
+            .raw_print(
+                &mut bytes,
+                if http_1_1 { HTTPVersion(1, 1) } else { HTTPVersion(1, 0) },
+                &[],
+                head_only,
+                None,
+            )?;
+        // tiny_http keeps this field for itself, and we close after every answer.
+        let status_line_end = bytes.windows(2).position(|w| w == b"\r\n").map_or(0, |at| at + 2);
+        bytes.splice(status_line_end..status_line_end, *b"Connection: close\r\n");
+        Ok(bytes)
+    }
+}
+
+fn reason(status: u16) -> &'static str {
+    StatusCode(status).default_reason_phrase()
+}
+
+fn problem_json(problem: &Problem) -> Vec<u8> {
+    let mut json = serde_json::json!({
+        // RFC 9457 §4.2.1: the status says it all, `code` says which.
+        "type": "about:blank",
+        "title": reason(problem.status),
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+    });
+    if let Some(track) = problem.track {
+        json["track"] = track.name().into();
+    }
+    let mut bytes = json.to_string().into_bytes();
+    bytes.push(b'\n');
+    bytes
+}
+
+fn problem_page(problem: &Problem) -> Vec<u8> {
+    let mut detail = escape(&problem.detail);
+    if let Some(first) = detail.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    let (status, reason, code) = (problem.status, reason(problem.status), problem.code);
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\">\
+         <title>{reason}</title>\
+         <style>:root{{color-scheme:light dark}}\
+         body{{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:15vh auto;padding:0 1rem}}\
+         </style>\n\
+         <h1>{reason}</h1>\n<p>{detail}.</p>\n\
+         <p><small>HTTP {status}, <code>{code}</code></small></p>\n\
+         <p><a href=\"/\">Back to the start</a></p>\n</html>\n"
+    )
+    .into_bytes()
+}
+
+/// Makes text safe inside HTML, attributes included.
+pub fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_json_or_a_page() {
+        let problem = Problem::new(503, "streams-full", "all <busy>").retry_after(10);
+        let text =
+            |html| String::from_utf8(Reply::problem(&problem, html).print(None).unwrap()).unwrap();
+        let json = text(false);
+        assert!(json.starts_with("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"));
+        assert!(json.contains("\r\nRetry-After: 10\r\n"), "{json}");
+        assert!(json.contains("\"code\":\"streams-full\""), "{json}");
+        let page = text(true);
+        assert!(page.contains("All &lt;busy&gt;."), "{page}");
+    }
+
+    #[test]
+    fn a_long_body_is_not_chunked_for_anyone() {
+        let reply = Reply::ok("text/plain", vec![b'x'; 100_000]);
+        let bytes = reply.print(None).unwrap();
+        let head = String::from_utf8_lossy(&bytes[..400]);
+        assert!(head.contains("Content-Length: 100000\r\n"), "{head}");
+        assert!(!head.contains("Transfer-Encoding"));
+    }
+}

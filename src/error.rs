@@ -1,0 +1,295 @@
+//! Everything that can end a stream, and what a client is told about it.
+//!
+//! One enum and one `match` to an HTTP status. Texts are lower case without a full stop, name
+//! the track and the phase, and never hold a URL, which may carry a signature.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::media::Kind;
+
+/// Why a stream did not come to its good end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// There is no slot for another stream.
+    Full(Full),
+    /// A track could not be fetched.
+    Upstream {
+        /// Which one.
+        track: Kind,
+        /// What went wrong.
+        fault: Fault,
+    },
+    /// A track was fetched but is nothing that can be joined.
+    Unusable {
+        /// Which one.
+        track: Kind,
+        /// What it is instead.
+        reason: Unusable,
+    },
+    /// The muxer did not do its work.
+    Muxer(MuxerFault),
+    /// The client closed the connection.
+    ClientLeft,
+    /// The client read nothing for so long.
+    ClientStalled(Duration),
+    /// The server is shutting down and `drain_timeout` is over.
+    Draining,
+    /// Another thread of the stream has stopped it and given the cause, which counts.
+    Stopped,
+    /// The system refused something that every stream needs.
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        said: String,
+    },
+}
+
+/// Which limit a stream would have gone over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// `limits.streams`
+    Streams,
+    /// `limits.streams_per_client`
+    ClientStreams,
+}
+
+/// What can go wrong between us and an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Its address is not one that we may connect to.
+    AddressRefused(String),
+    /// No connection: DNS, refused, reset, TLS.
+    Unreachable(String),
+    /// It answered with this status.
+    Status(u16),
+    /// It is busy (429 or 503), and said when to come back, in seconds.
+    Busy(u16, Option<u32>),
+    /// It redirected too often, to nowhere, or from https to http.
+    Redirect(&'static str),
+    /// Its answer has no length, so its end could not be told from a cut.
+    LengthUnknown,
+    /// Its answer is encoded although we asked for none.
+    Encoded,
+    /// It stopped before the end.
+    Cut {
+        /// So many bytes came.
+        received: u64,
+        /// So many were announced.
+        announced: Option<u64>,
+    },
+    /// Nothing came for so long.
+    Timeout(&'static str, Duration),
+    /// It sent fewer bytes a second than `upstream.min_throughput`.
+    Slow(u64),
+    /// It does not speak HTTP as it should.
+    Protocol(String),
+}
+
+/// Why fetched bytes cannot be joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    /// Not a media container that we know; what it looks like.
+    NotMedia(&'static str),
+    /// An MP4 file with its index behind the media.
+    IndexAtEnd,
+}
+
+/// What can go wrong with ffmpeg.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MuxerFault {
+    /// There is no such program.
+    Missing(String),
+    /// It could not be started.
+    Spawn(String),
+    /// It ended before its first byte: these tracks do not go together. Its last words.
+    Refused(String),
+    /// It ended badly later on. Its last words.
+    Failed(String),
+    /// It neither read nor wrote for so long.
+    Stalled(Duration),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Full(Full::Streams) => {
+                write!(f, "all streams of this server are in use")
+            }
+            Error::Full(Full::ClientStreams) => {
+                write!(f, "this client runs as many streams as it may")
+            }
+            Error::Upstream { track, fault } => write!(f, "{track} upstream: {fault}"),
+            Error::Unusable { track, reason: Unusable::NotMedia(what) } => {
+                write!(f, "the {track} URL does not lead to a media file: {what}")
+            }
+            Error::Unusable { track, reason: Unusable::IndexAtEnd } => write!(
+                f,
+                "the {track} file has its index (moov) at its end and cannot be joined while it \
+                 arrives; use one made for streaming (ffmpeg: -movflags +faststart)"
+            ),
+            Error::Muxer(fault) => fault.fmt(f),
+            Error::ClientLeft => write!(f, "the client closed the connection"),
+            Error::ClientStalled(limit) => {
+                write!(f, "the client read nothing for {limit:?} (limits.client_stall_timeout)")
+            }
+            Error::Draining => write!(f, "the server is shutting down"),
+            Error::Stopped => write!(f, "the stream was stopped"),
+            Error::System { doing, said } => write!(f, "cannot {doing}: {said}"),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::AddressRefused(why) => write!(f, "{why}"),
+            Fault::Unreachable(why) => write!(f, "no connection ({why})"),
+            Fault::Status(status) => write!(f, "it answered with HTTP status {status}"),
+            Fault::Busy(status, _) => {
+                write!(f, "it is busy and answered with HTTP status {status}")
+            }
+            Fault::Redirect(why) => write!(f, "{why}"),
+            Fault::LengthUnknown => write!(
+                f,
+                "it does not tell the length of its answer, so a cut could not be told from the \
+                 end"
+            ),
+            Fault::Encoded => write!(f, "its answer is compressed although we asked for none"),
+            Fault::Cut { received, announced: Some(announced) } => {
+                write!(f, "the connection ended after {received} of {announced} bytes")
+            }
+            Fault::Cut { received, announced: None } => {
+                write!(f, "the connection ended in mid-answer, after {received} bytes")
+            }
+            Fault::Timeout(phase, limit) => write!(f, "nothing came for {limit:?} ({phase})"),
+            Fault::Slow(rate) => {
+                write!(f, "it sent only {rate} bytes a second, below upstream.min_throughput")
+            }
+            Fault::Protocol(why) => write!(f, "it does not speak HTTP as it should ({why})"),
+        }
+    }
+}
+
+impl fmt::Display for MuxerFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MuxerFault::Missing(program) => write!(
+                f,
+                "the muxer {program:?} was not found; install ffmpeg (apt install ffmpeg) or set \
+                 muxer.ffmpeg, then run `ytcanal check`"
+            ),
+            MuxerFault::Spawn(said) => write!(f, "the muxer could not be started: {said}"),
+            MuxerFault::Refused(said) => {
+                write!(f, "the muxer cannot join these tracks: {said}")
+            }
+            MuxerFault::Failed(said) => write!(f, "the muxer failed: {said}"),
+            MuxerFault::Stalled(limit) => {
+                write!(f, "the muxer did nothing for {limit:?} (muxer.stall_timeout)")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Error {
+    /// The system refused `doing`.
+    pub fn system(doing: &'static str, error: &std::io::Error) -> Error {
+        Error::System { doing, said: error.to_string() }
+    }
+}
+
+impl From<Full> for Error {
+    fn from(full: Full) -> Error {
+        Error::Full(full)
+    }
+}
+
+/// An error as HTTP tells it (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// A stable word for programs.
+    pub code: &'static str,
+    /// A sentence for people.
+    pub detail: String,
+    /// The track that is to blame.
+    pub track: Option<Kind>,
+    /// Seconds after which another try may help.
+    pub retry_after: Option<u32>,
+}
+
+impl Problem {
+    /// A problem without a track.
+    pub fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Problem {
+        Problem { status, code, detail: detail.into(), track: None, retry_after: None }
+    }
+
+    /// The same, with the advice to come back after so many seconds.
+    pub fn retry_after(mut self, seconds: u32) -> Problem {
+        self.retry_after = Some(seconds);
+        self
+    }
+}
+
+impl From<&Error> for Problem {
+    fn from(error: &Error) -> Problem {
+        let (status, code, retry_after) = match error {
+            Error::Full(Full::Streams) => (503, "streams-full", Some(10)),
+            Error::Full(Full::ClientStreams) => (503, "client-streams-full", Some(10)),
+            Error::Upstream { fault, .. } => match fault {
+                Fault::AddressRefused(_) => (403, "address-refused", None),
+                Fault::Status(404 | 410) => (404, "upstream-not-found", None),
+                Fault::Status(_) => (502, "upstream-status", None),
+                Fault::Busy(_, wait) => (503, "upstream-busy", Some(wait.unwrap_or(30))),
+                Fault::Unreachable(_) => (502, "upstream-unreachable", None),
+                Fault::Redirect(_) => (502, "upstream-redirect", None),
+                Fault::LengthUnknown => (502, "upstream-length-unknown", None),
+                Fault::Encoded => (502, "upstream-encoded", None),
+                Fault::Cut { .. } => (502, "upstream-cut", None),
+                Fault::Timeout(..) => (504, "upstream-timeout", None),
+                Fault::Slow(_) => (504, "upstream-slow", None),
+                Fault::Protocol(_) => (502, "upstream-protocol", None),
+            },
+            Error::Unusable { reason: Unusable::NotMedia(_), .. } => (422, "not-media", None),
+            Error::Unusable { reason: Unusable::IndexAtEnd, .. } => (422, "index-at-end", None),
+            Error::Muxer(MuxerFault::Missing(_)) => (500, "muxer-missing", None),
+            Error::Muxer(MuxerFault::Refused(_)) => (422, "mux-refused", None),
+            Error::Muxer(_) => (500, "muxer-failed", None),
+            // Nobody is there to read this one; the log line has it.
+            Error::ClientLeft => (499, "client-left", None),
+            Error::ClientStalled(_) => (408, "client-stalled", None),
+            Error::Draining => (503, "draining", Some(5)),
+            Error::Stopped => (500, "internal", None),
+            Error::System { .. } => (500, "internal", None),
+        };
+        let track = match error {
+            Error::Upstream { track, .. } | Error::Unusable { track, .. } => Some(*track),
+            _ => None,
+        };
+        Problem { status, code, detail: error.to_string(), track, retry_after }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_names_track_status_and_code() {
+        let error = Error::Upstream { track: Kind::Audio, fault: Fault::Status(410) };
+        let problem = Problem::from(&error);
+        assert_eq!((problem.status, problem.code), (404, "upstream-not-found"));
+        assert_eq!(problem.track, Some(Kind::Audio));
+        assert_eq!(problem.detail, "audio upstream: it answered with HTTP status 410");
+    }
+
+    #[test]
+    fn errors_stay_small() {
+        // They travel in every Result of the byte path.
+        assert!(size_of::<Error>() <= 48, "{}", size_of::<Error>());
+    }
+}

@@ -1,0 +1,47 @@
+//! YtCanal joins a video URL and an audio URL into one file while both are still downloading.
+//!
+//! A request travels through the modules in this order, and calls go only this way:
+//!
+//! ```text
+//! client ─ edge ─ answer ─ route ─ stream ★ ─ source ─ mux ─ edge ─ client
+//! ```
+//!
+//! [`stream::serve`] tells the whole story; read it first. The modules, in the order of the
+//! flow:
+//!
+//! * [`edge`]: sockets, limits, request and answer on the wire
+//! * [`answer`]: the table of contents
+//! * [`route`]: what is wanted
+//! * [`media`]: tracks and where they are
+//! * [`stream`]: one client, from the tracks to the last byte
+//! * [`slots`]: who may run a stream
+//! * [`source`]: one track's bytes, and which addresses they may come from
+//! * [`mux`]: two tracks in, one file out
+//! * [`stop`]: how a stream ends before its end
+//!
+//! Around them: [`config`] (every limit), [`serve`] (the daemon), [`demo`], [`check`], [`cli`],
+//! [`error`], [`stats`], [`logging`], [`notify`], [`page`], [`canal`] (what streams share) and
+//! [`sys`] (the operating system).
+
+pub mod answer;
+pub mod canal;
+pub mod check;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod disposition;
+pub mod edge;
+pub mod error;
+pub mod logging;
+pub mod media;
+pub mod mux;
+pub mod notify;
+pub mod page;
+pub mod route;
+pub mod serve;
+pub mod slots;
+pub mod source;
+pub mod stats;
+pub mod stop;
+pub mod stream;
+pub mod sys;

@@ -1,0 +1,84 @@
+//! The log: one line a record, on standard error, with nothing in it that was not meant.
+
+use std::io::{self, LineWriter};
+
+use log::{LevelFilter, Log, Metadata, Record};
+use simplelog::{ConfigBuilder, WriteLogger};
+
+/// Starts the log. The journal gets priorities and no times, which it knows itself.
+pub fn start(level: LevelFilter, journal: bool) {
+    let shown = if journal { LevelFilter::Off } else { LevelFilter::Error };
+    let config = ConfigBuilder::new()
+        .set_time_level(shown)
+        .set_time_format_rfc3339()
+        .set_max_level(shown)
+        .set_thread_level(LevelFilter::Off)
+        .set_target_level(LevelFilter::Off)
+        .set_location_level(LevelFilter::Off)
+        // Libraries log URLs, and a URL may be signed.
+        .add_filter_allow_str("ytcanal")
+        .build();
+    // Standard error is not buffered: a line would go out in pieces.
+    let lines = LineWriter::new(io::stderr());
+    let inner = WriteLogger::new(level, config, lines);
+    // A second start, in a test, keeps the first logger.
+    if log::set_boxed_logger(Box::new(OneLine { inner, journal })).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+/// Makes each record one line before simplelog prints it.
+struct OneLine<L> {
+    inner: L,
+    journal: bool,
+}
+
+impl<L: Log> Log for OneLine<L> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.inner.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let priority = match record.level() {
+            _ if !self.journal => "",
+            log::Level::Error => "<3>",
+            log::Level::Warn => "<4>",
+            log::Level::Info => "<6>",
+            _ => "<7>",
+        };
+        let text = format!("{priority}{}", one_line(&record.args().to_string()));
+        self.inner.log(
+            &Record::builder()
+                .metadata(record.metadata().clone())
+                .args(format_args!("{text}"))
+                .build(),
+        );
+    }
+
+    fn flush(&self) {
+        self.inner.flush();
+    }
+}
+
+/// Escapes what would begin a new line or command a terminal.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}') {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_stays_one_line() {
+        assert_eq!(one_line("a\nb\r\x1b[31mc\u{7f}ü"), "a\\nb\\r\\u{1b}[31mc\\u{7f}ü");
+    }
+}

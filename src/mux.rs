@@ -1,0 +1,148 @@
+//! Two tracks in, one file out.
+//!
+//! [`Joint`] decides (purely) what the file will be; [`ffmpeg`] makes it. Must never know HTTP
+//! beyond the media type of a file.
+
+use std::time::Duration;
+
+use crate::media::Kind;
+
+pub mod ffmpeg;
+pub mod fifo;
+pub mod moov;
+pub mod sniff;
+
+use sniff::{Format, Head};
+
+/// The container that a client would like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wanted {
+    /// Whatever suits the tracks.
+    #[default]
+    Auto,
+    /// MP4.
+    Mp4,
+    /// WebM.
+    Webm,
+    /// Matroska, which takes nearly everything.
+    Mkv,
+}
+
+/// The container of the joined file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Container {
+    /// Fragmented MP4.
+    Mp4,
+    /// WebM.
+    Webm,
+    /// Matroska.
+    Mkv,
+}
+
+/// One track with what is known of its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Input {
+    /// Picture or sound.
+    pub kind: Kind,
+    /// What its first bytes say.
+    pub head: Head,
+}
+
+/// How the tracks will be joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joint {
+    /// Video first.
+    pub inputs: Vec<Input>,
+    /// What the file will be.
+    pub container: Container,
+}
+
+impl Joint {
+    /// Decides how to join `inputs`.
+    pub fn new(inputs: Vec<Input>, wanted: Wanted) -> Joint {
+        let container = match wanted {
+            Wanted::Mp4 => Container::Mp4,
+            Wanted::Webm => Container::Webm,
+            Wanted::Mkv => Container::Mkv,
+            Wanted::Auto => suitable(&inputs),
+        };
+        Joint { inputs, container }
+    }
+
+    /// How long each track plays, if all tell.
+    pub fn durations(&self) -> Option<Vec<Duration>> {
+        self.inputs.iter().map(|input| input.head.duration).collect()
+    }
+
+    /// Whether an MP4 needs edit lists to keep the tracks in step. They stand in the index, and
+    /// ffmpeg knows them only at the end of the first fragment: the first byte has to wait for
+    /// it. Only tracks that begin at 0 and were not shifted do without.
+    pub fn needs_edit_lists(&self) -> bool {
+        self.inputs.iter().any(|input| input.head.shifted)
+    }
+
+    /// The media type (RFC 4337, RFC 9559 §14) and the file extension.
+    pub fn media_type(&self) -> (&'static str, &'static str) {
+        let has_picture = self.inputs.iter().any(|input| input.kind == Kind::Video);
+        match (self.container, has_picture) {
+            (Container::Mp4, true) => ("video/mp4", "mp4"),
+            (Container::Mp4, false) => ("audio/mp4", "m4a"),
+            (Container::Webm, true) => ("video/webm", "webm"),
+            (Container::Webm, false) => ("audio/webm", "webm"),
+            (Container::Mkv, true) => ("video/x-matroska", "mkv"),
+            (Container::Mkv, false) => ("audio/x-matroska", "mka"),
+        }
+    }
+}
+
+/// The narrowest container that takes whatever files of these formats hold.
+fn suitable(inputs: &[Input]) -> Container {
+    let all = |fits: fn(Format) -> bool| inputs.iter().all(|input| fits(input.head.format));
+    if all(|format| matches!(format, Format::Mp4 | Format::Adts | Format::Mp3)) {
+        Container::Mp4
+    } else if all(|format| format == Format::Webm) {
+        Container::Webm
+    } else {
+        Container::Mkv
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joint(formats: &[Format], wanted: Wanted) -> Joint {
+        let kinds = [Kind::Video, Kind::Audio];
+        let inputs = formats.iter().zip(kinds).enumerate().map(|(seconds, (format, kind))| {
+            let duration = Some(Duration::from_secs(seconds as u64 + 1));
+            Input { kind, head: Head { format: *format, duration, shifted: false } }
+        });
+        Joint::new(inputs.collect(), wanted)
+    }
+
+    #[test]
+    fn the_container_suits_both_tracks() {
+        for (formats, container) in [
+            (&[Format::Mp4, Format::Mp4][..], Container::Mp4),
+            (&[Format::Mp4, Format::Adts], Container::Mp4),
+            (&[Format::Webm, Format::Webm], Container::Webm),
+            (&[Format::Mp4, Format::Webm], Container::Mkv),
+            (&[Format::Matroska], Container::Mkv),
+            (&[Format::Webm, Format::Flac], Container::Mkv),
+        ] {
+            assert_eq!(joint(formats, Wanted::Auto).container, container, "{formats:?}");
+            assert_eq!(joint(formats, Wanted::Mkv).container, Container::Mkv);
+        }
+    }
+
+    #[test]
+    fn durations_are_known_when_all_tracks_tell() {
+        let both = joint(&[Format::Mp4, Format::Mp4], Wanted::Auto);
+        let durations = vec![Duration::from_secs(1), Duration::from_secs(2)];
+        assert_eq!(both.durations(), Some(durations));
+        assert_eq!(both.media_type(), ("video/mp4", "mp4"));
+        let mut inputs = both.inputs;
+        inputs[0].head.duration = None;
+        assert_eq!(Joint::new(inputs, Wanted::Auto).durations(), None);
+    }
+}

@@ -1,0 +1,324 @@
+//! The muxer that joins anything: ffmpeg as a child process, fed through named pipes, read from
+//! its standard output.
+//!
+//! Must never trust its exit status alone: ffmpeg ends well on inputs that were cut short. What
+//! the sources delivered is the caller's to check.
+
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::fifo::Pipes;
+use super::sniff::Format;
+use super::{Container, Joint};
+use crate::config;
+use crate::error::{Error, MuxerFault};
+use crate::media::Kind;
+use crate::stop::Stop;
+use crate::sys;
+
+/// How long ffmpeg may take to end after it closed its output.
+const EXIT_LIMIT: Duration = Duration::from_secs(10);
+/// What is kept of its last words.
+const LAST_WORDS: usize = 2 << 10;
+/// What its output pipe holds: several reads, so that it need not wait for each of ours.
+const PIPE_LEN: i32 = 1 << 20;
+
+/// ffmpeg's arguments for a joint whose tracks come through `pipes`. Pure.
+pub fn arguments(joint: &Joint, pipes: &Pipes) -> Vec<OsString> {
+    let mut list: Vec<OsString> = Vec::with_capacity(64);
+    let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+    list.extend(words("-hide_banner -nostdin -nostats -loglevel error"));
+    for input in &joint.inputs {
+        // Nothing but this pipe may be opened and no other format be guessed, whatever the
+        // bytes say.
+        let demuxer = demuxer(input.head.format);
+        list.extend(words("-protocol_whitelist file"));
+        list.extend(words(&format!("-format_whitelist {demuxer} -f {demuxer}")));
+        list.extend(words(INPUT));
+        let mut pipe = OsString::from("file:");
+        pipe.push(pipes.path(input.kind));
+        list.extend(["-i".into(), pipe]);
+    }
+    for (index, input) in joint.inputs.iter().enumerate() {
+        let letter = if input.kind == Kind::Video { 'v' } else { 'a' };
+        list.extend(words(&format!("-map {index}:{letter}:0")));
+    }
+    // The packets as they are, with the times they have: without -copyts each input would be
+    // moved to begin at 0, and the tracks out of step.
+    list.extend(words("-c copy -copyts"));
+    match joint.container {
+        Container::Mp4 => {
+            // The index of random access points (mfra) would be wrong: it counts from the start
+            // of the file, and we make the moov grow.
+            let flags = "frag_keyframe+empty_moov+default_base_moof+skip_trailer";
+            let delay = if joint.needs_edit_lists() { "+delay_moov" } else { "" };
+            list.extend(words(&format!("-f mp4 -movflags {flags}{delay}")));
+        }
+        Container::Webm | Container::Mkv => {
+            // What this muxer cannot look up at the end, it takes from a tag.
+            if let Some(longest) = joint.durations().and_then(|all| all.into_iter().max()) {
+                let duration = format!("DURATION={}", clock(longest.as_secs_f64()));
+                list.extend(["-metadata".into(), duration.into()]);
+            }
+            let muxer = if joint.container == Container::Webm { "webm" } else { "matroska" };
+            list.extend(words(&format!("-f {muxer}")));
+        }
+    }
+    list.push("pipe:1".into());
+    list
+}
+
+/// * `thread_queue_size`: packets read ahead of each input. With the default of 8, ffmpeg 5.1
+///   sleeps 10 ms whenever it has used them up, and a download that could take 5 s takes 45.
+///   256 cost some megabytes; far more would let the film pile up there.
+/// * `fpsprobesize 0`: no frames are read to guess a frame rate that is not used; the first
+///   byte comes 25 ms earlier.
+const INPUT: &str = "-thread_queue_size 256 -fpsprobesize 0";
+
+/// `H:MM:SS.mmm`, as ffmpeg reads a duration.
+fn clock(seconds: f64) -> String {
+    let whole = seconds as u64;
+    format!("{}:{:02}:{:06.3}", whole / 3600, whole / 60 % 60, seconds % 60.0)
+}
+
+fn demuxer(format: Format) -> &'static str {
+    match format {
+        Format::Mp4 => "mp4",
+        // One demuxer for both, which goes by both names.
+        Format::Webm | Format::Matroska => "matroska",
+        Format::Ogg => "ogg",
+        Format::Mp3 => "mp3",
+        Format::Adts => "aac",
+        Format::Flac => "flac",
+        Format::Wav => "wav",
+    }
+}
+
+/// A running ffmpeg. Dropping it kills it, and waits until it is gone.
+pub struct Muxer<'s> {
+    child: Child,
+    stdout: ChildStdout,
+    /// `None` once ffmpeg has closed it.
+    stderr: Option<ChildStderr>,
+    last_words: Vec<u8>,
+    reaped: bool,
+    has_output: bool,
+    stop: &'s Stop,
+    stall_limit: Duration,
+}
+
+impl<'s> Muxer<'s> {
+    /// Starts ffmpeg. It belongs to `stop` from then on.
+    pub fn start(
+        config: &config::Muxer,
+        joint: &Joint,
+        pipes: &Pipes,
+        stop: &'s Stop,
+    ) -> Result<Muxer<'s>, Error> {
+        let mut command = Command::new(&config.ffmpeg);
+        command
+            .args(arguments(joint, pipes))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // It would make ffmpeg write a report file, with our arguments, wherever it says.
+            .env_remove("FFREPORT");
+        sys::tie_to_this_thread(&mut command);
+        let failed = |error: io::Error| {
+            Error::Muxer(match error.kind() {
+                io::ErrorKind::NotFound => {
+                    MuxerFault::Missing(config.ffmpeg.to_string_lossy().into_owned())
+                }
+                _ => MuxerFault::Spawn(error.to_string()),
+            })
+        };
+        let mut child = command.spawn().map_err(failed)?;
+        stop.adopt(child.id());
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            unreachable!("both were asked for as pipes");
+        };
+        if let Err(error) = sys::set_pipe_len(stdout.as_fd(), PIPE_LEN) {
+            log::debug!("the muxer's output pipe keeps its usual length: {error}");
+        }
+        Ok(Muxer {
+            child,
+            stdout,
+            stderr: Some(stderr),
+            last_words: Vec::new(),
+            reaped: false,
+            has_output: false,
+            stop,
+            stall_limit: config.stall_timeout.0,
+        })
+    }
+
+    /// The next bytes of the joined file; 0 at its end, which [`finish`](Muxer::finish) must
+    /// confirm. `fed` counts the bytes that went into ffmpeg: while it grows, ffmpeg is at work
+    /// although nothing comes out.
+    pub fn read(&mut self, buffer: &mut [u8], fed: &AtomicU64) -> Result<usize, Error> {
+        let mut fed_before = fed.load(Ordering::Relaxed);
+        loop {
+            let output = (self.stdout.as_fd(), sys::READABLE);
+            let over = (self.stop.as_fd(), sys::READABLE);
+            let ready = match &self.stderr {
+                Some(stderr) => {
+                    let words = (stderr.as_fd(), sys::READABLE);
+                    sys::poll([over, output, words], Some(self.stall_limit))
+                }
+                None => sys::poll([over, output], Some(self.stall_limit))
+                    .map(|[over, output]| [over, output, false]),
+            };
+            match ready.map_err(|error| system(&error))? {
+                [true, ..] => return Err(Error::Stopped),
+                [_, output, words] => {
+                    if words {
+                        self.listen();
+                    }
+                    if output {
+                        match self.stdout.read(buffer) {
+                            Ok(count) => {
+                                self.has_output |= count > 0;
+                                return Ok(count);
+                            }
+                            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                            Err(error) => return Err(system(&error)),
+                        }
+                    } else if !words {
+                        let fed_now = fed.load(Ordering::Relaxed);
+                        if fed_now == fed_before {
+                            return Err(Error::Muxer(MuxerFault::Stalled(self.stall_limit)));
+                        }
+                        fed_before = fed_now;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for ffmpeg to end after its output has, and says whether it ended well.
+    pub fn finish(&mut self) -> Result<(), Error> {
+        let waited = sys::exit_watch(self.child.id())
+            .and_then(|exit| sys::poll([(exit.as_fd(), sys::READABLE)], Some(EXIT_LIMIT)));
+        match waited {
+            Ok([true]) => {}
+            Ok(_) => return Err(Error::Muxer(MuxerFault::Stalled(EXIT_LIMIT))),
+            Err(error) => return Err(system(&error)),
+        }
+        while let Some(stderr) = &self.stderr {
+            // A child of a wrapper around ffmpeg may still hold it open.
+            match sys::poll([(stderr.as_fd(), sys::READABLE)], Some(EXIT_LIMIT)) {
+                Ok([true]) => self.listen(),
+                _ => self.stderr = None,
+            }
+        }
+        self.reaped = true;
+        self.stop.release();
+        let status = self.child.wait().map_err(|error| system(&error))?;
+        if status.success() {
+            return Ok(());
+        }
+        let said = match last_line(&self.last_words) {
+            Some(line) => format!("{line} ({status})"),
+            None => status.to_string(),
+        };
+        // Ended by itself before any output: it did not like what it got.
+        let refused = !self.has_output && status.code().is_some();
+        Err(Error::Muxer(if refused {
+            MuxerFault::Refused(said)
+        } else {
+            MuxerFault::Failed(said)
+        }))
+    }
+
+    /// Takes what ffmpeg says, of which the end is kept. It must be taken: a full pipe would
+    /// make it wait.
+    fn listen(&mut self) {
+        let Some(stderr) = &mut self.stderr else { return };
+        let mut words = [0; 1024];
+        match stderr.read(&mut words) {
+            Ok(count) if count > 0 => {
+                self.last_words.extend(&words[..count]);
+                let excess = self.last_words.len().saturating_sub(LAST_WORDS);
+                self.last_words.drain(..excess);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            _ => self.stderr = None,
+        }
+    }
+}
+
+impl Drop for Muxer<'_> {
+    fn drop(&mut self) {
+        if self.reaped {
+            return;
+        }
+        if let Err(error) = sys::kill_group(self.child.id()) {
+            log::warn!("cannot kill the muxer: {error}");
+        }
+        self.stop.release();
+        if let Err(error) = self.child.wait() {
+            log::warn!("cannot wait for the muxer: {error}");
+        }
+    }
+}
+
+fn system(error: &io::Error) -> Error {
+    Error::System { doing: "read from the muxer", said: error.to_string() }
+}
+
+/// The last thing said, without the names of our pipes and the addresses of its innards.
+fn last_line(words: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(words);
+    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+    let line = match line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+        Some((_, rest)) => rest,
+        None => line,
+    };
+    // A path says nothing to a client and is none of its business.
+    Some(match line.split_once("file:") {
+        Some((before, path)) => {
+            let rest = path.split_once(": ").map_or("", |(_, rest)| rest);
+            format!("{before}input: {rest}")
+        }
+        None => line.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mux::fifo::RuntimeDir;
+    use crate::mux::sniff::Head;
+    use crate::mux::{Input, Wanted};
+
+    #[test]
+    fn each_input_is_told_its_format_and_may_open_nothing_else() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = RuntimeDir::claim(&base.path().join("with space")).unwrap();
+        let pipes = dir.pipes([Kind::Video, Kind::Audio].into_iter()).unwrap();
+        let input =
+            |kind, format| Input { kind, head: Head { format, duration: None, shifted: false } };
+        let inputs = vec![input(Kind::Video, Format::Mp4), input(Kind::Audio, Format::Webm)];
+        let list = arguments(&Joint::new(inputs, Wanted::Auto), &pipes);
+        let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        assert!(text.contains("-protocol_whitelist file -format_whitelist mp4 -f mp4"), "{text}");
+        assert!(text.contains("-format_whitelist matroska -f matroska"), "{text}");
+        assert!(text.contains("-map 0:v:0 -map 1:a:0 -c copy -copyts -f matroska"), "{text}");
+        let pipe = format!("file:{}", pipes.path(Kind::Video).display());
+        assert!(list.iter().any(|word| *word == *pipe), "{text}");
+    }
+
+    #[test]
+    fn last_words_name_no_paths() {
+        let said = b"file:/run/x/stream-1/video: Invalid data found when processing input\n\n";
+        let line = last_line(said).unwrap();
+        assert_eq!(line, "input: Invalid data found when processing input");
+        let said = b"noise\n[webm @ 0x55d] Only VP8 or VP9 are supported\n";
+        assert_eq!(last_line(said).unwrap(), "Only VP8 or VP9 are supported");
+        assert_eq!(last_line(b"\n"), None);
+    }
+}

@@ -1,0 +1,246 @@
+//! The named pipes between the downloaders and the muxer, and the directory they live in.
+//!
+//! Each daemon has a directory of its own with a lock file that it holds locked: a directory
+//! whose lock can be had belongs to a daemon that is dead, however it died, and is removed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::error::{Error, MuxerFault};
+use crate::media::Kind;
+use crate::stop::{Stop, Wait};
+use crate::sys;
+
+const LOCK: &str = "lock";
+const PREFIX: &str = "run-";
+
+/// What a pipe holds: as much as a user may ask for (pipe-max-size), so that the threads on
+/// both ends wake each other less often. Fewer is no harm.
+const PIPE_LEN: i32 = 1 << 20;
+
+/// The directory of one daemon; removed on drop.
+#[derive(Debug)]
+pub struct RuntimeDir {
+    dir: TempDir,
+    /// Held locked until the directory is gone (fields drop in this order).
+    _lock: File,
+}
+
+impl RuntimeDir {
+    /// Makes a directory in `base` and removes those of dead predecessors.
+    pub fn claim(base: &Path) -> io::Result<RuntimeDir> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(base)?;
+        let meta = fs::metadata(base)?;
+        if meta.uid() != sys::user_id() || meta.mode() & 0o022 != 0 {
+            return Err(io::Error::other(
+                "it belongs to another user or others may write to it; set runtime_dir to a \
+                 directory of this user",
+            ));
+        }
+        // One daemon at a time looks and claims, so that no one takes a directory whose owner
+        // has not got round to locking it for a dead one.
+        let door = open_lock(&base.join(LOCK))?;
+        door.lock()?;
+        sweep(base)?;
+        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(base)?;
+        let lock = open_lock(&dir.path().join(LOCK))?;
+        lock.lock()?;
+        Ok(RuntimeDir { dir, _lock: lock })
+    }
+
+    /// Makes a pipe for each of `kinds`, in a directory of their own.
+    pub fn pipes(&self, kinds: impl Iterator<Item = Kind>) -> io::Result<Pipes> {
+        let dir = tempfile::Builder::new().prefix("stream-").tempdir_in(self.dir.path())?;
+        let pipes = Pipes { dir };
+        for kind in kinds {
+            sys::make_fifo(&pipes.path(kind))?;
+        }
+        Ok(pipes)
+    }
+}
+
+fn open_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
+}
+
+/// Removes the directories in `base` whose owners are dead.
+fn sweep(base: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(base)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            continue;
+        }
+        let dead = match OpenOptions::new().write(true).open(entry.path().join(LOCK)) {
+            Ok(lock) => lock.try_lock().is_ok(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        if dead {
+            log::info!("removing what a killed predecessor left in {}", entry.path().display());
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// The named pipes of one stream; removed on drop.
+#[derive(Debug)]
+pub struct Pipes {
+    dir: TempDir,
+}
+
+impl Pipes {
+    /// Where the pipe of a track is.
+    pub fn path(&self, kind: Kind) -> PathBuf {
+        self.dir.path().join(kind.name())
+    }
+}
+
+/// The writing end of a named pipe. Closing it tells the muxer that the track is complete: when
+/// it is not, the stream must have been failed before, which kills the muxer.
+pub struct Feed<'s> {
+    pipe: File,
+    stop: &'s Stop,
+}
+
+/// Why a pipe takes no more bytes.
+#[derive(Debug)]
+pub enum Unfed {
+    /// The stream is over.
+    Stopped,
+    /// The muxer closed its end. If it should not have, its exit status tells why.
+    Closed,
+    /// Something else.
+    Failed(Error),
+}
+
+impl<'s> Feed<'s> {
+    /// Opens the pipe at `path`, as soon as the muxer has opened its end.
+    ///
+    /// A blocking open would hang for ever if the muxer died first, and one for reading *and*
+    /// writing would hide its death. So: ask again until it is there. A muxer that never opens
+    /// it is the watchdog's to see.
+    pub fn open(path: &Path, stop: &'s Stop) -> Result<Feed<'s>, Unfed> {
+        const STEP: Duration = Duration::from_millis(1);
+        let system = |error: io::Error| {
+            Unfed::Failed(Error::System { doing: "open a named pipe", said: error.to_string() })
+        };
+        loop {
+            match OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path) {
+                Ok(pipe) => {
+                    if let Err(error) = sys::set_pipe_len(pipe.as_fd(), PIPE_LEN) {
+                        log::debug!("the pipe keeps its usual length: {error}");
+                    }
+                    return Ok(Feed { pipe, stop });
+                }
+                // Nobody has it open for reading yet.
+                Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
+                    if stop.pause(STEP).map_err(system)? {
+                        return Err(Unfed::Stopped);
+                    }
+                }
+                Err(error) => return Err(system(error)),
+            }
+        }
+    }
+
+    /// Writes all of `bytes`, however long the muxer takes.
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), Unfed> {
+        use std::io::Write;
+        const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(86_400);
+        while !bytes.is_empty() {
+            match self.pipe.write(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let room =
+                        self.stop.wait(self.pipe.as_fd(), sys::WRITABLE, AS_LONG_AS_IT_TAKES);
+                    match room {
+                        Ok(Wait::Stopped) => return Err(Unfed::Stopped),
+                        Ok(_) => {}
+                        Err(error) => return Err(failed(&error)),
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    return Err(Unfed::Closed);
+                }
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn failed(error: &io::Error) -> Unfed {
+    Unfed::Failed(Error::Muxer(MuxerFault::Failed(format!("writing to it: {error}"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(base: &Path) -> usize {
+        fs::read_dir(base)
+            .unwrap()
+            .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with(PREFIX))
+            .count()
+    }
+
+    #[test]
+    fn the_dead_are_swept_and_the_living_are_not() {
+        let base = tempfile::tempdir().unwrap();
+        let base = base.path().join("ytcanal");
+        let living = RuntimeDir::claim(&base).unwrap();
+        // A killed daemon leaves its directory, and the kernel unlocks its lock.
+        fs::create_dir(base.join("run-dead")).unwrap();
+        open_lock(&base.join("run-dead/lock")).unwrap();
+        sys::make_fifo(&base.join("run-dead/video")).unwrap();
+        assert_eq!(runs(&base), 2);
+        let second = RuntimeDir::claim(&base).unwrap();
+        assert_eq!(runs(&base), 2);
+        drop((living, second));
+        assert_eq!(runs(&base), 0);
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(base.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let error = RuntimeDir::claim(base.path()).unwrap_err();
+        assert!(error.to_string().contains("runtime_dir"), "{error}");
+    }
+
+    #[test]
+    fn opening_and_writing_end_with_the_stream() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = RuntimeDir::claim(&base.path().join("r")).unwrap();
+        let pipes = dir.pipes([Kind::Video].into_iter()).unwrap();
+        let path = pipes.path(Kind::Video);
+        let stop = Stop::new().unwrap();
+        std::thread::scope(|scope| {
+            let opening = scope.spawn(|| Feed::open(&path, &stop).map(|_| ()));
+            stop.end();
+            assert!(matches!(opening.join().unwrap(), Err(Unfed::Stopped)));
+        });
+        let stop = Stop::new().unwrap();
+        let reader =
+            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
+        let mut feed = Feed::open(&path, &stop).unwrap();
+        std::thread::scope(|scope| {
+            // More than the pipe holds.
+            let writing = scope.spawn(|| feed.write(&vec![0; 4 << 20]));
+            stop.end();
+            assert!(matches!(writing.join().unwrap(), Err(Unfed::Stopped)));
+        });
+        drop(reader);
+        assert!(matches!(feed.write(b"x"), Err(Unfed::Closed)));
+        drop(pipes);
+        assert!(!path.exists());
+    }
+}

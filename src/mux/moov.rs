@@ -1,0 +1,214 @@
+//! The duration in the index that ffmpeg writes. It cannot know it, for it writes the index
+//! (moov) first; we do, from the heads of the inputs. Without it players show nonsense.
+//!
+//! It goes to each place where a player looks: mvex/mehd, where ISO/IEC 14496-12 wants the
+//! duration of a fragmented film, mvhd and tkhd, and mdhd, which is where ffmpeg's own demuxer
+//! looks when it cannot seek.
+//!
+//! The index may grow: with `default_base_moof` nothing behind it counts from the start of the
+//! file. Pure.
+
+use std::time::Duration;
+
+/// The longest index that is looked at.
+pub const LONGEST: usize = 1 << 20;
+
+/// The outcome of a look at the first bytes of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The index is not all there yet.
+    More,
+    /// It is: the bytes, with the duration in.
+    Whole(Vec<u8>),
+    /// This is not what ffmpeg writes; leave it as it is.
+    Strange,
+}
+
+/// Writes the durations of the tracks, in their order, into the index among the first `bytes`
+/// of a fragmented MP4.
+pub fn with_durations(bytes: &[u8], tracks: &[Duration]) -> Look {
+    let mut at = 0;
+    loop {
+        let Some(found) = find(bytes, at) else {
+            return if bytes.len() > LONGEST { Look::Strange } else { Look::More };
+        };
+        if !(8..=LONGEST).contains(&found.len) {
+            return Look::Strange;
+        }
+        let Some(whole) = bytes.get(at..at + found.len) else { return Look::More };
+        match &found.kind {
+            b"ftyp" => at += found.len,
+            b"moov" => {
+                let Some(moov) = patched(whole, tracks) else { return Look::Strange };
+                return Look::Whole([&bytes[..at], &moov, &bytes[at + found.len..]].concat());
+            }
+            _ => return Look::Strange,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    kind: [u8; 4],
+    at: usize,
+    len: usize,
+}
+
+fn find(bytes: &[u8], at: usize) -> Option<Found> {
+    let len = u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?) as usize;
+    Some(Found { kind: *bytes.get(at + 4..)?.first_chunk()?, at, len })
+}
+
+/// The children of the box at `parent`, which must fill it exactly.
+fn children(bytes: &[u8], parent: Found) -> Option<Vec<Found>> {
+    let (mut at, end) = (parent.at + 8, parent.at + parent.len);
+    let mut all = Vec::new();
+    while at < end {
+        let child = find(bytes, at)?;
+        if child.len < 8 || child.at + child.len > end {
+            return None;
+        }
+        at += child.len;
+        all.push(child);
+    }
+    Some(all)
+}
+
+fn patched(moov: &[u8], tracks: &[Duration]) -> Option<Vec<u8>> {
+    let mut bytes = moov.to_vec();
+    let root = find(moov, 0)?;
+    let boxes = children(moov, root)?;
+    let child = |kind: &[u8; 4]| boxes.iter().find(|found| found.kind == *kind).copied();
+    let (mvhd, mvex) = (child(b"mvhd")?, child(b"mvex")?);
+    let timescale = u32_at(moov, mvhd.at + TIMESCALE)?;
+    let whole = ticks(*tracks.iter().max()?, timescale)?;
+    put(&mut bytes, mvhd, MVHD_DURATION, whole)?;
+    let traks: Vec<Found> = boxes.iter().filter(|found| &found.kind == b"trak").copied().collect();
+    if traks.len() != tracks.len() {
+        return None;
+    }
+    for (trak, duration) in traks.into_iter().zip(tracks) {
+        let inside = children(moov, trak)?;
+        let tkhd = *inside.iter().find(|found| &found.kind == b"tkhd")?;
+        put(&mut bytes, tkhd, TKHD_DURATION, ticks(*duration, timescale)?)?;
+        let mdia = *inside.iter().find(|found| &found.kind == b"mdia")?;
+        let mdhd = *children(moov, mdia)?.iter().find(|found| &found.kind == b"mdhd")?;
+        let media_timescale = u32_at(moov, mdhd.at + TIMESCALE)?;
+        put(&mut bytes, mdhd, MDHD_DURATION, ticks(*duration, media_timescale)?)?;
+    }
+    // §8.8.2: how long the film is, all fragments together.
+    let mehd = [&16u32.to_be_bytes()[..], b"mehd", &[0; 4], &whole.to_be_bytes()].concat();
+    for grown in [mvex, root] {
+        let len = u32::try_from(grown.len + mehd.len()).ok()?;
+        bytes.get_mut(grown.at..)?.first_chunk_mut().map(|field| *field = len.to_be_bytes())?;
+    }
+    bytes.splice(mvex.at + 8..mvex.at + 8, mehd);
+    Some(bytes)
+}
+
+/// Where the fields are, counted from the start of the box, in version 0 (§8.2.2, §8.3.2,
+/// §8.4.2), which ffmpeg writes while the duration is 0.
+const TIMESCALE: usize = 20;
+const MVHD_DURATION: usize = 24;
+const TKHD_DURATION: usize = 28;
+const MDHD_DURATION: usize = 24;
+
+/// Fills in a field of 32 bits in a box of version 0, if it is 0 as expected.
+fn put(bytes: &mut [u8], found: Found, offset: usize, value: u32) -> Option<()> {
+    let field = bytes.get_mut(found.at + 8..found.at + found.len)?;
+    let (version, field) = (*field.first()?, field.get_mut(offset - 8..)?.first_chunk_mut()?);
+    if version != 0 || *field != [0; 4] {
+        return None;
+    }
+    *field = value.to_be_bytes();
+    Some(())
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// All ones would mean "unknown".
+fn ticks(duration: Duration, timescale: u32) -> Option<u32> {
+    let ticks = duration.as_nanos() * u128::from(timescale) / 1_000_000_000;
+    u32::try_from(ticks).ok().filter(|ticks| *ticks != u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECOND: [Duration; 1] = [Duration::from_secs(1)];
+
+    fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
+        let size = u32::try_from(payload.len() + 8).unwrap();
+        [&size.to_be_bytes()[..], kind, payload].concat()
+    }
+
+    fn file() -> Vec<u8> {
+        let mut mvhd = vec![0; 100];
+        mvhd[12..16].copy_from_slice(&1000u32.to_be_bytes());
+        let mut tkhd = vec![0; 84];
+        tkhd[3] = 3;
+        let mvex = boxed(b"mvex", &boxed(b"trex", &[0; 24]));
+        let mut mdhd = vec![0; 24];
+        mdhd[12..16].copy_from_slice(&90_000u32.to_be_bytes());
+        let mdia = boxed(b"mdia", &boxed(b"mdhd", &mdhd));
+        let trak = boxed(b"trak", &[boxed(b"tkhd", &tkhd), mdia].concat());
+        let moov = [boxed(b"mvhd", &mvhd), trak, mvex, boxed(b"udta", &[])].concat();
+        [boxed(b"ftyp", b"isom"), boxed(b"moov", &moov), boxed(b"moof", &[7; 9])].concat()
+    }
+
+    #[test]
+    fn the_duration_gets_in_and_nothing_else_changes() {
+        let file = file();
+        let Look::Whole(new) = with_durations(&file, &[Duration::from_millis(61_500)]) else {
+            panic!()
+        };
+        assert_eq!(new.len(), file.len() + 16);
+        let ticks = 61_500u32.to_be_bytes();
+        let places = new.windows(4).filter(|window| **window == ticks).count();
+        assert_eq!(places, 3, "mvhd, tkhd and mehd");
+        let media_ticks = (61_500u32 * 90).to_be_bytes();
+        assert!(new.windows(4).any(|window| *window == media_ticks), "mdhd");
+        assert!(new.ends_with(&boxed(b"moof", &[7; 9])));
+        let moov = find(&new, 12).unwrap();
+        assert_eq!(&moov.kind, b"moov");
+        let inside = children(&new, moov).unwrap();
+        assert_eq!(
+            inside.iter().map(|b| b.kind).collect::<Vec<_>>(),
+            [*b"mvhd", *b"trak", *b"mvex", *b"udta"]
+        );
+    }
+
+    #[test]
+    fn it_waits_for_the_whole_index() {
+        let file = file();
+        let whole = file.len() - 17;
+        for len in 0..whole {
+            assert_eq!(with_durations(&file[..len], &SECOND), Look::More, "{len}");
+        }
+        let at_last = with_durations(&file[..whole], &SECOND);
+        assert!(matches!(at_last, Look::Whole(_)));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_alone() {
+        assert_eq!(with_durations(&[0xff; 64], &SECOND), Look::Strange);
+        // 50 days at 1000 ticks a second do not fit into 32 bits.
+        let long = Duration::from_secs(50 * 86_400);
+        assert_eq!(with_durations(&file(), &[long]), Look::Strange);
+        assert_eq!(with_durations(&file(), &[SECOND[0]; 2]), Look::Strange);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(at in 0usize..300, value: u8, secs: u64) {
+            let mut bytes = file();
+            let at = at % bytes.len();
+            bytes[at] = value;
+            with_durations(&bytes, &[Duration::from_secs(secs)]);
+        }
+    }
+}

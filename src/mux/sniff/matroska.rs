@@ -1,0 +1,155 @@
+//! Matroska and WebM (RFC 8794, RFC 9559): which of the two, and how long do they play?
+
+use super::{Format, Head, Verdict, from_ticks};
+use crate::error::Unusable;
+
+const DOC_TYPE: u64 = 0x4282;
+const SEGMENT: u64 = 0x1853_8067;
+const INFO: u64 = 0x1549_a966;
+const TIMESTAMP_SCALE: u64 = 0x2a_d7b1;
+const DURATION: u64 = 0x4489;
+const CLUSTER: u64 = 0x1f43_b675;
+
+pub(super) fn sniff(bytes: &[u8], all: bool) -> Verdict {
+    let mut top = Elements(bytes);
+    let Some(header) = top.next() else { return Verdict::More };
+    if !header.whole {
+        return Verdict::More;
+    }
+    let mut fields = Elements(header.payload);
+    let format = match fields.find(|e| e.id == DOC_TYPE).map(|e| e.payload) {
+        Some(b"webm") => Format::Webm,
+        Some(b"matroska") => Format::Matroska,
+        _ => {
+            return Verdict::Refused(Unusable::NotMedia("it is EBML, but neither webm nor mkv"));
+        }
+    };
+    let known = |duration| Verdict::Known(Head { format, duration, shifted: true });
+    match top.next() {
+        None if all => return known(None),
+        None => return Verdict::More,
+        Some(segment) if segment.id == SEGMENT => {
+            for child in Elements(segment.payload) {
+                match child.id {
+                    INFO if child.whole => return known(duration(child.payload)),
+                    CLUSTER => return known(None),
+                    _ => {}
+                }
+            }
+        }
+        Some(_) => return known(None),
+    }
+    if all { known(None) } else { Verdict::More }
+}
+
+fn duration(info: &[u8]) -> Option<std::time::Duration> {
+    // Nanoseconds a tick (RFC 9559 §5.1.2.9).
+    let mut scale = 1_000_000;
+    let mut ticks = None;
+    for field in Elements(info) {
+        match (field.id, field.payload) {
+            (TIMESTAMP_SCALE, bytes) if (1..=8).contains(&bytes.len()) => {
+                scale = bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
+            }
+            (DURATION, bytes) => {
+                ticks = match bytes.len() {
+                    4 => bytes.first_chunk().map(|b| f64::from(f32::from_be_bytes(*b))),
+                    8 => bytes.first_chunk().map(|b| f64::from_be_bytes(*b)),
+                    _ => None,
+                };
+            }
+            _ => {}
+        }
+    }
+    let nanos = ticks? * scale as f64;
+    // Also false for NaN; a century is not a film.
+    (nanos > 0.0 && nanos < 3.2e18).then(|| from_ticks(nanos as u64, 1_000_000_000))?
+}
+
+/// One element, of which perhaps only the beginning is there.
+struct Element<'a> {
+    id: u64,
+    payload: &'a [u8],
+    whole: bool,
+}
+
+struct Elements<'a>(&'a [u8]);
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Element<'a>;
+
+    fn next(&mut self) -> Option<Element<'a>> {
+        let (id, id_len) = vint(self.0, 4, false)?;
+        let (size, size_len) = vint(self.0.get(id_len..)?, 8, true)?;
+        let rest = self.0.get(id_len + size_len..)?;
+        // All value bits set: the size is unknown, the element reaches as far as it may.
+        let unknown = size == (1 << (7 * size_len)) - 1;
+        let there = if unknown { rest.len() } else { clamp(size, rest.len()) };
+        let (payload, after) = rest.split_at(there);
+        self.0 = after;
+        Some(Element { id, payload, whole: !unknown && there as u64 == size })
+    }
+}
+
+fn clamp(size: u64, available: usize) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX).min(available)
+}
+
+/// A variable-size integer of at most `longest` bytes (RFC 8794 §4), its mark kept in an ID and
+/// cut off a size.
+fn vint(bytes: &[u8], longest: usize, cut: bool) -> Option<(u64, usize)> {
+    let first = *bytes.first()?;
+    let len = first.leading_zeros() as usize + 1;
+    if len > longest {
+        return None;
+    }
+    let value = bytes.get(..len)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
+    let mark = 1 << (7 * len);
+    Some((if cut { value ^ mark } else { value }, len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn element(id: &[u8], payload: &[u8]) -> Vec<u8> {
+        let size = 0x4000 | u16::try_from(payload.len()).unwrap();
+        [id, &size.to_be_bytes()[..], payload].concat()
+    }
+
+    fn file(doc_type: &str, info: &[u8]) -> Vec<u8> {
+        let doc_type = element(&[0x42, 0x82], doc_type.as_bytes());
+        let info = element(&[0x15, 0x49, 0xa9, 0x66], info);
+        [element(&[0x1a, 0x45, 0xdf, 0xa3], &doc_type), element(&[0x18, 0x53, 0x80, 0x67], &info)]
+            .concat()
+    }
+
+    #[test]
+    fn duration_in_ticks_of_the_timestamp_scale() {
+        let scale = element(&[0x2a, 0xd7, 0xb1], &[0x0f, 0x42, 0x40]);
+        let ticks = element(&[0x44, 0x89], &2500f64.to_be_bytes());
+        let bytes = file("webm", &[scale, ticks].concat());
+        let head = Head {
+            format: Format::Webm,
+            duration: Some(Duration::from_millis(2500)),
+            shifted: true,
+        };
+        assert_eq!(sniff(&bytes, false), Verdict::Known(head));
+        assert_eq!(sniff(&bytes[..bytes.len() - 1], false), Verdict::More);
+    }
+
+    #[test]
+    fn senseless_durations_are_none() {
+        for ticks in [f64::NAN, f64::INFINITY, -1.0, 0.0, 1e300] {
+            let bytes = file("matroska", &element(&[0x44, 0x89], &ticks.to_be_bytes()));
+            let head = Head { format: Format::Matroska, duration: None, shifted: true };
+            assert_eq!(sniff(&bytes, false), Verdict::Known(head), "{ticks}");
+        }
+    }
+
+    #[test]
+    fn other_ebml_is_refused() {
+        assert!(matches!(sniff(&file("ebml-something", b""), true), Verdict::Refused(_)));
+    }
+}

@@ -1,0 +1,214 @@
+//! From path and query to what is wanted. Pure: no I/O.
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use crate::error::Problem;
+use crate::media::{Kind, Media, Track};
+use crate::mux::Wanted;
+
+/// What a request is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// The page.
+    Page,
+    /// Join two direct URLs.
+    Mux {
+        /// The tracks and the name.
+        media: Media,
+        /// The container that the client would like.
+        container: Wanted,
+    },
+    /// Is the process alive?
+    Healthz,
+    /// Would it take a stream?
+    Readyz,
+    /// Counters for Prometheus.
+    Metrics,
+}
+
+/// Reads a request target: `/path?query`, percent-encoded.
+pub fn route(target: &str) -> Result<Route, Problem> {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    match path {
+        "/mux" => mux(Query::parse(query)?),
+        "/" => Query::parse(query)?.done().map(|()| Route::Page),
+        "/healthz" => Ok(Route::Healthz),
+        "/readyz" => Ok(Route::Readyz),
+        "/metrics" => Ok(Route::Metrics),
+        _ => Err(Problem::new(
+            404,
+            "not-found",
+            "there is nothing here; the page is at / and the muxer at /mux?video=URL&audio=URL",
+        )),
+    }
+}
+
+fn mux(mut query: Query) -> Result<Route, Problem> {
+    let mut track = |kind: Kind| match query.take(kind.name()) {
+        // A form sends the fields that were left empty, too.
+        None => Ok(None),
+        Some(text) if text.is_empty() => Ok(None),
+        Some(text) => media_url(kind, &text).map(|url| Some(Track { kind, url })),
+    };
+    let tracks: Vec<Track> =
+        [track(Kind::Video)?, track(Kind::Audio)?].into_iter().flatten().collect();
+    let name = query.take("name").filter(|name| !name.is_empty());
+    let container = match query.take("container").as_deref() {
+        None | Some("" | "auto") => Wanted::Auto,
+        Some("mp4") => Wanted::Mp4,
+        Some("webm") => Wanted::Webm,
+        Some("mkv") => Wanted::Mkv,
+        Some(_) => {
+            return Err(Problem::new(
+                400,
+                "bad-parameter",
+                "the parameter container must be auto, mp4, webm or mkv",
+            ));
+        }
+    };
+    query.done()?;
+    if tracks.is_empty() {
+        return Err(Problem::new(
+            400,
+            "missing-parameter",
+            "name at least one of the parameters video and audio, each a percent-encoded media \
+             URL",
+        ));
+    }
+    Ok(Route::Mux { media: Media { name, tracks }, container })
+}
+
+fn media_url(kind: Kind, text: &str) -> Result<Url, Problem> {
+    let bad = |why: String| {
+        let mut problem = Problem::new(400, "bad-url", format!("the parameter {kind} {why}"));
+        problem.track = Some(kind);
+        problem
+    };
+    let url = Url::parse(text).map_err(|error| bad(format!("is not a URL: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad("must be an http or https URL".into()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(bad("must not have a user name or password in it".into()));
+    }
+    Ok(url)
+}
+
+/// The parameters of a query, each to be taken once.
+struct Query(Vec<(String, String)>);
+
+/// More than any route has.
+const MAX_PARAMETERS: usize = 32;
+
+impl Query {
+    fn parse(query: &str) -> Result<Query, Problem> {
+        let mut parameters: Vec<(String, String)> = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decode(name)?, decode(value)?);
+            if parameters.iter().any(|(known, _)| *known == name) {
+                let detail = format!("the parameter {} is there twice", shown(&name));
+                return Err(Problem::new(400, "duplicate-parameter", detail));
+            }
+            if parameters.len() == MAX_PARAMETERS {
+                let detail = format!("there are more than {MAX_PARAMETERS} parameters");
+                return Err(Problem::new(400, "unknown-parameter", detail));
+            }
+            parameters.push((name, value));
+        }
+        Ok(Query(parameters))
+    }
+
+    fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.swap_remove(at).1)
+    }
+
+    /// What has not been taken by now is not known.
+    fn done(self) -> Result<(), Problem> {
+        let Some((name, _)) = self.0.first() else { return Ok(()) };
+        let detail = format!(
+            "the parameter {} is not known here; a URL inside a parameter must be \
+             percent-encoded (curl: -G --data-urlencode)",
+            shown(name)
+        );
+        Err(Problem::new(400, "unknown-parameter", detail))
+    }
+}
+
+/// Decodes as a form does (WHATWG URL §5.1), but takes no bytes that are not UTF-8.
+fn decode(text: &str) -> Result<String, Problem> {
+    let text = text.replace('+', " ");
+    let bytes = text.as_bytes();
+    let hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
+    let whole = |at: usize| bytes[at] != b'%' || (hex(at + 1) && hex(at + 2));
+    match percent_decode_str(&text).decode_utf8() {
+        Ok(decoded) if (0..bytes.len()).all(whole) => Ok(decoded.into_owned()),
+        _ => Err(Problem::new(
+            400,
+            "bad-parameter",
+            "the query is not properly percent-encoded UTF-8 (a lone % is written %25)",
+        )),
+    }
+}
+
+/// A client's text for use in a message: short and without control characters.
+fn shown(text: &str) -> String {
+    text.chars().take(40).flat_map(char::escape_debug).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn code(target: &str) -> &'static str {
+        route(target).unwrap_err().code
+    }
+
+    #[test]
+    fn a_pair_of_urls() {
+        let target = "/mux?video=https%3A%2F%2Fa%2Fv%3Fx%3D1%26y%3D2&audio=http://b/a&name=A+b";
+        let Ok(Route::Mux { media, container }) = route(target) else { panic!() };
+        assert_eq!(media.name.as_deref(), Some("A b"));
+        assert_eq!(media.tracks[0].url.as_str(), "https://a/v?x=1&y=2");
+        assert_eq!(media.tracks[1].kind, Kind::Audio);
+        assert_eq!(container, Wanted::Auto);
+        let one = route("/mux?video=&audio=http://b/a&container=webm").unwrap();
+        assert!(matches!(one, Route::Mux { media, .. } if media.tracks.len() == 1));
+    }
+
+    #[test]
+    fn bad_input_is_named() {
+        assert_eq!(code("/nothing"), "not-found");
+        assert_eq!(code("/mux"), "missing-parameter");
+        assert_eq!(code("/mux?video=http://a/&b=2"), "unknown-parameter");
+        assert_eq!(code("/mux?video=http://a/&video=http://a/"), "duplicate-parameter");
+        assert_eq!(code("/mux?video=http://a/&container=avi"), "bad-parameter");
+        assert_eq!(code("/mux?video=http://a/%zz"), "bad-parameter");
+        assert_eq!(code("/mux?video=http://a/%ff"), "bad-parameter");
+        for url in ["file:///etc/passwd", "data:,x", "a/b", "http://", "ftp://a/", "//a/b"] {
+            assert_eq!(code(&format!("/mux?video={url}")), "bad-url", "{url}");
+        }
+        assert_eq!(code("/mux?audio=http://u:p@a/"), "bad-url");
+        assert_eq!(code("/?x=1"), "unknown-parameter");
+        let shown = route("/mux?a%0d%0ab=1").unwrap_err().detail;
+        assert!(shown.contains("a\\r\\nb"), "{shown}");
+    }
+
+    #[test]
+    fn every_disguise_of_an_address_comes_out_as_the_address() {
+        for host in ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "%31%32%37.0.0.1"] {
+            let url = media_url(Kind::Video, &format!("http://{host}/")).unwrap();
+            assert_eq!(url.host_str(), Some("127.0.0.1"), "{host}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_target_makes_it_panic(target in "/(mux)?\\?[ -~]{0,80}") {
+            route(&target).ok();
+        }
+    }
+}

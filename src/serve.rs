@@ -1,0 +1,118 @@
+//! The daemon: from a configuration to listeners, and from a signal to a good end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam::channel::{self, Receiver, RecvTimeoutError};
+use crossbeam::select;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::answer::Desk;
+use crate::canal::Canal;
+use crate::config::{Config, Service};
+use crate::edge::{Edge, Listener};
+use crate::notify::Notify;
+use crate::page::Prefill;
+use crate::sys;
+
+/// What threads get to end after the abort. Only a look-up of a name can take longer: it
+/// cannot be interrupted.
+const ABORT_LIMIT: Duration = Duration::from_secs(5);
+
+/// A server whose sockets are bound: connections queue up, nobody is served yet.
+pub struct Server {
+    canal: Canal,
+    listeners: Vec<Listener>,
+}
+
+impl Server {
+    /// Takes hold of all that a running server needs.
+    pub fn bind(config: Config) -> io::Result<Server> {
+        if let Err(error) = sys::raise_descriptor_limit() {
+            log::warn!("the limit of open descriptors stays as it is: {error}");
+        }
+        let mut listeners = Vec::with_capacity(config.listen.len());
+        for address in &config.listen {
+            listeners.push(Listener::bind(*address).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+            })?);
+        }
+        Ok(Server { canal: Canal::new(config)?, listeners })
+    }
+
+    /// The addresses that it listens on.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(Listener::address).collect()
+    }
+
+    /// Serves until `quit` says so, then drains: takes nothing new, lets what runs come to its
+    /// end within the drain timeout, and aborts the rest. A second word from `quit` aborts at
+    /// once.
+    pub fn run(self, prefill: &Prefill, quit: &Receiver<()>, notify: &Notify) -> io::Result<()> {
+        let limits = &self.canal.config.limits;
+        let edge = Edge::new(limits)?;
+        let desk = Desk { canal: &self.canal, edge: &edge, prefill };
+        // Every connection holds a sender: when all are gone, the receiver is told.
+        let (alive, all_gone) = channel::bounded::<()>(0);
+        thread::scope(|scope| {
+            for listener in self.listeners {
+                log::info!("listening on http://{}", listener.address());
+                let (edge, desk, alive) = (&edge, &desk, alive.clone());
+                thread::Builder::new()
+                    .name("accept".into())
+                    .spawn_scoped(scope, move || edge.serve(scope, &listener, desk, &alive))
+                    .inspect_err(|_| edge.abort())?;
+            }
+            drop(alive);
+            notify.ready();
+            // An error means that whoever could say so is gone: then it is time, too.
+            quit.recv().ok();
+            notify.stopping();
+            edge.close();
+            log::info!("draining: {} connections", edge.connections());
+            select! {
+                recv(all_gone) -> _ => {}
+                recv(quit) -> _ => log::warn!("told again: aborting what still runs"),
+                default(limits.drain_timeout.0) => {
+                    log::warn!("limits.drain_timeout is over: aborting what still runs");
+                }
+            }
+            edge.abort();
+            if all_gone.recv_timeout(ABORT_LIMIT) == Err(RecvTimeoutError::Timeout) {
+                log::error!("a connection does not come to its end; leaving it behind");
+                std::process::exit(1);
+            }
+            log::info!("all connections are closed");
+            Ok(())
+        })
+    }
+}
+
+/// SIGTERM and SIGINT as messages, for as long as `f` runs.
+pub fn with_signals<T>(f: impl FnOnce(&Receiver<()>) -> io::Result<T>) -> io::Result<T> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let handle = signals.handle();
+    let (say, quit) = channel::unbounded();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for _ in signals.forever() {
+                if say.send(()).is_err() {
+                    return;
+                }
+            }
+        });
+        let outcome = f(&quit);
+        handle.close();
+        outcome
+    })
+}
+
+/// `ytcanal serve`
+pub fn serve(config: Config, service: &Service) -> io::Result<()> {
+    let server = Server::bind(config)?;
+    let notify = Notify::new(service.notify_socket.clone());
+    with_signals(|quit| server.run(&Prefill::default(), quit, &notify))
+}

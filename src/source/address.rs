@@ -1,0 +1,294 @@
+//! Which addresses an upstream may have: the door that keeps strangers out of our network.
+//!
+//! Checked where the connection is made, on every hop, after DNS, so that no spelling of an
+//! address and no name that points inwards gets round it. Must never connect.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Deserializer, de};
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::NextTimeout;
+
+/// One entry of `upstream.allow` or `upstream.deny`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pattern {
+    /// A network such as `192.168.1.0/24`, or one address.
+    Net(IpNet),
+    /// A host name such as `nas.lan`; with a leading dot, all names below it.
+    Name(String),
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Option<Pattern> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Some(Pattern::Net(address.into()));
+        }
+        if text.contains(['/', ':']) {
+            return text.parse().ok().map(Pattern::Net);
+        }
+        let name = text.trim_end_matches('.').to_ascii_lowercase();
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        (!name.is_empty() && name.chars().all(fits)).then_some(Pattern::Name(name))
+    }
+
+    fn matches(&self, host: &str, address: IpAddr) -> bool {
+        match self {
+            Pattern::Net(net) => net.contains(&address),
+            Pattern::Name(name) if name.starts_with('.') => host.ends_with(name.as_str()),
+            Pattern::Name(name) => host == name,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pattern, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Pattern::parse(&text).ok_or_else(|| {
+            de::Error::custom(format!(
+                "{text:?} is neither a network (\"192.168.1.0/24\"), an address nor a host name"
+            ))
+        })
+    }
+}
+
+/// What may be connected to: what is public, plus `allow`, minus `deny`.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// Reachable although not public.
+    pub allow: Vec<Pattern>,
+    /// Not reachable although public, or allowed.
+    pub deny: Vec<Pattern>,
+}
+
+impl Policy {
+    /// Whether `host`, which resolved to `address`, may be connected to.
+    pub fn permits(&self, host: &str, address: IpAddr) -> bool {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        // An IPv4 address in IPv6 clothes is judged as what it is.
+        let address = address.to_canonical();
+        let named = |patterns: &[Pattern]| patterns.iter().any(|p| p.matches(&host, address));
+        !named(&self.deny) && (named(&self.allow) || is_public(address))
+    }
+}
+
+/// Networks that are not part of the public internet, or that lead back out of IPv6 into them
+/// (IANA special-purpose address registries, RFC 6890 and later).
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => is_public_v4(v4),
+        IpAddr::V6(v6) => is_public_v6(v6),
+    }
+}
+
+const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
+}
+
+const fn v6(segments: [u16; 3], prefix: u8) -> Ipv6Net {
+    let [a, b, c] = segments;
+    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), prefix)
+}
+
+const SPECIAL_V4: [Ipv4Net; 16] = [
+    v4(0, 0, 0, 0, 8),       // this network
+    v4(10, 0, 0, 0, 8),      // private
+    v4(100, 64, 0, 0, 10),   // carrier-grade NAT
+    v4(127, 0, 0, 0, 8),     // loopback
+    v4(169, 254, 0, 0, 16),  // link-local, and the clouds' metadata service
+    v4(172, 16, 0, 0, 12),   // private
+    v4(192, 0, 0, 0, 24),    // IETF protocol assignments
+    v4(192, 0, 2, 0, 24),    // documentation
+    v4(192, 31, 196, 0, 24), // AS112
+    v4(192, 52, 193, 0, 24), // automatic multicast tunnelling
+    v4(192, 88, 99, 0, 24),  // 6to4 relays
+    v4(192, 168, 0, 0, 16),  // private
+    v4(198, 18, 0, 0, 15),   // benchmarks
+    v4(198, 51, 100, 0, 24), // documentation
+    v4(203, 0, 113, 0, 24),  // documentation
+    v4(224, 0, 0, 0, 3),     // multicast, reserved, broadcast
+];
+
+const GLOBAL_V6: Ipv6Net = v6([0x2000, 0, 0], 3);
+const SPECIAL_V6: [Ipv6Net; 4] = [
+    v6([0x2001, 0, 0], 23),         // IETF protocol assignments, Teredo among them
+    v6([0x2001, 0xdb8, 0], 32),     // documentation
+    v6([0x3fff, 0, 0], 20),         // documentation
+    v6([0x2620, 0x4f, 0x8000], 48), // AS112
+];
+const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0], 96);
+const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0], 16);
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    !SPECIAL_V4.iter().any(|net| net.contains(&address))
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let octets = address.octets();
+    let embedded = |at: usize| {
+        is_public_v4(Ipv4Addr::new(octets[at], octets[at + 1], octets[at + 2], octets[at + 3]))
+    };
+    if NAT64.contains(&address) {
+        return embedded(12);
+    }
+    if SIX_TO_FOUR.contains(&address) {
+        return embedded(2);
+    }
+    GLOBAL_V6.contains(&address) && !SPECIAL_V6.iter().any(|net| net.contains(&address))
+}
+
+/// ureq's resolver with the policy in it: only addresses that may be connected to come out.
+#[derive(Debug)]
+pub(super) struct Checked(pub(super) Policy);
+
+/// No address of the host may be connected to. Travels through ureq as its `Error::Other`.
+#[derive(Debug)]
+pub(super) struct Refused {
+    host: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} is not a public address; the operator can allow it in upstream.allow",
+            self.host
+        )
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Resolver for Checked {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        _: &ureq::config::Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = uri.port_u16().unwrap_or(match uri.scheme_str() {
+            Some("https") => 443,
+            _ => 80,
+        });
+        // getaddrinfo cannot be interrupted; resolv.conf bounds it (5 s and 2 tries a server by
+        // default). A thread to abandon it in would outlive its stream.
+        let found = (host, port).to_socket_addrs().map_err(|_| ureq::Error::HostNotFound)?;
+        let mut seen = false;
+        let permitted = found
+            .inspect(|_| seen = true)
+            .filter(|address: &SocketAddr| self.0.permits(host, address.ip()));
+        let mut addresses = self.empty();
+        for address in permitted.take(MAX_ADDRESSES) {
+            addresses.push(address);
+        }
+        if !addresses.is_empty() {
+            return Ok(addresses);
+        }
+        Err(if seen {
+            ureq::Error::Other(Box::new(Refused { host: host.into() }))
+        } else {
+            ureq::Error::HostNotFound
+        })
+    }
+}
+
+/// ureq's array has room for so many.
+const MAX_ADDRESSES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn permits(policy: &Policy, address: &str) -> bool {
+        policy.permits("host.example", address.parse().unwrap())
+    }
+
+    #[test]
+    fn inner_addresses_are_refused_in_every_clothing() {
+        let policy = Policy::default();
+        for address in [
+            "127.0.0.1",
+            "127.255.255.254",
+            "0.0.0.0",
+            "10.1.2.3",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.0.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "100.127.255.255",
+            "192.0.0.8",
+            "192.0.2.1",
+            "198.18.0.1",
+            "198.19.255.255",
+            "203.0.113.7",
+            "224.0.0.1",
+            "239.1.1.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "::127.0.0.1",
+            "fe80::1",
+            "fc00::1",
+            "fd12:3456::1",
+            "ff02::1",
+            "64:ff9b::7f00:1",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b:1::1",
+            "2002:7f00:1::",
+            "2002:a9fe:a9fe::1",
+            "2001::1",
+            "2001:db8::1",
+            "3fff::1",
+            "fec0::1",
+            "100::1",
+        ] {
+            assert!(!permits(&policy, address), "{address} got through");
+        }
+        for address in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2606:4700::1111",
+            "64:ff9b::808:808",
+            "2002:808:808::1",
+            "::ffff:8.8.8.8",
+        ] {
+            assert!(permits(&policy, address), "{address} was refused");
+        }
+    }
+
+    #[test]
+    fn allow_opens_and_deny_closes() {
+        let pattern = |text: &str| Pattern::parse(text).unwrap();
+        let policy = Policy {
+            allow: vec![pattern("192.168.1.0/24"), pattern("nas.lan"), pattern(".home.arpa")],
+            deny: vec![pattern("8.8.8.8"), pattern("bad.example")],
+        };
+        assert!(permits(&policy, "192.168.1.7"));
+        assert!(permits(&policy, "::ffff:192.168.1.7"));
+        assert!(!permits(&policy, "192.168.2.7"));
+        assert!(!permits(&policy, "8.8.8.8"));
+        let inner = "10.0.0.1".parse().unwrap();
+        assert!(policy.permits("NAS.lan.", inner));
+        assert!(policy.permits("tv.home.arpa", inner));
+        assert!(!policy.permits("nas.lan.evil.example", inner));
+        assert!(!policy.permits("evilhome.arpa", inner));
+        assert!(!policy.permits("bad.example", "1.1.1.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn patterns_that_are_none() {
+        for text in ["", "10.0.0.0/33", "http://x/", "a b", "*.example"] {
+            assert_eq!(Pattern::parse(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The TCP connection below ureq: every wait on it also ends when its stream does.
+//!
+//! ureq's own transport blocks in `connect` and `read`; this one polls the socket beside the
+//! stream's [`Stop`], so a stream that is over lets go of its upstreams at once. Must never
+//! know HTTP.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+};
+use ureq::{Error, Timeout};
+
+use crate::stop::{Stop, Wait};
+use crate::sys;
+
+/// Makes connections that belong to one stream.
+pub(super) struct Dial(pub(super) Arc<Stop>);
+
+impl fmt::Debug for Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dial")
+    }
+}
+
+impl Connector for Dial {
+    type Out = Wire;
+
+    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Wire>, Error> {
+        let limit = limit(details.timeout);
+        let deadline = Instant::now() + limit;
+        let mut last = Error::HostNotFound;
+        let mut left = u32::try_from(details.addrs.len()).unwrap_or(1);
+        for address in &details.addrs[..] {
+            // The time is shared out, so that one silent address does not use it all up.
+            let share = deadline.saturating_duration_since(Instant::now()) / left;
+            match connect(*address, share, &self.0) {
+                Ok(socket) => {
+                    let buffers = LazyBuffers::new(
+                        details.config.input_buffer_size(),
+                        details.config.output_buffer_size(),
+                    );
+                    return Ok(Some(Wire { socket, stop: self.0.clone(), buffers }));
+                }
+                Err(error) => last = error,
+            }
+            if self.0.is_over() {
+                break;
+            }
+            left -= 1;
+        }
+        Err(last)
+    }
+}
+
+fn connect(address: SocketAddr, limit: Duration, stop: &Stop) -> Result<TcpStream, Error> {
+    let socket = sys::start_connect(address)?;
+    match stop.wait(socket.as_fd(), sys::WRITABLE, limit)? {
+        Wait::Ready => {}
+        Wait::Stopped => return Err(over().into()),
+        Wait::TimedOut => return Err(Error::Timeout(Timeout::Connect)),
+    }
+    if let Some(error) = socket.take_error()? {
+        return Err(error.into());
+    }
+    socket.set_nodelay(true)?;
+    Ok(socket)
+}
+
+/// A connection of one stream.
+pub(super) struct Wire {
+    socket: TcpStream,
+    stop: Arc<Stop>,
+    buffers: LazyBuffers,
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+impl Wire {
+    fn wait(&self, interest: i16, timeout: NextTimeout) -> Result<(), Error> {
+        match self.stop.wait(self.socket.as_fd(), interest, limit(timeout))? {
+            Wait::Ready => Ok(()),
+            Wait::Stopped => Err(over().into()),
+            Wait::TimedOut => Err(Error::Timeout(timeout.reason)),
+        }
+    }
+}
+
+impl Transport for Wire {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let timeout = timeout.for_write();
+        let mut sent = 0;
+        while sent < amount {
+            match (&self.socket).write(&self.buffers.output()[sent..amount]) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(sys::WRITABLE, timeout)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let timeout = timeout.for_read();
+        loop {
+            match (&self.socket).read(self.buffers.input_append_buf()) {
+                Ok(count) => {
+                    self.buffers.input_appended(count);
+                    return Ok(count > 0);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(sys::READABLE, timeout)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn is_open(&mut self) -> bool {
+        // An idle connection has nothing to say: data or a hang-up mean that it is of no use.
+        let idle = sys::poll([(self.socket.as_fd(), sys::READABLE)], Some(Duration::ZERO));
+        idle.is_ok_and(|[spoke]| !spoke)
+    }
+}
+
+/// ureq's way of saying "no limit" is an enum of its own.
+fn limit(timeout: NextTimeout) -> Duration {
+    match timeout.after {
+        ureq::unversioned::transport::time::Duration::Exact(limit) => limit,
+        ureq::unversioned::transport::time::Duration::NotHappening => Duration::from_secs(86_400),
+    }
+}
+
+fn over() -> io::Error {
+    io::Error::other("the stream is over")
+}

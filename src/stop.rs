@@ -1,0 +1,156 @@
+//! How a stream is stopped: the first error wins, the muxer is killed, and every wait ends.
+//!
+//! A stream is several threads that wait for different things: an upstream, a pipe, a client.
+//! Each of these waits is a `poll` on two descriptors, its own and the [`Stop`]'s bell, so one
+//! ring ends them all; no thread has to know another. This is the only thing in the project
+//! that calls against the direction of the request.
+//!
+//! Must never decide who is right: it keeps the first cause and forgets the rest.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::sys::{self, Bell};
+
+/// What the threads of one stream share: whether, and why, it is over.
+#[derive(Debug)]
+pub struct Stop {
+    cause: Mutex<Option<Arc<Error>>>,
+    bell: Bell,
+    /// The process group to kill, while its leader has not been reaped.
+    muxer: Mutex<Option<u32>>,
+}
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// What was waited for is there.
+    Ready,
+    /// The stream is over.
+    Stopped,
+    /// The time ran out.
+    TimedOut,
+}
+
+impl Stop {
+    /// For a stream that begins.
+    pub fn new() -> io::Result<Stop> {
+        Ok(Stop { cause: Mutex::new(None), bell: Bell::new()?, muxer: Mutex::new(None) })
+    }
+
+    /// Ends the stream because of `error`, unless it is over already.
+    pub fn fail(&self, error: Error) {
+        lock(&self.cause).get_or_insert_with(|| Arc::new(error));
+        self.end();
+    }
+
+    /// Ends every wait and kills the muxer if it still runs, without giving a cause.
+    pub fn end(&self) {
+        self.bell.ring();
+        self.kill_muxer();
+    }
+
+    /// Why the stream failed, if it did.
+    pub fn cause(&self) -> Option<Arc<Error>> {
+        lock(&self.cause).clone()
+    }
+
+    /// Whether the stream is over.
+    pub fn is_over(&self) -> bool {
+        self.bell.is_rung()
+    }
+
+    /// Waits for `fd`, for the end of the stream, or until `limit` has passed.
+    pub fn wait(&self, fd: BorrowedFd<'_>, interest: i16, limit: Duration) -> io::Result<Wait> {
+        let ready = sys::poll([(self.as_fd(), sys::READABLE), (fd, interest)], Some(limit))?;
+        Ok(match ready {
+            [true, _] => Wait::Stopped,
+            [_, true] => Wait::Ready,
+            _ => Wait::TimedOut,
+        })
+    }
+
+    /// Lets `time` pass; `true` when the stream ended in it.
+    pub fn pause(&self, time: Duration) -> io::Result<bool> {
+        sys::poll([(self.as_fd(), sys::READABLE)], Some(time)).map(|[over]| over)
+    }
+
+    /// Puts the process group led by `leader` under this stop: from now on the end of the
+    /// stream kills it. If the end has come already, it is killed here.
+    pub fn adopt(&self, leader: u32) {
+        *lock(&self.muxer) = Some(leader);
+        if self.is_over() {
+            self.kill_muxer();
+        }
+    }
+
+    /// Lets go of the process group, which its owner is about to reap: after that its number
+    /// may belong to another process, which must not be killed in its place.
+    pub fn release(&self) {
+        *lock(&self.muxer) = None;
+    }
+
+    fn kill_muxer(&self) {
+        // The lock is held over the kill, so that `release` waits for it.
+        if let Some(leader) = *lock(&self.muxer)
+            && let Err(error) = sys::kill_group(leader)
+        {
+            log::warn!("cannot kill the muxer (process group {leader}): {error}");
+        }
+    }
+}
+
+impl AsFd for Stop {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
+
+/// Nothing here is left half-changed by a panic, so a poisoned lock is as good as a whole one.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn the_first_cause_wins() {
+        let stop = Stop::new().unwrap();
+        assert!(stop.cause().is_none());
+        stop.fail(Error::ClientLeft);
+        stop.fail(Error::Draining);
+        assert!(matches!(*stop.cause().unwrap(), Error::ClientLeft));
+        assert!(stop.is_over());
+    }
+
+    #[test]
+    fn a_process_adopted_after_the_end_is_killed_all_the_same() {
+        let stop = Stop::new().unwrap();
+        stop.end();
+        let mut command = Command::new("sleep");
+        command.arg("60");
+        sys::tie_to_this_thread(&mut command);
+        let mut child = command.spawn().unwrap();
+        stop.adopt(child.id());
+        assert!(!child.wait().unwrap().success());
+        stop.release();
+    }
+
+    #[test]
+    fn waiting_ends_when_the_stream_does() {
+        let stop = Stop::new().unwrap();
+        let silent = Bell::new().unwrap();
+        let wait = |limit| stop.wait(silent.as_fd(), sys::READABLE, limit).unwrap();
+        assert_eq!(wait(Duration::from_millis(1)), Wait::TimedOut);
+        std::thread::scope(|scope| {
+            scope.spawn(|| stop.end());
+            assert_eq!(wait(Duration::from_secs(60)), Wait::Stopped);
+        });
+    }
+}
