@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::config::Config;
+use crate::mux::ffmpeg::Version;
 use crate::mux::fifo::RuntimeDir;
 use crate::slots::Slots;
 use crate::source::Upstream;
@@ -14,6 +15,8 @@ pub struct Canal {
     pub config: Config,
     /// How upstreams are treated.
     pub upstream: Upstream,
+    /// What is known of the ffmpeg at hand.
+    pub ffmpeg: Version,
     /// Where the named pipes live.
     pub runtime: RuntimeDir,
     /// Who may run a stream.
@@ -29,9 +32,17 @@ impl Canal {
         let runtime = RuntimeDir::claim(&base).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot use {}: {error}", base.display()))
         })?;
+        let ffmpeg = Version::of(&config.muxer.ffmpeg);
+        if ffmpeg.0.is_none() {
+            log::warn!(
+                "{} does not run or does not tell its version; `ytcanal check` says more",
+                config.muxer.ffmpeg.display()
+            );
+        }
         let limits = &config.limits;
         Ok(Canal {
             upstream: Upstream::new(&config.upstream),
+            ffmpeg,
             runtime,
             slots: Slots::new(limits.streams, limits.streams_per_client),
             stats: Stats::default(),

@@ -24,6 +24,7 @@ pub use units::{ByteSize, Span};
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Addresses to listen on; port 0 picks a free one.
+    #[serde(deserialize_with = "some")]
     pub listen: Vec<SocketAddr>,
     /// Where the named pipes live; see [`Config::runtime_dir`].
     pub runtime_dir: PathBuf,
@@ -42,16 +43,22 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Open connections in all.
+    #[serde(deserialize_with = "more_than_none")]
     pub connections: usize,
     /// Streams in all.
+    #[serde(deserialize_with = "more_than_none")]
     pub streams: usize,
     /// Streams of one client address (of one /64 network with IPv6).
+    #[serde(deserialize_with = "more_than_none")]
     pub streams_per_client: usize,
     /// Length of a request head.
+    #[serde(deserialize_with = "head_size")]
     pub head_bytes: ByteSize,
     /// Time for a request head to arrive.
+    #[serde(deserialize_with = "finite")]
     pub head_timeout: Span,
     /// Time in which a client must read something.
+    #[serde(deserialize_with = "finite")]
     pub client_stall_timeout: Span,
     /// Time that running streams get at shutdown.
     pub drain_timeout: Span,
@@ -66,8 +73,10 @@ pub struct Upstream {
     /// Networks and names that may not be reached although they are public.
     pub deny: Vec<Pattern>,
     /// Time for a connection, TLS included.
+    #[serde(deserialize_with = "finite")]
     pub connect_timeout: Span,
     /// Time in which a byte must come.
+    #[serde(deserialize_with = "finite")]
     pub stall_timeout: Span,
     /// Bytes a second that must come, over a window of `stall_timeout`; 0 for no minimum.
     pub min_throughput: ByteSize,
@@ -80,6 +89,7 @@ pub struct Muxer {
     /// A program name, looked up in PATH, or a path.
     pub ffmpeg: PathBuf,
     /// Time in which it must read or write something, when it could.
+    #[serde(deserialize_with = "finite")]
     pub stall_timeout: Span,
 }
 
@@ -148,6 +158,37 @@ impl Default for Log {
 /// The value of `runtime_dir` that leaves the choice to us.
 const AUTO: &str = "auto";
 
+// The checks stand here and not behind the reading, so that toml can name the line.
+
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+    let all = Vec::deserialize(deserializer)?;
+    refuse_if(all.is_empty(), "name at least one address")?;
+    Ok(all)
+}
+
+fn more_than_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let count = usize::deserialize(deserializer)?;
+    refuse_if(count == 0, "with 0 nothing could be served")?;
+    Ok(count)
+}
+
+fn head_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    refuse_if(!(1 << 10..=1 << 20).contains(&size.0), "must lie between 1KiB and 1MiB")?;
+    Ok(size)
+}
+
+fn finite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+    let span = Span::deserialize(deserializer)?;
+    let day = Duration::from_secs(24 * 3600);
+    refuse_if(span.0.is_zero() || span.0 > day, "must be more than 0s and at most 24h")?;
+    Ok(span)
+}
+
+fn refuse_if<E: serde::de::Error>(bad: bool, why: &str) -> Result<(), E> {
+    if bad { Err(E::custom(why)) } else { Ok(()) }
+}
+
 fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LevelFilter, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(|_| {
@@ -179,43 +220,7 @@ impl Config {
 
     fn parse(text: &str) -> Result<Config, Invalid> {
         // toml's own message shows the line and marks the key in it.
-        let config: Config =
-            toml::from_str(text).map_err(|error| Invalid(error.to_string().trim_end().into()))?;
-        config.check()?;
-        Ok(config)
-    }
-
-    fn check(&self) -> Result<(), Invalid> {
-        let refuse = |key: &str, why: &str| Err(Invalid(format!("{key} {why}")));
-        if self.listen.is_empty() {
-            return refuse("listen", "is empty; name at least one address");
-        }
-        let counts = [
-            ("limits.connections", self.limits.connections),
-            ("limits.streams", self.limits.streams),
-            ("limits.streams_per_client", self.limits.streams_per_client),
-        ];
-        for (key, count) in counts {
-            if count == 0 {
-                return refuse(key, "is 0; nothing could be served");
-            }
-        }
-        if !(1 << 10..=1 << 20).contains(&self.limits.head_bytes.0) {
-            return refuse("limits.head_bytes", "must lie between 1KiB and 1MiB");
-        }
-        let spans = [
-            ("limits.head_timeout", self.limits.head_timeout),
-            ("limits.client_stall_timeout", self.limits.client_stall_timeout),
-            ("upstream.connect_timeout", self.upstream.connect_timeout),
-            ("upstream.stall_timeout", self.upstream.stall_timeout),
-            ("muxer.stall_timeout", self.muxer.stall_timeout),
-        ];
-        for (key, span) in spans {
-            if span.0.is_zero() || span.0 > Duration::from_secs(24 * 3600) {
-                return refuse(key, "must be more than 0s and at most 24h");
-            }
-        }
-        Ok(())
+        toml::from_str(text).map_err(|error| Invalid(error.to_string().trim_end().into()))
     }
 
     /// The directory for the named pipes. `"auto"` is the one that systemd made for the
@@ -294,7 +299,10 @@ mod tests {
             ("[limits]\nstreems = 3", &["line 2", "streems"][..]),
             ("[limits]\nhead_timeout = \"soon\"", &["line 2", "head_timeout", "soon"]),
             ("listen = [\"localhost\"]", &["line 1", "listen"]),
-            ("[limits]\nstreams = 0", &["limits.streams", "0"]),
+            ("[limits]\nstreams = 0", &["line 2", "streams", "0"]),
+            ("listen = []", &["line 1", "listen", "at least one"]),
+            ("[limits]\nhead_timeout = \"0s\"", &["line 2", "head_timeout", "24h"]),
+            ("[limits]\nhead_bytes = \"1B\"", &["line 2", "head_bytes", "1KiB"]),
             ("[upstream]\nallow = [\"10.0.0.0/99\"]", &["line 2", "allow", "10.0.0.0/99"]),
             ("[log]\nlevel = \"loud\"", &["line 2", "level", "loud"]),
         ] {

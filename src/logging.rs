@@ -3,14 +3,18 @@
 use std::io::{self, LineWriter};
 
 use log::{LevelFilter, Log, Metadata, Record};
-use simplelog::{ConfigBuilder, WriteLogger};
+use simplelog::{ConfigBuilder, FormatItem, WriteLogger, format_description};
+
+/// RFC 3339, in UTC, without simplelog's nanoseconds.
+const TIME: &[FormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
 /// Starts the log. The journal gets priorities and no times, which it knows itself.
 pub fn start(level: LevelFilter, journal: bool) {
     let shown = if journal { LevelFilter::Off } else { LevelFilter::Error };
     let config = ConfigBuilder::new()
         .set_time_level(shown)
-        .set_time_format_rfc3339()
+        .set_time_format_custom(TIME)
         .set_max_level(shown)
         .set_thread_level(LevelFilter::Off)
         .set_target_level(LevelFilter::Off)

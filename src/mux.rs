@@ -115,7 +115,7 @@ mod tests {
         let kinds = [Kind::Video, Kind::Audio];
         let inputs = formats.iter().zip(kinds).enumerate().map(|(seconds, (format, kind))| {
             let duration = Some(Duration::from_secs(seconds as u64 + 1));
-            Input { kind, head: Head { format: *format, duration, shifted: false } }
+            Input { kind, head: Head { format: *format, duration, shifted: false, pre_skip: None } }
         });
         Joint::new(inputs.collect(), wanted)
     }

@@ -3,7 +3,7 @@
 //! Owns the request to the upstream: redirects, the address policy, stalls, the proof that all
 //! of it came. Must never know the muxer.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -158,18 +158,7 @@ impl Source {
     pub fn fetch(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         let failed = |fault| Error::Upstream { track: self.track, fault };
         let asked = Instant::now();
-        let count = match self.body.read(buffer) {
-            Ok(count) => count,
-            Err(error) => {
-                return Err(failed(match error.kind() {
-                    std::io::ErrorKind::TimedOut => {
-                        Fault::Timeout("while reading", self.stall_timeout)
-                    }
-                    std::io::ErrorKind::InvalidData => Fault::Protocol(error.to_string()),
-                    _ => Fault::Cut { received: self.received, announced: self.announced },
-                }));
-            }
-        };
+        let count = self.body.read(buffer).map_err(|error| failed(self.reading_fault(&error)))?;
         self.received += count as u64;
         if let Err(rate) = self.pace.step(count, asked.elapsed()) {
             return Err(failed(Fault::Slow(rate)));
@@ -180,6 +169,17 @@ impl Source {
             return Err(failed(Fault::Cut { received, announced }));
         }
         Ok(count)
+    }
+}
+
+impl Source {
+    /// What a failed read means. ureq's own errors travel inside `io::Error`.
+    fn reading_fault(&self, error: &io::Error) -> Fault {
+        match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(ureq::Error::Timeout(_)) => Fault::Timeout("while reading", self.stall_timeout),
+            Some(ureq::Error::Protocol(error)) => Fault::Protocol(error.to_string()),
+            _ => Fault::Cut { received: self.received, announced: self.announced },
+        }
     }
 }
 

@@ -48,6 +48,14 @@ pub fn serve(canal: &Canal, media: &Media, wanted: Wanted, request: &Request, cl
     }
 }
 
+/// What a stream came to.
+enum Served<'c, 'edge> {
+    /// HEAD: this is all that is to be sent.
+    Head(MediaHead),
+    /// Everything was sent but the end.
+    Body(Body<'c, 'edge>),
+}
+
 /// Runs the stream in its slot, and its threads in their scope. `Some` is the answer to HEAD.
 fn run(
     canal: &Canal,
@@ -56,41 +64,51 @@ fn run(
     request: &Request,
     client: &Client<'_>,
 ) -> Result<Option<MediaHead>, Arc<Error>> {
-    let _slot = canal.slots.take(client.address()).map_err(Error::Full)?;
+    let slot = canal.slots.take(client.address()).map_err(Error::Full)?;
     let stop = Arc::new(Stop::new().map_err(|e| Error::system("make an eventfd", &e))?);
-    let outcome = thread::scope(|scope| {
+    let served = thread::scope(|scope| {
         // Ends the threads of the scope whatever happens in it, a panic included.
         let _end = EndOnDrop(&stop);
         join_tracks(scope, canal, media, wanted, request, client, &stop)
             .inspect_err(|error| stop.fail(error.clone()))
     });
-    outcome.map_err(|error| stop.cause().unwrap_or_else(|| Arc::new(error)))
+    // Threads, child, pipes and slot are gone before the client hears that it has everything:
+    // a script that asks for the next file at once finds the slot free.
+    drop(slot);
+    match served {
+        Ok(Served::Head(head)) => Ok(Some(head)),
+        Ok(Served::Body(body)) => Ok(body.finish().map(|()| None)?),
+        Err(error) => Err(stop.cause().unwrap_or_else(|| Arc::new(error))),
+    }
 }
 
 /// The story itself.
-fn join_tracks<'scope>(
+fn join_tracks<'scope, 'c, 'edge>(
     scope: &'scope Scope<'scope, '_>,
     canal: &'scope Canal,
     media: &'scope Media,
     wanted: Wanted,
     request: &Request,
-    client: &'scope Client<'_>,
+    client: &'c Client<'edge>,
     stop: &'scope Arc<Stop>,
-) -> Result<Option<MediaHead>, Error> {
+) -> Result<Served<'c, 'edge>, Error>
+where
+    'c: 'scope,
+{
     let asked = Instant::now();
     watch(scope, client, stop)?;
     let tracks = fetch::start(scope, &canal.upstream, media, stop)?;
     let joint = Joint::new(tracks.inputs()?, wanted);
     let planned = Instant::now();
     if request.head_only {
-        return Ok(Some(head(media, &joint, [asked, planned, planned])));
+        return Ok(Served::Head(head(media, &joint, [asked, planned, planned])));
     }
 
     let pipes = canal
         .runtime
         .pipes(media.tracks.iter().map(|track| track.kind))
         .map_err(|e| Error::system("make the named pipes in runtime_dir", &e))?;
-    let mut muxer = Muxer::start(&canal.config.muxer, &joint, &pipes, stop)?;
+    let mut muxer = Muxer::start(&canal.config.muxer, canal.ffmpeg, &joint, &pipes, stop)?;
     tracks.feed_into(&pipes, &joint.inputs);
     let first = first_bytes(&mut muxer, &joint, tracks.fed())?;
     canal.stats.first_byte(asked.elapsed());
@@ -98,11 +116,11 @@ fn join_tracks<'scope>(
     let head = head(media, &joint, [asked, planned, Instant::now()]);
     let mut body = Body::commit(client, request, &head, stop.as_fd())?;
     relay(&first, &mut muxer, &mut body, stop, tracks.fed())?;
-    // The end of ffmpeg's output proves nothing by itself (invariant: a clean end).
+    // The end of the muxer's output proves nothing by itself: it must have ended well, and
+    // every source must have delivered all that it had announced.
     muxer.finish()?;
     tracks.all_complete()?;
-    body.finish(stop.as_fd())?;
-    Ok(None)
+    Ok(Served::Body(body))
 }
 
 struct EndOnDrop<'a>(&'a Stop);

@@ -274,9 +274,9 @@ impl<'c, 'edge> Body<'c, 'edge> {
     }
 
     /// Tells the client that the body is complete.
-    pub fn finish(mut self, over: BorrowedFd<'_>) -> Result<(), Error> {
+    pub fn finish(mut self) -> Result<(), Error> {
         if self.framing == Framing::Chunked {
-            self.client.send(LAST_CHUNK, over)?;
+            self.client.send(LAST_CHUNK, self.client.abort)?;
         }
         self.finished = true;
         Ok(())

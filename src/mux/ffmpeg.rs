@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,8 +28,33 @@ const LAST_WORDS: usize = 2 << 10;
 /// What its output pipe holds: several reads, so that it need not wait for each of ours.
 const PIPE_LEN: i32 = 1 << 20;
 
+/// What is known of the ffmpeg at hand: the version of its library for containers, if it told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Version(pub Option<u32>);
+
+impl Version {
+    /// Asks `program`.
+    pub fn of(program: &Path) -> Version {
+        let output = Command::new(program).arg("-version").stdin(Stdio::null()).output();
+        Version(output.ok().and_then(|output| libavformat(&output.stdout)))
+    }
+
+    /// Before FFmpeg 6.0 (libavformat 60), the Matroska muxer writes Opus too early by its
+    /// pre-skip: each remux moves it 6.5 ms against the picture.
+    fn is_early_with_opus(self) -> bool {
+        self.0.is_some_and(|major| major < 60)
+    }
+}
+
+/// The major version in a line such as `libavformat    59. 27.100 / 59. 27.100`.
+fn libavformat(said: &[u8]) -> Option<u32> {
+    let said = String::from_utf8_lossy(said);
+    let line = said.lines().find_map(|line| line.trim().strip_prefix("libavformat"))?;
+    line.split('.').next()?.trim().parse().ok()
+}
+
 /// ffmpeg's arguments for a joint whose tracks come through `pipes`. Pure.
-pub fn arguments(joint: &Joint, pipes: &Pipes) -> Vec<OsString> {
+pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString> {
     let mut list: Vec<OsString> = Vec::with_capacity(64);
     let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
     list.extend(words("-hide_banner -nostdin -nostats -loglevel error"));
@@ -39,6 +65,12 @@ pub fn arguments(joint: &Joint, pipes: &Pipes) -> Vec<OsString> {
         list.extend(words("-protocol_whitelist file"));
         list.extend(words(&format!("-format_whitelist {demuxer} -f {demuxer}")));
         list.extend(words(INPUT));
+        if let Some(pre_skip) = input.head.pre_skip
+            && joint.container != Container::Mp4
+            && version.is_early_with_opus()
+        {
+            list.extend(words(&format!("-itsoffset {:.6}", pre_skip.as_secs_f64())));
+        }
         let mut pipe = OsString::from("file:");
         pipe.push(pipes.path(input.kind));
         list.extend(["-i".into(), pipe]);
@@ -49,7 +81,9 @@ pub fn arguments(joint: &Joint, pipes: &Pipes) -> Vec<OsString> {
     }
     // The packets as they are, with the times they have: without -copyts each input would be
     // moved to begin at 0, and the tracks out of step.
-    list.extend(words("-c copy -copyts"));
+    // Without +bitexact there would be a random number in a Matroska file, and no two downloads
+    // alike.
+    list.extend(words("-c copy -copyts -fflags +bitexact"));
     match joint.container {
         Container::Mp4 => {
             // The index of random access points (mfra) would be wrong: it counts from the start
@@ -115,13 +149,14 @@ impl<'s> Muxer<'s> {
     /// Starts ffmpeg. It belongs to `stop` from then on.
     pub fn start(
         config: &config::Muxer,
+        version: Version,
         joint: &Joint,
         pipes: &Pipes,
         stop: &'s Stop,
     ) -> Result<Muxer<'s>, Error> {
         let mut command = Command::new(&config.ffmpeg);
         command
-            .args(arguments(joint, pipes))
+            .args(arguments(joint, pipes, version))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -300,16 +335,34 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let dir = RuntimeDir::claim(&base.path().join("with space")).unwrap();
         let pipes = dir.pipes([Kind::Video, Kind::Audio].into_iter()).unwrap();
-        let input =
-            |kind, format| Input { kind, head: Head { format, duration: None, shifted: false } };
+        let pre_skip = Some(Duration::from_micros(6500));
+        let head = |format| Head { format, duration: None, shifted: false, pre_skip };
+        let input = |kind, format| Input { kind, head: head(format) };
         let inputs = vec![input(Kind::Video, Format::Mp4), input(Kind::Audio, Format::Webm)];
-        let list = arguments(&Joint::new(inputs, Wanted::Auto), &pipes);
+        let joint = Joint::new(inputs, Wanted::Auto);
+        let list = arguments(&joint, &pipes, Version(Some(60)));
         let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         assert!(text.contains("-protocol_whitelist file -format_whitelist mp4 -f mp4"), "{text}");
         assert!(text.contains("-format_whitelist matroska -f matroska"), "{text}");
-        assert!(text.contains("-map 0:v:0 -map 1:a:0 -c copy -copyts -f matroska"), "{text}");
+        assert!(
+            text.contains("-map 0:v:0 -map 1:a:0 -c copy -copyts -fflags +bitexact -f matroska"),
+            "{text}"
+        );
         let pipe = format!("file:{}", pipes.path(Kind::Video).display());
         assert!(list.iter().any(|word| *word == *pipe), "{text}");
+        let offset = |version| {
+            let list = arguments(&joint, &pipes, Version(version));
+            list.iter().any(|word| word == "0.006500")
+        };
+        assert!(offset(Some(59)) && !offset(Some(60)) && !offset(None));
+    }
+
+    #[test]
+    fn versions_are_read() {
+        let said =
+            b"ffmpeg version 5.1.9\n  libavutil 57. 28.100\n  libavformat    59. 27.100 / 59\n";
+        assert_eq!(libavformat(said), Some(59));
+        assert_eq!(libavformat(b"something else"), None);
     }
 
     #[test]

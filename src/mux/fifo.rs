@@ -144,6 +144,10 @@ impl<'s> Feed<'s> {
                         return Err(Unfed::Stopped);
                     }
                 }
+                // The pipes are removed only when the stream is over.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(Unfed::Stopped);
+                }
                 Err(error) => return Err(system(error)),
             }
         }

@@ -41,6 +41,15 @@ pub struct Head {
     /// Whether its timestamps may be moved against what its packets say (edit lists, codec
     /// delay), or begin below 0. Only a whole and simple MP4 index can deny it.
     pub shifted: bool,
+    /// Of an Opus track: how much at its start is not to be heard.
+    pub pre_skip: Option<Duration>,
+}
+
+impl Head {
+    /// A file of which nothing is known but its container.
+    fn of(format: Format) -> Head {
+        Head { format, duration: None, shifted: true, pre_skip: None }
+    }
 }
 
 /// The outcome of a look at the first bytes.
@@ -60,12 +69,12 @@ pub const LOOK_AT_MOST: usize = 64 << 10;
 /// Looks at the first `bytes` of a file of `len` bytes (if that is known). `all` means that no
 /// more bytes will come: the verdict is then never [`Verdict::More`].
 pub fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Verdict {
-    let known = |format| Verdict::Known(Head { format, duration: None, shifted: true });
+    let known = |format| Verdict::Known(Head::of(format));
     let refused = |what| Verdict::Refused(Unusable::NotMedia(what));
     let verdict = match bytes {
         [] if all => return refused("it is empty"),
         [0x1a, 0x45, 0xdf, 0xa3, ..] => matroska::sniff(bytes, all),
-        [b'O', b'g', b'g', b'S', ..] => known(Format::Ogg),
+        [b'O', b'g', b'g', b'S', ..] => ogg(bytes),
         [b'f', b'L', b'a', b'C', ..] => known(Format::Flac),
         [b'I', b'D', b'3', ..] => known(Format::Mp3),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => known(Format::Wav),
@@ -102,6 +111,27 @@ fn looks_like(bytes: &[u8]) -> &'static str {
     }
 }
 
+/// The first page holds the codec's head, and nothing else (RFC 7845 §3).
+fn ogg(bytes: &[u8]) -> Verdict {
+    const PAGE_HEAD: usize = 28;
+    if bytes.len() < PAGE_HEAD + OPUS_HEAD_LEN {
+        return Verdict::More;
+    }
+    Verdict::Known(Head { pre_skip: opus_head(&bytes[PAGE_HEAD..]), ..Head::of(Format::Ogg) })
+}
+
+const OPUS_HEAD_LEN: usize = 19;
+
+/// The pre-skip in an identification header (RFC 7845 §5.1): samples of 1/48000 s.
+fn opus_head(bytes: &[u8]) -> Option<Duration> {
+    let rest = bytes.strip_prefix(b"OpusHead")?;
+    pre_skip(u16::from_le_bytes(*rest.get(2..)?.first_chunk()?))
+}
+
+fn pre_skip(samples: u16) -> Option<Duration> {
+    from_ticks(samples.into(), 48_000)
+}
+
 /// Frames of MPEG audio carry only a weak mark, so the second must follow where the first says.
 fn frames(bytes: &[u8], frame_len: fn(&[u8]) -> Option<usize>, format: Format) -> Verdict {
     let refused = Verdict::Refused(Unusable::NotMedia(looks_like(b"")));
@@ -111,9 +141,7 @@ fn frames(bytes: &[u8], frame_len: fn(&[u8]) -> Option<usize>, format: Format) -
     let Some(first) = frame_len(bytes) else { return refused };
     match bytes.get(first..first + ENOUGH) {
         None => Verdict::More,
-        Some(second) if frame_len(second).is_some() => {
-            Verdict::Known(Head { format, duration: None, shifted: true })
-        }
+        Some(second) if frame_len(second).is_some() => Verdict::Known(Head::of(format)),
         Some(_) => refused,
     }
 }
@@ -189,7 +217,7 @@ mod tests {
         assert!(matches!(sniff(&mp3, None, true), Verdict::Refused(_)));
         assert_eq!(sniff(&mp3[..400], None, false), Verdict::More);
         mp3[417..420].copy_from_slice(&[0xff, 0xfb, 0x90]);
-        let known = |format| Verdict::Known(Head { format, duration: None, shifted: true });
+        let known = |format| Verdict::Known(Head::of(format));
         assert_eq!(sniff(&mp3, None, false), known(Format::Mp3));
         // ADTS, 44.1 kHz, 100 bytes a frame.
         let frame = [0xff, 0xf1, 0x50, 0x80, 100 >> 3, (100 & 7) << 5, 0xfc];

@@ -1,6 +1,8 @@
 //! Matroska and WebM (RFC 8794, RFC 9559): which of the two, and how long do they play?
 
-use super::{Format, Head, Verdict, from_ticks};
+use std::time::Duration;
+
+use super::{Format, Head, Verdict, from_ticks, opus_head};
 use crate::error::Unusable;
 
 const DOC_TYPE: u64 = 0x4282;
@@ -8,6 +10,9 @@ const SEGMENT: u64 = 0x1853_8067;
 const INFO: u64 = 0x1549_a966;
 const TIMESTAMP_SCALE: u64 = 0x2a_d7b1;
 const DURATION: u64 = 0x4489;
+const TRACKS: u64 = 0x1654_ae6b;
+const TRACK_ENTRY: u64 = 0xae;
+const CODEC_PRIVATE: u64 = 0x63a2;
 const CLUSTER: u64 = 0x1f43_b675;
 
 pub(super) fn sniff(bytes: &[u8], all: bool) -> Verdict {
@@ -24,25 +29,40 @@ pub(super) fn sniff(bytes: &[u8], all: bool) -> Verdict {
             return Verdict::Refused(Unusable::NotMedia("it is EBML, but neither webm nor mkv"));
         }
     };
-    let known = |duration| Verdict::Known(Head { format, duration, shifted: true });
-    match top.next() {
-        None if all => return known(None),
-        None => return Verdict::More,
-        Some(segment) if segment.id == SEGMENT => {
-            for child in Elements(segment.payload) {
-                match child.id {
-                    INFO if child.whole => return known(duration(child.payload)),
-                    CLUSTER => return known(None),
-                    _ => {}
-                }
+    let Some(segment) = top.next() else {
+        return if all { Verdict::Known(Head::of(format)) } else { Verdict::More };
+    };
+    let (mut info, mut tracks) = (None, None);
+    if segment.id == SEGMENT {
+        for child in Elements(segment.payload) {
+            match child.id {
+                INFO if child.whole => info = Some(child.payload),
+                TRACKS if child.whole => tracks = Some(child.payload),
+                _ => {}
+            }
+            // Behind the first cluster there is nothing of use that is not in front of it.
+            if child.id == CLUSTER || (info.is_some() && tracks.is_some()) {
+                let duration = info.and_then(duration);
+                let pre_skip = tracks.and_then(pre_skip);
+                return Verdict::Known(Head { duration, pre_skip, ..Head::of(format) });
             }
         }
-        Some(_) => return known(None),
     }
-    if all { known(None) } else { Verdict::More }
+    if !all {
+        return Verdict::More;
+    }
+    Verdict::Known(Head { duration: info.and_then(duration), ..Head::of(format) })
 }
 
-fn duration(info: &[u8]) -> Option<std::time::Duration> {
+fn pre_skip(tracks: &[u8]) -> Option<Duration> {
+    let mut entries = Elements(tracks).filter(|entry| entry.id == TRACK_ENTRY);
+    entries.find_map(|entry| {
+        let codec = Elements(entry.payload).find(|field| field.id == CODEC_PRIVATE)?;
+        opus_head(codec.payload)
+    })
+}
+
+fn duration(info: &[u8]) -> Option<Duration> {
     // Nanoseconds a tick (RFC 9559 §5.1.2.9).
     let mut scale = 1_000_000;
     let mut ticks = None;
@@ -111,7 +131,6 @@ fn vint(bytes: &[u8], longest: usize, cut: bool) -> Option<(u64, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn element(id: &[u8], payload: &[u8]) -> Vec<u8> {
         let size = 0x4000 | u16::try_from(payload.len()).unwrap();
@@ -121,8 +140,11 @@ mod tests {
     fn file(doc_type: &str, info: &[u8]) -> Vec<u8> {
         let doc_type = element(&[0x42, 0x82], doc_type.as_bytes());
         let info = element(&[0x15, 0x49, 0xa9, 0x66], info);
-        [element(&[0x1a, 0x45, 0xdf, 0xa3], &doc_type), element(&[0x18, 0x53, 0x80, 0x67], &info)]
-            .concat()
+        let opus = [&b"OpusHead\x01\x02"[..], &312u16.to_le_bytes(), &[0; 7]].concat();
+        let entry = element(&[0xae], &element(&[0x63, 0xa2], &opus));
+        let segment = [info, element(&[0x16, 0x54, 0xae, 0x6b], &entry)].concat();
+        let header = element(&[0x1a, 0x45, 0xdf, 0xa3], &doc_type);
+        [header, element(&[0x18, 0x53, 0x80, 0x67], &segment)].concat()
     }
 
     #[test]
@@ -131,9 +153,9 @@ mod tests {
         let ticks = element(&[0x44, 0x89], &2500f64.to_be_bytes());
         let bytes = file("webm", &[scale, ticks].concat());
         let head = Head {
-            format: Format::Webm,
             duration: Some(Duration::from_millis(2500)),
-            shifted: true,
+            pre_skip: Some(Duration::from_micros(6500)),
+            ..Head::of(Format::Webm)
         };
         assert_eq!(sniff(&bytes, false), Verdict::Known(head));
         assert_eq!(sniff(&bytes[..bytes.len() - 1], false), Verdict::More);
@@ -143,8 +165,8 @@ mod tests {
     fn senseless_durations_are_none() {
         for ticks in [f64::NAN, f64::INFINITY, -1.0, 0.0, 1e300] {
             let bytes = file("matroska", &element(&[0x44, 0x89], &ticks.to_be_bytes()));
-            let head = Head { format: Format::Matroska, duration: None, shifted: true };
-            assert_eq!(sniff(&bytes, false), Verdict::Known(head), "{ticks}");
+            let Verdict::Known(head) = sniff(&bytes, false) else { panic!() };
+            assert_eq!(head.duration, None, "{ticks}");
         }
     }
 

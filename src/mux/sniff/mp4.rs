@@ -15,29 +15,27 @@ pub(super) fn begins(bytes: &[u8]) -> bool {
 }
 
 pub(super) fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Verdict {
-    let mut in_moov: Option<Moov> = None;
-    let mut shifted = false;
-    let known = |duration, shifted| Verdict::Known(Head { format: Format::Mp4, duration, shifted });
+    let mut cmaf = false;
+    let mut index: Option<Head> = None;
     for found in (Boxes { bytes, at: 0 }) {
-        match (&found.kind, &in_moov) {
-            (b"ftyp", None) => shifted |= has_negative_offsets(found.payload),
+        match (&found.kind, index) {
+            (b"ftyp", None) => cmaf = has_negative_offsets(found.payload),
             (b"moov", None) => {
-                let moov = Moov::read(found.payload);
+                let mut head = read_moov(found.payload);
+                head.shifted |= cmaf || !found.whole;
                 // A progressive file's moov may be megabytes long; mvhd comes first in it.
                 let long = found.end > LOOK_AT_MOST as u64;
-                if moov.duration.is_some() && (found.whole || long || all) {
-                    return known(moov.duration, shifted || moov.shifted || !found.whole);
+                if head.duration.is_some() && (found.whole || long || all) {
+                    return Verdict::Known(head);
                 }
-                in_moov = Some(moov);
+                index = Some(head);
             }
-            (b"sidx", Some(moov)) => {
-                if !found.whole && !all {
-                    return Verdict::More;
-                }
+            (b"sidx", Some(_)) if !found.whole && !all => return Verdict::More,
+            (b"sidx", Some(head)) => {
                 let duration = sidx_duration(found.payload, found.end, len);
-                return known(duration, shifted || moov.shifted);
+                return Verdict::Known(Head { duration, ..head });
             }
-            (b"moof" | b"mdat", Some(moov)) => return known(None, shifted || moov.shifted),
+            (b"moof" | b"mdat", Some(head)) => return Verdict::Known(head),
             (b"mdat", None) => return Verdict::Refused(Unusable::IndexAtEnd),
             (b"moof", None) => {
                 return Verdict::Refused(Unusable::NotMedia(
@@ -50,9 +48,9 @@ pub(super) fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Verdict {
             break;
         }
     }
-    match in_moov {
+    match index {
         _ if !all => Verdict::More,
-        Some(_) => known(None, true),
+        Some(head) => Verdict::Known(head),
         None => Verdict::Refused(Unusable::NotMedia("it is an mp4 without an index (no moov)")),
     }
 }
@@ -100,37 +98,38 @@ impl<'a> Iterator for Boxes<'a> {
     }
 }
 
-/// What a moov says of the whole film.
-struct Moov {
-    duration: Option<Duration>,
-    /// Whether an edit list moves a track.
-    shifted: bool,
+/// What a moov, or as much of it as is there, says of the whole film.
+fn read_moov(moov: &[u8]) -> Head {
+    let (mut in_mvhd, mut in_mehd, mut shifted, mut timescale) = (None, None, false, 0);
+    for child in (Boxes { bytes: moov, at: 0 }) {
+        match &child.kind {
+            b"mvhd" => {
+                if let Some((ticks, scale)) = mvhd_duration(child.payload) {
+                    timescale = scale;
+                    in_mvhd = meaningful(ticks, timescale);
+                }
+            }
+            b"mvex" => {
+                let mehd = descend(child.payload, b"mehd").and_then(mehd_duration);
+                in_mehd = mehd.and_then(|ticks| meaningful(ticks, timescale));
+            }
+            b"trak" => {
+                let edits = descend(child.payload, b"edts");
+                shifted |= edits.is_some_and(|edits| !is_plain(edits));
+            }
+            _ => {}
+        }
+    }
+    let duration = in_mvhd.or(in_mehd);
+    Head { duration, shifted, pre_skip: opus_pre_skip(moov), ..Head::of(Format::Mp4) }
 }
 
-impl Moov {
-    fn read(moov: &[u8]) -> Moov {
-        let (mut in_mvhd, mut in_mehd, mut shifted, mut timescale) = (None, None, false, 0);
-        for child in (Boxes { bytes: moov, at: 0 }) {
-            match &child.kind {
-                b"mvhd" => {
-                    if let Some((ticks, scale)) = mvhd_duration(child.payload) {
-                        timescale = scale;
-                        in_mvhd = meaningful(ticks, timescale);
-                    }
-                }
-                b"mvex" => {
-                    let mehd = descend(child.payload, b"mehd").and_then(mehd_duration);
-                    in_mehd = mehd.and_then(|ticks| meaningful(ticks, timescale));
-                }
-                b"trak" => {
-                    let edits = descend(child.payload, b"edts");
-                    shifted |= edits.is_some_and(|edits| !is_plain(edits));
-                }
-                _ => {}
-            }
-        }
-        Moov { duration: in_mvhd.or(in_mehd), shifted }
-    }
+/// The pre-skip of an Opus track, from the box that stands for its head ("Encapsulation of Opus
+/// in ISO Base Media File Format" §4.3.2). Its way down is long (trak, mdia, minf, stbl, stsd,
+/// Opus) and its name a word of its own, so it is looked for.
+fn opus_pre_skip(moov: &[u8]) -> Option<Duration> {
+    let at = moov.windows(4).position(|window| window == b"dOps")?;
+    super::pre_skip(u16::from_be_bytes(*moov.get(at + 6..)?.first_chunk()?))
 }
 
 fn descend<'a>(parent: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
@@ -229,7 +228,7 @@ mod tests {
 
     fn known(millis: Option<u64>) -> Verdict {
         let duration = millis.map(Duration::from_millis);
-        Verdict::Known(Head { format: Format::Mp4, duration, shifted: false })
+        Verdict::Known(Head { duration, shifted: false, ..Head::of(Format::Mp4) })
     }
 
     #[test]

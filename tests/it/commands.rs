@@ -1,0 +1,193 @@
+//! The command line: help, mistakes, `check` and `demo`.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::support::daemon::binary;
+use crate::support::{PATIENCE, eventually, run, signal};
+
+/// Runs the binary in an empty directory of its own; gives the exit code and all it said.
+fn ytcanal(arguments: &[&str], directory: &Path) -> (Option<i32>, String) {
+    let output = run(Command::new(binary())
+        .args(arguments)
+        .current_dir(directory)
+        .env_remove("RUNTIME_DIRECTORY")
+        .env("XDG_RUNTIME_DIR", directory)
+        .stdin(Stdio::null()));
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn help_and_version_are_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let (code, help) = ytcanal(&["--help"], directory.path());
+    assert_eq!(code, Some(0));
+    for word in ["serve", "demo", "check", "--config", "--listen"] {
+        assert!(help.contains(word), "no {word} in {help}");
+    }
+    let (code, version) = ytcanal(&["--version"], directory.path());
+    assert_eq!(code, Some(0));
+    assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let table: [(&[&str], &str); 7] = [
+        (&["serve", "--colour"], "--colour"),
+        (&["--colour"], "--colour"),
+        (&["fetch"], "fetch"),
+        (&["serve", "extra"], "extra"),
+        (&["serve", "--listen"], "--listen"),
+        (&["serve", "--listen", "nowhere"], "nowhere"),
+        (&["check", "--config"], "--config"),
+    ];
+    for (arguments, word) in table {
+        let (code, said) = ytcanal(arguments, directory.path());
+        assert_eq!(code, Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(word), "{arguments:?}: {said}");
+        assert!(!said.contains("panicked"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn check_names_key_file_and_line() {
+    let directory = tempfile::tempdir().unwrap();
+    // The last line of each is the wrong one, and its number is looked for.
+    let table = [
+        ("# one\n# two\n[limits]\nstreems = 3\n", "streems"),
+        ("# one\n[colours]\n", "colours"),
+        ("[limits]\nstreams = 0\n", "streams"),
+        ("[limits]\n\nstreams = \"many\"\n", "streams"),
+        ("[limits]\n\n\nhead_bytes = \"16 bananas\"\n", "head_bytes"),
+        ("\n[limits]\n\n\nhead_timeout = \"10 fortnights\"\n", "head_timeout"),
+        ("[upstream]\nallow = [\"127.0.0.0/99\"]\n", "allow"),
+        ("\n\nlisten = [\"nowhere\"]\n", "listen"),
+        ("[log]\n\n\n\n\nlevel = \"loud\"\n", "level"),
+        ("[muxer\n", "muxer"),
+    ];
+    for (text, key) in table {
+        std::fs::write(directory.path().join("bad.toml"), text).unwrap();
+        let line = text.lines().count();
+        for command in ["check", "serve"] {
+            let (code, said) = ytcanal(&[command, "--config", "bad.toml"], directory.path());
+            assert_eq!(code, Some(1), "{text:?}: {said}");
+            assert!(said.contains(key) && said.contains("bad.toml"), "{text:?}: {said}");
+            let named = [format!("line {line}"), format!("bad.toml:{line}")];
+            assert!(named.iter().any(|name| said.contains(name)), "{text:?}: {said}");
+        }
+    }
+    let (code, said) = ytcanal(&["check", "--config", "missing.toml"], directory.path());
+    assert_eq!(code, Some(1));
+    assert!(said.contains("missing.toml"), "{said}");
+}
+
+#[test]
+fn check_passes_what_is_good() {
+    let directory = tempfile::tempdir().unwrap();
+    let (code, said) = ytcanal(&["check"], directory.path());
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("ffmpeg"), "{said}");
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/config/ytcanal.toml");
+    let (code, said) = ytcanal(&["check", "--config", example], directory.path());
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn serve_says_why_it_cannot_listen() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, said) = ytcanal(&["serve", "--listen", &address], directory.path());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&address), "{said}");
+}
+
+#[test]
+fn serve_listens_on_every_address_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let listen = ["serve", "--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"];
+    let mut program = Program::start(&listen, directory.path());
+    program.says("listening on http://127.0.0.1:");
+    program.says("listening on http://127.0.0.2:");
+    program.ends_well();
+}
+
+#[test]
+fn demo_shows_itself_and_ends_on_interrupt() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut program = Program::start(&["demo", "--listen", "127.0.0.1:0"], directory.path());
+    program.says("curl ");
+    program.says("http://127.0.0.1:");
+    program.ends_well();
+}
+
+/// A command that runs until it is interrupted, with all it says on either output.
+struct Program {
+    child: Child,
+    said: Arc<Mutex<String>>,
+    readers: Vec<thread::JoinHandle<()>>,
+}
+
+impl Program {
+    fn start(arguments: &[&str], directory: &Path) -> Self {
+        let mut child = Command::new(binary())
+            .args(arguments)
+            .current_dir(directory)
+            .env_remove("RUNTIME_DIRECTORY")
+            .env("XDG_RUNTIME_DIR", directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let stdout: Box<dyn Read + Send> = Box::new(child.stdout.take().unwrap());
+        let stderr: Box<dyn Read + Send> = Box::new(child.stderr.take().unwrap());
+        let readers = [stdout, stderr]
+            .map(|mut output| {
+                let said = Arc::clone(&said);
+                thread::spawn(move || {
+                    let mut block = [0; 4096];
+                    while let Ok(count @ 1..) = output.read(&mut block) {
+                        *said.lock().unwrap() += &String::from_utf8_lossy(&block[..count]);
+                    }
+                })
+            })
+            .into();
+        Self { child, said, readers }
+    }
+
+    fn says(&mut self, text: &str) {
+        eventually(text, Duration::from_secs(90), || {
+            let exited = self.child.try_wait().unwrap();
+            let said = self.said.lock().unwrap();
+            assert!(exited.is_none(), "ended with {exited:?}: {said}");
+            said.contains(text).then_some(())
+        });
+    }
+
+    fn ends_well(&mut self) {
+        signal(self.child.id(), "INT");
+        let status = eventually("it ends", PATIENCE, || self.child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(0), "{}", self.said.lock().unwrap());
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        for reader in self.readers.drain(..) {
+            drop(reader.join());
+        }
+        if thread::panicking() {
+            eprintln!("--- it said\n{}---", self.said.lock().unwrap());
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The integration tests: the real binary, real sockets, real ffmpeg, real curl, no network.
+//!
+//! Every test starts its own daemon on a loopback port and, where it needs one, its own
+//! origin with scripted faults. A missing tool fails a test and says what to install.
+//!
+//! - `contract`: what each path answers, good input and bad
+//! - `heads`: response heads of media, file names, secrets
+//! - `packets`: the packets that come out are the packets that went in
+//! - `ends`: complete downloads, clients that leave, signals, leftovers of a killed daemon
+//! - `faults`: what the client sees when a source fails
+//! - `muxer`: what the client sees when ffmpeg is missing, dies or hangs
+//! - `policy`: which addresses and sources are never touched
+//! - `attack`: hostile bytes and crowds of connections
+//! - `memory`: a client that does not read costs no memory
+//! - `limits`: slots are counted, refused and given back
+//! - `commands`: the command line, `check` and `demo`
+
+// Helpers outside `#[test]` functions count as ordinary code for these lints, yet a panic
+// is how a test helper reports and standard output is where a test prints its table.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+
+mod attack;
+mod commands;
+mod contract;
+mod ends;
+mod faults;
+mod heads;
+mod limits;
+mod memory;
+mod muxer;
+mod packets;
+mod policy;
+mod support;

@@ -1,0 +1,60 @@
+//! A client that does not read costs kilobytes, not the film.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::client::{Client, mux_path};
+use crate::support::daemon::{Daemon, LOOPBACK};
+use crate::support::media;
+use crate::support::observe::memory;
+use crate::support::origin::Origin;
+use crate::support::script::Resource;
+
+const SILENCE: Duration = Duration::from_secs(30);
+const FFMPEG_LIMIT: u64 = 80 << 20;
+const DAEMON_LIMIT: u64 = 20 << 20;
+
+#[test]
+fn a_client_that_reads_nothing_costs_no_memory() {
+    let (origin, pair) = (Origin::start(), media::five_hours());
+    let daemon = Daemon::start(LOOPBACK);
+    let video = origin.put("v", Resource::file(&pair.video));
+    let audio = origin.put("a", Resource::file(&pair.audio));
+    let mut client = Client::get(daemon.address(), &mux_path(Some(&video), Some(&audio), &[]));
+    // The silence is the subject here; there is no event to wait for.
+    let end = Instant::now() + SILENCE;
+    let mut of_ffmpeg = 0;
+    while Instant::now() < end {
+        thread::sleep(Duration::from_millis(200));
+        let children = daemon.children();
+        let together: u64 = children.iter().map(|child| memory(child.pid, "VmHWM")).sum();
+        of_ffmpeg = of_ffmpeg.max(together);
+    }
+    let of_daemon = memory(daemon.pid(), "VmHWM");
+    println!("peak: ffmpeg {} KiB, daemon {} KiB", of_ffmpeg >> 10, of_daemon >> 10);
+    assert!(of_ffmpeg > 0, "no ffmpeg ran");
+    assert!(of_ffmpeg < FFMPEG_LIMIT, "ffmpeg took {of_ffmpeg} bytes");
+    assert!(of_daemon < DAEMON_LIMIT, "the daemon took {of_daemon} bytes");
+    // The pause was the client's own and must not count against the sources.
+    client.first_byte();
+    for _ in 0..32 {
+        client.read_raw(1 << 20);
+    }
+    let of_daemon = memory(daemon.pid(), "VmHWM");
+    assert!(of_daemon < DAEMON_LIMIT, "the daemon took {of_daemon} bytes");
+}
+
+#[test]
+fn a_client_that_never_reads_is_given_up() {
+    let (origin, pair) = (Origin::start(), media::five_hours());
+    let daemon = Daemon::start(&format!("{LOOPBACK}[limits]\nclient_stall_timeout = \"2s\"\n"));
+    let baseline = daemon.baseline();
+    let video = origin.put("v", Resource::file(&pair.video));
+    let audio = origin.put("a", Resource::file(&pair.audio));
+    let client = Client::get(daemon.address(), &mux_path(Some(&video), Some(&audio), &[]));
+    crate::support::eventually("ffmpeg runs", crate::support::PATIENCE, || {
+        (!daemon.children().is_empty()).then_some(())
+    });
+    daemon.settles(&baseline, crate::support::PATIENCE);
+    drop(client);
+}

@@ -1,0 +1,78 @@
+//! What the client sees when ffmpeg is missing, dies or hangs.
+
+use std::process::Command;
+
+use crate::support::answer::Ending;
+use crate::support::client::{Client, get};
+use crate::support::daemon::{Daemon, LOOPBACK, binary, script};
+use crate::support::film::{request, track_file};
+use crate::support::gate::Gate;
+use crate::support::origin::Origin;
+use crate::support::script::Resource;
+use crate::support::{PATIENCE, run, signal};
+
+#[test]
+fn a_killed_ffmpeg_is_a_broken_download() {
+    let origin = Origin::start();
+    let daemon = Daemon::start(LOOPBACK);
+    let baseline = daemon.baseline();
+    let gate = Gate::default();
+    let video = Resource::file(track_file("video"));
+    let half = video.len() / 2;
+    let url = origin.put("held", video.gate(half, &gate));
+    let mut client = Client::get(daemon.address(), &request(&origin, "video", &url));
+    let head = client.first_byte();
+    gate.reached();
+    let children = daemon.children();
+    assert_eq!(children.len(), 1, "{children:?}");
+    signal(children[0].pid, "KILL");
+    assert_ne!(client.body(&head).1, Ending::Complete);
+    daemon.settles(&baseline, PATIENCE);
+}
+
+#[test]
+fn a_missing_ffmpeg_is_named() {
+    let origin = Origin::start();
+    let missing = "[muxer]\nffmpeg = \"/nonexistent/ffmpeg\"\n";
+    let daemon = Daemon::start(&format!("{LOOPBACK}{missing}"));
+    let url = origin.put("v", Resource::file(track_file("video")));
+    let answer = get(daemon.address(), &request(&origin, "video", &url));
+    assert_eq!(answer.head.status, 500);
+    let problem = answer.problem();
+    assert_eq!(problem["code"], "muxer-missing");
+    assert!(problem["detail"].as_str().unwrap().contains("ffmpeg"), "{problem}");
+    assert_eq!(daemon.get("/readyz").head.status, 503);
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), missing).unwrap();
+    let check = run(Command::new(binary()).args(["check", "--config"]).arg(file.path()));
+    assert_eq!(check.status.code(), Some(1));
+    let said = [check.stdout, check.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("/nonexistent/ffmpeg"), "{said}");
+}
+
+/// Neither may leave the opening of the pipes waiting.
+#[test]
+fn a_muxer_that_never_reads_is_an_error() {
+    let origin = Origin::start();
+    let url = origin.put("v", Resource::file(track_file("video")));
+    let directory = tempfile::tempdir().unwrap();
+    let version = "[ \"$1\" = -version ] && exec ffmpeg -version";
+    for (behaviour, codes) in [
+        ("echo broken >&2; exit 1", &["mux-refused", "muxer-failed"][..]),
+        ("exit 0", &["mux-refused", "muxer-failed"]),
+        ("exec sleep 600", &["muxer-failed"]),
+    ] {
+        let stand_in = script(directory.path(), &format!("{version}\n{behaviour}"));
+        let daemon = Daemon::start(&format!(
+            "{LOOPBACK}[muxer]\nffmpeg = {stand_in:?}\nstall_timeout = \"1s\"\n"
+        ));
+        let baseline = daemon.baseline();
+        let answer = get(daemon.address(), &request(&origin, "video", &url));
+        let code = answer.code();
+        println!("{behaviour}: {} {code}", answer.head.status);
+        assert!(codes.contains(&code.as_str()), "{behaviour}: {}", answer.text());
+        daemon.settles(&baseline, PATIENCE);
+    }
+}

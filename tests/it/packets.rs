@@ -1,0 +1,226 @@
+//! The packets that come out are the packets that went in, in every container.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::support::answer::Ending;
+use crate::support::client::{Client, mux_path};
+use crate::support::daemon::{Daemon, LOOPBACK};
+use crate::support::framemd5::{Exactness, Packet, assert_same, packets};
+use crate::support::media;
+use crate::support::origin::Origin;
+use crate::support::script::{Fault, Resource};
+
+/// Seconds by which the duration of an output may differ from that of its longest input.
+const DURATION_TOLERANCE: f64 = 0.1;
+
+struct Muxed {
+    origin: Origin,
+    daemon: Daemon,
+    directory: TempDir,
+}
+
+impl Muxed {
+    fn new() -> Self {
+        Self {
+            origin: Origin::start(),
+            daemon: Daemon::start(LOOPBACK),
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn bytes(
+        &self,
+        video: Option<&Path>,
+        audio: Option<&Path>,
+        container: &str,
+    ) -> (String, Vec<u8>) {
+        let put = |name, path| self.origin.put(name, Resource::file(path));
+        let (video, audio) = (video.map(|p| put("v", p)), audio.map(|p| put("a", p)));
+        let path = mux_path(video.as_deref(), audio.as_deref(), &[("container", container)]);
+        let answer = self.daemon.get(&path);
+        assert_eq!(answer.head.status, 200, "{}", answer.text());
+        assert_eq!(answer.ending, Ending::Complete);
+        let kind = answer.head.header("Content-Type").unwrap().to_owned();
+        (kind, answer.body)
+    }
+
+    fn file(
+        &self,
+        video: Option<&Path>,
+        audio: Option<&Path>,
+        container: &str,
+    ) -> (String, PathBuf) {
+        let (kind, bytes) = self.bytes(video, audio, container);
+        let file = self.directory.path().join("muxed");
+        std::fs::write(&file, bytes).unwrap();
+        (kind, file)
+    }
+
+    /// Downloads and compares every track with its source, and the duration with the longest.
+    fn check(&self, video: Option<&Path>, audio: Option<&Path>, container: &str, kind: &str) {
+        let what = format!("{video:?} + {audio:?} as {container}");
+        let (found, file) = self.file(video, audio, container);
+        assert_eq!(found, kind, "{what}");
+        let mut longest: f64 = 0.0;
+        for (source, stream) in [(video, "v"), (audio, "a")] {
+            let Some(source) = source else { continue };
+            let same_clock = source.extension().unwrap() == kind.split('/').nth(1).unwrap();
+            let exactness = if same_clock { Exactness::Every } else { Exactness::Millisecond };
+            let what = format!("{stream} of {what}");
+            assert_same(&packets(source, stream), &packets(&file, stream), exactness, &what);
+            longest = longest.max(media::file_duration(source).unwrap());
+        }
+        for (how, duration) in
+            [("file", media::file_duration(&file)), ("stream", media::streamed_duration(&file))]
+        {
+            let duration = duration.unwrap_or_else(|| panic!("{what} as a {how} has no duration"));
+            assert!(
+                (duration - longest).abs() <= DURATION_TOLERANCE,
+                "{what} as a {how} lasts {duration} s, its longest source {longest} s"
+            );
+        }
+    }
+}
+
+#[test]
+fn h264_and_aac_become_mp4() {
+    let pair = media::minute();
+    Muxed::new().check(Some(&pair.video), Some(&pair.audio), "auto", "video/mp4");
+}
+
+#[test]
+fn vp9_and_opus_become_webm() {
+    let pair = media::webm();
+    Muxed::new().check(Some(&pair.video), Some(&pair.audio), "auto", "video/webm");
+}
+
+#[test]
+fn a_mixed_pair_becomes_matroska() {
+    let (video, audio) = (&media::minute().video, &media::webm().audio);
+    Muxed::new().check(Some(video), Some(audio), "auto", "video/x-matroska");
+}
+
+#[test]
+fn matroska_takes_mp4_tracks_when_asked() {
+    let pair = media::minute();
+    Muxed::new().check(Some(&pair.video), Some(&pair.audio), "mkv", "video/x-matroska");
+}
+
+#[test]
+fn one_track_alone_is_enough() {
+    let (mp4, webm) = (media::minute(), media::webm());
+    let muxed = Muxed::new();
+    muxed.check(Some(&mp4.video), None, "auto", "video/mp4");
+    muxed.check(Some(&webm.video), None, "auto", "video/webm");
+    muxed.check(None, Some(&mp4.audio), "auto", "audio/mp4");
+    muxed.check(None, Some(&webm.audio), "auto", "audio/webm");
+    muxed.check(None, Some(&webm.audio), "mkv", "audio/x-matroska");
+}
+
+#[test]
+fn an_index_at_the_head_is_fine() {
+    let (video, audio) = (media::index_at_head(), &media::minute().audio);
+    let muxed = Muxed::new();
+    let (kind, file) = muxed.file(Some(video), Some(audio), "auto");
+    assert_eq!(kind, "video/mp4");
+    let before = (packets(video, "v"), packets(audio, "a"));
+    let after = (packets(&file, "v"), packets(&file, "a"));
+    assert_shifted(&before, &after);
+}
+
+/// Edit lists put the first packets below zero, where a fragmented mp4 cannot keep them:
+/// both tracks may move, but only together.
+#[test]
+fn edit_lists_keep_the_tracks_in_step() {
+    let pair = media::edit_listed();
+    let muxed = Muxed::new();
+    let (_, file) = muxed.file(Some(&pair.video), Some(&pair.audio), "auto");
+    let before = (packets(&pair.video, "v"), packets(&pair.audio, "a"));
+    let after = (packets(&file, "v"), packets(&file, "a"));
+    assert!(before.0[0].dts < 0 && before.1[0].dts < 0, "no edit list");
+    assert_shifted(&before, &after);
+}
+
+fn assert_shifted(before: &(Vec<Packet>, Vec<Packet>), after: &(Vec<Packet>, Vec<Packet>)) {
+    let shift = after.0[0].dts - before.0[0].dts;
+    for (track, before, after) in [("video", &before.0, &after.0), ("audio", &before.1, &after.1)] {
+        assert_eq!(before.len(), after.len(), "{track}: number of packets");
+        for (index, (before, after)) in before.iter().zip(after).enumerate() {
+            assert_eq!((before.size, &before.md5), (after.size, &after.md5), "{track} {index}");
+            let moved = after.pts - before.pts;
+            // A fragmented mp4 begins every track at zero, so the first sound may come early.
+            let early = track == "audio" && index == 0 && moved < shift;
+            assert!(
+                early || (moved - shift).abs() <= 100_000,
+                "{track} packet {index} moved {moved} ns, the first picture {shift} ns"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_old_client_gets_the_same_bytes_up_to_the_close() {
+    let pair = media::minute();
+    let muxed = Muxed::new();
+    let (_, chunked) = muxed.bytes(Some(&pair.video), Some(&pair.audio), "mp4");
+    let path = mux_path(
+        Some(&muxed.origin.url("v")),
+        Some(&muxed.origin.url("a")),
+        &[("container", "mp4")],
+    );
+    let mut client = Client::connect(muxed.daemon.address());
+    let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+    client.send(request.as_bytes()).unwrap();
+    let answer = client.answer();
+    assert_eq!(answer.head.header("Transfer-Encoding"), None);
+    assert_eq!(answer.head.header("Content-Length"), None);
+    assert_eq!(answer.ending, Ending::Complete);
+    assert!(answer.body == chunked, "the bytes differ");
+}
+
+#[test]
+fn two_downloads_are_identical() {
+    let muxed = Muxed::new();
+    for (pair, container) in
+        [(media::minute(), "mp4"), (media::webm(), "webm"), (media::minute(), "mkv")]
+    {
+        let download = || muxed.bytes(Some(&pair.video), Some(&pair.audio), container).1;
+        assert!(download() == download(), "{container} differs");
+    }
+}
+
+#[test]
+fn a_redirect_and_a_slow_origin_change_nothing() {
+    let pair = media::minute();
+    let muxed = Muxed::new();
+    let (_, expected) = muxed.bytes(Some(&pair.video), Some(&pair.audio), "auto");
+    let target = muxed.origin.put("target", Resource::file(&pair.video).pace(4_000_000).ranges());
+    let away = Resource::bytes("").fault(Fault::Redirect(target));
+    let video = muxed.origin.put("away", away);
+    let audio = muxed.origin.url("a");
+    let answer = muxed.daemon.get(&mux_path(Some(&video), Some(&audio), &[]));
+    assert_eq!(answer.ending, Ending::Complete);
+    assert!(answer.body == expected, "the bytes differ");
+}
+
+/// An mp3 has no container to recognise: it is refused, or it arrives whole.
+#[test]
+fn an_mp3_is_refused_or_arrives_whole() {
+    let muxed = Muxed::new();
+    let url = muxed.origin.put("a", Resource::file(media::mp3()));
+    let answer = muxed.daemon.get(&mux_path(None, Some(&url), &[]));
+    if answer.head.status != 200 {
+        assert_eq!((answer.head.status, answer.code().as_str()), (422, "not-media"));
+        assert_eq!(answer.problem()["track"], "audio");
+        return;
+    }
+    assert_eq!(answer.ending, Ending::Complete);
+    let file = muxed.directory.path().join("muxed");
+    std::fs::write(&file, answer.body).unwrap();
+    let hashes = |file: &Path| -> Vec<String> {
+        packets(file, "a").into_iter().map(|packet| packet.md5).collect()
+    };
+    assert_eq!(hashes(media::mp3()), hashes(&file));
+}

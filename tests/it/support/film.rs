@@ -1,0 +1,29 @@
+//! The minute with one of its tracks replaced: the request that most fault tests make.
+
+use std::path::Path;
+
+use super::client::mux_path;
+use super::media;
+use super::origin::Origin;
+use super::script::Resource;
+
+/// The tracks by their parameter names.
+pub(crate) const TRACKS: [&str; 2] = ["video", "audio"];
+
+/// The request for a minute whose `track` comes from `faulty`, the other one being healthy.
+pub(crate) fn request(origin: &Origin, track: &str, faulty: &str) -> String {
+    let pair = media::minute();
+    if track == "video" {
+        let audio = origin.put("good-audio", Resource::file(&pair.audio));
+        mux_path(Some(faulty), Some(&audio), &[])
+    } else {
+        let video = origin.put("good-video", Resource::file(&pair.video));
+        mux_path(Some(&video), Some(faulty), &[])
+    }
+}
+
+/// The file of a track of the minute.
+pub(crate) fn track_file(track: &str) -> &'static Path {
+    let pair = media::minute();
+    if track == "video" { &pair.video } else { &pair.audio }
+}

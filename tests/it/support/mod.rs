@@ -1,0 +1,58 @@
+//! What the tests stand on: an origin, a client, a daemon under observation, sample media.
+
+pub(crate) mod answer;
+pub(crate) mod client;
+pub(crate) mod curl;
+pub(crate) mod daemon;
+pub(crate) mod film;
+pub(crate) mod framemd5;
+pub(crate) mod gate;
+pub(crate) mod media;
+pub(crate) mod observe;
+pub(crate) mod origin;
+pub(crate) mod script;
+mod span;
+mod trial;
+
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// A bound that only a hang exceeds.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a tool to its end; a missing one fails the test and says what to install.
+pub(crate) fn run(command: &mut Command) -> Output {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command.output().unwrap_or_else(|error| {
+        let package = match program.as_str() {
+            "ffmpeg" | "ffprobe" => "ffmpeg",
+            "curl" => "curl",
+            "kill" => "procps",
+            "prlimit" => "util-linux",
+            other => other,
+        };
+        panic!("cannot run {program}: {error}; install it: apt-get install {package}")
+    })
+}
+
+/// Sends a signal (`TERM`, `INT`, `KILL`) to one process.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let output = run(Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]));
+    assert!(output.status.success(), "kill -{name} {pid}: {output:?}");
+}
+
+/// Polls until `probe` yields something; panics with `what` when the time is over.
+pub(crate) fn eventually<T>(
+    what: &str,
+    within: Duration,
+    mut probe: impl FnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {within:?} in vain: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
