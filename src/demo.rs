@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::{Config, Muxer};
 use crate::notify::Notify;
@@ -26,6 +26,10 @@ use sample::Sample;
 
 /// How much faster than it plays the sample is sent: 3 minutes arrive in 15 seconds.
 const SPEED: f64 = 12.0;
+
+/// What must be encoded inside a query (RFC 3986 §2.3).
+const NOT_UNRESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Runs the demonstration until it is told to end.
 pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
@@ -138,7 +142,7 @@ fn invite(address: SocketAddr, prefill: &Prefill) -> io::Result<()> {
 }
 
 fn mux_url(address: SocketAddr, prefill: &Prefill) -> String {
-    let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let encode = |text| utf8_percent_encode(text, NOT_UNRESERVED);
     let (video, audio) = (encode(&prefill.video), encode(&prefill.audio));
     format!("http://{address}/mux?video={video}&audio={audio}&name={}", encode(&prefill.name))
 }

@@ -26,7 +26,7 @@ const EXIT_LIMIT: Duration = Duration::from_secs(10);
 /// What is kept of its last words.
 const LAST_WORDS: usize = 2 << 10;
 /// What its output pipe holds: several reads, so that it need not wait for each of ours.
-const PIPE_LEN: i32 = 1 << 20;
+const PIPE_LEN: i32 = 256 << 10;
 
 /// What is known of the ffmpeg at hand: the version of its library for containers, if it told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
