@@ -3,9 +3,13 @@
 CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
+# Before what only root may do.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+# Nothing outside of DESTDIR is touched when there is one.
+AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
-.PHONY: help demo test bench build install uninstall fmt lint unit it deny units tools clean
+.PHONY: help demo test bench build install uninstall lint it deny audit units clean
+.PHONY: tools-demo tools-test
 
 help:
 	@echo 'make demo      try it: a sample film, streamed while it arrives (no network needed)'
@@ -13,10 +17,10 @@ help:
 	@echo 'make bench     how fast, beside ffmpeg alone and the original design'
 	@echo 'make install   build, and install the program, its unit and its configuration'
 
-demo: tools
+demo: tools-demo
 	$(CARGO) run --release --locked -- demo
 
-test: tools lint it deny units
+test: tools-test lint it deny units
 
 build:
 	$(CARGO) build --release --locked
@@ -31,50 +35,54 @@ lint:
 it:
 	$(CARGO) test --release --locked
 
-# Licences, sources, duplicates, and that no async runtime has crept in.
-deny: | tools
+# Licences, sources, and what must not be in the dependency tree (an async runtime, say).
+deny: tools-test
 	$(CARGO) deny --offline check bans licenses sources
-	@! $(CARGO) tree --locked --edges normal --prefix none | grep -E '^(tokio|async-std|smol|futures-executor|mio) ' \
-	  || { echo 'an async runtime is in the dependency tree'; exit 1; }
 
 # Known vulnerabilities; needs the network, for the database.
 audit:
 	$(CARGO) deny check advisories
 
-# The unit must be one that systemd takes.
+# The unit must be one that systemd takes, and stay closed.
 units:
+	mkdir -p target
 	sed 's|/usr/local/bin/ytcanal|/bin/true|' systemd/ytcanal.service > target/ytcanal.service
 	systemd-analyze verify target/ytcanal.service
 	systemd-analyze security --offline=true --threshold=20 target/ytcanal.service | tail -1
 
-bench: tools target/bench-venv/bin/flask
+bench: tools-demo target/bench-venv/bin/flask
 	$(CARGO) bench --locked --bench canal
 
 target/bench-venv/bin/flask:
-	python3 -m venv target/bench-venv || { $(APT) python3-venv && python3 -m venv target/bench-venv; }
+	python3 -m venv target/bench-venv \
+	  || { $(SUDO) apt-get update && $(APT) python3-venv && python3 -m venv target/bench-venv; }
 	target/bench-venv/bin/pip install --quiet --disable-pip-version-check flask requests
 
 install: build
-	install -D -m 755 target/release/ytcanal $(DESTDIR)$(PREFIX)/bin/ytcanal
-	install -d $(DESTDIR)/etc/ytcanal
+	$(AS_ROOT) install -D -m 755 target/release/ytcanal $(DESTDIR)$(PREFIX)/bin/ytcanal
 	[ -e $(DESTDIR)/etc/ytcanal/ytcanal.toml ] \
-	  || install -m 644 config/ytcanal.toml $(DESTDIR)/etc/ytcanal/ytcanal.toml
-	install -d $(DESTDIR)/etc/systemd/system
-	sed 's|/usr/local/bin|$(PREFIX)/bin|' systemd/ytcanal.service \
-	  > $(DESTDIR)/etc/systemd/system/ytcanal.service
-	@echo 'installed; start it with: systemctl daemon-reload && systemctl enable --now ytcanal'
+	  || $(AS_ROOT) install -D -m 644 config/ytcanal.toml $(DESTDIR)/etc/ytcanal/ytcanal.toml
+	sed 's|/usr/local/bin|$(PREFIX)/bin|' systemd/ytcanal.service > target/ytcanal.service
+	$(AS_ROOT) install -D -m 644 target/ytcanal.service \
+	  $(DESTDIR)/etc/systemd/system/ytcanal.service
+	@echo 'installed; it needs ffmpeg (apt install ffmpeg); start it as root with:'
+	@echo '  systemctl daemon-reload && systemctl enable --now ytcanal'
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/ytcanal $(DESTDIR)/etc/systemd/system/ytcanal.service
+	$(AS_ROOT) rm -f $(DESTDIR)$(PREFIX)/bin/ytcanal $(DESTDIR)/etc/systemd/system/ytcanal.service
 
-# What is missing, and only that: each line names a program and the Debian package it is in.
+# What is missing, and only that: PROGRAM:PACKAGE, the package being Debian's.
 APT = $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
-tools:
-	@missing=; \
-	for pair in ffmpeg:ffmpeg ffprobe:ffmpeg curl:curl python3:python3 systemd-analyze:systemd cc:gcc; do \
-	  command -v $${pair%%:*} > /dev/null || missing="$$missing $${pair##*:}"; \
+need = missing=; for pair in $(1); do \
+	  command -v $${pair%%:*} > /dev/null || missing="$$missing $${pair\#\#*:}"; \
 	done; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update && $(APT) ca-certificates $$missing; }
+
+tools-demo:
+	@$(call need,cc:build-essential ffmpeg:ffmpeg ffprobe:ffmpeg curl:curl)
+
+tools-test: tools-demo
+	@$(call need,systemd-analyze:systemd prlimit:util-linux)
 	@command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
 
 clean:

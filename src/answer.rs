@@ -13,7 +13,7 @@ use crate::stream;
 pub struct Desk<'a> {
     /// What streams need.
     pub canal: &'a Canal,
-    /// What is asked of the edge: is it closing, how much has it sent?
+    /// What is asked of the edge: how much has it sent?
     pub edge: &'a Edge<'a>,
     /// What stands in the fields of the page.
     pub prefill: &'a page::Prefill,
@@ -27,7 +27,7 @@ impl Answer for Desk<'_> {
             }
             Ok(Route::Page) => page::reply(self.prefill),
             Ok(Route::Healthz) => Reply::ok("text/plain", "ok\n"),
-            Ok(Route::Readyz) if self.edge.is_closing() => {
+            Ok(Route::Readyz) if self.canal.slots.is_closed() => {
                 let problem = Problem::new(503, "draining", "the server is shutting down");
                 Reply::problem(&problem.retry_after(5), request.wants_html)
             }

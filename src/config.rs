@@ -6,7 +6,10 @@
 use std::env;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -250,6 +253,15 @@ pub fn locate(program: &Path) -> Option<PathBuf> {
     env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
+/// Whether `stream`, "device:inode" (systemd.exec(5)), is what our standard error leads to: a
+/// service's children inherit the variable, wherever their output goes.
+fn is_our_stderr(stream: &str) -> bool {
+    let stderr = io::stderr().as_fd().try_clone_to_owned().map(fs::File::from);
+    stderr
+        .and_then(|stderr| stderr.metadata())
+        .is_ok_and(|meta| stream == format!("{}:{}", meta.dev(), meta.ino()))
+}
+
 /// What systemd says to a service through its environment.
 #[derive(Debug, Default)]
 pub struct Service {
@@ -264,7 +276,7 @@ impl Service {
     pub fn from_env() -> Service {
         Service {
             notify_socket: env::var_os("NOTIFY_SOCKET"),
-            journal: env::var_os("JOURNAL_STREAM").is_some(),
+            journal: env::var("JOURNAL_STREAM").is_ok_and(|stream| is_our_stderr(&stream)),
         }
     }
 }

@@ -3,16 +3,15 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::Receiver;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::config::{Config, Muxer};
+use crate::config::{Config, Span};
 use crate::notify::Notify;
 use crate::page::Prefill;
 use crate::serve::{Server, with_signals};
@@ -33,10 +32,10 @@ const NOT_UNRESERVED: &AsciiSet =
 
 /// Runs the demonstration until it is told to end.
 pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
-    let ffmpeg = Muxer::default().ffmpeg;
+    let config = configuration(listen)?;
     let dir = tempfile::tempdir()?;
     say("Making a sample: a clock and a tone, 3 minutes, as two files ...")?;
-    let sample = Sample::make(&ffmpeg, dir.path())?;
+    let sample = Sample::make(&config.muxer.ffmpeg, dir.path())?;
     let pace = sample.duration.div_f64(SPEED);
     let origin = Origin::bind([("/video.mp4", sample.video), ("/audio.m4a", sample.audio)], pace)?;
     let prefill = Prefill {
@@ -44,16 +43,16 @@ pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
         audio: origin.url("/audio.m4a"),
         name: "YtCanal sample".into(),
     };
-    let server = bind(listen)?;
+    let server = bind(config)?;
     let Some(address) = server.addresses().first().copied() else { return Ok(()) };
     thread::scope(|scope| {
         scope.spawn(|| origin.serve());
         let ended = with_signals(|quit| {
-            let (told, prefill, file) = (quit.clone(), &prefill, dir.path().join("sample.mp4"));
+            let (prefill, file) = (&prefill, dir.path().join("sample.mp4"));
             scope.spawn(move || {
-                let shown = show(address, prefill, &file, &told);
+                let shown = show(address, prefill, &file);
                 if let Err(error) = shown.and_then(|()| invite(address, prefill)) {
-                    log::error!("the demonstration failed: {error}");
+                    log::warn!("the download ended early: {error}");
                 }
             });
             server.run(prefill, quit, &Notify::default())
@@ -63,19 +62,31 @@ pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
     })
 }
 
-/// Binds where it was told to; by default to the default port, or to any if that is taken.
-fn bind(listen: Vec<SocketAddr>) -> io::Result<Server> {
-    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+/// A configuration that serves this machine only.
+fn configuration(listen: Vec<SocketAddr>) -> io::Result<Config> {
+    // Only the demonstration reaches back into its own machine, and must not take others along.
+    if let Some(open) = listen.iter().find(|address| !address.ip().is_loopback()) {
+        let said = format!("the demonstration listens on loopback only, not on {open}");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, said));
+    }
     let mut config = Config::default();
-    // Only the demonstration reaches back into its own machine.
-    config.upstream.allow = vec![Pattern::Net(anywhere.ip().into())];
+    config.upstream.allow = vec![Pattern::Net(IpAddr::from([127, 0, 0, 1]).into())];
+    // Ctrl-C ends it at once.
+    config.limits.drain_timeout = Span(Duration::ZERO);
     if !listen.is_empty() {
         config.listen = listen;
-        return Server::bind(config);
     }
+    Ok(config)
+}
+
+/// Binds to the configured addresses, or to any port if the default one is taken.
+fn bind(mut config: Config) -> io::Result<Server> {
     match Server::bind(config.clone()) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            config.listen = vec![anywhere];
+        Err(error)
+            if error.kind() == io::ErrorKind::AddrInUse
+                && config.listen == Config::default().listen =>
+        {
+            config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
             Server::bind(config)
         }
         bound => bound,
@@ -83,12 +94,7 @@ fn bind(listen: Vec<SocketAddr>) -> io::Result<Server> {
 }
 
 /// Downloads the sample through the server, as any client would, and looks at what came.
-fn show(
-    address: SocketAddr,
-    prefill: &Prefill,
-    file: &Path,
-    quit: &Receiver<()>,
-) -> io::Result<()> {
+fn show(address: SocketAddr, prefill: &Prefill, file: &Path) -> io::Result<()> {
     say("\nDownloading it through the server, while it is still being fetched:")?;
     let asked = Instant::now();
     let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
@@ -110,9 +116,6 @@ fn show(
         if elapsed >= shown + Duration::from_secs(1) {
             shown = elapsed;
             say(&format!("  {:6.2} MB after {:4.1} s", total as f64 / 1e6, elapsed.as_secs_f64()))?;
-        }
-        if !quit.is_empty() {
-            return Ok(());
         }
     }
     out.flush()?;

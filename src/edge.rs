@@ -7,6 +7,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, Scope};
 use std::time::Duration;
@@ -96,11 +97,6 @@ impl<'a> Edge<'a> {
         self.abort.ring();
     }
 
-    /// Whether [`close`](Edge::close) was called.
-    pub fn is_closing(&self) -> bool {
-        self.closing.is_rung()
-    }
-
     /// Connections that are open now.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
@@ -121,38 +117,43 @@ impl<'a> Edge<'a> {
         answer: &'scope impl Answer,
         alive: &Sender<()>,
     ) {
+        let mut shortage = false;
         loop {
             let waiting = (listener.socket.as_fd(), sys::READABLE);
-            match sys::poll([(self.closing.as_fd(), sys::READABLE), waiting], None) {
+            let taken = match sys::poll([(self.closing.as_fd(), sys::READABLE), waiting], None) {
                 Ok([true, _]) => return,
-                Ok(_) => {}
-                Err(error) => {
-                    log::error!("cannot wait for connections: {error}");
-                    thread::sleep(PAUSE);
-                }
-            }
-            match listener.socket.accept() {
-                Ok((socket, peer)) => {
-                    let alive = alive.clone();
-                    let ready =
-                        socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true));
-                    let sent = &self.sent;
-                    let stall_limit = self.limits.client_stall_timeout.0;
-                    let client = Client::new(socket, peer, stall_limit, self.abort.as_fd(), sent);
-                    if let Err(error) =
-                        ready.and_then(|()| self.start(scope, client, answer, alive))
-                    {
-                        log::warn!("cannot serve a connection from {peer}: {error}");
-                        self.pause();
-                    }
-                }
+                Ok(_) => self.take(scope, listener, answer, alive),
+                Err(error) => Err(error),
+            };
+            match taken {
+                Ok(()) => shortage = false,
                 Err(error) if passes(&error) => {}
                 Err(error) => {
-                    log::warn!("cannot take a connection: {error}");
+                    // Once, not twenty times a second for as long as it lasts.
+                    if !shortage {
+                        log::error!("cannot take connections, trying on: {error}");
+                    }
+                    shortage = true;
                     self.pause();
                 }
             }
         }
+    }
+
+    /// Takes one connection and starts its thread.
+    fn take<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        listener: &Listener,
+        answer: &'scope impl Answer,
+        alive: &Sender<()>,
+    ) -> io::Result<()> {
+        let (socket, peer) = listener.socket.accept()?;
+        socket.set_nonblocking(true)?;
+        socket.set_nodelay(true)?;
+        let stall_limit = self.limits.client_stall_timeout.0;
+        let client = Client::new(socket, peer, stall_limit, self.abort.as_fd(), &self.sent);
+        self.start(scope, client, answer, alive.clone())
     }
 
     /// Waits a little, for the system to have again what it ran out of.
@@ -182,9 +183,14 @@ impl<'a> Edge<'a> {
             // Both are given back when the thread ends, after its client is closed.
             let _alive = alive;
             let _refusal = refusal;
-            match place {
+            let spoken = catch_unwind(AssertUnwindSafe(|| match place {
                 Some(_) => self.converse(client, answer),
                 None => self.refuse(client),
+            }));
+            if spoken.is_err() {
+                // The client saw a reset. The scope must not: it would pass the panic on to
+                // the whole server when it ends.
+                log::error!("a connection's thread panicked; this is a fault in ytcanal");
             }
         })?;
         Ok(())

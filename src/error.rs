@@ -53,6 +53,8 @@ pub enum Full {
     Streams,
     /// `limits.streams_per_client`
     ClientStreams,
+    /// The server is shutting down.
+    Draining,
 }
 
 /// What can go wrong between us and an upstream.
@@ -120,6 +122,9 @@ impl fmt::Display for Error {
             Error::Full(Full::ClientStreams) => {
                 write!(f, "this client runs as many streams as it may")
             }
+            Error::Full(Full::Draining) | Error::Draining => {
+                write!(f, "the server is shutting down")
+            }
             Error::Upstream { track, fault } => write!(f, "{track} upstream: {fault}"),
             Error::Unusable { track, reason: Unusable::NotMedia(what) } => {
                 write!(f, "the {track} URL does not lead to a media file: {what}")
@@ -134,7 +139,6 @@ impl fmt::Display for Error {
             Error::ClientStalled(limit) => {
                 write!(f, "the client read nothing for {limit:?} (limits.client_stall_timeout)")
             }
-            Error::Draining => write!(f, "the server is shutting down"),
             Error::Stopped => write!(f, "the stream was stopped"),
             Error::System { doing, said } => write!(f, "cannot {doing}: {said}"),
         }
@@ -201,6 +205,17 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether it is for the operator of this server to mend.
+    pub fn is_ours(&self) -> bool {
+        match self {
+            Error::System { .. } => true,
+            Error::Muxer(fault) => !matches!(fault, MuxerFault::Refused(_)),
+            _ => false,
+        }
+    }
+}
+
 impl From<Full> for Error {
     fn from(full: Full) -> Error {
         Error::Full(full)
@@ -240,6 +255,7 @@ impl From<&Error> for Problem {
         let (status, code, retry_after) = match error {
             Error::Full(Full::Streams) => (503, "streams-full", Some(10)),
             Error::Full(Full::ClientStreams) => (503, "client-streams-full", Some(10)),
+            Error::Full(Full::Draining) | Error::Draining => (503, "draining", Some(5)),
             Error::Upstream { fault, .. } => match fault {
                 Fault::AddressRefused(_) => (403, "address-refused", None),
                 Fault::Status(404 | 410) => (404, "upstream-not-found", None),
@@ -262,7 +278,6 @@ impl From<&Error> for Problem {
             // Nobody is there to read this one; the log line has it.
             Error::ClientLeft => (499, "client-left", None),
             Error::ClientStalled(_) => (408, "client-stalled", None),
-            Error::Draining => (503, "draining", Some(5)),
             Error::Stopped => (500, "internal", None),
             Error::System { .. } => (500, "internal", None),
         };

@@ -9,7 +9,7 @@ use crate::media::Kind;
 
 pub mod ffmpeg;
 pub mod fifo;
-pub mod moov;
+mod moov;
 pub mod sniff;
 
 use sniff::{Format, Head};
@@ -69,8 +69,8 @@ impl Joint {
         Joint { inputs, container }
     }
 
-    /// How long each track plays, if all tell.
-    pub fn durations(&self) -> Option<Vec<Duration>> {
+    /// How long each track plays, if it tells.
+    pub fn durations(&self) -> Vec<Option<Duration>> {
         self.inputs.iter().map(|input| input.head.duration).collect()
     }
 
@@ -79,6 +79,13 @@ impl Joint {
     /// it. Only tracks that begin at 0 and were not shifted do without.
     pub fn needs_edit_lists(&self) -> bool {
         self.inputs.iter().any(|input| input.head.shifted)
+    }
+
+    /// After how much film a fragment of an MP4 ends if no picture begins a new one before: with
+    /// sound alone none ever does, and ffmpeg would keep all of it until its end.
+    pub fn longest_fragment(&self) -> Duration {
+        let has_picture = self.inputs.iter().any(|input| input.kind == Kind::Video);
+        Duration::from_secs(if has_picture { 10 } else { 1 })
     }
 
     /// The media type (RFC 4337, RFC 9559 §14) and the file extension.
@@ -136,13 +143,10 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_known_when_all_tracks_tell() {
+    fn what_a_joint_tells_of_itself() {
         let both = joint(&[Format::Mp4, Format::Mp4], Wanted::Auto);
-        let durations = vec![Duration::from_secs(1), Duration::from_secs(2)];
-        assert_eq!(both.durations(), Some(durations));
+        let durations = vec![Some(Duration::from_secs(1)), Some(Duration::from_secs(2))];
+        assert_eq!(both.durations(), durations);
         assert_eq!(both.media_type(), ("video/mp4", "mp4"));
-        let mut inputs = both.inputs;
-        inputs[0].head.duration = None;
-        assert_eq!(Joint::new(inputs, Wanted::Auto).durations(), None);
     }
 }

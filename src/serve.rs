@@ -3,12 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{self, Receiver, RecvTimeoutError};
 use crossbeam::select;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::{Handle, Signals};
 
 use crate::answer::Desk;
 use crate::canal::Canal;
@@ -48,11 +48,11 @@ impl Server {
         self.listeners.iter().map(Listener::address).collect()
     }
 
-    /// Serves until `quit` says so, then drains: takes nothing new, lets what runs come to its
-    /// end within the drain timeout, and aborts the rest. A second word from `quit` aborts at
-    /// once.
+    /// Serves until `quit` says so, then drains: gives out no more streams, lets those that run
+    /// come to their end within the drain timeout, and aborts the rest. A second word from
+    /// `quit` aborts at once. Until the streams have ended, it still answers that it drains.
     pub fn run(self, prefill: &Prefill, quit: &Receiver<()>, notify: &Notify) -> io::Result<()> {
-        let limits = &self.canal.config.limits;
+        let (limits, slots) = (&self.canal.config.limits, &self.canal.slots);
         let edge = Edge::new(limits)?;
         let desk = Desk { canal: &self.canal, edge: &edge, prefill };
         // Every connection holds a sender: when all are gone, the receiver is told.
@@ -71,24 +71,34 @@ impl Server {
             // An error means that whoever could say so is gone: then it is time, too.
             quit.recv().ok();
             notify.stopping();
+            log::info!("draining: {} streams", slots.taken());
+            let deadline = channel::after(limits.drain_timeout.0);
+            let mut in_time = wait(slots.close(), quit, &deadline);
             edge.close();
-            log::info!("draining: {} connections", edge.connections());
-            select! {
-                recv(all_gone) -> _ => {}
-                recv(quit) -> _ => log::warn!("told again: aborting what still runs"),
-                default(limits.drain_timeout.0) => {
-                    log::warn!("limits.drain_timeout is over: aborting what still runs");
-                }
-            }
+            // The last bytes of the last streams, and of other answers, are still on their way.
+            in_time = in_time && wait(&all_gone, quit, &deadline);
             edge.abort();
-            if all_gone.recv_timeout(ABORT_LIMIT) == Err(RecvTimeoutError::Timeout) {
-                log::error!("a connection does not come to its end; leaving it behind");
-                std::process::exit(1);
+            if !in_time && all_gone.recv_timeout(ABORT_LIMIT) == Err(RecvTimeoutError::Timeout) {
+                log::warn!("a name is still being looked up, which cannot be stopped");
+                // The other ends have been reset; there is nothing left to be said or saved.
+                std::process::exit(0);
             }
             log::info!("all connections are closed");
             Ok(())
         })
     }
+}
+
+/// Waits until all holders of `done` are gone; `false` when something else came first.
+fn wait(done: &Receiver<()>, quit: &Receiver<()>, deadline: &Receiver<Instant>) -> bool {
+    select! {
+        recv(done) -> _ => return true,
+        recv(quit) -> _ => log::warn!("told again: aborting what still runs"),
+        recv(deadline) -> _ => {
+            log::warn!("limits.drain_timeout is over: aborting what still runs");
+        }
+    }
+    false
 }
 
 /// SIGTERM and SIGINT as messages, for as long as `f` runs.
@@ -104,10 +114,18 @@ pub fn with_signals<T>(f: impl FnOnce(&Receiver<()>) -> io::Result<T>) -> io::Re
                 }
             }
         });
-        let outcome = f(&quit);
-        handle.close();
-        outcome
+        // Ends the thread also when `f` panics, or the scope would wait for it for ever.
+        let _close = CloseOnDrop(handle);
+        f(&quit)
     })
+}
+
+struct CloseOnDrop(Handle);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// `ytcanal serve`

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crossbeam::channel::{self, Receiver, Sender};
+
 use crate::error::Full;
 
 /// All slots of a daemon.
@@ -12,12 +14,16 @@ pub struct Slots {
     in_all: usize,
     per_client: usize,
     taken: Mutex<Taken>,
+    all_back: Receiver<()>,
 }
 
 #[derive(Debug, Default)]
 struct Taken {
     in_all: usize,
     by_client: HashMap<IpAddr, usize>,
+    /// Every slot holds a clone: when the last is gone, `all_back` is disconnected. `None` when
+    /// no more slots are given.
+    open: Option<Sender<()>>,
 }
 
 /// One taken slot; dropping it gives it back.
@@ -25,18 +31,33 @@ struct Taken {
 pub struct Slot<'a> {
     slots: &'a Slots,
     client: IpAddr,
+    _open: Sender<()>,
 }
 
 impl Slots {
     /// So many slots in all, and so many for one client.
     pub fn new(in_all: usize, per_client: usize) -> Slots {
-        Slots { in_all, per_client, taken: Mutex::default() }
+        let (open, all_back) = channel::bounded(0);
+        let taken = Mutex::new(Taken { open: Some(open), ..Taken::default() });
+        Slots { in_all, per_client, taken, all_back }
+    }
+
+    /// Gives no more slots. What is returned is disconnected when all are back.
+    pub fn close(&self) -> &Receiver<()> {
+        self.lock().open = None;
+        &self.all_back
+    }
+
+    /// Whether no more slots are given.
+    pub fn is_closed(&self) -> bool {
+        self.lock().open.is_none()
     }
 
     /// Takes a slot for `client`, or says which limit stands against it.
     pub fn take(&self, client: IpAddr) -> Result<Slot<'_>, Full> {
         let client = network(client);
         let mut taken = self.lock();
+        let Some(open) = taken.open.clone() else { return Err(Full::Draining) };
         if taken.in_all >= self.in_all {
             return Err(Full::Streams);
         }
@@ -47,7 +68,7 @@ impl Slots {
         }
         *own += 1;
         taken.in_all += 1;
-        Ok(Slot { slots: self, client })
+        Ok(Slot { slots: self, client, _open: open })
     }
 
     /// Slots that are taken now.
@@ -87,6 +108,7 @@ fn network(client: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crossbeam::channel::TryRecvError;
 
     #[test]
     fn both_limits_hold_and_slots_come_back() {
@@ -101,5 +123,16 @@ mod tests {
         assert_eq!(slots.taken(), 2);
         let _again = slots.take(client("2001:db8::9")).unwrap();
         assert!(slots.take(client("10.0.0.3")).is_err());
+    }
+
+    #[test]
+    fn closing_waits_for_the_last_slot() {
+        let slots = Slots::new(2, 2);
+        let slot = slots.take([10, 0, 0, 1].into()).unwrap();
+        let all_back = slots.close();
+        assert_eq!(all_back.try_recv(), Err(TryRecvError::Empty));
+        assert_eq!(slots.take([10, 0, 0, 1].into()).unwrap_err(), Full::Draining);
+        drop(slot);
+        assert_eq!(all_back.try_recv(), Err(TryRecvError::Disconnected));
     }
 }

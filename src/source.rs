@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::http::header::{self, HeaderMap};
-use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::{Connector, RustlsConnector};
 use ureq::{Agent, BodyReader, Timeout};
 use url::Url;
@@ -37,7 +36,6 @@ pub struct Upstream {
     connect_timeout: Duration,
     stall_timeout: Duration,
     min_throughput: u64,
-    tls: TlsConfig,
 }
 
 impl Upstream {
@@ -48,7 +46,6 @@ impl Upstream {
             connect_timeout: config.connect_timeout.0,
             stall_timeout: config.stall_timeout.0,
             min_throughput: config.min_throughput.0,
-            tls: TlsConfig::default(),
         }
     }
 
@@ -73,7 +70,6 @@ impl Upstream {
             .timeout_recv_response(Some(self.stall_timeout))
             // Per read: a total would forbid long films.
             .timeout_per_read(Some(self.stall_timeout))
-            .tls_config(self.tls.clone())
             .build();
         let connector = ().chain(wire::Dial(stop.clone())).chain(RustlsConnector::default());
         Agent::with_parts(config, connector, Checked(self.policy.clone()))

@@ -10,14 +10,16 @@ use std::sync::atomic::AtomicU64;
 use std::thread::{self, Scope};
 use std::time::Instant;
 
+use log::Level;
+
 use crate::canal::Canal;
 use crate::disposition::attachment;
 use crate::edge::client::Watched;
 use crate::edge::{Body, Client, MediaHead, Reply, Request};
-use crate::error::{Error, MuxerFault, Problem};
+use crate::error::{Error, Problem};
 use crate::media::Media;
 use crate::mux::ffmpeg::Muxer;
-use crate::mux::{Container, Joint, Wanted, moov};
+use crate::mux::{Joint, Wanted};
 use crate::stop::Stop;
 
 mod fetch;
@@ -25,11 +27,13 @@ mod fetch;
 /// Joins the tracks of `media` and sends them to `client`, or an error, or an abort.
 pub fn serve(canal: &Canal, media: &Media, wanted: Wanted, request: &Request, client: Client<'_>) {
     let begun = Instant::now();
-    canal.stats.begin();
     let outcome = run(canal, media, wanted, request, &client);
     let problem = outcome.as_ref().err().map(|cause| Problem::from(&**cause));
     canal.stats.end(problem.as_ref().map_or("complete", |problem| problem.code));
-    log::info!(
+    // What is the operator's to mend must not drown among what clients and upstreams do.
+    let ours = outcome.as_ref().is_err_and(|cause| cause.is_ours());
+    log::log!(
+        if ours { Level::Error } else { Level::Info },
         "{} {:?}: {}, {} bytes in {:.1?}",
         client.address(),
         media.tracks,
@@ -65,6 +69,7 @@ fn run(
     client: &Client<'_>,
 ) -> Result<Option<MediaHead>, Arc<Error>> {
     let slot = canal.slots.take(client.address()).map_err(Error::Full)?;
+    canal.stats.begin();
     let stop = Arc::new(Stop::new().map_err(|e| Error::system("make an eventfd", &e))?);
     let served = thread::scope(|scope| {
         // Ends the threads of the scope whatever happens in it, a panic included.
@@ -110,12 +115,12 @@ where
         .map_err(|e| Error::system("make the named pipes in runtime_dir", &e))?;
     let mut muxer = Muxer::start(&canal.config.muxer, canal.ffmpeg, &joint, &pipes, stop)?;
     tracks.feed_into(&pipes, &joint.inputs);
-    let first = first_bytes(&mut muxer, &joint, tracks.fed())?;
+    let opening = muxer.opening(&joint, tracks.fed())?;
     canal.stats.first_byte(asked.elapsed());
 
     let head = head(media, &joint, [asked, planned, Instant::now()]);
     let mut body = Body::commit(client, request, &head, stop.as_fd())?;
-    relay(&first, &mut muxer, &mut body, stop, tracks.fed())?;
+    relay(&opening, &mut muxer, &mut body, stop, tracks.fed())?;
     // The end of the muxer's output proves nothing by itself: it must have ended well, and
     // every source must have delivered all that it had announced.
     muxer.finish()?;
@@ -148,41 +153,15 @@ fn watch<'scope>(
     watching.map(drop).map_err(|e| Error::system("start a thread", &e))
 }
 
-/// The first bytes of the joined file, with the durations in them that ffmpeg could not know.
-fn first_bytes(muxer: &mut Muxer<'_>, joint: &Joint, fed: &AtomicU64) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    let mut buffer = vec![0; Body::CHUNK];
-    loop {
-        let count = muxer.read(&mut buffer, fed)?;
-        if count == 0 {
-            muxer.finish()?;
-            let said = "it ended without any output".into();
-            return Err(Error::Muxer(MuxerFault::Failed(said)));
-        }
-        bytes.extend(&buffer[..count]);
-        let (Container::Mp4, Some(durations)) = (joint.container, joint.durations()) else {
-            return Ok(bytes);
-        };
-        match moov::with_durations(&bytes, &durations) {
-            moov::Look::More => {}
-            moov::Look::Whole(patched) => return Ok(patched),
-            moov::Look::Strange => {
-                log::warn!("the muxer's output has an unknown shape; its duration stays unset");
-                return Ok(bytes);
-            }
-        }
-    }
-}
-
 /// From the muxer to the client, until the muxer's output ends.
 fn relay(
-    first: &[u8],
+    opening: &[u8],
     muxer: &mut Muxer<'_>,
     body: &mut Body<'_, '_>,
     stop: &Stop,
     fed: &AtomicU64,
 ) -> Result<(), Error> {
-    for part in first.chunks(Body::CHUNK) {
+    for part in opening.chunks(Body::CHUNK) {
         body.room()[..part.len()].copy_from_slice(part);
         body.send(part.len(), stop.as_fd())?;
     }

@@ -84,8 +84,7 @@ impl<'edge> Client<'edge> {
         }
     }
 
-    /// Waits until the client is gone; `over` ends the wait (then `false`), and so does the
-    /// server's abort.
+    /// Waits until the client is gone; `over` ends the wait, and so does the server's abort.
     pub fn watch(&self, over: BorrowedFd<'_>) -> io::Result<Watched> {
         let seen = sys::poll(
             [

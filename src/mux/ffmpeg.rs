@@ -8,17 +8,17 @@ use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::fifo::Pipes;
 use super::sniff::Format;
-use super::{Container, Joint};
+use super::{Container, Joint, moov};
 use crate::config;
 use crate::error::{Error, MuxerFault};
 use crate::media::Kind;
-use crate::stop::Stop;
+use crate::stop::{Stop, Wait};
 use crate::sys;
 
 /// How long ffmpeg may take to end after it closed its output.
@@ -90,11 +90,12 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
             // of the file, and we make the moov grow.
             let flags = "frag_keyframe+empty_moov+default_base_moof+skip_trailer";
             let delay = if joint.needs_edit_lists() { "+delay_moov" } else { "" };
-            list.extend(words(&format!("-f mp4 -movflags {flags}{delay}")));
+            list.extend(words(&format!("-f mp4 -movflags {flags}{delay} -frag_duration")));
+            list.push(joint.longest_fragment().as_micros().to_string().into());
         }
         Container::Webm | Container::Mkv => {
             // What this muxer cannot look up at the end, it takes from a tag.
-            if let Some(longest) = joint.durations().and_then(|all| all.into_iter().max()) {
+            if let Some(longest) = joint.durations().into_iter().flatten().max() {
                 let duration = format!("DURATION={}", clock(longest.as_secs_f64()));
                 list.extend(["-metadata".into(), duration.into()]);
             }
@@ -106,12 +107,14 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
     list
 }
 
-/// * `thread_queue_size`: packets read ahead of each input. With the default of 8, ffmpeg 5.1
-///   sleeps 10 ms whenever it has used them up, and a download that could take 5 s takes 45.
-///   256 cost some megabytes; far more would let the film pile up there.
+/// * `thread_queue_size 0`: up to 5.1, ffmpeg reads several inputs on threads of their own, and
+///   when they cannot seek it sleeps 10 ms whenever it has used up what those read ahead (8
+///   packets, unless told otherwise): a download that could take 4 s takes 45. With 0 it reads
+///   them itself, in turn, which waits for nothing and keeps nothing. Later versions do not
+///   sleep, and take 0 for their default.
 /// * `fpsprobesize 0`: no frames are read to guess a frame rate that is not used; the first
 ///   byte comes 25 ms earlier.
-const INPUT: &str = "-thread_queue_size 256 -fpsprobesize 0";
+const INPUT: &str = "-thread_queue_size 0 -fpsprobesize 0";
 
 /// `H:MM:SS.mmm`, as ffmpeg reads a duration.
 fn clock(seconds: f64) -> String {
@@ -191,6 +194,33 @@ impl<'s> Muxer<'s> {
         })
     }
 
+    /// The first bytes of the joined file, with the durations in them that ffmpeg could not
+    /// know. Nothing is lost if they do not fit: then they are as ffmpeg wrote them.
+    pub fn opening(&mut self, joint: &Joint, fed: &AtomicU64) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let count = self.read(&mut buffer, fed)?;
+            if count == 0 {
+                self.finish()?;
+                let said = "it ended without having written the start of a file".into();
+                return Err(Error::Muxer(MuxerFault::Failed(said)));
+            }
+            bytes.extend(&buffer[..count]);
+            if joint.container != Container::Mp4 {
+                return Ok(bytes);
+            }
+            match moov::with_durations(&bytes, &joint.durations()) {
+                moov::Look::More => {}
+                moov::Look::Whole(patched) => return Ok(patched),
+                moov::Look::Strange => {
+                    log::warn!("ffmpeg wrote an index of an unknown shape; its durations stay 0");
+                    return Ok(bytes);
+                }
+            }
+        }
+    }
+
     /// The next bytes of the joined file; 0 at its end, which [`finish`](Muxer::finish) must
     /// confirm. `fed` counts the bytes that went into ffmpeg: while it grows, ffmpeg is at work
     /// although nothing comes out.
@@ -236,23 +266,18 @@ impl<'s> Muxer<'s> {
 
     /// Waits for ffmpeg to end after its output has, and says whether it ended well.
     pub fn finish(&mut self) -> Result<(), Error> {
-        let waited = sys::exit_watch(self.child.id())
-            .and_then(|exit| sys::poll([(exit.as_fd(), sys::READABLE)], Some(EXIT_LIMIT)));
-        match waited {
-            Ok([true]) => {}
-            Ok(_) => return Err(Error::Muxer(MuxerFault::Stalled(EXIT_LIMIT))),
+        let exit = sys::exit_watch(self.child.id()).map_err(|error| system(&error))?;
+        match self.stop.wait(exit.as_fd(), sys::READABLE, EXIT_LIMIT) {
+            Ok(Wait::Ready) => {}
+            Ok(Wait::Stopped) => return Err(Error::Stopped),
+            Ok(Wait::TimedOut) => return Err(Error::Muxer(MuxerFault::Stalled(EXIT_LIMIT))),
             Err(error) => return Err(system(&error)),
         }
-        while let Some(stderr) = &self.stderr {
-            // A child of a wrapper around ffmpeg may still hold it open.
-            match sys::poll([(stderr.as_fd(), sys::READABLE)], Some(EXIT_LIMIT)) {
-                Ok([true]) => self.listen(),
-                _ => self.stderr = None,
-            }
+        // Ends what a wrapper around ffmpeg has left behind, which may hold the pipe open.
+        let status = self.reap().map_err(|error| system(&error))?;
+        while self.stderr.is_some() {
+            self.listen();
         }
-        self.reaped = true;
-        self.stop.release();
-        let status = self.child.wait().map_err(|error| system(&error))?;
         if status.success() {
             return Ok(());
         }
@@ -267,6 +292,16 @@ impl<'s> Muxer<'s> {
         } else {
             MuxerFault::Failed(said)
         }))
+    }
+
+    /// Kills whatever is left of its process group, and waits for it.
+    fn reap(&mut self) -> io::Result<ExitStatus> {
+        self.reaped = true;
+        if let Err(error) = sys::kill_group(self.child.id()) {
+            log::warn!("cannot kill the muxer: {error}");
+        }
+        self.stop.release();
+        self.child.wait()
     }
 
     /// Takes what ffmpeg says, of which the end is kept. It must be taken: a full pipe would
@@ -288,14 +323,9 @@ impl<'s> Muxer<'s> {
 
 impl Drop for Muxer<'_> {
     fn drop(&mut self) {
-        if self.reaped {
-            return;
-        }
-        if let Err(error) = sys::kill_group(self.child.id()) {
-            log::warn!("cannot kill the muxer: {error}");
-        }
-        self.stop.release();
-        if let Err(error) = self.child.wait() {
+        if !self.reaped
+            && let Err(error) = self.reap()
+        {
             log::warn!("cannot wait for the muxer: {error}");
         }
     }

@@ -11,11 +11,11 @@
 use std::time::Duration;
 
 /// The longest index that is looked at.
-pub const LONGEST: usize = 1 << 20;
+const LONGEST: usize = 1 << 20;
 
 /// The outcome of a look at the first bytes of a file.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Look {
+pub(super) enum Look {
     /// The index is not all there yet.
     More,
     /// It is: the bytes, with the duration in.
@@ -24,9 +24,9 @@ pub enum Look {
     Strange,
 }
 
-/// Writes the durations of the tracks, in their order, into the index among the first `bytes`
-/// of a fragmented MP4.
-pub fn with_durations(bytes: &[u8], tracks: &[Duration]) -> Look {
+/// Writes the durations of the tracks that tell, in their order, into the index among the first
+/// `bytes` of a fragmented MP4. The film lasts as long as the longest of them.
+pub(super) fn with_durations(bytes: &[u8], tracks: &[Option<Duration>]) -> Look {
     let mut at = 0;
     loop {
         let Some(found) = find(bytes, at) else {
@@ -74,20 +74,21 @@ fn children(bytes: &[u8], parent: Found) -> Option<Vec<Found>> {
     Some(all)
 }
 
-fn patched(moov: &[u8], tracks: &[Duration]) -> Option<Vec<u8>> {
+fn patched(moov: &[u8], tracks: &[Option<Duration>]) -> Option<Vec<u8>> {
     let mut bytes = moov.to_vec();
     let root = find(moov, 0)?;
     let boxes = children(moov, root)?;
     let child = |kind: &[u8; 4]| boxes.iter().find(|found| found.kind == *kind).copied();
     let (mvhd, mvex) = (child(b"mvhd")?, child(b"mvex")?);
     let timescale = u32_at(moov, mvhd.at + TIMESCALE)?;
-    let whole = ticks(*tracks.iter().max()?, timescale)?;
+    let whole = ticks(tracks.iter().copied().flatten().max().unwrap_or_default(), timescale)?;
     put(&mut bytes, mvhd, MVHD_DURATION, whole)?;
     let traks: Vec<Found> = boxes.iter().filter(|found| &found.kind == b"trak").copied().collect();
     if traks.len() != tracks.len() {
         return None;
     }
     for (trak, duration) in traks.into_iter().zip(tracks) {
+        let Some(duration) = duration else { continue };
         let inside = children(moov, trak)?;
         let tkhd = *inside.iter().find(|found| &found.kind == b"tkhd")?;
         put(&mut bytes, tkhd, TKHD_DURATION, ticks(*duration, timescale)?)?;
@@ -139,7 +140,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SECOND: [Duration; 1] = [Duration::from_secs(1)];
+    const SECOND: [Option<Duration>; 1] = [Some(Duration::from_secs(1))];
 
     fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
         let size = u32::try_from(payload.len() + 8).unwrap();
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn the_duration_gets_in_and_nothing_else_changes() {
         let file = file();
-        let Look::Whole(new) = with_durations(&file, &[Duration::from_millis(61_500)]) else {
+        let Look::Whole(new) = with_durations(&file, &[Some(Duration::from_millis(61_500))]) else {
             panic!()
         };
         assert_eq!(new.len(), file.len() + 16);
@@ -198,7 +199,7 @@ mod tests {
         assert_eq!(with_durations(&[0xff; 64], &SECOND), Look::Strange);
         // 50 days at 1000 ticks a second do not fit into 32 bits.
         let long = Duration::from_secs(50 * 86_400);
-        assert_eq!(with_durations(&file(), &[long]), Look::Strange);
+        assert_eq!(with_durations(&file(), &[Some(long)]), Look::Strange);
         assert_eq!(with_durations(&file(), &[SECOND[0]; 2]), Look::Strange);
     }
 
@@ -208,7 +209,7 @@ mod tests {
             let mut bytes = file();
             let at = at % bytes.len();
             bytes[at] = value;
-            with_durations(&bytes, &[Duration::from_secs(secs)]);
+            with_durations(&bytes, &[Some(Duration::from_secs(secs))]);
         }
     }
 }

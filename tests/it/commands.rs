@@ -127,6 +127,24 @@ fn demo_shows_itself_and_ends_on_interrupt() {
     program.ends_well();
 }
 
+#[test]
+fn demo_ends_on_interrupt_in_the_middle() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut program = Program::start(&["demo", "--listen", "127.0.0.1:0"], directory.path());
+    program.says("first bytes after");
+    program.ends_well();
+    let said = program.said.lock().unwrap();
+    assert!(!said.contains("Try it yourself"), "{said}");
+}
+
+#[test]
+fn demo_does_not_open_this_machine_to_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let (code, said) = ytcanal(&["demo", "--listen", "0.0.0.0:0"], directory.path());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("loopback"), "{said}");
+}
+
 /// A command that runs until it is interrupted, with all it says on either output.
 struct Program {
     child: Child,

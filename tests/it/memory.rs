@@ -1,5 +1,6 @@
 //! A client that does not read costs kilobytes, not the film.
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,11 +17,30 @@ const DAEMON_LIMIT: u64 = 20 << 20;
 
 #[test]
 fn a_client_that_reads_nothing_costs_no_memory() {
-    let (origin, pair) = (Origin::start(), media::five_hours());
+    let pair = media::five_hours();
+    costs_no_memory(Some(&pair.video), Some(&pair.audio));
+}
+
+/// Sound alone has no key frames at which a fragment would end.
+#[test]
+fn five_hours_of_sound_cost_no_memory() {
+    costs_no_memory(None, Some(&media::five_hours().audio));
+}
+
+/// Few packets, but large ones: a limit counted in packets would let them in.
+#[test]
+fn a_film_of_a_high_bit_rate_costs_no_memory() {
+    let video = media::high_bit_rate();
+    costs_no_memory(Some(video), Some(&media::minute().audio));
+}
+
+fn costs_no_memory(video: Option<&Path>, audio: Option<&Path>) {
+    let origin = Origin::start();
     let daemon = Daemon::start(LOOPBACK);
-    let video = origin.put("v", Resource::file(&pair.video));
-    let audio = origin.put("a", Resource::file(&pair.audio));
-    let mut client = Client::get(daemon.address(), &mux_path(Some(&video), Some(&audio), &[]));
+    let put = |name: &str, file: &Path| origin.put(name, Resource::file(file));
+    let (video, audio) = (video.map(|file| put("v", file)), audio.map(|file| put("a", file)));
+    let path = mux_path(video.as_deref(), audio.as_deref(), &[]);
+    let mut client = Client::get(daemon.address(), &path);
     // The silence is the subject here; there is no event to wait for.
     let end = Instant::now() + SILENCE;
     let mut of_ffmpeg = 0;

@@ -59,10 +59,10 @@ fn a_muxer_that_never_reads_is_an_error() {
     let url = origin.put("v", Resource::file(track_file("video")));
     let directory = tempfile::tempdir().unwrap();
     let version = "[ \"$1\" = -version ] && exec ffmpeg -version";
-    for (behaviour, codes) in [
-        ("echo broken >&2; exit 1", &["mux-refused", "muxer-failed"][..]),
-        ("exit 0", &["mux-refused", "muxer-failed"]),
-        ("exec sleep 600", &["muxer-failed"]),
+    for (behaviour, expected) in [
+        ("echo broken >&2; exit 1", "422 mux-refused"),
+        ("exit 0", "500 muxer-failed"),
+        ("exec sleep 600", "500 muxer-failed"),
     ] {
         let stand_in = script(directory.path(), &format!("{version}\n{behaviour}"));
         let daemon = Daemon::start(&format!(
@@ -70,9 +70,33 @@ fn a_muxer_that_never_reads_is_an_error() {
         ));
         let baseline = daemon.baseline();
         let answer = get(daemon.address(), &request(&origin, "video", &url));
-        let code = answer.code();
-        println!("{behaviour}: {} {code}", answer.head.status);
-        assert!(codes.contains(&code.as_str()), "{behaviour}: {}", answer.text());
+        let seen = format!("{} {}", answer.head.status, answer.code());
+        assert_eq!(seen, expected, "{behaviour}: {}", answer.text());
+        daemon.settles(&baseline, PATIENCE);
+    }
+}
+
+/// The first would look whole by its exit status and the end of its output.
+#[test]
+fn a_muxer_that_goes_wrong_later_is_a_broken_download() {
+    let origin = Origin::start();
+    let url = origin.put("v", Resource::file(track_file("video")));
+    let directory = tempfile::tempdir().unwrap();
+    let version = "[ \"$1\" = -version ] && exec ffmpeg -version";
+    for behaviour in [
+        "ffmpeg \"$@\" | head -c 300000; exit 0",
+        "ffmpeg \"$@\" | head -c 300000; exit 1",
+        "ffmpeg \"$@\" | head -c 300000; exec sleep 600",
+        "ffmpeg \"$@\"; exit 1",
+    ] {
+        let stand_in = script(directory.path(), &format!("{version}\n{behaviour}"));
+        let daemon = Daemon::start(&format!(
+            "{LOOPBACK}[muxer]\nffmpeg = {stand_in:?}\nstall_timeout = \"1s\"\n"
+        ));
+        let baseline = daemon.baseline();
+        let answer = get(daemon.address(), &request(&origin, "video", &url));
+        assert_eq!(answer.head.status, 200, "{behaviour}: {}", answer.text());
+        assert_ne!(answer.ending, Ending::Complete, "{behaviour}");
         daemon.settles(&baseline, PATIENCE);
     }
 }

@@ -8,6 +8,7 @@ use crate::support::answer::Ending;
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::framemd5::{Exactness, Packet, assert_same, packets};
+use crate::support::gate::Gate;
 use crate::support::media;
 use crate::support::origin::Origin;
 use crate::support::script::{Fault, Resource};
@@ -117,6 +118,20 @@ fn one_track_alone_is_enough() {
     muxed.check(None, Some(&mp4.audio), "auto", "audio/mp4");
     muxed.check(None, Some(&webm.audio), "auto", "audio/webm");
     muxed.check(None, Some(&webm.audio), "mkv", "audio/x-matroska");
+}
+
+/// Sound has no key frames to end a fragment at, and must not be kept back for that.
+#[test]
+fn sound_alone_arrives_while_it_is_fetched() {
+    let (origin, daemon, gate) = (Origin::start(), Daemon::start(LOOPBACK), Gate::default());
+    let audio = Resource::file(&media::minute().audio);
+    let half = audio.len() / 2;
+    let url = origin.put("a", audio.gate(half, &gate));
+    let mut client = Client::get(daemon.address(), &mux_path(None, Some(&url), &[]));
+    client.first_byte();
+    client.read_raw(half as usize * 3 / 4);
+    gate.reached();
+    gate.open();
 }
 
 #[test]

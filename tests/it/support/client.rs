@@ -148,6 +148,13 @@ impl Client {
         self.over.expect("the connection is over")
     }
 
+    /// Asserts that the connection ends in good order and without another byte.
+    pub(crate) fn ends_here(&mut self) {
+        while self.fill() {}
+        assert!(self.pending.is_empty(), "{} bytes too many", self.pending.len());
+        assert_eq!(self.over, Some(Ending::Cut), "it was reset");
+    }
+
     /// Decodes chunks strictly: sizes in plain hex, no extensions, no trailers.
     fn chunks(&mut self, body: &mut Vec<u8>) -> bool {
         loop {

@@ -63,6 +63,7 @@ impl Daemon {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
+            .env_remove("JOURNAL_STREAM")
             .spawn()
             .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());

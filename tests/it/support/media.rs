@@ -94,6 +94,22 @@ pub(crate) fn five_hours() -> &'static Pair {
     })
 }
 
+/// Sixteen seconds of noise at some 45 Mbit/s, a key frame every 2 seconds.
+pub(crate) fn high_bit_rate() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let noise = "nullsrc=size=640x360:rate=25:duration=4,geq=random(1)*255:128:128";
+        let encode = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"];
+        let rate = ["-b:v", "45M", "-minrate", "45M", "-maxrate", "45M", "-bufsize", "45M"];
+        let clip = [&["-f", "lavfi", "-i", noise][..], &encode, &rate, &["-g", "50"]].concat();
+        let clip = clip.into_iter().map(String::from).collect::<Vec<_>>();
+        let clip = generate("noise", "mp4", &clip);
+        let looped = ["-stream_loop", "3", "-i", clip.to_str().unwrap(), "-c", "copy"];
+        let looped = [&looped[..], &["-movflags", FRAGMENTED]].concat();
+        generate("high-rate", "mp4", &looped.into_iter().map(String::from).collect::<Vec<_>>())
+    })
+}
+
 /// An unfragmented mp4 with its index at the end.
 pub(crate) fn index_at_end() -> &'static Path {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
