@@ -38,7 +38,8 @@ impl Answer for Desk<'_> {
             Ok(Route::Readyz) => Reply::ok("text/plain", "ready\n"),
             Ok(Route::Metrics) => Reply::ok("text/plain; version=0.0.4", self.metrics()),
             Err(problem) => {
-                log::info!("{} {}: {}", client.address(), problem.code, problem.detail);
+                // Not its detail: a badly encoded query may have put a piece of a URL in it.
+                log::info!("{} {}", client.address(), problem.code);
                 Reply::problem(&problem, request.wants_html)
             }
         };

@@ -28,6 +28,9 @@ pub use reply::Reply;
 
 /// Connections that the kernel keeps for us between two looks.
 const BACKLOG: i32 = 1024;
+/// What waits in the kernel for a slow client. It bounds what such a client costs, and it makes
+/// half of it the least that a client must take within `limits.client_stall_timeout`.
+const UNSENT: u32 = 128 << 10;
 /// The pause after the system refused a connection, for want of descriptors for example.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Connections over the cap that are told so; those beyond are closed without a word.
@@ -151,6 +154,7 @@ impl<'a> Edge<'a> {
         let (socket, peer) = listener.socket.accept()?;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
+        sys::limit_unsent(&socket, UNSENT)?;
         let stall_limit = self.limits.client_stall_timeout.0;
         let client = Client::new(socket, peer, stall_limit, self.abort.as_fd(), &self.sent);
         self.start(scope, client, answer, alive.clone())

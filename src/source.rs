@@ -7,7 +7,8 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ureq::http::header::{self, HeaderMap};
+use ureq::http::Version;
+use ureq::http::header::{self, HeaderMap, HeaderValue};
 use ureq::unversioned::transport::{Connector, RustlsConnector};
 use ureq::{Agent, BodyReader, Timeout};
 use url::Url;
@@ -21,13 +22,15 @@ pub mod address;
 mod wire;
 
 use address::{Checked, Policy, Refused};
+use wire::Patience;
 
 /// Redirects that are followed for one track.
 const MAX_REDIRECTS: usize = 5;
-/// Bytes of a response head that are read at most.
-const MAX_RESPONSE_HEAD: usize = 64 << 10;
 /// The buffer between the socket and the reader.
 const SOCKET_BUFFER: usize = 128 << 10;
+/// Bytes of a response head that are read at most. Behind an interim answer (1xx) ureq takes all
+/// that is in the buffer for the head.
+const MAX_RESPONSE_HEAD: usize = SOCKET_BUFFER;
 
 /// How upstreams are treated: the same for every stream of a daemon.
 #[derive(Debug, Clone)]
@@ -50,7 +53,7 @@ impl Upstream {
     }
 
     /// An HTTP client for one track of one stream; its waits end with the stream.
-    fn agent(&self, stop: &Arc<Stop>) -> Agent {
+    fn agent(&self, stop: &Arc<Stop>, patience: &Arc<Patience>) -> Agent {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             // Redirects are followed by hand, to look at each hop.
@@ -71,7 +74,8 @@ impl Upstream {
             // Per read: a total would forbid long films.
             .timeout_per_read(Some(self.stall_timeout))
             .build();
-        let connector = ().chain(wire::Dial(stop.clone())).chain(RustlsConnector::default());
+        let dial = wire::Dial { stop: stop.clone(), patience: patience.clone() };
+        let connector = ().chain(dial).chain(RustlsConnector::default());
         Agent::with_parts(config, connector, Checked(self.policy.clone()))
     }
 }
@@ -85,6 +89,7 @@ pub struct Source {
     /// Bytes that were looked at but not yet taken.
     head: Vec<u8>,
     pace: Pace,
+    patience: Arc<Patience>,
     stall_timeout: Duration,
 }
 
@@ -92,7 +97,8 @@ impl Source {
     /// Asks the track's upstream for it and reads the answer's head.
     pub fn open(track: &Track, upstream: &Upstream, stop: &Arc<Stop>) -> Result<Source, Error> {
         let failed = |fault| Error::Upstream { track: track.kind, fault };
-        let agent = upstream.agent(stop);
+        let patience = Arc::new(Patience::default());
+        let agent = upstream.agent(stop, &patience);
         let mut url = track.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             let answer =
@@ -102,7 +108,8 @@ impl Source {
                 url = next_hop(&url, answer.headers()).map_err(failed)?;
                 continue;
             }
-            let announced = proof_of_end(status, answer.headers()).map_err(failed)?;
+            let announced =
+                proof_of_end(status, answer.version(), answer.headers()).map_err(failed)?;
             return Ok(Source {
                 track: track.kind,
                 body: answer.into_body().into_reader(),
@@ -110,6 +117,7 @@ impl Source {
                 received: 0,
                 head: Vec::new(),
                 pace: Pace::new(upstream.min_throughput, upstream.stall_timeout),
+                patience,
                 stall_timeout: upstream.stall_timeout,
             });
         }
@@ -154,6 +162,7 @@ impl Source {
     pub fn fetch(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         let failed = |fault| Error::Upstream { track: self.track, fault };
         let asked = Instant::now();
+        self.patience.until(asked + self.stall_timeout);
         let count = self.body.read(buffer).map_err(|error| failed(self.reading_fault(&error)))?;
         self.received += count as u64;
         if let Err(rate) = self.pace.step(count, asked.elapsed()) {
@@ -198,27 +207,40 @@ fn next_hop(from: &Url, headers: &HeaderMap) -> Result<Url, Fault> {
 
 /// Checks that the end of the answer can be told from a cut: by its length, or by the last
 /// chunk of a chunked body (then `None`).
-fn proof_of_end(status: u16, headers: &HeaderMap) -> Result<Option<u64>, Fault> {
+///
+/// What ureq takes for a chunked body is not to be seen from outside, so this is stricter than
+/// any reading of the standard: HTTP/1.1, and `chunked` alone. Were ureq to read until the
+/// connection closes, a cut would pass for the end.
+fn proof_of_end(status: u16, version: Version, headers: &HeaderMap) -> Result<Option<u64>, Fault> {
     match status {
         200 => {}
         429 | 503 => return Err(Fault::Busy(status, retry_after(headers))),
         _ => return Err(Fault::Status(status)),
     }
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if text(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+    let all = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
+    if all(header::CONTENT_ENCODING).iter().any(|value| !value.eq_ignore_ascii_case(b"identity")) {
         return Err(Fault::Encoded);
     }
-    let chunked = headers
-        .get_all(header::TRANSFER_ENCODING)
-        .iter()
-        .any(|value| value.to_str().is_ok_and(|v| v.to_ascii_lowercase().ends_with("chunked")));
-    if chunked {
-        return Ok(None);
+    // When both are there the length is not what delimits the body, but must be right, too.
+    let lengths = all(header::CONTENT_LENGTH);
+    let announced = match lengths[..] {
+        [] => None,
+        [one] => Some(decimal(one).ok_or(Fault::LengthUnknown)?),
+        _ => return Err(Fault::LengthUnknown),
+    };
+    match all(header::TRANSFER_ENCODING)[..] {
+        [] if announced.is_some() => Ok(announced),
+        [chunked] if version == Version::HTTP_11 && chunked.eq_ignore_ascii_case(b"chunked") => {
+            Ok(announced)
+        }
+        _ => Err(Fault::LengthUnknown),
     }
-    text(header::CONTENT_LENGTH)
-        .and_then(|length| length.trim().parse().ok())
-        .map(Some)
-        .ok_or(Fault::LengthUnknown)
+}
+
+/// A number of digits alone: `parse` would take a sign.
+fn decimal(text: &[u8]) -> Option<u64> {
+    let text = str::from_utf8(text).ok()?;
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 /// Seconds after which the upstream wants to be asked again; a date is not worth a parser here.
@@ -310,13 +332,31 @@ mod tests {
 
     #[test]
     fn an_answer_must_be_able_to_prove_its_end() {
-        let judge = |status, pairs: &[(header::HeaderName, &str)]| {
-            let pairs = pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
-            proof_of_end(status, &HeaderMap::from_iter(pairs))
+        let judge_as = |version, status, pairs: &[(header::HeaderName, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(name.clone(), value.parse().unwrap());
+            }
+            proof_of_end(status, version, &headers)
         };
+        let judge = |status, pairs: &[_]| judge_as(Version::HTTP_11, status, pairs);
         assert_eq!(judge(200, &[(header::CONTENT_LENGTH, "7")]), Ok(Some(7)));
         assert_eq!(judge(200, &[(header::TRANSFER_ENCODING, "chunked")]), Ok(None));
+        let both = [(header::CONTENT_LENGTH, "7"), (header::TRANSFER_ENCODING, "Chunked")];
+        assert_eq!(judge(200, &both), Ok(Some(7)));
         assert_eq!(judge(200, &[]), Err(Fault::LengthUnknown));
+        for encoding in ["xchunked", "not-chunked", "\"chunked", "foo chunked", "gzip, chunked"] {
+            let pairs = [(header::TRANSFER_ENCODING, encoding)];
+            assert_eq!(judge(200, &pairs), Err(Fault::LengthUnknown), "{encoding}");
+        }
+        let chunked = [(header::TRANSFER_ENCODING, "chunked")];
+        assert_eq!(judge_as(Version::HTTP_10, 200, &chunked), Err(Fault::LengthUnknown));
+        for length in ["+7", "7, 7", "", "0x7", "99999999999999999999"] {
+            let pairs = [(header::CONTENT_LENGTH, length)];
+            assert_eq!(judge(200, &pairs), Err(Fault::LengthUnknown), "{length}");
+        }
+        let twice = [(header::CONTENT_LENGTH, "7"), (header::CONTENT_LENGTH, "7")];
+        assert_eq!(judge(200, &twice), Err(Fault::LengthUnknown));
         assert_eq!(judge(206, &[(header::CONTENT_LENGTH, "7")]), Err(Fault::Status(206)));
         assert_eq!(judge(429, &[(header::RETRY_AFTER, "7")]), Err(Fault::Busy(429, Some(7))));
         let gzip = [(header::CONTENT_LENGTH, "7"), (header::CONTENT_ENCODING, "gzip")];

@@ -109,10 +109,12 @@ where
         return Ok(Served::Head(head(media, &joint, [asked, planned, planned])));
     }
 
-    let pipes = canal
-        .runtime
-        .pipes(media.tracks.iter().map(|track| track.kind))
-        .map_err(|e| Error::system("make the named pipes in runtime_dir", &e))?;
+    let pipes =
+        canal.runtime.pipes(media.tracks.iter().map(|track| track.kind)).map_err(|error| {
+            log::error!("cannot make the named pipes: {error}");
+            // The client need not know where we keep them.
+            Error::system("make the named pipes in runtime_dir", &error.kind().into())
+        })?;
     let mut muxer = Muxer::start(&canal.config.muxer, canal.ffmpeg, &joint, &pipes, stop)?;
     tracks.feed_into(&pipes, &joint.inputs);
     let opening = muxer.opening(&joint, tracks.fed())?;

@@ -168,11 +168,25 @@ fn set_option<T>(fd: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> io::Re
     checked(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, pointer.cast(), len) })
 }
 
-/// Makes the coming close of `socket` send a reset instead of an orderly end, and throw away
-/// what was not sent yet: the peer cannot take it for a complete answer.
-pub fn reset_on_close(socket: &TcpStream) -> io::Result<()> {
-    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+/// Whether the coming close of `socket`, also by the end of the process, sends a reset instead of
+/// an orderly end and throws away what was not sent yet: the peer cannot take it for complete.
+pub fn reset_on_close(socket: &TcpStream, reset: bool) -> io::Result<()> {
+    let linger = libc::linger { l_onoff: i32::from(reset), l_linger: 0 };
     set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_LINGER, &linger)
+}
+
+/// Keeps at most about `len` bytes in `socket` that the peer has not made room for. It is
+/// writable again when half of them are gone (tcp(7), TCP_NOTSENT_LOWAT).
+pub fn limit_unsent(socket: &TcpStream, len: u32) -> io::Result<()> {
+    set_option(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, &len)
+}
+
+/// Bytes in a pipe that have not been read.
+pub fn unread(pipe: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int through the pointer, which is valid for it.
+    checked(unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut count) })?;
+    Ok(usize::try_from(count).unwrap_or(0))
 }
 
 /// Makes a named pipe that only this user can open.
@@ -280,7 +294,7 @@ mod tests {
         assert!(ours.take_error().unwrap().is_none());
         let (mut theirs, _) = listener.accept().unwrap();
         theirs.set_nonblocking(false).unwrap();
-        reset_on_close(&ours).unwrap();
+        reset_on_close(&ours, true).unwrap();
         drop(ours);
         assert_eq!(theirs.read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }

@@ -1,8 +1,9 @@
 //! One client's connection: what is sent to it, and how that ends.
 //!
 //! A body begins with a commit and ends in one of two ways: [`Body::finish`], which the client
-//! takes for complete, or by being dropped, which resets the connection so that the client
-//! sees that something is missing. Every wait has a limit and ends with the stream. Must never
+//! takes for complete, or with a reset of the connection, which shows it that something is
+//! missing. The reset is what happens if nothing is done: when the body is dropped, and also when
+//! the whole process is killed. Every wait has a limit and ends with the stream. Must never
 //! know what is being sent.
 
 use std::io::{self, Read, Write};
@@ -221,7 +222,6 @@ pub struct Body<'c, 'edge> {
     framing: Framing,
     /// Room for a chunk's length, the chunk, and its line end, to be sent as one.
     buffer: Box<[u8]>,
-    finished: bool,
 }
 
 /// Digits of a chunk's length and a line end: enough for [`Body::CHUNK`].
@@ -241,9 +241,11 @@ impl<'c, 'edge> Body<'c, 'edge> {
         over: BorrowedFd<'_>,
     ) -> Result<Body<'c, 'edge>, Error> {
         client.committed.store(true, Ordering::Relaxed);
+        sys::reset_on_close(&client.socket, true)
+            .map_err(|e| Error::system("arm the reset of a connection", &e))?;
         let framing = Framing::of(request);
         let buffer = vec![0; BEFORE + Self::CHUNK + AFTER].into_boxed_slice();
-        let body = Body { client, framing, buffer, finished: false };
+        let body = Body { client, framing, buffer };
         client.send(&head.print(framing, request.http_1_1), over)?;
         Ok(body)
     }
@@ -273,21 +275,11 @@ impl<'c, 'edge> Body<'c, 'edge> {
     }
 
     /// Tells the client that the body is complete.
-    pub fn finish(mut self) -> Result<(), Error> {
+    pub fn finish(self) -> Result<(), Error> {
         if self.framing == Framing::Chunked {
             self.client.send(LAST_CHUNK, self.client.abort)?;
         }
-        self.finished = true;
-        Ok(())
-    }
-}
-
-impl Drop for Body<'_, '_> {
-    fn drop(&mut self) {
-        if !self.finished
-            && let Err(error) = sys::reset_on_close(&self.client.socket)
-        {
-            log::error!("cannot reset the connection to {}: {error}", self.client.peer);
-        }
+        sys::reset_on_close(&self.client.socket, false)
+            .map_err(|e| Error::system("disarm the reset of a connection", &e))
     }
 }

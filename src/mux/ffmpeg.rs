@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::fifo::Pipes;
 use super::sniff::Format;
@@ -18,7 +18,7 @@ use super::{Container, Joint, moov};
 use crate::config;
 use crate::error::{Error, MuxerFault};
 use crate::media::Kind;
-use crate::stop::{Stop, Wait};
+use crate::stop::Stop;
 use crate::sys;
 
 /// How long ffmpeg may take to end after it closed its output.
@@ -57,7 +57,8 @@ fn libavformat(said: &[u8]) -> Option<u32> {
 pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString> {
     let mut list: Vec<OsString> = Vec::with_capacity(64);
     let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
-    list.extend(words("-hide_banner -nostdin -nostats -loglevel error"));
+    // -xerror: an input that breaks off in the middle of a packet is an error, not the end.
+    list.extend(words("-hide_banner -nostdin -nostats -loglevel error -xerror"));
     for input in &joint.inputs {
         // Nothing but this pipe may be opened and no other format be guessed, whatever the
         // bytes say.
@@ -96,7 +97,7 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
         Container::Webm | Container::Mkv => {
             // What this muxer cannot look up at the end, it takes from a tag.
             if let Some(longest) = joint.durations().into_iter().flatten().max() {
-                let duration = format!("DURATION={}", clock(longest.as_secs_f64()));
+                let duration = format!("DURATION={}", clock(longest));
                 list.extend(["-metadata".into(), duration.into()]);
             }
             let muxer = if joint.container == Container::Webm { "webm" } else { "matroska" };
@@ -117,9 +118,9 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
 const INPUT: &str = "-thread_queue_size 0 -fpsprobesize 0";
 
 /// `H:MM:SS.mmm`, as ffmpeg reads a duration.
-fn clock(seconds: f64) -> String {
-    let whole = seconds as u64;
-    format!("{}:{:02}:{:06.3}", whole / 3600, whole / 60 % 60, seconds % 60.0)
+fn clock(duration: Duration) -> String {
+    let (seconds, millis) = (duration.as_secs(), duration.subsec_millis());
+    format!("{}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 fn demuxer(format: Format) -> &'static str {
@@ -266,19 +267,19 @@ impl<'s> Muxer<'s> {
 
     /// Waits for ffmpeg to end after its output has, and says whether it ended well.
     pub fn finish(&mut self) -> Result<(), Error> {
-        let exit = sys::exit_watch(self.child.id()).map_err(|error| system(&error))?;
-        match self.stop.wait(exit.as_fd(), sys::READABLE, EXIT_LIMIT) {
-            Ok(Wait::Ready) => {}
-            Ok(Wait::Stopped) => return Err(Error::Stopped),
-            Ok(Wait::TimedOut) => return Err(Error::Muxer(MuxerFault::Stalled(EXIT_LIMIT))),
-            Err(error) => return Err(system(&error)),
-        }
+        self.wait_for_exit()?;
         // Ends what a wrapper around ffmpeg has left behind, which may hold the pipe open.
         let status = self.reap().map_err(|error| system(&error))?;
-        while self.stderr.is_some() {
+        // What it has said by now; whoever else holds that pipe is not waited for.
+        while let Some(stderr) = &self.stderr
+            && let Ok([true]) = sys::poll([(stderr.as_fd(), sys::READABLE)], Some(Duration::ZERO))
+        {
             self.listen();
         }
         if status.success() {
+            if let Some(line) = last_line(&self.last_words) {
+                log::warn!("ffmpeg ended well, but said: {line}");
+            }
             return Ok(());
         }
         let said = match last_line(&self.last_words) {
@@ -292,6 +293,29 @@ impl<'s> Muxer<'s> {
         } else {
             MuxerFault::Failed(said)
         }))
+    }
+
+    /// Waits until it has ended, and listens to it meanwhile, lest a full pipe keep it.
+    fn wait_for_exit(&mut self) -> Result<(), Error> {
+        let exit = sys::exit_watch(self.child.id()).map_err(|error| system(&error))?;
+        let deadline = Instant::now() + EXIT_LIMIT;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let over = (self.stop.as_fd(), sys::READABLE);
+            let exited = (exit.as_fd(), sys::READABLE);
+            let ready = match &self.stderr {
+                Some(stderr) => {
+                    sys::poll([over, exited, (stderr.as_fd(), sys::READABLE)], Some(left))
+                }
+                None => sys::poll([over, exited], Some(left)).map(|[o, e]| [o, e, false]),
+            };
+            match ready.map_err(|error| system(&error))? {
+                [true, ..] => return Err(Error::Stopped),
+                [_, true, _] => return Ok(()),
+                [_, _, true] => self.listen(),
+                _ => return Err(Error::Muxer(MuxerFault::Stalled(EXIT_LIMIT))),
+            }
+        }
     }
 
     /// Kills whatever is left of its process group, and waits for it.
@@ -385,6 +409,12 @@ mod tests {
             list.iter().any(|word| word == "0.006500")
         };
         assert!(offset(Some(59)) && !offset(Some(60)) && !offset(None));
+    }
+
+    #[test]
+    fn durations_never_have_sixty_seconds() {
+        assert_eq!(clock(Duration::from_micros(59_999_999)), "0:00:59.999");
+        assert_eq!(clock(Duration::from_millis(36_061_005)), "10:01:01.005");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! The named pipes between the downloaders and the muxer, and the directory they live in.
 //!
-//! Each daemon has a directory of its own with a lock file that it holds locked: a directory
-//! whose lock can be had belongs to a daemon that is dead, however it died, and is removed.
+//! Each daemon has a directory of its own and holds it locked (flock): a directory whose lock can
+//! be had belongs to a daemon that is dead, however it died, and is removed. The lock also keeps
+//! systemd-tmpfiles from taking an old directory for a forgotten one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -17,7 +19,6 @@ use crate::media::Kind;
 use crate::stop::{Stop, Wait};
 use crate::sys;
 
-const LOCK: &str = "lock";
 const PREFIX: &str = "run-";
 
 /// What a pipe holds: more than the usual 64 KiB, so that the threads on both ends wake each
@@ -27,6 +28,12 @@ const PIPE_LEN: i32 = 256 << 10;
 /// The directory of one daemon; removed on drop.
 #[derive(Debug)]
 pub struct RuntimeDir {
+    base: PathBuf,
+    own: Mutex<Own>,
+}
+
+#[derive(Debug)]
+struct Own {
     dir: TempDir,
     /// Held locked until the directory is gone (fields drop in this order).
     _lock: File,
@@ -35,6 +42,26 @@ pub struct RuntimeDir {
 impl RuntimeDir {
     /// Makes a directory in `base` and removes those of dead predecessors.
     pub fn claim(base: &Path) -> io::Result<RuntimeDir> {
+        let own = Mutex::new(Own::claim(base)?);
+        Ok(RuntimeDir { base: base.to_owned(), own })
+    }
+
+    /// Makes a pipe for each of `kinds`, in a directory of their own.
+    pub fn pipes(&self, kinds: impl Iterator<Item = Kind> + Clone) -> io::Result<Pipes> {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        match own.pipes(kinds.clone()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                log::warn!("someone removed the runtime directory; making it anew: {error}");
+                *own = Own::claim(&self.base)?;
+                own.pipes(kinds)
+            }
+            made => made,
+        }
+    }
+}
+
+impl Own {
+    fn claim(base: &Path) -> io::Result<Own> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(base)?;
         let meta = fs::metadata(base)?;
         if meta.uid() != sys::user_id() || meta.mode() & 0o022 != 0 {
@@ -45,17 +72,16 @@ impl RuntimeDir {
         }
         // One daemon at a time looks and claims, so that no one takes a directory whose owner
         // has not got round to locking it for a dead one.
-        let door = open_lock(&base.join(LOCK))?;
+        let door = File::open(base)?;
         door.lock()?;
         sweep(base)?;
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(base)?;
-        let lock = open_lock(&dir.path().join(LOCK))?;
+        let lock = File::open(dir.path())?;
         lock.lock()?;
-        Ok(RuntimeDir { dir, _lock: lock })
+        Ok(Own { dir, _lock: lock })
     }
 
-    /// Makes a pipe for each of `kinds`, in a directory of their own.
-    pub fn pipes(&self, kinds: impl Iterator<Item = Kind>) -> io::Result<Pipes> {
+    fn pipes(&self, kinds: impl Iterator<Item = Kind>) -> io::Result<Pipes> {
         let dir = tempfile::Builder::new().prefix("stream-").tempdir_in(self.dir.path())?;
         let pipes = Pipes { dir };
         for kind in kinds {
@@ -65,10 +91,6 @@ impl RuntimeDir {
     }
 }
 
-fn open_lock(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
-}
-
 /// Removes the directories in `base` whose owners are dead.
 fn sweep(base: &Path) -> io::Result<()> {
     for entry in fs::read_dir(base)? {
@@ -76,11 +98,7 @@ fn sweep(base: &Path) -> io::Result<()> {
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
             continue;
         }
-        let dead = match OpenOptions::new().write(true).open(entry.path().join(LOCK)) {
-            Ok(lock) => lock.try_lock().is_ok(),
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        };
-        if dead {
+        if File::open(entry.path())?.try_lock().is_ok() {
             log::info!("removing what a killed predecessor left in {}", entry.path().display());
             fs::remove_dir_all(entry.path())?;
         }
@@ -153,6 +171,23 @@ impl<'s> Feed<'s> {
         }
     }
 
+    /// Closes the pipe, which tells the muxer that the track is complete, once the muxer has read
+    /// all of it: what a pipe still holds when its reader goes is lost without a word.
+    pub fn complete(self) -> Result<(), Unfed> {
+        const STEP: Duration = Duration::from_millis(1);
+        while sys::unread(self.pipe.as_fd()).map_err(|error| failed(&error))? > 0 {
+            // There is no event for an empty pipe; its reader's end is one, and is told as room.
+            let gone = sys::poll([(self.pipe.as_fd(), 0)], Some(Duration::ZERO));
+            if gone.is_ok_and(|[gone]| gone) {
+                return Err(Unfed::Closed);
+            }
+            if self.stop.pause(STEP).map_err(|error| failed(&error))? {
+                return Err(Unfed::Stopped);
+            }
+        }
+        Ok(())
+    }
+
     /// Writes all of `bytes`, however long the muxer takes.
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), Unfed> {
         use std::io::Write;
@@ -202,13 +237,23 @@ mod tests {
         let living = RuntimeDir::claim(&base).unwrap();
         // A killed daemon leaves its directory, and the kernel unlocks its lock.
         fs::create_dir(base.join("run-dead")).unwrap();
-        open_lock(&base.join("run-dead/lock")).unwrap();
         sys::make_fifo(&base.join("run-dead/video")).unwrap();
         assert_eq!(runs(&base), 2);
         let second = RuntimeDir::claim(&base).unwrap();
         assert_eq!(runs(&base), 2);
         drop((living, second));
         assert_eq!(runs(&base), 0);
+    }
+
+    #[test]
+    fn a_directory_that_was_removed_is_made_anew() {
+        let base = tempfile::tempdir().unwrap();
+        let base = base.path().join("ytcanal");
+        let runtime = RuntimeDir::claim(&base).unwrap();
+        fs::remove_dir_all(&base).unwrap();
+        let pipes = runtime.pipes([Kind::Audio].into_iter()).unwrap();
+        assert!(pipes.path(Kind::Audio).exists());
+        assert_eq!(runs(&base), 1);
     }
 
     #[test]
@@ -242,8 +287,14 @@ mod tests {
             stop.end();
             assert!(matches!(writing.join().unwrap(), Err(Unfed::Stopped)));
         });
-        drop(reader);
-        assert!(matches!(feed.write(b"x"), Err(Unfed::Closed)));
+        let stop = Stop::new().unwrap();
+        let feed = Feed { pipe: feed.pipe, stop: &stop };
+        std::thread::scope(|scope| {
+            // The reader goes, and the pipe was not empty.
+            let completing = scope.spawn(|| feed.complete());
+            drop(reader);
+            assert!(matches!(completing.join().unwrap(), Err(Unfed::Closed)));
+        });
         drop(pipes);
         assert!(!path.exists());
     }

@@ -24,10 +24,10 @@ pub enum Pattern {
 impl Pattern {
     fn parse(text: &str) -> Option<Pattern> {
         if let Ok(address) = text.parse::<IpAddr>() {
-            return Some(Pattern::Net(address.into()));
+            return Some(Pattern::Net(address.to_canonical().into()));
         }
         if text.contains(['/', ':']) {
-            return text.parse().ok().map(Pattern::Net);
+            return text.parse().ok().map(canonical).map(Pattern::Net);
         }
         let name = text.trim_end_matches('.').to_ascii_lowercase();
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
@@ -69,8 +69,24 @@ impl Policy {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         // An IPv4 address in IPv6 clothes is judged as what it is.
         let address = address.to_canonical();
-        let named = |patterns: &[Pattern]| patterns.iter().any(|p| p.matches(&host, address));
-        !named(&self.deny) && (named(&self.allow) || is_public(address))
+        let named = |patterns: &[Pattern], address| {
+            patterns.iter().any(|pattern| pattern.matches(&host, address))
+        };
+        // One that leads on to another address must not lead to a denied one.
+        let denied = named(&self.deny, address)
+            || embedded(address).is_some_and(|inner| named(&self.deny, inner.into()));
+        !denied && (named(&self.allow, address) || is_public(address))
+    }
+}
+
+/// A network of IPv4 addresses in IPv6 clothes as what it is.
+fn canonical(net: IpNet) -> IpNet {
+    match net {
+        IpNet::V6(v6) if v6.prefix_len() >= 96 => match v6.addr().to_ipv4_mapped() {
+            Some(v4) => Ipv4Net::new(v4, v6.prefix_len() - 96).map_or(net, IpNet::V4),
+            None => net,
+        },
+        net => net,
     }
 }
 
@@ -121,20 +137,27 @@ const SPECIAL_V6: [Ipv6Net; 4] = [
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0], 96);
 const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0], 16);
 
+/// The IPv4 address that a translator (RFC 6052) or a 6to4 relay (RFC 3056) makes of this one.
+fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(v6) = address else { return None };
+    let octets = v6.octets();
+    let at = if NAT64.contains(&v6) {
+        12
+    } else if SIX_TO_FOUR.contains(&v6) {
+        2
+    } else {
+        return None;
+    };
+    octets.get(at..)?.first_chunk().copied().map(<[u8; 4]>::into)
+}
+
 fn is_public_v4(address: Ipv4Addr) -> bool {
     !SPECIAL_V4.iter().any(|net| net.contains(&address))
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    let octets = address.octets();
-    let embedded = |at: usize| {
-        is_public_v4(Ipv4Addr::new(octets[at], octets[at + 1], octets[at + 2], octets[at + 3]))
-    };
-    if NAT64.contains(&address) {
-        return embedded(12);
-    }
-    if SIX_TO_FOUR.contains(&address) {
-        return embedded(2);
+    if let Some(inner) = embedded(address.into()) {
+        return is_public_v4(inner);
     }
     GLOBAL_V6.contains(&address) && !SPECIAL_V6.iter().any(|net| net.contains(&address))
 }
@@ -271,12 +294,15 @@ mod tests {
         let pattern = |text: &str| Pattern::parse(text).unwrap();
         let policy = Policy {
             allow: vec![pattern("192.168.1.0/24"), pattern("nas.lan"), pattern(".home.arpa")],
-            deny: vec![pattern("8.8.8.8"), pattern("bad.example")],
+            deny: vec![pattern("8.8.8.8"), pattern("::ffff:9.9.9.0/120"), pattern("bad.example")],
         };
         assert!(permits(&policy, "192.168.1.7"));
         assert!(permits(&policy, "::ffff:192.168.1.7"));
         assert!(!permits(&policy, "192.168.2.7"));
-        assert!(!permits(&policy, "8.8.8.8"));
+        for spelling in ["8.8.8.8", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::"] {
+            assert!(!permits(&policy, spelling), "{spelling}");
+        }
+        assert!(!permits(&policy, "9.9.9.9"));
         let inner = "10.0.0.1".parse().unwrap();
         assert!(policy.permits("NAS.lan.", inner));
         assert!(policy.permits("tv.home.arpa", inner));

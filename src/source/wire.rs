@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::unversioned::transport::{
@@ -19,8 +19,29 @@ use ureq::{Error, Timeout};
 use crate::stop::{Stop, Wait};
 use crate::sys;
 
-/// Makes connections that belong to one stream.
-pub(super) struct Dial(pub(super) Arc<Stop>);
+/// Until when the next bytes of a body must be there, however many segments ureq has to read for
+/// them: the trailers of a chunked body give it segments, but its reader nothing.
+#[derive(Default)]
+pub(super) struct Patience(Mutex<Option<Instant>>);
+
+impl Patience {
+    /// From now on, until `deadline`.
+    pub(super) fn until(&self, deadline: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
+    }
+
+    /// What is left of it, if it has begun to count.
+    fn left(&self) -> Option<Duration> {
+        let deadline = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// Makes connections that belong to one track of one stream.
+pub(super) struct Dial {
+    pub(super) stop: Arc<Stop>,
+    pub(super) patience: Arc<Patience>,
+}
 
 impl fmt::Debug for Dial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,17 +60,18 @@ impl Connector for Dial {
         for address in &details.addrs[..] {
             // The time is shared out, so that one silent address does not use it all up.
             let share = deadline.saturating_duration_since(Instant::now()) / left;
-            match connect(*address, share, &self.0) {
+            match connect(*address, share, &self.stop) {
                 Ok(socket) => {
                     let buffers = LazyBuffers::new(
                         details.config.input_buffer_size(),
                         details.config.output_buffer_size(),
                     );
-                    return Ok(Some(Wire { socket, stop: self.0.clone(), buffers }));
+                    let (stop, patience) = (self.stop.clone(), self.patience.clone());
+                    return Ok(Some(Wire { socket, stop, patience, buffers }));
                 }
                 Err(error) => last = error,
             }
-            if self.0.is_over() {
+            if self.stop.is_over() {
                 break;
             }
             left -= 1;
@@ -76,6 +98,7 @@ fn connect(address: SocketAddr, limit: Duration, stop: &Stop) -> Result<TcpStrea
 pub(super) struct Wire {
     socket: TcpStream,
     stop: Arc<Stop>,
+    patience: Arc<Patience>,
     buffers: LazyBuffers,
 }
 
@@ -87,7 +110,9 @@ impl fmt::Debug for Wire {
 
 impl Wire {
     fn wait(&self, interest: i16, timeout: NextTimeout) -> Result<(), Error> {
-        match self.stop.wait(self.socket.as_fd(), interest, limit(timeout))? {
+        let patience = self.patience.left().unwrap_or(Duration::MAX);
+        let limit = limit(timeout).min(patience);
+        match self.stop.wait(self.socket.as_fd(), interest, limit)? {
             Wait::Ready => Ok(()),
             Wait::Stopped => Err(over().into()),
             Wait::TimedOut => Err(Error::Timeout(timeout.reason)),

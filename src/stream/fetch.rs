@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, Scope, ScopedJoinHandle};
+use std::thread::{self, Scope};
+use std::time::Duration;
 
 use crossbeam::channel::{self, Receiver, Sender};
 
@@ -15,22 +16,24 @@ use crate::mux::sniff::{self, Head, Verdict};
 use crate::source::{Source, Upstream};
 use crate::stop::Stop;
 
+/// How long a downloader may take to see that the muxer has ended.
+const END_LIMIT: Duration = Duration::from_secs(2);
 /// What a downloader passes on at once.
 const PASS_ON: usize = 128 << 10;
 
 /// The downloaders of one stream.
-pub(super) struct Downloaders<'scope> {
-    all: Vec<Downloader<'scope>>,
+pub(super) struct Downloaders {
+    all: Vec<Downloader>,
     fed: Arc<AtomicU64>,
 }
 
-struct Downloader<'scope> {
+struct Downloader {
     /// What the track turned out to be.
     opened: Receiver<Input>,
     /// Where it is to go. Dropped, it sends the thread home.
     pipe: Sender<PathBuf>,
-    /// Says whether all of the track went into the muxer.
-    thread: ScopedJoinHandle<'scope, bool>,
+    /// Whether all of the track went into the muxer.
+    done: Receiver<bool>,
 }
 
 /// Starts a downloader for each track of `media`.
@@ -39,28 +42,32 @@ pub(super) fn start<'scope>(
     upstream: &'scope Upstream,
     media: &'scope Media,
     stop: &'scope Arc<Stop>,
-) -> Result<Downloaders<'scope>, Error> {
+) -> Result<Downloaders, Error> {
     let fed = Arc::new(AtomicU64::new(0));
     let mut all = Vec::with_capacity(media.tracks.len());
     for track in &media.tracks {
         let (say, opened) = channel::bounded(1);
         let (pipe, told) = channel::bounded(1);
+        let (end, done) = channel::bounded(1);
         let fed = fed.clone();
-        let thread = thread::Builder::new()
+        thread::Builder::new()
             .name(format!("fetch {}", track.kind))
             .spawn_scoped(scope, move || {
-                download(track, upstream, stop, &say, &told, &fed).unwrap_or_else(|error| {
+                let downloaded = download(track, upstream, stop, &say, &told, &fed);
+                let complete = downloaded.unwrap_or_else(|error| {
                     stop.fail(error);
                     false
-                })
+                });
+                // A stream that has failed already does not listen any more.
+                end.send(complete).ok();
             })
             .map_err(|e| Error::system("start a thread", &e))?;
-        all.push(Downloader { opened, pipe, thread });
+        all.push(Downloader { opened, pipe, done });
     }
     Ok(Downloaders { all, fed })
 }
 
-impl Downloaders<'_> {
+impl Downloaders {
     /// Waits until each track has been recognised.
     pub(super) fn inputs(&self) -> Result<Vec<Input>, Error> {
         // A downloader that ends without a word has failed the stream.
@@ -80,10 +87,11 @@ impl Downloaders<'_> {
         &self.fed
     }
 
-    /// Waits for all, and makes sure that every byte of every track went into the muxer.
-    pub(super) fn all_complete(self) -> Result<(), Error> {
-        for one in self.all {
-            if !matches!(one.thread.join(), Ok(true)) {
+    /// Makes sure that every byte of every track went into the muxer, which has ended.
+    pub(super) fn all_complete(&self) -> Result<(), Error> {
+        for one in &self.all {
+            // The pipe of one that is still at it has no reader any more, or never had one.
+            if !matches!(one.done.recv_timeout(END_LIMIT), Ok(true)) {
                 let said = "it ended without reading all of a track".into();
                 return Err(Error::Muxer(MuxerFault::Failed(said)));
             }
@@ -118,8 +126,7 @@ fn download(
         // the track, and must be dead by then.
         stop.fail(error.clone());
     }
-    drop(feed);
-    passed_on.map_or_else(Unfed::into_result, |()| Ok(true))
+    passed_on.and_then(|()| feed.complete()).map_or_else(Unfed::into_result, |()| Ok(true))
 }
 
 impl Unfed {
