@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 DESTDIR ?=
 # Before what only root may do.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -37,18 +38,21 @@ it:
 
 # Licences, sources, and what must not be in the dependency tree (an async runtime, say).
 deny: tools-test
+	$(CARGO) fetch --locked
 	$(CARGO) deny --offline check bans licenses sources
 
 # Known vulnerabilities; needs the network, for the database.
 audit:
 	$(CARGO) deny check advisories
 
-# The unit must be one that systemd takes, and stay closed.
+# The unit must be one that systemd takes, and stay closed (an exposure below 2.0).
 units:
-	mkdir -p target
-	sed 's|/usr/local/bin/ytcanal|/bin/true|' systemd/ytcanal.service > target/ytcanal.service
-	systemd-analyze verify target/ytcanal.service
-	systemd-analyze security --offline=true --threshold=20 target/ytcanal.service | tail -1
+	mkdir -p $(TARGET)
+	sed 's|/usr/local/bin/ytcanal|/bin/true|' systemd/ytcanal.service > $(TARGET)/ytcanal.service
+	systemd-analyze verify $(TARGET)/ytcanal.service
+	systemd-analyze security --offline=true --threshold=20 $(TARGET)/ytcanal.service \
+	  > $(TARGET)/exposure.txt
+	tail -1 $(TARGET)/exposure.txt
 
 bench: tools-demo target/bench-venv/bin/flask
 	$(CARGO) bench --locked --bench canal
@@ -58,15 +62,15 @@ target/bench-venv/bin/flask:
 	  || { $(SUDO) apt-get update && $(APT) python3-venv && python3 -m venv target/bench-venv; }
 	target/bench-venv/bin/pip install --quiet --disable-pip-version-check flask requests
 
-install: build
-	$(AS_ROOT) install -D -m 755 target/release/ytcanal $(DESTDIR)$(PREFIX)/bin/ytcanal
+install: tools-demo build
+	$(AS_ROOT) install -D -m 755 $(TARGET)/release/ytcanal $(DESTDIR)$(PREFIX)/bin/ytcanal
 	[ -e $(DESTDIR)/etc/ytcanal/ytcanal.toml ] \
 	  || $(AS_ROOT) install -D -m 644 config/ytcanal.toml $(DESTDIR)/etc/ytcanal/ytcanal.toml
-	sed 's|/usr/local/bin|$(PREFIX)/bin|' systemd/ytcanal.service > target/ytcanal.service
-	$(AS_ROOT) install -D -m 644 target/ytcanal.service \
+	sed 's|/usr/local/bin|$(PREFIX)/bin|' systemd/ytcanal.service > $(TARGET)/ytcanal.service
+	$(AS_ROOT) install -D -m 644 $(TARGET)/ytcanal.service \
 	  $(DESTDIR)/etc/systemd/system/ytcanal.service
-	@echo 'installed; it needs ffmpeg (apt install ffmpeg); start it as root with:'
-	@echo '  systemctl daemon-reload && systemctl enable --now ytcanal'
+	@echo 'installed; start it with:'
+	@echo '  sudo systemctl daemon-reload && sudo systemctl enable --now ytcanal'
 
 uninstall:
 	$(AS_ROOT) rm -f $(DESTDIR)$(PREFIX)/bin/ytcanal $(DESTDIR)/etc/systemd/system/ytcanal.service
@@ -76,6 +80,7 @@ APT = $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install
 need = missing=; for pair in $(1); do \
 	  command -v $${pair%%:*} > /dev/null || missing="$$missing $${pair\#\#*:}"; \
 	done; \
+	[ -e "$$(cc -print-file-name=Scrt1.o 2> /dev/null)" ] || missing="$$missing libc6-dev"; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update && $(APT) ca-certificates $$missing; }
 
 tools-demo:

@@ -64,5 +64,7 @@ fn read(file: Option<&Path>, listen: Vec<SocketAddr>) -> io::Result<Config> {
 
 /// Says something on standard error, where there may be nobody.
 fn complain(text: &str) {
-    writeln!(io::stderr(), "ytcanal: {text}").ok();
+    // The journal takes this for an error (sd-daemon(3)).
+    let priority = if Service::from_env().journal { "<3>" } else { "" };
+    writeln!(io::stderr(), "{priority}ytcanal: {text}").ok();
 }

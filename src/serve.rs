@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{self, Receiver, RecvTimeoutError};
 use crossbeam::select;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::answer::Desk;
@@ -101,9 +101,9 @@ fn wait(done: &Receiver<()>, quit: &Receiver<()>, deadline: &Receiver<Instant>) 
     false
 }
 
-/// SIGTERM and SIGINT as messages, for as long as `f` runs.
+/// SIGTERM, SIGINT and SIGHUP (the terminal was closed) as messages, for as long as `f` runs.
 pub fn with_signals<T>(f: impl FnOnce(&Receiver<()>) -> io::Result<T>) -> io::Result<T> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let handle = signals.handle();
     let (say, quit) = channel::unbounded();
     thread::scope(|scope| {

@@ -31,9 +31,14 @@ pub fn serve(canal: &Canal, media: &Media, wanted: Wanted, request: &Request, cl
     let problem = outcome.as_ref().err().map(|cause| Problem::from(&**cause));
     canal.stats.end(problem.as_ref().map_or("complete", |problem| problem.code));
     // What is the operator's to mend must not drown among what clients and upstreams do.
-    let ours = outcome.as_ref().is_err_and(|cause| cause.is_ours());
+    let level = match outcome.as_ref().err().map(|cause| &**cause) {
+        Some(cause) if cause.is_ours() => Level::Error,
+        None | Some(Error::ClientLeft) => Level::Info,
+        Some(_) if client.is_committed() => Level::Warn,
+        Some(_) => Level::Info,
+    };
     log::log!(
-        if ours { Level::Error } else { Level::Info },
+        level,
         "{} {:?}: {}, {} bytes in {:.1?}",
         client.address(),
         media.tracks,

@@ -196,6 +196,15 @@ pub fn make_fifo(path: &Path) -> io::Result<()> {
     checked(unsafe { libc::mkfifo(path.as_ptr(), 0o600) })
 }
 
+/// Makes reads and writes return instead of waiting.
+pub fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: F_GETFL takes no argument.
+    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
+    checked(flags)?;
+    // SAFETY: F_SETFL takes an int and no pointers.
+    checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) })
+}
+
 /// Asks for a pipe buffer of `len` bytes. The kernel may refuse (a limit per user).
 pub fn set_pipe_len(pipe: BorrowedFd<'_>, len: i32) -> io::Result<()> {
     // SAFETY: F_SETPIPE_SZ takes an int and no pointers.

@@ -60,7 +60,7 @@ impl<'edge> Client<'edge> {
         self.committed.load(Ordering::Relaxed)
     }
 
-    /// Bytes it was sent, heads included.
+    /// Media bytes it was sent.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
@@ -109,7 +109,6 @@ impl<'edge> Client<'edge> {
             match (&self.socket).write(bytes) {
                 Ok(0) => return Err(Error::ClientLeft),
                 Ok(count) => {
-                    self.sent.fetch_add(count as u64, Ordering::Relaxed);
                     self.sent_in_all.fetch_add(count as u64, Ordering::Relaxed);
                     bytes = &bytes[count..];
                 }
@@ -271,7 +270,9 @@ impl<'c, 'edge> Body<'c, 'edge> {
                 &self.buffer[start..BEFORE + len + AFTER]
             }
         };
-        self.client.send(bytes, over)
+        self.client.send(bytes, over)?;
+        self.client.sent.fetch_add(len as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Tells the client that the body is complete.

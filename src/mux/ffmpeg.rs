@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +26,7 @@ const EXIT_LIMIT: Duration = Duration::from_secs(10);
 /// What is kept of its last words.
 const LAST_WORDS: usize = 2 << 10;
 /// What its output pipe holds: several reads, so that it need not wait for each of ours.
-const PIPE_LEN: i32 = 256 << 10;
+const PIPE_LEN: i32 = 1 << 20;
 
 /// What is known of the ffmpeg at hand: the version of its library for containers, if it told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -136,6 +136,16 @@ fn demuxer(format: Format) -> &'static str {
     }
 }
 
+/// How a wait for ffmpeg ended.
+enum Heard {
+    /// What was waited for is there.
+    Awaited,
+    /// It has something to say on its standard error.
+    Words,
+    /// The time ran out.
+    Nothing,
+}
+
 /// A running ffmpeg. Dropping it kills it, and waits until it is gone.
 pub struct Muxer<'s> {
     child: Child,
@@ -180,6 +190,7 @@ impl<'s> Muxer<'s> {
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             unreachable!("both were asked for as pipes");
         };
+        sys::set_nonblocking(stdout.as_fd()).map_err(|error| system(&error))?;
         if let Err(error) = sys::set_pipe_len(stdout.as_fd(), PIPE_LEN) {
             log::debug!("the muxer's output pipe keeps its usual length: {error}");
         }
@@ -228,40 +239,44 @@ impl<'s> Muxer<'s> {
     pub fn read(&mut self, buffer: &mut [u8], fed: &AtomicU64) -> Result<usize, Error> {
         let mut fed_before = fed.load(Ordering::Relaxed);
         loop {
-            let output = (self.stdout.as_fd(), sys::READABLE);
-            let over = (self.stop.as_fd(), sys::READABLE);
-            let ready = match &self.stderr {
-                Some(stderr) => {
-                    let words = (stderr.as_fd(), sys::READABLE);
-                    sys::poll([over, output, words], Some(self.stall_limit))
+            match self.stdout.read(buffer) {
+                Ok(count) => {
+                    self.has_output |= count > 0;
+                    return Ok(count);
                 }
-                None => sys::poll([over, output], Some(self.stall_limit))
-                    .map(|[over, output]| [over, output, false]),
-            };
-            match ready.map_err(|error| system(&error))? {
-                [true, ..] => return Err(Error::Stopped),
-                [_, output, words] => {
-                    if words {
-                        self.listen();
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(system(&error)),
+            }
+            match self.wait(self.stdout.as_fd(), self.stall_limit)? {
+                Heard::Awaited => {}
+                Heard::Words => self.listen(),
+                Heard::Nothing => {
+                    let fed_now = fed.load(Ordering::Relaxed);
+                    if fed_now == fed_before {
+                        return Err(Error::Muxer(MuxerFault::Stalled(self.stall_limit)));
                     }
-                    if output {
-                        match self.stdout.read(buffer) {
-                            Ok(count) => {
-                                self.has_output |= count > 0;
-                                return Ok(count);
-                            }
-                            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                            Err(error) => return Err(system(&error)),
-                        }
-                    } else if !words {
-                        let fed_now = fed.load(Ordering::Relaxed);
-                        if fed_now == fed_before {
-                            return Err(Error::Muxer(MuxerFault::Stalled(self.stall_limit)));
-                        }
-                        fed_before = fed_now;
-                    }
+                    fed_before = fed_now;
                 }
             }
+        }
+    }
+
+    /// Waits for `awaited`, for ffmpeg to say something, or for `limit` to pass.
+    fn wait(&self, awaited: BorrowedFd<'_>, limit: Duration) -> Result<Heard, Error> {
+        let over = (self.stop.as_fd(), sys::READABLE);
+        let awaited = (awaited, sys::READABLE);
+        let ready = match &self.stderr {
+            Some(stderr) => {
+                sys::poll([over, awaited, (stderr.as_fd(), sys::READABLE)], Some(limit))
+            }
+            None => sys::poll([over, awaited], Some(limit)).map(|[o, a]| [o, a, false]),
+        };
+        match ready.map_err(|error| system(&error))? {
+            [true, ..] => Err(Error::Stopped),
+            [_, true, _] => Ok(Heard::Awaited),
+            [_, _, true] => Ok(Heard::Words),
+            _ => Ok(Heard::Nothing),
         }
     }
 
@@ -300,20 +315,10 @@ impl<'s> Muxer<'s> {
         let exit = sys::exit_watch(self.child.id()).map_err(|error| system(&error))?;
         let deadline = Instant::now() + EXIT_LIMIT;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let over = (self.stop.as_fd(), sys::READABLE);
-            let exited = (exit.as_fd(), sys::READABLE);
-            let ready = match &self.stderr {
-                Some(stderr) => {
-                    sys::poll([over, exited, (stderr.as_fd(), sys::READABLE)], Some(left))
-                }
-                None => sys::poll([over, exited], Some(left)).map(|[o, e]| [o, e, false]),
-            };
-            match ready.map_err(|error| system(&error))? {
-                [true, ..] => return Err(Error::Stopped),
-                [_, true, _] => return Ok(()),
-                [_, _, true] => self.listen(),
-                _ => return Err(Error::Muxer(MuxerFault::Stalled(EXIT_LIMIT))),
+            match self.wait(exit.as_fd(), deadline.saturating_duration_since(Instant::now()))? {
+                Heard::Awaited => return Ok(()),
+                Heard::Words => self.listen(),
+                Heard::Nothing => return Err(Error::Muxer(MuxerFault::Stalled(EXIT_LIMIT))),
             }
         }
     }

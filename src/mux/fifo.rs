@@ -21,9 +21,10 @@ use crate::sys;
 
 const PREFIX: &str = "run-";
 
-/// What a pipe holds: more than the usual 64 KiB, so that the threads on both ends wake each
-/// other less often; not so much that it falls out of the processor's cache. Fewer is no harm.
-const PIPE_LEN: i32 = 256 << 10;
+/// What a pipe holds: as much as any user may ask for (pipe-max-size), so that the threads on both
+/// ends wake each other less often. The kernel keeps what is in it, not what it could hold; fewer
+/// is no harm.
+const PIPE_LEN: i32 = 1 << 20;
 
 /// The directory of one daemon; removed on drop.
 #[derive(Debug)]

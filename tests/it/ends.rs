@@ -139,6 +139,44 @@ fn a_terminated_daemon_finishes_what_runs() {
     assert_eq!(daemon.exit(PATIENCE).code(), Some(0), "{}", daemon.log());
 }
 
+/// The end of the connection is the end of the body for a client of HTTP/1.0: even a daemon that
+/// is killed must not give it one in good order.
+#[test]
+fn a_killed_daemon_leaves_no_client_in_good_faith() {
+    let origin = Origin::start();
+    for version in ["1.0", "1.1"] {
+        let mut daemon = Daemon::start(LOOPBACK);
+        let gate = Gate::default();
+        let path = gated_minute(&origin, half_of_the_picture(), &gate);
+        let mut client = Client::connect(daemon.address());
+        client.send(format!("GET {path} HTTP/{version}\r\nHost: t\r\n\r\n").as_bytes()).unwrap();
+        let head = client.first_byte();
+        gate.reached();
+        crate::support::signal(daemon.pid(), "KILL");
+        daemon.exit(PATIENCE);
+        assert_eq!(client.body(&head).1, Ending::Reset, "HTTP/{version}");
+        gate.open();
+    }
+}
+
+/// The client's own kernel tells of room in steps of some hundred kilobytes; what waits in ours
+/// must not make that megabytes.
+#[test]
+fn a_slow_client_is_not_a_stalled_one() {
+    let (origin, pair) = (Origin::start(), media::five_hours());
+    let daemon = Daemon::start(&format!("{LOOPBACK}[limits]\nclient_stall_timeout = \"4s\"\n"));
+    let audio = origin.put("a", Resource::file(&pair.audio));
+    let mut client = Client::get(daemon.address(), &mux_path(None, Some(&audio), &[]));
+    client.first_byte();
+    // What waits in the kernel on either side is some megabytes: the pace begins behind it.
+    client.read_raw(8 << 20);
+    for _ in 0..40 {
+        client.read_raw(64 << 10);
+        thread::sleep(Duration::from_millis(250));
+    }
+    assert!(!daemon.log().contains("read nothing"), "{}", daemon.log());
+}
+
 #[test]
 fn an_idle_daemon_ends_on_either_signal() {
     for name in ["TERM", "INT"] {

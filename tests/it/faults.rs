@@ -9,7 +9,7 @@ use std::thread;
 use crate::support::answer::{Answer, Ending};
 use crate::support::client::{Client, get};
 use crate::support::curl::curl_command;
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::film::{TRACKS, request, track_file};
 use crate::support::gate::Gate;
 use crate::support::origin::{Origin, refused_url};
@@ -42,6 +42,7 @@ type Early = (&'static str, String, &'static str);
 
 fn early_faults(origin: &Origin, track: &str) -> Vec<Early> {
     let status = |status| Fault::Status(status, vec![]);
+    let almost = |version, encoding| Fault::AlmostChunkedCutAt(900_000, version, encoding);
     let busy = Fault::Status(429, vec![("Retry-After", "7".into())]);
     let to_a_file = Fault::Redirect("file:///etc/passwd".into());
     let faults = [
@@ -49,6 +50,9 @@ fn early_faults(origin: &Origin, track: &str) -> Vec<Early> {
         ("cut in its head", Fault::CutAt(100), "502 upstream-cut"),
         ("reset", Fault::ResetAt(100), "502 upstream-cut"),
         ("chunked, cut", Fault::ChunkedCutAt(100), "502 upstream-cut"),
+        ("almost chunked", almost("1.1", "xchunked"), "502 upstream-length-unknown"),
+        ("chunked in HTTP/1.0", almost("1.0", "chunked"), "502 upstream-length-unknown"),
+        ("endless trailers", Fault::TrailersAt(100), "504 upstream-timeout"),
         ("stall", Fault::StallAt(100), "504 upstream-timeout"),
         ("no answer at all", Fault::Silent, "504 upstream-timeout"),
         ("a byte a second", Fault::DripAt(0), "504 upstream-slow"),
@@ -133,6 +137,9 @@ fn late_faults(track: &str) -> Vec<(&'static str, Resource, u64)> {
         ("a byte a second", file().fault(Fault::DripAt(half)), half),
         ("wrong length", too_long, half),
         ("chunked, cut", file().fault(Fault::ChunkedCutAt(half)), half),
+        ("endless trailers", file().fault(Fault::TrailersAt(half)), half),
+        // Nothing is wrong with the transfer: the file itself was cut, long ago.
+        ("a file cut at rest", Resource::bytes(first_half()), half - 1),
     ]
 }
 
@@ -166,12 +173,7 @@ fn after_the_first_byte_a_fault_is_a_broken_download() {
             // Without chunks a plain close would mean that the file is whole.
             _ => &["Reset"],
         };
-        // A body in chunks proves no length in advance, so it may be refused at the start.
-        let refused = name == "chunked, cut" && seen == "upstream-length-unknown";
-        assert!(
-            refused || failed.contains(&seen.as_str()),
-            "{name} of {track} by {client}: {seen}"
-        );
+        assert!(failed.contains(&seen.as_str()), "{name} of {track} by {client}: {seen}");
     });
     daemon.settles(&baseline, PATIENCE);
 }
@@ -218,6 +220,21 @@ fn curl_sees(url: &str, gate: &Gate) -> String {
         return problem["code"].as_str().unwrap().to_owned();
     }
     format!("exit {}", status.code().unwrap())
+}
+
+/// In chunks the proof of the end is the last one; nothing else is amiss.
+#[test]
+fn a_chunked_upstream_is_fine() {
+    let origin = Origin::start();
+    let daemon = Daemon::start(LOOPBACK);
+    for track in TRACKS {
+        let whole = Resource::file(track_file(track));
+        let plain = daemon.get(&request(&origin, track, &origin.put("plain", whole.clone())));
+        let chunked = origin.put("chunked", whole.fault(Fault::Chunked));
+        let chunked = daemon.get(&request(&origin, track, &chunked));
+        assert_eq!((chunked.head.status, chunked.ending), (200, Ending::Complete));
+        assert!(chunked.body == plain.body, "{track}");
+    }
 }
 
 /// The healthy track waits in its pipe while the other is slow to begin; it must not be blamed.

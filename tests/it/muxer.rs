@@ -88,6 +88,10 @@ fn a_muxer_that_goes_wrong_later_is_a_broken_download() {
         "ffmpeg \"$@\" | head -c 300000; exit 1",
         "ffmpeg \"$@\" | head -c 300000; exec sleep 600",
         "ffmpeg \"$@\"; exit 1",
+        // It reads nothing of what lies in the pipes, or never even opens them.
+        "for last; do case $last in file:*) exec 3<\"${last#file:}\";; esac; done; \
+         head -c 5000 /dev/zero; exit 0",
+        "head -c 5000 /dev/zero; exit 0",
     ] {
         let stand_in = script(directory.path(), &format!("{version}\n{behaviour}"));
         let daemon = Daemon::start(&format!(

@@ -185,9 +185,13 @@ fn sidx_duration(sidx: &[u8], end: u64, len: Option<u64>) -> Option<Duration> {
         ticks += u64::from(u32_at(entry, 4)?);
     }
     let covered = end.checked_add(first_offset)?.checked_add(bytes)?;
-    // Behind the last fragment there may be a random access index (mfra), a small thing.
-    let len = len?;
-    (covered <= len && len - covered <= len / 64).then(|| from_ticks(ticks, timescale))?
+    let whole = match len {
+        // Behind the last fragment there may be a random access index (mfra), a small thing.
+        Some(len) => covered <= len && len - covered <= len / 64,
+        // An index of each fragment would have one reference.
+        None => count > 1,
+    };
+    whole.then(|| from_ticks(ticks, timescale))?
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -251,6 +255,7 @@ mod tests {
         let len = file.len() as u64 + 700;
         assert_eq!(sniff(&file, Some(len), false), known(Some(3500)));
         assert_eq!(sniff(&file[..file.len() - 1], Some(len), false), Verdict::More);
+        assert_eq!(sniff(&file, None, false), known(Some(3500)));
         // An index of one fragment out of many is not the whole.
         assert_eq!(sniff(&file, Some(len * 2), false), known(None));
     }

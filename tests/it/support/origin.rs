@@ -209,6 +209,7 @@ impl Connection {
             Fault::StallAt(_) => self.stall(),
             Fault::DripAt(_) => self.drip(resource, &span),
             Fault::Chunked => self.stream.write_all(b"0\r\n\r\n"),
+            Fault::TrailersAt(_) => self.trailers(),
             // The unread byte must have arrived, or the close would be a plain one.
             Fault::ResetAt(_) => self.stream.peek(&mut [0]).map(drop),
             _ => Ok(()),
@@ -222,10 +223,15 @@ impl Connection {
             | Fault::ResetAt(at)
             | Fault::StallAt(at)
             | Fault::DripAt(at)
-            | Fault::ChunkedCutAt(at) => span.end.min(at),
+            | Fault::ChunkedCutAt(at)
+            | Fault::TrailersAt(at)
+            | Fault::AlmostChunkedCutAt(at, ..) => span.end.min(at),
             _ => span.end,
         };
-        let chunked = matches!(resource.fault, Fault::Chunked | Fault::ChunkedCutAt(_));
+        let chunked = matches!(
+            resource.fault,
+            Fault::Chunked | Fault::ChunkedCutAt(_) | Fault::TrailersAt(_)
+        );
         let mut content = resource.content.open(span.start)?;
         let mut block =
             vec![0; resource.pace.map_or(64 * 1024, |pace| (pace / 20).max(1) as usize)];
@@ -278,6 +284,14 @@ impl Connection {
                     return Ok(());
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn trailers(&mut self) -> io::Result<()> {
+        self.stream.write_all(b"0\r\n")?;
+        while !self.stopped() && !self.peer_left(Duration::from_millis(100))? {
+            self.stream.write_all(b"X: y\r\n")?;
         }
         Ok(())
     }

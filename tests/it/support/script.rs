@@ -59,6 +59,11 @@ pub(crate) enum Fault {
     Chunked,
     /// HTTP/1.1 chunks, closed at this offset without the last one.
     ChunkedCutAt(u64),
+    /// Closed at this offset, under an HTTP version and a Transfer-Encoding that only resemble a
+    /// chunked body.
+    AlmostChunkedCutAt(u64, &'static str, &'static str),
+    /// Chunks up to this offset, the last one, and then a trailer line every tenth of a second.
+    TrailersAt(u64),
     /// Labelled `Content-Encoding: gzip`.
     Encoded,
     /// A 302 to this address.

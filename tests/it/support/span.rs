@@ -35,8 +35,11 @@ impl Span {
         let len = self.end - self.start;
         let (version, length) = match fault {
             Fault::NoLength => ("1.0", String::new()),
-            Fault::Chunked | Fault::ChunkedCutAt(_) => {
+            Fault::Chunked | Fault::ChunkedCutAt(_) | Fault::TrailersAt(_) => {
                 ("1.1", "Transfer-Encoding: chunked\r\n".to_owned())
+            }
+            Fault::AlmostChunkedCutAt(_, version, encoding) => {
+                (*version, format!("Transfer-Encoding: {encoding}\r\n"))
             }
             Fault::LengthTooLargeBy(more) => ("1.1", format!("Content-Length: {}\r\n", len + more)),
             _ => ("1.1", format!("Content-Length: {len}\r\n")),
