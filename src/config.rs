@@ -122,7 +122,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections: 1024,
-            // Each costs an ffmpeg of 30 to 60 MB: this fits a machine with 512 MB.
+            // Each has an ffmpeg of some 20 MB of its own: this fits a machine with 512 MB.
             streams: 8,
             streams_per_client: 4,
             head_bytes: ByteSize(16 << 10),
