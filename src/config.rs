@@ -16,10 +16,11 @@ use std::time::Duration;
 use log::LevelFilter;
 use serde::{Deserialize, Deserializer};
 
-use crate::source::address::Pattern;
 use crate::sys;
 
+mod pattern;
 mod units;
+pub use pattern::Pattern;
 pub use units::{ByteSize, Span};
 
 /// The whole configuration. Every part has a default; an unknown key is an error.

@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::config::{Config, Span};
+use crate::config::{Config, Pattern, Span};
 use crate::notify::Notify;
 use crate::page::Prefill;
 use crate::serve::{Server, with_signals};
-use crate::source::address::Pattern;
 
 mod origin;
 mod sample;

@@ -4,22 +4,21 @@
 //! Must never trust its exit status alone: ffmpeg ends well on inputs that were cut short. What
 //! the sources delivered is the caller's to check.
 
-use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::fifo::Pipes;
-use super::sniff::Format;
 use super::{Container, Joint, moov};
 use crate::config;
 use crate::error::{Error, MuxerFault};
-use crate::media::Kind;
 use crate::stop::Stop;
 use crate::sys;
+
+mod arguments;
+pub use arguments::{Version, arguments};
 
 /// How long ffmpeg may take to end after it closed its output.
 const EXIT_LIMIT: Duration = Duration::from_secs(10);
@@ -27,114 +26,6 @@ const EXIT_LIMIT: Duration = Duration::from_secs(10);
 const LAST_WORDS: usize = 2 << 10;
 /// What its output pipe holds: several reads, so that it need not wait for each of ours.
 const PIPE_LEN: i32 = 1 << 20;
-
-/// What is known of the ffmpeg at hand: the version of its library for containers, if it told.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Version(pub Option<u32>);
-
-impl Version {
-    /// Asks `program`.
-    pub fn of(program: &Path) -> Version {
-        let output = Command::new(program).arg("-version").stdin(Stdio::null()).output();
-        Version(output.ok().and_then(|output| libavformat(&output.stdout)))
-    }
-
-    /// Before FFmpeg 6.0 (libavformat 60), the Matroska muxer writes Opus too early by its
-    /// pre-skip: each remux moves it 6.5 ms against the picture.
-    fn is_early_with_opus(self) -> bool {
-        self.0.is_some_and(|major| major < 60)
-    }
-}
-
-/// The major version in a line such as `libavformat    59. 27.100 / 59. 27.100`.
-fn libavformat(said: &[u8]) -> Option<u32> {
-    let said = String::from_utf8_lossy(said);
-    let line = said.lines().find_map(|line| line.trim().strip_prefix("libavformat"))?;
-    line.split('.').next()?.trim().parse().ok()
-}
-
-/// ffmpeg's arguments for a joint whose tracks come through `pipes`. Pure.
-pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString> {
-    let mut list: Vec<OsString> = Vec::with_capacity(64);
-    let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
-    // -xerror: an input that breaks off in the middle of a packet is an error, not the end.
-    list.extend(words("-hide_banner -nostdin -nostats -loglevel error -xerror"));
-    for input in &joint.inputs {
-        // Nothing but this pipe may be opened and no other format be guessed, whatever the
-        // bytes say.
-        let demuxer = demuxer(input.head.format);
-        list.extend(words("-protocol_whitelist file"));
-        list.extend(words(&format!("-format_whitelist {demuxer} -f {demuxer}")));
-        list.extend(words(INPUT));
-        if let Some(pre_skip) = input.head.pre_skip
-            && joint.container != Container::Mp4
-            && version.is_early_with_opus()
-        {
-            list.extend(words(&format!("-itsoffset {:.6}", pre_skip.as_secs_f64())));
-        }
-        let mut pipe = OsString::from("file:");
-        pipe.push(pipes.path(input.kind));
-        list.extend(["-i".into(), pipe]);
-    }
-    for (index, input) in joint.inputs.iter().enumerate() {
-        let letter = if input.kind == Kind::Video { 'v' } else { 'a' };
-        list.extend(words(&format!("-map {index}:{letter}:0")));
-    }
-    // The packets as they are, with the times they have: without -copyts each input would be
-    // moved to begin at 0, and the tracks out of step.
-    // Without +bitexact there would be a random number in a Matroska file, and no two downloads
-    // alike.
-    list.extend(words("-c copy -copyts -fflags +bitexact"));
-    match joint.container {
-        Container::Mp4 => {
-            // The index of random access points (mfra) would be wrong: it counts from the start
-            // of the file, and we make the moov grow.
-            let flags = "frag_keyframe+empty_moov+default_base_moof+skip_trailer";
-            let delay = if joint.needs_edit_lists() { "+delay_moov" } else { "" };
-            list.extend(words(&format!("-f mp4 -movflags {flags}{delay} -frag_duration")));
-            list.push(joint.longest_fragment().as_micros().to_string().into());
-        }
-        Container::Webm | Container::Mkv => {
-            // What this muxer cannot look up at the end, it takes from a tag.
-            if let Some(longest) = joint.durations().into_iter().flatten().max() {
-                let duration = format!("DURATION={}", clock(longest));
-                list.extend(["-metadata".into(), duration.into()]);
-            }
-            let muxer = if joint.container == Container::Webm { "webm" } else { "matroska" };
-            list.extend(words(&format!("-f {muxer}")));
-        }
-    }
-    list.push("pipe:1".into());
-    list
-}
-
-/// * `thread_queue_size 0`: up to 5.1, ffmpeg reads several inputs on threads of their own, and
-///   when they cannot seek it sleeps 10 ms whenever it has used up what those read ahead (8
-///   packets, unless told otherwise): a download that could take 4 s takes 45. With 0 it reads
-///   them itself, in turn, which waits for nothing and keeps nothing. Later versions do not
-///   sleep, and take 0 for their default.
-/// * `fpsprobesize 0`: no frames are read to guess a frame rate that is not used; the first
-///   byte comes 25 ms earlier.
-const INPUT: &str = "-thread_queue_size 0 -fpsprobesize 0";
-
-/// `H:MM:SS.mmm`, as ffmpeg reads a duration.
-fn clock(duration: Duration) -> String {
-    let (seconds, millis) = (duration.as_secs(), duration.subsec_millis());
-    format!("{}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
-
-fn demuxer(format: Format) -> &'static str {
-    match format {
-        Format::Mp4 => "mp4",
-        // One demuxer for both, which goes by both names.
-        Format::Webm | Format::Matroska => "matroska",
-        Format::Ogg => "ogg",
-        Format::Mp3 => "mp3",
-        Format::Adts => "aac",
-        Format::Flac => "flac",
-        Format::Wav => "wav",
-    }
-}
 
 /// How a wait for ffmpeg ended.
 enum Heard {
@@ -385,50 +276,6 @@ fn last_line(words: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mux::fifo::RuntimeDir;
-    use crate::mux::sniff::Head;
-    use crate::mux::{Input, Wanted};
-
-    #[test]
-    fn each_input_is_told_its_format_and_may_open_nothing_else() {
-        let base = tempfile::tempdir().unwrap();
-        let dir = RuntimeDir::claim(&base.path().join("with space")).unwrap();
-        let pipes = dir.pipes([Kind::Video, Kind::Audio].into_iter()).unwrap();
-        let pre_skip = Some(Duration::from_micros(6500));
-        let head = |format| Head { format, duration: None, shifted: false, pre_skip };
-        let input = |kind, format| Input { kind, head: head(format) };
-        let inputs = vec![input(Kind::Video, Format::Mp4), input(Kind::Audio, Format::Webm)];
-        let joint = Joint::new(inputs, Wanted::Auto);
-        let list = arguments(&joint, &pipes, Version(Some(60)));
-        let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-        assert!(text.contains("-protocol_whitelist file -format_whitelist mp4 -f mp4"), "{text}");
-        assert!(text.contains("-format_whitelist matroska -f matroska"), "{text}");
-        assert!(
-            text.contains("-map 0:v:0 -map 1:a:0 -c copy -copyts -fflags +bitexact -f matroska"),
-            "{text}"
-        );
-        let pipe = format!("file:{}", pipes.path(Kind::Video).display());
-        assert!(list.iter().any(|word| *word == *pipe), "{text}");
-        let offset = |version| {
-            let list = arguments(&joint, &pipes, Version(version));
-            list.iter().any(|word| word == "0.006500")
-        };
-        assert!(offset(Some(59)) && !offset(Some(60)) && !offset(None));
-    }
-
-    #[test]
-    fn durations_never_have_sixty_seconds() {
-        assert_eq!(clock(Duration::from_micros(59_999_999)), "0:00:59.999");
-        assert_eq!(clock(Duration::from_millis(36_061_005)), "10:01:01.005");
-    }
-
-    #[test]
-    fn versions_are_read() {
-        let said =
-            b"ffmpeg version 5.1.9\n  libavutil 57. 28.100\n  libavformat    59. 27.100 / 59\n";
-        assert_eq!(libavformat(said), Some(59));
-        assert_eq!(libavformat(b"something else"), None);
-    }
 
     #[test]
     fn last_words_name_no_paths() {

@@ -1,0 +1,80 @@
+//! Networks, addresses and host names, as the configuration writes them.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::{IpNet, Ipv4Net};
+use serde::{Deserialize, Deserializer, de};
+
+/// One entry of `upstream.allow` or `upstream.deny`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pattern {
+    /// A network such as `192.168.1.0/24`, or one address.
+    Net(IpNet),
+    /// A host name such as `nas.lan`; with a leading dot, all names below it.
+    Name(String),
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Option<Pattern> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Some(Pattern::Net(address.to_canonical().into()));
+        }
+        if text.contains(['/', ':']) {
+            return text.parse().ok().map(canonical).map(Pattern::Net);
+        }
+        let name = text.trim_end_matches('.').to_ascii_lowercase();
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        (!name.is_empty() && name.chars().all(fits)).then_some(Pattern::Name(name))
+    }
+
+    /// Whether it fits `host` (in lower case), which resolved to `address`.
+    pub fn matches(&self, host: &str, address: IpAddr) -> bool {
+        match self {
+            Pattern::Net(net) => net.contains(&address),
+            Pattern::Name(name) if name.starts_with('.') => host.ends_with(name.as_str()),
+            Pattern::Name(name) => host == name,
+        }
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Pattern, String> {
+        Pattern::parse(text).ok_or_else(|| {
+            format!(
+                "{text:?} is neither a network (\"192.168.1.0/24\"), an address nor a host name"
+            )
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pattern, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// A network of IPv4 addresses in IPv6 clothes as what it is.
+fn canonical(net: IpNet) -> IpNet {
+    match net {
+        IpNet::V6(v6) if v6.prefix_len() >= 96 => match v6.addr().to_ipv4_mapped() {
+            Some(v4) => Ipv4Net::new(v4, v6.prefix_len() - 96).map_or(net, IpNet::V4),
+            None => net,
+        },
+        net => net,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_that_are_none() {
+        for text in ["", "10.0.0.0/33", "http://x/", "a b", "*.example"] {
+            assert_eq!(Pattern::parse(text), None, "{text:?}");
+        }
+    }
+}
