@@ -101,6 +101,7 @@ impl<'a> Iterator for Boxes<'a> {
 /// What a moov, or as much of it as is there, says of the whole film.
 fn read_moov(moov: &[u8]) -> Head {
     let (mut in_mvhd, mut in_mehd, mut shifted, mut timescale) = (None, None, false, 0);
+    let (mut fragmented, mut has_samples) = (false, false);
     for child in (Boxes { bytes: moov, at: 0 }) {
         match &child.kind {
             b"mvhd" => {
@@ -110,18 +111,29 @@ fn read_moov(moov: &[u8]) -> Head {
                 }
             }
             b"mvex" => {
+                fragmented = true;
                 let mehd = descend(child.payload, b"mehd").and_then(mehd_duration);
                 in_mehd = mehd.and_then(|ticks| meaningful(ticks, timescale));
             }
             b"trak" => {
                 let edits = descend(child.payload, b"edts");
                 shifted |= edits.is_some_and(|edits| !is_plain(edits));
+                has_samples |= sample_count(child.payload).is_some_and(|count| count > 0);
             }
             _ => {}
         }
     }
-    let duration = in_mvhd.or(in_mehd);
+    // With samples of its own and fragments behind it, a moov tells of its own samples only.
+    let of_all = in_mvhd.filter(|_| !(fragmented && has_samples));
+    let duration = in_mehd.or(of_all);
     Head { duration, shifted, pre_skip: opus_pre_skip(moov), ..Head::of(Format::Mp4) }
+}
+
+/// How many samples a track has in the moov itself (§8.7.3).
+fn sample_count(trak: &[u8]) -> Option<u32> {
+    let way: [&[u8; 4]; 4] = [b"mdia", b"minf", b"stbl", b"stsz"];
+    let stsz = way.into_iter().try_fold(trak, descend)?;
+    u32_at(stsz, 8)
 }
 
 /// The pre-skip of an Opus track, from the box that stands for its head ("Encapsulation of Opus
@@ -271,6 +283,18 @@ mod tests {
             let moov = boxed(b"moov", &[mvhd(1000, 5), trak(media_time)].concat());
             let Verdict::Known(head) = sniff(&moov, None, false) else { panic!() };
             assert_eq!(head.shifted, shifted, "{media_time}");
+        }
+    }
+
+    #[test]
+    fn a_moov_with_samples_does_not_speak_for_its_fragments() {
+        for (count, millis) in [(0, Some(5)), (1, None)] {
+            let stsz = boxed(b"stsz", &[0, 0, count].map(u32::to_be_bytes).concat());
+            let stbl = boxed(b"stbl", &stsz);
+            let trak = boxed(b"trak", &boxed(b"mdia", &boxed(b"minf", &stbl)));
+            let moov = boxed(b"moov", &[mvhd(1000, 5), trak, boxed(b"mvex", &[])].concat());
+            let file = [moov, boxed(b"moof", &[])].concat();
+            assert_eq!(sniff(&file, None, false), known(millis));
         }
     }
 
