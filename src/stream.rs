@@ -27,7 +27,13 @@ mod fetch;
 /// Joins the tracks of `media` and sends them to `client`, or an error, or an abort.
 pub fn serve(canal: &Canal, media: &Media, wanted: Wanted, request: &Request, client: Client<'_>) {
     let begun = Instant::now();
-    let outcome = run(canal, media, wanted, request, &client);
+    // Threads, child, pipes and slot are gone before the client hears that it has everything: a
+    // script that asks for the next file at once finds the slot free.
+    let outcome = match run(canal, media, wanted, request, &client) {
+        Ok(Served::Head(head)) => Ok(Some(head)),
+        Ok(Served::Body(body)) => body.finish().map(|()| None).map_err(Arc::new),
+        Err(cause) => Err(cause),
+    };
     let problem = outcome.as_ref().err().map(|cause| Problem::from(&**cause));
     canal.stats.end(problem.as_ref().map_or("complete", |problem| problem.code));
     // What is the operator's to mend must not drown among what clients and upstreams do.
@@ -65,15 +71,15 @@ enum Served<'c, 'edge> {
     Body(Body<'c, 'edge>),
 }
 
-/// Runs the stream in its slot, and its threads in their scope. `Some` is the answer to HEAD.
-fn run(
+/// Runs the stream in its slot, and its threads in their scope.
+fn run<'c, 'edge>(
     canal: &Canal,
     media: &Media,
     wanted: Wanted,
     request: &Request,
-    client: &Client<'_>,
-) -> Result<Option<MediaHead>, Arc<Error>> {
-    let slot = canal.slots.take(client.address()).map_err(Error::Full)?;
+    client: &'c Client<'edge>,
+) -> Result<Served<'c, 'edge>, Arc<Error>> {
+    let _slot = canal.slots.take(client.address()).map_err(Error::Full)?;
     canal.stats.begin();
     let stop = Arc::new(Stop::new().map_err(|e| Error::system("make an eventfd", &e))?);
     let served = thread::scope(|scope| {
@@ -82,14 +88,7 @@ fn run(
         join_tracks(scope, canal, media, wanted, request, client, &stop)
             .inspect_err(|error| stop.fail(error.clone()))
     });
-    // Threads, child, pipes and slot are gone before the client hears that it has everything:
-    // a script that asks for the next file at once finds the slot free.
-    drop(slot);
-    match served {
-        Ok(Served::Head(head)) => Ok(Some(head)),
-        Ok(Served::Body(body)) => Ok(body.finish().map(|()| None)?),
-        Err(error) => Err(stop.cause().unwrap_or_else(|| Arc::new(error))),
-    }
+    served.map_err(|error| stop.cause().unwrap_or_else(|| Arc::new(error)))
 }
 
 /// The story itself.

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use crate::support::answer::{Answer, Ending};
-use crate::support::client::{Client, get};
+use crate::support::client::{Client, get, mux_path};
 use crate::support::curl::curl_command;
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::film::{TRACKS, request, track_file};
@@ -220,6 +220,22 @@ fn curl_sees(url: &str, gate: &Gate) -> String {
         return problem["code"].as_str().unwrap().to_owned();
     }
     format!("exit {}", status.code().unwrap())
+}
+
+/// The muxer has the start of both tracks and holds its first byte back for their edit lists. It
+/// must be stopped before it sees the end of a pipe, or it would be blamed, or the track.
+#[test]
+fn a_cut_while_the_muxer_holds_back_is_told_as_such() {
+    let origin = Origin::start();
+    let daemon = Daemon::start(LOOPBACK);
+    let pair = media::edit_listed();
+    let audio = origin.put("a", Resource::file(&pair.audio));
+    for at in [20_000, 40_000, 80_000] {
+        let cut = Resource::file(&pair.video).fault(Fault::CutAt(at));
+        let video = origin.put("v", cut);
+        let answer = get(daemon.address(), &mux_path(Some(&video), Some(&audio), &[]));
+        assert_eq!((answer.head.status, answer.code().as_str()), (502, "upstream-cut"), "{at}");
+    }
 }
 
 /// In chunks the proof of the end is the last one; nothing else is amiss.

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::support::answer::Ending;
-use crate::support::client::{Client, get};
+use crate::support::client::{Client, get, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, binary, script};
 use crate::support::film::{request, track_file};
 use crate::support::gate::Gate;
@@ -103,4 +103,23 @@ fn a_muxer_that_goes_wrong_later_is_a_broken_download() {
         assert_ne!(answer.ending, Ending::Complete, "{behaviour}");
         daemon.settles(&baseline, PATIENCE);
     }
+}
+
+/// All of the track fits into its pipe, so that only the bytes left there tell.
+#[test]
+fn a_short_track_left_in_its_pipe_is_a_broken_download() {
+    let origin = Origin::start();
+    let audio = std::fs::read(track_file("audio")).unwrap();
+    let url = origin.put("a", Resource::bytes(&audio[..40_000]));
+    let directory = tempfile::tempdir().unwrap();
+    let stand_in = script(
+        directory.path(),
+        "[ \"$1\" = -version ] && exec ffmpeg -version\n\
+         for last; do case $last in file:*) exec 3<\"${last#file:}\";; esac; done\n\
+         sleep 1; head -c 5000 /dev/zero; exit 0",
+    );
+    let daemon = Daemon::start(&format!("{LOOPBACK}[muxer]\nffmpeg = {stand_in:?}\n"));
+    let answer = get(daemon.address(), &mux_path(None, Some(&url), &[("container", "mkv")]));
+    assert_eq!(answer.head.status, 200, "{}", answer.text());
+    assert_ne!(answer.ending, Ending::Complete);
 }
