@@ -70,8 +70,8 @@ fn configuration(listen: Vec<SocketAddr>) -> io::Result<Config> {
     }
     let mut config = Config::default();
     config.upstream.allow = vec![Pattern::Net(IpAddr::from([127, 0, 0, 1]).into())];
-    // Ctrl-C ends it at once.
-    config.limits.drain_timeout = Span(Duration::ZERO);
+    // Ctrl-C does not wait for the end of a film.
+    config.limits.drain_timeout = Span(Duration::from_millis(500));
     if !listen.is_empty() {
         config.listen = listen;
     }
