@@ -96,6 +96,9 @@ pub enum Unusable {
     NotMedia(&'static str),
     /// An MP4 file with its index behind the media.
     IndexAtEnd,
+    /// AAC without a container, which ffmpeg cannot put into another one than MP4 while it
+    /// arrives.
+    OnlyInMp4,
 }
 
 /// What can go wrong with ffmpeg.
@@ -134,6 +137,9 @@ impl fmt::Display for Error {
                 "the {track} file has its index (moov) at its end and cannot be joined while it \
                  arrives; use one made for streaming (ffmpeg: -movflags +faststart)"
             ),
+            Error::Unusable { track, reason: Unusable::OnlyInMp4 } => {
+                write!(f, "the {track} file is AAC without a container, which only mp4 can take")
+            }
             Error::Muxer(fault) => fault.fmt(f),
             Error::ClientLeft => write!(f, "the client closed the connection"),
             Error::ClientStalled(limit) => {
@@ -272,6 +278,7 @@ impl From<&Error> for Problem {
             },
             Error::Unusable { reason: Unusable::NotMedia(_), .. } => (422, "not-media", None),
             Error::Unusable { reason: Unusable::IndexAtEnd, .. } => (422, "index-at-end", None),
+            Error::Unusable { reason: Unusable::OnlyInMp4, .. } => (422, "mux-refused", None),
             Error::Muxer(MuxerFault::Missing(_)) => (500, "muxer-missing", None),
             Error::Muxer(MuxerFault::Refused(_)) => (422, "mux-refused", None),
             Error::Muxer(_) => (500, "muxer-failed", None),

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::error::{Error, Unusable};
 use crate::media::Kind;
 
 pub mod ffmpeg;
@@ -59,14 +60,19 @@ pub struct Joint {
 
 impl Joint {
     /// Decides how to join `inputs`.
-    pub fn new(inputs: Vec<Input>, wanted: Wanted) -> Joint {
+    pub fn new(inputs: Vec<Input>, wanted: Wanted) -> Result<Joint, Error> {
         let container = match wanted {
             Wanted::Mp4 => Container::Mp4,
             Wanted::Webm => Container::Webm,
             Wanted::Mkv => Container::Mkv,
             Wanted::Auto => suitable(&inputs),
         };
-        Joint { inputs, container }
+        if container != Container::Mp4
+            && let Some(raw) = inputs.iter().find(|input| input.head.format == Format::Adts)
+        {
+            return Err(Error::Unusable { track: raw.kind, reason: Unusable::OnlyInMp4 });
+        }
+        Ok(Joint { inputs, container })
     }
 
     /// How long each track plays, if it tells.
@@ -105,7 +111,9 @@ impl Joint {
 /// The narrowest container that takes whatever files of these formats hold.
 fn suitable(inputs: &[Input]) -> Container {
     let all = |fits: fn(Format) -> bool| inputs.iter().all(|input| fits(input.head.format));
-    if all(|format| matches!(format, Format::Mp4 | Format::Adts | Format::Mp3)) {
+    if !all(|format| format != Format::Adts)
+        || all(|format| matches!(format, Format::Mp4 | Format::Adts | Format::Mp3))
+    {
         Container::Mp4
     } else if all(|format| format == Format::Webm) {
         Container::Webm
@@ -124,7 +132,7 @@ mod tests {
             let duration = Some(Duration::from_secs(seconds as u64 + 1));
             Input { kind, head: Head { format: *format, duration, shifted: false, pre_skip: None } }
         });
-        Joint::new(inputs.collect(), wanted)
+        Joint::new(inputs.collect(), wanted).unwrap()
     }
 
     #[test]
@@ -136,9 +144,9 @@ mod tests {
             (&[Format::Mp4, Format::Webm], Container::Mkv),
             (&[Format::Matroska], Container::Mkv),
             (&[Format::Webm, Format::Flac], Container::Mkv),
+            (&[Format::Webm, Format::Adts], Container::Mp4),
         ] {
             assert_eq!(joint(formats, Wanted::Auto).container, container, "{formats:?}");
-            assert_eq!(joint(formats, Wanted::Mkv).container, Container::Mkv);
         }
     }
 

@@ -107,7 +107,7 @@ where
     let asked = Instant::now();
     watch(scope, client, stop)?;
     let tracks = fetch::start(scope, &canal.upstream, media, stop)?;
-    let joint = Joint::new(tracks.inputs()?, wanted);
+    let joint = Joint::new(tracks.inputs()?, wanted)?;
     let planned = Instant::now();
     if request.head_only {
         return Ok(Served::Head(head(media, &joint, [asked, planned, planned])));

@@ -44,6 +44,11 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
     list.extend(words("-c copy -copyts -fflags +bitexact"));
     match joint.container {
         Container::Mp4 => {
+            // Without a container the decoder's settings stand in each packet; MP4 wants them
+            // in its index.
+            if joint.inputs.iter().any(|input| input.head.format == Format::Adts) {
+                list.extend(words("-bsf:a aac_adtstoasc"));
+            }
             // The index of random access points (mfra) would be wrong: it counts from the start
             // of the file, and we make the moov grow.
             let flags = "frag_keyframe+empty_moov+default_base_moof+skip_trailer";
@@ -134,7 +139,7 @@ mod tests {
         let head = |format| Head { format, duration: None, shifted: false, pre_skip };
         let input = |kind, format| Input { kind, head: head(format) };
         let inputs = vec![input(Kind::Video, Format::Mp4), input(Kind::Audio, Format::Webm)];
-        let joint = Joint::new(inputs, Wanted::Auto);
+        let joint = Joint::new(inputs, Wanted::Auto).unwrap();
         let list = arguments(&joint, &pipes, Version(Some(60)));
         let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         assert!(text.contains("-protocol_whitelist file -format_whitelist mp4 -f mp4"), "{text}");

@@ -122,12 +122,23 @@ pub(crate) fn index_at_head() -> &'static Path {
     FILE.get_or_init(|| generate("faststart", "mp4", &h264(10, &["-movflags", "+faststart"])))
 }
 
-/// An mp3 without any container.
-pub(crate) fn mp3() -> &'static Path {
-    static FILE: OnceLock<PathBuf> = OnceLock::new();
-    FILE.get_or_init(|| {
-        let coded = ["-c:a", "libmp3lame"].map(String::from);
-        generate("sound", "mp3", &[&sound(48_000, 5)[..], &coded].concat())
+/// Five seconds of sound in each of the other formats, by the extension of their files.
+pub(crate) fn sounds() -> &'static [(&'static str, PathBuf)] {
+    static FILES: OnceLock<Vec<(&'static str, PathBuf)>> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let coders = [
+            ("mp3", "libmp3lame"),
+            ("aac", "aac"),
+            ("flac", "flac"),
+            ("ogg", "libopus"),
+            ("wav", "pcm_s16le"),
+        ];
+        coders
+            .map(|(extension, coder)| {
+                let coded = ["-c:a", coder].map(String::from);
+                (extension, generate("sound", extension, &[&sound(48_000, 5)[..], &coded].concat()))
+            })
+            .into()
     })
 }
 
