@@ -41,7 +41,7 @@ impl Canal {
         }
         let limits = &config.limits;
         Ok(Canal {
-            upstream: Upstream::new(&config.upstream),
+            upstream: Upstream::new(&config.upstream)?,
             ffmpeg,
             runtime,
             slots: Slots::new(limits.streams, limits.streams_per_client),

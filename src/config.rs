@@ -19,8 +19,10 @@ use serde::{Deserialize, Deserializer};
 use crate::sys;
 
 mod pattern;
+mod proxy;
 mod units;
 pub use pattern::Pattern;
+pub use proxy::{Proxy, ProxyKind};
 pub use units::{ByteSize, Span};
 
 /// The whole configuration. Every part has a default; an unknown key is an error.
@@ -84,6 +86,21 @@ pub struct Upstream {
     pub stall_timeout: Span,
     /// Bytes a second that must come, over a window of `stall_timeout`; 0 for no minimum.
     pub min_throughput: ByteSize,
+    /// Failures in a row, without progress in between, after which one more is final.
+    pub retries: u32,
+    /// The longest wait that an upstream may ask for.
+    #[serde(deserialize_with = "finite")]
+    pub max_wait: Span,
+    /// What is asked for at once.
+    #[serde(deserialize_with = "chunk_size")]
+    pub chunk: ByteSize,
+    /// What may be fetched before the muxer has asked for it, for each track.
+    #[serde(deserialize_with = "read_ahead_size")]
+    pub read_ahead: ByteSize,
+    /// What all connections to upstreams lead through.
+    pub proxy: Option<Proxy>,
+    /// Certificate authorities to trust instead of the well-known ones (PEM).
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `[muxer]`: what joins the tracks.
@@ -143,6 +160,13 @@ impl Default for Upstream {
             stall_timeout: Span(Duration::from_secs(20)),
             // Below the rate of any sound worth hearing, should an origin send at film speed.
             min_throughput: ByteSize(1 << 10),
+            // With the waits between them: about as long as a router takes to come back.
+            retries: 8,
+            max_wait: Span(Duration::from_secs(60)),
+            chunk: ByteSize(10 << 20),
+            read_ahead: ByteSize(512 << 10),
+            proxy: None,
+            ca_file: None,
         }
     }
 }
@@ -179,6 +203,18 @@ fn more_than_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D
 fn head_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
     let size = ByteSize::deserialize(deserializer)?;
     refuse_if(!(1 << 10..=1 << 20).contains(&size.0), "must lie between 1KiB and 1MiB")?;
+    Ok(size)
+}
+
+fn chunk_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    refuse_if(!(512 << 10..=1 << 30).contains(&size.0), "must lie between 512KiB and 1GiB")?;
+    Ok(size)
+}
+
+fn read_ahead_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    refuse_if(!(256 << 10..=2 << 20).contains(&size.0), "must lie between 256KiB and 2MiB")?;
     Ok(size)
 }
 
@@ -290,9 +326,11 @@ mod tests {
 
     #[test]
     fn the_shipped_file_says_the_defaults_and_every_key() {
-        // Each key stands there commented out, so that what a user wrote stands out.
+        // Each key stands there commented out, so that what a user wrote stands out. One that
+        // is not set by default has dots for its value.
         let uncommented: String = SHIPPED
             .lines()
+            .filter(|line| !line.ends_with("= ..."))
             .map(|line| match line.strip_prefix('#') {
                 Some(key) if !key.starts_with([' ', '#']) => format!("{key}\n"),
                 _ => format!("{line}\n"),
@@ -303,7 +341,8 @@ mod tests {
         let keys = toml::from_str::<toml::Table>(&uncommented).unwrap();
         let count: usize =
             keys.values().map(|value| value.as_table().map_or(1, |table| table.len())).sum();
-        assert_eq!(count, 2 + 7 + 5 + 2 + 1, "a key is missing from config/ytcanal.toml");
+        let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
+        assert_eq!((count, unset), (2 + 7 + 9 + 2 + 1, 2), "a key is missing from config/ytcanal.toml");
     }
 
     #[test]
@@ -316,6 +355,8 @@ mod tests {
             ("listen = []", &["line 1", "listen", "at least one"]),
             ("[limits]\nhead_timeout = \"0s\"", &["line 2", "head_timeout", "24h"]),
             ("[limits]\nhead_bytes = \"1B\"", &["line 2", "head_bytes", "1KiB"]),
+            ("[upstream]\nchunk = \"1KiB\"", &["line 2", "chunk", "512KiB"]),
+            ("[upstream]\nproxy = \"ftp://a\"", &["line 2", "proxy", "socks5h"]),
             ("[upstream]\nallow = [\"10.0.0.0/99\"]", &["line 2", "allow", "10.0.0.0/99"]),
             ("[log]\nlevel = \"loud\"", &["line 2", "level", "loud"]),
         ] {

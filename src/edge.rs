@@ -19,10 +19,12 @@ use crate::error::Problem;
 use crate::sys::{self, Bell};
 
 pub mod client;
+mod conditions;
 pub mod head;
 pub mod reply;
 
 pub use client::{Body, Client, MediaHead};
+pub use conditions::{Selected, select};
 pub use head::Request;
 pub use reply::Reply;
 

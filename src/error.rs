@@ -66,10 +66,18 @@ pub enum Fault {
     Unreachable(String),
     /// It answered with this status.
     Status(u16),
-    /// It is busy (429 or 503), and said when to come back, in seconds.
-    Busy(u16, Option<u32>),
+    /// It is busy (429 or 503), and said after how long to come back.
+    Busy(u16, Option<Duration>),
+    /// The track may not be asked for before so long.
+    NotYet(Duration),
     /// It redirected too often, to nowhere, or from https to http.
     Redirect(&'static str),
+    /// It sent other bytes than were asked for.
+    WrongRange,
+    /// It sent everything although a part was asked for, unless the file had changed.
+    RangeIgnored,
+    /// It is not the same file any more.
+    Changed(&'static str),
     /// Its answer has no length, so its end could not be told from a cut.
     LengthUnknown,
     /// Its answer is encoded although we asked for none.
@@ -160,7 +168,15 @@ impl fmt::Display for Fault {
             Fault::Busy(status, _) => {
                 write!(f, "it is busy and answered with HTTP status {status}")
             }
+            Fault::NotYet(wait) => {
+                write!(f, "it may not be asked for within the next {wait:.0?}")
+            }
             Fault::Redirect(why) => write!(f, "{why}"),
+            Fault::WrongRange => write!(f, "it sent other bytes than were asked for"),
+            Fault::RangeIgnored => write!(f, "it sent everything although a part was asked for"),
+            Fault::Changed(how) => {
+                write!(f, "its file was changed during the download: {how}")
+            }
             Fault::LengthUnknown => write!(
                 f,
                 "it does not tell the length of its answer, so a cut could not be told from the \
@@ -266,9 +282,12 @@ impl From<&Error> for Problem {
                 Fault::AddressRefused(_) => (403, "address-refused", None),
                 Fault::Status(404 | 410) => (404, "upstream-not-found", None),
                 Fault::Status(_) => (502, "upstream-status", None),
-                Fault::Busy(_, wait) => (503, "upstream-busy", Some(wait.unwrap_or(30))),
+                Fault::Busy(_, wait) => (503, "upstream-busy", Some(seconds(*wait))),
+                Fault::NotYet(wait) => (503, "upstream-busy", Some(seconds(Some(*wait)))),
                 Fault::Unreachable(_) => (502, "upstream-unreachable", None),
                 Fault::Redirect(_) => (502, "upstream-redirect", None),
+                Fault::WrongRange | Fault::RangeIgnored => (502, "upstream-range", None),
+                Fault::Changed(_) => (502, "upstream-changed", None),
                 Fault::LengthUnknown => (502, "upstream-length-unknown", None),
                 Fault::Encoded => (502, "upstream-encoded", None),
                 Fault::Cut { .. } => (502, "upstream-cut", None),
@@ -294,6 +313,11 @@ impl From<&Error> for Problem {
         };
         Problem { status, code, detail: error.to_string(), track, retry_after }
     }
+}
+
+/// For a Retry-After field; half a minute where nothing better is known.
+fn seconds(wait: Option<Duration>) -> u32 {
+    wait.map_or(30, |wait| u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

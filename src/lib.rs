@@ -37,6 +37,7 @@ pub mod media;
 pub mod mux;
 pub mod notify;
 pub mod page;
+pub mod range;
 pub mod route;
 pub mod serve;
 pub mod slots;

@@ -1,10 +1,18 @@
-//! What is to be joined: tracks and where they are. Pure data, no I/O.
+//! What is to be joined: tracks, where their bytes are, and what the file is called. Pure.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
 
+use ureq::http::{HeaderName, HeaderValue};
 use url::Url;
 
-/// Which of the two tracks.
+use crate::stop::Stop;
+
+mod cookie;
+pub use cookie::{Cookie, cookie_field};
+
+/// The two kinds of tracks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// The picture.
@@ -29,20 +37,76 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One elementary stream and where its bytes are.
+/// One elementary stream (or one finished file) and where its bytes are.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Track {
     /// Picture or sound.
     pub kind: Kind,
+    /// Where to ask for it.
+    pub location: Location,
+    /// What gives another location for the same file, should this one be refused.
+    pub refresh: Option<Refresh>,
+}
+
+/// Where a track is to be had, and what must be said to get it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Location {
     /// An http or https address. May be signed, hence secret: log only its host.
     pub url: Url,
+    /// Header fields that go with each request. Those that say which bytes are wanted, and how
+    /// they are to travel, are ours and not taken from here.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Cookies, each for the addresses that it is meant for.
+    pub cookies: Vec<Cookie>,
+    /// Not to be asked for before then.
+    pub available_at: Option<SystemTime>,
+    /// No more bytes than this at once, if it is less than `upstream.chunk`.
+    pub chunk: Option<u64>,
+}
+
+impl From<Url> for Location {
+    /// A URL that needs nothing else.
+    fn from(url: Url) -> Location {
+        Location { url, headers: Vec::new(), cookies: Vec::new(), available_at: None, chunk: None }
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.url.host_str().unwrap_or("nowhere"))
+    }
 }
 
 impl fmt::Debug for Track {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} from {}", self.kind, self.url.host_str().unwrap_or("nowhere"))
+        write!(f, "{} from {:?}", self.kind, self.location)
     }
 }
+
+/// Asks for a fresh location of the same file, or says why there is none. It may take its time
+/// but must end with the stream.
+#[derive(Clone)]
+pub struct Refresh(Arc<dyn Fn(&Stop) -> Result<Location, String> + Send + Sync>);
+
+impl Refresh {
+    /// With this function.
+    pub fn new(ask: impl Fn(&Stop) -> Result<Location, String> + Send + Sync + 'static) -> Refresh {
+        Refresh(Arc::new(ask))
+    }
+
+    /// Asks.
+    pub fn ask(&self, stop: &Stop) -> Result<Location, String> {
+        self.0(stop)
+    }
+}
+
+impl PartialEq for Refresh {
+    fn eq(&self, other: &Refresh) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Refresh {}
 
 /// A film: one or two tracks and what the file is to be called.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! [`Joint`] decides (purely) what the file will be; [`ffmpeg`] makes it. Must never know HTTP
 //! beyond the media type of a file.
 
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::error::{Error, Unusable};
@@ -49,6 +50,94 @@ pub struct Input {
     pub head: Head,
 }
 
+/// What becomes of the tracks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// The only one is finished as it is.
+    Pass(Finished),
+    /// They are joined.
+    Join(Joint),
+}
+
+/// What a file that needs no muxer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// Its media type.
+    pub media_type: &'static str,
+    /// Its file extension.
+    pub extension: &'static str,
+}
+
+/// Decides what becomes of `inputs`.
+pub fn plan(inputs: Vec<Input>, wanted: Wanted) -> Result<Plan, Error> {
+    match inputs[..] {
+        [lone] if fits(lone.head.format, wanted) => Ok(Plan::Pass(finished(lone))),
+        _ => Joint::new(inputs, wanted).map(Plan::Join),
+    }
+}
+
+/// Whether a file of this format is what a client would like.
+fn fits(format: Format, wanted: Wanted) -> bool {
+    match wanted {
+        Wanted::Auto => true,
+        Wanted::Mp4 => format == Format::Mp4,
+        Wanted::Webm => format == Format::Webm,
+        Wanted::Mkv => format == Format::Matroska,
+    }
+}
+
+/// Media types as IANA has them; RFC 5334 for Ogg, RFC 9559 for Matroska.
+fn finished(Input { kind, head }: Input) -> Finished {
+    let is_picture = kind == Kind::Video;
+    let (media_type, extension) = match (head.format, is_picture) {
+        (Format::Mp4, true) => ("video/mp4", "mp4"),
+        (Format::Mp4, false) => ("audio/mp4", "m4a"),
+        (Format::Webm, true) => ("video/webm", "webm"),
+        (Format::Webm, false) => ("audio/webm", "webm"),
+        (Format::Matroska, true) => ("video/x-matroska", "mkv"),
+        (Format::Matroska, false) => ("audio/x-matroska", "mka"),
+        (Format::Ogg, true) => ("video/ogg", "ogv"),
+        (Format::Ogg, false) => ("audio/ogg", "ogg"),
+        (Format::Mp3, _) => ("audio/mpeg", "mp3"),
+        (Format::Adts, _) => ("audio/aac", "aac"),
+        (Format::Flac, _) => ("audio/flac", "flac"),
+        (Format::Wav, _) => ("audio/wav", "wav"),
+    };
+    Finished { media_type, extension }
+}
+
+/// What the downloaders of a stream give to its muxer.
+#[derive(Debug, Default)]
+pub struct Supply {
+    given: AtomicU64,
+    awaiting: AtomicUsize,
+}
+
+impl Supply {
+    /// Takes note of bytes that were given.
+    pub fn add(&self, count: usize) {
+        self.given.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Does something that may have to wait for an upstream.
+    pub fn while_awaiting<T>(&self, fetch: impl FnOnce() -> T) -> T {
+        self.awaiting.fetch_add(1, Ordering::Relaxed);
+        let fetched = fetch();
+        self.awaiting.fetch_sub(1, Ordering::Relaxed);
+        fetched
+    }
+
+    /// Bytes that were given so far, all tracks together.
+    pub fn given(&self) -> u64 {
+        self.given.load(Ordering::Relaxed)
+    }
+
+    /// Whether the muxer may be waiting for an upstream.
+    pub fn is_awaited(&self) -> bool {
+        self.awaiting.load(Ordering::Relaxed) > 0
+    }
+}
+
 /// How the tracks will be joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joint {
@@ -61,6 +150,9 @@ pub struct Joint {
 impl Joint {
     /// Decides how to join `inputs`.
     pub fn new(inputs: Vec<Input>, wanted: Wanted) -> Result<Joint, Error> {
+        if let Some(input) = inputs.iter().find(|input| !input.head.index_first) {
+            return Err(Error::Unusable { track: input.kind, reason: Unusable::IndexAtEnd });
+        }
         let container = match wanted {
             Wanted::Mp4 => Container::Mp4,
             Wanted::Webm => Container::Webm,
@@ -130,7 +222,8 @@ mod tests {
         let kinds = [Kind::Video, Kind::Audio];
         let inputs = formats.iter().zip(kinds).enumerate().map(|(seconds, (format, kind))| {
             let duration = Some(Duration::from_secs(seconds as u64 + 1));
-            Input { kind, head: Head { format: *format, duration, shifted: false, pre_skip: None } }
+            let head = Head { duration, ..Head::of(*format) };
+            Input { kind, head }
         });
         Joint::new(inputs.collect(), wanted).unwrap()
     }
@@ -148,6 +241,20 @@ mod tests {
         ] {
             assert_eq!(joint(formats, Wanted::Auto).container, container, "{formats:?}");
         }
+    }
+
+    #[test]
+    fn a_lone_file_that_is_as_wanted_is_passed_through() {
+        let plan = |format, wanted, index_first| {
+            let head = Head { index_first, ..Head::of(format) };
+            plan(vec![Input { kind: Kind::Audio, head }], wanted)
+        };
+        let passed = Finished { media_type: "audio/mpeg", extension: "mp3" };
+        assert_eq!(plan(Format::Mp3, Wanted::Auto, true), Ok(Plan::Pass(passed)));
+        assert!(matches!(plan(Format::Mp4, Wanted::Mp4, false), Ok(Plan::Pass(_))));
+        assert!(matches!(plan(Format::Mp4, Wanted::Mkv, true), Ok(Plan::Join(_))));
+        assert!(matches!(plan(Format::Webm, Wanted::Mp4, true), Ok(Plan::Join(_))));
+        assert!(plan(Format::Mp4, Wanted::Mkv, false).is_err());
     }
 
     #[test]

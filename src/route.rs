@@ -49,7 +49,8 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
         // A form sends the fields that were left empty, too.
         None => Ok(None),
         Some(text) if text.is_empty() => Ok(None),
-        Some(text) => media_url(kind, &text).map(|url| Some(Track { kind, url })),
+        Some(text) => media_url(kind, &text)
+            .map(|url| Some(Track { kind, location: url.into(), refresh: None })),
     };
     let tracks: Vec<Track> =
         [track(Kind::Video)?, track(Kind::Audio)?].into_iter().flatten().collect();
@@ -172,7 +173,7 @@ mod tests {
         let target = "/mux?video=https%3A%2F%2Fa%2Fv%3Fx%3D1%26y%3D2&audio=http://b/a&name=A+b";
         let Ok(Route::Mux { media, container }) = route(target) else { panic!() };
         assert_eq!(media.name.as_deref(), Some("A b"));
-        assert_eq!(media.tracks[0].url.as_str(), "https://a/v?x=1&y=2");
+        assert_eq!(media.tracks[0].location.url.as_str(), "https://a/v?x=1&y=2");
         assert_eq!(media.tracks[1].kind, Kind::Audio);
         assert_eq!(container, Wanted::Auto);
         let one = route("/mux?video=&audio=http://b/a&container=webm").unwrap();

@@ -1,127 +1,129 @@
-//! One track's bytes, from its upstream to whoever reads them.
+//! One track's bytes, from its upstream to whoever reads them, whatever the network does.
 //!
-//! Owns the request to the upstream: redirects, the address policy, stalls, the proof that all
-//! of it came. Must never know the muxer.
+//! A track is fetched in parts of bounded length, the next one asked for while the last is still
+//! arriving. What breaks is taken up again at the exact byte, as long as the upstream proves that
+//! it is still the same file; where it does not, the track fails. Must never know the muxer.
 
-use std::io::{self, Read};
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::thread::{self, Scope};
+use std::time::{Duration, SystemTime};
 
-use ureq::http::Version;
-use ureq::http::header::{self, HeaderMap, HeaderValue};
-use ureq::unversioned::transport::{Connector, RustlsConnector};
-use ureq::{Agent, BodyReader, Timeout};
+use crossbeam::channel::{self, Receiver};
 use url::Url;
 
-use crate::config;
 use crate::error::{Error, Fault};
-use crate::media::{Kind, Track};
+use crate::media::{Kind, Location, Refresh, Track};
 use crate::stop::Stop;
 
 pub mod address;
+mod ask;
+mod budget;
+mod pace;
+mod proxy;
+mod upstream;
 mod wire;
 
-use address::{Checked, Policy, Refused};
-use wire::Patience;
+pub use ask::{File, Validators};
+pub use upstream::{SOCKET_BUFFER, Upstream};
 
-/// Redirects that are followed for one track.
-const MAX_REDIRECTS: usize = 5;
-/// The buffer between the socket and the reader.
-const SOCKET_BUFFER: usize = 128 << 10;
-/// Bytes of a response head that are read at most. Behind an interim answer (1xx) ureq takes all
-/// that is in the buffer for the head.
-const MAX_RESPONSE_HEAD: usize = SOCKET_BUFFER;
+use ask::{Answer, Part, Question};
+use budget::{Budget, jittered_chunk};
+use upstream::Lane;
 
-/// How upstreams are treated: the same for every stream of a daemon.
-#[derive(Debug, Clone)]
-pub struct Upstream {
-    policy: Policy,
-    connect_timeout: Duration,
-    stall_timeout: Duration,
-    min_throughput: u64,
-}
-
-impl Upstream {
-    /// As the configuration wants it.
-    pub fn new(config: &config::Upstream) -> Upstream {
-        Upstream {
-            policy: Policy { allow: config.allow.clone(), deny: config.deny.clone() },
-            connect_timeout: config.connect_timeout.0,
-            stall_timeout: config.stall_timeout.0,
-            min_throughput: config.min_throughput.0,
-        }
-    }
-
-    /// An HTTP client for one track of one stream; its waits end with the stream.
-    fn agent(&self, stop: &Arc<Stop>, patience: &Arc<Patience>) -> Agent {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            // Redirects are followed by hand, to look at each hop.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            // The environment's proxy is not ours to use: it would bypass the policy.
-            .proxy(None)
-            .user_agent(concat!("ytcanal/", env!("CARGO_PKG_VERSION")))
-            .accept("*/*")
-            // A compressed body would hide the length.
-            .accept_encoding("identity")
-            .max_response_header_size(MAX_RESPONSE_HEAD)
-            .input_buffer_size(SOCKET_BUFFER)
-            .max_idle_connections(1)
-            .timeout_connect(Some(self.connect_timeout))
-            .timeout_send_request(Some(self.stall_timeout))
-            .timeout_recv_response(Some(self.stall_timeout))
-            // Per read: a total would forbid long films.
-            .timeout_per_read(Some(self.stall_timeout))
-            .build();
-        let dial = wire::Dial { stop: stop.clone(), patience: patience.clone() };
-        let connector = ().chain(dial).chain(RustlsConnector::default());
-        Agent::with_parts(config, connector, Checked(self.policy.clone()))
-    }
-}
+/// Tries for a first answer: whoever pasted a wrong link is not to wait long for being told.
+const OPENING_RETRIES: u32 = 2;
+/// A busy upstream that asks for a longer wait than this before its first answer is reported
+/// rather than waited for: the client can come back by itself.
+const OPENING_WAIT: Duration = Duration::from_secs(5);
+/// A chunk is not made smaller than this.
+const LEAST_CHUNK: u64 = 512 << 10;
+/// Fresh locations that are asked for without the length of a chunk in between.
+const MAX_REFRESHES: u32 = 3;
+/// The next part is asked for when so much of the last one is still to come, or earlier.
+const LEAD: u64 = 1 << 20;
+/// The lead in answer times: some for the answer, and some for the connection to gather speed.
+const LEAD_ANSWERS: f64 = 4.0;
+/// Bytes that are fetched a second time and compared, where no validator can prove that a part
+/// belongs to the same file as the last.
+const OVERLAP: usize = 1 << 10;
 
 /// The reader of one track.
-pub struct Source {
+pub struct Source<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    upstream: &'scope Upstream,
+    stop: Arc<Stop>,
     track: Kind,
-    body: BodyReader<'static>,
-    announced: Option<u64>,
-    received: u64,
+    location: Arc<Location>,
+    refresh: Option<Refresh>,
+    refreshes: u32,
+    /// Where the offset was at the last refresh.
+    refreshed_at: u64,
+    /// What is asked for at once.
+    chunk: u64,
+    budget: Budget,
+    /// The client whose turn it is, and the one for the part after this.
+    lanes: [Arc<Lane>; 2],
+    /// Where the last answer came from, after all redirects.
+    shortcut: Option<Url>,
+    /// What is known of the file since its first answer.
+    file: Option<File>,
+    /// Whether the upstream is to compare validators itself: some refuse the question.
+    if_range: bool,
+    /// Where reading began, where it is, and where it ends, if that is known.
+    begin: u64,
+    offset: u64,
+    end: Option<u64>,
+    part: Option<Part>,
+    ahead: Option<Receiver<Result<Answer, Fault>>>,
+    /// The last bytes read, at most [`OVERLAP`].
+    tail: Vec<u8>,
     /// Bytes that were looked at but not yet taken.
     head: Vec<u8>,
-    pace: Pace,
-    patience: Arc<Patience>,
-    stall_timeout: Duration,
 }
 
-impl Source {
-    /// Asks the track's upstream for it and reads the answer's head.
-    pub fn open(track: &Track, upstream: &Upstream, stop: &Arc<Stop>) -> Result<Source, Error> {
-        let failed = |fault| Error::Upstream { track: track.kind, fault };
-        let patience = Arc::new(Patience::default());
-        let agent = upstream.agent(stop, &patience);
-        let mut url = track.url.clone();
-        for _ in 0..=MAX_REDIRECTS {
-            let answer =
-                agent.get(url.as_str()).call().map_err(|error| failed(fault(error, upstream)))?;
-            let status = answer.status().as_u16();
-            if matches!(status, 301 | 302 | 303 | 307 | 308) {
-                url = next_hop(&url, answer.headers()).map_err(failed)?;
-                continue;
-            }
-            let announced =
-                proof_of_end(status, answer.version(), answer.headers()).map_err(failed)?;
-            return Ok(Source {
-                track: track.kind,
-                body: answer.into_body().into_reader(),
-                announced,
-                received: 0,
-                head: Vec::new(),
-                pace: Pace::new(upstream.min_throughput, upstream.stall_timeout),
-                patience,
-                stall_timeout: upstream.stall_timeout,
-            });
+impl<'scope, 'env> Source<'scope, 'env> {
+    /// Asks the track's upstream for its first `first` bytes (or as many as it gives at once) and
+    /// waits for the answer.
+    pub fn open(
+        scope: &'scope Scope<'scope, 'env>,
+        upstream: &'scope Upstream,
+        track: &Track,
+        first: u64,
+        stop: &Arc<Stop>,
+    ) -> Result<Source<'scope, 'env>, Error> {
+        let chunk = track.location.chunk.unwrap_or(u64::MAX).clamp(LEAST_CHUNK, upstream.chunk);
+        let progress = upstream.least_progress();
+        let mut source = Source {
+            scope,
+            upstream,
+            stop: stop.clone(),
+            track: track.kind,
+            location: Arc::new(track.location.clone()),
+            refresh: track.refresh.clone(),
+            refreshes: 0,
+            refreshed_at: 0,
+            chunk: chunk.min(first),
+            budget: Budget::new(upstream.retries.min(OPENING_RETRIES), progress),
+            lanes: [upstream.lane(stop), upstream.lane(stop)],
+            shortcut: None,
+            file: None,
+            if_range: true,
+            begin: 0,
+            offset: 0,
+            end: None,
+            part: None,
+            ahead: None,
+            tail: Vec::new(),
+            head: Vec::new(),
+        };
+        while source.file.is_none() {
+            source.next_part().or_else(|fault| source.recover(fault))?;
         }
-        Err(failed(Fault::Redirect("it redirected too often")))
+        // An upstream that refused more than it gave now is not asked for more again.
+        source.chunk = if source.chunk < first { source.chunk } else { chunk };
+        source.budget = Budget::new(upstream.retries, progress);
+        Ok(source)
     }
 
     /// Which track this is.
@@ -129,9 +131,15 @@ impl Source {
         self.track
     }
 
-    /// Its length, when the upstream announced it.
-    pub fn announced(&self) -> Option<u64> {
-        self.announced
+    /// What its upstream says of the file.
+    pub fn file(&self) -> &File {
+        const UNKNOWN: &File = &File {
+            len: None,
+            ranged: false,
+            validators: Validators { etag: None, modified: None },
+        };
+        // There is one as soon as there is a source.
+        self.file.as_ref().unwrap_or(UNKNOWN)
     }
 
     /// The bytes looked at so far.
@@ -157,209 +165,244 @@ impl Source {
         std::mem::take(&mut self.head)
     }
 
+    /// From now on only these bytes of a file whose parts can be asked for, of which nothing but
+    /// the head has been read.
+    pub fn narrow(&mut self, part: Range<u64>) {
+        self.end = Some(part.end);
+        let seen = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(self.head.len());
+        let (from, to) = (seen(part.start), seen(part.end));
+        if (from as u64) < part.start || from == self.head.len() {
+            // It lies beyond what was looked at.
+            self.hang_up();
+            self.head.clear();
+            self.tail.clear();
+            (self.begin, self.offset) = (part.start, part.start);
+        } else {
+            self.head.truncate(to);
+            self.head.drain(..from);
+        }
+    }
+
     /// The next bytes. 0 means that the track is complete, and nothing else (or that `buffer`
     /// is empty).
     pub fn fetch(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        let failed = |fault| Error::Upstream { track: self.track, fault };
-        let asked = Instant::now();
-        self.patience.until(asked + self.stall_timeout);
-        let count = self.body.read(buffer).map_err(|error| failed(self.reading_fault(&error)))?;
-        self.received += count as u64;
-        if let Err(rate) = self.pace.step(count, asked.elapsed()) {
-            return Err(failed(Fault::Slow(rate)));
+        while !buffer.is_empty() && self.end.is_none_or(|end| self.offset < end) {
+            match self.read(buffer) {
+                Ok(0) => {}
+                Ok(count) => {
+                    self.remember(&buffer[..count]);
+                    self.ask_ahead()?;
+                    return Ok(count);
+                }
+                Err(fault) => self.recover(fault)?,
+            }
         }
-        // ureq has checked this; a second look costs nothing and is what a clean end rests on.
-        if count == 0 && !buffer.is_empty() && self.announced.is_some_and(|a| a != self.received) {
-            let (received, announced) = (self.received, self.announced);
-            return Err(failed(Fault::Cut { received, announced }));
+        Ok(0)
+    }
+
+    /// The next bytes of this part, or 0 when it is over.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
+        if self.part.is_none() {
+            self.next_part()?;
+        }
+        let Some(part) = &mut self.part else { return Ok(0) };
+        let left = self.end.map_or(u64::MAX, |end| end - self.offset);
+        let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let count = part.read(&mut buffer[..room])?;
+        if count == 0 {
+            if part.end.is_none() {
+                self.end = Some(self.offset);
+            }
+            self.part = None;
         }
         Ok(count)
     }
-}
 
-impl Source {
-    /// What a failed read means. ureq's own errors travel inside `io::Error`.
-    fn reading_fault(&self, error: &io::Error) -> Fault {
-        match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(ureq::Error::Timeout(_)) => Fault::Timeout("while reading", self.stall_timeout),
-            Some(ureq::Error::Protocol(error)) => Fault::Protocol(error.to_string()),
-            _ => Fault::Cut { received: self.received, announced: self.announced },
+    fn remember(&mut self, bytes: &[u8]) {
+        self.offset += bytes.len() as u64;
+        self.budget.progress(bytes.len());
+        let excess = (self.tail.len() + bytes.len()).saturating_sub(OVERLAP);
+        self.tail.drain(..excess.min(self.tail.len()));
+        self.tail.extend(&bytes[bytes.len().saturating_sub(OVERLAP)..]);
+    }
+
+    /// Takes the answer that was asked for ahead, or asks now.
+    fn next_part(&mut self) -> Result<(), Fault> {
+        self.await_availability()?;
+        let answer = match self.ahead.take() {
+            Some(ahead) => {
+                self.lanes.swap(0, 1);
+                ahead.recv().map_err(|_| Fault::Unreachable("the stream is over".into()))?
+            }
+            None => self.question(self.offset).ask(),
+        };
+        let Answer { mut part, file, url } = answer?;
+        self.verify(&mut part)?;
+        self.shortcut = Some(url);
+        match &mut self.file {
+            Some(known) if known.validators.best().is_some() => {}
+            // Behind a fresh location the same file may have other validators.
+            Some(known) => known.validators = file.validators,
+            None => {
+                self.end = file.len;
+                self.file = Some(file);
+            }
+        }
+        self.part = Some(part);
+        Ok(())
+    }
+
+    /// What to ask for next, from the byte at `from` on.
+    fn question(&self, from: u64) -> Question<'scope> {
+        let ranged = self.file.as_ref().is_none_or(|file| file.ranged);
+        let proven = self.file.as_ref().is_none_or(|file| file.validators.best().is_some());
+        let overlap = if proven { 0 } else { (from - self.begin).min(OVERLAP as u64) };
+        let to = from.saturating_add(jittered_chunk(self.chunk)).min(self.end.unwrap_or(u64::MAX));
+        Question {
+            upstream: self.upstream,
+            lane: self.lanes[0].clone(),
+            location: self.location.clone(),
+            shortcut: self.shortcut.clone(),
+            part: ranged.then_some(from - overlap..to),
+            file: self.file.clone(),
+            if_range: self.if_range,
         }
     }
-}
 
-/// Where a redirect leads.
-fn next_hop(from: &Url, headers: &HeaderMap) -> Result<Url, Fault> {
-    let to = headers
-        .get(header::LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| from.join(value).ok())
-        .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
-        .ok_or(Fault::Redirect("it redirected to something that is not an http or https URL"))?;
-    if from.scheme() == "https" && to.scheme() == "http" {
-        return Err(Fault::Redirect("it redirected from https to http"));
-    }
-    if !to.username().is_empty() || to.password().is_some() {
-        return Err(Fault::Redirect("it redirected to a URL with a user name in it"));
-    }
-    Ok(to)
-}
-
-/// Checks that the end of the answer can be told from a cut: by its length, or by the last
-/// chunk of a chunked body (then `None`).
-///
-/// What ureq takes for a chunked body is not to be seen from outside, so this is stricter than
-/// any reading of the standard: HTTP/1.1, and `chunked` alone. Were ureq to read until the
-/// connection closes, a cut would pass for the end.
-fn proof_of_end(status: u16, version: Version, headers: &HeaderMap) -> Result<Option<u64>, Fault> {
-    match status {
-        200 => {}
-        429 | 503 => return Err(Fault::Busy(status, retry_after(headers))),
-        _ => return Err(Fault::Status(status)),
-    }
-    let all = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
-    if all(header::CONTENT_ENCODING).iter().any(|value| !value.eq_ignore_ascii_case(b"identity")) {
-        return Err(Fault::Encoded);
-    }
-    // When both are there the length is not what delimits the body, but must be right, too.
-    let lengths = all(header::CONTENT_LENGTH);
-    let announced = match lengths[..] {
-        [] => None,
-        [one] => Some(decimal(one).ok_or(Fault::LengthUnknown)?),
-        _ => return Err(Fault::LengthUnknown),
-    };
-    match all(header::TRANSFER_ENCODING)[..] {
-        [] if announced.is_some() => Ok(announced),
-        [chunked] if version == Version::HTTP_11 && chunked.eq_ignore_ascii_case(b"chunked") => {
-            Ok(announced)
+    /// Compares the bytes of a part that were read before, if there are any.
+    fn verify(&self, part: &mut Part) -> Result<(), Fault> {
+        let overlap = usize::try_from(self.offset.saturating_sub(part.begin)).unwrap_or(usize::MAX);
+        let Some(start) = self.tail.len().checked_sub(overlap) else { return Ok(()) };
+        let (mut again, mut filled) = (vec![0; overlap], 0);
+        while filled < overlap {
+            match part.read(&mut again[filled..])? {
+                0 => return Err(Fault::WrongRange),
+                count => filled += count,
+            }
         }
-        _ => Err(Fault::LengthUnknown),
-    }
-}
-
-/// A number of digits alone: `parse` would take a sign.
-fn decimal(text: &[u8]) -> Option<u64> {
-    let text = str::from_utf8(text).ok()?;
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
-}
-
-/// Seconds after which the upstream wants to be asked again; a date is not worth a parser here.
-fn retry_after(headers: &HeaderMap) -> Option<u32> {
-    headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
-}
-
-/// What ureq says before the first body byte, in our words. Its own may hold the URL.
-fn fault(error: ureq::Error, upstream: &Upstream) -> Fault {
-    match error {
-        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
-            Fault::Timeout("while connecting", upstream.connect_timeout)
+        if again != self.tail[start..] {
+            return Err(Fault::Changed("it repeats the bytes before a break differently"));
         }
-        ureq::Error::Timeout(_) => {
-            Fault::Timeout("while waiting for its answer", upstream.stall_timeout)
-        }
-        ureq::Error::HostNotFound => Fault::Unreachable("its name was not found".into()),
-        ureq::Error::ConnectionFailed => Fault::Unreachable("connecting failed".into()),
-        ureq::Error::Io(error) => Fault::Unreachable(error.to_string()),
-        ureq::Error::Tls(why) => Fault::Unreachable(format!("TLS: {why}")),
-        ureq::Error::Rustls(error) => Fault::Unreachable(format!("TLS: {error}")),
-        ureq::Error::Other(error) => match error.downcast::<Refused>() {
-            Ok(refused) => Fault::AddressRefused(refused.to_string()),
-            Err(error) => Fault::Unreachable(error.to_string()),
-        },
-        ureq::Error::BadUri(_) => Fault::Protocol("its URL cannot be asked for".into()),
-        error => Fault::Protocol(error.to_string()),
-    }
-}
-
-/// Watches that an upstream keeps to a minimum throughput. Only the time spent waiting for it
-/// counts: a client that reads slowly is not the upstream's fault.
-#[derive(Debug)]
-struct Pace {
-    min_throughput: u64,
-    window: Duration,
-    waited: Duration,
-    bytes: u64,
-}
-
-impl Pace {
-    fn new(min_throughput: u64, window: Duration) -> Pace {
-        Pace { min_throughput, window, waited: Duration::ZERO, bytes: 0 }
+        Ok(())
     }
 
-    /// Takes note of a read; the error is the rate when it was too low over a whole window.
-    fn step(&mut self, count: usize, waited: Duration) -> Result<(), u64> {
-        self.bytes += count as u64;
-        self.waited += waited;
-        if self.waited < self.window {
+    /// Asks for the next part on a thread of its own, once the end of this one is near: what the
+    /// upstream takes to answer is then not seen. The thread ends with the answer or the stream.
+    fn ask_ahead(&mut self) -> Result<(), Error> {
+        let Some(part) = self.part.as_ref().filter(|_| self.ahead.is_none()) else { return Ok(()) };
+        let (Some(next), Some(left)) = (part.end, part.left()) else { return Ok(()) };
+        let lead = part.rate() * part.answered_after.as_secs_f64() * LEAD_ANSWERS;
+        if left > LEAD.max(lead as u64) || self.end.is_none_or(|end| next >= end) {
             return Ok(());
         }
-        let millis = self.waited.as_millis().max(1);
-        let rate = u64::try_from(u128::from(self.bytes) * 1000 / millis).unwrap_or(u64::MAX);
-        (self.waited, self.bytes) = (Duration::ZERO, 0);
-        if rate < self.min_throughput { Err(rate) } else { Ok(()) }
+        let mut question = self.question(next);
+        question.lane = self.lanes[1].clone();
+        let (say, ahead) = channel::bounded(1);
+        thread::Builder::new()
+            .name("ask ahead".into())
+            .spawn_scoped(self.scope, move || {
+                // Nobody listens any more when the part before has failed.
+                say.send(question.ask()).ok();
+            })
+            .map_err(|e| Error::system("start a thread", &e))?;
+        self.ahead = Some(ahead);
+        Ok(())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_byte_a_second_is_too_slow_however_steady() {
-        let mut pace = Pace::new(1000, Duration::from_secs(10));
-        let second = Duration::from_secs(1);
-        let verdicts: Vec<_> = (0..10).map(|_| pace.step(1, second)).collect();
-        assert!(verdicts[..9].iter().all(Result::is_ok));
-        assert_eq!(verdicts[9], Err(1));
-        // A quick one that we read slowly is not.
-        assert_eq!(pace.step(10, Duration::from_millis(1)), Ok(()));
-        assert_eq!(pace.step(20_000, 10 * second), Ok(()));
-    }
-
-    #[test]
-    fn redirects_lead_only_to_safe_places() {
-        let hop = |from: &str, to: &str| {
-            let headers = HeaderMap::from_iter([(header::LOCATION, to.parse().unwrap())]);
-            next_hop(&from.parse().unwrap(), &headers).map(|url| url.to_string()).ok()
-        };
-        assert_eq!(hop("http://a/x", "y").as_deref(), Some("http://a/y"));
-        assert_eq!(hop("http://a/x", "https://b/").as_deref(), Some("https://b/"));
-        assert_eq!(hop("https://a/x", "//c/").as_deref(), Some("https://c/"));
-        for to in ["http://b/", "ftp://b/", "file:///etc/passwd", "https://u:p@b/", "https:///"] {
-            assert_eq!(hop("https://a/x", to), None, "{to}");
-        }
-    }
-
-    #[test]
-    fn an_answer_must_be_able_to_prove_its_end() {
-        let judge_as = |version, status, pairs: &[(header::HeaderName, &str)]| {
-            let mut headers = HeaderMap::new();
-            for (name, value) in pairs {
-                headers.append(name.clone(), value.parse().unwrap());
+/// What to do when something fails.
+impl Source<'_, '_> {
+    /// Makes everything ready for the next try, and waits until it is time for it; or gives up.
+    fn recover(&mut self, fault: Fault) -> Result<(), Error> {
+        self.hang_up();
+        let is_lost = !self.file().ranged && self.offset > 0;
+        match if is_lost { None } else { self.try_again(&fault) } {
+            Some(wait) => {
+                log::debug!("{} upstream: {fault}; trying again in {wait:.1?}", self.track);
+                match self.stop.pause(wait) {
+                    Ok(false) => Ok(()),
+                    Ok(true) => Err(Error::Stopped),
+                    Err(error) => Err(Error::system("wait for an upstream", &error)),
+                }
             }
-            proof_of_end(status, version, &headers)
+            None => Err(Error::Upstream { track: self.track, fault }),
+        }
+    }
+
+    /// Changes what the fault wants changed; after how long to ask again, if at all.
+    fn try_again(&mut self, fault: &Fault) -> Option<Duration> {
+        let asked_if = self.if_range && self.file().validators.best().is_some();
+        match fault {
+            Fault::RangeIgnored | Fault::Status(403) if asked_if => {
+                self.if_range = false;
+                Some(Duration::ZERO)
+            }
+            Fault::Status(403) if self.chunk > LEAST_CHUNK => {
+                self.chunk = (self.chunk / 2).max(LEAST_CHUNK);
+                Some(Duration::ZERO)
+            }
+            Fault::Status(401 | 403 | 404 | 410) => self.refreshed().then_some(Duration::ZERO),
+            Fault::Unreachable(_) if self.file.is_none() => None,
+            Fault::Busy(_, Some(wait)) if *wait > self.longest_wait() => None,
+            Fault::Busy(_, wait) => {
+                self.budget.spend(false).map(|backoff| backoff.max(wait.unwrap_or_default()))
+            }
+            Fault::Slow(_) => self.budget.spend(true),
+            Fault::Cut { .. }
+            | Fault::Timeout(..)
+            | Fault::Unreachable(_)
+            | Fault::Status(408 | 500 | 502 | 504) => self.budget.spend(false),
+            _ => None,
+        }
+    }
+
+    /// Whether there is a fresh location to go on with.
+    fn refreshed(&mut self) -> bool {
+        if self.offset - self.begin.max(self.refreshed_at).min(self.offset) >= self.upstream.chunk {
+            self.refreshes = 0;
+        }
+        let Some(refresh) = self.refresh.clone().filter(|_| self.refreshes < MAX_REFRESHES) else {
+            return false;
         };
-        let judge = |status, pairs: &[_]| judge_as(Version::HTTP_11, status, pairs);
-        assert_eq!(judge(200, &[(header::CONTENT_LENGTH, "7")]), Ok(Some(7)));
-        assert_eq!(judge(200, &[(header::TRANSFER_ENCODING, "chunked")]), Ok(None));
-        let both = [(header::CONTENT_LENGTH, "7"), (header::TRANSFER_ENCODING, "Chunked")];
-        assert_eq!(judge(200, &both), Ok(Some(7)));
-        assert_eq!(judge(200, &[]), Err(Fault::LengthUnknown));
-        for encoding in ["xchunked", "not-chunked", "\"chunked", "foo chunked", "gzip, chunked"] {
-            let pairs = [(header::TRANSFER_ENCODING, encoding)];
-            assert_eq!(judge(200, &pairs), Err(Fault::LengthUnknown), "{encoding}");
+        self.refreshes += 1;
+        self.refreshed_at = self.offset;
+        match refresh.ask(&self.stop) {
+            Ok(location) => {
+                self.location = Arc::new(location);
+                if let Some(file) = &mut self.file {
+                    // Its length must be the same, and the bytes before the break.
+                    file.validators = Validators::default();
+                }
+                true
+            }
+            Err(why) => {
+                log::warn!("no fresh location for {} from {:?}: {why}", self.track, self.location);
+                false
+            }
         }
-        let chunked = [(header::TRANSFER_ENCODING, "chunked")];
-        assert_eq!(judge_as(Version::HTTP_10, 200, &chunked), Err(Fault::LengthUnknown));
-        for length in ["+7", "7, 7", "", "0x7", "99999999999999999999"] {
-            let pairs = [(header::CONTENT_LENGTH, length)];
-            assert_eq!(judge(200, &pairs), Err(Fault::LengthUnknown), "{length}");
+    }
+
+    /// Waits until the location may be asked for.
+    fn await_availability(&self) -> Result<(), Fault> {
+        let Some(at) = self.location.available_at else { return Ok(()) };
+        let Ok(wait) = at.duration_since(SystemTime::now()) else { return Ok(()) };
+        if wait > self.upstream.max_wait {
+            return Err(Fault::NotYet(wait));
         }
-        let twice = [(header::CONTENT_LENGTH, "7"), (header::CONTENT_LENGTH, "7")];
-        assert_eq!(judge(200, &twice), Err(Fault::LengthUnknown));
-        assert_eq!(judge(206, &[(header::CONTENT_LENGTH, "7")]), Err(Fault::Status(206)));
-        assert_eq!(judge(429, &[(header::RETRY_AFTER, "7")]), Err(Fault::Busy(429, Some(7))));
-        let gzip = [(header::CONTENT_LENGTH, "7"), (header::CONTENT_ENCODING, "gzip")];
-        assert_eq!(judge(200, &gzip), Err(Fault::Encoded));
+        match self.stop.pause(wait) {
+            Ok(false) => Ok(()),
+            _ => Err(Fault::Unreachable("the stream is over".into())),
+        }
+    }
+
+    fn longest_wait(&self) -> Duration {
+        let limit = if self.file.is_none() { OPENING_WAIT } else { Duration::MAX };
+        limit.min(self.upstream.max_wait)
+    }
+
+    /// Lets go of all connections, so that the next question is asked on a new one.
+    fn hang_up(&mut self) {
+        (self.part, self.ahead, self.shortcut) = (None, None, None);
+        self.lanes = [self.upstream.lane(&self.stop), self.upstream.lane(&self.stop)];
     }
 }

@@ -4,9 +4,8 @@
 //! relays; a watch looks after the client while all of them are busy. Whatever goes wrong first
 //! stops them all. Must never hold logic of its own.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::thread::{self, Scope};
 use std::time::Instant;
 
@@ -18,19 +17,21 @@ use crate::edge::client::Watched;
 use crate::edge::{Body, Client, MediaHead, Reply, Request};
 use crate::error::{Error, Problem};
 use crate::media::Media;
-use crate::mux::ffmpeg::Muxer;
-use crate::mux::{Joint, Wanted};
+use crate::mux::{Plan, Wanted, plan};
 use crate::stop::Stop;
 
 mod fetch;
+mod join;
+mod pass;
 
-/// Joins the tracks of `media` and sends them to `client`, or an error, or an abort.
+/// Sends `media` to `client` as one file, or an error, or an abort.
 pub fn serve(canal: &Canal, media: &Media, wanted: Wanted, request: &Request, client: Client<'_>) {
     let begun = Instant::now();
     // Threads, child, pipes and slot are gone before the client hears that it has everything: a
     // script that asks for the next file at once finds the slot free.
     let outcome = match run(canal, media, wanted, request, &client) {
-        Ok(Served::Head(head)) => Ok(Some(head)),
+        Ok(Served::Head(head)) => Ok(Some(Short::Head(head))),
+        Ok(Served::Reply(reply)) => Ok(Some(Short::Reply(reply))),
         Ok(Served::Body(body)) => body.finish().map(|()| None).map_err(Arc::new),
         Err(cause) => Err(cause),
     };
@@ -53,7 +54,8 @@ pub fn serve(canal: &Canal, media: &Media, wanted: Wanted, request: &Request, cl
         begun.elapsed(),
     );
     match (outcome, problem) {
-        (Ok(Some(head)), _) => client.reply_head(&head, request),
+        (Ok(Some(Short::Head(head))), _) => client.reply_head(&head, request),
+        (Ok(Some(Short::Reply(reply))), _) => client.reply(reply, Some(request)),
         (Ok(None), _) => client.close(),
         // After the commit point the reset of the connection is all that can be said.
         (Err(_), Some(problem)) if !client.is_committed() => {
@@ -63,10 +65,18 @@ pub fn serve(canal: &Canal, media: &Media, wanted: Wanted, request: &Request, cl
     }
 }
 
+/// An answer without a body of media.
+enum Short {
+    Head(MediaHead),
+    Reply(Reply),
+}
+
 /// What a stream came to.
 enum Served<'c, 'edge> {
-    /// HEAD: this is all that is to be sent.
+    /// This head is all that is to be sent.
     Head(MediaHead),
+    /// Nothing of the file is to be sent, but this.
+    Reply(Reply),
     /// Everything was sent but the end.
     Body(Body<'c, 'edge>),
 }
@@ -82,56 +92,68 @@ fn run<'c, 'edge>(
     let _slot = canal.slots.take(client.address()).map_err(Error::Full)?;
     canal.stats.begin();
     let stop = Arc::new(Stop::new().map_err(|e| Error::system("make an eventfd", &e))?);
+    let answering = Answering { canal, media, request, client, stop: &stop, asked: Instant::now() };
     let served = thread::scope(|scope| {
         // Ends the threads of the scope whatever happens in it, a panic included.
         let _end = EndOnDrop(&stop);
-        join_tracks(scope, canal, media, wanted, request, client, &stop)
-            .inspect_err(|error| stop.fail(error.clone()))
+        send(scope, &answering, wanted).inspect_err(|error| stop.fail(error.clone()))
     });
     served.map_err(|error| stop.cause().unwrap_or_else(|| Arc::new(error)))
 }
 
 /// The story itself.
-fn join_tracks<'scope, 'c, 'edge>(
+fn send<'scope, 'c, 'edge>(
     scope: &'scope Scope<'scope, '_>,
-    canal: &'scope Canal,
-    media: &'scope Media,
+    answering: &'scope Answering<'c, 'edge, '_>,
     wanted: Wanted,
-    request: &Request,
+) -> Result<Served<'c, 'edge>, Error> {
+    let Answering { canal, media, request, stop, .. } = answering;
+    watch(scope, answering)?;
+    let first = if request.wants_all() { u64::MAX } else { fetch::PROBE };
+    let mut tracks = fetch::open(scope, &canal.upstream, media, first, stop)?;
+    match plan(tracks.iter().map(|track| track.input).collect(), wanted)? {
+        Plan::Pass(finished) => pass::pass(answering, tracks.swap_remove(0), finished),
+        Plan::Join(joint) => join::join(scope, answering, tracks, &joint),
+    }
+}
+
+/// One request that is being answered.
+struct Answering<'c, 'edge, 's> {
+    canal: &'s Canal,
+    media: &'s Media,
+    request: &'s Request,
     client: &'c Client<'edge>,
-    stop: &'scope Arc<Stop>,
-) -> Result<Served<'c, 'edge>, Error>
-where
-    'c: 'scope,
-{
-    let asked = Instant::now();
-    watch(scope, client, stop)?;
-    let tracks = fetch::start(scope, &canal.upstream, media, stop)?;
-    let joint = Joint::new(tracks.inputs()?, wanted)?;
-    let planned = Instant::now();
-    if request.head_only {
-        return Ok(Served::Head(head(media, &joint, [asked, planned, planned])));
+    stop: &'s Arc<Stop>,
+    asked: Instant,
+}
+
+impl<'c, 'edge> Answering<'c, 'edge, '_> {
+    /// What every head of a file says.
+    fn head(&self, media_type: &'static str, extension: &'static str) -> MediaHead {
+        MediaHead::default()
+            .with("Content-Type", media_type)
+            .with("Content-Disposition", attachment(self.media.name.as_deref(), extension))
+            .with("Cache-Control", "no-store")
+            .with("X-Content-Type-Options", "nosniff")
     }
 
-    let pipes =
-        canal.runtime.pipes(media.tracks.iter().map(|track| track.kind)).map_err(|error| {
-            log::error!("cannot make the named pipes: {error}");
-            // The client need not know where we keep them.
-            Error::system("make the named pipes in runtime_dir", &error.kind().into())
-        })?;
-    let mut muxer = Muxer::start(&canal.config.muxer, canal.ffmpeg, &joint, &pipes, stop)?;
-    tracks.feed_into(&pipes, &joint.inputs);
-    let opening = muxer.opening(&joint, tracks.fed())?;
-    canal.stats.first_byte(asked.elapsed());
+    fn commit(&self, head: &MediaHead) -> Result<Body<'c, 'edge>, Error> {
+        Body::commit(self.client, self.request, head, self.over())
+    }
 
-    let head = head(media, &joint, [asked, planned, Instant::now()]);
-    let mut body = Body::commit(client, request, &head, stop.as_fd())?;
-    relay(&opening, &mut muxer, &mut body, stop, tracks.fed())?;
-    // The end of the muxer's output proves nothing by itself: it must have ended well, and
-    // every source must have delivered all that it had announced.
-    muxer.finish()?;
-    tracks.all_complete()?;
-    Ok(Served::Body(body))
+    fn refusal(&self, problem: &Problem) -> Reply {
+        Reply::problem(problem, self.request.wants_html)
+    }
+
+    /// Rings when the stream is over.
+    fn over(&self) -> BorrowedFd<'_> {
+        self.stop.as_fd()
+    }
+}
+
+/// For Server-Timing.
+fn millis(from: Instant, to: Instant) -> f64 {
+    (to - from).as_secs_f64() * 1000.0
 }
 
 struct EndOnDrop<'a>(&'a Stop);
@@ -146,9 +168,9 @@ impl Drop for EndOnDrop<'_> {
 /// is seen at once.
 fn watch<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    client: &'scope Client<'_>,
-    stop: &'scope Stop,
+    answering: &'scope Answering<'_, '_, '_>,
 ) -> Result<(), Error> {
+    let Answering { client, stop, .. } = answering;
     let watch = thread::Builder::new().name("watch".into());
     let watching = watch.spawn_scoped(scope, || match client.watch(stop.as_fd()) {
         Ok(Watched::StreamOver) => {}
@@ -157,44 +179,4 @@ fn watch<'scope>(
         Err(error) => stop.fail(Error::system("watch the client", &error)),
     });
     watching.map(drop).map_err(|e| Error::system("start a thread", &e))
-}
-
-/// From the muxer to the client, until the muxer's output ends.
-fn relay(
-    opening: &[u8],
-    muxer: &mut Muxer<'_>,
-    body: &mut Body<'_, '_>,
-    stop: &Stop,
-    fed: &AtomicU64,
-) -> Result<(), Error> {
-    for part in opening.chunks(Body::CHUNK) {
-        body.room()[..part.len()].copy_from_slice(part);
-        body.send(part.len(), stop.as_fd())?;
-    }
-    loop {
-        match muxer.read(body.room(), fed)? {
-            0 => return Ok(()),
-            count => body.send(count, stop.as_fd())?,
-        }
-    }
-}
-
-/// What the answer's head says of the file. `times`: asked, planned, first muxed byte.
-fn head(media: &Media, joint: &Joint, [asked, planned, first]: [Instant; 3]) -> MediaHead {
-    let (media_type, extension) = joint.media_type();
-    let millis = |from: Instant, to: Instant| (to - from).as_secs_f64() * 1000.0;
-    MediaHead::default()
-        .with("Content-Type", media_type)
-        .with("Content-Disposition", attachment(media.name.as_deref(), extension))
-        .with("Accept-Ranges", "none")
-        .with("Cache-Control", "no-store")
-        .with("X-Content-Type-Options", "nosniff")
-        .with(
-            "Server-Timing",
-            format!(
-                "plan;dur={:.1}, first;dur={:.1}, engine;desc=\"ffmpeg\"",
-                millis(asked, planned),
-                millis(asked, first),
-            ),
-        )
 }

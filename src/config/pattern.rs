@@ -32,6 +32,14 @@ impl Pattern {
     pub fn matches(&self, host: &str, address: IpAddr) -> bool {
         match self {
             Pattern::Net(net) => net.contains(&address),
+            Pattern::Name(_) => self.names(host),
+        }
+    }
+
+    /// Whether it fits `host` (in lower case), whatever that resolves to.
+    pub fn names(&self, host: &str) -> bool {
+        match self {
+            Pattern::Net(_) => false,
             Pattern::Name(name) if name.starts_with('.') => host.ends_with(name.as_str()),
             Pattern::Name(name) => host == name,
         }

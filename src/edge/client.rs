@@ -79,7 +79,7 @@ impl<'edge> Client<'edge> {
 
     /// Answers with the head of a media answer alone.
     pub fn reply_head(self, head: &MediaHead, request: &Request) {
-        let bytes = head.print(Framing::of(request), request.http_1_1);
+        let bytes = head.print(Framing::of(request, head), request.http_1_1);
         if self.send(&bytes, self.abort).is_ok() {
             self.close();
         }
@@ -167,10 +167,25 @@ pub enum Watched {
 /// The head of a media answer.
 #[derive(Debug, Clone, Default)]
 pub struct MediaHead {
+    /// 200 if it is not set.
+    status: Option<u16>,
+    length: Option<u64>,
     fields: Vec<(&'static str, String)>,
 }
 
 impl MediaHead {
+    /// Another status than 200.
+    pub fn status(mut self, status: u16) -> MediaHead {
+        self.status = Some(status);
+        self
+    }
+
+    /// The length of the body, which must then have exactly so many bytes.
+    pub fn length(mut self, length: u64) -> MediaHead {
+        self.length = Some(length);
+        self
+    }
+
     /// Adds a field. The value must be ours, or safe for a header.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> MediaHead {
         self.fields.push((name, value.into()));
@@ -178,12 +193,21 @@ impl MediaHead {
     }
 
     fn print(&self, framing: Framing, http_1_1: bool) -> Vec<u8> {
-        let mut text = format!("HTTP/1.{} 200 OK\r\n", u8::from(http_1_1));
+        let reason = match self.status {
+            None => "200 OK",
+            Some(206) => "206 Partial Content",
+            Some(304) => "304 Not Modified",
+            Some(other) => unreachable!("{other} is no status of media"),
+        };
+        let mut text = format!("HTTP/1.{} {reason}\r\n", u8::from(http_1_1));
         let date = httpdate();
         let fixed = [("Server", SERVER), ("Date", date.as_str()), ("Connection", "close")];
         let own = self.fields.iter().map(|(name, value)| (*name, value.as_str()));
+        let length = self.length.map(|length| length.to_string());
         let framing = match framing {
+            _ if self.status == Some(304) => None,
             Framing::Chunked => Some(("Transfer-Encoding", "chunked")),
+            Framing::Length => length.as_deref().map(|length| ("Content-Length", length)),
             Framing::UntilClose => None,
         };
         for (name, value) in fixed.into_iter().chain(own).chain(framing) {
@@ -203,6 +227,8 @@ fn httpdate() -> String {
 /// How the end of a body is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Framing {
+    /// By its length, which the head says.
+    Length,
     /// HTTP/1.1: a last chunk.
     Chunked,
     /// HTTP/1.0: the end of the connection.
@@ -210,8 +236,12 @@ enum Framing {
 }
 
 impl Framing {
-    fn of(request: &Request) -> Framing {
-        if request.http_1_1 { Framing::Chunked } else { Framing::UntilClose }
+    fn of(request: &Request, head: &MediaHead) -> Framing {
+        match head.length {
+            Some(_) => Framing::Length,
+            None if request.http_1_1 => Framing::Chunked,
+            None => Framing::UntilClose,
+        }
     }
 }
 
@@ -219,6 +249,8 @@ impl Framing {
 pub struct Body<'c, 'edge> {
     client: &'c Client<'edge>,
     framing: Framing,
+    /// Bytes that are still to be sent, if that was announced.
+    left: Option<u64>,
     /// Room for a chunk's length, the chunk, and its line end, to be sent as one.
     buffer: Box<[u8]>,
 }
@@ -242,9 +274,9 @@ impl<'c, 'edge> Body<'c, 'edge> {
         client.committed.store(true, Ordering::Relaxed);
         sys::reset_on_close(&client.socket, true)
             .map_err(|e| Error::system("arm the reset of a connection", &e))?;
-        let framing = Framing::of(request);
+        let framing = Framing::of(request, head);
         let buffer = vec![0; BEFORE + Self::CHUNK + AFTER].into_boxed_slice();
-        let body = Body { client, framing, buffer };
+        let body = Body { client, framing, left: head.length, buffer };
         client.send(&head.print(framing, request.http_1_1), over)?;
         Ok(body)
     }
@@ -260,8 +292,11 @@ impl<'c, 'edge> Body<'c, 'edge> {
             // An empty chunk would say that the body is complete.
             return Ok(());
         }
+        if let Some(left) = &mut self.left {
+            *left = left.checked_sub(len as u64).ok_or_else(wrong_length)?;
+        }
         let bytes = match self.framing {
-            Framing::UntilClose => &self.buffer[BEFORE..BEFORE + len],
+            Framing::Length | Framing::UntilClose => &self.buffer[BEFORE..BEFORE + len],
             Framing::Chunked => {
                 let digits = format!("{len:x}\r\n");
                 let start = BEFORE - digits.len();
@@ -277,10 +312,19 @@ impl<'c, 'edge> Body<'c, 'edge> {
 
     /// Tells the client that the body is complete.
     pub fn finish(self) -> Result<(), Error> {
+        if self.left.is_some_and(|left| left > 0) {
+            return Err(wrong_length());
+        }
         if self.framing == Framing::Chunked {
             self.client.send(LAST_CHUNK, self.client.abort)?;
         }
         sys::reset_on_close(&self.client.socket, false)
             .map_err(|e| Error::system("disarm the reset of a connection", &e))
     }
+}
+
+/// What is made to be sent is not what was announced: ours to mend.
+fn wrong_length() -> Error {
+    let said = "its length is not the one that was announced".into();
+    Error::System { doing: "complete a body", said }
 }

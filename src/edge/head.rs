@@ -21,6 +21,30 @@ pub struct Request {
     pub http_1_1: bool,
     /// Whether a person with a browser is asking.
     pub wants_html: bool,
+    /// Which part of a file is wanted, and if what.
+    pub conditions: Conditions,
+}
+
+/// The fields of conditional and range requests (RFC 9110 §13.1, §14.2), as they came. One that
+/// is there twice counts as not there, but for the lists, which are joined.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// Range
+    pub range: Option<String>,
+    /// If-Range
+    pub if_range: Option<String>,
+    /// If-Match
+    pub if_match: Option<String>,
+    /// If-None-Match
+    pub if_none_match: Option<String>,
+}
+
+impl Request {
+    /// Whether it is for all of something from its first byte on, as far as the request tells.
+    pub fn wants_all(&self) -> bool {
+        let range = self.conditions.range.as_deref();
+        !self.head_only && range.is_none_or(|range| range.starts_with("bytes=0-"))
+    }
 }
 
 /// Why there is no request.
@@ -154,7 +178,23 @@ pub fn judge(bytes: &[u8]) -> Result<Request, Problem> {
         target: origin_form(target)?,
         http_1_1: version == 1,
         wants_html: accept.windows(9).any(|w| w.eq_ignore_ascii_case(b"text/html")),
+        conditions: Conditions {
+            range: single(&values("range")),
+            if_range: single(&values("if-range")),
+            if_match: list(&values("if-match")),
+            if_none_match: list(&values("if-none-match")),
+        },
     })
+}
+
+fn single(values: &[&[u8]]) -> Option<String> {
+    let [value] = values else { return None };
+    Some(String::from_utf8_lossy(value).trim().to_owned())
+}
+
+fn list(values: &[&[u8]]) -> Option<String> {
+    let joined = values.join(&b","[..]);
+    (!values.is_empty()).then(|| String::from_utf8_lossy(&joined).into_owned())
 }
 
 /// A server must also take the form that is meant for proxies (RFC 9112 §3.2.2).

@@ -7,11 +7,10 @@
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::fifo::Pipes;
-use super::{Container, Joint, moov};
+use super::{Container, Joint, Supply, moov};
 use crate::config;
 use crate::error::{Error, MuxerFault};
 use crate::stop::Stop;
@@ -99,11 +98,11 @@ impl<'s> Muxer<'s> {
 
     /// The first bytes of the joined file, with the durations in them that ffmpeg could not
     /// know. Nothing is lost if they do not fit: then they are as ffmpeg wrote them.
-    pub fn opening(&mut self, joint: &Joint, fed: &AtomicU64) -> Result<Vec<u8>, Error> {
+    pub fn opening(&mut self, joint: &Joint, supply: &Supply) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         let mut buffer = vec![0; 64 << 10];
         loop {
-            let count = self.read(&mut buffer, fed)?;
+            let count = self.read(&mut buffer, supply)?;
             if count == 0 {
                 self.finish()?;
                 let said = "it ended without having written the start of a file".into();
@@ -125,10 +124,10 @@ impl<'s> Muxer<'s> {
     }
 
     /// The next bytes of the joined file; 0 at its end, which [`finish`](Muxer::finish) must
-    /// confirm. `fed` counts the bytes that went into ffmpeg: while it grows, ffmpeg is at work
-    /// although nothing comes out.
-    pub fn read(&mut self, buffer: &mut [u8], fed: &AtomicU64) -> Result<usize, Error> {
-        let mut fed_before = fed.load(Ordering::Relaxed);
+    /// confirm. While `supply` grows, ffmpeg is at work although nothing
+    /// comes out, and while an upstream is waited for, so may ffmpeg.
+    pub fn read(&mut self, buffer: &mut [u8], supply: &Supply) -> Result<usize, Error> {
+        let mut given_before = supply.given();
         loop {
             match self.stdout.read(buffer) {
                 Ok(count) => {
@@ -143,11 +142,11 @@ impl<'s> Muxer<'s> {
                 Heard::Awaited => {}
                 Heard::Words => self.listen(),
                 Heard::Nothing => {
-                    let fed_now = fed.load(Ordering::Relaxed);
-                    if fed_now == fed_before {
+                    let given = supply.given();
+                    if given == given_before && !supply.is_awaited() {
                         return Err(Error::Muxer(MuxerFault::Stalled(self.stall_limit)));
                     }
-                    fed_before = fed_now;
+                    given_before = given;
                 }
             }
         }

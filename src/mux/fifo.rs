@@ -21,11 +21,6 @@ use crate::sys;
 
 const PREFIX: &str = "run-";
 
-/// What a pipe holds: as much as any user may ask for (pipe-max-size), so that the threads on both
-/// ends wake each other less often. The kernel keeps what is in it, not what it could hold; fewer
-/// is no harm.
-const PIPE_LEN: i32 = 1 << 20;
-
 /// The directory of one daemon; removed on drop.
 #[derive(Debug)]
 pub struct RuntimeDir {
@@ -144,7 +139,10 @@ impl<'s> Feed<'s> {
     /// A blocking open would hang for ever if the muxer died first, and one for reading *and*
     /// writing would hide its death. So: ask again until it is there. A muxer that never opens
     /// it is the watchdog's to see.
-    pub fn open(path: &Path, stop: &'s Stop) -> Result<Feed<'s>, Unfed> {
+    ///
+    /// It holds about `len` bytes: the kernel makes it a power of two, and allows any user 1 MiB
+    /// (pipe-max-size).
+    pub fn open(path: &Path, len: u64, stop: &'s Stop) -> Result<Feed<'s>, Unfed> {
         const STEP: Duration = Duration::from_millis(1);
         let system = |error: io::Error| {
             Unfed::Failed(Error::System { doing: "open a named pipe", said: error.to_string() })
@@ -152,7 +150,8 @@ impl<'s> Feed<'s> {
         loop {
             match OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path) {
                 Ok(pipe) => {
-                    if let Err(error) = sys::set_pipe_len(pipe.as_fd(), PIPE_LEN) {
+                    let len = i32::try_from(len).unwrap_or(i32::MAX);
+                    if let Err(error) = sys::set_pipe_len(pipe.as_fd(), len) {
                         log::debug!("the pipe keeps its usual length: {error}");
                     }
                     return Ok(Feed { pipe, stop });
@@ -274,14 +273,14 @@ mod tests {
         let path = pipes.path(Kind::Video);
         let stop = Stop::new().unwrap();
         std::thread::scope(|scope| {
-            let opening = scope.spawn(|| Feed::open(&path, &stop).map(|_| ()));
+            let opening = scope.spawn(|| Feed::open(&path, 1 << 16, &stop).map(|_| ()));
             stop.end();
             assert!(matches!(opening.join().unwrap(), Err(Unfed::Stopped)));
         });
         let stop = Stop::new().unwrap();
         let reader =
             OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
-        let mut feed = Feed::open(&path, &stop).unwrap();
+        let mut feed = Feed::open(&path, 1 << 16, &stop).unwrap();
         std::thread::scope(|scope| {
             // More than the pipe holds.
             let writing = scope.spawn(|| feed.write(&vec![0; 4 << 20]));

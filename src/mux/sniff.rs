@@ -43,12 +43,14 @@ pub struct Head {
     pub shifted: bool,
     /// Of an Opus track: how much at its start is not to be heard.
     pub pre_skip: Option<Duration>,
+    /// Whether its index comes before its media, as it must to be joined while it arrives.
+    pub index_first: bool,
 }
 
 impl Head {
     /// A file of which nothing is known but its container.
-    fn of(format: Format) -> Head {
-        Head { format, duration: None, shifted: true, pre_skip: None }
+    pub(super) fn of(format: Format) -> Head {
+        Head { format, duration: None, shifted: true, pre_skip: None, index_first: true }
     }
 }
 

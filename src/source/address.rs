@@ -4,6 +4,7 @@
 //! address and no name that points inwards gets round it. Must never connect.
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -11,7 +12,9 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use crate::config::Pattern;
+use super::proxy;
+use super::wire::target;
+use crate::config::{Pattern, Proxy};
 
 /// What may be connected to: what is public, plus `allow`, minus `deny`.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +39,38 @@ impl Policy {
             || embedded(address).is_some_and(|inner| named(&self.deny, inner.into()));
         !denied && (named(&self.allow, address) || is_public(address))
     }
+}
+
+impl Policy {
+    /// Whether the upstream's `host` may be given to a proxy, which will look it up where we
+    /// cannot see what comes of it: an address is judged as one, and a name by itself.
+    pub fn permits_unseen(&self, host: &str) -> bool {
+        if let Ok(address) = host.parse() {
+            return self.permits(host, address);
+        }
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let named = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.names(&host));
+        !named(&self.deny) && (named(&self.allow) || !is_local_name(&host))
+    }
+}
+
+/// Names that lead inwards wherever they are looked up: those of one label, and those under the
+/// domains that are set aside for it (RFC 6761, RFC 6762 with its appendix G, RFC 8375, ICANN
+/// for `internal`).
+fn is_local_name(host: &str) -> bool {
+    const LOCAL: [&str; 9] = [
+        "localhost",
+        "local",
+        "internal",
+        "intranet",
+        "private",
+        "corp",
+        "home",
+        "lan",
+        "home.arpa",
+    ];
+    let under = |domain: &&str| host.strip_suffix(*domain).is_some_and(|rest| rest.ends_with('.'));
+    !host.contains('.') || LOCAL.iter().any(|domain| under(domain))
 }
 
 /// Networks that are not part of the public internet, or that lead back out of IPv6 into them
@@ -112,7 +147,11 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 /// ureq's resolver with the policy in it: only addresses that may be connected to come out.
 #[derive(Debug)]
-pub(super) struct Checked(pub(super) Policy);
+pub(super) struct Checked {
+    pub(super) policy: Policy,
+    /// What all connections lead through: then these are the proxy's own addresses.
+    pub(super) proxy: Option<Proxy>,
+}
 
 /// No address of the host may be connected to. Travels through ureq as its `Error::Other`.
 #[derive(Debug)]
@@ -139,31 +178,32 @@ impl Resolver for Checked {
         _: &ureq::config::Config,
         _: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = uri.port_u16().unwrap_or(match uri.scheme_str() {
-            Some("https") => 443,
-            _ => 80,
-        });
+        let (host, port) = target(uri);
+        let refused = || ureq::Error::Other(Box::new(Refused { host: host.into() }));
         // getaddrinfo cannot be interrupted; resolv.conf bounds it (5 s and 2 tries a server by
         // default). A thread to abandon it in would outlive its stream.
-        let found = (host, port).to_socket_addrs().map_err(|_| ureq::Error::HostNotFound)?;
-        let mut seen = false;
-        let permitted = found
-            .inspect(|_| seen = true)
-            .filter(|address: &SocketAddr| self.0.permits(host, address.ip()));
+        let found: Vec<SocketAddr> = match &self.proxy {
+            Some(_) if !self.policy.permits_unseen(host) => return Err(refused()),
+            Some(proxy) => proxy::addresses(proxy)
+                .map_err(|error| io::Error::other(format!("cannot look up the proxy: {error}")))?
+                .collect(),
+            None => {
+                let found =
+                    (host, port).to_socket_addrs().map_err(|_| ureq::Error::HostNotFound)?;
+                let all: Vec<_> = found.collect();
+                let permitted = all.iter().filter(|at| self.policy.permits(host, at.ip()));
+                let permitted: Vec<_> = permitted.copied().collect();
+                if permitted.is_empty() && !all.is_empty() {
+                    return Err(refused());
+                }
+                permitted
+            }
+        };
         let mut addresses = self.empty();
-        for address in permitted.take(MAX_ADDRESSES) {
+        for address in found.into_iter().take(MAX_ADDRESSES) {
             addresses.push(address);
         }
-        if !addresses.is_empty() {
-            return Ok(addresses);
-        }
-        Err(if seen {
-            ureq::Error::Other(Box::new(Refused { host: host.into() }))
-        } else {
-            ureq::Error::HostNotFound
-        })
+        if addresses.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(addresses) }
     }
 }
 
@@ -234,6 +274,33 @@ mod tests {
             "::ffff:8.8.8.8",
         ] {
             assert!(permits(&policy, address), "{address} was refused");
+        }
+    }
+
+    #[test]
+    fn what_is_given_to_a_proxy_is_judged_by_its_name() {
+        let pattern = |text: &str| text.parse::<Pattern>().unwrap();
+        let (allow, deny) = (vec![pattern("nas.lan")], vec![pattern(".bad.example")]);
+        let policy = Policy { allow, deny };
+        for host in ["films.example", "FILMS.example.", "1.1.1.1", "2606:4700::1111", "nas.lan"] {
+            assert!(policy.permits_unseen(host), "{host}");
+        }
+        for host in [
+            "localhost",
+            "LOCALHOST.",
+            "a.localhost",
+            "router",
+            "tv.lan",
+            "x.internal",
+            "::1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "::ffff:10.0.0.1",
+            "a.home.arpa",
+            "printer.local",
+            "cdn.bad.example",
+        ] {
+            assert!(!policy.permits_unseen(host), "{host}");
         }
     }
 

@@ -11,11 +11,14 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ureq::http::Uri;
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
 use ureq::{Error, Timeout};
 
+use super::proxy;
+use crate::config::Proxy;
 use crate::stop::{Stop, Wait};
 use crate::sys;
 
@@ -30,6 +33,11 @@ impl Patience {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
     }
 
+    /// No longer: until the next [`until`](Patience::until).
+    pub(super) fn rest(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// What is left of it, if it has begun to count.
     fn left(&self) -> Option<Duration> {
         let deadline = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,6 +49,8 @@ impl Patience {
 pub(super) struct Dial {
     pub(super) stop: Arc<Stop>,
     pub(super) patience: Arc<Patience>,
+    /// What all connections lead through.
+    pub(super) proxy: Option<Proxy>,
 }
 
 impl fmt::Debug for Dial {
@@ -61,14 +71,7 @@ impl Connector for Dial {
             // The time is shared out, so that one silent address does not use it all up.
             let share = deadline.saturating_duration_since(Instant::now()) / left;
             match connect(*address, share, &self.stop) {
-                Ok(socket) => {
-                    let buffers = LazyBuffers::new(
-                        details.config.input_buffer_size(),
-                        details.config.output_buffer_size(),
-                    );
-                    let (stop, patience) = (self.stop.clone(), self.patience.clone());
-                    return Ok(Some(Wire { socket, stop, patience, buffers }));
-                }
+                Ok(socket) => return self.introduced(socket, details, deadline).map(Some),
                 Err(error) => last = error,
             }
             if self.stop.is_over() {
@@ -78,6 +81,39 @@ impl Connector for Dial {
         }
         Err(last)
     }
+}
+
+impl Dial {
+    /// The connection, led on to the upstream if `socket` only leads to the proxy.
+    fn introduced(
+        &self,
+        socket: TcpStream,
+        details: &ConnectionDetails,
+        deadline: Instant,
+    ) -> Result<Wire, Error> {
+        let (stop, patience) = (self.stop.clone(), self.patience.clone());
+        let sizes = details.config;
+        let buffers = LazyBuffers::new(sizes.input_buffer_size(), sizes.output_buffer_size());
+        let wire = Wire { socket, stop, patience, buffers };
+        let Some(proxy) = &self.proxy else { return Ok(wire) };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut line = TransportAdapter::new(wire, details.current_time.clone());
+        line.set_timeout(NextTimeout { after: left.into(), ..details.timeout });
+        let (host, port) = target(details.uri);
+        proxy::introduce(proxy, &mut line, host, port)?;
+        Ok(line.into_inner())
+    }
+}
+
+/// Host (IPv6 without brackets) and port of a URL.
+pub(super) fn target(uri: &Uri) -> (&str, u16) {
+    let host = uri.host().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = uri.port_u16().unwrap_or(match uri.scheme_str() {
+        Some("https") => 443,
+        _ => 80,
+    });
+    (host, port)
 }
 
 fn connect(address: SocketAddr, limit: Duration, stop: &Stop) -> Result<TcpStream, Error> {

@@ -1,8 +1,7 @@
-//! The downloader threads: each fetches one track, says what it is, and feeds it to the muxer.
+//! The downloader threads: each finds out what its track is, and then feeds it to the muxer.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, Scope};
 use std::time::Duration;
 
@@ -10,140 +9,67 @@ use crossbeam::channel::{self, Receiver, Sender};
 
 use crate::error::{Error, MuxerFault};
 use crate::media::{Media, Track};
-use crate::mux::Input;
 use crate::mux::fifo::{Feed, Pipes, Unfed};
 use crate::mux::sniff::{self, Head, Verdict};
-use crate::source::{Source, Upstream};
+use crate::mux::{Input, Supply};
+use crate::source::{SOCKET_BUFFER, Source, Upstream};
 use crate::stop::Stop;
 
 /// How long a downloader may take to see that the muxer has ended.
 const END_LIMIT: Duration = Duration::from_secs(2);
 /// What a downloader passes on at once.
 const PASS_ON: usize = 128 << 10;
+/// What is asked for first when there is more to find out than to fetch.
+pub(super) const PROBE: u64 = sniff::LOOK_AT_MOST as u64;
 
-/// The downloaders of one stream.
-pub(super) struct Downloaders {
-    all: Vec<Downloader>,
-    fed: Arc<AtomicU64>,
+/// A track whose upstream has answered with something that we know.
+pub(super) struct Opened<'scope, 'env> {
+    pub(super) source: Source<'scope, 'env>,
+    pub(super) input: Input,
 }
 
-struct Downloader {
-    /// What the track turned out to be.
-    opened: Receiver<Input>,
-    /// Where it is to go. Dropped, it sends the thread home.
-    pipe: Sender<PathBuf>,
-    /// Whether all of the track went into the muxer.
-    done: Receiver<bool>,
-}
-
-/// Starts a downloader for each track of `media`.
-pub(super) fn start<'scope>(
-    scope: &'scope Scope<'scope, '_>,
+/// Opens all tracks of `media` at the same time. `first` bytes of each are asked for.
+pub(super) fn open<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
     upstream: &'scope Upstream,
     media: &'scope Media,
+    first: u64,
     stop: &'scope Arc<Stop>,
-) -> Result<Downloaders, Error> {
-    let fed = Arc::new(AtomicU64::new(0));
-    let mut all = Vec::with_capacity(media.tracks.len());
+) -> Result<Vec<Opened<'scope, 'env>>, Error> {
+    let mut opening = Vec::with_capacity(media.tracks.len());
     for track in &media.tracks {
         let (say, opened) = channel::bounded(1);
-        let (pipe, told) = channel::bounded(1);
-        let (end, done) = channel::bounded(1);
-        let fed = fed.clone();
         thread::Builder::new()
-            .name(format!("fetch {}", track.kind))
-            .spawn_scoped(scope, move || {
-                let downloaded = download(track, upstream, stop, &say, &told, &fed);
-                let complete = downloaded.unwrap_or_else(|error| {
-                    stop.fail(error);
-                    false
-                });
-                // A stream that has failed already does not listen any more.
-                end.send(complete).ok();
+            .name(format!("open {}", track.kind))
+            .spawn_scoped(scope, move || match open_one(scope, upstream, track, first, stop) {
+                // A stream that is over already does not listen any more.
+                Ok(opened) => drop(say.send(opened)),
+                Err(error) => stop.fail(error),
             })
             .map_err(|e| Error::system("start a thread", &e))?;
-        all.push(Downloader { opened, pipe, done });
+        opening.push(opened);
     }
-    Ok(Downloaders { all, fed })
+    // One that ends without a word has failed the stream.
+    opening.iter().map(|opened| opened.recv().map_err(|_| Error::Stopped)).collect()
 }
 
-impl Downloaders {
-    /// Waits until each track has been recognised.
-    pub(super) fn inputs(&self) -> Result<Vec<Input>, Error> {
-        // A downloader that ends without a word has failed the stream.
-        self.all.iter().map(|one| one.opened.recv().map_err(|_| Error::Stopped)).collect()
-    }
-
-    /// Sends each track into its pipe.
-    pub(super) fn feed_into(&self, pipes: &Pipes, inputs: &[Input]) {
-        for (one, input) in self.all.iter().zip(inputs) {
-            // Nobody takes it when the stream is over already; the muxer's end will show it.
-            one.pipe.send(pipes.path(input.kind)).ok();
-        }
-    }
-
-    /// Bytes fed to the muxer so far, all tracks together.
-    pub(super) fn fed(&self) -> &AtomicU64 {
-        &self.fed
-    }
-
-    /// Makes sure that every byte of every track went into the muxer, which has ended.
-    pub(super) fn all_complete(&self) -> Result<(), Error> {
-        for one in &self.all {
-            // The pipe of one that is still at it has no reader any more, or never had one.
-            if !matches!(one.done.recv_timeout(END_LIMIT), Ok(true)) {
-                let said = "it ended without reading all of a track".into();
-                return Err(Error::Muxer(MuxerFault::Failed(said)));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The life of a downloader; `false` when the muxer did not take all of the track.
-fn download(
+fn open_one<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    upstream: &'scope Upstream,
     track: &Track,
-    upstream: &Upstream,
+    first: u64,
     stop: &Arc<Stop>,
-    say: &Sender<Input>,
-    told: &Receiver<PathBuf>,
-    fed: &AtomicU64,
-) -> Result<bool, Error> {
-    let mut source = Source::open(track, upstream, stop)?;
+) -> Result<Opened<'scope, 'env>, Error> {
+    let mut source = Source::open(scope, upstream, track, first, stop)?;
     let head = recognise(&mut source)?;
-    // Only a stream that is over does not listen or answer any more.
-    if say.send(Input { kind: track.kind, head }).is_err() {
-        return Ok(false);
-    }
-    let Ok(pipe) = told.recv() else { return Ok(false) };
-    let mut feed = match Feed::open(&pipe, stop) {
-        Ok(feed) => feed,
-        Err(unfed) => return unfed.into_result(),
-    };
-    let passed_on = pass_on(&mut source, &mut feed, fed);
-    if let Err(Unfed::Failed(error)) = &passed_on {
-        // First the stream, then the pipe: the muxer takes the end of a pipe for the end of
-        // the track, and must be dead by then.
-        stop.fail(error.clone());
-    }
-    passed_on.and_then(|()| feed.complete()).map_or_else(Unfed::into_result, |()| Ok(true))
-}
-
-impl Unfed {
-    /// A muxer that closed its pipe has its reason, which its exit status tells.
-    fn into_result(self) -> Result<bool, Error> {
-        match self {
-            Unfed::Failed(error) => Err(error),
-            Unfed::Stopped | Unfed::Closed => Ok(false),
-        }
-    }
+    Ok(Opened { source, input: Input { kind: track.kind, head } })
 }
 
 /// Looks at the first bytes until they say what this is.
-fn recognise(source: &mut Source) -> Result<Head, Error> {
+fn recognise(source: &mut Source<'_, '_>) -> Result<Head, Error> {
     let mut all = false;
     loop {
-        match sniff::sniff(source.head(), source.announced(), all) {
+        match sniff::sniff(source.head(), source.file().len, all) {
             Verdict::Known(head) => return Ok(head),
             Verdict::Refused(reason) => {
                 return Err(Error::Unusable { track: source.track(), reason });
@@ -153,18 +79,100 @@ fn recognise(source: &mut Source) -> Result<Head, Error> {
     }
 }
 
-fn pass_on(source: &mut Source, feed: &mut Feed<'_>, fed: &AtomicU64) -> Result<(), Unfed> {
-    let mut give = |bytes: &[u8]| {
-        feed.write(bytes)?;
-        fed.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+/// The downloaders of one stream.
+pub(super) struct Downloaders(Vec<Receiver<bool>>);
+
+/// Starts a downloader for each source, which feeds it to the muxer through its pipe.
+pub(super) fn feed<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    opened: Vec<Opened<'scope, '_>>,
+    pipes: &Pipes,
+    pipe_len: u64,
+    supply: &Arc<Supply>,
+    stop: &'scope Stop,
+) -> Result<Downloaders, Error> {
+    let mut all = Vec::with_capacity(opened.len());
+    for Opened { source, input } in opened {
+        let (end, done) = channel::bounded(1);
+        let feeding =
+            Feeding { pipe: pipes.path(input.kind), pipe_len, supply: supply.clone(), stop };
+        thread::Builder::new()
+            .name(format!("fetch {}", input.kind))
+            .spawn_scoped(scope, move || feeding.run(source, &end))
+            .map_err(|e| Error::system("start a thread", &e))?;
+        all.push(done);
+    }
+    Ok(Downloaders(all))
+}
+
+impl Downloaders {
+    /// Makes sure that every byte of every track went into the muxer, which has ended.
+    pub(super) fn all_complete(&self) -> Result<(), Error> {
+        for done in &self.0 {
+            // The pipe of one that is still at it has no reader any more, or never had one.
+            if !matches!(done.recv_timeout(END_LIMIT), Ok(true)) {
+                let said = "it ended without reading all of a track".into();
+                return Err(Error::Muxer(MuxerFault::Failed(said)));
+            }
+        }
         Ok(())
-    };
-    give(&source.take_head())?;
-    let mut buffer = vec![0; PASS_ON];
-    loop {
-        match source.fetch(&mut buffer).map_err(Unfed::Failed)? {
-            0 => return Ok(()),
-            count => give(&buffer[..count])?,
+    }
+}
+
+/// What a downloader needs beside its source.
+struct Feeding<'s> {
+    pipe: PathBuf,
+    pipe_len: u64,
+    supply: Arc<Supply>,
+    stop: &'s Stop,
+}
+
+impl Feeding<'_> {
+    /// The life of a downloader. It says whether the muxer took all of the track.
+    fn run(self, mut source: Source<'_, '_>, end: &Sender<bool>) {
+        let complete = match self.feed(&mut source) {
+            Ok(()) => true,
+            // A muxer that closed its pipe has its reason, which its exit status tells.
+            Err(Unfed::Stopped | Unfed::Closed) => false,
+            Err(Unfed::Failed(error)) => {
+                self.stop.fail(error);
+                false
+            }
+        };
+        // A stream that has failed already does not listen any more.
+        end.send(complete).ok();
+    }
+
+    fn feed(&self, source: &mut Source<'_, '_>) -> Result<(), Unfed> {
+        let mut feed = Feed::open(&self.pipe, self.pipe_len, self.stop)?;
+        let passed_on = self.pass_on(source, &mut feed);
+        if let Err(Unfed::Failed(error)) = &passed_on {
+            // First the stream, then the pipe: the muxer takes the end of a pipe for the end of
+            // the track, and must be dead by then.
+            self.stop.fail(error.clone());
+        }
+        passed_on.and_then(|()| feed.complete())
+    }
+
+    fn pass_on(&self, source: &mut Source<'_, '_>, feed: &mut Feed<'_>) -> Result<(), Unfed> {
+        let mut give = |bytes: &[u8]| {
+            feed.write(bytes)?;
+            self.supply.add(bytes.len());
+            Ok(())
+        };
+        give(&source.take_head())?;
+        let mut buffer = vec![0; PASS_ON];
+        loop {
+            let fetched = self.supply.while_awaiting(|| source.fetch(&mut buffer));
+            match fetched.map_err(Unfed::Failed)? {
+                0 => return Ok(()),
+                count => give(&buffer[..count])?,
+            }
         }
     }
+}
+
+/// How much a pipe may hold of what may be read ahead: the rest is in the buffers on its way.
+pub(super) fn pipe_len(read_ahead: u64) -> u64 {
+    read_ahead.saturating_sub((SOCKET_BUFFER + PASS_ON) as u64)
 }

@@ -136,7 +136,8 @@ mod tests {
         let dir = RuntimeDir::claim(&base.path().join("with space")).unwrap();
         let pipes = dir.pipes([Kind::Video, Kind::Audio].into_iter()).unwrap();
         let pre_skip = Some(Duration::from_micros(6500));
-        let head = |format| Head { format, duration: None, shifted: false, pre_skip };
+        let head =
+            |format| Head { format, duration: None, shifted: false, pre_skip, index_first: true };
         let input = |kind, format| Input { kind, head: head(format) };
         let inputs = vec![input(Kind::Video, Format::Mp4), input(Kind::Audio, Format::Webm)];
         let joint = Joint::new(inputs, Wanted::Auto).unwrap();

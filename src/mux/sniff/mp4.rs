@@ -36,7 +36,10 @@ pub(super) fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Verdict {
                 return Verdict::Known(Head { duration, ..head });
             }
             (b"moof" | b"mdat", Some(head)) => return Verdict::Known(head),
-            (b"mdat", None) => return Verdict::Refused(Unusable::IndexAtEnd),
+            (b"mdat", None) => {
+                let head = Head { index_first: false, ..Head::of(Format::Mp4) };
+                return Verdict::Known(head);
+            }
             (b"moof", None) => {
                 return Verdict::Refused(Unusable::NotMedia(
                     "it is a fragment without its initialisation (no moov)",
@@ -301,7 +304,8 @@ mod tests {
     #[test]
     fn an_index_behind_the_media_is_refused() {
         let file = [boxed(b"ftyp", b"isom"), boxed(b"mdat", &[0; 64])].concat();
-        assert_eq!(sniff(&file, None, false), Verdict::Refused(Unusable::IndexAtEnd));
+        let Verdict::Known(head) = sniff(&file, None, false) else { panic!("not known") };
+        assert!(!head.index_first);
         let fragment = [boxed(b"styp", b"msdh"), boxed(b"moof", &[0; 64])].concat();
         assert!(matches!(sniff(&fragment, None, false), Verdict::Refused(_)));
     }

@@ -1,0 +1,178 @@
+//! Byte ranges (RFC 9110 §14): what a client asks for, and what an upstream says that it sends.
+//!
+//! Half-open inside, inclusive only in HTTP's own words. Pure: no I/O.
+
+use std::ops::Range;
+
+/// What a client wants of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of it: nothing else was asked for, or nothing that can be understood (§14.2 lets a
+    /// server ignore such a field; so does this one with several ranges at once).
+    Whole,
+    /// These bytes.
+    Part(Range<u64>),
+    /// Bytes that it does not have: 416.
+    Nothing,
+}
+
+/// Reads a Range field for a file of `len` bytes.
+pub fn wanted(field: &[u8], len: u64) -> Wanted {
+    let Some((first, last)) = bounds(field) else { return Wanted::Whole };
+    let part = match (first, last) {
+        (Some(first), Some(last)) if last < first => return Wanted::Whole,
+        (Some(first), last) => first..last.map_or(len, |last| last.saturating_add(1).min(len)),
+        (None, Some(count)) => len.saturating_sub(count)..len,
+        (None, None) => return Wanted::Whole,
+    };
+    if part.is_empty() { Wanted::Nothing } else { Wanted::Part(part) }
+}
+
+/// `bytes=FIRST-LAST` with one of the two left out, or neither.
+fn bounds(field: &[u8]) -> Option<(Option<u64>, Option<u64>)> {
+    let set = strip_unit(field, b'=')?;
+    let dash = set.iter().position(|byte| *byte == b'-')?;
+    let number = |digits: &[u8]| match digits {
+        [] => Some(None),
+        digits => decimal(digits).map(Some),
+    };
+    Some((number(&set[..dash])?, number(&set[dash + 1..])?))
+}
+
+/// The Range field for these bytes.
+pub fn field(part: &Range<u64>) -> String {
+    format!("bytes={}-{}", part.start, part.end.saturating_sub(1))
+}
+
+/// What a Content-Range field says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sent {
+    /// These bytes of a file of `len`.
+    Part {
+        /// Never empty, and within the file.
+        part: Range<u64>,
+        /// The length of all of it.
+        len: u64,
+    },
+    /// None: the file has only `len` bytes (416).
+    Nothing {
+        /// The length of all of it.
+        len: u64,
+    },
+}
+
+/// Reads a Content-Range field; `None` if it is none, makes no sense, or keeps the length back.
+pub fn sent(field: &[u8]) -> Option<Sent> {
+    let rest = strip_unit(field, b' ')?;
+    let slash = rest.iter().position(|byte| *byte == b'/')?;
+    let (span, len) = (&rest[..slash], decimal(&rest[slash + 1..])?);
+    if span == b"*" {
+        return Some(Sent::Nothing { len });
+    }
+    let dash = span.iter().position(|byte| *byte == b'-')?;
+    let (first, last) = (decimal(&span[..dash])?, decimal(&span[dash + 1..])?);
+    (first <= last && last < len).then(|| Sent::Part { part: first..last + 1, len })
+}
+
+fn strip_unit(field: &[u8], separator: u8) -> Option<&[u8]> {
+    let (unit, rest) = field.split_at_checked(5)?;
+    let (between, rest) = rest.split_first()?;
+    (unit.eq_ignore_ascii_case(b"bytes") && *between == separator).then_some(rest)
+}
+
+/// A number of digits alone (`parse` would take a sign), as large as it goes if it is larger.
+pub fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let digit = |byte: &u8| u64::from(byte - b'0');
+    Some(text.iter().fold(0_u64, |sum, byte| sum.saturating_mul(10).saturating_add(digit(byte))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ranges_as_rfc_9110_has_them() {
+        let huge = format!("bytes=0-{}", "9".repeat(40));
+        for (field, part) in [
+            ("bytes=0-0", 0..1),
+            ("bytes=0-499", 0..100),
+            ("bytes=99-", 99..100),
+            ("bytes=-1", 99..100),
+            ("bytes=-500", 0..100),
+            ("Bytes=10-19", 10..20),
+            (&huge, 0..100),
+        ] {
+            assert_eq!(wanted(field.as_bytes(), 100), Wanted::Part(part), "{field}");
+        }
+        for field in ["bytes=100-", "bytes=100-200", "bytes=-0"] {
+            assert_eq!(wanted(field.as_bytes(), 100), Wanted::Nothing, "{field}");
+        }
+        for field in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=2-1",
+            "bytes=0-1,5-6",
+            "bytes=+1-2",
+            "bytes= 1-2",
+            "bytes 1-2",
+            "lines=1-2",
+            "bytes=a-b",
+            "bytes=1-2-3",
+        ] {
+            assert_eq!(wanted(field.as_bytes(), 100), Wanted::Whole, "{field}");
+        }
+        assert_eq!(wanted(b"bytes=0-", 0), Wanted::Nothing);
+        assert_eq!(field(&(10..20)), "bytes=10-19");
+    }
+
+    #[test]
+    fn content_ranges_are_taken_literally() {
+        assert_eq!(sent(b"bytes 0-9/100"), Some(Sent::Part { part: 0..10, len: 100 }));
+        assert_eq!(sent(b"bytes */100"), Some(Sent::Nothing { len: 100 }));
+        for field in [
+            "",
+            "bytes 0-9/*",
+            "bytes 9-0/100",
+            "bytes 0-100/100",
+            "bytes=0-9/100",
+            "bytes 0-9",
+            "bytes  0-9/100",
+            "bytes 0-9/100 ",
+            "bytes -9/100",
+            "bytes 0-/100",
+            "items 0-9/100",
+        ] {
+            assert_eq!(sent(field.as_bytes()), None, "{field}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_wanted_lies_in_the_file(field in "bytes=[0-9,\\-]{0,24}", len: u64) {
+            if let Wanted::Part(part) = wanted(field.as_bytes(), len) {
+                prop_assert!(part.start < part.end && part.end <= len);
+            }
+        }
+
+        #[test]
+        fn our_own_words_are_understood(start in 0..1_000_u64, count in 1..1_000_u64) {
+            let part = start..start + count;
+            let whole = part.end + 5;
+            prop_assert_eq!(wanted(field(&part).as_bytes(), whole), Wanted::Part(part.clone()));
+            let said = format!("bytes {}-{}/{whole}", part.start, part.end - 1);
+            prop_assert_eq!(sent(said.as_bytes()), Some(Sent::Part { part, len: whole }));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>, len: u64) {
+            wanted(&bytes, len);
+            sent(&bytes);
+        }
+    }
+}

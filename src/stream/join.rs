@@ -1,0 +1,85 @@
+//! Tracks that ffmpeg joins while they arrive: the downloaders feed it, this thread relays.
+
+use std::sync::Arc;
+use std::thread::Scope;
+use std::time::Instant;
+
+use super::fetch::{self, Opened};
+use super::{Answering, Served, millis};
+use crate::edge::{Body, MediaHead};
+use crate::error::Error;
+use crate::mux::ffmpeg::Muxer;
+use crate::mux::{Joint, Supply};
+
+/// Sends the tracks as one file.
+pub(super) fn join<'scope, 'c, 'edge>(
+    scope: &'scope Scope<'scope, '_>,
+    answering: &'scope Answering<'c, 'edge, '_>,
+    tracks: Vec<Opened<'scope, '_>>,
+    joint: &Joint,
+) -> Result<Served<'c, 'edge>, Error> {
+    let Answering { canal, stop, asked, .. } = *answering;
+    let planned = Instant::now();
+    if answering.request.head_only {
+        return Ok(Served::Head(head(answering, joint, planned, planned)));
+    }
+
+    let kinds = joint.inputs.iter().map(|input| input.kind);
+    let pipes = canal.runtime.pipes(kinds).map_err(|error| {
+        log::error!("cannot make the named pipes: {error}");
+        // The client need not know where we keep them.
+        Error::system("make the named pipes in runtime_dir", &error.kind().into())
+    })?;
+    let mut muxer = Muxer::start(&canal.config.muxer, canal.ffmpeg, joint, &pipes, stop)?;
+    let supply = Arc::new(Supply::default());
+    let pipe_len = fetch::pipe_len(canal.config.upstream.read_ahead.0);
+    let downloaders = fetch::feed(scope, tracks, &pipes, pipe_len, &supply, stop)?;
+    let opening = muxer.opening(joint, &supply)?;
+    canal.stats.first_byte(asked.elapsed());
+
+    let mut body = answering.commit(&head(answering, joint, planned, Instant::now()))?;
+    relay(answering, &opening, &mut muxer, &mut body, &supply)?;
+    // The end of the muxer's output proves nothing by itself: it must have ended well, and
+    // every source must have delivered all that it had announced.
+    muxer.finish()?;
+    downloaders.all_complete()?;
+    Ok(Served::Body(body))
+}
+
+/// From the muxer to the client, until the muxer's output ends.
+fn relay(
+    answering: &Answering<'_, '_, '_>,
+    opening: &[u8],
+    muxer: &mut Muxer<'_>,
+    body: &mut Body<'_, '_>,
+    supply: &Supply,
+) -> Result<(), Error> {
+    for part in opening.chunks(Body::CHUNK) {
+        body.room()[..part.len()].copy_from_slice(part);
+        body.send(part.len(), answering.over())?;
+    }
+    loop {
+        match muxer.read(body.room(), supply)? {
+            0 => return Ok(()),
+            count => body.send(count, answering.over())?,
+        }
+    }
+}
+
+/// What the answer's head says of the file.
+fn head(
+    answering: &Answering<'_, '_, '_>,
+    joint: &Joint,
+    planned: Instant,
+    first: Instant,
+) -> MediaHead {
+    let (media_type, extension) = joint.media_type();
+    answering.head(media_type, extension).with("Accept-Ranges", "none").with(
+        "Server-Timing",
+        format!(
+            "plan;dur={:.1}, first;dur={:.1}, engine;desc=\"ffmpeg\"",
+            millis(answering.asked, planned),
+            millis(answering.asked, first),
+        ),
+    )
+}
