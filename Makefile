@@ -9,7 +9,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Nothing outside of DESTDIR is touched when there is one.
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
-.PHONY: help demo test bench build install uninstall lint it deny audit units clean
+.PHONY: help demo test bench bench-seams build install uninstall lint it deny audit units clean
 .PHONY: tools-demo tools-test
 
 help:
@@ -56,6 +56,10 @@ units:
 
 bench: tools-demo target/bench-venv/bin/flask
 	$(CARGO) bench --locked --bench canal
+
+# What the seams between the parts of a track cost.
+bench-seams: tools-demo
+	$(CARGO) bench --locked --bench canal -- --seams
 
 target/bench-venv/bin/flask:
 	python3 -m venv target/bench-venv \

@@ -342,7 +342,11 @@ mod tests {
         let count: usize =
             keys.values().map(|value| value.as_table().map_or(1, |table| table.len())).sum();
         let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
-        assert_eq!((count, unset), (2 + 7 + 9 + 2 + 1, 2), "a key is missing from config/ytcanal.toml");
+        assert_eq!(
+            (count, unset),
+            (2 + 7 + 9 + 2 + 1, 2),
+            "a key is missing from config/ytcanal.toml"
+        );
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! * `original`: a small Flask server with two FIFOs, the design YtCanal improves on, with its faults.
 //!
 //! All read the same files from the same loopback origin, in the same run, taking turns.
+//! With `--seams` it measures the seams between the parts of a track instead (see `seams`).
+//!
 //! It prints one table and asserts nothing; it must never decide whether a figure is good.
 
 #![allow(
@@ -18,6 +20,7 @@ mod media;
 mod origin;
 mod proc;
 mod reader;
+mod seams;
 mod systems;
 mod table;
 
@@ -36,7 +39,13 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 fn main() -> ExitCode {
     // Cargo adds flags of its own (`--bench`), so what we do not know we pass over.
     let plan = if std::env::args().any(|arg| arg == "--quick") { &QUICK } else { &FULL };
-    match run(plan) {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    let outcome = if std::env::args().any(|arg| arg == "--seams") {
+        seams::run(&target)
+    } else {
+        run(plan, &target)
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
@@ -66,9 +75,8 @@ const ABREAST: usize = 4;
 /// is what leaves bytes in the pipe when the muxer ends.
 const STROLL: u32 = 20_000_000;
 
-fn run(plan: &Plan) -> Outcome<()> {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
-    let python = python(&target)?;
+fn run(plan: &Plan, target: &Path) -> Outcome<()> {
+    let python = python(target)?;
     let media = Media::make(&target.join("bench-media"), plan.minutes)?;
     let scratch = tempfile::Builder::new().prefix("ytcanal-bench-").tempdir()?;
 

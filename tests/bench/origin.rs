@@ -8,10 +8,10 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Outcome;
 
@@ -19,6 +19,34 @@ pub(crate) struct Origin {
     addr: SocketAddr,
     ending: Arc<AtomicBool>,
     accepting: Option<JoinHandle<()>>,
+}
+
+/// The line between the origin and everyone else. By default it has no length.
+#[derive(Default)]
+pub(crate) struct Line {
+    /// What passes between a request and its answer, and before that on a new connection.
+    pub(crate) round_trip: Duration,
+    /// Bytes a second, all connections together.
+    pub(crate) rate: Option<u64>,
+    /// When the line has sent what it was given so far.
+    free: Mutex<Option<Instant>>,
+}
+
+impl Line {
+    pub(crate) fn new(round_trip: Duration, rate: Option<u64>) -> Self {
+        Self { round_trip, rate, free: Mutex::new(None) }
+    }
+
+    /// Waits until the line has room for these bytes.
+    fn send(&self, count: usize) {
+        let Some(rate) = self.rate else { return };
+        let now = Instant::now();
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = free.unwrap_or(now).max(now);
+        *free = Some(start + Duration::from_secs_f64(count as f64 / rate as f64));
+        drop(free);
+        thread::sleep(start - now);
+    }
 }
 
 /// A request head is a few hundred bytes; more is a mistake.
@@ -30,12 +58,17 @@ const PATIENCE: Duration = Duration::from_secs(120);
 impl Origin {
     /// Serves each of these files under its own file name.
     pub(crate) fn start(files: Vec<PathBuf>) -> Outcome<Self> {
+        Self::start_behind(Line::default(), files)
+    }
+
+    /// The same at the far end of this line.
+    pub(crate) fn start_behind(line: Line, files: Vec<PathBuf>) -> Outcome<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let addr = listener.local_addr()?;
         let ending = Arc::new(AtomicBool::new(false));
         let accepting = thread::Builder::new().name("origin".into()).spawn({
             let ending = Arc::clone(&ending);
-            move || accept(&listener, &files, &ending)
+            move || accept(&listener, &line, &files, &ending)
         })?;
         Ok(Self { addr, ending, accepting: Some(accepting) })
     }
@@ -59,7 +92,7 @@ impl Drop for Origin {
     }
 }
 
-fn accept(listener: &TcpListener, files: &[PathBuf], ending: &AtomicBool) {
+fn accept(listener: &TcpListener, line: &Line, files: &[PathBuf], ending: &AtomicBool) {
     thread::scope(|scope| {
         for stream in listener.incoming() {
             if ending.load(Ordering::Acquire) {
@@ -67,7 +100,7 @@ fn accept(listener: &TcpListener, files: &[PathBuf], ending: &AtomicBool) {
             }
             match stream {
                 // A client that leaves early is no fault of the origin's.
-                Ok(stream) => drop(scope.spawn(move || serve(&stream, files))),
+                Ok(stream) => drop(scope.spawn(move || serve(&stream, line, files))),
                 Err(error) => {
                     eprintln!("bench: origin: {error}");
                     thread::sleep(Duration::from_millis(10));
@@ -78,13 +111,15 @@ fn accept(listener: &TcpListener, files: &[PathBuf], ending: &AtomicBool) {
 }
 
 /// One connection: request after request until the other side has enough.
-fn serve(stream: &TcpStream, files: &[PathBuf]) -> io::Result<()> {
+fn serve(stream: &TcpStream, line: &Line, files: &[PathBuf]) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut reader = BufReader::new(stream);
+    thread::sleep(line.round_trip);
     while let Some(request) = Request::read(&mut reader)? {
-        answer(stream, files, &request)?;
+        thread::sleep(line.round_trip);
+        answer(stream, line, files, &request)?;
         if request.last {
             break;
         }
@@ -135,7 +170,12 @@ fn parse_range(value: &str) -> Option<(u64, Option<u64>)> {
     Some((first.parse().ok()?, last))
 }
 
-fn answer(mut stream: &TcpStream, files: &[PathBuf], request: &Request) -> io::Result<()> {
+fn answer(
+    mut stream: &TcpStream,
+    line: &Line,
+    files: &[PathBuf],
+    request: &Request,
+) -> io::Result<()> {
     let wanted = request.path.trim_start_matches('/');
     let Some(path) = files.iter().find(|path| path.file_name().is_some_and(|name| name == wanted))
     else {
@@ -167,19 +207,22 @@ fn answer(mut stream: &TcpStream, files: &[PathBuf], request: &Request) -> io::R
     stream.write_all(head.as_bytes())?;
     if request.method != "HEAD" {
         file.seek(SeekFrom::Start(start))?;
-        copy(&mut file.take(end - start), stream)?;
+        copy(&mut file.take(end - start), line, stream)?;
     }
     Ok(())
 }
 
 /// `io::copy` would take 8 KiB at a time: it does not use sendfile(2) from a file to a socket,
 /// as the file might change meanwhile.
-fn copy(body: &mut impl Read, mut stream: &TcpStream) -> io::Result<()> {
+fn copy(body: &mut impl Read, line: &Line, mut stream: &TcpStream) -> io::Result<()> {
     let mut buf = vec![0; PIECE];
     loop {
         match body.read(&mut buf)? {
             0 => return Ok(()),
-            n => stream.write_all(&buf[..n])?,
+            n => {
+                line.send(n);
+                stream.write_all(&buf[..n])?;
+            }
         }
     }
 }

@@ -35,6 +35,11 @@ pub(crate) struct Links {
 }
 
 impl Links {
+    /// The picture alone, which needs no muxer.
+    pub(crate) fn lone(origin: &Origin, pair: &Pair) -> Self {
+        Self { video: origin.link(&pair.video), audio: String::new() }
+    }
+
     pub(crate) fn new(origin: &Origin, pair: &Pair) -> Self {
         Self { video: origin.link(&pair.video), audio: origin.link(&pair.audio) }
     }
@@ -97,20 +102,25 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn ytcanal(scratch: &Path) -> Outcome<Self> {
-        let runtime = scratch.join("ytcanal");
+        Self::ytcanal_with("ytcanal", "", scratch)
+    }
+
+    /// With a name and with more lines for its `[upstream]`.
+    pub(crate) fn ytcanal_with(name: &'static str, more: &str, scratch: &Path) -> Outcome<Self> {
+        let runtime = scratch.join(name);
         fs::create_dir(&runtime)?;
-        let config = scratch.join("ytcanal.toml");
+        let config = scratch.join(format!("{name}.toml"));
         // The origin is on loopback, and a slot may be free a moment later than its client is.
         let text = format!(
             "listen = [\"127.0.0.1:0\"]\nruntime_dir = {:?}\n\
              [limits]\nstreams = 16\nstreams_per_client = 16\n\
-             [upstream]\nallow = [\"127.0.0.0/8\"]\n",
+             [upstream]\nallow = [\"127.0.0.0/8\"]\n{more}\n",
             runtime.display().to_string()
         );
         fs::write(&config, text)?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_ytcanal"));
         command.arg("serve").arg("--config").arg(config);
-        Self::start("ytcanal", "/mux", command)
+        Self::start(name, "/mux", command)
     }
 
     pub(crate) fn original(python: &Path, scratch: &Path) -> Outcome<Self> {
