@@ -40,6 +40,13 @@ impl Client {
             .expect("the request is taken");
     }
 
+    /// Sends a GET with these header lines; the next may follow before the answer is read.
+    pub(crate) fn ask(&mut self, path: &str, headers: &[&str]) {
+        let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n{lines}\r\n").as_bytes())
+            .expect("the request is taken");
+    }
+
     /// Connects and asks for a path.
     pub(crate) fn get(address: SocketAddr, path: &str) -> Self {
         let mut client = Self::connect(address);
@@ -103,8 +110,18 @@ impl Client {
         std::mem::replace(&mut self.pending, rest)
     }
 
-    /// Reads the body to its end.
+    /// Reads the body to its end, and makes sure that the connection ends with it.
     pub(crate) fn body(&mut self, head: &Head) -> (Vec<u8>, Ending) {
+        let (body, ending) = self.framed_body(head);
+        if ending == Ending::Complete {
+            while self.fill() {}
+            assert!(self.pending.is_empty(), "bytes after the end of the body");
+        }
+        (body, ending)
+    }
+
+    /// Reads the body to its end; what follows stays for the next answer.
+    fn framed_body(&mut self, head: &Head) -> (Vec<u8>, Ending) {
         let chunked = head.header("Transfer-Encoding") == Some("chunked");
         let length = head
             .header("Content-Length")
@@ -121,11 +138,16 @@ impl Client {
             }
         };
         if complete {
-            while self.fill() {}
-            assert!(self.pending.is_empty(), "bytes after the end of the body");
             return (body, Ending::Complete);
         }
         (body, self.over.expect("an incomplete body has an end"))
+    }
+
+    /// Reads an answer on a connection that more are to come on.
+    pub(crate) fn next_answer(&mut self) -> Answer {
+        let head = self.head();
+        let (body, ending) = self.framed_body(&head);
+        Answer { head, body, ending }
     }
 
     /// Reads a whole answer to anything but HEAD.

@@ -1,10 +1,10 @@
 //! A gate holds the origin at an offset until the test has seen it there and opens it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::PATIENCE;
+use super::stop::Stop;
 
 /// Shared by the test and the origin; clones are the same gate.
 #[derive(Clone, Debug, Default)]
@@ -35,12 +35,12 @@ impl Gate {
     }
 
     /// The origin's side: reports its arrival and waits for the gate, or for its own end.
-    pub(super) fn pass(&self, stop: &AtomicBool) {
+    pub(super) fn pass(&self, stop: &Stop) {
         let (position, changed) = &*self.0;
         let mut position = position.lock().unwrap();
         position.reached = true;
         changed.notify_all();
-        while !position.open && !stop.load(Ordering::SeqCst) {
+        while !position.open && !stop.is_said() {
             position = changed.wait_timeout(position, Duration::from_millis(20)).unwrap().0;
         }
     }

@@ -1,7 +1,9 @@
-//! What the tests stand on: an origin, a client, a daemon under observation, sample media.
+//! What the tests stand on: an origin, proxies to it, a client, a daemon under observation, sample media.
 
 pub(crate) mod answer;
+pub(crate) mod authority;
 pub(crate) mod client;
+mod connection;
 pub(crate) mod curl;
 pub(crate) mod daemon;
 pub(crate) mod film;
@@ -10,9 +12,15 @@ pub(crate) mod gate;
 pub(crate) mod media;
 pub(crate) mod observe;
 pub(crate) mod origin;
+mod place;
+pub(crate) mod proxy;
+mod request;
 pub(crate) mod script;
+mod server;
 mod span;
+mod stop;
 mod trial;
+mod wire;
 
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::gate::Gate;
 
@@ -70,6 +71,53 @@ pub(crate) enum Fault {
     Redirect(String),
     /// A 302 to itself.
     RedirectLoop,
+    /// As `CutAt` at each of these offsets, each once.
+    CutsAt(Vec<u64>),
+    /// A 206 that is not the one asked for.
+    WrongRange(WrongRange),
+    /// A 200 with everything in answer to a range.
+    IgnoreRange,
+    /// More bytes than there are, for ever: chunks without a last one in a 200; in a 206, bytes
+    /// that follow those under the true Content-Length.
+    Endless,
+    /// Something that is not HTTP instead of a response head.
+    Garbage,
+}
+
+/// What is wrong with a 206.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum WrongRange {
+    /// The first byte in Content-Range is one too high; the bytes are those asked for.
+    StartOff,
+    /// The total in Content-Range is one too high.
+    TotalOff,
+    /// The total in Content-Range is `*`.
+    UnknownTotal,
+    /// There is no Content-Range.
+    Unlabelled,
+    /// The bytes are those one further on, and Content-Range says so. The last range of a
+    /// resource is shifted back instead.
+    Shifted,
+}
+
+impl Fault {
+    /// The offset at which a request meets this fault; `None` for those that every request meets.
+    pub(super) fn place(&self) -> Option<u64> {
+        match self {
+            Self::CutAt(at) | Self::ResetAt(at) | Self::StallAt(at) | Self::DripAt(at) => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// The offset from which on the bytes are not sent, or not as they should be.
+    pub(super) fn sound_until(&self) -> Option<u64> {
+        match self {
+            Self::ChunkedCutAt(at) | Self::TrailersAt(at) | Self::AlmostChunkedCutAt(at, ..) => {
+                Some(*at)
+            }
+            _ => self.place(),
+        }
+    }
 }
 
 /// A resource under its script.
@@ -77,9 +125,18 @@ pub(crate) enum Fault {
 pub(crate) struct Resource {
     pub(super) content: Content,
     pub(super) fault: Fault,
+    pub(super) fault_times: usize,
+    pub(super) fault_from: u64,
     pub(super) gate: Option<(u64, Gate)>,
     pub(super) pace: Option<u64>,
+    pub(super) delay: Option<Duration>,
+    pub(super) keep_alive: bool,
     pub(super) ranges: bool,
+    pub(super) only_bounded_ranges: bool,
+    pub(super) largest_range: u64,
+    pub(super) etag: Option<&'static str>,
+    pub(super) last_modified: Option<&'static str>,
+    pub(super) becomes: Option<(Box<Resource>, usize)>,
 }
 
 impl Resource {
@@ -94,12 +151,38 @@ impl Resource {
     }
 
     fn new(content: Content) -> Self {
-        Self { content, fault: Fault::None, gate: None, pace: None, ranges: false }
+        Self {
+            content,
+            fault: Fault::None,
+            fault_times: usize::MAX,
+            fault_from: 0,
+            gate: None,
+            pace: None,
+            delay: None,
+            keep_alive: false,
+            ranges: false,
+            only_bounded_ranges: false,
+            largest_range: u64::MAX,
+            etag: None,
+            last_modified: None,
+            becomes: None,
+        }
     }
 
-    /// Misbehaves like this.
+    /// Misbehaves like this, for ever.
     pub(crate) fn fault(self, fault: Fault) -> Self {
         Self { fault, ..self }
+    }
+
+    /// Misbehaves towards the first so many requests that meet the fault. A cut, a reset, a stall
+    /// and a drip are met by a request for the byte at their offset, any other by every request.
+    pub(crate) fn fault_times(self, fault_times: usize) -> Self {
+        Self { fault_times, ..self }
+    }
+
+    /// Misbehaves only towards requests for bytes from this offset on.
+    pub(crate) fn fault_from(self, fault_from: u64) -> Self {
+        Self { fault_from, ..self }
     }
 
     /// Waits at a gate before it sends the byte at `offset`.
@@ -112,9 +195,45 @@ impl Resource {
         Self { pace: Some(bytes_per_second), ..self }
     }
 
+    /// Answers this long after it was asked, as if from afar; the first request of a connection
+    /// waits twice, as for a handshake.
+    pub(crate) fn delay(self, round_trip: Duration) -> Self {
+        Self { delay: Some(round_trip), ..self }
+    }
+
+    /// Takes further requests on a connection after an answer that was sent whole.
+    pub(crate) fn keep_alive(self) -> Self {
+        Self { keep_alive: true, ..self }
+    }
+
     /// Answers bounded and open byte ranges with 206.
     pub(crate) fn ranges(self) -> Self {
         Self { ranges: true, ..self }
+    }
+
+    /// As `ranges`, but answers everything else with 403: no range, an open one, HEAD.
+    pub(crate) fn only_bounded_ranges(self) -> Self {
+        Self { only_bounded_ranges: true, ..self.ranges() }
+    }
+
+    /// As `ranges`, but answers a range of more bytes than these with 403.
+    pub(crate) fn largest_range(self, largest_range: u64) -> Self {
+        Self { largest_range, ..self.ranges() }
+    }
+
+    /// Has this entity tag, quotes included, which If-Range may hold.
+    pub(crate) fn etag(self, etag: &'static str) -> Self {
+        Self { etag: Some(etag), ..self }
+    }
+
+    /// Has this date as Last-Modified, which If-Range may hold.
+    pub(crate) fn last_modified(self, date: &'static str) -> Self {
+        Self { last_modified: Some(date), ..self }
+    }
+
+    /// Is the other one, with its script, after so many requests.
+    pub(crate) fn becomes(self, other: Self, after_requests: usize) -> Self {
+        Self { becomes: Some((Box::new(other), after_requests)), ..self }
     }
 
     /// The size of the whole resource in bytes.

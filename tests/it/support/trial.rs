@@ -1,5 +1,11 @@
 //! The origin and the client tried on each other: a test is only worth what these two are.
 
+mod answers;
+mod faults;
+mod proxies;
+mod tls;
+
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,10 +22,14 @@ fn content() -> Vec<u8> {
     (0..300_000_u32).map(|index| (index % 251) as u8).collect()
 }
 
+fn address(origin: &Origin) -> SocketAddr {
+    ([127, 0, 0, 1], origin.port()).into()
+}
+
 #[test]
 fn the_client_tells_how_a_body_ended() {
     let origin = Origin::start();
-    let address = ([127, 0, 0, 1], origin.port()).into();
+    let address = address(&origin);
     let table = [
         (Fault::None, 300_000, Ending::Complete, 0),
         (Fault::Chunked, 300_000, Ending::Complete, 0),
@@ -59,7 +69,7 @@ fn the_origin_answers_ranges_and_redirects() {
 #[test]
 fn a_gate_holds_the_origin_and_a_stall_ends_with_it() {
     let origin = Origin::start();
-    let address = ([127, 0, 0, 1], origin.port()).into();
+    let address = address(&origin);
     let gate = Gate::default();
     origin.put("x", Resource::bytes(content()).gate(1000, &gate));
     let mut client = Client::get(address, "/x");
