@@ -86,7 +86,9 @@ impl fmt::Debug for Track {
 /// Asks for a fresh location of the same file, or says why there is none. It may take its time
 /// but must end with the stream.
 #[derive(Clone)]
-pub struct Refresh(Arc<dyn Fn(&Stop) -> Result<Location, String> + Send + Sync>);
+pub struct Refresh(Arc<AskAgain>);
+
+type AskAgain = dyn Fn(&Stop) -> Result<Location, String> + Send + Sync;
 
 impl Refresh {
     /// With this function.

@@ -4,10 +4,12 @@
 //! arriving. What breaks is taken up again at the exact byte, as long as the upstream proves that
 //! it is still the same file; where it does not, the track fails. Must never know the muxer.
 
+use std::collections::VecDeque;
+use std::mem::replace;
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread::{self, Scope};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::{self, Receiver};
 use url::Url;
@@ -40,10 +42,14 @@ const OPENING_WAIT: Duration = Duration::from_secs(5);
 const LEAST_CHUNK: u64 = 512 << 10;
 /// Fresh locations that are asked for without the length of a chunk in between.
 const MAX_REFRESHES: u32 = 3;
-/// The next part is asked for when so much of the last one is still to come, or earlier.
+/// More is asked for when no more than this is still to come of what was, or earlier.
 const LEAD: u64 = 1 << 20;
 /// The lead in answer times: some for the answer, and some for the connection to gather speed.
 const LEAD_ANSWERS: f64 = 4.0;
+/// Parts that are asked for before their time, at most.
+const MAX_AHEAD: usize = 4;
+/// What arrives within less than this says nothing about the speed of an upstream.
+const LEAST_TIME: Duration = Duration::from_millis(10);
 /// Bytes that are fetched a second time and compared, where no validator can prove that a part
 /// belongs to the same file as the last.
 const OVERLAP: usize = 1 << 10;
@@ -62,8 +68,9 @@ pub struct Source<'scope, 'env> {
     /// What is asked for at once.
     chunk: u64,
     budget: Budget,
-    /// The client whose turn it is, and the one for the part after this.
-    lanes: [Arc<Lane>; 2],
+    /// The HTTP client whose turn it is, and those that have had theirs.
+    lane: Arc<Lane>,
+    idle: Vec<Arc<Lane>>,
     /// Where the last answer came from, after all redirects.
     shortcut: Option<Url>,
     /// What is known of the file since its first answer.
@@ -75,11 +82,20 @@ pub struct Source<'scope, 'env> {
     offset: u64,
     end: Option<u64>,
     part: Option<Part>,
-    ahead: Option<Receiver<Result<Answer, Fault>>>,
+    ahead: VecDeque<Ahead>,
+    /// Since when it has been read.
+    since: Instant,
     /// The last bytes read, at most [`OVERLAP`].
     tail: Vec<u8>,
     /// Bytes that were looked at but not yet taken.
     head: Vec<u8>,
+}
+
+/// A part that was asked for before its time.
+struct Ahead {
+    end: u64,
+    lane: Arc<Lane>,
+    answer: Receiver<Result<Answer, Fault>>,
 }
 
 impl<'scope, 'env> Source<'scope, 'env> {
@@ -105,7 +121,8 @@ impl<'scope, 'env> Source<'scope, 'env> {
             refreshed_at: 0,
             chunk: chunk.min(first),
             budget: Budget::new(upstream.retries.min(OPENING_RETRIES), progress),
-            lanes: [upstream.lane(stop), upstream.lane(stop)],
+            lane: upstream.lane(stop),
+            idle: Vec::new(),
             shortcut: None,
             file: None,
             if_range: true,
@@ -113,7 +130,8 @@ impl<'scope, 'env> Source<'scope, 'env> {
             offset: 0,
             end: None,
             part: None,
-            ahead: None,
+            ahead: VecDeque::new(),
+            since: Instant::now(),
             tail: Vec::new(),
             head: Vec::new(),
         };
@@ -176,7 +194,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
             self.hang_up();
             self.head.clear();
             self.tail.clear();
-            (self.begin, self.offset) = (part.start, part.start);
+            (self.begin, self.offset, self.since) = (part.start, part.start, Instant::now());
         } else {
             self.head.truncate(to);
             self.head.drain(..from);
@@ -229,15 +247,19 @@ impl<'scope, 'env> Source<'scope, 'env> {
     /// Takes the answer that was asked for ahead, or asks now.
     fn next_part(&mut self) -> Result<(), Fault> {
         self.await_availability()?;
-        let answer = match self.ahead.take() {
+        let answer = match self.ahead.pop_front() {
             Some(ahead) => {
-                self.lanes.swap(0, 1);
-                ahead.recv().map_err(|_| Fault::Unreachable("the stream is over".into()))?
+                self.idle.push(replace(&mut self.lane, ahead.lane));
+                ahead.answer.recv().map_err(|_| Fault::Unreachable("the stream is over".into()))?
             }
-            None => self.question(self.offset).ask(),
+            None => self.question(self.offset, self.lane.clone()).ask(),
         };
         let Answer { mut part, file, url } = answer?;
-        self.verify(&mut part)?;
+        if !self.verify(&mut part)? {
+            // The part before was shorter than it had been asked for.
+            self.ahead.clear();
+            return Ok(());
+        }
         self.shortcut = Some(url);
         match &mut self.file {
             Some(known) if known.validators.best().is_some() => {}
@@ -253,14 +275,14 @@ impl<'scope, 'env> Source<'scope, 'env> {
     }
 
     /// What to ask for next, from the byte at `from` on.
-    fn question(&self, from: u64) -> Question<'scope> {
+    fn question(&self, from: u64, lane: Arc<Lane>) -> Question<'scope> {
         let ranged = self.file.as_ref().is_none_or(|file| file.ranged);
         let proven = self.file.as_ref().is_none_or(|file| file.validators.best().is_some());
         let overlap = if proven { 0 } else { (from - self.begin).min(OVERLAP as u64) };
         let to = from.saturating_add(jittered_chunk(self.chunk)).min(self.end.unwrap_or(u64::MAX));
         Question {
             upstream: self.upstream,
-            lane: self.lanes[0].clone(),
+            lane,
             location: self.location.clone(),
             shortcut: self.shortcut.clone(),
             part: ranged.then_some(from - overlap..to),
@@ -269,10 +291,15 @@ impl<'scope, 'env> Source<'scope, 'env> {
         }
     }
 
-    /// Compares the bytes of a part that were read before, if there are any.
-    fn verify(&self, part: &mut Part) -> Result<(), Fault> {
-        let overlap = usize::try_from(self.offset.saturating_sub(part.begin)).unwrap_or(usize::MAX);
-        let Some(start) = self.tail.len().checked_sub(overlap) else { return Ok(()) };
+    /// Compares the bytes of a part that were read before, if there are any; `false` if it does
+    /// not go on where the last one ended.
+    fn verify(&self, part: &mut Part) -> Result<bool, Fault> {
+        let overlap = self.offset.checked_sub(part.begin).and_then(|len| usize::try_from(len).ok());
+        let Some((overlap, start)) =
+            overlap.and_then(|overlap| Some((overlap, self.tail.len().checked_sub(overlap)?)))
+        else {
+            return Ok(false);
+        };
         let (mut again, mut filled) = (vec![0; overlap], 0);
         while filled < overlap {
             match part.read(&mut again[filled..])? {
@@ -283,30 +310,41 @@ impl<'scope, 'env> Source<'scope, 'env> {
         if again != self.tail[start..] {
             return Err(Fault::Changed("it repeats the bytes before a break differently"));
         }
+        Ok(true)
+    }
+
+    /// Asks for the next parts, each on a thread of its own, once the end of what was asked for
+    /// is near: what the upstream takes to answer is then not seen. The threads end with their
+    /// answers or with the stream.
+    fn ask_ahead(&mut self) -> Result<(), Error> {
+        let Some(part) = &self.part else { return Ok(()) };
+        let lead =
+            LEAD.max((self.rate() * part.answered_after.as_secs_f64() * LEAD_ANSWERS) as u64);
+        while self.ahead.len() < MAX_AHEAD {
+            let asked_until = self.ahead.back().map_or(part.end, |ahead| Some(ahead.end));
+            let (Some(from), Some(end)) = (asked_until, self.end) else { break };
+            if from >= end || from - self.offset > lead {
+                break;
+            }
+            let lane = self.idle.pop().unwrap_or_else(|| self.upstream.lane(&self.stop));
+            let question = self.question(from, lane.clone());
+            let (say, answer) = channel::bounded(1);
+            let end = question.part.as_ref().map_or(end, |part| part.end);
+            thread::Builder::new()
+                .name("ask ahead".into())
+                .spawn_scoped(self.scope, move || {
+                    // Nobody listens any more when the part before has failed.
+                    say.send(question.ask()).ok();
+                })
+                .map_err(|e| Error::system("start a thread", &e))?;
+            self.ahead.push_back(Ahead { end, lane, answer });
+        }
         Ok(())
     }
 
-    /// Asks for the next part on a thread of its own, once the end of this one is near: what the
-    /// upstream takes to answer is then not seen. The thread ends with the answer or the stream.
-    fn ask_ahead(&mut self) -> Result<(), Error> {
-        let Some(part) = self.part.as_ref().filter(|_| self.ahead.is_none()) else { return Ok(()) };
-        let (Some(next), Some(left)) = (part.end, part.left()) else { return Ok(()) };
-        let lead = part.rate() * part.answered_after.as_secs_f64() * LEAD_ANSWERS;
-        if left > LEAD.max(lead as u64) || self.end.is_none_or(|end| next >= end) {
-            return Ok(());
-        }
-        let mut question = self.question(next);
-        question.lane = self.lanes[1].clone();
-        let (say, ahead) = channel::bounded(1);
-        thread::Builder::new()
-            .name("ask ahead".into())
-            .spawn_scoped(self.scope, move || {
-                // Nobody listens any more when the part before has failed.
-                say.send(question.ask()).ok();
-            })
-            .map_err(|e| Error::system("start a thread", &e))?;
-        self.ahead = Some(ahead);
-        Ok(())
+    /// Bytes a second on average, whoever was slower: the upstream or the reader.
+    fn rate(&self) -> f64 {
+        (self.offset - self.begin) as f64 / self.since.elapsed().max(LEAST_TIME).as_secs_f64()
     }
 }
 
@@ -358,7 +396,7 @@ impl Source<'_, '_> {
 
     /// Whether there is a fresh location to go on with.
     fn refreshed(&mut self) -> bool {
-        if self.offset - self.begin.max(self.refreshed_at).min(self.offset) >= self.upstream.chunk {
+        if self.offset.saturating_sub(self.refreshed_at) >= self.upstream.chunk {
             self.refreshes = 0;
         }
         let Some(refresh) = self.refresh.clone().filter(|_| self.refreshes < MAX_REFRESHES) else {
@@ -402,7 +440,9 @@ impl Source<'_, '_> {
 
     /// Lets go of all connections, so that the next question is asked on a new one.
     fn hang_up(&mut self) {
-        (self.part, self.ahead, self.shortcut) = (None, None, None);
-        self.lanes = [self.upstream.lane(&self.stop), self.upstream.lane(&self.stop)];
+        (self.part, self.shortcut) = (None, None);
+        self.ahead.clear();
+        self.idle.clear();
+        self.lane = self.upstream.lane(&self.stop);
     }
 }

@@ -101,7 +101,6 @@ pub(super) struct Part {
     pace: Pace,
     patience: Arc<Patience>,
     stall_timeout: Duration,
-    asked: Instant,
     /// How long the upstream took to answer.
     pub(super) answered_after: Duration,
 }
@@ -128,7 +127,6 @@ impl Question<'_> {
                 pace: Pace::new(self.upstream.min_throughput, self.upstream.stall_timeout),
                 patience: self.lane.patience.clone(),
                 stall_timeout: self.upstream.stall_timeout,
-                asked,
                 answered_after: asked.elapsed(),
             };
             return Ok(Answer { part, file, url });
@@ -312,17 +310,6 @@ impl Part {
             return Err(self.cut());
         }
         Ok(count)
-    }
-
-    /// Bytes that are still to come, if that is known.
-    pub(super) fn left(&self) -> Option<u64> {
-        self.announced().map(|announced| announced.saturating_sub(self.received))
-    }
-
-    /// Bytes a second so far, by the clock of whoever reads them.
-    pub(super) fn rate(&self) -> f64 {
-        let reading = self.asked.elapsed().saturating_sub(self.answered_after);
-        self.received as f64 / reading.as_secs_f64().max(1e-6)
     }
 
     fn announced(&self) -> Option<u64> {
