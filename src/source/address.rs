@@ -42,6 +42,15 @@ impl Policy {
 }
 
 impl Policy {
+    /// Those of the addresses that `host` resolved to which may be connected to; `None` if none of
+    /// them may. They are connected to as they are: a name that leads somewhere else the next time
+    /// is judged anew, the next time.
+    fn permitted(&self, host: &str, mut found: Vec<SocketAddr>) -> Option<Vec<SocketAddr>> {
+        let was_empty = found.is_empty();
+        found.retain(|address| self.permits(host, address.ip()));
+        (was_empty || !found.is_empty()).then_some(found)
+    }
+
     /// Whether the upstream's `host` may be given to a proxy, which will look it up where we
     /// cannot see what comes of it: an address is judged as one, and a name by itself.
     pub fn permits_unseen(&self, host: &str) -> bool {
@@ -70,7 +79,7 @@ fn is_local_name(host: &str) -> bool {
         "home.arpa",
     ];
     let under = |domain: &&str| host.strip_suffix(*domain).is_some_and(|rest| rest.ends_with('.'));
-    !host.contains('.') || LOCAL.iter().any(|domain| under(domain))
+    !host.contains('.') || LOCAL.iter().any(under)
 }
 
 /// Networks that are not part of the public internet, or that lead back out of IPv6 into them
@@ -188,15 +197,9 @@ impl Resolver for Checked {
                 .map_err(|error| io::Error::other(format!("cannot look up the proxy: {error}")))?
                 .collect(),
             None => {
-                let found =
-                    (host, port).to_socket_addrs().map_err(|_| ureq::Error::HostNotFound)?;
-                let all: Vec<_> = found.collect();
-                let permitted = all.iter().filter(|at| self.policy.permits(host, at.ip()));
-                let permitted: Vec<_> = permitted.copied().collect();
-                if permitted.is_empty() && !all.is_empty() {
-                    return Err(refused());
-                }
-                permitted
+                let found = (host, port).to_socket_addrs();
+                let found = found.map_err(|_| ureq::Error::HostNotFound)?.collect();
+                self.policy.permitted(host, found).ok_or_else(refused)?
             }
         };
         let mut addresses = self.empty();
@@ -275,6 +278,19 @@ mod tests {
         ] {
             assert!(permits(&policy, address), "{address} was refused");
         }
+    }
+
+    #[test]
+    fn a_name_that_answers_differently_is_judged_each_time() {
+        let policy = Policy::default();
+        let at = |address: &str| -> SocketAddr { address.parse().unwrap() };
+        let judge = |found: &[&str]| {
+            policy.permitted("films.example", found.iter().map(|address| at(address)).collect())
+        };
+        assert_eq!(judge(&["1.1.1.1:80"]), Some(vec![at("1.1.1.1:80")]));
+        assert_eq!(judge(&["127.0.0.1:80"]), None);
+        assert_eq!(judge(&["10.0.0.1:80", "1.1.1.1:80"]), Some(vec![at("1.1.1.1:80")]));
+        assert_eq!(judge(&[]), Some(vec![]));
     }
 
     #[test]

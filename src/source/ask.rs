@@ -138,9 +138,10 @@ impl Question<'_> {
         let mut request = self.lane.agent.get(url.as_str());
         let elsewhere = url.origin() != self.location.url.origin();
         for (name, value) in &self.location.headers {
-            if !is_ours(name) && !(elsewhere && is_secret(name)) {
-                request = request.header(name, value);
+            if is_ours(name) || (elsewhere && is_secret(name)) {
+                continue;
             }
+            request = request.header(name, value);
         }
         if let Some(cookies) = cookie_field(&self.location.cookies, url) {
             request = request.header(header::COOKIE, cookies);
