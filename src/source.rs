@@ -172,7 +172,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
         let wanted = STEP.min(limit.saturating_sub(old));
         self.head.resize(old + wanted, 0);
         let mut head = std::mem::take(&mut self.head);
-        let count = self.fetch(&mut head[old..]);
+        let count = self.more(&mut head[old..]);
         head.truncate(old + count.as_ref().copied().unwrap_or(0));
         self.head = head;
         Ok(count? > 0)
@@ -204,12 +204,17 @@ impl<'scope, 'env> Source<'scope, 'env> {
     /// The next bytes. 0 means that the track is complete, and nothing else (or that `buffer`
     /// is empty).
     pub fn fetch(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        let count = self.more(buffer)?;
+        self.ask_ahead()?;
+        Ok(count)
+    }
+
+    fn more(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         while !buffer.is_empty() && self.end.is_none_or(|end| self.offset < end) {
             match self.read(buffer) {
                 Ok(0) => {}
                 Ok(count) => {
                     self.remember(&buffer[..count]);
-                    self.ask_ahead()?;
                     return Ok(count);
                 }
                 Err(fault) => self.recover(fault)?,

@@ -6,6 +6,9 @@
 //! - `contract`: what each path answers, good input and bad
 //! - `heads`: response heads of media, file names, secrets
 //! - `packets`: the packets that come out are the packets that went in
+//! - `pass`: a lone file is passed through and behaves as on its own server
+//! - `resume`: a thousand downloads over connections that break
+//! - `source`: fresh locations, fields, cookies, and origins with wishes of their own
 //! - `ends`: complete downloads, clients that leave, signals, leftovers of a killed daemon
 //! - `faults`: what the client sees when a source fails
 //! - `muxer`: what the client sees when ffmpeg is missing, dies or hangs
@@ -29,5 +32,8 @@ mod limits;
 mod memory;
 mod muxer;
 mod packets;
+mod pass;
 mod policy;
+mod resume;
+mod source;
 mod support;

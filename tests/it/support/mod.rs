@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod authority;
+pub(crate) mod chance;
 pub(crate) mod client;
 mod connection;
 pub(crate) mod curl;

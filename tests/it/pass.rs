@@ -1,0 +1,165 @@
+//! One finished file behaves as on the server that it comes from: length, ranges, conditions.
+
+use crate::support::answer::{Answer, Ending};
+use crate::support::client::{Client, mux_path};
+use crate::support::curl::curl;
+use crate::support::daemon::{Daemon, LOOPBACK};
+use crate::support::film::track_file;
+use crate::support::origin::Origin;
+use crate::support::script::{Fault, Resource};
+use crate::support::{media, run};
+
+struct Passing {
+    origin: Origin,
+    daemon: Daemon,
+    path: String,
+    content: Vec<u8>,
+}
+
+impl Passing {
+    fn of(resource: impl Fn(Resource) -> Resource) -> Self {
+        let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+        let file = track_file("video");
+        let url = origin.put("v", resource(Resource::file(file)));
+        let path = mux_path(Some(&url), None, &[("name", "A film")]);
+        Self { origin, daemon, path, content: std::fs::read(file).unwrap() }
+    }
+
+    fn ask(&self, method: &str, fields: &str) -> Answer {
+        let mut client = Client::connect(self.daemon.address());
+        let head = format!("{method} {} HTTP/1.1\r\nHost: t\r\n{fields}\r\n", self.path);
+        client.send(head.as_bytes()).unwrap();
+        let head = client.head();
+        if method == "HEAD" || head.status == 304 {
+            client.ends_here();
+            return Answer { head, body: Vec::new(), ending: Ending::Complete };
+        }
+        let (body, ending) = client.body(&head);
+        Answer { head, body, ending }
+    }
+}
+
+#[test]
+fn a_lone_file_is_passed_through_as_it_is() {
+    let passing = Passing::of(|resource| resource.ranges().etag("\"1\""));
+    let answer = passing.ask("GET", "");
+    assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete));
+    assert!(answer.body == passing.content);
+    let header = |name| answer.head.header(name).unwrap_or_default().to_owned();
+    assert_eq!(header("Content-Length"), passing.content.len().to_string());
+    assert_eq!(header("Content-Type"), "video/mp4");
+    assert_eq!(header("Accept-Ranges"), "bytes");
+    assert!(header("Content-Disposition").contains("A film.mp4"));
+    assert!(header("Server-Timing").contains("engine;desc=\"pass\""));
+    let head = passing.ask("HEAD", "").head;
+    for name in ["Content-Length", "Content-Type", "Accept-Ranges", "ETag"] {
+        assert_eq!(head.header(name), answer.head.header(name), "{name}");
+    }
+}
+
+#[test]
+fn head_and_small_ranges_fetch_little() {
+    let passing = Passing::of(|resource| resource.ranges().etag("\"1\""));
+    passing.ask("HEAD", "");
+    passing.ask("GET", "Range: bytes=2000000-2000009\r\n");
+    for request in passing.origin.requests() {
+        let (first, last) = request
+            .header("range")
+            .unwrap()
+            .strip_prefix("bytes=")
+            .unwrap()
+            .split_once('-')
+            .unwrap();
+        let len = last.parse::<u64>().unwrap() + 1 - first.parse::<u64>().unwrap();
+        assert!(len <= 64 << 10, "{request:?}");
+    }
+}
+
+#[test]
+fn ranges_lead_to_parts() {
+    let passing = Passing::of(|resource| resource.ranges().etag("\"1\""));
+    let (content, len) = (&passing.content, passing.content.len());
+    for (range, start, end) in [
+        ("0-".to_owned(), 0, len),
+        ("0-0".to_owned(), 0, 1),
+        ("0-99999".to_owned(), 0, 100_000),
+        ("65535-65536".to_owned(), 65_535, 65_537),
+        ("100-199".to_owned(), 100, 200),
+        ("1000000-".to_owned(), 1_000_000, len),
+        ("-1000".to_owned(), len - 1000, len),
+        (format!("{}-", len - 1), len - 1, len),
+        (format!("500000-{}", len * 2), 500_000, len),
+    ] {
+        let answer = passing.ask("GET", &format!("Range: bytes={range}\r\n"));
+        assert_eq!((answer.head.status, answer.ending), (206, Ending::Complete), "{range}");
+        assert!(answer.body == content[start..end], "{range}");
+        let said = format!("bytes {start}-{}/{len}", end - 1);
+        assert_eq!(answer.head.header("Content-Range"), Some(said.as_str()));
+        assert_eq!(answer.head.header("Content-Length"), Some((end - start).to_string().as_str()));
+    }
+    let answer = passing.ask("GET", &format!("Range: bytes={len}-\r\n"));
+    assert_eq!((answer.head.status, answer.code().as_str()), (416, "range"));
+    assert_eq!(answer.head.header("Content-Range"), Some(format!("bytes */{len}").as_str()));
+    for range in ["bytes=1-2,5-6", "bytes=x", "lines=1-2"] {
+        let answer = passing.ask("GET", &format!("Range: {range}\r\n"));
+        assert_eq!((answer.head.status, answer.body.len()), (200, len), "{range}");
+    }
+}
+
+#[test]
+fn conditions_are_kept() {
+    let passing = Passing::of(|resource| resource.ranges().etag("\"1\""));
+    let etag = passing.ask("HEAD", "").head.header("ETag").unwrap().to_owned();
+    let status = |fields: &str| passing.ask("GET", fields).head.status;
+    assert_eq!(status(&format!("If-None-Match: {etag}\r\n")), 304);
+    assert_eq!(status(&format!("If-Match: {etag}\r\n")), 200);
+    assert_eq!(status("If-Match: \"x\"\r\n"), 412);
+    assert_eq!(status(&format!("Range: bytes=1-2\r\nIf-Range: {etag}\r\n")), 206);
+    assert_eq!(status("Range: bytes=1-2\r\nIf-Range: \"x\"\r\n"), 200);
+    // Another daemon says the same of the same file, and something else of another one.
+    let again = Passing::of(|resource| resource.ranges().etag("\"1\""));
+    assert_eq!(again.ask("HEAD", "").head.header("ETag"), Some(etag.as_str()));
+    let changed = Passing::of(|resource| resource.ranges().etag("\"2\""));
+    assert_ne!(changed.ask("HEAD", "").head.header("ETag"), Some(etag.as_str()));
+}
+
+#[test]
+fn an_origin_without_ranges_gives_none() {
+    let passing = Passing::of(|resource| resource);
+    let answer = passing.ask("GET", "Range: bytes=1-2\r\n");
+    assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete));
+    assert!(answer.body == passing.content);
+    assert_eq!(answer.head.header("Accept-Ranges"), Some("none"));
+    assert_eq!(answer.head.header("ETag"), None);
+    let unknown = Passing::of(|resource| resource.fault(Fault::Chunked));
+    let answer = unknown.ask("GET", "");
+    assert_eq!(answer.head.header("Transfer-Encoding"), Some("chunked"));
+    assert!(answer.body == unknown.content && answer.ending == Ending::Complete);
+}
+
+/// A file that no muxer could join while it arrives needs none.
+#[test]
+fn a_file_with_its_index_at_the_end_is_passed_through() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+    let url = origin.put("v", Resource::file(media::index_at_end()).ranges());
+    let answer = daemon.get(&mux_path(Some(&url), None, &[]));
+    assert!(answer.body == std::fs::read(media::index_at_end()).unwrap());
+    let answer = daemon.get(&mux_path(Some(&url), None, &[("container", "mkv")]));
+    assert_eq!(answer.code(), "index-at-end");
+}
+
+#[test]
+fn curl_resumes_what_was_cut() {
+    let passing = Passing::of(|resource| resource.ranges().etag("\"1\""));
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("film.mp4");
+    std::fs::write(&file, &passing.content[..1_234_567]).unwrap();
+    let url = passing.daemon.url(&passing.path);
+    let output = run(std::process::Command::new("curl")
+        .args(["--silent", "--show-error", "--noproxy", "*", "-C", "-", "-o"])
+        .arg(&file)
+        .arg(&url));
+    assert!(output.status.success(), "{output:?}");
+    assert!(std::fs::read(&file).unwrap() == passing.content);
+    assert_eq!(curl(&["-r", "7-9", &url]).body, passing.content[7..10]);
+}
