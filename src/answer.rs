@@ -53,6 +53,7 @@ impl Desk<'_> {
             connections: self.edge.connections(),
             streams: self.canal.slots.taken(),
             bytes_sent: self.edge.bytes_sent(),
+            retries: self.canal.upstream.retries_made(),
         })
     }
 }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::mem::replace;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -361,6 +362,7 @@ impl Source<'_, '_> {
         let is_lost = !self.file().ranged && self.offset > 0;
         match if is_lost { None } else { self.try_again(&fault) } {
             Some(wait) => {
+                self.upstream.retries_made.fetch_add(1, Ordering::Relaxed);
                 log::debug!("{} upstream: {fault}; trying again in {wait:.1?}", self.track);
                 match self.stop.pause(wait) {
                     Ok(false) => Ok(()),

@@ -26,6 +26,8 @@ pub struct Now {
     pub streams: usize,
     /// Bytes sent to clients.
     pub bytes_sent: u64,
+    /// Questions that were asked upstreams again.
+    pub retries: u64,
 }
 
 impl Stats {
@@ -79,6 +81,12 @@ impl Stats {
             "Bytes sent to clients.",
             &one(now.bytes_sent as f64),
         );
+        metric(
+            "upstream_retries_total",
+            "counter",
+            "Requests to upstreams that were made again after a failure.",
+            &one(now.retries as f64),
+        );
         let name = "first_byte_seconds";
         let help = "Time from the request to the first muxed byte.";
         let samples = [
@@ -101,13 +109,14 @@ mod tests {
         stats.first_byte(Duration::from_millis(1500));
         stats.end("complete");
         stats.end("client-left");
-        let text = stats.text(Now { connections: 2, streams: 1, bytes_sent: 7 });
+        let text = stats.text(Now { connections: 2, streams: 1, bytes_sent: 7, retries: 3 });
         for line in [
             "# TYPE ytcanal_streams_active gauge",
             "ytcanal_streams_active 1",
             "ytcanal_streams_ended_total{result=\"client-left\"} 1",
             "ytcanal_first_byte_seconds_sum 1.5",
             "ytcanal_sent_bytes_total 7",
+            "ytcanal_upstream_retries_total 3",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in:\n{text}");
         }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ureq::Agent;
@@ -35,6 +36,8 @@ pub struct Upstream {
     pub(super) retries: u32,
     pub(super) max_wait: Duration,
     pub(super) chunk: u64,
+    /// How often something was asked for again, in all.
+    pub(super) retries_made: AtomicU64,
 }
 
 impl Upstream {
@@ -58,7 +61,13 @@ impl Upstream {
             retries: config.retries,
             max_wait: config.max_wait.0,
             chunk: config.chunk.0,
+            retries_made: AtomicU64::new(0),
         })
+    }
+
+    /// How often something was asked for again, all tracks together.
+    pub fn retries_made(&self) -> u64 {
+        self.retries_made.load(Ordering::Relaxed)
     }
 
     /// What a healthy upstream brings within a stall timeout at the least.

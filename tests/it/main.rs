@@ -10,6 +10,7 @@
 //! - `resume`: a thousand downloads over connections that break
 //! - `source`: fresh locations, fields, cookies, and origins with wishes of their own
 //! - `ends`: complete downloads, clients that leave, signals, leftovers of a killed daemon
+//! - `matrix`: every fault at every moment; the table in the README
 //! - `faults`: what the client sees when a source fails
 //! - `muxer`: what the client sees when ffmpeg is missing, dies or hangs
 //! - `policy`: which addresses and sources are never touched
@@ -29,6 +30,7 @@ mod ends;
 mod faults;
 mod heads;
 mod limits;
+mod matrix;
 mod memory;
 mod muxer;
 mod packets;

@@ -236,6 +236,13 @@ impl Resource {
         Self { becomes: Some((Box::new(other), after_requests)), ..self }
     }
 
+    /// All of its bytes.
+    pub(crate) fn read(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.content.open(0).unwrap().read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
     /// The size of the whole resource in bytes.
     pub(crate) fn len(&self) -> u64 {
         match &self.content {

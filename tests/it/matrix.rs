@@ -1,0 +1,303 @@
+//! Every fault of an upstream on every track, through every engine, at every moment: what the
+//! client sees is the same bytes or a failure, never less that looks whole. The table in the
+//! README is made here.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
+
+use crate::support::PATIENCE;
+use crate::support::answer::Ending;
+use crate::support::authority::Certificate;
+use crate::support::client::{get, mux_path};
+use crate::support::daemon::Daemon;
+use crate::support::film::{TRACKS, request, track_file};
+use crate::support::origin::Origin;
+use crate::support::script::{Fault, Resource, WrongRange};
+
+/// Few retries, so that what lasts is found out soon, and short waits. Two: some faults are put
+/// behind a cut, which takes one for itself.
+const SETTINGS: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\n\
+    [upstream]\nallow = [\"127.0.0.0/8\"]\nretries = 2\nstall_timeout = \"2s\"\n";
+const ABREAST: usize = 12;
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Engine {
+    Pass,
+    Ffmpeg,
+}
+
+/// When it happens.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Moment {
+    BeforeTheFirstByte,
+    InTheFirstFragment,
+    AtASeam,
+    AtTheLastByte,
+}
+
+use Moment::{AtASeam, AtTheLastByte, BeforeTheFirstByte, InTheFirstFragment};
+
+const MOMENTS: [Moment; 4] = [BeforeTheFirstByte, InTheFirstFragment, AtASeam, AtTheLastByte];
+
+impl Moment {
+    /// The byte at which it happens. The second of two parts begins a little before 512 KiB.
+    fn offset(self, len: u64) -> u64 {
+        match self {
+            BeforeTheFirstByte => 0,
+            InTheFirstFragment => 30_000,
+            AtASeam => 512 << 10,
+            AtTheLastByte => len - 1,
+        }
+    }
+}
+
+/// Puts a fault into a resource of this length, at this moment, for so many requests. `None` where
+/// that makes no sense.
+type Script = Box<dyn Fn(Resource, Moment, u64, usize) -> Option<Resource> + Send + Sync>;
+
+/// Something that happens at a byte.
+fn at(fault: fn(u64) -> Fault) -> Script {
+    Box::new(move |resource, moment, len, times| {
+        Some(resource.fault(fault(moment.offset(len))).fault_times(times))
+    })
+}
+
+/// Bytes so slow that they are of no use, from a moment on, on one connection or on all.
+fn drip(resource: Resource, moment: Moment, len: u64, times: usize) -> Option<Resource> {
+    if times == 1 {
+        return Some(resource.fault(Fault::DripAt(moment.offset(len))).fault_times(1));
+    }
+    let slow = resource.clone().pace(1);
+    Some(match moment {
+        BeforeTheFirstByte => slow,
+        AtASeam => resource.becomes(slow, 1),
+        _ => after_a_cut(resource, slow, moment, len),
+    })
+}
+
+/// Something that is said instead of an answer: to the first request, to that for the second
+/// part, or to the one that would go on after a cut.
+fn answer(fault: Fault) -> Script {
+    Box::new(move |resource, moment, len, times| {
+        let faulty = resource.clone().fault(fault.clone()).fault_times(times);
+        Some(match moment {
+            BeforeTheFirstByte => faulty,
+            AtASeam => faulty.fault_from(1),
+            _ => after_a_cut(resource, faulty, moment, len),
+        })
+    })
+}
+
+/// The file behind the URL is another one from that moment on.
+fn another(change: fn(Vec<u8>) -> (Vec<u8>, &'static str)) -> Script {
+    Box::new(move |resource, moment, len, _| {
+        let (bytes, etag) = change(resource.read());
+        let other = Resource::bytes(bytes).ranges().etag(etag);
+        match moment {
+            BeforeTheFirstByte => None,
+            AtASeam => Some(resource.becomes(other, 1)),
+            _ => Some(after_a_cut(resource, other, moment, len)),
+        }
+    })
+}
+
+fn after_a_cut(resource: Resource, then: Resource, moment: Moment, len: u64) -> Resource {
+    resource.fault(Fault::CutAt(moment.offset(len))).becomes(then, 1)
+}
+
+fn scripts(untrusted: &str) -> Vec<(&'static str, Script)> {
+    let status = |status| answer(Fault::Status(status, vec![]));
+    let longer = |mut bytes: Vec<u8>| {
+        bytes.push(0);
+        (bytes, "\"1\"")
+    };
+    let nobody = "http://nobody.invalid/".to_owned();
+    vec![
+        ("cut", at(Fault::CutAt)),
+        ("reset", at(Fault::ResetAt)),
+        ("stall", at(Fault::StallAt)),
+        ("some bytes a second", Box::new(drip)),
+        ("no answer", answer(Fault::Silent)),
+        ("not HTTP", answer(Fault::Garbage)),
+        ("403", status(403)),
+        ("404", status(404)),
+        ("416", status(416)),
+        ("429", status(429)),
+        ("500", status(500)),
+        ("other bytes than asked for", answer(Fault::WrongRange(WrongRange::Shifted))),
+        ("wrong Content-Range", answer(Fault::WrongRange(WrongRange::StartOff))),
+        ("206 without Content-Range", answer(Fault::WrongRange(WrongRange::Unlabelled))),
+        ("200 instead of 206", answer(Fault::IgnoreRange)),
+        ("another validator", another(|bytes| (bytes, "\"2\""))),
+        ("another length", another(longer)),
+        ("gzip", answer(Fault::Encoded)),
+        ("more than announced, endlessly", answer(Fault::Endless)),
+        ("redirect loop", answer(Fault::RedirectLoop)),
+        ("redirect to a name that is not found", answer(Fault::Redirect(nobody))),
+        ("redirect to https with a bad certificate", answer(Fault::Redirect(untrusted.to_owned()))),
+    ]
+}
+
+/// One download of the table.
+struct Cell<'a> {
+    row: usize,
+    script: &'a Script,
+    engine: Engine,
+    track: &'static str,
+    moment: Moment,
+    lasting: bool,
+}
+
+/// What the cells that differ only in their track show.
+type Seen = BTreeMap<(usize, Engine, Moment, bool), Vec<String>>;
+
+#[test]
+fn every_fault_is_survived_or_seen() {
+    let (origin, tls) =
+        (Origin::start(), Origin::start_tls_with(Certificate::self_signed("127.0.0.1")));
+    // One part a track, and parts as short as they may be.
+    let daemons =
+        ["1GiB", "512KiB"].map(|chunk| Daemon::start(&format!("{SETTINGS}chunk = {chunk:?}\n")));
+    let baselines = daemons.each_ref().map(Daemon::baseline);
+    let scripts = scripts(&tls.put("v", Resource::file(track_file("video"))));
+    let healthy = origin.put("healthy", Resource::file(track_file("video")));
+    let joined = daemons[0].get(&request(&origin, "video", &healthy)).body;
+    let mut cells = VecDeque::new();
+    for (row, (_, script)) in scripts.iter().enumerate() {
+        for engine in [Engine::Pass, Engine::Ffmpeg] {
+            for moment in MOMENTS {
+                for (track, lasting) in
+                    TRACKS.into_iter().flat_map(|track| [(track, false), (track, true)])
+                {
+                    cells.push_back(Cell { row, script, engine, track, moment, lasting });
+                }
+            }
+        }
+    }
+    let (cells, seen, wrong) = (Mutex::new(cells), Mutex::new(Seen::new()), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..ABREAST {
+            scope.spawn(|| {
+                while let Some(cell) = { cells.lock().unwrap().pop_front() } {
+                    let daemon = &daemons[usize::from(cell.moment == AtASeam)];
+                    let Some(outcome) = cell.download(&origin, daemon, &joined) else { continue };
+                    if outcome == LOOKS_WHOLE {
+                        wrong.lock().unwrap().push(cell.name(&scripts));
+                    }
+                    let place = (cell.row, cell.engine, cell.moment, cell.lasting);
+                    seen.lock().unwrap().entry(place).or_default().push(outcome);
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "these looked whole and were not: {}", wrong.join(", "));
+    for (daemon, baseline) in daemons.iter().zip(&baselines) {
+        daemon.settles(baseline, PATIENCE);
+    }
+    let table = table(&scripts, &seen.into_inner().unwrap());
+    println!("{table}");
+    compare(&table);
+}
+
+const LOOKS_WHOLE: &str = "looks whole";
+
+impl Cell<'_> {
+    fn name(&self, scripts: &[(&str, Script)]) -> String {
+        let fault = scripts[self.row].0;
+        format!(
+            "{fault} of {} by {}",
+            self.track,
+            if self.engine == Engine::Pass { "pass" } else { "ffmpeg" }
+        )
+    }
+
+    /// What the client sees; `None` where the fault makes no sense.
+    fn download(&self, origin: &Origin, daemon: &Daemon, joined: &[u8]) -> Option<String> {
+        let file = track_file(self.track);
+        let healthy = Resource::file(file).ranges().etag("\"1\"");
+        let len = healthy.len();
+        let times = if self.lasting { usize::MAX } else { 1 };
+        let resource = (self.script)(healthy, self.moment, len, times)?;
+        let place = format!(
+            "{}-{}-{}-{}-{}",
+            self.row, self.engine as u8, self.moment as u8, self.track, self.lasting
+        );
+        let url = origin.put(&place, resource);
+        let path = match (self.engine, self.track) {
+            (Engine::Ffmpeg, track) => request(origin, track, &url),
+            (Engine::Pass, "video") => mux_path(Some(&url), None, &[]),
+            (Engine::Pass, _) => mux_path(None, Some(&url), &[]),
+        };
+        let answer = get(daemon.address(), &path);
+        let whole = || match self.engine {
+            Engine::Pass => answer.body == std::fs::read(file).unwrap(),
+            Engine::Ffmpeg => answer.body == joined,
+        };
+        Some(match (answer.head.status, answer.ending) {
+            (200, Ending::Complete) if whole() => "same".into(),
+            (200, Ending::Complete) => LOOKS_WHOLE.into(),
+            // Whether the first joined byte is there by then is a matter of chance.
+            (200, _) => "failed".into(),
+            (_, _) if self.moment != BeforeTheFirstByte => "failed".into(),
+            (status, _) => status.to_string(),
+        })
+    }
+}
+
+/// As Markdown. Where once and always differ, both stand there.
+fn table(scripts: &[(&'static str, Script)], seen: &Seen) -> String {
+    let mut table = String::from(
+        "| the upstream | pass: before the first byte | in the first fragment | at a seam \
+         | at the last byte | ffmpeg: before the first byte | in the first fragment | at a seam \
+         | at the last byte |\n|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for (row, (name, _)) in scripts.iter().enumerate() {
+        table += &format!("| {name} |");
+        for engine in [Engine::Pass, Engine::Ffmpeg] {
+            for moment in MOMENTS {
+                let [once, always] = [false, true].map(|lasting| {
+                    let outcomes = seen.get(&(row, engine, moment, lasting));
+                    outcomes.map_or("–".into(), |outcomes| one_word(outcomes))
+                });
+                let text = if once == always { once } else { format!("{once} · {always}") };
+                table += &format!(" {text} |");
+            }
+        }
+        table.push('\n');
+    }
+    table
+}
+
+/// Both tracks should fare alike; if they do not, it shows.
+fn one_word(outcomes: &[String]) -> String {
+    let mut words = outcomes.to_vec();
+    words.sort();
+    words.dedup();
+    words.join(" or ")
+}
+
+const BEGIN: &str = "<!-- made by the test `matrix`; YTCANAL_BLESS=1 puts a new one here -->\n";
+const END: &str = "<!-- end -->\n";
+
+/// The README must show this table.
+fn compare(table: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = readme.split_once(BEGIN).expect("the README has a place for the table");
+    let (shown, after) = rest.split_once(END).expect("the table in the README has an end");
+    if shown == table {
+        return;
+    }
+    if std::env::var_os("YTCANAL_BLESS").is_some() {
+        std::fs::write(&path, [before, BEGIN, table, END, after].concat()).unwrap();
+        return;
+    }
+    let differing = shown.lines().zip(table.lines()).filter(|(shown, seen)| shown != seen);
+    for (shown, seen) in differing {
+        println!("README: {shown}\nseen:   {seen}");
+    }
+    panic!("the README shows another table; if this one is right: YTCANAL_BLESS=1 make it");
+}
