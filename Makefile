@@ -4,24 +4,29 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DESTDIR ?=
+# How long `make fuzz` stays with each target, and `make soak` with its crowd.
+FUZZ_SECONDS ?= 300
+SOAK_SECONDS ?= 600
 # Before what only root may do.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Nothing outside of DESTDIR is touched when there is one.
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
-.PHONY: help demo test bench bench-seams build install uninstall lint it deny audit units clean
-.PHONY: tools-demo tools-test
+.PHONY: help demo test bench bench-seams build install uninstall lint it fuzz fuzz-short soak deny
+.PHONY: audit units clean tools-demo tools-test
 
 help:
 	@echo 'make demo      try it: a sample film, streamed while it arrives (no network needed)'
 	@echo 'make test      everything that must pass: format, lints, docs, tests, licences'
 	@echo 'make bench     how fast, beside ffmpeg alone and the original design'
+	@echo 'make fuzz      random bytes at everything that reads what strangers send'
+	@echo 'make soak      a crowd of all kinds of clients, for ten minutes'
 	@echo 'make install   build, and install the program, its unit and its configuration'
 
 demo: tools-demo
 	$(CARGO) run --release --locked -- demo
 
-test: tools-test lint it deny units
+test: tools-test lint it fuzz-short deny units
 
 build:
 	$(CARGO) build --release --locked
@@ -29,12 +34,43 @@ build:
 # Formats, lints and documentation, where a warning is an error.
 lint:
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
 
 # Unit and integration tests, against the release build that users run.
 it:
 	$(CARGO) test --release --locked
+
+# Ten minutes of clients of all kinds; `it` has a short run of it.
+soak: tools-test
+	YTCANAL_SOAK=$(SOAK_SECONDS) $(CARGO) test --release --locked --test it soak -- --nocapture
+
+# Random bytes at everything that reads what strangers send. The first run is slow, for it
+# compiles. What a run has found to be of interest is where the next one begins, and what has
+# failed is tried again.
+fuzz-short: FUZZ_SECONDS := 5
+fuzz fuzz-short: tools-test
+	$(CARGO) fetch --locked --manifest-path tests/fuzz/Cargo.toml
+	$(CARGO) fuzz build --dev --sanitizer none --fuzz-dir tests/fuzz \
+	  --target $(HOST) --target-dir $(FUZZ)
+	@for target in $(basename $(notdir $(wildcard tests/fuzz/targets/*.rs))); do \
+	  program=$(FUZZ)/$(HOST)/debug/$$target; \
+	  tried=$(FUZZ)/tried/$$target failed=$(FUZZ)/failed/$$target log=$(FUZZ)/$$target.log; \
+	  mkdir -p $$tried $$failed; \
+	  echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
+	  $$program -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=512 \
+	    -dict=tests/fuzz/dictionaries/$$target.dict -artifact_prefix=$$failed/ \
+	    $$tried $$failed > $$log 2>&1 || { \
+	    tail -n 60 $$log; \
+	    echo "to see it again: $$program $$(ls -t $$failed/* | head -n 1)"; \
+	    exit 1; \
+	  }; \
+	  tail -n 1 $$log; \
+	done
+
+FUZZ = $(TARGET)/fuzz
+HOST = $(shell rustc --print host-tuple)
 
 # Licences, sources, and what must not be in the dependency tree (an async runtime, say).
 deny: tools-test
@@ -91,8 +127,9 @@ tools-demo:
 	@$(call need,cc:build-essential ffmpeg:ffmpeg ffprobe:ffmpeg curl:curl)
 
 tools-test: tools-demo
-	@$(call need,systemd-analyze:systemd prlimit:util-linux)
+	@$(call need,systemd-analyze:systemd prlimit:util-linux c++:g++)
 	@command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
+	@command -v cargo-fuzz > /dev/null || $(CARGO) install --locked cargo-fuzz
 
 clean:
 	$(CARGO) clean

@@ -11,7 +11,7 @@ use crate::media::Kind;
 
 pub mod ffmpeg;
 pub mod fifo;
-mod moov;
+pub mod moov;
 pub mod sniff;
 
 use sniff::{Format, Head};

@@ -15,7 +15,7 @@ const LONGEST: usize = 1 << 20;
 
 /// The outcome of a look at the first bytes of a file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub enum Look {
     /// The index is not all there yet.
     More,
     /// It is: the bytes, with the duration in.
@@ -26,7 +26,7 @@ pub(super) enum Look {
 
 /// Writes the durations of the tracks that tell, in their order, into the index among the first
 /// `bytes` of a fragmented MP4. The film lasts as long as the longest of them.
-pub(super) fn with_durations(bytes: &[u8], tracks: &[Option<Duration>]) -> Look {
+pub fn with_durations(bytes: &[u8], tracks: &[Option<Duration>]) -> Look {
     let mut at = 0;
     loop {
         let Some(found) = find(bytes, at) else {
@@ -65,7 +65,7 @@ fn children(bytes: &[u8], parent: Found) -> Option<Vec<Found>> {
     let mut all = Vec::new();
     while at < end {
         let child = find(bytes, at)?;
-        if child.len < 8 || child.at + child.len > end {
+        if child.len < 8 || child.len > end - child.at {
             return None;
         }
         at += child.len;

@@ -178,7 +178,7 @@ fn from_ticks(ticks: u64, per_second: u64) -> Option<Duration> {
         return None;
     }
     let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(per_second);
-    u64::try_from(nanos).ok().map(Duration::from_nanos)
+    u64::try_from(nanos).ok().filter(|nanos| *nanos > 0).map(Duration::from_nanos)
 }
 
 #[cfg(test)]

@@ -1,0 +1,30 @@
+//! The Content-Range field of an upstream: a part is never empty, and lies within the file.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use ytcanal::range::{Sent, sent};
+
+fuzz_target!(|input: (u64, u64, u64, &[u8])| {
+    let (first, last, len, bytes) = input;
+    sensible(bytes);
+    sensible(&[b"bytes ", bytes].concat());
+
+    // What is well formed is understood as plain arithmetic has it.
+    let said = format!("bytes {first}-{last}/{len}");
+    let makes_sense = first <= last && last < len;
+    let part = makes_sense.then(|| Sent::Part { part: first..last + 1, len });
+    assert_eq!(sent(said.as_bytes()), part, "{said}");
+});
+
+/// What was sent makes sense, and says the same when it is written down again.
+fn sensible(bytes: &[u8]) {
+    let Some(said) = sent(bytes) else { return };
+    let again = match &said {
+        Sent::Part { part, len } => {
+            assert!(part.start < part.end && part.end <= *len, "{said:?}");
+            format!("bytes {}-{}/{len}", part.start, part.end - 1)
+        }
+        Sent::Nothing { len } => format!("bytes */{len}"),
+    };
+    assert_eq!(sent(again.as_bytes()), Some(said));
+}

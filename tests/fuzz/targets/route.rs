@@ -1,0 +1,42 @@
+//! The target of a request: what comes out of it are one or two plain web addresses.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use ytcanal::media::{Kind, Track};
+use ytcanal::route::{Route, route};
+
+fuzz_target!(|input: (&str, &str, &str)| {
+    let (query, video, audio) = input;
+    plain(query);
+    plain(&format!("/mux?{query}"));
+    plain(&format!("/mux?video={}&audio={}&{query}", encoded(video), encoded(audio)));
+    // Few texts are a URL by themselves: one as the host, and one in front of it.
+    plain(&format!("/mux?audio=http://{}&video=https://{}@a/", encoded(audio), encoded(video)));
+});
+
+fn plain(target: &str) {
+    match route(target) {
+        Ok(Route::Mux { media, .. }) => {
+            let kinds: Vec<Kind> = media.tracks.iter().map(|track| track.kind).collect();
+            let orders = [&[Kind::Video, Kind::Audio][..], &[Kind::Video], &[Kind::Audio]];
+            assert!(orders.contains(&&kinds[..]), "{target:?}");
+            for Track { location, .. } in media.tracks {
+                let url = &location.url;
+                assert!(matches!(url.scheme(), "http" | "https"), "{url}");
+                assert!(url.username().is_empty() && url.password().is_none(), "{url}");
+                assert!(url.host_str().is_some_and(|host| !host.is_empty()), "{url}");
+                assert!(!url.as_str().contains(|c: char| c.is_control() || c == ' '), "{url}");
+            }
+            assert!(media.name.is_none_or(|name| !name.is_empty()), "{target:?}");
+        }
+        Ok(_) => {}
+        Err(problem) => {
+            assert!(matches!(problem.status, 400 | 404), "{problem:?}");
+            assert!(!problem.detail.contains(char::is_control), "{problem:?}");
+        }
+    }
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
