@@ -32,6 +32,7 @@ pub use upstream::{SOCKET_BUFFER, Upstream};
 
 use ask::{Answer, Part, Question};
 use budget::{Budget, jittered_chunk};
+use pace::Pace;
 use upstream::Lane;
 
 /// Tries for a first answer: whoever pasted a wrong link is not to wait long for being told.
@@ -44,7 +45,7 @@ const LEAST_CHUNK: u64 = 512 << 10;
 /// Fresh locations that are asked for without the length of a chunk in between.
 const MAX_REFRESHES: u32 = 3;
 /// More is asked for when no more than this is still to come of what was, or earlier.
-const LEAD: u64 = 1 << 20;
+const LEAD: u64 = 256 << 10;
 /// The lead in answer times: some for the answer, and some for the connection to gather speed.
 const LEAD_ANSWERS: f64 = 4.0;
 /// Parts that are asked for before their time, at most.
@@ -69,6 +70,7 @@ pub struct Source<'scope, 'env> {
     /// What is asked for at once.
     chunk: u64,
     budget: Budget,
+    pace: Pace,
     /// The HTTP client whose turn it is, and those that have had theirs.
     lane: Arc<Lane>,
     idle: Vec<Arc<Lane>>,
@@ -122,6 +124,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
             refreshed_at: 0,
             chunk: chunk.min(first),
             budget: Budget::new(upstream.retries.min(OPENING_RETRIES), progress),
+            pace: Pace::new(upstream.min_throughput, upstream.stall_timeout),
             lane: upstream.lane(stop),
             idle: Vec::new(),
             shortcut: None,
@@ -226,6 +229,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
 
     /// The next bytes of this part, or 0 when it is over.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
+        let asked = Instant::now();
         if self.part.is_none() {
             self.next_part()?;
         }
@@ -233,6 +237,8 @@ impl<'scope, 'env> Source<'scope, 'env> {
         let left = self.end.map_or(u64::MAX, |end| end - self.offset);
         let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         let count = part.read(&mut buffer[..room])?;
+        // The wait for an answer counts, too, or a byte an answer would be fast enough.
+        self.pace.step(count, asked.elapsed()).map_err(Fault::Slow)?;
         if count == 0 {
             if part.end.is_none() {
                 self.end = Some(self.offset);

@@ -12,7 +12,6 @@ use ureq::{Body, BodyReader, Timeout};
 use url::Url;
 
 use super::address::Refused;
-use super::pace::Pace;
 use super::upstream::{Lane, Upstream};
 use super::wire::Patience;
 use crate::error::Fault;
@@ -97,8 +96,7 @@ pub(super) struct Part {
     /// Where it begins in the file, and where it ends, if that is known.
     pub(super) begin: u64,
     pub(super) end: Option<u64>,
-    pub(super) received: u64,
-    pace: Pace,
+    received: u64,
     patience: Arc<Patience>,
     stall_timeout: Duration,
     /// How long the upstream took to answer.
@@ -124,7 +122,6 @@ impl Question<'_> {
                 begin: part.start,
                 end: part.end,
                 received: 0,
-                pace: Pace::new(self.upstream.min_throughput, self.upstream.stall_timeout),
                 patience: self.lane.patience.clone(),
                 stall_timeout: self.upstream.stall_timeout,
                 answered_after: asked.elapsed(),
@@ -300,11 +297,9 @@ const EMPTY: Sent = Sent::Nothing { len: 0 };
 impl Part {
     /// The next bytes; 0 at its end, and only there (or if `buffer` is empty).
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
-        let asked = Instant::now();
-        self.patience.until(asked + self.stall_timeout);
+        self.patience.until(Instant::now() + self.stall_timeout);
         let count = self.body.read(buffer).map_err(|error| self.reading_fault(&error))?;
         self.received += count as u64;
-        self.pace.step(count, asked.elapsed()).map_err(Fault::Slow)?;
         // ureq has checked this; a second look costs nothing and is what a clean end rests on.
         let is_short = self.announced().is_some_and(|announced| announced != self.received);
         if count == 0 && !buffer.is_empty() && is_short {

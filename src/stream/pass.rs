@@ -39,7 +39,7 @@ pub(super) fn pass<'c, 'edge>(
         }
         (Selected::Nothing, Some(len)) => {
             let detail = format!("the file has {len} bytes, and none of those asked for");
-            let reply = answering.refusal(&Problem::new(416, "range", detail));
+            let reply = answering.refusal(&Problem::new(416, "range-not-satisfiable", detail));
             return Ok(Served::Reply(reply.with("Content-Range", format!("bytes */{len}"))));
         }
         (Selected::Part(part), Some(len)) => {

@@ -237,6 +237,18 @@ fn only_the_part_that_was_asked_for_is_taken() {
 }
 
 #[test]
+fn an_origin_may_answer_with_less_than_was_asked_for() {
+    let origin = Origin::start();
+    let url = origin.put("v", Resource::bytes(content()).largest_answer(100_000).keep_alive());
+    assert!(read(&settings(), &track(&url)) == Ok(content()));
+    // But not with next to nothing, however quick each answer is.
+    let slow = Resource::bytes(content()).largest_answer(100).delay(Duration::from_millis(200));
+    let url = origin.put("v", slow.keep_alive());
+    let outcome = read(&config::Upstream { retries: 0, ..settings() }, &track(&url));
+    assert!(matches!(outcome, Err(Fault::Slow(_))), "{:?}", outcome.map(|bytes| bytes.len()));
+}
+
+#[test]
 fn a_busy_origin_is_asked_again_when_it_wants_to_be() {
     let origin = Origin::start();
     let busy = |seconds: &str| Scripted::Status(429, vec![("Retry-After", seconds.into())]);

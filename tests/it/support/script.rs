@@ -134,6 +134,7 @@ pub(crate) struct Resource {
     pub(super) ranges: bool,
     pub(super) only_bounded_ranges: bool,
     pub(super) largest_range: u64,
+    pub(super) largest_answer: u64,
     pub(super) etag: Option<&'static str>,
     pub(super) last_modified: Option<&'static str>,
     pub(super) becomes: Option<(Box<Resource>, usize)>,
@@ -163,6 +164,7 @@ impl Resource {
             ranges: false,
             only_bounded_ranges: false,
             largest_range: u64::MAX,
+            largest_answer: u64::MAX,
             etag: None,
             last_modified: None,
             becomes: None,
@@ -193,6 +195,11 @@ impl Resource {
     /// Sends no faster than this many bytes a second.
     pub(crate) fn pace(self, bytes_per_second: u64) -> Self {
         Self { pace: Some(bytes_per_second), ..self }
+    }
+
+    /// Answers a range with at most so many of its bytes, as a server may.
+    pub(crate) fn largest_answer(self, largest_answer: u64) -> Self {
+        Self { largest_answer, ..self.ranges() }
     }
 
     /// Answers this long after it was asked, as if from afar; the first request of a connection

@@ -63,6 +63,7 @@ impl Asked {
         if end - start > resource.largest_range {
             return Self::Refused;
         }
+        let end = end.min(start.saturating_add(resource.largest_answer));
         let span = Span { start, end, total, partial: true };
         let shifted = resource.fault == Fault::WrongRange(WrongRange::Shifted);
         Self::Span(if shifted { span.shifted() } else { span })
