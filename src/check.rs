@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::config::{self, Config};
 use crate::mux::fifo::RuntimeDir;
+use crate::source::Upstream;
 
 /// Looks at everything, says what it found, and returns whether all is well.
 pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
@@ -18,6 +19,10 @@ pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
     };
     let from = file.map_or("the defaults".into(), |file| file.display().to_string());
     writeln!(out, "config   ok      {from}")?;
+    let upstream = Upstream::new(&config.upstream);
+    if let Err(error) = &upstream {
+        writeln!(out, "upstream FAILED  {error}")?;
+    }
     let ffmpeg = look_for("ffmpeg", &config.muxer.ffmpeg, "-version", out, |program| {
         format!(
             "cannot run {program}; install ffmpeg (apt install ffmpeg) or set muxer.ffmpeg to \
@@ -41,7 +46,7 @@ pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
         Some(line) => writeln!(out, "yt-dlp   ok      {line} (not used by this version)")?,
         None => writeln!(out, "yt-dlp   none    not needed: this version takes direct links")?,
     }
-    Ok(ffmpeg && runtime.is_ok())
+    Ok(upstream.is_ok() && ffmpeg && runtime.is_ok())
 }
 
 fn look_for(

@@ -392,6 +392,10 @@ fn unreachable(error: ureq::Error, upstream: &Upstream) -> Fault {
         }
         ureq::Error::HostNotFound => Fault::Unreachable("its name was not found".into()),
         ureq::Error::ConnectionFailed => Fault::Unreachable("connecting failed".into()),
+        // Nothing but rustls calls it so.
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Fault::Unreachable(format!("TLS: {error}"))
+        }
         ureq::Error::Io(error) => Fault::Unreachable(error.to_string()),
         ureq::Error::Tls(why) => Fault::Unreachable(format!("TLS: {why}")),
         ureq::Error::Rustls(error) => Fault::Unreachable(format!("TLS: {error}")),

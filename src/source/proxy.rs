@@ -27,6 +27,8 @@ pub(super) fn introduce(
         ProxyKind::Http => connect(line, proxy.login.as_ref(), host, port),
         ProxyKind::Socks5h => socks(line, proxy.login.as_ref(), host, port),
     }
+    // Ours, and ureq's with their limits, are of the kind "other".
+    .map_err(|e| if e.kind() == io::ErrorKind::Other { e } else { refused(&e.to_string()) })
 }
 
 type Login = (String, String);
@@ -127,7 +129,7 @@ fn counted(text: &str) -> io::Result<Vec<u8>> {
     Ok([&[len], text.as_bytes()].concat())
 }
 
-fn refused(why: &str) -> io::Error {
+pub(super) fn refused(why: &str) -> io::Error {
     io::Error::other(format!("the proxy did not connect: {why}"))
 }
 

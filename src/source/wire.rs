@@ -79,7 +79,10 @@ impl Connector for Dial {
             }
             left -= 1;
         }
-        Err(last)
+        Err(match last {
+            Error::Io(error) if self.proxy.is_some() => proxy::refused(&error.to_string()).into(),
+            last => last,
+        })
     }
 }
 
