@@ -14,6 +14,8 @@
 //! - `faults`: what the client sees when a source fails
 //! - `muxer`: what the client sees when ffmpeg is missing, dies or hangs
 //! - `policy`: which addresses and sources are never touched
+//! - `tls`: upstreams over https, trusted and not
+//! - `proxy`: upstreams behind a proxy
 //! - `attack`: hostile bytes and crowds of connections
 //! - `memory`: a client that does not read costs no memory
 //! - `limits`: slots are counted, refused and given back
@@ -36,6 +38,8 @@ mod muxer;
 mod packets;
 mod pass;
 mod policy;
+mod proxy;
 mod resume;
 mod source;
 mod support;
+mod tls;

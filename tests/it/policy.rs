@@ -1,12 +1,20 @@
 //! Which addresses and which kinds of source are never touched.
 
-use crate::support::PATIENCE;
-use crate::support::client::{get, mux_path};
+mod spellings;
+
+use crate::support::answer::{Answer, Ending};
+use crate::support::authority::Authority;
+use crate::support::client::{Client, get, mux_path};
 use crate::support::curl::curl;
-use crate::support::daemon::{Daemon, LOOPBACK};
+use crate::support::daemon::{Daemon, LOOPBACK, Setup};
 use crate::support::film::{TRACKS, request, track_file};
+use crate::support::gate::Gate;
+use crate::support::names::Names;
 use crate::support::origin::Origin;
 use crate::support::script::{Fault, Resource};
+use crate::support::tripwire::Tripwire;
+use crate::support::{PATIENCE, eventually};
+use spellings::{BAD_URLS, INNER, INNER_URLS, LOCAL_NAMES, LOCATIONS, LOOPBACK_V4};
 
 #[test]
 fn a_playlist_reaches_nothing() {
@@ -82,4 +90,314 @@ fn a_redirect_does_not_get_around_the_address_policy() {
     let answer = denying.get(&mux_path(Some(&target), None, &[]));
     assert_eq!(answer.problem()["code"], "address-refused");
     assert!(inner.requests().is_empty(), "{:?}", inner.requests());
+}
+
+/// A daemon that knows these names and nobody else's.
+fn daemon_with(names: &Names, config: &str) -> Daemon {
+    let config = config.to_owned();
+    Daemon::start_with(&Setup { config, environment: names.environment(), ..Setup::default() })
+}
+
+/// The default policy; were it broken, each silent tripwire would not be waited for so long.
+const DEFAULT: &str = "[upstream]\nstall_timeout = \"2s\"\nretries = 0\n";
+
+/// Asks for each URL as a picture; says which were not answered as they should, the first few.
+fn wrongly_answered(daemon: &Daemon, urls: &[String], wanted: (u16, &str)) -> Vec<String> {
+    let wrong = urls.iter().filter_map(|url| {
+        let answer = daemon.get(&mux_path(Some(url), None, &[]));
+        let seen = (answer.head.status, answer.code());
+        let right = seen == (wanted.0, wanted.1.to_owned()) && answer.problem()["track"] == "video";
+        (!right).then(|| format!("{url:?}: {}", answer.text()))
+    });
+    wrong.take(5).collect()
+}
+
+fn at_hosts(port: u16, hosts: &[&str]) -> Vec<String> {
+    hosts.iter().map(|host| format!("http://{host}:{port}/v")).collect()
+}
+
+fn at_port(port: u16, urls: &[&str]) -> Vec<String> {
+    urls.iter().map(|url| url.replace("PORT", &port.to_string())).collect()
+}
+
+/// Not even a connection is made: who listens inside would see one, and when.
+#[test]
+fn no_disguise_reaches_an_inner_address() {
+    let inner = Tripwire::start();
+    let names = Names::new(&[
+        ("localhost", &["127.0.0.1+::1"]),
+        ("localhost.", &["127.0.0.1+::1"]),
+        ("a.localhost", &["::1"]),
+        ("a.localhost.", &["::1"]),
+    ]);
+    let daemon = daemon_with(&names, DEFAULT);
+    let port = inner.port();
+    let hosts = [&LOOPBACK_V4[..], &INNER, &LOCAL_NAMES].concat();
+    let refused = [at_hosts(port, &hosts), at_port(port, &INNER_URLS)].concat();
+    let mut wrong = wrongly_answered(&daemon, &refused, (403, "address-refused"));
+    wrong.extend(wrongly_answered(&daemon, &at_port(port, &BAD_URLS), (400, "bad-url")));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(inner.connections(), 0);
+}
+
+/// The counterpart of the test above: with the address allowed, the same spellings get there.
+#[test]
+fn the_disguises_are_ones_of_that_address() {
+    let origin = Origin::start();
+    let daemon = Daemon::start(LOOPBACK);
+    let mut urls = at_hosts(origin.port(), &LOOPBACK_V4);
+    let mapped = ["[::ffff:127.0.0.1]", "[::FFFF:7F00:1]"];
+    urls.extend(at_hosts(origin.port(), &mapped));
+    let other = |url: &&str| url.contains("PORT") && !url.starts_with("https");
+    let others: Vec<&str> = INNER_URLS.iter().copied().filter(other).collect();
+    urls.extend(at_port(origin.port(), &others));
+    let wrong = wrongly_answered(&daemon, &urls, (404, "upstream-not-found"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(origin.requests().len(), urls.len());
+}
+
+#[test]
+fn a_tripwire_sees_who_connects() {
+    let inner = Tripwire::start();
+    assert_eq!(inner.connections(), 0);
+    for address in [([127, 0, 0, 1], inner.port()).into(), ([0, 0, 0, 0], inner.port()).into()] {
+        drop(Client::connect(address));
+    }
+    assert_eq!(inner.connections(), 2);
+}
+
+/// Whoever has a name of their own can let it lead wherever they like.
+#[test]
+fn a_name_that_leads_inwards_is_refused() {
+    let inner = Tripwire::start();
+    let names = Names::new(&[
+        ("loopback.example", &["127.0.0.1"]),
+        ("six.example", &["::1"]),
+        ("mapped.example", &["::ffff:127.0.0.1"]),
+        ("any.example", &["0.0.0.0"]),
+        ("several.example", &["::1+127.0.0.1+10.0.0.1"]),
+        ("metadata.example", &["169.254.169.254"]),
+        ("translated.example", &["64:ff9b::a9fe:a9fe"]),
+    ]);
+    let daemon = daemon_with(&names, DEFAULT);
+    let hosts = ["loopback", "six", "mapped", "any", "several", "metadata", "translated"];
+    let hosts = hosts.map(|host| format!("{host}.example"));
+    let urls = at_hosts(inner.port(), &hosts.each_ref().map(String::as_str));
+    let wrong = wrongly_answered(&daemon, &urls, (403, "address-refused"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(inner.connections(), 0);
+    assert_eq!(names.looked_up(), hosts);
+}
+
+/// An origin at 127.0.0.2 and a tripwire on its port at 127.0.0.1 and ::1, so that one URL can
+/// lead to either.
+fn origin_beside_tripwire() -> (Origin, Tripwire) {
+    let tries = (0..100).find_map(|_| {
+        let origin = Origin::start_at([127, 0, 0, 2].into());
+        let inner = Tripwire::at(origin.port())?;
+        Some((origin, inner))
+    });
+    tries.expect("a port that is free on all three addresses")
+}
+
+const ONLY_OUTER: &str = "[upstream]\nallow = [\"127.0.0.2/32\"]\nchunk = \"512KiB\"\n";
+
+/// What a look-up found is what is connected to; there is no second one that an attacker's name
+/// server could answer differently (DNS rebinding).
+#[test]
+fn a_name_that_changes_between_look_ups_leads_nowhere_else() {
+    let (outer, inner) = origin_beside_tripwire();
+    let file = track_file("audio");
+    outer.put("whole", Resource::file(file));
+    outer.put("parts", Resource::file(file).ranges());
+    for (place, look_ups) in [("whole", 1), ("parts", 2)] {
+        let names = Names::new(&[("films.example", &["127.0.0.2", "127.0.0.1+::1"])]);
+        let daemon = daemon_with(&names, ONLY_OUTER);
+        let url = format!("http://films.example:{}/{place}", outer.port());
+        let answer = daemon.get(&mux_path(None, Some(&url), &[]));
+        assert_eq!(answer.head.status, 200, "{}", answer.text());
+        // The second part needs a connection of its own, and so another look-up.
+        assert_eq!(answer.ending == Ending::Complete, look_ups == 1, "{place}");
+        assert_eq!(names.looked_up(), vec!["films.example"; look_ups], "{place}");
+        if look_ups == 2 {
+            daemon.logs("is not a public address");
+        }
+    }
+    assert_eq!(inner.connections(), 0);
+}
+
+#[test]
+fn of_several_addresses_only_the_good_ones_are_tried() {
+    let (outer, inner) = origin_beside_tripwire();
+    let names = Names::new(&[("films.example", &["::1+127.0.0.1+127.0.0.2"])]);
+    let daemon = daemon_with(&names, ONLY_OUTER);
+    outer.put("v", Resource::file(track_file("audio")));
+    let url = |port| format!("http://films.example:{port}/v");
+    let answer = daemon.get(&mux_path(None, Some(&url(outer.port())), &[]));
+    assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete));
+    // Nor are the others a way out when the good one does not answer.
+    drop(outer);
+    let answer = daemon.get(&mux_path(None, Some(&url(inner.port())), &[]));
+    assert_eq!(answer.code(), "upstream-unreachable", "{}", answer.text());
+    assert_eq!(inner.connections(), 0);
+}
+
+#[test]
+fn no_redirect_leads_inwards() {
+    let (outer, inner) = origin_beside_tripwire();
+    let daemon = Daemon::start(ONLY_OUTER);
+    for to in at_port(inner.port(), &LOCATIONS) {
+        let away = outer.put("away", Resource::bytes("").fault(Fault::Redirect(to.clone())));
+        let answer = daemon.get(&mux_path(Some(&away), None, &[]));
+        let seen = (answer.head.status, answer.code());
+        assert_eq!(seen, (403, "address-refused".to_owned()), "{to}: {}", answer.text());
+    }
+    assert_eq!(outer.requests().len(), LOCATIONS.len());
+    assert_eq!(inner.connections(), 0);
+}
+
+/// The way over several hops is as good as its last one.
+#[test]
+fn a_redirect_to_a_redirect_does_not_lead_inwards() {
+    let (outer, inner) = origin_beside_tripwire();
+    let daemon = Daemon::start(ONLY_OUTER);
+    let redirect = |to| Resource::bytes("").fault(Fault::Redirect(to));
+    let last = outer.put("last", redirect(format!("http://127.0.0.1:{}/v", inner.port())));
+    let first = outer.put("first", redirect(last));
+    let answer = daemon.get(&mux_path(Some(&first), None, &[]));
+    assert_eq!(answer.code(), "address-refused", "{}", answer.text());
+    assert_eq!((outer.requests().len(), inner.connections()), (2, 0));
+}
+
+#[test]
+fn a_redirect_must_be_one_that_a_client_could_have_asked_for() {
+    let outer = Origin::start();
+    let daemon = Daemon::start(LOOPBACK);
+    let place = format!("127.0.0.1:{}", outer.port());
+    outer.put("v", Resource::file(track_file("video")));
+    for to in [
+        format!("http://user@{place}/v"),
+        format!("http://user:password@{place}/v"),
+        format!("http://public.example@{place}/v"),
+        format!("//user@{place}/v"),
+        format!("ftp://{place}/v"),
+        "http://[::1%25lo]/v".into(),
+        "http://256.0.0.1/v".into(),
+        "///".into(),
+        "http://①②⑦.0.0.1/v".into(),
+    ] {
+        let away = outer.put("away", Resource::bytes("").fault(Fault::Redirect(to.clone())));
+        let answer = daemon.get(&mux_path(Some(&away), None, &[]));
+        assert_eq!(answer.code(), "upstream-redirect", "{to}: {}", answer.text());
+        assert_eq!(answer.head.status, 502);
+    }
+    assert!(outer.requests().iter().all(|request| request.path == "/away"));
+}
+
+#[test]
+fn five_redirects_are_followed_and_no_more() {
+    let origin = Origin::start();
+    let daemon = Daemon::start(LOOPBACK);
+    let file = track_file("video");
+    let mut url = origin.put("v", Resource::file(file));
+    for hops in 1..=6 {
+        url = origin.put(&format!("hop{hops}"), Resource::bytes("").fault(Fault::Redirect(url)));
+        let before = origin.requests().len();
+        let answer = daemon.get(&mux_path(Some(&url), None, &[]));
+        if hops <= 5 {
+            assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{hops}");
+            assert!(answer.body == std::fs::read(file).unwrap(), "{hops}");
+            assert_eq!(origin.requests().len() - before, hops + 1);
+        } else {
+            assert_eq!(answer.code(), "upstream-redirect", "{}", answer.text());
+            assert_eq!(origin.requests().last().unwrap().path, "/hop1");
+        }
+    }
+}
+
+#[test]
+fn redirects_lead_into_tls_but_not_out_of_it() {
+    let authority = Authority::new();
+    let root = authority.file();
+    let (plain, secure) = (Origin::start(), Origin::start_tls(&authority, "localhost"));
+    let config = format!("{LOOPBACK}ca_file = {:?}\n", root.path());
+    let daemon = Daemon::start(&config);
+    let file = track_file("video");
+    let inside = secure.put("v", Resource::file(file));
+    let outside = plain.put("v", Resource::file(file));
+    let redirect = |to| Resource::bytes("").fault(Fault::Redirect(to));
+    let inwards = plain.put("inwards", redirect(inside));
+    let answer = daemon.get(&mux_path(Some(&inwards), None, &[]));
+    assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.code());
+    assert!(answer.body == std::fs::read(file).unwrap());
+    let outwards = secure.put("outwards", redirect(outside));
+    let round = plain.put("round", redirect(outwards.clone()));
+    for url in [outwards, round] {
+        let answer = daemon.get(&mux_path(Some(&url), None, &[]));
+        assert_eq!(answer.code(), "upstream-redirect", "{}", answer.text());
+        assert!(answer.text().contains("from https to http"), "{}", answer.text());
+    }
+    assert!(plain.requests().iter().all(|request| request.path != "/v"));
+}
+
+/// The first part was a good one; what comes after it is looked at all the same.
+#[test]
+fn a_later_part_is_not_led_inwards_either() {
+    let (outer, inner) = origin_beside_tripwire();
+    let daemon = Daemon::start(ONLY_OUTER);
+    let to = format!("http://127.0.0.1:{}/v", inner.port());
+    let video = Resource::file(track_file("video")).ranges().etag("\"v\"");
+    for joined in [false, true] {
+        let gate = Gate::default();
+        let turned = video.clone().gate(1_200_000, &gate);
+        let turned = turned.fault(Fault::Redirect(to.clone())).fault_from(1_600_000);
+        let url = outer.put("turned", turned);
+        let path =
+            if joined { request(&outer, "video", &url) } else { mux_path(Some(&url), None, &[]) };
+        let mut client = Client::get(daemon.address(), &path);
+        let head = client.first_byte();
+        gate.reached();
+        gate.open();
+        assert_ne!(client.body(&head).1, Ending::Complete, "joined: {joined}");
+    }
+    // The log line of a download comes after its end.
+    eventually("both say why", PATIENCE, || {
+        (daemon.log().matches("is not a public address").count() == 2).then_some(())
+    });
+    assert_eq!(inner.connections(), 0);
+}
+
+#[test]
+fn a_name_lets_in_on_every_port_and_deny_goes_before_it() {
+    let origins = [Origin::start(), Origin::start()];
+    let names = Names::new(&[
+        ("nas.lan", &["127.0.0.1"]),
+        ("tv.nas.lan", &["127.0.0.1"]),
+        ("evilnas.lan", &["127.0.0.1"]),
+        ("nas.lan.evil.example", &["127.0.0.1"]),
+    ]);
+    let ask = |daemon: &Daemon, host: &str| {
+        origins.each_ref().map(|origin| {
+            origin.put("v", Resource::file(track_file("audio")));
+            let url = format!("http://{host}:{}/v", origin.port());
+            let Answer { head, .. } = daemon.get(&mux_path(None, Some(&url), &[]));
+            head.status
+        })
+    };
+    let reached = |upstream: &str, host: &str, wanted: u16| {
+        let daemon = daemon_with(&names, &format!("[upstream]\n{upstream}\n"));
+        assert_eq!(ask(&daemon, host), [wanted; 2], "{host} with {upstream}");
+    };
+    reached("", "nas.lan", 403);
+    reached("allow = [\"nas.lan\"]", "NAS.lan", 200);
+    for other in ["tv.nas.lan", "evilnas.lan", "nas.lan.evil.example", "127.0.0.1"] {
+        reached("allow = [\"nas.lan\"]", other, 403);
+    }
+    reached("allow = [\".nas.lan\"]", "tv.nas.lan", 200);
+    reached("allow = [\".nas.lan\"]", "nas.lan", 403);
+    for (allow, deny) in
+        [("nas.lan", "127.0.0.0/8"), ("127.0.0.1", "nas.lan"), ("nas.lan", "nas.lan")]
+    {
+        reached(&format!("allow = [{allow:?}]\ndeny = [{deny:?}]"), "nas.lan", 403);
+    }
 }

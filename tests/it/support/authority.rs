@@ -10,6 +10,7 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use tempfile::NamedTempFile;
 
 static AUTHORITIES: AtomicUsize = AtomicUsize::new(0);
 
@@ -42,6 +43,13 @@ impl Authority {
             text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
         let lines = lines.join("\n");
         format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
+    }
+
+    /// The root certificate in a file, as `upstream.ca_file` wants it.
+    pub(crate) fn file(&self) -> NamedTempFile {
+        let file = NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), self.pem()).unwrap();
+        file
     }
 
     /// A good certificate for a host name or an IP address.

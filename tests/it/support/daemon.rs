@@ -28,6 +28,8 @@ pub(crate) struct Setup {
     pub(crate) descriptors: Option<u32>,
     /// A runtime directory shared with other daemons.
     pub(crate) runtime_dir: Option<PathBuf>,
+    /// Variables of its environment.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 /// A running daemon; dropping it kills and reaps it, and prints its log if the test failed.
@@ -64,6 +66,7 @@ impl Daemon {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .env_remove("JOURNAL_STREAM")
+            .envs(setup.environment.iter().cloned())
             .spawn()
             .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -215,7 +218,9 @@ fn command(descriptors: Option<u32>) -> Command {
         }
     };
     // The environment of whoever runs the tests must not reach the daemon.
-    for name in ["RUNTIME_DIRECTORY", "NOTIFY_SOCKET", "http_proxy", "all_proxy"] {
+    for name in
+        ["RUNTIME_DIRECTORY", "NOTIFY_SOCKET", "http_proxy", "https_proxy", "all_proxy", "no_proxy"]
+    {
         command.env_remove(name);
         command.env_remove(name.to_uppercase());
     }

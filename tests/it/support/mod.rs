@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod authority;
+pub(crate) mod blurter;
 pub(crate) mod chance;
 pub(crate) mod client;
 mod connection;
@@ -11,6 +12,7 @@ pub(crate) mod film;
 pub(crate) mod framemd5;
 pub(crate) mod gate;
 pub(crate) mod media;
+pub(crate) mod names;
 pub(crate) mod observe;
 pub(crate) mod origin;
 mod place;
@@ -21,6 +23,7 @@ mod server;
 mod span;
 mod stop;
 mod trial;
+pub(crate) mod tripwire;
 mod wire;
 
 use std::process::{Command, Output};
@@ -35,6 +38,7 @@ pub(crate) fn run(command: &mut Command) -> Output {
     command.output().unwrap_or_else(|error| {
         let package = match program.as_str() {
             "ffmpeg" | "ffprobe" => "ffmpeg",
+            "cc" => "build-essential",
             "curl" => "curl",
             "kill" => "procps",
             "prlimit" => "util-linux",
