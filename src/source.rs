@@ -434,6 +434,7 @@ impl Source<'_, '_> {
     }
 
     /// Waits until the location may be asked for.
+    #[expect(clippy::disallowed_methods, reason = "the time is given as one of day")]
     fn await_availability(&self) -> Result<(), Fault> {
         let Some(at) = self.location.available_at else { return Ok(()) };
         let Ok(wait) = at.duration_since(SystemTime::now()) else { return Ok(()) };

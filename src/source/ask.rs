@@ -372,6 +372,7 @@ fn proof_of_end(version: Version, headers: &HeaderMap) -> Result<Option<u64>, Fa
 }
 
 /// After how long the upstream wants to be asked again: seconds, or a date (RFC 9110 §10.2.3).
+#[expect(clippy::disallowed_methods, reason = "an upstream may name a time of day")]
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Some(seconds) = decimal(value.as_bytes()) {
@@ -525,6 +526,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the upstream names a time of day")]
     fn busy_upstreams_say_for_how_long() {
         let wait = |value: &str| {
             let pairs = [(header::RETRY_AFTER, value)];

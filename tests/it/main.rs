@@ -13,6 +13,8 @@
 //! - `matrix`: every fault at every moment; the table in the README
 //! - `faults`: what the client sees when a source fails
 //! - `muxer`: what the client sees when ffmpeg is missing, dies or hangs
+//! - `chaos`: what happens around the daemon, to ffmpeg, its directory, an origin, itself
+//! - `soak`: mixed clients for a while, and the memory after it
 //! - `policy`: which addresses and sources are never touched
 //! - `tls`: upstreams over https, trusted and not
 //! - `proxy`: upstreams behind a proxy
@@ -26,6 +28,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod attack;
+mod chaos;
 mod commands;
 mod contract;
 mod ends;
@@ -40,6 +43,7 @@ mod pass;
 mod policy;
 mod proxy;
 mod resume;
+mod soak;
 mod source;
 mod support;
 mod tls;

@@ -11,7 +11,7 @@ pub(crate) struct Blurter(Server);
 impl Blurter {
     /// Starts on 127.0.0.1; it hears something, says `words` and hangs up.
     pub(crate) fn start(words: &'static [u8]) -> Self {
-        Self(Server::start(Ipv4Addr::LOCALHOST.into(), move |_, mut stream, _| {
+        Self(Server::start((Ipv4Addr::LOCALHOST, 0).into(), move |_, mut stream, _| {
             let said = stream.read(&mut [0; 16 * 1024]).and_then(|_| stream.write_all(words));
             drop(said.and_then(|()| stream.shutdown(Shutdown::Write)));
             // What stood unread at a close would make it a reset, which could overtake the words.

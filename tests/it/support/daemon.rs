@@ -30,6 +30,8 @@ pub(crate) struct Setup {
     pub(crate) runtime_dir: Option<PathBuf>,
     /// Variables of its environment.
     pub(crate) environment: Vec<(String, String)>,
+    /// A program with its arguments that becomes the daemon by exec (`setpriv ...`).
+    pub(crate) through: Vec<String>,
 }
 
 /// A running daemon; dropping it kills and reaps it, and prints its log if the test failed.
@@ -59,7 +61,7 @@ impl Daemon {
         let config = directory.path().join("config.toml");
         std::fs::create_dir_all(&runtime_dir).unwrap();
         std::fs::write(&config, whole_config(&runtime_dir, &setup.config)).unwrap();
-        let mut child = command(setup.descriptors)
+        let mut child = command(setup)
             .args(["serve", "--config"])
             .arg(&config)
             .stdin(Stdio::null())
@@ -127,6 +129,11 @@ impl Daemon {
             .unwrap_or_else(|| panic!("no {name} in {metrics}"))
     }
 
+    /// Where its pipes are, unless it sees other file systems than the test does.
+    pub(crate) fn runtime_dir(&self) -> &Path {
+        &self.runtime_dir
+    }
+
     pub(crate) fn terminate(&self) {
         signal(self.pid(), "TERM");
     }
@@ -182,7 +189,8 @@ impl Daemon {
         }
     }
 
-    fn snapshot(&self) -> Snapshot {
+    /// What it holds at this moment.
+    pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot::of(self.pid(), &self.runtime_dir)
     }
 }
@@ -208,10 +216,15 @@ pub(crate) fn script(directory: &Path, body: &str) -> PathBuf {
     file
 }
 
-fn command(descriptors: Option<u32>) -> Command {
-    let mut command = match descriptors {
-        None => Command::new(binary()),
-        Some(limit) => {
+fn command(setup: &Setup) -> Command {
+    let mut command = match (setup.descriptors, &setup.through[..]) {
+        (None, []) => Command::new(binary()),
+        (None, [program, arguments @ ..]) => {
+            let mut through = Command::new(program);
+            through.args(arguments).arg(binary());
+            through
+        }
+        (Some(limit), _) => {
             let mut shell = Command::new("sh");
             shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(binary());
             shell

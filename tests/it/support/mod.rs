@@ -3,7 +3,6 @@
 pub(crate) mod answer;
 pub(crate) mod authority;
 pub(crate) mod blurter;
-pub(crate) mod chance;
 pub(crate) mod client;
 mod connection;
 pub(crate) mod curl;
@@ -41,7 +40,7 @@ pub(crate) fn run(command: &mut Command) -> Output {
             "cc" => "build-essential",
             "curl" => "curl",
             "kill" => "procps",
-            "prlimit" => "util-linux",
+            "prlimit" | "setpriv" | "unshare" => "util-linux",
             other => other,
         };
         panic!("cannot run {program}: {error}; install it: apt-get install {package}")
@@ -68,4 +67,10 @@ pub(crate) fn eventually<T>(
         assert!(Instant::now() < deadline, "waited {within:?} in vain: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// A number from the environment; `None` if it is not set.
+pub(crate) fn number_from(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text:?} is no number")))
 }

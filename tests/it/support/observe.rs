@@ -19,6 +19,8 @@ pub(crate) struct Snapshot {
 pub(crate) struct Process {
     pub(crate) pid: u32,
     pub(crate) name: String,
+    /// `R`, `S`, `T` (stopped) and so on (proc(5)).
+    pub(crate) state: String,
     parent: u32,
 }
 
@@ -33,17 +35,29 @@ impl Snapshot {
             descriptors: entries(format!("/proc/{pid}/fd").as_ref())
                 .iter()
                 .filter_map(|link| fs::read_link(link.path()).ok())
-                .map(|target| kind(&target.to_string_lossy()))
+                .map(|target| undrawn(&kind(&target.to_string_lossy())))
                 .collect(),
             children: children(pid).into_iter().map(|child| child.name).collect(),
             files: Vec::new(),
         };
         walk(runtime_dir, &mut snapshot.files);
+        snapshot.files = snapshot.files.iter().map(|file| undrawn(file)).collect();
         snapshot.threads.sort();
         snapshot.descriptors.sort();
         snapshot.children.sort();
         snapshot.files.sort();
         snapshot
+    }
+
+    /// How much of everything, for a table.
+    pub(crate) fn counts(&self) -> String {
+        format!(
+            "{} threads, {} descriptors, {} children, {} files",
+            self.threads.len(),
+            self.descriptors.len(),
+            self.children.len(),
+            self.files.len()
+        )
     }
 
     /// Says what the other has more and what it has less.
@@ -86,14 +100,17 @@ pub(crate) fn memory(pid: u32, field: &str) -> u64 {
         * 1024
 }
 
-fn process(pid: u32) -> Option<Process> {
+/// One process, if it is there.
+pub(crate) fn process(pid: u32) -> Option<Process> {
     // The name stands in parentheses and may hold any character, so it is cut at the last one.
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (before, after) = stat.rsplit_once(')')?;
+    let mut fields = after.split_whitespace();
     Some(Process {
         pid,
         name: before.split_once('(')?.1.to_owned(),
-        parent: after.split_whitespace().nth(1)?.parse().ok()?,
+        state: fields.next()?.to_owned(),
+        parent: fields.next()?.parse().ok()?,
     })
 }
 
@@ -105,6 +122,13 @@ fn kind(target: &str) -> String {
         }
         _ => target.to_owned(),
     }
+}
+
+/// A path without the letters that were drawn for the name of a daemon's directory: one that was
+/// made anew is as good as the first.
+fn undrawn(path: &str) -> String {
+    let name = |part: &str| if part.starts_with("run-") { "run-*".into() } else { part.to_owned() };
+    path.split('/').map(name).collect::<Vec<_>>().join("/")
 }
 
 fn walk(directory: &Path, found: &mut Vec<String>) {

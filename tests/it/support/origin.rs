@@ -35,32 +35,37 @@ impl Origin {
 
     /// Starts an empty origin on this loopback address.
     pub(crate) fn start_at(ip: IpAddr) -> Self {
-        Self::launch(ip, None, |address| format!("http://{address}"))
+        Self::launch((ip, 0), None, |address| format!("http://{address}"))
+    }
+
+    /// Starts an empty origin on this port of 127.0.0.1, where another one was dropped.
+    pub(crate) fn start_on(port: u16) -> Self {
+        Self::launch((Ipv4Addr::LOCALHOST, port), None, |address| format!("http://{address}"))
     }
 
     /// As `start`, over TLS, with a good certificate for this name, which its URLs then bear.
     pub(crate) fn start_tls(authority: &Authority, name: &str) -> Self {
         let certificate = authority.certificate_for(name);
-        Self::launch(Ipv4Addr::LOCALHOST.into(), Some(certificate), |address| {
+        Self::launch((Ipv4Addr::LOCALHOST, 0), Some(certificate), |address| {
             format!("https://{name}:{}", address.port())
         })
     }
 
     /// As `start`, over TLS, with any certificate; its URLs have the address 127.0.0.1.
     pub(crate) fn start_tls_with(certificate: Certificate) -> Self {
-        Self::launch(Ipv4Addr::LOCALHOST.into(), Some(certificate), |address| {
+        Self::launch((Ipv4Addr::LOCALHOST, 0), Some(certificate), |address| {
             format!("https://{address}")
         })
     }
 
     fn launch(
-        ip: IpAddr,
+        address: impl Into<SocketAddr>,
         certificate: Option<Certificate>,
         base: impl Fn(SocketAddr) -> String,
     ) -> Self {
         let holdings = Arc::new(Holdings::default());
         let tls = certificate.map(|certificate| Arc::new(certificate.server()));
-        let server = Server::start(ip, {
+        let server = Server::start(address.into(), {
             let holdings = Arc::clone(&holdings);
             move |number, stream, stop| {
                 let wire = Wire::new(stream, tls.as_ref());

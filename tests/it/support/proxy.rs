@@ -53,7 +53,7 @@ impl Proxy {
 
     fn start(scheme: &'static str, serve: fn(TcpStream, &Rulebook) -> io::Result<()>) -> Self {
         let rules = Arc::new(Rulebook::default());
-        let server = Server::start(Ipv4Addr::LOCALHOST.into(), {
+        let server = Server::start((Ipv4Addr::LOCALHOST, 0).into(), {
             let rules = Arc::clone(&rules);
             // An error means that one of the sides left, which it may.
             move |_, client, _| drop(serve(client, &rules))

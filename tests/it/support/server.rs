@@ -2,7 +2,7 @@
 //! every thread joined when it is dropped.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -16,13 +16,14 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts on this address; `serve` gets each connection with its number, counted from 0. It
+    /// Starts on this address, port 0 being any free one; `serve` gets each connection with its number, counted from 0. It
     /// must never wait without looking at the stop, or on anything but that connection.
     pub(super) fn start(
-        ip: IpAddr,
+        address: SocketAddr,
         serve: impl Fn(usize, TcpStream, &Arc<Stop>) + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind((ip, 0)).unwrap();
+        let listener =
+            TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
         let address = listener.local_addr().unwrap();
         let stop = Arc::new(Stop::default());
         let acceptor = thread::spawn({
