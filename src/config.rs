@@ -260,7 +260,7 @@ impl Config {
 
     fn parse(text: &str) -> Result<Config, Invalid> {
         // toml's own message shows the line and marks the key in it.
-        toml::from_str(text).map_err(|error| Invalid(error.to_string().trim_end().into()))
+        toml::from_str(text).map_err(|error| Invalid(without_login(error.to_string().trim_end())))
     }
 
     /// The directory for the named pipes. `"auto"` is the one that systemd made for the
@@ -279,6 +279,17 @@ impl Config {
             None => env::temp_dir().join(format!("ytcanal-{}", sys::user_id())),
         }
     }
+}
+
+/// A message of toml's without the line it quotes, where that may have a proxy's password in it.
+fn without_login(message: &str) -> String {
+    let lines = message.lines().map(|line| match line.split_once(" | ") {
+        Some((number, quoted)) if quoted.contains('@') => {
+            format!("{number} | (not shown, for it may have a password in it)")
+        }
+        _ => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Where `program` is: itself if it is a path, else the first of that name in PATH.
@@ -347,6 +358,17 @@ mod tests {
             (2 + 7 + 9 + 2 + 1, 2),
             "a key is missing from config/ytcanal.toml"
         );
+    }
+
+    #[test]
+    fn errors_show_no_password() {
+        for text in [
+            "[upstream]\nproxy = \"socks5://me:secret@h\"",
+            "[upstream]\nproxy = \"http://me:secret@h",
+        ] {
+            let error = Config::parse(text).unwrap_err().to_string();
+            assert!(error.contains("line 2") && !error.contains("secret"), "{error}");
+        }
     }
 
     #[test]

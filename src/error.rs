@@ -301,7 +301,7 @@ impl From<&Error> for Problem {
             Error::Muxer(MuxerFault::Missing(_)) => (500, "muxer-missing", None),
             Error::Muxer(MuxerFault::Refused(_)) => (422, "mux-refused", None),
             Error::Muxer(_) => (500, "muxer-failed", None),
-            // Nobody is there to read this one; the log line has it.
+            // Only a client that closed no more than its sending half can read this one.
             Error::ClientLeft => (499, "client-left", None),
             Error::ClientStalled(_) => (408, "client-stalled", None),
             Error::Stopped => (500, "internal", None),
@@ -317,7 +317,7 @@ impl From<&Error> for Problem {
 
 /// For a Retry-After field; half a minute where nothing better is known.
 fn seconds(wait: Option<Duration>) -> u32 {
-    wait.map_or(30, |wait| u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX))
+    wait.map_or(30, |wait| u32::try_from(wait.as_secs().saturating_add(1)).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

@@ -9,12 +9,13 @@ use std::process::ExitCode;
 use log::LevelFilter;
 use ytcanal::cli::{self, Ask};
 use ytcanal::config::{Config, Service};
-use ytcanal::{check, demo, logging, serve};
+use ytcanal::{check, demo, logging, serve, sys};
 
 /// For a command line that cannot be understood.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    sys::return_free_memory();
     let ask = match cli::parse(std::env::args_os().skip(1)) {
         Ok(ask) => ask,
         Err(error) => {

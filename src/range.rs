@@ -6,7 +6,7 @@ use std::ops::Range;
 
 /// What a client wants of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
+pub enum Asked {
     /// All of it: nothing else was asked for, or nothing that can be understood (§14.2 lets a
     /// server ignore such a field; so does this one with several ranges at once).
     Whole,
@@ -17,15 +17,15 @@ pub enum Wanted {
 }
 
 /// Reads a Range field for a file of `len` bytes.
-pub fn wanted(field: &[u8], len: u64) -> Wanted {
-    let Some((first, last)) = bounds(field) else { return Wanted::Whole };
+pub fn asked(field: &[u8], len: u64) -> Asked {
+    let Some((first, last)) = bounds(field) else { return Asked::Whole };
     let part = match (first, last) {
-        (Some(first), Some(last)) if last < first => return Wanted::Whole,
+        (Some(first), Some(last)) if last < first => return Asked::Whole,
         (Some(first), last) => first..last.map_or(len, |last| last.saturating_add(1).min(len)),
         (None, Some(count)) => len.saturating_sub(count)..len,
-        (None, None) => return Wanted::Whole,
+        (None, None) => return Asked::Whole,
     };
-    if part.is_empty() { Wanted::Nothing } else { Wanted::Part(part) }
+    if part.is_empty() { Asked::Nothing } else { Asked::Part(part) }
 }
 
 /// `bytes=FIRST-LAST` with one of the two left out, or neither.
@@ -106,10 +106,10 @@ mod tests {
             ("Bytes=10-19", 10..20),
             (&huge, 0..100),
         ] {
-            assert_eq!(wanted(field.as_bytes(), 100), Wanted::Part(part), "{field}");
+            assert_eq!(asked(field.as_bytes(), 100), Asked::Part(part), "{field}");
         }
         for field in ["bytes=100-", "bytes=100-200", "bytes=-0"] {
-            assert_eq!(wanted(field.as_bytes(), 100), Wanted::Nothing, "{field}");
+            assert_eq!(asked(field.as_bytes(), 100), Asked::Nothing, "{field}");
         }
         for field in [
             "",
@@ -125,9 +125,9 @@ mod tests {
             "bytes=a-b",
             "bytes=1-2-3",
         ] {
-            assert_eq!(wanted(field.as_bytes(), 100), Wanted::Whole, "{field}");
+            assert_eq!(asked(field.as_bytes(), 100), Asked::Whole, "{field}");
         }
-        assert_eq!(wanted(b"bytes=0-", 0), Wanted::Nothing);
+        assert_eq!(asked(b"bytes=0-", 0), Asked::Nothing);
         assert_eq!(field(&(10..20)), "bytes=10-19");
     }
 
@@ -155,7 +155,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_wanted_lies_in_the_file(field in "bytes=[0-9,\\-]{0,24}", len: u64) {
-            if let Wanted::Part(part) = wanted(field.as_bytes(), len) {
+            if let Asked::Part(part) = asked(field.as_bytes(), len) {
                 prop_assert!(part.start < part.end && part.end <= len);
             }
         }
@@ -164,14 +164,14 @@ mod tests {
         fn our_own_words_are_understood(start in 0..1_000_u64, count in 1..1_000_u64) {
             let part = start..start + count;
             let whole = part.end + 5;
-            prop_assert_eq!(wanted(field(&part).as_bytes(), whole), Wanted::Part(part.clone()));
+            prop_assert_eq!(asked(field(&part).as_bytes(), whole), Asked::Part(part.clone()));
             let said = format!("bytes {}-{}/{whole}", part.start, part.end - 1);
             prop_assert_eq!(sent(said.as_bytes()), Some(Sent::Part { part, len: whole }));
         }
 
         #[test]
         fn no_bytes_make_it_panic(bytes: Vec<u8>, len: u64) {
-            wanted(&bytes, len);
+            asked(&bytes, len);
             sent(&bytes);
         }
     }

@@ -103,7 +103,11 @@ fn wait(done: &Receiver<()>, quit: &Receiver<()>, deadline: &Receiver<Instant>) 
 
 /// SIGTERM, SIGINT and SIGHUP (the terminal was closed) as messages, for as long as `f` runs.
 pub fn with_signals<T>(f: impl FnOnce(&Receiver<()>) -> io::Result<T>) -> io::Result<T> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    // nohup(1) has it ignored, to outlive the terminal.
+    if !sys::is_ignored(SIGHUP) {
+        signals.add_signal(SIGHUP)?;
+    }
     let handle = signals.handle();
     let (say, quit) = channel::unbounded();
     thread::scope(|scope| {

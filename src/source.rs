@@ -42,6 +42,8 @@ const OPENING_RETRIES: u32 = 2;
 const OPENING_WAIT: Duration = Duration::from_secs(5);
 /// A chunk is not made smaller than this.
 const LEAST_CHUNK: u64 = 512 << 10;
+/// Nor is one that a resolver asks for smaller than this: it has to bring something new.
+const PROGRESS: u64 = 16 << 10;
 /// Fresh locations that are asked for without the length of a chunk in between.
 const MAX_REFRESHES: u32 = 3;
 /// More is asked for when no more than this is still to come of what was, or earlier.
@@ -86,6 +88,8 @@ pub struct Source<'scope, 'env> {
     end: Option<u64>,
     part: Option<Part>,
     ahead: VecDeque<Ahead>,
+    /// Held by each thread that asks ahead, also by those whose answer is not wanted any more.
+    asking: Arc<()>,
     /// Since when it has been read.
     since: Instant,
     /// The last bytes read, at most [`OVERLAP`].
@@ -111,7 +115,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
         first: u64,
         stop: &Arc<Stop>,
     ) -> Result<Source<'scope, 'env>, Error> {
-        let chunk = track.location.chunk.unwrap_or(u64::MAX).clamp(LEAST_CHUNK, upstream.chunk);
+        let chunk = track.location.chunk.unwrap_or(u64::MAX).clamp(PROGRESS, upstream.chunk);
         let progress = upstream.least_progress();
         let mut source = Source {
             scope,
@@ -135,10 +139,12 @@ impl<'scope, 'env> Source<'scope, 'env> {
             end: None,
             part: None,
             ahead: VecDeque::new(),
+            asking: Arc::new(()),
             since: Instant::now(),
             tail: Vec::new(),
             head: Vec::new(),
         };
+        source.pause(Duration::ZERO)?;
         while source.file.is_none() {
             source.next_part().or_else(|fault| source.recover(fault))?;
         }
@@ -230,6 +236,13 @@ impl<'scope, 'env> Source<'scope, 'env> {
     /// The next bytes of this part, or 0 when it is over.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
         let asked = Instant::now();
+        let count = self.read_part(buffer)?;
+        // The wait for an answer counts, too, or a byte an answer would be fast enough.
+        self.pace.step(count, asked.elapsed()).map_err(Fault::Slow)?;
+        Ok(count)
+    }
+
+    fn read_part(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
         if self.part.is_none() {
             self.next_part()?;
         }
@@ -237,8 +250,6 @@ impl<'scope, 'env> Source<'scope, 'env> {
         let left = self.end.map_or(u64::MAX, |end| end - self.offset);
         let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         let count = part.read(&mut buffer[..room])?;
-        // The wait for an answer counts, too, or a byte an answer would be fast enough.
-        self.pace.step(count, asked.elapsed()).map_err(Fault::Slow)?;
         if count == 0 {
             if part.end.is_none() {
                 self.end = Some(self.offset);
@@ -258,7 +269,6 @@ impl<'scope, 'env> Source<'scope, 'env> {
 
     /// Takes the answer that was asked for ahead, or asks now.
     fn next_part(&mut self) -> Result<(), Fault> {
-        self.await_availability()?;
         let answer = match self.ahead.pop_front() {
             Some(ahead) => {
                 self.idle.push(replace(&mut self.lane, ahead.lane));
@@ -289,40 +299,47 @@ impl<'scope, 'env> Source<'scope, 'env> {
     /// What to ask for next, from the byte at `from` on.
     fn question(&self, from: u64, lane: Arc<Lane>) -> Question<'scope> {
         let ranged = self.file.as_ref().is_none_or(|file| file.ranged);
-        let proven = self.file.as_ref().is_none_or(|file| file.validators.best().is_some());
-        let overlap = if proven { 0 } else { (from - self.begin).min(OVERLAP as u64) };
+        let from = from - self.overlap(from);
         let to = from.saturating_add(jittered_chunk(self.chunk)).min(self.end.unwrap_or(u64::MAX));
         Question {
             upstream: self.upstream,
             lane,
             location: self.location.clone(),
             shortcut: self.shortcut.clone(),
-            part: ranged.then_some(from - overlap..to),
+            part: ranged.then_some(from..to),
             file: self.file.clone(),
             if_range: self.if_range,
         }
     }
 
-    /// Compares the bytes of a part that were read before, if there are any; `false` if it does
-    /// not go on where the last one ended.
+    /// How many of the bytes before `from` are to be asked for again, and compared: where an ETag
+    /// proves that it is the same file, none.
+    fn overlap(&self, from: u64) -> u64 {
+        let proven = self.file.as_ref().is_some_and(|file| file.validators.etag.is_some());
+        if proven { 0 } else { (from - self.begin).min(OVERLAP as u64) }
+    }
+
+    /// Compares the bytes of a part that were read before; `false` if it does not go on where the
+    /// last one ended.
     fn verify(&self, part: &mut Part) -> Result<bool, Fault> {
-        let overlap = self.offset.checked_sub(part.begin).and_then(|len| usize::try_from(len).ok());
-        let Some((overlap, start)) =
-            overlap.and_then(|overlap| Some((overlap, self.tail.len().checked_sub(overlap)?)))
-        else {
+        let overlap = self.overlap(self.offset);
+        if part.begin + overlap != self.offset {
             return Ok(false);
-        };
-        let (mut again, mut filled) = (vec![0; overlap], 0);
-        while filled < overlap {
+        }
+        let mut again = vec![0; usize::try_from(overlap).unwrap_or(OVERLAP)];
+        let mut filled = 0;
+        while filled < again.len() {
             match part.read(&mut again[filled..])? {
                 0 => return Err(Fault::WrongRange),
                 count => filled += count,
             }
         }
-        if again != self.tail[start..] {
+        if !self.tail.ends_with(&again) {
             return Err(Fault::Changed("it repeats the bytes before a break differently"));
         }
-        Ok(true)
+        // One that has nothing else in it would be asked for again and again.
+        let is_fruitless = overlap > 0 && part.end.is_some_and(|end| end <= self.offset);
+        if is_fruitless { Err(Fault::WrongRange) } else { Ok(true) }
     }
 
     /// Asks for the next parts, each on a thread of its own, once the end of what was asked for
@@ -332,21 +349,23 @@ impl<'scope, 'env> Source<'scope, 'env> {
         let Some(part) = &self.part else { return Ok(()) };
         let lead =
             LEAD.max((self.rate() * part.answered_after.as_secs_f64() * LEAD_ANSWERS) as u64);
-        while self.ahead.len() < MAX_AHEAD {
+        while self.ahead.len() < MAX_AHEAD && Arc::strong_count(&self.asking) <= MAX_AHEAD {
             let asked_until = self.ahead.back().map_or(part.end, |ahead| Some(ahead.end));
             let (Some(from), Some(end)) = (asked_until, self.end) else { break };
-            if from >= end || from - self.offset > lead {
+            if from >= end || from.saturating_sub(self.offset) > lead {
                 break;
             }
             let lane = self.idle.pop().unwrap_or_else(|| self.upstream.lane(&self.stop));
             let question = self.question(from, lane.clone());
             let (say, answer) = channel::bounded(1);
+            let asking = self.asking.clone();
             let end = question.part.as_ref().map_or(end, |part| part.end);
             thread::Builder::new()
                 .name("ask ahead".into())
                 .spawn_scoped(self.scope, move || {
                     // Nobody listens any more when the part before has failed.
                     say.send(question.ask()).ok();
+                    drop(asking);
                 })
                 .map_err(|e| Error::system("start a thread", &e))?;
             self.ahead.push_back(Ahead { end, lane, answer });
@@ -364,19 +383,36 @@ impl<'scope, 'env> Source<'scope, 'env> {
 impl Source<'_, '_> {
     /// Makes everything ready for the next try, and waits until it is time for it; or gives up.
     fn recover(&mut self, fault: Fault) -> Result<(), Error> {
+        let redirected = self.shortcut.as_ref().is_some_and(|url| *url != self.location.url);
         self.hang_up();
-        let is_lost = !self.file().ranged && self.offset > 0;
-        match if is_lost { None } else { self.try_again(&fault) } {
-            Some(wait) => {
-                self.upstream.retries_made.fetch_add(1, Ordering::Relaxed);
-                log::debug!("{} upstream: {fault}; trying again in {wait:.1?}", self.track);
-                match self.stop.pause(wait) {
-                    Ok(false) => Ok(()),
-                    Ok(true) => Err(Error::Stopped),
-                    Err(error) => Err(Error::system("wait for an upstream", &error)),
-                }
-            }
-            None => Err(Error::Upstream { track: self.track, fault }),
+        let wait = match &fault {
+            // What cannot be asked for in parts cannot be gone on with.
+            _ if !self.file().ranged && self.offset > 0 => None,
+            // Where a redirect led to may expire; it is asked where it leads to now.
+            Fault::Status(401 | 403 | 404 | 410) if redirected => Some(Duration::ZERO),
+            fault => self.try_again(fault),
+        };
+        let Some(wait) = wait else {
+            return Err(Error::Upstream { track: self.track, fault });
+        };
+        self.upstream.retries_made.fetch_add(1, Ordering::Relaxed);
+        log::debug!("{} upstream: {fault}; trying again in {wait:.1?}", self.track);
+        self.pause(wait)
+    }
+
+    /// Lets `wait` pass, and the time before which the location must not be asked for.
+    #[expect(clippy::disallowed_methods, reason = "that time is given as one of day")]
+    fn pause(&self, wait: Duration) -> Result<(), Error> {
+        let until = self.location.available_at;
+        let early = until.and_then(|at| at.duration_since(SystemTime::now()).ok());
+        let wait = wait.max(early.unwrap_or_default());
+        if early.is_some_and(|early| early > self.upstream.max_wait) {
+            return Err(Error::Upstream { track: self.track, fault: Fault::NotYet(wait) });
+        }
+        match self.stop.pause(wait) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Error::Stopped),
+            Err(error) => Err(Error::system("wait for an upstream", &error)),
         }
     }
 
@@ -420,8 +456,10 @@ impl Source<'_, '_> {
         match refresh.ask(&self.stop) {
             Ok(location) => {
                 self.location = Arc::new(location);
-                if let Some(file) = &mut self.file {
-                    // Its length must be the same, and the bytes before the break.
+                // Its length must be the same, and the bytes before the break; or, where there are
+                // none of these, what the client was told of the file.
+                let has_read = self.offset > self.begin || self.begin == 0;
+                if let Some(file) = self.file.as_mut().filter(|_| has_read) {
                     file.validators = Validators::default();
                 }
                 true
@@ -430,20 +468,6 @@ impl Source<'_, '_> {
                 log::warn!("no fresh location for {} from {:?}: {why}", self.track, self.location);
                 false
             }
-        }
-    }
-
-    /// Waits until the location may be asked for.
-    #[expect(clippy::disallowed_methods, reason = "the time is given as one of day")]
-    fn await_availability(&self) -> Result<(), Fault> {
-        let Some(at) = self.location.available_at else { return Ok(()) };
-        let Ok(wait) = at.duration_since(SystemTime::now()) else { return Ok(()) };
-        if wait > self.upstream.max_wait {
-            return Err(Fault::NotYet(wait));
-        }
-        match self.stop.pause(wait) {
-            Ok(false) => Ok(()),
-            _ => Err(Fault::Unreachable("the stream is over".into())),
         }
     }
 

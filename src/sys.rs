@@ -189,6 +189,30 @@ pub fn unread(pipe: BorrowedFd<'_>) -> io::Result<usize> {
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
+/// Whether a signal was ignored by whoever started this process, and still is.
+pub fn is_ignored(signal: i32) -> bool {
+    // SAFETY: a `sigaction` of zeros is a valid one to be overwritten; the call only reads the
+    // disposition.
+    unsafe {
+        let mut now: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut now) == 0
+            && now.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// Has the allocator give memory back that is free. glibc does so at first, but raises its
+/// thresholds with each large block that is freed, and then keeps megabytes for each of its heaps.
+pub fn return_free_memory() {
+    #[cfg(target_env = "gnu")]
+    for setting in [libc::M_TRIM_THRESHOLD, libc::M_MMAP_THRESHOLD] {
+        const FIRST_VALUE: i32 = 128 << 10;
+        // SAFETY: it takes two numbers, and there are no other threads yet.
+        if unsafe { libc::mallopt(setting, FIRST_VALUE) } != 1 {
+            log::debug!("the allocator keeps its setting {setting}");
+        }
+    }
+}
+
 /// Makes a named pipe that only this user can open.
 pub fn make_fifo(path: &Path) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::head::Request;
-use crate::range::{self, Wanted};
+use crate::range::{self, Asked};
 
 /// The outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +34,10 @@ pub fn select(request: &Request, etag: Option<&str>, len: Option<u64>) -> Select
     let same = conditions.if_range.as_ref().is_none_or(|field| Some(field.as_str()) == etag);
     match (&conditions.range, len) {
         (Some(field), Some(len)) if same && !request.head_only => {
-            match range::wanted(field.as_bytes(), len) {
-                Wanted::Whole => Selected::Whole,
-                Wanted::Part(part) => Selected::Part(part),
-                Wanted::Nothing => Selected::Nothing,
+            match range::asked(field.as_bytes(), len) {
+                Asked::Whole => Selected::Whole,
+                Asked::Part(part) => Selected::Part(part),
+                Asked::Nothing => Selected::Nothing,
             }
         }
         _ => Selected::Whole,

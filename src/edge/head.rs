@@ -26,7 +26,7 @@ pub struct Request {
 }
 
 /// The fields of conditional and range requests (RFC 9110 §13.1, §14.2), as they came. One that
-/// is there twice counts as not there, but for the lists, which are joined.
+/// is there twice is joined with commas, which makes a Range of no use and an If-Range fit nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conditions {
     /// Range
@@ -179,22 +179,17 @@ pub fn judge(bytes: &[u8]) -> Result<Request, Problem> {
         http_1_1: version == 1,
         wants_html: accept.windows(9).any(|w| w.eq_ignore_ascii_case(b"text/html")),
         conditions: Conditions {
-            range: single(&values("range")),
-            if_range: single(&values("if-range")),
+            range: list(&values("range")),
+            if_range: list(&values("if-range")),
             if_match: list(&values("if-match")),
             if_none_match: list(&values("if-none-match")),
         },
     })
 }
 
-fn single(values: &[&[u8]]) -> Option<String> {
-    let [value] = values else { return None };
-    Some(String::from_utf8_lossy(value).trim().to_owned())
-}
-
 fn list(values: &[&[u8]]) -> Option<String> {
     let joined = values.join(&b","[..]);
-    (!values.is_empty()).then(|| String::from_utf8_lossy(&joined).into_owned())
+    (!values.is_empty()).then(|| String::from_utf8_lossy(&joined).trim().to_owned())
 }
 
 /// A server must also take the form that is meant for proxies (RFC 9112 §3.2.2).

@@ -79,7 +79,7 @@ impl Own {
 
     fn pipes(&self, kinds: impl Iterator<Item = Kind>) -> io::Result<Pipes> {
         let dir = tempfile::Builder::new().prefix("stream-").tempdir_in(self.dir.path())?;
-        let pipes = Pipes { dir };
+        let pipes = Pipes { path: dir.path().to_owned(), dir: Some(dir) };
         for kind in kinds {
             sys::make_fifo(&pipes.path(kind))?;
         }
@@ -105,13 +105,38 @@ fn sweep(base: &Path) -> io::Result<()> {
 /// The named pipes of one stream; removed on drop.
 #[derive(Debug)]
 pub struct Pipes {
-    dir: TempDir,
+    /// `None` only while it is dropped.
+    dir: Option<TempDir>,
+    path: PathBuf,
 }
 
 impl Pipes {
     /// Where the pipe of a track is.
     pub fn path(&self, kind: Kind) -> PathBuf {
-        self.dir.path().join(kind.name())
+        self.path.join(kind.name())
+    }
+
+    /// What `error`, of a muxer that has not begun, really means if someone removed the pipes.
+    pub fn blame(&self, error: Error) -> Error {
+        if self.path.exists() { error } else { vanished() }
+    }
+}
+
+impl Drop for Pipes {
+    fn drop(&mut self) {
+        match self.dir.take().map_or(Ok(()), TempDir::close) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                log::warn!("cannot remove the pipes of a stream: {error}");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn vanished() -> Error {
+    Error::System {
+        doing: "use the named pipes in runtime_dir",
+        said: "someone removed them".into(),
     }
 }
 
@@ -162,9 +187,12 @@ impl<'s> Feed<'s> {
                         return Err(Unfed::Stopped);
                     }
                 }
-                // The pipes are removed only when the stream is over.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // The pipes are removed when the stream is over; or by someone else.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && stop.is_over() => {
                     return Err(Unfed::Stopped);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(Unfed::Failed(vanished()));
                 }
                 Err(error) => return Err(system(error)),
             }

@@ -67,8 +67,9 @@ impl Policy {
 /// domains that are set aside for it (RFC 6761, RFC 6762 with its appendix G, RFC 8375, ICANN
 /// for `internal`).
 fn is_local_name(host: &str) -> bool {
-    const LOCAL: [&str; 9] = [
+    const LOCAL: [&str; 10] = [
         "localhost",
+        "localdomain",
         "local",
         "internal",
         "intranet",

@@ -32,12 +32,13 @@ pub struct File {
     pub validators: Validators,
 }
 
-/// The validators of a file (RFC 9110 §8.8), those that are strong enough.
+/// The validators of a file (RFC 9110 §8.8).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Validators {
     /// Its ETag, unless that is a weak one.
     pub etag: Option<HeaderValue>,
-    /// Its Last-Modified date, as it came.
+    /// Its Last-Modified date, as it came. It has whole seconds only, and may be the same for
+    /// two files.
     pub modified: Option<HeaderValue>,
 }
 
@@ -187,12 +188,12 @@ fn is_secret(name: &HeaderName) -> bool {
 
 /// Where the part begins, and where it ends if that is known.
 #[derive(Debug, PartialEq, Eq)]
-struct Span {
+struct Extent {
     start: u64,
     end: Option<u64>,
 }
 
-fn judge(response: &Response<Body>, question: &Question<'_>) -> Result<(File, Span), Fault> {
+fn judge(response: &Response<Body>, question: &Question<'_>) -> Result<(File, Extent), Fault> {
     let status = response.status().as_u16();
     let known = Known {
         part: question.part.clone(),
@@ -215,7 +216,7 @@ impl Known<'_> {
         status: u16,
         version: Version,
         headers: &HeaderMap,
-    ) -> Result<(File, Span), Fault> {
+    ) -> Result<(File, Extent), Fault> {
         let content_range = headers.get(header::CONTENT_RANGE).map(HeaderValue::as_bytes);
         let content_range = content_range.and_then(range::sent);
         match (status, &self.part) {
@@ -231,7 +232,7 @@ impl Known<'_> {
             (416, Some(asked)) if asked.start == 0 && content_range == Some(EMPTY) => {
                 let file = File { len: Some(0), ranged: true, validators: Validators::of(headers) };
                 self.agrees_with(&file)?;
-                Ok((file, Span { start: 0, end: Some(0) }))
+                Ok((file, Extent { start: 0, end: Some(0) }))
             }
             (429 | 503, _) => Err(Fault::Busy(status, retry_after(headers))),
             _ => Err(Fault::Status(status)),
@@ -239,7 +240,7 @@ impl Known<'_> {
     }
 
     /// All of the file, whatever part was asked for.
-    fn judge_whole(&self, version: Version, headers: &HeaderMap) -> Result<(File, Span), Fault> {
+    fn judge_whole(&self, version: Version, headers: &HeaderMap) -> Result<(File, Extent), Fault> {
         let len = proof_of_end(version, headers)?;
         let file = File { len, ranged: false, validators: Validators::of(headers) };
         match self.file {
@@ -248,7 +249,7 @@ impl Known<'_> {
             Some(known) if known.ranged => Err(Fault::Changed("it sends no parts of it any more")),
             _ => {
                 self.agrees_with(&file)?;
-                Ok((file, Span { start: 0, end: len }))
+                Ok((file, Extent { start: 0, end: len }))
             }
         }
     }
@@ -260,7 +261,7 @@ impl Known<'_> {
         len: u64,
         version: Version,
         headers: &HeaderMap,
-    ) -> Result<(File, Span), Fault> {
+    ) -> Result<(File, Extent), Fault> {
         // It may send less than was asked for, but not something else.
         if part.start != asked.start || part.end > asked.end {
             return Err(Fault::WrongRange);
@@ -270,7 +271,7 @@ impl Known<'_> {
         }
         let file = File { len: Some(len), ranged: true, validators: Validators::of(headers) };
         self.agrees_with(&file)?;
-        Ok((file, Span { start: part.start, end: Some(part.end) }))
+        Ok((file, Extent { start: part.start, end: Some(part.end) }))
     }
 
     /// Whether an answer belongs to the file that is known already.
@@ -298,14 +299,26 @@ impl Part {
     /// The next bytes; 0 at its end, and only there (or if `buffer` is empty).
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
         self.patience.until(Instant::now() + self.stall_timeout);
-        let count = self.body.read(buffer).map_err(|error| self.reading_fault(&error))?;
+        let left = self.announced().map_or(u64::MAX, |announced| announced - self.received);
+        let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        if room == 0 && !buffer.is_empty() {
+            return self.read_end();
+        }
+        let count = self.body.read(&mut buffer[..room]).map_err(|e| self.reading_fault(&e))?;
         self.received += count as u64;
         // ureq has checked this; a second look costs nothing and is what a clean end rests on.
-        let is_short = self.announced().is_some_and(|announced| announced != self.received);
-        if count == 0 && !buffer.is_empty() && is_short {
+        if count == 0 && room > 0 && self.end.is_some() {
             return Err(self.cut());
         }
         Ok(count)
+    }
+
+    /// Everything is here. A chunked body may still have more in it than its Content-Range said.
+    fn read_end(&mut self) -> Result<usize, Fault> {
+        match self.body.read(&mut [0]).map_err(|error| self.reading_fault(&error))? {
+            0 => Ok(0),
+            _ => Err(Fault::WrongRange),
+        }
     }
 
     fn announced(&self) -> Option<u64> {
@@ -321,7 +334,7 @@ impl Part {
     fn reading_fault(&self, error: &io::Error) -> Fault {
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(ureq::Error::Timeout(_)) => Fault::Timeout("while reading", self.stall_timeout),
-            Some(ureq::Error::Protocol(error)) => Fault::Protocol(error.to_string()),
+            Some(ureq::Error::Protocol(error)) => Fault::Protocol(shortened(error.to_string())),
             _ => self.cut(),
         }
     }
@@ -382,11 +395,21 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(date.duration_since(std::time::SystemTime::now()).unwrap_or_default())
 }
 
+/// A text that others had a part in, at a length that can be shown.
+fn shortened(text: String) -> String {
+    const LONGEST: usize = 200;
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
 /// What ureq says before the first body byte, in our words. Its own may hold the URL.
 fn unreachable(error: ureq::Error, upstream: &Upstream) -> Fault {
+    let tls = |why: String| Fault::Unreachable(shortened(format!("TLS: {why}")));
     match error {
         ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
-            Fault::Timeout("while connecting", upstream.connect_timeout)
+            Fault::Timeout(upstream.connecting(), upstream.connect_timeout)
         }
         ureq::Error::Timeout(_) => {
             Fault::Timeout("while waiting for its answer", upstream.stall_timeout)
@@ -395,17 +418,17 @@ fn unreachable(error: ureq::Error, upstream: &Upstream) -> Fault {
         ureq::Error::ConnectionFailed => Fault::Unreachable("connecting failed".into()),
         // Nothing but rustls calls it so.
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Fault::Unreachable(format!("TLS: {error}"))
+            tls(error.to_string())
         }
-        ureq::Error::Io(error) => Fault::Unreachable(error.to_string()),
-        ureq::Error::Tls(why) => Fault::Unreachable(format!("TLS: {why}")),
-        ureq::Error::Rustls(error) => Fault::Unreachable(format!("TLS: {error}")),
+        ureq::Error::Io(error) => Fault::Unreachable(shortened(error.to_string())),
+        ureq::Error::Tls(why) => tls(why.into()),
+        ureq::Error::Rustls(error) => tls(error.to_string()),
         ureq::Error::Other(error) => match error.downcast::<Refused>() {
             Ok(refused) => Fault::AddressRefused(refused.to_string()),
-            Err(error) => Fault::Unreachable(error.to_string()),
+            Err(error) => Fault::Unreachable(shortened(error.to_string())),
         },
         ureq::Error::BadUri(_) => Fault::Protocol("its URL cannot be asked for".into()),
-        error => Fault::Protocol(error.to_string()),
+        error => Fault::Protocol(shortened(error.to_string())),
     }
 }
 

@@ -28,7 +28,11 @@ pub(super) fn introduce(
         ProxyKind::Socks5h => socks(line, proxy.login.as_ref(), host, port),
     }
     // Ours, and ureq's with their limits, are of the kind "other".
-    .map_err(|e| if e.kind() == io::ErrorKind::Other { e } else { refused(&e.to_string()) })
+    .map_err(|error| match error.kind() {
+        io::ErrorKind::Other => error,
+        io::ErrorKind::UnexpectedEof => refused("it hung up"),
+        _ => refused(&error.to_string()),
+    })
 }
 
 type Login = (String, String);

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use ureq::Agent;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::{
@@ -68,6 +70,11 @@ impl Upstream {
     /// How often something was asked for again, all tracks together.
     pub fn retries_made(&self) -> u64 {
         self.retries_made.load(Ordering::Relaxed)
+    }
+
+    /// What is being done when a connection is waited for.
+    pub(super) fn connecting(&self) -> &'static str {
+        if self.proxy.is_some() { "while connecting through the proxy" } else { "while connecting" }
     }
 
     /// What a healthy upstream brings within a stall timeout at the least.
@@ -135,7 +142,11 @@ fn read_roots(file: &std::path::Path) -> io::Result<RootCerts> {
     let pem = fs::read(file)?;
     let mut certificates = Vec::new();
     for item in parse_pem(&pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(io::Error::other)? {
+        let damaged = || io::Error::other("a certificate in it is damaged");
+        if let PemItem::Certificate(certificate) = item.map_err(|_| damaged())? {
+            // Tried here, for later on a certificate that is none would only fail to match.
+            let der = CertificateDer::from_slice(certificate.der());
+            RootCertStore::empty().add(der).map_err(|_| damaged())?;
             certificates.push(certificate);
         }
     }

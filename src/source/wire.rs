@@ -183,6 +183,13 @@ impl Transport for Wire {
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let timeout = timeout.for_read();
         loop {
+            // Also where bytes are always there: some that ureq reads give its reader nothing.
+            if self.patience.left() == Some(Duration::ZERO) {
+                return Err(Error::Timeout(timeout.reason));
+            }
+            if self.stop.is_over() {
+                return Err(over().into());
+            }
             match (&self.socket).read(self.buffers.input_append_buf()) {
                 Ok(count) => {
                     self.buffers.input_appended(count);

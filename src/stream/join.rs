@@ -9,6 +9,7 @@ use super::{Answering, Served, millis};
 use crate::edge::{Body, MediaHead};
 use crate::error::Error;
 use crate::mux::ffmpeg::Muxer;
+use crate::mux::fifo::Pipes;
 use crate::mux::{Joint, Supply};
 
 /// Sends the tracks as one file.
@@ -18,7 +19,7 @@ pub(super) fn join<'scope, 'c, 'edge>(
     tracks: Vec<Opened<'scope, '_>>,
     joint: &Joint,
 ) -> Result<Served<'c, 'edge>, Error> {
-    let Answering { canal, stop, asked, .. } = *answering;
+    let Answering { canal, stop, .. } = *answering;
     let planned = Instant::now();
     if answering.request.head_only {
         return Ok(Served::Head(head(answering, joint, planned, planned)));
@@ -30,11 +31,26 @@ pub(super) fn join<'scope, 'c, 'edge>(
         // The client need not know where we keep them.
         Error::system("make the named pipes in runtime_dir", &error.kind().into())
     })?;
-    let mut muxer = Muxer::start(&canal.config.muxer, canal.ffmpeg, joint, &pipes, stop)?;
+    // The stream is over before the pipes are gone: a downloader that still waits for its muxer
+    // would take it for the work of someone else.
+    join_through(&pipes, scope, answering, tracks, joint, planned)
+        .inspect_err(|error| stop.fail(error.clone()))
+}
+
+fn join_through<'scope, 'c, 'edge>(
+    pipes: &Pipes,
+    scope: &'scope Scope<'scope, '_>,
+    answering: &'scope Answering<'c, 'edge, '_>,
+    tracks: Vec<Opened<'scope, '_>>,
+    joint: &Joint,
+    planned: Instant,
+) -> Result<Served<'c, 'edge>, Error> {
+    let Answering { canal, stop, asked, .. } = *answering;
+    let mut muxer = Muxer::start(&canal.config.muxer, canal.ffmpeg, joint, pipes, stop)?;
     let supply = Arc::new(Supply::default());
     let pipe_len = fetch::pipe_len(canal.config.upstream.read_ahead.0);
-    let downloaders = fetch::feed(scope, tracks, &pipes, pipe_len, &supply, stop)?;
-    let opening = muxer.opening(joint, &supply)?;
+    let downloaders = fetch::feed(scope, tracks, pipes, pipe_len, &supply, stop)?;
+    let opening = muxer.opening(joint, &supply).map_err(|error| pipes.blame(error))?;
     canal.stats.first_byte(asked.elapsed());
 
     let mut body = answering.commit(&head(answering, joint, planned, Instant::now()))?;

@@ -53,6 +53,7 @@ fn early_faults(origin: &Origin, track: &str) -> Vec<Early> {
         ("almost chunked", almost("1.1", "xchunked"), "502 upstream-length-unknown"),
         ("chunked in HTTP/1.0", almost("1.0", "chunked"), "502 upstream-length-unknown"),
         ("endless trailers", Fault::TrailersAt(100), "504 upstream-timeout"),
+        ("a flood of trailers", Fault::TrailerFloodAt(100), "504 upstream-timeout"),
         ("stall", Fault::StallAt(100), "504 upstream-timeout"),
         ("no answer at all", Fault::Silent, "504 upstream-timeout"),
         ("a byte a second", Fault::DripAt(0), "504 upstream-slow"),

@@ -29,15 +29,9 @@ const SECONDS: u64 = 45;
 const FIRST_MARK: Duration = Duration::from_secs(60);
 /// What memory may have grown by since then, in per cent.
 const GROWTH: u64 = 10;
-/// And this much more: under [`TRIMMED`], one daemon at four rests had from 13.9 to 14.9 MB, up and
-/// down; that is what its heaps may or may not keep of free memory.
+/// And this much more: one daemon at four rests had from 13.9 to 14.9 MB, up and down; that is what
+/// its heaps may or may not keep of free memory.
 const SLACK: u64 = 1 << 20;
-/// glibc raises these by itself when large blocks are freed, and each thread's heap then keeps
-/// megabytes of free memory or does not, as it happens (mallopt(3)): at ten rests from 16.3 to 19.7
-/// MB, in which a small leak would hide. At their first values, what is free goes back.
-const TRIMMED: [&str; 3] =
-    ["env", "MALLOC_TRIM_THRESHOLD_=131072", "MALLOC_MMAP_THRESHOLD_=131072"];
-
 /// Short waits, so that they pass often; the smallest parts, so that there are many of them.
 const CONFIG: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nhead_timeout = \"2s\"\n\
     client_stall_timeout = \"3s\"\n[upstream]\nallow = [\"127.0.0.0/8\"]\nchunk = \"512KiB\"\n\
@@ -115,11 +109,7 @@ fn mixed_clients_leave_nothing() {
 impl Stage {
     fn new() -> Self {
         let origin = Origin::start();
-        let daemon = Daemon::start_with(&Setup {
-            config: CONFIG.to_owned(),
-            through: TRIMMED.map(String::from).into(),
-            ..Setup::default()
-        });
+        let daemon = Daemon::start_with(&Setup { config: CONFIG.to_owned(), ..Setup::default() });
         let put = |name: &str, file: &Path| {
             origin.put(name, Resource::file(file).ranges().etag("\"1\"").keep_alive())
         };

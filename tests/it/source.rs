@@ -243,9 +243,46 @@ fn an_origin_may_answer_with_less_than_was_asked_for() {
     assert!(read(&settings(), &track(&url)) == Ok(content()));
     // But not with next to nothing, however quick each answer is.
     let slow = Resource::bytes(content()).largest_answer(100).delay(Duration::from_millis(200));
-    let url = origin.put("v", slow.keep_alive());
+    let url = origin.put("v", slow.keep_alive().etag("\"1\""));
     let outcome = read(&config::Upstream { retries: 0, ..settings() }, &track(&url));
     assert!(matches!(outcome, Err(Fault::Slow(_))), "{:?}", outcome.map(|bytes| bytes.len()));
+}
+
+/// Chunks have no length that would have to agree with Content-Range.
+#[test]
+fn more_than_was_asked_for_is_not_taken() {
+    let origin = Origin::start();
+    for surplus in [1, 1000, 10 << 20] {
+        let resource = Resource::bytes(content()).ranges().fault(Scripted::Surplus(surplus));
+        let url = origin.put("v", resource);
+        assert_eq!(read(&settings(), &track(&url)), Err(Fault::WrongRange), "{surplus}");
+    }
+}
+
+/// Without an ETag the bytes before are asked for again; an answer that ends with them leads
+/// nowhere.
+#[test]
+fn answers_that_bring_nothing_new_are_not_asked_for_for_ever() {
+    let origin = Origin::start();
+    let url = origin.put("v", Resource::bytes(content()).largest_answer(1000).keep_alive());
+    assert_eq!(read(&settings(), &track(&url)), Err(Fault::WrongRange));
+    assert!(origin.requests().len() < 10, "{:?}", ranges(&origin));
+}
+
+#[test]
+fn where_a_redirect_led_to_may_expire() {
+    let origin = Origin::start();
+    let target = |name: &str| {
+        let expired = Resource::bytes("").fault(Scripted::Status(404, vec![]));
+        origin.put(name, Resource::bytes(content()).ranges().etag("\"1\"").becomes(expired, 2))
+    };
+    let redirects = ["1", "2", "3"].map(|name| Scripted::Redirect(target(name)));
+    let mut signpost = Resource::bytes("").fault(redirects[2].clone());
+    for redirect in redirects[..2].iter().rev() {
+        signpost = Resource::bytes("").fault(redirect.clone()).becomes(signpost, 1);
+    }
+    let url = origin.put("signpost", signpost);
+    assert!(read(&settings(), &track(&url)) == Ok(content()));
 }
 
 #[test]
@@ -264,16 +301,21 @@ fn a_busy_origin_is_asked_again_when_it_wants_to_be() {
     assert_eq!(read(&settings(), &track(&put(busy("61")))), too_long);
 }
 
+#[expect(clippy::disallowed_methods, reason = "a location says the time of day")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
 #[test]
 fn a_location_is_not_asked_for_before_its_time() {
     let origin = Origin::start();
     let url = origin.put("v", Resource::bytes(content()).ranges());
     let mut early = track(&url);
-    early.location.available_at = Some(SystemTime::now() + Duration::from_millis(700));
+    early.location.available_at = Some(now() + Duration::from_millis(700));
     let begun = Instant::now();
     assert!(read(&settings(), &early) == Ok(content()));
     assert!(begun.elapsed() >= Duration::from_millis(600));
-    early.location.available_at = Some(SystemTime::now() + Duration::from_secs(3600));
+    early.location.available_at = Some(now() + Duration::from_secs(3600));
     assert!(matches!(read(&settings(), &early), Err(Fault::NotYet(_))));
 }
 

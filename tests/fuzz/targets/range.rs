@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ytcanal::range::{Wanted, field, wanted};
+use ytcanal::range::{Asked, field, asked};
 
 fuzz_target!(|input: (u64, u64, u64, &[u8])| {
     let (len, first, last, bytes) = input;
@@ -11,21 +11,21 @@ fuzz_target!(|input: (u64, u64, u64, &[u8])| {
 
     // What is well formed is understood as plain arithmetic has it.
     let part =
-        |from: u64, to: u64| if from < to { Wanted::Part(from..to) } else { Wanted::Nothing };
+        |from: u64, to: u64| if from < to { Asked::Part(from..to) } else { Asked::Nothing };
     let behind = |last: u64| last.saturating_add(1).min(len);
-    let pair = if last < first { Wanted::Whole } else { part(first, behind(last)) };
-    assert_eq!(wanted(format!("bytes={first}-{last}").as_bytes(), len), pair);
-    assert_eq!(wanted(format!("Bytes={first}-").as_bytes(), len), part(first, len));
+    let pair = if last < first { Asked::Whole } else { part(first, behind(last)) };
+    assert_eq!(asked(format!("bytes={first}-{last}").as_bytes(), len), pair);
+    assert_eq!(asked(format!("Bytes={first}-").as_bytes(), len), part(first, len));
     assert_eq!(
-        wanted(format!("bytes=-{last}").as_bytes(), len),
+        asked(format!("bytes=-{last}").as_bytes(), len),
         part(len.saturating_sub(last), len)
     );
 });
 
-/// What is wanted lies in the file, and our own words for it are understood.
+/// What is asked lies in the file, and our own words for it are understood.
 fn inside(bytes: &[u8], len: u64) {
-    if let Wanted::Part(part) = wanted(bytes, len) {
+    if let Asked::Part(part) = asked(bytes, len) {
         assert!(part.start < part.end && part.end <= len, "{part:?} of {len}");
-        assert_eq!(wanted(field(&part).as_bytes(), len), Wanted::Part(part));
+        assert_eq!(asked(field(&part).as_bytes(), len), Asked::Part(part));
     }
 }

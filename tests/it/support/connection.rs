@@ -174,7 +174,14 @@ impl<'a> Connection<'a> {
         match resource.fault {
             Fault::StallAt(_) => self.stall(),
             Fault::DripAt(at) => self.drip(resource, at..span.end),
-            Fault::TrailersAt(_) => self.trailers(),
+            Fault::TrailersAt(_) => self.trailers(b"X: y\r\n", Duration::from_millis(100)),
+            Fault::TrailerFloodAt(_) => self.trailers(&b"X: y\r\n".repeat(1000), Duration::ZERO),
+            Fault::Surplus(count) => {
+                let more = span.end..span.end + count;
+                self.pour(resource, span, &mut io::repeat(b'x'), more)?;
+                self.wire.write_all(b"0\r\n\r\n")?;
+                Ok(After::whole(keep))
+            }
             Fault::Endless => {
                 self.pour(resource, span, &mut io::repeat(b'x'), span.end..u64::MAX)?;
                 Ok(After::Cut)
@@ -265,10 +272,10 @@ impl<'a> Connection<'a> {
         Ok(After::End)
     }
 
-    fn trailers(&mut self) -> io::Result<After> {
+    fn trailers(&mut self, lines: &[u8], pause: Duration) -> io::Result<After> {
         self.wire.write_all(b"0\r\n")?;
-        while !self.stop.is_said() && !self.wire.peer_left(Duration::from_millis(100))? {
-            self.wire.write_all(b"X: y\r\n")?;
+        while !self.stop.is_said() && (pause.is_zero() || !self.wire.peer_left(pause)?) {
+            self.wire.write_all(lines)?;
         }
         Ok(After::Cut)
     }

@@ -65,6 +65,10 @@ pub(crate) enum Fault {
     AlmostChunkedCutAt(u64, &'static str, &'static str),
     /// Chunks up to this offset, the last one, and then a trailer line every tenth of a second.
     TrailersAt(u64),
+    /// The same, with trailer lines as fast as they are taken.
+    TrailerFloodAt(u64),
+    /// Chunks in which so many bytes follow those that were asked for, and then the last one.
+    Surplus(u64),
     /// Labelled `Content-Encoding: gzip`.
     Encoded,
     /// A 302 to this address.
@@ -112,9 +116,10 @@ impl Fault {
     /// The offset from which on the bytes are not sent, or not as they should be.
     pub(super) fn sound_until(&self) -> Option<u64> {
         match self {
-            Self::ChunkedCutAt(at) | Self::TrailersAt(at) | Self::AlmostChunkedCutAt(at, ..) => {
-                Some(*at)
-            }
+            Self::ChunkedCutAt(at)
+            | Self::TrailersAt(at)
+            | Self::TrailerFloodAt(at)
+            | Self::AlmostChunkedCutAt(at, ..) => Some(*at),
             _ => self.place(),
         }
     }

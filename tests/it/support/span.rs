@@ -83,7 +83,11 @@ impl Span {
     /// Whether its bytes go in chunks.
     pub(super) fn chunked(&self, fault: &Fault) -> bool {
         match fault {
-            Fault::Chunked | Fault::ChunkedCutAt(_) | Fault::TrailersAt(_) => true,
+            Fault::Chunked
+            | Fault::ChunkedCutAt(_)
+            | Fault::TrailersAt(_)
+            | Fault::TrailerFloodAt(_)
+            | Fault::Surplus(_) => true,
             Fault::Endless => !self.partial,
             _ => false,
         }
