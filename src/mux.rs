@@ -71,9 +71,17 @@ pub struct Finished {
 /// Decides what becomes of `inputs`.
 pub fn plan(inputs: Vec<Input>, wanted: Wanted) -> Result<Plan, Error> {
     match inputs[..] {
-        [lone] if fits(lone.head.format, wanted) => Ok(Plan::Pass(finished(lone))),
+        [lone] if is_as_asked(lone) && fits(lone.head.format, wanted) => {
+            Ok(Plan::Pass(finished(lone)))
+        }
         _ => Joint::new(inputs, wanted).map(Plan::Join),
     }
+}
+
+/// Whether a file holds what it was named for: who asks for a picture takes the sound in it, but
+/// who asks for sound alone does not want the film.
+fn is_as_asked(Input { kind, head }: Input) -> bool {
+    kind == Kind::Video || head.has_picture == Some(false)
 }
 
 /// Whether a file of this format is what a client would like.
@@ -246,7 +254,7 @@ mod tests {
     #[test]
     fn a_lone_file_that_is_as_wanted_is_passed_through() {
         let plan = |format, wanted, index_first| {
-            let head = Head { index_first, ..Head::of(format) };
+            let head = Head { index_first, has_picture: Some(false), ..Head::of(format) };
             plan(vec![Input { kind: Kind::Audio, head }], wanted)
         };
         let passed = Finished { media_type: "audio/mpeg", extension: "mp3" };

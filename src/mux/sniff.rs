@@ -43,6 +43,8 @@ pub struct Head {
     pub shifted: bool,
     /// Of an Opus track: how much at its start is not to be heard.
     pub pre_skip: Option<Duration>,
+    /// Whether there is a picture in it, if that is known.
+    pub has_picture: Option<bool>,
     /// Whether its index comes before its media, as it must to be joined while it arrives.
     pub index_first: bool,
 }
@@ -50,7 +52,16 @@ pub struct Head {
 impl Head {
     /// A file of which nothing is known but its container.
     pub(super) fn of(format: Format) -> Head {
-        Head { format, duration: None, shifted: true, pre_skip: None, index_first: true }
+        // Of these, the containers of sound hold nothing else, but for theora, which is dead.
+        let may_have = matches!(format, Format::Mp4 | Format::Webm | Format::Matroska);
+        Head {
+            format,
+            duration: None,
+            shifted: true,
+            pre_skip: None,
+            has_picture: if may_have { None } else { Some(false) },
+            index_first: true,
+        }
     }
 }
 

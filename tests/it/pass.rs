@@ -137,6 +137,35 @@ fn an_origin_without_ranges_gives_none() {
     assert!(answer.body == unknown.content && answer.ending == Ending::Complete);
 }
 
+/// One file with picture and sound in it.
+#[test]
+fn a_film_is_passed_whole_unless_its_sound_alone_is_wanted() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+    let (film, directory) = (media::finished(), tempfile::tempdir().unwrap());
+    let url = origin.put("film", Resource::file(film).ranges());
+    let file = |path: &str| {
+        let answer = daemon.get(path);
+        assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{path}");
+        let file = directory.path().join("answer");
+        std::fs::write(&file, &answer.body).unwrap();
+        (answer.head.header("Content-Type").unwrap().to_owned(), file)
+    };
+    let streams = |file: &std::path::Path| {
+        let output = run(std::process::Command::new("ffprobe")
+            .args(["-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0"])
+            .arg(file));
+        String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let (kind, whole) = file(&mux_path(Some(&url), None, &[]));
+    assert_eq!(kind, "video/mp4");
+    assert!(std::fs::read(whole).unwrap() == std::fs::read(film).unwrap());
+    let (kind, sound) = file(&mux_path(None, Some(&url), &[]));
+    assert_eq!((kind.as_str(), streams(&sound).as_str()), ("audio/mp4", "audio"));
+    // Into another container both go along.
+    let (kind, both) = file(&mux_path(Some(&url), None, &[("container", "mkv")]));
+    assert_eq!((kind.as_str(), streams(&both).as_str()), ("video/x-matroska", "video audio"));
+}
+
 /// A file that no muxer could join while it arrives needs none.
 #[test]
 fn a_file_with_its_index_at_the_end_is_passed_through() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::media::Kind;
 use crate::mux::fifo::Pipes;
 use crate::mux::sniff::Format;
-use crate::mux::{Container, Joint};
+use crate::mux::{Container, Input, Joint};
 
 /// ffmpeg's arguments for a joint whose tracks come through `pipes`. Pure.
 pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString> {
@@ -36,6 +36,10 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
     for (index, input) in joint.inputs.iter().enumerate() {
         let letter = if input.kind == Kind::Video { 'v' } else { 'a' };
         list.extend(words(&format!("-map {index}:{letter}:0")));
+    }
+    // A lone file may have its sound with it.
+    if let [Input { kind: Kind::Video, .. }] = joint.inputs[..] {
+        list.extend(words("-map 0:a:0?"));
     }
     // The packets as they are, with the times they have: without -copyts each input would be
     // moved to begin at 0, and the tracks out of step.
@@ -126,9 +130,9 @@ fn libavformat(said: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mux::Wanted;
     use crate::mux::fifo::RuntimeDir;
     use crate::mux::sniff::Head;
-    use crate::mux::{Input, Wanted};
 
     #[test]
     fn each_input_is_told_its_format_and_may_open_nothing_else() {
@@ -137,7 +141,7 @@ mod tests {
         let pipes = dir.pipes([Kind::Video, Kind::Audio].into_iter()).unwrap();
         let pre_skip = Some(Duration::from_micros(6500));
         let head =
-            |format| Head { format, duration: None, shifted: false, pre_skip, index_first: true };
+            |format| Head { format, duration: None, shifted: false, pre_skip, ..Head::of(format) };
         let input = |kind, format| Input { kind, head: head(format) };
         let inputs = vec![input(Kind::Video, Format::Mp4), input(Kind::Audio, Format::Webm)];
         let joint = Joint::new(inputs, Wanted::Auto).unwrap();

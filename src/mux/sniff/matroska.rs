@@ -44,7 +44,13 @@ pub(super) fn sniff(bytes: &[u8], all: bool) -> Verdict {
             if child.id == CLUSTER || (info.is_some() && tracks.is_some()) {
                 let duration = info.and_then(duration);
                 let pre_skip = tracks.and_then(pre_skip);
-                return Verdict::Known(Head { duration, pre_skip, ..Head::of(format) });
+                let has_picture = tracks.map(has_picture);
+                return Verdict::Known(Head {
+                    duration,
+                    pre_skip,
+                    has_picture,
+                    ..Head::of(format)
+                });
             }
         }
     }
@@ -52,6 +58,14 @@ pub(super) fn sniff(bytes: &[u8], all: bool) -> Verdict {
         return Verdict::More;
     }
     Verdict::Known(Head { duration: info.and_then(duration), ..Head::of(format) })
+}
+
+/// Whether a track is one of pictures (RFC 9559 §5.1.4.1.3).
+fn has_picture(tracks: &[u8]) -> bool {
+    const TRACK_TYPE: u64 = 0x83;
+    Elements(tracks)
+        .filter(|entry| entry.id == TRACK_ENTRY)
+        .any(|entry| Elements(entry.payload).any(|f| f.id == TRACK_TYPE && f.payload == [1]))
 }
 
 fn pre_skip(tracks: &[u8]) -> Option<Duration> {
@@ -155,6 +169,7 @@ mod tests {
         let head = Head {
             duration: Some(Duration::from_millis(2500)),
             pre_skip: Some(Duration::from_micros(6500)),
+            has_picture: Some(false),
             ..Head::of(Format::Webm)
         };
         assert_eq!(sniff(&bytes, false), Verdict::Known(head));

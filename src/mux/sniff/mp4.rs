@@ -23,6 +23,8 @@ pub(super) fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Verdict {
             (b"moov", None) => {
                 let mut head = read_moov(found.payload);
                 head.shifted |= cmaf || !found.whole;
+                // What is not there yet may be a picture.
+                head.has_picture = head.has_picture.filter(|there| *there || found.whole);
                 // A progressive file's moov may be megabytes long; mvhd comes first in it.
                 let long = found.end > LOOK_AT_MOST as u64;
                 if head.duration.is_some() && (found.whole || long || all) {
@@ -104,7 +106,7 @@ impl<'a> Iterator for Boxes<'a> {
 /// What a moov, or as much of it as is there, says of the whole film.
 fn read_moov(moov: &[u8]) -> Head {
     let (mut in_mvhd, mut in_mehd, mut shifted, mut timescale) = (None, None, false, 0);
-    let (mut fragmented, mut has_samples) = (false, false);
+    let (mut fragmented, mut has_samples, mut has_picture) = (false, false, false);
     for child in (Boxes { bytes: moov, at: 0 }) {
         match &child.kind {
             b"mvhd" => {
@@ -121,6 +123,7 @@ fn read_moov(moov: &[u8]) -> Head {
             b"trak" => {
                 let edits = descend(child.payload, b"edts");
                 shifted |= edits.is_some_and(|edits| !is_plain(edits));
+                has_picture |= is_picture(child.payload);
                 has_samples |= sample_count(child.payload).is_some_and(|count| count > 0);
             }
             _ => {}
@@ -129,7 +132,14 @@ fn read_moov(moov: &[u8]) -> Head {
     // With samples of its own and fragments behind it, a moov tells of its own samples only.
     let of_all = in_mvhd.filter(|_| !(fragmented && has_samples));
     let duration = in_mehd.or(of_all);
-    Head { duration, shifted, pre_skip: opus_pre_skip(moov), ..Head::of(Format::Mp4) }
+    let (pre_skip, has_picture) = (opus_pre_skip(moov), Some(has_picture));
+    Head { duration, shifted, pre_skip, has_picture, ..Head::of(Format::Mp4) }
+}
+
+/// Whether a track's handler is the one for pictures (§8.4.3).
+fn is_picture(trak: &[u8]) -> bool {
+    let handler = descend(trak, b"mdia").and_then(|mdia| descend(mdia, b"hdlr"));
+    handler.is_some_and(|hdlr| hdlr.get(8..12) == Some(b"vide"))
 }
 
 /// How many samples a track has in the moov itself (§8.7.3).
@@ -247,7 +257,8 @@ mod tests {
 
     fn known(millis: Option<u64>) -> Verdict {
         let duration = millis.map(Duration::from_millis);
-        Verdict::Known(Head { duration, shifted: false, ..Head::of(Format::Mp4) })
+        let has_picture = Some(false);
+        Verdict::Known(Head { duration, shifted: false, has_picture, ..Head::of(Format::Mp4) })
     }
 
     #[test]

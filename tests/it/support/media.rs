@@ -122,6 +122,17 @@ pub(crate) fn index_at_head() -> &'static Path {
     FILE.get_or_init(|| generate("faststart", "mp4", &h264(10, &["-movflags", "+faststart"])))
 }
 
+/// The minute in one file, picture and sound, with its index at the head.
+pub(crate) fn finished() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let pair = minute();
+        let (video, audio) = (pair.video.to_str().unwrap(), pair.audio.to_str().unwrap());
+        let copy = ["-i", video, "-i", audio, "-c", "copy", "-movflags", "+faststart"];
+        generate("finished", "mp4", &copy.map(String::from))
+    })
+}
+
 /// Five seconds of sound in each of the other formats, by the extension of their files.
 pub(crate) fn sounds() -> &'static [(&'static str, PathBuf)] {
     static FILES: OnceLock<Vec<(&'static str, PathBuf)>> = OnceLock::new();
