@@ -8,11 +8,9 @@ use std::collections::VecDeque;
 use std::mem::replace;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread::{self, Scope};
-use std::time::{Duration, Instant, SystemTime};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
 
-use crossbeam::channel::{self, Receiver};
 use url::Url;
 
 use crate::error::{Error, Fault};
@@ -20,40 +18,32 @@ use crate::media::{Kind, Location, Refresh, Track};
 use crate::stop::Stop;
 
 pub mod address;
+mod ahead;
 mod ask;
 mod budget;
+mod judge;
 mod pace;
+mod part;
 mod proxy;
+mod recover;
 mod upstream;
 mod wire;
 
-pub use ask::{File, Validators};
+pub use judge::{File, Validators};
 pub use upstream::{SOCKET_BUFFER, Upstream};
 
-use ask::{Answer, Part, Question};
+use ahead::Ahead;
+use ask::{Answer, Question};
 use budget::{Budget, jittered_chunk};
 use pace::Pace;
+use part::Part;
 use upstream::Lane;
 
 /// Tries for a first answer: whoever pasted a wrong link is not to wait long for being told.
 const OPENING_RETRIES: u32 = 2;
-/// A busy upstream that asks for a longer wait than this before its first answer is reported
-/// rather than waited for: the client can come back by itself.
-const OPENING_WAIT: Duration = Duration::from_secs(5);
-/// A chunk is not made smaller than this.
-const LEAST_CHUNK: u64 = 512 << 10;
-/// Nor is one that a resolver asks for smaller than this: it has to bring something new.
-const PROGRESS: u64 = 16 << 10;
-/// Fresh locations that are asked for without the length of a chunk in between.
-const MAX_REFRESHES: u32 = 3;
-/// More is asked for when no more than this is still to come of what was, or earlier.
-const LEAD: u64 = 256 << 10;
-/// The lead in answer times: some for the answer, and some for the connection to gather speed.
-const LEAD_ANSWERS: f64 = 4.0;
-/// Parts that are asked for before their time, at most.
-const MAX_AHEAD: usize = 4;
-/// What arrives within less than this says nothing about the speed of an upstream.
-const LEAST_TIME: Duration = Duration::from_millis(10);
+/// A resolver that wants a track to be asked for in smaller parts than this does not get its way:
+/// a part has to bring something new.
+const SMALLEST_CHUNK: u64 = 16 << 10;
 /// Bytes that are fetched a second time and compared, where no validator can prove that a part
 /// belongs to the same file as the last.
 const OVERLAP: usize = 1 << 10;
@@ -98,13 +88,6 @@ pub struct Source<'scope, 'env> {
     head: Vec<u8>,
 }
 
-/// A part that was asked for before its time.
-struct Ahead {
-    end: u64,
-    lane: Arc<Lane>,
-    answer: Receiver<Result<Answer, Fault>>,
-}
-
 impl<'scope, 'env> Source<'scope, 'env> {
     /// Asks the track's upstream for its first `first` bytes (or as many as it gives at once) and
     /// waits for the answer.
@@ -115,7 +98,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
         first: u64,
         stop: &Arc<Stop>,
     ) -> Result<Source<'scope, 'env>, Error> {
-        let chunk = track.location.chunk.unwrap_or(u64::MAX).clamp(PROGRESS, upstream.chunk);
+        let chunk = track.location.chunk.unwrap_or(u64::MAX).clamp(SMALLEST_CHUNK, upstream.chunk);
         let progress = upstream.least_progress();
         let mut source = Source {
             scope,
@@ -215,7 +198,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
     /// is empty).
     pub fn fetch(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         let count = self.more(buffer)?;
-        self.ask_ahead()?;
+        self.ask_ahead();
         Ok(count)
     }
 
@@ -340,147 +323,5 @@ impl<'scope, 'env> Source<'scope, 'env> {
         // One that has nothing else in it would be asked for again and again.
         let is_fruitless = overlap > 0 && part.end.is_some_and(|end| end <= self.offset);
         if is_fruitless { Err(Fault::WrongRange) } else { Ok(true) }
-    }
-
-    /// Asks for the next parts, each on a thread of its own, once the end of what was asked for
-    /// is near: what the upstream takes to answer is then not seen. The threads end with their
-    /// answers or with the stream.
-    fn ask_ahead(&mut self) -> Result<(), Error> {
-        let Some(part) = &self.part else { return Ok(()) };
-        let lead =
-            LEAD.max((self.rate() * part.answered_after.as_secs_f64() * LEAD_ANSWERS) as u64);
-        while self.ahead.len() < MAX_AHEAD && Arc::strong_count(&self.asking) <= MAX_AHEAD {
-            let asked_until = self.ahead.back().map_or(part.end, |ahead| Some(ahead.end));
-            let (Some(from), Some(end)) = (asked_until, self.end) else { break };
-            if from >= end || from.saturating_sub(self.offset) > lead {
-                break;
-            }
-            let lane = self.idle.pop().unwrap_or_else(|| self.upstream.lane(&self.stop));
-            let question = self.question(from, lane.clone());
-            let (say, answer) = channel::bounded(1);
-            let asking = self.asking.clone();
-            let end = question.part.as_ref().map_or(end, |part| part.end);
-            thread::Builder::new()
-                .name("ask ahead".into())
-                .spawn_scoped(self.scope, move || {
-                    // Nobody listens any more when the part before has failed.
-                    say.send(question.ask()).ok();
-                    drop(asking);
-                })
-                .map_err(|e| Error::system("start a thread", &e))?;
-            self.ahead.push_back(Ahead { end, lane, answer });
-        }
-        Ok(())
-    }
-
-    /// Bytes a second on average, whoever was slower: the upstream or the reader.
-    fn rate(&self) -> f64 {
-        (self.offset - self.begin) as f64 / self.since.elapsed().max(LEAST_TIME).as_secs_f64()
-    }
-}
-
-/// What to do when something fails.
-impl Source<'_, '_> {
-    /// Makes everything ready for the next try, and waits until it is time for it; or gives up.
-    fn recover(&mut self, fault: Fault) -> Result<(), Error> {
-        let redirected = self.shortcut.as_ref().is_some_and(|url| *url != self.location.url);
-        self.hang_up();
-        let wait = match &fault {
-            // What cannot be asked for in parts cannot be gone on with.
-            _ if !self.file().ranged && self.offset > 0 => None,
-            // Where a redirect led to may expire; it is asked where it leads to now.
-            Fault::Status(401 | 403 | 404 | 410) if redirected => Some(Duration::ZERO),
-            fault => self.try_again(fault),
-        };
-        let Some(wait) = wait else {
-            return Err(Error::Upstream { track: self.track, fault });
-        };
-        self.upstream.retries_made.fetch_add(1, Ordering::Relaxed);
-        log::debug!("{} upstream: {fault}; trying again in {wait:.1?}", self.track);
-        self.pause(wait)
-    }
-
-    /// Lets `wait` pass, and the time before which the location must not be asked for.
-    #[expect(clippy::disallowed_methods, reason = "that time is given as one of day")]
-    fn pause(&self, wait: Duration) -> Result<(), Error> {
-        let until = self.location.available_at;
-        let early = until.and_then(|at| at.duration_since(SystemTime::now()).ok());
-        let wait = wait.max(early.unwrap_or_default());
-        if early.is_some_and(|early| early > self.upstream.max_wait) {
-            return Err(Error::Upstream { track: self.track, fault: Fault::NotYet(wait) });
-        }
-        match self.stop.pause(wait) {
-            Ok(false) => Ok(()),
-            Ok(true) => Err(Error::Stopped),
-            Err(error) => Err(Error::system("wait for an upstream", &error)),
-        }
-    }
-
-    /// Changes what the fault wants changed; after how long to ask again, if at all.
-    fn try_again(&mut self, fault: &Fault) -> Option<Duration> {
-        let asked_if = self.if_range && self.file().validators.best().is_some();
-        match fault {
-            Fault::RangeIgnored | Fault::Status(403) if asked_if => {
-                self.if_range = false;
-                Some(Duration::ZERO)
-            }
-            Fault::Status(403) if self.chunk > LEAST_CHUNK => {
-                self.chunk = (self.chunk / 2).max(LEAST_CHUNK);
-                Some(Duration::ZERO)
-            }
-            Fault::Status(401 | 403 | 404 | 410) => self.refreshed().then_some(Duration::ZERO),
-            Fault::Unreachable(_) if self.file.is_none() => None,
-            Fault::Busy(_, Some(wait)) if *wait > self.longest_wait() => None,
-            Fault::Busy(_, wait) => {
-                self.budget.spend(false).map(|backoff| backoff.max(wait.unwrap_or_default()))
-            }
-            Fault::Slow(_) => self.budget.spend(true),
-            Fault::Cut { .. }
-            | Fault::Timeout(..)
-            | Fault::Unreachable(_)
-            | Fault::Status(408 | 500 | 502 | 504) => self.budget.spend(false),
-            _ => None,
-        }
-    }
-
-    /// Whether there is a fresh location to go on with.
-    fn refreshed(&mut self) -> bool {
-        if self.offset.saturating_sub(self.refreshed_at) >= self.upstream.chunk {
-            self.refreshes = 0;
-        }
-        let Some(refresh) = self.refresh.clone().filter(|_| self.refreshes < MAX_REFRESHES) else {
-            return false;
-        };
-        self.refreshes += 1;
-        self.refreshed_at = self.offset;
-        match refresh.ask(&self.stop) {
-            Ok(location) => {
-                self.location = Arc::new(location);
-                // Its length must be the same, and the bytes before the break; or, where there are
-                // none of these, what the client was told of the file.
-                let has_read = self.offset > self.begin || self.begin == 0;
-                if let Some(file) = self.file.as_mut().filter(|_| has_read) {
-                    file.validators = Validators::default();
-                }
-                true
-            }
-            Err(why) => {
-                log::warn!("no fresh location for {} from {:?}: {why}", self.track, self.location);
-                false
-            }
-        }
-    }
-
-    fn longest_wait(&self) -> Duration {
-        let limit = if self.file.is_none() { OPENING_WAIT } else { Duration::MAX };
-        limit.min(self.upstream.max_wait)
-    }
-
-    /// Lets go of all connections, so that the next question is asked on a new one.
-    fn hang_up(&mut self) {
-        (self.part, self.shortcut) = (None, None);
-        self.ahead.clear();
-        self.idle.clear();
-        self.lane = self.upstream.lane(&self.stop);
     }
 }

@@ -1,0 +1,69 @@
+//! Looking ahead: the next parts are asked for before the last one has ended, so that what an
+//! upstream takes to answer is not seen.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam::channel::{self, Receiver};
+
+use super::Source;
+use super::ask::Answer;
+use super::upstream::Lane;
+use crate::error::Fault;
+
+/// More is asked for when no more than this is still to come of what was, or earlier.
+const LEAD: u64 = 256 << 10;
+/// The lead in answer times: some for the answer, and some for the connection to gather speed.
+const LEAD_ANSWERS: f64 = 4.0;
+/// Parts that are asked for before their time, at most.
+const MAX_AHEAD: usize = 4;
+/// What arrives within less than this says nothing about the speed of an upstream.
+const LEAST_TIME: Duration = Duration::from_millis(10);
+
+/// A part that was asked for before its time.
+pub(super) struct Ahead {
+    pub(super) end: u64,
+    pub(super) lane: Arc<Lane>,
+    pub(super) answer: Receiver<Result<Answer, Fault>>,
+}
+
+impl Source<'_, '_> {
+    /// Asks for the next parts, each on a thread of its own, once the end of what was asked for
+    /// is near: what the upstream takes to answer is then not seen. The threads end with their
+    /// answers or with the stream.
+    pub(super) fn ask_ahead(&mut self) {
+        let Some(part) = &self.part else { return };
+        let lead =
+            LEAD.max((self.rate() * part.answered_after.as_secs_f64() * LEAD_ANSWERS) as u64);
+        while self.ahead.len() < MAX_AHEAD && Arc::strong_count(&self.asking) <= MAX_AHEAD {
+            let asked_until = self.ahead.back().map_or(part.end, |ahead| Some(ahead.end));
+            let (Some(from), Some(end)) = (asked_until, self.end) else { break };
+            if from >= end || from.saturating_sub(self.offset) > lead {
+                break;
+            }
+            let lane = self.idle.pop().unwrap_or_else(|| self.upstream.lane(&self.stop));
+            let question = self.question(from, lane.clone());
+            let (say, answer) = channel::bounded(1);
+            let asking = self.asking.clone();
+            let end = question.part.as_ref().map_or(end, |part| part.end);
+            let thread = thread::Builder::new().name("ask ahead".into());
+            let started = thread.spawn_scoped(self.scope, move || {
+                // Nobody listens any more when the part before has failed.
+                say.send(question.ask()).ok();
+                drop(asking);
+            });
+            if let Err(error) = started {
+                // Then it is asked for in its time.
+                log::debug!("cannot look ahead: {error}");
+                break;
+            }
+            self.ahead.push_back(Ahead { end, lane, answer });
+        }
+    }
+
+    /// Bytes a second on average, whoever was slower: the upstream or the reader.
+    fn rate(&self) -> f64 {
+        (self.offset - self.begin) as f64 / self.since.elapsed().max(LEAST_TIME).as_secs_f64()
+    }
+}

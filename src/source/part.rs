@@ -1,0 +1,90 @@
+//! A part of a file that is arriving: no byte more than was announced, and an end that is proven.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ureq::BodyReader;
+
+use super::ask::shortened;
+use super::judge::Extent;
+use super::upstream::Upstream;
+use super::wire::Patience;
+use crate::error::Fault;
+
+/// A part of a file that is arriving.
+pub(super) struct Part {
+    body: BodyReader<'static>,
+    /// Where it begins in the file, and where it ends, if that is known.
+    pub(super) begin: u64,
+    pub(super) end: Option<u64>,
+    received: u64,
+    patience: Arc<Patience>,
+    stall_timeout: Duration,
+    /// How long the upstream took to answer.
+    pub(super) answered_after: Duration,
+}
+
+impl Part {
+    /// What `body` brings, which was asked for at `asked`.
+    pub(super) fn new(
+        body: BodyReader<'static>,
+        extent: Extent,
+        patience: Arc<Patience>,
+        upstream: &Upstream,
+        asked: Instant,
+    ) -> Part {
+        Part {
+            body,
+            begin: extent.start,
+            end: extent.end,
+            received: 0,
+            patience,
+            stall_timeout: upstream.stall_timeout,
+            answered_after: asked.elapsed(),
+        }
+    }
+
+    /// The next bytes; 0 at its end, and only there (or if `buffer` is empty).
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
+        self.patience.until(Instant::now() + self.stall_timeout);
+        let left = self.announced().map_or(u64::MAX, |announced| announced - self.received);
+        let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        if room == 0 && !buffer.is_empty() {
+            return self.read_end();
+        }
+        let count = self.body.read(&mut buffer[..room]).map_err(|e| self.reading_fault(&e))?;
+        self.received += count as u64;
+        // ureq has checked this; a second look costs nothing and is what a clean end rests on.
+        if count == 0 && room > 0 && self.end.is_some() {
+            return Err(self.cut());
+        }
+        Ok(count)
+    }
+
+    /// Everything is here. A chunked body may still have more in it than its Content-Range said.
+    fn read_end(&mut self) -> Result<usize, Fault> {
+        match self.body.read(&mut [0]).map_err(|error| self.reading_fault(&error))? {
+            0 => Ok(0),
+            _ => Err(Fault::WrongRange),
+        }
+    }
+
+    fn announced(&self) -> Option<u64> {
+        self.end.map(|end| end - self.begin)
+    }
+
+    fn cut(&self) -> Fault {
+        let (begin, received) = (self.begin, self.received);
+        Fault::Cut { received: begin + received, announced: self.end }
+    }
+
+    /// What a failed read means. ureq's own errors travel inside `io::Error`.
+    fn reading_fault(&self, error: &io::Error) -> Fault {
+        match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(ureq::Error::Timeout(_)) => Fault::Timeout("while reading", self.stall_timeout),
+            Some(ureq::Error::Protocol(error)) => Fault::Protocol(shortened(error.to_string())),
+            _ => self.cut(),
+        }
+    }
+}
