@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ytcanal::range::{Asked, field, asked};
+use ytcanal::range::{Asked, asked, field};
 
 fuzz_target!(|input: (u64, u64, u64, &[u8])| {
     let (len, first, last, bytes) = input;
@@ -10,8 +10,7 @@ fuzz_target!(|input: (u64, u64, u64, &[u8])| {
     inside(&[b"bytes=", bytes].concat(), len);
 
     // What is well formed is understood as plain arithmetic has it.
-    let part =
-        |from: u64, to: u64| if from < to { Asked::Part(from..to) } else { Asked::Nothing };
+    let part = |from: u64, to: u64| if from < to { Asked::Part(from..to) } else { Asked::Nothing };
     let behind = |last: u64| last.saturating_add(1).min(len);
     let pair = if last < first { Asked::Whole } else { part(first, behind(last)) };
     assert_eq!(asked(format!("bytes={first}-{last}").as_bytes(), len), pair);
