@@ -334,6 +334,13 @@ mod tests {
     }
 
     #[test]
+    fn however_long_an_upstream_wants_to_be_left_alone() {
+        let fault = Fault::Busy(503, Some(Duration::from_secs(u64::MAX)));
+        let problem = Problem::from(&Error::Upstream { track: Kind::Video, fault });
+        assert_eq!((problem.status, problem.retry_after), (503, Some(u32::MAX)));
+    }
+
+    #[test]
     fn errors_stay_small() {
         // They travel in every Result of the byte path.
         assert!(size_of::<Error>() <= 48, "{}", size_of::<Error>());

@@ -137,6 +137,14 @@ impl<'c, 'edge> Answering<'c, 'edge, '_> {
             .with("X-Content-Type-Options", "nosniff")
     }
 
+    /// What Server-Timing says: when it was known what to send, when the first of it was there,
+    /// and what made it.
+    fn timing(&self, planned: Instant, first: Instant, engine: &str) -> String {
+        let millis = |at: Instant| (at - self.asked).as_secs_f64() * 1000.0;
+        let (planned, first) = (millis(planned), millis(first));
+        format!("plan;dur={planned:.1}, first;dur={first:.1}, engine;desc=\"{engine}\"")
+    }
+
     fn commit(&self, head: &MediaHead) -> Result<Body<'c, 'edge>, Error> {
         Body::commit(self.client, self.request, head, self.over())
     }
@@ -149,11 +157,6 @@ impl<'c, 'edge> Answering<'c, 'edge, '_> {
     fn over(&self) -> BorrowedFd<'_> {
         self.stop.as_fd()
     }
-}
-
-/// For Server-Timing.
-fn millis(from: Instant, to: Instant) -> f64 {
-    (to - from).as_secs_f64() * 1000.0
 }
 
 struct EndOnDrop<'a>(&'a Stop);

@@ -287,6 +287,15 @@ impl<'c, 'edge> Body<'c, 'edge> {
         &mut self.buffer[BEFORE..BEFORE + Self::CHUNK]
     }
 
+    /// Sends all of `bytes`, wherever they are.
+    pub fn send_all(&mut self, bytes: &[u8], over: BorrowedFd<'_>) -> Result<(), Error> {
+        for part in bytes.chunks(Self::CHUNK) {
+            self.room()[..part.len()].copy_from_slice(part);
+            self.send(part.len(), over)?;
+        }
+        Ok(())
+    }
+
     /// Sends the first `len` bytes of [`room`](Body::room).
     pub fn send(&mut self, len: usize, over: BorrowedFd<'_>) -> Result<(), Error> {
         if len == 0 {

@@ -77,6 +77,8 @@ mod tests {
             ("Range: bytes=1-2\r\nIf-Range: W/\"v\"\r\n", Selected::Whole),
             ("Range: bytes=1-2\r\nIf-Range: \"w\"\r\n", Selected::Whole),
             ("Range: bytes=100-\r\nIf-Range: \"w\"\r\n", Selected::Whole),
+            ("Range: bytes=1-2\r\nIf-Range: \"v\"\r\nIf-Range: \"v\"\r\n", Selected::Whole),
+            ("Range: bytes=1-2\r\nRange: bytes=1-2\r\n", Selected::Whole),
             ("If-None-Match: \"u\", W/\"v\"\r\n", Selected::NotModified),
             ("If-None-Match: *\r\n", Selected::NotModified),
             ("If-None-Match: \"u\"\r\nRange: bytes=1-2\r\n", Selected::Part(1..3)),

@@ -304,6 +304,7 @@ mod tests {
         }
         for host in [
             "localhost",
+            "localhost.localdomain",
             "LOCALHOST.",
             "a.localhost",
             "router",

@@ -5,7 +5,7 @@ use std::thread::Scope;
 use std::time::Instant;
 
 use super::fetch::{self, Opened};
-use super::{Answering, Served, millis};
+use super::{Answering, Served};
 use crate::edge::{Body, MediaHead};
 use crate::error::Error;
 use crate::mux::ffmpeg::Muxer;
@@ -70,10 +70,7 @@ fn relay(
     body: &mut Body<'_, '_>,
     supply: &Supply,
 ) -> Result<(), Error> {
-    for part in opening.chunks(Body::CHUNK) {
-        body.room()[..part.len()].copy_from_slice(part);
-        body.send(part.len(), answering.over())?;
-    }
+    body.send_all(opening, answering.over())?;
     loop {
         match muxer.read(body.room(), supply)? {
             0 => return Ok(()),
@@ -90,12 +87,8 @@ fn head(
     first: Instant,
 ) -> MediaHead {
     let (media_type, extension) = joint.media_type();
-    answering.head(media_type, extension).with("Accept-Ranges", "none").with(
-        "Server-Timing",
-        format!(
-            "plan;dur={:.1}, first;dur={:.1}, engine;desc=\"ffmpeg\"",
-            millis(answering.asked, planned),
-            millis(answering.asked, first),
-        ),
-    )
+    answering
+        .head(media_type, extension)
+        .with("Accept-Ranges", "none")
+        .with("Server-Timing", answering.timing(planned, first, "ffmpeg"))
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use ring::digest::{SHA256, digest};
 
 use super::fetch::Opened;
-use super::{Answering, Served, millis};
+use super::{Answering, Served};
 use crate::edge::{Body, Selected, select};
 use crate::error::{Error, Problem};
 use crate::mux::Finished;
@@ -69,18 +69,10 @@ pub(super) fn pass<'c, 'edge>(
         let count = source.fetch(&mut first)?;
         first.truncate(count);
     }
-    let took = [answering.asked, planned, Instant::now()];
-    answering.canal.stats.first_byte(took[0].elapsed());
-    let timing = format!(
-        "plan;dur={:.1}, first;dur={:.1}, engine;desc=\"pass\"",
-        millis(took[0], took[1]),
-        millis(took[0], took[2]),
-    );
+    answering.canal.stats.first_byte(answering.asked.elapsed());
+    let timing = answering.timing(planned, Instant::now(), "pass");
     let mut body = answering.commit(&head.with("Server-Timing", timing))?;
-    for part in first.chunks(Body::CHUNK) {
-        body.room()[..part.len()].copy_from_slice(part);
-        body.send(part.len(), answering.over())?;
-    }
+    body.send_all(&first, answering.over())?;
     loop {
         match source.fetch(body.room())? {
             0 => return Ok(Served::Body(body)),

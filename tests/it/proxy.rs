@@ -8,7 +8,7 @@ use crate::support::authority::Authority;
 use crate::support::blurter::Blurter;
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, Setup};
-use crate::support::film::track_file;
+use crate::support::film::{download, put_film, track_file};
 use crate::support::gate::Gate;
 use crate::support::names::Names;
 use crate::support::origin::{Origin, refused_url};
@@ -32,20 +32,6 @@ fn behind(proxy: &str, more: &str) -> Daemon {
 
 fn ask(daemon: &Daemon, url: &str) -> Answer {
     daemon.get(&mux_path(Some(url), None, &[]))
-}
-
-/// The whole body of a download that came to its good end.
-fn download(daemon: &Daemon, video: Option<&str>, audio: Option<&str>) -> Vec<u8> {
-    let answer = daemon.get(&mux_path(video, audio, &[]));
-    assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.text());
-    answer.body
-}
-
-fn put_film(origin: &Origin) -> [String; 2] {
-    ["video", "audio"].map(|track| {
-        let file = Resource::file(track_file(track));
-        origin.put(track, file.ranges().keep_alive().etag("\"film\""))
-    })
 }
 
 /// The name leads nowhere but at the proxy, and here nobody even asks for it.

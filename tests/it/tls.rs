@@ -9,7 +9,7 @@ use crate::support::authority::{Authority, Certificate};
 use crate::support::blurter::Blurter;
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, binary};
-use crate::support::film::track_file;
+use crate::support::film::{download, put_film, track_file};
 use crate::support::gate::Gate;
 use crate::support::origin::{Origin, Request};
 use crate::support::script::{Fault, Resource};
@@ -19,21 +19,6 @@ use crate::support::{PATIENCE, run};
 /// A daemon that reaches this machine and trusts this file's authorities.
 fn trusting(ca_file: &Path, more: &str) -> Daemon {
     Daemon::start(&format!("{LOOPBACK}ca_file = {ca_file:?}\n{more}"))
-}
-
-/// The whole body of a download that came to its good end.
-fn download(daemon: &Daemon, video: Option<&str>, audio: Option<&str>) -> Vec<u8> {
-    let answer = daemon.get(&mux_path(video, audio, &[]));
-    assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.code());
-    answer.body
-}
-
-/// Puts the tracks of the minute; says their URLs.
-fn put_film(origin: &Origin) -> [String; 2] {
-    ["video", "audio"].map(|track| {
-        let file = Resource::file(track_file(track));
-        origin.put(track, file.ranges().keep_alive().etag("\"film\""))
-    })
 }
 
 #[test]

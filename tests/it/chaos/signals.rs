@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Scene, stop};
 use crate::support::answer::Ending;
 use crate::support::client::{Client, mux_path};
-use crate::support::daemon::{LOOPBACK, Setup};
+use crate::support::daemon::{Daemon, LOOPBACK, Setup};
 use crate::support::gate::Gate;
 use crate::support::script::Resource;
 use crate::support::{PATIENCE, eventually, media, signal};
@@ -132,6 +132,19 @@ fn sighup_lets_streams_come_to_their_end() {
     assert_eq!((late.head.status, late.code().as_str()), (503, "draining"));
     scene.goes_on(held);
     assert_eq!(scene.daemon.exit(PATIENCE).code(), Some(0), "{}", scene.daemon.log());
+}
+
+/// nohup(1) starts it with the signal ignored, and so it stays.
+#[test]
+fn a_daemon_under_nohup_outlives_its_terminal() {
+    let through = ["nohup"].map(String::from).into();
+    let daemon = Daemon::start_with(&Setup { through, ..Setup::default() });
+    signal(daemon.pid(), "HUP");
+    // Not that it would merely be slow to end.
+    let mask = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let ignored = mask.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 1, 1, "SIGHUP is not ignored");
+    assert_eq!(daemon.get("/readyz").head.status, 200);
 }
 
 /// Those that it knows nothing of end it at once, which its clients must see.
