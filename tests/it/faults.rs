@@ -19,14 +19,14 @@ use crate::support::{PATIENCE, eventually, media};
 /// Short waits, so that a stall is found soon; the muxer's own wait is longer, so that the
 /// source is blamed.
 const IMPATIENT: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\n\
-    [upstream]\nallow = [\"127.0.0.0/8\"]\nconnect_timeout = \"2s\"\nstall_timeout = \"2s\"\n";
+    [upstream]\nallow = [\"127.0.0.0/8\"]\nconnect_timeout = \"5s\"\nstall_timeout = \"5s\"\n";
 
 /// Runs every job on a few threads; most of them only wait.
 fn all_at_once<T: Send>(jobs: Vec<T>, work: impl Fn(T) + Sync) {
     let queue = Mutex::new(VecDeque::from(jobs));
     let next = || queue.lock().unwrap().pop_front();
     thread::scope(|scope| {
-        for _ in 0..6 {
+        for _ in 0..16 {
             scope.spawn(|| {
                 while let Some(job) = next() {
                     work(job);

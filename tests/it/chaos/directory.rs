@@ -54,7 +54,7 @@ fn a_directory_that_vanishes_before_ffmpeg_has_opened_its_pipes_is_an_error() {
         directory.path(),
         &format!("[ -e {flag:?} ] && rm -r {flag:?} {runtime:?}\nexec ffmpeg \"$@\""),
     );
-    let muxer = format!("[muxer]\nffmpeg = {stand_in:?}\nstall_timeout = \"2s\"\n");
+    let muxer = format!("[muxer]\nffmpeg = {stand_in:?}\nstall_timeout = \"30s\"\n");
     let scene = Scene::with(&Setup {
         config: format!("{LOOPBACK}{muxer}"),
         runtime_dir: Some(runtime),

@@ -39,7 +39,7 @@ fn moments(scene: &Scene) -> Vec<usize> {
 
 #[test]
 fn an_ffmpeg_that_is_killed_or_stands_is_a_broken_download() {
-    let scene = long_film("[muxer]\nstall_timeout = \"2s\"\n");
+    let scene = long_film("[muxer]\nstall_timeout = \"6s\"\n");
     for name in ["KILL", "STOP"] {
         for at in moments(&scene) {
             let mut client = Client::get(scene.daemon.address(), &scene.path);
