@@ -22,8 +22,8 @@ pub struct Desk<'a> {
 impl Answer for Desk<'_> {
     fn answer(&self, request: &Request, client: Client<'_>) {
         let reply = match route(&request.target) {
-            Ok(Route::Mux { media, container }) => {
-                return stream::serve(self.canal, &media, container, request, client);
+            Ok(Route::Mux { media, wish }) => {
+                return stream::serve(self.canal, &media, wish, request, client);
             }
             Ok(Route::Page) => page::reply(self.prefill),
             Ok(Route::Healthz) => Reply::ok("text/plain", "ok\n"),

@@ -78,6 +78,8 @@ pub enum Fault {
     RangeIgnored,
     /// It is not the same file any more.
     Changed(&'static str),
+    /// Its bytes are not what its own index says.
+    Contradiction(&'static str),
     /// Its answer has no length, so its end could not be told from a cut.
     LengthUnknown,
     /// Its answer is encoded although we asked for none.
@@ -176,6 +178,9 @@ impl fmt::Display for Fault {
             Fault::RangeIgnored => write!(f, "it sent everything although a part was asked for"),
             Fault::Changed(how) => {
                 write!(f, "its file was changed during the download: {how}")
+            }
+            Fault::Contradiction(how) => {
+                write!(f, "its file contradicts its own index: {how}")
             }
             Fault::LengthUnknown => write!(
                 f,
@@ -288,6 +293,7 @@ impl From<&Error> for Problem {
                 Fault::Redirect(_) => (502, "upstream-redirect", None),
                 Fault::WrongRange | Fault::RangeIgnored => (502, "upstream-range", None),
                 Fault::Changed(_) => (502, "upstream-changed", None),
+                Fault::Contradiction(_) => (502, "upstream-contradiction", None),
                 Fault::LengthUnknown => (502, "upstream-length-unknown", None),
                 Fault::Encoded => (502, "upstream-encoded", None),
                 Fault::Cut { .. } => (502, "upstream-cut", None),

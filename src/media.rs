@@ -117,4 +117,34 @@ pub struct Media {
     pub name: Option<String>,
     /// Video first; never empty, never two of a kind.
     pub tracks: Vec<Track>,
+    /// What the file is to say of itself.
+    pub tags: Tags,
+}
+
+/// What a file says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Tags {
+    /// Title
+    pub title: Option<String>,
+    /// Artist
+    pub artist: Option<String>,
+    /// When it came out: a year, or `YYYY-MM-DD`.
+    pub date: Option<String>,
+    /// A picture of it.
+    pub cover: Option<Cover>,
+}
+
+/// A still picture.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Cover {
+    /// JPEG, or else PNG.
+    pub is_jpeg: bool,
+    /// The file.
+    pub bytes: Arc<[u8]>,
+}
+
+impl fmt::Debug for Cover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a cover of {} bytes", self.bytes.len())
+    }
 }

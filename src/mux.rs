@@ -13,11 +13,12 @@ pub mod ffmpeg;
 pub mod fifo;
 pub mod moov;
 pub mod sniff;
+pub mod splice;
 
 use sniff::{Format, Head};
 
 /// The container that a client would like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum Wanted {
     /// Whatever suits the tracks.
     #[default]
@@ -28,6 +29,46 @@ pub enum Wanted {
     Webm,
     /// Matroska, which takes nearly everything.
     Mkv,
+}
+
+/// What of the film is wanted. Cuts fall where the tracks can be cut: at or before `start`, and at
+/// or behind `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct Trim {
+    /// From here on.
+    pub start: Duration,
+    /// Up to here; all the rest if it is not given.
+    pub end: Option<Duration>,
+}
+
+impl Trim {
+    /// Whether nothing is left out.
+    pub fn is_whole(&self) -> bool {
+        *self == Trim::default()
+    }
+}
+
+/// What joins the tracks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Engine {
+    /// Splice where it can, ffmpeg for the rest.
+    #[default]
+    Auto,
+    /// Splice or nothing.
+    Splice,
+    /// ffmpeg in any case.
+    Ffmpeg,
+}
+
+/// What a client would like of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct Wish {
+    /// Its container.
+    pub container: Wanted,
+    /// What makes it.
+    pub engine: Engine,
+    /// What of the film is in it.
+    pub trim: Trim,
 }
 
 /// The container of the joined file.

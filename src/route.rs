@@ -4,8 +4,10 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::error::Problem;
-use crate::media::{Kind, Media, Track};
-use crate::mux::Wanted;
+use crate::media::{Kind, Media, Tags, Track};
+use crate::mux::{Engine, Trim, Wanted, Wish};
+
+mod clock;
 
 /// What a request is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +18,8 @@ pub enum Route {
     Mux {
         /// The tracks and the name.
         media: Media,
-        /// The container that the client would like.
-        container: Wanted,
+        /// What the client would like of the file.
+        wish: Wish,
     },
     /// Is the process alive?
     Healthz,
@@ -54,20 +56,15 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
     };
     let tracks: Vec<Track> =
         [track(Kind::Video)?, track(Kind::Audio)?].into_iter().flatten().collect();
-    let name = query.take("name").filter(|name| !name.is_empty());
-    let container = match query.take("container").as_deref() {
-        None | Some("" | "auto") => Wanted::Auto,
-        Some("mp4") => Wanted::Mp4,
-        Some("webm") => Wanted::Webm,
-        Some("mkv") => Wanted::Mkv,
-        Some(_) => {
-            return Err(Problem::new(
-                400,
-                "bad-parameter",
-                "the parameter container must be auto, mp4, webm or mkv",
-            ));
-        }
+    let mut text = |name: &str| query.take(name).filter(|text| !text.is_empty());
+    let name = text("name");
+    let tags = Tags {
+        title: text("title").or_else(|| name.clone()),
+        artist: text("artist"),
+        date: text("date"),
+        cover: None,
     };
+    let wish = wish(&mut query)?;
     query.done()?;
     if tracks.is_empty() {
         return Err(Problem::new(
@@ -77,7 +74,35 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
              URL",
         ));
     }
-    Ok(Route::Mux { media: Media { name, tracks }, container })
+    Ok(Route::Mux { media: Media { name, tracks, tags }, wish })
+}
+
+fn wish(query: &mut Query) -> Result<Wish, Problem> {
+    let bad = |what: &str| Problem::new(400, "bad-parameter", format!("the parameter {what}"));
+    let container = match query.take("container").as_deref() {
+        None | Some("" | "auto") => Wanted::Auto,
+        Some("mp4") => Wanted::Mp4,
+        Some("webm") => Wanted::Webm,
+        Some("mkv") => Wanted::Mkv,
+        Some(_) => return Err(bad("container must be auto, mp4, webm or mkv")),
+    };
+    let engine = match query.take("engine").as_deref() {
+        None | Some("" | "auto") => Engine::Auto,
+        Some("splice") => Engine::Splice,
+        Some("ffmpeg") => Engine::Ffmpeg,
+        Some(_) => return Err(bad("engine must be auto, splice or ffmpeg")),
+    };
+    let mut time = |name: &str| match query.take(name).filter(|text| !text.is_empty()) {
+        None => Ok(None),
+        Some(text) => clock::time(&text).map(Some).ok_or_else(|| {
+            bad(&format!("{name} must be a time in seconds or as h:m:s, such as 90.5 or 1:02:03"))
+        }),
+    };
+    let (start, end) = (time("start")?.unwrap_or_default(), time("end")?);
+    if end.is_some_and(|end| end <= start) {
+        return Err(bad("end must be later than start"));
+    }
+    Ok(Wish { container, engine, trim: Trim { start, end } })
 }
 
 fn media_url(kind: Kind, text: &str) -> Result<Url, Problem> {
@@ -171,11 +196,11 @@ mod tests {
     #[test]
     fn a_pair_of_urls() {
         let target = "/mux?video=https%3A%2F%2Fa%2Fv%3Fx%3D1%26y%3D2&audio=http://b/a&name=A+b";
-        let Ok(Route::Mux { media, container }) = route(target) else { panic!() };
+        let Ok(Route::Mux { media, wish }) = route(target) else { panic!() };
         assert_eq!(media.name.as_deref(), Some("A b"));
         assert_eq!(media.tracks[0].location.url.as_str(), "https://a/v?x=1&y=2");
         assert_eq!(media.tracks[1].kind, Kind::Audio);
-        assert_eq!(container, Wanted::Auto);
+        assert_eq!(wish, Wish::default());
         let one = route("/mux?video=&audio=http://b/a&container=webm").unwrap();
         assert!(matches!(one, Route::Mux { media, .. } if media.tracks.len() == 1));
     }
@@ -186,7 +211,9 @@ mod tests {
         assert_eq!(code("/mux"), "missing-parameter");
         assert_eq!(code("/mux?video=http://a/&b=2"), "unknown-parameter");
         assert_eq!(code("/mux?video=http://a/&video=http://a/"), "duplicate-parameter");
-        assert_eq!(code("/mux?video=http://a/&container=avi"), "bad-parameter");
+        for wrong in ["container=avi", "engine=x", "start=1:60", "end=-1", "start=5&end=5"] {
+            assert_eq!(code(&format!("/mux?video=http://a/&{wrong}")), "bad-parameter", "{wrong}");
+        }
         assert_eq!(code("/mux?video=http://a/%zz"), "bad-parameter");
         assert_eq!(code("/mux?video=http://a/%ff"), "bad-parameter");
         for url in ["file:///etc/passwd", "data:,x", "a/b", "http://", "ftp://a/", "//a/b"] {

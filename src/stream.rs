@@ -17,7 +17,7 @@ use crate::edge::client::Watched;
 use crate::edge::{Body, Client, MediaHead, Reply, Request};
 use crate::error::{Error, Problem};
 use crate::media::Media;
-use crate::mux::{Plan, Wanted, plan};
+use crate::mux::{Plan, Wish, plan};
 use crate::stop::Stop;
 
 mod fetch;
@@ -25,11 +25,11 @@ mod join;
 mod pass;
 
 /// Sends `media` to `client` as one file, or an error, or an abort.
-pub fn serve(canal: &Canal, media: &Media, wanted: Wanted, request: &Request, client: Client<'_>) {
+pub fn serve(canal: &Canal, media: &Media, wish: Wish, request: &Request, client: Client<'_>) {
     let begun = Instant::now();
     // Threads, child, pipes and slot are gone before the client hears that it has everything: a
     // script that asks for the next file at once finds the slot free.
-    let outcome = match run(canal, media, wanted, request, &client) {
+    let outcome = match run(canal, media, wish, request, &client) {
         Ok(Served::Head(head)) => Ok(Some(Short::Head(head))),
         Ok(Served::Reply(reply)) => Ok(Some(Short::Reply(reply))),
         Ok(Served::Body(body)) => body.finish().map(|()| None).map_err(Arc::new),
@@ -85,7 +85,7 @@ enum Served<'c, 'edge> {
 fn run<'c, 'edge>(
     canal: &Canal,
     media: &Media,
-    wanted: Wanted,
+    wish: Wish,
     request: &Request,
     client: &'c Client<'edge>,
 ) -> Result<Served<'c, 'edge>, Arc<Error>> {
@@ -96,7 +96,7 @@ fn run<'c, 'edge>(
     let served = thread::scope(|scope| {
         // Ends the threads of the scope whatever happens in it, a panic included.
         let _end = EndOnDrop(&stop);
-        send(scope, &answering, wanted).inspect_err(|error| stop.fail(error.clone()))
+        send(scope, &answering, wish).inspect_err(|error| stop.fail(error.clone()))
     });
     served.map_err(|error| stop.cause().unwrap_or_else(|| Arc::new(error)))
 }
@@ -105,13 +105,13 @@ fn run<'c, 'edge>(
 fn send<'scope, 'c, 'edge>(
     scope: &'scope Scope<'scope, '_>,
     answering: &'scope Answering<'c, 'edge, '_>,
-    wanted: Wanted,
+    wish: Wish,
 ) -> Result<Served<'c, 'edge>, Error> {
     let Answering { canal, media, request, stop, .. } = answering;
     watch(scope, answering)?;
     let first = if request.wants_all() { u64::MAX } else { fetch::PROBE };
     let mut tracks = fetch::open(scope, &canal.upstream, media, first, stop)?;
-    match plan(tracks.iter().map(|track| track.input).collect(), wanted)? {
+    match plan(tracks.iter().map(|track| track.input).collect(), wish.container)? {
         Plan::Pass(finished) => pass::pass(answering, tracks.swap_remove(0), finished),
         Plan::Join(joint) => join::join(scope, answering, tracks, &joint),
     }

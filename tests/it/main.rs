@@ -6,6 +6,7 @@
 //! - `contract`: what each path answers, good input and bad
 //! - `heads`: response heads of media, file names, secrets
 //! - `packets`: the packets that come out are the packets that went in
+//! - `splice`: what is joined without ffmpeg, layout and bytes
 //! - `pass`: a lone file is passed through and behaves as on its own server
 //! - `resume`: a thousand downloads over connections that break
 //! - `source`: fresh locations, fields, cookies, and origins with wishes of their own
@@ -45,5 +46,6 @@ mod proxy;
 mod resume;
 mod soak;
 mod source;
+mod splice;
 mod support;
 mod tls;

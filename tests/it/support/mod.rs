@@ -20,6 +20,7 @@ mod request;
 pub(crate) mod script;
 mod server;
 mod span;
+pub(crate) mod spliced;
 mod stop;
 mod trial;
 pub(crate) mod tripwire;

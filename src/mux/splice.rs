@@ -1,0 +1,145 @@
+//! Splice: joins two tracks without a muxer, into a file whose every byte is known beforehand.
+//!
+//! The files of a film have an index each. From the two, [`plan`] computes the layout of the
+//! joined file: its head, made anew, and behind it the pieces of both files in the order of their
+//! times. Hence the file has a length before its first byte is there, and any part of it can be
+//! made alone: it behaves like a file on a disk.
+//!
+//! Three steps: [`survey`] reads the index of one file (through [`Look`], its only way out),
+//! [`plan`] lays out the joined file, [`Plan::emit`] makes its bytes. What does not fit is
+//! refused with a reason, and ffmpeg does it. Must never know HTTP, nor allocate by a length that
+//! a file claims before that length was held to a limit.
+
+use std::ops::Range;
+
+use crate::error::Error;
+use crate::media::{Kind, Tags};
+use crate::mux::sniff::Format;
+use crate::mux::{Trim, Wanted};
+
+pub mod boxes;
+pub mod ebml;
+mod fragmented;
+mod input;
+mod layout;
+mod progressive;
+mod tags;
+mod webm;
+
+pub use input::{Input, Window};
+pub use layout::{Layout, Piece, Plan, What};
+
+/// Changes whenever the same inputs and options would give other bytes than before: the client
+/// that resumes must not be given the rest of another layout.
+pub const VERSION: u32 = 1;
+
+/// The longest run of bytes that is looked at in one go.
+pub const MAX_LOOK: u64 = 16 << 20;
+/// The longest element that is held whole, to be changed: a moof, the head of a block.
+pub const MAX_ELEMENT: usize = 8 << 20;
+
+/// Looks at the bytes of one file, wherever they are.
+pub trait Look {
+    /// The length of the file.
+    fn len(&self) -> u64;
+
+    /// Exactly these bytes. They must lie within the file and be no more than [`MAX_LOOK`].
+    /// What lies within the first 64 KiB costs nothing; anything else is one more request.
+    fn look(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt>;
+
+    /// Whether there is nothing in it.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Why these files cannot be spliced. An ordinary value: ffmpeg joins them then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal(pub &'static str);
+
+/// What ends a survey early.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Halt {
+    /// The file is none that can be spliced.
+    Refused(Refusal),
+    /// Its bytes could not be had.
+    Failed(Error),
+}
+
+impl From<Refusal> for Halt {
+    fn from(refusal: Refusal) -> Halt {
+        Halt::Refused(refusal)
+    }
+}
+
+/// What is known of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Survey {
+    /// Fragmented MP4: an index, and fragments that carry their own times.
+    Fragmented(fragmented::Track),
+    /// MP4 with all of its samples in its moov.
+    Progressive(progressive::Track),
+    /// WebM: clusters.
+    Webm(webm::Track),
+}
+
+/// What the joined file is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// Its container.
+    pub container: Wanted,
+    /// What of the film is wanted.
+    pub trim: Trim,
+    /// What it says of itself.
+    pub tags: &'a Tags,
+}
+
+/// Reads the index of a file of `format`.
+pub fn survey(format: Format, look: &mut dyn Look) -> Result<Survey, Halt> {
+    match format {
+        Format::Mp4 => {
+            if let Some(track) = fragmented::survey(look)? {
+                return Ok(Survey::Fragmented(track));
+            }
+            progressive::survey(look).map(Survey::Progressive)
+        }
+        Format::Webm => webm::survey(look).map(Survey::Webm),
+        _ => Err(Refusal("its format is neither MP4 nor WebM").into()),
+    }
+}
+
+/// Lays out the joined file. `tracks` are one or two, picture first. Pure: the same surveys and
+/// options give the same plan, wherever it is made.
+pub fn plan(tracks: &[(Kind, Survey)], options: &Options<'_>) -> Result<Plan, Refusal> {
+    let mp4 = matches!(options.container, Wanted::Auto | Wanted::Mp4);
+    let webm = matches!(options.container, Wanted::Auto | Wanted::Webm);
+    if let Some(tracks) = all(tracks, |survey| match survey {
+        Survey::Fragmented(track) => Some(track),
+        _ => None,
+    }) {
+        return if mp4 { fragmented::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
+    }
+    if let Some(tracks) = all(tracks, |survey| match survey {
+        Survey::Progressive(track) => Some(track),
+        _ => None,
+    }) {
+        return if mp4 { progressive::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
+    }
+    if let Some(tracks) = all(tracks, |survey| match survey {
+        Survey::Webm(track) => Some(track),
+        _ => None,
+    }) {
+        return if webm { webm::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
+    }
+    Err(Refusal("the files are of different kinds"))
+}
+
+const OTHER_CONTAINER: Refusal = Refusal("another container is wanted than the files have");
+
+/// All surveys as this kind of track, if they are all of it.
+fn all<'a, T>(
+    tracks: &'a [(Kind, Survey)],
+    of: impl Fn(&'a Survey) -> Option<&'a T>,
+) -> Option<Vec<(Kind, &'a T)>> {
+    tracks.iter().map(|(kind, survey)| of(survey).map(|track| (*kind, track))).collect()
+}

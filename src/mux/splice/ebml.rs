@@ -1,0 +1,1 @@
+//! The elements of Matroska files (RFC 8794): found strictly, written plainly.

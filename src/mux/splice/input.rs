@@ -1,0 +1,145 @@
+//! Where the bytes of a plan come from, and where they go.
+
+use std::ops::Range;
+
+use crate::error::{Error, Fault};
+use crate::media::Kind;
+
+/// The bytes of one track, in their order. Whoever makes a piece pulls what it needs.
+pub struct Input<'a> {
+    track: Kind,
+    next: Box<Chunks<'a>>,
+    chunk: Vec<u8>,
+    used: usize,
+    /// Where the next byte is in the track's file.
+    at: u64,
+    gathered: Vec<u8>,
+}
+
+/// The next bytes of a track, never none; takes back the room of those before.
+pub(super) type Chunks<'a> = dyn FnMut(Vec<u8>) -> Result<Vec<u8>, Error> + 'a;
+
+impl<'a> Input<'a> {
+    /// The bytes of `track` from the one at `at` on.
+    pub fn new(
+        track: Kind,
+        at: u64,
+        next: impl FnMut(Vec<u8>) -> Result<Vec<u8>, Error> + 'a,
+    ) -> Input<'a> {
+        Input { track, next: Box::new(next), chunk: Vec::new(), used: 0, at, gathered: Vec::new() }
+    }
+
+    /// Where the next byte is in the track's file.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// These bytes are not what the index of their own file says.
+    pub fn contradiction(&self, why: &'static str) -> Error {
+        Error::Upstream { track: self.track, fault: Fault::Contradiction(why) }
+    }
+
+    fn fill(&mut self) -> Result<(), Error> {
+        while self.used == self.chunk.len() {
+            self.chunk = (self.next)(std::mem::take(&mut self.chunk))?;
+            self.used = 0;
+        }
+        Ok(())
+    }
+
+    /// The next bytes, as many as are at hand: at least one, at most `most` (which must not be 0).
+    pub fn run(&mut self, most: u64) -> Result<&mut [u8], Error> {
+        self.fill()?;
+        let from = self.used;
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        self.used += most.min(self.chunk.len() - from);
+        self.at += (self.used - from) as u64;
+        Ok(&mut self.chunk[from..self.used])
+    }
+
+    /// Exactly the next `count` bytes, which must not be more than
+    /// [`MAX_ELEMENT`](super::MAX_ELEMENT).
+    pub fn take(&mut self, count: usize) -> Result<&mut [u8], Error> {
+        if count > super::MAX_ELEMENT {
+            return Err(self.contradiction("an element is too large"));
+        }
+        if self.used + count <= self.chunk.len() {
+            return self.run(count as u64);
+        }
+        let mut gathered = std::mem::take(&mut self.gathered);
+        gathered.clear();
+        while gathered.len() < count {
+            let left = (count - gathered.len()) as u64;
+            gathered.extend_from_slice(self.run(left)?);
+        }
+        self.gathered = gathered;
+        Ok(&mut self.gathered)
+    }
+
+    /// Passes over everything before the byte at `at`.
+    pub fn skip_to(&mut self, at: u64) -> Result<(), Error> {
+        if at < self.at {
+            return Err(self.contradiction("its pieces are not in the order of its file"));
+        }
+        while self.at < at {
+            self.run(at - self.at)?;
+        }
+        Ok(())
+    }
+}
+
+/// What of a piece is wanted. Everything is written to it; the rest does not get through.
+pub struct Window<'a> {
+    at: u64,
+    part: Range<u64>,
+    send: &'a mut dyn FnMut(&[u8]) -> Result<(), Error>,
+}
+
+impl<'a> Window<'a> {
+    /// Lets `part` through, of bytes that begin at `at`.
+    pub fn new(
+        at: u64,
+        part: Range<u64>,
+        send: &'a mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Window<'a> {
+        Window { at, part, send }
+    }
+
+    /// Where the next byte will be in the joined file.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Whether nothing that is still to come is wanted.
+    pub fn is_over(&self) -> bool {
+        self.at >= self.part.end
+    }
+
+    /// The next bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let len = bytes.len() as u64;
+        let clip = |at: u64| at.saturating_sub(self.at).min(len);
+        // Both are at most the length of a slice.
+        let (from, to) = (clip(self.part.start) as usize, clip(self.part.end) as usize);
+        self.at += len;
+        if from < to { (self.send)(&bytes[from..to]) } else { Ok(()) }
+    }
+
+    /// The next `len` bytes, as they come from `input`.
+    pub fn copy(&mut self, input: &mut Input<'_>, len: u64) -> Result<(), Error> {
+        let mut left = len;
+        while left > 0 && !self.is_over() {
+            let run = input.run(left)?;
+            left -= run.len() as u64;
+            self.write(run)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves out up to `most` bytes in front of the first one that is wanted; how many it were.
+    pub fn skip_ahead(&mut self, most: u64) -> u64 {
+        let ahead = self.part.start.saturating_sub(self.at).min(most);
+        self.at += ahead;
+        ahead
+    }
+}

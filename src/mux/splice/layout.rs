@@ -1,0 +1,210 @@
+//! The layout of a joined file: a list of pieces, and how the bytes of any part of it are made.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::{Input, Window, fragmented, webm};
+use crate::error::Error;
+use crate::mux::Container;
+
+/// The computed layout of a joined file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// What the file is.
+    pub container: Container,
+    /// How long it plays.
+    pub duration: Duration,
+    made: Vec<u8>,
+    pieces: Vec<Piece>,
+    len: u64,
+    rules: Rules,
+}
+
+/// A run of the file. It ends where the next one begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Where it begins in the joined file.
+    pub at: u64,
+    /// Where its bytes are from.
+    pub what: What,
+}
+
+/// Where the bytes of a piece are from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// Made by the plan.
+    Made {
+        /// Where they begin among all that were made.
+        from: usize,
+    },
+    /// Copied from a track as they are.
+    Copied {
+        /// Which one, by its place among the tracks.
+        track: u8,
+        /// Where they begin in its file.
+        from: u64,
+    },
+    /// Copied, but for fields of fixed width that are changed on the way.
+    Patched {
+        /// Which track, by its place among the tracks.
+        track: u8,
+        /// Where they begin in its file.
+        from: u64,
+        /// What the rules of the plan need to know of this piece.
+        number: u32,
+    },
+}
+
+/// How patched pieces are changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rules {
+    /// There are none.
+    None,
+    /// Fragments of an MP4.
+    Fragments(fragmented::Rules),
+    /// Clusters of a WebM.
+    Clusters(webm::Rules),
+}
+
+/// A layout that is being written down, from its first byte to its last.
+#[derive(Debug, Default)]
+pub struct Layout {
+    made: Vec<u8>,
+    pieces: Vec<Piece>,
+    len: u64,
+}
+
+impl Layout {
+    /// Bytes that the plan has made.
+    pub fn make(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.push(What::Made { from: self.made.len() }, bytes.len() as u64);
+            self.made.extend_from_slice(bytes);
+        }
+    }
+
+    /// Bytes of a track as they are.
+    pub fn copy(&mut self, track: u8, range: Range<u64>) {
+        self.push(What::Copied { track, from: range.start }, range.end - range.start);
+    }
+
+    /// Bytes of a track that are changed on the way.
+    pub fn patch(&mut self, track: u8, range: Range<u64>, number: u32) {
+        self.push(What::Patched { track, from: range.start, number }, range.end - range.start);
+    }
+
+    fn push(&mut self, what: What, len: u64) {
+        if len > 0 {
+            self.pieces.push(Piece { at: self.len, what });
+            self.len += len;
+        }
+    }
+
+    /// The length so far.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there is nothing in it yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// It is complete.
+    pub fn plan(self, container: Container, duration: Duration, rules: Rules) -> Plan {
+        let Layout { made, pieces, len } = self;
+        Plan { container, duration, made, pieces, len, rules }
+    }
+}
+
+impl Plan {
+    /// The length of the file.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What it takes to keep it in memory.
+    pub fn weight(&self) -> usize {
+        size_of::<Plan>() + self.made.capacity() + self.pieces.capacity() * size_of::<Piece>()
+    }
+
+    /// The pieces, in their order.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// The pieces that have bytes of `part` in them, each with where it ends.
+    fn within(&self, part: &Range<u64>) -> impl Iterator<Item = (Piece, u64)> {
+        let first = self.pieces.partition_point(|piece| piece.at <= part.start).saturating_sub(1);
+        let ends = self.pieces[first..].iter().skip(1).map(|next| next.at).chain([self.len]);
+        let end = part.end;
+        let within = self.pieces[first..].iter().copied().zip(ends);
+        within.take_while(move |(piece, _)| piece.at < end)
+    }
+
+    /// Which bytes of the track at this place it takes to make `part`, if any.
+    pub fn needs(&self, track: usize, part: &Range<u64>) -> Option<Range<u64>> {
+        let mut needs: Option<Range<u64>> = None;
+        for (piece, end) in self.within(part) {
+            let (of, range) = match piece.what {
+                What::Made { .. } => continue,
+                What::Copied { track, from } => {
+                    let (start, end) = (part.start.max(piece.at), part.end.min(end));
+                    (track, from + (start - piece.at)..from + (end - piece.at))
+                }
+                // What is to be changed is found from the beginning on.
+                What::Patched { track, from, .. } => (track, from..from + (end - piece.at)),
+            };
+            if usize::from(of) == track {
+                let start = needs.map_or(range.start, |needs| needs.start);
+                needs = Some(start..range.end);
+            }
+        }
+        needs
+    }
+
+    /// Makes the bytes of `part`, in order, and gives them to `send`. `inputs` bring what the
+    /// tracks [need](Plan::needs), in the order of the tracks.
+    pub fn emit(
+        &self,
+        part: &Range<u64>,
+        inputs: &mut [Input<'_>],
+        send: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for (piece, end) in self.within(part) {
+            let mut window = Window::new(piece.at, part.clone(), send);
+            let len = end - piece.at;
+            match piece.what {
+                What::Made { from } => {
+                    let len = usize::try_from(len).unwrap_or(usize::MAX);
+                    window.write(self.made.get(from..from + len).unwrap_or(&[]))?;
+                }
+                What::Copied { track, from } => {
+                    let input = &mut inputs[usize::from(track)];
+                    let ahead = window.skip_ahead(len);
+                    input.skip_to(from + ahead)?;
+                    window.copy(input, len - ahead)?;
+                }
+                What::Patched { track, from, number } => {
+                    let input = &mut inputs[usize::from(track)];
+                    input.skip_to(from)?;
+                    match &self.rules {
+                        Rules::None => window.copy(input, len)?,
+                        Rules::Fragments(rules) => {
+                            rules.emit(track, number, len, input, &mut window)?;
+                        }
+                        Rules::Clusters(rules) => {
+                            rules.emit(track, number, len, input, &mut window)?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,55 @@
+//! Times in a film, as people write them: `90`, `90.5`, `1:30`, `1:02:03.5`. Pure.
+
+use std::time::Duration;
+
+/// Nothing plays longer: 1,000 hours.
+const LONGEST: u64 = 1000 * 3600;
+
+/// Reads seconds, minutes and seconds, or hours, minutes and seconds.
+pub(super) fn time(text: &str) -> Option<Duration> {
+    let (clock, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let mut seconds: u64 = 0;
+    let fields: Vec<&str> = clock.split(':').collect();
+    for (place, field) in fields.iter().enumerate() {
+        let number = crate::range::decimal(field.as_bytes())?;
+        // 1:75 is a slip of the keyboard; 90 and 90:00 are not.
+        if place > 0 && (number >= 60 || field.len() > 2) {
+            return None;
+        }
+        seconds = seconds.checked_mul(60)?.checked_add(number)?;
+    }
+    if fields.len() > 3 || seconds > LONGEST || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let nanos = format!("{fraction:0<9}");
+    Some(Duration::new(seconds, nanos.get(..9)?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_as_people_write_them() {
+        for (text, millis) in [
+            ("0", 0),
+            ("90", 90_000),
+            ("90.5", 90_500),
+            ("1:30", 90_000),
+            ("90:00", 5_400_000),
+            ("1:02:03.25", 3_723_250),
+            ("01:00:00", 3_600_000),
+            ("0.0001", 0),
+            ("7.", 7000),
+        ] {
+            let read = time(text).map(|time| time.as_millis());
+            assert_eq!(read, Some(millis), "{text}");
+        }
+        for text in
+            ["", ":", "1:", ":1", "-1", "+1", "1:60", "1:2:3:4", "1e3", "1.-5", "x", "1:075"]
+        {
+            assert_eq!(time(text), None, "{text}");
+        }
+        assert_eq!(time("99999999999999999999999"), None);
+    }
+}

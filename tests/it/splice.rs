@@ -1,0 +1,5 @@
+//! What is joined without ffmpeg: the layout of the joined file, and its bytes.
+
+mod fragmented;
+mod progressive;
+mod webm;

@@ -1,0 +1,142 @@
+//! The splice engine on files, without a daemon around it.
+
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+
+use ytcanal::media::{Kind, Tags};
+use ytcanal::mux::sniff::{LOOK_AT_MOST, Verdict, sniff};
+use ytcanal::mux::splice::{
+    Halt, Input, Look, MAX_LOOK, Options, Plan, Refusal, Survey, plan, survey,
+};
+use ytcanal::mux::{Trim, Wanted};
+
+use super::number_from;
+
+/// Everything of the film, in whatever container suits it.
+pub(crate) fn as_it_is(tags: &Tags) -> Options<'_> {
+    Options { container: Wanted::Auto, trim: Trim::default(), tags }
+}
+
+/// A file in memory that counts how often it is looked at beyond its first bytes.
+pub(crate) struct Looked {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) requests: usize,
+}
+
+impl Look for Looked {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn look(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+        assert!(range.start <= range.end && range.end <= self.len(), "{range:?} of {}", self.len());
+        assert!(range.end - range.start <= MAX_LOOK, "{range:?}");
+        if range.end > LOOK_AT_MOST as u64 {
+            self.requests += 1;
+        }
+        Ok(self.bytes[range.start as usize..range.end as usize].to_vec())
+    }
+}
+
+/// What is to be joined, in memory.
+pub(crate) struct Film {
+    pub(crate) files: Vec<(Kind, Vec<u8>)>,
+}
+
+fn surveyed((kind, bytes): &(Kind, Vec<u8>)) -> Result<(Survey, usize), Halt> {
+    let head = &bytes[..bytes.len().min(LOOK_AT_MOST)];
+    let Verdict::Known(head) = sniff(head, Some(bytes.len() as u64), true) else {
+        panic!("the {kind} file is not known");
+    };
+    let mut looked = Looked { bytes: bytes.clone(), requests: 0 };
+    let survey = survey(head.format, &mut looked)?;
+    Ok((survey, looked.requests))
+}
+
+impl Film {
+    /// Of a picture and a sound.
+    pub(crate) fn of(video: &Path, audio: &Path) -> Film {
+        let read = |path| fs::read(path).unwrap();
+        Film { files: vec![(Kind::Video, read(video)), (Kind::Audio, read(audio))] }
+    }
+
+    /// The surveys of all files.
+    pub(crate) fn surveys(&self) -> Result<Vec<(Kind, Survey)>, Halt> {
+        self.files.iter().map(|file| Ok((file.0, surveyed(file)?.0))).collect()
+    }
+
+    /// How many requests beyond the first the survey of each file takes.
+    pub(crate) fn requests(&self) -> Vec<usize> {
+        self.files.iter().map(|file| surveyed(file).unwrap().1).collect()
+    }
+
+    /// The plan; panics if there is none.
+    pub(crate) fn plan(&self, options: &Options<'_>) -> Plan {
+        self.try_plan(options).unwrap()
+    }
+
+    /// The plan, or why there is none.
+    pub(crate) fn try_plan(&self, options: &Options<'_>) -> Result<Plan, Refusal> {
+        match self.surveys() {
+            Ok(surveys) => plan(&surveys, options),
+            Err(Halt::Refused(refusal)) => Err(refusal),
+            Err(Halt::Failed(error)) => panic!("{error}"),
+        }
+    }
+
+    /// These bytes of the joined file, or why they could not be made. The inputs bring exactly
+    /// what is said to be needed, in chunks of any size.
+    pub(crate) fn emit(
+        &self,
+        plan: &Plan,
+        part: Range<u64>,
+    ) -> Result<Vec<u8>, ytcanal::error::Error> {
+        let mut random = fastrand::Rng::with_seed(part.start ^ part.end);
+        let mut inputs = Vec::new();
+        for (track, (kind, bytes)) in self.files.iter().enumerate() {
+            let needs = plan.needs(track, &part).unwrap_or(0..0);
+            let mut rest = &bytes[needs.start as usize..needs.end as usize];
+            let largest = random.usize(1..200_000);
+            inputs.push(Input::new(*kind, needs.start, move |_| {
+                assert!(!rest.is_empty(), "more is read than is needed");
+                let (chunk, later) = rest.split_at(rest.len().min(largest));
+                rest = later;
+                Ok(chunk.to_vec())
+            }));
+        }
+        let mut made = Vec::new();
+        plan.emit(&part, &mut inputs, &mut |bytes| {
+            made.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        Ok(made)
+    }
+
+    /// All of the joined file. Makes sure that it has the length it should have, and that parts of
+    /// it, at random and around the beginnings of pieces, are the same bytes made alone.
+    pub(crate) fn whole(&self, plan: &Plan) -> Vec<u8> {
+        let whole = self.emit(plan, 0..plan.len()).unwrap();
+        assert_eq!(whole.len() as u64, plan.len(), "bytes made, and their number as announced");
+        let seed = number_from("YTCANAL_SEED").unwrap_or_else(|| fastrand::u64(..));
+        println!("YTCANAL_SEED={seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        let len = plan.len();
+        let check = |part: Range<u64>| {
+            let made = self.emit(plan, part.clone()).unwrap();
+            let expected = &whole[part.start as usize..part.end as usize];
+            assert!(made == expected, "the part {part:?} is not the same alone");
+        };
+        for _ in 0..40 {
+            let start = random.u64(0..len);
+            check(start..random.u64(start + 1..=len));
+        }
+        let pieces = plan.pieces();
+        for _ in 0..60 {
+            let at = pieces[random.usize(0..pieces.len())].at;
+            let start = at.saturating_add(random.u64(0..40)).saturating_sub(20).min(len - 1);
+            check(start..(start + random.u64(1..3000)).min(len));
+        }
+        whole
+    }
+}
