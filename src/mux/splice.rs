@@ -22,6 +22,7 @@ pub mod ebml;
 mod fragmented;
 mod input;
 mod layout;
+mod moov;
 mod progressive;
 mod tags;
 mod webm;
@@ -94,11 +95,11 @@ pub struct Options<'a> {
     pub tags: &'a Tags,
 }
 
-/// Reads the index of a file of `format`.
-pub fn survey(format: Format, look: &mut dyn Look) -> Result<Survey, Halt> {
+/// Reads the index of a file of `format`, of which `trim` is wanted.
+pub fn survey(format: Format, look: &mut dyn Look, trim: Trim) -> Result<Survey, Halt> {
     match format {
         Format::Mp4 => {
-            if let Some(track) = fragmented::survey(look)? {
+            if let Some(track) = fragmented::survey(look, trim)? {
                 return Ok(Survey::Fragmented(track));
             }
             progressive::survey(look).map(Survey::Progressive)

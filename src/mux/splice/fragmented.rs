@@ -1,35 +1,223 @@
-//! Fragmented MP4: the fragments of both files, in the order of their times.
+//! Fragmented MP4: the fragments of both files, in the order of their times, behind a moov and
+//! indexes (sidx) that are made of theirs (ISO/IEC 14496-12 §8.8, §8.16).
+//!
+//! Fragments carry their own times and sizes, so that nothing but fields of fixed width in them
+//! changes. Must never look at the media itself.
 
-use super::{Halt, Input, Look, Options, Plan, Refusal, Window};
-use crate::error::Error;
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use super::layout::Rules as PlanRules;
+use super::{Halt, Layout, Look, Options, Plan, Refusal};
 use crate::media::Kind;
+use crate::mux::{Container, Trim};
+
+mod index;
+mod init;
+mod moof;
+mod moov;
+mod sidx;
+
+use init::Init;
+pub(super) use moof::Rules;
 
 /// What is known of a fragmented MP4 file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Track {}
-
-/// How fragments are changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {}
-
-pub(super) fn survey(_look: &mut dyn Look) -> Result<Option<Track>, Halt> {
-    Err(Refusal("not yet").into())
+pub struct Track {
+    init: Init,
+    /// In their order in the file.
+    fragments: Vec<Fragment>,
+    /// What the first fragment says of itself.
+    first: moof::Facts,
+    /// Where the wanted part begins among the fragments, and what that one says.
+    wanted: (usize, moof::Facts),
+    /// Whether each piece is one fragment alone, as far as the first one tells.
+    is_single: bool,
 }
 
-pub(super) fn plan(_tracks: &[(Kind, &Track)], _options: &Options<'_>) -> Result<Plan, Refusal> {
-    Err(Refusal("not yet"))
+/// A run of the file that begins with a fragment, and mostly is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fragment {
+    /// Where it begins in the file.
+    from: u64,
+    len: u64,
+    /// Its earliest composition time, in the track's timescale.
+    time: u64,
+    duration: u64,
+    /// Whether decoding can begin with it.
+    is_entry: bool,
 }
 
-impl Rules {
-    /// Makes the fragment of `track` whose `len` bytes come next from `input`.
-    pub(super) fn emit(
-        &self,
-        _track: u8,
-        _number: u32,
-        len: u64,
-        input: &mut Input<'_>,
-        window: &mut Window<'_>,
-    ) -> Result<(), Error> {
-        window.copy(input, len)
+/// Reads the index of a fragmented MP4; `None` if it is a progressive one.
+pub(super) fn survey(look: &mut dyn Look, trim: Trim) -> Result<Option<Track>, Halt> {
+    let Some((init, behind)) = Init::read(look)? else { return Ok(None) };
+    let fragments = index::read(look, &init, behind)?;
+    let (Some(begin), Some(end)) = (fragments.first(), fragments.last()) else {
+        return Err(Refusal("it has no fragments").into());
+    };
+    let first = moof::facts_at(look, begin.from, &init)?;
+    let is_single = first.len == begin.len;
+    let mut wanted = (0, first);
+    if !trim.start.is_zero() {
+        let start = init.timeline()?.media_time(trim.start);
+        if start >= end.time + end.duration {
+            return Err(Refusal("the film ends before start").into());
+        }
+        // A picture needs its key frame.
+        let at = fragments.iter().rposition(|f| f.time <= start && f.is_entry).unwrap_or(0);
+        wanted = (at, moof::facts_at(look, fragments[at].from, &init)?);
     }
+    Ok(Some(Track { init, fragments, first, wanted, is_single }))
+}
+
+/// What of a track goes into the joined file, and how it is moved.
+struct Chosen<'a> {
+    track: &'a Track,
+    fragments: &'a [Fragment],
+    /// What is taken from its times, in its timescale.
+    shift: u64,
+    /// What of its beginning is not to be heard, if its edit list is made anew.
+    media_time: Option<u64>,
+    /// How long it plays in the joined file.
+    duration: Duration,
+}
+
+impl Chosen<'_> {
+    fn timescale(&self) -> u32 {
+        self.track.init.timescale
+    }
+}
+
+pub(super) fn plan(tracks: &[(Kind, &Track)], options: &Options<'_>) -> Result<Plan, Refusal> {
+    for (kind, track) in tracks {
+        if track.init.kind != *kind {
+            return Err(Refusal("a file holds another kind of track than it was named for"));
+        }
+    }
+    let chosen = if options.trim.is_whole() { whole(tracks) } else { cut(tracks, options.trim)? };
+    let order = in_order(&chosen);
+    let duration = chosen.iter().map(|chosen| chosen.duration).max().unwrap_or_default();
+
+    let mut layout = Layout::default();
+    layout.make(&moov::head(&chosen, duration, options.tags)?);
+    if let Some(indexes) = sidx::indexes(&chosen, &order) {
+        layout.make(&indexes);
+    }
+    // Pieces of several fragments need several numbers; gaps are allowed (§8.8.5).
+    let step = if tracks.iter().all(|(_, track)| track.is_single) { 1 } else { 256 };
+    for (place, (track, index)) in order.iter().enumerate() {
+        let fragment = chosen[*track].fragments[*index];
+        let number = u32::try_from(place).ok().and_then(|place| place.checked_mul(step));
+        let number = number.and_then(|number| number.checked_add(1)).ok_or(TOO_MANY)?;
+        let range = fragment.from..fragment.from + fragment.len;
+        layout.patch(u8::try_from(*track).map_err(|_| TOO_MANY)?, range, number);
+    }
+    let rules = chosen.iter().enumerate().map(|(place, chosen)| moof::Rule {
+        old_id: chosen.track.init.id,
+        new_id: place as u32 + 1,
+        shift: chosen.shift,
+    });
+    let rules = PlanRules::Fragments(Rules(rules.collect()));
+    Ok(layout.plan(Container::Mp4, duration, rules))
+}
+
+const TOO_MANY: Refusal = Refusal("it has too many fragments");
+
+/// All fragments of all tracks. Where both begin late, so many whole seconds are taken from both.
+fn whole<'a>(tracks: &[(Kind, &'a Track)]) -> Vec<Chosen<'a>> {
+    let begins = tracks.iter().map(|(_, track)| track.first.time / u64::from(track.init.timescale));
+    let seconds = begins.min().unwrap_or(0);
+    let chosen = tracks.iter().map(|(_, track)| {
+        let shift = seconds * u64::from(track.init.timescale);
+        let fragments = track.fragments.as_slice();
+        let end = fragments.last().map_or(0, |last| last.time + last.duration);
+        let plays = match &track.init.edits {
+            Some(timeline) => timeline.shown(end - shift),
+            None => init::seconds(end - shift, track.init.timescale),
+        };
+        Chosen { track, fragments, shift, media_time: None, duration: plays }
+    });
+    chosen.collect()
+}
+
+/// The fragments that `trim` leaves, so moved that the picture begins at 0.
+fn cut<'a>(tracks: &[(Kind, &'a Track)], trim: Trim) -> Result<Vec<Chosen<'a>>, Refusal> {
+    let lead = tracks.first().map(|(_, track)| *track).ok_or(TOO_MANY)?;
+    let (at, facts) = lead.wanted;
+    let timeline = lead.init.timeline()?;
+    // When the first picture is shown, on the time line of the whole film.
+    let zero = timeline.shown(facts.earliest);
+    let end = lead.until(at, trim.end, &timeline);
+    let last = lead.fragments[end - 1];
+    let until = timeline.shown(last.time + last.duration);
+    let mut all = Vec::new();
+    for (place, (_, track)) in tracks.iter().enumerate() {
+        let timeline = track.init.timeline()?;
+        let (from, to) = if place == 0 {
+            (at, end)
+        } else {
+            let wanted = timeline.media_time(zero);
+            let from = track.fragments.iter().rposition(|f| f.time <= wanted).unwrap_or(0);
+            (from, track.until(from, trim.end.map(|_| until), &timeline))
+        };
+        let fragments = &track.fragments[from..to];
+        // Times begin at 0; what is left to take from them goes into the edit list.
+        let gone = timeline.media_time(zero);
+        let offset = track.first.earliest - track.first.time;
+        let begins = if place == 0 { facts.time } else { fragments[0].time.saturating_sub(offset) };
+        let shift = begins.min(gone);
+        let end = fragments.last().map_or(0, |last| last.time + last.duration);
+        let ticks = end.saturating_sub(gone);
+        all.push(Chosen {
+            track,
+            fragments,
+            shift,
+            media_time: Some(gone - shift),
+            duration: init::seconds(ticks, track.init.timescale),
+        });
+    }
+    Ok(all)
+}
+
+impl Track {
+    /// Behind the last fragment that begins before `end`; at least one behind `from`.
+    fn until(&self, from: usize, end: Option<Duration>, timeline: &init::Timeline) -> usize {
+        let Some(end) = end else { return self.fragments.len() };
+        let end = timeline.media_time(end);
+        let later = self.fragments[from + 1..].iter().position(|fragment| fragment.time >= end);
+        later.map_or(self.fragments.len(), |later| from + 1 + later)
+    }
+}
+
+/// Track and place of each fragment in the joined file: by their times, sound first where they
+/// begin together, but for the very first, without whose picture some players give up.
+fn in_order(chosen: &[Chosen<'_>]) -> Vec<(usize, usize)> {
+    let [video, audio] = chosen else {
+        return (0..chosen[0].fragments.len()).map(|index| (0, index)).collect();
+    };
+    let key = |chosen: &Chosen<'_>, index: usize| {
+        let gone = i128::from(chosen.shift) + i128::from(chosen.media_time.unwrap_or(0));
+        i128::from(chosen.fragments[index].time) - gone
+    };
+    let (mut v, mut a) = (0, 0);
+    let mut order = Vec::with_capacity(video.fragments.len() + audio.fragments.len());
+    while v < video.fragments.len() || a < audio.fragments.len() {
+        let video_next = if v == 0 || a == audio.fragments.len() {
+            true
+        } else if v == video.fragments.len() {
+            false
+        } else {
+            let picture = key(video, v) * i128::from(audio.timescale());
+            let sound = key(audio, a) * i128::from(video.timescale());
+            picture.cmp(&sound) == Ordering::Less
+        };
+        if video_next {
+            order.push((0, v));
+            v += 1;
+        } else {
+            order.push((1, a));
+            a += 1;
+        }
+    }
+    order
 }

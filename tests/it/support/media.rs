@@ -31,6 +31,15 @@ pub(crate) fn minute() -> &'static Pair {
     })
 }
 
+/// Twenty seconds of H.264 (with B-frames) and AAC, in fragments as these flags of ffmpeg's make
+/// them.
+pub(crate) fn in_fragments(movflags: &str) -> Pair {
+    Pair {
+        video: generate("shape-video", "mp4", &h264(20, &["-movflags", movflags])),
+        audio: generate("shape-audio", "mp4", &aac(20, movflags)),
+    }
+}
+
 /// Ten seconds whose timestamps start below zero, with edit lists.
 pub(crate) fn edit_listed() -> &'static Pair {
     static PAIR: OnceLock<Pair> = OnceLock::new();

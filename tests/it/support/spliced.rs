@@ -3,6 +3,7 @@
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
+use std::process::Command;
 
 use ytcanal::media::{Kind, Tags};
 use ytcanal::mux::sniff::{LOOK_AT_MOST, Verdict, sniff};
@@ -11,7 +12,8 @@ use ytcanal::mux::splice::{
 };
 use ytcanal::mux::{Trim, Wanted};
 
-use super::number_from;
+use super::framemd5::{Exactness, assert_same, packets};
+use super::{number_from, run};
 
 /// Everything of the film, in whatever container suits it.
 pub(crate) fn as_it_is(tags: &Tags) -> Options<'_> {
@@ -44,13 +46,13 @@ pub(crate) struct Film {
     pub(crate) files: Vec<(Kind, Vec<u8>)>,
 }
 
-fn surveyed((kind, bytes): &(Kind, Vec<u8>)) -> Result<(Survey, usize), Halt> {
+fn surveyed((kind, bytes): &(Kind, Vec<u8>), trim: Trim) -> Result<(Survey, usize), Halt> {
     let head = &bytes[..bytes.len().min(LOOK_AT_MOST)];
     let Verdict::Known(head) = sniff(head, Some(bytes.len() as u64), true) else {
         panic!("the {kind} file is not known");
     };
     let mut looked = Looked { bytes: bytes.clone(), requests: 0 };
-    let survey = survey(head.format, &mut looked)?;
+    let survey = survey(head.format, &mut looked, trim)?;
     Ok((survey, looked.requests))
 }
 
@@ -62,13 +64,13 @@ impl Film {
     }
 
     /// The surveys of all files.
-    pub(crate) fn surveys(&self) -> Result<Vec<(Kind, Survey)>, Halt> {
-        self.files.iter().map(|file| Ok((file.0, surveyed(file)?.0))).collect()
+    pub(crate) fn surveys(&self, trim: Trim) -> Result<Vec<(Kind, Survey)>, Halt> {
+        self.files.iter().map(|file| Ok((file.0, surveyed(file, trim)?.0))).collect()
     }
 
     /// How many requests beyond the first the survey of each file takes.
     pub(crate) fn requests(&self) -> Vec<usize> {
-        self.files.iter().map(|file| surveyed(file).unwrap().1).collect()
+        self.files.iter().map(|file| surveyed(file, Trim::default()).unwrap().1).collect()
     }
 
     /// The plan; panics if there is none.
@@ -78,7 +80,7 @@ impl Film {
 
     /// The plan, or why there is none.
     pub(crate) fn try_plan(&self, options: &Options<'_>) -> Result<Plan, Refusal> {
-        match self.surveys() {
+        match self.surveys(options.trim) {
             Ok(surveys) => plan(&surveys, options),
             Err(Halt::Refused(refusal)) => Err(refusal),
             Err(Halt::Failed(error)) => panic!("{error}"),
@@ -138,5 +140,20 @@ impl Film {
             check(start..(start + random.u64(1..3000)).min(len));
         }
         whole
+    }
+}
+
+/// Makes sure that the joined file plays without complaint, and that its tracks are packet by
+/// packet those of the sources.
+pub(crate) fn assert_joined(joined: &Path, sources: &[(&str, &Path)], exactness: Exactness) {
+    let decoded = run(Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-i"])
+        .arg(joined)
+        .args(["-f", "null", "-"]));
+    let said = String::from_utf8_lossy(&decoded.stderr);
+    assert!(decoded.status.success() && said.is_empty(), "{joined:?}: {said}");
+    for (stream, source) in sources {
+        let what = format!("{stream} of {joined:?}");
+        assert_same(&packets(source, stream), &packets(joined, stream), exactness, &what);
     }
 }

@@ -1,0 +1,279 @@
+//! Where the fragments are: from the segment index (sidx, ISO/IEC 14496-12 §8.16.3), else from
+//! the random access index at the end (mfra, §8.8.9), else from a walk over the fragments.
+//!
+//! Must never take an index for good that does not reach from the first fragment to the end.
+
+use super::Fragment;
+use super::init::{Init, header_at};
+use super::moof;
+use crate::mux::splice::boxes::{Header, children, header, u32_at, u64_at};
+use crate::mux::splice::{Halt, Look, Refusal};
+
+/// Fragments of one file, at most: two days in pieces of two seconds.
+const MOST: usize = 1 << 17;
+/// The largest index that is read.
+const LARGEST: u64 = 4 << 20;
+/// Indexes within indexes.
+const DEEPEST: usize = 4;
+/// Fragments that are walked over where there is no index: each takes a request of its own, and
+/// the client waits meanwhile.
+const LONGEST_WALK: usize = 64;
+/// Boxes between moov and media, or behind it.
+const MOST_BETWEEN: usize = 32;
+
+const ABSENT: Refusal = Refusal("it has no index of its fragments (sidx, mfra)");
+
+/// Finds all fragments; `behind` is where the moov ends.
+pub(super) fn read(look: &mut dyn Look, init: &Init, behind: u64) -> Result<Vec<Fragment>, Halt> {
+    let begin = first_box(look, behind)?;
+    if let Some((at, Header { kind: [b's', b'i', b'd', b'x'], len: Some(len), .. })) = begin
+        && let Some(fragments) = from_sidx(look, init, at, len)?
+    {
+        return Ok(fragments);
+    }
+    let first = begin.map_or(behind, |(at, _)| at);
+    match from_mfra(look, init, first)? {
+        Some(fragments) => Ok(fragments),
+        None => walk(look, init, first),
+    }
+}
+
+/// The first box behind the moov that belongs to the media or tells of it.
+fn first_box(look: &mut dyn Look, behind: u64) -> Result<Option<(u64, Header)>, Halt> {
+    let mut at = behind;
+    for _ in 0..MOST_BETWEEN {
+        let Some(header) = header_at(look, at)? else { return Ok(None) };
+        match (&header.kind, header.len) {
+            (b"free" | b"skip" | b"wide" | b"uuid", Some(len)) => at = at.saturating_add(len),
+            (b"sidx" | b"styp" | b"emsg" | b"prft" | b"moof", _) => return Ok(Some((at, header))),
+            _ => return Err(Refusal("it has an unknown box in front of its fragments").into()),
+        }
+    }
+    Err(ABSENT.into())
+}
+
+/// Reads the index at `at`; `None` if it cannot be used.
+fn from_sidx(
+    look: &mut dyn Look,
+    init: &Init,
+    at: u64,
+    len: u64,
+) -> Result<Option<Vec<Fragment>>, Halt> {
+    let mut fragments = Vec::new();
+    let Some(end) = expand(look, init, at, len, 0, &mut fragments)? else { return Ok(None) };
+    let usable = !fragments.is_empty() && is_all(look, end)?;
+    Ok(usable.then_some(fragments))
+}
+
+/// Adds what an index refers to, and says where that ends; `None` if it cannot be used.
+fn expand(
+    look: &mut dyn Look,
+    init: &Init,
+    at: u64,
+    len: u64,
+    depth: usize,
+    fragments: &mut Vec<Fragment>,
+) -> Result<Option<u64>, Halt> {
+    if len > LARGEST || len > look.len() - at || depth > DEEPEST {
+        return Ok(None);
+    }
+    let bytes = look.look(at..at + len)?;
+    let sidx = header(&bytes).and_then(|header| Sidx::read(&bytes[header.header..]));
+    let Some(sidx) = sidx.filter(|sidx| sidx.timescale > 0) else { return Ok(None) };
+    let Some(mut from) = (at + len).checked_add(sidx.first_offset) else { return Ok(None) };
+    let mut time = sidx.earliest;
+    for reference in &sidx.references {
+        let end = from.checked_add(reference.len).filter(|end| *end <= look.len());
+        let Some(end) = end.filter(|_| reference.len > 0) else { return Ok(None) };
+        if reference.is_index {
+            let header = header_at(look, from)?.filter(|header| header.kind == *b"sidx");
+            let Some(inner) = header.and_then(|header| header.len) else { return Ok(None) };
+            let reached = expand(look, init, from, inner, depth + 1, fragments)?;
+            // It speaks of itself and of what is behind it.
+            if reached.is_none_or(|reached| reached > end) {
+                return Ok(None);
+            }
+        } else {
+            if fragments.len() == MOST {
+                return Ok(None);
+            }
+            let ticks = |ticks: u64| in_timescale(ticks, sidx.timescale, init.timescale);
+            let Some(begins) = ticks(time) else { return Ok(None) };
+            let Some(ends) = time.checked_add(reference.duration).and_then(ticks) else {
+                return Ok(None);
+            };
+            fragments.push(Fragment {
+                from,
+                len: reference.len,
+                time: begins,
+                duration: ends - begins,
+                is_entry: reference.is_entry,
+            });
+        }
+        time = time.saturating_add(reference.duration);
+        from = end;
+    }
+    Ok(Some(from))
+}
+
+fn in_timescale(ticks: u64, from: u32, to: u32) -> Option<u64> {
+    if from == to {
+        return Some(ticks);
+    }
+    u64::try_from(u128::from(ticks) * u128::from(to) / u128::from(from)).ok()
+}
+
+/// Whether nothing but indexes and padding is behind `end`.
+fn is_all(look: &mut dyn Look, end: u64) -> Result<bool, Halt> {
+    let mut at = end;
+    for _ in 0..MOST_BETWEEN {
+        if at == look.len() {
+            return Ok(true);
+        }
+        let Some(header) = header_at(look, at)? else { return Ok(false) };
+        match (&header.kind, header.len) {
+            (b"free" | b"skip" | b"mfra", Some(len)) if len <= look.len() - at => at += len,
+            _ => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
+struct Sidx {
+    timescale: u32,
+    earliest: u64,
+    first_offset: u64,
+    references: Vec<Reference>,
+}
+
+struct Reference {
+    is_index: bool,
+    len: u64,
+    duration: u64,
+    is_entry: bool,
+}
+
+impl Sidx {
+    fn read(payload: &[u8]) -> Option<Sidx> {
+        let timescale = u32_at(payload, 8)?;
+        let (earliest, first_offset, rest) = match payload.first()? {
+            0 => (u32_at(payload, 12)?.into(), u32_at(payload, 16)?.into(), payload.get(20..)?),
+            _ => (u64_at(payload, 12)?, u64_at(payload, 20)?, payload.get(28..)?),
+        };
+        let count = usize::from(u16::from_be_bytes(*rest.get(2..)?.first_chunk()?));
+        let entries = rest.get(4..).filter(|entries| entries.len() == count * 12)?;
+        let reference = |entry: &[u8]| {
+            let (sized, duration) = (u32_at(entry, 0)?, u32_at(entry, 4)?);
+            // Types 1 to 3 are those at which decoding can begin (Annex I).
+            let sap = u32_at(entry, 8)? >> 28;
+            let is_entry = sap & 8 != 0 && (1..=3).contains(&(sap & 7));
+            // Some writers leave the type at 0, for "unknown".
+            let is_entry = is_entry || sap == 8;
+            let (is_index, len) = (sized >> 31 == 1, u64::from(sized & 0x7fff_ffff));
+            Some(Reference { is_index, len, duration: duration.into(), is_entry })
+        };
+        let references = entries.chunks_exact(12).map(reference).collect::<Option<Vec<_>>>()?;
+        Some(Sidx { timescale, earliest, first_offset, references })
+    }
+}
+
+/// Reads the index at the end of the file, whose length stands in the last 16 bytes (§8.8.11).
+fn from_mfra(look: &mut dyn Look, init: &Init, first: u64) -> Result<Option<Vec<Fragment>>, Halt> {
+    let len = look.len();
+    let Some(last) = len.checked_sub(16).filter(|at| *at > first) else { return Ok(None) };
+    let mfro = look.look(last..len)?;
+    if mfro.get(4..8) != Some(b"mfro") {
+        return Ok(None);
+    }
+    let size = u32_at(&mfro, 12).map_or(0, u64::from);
+    let Some(at) = len.checked_sub(size).filter(|at| *at > first && size <= LARGEST) else {
+        return Ok(None);
+    };
+    let mfra = look.look(at..len)?;
+    let Some(entries) = header(&mfra)
+        .filter(|header| header.kind == *b"mfra" && header.len == Some(size))
+        .and_then(|header| entries(&mfra[header.header..], init.id))
+        .filter(|entries| !entries.is_empty() && entries.len() <= MOST)
+    else {
+        return Ok(None);
+    };
+    Ok(spans(look, init, first, at, &entries)?)
+}
+
+/// Time and place of each entry of this track (tfra, §8.8.10).
+fn entries(mfra: &[u8], id: u32) -> Option<Vec<(u64, u64)>> {
+    let boxes = children(mfra)?;
+    let mut tfras = boxes.iter().filter(|found| found.kind == *b"tfra");
+    let tfra = tfras.find(|found| u32_at(found.payload(), 4) == Some(id))?.payload();
+    let wide = *tfra.first()? == 1;
+    let widths = u32_at(tfra, 8)?;
+    let numbers = [4, 2, 0].map(|shift| ((widths >> shift) & 3) as usize + 1);
+    let size = if wide { 16 } else { 8 } + numbers.iter().sum::<usize>();
+    let count = u32_at(tfra, 12)? as usize;
+    let rest = tfra.get(16..).filter(|rest| Some(rest.len()) == count.checked_mul(size))?;
+    let entry = |entry: &[u8]| {
+        Some(if wide {
+            (u64_at(entry, 0)?, u64_at(entry, 8)?)
+        } else {
+            (u32_at(entry, 0)?.into(), u32_at(entry, 4)?.into())
+        })
+    };
+    rest.chunks_exact(size).map(entry).collect()
+}
+
+/// The runs between the entries, from the first fragment at `first` to `end`.
+fn spans(
+    look: &mut dyn Look,
+    init: &Init,
+    first: u64,
+    end: u64,
+    entries: &[(u64, u64)],
+) -> Result<Option<Vec<Fragment>>, Halt> {
+    let is_rising = entries.windows(2).all(|pair| pair[0].1 < pair[1].1 && pair[0].0 < pair[1].0);
+    let Some(((_, begin), (_, last))) = entries.first().zip(entries.last()) else {
+        return Ok(None);
+    };
+    // All that is in front of the first entry must belong to it: styp, sidx.
+    let facts = moof::facts_at(look, first, init)?;
+    if !is_rising || *begin < first || first + facts.len <= *begin || *last >= end {
+        return Ok(None);
+    }
+    let tail = moof::facts_at(look, *last, init)?;
+    // The last run may have more fragments than the one that is indexed.
+    if last + tail.len != end {
+        return Ok(None);
+    }
+    // Writers do not agree on which time is meant; what the first fragment says, counts.
+    let late = entries[0].0;
+    let mut fragments: Vec<Fragment> = Vec::with_capacity(entries.len());
+    for (at, (time, from)) in entries.iter().enumerate() {
+        let time = time - late;
+        let (ends, to) =
+            entries.get(at + 1).map_or((time + tail.duration, end), |next| (next.0 - late, next.1));
+        let from = if at == 0 { first } else { *from };
+        let begins = time.checked_add(facts.earliest).ok_or(ABSENT)?;
+        let duration = ends - time;
+        fragments.push(Fragment { from, len: to - from, time: begins, duration, is_entry: true });
+    }
+    Ok(Some(fragments))
+}
+
+/// Walks from fragment to fragment.
+fn walk(look: &mut dyn Look, init: &Init, first: u64) -> Result<Vec<Fragment>, Halt> {
+    let (mut fragments, mut at) = (Vec::new(), first);
+    while at < look.len() && !is_all(look, at)? {
+        if fragments.len() == LONGEST_WALK {
+            return Err(ABSENT.into());
+        }
+        let facts = moof::facts_at(look, at, init)?;
+        fragments.push(Fragment {
+            from: at,
+            len: facts.len,
+            time: facts.earliest,
+            duration: facts.duration,
+            is_entry: facts.is_entry,
+        });
+        at += facts.len;
+    }
+    Ok(fragments)
+}
