@@ -5,6 +5,7 @@ use std::io;
 use crate::config::Config;
 use crate::mux::ffmpeg::Version;
 use crate::mux::fifo::RuntimeDir;
+use crate::plans::Plans;
 use crate::slots::Slots;
 use crate::source::Upstream;
 use crate::stats::Stats;
@@ -19,6 +20,8 @@ pub struct Canal {
     pub ffmpeg: Version,
     /// Where the named pipes live.
     pub runtime: RuntimeDir,
+    /// Plans of spliced files.
+    pub plans: Plans,
     /// Who may run a stream.
     pub slots: Slots,
     /// What is counted.
@@ -44,6 +47,7 @@ impl Canal {
             upstream: Upstream::new(&config.upstream)?,
             ffmpeg,
             runtime,
+            plans: Plans::new(usize::try_from(config.muxer.plan_cache.0).unwrap_or(usize::MAX)),
             slots: Slots::new(limits.streams, limits.streams_per_client),
             stats: Stats::default(),
             config,

@@ -16,6 +16,7 @@ use std::time::Duration;
 use log::LevelFilter;
 use serde::{Deserialize, Deserializer};
 
+use crate::mux::Engine;
 use crate::sys;
 
 mod pattern;
@@ -112,6 +113,11 @@ pub struct Muxer {
     /// Time in which it must read or write something, when it could.
     #[serde(deserialize_with = "finite")]
     pub stall_timeout: Span,
+    /// What joins tracks if the client does not care.
+    #[serde(deserialize_with = "engine")]
+    pub engine: Engine,
+    /// Memory for the plans of spliced files.
+    pub plan_cache: ByteSize,
 }
 
 /// `[log]`: what is logged.
@@ -173,7 +179,13 @@ impl Default for Upstream {
 
 impl Default for Muxer {
     fn default() -> Muxer {
-        Muxer { ffmpeg: PathBuf::from("ffmpeg"), stall_timeout: Span(Duration::from_secs(60)) }
+        Muxer {
+            ffmpeg: PathBuf::from("ffmpeg"),
+            stall_timeout: Span(Duration::from_secs(60)),
+            engine: Engine::Auto,
+            // A film of an hour takes some 100 KB, if it comes in fragments.
+            plan_cache: ByteSize(16 << 20),
+        }
     }
 }
 
@@ -227,6 +239,13 @@ fn finite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> 
 
 fn refuse_if<E: serde::de::Error>(bad: bool, why: &str) -> Result<(), E> {
     if bad { Err(E::custom(why)) } else { Ok(()) }
+}
+
+fn engine<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Engine, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Engine::named(&text).ok_or_else(|| {
+        serde::de::Error::custom(format!("{text:?} is not an engine; write auto, splice or ffmpeg"))
+    })
 }
 
 fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LevelFilter, D::Error> {
@@ -355,7 +374,7 @@ mod tests {
         let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
         assert_eq!(
             (count, unset),
-            (2 + 7 + 9 + 2 + 1, 2),
+            (2 + 7 + 9 + 4 + 1, 2),
             "a key is missing from config/ytcanal.toml"
         );
     }

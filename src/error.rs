@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::media::Kind;
+use crate::mux::Refused;
 
 /// Why a stream did not come to its good end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Error {
         /// What it is instead.
         reason: Unusable,
     },
+    /// Splice alone was wanted, and it cannot join these tracks.
+    NotSpliced(Refused),
     /// The muxer did not do its work.
     Muxer(MuxerFault),
     /// The client closed the connection.
@@ -149,6 +152,12 @@ impl fmt::Display for Error {
             ),
             Error::Unusable { track, reason: Unusable::OnlyInMp4 } => {
                 write!(f, "the {track} file is AAC without a container, which only mp4 can take")
+            }
+            Error::NotSpliced(refused) => {
+                write!(
+                    f,
+                    "splice cannot join these tracks ({refused}); engine=auto would let ffmpeg"
+                )
             }
             Error::Muxer(fault) => fault.fmt(f),
             Error::ClientLeft => write!(f, "the client closed the connection"),
@@ -304,6 +313,7 @@ impl From<&Error> for Problem {
             Error::Unusable { reason: Unusable::NotMedia(_), .. } => (422, "not-media", None),
             Error::Unusable { reason: Unusable::IndexAtEnd, .. } => (422, "index-at-end", None),
             Error::Unusable { reason: Unusable::OnlyInMp4, .. } => (422, "mux-refused", None),
+            Error::NotSpliced(_) => (422, "splice-refused", None),
             Error::Muxer(MuxerFault::Missing(_)) => (500, "muxer-missing", None),
             Error::Muxer(MuxerFault::Refused(_)) => (422, "mux-refused", None),
             Error::Muxer(_) => (500, "muxer-failed", None),
@@ -315,6 +325,7 @@ impl From<&Error> for Problem {
         };
         let track = match error {
             Error::Upstream { track, .. } | Error::Unusable { track, .. } => Some(*track),
+            Error::NotSpliced(refused) => refused.track,
             _ => None,
         };
         Problem { status, code, detail: error.to_string(), track, retry_after }

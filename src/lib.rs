@@ -20,7 +20,7 @@
 //! * [`stop`]: how a stream ends before its end
 //!
 //! Around them: [`config`] (every limit), [`serve`] (the daemon), [`demo`], [`check`], [`cli`],
-//! [`error`], [`stats`], [`logging`], [`notify`], [`page`], [`canal`] (what streams share) and
+//! [`error`], [`stats`], [`logging`], [`notify`], [`page`], [`canal`] (what streams share), [`plans`] and
 //! [`sys`] (the operating system).
 
 pub mod answer;
@@ -37,6 +37,7 @@ pub mod media;
 pub mod mux;
 pub mod notify;
 pub mod page;
+pub mod plans;
 pub mod range;
 pub mod route;
 pub mod serve;

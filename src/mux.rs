@@ -3,11 +3,12 @@
 //! [`Joint`] decides (purely) what the file will be; [`ffmpeg`] makes it. Must never know HTTP
 //! beyond the media type of a file.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::error::{Error, Unusable};
-use crate::media::Kind;
+use crate::media::{Kind, Tags};
 
 pub mod ffmpeg;
 pub mod fifo;
@@ -16,6 +17,7 @@ pub mod sniff;
 pub mod splice;
 
 use sniff::{Format, Head};
+use splice::{Refusal, Survey};
 
 /// The container that a client would like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -60,6 +62,23 @@ pub enum Engine {
     Ffmpeg,
 }
 
+impl Engine {
+    /// This one, or another if this says nothing.
+    pub fn or(self, other: Engine) -> Engine {
+        if self == Engine::Auto { other } else { self }
+    }
+
+    /// The one that is called so.
+    pub fn named(name: &str) -> Option<Engine> {
+        match name {
+            "auto" => Some(Engine::Auto),
+            "splice" => Some(Engine::Splice),
+            "ffmpeg" => Some(Engine::Ffmpeg),
+            _ => None,
+        }
+    }
+}
+
 /// What a client would like of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Wish {
@@ -96,11 +115,31 @@ pub struct Input {
 pub enum Plan {
     /// The only one is finished as it is.
     Pass(Finished),
-    /// They are joined.
-    Join(Joint),
+    /// They are spliced.
+    Splice(splice::Plan),
+    /// They are joined by ffmpeg.
+    Join(Joint, Option<Refused>),
 }
 
-/// What a file that needs no muxer is.
+/// Why tracks are not spliced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// The track that it is about, if it is about one.
+    pub track: Option<Kind>,
+    /// What is in the way.
+    pub why: Refusal,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.track {
+            Some(track) => write!(f, "{track}: {}", self.why.0),
+            None => f.write_str(self.why.0),
+        }
+    }
+}
+
+/// What a file is to those who get it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finished {
     /// Its media type.
@@ -109,14 +148,58 @@ pub struct Finished {
     pub extension: &'static str,
 }
 
-/// Decides what becomes of `inputs`.
-pub fn plan(inputs: Vec<Input>, wanted: Wanted) -> Result<Plan, Error> {
-    match inputs[..] {
-        [lone] if is_as_asked(lone) && fits(lone.head.format, wanted) => {
-            Ok(Plan::Pass(finished(lone)))
-        }
-        _ => Joint::new(inputs, wanted).map(Plan::Join),
+/// What splice found out about a track, or why it is of no use to it.
+pub type Surveyed = Result<Survey, Refusal>;
+
+/// Decides what becomes of `inputs`; `surveys` are there for all of them, or for none.
+pub fn plan(
+    inputs: Vec<Input>,
+    surveys: Option<Vec<Surveyed>>,
+    wish: &Wish,
+    tags: &Tags,
+) -> Result<Plan, Error> {
+    if let [lone] = inputs[..]
+        && is_passable(lone, wish)
+    {
+        return Ok(Plan::Pass(finished(lone)));
     }
+    let refused = match surveys.map(|surveys| spliced(&inputs, surveys, wish, tags)) {
+        Some(Ok(plan)) => return Ok(Plan::Splice(plan)),
+        Some(Err(refused)) if wish.engine == Engine::Splice => {
+            return Err(Error::NotSpliced(refused));
+        }
+        Some(Err(refused)) => Some(refused),
+        None => None,
+    };
+    Ok(Plan::Join(Joint::new(inputs, wish, tags)?, refused))
+}
+
+/// Whether it is worth the while to survey a track of a film that has so many.
+pub fn may_be_spliced(input: Input, tracks: usize, wish: &Wish) -> bool {
+    wish.engine != Engine::Ffmpeg && (tracks > 1 || !is_passable(input, wish))
+}
+
+fn spliced(
+    inputs: &[Input],
+    surveys: Vec<Surveyed>,
+    wish: &Wish,
+    tags: &Tags,
+) -> Result<splice::Plan, Refused> {
+    let mut tracks = Vec::with_capacity(inputs.len());
+    for (input, survey) in inputs.iter().zip(surveys) {
+        let track = Some(input.kind);
+        tracks.push((input.kind, survey.map_err(|why| Refused { track, why })?));
+    }
+    let options = splice::Options { container: wish.container, trim: wish.trim, tags };
+    splice::plan(&tracks, &options).map_err(|why| Refused { track: None, why })
+}
+
+/// Whether a lone file is what is wanted as it is.
+fn is_passable(lone: Input, wish: &Wish) -> bool {
+    wish.engine != Engine::Ffmpeg
+        && wish.trim.is_whole()
+        && is_as_asked(lone)
+        && fits(lone.head.format, wish.container)
 }
 
 /// Whether a file holds what it was named for: who asks for a picture takes the sound in it, but
@@ -135,22 +218,19 @@ fn fits(format: Format, wanted: Wanted) -> bool {
     }
 }
 
-/// Media types as IANA has them; RFC 5334 for Ogg, RFC 9559 for Matroska.
+/// Media types as IANA has them; RFC 5334 for Ogg.
 fn finished(Input { kind, head }: Input) -> Finished {
-    let is_picture = kind == Kind::Video;
-    let (media_type, extension) = match (head.format, is_picture) {
-        (Format::Mp4, true) => ("video/mp4", "mp4"),
-        (Format::Mp4, false) => ("audio/mp4", "m4a"),
-        (Format::Webm, true) => ("video/webm", "webm"),
-        (Format::Webm, false) => ("audio/webm", "webm"),
-        (Format::Matroska, true) => ("video/x-matroska", "mkv"),
-        (Format::Matroska, false) => ("audio/x-matroska", "mka"),
-        (Format::Ogg, true) => ("video/ogg", "ogv"),
-        (Format::Ogg, false) => ("audio/ogg", "ogg"),
-        (Format::Mp3, _) => ("audio/mpeg", "mp3"),
-        (Format::Adts, _) => ("audio/aac", "aac"),
-        (Format::Flac, _) => ("audio/flac", "flac"),
-        (Format::Wav, _) => ("audio/wav", "wav"),
+    let kinds = std::iter::once(kind);
+    let (media_type, extension) = match head.format {
+        Format::Mp4 => return type_of(Container::Mp4, kinds),
+        Format::Webm => return type_of(Container::Webm, kinds),
+        Format::Matroska => return type_of(Container::Mkv, kinds),
+        Format::Ogg if kind == Kind::Video => ("video/ogg", "ogv"),
+        Format::Ogg => ("audio/ogg", "ogg"),
+        Format::Mp3 => ("audio/mpeg", "mp3"),
+        Format::Adts => ("audio/aac", "aac"),
+        Format::Flac => ("audio/flac", "flac"),
+        Format::Wav => ("audio/wav", "wav"),
     };
     Finished { media_type, extension }
 }
@@ -194,15 +274,19 @@ pub struct Joint {
     pub inputs: Vec<Input>,
     /// What the file will be.
     pub container: Container,
+    /// What of the film will be in it.
+    pub trim: Trim,
+    /// What it will say of itself.
+    pub tags: Tags,
 }
 
 impl Joint {
     /// Decides how to join `inputs`.
-    pub fn new(inputs: Vec<Input>, wanted: Wanted) -> Result<Joint, Error> {
+    pub fn new(inputs: Vec<Input>, wish: &Wish, tags: &Tags) -> Result<Joint, Error> {
         if let Some(input) = inputs.iter().find(|input| !input.head.index_first) {
             return Err(Error::Unusable { track: input.kind, reason: Unusable::IndexAtEnd });
         }
-        let container = match wanted {
+        let container = match wish.container {
             Wanted::Mp4 => Container::Mp4,
             Wanted::Webm => Container::Webm,
             Wanted::Mkv => Container::Mkv,
@@ -213,7 +297,7 @@ impl Joint {
         {
             return Err(Error::Unusable { track: raw.kind, reason: Unusable::OnlyInMp4 });
         }
-        Ok(Joint { inputs, container })
+        Ok(Joint { inputs, container, trim: wish.trim, tags: tags.clone() })
     }
 
     /// How long each track plays, if it tells.
@@ -235,18 +319,24 @@ impl Joint {
         Duration::from_secs(if has_picture { 10 } else { 1 })
     }
 
-    /// The media type (RFC 4337, RFC 9559 §14) and the file extension.
-    pub fn media_type(&self) -> (&'static str, &'static str) {
-        let has_picture = self.inputs.iter().any(|input| input.kind == Kind::Video);
-        match (self.container, has_picture) {
-            (Container::Mp4, true) => ("video/mp4", "mp4"),
-            (Container::Mp4, false) => ("audio/mp4", "m4a"),
-            (Container::Webm, true) => ("video/webm", "webm"),
-            (Container::Webm, false) => ("audio/webm", "webm"),
-            (Container::Mkv, true) => ("video/x-matroska", "mkv"),
-            (Container::Mkv, false) => ("audio/x-matroska", "mka"),
-        }
+    /// What the file is to those who get it.
+    pub fn finished(&self) -> Finished {
+        type_of(self.container, self.inputs.iter().map(|input| input.kind))
     }
+}
+
+/// The media type (RFC 4337, RFC 9559 §14) and the file extension of tracks in a container.
+pub fn type_of(container: Container, mut kinds: impl Iterator<Item = Kind>) -> Finished {
+    let has_picture = kinds.any(|kind| kind == Kind::Video);
+    let (media_type, extension) = match (container, has_picture) {
+        (Container::Mp4, true) => ("video/mp4", "mp4"),
+        (Container::Mp4, false) => ("audio/mp4", "m4a"),
+        (Container::Webm, true) => ("video/webm", "webm"),
+        (Container::Webm, false) => ("audio/webm", "webm"),
+        (Container::Mkv, true) => ("video/x-matroska", "mkv"),
+        (Container::Mkv, false) => ("audio/x-matroska", "mka"),
+    };
+    Finished { media_type, extension }
 }
 
 /// The narrowest container that takes whatever files of these formats hold.
@@ -274,7 +364,11 @@ mod tests {
             let head = Head { duration, ..Head::of(*format) };
             Input { kind, head }
         });
-        Joint::new(inputs.collect(), wanted).unwrap()
+        Joint::new(inputs.collect(), &wish(wanted), &Tags::default()).unwrap()
+    }
+
+    fn wish(container: Wanted) -> Wish {
+        Wish { container, ..Wish::default() }
     }
 
     #[test]
@@ -296,13 +390,13 @@ mod tests {
     fn a_lone_file_that_is_as_wanted_is_passed_through() {
         let plan = |format, wanted, index_first| {
             let head = Head { index_first, has_picture: Some(false), ..Head::of(format) };
-            plan(vec![Input { kind: Kind::Audio, head }], wanted)
+            plan(vec![Input { kind: Kind::Audio, head }], None, &wish(wanted), &Tags::default())
         };
         let passed = Finished { media_type: "audio/mpeg", extension: "mp3" };
         assert_eq!(plan(Format::Mp3, Wanted::Auto, true), Ok(Plan::Pass(passed)));
         assert!(matches!(plan(Format::Mp4, Wanted::Mp4, false), Ok(Plan::Pass(_))));
-        assert!(matches!(plan(Format::Mp4, Wanted::Mkv, true), Ok(Plan::Join(_))));
-        assert!(matches!(plan(Format::Webm, Wanted::Mp4, true), Ok(Plan::Join(_))));
+        assert!(matches!(plan(Format::Mp4, Wanted::Mkv, true), Ok(Plan::Join(..))));
+        assert!(matches!(plan(Format::Webm, Wanted::Mp4, true), Ok(Plan::Join(..))));
         assert!(plan(Format::Mp4, Wanted::Mkv, false).is_err());
     }
 
@@ -311,6 +405,6 @@ mod tests {
         let both = joint(&[Format::Mp4, Format::Mp4], Wanted::Auto);
         let durations = vec![Some(Duration::from_secs(1)), Some(Duration::from_secs(2))];
         assert_eq!(both.durations(), durations);
-        assert_eq!(both.media_type(), ("video/mp4", "mp4"));
+        assert_eq!(both.finished().media_type, "video/mp4");
     }
 }

@@ -86,12 +86,9 @@ fn wish(query: &mut Query) -> Result<Wish, Problem> {
         Some("mkv") => Wanted::Mkv,
         Some(_) => return Err(bad("container must be auto, mp4, webm or mkv")),
     };
-    let engine = match query.take("engine").as_deref() {
-        None | Some("" | "auto") => Engine::Auto,
-        Some("splice") => Engine::Splice,
-        Some("ffmpeg") => Engine::Ffmpeg,
-        Some(_) => return Err(bad("engine must be auto, splice or ffmpeg")),
-    };
+    let engine = query.take("engine").filter(|name| !name.is_empty());
+    let engine = engine.map_or(Some(Engine::Auto), |name| Engine::named(&name));
+    let engine = engine.ok_or_else(|| bad("engine must be auto, splice or ffmpeg"))?;
     let mut time = |name: &str| match query.take(name).filter(|text| !text.is_empty()) {
         None => Ok(None),
         Some(text) => clock::time(&text).map(Some).ok_or_else(|| {

@@ -98,9 +98,49 @@ impl<'scope, 'env> Source<'scope, 'env> {
         first: u64,
         stop: &Arc<Stop>,
     ) -> Result<Source<'scope, 'env>, Error> {
-        let chunk = track.location.chunk.unwrap_or(u64::MAX).clamp(SMALLEST_CHUNK, upstream.chunk);
+        let mut source = Source::new(scope, upstream, track, stop);
+        let chunk = source.chunk;
+        source.chunk = chunk.min(first);
         let progress = upstream.least_progress();
-        let mut source = Source {
+        source.budget = Budget::new(upstream.retries.min(OPENING_RETRIES), progress);
+        source.pause(Duration::ZERO)?;
+        while source.file.is_none() {
+            source.next_part().or_else(|fault| source.recover(fault))?;
+        }
+        // An upstream that refused more than it gave now is not asked for more again.
+        source.chunk = if source.chunk < first { source.chunk } else { chunk };
+        source.budget = Budget::new(upstream.retries, progress);
+        Ok(source)
+    }
+
+    /// Asks the track's upstream for `part` of a file that is known already, and waits for the
+    /// answer, which must be of that same file.
+    pub fn reopen(
+        scope: &'scope Scope<'scope, 'env>,
+        upstream: &'scope Upstream,
+        track: &Track,
+        part: Range<u64>,
+        file: &File,
+        stop: &Arc<Stop>,
+    ) -> Result<Source<'scope, 'env>, Error> {
+        let mut source = Source::new(scope, upstream, track, stop);
+        source.file = Some(file.clone());
+        (source.begin, source.offset, source.end) = (part.start, part.start, Some(part.end));
+        source.pause(Duration::ZERO)?;
+        while source.part.is_none() && !part.is_empty() {
+            source.next_part().or_else(|fault| source.recover(fault))?;
+        }
+        Ok(source)
+    }
+
+    fn new(
+        scope: &'scope Scope<'scope, 'env>,
+        upstream: &'scope Upstream,
+        track: &Track,
+        stop: &Arc<Stop>,
+    ) -> Source<'scope, 'env> {
+        let chunk = track.location.chunk.unwrap_or(u64::MAX);
+        Source {
             scope,
             upstream,
             stop: stop.clone(),
@@ -109,8 +149,8 @@ impl<'scope, 'env> Source<'scope, 'env> {
             refresh: track.refresh.clone(),
             refreshes: 0,
             refreshed_at: 0,
-            chunk: chunk.min(first),
-            budget: Budget::new(upstream.retries.min(OPENING_RETRIES), progress),
+            chunk: chunk.clamp(SMALLEST_CHUNK, upstream.chunk),
+            budget: Budget::new(upstream.retries, upstream.least_progress()),
             pace: Pace::new(upstream.min_throughput, upstream.stall_timeout),
             lane: upstream.lane(stop),
             idle: Vec::new(),
@@ -126,15 +166,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
             since: Instant::now(),
             tail: Vec::new(),
             head: Vec::new(),
-        };
-        source.pause(Duration::ZERO)?;
-        while source.file.is_none() {
-            source.next_part().or_else(|fault| source.recover(fault))?;
         }
-        // An upstream that refused more than it gave now is not asked for more again.
-        source.chunk = if source.chunk < first { source.chunk } else { chunk };
-        source.budget = Budget::new(upstream.retries, progress);
-        Ok(source)
     }
 
     /// Which track this is.

@@ -22,7 +22,10 @@ use crate::stop::Stop;
 
 mod fetch;
 mod join;
+mod look;
 mod pass;
+mod select;
+mod splice;
 
 /// Sends `media` to `client` as one file, or an error, or an abort.
 pub fn serve(canal: &Canal, media: &Media, wish: Wish, request: &Request, client: Client<'_>) {
@@ -89,14 +92,16 @@ fn run<'c, 'edge>(
     request: &Request,
     client: &'c Client<'edge>,
 ) -> Result<Served<'c, 'edge>, Arc<Error>> {
+    let wish = Wish { engine: wish.engine.or(canal.config.muxer.engine), ..wish };
     let _slot = canal.slots.take(client.address()).map_err(Error::Full)?;
     canal.stats.begin();
     let stop = Arc::new(Stop::new().map_err(|e| Error::system("make an eventfd", &e))?);
-    let answering = Answering { canal, media, request, client, stop: &stop, asked: Instant::now() };
+    let asked = Instant::now();
+    let answering = Answering { canal, media, wish, request, client, stop: &stop, asked };
     let served = thread::scope(|scope| {
         // Ends the threads of the scope whatever happens in it, a panic included.
         let _end = EndOnDrop(&stop);
-        send(scope, &answering, wish).inspect_err(|error| stop.fail(error.clone()))
+        send(scope, &answering).inspect_err(|error| stop.fail(error.clone()))
     });
     served.map_err(|error| stop.cause().unwrap_or_else(|| Arc::new(error)))
 }
@@ -105,15 +110,24 @@ fn run<'c, 'edge>(
 fn send<'scope, 'c, 'edge>(
     scope: &'scope Scope<'scope, '_>,
     answering: &'scope Answering<'c, 'edge, '_>,
-    wish: Wish,
 ) -> Result<Served<'c, 'edge>, Error> {
-    let Answering { canal, media, request, stop, .. } = answering;
+    let Answering { media, wish, request, .. } = answering;
     watch(scope, answering)?;
+    if let Some(served) = splice::again(scope, answering)? {
+        return Ok(served);
+    }
     let first = if request.wants_all() { u64::MAX } else { fetch::PROBE };
-    let mut tracks = fetch::open(scope, &canal.upstream, media, first, stop)?;
-    match plan(tracks.iter().map(|track| track.input).collect(), wish.container)? {
+    let mut tracks = fetch::open(scope, answering, first)?;
+    let inputs = tracks.iter().map(|track| track.input).collect();
+    let surveys = tracks.iter_mut().map(|track| track.survey.take()).collect();
+    match plan(inputs, surveys, wish, &media.tags)? {
         Plan::Pass(finished) => pass::pass(answering, tracks.swap_remove(0), finished),
-        Plan::Join(joint) => join::join(scope, answering, tracks, &joint),
+        Plan::Splice(plan) => splice::begin(scope, answering, tracks, plan),
+        Plan::Join(joint, refused) => {
+            let why = refused.map(|refused| format!(" ({refused})")).unwrap_or_default();
+            log::debug!("{:?}: joined by ffmpeg{why}", media.tracks);
+            join::join(scope, answering, tracks, &joint, &format!("ffmpeg{why}"))
+        }
     }
 }
 
@@ -121,6 +135,7 @@ fn send<'scope, 'c, 'edge>(
 struct Answering<'c, 'edge, 's> {
     canal: &'s Canal,
     media: &'s Media,
+    wish: Wish,
     request: &'s Request,
     client: &'c Client<'edge>,
     stop: &'s Arc<Stop>,

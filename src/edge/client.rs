@@ -254,6 +254,8 @@ pub struct Body<'c, 'edge> {
     left: Option<u64>,
     /// Room for a chunk's length, the chunk, and its line end, to be sent as one.
     buffer: Box<[u8]>,
+    /// Bytes that were [pushed](Body::push) and wait in the room to be sent.
+    waiting: usize,
 }
 
 /// Digits of a chunk's length and a line end: enough for [`Body::CHUNK`].
@@ -264,6 +266,8 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 impl<'c, 'edge> Body<'c, 'edge> {
     /// Bytes that are sent at once.
     pub const CHUNK: usize = 64 << 10;
+    /// From this length on, a call of the system costs less than a copy.
+    const WORTH_IT: usize = 16 << 10;
 
     /// Sends the head: from here on, an error can only be shown as an abort.
     pub fn commit(
@@ -277,7 +281,7 @@ impl<'c, 'edge> Body<'c, 'edge> {
             .map_err(|e| Error::system("arm the reset of a connection", &e))?;
         let framing = Framing::of(request, head);
         let buffer = vec![0; BEFORE + Self::CHUNK + AFTER].into_boxed_slice();
-        let body = Body { client, framing, left: head.length, buffer };
+        let body = Body { client, framing, left: head.length, buffer, waiting: 0 };
         client.send(&head.print(framing, request.http_1_1), over)?;
         Ok(body)
     }
@@ -296,15 +300,50 @@ impl<'c, 'edge> Body<'c, 'edge> {
         Ok(())
     }
 
+    /// Sends `bytes`, wherever they are, or keeps them until there are enough to be worth a call
+    /// of the system: [`flush`](Body::flush) before any wait.
+    pub fn push(&mut self, bytes: &[u8], over: BorrowedFd<'_>) -> Result<(), Error> {
+        if bytes.len() >= Self::WORTH_IT && self.framing != Framing::Chunked {
+            self.flush(over)?;
+            self.account(bytes.len())?;
+            self.client.send(bytes, over)?;
+            self.client.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            return Ok(());
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let at = self.waiting;
+            let (now, later) = rest.split_at(rest.len().min(Self::CHUNK - at));
+            self.room()[at..at + now.len()].copy_from_slice(now);
+            self.waiting += now.len();
+            if self.waiting == Self::CHUNK {
+                self.flush(over)?;
+            }
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Sends what was pushed and is still here.
+    pub fn flush(&mut self, over: BorrowedFd<'_>) -> Result<(), Error> {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.send(waiting, over)
+    }
+
+    fn account(&mut self, len: usize) -> Result<(), Error> {
+        if let Some(left) = &mut self.left {
+            *left = left.checked_sub(len as u64).ok_or_else(wrong_length)?;
+        }
+        Ok(())
+    }
+
     /// Sends the first `len` bytes of [`room`](Body::room).
     pub fn send(&mut self, len: usize, over: BorrowedFd<'_>) -> Result<(), Error> {
         if len == 0 {
             // An empty chunk would say that the body is complete.
             return Ok(());
         }
-        if let Some(left) = &mut self.left {
-            *left = left.checked_sub(len as u64).ok_or_else(wrong_length)?;
-        }
+        self.account(len)?;
         let bytes = match self.framing {
             Framing::Length | Framing::UntilClose => &self.buffer[BEFORE..BEFORE + len],
             Framing::Chunked => {
@@ -322,7 +361,7 @@ impl<'c, 'edge> Body<'c, 'edge> {
 
     /// Tells the client that the body is complete.
     pub fn finish(self) -> Result<(), Error> {
-        if self.left.is_some_and(|left| left > 0) {
+        if self.waiting > 0 || self.left.is_some_and(|left| left > 0) {
             return Err(wrong_length());
         }
         if self.framing == Framing::Chunked {

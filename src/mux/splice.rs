@@ -77,7 +77,7 @@ impl From<Refusal> for Halt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Survey {
     /// Fragmented MP4: an index, and fragments that carry their own times.
-    Fragmented(fragmented::Track),
+    Fragmented(Box<fragmented::Track>),
     /// MP4 with all of its samples in its moov.
     Progressive(progressive::Track),
     /// WebM: clusters.
@@ -100,7 +100,7 @@ pub fn survey(format: Format, look: &mut dyn Look, trim: Trim) -> Result<Survey,
     match format {
         Format::Mp4 => {
             if let Some(track) = fragmented::survey(look, trim)? {
-                return Ok(Survey::Fragmented(track));
+                return Ok(Survey::Fragmented(Box::new(track)));
             }
             progressive::survey(look).map(Survey::Progressive)
         }
@@ -115,7 +115,7 @@ pub fn plan(tracks: &[(Kind, Survey)], options: &Options<'_>) -> Result<Plan, Re
     let mp4 = matches!(options.container, Wanted::Auto | Wanted::Mp4);
     let webm = matches!(options.container, Wanted::Auto | Wanted::Webm);
     if let Some(tracks) = all(tracks, |survey| match survey {
-        Survey::Fragmented(track) => Some(track),
+        Survey::Fragmented(track) => Some(&**track),
         _ => None,
     }) {
         return if mp4 { fragmented::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };

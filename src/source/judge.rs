@@ -21,6 +21,17 @@ pub struct File {
     pub validators: Validators,
 }
 
+impl File {
+    /// What tells this file from others, as far as its upstream says, as bytes.
+    pub fn identity(&self) -> Vec<u8> {
+        let text = |value: &Option<HeaderValue>| value.as_ref().map(|v| v.as_bytes().to_vec());
+        let len = self.len.map(|len| len.to_string().into_bytes());
+        // No field of a header has a line end in it.
+        let fields = [len, text(&self.validators.etag), text(&self.validators.modified)];
+        fields.map(Option::unwrap_or_default).join(&b'\n')
+    }
+}
+
 /// The validators of a file (RFC 9110 §8.8).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Validators {

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::thread::{self, Scope};
 use std::time::Duration;
 
-use crossbeam::channel::{self, Receiver, Sender};
+use crossbeam::channel::{self, Receiver, Sender, TryRecvError};
 
+use super::{Answering, look};
 use crate::error::{Error, MuxerFault};
-use crate::media::{Media, Track};
+use crate::media::Track;
 use crate::mux::fifo::{Feed, Pipes, Unfed};
 use crate::mux::sniff::{self, Head, Verdict};
-use crate::mux::{Input, Supply};
-use crate::source::{SOCKET_BUFFER, Source, Upstream};
+use crate::mux::splice::{Refusal, Survey};
+use crate::mux::{self, Input, Supply};
+use crate::source::{SOCKET_BUFFER, Source};
 use crate::stop::Stop;
 
 /// How long a downloader may take to see that the muxer has ended.
@@ -26,43 +28,50 @@ pub(super) const PROBE: u64 = sniff::LOOK_AT_MOST as u64;
 pub(super) struct Opened<'scope, 'env> {
     pub(super) source: Source<'scope, 'env>,
     pub(super) input: Input,
+    /// What is in it, or why that is of no use; nothing if it was not looked at.
+    pub(super) survey: Option<Result<Survey, Refusal>>,
 }
 
-/// Opens all tracks of `media` at the same time. `first` bytes of each are asked for.
+/// Opens all tracks of a film at the same time. `first` bytes of each are asked for.
 pub(super) fn open<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    upstream: &'scope Upstream,
-    media: &'scope Media,
+    answering: &'scope Answering<'_, '_, '_>,
     first: u64,
-    stop: &'scope Arc<Stop>,
 ) -> Result<Vec<Opened<'scope, 'env>>, Error> {
-    let mut opening = Vec::with_capacity(media.tracks.len());
-    for track in &media.tracks {
-        let (say, opened) = channel::bounded(1);
-        thread::Builder::new()
-            .name(format!("open {}", track.kind))
-            .spawn_scoped(scope, move || match open_one(scope, upstream, track, first, stop) {
-                // A stream that is over already does not listen any more.
-                Ok(opened) => drop(say.send(opened)),
-                Err(error) => stop.fail(error),
-            })
-            .map_err(|e| Error::system("start a thread", &e))?;
-        opening.push(opened);
-    }
-    // One that ends without a word has failed the stream.
-    opening.iter().map(|opened| opened.recv().map_err(|_| Error::Stopped)).collect()
+    let Answering { canal, media, wish, stop, .. } = *answering;
+    let open_one = move |track: &Track| {
+        let mut source = Source::open(scope, &canal.upstream, track, first, stop)?;
+        let input = Input { kind: track.kind, head: recognise(&mut source)? };
+        let looks = mux::may_be_spliced(input, media.tracks.len(), &wish);
+        let survey = looks.then(|| look::survey(scope, answering, track, &mut source, input));
+        Ok(Opened { source, input, survey: survey.transpose()? })
+    };
+    // One that fails ends the others at once.
+    let opened = each(scope, media.tracks.iter(), move |track| {
+        open_one(track).inspect_err(|error: &Error| stop.fail(error.clone()))
+    })?;
+    opened.into_iter().collect()
 }
 
-fn open_one<'scope, 'env>(
-    scope: &'scope Scope<'scope, 'env>,
-    upstream: &'scope Upstream,
-    track: &Track,
-    first: u64,
-    stop: &Arc<Stop>,
-) -> Result<Opened<'scope, 'env>, Error> {
-    let mut source = Source::open(scope, upstream, track, first, stop)?;
-    let head = recognise(&mut source)?;
-    Ok(Opened { source, input: Input { kind: track.kind, head } })
+/// Does the same for each item, each on a thread of its own.
+pub(super) fn each<'scope, I: Send + 'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    items: impl Iterator<Item = I>,
+    work: impl Fn(I) -> Result<T, Error> + Send + Sync + Copy + 'scope,
+) -> Result<Vec<Result<T, Error>>, Error> {
+    let mut working = Vec::new();
+    for item in items {
+        let thread = thread::Builder::new().name("open".into());
+        let (say, done) = channel::bounded(1);
+        thread
+            // Nobody listens any more when another one has failed.
+            .spawn_scoped(scope, move || drop(say.send(work(item))))
+            .map_err(|e| Error::system("start a thread", &e))?;
+        working.push(done);
+    }
+    // One that ends without a word has panicked.
+    let done = working.iter().map(|done| done.recv().unwrap_or(Err(Error::Stopped)));
+    Ok(done.collect())
 }
 
 /// Looks at the first bytes until they say what this is.
@@ -79,6 +88,89 @@ fn recognise(source: &mut Source<'_, '_>) -> Result<Head, Error> {
     }
 }
 
+/// Bytes that a downloader carries at once to where they are put together.
+const ROOM: usize = 64 << 10;
+
+/// What a downloader carries to the thread that puts the pieces together, in rooms that go to and
+/// fro between them.
+pub(super) struct Carried {
+    full: Receiver<(Vec<u8>, usize)>,
+    empty: Sender<Vec<u8>>,
+}
+
+/// Starts a downloader that carries what `source` brings, and is ahead by `rooms` rooms at most.
+pub(super) fn carry<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    mut source: Source<'scope, '_>,
+    rooms: usize,
+    stop: &'scope Stop,
+) -> Result<Carried, Error> {
+    let ((say, full), (empty, back)) = (channel::bounded(rooms + 1), channel::bounded(rooms));
+    // They are furnished when they are used.
+    (0..rooms).for_each(|_| drop(empty.send(Vec::new())));
+    thread::Builder::new()
+        .name(format!("fetch {}", source.track()))
+        .spawn_scoped(scope, move || {
+            if let Err(error) = bring(&mut source, &back, &say) {
+                stop.fail(error);
+            }
+        })
+        .map_err(|e| Error::system("start a thread", &e))?;
+    Ok(Carried { full, empty })
+}
+
+/// The life of a downloader that carries, which ends when nobody wants more.
+fn bring(
+    source: &mut Source<'_, '_>,
+    back: &Receiver<Vec<u8>>,
+    say: &Sender<(Vec<u8>, usize)>,
+) -> Result<(), Error> {
+    let head = source.take_head();
+    let len = head.len();
+    if len > 0 && say.send((head, len)).is_err() {
+        return Ok(());
+    }
+    while let Ok(mut room) = back.recv() {
+        if room.is_empty() {
+            room = vec![0; ROOM];
+        }
+        let count = source.fetch(&mut room)?;
+        if count == 0 || say.send((room, count)).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Carried {
+    /// Takes back a room.
+    pub(super) fn give_back(&self, room: Vec<u8>) {
+        if room.len() == ROOM {
+            // A downloader that is done has no use for it.
+            self.empty.send(room).ok();
+        }
+    }
+
+    /// What is here already, if something is.
+    pub(super) fn next_now(&self) -> Option<Result<(Vec<u8>, usize), Error>> {
+        match self.full.try_recv() {
+            Ok(next) => Some(Ok(next)),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Err(Error::Stopped)),
+        }
+    }
+
+    /// What comes next. A downloader that ends before all is there has failed the stream.
+    pub(super) fn next(&self) -> Result<(Vec<u8>, usize), Error> {
+        self.full.recv().map_err(|_| Error::Stopped)
+    }
+}
+
+/// How many rooms of what may be read ahead of a track: the rest is in the buffers on its way.
+pub(super) fn rooms(read_ahead: u64) -> usize {
+    (pipe_len(read_ahead) / ROOM as u64).clamp(2, 64) as usize
+}
+
 /// The downloaders of one stream.
 pub(super) struct Downloaders(Vec<Receiver<bool>>);
 
@@ -92,7 +184,7 @@ pub(super) fn feed<'scope>(
     stop: &'scope Stop,
 ) -> Result<Downloaders, Error> {
     let mut all = Vec::with_capacity(opened.len());
-    for Opened { source, input } in opened {
+    for Opened { source, input, .. } in opened {
         let (end, done) = channel::bounded(1);
         let feeding =
             Feeding { pipe: pipes.path(input.kind), pipe_len, supply: supply.clone(), stop };

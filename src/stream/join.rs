@@ -10,7 +10,7 @@ use crate::edge::{Body, MediaHead};
 use crate::error::Error;
 use crate::mux::ffmpeg::Muxer;
 use crate::mux::fifo::Pipes;
-use crate::mux::{Joint, Supply};
+use crate::mux::{Finished, Joint, Supply};
 
 /// Sends the tracks as one file.
 pub(super) fn join<'scope, 'c, 'edge>(
@@ -18,11 +18,12 @@ pub(super) fn join<'scope, 'c, 'edge>(
     answering: &'scope Answering<'c, 'edge, '_>,
     tracks: Vec<Opened<'scope, '_>>,
     joint: &Joint,
+    engine: &str,
 ) -> Result<Served<'c, 'edge>, Error> {
     let Answering { canal, stop, .. } = *answering;
     let planned = Instant::now();
     if answering.request.head_only {
-        return Ok(Served::Head(head(answering, joint, planned, planned)));
+        return Ok(Served::Head(head(answering, joint, planned, planned, engine)));
     }
 
     let kinds = joint.inputs.iter().map(|input| input.kind);
@@ -33,7 +34,7 @@ pub(super) fn join<'scope, 'c, 'edge>(
     })?;
     // The stream is over before the pipes are gone: a downloader that still waits for its muxer
     // would take it for the work of someone else.
-    join_through(&pipes, scope, answering, tracks, joint, planned)
+    join_through(&pipes, scope, answering, tracks, joint, engine, planned)
         .inspect_err(|error| stop.fail(error.clone()))
 }
 
@@ -43,6 +44,7 @@ fn join_through<'scope, 'c, 'edge>(
     answering: &'scope Answering<'c, 'edge, '_>,
     tracks: Vec<Opened<'scope, '_>>,
     joint: &Joint,
+    engine: &str,
     planned: Instant,
 ) -> Result<Served<'c, 'edge>, Error> {
     let Answering { canal, stop, asked, .. } = *answering;
@@ -53,7 +55,7 @@ fn join_through<'scope, 'c, 'edge>(
     let opening = muxer.opening(joint, &supply).map_err(|error| pipes.blame(error))?;
     canal.stats.first_byte(asked.elapsed());
 
-    let mut body = answering.commit(&head(answering, joint, planned, Instant::now()))?;
+    let mut body = answering.commit(&head(answering, joint, planned, Instant::now(), engine))?;
     relay(answering, &opening, &mut muxer, &mut body, &supply)?;
     // The end of the muxer's output proves nothing by itself: it must have ended well, and
     // every source must have delivered all that it had announced.
@@ -85,10 +87,11 @@ fn head(
     joint: &Joint,
     planned: Instant,
     first: Instant,
+    engine: &str,
 ) -> MediaHead {
-    let (media_type, extension) = joint.media_type();
+    let Finished { media_type, extension } = joint.finished();
     answering
         .head(media_type, extension)
         .with("Accept-Ranges", "none")
-        .with("Server-Timing", answering.timing(planned, first, "ffmpeg"))
+        .with("Server-Timing", answering.timing(planned, first, engine))
 }

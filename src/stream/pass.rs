@@ -3,12 +3,11 @@
 
 use std::time::Instant;
 
-use ring::digest::{SHA256, digest};
-
 use super::fetch::Opened;
+use super::select::{self, Choice, choose};
 use super::{Answering, Served};
-use crate::edge::{Body, Selected, select};
-use crate::error::{Error, Problem};
+use crate::edge::Body;
+use crate::error::Error;
 use crate::mux::Finished;
 use crate::source::File;
 
@@ -22,42 +21,11 @@ pub(super) fn pass<'c, 'edge>(
     let file = source.file().clone();
     let etag = etag(&file);
     let planned = Instant::now();
-    // Parts of a file can be sent only if parts of it can be had.
-    let len = file.len.filter(|_| file.ranged);
-    let selected = select(answering.request, etag.as_deref(), len);
-    let mut head = answering.head(finished.media_type, finished.extension);
-    head = head.with("Accept-Ranges", if len.is_some() { "bytes" } else { "none" });
-    if let Some(etag) = &etag {
-        head = head.with("ETag", etag.clone());
-    }
-    let part = match (selected, len) {
-        (Selected::NotModified, _) => return Ok(Served::Head(head.status(304))),
-        (Selected::Failed, _) => {
-            let detail = "the file is not the one that If-Match names";
-            let problem = Problem::new(412, "precondition-failed", detail);
-            return Ok(Served::Reply(answering.refusal(&problem)));
-        }
-        (Selected::Nothing, Some(len)) => {
-            let detail = format!("the file has {len} bytes, and none of those asked for");
-            let reply = answering.refusal(&Problem::new(416, "range-not-satisfiable", detail));
-            return Ok(Served::Reply(reply.with("Content-Range", format!("bytes */{len}"))));
-        }
-        (Selected::Part(part), Some(len)) => {
-            let range = format!("bytes {}-{}/{len}", part.start, part.end - 1);
-            head = head.status(206).with("Content-Range", range).length(part.end - part.start);
-            Some(part)
-        }
-        _ => {
-            head = match file.len {
-                Some(len) => head.length(len),
-                None => head,
-            };
-            None
-        }
+    let head = answering.head(finished.media_type, finished.extension);
+    let (head, part) = match choose(answering, head, etag.as_deref(), file.len, file.ranged) {
+        Choice::Done(served) => return Ok(served),
+        Choice::Send(head, part) => (head, part),
     };
-    if answering.request.head_only {
-        return Ok(Served::Head(head));
-    }
     if let Some(part) = part {
         source.narrow(part);
     }
@@ -85,18 +53,7 @@ pub(super) fn pass<'c, 'edge>(
 /// its length and of the upstream's own validators. Without those there is none.
 fn etag(file: &File) -> Option<String> {
     file.validators.best()?;
-    let bytes = |value: &Option<_>| -> Vec<u8> {
-        value.as_ref().map(|v: &ureq::http::HeaderValue| v.as_bytes().to_vec()).unwrap_or_default()
-    };
-    let identity = [
-        b"pass 1".to_vec(),
-        file.len.map(|len| len.to_string()).unwrap_or_default().into_bytes(),
-        bytes(&file.validators.etag),
-        bytes(&file.validators.modified),
-    ];
-    let hash = digest(&SHA256, &identity.join(&b'\n'));
-    let hex: String = hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(format!("\"{hex}\""))
+    Some(select::etag([&b"pass 2"[..], &file.identity()]))
 }
 
 #[cfg(test)]

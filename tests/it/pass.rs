@@ -1,7 +1,7 @@
 //! One finished file behaves as on the server that it comes from: length, ranges, conditions.
 
 use crate::support::answer::{Answer, Ending};
-use crate::support::client::{Client, mux_path};
+use crate::support::client::{ask, mux_path};
 use crate::support::curl::curl;
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::film::track_file;
@@ -26,16 +26,7 @@ impl Passing {
     }
 
     fn ask(&self, method: &str, fields: &str) -> Answer {
-        let mut client = Client::connect(self.daemon.address());
-        let head = format!("{method} {} HTTP/1.1\r\nHost: t\r\n{fields}\r\n", self.path);
-        client.send(head.as_bytes()).unwrap();
-        let head = client.head();
-        if method == "HEAD" || head.status == 304 {
-            client.ends_here();
-            return Answer { head, body: Vec::new(), ending: Ending::Complete };
-        }
-        let (body, ending) = client.body(&head);
-        Answer { head, body, ending }
+        ask(self.daemon.address(), method, &self.path, fields)
     }
 }
 

@@ -2,4 +2,5 @@
 
 mod fragmented;
 mod progressive;
+mod served;
 mod webm;

@@ -130,7 +130,8 @@ fn libavformat(said: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mux::Wanted;
+    use crate::media::Tags;
+    use crate::mux::Wish;
     use crate::mux::fifo::RuntimeDir;
     use crate::mux::sniff::Head;
 
@@ -144,7 +145,7 @@ mod tests {
             |format| Head { format, duration: None, shifted: false, pre_skip, ..Head::of(format) };
         let input = |kind, format| Input { kind, head: head(format) };
         let inputs = vec![input(Kind::Video, Format::Mp4), input(Kind::Audio, Format::Webm)];
-        let joint = Joint::new(inputs, Wanted::Auto).unwrap();
+        let joint = Joint::new(inputs, &Wish::default(), &Tags::default()).unwrap();
         let list = arguments(&joint, &pipes, Version(Some(60)));
         let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         assert!(text.contains("-protocol_whitelist file -format_whitelist mp4 -f mp4"), "{text}");

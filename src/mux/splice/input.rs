@@ -10,23 +10,26 @@ pub struct Input<'a> {
     track: Kind,
     next: Box<Chunks<'a>>,
     chunk: Vec<u8>,
+    filled: usize,
     used: usize,
     /// Where the next byte is in the track's file.
     at: u64,
     gathered: Vec<u8>,
 }
 
-/// The next bytes of a track, never none; takes back the room of those before.
-pub(super) type Chunks<'a> = dyn FnMut(Vec<u8>) -> Result<Vec<u8>, Error> + 'a;
+/// The next bytes of a track: room, and how much of it is filled. Takes back the room of those
+/// before.
+pub(super) type Chunks<'a> = dyn FnMut(Vec<u8>) -> Result<(Vec<u8>, usize), Error> + 'a;
 
 impl<'a> Input<'a> {
     /// The bytes of `track` from the one at `at` on.
     pub fn new(
         track: Kind,
         at: u64,
-        next: impl FnMut(Vec<u8>) -> Result<Vec<u8>, Error> + 'a,
+        next: impl FnMut(Vec<u8>) -> Result<(Vec<u8>, usize), Error> + 'a,
     ) -> Input<'a> {
-        Input { track, next: Box::new(next), chunk: Vec::new(), used: 0, at, gathered: Vec::new() }
+        let (chunk, gathered) = (Vec::new(), Vec::new());
+        Input { track, next: Box::new(next), chunk, filled: 0, used: 0, at, gathered }
     }
 
     /// Where the next byte is in the track's file.
@@ -40,8 +43,8 @@ impl<'a> Input<'a> {
     }
 
     fn fill(&mut self) -> Result<(), Error> {
-        while self.used == self.chunk.len() {
-            self.chunk = (self.next)(std::mem::take(&mut self.chunk))?;
+        while self.used == self.filled {
+            (self.chunk, self.filled) = (self.next)(std::mem::take(&mut self.chunk))?;
             self.used = 0;
         }
         Ok(())
@@ -52,7 +55,7 @@ impl<'a> Input<'a> {
         self.fill()?;
         let from = self.used;
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        self.used += most.min(self.chunk.len() - from);
+        self.used += most.min(self.filled - from);
         self.at += (self.used - from) as u64;
         Ok(&mut self.chunk[from..self.used])
     }
@@ -63,7 +66,7 @@ impl<'a> Input<'a> {
         if count > super::MAX_ELEMENT {
             return Err(self.contradiction("an element is too large"));
         }
-        if self.used + count <= self.chunk.len() {
+        if self.used + count <= self.filled {
             return self.run(count as u64);
         }
         let mut gathered = std::mem::take(&mut self.gathered);

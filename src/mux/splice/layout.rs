@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use ring::digest::{Context, SHA256};
+
 use super::{Input, Window, fragmented, webm};
 use crate::error::Error;
 use crate::mux::Container;
@@ -131,6 +133,25 @@ impl Plan {
     /// What it takes to keep it in memory.
     pub fn weight(&self) -> usize {
         size_of::<Plan>() + self.made.capacity() + self.pieces.capacity() * size_of::<Piece>()
+    }
+
+    /// What tells this plan from others: whatever was computed from its inputs.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut context = Context::new(&SHA256);
+        context.update(&self.made);
+        for Piece { at, what } in &self.pieces {
+            let [kind, track, number, from] = match *what {
+                What::Made { from } => [0, 0, 0, from as u64],
+                What::Copied { track, from } => [1, track.into(), 0, from],
+                What::Patched { track, from, number } => [2, track.into(), number.into(), from],
+            };
+            [*at, kind, track, number, from].iter().for_each(|n| context.update(&n.to_be_bytes()));
+        }
+        context.update(&self.len.to_be_bytes());
+        context.update(format!("{:?}", self.rules).as_bytes());
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.finish().as_ref());
+        digest
     }
 
     /// The pieces, in their order.

@@ -251,8 +251,35 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
     Client::get(address, path).answer()
 }
 
-/// The path and query of a mux request, every parameter percent-encoded.
+/// Asks with a method and header fields (each with its line end), and reads the answer.
+pub(crate) fn ask(address: SocketAddr, method: &str, path: &str, fields: &str) -> Answer {
+    let mut client = Client::connect(address);
+    client.send(format!("{method} {path} HTTP/1.1\r\nHost: t\r\n{fields}\r\n").as_bytes()).unwrap();
+    let head = client.head();
+    if method == "HEAD" || head.status == 304 {
+        client.ends_here();
+        return Answer { head, body: Vec::new(), ending: Ending::Complete };
+    }
+    let (body, ending) = client.body(&head);
+    Answer { head, body, ending }
+}
+
+/// The path and query of a mux request, every parameter percent-encoded. Two tracks are joined by
+/// ffmpeg: most tests are about it.
 pub(crate) fn mux_path(video: Option<&str>, audio: Option<&str>, extra: &[(&str, &str)]) -> String {
+    let ffmpeg = [("engine", "ffmpeg")];
+    let by_ffmpeg = video.is_some() && audio.is_some();
+    let extra = [extra, if by_ffmpeg { &ffmpeg } else { &[] }].concat();
+    any_path(video, audio, &extra)
+}
+
+/// The path and query of a request for two tracks that are to be spliced.
+pub(crate) fn splice_path(video: &str, audio: &str, extra: &[(&str, &str)]) -> String {
+    any_path(Some(video), Some(audio), &[extra, &[("engine", "splice")]].concat())
+}
+
+/// The path and query of a mux request that says nothing but this.
+pub(crate) fn any_path(video: Option<&str>, audio: Option<&str>, extra: &[(&str, &str)]) -> String {
     let tracks = [("video", video), ("audio", audio)];
     let parameters =
         tracks.iter().filter_map(|(name, url)| Some((*name, (*url)?))).chain(extra.iter().copied());

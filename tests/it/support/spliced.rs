@@ -104,7 +104,7 @@ impl Film {
                 assert!(!rest.is_empty(), "more is read than is needed");
                 let (chunk, later) = rest.split_at(rest.len().min(largest));
                 rest = later;
-                Ok(chunk.to_vec())
+                Ok((chunk.to_vec(), chunk.len()))
             }));
         }
         let mut made = Vec::new();

@@ -197,7 +197,7 @@ fn from_mfra(look: &mut dyn Look, init: &Init, first: u64) -> Result<Option<Vec<
     else {
         return Ok(None);
     };
-    Ok(spans(look, init, first, at, &entries)?)
+    spans(look, init, first, at, &entries)
 }
 
 /// Time and place of each entry of this track (tfra, §8.8.10).

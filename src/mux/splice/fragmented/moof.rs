@@ -110,7 +110,8 @@ fn read_traf(boxes: &[Found<'_>], tfhd: &[u8], init: &Init) -> Option<Facts> {
     let has = u32_at(tfhd, 0)?;
     let mut fields = Fields(tfhd.get(8..)?);
     if has & flags::BASE_DATA_OFFSET != 0 {
-        (fields.next()?, fields.next()?);
+        fields.next()?;
+        fields.next()?;
     }
     fields.next_if(has & flags::DESCRIPTION != 0)?;
     let of_all = |at| u32_at(&init.trex, at);

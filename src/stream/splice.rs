@@ -1,0 +1,184 @@
+//! Tracks that are spliced: each byte of the joined file is known by its place, so that it is
+//! served like a file. The downloaders bring the pieces, this thread puts them together.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread::Scope;
+use std::time::Instant;
+
+use super::fetch::{self, Opened};
+use super::select::{self, Choice, choose};
+use super::{Answering, Served};
+use crate::edge::{Body, MediaHead};
+use crate::error::Error;
+use crate::media::Kind;
+use crate::mux::splice::{self, Input};
+use crate::mux::{self, Finished};
+use crate::plans::{Key, Spliced};
+use crate::source::{File, Source};
+
+/// Serves a file whose plan was just made of these tracks, which are open at their beginnings.
+pub(super) fn begin<'scope, 'c, 'edge>(
+    scope: &'scope Scope<'scope, '_>,
+    answering: &'scope Answering<'c, 'edge, '_>,
+    tracks: Vec<Opened<'scope, '_>>,
+    plan: splice::Plan,
+) -> Result<Served<'c, 'edge>, Error> {
+    let planned = Instant::now();
+    let files: Vec<_> = tracks.iter().map(|track| track.source.file().clone()).collect();
+    let etag = etag(&plan, &files);
+    let spliced = Arc::new(Spliced { plan, files, etag });
+    let key = Key::of(answering.media, &answering.wish);
+    answering.canal.plans.keep(key, &spliced);
+    let (head, part) = match judge(answering, &spliced) {
+        Choice::Done(served) => return Ok(served),
+        Choice::Send(head, part) => (head, part.unwrap_or(0..spliced.plan.len())),
+    };
+    let sources = tracks.into_iter().enumerate().map(|(place, track)| {
+        let mut source = track.source;
+        spliced.plan.needs(place, &part).map(|needs| {
+            source.narrow(needs.clone());
+            (source, needs)
+        })
+    });
+    let sources = sources.collect();
+    send(scope, answering, &spliced, sources, head, part, planned)
+        .inspect_err(|error| forget_if_wrong(answering, &key, error))
+}
+
+/// Serves a file whose plan is known from before, if there is one and its files are still the same.
+pub(super) fn again<'scope, 'c, 'edge>(
+    scope: &'scope Scope<'scope, '_>,
+    answering: &'scope Answering<'c, 'edge, '_>,
+) -> Result<Option<Served<'c, 'edge>>, Error> {
+    let key = Key::of(answering.media, &answering.wish);
+    let Some(spliced) = answering.canal.plans.find(&key) else { return Ok(None) };
+    let planned = Instant::now();
+    let choice = judge(answering, &spliced);
+    let part = match &choice {
+        Choice::Send(_, part) => part.clone().unwrap_or(0..spliced.plan.len()),
+        Choice::Done(_) => 0..0,
+    };
+    let all = spliced.plan.needs(0, &part).is_none() && spliced.plan.needs(1, &part).is_none();
+    let wanted = spliced.files.iter().zip(&answering.media.tracks).enumerate();
+    let wanted = wanted.filter_map(|(place, (file, track))| {
+        let needs = spliced.plan.needs(place, &part);
+        // Where no byte of a track is needed, one shows whether it is still the same.
+        let needs = if all { Some(0..file.len.unwrap_or(0).min(1)) } else { needs };
+        needs.map(|needs| (place, track, file.clone(), needs))
+    });
+    let Answering { canal, stop, .. } = *answering;
+    let opened = fetch::each(scope, wanted, move |(place, track, file, needs)| {
+        Source::reopen(scope, &canal.upstream, track, needs.clone(), &file, stop)
+            .map(|source| (place, source, needs))
+    })?;
+    let mut sources: Vec<_> = spliced.files.iter().map(|_| None).collect();
+    for opened in opened {
+        match opened {
+            Ok((place, source, needs)) => sources[place] = Some((source, needs)),
+            // Whatever it is, those who look afresh will see it, too, or get over it.
+            Err(Error::Upstream { track, fault }) => {
+                log::debug!("a plan of before is of no use: {track} upstream: {fault}");
+                canal.plans.forget(&key);
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match choice {
+        Choice::Done(served) => Ok(Some(served)),
+        Choice::Send(head, part) => {
+            let part = part.unwrap_or(0..spliced.plan.len());
+            send(scope, answering, &spliced, sources, head, part, planned)
+                .inspect_err(|error| forget_if_wrong(answering, &key, error))
+                .map(Some)
+        }
+    }
+}
+
+/// A plan that upstreams contradict is not used again.
+fn forget_if_wrong(answering: &Answering<'_, '_, '_>, key: &Key, error: &Error) {
+    if matches!(error, Error::Upstream { .. } | Error::Stopped) {
+        answering.canal.plans.forget(key);
+    }
+}
+
+fn judge<'c, 'edge>(answering: &Answering<'c, 'edge, '_>, spliced: &Spliced) -> Choice<'c, 'edge> {
+    let kinds = answering.media.tracks.iter().map(|track| track.kind);
+    let Finished { media_type, extension } = mux::type_of(spliced.plan.container, kinds);
+    let head = answering.head(media_type, extension);
+    choose(answering, head, spliced.etag.as_deref(), Some(spliced.plan.len()), true)
+}
+
+/// A strong validator that is the same wherever the same files are spliced alike. Where an upstream
+/// gives none for its file, there is none for the joined one.
+fn etag(plan: &splice::Plan, files: &[File]) -> Option<String> {
+    let identities = files.iter().map(|file| file.validators.best().map(|_| file.identity()));
+    let identities = identities.collect::<Option<Vec<_>>>()?;
+    let (version, digest) = (splice::VERSION.to_be_bytes(), plan.digest());
+    let own = [&b"splice"[..], &version, &digest];
+    Some(select::etag(own.into_iter().chain(identities.iter().map(Vec::as_slice))))
+}
+
+/// A source that is ready to bring these bytes of its file.
+type Ready<'scope, 'env> = (Source<'scope, 'env>, Range<u64>);
+
+/// Sends `part` of the file.
+fn send<'scope, 'c, 'edge>(
+    scope: &'scope Scope<'scope, '_>,
+    answering: &'scope Answering<'c, 'edge, '_>,
+    spliced: &Spliced,
+    sources: Vec<Option<Ready<'scope, '_>>>,
+    head: MediaHead,
+    part: Range<u64>,
+    planned: Instant,
+) -> Result<Served<'c, 'edge>, Error> {
+    let Answering { canal, media, stop, asked, .. } = *answering;
+    let rooms = fetch::rooms(canal.config.upstream.read_ahead.0);
+    let mut brought = Vec::with_capacity(sources.len());
+    for ready in sources {
+        brought.push(match ready {
+            Some((source, needs)) => Some((fetch::carry(scope, source, rooms, stop)?, needs.start)),
+            None => None,
+        });
+    }
+    // The head of the joined file is the first of it, and is here.
+    canal.stats.first_byte(asked.elapsed());
+    let timing = answering.timing(planned, Instant::now(), "splice");
+    let body = RefCell::new(answering.commit(&head.with("Server-Timing", timing))?);
+    let mut inputs: Vec<_> = media
+        .tracks
+        .iter()
+        .zip(&brought)
+        .map(|(track, brought)| input(track.kind, brought.as_ref(), &body, answering))
+        .collect();
+    let mut give = |bytes: &[u8]| body.borrow_mut().push(bytes, answering.over());
+    spliced.plan.emit(&part, &mut inputs, &mut give)?;
+    drop(inputs);
+    let mut body = body.into_inner();
+    body.flush(answering.over())?;
+    Ok(Served::Body(body))
+}
+
+/// What a downloader brings, as the plan takes it. Before a wait, what is ready goes out.
+fn input<'i>(
+    kind: Kind,
+    brought: Option<&'i (fetch::Carried, u64)>,
+    body: &'i RefCell<Body<'_, '_>>,
+    answering: &'i Answering<'_, '_, '_>,
+) -> Input<'i> {
+    let at = brought.map_or(0, |(_, at)| *at);
+    Input::new(kind, at, move |room| {
+        // A downloader that ends early has failed the stream.
+        let (carried, _) = brought.ok_or(Error::Stopped)?;
+        carried.give_back(room);
+        match carried.next_now() {
+            Some(next) => next,
+            None => {
+                body.borrow_mut().flush(answering.over())?;
+                carried.next()
+            }
+        }
+    })
+}
