@@ -28,6 +28,8 @@ pub enum Error {
         /// What it is instead.
         reason: Unusable,
     },
+    /// What was wanted of the film begins behind its end.
+    BeyondEnd,
     /// Splice alone was wanted, and it cannot join these tracks.
     NotSpliced(Refused),
     /// The muxer did not do its work.
@@ -153,6 +155,7 @@ impl fmt::Display for Error {
             Error::Unusable { track, reason: Unusable::OnlyInMp4 } => {
                 write!(f, "the {track} file is AAC without a container, which only mp4 can take")
             }
+            Error::BeyondEnd => write!(f, "the film ends before start"),
             Error::NotSpliced(refused) => {
                 write!(
                     f,
@@ -313,6 +316,7 @@ impl From<&Error> for Problem {
             Error::Unusable { reason: Unusable::NotMedia(_), .. } => (422, "not-media", None),
             Error::Unusable { reason: Unusable::IndexAtEnd, .. } => (422, "index-at-end", None),
             Error::Unusable { reason: Unusable::OnlyInMp4, .. } => (422, "mux-refused", None),
+            Error::BeyondEnd => (422, "start-beyond-end", None),
             Error::NotSpliced(_) => (422, "splice-refused", None),
             Error::Muxer(MuxerFault::Missing(_)) => (500, "muxer-missing", None),
             Error::Muxer(MuxerFault::Refused(_)) => (422, "mux-refused", None),

@@ -163,6 +163,9 @@ pub fn plan(
     {
         return Ok(Plan::Pass(finished(lone)));
     }
+    if is_beyond(&inputs, wish.trim) {
+        return Err(Error::BeyondEnd);
+    }
     let refused = match surveys.map(|surveys| spliced(&inputs, surveys, wish, tags)) {
         Some(Ok(plan)) => return Ok(Plan::Splice(plan)),
         Some(Err(refused)) if wish.engine == Engine::Splice => {
@@ -300,16 +303,19 @@ impl Joint {
         Ok(Joint { inputs, container, trim: wish.trim, tags: tags.clone() })
     }
 
-    /// How long each track plays, if it tells.
+    /// How long each track will play, if it tells.
     pub fn durations(&self) -> Vec<Option<Duration>> {
-        self.inputs.iter().map(|input| input.head.duration).collect()
+        let left = |duration: Duration| {
+            duration.min(self.trim.end.unwrap_or(duration)).saturating_sub(self.trim.start)
+        };
+        self.inputs.iter().map(|input| input.head.duration.map(left)).collect()
     }
 
     /// Whether an MP4 needs edit lists to keep the tracks in step. They stand in the index, and
     /// ffmpeg knows them only at the end of the first fragment: the first byte has to wait for
     /// it. Only tracks that begin at 0 and were not shifted do without.
     pub fn needs_edit_lists(&self) -> bool {
-        self.inputs.iter().any(|input| input.head.shifted)
+        !self.trim.is_whole() || self.inputs.iter().any(|input| input.head.shifted)
     }
 
     /// After how much film a fragment of an MP4 ends if no picture begins a new one before: with
@@ -337,6 +343,13 @@ pub fn type_of(container: Container, mut kinds: impl Iterator<Item = Kind>) -> F
         (Container::Mkv, false) => ("audio/x-matroska", "mka"),
     };
     Finished { media_type, extension }
+}
+
+/// Whether nothing of the film is left, as far as it is known how long it plays.
+fn is_beyond(inputs: &[Input], trim: Trim) -> bool {
+    let durations = inputs.iter().map(|input| input.head.duration).collect::<Option<Vec<_>>>();
+    let longest = durations.and_then(|durations| durations.into_iter().max());
+    longest.is_some_and(|longest| trim.start >= longest)
 }
 
 /// The narrowest container that takes whatever files of these formats hold.

@@ -58,8 +58,9 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
         [track(Kind::Video)?, track(Kind::Audio)?].into_iter().flatten().collect();
     let mut text = |name: &str| query.take(name).filter(|text| !text.is_empty());
     let name = text("name");
+    let mut text = |name: &str| text(name).map(|text| plain(&text));
     let tags = Tags {
-        title: text("title").or_else(|| name.clone()),
+        title: text("title").or_else(|| name.as_deref().map(plain)),
         artist: text("artist"),
         date: text("date"),
         cover: None,
@@ -75,6 +76,12 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
         ));
     }
     Ok(Route::Mux { media: Media { name, tracks, tags }, wish })
+}
+
+/// A text that may stand in a file: one line of it, and not too much.
+fn plain(text: &str) -> String {
+    const LONGEST: usize = 500;
+    text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()
 }
 
 fn wish(query: &mut Query) -> Result<Wish, Problem> {

@@ -60,7 +60,10 @@ fn join_through<'scope, 'c, 'edge>(
     // The end of the muxer's output proves nothing by itself: it must have ended well, and
     // every source must have delivered all that it had announced.
     muxer.finish()?;
-    downloaders.all_complete()?;
+    // But who wants no more than the beginning does not wait for the rest.
+    if joint.trim.end.is_none() {
+        downloaders.all_complete()?;
+    }
     Ok(Served::Body(body))
 }
 

@@ -7,6 +7,7 @@
 //! - `heads`: response heads of media, file names, secrets
 //! - `packets`: the packets that come out are the packets that went in
 //! - `splice`: what is joined without ffmpeg, layout and bytes
+//! - `trim`: a part of a film
 //! - `pass`: a lone file is passed through and behaves as on its own server
 //! - `resume`: a thousand downloads over connections that break
 //! - `source`: fresh locations, fields, cookies, and origins with wishes of their own
@@ -49,3 +50,4 @@ mod source;
 mod splice;
 mod support;
 mod tls;
+mod trim;

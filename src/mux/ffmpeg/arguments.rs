@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::media::Kind;
+use crate::media::{Kind, Tags};
 use crate::mux::fifo::Pipes;
 use crate::mux::sniff::Format;
 use crate::mux::{Container, Input, Joint};
@@ -46,6 +46,20 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
     // Without +bitexact there would be a random number in a Matroska file, and no two downloads
     // alike.
     list.extend(words("-c copy -copyts -fflags +bitexact"));
+    // Of what arrives: the sound from `start` on, the picture from its next key frame on, both
+    // counted from `start`.
+    if !joint.trim.start.is_zero() {
+        list.extend(words(&format!("-ss {}", clock(joint.trim.start))));
+    }
+    if let Some(end) = joint.trim.end {
+        list.extend(words(&format!("-to {}", clock(end))));
+    }
+    let Tags { title, artist, date, cover: _ } = &joint.tags;
+    for (name, text) in [("title", title), ("artist", artist), ("date", date)] {
+        if let Some(text) = text {
+            list.extend(["-metadata".into(), format!("{name}={text}").into()]);
+        }
+    }
     match joint.container {
         Container::Mp4 => {
             // Without a container the decoder's settings stand in each packet; MP4 wants them
@@ -130,10 +144,9 @@ fn libavformat(said: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::Tags;
-    use crate::mux::Wish;
     use crate::mux::fifo::RuntimeDir;
     use crate::mux::sniff::Head;
+    use crate::mux::{Trim, Wish};
 
     #[test]
     fn each_input_is_told_its_format_and_may_open_nothing_else() {
@@ -161,6 +174,22 @@ mod tests {
             list.iter().any(|word| word == "0.006500")
         };
         assert!(offset(Some(59)) && !offset(Some(60)) && !offset(None));
+    }
+
+    #[test]
+    fn what_is_wanted_of_the_film_is_said() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = RuntimeDir::claim(base.path()).unwrap();
+        let pipes = dir.pipes([Kind::Video].into_iter()).unwrap();
+        let inputs = vec![Input { kind: Kind::Video, head: Head::of(Format::Mp4) }];
+        let trim =
+            Trim { start: Duration::from_millis(90_500), end: Some(Duration::from_secs(99)) };
+        let tags = Tags { title: Some("a = b".into()), ..Tags::default() };
+        let joint = Joint::new(inputs, &Wish { trim, ..Wish::default() }, &tags).unwrap();
+        let list = arguments(&joint, &pipes, Version(None));
+        let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        let wanted = "-ss 0:01:30.500 -to 0:01:39.000 -metadata title=a = b -f mp4";
+        assert!(text.contains(wanted), "{text}");
     }
 
     #[test]
