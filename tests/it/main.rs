@@ -7,6 +7,7 @@
 //! - `heads`: response heads of media, file names, secrets
 //! - `packets`: the packets that come out are the packets that went in
 //! - `splice`: what is joined without ffmpeg, layout and bytes
+//! - `clients`: curl, wget and aria2c interrupted and resumed, as with a static file
 //! - `pass`: a lone file is passed through and behaves as on its own server
 //! - `resume`: a thousand downloads over connections that break
 //! - `source`: fresh locations, fields, cookies, and origins with wishes of their own
@@ -30,6 +31,7 @@
 
 mod attack;
 mod chaos;
+mod clients;
 mod commands;
 mod contract;
 mod ends;
