@@ -107,6 +107,12 @@ pub(crate) fn five_minutes() -> &'static Film {
     FILM.get_or_init(|| film("five-minutes", 5))
 }
 
+/// An hour, far longer than a test can wait for: 545 MB, and as much in two tracks.
+pub(crate) fn hour() -> &'static Film {
+    static FILM: OnceLock<Film> = OnceLock::new();
+    FILM.get_or_init(|| film("hour", 60))
+}
+
 /// A minute of 1.2 Mbit/s so many times over, a key frame every 5 seconds.
 fn film(name: &str, minutes: u32) -> Film {
     let source = "testsrc2=size=640x360:rate=25:duration=60";

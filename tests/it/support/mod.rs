@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod authority;
 pub(crate) mod blurter;
+pub(crate) mod chromium;
 pub(crate) mod client;
 mod connection;
 pub(crate) mod curl;
@@ -50,6 +51,7 @@ fn missing(command: &Command, error: &dyn Display) -> ! {
         "ffmpeg" | "ffprobe" => "ffmpeg",
         "aria2c" => "aria2",
         "cc" => "build-essential",
+        "chromium" => "chromium",
         "curl" => "curl",
         "kill" => "procps",
         "prlimit" | "setpriv" | "unshare" => "util-linux",

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::client::mux_path;
-use super::media::Film;
+use super::media::{Film, file_duration};
 use super::origin::Origin;
 use super::script::Resource;
 
@@ -43,6 +43,14 @@ impl Way {
                 let audio = put("audio", &film.tracks.audio);
                 mux_path(Some(&video), Some(&audio), &[name, ("engine", "splice")])
             }
+        }
+    }
+    /// The duration of the film in seconds.
+    pub(crate) fn duration(self, film: &Film) -> f64 {
+        let duration = |file: &Path| file_duration(file).expect("a film has a duration");
+        match self {
+            Self::Lone => duration(&film.finished),
+            Self::Spliced => duration(&film.tracks.video).max(duration(&film.tracks.audio)),
         }
     }
 }
