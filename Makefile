@@ -127,7 +127,8 @@ tools-demo:
 	@$(call need,cc:build-essential ffmpeg:ffmpeg ffprobe:ffmpeg curl:curl)
 
 tools-test: tools-demo
-	@$(call need,systemd-analyze:systemd prlimit:util-linux c++:g++)
+	@$(call need,systemd-analyze:systemd prlimit:util-linux c++:g++ \
+	  wget:wget aria2c:aria2 chromium:chromium)
 	@command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
 	@command -v cargo-fuzz > /dev/null || $(CARGO) install --locked cargo-fuzz
 

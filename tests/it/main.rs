@@ -1,4 +1,5 @@
-//! The integration tests: the real binary, real sockets, real ffmpeg, real curl, no network.
+//! The integration tests: the real binary, real sockets, real ffmpeg, real curl, real Chromium,
+//! no network.
 //!
 //! Every test starts its own daemon on a loopback port and, where it needs one, its own
 //! origin with scripted faults. A missing tool fails a test and says what to install.
@@ -8,6 +9,8 @@
 //! - `packets`: the packets that come out are the packets that went in
 //! - `splice`: what is joined without ffmpeg, layout and bytes
 //! - `trim`: a part of a film
+//! - `clients`: curl, wget and aria2c interrupted and resumed, as with a static file
+//! - `browser`: Chromium plays, seeks and downloads
 //! - `pass`: a lone file is passed through and behaves as on its own server
 //! - `resume`: a thousand downloads over connections that break
 //! - `source`: fresh locations, fields, cookies, and origins with wishes of their own
@@ -30,7 +33,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod attack;
+mod browser;
 mod chaos;
+mod clients;
 mod commands;
 mod contract;
 mod ends;

@@ -103,6 +103,53 @@ pub(crate) fn five_hours() -> &'static Pair {
     })
 }
 
+/// A film as two tracks, and as one file of both with its index at the head.
+#[derive(Debug)]
+pub(crate) struct Film {
+    name: &'static str,
+    pub(crate) tracks: Pair,
+}
+
+impl Film {
+    /// The one file of both.
+    pub(crate) fn finished(&self) -> PathBuf {
+        let Pair { video, audio } = &self.tracks;
+        let inputs = ["-i", video.to_str().unwrap(), "-i", audio.to_str().unwrap()];
+        let joined = [&inputs[..], &["-c", "copy", "-movflags", "+faststart"]].concat();
+        generate(&format!("{}-finished", self.name), "mp4", &owned(&joined))
+    }
+}
+
+/// Five minutes, long enough for a download to be interrupted: 45 MB.
+pub(crate) fn five_minutes() -> &'static Film {
+    static FILM: OnceLock<Film> = OnceLock::new();
+    FILM.get_or_init(|| film("five-minutes", 5))
+}
+
+/// An hour, far longer than a test can wait for: 545 MB.
+pub(crate) fn hour() -> &'static Film {
+    static FILM: OnceLock<Film> = OnceLock::new();
+    FILM.get_or_init(|| film("hour", 60))
+}
+
+/// A minute of 1.2 Mbit/s so many times over, a key frame every 5 seconds.
+fn film(name: &'static str, minutes: u32) -> Film {
+    let source = "testsrc2=size=640x360:rate=25:duration=60";
+    let coded = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "125"];
+    let rate = ["-b:v", "1100k", "-maxrate", "1300k", "-bufsize", "2600k", "-bf", "2"];
+    let clip = [&["-f", "lavfi", "-i", source][..], &coded, &rate].concat();
+    let clip = generate(&format!("{name}-clip"), "mp4", &owned(&clip));
+    let (times, seconds) = ((minutes - 1).to_string(), (minutes * 60).to_string());
+    let looped = |track: &str, clip: &Path, fragments: &[&str]| {
+        let clip = ["-stream_loop", &times, "-i", clip.to_str().unwrap(), "-t", &seconds];
+        let parts = [&clip[..], &["-c", "copy", "-movflags", FRAGMENTED], fragments].concat();
+        generate(&format!("{name}-{track}"), "mp4", &owned(&parts))
+    };
+    let video = looped("video", &clip, &[]);
+    let audio = looped("audio", &minute().audio, &FIVE_SECONDS);
+    Film { name, tracks: Pair { video, audio } }
+}
+
 /// Sixteen seconds of noise at some 45 Mbit/s, a key frame every 2 seconds.
 pub(crate) fn high_bit_rate() -> &'static Path {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
@@ -202,6 +249,10 @@ fn aac(seconds: u32, flags: &str) -> Vec<String> {
     let coded = ["-c:a", "aac", "-b:a", "96k", "-movflags", flags];
     let parts = [&coded[..], &FIVE_SECONDS].concat();
     sound(48_000, seconds).into_iter().chain(parts.into_iter().map(String::from)).collect()
+}
+
+fn owned(arguments: &[&str]) -> Vec<String> {
+    arguments.iter().map(|&argument| argument.to_owned()).collect()
 }
 
 /// Makes the file unless an earlier run did; it appears under its name only when whole.

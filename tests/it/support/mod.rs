@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod authority;
 pub(crate) mod blurter;
+pub(crate) mod chromium;
 pub(crate) mod client;
 mod connection;
 pub(crate) mod curl;
@@ -18,6 +19,7 @@ mod place;
 pub(crate) mod proxy;
 mod request;
 pub(crate) mod script;
+pub(crate) mod served;
 mod server;
 mod span;
 pub(crate) mod spliced;
@@ -26,7 +28,8 @@ mod trial;
 pub(crate) mod tripwire;
 mod wire;
 
-use std::process::{Command, Output};
+use std::fmt::Display;
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 /// A bound that only a hang exceeds.
@@ -34,18 +37,28 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a tool to its end; a missing one fails the test and says what to install.
 pub(crate) fn run(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| missing(command, &error))
+}
+
+/// Starts a tool; a missing one fails the test and says what to install.
+pub(crate) fn start(command: &mut Command) -> Child {
+    command.spawn().unwrap_or_else(|error| missing(command, &error))
+}
+
+fn missing(command: &Command, error: &dyn Display) -> ! {
     let program = command.get_program().to_string_lossy().into_owned();
-    command.output().unwrap_or_else(|error| {
-        let package = match program.as_str() {
-            "ffmpeg" | "ffprobe" => "ffmpeg",
-            "cc" => "build-essential",
-            "curl" => "curl",
-            "kill" => "procps",
-            "prlimit" | "setpriv" | "unshare" => "util-linux",
-            other => other,
-        };
-        panic!("cannot run {program}: {error}; install it: apt-get install {package}")
-    })
+    let package = match program.as_str() {
+        "ffmpeg" | "ffprobe" => "ffmpeg",
+        "aria2c" => "aria2",
+        "cc" => "build-essential",
+        "chromium" => "chromium",
+        "curl" => "curl",
+        "kill" => "procps",
+        "prlimit" | "setpriv" | "unshare" => "util-linux",
+        "wget" => "wget",
+        other => other,
+    };
+    panic!("cannot run {program}: {error}; install it: apt-get install {package}")
 }
 
 /// Sends a signal (`TERM`, `INT`, `KILL`) to one process.

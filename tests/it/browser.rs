@@ -1,0 +1,164 @@
+//! Chromium as a client: it plays a film of an hour, seeks in it over a slow line, downloads one
+//! with the total in view, and shows the daemon's page.
+//!
+//! How long a seek takes is printed (`--nocapture`); the bound on it is there for hangs.
+
+use serde_json::{Value, json};
+
+use crate::support::blurter::Blurter;
+use crate::support::chromium::Chromium;
+use crate::support::daemon::{Daemon, LOOPBACK};
+use crate::support::gate::Gate;
+use crate::support::media;
+use crate::support::origin::Origin;
+use crate::support::script::Resource;
+use crate::support::served::{WAYS, Way};
+
+/// Bytes a second that each connection to the origin brings: some ten times what playing takes,
+/// while the whole film takes minutes.
+const LINE: u64 = 1_000_000;
+/// A seek that takes longer was no seek but a download up to there.
+const SEEK_AT_MOST: f64 = 10_000.0;
+
+/// A page with a player. Its functions measure in milliseconds and promise what they found.
+const PAGE: &str = r#"HTTP/1.1 200 OK
+Content-Type: text/html; charset=utf-8
+Connection: close
+
+<!doctype html><title>A player</title><video></video>
+<script>
+const film = document.querySelector("video");
+
+const next = (event) => new Promise((done, fail) => {
+  film.addEventListener(event, done, { once: true });
+  film.addEventListener("error", () => fail(Error(film.error.message)), { once: true });
+});
+
+/// The first picture of this moment that is shown.
+const picture = (moment) => new Promise((done) => {
+  const look = (now, shown) => Math.abs(shown.mediaTime - moment) < 1
+    ? done(shown.mediaTime) : film.requestVideoFrameCallback(look);
+  film.requestVideoFrameCallback(look);
+});
+
+async function load(url) {
+  const [since, loaded] = [performance.now(), next("loadedmetadata")];
+  film.src = url;
+  await loaded;
+  return { took: performance.now() - since, duration: film.duration };
+}
+
+async function seek(moment) {
+  const [since, there, shown] = [performance.now(), next("seeked"), picture(moment)];
+  film.currentTime = moment;
+  await there;
+  const seeked = performance.now() - since;
+  return { picture: await shown, seeked, shown: performance.now() - since };
+}
+
+const decoded = () =>
+  [film.getVideoPlaybackQuality().totalVideoFrames, film.webkitAudioDecodedByteCount];
+
+/// What is decoded, of either track, while so many seconds of the film go by.
+async function watch(seconds) {
+  const [until, before] = [film.currentTime + seconds, decoded()];
+  await film.play();
+  while (film.currentTime < until) await next("timeupdate");
+  const after = decoded();
+  return { frames: after[0] - before[0], sound: after[1] - before[1], at: film.currentTime };
+}
+</script>
+"#;
+
+/// A second and a half goes by in the player, with picture and sound.
+fn assert_plays(chromium: &mut Chromium, what: &str) {
+    let watched = chromium.evaluate("watch(1.5)");
+    println!("{what}: {watched}");
+    let count = |name: &str| watched[name].as_f64().unwrap();
+    assert!(count("frames") >= 10.0, "{what}: no picture: {watched}");
+    assert!(count("sound") >= 1000.0, "{what}: no sound: {watched}");
+}
+
+fn plays_and_seeks(chromium: &mut Chromium, page: &str, way: Way) {
+    let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+    let request = way.request(&origin, media::hour(), |resource| resource.pace(LINE));
+    let asked = || (origin.requests().len(), daemon.metric("ytcanal_streams_total"));
+    chromium.open(page);
+    let loaded = chromium.evaluate(&format!("load({})", json!(daemon.url(&request))));
+    let (requests, streams) = asked();
+    println!(
+        "{way:?}: metadata after {} ms; {streams} streams, {requests} requests at the origin",
+        loaded["took"]
+    );
+    let (found, meant) = (loaded["duration"].as_f64().unwrap(), way.duration(media::hour()));
+    assert!((found - meant).abs() < 0.1, "{way:?}: a duration of {found} s, it is {meant}");
+    assert_plays(chromium, "from the beginning");
+    // None of them at a key frame, before which players need not fetch anything.
+    let moments = [meant / 2.0 + 2.7, meant - 30.3, meant / 4.0 - 0.4];
+    for (what, moment) in ["the middle", "near the end", "back"].into_iter().zip(moments) {
+        let before = asked();
+        let seek = chromium.evaluate(&format!("seek({moment})"));
+        let (streams, requests) = (asked().1 - before.1, asked().0 - before.0);
+        println!("{way:?}: {what}: {seek}; {streams} streams, {requests} requests at the origin");
+        assert!(seek["shown"].as_f64().unwrap() < SEEK_AT_MOST, "{way:?}: {what}: {seek}");
+        assert_plays(chromium, what);
+    }
+}
+
+#[test]
+fn a_film_plays_and_can_be_sought_in() {
+    let page = Blurter::start(PAGE.as_bytes());
+    let mut chromium = Chromium::start();
+    plays_and_seeks(&mut chromium, &format!("http://{}/", page.address()), Way::Spliced);
+}
+
+#[test]
+fn a_download_shows_its_total() {
+    let mut chromium = Chromium::start();
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let behaviour = json!({
+        "behavior": "allowAndName", "downloadPath": directory, "eventsEnabled": true,
+    });
+    chromium.browser("Browser.setDownloadBehavior", &behaviour);
+    for way in WAYS {
+        let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+        let request = way.request(&origin, media::five_minutes(), |resource| resource);
+        let whole = daemon.get(&request).body;
+        // Held half-way, where the total must be known.
+        let gate = Gate::default();
+        let half = |resource: Resource| {
+            let half = resource.len() / 2;
+            resource.gate(half, &gate)
+        };
+        let request = way.request(&origin, media::five_minutes(), half);
+        chromium.page("Page.navigate", &json!({"url": daemon.url(&request)}));
+        let begun = chromium.event("Browser.downloadWillBegin", |_| true);
+        assert_eq!(begun["suggestedFilename"], "A film.mp4", "{way:?}");
+        let mut progress = |wanted: &dyn Fn(&Value) -> bool| {
+            chromium.event("Browser.downloadProgress", |event| {
+                event["guid"] == begun["guid"] && wanted(event)
+            })
+        };
+        gate.reached();
+        let running = progress(&|event| event["receivedBytes"].as_f64() > Some(0.0));
+        println!("{way:?}: {running}");
+        assert_eq!(running["state"], "inProgress", "{way:?}");
+        assert_eq!(running["totalBytes"].as_f64(), Some(whole.len() as f64), "{way:?}");
+        gate.open();
+        let ended = progress(&|event| event["state"] != "inProgress");
+        println!("{way:?}: {ended}");
+        assert_eq!(ended["state"], "completed", "{way:?}");
+        let file = directory.join(begun["guid"].as_str().unwrap());
+        assert!(std::fs::read(file).unwrap() == whole, "{way:?}: the file is another one");
+    }
+}
+
+#[test]
+fn the_page_can_be_seen() {
+    let daemon = Daemon::start(LOOPBACK);
+    let mut chromium = Chromium::start();
+    chromium.open(&daemon.url("/"));
+    let picture = std::fs::read(chromium.screenshot("page")).unwrap();
+    assert!(picture.starts_with(b"\x89PNG\r\n\x1a\n"));
+}
