@@ -216,7 +216,13 @@ impl<'scope, 'env> Source<'scope, 'env> {
         let (from, to) = (seen(part.start), seen(part.end));
         if (from as u64) < part.start || from == self.head.len() {
             // It lies beyond what was looked at.
-            self.hang_up();
+            // A connection on which everything was read is of use for it.
+            let mut last = self.part.take().filter(Part::is_read);
+            if last.as_mut().is_some_and(|last| last.read(&mut [0]).is_ok()) {
+                self.ahead.clear();
+            } else {
+                self.hang_up();
+            }
             self.head.clear();
             self.tail.clear();
             (self.begin, self.offset, self.since) = (part.start, part.start, Instant::now());

@@ -70,6 +70,11 @@ impl Part {
         }
     }
 
+    /// Whether everything that was announced has been read.
+    pub(super) fn is_read(&self) -> bool {
+        self.announced() == Some(self.received)
+    }
+
     fn announced(&self) -> Option<u64> {
         self.end.map(|end| end - self.begin)
     }

@@ -57,12 +57,12 @@ pub(super) fn open<'scope, 'env>(
 pub(super) fn each<'scope, I: Send + 'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     items: impl Iterator<Item = I>,
-    work: impl Fn(I) -> Result<T, Error> + Send + Sync + Copy + 'scope,
+    work: impl Fn(I) -> Result<T, Error> + Send + Clone + 'scope,
 ) -> Result<Vec<Result<T, Error>>, Error> {
     let mut working = Vec::new();
     for item in items {
         let thread = thread::Builder::new().name("open".into());
-        let (say, done) = channel::bounded(1);
+        let ((say, done), work) = (channel::bounded(1), work.clone());
         thread
             // Nobody listens any more when another one has failed.
             .spawn_scoped(scope, move || drop(say.send(work(item))))
@@ -98,20 +98,22 @@ pub(super) struct Carried {
     empty: Sender<Vec<u8>>,
 }
 
-/// Starts a downloader that carries what `source` brings, and is ahead by `rooms` rooms at most.
+/// Starts a downloader that carries `head`, and then what `source` brings, and is ahead by `rooms`
+/// rooms at most.
 pub(super) fn carry<'scope>(
     scope: &'scope Scope<'scope, '_>,
+    head: Vec<u8>,
     mut source: Source<'scope, '_>,
     rooms: usize,
     stop: &'scope Stop,
 ) -> Result<Carried, Error> {
-    let ((say, full), (empty, back)) = (channel::bounded(rooms + 1), channel::bounded(rooms));
+    let ((say, full), (empty, back)) = (channel::bounded(rooms + 2), channel::bounded(rooms));
     // They are furnished when they are used.
     (0..rooms).for_each(|_| drop(empty.send(Vec::new())));
     thread::Builder::new()
         .name(format!("fetch {}", source.track()))
         .spawn_scoped(scope, move || {
-            if let Err(error) = bring(&mut source, &back, &say) {
+            if let Err(error) = bring(head, &mut source, &back, &say) {
                 stop.fail(error);
             }
         })
@@ -121,14 +123,16 @@ pub(super) fn carry<'scope>(
 
 /// The life of a downloader that carries, which ends when nobody wants more.
 fn bring(
+    head: Vec<u8>,
     source: &mut Source<'_, '_>,
     back: &Receiver<Vec<u8>>,
     say: &Sender<(Vec<u8>, usize)>,
 ) -> Result<(), Error> {
-    let head = source.take_head();
-    let len = head.len();
-    if len > 0 && say.send((head, len)).is_err() {
-        return Ok(());
+    for head in [head, source.take_head()] {
+        let len = head.len();
+        if len > 0 && say.send((head, len)).is_err() {
+            return Ok(());
+        }
     }
     while let Ok(mut room) = back.recv() {
         if room.is_empty() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::Scope;
 use std::time::Instant;
 
-use super::fetch::{self, Opened};
+use super::fetch::{self, Carried, Opened};
 use super::select::{self, Choice, choose};
 use super::{Answering, Served};
 use crate::edge::{Body, MediaHead};
@@ -17,6 +17,10 @@ use crate::mux::splice::{self, Input};
 use crate::mux::{self, Finished};
 use crate::plans::{Key, Spliced};
 use crate::source::{File, Source};
+
+mod way;
+
+use way::{Entered, Way};
 
 /// Serves a file whose plan was just made of these tracks, which are open at their beginnings.
 pub(super) fn begin<'scope, 'c, 'edge>(
@@ -35,15 +39,17 @@ pub(super) fn begin<'scope, 'c, 'edge>(
         Choice::Done(served) => return Ok(served),
         Choice::Send(head, part) => (head, part.unwrap_or(0..spliced.plan.len())),
     };
-    let sources = tracks.into_iter().enumerate().map(|(place, track)| {
-        let mut source = track.source;
-        spliced.plan.needs(place, &part).map(|needs| {
-            source.narrow(needs.clone());
-            (source, needs)
-        })
-    });
-    let sources = sources.collect();
-    send(scope, answering, &spliced, sources, head, part, planned)
+    let mut ways = Vec::with_capacity(tracks.len());
+    for (place, Opened { mut source, .. }) in tracks.into_iter().enumerate() {
+        ways.push(match Way::to(&spliced.plan, place, &part) {
+            Some(way) => {
+                source.narrow(way.first.clone());
+                Some(way.enter(&spliced.plan, source)?)
+            }
+            None => None,
+        });
+    }
+    send(scope, answering, &spliced, ways, head, part, planned)
         .inspect_err(|error| forget_if_wrong(answering, &key, error))
 }
 
@@ -60,23 +66,26 @@ pub(super) fn again<'scope, 'c, 'edge>(
         Choice::Send(_, part) => part.clone().unwrap_or(0..spliced.plan.len()),
         Choice::Done(_) => 0..0,
     };
-    let all = spliced.plan.needs(0, &part).is_none() && spliced.plan.needs(1, &part).is_none();
-    let wanted = spliced.files.iter().zip(&answering.media.tracks).enumerate();
-    let wanted = wanted.filter_map(|(place, (file, track))| {
-        let needs = spliced.plan.needs(place, &part);
-        // Where no byte of a track is needed, one shows whether it is still the same.
-        let needs = if all { Some(0..file.len.unwrap_or(0).min(1)) } else { needs };
-        needs.map(|needs| (place, track, file.clone(), needs))
-    });
+    let ways: Vec<_> =
+        (0..spliced.files.len()).map(|place| Way::to(&spliced.plan, place, &part)).collect();
+    let none = ways.iter().all(Option::is_none);
+    let wanted = ways.into_iter().zip(&answering.media.tracks).enumerate();
+    let wanted = wanted.filter(|(_, (way, _))| none || way.is_some());
     let Answering { canal, stop, .. } = *answering;
-    let opened = fetch::each(scope, wanted, move |(place, track, file, needs)| {
-        Source::reopen(scope, &canal.upstream, track, needs.clone(), &file, stop)
-            .map(|source| (place, source, needs))
+    let known = spliced.clone();
+    let opened = fetch::each(scope, wanted, move |(place, (way, track))| {
+        let file = &known.files[place];
+        // Where no byte of a track is needed, one shows whether it is still the same.
+        let one = 0..file.len.unwrap_or(0).min(1);
+        let first = way.as_ref().map_or(one, |way| way.first.clone());
+        let source = Source::reopen(scope, &canal.upstream, track, first, file, stop)?;
+        let entered = way.map(|way| way.enter(&known.plan, source));
+        Ok((place, entered.transpose()?))
     })?;
-    let mut sources: Vec<_> = spliced.files.iter().map(|_| None).collect();
+    let mut ways: Vec<_> = spliced.files.iter().map(|_| None).collect();
     for opened in opened {
         match opened {
-            Ok((place, source, needs)) => sources[place] = Some((source, needs)),
+            Ok((place, entered)) => ways[place] = entered,
             // Whatever it is, those who look afresh will see it, too, or get over it.
             Err(Error::Upstream { track, fault }) => {
                 log::debug!("a plan of before is of no use: {track} upstream: {fault}");
@@ -90,7 +99,7 @@ pub(super) fn again<'scope, 'c, 'edge>(
         Choice::Done(served) => Ok(Some(served)),
         Choice::Send(head, part) => {
             let part = part.unwrap_or(0..spliced.plan.len());
-            send(scope, answering, &spliced, sources, head, part, planned)
+            send(scope, answering, &spliced, ways, head, part, planned)
                 .inspect_err(|error| forget_if_wrong(answering, &key, error))
                 .map(Some)
         }
@@ -121,25 +130,25 @@ fn etag(plan: &splice::Plan, files: &[File]) -> Option<String> {
     Some(select::etag(own.into_iter().chain(identities.iter().map(Vec::as_slice))))
 }
 
-/// A source that is ready to bring these bytes of its file.
-type Ready<'scope, 'env> = (Source<'scope, 'env>, Range<u64>);
-
 /// Sends `part` of the file.
 fn send<'scope, 'c, 'edge>(
     scope: &'scope Scope<'scope, '_>,
     answering: &'scope Answering<'c, 'edge, '_>,
     spliced: &Spliced,
-    sources: Vec<Option<Ready<'scope, '_>>>,
+    ways: Vec<Option<Entered<'scope, '_>>>,
     head: MediaHead,
     part: Range<u64>,
     planned: Instant,
 ) -> Result<Served<'c, 'edge>, Error> {
     let Answering { canal, media, stop, asked, .. } = *answering;
     let rooms = fetch::rooms(canal.config.upstream.read_ahead.0);
-    let mut brought = Vec::with_capacity(sources.len());
-    for ready in sources {
-        brought.push(match ready {
-            Some((source, needs)) => Some((fetch::carry(scope, source, rooms, stop)?, needs.start)),
+    let mut brought = Vec::with_capacity(ways.len());
+    for entered in ways {
+        brought.push(match entered {
+            Some(Entered { source, head, at, gap }) => {
+                let carried = fetch::carry(scope, head, source, rooms, stop)?;
+                Some(Brought { carried, at, gap })
+            }
             None => None,
         });
     }
@@ -161,17 +170,24 @@ fn send<'scope, 'c, 'edge>(
     Ok(Served::Body(body))
 }
 
+/// What a downloader brings, from the byte at `at` on.
+struct Brought {
+    carried: Carried,
+    at: u64,
+    gap: Range<u64>,
+}
+
 /// What a downloader brings, as the plan takes it. Before a wait, what is ready goes out.
 fn input<'i>(
     kind: Kind,
-    brought: Option<&'i (fetch::Carried, u64)>,
+    brought: Option<&'i Brought>,
     body: &'i RefCell<Body<'_, '_>>,
     answering: &'i Answering<'_, '_, '_>,
 ) -> Input<'i> {
-    let at = brought.map_or(0, |(_, at)| *at);
-    Input::new(kind, at, move |room| {
-        // A downloader that ends early has failed the stream.
-        let (carried, _) = brought.ok_or(Error::Stopped)?;
+    let (at, gap) = brought.map_or((0, 0..0), |brought| (brought.at, brought.gap.clone()));
+    let next = move |room| {
+        // A track of which nothing is needed is not asked for anything.
+        let carried = &brought.ok_or(Error::Stopped)?.carried;
         carried.give_back(room);
         match carried.next_now() {
             Some(next) => next,
@@ -180,5 +196,6 @@ fn input<'i>(
                 carried.next()
             }
         }
-    })
+    };
+    Input::new(kind, at, next).without(gap)
 }

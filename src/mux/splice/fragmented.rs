@@ -19,7 +19,7 @@ mod moov;
 mod sidx;
 
 use init::Init;
-pub(super) use moof::Rules;
+pub(super) use moof::{Rules, way_in};
 
 /// What is known of a fragmented MP4 file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,6 +14,8 @@ pub struct Input<'a> {
     used: usize,
     /// Where the next byte is in the track's file.
     at: u64,
+    /// Bytes that will not be asked for, and are not brought.
+    gap: Range<u64>,
     gathered: Vec<u8>,
 }
 
@@ -29,7 +31,12 @@ impl<'a> Input<'a> {
         next: impl FnMut(Vec<u8>) -> Result<(Vec<u8>, usize), Error> + 'a,
     ) -> Input<'a> {
         let (chunk, gathered) = (Vec::new(), Vec::new());
-        Input { track, next: Box::new(next), chunk, filled: 0, used: 0, at, gathered }
+        Input { track, next: Box::new(next), chunk, filled: 0, used: 0, at, gap: 0..0, gathered }
+    }
+
+    /// The same, without these bytes, which must begin at the end of a chunk.
+    pub fn without(self, gap: Range<u64>) -> Input<'a> {
+        Input { gap, ..self }
     }
 
     /// Where the next byte is in the track's file.
@@ -43,6 +50,9 @@ impl<'a> Input<'a> {
     }
 
     fn fill(&mut self) -> Result<(), Error> {
+        if self.gap.contains(&self.at) {
+            return Err(self.contradiction("it is not laid out as it was"));
+        }
         while self.used == self.filled {
             (self.chunk, self.filled) = (self.next)(std::mem::take(&mut self.chunk))?;
             self.used = 0;
@@ -85,7 +95,13 @@ impl<'a> Input<'a> {
             return Err(self.contradiction("its pieces are not in the order of its file"));
         }
         while self.at < at {
-            self.run(at - self.at)?;
+            if self.gap.contains(&self.at) && at >= self.gap.end {
+                self.at = self.gap.end;
+                continue;
+            }
+            let before = self.gap.start.saturating_sub(self.at);
+            let left = at - self.at;
+            self.run(if before > 0 { left.min(before) } else { left })?;
         }
         Ok(())
     }

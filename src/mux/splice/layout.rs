@@ -189,6 +189,28 @@ impl Plan {
         needs
     }
 
+    /// Where in the file of the track at this place the first byte of `part` is, if it lies within
+    /// a piece whose beginning must be read for that.
+    pub fn target(&self, track: usize, part: &Range<u64>) -> Option<u64> {
+        match self.within(part).next()?.0 {
+            Piece { at, what: What::Patched { track: of, from, .. } }
+                if usize::from(of) == track && part.start > at =>
+            {
+                Some(from + (part.start - at))
+            }
+            _ => None,
+        }
+    }
+
+    /// How many bytes from the beginning of a piece on must be read so that everything up to
+    /// `target` (counted from there, too) can be passed over; `None` if these `bytes` do not tell.
+    pub fn way_in(&self, bytes: &[u8], target: u64) -> Option<usize> {
+        match &self.rules {
+            Rules::Fragments(_) => fragmented::way_in(bytes, target),
+            Rules::None | Rules::Clusters(_) => None,
+        }
+    }
+
     /// Makes the bytes of `part`, in order, and gives them to `send`. `inputs` bring what the
     /// tracks [need](Plan::needs), in the order of the tracks.
     pub fn emit(

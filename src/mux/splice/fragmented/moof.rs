@@ -262,6 +262,21 @@ impl Rules {
     }
 }
 
+/// How many of these bytes from the beginning of a piece there are up to the media that `target`
+/// is in: everything between the two can be passed over.
+pub(in crate::mux::splice) fn way_in(bytes: &[u8], target: u64) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let found = boxes::header(bytes.get(at..)?)?;
+        let (inside, end) = (at + found.header, (at as u64).saturating_add(found.len?));
+        if target < end {
+            let is_media = found.kind == *b"mdat" && inside as u64 <= target;
+            return is_media.then_some(inside);
+        }
+        at = usize::try_from(end).ok()?;
+    }
+}
+
 /// The next bytes, those not looked at that are not wanted.
 fn pass(input: &mut Input<'_>, window: &mut Window<'_>, len: u64) -> Result<(), Error> {
     let ahead = window.skip_ahead(len);

@@ -1,0 +1,69 @@
+//! The way to the first byte that is wanted of a track: past what need not be fetched.
+//!
+//! A part that begins within a piece needs the head of that piece, but not what lies between.
+
+use std::ops::Range;
+
+use crate::error::Error;
+use crate::mux::splice::Plan;
+use crate::source::Source;
+
+/// What lies between is fetched and passed over if it is less than this: asking once more takes a
+/// while, too.
+const FAR: u64 = 128 << 10;
+/// What is asked for of the head of a piece.
+const PEEK: u64 = 32 << 10;
+
+/// What is needed of a track.
+pub(super) struct Way {
+    needs: Range<u64>,
+    /// Where the wanted bytes begin, if that is far behind the beginning of their piece.
+    target: Option<u64>,
+    /// What is to be asked for first.
+    pub(super) first: Range<u64>,
+}
+
+/// A source that is ready to bring what is needed.
+pub(super) struct Entered<'scope, 'env> {
+    pub(super) source: Source<'scope, 'env>,
+    /// What comes before what the source brings.
+    pub(super) head: Vec<u8>,
+    /// Where all of it begins.
+    pub(super) at: u64,
+    /// What is left out, behind the head.
+    pub(super) gap: Range<u64>,
+}
+
+impl Way {
+    /// What `part` needs of the track at this place, if it needs something of it.
+    pub(super) fn to(plan: &Plan, place: usize, part: &Range<u64>) -> Option<Way> {
+        let needs = plan.needs(place, part)?;
+        let far = |target: &u64| *target - needs.start > FAR && needs.end - needs.start > PEEK;
+        let target = plan.target(place, part).filter(far);
+        let end = if target.is_some() { needs.start + PEEK } else { needs.end };
+        Some(Way { first: needs.start..end, needs, target })
+    }
+
+    /// Goes it with a source that was asked for the first of it.
+    pub(super) fn enter<'scope, 'env>(
+        self,
+        plan: &Plan,
+        mut source: Source<'scope, 'env>,
+    ) -> Result<Entered<'scope, 'env>, Error> {
+        let Way { needs, target, .. } = self;
+        let at = needs.start;
+        let Some(target) = target else {
+            return Ok(Entered { source, head: Vec::new(), at, gap: 0..0 });
+        };
+        while source.look_further(PEEK as usize)? {}
+        let mut head = source.take_head();
+        let mut from = at + head.len() as u64;
+        let mut gap = 0..0;
+        if let Some(inside) = plan.way_in(&head, target - at) {
+            head.truncate(inside);
+            (gap, from) = (at + inside as u64..target, target);
+        }
+        source.narrow(from..needs.end);
+        Ok(Entered { source, head, at, gap })
+    }
+}
