@@ -24,6 +24,8 @@ pub struct Canal {
     pub plans: Plans,
     /// Who may run a stream.
     pub slots: Slots,
+    /// Who may have an ffmpeg.
+    pub muxers: Slots,
     /// What is counted.
     pub stats: Stats,
 }
@@ -49,6 +51,7 @@ impl Canal {
             runtime,
             plans: Plans::new(usize::try_from(config.muxer.plan_cache.0).unwrap_or(usize::MAX)),
             slots: Slots::new(limits.streams, limits.streams_per_client),
+            muxers: Slots::new(limits.muxers, limits.muxers.div_ceil(2)),
             stats: Stats::default(),
             config,
         })

@@ -58,6 +58,9 @@ pub struct Limits {
     /// Streams of one client address (of one /64 network with IPv6).
     #[serde(deserialize_with = "more_than_none")]
     pub streams_per_client: usize,
+    /// ffmpeg processes in all; half of them for one client.
+    #[serde(deserialize_with = "more_than_none")]
+    pub muxers: usize,
     /// Length of a request head.
     #[serde(deserialize_with = "head_size")]
     pub head_bytes: ByteSize,
@@ -146,9 +149,12 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections: 1024,
-            // Each has an ffmpeg of some 20 MB of its own: this fits a machine with 512 MB.
-            streams: 8,
-            streams_per_client: 4,
+            // Of 1 MB each, unless it has an ffmpeg.
+            streams: 64,
+            // As many as a download program opens for one file.
+            streams_per_client: 16,
+            // Each has some 20 MB of its own: this fits a machine with 512 MB.
+            muxers: 8,
             head_bytes: ByteSize(16 << 10),
             head_timeout: Span(Duration::from_secs(10)),
             client_stall_timeout: Span(Duration::from_secs(120)),
@@ -374,7 +380,7 @@ mod tests {
         let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
         assert_eq!(
             (count, unset),
-            (2 + 7 + 9 + 4 + 1, 2),
+            (2 + 8 + 9 + 4 + 1, 2),
             "a key is missing from config/ytcanal.toml"
         );
     }

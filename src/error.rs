@@ -58,6 +58,8 @@ pub enum Full {
     Streams,
     /// `limits.streams_per_client`
     ClientStreams,
+    /// `limits.muxers`, or the half of it that one client may have.
+    Muxers,
     /// The server is shutting down.
     Draining,
 }
@@ -139,6 +141,9 @@ impl fmt::Display for Error {
             }
             Error::Full(Full::ClientStreams) => {
                 write!(f, "this client runs as many streams as it may")
+            }
+            Error::Full(Full::Muxers) => {
+                write!(f, "no more ffmpeg may run now (limits.muxers)")
             }
             Error::Full(Full::Draining) | Error::Draining => {
                 write!(f, "the server is shutting down")
@@ -294,6 +299,7 @@ impl From<&Error> for Problem {
         let (status, code, retry_after) = match error {
             Error::Full(Full::Streams) => (503, "streams-full", Some(10)),
             Error::Full(Full::ClientStreams) => (503, "client-streams-full", Some(10)),
+            Error::Full(Full::Muxers) => (503, "muxers-full", Some(10)),
             Error::Full(Full::Draining) | Error::Draining => (503, "draining", Some(5)),
             Error::Upstream { fault, .. } => match fault {
                 Fault::AddressRefused(_) => (403, "address-refused", None),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::fetch::{self, Opened};
 use super::{Answering, Served};
 use crate::edge::{Body, MediaHead};
-use crate::error::Error;
+use crate::error::{Error, Full};
 use crate::mux::ffmpeg::Muxer;
 use crate::mux::fifo::Pipes;
 use crate::mux::{Finished, Joint, Supply};
@@ -26,6 +26,8 @@ pub(super) fn join<'scope, 'c, 'edge>(
         return Ok(Served::Head(head(answering, joint, planned, planned, engine)));
     }
 
+    // It goes back when the muxer has ended.
+    let _slot = canal.muxers.take(answering.client.address()).map_err(|_| Full::Muxers)?;
     let kinds = joint.inputs.iter().map(|input| input.kind);
     let pipes = canal.runtime.pipes(kinds).map_err(|error| {
         log::error!("cannot make the named pipes: {error}");

@@ -113,7 +113,7 @@ impl Server {
         // The origin is on loopback, and a slot may be free a moment later than its client is.
         let text = format!(
             "listen = [\"127.0.0.1:0\"]\nruntime_dir = {:?}\n\
-             [limits]\nstreams = 16\nstreams_per_client = 16\n\
+             [limits]\nstreams = 16\nstreams_per_client = 16\nmuxers = 32\n\
              [upstream]\nallow = [\"127.0.0.0/8\"]\n{more}\n",
             runtime.display().to_string()
         );

@@ -54,6 +54,23 @@ fn streams_are_limited() {
     }
 }
 
+/// Those who need no ffmpeg go on when there is none left.
+#[test]
+fn muxers_are_limited() {
+    let (origin, gate) = (Origin::start(), Gate::default());
+    let daemon = Daemon::start(&format!("{LOOPBACK}[limits]\nmuxers = 1\n"));
+    let through_ffmpeg = format!("{}&container=mkv", held_film(&origin, &gate));
+    let mut client = Client::get(daemon.address(), &through_ffmpeg);
+    let head = client.first_byte();
+    assert_full(&daemon.get(&through_ffmpeg), "muxers-full");
+    let free = origin.put("free", Resource::file(&media::minute().video));
+    let passed = daemon.get(&mux_path(Some(&free), None, &[]));
+    assert_eq!((passed.head.status, passed.ending), (200, Ending::Complete));
+    gate.open();
+    assert_eq!(client.body(&head).1, Ending::Complete);
+    gets_in(&daemon, &through_ffmpeg);
+}
+
 #[test]
 fn streams_of_one_client_are_limited() {
     let (origin, gate) = (Origin::start(), Gate::default());

@@ -18,7 +18,7 @@ use crate::support::script::{Fault, Resource, WrongRange};
 
 /// Few retries, so that what lasts is found out soon, and short waits. Two: some faults are put
 /// behind a cut, which takes one for itself.
-const SETTINGS: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\n\
+const SETTINGS: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 128\n\
     [upstream]\nallow = [\"127.0.0.0/8\"]\nretries = 2\nstall_timeout = \"3s\"\n";
 const ABREAST: usize = 12;
 
