@@ -19,6 +19,8 @@ mod interleave;
 mod sight;
 mod survey;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 pub(super) use cluster::Rules;
 

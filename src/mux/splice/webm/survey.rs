@@ -18,10 +18,11 @@ pub(super) fn survey(look: &mut dyn Look) -> Result<Track, Halt> {
     let mut sight = Sight::new(look)?;
     let segment = segment(&mut sight)?;
     let front = front(&mut sight, &segment)?;
-    let info = front.info.ok_or(Refusal("its Info is not in front of its clusters"))?;
     let entry = front.entry.ok_or(Refusal("its Tracks are not in front of its clusters"))?;
     let at = front.seeks.iter().find(|(id, _)| *id == ids::CUES).map(|(_, at)| *at);
     let at = front.cues.or(at).ok_or(Refusal("it has no index (Cues)"))?;
+    let info = front.info.ok_or(Refusal("its Info is not in front of its clusters"))?;
+    let info = entry::info(&info)?;
     let header = sight.header(at)?;
     if header.id != ids::CUES {
         return Err(Refusal("its SeekHead leads to no Cues").into());
@@ -40,7 +41,9 @@ pub(super) fn survey(look: &mut dyn Look) -> Result<Track, Halt> {
         let time = cues::first_block(sight.bytes(front.cluster, cues::BEGINNING)?)?;
         pieces.insert(0, Piece { at: front.cluster, time, is_cue: false, is_inside: false });
     }
-    let behind = front.seeks.iter().map(|(_, at)| *at).chain([at]).filter(|at| *at > last);
+    // Some SeekHeads list clusters too.
+    let others = front.seeks.iter().filter(|(id, _)| *id != ids::CLUSTER).map(|(_, at)| *at);
+    let behind = others.chain([at]).filter(|at| *at > last);
     let end = behind.min().unwrap_or(segment.end);
     only_leftovers(&mut sight, end..segment.end)?;
     cues::are_in_order(&pieces, end)?;
@@ -86,7 +89,8 @@ fn segment(sight: &mut Sight<'_>) -> Result<Range<u64>, Halt> {
 /// What stands in front of the clusters.
 #[derive(Default)]
 struct Front {
-    info: Option<entry::Info>,
+    /// Read later: that of a live recording lacks what must be there.
+    info: Option<Vec<u8>>,
     entry: Option<entry::Entry>,
     cues: Option<u64>,
     /// What the SeekHead leads to, and where that is in the file.
@@ -113,7 +117,7 @@ fn front(sight: &mut Sight<'_>, segment: &Range<u64>) -> Result<Front, Halt> {
             ids::SEEK_HEAD => {
                 front.seeks.extend(seeks(sight.payload(at, header, MAX_PART)?, segment)?);
             }
-            ids::INFO => front.info = Some(entry::info(sight.payload(at, header, MAX_PART)?)?),
+            ids::INFO => front.info = Some(sight.payload(at, header, MAX_PART)?.to_vec()),
             ids::TRACKS => front.entry = Some(entry::lone(sight.payload(at, header, MAX_PART)?)?),
             ids::CUES => front.cues = Some(at),
             _ => {}
