@@ -104,7 +104,7 @@ fn tracks_that_begin_at_other_times_stay_in_step() {
 }
 
 #[test]
-fn a_seek_finds_picture_and_sound_in_few_bytes() {
+fn a_seek_finds_picture_and_sound() {
     let (video, audio) = long_film();
     let (film, plan, _directory, file) = join(&video, &audio);
     assert!(plan.pieces().len() > 700, "{} pieces", plan.pieces().len());

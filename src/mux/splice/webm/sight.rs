@@ -72,3 +72,47 @@ impl<'a> Sight<'a> {
         if bytes.len() as u64 == size { Ok(bytes) } else { Err(MALFORMED.into()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use super::*;
+
+    /// A file of numbers that counts.
+    struct Counted(u64, usize);
+
+    impl Look for Counted {
+        fn len(&self) -> u64 {
+            self.0
+        }
+
+        fn look(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+            self.1 += 1;
+            Ok(range.map(|at| (at / 1000) as u8).collect())
+        }
+    }
+
+    #[test]
+    fn what_is_in_sight_is_not_looked_at_again() {
+        let mut file = Counted(2_000_000, 0);
+        let mut sight = Sight::new(&mut file).unwrap();
+        let at = |sight: &mut Sight<'_>, at: u64| sight.bytes(at, 10).unwrap().to_vec();
+        for place in [0, 65_000, 1_500_000, 1_700_000, 1_500_500, 1_300_000, 65_530, 1_999_995] {
+            let bytes = at(&mut sight, place);
+            assert_eq!(bytes.len() as u64, (2_000_000 - place).min(10));
+            assert_eq!(bytes[0], (place / 1000) as u8, "{place}");
+        }
+        assert_eq!(file.1, 1 + 4);
+    }
+
+    #[test]
+    fn it_does_not_look_for_ever() {
+        let mut file = Counted(u64::MAX, 0);
+        let mut sight = Sight::new(&mut file).unwrap();
+        let looks = (1..100).take_while(|far| sight.bytes(far << 30, 1).is_ok()).count();
+        assert_eq!(looks, MAX_LOOKS);
+        assert!(sight.bytes(0, MAX_LOOK + 1).is_err());
+        assert!(sight.bytes(u64::MAX, u64::MAX).is_err());
+    }
+}

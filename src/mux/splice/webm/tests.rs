@@ -114,6 +114,16 @@ fn both_tracks_are_numbered_anew_and_in_step() {
     assert_eq!(of(&blocks, 2), times);
     assert_eq!(blocks[0].0, 0x82, "sound first, where a cue leads to");
     assert!(!top(&made).iter().any(|element| element.id == ids::VOID), "nothing of no use");
+    let tracks = top(&made).into_iter().find(|element| element.id == ids::TRACKS).unwrap();
+    let entries: Vec<_> = ebml::children(tracks.payload).map(Result::unwrap).collect();
+    let named = |entry: &ebml::Element<'_>, id| {
+        let field = ebml::children(entry.payload).map(Result::unwrap).find(|f| f.id == id);
+        field.unwrap().uint().unwrap()
+    };
+    assert_eq!(entries.len(), 2);
+    for id in [ids::TRACK_NUMBER, ids::TRACK_UID] {
+        assert_ne!(named(&entries[0], id), named(&entries[1], id), "both files say the same");
+    }
 }
 
 #[test]
@@ -240,6 +250,8 @@ fn clusters_that_contradict_are_not_passed_on() {
     assert!(contradiction(|c| c[3] ^= 1).contains("time that its cue"));
     assert!(contradiction(|c| c[2] ^= 0x80).contains("time that its cue"));
     assert!(contradiction(|c| c[1] = 0x89).contains("malformed timestamp"));
+    // Its time, place, size and sum are in front of the first block.
+    assert!(contradiction(|c| c[18] ^= 1).contains("another track"));
     let longer_last_block = |c: &mut Vec<u8>| *c.iter_mut().rev().nth(54).unwrap() += 1;
     assert!(contradiction(longer_last_block).contains("add up"));
     assert!(contradiction(|c| c[4] = ids::TIMESTAMP as u8).contains("two timestamps"));
