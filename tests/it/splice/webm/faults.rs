@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use ytcanal::error::{Error, Fault};
-use ytcanal::media::{Kind, Tags};
+use ytcanal::media::Kind;
 use ytcanal::mux::Wanted;
 use ytcanal::mux::splice::Options;
 
 use super::*;
+use crate::support::media::generate;
 use crate::support::webms::remuxed;
 
 fn refusal(video: &Path, audio: &Path) -> &'static str {
@@ -20,8 +21,10 @@ fn what_does_not_fit_is_refused_in_words() {
     let (video, audio) = (&pair.video, &pair.audio);
     let live = remuxed("live", video, &["-live", "1"]);
     assert!(refusal(&live, audio).contains("no index"));
-    let both = ["-i", audio.to_str().unwrap(), "-c", "copy", "-map", "0", "-map", "1"];
-    assert!(refusal(&remuxed("both", video, &both), audio).contains("several tracks"));
+    let (picture, sound) = (video.to_str().unwrap(), audio.to_str().unwrap());
+    let both = ["-i", picture, "-i", sound, "-map", "0", "-map", "1", "-c", "copy"];
+    let both = generate("both", "webm", &both.map(String::from));
+    assert!(refusal(&both, audio).contains("several tracks"));
     assert!(refusal(audio, video).contains("reverse"));
     // A key frame at the beginning, and no other: nothing to be found by.
     let rare = ["libvpx-vp9", "-g", "9999", "-deadline", "realtime", "-cpu-used", "8"];
