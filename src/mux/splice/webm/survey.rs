@@ -118,6 +118,9 @@ fn front(sight: &mut Sight<'_>, segment: &Range<u64>) -> Result<Front, Halt> {
                 front.seeks.extend(seeks(sight.payload(at, header, MAX_PART)?, segment)?);
             }
             ids::INFO => front.info = Some(sight.payload(at, header, MAX_PART)?.to_vec()),
+            ids::TRACKS if front.entry.is_some() => {
+                return Err(Refusal("it has several tracks").into());
+            }
             ids::TRACKS => front.entry = Some(entry::lone(sight.payload(at, header, MAX_PART)?)?),
             ids::CUES => front.cues = Some(at),
             _ => {}
