@@ -1,35 +1,76 @@
-//! WebM: the clusters of both files, in the order of their times.
+//! WebM: the clusters of both files, in the order of their times (RFC 9559).
+//!
+//! A file is known from its head and its cues. What lies between the clusters that two cues lead
+//! to, mostly one cluster, is a [`Piece`]: it goes into the joined file as a whole, at its own
+//! length, but for what names its track, its place or, in a part of a film, its time. Must never
+//! copy a byte that was not understood: whatever the cues did not announce is a contradiction.
 
-use super::{Halt, Input, Look, Options, Plan, Refusal, Window};
-use crate::error::Error;
+use super::{Halt, Look, Options, Plan, Refusal};
 use crate::media::Kind;
+
+mod block;
+mod cluster;
+mod cues;
+mod cut;
+mod entry;
+mod head;
+mod ids;
+mod interleave;
+mod sight;
+mod survey;
+mod tags;
+#[cfg(test)]
+mod tests;
+
+pub(super) use cluster::Rules;
+
+/// Times are less than this many ticks, so that sums of them, and floats, are exact.
+const MAX_TICKS: u64 = 1 << 53;
 
 /// What is known of a WebM file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Track {}
-
-/// How clusters are changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {}
-
-pub(super) fn survey(_look: &mut dyn Look) -> Result<Track, Halt> {
-    Err(Refusal("not yet").into())
+pub struct Track {
+    info: entry::Info,
+    entry: entry::Entry,
+    /// In the order of the file, each up to the next; never empty.
+    pieces: Vec<Piece>,
+    /// Where the last piece ends.
+    end: u64,
 }
 
-pub(super) fn plan(_tracks: &[(Kind, &Track)], _options: &Options<'_>) -> Result<Plan, Refusal> {
-    Err(Refusal("not yet"))
+/// A run of clusters that begins where a cue leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Piece {
+    /// Where it begins in the file.
+    at: u64,
+    /// When it plays, in ticks: the time of its cue, or of its first block if it has none.
+    time: u64,
+    /// Whether a player may begin here.
+    is_cue: bool,
+    /// Whether the cue leads to a block inside its first cluster, so that there are earlier ones in
+    /// front of it.
+    is_inside: bool,
 }
 
-impl Rules {
-    /// Makes the cluster of `track` whose `len` bytes come next from `input`.
-    pub(super) fn emit(
-        &self,
-        _track: u8,
-        _number: u32,
-        len: u64,
-        input: &mut Input<'_>,
-        window: &mut Window<'_>,
-    ) -> Result<(), Error> {
-        window.copy(input, len)
+impl Track {
+    /// Where the piece of this number begins, or the last one ends.
+    fn at(&self, number: usize) -> u64 {
+        self.pieces.get(number).map_or(self.end, |piece| piece.at)
     }
+}
+
+pub(super) fn survey(look: &mut dyn Look) -> Result<Track, Halt> {
+    survey::survey(look)
+}
+
+pub(super) fn plan(tracks: &[(Kind, &Track)], options: &Options<'_>) -> Result<Plan, Refusal> {
+    if tracks.iter().any(|(kind, track)| track.entry.kind != *kind) {
+        return Err(Refusal("its track is a picture where a sound is wanted, or the reverse"));
+    }
+    let tracks: Vec<&Track> = tracks.iter().map(|(_, track)| *track).collect();
+    let same = |pair: &[&Track]| pair[0].info.scale == pair[1].info.scale;
+    if !tracks.windows(2).all(same) {
+        return Err(Refusal("the files do not tell time in the same ticks (TimestampScale)"));
+    }
+    interleave::plan(&tracks, options)
 }

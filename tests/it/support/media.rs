@@ -228,12 +228,14 @@ fn duration(command: &mut Command) -> Option<f64> {
     String::from_utf8_lossy(&output.stdout).trim().parse().ok()
 }
 
-fn picture(size: &str, rate: u32, seconds: u32) -> [String; 4] {
+/// The arguments for a test picture.
+pub(crate) fn picture(size: &str, rate: u32, seconds: u32) -> [String; 4] {
     let source = format!("testsrc=size={size}:rate={rate}:duration={seconds}");
     ["-f", "lavfi", "-i", &source].map(String::from)
 }
 
-fn sound(rate: u32, seconds: u32) -> [String; 4] {
+/// The arguments for a test tone.
+pub(crate) fn sound(rate: u32, seconds: u32) -> [String; 4] {
     let source = format!("sine=frequency=440:sample_rate={rate}:duration={seconds}");
     ["-f", "lavfi", "-i", &source].map(String::from)
 }
@@ -256,7 +258,7 @@ fn owned(arguments: &[&str]) -> Vec<String> {
 }
 
 /// Makes the file unless an earlier run did; it appears under its name only when whole.
-fn generate(name: &str, extension: &str, arguments: &[String]) -> PathBuf {
+pub(crate) fn generate(name: &str, extension: &str, arguments: &[String]) -> PathBuf {
     let mut recipe = DefaultHasher::new();
     arguments.hash(&mut recipe);
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("media");

@@ -26,6 +26,7 @@ pub(crate) mod spliced;
 mod stop;
 mod trial;
 pub(crate) mod tripwire;
+pub(crate) mod webms;
 mod wire;
 
 use std::fmt::Display;

@@ -1,0 +1,116 @@
+//! The index of a WebM file (RFC 9559 §5.1.5): which clusters there are, and from when on they
+//! play. Must never keep more of it than the clusters are.
+
+use std::ops::Range;
+
+use super::{MAX_TICKS, Piece, ids};
+use crate::mux::splice::Refusal;
+use crate::mux::splice::ebml::{self, Element, MALFORMED};
+
+/// More clusters than any film has: five hours of them, each shorter than 0.2 s.
+const MAX_PIECES: usize = 100_000;
+/// What a cluster may have in front of its first block: a time, a place, a size and a checksum.
+const IN_FRONT: u64 = 64;
+/// As much of a cluster as it takes to find its first block.
+pub(super) const BEGINNING: u64 = 512;
+
+/// The clusters that cues of track `number` lead to, in their order.
+pub(super) fn read(
+    payload: &[u8],
+    number: u64,
+    segment: &Range<u64>,
+) -> Result<Vec<Piece>, Refusal> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    for point in ebml::children(payload) {
+        let point = point?;
+        if point.id != ids::CUE_POINT {
+            continue;
+        }
+        let Some(piece) = piece(point, number, segment)? else { continue };
+        match pieces.last() {
+            // Another cue into the same cluster.
+            Some(last) if last.at == piece.at && last.time <= piece.time => {}
+            Some(last) if last.at >= piece.at || last.time >= piece.time => {
+                return Err(Refusal("its cues are not in order"));
+            }
+            _ if pieces.len() == MAX_PIECES => return Err(Refusal("it has too many clusters")),
+            _ => pieces.push(piece),
+        }
+    }
+    Ok(pieces)
+}
+
+fn piece(point: Element<'_>, number: u64, segment: &Range<u64>) -> Result<Option<Piece>, Refusal> {
+    let (mut time, mut place) = (None, None);
+    for field in ebml::children(point.payload) {
+        let field = field?;
+        match field.id {
+            ids::CUE_TIME => time = Some(field.uint()?),
+            ids::CUE_TRACK_POSITIONS if place.is_none() => place = position(field, number)?,
+            _ => {}
+        }
+    }
+    let Some((position, relative)) = place else { return Ok(None) };
+    let time = time.filter(|time| *time < MAX_TICKS).ok_or(Refusal("a cue has no sane time"))?;
+    let at = segment.start.checked_add(position).filter(|at| *at < segment.end);
+    let at = at.ok_or(Refusal("a cue leads beyond its end"))?;
+    Ok(Some(Piece { at, time, is_cue: true, is_inside: relative > IN_FRONT }))
+}
+
+/// Where in the segment the cluster is, and where in the cluster the block.
+fn position(positions: Element<'_>, number: u64) -> Result<Option<(u64, u64)>, Refusal> {
+    let (mut track, mut cluster, mut relative) = (None, None, 0);
+    for field in ebml::children(positions.payload) {
+        let field = field?;
+        match field.id {
+            ids::CUE_TRACK => track = Some(field.uint()?),
+            ids::CUE_CLUSTER_POSITION => cluster = Some(field.uint()?),
+            ids::CUE_RELATIVE_POSITION => relative = field.uint()?,
+            _ => {}
+        }
+    }
+    if track != Some(number) {
+        return Ok(None);
+    }
+    Ok(Some((cluster.ok_or(MALFORMED)?, relative)))
+}
+
+/// Makes sure that all pieces are in front of `end`, and their times ascend.
+pub(super) fn are_in_order(pieces: &[Piece], end: u64) -> Result<(), Refusal> {
+    let ascend =
+        pieces.windows(2).all(|pair| pair[0].at < pair[1].at && pair[0].time < pair[1].time);
+    let is_within = pieces.last().is_some_and(|last| last.at < end);
+    if ascend && is_within { Ok(()) } else { Err(Refusal("its cues are not in order")) }
+}
+
+/// When the first block of the cluster plays that begins with these bytes.
+pub(super) fn first_block(bytes: &[u8]) -> Result<u64, Refusal> {
+    const NONE: Refusal = Refusal("its first cluster has no cue and does not begin with a block");
+    let cluster = ebml::header(bytes).filter(|header| header.id == ids::CLUSTER).ok_or(NONE)?;
+    let mut rest = &bytes[cluster.len..];
+    let mut time = None;
+    loop {
+        let header = ebml::header(rest).ok_or(NONE)?;
+        let payload = &rest[header.len..];
+        match header.id {
+            // The block is most often the first in its group.
+            ids::BLOCK_GROUP => {
+                rest = payload;
+                continue;
+            }
+            ids::SIMPLE_BLOCK | ids::BLOCK => {
+                let [_, high, low, ..] = *payload else { return Err(NONE) };
+                let time: Option<i64> = time;
+                let block = time.ok_or(NONE)? + i64::from(i16::from_be_bytes([high, low]));
+                return u64::try_from(block).map_err(|_| NONE);
+            }
+            _ => {}
+        }
+        let size = header.size.and_then(|size| usize::try_from(size).ok()).ok_or(NONE)?;
+        if header.id == ids::TIMESTAMP {
+            let ticks = payload.get(..size).and_then(ebml::uint_of).filter(|t| *t < MAX_TICKS);
+            time = ticks.and_then(|ticks| i64::try_from(ticks).ok());
+        }
+        rest = payload.get(size..).ok_or(NONE)?;
+    }
+}

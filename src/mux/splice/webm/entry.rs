@@ -1,0 +1,114 @@
+//! The Info and the only track of a WebM file (RFC 9559 §5.1.2, §5.1.4): what is to be known of
+//! them, and what of them goes into the joined file as it is.
+
+use std::time::Duration;
+
+use super::ids;
+use crate::media::Kind;
+use crate::mux::splice::Refusal;
+use crate::mux::splice::ebml::{self, MALFORMED};
+
+/// How time is told in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Info {
+    /// Nanoseconds a tick.
+    pub(super) scale: u64,
+    /// How long it plays.
+    pub(super) duration: Duration,
+}
+
+/// The only track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) kind: Kind,
+    /// 1 to 127: one byte in a block.
+    pub(super) number: u8,
+    pub(super) uid: u64,
+    /// Everything else that it says of itself.
+    pub(super) rest: Vec<u8>,
+}
+
+pub(super) fn info(payload: &[u8]) -> Result<Info, Refusal> {
+    let (mut scale, mut ticks) = (1_000_000, None);
+    for field in ebml::children(payload) {
+        let field = field?;
+        match field.id {
+            ids::TIMESTAMP_SCALE => scale = field.uint()?,
+            ids::DURATION => ticks = Some(ebml::float_of(field.payload).ok_or(MALFORMED)?),
+            _ => {}
+        }
+    }
+    // A tick of more than a second tells no times.
+    if !(1..=1_000_000_000).contains(&scale) {
+        return Err(Refusal("its TimestampScale makes no sense"));
+    }
+    let nanos = ticks.ok_or(Refusal("it does not say how long it plays"))? * scale as f64;
+    // Also false for NaN; a century is not a film.
+    if !(nanos > 0.0 && nanos < 3.2e18) {
+        return Err(Refusal("its Duration makes no sense"));
+    }
+    Ok(Info { scale, duration: Duration::from_nanos(nanos.round() as u64) })
+}
+
+/// Reads the only track among these.
+pub(super) fn lone(tracks: &[u8]) -> Result<Entry, Refusal> {
+    let mut found = None;
+    for track in ebml::children(tracks) {
+        let track = track?;
+        if track.id == ids::TRACK_ENTRY && found.replace(entry(track.payload)?).is_some() {
+            return Err(Refusal("it has several tracks"));
+        }
+    }
+    found.ok_or(Refusal("it has no track"))
+}
+
+fn entry(payload: &[u8]) -> Result<Entry, Refusal> {
+    let (mut number, mut uid, mut kind, mut codec) = (None, 0, None, &b""[..]);
+    let mut rest = Vec::new();
+    for field in ebml::children(payload) {
+        let field = field?;
+        match field.id {
+            ids::TRACK_NUMBER => number = Some(field.uint()?),
+            ids::TRACK_UID => uid = field.uint()?,
+            // Being the only one of its kind it is the default. A sum of what is changed would be
+            // wrong, and there is nothing else that it could refer to.
+            ids::FLAG_DEFAULT
+            | ids::CRC_32
+            | ids::VOID
+            | ids::TRACK_OVERLAY
+            | ids::TRACK_TRANSLATE => {}
+            ids::TRACK_OPERATION => return Err(Refusal("its track is made of others")),
+            ids::CONTENT_ENCODINGS => return Err(Refusal("it is encrypted or compressed")),
+            ids::TRACK_TIMESTAMP_SCALE if ebml::float_of(field.payload) != Some(1.0) => {
+                return Err(Refusal("its track has a clock of its own"));
+            }
+            id => {
+                match id {
+                    ids::TRACK_TYPE => kind = Some(field.uint()?),
+                    ids::CODEC_ID => codec = field.payload,
+                    _ => {}
+                }
+                rest.extend_from_slice(field.bytes);
+            }
+        }
+    }
+    let number = number.and_then(|number| u8::try_from(number).ok());
+    let number = number.filter(|number| (1..128).contains(number));
+    let number = number.ok_or(Refusal("its track has no number of one byte"))?;
+    // The track types of RFC 9559 §5.1.4.1.3, and the codecs of the WebM container guidelines.
+    let kind = match (kind, codec.trim_ascii_end()) {
+        (Some(1), b"V_VP8" | b"V_VP9" | b"V_AV1") => Kind::Video,
+        (Some(2), b"A_OPUS" | b"A_VORBIS") => Kind::Audio,
+        _ => return Err(Refusal("its codec is none of WebM")),
+    };
+    Ok(Entry { kind, number, uid, rest })
+}
+
+impl Entry {
+    /// The track under another number and ID.
+    pub(super) fn numbered(&self, number: u8, uid: u64) -> Vec<u8> {
+        let number = ebml::uint(ids::TRACK_NUMBER, u64::from(number));
+        let uid = ebml::uint(ids::TRACK_UID, uid);
+        ebml::element(ids::TRACK_ENTRY, &[&number, &uid, &self.rest])
+    }
+}
