@@ -132,7 +132,13 @@ impl Plan {
 
     /// What it takes to keep it in memory.
     pub fn weight(&self) -> usize {
-        size_of::<Plan>() + self.made.capacity() + self.pieces.capacity() * size_of::<Piece>()
+        let rules = match &self.rules {
+            Rules::Clusters(rules) => rules.weight(),
+            // A few words a track.
+            Rules::None | Rules::Fragments(_) => 0,
+        };
+        let pieces = self.pieces.capacity() * size_of::<Piece>();
+        size_of::<Plan>() + self.made.capacity() + pieces + rules
     }
 
     /// What tells this plan from others: whatever was computed from its inputs.

@@ -21,6 +21,11 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// What it takes to keep them in memory.
+    pub(in crate::mux::splice) fn weight(&self) -> usize {
+        self.times.capacity() * size_of::<u64>()
+    }
+
     pub(super) fn new(entries: &[&Entry], cut: Option<Cut>) -> Rules {
         let numbers = entries.iter().map(|entry| entry.number).collect();
         Rules { numbers, cut, times: Vec::new() }

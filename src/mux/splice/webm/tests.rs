@@ -45,7 +45,7 @@ fn emit(plan: &Plan, part: Range<u64>, files: &[(Kind, Vec<u8>)]) -> Result<Vec<
         let needs = plan.needs(track, &part).unwrap_or(0..0);
         let mut rest = bytes[needs.start as usize..needs.end as usize].chunks(37);
         inputs.push(Input::new(*kind, needs.start, move |_| {
-            rest.next().map(<[u8]>::to_vec).ok_or(Error::Stopped)
+            rest.next().map(|chunk| (chunk.to_vec(), chunk.len())).ok_or(Error::Stopped)
         }));
     }
     let mut made = Vec::new();
@@ -280,7 +280,7 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        let Ok(video) = splice_survey(Format::Webm, &mut File(bytes.clone())) else { return Ok(()) };
+        let Ok(video) = splice_survey(Format::Webm, &mut File(bytes.clone()), Trim::default()) else { return Ok(()) };
         let audio = sketch(Kind::Audio);
         let tracks = [(Kind::Video, video), (Kind::Audio, Survey::Webm(audio.survey().unwrap()))];
         let end = length.map(|length| start + u64::from(length));
