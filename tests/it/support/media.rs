@@ -122,6 +122,12 @@ pub(crate) fn index_at_head() -> &'static Path {
     FILE.get_or_init(|| generate("faststart", "mp4", &h264(10, &["-movflags", "+faststart"])))
 }
 
+/// An unfragmented mp4 of what the filter makes, coded like this.
+pub(crate) fn progressive(name: &str, filter: &str, coded: &[&str]) -> PathBuf {
+    let arguments = [&["-f", "lavfi", "-i", filter][..], coded].concat();
+    generate(name, "mp4", &arguments.into_iter().map(String::from).collect::<Vec<_>>())
+}
+
 /// The minute in one file, picture and sound, with its index at the head.
 pub(crate) fn finished() -> &'static Path {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
