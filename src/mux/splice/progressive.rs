@@ -16,12 +16,16 @@ use crate::media::Kind;
 use crate::mux::Container;
 
 mod chunks;
+#[cfg(test)]
+mod crafted;
 mod cut;
 mod edits;
 mod head;
 mod moov;
 mod samples;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod top;
 mod trak;
 mod trim;
@@ -99,9 +103,9 @@ pub(super) fn plan(tracks: &[(Kind, &Track)], options: &Options<'_>) -> Result<P
     for (track, selection) in open.iter().zip(&selections) {
         chunked.push(Chunked::of(track, &selection.samples, step)?);
     }
-    let brands = tracks.iter().flat_map(|(_, track)| &track.brands);
+    let brands: Vec<_> = tracks.iter().map(|(_, track)| &track.brands[..]).collect();
     let film = Film { tracks: &open, selections: &selections, chunked: &chunked, scale };
-    let (head, duration) = film.head(&head::ftyp(brands), &udta(options.tags))?;
+    let (head, duration) = film.head(&head::ftyp(&brands), &udta(options.tags))?;
     let duration = Duration::from_nanos(Scale { from: scale, to: NANOS }.down(duration)?);
     Ok(laid_out(&head, &chunked)?.plan(Container::Mp4, duration, Rules::None))
 }

@@ -26,8 +26,8 @@ pub(super) fn check(brands: &[Brand]) -> Result<(), Refusal> {
 }
 
 /// The ftyp for inputs of these brands.
-pub(super) fn ftyp<'a>(of: impl Iterator<Item = &'a Brand> + Clone) -> Vec<u8> {
-    let kept = KEPT.into_iter().filter(|kept| of.clone().any(|brand| brand == *kept));
+pub(super) fn ftyp(inputs: &[&[Brand]]) -> Vec<u8> {
+    let kept = KEPT.into_iter().filter(|kept| inputs.iter().any(|of| of.contains(kept)));
     let brands: Vec<Brand> = BRANDS.into_iter().chain(kept).copied().collect();
     boxed(b"ftyp", &[b"isom", &0x200u32.to_be_bytes(), brands.as_flattened()])
 }
@@ -69,7 +69,7 @@ impl Film<'_> {
     /// Everything in front of the first sample, and how long the film is in its time scale.
     pub(super) fn head(&self, ftyp: &[u8], udta: &[u8]) -> Result<(Vec<u8>, u64), Refusal> {
         let lens = self.chunked.iter().flat_map(|track| &track.chunks).map(|chunk| chunk.len);
-        let media = lens.fold(Some(0u64), |sum, len| sum?.checked_add(len));
+        let media = lens.into_iter().try_fold(0u64, u64::checked_add);
         let media = media.filter(|media| *media < u64::MAX / 2);
         let media = media.ok_or(Refusal("its samples are too large"))?;
         let durations = self.tracks.iter().zip(self.selections);

@@ -45,6 +45,7 @@ impl<'a> Trak<'a> {
     /// Takes a track apart.
     pub(super) fn read(trak: &'a [u8]) -> Result<Trak<'a>, Refusal> {
         let boxes = whole(trak)?;
+        one(&boxes, b"tkhd")?;
         let mdia = whole(one(&boxes, b"mdia")?.payload())?;
         let minf = whole(one(&mdia, b"minf")?.payload())?;
         let stbl = whole(one(&minf, b"stbl")?.payload())?;
