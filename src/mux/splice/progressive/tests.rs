@@ -153,7 +153,7 @@ fn headers_tell_of_the_joined_film() {
     let moov = of(&film);
     let mvhd = inside(&moov, &[(b"moov", 0), (b"mvhd", 0)]);
     assert_eq!((mvhd.len(), mvhd[0], u32_at(&mvhd, 20)), (112, 1, Some(3000)));
-    assert_eq!(u64_at(&mvhd, 24), Some(3 * 6 << 31));
+    assert_eq!(u64_at(&mvhd, 24), Some(18 << 31));
     assert_eq!(u32_at(&mvhd, 108), Some(3), "the next track");
     let [first, second] =
         [0, 1].map(|of| inside(&moov, &[(b"moov", 0), (b"trak", of), (b"tkhd", 0)]));
@@ -161,7 +161,7 @@ fn headers_tell_of_the_joined_film() {
     assert_eq!((first.len(), u32_at(&first, 0)), (84, Some(3)), "enabled, in the film");
     assert_eq!(first[24..], [&[7; 10][..], &[0; 2], &[7; 48]].concat(), "no alternative");
     assert_eq!((second.len(), u32_at(&second, 0)), (96, Some((1 << 24) | 3)));
-    assert_eq!((u32_at(&second, 20), u64_at(&second, 28)), (Some(2), Some(3 * 6 << 31)));
+    assert_eq!((u32_at(&second, 20), u64_at(&second, 28)), (Some(2), Some(18 << 31)));
     assert!(!moov.windows(4).any(|window| window == b"udta"), "what they said of themselves");
     let moov = of(&film[..1]);
     let mvhd = inside(&moov, &[(b"moov", 0), (b"mvhd", 0)]);
