@@ -4,7 +4,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::run;
 
@@ -176,6 +176,15 @@ pub(crate) fn index_at_end() -> &'static Path {
 pub(crate) fn index_at_head() -> &'static Path {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
     FILE.get_or_init(|| generate("faststart", "mp4", &h264(10, &["-movflags", "+faststart"])))
+}
+
+/// An unfragmented mp4 of what the filter makes, coded like this.
+pub(crate) fn progressive(name: &str, filter: &str, coded: &[&str]) -> PathBuf {
+    // Tests ask for the same files at the same time.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let arguments = [&["-f", "lavfi", "-i", filter][..], coded].concat();
+    generate(name, "mp4", &arguments.into_iter().map(String::from).collect::<Vec<_>>())
 }
 
 /// The minute in one file, picture and sound, with its index at the head.

@@ -1,0 +1,166 @@
+//! The tables that tell of each sample of a track: how long (§8.6.1), how large (§8.7.3), where
+//! (§8.7.4, §8.7.5). Read in place, one sample after the other; must never allocate by a count that
+//! a table claims.
+
+use std::ops::Range;
+
+use super::samples::{Places, Runs, Samples, Sizes};
+use super::trak::{Trak, at_most_one, one};
+use crate::mux::splice::Refusal;
+use crate::mux::splice::boxes::{Found, u32_at};
+
+/// The most samples of a track: 30 hours at 60 pictures a second. Sound without compression has
+/// more; nobody splices it.
+const MOST_SAMPLES: u32 = 8 << 20;
+/// The most runs of bytes that the samples of a track may lie in.
+const MOST_EXTENTS: usize = 1 << 16;
+
+const INCONSISTENT: Refusal = Refusal("the tables of its index contradict each other");
+
+/// The tables of a track.
+#[derive(Clone, Copy)]
+pub(super) struct Tables<'a> {
+    /// How long samples last (stts).
+    pub(super) times: Runs<'a>,
+    /// How much later than decoded they are shown (ctts), if at all.
+    pub(super) shifts: Option<Runs<'a>>,
+    /// The numbers of those that can be decoded alone (stss); all, if it is not there.
+    pub(super) sync: Option<&'a [u8]>,
+    pub(super) sizes: Sizes<'a>,
+    places: Places<'a>,
+    descriptions: u32,
+}
+
+impl<'a> Tables<'a> {
+    /// Finds the tables; what they say is not yet consistent.
+    pub(super) fn read(trak: &Trak<'a>) -> Result<Tables<'a>, Refusal> {
+        let stbl = &trak.stbl;
+        let entries = table(&one(stbl, b"stsc")?, 4, 12)?;
+        let places = match (at_most_one(stbl, b"stco")?, at_most_one(stbl, b"co64")?) {
+            (Some(stco), None) => Places { entries, offsets: table(&stco, 4, 4)?, wide: false },
+            (None, Some(co64)) => Places { entries, offsets: table(&co64, 4, 8)?, wide: true },
+            _ => return Err(INCONSISTENT),
+        };
+        let shifts = at_most_one(stbl, b"ctts")?.map(|ctts| table(&ctts, 4, 8)).transpose()?;
+        Ok(Tables {
+            times: Runs(table(&one(stbl, b"stts")?, 4, 8)?),
+            shifts: shifts.map(Runs),
+            sync: at_most_one(stbl, b"stss")?.map(|stss| table(&stss, 4, 4)).transpose()?,
+            sizes: sizes(stbl)?,
+            places,
+            descriptions: trak.descriptions,
+        })
+    }
+
+    /// How many samples there are.
+    pub(super) fn count(&self) -> u32 {
+        self.sizes.count()
+    }
+
+    /// Makes sure that the tables tell the same of the same samples, and that the samples lie in the
+    /// file in their order. Where they lie: runs of bytes without a gap.
+    pub(super) fn check(&self) -> Result<Vec<Range<u64>>, Refusal> {
+        let count = self.count();
+        if count == 0 {
+            return Err(Refusal("it has no samples"));
+        }
+        if count > MOST_SAMPLES {
+            return Err(Refusal("it has too many samples"));
+        }
+        let sums = [Some(&self.times), self.shifts.as_ref()];
+        if sums.into_iter().flatten().any(|runs| runs.sum() != u64::from(count)) {
+            return Err(INCONSISTENT);
+        }
+        let mut last = 0;
+        for number in self.sync_numbers().into_iter().flatten() {
+            if number <= last || number > count {
+                return Err(INCONSISTENT);
+            }
+            last = number;
+        }
+        self.check_chunks()?;
+        self.extents()
+    }
+
+    /// Makes sure that the chunks hold each sample once, and that each has a description.
+    fn check_chunks(&self) -> Result<(), Refusal> {
+        let (mut samples, mut before) = (0u64, 0);
+        let mut entries = self.places.entries().peekable();
+        let chunks = self.places.chunks();
+        while let Some(entry) = entries.next() {
+            let next = entries.peek().map_or(chunks.checked_add(1), |next| Some(next.first));
+            let of = next.and_then(|next| next.checked_sub(entry.first)).filter(|of| *of > 0);
+            let follows = if before == 0 { entry.first == 1 } else { entry.first > before };
+            let described = (1..=self.descriptions).contains(&entry.description);
+            let (Some(of), true, true, 1..) = (of, follows, described, entry.samples) else {
+                return Err(INCONSISTENT);
+            };
+            samples = samples.saturating_add(u64::from(of).saturating_mul(entry.samples.into()));
+            before = entry.first;
+        }
+        if samples == u64::from(self.count()) { Ok(()) } else { Err(INCONSISTENT) }
+    }
+
+    fn extents(&self) -> Result<Vec<Range<u64>>, Refusal> {
+        let mut extents: Vec<Range<u64>> = Vec::new();
+        let mut count = 0;
+        for sample in self.samples() {
+            count += 1;
+            let Some(end) = sample.at.checked_add(sample.size.into()) else {
+                return Err(INCONSISTENT);
+            };
+            let runs = extents.len();
+            match extents.last_mut() {
+                Some(last) if last.end == sample.at => last.end = end,
+                Some(last) if last.end > sample.at => {
+                    return Err(Refusal("its samples are not in the order of their file"));
+                }
+                _ if runs == MOST_EXTENTS => {
+                    return Err(Refusal("its samples are scattered"));
+                }
+                _ => extents.push(sample.at..end),
+            }
+        }
+        if count == self.count() { Ok(extents) } else { Err(INCONSISTENT) }
+    }
+
+    /// All samples, in the order in which they are decoded. Ends early if the tables do.
+    pub(super) fn samples(&self) -> Samples<'a> {
+        Samples::new(self.times, self.shifts, self.sizes, self.places)
+    }
+
+    /// The numbers of samples that can be decoded alone, counted from 1.
+    pub(super) fn sync_numbers(&self) -> Option<impl Iterator<Item = u32> + use<'a>> {
+        self.sync.map(|stss| stss.chunks_exact(4).filter_map(|number| u32_at(number, 0)))
+    }
+}
+
+/// The entries of a table: behind `skip` bytes comes their number, and then they, each of `size`
+/// bytes. They must all be there.
+pub(super) fn table<'a>(found: &Found<'a>, skip: usize, size: usize) -> Result<&'a [u8], Refusal> {
+    let payload = found.payload();
+    let count = u32_at(payload, skip).and_then(|count| usize::try_from(count).ok());
+    let len = count.and_then(|count| count.checked_mul(size));
+    len.and_then(|len| payload.get(skip + 4..)?.get(..len)).ok_or(INCONSISTENT)
+}
+
+/// The sizes of samples, in either form (§8.7.3).
+fn sizes<'a>(stbl: &[Found<'a>]) -> Result<Sizes<'a>, Refusal> {
+    match (at_most_one(stbl, b"stsz")?, at_most_one(stbl, b"stz2")?) {
+        (Some(stsz), None) => match u32_at(stsz.payload(), 4) {
+            Some(0) => Ok(Sizes::Each { bits: 32, sizes: table(&stsz, 8, 4)? }),
+            size => {
+                let count = u32_at(stsz.payload(), 8);
+                let (Some(size), Some(count)) = (size, count) else { return Err(INCONSISTENT) };
+                Ok(Sizes::Same { size, count })
+            }
+        },
+        (None, Some(stz2)) => {
+            let bits = stz2.payload().get(7).copied().filter(|bits| matches!(bits, 8 | 16));
+            // Sizes of 4 bits, which the standard allows too, are none that any sample has.
+            let bits = bits.ok_or(Refusal("the sizes of its samples have a strange width"))?;
+            Ok(Sizes::Each { bits, sizes: table(&stz2, 8, usize::from(bits / 8))? })
+        }
+        _ => Err(INCONSISTENT),
+    }
+}

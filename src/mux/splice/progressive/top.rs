@@ -1,0 +1,146 @@
+//! The boxes that a file consists of: where its moov is, and where its media. Reads headers, and the
+//! moov whole; must never read media to get past it.
+
+use std::ops::Range;
+
+use crate::mux::splice::boxes::{Header, header};
+use crate::mux::splice::{Halt, Look, MAX_LOOK, Refusal};
+
+/// The longest moov: one of five hours has some 9 MiB.
+const LONGEST_MOOV: u64 = 32 << 20;
+/// How many boxes are passed by until what is looked for has come.
+const MOST_BOXES: usize = 64;
+/// How much is looked at where a box begins. Whatever is small is all in it.
+const AHEAD: u64 = 64 << 10;
+
+/// A walk along the boxes of a file.
+pub(super) struct Top<'a> {
+    look: &'a mut dyn Look,
+    /// What was looked at last, and where it begins.
+    window: (u64, Vec<u8>),
+    /// Where the next box begins.
+    at: u64,
+    boxes: usize,
+    media: Vec<Range<u64>>,
+    brands: Vec<[u8; 4]>,
+}
+
+/// A box of the file.
+struct Passed {
+    kind: [u8; 4],
+    /// Without its header.
+    payload: Range<u64>,
+}
+
+impl<'a> Top<'a> {
+    pub(super) fn new(look: &'a mut dyn Look) -> Top<'a> {
+        let window = (0, Vec::new());
+        Top { look, window, at: 0, boxes: 0, media: Vec::new(), brands: Vec::new() }
+    }
+
+    /// What the file calls itself: its major brand and those it is compatible with.
+    pub(super) fn brands(&self) -> &[[u8; 4]] {
+        &self.brands
+    }
+
+    /// What is in the moov.
+    pub(super) fn moov(&mut self) -> Result<Vec<u8>, Halt> {
+        loop {
+            let Some(Passed { kind, payload }) = self.pass()? else {
+                return Err(Refusal("it has no index (moov)").into());
+            };
+            if kind == *b"moov" {
+                return self.read(payload, LONGEST_MOOV, "its index is too long");
+            }
+        }
+    }
+
+    /// Makes sure that all of these ranges, which ascend, lie within media.
+    pub(super) fn holds(&mut self, extents: &[Range<u64>]) -> Result<(), Halt> {
+        let end = extents.last().map_or(0, |last| last.end);
+        while self.at < end && self.pass()?.is_some() {}
+        let mut media = self.media.iter();
+        let mut within = media.next();
+        for extent in extents {
+            while within.is_some_and(|within| within.end < extent.end) {
+                within = media.next();
+            }
+            if within.is_none_or(|within| extent.start < within.start) {
+                return Err(Refusal("samples are where no media is").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes by the next box; notes what it tells of the file.
+    fn pass(&mut self) -> Result<Option<Passed>, Halt> {
+        let left = self.look.len().saturating_sub(self.at);
+        if left < 8 {
+            return Ok(None);
+        }
+        self.boxes += 1;
+        if self.boxes > MOST_BOXES {
+            return Err(Refusal("it consists of too many boxes").into());
+        }
+        let bytes = self.bytes(self.at, 16, AHEAD)?;
+        let Some(Header { kind, header, len }) = header(bytes) else {
+            return Err(Refusal("a box is malformed").into());
+        };
+        let len = len.unwrap_or(left);
+        if len > left {
+            return Err(Refusal("a box runs past the end of the file").into());
+        }
+        let payload = self.at + header as u64..self.at + len;
+        self.at = payload.end;
+        match &kind {
+            b"mdat" => self.media.push(payload.clone()),
+            b"moof" => return Err(Refusal("it has fragments").into()),
+            b"ftyp" if self.brands.is_empty() => {
+                let ftyp = self.read(payload.clone(), 1024, "its ftyp is too long")?;
+                let brands = ftyp.chunks_exact(4).enumerate().filter(|(place, _)| *place != 1);
+                self.brands = brands.filter_map(|(_, brand)| brand.try_into().ok()).collect();
+            }
+            _ => {}
+        }
+        Ok(Some(Passed { kind, payload }))
+    }
+
+    /// All of this range, and a look at what is behind it, so that the next header costs nothing.
+    fn read(
+        &mut self,
+        range: Range<u64>,
+        most: u64,
+        too_long: &'static str,
+    ) -> Result<Vec<u8>, Halt> {
+        let len = range.end - range.start;
+        if len > most {
+            return Err(Refusal(too_long).into());
+        }
+        let mut read = Vec::new();
+        while (read.len() as u64) < len {
+            let at = range.start + read.len() as u64;
+            let left = range.end - at;
+            let bytes = self.bytes(at, 1, left + 4096)?;
+            let some = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+            read.extend_from_slice(&bytes[..some]);
+        }
+        Ok(read)
+    }
+
+    /// The bytes at `at`: as many as are at hand, if they are at least `least` or all there are.
+    /// Otherwise `most` of them are looked at.
+    fn bytes(&mut self, at: u64, least: u64, most: u64) -> Result<&[u8], Halt> {
+        let len = self.look.len();
+        let (start, window) = &self.window;
+        let end = start + window.len() as u64;
+        if at < *start || at.saturating_add(least).min(len) > end {
+            let end = at.saturating_add(most.clamp(least, MAX_LOOK)).min(len);
+            self.window = (at, self.look.look(at..end)?);
+        }
+        let from = usize::try_from(at - self.window.0).unwrap_or(usize::MAX);
+        match self.window.1.get(from..) {
+            Some(bytes) if !bytes.is_empty() => Ok(bytes),
+            _ => Err(Refusal("a box runs past the end of the file").into()),
+        }
+    }
+}

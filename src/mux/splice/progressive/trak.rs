@@ -1,0 +1,126 @@
+//! The track of a moov, and what of it forbids to splice it. Only finds boxes; must never change
+//! any.
+
+use crate::mux::splice::Refusal;
+use crate::mux::splice::boxes::{Found, children, u32_at};
+
+/// A track, taken apart as far as it is changed.
+pub(super) struct Trak<'a> {
+    /// What it consists of.
+    pub(super) boxes: Vec<Found<'a>>,
+    /// What its mdia consists of.
+    pub(super) mdia: Vec<Found<'a>>,
+    /// What its minf consists of.
+    pub(super) minf: Vec<Found<'a>>,
+    /// What its stbl consists of.
+    pub(super) stbl: Vec<Found<'a>>,
+    /// Picture, sound or something else.
+    pub(super) handler: [u8; 4],
+    /// Of its media.
+    pub(super) scale: u32,
+    /// How many sample descriptions it has.
+    pub(super) descriptions: u32,
+}
+
+/// The time scale of a moov, and the only track in it.
+pub(super) fn only(moov: &[u8]) -> Result<(u32, &[u8]), Refusal> {
+    let boxes = whole(moov)?;
+    for found in &boxes {
+        match &found.kind {
+            b"mvex" => return Err(Refusal("it has samples in fragments")),
+            b"cmov" => return Err(Refusal("its index is compressed")),
+            _ => {}
+        }
+    }
+    let scale = time_scale(one(&boxes, b"mvhd")?.payload())?;
+    let mut tracks = boxes.iter().filter(|found| found.kind == *b"trak");
+    match (tracks.next(), tracks.next()) {
+        (Some(trak), None) => Ok((scale, trak.payload())),
+        (None, _) => Err(Refusal("it has no track")),
+        _ => Err(Refusal("it has more than one track")),
+    }
+}
+
+impl<'a> Trak<'a> {
+    /// Takes a track apart.
+    pub(super) fn read(trak: &'a [u8]) -> Result<Trak<'a>, Refusal> {
+        let boxes = whole(trak)?;
+        one(&boxes, b"tkhd")?;
+        let mdia = whole(one(&boxes, b"mdia")?.payload())?;
+        let minf = whole(one(&mdia, b"minf")?.payload())?;
+        let stbl = whole(one(&minf, b"stbl")?.payload())?;
+        let scale = time_scale(one(&mdia, b"mdhd")?.payload())?;
+        let handler = one(&mdia, b"hdlr")?.payload().get(8..).and_then(|rest| rest.first_chunk());
+        let handler = *handler.ok_or(MALFORMED)?;
+        check_references(one(&minf, b"dinf")?.payload())?;
+        let descriptions = check_descriptions(one(&stbl, b"stsd")?.payload())?;
+        for found in &stbl {
+            // They say where in the file more is to be found about each sample (§8.7.9).
+            if matches!(&found.kind, b"saiz" | b"saio" | b"senc") {
+                return Err(Refusal("its samples have auxiliary information"));
+            }
+        }
+        Ok(Trak { boxes, mdia, minf, stbl, handler, scale, descriptions })
+    }
+}
+
+const MALFORMED: Refusal = Refusal("its index is malformed");
+
+/// The boxes that these bytes consist of.
+pub(super) fn whole(bytes: &[u8]) -> Result<Vec<Found<'_>>, Refusal> {
+    children(bytes).ok_or(MALFORMED)
+}
+
+/// The only box of this type.
+pub(super) fn one<'a>(boxes: &[Found<'a>], kind: &[u8; 4]) -> Result<Found<'a>, Refusal> {
+    at_most_one(boxes, kind)?.ok_or(Refusal("its index lacks a box"))
+}
+
+/// The only box of this type, if there is one.
+pub(super) fn at_most_one<'a>(
+    boxes: &[Found<'a>],
+    kind: &[u8; 4],
+) -> Result<Option<Found<'a>>, Refusal> {
+    let mut of_kind = boxes.iter().filter(|found| found.kind == *kind);
+    match (of_kind.next(), of_kind.next()) {
+        (found, None) => Ok(found.copied()),
+        _ => Err(Refusal("its index has a box twice")),
+    }
+}
+
+/// The time scale of a mvhd (§8.2.2) or of a mdhd (§8.4.2), which begin alike.
+fn time_scale(header: &[u8]) -> Result<u32, Refusal> {
+    let at = match header.first() {
+        Some(0) => 12,
+        Some(1) => 20,
+        _ => return Err(MALFORMED),
+    };
+    u32_at(header, at).filter(|scale| *scale > 0).ok_or(MALFORMED)
+}
+
+/// All media must be in the file itself (§8.7.2): flag 1 of each reference.
+fn check_references(dinf: &[u8]) -> Result<(), Refusal> {
+    let dref = one(&whole(dinf)?, b"dref")?.payload();
+    let references = whole(dref.get(8..).ok_or(MALFORMED)?)?;
+    let own = |found: &Found<'_>| found.payload().get(3).is_some_and(|flags| flags & 1 == 1);
+    match references.iter().all(own) {
+        true if !references.is_empty() => Ok(()),
+        _ => Err(Refusal("its media are in another file")),
+    }
+}
+
+/// How many sample descriptions there are (§8.5.2); refuses those of encrypted samples, be it
+/// common encryption or FairPlay.
+fn check_descriptions(stsd: &[u8]) -> Result<u32, Refusal> {
+    let entries = whole(stsd.get(8..).ok_or(MALFORMED)?)?;
+    let encrypted =
+        |found: &Found<'_>| found.kind.starts_with(b"enc") || found.kind.starts_with(b"drm");
+    if entries.iter().any(encrypted) {
+        return Err(Refusal("it is encrypted"));
+    }
+    let count = u32::try_from(entries.len()).map_err(|_| MALFORMED)?;
+    if count == 0 || u32_at(stsd, 4) != Some(count) {
+        return Err(MALFORMED);
+    }
+    Ok(count)
+}

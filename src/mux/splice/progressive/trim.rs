@@ -1,0 +1,223 @@
+//! Which samples of the tracks are wanted, and when they are shown. Pure.
+//!
+//! The first track, the picture if there is one, says where the joined file begins: at a sample that
+//! can be decoded alone. The other follows: it begins with the sample that is heard at that time,
+//! and its edit list says where within that sample.
+
+use std::time::Duration;
+
+use super::edits::{Edit, NANOS, NORMAL, Plain, Scale, plain, rescaled};
+use super::{Open, Selection};
+use crate::mux::Trim;
+use crate::mux::splice::Refusal;
+
+const TOO_LONG: Refusal = Refusal("its times are too large");
+
+/// What of the tracks is wanted, in the time scale of the joined file.
+pub(super) fn select(
+    tracks: &[Open<'_>],
+    trim: Trim,
+    scale: u32,
+) -> Result<Vec<Selection>, Refusal> {
+    if trim.is_whole() {
+        return tracks.iter().map(|track| whole(track, scale)).collect();
+    }
+    if trim.end.is_some_and(|end| end <= trim.start) {
+        return Err(Refusal("it is to end before it begins"));
+    }
+    let nanos = |time: Duration| i64::try_from(time.as_nanos()).map_err(|_| TOO_LONG);
+    let mut from = From::About(nanos(trim.start)?);
+    let mut end = trim.end.map(nanos).transpose()?;
+    let mut selections = Vec::new();
+    for track in tracks {
+        let line = Line::of(track)?;
+        let (start, zero) = line.start(from)?;
+        let stop = line.stop(start.sample, end)?;
+        selections.push(line.selection(track, scale, start, &stop)?);
+        // What is seen longer is heard longer too.
+        end = end.map(|end| stop.shown_until.map_or(end, |until| until.max(end)));
+        from = From::Exactly(zero);
+    }
+    Ok(selections)
+}
+
+/// All of a track.
+fn whole(track: &Open<'_>, scale: u32) -> Result<Selection, Refusal> {
+    let edits = rescaled(&track.edits, Scale { from: track.movie_scale, to: scale })?;
+    // Neither sum can overflow: there are not that many samples.
+    let runs = track.tables.times.runs();
+    let media = runs.map(|(count, delta)| u64::from(count) * u64::from(delta)).sum();
+    Ok(Selection { samples: 0..track.tables.count(), edits, media, is_cut: false })
+}
+
+/// Where a track is to begin, in nanoseconds of the film.
+#[derive(Clone, Copy)]
+enum From {
+    /// Where it can be cut, then or before.
+    About(i64),
+    /// Then, be it within a sample.
+    Exactly(i64),
+}
+
+/// Where a track begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Start {
+    /// With which sample.
+    sample: u32,
+    /// Which time of its media is shown first.
+    shown: i64,
+    /// For how many nanoseconds nothing is shown before.
+    empty: i64,
+}
+
+/// Where a track ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stop {
+    /// Before which sample.
+    sample: u32,
+    /// Until which time of its media it is shown.
+    shown: i64,
+    /// That, in nanoseconds of the film, if it is not its own end.
+    shown_until: Option<i64>,
+}
+
+/// When the samples of a track are shown.
+struct Line {
+    /// In the time scale of the media.
+    shown: Vec<i64>,
+    /// Those that can be decoded alone, counted from 0; all, if it is not said.
+    sync: Option<Vec<u32>>,
+    /// When the last one is over, or is not shown any more.
+    end: i64,
+    /// Where its media begin to be shown.
+    media_time: i64,
+    /// When they do, in nanoseconds.
+    empty: i64,
+    scale: u32,
+}
+
+impl Line {
+    fn of(track: &Open<'_>) -> Result<Line, Refusal> {
+        let plain = plain(&track.edits).ok_or(Refusal("its edit list is not simple"))?;
+        let Plain { empty, media_time, segment } = plain;
+        let nanos = Scale { from: track.movie_scale, to: NANOS }.down(empty)?;
+        let empty = i64::try_from(nanos).map_err(|_| TOO_LONG)?;
+        let mut shown = Vec::new();
+        let mut end = 0;
+        for sample in track.tables.samples() {
+            let at = i64::try_from(sample.time).map_err(|_| TOO_LONG)?;
+            let at = at.checked_add(sample.shift.into()).ok_or(TOO_LONG)?;
+            shown.push(at);
+            end = end.max(at.checked_add(sample.delta.into()).ok_or(TOO_LONG)?);
+        }
+        let scale = track.trak.scale;
+        if let Some(segment) = segment {
+            let segment = Scale { from: track.movie_scale, to: scale }.up(segment)?;
+            let until = i64::try_from(segment).ok().and_then(|ticks| ticks.checked_add(media_time));
+            end = end.min(until.ok_or(TOO_LONG)?);
+        }
+        let sync = track.tables.sync_numbers().map(|sync| sync.map(|number| number - 1).collect());
+        Ok(Line { shown, sync, end, media_time, empty, scale })
+    }
+
+    /// When this time of the media is shown.
+    fn nanos(&self, ticks: i64) -> Result<i64, Refusal> {
+        let since = i128::from(ticks) - i128::from(self.media_time);
+        let nanos = (since * i128::from(NANOS)).div_euclid(self.scale.into());
+        i64::try_from(nanos + i128::from(self.empty)).map_err(|_| TOO_LONG)
+    }
+
+    /// Which time of the media is shown then: the nearest.
+    fn ticks(&self, nanos: i64) -> Result<i64, Refusal> {
+        let since = (i128::from(nanos) - i128::from(self.empty)) * i128::from(self.scale);
+        let ticks = (since + i128::from(NANOS / 2)).div_euclid(NANOS.into());
+        i64::try_from(ticks + i128::from(self.media_time)).map_err(|_| TOO_LONG)
+    }
+
+    /// The last sample that can be decoded alone and is shown no later than `ticks`.
+    fn sync_before(&self, ticks: i64) -> Option<u32> {
+        let is_before =
+            |sample: &u32| self.shown.get(*sample as usize).is_some_and(|at| *at <= ticks);
+        match &self.sync {
+            Some(sync) => sync.iter().copied().rfind(is_before),
+            // There are no more than 32 bits can number.
+            None => (0..self.shown.len() as u32).rfind(is_before),
+        }
+    }
+
+    /// Where the track begins if the film begins `from` there, and when in the film that is.
+    fn start(&self, from: From) -> Result<(Start, i64), Refusal> {
+        let (From::About(at) | From::Exactly(at)) = from;
+        if at >= self.nanos(self.end)? {
+            return Err(Refusal("it ends before what is wanted of it begins"));
+        }
+        if at < self.empty {
+            let sample = self.sync_before(self.media_time).unwrap_or(0);
+            return Ok((Start { sample, shown: self.media_time, empty: self.empty - at }, at));
+        }
+        let ticks = self.ticks(at)?;
+        let before = self.sync_before(ticks);
+        let shown = match (from, before) {
+            (From::About(_), Some(sample)) => self.shown[sample as usize].max(self.media_time),
+            _ => ticks,
+        };
+        let start = Start { sample: before.unwrap_or(0), shown, empty: 0 };
+        Ok((start, if let From::About(_) = from { self.nanos(shown)? } else { at }))
+    }
+
+    /// Where the track ends that begins with the sample `first`: so that nothing that is left out
+    /// is shown before anything that is kept.
+    fn stop(&self, first: u32, end: Option<i64>) -> Result<Stop, Refusal> {
+        let own = Stop { sample: self.shown.len() as u32, shown: self.end, shown_until: None };
+        let Some(end) = end else { return Ok(own) };
+        let mut earliest = self.shown.clone();
+        for at in (1..earliest.len()).rev() {
+            earliest[at - 1] = earliest[at - 1].min(earliest[at]);
+        }
+        let first = first as usize;
+        let mut latest = i64::MIN;
+        for (at, shown) in self.shown.iter().enumerate().skip(first) {
+            let is_clean = latest < earliest[at] && at > first;
+            if is_clean && earliest[at] < self.end && self.nanos(earliest[at])? >= end {
+                let until = self.nanos(earliest[at])?;
+                return Ok(Stop {
+                    sample: at as u32,
+                    shown: earliest[at],
+                    shown_until: Some(until),
+                });
+            }
+            latest = latest.max(*shown);
+        }
+        Ok(own)
+    }
+
+    fn selection(
+        &self,
+        track: &Open<'_>,
+        scale: u32,
+        start: Start,
+        stop: &Stop,
+    ) -> Result<Selection, Refusal> {
+        let samples = start.sample..stop.sample;
+        let mut wanted = track.tables.samples().skip(start.sample as usize).take(samples.len());
+        let first = wanted.next().ok_or(TOO_LONG)?;
+        let media =
+            wanted.fold(u64::from(first.delta), |sum, sample| sum + u64::from(sample.delta));
+        let decoded = i64::try_from(first.time).map_err(|_| TOO_LONG)?;
+        let media_time = start.shown - decoded;
+        if media_time < 0 {
+            return Err(Refusal("samples are shown before they are decoded"));
+        }
+        let ticks = u64::try_from(stop.shown - start.shown).ok().filter(|ticks| *ticks > 0);
+        let ticks = ticks.ok_or(Refusal("nothing of it is wanted"))?;
+        let segment = Scale { from: self.scale, to: scale }.up(ticks)?;
+        let empty = u64::try_from(start.empty).map_err(|_| TOO_LONG)?;
+        let empty = Scale { from: NANOS, to: scale }.near(empty)?;
+        let mut edits = Vec::new();
+        if empty > 0 {
+            edits.push(Edit { segment: empty, media_time: -1, rate: NORMAL });
+        }
+        edits.push(Edit { segment, media_time, rate: NORMAL });
+        Ok(Selection { samples, edits, media, is_cut: true })
+    }
+}
