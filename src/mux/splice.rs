@@ -19,16 +19,22 @@ use crate::mux::{Trim, Wanted};
 
 pub mod boxes;
 pub mod ebml;
+mod edits;
 mod fragmented;
+mod headers;
 mod input;
 mod layout;
-mod moov;
 mod progressive;
 mod tags;
+mod top;
+mod trak;
 mod webm;
 
 pub use input::{Input, Window};
 pub use layout::{Layout, Piece, Plan, What};
+
+use top::Top;
+use trak::Moov;
 
 /// Changes whenever the same inputs and options would give other bytes than before: the client
 /// that resumes must not be given the rest of another layout.
@@ -99,10 +105,14 @@ pub struct Options<'a> {
 pub fn survey(format: Format, look: &mut dyn Look, trim: Trim) -> Result<Survey, Halt> {
     match format {
         Format::Mp4 => {
-            if let Some(track) = fragmented::survey(look, trim)? {
-                return Ok(Survey::Fragmented(Box::new(track)));
+            let mut top = Top::new(look);
+            let moov = top.moov()?;
+            if Moov::read(&moov)?.mvex.is_none() {
+                return progressive::survey(top, moov).map(Survey::Progressive);
             }
-            progressive::survey(look).map(Survey::Progressive)
+            let behind = top.at();
+            let track = fragmented::survey(look, &moov, behind, trim)?;
+            Ok(Survey::Fragmented(Box::new(track)))
         }
         Format::Webm => webm::survey(look).map(Survey::Webm),
         _ => Err(Refusal("its format is neither MP4 nor WebM").into()),

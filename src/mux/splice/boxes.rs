@@ -57,6 +57,14 @@ pub fn children(bytes: &[u8]) -> Option<Vec<Found<'_>>> {
     Some(found)
 }
 
+/// The entries of a table: behind `skip` bytes comes their number, and then they, each of `size`
+/// bytes. `None` if they are not all there.
+pub fn table<'a>(found: &Found<'a>, skip: usize, size: usize) -> Option<&'a [u8]> {
+    let payload = found.payload();
+    let count = usize::try_from(u32_at(payload, skip)?).ok()?;
+    payload.get(skip + 4..)?.get(..count.checked_mul(size)?)
+}
+
 /// A box of this type with this in it.
 pub fn boxed(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
     let len = 8 + parts.iter().map(|part| part.len()).sum::<usize>();

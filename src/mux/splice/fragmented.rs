@@ -48,9 +48,14 @@ struct Fragment {
     is_entry: bool,
 }
 
-/// Reads the index of a fragmented MP4; `None` if it is a progressive one.
-pub(super) fn survey(look: &mut dyn Look, trim: Trim) -> Result<Option<Track>, Halt> {
-    let Some((init, behind)) = Init::read(look)? else { return Ok(None) };
+/// Reads the index of the fragments behind a moov, which ends at `behind`.
+pub(super) fn survey(
+    look: &mut dyn Look,
+    moov: &[u8],
+    behind: u64,
+    trim: Trim,
+) -> Result<Track, Halt> {
+    let init = Init::read(moov)?;
     let fragments = index::read(look, &init, behind)?;
     let (Some(begin), Some(end)) = (fragments.first(), fragments.last()) else {
         return Err(Refusal("it has no fragments").into());
@@ -59,7 +64,7 @@ pub(super) fn survey(look: &mut dyn Look, trim: Trim) -> Result<Option<Track>, H
     let is_single = first.len == begin.len;
     let mut wanted = (0, first);
     if !trim.start.is_zero() {
-        let start = init.timeline()?.media_time(trim.start);
+        let start = init.timeline().ok_or(UNCUTTABLE)?.media_time(trim.start);
         if start >= end.time + end.duration {
             return Err(Refusal("the film ends before start").into());
         }
@@ -67,8 +72,10 @@ pub(super) fn survey(look: &mut dyn Look, trim: Trim) -> Result<Option<Track>, H
         let at = fragments.iter().rposition(|f| f.time <= start && f.is_entry).unwrap_or(0);
         wanted = (at, moof::facts_at(look, fragments[at].from, &init)?);
     }
-    Ok(Some(Track { init, fragments, first, wanted, is_single }))
+    Ok(Track { init, fragments, first, wanted, is_single })
 }
+
+const UNCUTTABLE: Refusal = Refusal("its edit list is not simple, and cannot be cut");
 
 /// What of a track goes into the joined file, and how it is moved.
 struct Chosen<'a> {
@@ -131,7 +138,7 @@ fn whole<'a>(tracks: &[(Kind, &'a Track)]) -> Vec<Chosen<'a>> {
         let shift = seconds * u64::from(track.init.timescale);
         let fragments = track.fragments.as_slice();
         let end = fragments.last().map_or(0, |last| last.time + last.duration);
-        let plays = match &track.init.edits {
+        let plays = match track.init.timeline() {
             Some(timeline) => timeline.shown(end - shift),
             None => init::seconds(end - shift, track.init.timescale),
         };
@@ -144,7 +151,7 @@ fn whole<'a>(tracks: &[(Kind, &'a Track)]) -> Vec<Chosen<'a>> {
 fn cut<'a>(tracks: &[(Kind, &'a Track)], trim: Trim) -> Result<Vec<Chosen<'a>>, Refusal> {
     let lead = tracks.first().map(|(_, track)| *track).ok_or(TOO_MANY)?;
     let (at, facts) = lead.wanted;
-    let timeline = lead.init.timeline()?;
+    let timeline = lead.init.timeline().ok_or(UNCUTTABLE)?;
     // When the first picture is shown, on the time line of the whole film.
     let zero = timeline.shown(facts.earliest);
     let end = lead.until(at, trim.end, &timeline);
@@ -152,7 +159,7 @@ fn cut<'a>(tracks: &[(Kind, &'a Track)], trim: Trim) -> Result<Vec<Chosen<'a>>, 
     let until = timeline.shown(last.time + last.duration);
     let mut all = Vec::new();
     for (place, (_, track)) in tracks.iter().enumerate() {
-        let timeline = track.init.timeline()?;
+        let timeline = track.init.timeline().ok_or(UNCUTTABLE)?;
         let (from, to) = if place == 0 {
             (at, end)
         } else {

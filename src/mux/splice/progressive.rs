@@ -9,9 +9,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::edits::{self, Edit, NANOS, Scale};
 use super::layout::Rules;
 use super::tags::udta;
-use super::{Halt, Layout, Look, Options, Plan, Refusal};
+use super::top::Top;
+use super::trak::{Moov, Trak};
+use super::{Halt, Layout, Options, Plan, Refusal};
 use crate::media::Kind;
 use crate::mux::Container;
 
@@ -19,23 +22,17 @@ mod chunks;
 #[cfg(test)]
 mod crafted;
 mod cut;
-mod edits;
 mod head;
 mod moov;
 mod samples;
 mod tables;
 #[cfg(test)]
 mod tests;
-mod top;
-mod trak;
 mod trim;
 
 use chunks::{Chunked, interleaved};
-use edits::{Edit, NANOS, Scale};
 use head::{Brand, Film};
 use tables::Tables;
-use top::Top;
-use trak::Trak;
 
 /// What is known of a progressive MP4 file: its moov, which has passed every check. Its tables are
 /// as compact as anything that could be made of them.
@@ -67,9 +64,8 @@ struct Selection {
     is_cut: bool,
 }
 
-pub(super) fn survey(look: &mut dyn Look) -> Result<Track, Halt> {
-    let mut top = Top::new(look);
-    let moov = top.moov()?;
+/// Checks a file by its moov, behind which `top` stands.
+pub(super) fn survey(mut top: Top<'_>, moov: Vec<u8>) -> Result<Track, Halt> {
     let track = Track { moov, brands: top.brands().to_vec() };
     head::check(&track.brands)?;
     let extents = track.open()?.tables.check()?;
@@ -79,7 +75,10 @@ pub(super) fn survey(look: &mut dyn Look) -> Result<Track, Halt> {
 
 impl Track {
     fn open(&self) -> Result<Open<'_>, Refusal> {
-        let (movie_scale, trak) = trak::only(&self.moov)?;
+        let Moov { scale: movie_scale, trak, mvex } = Moov::read(&self.moov)?;
+        if mvex.is_some() {
+            return Err(Refusal("it has samples in fragments"));
+        }
         let trak = Trak::read(trak)?;
         let tables = Tables::read(&trak)?;
         let edits = edits::read(&trak)?;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::Chosen;
 use crate::media::Tags;
 use crate::mux::splice::boxes::boxed;
-use crate::mux::splice::moov::{Change, Edits, Movie};
+use crate::mux::splice::edits::{self, Edit, NANOS, NORMAL, Scale};
+use crate::mux::splice::headers::{mdhd, mvhd, tkhd};
+use crate::mux::splice::trak::Trak;
 use crate::mux::splice::{Refusal, tags};
 
 /// Everything in front of the indexes.
@@ -14,25 +16,60 @@ pub(super) fn head(
     duration: Duration,
     tags: &Tags,
 ) -> Result<Vec<u8>, Refusal> {
-    let movie = Movie::of(chosen.iter().map(|chosen| chosen.track.init.movie_timescale), duration);
-    let mut parts = vec![movie.mvhd(chosen.len() as u32 + 1)];
+    let scale = edits::common(chosen.iter().map(|chosen| chosen.track.init.movie_scale));
+    let ticks = |duration: Duration| {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Scale { from: NANOS, to: scale }.near(nanos)
+    };
+    let mut parts = vec![mvhd(scale, ticks(duration)?, chosen.len() as u32 + 1)];
     // Without its duration here, some players take the film for a live one.
-    let mut mvex = vec![boxed(b"mehd", &[&[1, 0, 0, 0], &movie.ticks().to_be_bytes()])];
+    let mut mvex = vec![boxed(b"mehd", &[&[1, 0, 0, 0], &ticks(duration)?.to_be_bytes()])];
     for (place, chosen) in chosen.iter().enumerate() {
-        let (init, id) = (&chosen.track.init, place as u32 + 1);
-        let edits = chosen.media_time.map(|media_time| Edits { media_time, duration: 0 });
-        let change = Change {
-            id,
-            movie_timescale: init.movie_timescale,
-            media_duration: chosen.fragments.iter().map(|fragment| fragment.duration).sum(),
-            duration: chosen.duration,
-            edits,
-        };
-        parts.push(movie.trak(&init.trak, &change)?);
-        mvex.push(boxed(b"trex", &[&init.trex[..4], &id.to_be_bytes(), &init.trex[8..]]));
+        let (trex, id) = (&chosen.track.init.trex, place as u32 + 1);
+        parts.push(trak(chosen, id, scale, ticks(chosen.duration)?)?);
+        mvex.push(boxed(b"trex", &[&trex[..4], &id.to_be_bytes(), &trex[8..]]));
     }
     parts.push(boxed(b"mvex", &[&mvex.concat()]));
     parts.push(tags::udta(tags));
     let ftyp = boxed(b"ftyp", &[b"iso6", &512_u32.to_be_bytes(), b"iso6isommp41"]);
     Ok([ftyp, boxed(b"moov", &[&parts.concat()])].concat())
+}
+
+/// The track as it was, but for its number, its durations and, where it was cut, its edit list.
+fn trak(chosen: &Chosen<'_>, id: u32, scale: u32, duration: u64) -> Result<Vec<u8>, Refusal> {
+    let init = &chosen.track.init;
+    let edits = match chosen.media_time {
+        None => edits::rescaled(&init.edits, Scale { from: init.movie_scale, to: scale })?,
+        Some(0) => Vec::new(),
+        // A length of 0 means to the end: nobody knows of later fragments here (§8.6.6.1).
+        Some(from) => {
+            let media_time = i64::try_from(from).map_err(|_| edits::TOO_LONG)?;
+            vec![Edit { segment: 0, media_time, rate: NORMAL }]
+        }
+    };
+    let trak = Trak::read(&init.trak)?;
+    let mut parts = Vec::new();
+    for found in &trak.boxes {
+        match &found.kind {
+            b"tkhd" => parts.extend([tkhd(found, id, duration)?, edits::edts(&edits)]),
+            // Other tracks are not there any more; what the file said of itself, it says anew.
+            b"edts" | b"tref" | b"udta" | b"meta" => {}
+            b"mdia" => parts.push(mdia(&trak, chosen)?),
+            _ => parts.push(found.bytes.to_vec()),
+        }
+    }
+    Ok(boxed(b"trak", &[&parts.concat()]))
+}
+
+/// The media's own duration is where players look that cannot seek.
+fn mdia(trak: &Trak<'_>, chosen: &Chosen<'_>) -> Result<Vec<u8>, Refusal> {
+    let lasts = chosen.fragments.iter().map(|fragment| fragment.duration).sum();
+    let mut parts = Vec::new();
+    for found in &trak.mdia {
+        parts.push(match &found.kind {
+            b"mdhd" => mdhd(found, lasts)?,
+            _ => found.bytes.to_vec(),
+        });
+    }
+    Ok(boxed(b"mdia", &[&parts.concat()]))
 }

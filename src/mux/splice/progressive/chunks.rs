@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
-use super::edits::{Scale, plain};
 use super::samples::Sample;
 use super::{Open, Selection};
 use crate::mux::splice::Refusal;
+use crate::mux::splice::edits::{Scale, plain};
 
 /// How long the samples of a chunk last together, in milliseconds.
 const STEP: u64 = 500;

@@ -2,10 +2,11 @@
 //! chunk will be, as the head's own length does not depend on it.
 
 use super::chunks::{Chunked, interleaved};
-use super::edits::{Edit, Scale};
 use super::{Open, Selection, moov};
 use crate::mux::splice::Refusal;
 use crate::mux::splice::boxes::boxed;
+use crate::mux::splice::edits::{Edit, Scale};
+use crate::mux::splice::headers::mvhd;
 
 /// A brand: which rules a file follows (§4.3).
 pub(super) type Brand = [u8; 4];
@@ -117,7 +118,7 @@ impl Film<'_> {
         let offsets = out.within(b"moov", |out| {
             let longest = durations.iter().copied().max().unwrap_or(0);
             let next = self.tracks.len() as u32 + 1;
-            out.bytes.extend(moov::mvhd(self.scale, longest, next));
+            out.bytes.extend(mvhd(self.scale, longest, next));
             let mut offsets = Vec::new();
             for (place, duration) in durations.iter().enumerate() {
                 let at = moov::trak(out, self, place, *duration, wide)?;

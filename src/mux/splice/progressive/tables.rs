@@ -5,9 +5,9 @@
 use std::ops::Range;
 
 use super::samples::{Places, Runs, Samples, Sizes};
-use super::trak::{Trak, at_most_one, one};
 use crate::mux::splice::Refusal;
-use crate::mux::splice::boxes::{Found, u32_at};
+use crate::mux::splice::boxes::{self, Found, u32_at};
+use crate::mux::splice::trak::{Trak, at_most_one, one};
 
 /// The most samples of a track: 30 hours at 60 pictures a second. Sound without compression has
 /// more; nobody splices it.
@@ -135,13 +135,9 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// The entries of a table: behind `skip` bytes comes their number, and then they, each of `size`
-/// bytes. They must all be there.
+/// The entries of a table, as [`boxes::table`] finds them.
 pub(super) fn table<'a>(found: &Found<'a>, skip: usize, size: usize) -> Result<&'a [u8], Refusal> {
-    let payload = found.payload();
-    let count = u32_at(payload, skip).and_then(|count| usize::try_from(count).ok());
-    let len = count.and_then(|count| count.checked_mul(size));
-    len.and_then(|len| payload.get(skip + 4..)?.get(..len)).ok_or(INCONSISTENT)
+    boxes::table(found, skip, size).ok_or(INCONSISTENT)
 }
 
 /// The sizes of samples, in either form (§8.7.3).

@@ -4,12 +4,19 @@ use super::crafted::{Crafted, MEDIA, table};
 use super::*;
 use crate::media::Tags;
 use crate::mux::splice::boxes::{boxed, children, u32_at, u64_at};
-use crate::mux::splice::{Piece, What};
+use crate::mux::splice::{Look, Piece, What};
 use crate::mux::{Trim, Wanted};
 
 mod broken;
 mod parts;
 mod refusals;
+
+/// The survey from the beginning of a file on.
+fn survey(look: &mut dyn Look) -> Result<Track, Halt> {
+    let mut top = Top::new(look);
+    let moov = top.moov()?;
+    super::survey(top, moov)
+}
 
 fn plan_of(tracks: &[(Kind, &Crafted)], trim: Trim) -> Result<Plan, Halt> {
     let mut surveys = Vec::new();

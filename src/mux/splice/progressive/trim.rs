@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use super::edits::{Edit, NANOS, NORMAL, Plain, Scale, plain, rescaled};
 use super::{Open, Selection};
 use crate::mux::Trim;
 use crate::mux::splice::Refusal;
+use crate::mux::splice::edits::{Edit, NANOS, NORMAL, Plain, Scale, plain, rescaled};
 
 const TOO_LONG: Refusal = Refusal("its times are too large");
 

@@ -1,8 +1,8 @@
 //! Edit lists (§8.6.6): when which part of a track is shown. And the time scales that they are in.
 
-use super::trak::{Trak, at_most_one, one, whole};
-use crate::mux::splice::Refusal;
-use crate::mux::splice::boxes::{boxed, u32_at, u64_at};
+use super::Refusal;
+use super::boxes::{boxed, table, u32_at, u64_at};
+use super::trak::{MALFORMED, Trak, at_most_one, one, whole};
 
 /// A time scale of its own.
 pub(super) const NANOS: u32 = 1_000_000_000;
@@ -11,7 +11,7 @@ const COARSEST: u32 = 1000;
 /// The finest that is made up so that every time of both files stays exact.
 const FINEST: u32 = 1_000_000;
 
-const TOO_LONG: Refusal = Refusal("its times are too large");
+pub(super) const TOO_LONG: Refusal = Refusal("its times are too large");
 
 /// A part of the film.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) fn read(trak: &Trak<'_>) -> Result<Vec<Edit>, Refusal> {
         Some(1) => (true, 20),
         _ => return Err(Refusal("its edit list is malformed")),
     };
-    let entries = super::tables::table(&elst, 4, size)?.chunks_exact(size);
+    let entries = table(&elst, 4, size).ok_or(MALFORMED)?.chunks_exact(size);
     let edit = |entry: &[u8]| match wide {
         false => Some(Edit {
             segment: u32_at(entry, 0)?.into(),

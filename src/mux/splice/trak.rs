@@ -1,8 +1,8 @@
 //! The track of a moov, and what of it forbids to splice it. Only finds boxes; must never change
 //! any.
 
-use crate::mux::splice::Refusal;
-use crate::mux::splice::boxes::{Found, children, u32_at};
+use super::Refusal;
+use super::boxes::{Found, children, u32_at};
 
 /// A track, taken apart as far as it is changed.
 pub(super) struct Trak<'a> {
@@ -22,22 +22,31 @@ pub(super) struct Trak<'a> {
     pub(super) descriptions: u32,
 }
 
-/// The time scale of a moov, and the only track in it.
-pub(super) fn only(moov: &[u8]) -> Result<(u32, &[u8]), Refusal> {
-    let boxes = whole(moov)?;
-    for found in &boxes {
-        match &found.kind {
-            b"mvex" => return Err(Refusal("it has samples in fragments")),
-            b"cmov" => return Err(Refusal("its index is compressed")),
-            _ => {}
+/// A moov, as far as it matters.
+pub(super) struct Moov<'a> {
+    /// The time scale of the film.
+    pub(super) scale: u32,
+    /// The only track in it.
+    pub(super) trak: &'a [u8],
+    /// What it says of fragments, if there are any.
+    pub(super) mvex: Option<Found<'a>>,
+}
+
+impl<'a> Moov<'a> {
+    /// Takes it apart.
+    pub(super) fn read(moov: &'a [u8]) -> Result<Moov<'a>, Refusal> {
+        let boxes = whole(moov)?;
+        if boxes.iter().any(|found| found.kind == *b"cmov") {
+            return Err(Refusal("its index is compressed"));
         }
-    }
-    let scale = time_scale(one(&boxes, b"mvhd")?.payload())?;
-    let mut tracks = boxes.iter().filter(|found| found.kind == *b"trak");
-    match (tracks.next(), tracks.next()) {
-        (Some(trak), None) => Ok((scale, trak.payload())),
-        (None, _) => Err(Refusal("it has no track")),
-        _ => Err(Refusal("it has more than one track")),
+        let scale = time_scale(one(&boxes, b"mvhd")?.payload())?;
+        let mvex = at_most_one(&boxes, b"mvex")?;
+        let mut tracks = boxes.iter().filter(|found| found.kind == *b"trak");
+        match (tracks.next(), tracks.next()) {
+            (Some(trak), None) => Ok(Moov { scale, trak: trak.payload(), mvex }),
+            (None, _) => Err(Refusal("it has no track")),
+            _ => Err(Refusal("it has more than one track")),
+        }
     }
 }
 
@@ -62,9 +71,16 @@ impl<'a> Trak<'a> {
         }
         Ok(Trak { boxes, mdia, minf, stbl, handler, scale, descriptions })
     }
+
+    /// Its number (§8.3.2).
+    pub(super) fn id(&self) -> Result<u32, Refusal> {
+        let tkhd = one(&self.boxes, b"tkhd")?.payload();
+        let id = u32_at(tkhd, if tkhd.first() == Some(&0) { 12 } else { 20 });
+        id.filter(|id| *id != 0).ok_or(MALFORMED)
+    }
 }
 
-const MALFORMED: Refusal = Refusal("its index is malformed");
+pub(super) const MALFORMED: Refusal = Refusal("its index is malformed");
 
 /// The boxes that these bytes consist of.
 pub(super) fn whole(bytes: &[u8]) -> Result<Vec<Found<'_>>, Refusal> {

@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use crate::mux::splice::boxes::{Header, header};
-use crate::mux::splice::{Halt, Look, MAX_LOOK, Refusal};
+use super::boxes::{Header, header};
+use super::{Halt, Look, MAX_LOOK, Refusal};
 
 /// The longest moov: one of five hours has some 9 MiB.
 const LONGEST_MOOV: u64 = 32 << 20;
@@ -41,6 +41,11 @@ impl<'a> Top<'a> {
     /// What the file calls itself: its major brand and those it is compatible with.
     pub(super) fn brands(&self) -> &[[u8; 4]] {
         &self.brands
+    }
+
+    /// Where the next box begins.
+    pub(super) fn at(&self) -> u64 {
+        self.at
     }
 
     /// What is in the moov.
