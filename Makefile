@@ -12,7 +12,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Nothing outside of DESTDIR is touched when there is one.
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
-.PHONY: help demo test bench bench-seams build install uninstall lint it fuzz fuzz-short
+.PHONY: help demo test bench bench-crowd bench-seams build install uninstall lint it fuzz fuzz-short
 .PHONY: soak deny audit units clean tools-demo tools-bench tools-test
 
 help:
@@ -93,6 +93,10 @@ units:
 # Puts its report into tests/bench/results. BENCH_ARGS=--quick takes two minutes, and does not.
 bench: tools-bench target/bench-venv/bin/flask
 	$(CARGO) bench --locked --bench canal -- $(BENCH_ARGS)
+
+# Three hundred slow clients for a minute: how long did any of them wait, and what did it take?
+bench-crowd: tools-demo
+	$(CARGO) bench --locked --bench canal -- --crowd
 
 # What the seams between the parts of a track cost.
 bench-seams: tools-demo

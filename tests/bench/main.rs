@@ -9,7 +9,8 @@
 //! All read the same files from the same loopback origin, in the same run, taking turns. The report
 //! goes to stdout and, with a picture of it, to `tests/bench/results`; with `--quick` there are fewer
 //! and shorter films and it goes below `target`.
-//! With `--seams` it measures the seams between the parts of a track instead (see `seams`).
+//! With `--crowd` it measures many slow clients at a time instead (see `crowd`), with `--seams` the
+//! seams between the parts of a track (see `seams`).
 //!
 //! It asserts nothing; it must never decide whether a figure is good.
 
@@ -22,6 +23,7 @@
 
 mod abreast;
 mod contest;
+mod crowd;
 mod figures;
 mod framing;
 mod machine;
@@ -61,6 +63,8 @@ fn main() -> ExitCode {
         relays::run_copy_loop(&args[1..])
     } else if is("--seams") {
         seams::run(&target)
+    } else if is("--crowd") {
+        crowd::run(&target, &args)
     } else if is("--quick") {
         compare(&QUICK, &target, &target.join("bench-results"))
     } else {
