@@ -41,6 +41,11 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// What made the file, if that is not what was asked for: nobody wears another's figures.
+    pub(crate) fn other_engine(&self) -> Option<&str> {
+        self.engine.as_deref().filter(|engine| !self.system.contains(engine))
+    }
+
     /// Seconds.
     pub(crate) fn wall(&self) -> Spread {
         Spread::of(self.hauls.iter().map(|haul| haul.wall))

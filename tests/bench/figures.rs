@@ -22,10 +22,10 @@ impl Spread {
         Self { median: (low + high) / 2.0, least: *least, most: *most }
     }
 
-    /// The median with the ends in brackets, or a dash.
+    /// The median with the ends in brackets if they differ, or a dash.
     pub(crate) fn with_ends(&self) -> String {
-        if self.median.is_nan() {
-            return "–".into();
+        if self.median.is_nan() || self.least == self.most {
+            return self.alone();
         }
         format!("{} ({}–{})", short(self.median), short(self.least), short(self.most))
     }

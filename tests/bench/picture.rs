@@ -12,7 +12,7 @@ pub(crate) fn draw(machine: &str, standings: &[Standing]) -> String {
     let panel = |title, of: &dyn Fn(&Standing, &Entry) -> f64| {
         let entries = standings.first().map_or(&[][..], |standing| &standing.entries);
         let row = |index: usize| standings.iter().map(|s| of(s, &s.entries[index])).collect();
-        let rows = entries.iter().enumerate().map(|(index, e)| (e.system.to_owned(), row(index)));
+        let rows = entries.iter().enumerate().map(|(index, e)| (label(e), row(index)));
         Panel { title, rows: rows.collect() }
     };
     let fastest = |standing: &Standing| {
@@ -26,5 +26,14 @@ pub(crate) fn draw(machine: &str, standings: &[Standing]) -> String {
         panel("CPU seconds per GB, with children", &|_, entry| entry.cpu().median),
         panel("Peak memory, MB, with children", &|_, entry| entry.peak().median),
     ];
-    plot::draw("From two URLs to one file (axes are logarithmic)", machine, &series, &panels)
+    let entries = standings.iter().flat_map(|standing| &standing.entries);
+    let below = match entries.filter_map(Entry::other_engine).next() {
+        Some(engine) => format!("{machine} · * made by {engine}"),
+        None => machine.to_owned(),
+    };
+    plot::draw("From two URLs to one file (axes are logarithmic)", &below, &series, &panels)
+}
+
+fn label(entry: &Entry) -> String {
+    format!("{}{}", entry.system, entry.other_engine().map_or("", |_| "*"))
 }

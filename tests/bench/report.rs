@@ -117,11 +117,9 @@ impl Report<'_> {
 
 /// The system, and what made the file if that is not what was asked for.
 fn name(entry: &Entry) -> String {
-    match &entry.engine {
-        Some(engine) if !entry.system.contains(engine.as_str()) => {
-            format!("{} (made by {engine})", entry.system)
-        }
-        _ => entry.system.to_owned(),
+    match entry.other_engine() {
+        Some(engine) => format!("{} (made by {engine})", entry.system),
+        None => entry.system.to_owned(),
     }
 }
 
