@@ -12,13 +12,13 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Nothing outside of DESTDIR is touched when there is one.
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
-.PHONY: help demo test bench bench-seams build install uninstall lint it fuzz fuzz-short soak deny
-.PHONY: audit units clean tools-demo tools-test
+.PHONY: help demo test bench bench-crowd bench-seams build install uninstall lint it fuzz fuzz-short
+.PHONY: soak deny audit units clean tools-demo tools-bench tools-test
 
 help:
 	@echo 'make demo      try it: a sample film, streamed while it arrives (no network needed)'
 	@echo 'make test      everything that must pass: format, lints, docs, tests, licences'
-	@echo 'make bench     how fast, beside ffmpeg alone and the original design'
+	@echo 'make bench     how fast, beside ffmpeg alone, nginx and the original design'
 	@echo 'make fuzz      random bytes at everything that reads what strangers send'
 	@echo 'make soak      a crowd of all kinds of clients, for ten minutes'
 	@echo 'make install   build, and install the program, its unit and its configuration'
@@ -90,8 +90,13 @@ units:
 	  > $(TARGET)/exposure.txt
 	tail -1 $(TARGET)/exposure.txt
 
-bench: tools-demo target/bench-venv/bin/flask
-	$(CARGO) bench --locked --bench canal
+# Puts its report into tests/bench/results. BENCH_ARGS=--quick takes two minutes, and does not.
+bench: tools-bench target/bench-venv/bin/flask
+	$(CARGO) bench --locked --bench canal -- $(BENCH_ARGS)
+
+# Three hundred slow clients for a minute: how long did any of them wait, and what did it take?
+bench-crowd: tools-demo
+	$(CARGO) bench --locked --bench canal -- --crowd
 
 # What the seams between the parts of a track cost.
 bench-seams: tools-demo
@@ -125,6 +130,14 @@ need = missing=; for pair in $(1); do \
 
 tools-demo:
 	@$(call need,cc:build-essential ffmpeg:ffmpeg ffprobe:ffmpeg curl:curl)
+
+# Debian has nginx where only the PATH of root leads, and starts it when it is installed; we do
+# not want a web server on this machine.
+tools-bench: export PATH := $(PATH):/usr/sbin
+tools-bench: tools-demo
+	@$(call need,setpriv:util-linux)
+	@command -v nginx > /dev/null || { $(call need,nginx:nginx-light) \
+	  && { [ ! -d /run/systemd/system ] || $(SUDO) systemctl disable --now nginx; }; }
 
 tools-test: tools-demo
 	@$(call need,systemd-analyze:systemd prlimit:util-linux c++:g++ \

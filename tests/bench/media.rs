@@ -9,68 +9,97 @@ use std::process::{Command, Stdio};
 
 use crate::{Outcome, say};
 
-pub(crate) struct Media {
-    pub(crate) minute: Pair,
-    /// The minute over and over, so that it takes seconds to make.
-    pub(crate) long: Pair,
+/// How much picture there is in a second.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Rate {
+    /// 0.85 Mbit/s with its sound, so that five hours stay below 2 GB. Its packets are small: what
+    /// a muxer does for each packet weighs most here.
+    Low,
+    /// 8 Mbit/s: what is done for each byte weighs most.
+    High,
 }
 
-pub(crate) struct Pair {
+/// One film, which is two files.
+pub(crate) struct Film {
+    pub(crate) rate: Rate,
+    pub(crate) minutes: u32,
     pub(crate) video: PathBuf,
     pub(crate) audio: PathBuf,
 }
 
-impl Media {
-    pub(crate) fn make(dir: &Path, minutes: u32) -> Outcome<Self> {
+impl Film {
+    /// A film of this length: one minute over and over, so that it takes seconds to make.
+    pub(crate) fn make(dir: &Path, rate: Rate, minutes: u32) -> Outcome<Self> {
         fs::create_dir_all(dir)?;
-        let minute = Pair::named(dir, "minute");
-        let long = Pair::named(dir, &format!("{minutes}-minutes"));
+        let minute = Self::named(dir, rate, 1);
         let lavfi = |source| ["-f", "lavfi", "-i", source, "-t", "60"];
-        make(&minute.video, &lavfi(PICTURE), &[PICTURE_CODEC, PICTURE_CUT])?;
+        let (picture, codec) = rate.picture();
+        make(&minute.video, &lavfi(picture), &[codec, KEYFRAMES, PICTURE_CUT])?;
         make(&minute.audio, &lavfi(SOUND), &[SOUND_CODEC, SOUND_CUT])?;
+        let film = Self::named(dir, rate, minutes);
         let repeats = (minutes - 1).to_string();
         for (from, to, cut) in
-            [(&minute.video, &long.video, PICTURE_CUT), (&minute.audio, &long.audio, SOUND_CUT)]
+            [(&minute.video, &film.video, PICTURE_CUT), (&minute.audio, &film.audio, SOUND_CUT)]
         {
             let from = from.to_str().ok_or("the target directory's name is not UTF-8")?;
             make(to, &["-stream_loop", &repeats, "-i", from], &["-c copy", cut])?;
         }
-        Ok(Self { minute, long })
+        Ok(film)
     }
 
-    pub(crate) fn paths(&self) -> Vec<PathBuf> {
-        [&self.minute, &self.long]
-            .into_iter()
-            .flat_map(|pair| [pair.video.clone(), pair.audio.clone()])
-            .collect()
+    fn named(dir: &Path, rate: Rate, minutes: u32) -> Self {
+        let rate_name = match rate {
+            Rate::Low => "low",
+            Rate::High => "high",
+        };
+        let path = |track| dir.join(format!("{rate_name}-{minutes}m.{track}.mp4"));
+        Self { rate, minutes, video: path("video"), audio: path("audio") }
     }
-}
 
-impl Pair {
-    fn named(dir: &Path, name: &str) -> Self {
-        Self {
-            video: dir.join(format!("{name}.video.mp4")),
-            audio: dir.join(format!("{name}.audio.mp4")),
+    /// Its length, for people.
+    pub(crate) fn title(&self) -> String {
+        let length = match self.minutes {
+            minutes if minutes % 60 == 0 => format!("{} h", minutes / 60),
+            minutes => format!("{minutes} min"),
+        };
+        match self.rate {
+            Rate::Low => length,
+            Rate::High => format!("{length}, 8 Mbit/s"),
         }
     }
 
-    pub(crate) fn megabytes(&self) -> Outcome<u64> {
-        Ok((fs::metadata(&self.video)?.len() + fs::metadata(&self.audio)?.len()) / 1_000_000)
+    pub(crate) fn paths(&self) -> [PathBuf; 2] {
+        [self.video.clone(), self.audio.clone()]
     }
 }
 
-/// The noise is what gives the encoder 8 Mbit/s worth of picture to write down.
-const PICTURE: &str = "testsrc2=size=1280x720:rate=30,noise=alls=16:allf=t,format=yuv420p";
-const SOUND: &str = "sine=frequency=440:sample_rate=48000,tremolo=f=3";
+impl Rate {
+    /// The source, and how it is encoded: fast, for what is to be seen does not matter. The noise is
+    /// what gives the encoder something to write.
+    fn picture(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Low => (
+                "testsrc2=size=640x360:rate=30,noise=alls=12:allf=t,format=yuv420p",
+                "-c:v libx264 -preset ultrafast -b:v 750k -maxrate 750k -bufsize 750k",
+            ),
+            Self::High => (
+                "testsrc2=size=1280x720:rate=30,noise=alls=16:allf=t,format=yuv420p",
+                "-c:v libx264 -preset ultrafast -b:v 8M -maxrate 8M -bufsize 8M",
+            ),
+        }
+    }
+}
 
-const PICTURE_CODEC: &str = "-c:v libx264 -preset veryfast -b:v 8M -maxrate 8M -bufsize 8M \
-                             -g 150 -keyint_min 150 -sc_threshold 0";
-const SOUND_CODEC: &str = "-ac 2 -c:a aac -b:a 128k";
+const SOUND: &str = "sine=frequency=440:sample_rate=48000,tremolo=f=3";
+const SOUND_CODEC: &str = "-ac 2 -c:a aac -b:a 96k";
 
 /// 150 frames at 30 a second: a fragment of 5 seconds begins at each keyframe.
-const PICTURE_CUT: &str = "-f mp4 -movflags dash+global_sidx+frag_keyframe";
+const KEYFRAMES: &str = "-g 150 -keyint_min 150 -sc_threshold 0";
+const PICTURE_CUT: &str =
+    "-f mp4 -movflags +frag_keyframe+empty_moov+default_base_moof+dash+global_sidx";
 /// In sound every frame is a keyframe, so the 5 seconds are said outright, in microseconds.
-const SOUND_CUT: &str = "-f mp4 -movflags dash+global_sidx+empty_moov -frag_duration 5000000";
+const SOUND_CUT: &str =
+    "-f mp4 -movflags +empty_moov+default_base_moof+dash+global_sidx -frag_duration 5000000";
 
 /// Makes one file, unless it is there; under its own name only when it is whole.
 fn make(path: &Path, input: &[&str], how: &[&str]) -> Outcome<()> {

@@ -3,6 +3,7 @@
 //! A thread per connection; bodies go from the page cache in large pieces. It must never
 //! be the bottleneck, and only the systems under test ever talk to it.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,6 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
+use crate::reader::{Body, Until};
 
 pub(crate) struct Origin {
     addr: SocketAddr,
@@ -73,9 +75,24 @@ impl Origin {
         Ok(Self { addr, ending, accepting: Some(accepting) })
     }
 
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// A file asked for directly, up to its first byte of media: what nobody can be faster than.
+    pub(crate) fn ask(&self, file: &Path) -> Outcome<Body> {
+        Body::start(Until::Media).read_http(self.addr, &format!("/{}", name_of(file)))
+    }
+
     pub(crate) fn link(&self, file: &Path) -> String {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        format!("http://{}/{name}", self.addr)
+        format!("http://{}/{}", self.addr, name_of(file))
+    }
+
+    /// The path of one body of `len` bytes: these files one after the other, and over again for as
+    /// long as bytes are missing. Directories in front of it make no difference.
+    pub(crate) fn strung(files: &[PathBuf], len: u64) -> String {
+        let names: Vec<_> = files.iter().map(|file| name_of(file)).collect();
+        format!("/{}?len={len}", names.join("+"))
     }
 }
 
@@ -176,13 +193,17 @@ fn answer(
     files: &[PathBuf],
     request: &Request,
 ) -> io::Result<()> {
-    let wanted = request.path.trim_start_matches('/');
-    let Some(path) = files.iter().find(|path| path.file_name().is_some_and(|name| name == wanted))
-    else {
+    let wanted = request.path.rsplit('/').next().unwrap_or_default();
+    let (names, strung) = match wanted.split_once("?len=") {
+        Some((names, len)) => (names, len.parse().ok()),
+        None => (wanted, None),
+    };
+    let of_name = |name: &str| files.iter().find(|path| name_of(path) == name);
+    let Some(parts) = names.split('+').map(of_name).collect::<Option<Vec<_>>>() else {
         return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     };
-    let mut file = File::open(path)?;
-    let len = file.metadata()?.len();
+    let whole = parts.iter().map(|part| Ok(part.metadata()?.len())).sum::<io::Result<u64>>()?;
+    let len = strung.unwrap_or(whole);
     let Range { start, end } = match request.range {
         None => 0..len,
         Some((first, _)) if first >= len => {
@@ -199,15 +220,41 @@ fn answer(
         None => "200 OK".to_owned(),
         Some(_) => format!("206 Partial Content\r\nContent-Range: bytes {start}-{}/{len}", end - 1),
     };
-    let kind = if wanted.contains("audio") { "audio/mp4" } else { "video/mp4" };
+    let kind = if wanted.contains("video") { "video/mp4" } else { "audio/mp4" };
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Length: {}\r\nContent-Type: {kind}\r\nAccept-Ranges: bytes\r\n\r\n",
         end - start
     );
     stream.write_all(head.as_bytes())?;
     if request.method != "HEAD" {
-        file.seek(SeekFrom::Start(start))?;
-        copy(&mut file.take(end - start), line, stream)?;
+        send(&parts, start..end, line, stream)?;
+    }
+    Ok(())
+}
+
+fn name_of(file: &Path) -> Cow<'_, str> {
+    file.file_name().unwrap_or_default().to_string_lossy()
+}
+
+/// Bytes of these files, taken as one that has no end because it begins again.
+fn send(files: &[&PathBuf], bytes: Range<u64>, line: &Line, stream: &TcpStream) -> io::Result<()> {
+    let mut skip = bytes.start;
+    let mut left = bytes.end - bytes.start;
+    for path in files.iter().cycle() {
+        if left == 0 {
+            break;
+        }
+        let mut file = File::open(path)?;
+        let len = file.metadata()?.len();
+        if skip >= len {
+            skip -= len;
+            continue;
+        }
+        file.seek(SeekFrom::Start(skip))?;
+        let part = left.min(len - skip);
+        copy(&mut file.take(part), line, stream)?;
+        skip = 0;
+        left -= part;
     }
     Ok(())
 }

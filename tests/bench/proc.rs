@@ -1,7 +1,8 @@
-//! What the kernel says about a process, read from `/proc`: CPU time, peak memory, children.
+//! What the kernel says about a process, read from `/proc`: CPU time, memory, children.
 //!
 //! It only looks, with one exception: a watch that was given a deadline kills what overruns it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -13,42 +14,38 @@ use crate::Outcome;
 /// The clock ticks of `/proc/PID/stat`: USER_HZ, 100 a second wherever this is likely to run.
 const TICKS: f64 = 100.0;
 
-/// CPU seconds, user and system, of a process and of the children it has waited for.
+/// CPU seconds, user and system, of a process and of its children, those that it has waited for
+/// included.
 pub(crate) fn cpu(pid: u32) -> Outcome<f64> {
-    let stat = Stat::read(pid).ok_or("the process is gone")?;
-    // utime, stime, cutime, cstime: fields 14 to 17 of proc_pid_stat(5).
-    let ticks: u64 = (14..=17).filter_map(|field| stat.field(field)?.parse::<u64>().ok()).sum();
+    let stats = Stat::all();
+    let own = stats.get(&pid).ok_or("the process is gone")?;
+    let children = stats.values().filter(|stat| stat.parent() == Some(pid));
+    let ticks: u64 = children.chain([own]).map(Stat::ticks).sum();
     Ok(ticks as f64 / TICKS)
 }
 
 /// Waits until a process is a zombie, when its CPU time is final and not yet forgotten.
-pub(crate) fn await_exit(pid: u32) {
-    poll(|| Stat::read(pid).is_none_or(|stat| stat.field(3) == Some("Z")));
+pub(crate) fn await_exit(pid: u32, limit: Duration) {
+    poll(limit, || Stat::read(pid).is_none_or(|stat| stat.is_zombie()));
 }
 
-/// Waits until a server has waited for its last child, so that the child's CPU time counts.
-pub(crate) fn await_childless(pid: u32) {
-    poll(|| children(pid).is_empty());
+/// Waits until a server has waited for the last child that it did not begin with, so that the
+/// child's CPU time counts as its own.
+pub(crate) fn await_children(pid: u32, lasting: &[u32]) {
+    poll(Duration::from_secs(2), || children(pid).iter().all(|child| lasting.contains(child)));
 }
 
-/// Looks until it is so, or 2 seconds have passed.
-fn poll(mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(2);
+/// Looks until it is so, or the time is over.
+fn poll(limit: Duration, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
     while !so() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(1));
     }
 }
 
 pub(crate) fn children(pid: u32) -> Vec<u32> {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|child| {
-            Stat::read(*child).is_some_and(|stat| stat.field(4) == Some(&pid.to_string()))
-        })
-        .collect()
+    let stats = Stat::all();
+    stats.into_iter().filter(|(_, stat)| stat.parent() == Some(pid)).map(|(pid, _)| pid).collect()
 }
 
 /// Sends a signal to a process that we started and have not yet waited for.
@@ -71,75 +68,85 @@ impl Stat {
         fs::read_to_string(format!("/proc/{pid}/stat")).ok().map(|text| Self { text })
     }
 
+    fn all() -> BTreeMap<u32, Self> {
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return BTreeMap::new();
+        };
+        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        pids.filter_map(|pid| Some((pid, Self::read(pid)?))).collect()
+    }
+
     /// A field by its number in proc_pid_stat(5), from 3 on: the second, the name, may hold blanks and brackets.
     fn field(&self, number: usize) -> Option<&str> {
         self.text.rsplit_once(')')?.1.split_ascii_whitespace().nth(number - 3)
     }
 
-    fn name(&self) -> &str {
-        self.text
-            .split_once('(')
-            .and_then(|(_, rest)| rest.rsplit_once(')'))
-            .map_or("", |(name, _)| name)
+    fn parent(&self) -> Option<u32> {
+        self.field(4)?.parse().ok()
+    }
+
+    fn is_zombie(&self) -> bool {
+        self.field(3) == Some("Z")
+    }
+
+    /// utime, stime, cutime and cstime: fields 14 to 17.
+    fn ticks(&self) -> u64 {
+        (14..=17).filter_map(|field| self.field(field)?.parse::<u64>().ok()).sum()
     }
 }
 
-/// Peak resident memory in MB (10^6 bytes), as far as there was such a process.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Peak {
-    pub(crate) own: Option<f64>,
-    pub(crate) ffmpeg: Option<f64>,
-}
-
-impl Peak {
-    pub(crate) fn both(&self) -> f64 {
-        self.own.unwrap_or(0.0) + self.ffmpeg.unwrap_or(0.0)
-    }
-
-    fn sample(&mut self, pid: u32) {
-        if let Some(stat) = Stat::read(pid) {
-            let of = if stat.name() == "ffmpeg" { &mut self.ffmpeg } else { &mut self.own };
-            // VmHWM is a peak already; an ffmpeg that ended leaves its last sample behind.
-            *of = of.unwrap_or(0.0).max(high_water(pid).unwrap_or(0.0)).into();
-        }
-    }
-}
-
-fn high_water(pid: u32) -> Option<f64> {
+/// One of the lines of `/proc/PID/status`; nothing when there is no such process, or it is a zombie.
+pub(crate) fn status(pid: u32, name: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024.0 / 1e6)
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().trim_end_matches("kB").trim().parse().ok()
 }
 
-/// Looks at a process and its children ten times a second until `finish`.
+/// Memory in MB (10^6 bytes) of a process and of its children, by a line of their status. What
+/// they share counts once for each.
+pub(crate) fn megabytes(pid: u32, name: &str) -> f64 {
+    let pids = children(pid).into_iter().chain([pid]);
+    let kib: u64 = pids.filter_map(|pid| status(pid, name)).sum();
+    kib as f64 * 1024.0 / 1e6
+}
+
+/// Watches the memory of a process and of its children until `finish`, which tells their peak in MB.
 pub(crate) struct Watch {
     stop: Sender<()>,
-    thread: JoinHandle<Peak>,
+    thread: JoinHandle<f64>,
 }
 
-const SAMPLE_EVERY: Duration = Duration::from_millis(100);
+/// Often at first, for those that do not live long. VmHWM is a peak already, so that it loses
+/// nothing to look less and less often.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+const LAST_LOOKS: Duration = Duration::from_millis(100);
 
 impl Watch {
     /// The process must not be waited for before `finish`: until then its number is its own.
     pub(crate) fn start(pid: u32, kill_after: Option<Duration>) -> Self {
+        for pid in children(pid).into_iter().chain([pid]) {
+            // Forgets the peak so far (proc_pid_clear_refs(5)). Where that is refused, the figure
+            // is the peak of a longer time, and so no better than the truth.
+            drop(fs::write(format!("/proc/{pid}/clear_refs"), "5"));
+        }
         let (stop, stopped) = mpsc::channel();
         let thread = thread::spawn(move || {
             let started = Instant::now();
-            let mut peak = Peak::default();
-            while stopped.recv_timeout(SAMPLE_EVERY) == Err(RecvTimeoutError::Timeout) {
-                peak.sample(pid);
-                children(pid).into_iter().for_each(|child| peak.sample(child));
+            let mut peak = megabytes(pid, "VmHWM");
+            let mut pause = FIRST_LOOK;
+            while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                pause = (pause * 5 / 4).min(LAST_LOOKS);
+                peak = peak.max(megabytes(pid, "VmHWM"));
                 if kill_after.is_some_and(|limit| started.elapsed() > limit) {
                     signal(pid, "KILL");
                 }
             }
-            peak
+            peak.max(megabytes(pid, "VmHWM"))
         });
         Self { stop, thread }
     }
 
-    pub(crate) fn finish(self) -> Peak {
+    pub(crate) fn finish(self) -> f64 {
         drop(self.stop);
         self.thread.join().unwrap_or_default()
     }

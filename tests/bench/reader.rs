@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
+use crate::framing::{Framing, Head, parse_head};
 
 const READ: usize = 256 * 1024;
 /// No system under test is ever silent this long.
@@ -21,16 +22,26 @@ pub(crate) struct Body {
     first_media: Option<Instant>,
     end: Instant,
     pub(crate) len: u64,
+    /// The muxer that made it, where the server tells.
+    pub(crate) engine: Option<String>,
     boxes: Boxes,
-    pace: Pace,
+    until: Until,
 }
 
-/// Bytes a second that a client reads at most; none: as fast as they come.
-pub(crate) type Pace = Option<u32>;
+/// How much of a body is wanted.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Until {
+    /// All of it, as fast as it comes.
+    End,
+    /// All of it, but no more than so many bytes a second.
+    EndAt(u32),
+    /// What comes before the first byte of media, and that one; then the client leaves.
+    Media,
+}
 
 impl Body {
     /// The clock starts here, just before a process is spawned or a connection is made.
-    pub(crate) fn start(pace: Pace) -> Self {
+    pub(crate) fn start(until: Until) -> Self {
         let start = Instant::now();
         Self {
             start,
@@ -38,8 +49,9 @@ impl Body {
             first_media: None,
             end: start,
             len: 0,
+            engine: None,
             boxes: Boxes::default(),
-            pace,
+            until,
         }
     }
 
@@ -56,18 +68,23 @@ impl Body {
         (self.end - self.start).as_secs_f64()
     }
 
-    /// A whole body from a pipe, up to its end.
-    pub(crate) fn read_pipe(mut self, mut pipe: impl Read) -> Outcome<Self> {
+    fn enough(&self) -> bool {
+        self.until == Until::Media && self.first_media.is_some()
+    }
+
+    /// A body from a pipe, whose end is the end of the pipe.
+    pub(crate) fn read_pipe(mut self, pipe: &mut impl Read) -> Outcome<Self> {
         let mut buf = vec![0; READ];
-        loop {
+        while !self.enough() {
             match pipe.read(&mut buf)? {
-                0 => return self.ended(),
+                0 => break,
                 n => self.take(&buf[..n]),
             }
         }
+        self.ended()
     }
 
-    /// A whole body over HTTP; one that ends before its framing says so is an error.
+    /// A body over HTTP; one that ends before its framing says so is an error.
     pub(crate) fn read_http(mut self, addr: SocketAddr, target: &str) -> Outcome<Self> {
         let mut stream = TcpStream::connect(addr)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -77,7 +94,7 @@ impl Body {
 
         let mut buf = vec![0; READ];
         let mut filled = 0;
-        let (head, mut framing) = loop {
+        let Head { len, mut framing, engine } = loop {
             match stream.read(&mut buf[filled..])? {
                 0 => return Err("the connection ended within the response head".into()),
                 n => filled += n,
@@ -86,8 +103,9 @@ impl Body {
                 break found;
             }
         };
-        framing.feed(&buf[head..filled], |piece| self.take(piece))?;
-        while !framing.complete() {
+        self.engine = engine;
+        framing.feed(&buf[len..filled], |piece| self.take(piece))?;
+        while !framing.complete() && !self.enough() {
             match stream.read(&mut buf)? {
                 0 if matches!(framing, Framing::UntilClose) => break,
                 0 => return Err(format!("the body was cut after {} bytes", self.len).into()),
@@ -109,7 +127,7 @@ impl Body {
                 self.first_media = Some(now);
             }
         }
-        if let Some(pace) = self.pace {
+        if let Until::EndAt(pace) = self.until {
             let due = Duration::from_secs_f64(self.len as f64 / f64::from(pace));
             thread::sleep(due.saturating_sub(self.start.elapsed()));
         }
@@ -167,109 +185,4 @@ fn size_of(header: &[u8]) -> Option<u64> {
         (0, _) => Some(u64::MAX),
         (short, _) => Some(u64::from(short)),
     }
-}
-
-/// How the end of a body is told (RFC 9112 §6.3), and how much of it is still to come.
-enum Framing {
-    UntilClose,
-    Length(u64),
-    Chunked(Chunk),
-}
-
-/// Where in a chunked body we are (RFC 9112 §7.1).
-enum Chunk {
-    Size { line: Vec<u8> },
-    Data { left: u64 },
-    DataEnd { left: u8 },
-    Trailer { line: usize },
-    Done,
-}
-
-impl Framing {
-    fn complete(&self) -> bool {
-        matches!(self, Self::Length(0) | Self::Chunked(Chunk::Done))
-    }
-
-    /// Gives the body's part of `piece` to `sink`, without copying it.
-    fn feed(&mut self, mut piece: &[u8], mut sink: impl FnMut(&[u8])) -> Outcome<()> {
-        match self {
-            Self::UntilClose => sink(piece),
-            Self::Length(left) => {
-                *left = left
-                    .checked_sub(piece.len() as u64)
-                    .ok_or("more bytes than Content-Length said")?;
-                sink(piece);
-            }
-            Self::Chunked(chunk) => {
-                while let Some((first, rest)) = piece.split_first() {
-                    if let Chunk::Data { left } = chunk {
-                        let (data, after) =
-                            piece.split_at((*left).min(piece.len() as u64) as usize);
-                        sink(data);
-                        *left -= data.len() as u64;
-                        piece = after;
-                        if *left == 0 {
-                            *chunk = Chunk::DataEnd { left: 2 };
-                        }
-                    } else {
-                        chunk.step(*first)?;
-                        piece = rest;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Chunk {
-    /// One byte between the data of one chunk and that of the next.
-    fn step(&mut self, byte: u8) -> Outcome<()> {
-        match self {
-            Self::Size { line } if byte == b'\n' => {
-                let digits =
-                    line.split(|byte| matches!(byte, b';' | b'\r')).next().unwrap_or_default();
-                let size = std::str::from_utf8(digits)
-                    .ok()
-                    .and_then(|text| u64::from_str_radix(text.trim(), 16).ok());
-                *self = match size.ok_or("a chunk without a size")? {
-                    0 => Self::Trailer { line: 0 },
-                    left => Self::Data { left },
-                };
-            }
-            Self::Size { line } if line.len() < 64 => line.push(byte),
-            Self::Size { .. } => return Err("a chunk size without an end".into()),
-            Self::DataEnd { left: 1 } => *self = Self::Size { line: Vec::new() },
-            Self::DataEnd { left } => *left -= 1,
-            Self::Trailer { line: 0 | 1 } if byte == b'\n' => *self = Self::Done,
-            Self::Trailer { line } => *line = if byte == b'\n' { 0 } else { *line + 1 },
-            Self::Data { .. } | Self::Done => return Err("bytes after the last chunk".into()),
-        }
-        Ok(())
-    }
-}
-
-/// The length of a response head and the framing it announces, once it is whole.
-fn parse_head(bytes: &[u8]) -> Outcome<Option<(usize, Framing)>> {
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut response = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(head) = response.parse(bytes)? else {
-        return Ok(None);
-    };
-    if response.code != Some(200) {
-        let body = String::from_utf8_lossy(&bytes[head..]);
-        return Err(format!("answered {}: {}", response.code.unwrap_or(0), body.trim()).into());
-    }
-    let value = |name: &str| {
-        let header =
-            response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(header.value).ok()
-    };
-    let framing = match (value("transfer-encoding"), value("content-length")) {
-        (Some("chunked"), _) => Framing::Chunked(Chunk::Size { line: Vec::new() }),
-        (Some(other), _) => return Err(format!("unexpected transfer encoding {other}").into()),
-        (None, Some(len)) => Framing::Length(len.parse()?),
-        (None, None) => Framing::UntilClose,
-    };
-    Ok(Some((head, framing)))
 }

@@ -6,42 +6,48 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::media::Media;
+use crate::figures::Spread;
+use crate::machine;
+use crate::media::{Film, Rate};
 use crate::origin::{Line, Origin};
-use crate::systems::{Links, Server, System};
-use crate::{Outcome, say, table};
+use crate::reader::Until;
+use crate::server::{Engine, Server};
+use crate::systems::{Links, System};
+use crate::{Outcome, say};
 
 const ROUND_TRIP: Duration = Duration::from_millis(50);
 /// Bytes a second of each line. The last one is as fast as the machine.
 const RATES: [Option<u64>; 3] = [Some(20_000_000), Some(100_000_000), None];
 const ROUNDS: usize = 5;
-/// Length of the pair; a minute is about 60 MB.
+/// A minute is about 60 MB.
 const MINUTES: u32 = 4;
 
 pub(crate) fn run(target: &Path) -> Outcome<()> {
-    let media = Media::make(&target.join("bench-media"), MINUTES)?;
+    let film = Film::make(&target.join("bench-media"), Rate::High, MINUTES)?;
     let scratch = tempfile::Builder::new().prefix("ytcanal-bench-").tempdir()?;
-    let unbroken = Server::ytcanal_with("unbroken", "chunk = \"1GiB\"", scratch.path())?;
-    let parts = Server::ytcanal(scratch.path())?;
-    println!("{}", table::machine()?);
+    let server =
+        |name, upstream| Server::ytcanal(name, Engine::Auto, ["", upstream], scratch.path());
+    let unbroken = server("unbroken", "chunk = \"1GiB\"")?;
+    let parts = server("parts", "")?;
+    println!("{}", machine::describe()?);
     println!(
         "{:24} {:9} {:>10} {:>10} {:>11}",
         "line", "engine", "unbroken", "in parts", "throughput"
     );
     for rate in RATES {
-        let origin = Origin::start_behind(Line::new(ROUND_TRIP, rate), media.paths())?;
+        let origin = Origin::start_behind(Line::new(ROUND_TRIP, rate), film.paths().to_vec())?;
         for (engine, links) in [
-            ("pass", Links::lone(&origin, &media.long)),
-            ("ffmpeg", Links::new(&origin, &media.long)),
+            ("pass", Links::lone(&origin, &film)),
+            ("join", Links::new(&origin, "/near", &film, 0)),
         ] {
             let mut walls = [Vec::new(), Vec::new()];
             for round in 0..ROUNDS {
                 say(&format!("{engine}, round {}", round + 1));
                 for (system, walls) in [&unbroken, &parts].into_iter().zip(&mut walls) {
-                    walls.push(system.fetch(&links, None)?.wall());
+                    walls.push(system.fetch(&links, Until::End)?.wall());
                 }
             }
-            let [unbroken, parts] = walls.map(median);
+            let [unbroken, parts] = walls.map(|walls| Spread::of(walls).median);
             let rate = rate.map_or("no limit".into(), |rate| format!("{} MB/s", rate / 1_000_000));
             let line = format!("50 ms, {rate}");
             let ratio = unbroken / parts;
@@ -49,9 +55,4 @@ pub(crate) fn run(target: &Path) -> Outcome<()> {
         }
     }
     Ok(())
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
 }

@@ -1,0 +1,137 @@
+//! The report in Markdown: one table a film, a row a system, medians and ratios.
+//!
+//! It must never decide whether a figure is good.
+
+use crate::abreast::{ABREAST, STROLL, Tally};
+use crate::contest::{Entry, Standing};
+use crate::figures::{Spread, short};
+use crate::reader::Body;
+use crate::relays::NGINX_DEFAULTS;
+
+/// All that a run came to.
+pub(crate) struct Report<'a> {
+    pub(crate) machine: &'a str,
+    pub(crate) near: &'a [Standing],
+    pub(crate) far: &'a Standing,
+    /// What the round trip to the far origin takes.
+    pub(crate) round_trip_ms: u128,
+    pub(crate) tallies: &'a [Tally],
+    /// The system that the others are compared with.
+    pub(crate) yardstick: &'a str,
+}
+
+impl Report<'_> {
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!(
+            "<!-- made by `make bench` -->\n\
+             {}; the origin is on loopback. Medians; in brackets the least and the most; \
+             × is the ratio to {}.\n",
+            self.machine, self.yardstick
+        );
+        for standing in self.near {
+            text += &self.table(standing);
+        }
+        text + &self.far() + &self.abreast() + &self.notes()
+    }
+
+    fn table(&self, standing: &Standing) -> String {
+        let runs = standing.entries.first().map_or([0, 0], |e| [e.starts.len(), e.hauls.len()]);
+        let mut text = format!(
+            "\n### {}, {} MB\n\n\
+             Starts: {}; whole downloads: {}.\n\n\
+             | | first byte, ms | after the upstream's own | first media byte, ms \
+             | wall, s | × | CPU-s per GB | × | peak RSS, MB |\n\
+             |---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+            standing.title,
+            standing.joined / 1_000_000,
+            runs[0],
+            runs[1],
+        );
+        let yardstick = standing.entries.iter().find(|entry| entry.system == self.yardstick);
+        let ratio = |own: Spread, of: fn(&Entry) -> Spread| {
+            short(own.median / yardstick.map_or(f64::NAN, |entry| of(entry).median))
+        };
+        for entry in &standing.entries {
+            let [first, after, media] = beginning(entry, standing);
+            let (wall, cpu) = (entry.wall(), entry.cpu());
+            text += &format!(
+                "| {} | {first} | {after} | {media} | {} | {} | {} | {} | {} |\n",
+                name(entry),
+                wall.with_ends(),
+                ratio(wall, Entry::wall),
+                cpu.with_ends(),
+                ratio(cpu, Entry::cpu),
+                entry.peak().alone(),
+            );
+        }
+        text + &format!(
+            "| *upstream* | {} | | | | | | | |\n",
+            first(&standing.upstream).with_ends()
+        )
+    }
+
+    fn far(&self) -> String {
+        let mut text = format!(
+            "\n### {}, from an upstream with a round trip of {} ms\n\n\
+             | | first byte, ms | after the upstream's own | first media byte, ms |\n\
+             |---|--:|--:|--:|\n",
+            self.far.title, self.round_trip_ms,
+        );
+        for entry in &self.far.entries {
+            text += &format!("| {} | {} |\n", name(entry), beginning(entry, self.far).join(" | "));
+        }
+        text + &format!("| *upstream* | {} | | |\n", first(&self.far.upstream).with_ends())
+    }
+
+    fn abreast(&self) -> String {
+        let mut text = format!(
+            "\n### Downloads of 60 MB, {ABREAST} at a time, each read at {} MB/s\n\n\
+             | | ended well, bytes missing | failed, and the client saw it |\n|---|--:|--:|\n",
+            STROLL / 1_000_000
+        );
+        for Tally { system, count, cut, failed } in self.tallies {
+            text += &format!("| {system} | {cut} of {count} | {failed} of {count} |\n");
+        }
+        text
+    }
+
+    fn notes(&self) -> String {
+        format!(
+            "\n\
+             * First byte: from the connection, or from the start of the process for {}, to the first \
+             byte of the body. The first media byte is the first one inside an `mdat`. The upstream's \
+             own is what a GET of the picture takes, asked directly by the same client.\n\
+             * CPU: user and system of the server process with all of its children, without the origin and \
+             the client. RSS: the most at any one time, summed over the same processes, so that shared \
+             pages count once for each.\n\
+             * {} reads the two URLs and writes to a pipe: it serves nobody.\n\
+             * nginx and the copy loop join nothing. They pass on one body of exactly as many bytes, \
+             which the same origin reads from the same two files, one after the other. nginx: one \
+             worker, its own defaults ({NGINX_DEFAULTS}). The copy loop: one thread, reads and \
+             writes of 64 KiB.\n\
+             * The original is the design this project comes from, made again: Flask, two FIFOs, ffmpeg.\n",
+            self.yardstick, self.yardstick
+        )
+    }
+}
+
+/// The system, and what made the file if that is not what was asked for.
+fn name(entry: &Entry) -> String {
+    match entry.other_engine() {
+        Some(engine) => format!("{} (made by {engine})", entry.system),
+        None => entry.system.to_owned(),
+    }
+}
+
+/// First byte, the same after the upstream's own, first media byte.
+fn beginning(entry: &Entry, standing: &Standing) -> [String; 3] {
+    let own = first(&entry.starts);
+    let media = Spread::of(entry.starts.iter().map(|body| body.first_media() * 1e3));
+    let after = own.median - first(&standing.upstream).median;
+    [own.with_ends(), short(after), media.alone()]
+}
+
+/// In milliseconds.
+pub(crate) fn first(starts: &[Body]) -> Spread {
+    Spread::of(starts.iter().map(|body| body.first_byte() * 1e3))
+}
