@@ -98,6 +98,7 @@ fn show(address: SocketAddr, prefill: &Prefill, file: &Path) -> io::Result<()> {
     let asked = Instant::now();
     let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
     let answer = agent.get(mux_url(address, prefill)).call().map_err(io::Error::other)?;
+    let len = answer.body().content_length();
     let mut body = answer.into_body().into_reader();
     let mut out = BufWriter::new(File::create(file)?);
     let (mut buffer, mut total, mut shown) = (vec![0; 64 << 10], 0u64, Duration::ZERO);
@@ -105,7 +106,8 @@ fn show(address: SocketAddr, prefill: &Prefill, file: &Path) -> io::Result<()> {
         let count = body.read(&mut buffer)?;
         let elapsed = asked.elapsed();
         if total == 0 {
-            say(&format!("  first bytes after {} ms", elapsed.as_millis()))?;
+            let of = len.map_or_else(String::new, |len| format!(", of {len} in all"));
+            say(&format!("  first bytes after {} ms{of}", elapsed.as_millis()))?;
         }
         if count == 0 {
             break;
@@ -133,13 +135,17 @@ fn show(address: SocketAddr, prefill: &Prefill, file: &Path) -> io::Result<()> {
 }
 
 fn invite(address: SocketAddr, prefill: &Prefill) -> io::Result<()> {
+    let url = mux_url(address, prefill);
     say(&format!(
         "\nTry it yourself:\n\
-         \x20 curl -OJ '{}'\n\
+         \x20 curl -OJ '{url}'\n\
+         interrupt it, and go on:\n\
+         \x20 curl -C - -o film.mp4 '{url}'\n\
+         a part of it:\n\
+         \x20 curl -o part.mp4 '{url}&start=1:00&end=1:30'\n\
          or open the page, where the sample's links are filled in:\n\
          \x20 http://{address}/\n\
-         Ctrl-C ends the demonstration.",
-        mux_url(address, prefill),
+         Ctrl-C ends the demonstration."
     ))
 }
 

@@ -9,6 +9,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use crate::sys::{self, Bell};
 pub struct Stop {
     cause: Mutex<Option<Arc<Error>>>,
     bell: Bell,
+    /// Whether the bell was rung, for those who ask often.
+    over: AtomicBool,
     /// The process group to kill, while its leader has not been reaped.
     muxer: Mutex<Option<u32>>,
 }
@@ -38,7 +41,8 @@ pub enum Wait {
 impl Stop {
     /// For a stream that begins.
     pub fn new() -> io::Result<Stop> {
-        Ok(Stop { cause: Mutex::new(None), bell: Bell::new()?, muxer: Mutex::new(None) })
+        let over = AtomicBool::new(false);
+        Ok(Stop { cause: Mutex::new(None), bell: Bell::new()?, over, muxer: Mutex::new(None) })
     }
 
     /// Ends the stream because of `error`, unless it is over already.
@@ -49,6 +53,7 @@ impl Stop {
 
     /// Ends every wait and kills the muxer if it still runs, without giving a cause.
     pub fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
         self.bell.ring();
         self.kill_muxer();
     }
@@ -60,7 +65,7 @@ impl Stop {
 
     /// Whether the stream is over.
     pub fn is_over(&self) -> bool {
-        self.bell.is_rung()
+        self.over.load(Ordering::SeqCst)
     }
 
     /// Waits for `fd`, for the end of the stream, or until `limit` has passed.

@@ -24,6 +24,7 @@ mod fetch;
 mod join;
 mod look;
 mod pass;
+mod rooms;
 mod select;
 mod splice;
 

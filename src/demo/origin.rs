@@ -3,10 +3,13 @@
 
 use std::io::{self, Cursor, Read};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tiny_http::{Header, Request, Response, Server, StatusCode};
+
+use crate::range::{self, Asked};
 
 /// A server of a few files in memory.
 pub(super) struct Origin {
@@ -46,12 +49,22 @@ impl Origin {
         let answered = match file {
             None => request.respond(Response::empty(404)),
             Some((path, bytes)) => {
-                let kind = if path.ends_with("mp4") { "video/mp4" } else { "audio/mp4" };
-                let fields = Header::from_bytes("Content-Type", kind).into_iter().collect();
-                let len = bytes.len();
-                let body = Paced::new(Cursor::new(bytes.as_slice()), len, self.pace);
+                let (status, part) = wanted(&request, bytes.len());
+                let mut fields = vec![("Content-Type", kind(path)), ("ETag", ETAG.into())];
+                if status == 206 {
+                    let (first, last) = (part.start, part.end - 1);
+                    let range = format!("bytes {first}-{last}/{}", bytes.len());
+                    fields.push(("Content-Range", range));
+                }
+                let fields = fields.iter().flat_map(|(name, value)| {
+                    Header::from_bytes(name.as_bytes(), value.as_bytes())
+                });
+                let (len, whole) = (part.len(), bytes.len().max(1));
+                let pace = self.pace.mul_f64(len as f64 / whole as f64);
+                let body = Paced::new(Cursor::new(&bytes[part]), len, pace);
+                let fields = fields.collect();
                 request.respond(
-                    Response::new(StatusCode(200), fields, body, Some(len), None)
+                    Response::new(StatusCode(status), fields, body, Some(len), None)
                         // A length, not chunks.
                         .with_chunked_threshold(usize::MAX),
                 )
@@ -60,6 +73,24 @@ impl Origin {
         if let Err(error) = answered {
             log::debug!("the sample was not taken to its end: {error}");
         }
+    }
+}
+
+/// The files are made once and never change.
+const ETAG: &str = "\"sample\"";
+
+fn kind(path: &str) -> String {
+    if path.ends_with("mp4") { "video/mp4" } else { "audio/mp4" }.into()
+}
+
+/// What of a file of this length is asked for.
+fn wanted(request: &Request, len: usize) -> (u16, Range<usize>) {
+    let field = request.headers().iter().find(|header| header.field.equiv("Range"));
+    let asked = field.map(|header| range::asked(header.value.as_str().as_bytes(), len as u64));
+    match asked {
+        // Within the length of something in memory.
+        Some(Asked::Part(part)) => (206, part.start as usize..part.end as usize),
+        _ => (200, 0..len),
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::thread::{self, Scope};
 use std::time::Duration;
 
-use crossbeam::channel::{self, Receiver, Sender, TryRecvError};
+use crossbeam::channel::{self, Receiver, Sender};
 
+use super::rooms::{self, Giver, ROOM, Taker};
 use super::{Answering, look};
 use crate::error::{Error, MuxerFault};
 use crate::media::Track;
@@ -88,16 +89,6 @@ fn recognise(source: &mut Source<'_, '_>) -> Result<Head, Error> {
     }
 }
 
-/// Bytes that a downloader carries at once to where they are put together.
-const ROOM: usize = 64 << 10;
-
-/// What a downloader carries to the thread that puts the pieces together, in rooms that go to and
-/// fro between them.
-pub(super) struct Carried {
-    full: Receiver<(Vec<u8>, usize)>,
-    empty: Sender<Vec<u8>>,
-}
-
 /// Starts a downloader that carries `head`, and then what `source` brings, and is ahead by `rooms`
 /// rooms at most.
 pub(super) fn carry<'scope>(
@@ -106,73 +97,37 @@ pub(super) fn carry<'scope>(
     mut source: Source<'scope, '_>,
     rooms: usize,
     stop: &'scope Stop,
-) -> Result<Carried, Error> {
-    let ((say, full), (empty, back)) = (channel::bounded(rooms + 2), channel::bounded(rooms));
-    // They are furnished when they are used.
-    (0..rooms).for_each(|_| drop(empty.send(Vec::new())));
+) -> Result<Taker, Error> {
+    let (giver, taker) = rooms::between(rooms);
     thread::Builder::new()
         .name(format!("fetch {}", source.track()))
         .spawn_scoped(scope, move || {
-            if let Err(error) = bring(head, &mut source, &back, &say) {
+            if let Err(error) = bring(head, &mut source, &giver) {
                 stop.fail(error);
             }
         })
         .map_err(|e| Error::system("start a thread", &e))?;
-    Ok(Carried { full, empty })
+    Ok(taker)
 }
 
 /// The life of a downloader that carries, which ends when nobody wants more.
-fn bring(
-    head: Vec<u8>,
-    source: &mut Source<'_, '_>,
-    back: &Receiver<Vec<u8>>,
-    say: &Sender<(Vec<u8>, usize)>,
-) -> Result<(), Error> {
-    for head in [head, source.take_head()] {
-        let len = head.len();
-        if len > 0 && say.send((head, len)).is_err() {
-            return Ok(());
-        }
-    }
-    while let Ok(mut room) = back.recv() {
-        if room.is_empty() {
-            room = vec![0; ROOM];
-        }
+fn bring(head: Vec<u8>, source: &mut Source<'_, '_>, giver: &Giver) -> Result<(), Error> {
+    giver.give(head);
+    giver.give(source.take_head());
+    while let Some(mut room) = giver.empty() {
         let count = source.fetch(&mut room)?;
-        if count == 0 || say.send((room, count)).is_err() {
+        if count == 0 {
             break;
         }
+        giver.give_part(room, count);
     }
     Ok(())
 }
 
-impl Carried {
-    /// Takes back a room.
-    pub(super) fn give_back(&self, room: Vec<u8>) {
-        if room.len() == ROOM {
-            // A downloader that is done has no use for it.
-            self.empty.send(room).ok();
-        }
-    }
-
-    /// What is here already, if something is.
-    pub(super) fn next_now(&self) -> Option<Result<(Vec<u8>, usize), Error>> {
-        match self.full.try_recv() {
-            Ok(next) => Some(Ok(next)),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(Error::Stopped)),
-        }
-    }
-
-    /// What comes next. A downloader that ends before all is there has failed the stream.
-    pub(super) fn next(&self) -> Result<(Vec<u8>, usize), Error> {
-        self.full.recv().map_err(|_| Error::Stopped)
-    }
-}
-
-/// How many rooms of what may be read ahead of a track: the rest is in the buffers on its way.
+/// How many rooms of what may be read ahead of a track: the rest is in the buffer on the way.
 pub(super) fn rooms(read_ahead: u64) -> usize {
-    (pipe_len(read_ahead) / ROOM as u64).clamp(2, 64) as usize
+    let left = read_ahead.saturating_sub(SOCKET_BUFFER as u64);
+    (left / ROOM as u64).clamp(2, 16) as usize
 }
 
 /// The downloaders of one stream.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::thread::Scope;
 use std::time::Instant;
 
-use super::fetch::{self, Carried, Opened};
+use super::fetch::{self, Opened};
+use super::rooms::Taker;
 use super::select::{self, Choice, choose};
 use super::{Answering, Served};
 use crate::edge::{Body, MediaHead};
@@ -146,8 +147,8 @@ fn send<'scope, 'c, 'edge>(
     for entered in ways {
         brought.push(match entered {
             Some(Entered { source, head, at, gap }) => {
-                let carried = fetch::carry(scope, head, source, rooms, stop)?;
-                Some(Brought { carried, at, gap })
+                let taker = fetch::carry(scope, head, source, rooms, stop)?;
+                Some(Brought { taker, at, gap })
             }
             None => None,
         });
@@ -172,7 +173,7 @@ fn send<'scope, 'c, 'edge>(
 
 /// What a downloader brings, from the byte at `at` on.
 struct Brought {
-    carried: Carried,
+    taker: Taker,
     at: u64,
     gap: Range<u64>,
 }
@@ -187,13 +188,13 @@ fn input<'i>(
     let (at, gap) = brought.map_or((0, 0..0), |brought| (brought.at, brought.gap.clone()));
     let next = move |room| {
         // A track of which nothing is needed is not asked for anything.
-        let carried = &brought.ok_or(Error::Stopped)?.carried;
-        carried.give_back(room);
-        match carried.next_now() {
-            Some(next) => next,
+        let taker = &brought.ok_or(Error::Stopped)?.taker;
+        taker.give_back(room);
+        match taker.next_now() {
+            Some(next) => Ok(next),
             None => {
                 body.borrow_mut().flush(answering.over())?;
-                carried.next()
+                taker.next()
             }
         }
     };
