@@ -37,9 +37,11 @@ pub(super) struct Change {
     pub(super) edits: Option<Edits>,
 }
 
-/// A new edit list: what is shown begins at this time of the media.
+/// A new edit list: what is shown begins at this time of the media, and after this delay.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Edits {
+    /// How long nothing is shown at first.
+    pub(super) delay: Duration,
     /// In ticks of the track.
     pub(super) media_time: u64,
     /// How long it is shown, in ticks of the film; 0 means "to the end" in a fragmented file.
@@ -92,7 +94,7 @@ impl Movie {
             match &child.kind {
                 b"tkhd" => {
                     parts.push(self.tkhd(child.bytes, child.header, change).ok_or(MALFORMED)?);
-                    parts.extend(change.edits.and_then(Edits::edts));
+                    parts.extend(change.edits.and_then(|edits| edits.edts(self.timescale)));
                 }
                 b"edts" if change.edits.is_some() => {}
                 b"edts" => {
@@ -153,20 +155,21 @@ impl Movie {
 
 impl Edits {
     /// `None` where everything is shown from the beginning on.
-    fn edts(self) -> Option<Vec<u8>> {
-        if self.media_time == 0 {
+    fn edts(self, timescale: u32) -> Option<Vec<u8>> {
+        // A media time of all ones: nothing.
+        let nothing = (ticks(self.delay, timescale), u64::MAX);
+        let mut edits = vec![nothing, (self.duration, self.media_time)];
+        edits.retain(|edit| *edit != (0, u64::MAX));
+        if self.media_time == 0 && edits.len() == 1 {
             return None;
         }
-        let elst = boxed(
-            b"elst",
-            &[
-                &[1, 0, 0, 0, 0, 0, 0, 1],
-                &self.duration.to_be_bytes(),
-                &self.media_time.to_be_bytes(),
-                &(1_u32 << 16).to_be_bytes(),
-            ],
-        );
-        Some(boxed(b"edts", &[&elst]))
+        let mut list = vec![1, 0, 0, 0, 0, 0, 0, edits.len() as u8];
+        for (duration, media_time) in edits {
+            list.extend(duration.to_be_bytes());
+            list.extend(media_time.to_be_bytes());
+            list.extend((1_u32 << 16).to_be_bytes());
+        }
+        Some(boxed(b"edts", &[&boxed(b"elst", &[&list])]))
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Init {
 }
 
 /// How composition times of a track become times of the film (elst, §8.6.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Timeline {
     timescale: u32,
     /// Shown later by this, in ticks of the track.
@@ -159,9 +159,14 @@ fn check_references(dref: &[u8]) -> Result<(), Refusal> {
 }
 
 impl Timeline {
+    /// Everything is shown when it is composed.
+    pub(super) fn plain(timescale: u32) -> Timeline {
+        Timeline { timescale, delay: 0, media_time: 0 }
+    }
+
     /// `None` if the edit list is more than a delay and a beginning.
     fn of(trak: &Found<'_>, timescale: u32, movie_timescale: u32) -> Option<Timeline> {
-        let plain = Timeline { timescale, ..Timeline::default() };
+        let plain = Timeline::plain(timescale);
         let Some(elst) = descend(trak, &[b"edts", b"elst"]) else { return Some(plain) };
         match edits(elst.payload())?[..] {
             [] => Some(plain),
@@ -175,10 +180,30 @@ impl Timeline {
         }
     }
 
+    /// What is added to composition times, in ticks of the track.
+    pub(super) fn offset(&self) -> i128 {
+        i128::from(self.delay) - i128::from(self.media_time)
+    }
+
+    /// How long nothing is shown at first.
+    pub(super) fn delay(&self) -> Duration {
+        seconds(self.delay, self.timescale)
+    }
+
     /// The composition time, in ticks of the track, of what is shown at this time of the film.
     pub(super) fn media_time(&self, at: Duration) -> u64 {
         let ticks = moov::ticks(at, self.timescale).saturating_add(self.media_time);
         ticks.saturating_sub(self.delay)
+    }
+
+    /// That of a film that begins at `zero` of this one, if `shift` is taken from all times, which
+    /// is no more than what is shown then.
+    pub(super) fn from(&self, zero: Duration, shift: u64) -> Timeline {
+        let (timescale, gone) = (self.timescale, self.media_time(zero));
+        // Where this is more than 0, nothing is shown yet.
+        let delay = self.delay.saturating_sub(self.media_time);
+        let delay = delay.saturating_sub(moov::ticks(zero, timescale));
+        Timeline { timescale, delay, media_time: gone.saturating_sub(shift) }
     }
 
     /// When something of this composition time is shown.

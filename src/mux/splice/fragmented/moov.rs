@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Chosen;
+use super::init::Timeline;
 use crate::media::Tags;
 use crate::mux::splice::boxes::boxed;
 use crate::mux::splice::moov::{Change, Edits, Movie};
@@ -20,12 +21,14 @@ pub(super) fn head(
     let mut mvex = vec![boxed(b"mehd", &[&[1, 0, 0, 0], &movie.ticks().to_be_bytes()])];
     for (place, chosen) in chosen.iter().enumerate() {
         let (init, id) = (&chosen.track.init, place as u32 + 1);
-        let edits = chosen.media_time.map(|media_time| Edits { media_time, duration: 0 });
+        let Timeline { media_time, .. } = chosen.timeline;
+        let delay = chosen.timeline.delay();
+        let edits = chosen.is_cut.then_some(Edits { delay, media_time, duration: 0 });
         let change = Change {
             id,
             movie_timescale: init.movie_timescale,
             media_duration: chosen.fragments.iter().map(|fragment| fragment.duration).sum(),
-            duration: chosen.duration,
+            duration: chosen.duration(),
             edits,
         };
         parts.push(movie.trak(&init.trak, &change)?);
