@@ -24,6 +24,7 @@ mod fragmented;
 mod headers;
 mod input;
 mod layout;
+mod near;
 mod progressive;
 mod tags;
 mod top;
@@ -33,6 +34,7 @@ mod webm;
 pub use input::{Input, Window};
 pub use layout::{Layout, Piece, Plan, What};
 
+use near::Near;
 use top::Top;
 use trak::Moov;
 
@@ -105,6 +107,7 @@ pub struct Options<'a> {
 pub fn survey(format: Format, look: &mut dyn Look, trim: Trim) -> Result<Survey, Halt> {
     match format {
         Format::Mp4 => {
+            let look = &mut Near::new(look);
             let mut top = Top::new(look);
             let moov = top.moov()?;
             if Moov::read(&moov)?.mvex.is_none() {

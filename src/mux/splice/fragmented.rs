@@ -17,9 +17,14 @@ mod init;
 mod moof;
 mod moov;
 mod sidx;
+#[cfg(test)]
+mod tests;
 
-use init::Init;
+use init::{Init, Timeline};
 pub(super) use moof::{Rules, way_in};
+
+/// Times are less than this many ticks, so that sums of them fit.
+const MOST_TICKS: u64 = 1 << 61;
 
 /// What is known of a fragmented MP4 file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,16 +61,15 @@ pub(super) fn survey(
     trim: Trim,
 ) -> Result<Track, Halt> {
     let init = Init::read(moov)?;
-    let fragments = index::read(look, &init, behind)?;
-    let (Some(begin), Some(end)) = (fragments.first(), fragments.last()) else {
-        return Err(Refusal("it has no fragments").into());
-    };
+    let mut fragments = index::read(look, &init, behind)?;
+    let begin = *fragments.first().ok_or(Refusal("it has no fragments"))?;
     let first = moof::facts_at(look, begin.from, &init)?;
     let is_single = first.len == begin.len;
+    let end = in_composition_time(&mut fragments, first.earliest)?;
     let mut wanted = (0, first);
     if !trim.start.is_zero() {
-        let start = init.timeline().ok_or(UNCUTTABLE)?.media_time(trim.start);
-        if start >= end.time + end.duration {
+        let start = init.timeline()?.media_time(trim.start);
+        if start >= end {
             return Err(Refusal("the film ends before start").into());
         }
         // A picture needs its key frame.
@@ -75,7 +79,21 @@ pub(super) fn survey(
     Ok(Track { init, fragments, first, wanted, is_single })
 }
 
-const UNCUTTABLE: Refusal = Refusal("its edit list is not simple, and cannot be cut");
+/// Moves the times of all fragments so that the first one begins when it says itself; gives when
+/// the last one ends. An index may count from elsewhere: its times are those at which something is
+/// shown (§8.16.3), and not all writers mean that.
+fn in_composition_time(fragments: &mut [Fragment], earliest: u64) -> Result<u64, Refusal> {
+    const INSANE: Refusal = Refusal("its index has no sane times");
+    let late = i128::from(earliest) - fragments.first().map_or(0, |first| i128::from(first.time));
+    let (mut end, mut total) = (0, 0_u64);
+    for fragment in fragments {
+        let sane = |time: u64| Some(time).filter(|time| *time < MOST_TICKS).ok_or(INSANE);
+        fragment.time = u64::try_from(i128::from(fragment.time) + late).map_err(|_| INSANE)?;
+        end = sane(sane(fragment.time)? + sane(fragment.duration)?)?;
+        total = sane(total + fragment.duration)?;
+    }
+    Ok(end)
+}
 
 /// What of a track goes into the joined file, and how it is moved.
 struct Chosen<'a> {
@@ -83,15 +101,27 @@ struct Chosen<'a> {
     fragments: &'a [Fragment],
     /// What is taken from its times, in its timescale.
     shift: u64,
-    /// What of its beginning is not to be heard, if its edit list is made anew.
-    media_time: Option<u64>,
-    /// How long it plays in the joined file.
-    duration: Duration,
+    /// How its times, then, become those of the joined film.
+    timeline: Timeline,
+    /// Whether its edit list is to be made anew, for that.
+    is_cut: bool,
 }
 
 impl Chosen<'_> {
     fn timescale(&self) -> u32 {
         self.track.init.timescale
+    }
+
+    /// When something of this composition time is shown in the joined film, in ticks of the track;
+    /// what comes before 0 is not.
+    fn shown(&self, time: u64) -> i128 {
+        i128::from(time) - i128::from(self.shift) + self.timeline.offset()
+    }
+
+    /// How long it plays in the joined film.
+    fn duration(&self) -> Duration {
+        let end = self.fragments.last().map_or(0, |last| self.shown(last.time + last.duration));
+        init::seconds(u64::try_from(end.max(0)).unwrap_or(u64::MAX), self.timescale())
     }
 }
 
@@ -103,7 +133,7 @@ pub(super) fn plan(tracks: &[(Kind, &Track)], options: &Options<'_>) -> Result<P
     }
     let chosen = if options.trim.is_whole() { whole(tracks) } else { cut(tracks, options.trim)? };
     let order = in_order(&chosen);
-    let duration = chosen.iter().map(|chosen| chosen.duration).max().unwrap_or_default();
+    let duration = chosen.iter().map(Chosen::duration).max().unwrap_or_default();
 
     let mut layout = Layout::default();
     layout.make(&moov::head(&chosen, duration, options.tags)?);
@@ -132,17 +162,12 @@ const TOO_MANY: Refusal = Refusal("it has too many fragments");
 
 /// All fragments of all tracks. Where both begin late, so many whole seconds are taken from both.
 fn whole<'a>(tracks: &[(Kind, &'a Track)]) -> Vec<Chosen<'a>> {
-    let begins = tracks.iter().map(|(_, track)| track.first.time / u64::from(track.init.timescale));
-    let seconds = begins.min().unwrap_or(0);
+    let seconds = tracks.iter().map(|(_, track)| track.seconds_late()).min().unwrap_or(0);
     let chosen = tracks.iter().map(|(_, track)| {
         let shift = seconds * u64::from(track.init.timescale);
-        let fragments = track.fragments.as_slice();
-        let end = fragments.last().map_or(0, |last| last.time + last.duration);
-        let plays = match track.init.timeline() {
-            Some(timeline) => timeline.shown(end - shift),
-            None => init::seconds(end - shift, track.init.timescale),
-        };
-        Chosen { track, fragments, shift, media_time: None, duration: plays }
+        let timeline = track.init.plain_timeline();
+        let timeline = timeline.unwrap_or(Timeline::plain(track.init.timescale));
+        Chosen { track, fragments: &track.fragments, shift, timeline, is_cut: false }
     });
     chosen.collect()
 }
@@ -151,7 +176,7 @@ fn whole<'a>(tracks: &[(Kind, &'a Track)]) -> Vec<Chosen<'a>> {
 fn cut<'a>(tracks: &[(Kind, &'a Track)], trim: Trim) -> Result<Vec<Chosen<'a>>, Refusal> {
     let lead = tracks.first().map(|(_, track)| *track).ok_or(TOO_MANY)?;
     let (at, facts) = lead.wanted;
-    let timeline = lead.init.timeline().ok_or(UNCUTTABLE)?;
+    let timeline = lead.init.timeline()?;
     // When the first picture is shown, on the time line of the whole film.
     let zero = timeline.shown(facts.earliest);
     let end = lead.until(at, trim.end, &timeline);
@@ -159,7 +184,7 @@ fn cut<'a>(tracks: &[(Kind, &'a Track)], trim: Trim) -> Result<Vec<Chosen<'a>>, 
     let until = timeline.shown(last.time + last.duration);
     let mut all = Vec::new();
     for (place, (_, track)) in tracks.iter().enumerate() {
-        let timeline = track.init.timeline().ok_or(UNCUTTABLE)?;
+        let timeline = track.init.timeline()?;
         let (from, to) = if place == 0 {
             (at, end)
         } else {
@@ -169,26 +194,35 @@ fn cut<'a>(tracks: &[(Kind, &'a Track)], trim: Trim) -> Result<Vec<Chosen<'a>>, 
         };
         let fragments = &track.fragments[from..to];
         // Times begin at 0; what is left to take from them goes into the edit list.
-        let gone = timeline.media_time(zero);
-        let offset = track.first.earliest - track.first.time;
-        let begins = if place == 0 { facts.time } else { fragments[0].time.saturating_sub(offset) };
-        let shift = begins.min(gone);
-        let end = fragments.last().map_or(0, |last| last.time + last.duration);
-        let ticks = end.saturating_sub(gone);
-        all.push(Chosen {
-            track,
-            fragments,
-            shift,
-            media_time: Some(gone - shift),
-            duration: init::seconds(ticks, track.init.timescale),
-        });
+        let begins = if place == 0 { facts.time } else { track.begins_behind(fragments[0].time) };
+        let shift = begins.min(timeline.media_time(zero));
+        let timeline = timeline.from(zero, shift);
+        all.push(Chosen { track, fragments, shift, timeline, is_cut: true });
     }
     Ok(all)
 }
 
 impl Track {
+    /// How many seconds can be taken from all its times.
+    fn seconds_late(&self) -> u64 {
+        let timescale = u64::from(self.init.timescale);
+        match self.init.plain_timeline() {
+            // This is how little a coder needs to begin with.
+            Some(timeline) if timeline.media_time < timescale => self.first.time / timescale,
+            // Its edit list tells of times as they are.
+            _ => 0,
+        }
+    }
+
+    /// A decoding time that the fragment of this time, which nobody looked at, has reached for
+    /// sure: an index may tell times in coarser ticks than its track, and rounded.
+    fn begins_behind(&self, time: u64) -> u64 {
+        let offset = self.first.earliest.saturating_sub(self.first.time);
+        time.saturating_sub(offset).saturating_sub(u64::from(self.init.timescale) / 10)
+    }
+
     /// Behind the last fragment that begins before `end`; at least one behind `from`.
-    fn until(&self, from: usize, end: Option<Duration>, timeline: &init::Timeline) -> usize {
+    fn until(&self, from: usize, end: Option<Duration>, timeline: &Timeline) -> usize {
         let Some(end) = end else { return self.fragments.len() };
         let end = timeline.media_time(end);
         let later = self.fragments[from + 1..].iter().position(|fragment| fragment.time >= end);
@@ -202,10 +236,7 @@ fn in_order(chosen: &[Chosen<'_>]) -> Vec<(usize, usize)> {
     let [video, audio] = chosen else {
         return (0..chosen[0].fragments.len()).map(|index| (0, index)).collect();
     };
-    let key = |chosen: &Chosen<'_>, index: usize| {
-        let gone = i128::from(chosen.shift) + i128::from(chosen.media_time.unwrap_or(0));
-        i128::from(chosen.fragments[index].time) - gone
-    };
+    let key = |chosen: &Chosen<'_>, index: usize| chosen.shown(chosen.fragments[index].time);
     let (mut v, mut a) = (0, 0);
     let mut order = Vec::with_capacity(video.fragments.len() + audio.fragments.len());
     while v < video.fragments.len() || a < audio.fragments.len() {

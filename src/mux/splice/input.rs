@@ -76,6 +76,9 @@ impl<'a> Input<'a> {
         if count > super::MAX_ELEMENT {
             return Err(self.contradiction("an element is too large"));
         }
+        if count == 0 {
+            return Ok(&mut []);
+        }
         if self.used + count <= self.filled {
             return self.run(count as u64);
         }

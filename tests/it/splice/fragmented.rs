@@ -2,13 +2,22 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
 
-use ytcanal::media::Tags;
+use ytcanal::media::{Cover, Tags};
 use ytcanal::mux::splice::Plan;
 
 use crate::support::framemd5::Exactness;
 use crate::support::media::{self, Pair, file_duration, streamed_duration};
+use crate::support::run;
 use crate::support::spliced::{Film, as_it_is, assert_joined};
+use crate::support::webms::cover;
+
+mod late;
+mod layout;
+
+const TAGS: Tags = Tags { title: None, artist: None, date: None, cover: None };
 
 /// Index of all fragments, or of each; at the end; none. Offsets from the start of the file or of
 /// the fragment. Edit lists, negative composition offsets.
@@ -26,7 +35,7 @@ const SHAPES: [(&str, &str); 9] = [
 
 fn joined(pair: &Pair, directory: &Path) -> (Plan, std::path::PathBuf) {
     let film = Film::of(&pair.video, &pair.audio);
-    let plan = film.plan(&as_it_is(&Tags::default()));
+    let plan = film.plan(&as_it_is(&TAGS));
     let file = directory.join("joined.mp4");
     fs::write(&file, film.whole(&plan)).unwrap();
     (plan, file)
@@ -46,10 +55,42 @@ fn every_shape_is_joined_packet_by_packet() {
             plan.pieces().len()
         );
 
+        assert_eq!(layout::check(&fs::read(&file).unwrap()), 2, "{name}: indexes");
         assert_joined(&file, &[("v", &pair.video), ("a", &pair.audio)], Exactness::Every);
         for duration in [durations.0, durations.1] {
             // ffprobe counts the time before the first picture twice.
             assert!((duration.unwrap() - 20.0).abs() < 0.2, "{name}: {durations:?}");
         }
     }
+}
+
+#[test]
+fn the_file_says_what_it_is() {
+    let pair = media::in_fragments(SHAPES[0].1);
+    let film = Film::of(&pair.video, &pair.audio);
+    let tags = Tags {
+        title: Some("Ein Zug – 列車".into()),
+        artist: Some("Nobody & sons".into()),
+        date: Some("2021-03-04".into()),
+        cover: Some(Cover { is_jpeg: true, bytes: Arc::from(&cover()[..]) }),
+    };
+    let plan = film.plan(&as_it_is(&tags));
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("joined.mp4");
+    let whole = film.whole(&plan);
+    layout::check(&whole);
+    fs::write(&file, whole).unwrap();
+    let output = run(Command::new("ffprobe")
+        .args(["-v", "error", "-of", "json", "-show_format", "-show_streams"])
+        .arg(&file));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let said = &shown["format"]["tags"];
+    assert_eq!(said["title"].as_str(), tags.title.as_deref(), "{said}");
+    assert_eq!(said["artist"].as_str(), tags.artist.as_deref(), "{said}");
+    assert_eq!(said["date"].as_str(), tags.date.as_deref(), "{said}");
+    let streams = shown["streams"].as_array().unwrap();
+    let coders: Vec<_> = streams.iter().map(|stream| stream["codec_name"].as_str()).collect();
+    assert_eq!(coders, [Some("h264"), Some("aac"), Some("mjpeg")]);
+    assert_eq!(streams[2]["disposition"]["attached_pic"], 1);
 }

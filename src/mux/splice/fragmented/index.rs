@@ -81,6 +81,9 @@ fn expand(
     let sidx = header(&bytes).and_then(|header| Sidx::read(&bytes[header.header..]));
     let Some(sidx) = sidx.filter(|sidx| sidx.timescale > 0) else { return Ok(None) };
     let Some(mut from) = (at + len).checked_add(sidx.first_offset) else { return Ok(None) };
+    if !is_padding(look, at + len, from)? {
+        return Ok(None);
+    }
     let mut time = sidx.earliest;
     for reference in &sidx.references {
         let end = from.checked_add(reference.len).filter(|end| *end <= look.len());
@@ -89,8 +92,8 @@ fn expand(
             let header = header_at(look, from)?.filter(|header| header.kind == *b"sidx");
             let Some(inner) = header.and_then(|header| header.len) else { return Ok(None) };
             let reached = expand(look, init, from, inner, depth + 1, fragments)?;
-            // It speaks of itself and of what is behind it.
-            if reached.is_none_or(|reached| reached > end) {
+            // It speaks of itself and of what is behind it, up to the next one.
+            if reached != Some(end) {
                 return Ok(None);
             }
         } else {
@@ -133,6 +136,24 @@ fn is_all(look: &mut dyn Look, end: u64) -> Result<bool, Halt> {
         let Some(header) = header_at(look, at)? else { return Ok(false) };
         match (&header.kind, header.len) {
             (b"free" | b"skip" | b"mfra", Some(len)) if len <= look.len() - at => at += len,
+            _ => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
+/// Whether nothing that belongs to the film is between an index and what it refers to first.
+fn is_padding(look: &mut dyn Look, from: u64, to: u64) -> Result<bool, Halt> {
+    let mut at = from;
+    for _ in 0..MOST_BETWEEN {
+        if at >= to {
+            return Ok(at == to);
+        }
+        let Some(header) = header_at(look, at)? else { return Ok(false) };
+        match (&header.kind, header.len) {
+            (b"free" | b"skip" | b"wide" | b"uuid" | b"styp" | b"sidx" | b"ssix", Some(len)) => {
+                at = at.saturating_add(len);
+            }
             _ => return Ok(false),
         }
     }
@@ -211,7 +232,14 @@ fn entries(mfra: &[u8], id: u32) -> Option<Vec<(u64, u64)>> {
     let size = if wide { 16 } else { 8 } + numbers.iter().sum::<usize>();
     let count = u32_at(tfra, 12)? as usize;
     let rest = tfra.get(16..).filter(|rest| Some(rest.len()) == count.checked_mul(size))?;
+    let behind = size - numbers[1] - numbers[2];
     let entry = |entry: &[u8]| {
+        // Numbers of trun and sample: it must be the first one of its fragment that is meant.
+        let number = |bytes: &[u8]| bytes.iter().fold(0_u32, |n, byte| n << 8 | u32::from(*byte));
+        let (trun, sample) = entry.get(behind..)?.split_at_checked(numbers[1])?;
+        if number(trun) != 1 || number(sample) != 1 {
+            return None;
+        }
         Some(if wide {
             (u64_at(entry, 0)?, u64_at(entry, 8)?)
         } else {
@@ -243,17 +271,15 @@ fn spans(
     if last + tail.len != end {
         return Ok(None);
     }
-    // Writers do not agree on which time is meant; what the first fragment says, counts.
     let late = entries[0].0;
     let mut fragments: Vec<Fragment> = Vec::with_capacity(entries.len());
     for (at, (time, from)) in entries.iter().enumerate() {
         let time = time - late;
-        let (ends, to) =
-            entries.get(at + 1).map_or((time + tail.duration, end), |next| (next.0 - late, next.1));
+        let next = entries.get(at + 1);
+        let (duration, to) =
+            next.map_or((tail.duration, end), |next| (next.0 - late - time, next.1));
         let from = if at == 0 { first } else { *from };
-        let begins = time.checked_add(facts.earliest).ok_or(ABSENT)?;
-        let duration = ends - time;
-        fragments.push(Fragment { from, len: to - from, time: begins, duration, is_entry: true });
+        fragments.push(Fragment { from, len: to - from, time, duration, is_entry: true });
     }
     Ok(Some(fragments))
 }

@@ -30,7 +30,7 @@ pub(super) struct Timeline {
     /// Shown later by this, in ticks of the track.
     delay: u64,
     /// What comes before this time is not shown.
-    media_time: u64,
+    pub(super) media_time: u64,
 }
 
 impl Init {
@@ -64,8 +64,14 @@ impl Init {
         })
     }
 
+    /// Its time line; refused if its edit list is more than a delay and a beginning.
+    pub(super) fn timeline(&self) -> Result<Timeline, Refusal> {
+        let uncuttable = Refusal("its edit list is not simple, and cannot be cut");
+        self.plain_timeline().ok_or(uncuttable)
+    }
+
     /// Its time line, if its edit list is no more than a delay and a beginning.
-    pub(super) fn timeline(&self) -> Option<Timeline> {
+    pub(super) fn plain_timeline(&self) -> Option<Timeline> {
         let Plain { empty, media_time, .. } = edits::plain(&self.edits)?;
         let scale = Scale { from: self.movie_scale, to: self.timescale };
         let (timescale, delay) = (self.timescale, scale.near(empty).ok()?);
@@ -83,11 +89,34 @@ pub(super) fn header_at(look: &mut dyn Look, at: u64) -> Result<Option<Header>, 
 }
 
 impl Timeline {
+    /// Everything is shown when it is composed.
+    pub(super) fn plain(timescale: u32) -> Timeline {
+        Timeline { timescale, delay: 0, media_time: 0 }
+    }
+
+    /// What is added to composition times, in ticks of the track.
+    pub(super) fn offset(&self) -> i128 {
+        i128::from(self.delay) - i128::from(self.media_time)
+    }
+
+    /// How long nothing is shown at first.
+    pub(super) fn delay(&self) -> Duration {
+        seconds(self.delay, self.timescale)
+    }
+
     /// The composition time, in ticks of the track, of what is shown at this time of the film.
     pub(super) fn media_time(&self, at: Duration) -> u64 {
-        let nanos = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
-        let ticks = Scale { from: NANOS, to: self.timescale }.near(nanos).unwrap_or(u64::MAX);
-        ticks.saturating_add(self.media_time).saturating_sub(self.delay)
+        ticks(at, self.timescale).saturating_add(self.media_time).saturating_sub(self.delay)
+    }
+
+    /// That of a film that begins at `zero` of this one, if `shift` is taken from all times, which
+    /// is no more than what is shown then.
+    pub(super) fn from(&self, zero: Duration, shift: u64) -> Timeline {
+        let (timescale, gone) = (self.timescale, self.media_time(zero));
+        // Where this is more than 0, nothing is shown yet.
+        let delay = self.delay.saturating_sub(self.media_time);
+        let delay = delay.saturating_sub(ticks(zero, timescale));
+        Timeline { timescale, delay, media_time: gone.saturating_sub(shift) }
     }
 
     /// When something of this composition time is shown.
@@ -95,6 +124,12 @@ impl Timeline {
         let ticks = ticks.saturating_add(self.delay).saturating_sub(self.media_time);
         seconds(ticks, self.timescale)
     }
+}
+
+/// A duration in ticks, to the nearest.
+pub(super) fn ticks(duration: Duration, timescale: u32) -> u64 {
+    let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    Scale { from: NANOS, to: timescale }.near(nanos).unwrap_or(u64::MAX)
 }
 
 /// Ticks as a duration.

@@ -3,10 +3,11 @@
 //!
 //! All that changes has a fixed width. Must never let through what the plan did not know of.
 
+use super::MOST_TICKS;
 use super::init::{Init, header_at};
 use crate::error::Error;
 use crate::mux::splice::boxes::{self, Found, children, u32_at, u64_at};
-use crate::mux::splice::{Halt, Input, Look, MAX_LOOK, Refusal, Window};
+use crate::mux::splice::{Halt, Input, Look, MAX_ELEMENT, Refusal, Window};
 
 /// What a fragment says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,13 +35,16 @@ pub(super) fn facts_at(look: &mut dyn Look, at: u64, init: &Init) -> Result<Fact
         let header = header_at(look, moof_at)?.ok_or(STRANGE)?;
         let len = header.len.filter(|len| *len <= look.len() - moof_at).ok_or(STRANGE)?;
         match &header.kind {
-            b"moof" if len <= MAX_LOOK => {
+            b"moof" if len <= MAX_ELEMENT as u64 => {
                 let moof = look.look(moof_at..moof_at + len)?;
                 let mut facts = read(&moof[header.header..], init).ok_or(STRANGE)?;
                 let mdat = header_at(look, moof_at + len)?.filter(|next| next.kind == *b"mdat");
                 let rest = look.len() - moof_at - len;
                 let mdat = mdat.ok_or(STRANGE)?.len.unwrap_or(rest);
-                facts.len = (moof_at - at) + len + mdat.min(rest);
+                if mdat > rest {
+                    return Err(Refusal("it is shorter than its fragments say").into());
+                }
+                facts.len = (moof_at - at) + len + mdat;
                 return Ok(facts);
             }
             b"styp" | b"sidx" | b"ssix" | b"free" | b"skip" | b"emsg" | b"prft" | b"uuid" => {
@@ -59,6 +63,7 @@ mod flags {
     pub(super) const DEFAULT_DURATION: u32 = 0x8;
     pub(super) const DEFAULT_SIZE: u32 = 0x10;
     pub(super) const DEFAULT_FLAGS: u32 = 0x20;
+    pub(super) const BASE_IS_MOOF: u32 = 0x2_0000;
     pub(super) const DATA_OFFSET: u32 = 0x1;
     pub(super) const FIRST_FLAGS: u32 = 0x4;
     pub(super) const DURATION: u32 = 0x100;
@@ -85,12 +90,16 @@ impl Fields<'_> {
 }
 
 fn read(moof: &[u8], init: &Init) -> Option<Facts> {
-    let mut facts = None;
+    let (mut facts, mut has_others) = (None, false);
     for traf in children(moof)?.iter().filter(|found| found.kind == *b"traf") {
         let boxes = children(traf.payload())?;
         let tfhd = boxes.iter().find(|found| found.kind == *b"tfhd")?.payload();
         if u32_at(tfhd, 4)? != init.id {
+            has_others = true;
             continue;
+        }
+        if has_others && !has_base(tfhd) {
+            return None;
         }
         // A second one of the same track goes on without telling the time again.
         if facts.is_some() {
@@ -99,6 +108,11 @@ fn read(moof: &[u8], init: &Init) -> Option<Facts> {
         facts = Some(read_traf(&boxes, tfhd, init)?);
     }
     facts
+}
+
+/// Whether the place of its media is told without a look at the tracks in front of it.
+fn has_base(tfhd: &[u8]) -> bool {
+    u32_at(tfhd, 0).is_some_and(|has| has & (flags::BASE_DATA_OFFSET | flags::BASE_IS_MOOF) != 0)
 }
 
 fn read_traf(boxes: &[Found<'_>], tfhd: &[u8], init: &Init) -> Option<Facts> {
@@ -122,13 +136,10 @@ fn read_traf(boxes: &[Found<'_>], tfhd: &[u8], init: &Init) -> Option<Facts> {
     for trun in boxes.iter().filter(|found| found.kind == *b"trun") {
         samples.read(trun.payload(), duration, sample_flags)?;
     }
-    Some(Facts {
-        time,
-        earliest: samples.earliest,
-        duration: samples.at - time,
-        is_entry: samples.is_entry?,
-        len: 0,
-    })
+    let Samples { at, earliest, is_entry } = samples;
+    let is_sane = at < MOST_TICKS && earliest < MOST_TICKS;
+    Some(Facts { time, earliest, duration: at - time, is_entry: is_entry?, len: 0 })
+        .filter(|_| is_sane)
 }
 
 /// What the samples read so far come to.
@@ -220,7 +231,7 @@ impl Rules {
                     has_media = false;
                     let count = usize::try_from(payload).unwrap_or(usize::MAX);
                     let moof = input.take(count)?;
-                    if let Err(why) = rule.patch(moof, number + fragments, moved) {
+                    if let Err(why) = rule.patch(moof, number.wrapping_add(fragments), moved) {
                         return Err(input.contradiction(why));
                     }
                     window.write(head.bytes())?;
@@ -238,7 +249,9 @@ impl Rules {
                 b"prft" => {
                     let count = usize::try_from(payload).unwrap_or(usize::MAX);
                     let prft = input.take(count)?;
-                    put(prft, 4, rule.new_id);
+                    if !put(prft, 4, rule.new_id) {
+                        return Err(input.contradiction("a producer's time (prft) is malformed"));
+                    }
                     window.write(head.bytes())?;
                     window.write(prft)?;
                 }
@@ -339,15 +352,18 @@ impl Rule {
     /// Changes a moof (without its header), which moves by `moved` bytes.
     fn patch(&self, moof: &mut [u8], number: u32, moved: u64) -> Result<(), &'static str> {
         const MALFORMED: &str = "a fragment's head (moof) is malformed";
-        let (mut has_number, mut has_track) = (false, false);
+        let (mut has_number, mut has_track, mut has_others) = (false, false, false);
         for found in places(moof).ok_or(MALFORMED)? {
             let payload = &mut moof[found.payload.clone()];
             match &found.kind {
                 b"mfhd" => has_number = put(payload, 4, number),
-                b"traf" => match self.patch_traf(payload, moved) {
+                b"traf" => match self.patch_traf(payload, moved, has_others) {
                     Some(Ok(())) => has_track = true,
                     // Of another track, which is not in the joined file.
-                    None => moof[found.at + 4..found.at + 8].copy_from_slice(b"free"),
+                    None => {
+                        moof[found.at + 4..found.at + 8].copy_from_slice(b"free");
+                        has_others = true;
+                    }
                     Some(Err(why)) => return Err(why),
                 },
                 _ => {}
@@ -359,8 +375,13 @@ impl Rule {
         if has_track { Ok(()) } else { Err("a fragment is of another track") }
     }
 
-    /// `None` if it is of another track.
-    fn patch_traf(&self, traf: &mut [u8], moved: u64) -> Option<Result<(), &'static str>> {
+    /// `None` if it is of another track, as one in front of it is if it `has_others`.
+    fn patch_traf(
+        &self,
+        traf: &mut [u8],
+        moved: u64,
+        has_others: bool,
+    ) -> Option<Result<(), &'static str>> {
         const MALFORMED: Option<Result<(), &str>> = Some(Err("a fragment of a track is malformed"));
         let Some(boxes) = places(traf) else { return MALFORMED };
         let Some(tfhd) = boxes.iter().find(|found| found.kind == *b"tfhd") else {
@@ -372,6 +393,9 @@ impl Rule {
             Some(_) => return None,
             None => return MALFORMED,
         };
+        if has_others && !has_base(payload) {
+            return Some(Err("the media of a fragment are behind those of another track"));
+        }
         if u32_at(payload, 0).is_some_and(|has| has & flags::BASE_DATA_OFFSET != 0) {
             let Some(base) = u64_at(payload, 8) else { return MALFORMED };
             payload[8..16].copy_from_slice(&base.wrapping_add(moved).to_be_bytes());
@@ -381,7 +405,7 @@ impl Rule {
             return if self.shift == 0 { Some(Ok(())) } else { missing };
         };
         let payload = &mut traf[tfdt.payload.clone()];
-        let wide = payload.first() == Some(&1);
+        let wide = payload.first() != Some(&0);
         let time = if wide { u64_at(payload, 4) } else { u32_at(payload, 4).map(u64::from) };
         let Some(time) = time else { return MALFORMED };
         let Some(time) = time.checked_sub(self.shift) else {

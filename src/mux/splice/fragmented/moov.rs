@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Chosen;
+use super::init::{Timeline, ticks};
 use crate::media::Tags;
 use crate::mux::splice::boxes::boxed;
 use crate::mux::splice::edits::{self, Edit, NANOS, NORMAL, Scale};
@@ -17,16 +18,16 @@ pub(super) fn head(
     tags: &Tags,
 ) -> Result<Vec<u8>, Refusal> {
     let scale = edits::common(chosen.iter().map(|chosen| chosen.track.init.movie_scale));
-    let ticks = |duration: Duration| {
+    let length = |duration: Duration| {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Scale { from: NANOS, to: scale }.near(nanos)
     };
-    let mut parts = vec![mvhd(scale, ticks(duration)?, chosen.len() as u32 + 1)];
+    let mut parts = vec![mvhd(scale, length(duration)?, chosen.len() as u32 + 1)];
     // Without its duration here, some players take the film for a live one.
-    let mut mvex = vec![boxed(b"mehd", &[&[1, 0, 0, 0], &ticks(duration)?.to_be_bytes()])];
+    let mut mvex = vec![boxed(b"mehd", &[&[1, 0, 0, 0], &length(duration)?.to_be_bytes()])];
     for (place, chosen) in chosen.iter().enumerate() {
         let (trex, id) = (&chosen.track.init.trex, place as u32 + 1);
-        parts.push(trak(chosen, id, scale, ticks(chosen.duration)?)?);
+        parts.push(trak(chosen, id, scale, length(chosen.duration())?)?);
         mvex.push(boxed(b"trex", &[&trex[..4], &id.to_be_bytes(), &trex[8..]]));
     }
     parts.push(boxed(b"mvex", &[&mvex.concat()]));
@@ -38,14 +39,10 @@ pub(super) fn head(
 /// The track as it was, but for its number, its durations and, where it was cut, its edit list.
 fn trak(chosen: &Chosen<'_>, id: u32, scale: u32, duration: u64) -> Result<Vec<u8>, Refusal> {
     let init = &chosen.track.init;
-    let edits = match chosen.media_time {
-        None => edits::rescaled(&init.edits, Scale { from: init.movie_scale, to: scale })?,
-        Some(0) => Vec::new(),
-        // A length of 0 means to the end: nobody knows of later fragments here (§8.6.6.1).
-        Some(from) => {
-            let media_time = i64::try_from(from).map_err(|_| edits::TOO_LONG)?;
-            vec![Edit { segment: 0, media_time, rate: NORMAL }]
-        }
+    let edits = if chosen.is_cut {
+        of_timeline(&chosen.timeline, scale)?
+    } else {
+        edits::rescaled(&init.edits, Scale { from: init.movie_scale, to: scale })?
     };
     let trak = Trak::read(&init.trak)?;
     let mut parts = Vec::new();
@@ -59,6 +56,19 @@ fn trak(chosen: &Chosen<'_>, id: u32, scale: u32, duration: u64) -> Result<Vec<u
         }
     }
     Ok(boxed(b"trak", &[&parts.concat()]))
+}
+
+/// The edit list of a time line; none if everything is shown from the beginning on.
+fn of_timeline(timeline: &Timeline, scale: u32) -> Result<Vec<Edit>, Refusal> {
+    let media_time = i64::try_from(timeline.media_time).map_err(|_| edits::TOO_LONG)?;
+    let nothing = Edit { segment: ticks(timeline.delay(), scale), media_time: -1, rate: NORMAL };
+    // A length of 0 means to the end, which nobody knows here of later fragments (§8.6.6.1).
+    let shown = Edit { segment: 0, media_time, rate: NORMAL };
+    Ok(match (nothing.segment, media_time) {
+        (0, 0) => Vec::new(),
+        (0, _) => vec![shown],
+        _ => vec![nothing, shown],
+    })
 }
 
 /// The media's own duration is where players look that cannot seek.

@@ -60,7 +60,7 @@ fn index(
         const ENTRY: u32 = 1 << 31 | 1 << 28;
         [len, duration, ENTRY].iter().for_each(|field| references.extend(field.to_be_bytes()));
     }
-    let earliest = first.time.checked_sub(chosen.shift)?;
+    let earliest = u64::try_from(chosen.shown(first.time).max(0)).ok()?;
     Some(boxed(
         b"sidx",
         &[

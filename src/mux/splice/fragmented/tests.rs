@@ -1,0 +1,146 @@
+//! Made-up files: every shape that an index or a fragment can have, what is refused, and what
+//! contradicts.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::*;
+use crate::error::{Error, Fault};
+use crate::media::Tags;
+use crate::mux::Wanted;
+use crate::mux::splice::near::Near;
+use crate::mux::splice::top::Top;
+use crate::mux::splice::trak::Moov;
+use crate::mux::splice::{Input, MAX_LOOK};
+
+mod boxes;
+mod heads;
+mod huge;
+mod indexes;
+mod random;
+mod seen;
+mod sketch;
+mod times;
+
+use seen::{Seen, seen};
+use sketch::{Sketch, sketch};
+
+/// The survey from the beginning of a file on; `None` if it has no fragments.
+fn survey(look: &mut dyn Look, trim: Trim) -> Result<Option<Track>, Halt> {
+    let look = &mut Near::new(look);
+    let mut top = Top::new(look);
+    let moov = top.moov()?;
+    if Moov::read(&moov)?.mvex.is_none() {
+        return Ok(None);
+    }
+    let behind = top.at();
+    super::survey(look, &moov, behind, trim).map(Some)
+}
+
+/// A file in memory that counts the looks at it.
+struct File {
+    bytes: Vec<u8>,
+    looks: usize,
+}
+
+impl File {
+    fn of(bytes: Vec<u8>) -> File {
+        File { bytes, looks: 0 }
+    }
+}
+
+impl Look for File {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn look(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+        assert!(range.start <= range.end && range.end - range.start <= MAX_LOOK, "{range:?}");
+        self.looks += 1;
+        Ok(self.bytes[range.start as usize..range.end as usize].to_vec())
+    }
+}
+
+const TAGS: Tags = Tags { title: None, artist: None, date: None, cover: None };
+
+fn part(start: u64, end: Option<u64>) -> Trim {
+    Trim { start: Duration::from_millis(start), end: end.map(Duration::from_millis) }
+}
+
+fn options(trim: Trim) -> Options<'static> {
+    Options { container: Wanted::Auto, trim, tags: &TAGS }
+}
+
+type Files = Vec<(Kind, Vec<u8>)>;
+
+/// Brings what is needed in chunks of 37 bytes, and not a byte more.
+fn emit(plan: &Plan, part: Range<u64>, files: &Files) -> Result<Vec<u8>, Error> {
+    let mut inputs = Vec::new();
+    for (track, (kind, bytes)) in files.iter().enumerate() {
+        let needs = plan.needs(track, &part).unwrap_or(0..0);
+        let mut rest = bytes[needs.start as usize..needs.end as usize].chunks(37);
+        inputs.push(Input::new(*kind, needs.start, move |_| {
+            let chunk = rest.next().expect("more is read than is needed");
+            Ok((chunk.to_vec(), chunk.len()))
+        }));
+    }
+    let mut made = Vec::new();
+    plan.emit(&part, &mut inputs, &mut |bytes| {
+        made.extend_from_slice(bytes);
+        Ok(())
+    })?;
+    Ok(made)
+}
+
+fn planned(sketches: &[Sketch], trim: Trim) -> (Plan, Files) {
+    let files = sketches.iter().map(|sketch| (sketch.kind, sketch.bytes())).collect();
+    let tracks: Vec<_> = sketches.iter().map(|s| (s.kind, s.survey(trim).unwrap())).collect();
+    let tracks: Vec<_> = tracks.iter().map(|(kind, track)| (*kind, track)).collect();
+    (plan(&tracks, &options(trim)).unwrap(), files)
+}
+
+/// Joins these, and makes sure of the length, of its parts, and of what always holds.
+fn cut_and_joined(sketches: &[Sketch], trim: Trim) -> Seen {
+    let (plan, files) = planned(sketches, trim);
+    let made = emit(&plan, 0..plan.len(), &files).unwrap();
+    assert_eq!(made.len() as u64, plan.len());
+    for (start, end) in (0..plan.len()).step_by(101).zip((1..plan.len()).step_by(149)) {
+        let part = start.min(end)..end.max(start + 1);
+        let expected = &made[part.start as usize..part.end as usize];
+        assert_eq!(emit(&plan, part.clone(), &files).unwrap(), expected, "{part:?}");
+    }
+    let seen = seen(&made);
+    seen.check();
+    seen
+}
+
+/// Joins these whole, and makes sure that all media are there.
+fn joined(sketches: &[Sketch]) -> Seen {
+    let seen = cut_and_joined(sketches, Trim::default());
+    for (track, sketch) in (1..).zip(sketches) {
+        let media: Vec<_> = seen.of(track).into_iter().map(|(_, media)| media).collect();
+        let expected: Vec<_> = sketch.fragments().map(|fragment| fragment.media()).collect();
+        assert_eq!(media, expected, "of track {track}");
+    }
+    seen
+}
+
+/// The film of two sketches, the first of which is changed.
+fn film(change: impl FnOnce(&mut Sketch)) -> [Sketch; 2] {
+    let mut sketches = [sketch(Kind::Video), sketch(Kind::Audio)];
+    change(&mut sketches[0]);
+    sketches
+}
+
+/// Why the bytes of the picture, changed so behind the plan's back, cannot be what was planned.
+fn contradiction(change: impl FnOnce(&mut Vec<u8>)) -> &'static str {
+    let (plan, mut files) = planned(&film(|_| {}), Trim::default());
+    let before = files[0].1.len();
+    change(&mut files[0].1);
+    assert_eq!(files[0].1.len(), before, "a file of the same length");
+    match emit(&plan, 0..plan.len(), &files) {
+        Err(Error::Upstream { fault: Fault::Contradiction(why), .. }) => why,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it is passed on"),
+    }
+}
