@@ -28,7 +28,7 @@ mod tags;
 mod webm;
 
 pub use input::{Input, Window};
-pub use layout::{Layout, Piece, Plan, What};
+pub use layout::{Layout, Piece, Plan, Rules, What};
 
 /// Changes whenever the same inputs and options would give other bytes than before: the client
 /// that resumes must not be given the rest of another layout.
