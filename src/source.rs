@@ -62,6 +62,8 @@ pub struct Source<'scope, 'env> {
     /// What is asked for at once.
     chunk: u64,
     budget: Budget,
+    /// Whether somebody still waits for a first answer.
+    opening: bool,
     pace: Pace,
     /// The HTTP client whose turn it is, and those that have had theirs.
     lane: Arc<Lane>,
@@ -70,6 +72,8 @@ pub struct Source<'scope, 'env> {
     shortcut: Option<Url>,
     /// What is known of the file since its first answer.
     file: Option<File>,
+    /// Whether that was told by somebody else before the first answer, which must agree with it.
+    foretold: bool,
     /// Whether the upstream is to compare validators itself: some refuse the question.
     if_range: bool,
     /// Where reading began, where it is, and where it ends, if that is known.
@@ -101,15 +105,13 @@ impl<'scope, 'env> Source<'scope, 'env> {
         let mut source = Source::new(scope, upstream, track, stop);
         let chunk = source.chunk;
         source.chunk = chunk.min(first);
-        let progress = upstream.least_progress();
-        source.budget = Budget::new(upstream.retries.min(OPENING_RETRIES), progress);
         source.pause(Duration::ZERO)?;
         while source.file.is_none() {
             source.next_part().or_else(|fault| source.recover(fault))?;
         }
         // An upstream that refused more than it gave now is not asked for more again.
         source.chunk = if source.chunk < first { source.chunk } else { chunk };
-        source.budget = Budget::new(upstream.retries, progress);
+        source.opened();
         Ok(source)
     }
 
@@ -124,13 +126,20 @@ impl<'scope, 'env> Source<'scope, 'env> {
         stop: &Arc<Stop>,
     ) -> Result<Source<'scope, 'env>, Error> {
         let mut source = Source::new(scope, upstream, track, stop);
-        source.file = Some(file.clone());
+        (source.file, source.foretold) = (Some(file.clone()), true);
         (source.begin, source.offset, source.end) = (part.start, part.start, Some(part.end));
         source.pause(Duration::ZERO)?;
         while source.part.is_none() && !part.is_empty() {
             source.next_part().or_else(|fault| source.recover(fault))?;
         }
+        source.opened();
         Ok(source)
+    }
+
+    /// The first answer is here: from now on it is worth the while to be patient.
+    fn opened(&mut self) {
+        self.opening = false;
+        self.budget = Budget::new(self.upstream.retries, self.upstream.least_progress());
     }
 
     fn new(
@@ -150,12 +159,14 @@ impl<'scope, 'env> Source<'scope, 'env> {
             refreshes: 0,
             refreshed_at: 0,
             chunk: chunk.clamp(SMALLEST_CHUNK, upstream.chunk),
-            budget: Budget::new(upstream.retries, upstream.least_progress()),
+            budget: Budget::new(upstream.retries.min(OPENING_RETRIES), upstream.least_progress()),
+            opening: true,
             pace: Pace::new(upstream.min_throughput, upstream.stall_timeout),
             lane: upstream.lane(stop),
             idle: Vec::new(),
             shortcut: None,
             file: None,
+            foretold: false,
             if_range: true,
             begin: 0,
             offset: 0,

@@ -117,7 +117,8 @@ fn send<'scope, 'c, 'edge>(
     if let Some(served) = splice::again(scope, answering)? {
         return Ok(served);
     }
-    let first = if request.wants_all() { u64::MAX } else { fetch::PROBE };
+    let wants_all = request.wants_all() && wish.trim.is_whole();
+    let first = if wants_all { u64::MAX } else { fetch::PROBE };
     let mut tracks = fetch::open(scope, answering, first)?;
     let inputs = tracks.iter().map(|track| track.input).collect();
     let surveys = tracks.iter_mut().map(|track| track.survey.take()).collect();

@@ -40,10 +40,12 @@ pub struct Conditions {
 }
 
 impl Request {
-    /// Whether it is for all of something from its first byte on, as far as the request tells.
+    /// Whether it is for all of something from its first byte on, as far as the request tells:
+    /// what depends on an ETag may well be for nothing.
     pub fn wants_all(&self) -> bool {
-        let range = self.conditions.range.as_deref();
-        !self.head_only && range.is_none_or(|range| range.starts_with("bytes=0-"))
+        let Conditions { range, if_match, if_none_match, .. } = &self.conditions;
+        let depends = if_match.is_some() || if_none_match.is_some();
+        !self.head_only && !depends && range.as_deref().is_none_or(|range| range == "bytes=0-")
     }
 }
 

@@ -32,7 +32,7 @@ mod trak;
 mod webm;
 
 pub use input::{Input, Window};
-pub use layout::{Layout, Piece, Plan, What};
+pub use layout::{Layout, Piece, Plan, Rules, What};
 
 use near::Near;
 use top::Top;

@@ -94,7 +94,7 @@ impl Source<'_, '_> {
                 self.location = Arc::new(location);
                 // Its length must be the same, and the bytes before the break; or, where there are
                 // none of these, what the client was told of the file.
-                let has_read = self.offset > self.begin || self.begin == 0;
+                let has_read = self.offset > self.begin || (self.begin == 0 && !self.foretold);
                 if let Some(file) = self.file.as_mut().filter(|_| has_read) {
                     file.validators = Validators::default();
                 }
@@ -108,7 +108,7 @@ impl Source<'_, '_> {
     }
 
     fn longest_wait(&self) -> Duration {
-        let limit = if self.file.is_none() { OPENING_WAIT } else { Duration::MAX };
+        let limit = if self.opening { OPENING_WAIT } else { Duration::MAX };
         limit.min(self.upstream.max_wait)
     }
 

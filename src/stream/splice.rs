@@ -12,7 +12,7 @@ use super::rooms::Taker;
 use super::select::{self, Choice, choose};
 use super::{Answering, Served};
 use crate::edge::{Body, MediaHead};
-use crate::error::Error;
+use crate::error::{Error, Fault};
 use crate::media::Kind;
 use crate::mux::splice::{self, Input};
 use crate::mux::{self, Finished};
@@ -35,7 +35,10 @@ pub(super) fn begin<'scope, 'c, 'edge>(
     let etag = etag(&plan, &files);
     let spliced = Arc::new(Spliced { plan, files, etag });
     let key = Key::of(answering.media, &answering.wish);
-    answering.canal.plans.keep(key, &spliced);
+    // Without validators nobody could tell later whether the files are still the same.
+    if spliced.etag.is_some() {
+        answering.canal.plans.keep(key, &spliced);
+    }
     let (head, part) = match judge(answering, &spliced) {
         Choice::Done(served) => return Ok(served),
         Choice::Send(head, part) => (head, part.unwrap_or(0..spliced.plan.len())),
@@ -69,9 +72,13 @@ pub(super) fn again<'scope, 'c, 'edge>(
     };
     let ways: Vec<_> =
         (0..spliced.files.len()).map(|place| Way::to(&spliced.plan, place, &part)).collect();
+    // Where nothing is needed of any track, or a client asks whether its file is still the same, all
+    // of them must be.
     let none = ways.iter().all(Option::is_none);
+    let conditions = &answering.request.conditions;
+    let all = none || conditions.if_range.is_some() || conditions.if_match.is_some();
     let wanted = ways.into_iter().zip(&answering.media.tracks).enumerate();
-    let wanted = wanted.filter(|(_, (way, _))| none || way.is_some());
+    let wanted = wanted.filter(|(_, (way, _))| all || way.is_some());
     let Answering { canal, stop, .. } = *answering;
     let known = spliced.clone();
     let opened = fetch::each(scope, wanted, move |(place, (way, track))| {
@@ -107,9 +114,14 @@ pub(super) fn again<'scope, 'c, 'edge>(
     }
 }
 
-/// A plan that upstreams contradict is not used again.
+/// A plan that upstreams contradict is not used again. It has nothing to fear of a client that
+/// leaves, as players do at each seek, nor of an upstream that breaks off.
 fn forget_if_wrong(answering: &Answering<'_, '_, '_>, key: &Key, error: &Error) {
-    if matches!(error, Error::Upstream { .. } | Error::Stopped) {
+    let contradicts = |error: &Error| {
+        let Error::Upstream { fault, .. } = error else { return false };
+        matches!(fault, Fault::Changed(_) | Fault::Contradiction(_))
+    };
+    if contradicts(error) || answering.stop.cause().is_some_and(|cause| contradicts(&cause)) {
         answering.canal.plans.forget(key);
     }
 }

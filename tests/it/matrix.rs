@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 
 use crate::support::PATIENCE;
 use crate::support::answer::Ending;
 use crate::support::authority::Certificate;
-use crate::support::client::{get, mux_path};
+use crate::support::client::{get, mux_path, splice_path};
 use crate::support::daemon::Daemon;
 use crate::support::film::{TRACKS, request, track_file};
 use crate::support::origin::Origin;
@@ -20,12 +20,50 @@ use crate::support::script::{Fault, Resource, WrongRange};
 /// behind a cut, which takes one for itself.
 const SETTINGS: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 128\n\
     [upstream]\nallow = [\"127.0.0.0/8\"]\nretries = 2\nstall_timeout = \"3s\"\n";
-const ABREAST: usize = 12;
+/// Most cells do nothing but wait.
+const ABREAST: usize = 18;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Engine {
     Pass,
+    Splice,
     Ffmpeg,
+}
+
+const ENGINES: [Engine; 3] = [Engine::Pass, Engine::Splice, Engine::Ffmpeg];
+
+impl Engine {
+    fn name(self) -> &'static str {
+        match self {
+            Engine::Pass => "pass",
+            Engine::Splice => "splice",
+            Engine::Ffmpeg => "ffmpeg",
+        }
+    }
+
+    /// A healthy track as this engine is given it. Splice looks behind the media once if there is
+    /// something, with a request that would meet the faults of a later moment; so there is nothing.
+    fn track(self, track: &str) -> Resource {
+        static BARE: OnceLock<[Resource; 2]> = OnceLock::new();
+        let resource = if self == Engine::Splice {
+            let bare = BARE.get_or_init(|| TRACKS.map(|track| Resource::bytes(bare(track))));
+            bare[usize::from(track == "audio")].clone()
+        } else {
+            Resource::file(track_file(track))
+        };
+        resource.ranges().etag("\"1\"")
+    }
+}
+
+/// A track of the minute without the index at its end (mfra, ISO/IEC 14496-12 §8.8.9), whose last
+/// four bytes are its length.
+fn bare(track: &str) -> Vec<u8> {
+    let mut bytes = std::fs::read(track_file(track)).unwrap();
+    let index = u32::from_be_bytes(*bytes.last_chunk().unwrap());
+    let end = bytes.len() - index as usize;
+    assert_eq!(&bytes[end + 4..end + 8], b"mfra");
+    bytes.truncate(end);
+    bytes
 }
 
 /// When it happens.
@@ -42,6 +80,15 @@ use Moment::{AtASeam, AtTheLastByte, BeforeTheFirstByte, InTheFirstFragment};
 const MOMENTS: [Moment; 4] = [BeforeTheFirstByte, InTheFirstFragment, AtASeam, AtTheLastByte];
 
 impl Moment {
+    fn name(self) -> &'static str {
+        match self {
+            BeforeTheFirstByte => "before the first byte",
+            InTheFirstFragment => "in the first fragment",
+            AtASeam => "at a seam",
+            AtTheLastByte => "at the last byte",
+        }
+    }
+
     /// The byte at which it happens. The second of two parts begins a little before 512 KiB.
     fn offset(self, len: u64) -> u64 {
         match self {
@@ -163,10 +210,13 @@ fn every_fault_is_survived_or_seen() {
     let baselines = daemons.each_ref().map(Daemon::baseline);
     let scripts = scripts(&tls.put("v", Resource::file(track_file("video"))));
     let healthy = origin.put("healthy", Resource::file(track_file("video")));
-    let joined = daemons[0].get(&request(&origin, "video", &healthy)).body;
+    let [video, audio] =
+        TRACKS.map(|track| origin.put(&bare_name(track), Engine::Splice.track(track)));
+    let joined = [splice_path(&video, &audio, &[]), request(&origin, "video", &healthy)]
+        .map(|path| daemons[0].get(&path).body);
     let mut cells = VecDeque::new();
     for (row, (_, script)) in scripts.iter().enumerate() {
-        for engine in [Engine::Pass, Engine::Ffmpeg] {
+        for engine in ENGINES {
             for moment in MOMENTS {
                 for (track, lasting) in
                     TRACKS.into_iter().flat_map(|track| [(track, false), (track, true)])
@@ -207,17 +257,12 @@ const LOOKS_WHOLE: &str = "looks whole";
 impl Cell<'_> {
     fn name(&self, scripts: &[(&str, Script)]) -> String {
         let fault = scripts[self.row].0;
-        format!(
-            "{fault} of {} by {}",
-            self.track,
-            if self.engine == Engine::Pass { "pass" } else { "ffmpeg" }
-        )
+        format!("{fault} of {} by {}", self.track, self.engine.name())
     }
 
     /// What the client sees; `None` where the fault makes no sense.
-    fn download(&self, origin: &Origin, daemon: &Daemon, joined: &[u8]) -> Option<String> {
-        let file = track_file(self.track);
-        let healthy = Resource::file(file).ranges().etag("\"1\"");
+    fn download(&self, origin: &Origin, daemon: &Daemon, joined: &[Vec<u8>; 2]) -> Option<String> {
+        let healthy = self.engine.track(self.track);
         let len = healthy.len();
         let times = if self.lasting { usize::MAX } else { 1 };
         let resource = (self.script)(healthy, self.moment, len, times)?;
@@ -228,35 +273,47 @@ impl Cell<'_> {
         let url = origin.put(&place, resource);
         let path = match (self.engine, self.track) {
             (Engine::Ffmpeg, track) => request(origin, track, &url),
+            (Engine::Splice, "video") => splice_path(&url, &origin.url(&bare_name("audio")), &[]),
+            (Engine::Splice, _) => splice_path(&origin.url(&bare_name("video")), &url, &[]),
             (Engine::Pass, "video") => mux_path(Some(&url), None, &[]),
             (Engine::Pass, _) => mux_path(None, Some(&url), &[]),
         };
         let answer = get(daemon.address(), &path);
         let whole = || match self.engine {
-            Engine::Pass => answer.body == std::fs::read(file).unwrap(),
-            Engine::Ffmpeg => answer.body == joined,
+            Engine::Pass => answer.body == self.engine.track(self.track).read(),
+            Engine::Splice => answer.body == joined[0],
+            Engine::Ffmpeg => answer.body == joined[1],
         };
         Some(match (answer.head.status, answer.ending) {
             (200, Ending::Complete) if whole() => "same".into(),
             (200, Ending::Complete) => LOOKS_WHOLE.into(),
-            // Whether the first joined byte is there by then is a matter of chance.
+            // Whether the first joined byte is there by then is a matter of chance, but for splice,
+            // which makes it by itself.
             (200, _) => "failed".into(),
-            (_, _) if self.moment != BeforeTheFirstByte => "failed".into(),
+            (_, _) if self.moment != BeforeTheFirstByte && self.engine != Engine::Splice => {
+                "failed".into()
+            }
             (status, _) => status.to_string(),
         })
     }
 }
 
+/// Where the healthy tracks for splice are.
+fn bare_name(track: &str) -> String {
+    format!("bare-{track}")
+}
+
 /// As Markdown. Where once and always differ, both stand there.
 fn table(scripts: &[(&'static str, Script)], seen: &Seen) -> String {
-    let mut table = String::from(
-        "| the upstream | pass: before the first byte | in the first fragment | at a seam \
-         | at the last byte | ffmpeg: before the first byte | in the first fragment | at a seam \
-         | at the last byte |\n|---|---|---|---|---|---|---|---|---|\n",
-    );
+    let mut table = String::from("| the upstream |");
+    for engine in ENGINES {
+        let [first, others @ ..] = MOMENTS.map(Moment::name);
+        table += &format!(" {}: {first} | {} |", engine.name(), others.join(" | "));
+    }
+    table += &format!("\n|{}\n", "---|".repeat(1 + ENGINES.len() * MOMENTS.len()));
     for (row, (name, _)) in scripts.iter().enumerate() {
         table += &format!("| {name} |");
-        for engine in [Engine::Pass, Engine::Ffmpeg] {
+        for engine in ENGINES {
             for moment in MOMENTS {
                 let [once, always] = [false, true].map(|lasting| {
                     let outcomes = seen.get(&(row, engine, moment, lasting));

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use crate::support::answer::Ending;
-use crate::support::client::{Client, mux_path};
+use crate::support::client::{Client, mux_path, splice_path};
 use crate::support::daemon::{Daemon, Setup};
 use crate::support::observe::{Snapshot, memory};
 use crate::support::origin::{Origin, refused_url};
@@ -41,14 +41,20 @@ const CONFIG: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 
 type Act = fn(&Stage, &mut Visitor) -> String;
 
 /// Everything a client may do, and how often.
-const MIX: [(&str, usize, Act); 14] = [
+const MIX: [(&str, usize, Act); 20] = [
     ("joined", 8, |stage, _| stage.downloads(&stage.joined)),
     ("joined, webm", 8, |stage, _| stage.downloads(&stage.webm)),
     ("joined over cuts", 8, Stage::joins_over_cuts),
     ("passed", 8, |stage, _| stage.downloads(&stage.passed)),
     ("passed over cuts", 8, Stage::passes_over_cuts),
-    ("a part", 8, |stage, visitor| stage.takes_a_part(visitor, &stage.passed.path)),
+    ("a part", 8, |stage, visitor| stage.takes_a_part(visitor, &stage.passed)),
     ("a part over cuts", 8, Stage::takes_a_part_over_cuts),
+    ("spliced", 8, |stage, _| stage.downloads(&stage.spliced)),
+    ("spliced, webm", 8, |stage, _| stage.downloads(&stage.spliced_webm)),
+    ("spliced over cuts", 8, Stage::splices_over_cuts),
+    ("spliced part", 8, |stage, visitor| stage.takes_a_part(visitor, &stage.spliced)),
+    ("spliced webm part", 8, |stage, visitor| stage.takes_a_part(visitor, &stage.spliced_webm)),
+    ("seeks", 10, Stage::seeks),
     ("leaves", 10, Stage::leaves),
     ("stops reading", 2, Stage::stops_reading),
     ("half-closed", 4, Stage::half_closes),
@@ -71,8 +77,10 @@ struct Stage {
     joined: Film,
     webm: Film,
     passed: Film,
-    /// Too long to be over before a client leaves: joined, and passed through.
-    long: [String; 2],
+    spliced: Film,
+    spliced_webm: Film,
+    /// Too long to be over before a client leaves: joined, passed through, and spliced.
+    long: [String; 3],
     /// With the status that they get.
     failing: Vec<(String, u16)>,
     tally: Mutex<BTreeMap<(usize, String), usize>>,
@@ -116,21 +124,36 @@ impl Stage {
         let join = |name: &str, pair: &media::Pair| {
             let [video, audio] = [("v", &pair.video), ("a", &pair.audio)]
                 .map(|(track, file)| put(&format!("{name}-{track}"), file));
-            (mux_path(Some(&video), Some(&audio), &[]), mux_path(Some(&video), None, &[]))
+            [
+                mux_path(Some(&video), Some(&audio), &[]),
+                mux_path(Some(&video), None, &[]),
+                splice_path(&video, &audio, &[]),
+            ]
         };
         let film = |path: String| {
             let answer = daemon.get(&path);
             assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete));
             Film { path, body: answer.body }
         };
-        let (joined, passed) = join("minute", media::minute());
-        let (joined, passed) = (film(joined), film(passed));
+        let [joined, passed, spliced] = join("minute", media::minute()).map(film);
         assert!(passed.body == std::fs::read(&media::minute().video).unwrap());
-        let webm = film(join("webm", media::webm()).0);
-        let long = join("long", media::five_hours()).into();
+        let [webm, _, spliced_webm] = join("webm", media::webm()).map(film);
+        let long = join("long", media::five_hours());
         let failing = failing(&origin);
         let (tally, failed) = (Mutex::default(), AtomicBool::new(false));
-        Self { origin, daemon, joined, webm, passed, long, failing, tally, failed }
+        Self {
+            origin,
+            daemon,
+            joined,
+            webm,
+            passed,
+            spliced,
+            spliced_webm,
+            long,
+            failing,
+            tally,
+            failed,
+        }
     }
 
     /// All clients at work for so long; what the daemon takes when it has come to rest after it.

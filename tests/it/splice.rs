@@ -1,5 +1,6 @@
 //! What is joined without ffmpeg: the layout of the joined file, and its bytes.
 
+mod attack;
 mod fragmented;
 mod progressive;
 mod served;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Film, Stage, Visitor};
 use crate::support::answer::{Answer, Ending};
-use crate::support::client::{Client, mux_path};
+use crate::support::client::{Client, mux_path, splice_path};
 use crate::support::media;
 use crate::support::script::{Fault, Resource};
 
@@ -34,12 +34,24 @@ impl Stage {
         self.origin.put(&name, resource.fault(Fault::CutsAt(cuts)))
     }
 
-    pub(super) fn joins_over_cuts(&self, visitor: &mut Visitor) -> String {
+    fn cut_pair(&self, visitor: &mut Visitor) -> [String; 2] {
         let pair = media::minute();
-        let [video, audio] =
-            [("v", &pair.video), ("a", &pair.audio)].map(|(t, file)| self.cut(visitor, t, file));
+        [("v", &pair.video), ("a", &pair.audio)].map(|(t, file)| self.cut(visitor, t, file))
+    }
+
+    pub(super) fn joins_over_cuts(&self, visitor: &mut Visitor) -> String {
+        let [video, audio] = self.cut_pair(visitor);
         let path = mux_path(Some(&video), Some(&audio), &[]);
         self.is_same(&self.daemon.get(&path), 200, &self.joined.body)
+    }
+
+    pub(super) fn splices_over_cuts(&self, visitor: &mut Visitor) -> String {
+        let [video, audio] = self.cut_pair(visitor);
+        let path = splice_path(&video, &audio, &[]);
+        if visitor.random.bool() {
+            return self.takes_a_part_of(visitor, &path, &self.spliced.body);
+        }
+        self.is_same(&self.daemon.get(&path), 200, &self.spliced.body)
     }
 
     pub(super) fn passes_over_cuts(&self, visitor: &mut Visitor) -> String {
@@ -50,11 +62,15 @@ impl Stage {
 
     pub(super) fn takes_a_part_over_cuts(&self, visitor: &mut Visitor) -> String {
         let video = self.cut(visitor, "v", &media::minute().video);
-        self.takes_a_part(visitor, &mux_path(Some(&video), None, &[]))
+        self.takes_a_part_of(visitor, &mux_path(Some(&video), None, &[]), &self.passed.body)
     }
 
-    pub(super) fn takes_a_part(&self, visitor: &mut Visitor, path: &str) -> String {
-        let len = self.passed.body.len();
+    pub(super) fn takes_a_part(&self, visitor: &mut Visitor, film: &Film) -> String {
+        self.takes_a_part_of(visitor, &film.path, &film.body)
+    }
+
+    fn takes_a_part_of(&self, visitor: &mut Visitor, path: &str, body: &[u8]) -> String {
+        let len = body.len();
         let begin = visitor.random.usize(..len);
         let end = visitor.random.usize(begin..len) + 1;
         let (range, part) = match visitor.random.u8(..3) {
@@ -64,7 +80,23 @@ impl Stage {
         };
         let mut client = Client::connect(self.daemon.address());
         client.ask(path, &[&format!("Range: bytes={range}")]);
-        self.is_same(&client.answer(), 206, &self.passed.body[part])
+        self.is_same(&client.answer(), 206, &body[part])
+    }
+
+    /// Like a player that looks for a place: each part is given up for the next one.
+    pub(super) fn seeks(&self, visitor: &mut Visitor) -> String {
+        let random = &mut visitor.random;
+        let seeks = random.usize(1..6);
+        for _ in 0..seeks {
+            let mut client = Client::connect(self.daemon.address());
+            let from = random.usize(..150 << 20);
+            client.ask(&self.long[2], &[&format!("Range: bytes={from}-")]);
+            if random.bool() {
+                assert_eq!(client.head().status, 206);
+                client.read_raw(random.usize(1..1 << 20));
+            }
+        }
+        format!("{seeks} given up")
     }
 }
 
@@ -72,7 +104,8 @@ impl Stage {
 impl Stage {
     pub(super) fn leaves(&self, visitor: &mut Visitor) -> String {
         let random = &mut visitor.random;
-        let mut client = Client::get(self.daemon.address(), &self.long[random.usize(..2)]);
+        let mut client =
+            Client::get(self.daemon.address(), &self.long[random.usize(..self.long.len())]);
         match random.u8(..3) {
             0 => "at once".into(),
             1 => format!("with the head of a {}", client.head().status),
@@ -84,14 +117,14 @@ impl Stage {
     }
 
     pub(super) fn stops_reading(&self, visitor: &mut Visitor) -> String {
-        let path = &self.long[visitor.random.usize(..2)];
+        let path = &self.long[visitor.random.usize(..self.long.len())];
         let mut client = Client::get(self.daemon.address(), path);
         client.read_raw(visitor.random.usize(1..1 << 20));
         visitor.leaves_hanging(client)
     }
 
     pub(super) fn half_closes(&self, visitor: &mut Visitor) -> String {
-        let film = if visitor.random.bool() { &self.joined } else { &self.passed };
+        let film = [&self.joined, &self.passed, &self.spliced][visitor.random.usize(..3)];
         let mut client = Client::get(self.daemon.address(), &film.path);
         client.finish_sending().unwrap();
         match client.try_answer() {
@@ -130,7 +163,9 @@ impl Stage {
     }
 
     pub(super) fn asks_for_heads(&self, visitor: &mut Visitor) -> String {
-        let paths = [&self.joined.path, &self.passed.path, &self.long[0], "/healthz", "/"];
+        let [joined, passed, spliced] =
+            [&self.joined, &self.passed, &self.spliced].map(|f| &f.path);
+        let paths = [joined, passed, spliced, &self.long[0], &self.long[2], "/healthz", "/"];
         let mut client = Client::connect(self.daemon.address());
         client.request("HEAD", paths[visitor.random.usize(..paths.len())]);
         let head = client.head();

@@ -84,6 +84,13 @@ pub(crate) fn eventually<T>(
     }
 }
 
+/// The bytes that a request asks for, which must be a bounded range.
+pub(crate) fn request_range(request: &origin::Request) -> std::ops::Range<u64> {
+    let range = request.header("range").and_then(|range| range.strip_prefix("bytes="));
+    let (first, last) = range.and_then(|range| range.split_once('-')).expect("a bounded range");
+    first.parse().unwrap()..last.parse::<u64>().unwrap() + 1
+}
+
 /// A number from the environment; `None` if it is not set.
 pub(crate) fn number_from(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
