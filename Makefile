@@ -54,14 +54,16 @@ fuzz fuzz-short: tools-test
 	$(CARGO) fetch --locked --manifest-path tests/fuzz/Cargo.toml
 	$(CARGO) fuzz build --dev --sanitizer none --fuzz-dir tests/fuzz \
 	  --target $(HOST) --target-dir $(FUZZ)
+	tests/fuzz/seeds.sh $(FUZZ)/seeds
 	@for target in $(basename $(notdir $(wildcard tests/fuzz/targets/*.rs))); do \
 	  program=$(FUZZ)/$(HOST)/debug/$$target; \
 	  tried=$(FUZZ)/tried/$$target failed=$(FUZZ)/failed/$$target log=$(FUZZ)/$$target.log; \
-	  mkdir -p $$tried $$failed; \
+	  seeds=$(FUZZ)/seeds/$$target; \
+	  mkdir -p $$tried $$failed $$seeds; \
 	  echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
 	  $$program -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=512 \
 	    -dict=tests/fuzz/dictionaries/$$target.dict -artifact_prefix=$$failed/ \
-	    $$tried $$failed > $$log 2>&1 || { \
+	    $$tried $$failed $$seeds > $$log 2>&1 || { \
 	    tail -n 60 $$log; \
 	    echo "to see it again: $$program $$(ls -t $$failed/* | head -n 1)"; \
 	    exit 1; \

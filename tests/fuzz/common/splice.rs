@@ -1,0 +1,121 @@
+//! Two files, surveyed, planned and joined: whatever they hold, the joined file has the length that
+//! was said, or is an error; any part of it is the same made alone; no byte is read in vain.
+//!
+//! An input is a line of numbers, and behind it both files: the length of the first, that of the
+//! chunks in which they come, where the wanted part of the film begins and how long it is in
+//! milliseconds (0 for all of it), and where a part of the joined file begins.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use ytcanal::error::Error;
+use ytcanal::media::{Kind, Tags};
+use ytcanal::mux::sniff::Format;
+use ytcanal::mux::splice::{self, Halt, Input, Look, MAX_LOOK, Options, Plan, Survey, survey};
+use ytcanal::mux::{Trim, Wanted};
+
+const TAGS: Tags = Tags { title: None, artist: None, date: None, cover: None };
+/// A survey that looks more often than this keeps the client waiting for too long.
+const MOST_LOOKS: usize = 2000;
+
+struct File<'a>(&'a [u8], usize);
+
+impl Look for File<'_> {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn look(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+        assert!(range.start <= range.end && range.end <= self.len(), "{range:?}");
+        assert!(range.end - range.start <= MAX_LOOK, "{range:?}");
+        self.1 += 1;
+        assert!(self.1 <= MOST_LOOKS, "it does not stop to look");
+        Ok(self.0[range.start as usize..range.end as usize].to_vec())
+    }
+}
+
+/// Joins the files of an input, and each one with itself.
+pub fn joined(format: Format, input: &[u8]) {
+    let end = input.iter().take(64).position(|byte| *byte == b'\n').unwrap_or(0);
+    let (line, rest) = input.split_at(end);
+    let line = String::from_utf8_lossy(line);
+    let mut numbers = line.split_ascii_whitespace().map(|word| word.parse().unwrap_or(0_u64));
+    let [first, chunk, start, length, part] = std::array::from_fn(|_| numbers.next().unwrap_or(0));
+    let rest = rest.get(1..).unwrap_or_default();
+    let first = usize::try_from(first).map_or(rest.len() / 2, |first| first.min(rest.len()));
+    let (video, audio) = rest.split_at(first);
+    let start = start % 100_000;
+    let trim = Trim {
+        start: Duration::from_millis(start),
+        end: (length > 0).then(|| Duration::from_millis(start + length % 100_000)),
+    };
+    let files = [(Kind::Video, video), (Kind::Audio, audio)];
+    let [video, audio] = files.map(|(_, bytes)| survey(format, &mut File(bytes, 0), trim).ok());
+    let case = Case { chunk: (chunk as usize).max(1), trim, part };
+    if let Some(video) = &video {
+        case.join(&files[..1], std::slice::from_ref(video));
+    }
+    if let Some(audio) = &audio {
+        case.join(&files[1..], std::slice::from_ref(audio));
+    }
+    if let (Some(video), Some(audio)) = (video, audio) {
+        case.join(&files, &[video, audio]);
+    }
+}
+
+struct Case {
+    chunk: usize,
+    trim: Trim,
+    part: u64,
+}
+
+impl Case {
+    fn join(&self, files: &[(Kind, &[u8])], surveys: &[Survey]) {
+        let options = Options { container: Wanted::Auto, trim: self.trim, tags: &TAGS };
+        let kinds = files.iter().map(|(kind, _)| *kind);
+        let tracks: Vec<_> = kinds.zip(surveys.iter().cloned()).collect();
+        let Ok(plan) = splice::plan(&tracks, &options) else { return };
+        assert!(splice::plan(&tracks, &options).as_ref() == Ok(&plan), "another plan");
+        let sources: u64 = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        // No more is made than is in sight: heads, indexes, and their tables anew.
+        assert!(plan.len() <= 8 * sources + (64 << 10), "{} of {sources} bytes", plan.len());
+        let whole = self.emit(&plan, 0..plan.len(), files);
+        if let Ok(whole) = &whole {
+            assert_eq!(whole.len() as u64, plan.len());
+        }
+        let from = self.part % plan.len().max(1);
+        let to = plan.len().min(from + 1 + self.part % 5000);
+        let part = self.emit(&plan, from..to, files);
+        match (whole, part) {
+            (Ok(whole), Ok(part)) => assert!(whole[from as usize..to as usize] == part),
+            (Ok(_), Err(error)) => panic!("all of it can be made, but not {from} to {to}: {error}"),
+            (Err(_), _) => {}
+        }
+    }
+
+    /// The inputs bring exactly what is said to be needed.
+    fn emit(
+        &self,
+        plan: &Plan,
+        part: Range<u64>,
+        files: &[(Kind, &[u8])],
+    ) -> Result<Vec<u8>, Error> {
+        let mut inputs = Vec::new();
+        for (track, (kind, bytes)) in files.iter().enumerate() {
+            let needs = plan.needs(track, &part).unwrap_or(0..0);
+            let mut rest = bytes[needs.start as usize..needs.end as usize].chunks(self.chunk);
+            inputs.push(Input::new(*kind, needs.start, move |_| {
+                let chunk = rest.next().expect("more is read than is needed");
+                Ok((chunk.to_vec(), chunk.len()))
+            }));
+        }
+        let len = (part.end - part.start) as usize;
+        let mut made = Vec::new();
+        plan.emit(&part, &mut inputs, &mut |bytes| {
+            made.extend_from_slice(bytes);
+            assert!(made.len() <= len, "more than was said");
+            Ok(())
+        })?;
+        Ok(made)
+    }
+}

@@ -1,0 +1,50 @@
+#!/bin/sh
+# Small files of all families, for the targets that join two. $1 is where they go: a directory for
+# each target. An input is a line of numbers and two files; tests/fuzz/common/splice.rs tells more.
+set -eu
+directory=$1
+[ ! -e "$directory/done" ] || exit 0
+mkdir -p "$directory/splice_mp4" "$directory/splice_webm"
+work=$(mktemp -d)
+trap 'rm -r "$work"' EXIT
+
+make() { ffmpeg -v error -nostdin -y "$@"; }
+
+# join TARGET NAME VIDEO AUDIO: whole, and a part.
+join() {
+  len=$(stat -c %s "$3")
+  { echo "$len 700 0 0 999"; cat "$3" "$4"; } > "$directory/$1/$2"
+  { echo "$len 41 1300 1200 77"; cat "$3" "$4"; } > "$directory/$1/$2-part"
+}
+
+picture='testsrc=size=16x16:rate=5:duration=4'
+sound='sine=sample_rate=8000:duration=4'
+make -f lavfi -i "$picture" -c:v libx264 -preset ultrafast -bf 1 -g 5 -pix_fmt yuv420p -crf 40 \
+  -bsf:v filter_units=remove_types=6 "$work/v.mp4"
+make -f lavfi -i "$sound" -c:a aac -b:a 8k "$work/a.mp4"
+make -f lavfi -i "$picture" -c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 5 -b:v 10k \
+  "$work/v.webm"
+make -f lavfi -i "$sound" -c:a libopus -b:a 6k "$work/a.webm"
+
+# shape NAME FLAG...: the MP4 with these flags.
+shape() {
+  name=$1
+  shift
+  for track in v a; do
+    make -i "$work/$track.mp4" -c copy -frag_duration 1000000 "$@" "$work/$track-$name.mp4"
+  done
+  join splice_mp4 "$name" "$work/v-$name.mp4" "$work/a-$name.mp4"
+}
+shape sidx -movflags +empty_moov+default_base_moof+dash+global_sidx+skip_trailer
+shape mfra -movflags +empty_moov
+shape edits -movflags +delay_moov+default_base_moof+skip_trailer
+join splice_mp4 plain "$work/v.mp4" "$work/a.mp4"
+for track in v a; do
+  make -i "$work/$track.mp4" -c copy -movflags +faststart "$work/$track-front.mp4"
+  make -i "$work/$track.webm" -c copy -cluster_time_limit 900 -cues_to_front 1 \
+    "$work/$track-front.webm"
+done
+join splice_mp4 front "$work/v-front.mp4" "$work/a-front.mp4"
+join splice_webm plain "$work/v.webm" "$work/a.webm"
+join splice_webm front "$work/v-front.webm" "$work/a-front.webm"
+touch "$directory/done"

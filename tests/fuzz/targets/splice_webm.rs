@@ -1,0 +1,10 @@
+//! Two files of WebM: they are joined as was planned, or not at all.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use ytcanal::mux::sniff::Format;
+
+#[path = "../common/splice.rs"]
+mod splice;
+
+fuzz_target!(|input: &[u8]| splice::joined(Format::Webm, input));
