@@ -10,8 +10,8 @@ use crate::support::film::TRACKS;
 use crate::support::media;
 use crate::support::request_range;
 
-/// The heads of both tracks, each with one step of reading, and what stands behind their media.
-const HEADS: u64 = 2 * (64 << 10) + 64;
+/// The heads of both tracks, and what stands behind their media.
+const HEADS: u64 = 2 * (65 << 10);
 
 /// No fragment of the longer film is longer than this: each is asked for up to its end.
 const FRAGMENT: u64 = 1 << 20;

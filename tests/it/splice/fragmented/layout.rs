@@ -20,9 +20,9 @@ pub(super) fn check(file: &[u8]) -> usize {
     let of = |kind: &[u8; 4]| boxes.iter().filter(|found| found.kind == *kind).collect::<Vec<_>>();
     let moov = of(b"moov")[0].payload();
     let mvhd = inside(moov, &[b"mvhd"]);
-    assert_eq!((mvhd[0], mvhd.last()), (1, Some(&3)), "the next number of a track");
+    assert_eq!((mvhd[0], mvhd.last()), (0, Some(&3)), "the next number of a track");
     let mehd = u64_at(inside(moov, &[b"mvex", b"mehd"]), 4);
-    assert_eq!(mehd, u64_at(mvhd, 24));
+    assert_eq!(mehd, u32_at(mvhd, 16).map(u64::from));
     let traks: Vec<_> = children(moov).unwrap();
     let longest = traks.iter().filter(|found| found.kind == *b"trak").map(|trak| {
         let tkhd = inside(trak.payload(), &[b"tkhd"]);
