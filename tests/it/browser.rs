@@ -91,8 +91,7 @@ fn plays_and_seeks(chromium: &mut Chromium, page: &str, way: Way) {
         loaded["took"]
     );
     let (found, meant) = (loaded["duration"].as_f64().unwrap(), way.duration(media::hour()));
-    // Chromium counts the time before the first picture twice.
-    assert!((found - meant).abs() < 0.2, "{way:?}: a duration of {found} s, it is {meant}");
+    assert!((found - meant).abs() < 0.1, "{way:?}: a duration of {found} s, it is {meant}");
     assert_plays(chromium, "from the beginning");
     // None of them at a key frame, before which players need not fetch anything.
     let moments = [meant / 2.0 + 2.7, meant - 30.3, meant / 4.0 - 0.4];

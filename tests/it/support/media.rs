@@ -231,6 +231,14 @@ pub(crate) fn file_duration(file: &Path) -> Option<f64> {
     duration(Command::new("ffprobe").arg("-i").arg(file))
 }
 
+/// When the last packet of a file ends, in seconds: its first may begin later than at 0.
+pub(crate) fn file_end(file: &Path) -> f64 {
+    let entries = ["-v", "error", "-show_entries", "format=start_time,duration", "-of", "csv=p=0"];
+    let output = run(Command::new("ffprobe").args(entries).arg(file));
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim().split(',').map(|field| field.parse::<f64>().unwrap()).sum()
+}
+
 fn duration(command: &mut Command) -> Option<f64> {
     let output =
         run(command.args(["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0"]));

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::client::{mux_path, splice_path};
-use super::media::{Film, file_duration};
+use super::media::{Film, file_end};
 use super::origin::Origin;
 use super::script::Resource;
 
@@ -43,12 +43,11 @@ impl Way {
         }
     }
 
-    /// The duration of the film in seconds.
+    /// When the film ends, in seconds.
     pub(crate) fn duration(self, film: &Film) -> f64 {
-        let duration = |file: &Path| file_duration(file).expect("a film has a duration");
         match self {
-            Self::Lone => duration(&film.finished()),
-            Self::Spliced => duration(&film.tracks.video).max(duration(&film.tracks.audio)),
+            Self::Lone => file_end(&film.finished()),
+            Self::Spliced => file_end(&film.tracks.video).max(file_end(&film.tracks.audio)),
         }
     }
 }
