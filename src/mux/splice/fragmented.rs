@@ -12,6 +12,7 @@ use super::{Halt, Layout, Look, Options, Plan, Refusal};
 use crate::media::Kind;
 use crate::mux::{Container, Trim};
 
+mod facts;
 mod index;
 mod init;
 mod moof;
@@ -33,9 +34,9 @@ pub struct Track {
     /// In their order in the file.
     fragments: Vec<Fragment>,
     /// What the first fragment says of itself.
-    first: moof::Facts,
+    first: facts::Facts,
     /// Where the wanted part begins among the fragments, and what that one says.
-    wanted: (usize, moof::Facts),
+    wanted: (usize, facts::Facts),
     /// Whether each piece is one fragment alone, as far as the first one tells.
     is_single: bool,
 }
@@ -63,7 +64,7 @@ pub(super) fn survey(
     let init = Init::read(moov)?;
     let mut fragments = index::read(look, &init, behind)?;
     let begin = *fragments.first().ok_or(Refusal("it has no fragments"))?;
-    let first = moof::facts_at(look, begin.from, &init)?;
+    let first = facts::facts_at(look, begin.from, &init)?;
     let is_single = first.len == begin.len;
     let end = in_composition_time(&mut fragments, first.earliest)?;
     let mut wanted = (0, first);
@@ -74,7 +75,7 @@ pub(super) fn survey(
         }
         // A picture needs its key frame.
         let at = fragments.iter().rposition(|f| f.time <= start && f.is_entry).unwrap_or(0);
-        wanted = (at, moof::facts_at(look, fragments[at].from, &init)?);
+        wanted = (at, facts::facts_at(look, fragments[at].from, &init)?);
     }
     Ok(Track { init, fragments, first, wanted, is_single })
 }

@@ -4,8 +4,8 @@
 //! Must never take an index for good that does not reach from the first fragment to the end.
 
 use super::Fragment;
+use super::facts;
 use super::init::{Init, header_at};
-use super::moof;
 use crate::mux::splice::boxes::{Header, children, header, u32_at, u64_at};
 use crate::mux::splice::{Halt, Look, Refusal};
 
@@ -262,11 +262,11 @@ fn spans(
         return Ok(None);
     };
     // All that is in front of the first entry must belong to it: styp, sidx.
-    let facts = moof::facts_at(look, first, init)?;
+    let facts = facts::facts_at(look, first, init)?;
     if !is_rising || *begin < first || first + facts.len <= *begin || *last >= end {
         return Ok(None);
     }
-    let tail = moof::facts_at(look, *last, init)?;
+    let tail = facts::facts_at(look, *last, init)?;
     // The last run may have more fragments than the one that is indexed.
     if last + tail.len != end {
         return Ok(None);
@@ -291,7 +291,7 @@ fn walk(look: &mut dyn Look, init: &Init, first: u64) -> Result<Vec<Fragment>, H
         if fragments.len() == LONGEST_WALK {
             return Err(ABSENT.into());
         }
-        let facts = moof::facts_at(look, at, init)?;
+        let facts = facts::facts_at(look, at, init)?;
         fragments.push(Fragment {
             from: at,
             len: facts.len,
