@@ -29,6 +29,13 @@ const SPEED: f64 = 12.0;
 const NOT_UNRESERVED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// Where the sample is.
+struct Links {
+    video: String,
+    audio: String,
+    name: String,
+}
+
 /// Runs the demonstration until it is told to end.
 pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
     let config = configuration(listen)?;
@@ -37,7 +44,7 @@ pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
     let sample = Sample::make(&config.muxer.ffmpeg, dir.path())?;
     let pace = sample.duration.div_f64(SPEED);
     let origin = Origin::bind([("/video.mp4", sample.video), ("/audio.m4a", sample.audio)], pace)?;
-    let prefill = Prefill {
+    let links = Links {
         video: origin.url("/video.mp4"),
         audio: origin.url("/audio.m4a"),
         name: "YtCanal sample".into(),
@@ -47,14 +54,14 @@ pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
     thread::scope(|scope| {
         scope.spawn(|| origin.serve());
         let ended = with_signals(|quit| {
-            let (prefill, file) = (&prefill, dir.path().join("sample.mp4"));
+            let (links, file) = (&links, dir.path().join("sample.mp4"));
             scope.spawn(move || {
-                let shown = show(address, prefill, &file);
-                if let Err(error) = shown.and_then(|()| invite(address, prefill)) {
+                let shown = show(address, links, &file);
+                if let Err(error) = shown.and_then(|()| invite(address, links)) {
                     log::warn!("the download ended early: {error}");
                 }
             });
-            server.run(prefill, quit, &Notify::default())
+            server.run(&Prefill::default(), quit, &Notify::default())
         });
         origin.end();
         ended
@@ -93,11 +100,11 @@ fn bind(mut config: Config) -> io::Result<Server> {
 }
 
 /// Downloads the sample through the server, as any client would, and looks at what came.
-fn show(address: SocketAddr, prefill: &Prefill, file: &Path) -> io::Result<()> {
+fn show(address: SocketAddr, links: &Links, file: &Path) -> io::Result<()> {
     say("\nDownloading it through the server, while it is still being fetched:")?;
     let asked = Instant::now();
     let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
-    let answer = agent.get(mux_url(address, prefill)).call().map_err(io::Error::other)?;
+    let answer = agent.get(mux_url(address, links)).call().map_err(io::Error::other)?;
     let len = answer.body().content_length();
     let mut body = answer.into_body().into_reader();
     let mut out = BufWriter::new(File::create(file)?);
@@ -134,8 +141,8 @@ fn show(address: SocketAddr, prefill: &Prefill, file: &Path) -> io::Result<()> {
     fs::remove_file(file)
 }
 
-fn invite(address: SocketAddr, prefill: &Prefill) -> io::Result<()> {
-    let url = mux_url(address, prefill);
+fn invite(address: SocketAddr, links: &Links) -> io::Result<()> {
+    let url = mux_url(address, links);
     say(&format!(
         "\nTry it yourself:\n\
          \x20 curl -OJ '{url}'\n\
@@ -149,10 +156,10 @@ fn invite(address: SocketAddr, prefill: &Prefill) -> io::Result<()> {
     ))
 }
 
-fn mux_url(address: SocketAddr, prefill: &Prefill) -> String {
+fn mux_url(address: SocketAddr, links: &Links) -> String {
     let encode = |text| utf8_percent_encode(text, NOT_UNRESERVED);
-    let (video, audio) = (encode(&prefill.video), encode(&prefill.audio));
-    format!("http://{address}/mux?video={video}&audio={audio}&name={}", encode(&prefill.name))
+    let (video, audio) = (encode(&links.video), encode(&links.audio));
+    format!("http://{address}/mux?video={video}&audio={audio}&name={}", encode(&links.name))
 }
 
 fn say(line: &str) -> io::Result<()> {

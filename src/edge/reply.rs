@@ -34,8 +34,10 @@ impl Reply {
             .with("X-Content-Type-Options", "nosniff")
     }
 
-    /// The same with one more field. The value must be ours, or safe for a header.
+    /// The same with this field, in the place of one of the same name. The value must be ours, or
+    /// safe for a header.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Reply {
+        self.fields.retain(|(known, _)| *known != name);
         self.fields.push((name, value.into()));
         self
     }
@@ -160,6 +162,14 @@ mod tests {
         assert!(json.contains("\"code\":\"streams-full\""), "{json}");
         let page = text(true);
         assert!(page.contains("All &lt;busy&gt;."), "{page}");
+    }
+
+    #[test]
+    fn a_field_is_there_once() {
+        let reply = Reply::ok("text/plain", "x").with("Cache-Control", "no-cache");
+        let head = String::from_utf8(reply.print(None).unwrap()).unwrap();
+        assert!(head.contains("\r\nCache-Control: no-cache\r\n"), "{head}");
+        assert!(!head.contains("no-store"), "{head}");
     }
 
     #[test]
