@@ -163,7 +163,8 @@ fn a_part_is_chosen_and_the_line_for_curl_brings_it() {
     assert!(output.status.success(), "{line}: {output:?}");
     let file = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap().path();
     let part = media::file_duration(&file).unwrap();
-    assert!((10.0..20.0).contains(&part), "{part} s");
+    // Both ends lie on cuts of picture and sound, which are five seconds apart.
+    assert!((10.5..25.0).contains(&part), "{part} s");
     site.assert_clean(&mut chromium);
 }
 
@@ -284,13 +285,13 @@ fn a_link_can_be_brought_along() {
     chromium.open(&site.daemon.url(&format!("/?url={}", encode(&site.link("film")))));
     chromium.until("!document.querySelector('#result').hidden");
     assert_eq!(chromium.text(":checked + b"), chosen);
-    // As the bookmark brings it.
-    let bookmark = chromium.evaluate("document.querySelector('#mark').href");
-    let meant = format!(
-        "javascript:location.href='{}'+encodeURIComponent(location.href)",
-        site.daemon.url("/?url=")
-    );
-    assert_eq!(bookmark, meant);
+    // As the bookmark brings it, from whatever page one is on.
+    let bookmark = chromium.evaluate("decodeURIComponent(document.querySelector('#mark').href)");
+    let elsewhere = site.daemon.url("/healthz");
+    chromium.open(&elsewhere);
+    chromium.evaluate(bookmark.as_str().unwrap().strip_prefix("javascript:").unwrap());
+    chromium.event("Page.loadEventFired", |_| true);
+    assert_eq!(chromium.evaluate(field), elsewhere);
     // In the place of another host; that one is not asked here, for there is no way to it.
     let page = site.daemon.get("/watch?v=a_b-c&list=PL1").text();
     assert!(page.contains("value=\"https://www.youtube.com/watch?v=a_b-c\""), "{page}");
