@@ -66,6 +66,8 @@ impl Desk<'_> {
             streams: self.canal.slots.taken(),
             bytes_sent: self.edge.bytes_sent(),
             retries: self.canal.upstream.retries_made(),
+            pages_read: self.canal.resolver.pages_read(),
+            pages_failed: self.canal.resolver.pages_failed(),
         })
     }
 }

@@ -7,8 +7,9 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use url::Url;
 
@@ -50,6 +51,8 @@ pub struct Resolver {
     /// Where yt-dlp may keep what it learns of sites.
     cache: tempfile::TempDir,
     kept: Kept,
+    read: AtomicU64,
+    failed: AtomicU64,
     /// What is behind a link that leads to nobody's page but ours.
     built_in: OnceLock<Arc<Offer>>,
 }
@@ -73,6 +76,8 @@ impl Resolver {
             places: Places::new(resolver.processes)?,
             kept: Kept::new(resolver.cache, resolver.cache_ttl.0),
             cache,
+            read: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
             built_in: OnceLock::new(),
         })
     }
@@ -80,6 +85,16 @@ impl Resolver {
     /// From now on the link of `offer` needs no reading. There can be one such link.
     pub fn learn(&self, offer: Offer) {
         self.built_in.get_or_init(|| Arc::new(offer));
+    }
+
+    /// Pages that were read so far.
+    pub fn pages_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Pages that could not be read so far.
+    pub fn pages_failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// What the film behind `link` is on offer as.
@@ -123,6 +138,8 @@ impl Resolver {
         } else {
             Err(verdict::verdict(said.code, &said.stderr))
         };
+        let count = if offer.is_ok() { &self.read } else { &self.failed };
+        count.fetch_add(1, Ordering::Relaxed);
         let host = link.host_str().unwrap_or_default();
         match &offer {
             Ok(offer) => log::debug!(
@@ -161,6 +178,14 @@ impl Resolver {
         }
         Err(unresolved(Unresolved::failed("there is no way to call it")))
     }
+}
+
+/// What `program` says when it is called with these arguments and does not take longer than that.
+pub fn ask(program: &Path, arguments: &[String], limit: Duration) -> Option<String> {
+    let (program, environment) = (program.to_owned(), Environment::with(None));
+    let stop = Stop::new().ok()?;
+    let said = Command { program, environment }.call(arguments, Instant::now() + limit, &stop);
+    said.ok().map(|said| String::from_utf8_lossy(&said.stdout).into_owned() + &said.stderr)
 }
 
 /// As an error of a stream.
