@@ -28,13 +28,13 @@ const KEPT: u32 = 3600;
 
 /// Tells what is on offer behind `link`.
 pub fn info(canal: &Canal, link: &Url, client: &Client<'_>) -> Result<Reply, Problem> {
-    let offer = attended(canal, client, |stop| canal.resolver.offer(link, stop))?;
+    let offer = attended(canal, link, client, |stop| canal.resolver.offer(link, stop))?;
     Ok(Reply::ok("application/json", format!("{:#}\n", told(&offer))))
 }
 
 /// Gives the picture of what is behind `link`.
 pub fn thumbnail(canal: &Canal, link: &Url, client: &Client<'_>) -> Result<Reply, Problem> {
-    let picture = attended(canal, client, |stop| {
+    let picture = attended(canal, link, client, |stop| {
         let offer = canal.resolver.offer(link, stop)?;
         let Some(location) = offer.thumbnail.clone() else { return Ok(None) };
         let track = Track { kind: Kind::Video, location, refresh: None };
@@ -50,11 +50,13 @@ pub fn thumbnail(canal: &Canal, link: &Url, client: &Client<'_>) -> Result<Reply
 /// Does something that a client waits for, until it leaves.
 fn attended<T>(
     canal: &Canal,
+    link: &Url,
     client: &Client<'_>,
     work: impl FnOnce(&Arc<Stop>) -> Result<T, Error>,
 ) -> Result<T, Problem> {
     let problem = |error: &Error| {
-        log::info!("{} {error}", client.address());
+        let host = link.host_str().unwrap_or("nowhere");
+        log::info!("{} a page of {host}: {error}", client.address());
         Problem::from(error)
     };
     let _slot = canal.slots.take(client.address()).map_err(|full| problem(&full.into()))?;

@@ -147,7 +147,7 @@ impl Resolver {
                 begun.elapsed(),
                 offer.renditions.len()
             ),
-            Err(why) => log::info!("a page of {host} was not read: {}", why.said),
+            Err(why) => log::debug!("a page of {host} was not read: {}", why.said),
         }
         offer.map_err(unresolved)
     }

@@ -53,8 +53,9 @@ impl Fork {
         Fork { command, environment, socket, state: Mutex::new(State::Idle) }
     }
 
-    /// A connection to the server, which is started if it does not run.
-    fn connect(&self) -> io::Result<UnixStream> {
+    /// A connection to the server, which is started for calls with these arguments if it does not
+    /// run.
+    fn connect(&self, arguments: &[String]) -> io::Result<UnixStream> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Failed(until) = &*state
             && Instant::now() < *until
@@ -66,7 +67,7 @@ impl Fork {
         {
             return UnixStream::connect(&self.socket);
         }
-        let started = Server::start(&self.command, &self.environment, &self.socket);
+        let started = self.start(arguments);
         match started {
             Ok(server) => *state = State::Running(server),
             Err(error) => {
@@ -75,6 +76,38 @@ impl Fork {
             }
         }
         UnixStream::connect(&self.socket)
+    }
+
+    fn start(&self, arguments: &[String]) -> io::Result<Server> {
+        let command = config::locate(&self.command).ok_or(io::ErrorKind::NotFound)?;
+        let words = interpreter(&command)
+            .ok_or_else(|| io::Error::other("it is not a Python script with its #! line"))?;
+        match fs::remove_file(&self.socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&self.socket)?;
+        let (reader, lifeline) = io::pipe()?;
+        let (program, words) = words.split_first().ok_or(io::ErrorKind::NotFound)?;
+        // What all calls have in common it can do beforehand; only the link differs.
+        let common = arguments.iter().take_while(|argument| *argument != "--");
+        let mut python = Command::new(program);
+        python
+            .args(words)
+            .args(["-c", SERVER])
+            .arg(&command)
+            .args(common)
+            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .stdout(Stdio::from(OwnedFd::from(reader)))
+            // A line for the operator, should something be wrong with it.
+            .stderr(Stdio::inherit())
+            // Ctrl-C is for us; it ends when we do.
+            .process_group(0);
+        self.environment.give(&mut python);
+        // Not tied to this thread, which serves one client: the lifeline does it.
+        let child = python.spawn()?;
+        log::debug!("yt-dlp is being loaded by {program}");
+        Ok(Server { lifeline: Some(lifeline.into()), child })
     }
 
     /// Lets go of a server that has not answered as it should.
@@ -98,7 +131,8 @@ struct Answer {
 
 impl Call for Fork {
     fn call(&self, arguments: &[String], until: Instant, stop: &Stop) -> Result<Said, Unsaid> {
-        let connection = self.connect().map_err(|error| Unsaid::NotThisWay(error.to_string()))?;
+        let connection =
+            self.connect(arguments).map_err(|error| Unsaid::NotThisWay(error.to_string()))?;
         let mut question = serde_json::to_vec(&Question { argv: arguments })
             .map_err(|error| Unsaid::NotThisWay(error.to_string()))?;
         question.push(b'\n');
@@ -177,35 +211,6 @@ struct Server {
 }
 
 impl Server {
-    fn start(command: &Path, environment: &Environment, socket: &Path) -> io::Result<Server> {
-        let command = config::locate(command).ok_or(io::ErrorKind::NotFound)?;
-        let python = interpreter(&command)
-            .ok_or_else(|| io::Error::other("it is not a Python script with its #! line"))?;
-        match fs::remove_file(socket) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = UnixListener::bind(socket)?;
-        let (reader, lifeline) = io::pipe()?;
-        let (program, arguments) = python.split_first().ok_or(io::ErrorKind::NotFound)?;
-        let mut python = Command::new(program);
-        python
-            .args(arguments)
-            .args(["-c", SERVER])
-            .arg(&command)
-            .stdin(Stdio::from(OwnedFd::from(listener)))
-            .stdout(Stdio::from(OwnedFd::from(reader)))
-            // A line for the operator, should something be wrong with it.
-            .stderr(Stdio::inherit())
-            // Ctrl-C is for us; it ends when we do.
-            .process_group(0);
-        environment.give(&mut python);
-        // Not tied to this thread, which serves one client: the lifeline does it.
-        let child = python.spawn()?;
-        log::debug!("yt-dlp is being loaded by {program}");
-        Ok(Server { lifeline: Some(lifeline.into()), child })
-    }
-
     fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
