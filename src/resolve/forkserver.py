@@ -106,7 +106,10 @@ class Server:
         re._MAXCACHE = 1 << 14
         is_zip = zipfile.is_zipfile(COMMAND)
         sys.path.insert(0, COMMAND if is_zip else os.path.dirname(os.path.realpath(COMMAND)))
-        home = os.path.dirname(importlib.util.find_spec('yt_dlp').origin)
+        spec = importlib.util.find_spec('yt_dlp')
+        if not spec:
+            raise ImportError('there is no module yt_dlp')
+        home = os.path.dirname(spec.origin)
         # The directory around it changes with whatever else is installed there.
         self.places = [COMMAND, os.path.join(home, 'version.py'), os.path.dirname(home)]
         self.stamp = self.stamps()
@@ -248,11 +251,14 @@ def warming(ydl):
     """Does, bit by bit, what all links have in common and is kept in memory."""
     yield first_request(ydl)
     for extractor in list(ydl._ies.values()):
-        yield extractor.suitable(NOWHERE)
+        # One that is broken is so for its own links only.
+        with contextlib.suppress(Exception):
+            extractor.suitable(NOWHERE)
+        yield
 
 
 def first_request(ydl):
-    """Has the certificates read, unless cookies would be, too: their file may change."""
+    """Has the certificates read; but not where cookies would be, too, for their file may change."""
     if ydl.params.get('cookiefile') or ydl.params.get('cookiesfrombrowser'):
         return
     from yt_dlp.networking import Request
