@@ -37,7 +37,10 @@ fn a_head_a_download_and_eight_parts_read_it_once() {
     assert!(parts.concat() == whole.body, "the parts are not the whole");
     // Another quality of it is on the same page, and so is what is told of it.
     assert_eq!(daemon.get(&path_of("info", &site.link(FILM), &[])).head.status, 200);
-    assert_eq!(daemon.get(&download_path(&site.link(FILM), &[("container", "m4a")])).head.status, 200);
+    assert_eq!(
+        daemon.get(&download_path(&site.link(FILM), &[("container", "m4a")])).head.status,
+        200
+    );
     assert_eq!(site.reads(FILM), 1);
 }
 
@@ -47,8 +50,7 @@ fn ten_at_once_read_it_once() {
     let page = json!({ "formats": sizes(["137", "140-1"]) }).to_string();
     site.put_at_page(FILM, Resource::bytes(page).gate(1, &gate));
     let path = download_path(&site.link(FILM), &[]);
-    let mut clients: Vec<Client> =
-        (0..10).map(|_| Client::get(daemon.address(), &path)).collect();
+    let mut clients: Vec<Client> = (0..10).map(|_| Client::get(daemon.address(), &path)).collect();
     gate.reached();
     crate::support::eventually("all of them are waiting", crate::support::PATIENCE, || {
         (daemon.metric("ytcanal_streams_active") == 10.0).then_some(())

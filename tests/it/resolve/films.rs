@@ -81,7 +81,12 @@ fn the_choice_is_the_one_that_a_person_would_make() {
         ),
         (&[("quality", "audio"), ("container", "m4a")], None, Some("140-1"), "audio/mp4"),
         (&[("container", "m4a"), ("lang", "de")], None, Some("140-0"), "audio/mp4"),
-        (&[("quality", "360"), ("container", "mkv")], Some("134"), Some("140-1"), "video/x-matroska"),
+        (
+            &[("quality", "360"), ("container", "mkv")],
+            Some("134"),
+            Some("140-1"),
+            "video/x-matroska",
+        ),
     ];
     let daemon = ytdlp::daemon("");
     for (wish, video, audio, kind) in table {
@@ -160,7 +165,8 @@ fn a_link_of_youtube() {
     let site = Site::start();
     let id = "aqz-KE-bpKQ";
     site.put_film(id);
-    let names = Names::new(&[("www.youtube.com", &["203.0.113.7"]), ("youtu.be", &["203.0.113.7"])]);
+    let names =
+        Names::new(&[("www.youtube.com", &["203.0.113.7"]), ("youtu.be", &["203.0.113.7"])]);
     let origin = format!("youtube:origin={}", site.origin.url("").trim_end_matches('/'));
     let daemon = Daemon::start_with(&Setup {
         config: ytdlp::config(&["--extractor-args", &origin], ""),

@@ -88,9 +88,11 @@ fn a_playlist_of_pieces_says_so() {
     let daemon = Daemon::start(&ytdlp::config(&[], GENERIC));
     let directory = tempfile::tempdir().unwrap();
     let segment = directory.path().join("0.ts");
-    let made = run(Command::new("ffmpeg").args(["-v", "error", "-i"]).arg(media::finished()).args([
-        "-t", "2", "-c", "copy",
-    ]).arg(&segment));
+    let made = run(Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(media::finished())
+        .args(["-t", "2", "-c", "copy"])
+        .arg(&segment));
     assert!(made.status.success());
     origin.put("0.ts", Resource::file(&segment));
     let list = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n0.ts\n#EXT-X-ENDLIST\n";

@@ -112,7 +112,10 @@ fn what_is_not_known_is_null() {
     }
     assert_eq!(said["languages"], json!([]));
     let row = &said["videos"][0];
-    assert_eq!((&row["size"], &row["fps"], &row["exact"]), (&json!(null), &json!(null), &json!(false)));
+    assert_eq!(
+        (&row["size"], &row["fps"], &row["exact"]),
+        (&json!(null), &json!(null), &json!(false))
+    );
     assert_eq!(daemon.get(&path_of("thumbnail", &site.link(FILM), &[])).head.status, 404);
 }
 
@@ -144,7 +147,7 @@ fn the_picture_of_a_film() {
         ("svg", Resource::bytes(svg)),
         ("html", Resource::bytes("<html>")),
         ("large", Resource::bytes(large)),
-        ("endless", Resource::bytes(jpeg.clone()).fault(Fault::Endless)),
+        ("endless", Resource::bytes(jpeg).fault(Fault::Endless)),
         ("gone", Resource::bytes("").fault(Fault::Status(404, vec![]))),
         ("inwards", Resource::bytes("").fault(Fault::Redirect("http://10.0.0.1/".into()))),
     ] {

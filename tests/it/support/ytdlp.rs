@@ -77,12 +77,17 @@ impl Site {
 
     /// Puts a film there, in all formats.
     pub(crate) fn put_film(&self, id: &str) {
+        self.put_film_media(id);
+        self.put_page(id, &json!({ "formats": sizes(formats().iter().map(|(name, _)| *name)) }));
+    }
+
+    /// The same without its page.
+    pub(crate) fn put_film_media(&self, id: &str) {
         for (format, file) in formats() {
             let media = Resource::file(file).only_bounded_ranges().keep_alive();
             let media = media.last_modified("Fri, 01 May 2026 10:00:00 GMT");
             self.origin.put(&format!("f/{id}/{format}"), media);
         }
-        self.put_page(id, &json!({ "formats": sizes(formats().iter().map(|(name, _)| *name)) }));
     }
 
     /// What the plugin gets to know of a film; it says what that means.
