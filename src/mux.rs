@@ -31,6 +31,46 @@ pub enum Wanted {
     Webm,
     /// Matroska, which takes nearly everything.
     Mkv,
+    /// Sound alone: MP4 with AAC.
+    M4a,
+    /// Sound alone: MP3.
+    Mp3,
+    /// Sound alone: Ogg with Opus.
+    Opus,
+}
+
+impl Wanted {
+    /// The one that is called so.
+    pub fn named(name: &str) -> Option<Wanted> {
+        Some(match name {
+            "auto" => Wanted::Auto,
+            "mp4" => Wanted::Mp4,
+            "webm" => Wanted::Webm,
+            "mkv" => Wanted::Mkv,
+            "m4a" => Wanted::M4a,
+            "mp3" => Wanted::Mp3,
+            "opus" => Wanted::Opus,
+            _ => return None,
+        })
+    }
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Wanted::Auto => "auto",
+            Wanted::Mp4 => "mp4",
+            Wanted::Webm => "webm",
+            Wanted::Mkv => "mkv",
+            Wanted::M4a => "m4a",
+            Wanted::Mp3 => "mp3",
+            Wanted::Opus => "opus",
+        }
+    }
+
+    /// Whether there can be no picture in it.
+    pub fn is_sound(self) -> bool {
+        matches!(self, Wanted::M4a | Wanted::Mp3 | Wanted::Opus)
+    }
 }
 
 /// What of the film is wanted. Cuts fall where the tracks can be cut: at or before `start`, and at
@@ -99,6 +139,10 @@ pub enum Container {
     Webm,
     /// Matroska.
     Mkv,
+    /// MP3.
+    Mp3,
+    /// Ogg with Opus in it.
+    Ogg,
 }
 
 /// One track with what is known of its file.
@@ -218,6 +262,10 @@ fn fits(format: Format, wanted: Wanted) -> bool {
         Wanted::Mp4 => format == Format::Mp4,
         Wanted::Webm => format == Format::Webm,
         Wanted::Mkv => format == Format::Matroska,
+        Wanted::M4a => format == Format::Mp4,
+        Wanted::Mp3 => format == Format::Mp3,
+        // Ogg may have Vorbis in it.
+        Wanted::Opus => false,
     }
 }
 
@@ -281,6 +329,19 @@ pub struct Joint {
     pub trim: Trim,
     /// What it will say of itself.
     pub tags: Tags,
+    /// How its sound is coded anew, if it does not fit as it is.
+    pub recoding: Option<Recoding>,
+}
+
+/// A sound that is coded anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recoding {
+    /// As AAC.
+    Aac,
+    /// As MP3.
+    Mp3,
+    /// As Opus.
+    Opus,
 }
 
 impl Joint {
@@ -293,6 +354,9 @@ impl Joint {
             Wanted::Mp4 => Container::Mp4,
             Wanted::Webm => Container::Webm,
             Wanted::Mkv => Container::Mkv,
+            Wanted::M4a => Container::Mp4,
+            Wanted::Mp3 => Container::Mp3,
+            Wanted::Opus => Container::Ogg,
             Wanted::Auto => suitable(&inputs),
         };
         if container != Container::Mp4
@@ -300,7 +364,8 @@ impl Joint {
         {
             return Err(Error::Unusable { track: raw.kind, reason: Unusable::OnlyInMp4 });
         }
-        Ok(Joint { inputs, container, trim: wish.trim, tags: tags.clone() })
+        let recoding = inputs.first().and_then(|input| recoding(input.head, wish.container));
+        Ok(Joint { inputs, container, trim: wish.trim, tags: tags.clone(), recoding })
     }
 
     /// How long each track will play, if it tells.
@@ -331,6 +396,17 @@ impl Joint {
     }
 }
 
+/// What has to become of a sound for it to be what its container promises.
+fn recoding(head: Head, wanted: Wanted) -> Option<Recoding> {
+    match wanted {
+        Wanted::M4a if !matches!(head.format, Format::Mp4 | Format::Adts) => Some(Recoding::Aac),
+        Wanted::Mp3 if head.format != Format::Mp3 => Some(Recoding::Mp3),
+        // Nothing but Opus has it.
+        Wanted::Opus if head.pre_skip.is_none() => Some(Recoding::Opus),
+        _ => None,
+    }
+}
+
 /// The media type (RFC 4337, RFC 9559 §14) and the file extension of tracks in a container.
 pub fn type_of(container: Container, mut kinds: impl Iterator<Item = Kind>) -> Finished {
     let has_picture = kinds.any(|kind| kind == Kind::Video);
@@ -341,6 +417,8 @@ pub fn type_of(container: Container, mut kinds: impl Iterator<Item = Kind>) -> F
         (Container::Webm, false) => ("audio/webm", "webm"),
         (Container::Mkv, true) => ("video/x-matroska", "mkv"),
         (Container::Mkv, false) => ("audio/x-matroska", "mka"),
+        (Container::Mp3, _) => ("audio/mpeg", "mp3"),
+        (Container::Ogg, _) => ("audio/ogg", "opus"),
     };
     Finished { media_type, extension }
 }

@@ -1,33 +1,203 @@
-//! The page at `/`: one file of HTML, which asks no other host for anything.
+//! The page at `/`: one file of HTML with its style and its script, which works without the
+//! script too and asks no other host for anything. Beside it what makes it an app: an icon, and a
+//! manifest through which a phone offers it for sharing.
+//!
+//! It must never let a link that was given to it be anything but text.
+
+use std::sync::LazyLock;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use ring::digest::{SHA256, digest};
 
 use crate::edge::Reply;
 use crate::edge::reply::escape;
 
 const PAGE: &str = include_str!("page.html");
+const MANIFEST: &str = include_str!("page/manifest.webmanifest");
+const ICON: &str = include_str!("page/icon.svg");
 
-/// What stands in the fields when the page opens.
-#[derive(Debug, Default, Clone)]
+/// Where in the page the link goes.
+const LINK: &str = "{{link}}";
+
+/// Icon and manifest may be an hour old; they change with the program only.
+const FOR_AN_HOUR: &str = "max-age=3600";
+
+/// What stands in the field when the page opens.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Prefill {
-    /// The picture's URL.
-    pub video: String,
-    /// The sound's URL.
-    pub audio: String,
-    /// The file's name.
-    pub name: String,
+    /// The link to a page with a video; empty if there is none.
+    pub link: String,
 }
+
+impl Prefill {
+    /// What someone shares with the page: a link, or a text with a link in it, as most apps send.
+    pub fn shared(url: Option<&str>, text: Option<&str>, title: Option<&str>) -> Prefill {
+        let given = url.map(str::trim).filter(|url| !url.is_empty());
+        let link = given.or_else(|| [text, title].into_iter().flatten().find_map(link_in));
+        Prefill { link: link.unwrap_or_default().to_owned() }
+    }
+
+    /// The video of this id, whose link had its host name exchanged for ours.
+    pub fn watch(id: &str) -> Prefill {
+        let id = utf8_percent_encode(id, VIDEO_ID);
+        Prefill { link: format!("https://www.youtube.com/watch?v={id}") }
+    }
+}
+
+/// What need not be encoded in the id of a video.
+const VIDEO_ID: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
 /// The page as an answer.
 pub fn reply(prefill: &Prefill) -> Reply {
-    let html = PAGE
-        .replace("{{video}}", &escape(&prefill.video))
-        .replace("{{audio}}", &escape(&prefill.audio))
-        .replace("{{name}}", &escape(&prefill.name));
-    Reply::ok("text/html; charset=utf-8", html)
-        .with(
-            "Content-Security-Policy",
-            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
-             base-uri 'none'; frame-ancestors 'none'",
-        )
-        // The URLs in the fields are nobody else's business.
+    Reply::ok("text/html; charset=utf-8", PAGE.replace(LINK, &escape(&prefill.link)))
+        // May be kept, but not without asking for it again: a browser that goes back then finds
+        // the page as it was left, with what was typed.
+        .with("Cache-Control", "no-cache")
+        .with("Content-Security-Policy", POLICY.as_str())
+        // The link in the field is nobody else's business.
         .with("Referrer-Policy", "no-referrer")
+}
+
+/// What the page is as an app, and that links can be shared with it.
+pub fn manifest() -> Reply {
+    Reply::ok("application/manifest+json", MANIFEST).with("Cache-Control", FOR_AN_HOUR)
+}
+
+/// The page's icon.
+pub fn icon() -> Reply {
+    Reply::ok("image/svg+xml", ICON)
+        .with("Cache-Control", FOR_AN_HOUR)
+        .with("Content-Security-Policy", "default-src 'none'")
+}
+
+/// Only the page's own script and style run, and everything comes from this server.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "default-src 'self'; script-src {}; style-src {}; img-src 'self'; media-src 'self'; \
+         object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        hash(inside("script")),
+        hash(inside("style"))
+    )
+});
+
+/// What stands in the page's only element of this name.
+fn inside(element: &str) -> &'static str {
+    let begun = PAGE.split_once(&format!("<{element}>")).map_or("", |(_, rest)| rest);
+    begun.split_once(&format!("</{element}>")).map_or("", |(text, _)| text)
+}
+
+/// A text as a policy names it (CSP Level 3, §2.3.1).
+fn hash(text: &str) -> String {
+    format!("'sha256-{}'", BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes())))
+}
+
+/// The first http(s) link in a text.
+fn link_in(text: &str) -> Option<&str> {
+    let begins = |word: &str| {
+        ["http://", "https://"].iter().any(|scheme| {
+            word.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+        })
+    };
+    let places = text.char_indices().map(|(at, _)| &text[at..]);
+    let link = places.into_iter().find(|rest| begins(rest))?;
+    let end = link.find(|letter: char| letter.is_whitespace() || matches!(letter, '<' | '>' | '"'));
+    Some(&link[..end.unwrap_or(link.len())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes; what a phone on a bad line waits for.
+    const LARGEST: usize = 30_000;
+
+    fn html(link: &str) -> String {
+        PAGE.replace(LINK, &escape(link))
+    }
+
+    #[test]
+    fn the_page_is_small_and_whole() {
+        assert!(PAGE.len() < LARGEST, "{} bytes", PAGE.len());
+        for element in ["<script>", "</script>", "<style>", "</style>", LINK] {
+            assert_eq!(PAGE.matches(element).count(), 1, "{element}");
+        }
+        // These would need more than the policy gives.
+        for refused in [" style=", " onclick=", "<script ", "<style ", "url(", "@import", "eval("] {
+            assert!(!PAGE.contains(refused), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_page_names_no_other_host() {
+        let known = ["https://…", "https://.", "https://\""];
+        for (at, _) in PAGE.match_indices("://") {
+            let around = &PAGE[PAGE.floor_char_boundary(at - 5)..PAGE.ceil_char_boundary(at + 12)];
+            let fine = known.iter().any(|text| around.contains(text)) || around.contains("https?:");
+            assert!(fine, "{around:?}");
+        }
+    }
+
+    #[test]
+    fn the_policy_allows_the_script_and_the_style_and_no_others() {
+        assert!(inside("script").contains("lookUp"), "{}", inside("script"));
+        assert!(inside("style").contains("color-scheme"), "{}", inside("style"));
+        for element in ["script", "style"] {
+            let named = format!("{element}-src {};", hash(inside(element)));
+            assert!(POLICY.contains(&named), "{}", *POLICY);
+        }
+        assert!(POLICY.starts_with("default-src 'self';"), "{}", *POLICY);
+        assert!(!POLICY.contains("unsafe"), "{}", *POLICY);
+        // As `printf %s abc | openssl dgst -sha256 -binary | base64` says.
+        assert_eq!(hash("abc"), "'sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0='");
+    }
+
+    #[test]
+    fn a_link_is_text_and_nothing_else() {
+        let page = html("\"><script>alert('x')</script>&amp;");
+        let text = "&quot;&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;amp;";
+        assert!(page.contains(&format!("value=\"{text}\"")), "{page}");
+        assert_eq!(page.matches("<script").count(), 1);
+        assert!(html("").contains("value=\"\""));
+        // What would be put in again if it were put in twice.
+        assert!(html("{{link}}").contains("value=\"{{link}}\""));
+    }
+
+    #[test]
+    fn a_shared_text_has_a_link_in_it() {
+        let link = |url, text, title| Prefill::shared(url, text, title).link;
+        assert_eq!(link(Some(" https://a.example/x "), Some("https://b.example/"), None), {
+            "https://a.example/x"
+        });
+        let said = "Look at this: HTTPS://youtu.be/abc?si=1 \u{2013} fine, http://b.example/";
+        assert_eq!(link(Some(""), Some(said), Some("https://c.example/")), {
+            "HTTPS://youtu.be/abc?si=1"
+        });
+        assert_eq!(link(None, Some("“https://a.example/ü”<br>"), None), "https://a.example/ü”");
+        assert_eq!(link(None, Some("see(https://a.example/)\nor"), None), "https://a.example/)");
+        assert_eq!(link(None, Some("none"), Some("Film https://c.example/")), "https://c.example/");
+        for nothing in [None, Some(""), Some("a film"), Some("ftp://a.example/"), Some("http:/a")] {
+            assert_eq!(link(None, nothing, None), "", "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn a_video_is_watched_where_it_is() {
+        assert_eq!(Prefill::watch("a-B_9").link, "https://www.youtube.com/watch?v=a-B_9");
+        assert_eq!(Prefill::watch("a&b=c\" ").link, {
+            "https://www.youtube.com/watch?v=a%26b%3Dc%22%20"
+        });
+    }
+
+    #[test]
+    fn the_manifest_shares_links_with_the_page() {
+        let manifest: serde_json::Value = serde_json::from_str(MANIFEST).unwrap();
+        assert_eq!(manifest["share_target"]["action"], "/");
+        assert_eq!(manifest["share_target"]["method"], "GET");
+        for name in ["title", "text", "url"] {
+            assert_eq!(manifest["share_target"]["params"][name], name);
+        }
+        assert_eq!(manifest["icons"][0]["src"], "/icon.svg");
+        assert!(ICON.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""), "{ICON}");
+    }
 }

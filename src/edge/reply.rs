@@ -40,6 +40,12 @@ impl Reply {
         self
     }
 
+    /// The same, to be kept by its client (and nobody on the way) for so many seconds.
+    pub fn kept_for(mut self, seconds: u32) -> Reply {
+        self.fields.retain(|(name, _)| *name != "Cache-Control");
+        self.with("Cache-Control", format!("private, max-age={seconds}"))
+    }
+
     /// An error as the client likes to read it: JSON (RFC 9457), or a page for a browser.
     pub fn problem(problem: &Problem, wants_html: bool) -> Reply {
         let reply = if wants_html {
