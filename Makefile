@@ -141,11 +141,21 @@ tools-bench: tools-demo
 	@command -v nginx > /dev/null || { $(call need,nginx:nginx-light) \
 	  && { [ ! -d /run/systemd/system ] || $(SUDO) systemctl disable --now nginx; }; }
 
-tools-test: tools-demo
+tools-test: tools-demo $(TARGET)/ytdlp-venv/bin/yt-dlp
 	@$(call need,systemd-analyze:systemd prlimit:util-linux c++:g++ \
 	  wget:wget aria2c:aria2 chromium:chromium)
 	@command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
 	@command -v cargo-fuzz > /dev/null || $(CARGO) install --locked cargo-fuzz
+
+# The yt-dlp that resolves links in the tests. Debian has venv in a package of its own; without it
+# the first attempt fails and leaves half of one.
+$(TARGET)/ytdlp-venv/bin/yt-dlp: tests/ytdlp/requirements.txt
+	@$(call need,python3:python3)
+	python3 -m venv --clear $(TARGET)/ytdlp-venv || { $(SUDO) apt-get update \
+	  && $(APT) python3-venv && python3 -m venv --clear $(TARGET)/ytdlp-venv; }
+	$(TARGET)/ytdlp-venv/bin/pip install --quiet --disable-pip-version-check \
+	  --requirement tests/ytdlp/requirements.txt
+	touch $@
 
 clean:
 	$(CARGO) clean
