@@ -141,7 +141,7 @@ tools-bench: tools-demo
 	@command -v nginx > /dev/null || { $(call need,nginx:nginx-light) \
 	  && { [ ! -d /run/systemd/system ] || $(SUDO) systemctl disable --now nginx; }; }
 
-tools-test: tools-demo $(TARGET)/ytdlp-venv/bin/yt-dlp
+tools-test: tools-demo $(TARGET)/ytdlp-venv/bin/yt-dlp $(TARGET)/axe/node_modules/axe-core/axe.min.js
 	@$(call need,systemd-analyze:systemd prlimit:util-linux c++:g++ \
 	  wget:wget aria2c:aria2 chromium:chromium)
 	@command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
@@ -155,6 +155,14 @@ $(TARGET)/ytdlp-venv/bin/yt-dlp: tests/ytdlp/requirements.txt
 	  && $(APT) python3-venv && python3 -m venv --clear $(TARGET)/ytdlp-venv; }
 	$(TARGET)/ytdlp-venv/bin/pip install --quiet --disable-pip-version-check \
 	  --requirement tests/ytdlp/requirements.txt
+	touch $@
+
+# What looks whether people who cannot see or point can use the page.
+$(TARGET)/axe/node_modules/axe-core/axe.min.js: tests/axe/package.json
+	@$(call need,npm:npm)
+	mkdir -p $(TARGET)/axe
+	cp tests/axe/package.json $(TARGET)/axe
+	npm install --prefix $(TARGET)/axe --silent --no-audit --no-fund --no-package-lock --ignore-scripts
 	touch $@
 
 clean:

@@ -23,8 +23,8 @@ pub const NOT_UNRESERVED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// A picture that is larger is none for a page.
 const LARGEST_PICTURE: usize = 2 << 20;
-/// How long a browser may keep a picture, in seconds.
-const KEPT: u32 = 3600;
+/// How a browser may keep a picture; nobody on the way may.
+const KEPT: &str = "private, max-age=3600";
 
 /// Tells what is on offer behind `link`.
 pub fn info(canal: &Canal, link: &Url, client: &Client<'_>) -> Result<Reply, Problem> {
@@ -42,7 +42,9 @@ pub fn thumbnail(canal: &Canal, link: &Url, client: &Client<'_>) -> Result<Reply
     })?;
     let media_type = picture.as_deref().and_then(media_type);
     match (picture, media_type) {
-        (Some(picture), Some(media_type)) => Ok(Reply::ok(media_type, picture).kept_for(KEPT)),
+        (Some(picture), Some(media_type)) => {
+            Ok(Reply::ok(media_type, picture).with("Cache-Control", KEPT))
+        }
         _ => Err(Problem::new(404, "no-thumbnail", "there is no picture of this film")),
     }
 }

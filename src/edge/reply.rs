@@ -34,16 +34,12 @@ impl Reply {
             .with("X-Content-Type-Options", "nosniff")
     }
 
-    /// The same with one more field. The value must be ours, or safe for a header.
+    /// The same with this field, in the place of one of the same name. The value must be ours, or
+    /// safe for a header.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Reply {
+        self.fields.retain(|(known, _)| *known != name);
         self.fields.push((name, value.into()));
         self
-    }
-
-    /// The same, to be kept by its client (and nobody on the way) for so many seconds.
-    pub fn kept_for(mut self, seconds: u32) -> Reply {
-        self.fields.retain(|(name, _)| *name != "Cache-Control");
-        self.with("Cache-Control", format!("private, max-age={seconds}"))
     }
 
     /// An error as the client likes to read it: JSON (RFC 9457), or a page for a browser.
@@ -166,6 +162,14 @@ mod tests {
         assert!(json.contains("\"code\":\"streams-full\""), "{json}");
         let page = text(true);
         assert!(page.contains("All &lt;busy&gt;."), "{page}");
+    }
+
+    #[test]
+    fn a_field_is_there_once() {
+        let reply = Reply::ok("text/plain", "x").with("Cache-Control", "no-cache");
+        let head = String::from_utf8(reply.print(None).unwrap()).unwrap();
+        assert!(head.contains("\r\nCache-Control: no-cache\r\n"), "{head}");
+        assert!(!head.contains("no-store"), "{head}");
     }
 
     #[test]

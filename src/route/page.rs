@@ -53,14 +53,22 @@ pub(super) fn front(mut query: Query) -> Result<Route, Problem> {
     let url = query.text("url");
     let (text, title) = (query.text("text"), query.text("title"));
     query.done()?;
-    let in_words = [text, title].into_iter().flatten().find_map(|words| link_in(&words));
+    let in_words =
+        [text, title].into_iter().flatten().find_map(|words| link_in(&words).map(str::to_owned));
     Ok(Route::Page(url.or(in_words).unwrap_or_default()))
 }
 
-/// The first link among some words.
-fn link_in(words: &str) -> Option<String> {
-    let is_link = |word: &&str| word.starts_with("https://") || word.starts_with("http://");
-    words.split_whitespace().find(is_link).map(str::to_owned)
+/// The first http(s) link in a text.
+fn link_in(text: &str) -> Option<&str> {
+    let begins = |word: &str| {
+        ["http://", "https://"].iter().any(|scheme| {
+            word.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+        })
+    };
+    let places = text.char_indices().map(|(at, _)| &text[at..]);
+    let link = places.into_iter().find(|rest| begins(rest))?;
+    let end = link.find(|letter: char| letter.is_whitespace() || matches!(letter, '<' | '>' | '"'));
+    Some(&link[..end.unwrap_or(link.len())])
 }
 
 fn link(query: &mut Query) -> Result<Url, Problem> {
@@ -171,6 +179,24 @@ mod tests {
             filled("/?title=A+film&text=Look:+https://a.example/b+!&url="),
             "https://a.example/b"
         );
+        assert_eq!(filled("/?title=Film+http://c.example/&text=none"), "http://c.example/");
         assert_eq!(filled("/watch?v=abc-_1&list=x&t=9"), "https://www.youtube.com/watch?v=abc-_1");
+    }
+
+    #[test]
+    fn a_shared_text_has_a_link_in_it() {
+        for (text, link) in [
+            (
+                "Look: HTTPS://youtu.be/abc?si=1 \u{2013} fine, http://b/",
+                Some("HTTPS://youtu.be/abc?si=1"),
+            ),
+            ("see(https://a.example/)\nor", Some("https://a.example/)")),
+            ("<https://a.example/ü>", Some("https://a.example/ü")),
+            ("", None),
+            ("a film", None),
+            ("ftp://a.example/ http:/a", None),
+        ] {
+            assert_eq!(link_in(text), link, "{text}");
+        }
     }
 }

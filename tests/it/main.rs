@@ -11,6 +11,7 @@
 //! - `trim`: a part of a film
 //! - `clients`: curl, wget and aria2c interrupted and resumed, as with a static file
 //! - `browser`: Chromium plays, seeks and downloads
+//! - `page`: the page in Chromium, as people use it
 //! - `pass`: a lone file is passed through and behaves as on its own server
 //! - `resume`: a thousand downloads over connections that break
 //! - `source`: fresh locations, fields, cookies, and origins with wishes of their own
@@ -47,6 +48,7 @@ mod matrix;
 mod memory;
 mod muxer;
 mod packets;
+mod page;
 mod pass;
 mod policy;
 mod proxy;

@@ -18,6 +18,10 @@ use tempfile::TempDir;
 
 use super::{PATIENCE, start};
 
+mod person;
+
+pub(crate) use person::View;
+
 /// It sounds into nothing, asks nobody for updates, and plays without a click.
 const FLAGS: &[&str] = &[
     "--headless=new",

@@ -1,0 +1,126 @@
+//! A site whose pages a stand-in for yt-dlp reads, and a daemon that calls it: what the page under
+//! test is used with.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::chromium::Chromium;
+use crate::support::daemon::{Daemon, LOOPBACK};
+use crate::support::media;
+use crate::support::origin::Origin;
+use crate::support::script::Resource;
+
+/// The site and the daemon.
+pub(super) struct Site {
+    pub(super) daemon: Daemon,
+    origin: Origin,
+    _directory: TempDir,
+}
+
+/// The film's title, in which nothing may be taken for anything else.
+pub(super) const TITLE: &str = "Canals <b>& locks</b>: a \"slow\" film from Göteborg";
+
+impl Site {
+    /// With files that are under this script.
+    pub(super) fn start(script: impl Fn(Resource) -> Resource) -> Self {
+        let origin = Origin::start();
+        let directory = tempfile::tempdir().unwrap();
+        let page = directory.path().join("film.json");
+        std::fs::write(&page, film(&origin, script).to_string()).unwrap();
+        let command = stand_in(directory.path(), &page);
+        let config = format!("{LOOPBACK}[resolver]\ncommand = {command:?}\nfork_server = false\n");
+        Self { daemon: Daemon::start(&config), origin, _directory: directory }
+    }
+
+    /// The link to a page: `film`, or a word that stands for what is wrong with it.
+    pub(super) fn link(&self, page: &str) -> String {
+        self.origin.url(page)
+    }
+
+    /// A Chromium that has the page before it.
+    pub(super) fn open(&self) -> Chromium {
+        let mut chromium = Chromium::start();
+        chromium.observe();
+        chromium.open(&self.daemon.url("/"));
+        chromium
+    }
+
+    /// Makes sure that the page has asked nobody but its own server, and complained of nothing.
+    pub(super) fn assert_clean(&self, chromium: &mut Chromium) {
+        let own = self.daemon.address().to_string();
+        let asked = chromium.asked();
+        assert!(asked.iter().eq([&own]), "asked {asked:?}, its own host is {own}");
+        let complaints = chromium.complaints();
+        assert!(complaints.is_empty(), "{complaints:#?}");
+    }
+}
+
+/// Writes a program that answers as yt-dlp does, as far as the daemon can tell.
+fn stand_in(directory: &Path, film: &Path) -> PathBuf {
+    let file = directory.join("yt-dlp-stand-in");
+    let film = film.display();
+    let text = format!(
+        "#!/bin/sh\n\
+         for link; do :; done\n\
+         fail() {{ echo \"ERROR: [site] x: $1\" >&2; exit 1; }}\n\
+         case \"$link\" in\n\
+         --version) echo 2026.10.26 ;;\n\
+         */film) exec cat {film} ;;\n\
+         */private) fail \"Private video. Sign in if you've been granted access to this video\" ;;\n\
+         */busy) fail 'Unable to download webpage: HTTP Error 429: Too Many Requests' ;;\n\
+         */slow) exec sleep 600 ;;\n\
+         *) fail 'Video unavailable' ;;\n\
+         esac\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    file
+}
+
+/// What yt-dlp says of a film in four qualities, two kinds of files, and two of sound.
+fn film(origin: &Origin, script: impl Fn(Resource) -> Resource) -> Value {
+    let (mp4, webm) = (media::minute(), media::webm());
+    let put = |name: &str, file: &Path| {
+        let resource = script(Resource::file(file).ranges().keep_alive().etag("\"film\""));
+        (resource.len(), origin.put(name, resource))
+    };
+    let picture = |id: &str, height: u32, ext: &str, codec: &str, file: &Path| {
+        let (size, url) = put(&format!("picture-{id}"), file);
+        json!({
+            "format_id": id, "url": url, "protocol": "http", "ext": ext, "vcodec": codec,
+            "acodec": "none", "width": height * 16 / 9, "height": height, "fps": 25,
+            "tbr": height, "filesize": size, "dynamic_range": "SDR",
+        })
+    };
+    let sound = |id: &str, ext: &str, codec: &str, file: &Path| {
+        let (size, url) = put(&format!("sound-{id}"), file);
+        json!({
+            "format_id": id, "url": url, "protocol": "http", "ext": ext, "vcodec": "none",
+            "acodec": codec, "abr": 96, "tbr": 96, "filesize": size,
+        })
+    };
+    let thumbnail = origin.put("thumbnail.jpg", Resource::file(&picture_of_it()));
+    json!({
+        "_type": "video", "id": "film", "extractor": "site", "extractor_key": "Site",
+        "title": TITLE, "uploader": "Somebody afloat", "upload_date": "20260501", "duration": 60.0,
+        "webpage_url": origin.url("film"), "thumbnail": thumbnail, "live_status": "not_live",
+        "formats": [
+            sound("140", "m4a", "mp4a.40.2", &mp4.audio),
+            sound("251", "webm", "opus", &webm.audio),
+            picture("134", 360, "mp4", "avc1.4d401e", &mp4.video),
+            picture("247", 720, "webm", "vp9", &webm.video),
+            picture("136", 720, "mp4", "avc1.4d401f", &mp4.video),
+            picture("137", 1080, "mp4", "avc1.640028", &mp4.video),
+            picture("313", 2160, "webm", "vp9", &webm.video),
+        ],
+    })
+}
+
+fn picture_of_it() -> PathBuf {
+    let source = "gradients=size=640x360:c0=0x0b3d5c:c1=0xe8a15c:nb_colors=2:seed=4:duration=1";
+    let arguments = ["-f", "lavfi", "-i", source, "-frames:v", "1", "-update", "1"];
+    media::generate("thumbnail", "jpg", &arguments.map(String::from))
+}
