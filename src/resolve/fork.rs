@@ -131,21 +131,13 @@ struct Answer {
 
 impl Call for Fork {
     fn call(&self, arguments: &[String], until: Instant, stop: &Stop) -> Result<Said, Unsaid> {
-        let connection =
-            self.connect(arguments).map_err(|error| Unsaid::NotThisWay(error.to_string()))?;
-        let mut question = serde_json::to_vec(&Question { argv: arguments })
-            .map_err(|error| Unsaid::NotThisWay(error.to_string()))?;
-        question.push(b'\n');
-        let mut talk = Talk { connection, until, stop };
-        talk.say(&question)?;
-        let line = talk.listen()?;
-        let answer: Result<Answer, _> = serde_json::from_slice(&line);
-        let Ok(Answer { code, stdout, stderr }) = answer else {
-            // It ended in mid-answer: killed for want of memory, perhaps.
+        let connection = self.connect(arguments).map_err(|error| not_this_way(&error))?;
+        let said = Talk { connection, until, stop }.have(arguments);
+        if let Err(Unsaid::NotThisWay(_)) = said {
+            // It answers for each child of its, whatever becomes of that: so it is gone itself.
             self.give_up();
-            return Err(Unsaid::NotThisWay("its server broke off".into()));
-        };
-        Ok(Said { code, stdout: stdout.into_bytes(), stderr })
+        }
+        said
     }
 }
 
@@ -157,6 +149,16 @@ struct Talk<'s> {
 }
 
 impl Talk<'_> {
+    fn have(mut self, arguments: &[String]) -> Result<Said, Unsaid> {
+        let broken = |_| Unsaid::NotThisWay("its server broke off".into());
+        let mut question = serde_json::to_vec(&Question { argv: arguments }).map_err(broken)?;
+        question.push(b'\n');
+        self.say(&question)?;
+        let line = self.listen()?;
+        let Answer { code, stdout, stderr } = serde_json::from_slice(&line).map_err(broken)?;
+        Ok(Said { code, stdout: stdout.into_bytes(), stderr })
+    }
+
     fn say(&mut self, mut question: &[u8]) -> Result<(), Unsaid> {
         self.connection.set_nonblocking(true).map_err(|error| not_this_way(&error))?;
         while !question.is_empty() {

@@ -12,8 +12,8 @@ use crate::media::offer::Offer;
 use crate::stop::Stop;
 use crate::sys::{self, Bell};
 
-/// What is left of the life of a URL when it is not given out any more: a download takes its time,
-/// and may be interrupted and gone on with.
+/// What is left of the life of a URL when it is not given out any more, or half of it if that is
+/// less: a download takes its time, and may be interrupted and gone on with.
 const MARGIN: Duration = Duration::from_secs(600);
 
 /// All pages that are kept.
@@ -109,7 +109,10 @@ impl Kept {
     #[expect(clippy::disallowed_methods, reason = "the time in a URL is one of day")]
     fn until(&self, expires: Option<SystemTime>) -> Option<Instant> {
         let left = match expires {
-            Some(at) => at.duration_since(SystemTime::now()).ok()?.checked_sub(MARGIN)?,
+            Some(at) => {
+                let left = at.duration_since(SystemTime::now()).ok()?;
+                left - MARGIN.min(left / 2)
+            }
             None => self.ttl,
         };
         Instant::now().checked_add(left.min(self.ttl))
@@ -237,9 +240,10 @@ mod tests {
         assert!(is_kept(0));
         land(&kept, &link(3), None);
         assert!(is_kept(0) && !is_kept(1) && is_kept(2) && is_kept(3));
-        let soon = SystemTime::now() + MARGIN - Duration::from_secs(1);
-        land(&kept, &link(4), Some(soon));
-        assert!(!is_kept(4));
+        land(&kept, &link(4), Some(SystemTime::now() + Duration::from_secs(60)));
+        assert!(is_kept(4));
+        land(&kept, &link(5), Some(SystemTime::now() - Duration::from_secs(1)));
+        assert!(!is_kept(5));
         let none = Kept::new(0, Duration::from_secs(60));
         land(&none, &link(0), None);
         assert!(matches!(none.find(&link(0), 0).unwrap(), Found::First(_)));
