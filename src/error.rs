@@ -17,6 +17,8 @@ pub enum Error {
     Full(Full),
     /// A page link led to no film.
     Unresolved(Box<Unresolved>),
+    /// A film has no picture that could be shown, or be its cover.
+    NoPicture,
     /// A track could not be fetched.
     Upstream {
         /// Which one.
@@ -152,6 +154,9 @@ impl fmt::Display for Error {
                 write!(f, "the server is shutting down")
             }
             Error::Unresolved(why) => f.write_str(&why.said),
+            Error::NoPicture => {
+                write!(f, "there is no picture of this film, or none that is of use")
+            }
             Error::Upstream { track, fault } => write!(f, "{track} upstream: {fault}"),
             Error::Unusable { track, reason: Unusable::NotMedia(what) } => {
                 write!(f, "the {track} URL does not lead to a media file: {what}")
@@ -307,6 +312,7 @@ impl From<&Error> for Problem {
             Error::Full(Full::Muxers) => (503, "muxers-full", Some(10)),
             Error::Full(Full::Draining) | Error::Draining => (503, "draining", Some(5)),
             Error::Unresolved(why) => (why.status, why.code, why.retry_after),
+            Error::NoPicture => (404, "no-thumbnail", None),
             Error::Upstream { fault, .. } => match fault {
                 Fault::AddressRefused(_) => (403, "address-refused", None),
                 Fault::Status(404 | 410) => (404, "upstream-not-found", None),

@@ -1,7 +1,6 @@
 //! What a page link offers, told to those who ask: as JSON, and its picture.
 
 use std::sync::Arc;
-use std::thread;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -13,16 +12,13 @@ use crate::error::{Error, Problem};
 use crate::media::choice::{Choice, Quality};
 use crate::media::menu::{Menu, Row, menu};
 use crate::media::offer::{Offer, Size};
-use crate::media::{Kind, Track};
-use crate::source::Source;
+use crate::picture::Picture;
 use crate::stop::Stop;
 use crate::stream;
 
 /// What must be encoded inside a query (RFC 3986 §2.3).
 pub const NOT_UNRESERVED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// A picture that is larger is none for a page.
-const LARGEST_PICTURE: usize = 2 << 20;
 /// How a browser may keep a picture; nobody on the way may.
 const KEPT: &str = "private, max-age=3600";
 
@@ -36,17 +32,9 @@ pub fn info(canal: &Canal, link: &Url, client: &Client<'_>) -> Result<Reply, Pro
 pub fn thumbnail(canal: &Canal, link: &Url, client: &Client<'_>) -> Result<Reply, Problem> {
     let picture = attended(canal, link, client, |stop| {
         let offer = canal.resolver.offer(link, stop)?;
-        let Some(location) = offer.thumbnail.clone() else { return Ok(None) };
-        let track = Track { kind: Kind::Video, location, refresh: None };
-        fetch(canal, &track, stop).map(Some)
+        Picture::of(&offer, &canal.upstream, stop)
     })?;
-    let media_type = picture.as_deref().and_then(media_type);
-    match (picture, media_type) {
-        (Some(picture), Some(media_type)) => {
-            Ok(Reply::ok(media_type, picture).with("Cache-Control", KEPT))
-        }
-        _ => Err(Problem::new(404, "no-thumbnail", "there is no picture of this film")),
-    }
+    Ok(Reply::ok(picture.media_type, picture.bytes).with("Cache-Control", KEPT))
 }
 
 /// Does something that a client waits for, until it leaves.
@@ -63,34 +51,6 @@ fn attended<T>(
     };
     let _slot = canal.slots.take(client.address()).map_err(|full| problem(&full.into()))?;
     stream::attended(client, work).map_err(|error| problem(&error))
-}
-
-/// All of a small file.
-fn fetch(canal: &Canal, track: &Track, stop: &Arc<Stop>) -> Result<Vec<u8>, Error> {
-    thread::scope(|scope| {
-        let most = LARGEST_PICTURE as u64;
-        let mut source = Source::open(scope, &canal.upstream, track, most, stop)?;
-        let mut picture = source.take_head();
-        let mut buffer = vec![0; 64 << 10];
-        loop {
-            match source.fetch(&mut buffer)? {
-                0 => return Ok(picture),
-                // What is too large is no picture for a page.
-                count if picture.len() + count > LARGEST_PICTURE => return Ok(Vec::new()),
-                count => picture.extend(&buffer[..count]),
-            }
-        }
-    })
-}
-
-/// What a picture is, by its first bytes; whatever else it claims to be, nobody gets it from us.
-fn media_type(picture: &[u8]) -> Option<&'static str> {
-    match picture {
-        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
-        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
-        _ => None,
-    }
 }
 
 fn told(offer: &Offer) -> Value {
@@ -151,7 +111,7 @@ fn audio(row: &Row<'_>, link: &str, languages: &[&str]) -> Value {
 
 /// The request that leads to a row.
 fn download(choice: &Choice, link: &str) -> String {
-    let Choice { quality: how_good, container, codec, language, hdr } = choice;
+    let Choice { quality: how_good, container, codec, language, hdr, cover: _ } = choice;
     let mut target = format!("/download?url={link}&quality={}", quality(*how_good));
     target += &format!("&container={}", container.name());
     if let Some(codec) = codec.and_then(crate::media::offer::PictureCodec::name) {

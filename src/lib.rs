@@ -21,8 +21,8 @@
 //! * [`stop`]: how a stream ends before its end
 //!
 //! Around them: [`config`] (every limit), [`serve`] (the daemon), [`demo`], [`check`], [`cli`],
-//! [`error`], [`stats`], [`logging`], [`notify`], [`page`], [`info`] (what a link offers), [`canal`]
-//! (what streams share), [`plans`] and [`sys`] (the operating system).
+//! [`error`], [`stats`], [`logging`], [`notify`], [`page`], [`info`] and [`picture`] (what a
+//! link offers), [`canal`] (what streams share), [`plans`] and [`sys`] (the operating system).
 
 pub mod answer;
 pub mod canal;
@@ -39,6 +39,7 @@ pub mod media;
 pub mod mux;
 pub mod notify;
 pub mod page;
+pub mod picture;
 pub mod plans;
 pub mod range;
 pub mod resolve;

@@ -204,6 +204,7 @@ pub fn plan(
 ) -> Result<Plan, Error> {
     if let [lone] = inputs[..]
         && is_passable(lone, wish)
+        && tags.cover.is_none()
     {
         return Ok(Plan::Pass(finished(lone)));
     }
@@ -222,8 +223,9 @@ pub fn plan(
 }
 
 /// Whether it is worth the while to survey a track of a film that has so many.
-pub fn may_be_spliced(input: Input, tracks: usize, wish: &Wish) -> bool {
-    wish.engine != Engine::Ffmpeg && (tracks > 1 || !is_passable(input, wish))
+pub fn may_be_spliced(input: Input, tracks: usize, wish: &Wish, tags: &Tags) -> bool {
+    let is_passed = tracks == 1 && is_passable(input, wish) && tags.cover.is_none();
+    wish.engine != Engine::Ffmpeg && !is_passed
 }
 
 fn spliced(

@@ -18,6 +18,7 @@ use crate::edge::{Body, Client, MediaHead, Reply, Request};
 use crate::error::{Error, Problem};
 use crate::media::Media;
 use crate::mux::{Plan, Wish, plan};
+use crate::picture::Picture;
 use crate::resolve;
 use crate::route::Film;
 use crate::stop::Stop;
@@ -104,7 +105,12 @@ fn run<'c, 'edge>(
             Film::Direct(media) => media,
             Film::Behind { link, choice } => {
                 let offer = canal.resolver.offer(&link, stop)?;
-                resolve::media(&canal.resolver, &offer, &choice)?
+                let mut media = resolve::media(&canal.resolver, &offer, &choice)?;
+                if choice.cover {
+                    let picture = Picture::of(&offer, &canal.upstream, stop)?;
+                    media.tags.cover = Some(picture.cover()?);
+                }
+                media
             }
         };
         let resolved = Instant::now();

@@ -21,6 +21,8 @@ pub struct Choice {
     pub language: Option<String>,
     /// Whether a high dynamic range is welcome.
     pub hdr: bool,
+    /// Whether its picture is to be the cover of the file.
+    pub cover: bool,
 }
 
 /// How good a picture is wanted.

@@ -17,7 +17,8 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
         container,
         codec: codec(&mut query)?,
         language: language(&mut query)?,
-        hdr: hdr(&mut query)?,
+        hdr: yes(&mut query, "hdr")?,
+        cover: yes(&mut query, "cover")?,
     };
     // Who asks for a film as MP3 wants its sound.
     if container.is_sound() {
@@ -111,11 +112,11 @@ fn language(query: &mut Query) -> Result<Option<String>, Problem> {
     is_tag.then_some(Some(tag)).ok_or_else(wrong)
 }
 
-fn hdr(query: &mut Query) -> Result<bool, Problem> {
-    match query.text("hdr").as_deref() {
+fn yes(query: &mut Query, name: &str) -> Result<bool, Problem> {
+    match query.text(name).as_deref() {
         None | Some("0") => Ok(false),
         Some("1") => Ok(true),
-        Some(_) => Err(bad("hdr must be 0 or 1")),
+        Some(_) => Err(bad(&format!("{name} must be 0 or 1"))),
     }
 }
 
@@ -139,6 +140,7 @@ mod tests {
             codec: Some(PictureCodec::Vp9),
             language: Some("pt-BR".into()),
             hdr: true,
+            cover: false,
         };
         assert_eq!((choice, wish.container), (wanted, Wanted::Webm));
         let target = "/download?url=films.example&quality=1080&container=mp3";
@@ -154,8 +156,15 @@ mod tests {
         for path in ["/download", "/info", "/thumbnail", "/download?url="] {
             assert_eq!(code(path), "missing-parameter", "{path}");
         }
-        for wrong in ["quality=1080p", "quality=-1", "codec=x", "lang=x", "hdr=yes", "container=x"]
-        {
+        for wrong in [
+            "quality=1080p",
+            "quality=-1",
+            "codec=x",
+            "lang=x",
+            "hdr=yes",
+            "cover=2",
+            "container=x",
+        ] {
             assert_eq!(
                 code(&format!("/download?url=https://a/&{wrong}")),
                 "bad-parameter",
