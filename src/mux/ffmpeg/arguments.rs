@@ -24,7 +24,7 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
         list.extend(words(&format!("-format_whitelist {demuxer} -f {demuxer}")));
         list.extend(words(INPUT));
         if let Some(pre_skip) = input.head.pre_skip
-            && joint.container != Container::Mp4
+            && matches!(joint.container, Container::Webm | Container::Mkv)
             && version.is_early_with_opus()
         {
             list.extend(words(&format!("-itsoffset {:.6}", pre_skip.as_secs_f64())));
