@@ -4,7 +4,8 @@ use crate::canal::Canal;
 use crate::config;
 use crate::edge::{Answer, Client, Edge, Reply, Request};
 use crate::error::Problem;
-use crate::page;
+use crate::info;
+use crate::page::{self, Prefill};
 use crate::route::{Route, route};
 use crate::stats::Now;
 use crate::stream;
@@ -16,16 +17,23 @@ pub struct Desk<'a> {
     /// What is asked of the edge: how much has it sent?
     pub edge: &'a Edge<'a>,
     /// What stands in the fields of the page.
-    pub prefill: &'a page::Prefill,
+    pub prefill: &'a Prefill,
 }
 
 impl Answer for Desk<'_> {
     fn answer(&self, request: &Request, client: Client<'_>) {
         let reply = match route(&request.target) {
-            Ok(Route::Mux { media, wish }) => {
-                return stream::serve(self.canal, &media, wish, request, client);
+            Ok(Route::File { film, wish }) => {
+                return stream::serve(self.canal, film, wish, request, client);
             }
-            Ok(Route::Page) => page::reply(self.prefill),
+            Ok(Route::Info(link)) => self.told(info::info(self.canal, &link, &client), request),
+            Ok(Route::Thumbnail(link)) => {
+                self.told(info::thumbnail(self.canal, &link, &client), request)
+            }
+            Ok(Route::Page(link)) if link.is_empty() => page::reply(self.prefill),
+            Ok(Route::Page(link)) => page::reply(&Prefill { link }),
+            Ok(Route::Manifest) => page::manifest(),
+            Ok(Route::Icon) => page::icon(),
             Ok(Route::Healthz) => Reply::ok("text/plain", "ok\n"),
             Ok(Route::Readyz) if self.canal.slots.is_closed() => {
                 let problem = Problem::new(503, "draining", "the server is shutting down");
@@ -48,12 +56,18 @@ impl Answer for Desk<'_> {
 }
 
 impl Desk<'_> {
+    fn told(&self, told: Result<Reply, Problem>, request: &Request) -> Reply {
+        told.unwrap_or_else(|problem| Reply::problem(&problem, request.wants_html))
+    }
+
     fn metrics(&self) -> String {
         self.canal.stats.text(Now {
             connections: self.edge.connections(),
             streams: self.canal.slots.taken(),
             bytes_sent: self.edge.bytes_sent(),
             retries: self.canal.upstream.retries_made(),
+            pages_read: self.canal.resolver.pages_read(),
+            pages_failed: self.canal.resolver.pages_failed(),
         })
     }
 }

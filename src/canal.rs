@@ -1,11 +1,13 @@
 //! What all streams of a daemon share.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::config::Config;
 use crate::mux::ffmpeg::Version;
 use crate::mux::fifo::RuntimeDir;
 use crate::plans::Plans;
+use crate::resolve::Resolver;
 use crate::slots::Slots;
 use crate::source::Upstream;
 use crate::stats::Stats;
@@ -18,6 +20,8 @@ pub struct Canal {
     pub upstream: Upstream,
     /// What is known of the ffmpeg at hand.
     pub ffmpeg: Version,
+    /// Reads the pages behind links. Before `runtime`, in which it has its things.
+    pub resolver: Arc<Resolver>,
     /// Where the named pipes live.
     pub runtime: RuntimeDir,
     /// Plans of spliced files.
@@ -47,6 +51,7 @@ impl Canal {
         let limits = &config.limits;
         Ok(Canal {
             upstream: Upstream::new(&config.upstream)?,
+            resolver: Arc::new(Resolver::new(&config, &runtime.path())?),
             ffmpeg,
             runtime,
             plans: Plans::new(usize::try_from(config.muxer.plan_cache.0).unwrap_or(usize::MAX)),

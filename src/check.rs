@@ -1,12 +1,14 @@
 //! `ytcanal check`: is everything there to run the server, and what is to be done if not?
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::config::{self, Config};
 use crate::mux::fifo::RuntimeDir;
 use crate::source::Upstream;
+
+mod reader;
 
 /// Looks at everything, says what it found, and returns whether all is well.
 pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
@@ -40,12 +42,8 @@ pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
             base.display()
         )?,
     }
-    // Only page links need it, and this version takes direct links: its absence is no failure.
-    let ytdlp = PathBuf::from("yt-dlp");
-    match version(&ytdlp, "--version") {
-        Some(line) => writeln!(out, "yt-dlp   ok      {line} (not used by this version)")?,
-        None => writeln!(out, "yt-dlp   none    not needed: this version takes direct links")?,
-    }
+    // Without it there are no page links, but all the rest: no failure.
+    reader::look(&config, out)?;
     Ok(upstream.is_ok() && ffmpeg && runtime.is_ok())
 }
 

@@ -34,7 +34,8 @@ pub enum Ask {
 
 /// The answer to `--help`.
 pub const HELP: &str = "\
-ytcanal joins a video URL and an audio URL into one file while both are still downloading.
+ytcanal downloads a film from the link of its page, or from a video URL and an audio URL, and joins
+picture and sound into one file while both are still arriving.
 
 Usage:
   ytcanal serve [--config FILE] [--listen ADDR]...   run the server
@@ -49,11 +50,16 @@ Options:
   -V, --version    show the version
 
 A server answers:
-  /                                the page
-  /mux?video=URL&audio=URL         the joined file; also name=, container=auto|mp4|webm|mkv
+  /                                the page: paste a link, choose, download or watch
+  /download?url=LINK               the film behind a link; also quality=best|1080|...|audio,
+                                   container=auto|mp4|webm|mkv|m4a|mp3|opus, start=, end=
+  /info?url=LINK                   what it is on offer as
+  /mux?video=URL&audio=URL         two media files as one; also name=, container=, start=, end=
   /healthz /readyz /metrics        for those who watch over it
+README.md has all parameters. Page links need yt-dlp (`ytcanal check` tells).
 
-Example:
+Examples:
+  curl -OJG http://127.0.0.1:8080/download --data-urlencode url=LINK -d quality=1080
   curl -OJG http://127.0.0.1:8080/mux --data-urlencode video=URL --data-urlencode audio=URL
 ";
 

@@ -1,15 +1,10 @@
 //! Every limit, wait and address of the daemon, with its default and its check.
 //!
-//! The only place that reads the environment. `config/ytcanal.toml` shows every key at its
-//! default; a test holds the two equal.
+//! `config/ytcanal.toml` shows every key at its default; a test holds the two equal.
 
-use std::env;
 use std::fmt;
 use std::fs;
-use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,13 +12,16 @@ use log::LevelFilter;
 use serde::{Deserialize, Deserializer};
 
 use crate::mux::Engine;
-use crate::sys;
 
+mod environment;
 mod pattern;
 mod proxy;
+mod resolver;
 mod units;
+pub use environment::{Environment, Service, locate};
 pub use pattern::Pattern;
 pub use proxy::{Proxy, ProxyKind};
+pub use resolver::Resolver;
 pub use units::{ByteSize, Span};
 
 /// The whole configuration. Every part has a default; an unknown key is an error.
@@ -39,6 +37,8 @@ pub struct Config {
     pub limits: Limits,
     /// How upstreams are treated.
     pub upstream: Upstream,
+    /// How page links are read.
+    pub resolver: Resolver,
     /// What joins the tracks.
     pub muxer: Muxer,
     /// What is logged.
@@ -139,6 +139,7 @@ impl Default for Config {
             runtime_dir: PathBuf::from(AUTO),
             limits: Limits::default(),
             upstream: Upstream::default(),
+            resolver: Resolver::default(),
             muxer: Muxer::default(),
             log: Log::default(),
         }
@@ -288,20 +289,12 @@ impl Config {
         toml::from_str(text).map_err(|error| Invalid(without_login(error.to_string().trim_end())))
     }
 
-    /// The directory for the named pipes. `"auto"` is the one that systemd made for the
-    /// service, else one in the session's runtime directory, else one in the system's
-    /// temporary directory.
+    /// The directory for the named pipes and the like; [`environment`] says which `"auto"` is.
     pub fn runtime_dir(&self) -> PathBuf {
-        if self.runtime_dir != Path::new(AUTO) {
-            return self.runtime_dir.clone();
-        }
-        let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-        if let Some(made_for_us) = absolute("RUNTIME_DIRECTORY") {
-            return made_for_us;
-        }
-        match absolute("XDG_RUNTIME_DIR").filter(|dir| dir.is_dir()) {
-            Some(session) => session.join("ytcanal"),
-            None => env::temp_dir().join(format!("ytcanal-{}", sys::user_id())),
+        if self.runtime_dir == Path::new(AUTO) {
+            environment::runtime_dir()
+        } else {
+            self.runtime_dir.clone()
         }
     }
 }
@@ -315,43 +308,6 @@ fn without_login(message: &str) -> String {
         _ => line.to_owned(),
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// Where `program` is: itself if it is a path, else the first of that name in PATH.
-pub fn locate(program: &Path) -> Option<PathBuf> {
-    if program.components().count() > 1 {
-        return program.is_file().then(|| program.to_owned());
-    }
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
-}
-
-/// Whether `stream`, "device:inode" (systemd.exec(5)), is what our standard error leads to: a
-/// service's children inherit the variable, wherever their output goes.
-fn is_our_stderr(stream: &str) -> bool {
-    let stderr = io::stderr().as_fd().try_clone_to_owned().map(fs::File::from);
-    stderr
-        .and_then(|stderr| stderr.metadata())
-        .is_ok_and(|meta| stream == format!("{}:{}", meta.dev(), meta.ino()))
-}
-
-/// What systemd says to a service through its environment.
-#[derive(Debug, Default)]
-pub struct Service {
-    /// Where to say that we are ready.
-    pub notify_socket: Option<std::ffi::OsString>,
-    /// Whether the log goes to the journal, which wants priorities and has its own clock.
-    pub journal: bool,
-}
-
-impl Service {
-    /// Reads the environment.
-    pub fn from_env() -> Service {
-        Service {
-            notify_socket: env::var_os("NOTIFY_SOCKET"),
-            journal: env::var("JOURNAL_STREAM").is_ok_and(|stream| is_our_stderr(&stream)),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -380,7 +336,7 @@ mod tests {
         let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
         assert_eq!(
             (count, unset),
-            (2 + 8 + 9 + 4 + 1, 2),
+            (2 + 8 + 9 + 8 + 4 + 1, 2),
             "a key is missing from config/ytcanal.toml"
         );
     }

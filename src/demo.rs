@@ -9,9 +9,11 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
 use crate::config::{Config, Pattern, Span};
+use crate::info::NOT_UNRESERVED;
+use crate::media::offer::Offer;
 use crate::notify::Notify;
 use crate::page::Prefill;
 use crate::serve::{Server, with_signals};
@@ -25,43 +27,29 @@ use sample::Sample;
 /// How much faster than it plays the sample is sent: 3 minutes arrive in 15 seconds.
 const SPEED: f64 = 12.0;
 
-/// What must be encoded inside a query (RFC 3986 §2.3).
-const NOT_UNRESERVED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Where the sample is.
-struct Links {
-    video: String,
-    audio: String,
-    name: String,
-}
-
 /// Runs the demonstration until it is told to end.
 pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
     let config = configuration(listen)?;
     let dir = tempfile::tempdir()?;
-    say("Making a sample: a clock and a tone, 3 minutes, as two files ...")?;
+    say("Making a sample: a clock and a tone, 3 minutes, in two qualities ...")?;
     let sample = Sample::make(&config.muxer.ffmpeg, dir.path())?;
     let pace = sample.duration.div_f64(SPEED);
-    let origin = Origin::bind([("/video.mp4", sample.video), ("/audio.m4a", sample.audio)], pace)?;
-    let links = Links {
-        video: origin.url("/video.mp4"),
-        audio: origin.url("/audio.m4a"),
-        name: "YtCanal sample".into(),
-    };
-    let server = bind(config)?;
+    let origin = Origin::bind(sample.files.clone(), pace)?;
+    let offer = sample.offer(&origin)?;
+    let prefill = Prefill { link: offer.link.to_string() };
+    let server = bind(config, &offer)?;
     let Some(address) = server.addresses().first().copied() else { return Ok(()) };
     thread::scope(|scope| {
         scope.spawn(|| origin.serve());
         let ended = with_signals(|quit| {
-            let (links, file) = (&links, dir.path().join("sample.mp4"));
+            let (prefill, file) = (&prefill, dir.path().join("sample.mp4"));
             scope.spawn(move || {
-                let shown = show(address, links, &file);
-                if let Err(error) = shown.and_then(|()| invite(address, links)) {
+                let shown = show(address, prefill, &file);
+                if let Err(error) = shown.and_then(|()| invite(address, prefill)) {
                     log::warn!("the download ended early: {error}");
                 }
             });
-            server.run(&Prefill::default(), quit, &Notify::default())
+            server.run(prefill, quit, &Notify::default())
         });
         origin.end();
         ended
@@ -86,25 +74,26 @@ fn configuration(listen: Vec<SocketAddr>) -> io::Result<Config> {
 }
 
 /// Binds to the configured addresses, or to any port if the default one is taken.
-fn bind(mut config: Config) -> io::Result<Server> {
-    match Server::bind(config.clone()) {
+fn bind(mut config: Config, offer: &Offer) -> io::Result<Server> {
+    let bind = |config| Server::bind(config).map(|server| server.with_built_in(offer.clone()));
+    match bind(config.clone()) {
         Err(error)
             if error.kind() == io::ErrorKind::AddrInUse
                 && config.listen == Config::default().listen =>
         {
             config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
-            Server::bind(config)
+            bind(config)
         }
         bound => bound,
     }
 }
 
 /// Downloads the sample through the server, as any client would, and looks at what came.
-fn show(address: SocketAddr, links: &Links, file: &Path) -> io::Result<()> {
+fn show(address: SocketAddr, prefill: &Prefill, file: &Path) -> io::Result<()> {
     say("\nDownloading it through the server, while it is still being fetched:")?;
     let asked = Instant::now();
     let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
-    let answer = agent.get(mux_url(address, links)).call().map_err(io::Error::other)?;
+    let answer = agent.get(download_url(address, prefill)).call().map_err(io::Error::other)?;
     let len = answer.body().content_length();
     let mut body = answer.into_body().into_reader();
     let mut out = BufWriter::new(File::create(file)?);
@@ -141,8 +130,9 @@ fn show(address: SocketAddr, links: &Links, file: &Path) -> io::Result<()> {
     fs::remove_file(file)
 }
 
-fn invite(address: SocketAddr, links: &Links) -> io::Result<()> {
-    let url = mux_url(address, links);
+fn invite(address: SocketAddr, prefill: &Prefill) -> io::Result<()> {
+    let url = download_url(address, prefill);
+    let info = url.replace("/download?", "/info?");
     say(&format!(
         "\nTry it yourself:\n\
          \x20 curl -OJ '{url}'\n\
@@ -150,16 +140,19 @@ fn invite(address: SocketAddr, links: &Links) -> io::Result<()> {
          \x20 curl -C - -o film.mp4 '{url}'\n\
          a part of it:\n\
          \x20 curl -o part.mp4 '{url}&start=1:00&end=1:30'\n\
-         or open the page, where the sample's links are filled in:\n\
+         its sound alone, as MP3:\n\
+         \x20 curl -OJ '{url}&container=mp3'\n\
+         what there is to choose from:\n\
+         \x20 curl '{info}'\n\
+         or open the page, where the sample's link is filled in:\n\
          \x20 http://{address}/\n\
          Ctrl-C ends the demonstration."
     ))
 }
 
-fn mux_url(address: SocketAddr, links: &Links) -> String {
-    let encode = |text| utf8_percent_encode(text, NOT_UNRESERVED);
-    let (video, audio) = (encode(&links.video), encode(&links.audio));
-    format!("http://{address}/mux?video={video}&audio={audio}&name={}", encode(&links.name))
+fn download_url(address: SocketAddr, prefill: &Prefill) -> String {
+    let link = utf8_percent_encode(&prefill.link, NOT_UNRESERVED);
+    format!("http://{address}/download?url={link}")
 }
 
 fn say(line: &str) -> io::Result<()> {

@@ -8,12 +8,17 @@ use std::time::Duration;
 
 use crate::media::Kind;
 use crate::mux::Refused;
+use crate::resolve::Unresolved;
 
 /// Why a stream did not come to its good end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
     /// There is no slot for another stream.
     Full(Full),
+    /// A page link led to no film.
+    Unresolved(Box<Unresolved>),
+    /// A film has no picture that could be shown, or be its cover.
+    NoPicture,
     /// A track could not be fetched.
     Upstream {
         /// Which one.
@@ -148,6 +153,10 @@ impl fmt::Display for Error {
             Error::Full(Full::Draining) | Error::Draining => {
                 write!(f, "the server is shutting down")
             }
+            Error::Unresolved(why) => f.write_str(&why.said),
+            Error::NoPicture => {
+                write!(f, "there is no picture of this film, or none that is of use")
+            }
             Error::Upstream { track, fault } => write!(f, "{track} upstream: {fault}"),
             Error::Unusable { track, reason: Unusable::NotMedia(what) } => {
                 write!(f, "the {track} URL does not lead to a media file: {what}")
@@ -254,6 +263,7 @@ impl Error {
     pub fn is_ours(&self) -> bool {
         match self {
             Error::System { .. } => true,
+            Error::Unresolved(why) => why.is_ours(),
             Error::Muxer(fault) => !matches!(fault, MuxerFault::Refused(_)),
             _ => false,
         }
@@ -301,6 +311,8 @@ impl From<&Error> for Problem {
             Error::Full(Full::ClientStreams) => (503, "client-streams-full", Some(10)),
             Error::Full(Full::Muxers) => (503, "muxers-full", Some(10)),
             Error::Full(Full::Draining) | Error::Draining => (503, "draining", Some(5)),
+            Error::Unresolved(why) => (why.status, why.code, why.retry_after),
+            Error::NoPicture => (404, "no-thumbnail", None),
             Error::Upstream { fault, .. } => match fault {
                 Fault::AddressRefused(_) => (403, "address-refused", None),
                 Fault::Status(404 | 410) => (404, "upstream-not-found", None),

@@ -3,7 +3,7 @@
 //! A request travels through the modules in this order, and calls go only this way:
 //!
 //! ```text
-//! client ─ edge ─ answer ─ route ─ stream ★ ─ source ─ mux ─ edge ─ client
+//! client ─ edge ─ answer ─ route ─ stream ★ ─ resolve ─ source ─ mux ─ edge ─ client
 //! ```
 //!
 //! [`stream::serve`] tells the whole story; read it first. The modules, in the order of the
@@ -12,7 +12,8 @@
 //! * [`edge`]: sockets, limits, request and answer on the wire
 //! * [`answer`]: the table of contents
 //! * [`route`]: what is wanted
-//! * [`media`]: tracks and where they are
+//! * [`media`]: tracks and where they are, renditions and which are taken
+//! * [`resolve`]: from a page link to what is on offer
 //! * [`stream`]: one client, from the tracks to the last byte
 //! * [`slots`]: who may run a stream
 //! * [`source`]: one track's bytes, and which addresses they may come from
@@ -20,8 +21,8 @@
 //! * [`stop`]: how a stream ends before its end
 //!
 //! Around them: [`config`] (every limit), [`serve`] (the daemon), [`demo`], [`check`], [`cli`],
-//! [`error`], [`stats`], [`logging`], [`notify`], [`page`], [`canal`] (what streams share), [`plans`] and
-//! [`sys`] (the operating system).
+//! [`error`], [`stats`], [`logging`], [`notify`], [`page`], [`info`] and [`picture`] (what a
+//! link offers), [`canal`] (what streams share), [`plans`] and [`sys`] (the operating system).
 
 pub mod answer;
 pub mod canal;
@@ -32,13 +33,16 @@ pub mod demo;
 pub mod disposition;
 pub mod edge;
 pub mod error;
+pub mod info;
 pub mod logging;
 pub mod media;
 pub mod mux;
 pub mod notify;
 pub mod page;
+pub mod picture;
 pub mod plans;
 pub mod range;
+pub mod resolve;
 pub mod route;
 pub mod serve;
 pub mod slots;

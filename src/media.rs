@@ -9,7 +9,10 @@ use url::Url;
 
 use crate::stop::Stop;
 
+pub mod choice;
 mod cookie;
+pub mod menu;
+pub mod offer;
 pub use cookie::{Cookie, cookie_field};
 
 /// The two kinds of tracks.

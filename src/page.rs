@@ -7,7 +7,6 @@
 use std::sync::LazyLock;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::digest::{SHA256, digest};
 
 use crate::edge::Reply;
@@ -29,24 +28,6 @@ pub struct Prefill {
     /// The link to a page with a video; empty if there is none.
     pub link: String,
 }
-
-impl Prefill {
-    /// What someone shares with the page: a link, or a text with a link in it, as most apps send.
-    pub fn shared(url: Option<&str>, text: Option<&str>, title: Option<&str>) -> Prefill {
-        let given = url.map(str::trim).filter(|url| !url.is_empty());
-        let link = given.or_else(|| [text, title].into_iter().flatten().find_map(link_in));
-        Prefill { link: link.unwrap_or_default().to_owned() }
-    }
-
-    /// The video of this id, whose link had its host name exchanged for ours.
-    pub fn watch(id: &str) -> Prefill {
-        let id = utf8_percent_encode(id, VIDEO_ID);
-        Prefill { link: format!("https://www.youtube.com/watch?v={id}") }
-    }
-}
-
-/// What need not be encoded in the id of a video.
-const VIDEO_ID: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
 /// The page as an answer.
 pub fn reply(prefill: &Prefill) -> Reply {
@@ -90,19 +71,6 @@ fn inside(element: &str) -> &'static str {
 /// A text as a policy names it (CSP Level 3, §2.3.1).
 fn hash(text: &str) -> String {
     format!("'sha256-{}'", BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes())))
-}
-
-/// The first http(s) link in a text.
-fn link_in(text: &str) -> Option<&str> {
-    let begins = |word: &str| {
-        ["http://", "https://"].iter().any(|scheme| {
-            word.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
-        })
-    };
-    let places = text.char_indices().map(|(at, _)| &text[at..]);
-    let link = places.into_iter().find(|rest| begins(rest))?;
-    let end = link.find(|letter: char| letter.is_whitespace() || matches!(letter, '<' | '>' | '"'));
-    Some(&link[..end.unwrap_or(link.len())])
 }
 
 #[cfg(test)]
@@ -161,32 +129,6 @@ mod tests {
         assert!(html("").contains("value=\"\""));
         // What would be put in again if it were put in twice.
         assert!(html("{{link}}").contains("value=\"{{link}}\""));
-    }
-
-    #[test]
-    fn a_shared_text_has_a_link_in_it() {
-        let link = |url, text, title| Prefill::shared(url, text, title).link;
-        assert_eq!(link(Some(" https://a.example/x "), Some("https://b.example/"), None), {
-            "https://a.example/x"
-        });
-        let said = "Look at this: HTTPS://youtu.be/abc?si=1 \u{2013} fine, http://b.example/";
-        assert_eq!(link(Some(""), Some(said), Some("https://c.example/")), {
-            "HTTPS://youtu.be/abc?si=1"
-        });
-        assert_eq!(link(None, Some("“https://a.example/ü”<br>"), None), "https://a.example/ü”");
-        assert_eq!(link(None, Some("see(https://a.example/)\nor"), None), "https://a.example/)");
-        assert_eq!(link(None, Some("none"), Some("Film https://c.example/")), "https://c.example/");
-        for nothing in [None, Some(""), Some("a film"), Some("ftp://a.example/"), Some("http:/a")] {
-            assert_eq!(link(None, nothing, None), "", "{nothing:?}");
-        }
-    }
-
-    #[test]
-    fn a_video_is_watched_where_it_is() {
-        assert_eq!(Prefill::watch("a-B_9").link, "https://www.youtube.com/watch?v=a-B_9");
-        assert_eq!(Prefill::watch("a&b=c\" ").link, {
-            "https://www.youtube.com/watch?v=a%26b%3Dc%22%20"
-        });
     }
 
     #[test]

@@ -1,26 +1,52 @@
 //! From path and query to what is wanted. Pure: no I/O.
 
+use std::fmt;
+
 use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::error::Problem;
+use crate::media::choice::Choice;
 use crate::media::{Kind, Media, Tags, Track};
 use crate::mux::{Engine, Trim, Wanted, Wish};
 
 mod clock;
+mod page;
+
+/// Where a film is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Film {
+    /// In these files.
+    Direct(Media),
+    /// Behind this link of a page.
+    Behind {
+        /// The page.
+        link: Url,
+        /// Which of its renditions are wanted.
+        choice: Choice,
+    },
+}
 
 /// What a request is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// The page.
-    Page,
-    /// Join two direct URLs.
-    Mux {
-        /// The tracks and the name.
-        media: Media,
+    /// The page, with this link filled in.
+    Page(String),
+    /// What the page needs: its manifest, or its icon.
+    Manifest,
+    /// Its icon.
+    Icon,
+    /// A film as one file.
+    File {
+        /// Where it is.
+        film: Film,
         /// What the client would like of the file.
         wish: Wish,
     },
+    /// What a page link offers.
+    Info(Url),
+    /// A picture of what a page link offers.
+    Thumbnail(Url),
     /// Is the process alive?
     Healthz,
     /// Would it take a stream?
@@ -29,43 +55,63 @@ pub enum Route {
     Metrics,
 }
 
+impl fmt::Display for Film {
+    /// For the log: no more of a link than its host.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Film::Direct(media) => write!(f, "{:?}", media.tracks),
+            Film::Behind { link, .. } => {
+                write!(f, "a page of {}", link.host_str().unwrap_or("nowhere"))
+            }
+        }
+    }
+}
+
 /// Reads a request target: `/path?query`, percent-encoded.
 pub fn route(target: &str) -> Result<Route, Problem> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     match path {
         "/mux" => mux(Query::parse(query)?),
-        "/" => Query::parse(query)?.done().map(|()| Route::Page),
+        "/download" => page::download(Query::parse(query)?),
+        "/info" => page::lone_link(Query::parse(query)?).map(Route::Info),
+        "/thumbnail" => page::lone_link(Query::parse(query)?).map(Route::Thumbnail),
+        "/watch" => page::watch(Query::parse(query)?),
+        "/" => page::front(Query::parse(query)?),
+        "/manifest.webmanifest" => Ok(Route::Manifest),
+        "/icon.svg" => Ok(Route::Icon),
         "/healthz" => Ok(Route::Healthz),
         "/readyz" => Ok(Route::Readyz),
         "/metrics" => Ok(Route::Metrics),
         _ => Err(Problem::new(
             404,
             "not-found",
-            "there is nothing here; the page is at / and the muxer at /mux?video=URL&audio=URL",
+            "there is nothing here; the page is at /, downloads are at /download?url=LINK and \
+             /mux?video=URL&audio=URL",
         )),
     }
 }
 
 fn mux(mut query: Query) -> Result<Route, Problem> {
-    let mut track = |kind: Kind| match query.take(kind.name()) {
-        // A form sends the fields that were left empty, too.
+    let mut track = |kind: Kind| match query.text(kind.name()) {
         None => Ok(None),
-        Some(text) if text.is_empty() => Ok(None),
         Some(text) => media_url(kind, &text)
             .map(|url| Some(Track { kind, location: url.into(), refresh: None })),
     };
     let tracks: Vec<Track> =
         [track(Kind::Video)?, track(Kind::Audio)?].into_iter().flatten().collect();
-    let mut text = |name: &str| query.take(name).filter(|text| !text.is_empty());
-    let name = text("name");
-    let mut text = |name: &str| text(name).map(|text| plain(&text));
+    let name = query.text("name");
+    let mut text = |name: &str| query.text(name).map(|text| plain(&text));
     let tags = Tags {
         title: text("title").or_else(|| name.as_deref().map(plain)),
         artist: text("artist"),
         date: text("date"),
         cover: None,
     };
-    let wish = wish(&mut query)?;
+    let container = container(&mut query)?;
+    if container.is_sound() {
+        return Err(bad("container must be auto, mp4, webm or mkv"));
+    }
+    let wish = wish(&mut query, container)?;
     query.done()?;
     if tracks.is_empty() {
         return Err(Problem::new(
@@ -75,7 +121,7 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
              URL",
         ));
     }
-    Ok(Route::Mux { media: Media { name, tracks, tags }, wish })
+    Ok(Route::File { film: Film::Direct(Media { name, tracks, tags }), wish })
 }
 
 /// A text that may stand in a file: one line of it, and not too much.
@@ -84,19 +130,21 @@ fn plain(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()
 }
 
-fn wish(query: &mut Query) -> Result<Wish, Problem> {
-    let bad = |what: &str| Problem::new(400, "bad-parameter", format!("the parameter {what}"));
-    let container = match query.take("container").as_deref() {
-        None | Some("" | "auto") => Wanted::Auto,
-        Some("mp4") => Wanted::Mp4,
-        Some("webm") => Wanted::Webm,
-        Some("mkv") => Wanted::Mkv,
-        Some(_) => return Err(bad("container must be auto, mp4, webm or mkv")),
-    };
-    let engine = query.take("engine").filter(|name| !name.is_empty());
+fn bad(what: &str) -> Problem {
+    Problem::new(400, "bad-parameter", format!("the parameter {what}"))
+}
+
+fn container(query: &mut Query) -> Result<Wanted, Problem> {
+    let Some(name) = query.text("container") else { return Ok(Wanted::Auto) };
+    Wanted::named(&name)
+        .ok_or_else(|| bad("container must be auto, mp4, webm, mkv, m4a, mp3 or opus"))
+}
+
+fn wish(query: &mut Query, container: Wanted) -> Result<Wish, Problem> {
+    let engine = query.text("engine");
     let engine = engine.map_or(Some(Engine::Auto), |name| Engine::named(&name));
     let engine = engine.ok_or_else(|| bad("engine must be auto, splice or ffmpeg"))?;
-    let mut time = |name: &str| match query.take(name).filter(|text| !text.is_empty()) {
+    let mut time = |name: &str| match query.text(name) {
         None => Ok(None),
         Some(text) => clock::time(&text).map(Some).ok_or_else(|| {
             bad(&format!("{name} must be a time in seconds or as h:m:s, such as 90.5 or 1:02:03"))
@@ -155,6 +203,11 @@ impl Query {
         Some(self.0.swap_remove(at).1)
     }
 
+    /// The same; a form sends the fields that were left empty, too.
+    fn text(&mut self, name: &str) -> Option<String> {
+        self.take(name).filter(|text| !text.is_empty())
+    }
+
     /// What has not been taken by now is not known.
     fn done(self) -> Result<(), Problem> {
         let Some((name, _)) = self.0.first() else { return Ok(()) };
@@ -200,13 +253,15 @@ mod tests {
     #[test]
     fn a_pair_of_urls() {
         let target = "/mux?video=https%3A%2F%2Fa%2Fv%3Fx%3D1%26y%3D2&audio=http://b/a&name=A+b";
-        let Ok(Route::Mux { media, wish }) = route(target) else { panic!() };
+        let Ok(Route::File { film: Film::Direct(media), wish }) = route(target) else { panic!() };
         assert_eq!(media.name.as_deref(), Some("A b"));
         assert_eq!(media.tracks[0].location.url.as_str(), "https://a/v?x=1&y=2");
         assert_eq!(media.tracks[1].kind, Kind::Audio);
         assert_eq!(wish, Wish::default());
         let one = route("/mux?video=&audio=http://b/a&container=webm").unwrap();
-        assert!(matches!(one, Route::Mux { media, .. } if media.tracks.len() == 1));
+        assert!(
+            matches!(one, Route::File { film: Film::Direct(media), .. } if media.tracks.len() == 1)
+        );
     }
 
     #[test]
@@ -215,7 +270,9 @@ mod tests {
         assert_eq!(code("/mux"), "missing-parameter");
         assert_eq!(code("/mux?video=http://a/&b=2"), "unknown-parameter");
         assert_eq!(code("/mux?video=http://a/&video=http://a/"), "duplicate-parameter");
-        for wrong in ["container=avi", "engine=x", "start=1:60", "end=-1", "start=5&end=5"] {
+        for wrong in
+            ["container=avi", "container=mp3", "engine=x", "start=1:60", "end=-1", "start=5&end=5"]
+        {
             assert_eq!(code(&format!("/mux?video=http://a/&{wrong}")), "bad-parameter", "{wrong}");
         }
         assert_eq!(code("/mux?video=http://a/%zz"), "bad-parameter");
@@ -239,7 +296,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_target_makes_it_panic(target in "/(mux)?\\?[ -~]{0,80}") {
+        fn no_target_makes_it_panic(target in "/(mux|download|info|watch)?\\?[ -~]{0,80}") {
             route(&target).ok();
         }
     }

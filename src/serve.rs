@@ -14,6 +14,7 @@ use crate::answer::Desk;
 use crate::canal::Canal;
 use crate::config::{Config, Service};
 use crate::edge::{Edge, Listener};
+use crate::media::offer::Offer;
 use crate::notify::Notify;
 use crate::page::Prefill;
 use crate::sys;
@@ -41,6 +42,12 @@ impl Server {
             })?);
         }
         Ok(Server { canal: Canal::new(config)?, listeners })
+    }
+
+    /// The same, with a link that needs no reading of a page.
+    pub fn with_built_in(self, offer: Offer) -> Server {
+        self.canal.resolver.learn(offer);
+        self
     }
 
     /// The addresses that it listens on.

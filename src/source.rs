@@ -29,6 +29,7 @@ mod recover;
 mod upstream;
 mod wire;
 
+pub use address::Policy;
 pub use judge::{File, Validators};
 pub use upstream::{SOCKET_BUFFER, Upstream};
 

@@ -28,6 +28,10 @@ pub struct Now {
     pub bytes_sent: u64,
     /// Questions that were asked upstreams again.
     pub retries: u64,
+    /// Pages that were read.
+    pub pages_read: u64,
+    /// Pages that could not be read.
+    pub pages_failed: u64,
 }
 
 impl Stats {
@@ -87,6 +91,13 @@ impl Stats {
             "Requests to upstreams that were made again after a failure.",
             &one(now.retries as f64),
         );
+        let pages = [("ok", now.pages_read), ("failed", now.pages_failed)];
+        metric(
+            "pages_read_total",
+            "counter",
+            "Pages read by the resolver, by result.",
+            &pages.map(|(how, count)| (format!("{{result=\"{how}\"}}"), count as f64)),
+        );
         let name = "first_byte_seconds";
         let help = "Time from the request to the first muxed byte.";
         let samples = [
@@ -109,7 +120,14 @@ mod tests {
         stats.first_byte(Duration::from_millis(1500));
         stats.end("complete");
         stats.end("client-left");
-        let text = stats.text(Now { connections: 2, streams: 1, bytes_sent: 7, retries: 3 });
+        let text = stats.text(Now {
+            connections: 2,
+            streams: 1,
+            bytes_sent: 7,
+            retries: 3,
+            pages_read: 5,
+            pages_failed: 0,
+        });
         for line in [
             "# TYPE ytcanal_streams_active gauge",
             "ytcanal_streams_active 1",
@@ -117,6 +135,7 @@ mod tests {
             "ytcanal_first_byte_seconds_sum 1.5",
             "ytcanal_sent_bytes_total 7",
             "ytcanal_upstream_retries_total 3",
+            "ytcanal_pages_read_total{result=\"ok\"} 5",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in:\n{text}");
         }

@@ -18,6 +18,9 @@ use crate::edge::{Body, Client, MediaHead, Reply, Request};
 use crate::error::{Error, Problem};
 use crate::media::Media;
 use crate::mux::{Plan, Wish, plan};
+use crate::picture::Picture;
+use crate::resolve;
+use crate::route::Film;
 use crate::stop::Stop;
 
 mod fetch;
@@ -28,12 +31,13 @@ mod rooms;
 mod select;
 mod splice;
 
-/// Sends `media` to `client` as one file, or an error, or an abort.
-pub fn serve(canal: &Canal, media: &Media, wish: Wish, request: &Request, client: Client<'_>) {
+/// Sends `film` to `client` as one file, or an error, or an abort.
+pub fn serve(canal: &Canal, film: Film, wish: Wish, request: &Request, client: Client<'_>) {
     let begun = Instant::now();
     // Threads, child, pipes and slot are gone before the client hears that it has everything: a
     // script that asks for the next file at once finds the slot free.
-    let outcome = match run(canal, media, wish, request, &client) {
+    let named = film.to_string();
+    let outcome = match run(canal, film, wish, request, &client) {
         Ok(Served::Head(head)) => Ok(Some(Short::Head(head))),
         Ok(Served::Reply(reply)) => Ok(Some(Short::Reply(reply))),
         Ok(Served::Body(body)) => body.finish().map(|()| None).map_err(Arc::new),
@@ -50,9 +54,8 @@ pub fn serve(canal: &Canal, media: &Media, wish: Wish, request: &Request, client
     };
     log::log!(
         level,
-        "{} {:?}: {}, {} bytes in {:.1?}",
+        "{} {named}: {}, {} bytes in {:.1?}",
         client.address(),
-        media.tracks,
         outcome.as_ref().err().map_or_else(|| "complete".into(), ToString::to_string),
         client.sent(),
         begun.elapsed(),
@@ -88,7 +91,7 @@ enum Served<'c, 'edge> {
 /// Runs the stream in its slot, and its threads in their scope.
 fn run<'c, 'edge>(
     canal: &Canal,
-    media: &Media,
+    film: Film,
     wish: Wish,
     request: &Request,
     client: &'c Client<'edge>,
@@ -96,15 +99,44 @@ fn run<'c, 'edge>(
     let wish = Wish { engine: wish.engine.or(canal.config.muxer.engine), ..wish };
     let _slot = canal.slots.take(client.address()).map_err(Error::Full)?;
     canal.stats.begin();
-    let stop = Arc::new(Stop::new().map_err(|e| Error::system("make an eventfd", &e))?);
     let asked = Instant::now();
-    let answering = Answering { canal, media, wish, request, client, stop: &stop, asked };
-    let served = thread::scope(|scope| {
-        // Ends the threads of the scope whatever happens in it, a panic included.
+    attended(client, |stop| {
+        let media = match film {
+            Film::Direct(media) => media,
+            Film::Behind { link, choice } => {
+                let offer = canal.resolver.offer(&link, stop)?;
+                let mut media = resolve::media(&canal.resolver, &offer, &choice)?;
+                if choice.cover {
+                    let picture = Picture::of(&offer, &canal.upstream, stop)?;
+                    media.tags.cover = Some(picture.cover()?);
+                }
+                media
+            }
+        };
+        let resolved = Instant::now();
+        let media = &media;
+        let answering = Answering { canal, media, wish, request, client, stop, asked, resolved };
+        thread::scope(|scope| {
+            // Ends the threads of the scope whatever happens in it, a panic included.
+            let _end = EndOnDrop(stop);
+            send(scope, &answering).inspect_err(|error| stop.fail(error.clone()))
+        })
+    })
+}
+
+/// Does something that a client waits for; it is stopped when the client leaves.
+pub(crate) fn attended<T>(
+    client: &Client<'_>,
+    work: impl FnOnce(&Arc<Stop>) -> Result<T, Error>,
+) -> Result<T, Arc<Error>> {
+    let stop = Arc::new(Stop::new().map_err(|e| Error::system("make an eventfd", &e))?);
+    let done = thread::scope(|scope| {
+        // Ends the watch, also if `work` panics.
         let _end = EndOnDrop(&stop);
-        send(scope, &answering).inspect_err(|error| stop.fail(error.clone()))
+        watch(scope, client, &stop)?;
+        work(&stop)
     });
-    served.map_err(|error| stop.cause().unwrap_or_else(|| Arc::new(error)))
+    done.map_err(|error| stop.cause().unwrap_or_else(|| Arc::new(error)))
 }
 
 /// The story itself.
@@ -113,7 +145,6 @@ fn send<'scope, 'c, 'edge>(
     answering: &'scope Answering<'c, 'edge, '_>,
 ) -> Result<Served<'c, 'edge>, Error> {
     let Answering { media, wish, request, .. } = answering;
-    watch(scope, answering)?;
     if let Some(served) = splice::again(scope, answering)? {
         return Ok(served);
     }
@@ -142,6 +173,8 @@ struct Answering<'c, 'edge, 's> {
     client: &'c Client<'edge>,
     stop: &'s Arc<Stop>,
     asked: Instant,
+    /// When it was known where the tracks are.
+    resolved: Instant,
 }
 
 impl<'c, 'edge> Answering<'c, 'edge, '_> {
@@ -154,12 +187,15 @@ impl<'c, 'edge> Answering<'c, 'edge, '_> {
             .with("X-Content-Type-Options", "nosniff")
     }
 
-    /// What Server-Timing says: when it was known what to send, when the first of it was there,
-    /// and what made it.
+    /// What Server-Timing says: when it was known where the tracks are, what to send, when the first
+    /// of it was there, and what made it.
     fn timing(&self, planned: Instant, first: Instant, engine: &str) -> String {
         let millis = |at: Instant| (at - self.asked).as_secs_f64() * 1000.0;
-        let (planned, first) = (millis(planned), millis(first));
-        format!("plan;dur={planned:.1}, first;dur={first:.1}, engine;desc=\"{engine}\"")
+        let [resolved, planned, first] = [self.resolved, planned, first].map(millis);
+        format!(
+            "resolve;dur={resolved:.1}, plan;dur={planned:.1}, first;dur={first:.1}, \
+             engine;desc=\"{engine}\""
+        )
     }
 
     fn commit(&self, head: &MediaHead) -> Result<Body<'c, 'edge>, Error> {
@@ -188,9 +224,9 @@ impl Drop for EndOnDrop<'_> {
 /// is seen at once.
 fn watch<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    answering: &'scope Answering<'_, '_, '_>,
+    client: &'scope Client<'_>,
+    stop: &'scope Stop,
 ) -> Result<(), Error> {
-    let Answering { client, stop, .. } = answering;
     let watch = thread::Builder::new().name("watch".into());
     let watching = watch.spawn_scoped(scope, || match client.watch(stop.as_fd()) {
         Ok(Watched::StreamOver) => {}

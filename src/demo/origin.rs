@@ -4,6 +4,7 @@
 use std::io::{self, Cursor, Read};
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,16 +16,19 @@ use crate::range::{self, Asked};
 pub(super) struct Origin {
     server: Server,
     address: SocketAddr,
-    files: Vec<(&'static str, Vec<u8>)>,
+    files: Vec<(&'static str, Arc<[u8]>)>,
     /// How long it takes to send one file, whatever its size.
     pace: Duration,
 }
 
 impl Origin {
-    pub(super) fn bind(files: [(&'static str, Vec<u8>); 2], pace: Duration) -> io::Result<Origin> {
+    pub(super) fn bind(
+        files: Vec<(&'static str, Arc<[u8]>)>,
+        pace: Duration,
+    ) -> io::Result<Origin> {
         let server = Server::http("127.0.0.1:0").map_err(io::Error::other)?;
         let address = server.server_addr().to_ip().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        Ok(Origin { server, address, files: files.into(), pace })
+        Ok(Origin { server, address, files, pace })
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -80,7 +84,12 @@ impl Origin {
 const ETAG: &str = "\"sample\"";
 
 fn kind(path: &str) -> String {
-    if path.ends_with("mp4") { "video/mp4" } else { "audio/mp4" }.into()
+    match path.rsplit_once('.') {
+        Some((_, "mp4")) => "video/mp4",
+        Some((_, "jpg")) => "image/jpeg",
+        _ => "audio/mp4",
+    }
+    .into()
 }
 
 /// What of a file of this length is asked for.

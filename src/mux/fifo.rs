@@ -42,6 +42,11 @@ impl RuntimeDir {
         Ok(RuntimeDir { base: base.to_owned(), own })
     }
 
+    /// Where it is now; it is made anew if someone removes it.
+    pub fn path(&self) -> PathBuf {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).dir.path().to_owned()
+    }
+
     /// Makes a pipe for each of `kinds`, in a directory of their own.
     pub fn pipes(&self, kinds: impl Iterator<Item = Kind> + Clone) -> io::Result<Pipes> {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);

@@ -125,7 +125,7 @@ pub fn survey(format: Format, look: &mut dyn Look, trim: Trim) -> Result<Survey,
 /// Lays out the joined file. `tracks` are one or two, picture first. Pure: the same surveys and
 /// options give the same plan, wherever it is made.
 pub fn plan(tracks: &[(Kind, Survey)], options: &Options<'_>) -> Result<Plan, Refusal> {
-    let mp4 = matches!(options.container, Wanted::Auto | Wanted::Mp4);
+    let mp4 = matches!(options.container, Wanted::Auto | Wanted::Mp4 | Wanted::M4a);
     let webm = matches!(options.container, Wanted::Auto | Wanted::Webm);
     if let Some(tracks) = all(tracks, |survey| match survey {
         Survey::Fragmented(track) => Some(&**track),

@@ -11,10 +11,11 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
+use url::Url;
 
 use super::proxy;
 use super::wire::target;
-use crate::config::{Pattern, Proxy};
+use crate::config::{self, Pattern, Proxy};
 
 /// What may be connected to: what is public, plus `allow`, minus `deny`.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +24,8 @@ pub struct Policy {
     pub allow: Vec<Pattern>,
     /// Not reachable although public, or allowed.
     pub deny: Vec<Pattern>,
+    /// Whether names are looked up by a proxy, out of our sight.
+    pub behind_proxy: bool,
 }
 
 impl Policy {
@@ -60,6 +63,27 @@ impl Policy {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         let named = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.names(&host));
         !named(&self.deny) && (named(&self.allow) || !is_local_name(&host))
+    }
+}
+
+impl Policy {
+    /// As the configuration wants it.
+    pub fn of(config: &config::Upstream) -> Policy {
+        let behind_proxy = config.proxy.is_some();
+        Policy { allow: config.allow.clone(), deny: config.deny.clone(), behind_proxy }
+    }
+
+    /// Whether a page may be read that somebody else fetches, who looks its host up again: all that
+    /// it leads to now must be permitted. One that is not found leads nowhere.
+    pub fn permits_page(&self, link: &Url) -> bool {
+        let host = link.host_str().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if self.behind_proxy {
+            return self.permits_unseen(host);
+        }
+        let port = link.port_or_known_default().unwrap_or(80);
+        let found = (host, port).to_socket_addrs();
+        found.map_or(true, |mut found| found.all(|address| self.permits(host, address.ip())))
     }
 }
 
@@ -298,7 +322,7 @@ mod tests {
     fn what_is_given_to_a_proxy_is_judged_by_its_name() {
         let pattern = |text: &str| text.parse::<Pattern>().unwrap();
         let (allow, deny) = (vec![pattern("nas.lan")], vec![pattern(".bad.example")]);
-        let policy = Policy { allow, deny };
+        let policy = Policy { allow, deny, behind_proxy: false };
         for host in ["films.example", "FILMS.example.", "1.1.1.1", "2606:4700::1111", "nas.lan"] {
             assert!(policy.permits_unseen(host), "{host}");
         }
@@ -328,6 +352,7 @@ mod tests {
         let policy = Policy {
             allow: vec![pattern("192.168.1.0/24"), pattern("nas.lan"), pattern(".home.arpa")],
             deny: vec![pattern("8.8.8.8"), pattern("::ffff:9.9.9.0/120"), pattern("bad.example")],
+            behind_proxy: true,
         };
         assert!(permits(&policy, "192.168.1.7"));
         assert!(permits(&policy, "::ffff:192.168.1.7"));

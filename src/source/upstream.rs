@@ -53,7 +53,7 @@ impl Upstream {
             })?,
         };
         Ok(Upstream {
-            policy: Policy { allow: config.allow.clone(), deny: config.deny.clone() },
+            policy: Policy::of(config),
             proxy: config.proxy.clone(),
             tls: Tls::default(),
             roots,

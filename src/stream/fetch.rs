@@ -43,7 +43,7 @@ pub(super) fn open<'scope, 'env>(
     let open_one = move |track: &Track| {
         let mut source = Source::open(scope, &canal.upstream, track, first, stop)?;
         let input = Input { kind: track.kind, head: recognise(&mut source)? };
-        let looks = mux::may_be_spliced(input, media.tracks.len(), &wish);
+        let looks = mux::may_be_spliced(input, media.tracks.len(), &wish, &media.tags);
         let survey = looks.then(|| look::survey(scope, answering, track, &mut source, input));
         Ok(Opened { source, input, survey: survey.transpose()? })
     };

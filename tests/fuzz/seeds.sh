@@ -47,4 +47,12 @@ done
 join splice_mp4 front "$work/v-front.mp4" "$work/a-front.mp4"
 join splice_webm plain "$work/v.webm" "$work/a.webm"
 join splice_webm front "$work/v-front.webm" "$work/a-front.webm"
+# Pages as yt-dlp tells them.
+mkdir -p "$directory/page"
+common='"protocol":"https","url":"https://cdn.example/1?expire=1795690209"'
+video="{$common,\"format_id\":\"137\",\"ext\":\"mp4\",\"vcodec\":\"avc1\",\"acodec\":\"none\",\"height\":1080,\"filesize\":9}"
+webm="{$common,\"format_id\":\"248\",\"ext\":\"webm\",\"vcodec\":\"vp9\",\"acodec\":\"none\",\"height\":720}"
+audio="{$common,\"format_id\":\"140\",\"ext\":\"m4a\",\"vcodec\":\"none\",\"acodec\":\"mp4a.40.2\",\"language\":\"de\"}"
+echo "{\"title\":\"A film\",\"formats\":[$video,$webm,$audio]}" > "$directory/page/film"
+echo "{$common,\"ext\":\"mp4\"}" > "$directory/page/file"
 touch "$directory/done"

@@ -16,6 +16,7 @@
 //! - `resume`: a thousand downloads over connections that break
 //! - `source`: fresh locations, fields, cookies, and origins with wishes of their own
 //! - `ends`: complete downloads, clients that leave, signals, leftovers of a killed daemon
+//! - `resolve`: page links, read by the real yt-dlp from a site on loopback
 //! - `matrix`: every fault at every moment; the table in the README
 //! - `faults`: what the client sees when a source fails
 //! - `muxer`: what the client sees when ffmpeg is missing, dies or hangs
@@ -51,6 +52,7 @@ mod page;
 mod pass;
 mod policy;
 mod proxy;
+mod resolve;
 mod resume;
 mod soak;
 mod source;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::media::{Kind, Tags};
 use crate::mux::fifo::Pipes;
 use crate::mux::sniff::Format;
-use crate::mux::{Container, Input, Joint};
+use crate::mux::{Container, Input, Joint, Recoding};
 
 /// ffmpeg's arguments for a joint whose tracks come through `pipes`. Pure.
 pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString> {
@@ -24,7 +24,7 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
         list.extend(words(&format!("-format_whitelist {demuxer} -f {demuxer}")));
         list.extend(words(INPUT));
         if let Some(pre_skip) = input.head.pre_skip
-            && joint.container != Container::Mp4
+            && matches!(joint.container, Container::Webm | Container::Mkv)
             && version.is_early_with_opus()
         {
             list.extend(words(&format!("-itsoffset {:.6}", pre_skip.as_secs_f64())));
@@ -46,6 +46,15 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
     // Without +bitexact there would be a random number in a Matroska file, and no two downloads
     // alike.
     list.extend(words("-c copy -copyts -fflags +bitexact"));
+    // Bit rates at which hardly anyone hears a difference. Constant for MP3: players take it to
+    // tell how long it plays, for nothing else in the file does.
+    if let Some(recoding) = joint.recoding {
+        list.extend(words(match recoding {
+            Recoding::Aac => "-c:a aac -b:a 160k",
+            Recoding::Mp3 => "-c:a libmp3lame -b:a 192k",
+            Recoding::Opus => "-c:a libopus -b:a 128k",
+        }));
+    }
     // Of what arrives: the sound from `start` on, the picture from its next key frame on, both
     // counted from `start`.
     if !joint.trim.start.is_zero() {
@@ -83,6 +92,9 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
             let muxer = if joint.container == Container::Webm { "webm" } else { "matroska" };
             list.extend(words(&format!("-f {muxer}")));
         }
+        // Its own summary of the file would have to be written at the end, in front.
+        Container::Mp3 => list.extend(words("-f mp3 -write_xing 0")),
+        Container::Ogg => list.extend(words("-f ogg")),
     }
     list.push("pipe:1".into());
     list

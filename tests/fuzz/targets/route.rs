@@ -2,8 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ytcanal::media::{Kind, Track};
-use ytcanal::route::{Route, route};
+use ytcanal::media::Kind;
+use ytcanal::resolve;
+use ytcanal::route::{Film, Route, route};
 
 fuzz_target!(|input: (&str, &str, &str)| {
     let (query, video, audio) = input;
@@ -12,22 +13,25 @@ fuzz_target!(|input: (&str, &str, &str)| {
     plain(&format!("/mux?video={}&audio={}&{query}", encoded(video), encoded(audio)));
     // Few texts are a URL by themselves: one as the host, and one in front of it.
     plain(&format!("/mux?audio=http://{}&video=https://{}@a/", encoded(audio), encoded(video)));
+    for path in ["download", "info", "watch", ""] {
+        plain(&format!("/{path}?{query}"));
+        plain(&format!("/{path}?url={}&{query}", encoded(video)));
+    }
 });
 
 fn plain(target: &str) {
     match route(target) {
-        Ok(Route::Mux { media, .. }) => {
+        Ok(Route::File { film: Film::Direct(media), .. }) => {
             let kinds: Vec<Kind> = media.tracks.iter().map(|track| track.kind).collect();
             let orders = [&[Kind::Video, Kind::Audio][..], &[Kind::Video], &[Kind::Audio]];
             assert!(orders.contains(&&kinds[..]), "{target:?}");
-            for Track { location, .. } in media.tracks {
-                let url = &location.url;
-                assert!(matches!(url.scheme(), "http" | "https"), "{url}");
-                assert!(url.username().is_empty() && url.password().is_none(), "{url}");
-                assert!(url.host_str().is_some_and(|host| !host.is_empty()), "{url}");
-                assert!(!url.as_str().contains(|c: char| c.is_control() || c == ' '), "{url}");
-            }
+            media.tracks.iter().for_each(|track| is_plain(&track.location.url));
             assert!(media.name.is_none_or(|name| !name.is_empty()), "{target:?}");
+        }
+        Ok(Route::File { film: Film::Behind { link, .. }, .. } | Route::Info(link)) => {
+            is_plain(&link);
+            // Read a second time, as the page does with what `/info` tells it, it is the same.
+            assert_eq!(resolve::link(link.as_str()).expect("a link"), link);
         }
         Ok(_) => {}
         Err(problem) => {
@@ -35,6 +39,13 @@ fn plain(target: &str) {
             assert!(!problem.detail.contains(char::is_control), "{problem:?}");
         }
     }
+}
+
+fn is_plain(url: &url::Url) {
+    assert!(matches!(url.scheme(), "http" | "https"), "{url}");
+    assert!(url.username().is_empty() && url.password().is_none(), "{url}");
+    assert!(url.host_str().is_some_and(|host| !host.is_empty()), "{url}");
+    assert!(!url.as_str().contains(|c: char| c.is_control() || c == ' '), "{url}");
 }
 
 fn encoded(text: &str) -> String {

@@ -28,6 +28,7 @@ mod trial;
 pub(crate) mod tripwire;
 pub(crate) mod webms;
 mod wire;
+pub(crate) mod ytdlp;
 
 use std::fmt::Display;
 use std::process::{Child, Command, Output};

@@ -1,0 +1,139 @@
+//! What a page link offers, told to those who ask: as JSON, and its picture.
+
+use std::sync::Arc;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::canal::Canal;
+use crate::edge::{Client, Reply};
+use crate::error::{Error, Problem};
+use crate::media::choice::{Choice, Quality};
+use crate::media::menu::{Menu, Row, menu};
+use crate::media::offer::{Offer, Size};
+use crate::picture::Picture;
+use crate::stop::Stop;
+use crate::stream;
+
+/// What must be encoded inside a query (RFC 3986 §2.3).
+pub const NOT_UNRESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// How a browser may keep a picture; nobody on the way may.
+const KEPT: &str = "private, max-age=3600";
+
+/// Tells what is on offer behind `link`.
+pub fn info(canal: &Canal, link: &Url, client: &Client<'_>) -> Result<Reply, Problem> {
+    let offer = attended(canal, link, client, |stop| canal.resolver.offer(link, stop))?;
+    Ok(Reply::ok("application/json", format!("{:#}\n", told(&offer))))
+}
+
+/// Gives the picture of what is behind `link`.
+pub fn thumbnail(canal: &Canal, link: &Url, client: &Client<'_>) -> Result<Reply, Problem> {
+    let picture = attended(canal, link, client, |stop| {
+        let offer = canal.resolver.offer(link, stop)?;
+        Picture::of(&offer, &canal.upstream, stop)
+    })?;
+    Ok(Reply::ok(picture.media_type, picture.bytes).with("Cache-Control", KEPT))
+}
+
+/// Does something that a client waits for, until it leaves.
+fn attended<T>(
+    canal: &Canal,
+    link: &Url,
+    client: &Client<'_>,
+    work: impl FnOnce(&Arc<Stop>) -> Result<T, Error>,
+) -> Result<T, Problem> {
+    let problem = |error: &Error| {
+        let host = link.host_str().unwrap_or("nowhere");
+        log::info!("{} a page of {host}: {error}", client.address());
+        Problem::from(error)
+    };
+    let _slot = canal.slots.take(client.address()).map_err(|full| problem(&full.into()))?;
+    stream::attended(client, work).map_err(|error| problem(&error))
+}
+
+fn told(offer: &Offer) -> Value {
+    let Menu { videos, audios, languages } = menu(offer);
+    let link = encoded(offer.link.as_str());
+    let thumbnail = offer.thumbnail.as_ref().map(|_| format!("/thumbnail?url={link}"));
+    json!({
+        "url": offer.link.as_str(),
+        "id": offer.id,
+        "extractor": offer.extractor,
+        "title": offer.title,
+        "uploader": offer.uploader,
+        "duration": offer.duration.map(|duration| duration.as_secs_f64()),
+        "date": offer.date,
+        "thumbnail": thumbnail,
+        "videos": videos.iter().map(|row| video(row, &link)).collect::<Vec<_>>(),
+        "audios": audios.iter().map(|row| audio(row, &link, &languages)).collect::<Vec<_>>(),
+        "languages": languages,
+    })
+}
+
+fn video(row: &Row<'_>, link: &str) -> Value {
+    let picture = row.picture();
+    json!({
+        "quality": quality(row.choice.quality),
+        "height": picture.map(|picture| picture.lines).filter(|lines| *lines > 0),
+        "fps": picture.and_then(|picture| picture.fps),
+        "container": row.choice.container.name(),
+        "video_codec": picture.and_then(|picture| picture.codec.name()),
+        "audio_codec": row.sound().and_then(|sound| sound.codec.name()),
+        "hdr": picture.is_some_and(|picture| picture.hdr),
+        "size": row.size().map(Size::bytes),
+        "exact": matches!(row.size(), Some(Size::Exact(_))),
+        "download": download(&row.choice, link),
+    })
+}
+
+fn audio(row: &Row<'_>, link: &str, languages: &[&str]) -> Value {
+    let sound = row.sound();
+    let language = sound.and_then(|sound| sound.language.as_deref());
+    let original = languages.first().is_none_or(|original| Some(*original) == language);
+    json!({
+        "container": row.choice.container.name(),
+        "codec": match row.choice.container.name() {
+            "mp3" => Some("mp3"),
+            "opus" => Some("opus"),
+            "m4a" => Some("aac"),
+            _ => sound.and_then(|sound| sound.codec.name()),
+        },
+        "language": language,
+        "original": original,
+        "bitrate": row.chosen.audio.and_then(|rendition| rendition.bitrate),
+        "size": row.size().map(Size::bytes),
+        "exact": matches!(row.size(), Some(Size::Exact(_))),
+        "download": download(&row.choice, link),
+    })
+}
+
+/// The request that leads to a row.
+fn download(choice: &Choice, link: &str) -> String {
+    let Choice { quality: how_good, container, codec, language, hdr, cover: _ } = choice;
+    let mut target = format!("/download?url={link}&quality={}", quality(*how_good));
+    target += &format!("&container={}", container.name());
+    if let Some(codec) = codec.and_then(crate::media::offer::PictureCodec::name) {
+        target += &format!("&codec={codec}");
+    }
+    if let Some(language) = language {
+        target += &format!("&lang={}", encoded(language));
+    }
+    if *hdr {
+        target += "&hdr=1";
+    }
+    target
+}
+
+fn quality(quality: Quality) -> String {
+    match quality {
+        Quality::Best => "best".into(),
+        Quality::AtMost(lines) => lines.to_string(),
+        Quality::Sound => "audio".into(),
+    }
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NOT_UNRESERVED).to_string()
+}

@@ -1,0 +1,163 @@
+//! Which renditions of a film are taken, as a person would expect it. Pure.
+//!
+//! A rule that stands earlier counts for more; where all are equal, the reader of the page knows
+//! best. Pairs of one family are preferred, for they can be spliced.
+
+use std::cmp::Reverse;
+
+use super::offer::{Family, Offer, Picture, PictureCodec, Rendition, Sound, SoundCodec};
+use crate::mux::Wanted;
+
+/// What a client would like of a film that comes in several renditions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Choice {
+    /// How good, or what of it.
+    pub quality: Quality,
+    /// The container of the file.
+    pub container: Wanted,
+    /// How the picture is to be coded, if there is such a one.
+    pub codec: Option<PictureCodec>,
+    /// The language of the sound, if there is such a one.
+    pub language: Option<String>,
+    /// Whether a high dynamic range is welcome.
+    pub hdr: bool,
+    /// Whether its picture is to be the cover of the file.
+    pub cover: bool,
+}
+
+/// How good a picture is wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Quality {
+    /// The best there is.
+    #[default]
+    Best,
+    /// No more lines than so many, if there is such a one.
+    AtMost(u32),
+    /// None: sound alone.
+    Sound,
+}
+
+/// What is taken: two files, or one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Chosen<'o> {
+    /// The file with the picture.
+    pub video: Option<&'o Rendition>,
+    /// The file with the sound, if that is another one.
+    pub audio: Option<&'o Rendition>,
+}
+
+/// There is nothing that would do; why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nothing(pub &'static str);
+
+/// Chooses.
+pub fn choose<'o>(offer: &'o Offer, choice: &Choice) -> Result<Chosen<'o>, Nothing> {
+    if choice.quality == Quality::Sound {
+        let audio = sound(offer, choice, None).or_else(|| sound_of_a_film(offer, choice));
+        let audio = audio.ok_or(Nothing("there is no sound on offer"))?;
+        return Ok(Chosen { video: None, audio: Some(audio) });
+    }
+    let Some(video) = picture(offer, choice) else {
+        return Err(Nothing(match choice.container {
+            Wanted::Webm if offer.renditions.iter().any(|r| r.picture.is_some()) => {
+                "none of its renditions fits into webm; container=mkv takes all of them"
+            }
+            _ => "there is no picture on offer; quality=audio gives the sound",
+        }));
+    };
+    // One without any sound anywhere is a silent film.
+    let audio = if video.sound.is_some() { None } else { sound(offer, choice, Some(video.family)) };
+    Ok(Chosen { video: Some(video), audio })
+}
+
+fn picture<'o>(offer: &'o Offer, choice: &Choice) -> Option<&'o Rendition> {
+    let pairs = choice.language.is_some() && sound(offer, choice, None).is_some();
+    let pictures = || offer.renditions.iter().filter_map(|r| Some((r, r.picture.as_ref()?)));
+    let fitting = || pictures().filter(|(r, picture)| fits(r, picture, choice.container));
+    // Where a language is wanted, a file that brings its own sound is of no use.
+    let silent = fitting().filter(|(r, _)| pairs && r.sound.is_none());
+    let best = silent.max_by_key(|(r, picture)| merit(r, picture, choice));
+    best.or_else(|| fitting().max_by_key(|(r, picture)| merit(r, picture, choice))).map(|(r, _)| r)
+}
+
+/// Whether a picture can be put into a container at all (the WebM container guidelines).
+fn fits(rendition: &Rendition, picture: &Picture, container: Wanted) -> bool {
+    use PictureCodec::{Av1, Other, Vp9};
+    container != Wanted::Webm
+        || matches!(picture.codec, Av1 | Vp9)
+        || (picture.codec == Other && rendition.family == Family::Webm)
+}
+
+/// What makes one picture better than another, the most important first.
+fn merit(rendition: &Rendition, picture: &Picture, choice: &Choice) -> impl Ord + use<> {
+    let codec = choice.codec.is_some_and(|codec| codec == picture.codec);
+    // Not every screen can show it, and on the others it looks dull.
+    let range = choice.hdr || !picture.hdr;
+    let lines = match choice.quality {
+        Quality::AtMost(most) if picture.lines > most => (false, Reverse(picture.lines), 0),
+        _ => (true, Reverse(0), picture.lines),
+    };
+    let family = match (choice.container, rendition.family) {
+        (Wanted::Webm, Family::Webm) => 3,
+        (_, Family::Mp4) => 2,
+        (_, Family::Webm) => 1,
+        (_, Family::Other) => 0,
+    };
+    let played = match picture.codec {
+        PictureCodec::H264 => 4,
+        PictureCodec::Vp9 => 3,
+        PictureCodec::Av1 => 2,
+        PictureCodec::H265 => 1,
+        PictureCodec::Other => 0,
+    };
+    let fps = picture.fps.unwrap_or(0);
+    let taste = (family, played, rendition.sound.is_none());
+    (codec, range, lines, picture.hdr, fps, taste, rendition.rank, rendition.bitrate)
+}
+
+/// The best file of sound alone, to go with a picture of this family.
+fn sound<'o>(offer: &'o Offer, choice: &Choice, with: Option<Family>) -> Option<&'o Rendition> {
+    let alone = offer.renditions.iter().filter(|rendition| rendition.picture.is_none());
+    let sounds = alone.filter_map(|r| Some((r, r.sound.as_ref()?)));
+    let best = sounds
+        .filter(|(_, sound)| with.is_none() || fits_webm(sound, choice.container))
+        .max_by_key(|(r, sound)| {
+            let suits = match choice.container {
+                Wanted::Mp4 | Wanted::M4a => sound.codec == SoundCodec::Aac,
+                Wanted::Webm | Wanted::Opus => sound.codec == SoundCodec::Opus,
+                Wanted::Mp3 => sound.codec == SoundCodec::Mp3,
+                Wanted::Auto | Wanted::Mkv => match with {
+                    Some(family) => r.family == family,
+                    None => sound.codec == SoundCodec::Aac,
+                },
+            };
+            let tongue = (speaks(sound, choice), sound.preference);
+            (tongue, suits, with == Some(r.family), r.rank, r.bitrate)
+        });
+    best.map(|(rendition, _)| rendition)
+}
+
+fn fits_webm(sound: &Sound, container: Wanted) -> bool {
+    container != Wanted::Webm || matches!(sound.codec, SoundCodec::Opus | SoundCodec::Vorbis)
+}
+
+/// Where there is no sound alone, it is taken out of the film that has the least of a picture
+/// around it.
+fn sound_of_a_film<'o>(offer: &'o Offer, choice: &Choice) -> Option<&'o Rendition> {
+    let films = offer.renditions.iter().filter_map(|r| Some((r, r.sound.as_ref()?)));
+    let best = films.max_by_key(|(r, sound)| {
+        let size = r.size.map_or(u64::MAX, super::offer::Size::bytes);
+        (speaks(sound, choice), sound.preference, Reverse(size))
+    });
+    best.map(|(rendition, _)| rendition)
+}
+
+/// How well a sound is in the language that is wanted: `pt` gives `pt-BR`, too.
+fn speaks(sound: &Sound, choice: &Choice) -> u8 {
+    let (Some(wanted), Some(language)) = (&choice.language, &sound.language) else { return 0 };
+    let main = |tag: &str| tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
+    if language.eq_ignore_ascii_case(wanted) { 2 } else { u8::from(main(language) == main(wanted)) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Choices among what a site such as YouTube offers.
+
+use super::*;
+use crate::media::menu::menu;
+use crate::resolve::output;
+use serde_json::{Value, json};
+use url::Url;
+
+fn picture(id: &str, lines: u32, ext: &str, codec: &str) -> Value {
+    json!({"format_id": id, "url": format!("https://cdn.example/{id}"), "protocol": "https",
+        "ext": ext, "vcodec": codec, "acodec": "none", "height": lines, "width": lines * 16 / 9,
+        "filesize": 1000, "fps": 25})
+}
+
+fn sound(id: &str, ext: &str, codec: &str, language: &str, preference: i32) -> Value {
+    json!({"format_id": id, "url": format!("https://cdn.example/{id}"), "protocol": "https",
+        "ext": ext, "vcodec": "none", "acodec": codec, "language": language,
+        "language_preference": preference, "filesize": 10})
+}
+
+fn with(mut format: Value, name: &str, value: impl Into<Value>) -> Value {
+    format[name] = value.into();
+    format
+}
+
+fn offer(formats: &[Value]) -> Offer {
+    let link = Url::parse("https://films.example/").unwrap();
+    output::read(&link, json!({"formats": formats}).to_string().as_bytes()).unwrap()
+}
+
+/// As YouTube has it.
+fn film() -> Offer {
+    offer(&[
+        with(sound("140-drc", "m4a", "mp4a.40.2", "en", 10), "quality", 2.5),
+        with(sound("140-0", "m4a", "mp4a.40.2", "de", -1), "quality", 3),
+        with(sound("140-1", "m4a", "mp4a.40.2", "en", 10), "quality", 3),
+        with(sound("251-0", "webm", "opus", "de", -1), "quality", 3),
+        with(sound("251-1", "webm", "opus", "en", 10), "quality", 3),
+        with(picture("18", 360, "mp4", "avc1.42001E"), "acodec", "mp4a.40.2"),
+        picture("134", 360, "mp4", "avc1.4d401e"),
+        picture("247", 720, "webm", "vp9"),
+        picture("136", 720, "mp4", "avc1.4d401f"),
+        picture("248", 1080, "webm", "vp9"),
+        picture("399", 1080, "mp4", "av01.0.08M.08"),
+        picture("137", 1080, "mp4", "avc1.640028"),
+        picture("313", 2160, "webm", "vp9"),
+        picture("401", 2160, "mp4", "av01.0.12M.08"),
+        with(picture("337", 2160, "webm", "vp9.2"), "dynamic_range", "HDR10"),
+    ])
+}
+
+fn ids(offer: &Offer, choice: &Choice) -> String {
+    let Ok(Chosen { video, audio }) = choose(offer, choice) else { return "nothing".into() };
+    let id = |rendition: Option<&Rendition>| rendition.map_or("-", |r| &r.id).to_owned();
+    format!("{}+{}", id(video), id(audio))
+}
+
+fn at_most(lines: u32) -> Choice {
+    Choice { quality: Quality::AtMost(lines), ..Choice::default() }
+}
+
+#[test]
+fn what_a_person_expects() {
+    let film = film();
+    let in_webm = |choice| Choice { container: Wanted::Webm, ..choice };
+    let of = |container| Choice { quality: Quality::Sound, container, ..Choice::default() };
+    let german = |choice| Choice { language: Some("de-AT".into()), ..choice };
+    let coded = |codec, choice| Choice { codec: Some(codec), ..choice };
+    for (choice, wanted) in [
+        (Choice::default(), "401+140-1"),
+        (at_most(2160), "401+140-1"),
+        (at_most(1440), "137+140-1"),
+        (at_most(1080), "137+140-1"),
+        (at_most(1000), "136+140-1"),
+        (at_most(360), "134+140-1"),
+        // There is nothing smaller.
+        (at_most(144), "134+140-1"),
+        (in_webm(Choice::default()), "313+251-1"),
+        (in_webm(at_most(1080)), "248+251-1"),
+        (Choice { container: Wanted::Mp4, ..Choice::default() }, "401+140-1"),
+        (Choice { hdr: true, ..Choice::default() }, "337+251-1"),
+        (coded(PictureCodec::H264, Choice::default()), "137+140-1"),
+        (coded(PictureCodec::Vp9, at_most(1080)), "248+251-1"),
+        (coded(PictureCodec::Av1, at_most(1080)), "399+140-1"),
+        (german(at_most(1080)), "137+140-0"),
+        (german(in_webm(at_most(720))), "247+251-0"),
+        (german(at_most(360)), "134+140-0"),
+        (of(Wanted::Auto), "-+140-1"),
+        (of(Wanted::M4a), "-+140-1"),
+        (of(Wanted::Opus), "-+251-1"),
+        (german(of(Wanted::Opus)), "-+251-0"),
+    ] {
+        assert_eq!(ids(&film, &choice), wanted, "{choice:?}");
+    }
+}
+
+#[test]
+fn sites_that_offer_less() {
+    let both = |id, lines| with(picture(id, lines, "mp4", "avc1"), "acodec", "mp4a.40.2");
+    let films = offer(&[both("low", 360), both("high", 720)]);
+    assert_eq!(ids(&films, &Choice::default()), "high+-");
+    assert_eq!(ids(&films, &at_most(360)), "low+-");
+    let heard = Choice { quality: Quality::Sound, ..Choice::default() };
+    assert_eq!(choose(&films, &heard).unwrap().audio.unwrap().id, "high");
+    let in_webm = Choice { container: Wanted::Webm, ..Choice::default() };
+    assert!(choose(&films, &in_webm).unwrap_err().0.contains("container=mkv"));
+    let silent = offer(&[picture("1", 360, "mp4", "avc1")]);
+    assert_eq!(ids(&silent, &Choice::default()), "1+-");
+    assert!(choose(&silent, &heard).is_err());
+    let song = offer(&[sound("1", "mp3", "mp3", "en", -1)]);
+    assert!(choose(&song, &Choice::default()).unwrap_err().0.contains("quality=audio"));
+    // A picture with its own sound is of no use to who wants another language.
+    let dubbed = offer(&[
+        sound("de", "m4a", "mp4a.40.2", "de", -1),
+        picture("silent", 360, "mp4", "avc1"),
+        both("both", 720),
+    ]);
+    let german = Choice { language: Some("de".into()), ..Choice::default() };
+    assert_eq!(
+        (ids(&dubbed, &german), ids(&dubbed, &Choice::default())),
+        ("silent+de".into(), "both+-".into())
+    );
+}
+
+#[test]
+fn each_row_of_the_menu_leads_to_its_own_files() {
+    let film = film();
+    let menu = menu(&film);
+    let rows: Vec<String> = menu.videos.iter().map(|row| ids(&film, &row.choice)).collect();
+    assert_eq!(
+        rows,
+        [
+            "401+140-1",
+            "313+251-1",
+            "337+251-1",
+            "137+140-1",
+            "248+251-1",
+            "136+140-1",
+            "247+251-1",
+            "134+140-1"
+        ]
+    );
+    for row in menu.videos.iter().chain(&menu.audios) {
+        assert_eq!(choose(&film, &row.choice).unwrap(), row.chosen);
+    }
+    assert_eq!(menu.languages, ["en", "de"]);
+    let audios: Vec<_> = menu
+        .audios
+        .iter()
+        .map(|row| {
+            (row.choice.container.name(), row.choice.language.as_deref(), row.size().is_some())
+        })
+        .collect();
+    assert_eq!(
+        audios,
+        [
+            ("m4a", Some("en"), true),
+            ("opus", Some("en"), false),
+            ("mp3", Some("en"), false),
+            ("m4a", Some("de"), true),
+            ("opus", Some("de"), false),
+        ]
+    );
+    assert_eq!(menu.videos[0].size().map(crate::media::offer::Size::bytes), Some(1010));
+}

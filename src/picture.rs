@@ -1,0 +1,71 @@
+//! The picture of a film: for the page that shows it, and as the cover of its file.
+//!
+//! Must never pass on what is no picture, nor keep more of it than a page needs.
+
+use std::sync::Arc;
+use std::thread;
+
+use crate::error::Error;
+use crate::media::offer::Offer;
+use crate::media::{Cover, Kind, Track};
+use crate::source::{Source, Upstream};
+use crate::stop::Stop;
+
+/// One that is larger is none for a page, nor for the head of a file.
+const LARGEST: usize = 2 << 20;
+
+/// A picture.
+pub struct Picture {
+    /// What it is, by its first bytes; whatever else it claims to be, nobody gets it from us.
+    pub media_type: &'static str,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+impl Picture {
+    /// The picture of a film that has one.
+    pub fn of(offer: &Offer, upstream: &Upstream, stop: &Arc<Stop>) -> Result<Picture, Error> {
+        let location = offer.thumbnail.clone().ok_or(Error::NoPicture)?;
+        let bytes = fetch(&Track { kind: Kind::Video, location, refresh: None }, upstream, stop)?;
+        let media_type = bytes.as_deref().and_then(media_type);
+        match (bytes, media_type) {
+            (Some(bytes), Some(media_type)) => Ok(Picture { media_type, bytes }),
+            _ => Err(Error::NoPicture),
+        }
+    }
+
+    /// The same as a cover, which is of the two kinds that players know.
+    pub fn cover(self) -> Result<Cover, Error> {
+        let is_jpeg = match self.media_type {
+            "image/jpeg" => true,
+            "image/png" => false,
+            _ => return Err(Error::NoPicture),
+        };
+        Ok(Cover { is_jpeg, bytes: self.bytes.into() })
+    }
+}
+
+/// All of a file, if it is not too large.
+fn fetch(track: &Track, upstream: &Upstream, stop: &Arc<Stop>) -> Result<Option<Vec<u8>>, Error> {
+    thread::scope(|scope| {
+        let mut source = Source::open(scope, upstream, track, LARGEST as u64, stop)?;
+        let mut bytes = source.take_head();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match source.fetch(&mut buffer)? {
+                0 => return Ok(Some(bytes)),
+                count if bytes.len() + count > LARGEST => return Ok(None),
+                count => bytes.extend(&buffer[..count]),
+            }
+        }
+    })
+}
+
+fn media_type(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
+        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        _ => None,
+    }
+}

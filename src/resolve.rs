@@ -1,0 +1,194 @@
+//! From a page link to what its film is on offer as.
+//!
+//! A page is read by yt-dlp ([`call`], in one of two ways), and what came of it is kept for as long as
+//! its URLs are good. However many ask for one page at the same time, it is read once; whoever is
+//! first does it for all, and if their client leaves, the next one begins anew. Must never fetch
+//! media.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+use crate::config::{Config, Environment};
+use crate::error::Error;
+use crate::media::offer::Offer;
+use crate::source::Policy;
+use crate::stop::Stop;
+
+mod call;
+mod command;
+mod cookies;
+mod fork;
+mod kept;
+mod link;
+mod media;
+pub mod output;
+mod places;
+mod verdict;
+
+pub use link::link;
+pub use media::media;
+pub use verdict::Unresolved;
+
+use call::{Call, Said, Unsaid};
+use command::Command;
+use fork::Fork;
+use kept::{Found, Kept};
+use places::Places;
+
+/// Reads pages, and remembers them.
+pub struct Resolver {
+    config: Config,
+    policy: Policy,
+    /// The ways to call yt-dlp; the first one that works is taken.
+    ways: Vec<Box<dyn Call>>,
+    /// For as many as may be called at a time.
+    places: Places,
+    /// Where yt-dlp may keep what it learns of sites.
+    cache: tempfile::TempDir,
+    kept: Kept,
+    read: AtomicU64,
+    failed: AtomicU64,
+    /// What is behind a link that leads to nobody's page but ours.
+    built_in: OnceLock<Arc<Offer>>,
+}
+
+impl Resolver {
+    /// As the configuration wants it, with what it needs in this directory.
+    pub fn new(config: &Config, directory: &Path) -> io::Result<Resolver> {
+        let cache = tempfile::Builder::new().prefix("pages-").tempdir_in(directory)?;
+        let resolver = &config.resolver;
+        let environment = Environment::with(config.upstream.proxy.as_ref());
+        let mut ways: Vec<Box<dyn Call>> = Vec::new();
+        if resolver.fork_server {
+            let program = resolver.command.clone();
+            ways.push(Box::new(Fork::new(program, environment.clone(), cache.path())));
+        }
+        ways.push(Box::new(Command { program: resolver.command.clone(), environment }));
+        Ok(Resolver {
+            config: config.clone(),
+            policy: Policy::of(&config.upstream),
+            ways,
+            places: Places::new(resolver.processes)?,
+            kept: Kept::new(resolver.cache, resolver.cache_ttl.0),
+            cache,
+            read: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            built_in: OnceLock::new(),
+        })
+    }
+
+    /// From now on the link of `offer` needs no reading. There can be one such link.
+    pub fn learn(&self, offer: Offer) {
+        self.built_in.get_or_init(|| Arc::new(offer));
+    }
+
+    /// Pages that were read so far.
+    pub fn pages_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Pages that could not be read so far.
+    pub fn pages_failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// What the film behind `link` is on offer as.
+    pub fn offer(&self, link: &Url, stop: &Stop) -> Result<Arc<Offer>, Error> {
+        self.later(link, 0, stop)
+    }
+
+    /// The same, but read later than the offer with this serial number was.
+    pub fn later(&self, link: &Url, serial: u64, stop: &Stop) -> Result<Arc<Offer>, Error> {
+        if let Some(offer) = self.built_in.get().filter(|offer| offer.link == *link) {
+            return Ok(offer.clone());
+        }
+        loop {
+            match self.kept.find(link, serial)? {
+                Found::Kept(offer) => return Ok(offer),
+                Found::First(flight) => {
+                    let read = self.read(link, stop);
+                    return flight.land(read);
+                }
+                Found::Under(way) => match way.wait(stop)? {
+                    // Whoever was at it has left.
+                    None | Some(Err(Error::Stopped)) => {}
+                    Some(Ok(offer)) if offer.serial > serial => return Ok(offer),
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// Reads the page.
+    fn read(&self, link: &Url, stop: &Stop) -> Result<Offer, Error> {
+        let begun = Instant::now();
+        if !self.policy.permits_page(link) {
+            let host = link.host_str().unwrap_or_default();
+            return Err(unresolved(Unresolved::address(host)));
+        }
+        let said = self.call(link, begun, stop)?;
+        let offer = if said.code == 0 {
+            output::read(link, &said.stdout)
+        } else {
+            Err(verdict::verdict(said.code, &said.stderr))
+        };
+        let count = if offer.is_ok() { &self.read } else { &self.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+        let host = link.host_str().unwrap_or_default();
+        match &offer {
+            Ok(offer) => log::debug!(
+                "read a page of {host} in {:.1?}: {} renditions",
+                begun.elapsed(),
+                offer.renditions.len()
+            ),
+            Err(why) => log::debug!("a page of {host} was not read: {}", why.said),
+        }
+        offer.map_err(unresolved)
+    }
+
+    fn call(&self, link: &Url, begun: Instant, stop: &Stop) -> Result<Said, Error> {
+        let limit = self.config.resolver.timeout.0;
+        let until = begun + limit;
+        let taken = self.places.take(stop, until);
+        let Some(_place) = taken.map_err(|e| Error::system("wait for a place", &e))? else {
+            return Err(if stop.is_over() {
+                Error::Stopped
+            } else {
+                unresolved(Unresolved::busy())
+            });
+        };
+        let arguments = call::arguments(&self.config, self.cache.path(), link);
+        for way in &self.ways {
+            return match way.call(&arguments, until, stop) {
+                Ok(said) => Ok(said),
+                Err(Unsaid::Stopped) => Err(Error::Stopped),
+                Err(Unsaid::TimedOut) => Err(unresolved(Unresolved::timeout(limit))),
+                Err(Unsaid::Failed(why)) => Err(unresolved(why)),
+                Err(Unsaid::NotThisWay(why)) => {
+                    log::debug!("yt-dlp is called anew for each page: {why}");
+                    continue;
+                }
+            };
+        }
+        Err(unresolved(Unresolved::failed("there is no way to call it")))
+    }
+}
+
+/// What `program` says when it is called with these arguments and does not take longer than that.
+pub fn ask(program: &Path, arguments: &[String], limit: Duration) -> Option<String> {
+    let (program, environment) = (program.to_owned(), Environment::with(None));
+    let stop = Stop::new().ok()?;
+    let said = Command { program, environment }.call(arguments, Instant::now() + limit, &stop);
+    said.ok().map(|said| String::from_utf8_lossy(&said.stdout).into_owned() + &said.stderr)
+}
+
+/// As an error of a stream.
+fn unresolved(why: Unresolved) -> Error {
+    Error::Unresolved(Box::new(why))
+}

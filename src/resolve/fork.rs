@@ -1,0 +1,289 @@
+//! yt-dlp that is loaded already: one Python with it in memory, which forks a child for each page.
+//!
+//! Half a second of each call is Python reading yt-dlp's own code; here it is done once. The server
+//! (`forkserver.py`) begins with the first page and ends with the daemon, however that ends: it
+//! holds a pipe whose other end is here. A call is a connection: closing it kills the child. Must
+//! never be needed: whatever goes wrong here, the command can do.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::call::{Call, MOST_OUTPUT, MOST_WORDS, Said, Unsaid};
+use crate::config::{self, Environment};
+use crate::stop::{Stop, Wait};
+use crate::sys;
+
+const SERVER: &str = include_str!("forkserver.py");
+/// The longest answer: what is printed, in JSON, where each byte may become six.
+const LONGEST: usize = 2 * MOST_OUTPUT + MOST_WORDS;
+/// After a server has failed, the command is called for so long before another one is tried.
+const REST: Duration = Duration::from_secs(60);
+/// What a server gets to end by itself.
+const END_LIMIT: Duration = Duration::from_secs(1);
+
+/// The way through the server.
+pub(super) struct Fork {
+    command: PathBuf,
+    environment: Environment,
+    /// Where the server listens.
+    socket: PathBuf,
+    state: Mutex<State>,
+}
+
+enum State {
+    Idle,
+    Running(Server),
+    /// It failed; not before then again.
+    Failed(Instant),
+}
+
+impl Fork {
+    /// For the yt-dlp that is called so, with a socket in this directory.
+    pub(super) fn new(command: PathBuf, environment: Environment, directory: &Path) -> Fork {
+        let socket = directory.join("resolver");
+        Fork { command, environment, socket, state: Mutex::new(State::Idle) }
+    }
+
+    /// A connection to the server, which is started for calls with these arguments if it does not
+    /// run.
+    fn connect(&self, arguments: &[String]) -> io::Result<UnixStream> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let State::Failed(until) = &*state
+            && Instant::now() < *until
+        {
+            return Err(io::Error::other("it has failed lately"));
+        }
+        if let State::Running(server) = &mut *state
+            && !server.has_ended()
+        {
+            return UnixStream::connect(&self.socket);
+        }
+        let started = self.start(arguments);
+        match started {
+            Ok(server) => *state = State::Running(server),
+            Err(error) => {
+                *state = State::Failed(Instant::now() + REST);
+                return Err(error);
+            }
+        }
+        UnixStream::connect(&self.socket)
+    }
+
+    fn start(&self, arguments: &[String]) -> io::Result<Server> {
+        let command = config::locate(&self.command).ok_or(io::ErrorKind::NotFound)?;
+        let words = interpreter(&command)
+            .ok_or_else(|| io::Error::other("it is not a Python script with its #! line"))?;
+        match fs::remove_file(&self.socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&self.socket)?;
+        let (reader, lifeline) = io::pipe()?;
+        let (program, words) = words.split_first().ok_or(io::ErrorKind::NotFound)?;
+        // What all calls have in common it can do beforehand; only the link differs.
+        let common = arguments.iter().take_while(|argument| *argument != "--");
+        let mut python = Command::new(program);
+        python
+            .args(words)
+            .args(["-c", SERVER])
+            .arg(&command)
+            .args(common)
+            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .stdout(Stdio::from(OwnedFd::from(reader)))
+            // A line for the operator, should something be wrong with it.
+            .stderr(Stdio::inherit())
+            // Ctrl-C is for us; it ends when we do.
+            .process_group(0);
+        self.environment.give(&mut python);
+        // Not tied to this thread, which serves one client: the lifeline does it.
+        let child = python.spawn()?;
+        log::debug!("yt-dlp is being loaded by {program}");
+        Ok(Server { lifeline: Some(lifeline.into()), child })
+    }
+
+    /// Lets go of a server that has not answered as it should.
+    fn give_up(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        *state = State::Failed(Instant::now() + REST);
+    }
+}
+
+#[derive(Serialize)]
+struct Question<'a> {
+    argv: &'a [String],
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Call for Fork {
+    fn call(&self, arguments: &[String], until: Instant, stop: &Stop) -> Result<Said, Unsaid> {
+        let connection = self.connect(arguments).map_err(|error| not_this_way(&error))?;
+        let said = Talk { connection, until, stop }.have(arguments);
+        if let Err(Unsaid::NotThisWay(_)) = said {
+            // It answers for each child of its, whatever becomes of that: so it is gone itself.
+            self.give_up();
+        }
+        said
+    }
+}
+
+/// One question and its answer.
+struct Talk<'s> {
+    connection: UnixStream,
+    until: Instant,
+    stop: &'s Stop,
+}
+
+impl Talk<'_> {
+    fn have(mut self, arguments: &[String]) -> Result<Said, Unsaid> {
+        let broken = |_| Unsaid::NotThisWay("its server broke off".into());
+        let mut question = serde_json::to_vec(&Question { argv: arguments }).map_err(broken)?;
+        question.push(b'\n');
+        self.say(&question)?;
+        let line = self.listen()?;
+        let Answer { code, stdout, stderr } = serde_json::from_slice(&line).map_err(broken)?;
+        Ok(Said { code, stdout: stdout.into_bytes(), stderr })
+    }
+
+    fn say(&mut self, mut question: &[u8]) -> Result<(), Unsaid> {
+        self.connection.set_nonblocking(true).map_err(|error| not_this_way(&error))?;
+        while !question.is_empty() {
+            match self.connection.write(question) {
+                Ok(count) => question = &question[count..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(sys::WRITABLE)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(not_this_way(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self) -> Result<Vec<u8>, Unsaid> {
+        let mut said = Vec::new();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match self.connection.read(&mut buffer) {
+                Ok(0) => return Ok(said),
+                Ok(count) if said.len() + count <= LONGEST => said.extend(&buffer[..count]),
+                Ok(_) => return Err(Unsaid::NotThisWay("its answer is too long".into())),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(sys::READABLE)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(not_this_way(&error)),
+            }
+        }
+    }
+
+    fn wait(&self, interest: i16) -> Result<(), Unsaid> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        match self.stop.wait(self.connection.as_fd(), interest, left) {
+            Ok(Wait::Ready) => Ok(()),
+            Ok(Wait::Stopped) => Err(Unsaid::Stopped),
+            Ok(Wait::TimedOut) => Err(Unsaid::TimedOut),
+            Err(error) => Err(not_this_way(&error)),
+        }
+    }
+}
+
+fn not_this_way(error: &io::Error) -> Unsaid {
+    Unsaid::NotThisWay(error.to_string())
+}
+
+/// The running server. Fields drop in this order: it ends when its lifeline does.
+struct Server {
+    lifeline: Option<OwnedFd>,
+    child: Child,
+}
+
+impl Server {
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.lifeline = None;
+        let ended = sys::exit_watch(self.child.id())
+            .and_then(|exit| sys::poll([(exit.as_fd(), sys::READABLE)], Some(END_LIMIT)));
+        if !matches!(ended, Ok([true]))
+            && let Err(error) = self.child.kill()
+        {
+            log::warn!("cannot kill the server of yt-dlp: {error}");
+        }
+        if let Err(error) = self.child.wait() {
+            log::warn!("cannot wait for the server of yt-dlp: {error}");
+        }
+    }
+}
+
+/// What runs a script: the words of its first line.
+fn interpreter(script: &Path) -> Option<Vec<String>> {
+    let mut begin = Vec::new();
+    fs::File::open(script).ok()?.take(1024).read_to_end(&mut begin).ok()?;
+    interpreter_in(&begin)
+}
+
+fn interpreter_in(begin: &[u8]) -> Option<Vec<String>> {
+    let mut lines = begin.split(|byte| *byte == b'\n').map(str::from_utf8);
+    let first = lines.next()?.ok()?.strip_prefix("#!")?;
+    let mut words: Vec<String> = first.split_whitespace().map(str::to_owned).collect();
+    if words.first()?.ends_with("/sh") {
+        // What pip writes where the path has blanks in it, or is long: a line that is shell and
+        // Python at once.
+        let line = lines.next()?.ok()?.strip_prefix("'''exec' ")?;
+        let line = line.strip_suffix(" \"$0\" \"$@\"")?;
+        words = vec![line.trim_matches('"').to_owned()];
+    }
+    // `env -S` and the like are for the shell to understand.
+    let plain = words.len() == 1 || (words.len() == 2 && words[0].ends_with("/env"));
+    let is_python = Path::new(words.last()?)
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with("python"));
+    (plain && is_python).then_some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interpreter_of_a_script() {
+        for (begin, words) in [
+            ("#!/opt/venv/bin/python3\nimport x", Some(&["/opt/venv/bin/python3"][..])),
+            ("#!/usr/bin/env python3\nPK", Some(&["/usr/bin/env", "python3"])),
+            (
+                "#!/bin/sh\n'''exec' \"/with blank/bin/python\" \"$0\" \"$@\"\n' '''\n",
+                Some(&["/with blank/bin/python"]),
+            ),
+            ("#!/bin/sh\necho\n", None),
+            ("#!/usr/bin/python3 -I\n", None),
+            ("\u{7f}ELF", None),
+            ("", None),
+        ] {
+            let found = interpreter_in(begin.as_bytes());
+            assert_eq!(
+                found.as_deref().map(|w| w.iter().map(String::as_str).collect()),
+                words.map(<[&str]>::to_vec),
+                "{begin}"
+            );
+        }
+    }
+}

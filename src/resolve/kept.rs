@@ -1,0 +1,251 @@
+//! Pages that were read lately, and those that are being read: of each page only one at a time.
+
+use std::collections::HashMap;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use url::Url;
+
+use crate::error::Error;
+use crate::media::offer::Offer;
+use crate::stop::Stop;
+use crate::sys::{self, Bell};
+
+/// What is left of the life of a URL when it is not given out any more, or half of it if that is
+/// less: a download takes its time, and may be interrupted and gone on with.
+const MARGIN: Duration = Duration::from_secs(600);
+
+/// All pages that are kept.
+pub(super) struct Kept {
+    limit: usize,
+    ttl: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    pages: HashMap<Url, Page>,
+    flights: HashMap<Url, Arc<Flight>>,
+    /// Counts how often a page was read or asked for.
+    clock: u64,
+}
+
+struct Page {
+    offer: Arc<Offer>,
+    until: Instant,
+    used: u64,
+}
+
+/// What there is of a page.
+pub(super) enum Found<'k> {
+    /// It was read.
+    Kept(Arc<Offer>),
+    /// It is being read.
+    Under(Way),
+    /// It is for whoever asked to read it.
+    First(Landing<'k>),
+}
+
+/// The reading of a page.
+pub(super) struct Flight {
+    landed: Bell,
+    outcome: OnceLock<Result<Arc<Offer>, Error>>,
+}
+
+/// Somebody else reads it.
+pub(super) struct Way(Arc<Flight>);
+
+/// The duty to say what came of reading it; those who wait are let go, whatever happens.
+pub(super) struct Landing<'k> {
+    kept: &'k Kept,
+    link: Url,
+    flight: Arc<Flight>,
+}
+
+impl Kept {
+    /// So many pages, none for longer than `ttl`.
+    pub(super) fn new(limit: usize, ttl: Duration) -> Kept {
+        Kept { limit, ttl, state: Mutex::default() }
+    }
+
+    /// What there is of a page that was read later than the one with this serial number.
+    pub(super) fn find(&self, link: &Url, serial: u64) -> Result<Found<'_>, Error> {
+        let mut state = self.lock();
+        state.clock += 1;
+        let now = state.clock;
+        if let Some(page) = state.pages.get_mut(link)
+            && page.until > Instant::now()
+            && page.offer.serial > serial
+        {
+            page.used = now;
+            return Ok(Found::Kept(page.offer.clone()));
+        }
+        if let Some(flight) = state.flights.get(link) {
+            return Ok(Found::Under(Way(flight.clone())));
+        }
+        let landed = Bell::new().map_err(|error| Error::system("make an eventfd", &error))?;
+        let flight = Arc::new(Flight { landed, outcome: OnceLock::new() });
+        state.flights.insert(link.clone(), flight.clone());
+        Ok(Found::First(Landing { kept: self, link: link.clone(), flight }))
+    }
+
+    fn keep(&self, offer: &Arc<Offer>) {
+        let Some(until) = self.until(offer.expires) else { return };
+        let mut state = self.lock();
+        state.pages.remove(&offer.link);
+        while state.pages.len() >= self.limit.max(1) {
+            let oldest = state.pages.iter().min_by_key(|(_, page)| page.used);
+            let Some(oldest) = oldest.map(|(link, _)| link.clone()) else { break };
+            state.pages.remove(&oldest);
+        }
+        if self.limit > 0 {
+            let page = Page { offer: offer.clone(), until, used: offer.serial };
+            state.pages.insert(offer.link.clone(), page);
+        }
+    }
+
+    /// Until when an offer is good that expires then.
+    #[expect(clippy::disallowed_methods, reason = "the time in a URL is one of day")]
+    fn until(&self, expires: Option<SystemTime>) -> Option<Instant> {
+        let left = match expires {
+            Some(at) => {
+                let left = at.duration_since(SystemTime::now()).ok()?;
+                left - MARGIN.min(left / 2)
+            }
+            None => self.ttl,
+        };
+        Instant::now().checked_add(left.min(self.ttl))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Way {
+    /// Waits for what comes of it; `None` if whoever was at it has panicked.
+    pub(super) fn wait(&self, stop: &Stop) -> Result<Option<Result<Arc<Offer>, Error>>, Error> {
+        let awaited = [stop.as_fd(), self.0.landed.as_fd()].map(|fd| (fd, sys::READABLE));
+        match sys::poll(awaited, None) {
+            Ok([true, _]) => Err(Error::Stopped),
+            Ok(_) => Ok(self.0.outcome.get().cloned()),
+            Err(error) => Err(Error::system("wait for a page", &error)),
+        }
+    }
+}
+
+impl Landing<'_> {
+    /// Says it to all who wait, and keeps it if it is a page.
+    pub(super) fn land(self, read: Result<Offer, Error>) -> Result<Arc<Offer>, Error> {
+        let outcome = read.map(|mut offer| {
+            let mut state = self.kept.lock();
+            state.clock += 1;
+            offer.serial = state.clock;
+            Arc::new(offer)
+        });
+        if let Ok(offer) = &outcome {
+            self.kept.keep(offer);
+        }
+        self.flight.outcome.get_or_init(|| outcome).clone()
+    }
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        self.kept.lock().flights.remove(&self.link);
+        self.flight.landed.ring();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::offer::Offer;
+
+    fn offer(link: &Url, expires: Option<SystemTime>) -> Offer {
+        Offer {
+            link: link.clone(),
+            serial: 0,
+            id: String::new(),
+            extractor: String::new(),
+            title: None,
+            uploader: None,
+            date: None,
+            duration: None,
+            thumbnail: None,
+            renditions: Vec::new(),
+            expires,
+        }
+    }
+
+    fn link(number: usize) -> Url {
+        Url::parse(&format!("http://films.example/{number}")).unwrap()
+    }
+
+    fn land(kept: &Kept, link: &Url, expires: Option<SystemTime>) -> Arc<Offer> {
+        let Found::First(landing) = kept.find(link, 0).unwrap() else { panic!() };
+        landing.land(Ok(offer(link, expires))).unwrap()
+    }
+
+    #[test]
+    fn ten_ask_and_one_reads() {
+        let (kept, link, stop) =
+            (Kept::new(4, Duration::from_secs(60)), link(0), Stop::new().unwrap());
+        let Found::First(landing) = kept.find(&link, 0).unwrap() else { panic!() };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (0..10)
+                .map(|_| {
+                    let Found::Under(way) = kept.find(&link, 0).unwrap() else { panic!() };
+                    let stop = &stop;
+                    scope.spawn(move || way.wait(stop).unwrap().unwrap().unwrap())
+                })
+                .collect();
+            let read = landing.land(Ok(offer(&link, None))).unwrap();
+            for other in others {
+                assert!(Arc::ptr_eq(&other.join().unwrap(), &read));
+            }
+            assert!(matches!(kept.find(&link, 0).unwrap(), Found::Kept(_)));
+            // A later one is not there yet.
+            assert!(matches!(kept.find(&link, read.serial).unwrap(), Found::First(_)));
+        });
+    }
+
+    #[test]
+    fn whoever_leaves_lets_the_next_one_begin() {
+        let (kept, link, stop) =
+            (Kept::new(4, Duration::from_secs(60)), link(0), Stop::new().unwrap());
+        let Found::First(landing) = kept.find(&link, 0).unwrap() else { panic!() };
+        let Found::Under(way) = kept.find(&link, 0).unwrap() else { panic!() };
+        drop(landing);
+        assert!(way.wait(&stop).unwrap().is_none());
+        let Found::First(landing) = kept.find(&link, 0).unwrap() else { panic!() };
+        let Found::Under(way) = kept.find(&link, 0).unwrap() else { panic!() };
+        assert_eq!(landing.land(Err(Error::Stopped)), Err(Error::Stopped));
+        assert_eq!(way.wait(&stop).unwrap(), Some(Err(Error::Stopped)));
+        stop.end();
+        let Found::First(_landing) = kept.find(&link, 0).unwrap() else { panic!() };
+        let Found::Under(way) = kept.find(&link, 0).unwrap() else { panic!() };
+        assert_eq!(way.wait(&stop), Err(Error::Stopped));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "as above")]
+    fn pages_go_when_they_are_old_or_many() {
+        let kept = Kept::new(3, Duration::from_secs(60));
+        let is_kept = |number| matches!(kept.find(&link(number), 0).unwrap(), Found::Kept(_));
+        for number in 0..3 {
+            land(&kept, &link(number), None);
+        }
+        assert!(is_kept(0));
+        land(&kept, &link(3), None);
+        assert!(is_kept(0) && !is_kept(1) && is_kept(2) && is_kept(3));
+        land(&kept, &link(4), Some(SystemTime::now() + Duration::from_secs(60)));
+        assert!(is_kept(4));
+        land(&kept, &link(5), Some(SystemTime::now() - Duration::from_secs(1)));
+        assert!(!is_kept(5));
+        let none = Kept::new(0, Duration::from_secs(60));
+        land(&none, &link(0), None);
+        assert!(matches!(none.find(&link(0), 0).unwrap(), Found::First(_)));
+    }
+}

@@ -1,0 +1,136 @@
+//! Which page links are read, and how they are cleaned. Pure.
+
+use url::Url;
+
+use super::verdict::Unresolved;
+
+/// No page has a longer address.
+const LONGEST: usize = 4000;
+
+/// Reads a link as a person pastes it: with blanks around it, or without `https://`.
+pub fn link(text: &str) -> Result<Url, Unresolved> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Unresolved::bad_link("is empty; paste the link of a video's page"));
+    }
+    if text.len() > LONGEST {
+        return Err(Unresolved::bad_link("is longer than any link"));
+    }
+    if text.contains(|letter: char| letter.is_control() || letter.is_whitespace()) {
+        return Err(Unresolved::bad_link("must be one link without blanks in it"));
+    }
+    let parsed = match Url::parse(text) {
+        Err(url::ParseError::RelativeUrlWithoutBase) if looks_like_a_host(text) => {
+            Url::parse(&format!("https://{text}"))
+        }
+        // `films.example:8080/x` has no scheme, though it looks like one to a parser.
+        Ok(url) if !url.has_host() && looks_like_a_host(text) => {
+            Url::parse(&format!("https://{text}"))
+        }
+        parsed => parsed,
+    };
+    let mut url = parsed.map_err(|error| Unresolved::bad_link(&format!("is no link: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(Unresolved::bad_link("must be an http or https link"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Unresolved::bad_link("must not have a user name or password in it"));
+    }
+    url.set_fragment(None);
+    forget_the_list(&mut url);
+    Ok(url)
+}
+
+/// Whether this begins as `films.example` does, and not as `data:` or `--option`.
+fn looks_like_a_host(text: &str) -> bool {
+    let host = text.split(['/', '?', ':']).next().unwrap_or_default();
+    let is_name = host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    is_name && !host.starts_with('-') && host.trim_matches('.').contains('.')
+}
+
+/// Who pastes the link of a video means the video, and not the list that they found it in.
+fn forget_the_list(url: &mut Url) {
+    const OF_THE_LIST: [&str; 4] = ["list", "index", "start_radio", "pp"];
+    let names_a_video = url.query_pairs().any(|(name, value)| name == "v" && !value.is_empty());
+    let host = url.host_str().unwrap_or_default();
+    let is_short = host == "youtu.be";
+    let is_youtube = is_short || host == "youtube.com" || host.ends_with(".youtube.com");
+    if !(is_youtube && (names_a_video || is_short)) {
+        return;
+    }
+    let kept: Vec<(String, String)> = url
+        .query_pairs()
+        .filter(|(name, _)| !OF_THE_LIST.contains(&&**name) && name != "si" && name != "t")
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    if kept.is_empty() {
+        url.set_query(None);
+    } else {
+        url.query_pairs_mut().clear().extend_pairs(kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn links_as_people_paste_them() {
+        for (text, url) in [
+            (" https://films.example/a?b=c#d\n", "https://films.example/a?b=c"),
+            ("films.example/a", "https://films.example/a"),
+            ("films.example:8080/a", "https://films.example:8080/a"),
+            (
+                "https://www.youtube.com/watch?v=abc&list=PL1&index=3&t=9s",
+                "https://www.youtube.com/watch?v=abc",
+            ),
+            ("https://youtu.be/abc?si=x", "https://youtu.be/abc"),
+            (
+                "https://www.youtube.com/playlist?list=PL1",
+                "https://www.youtube.com/playlist?list=PL1",
+            ),
+            ("https://films.example/?list=1&v=2", "https://films.example/?list=1&v=2"),
+        ] {
+            assert_eq!(link(text).unwrap().as_str(), url, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_page_is_refused() {
+        let long = format!("https://a.example/{}", "x".repeat(8000));
+        for text in [
+            "",
+            "  ",
+            "--exec=x",
+            "-J",
+            "file:///etc/passwd",
+            "data:,x",
+            "ytsearch:cats",
+            "ytsearch5:cats.example",
+            "rtmp://a.example/",
+            "ftp://a.example/",
+            "http://[::1",
+            "http://",
+            "cats",
+            "https://a.example/\0",
+            "https://a b/",
+            "https://me:secret@a.example/",
+            "javascript:alert(1)",
+            &long,
+        ] {
+            assert_eq!(link(text).unwrap_err().code, "bad-link", "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_pasted(text in "\\PC{0,60}") {
+            if let Ok(url) = link(&text) {
+                prop_assert!(url.as_str().starts_with("http"));
+                // It is taken for what it is the second time, too.
+                prop_assert_eq!(link(url.as_str()).unwrap(), url);
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! From a film on offer to the tracks that make it, each with a way to a fresh location.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Resolver;
+use super::verdict::Unresolved;
+use crate::error::Error;
+use crate::media::choice::{Choice, Chosen, Nothing, choose};
+use crate::media::offer::{Offer, Rendition};
+use crate::media::{Kind, Media, Refresh, Tags, Track};
+
+/// What is to be streamed of `offer`.
+pub fn media(
+    resolver: &Arc<Resolver>,
+    offer: &Arc<Offer>,
+    choice: &Choice,
+) -> Result<Media, Error> {
+    let chosen = choose(offer, choice);
+    let Chosen { video, audio } =
+        chosen.map_err(|Nothing(why)| Error::Unresolved(Box::new(Unresolved::no_format(why))))?;
+    let chosen = [(Kind::Video, video), (Kind::Audio, audio)];
+    let tracks = chosen.into_iter().filter_map(|(kind, rendition)| {
+        let rendition = rendition?;
+        let refresh = Some(refresh(resolver, offer, rendition));
+        Some(Track { kind, location: rendition.location.clone(), refresh })
+    });
+    let tags = Tags {
+        title: offer.title.clone(),
+        artist: offer.uploader.clone(),
+        date: offer.date.clone(),
+        cover: None,
+    };
+    Ok(Media { name: offer.title.clone(), tracks: tracks.collect(), tags })
+}
+
+/// Asks for the page anew, and takes the rendition of the same name if it is the same file.
+fn refresh(resolver: &Arc<Resolver>, offer: &Arc<Offer>, rendition: &Rendition) -> Refresh {
+    let (resolver, link, known) = (resolver.clone(), offer.link.clone(), rendition.clone());
+    // Two tracks of one film, or eight parts of it, find out at the same time that their URLs
+    // have expired: the page is read once.
+    let seen = AtomicU64::new(offer.serial);
+    Refresh::new(move |stop| {
+        let serial = seen.load(Ordering::Relaxed);
+        let offer = resolver.later(&link, serial, stop).map_err(|error| error.to_string())?;
+        seen.store(offer.serial, Ordering::Relaxed);
+        let fresh = offer.rendition(&known.id).ok_or("its page does not offer it any more")?;
+        if !known.is_same_file(fresh) {
+            return Err("its page offers another file in its place".into());
+        }
+        Ok(fresh.location.clone())
+    })
+}

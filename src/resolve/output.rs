@@ -1,0 +1,349 @@
+//! What yt-dlp's `-J` says of a page. Pure: bytes in, offer out.
+//!
+//! Must never trust it: every field may be missing, of another type, or absurd.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use ureq::http::{HeaderName, HeaderValue};
+use url::Url;
+
+use super::cookies;
+use super::verdict::Unresolved;
+use crate::media::Location;
+use crate::media::offer::{
+    Family, Offer, Picture, PictureCodec, Rendition, Size, Sound, SoundCodec,
+};
+
+/// The most renditions that are looked at; a film with many languages has some hundreds.
+const MOST_RENDITIONS: usize = 2000;
+/// The longest text that is kept of a page.
+const LONGEST_TEXT: usize = 500;
+
+/// Reads what was said of `link`.
+pub fn read(link: &Url, said: &[u8]) -> Result<Offer, Unresolved> {
+    let page: Option<Page> = serde_json::from_slice(said)
+        .map_err(|_| Unresolved::broken("what it printed is not the JSON that yt-dlp prints"))?;
+    let mut page = page.ok_or(Unresolved::broken("it printed nothing about the page"))?;
+    match page.kind.as_deref() {
+        None | Some("video") => {}
+        Some("playlist" | "multi_video") => return Err(Unresolved::playlist(link)),
+        Some(_) => return Err(Unresolved::broken("it is neither a video nor a playlist")),
+    }
+    match page.live_status.as_deref() {
+        Some("is_upcoming") => return Err(Unresolved::not_yet("it has not begun yet")),
+        Some("is_live") => return Err(Unresolved::live()),
+        _ => {}
+    }
+    let mut formats = std::mem::take(&mut page.formats).unwrap_or_default();
+    if formats.is_empty() {
+        // A page that is one file says at its top what else is said of each format.
+        formats.extend(serde_json::from_slice::<Format>(said));
+    }
+    let renditions: Vec<Rendition> =
+        formats.iter().take(MOST_RENDITIONS).filter_map(Format::rendition).collect();
+    if renditions.is_empty() {
+        return Err(nothing_usable(&formats));
+    }
+    let expires = renditions.iter().filter_map(|r| expiry(&r.location.url)).min();
+    Ok(Offer {
+        link: link.clone(),
+        serial: 0,
+        id: page.id.as_deref().map(text).unwrap_or_default(),
+        extractor: page.extractor.as_deref().map(text).unwrap_or_default(),
+        title: page.title.as_deref().map(text).filter(|title| !title.is_empty()),
+        uploader: page.uploader.or(page.channel).or(page.creator).as_deref().map(text),
+        date: page.release_date.or(page.upload_date).as_deref().and_then(date),
+        duration: page.duration.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        thumbnail: thumbnail(page.thumbnails.as_deref().unwrap_or_default(), page.thumbnail),
+        renditions,
+        expires,
+    })
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(rename = "_type", default, deserialize_with = "lenient")]
+    kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    extractor: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    title: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    uploader: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    channel: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    creator: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    release_date: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    upload_date: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    duration: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    live_status: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    thumbnail: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    thumbnails: Option<Vec<Thumbnail>>,
+    #[serde(default, deserialize_with = "lenient")]
+    formats: Option<Vec<Format>>,
+}
+
+#[derive(Deserialize)]
+struct Thumbnail {
+    #[serde(default, deserialize_with = "lenient")]
+    url: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    width: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    #[serde(default, deserialize_with = "lenient")]
+    format_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    format_note: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    url: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    protocol: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    ext: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    vcodec: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    acodec: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    width: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    height: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    fps: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    tbr: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    filesize: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    filesize_approx: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    dynamic_range: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    language: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    language_preference: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    preference: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    quality: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    source_preference: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    http_headers: Option<HashMap<String, String>>,
+    #[serde(default, deserialize_with = "lenient")]
+    cookies: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    downloader_options: Option<DownloaderOptions>,
+    #[serde(default, deserialize_with = "lenient")]
+    available_at: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    has_drm: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct DownloaderOptions {
+    #[serde(default, deserialize_with = "lenient")]
+    http_chunk_size: Option<f64>,
+}
+
+/// What is not of its type counts as not said.
+fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Said<T> {
+        Well(T),
+        Otherwise(IgnoredAny),
+    }
+    Ok(match Said::deserialize(deserializer)? {
+        Said::Well(value) => Some(value),
+        Said::Otherwise(_) => None,
+    })
+}
+
+impl Format {
+    /// What can be fetched as one file and may be; else it is none of the renditions.
+    fn rendition(&self) -> Option<Rendition> {
+        if self.has_drm == Some(true) || !self.is_one_file() {
+            return None;
+        }
+        let url = Url::parse(self.url.as_deref()?).ok()?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return None;
+        }
+        let (picture, sound) = (self.picture(), self.sound());
+        if picture.is_none() && sound.is_none() {
+            return None;
+        }
+        let size = self.filesize.and_then(whole).map(Size::Exact);
+        let rank = [self.preference, self.quality, self.source_preference];
+        Some(Rendition {
+            id: self.format_id.clone().unwrap_or_default(),
+            picture,
+            sound,
+            family: self.family(),
+            location: self.location(url),
+            size: size.or(self.filesize_approx.and_then(whole).map(Size::About)),
+            bitrate: self.tbr.and_then(|kilobits| whole(kilobits * 1000.0)),
+            // In halves: a quality may lie between two others.
+            rank: rank.map(|rank| (rank.unwrap_or(-1.0) * 2.0) as i64),
+        })
+    }
+
+    fn is_one_file(&self) -> bool {
+        matches!(self.protocol.as_deref(), None | Some("http" | "https"))
+            && self.ext.as_deref() != Some("mhtml")
+    }
+
+    fn picture(&self) -> Option<Picture> {
+        let codec = match self.vcodec.as_deref() {
+            Some("none") => return None,
+            // Nobody says what is in it: then its name has to tell.
+            None if self.is_named_as_sound() => return None,
+            codec => codec.map_or(PictureCodec::Other, PictureCodec::of),
+        };
+        let range = self.dynamic_range.as_deref().unwrap_or("SDR");
+        let fps = self.fps.and_then(whole).and_then(|fps| u32::try_from(fps).ok());
+        Some(Picture { codec, lines: self.lines(), fps, hdr: range != "SDR" })
+    }
+
+    /// As the site calls it, or else the shorter side: a film on a phone stands upright.
+    fn lines(&self) -> u32 {
+        let number = |side: Option<f64>| side.and_then(whole).and_then(|s| u32::try_from(s).ok());
+        let (width, height) = (number(self.width), number(self.height));
+        let shorter = height.unwrap_or(0).min(width.unwrap_or(u32::MAX));
+        let note = self.format_note.as_deref().unwrap_or_default();
+        let named = note.split_once('p').and_then(|(lines, _)| lines.parse().ok());
+        // 1920 × 800 is called 1080p; other numbers mean something else.
+        named.filter(|named| (shorter..=2 * shorter).contains(named)).unwrap_or(shorter)
+    }
+
+    fn sound(&self) -> Option<Sound> {
+        let codec = match self.acodec.as_deref() {
+            Some("none") => return None,
+            codec => codec.map_or(SoundCodec::Other, SoundCodec::of),
+        };
+        let preference = self.language_preference.unwrap_or(-1.0) as i64;
+        let is_tag = |tag: &String| {
+            (2..=35).contains(&tag.len())
+                && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        Some(Sound { codec, language: self.language.clone().filter(is_tag), preference })
+    }
+
+    fn is_named_as_sound(&self) -> bool {
+        let ext = self.ext.as_deref().unwrap_or_default();
+        ["m4a", "mp3", "aac", "ogg", "oga", "opus", "flac", "wav"].contains(&ext)
+    }
+
+    fn family(&self) -> Family {
+        match self.ext.as_deref() {
+            Some("mp4" | "m4a" | "m4v" | "mov") => Family::Mp4,
+            Some("webm" | "weba") => Family::Webm,
+            _ => Family::Other,
+        }
+    }
+
+    fn location(&self, url: Url) -> Location {
+        let fields = self.http_headers.iter().flatten().filter_map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            Some((name, HeaderValue::from_str(value).ok()?))
+        });
+        let mut headers: Vec<_> = fields.collect();
+        // A map has no order, and the same fields must be the same location.
+        headers.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+        let chunk = self.downloader_options.as_ref().and_then(|options| options.http_chunk_size);
+        let available_at = self.available_at.and_then(moment);
+        let cookies = self.cookies.as_deref().map(cookies::read).unwrap_or_default();
+        Location { url, headers, cookies, available_at, chunk: chunk.and_then(whole) }
+    }
+}
+
+/// Why none of these can be taken.
+fn nothing_usable(formats: &[Format]) -> Unresolved {
+    if formats.iter().any(|format| format.has_drm == Some(true)) {
+        return Unresolved::drm();
+    }
+    let in_pieces = |format: &Format| format.url.is_some() && !format.is_one_file();
+    if formats.iter().any(in_pieces) {
+        Unresolved::no_format(
+            "it is offered in pieces only (HLS or DASH), which cannot be joined yet",
+        )
+    } else {
+        Unresolved::no_format("nothing that can be downloaded is on offer")
+    }
+}
+
+/// A number that is one of something.
+fn whole(number: f64) -> Option<u64> {
+    // More than this and a float does not know it exactly.
+    (1.0..9e15).contains(&number).then_some(number as u64)
+}
+
+fn moment(seconds: f64) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(whole(seconds)?))
+}
+
+/// Sites tell it in the URL: `expire=SECONDS`, or `/expire/SECONDS/` in its path.
+fn expiry(url: &Url) -> Option<SystemTime> {
+    let named = |name: &str| name == "expire" || name == "expires";
+    let asked =
+        url.query_pairs().find(|(name, _)| named(name)).map(|(_, value)| value.into_owned());
+    let in_path = || {
+        let mut segments = url.path_segments()?;
+        segments.find(|segment| named(segment))?;
+        segments.next().map(str::to_owned)
+    };
+    let seconds: f64 = asked.or_else(in_path)?.parse().ok()?;
+    // Something else than a time of day if it lies in the last century.
+    moment(seconds).filter(|_| seconds > 1e9)
+}
+
+/// The largest one that browsers and files take, or the one that the page names.
+fn thumbnail(all: &[Thumbnail], named: Option<String>) -> Option<Location> {
+    let usable = |text: &str| {
+        let url = Url::parse(text).ok()?;
+        (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
+    };
+    let candidates = all.iter().filter_map(|one| Some((one, usable(one.url.as_deref()?)?)));
+    let best = candidates
+        // More than a page shows is a waste.
+        .filter(|(one, _)| one.width.is_none_or(|width| width <= 1280.0))
+        .max_by_key(|(one, url)| {
+            let is_jpeg = url.path().ends_with(".jpg") || url.path().ends_with(".jpeg");
+            (is_jpeg, one.width.and_then(whole))
+        })
+        .map(|(_, url)| url);
+    best.or_else(|| usable(&named?)).map(Location::from)
+}
+
+/// `20260501` as `2026-05-01`.
+fn date(text: &str) -> Option<String> {
+    let digits = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| format!("{}-{}-{}", &text[..4], &text[4..6], &text[6..]))
+}
+
+/// One line of text, and not too much.
+fn text(text: &str) -> String {
+    let clean = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+    clean.take(LONGEST_TEXT).collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! Pages as yt-dlp tells them, and as it never would.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn read_json(page: &Value) -> Result<Offer, Unresolved> {
+    let link = Url::parse("https://films.example/watch?v=1").unwrap();
+    read(&link, page.to_string().as_bytes())
+}
+
+fn format(id: &str, more: &Value) -> Value {
+    let mut format =
+        json!({"format_id": id, "url": format!("https://cdn.example/{id}"), "protocol": "https"});
+    format.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    format
+}
+
+#[test]
+fn a_film_with_all_that_can_be_said() {
+    let picture = format(
+        "137",
+        &json!({
+            "ext": "mp4", "vcodec": "avc1.640028", "acodec": "none", "width": 1920, "height": 1080,
+            "fps": 25, "dynamic_range": "SDR", "filesize": 1000, "tbr": 3000.5, "quality": 9,
+            "url": "https://cdn.example/137?expire=1795690209",
+            "http_headers": {"User-Agent": "x", "bad name": "y"},
+            "cookies": "a=1; Domain=.example; Path=/",
+            "downloader_options": {"http_chunk_size": 1048576}, "available_at": 1795668609,
+        }),
+    );
+    let sound = format(
+        "140",
+        &json!({
+            "ext": "m4a", "vcodec": "none", "acodec": "mp4a.40.2", "language": "de",
+            "language_preference": 10, "filesize_approx": 50.5,
+            "url": "https://cdn.example/expire/1795690000/140",
+        }),
+    );
+    let offer = read_json(&json!({
+        "_type": "video", "id": "1", "extractor": "films", "title": " A\nfilm ", "channel": "Me",
+        "upload_date": "20260501", "duration": 60.5, "formats": [picture, sound],
+        "thumbnails": [
+            {"url": "https://i.example/small.jpg", "width": 100},
+            {"url": "https://i.example/large.jpg", "width": 1000},
+            {"url": "https://i.example/larger.webp", "width": 1200},
+            {"url": "https://i.example/huge.jpg", "width": 5000},
+            {"url": "file:///etc/passwd"},
+        ],
+    }))
+    .unwrap();
+    assert_eq!((offer.title.as_deref(), offer.uploader.as_deref()), (Some("A film"), Some("Me")));
+    assert_eq!(offer.date.as_deref(), Some("2026-05-01"));
+    assert_eq!(offer.duration, Some(Duration::from_millis(60_500)));
+    assert_eq!(offer.thumbnail.unwrap().url.as_str(), "https://i.example/large.jpg");
+    let first = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_690_000);
+    assert_eq!(offer.expires, Some(first));
+    let [picture, sound] = &offer.renditions[..] else { panic!() };
+    let shown = picture.picture.as_ref().unwrap();
+    assert_eq!((shown.codec, shown.lines, shown.fps), (PictureCodec::H264, 1080, Some(25)));
+    assert_eq!((picture.family, picture.size), (Family::Mp4, Some(Size::Exact(1000))));
+    assert_eq!((picture.bitrate, picture.sound.is_some()), (Some(3_000_500), false));
+    assert_eq!(picture.location.headers.len(), 1);
+    assert_eq!((picture.location.cookies.len(), picture.location.chunk), (1, Some(1 << 20)));
+    assert!(picture.location.available_at.is_some());
+    let heard = sound.sound.as_ref().unwrap();
+    assert_eq!((heard.codec, heard.language.as_deref()), (SoundCodec::Aac, Some("de")));
+    assert_eq!((heard.preference, sound.size), (10, Some(Size::About(50))));
+}
+
+#[test]
+fn what_cannot_be_taken_is_left_out_or_said() {
+    let code = |page: Value| read_json(&page).unwrap_err().code;
+    let lone = |format: Value| json!({"formats": [format]});
+    assert_eq!(code(json!({"_type": "playlist", "entries": []})), "playlist");
+    assert_eq!(code(Value::Null), "extractor-broken");
+    assert_eq!(code(json!("x")), "extractor-broken");
+    assert_eq!(code(json!({"live_status": "is_live"})), "no-format");
+    assert_eq!(code(json!({"live_status": "is_upcoming"})), "not-yet");
+    assert_eq!(code(lone(format("1", &json!({"has_drm": true})))), "drm");
+    for protocol in ["m3u8_native", "http_dash_segments", "rtmp", "mhtml"] {
+        assert_eq!(
+            code(lone(format("1", &json!({"protocol": protocol})))),
+            "no-format",
+            "{protocol}"
+        );
+    }
+    for url in ["file:///etc/passwd", "data:,x", "ftp://a/", "", "x"] {
+        assert_eq!(code(lone(format("1", &json!({"url": url})))), "no-format", "{url}");
+    }
+    assert_eq!(code(lone(format("1", &json!({"vcodec": "none", "acodec": "none"})))), "no-format");
+}
+
+#[test]
+fn a_lone_file_of_which_nothing_is_known() {
+    let offer =
+        read_json(&json!({"url": "http://a.example/film.mp4", "ext": "mp4", "protocol": "http"}));
+    let lone = offer.unwrap().renditions.remove(0);
+    assert!(lone.picture.is_some() && lone.sound.is_some());
+    let offer = read_json(&json!({"url": "http://a.example/song.mp3", "ext": "mp3"}));
+    assert!(offer.unwrap().renditions[0].picture.is_none());
+}
+
+#[test]
+fn lines_are_what_people_call_them() {
+    let lines = |width, height, note: &str| {
+        let more = json!({"width": width, "height": height, "format_note": note, "acodec": "none"});
+        let page = json!({"formats": [format("1", &more)]});
+        read_json(&page).unwrap().renditions[0].picture.clone().unwrap().lines
+    };
+    assert_eq!(lines(1920, 1080, "1080p50"), 1080);
+    assert_eq!(lines(1080, 1920, ""), 1080);
+    assert_eq!(lines(1920, 800, "1080p, HDR"), 1080);
+    assert_eq!(lines(640, 360, "2160p"), 360);
+    assert_eq!(lines(640, 360, "premium"), 360);
+}
+
+proptest! {
+    /// Whatever stands where, it is no reason to panic.
+    #[test]
+    fn fields_of_any_type(text in "[ -~]{0,12}", number in any::<f64>(), which in 0_usize..40) {
+        const NAMES: [&str; 20] = [
+            "format_id", "url", "protocol", "ext", "vcodec", "acodec", "width", "height", "fps",
+            "tbr", "filesize", "filesize_approx", "language", "language_preference", "quality",
+            "http_headers", "cookies", "downloader_options", "available_at", "format_note",
+        ];
+        let odd = if which < 20 { json!(text) } else { json!(number) };
+        let odd = format("1", &json!({NAMES[which % 20]: odd, "height": 1080, "vcodec": "vp9"}));
+        read_json(&json!({"formats": [odd], "duration": number, "upload_date": text})).ok();
+    }
+
+    #[test]
+    fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        read(&Url::parse("http://a.example/").unwrap(), &bytes).ok();
+    }
+}

@@ -1,0 +1,211 @@
+//! Requests about the links of pages. Pure.
+
+use url::Url;
+
+use super::{Film, Query, Route, bad, container, wish};
+use crate::error::{Error, Problem};
+use crate::media::choice::{Choice, Quality};
+use crate::media::offer::PictureCodec;
+use crate::resolve;
+
+/// `/download`
+pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
+    let link = link(&mut query)?;
+    let container = container(&mut query)?;
+    let mut choice = Choice {
+        quality: quality(&mut query)?,
+        container,
+        codec: codec(&mut query)?,
+        language: language(&mut query)?,
+        hdr: yes(&mut query, "hdr")?,
+        cover: yes(&mut query, "cover")?,
+    };
+    // Who asks for a film as MP3 wants its sound.
+    if container.is_sound() {
+        choice.quality = Quality::Sound;
+    }
+    let wish = wish(&mut query, container)?;
+    query.done()?;
+    Ok(Route::File { film: Film::Behind { link, choice }, wish })
+}
+
+/// `/info` and `/thumbnail`
+pub(super) fn lone_link(mut query: Query) -> Result<Url, Problem> {
+    let link = link(&mut query)?;
+    query.done()?;
+    Ok(link)
+}
+
+/// `/watch`: whoever puts the name of this server in the place of YouTube's.
+pub(super) fn watch(mut query: Query) -> Result<Route, Problem> {
+    let video = query.text("v").ok_or_else(|| {
+        Problem::new(400, "missing-parameter", "the parameter v must name a video of YouTube's")
+    })?;
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if video.len() > 64 || !video.bytes().all(is_name) {
+        return Err(bad("v must be the name of a video of YouTube's"));
+    }
+    // What else YouTube writes into its links (list, t, si) means nothing here.
+    Ok(Route::Page(format!("https://www.youtube.com/watch?v={video}")))
+}
+
+/// `/`: empty, or with a link that somebody has shared. Telephones put links into the text.
+pub(super) fn front(mut query: Query) -> Result<Route, Problem> {
+    let url = query.text("url");
+    let (text, title) = (query.text("text"), query.text("title"));
+    query.done()?;
+    let in_words =
+        [text, title].into_iter().flatten().find_map(|words| link_in(&words).map(str::to_owned));
+    Ok(Route::Page(url.or(in_words).unwrap_or_default()))
+}
+
+/// The first http(s) link in a text.
+fn link_in(text: &str) -> Option<&str> {
+    let begins = |word: &str| {
+        ["http://", "https://"].iter().any(|scheme| {
+            word.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+        })
+    };
+    let places = text.char_indices().map(|(at, _)| &text[at..]);
+    let link = places.into_iter().find(|rest| begins(rest))?;
+    let end = link.find(|letter: char| letter.is_whitespace() || matches!(letter, '<' | '>' | '"'));
+    Some(&link[..end.unwrap_or(link.len())])
+}
+
+fn link(query: &mut Query) -> Result<Url, Problem> {
+    let text = query.text("url").ok_or_else(|| {
+        let detail = "the parameter url must be the link of a video's page, percent-encoded";
+        Problem::new(400, "missing-parameter", detail)
+    })?;
+    resolve::link(&text).map_err(|why| Problem::from(&Error::Unresolved(Box::new(why))))
+}
+
+fn quality(query: &mut Query) -> Result<Quality, Problem> {
+    let wrong = || bad("quality must be best, audio, or a number of lines such as 1080");
+    match query.text("quality").as_deref() {
+        None | Some("best") => Ok(Quality::Best),
+        Some("audio") => Ok(Quality::Sound),
+        Some(lines) => {
+            let lines = crate::range::decimal(lines.as_bytes()).ok_or_else(wrong)?;
+            let lines = u32::try_from(lines).ok().filter(|lines| (1..=10_000).contains(lines));
+            lines.map(Quality::AtMost).ok_or_else(wrong)
+        }
+    }
+}
+
+fn codec(query: &mut Query) -> Result<Option<PictureCodec>, Problem> {
+    Ok(Some(match query.text("codec").as_deref() {
+        None | Some("auto") => return Ok(None),
+        Some("h264") => PictureCodec::H264,
+        Some("h265") => PictureCodec::H265,
+        Some("vp9") => PictureCodec::Vp9,
+        Some("av1") => PictureCodec::Av1,
+        Some(_) => return Err(bad("codec must be auto, h264, h265, vp9 or av1")),
+    }))
+}
+
+fn language(query: &mut Query) -> Result<Option<String>, Problem> {
+    let Some(tag) = query.text("lang") else { return Ok(None) };
+    let is_tag = (2..=35).contains(&tag.len())
+        && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let wrong = || bad("lang must be the tag of a language, such as en or pt-BR");
+    is_tag.then_some(Some(tag)).ok_or_else(wrong)
+}
+
+fn yes(query: &mut Query, name: &str) -> Result<bool, Problem> {
+    match query.text(name).as_deref() {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => Err(bad(&format!("{name} must be 0 or 1"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::route;
+    use super::*;
+    use crate::mux::Wanted;
+
+    #[test]
+    fn a_link_and_what_is_wanted_of_it() {
+        let target = "/download?url=https%3A%2F%2Ffilms.example%2Fa&quality=720&container=webm\
+                      &codec=vp9&lang=pt-BR&hdr=1&start=&end=1:30&engine=";
+        let Ok(Route::File { film: Film::Behind { link, choice }, wish }) = route(target) else {
+            panic!()
+        };
+        assert_eq!(link.as_str(), "https://films.example/a");
+        let wanted = Choice {
+            quality: Quality::AtMost(720),
+            container: Wanted::Webm,
+            codec: Some(PictureCodec::Vp9),
+            language: Some("pt-BR".into()),
+            hdr: true,
+            cover: false,
+        };
+        assert_eq!((choice, wish.container), (wanted, Wanted::Webm));
+        let target = "/download?url=films.example&quality=1080&container=mp3";
+        let Ok(Route::File { film: Film::Behind { choice, .. }, .. }) = route(target) else {
+            panic!()
+        };
+        assert_eq!(choice.quality, Quality::Sound);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let code = |target: &str| route(target).unwrap_err().code;
+        for path in ["/download", "/info", "/thumbnail", "/download?url="] {
+            assert_eq!(code(path), "missing-parameter", "{path}");
+        }
+        for wrong in [
+            "quality=1080p",
+            "quality=-1",
+            "codec=x",
+            "lang=x",
+            "hdr=yes",
+            "cover=2",
+            "container=x",
+        ] {
+            assert_eq!(
+                code(&format!("/download?url=https://a/&{wrong}")),
+                "bad-parameter",
+                "{wrong}"
+            );
+        }
+        assert_eq!(code("/info?url=https://a/&quality=1"), "unknown-parameter");
+        assert_eq!(code("/info?url=file:///etc/passwd"), "bad-link");
+        assert_eq!((code("/watch"), code("/watch?v=a%22")), ("missing-parameter", "bad-parameter"));
+    }
+
+    #[test]
+    fn links_are_filled_in() {
+        let filled = |target: &str| match route(target) {
+            Ok(Route::Page(link)) => link,
+            other => panic!("{target}: {other:?}"),
+        };
+        assert_eq!(filled("/"), "");
+        assert_eq!(filled("/?url=a"), "a");
+        assert_eq!(
+            filled("/?title=A+film&text=Look:+https://a.example/b+!&url="),
+            "https://a.example/b"
+        );
+        assert_eq!(filled("/?title=Film+http://c.example/&text=none"), "http://c.example/");
+        assert_eq!(filled("/watch?v=abc-_1&list=x&t=9"), "https://www.youtube.com/watch?v=abc-_1");
+    }
+
+    #[test]
+    fn a_shared_text_has_a_link_in_it() {
+        for (text, link) in [
+            (
+                "Look: HTTPS://youtu.be/abc?si=1 \u{2013} fine, http://b/",
+                Some("HTTPS://youtu.be/abc?si=1"),
+            ),
+            ("see(https://a.example/)\nor", Some("https://a.example/)")),
+            ("<https://a.example/ü>", Some("https://a.example/ü")),
+            ("", None),
+            ("a film", None),
+            ("ftp://a.example/ http:/a", None),
+        ] {
+            assert_eq!(link_in(text), link, "{text}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Page links, read by the real yt-dlp from a site on loopback.
+
+mod cache;
+mod ends;
+mod failures;
+mod films;
+mod generic;
+mod information;
+mod refresh;
+mod strangers;

@@ -1,0 +1,102 @@
+//! Pages and files that nobody wrote an extractor for: refused, unless the operator says otherwise.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::answer::Ending;
+use crate::support::daemon::Daemon;
+use crate::support::framemd5::{Exactness, assert_same, packets};
+use crate::support::media;
+use crate::support::origin::Origin;
+use crate::support::run;
+use crate::support::script::Resource;
+use crate::support::ytdlp::{self, WAYS, download_path, path_of};
+
+const GENERIC: &str = "extractors = [\"default\"]\n";
+
+/// A page with a film in it, a film alone, and one whose manifest names two files.
+fn put_plain_things(origin: &Origin) -> [String; 3] {
+    let pair = media::minute();
+    let file = |file: &Path| Resource::file(file).ranges().keep_alive().etag("\"1\"");
+    let film = origin.put("film.mp4", file(media::finished()));
+    origin.put("v.mp4", file(&pair.video));
+    origin.put("a.mp4", file(&pair.audio));
+    let page = "<!doctype html><html><head><title>My holidays</title></head>\
+                <body><video src='film.mp4' controls></video></body></html>";
+    let manifest = r#"<?xml version="1.0"?>
+<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash:profile:isoff-on-demand:2011"
+ type="static" mediaPresentationDuration="PT60S"><Period>
+<AdaptationSet mimeType="video/mp4"><Representation id="v" bandwidth="600000" codecs="avc1.64000d"
+ width="320" height="180" frameRate="25"><BaseURL>v.mp4</BaseURL><SegmentBase indexRange="700-800"/>
+</Representation></AdaptationSet>
+<AdaptationSet mimeType="audio/mp4" lang="en"><Representation id="a" bandwidth="96000"
+ codecs="mp4a.40.2"><BaseURL>a.mp4</BaseURL><SegmentBase indexRange="700-800"/></Representation>
+</AdaptationSet></Period></MPD>"#;
+    let page = origin.put("page.html", Resource::bytes(page));
+    let manifest = origin.put("film.mpd", Resource::bytes(manifest));
+    [page, film, manifest]
+}
+
+#[test]
+fn with_the_generic_extractor_they_are_films() {
+    let origin = Origin::start();
+    let daemon = ytdlp::daemon(GENERIC);
+    let [page, film, manifest] = put_plain_things(&origin);
+    let whole = std::fs::read(media::finished()).unwrap();
+    for link in [&page, &film] {
+        let answer = daemon.get(&download_path(link, &[]));
+        assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{link}");
+        assert!(answer.body == whole, "{link}: the bytes differ");
+    }
+    let name = |link: &str| {
+        let answer = daemon.get(&path_of("info", link, &[]));
+        let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(said["extractor"], "generic", "{said}");
+        said["title"].as_str().unwrap().to_owned()
+    };
+    assert_eq!([name(&page), name(&film)], ["My holidays", "film"]);
+    let answer = daemon.get(&download_path(&manifest, &[("engine", "splice")]));
+    assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.text());
+    let directory = tempfile::tempdir().unwrap();
+    let joined = directory.path().join("film");
+    std::fs::write(&joined, answer.body).unwrap();
+    let pair = media::minute();
+    for (stream, source) in [("v", &pair.video), ("a", &pair.audio)] {
+        assert_same(&packets(source, stream), &packets(&joined, stream), Exactness::Every, stream);
+    }
+}
+
+#[test]
+fn without_it_they_are_refused_and_not_even_looked_at() {
+    let origin = Origin::start();
+    let links = put_plain_things(&origin);
+    for way in WAYS {
+        let daemon = ytdlp::daemon(way);
+        for link in &links {
+            let answer = daemon.get(&download_path(link, &[]));
+            let found = (answer.head.status, answer.code());
+            assert_eq!(found, (400, "unsupported-link".into()), "{link}: {}", answer.text());
+        }
+    }
+    assert_eq!(origin.requests().len(), 0);
+}
+
+/// Of a stream in pieces there is no file.
+#[test]
+fn a_playlist_of_pieces_says_so() {
+    let origin = Origin::start();
+    let daemon = Daemon::start(&ytdlp::config(&[], GENERIC));
+    let directory = tempfile::tempdir().unwrap();
+    let segment = directory.path().join("0.ts");
+    let made = run(Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(media::finished())
+        .args(["-t", "2", "-c", "copy"])
+        .arg(&segment));
+    assert!(made.status.success());
+    origin.put("0.ts", Resource::file(&segment));
+    let list = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n0.ts\n#EXT-X-ENDLIST\n";
+    let link = origin.put("film.m3u8", Resource::bytes(list));
+    let answer = daemon.get(&download_path(&link, &[]));
+    assert_eq!((answer.head.status, answer.code().as_str()), (422, "no-format"), "{answer:?}");
+}
