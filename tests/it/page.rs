@@ -215,6 +215,16 @@ fn a_new_link_ends_the_look_at_the_old_one() {
     site.daemon.settles(&baseline, crate::support::PATIENCE);
 }
 
+/// Goes on to what is next, which must show that it has the focus, and says what it is.
+fn tab(chromium: &mut Chromium) -> Value {
+    chromium.press("Tab");
+    let shown = "document.activeElement.closest('.chip') || document.activeElement";
+    let outline = chromium.evaluate(&format!("getComputedStyle({shown}).outlineStyle"));
+    let passed = chromium.evaluate(&format!("({shown}).outerHTML.slice(0, 60)"));
+    assert_ne!(outline, "none", "the focus cannot be seen: {passed}");
+    passed
+}
+
 #[test]
 fn the_keyboard_is_enough() {
     let site = Site::start(|resource| resource);
@@ -224,21 +234,15 @@ fn the_keyboard_is_enough() {
     // A typed link is looked up without a key being pressed for it.
     chromium.write(&site.link("film"));
     chromium.until("!document.querySelector('#result').hidden");
-    chromium.press("Tab");
+    tab(&mut chromium);
     assert_eq!(chromium.evaluate("document.activeElement.id"), "go");
-    chromium.press("Tab");
+    tab(&mut chromium);
     chromium.press("ArrowRight");
     assert_eq!(chromium.text("#videos :checked + b"), "720p");
     let mut passed = Vec::new();
     while chromium.evaluate("document.activeElement.id") != "download" {
         assert!(passed.len() < 10, "the button is not reached: {passed:?}");
-        chromium.press("Tab");
-        passed.push(chromium.evaluate("document.activeElement.outerHTML.slice(0, 60)"));
-        let outline = chromium.evaluate(
-            "getComputedStyle(document.activeElement.closest('.chip') || document.activeElement)\
-             .outlineStyle",
-        );
-        assert_ne!(outline, "none", "the focus cannot be seen: {passed:?}");
+        passed.push(tab(&mut chromium));
     }
     chromium.press("Enter");
     let begun = chromium.event("Browser.downloadWillBegin", |_| true);
