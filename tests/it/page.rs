@@ -11,6 +11,7 @@ use crate::support::media;
 use crate::support::run;
 
 mod looks;
+mod otherwise;
 mod site;
 
 use site::{Site, TITLE};
@@ -213,92 +214,4 @@ fn a_new_link_ends_the_look_at_the_old_one() {
     site.assert_clean(&mut chromium);
     drop(chromium);
     site.daemon.settles(&baseline, crate::support::PATIENCE);
-}
-
-/// Goes on to what is next, which must show that it has the focus, and says what it is.
-fn tab(chromium: &mut Chromium) -> Value {
-    chromium.press("Tab");
-    let shown = "document.activeElement.closest('.chip') || document.activeElement";
-    let outline = chromium.evaluate(&format!("getComputedStyle({shown}).outlineStyle"));
-    let passed = chromium.evaluate(&format!("({shown}).outerHTML.slice(0, 60)"));
-    assert_ne!(outline, "none", "the focus cannot be seen: {passed}");
-    passed
-}
-
-#[test]
-fn the_keyboard_is_enough() {
-    let site = Site::start(|resource| resource);
-    let directory = tempfile::tempdir().unwrap();
-    let mut chromium = site.open();
-    download_to(&mut chromium, directory.path());
-    // A typed link is looked up without a key being pressed for it.
-    chromium.write(&site.link("film"));
-    chromium.until("!document.querySelector('#result').hidden");
-    tab(&mut chromium);
-    assert_eq!(chromium.evaluate("document.activeElement.id"), "go");
-    tab(&mut chromium);
-    chromium.press("ArrowRight");
-    assert_eq!(chromium.text("#videos :checked + b"), "720p");
-    let mut passed = Vec::new();
-    while chromium.evaluate("document.activeElement.id") != "download" {
-        assert!(passed.len() < 10, "the button is not reached: {passed:?}");
-        passed.push(tab(&mut chromium));
-    }
-    chromium.press("Enter");
-    let begun = chromium.event("Browser.downloadWillBegin", |_| true);
-    assert!(!downloaded(&mut chromium, &begun, directory.path()).is_empty());
-    site.assert_clean(&mut chromium);
-}
-
-#[test]
-fn without_its_script_a_form_downloads() {
-    let site = Site::start(|resource| resource);
-    let directory = tempfile::tempdir().unwrap();
-    let mut chromium = site.open();
-    download_to(&mut chromium, directory.path());
-    chromium.scripts(false);
-    let link: String = url::form_urlencoded::byte_serialize(site.link("film").as_bytes()).collect();
-    chromium.open(&site.daemon.url(&format!("/?url={link}")));
-    assert_eq!(chromium.evaluate("document.querySelector('#url').value"), site.link("film"));
-    assert_eq!(chromium.evaluate("document.querySelector('#go').offsetWidth"), 0);
-    chromium.screenshot("page-without-script");
-    chromium.click(".plain [name=end]");
-    chromium.write("0:20");
-    chromium.click(".plain button");
-    let begun = chromium.event("Browser.downloadWillBegin", |_| true);
-    let file = downloaded(&mut chromium, &begun, directory.path());
-    let path = format!("/download?url={link}&quality=1080&container=auto&start=&end=0%3A20");
-    assert!(file == site.daemon.get(&path).body, "another file");
-    site.assert_clean(&mut chromium);
-}
-
-#[test]
-fn a_link_can_be_brought_along() {
-    let site = Site::start(|resource| resource);
-    let mut chromium = site.open();
-    let encode =
-        |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
-    let field = "document.querySelector('#url').value";
-    // As a phone shares it.
-    let text = encode(&format!("Canals: {} and more", site.link("film")));
-    chromium.open(&site.daemon.url(&format!("/?title=Canals&text={text}")));
-    chromium.until("!document.querySelector('#result').hidden");
-    assert_eq!(chromium.evaluate(field), site.link("film"));
-    // What was chosen last is chosen again.
-    chromium.click("#audios label");
-    let chosen = chromium.text(":checked + b");
-    chromium.open(&site.daemon.url(&format!("/?url={}", encode(&site.link("film")))));
-    chromium.until("!document.querySelector('#result').hidden");
-    assert_eq!(chromium.text(":checked + b"), chosen);
-    // As the bookmark brings it, from whatever page one is on.
-    let bookmark = chromium.evaluate("decodeURIComponent(document.querySelector('#mark').href)");
-    let elsewhere = site.daemon.url("/healthz");
-    chromium.open(&elsewhere);
-    chromium.evaluate(bookmark.as_str().unwrap().strip_prefix("javascript:").unwrap());
-    chromium.event("Page.loadEventFired", |_| true);
-    assert_eq!(chromium.evaluate(field), elsewhere);
-    // In the place of another host; that one is not asked here, for there is no way to it.
-    let page = site.daemon.get("/watch?v=a_b-c&list=PL1").text();
-    assert!(page.contains("value=\"https://www.youtube.com/watch?v=a_b-c\""), "{page}");
-    site.assert_clean(&mut chromium);
 }
