@@ -13,6 +13,7 @@ use crate::support::run;
 mod looks;
 mod otherwise;
 mod site;
+mod tongues;
 
 use site::{Site, TITLE};
 
