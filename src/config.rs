@@ -289,7 +289,7 @@ impl Config {
         toml::from_str(text).map_err(|error| Invalid(without_login(error.to_string().trim_end())))
     }
 
-    /// The directory for the named pipes and the like; [`environment`] says which `"auto"` is.
+    /// The directory for the named pipes and the like; the environment says which `"auto"` is.
     pub fn runtime_dir(&self) -> PathBuf {
         if self.runtime_dir == Path::new(AUTO) {
             environment::runtime_dir()

@@ -1,6 +1,6 @@
 //! From a page link to what its film is on offer as.
 //!
-//! A page is read by yt-dlp ([`call`], in one of two ways), and what came of it is kept for as long as
+//! A page is read by yt-dlp (in one of two ways), and what came of it is kept for as long as
 //! its URLs are good. However many ask for one page at the same time, it is read once; whoever is
 //! first does it for all, and if their client leaves, the next one begins anew. Must never fetch
 //! media.
