@@ -12,7 +12,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Nothing outside of DESTDIR is touched when there is one.
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
-.PHONY: help demo test bench bench-crowd bench-seams build install uninstall lint it fuzz fuzz-short
+.PHONY: help demo test bench bench-crowd bench-resolve bench-seams build install uninstall lint it fuzz fuzz-short
 .PHONY: soak deny audit units clean tools-demo tools-bench tools-test
 
 help:
@@ -99,6 +99,10 @@ bench: tools-bench target/bench-venv/bin/flask
 # Three hundred slow clients for a minute: how long did any of them wait, and what did it take?
 bench-crowd: tools-demo
 	$(CARGO) bench --locked --bench canal -- --crowd
+
+# How long it takes to read a page, with yt-dlp kept loaded and with yt-dlp called anew.
+bench-resolve: tools-demo $(TARGET)/ytdlp-venv/bin/yt-dlp
+	$(CARGO) bench --locked --bench canal -- --resolve
 
 # What the seams between the parts of a track cost.
 bench-seams: tools-demo

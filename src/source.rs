@@ -22,6 +22,7 @@ mod ahead;
 mod ask;
 mod budget;
 mod judge;
+mod line;
 mod pace;
 mod part;
 mod proxy;
@@ -87,6 +88,8 @@ pub struct Source<'scope, 'env> {
     asking: Arc<()>,
     /// Since when it has been read.
     since: Instant,
+    /// What the quickest answer took.
+    quickest: Option<Duration>,
     /// The last bytes read, at most [`OVERLAP`].
     tail: Vec<u8>,
     /// Bytes that were looked at but not yet taken.
@@ -176,6 +179,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
             ahead: VecDeque::new(),
             asking: Arc::new(()),
             since: Instant::now(),
+            quickest: None,
             tail: Vec::new(),
             head: Vec::new(),
         }
@@ -315,7 +319,8 @@ impl<'scope, 'env> Source<'scope, 'env> {
             self.ahead.clear();
             return Ok(());
         }
-        self.shortcut = Some(url);
+        let quickest = self.quickest.unwrap_or(Duration::MAX).min(part.answered_after);
+        (self.shortcut, self.quickest) = (Some(url), Some(quickest));
         match &mut self.file {
             Some(known) if known.validators.best().is_some() => {}
             // Behind a fresh location the same file may have other validators.

@@ -27,7 +27,6 @@ mod fetch;
 mod join;
 mod look;
 mod pass;
-mod rooms;
 mod select;
 mod splice;
 
@@ -155,7 +154,7 @@ fn send<'scope, 'c, 'edge>(
     let surveys = tracks.iter_mut().map(|track| track.survey.take()).collect();
     match plan(inputs, surveys, wish, &media.tags)? {
         Plan::Pass(finished) => pass::pass(answering, tracks.swap_remove(0), finished),
-        Plan::Splice(plan) => splice::begin(scope, answering, tracks, plan),
+        Plan::Splice(plan) => splice::begin(answering, tracks, plan),
         Plan::Join(joint, refused) => {
             let why = refused.map(|refused| format!(" ({refused})")).unwrap_or_default();
             log::debug!("{:?}: joined by ffmpeg{why}", media.tracks);

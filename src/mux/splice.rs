@@ -34,7 +34,7 @@ mod webm;
 pub use input::{Input, Window};
 pub use layout::{Layout, Piece, Plan, Rules, What};
 
-use near::Near;
+use near::{Near, Reach};
 use top::Top;
 use trak::Moov;
 
@@ -53,8 +53,14 @@ pub trait Look {
     fn len(&self) -> u64;
 
     /// Exactly these bytes. They must lie within the file and be no more than [`MAX_LOOK`].
-    /// What lies within the first 64 KiB costs nothing; anything else is one more request.
+    /// The first 64 KiB come by themselves, and are waited for as far as the range reaches; anything
+    /// else is one more request.
     fn look(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt>;
+
+    /// How many of the first bytes are here already: to look at them takes no time at all.
+    fn at_hand(&self) -> u64 {
+        0
+    }
 
     /// Whether there is nothing in it.
     fn is_empty(&self) -> bool {
@@ -107,7 +113,7 @@ pub struct Options<'a> {
 pub fn survey(format: Format, look: &mut dyn Look, trim: Trim) -> Result<Survey, Halt> {
     match format {
         Format::Mp4 => {
-            let look = &mut Near::new(look);
+            let look = &mut Near::new(look, Reach::FRAGMENTS);
             let mut top = Top::new(look);
             let moov = top.moov()?;
             if Moov::read(&moov)?.mvex.is_none() {

@@ -34,8 +34,10 @@ impl Source<'_, '_> {
     /// answers or with the stream.
     pub(super) fn ask_ahead(&mut self) {
         let Some(part) = &self.part else { return };
-        let lead =
-            LEAD.max((self.rate() * part.answered_after.as_secs_f64() * LEAD_ANSWERS) as u64);
+        // Slower answers were slow because of what was asked for ahead, or of a busy machine; to ask
+        // for still more of it then would help neither.
+        let answer = self.quickest.unwrap_or(part.answered_after).as_secs_f64();
+        let lead = LEAD.max((self.rate() * answer * LEAD_ANSWERS) as u64);
         while self.ahead.len() < MAX_AHEAD && Arc::strong_count(&self.asking) <= MAX_AHEAD {
             let asked_until = self.ahead.back().map_or(part.end, |ahead| Some(ahead.end));
             let (Some(from), Some(end)) = (asked_until, self.end) else { break };

@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ureq::http::Response;
 use ureq::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use ureq::http::{Response, Version};
 use ureq::{Body, Timeout};
 use url::Url;
 
@@ -59,8 +59,13 @@ impl Question<'_> {
                 continue;
             }
             let (file, extent) = judge(&response, &self)?;
+            let is_bare = url.scheme() == "http" && is_bare(&response, extent);
+            let line = self.lane.lines.asked().filter(|_| is_bare);
+            let stays = stays(&response);
             let body = response.into_body().into_reader();
-            let part = Part::new(body, extent, self.lane.patience.clone(), self.upstream, asked);
+            let patience = self.lane.patience.clone();
+            let part = Part::new(body, extent, patience, self.upstream, asked);
+            let part = part.on(line, stays);
             return Ok(Answer { part, file, url });
         }
         Err(Fault::Redirect("it redirected too often"))
@@ -102,6 +107,21 @@ fn judge(response: &Response<Body>, question: &Question<'_>) -> Result<(File, Ex
         if_range_sent: question.expected().is_some(),
     };
     known.judge(status, response.version(), response.headers())
+}
+
+/// Whether the bytes of the body are those of the file, and as many as its length says.
+fn is_bare(response: &Response<Body>, extent: Extent) -> bool {
+    let headers = response.headers();
+    let len = headers.get(header::CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse().ok());
+    let is_coded = headers.contains_key(header::TRANSFER_ENCODING);
+    !is_coded && len.is_some() && len == extent.end.map(|end| end - extent.start)
+}
+
+/// Whether the connection is there for another question (RFC 9112 §9.3).
+fn stays(response: &Response<Body>) -> bool {
+    let says_so = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
+    let mut all = response.headers().get_all(header::CONNECTION).iter();
+    response.version() == Version::HTTP_11 && all.all(says_so)
 }
 
 /// Fields that say which bytes are wanted and how they travel: not for others to set.

@@ -4,17 +4,22 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ureq::BodyReader;
+use ureq::{BodyReader, Timeout};
 
 use super::ask::shortened;
 use super::judge::Extent;
+use super::line::{Line, Patience};
 use super::upstream::Upstream;
-use super::wire::Patience;
 use crate::error::Fault;
 
 /// A part of a file that is arriving.
 pub(super) struct Part {
     body: BodyReader<'static>,
+    /// What its bytes can be read from past ureq, and whether that was begun.
+    line: Option<Arc<Line>>,
+    is_past: bool,
+    /// Whether the connection is of use behind it.
+    stays: bool,
     /// Where it begins in the file, and where it ends, if that is known.
     pub(super) begin: u64,
     pub(super) end: Option<u64>,
@@ -36,6 +41,9 @@ impl Part {
     ) -> Part {
         Part {
             body,
+            line: None,
+            is_past: false,
+            stays: false,
             begin: extent.start,
             end: extent.end,
             received: 0,
@@ -43,6 +51,12 @@ impl Part {
             stall_timeout: upstream.stall_timeout,
             answered_after: asked.elapsed(),
         }
+    }
+
+    /// The same, which comes on this connection with nothing to be done to it; whether that stays
+    /// afterwards.
+    pub(super) fn on(self, line: Option<Arc<Line>>, stays: bool) -> Part {
+        Part { line, stays, ..self }
     }
 
     /// The next bytes; 0 at its end, and only there (or if `buffer` is empty).
@@ -53,17 +67,37 @@ impl Part {
         if room == 0 && !buffer.is_empty() {
             return self.read_end();
         }
-        let count = self.body.read(&mut buffer[..room]).map_err(|e| self.reading_fault(&e))?;
+        let count = self.read_some(&mut buffer[..room])?;
         self.received += count as u64;
         // ureq has checked this; a second look costs nothing and is what a clean end rests on.
         if count == 0 && room > 0 && self.end.is_some() {
             return Err(self.cut());
         }
+        let is_over = self.is_past && self.stays && self.is_read();
+        if let Some(line) = self.line.as_ref().filter(|_| is_over) {
+            line.answered();
+        }
         Ok(count)
+    }
+
+    /// Past ureq if that is possible, once all is used that it has read.
+    fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
+        let line = self.line.as_ref().filter(|line| self.is_past || line.is_drained());
+        let Some(line) = line else {
+            return self.body.read(buffer).map_err(|error| self.reading_fault(&error));
+        };
+        self.is_past = true;
+        line.read(buffer, self.stall_timeout, Timeout::RecvBody).map_err(|error| match error {
+            ureq::Error::Timeout(_) => self.timeout(),
+            _ => self.cut(),
+        })
     }
 
     /// Everything is here. A chunked body may still have more in it than its Content-Range said.
     fn read_end(&mut self) -> Result<usize, Fault> {
+        if self.is_past {
+            return Ok(0);
+        }
         match self.body.read(&mut [0]).map_err(|error| self.reading_fault(&error))? {
             0 => Ok(0),
             _ => Err(Fault::WrongRange),
@@ -84,10 +118,14 @@ impl Part {
         Fault::Cut { received: begin + received, announced: self.end }
     }
 
+    fn timeout(&self) -> Fault {
+        Fault::Timeout("while reading", self.stall_timeout)
+    }
+
     /// What a failed read means. ureq's own errors travel inside `io::Error`.
     fn reading_fault(&self, error: &io::Error) -> Fault {
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(ureq::Error::Timeout(_)) => Fault::Timeout("while reading", self.stall_timeout),
+            Some(ureq::Error::Timeout(_)) => self.timeout(),
             Some(ureq::Error::Protocol(error)) => Fault::Protocol(shortened(error.to_string())),
             _ => self.cut(),
         }

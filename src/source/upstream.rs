@@ -15,12 +15,15 @@ use ureq::unversioned::transport::{
 };
 
 use super::address::{Checked, Policy};
-use super::wire::{Dial, Patience};
+use super::line::{Lines, Patience};
+use super::wire::Dial;
 use crate::config::{self, Proxy};
 use crate::stop::Stop;
 
 /// The buffer between a socket and its reader.
 pub const SOCKET_BUFFER: usize = 128 << 10;
+/// Room for a request head: URL, fields and cookies of a site that is generous with them.
+const REQUEST_BUFFER: usize = 32 << 10;
 /// Bytes of a response head that are read at most. Behind an interim answer (1xx) ureq takes all
 /// that is in the buffer for the head.
 const MAX_RESPONSE_HEAD: usize = SOCKET_BUFFER;
@@ -100,6 +103,7 @@ impl Upstream {
             .accept_encoding("identity")
             .max_response_header_size(MAX_RESPONSE_HEAD)
             .input_buffer_size(SOCKET_BUFFER)
+            .output_buffer_size(REQUEST_BUFFER)
             .max_idle_connections(1)
             .timeout_connect(Some(self.connect_timeout))
             .timeout_send_request(Some(self.stall_timeout))
@@ -109,10 +113,12 @@ impl Upstream {
             .build();
         let patience = Arc::new(Patience::default());
         let proxy = self.proxy.clone();
-        let dial = Dial { stop: stop.clone(), patience: patience.clone(), proxy };
+        let lines = Arc::new(Lines::default());
+        let (stop, dials) = (stop.clone(), lines.clone());
+        let dial = Dial { stop, patience: patience.clone(), lines: dials, proxy };
         let checked = Checked { policy: self.policy.clone(), proxy: self.proxy.clone() };
         let connector = ().chain(dial).chain(self.tls.clone());
-        Arc::new(Lane { agent: Agent::with_parts(config, connector, checked), patience })
+        Arc::new(Lane { agent: Agent::with_parts(config, connector, checked), patience, lines })
     }
 }
 
@@ -120,6 +126,7 @@ impl Upstream {
 pub(super) struct Lane {
     pub(super) agent: Agent,
     pub(super) patience: Arc<Patience>,
+    pub(super) lines: Arc<Lines>,
 }
 
 /// TLS for all connections of a daemon: it keeps the certificates and the sessions of servers.

@@ -1,14 +1,14 @@
 //! The TCP connection below ureq: every wait on it also ends when its stream does.
 //!
 //! ureq's own transport blocks in `connect` and `read`; this one polls the socket beside the
-//! stream's [`Stop`], so a stream that is over lets go of its upstreams at once. Must never
-//! know HTTP.
+//! stream's [`Stop`], so a stream that is over lets go of its upstreams at once. Must never know
+//! HTTP.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::http::Uri;
@@ -17,38 +17,21 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, Timeout};
 
+use super::line::{Counted, Line, Lines, Patience, over};
 use super::proxy;
 use crate::config::Proxy;
 use crate::stop::{Stop, Wait};
 use crate::sys;
 
-/// Until when the next bytes of a body must be there, however many segments ureq has to read for
-/// them: the trailers of a chunked body give it segments, but its reader nothing.
-#[derive(Default)]
-pub(super) struct Patience(Mutex<Option<Instant>>);
-
-impl Patience {
-    /// From now on, until `deadline`.
-    pub(super) fn until(&self, deadline: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
-    }
-
-    /// No longer: until the next [`until`](Patience::until).
-    pub(super) fn rest(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// What is left of it, if it has begun to count.
-    fn left(&self) -> Option<Duration> {
-        let deadline = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
-    }
-}
+/// What is read of an answer over plain HTTP at once, and the longest head of one: a stream may have
+/// several connections, and holds as much for each.
+const PLAIN_BUFFER: usize = 32 << 10;
 
 /// Makes connections that belong to one track of one stream.
 pub(super) struct Dial {
     pub(super) stop: Arc<Stop>,
     pub(super) patience: Arc<Patience>,
+    pub(super) lines: Arc<Lines>,
     /// What all connections lead through.
     pub(super) proxy: Option<Proxy>,
 }
@@ -63,6 +46,9 @@ impl Connector for Dial {
     type Out = Wire;
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Wire>, Error> {
+        if let Some((line, buffers)) = self.lines.take_free(&origin(details.uri), &details.addrs) {
+            return Ok(Some(self.wire(line, buffers)));
+        }
         let limit = limit(details.timeout);
         let deadline = Instant::now() + limit;
         let mut last = Error::HostNotFound;
@@ -71,7 +57,12 @@ impl Connector for Dial {
             // The time is shared out, so that one silent address does not use it all up.
             let share = deadline.saturating_duration_since(Instant::now()) / left;
             match connect(*address, share, &self.stop) {
-                Ok(socket) => return self.introduced(socket, details, deadline).map(Some),
+                Ok(socket) => {
+                    let (stop, patience) = (self.stop.clone(), self.patience.clone());
+                    let to = (origin(details.uri), *address);
+                    let line = Line::new(socket, to, stop, patience);
+                    return self.introduced(line, details, deadline).map(Some);
+                }
                 Err(error) => last = error,
             }
             if self.stop.is_over() {
@@ -87,17 +78,26 @@ impl Connector for Dial {
 }
 
 impl Dial {
-    /// The connection, led on to the upstream if `socket` only leads to the proxy.
+    fn wire(&self, line: Arc<Line>, buffers: LazyBuffers) -> Wire {
+        let buffers = Counted { buffers, line: line.clone() };
+        Wire { line, lines: self.lines.clone(), buffers }
+    }
+
+    /// The connection, led on to the upstream if `line` only leads to the proxy.
     fn introduced(
         &self,
-        socket: TcpStream,
+        line: Arc<Line>,
         details: &ConnectionDetails,
         deadline: Instant,
     ) -> Result<Wire, Error> {
-        let (stop, patience) = (self.stop.clone(), self.patience.clone());
         let sizes = details.config;
-        let buffers = LazyBuffers::new(sizes.input_buffer_size(), sizes.output_buffer_size());
-        let wire = Wire { socket, stop, patience, buffers };
+        let input = match details.uri.scheme_str() {
+            // Bodies are mostly read past it.
+            Some("http") => PLAIN_BUFFER,
+            _ => sizes.input_buffer_size(),
+        };
+        let buffers = LazyBuffers::new(input, sizes.output_buffer_size());
+        let wire = self.wire(line, buffers);
         let Some(proxy) = &self.proxy else { return Ok(wire) };
         let left = deadline.saturating_duration_since(Instant::now());
         let mut line = TransportAdapter::new(wire, details.current_time.clone());
@@ -106,6 +106,12 @@ impl Dial {
         proxy::introduce(proxy, &mut line, host, port)?;
         Ok(line.into_inner())
     }
+}
+
+/// What a connection leads to.
+fn origin(uri: &Uri) -> String {
+    let (host, port) = target(uri);
+    format!("{}://{host}:{port}", uri.scheme_str().unwrap_or_default())
 }
 
 /// Host (IPv6 without brackets) and port of a URL.
@@ -133,29 +139,16 @@ fn connect(address: SocketAddr, limit: Duration, stop: &Stop) -> Result<TcpStrea
     Ok(socket)
 }
 
-/// A connection of one stream.
+/// A connection of one stream, as ureq has it.
 pub(super) struct Wire {
-    socket: TcpStream,
-    stop: Arc<Stop>,
-    patience: Arc<Patience>,
-    buffers: LazyBuffers,
+    line: Arc<Line>,
+    lines: Arc<Lines>,
+    buffers: Counted,
 }
 
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Wire")
-    }
-}
-
-impl Wire {
-    fn wait(&self, interest: i16, timeout: NextTimeout) -> Result<(), Error> {
-        let patience = self.patience.left().unwrap_or(Duration::MAX);
-        let limit = limit(timeout).min(patience);
-        match self.stop.wait(self.socket.as_fd(), interest, limit)? {
-            Wait::Ready => Ok(()),
-            Wait::Stopped => Err(over().into()),
-            Wait::TimedOut => Err(Error::Timeout(timeout.reason)),
-        }
     }
 }
 
@@ -166,12 +159,13 @@ impl Transport for Wire {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let timeout = timeout.for_write();
+        self.lines.ask_on(&self.line);
         let mut sent = 0;
         while sent < amount {
-            match (&self.socket).write(&self.buffers.output()[sent..amount]) {
+            match (&self.line.socket).write(&self.buffers.output()[sent..amount]) {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait(sys::WRITABLE, timeout)?;
+                    self.line.wait(sys::WRITABLE, limit(timeout), timeout.reason)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
@@ -182,32 +176,20 @@ impl Transport for Wire {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let timeout = timeout.for_read();
-        loop {
-            // Also where bytes are always there: some that ureq reads give its reader nothing.
-            if self.patience.left() == Some(Duration::ZERO) {
-                return Err(Error::Timeout(timeout.reason));
-            }
-            if self.stop.is_over() {
-                return Err(over().into());
-            }
-            match (&self.socket).read(self.buffers.input_append_buf()) {
-                Ok(count) => {
-                    self.buffers.input_appended(count);
-                    return Ok(count > 0);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait(sys::READABLE, timeout)?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let buffer = self.buffers.input_append_buf();
+        let count = self.line.read(buffer, limit(timeout), timeout.reason)?;
+        self.buffers.input_appended(count);
+        Ok(count > 0)
     }
 
     fn is_open(&mut self) -> bool {
-        // An idle connection has nothing to say: data or a hang-up mean that it is of no use.
-        let idle = sys::poll([(self.socket.as_fd(), sys::READABLE)], Some(Duration::ZERO));
-        idle.is_ok_and(|[spoke]| !spoke)
+        self.line.is_idle()
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.lines.leave(&self.line, &mut self.buffers.buffers);
     }
 }
 
@@ -217,8 +199,4 @@ fn limit(timeout: NextTimeout) -> Duration {
         ureq::unversioned::transport::time::Duration::Exact(limit) => limit,
         ureq::unversioned::transport::time::Duration::NotHappening => Duration::from_secs(86_400),
     }
-}
-
-fn over() -> io::Error {
-    io::Error::other("the stream is over")
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crossbeam::channel::{self, Receiver, Sender};
 
-use super::rooms::{self, Giver, ROOM, Taker};
 use super::{Answering, look};
 use crate::error::{Error, MuxerFault};
 use crate::media::Track;
@@ -87,47 +86,6 @@ fn recognise(source: &mut Source<'_, '_>) -> Result<Head, Error> {
             Verdict::More => all = !source.look_further(sniff::LOOK_AT_MOST)?,
         }
     }
-}
-
-/// Starts a downloader that carries `head`, and then what `source` brings, and is ahead by `rooms`
-/// rooms at most.
-pub(super) fn carry<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    head: Vec<u8>,
-    mut source: Source<'scope, '_>,
-    rooms: usize,
-    stop: &'scope Stop,
-) -> Result<Taker, Error> {
-    let (giver, taker) = rooms::between(rooms);
-    thread::Builder::new()
-        .name(format!("fetch {}", source.track()))
-        .spawn_scoped(scope, move || {
-            if let Err(error) = bring(head, &mut source, &giver) {
-                stop.fail(error);
-            }
-        })
-        .map_err(|e| Error::system("start a thread", &e))?;
-    Ok(taker)
-}
-
-/// The life of a downloader that carries, which ends when nobody wants more.
-fn bring(head: Vec<u8>, source: &mut Source<'_, '_>, giver: &Giver) -> Result<(), Error> {
-    giver.give(head);
-    giver.give(source.take_head());
-    while let Some(mut room) = giver.empty() {
-        let count = source.fetch(&mut room)?;
-        if count == 0 {
-            break;
-        }
-        giver.give_part(room, count);
-    }
-    Ok(())
-}
-
-/// How many rooms of what may be read ahead of a track: the rest is in the buffer on the way.
-pub(super) fn rooms(read_ahead: u64) -> usize {
-    let left = read_ahead.saturating_sub(SOCKET_BUFFER as u64);
-    (left / ROOM as u64).clamp(2, 16) as usize
 }
 
 /// The downloaders of one stream.

@@ -50,6 +50,10 @@ impl Look for Looking<'_, '_, '_, '_> {
     fn look(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
         self.read(range).map_err(Halt::Failed)
     }
+
+    fn at_hand(&self) -> u64 {
+        self.source.head().len() as u64
+    }
 }
 
 impl Looking<'_, '_, '_, '_> {

@@ -1,5 +1,6 @@
 //! Tracks that are spliced: each byte of the joined file is known by its place, so that it is
-//! served like a file. The downloaders bring the pieces, this thread puts them together.
+//! served like a file. This thread reads the tracks by turns and puts their pieces together: what
+//! comes meanwhile of the other track waits in the kernel, where it costs no thread and no copy.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -8,7 +9,6 @@ use std::thread::Scope;
 use std::time::Instant;
 
 use super::fetch::{self, Opened};
-use super::rooms::Taker;
 use super::select::{self, Choice, choose};
 use super::{Answering, Served};
 use crate::edge::{Body, MediaHead};
@@ -19,15 +19,17 @@ use crate::mux::{self, Finished};
 use crate::plans::{Key, Spliced};
 use crate::source::{File, Source};
 
+/// What is read of a track at once.
+const ROOM: usize = 128 << 10;
+
 mod way;
 
 use way::{Entered, Way};
 
 /// Serves a file whose plan was just made of these tracks, which are open at their beginnings.
-pub(super) fn begin<'scope, 'c, 'edge>(
-    scope: &'scope Scope<'scope, '_>,
-    answering: &'scope Answering<'c, 'edge, '_>,
-    tracks: Vec<Opened<'scope, '_>>,
+pub(super) fn begin<'c, 'edge>(
+    answering: &Answering<'c, 'edge, '_>,
+    tracks: Vec<Opened<'_, '_>>,
     plan: splice::Plan,
 ) -> Result<Served<'c, 'edge>, Error> {
     let planned = Instant::now();
@@ -53,7 +55,7 @@ pub(super) fn begin<'scope, 'c, 'edge>(
             None => None,
         });
     }
-    send(scope, answering, &spliced, ways, head, part, planned)
+    send(answering, &spliced, ways, head, part, planned)
         .inspect_err(|error| forget_if_wrong(answering, &key, error))
 }
 
@@ -107,7 +109,7 @@ pub(super) fn again<'scope, 'c, 'edge>(
         Choice::Done(served) => Ok(Some(served)),
         Choice::Send(head, part) => {
             let part = part.unwrap_or(0..spliced.plan.len());
-            send(scope, answering, &spliced, ways, head, part, planned)
+            send(answering, &spliced, ways, head, part, planned)
                 .inspect_err(|error| forget_if_wrong(answering, &key, error))
                 .map(Some)
         }
@@ -144,27 +146,15 @@ fn etag(plan: &splice::Plan, files: &[File]) -> Option<String> {
 }
 
 /// Sends `part` of the file.
-fn send<'scope, 'c, 'edge>(
-    scope: &'scope Scope<'scope, '_>,
-    answering: &'scope Answering<'c, 'edge, '_>,
+fn send<'c, 'edge>(
+    answering: &Answering<'c, 'edge, '_>,
     spliced: &Spliced,
-    ways: Vec<Option<Entered<'scope, '_>>>,
+    ways: Vec<Option<Entered<'_, '_>>>,
     head: MediaHead,
     part: Range<u64>,
     planned: Instant,
 ) -> Result<Served<'c, 'edge>, Error> {
-    let Answering { canal, media, stop, asked, .. } = *answering;
-    let rooms = fetch::rooms(canal.config.upstream.read_ahead.0);
-    let mut brought = Vec::with_capacity(ways.len());
-    for entered in ways {
-        brought.push(match entered {
-            Some(Entered { source, head, at, gap }) => {
-                let taker = fetch::carry(scope, head, source, rooms, stop)?;
-                Some(Brought { taker, at, gap })
-            }
-            None => None,
-        });
-    }
+    let Answering { canal, media, asked, .. } = *answering;
     // The head of the joined file is the first of it, and is here.
     canal.stats.first_byte(asked.elapsed());
     let timing = answering.timing(planned, Instant::now(), "splice");
@@ -172,8 +162,8 @@ fn send<'scope, 'c, 'edge>(
     let mut inputs: Vec<_> = media
         .tracks
         .iter()
-        .zip(&brought)
-        .map(|(track, brought)| input(track.kind, brought.as_ref(), &body, answering))
+        .zip(ways)
+        .map(|(track, entered)| input(track.kind, entered, &body, answering))
         .collect();
     let mut give = |bytes: &[u8]| body.borrow_mut().push(bytes, answering.over());
     spliced.plan.emit(&part, &mut inputs, &mut give)?;
@@ -183,31 +173,33 @@ fn send<'scope, 'c, 'edge>(
     Ok(Served::Body(body))
 }
 
-/// What a downloader brings, from the byte at `at` on.
-struct Brought {
-    taker: Taker,
-    at: u64,
-    gap: Range<u64>,
-}
-
-/// What a downloader brings, as the plan takes it. Before a wait, what is ready goes out.
-fn input<'i>(
+/// What the source of a track brings, as the plan takes it. Before a wait, what is ready goes out.
+fn input<'i, 'scope: 'i, 'env: 'i>(
     kind: Kind,
-    brought: Option<&'i Brought>,
+    entered: Option<Entered<'scope, 'env>>,
     body: &'i RefCell<Body<'_, '_>>,
     answering: &'i Answering<'_, '_, '_>,
 ) -> Input<'i> {
-    let (at, gap) = brought.map_or((0, 0..0), |brought| (brought.at, brought.gap.clone()));
-    let next = move |room| {
-        // A track of which nothing is needed is not asked for anything.
-        let taker = &brought.ok_or(Error::Stopped)?.taker;
-        taker.give_back(room);
-        match taker.next_now() {
-            Some(next) => Ok(next),
-            None => {
-                body.borrow_mut().flush(answering.over())?;
-                taker.next()
+    // A track of which nothing is needed is not asked for anything.
+    let Some(Entered { mut source, head, at, gap }) = entered else {
+        return Input::new(kind, 0, |_| Err(Error::Stopped));
+    };
+    let mut first = vec![source.take_head(), head];
+    let next = move |mut room: Vec<u8>| {
+        while let Some(bytes) = first.pop() {
+            if !bytes.is_empty() {
+                let count = bytes.len();
+                return Ok((bytes, count));
             }
+        }
+        body.borrow_mut().flush(answering.over())?;
+        if room.len() != ROOM {
+            room = vec![0; ROOM];
+        }
+        match source.fetch(&mut room)? {
+            // A source gives all that it was asked for, or fails.
+            0 => Err(Error::Stopped),
+            count => Ok((room, count)),
         }
     };
     Input::new(kind, at, next).without(gap)

@@ -56,6 +56,17 @@ impl Entry {
         Spread::of(self.hauls.iter().map(|haul| haul.cpu))
     }
 
+    /// What a whole download took of this one for each second that it took of the other, in the
+    /// same round: what else goes on meanwhile weighs on both.
+    pub(crate) fn wall_beside(&self, other: &Entry) -> Spread {
+        Spread::of(self.hauls.iter().zip(&other.hauls).map(|(own, other)| own.wall / other.wall))
+    }
+
+    /// The same of CPU time.
+    pub(crate) fn cpu_beside(&self, other: &Entry) -> Spread {
+        Spread::of(self.hauls.iter().zip(&other.hauls).map(|(own, other)| own.cpu / other.cpu))
+    }
+
     /// MB.
     pub(crate) fn peak(&self) -> Spread {
         Spread::of(self.hauls.iter().map(|haul| haul.peak))

@@ -9,8 +9,10 @@
 //! All read the same files from the same loopback origin, in the same run, taking turns. The report
 //! goes to stdout and, with a picture of it, to `tests/bench/results`; with `--quick` there are fewer
 //! and shorter films and it goes below `target`.
-//! With `--crowd` it measures many slow clients at a time instead (see `crowd`), with `--seams` the
-//! seams between the parts of a track (see `seams`).
+//! With `--carry` it measures only what splice costs beside those that join nothing (see `carry`),
+//! with `--crowd` it measures many slow clients at a time instead (see `crowd`), with `--seams` the
+//! seams between the parts of a track (see `seams`), with `--resolve` the reading of pages (see
+//! `resolve`).
 //!
 //! It asserts nothing; it must never decide whether a figure is good.
 
@@ -22,6 +24,7 @@
 )]
 
 mod abreast;
+mod carry;
 mod contest;
 mod crowd;
 mod figures;
@@ -35,6 +38,7 @@ mod proc;
 mod reader;
 mod relays;
 mod report;
+mod resolve;
 mod seams;
 mod server;
 mod systems;
@@ -63,6 +67,10 @@ fn main() -> ExitCode {
         relays::run_copy_loop(&args[1..])
     } else if is("--seams") {
         seams::run(&target)
+    } else if is("--carry") {
+        carry::run(&target)
+    } else if is("--resolve") {
+        resolve::run(&target)
     } else if is("--crowd") {
         crowd::run(&target, &args)
     } else if is("--quick") {
@@ -90,13 +98,13 @@ struct Plan {
 
 const FULL: Plan = Plan {
     near: &[
-        (Rate::Low, 1, Rounds { starts: 15, hauls: 5, original_hauls: 5, together: 20 }),
+        (Rate::Low, 1, Rounds { starts: 15, hauls: 5, original_hauls: 2, together: 10 }),
         (Rate::Low, 60, Rounds { starts: 15, hauls: 5, original_hauls: 2, together: 1 }),
         (Rate::Low, 300, Rounds { starts: 15, hauls: 3, original_hauls: 1, together: 1 }),
-        (Rate::High, 20, Rounds { starts: 5, hauls: 5, original_hauls: 2, together: 1 }),
+        (Rate::High, 20, Rounds { starts: 5, hauls: 5, original_hauls: 1, together: 1 }),
     ],
-    far: 9,
-    abreast: 20,
+    far: 7,
+    abreast: 12,
 };
 const QUICK: Plan = Plan {
     near: &[

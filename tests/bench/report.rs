@@ -3,6 +3,7 @@
 //! It must never decide whether a figure is good.
 
 use crate::abreast::{ABREAST, STROLL, Tally};
+use crate::carry;
 use crate::contest::{Entry, Standing};
 use crate::figures::{Spread, short};
 use crate::reader::Body;
@@ -65,8 +66,9 @@ impl Report<'_> {
             );
         }
         text + &format!(
-            "| *upstream* | {} | | | | | | | |\n",
-            first(&standing.upstream).with_ends()
+            "| *upstream* | {} | | | | | | | |\n\n{}\n",
+            first(&standing.upstream).with_ends(),
+            carry::beside(standing),
         )
     }
 
@@ -104,6 +106,8 @@ impl Report<'_> {
              * CPU: user and system of the server process with all of its children, without the origin and \
              the client. RSS: the most at any one time, summed over the same processes, so that shared \
              pages count once for each.\n\
+             * \"In each round\": the median of the ratios within the rounds; whatever else the machine did \
+             in a round weighed on both.\n\
              * {} reads the two URLs and writes to a pipe: it serves nobody.\n\
              * nginx and the copy loop join nothing. They pass on one body of exactly as many bytes, \
              which the same origin reads from the same two files, one after the other. nginx: one \

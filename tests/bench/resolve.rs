@@ -21,7 +21,9 @@ const WAYS: [(&str, bool); 2] = [("loaded, forked", true), ("called anew", false
 pub(crate) fn run(target: &Path) -> Outcome<()> {
     let command = target.join("ytdlp-venv/bin/yt-dlp");
     if !command.exists() {
-        return Err("there is no yt-dlp in target/ytdlp-venv; `make bench-resolve` installs it".into());
+        return Err(
+            "there is no yt-dlp in target/ytdlp-venv; `make bench-resolve` installs it".into()
+        );
     }
     let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ytdlp/plugins");
     let scratch = tempfile::Builder::new().prefix("ytcanal-bench-").tempdir()?;
@@ -67,7 +69,8 @@ pub(crate) fn run(target: &Path) -> Outcome<()> {
 
 /// How many milliseconds it takes to be told what is behind the link of this round.
 fn read(daemon: SocketAddr, site: SocketAddr, round: usize) -> Outcome<f64> {
-    let link = format!("http%3A%2F%2F{}%2Fwatch%3Fv%3Dfilm{round}", site.to_string().replace(':', "%3A"));
+    let link =
+        format!("http%3A%2F%2F{}%2Fwatch%3Fv%3Dfilm{round}", site.to_string().replace(':', "%3A"));
     let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
     let begun = Instant::now();
     let told = agent.get(format!("http://{daemon}/info?url={link}")).call()?;

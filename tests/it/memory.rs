@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::client::{Client, mux_path};
+use crate::support::client::{Client, mux_path, splice_path};
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::media;
 use crate::support::observe::memory;
@@ -14,6 +14,9 @@ use crate::support::script::Resource;
 const SILENCE: Duration = Duration::from_secs(30);
 const FFMPEG_LIMIT: u64 = 80 << 20;
 const DAEMON_LIMIT: u64 = 20 << 20;
+const STREAMS: usize = 30;
+/// What each of them has read.
+const SOME: usize = 25 << 20;
 /// Parts of 1 MiB; the films here have 70 to 190 of them.
 const MOST_ASKED: usize = 40;
 
@@ -78,6 +81,31 @@ fn costs_no_memory(video: Option<&Path>, audio: Option<&Path>, container: &str) 
     }
     let of_daemon = memory(daemon.pid(), "VmHWM");
     assert!(of_daemon < DAEMON_LIMIT, "the daemon took {of_daemon} bytes");
+}
+
+/// Each of them has a plan of its own, for the origin gives no validators: nothing is shared.
+#[test]
+fn a_spliced_stream_costs_less_than_a_megabyte() {
+    let (origin, pair) = (Origin::start(), &media::hour().tracks);
+    let put = |name, file: &Path| origin.put(name, Resource::file(file).ranges().keep_alive());
+    let path = splice_path(&put("v", &pair.video), &put("a", &pair.audio), &[]);
+    let limits = format!("[limits]\nstreams = {STREAMS}\nstreams_per_client = {STREAMS}\n");
+    let daemon = Daemon::start(&format!("{LOOPBACK}{limits}"));
+    // What the first stream brings for all, like the code itself, is not counted.
+    let begin = |_| {
+        let mut client = Client::get(daemon.address(), &path);
+        client.first_byte();
+        // Past some seams, so that all is there that a stream ever has.
+        client.read_raw(SOME);
+        client
+    };
+    drop(begin(0));
+    let before = memory(daemon.pid(), "VmRSS");
+    let clients: Vec<Client> = (0..STREAMS).map(begin).collect();
+    let each = memory(daemon.pid(), "VmRSS").saturating_sub(before) / STREAMS as u64;
+    println!("{STREAMS} spliced streams: {} KiB each", each >> 10);
+    assert!(each < 1 << 20, "a stream takes {each} bytes");
+    drop(clients);
 }
 
 #[test]

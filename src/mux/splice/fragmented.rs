@@ -5,6 +5,7 @@
 //! changes. Must never look at the media itself.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::layout::Rules as PlanRules;
@@ -33,6 +34,8 @@ pub struct Track {
     init: Init,
     /// In their order in the file.
     fragments: Vec<Fragment>,
+    /// What is behind them, if nobody looked there.
+    unseen: Range<u64>,
     /// What the first fragment says of itself.
     first: facts::Facts,
     /// Where the wanted part begins among the fragments, and what that one says.
@@ -62,7 +65,7 @@ pub(super) fn survey(
     trim: Trim,
 ) -> Result<Track, Halt> {
     let init = Init::read(moov)?;
-    let mut fragments = index::read(look, &init, behind)?;
+    let index::Index { mut fragments, unseen } = index::read(look, &init, behind)?;
     let begin = *fragments.first().ok_or(Refusal("it has no fragments"))?;
     let first = facts::facts_at(look, begin.from, &init)?;
     let is_single = first.len == begin.len;
@@ -77,7 +80,7 @@ pub(super) fn survey(
         let at = fragments.iter().rposition(|f| f.time <= start && f.is_entry).unwrap_or(0);
         wanted = (at, facts::facts_at(look, fragments[at].from, &init)?);
     }
-    Ok(Track { init, fragments, first, wanted, is_single })
+    Ok(Track { init, fragments, unseen, first, wanted, is_single })
 }
 
 /// Moves the times of all fragments so that the first one begins when it says itself; gives when
@@ -119,6 +122,13 @@ impl Chosen<'_> {
         i128::from(time) - i128::from(self.shift) + self.timeline.offset()
     }
 
+    /// What is behind the last fragment, if that is the last one of its file and nobody looked.
+    fn unseen(&self) -> Range<u64> {
+        let unseen = &self.track.unseen;
+        let end = self.fragments.last().map(|last| last.from + last.len);
+        if end == Some(unseen.start) { unseen.clone() } else { 0..0 }
+    }
+
     /// How long it plays in the joined film.
     fn duration(&self) -> Duration {
         let end = self.fragments.last().map_or(0, |last| self.shown(last.time + last.duration));
@@ -154,6 +164,7 @@ pub(super) fn plan(tracks: &[(Kind, &Track)], options: &Options<'_>) -> Result<P
         old_id: chosen.track.init.id,
         new_id: place as u32 + 1,
         shift: chosen.shift,
+        unseen: chosen.unseen(),
     });
     let rules = PlanRules::Fragments(Rules(rules.collect()));
     Ok(layout.plan(Container::Mp4, duration, rules))

@@ -68,6 +68,16 @@ pub enum Rules {
     Clusters(webm::Rules),
 }
 
+impl Rules {
+    /// How many bytes behind a piece of `track` that ends at `end` are needed to finish it.
+    fn behind(&self, track: u8, end: u64) -> u64 {
+        match self {
+            Rules::Fragments(rules) => rules.behind(track, end),
+            Rules::None | Rules::Clusters(_) => 0,
+        }
+    }
+}
+
 /// A layout that is being written down, from its first byte to its last.
 #[derive(Debug, Default)]
 pub struct Layout {
@@ -185,7 +195,12 @@ impl Plan {
                     (track, from + (start - piece.at)..from + (end - piece.at))
                 }
                 // What is to be changed is found from the beginning on.
-                What::Patched { track, from, .. } => (track, from..from + (end - piece.at)),
+                What::Patched { track, from, .. } => {
+                    let until = from + (end - piece.at);
+                    let is_finished = part.end >= end;
+                    let behind = if is_finished { self.rules.behind(track, until) } else { 0 };
+                    (track, from..until + behind)
+                }
             };
             if usize::from(of) == track {
                 let start = needs.map_or(range.start, |needs| needs.start);

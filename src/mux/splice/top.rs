@@ -5,12 +5,13 @@ use std::ops::Range;
 
 use super::boxes::{Header, header};
 use super::{Halt, Look, MAX_LOOK, Refusal};
+use crate::mux::sniff::LOOK_AT_MOST;
 
 /// The longest moov: one of five hours has some 9 MiB.
 const LONGEST_MOOV: u64 = 32 << 20;
 /// How many boxes are passed by until what is looked for has come.
 const MOST_BOXES: usize = 64;
-/// How much is looked at where a box begins. Whatever is small is all in it.
+/// How much is looked at where a box begins far from the front. Whatever is small is all in it.
 const AHEAD: u64 = 64 << 10;
 
 /// A walk along the boxes of a file.
@@ -125,7 +126,7 @@ impl<'a> Top<'a> {
         while (read.len() as u64) < len {
             let at = range.start + read.len() as u64;
             let left = range.end - at;
-            let bytes = self.bytes(at, 1, left + 4096)?;
+            let bytes = self.bytes(at, left.min(MAX_LOOK), left + 4096)?;
             let some = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
             read.extend_from_slice(&bytes[..some]);
         }
@@ -133,13 +134,17 @@ impl<'a> Top<'a> {
     }
 
     /// The bytes at `at`: as many as are at hand, if they are at least `least` or all there are.
-    /// Otherwise `most` of them are looked at.
+    /// Otherwise `most` of them are looked at; near the front, where every byte is waited for, no
+    /// more than must be.
     fn bytes(&mut self, at: u64, least: u64, most: u64) -> Result<&[u8], Halt> {
         let len = self.look.len();
         let (start, window) = &self.window;
         let end = start + window.len() as u64;
         if at < *start || at.saturating_add(least).min(len) > end {
-            let end = at.saturating_add(most.clamp(least, MAX_LOOK)).min(len);
+            let [least, most] =
+                [least, most.clamp(least, MAX_LOOK)].map(|count| at.saturating_add(count).min(len));
+            let is_near = least <= LOOK_AT_MOST as u64;
+            let end = if is_near { least.max(self.look.at_hand().min(most)) } else { most };
             self.window = (at, self.look.look(at..end)?);
         }
         let from = usize::try_from(at - self.window.0).unwrap_or(usize::MAX);

@@ -3,6 +3,8 @@
 //!
 //! Must never take an index for good that does not reach from the first fragment to the end.
 
+use std::ops::Range;
+
 use super::Fragment;
 use super::facts;
 use super::init::{Init, header_at};
@@ -23,19 +25,28 @@ const MOST_BETWEEN: usize = 32;
 
 const ABSENT: Refusal = Refusal("it has no index of its fragments (sidx, mfra)");
 
+/// All fragments of a file.
+pub(super) struct Index {
+    pub(super) fragments: Vec<Fragment>,
+    /// What is behind them and was not looked at, because it is as long as an index that belongs
+    /// there: one that is to be seen before the last fragment has gone out. Mostly nothing.
+    pub(super) unseen: Range<u64>,
+}
+
 /// Finds all fragments; `behind` is where the moov ends.
-pub(super) fn read(look: &mut dyn Look, init: &Init, behind: u64) -> Result<Vec<Fragment>, Halt> {
+pub(super) fn read(look: &mut dyn Look, init: &Init, behind: u64) -> Result<Index, Halt> {
     let begin = first_box(look, behind)?;
     if let Some((at, Header { kind: [b's', b'i', b'd', b'x'], len: Some(len), .. })) = begin
-        && let Some(fragments) = from_sidx(look, init, at, len)?
+        && let Some(index) = from_sidx(look, init, at, len)?
     {
-        return Ok(fragments);
+        return Ok(index);
     }
     let first = begin.map_or(behind, |(at, _)| at);
-    match from_mfra(look, init, first)? {
-        Some(fragments) => Ok(fragments),
-        None => walk(look, init, first),
-    }
+    let fragments = match from_mfra(look, init, first)? {
+        Some(fragments) => fragments,
+        None => walk(look, init, first)?,
+    };
+    Ok(Index { fragments, unseen: 0..0 })
 }
 
 /// The first box behind the moov that belongs to the media or tells of it.
@@ -53,16 +64,27 @@ fn first_box(look: &mut dyn Look, behind: u64) -> Result<Option<(u64, Header)>, 
 }
 
 /// Reads the index at `at`; `None` if it cannot be used.
-fn from_sidx(
-    look: &mut dyn Look,
-    init: &Init,
-    at: u64,
-    len: u64,
-) -> Result<Option<Vec<Fragment>>, Halt> {
+fn from_sidx(look: &mut dyn Look, init: &Init, at: u64, len: u64) -> Result<Option<Index>, Halt> {
     let mut fragments = Vec::new();
     let Some(end) = expand(look, init, at, len, 0, &mut fragments)? else { return Ok(None) };
-    let usable = !fragments.is_empty() && is_all(look, end)?;
-    Ok(usable.then_some(fragments))
+    if fragments.is_empty() {
+        return Ok(None);
+    }
+    // A look there would be one more request that the client waits for.
+    if may_be_mfra(look.len() - end, fragments.len() as u64) {
+        return Ok(Some(Index { fragments, unseen: end..look.len() }));
+    }
+    Ok(is_all(look, end)?.then_some(Index { fragments, unseen: 0..0 }))
+}
+
+/// Whether the random access index (mfra, §8.8.9) of so many fragments of one track may be so long.
+fn may_be_mfra(len: u64, fragments: u64) -> bool {
+    /// mfra, tfra and mfro without entries.
+    const EMPTY: u64 = 8 + 24 + 16;
+    /// Time and place have 32 or 64 bits each, the three numbers behind them 1 to 4 bytes.
+    const ENTRY: std::ops::RangeInclusive<u64> = 4 + 4 + 3..=8 + 8 + 12;
+    let entries = len.checked_sub(EMPTY).filter(|entries| entries % fragments == 0);
+    entries.is_some_and(|entries| ENTRY.contains(&(entries / fragments)))
 }
 
 /// Adds what an index refers to, and says where that ends; `None` if it cannot be used.

@@ -2,9 +2,11 @@
 //!
 //! All that changes has a fixed width. Must never let through what the plan did not know of.
 
+use std::ops::Range;
+
 use super::facts::{flags, has_base};
 use crate::error::Error;
-use crate::mux::splice::boxes::{self, children, u32_at, u64_at};
+use crate::mux::splice::boxes::{self, Header, children, u32_at, u64_at};
 use crate::mux::splice::{Input, Window};
 
 /// How the fragments of each track are changed.
@@ -12,15 +14,23 @@ use crate::mux::splice::{Input, Window};
 pub struct Rules(pub(super) Vec<Rule>);
 
 /// How the fragments of a track are changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rule {
     pub(super) old_id: u32,
     pub(super) new_id: u32,
     /// Taken from the decoding time.
     pub(super) shift: u64,
+    /// Where there must be no more than an index, behind the last fragment; empty if that was seen.
+    pub(super) unseen: Range<u64>,
 }
 
 impl Rules {
+    /// How many bytes behind a piece of `track` that ends at `end` are needed to finish it.
+    pub(in crate::mux::splice) fn behind(&self, track: u8, end: u64) -> u64 {
+        let is_last = self.0.get(usize::from(track)).is_some_and(|rule| rule.is_last(end));
+        if is_last { Rule::PEEK as u64 } else { 0 }
+    }
+
     /// Makes the piece of `track` whose `len` bytes come next from `input`; its fragments are
     /// numbered from `number` on.
     pub(in crate::mux::splice) fn emit(
@@ -31,13 +41,16 @@ impl Rules {
         input: &mut Input<'_>,
         window: &mut Window<'_>,
     ) -> Result<(), Error> {
-        let rule = self.0[usize::from(track)];
+        let rule = &self.0[usize::from(track)];
         // Both sides advance alike; a difference that wraps around still adds up.
         let moved = window.at().wrapping_sub(input.at());
         let (mut left, mut fragments, mut has_media) = (len, 0, true);
         while left > 0 && !window.is_over() {
             let head = Head::take(left, input)?;
             let payload = head.len - head.bytes().len() as u64;
+            if payload == 0 && rule.is_last(input.at()) {
+                rule.see_what_is_left(0, input)?;
+            }
             match &head.kind {
                 b"moof" => {
                     if !has_media {
@@ -59,7 +72,7 @@ impl Rules {
                     }
                     has_media = true;
                     window.write(head.bytes())?;
-                    pass(input, window, payload)?;
+                    rule.pass(input, window, payload)?;
                 }
                 b"prft" => {
                     let count = usize::try_from(payload).unwrap_or(usize::MAX);
@@ -72,12 +85,12 @@ impl Rules {
                 }
                 b"styp" | b"emsg" | b"free" | b"skip" | b"uuid" => {
                     window.write(head.bytes())?;
-                    pass(input, window, payload)?;
+                    rule.pass(input, window, payload)?;
                 }
                 // They speak of the file that they come from.
                 b"sidx" | b"ssix" | b"mfra" | b"moov" | b"ftyp" => {
                     window.write(&head.renamed(*b"free"))?;
-                    pass(input, window, payload)?;
+                    rule.pass(input, window, payload)?;
                 }
                 _ => return Err(input.contradiction("an unknown box is among its fragments")),
             }
@@ -103,13 +116,6 @@ pub(in crate::mux::splice) fn way_in(bytes: &[u8], target: u64) -> Option<usize>
         }
         at = usize::try_from(end).ok()?;
     }
-}
-
-/// The next bytes, those not looked at that are not wanted.
-fn pass(input: &mut Input<'_>, window: &mut Window<'_>, len: u64) -> Result<(), Error> {
-    let ahead = window.skip_ahead(len);
-    input.skip_to(input.at() + ahead)?;
-    window.copy(input, len - ahead)
 }
 
 /// The header of a box on its way.
@@ -164,6 +170,44 @@ impl Head {
 }
 
 impl Rule {
+    /// What is looked at of what is behind the last fragment: the header of a box.
+    const PEEK: usize = 8;
+
+    /// Whether there must be no more of the film from here on, and that was not seen yet.
+    fn is_last(&self, at: u64) -> bool {
+        !self.unseen.is_empty() && self.unseen.start == at
+    }
+
+    /// The next bytes, those not looked at that are not wanted. The very last one of the track goes out
+    /// when what is behind it has been seen: behind that, nothing could be shown to be wrong.
+    fn pass(&self, input: &mut Input<'_>, window: &mut Window<'_>, len: u64) -> Result<(), Error> {
+        let ahead = window.skip_ahead(len);
+        input.skip_to(input.at() + ahead)?;
+        let len = len - ahead;
+        if len == 0 || !self.is_last(input.at() + len) {
+            return window.copy(input, len);
+        }
+        window.copy(input, len - 1)?;
+        if window.is_over() {
+            return Ok(());
+        }
+        let last = self.see_what_is_left(1, input)?;
+        window.write(&last)
+    }
+
+    /// Takes the next `count` bytes, behind which there must be an index and no more.
+    fn see_what_is_left(&self, count: usize, input: &mut Input<'_>) -> Result<Vec<u8>, Error> {
+        let mut bytes = input.take(count + Self::PEEK)?.to_vec();
+        let found = boxes::header(&bytes[count..]);
+        let len = self.unseen.end - self.unseen.start;
+        let is_index = |found: &Header| matches!(&found.kind, b"mfra" | b"free" | b"skip");
+        if found.filter(is_index).and_then(|found| found.len) != Some(len) {
+            return Err(input.contradiction("there are fragments that its index leaves out"));
+        }
+        bytes.truncate(count);
+        Ok(bytes)
+    }
+
     /// Changes a moof (without its header), which moves by `moved` bytes.
     fn patch(&self, moof: &mut [u8], number: u32, moved: u64) -> Result<(), &'static str> {
         const MALFORMED: &str = "a fragment's head (moof) is malformed";

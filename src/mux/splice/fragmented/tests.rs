@@ -8,7 +8,8 @@ use super::*;
 use crate::error::{Error, Fault};
 use crate::media::Tags;
 use crate::mux::Wanted;
-use crate::mux::splice::near::Near;
+use crate::mux::sniff::LOOK_AT_MOST;
+use crate::mux::splice::near::{Near, Reach};
 use crate::mux::splice::top::Top;
 use crate::mux::splice::trak::Moov;
 use crate::mux::splice::{Input, MAX_LOOK};
@@ -27,7 +28,7 @@ use sketch::{Sketch, sketch};
 
 /// The survey from the beginning of a file on; `None` if it has no fragments.
 fn survey(look: &mut dyn Look, trim: Trim) -> Result<Option<Track>, Halt> {
-    let look = &mut Near::new(look);
+    let look = &mut Near::new(look, Reach::FRAGMENTS);
     let mut top = Top::new(look);
     let moov = top.moov()?;
     if Moov::read(&moov)?.mvex.is_none() {
@@ -58,6 +59,10 @@ impl Look for File {
         assert!(range.start <= range.end && range.end - range.start <= MAX_LOOK, "{range:?}");
         self.looks += 1;
         Ok(self.bytes[range.start as usize..range.end as usize].to_vec())
+    }
+
+    fn at_hand(&self) -> u64 {
+        self.len().min(LOOK_AT_MOST as u64)
     }
 }
 
@@ -134,7 +139,12 @@ fn film(change: impl FnOnce(&mut Sketch)) -> [Sketch; 2] {
 
 /// Why the bytes of the picture, changed so behind the plan's back, cannot be what was planned.
 fn contradiction(change: impl FnOnce(&mut Vec<u8>)) -> &'static str {
-    let (plan, mut files) = planned(&film(|_| {}), Trim::default());
+    contradiction_in(&film(|_| {}), change)
+}
+
+/// The same of this film.
+fn contradiction_in(film: &[Sketch], change: impl FnOnce(&mut Vec<u8>)) -> &'static str {
+    let (plan, mut files) = planned(film, Trim::default());
     let before = files[0].1.len();
     change(&mut files[0].1);
     assert_eq!(files[0].1.len(), before, "a file of the same length");

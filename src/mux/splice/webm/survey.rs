@@ -15,7 +15,7 @@ const MAX_PART: u64 = 1 << 20;
 const MAX_ELEMENTS: usize = 64;
 
 pub(super) fn survey(look: &mut dyn Look) -> Result<Track, Halt> {
-    let mut sight = Sight::new(look)?;
+    let mut sight = Sight::new(look);
     let segment = segment(&mut sight)?;
     let front = front(&mut sight, &segment)?;
     let entry = front.entry.ok_or(Refusal("its Tracks are not in front of its clusters"))?;

@@ -4,7 +4,7 @@ use std::thread;
 
 use fastrand::Rng;
 
-use super::{ONE, Stage, header, healthy};
+use super::{ONE, Stage, header, with_more};
 use crate::support::answer::Ending;
 use crate::support::client::{Client, ask};
 use crate::support::daemon::LOOPBACK;
@@ -118,8 +118,8 @@ fn forty_parts_at_once_are_the_film() {
 fn who_leaves_before_the_plan_is_made_is_not_waited_for() {
     // The look behind the media is never answered, and three of those waits are a minute.
     let stage = Stage::of(LOOPBACK, |track| {
-        let silent = healthy(track).etag(ONE).fault(Fault::Silent);
-        healthy(track).etag(ONE).becomes(silent, 1)
+        let silent = with_more(track).etag(ONE).fault(Fault::Silent);
+        with_more(track).etag(ONE).becomes(silent, 1)
     });
     let baseline = stage.daemon.baseline();
     let client = Client::get(stage.daemon.address(), &stage.path);

@@ -11,7 +11,7 @@ use ytcanal::media::{Kind, Location, Refresh, Tags, Track};
 use ytcanal::source::{Source, Upstream};
 use ytcanal::stop::Stop;
 
-use super::{ONE, Stage, TWO, header, healthy};
+use super::{ONE, Stage, TWO, header, healthy, with_more};
 use crate::support::answer::Ending;
 use crate::support::daemon::LOOPBACK;
 use crate::support::film::TRACKS;
@@ -26,17 +26,22 @@ const SHORT: &str = "stall_timeout = \"5s\"\n";
 /// A track whose first bytes are as they should be, and then it becomes another one: the second
 /// request is the look behind the media.
 fn then(track: &str, other: Resource) -> Resource {
-    healthy(track).etag(ONE).becomes(other, 1)
+    with_more(track).etag(ONE).becomes(other, 1)
 }
 
 #[test]
 fn a_look_that_fails_is_told_and_not_guessed() {
     let whole = Stage::new().whole().body;
     let status = |status| Fault::Status(status, vec![]);
-    let faulty = |fault: Fault| move |track: &str| healthy(track).etag(ONE).fault(fault.clone());
+    let faulty = |fault: Fault| move |track: &str| with_more(track).etag(ONE).fault(fault.clone());
     type Becomes = Box<dyn Fn(&str) -> Resource>;
     let cases: Vec<(&str, Becomes, u16, &str)> = vec![
-        ("late", Box::new(|track| healthy(track).etag(ONE).delay(Duration::from_secs(1))), 200, ""),
+        (
+            "late",
+            Box::new(|track| with_more(track).etag(ONE).delay(Duration::from_secs(1))),
+            200,
+            "",
+        ),
         ("never", Box::new(faulty(Fault::Silent)), 504, "upstream-timeout"),
         ("not HTTP", Box::new(faulty(Fault::Garbage)), 502, "upstream-protocol"),
         ("404", Box::new(faulty(status(404))), 404, "upstream-not-found"),
@@ -50,12 +55,17 @@ fn a_look_that_fails_is_told_and_not_guessed() {
         ),
         ("all of it", Box::new(faulty(Fault::IgnoreRange)), 502, "upstream-changed"),
         ("gzip", Box::new(faulty(Fault::Encoded)), 502, "upstream-encoded"),
-        ("another validator", Box::new(|track| healthy(track).etag(TWO)), 502, "upstream-changed"),
-        ("no validator", Box::new(healthy), 502, "upstream-changed"),
+        (
+            "another validator",
+            Box::new(|track| with_more(track).etag(TWO)),
+            502,
+            "upstream-changed",
+        ),
+        ("no validator", Box::new(with_more), 502, "upstream-changed"),
         (
             "another length",
             Box::new(|track| {
-                Resource::bytes([healthy(track).read(), vec![0]].concat()).ranges().etag(ONE)
+                Resource::bytes([with_more(track).read(), vec![0]].concat()).ranges().etag(ONE)
             }),
             502,
             "upstream-changed",
@@ -64,7 +74,7 @@ fn a_look_that_fails_is_told_and_not_guessed() {
     for (name, becomes, status, code) in cases {
         for track in TRACKS {
             let stage = Stage::of(&format!("{LOOPBACK}{SHORT}"), |name| {
-                if name == track { then(name, becomes(name)) } else { healthy(name).etag(ONE) }
+                if name == track { then(name, becomes(name)) } else { with_more(name).etag(ONE) }
             });
             let baseline = stage.daemon.baseline();
             let answer = stage.ask("GET", "");
@@ -179,8 +189,7 @@ fn a_file_without_validators_that_changes_at_a_break_is_a_broken_download() {
             let mut other = healthy(name).read();
             other[half as usize - 1000..].iter_mut().for_each(|byte| *byte ^= 1);
             let other = Resource::bytes(other).ranges();
-            // The first request is cut, the second looks behind the media.
-            healthy(name).fault(Fault::CutAt(half)).becomes(other, 2)
+            healthy(name).fault(Fault::CutAt(half)).becomes(other, 1)
         });
         let answer = stage.ask("GET", "");
         assert_eq!(answer.head.status, 200);

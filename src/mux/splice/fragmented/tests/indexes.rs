@@ -2,6 +2,7 @@
 
 use super::sketch::{Index, Reference, Run, be, fragment, sidx};
 use super::*;
+use crate::mux::splice::What;
 use crate::mux::splice::boxes::boxed;
 
 /// How many fragments are found, and by how many looks.
@@ -185,6 +186,55 @@ fn the_first_reference_may_be_further_on_but_not_behind_a_fragment() {
     assert_eq!(seen.indexes.len(), 2);
     let behind_first = indexed(|lens| sidx(SECOND, 0, lens[0].into(), &flat(&lens[1..])));
     assert_eq!(found(behind_first), Ok((5, 1)), "the one before is not lost");
+}
+
+/// The index (mfra) of so many fragments, as ffmpeg writes it, of which nothing is read but its
+/// beginning.
+fn as_long_as_mfra(kind: &[u8; 4], fragments: usize) -> Vec<u8> {
+    boxed(kind, &[&vec![0; 24 + 19 * fragments + 16]])
+}
+
+#[test]
+fn what_may_be_an_index_is_seen_while_the_last_fragment_goes_out() {
+    for kind in [b"mfra", b"free"] {
+        let film = film(|sketch| sketch.behind = as_long_as_mfra(kind, 5));
+        let track = film[0].survey(Trim::default()).unwrap();
+        assert_eq!(track.unseen.end - track.unseen.start, 48 + 19 * 5);
+        joined(&film);
+        // Whoever wants the beginning needs nothing of the end.
+        let end = film[0].bytes().len() as u64 - (48 + 19 * 5);
+        let (plan, _) = planned(&film, Trim::default());
+        let needs = |part| plan.needs(0, &part).unwrap();
+        assert_eq!(needs(0..plan.len()).end, end + 8);
+        assert!(needs(0..plan.len() / 2).end <= end);
+        // Nor is it needed for a part of the film that ends before.
+        let (plan, _) = planned(&film, part(0, Some(1500)));
+        assert!(plan.needs(0, &(0..plan.len())).unwrap().end < end);
+        cut_and_joined(&film, part(1500, None));
+    }
+    let otherwise = film(|sketch| sketch.behind = as_long_as_mfra(b"mfra", 4));
+    assert!(otherwise[0].survey(Trim::default()).unwrap().unseen.is_empty(), "it was looked at");
+}
+
+#[test]
+fn fragments_that_are_left_out_fail_before_the_last_byte() {
+    let film = film(|sketch| sketch.behind = as_long_as_mfra(b"mfra", 5));
+    for (place, kind) in [(4, b"moof"), (4, b"mdat"), (0, &[0, 0, 0, 100])] {
+        let spoil = |bytes: &mut Vec<u8>| {
+            let at = bytes.len() - (48 + 19 * 5) + place;
+            bytes[at..at + 4].copy_from_slice(kind);
+        };
+        assert_eq!(contradiction_in(&film, spoil), "there are fragments that its index leaves out");
+        let (plan, mut files) = planned(&film, Trim::default());
+        spoil(&mut files[0].1);
+        let last = plan
+            .pieces()
+            .iter()
+            .rposition(|piece| matches!(piece.what, What::Patched { track: 0, .. }));
+        let end = plan.pieces().get(last.unwrap() + 1).map_or(plan.len(), |next| next.at);
+        assert!(emit(&plan, 0..end - 1, &files).is_ok());
+        assert!(emit(&plan, end - 1..end, &files).is_err());
+    }
 }
 
 #[test]

@@ -1,0 +1,48 @@
+//! What the carrying costs: splice beside the two that join nothing, in turns, and nothing else. For
+//! whoever works on it; `make bench` has the same figures and many more.
+
+use std::path::Path;
+
+use crate::contest::{self, Course, Rounds, Standing};
+use crate::media::{Film, Rate};
+use crate::origin::Origin;
+use crate::server::{Engine, Server};
+use crate::systems::System;
+use crate::{Outcome, say};
+
+const ROUNDS: Rounds = Rounds { starts: 15, hauls: 15, original_hauls: 0, together: 1 };
+
+pub(crate) fn run(target: &Path) -> Outcome<()> {
+    let film = Film::make(&target.join("bench-media"), Rate::High, 8)?;
+    let scratch = tempfile::Builder::new().prefix("ytcanal-bench-").tempdir()?;
+    let origin = Origin::start(film.paths().to_vec())?;
+    let splice = Server::ytcanal("ytcanal splice", Engine::Splice, ["", ""], scratch.path())?;
+    let nginx = Server::nginx(&origin, &origin, scratch.path())?;
+    let copy_loop = Server::copy_loop(&origin, &origin)?;
+    let systems: [&dyn System; 3] = [&splice, &nginx, &copy_loop];
+    let course = Course { title: film.title(), film: &film, origin: &origin, place: "/near" };
+    let standing = contest::hold(course, &systems, &ROUNDS)?;
+    for entry in &standing.entries {
+        let (wall, cpu) = (entry.wall().with_ends(), entry.cpu().with_ends());
+        say(&format!("{}: {wall} s, {cpu} CPU-s a GB", entry.system));
+    }
+    say(&beside(&standing));
+    Ok(())
+}
+
+/// How splice stands beside the two that join nothing, round by round.
+pub(crate) fn beside(standing: &Standing) -> String {
+    let find = |name| standing.entries.iter().find(|entry| entry.system == name);
+    let (Some(splice), Some(nginx), Some(copy_loop)) =
+        (find("ytcanal splice"), find("nginx proxy_pass"), find("copy loop"))
+    else {
+        return String::new();
+    };
+    format!(
+        "Splice in each round: wall {} × nginx, {} × the copy loop; CPU {} × nginx, {} × the copy loop.",
+        splice.wall_beside(nginx).with_ends(),
+        splice.wall_beside(copy_loop).with_ends(),
+        splice.cpu_beside(nginx).with_ends(),
+        splice.cpu_beside(copy_loop).with_ends(),
+    )
+}
