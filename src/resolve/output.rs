@@ -2,6 +2,7 @@
 //!
 //! Must never trust it: every field may be missing, of another type, or absurd.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +25,7 @@ const LONGEST_TEXT: usize = 500;
 
 /// Reads what was said of `link`.
 pub fn read(link: &Url, said: &[u8]) -> Result<Offer, Unresolved> {
+    let said = &*whole_letters(said);
     let page: Option<Page> = serde_json::from_slice(said)
         .map_err(|_| Unresolved::broken("what it printed is not the JSON that yt-dlp prints"))?;
     let mut page = page.ok_or(Unresolved::broken("it printed nothing about the page"))?;
@@ -45,7 +47,9 @@ pub fn read(link: &Url, said: &[u8]) -> Result<Offer, Unresolved> {
     let renditions: Vec<Rendition> =
         formats.iter().take(MOST_RENDITIONS).filter_map(Format::rendition).collect();
     if renditions.is_empty() {
-        return Err(nothing_usable(&formats));
+        // What is protected yt-dlp leaves out by itself.
+        let protected = page.has_drm == Some(true);
+        return Err(if protected { Unresolved::drm() } else { nothing_usable(&formats) });
     }
     let expires = renditions.iter().filter_map(|r| expiry(&r.location.url)).min();
     Ok(Offer {
@@ -87,6 +91,8 @@ struct Page {
     duration: Option<f64>,
     #[serde(default, deserialize_with = "lenient")]
     live_status: Option<String>,
+    #[serde(rename = "_has_drm", default, deserialize_with = "lenient")]
+    has_drm: Option<bool>,
     #[serde(default, deserialize_with = "lenient")]
     thumbnail: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
@@ -273,6 +279,40 @@ impl Format {
         let cookies = self.cookies.as_deref().map(cookies::read).unwrap_or_default();
         Location { url, headers, cookies, available_at, chunk: chunk.and_then(whole) }
     }
+}
+
+/// Sites cut texts where JavaScript can: between the two halves of a letter (`\ud83c` and
+/// `\udfac`). Python lets such a half stand, JSON here does not: it becomes U+FFFD.
+fn whole_letters(said: &[u8]) -> Cow<'_, [u8]> {
+    let half = |at: usize, kinds: &str| {
+        let escape = said.get(at..at + 6)?;
+        let is_half = escape.starts_with(b"\\u")
+            && escape[2].eq_ignore_ascii_case(&b'd')
+            && kinds.as_bytes().contains(&escape[3].to_ascii_lowercase());
+        is_half.then_some(())
+    };
+    let mut mended = Vec::new();
+    let (mut at, mut copied) = (0, 0);
+    while let Some(found) = said[at..].iter().position(|byte| *byte == b'\\') {
+        at += found;
+        let (first, second) = (half(at, "89ab").is_some(), half(at, "cdef").is_some());
+        if first && half(at + 6, "cdef").is_some() {
+            at += 12;
+        } else if first || second {
+            mended.extend_from_slice(&said[copied..at]);
+            mended.extend_from_slice(b"\\ufffd");
+            at += 6;
+            copied = at;
+        } else {
+            // The next byte is escaped, and may be another of these.
+            at = (at + 2).min(said.len());
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(said);
+    }
+    mended.extend_from_slice(&said[copied..]);
+    Cow::Owned(mended)
 }
 
 /// Why none of these can be taken.

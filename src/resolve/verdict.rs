@@ -114,7 +114,11 @@ pub(super) fn verdict(code: i32, stderr: &str) -> Unresolved {
     }
     // Curly and straight apostrophes are the same here.
     let error = error_in(stderr).replace('\u{2019}', "'");
-    let lower = error.to_lowercase();
+    let mut lower = error.to_lowercase();
+    // Where all that is not protected is a few small pictures, only a warning tells why.
+    if lower.contains("requested format is not available") {
+        lower = stderr.to_lowercase();
+    }
     let row = TABLE.iter().find(|row| row.words.iter().any(|words| lower.contains(words)));
     match row {
         Some(row) => Unresolved {
@@ -328,6 +332,13 @@ mod tests {
                 "geo-blocked",
             ),
             ("ERROR: [x] x: This video is DRM protected", 422, "drm"),
+            (
+                "WARNING: This video is drm protected and only images are available\n\
+                 ERROR: [x] x: Requested format is not available. Use --list-formats",
+                422,
+                "drm",
+            ),
+            ("ERROR: [x] x: Requested format is not available. Use", 422, "no-format"),
             ("ERROR: [youtube] x: Premieres in 25 minutes", 503, "not-yet"),
             (
                 "ERROR: [youtube] x: Video unavailable. This video is not available",
