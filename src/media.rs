@@ -86,22 +86,24 @@ impl fmt::Debug for Track {
     }
 }
 
-/// Asks for a fresh location of the same file, or says why there is none. It may take its time
-/// but must end with the stream.
+/// Asks for another location of the same file than the one that was refused, or says why there is
+/// none. It may take its time but must end with the stream.
 #[derive(Clone)]
 pub struct Refresh(Arc<AskAgain>);
 
-type AskAgain = dyn Fn(&Stop) -> Result<Location, String> + Send + Sync;
+type AskAgain = dyn Fn(&Location, &Stop) -> Result<Location, String> + Send + Sync;
 
 impl Refresh {
     /// With this function.
-    pub fn new(ask: impl Fn(&Stop) -> Result<Location, String> + Send + Sync + 'static) -> Refresh {
+    pub fn new(
+        ask: impl Fn(&Location, &Stop) -> Result<Location, String> + Send + Sync + 'static,
+    ) -> Refresh {
         Refresh(Arc::new(ask))
     }
 
     /// Asks.
-    pub fn ask(&self, stop: &Stop) -> Result<Location, String> {
-        self.0(stop)
+    pub fn ask(&self, refused: &Location, stop: &Stop) -> Result<Location, String> {
+        self.0(refused, stop)
     }
 }
 

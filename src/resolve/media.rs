@@ -1,7 +1,6 @@
 //! From a film on offer to the tracks that make it, each with a way to a fresh location.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Resolver;
 use super::verdict::Unresolved;
@@ -39,15 +38,20 @@ fn refresh(resolver: &Arc<Resolver>, offer: &Arc<Offer>, rendition: &Rendition) 
     let (resolver, link, known) = (resolver.clone(), offer.link.clone(), rendition.clone());
     // Two tracks of one film, or eight parts of it, find out at the same time that their URLs
     // have expired: the page is read once.
-    let seen = AtomicU64::new(offer.serial);
-    Refresh::new(move |stop| {
-        let serial = seen.load(Ordering::Relaxed);
+    let newest = Mutex::new((offer.serial, rendition.location.clone()));
+    Refresh::new(move |refused, stop| {
+        let (serial, location) = newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Whoever read of the track before has got a newer one than this source began with.
+        if location.url != refused.url {
+            return Ok(location);
+        }
         let offer = resolver.later(&link, serial, stop).map_err(|error| error.to_string())?;
-        seen.store(offer.serial, Ordering::Relaxed);
         let fresh = offer.rendition(&known.id).ok_or("its page does not offer it any more")?;
         if !known.is_same_file(fresh) {
             return Err("its page offers another file in its place".into());
         }
-        Ok(fresh.location.clone())
+        let fresh = (offer.serial, fresh.location.clone());
+        newest.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&fresh);
+        Ok(fresh.1)
     })
 }

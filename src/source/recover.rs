@@ -89,7 +89,7 @@ impl Source<'_, '_> {
         };
         self.refreshes += 1;
         self.refreshed_at = self.offset;
-        match refresh.ask(&self.stop) {
+        match refresh.ask(&self.location, &self.stop) {
             Ok(location) => {
                 self.location = Arc::new(location);
                 // Its length must be the same, and the bytes before the break; or, where there are

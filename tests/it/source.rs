@@ -130,7 +130,7 @@ fn refreshing(old: &str, new: &str) -> (Track, Arc<AtomicUsize>) {
     let location = Location::from(new.parse::<url::Url>().unwrap());
     let refresh = Refresh::new({
         let count = count.clone();
-        move |_| {
+        move |_, _| {
             count.fetch_add(1, Ordering::SeqCst);
             Ok(location.clone())
         }
@@ -178,7 +178,7 @@ fn refreshing_has_an_end() {
     let (track, count) = refreshing(&url, &url);
     assert_eq!(read(&settings(), &track), Err(Fault::Status(403)));
     assert_eq!(count.load(Ordering::SeqCst), 3);
-    let refresh = Refresh::new(|_: &Stop| Err("the page is gone".into()));
+    let refresh = Refresh::new(|_, _| Err("the page is gone".into()));
     let track = Track { refresh: Some(refresh), ..self::track(&url) };
     assert_eq!(read(&settings(), &track), Err(Fault::Status(403)));
 }
@@ -373,7 +373,7 @@ fn a_refresh_ends_with_the_stream() {
     let asked = Arc::new(Mutex::new(None::<Instant>));
     let refresh = Refresh::new({
         let asked = asked.clone();
-        move |stop: &Stop| {
+        move |_, stop| {
             *asked.lock().unwrap() = Some(Instant::now());
             assert!(stop.pause(Duration::from_secs(60)).unwrap(), "the stream did not end");
             Err("the stream is over".into())

@@ -246,7 +246,7 @@ fn a_fresh_location_must_lead_to_the_file_that_was_told_of() {
         let fresh = origin.put("fresh", Resource::bytes([2; 9]).ranges().etag(etag));
         for part in [0..1, 3..5] {
             let fresh = url(&fresh);
-            let refresh = Some(Refresh::new(move |_| Ok(fresh.clone())));
+            let refresh = Some(Refresh::new(move |_, _| Ok(fresh.clone())));
             let track = Track { kind: Kind::Video, location: url(&old), refresh };
             let reopened = thread::scope(|scope| {
                 let stop = Arc::new(Stop::new().unwrap());
