@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
@@ -35,10 +36,23 @@ fn are_gone(pids: &BTreeSet<u32>) {
     });
 }
 
-/// Asks for the film of the site, so that whatever stays has come.
+/// Asks for the film of the site, so that whatever stays has come. On a busy machine that may take
+/// longer than a test wants to wait for a page.
 fn warm_up(daemon: &Daemon, site: &Site) {
     let path = download_path(&site.link(FILM), &[]);
-    assert_eq!(ask(daemon.address(), "HEAD", &path, "").head.status, 200);
+    eventually("a page is read", PATIENCE, || {
+        let status = ask(daemon.address(), "HEAD", &path, "").head.status;
+        assert!([200, 504].contains(&status), "{status}");
+        (status == 200).then_some(())
+    });
+}
+
+/// Waits until no page is being read; says the daemon's descendants, which are those that stay.
+fn at_rest(daemon: &Daemon) -> BTreeSet<u32> {
+    eventually("no page is being read", PATIENCE, || {
+        let own: BTreeSet<u32> = daemon.children().iter().map(|child| child.pid).collect();
+        (descendants(daemon.pid()) == own).then_some(own)
+    })
 }
 
 /// The one child of the daemon: yt-dlp that is kept loaded.
@@ -50,27 +64,37 @@ fn fork_server(daemon: &Daemon) -> u32 {
 
 #[test]
 fn what_hangs_is_ended_at_the_deadline_with_all_its_children() {
-    for way in WAYS {
-        let site = Site::start();
-        let daemon = ytdlp::daemon(&format!("{way}timeout = \"5s\""));
-        warm_up(&daemon, &site);
-        let (baseline, staying) = (daemon.baseline(), descendants(daemon.pid()));
-        for (id, processes) in [("hang", 1), ("hang-with-child", 2)] {
-            let mut client = Client::get(daemon.address(), &download_path(&site.link(id), &[]));
-            let hanging = eventually("it hangs", PATIENCE, || {
-                let all = descendants(daemon.pid());
-                let new: BTreeSet<u32> = all.difference(&staying).copied().collect();
-                (new.len() == processes).then_some(new)
-            });
-            let answer = client.answer();
-            let found = (answer.head.status, answer.code());
-            assert_eq!(found, (504, "resolve-timeout".into()), "{id}, {way}");
-            are_gone(&hanging);
+    thread::scope(|scope| {
+        for way in WAYS {
+            scope.spawn(move || hang_until_the_deadline(way));
         }
-        daemon.settles(&baseline, PATIENCE);
-        assert_eq!(descendants(daemon.pid()), staying);
-        warm_up(&daemon, &site);
+    });
+}
+
+fn hang_until_the_deadline(way: &str) {
+    let site = Site::start();
+    let daemon = ytdlp::daemon(&format!("{way}timeout = \"10s\""));
+    warm_up(&daemon, &site);
+    let (staying, baseline) = (at_rest(&daemon), daemon.baseline());
+    let clients = ["hang", "hang-with-child"].map(|id| {
+        let client = Client::get(daemon.address(), &download_path(&site.link(id), &[]));
+        (id, client)
+    });
+    // One hangs alone, the other one waits for its child.
+    let hanging = eventually("they hang", PATIENCE, || {
+        let all = descendants(daemon.pid());
+        let new: BTreeSet<u32> = all.difference(&staying).copied().collect();
+        (new.len() == 3).then_some(new)
+    });
+    for (id, mut client) in clients {
+        let answer = client.answer();
+        let found = (answer.head.status, answer.code());
+        assert_eq!(found, (504, "resolve-timeout".into()), "{id}, {way}");
     }
+    are_gone(&hanging);
+    daemon.settles(&baseline, PATIENCE);
+    assert_eq!(at_rest(&daemon), staying);
+    warm_up(&daemon, &site);
 }
 
 #[test]
@@ -78,7 +102,7 @@ fn a_client_that_leaves_takes_it_along() {
     for way in WAYS {
         let (site, daemon) = (Site::start(), ytdlp::daemon(&format!("{way}timeout = \"10m\"")));
         warm_up(&daemon, &site);
-        let (baseline, staying) = (daemon.baseline(), descendants(daemon.pid()));
+        let (staying, baseline) = (at_rest(&daemon), daemon.baseline());
         let client =
             Client::get(daemon.address(), &download_path(&site.link("hang-with-child"), &[]));
         eventually("it hangs", PATIENCE, || {
@@ -86,9 +110,7 @@ fn a_client_that_leaves_takes_it_along() {
         });
         drop(client);
         daemon.settles(&baseline, PATIENCE);
-        eventually("nothing is left", PATIENCE, || {
-            (descendants(daemon.pid()) == staying).then_some(())
-        });
+        assert_eq!(at_rest(&daemon), staying);
     }
 }
 
@@ -174,7 +196,13 @@ fn a_fork_server_that_is_killed_is_not_missed() {
 /// What is installed anew is what runs, at once; what is running ends in peace.
 #[test]
 fn a_new_yt_dlp_takes_over() {
-    let (site, daemon, gate) = (Site::start(), ytdlp::daemon(""), Gate::default());
+    let (site, gate) = (Site::start(), Gate::default());
+    // A command of its own, for others run the same yt-dlp.
+    let directory = tempfile::tempdir().unwrap();
+    let (shared, own) = (ytdlp::command(), directory.path().join("yt-dlp"));
+    std::fs::copy(&shared, &own).unwrap();
+    let config = ytdlp::config(&[], "");
+    let daemon = Daemon::start(&config.replace(&format!("{shared:?}"), &format!("{own:?}")));
     warm_up(&daemon, &site);
     let server = fork_server(&daemon);
     let page = json!({ "formats": sizes(["137", "140-1"]) }).to_string();
@@ -182,9 +210,7 @@ fn a_new_yt_dlp_takes_over() {
     site.put_film_media("held");
     let mut held = Client::get(daemon.address(), &download_path(&site.link("held"), &[]));
     gate.reached();
-    let command = ytdlp::command();
-    let file = std::fs::File::options().append(true).open(&command).unwrap();
-    file.set_modified(now()).unwrap();
+    std::fs::File::open(&own).unwrap().set_modified(now()).unwrap();
     site.put_film("next");
     let answer = daemon.get(&download_path(&site.link("next"), &[]));
     assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.text());
@@ -209,7 +235,7 @@ fn nothing_outlives_the_daemon() {
         let config = format!("[limits]\ndrain_timeout = \"100ms\"\n{}", ytdlp::config(&[], way));
         let mut daemon = Daemon::start(&config);
         warm_up(&daemon, &site);
-        let staying = descendants(daemon.pid()).len();
+        let staying = at_rest(&daemon).len();
         let _client = Client::get(daemon.address(), &download_path(&site.link("hang"), &[]));
         eventually("it hangs", PATIENCE, || {
             (descendants(daemon.pid()).len() == staying + 1).then_some(())

@@ -146,7 +146,7 @@ fn a_page_without_a_file() {
         ),
         (
             "soon",
-            json!({ "formats": {}, "info": { "live_status": "is_upcoming" } }),
+            json!({ "formats": good(), "info": { "live_status": "is_upcoming" } }),
             ("", 503, "not-yet"),
         ),
         (
@@ -183,7 +183,7 @@ fn what_cannot_be_had_of_a_film() {
     }
     let link = site.link(FILM);
     for (wish, code) in [
-        (("quality", "999"), "bad-parameter"),
+        (("quality", "huge"), "bad-parameter"),
         (("container", "avi"), "bad-parameter"),
         (("codec", "divx"), "bad-parameter"),
         (("hdr", "maybe"), "bad-parameter"),

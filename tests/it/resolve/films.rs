@@ -8,7 +8,9 @@ use crate::support::daemon::{Daemon, Setup};
 use crate::support::framemd5::{Exactness, assert_same, packets};
 use crate::support::names::Names;
 use crate::support::script::Resource;
-use crate::support::ytdlp::{self, FILM, Site, WAYS, download_path, file, sizes};
+use crate::support::ytdlp::{
+    self, DEFAULT_EXTRACTORS, FILM, Site, WAYS, download_path, file, sizes,
+};
 
 /// Makes sure that a file has these tracks, and that each is packet by packet that of its format.
 fn assert_is_of(film: &[u8], video: Option<&str>, audio: Option<&str>, what: &str) {
@@ -36,7 +38,7 @@ fn good(daemon: &Daemon, path: &str) -> Answer {
 #[test]
 fn a_link_becomes_a_film_in_either_way() {
     for way in WAYS {
-        let (site, daemon) = (Site::start(), ytdlp::daemon(way));
+        let (site, daemon) = (Site::start(), ytdlp::daemon(&[way, DEFAULT_EXTRACTORS].concat()));
         let path = download_path(&site.link(FILM), &[("quality", "1080"), ("engine", "splice")]);
         let answer = good(&daemon, &path);
         let head = &answer.head;
@@ -110,7 +112,12 @@ fn sound_in_other_clothes() {
         let name = answer.head.header("Content-Disposition").unwrap();
         assert!(name.contains(&format!(".{container}")), "{name}");
         if container == "opus" {
-            assert_is_of(&answer.body, None, Some("251-1"), container);
+            let directory = tempfile::tempdir().unwrap();
+            let film = directory.path().join("sound.opus");
+            std::fs::write(&film, answer.body).unwrap();
+            // Ogg counts from another zero.
+            let bytes = |file| packets(file, "a").into_iter().map(|packet| packet.md5);
+            assert!(bytes(file("251-1")).eq(bytes(&film)), "the packets differ");
         }
     }
 }
@@ -165,11 +172,11 @@ fn a_link_of_youtube() {
     let site = Site::start();
     let id = "aqz-KE-bpKQ";
     site.put_film(id);
-    let names =
-        Names::new(&[("www.youtube.com", &["203.0.113.7"]), ("youtu.be", &["203.0.113.7"])]);
+    // It is not asked, but must be public.
+    let names = Names::new(&[("www.youtube.com", &["1.2.3.4"]), ("youtu.be", &["1.2.3.4"])]);
     let origin = format!("youtube:origin={}", site.origin.url("").trim_end_matches('/'));
     let daemon = Daemon::start_with(&Setup {
-        config: ytdlp::config(&["--extractor-args", &origin], ""),
+        config: ytdlp::config(&["--extractor-args", &origin], DEFAULT_EXTRACTORS),
         environment: names.environment(),
         ..Setup::default()
     });

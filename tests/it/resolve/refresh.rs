@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use crate::support::answer::Ending;
 use crate::support::client::{Client, ask};
+use crate::support::daemon::Daemon;
+use crate::support::request_range;
 use crate::support::script::{Fault, Resource};
-use crate::support::ytdlp::{self, FILM, Site, download_path, file};
+use crate::support::ytdlp::{self, FILM, Site, download_path, file, sizes};
 
 const FORMATS: [&str; 2] = ["137", "140-1"];
 
@@ -38,48 +40,55 @@ fn page(site: &Site, place: &str, change: impl Fn(&str, &mut Value)) -> Value {
 fn unchanged(_: &str, _: &mut Value) {}
 
 /// The same film from a site where nothing expires.
-fn undisturbed(wish: &[(&str, &str)]) -> Vec<u8> {
-    let (site, daemon) = (Site::start(), ytdlp::daemon(""));
-    let answer =
-        daemon.get(&download_path(&site.link(FILM), &[&[("quality", "1080")], wish].concat()));
+fn undisturbed(daemon: &Daemon, wish: &[(&str, &str)]) -> Vec<u8> {
+    let site = Site::start();
+    site.put_page(FILM, &json!({ "formats": sizes(FORMATS) }));
+    let answer = daemon.get(&download_path(&site.link(FILM), wish));
     assert_eq!(answer.ending, Ending::Complete, "{}", answer.text());
     answer.body
 }
 
-/// A site whose media are all there, at `new`; at `old` they expire from some byte on.
-fn expiring(from: impl Fn(&str) -> u64) -> Site {
+/// A site whose media are all there, at `new`; at `old` they expire after so many requests, of which
+/// the first two are for the beginning and the end.
+fn expiring(after: [usize; 2]) -> Site {
     let site = Site::start();
-    for format in FORMATS {
-        let old = expired(media(format)).fault_from(from(format));
+    for (format, after) in FORMATS.into_iter().zip(after) {
+        let old = media(format).becomes(expired(media(format)), after);
         site.origin.put(&format!("f/old/{format}"), old);
         site.origin.put(&format!("f/new/{format}"), media(format));
     }
     site
 }
 
+/// The picture expires when the client has got some of the film.
+const LATE: [usize; 2] = [6, usize::MAX];
+
 #[test]
 fn a_film_whose_urls_expire_is_the_same_byte_for_byte() {
-    let whole = undisturbed(&[]);
-    for (when, video, audio) in [("both", 1 << 20, 400 << 10), ("video", 2 << 20, u64::MAX)] {
-        let site = expiring(|format| if format == "137" { video } else { audio });
+    let daemon = ytdlp::daemon("");
+    let whole = undisturbed(&daemon, &[]);
+    for (when, after) in [("both", [5, 3]), ("late", LATE)] {
+        let site = expiring(after);
         let pages = ["old", "new"].map(|place| page(&site, place, unchanged));
         site.put_pages(FILM, &pages.each_ref());
-        let daemon = ytdlp::daemon("");
         let path = download_path(&site.link(FILM), &[]);
-        let head = ask(daemon.address(), "HEAD", &path, "").head;
         let answer = daemon.get(&path);
         assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{when}");
         assert!(answer.body == whole, "{when}: the bytes differ");
-        assert_eq!(answer.head.header("ETag"), head.header("ETag"));
         // Two tracks have found out, and the page was read once for both.
         assert_eq!(site.reads(FILM), 2, "{when}");
-        assert!(!site.formats_asked("new").is_empty(), "{when}");
+        let fresh = site.media_requests();
+        let mut fresh = fresh.iter().filter(|request| request.path.starts_with("/f/new/137"));
+        let first = request_range(fresh.next().expect("a request with the new URL"));
+        assert!(first.start > 256 << 10, "{when}: {first:?}");
         // Who comes back later gets what is good now, without another look.
-        let asked = site.formats_asked("old").len();
+        let asked = site.requests_at("old");
+        let head = ask(daemon.address(), "HEAD", &path, "").head;
+        assert_eq!(head.header("ETag"), answer.head.header("ETag"), "{when}");
         let again = ask(daemon.address(), "GET", &path, "Range: bytes=-200000\r\n");
         assert_eq!((again.head.status, again.ending), (206, Ending::Complete), "{when}");
         assert!(again.body == whole[whole.len() - 200_000..]);
-        assert_eq!((site.reads(FILM), site.formats_asked("old").len()), (2, asked), "{when}");
+        assert_eq!((site.reads(FILM), site.requests_at("old")), (2, asked), "{when}");
     }
 }
 
@@ -87,23 +96,26 @@ fn a_film_whose_urls_expire_is_the_same_byte_for_byte() {
 #[test]
 fn through_ffmpeg_too() {
     let ffmpeg = [("engine", "ffmpeg")];
-    let whole = undisturbed(&ffmpeg);
-    let site = expiring(|_| 300 << 10);
+    let daemon = ytdlp::daemon("");
+    let whole = undisturbed(&daemon, &ffmpeg);
+    let site = expiring([4, 2]);
     let pages = ["old", "new"].map(|place| page(&site, place, unchanged));
     site.put_pages(FILM, &pages.each_ref());
-    let answer = ytdlp::daemon("").get(&download_path(&site.link(FILM), &ffmpeg));
+    let answer = daemon.get(&download_path(&site.link(FILM), &ffmpeg));
     assert_eq!(answer.ending, Ending::Complete, "{}", answer.text());
     assert!(answer.body == whole, "the bytes differ");
+    assert_eq!(site.reads(FILM), 2);
 }
 
 /// A page that was read hours ago: its URLs are refused from the first byte on.
 #[test]
 fn urls_that_have_expired_before_the_first_byte() {
-    let whole = undisturbed(&[]);
-    let site = expiring(|_| 0);
+    let daemon = ytdlp::daemon("");
+    let whole = undisturbed(&daemon, &[]);
+    let site = expiring([0, 0]);
     let pages = ["old", "new"].map(|place| page(&site, place, unchanged));
     site.put_pages(FILM, &pages.each_ref());
-    let answer = ytdlp::daemon("").get(&download_path(&site.link(FILM), &[]));
+    let answer = daemon.get(&download_path(&site.link(FILM), &[]));
     assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.text());
     assert!(answer.body == whole, "the bytes differ");
     assert_eq!(site.reads(FILM), 2);
@@ -112,7 +124,8 @@ fn urls_that_have_expired_before_the_first_byte() {
 /// What the page has by now: each of it must be a visible end.
 #[test]
 fn another_file_is_not_gone_on_with() {
-    let site = expiring(|_| 300 << 10);
+    let daemon = ytdlp::daemon("");
+    let site = expiring(LATE);
     let old = page(&site, "old", unchanged);
     let changed = |what: &'static str| {
         page(&site, "new", move |format, fields| {
@@ -137,13 +150,13 @@ fn another_file_is_not_gone_on_with() {
         ("size", Resource::bytes(changed("size").to_string())),
         ("version", Resource::bytes(changed("version").to_string())),
         ("number", Resource::bytes(changed("number").to_string())),
-        ("format gone", Resource::bytes(without.to_string())),
-        ("page gone", forbidden),
+        ("format-gone", Resource::bytes(without.to_string())),
+        ("page-gone", forbidden),
     ];
     for (what, later) in cases {
-        site.put_at_page(FILM, Resource::bytes(old.to_string()).becomes(later, 1));
-        let daemon = ytdlp::daemon("");
-        let mut client = Client::get(daemon.address(), &download_path(&site.link(FILM), &[]));
+        site.origin.put("f/old/137", media("137").becomes(expired(media("137")), LATE[0]));
+        site.put_at_page(what, Resource::bytes(old.to_string()).becomes(later, 1));
+        let mut client = Client::get(daemon.address(), &download_path(&site.link(what), &[]));
         let head = client.head();
         assert_eq!(head.status, 200, "{what}: {head:?}");
         let (body, ending) = client.body(&head);
@@ -156,11 +169,8 @@ fn another_file_is_not_gone_on_with() {
 /// Where every URL is refused after some time, as without a token that the site wants.
 #[test]
 fn refreshing_has_an_end() {
-    let site = expiring(|_| 300 << 10);
-    for format in FORMATS {
-        let refusing = expired(media(format)).fault_from(300 << 10);
-        site.origin.put(&format!("f/new/{format}"), refusing);
-    }
+    let site = expiring(LATE);
+    site.origin.put("f/new/137", expired(media("137")));
     let pages = ["old", "new"].map(|place| page(&site, place, unchanged));
     site.put_pages(FILM, &pages.each_ref());
     let daemon = ytdlp::daemon("");

@@ -10,6 +10,9 @@ use crate::support::names::Names;
 use crate::support::tripwire::Tripwire;
 use crate::support::ytdlp::{WAYS, download_path, path_of};
 
+/// An address that nobody refuses, and that nothing here connects to.
+const PUBLIC: &str = "1.2.3.4";
+
 /// A stand-in for yt-dlp that writes its arguments down, one a line, and fails.
 struct StandIn {
     directory: TempDir,
@@ -61,7 +64,6 @@ fn what_is_no_link_runs_nothing() {
         "http://[::1",
         "http://",
         "https://",
-        "http:///x",
         "http://user:password@films.example/",
         "https://films.example/\0",
         "https://films.example/ --exec x",
@@ -104,7 +106,7 @@ fn what_is_no_link_runs_nothing() {
 #[test]
 fn a_link_is_one_argument_and_the_last() {
     let stand_in = StandIn::new();
-    let names = Names::new(&[("films.example", &["203.0.113.7"])]);
+    let names = Names::new(&[("films.example", &[PUBLIC])]);
     let daemon = Daemon::start_with(&Setup {
         config: stand_in.config(),
         environment: names.environment(),
@@ -137,7 +139,7 @@ fn pages_of_inner_addresses_are_not_read() {
     let (stand_in, inner) = (StandIn::new(), Tripwire::start());
     let names = Names::new(&[
         ("inner.example", &["127.0.0.1"]),
-        ("both.example", &["203.0.113.7+10.0.0.1"]),
+        ("both.example", &["1.2.3.4+10.0.0.1"]),
         ("mapped.example", &["::ffff:127.0.0.1"]),
         ("localhost", &["127.0.0.1"]),
     ]);

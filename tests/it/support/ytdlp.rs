@@ -124,6 +124,12 @@ impl Site {
         requests.filter(|request| request.path.starts_with("/f/")).collect()
     }
 
+    /// How many requests there were for media of a film.
+    pub(crate) fn requests_at(&self, id: &str) -> usize {
+        let place = format!("/f/{id}/");
+        self.media_requests().iter().filter(|request| request.path.starts_with(&place)).count()
+    }
+
     /// The formats of a film that were asked for, each once.
     pub(crate) fn formats_asked(&self, id: &str) -> Vec<String> {
         let place = format!("/f/{id}/");
@@ -157,6 +163,9 @@ pub(crate) fn download_path(link: &str, parameters: &[(&str, &str)]) -> String {
     path_of("download", link, parameters)
 }
 
+/// What the operator has who says nothing.
+pub(crate) const DEFAULT_EXTRACTORS: &str = "extractors = [\"default\", \"-generic\"]\n";
+
 /// The two ways in which yt-dlp is called.
 pub(crate) const WAYS: [&str; 2] = ["fork_server = true\n", "fork_server = false\n"];
 
@@ -166,12 +175,17 @@ pub(crate) fn daemon(more: &str) -> Daemon {
     Daemon::start(&config(&[], more))
 }
 
-/// The configuration of such a daemon, with these arguments for yt-dlp.
+/// The configuration of such a daemon, with these arguments for yt-dlp. Unless it says otherwise, only
+/// the extractors of the site are there: all of them take a second more for each daemon.
 pub(crate) fn config(arguments: &[&str], more: &str) -> String {
+    let own = "extractors = [\"canal.*\"]\n";
+    let extractors = if more.contains("extractors") { "" } else { own };
     let command = command();
     let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ytdlp/plugins");
     let arguments = [&["--plugin-dirs", plugins.to_str().unwrap()], arguments].concat();
-    format!("{LOOPBACK}[resolver]\ncommand = {command:?}\nextra_args = {arguments:?}\n{more}\n")
+    format!(
+        "{LOOPBACK}[resolver]\ncommand = {command:?}\nextra_args = {arguments:?}\n{extractors}{more}\n"
+    )
 }
 
 /// The tests' own yt-dlp.
