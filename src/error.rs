@@ -155,7 +155,7 @@ impl fmt::Display for Error {
             }
             Error::Unresolved(why) => f.write_str(&why.said),
             Error::NoPicture => {
-                write!(f, "there is no picture of this film, or none that is of use")
+                write!(f, "there is no picture of this film that is to be had and of use")
             }
             Error::Upstream { track, fault } => write!(f, "{track} upstream: {fault}"),
             Error::Unusable { track, reason: Unusable::NotMedia(what) } => {

@@ -13,6 +13,7 @@ use crate::media::choice::{Choice, Quality};
 use crate::media::menu::{Menu, Row, menu};
 use crate::media::offer::{Offer, Size};
 use crate::picture::Picture;
+use crate::resolve::Asker;
 use crate::stop::Stop;
 use crate::stream;
 
@@ -24,14 +25,14 @@ const KEPT: &str = "private, max-age=3600";
 
 /// Tells what is on offer behind `link`.
 pub fn info(canal: &Canal, link: &Url, client: &Client<'_>) -> Result<Reply, Problem> {
-    let offer = attended(canal, link, client, |stop| canal.resolver.offer(link, stop))?;
+    let offer = attended(canal, link, client, |asker, _| canal.resolver.offer(link, asker))?;
     Ok(Reply::ok("application/json", format!("{:#}\n", told(&offer))))
 }
 
 /// Gives the picture of what is behind `link`.
 pub fn thumbnail(canal: &Canal, link: &Url, client: &Client<'_>) -> Result<Reply, Problem> {
-    let picture = attended(canal, link, client, |stop| {
-        let offer = canal.resolver.offer(link, stop)?;
+    let picture = attended(canal, link, client, |asker, stop| {
+        let offer = canal.resolver.offer(link, asker)?;
         Picture::of(&offer, &canal.upstream, stop)
     })?;
     Ok(Reply::ok(picture.media_type, picture.bytes).with("Cache-Control", KEPT))
@@ -42,7 +43,7 @@ fn attended<T>(
     canal: &Canal,
     link: &Url,
     client: &Client<'_>,
-    work: impl FnOnce(&Arc<Stop>) -> Result<T, Error>,
+    work: impl FnOnce(&Asker<'_>, &Arc<Stop>) -> Result<T, Error>,
 ) -> Result<T, Problem> {
     let problem = |error: &Error| {
         let host = link.host_str().unwrap_or("nowhere");
@@ -50,7 +51,8 @@ fn attended<T>(
         Problem::from(error)
     };
     let _slot = canal.slots.take(client.address()).map_err(|full| problem(&full.into()))?;
-    stream::attended(client, work).map_err(|error| problem(&error))
+    stream::attended(client, |stop| work(&Asker { client: client.address(), stop }, stop))
+        .map_err(|error| problem(&error))
 }
 
 fn told(offer: &Offer) -> Value {

@@ -74,6 +74,19 @@ impl From<Url> for Location {
     }
 }
 
+impl Location {
+    /// About how many bytes of memory it takes beside its own size.
+    pub fn weight(&self) -> usize {
+        let fields = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+        let cookies = self.cookies.iter();
+        let cookies = cookies.map(|c| c.pair.len() + c.domain.len() + c.path.len());
+        // What each of them takes beside its bytes.
+        const EACH: usize = 128;
+        let count = self.headers.len() + self.cookies.len();
+        self.url.as_str().len() + fields.sum::<usize>() + cookies.sum::<usize>() + count * EACH
+    }
+}
+
 impl fmt::Debug for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.url.host_str().unwrap_or("nowhere"))

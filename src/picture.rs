@@ -26,7 +26,15 @@ impl Picture {
     /// The picture of a film that has one.
     pub fn of(offer: &Offer, upstream: &Upstream, stop: &Arc<Stop>) -> Result<Picture, Error> {
         let location = offer.thumbnail.clone().ok_or(Error::NoPicture)?;
-        let bytes = fetch(&Track { kind: Kind::Video, location, refresh: None }, upstream, stop)?;
+        let track = Track { kind: Kind::Video, location, refresh: None };
+        let bytes = fetch(&track, upstream, stop).map_err(|error| match error {
+            // It is no track, so none is to blame.
+            Error::Upstream { fault, .. } => {
+                log::debug!("the picture of a film, from {:?}: {fault}", track.location);
+                Error::NoPicture
+            }
+            error => error,
+        })?;
         let media_type = bytes.as_deref().and_then(media_type);
         match (bytes, media_type) {
             (Some(bytes), Some(media_type)) => Ok(Picture { media_type, bytes }),

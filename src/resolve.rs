@@ -6,6 +6,7 @@
 //! media.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,7 +17,7 @@ use url::Url;
 use crate::config::{Config, Environment};
 use crate::error::Error;
 use crate::media::offer::Offer;
-use crate::source::Policy;
+use crate::source::{Gate, Policy};
 use crate::stop::Stop;
 
 mod call;
@@ -44,6 +45,8 @@ use places::Places;
 pub struct Resolver {
     config: Config,
     policy: Policy,
+    /// All that yt-dlp connects to, it connects to through this.
+    _gate: Gate,
     /// The ways to call yt-dlp; the first one that works is taken.
     ways: Vec<Box<dyn Call>>,
     /// For as many as may be called at a time.
@@ -62,7 +65,8 @@ impl Resolver {
     pub fn new(config: &Config, directory: &Path) -> io::Result<Resolver> {
         let cache = tempfile::Builder::new().prefix("pages-").tempdir_in(directory)?;
         let resolver = &config.resolver;
-        let environment = Environment::with(config.upstream.proxy.as_ref());
+        let gate = Gate::open(&config.upstream)?;
+        let environment = Environment::with(Some(&gate.url()));
         let mut ways: Vec<Box<dyn Call>> = Vec::new();
         if resolver.fork_server {
             let program = resolver.command.clone();
@@ -72,9 +76,13 @@ impl Resolver {
         Ok(Resolver {
             config: config.clone(),
             policy: Policy::of(&config.upstream),
+            _gate: gate,
             ways,
-            places: Places::new(resolver.processes)?,
-            kept: Kept::new(resolver.cache, resolver.cache_ttl.0),
+            places: Places::new(resolver.processes),
+            kept: Kept::new(
+                usize::try_from(resolver.cache.0).unwrap_or(usize::MAX),
+                resolver.cache_ttl.0,
+            ),
             cache,
             read: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -98,12 +106,12 @@ impl Resolver {
     }
 
     /// What the film behind `link` is on offer as.
-    pub fn offer(&self, link: &Url, stop: &Stop) -> Result<Arc<Offer>, Error> {
-        self.later(link, 0, stop)
+    pub fn offer(&self, link: &Url, asker: &Asker<'_>) -> Result<Arc<Offer>, Error> {
+        self.later(link, 0, asker)
     }
 
     /// The same, but read later than the offer with this serial number was.
-    pub fn later(&self, link: &Url, serial: u64, stop: &Stop) -> Result<Arc<Offer>, Error> {
+    pub fn later(&self, link: &Url, serial: u64, asker: &Asker<'_>) -> Result<Arc<Offer>, Error> {
         if let Some(offer) = self.built_in.get().filter(|offer| offer.link == *link) {
             return Ok(offer.clone());
         }
@@ -111,10 +119,12 @@ impl Resolver {
             match self.kept.find(link, serial)? {
                 Found::Kept(offer) => return Ok(offer),
                 Found::First(flight) => {
-                    let read = self.read(link, stop);
+                    let read = self.read(link, asker);
+                    let count = if read.is_ok() { &self.read } else { &self.failed };
+                    count.fetch_add(1, Ordering::Relaxed);
                     return flight.land(read);
                 }
-                Found::Under(way) => match way.wait(stop)? {
+                Found::Under(way) => match way.wait(asker.stop)? {
                     // Whoever was at it has left.
                     None | Some(Err(Error::Stopped)) => {}
                     Some(Ok(offer)) if offer.serial > serial => return Ok(offer),
@@ -126,20 +136,18 @@ impl Resolver {
     }
 
     /// Reads the page.
-    fn read(&self, link: &Url, stop: &Stop) -> Result<Offer, Error> {
+    fn read(&self, link: &Url, asker: &Asker<'_>) -> Result<Offer, Error> {
         let begun = Instant::now();
         if !self.policy.permits_page(link) {
             let host = link.host_str().unwrap_or_default();
             return Err(unresolved(Unresolved::address(host)));
         }
-        let said = self.call(link, begun, stop)?;
+        let said = self.call(link, begun, asker)?;
         let offer = if said.code == 0 {
             output::read(link, &said.stdout)
         } else {
             Err(verdict::verdict(said.code, &said.stderr))
         };
-        let count = if offer.is_ok() { &self.read } else { &self.failed };
-        count.fetch_add(1, Ordering::Relaxed);
         let host = link.host_str().unwrap_or_default();
         match &offer {
             Ok(offer) => log::debug!(
@@ -152,10 +160,11 @@ impl Resolver {
         offer.map_err(unresolved)
     }
 
-    fn call(&self, link: &Url, begun: Instant, stop: &Stop) -> Result<Said, Error> {
+    fn call(&self, link: &Url, begun: Instant, asker: &Asker<'_>) -> Result<Said, Error> {
         let limit = self.config.resolver.timeout.0;
         let until = begun + limit;
-        let taken = self.places.take(stop, until);
+        let Asker { client, stop } = *asker;
+        let taken = self.places.take(client, stop, until);
         let Some(_place) = taken.map_err(|e| Error::system("wait for a place", &e))? else {
             return Err(if stop.is_over() {
                 Error::Stopped
@@ -178,6 +187,15 @@ impl Resolver {
         }
         Err(unresolved(Unresolved::failed("there is no way to call it")))
     }
+}
+
+/// For whom something is found out.
+#[derive(Clone, Copy)]
+pub struct Asker<'a> {
+    /// Its address: nobody gets all places.
+    pub client: IpAddr,
+    /// Until it does not want it any more.
+    pub stop: &'a Stop,
 }
 
 /// What `program` says when it is called with these arguments and does not take longer than that.

@@ -94,8 +94,8 @@ impl Drop for Slot<'_> {
     }
 }
 
-/// With IPv6 a client has a whole /64 to choose addresses from.
-fn network(client: IpAddr) -> IpAddr {
+/// Who a client is: with IPv6 it has a whole /64 to choose addresses from.
+pub fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

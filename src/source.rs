@@ -21,6 +21,7 @@ pub mod address;
 mod ahead;
 mod ask;
 mod budget;
+mod gate;
 mod judge;
 mod line;
 mod pace;
@@ -31,6 +32,7 @@ mod upstream;
 mod wire;
 
 pub use address::Policy;
+pub use gate::Gate;
 pub use judge::{File, Validators};
 pub use upstream::{SOCKET_BUFFER, Upstream};
 

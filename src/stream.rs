@@ -19,7 +19,7 @@ use crate::error::{Error, Problem};
 use crate::media::Media;
 use crate::mux::{Plan, Wish, plan};
 use crate::picture::Picture;
-use crate::resolve;
+use crate::resolve::{self, Asker};
 use crate::route::Film;
 use crate::stop::Stop;
 
@@ -103,8 +103,9 @@ fn run<'c, 'edge>(
         let media = match film {
             Film::Direct(media) => media,
             Film::Behind { link, choice } => {
-                let offer = canal.resolver.offer(&link, stop)?;
-                let mut media = resolve::media(&canal.resolver, &offer, &choice)?;
+                let client = client.address();
+                let offer = canal.resolver.offer(&link, &Asker { client, stop })?;
+                let mut media = resolve::media(&canal.resolver, &offer, &choice, client)?;
                 if choice.cover {
                     let picture = Picture::of(&offer, &canal.upstream, stop)?;
                     media.tags.cover = Some(picture.cover()?);

@@ -83,40 +83,6 @@ impl AsFd for Bell {
     }
 }
 
-/// Tokens that are taken and given back; while there are some, [`poll`] finds them readable.
-#[derive(Debug)]
-pub struct Tokens(OwnedFd);
-
-impl Tokens {
-    /// So many (an eventfd that is a semaphore).
-    pub fn new(count: u32) -> io::Result<Tokens> {
-        let flags = libc::EFD_CLOEXEC | libc::EFD_NONBLOCK | libc::EFD_SEMAPHORE;
-        // SAFETY: eventfd takes no pointers; the result is checked before it is owned.
-        let fd = unsafe { libc::eventfd(count, flags) };
-        owned(fd).map(Tokens)
-    }
-
-    /// Takes one, if there is one.
-    pub fn take(&self) -> bool {
-        let mut one = [0; 8];
-        // SAFETY: `one` is eight writable bytes, which is what an eventfd gives.
-        unsafe { libc::read(self.0.as_raw_fd(), one.as_mut_ptr().cast(), one.len()) == 8 }
-    }
-
-    /// Gives one back.
-    pub fn give(&self) {
-        let one = 1u64.to_ne_bytes();
-        // SAFETY: as for a bell; there are never more than it was made with.
-        unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
-    }
-}
-
-impl AsFd for Tokens {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
 fn owned(fd: RawFd) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
@@ -282,6 +248,26 @@ pub fn tie_to_this_thread(command: &mut Command) {
             // The parent may have died before the line above took effect.
             if libc::getppid().cast_unsigned() != parent {
                 return Err(io::Error::from_raw_os_error(libc::ESRCH));
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Has the coming child take no more than so many bytes of memory of its own, and be the first that
+/// is killed when there is none left.
+pub fn make_expendable(command: &mut Command, most: u64) {
+    // SAFETY: between fork and exec only setrlimit, open, write and close are called, all
+    // async-signal-safe, and nothing is allocated.
+    unsafe {
+        command.pre_exec(move || {
+            let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+            checked(libc::setrlimit(libc::RLIMIT_DATA, &raw const limit))?;
+            // Where /proc is not as usual, it is killed as anybody is.
+            let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY);
+            if file >= 0 {
+                libc::write(file, b"1000".as_ptr().cast(), 4);
+                libc::close(file);
             }
             Ok(())
         });

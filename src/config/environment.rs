@@ -10,7 +10,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Proxy;
 use crate::sys;
 
 /// The directory that systemd made for the service, else one in the session's runtime directory,
@@ -32,16 +31,16 @@ pub(super) fn runtime_dir() -> PathBuf {
 pub struct Environment(Vec<(&'static str, OsString)>);
 
 impl Environment {
-    /// With this proxy, if there is one: on a command line everybody could read its password.
-    pub fn with(proxy: Option<&Proxy>) -> Environment {
+    /// With this proxy for all that it connects to: on a command line everybody could read its
+    /// password.
+    pub fn with(proxy: Option<&str>) -> Environment {
         const PASSED_ON: [&str; 5] = ["PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+        const PROXIES: [&str; 4] = ["http_proxy", "https_proxy", "ftp_proxy", "all_proxy"];
         let passed_on = PASSED_ON.into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
         let mut all: Vec<_> = passed_on.collect();
         // What it prints is UTF-8.
         all.push(("LC_ALL", "C.UTF-8".into()));
-        if let Some(proxy) = proxy {
-            all.extend(["http_proxy", "https_proxy"].map(|name| (name, proxy.url().into())));
-        }
+        all.extend(PROXIES.into_iter().filter_map(|name| Some((name, proxy?.into()))));
         Environment(all)
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
@@ -32,23 +32,6 @@ pub struct Proxy {
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} proxy {}:{}", self.kind, self.host, self.port)
-    }
-}
-
-impl Proxy {
-    /// As it is written in the configuration, login included: a secret.
-    pub fn url(&self) -> String {
-        let scheme = match self.kind {
-            ProxyKind::Http => "http",
-            ProxyKind::Socks5h => "socks5h",
-        };
-        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
-        let login = self.login.as_ref().map_or(String::new(), |(user, password)| {
-            format!("{}:{}@", encode(user), encode(password))
-        });
-        let host =
-            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        format!("{scheme}://{login}{host}:{}", self.port)
     }
 }
 
@@ -101,7 +84,6 @@ mod tests {
         let login = Some(("me".into(), "p@ss".into()));
         let wanted = Proxy { kind: ProxyKind::Socks5h, host: "::1".into(), port: 1080, login };
         assert_eq!(proxy, wanted);
-        assert_eq!(proxy.url(), "socks5h://me:p%40ss@[::1]:1080");
         assert!(!format!("{proxy:?}").contains("p@ss"));
         let proxy: Proxy = "http://proxy.lan:3128/".parse().unwrap();
         assert_eq!((proxy.host.as_str(), proxy.port, proxy.login), ("proxy.lan", 3128, None));

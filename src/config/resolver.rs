@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-use super::{Span, finite, more_than_none, refuse_if};
+use super::{ByteSize, Span, finite, more_than_none, refuse_if};
 
 /// `[resolver]`: how page links are read.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -21,8 +21,8 @@ pub struct Resolver {
     pub timeout: Span,
     /// How long what was read of a page is used, unless its URLs expire before.
     pub cache_ttl: Span,
-    /// Pages that are kept so.
-    pub cache: usize,
+    /// Memory for what was read of pages.
+    pub cache: ByteSize,
     /// Pages that are read at a time.
     #[serde(deserialize_with = "more_than_none")]
     pub processes: usize,
@@ -41,8 +41,8 @@ impl Default for Resolver {
             timeout: Span(Duration::from_secs(30)),
             // YouTube's URLs are good for six.
             cache_ttl: Span(Duration::from_secs(5 * 3600)),
-            // Of some 100 KB each.
-            cache: 64,
+            // Of some 100 KB each, if they are YouTube's.
+            cache: ByteSize(16 << 20),
             // Of 55 MB each, or some 20 when they are forked.
             processes: 4,
             extractors: vec!["default".into(), "-generic".into()],

@@ -65,19 +65,29 @@ pub fn choose<'o>(offer: &'o Offer, choice: &Choice) -> Result<Chosen<'o>, Nothi
             _ => "there is no picture on offer; quality=audio gives the sound",
         }));
     };
+    if video.sound.is_some() {
+        return Ok(Chosen { video: Some(video), audio: None });
+    }
+    let audio = sound(offer, choice, Some(video.family));
+    if audio.is_none() && sound(offer, choice, None).is_some() {
+        return Err(Nothing("none of its sounds fits into webm; container=mkv takes all of them"));
+    }
     // One without any sound anywhere is a silent film.
-    let audio = if video.sound.is_some() { None } else { sound(offer, choice, Some(video.family)) };
     Ok(Chosen { video: Some(video), audio })
 }
 
 fn picture<'o>(offer: &'o Offer, choice: &Choice) -> Option<&'o Rendition> {
-    let pairs = choice.language.is_some() && sound(offer, choice, None).is_some();
-    let pictures = || offer.renditions.iter().filter_map(|r| Some((r, r.picture.as_ref()?)));
-    let fitting = || pictures().filter(|(r, picture)| fits(r, picture, choice.container));
-    // Where a language is wanted, a file that brings its own sound is of no use.
-    let silent = fitting().filter(|(r, _)| pairs && r.sound.is_none());
-    let best = silent.max_by_key(|(r, picture)| merit(r, picture, choice));
-    best.or_else(|| fitting().max_by_key(|(r, picture)| merit(r, picture, choice))).map(|(r, _)| r)
+    let speaks = |rendition: &Rendition| {
+        rendition.sound.as_ref().is_some_and(|sound| speaks(sound, choice) > 0)
+    };
+    // Where there is a sound in the language that is wanted, a file that brings another one is of no
+    // use.
+    let has_tongue = offer.renditions.iter().any(|r| r.picture.is_none() && speaks(r));
+    let of_use = |r: &Rendition| !has_tongue || r.sound.is_none() || speaks(r);
+    let pictures = offer.renditions.iter().filter_map(|r| Some((r, r.picture.as_ref()?)));
+    let fitting = pictures.filter(|(r, picture)| fits(r, picture, choice.container));
+    let best = fitting.max_by_key(|(r, picture)| (of_use(r), merit(r, picture, choice)));
+    best.map(|(rendition, _)| rendition)
 }
 
 /// Whether a picture can be put into a container at all (the WebM container guidelines).
@@ -93,10 +103,12 @@ fn merit(rendition: &Rendition, picture: &Picture, choice: &Choice) -> impl Ord 
     let codec = choice.codec.is_some_and(|codec| codec == picture.codec);
     // Not every screen can show it, and on the others it looks dull.
     let range = choice.hdr || !picture.hdr;
-    let lines = match choice.quality {
-        Quality::AtMost(most) if picture.lines > most => (false, Reverse(picture.lines), 0),
-        _ => (true, Reverse(0), picture.lines),
+    let within = match choice.quality {
+        Quality::AtMost(most) => picture.lines <= most,
+        Quality::Best | Quality::Sound => true,
     };
+    // Of those that are too large, the smallest.
+    let lines = if within { (Reverse(0), picture.lines) } else { (Reverse(picture.lines), 0) };
     let family = match (choice.container, rendition.family) {
         (Wanted::Webm, Family::Webm) => 3,
         (_, Family::Mp4) => 2,
@@ -112,7 +124,8 @@ fn merit(rendition: &Rendition, picture: &Picture, choice: &Choice) -> impl Ord 
     };
     let fps = picture.fps.unwrap_or(0);
     let taste = (family, played, rendition.sound.is_none());
-    (codec, range, lines, picture.hdr, fps, taste, rendition.rank, rendition.bitrate)
+    let most_important = (within, codec, range, lines);
+    (most_important, picture.hdr, fps, taste, rendition.rank, rendition.bitrate)
 }
 
 /// The best file of sound alone, to go with a picture of this family.

@@ -199,7 +199,22 @@ impl Offer {
     }
 }
 
+impl Offer {
+    /// About how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        let texts = [&self.title, &self.uploader, &self.date];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let renditions: usize = self.renditions.iter().map(Rendition::weight).sum();
+        let thumbnail = self.thumbnail.as_ref().map_or(0, Location::weight);
+        size_of::<Offer>() + self.link.as_str().len() + texts + thumbnail + renditions
+    }
+}
+
 impl Rendition {
+    fn weight(&self) -> usize {
+        size_of::<Rendition>() + self.id.len() + self.location.weight()
+    }
+
     /// Whether another location leads to the same file as this one, as far as the page tells: the
     /// length, and what YouTube writes into its URLs of the file itself.
     pub fn is_same_file(&self, other: &Rendition) -> bool {

@@ -13,9 +13,12 @@ use crate::config::Config;
 use crate::stop::Stop;
 
 /// What it prints of a page may be so long; a film with captions in all languages takes some MB.
-pub(super) const MOST_OUTPUT: usize = 32 << 20;
+pub(super) const MOST_OUTPUT: usize = 16 << 20;
 /// What it says beside that; the end is kept.
 pub(super) const MOST_WORDS: usize = 64 << 10;
+
+/// Memory of its own that it may have: several times of what it takes for any page.
+pub(super) const MOST_MEMORY: u64 = 512 << 20;
 
 /// What it ended with.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -56,6 +59,8 @@ pub(super) fn arguments(config: &Config, cache: &Path, link: &Url) -> Vec<String
         // One film. A list is told from one by its being a list, not by reading all of it.
         "--no-playlist",
         "--flat-playlist",
+        "--playlist-items",
+        "1",
         // It is called again where that may help; here a client waits.
         "--socket-timeout",
         "10",

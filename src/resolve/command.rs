@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{self, Child, Stdio};
 use std::time::Instant;
 
-use super::call::{Call, MOST_OUTPUT, MOST_WORDS, Said, Unsaid};
+use super::call::{Call, MOST_MEMORY, MOST_OUTPUT, MOST_WORDS, Said, Unsaid};
 use super::verdict::Unresolved;
 use crate::config::Environment;
 use crate::stop::Stop;
@@ -27,6 +27,7 @@ impl Call for Command {
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         self.environment.give(&mut command);
         sys::tie_to_this_thread(&mut command);
+        sys::make_expendable(&mut command, MOST_MEMORY);
         let child = command.spawn().map_err(|error| {
             let program = self.program.to_string_lossy();
             Unsaid::Failed(match error.kind() {

@@ -24,7 +24,9 @@ use crate::sys;
 
 const SERVER: &str = include_str!("forkserver.py");
 /// The longest answer: what is printed, in JSON, where each byte may become six.
-const LONGEST: usize = 2 * MOST_OUTPUT + MOST_WORDS;
+const LONGEST: usize = 6 * (MOST_OUTPUT + MOST_WORDS);
+/// Within this a child has begun, also if the server has to be loaded first; else it hangs.
+const BEGIN_LIMIT: Duration = Duration::from_secs(10);
 /// After a server has failed, the command is called for so long before another one is tried.
 const REST: Duration = Duration::from_secs(60);
 /// What a server gets to end by itself.
@@ -154,6 +156,7 @@ impl Talk<'_> {
         let mut question = serde_json::to_vec(&Question { argv: arguments }).map_err(broken)?;
         question.push(b'\n');
         self.say(&question)?;
+        self.await_begin()?;
         let line = self.listen()?;
         let Answer { code, stdout, stderr } = serde_json::from_slice(&line).map_err(broken)?;
         Ok(Said { code, stdout: stdout.into_bytes(), stderr })
@@ -172,6 +175,20 @@ impl Talk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Waits for a child to say that it has begun, by an empty line in front of its answer.
+    fn await_begin(&mut self) -> Result<(), Unsaid> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        match self.stop.wait(self.connection.as_fd(), sys::READABLE, left.min(BEGIN_LIMIT)) {
+            Ok(Wait::Ready) => Ok(()),
+            Ok(Wait::Stopped) => Err(Unsaid::Stopped),
+            Ok(Wait::TimedOut) if left > BEGIN_LIMIT => {
+                Err(Unsaid::NotThisWay("its server does not answer".into()))
+            }
+            Ok(Wait::TimedOut) => Err(Unsaid::TimedOut),
+            Err(error) => Err(not_this_way(&error)),
+        }
     }
 
     fn listen(&mut self) -> Result<Vec<u8>, Unsaid> {

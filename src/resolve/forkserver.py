@@ -5,7 +5,7 @@
 COMMAND is the yt-dlp, a script or a zip file of Python's; ARGUMENTs are what all its calls have in
 common, up to the `--` before the link. fd 0 listens (a Unix socket), fd 1 is the lifeline (a pipe
 whose other end the daemon holds), fd 2 is the log. A connection brings one line of JSON, {"argv":
-[...]}, and gets one back, {"code": 0, "stdout": "...", "stderr": "..."}: what COMMAND would have
+[...]}, and gets an empty one and then one back, {"code": 0, "stdout": "...", "stderr": "..."}: what COMMAND would have
 said; the code is a negative number if a signal killed it. To close the connection before that is to
 kill the child, and what it has started.
 
@@ -41,12 +41,16 @@ COMMAND, *ARGUMENTS = sys.argv[1:]
 # Stands in for a link until there is one; it is never looked up.
 NOWHERE = 'http://fork.invalid/'
 # What one page may print; of its errors the end will do.
-MOST_OUTPUT = 32 << 20
+MOST_OUTPUT = 16 << 20
 MOST_ERRORS = 64 << 10
 LONGEST_REQUEST = 1 << 20
+# Memory of its own that a child may have, and each that it starts.
+MOST_MEMORY = 512 << 20
 # The children of what has become this process: [[pid, descriptor of the connection], ...].
 CHILDREN = 'YTCANAL_CHILDREN'
 PR_SET_PDEATHSIG = 1  # prctl(2)
+# What yt-dlp says while it is being loaded is for nobody, and may have a proxy's password in it.
+LOG = os.fdopen(os.dup(2), 'w', buffering=1)
 LIBC = ctypes.CDLL(None)
 
 # `end` is a descriptor that tells of the end of the process.
@@ -57,8 +61,9 @@ def main():
     try:
         server = Server()
     except Exception as error:
-        print(f'cannot load the yt-dlp of {COMMAND}: {error!r}', file=sys.stderr)
+        print(f'cannot load the yt-dlp of {COMMAND}: {error!r}', file=LOG)
         sys.exit(3)
+    become(2, os.open(os.devnull, os.O_WRONLY))
     # What returns from here is a child, or has not come as far as its link.
     code = run([*ARGUMENTS, '--', NOWHERE]) if ARGUMENTS else None
     if not server.client:
@@ -175,7 +180,7 @@ class Server:
                 self.adopt(pid, connection)
         except OSError as error:
             # Out of descriptors or of processes. Who is waiting sees that nobody will answer.
-            print(f'cannot fork: {error}', file=sys.stderr)
+            print(f'cannot fork: {error}', file=LOG)
             time.sleep(0.1)
             return False
         if not pid:
@@ -203,12 +208,18 @@ class Server:
         # Nothing it starts has the listener or the lifeline; all that is printed is kept, by
         # whomever. Python ignores SIGXFSZ: to print more is an error like any other.
         resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT))
+        # A small answer may be a large page; the daemon has others to serve meanwhile.
+        resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
+        with contextlib.suppress(OSError), open('/proc/self/oom_score_adj', 'w') as score:
+            score.write('1000')
         become(0, os.open(os.devnull, os.O_RDONLY))
         for stream in sys.stdout, sys.stderr:
             become(stream.fileno(), os.memfd_create('said'))
             stream.reconfigure(encoding='utf-8', errors='backslashreplace')
         gc.freeze()
         gc.enable()
+        # An empty line says that the work has begun.
+        self.client.sendall(b'\n')
         with self.client.makefile('rb') as lines:
             return json.loads(lines.readline(LONGEST_REQUEST))['argv']
 
@@ -239,6 +250,7 @@ class Server:
             os.set_inheritable(child.connection.fileno(), True)
         children = [[child.pid, child.connection.fileno()] for child in self.children]
         os.environ[CHILDREN] = json.dumps(children)
+        os.dup2(LOG.fileno(), 2)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 

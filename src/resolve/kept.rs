@@ -26,6 +26,8 @@ pub(super) struct Kept {
 #[derive(Default)]
 struct State {
     pages: HashMap<Url, Page>,
+    /// The weights of all pages.
+    weight: usize,
     flights: HashMap<Url, Arc<Flight>>,
     /// Counts how often a page was read or asked for.
     clock: u64,
@@ -64,7 +66,7 @@ pub(super) struct Landing<'k> {
 }
 
 impl Kept {
-    /// So many pages, none for longer than `ttl`.
+    /// Pages of so many bytes in all, none for longer than `ttl`.
     pub(super) fn new(limit: usize, ttl: Duration) -> Kept {
         Kept { limit, ttl, state: Mutex::default() }
     }
@@ -92,17 +94,20 @@ impl Kept {
 
     fn keep(&self, offer: &Arc<Offer>) {
         let Some(until) = self.until(offer.expires) else { return };
+        let weight = offer.weight();
         let mut state = self.lock();
-        state.pages.remove(&offer.link);
-        while state.pages.len() >= self.limit.max(1) {
+        state.remove(&offer.link);
+        if weight > self.limit {
+            return;
+        }
+        while state.weight + weight > self.limit {
             let oldest = state.pages.iter().min_by_key(|(_, page)| page.used);
             let Some(oldest) = oldest.map(|(link, _)| link.clone()) else { break };
-            state.pages.remove(&oldest);
+            state.remove(&oldest);
         }
-        if self.limit > 0 {
-            let page = Page { offer: offer.clone(), until, used: offer.serial };
-            state.pages.insert(offer.link.clone(), page);
-        }
+        state.weight += weight;
+        let page = Page { offer: offer.clone(), until, used: offer.serial };
+        state.pages.insert(offer.link.clone(), page);
     }
 
     /// Until when an offer is good that expires then.
@@ -120,6 +125,14 @@ impl Kept {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn remove(&mut self, link: &Url) {
+        if let Some(page) = self.pages.remove(link) {
+            self.weight -= page.offer.weight();
+        }
     }
 }
 
@@ -191,7 +204,7 @@ mod tests {
     #[test]
     fn ten_ask_and_one_reads() {
         let (kept, link, stop) =
-            (Kept::new(4, Duration::from_secs(60)), link(0), Stop::new().unwrap());
+            (Kept::new(1 << 20, Duration::from_secs(60)), link(0), Stop::new().unwrap());
         let Found::First(landing) = kept.find(&link, 0).unwrap() else { panic!() };
         std::thread::scope(|scope| {
             let others: Vec<_> = (0..10)
@@ -214,7 +227,7 @@ mod tests {
     #[test]
     fn whoever_leaves_lets_the_next_one_begin() {
         let (kept, link, stop) =
-            (Kept::new(4, Duration::from_secs(60)), link(0), Stop::new().unwrap());
+            (Kept::new(1 << 20, Duration::from_secs(60)), link(0), Stop::new().unwrap());
         let Found::First(landing) = kept.find(&link, 0).unwrap() else { panic!() };
         let Found::Under(way) = kept.find(&link, 0).unwrap() else { panic!() };
         drop(landing);
@@ -232,7 +245,7 @@ mod tests {
     #[test]
     #[expect(clippy::disallowed_methods, reason = "as above")]
     fn pages_go_when_they_are_old_or_many() {
-        let kept = Kept::new(3, Duration::from_secs(60));
+        let kept = Kept::new(3 * offer(&link(0), None).weight(), Duration::from_secs(60));
         let is_kept = |number| matches!(kept.find(&link(number), 0).unwrap(), Found::Kept(_));
         for number in 0..3 {
             land(&kept, &link(number), None);

@@ -1,9 +1,10 @@
 //! From a film on offer to the tracks that make it, each with a way to a fresh location.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Resolver;
 use super::verdict::Unresolved;
+use super::{Asker, Resolver};
 use crate::error::Error;
 use crate::media::choice::{Choice, Chosen, Nothing, choose};
 use crate::media::offer::{Offer, Rendition};
@@ -14,6 +15,7 @@ pub fn media(
     resolver: &Arc<Resolver>,
     offer: &Arc<Offer>,
     choice: &Choice,
+    client: IpAddr,
 ) -> Result<Media, Error> {
     let chosen = choose(offer, choice);
     let Chosen { video, audio } =
@@ -21,7 +23,7 @@ pub fn media(
     let chosen = [(Kind::Video, video), (Kind::Audio, audio)];
     let tracks = chosen.into_iter().filter_map(|(kind, rendition)| {
         let rendition = rendition?;
-        let refresh = Some(refresh(resolver, offer, rendition));
+        let refresh = Some(refresh(resolver, offer, rendition, client));
         Some(Track { kind, location: rendition.location.clone(), refresh })
     });
     let tags = Tags {
@@ -34,7 +36,12 @@ pub fn media(
 }
 
 /// Asks for the page anew, and takes the rendition of the same name if it is the same file.
-fn refresh(resolver: &Arc<Resolver>, offer: &Arc<Offer>, rendition: &Rendition) -> Refresh {
+fn refresh(
+    resolver: &Arc<Resolver>,
+    offer: &Arc<Offer>,
+    rendition: &Rendition,
+    client: IpAddr,
+) -> Refresh {
     let (resolver, link, known) = (resolver.clone(), offer.link.clone(), rendition.clone());
     // Two tracks of one film, or eight parts of it, find out at the same time that their URLs
     // have expired: the page is read once.
@@ -45,7 +52,9 @@ fn refresh(resolver: &Arc<Resolver>, offer: &Arc<Offer>, rendition: &Rendition) 
         if location.url != refused.url {
             return Ok(location);
         }
-        let offer = resolver.later(&link, serial, stop).map_err(|error| error.to_string())?;
+        let offer = resolver
+            .later(&link, serial, &Asker { client, stop })
+            .map_err(|error| error.to_string())?;
         let fresh = offer.rendition(&known.id).ok_or("its page does not offer it any more")?;
         if !known.is_same_file(fresh) {
             return Err("its page offers another file in its place".into());

@@ -22,6 +22,11 @@ use crate::media::offer::{
 const MOST_RENDITIONS: usize = 2000;
 /// The longest text that is kept of a page.
 const LONGEST_TEXT: usize = 500;
+/// The longest URL of a file, the longest name of a rendition, and the most that a location takes
+/// with its fields and cookies: others are not of use to anybody.
+const LONGEST_URL: usize = 8 << 10;
+const LONGEST_ID: usize = 100;
+const LARGEST_LOCATION: usize = 32 << 10;
 
 /// Reads what was said of `link`.
 pub fn read(link: &Url, said: &[u8]) -> Result<Offer, Unresolved> {
@@ -189,7 +194,12 @@ impl Format {
         if self.has_drm == Some(true) || !self.is_one_file() {
             return None;
         }
-        let url = Url::parse(self.url.as_deref()?).ok()?;
+        let id = self.format_id.clone().unwrap_or_default();
+        let url = self.url.as_deref().filter(|url| url.len() <= LONGEST_URL)?;
+        if id.len() > LONGEST_ID {
+            return None;
+        }
+        let url = Url::parse(url).ok()?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return None;
         }
@@ -197,14 +207,18 @@ impl Format {
         if picture.is_none() && sound.is_none() {
             return None;
         }
+        let location = self.location(url);
+        if location.weight() > LARGEST_LOCATION {
+            return None;
+        }
         let size = self.filesize.and_then(whole).map(Size::Exact);
         let rank = [self.preference, self.quality, self.source_preference];
         Some(Rendition {
-            id: self.format_id.clone().unwrap_or_default(),
+            id,
             picture,
             sound,
             family: self.family(),
-            location: self.location(url),
+            location,
             size: size.or(self.filesize_approx.and_then(whole).map(Size::About)),
             bitrate: self.tbr.and_then(|kilobits| whole(kilobits * 1000.0)),
             // In halves: a quality may lie between two others.
@@ -367,7 +381,8 @@ fn thumbnail(all: &[Thumbnail], named: Option<String>) -> Option<Location> {
         .filter(|(one, _)| one.width.is_none_or(|width| width <= 1280.0))
         .max_by_key(|(one, url)| {
             let is_jpeg = url.path().ends_with(".jpg") || url.path().ends_with(".jpeg");
-            (is_jpeg, one.width.and_then(whole))
+            // One without a size is mostly the original.
+            (is_jpeg, one.width.is_none(), one.width.and_then(whole))
         })
         .map(|(_, url)| url);
     best.or_else(|| usable(&named?)).map(Location::from)

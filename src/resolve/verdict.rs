@@ -109,7 +109,11 @@ pub(super) fn verdict(code: i32, stderr: &str) -> Unresolved {
     if code == 2 {
         return Unresolved::failed(&format!("it does not know its arguments: {}", last(stderr)));
     }
-    if let Some(traceback) = stderr.rfind("Traceback (most recent call last)") {
+    // One beside an error only tells where that came from.
+    let has_error = stderr.contains("ERROR: ");
+    if let Some(traceback) =
+        stderr.rfind("Traceback (most recent call last)").filter(|_| !has_error)
+    {
         return Unresolved::failed(&last(&stderr[traceback..]));
     }
     // Curly and straight apostrophes are the same here.
@@ -152,7 +156,15 @@ const fn row(
     Row { words, status, code, said, quotes: false, retry_after: None }
 }
 
-const TABLE: [Row; 12] = [
+const TABLE: [Row; 13] = [
+    // The gate's words, as yt-dlp has them (RFC 1928 §6).
+    row(
+        403,
+        "address-refused",
+        "the page leads to an address that is not public; the operator can allow it in \
+         upstream.allow",
+        &["not allowed by ruleset"],
+    ),
     Row {
         retry_after: Some(SITE_REST),
         ..row(

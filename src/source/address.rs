@@ -48,7 +48,11 @@ impl Policy {
     /// Those of the addresses that `host` resolved to which may be connected to; `None` if none of
     /// them may. They are connected to as they are: a name that leads somewhere else the next time
     /// is judged anew, the next time.
-    fn permitted(&self, host: &str, mut found: Vec<SocketAddr>) -> Option<Vec<SocketAddr>> {
+    pub(super) fn permitted(
+        &self,
+        host: &str,
+        mut found: Vec<SocketAddr>,
+    ) -> Option<Vec<SocketAddr>> {
         let was_empty = found.is_empty();
         found.retain(|address| self.permits(host, address.ip()));
         (was_empty || !found.is_empty()).then_some(found)

@@ -19,6 +19,10 @@ use ureq::{Error, Timeout};
 use crate::stop::{Stop, Wait};
 use crate::sys;
 
+/// A connection that has been at rest for longer is not used again: whoever is on the way may have
+/// forgotten it, and would not say so.
+const OLDEST: Duration = Duration::from_secs(15);
+
 /// Until when the next bytes of a body must be there, however many segments ureq has to read for
 /// them: the trailers of a chunked body give it segments, but its reader nothing.
 #[derive(Default)]
@@ -138,7 +142,7 @@ struct Known {
     /// On which a question was asked last.
     asked: Option<Arc<Line>>,
     /// Which is ready for another one, and not known to ureq; with the buffers that it had.
-    free: Option<(Arc<Line>, LazyBuffers)>,
+    free: Option<(Arc<Line>, LazyBuffers, Instant)>,
 }
 
 impl Lines {
@@ -157,7 +161,8 @@ impl Lines {
         let mut known = lock(&self.0);
         known.asked.take_if(|asked| Arc::ptr_eq(asked, line));
         if line.is_free.swap(false, Ordering::Relaxed) {
-            known.free = Some((line.clone(), std::mem::replace(buffers, LazyBuffers::new(1, 1))));
+            let buffers = std::mem::replace(buffers, LazyBuffers::new(1, 1));
+            known.free = Some((line.clone(), buffers, Instant::now()));
         }
     }
 
@@ -168,8 +173,11 @@ impl Lines {
         to: &str,
         addresses: &[SocketAddr],
     ) -> Option<(Arc<Line>, LazyBuffers)> {
-        let (line, buffers) = lock(&self.0).free.take()?;
-        let is_of_use = line.to == to && addresses.contains(&line.peer) && line.is_idle();
+        let (line, buffers, since) = lock(&self.0).free.take()?;
+        let is_of_use = line.to == to
+            && addresses.contains(&line.peer)
+            && since.elapsed() < OLDEST
+            && line.is_idle();
         is_of_use.then_some((line, buffers))
     }
 }

@@ -90,6 +90,8 @@ impl Source<'_, '_> {
         self.refreshes += 1;
         self.refreshed_at = self.offset;
         match refresh.ask(&self.location, &self.stop) {
+            // It was refused, and will be again.
+            Ok(location) if location == *self.location => false,
             Ok(location) => {
                 self.location = Arc::new(location);
                 // Its length must be the same, and the bytes before the break; or, where there are

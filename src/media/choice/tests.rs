@@ -123,6 +123,38 @@ fn sites_that_offer_less() {
 }
 
 #[test]
+fn a_limit_is_a_limit_and_a_language_that_is_not_there_changes_nothing() {
+    let film = offer(&[
+        picture("720", 720, "mp4", "avc1"),
+        picture("2160", 2160, "mp4", "hvc1"),
+        with(picture("hdr", 360, "mp4", "av01"), "dynamic_range", "HDR10"),
+        sound("en", "m4a", "mp4a.40.2", "en", 10),
+    ]);
+    let h265 = Choice { codec: Some(PictureCodec::H265), ..at_most(720) };
+    assert_eq!(ids(&film, &h265), "720+en");
+    assert_eq!(ids(&film, &at_most(360)), "hdr+en");
+    let english = with(picture("both", 1080, "mp4", "avc1"), "acodec", "mp4a.40.2");
+    let film = offer(&[
+        with(english, "language", "en"),
+        picture("silent", 360, "mp4", "avc1"),
+        sound("en", "m4a", "mp4a.40.2", "en", 10),
+        sound("de", "m4a", "mp4a.40.2", "de", -1),
+    ]);
+    for (language, wanted) in [("fr", "both+-"), ("en", "both+-"), ("de", "silent+de")] {
+        let choice = Choice { language: Some(language.into()), ..Choice::default() };
+        assert_eq!(ids(&film, &choice), wanted, "{language}");
+    }
+}
+
+#[test]
+fn a_film_whose_sound_does_not_fit_is_not_given_without() {
+    let film = offer(&[picture("1", 720, "webm", "vp9"), sound("2", "m4a", "mp4a.40.2", "en", -1)]);
+    let in_webm = Choice { container: Wanted::Webm, ..Choice::default() };
+    assert!(choose(&film, &in_webm).unwrap_err().0.contains("container=mkv"));
+    assert_eq!(ids(&film, &Choice::default()), "1+2");
+}
+
+#[test]
 fn each_row_of_the_menu_leads_to_its_own_files() {
     let film = film();
     let menu = menu(&film);

@@ -95,6 +95,20 @@ fn what_cannot_be_taken_is_left_out_or_said() {
 }
 
 #[test]
+fn nothing_of_a_page_is_kept_without_measure() {
+    let long = "x".repeat(9000);
+    let headers = json!({"http_headers": {"a": "x".repeat(40_000)}});
+    for odd in [json!({"url": format!("https://a.example/{long}")}), headers] {
+        let page = json!({"formats": [format("1", &odd)]});
+        assert_eq!(read_json(&page).unwrap_err().code, "no-format");
+    }
+    let page = json!({"formats": [format(&long, &json!({}))]});
+    assert_eq!(read_json(&page).unwrap_err().code, "no-format");
+    let page = json!({"formats": [format("1", &json!({}))], "title": long});
+    assert!(read_json(&page).unwrap().weight() < 3000);
+}
+
+#[test]
 fn a_lone_file_of_which_nothing_is_known() {
     let offer =
         read_json(&json!({"url": "http://a.example/film.mp4", "ext": "mp4", "protocol": "http"}));
