@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     } else if is("--seams") {
         seams::run(&target)
     } else if is("--carry") {
-        carry::run(&target)
+        carry::run(&target, &args)
     } else if is("--crowd") {
         crowd::run(&target, &args)
     } else if is("--quick") {
