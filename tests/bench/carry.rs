@@ -1,5 +1,6 @@
 //! What the carrying costs: splice beside the two that join nothing, in turns, and nothing else. For
-//! whoever works on it; `make bench` has the same figures and many more.
+//! whoever works on it; `make bench` has the same figures and many more. `--upstream=LINE` gives the
+//! daemon another line for its section of that name: `chunk = "1GiB"` shows what the parts cost.
 
 use std::path::Path;
 
@@ -12,11 +13,12 @@ use crate::{Outcome, say};
 
 const ROUNDS: Rounds = Rounds { starts: 15, hauls: 15, original_hauls: 0, together: 1 };
 
-pub(crate) fn run(target: &Path) -> Outcome<()> {
+pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
+    let upstream = args.iter().find_map(|arg| arg.strip_prefix("--upstream=")).unwrap_or_default();
     let film = Film::make(&target.join("bench-media"), Rate::High, 8)?;
     let scratch = tempfile::Builder::new().prefix("ytcanal-bench-").tempdir()?;
     let origin = Origin::start(film.paths().to_vec())?;
-    let splice = Server::ytcanal("ytcanal splice", Engine::Splice, ["", ""], scratch.path())?;
+    let splice = Server::ytcanal("ytcanal splice", Engine::Splice, ["", upstream], scratch.path())?;
     let nginx = Server::nginx(&origin, &origin, scratch.path())?;
     let copy_loop = Server::copy_loop(&origin, &origin)?;
     let systems: [&dyn System; 3] = [&splice, &nginx, &copy_loop];

@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     } else if is("--seams") {
         seams::run(&target)
     } else if is("--carry") {
-        carry::run(&target)
+        carry::run(&target, &args)
     } else if is("--resolve") {
         resolve::run(&target)
     } else if is("--crowd") {
