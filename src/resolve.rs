@@ -5,9 +5,10 @@
 //! first does it for all, and if their client leaves, the next one begins anew. Must never fetch
 //! media.
 
+use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -51,8 +52,8 @@ pub struct Resolver {
     ways: Vec<Box<dyn Call>>,
     /// For as many as may be called at a time.
     places: Places,
-    /// Where yt-dlp may keep what it learns of sites.
-    cache: tempfile::TempDir,
+    /// Where yt-dlp may keep what it learns of sites. It is made with the first page.
+    directory: PathBuf,
     kept: Kept,
     read: AtomicU64,
     failed: AtomicU64,
@@ -61,16 +62,17 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// As the configuration wants it, with what it needs in this directory.
+    /// As the configuration wants it, with what it needs below this directory, which is ours alone
+    /// and goes with all in it.
     pub fn new(config: &Config, directory: &Path) -> io::Result<Resolver> {
-        let cache = tempfile::Builder::new().prefix("pages-").tempdir_in(directory)?;
+        let directory = directory.join("pages");
         let resolver = &config.resolver;
         let gate = Gate::open(&config.upstream)?;
         let environment = Environment::with(Some(&gate.url()));
         let mut ways: Vec<Box<dyn Call>> = Vec::new();
         if resolver.fork_server {
             let program = resolver.command.clone();
-            ways.push(Box::new(Fork::new(program, environment.clone(), cache.path())));
+            ways.push(Box::new(Fork::new(program, environment.clone(), &directory)));
         }
         ways.push(Box::new(Command { program: resolver.command.clone(), environment }));
         Ok(Resolver {
@@ -83,7 +85,7 @@ impl Resolver {
                 usize::try_from(resolver.cache.0).unwrap_or(usize::MAX),
                 resolver.cache_ttl.0,
             ),
-            cache,
+            directory,
             read: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             built_in: OnceLock::new(),
@@ -172,7 +174,14 @@ impl Resolver {
                 unresolved(Unresolved::busy())
             });
         };
-        let arguments = call::arguments(&self.config, self.cache.path(), link);
+        match fs::create_dir(&self.directory) {
+            // Without it, things take a little longer.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                log::debug!("there is no directory for what reads pages: {error}");
+            }
+            _ => {}
+        }
+        let arguments = call::arguments(&self.config, &self.directory, link);
         for way in &self.ways {
             return match way.call(&arguments, until, stop) {
                 Ok(said) => Ok(said),

@@ -261,6 +261,8 @@ const TABLE: [Row; 13] = [
             "the site cannot be reached, or refuses this server",
             &[
                 "failed to resolve",
+                "host unreachable",
+                "proxyerror",
                 "name or service not known",
                 "connection refused",
                 "connection reset",

@@ -4,6 +4,7 @@ mod cache;
 mod ends;
 mod failures;
 mod films;
+mod gate;
 mod generic;
 mod information;
 mod refresh;

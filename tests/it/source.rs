@@ -131,8 +131,10 @@ fn refreshing(old: &str, new: &str) -> (Track, Arc<AtomicUsize>) {
     let refresh = Refresh::new({
         let count = count.clone();
         move |_, _| {
-            count.fetch_add(1, Ordering::SeqCst);
-            Ok(location.clone())
+            let mut location = location.clone();
+            let number = count.fetch_add(1, Ordering::SeqCst);
+            location.url.set_query(Some(&format!("n={number}")));
+            Ok(location)
         }
     });
     (Track { refresh: Some(refresh), ..track(old) }, count)
@@ -178,6 +180,12 @@ fn refreshing_has_an_end() {
     let (track, count) = refreshing(&url, &url);
     assert_eq!(read(&settings(), &track), Err(Fault::Status(403)));
     assert_eq!(count.load(Ordering::SeqCst), 3);
+    // What was refused is not asked for again.
+    let asked = origin.requests().len();
+    let refresh = Refresh::new(|refused, _| Ok(refused.clone()));
+    let same = Track { refresh: Some(refresh), ..self::track(&url) };
+    assert_eq!(read(&settings(), &same), Err(Fault::Status(403)));
+    assert_eq!(origin.requests().len() - asked, asked - 3);
     let refresh = Refresh::new(|_, _| Err("the page is gone".into()));
     let track = Track { refresh: Some(refresh), ..self::track(&url) };
     assert_eq!(read(&settings(), &track), Err(Fault::Status(403)));
