@@ -7,6 +7,7 @@ DESTDIR ?=
 # How long `make fuzz` stays with each target, and `make soak` with its crowd.
 FUZZ_SECONDS ?= 300
 SOAK_SECONDS ?= 600
+TEST_THREADS ?= $(shell expr $$(nproc) \* 2)
 # Before what only root may do.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Nothing outside of DESTDIR is touched when there is one.
@@ -39,8 +40,9 @@ lint:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
 
 # Unit and integration tests, against the release build that users run.
+# Many of them wait, for limits to pass; so there are more of them at a time than processors.
 it:
-	$(CARGO) test --release --locked
+	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --release --locked
 
 # Ten minutes of clients of all kinds; `it` has a short run of it.
 soak: tools-test

@@ -20,10 +20,10 @@ pub struct Canal {
     pub upstream: Upstream,
     /// What is known of the ffmpeg at hand.
     pub ffmpeg: Version,
-    /// Reads the pages behind links. Before `runtime`, in which it has its things.
+    /// Reads the pages behind links.
     pub resolver: Arc<Resolver>,
     /// Where the named pipes live.
-    pub runtime: RuntimeDir,
+    pub runtime: Arc<RuntimeDir>,
     /// Plans of spliced files.
     pub plans: Plans,
     /// Who may run a stream.
@@ -41,6 +41,7 @@ impl Canal {
         let runtime = RuntimeDir::claim(&base).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot use {}: {error}", base.display()))
         })?;
+        let runtime = Arc::new(runtime);
         let ffmpeg = Version::of(&config.muxer.ffmpeg);
         if ffmpeg.0.is_none() {
             log::warn!(
@@ -51,7 +52,7 @@ impl Canal {
         let limits = &config.limits;
         Ok(Canal {
             upstream: Upstream::new(&config.upstream)?,
-            resolver: Arc::new(Resolver::new(&config, &runtime.path())?),
+            resolver: Arc::new(Resolver::new(&config, &runtime)?),
             ffmpeg,
             runtime,
             plans: Plans::new(usize::try_from(config.muxer.plan_cache.0).unwrap_or(usize::MAX)),

@@ -5,10 +5,9 @@
 //! first does it for all, and if their client leaves, the next one begins anew. Must never fetch
 //! media.
 
-use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -18,6 +17,7 @@ use url::Url;
 use crate::config::{Config, Environment};
 use crate::error::Error;
 use crate::media::offer::Offer;
+use crate::mux::fifo::RuntimeDir;
 use crate::source::{Gate, Policy};
 use crate::stop::Stop;
 
@@ -52,8 +52,8 @@ pub struct Resolver {
     ways: Vec<Box<dyn Call>>,
     /// For as many as may be called at a time.
     places: Places,
-    /// Where yt-dlp may keep what it learns of sites. It is made with the first page.
-    directory: PathBuf,
+    /// Where yt-dlp may keep what it learns of sites.
+    runtime: Arc<RuntimeDir>,
     kept: Kept,
     read: AtomicU64,
     failed: AtomicU64,
@@ -62,17 +62,15 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// As the configuration wants it, with what it needs below this directory, which is ours alone
-    /// and goes with all in it.
-    pub fn new(config: &Config, directory: &Path) -> io::Result<Resolver> {
-        let directory = directory.join("pages");
+    /// As the configuration wants it.
+    pub fn new(config: &Config, runtime: &Arc<RuntimeDir>) -> io::Result<Resolver> {
         let resolver = &config.resolver;
         let gate = Gate::open(&config.upstream)?;
         let environment = Environment::with(Some(&gate.url()));
         let mut ways: Vec<Box<dyn Call>> = Vec::new();
         if resolver.fork_server {
             let program = resolver.command.clone();
-            ways.push(Box::new(Fork::new(program, environment.clone(), &directory)));
+            ways.push(Box::new(Fork::new(program, environment.clone(), runtime.clone())));
         }
         ways.push(Box::new(Command { program: resolver.command.clone(), environment }));
         Ok(Resolver {
@@ -85,7 +83,7 @@ impl Resolver {
                 usize::try_from(resolver.cache.0).unwrap_or(usize::MAX),
                 resolver.cache_ttl.0,
             ),
-            directory,
+            runtime: runtime.clone(),
             read: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             built_in: OnceLock::new(),
@@ -174,14 +172,7 @@ impl Resolver {
                 unresolved(Unresolved::busy())
             });
         };
-        match fs::create_dir(&self.directory) {
-            // Without it, things take a little longer.
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                log::debug!("there is no directory for what reads pages: {error}");
-            }
-            _ => {}
-        }
-        let arguments = call::arguments(&self.config, &self.directory, link);
+        let arguments = call::arguments(&self.config, &self.runtime.pages(), link);
         for way in &self.ways {
             return match way.call(&arguments, until, stop) {
                 Ok(said) => Ok(said),

@@ -25,10 +25,12 @@ pub(super) struct Sample {
 
 const SECONDS: u32 = 180;
 /// Lines of the pictures, and their files.
-const PICTURES: [(u32, &str); 2] = [(270, "/270.mp4"), (540, "/540.mp4")];
+const PICTURES: [(u32, &str); 2] = [(180, "/180.mp4"), (360, "/360.mp4")];
 const SOUND: &str = "/sound.m4a";
 const THUMBNAIL: &str = "/thumbnail.jpg";
-const FPS: u32 = 20;
+const FPS: u32 = 12;
+/// Pictures from one key frame to the next.
+const APART: u32 = 5 * FPS;
 /// Fragmented, and with one index (sidx) of all fragments at the head.
 const SHAPE: &str = "-movflags empty_moov+default_base_moof+dash+global_sidx -f mp4";
 
@@ -108,7 +110,7 @@ fn recipes() -> Vec<(&'static str, String)> {
             file,
             format!(
                 "-f lavfi -i testsrc=size={width}x{lines}:rate={FPS}:duration={SECONDS} -c:v libx264 \
-                 -preset ultrafast -pix_fmt yuv420p -g 100 -keyint_min 100 -sc_threshold 0 {SHAPE} \
+                 -preset ultrafast -pix_fmt yuv420p -g {APART} -keyint_min {APART} -sc_threshold 0 {SHAPE} \
                  -movflags +frag_keyframe"
             ),
         ));

@@ -20,6 +20,7 @@ use crate::stop::{Stop, Wait};
 use crate::sys;
 
 const PREFIX: &str = "run-";
+const PAGES: &str = "pages";
 
 /// The directory of one daemon; removed on drop.
 #[derive(Debug)]
@@ -42,9 +43,10 @@ impl RuntimeDir {
         Ok(RuntimeDir { base: base.to_owned(), own })
     }
 
-    /// Where it is now; it is made anew if someone removes it.
-    pub fn path(&self) -> PathBuf {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner).dir.path().to_owned()
+    /// Where what reads pages has its things; elsewhere when the directory was made anew.
+    pub fn pages(&self) -> PathBuf {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.dir.path().join(PAGES)
     }
 
     /// Makes a pipe for each of `kinds`, in a directory of their own.
@@ -79,6 +81,7 @@ impl Own {
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(base)?;
         let lock = File::open(dir.path())?;
         lock.lock()?;
+        fs::create_dir(dir.path().join(PAGES))?;
         Ok(Own { dir, _lock: lock })
     }
 

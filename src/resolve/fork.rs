@@ -12,13 +12,14 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, MOST_OUTPUT, MOST_WORDS, Said, Unsaid};
 use crate::config::{self, Environment};
+use crate::mux::fifo::RuntimeDir;
 use crate::stop::{Stop, Wait};
 use crate::sys;
 
@@ -37,7 +38,7 @@ pub(super) struct Fork {
     command: PathBuf,
     environment: Environment,
     /// Where the server listens.
-    socket: PathBuf,
+    runtime: Arc<RuntimeDir>,
     state: Mutex<State>,
 }
 
@@ -49,10 +50,13 @@ enum State {
 }
 
 impl Fork {
-    /// For the yt-dlp that is called so, with a socket in this directory.
-    pub(super) fn new(command: PathBuf, environment: Environment, directory: &Path) -> Fork {
-        let socket = directory.join("resolver");
-        Fork { command, environment, socket, state: Mutex::new(State::Idle) }
+    /// For the yt-dlp that is called so.
+    pub(super) fn new(
+        command: PathBuf,
+        environment: Environment,
+        runtime: Arc<RuntimeDir>,
+    ) -> Fork {
+        Fork { command, environment, runtime, state: Mutex::new(State::Idle) }
     }
 
     /// A connection to the server, which is started for calls with these arguments if it does not
@@ -64,12 +68,14 @@ impl Fork {
         {
             return Err(io::Error::other("it has failed lately"));
         }
+        let socket = self.runtime.pages().join("server");
         if let State::Running(server) = &mut *state
+            && server.socket == socket
             && !server.has_ended()
         {
-            return UnixStream::connect(&self.socket);
+            return UnixStream::connect(&socket);
         }
-        let started = self.start(arguments);
+        let started = self.start(arguments, &socket);
         match started {
             Ok(server) => *state = State::Running(server),
             Err(error) => {
@@ -77,18 +83,18 @@ impl Fork {
                 return Err(error);
             }
         }
-        UnixStream::connect(&self.socket)
+        UnixStream::connect(&socket)
     }
 
-    fn start(&self, arguments: &[String]) -> io::Result<Server> {
+    fn start(&self, arguments: &[String], socket: &Path) -> io::Result<Server> {
         let command = config::locate(&self.command).ok_or(io::ErrorKind::NotFound)?;
         let words = interpreter(&command)
             .ok_or_else(|| io::Error::other("it is not a Python script with its #! line"))?;
-        match fs::remove_file(&self.socket) {
+        match fs::remove_file(socket) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = UnixListener::bind(&self.socket)?;
+        let listener = UnixListener::bind(socket)?;
         let (reader, lifeline) = io::pipe()?;
         let (program, words) = words.split_first().ok_or(io::ErrorKind::NotFound)?;
         // What all calls have in common it can do beforehand; only the link differs.
@@ -109,7 +115,7 @@ impl Fork {
         // Not tied to this thread, which serves one client: the lifeline does it.
         let child = python.spawn()?;
         log::debug!("yt-dlp is being loaded by {program}");
-        Ok(Server { lifeline: Some(lifeline.into()), child })
+        Ok(Server { lifeline: Some(lifeline.into()), child, socket: socket.to_owned() })
     }
 
     /// Lets go of a server that has not answered as it should.
@@ -227,6 +233,7 @@ fn not_this_way(error: &io::Error) -> Unsaid {
 struct Server {
     lifeline: Option<OwnedFd>,
     child: Child,
+    socket: PathBuf,
 }
 
 impl Server {
@@ -237,6 +244,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // It may be gone already, with its directory.
+        fs::remove_file(&self.socket).ok();
         self.lifeline = None;
         let ended = sys::exit_watch(self.child.id())
             .and_then(|exit| sys::poll([(exit.as_fd(), sys::READABLE)], Some(END_LIMIT)));
