@@ -46,6 +46,9 @@ impl RuntimeDir {
     /// Where what reads pages has its things; elsewhere when the directory was made anew.
     pub fn pages(&self) -> PathBuf {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = own.make_pages() {
+            log::debug!("there is no directory for what reads pages: {error}");
+        }
         own.dir.path().join(PAGES)
     }
 
@@ -81,11 +84,21 @@ impl Own {
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(base)?;
         let lock = File::open(dir.path())?;
         lock.lock()?;
-        fs::create_dir(dir.path().join(PAGES))?;
-        Ok(Own { dir, _lock: lock })
+        let own = Own { dir, _lock: lock };
+        own.make_pages()?;
+        Ok(own)
+    }
+
+    /// Also where someone has removed it, and nothing else.
+    fn make_pages(&self) -> io::Result<()> {
+        match fs::create_dir(self.dir.path().join(PAGES)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn pipes(&self, kinds: impl Iterator<Item = Kind>) -> io::Result<Pipes> {
+        self.make_pages()?;
         let dir = tempfile::Builder::new().prefix("stream-").tempdir_in(self.dir.path())?;
         let pipes = Pipes { path: dir.path().to_owned(), dir: Some(dir) };
         for kind in kinds {
