@@ -16,6 +16,7 @@ use url::Url;
 use crate::error::{Error, Fault};
 use crate::media::{Kind, Location, Refresh, Track};
 use crate::stop::Stop;
+use crate::sys::Conduit;
 
 pub mod address;
 mod ahead;
@@ -34,7 +35,7 @@ mod wire;
 pub use address::Policy;
 pub use gate::Gate;
 pub use judge::{File, Validators};
-pub use upstream::{SOCKET_BUFFER, Upstream};
+pub use upstream::{POURED, SOCKET_BUFFER, Upstream};
 
 use ahead::Ahead;
 use ask::{Answer, Question};
@@ -258,6 +259,32 @@ impl<'scope, 'env> Source<'scope, 'env> {
         Ok(count)
     }
 
+    /// Takes up to `most` of the next bytes into `conduit`, unseen; none where that cannot be done, and
+    /// they must be [fetched](Source::fetch).
+    pub fn pour(&mut self, conduit: &Conduit, most: u64) -> Result<usize, Error> {
+        // Where nothing else proves that what comes after a break is of the same file, the bytes
+        // before it are compared, and so must be seen.
+        let proven = self.file().validators.etag.is_some() && self.refresh.is_none();
+        let most = most.min(self.end.map_or(0, |end| end - self.offset));
+        let Some(part) = self.part.as_mut().filter(|_| proven && self.head.is_empty()) else {
+            return Ok(0);
+        };
+        let asked = Instant::now();
+        let count = match part.pour(conduit, most) {
+            Ok(0) => return Ok(0),
+            Ok(count) => count,
+            Err(fault) => return self.recover(fault).map(|()| 0),
+        };
+        self.passed(count);
+        self.tail.clear();
+        // What has come is good, however slowly it came.
+        if let Err(rate) = self.pace.step(count, asked.elapsed()) {
+            self.recover(Fault::Slow(rate))?;
+        }
+        self.ask_ahead();
+        Ok(count)
+    }
+
     fn more(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         while !buffer.is_empty() && self.end.is_none_or(|end| self.offset < end) {
             match self.read(buffer) {
@@ -299,11 +326,15 @@ impl<'scope, 'env> Source<'scope, 'env> {
     }
 
     fn remember(&mut self, bytes: &[u8]) {
-        self.offset += bytes.len() as u64;
-        self.budget.progress(bytes.len());
+        self.passed(bytes.len());
         let excess = (self.tail.len() + bytes.len()).saturating_sub(OVERLAP);
         self.tail.drain(..excess.min(self.tail.len()));
         self.tail.extend(&bytes[bytes.len().saturating_sub(OVERLAP)..]);
+    }
+
+    fn passed(&mut self, count: usize) {
+        self.offset += count as u64;
+        self.budget.progress(count);
     }
 
     /// Takes the answer that was asked for ahead, or asks now.

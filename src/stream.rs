@@ -26,6 +26,7 @@ use crate::stop::Stop;
 mod fetch;
 mod join;
 mod look;
+mod out;
 mod pass;
 mod select;
 mod splice;

@@ -6,7 +6,7 @@
 //! the whole process is killed. Every wait has a limit and ends with the stream. Must never
 //! know what is being sent.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::head::Request;
 use super::reply::{Reply, SERVER};
 use crate::error::Error;
-use crate::sys;
+use crate::sys::{self, Conduit};
 
 /// How long a closed connection is kept for the client to take its last bytes.
 const LINGER: Duration = Duration::from_secs(2);
@@ -68,7 +68,7 @@ impl<'edge> Client<'edge> {
     /// Answers with something small and closes the connection in good order.
     pub fn reply(self, reply: Reply, request: Option<&Request>) {
         let sent = match reply.print(request) {
-            Ok(bytes) => self.send(&bytes, self.abort).map_err(|error| error.to_string()),
+            Ok(bytes) => self.send([&bytes, &[]], self.abort).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         match sent {
@@ -80,7 +80,7 @@ impl<'edge> Client<'edge> {
     /// Answers with the head of a media answer alone.
     pub fn reply_head(self, head: &MediaHead, request: &Request) {
         let bytes = head.print(Framing::of(request, head), request.http_1_1);
-        if self.send(&bytes, self.abort).is_ok() {
+        if self.send([&bytes, &[]], self.abort).is_ok() {
             self.close();
         }
     }
@@ -102,15 +102,33 @@ impl<'edge> Client<'edge> {
         })
     }
 
-    /// Sends all of `bytes`; ends when nothing could be sent for the stall limit, or when
-    /// `over` rings.
-    fn send(&self, mut bytes: &[u8], over: BorrowedFd<'_>) -> Result<(), Error> {
-        while !bytes.is_empty() {
-            match (&self.socket).write(bytes) {
+    /// Sends all of both runs of bytes, one after the other; ends when nothing could be sent for the
+    /// stall limit, or when `over` rings.
+    fn send(&self, runs: [&[u8]; 2], over: BorrowedFd<'_>) -> Result<(), Error> {
+        let len = runs[0].len() + runs[1].len();
+        let mut runs = runs.map(IoSlice::new);
+        let mut left = &mut runs[..];
+        self.give(len, over, |mut socket| {
+            let count = socket.write_vectored(left)?;
+            IoSlice::advance_slices(&mut left, count);
+            Ok(count)
+        })
+    }
+
+    /// Has `give` give bytes to the socket until these were `len`.
+    fn give(
+        &self,
+        len: usize,
+        over: BorrowedFd<'_>,
+        mut give: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Result<(), Error> {
+        let mut left = len;
+        while left > 0 {
+            match give(&self.socket) {
                 Ok(0) => return Err(Error::ClientLeft),
                 Ok(count) => {
                     self.sent_in_all.fetch_add(count as u64, Ordering::Relaxed);
-                    bytes = &bytes[count..];
+                    left -= count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let room = (self.socket.as_fd(), sys::WRITABLE);
@@ -282,7 +300,7 @@ impl<'c, 'edge> Body<'c, 'edge> {
         let framing = Framing::of(request, head);
         let buffer = vec![0; BEFORE + Self::CHUNK + AFTER].into_boxed_slice();
         let body = Body { client, framing, left: head.length, buffer, waiting: 0 };
-        client.send(&head.print(framing, request.http_1_1), over)?;
+        client.send([&head.print(framing, request.http_1_1), &[]], over)?;
         Ok(body)
     }
 
@@ -303,11 +321,12 @@ impl<'c, 'edge> Body<'c, 'edge> {
     /// Sends `bytes`, wherever they are, or keeps them until there are enough to be worth a call
     /// of the system: [`flush`](Body::flush) before any wait.
     pub fn push(&mut self, bytes: &[u8], over: BorrowedFd<'_>) -> Result<(), Error> {
-        if bytes.len() >= Self::WORTH_IT && self.framing != Framing::Chunked {
-            self.flush(over)?;
-            self.account(bytes.len())?;
-            self.client.send(bytes, over)?;
-            self.client.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if bytes.len() >= Self::WORTH_IT && self.is_bare() {
+            let waiting = std::mem::take(&mut self.waiting);
+            let len = waiting + bytes.len();
+            self.account(len)?;
+            self.client.send([&self.buffer[BEFORE..BEFORE + waiting], bytes], over)?;
+            self.client.sent.fetch_add(len as u64, Ordering::Relaxed);
             return Ok(());
         }
         let mut rest = bytes;
@@ -328,6 +347,30 @@ impl<'c, 'edge> Body<'c, 'edge> {
     pub fn flush(&mut self, over: BorrowedFd<'_>) -> Result<(), Error> {
         let waiting = std::mem::take(&mut self.waiting);
         self.send(waiting, over)
+    }
+
+    /// Whether bytes can be sent as they are, with nothing around them.
+    pub fn is_bare(&self) -> bool {
+        self.framing != Framing::Chunked
+    }
+
+    /// Sends the `len` bytes that are in `conduit`; the body must be [bare](Body::is_bare).
+    pub fn send_through(
+        &mut self,
+        conduit: &Conduit,
+        len: usize,
+        over: BorrowedFd<'_>,
+    ) -> Result<(), Error> {
+        self.flush(over)?;
+        self.account(len)?;
+        let mut left = len;
+        self.client.give(len, over, |socket| {
+            let count = conduit.drain(socket.as_fd(), left)?;
+            left -= count;
+            Ok(count)
+        })?;
+        self.client.sent.fetch_add(len as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     fn account(&mut self, len: usize) -> Result<(), Error> {
@@ -354,7 +397,7 @@ impl<'c, 'edge> Body<'c, 'edge> {
                 &self.buffer[start..BEFORE + len + AFTER]
             }
         };
-        self.client.send(bytes, over)?;
+        self.client.send([bytes, &[]], over)?;
         self.client.sent.fetch_add(len as u64, Ordering::Relaxed);
         Ok(())
     }
@@ -365,7 +408,7 @@ impl<'c, 'edge> Body<'c, 'edge> {
             return Err(wrong_length());
         }
         if self.framing == Framing::Chunked {
-            self.client.send(LAST_CHUNK, self.client.abort)?;
+            self.client.send([LAST_CHUNK, &[]], self.client.abort)?;
         }
         sys::reset_on_close(&self.client.socket, false)
             .map_err(|e| Error::system("disarm the reset of a connection", &e))

@@ -31,7 +31,7 @@ mod top;
 mod trak;
 mod webm;
 
-pub use input::{Input, Window};
+pub use input::{Flow, Input, Window};
 pub use layout::{Layout, Piece, Plan, Rules, What};
 
 use near::{Near, Reach};

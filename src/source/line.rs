@@ -6,7 +6,7 @@
 //! that its answer is over and gives the connection up, so it is kept here for the next question.
 //! Every wait ends with the stream. Must never know HTTP.
 
-use std::io::{self, Read};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -71,13 +71,13 @@ impl Line {
         Arc::new(Line { socket, to, peer, stop, patience, buffered, is_free })
     }
 
-    /// The next bytes; 0 when the other side has closed. They are waited for until patience ends, and
-    /// for `limit` at most.
-    pub(super) fn read(
+    /// The next bytes, as `take` takes them off the socket; 0 when the other side has closed. They are
+    /// waited for until patience ends, and for `limit` at most.
+    pub(super) fn next(
         &self,
-        buffer: &mut [u8],
         limit: Duration,
         reason: Timeout,
+        mut take: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Result<usize, Error> {
         loop {
             // Also where bytes are always there: some that ureq reads give its reader nothing.
@@ -87,7 +87,7 @@ impl Line {
             if self.stop.is_over() {
                 return Err(over().into());
             }
-            match (&self.socket).read(buffer) {
+            match take(&self.socket) {
                 Ok(count) => return Ok(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.wait(sys::READABLE, limit, reason)?;

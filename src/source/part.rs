@@ -1,6 +1,8 @@
 //! A part of a file that is arriving: no byte more than was announced, and an end that is proven.
 
 use std::io::{self, Read};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,8 +11,9 @@ use ureq::{BodyReader, Timeout};
 use super::ask::shortened;
 use super::judge::Extent;
 use super::line::{Line, Patience};
-use super::upstream::Upstream;
+use super::upstream::{POURED, Upstream};
 use crate::error::Fault;
+use crate::sys::Conduit;
 
 /// A part of a file that is arriving.
 pub(super) struct Part {
@@ -20,6 +23,8 @@ pub(super) struct Part {
     is_past: bool,
     /// Whether the connection is of use behind it.
     stays: bool,
+    /// Whether its bytes may go through a conduit.
+    pours: bool,
     /// Where it begins in the file, and where it ends, if that is known.
     pub(super) begin: u64,
     pub(super) end: Option<u64>,
@@ -44,6 +49,7 @@ impl Part {
             line: None,
             is_past: false,
             stays: false,
+            pours: true,
             begin: extent.start,
             end: extent.end,
             received: 0,
@@ -67,30 +73,59 @@ impl Part {
         if room == 0 && !buffer.is_empty() {
             return self.read_end();
         }
-        let count = self.read_some(&mut buffer[..room])?;
-        self.received += count as u64;
+        let buffer = &mut buffer[..room];
+        let count = match self.past_ureq(|mut socket| socket.read(buffer)) {
+            Some(count) => count.map_err(|error| self.line_fault(&error))?,
+            None => self.body.read(buffer).map_err(|error| self.reading_fault(&error))?,
+        };
         // ureq has checked this; a second look costs nothing and is what a clean end rests on.
         if count == 0 && room > 0 && self.end.is_some() {
             return Err(self.cut());
         }
+        self.came(count);
+        Ok(count)
+    }
+
+    /// Takes up to `most` of the next bytes into `conduit`; none if they do not come this way.
+    pub(super) fn pour(&mut self, conduit: &Conduit, most: u64) -> Result<usize, Fault> {
+        self.patience.until(Instant::now() + self.stall_timeout);
+        let left = self.announced().map_or(0, |announced| announced - self.received);
+        let most = usize::try_from(left.min(most)).unwrap_or(usize::MAX).min(POURED);
+        if most == 0 || !self.pours {
+            return Ok(0);
+        }
+        match self.past_ureq(|socket| conduit.fill(socket.as_fd(), most)) {
+            None => Ok(0),
+            Some(Ok(0)) => Err(self.cut()),
+            Some(Ok(count)) => {
+                self.came(count);
+                Ok(count)
+            }
+            Some(Err(ureq::Error::Io(error))) if cannot(&error) => {
+                self.pours = false;
+                Ok(0)
+            }
+            Some(Err(error)) => Err(self.line_fault(&error)),
+        }
+    }
+
+    /// Has `take` take the next bytes off the connection, past ureq, if that is possible: once all is
+    /// used that it has read.
+    fn past_ureq(
+        &mut self,
+        take: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Option<Result<usize, ureq::Error>> {
+        let line = self.line.as_ref().filter(|line| self.is_past || line.is_drained())?;
+        self.is_past = true;
+        Some(line.next(self.stall_timeout, Timeout::RecvBody, take))
+    }
+
+    fn came(&mut self, count: usize) {
+        self.received += count as u64;
         let is_over = self.is_past && self.stays && self.is_read();
         if let Some(line) = self.line.as_ref().filter(|_| is_over) {
             line.answered();
         }
-        Ok(count)
-    }
-
-    /// Past ureq if that is possible, once all is used that it has read.
-    fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
-        let line = self.line.as_ref().filter(|line| self.is_past || line.is_drained());
-        let Some(line) = line else {
-            return self.body.read(buffer).map_err(|error| self.reading_fault(&error));
-        };
-        self.is_past = true;
-        line.read(buffer, self.stall_timeout, Timeout::RecvBody).map_err(|error| match error {
-            ureq::Error::Timeout(_) => self.timeout(),
-            _ => self.cut(),
-        })
     }
 
     /// Everything is here. A chunked body may still have more in it than its Content-Range said.
@@ -130,4 +165,18 @@ impl Part {
             _ => self.cut(),
         }
     }
+
+    /// The same of a failed read past ureq.
+    fn line_fault(&self, error: &ureq::Error) -> Fault {
+        match error {
+            ureq::Error::Timeout(_) => self.timeout(),
+            _ => self.cut(),
+        }
+    }
+}
+
+/// Whether this system, or whoever confines us, has no conduits between sockets.
+fn cannot(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported)
 }

@@ -22,6 +22,8 @@ use crate::stop::Stop;
 
 /// The buffer between a socket and its reader.
 pub const SOCKET_BUFFER: usize = 128 << 10;
+/// What goes at once through a conduit from an upstream's socket to a client's.
+pub const POURED: usize = 256 << 10;
 /// Room for a request head: URL, fields and cookies of a site that is generous with them.
 const REQUEST_BUFFER: usize = 32 << 10;
 /// Bytes of a response head that are read at most. Behind an interim answer (1xx) ureq takes all

@@ -5,7 +5,7 @@
 //! HTTP.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -177,7 +177,8 @@ impl Transport for Wire {
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let timeout = timeout.for_read();
         let buffer = self.buffers.input_append_buf();
-        let count = self.line.read(buffer, limit(timeout), timeout.reason)?;
+        let next = |mut socket: &TcpStream| socket.read(buffer);
+        let count = self.line.next(limit(timeout), timeout.reason, next)?;
         self.buffers.input_appended(count);
         Ok(count > 0)
     }

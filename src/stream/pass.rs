@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::fetch::Opened;
+use super::out::Out;
 use super::select::{self, Choice, choose};
 use super::{Answering, Served};
 use crate::edge::Body;
@@ -41,10 +42,14 @@ pub(super) fn pass<'c, 'edge>(
     let timing = answering.timing(planned, Instant::now(), "pass");
     let mut body = answering.commit(&head.with("Server-Timing", timing))?;
     body.send_all(&first, answering.over())?;
+    let mut out = Out::new(body);
     loop {
-        match source.fetch(body.room())? {
-            0 => return Ok(Served::Body(body)),
-            count => body.send(count, answering.over())?,
+        if out.pass_on(&mut source, u64::MAX, answering.over())? > 0 {
+            continue;
+        }
+        match source.fetch(out.body.room())? {
+            0 => return Ok(Served::Body(out.body)),
+            count => out.body.send(count, answering.over())?,
         }
     }
 }

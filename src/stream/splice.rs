@@ -4,23 +4,27 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::thread::Scope;
 use std::time::Instant;
 
 use super::fetch::{self, Opened};
+use super::out::Out;
 use super::select::{self, Choice, choose};
 use super::{Answering, Served};
-use crate::edge::{Body, MediaHead};
+use crate::edge::MediaHead;
 use crate::error::{Error, Fault};
 use crate::media::Kind;
-use crate::mux::splice::{self, Input};
+use crate::mux::splice::{self, Flow, Input};
 use crate::mux::{self, Finished};
 use crate::plans::{Key, Spliced};
 use crate::source::{File, Source};
 
 /// What is read of a track at once.
-const ROOM: usize = 128 << 10;
+const ROOM: usize = 64 << 10;
+/// The same behind bytes that were sent on unseen, as the rest will mostly be.
+const SIGHT: usize = 16 << 10;
 
 mod way;
 
@@ -158,49 +162,73 @@ fn send<'c, 'edge>(
     // The head of the joined file is the first of it, and is here.
     canal.stats.first_byte(asked.elapsed());
     let timing = answering.timing(planned, Instant::now(), "splice");
-    let body = RefCell::new(answering.commit(&head.with("Server-Timing", timing))?);
-    let mut inputs: Vec<_> = media
-        .tracks
-        .iter()
-        .zip(ways)
-        .map(|(track, entered)| input(track.kind, entered, &body, answering))
-        .collect();
-    let mut give = |bytes: &[u8]| body.borrow_mut().push(bytes, answering.over());
+    let body = answering.commit(&head.with("Server-Timing", timing))?;
+    let out = RefCell::new(Out::new(body));
+    let over = answering.over();
+    let inputs = media.tracks.iter().zip(ways);
+    let mut inputs: Vec<_> =
+        inputs.map(|(track, entered)| input(track.kind, entered, &out, over)).collect();
+    let mut give = |bytes: &[u8]| out.borrow_mut().body.push(bytes, over);
     spliced.plan.emit(&part, &mut inputs, &mut give)?;
     drop(inputs);
-    let mut body = body.into_inner();
-    body.flush(answering.over())?;
+    let mut body = out.into_inner().body;
+    body.flush(over)?;
     Ok(Served::Body(body))
 }
 
-/// What the source of a track brings, as the plan takes it. Before a wait, what is ready goes out.
+/// What the source of a track brings, as the plan takes it.
 fn input<'i, 'scope: 'i, 'env: 'i>(
     kind: Kind,
     entered: Option<Entered<'scope, 'env>>,
-    body: &'i RefCell<Body<'_, '_>>,
-    answering: &'i Answering<'_, '_, '_>,
+    out: &'i RefCell<Out<'_, '_>>,
+    over: BorrowedFd<'i>,
 ) -> Input<'i> {
     // A track of which nothing is needed is not asked for anything.
     let Some(Entered { mut source, head, at, gap }) = entered else {
         return Input::new(kind, 0, |_| Err(Error::Stopped));
     };
-    let mut first = vec![source.take_head(), head];
-    let next = move |mut room: Vec<u8>| {
-        while let Some(bytes) = first.pop() {
+    let first = vec![source.take_head(), head];
+    Input::new(kind, at, Brought { source, first, out, over, room: ROOM }).without(gap)
+}
+
+/// What a source brings. Before it is waited for, what is ready goes out.
+struct Brought<'i, 'scope, 'env, 'c, 'edge> {
+    source: Source<'scope, 'env>,
+    /// What was read of it already, the last first.
+    first: Vec<Vec<u8>>,
+    out: &'i RefCell<Out<'c, 'edge>>,
+    over: BorrowedFd<'i>,
+    /// How much is read at once.
+    room: usize,
+}
+
+impl Flow for Brought<'_, '_, '_, '_, '_> {
+    fn next(&mut self, mut room: Vec<u8>) -> Result<(Vec<u8>, usize), Error> {
+        while let Some(bytes) = self.first.pop() {
             if !bytes.is_empty() {
                 let count = bytes.len();
                 return Ok((bytes, count));
             }
         }
-        body.borrow_mut().flush(answering.over())?;
+        self.out.borrow_mut().body.flush(self.over)?;
         if room.len() != ROOM {
             room = vec![0; ROOM];
         }
-        match source.fetch(&mut room)? {
+        match self.source.fetch(&mut room[..std::mem::replace(&mut self.room, ROOM)])? {
             // A source gives all that it was asked for, or fails.
             0 => Err(Error::Stopped),
             count => Ok((room, count)),
         }
-    };
-    Input::new(kind, at, next).without(gap)
+    }
+
+    fn send_on(&mut self, most: u64) -> Result<u64, Error> {
+        if !self.first.is_empty() {
+            return Ok(0);
+        }
+        let count = self.out.borrow_mut().pass_on(&mut self.source, most, self.over)?;
+        if count > 0 {
+            self.room = SIGHT;
+        }
+        Ok(count as u64)
+    }
 }

@@ -1,6 +1,8 @@
 //! What the carrying costs: splice beside the two that join nothing, in turns, and nothing else. For
 //! whoever works on it; `make bench` has the same figures and many more. `--upstream=LINE` gives the
 //! daemon another line for its section of that name: `chunk = "1GiB"` shows what the parts cost.
+//! With `--hour` the film is one of few bits in many fragments. `--beside=PROGRAM` lets another build
+//! of the daemon take its turns, too.
 
 use std::path::Path;
 
@@ -11,17 +13,25 @@ use crate::server::{Engine, Server};
 use crate::systems::System;
 use crate::{Outcome, say};
 
-const ROUNDS: Rounds = Rounds { starts: 15, hauls: 15, original_hauls: 0, together: 1 };
+const ROUNDS: Rounds = Rounds { starts: 15, hauls: 15, original_hauls: 0, together: 2 };
 
 pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
     let upstream = args.iter().find_map(|arg| arg.strip_prefix("--upstream=")).unwrap_or_default();
-    let film = Film::make(&target.join("bench-media"), Rate::High, 8)?;
+    let hour = args.iter().any(|arg| arg == "--hour");
+    let (rate, minutes) = if hour { (Rate::Low, 60) } else { (Rate::High, 8) };
+    let film = Film::make(&target.join("bench-media"), rate, minutes)?;
     let scratch = tempfile::Builder::new().prefix("ytcanal-bench-").tempdir()?;
     let origin = Origin::start(film.paths().to_vec())?;
     let splice = Server::ytcanal("ytcanal splice", Engine::Splice, ["", upstream], scratch.path())?;
     let nginx = Server::nginx(&origin, &origin, scratch.path())?;
     let copy_loop = Server::copy_loop(&origin, &origin)?;
-    let systems: [&dyn System; 3] = [&splice, &nginx, &copy_loop];
+    let other = args.iter().find_map(|arg| arg.strip_prefix("--beside=")).map(Path::new);
+    let other = other.map(|program| {
+        Server::daemon(program, "another build", Engine::Splice, ["", upstream], scratch.path())
+    });
+    let other = other.transpose()?;
+    let mut systems: Vec<&dyn System> = vec![&splice, &nginx, &copy_loop];
+    systems.extend(other.iter().map(|other| other as &dyn System));
     let course = Course { title: film.title(), film: &film, origin: &origin, place: "/near" };
     let standing = contest::hold(course, &systems, &ROUNDS)?;
     for entry in &standing.entries {
@@ -29,6 +39,16 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
         say(&format!("{}: {wall} s, {cpu} CPU-s a GB", entry.system));
     }
     say(&beside(&standing));
+    if let [splice, .., other] = &standing.entries[..]
+        && other.system == "another build"
+    {
+        let (wall, cpu) = (splice.wall_beside(other), splice.cpu_beside(other));
+        say(&format!(
+            "Beside another build: wall {} ×, CPU {} ×.",
+            wall.with_ends(),
+            cpu.with_ends()
+        ));
+    }
     Ok(())
 }
 

@@ -222,7 +222,8 @@ fn answer(
     };
     let kind = if wanted.contains("video") { "video/mp4" } else { "audio/mp4" };
     let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nContent-Type: {kind}\r\nAccept-Ranges: bytes\r\n\r\n",
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nContent-Type: {kind}\r\nAccept-Ranges: bytes\r\n\
+         ETag: \"{len:x}\"\r\n\r\n",
         end - start
     );
     stream.write_all(head.as_bytes())?;

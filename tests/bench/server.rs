@@ -56,13 +56,25 @@ impl Server {
     pub(crate) fn ytcanal(
         name: &'static str,
         engine: Engine,
+        config: [&str; 2],
+        scratch: &Path,
+    ) -> Outcome<Self> {
+        Self::daemon(Path::new(env!("CARGO_BIN_EXE_ytcanal")), name, engine, config, scratch)
+    }
+
+    /// The daemon of another build.
+    pub(crate) fn daemon(
+        program: &Path,
+        name: &'static str,
+        engine: Engine,
         [limits, upstream]: [&str; 2],
         scratch: &Path,
     ) -> Outcome<Self> {
         let runtime = scratch.join(name);
         fs::create_dir(&runtime)?;
         let config = scratch.join(format!("{name}.toml"));
-        // The origin is on loopback, and a slot may be free a moment later than its client is.
+        // The origin is on loopback, and a slot may be free a moment later than its client is. No
+        // download is to be spared what it takes to plan it.
         let limits = if limits.is_empty() {
             "streams = 32\nstreams_per_client = 32\nmuxers = 64"
         } else {
@@ -70,11 +82,12 @@ impl Server {
         };
         let text = format!(
             "listen = [\"127.0.0.1:0\"]\nruntime_dir = {:?}\n\
-             [limits]\n{limits}\n[upstream]\nallow = [\"127.0.0.0/8\"]\n{upstream}\n",
+             [limits]\n{limits}\n[upstream]\nallow = [\"127.0.0.0/8\"]\n{upstream}\n\
+             [muxer]\nplan_cache = \"0B\"\n",
             runtime.display().to_string()
         );
         fs::write(&config, text)?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ytcanal"));
+        let mut command = Command::new(program);
         command.arg("serve").arg("--config").arg(config);
         Self::start(name, Asked::ToJoin("/mux", engine.parameter()), Listens::AsItSays, command)
     }

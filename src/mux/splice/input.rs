@@ -5,10 +5,13 @@ use std::ops::Range;
 use crate::error::{Error, Fault};
 use crate::media::Kind;
 
+/// Fewer bytes than these are sent on no quicker unseen.
+const WORTH_IT: u64 = 32 << 10;
+
 /// The bytes of one track, in their order. Whoever makes a piece pulls what it needs.
 pub struct Input<'a> {
     track: Kind,
-    next: Box<Chunks<'a>>,
+    flow: Box<dyn Flow + 'a>,
     chunk: Vec<u8>,
     filled: usize,
     used: usize,
@@ -19,19 +22,30 @@ pub struct Input<'a> {
     gathered: Vec<u8>,
 }
 
-/// The next bytes of a track: room, and how much of it is filled. Takes back the room of those
-/// before.
-pub(super) type Chunks<'a> = dyn FnMut(Vec<u8>) -> Result<(Vec<u8>, usize), Error> + 'a;
+/// Where the bytes of one track come from.
+pub trait Flow {
+    /// The next ones: room, and how much of it is filled. Takes back the room of those before.
+    fn next(&mut self, room: Vec<u8>) -> Result<(Vec<u8>, usize), Error>;
+
+    /// Sends up to `most` of the next ones on to where the joined file goes, without a look at them:
+    /// how many, none if they must be looked at.
+    fn send_on(&mut self, most: u64) -> Result<u64, Error> {
+        let _ = most;
+        Ok(0)
+    }
+}
+
+impl<F: FnMut(Vec<u8>) -> Result<(Vec<u8>, usize), Error>> Flow for F {
+    fn next(&mut self, room: Vec<u8>) -> Result<(Vec<u8>, usize), Error> {
+        self(room)
+    }
+}
 
 impl<'a> Input<'a> {
     /// The bytes of `track` from the one at `at` on.
-    pub fn new(
-        track: Kind,
-        at: u64,
-        next: impl FnMut(Vec<u8>) -> Result<(Vec<u8>, usize), Error> + 'a,
-    ) -> Input<'a> {
+    pub fn new(track: Kind, at: u64, flow: impl Flow + 'a) -> Input<'a> {
         let (chunk, gathered) = (Vec::new(), Vec::new());
-        Input { track, next: Box::new(next), chunk, filled: 0, used: 0, at, gap: 0..0, gathered }
+        Input { track, flow: Box::new(flow), chunk, filled: 0, used: 0, at, gap: 0..0, gathered }
     }
 
     /// The same, without these bytes, which must begin at the end of a chunk.
@@ -54,7 +68,7 @@ impl<'a> Input<'a> {
             return Err(self.contradiction("it is not laid out as it was"));
         }
         while self.used == self.filled {
-            (self.chunk, self.filled) = (self.next)(std::mem::take(&mut self.chunk))?;
+            (self.chunk, self.filled) = self.flow.next(std::mem::take(&mut self.chunk))?;
             self.used = 0;
         }
         Ok(())
@@ -68,6 +82,19 @@ impl<'a> Input<'a> {
         self.used += most.min(self.filled - from);
         self.at += (self.used - from) as u64;
         Ok(&mut self.chunk[from..self.used])
+    }
+
+    /// Sends up to `most` of the next bytes on, unseen; how many.
+    fn send_on(&mut self, most: u64) -> Result<u64, Error> {
+        // Those that are here are before them.
+        if self.used < self.filled || self.gap.contains(&self.at) {
+            return Ok(0);
+        }
+        let before = self.gap.start.checked_sub(self.at).filter(|before| *before > 0);
+        let most = most.min(before.unwrap_or(u64::MAX));
+        let count = if most < WORTH_IT { 0 } else { self.flow.send_on(most)? };
+        self.at += count;
+        Ok(count)
     }
 
     /// Exactly the next `count` bytes, which must not be more than
@@ -151,6 +178,13 @@ impl<'a> Window<'a> {
     pub fn copy(&mut self, input: &mut Input<'_>, len: u64) -> Result<(), Error> {
         let mut left = len;
         while left > 0 && !self.is_over() {
+            if self.at >= self.part.start {
+                let sent = input.send_on(left.min(self.part.end - self.at))?;
+                (self.at, left) = (self.at + sent, left - sent);
+                if sent > 0 {
+                    continue;
+                }
+            }
             let run = input.run(left)?;
             left -= run.len() as u64;
             self.write(run)?;

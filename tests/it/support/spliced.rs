@@ -1,14 +1,16 @@
 //! The splice engine on files, without a daemon around it.
 
+use std::cell::RefCell;
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
+use ytcanal::error::Error;
 use ytcanal::media::{Kind, Tags};
 use ytcanal::mux::sniff::{LOOK_AT_MOST, Verdict, sniff};
 use ytcanal::mux::splice::{
-    Halt, Input, Look, MAX_LOOK, Options, Plan, Refusal, Survey, plan, survey,
+    Flow, Halt, Input, Look, MAX_LOOK, Options, Plan, Refusal, Survey, plan, survey,
 };
 use ytcanal::mux::{Trim, Wanted};
 
@@ -88,31 +90,24 @@ impl Film {
     }
 
     /// These bytes of the joined file, or why they could not be made. The inputs bring exactly
-    /// what is said to be needed, in chunks of any size.
-    pub(crate) fn emit(
-        &self,
-        plan: &Plan,
-        part: Range<u64>,
-    ) -> Result<Vec<u8>, ytcanal::error::Error> {
+    /// what is said to be needed, in chunks of any size, and send some of it on unseen.
+    pub(crate) fn emit(&self, plan: &Plan, part: Range<u64>) -> Result<Vec<u8>, Error> {
         let mut random = fastrand::Rng::with_seed(part.start ^ part.end);
+        let made = RefCell::new(Vec::new());
         let mut inputs = Vec::new();
         for (track, (kind, bytes)) in self.files.iter().enumerate() {
             let needs = plan.needs(track, &part).unwrap_or(0..0);
-            let mut rest = &bytes[needs.start as usize..needs.end as usize];
-            let largest = random.usize(1..200_000);
-            inputs.push(Input::new(*kind, needs.start, move |_| {
-                assert!(!rest.is_empty(), "more is read than is needed");
-                let (chunk, later) = rest.split_at(rest.len().min(largest));
-                rest = later;
-                Ok((chunk.to_vec(), chunk.len()))
-            }));
+            let rest = &bytes[needs.start as usize..needs.end as usize];
+            let (largest, random) = (random.usize(1..200_000), random.fork());
+            let bytes = Bytes { rest, largest, random, made: &made };
+            inputs.push(Input::new(*kind, needs.start, bytes));
         }
-        let mut made = Vec::new();
         plan.emit(&part, &mut inputs, &mut |bytes| {
-            made.extend_from_slice(bytes);
+            made.borrow_mut().extend_from_slice(bytes);
             Ok(())
         })?;
-        Ok(made)
+        drop(inputs);
+        Ok(made.into_inner())
     }
 
     /// All of the joined file. Makes sure that it has the length it should have, and that parts of
@@ -155,5 +150,39 @@ pub(crate) fn assert_joined(joined: &Path, sources: &[(&str, &Path)], exactness:
     for (stream, source) in sources {
         let what = format!("{stream} of {joined:?}");
         assert_same(&packets(source, stream), &packets(joined, stream), exactness, &what);
+    }
+}
+
+/// What is needed of a file, in chunks up to the largest.
+struct Bytes<'a> {
+    rest: &'a [u8],
+    largest: usize,
+    random: fastrand::Rng,
+    /// Where the joined file goes.
+    made: &'a RefCell<Vec<u8>>,
+}
+
+impl<'a> Bytes<'a> {
+    fn take(&mut self, most: usize) -> &'a [u8] {
+        let (chunk, later) = self.rest.split_at(self.rest.len().min(most));
+        self.rest = later;
+        chunk
+    }
+}
+
+impl Flow for Bytes<'_> {
+    fn next(&mut self, _: Vec<u8>) -> Result<(Vec<u8>, usize), Error> {
+        assert!(!self.rest.is_empty(), "more is read than is needed");
+        let chunk = self.take(self.largest);
+        Ok((chunk.to_vec(), chunk.len()))
+    }
+
+    fn send_on(&mut self, most: u64) -> Result<u64, Error> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let count = self.random.usize(0..=self.largest).min(most);
+        assert!(count <= self.rest.len(), "more is passed on than is needed");
+        let chunk = self.take(count);
+        self.made.borrow_mut().extend_from_slice(chunk);
+        Ok(count as u64)
     }
 }

@@ -1,0 +1,48 @@
+//! Where a file goes, and the short way there: what need not be seen passes from the socket of an
+//! upstream to that of the client without a copy.
+
+use std::os::fd::BorrowedFd;
+
+use crate::edge::Body;
+use crate::error::Error;
+use crate::source::{POURED, Source};
+use crate::sys::Conduit;
+
+/// A body, and the short way to it.
+pub(super) struct Out<'c, 'edge> {
+    pub(super) body: Body<'c, 'edge>,
+    /// Empty but while bytes are being passed on.
+    conduit: Option<Conduit>,
+}
+
+impl<'c, 'edge> Out<'c, 'edge> {
+    pub(super) fn new(body: Body<'c, 'edge>) -> Out<'c, 'edge> {
+        let conduit = if body.is_bare() { conduit() } else { None };
+        Out { body, conduit }
+    }
+
+    /// Passes on up to `most` of the next bytes of `source`: how many, none if they must be fetched.
+    pub(super) fn pass_on(
+        &mut self,
+        source: &mut Source<'_, '_>,
+        most: u64,
+        over: BorrowedFd<'_>,
+    ) -> Result<usize, Error> {
+        let Some(conduit) = &self.conduit else { return Ok(0) };
+        // They may have to be waited for.
+        self.body.flush(over)?;
+        let count = source.pour(conduit, most)?;
+        self.body.send_through(conduit, count, over)?;
+        Ok(count)
+    }
+}
+
+/// It is of use with less room than it might have, and nobody depends on it.
+fn conduit() -> Option<Conduit> {
+    let made = Conduit::new().inspect_err(|error| log::debug!("no conduit: {error}"));
+    let conduit = made.ok()?;
+    if let Err(error) = conduit.resize(POURED as i32) {
+        log::debug!("a conduit is smaller than it might be: {error}");
+    }
+    Some(conduit)
+}
