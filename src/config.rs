@@ -119,6 +119,9 @@ pub struct Muxer {
     /// What joins tracks if the client does not care.
     #[serde(deserialize_with = "engine")]
     pub engine: Engine,
+    /// Time in which the indexes of its tracks must have been read, or a film is not spliced.
+    #[serde(deserialize_with = "finite")]
+    pub plan_timeout: Span,
     /// Memory for the plans of spliced files.
     pub plan_cache: ByteSize,
 }
@@ -190,6 +193,7 @@ impl Default for Muxer {
             ffmpeg: PathBuf::from("ffmpeg"),
             stall_timeout: Span(Duration::from_secs(60)),
             engine: Engine::Auto,
+            plan_timeout: Span(Duration::from_secs(20)),
             // A film of an hour takes some 100 KB, if it comes in fragments.
             plan_cache: ByteSize(16 << 20),
         }

@@ -18,12 +18,14 @@ use crate::config::Limits;
 use crate::error::Problem;
 use crate::sys::{self, Bell};
 
+pub mod body;
 pub mod client;
 mod conditions;
 pub mod head;
 pub mod reply;
 
-pub use client::{Body, Client, MediaHead};
+pub use body::{Body, MediaHead};
+pub use client::Client;
 pub use conditions::{Selected, select};
 pub use head::Request;
 pub use reply::Reply;

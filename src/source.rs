@@ -259,16 +259,22 @@ impl<'scope, 'env> Source<'scope, 'env> {
         Ok(count)
     }
 
-    /// Takes up to `most` of the next bytes into `conduit`, unseen; none where that cannot be done, and
-    /// they must be [fetched](Source::fetch).
-    pub fn pour(&mut self, conduit: &Conduit, most: u64) -> Result<usize, Error> {
+    /// Whether the next bytes can be [poured](Source::pour).
+    pub fn pours(&self) -> bool {
         // Where nothing else proves that what comes after a break is of the same file, the bytes
         // before it are compared, and so must be seen.
         let proven = self.file().validators.etag.is_some() && self.refresh.is_none();
+        proven && self.head.is_empty() && self.part.as_ref().is_some_and(Part::pours)
+    }
+
+    /// Takes up to `most` of the next bytes into `conduit`, unseen; none where they must be
+    /// [fetched](Source::fetch).
+    pub fn pour(&mut self, conduit: &Conduit, most: u64) -> Result<usize, Error> {
         let most = most.min(self.end.map_or(0, |end| end - self.offset));
-        let Some(part) = self.part.as_mut().filter(|_| proven && self.head.is_empty()) else {
+        if !self.pours() {
             return Ok(0);
-        };
+        }
+        let Some(part) = &mut self.part else { return Ok(0) };
         let asked = Instant::now();
         let count = match part.pour(conduit, most) {
             Ok(0) => return Ok(0),

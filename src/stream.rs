@@ -200,7 +200,7 @@ impl<'c, 'edge> Answering<'c, 'edge, '_> {
     }
 
     fn commit(&self, head: &MediaHead) -> Result<Body<'c, 'edge>, Error> {
-        Body::commit(self.client, self.request, head, self.over())
+        Body::commit(self.client, self.request, head)
     }
 
     fn refusal(&self, problem: &Problem) -> Reply {

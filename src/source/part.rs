@@ -86,12 +86,18 @@ impl Part {
         Ok(count)
     }
 
-    /// Takes up to `most` of the next bytes into `conduit`; none if they do not come this way.
+    /// Whether its next bytes can be [poured](Part::pour): they come past ureq.
+    pub(super) fn pours(&self) -> bool {
+        let is_past = |line: &Arc<Line>| self.is_past || line.is_drained();
+        self.pours && self.line.as_ref().is_some_and(is_past)
+    }
+
+    /// Takes up to `most` of the next bytes into `conduit`; none at its end, or if they do not pour.
     pub(super) fn pour(&mut self, conduit: &Conduit, most: u64) -> Result<usize, Fault> {
         self.patience.until(Instant::now() + self.stall_timeout);
         let left = self.announced().map_or(0, |announced| announced - self.received);
         let most = usize::try_from(left.min(most)).unwrap_or(usize::MAX).min(POURED);
-        if most == 0 || !self.pours {
+        if most == 0 {
             return Ok(0);
         }
         match self.past_ureq(|socket| conduit.fill(socket.as_fd(), most)) {

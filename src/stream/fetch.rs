@@ -53,13 +53,16 @@ pub(super) fn open<'scope, 'env>(
     opened.into_iter().collect()
 }
 
-/// Does the same for each item, each on a thread of its own.
+/// Does the same for each item at the same time: the last one here, the others on threads of their
+/// own.
 pub(super) fn each<'scope, I: Send + 'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     items: impl Iterator<Item = I>,
     work: impl Fn(I) -> Result<T, Error> + Send + Clone + 'scope,
 ) -> Result<Vec<Result<T, Error>>, Error> {
-    let mut working = Vec::new();
+    let mut items: Vec<_> = items.collect();
+    let last = items.pop();
+    let mut working = Vec::with_capacity(items.len());
     for item in items {
         let thread = thread::Builder::new().name("open".into());
         let ((say, done), work) = (channel::bounded(1), work.clone());
@@ -69,9 +72,10 @@ pub(super) fn each<'scope, I: Send + 'scope, T: Send + 'scope>(
             .map_err(|e| Error::system("start a thread", &e))?;
         working.push(done);
     }
+    let last = last.map(work);
     // One that ends without a word has panicked.
     let done = working.iter().map(|done| done.recv().unwrap_or(Err(Error::Stopped)));
-    Ok(done.collect())
+    Ok(done.chain(last).collect())
 }
 
 /// Looks at the first bytes until they say what this is.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::thread::Scope;
+use std::time::Instant;
 
 use super::Answering;
 use crate::error::{Error, Fault};
@@ -26,7 +27,8 @@ pub(super) fn survey<'scope, 'env>(
     let Some(len) = source.file().len.filter(|_| source.file().ranged) else {
         return Ok(Err(Refusal("its upstream does not send parts of it")));
     };
-    let mut looking = Looking { scope, answering, track, source, len };
+    let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
+    let mut looking = Looking { scope, answering, track, source, len, deadline };
     match splice::survey(input.head.format, &mut looking, answering.wish.trim) {
         Ok(survey) => Ok(Ok(survey)),
         Err(Halt::Refused(refusal)) => Ok(Err(refusal)),
@@ -40,6 +42,8 @@ struct Looking<'l, 'scope, 'env, 'a> {
     track: &'l Track,
     source: &'l mut Source<'scope, 'env>,
     len: u64,
+    /// Until when everything must have been seen.
+    deadline: Instant,
 }
 
 impl Look for Looking<'_, '_, '_, '_> {
@@ -48,6 +52,9 @@ impl Look for Looking<'_, '_, '_, '_> {
     }
 
     fn look(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+        if Instant::now() > self.deadline {
+            return Err(Refusal("its index took too long to read").into());
+        }
         self.read(range).map_err(Halt::Failed)
     }
 

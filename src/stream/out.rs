@@ -1,6 +1,7 @@
 //! Where a file goes, and the short way there: what need not be seen passes from the socket of an
 //! upstream to that of the client without a copy.
 
+use std::cell::OnceCell;
 use std::os::fd::BorrowedFd;
 
 use crate::edge::Body;
@@ -11,14 +12,13 @@ use crate::sys::Conduit;
 /// A body, and the short way to it.
 pub(super) struct Out<'c, 'edge> {
     pub(super) body: Body<'c, 'edge>,
-    /// Empty but while bytes are being passed on.
-    conduit: Option<Conduit>,
+    /// Made when it is first of use. Empty but while bytes are being passed on.
+    conduit: OnceCell<Option<Conduit>>,
 }
 
 impl<'c, 'edge> Out<'c, 'edge> {
     pub(super) fn new(body: Body<'c, 'edge>) -> Out<'c, 'edge> {
-        let conduit = if body.is_bare() { conduit() } else { None };
-        Out { body, conduit }
+        Out { body, conduit: OnceCell::new() }
     }
 
     /// Passes on up to `most` of the next bytes of `source`: how many, none if they must be fetched.
@@ -28,7 +28,10 @@ impl<'c, 'edge> Out<'c, 'edge> {
         most: u64,
         over: BorrowedFd<'_>,
     ) -> Result<usize, Error> {
-        let Some(conduit) = &self.conduit else { return Ok(0) };
+        if !self.body.is_bare() || !source.pours() {
+            return Ok(0);
+        }
+        let Some(conduit) = self.conduit.get_or_init(conduit) else { return Ok(0) };
         // They may have to be waited for.
         self.body.flush(over)?;
         let count = source.pour(conduit, most)?;

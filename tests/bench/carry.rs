@@ -1,4 +1,5 @@
-//! What the carrying costs: splice beside the two that join nothing, in turns, and nothing else. For
+//! What the carrying costs, and how far behind the upstream's own its first byte comes: splice beside
+//! the two that join nothing, in turns, and nothing else. For
 //! whoever works on it; `make bench` has the same figures and many more. `--upstream=LINE` gives the
 //! daemon another line for its section of that name: `chunk = "1GiB"` shows what the parts cost.
 //! With `--hour` the film is one of few bits in many fragments. `--beside=PROGRAM` lets another build
@@ -6,7 +7,8 @@
 
 use std::path::Path;
 
-use crate::contest::{self, Course, Rounds, Standing};
+use crate::contest::{self, Course, Entry, Rounds, Standing};
+use crate::figures::Spread;
 use crate::media::{Film, Rate};
 use crate::origin::Origin;
 use crate::server::{Engine, Server};
@@ -30,13 +32,18 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
         Server::daemon(program, "another build", Engine::Splice, ["", upstream], scratch.path())
     });
     let other = other.transpose()?;
-    let mut systems: Vec<&dyn System> = vec![&splice, &nginx, &copy_loop];
+    let config = ["", upstream];
+    let copying = Server::ytcanal("splice, no ETag", Engine::Copying, config, scratch.path())?;
+    let mut systems: Vec<&dyn System> = vec![&splice, &copying, &nginx, &copy_loop];
     systems.extend(other.iter().map(|other| other as &dyn System));
     let course = Course { title: film.title(), film: &film, origin: &origin, place: "/near" };
     let standing = contest::hold(course, &systems, &ROUNDS)?;
     for entry in &standing.entries {
         let (wall, cpu) = (entry.wall().with_ends(), entry.cpu().with_ends());
-        say(&format!("{}: {wall} s, {cpu} CPU-s a GB", entry.system));
+        let behind = entry.starts.iter().zip(&standing.upstream);
+        let behind = behind.map(|(own, upstream)| own.first_byte() - upstream.first_byte());
+        let behind = Spread::of(behind.map(|seconds| seconds * 1000.0)).with_ends();
+        say(&format!("{}: {wall} s, {cpu} CPU-s a GB, {behind} ms behind", entry.system));
     }
     say(&beside(&standing));
     if let [splice, .., other] = &standing.entries[..]
@@ -55,16 +62,19 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
 /// How splice stands beside the two that join nothing, round by round.
 pub(crate) fn beside(standing: &Standing) -> String {
     let find = |name| standing.entries.iter().find(|entry| entry.system == name);
-    let (Some(splice), Some(nginx), Some(copy_loop)) =
-        (find("ytcanal splice"), find("nginx proxy_pass"), find("copy loop"))
-    else {
+    let (Some(nginx), Some(copy_loop)) = (find("nginx proxy_pass"), find("copy loop")) else {
         return String::new();
     };
-    format!(
-        "Splice in each round: wall {} × nginx, {} × the copy loop; CPU {} × nginx, {} × the copy loop.",
-        splice.wall_beside(nginx).with_ends(),
-        splice.wall_beside(copy_loop).with_ends(),
-        splice.cpu_beside(nginx).with_ends(),
-        splice.cpu_beside(copy_loop).with_ends(),
-    )
+    let of = |name| {
+        let splice: &Entry = find(name)?;
+        Some(format!(
+            "{name}: wall {} × nginx, {} × the copy loop; CPU {} × nginx, {} × the copy loop.",
+            splice.wall_beside(nginx).with_ends(),
+            splice.wall_beside(copy_loop).with_ends(),
+            splice.cpu_beside(nginx).with_ends(),
+            splice.cpu_beside(copy_loop).with_ends(),
+        ))
+    };
+    let both = ["ytcanal splice", "splice, no ETag"].into_iter().filter_map(of);
+    format!("In each round, {}", both.collect::<Vec<_>>().join("\nIn each round, "))
 }

@@ -1,6 +1,7 @@
 //! The benchmark: ways to turn two URLs into one file, side by side.
 //!
 //! * `ytcanal splice`, `ytcanal ffmpeg`: the daemon, asked over HTTP for either engine.
+//! * `splice, no ETag`: the same from an upstream without validators, whose bytes must all be copied.
 //! * `ffmpeg by itself`: ffmpeg reads both URLs and writes to a pipe. The yardstick of every ratio.
 //! * `nginx proxy_pass`, `copy loop`: they join nothing, and pass on as many bytes. What the carrying
 //!   alone costs.
@@ -131,11 +132,13 @@ fn compare(plan: &Plan, target: &Path, results: &Path) -> Outcome<()> {
     let near = Origin::start(paths.clone())?;
     let far = Origin::start_behind(Line::new(ROUND_TRIP, None), paths)?;
     let splice = Server::ytcanal("ytcanal splice", Engine::Splice, ["", ""], scratch.path())?;
+    let copying = Server::ytcanal("splice, no ETag", Engine::Copying, ["", ""], scratch.path())?;
     let ffmpeg = Server::ytcanal("ytcanal ffmpeg", Engine::Ffmpeg, ["", ""], scratch.path())?;
     let nginx = Server::nginx(&near, &far, scratch.path())?;
     let copy_loop = Server::copy_loop(&near, &far)?;
     let original = Server::original(&python, scratch.path())?;
-    let systems: [&dyn System; 6] = [&splice, &ffmpeg, &Alone, &nginx, &copy_loop, &original];
+    let systems: [&dyn System; 7] =
+        [&splice, &copying, &ffmpeg, &Alone, &nginx, &copy_loop, &original];
 
     let mut standings = Vec::new();
     for (film, (.., rounds)) in films.iter().zip(plan.near) {

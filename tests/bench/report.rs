@@ -68,7 +68,7 @@ impl Report<'_> {
         text + &format!(
             "| *upstream* | {} | | | | | | | |\n\n{}\n",
             first(&standing.upstream).with_ends(),
-            carry::beside(standing),
+            carry::beside(standing).replace('\n', "\\\n"),
         )
     }
 
@@ -108,6 +108,8 @@ impl Report<'_> {
              pages count once for each.\n\
              * \"In each round\": the median of the ratios within the rounds; whatever else the machine did \
              in a round weighed on both.\n\
+             * Without an ETag that proves what comes after a break, splice looks at every byte and so \
+             copies it; from an upstream that speaks HTTPS, too.\n\
              * {} reads the two URLs and writes to a pipe: it serves nobody.\n\
              * nginx and the copy loop join nothing. They pass on one body of exactly as many bytes, \
              which the same origin reads from the same two files, one after the other. nginx: one \

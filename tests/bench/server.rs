@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use ytcanal::sys;
 
 use crate::Outcome;
-use crate::origin::Origin;
+use crate::origin::{Origin, UNPROVEN};
 use crate::proc::{self, Watch};
 use crate::reader::{Body, Until};
 use crate::relays;
@@ -37,8 +37,9 @@ pub(crate) struct Server {
 /// What its requests look like.
 #[derive(Clone, Copy)]
 enum Asked {
-    /// A path that takes two URLs, and what follows them.
-    ToJoin(&'static str, &'static str),
+    /// A path that takes two URLs, what stands in front of the name of a file in them, and what
+    /// follows them.
+    ToJoin(&'static str, &'static str, &'static str),
     /// The path of a body that is there already.
     ToPassOn,
 }
@@ -89,7 +90,9 @@ impl Server {
         fs::write(&config, text)?;
         let mut command = Command::new(program);
         command.arg("serve").arg("--config").arg(config);
-        Self::start(name, Asked::ToJoin("/mux", engine.parameter()), Listens::AsItSays, command)
+        let within = if matches!(engine, Engine::Copying) { UNPROVEN } else { "" };
+        let asked = Asked::ToJoin("/mux", within, engine.parameter());
+        Self::start(name, asked, Listens::AsItSays, command)
     }
 
     pub(crate) fn original(python: &Path, scratch: &Path) -> Outcome<Self> {
@@ -98,7 +101,7 @@ impl Server {
         fs::create_dir(&fifos)?;
         let mut command = Command::new(python);
         command.arg(script).arg(fifos);
-        let asked = Asked::ToJoin("/stream", "");
+        let asked = Asked::ToJoin("/stream", "", "");
         let mut server = Self::start("original", asked, Listens::AsItSays, command)?;
         server.leaves_children = true;
         Ok(server)
@@ -153,8 +156,12 @@ impl Server {
     pub(crate) fn target(&self, links: &Links) -> String {
         match self.asked {
             Asked::ToPassOn => links.strung.clone(),
-            Asked::ToJoin(path, more) => {
-                format!("{path}?video={}&audio={}{more}", links.video, links.audio)
+            Asked::ToJoin(path, within, more) => {
+                let [video, audio] = [&links.video, &links.audio].map(|link| {
+                    let (origin, name) = link.rsplit_once('/').unwrap_or_default();
+                    format!("{origin}{within}/{name}")
+                });
+                format!("{path}?video={video}&audio={audio}{more}")
             }
         }
     }
@@ -170,6 +177,8 @@ impl Server {
 pub(crate) enum Engine {
     Auto,
     Splice,
+    /// The same from an upstream that gives no validators: all bytes are looked at then.
+    Copying,
     Ffmpeg,
 }
 
@@ -177,7 +186,7 @@ impl Engine {
     fn parameter(self) -> &'static str {
         match self {
             Self::Auto => "",
-            Self::Splice => "&engine=splice",
+            Self::Splice | Self::Copying => "&engine=splice",
             Self::Ffmpeg => "&engine=ffmpeg",
         }
     }

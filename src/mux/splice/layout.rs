@@ -153,17 +153,19 @@ impl Plan {
 
     /// What tells this plan from others: whatever was computed from its inputs.
     pub fn digest(&self) -> [u8; 32] {
-        let mut context = Context::new(&SHA256);
-        context.update(&self.made);
+        let mut laid_out = Vec::with_capacity((5 * self.pieces.len() + 1) * size_of::<u64>());
         for Piece { at, what } in &self.pieces {
             let [kind, track, number, from] = match *what {
                 What::Made { from } => [0, 0, 0, from as u64],
                 What::Copied { track, from } => [1, track.into(), 0, from],
                 What::Patched { track, from, number } => [2, track.into(), number.into(), from],
             };
-            [*at, kind, track, number, from].iter().for_each(|n| context.update(&n.to_be_bytes()));
+            [*at, kind, track, number, from].iter().for_each(|n| laid_out.extend(n.to_be_bytes()));
         }
-        context.update(&self.len.to_be_bytes());
+        laid_out.extend(self.len.to_be_bytes());
+        let mut context = Context::new(&SHA256);
+        context.update(&self.made);
+        context.update(&laid_out);
         context.update(format!("{:?}", self.rules).as_bytes());
         let mut digest = [0; 32];
         digest.copy_from_slice(context.finish().as_ref());

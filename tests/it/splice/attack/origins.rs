@@ -88,6 +88,21 @@ fn a_look_that_fails_is_told_and_not_guessed() {
 }
 
 #[test]
+fn an_index_that_takes_too_long_to_read_is_left_to_ffmpeg() {
+    // Without an index each fragment is looked at: a dozen times half a second.
+    let pair = media::in_fragments("+frag_keyframe+empty_moov+default_base_moof+skip_trailer");
+    let slow = |track: &str| {
+        let file = if track == "video" { &pair.video } else { &pair.audio };
+        Resource::file(file).ranges().keep_alive().etag(ONE).delay(Duration::from_millis(500))
+    };
+    let stage = Stage::of(&format!("[muxer]\nplan_timeout = \"1s\"\n{LOOPBACK}"), slow);
+    let refused = stage.ask("GET", "");
+    assert_eq!((refused.head.status, refused.code().as_str()), (422, "splice-refused"));
+    let why = String::from_utf8_lossy(&refused.body).into_owned();
+    assert!(why.contains("took too long to read"), "{why}");
+}
+
+#[test]
 fn cues_at_the_end_are_looked_for_with_the_same_care() {
     let (video, audio) = webms::long_film();
     for (fault, status) in [

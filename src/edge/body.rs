@@ -1,0 +1,255 @@
+//! A media answer: its head, its bytes, and its end.
+//!
+//! A body begins with a commit and ends in one of two ways: [`Body::finish`], which the client
+//! takes for complete, or with a reset of the connection, which shows it that something is
+//! missing. The reset is what happens if nothing is done: when the body is dropped, and also when
+//! the whole process is killed. Must never know what is being sent.
+
+use std::mem::take;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::client::Client;
+use super::head::Request;
+use super::reply::SERVER;
+use crate::error::Error;
+use crate::sys::Conduit;
+
+/// The head of a media answer.
+#[derive(Debug, Clone, Default)]
+pub struct MediaHead {
+    /// 200 if it is not set.
+    status: Option<u16>,
+    length: Option<u64>,
+    fields: Vec<(&'static str, String)>,
+}
+
+impl MediaHead {
+    /// Another status than 200.
+    pub fn status(mut self, status: u16) -> MediaHead {
+        self.status = Some(status);
+        self
+    }
+
+    /// The length of the body, which must then have exactly so many bytes.
+    pub fn length(mut self, length: u64) -> MediaHead {
+        self.length = Some(length);
+        self
+    }
+
+    /// Adds a field. The value must be ours, or safe for a header.
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> MediaHead {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    /// Its bytes on the wire.
+    pub(super) fn print(&self, request: &Request) -> Vec<u8> {
+        let reason = match self.status {
+            None => "200 OK",
+            Some(206) => "206 Partial Content",
+            Some(304) => "304 Not Modified",
+            Some(other) => unreachable!("{other} is no status of media"),
+        };
+        let mut text = format!("HTTP/1.{} {reason}\r\n", u8::from(request.http_1_1));
+        let date = httpdate();
+        let fixed = [("Server", SERVER), ("Date", date.as_str()), ("Connection", "close")];
+        let own = self.fields.iter().map(|(name, value)| (*name, value.as_str()));
+        let length = self.length.map(|length| length.to_string());
+        let framing = match Framing::of(request, self) {
+            _ if self.status == Some(304) => None,
+            Framing::Chunked => Some(("Transfer-Encoding", "chunked")),
+            Framing::Length => length.as_deref().map(|length| ("Content-Length", length)),
+            Framing::UntilClose => None,
+        };
+        for (name, value) in fixed.into_iter().chain(own).chain(framing) {
+            debug_assert!(!value.contains(['\r', '\n', '\0']), "{name}: {value:?}");
+            text.extend([name, ": ", value, "\r\n"]);
+        }
+        text.push_str("\r\n");
+        text.into_bytes()
+    }
+}
+
+/// The present in the form that HTTP wants, as tiny_http prints it for small answers.
+#[expect(clippy::disallowed_methods, reason = "Date is the time of day")]
+fn httpdate() -> String {
+    httpdate::fmt_http_date(std::time::SystemTime::now())
+}
+
+/// How the end of a body is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    /// By its length, which the head says.
+    Length,
+    /// HTTP/1.1: a last chunk.
+    Chunked,
+    /// HTTP/1.0: the end of the connection.
+    UntilClose,
+}
+
+impl Framing {
+    fn of(request: &Request, head: &MediaHead) -> Framing {
+        match head.length {
+            Some(_) => Framing::Length,
+            None if request.http_1_1 => Framing::Chunked,
+            None => Framing::UntilClose,
+        }
+    }
+}
+
+/// A media answer under way. Dropping it without [`finish`](Body::finish) is the abort.
+pub struct Body<'c, 'edge> {
+    client: &'c Client<'edge>,
+    framing: Framing,
+    /// The head, until it goes out with the first bytes.
+    head: Vec<u8>,
+    /// Bytes that are still to be sent, if that was announced.
+    left: Option<u64>,
+    /// Room for a chunk's length, the chunk, and its line end, to be sent as one.
+    buffer: Box<[u8]>,
+    /// Bytes that were [pushed](Body::push) and wait in the room to be sent.
+    waiting: usize,
+}
+
+/// Digits of a chunk's length and a line end: enough for [`Body::CHUNK`].
+const BEFORE: usize = 8;
+const AFTER: usize = 2;
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+impl<'c, 'edge> Body<'c, 'edge> {
+    /// Bytes that are sent at once.
+    pub const CHUNK: usize = 64 << 10;
+    /// From this length on, a call of the system costs less than a copy.
+    const WORTH_IT: usize = 16 << 10;
+
+    /// Begins it: from here on, an error can only be shown as an abort.
+    pub fn commit(
+        client: &'c Client<'edge>,
+        request: &Request,
+        head: &MediaHead,
+    ) -> Result<Body<'c, 'edge>, Error> {
+        client.commit()?;
+        let framing = Framing::of(request, head);
+        let buffer = vec![0; BEFORE + Self::CHUNK + AFTER].into_boxed_slice();
+        let (left, head) = (head.length, head.print(request));
+        Ok(Body { client, framing, head, left, buffer, waiting: 0 })
+    }
+
+    /// Where the next bytes are to be put, for [`send`](Body::send).
+    pub fn room(&mut self) -> &mut [u8] {
+        &mut self.buffer[BEFORE..BEFORE + Self::CHUNK]
+    }
+
+    /// Sends all of `bytes`, wherever they are.
+    pub fn send_all(&mut self, bytes: &[u8], over: BorrowedFd<'_>) -> Result<(), Error> {
+        for part in bytes.chunks(Self::CHUNK) {
+            self.room()[..part.len()].copy_from_slice(part);
+            self.send(part.len(), over)?;
+        }
+        Ok(())
+    }
+
+    /// Sends `bytes`, wherever they are, or keeps them until there are enough to be worth a call
+    /// of the system: [`flush`](Body::flush) before any wait.
+    pub fn push(&mut self, bytes: &[u8], over: BorrowedFd<'_>) -> Result<(), Error> {
+        if bytes.len() >= Self::WORTH_IT && self.is_bare() {
+            let waiting = take(&mut self.waiting);
+            let len = waiting + bytes.len();
+            self.account(len)?;
+            let waiting = &self.buffer[BEFORE..BEFORE + waiting];
+            self.client.send([&take(&mut self.head), waiting, bytes], over)?;
+            self.client.count(len);
+            return Ok(());
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let at = self.waiting;
+            let (now, later) = rest.split_at(rest.len().min(Self::CHUNK - at));
+            self.room()[at..at + now.len()].copy_from_slice(now);
+            self.waiting += now.len();
+            if self.waiting == Self::CHUNK {
+                self.flush(over)?;
+            }
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Sends what was pushed and is still here, and the head, if it is.
+    pub fn flush(&mut self, over: BorrowedFd<'_>) -> Result<(), Error> {
+        match take(&mut self.waiting) {
+            0 => self.client.send([&take(&mut self.head)], over),
+            waiting => self.send(waiting, over),
+        }
+    }
+
+    /// Whether bytes can be sent as they are, with nothing around them.
+    pub fn is_bare(&self) -> bool {
+        self.framing != Framing::Chunked
+    }
+
+    /// Sends the `len` bytes that are in `conduit`; the body must be [bare](Body::is_bare).
+    pub fn send_through(
+        &mut self,
+        conduit: &Conduit,
+        len: usize,
+        over: BorrowedFd<'_>,
+    ) -> Result<(), Error> {
+        self.flush(over)?;
+        self.account(len)?;
+        let mut left = len;
+        self.client.give(len, over, |socket| {
+            let count = conduit.drain(socket.as_fd(), left)?;
+            left -= count;
+            Ok(count)
+        })?;
+        self.client.count(len);
+        Ok(())
+    }
+
+    fn account(&mut self, len: usize) -> Result<(), Error> {
+        if let Some(left) = &mut self.left {
+            *left = left.checked_sub(len as u64).ok_or_else(wrong_length)?;
+        }
+        Ok(())
+    }
+
+    /// Sends the first `len` bytes of [`room`](Body::room).
+    pub fn send(&mut self, len: usize, over: BorrowedFd<'_>) -> Result<(), Error> {
+        if len == 0 {
+            // An empty chunk would say that the body is complete.
+            return Ok(());
+        }
+        self.account(len)?;
+        let bytes = match self.framing {
+            Framing::Length | Framing::UntilClose => &self.buffer[BEFORE..BEFORE + len],
+            Framing::Chunked => {
+                let digits = format!("{len:x}\r\n");
+                let start = BEFORE - digits.len();
+                self.buffer[start..BEFORE].copy_from_slice(digits.as_bytes());
+                self.buffer[BEFORE + len..BEFORE + len + AFTER].copy_from_slice(b"\r\n");
+                &self.buffer[start..BEFORE + len + AFTER]
+            }
+        };
+        self.client.send([&take(&mut self.head), bytes], over)?;
+        self.client.count(len);
+        Ok(())
+    }
+
+    /// Tells the client that the body is complete.
+    pub fn finish(self) -> Result<(), Error> {
+        if self.waiting > 0 || self.left.is_some_and(|left| left > 0) {
+            return Err(wrong_length());
+        }
+        let last = if self.framing == Framing::Chunked { LAST_CHUNK } else { &[] };
+        // The head is still here where there was nothing to send behind it.
+        self.client.send([&self.head, last], self.client.abort())?;
+        self.client.settle()
+    }
+}
+
+/// What is made to be sent is not what was announced: ours to mend.
+fn wrong_length() -> Error {
+    let said = "its length is not the one that was announced".into();
+    Error::System { doing: "complete a body", said }
+}
