@@ -150,7 +150,7 @@ fn send<'scope, 'c, 'edge>(
         return Ok(served);
     }
     let wants_all = request.wants_all() && wish.trim.is_whole();
-    let first = if wants_all { u64::MAX } else { fetch::PROBE };
+    let first = if wants_all { fetch::FIRST } else { fetch::PROBE };
     let mut tracks = fetch::open(scope, answering, first)?;
     let inputs = tracks.iter().map(|track| track.input).collect();
     let surveys = tracks.iter_mut().map(|track| track.survey.take()).collect();

@@ -12,7 +12,7 @@ use crate::error::{Error, Fault};
 /// rather than waited for: the client can come back by itself.
 const OPENING_WAIT: Duration = Duration::from_secs(5);
 /// A chunk that was refused is not made smaller than this.
-const LEAST_CHUNK: u64 = 512 << 10;
+const LEAST_CHUNK: u64 = 256 << 10;
 /// Fresh locations that are asked for without the length of a chunk in between.
 const MAX_REFRESHES: u32 = 3;
 

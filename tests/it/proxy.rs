@@ -254,7 +254,8 @@ fn proxies_of_the_environment_are_ignored() {
     // Nor do they come between us and the proxy that was configured.
     let behind = start(format!("[upstream]\nproxy = {:?}\n", proxy.url()));
     download(&behind, Some("http://films.example/video"), None);
-    assert_eq!((trap.connections(), proxy.targets().len()), (0, 1));
+    // One for each part.
+    assert_eq!((trap.connections(), proxy.targets().len()), (0, 2));
 }
 
 /// The limit is an hour, so only the client's leaving can end the wait.

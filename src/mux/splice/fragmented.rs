@@ -4,7 +4,6 @@
 //! Fragments carry their own times and sizes, so that nothing but fields of fixed width in them
 //! changes. Must never look at the media itself.
 
-use std::cmp::Ordering;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -146,19 +145,17 @@ pub(super) fn plan(tracks: &[(Kind, &Track)], options: &Options<'_>) -> Result<P
     let order = in_order(&chosen);
     let duration = chosen.iter().map(Chosen::duration).max().unwrap_or_default();
 
-    let mut layout = Layout::default();
-    layout.make(&moov::head(&chosen, duration, options.tags)?);
-    if let Some(indexes) = sidx::indexes(&chosen, &order) {
-        layout.make(&indexes);
-    }
+    let mut head = moov::head(&chosen, duration, options.tags)?;
+    sidx::add_indexes(&mut head, &chosen, &order);
+    let mut layout = Layout::begin(head, order.len());
     // Pieces of several fragments need several numbers; gaps are allowed (§8.8.5).
     let step = if tracks.iter().all(|(_, track)| track.is_single) { 1 } else { 256 };
-    for (place, (track, index)) in order.iter().enumerate() {
-        let fragment = chosen[*track].fragments[*index];
+    for (place, next) in order.iter().enumerate() {
+        let fragment = chosen[next.track()].fragments[next.index()];
         let number = u32::try_from(place).ok().and_then(|place| place.checked_mul(step));
         let number = number.and_then(|number| number.checked_add(1)).ok_or(TOO_MANY)?;
         let range = fragment.from..fragment.from + fragment.len;
-        layout.patch(u8::try_from(*track).map_err(|_| TOO_MANY)?, range, number);
+        layout.patch(next.track, range, number);
     }
     let rules = chosen.iter().enumerate().map(|(place, chosen)| moof::Rule {
         old_id: chosen.track.init.id,
@@ -242,31 +239,52 @@ impl Track {
     }
 }
 
-/// Track and place of each fragment in the joined file: by their times, sound first where they
-/// begin together, but for the very first, without whose picture some players give up.
-fn in_order(chosen: &[Chosen<'_>]) -> Vec<(usize, usize)> {
+/// A fragment of the joined file: of which track, and which of its fragments.
+#[derive(Debug, Clone, Copy)]
+struct Next {
+    track: u8,
+    index: u32,
+}
+
+impl Next {
+    fn track(self) -> usize {
+        self.track.into()
+    }
+
+    /// There are never so many that they would not fit.
+    fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+/// All fragments in the order of the joined file: by their times, sound first where they begin
+/// together, but for the very first, without whose picture some players give up.
+fn in_order(chosen: &[Chosen<'_>]) -> Vec<Next> {
     let [video, audio] = chosen else {
-        return (0..chosen[0].fragments.len()).map(|index| (0, index)).collect();
+        let all = 0..chosen[0].fragments.len() as u32;
+        return all.map(|index| Next { track: 0, index }).collect();
     };
-    let key = |chosen: &Chosen<'_>, index: usize| chosen.shown(chosen.fragments[index].time);
-    let (mut v, mut a) = (0, 0);
     let mut order = Vec::with_capacity(video.fragments.len() + audio.fragments.len());
-    while v < video.fragments.len() || a < audio.fragments.len() {
-        let video_next = if v == 0 || a == audio.fragments.len() {
-            true
-        } else if v == video.fragments.len() {
-            false
-        } else {
-            let picture = key(video, v) * i128::from(audio.timescale());
-            let sound = key(audio, a) * i128::from(video.timescale());
-            picture.cmp(&sound) == Ordering::Less
+    // When one is shown, in ticks of both timescales multiplied.
+    let time = |own: &Chosen<'_>, other: &Chosen<'_>, index: u32| {
+        let fragment = own.fragments.get(index as usize)?;
+        Some(own.shown(fragment.time) * i128::from(other.timescale()))
+    };
+    let (mut v, mut a) = (0, 0);
+    let (mut picture, mut sound) = (time(video, audio, 0), time(audio, video, 0));
+    while picture.is_some() || sound.is_some() {
+        let is_picture = match (picture, sound) {
+            (Some(picture), Some(sound)) => v == 0 || picture < sound,
+            (picture, _) => picture.is_some(),
         };
-        if video_next {
-            order.push((0, v));
+        if is_picture {
+            order.push(Next { track: 0, index: v });
             v += 1;
+            picture = time(video, audio, v);
         } else {
-            order.push((1, a));
+            order.push(Next { track: 1, index: a });
             a += 1;
+            sound = time(audio, video, a);
         }
     }
     order

@@ -87,6 +87,15 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// One that begins with these bytes, which the plan has made, and is to have so many pieces more.
+    pub fn begin(head: Vec<u8>, more: usize) -> Layout {
+        let mut pieces = Vec::with_capacity(1 + more);
+        if !head.is_empty() {
+            pieces.push(Piece { at: 0, what: What::Made { from: 0 } });
+        }
+        Layout { len: head.len() as u64, made: head, pieces }
+    }
+
     /// Bytes that the plan has made.
     pub fn make(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
@@ -153,19 +162,22 @@ impl Plan {
 
     /// What tells this plan from others: whatever was computed from its inputs.
     pub fn digest(&self) -> [u8; 32] {
-        let mut laid_out = Vec::with_capacity((5 * self.pieces.len() + 1) * size_of::<u64>());
-        for Piece { at, what } in &self.pieces {
-            let [kind, track, number, from] = match *what {
-                What::Made { from } => [0, 0, 0, from as u64],
-                What::Copied { track, from } => [1, track.into(), 0, from],
-                What::Patched { track, from, number } => [2, track.into(), number.into(), from],
-            };
-            [*at, kind, track, number, from].iter().for_each(|n| laid_out.extend(n.to_be_bytes()));
-        }
-        laid_out.extend(self.len.to_be_bytes());
         let mut context = Context::new(&SHA256);
         context.update(&self.made);
-        context.update(&laid_out);
+        for Piece { at, what } in &self.pieces {
+            let (kind, track, number, from) = match *what {
+                What::Made { from } => (0, 0, 0, from as u64),
+                What::Copied { track, from } => (1, track, 0, from),
+                What::Patched { track, from, number } => (2, track, number, from),
+            };
+            let mut told = [0; 24];
+            told[..8].copy_from_slice(&at.to_be_bytes());
+            told[8..16].copy_from_slice(&from.to_be_bytes());
+            told[16..20].copy_from_slice(&number.to_be_bytes());
+            told[20..22].copy_from_slice(&[kind, track]);
+            context.update(&told);
+        }
+        context.update(&self.len.to_be_bytes());
         context.update(format!("{:?}", self.rules).as_bytes());
         let mut digest = [0; 32];
         digest.copy_from_slice(context.finish().as_ref());
@@ -178,20 +190,18 @@ impl Plan {
     }
 
     /// The pieces that have bytes of `part` in them, each with where it ends.
-    fn within(&self, part: &Range<u64>) -> impl Iterator<Item = (Piece, u64)> {
+    fn within(&self, part: &Range<u64>) -> impl DoubleEndedIterator<Item = (Piece, u64)> {
         let first = self.pieces.partition_point(|piece| piece.at <= part.start).saturating_sub(1);
-        let ends = self.pieces[first..].iter().skip(1).map(|next| next.at).chain([self.len]);
-        let end = part.end;
-        let within = self.pieces[first..].iter().copied().zip(ends);
-        within.take_while(move |(piece, _)| piece.at < end)
+        let behind = self.pieces.partition_point(|piece| piece.at < part.end);
+        let end = |place: usize| self.pieces.get(place + 1).map_or(self.len, |next| next.at);
+        (first..behind).map(move |place| (self.pieces[place], end(place)))
     }
 
     /// Which bytes of the track at this place it takes to make `part`, if any.
     pub fn needs(&self, track: usize, part: &Range<u64>) -> Option<Range<u64>> {
-        let mut needs: Option<Range<u64>> = None;
-        for (piece, end) in self.within(part) {
+        let of_track = |(piece, end): (Piece, u64)| {
             let (of, range) = match piece.what {
-                What::Made { .. } => continue,
+                What::Made { .. } => return None,
                 What::Copied { track, from } => {
                     let (start, end) = (part.start.max(piece.at), part.end.min(end));
                     (track, from + (start - piece.at)..from + (end - piece.at))
@@ -204,12 +214,12 @@ impl Plan {
                     (track, from..until + behind)
                 }
             };
-            if usize::from(of) == track {
-                let start = needs.map_or(range.start, |needs| needs.start);
-                needs = Some(start..range.end);
-            }
-        }
-        needs
+            (usize::from(of) == track).then_some(range)
+        };
+        // The pieces of a track are in the order of its file.
+        let first = self.within(part).find_map(of_track)?;
+        let last = self.within(part).rev().find_map(of_track)?;
+        Some(first.start..last.end)
     }
 
     /// Where in the file of the track at this place the first byte of `part` is, if it lies within

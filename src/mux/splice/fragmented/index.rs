@@ -107,7 +107,8 @@ fn expand(
         return Ok(None);
     }
     let mut time = sidx.earliest;
-    for reference in &sidx.references {
+    fragments.reserve(sidx.references().len());
+    for reference in sidx.references() {
         let end = from.checked_add(reference.len).filter(|end| *end <= look.len());
         let Some(end) = end.filter(|_| reference.len > 0) else { return Ok(None) };
         if reference.is_index {
@@ -182,11 +183,12 @@ fn is_padding(look: &mut dyn Look, from: u64, to: u64) -> Result<bool, Halt> {
     Ok(false)
 }
 
-struct Sidx {
+struct Sidx<'a> {
     timescale: u32,
     earliest: u64,
     first_offset: u64,
-    references: Vec<Reference>,
+    /// Its references, each of twelve bytes.
+    entries: &'a [u8],
 }
 
 struct Reference {
@@ -196,8 +198,8 @@ struct Reference {
     is_entry: bool,
 }
 
-impl Sidx {
-    fn read(payload: &[u8]) -> Option<Sidx> {
+impl Sidx<'_> {
+    fn read(payload: &[u8]) -> Option<Sidx<'_>> {
         let timescale = u32_at(payload, 8)?;
         let (earliest, first_offset, rest) = match payload.first()? {
             0 => (u32_at(payload, 12)?.into(), u32_at(payload, 16)?.into(), payload.get(20..)?),
@@ -205,18 +207,21 @@ impl Sidx {
         };
         let count = usize::from(u16::from_be_bytes(*rest.get(2..)?.first_chunk()?));
         let entries = rest.get(4..).filter(|entries| entries.len() == count * 12)?;
-        let reference = |entry: &[u8]| {
-            let (sized, duration) = (u32_at(entry, 0)?, u32_at(entry, 4)?);
+        Some(Sidx { timescale, earliest, first_offset, entries })
+    }
+
+    fn references(&self) -> impl ExactSizeIterator<Item = Reference> {
+        let (entries, _) = self.entries.as_chunks::<12>();
+        entries.iter().map(|entry| {
+            let [sized, duration, sap] = [0, 4, 8].map(|at| u32_at(entry, at).unwrap_or_default());
             // Types 1 to 3 are those at which decoding can begin (Annex I).
-            let sap = u32_at(entry, 8)? >> 28;
+            let sap = sap >> 28;
             let is_entry = sap & 8 != 0 && (1..=3).contains(&(sap & 7));
             // Some writers leave the type at 0, for "unknown".
             let is_entry = is_entry || sap == 8;
             let (is_index, len) = (sized >> 31 == 1, u64::from(sized & 0x7fff_ffff));
-            Some(Reference { is_index, len, duration: duration.into(), is_entry })
-        };
-        let references = entries.chunks_exact(12).map(reference).collect::<Option<Vec<_>>>()?;
-        Some(Sidx { timescale, earliest, first_offset, references })
+            Reference { is_index, len, duration: duration.into(), is_entry }
+        })
     }
 }
 

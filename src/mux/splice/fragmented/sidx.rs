@@ -5,49 +5,57 @@
 //! trust an index only if the media follows right behind it, hence the order. Must never promise
 //! what is not so: without entries that advance there is no index.
 
-use super::Chosen;
-use crate::mux::splice::boxes::boxed;
-
+use super::{Chosen, Next};
 /// Header, version, identity, times and count, for version 1.
 const FIXED: u64 = 8 + 4 + 8 + 16 + 4;
 const REFERENCE: u64 = 12;
 
-/// All indexes, to be put right in front of the first fragment; `None` where there can be none.
-pub(super) fn indexes(chosen: &[Chosen<'_>], order: &[(usize, usize)]) -> Option<Vec<u8>> {
+/// Adds all indexes to what is in front of the first fragment, or none where there can be none.
+pub(super) fn add_indexes(head: &mut Vec<u8>, chosen: &[Chosen<'_>], order: &[Next]) {
     let lens = chosen.iter().map(|chosen| FIXED + REFERENCE * chosen.fragments.len() as u64);
     let lens: Vec<u64> = lens.collect();
-    // Where each fragment begins, counted from the first.
-    let mut begins: Vec<Vec<u64>> = chosen.iter().map(|_| Vec::new()).collect();
-    let mut end = 0;
-    for (track, index) in order {
-        begins[*track].push(end);
-        end += chosen[*track].fragments[*index].len;
-    }
-    let mut bytes = Vec::new();
+    let begin = head.len();
+    head.reserve_exact(lens.iter().sum::<u64>() as usize);
     // In the order sound, picture: what stands behind the index of the sound is that of the picture.
     for track in (0..chosen.len()).rev() {
         let between: u64 = lens[..track].iter().sum();
-        let sidx = index(track, &chosen[track], &begins[track], end, between)?;
-        debug_assert_eq!(sidx.len() as u64, lens[track]);
-        bytes.extend(sidx);
+        if add_index(head, track, chosen, order, between).is_none() {
+            return head.truncate(begin);
+        }
     }
-    Some(bytes)
 }
 
-fn index(
+/// Adds the index of one track, `between` which and the first fragment are so many bytes.
+fn add_index(
+    head: &mut Vec<u8>,
     track: usize,
-    chosen: &Chosen<'_>,
-    begins: &[u64],
-    end: u64,
+    chosen: &[Chosen<'_>],
+    order: &[Next],
     between: u64,
-) -> Option<Vec<u8>> {
-    let fragments = chosen.fragments;
-    let first = fragments.first()?;
+) -> Option<()> {
+    let Chosen { fragments, .. } = chosen[track];
+    let len_of = |next: &Next| chosen[next.track()].fragments[next.index()].len;
+    let before = order.iter().take_while(|next| next.track() != track);
+    let first_offset = between + before.map(len_of).sum::<u64>();
+    let earliest = chosen[track].shown(fragments.first()?.time);
     let count = u16::try_from(fragments.len()).ok()?;
-    let mut references = Vec::with_capacity(fragments.len() * 12);
+    let fixed: [&[u8]; 9] = [
+        &u32::try_from(FIXED + REFERENCE * u64::from(count)).ok()?.to_be_bytes(),
+        b"sidx",
+        &[1, 0, 0, 0],
+        &(track as u32 + 1).to_be_bytes(),
+        &chosen[track].timescale().to_be_bytes(),
+        &u64::try_from(earliest.max(0)).ok()?.to_be_bytes(),
+        &first_offset.to_be_bytes(),
+        &[0, 0],
+        &count.to_be_bytes(),
+    ];
+    fixed.iter().for_each(|field| head.extend_from_slice(field));
+    // Each reference runs to the next fragment of its track, the last one to the end of the file.
+    let mut own = order.split(|next| next.track() == track).skip(1);
     for (at, fragment) in fragments.iter().enumerate() {
-        let next = begins.get(at + 1).copied().unwrap_or(end);
-        let len = u32::try_from(next - begins[at]).ok().filter(|len| *len < 1 << 31)?;
+        let others: u64 = own.next()?.iter().map(len_of).sum();
+        let len = u32::try_from(fragment.len + others).ok().filter(|len| *len < 1 << 31)?;
         let duration = match fragments.get(at + 1) {
             Some(next) => next.time.checked_sub(fragment.time)?,
             None => fragment.duration,
@@ -58,20 +66,9 @@ fn index(
         }
         // It starts with a place where decoding can begin, of type 1, at its first picture.
         const ENTRY: u32 = 1 << 31 | 1 << 28;
-        [len, duration, ENTRY].iter().for_each(|field| references.extend(field.to_be_bytes()));
+        for field in [len, duration, ENTRY] {
+            head.extend_from_slice(&field.to_be_bytes());
+        }
     }
-    let earliest = u64::try_from(chosen.shown(first.time).max(0)).ok()?;
-    Some(boxed(
-        b"sidx",
-        &[
-            &[1, 0, 0, 0],
-            &(track as u32 + 1).to_be_bytes(),
-            &chosen.timescale().to_be_bytes(),
-            &earliest.to_be_bytes(),
-            &(between + begins.first()?).to_be_bytes(),
-            &[0, 0],
-            &count.to_be_bytes(),
-            &references,
-        ],
-    ))
+    Some(())
 }

@@ -204,7 +204,8 @@ fn a_file_without_validators_that_changes_at_a_break_is_a_broken_download() {
             let mut other = healthy(name).read();
             other[half as usize - 1000..].iter_mut().for_each(|byte| *byte ^= 1);
             let other = Resource::bytes(other).ranges();
-            healthy(name).fault(Fault::CutAt(half)).becomes(other, 1)
+            // It is cut in the second part.
+            healthy(name).fault(Fault::CutAt(half)).becomes(other, 2)
         });
         let answer = stage.ask("GET", "");
         assert_eq!(answer.head.status, 200);
