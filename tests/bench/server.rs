@@ -157,10 +157,12 @@ impl Server {
         match self.asked {
             Asked::ToPassOn => links.strung.clone(),
             Asked::ToJoin(path, within, more) => {
-                let [video, audio] = [&links.video, &links.audio].map(|link| {
-                    let (origin, name) = link.rsplit_once('/').unwrap_or_default();
-                    format!("{origin}{within}/{name}")
-                });
+                let [video, audio] =
+                    [&links.video, &links.audio].map(|link| match link.rsplit_once('/') {
+                        Some((origin, name)) => format!("{origin}{within}/{name}"),
+                        // There is only the other one.
+                        None => link.clone(),
+                    });
                 format!("{path}?video={video}&audio={audio}{more}")
             }
         }
