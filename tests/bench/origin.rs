@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use ytcanal::sys;
+
 use crate::Outcome;
 use crate::reader::{Body, Until};
 
@@ -51,6 +53,7 @@ impl Line {
     }
 }
 
+const BACKLOG: i32 = 4096;
 /// A directory in which files have no validators.
 pub(crate) const UNPROVEN: &str = "/unproven";
 /// A request head is a few hundred bytes; more is a mistake.
@@ -67,7 +70,9 @@ impl Origin {
 
     /// The same at the far end of this line.
     pub(crate) fn start_behind(line: Line, files: Vec<PathBuf>) -> Outcome<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        // Hundreds may come at the same time, and must not be turned away.
+        let listener = sys::listen(SocketAddr::from(([127, 0, 0, 1], 0)), BACKLOG)?;
+        listener.set_nonblocking(false)?;
         let addr = listener.local_addr()?;
         let ending = Arc::new(AtomicBool::new(false));
         let accepting = thread::Builder::new().name("origin".into()).spawn({
