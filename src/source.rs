@@ -49,6 +49,11 @@ const OPENING_RETRIES: u32 = 2;
 /// A resolver that wants a track to be asked for in smaller parts than this does not get its way:
 /// a part has to bring something new.
 const SMALLEST_CHUNK: u64 = 16 << 10;
+/// What is asked for first: enough for the client to have something until the next answer; while an
+/// upstream that is near pours out a large part, it has no time for the other track.
+pub const FIRST_PART: u64 = 1 << 20;
+/// Later on, no less is asked for, however slowly it is read.
+const LEAST_PART: u64 = 512 << 10;
 /// Bytes that are fetched a second time and compared, where no validator can prove that a part
 /// belongs to the same file as the last.
 const OVERLAP: usize = 1 << 10;
@@ -64,8 +69,9 @@ pub struct Source<'scope, 'env> {
     refreshes: u32,
     /// Where the offset was at the last refresh.
     refreshed_at: u64,
-    /// What is asked for at once.
+    /// What is asked for at once, at most and at the least.
     chunk: u64,
+    least: u64,
     budget: Budget,
     /// Whether somebody still waits for a first answer.
     opening: bool,
@@ -110,14 +116,11 @@ impl<'scope, 'env> Source<'scope, 'env> {
         stop: &Arc<Stop>,
     ) -> Result<Source<'scope, 'env>, Error> {
         let mut source = Source::new(scope, upstream, track, stop);
-        let chunk = source.chunk;
-        source.chunk = chunk.min(first);
+        source.least = first;
         source.pause(Duration::ZERO)?;
         while source.file.is_none() {
             source.next_part().or_else(|fault| source.recover(fault))?;
         }
-        // An upstream that refused more than it gave now is not asked for more again.
-        source.chunk = if source.chunk < first { source.chunk } else { chunk };
         source.opened();
         Ok(source)
     }
@@ -146,6 +149,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
     /// The first answer is here: from now on it is worth the while to be patient.
     fn opened(&mut self) {
         self.opening = false;
+        self.least = LEAST_PART;
         self.budget = Budget::new(self.upstream.retries, self.upstream.least_progress());
     }
 
@@ -166,6 +170,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
             refreshes: 0,
             refreshed_at: 0,
             chunk: chunk.clamp(SMALLEST_CHUNK, upstream.chunk),
+            least: FIRST_PART,
             budget: Budget::new(upstream.retries.min(OPENING_RETRIES), upstream.least_progress()),
             opening: true,
             pace: Pace::new(upstream.min_throughput, upstream.stall_timeout),
@@ -377,7 +382,8 @@ impl<'scope, 'env> Source<'scope, 'env> {
     fn question(&self, from: u64, lane: Arc<Lane>) -> Question<'scope> {
         let ranged = self.file.as_ref().is_none_or(|file| file.ranged);
         let from = from - self.overlap(from);
-        let to = from.saturating_add(jittered_chunk(self.chunk)).min(self.end.unwrap_or(u64::MAX));
+        let len = jittered_chunk(self.part_len());
+        let to = from.saturating_add(len).min(self.end.unwrap_or(u64::MAX));
         Question {
             upstream: self.upstream,
             lane,

@@ -21,6 +21,7 @@ use crate::mux::{Plan, Wish, plan};
 use crate::picture::Picture;
 use crate::resolve::{self, Asker};
 use crate::route::Film;
+use crate::source::FIRST_PART;
 use crate::stop::Stop;
 
 mod fetch;
@@ -150,7 +151,7 @@ fn send<'scope, 'c, 'edge>(
         return Ok(served);
     }
     let wants_all = request.wants_all() && wish.trim.is_whole();
-    let first = if wants_all { fetch::FIRST } else { fetch::PROBE };
+    let first = if wants_all { FIRST_PART } else { fetch::PROBE };
     let mut tracks = fetch::open(scope, answering, first)?;
     let inputs = tracks.iter().map(|track| track.input).collect();
     let surveys = tracks.iter_mut().map(|track| track.survey.take()).collect();

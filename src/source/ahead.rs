@@ -18,6 +18,9 @@ const LEAD: u64 = 256 << 10;
 const LEAD_ANSWERS: f64 = 4.0;
 /// Parts that are asked for before their time, at most.
 const MAX_AHEAD: usize = 4;
+/// A part is no longer than what is read in this time: what waits for a slow reader waits in the
+/// memory of the kernel, and for a reader that leaves it was fetched in vain.
+const PART_TIME: Duration = Duration::from_secs(4);
 /// What arrives within less than this says nothing about the speed of an upstream.
 const LEAST_TIME: Duration = Duration::from_millis(10);
 
@@ -62,6 +65,12 @@ impl Source<'_, '_> {
             }
             self.ahead.push_back(Ahead { end, lane, answer });
         }
+    }
+
+    /// How much to ask for.
+    pub(super) fn part_len(&self) -> u64 {
+        let wanted = (self.rate() * PART_TIME.as_secs_f64()) as u64;
+        wanted.max(self.least).min(self.chunk)
     }
 
     /// Bytes a second on average, whoever was slower: the upstream or the reader.

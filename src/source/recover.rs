@@ -60,8 +60,8 @@ impl Source<'_, '_> {
                 self.if_range = false;
                 Some(Duration::ZERO)
             }
-            Fault::Status(403) if self.chunk > LEAST_CHUNK => {
-                self.chunk = (self.chunk / 2).max(LEAST_CHUNK);
+            Fault::Status(403) if self.part_len() > LEAST_CHUNK => {
+                self.chunk = (self.part_len() / 2).max(LEAST_CHUNK);
                 Some(Duration::ZERO)
             }
             Fault::Status(401 | 403 | 404 | 410) => self.refreshed().then_some(Duration::ZERO),

@@ -21,10 +21,6 @@ use crate::stop::Stop;
 const END_LIMIT: Duration = Duration::from_secs(2);
 /// What a downloader passes on at once.
 const PASS_ON: usize = 128 << 10;
-/// What is asked for first otherwise: enough for what is to be known, and for the client to have
-/// something until the next answer; while an upstream that is near pours out a large part, it has
-/// no time for the other track.
-pub(super) const FIRST: u64 = 512 << 10;
 /// What is asked for first when there is more to find out than to fetch.
 pub(super) const PROBE: u64 = sniff::LOOK_AT_MOST as u64;
 

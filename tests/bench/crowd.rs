@@ -46,6 +46,7 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
     let server = Server::ytcanal("ytcanal splice", Engine::Splice, [LIMITS, ""], scratch.path())?;
     let target = server.target(&Links::new(&origin, "/near", &film, 0));
     let idle = proc::megabytes(server.pid(), "VmRSS");
+    let tcp_before = proc::tcp_megabytes();
 
     say(&format!("{count} clients connect"));
     let mut crowd = Crowd::default();
@@ -68,6 +69,7 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
     crowd.serve_until(watched + LAST / 2)?;
     let memory = proc::megabytes(server.pid(), "VmRSS");
     let threads = proc::status(server.pid(), "Threads").unwrap_or(0);
+    let tcp = proc::tcp_megabytes() - tcp_before;
     crowd.serve_until(watched + LAST)?;
     let seconds = watched.elapsed().as_secs_f64();
     let cpu = (proc::cpu(server.pid())? - cpu) / seconds;
@@ -94,6 +96,10 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
     println!("| CPU of the daemon with its children, % of one core | {} |", short(cpu * 100.0));
     println!("| RSS, MB ({threads} threads; {} MB before) | {} |", short(idle), short(memory));
     println!("| RSS for each stream, kB | {} |", short((memory - idle) * 1e3 / count as f64));
+    println!(
+        "| buffers of all connections (origin, daemon, clients) for each stream, kB | {} |",
+        short(tcp * 1e3 / count as f64)
+    );
     Ok(())
 }
 

@@ -24,6 +24,16 @@ pub(crate) fn cpu(pid: u32) -> Outcome<f64> {
     Ok(ticks as f64 / TICKS)
 }
 
+/// What the buffers of all TCP connections of this machine take.
+pub(crate) fn tcp_megabytes() -> f64 {
+    const PAGE: f64 = 4096.0;
+    let all = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
+    let mut words =
+        all.lines().filter(|line| line.starts_with("TCP:")).flat_map(str::split_whitespace);
+    let pages = words.find(|word| *word == "mem").and_then(|_| words.next()?.parse().ok());
+    pages.unwrap_or(f64::NAN) * PAGE / 1e6
+}
+
 /// Waits until a process is a zombie, when its CPU time is final and not yet forgotten.
 pub(crate) fn await_exit(pid: u32, limit: Duration) {
     poll(limit, || Stat::read(pid).is_none_or(|stat| stat.is_zombie()));

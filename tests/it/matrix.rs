@@ -7,6 +7,8 @@ use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 
+use ytcanal::source::FIRST_PART;
+
 use crate::support::PATIENCE;
 use crate::support::answer::Ending;
 use crate::support::authority::Certificate;
@@ -152,8 +154,8 @@ fn another(change: fn(Vec<u8>) -> (Vec<u8>, &'static str)) -> Script {
 
 fn after_a_cut(resource: Resource, then: Resource, moment: Moment, len: u64) -> Resource {
     let at = moment.offset(len);
-    // The first part is a short one, whatever is asked for at once later.
-    let parts = if at < 500_000 { 1 } else { 2 };
+    // Whatever is asked for at once later, the first part is no longer than this.
+    let parts = if at < FIRST_PART * 9 / 10 { 1 } else { 2 };
     resource.fault(Fault::CutAt(at)).becomes(then, parts)
 }
 

@@ -10,10 +10,11 @@ use ureq::http::{HeaderName, HeaderValue, header};
 use ytcanal::config::{self, ByteSize, Span};
 use ytcanal::error::{Error, Fault};
 use ytcanal::media::{Cookie, Kind, Location, Refresh, Track};
-use ytcanal::source::{Source, Upstream};
+use ytcanal::source::{FIRST_PART, Source, Upstream};
 use ytcanal::stop::Stop;
 
 use crate::support::origin::Origin;
+use crate::support::request_range;
 use crate::support::script::{Fault as Scripted, Resource, WrongRange};
 
 /// Three chunks and a bit.
@@ -91,6 +92,33 @@ fn a_track_is_fetched_in_bounded_parts() {
         let len = last.parse::<u64>().unwrap() + 1 - first.parse::<u64>().unwrap();
         assert!(len <= (512 << 10) + 1024, "{range}");
     }
+}
+
+#[test]
+fn parts_are_as_long_as_their_reader_is_quick() {
+    let origin = Origin::start();
+    let wide = config::Upstream { chunk: ByteSize(10 << 20), ..settings() };
+    let url = origin.put("v", Resource::bytes(content().repeat(6)).ranges().etag("\"1\""));
+    let (upstream, stop) = (Upstream::new(&wide).unwrap(), Arc::new(Stop::new().unwrap()));
+    let lens = |pause: Duration| {
+        let before = origin.requests().len();
+        thread::scope(|scope| {
+            let track = track(&url);
+            let mut source = Source::open(scope, &upstream, &track, FIRST_PART, &stop).unwrap();
+            let (mut buffer, mut read) = ([0; 50_000], 0);
+            while read <= FIRST_PART as usize {
+                thread::sleep(pause);
+                read += source.fetch(&mut buffer).unwrap();
+            }
+        });
+        let asked = origin.requests().split_off(before);
+        asked.iter().map(request_range).map(|range| range.end - range.start).collect::<Vec<_>>()
+    };
+    let quick = lens(Duration::ZERO);
+    assert!(quick.len() == 2 && quick[0] <= FIRST_PART && quick[1] > 7 << 20, "{quick:?}");
+    // 333 kB a second: no more than is read in four of them.
+    let slow = lens(Duration::from_millis(150));
+    assert!(slow.len() == 2 && slow[1] <= 3 << 19, "{slow:?}");
 }
 
 #[test]
