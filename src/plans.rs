@@ -226,9 +226,8 @@ mod tests {
     #[test]
     fn the_longest_unused_make_room_for_the_new() {
         let spliced = |len: usize| {
-            let mut layout = Layout::default();
-            layout.make(&vec![0; len]);
-            let plan = layout.plan(Container::Mp4, Duration::ZERO, Rules::None);
+            let layout = Layout::default();
+            let plan = layout.plan(vec![0; len], Container::Mp4, Duration::ZERO, Rules::None);
             Arc::new(Spliced { plan, files: Vec::new(), etag: None })
         };
         let key = |number: u8| Key([number; 32]);

@@ -214,9 +214,10 @@ impl<'scope, 'env> Source<'scope, 'env> {
         &self.head
     }
 
-    /// Looks at more bytes, up to `limit` in all; `false` when there are none to be had.
+    /// Looks at more bytes, up to `limit` in all, as they come; `false` when there are none to be
+    /// had.
     pub fn look_further(&mut self, limit: usize) -> Result<bool, Error> {
-        const STEP: usize = 16 << 10;
+        const STEP: usize = 64 << 10;
         let old = self.head.len();
         let wanted = STEP.min(limit.saturating_sub(old));
         self.head.resize(old + wanted, 0);

@@ -153,13 +153,16 @@ impl<'c, 'edge> Body<'c, 'edge> {
     /// of the system: [`flush`](Body::flush) before any wait.
     pub fn push(&mut self, bytes: &[u8], over: BorrowedFd<'_>) -> Result<(), Error> {
         if bytes.len() >= Self::WORTH_IT && self.is_bare() {
+            // The very first do not wait for those behind them.
+            let alone = if self.head.is_empty() { bytes.len() } else { Self::WORTH_IT };
+            let (now, later) = bytes.split_at(alone);
             let waiting = take(&mut self.waiting);
-            let len = waiting + bytes.len();
+            let len = waiting + now.len();
             self.account(len)?;
             let waiting = &self.buffer[BEFORE..BEFORE + waiting];
-            self.client.send([&take(&mut self.head), waiting, bytes], over)?;
+            self.client.send([&take(&mut self.head), waiting, now], over)?;
             self.client.count(len);
-            return Ok(());
+            return if later.is_empty() { Ok(()) } else { self.push(later, over) };
         }
         let mut rest = bytes;
         while !rest.is_empty() {

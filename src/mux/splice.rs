@@ -10,6 +10,7 @@
 //! refused with a reason, and ffmpeg does it. Must never know HTTP, nor allocate by a length that
 //! a file claims before that length was held to a limit.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::Error;
@@ -32,7 +33,7 @@ mod trak;
 mod webm;
 
 pub use input::{Flow, Input, Window};
-pub use layout::{Layout, Piece, Plan, Rules, What};
+pub use layout::{Layout, Piece, Plan, Rules};
 
 use near::{Near, Reach};
 use top::Top;
@@ -55,7 +56,7 @@ pub trait Look {
     /// Exactly these bytes. They must lie within the file and be no more than [`MAX_LOOK`].
     /// The first 64 KiB come by themselves, and are waited for as far as the range reaches; anything
     /// else is one more request.
-    fn look(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt>;
+    fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt>;
 
     /// How many of the first bytes are here already: to look at them takes no time at all.
     fn at_hand(&self) -> u64 {
@@ -111,6 +112,9 @@ pub struct Options<'a> {
 
 /// Reads the index of a file of `format`, of which `trim` is wanted.
 pub fn survey(format: Format, look: &mut dyn Look, trim: Trim) -> Result<Survey, Halt> {
+    if look.len() > Layout::LONGEST_FILE {
+        return Err(Refusal("it is too long").into());
+    }
     match format {
         Format::Mp4 => {
             let look = &mut Near::new(look, Reach::FRAGMENTS);

@@ -21,6 +21,8 @@ use crate::stop::Stop;
 const END_LIMIT: Duration = Duration::from_secs(2);
 /// What a downloader passes on at once.
 const PASS_ON: usize = 128 << 10;
+/// What is looked at once more where the first bytes do not say what this is.
+const SNIFF: usize = 16 << 10;
 /// What is asked for first when there is more to find out than to fetch.
 pub(super) const PROBE: u64 = sniff::LOOK_AT_MOST as u64;
 
@@ -87,7 +89,10 @@ fn recognise(source: &mut Source<'_, '_>) -> Result<Head, Error> {
             Verdict::Refused(reason) => {
                 return Err(Error::Unusable { track: source.track(), reason });
             }
-            Verdict::More => all = !source.look_further(sniff::LOOK_AT_MOST)?,
+            Verdict::More => {
+                let limit = sniff::LOOK_AT_MOST.min(source.head().len() + SNIFF);
+                all = !source.look_further(limit)?;
+            }
         }
     }
 }

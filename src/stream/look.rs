@@ -1,5 +1,6 @@
 //! What splice looks at: the heads of the tracks, and whatever else tells of their layout.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::thread::Scope;
 use std::time::Instant;
@@ -51,7 +52,7 @@ impl Look for Looking<'_, '_, '_, '_> {
         self.len
     }
 
-    fn look(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+    fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
         if Instant::now() > self.deadline {
             return Err(Refusal("its index took too long to read").into());
         }
@@ -64,7 +65,7 @@ impl Look for Looking<'_, '_, '_, '_> {
 }
 
 impl Looking<'_, '_, '_, '_> {
-    fn read(&mut self, range: Range<u64>) -> Result<Vec<u8>, Error> {
+    fn read(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Error> {
         let here = self.source.head().len() as u64;
         if range.end <= LONGEST_HEAD && range.start <= here + NEAR {
             // Neither is more than fits into memory.
@@ -74,7 +75,7 @@ impl Looking<'_, '_, '_, '_> {
                     return Err(self.cut(self.source.head().len() as u64));
                 }
             }
-            return Ok(self.source.head()[from..to].to_vec());
+            return Ok(self.source.head()[from..to].into());
         }
         let Answering { canal, stop, .. } = *self.answering;
         let (file, part) = (self.source.file(), range.clone());
@@ -87,7 +88,7 @@ impl Looking<'_, '_, '_, '_> {
                 count => filled += count,
             }
         }
-        Ok(bytes)
+        Ok(bytes.into())
     }
 
     /// A source gives all that it was asked for, or fails; this is for the case that it does not.

@@ -11,6 +11,7 @@
 //! goes to stdout and, with a picture of it, to `tests/bench/results`; with `--quick` there are fewer
 //! and shorter films and it goes below `target`.
 //! With `--carry` it measures only what splice costs beside those that join nothing (see `carry`),
+//! with `--starts` how soon the first bytes come of a short and of a long film (see `starts`),
 //! with `--crowd` it measures many slow clients at a time instead (see `crowd`), with `--seams` the
 //! seams between the parts of a track (see `seams`), with `--resolve` the reading of pages (see
 //! `resolve`).
@@ -42,6 +43,7 @@ mod report;
 mod resolve;
 mod seams;
 mod server;
+mod starts;
 mod systems;
 
 use std::fs;
@@ -70,6 +72,8 @@ fn main() -> ExitCode {
         seams::run(&target)
     } else if is("--carry") {
         carry::run(&target, &args)
+    } else if is("--starts") {
+        starts::run(&target, &args)
     } else if is("--resolve") {
         resolve::run(&target)
     } else if is("--crowd") {

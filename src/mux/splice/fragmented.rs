@@ -33,6 +33,8 @@ pub struct Track {
     init: Init,
     /// In their order in the file.
     fragments: Vec<Fragment>,
+    /// When the last one ends.
+    end: u64,
     /// What is behind them, if nobody looked there.
     unseen: Range<u64>,
     /// What the first fragment says of itself.
@@ -43,17 +45,23 @@ pub struct Track {
     is_single: bool,
 }
 
-/// A run of the file that begins with a fragment, and mostly is one.
+/// A run of the file that begins with a fragment, and mostly is one. It lasts until the next one
+/// begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fragment {
     /// Where it begins in the file.
     from: u64,
-    len: u64,
     /// Its earliest composition time, in the track's timescale.
     time: u64,
-    duration: u64,
+    len: u32,
     /// Whether decoding can begin with it.
     is_entry: bool,
+}
+
+impl Fragment {
+    fn range(&self) -> Range<u64> {
+        self.from..self.from + u64::from(self.len)
+    }
 }
 
 /// Reads the index of the fragments behind a moov, which ends at `behind`.
@@ -64,11 +72,11 @@ pub(super) fn survey(
     trim: Trim,
 ) -> Result<Track, Halt> {
     let init = Init::read(moov)?;
-    let index::Index { mut fragments, unseen } = index::read(look, &init, behind)?;
+    let index::Index { mut fragments, end, unseen } = index::read(look, &init, behind)?;
     let begin = *fragments.first().ok_or(Refusal("it has no fragments"))?;
     let first = facts::facts_at(look, begin.from, &init)?;
-    let is_single = first.len == begin.len;
-    let end = in_composition_time(&mut fragments, first.earliest)?;
+    let is_single = first.len == u64::from(begin.len);
+    let end = in_composition_time(&mut fragments, end, first.earliest)?;
     let mut wanted = (0, first);
     if !trim.start.is_zero() {
         let start = init.timeline()?.media_time(trim.start);
@@ -79,29 +87,35 @@ pub(super) fn survey(
         let at = fragments.iter().rposition(|f| f.time <= start && f.is_entry).unwrap_or(0);
         wanted = (at, facts::facts_at(look, fragments[at].from, &init)?);
     }
-    Ok(Track { init, fragments, unseen, first, wanted, is_single })
+    Ok(Track { init, fragments, end, unseen, first, wanted, is_single })
 }
 
-/// Moves the times of all fragments so that the first one begins when it says itself; gives when
-/// the last one ends. An index may count from elsewhere: its times are those at which something is
-/// shown (§8.16.3), and not all writers mean that.
-fn in_composition_time(fragments: &mut [Fragment], earliest: u64) -> Result<u64, Refusal> {
+/// Moves the times of all fragments so that the first one begins when it says itself, and gives when
+/// the last one, which ended at `end`, ends then. An index may count from elsewhere: its times are
+/// those at which something is shown (§8.16.3), and not all writers mean that.
+fn in_composition_time(
+    fragments: &mut [Fragment],
+    end: u64,
+    earliest: u64,
+) -> Result<u64, Refusal> {
     const INSANE: Refusal = Refusal("its index has no sane times");
-    let late = i128::from(earliest) - fragments.first().map_or(0, |first| i128::from(first.time));
-    let (mut end, mut total) = (0, 0_u64);
+    let begin = fragments.first().map_or(0, |first| first.time);
+    let moved = |time: u64| {
+        let moved = time.checked_add(earliest)?.checked_sub(begin)?;
+        Some(moved).filter(|time| *time < MOST_TICKS)
+    };
     for fragment in fragments {
-        let sane = |time: u64| Some(time).filter(|time| *time < MOST_TICKS).ok_or(INSANE);
-        fragment.time = u64::try_from(i128::from(fragment.time) + late).map_err(|_| INSANE)?;
-        end = sane(sane(fragment.time)? + sane(fragment.duration)?)?;
-        total = sane(total + fragment.duration)?;
+        fragment.time = moved(fragment.time).ok_or(INSANE)?;
     }
-    Ok(end)
+    moved(end).ok_or(INSANE)
 }
 
 /// What of a track goes into the joined file, and how it is moved.
 struct Chosen<'a> {
     track: &'a Track,
     fragments: &'a [Fragment],
+    /// When the last of these ends.
+    end: u64,
     /// What is taken from its times, in its timescale.
     shift: u64,
     /// How its times, then, become those of the joined film.
@@ -124,14 +138,14 @@ impl Chosen<'_> {
     /// What is behind the last fragment, if that is the last one of its file and nobody looked.
     fn unseen(&self) -> Range<u64> {
         let unseen = &self.track.unseen;
-        let end = self.fragments.last().map(|last| last.from + last.len);
+        let end = self.fragments.last().map(|last| last.range().end);
         if end == Some(unseen.start) { unseen.clone() } else { 0..0 }
     }
 
     /// How long it plays in the joined film.
     fn duration(&self) -> Duration {
-        let end = self.fragments.last().map_or(0, |last| self.shown(last.time + last.duration));
-        init::seconds(u64::try_from(end.max(0)).unwrap_or(u64::MAX), self.timescale())
+        let end = self.shown(self.end).max(0);
+        init::seconds(u64::try_from(end).unwrap_or(u64::MAX), self.timescale())
     }
 }
 
@@ -142,32 +156,22 @@ pub(super) fn plan(tracks: &[(Kind, &Track)], options: &Options<'_>) -> Result<P
         }
     }
     let chosen = if options.trim.is_whole() { whole(tracks) } else { cut(tracks, options.trim)? };
-    let order = in_order(&chosen);
+    let layout = in_order(&chosen);
     let duration = chosen.iter().map(Chosen::duration).max().unwrap_or_default();
 
     let mut head = moov::head(&chosen, duration, options.tags)?;
-    sidx::add_indexes(&mut head, &chosen, &order);
-    let mut layout = Layout::begin(head, order.len());
+    sidx::add_indexes(&mut head, &chosen, &layout);
     // Pieces of several fragments need several numbers; gaps are allowed (§8.8.5).
     let step = if tracks.iter().all(|(_, track)| track.is_single) { 1 } else { 256 };
-    for (place, next) in order.iter().enumerate() {
-        let fragment = chosen[next.track()].fragments[next.index()];
-        let number = u32::try_from(place).ok().and_then(|place| place.checked_mul(step));
-        let number = number.and_then(|number| number.checked_add(1)).ok_or(TOO_MANY)?;
-        let range = fragment.from..fragment.from + fragment.len;
-        layout.patch(next.track, range, number);
-    }
     let rules = chosen.iter().enumerate().map(|(place, chosen)| moof::Rule {
         old_id: chosen.track.init.id,
         new_id: place as u32 + 1,
         shift: chosen.shift,
         unseen: chosen.unseen(),
     });
-    let rules = PlanRules::Fragments(Rules(rules.collect()));
-    Ok(layout.plan(Container::Mp4, duration, rules))
+    let rules = PlanRules::Fragments(Rules { tracks: rules.collect(), step });
+    Ok(layout.plan(head, Container::Mp4, duration, rules))
 }
-
-const TOO_MANY: Refusal = Refusal("it has too many fragments");
 
 /// All fragments of all tracks. Where both begin late, so many whole seconds are taken from both.
 fn whole<'a>(tracks: &[(Kind, &'a Track)]) -> Vec<Chosen<'a>> {
@@ -176,21 +180,21 @@ fn whole<'a>(tracks: &[(Kind, &'a Track)]) -> Vec<Chosen<'a>> {
         let shift = seconds * u64::from(track.init.timescale);
         let timeline = track.init.plain_timeline();
         let timeline = timeline.unwrap_or(Timeline::plain(track.init.timescale));
-        Chosen { track, fragments: &track.fragments, shift, timeline, is_cut: false }
+        let (fragments, end) = (&track.fragments[..], track.end);
+        Chosen { track, fragments, end, shift, timeline, is_cut: false }
     });
     chosen.collect()
 }
 
 /// The fragments that `trim` leaves, so moved that the picture begins at 0.
 fn cut<'a>(tracks: &[(Kind, &'a Track)], trim: Trim) -> Result<Vec<Chosen<'a>>, Refusal> {
-    let lead = tracks.first().map(|(_, track)| *track).ok_or(TOO_MANY)?;
+    let lead = tracks.first().map(|(_, track)| *track).ok_or(Refusal("there is no track"))?;
     let (at, facts) = lead.wanted;
     let timeline = lead.init.timeline()?;
     // When the first picture is shown, on the time line of the whole film.
     let zero = timeline.shown(facts.earliest);
     let end = lead.until(at, trim.end, &timeline);
-    let last = lead.fragments[end - 1];
-    let until = timeline.shown(last.time + last.duration);
+    let until = timeline.shown(lead.begins(end));
     let mut all = Vec::new();
     for (place, (_, track)) in tracks.iter().enumerate() {
         let timeline = track.init.timeline()?;
@@ -206,12 +210,17 @@ fn cut<'a>(tracks: &[(Kind, &'a Track)], trim: Trim) -> Result<Vec<Chosen<'a>>, 
         let begins = if place == 0 { facts.time } else { track.begins_behind(fragments[0].time) };
         let shift = begins.min(timeline.media_time(zero));
         let timeline = timeline.from(zero, shift);
-        all.push(Chosen { track, fragments, shift, timeline, is_cut: true });
+        all.push(Chosen { track, fragments, end: track.begins(to), shift, timeline, is_cut: true });
     }
     Ok(all)
 }
 
 impl Track {
+    /// When this one of its fragments begins; when the last one ends, if it is behind that.
+    fn begins(&self, index: usize) -> u64 {
+        self.fragments.get(index).map_or(self.end, |fragment| fragment.time)
+    }
+
     /// How many seconds can be taken from all its times.
     fn seconds_late(&self) -> u64 {
         let timescale = u64::from(self.init.timescale);
@@ -239,53 +248,28 @@ impl Track {
     }
 }
 
-/// A fragment of the joined file: of which track, and which of its fragments.
-#[derive(Debug, Clone, Copy)]
-struct Next {
-    track: u8,
-    index: u32,
-}
-
-impl Next {
-    fn track(self) -> usize {
-        self.track.into()
-    }
-
-    /// There are never so many that they would not fit.
-    fn index(self) -> usize {
-        self.index as usize
-    }
-}
-
 /// All fragments in the order of the joined file: by their times, sound first where they begin
 /// together, but for the very first, without whose picture some players give up.
-fn in_order(chosen: &[Chosen<'_>]) -> Vec<Next> {
+fn in_order(chosen: &[Chosen<'_>]) -> Layout {
+    let count = chosen.iter().map(|chosen| chosen.fragments.len()).sum();
+    let mut layout = Layout::with_capacity(count);
     let [video, audio] = chosen else {
-        let all = 0..chosen[0].fragments.len() as u32;
-        return all.map(|index| Next { track: 0, index }).collect();
+        chosen[0].fragments.iter().for_each(|fragment| layout.add(0, fragment.range()));
+        return layout;
     };
-    let mut order = Vec::with_capacity(video.fragments.len() + audio.fragments.len());
     // When one is shown, in ticks of both timescales multiplied.
-    let time = |own: &Chosen<'_>, other: &Chosen<'_>, index: u32| {
-        let fragment = own.fragments.get(index as usize)?;
-        Some(own.shown(fragment.time) * i128::from(other.timescale()))
+    let time = |own: &Chosen<'_>, other: &Chosen<'_>, fragment: &Fragment| {
+        own.shown(fragment.time) * i128::from(other.timescale())
     };
-    let (mut v, mut a) = (0, 0);
-    let (mut picture, mut sound) = (time(video, audio, 0), time(audio, video, 0));
-    while picture.is_some() || sound.is_some() {
-        let is_picture = match (picture, sound) {
-            (Some(picture), Some(sound)) => v == 0 || picture < sound,
-            (picture, _) => picture.is_some(),
-        };
-        if is_picture {
-            order.push(Next { track: 0, index: v });
-            v += 1;
-            picture = time(video, audio, v);
-        } else {
-            order.push(Next { track: 1, index: a });
-            a += 1;
-            sound = time(audio, video, a);
+    let mut sounds = audio.fragments.iter().peekable();
+    for (place, picture) in video.fragments.iter().enumerate() {
+        let due = time(video, audio, picture);
+        let is_before = |sound: &&Fragment| place > 0 && time(audio, video, sound) <= due;
+        while let Some(sound) = sounds.next_if(is_before) {
+            layout.add(1, sound.range());
         }
+        layout.add(0, picture.range());
     }
-    order
+    sounds.for_each(|sound| layout.add(1, sound.range()));
+    layout
 }

@@ -1,4 +1,5 @@
-//! The layout of a joined file: a list of pieces, and how the bytes of any part of it are made.
+//! The layout of a joined file: a head that is made anew, behind it pieces of the tracks, and how the
+//! bytes of any part of it are made.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -16,51 +17,28 @@ pub struct Plan {
     pub container: Container,
     /// How long it plays.
     pub duration: Duration,
-    made: Vec<u8>,
-    pieces: Vec<Piece>,
-    len: u64,
+    head: Vec<u8>,
+    layout: Layout,
     rules: Rules,
 }
 
-/// A run of the file. It ends where the next one begins.
+/// A piece of a track's file in the joined file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece {
+    /// Which track, by its place among the tracks.
+    pub track: u8,
+    /// Where it begins in the file of its track.
+    pub from: u64,
     /// Where it begins in the joined file.
     pub at: u64,
-    /// Where its bytes are from.
-    pub what: What,
+    /// How long it is.
+    pub len: u64,
 }
 
-/// Where the bytes of a piece are from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
-    /// Made by the plan.
-    Made {
-        /// Where they begin among all that were made.
-        from: usize,
-    },
-    /// Copied from a track as they are.
-    Copied {
-        /// Which one, by its place among the tracks.
-        track: u8,
-        /// Where they begin in its file.
-        from: u64,
-    },
-    /// Copied, but for fields of fixed width that are changed on the way.
-    Patched {
-        /// Which track, by its place among the tracks.
-        track: u8,
-        /// Where they begin in its file.
-        from: u64,
-        /// What the rules of the plan need to know of this piece.
-        number: u32,
-    },
-}
-
-/// How patched pieces are changed.
+/// How pieces are changed on their way, in fields of fixed width.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rules {
-    /// There are none.
+    /// Not at all.
     None,
     /// Fragments of an MP4.
     Fragments(fragmented::Rules),
@@ -78,75 +56,92 @@ impl Rules {
     }
 }
 
-/// A layout that is being written down, from its first byte to its last.
-#[derive(Debug, Default)]
+/// The pieces behind the head, written down from the first to the last.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Layout {
-    made: Vec<u8>,
-    pieces: Vec<Piece>,
+    marks: Vec<Mark>,
+    /// All of them together.
     len: u64,
 }
 
+/// Where a piece begins; it ends where the next one begins. Long films have thousands of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    /// Behind the head of the joined file.
+    at: u64,
+    /// In the file of its track, whose place among the tracks stands in the uppermost bits.
+    from: u64,
+}
+
+impl Mark {
+    const TRACK: u32 = Layout::LONGEST_FILE.trailing_zeros();
+
+    fn new(at: u64, track: u8, from: u64) -> Mark {
+        debug_assert!(from < Layout::LONGEST_FILE, "{from}");
+        Mark { at, from: from | u64::from(track) << Mark::TRACK }
+    }
+
+    fn track(self) -> u8 {
+        (self.from >> Mark::TRACK) as u8
+    }
+
+    fn from(self) -> u64 {
+        self.from & (Layout::LONGEST_FILE - 1)
+    }
+}
+
 impl Layout {
-    /// One that begins with these bytes, which the plan has made, and is to have so many pieces more.
-    pub fn begin(head: Vec<u8>, more: usize) -> Layout {
-        let mut pieces = Vec::with_capacity(1 + more);
-        if !head.is_empty() {
-            pieces.push(Piece { at: 0, what: What::Made { from: 0 } });
-        }
-        Layout { len: head.len() as u64, made: head, pieces }
+    /// All places in a file of a track are in front of this one.
+    pub const LONGEST_FILE: u64 = 1 << 56;
+
+    /// One that is to have so many pieces.
+    pub fn with_capacity(pieces: usize) -> Layout {
+        Layout { marks: Vec::with_capacity(pieces), len: 0 }
     }
 
-    /// Bytes that the plan has made.
-    pub fn make(&mut self, bytes: &[u8]) {
-        if !bytes.is_empty() {
-            self.push(What::Made { from: self.made.len() }, bytes.len() as u64);
-            self.made.extend_from_slice(bytes);
-        }
+    /// The next piece: these bytes of a track, of which there must be some.
+    pub fn add(&mut self, track: u8, range: Range<u64>) {
+        debug_assert!(range.start < range.end, "{range:?}");
+        self.marks.push(Mark::new(self.len, track, range.start));
+        self.len += range.end - range.start;
     }
 
-    /// Bytes of a track as they are.
-    pub fn copy(&mut self, track: u8, range: Range<u64>) {
-        self.push(What::Copied { track, from: range.start }, range.end - range.start);
-    }
-
-    /// Bytes of a track that are changed on the way.
-    pub fn patch(&mut self, track: u8, range: Range<u64>, number: u32) {
-        self.push(What::Patched { track, from: range.start, number }, range.end - range.start);
-    }
-
-    fn push(&mut self, what: What, len: u64) {
-        if len > 0 {
-            self.pieces.push(Piece { at: self.len, what });
-            self.len += len;
-        }
-    }
-
-    /// The length so far.
+    /// The length of all pieces.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether there is nothing in it yet.
+    /// Whether there is no piece.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.marks.is_empty()
     }
 
-    /// It is complete.
-    pub fn plan(self, container: Container, duration: Duration, rules: Rules) -> Plan {
-        let Layout { made, pieces, len } = self;
-        Plan { container, duration, made, pieces, len, rules }
+    /// Where each piece of a track begins, behind the head.
+    pub fn places(&self, track: u8) -> impl Iterator<Item = u64> {
+        self.marks.iter().filter(move |mark| mark.track() == track).map(|mark| mark.at)
+    }
+
+    /// It is complete, and this stands in front of it.
+    pub fn plan(
+        self,
+        head: Vec<u8>,
+        container: Container,
+        duration: Duration,
+        rules: Rules,
+    ) -> Plan {
+        Plan { container, duration, head, layout: self, rules }
     }
 }
 
 impl Plan {
     /// The length of the file.
     pub fn len(&self) -> u64 {
-        self.len
+        self.head.len() as u64 + self.layout.len
     }
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// What it takes to keep it in memory.
@@ -156,28 +151,23 @@ impl Plan {
             // A few words a track.
             Rules::None | Rules::Fragments(_) => 0,
         };
-        let pieces = self.pieces.capacity() * size_of::<Piece>();
-        size_of::<Plan>() + self.made.capacity() + pieces + rules
+        let marks = self.layout.marks.capacity() * size_of::<Mark>();
+        size_of::<Plan>() + self.head.capacity() + marks + rules
     }
 
     /// What tells this plan from others: whatever was computed from its inputs.
     pub fn digest(&self) -> [u8; 32] {
         let mut context = Context::new(&SHA256);
-        context.update(&self.made);
-        for Piece { at, what } in &self.pieces {
-            let (kind, track, number, from) = match *what {
-                What::Made { from } => (0, 0, 0, from as u64),
-                What::Copied { track, from } => (1, track, 0, from),
-                What::Patched { track, from, number } => (2, track, number, from),
-            };
-            let mut told = [0; 24];
-            told[..8].copy_from_slice(&at.to_be_bytes());
-            told[8..16].copy_from_slice(&from.to_be_bytes());
-            told[16..20].copy_from_slice(&number.to_be_bytes());
-            told[20..22].copy_from_slice(&[kind, track]);
-            context.update(&told);
+        context.update(&self.head);
+        for marks in self.layout.marks.chunks(64) {
+            let mut told = [[0; 16]; 64];
+            for (told, mark) in told.iter_mut().zip(marks) {
+                told[..8].copy_from_slice(&mark.at.to_be_bytes());
+                told[8..].copy_from_slice(&mark.from.to_be_bytes());
+            }
+            context.update(told[..marks.len()].as_flattened());
         }
-        context.update(&self.len.to_be_bytes());
+        context.update(&self.len().to_be_bytes());
         context.update(format!("{:?}", self.rules).as_bytes());
         let mut digest = [0; 32];
         digest.copy_from_slice(context.finish().as_ref());
@@ -185,36 +175,42 @@ impl Plan {
     }
 
     /// The pieces, in their order.
-    pub fn pieces(&self) -> &[Piece] {
-        &self.pieces
+    pub fn pieces(&self) -> impl DoubleEndedIterator<Item = Piece> + ExactSizeIterator {
+        (0..self.layout.marks.len()).map(|place| self.piece(place))
     }
 
-    /// The pieces that have bytes of `part` in them, each with where it ends.
-    fn within(&self, part: &Range<u64>) -> impl DoubleEndedIterator<Item = (Piece, u64)> {
-        let first = self.pieces.partition_point(|piece| piece.at <= part.start).saturating_sub(1);
-        let behind = self.pieces.partition_point(|piece| piece.at < part.end);
-        let end = |place: usize| self.pieces.get(place + 1).map_or(self.len, |next| next.at);
-        (first..behind).map(move |place| (self.pieces[place], end(place)))
+    fn piece(&self, place: usize) -> Piece {
+        let Layout { marks, len } = &self.layout;
+        let mark = marks[place];
+        let end = marks.get(place + 1).map_or(*len, |next| next.at);
+        let at = self.head.len() as u64 + mark.at;
+        Piece { track: mark.track(), from: mark.from(), at, len: end - mark.at }
+    }
+
+    /// Which pieces have bytes of `part` in them.
+    fn within(&self, part: &Range<u64>) -> Range<usize> {
+        let marks = &self.layout.marks;
+        let [start, end] =
+            [part.start, part.end].map(|at| at.saturating_sub(self.head.len() as u64));
+        let first = marks.partition_point(|mark| mark.at <= start).saturating_sub(1);
+        first..marks.partition_point(|mark| mark.at < end)
     }
 
     /// Which bytes of the track at this place it takes to make `part`, if any.
     pub fn needs(&self, track: usize, part: &Range<u64>) -> Option<Range<u64>> {
-        let of_track = |(piece, end): (Piece, u64)| {
-            let (of, range) = match piece.what {
-                What::Made { .. } => return None,
-                What::Copied { track, from } => {
-                    let (start, end) = (part.start.max(piece.at), part.end.min(end));
-                    (track, from + (start - piece.at)..from + (end - piece.at))
-                }
+        let of_track = |place: usize| {
+            let Piece { track: of, from, at, len } = self.piece(place);
+            let (start, end) =
+                (part.start.saturating_sub(at), len.min(part.end - at.min(part.end)));
+            (usize::from(of) == track).then(|| match &self.rules {
+                Rules::None => from + start..from + end,
                 // What is to be changed is found from the beginning on.
-                What::Patched { track, from, .. } => {
-                    let until = from + (end - piece.at);
-                    let is_finished = part.end >= end;
-                    let behind = if is_finished { self.rules.behind(track, until) } else { 0 };
-                    (track, from..until + behind)
+                rules => {
+                    let is_finished = end == len;
+                    let behind = if is_finished { rules.behind(of, from + len) } else { 0 };
+                    from..from + len + behind
                 }
-            };
-            (usize::from(of) == track).then_some(range)
+            })
         };
         // The pieces of a track are in the order of its file.
         let first = self.within(part).find_map(of_track)?;
@@ -225,14 +221,9 @@ impl Plan {
     /// Where in the file of the track at this place the first byte of `part` is, if it lies within
     /// a piece whose beginning must be read for that.
     pub fn target(&self, track: usize, part: &Range<u64>) -> Option<u64> {
-        match self.within(part).next()?.0 {
-            Piece { at, what: What::Patched { track: of, from, .. } }
-                if usize::from(of) == track && part.start > at =>
-            {
-                Some(from + (part.start - at))
-            }
-            _ => None,
-        }
+        let piece = self.piece(self.within(part).next()?);
+        let is_inside = usize::from(piece.track) == track && part.start > piece.at;
+        (is_inside && self.rules != Rules::None).then(|| piece.from + (part.start - piece.at))
     }
 
     /// How many bytes from the beginning of a piece on must be read so that everything up to
@@ -252,32 +243,24 @@ impl Plan {
         inputs: &mut [Input<'_>],
         send: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        for (piece, end) in self.within(part) {
-            let mut window = Window::new(piece.at, part.clone(), send);
-            let len = end - piece.at;
-            match piece.what {
-                What::Made { from } => {
-                    let len = usize::try_from(len).unwrap_or(usize::MAX);
-                    window.write(self.made.get(from..from + len).unwrap_or(&[]))?;
-                }
-                What::Copied { track, from } => {
-                    let input = &mut inputs[usize::from(track)];
+        Window::new(0, part.clone(), send).write(&self.head)?;
+        for place in self.within(part) {
+            let Piece { track, from, at, len } = self.piece(place);
+            let mut window = Window::new(at, part.clone(), send);
+            let input = &mut inputs[usize::from(track)];
+            match &self.rules {
+                Rules::None => {
                     let ahead = window.skip_ahead(len);
                     input.skip_to(from + ahead)?;
                     window.copy(input, len - ahead)?;
                 }
-                What::Patched { track, from, number } => {
-                    let input = &mut inputs[usize::from(track)];
+                Rules::Fragments(rules) => {
                     input.skip_to(from)?;
-                    match &self.rules {
-                        Rules::None => window.copy(input, len)?,
-                        Rules::Fragments(rules) => {
-                            rules.emit(track, number, len, input, &mut window)?;
-                        }
-                        Rules::Clusters(rules) => {
-                            rules.emit(track, number, len, input, &mut window)?;
-                        }
-                    }
+                    rules.emit(track, place, len, input, &mut window)?;
+                }
+                Rules::Clusters(rules) => {
+                    input.skip_to(from)?;
+                    rules.emit(track, place, len, input, &mut window)?;
                 }
             }
         }

@@ -106,7 +106,7 @@ pub(super) fn plan(tracks: &[(Kind, &Track)], options: &Options<'_>) -> Result<P
     let film = Film { tracks: &open, selections: &selections, chunked: &chunked, scale };
     let (head, duration) = film.head(&head::ftyp(&brands), &udta(options.tags))?;
     let duration = Duration::from_nanos(Scale { from: scale, to: NANOS }.down(duration)?);
-    Ok(laid_out(&head, &chunked)?.plan(Container::Mp4, duration, Rules::None))
+    Ok(laid_out(&chunked)?.plan(head, Container::Mp4, duration, Rules::None))
 }
 
 /// The handler of a track (§8.4.3).
@@ -117,27 +117,27 @@ fn handler(kind: Kind) -> &'static [u8; 4] {
     }
 }
 
-/// The head, and the samples behind it. What is one run in a file stays one piece.
-fn laid_out(head: &[u8], tracks: &[Chunked]) -> Result<Layout, Refusal> {
+/// The samples behind the head. What is one run in a file stays one piece.
+fn laid_out(tracks: &[Chunked]) -> Result<Layout, Refusal> {
     let mut layout = Layout::default();
-    layout.make(head);
     let mut runs: Vec<_> = tracks.iter().map(|track| track.runs.iter()).collect();
     let mut pending: Option<(u8, Range<u64>)> = None;
     for (place, chunk) in interleaved(tracks) {
         let track = u8::try_from(place).map_err(|_| Refusal("too many tracks"))?;
-        for run in runs[place].by_ref().take(chunk.runs as usize) {
+        let runs = runs[place].by_ref().take(chunk.runs as usize);
+        for run in runs.filter(|run| !run.is_empty()) {
             match &mut pending {
                 Some((of, range)) if *of == track && range.end == run.start => range.end = run.end,
                 _ => {
                     if let Some((track, range)) = pending.replace((track, run.clone())) {
-                        layout.copy(track, range);
+                        layout.add(track, range);
                     }
                 }
             }
         }
     }
     if let Some((track, range)) = pending {
-        layout.copy(track, range);
+        layout.add(track, range);
     }
     Ok(layout)
 }

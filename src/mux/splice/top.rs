@@ -145,7 +145,7 @@ impl<'a> Top<'a> {
                 [least, most.clamp(least, MAX_LOOK)].map(|count| at.saturating_add(count).min(len));
             let is_near = least <= LOOK_AT_MOST as u64;
             let end = if is_near { least.max(self.look.at_hand().min(most)) } else { most };
-            self.window = (at, self.look.look(at..end)?);
+            self.window = (at, self.look.look(at..end)?.into_owned());
         }
         let from = usize::try_from(at - self.window.0).unwrap_or(usize::MAX);
         match self.window.1.get(from..) {

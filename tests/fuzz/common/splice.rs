@@ -5,12 +5,13 @@
 //! chunks in which they come, where the wanted part of the film begins and how long it is in
 //! milliseconds (0 for all of it), and where a part of the joined file begins.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
 use ytcanal::error::Error;
 use ytcanal::media::{Kind, Tags};
-use ytcanal::mux::sniff::Format;
+use ytcanal::mux::sniff::{Format, LOOK_AT_MOST};
 use ytcanal::mux::splice::{self, Halt, Input, Look, MAX_LOOK, Options, Plan, Survey, survey};
 use ytcanal::mux::{Trim, Wanted};
 
@@ -25,12 +26,13 @@ impl Look for File<'_> {
         self.0.len() as u64
     }
 
-    fn look(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+    fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
         assert!(range.start <= range.end && range.end <= self.len(), "{range:?}");
         assert!(range.end - range.start <= MAX_LOOK, "{range:?}");
-        self.1 += 1;
+        // The front is here already.
+        self.1 += usize::from(range.end > LOOK_AT_MOST as u64);
         assert!(self.1 <= MOST_LOOKS, "it does not stop to look");
-        Ok(self.0[range.start as usize..range.end as usize].to_vec())
+        Ok(self.0[range.start as usize..range.end as usize].into())
     }
 }
 

@@ -2,7 +2,6 @@
 
 use ytcanal::media::Tags;
 
-use crate::support::PATIENCE;
 use crate::support::answer::{Answer, Ending};
 use crate::support::client::{any_path, ask, splice_path};
 use crate::support::daemon::{Daemon, LOOPBACK};
@@ -11,6 +10,7 @@ use crate::support::media;
 use crate::support::origin::Origin;
 use crate::support::script::{Fault, Resource};
 use crate::support::spliced::{Film, as_it_is};
+use crate::support::{PATIENCE, request_range};
 
 const ONE: &str = "\"1\"";
 const TWO: &str = "\"2\"";
@@ -156,10 +156,10 @@ fn who_comes_back_does_not_have_the_heads_read_again() {
     let answer = scene.ask("GET", &format!("Range: bytes={}-\r\n", len / 2));
     assert_eq!(answer.head.status, 206);
     let asked = scene.origin.requests().split_off(before);
-    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(TRACKS.iter().all(|track| asked.iter().any(|request| request.path[1..] == **track)));
     for request in &asked {
         assert_eq!(request.header("if-range"), Some(ONE));
-        assert!(!request.header("range").unwrap().starts_with("bytes=0-"), "{request:?}");
+        assert!(request_range(request).start > 100_000, "{request:?}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The splice engine on files, without a daemon around it.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs;
 use std::ops::Range;
@@ -33,13 +34,13 @@ impl Look for Looked {
         self.bytes.len() as u64
     }
 
-    fn look(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+    fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
         assert!(range.start <= range.end && range.end <= self.len(), "{range:?} of {}", self.len());
         assert!(range.end - range.start <= MAX_LOOK, "{range:?}");
         if range.end > LOOK_AT_MOST as u64 {
             self.requests += 1;
         }
-        Ok(self.bytes[range.start as usize..range.end as usize].to_vec())
+        Ok(self.bytes[range.start as usize..range.end as usize].into())
     }
 }
 
@@ -128,7 +129,7 @@ impl Film {
             let start = random.u64(0..len);
             check(start..random.u64(start + 1..=len));
         }
-        let pieces = plan.pieces();
+        let pieces: Vec<_> = plan.pieces().collect();
         for _ in 0..60 {
             let at = pieces[random.usize(0..pieces.len())].at;
             let start = at.saturating_add(random.u64(0..40)).saturating_sub(20).min(len - 1);

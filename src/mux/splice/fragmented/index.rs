@@ -28,6 +28,8 @@ const ABSENT: Refusal = Refusal("it has no index of its fragments (sidx, mfra)")
 /// All fragments of a file.
 pub(super) struct Index {
     pub(super) fragments: Vec<Fragment>,
+    /// When the last one ends.
+    pub(super) end: u64,
     /// What is behind them and was not looked at, because it is as long as an index that belongs
     /// there: one that is to be seen before the last fragment has gone out. Mostly nothing.
     pub(super) unseen: Range<u64>,
@@ -42,11 +44,10 @@ pub(super) fn read(look: &mut dyn Look, init: &Init, behind: u64) -> Result<Inde
         return Ok(index);
     }
     let first = begin.map_or(behind, |(at, _)| at);
-    let fragments = match from_mfra(look, init, first)? {
-        Some(fragments) => fragments,
-        None => walk(look, init, first)?,
-    };
-    Ok(Index { fragments, unseen: 0..0 })
+    match from_mfra(look, init, first)? {
+        Some(index) => Ok(index),
+        None => walk(look, init, first),
+    }
 }
 
 /// The first box behind the moov that belongs to the media or tells of it.
@@ -65,16 +66,16 @@ fn first_box(look: &mut dyn Look, behind: u64) -> Result<Option<(u64, Header)>, 
 
 /// Reads the index at `at`; `None` if it cannot be used.
 fn from_sidx(look: &mut dyn Look, init: &Init, at: u64, len: u64) -> Result<Option<Index>, Halt> {
-    let mut fragments = Vec::new();
-    let Some(end) = expand(look, init, at, len, 0, &mut fragments)? else { return Ok(None) };
-    if fragments.is_empty() {
+    let mut index = Index { fragments: Vec::new(), end: 0, unseen: 0..0 };
+    let Some(end) = expand(look, init, at, len, 0, &mut index)? else { return Ok(None) };
+    if index.fragments.is_empty() {
         return Ok(None);
     }
     // A look there would be one more request that the client waits for.
-    if may_be_mfra(look.len() - end, fragments.len() as u64) {
-        return Ok(Some(Index { fragments, unseen: end..look.len() }));
+    if may_be_mfra(look.len() - end, index.fragments.len() as u64) {
+        return Ok(Some(Index { unseen: end..look.len(), ..index }));
     }
-    Ok(is_all(look, end)?.then_some(Index { fragments, unseen: 0..0 }))
+    Ok(is_all(look, end)?.then_some(index))
 }
 
 /// Whether the random access index (mfra, §8.8.9) of so many fragments of one track may be so long.
@@ -94,12 +95,12 @@ fn expand(
     at: u64,
     len: u64,
     depth: usize,
-    fragments: &mut Vec<Fragment>,
+    index: &mut Index,
 ) -> Result<Option<u64>, Halt> {
     if len > LARGEST || len > look.len() - at || depth > DEEPEST {
         return Ok(None);
     }
-    let bytes = look.look(at..at + len)?;
+    let bytes = look.look(at..at + len)?.into_owned();
     let sidx = header(&bytes).and_then(|header| Sidx::read(&bytes[header.header..]));
     let Some(sidx) = sidx.filter(|sidx| sidx.timescale > 0) else { return Ok(None) };
     let Some(mut from) = (at + len).checked_add(sidx.first_offset) else { return Ok(None) };
@@ -107,20 +108,20 @@ fn expand(
         return Ok(None);
     }
     let mut time = sidx.earliest;
-    fragments.reserve(sidx.references().len());
+    index.fragments.reserve(sidx.references().len());
     for reference in sidx.references() {
-        let end = from.checked_add(reference.len).filter(|end| *end <= look.len());
+        let end = from.checked_add(reference.len.into()).filter(|end| *end <= look.len());
         let Some(end) = end.filter(|_| reference.len > 0) else { return Ok(None) };
         if reference.is_index {
             let header = header_at(look, from)?.filter(|header| header.kind == *b"sidx");
             let Some(inner) = header.and_then(|header| header.len) else { return Ok(None) };
-            let reached = expand(look, init, from, inner, depth + 1, fragments)?;
+            let reached = expand(look, init, from, inner, depth + 1, index)?;
             // It speaks of itself and of what is behind it, up to the next one.
             if reached != Some(end) {
                 return Ok(None);
             }
         } else {
-            if fragments.len() == MOST {
+            if index.fragments.len() == MOST {
                 return Ok(None);
             }
             let ticks = |ticks: u64| in_timescale(ticks, sidx.timescale, init.timescale);
@@ -128,13 +129,9 @@ fn expand(
             let Some(ends) = time.checked_add(reference.duration).and_then(ticks) else {
                 return Ok(None);
             };
-            fragments.push(Fragment {
-                from,
-                len: reference.len,
-                time: begins,
-                duration: ends - begins,
-                is_entry: reference.is_entry,
-            });
+            let (len, is_entry) = (reference.len, reference.is_entry);
+            index.fragments.push(Fragment { from, time: begins, len, is_entry });
+            index.end = ends;
         }
         time = time.saturating_add(reference.duration);
         from = end;
@@ -193,7 +190,7 @@ struct Sidx<'a> {
 
 struct Reference {
     is_index: bool,
-    len: u64,
+    len: u32,
     duration: u64,
     is_entry: bool,
 }
@@ -219,14 +216,14 @@ impl Sidx<'_> {
             let is_entry = sap & 8 != 0 && (1..=3).contains(&(sap & 7));
             // Some writers leave the type at 0, for "unknown".
             let is_entry = is_entry || sap == 8;
-            let (is_index, len) = (sized >> 31 == 1, u64::from(sized & 0x7fff_ffff));
+            let (is_index, len) = (sized >> 31 == 1, sized & 0x7fff_ffff);
             Reference { is_index, len, duration: duration.into(), is_entry }
         })
     }
 }
 
 /// Reads the index at the end of the file, whose length stands in the last 16 bytes (§8.8.11).
-fn from_mfra(look: &mut dyn Look, init: &Init, first: u64) -> Result<Option<Vec<Fragment>>, Halt> {
+fn from_mfra(look: &mut dyn Look, init: &Init, first: u64) -> Result<Option<Index>, Halt> {
     let len = look.len();
     let Some(last) = len.checked_sub(16).filter(|at| *at > first) else { return Ok(None) };
     let mfro = look.look(last..len)?;
@@ -283,7 +280,7 @@ fn spans(
     first: u64,
     end: u64,
     entries: &[(u64, u64)],
-) -> Result<Option<Vec<Fragment>>, Halt> {
+) -> Result<Option<Index>, Halt> {
     let is_rising = entries.windows(2).all(|pair| pair[0].1 < pair[1].1 && pair[0].0 < pair[1].0);
     let Some(((_, begin), (_, last))) = entries.first().zip(entries.last()) else {
         return Ok(None);
@@ -301,32 +298,27 @@ fn spans(
     let late = entries[0].0;
     let mut fragments: Vec<Fragment> = Vec::with_capacity(entries.len());
     for (at, (time, from)) in entries.iter().enumerate() {
-        let time = time - late;
-        let next = entries.get(at + 1);
-        let (duration, to) =
-            next.map_or((tail.duration, end), |next| (next.0 - late - time, next.1));
         let from = if at == 0 { first } else { *from };
-        fragments.push(Fragment { from, len: to - from, time, duration, is_entry: true });
+        let to = entries.get(at + 1).map_or(end, |next| next.1);
+        let Ok(len) = u32::try_from(to - from) else { return Ok(None) };
+        fragments.push(Fragment { from, time: time - late, len, is_entry: true });
     }
-    Ok(Some(fragments))
+    let ends = fragments.last().map_or(0, |last| last.time.saturating_add(tail.duration));
+    Ok(Some(Index { fragments, end: ends, unseen: 0..0 }))
 }
 
 /// Walks from fragment to fragment.
-fn walk(look: &mut dyn Look, init: &Init, first: u64) -> Result<Vec<Fragment>, Halt> {
-    let (mut fragments, mut at) = (Vec::new(), first);
+fn walk(look: &mut dyn Look, init: &Init, first: u64) -> Result<Index, Halt> {
+    let (mut fragments, mut at, mut end) = (Vec::new(), first, 0);
     while at < look.len() && !is_all(look, at)? {
         if fragments.len() == LONGEST_WALK {
             return Err(ABSENT.into());
         }
         let facts = facts::facts_at(look, at, init)?;
-        fragments.push(Fragment {
-            from: at,
-            len: facts.len,
-            time: facts.earliest,
-            duration: facts.duration,
-            is_entry: facts.is_entry,
-        });
-        at += facts.len;
+        let len = u32::try_from(facts.len).map_err(|_| Refusal("a fragment of it is too long"))?;
+        let facts::Facts { earliest: time, is_entry, .. } = facts;
+        fragments.push(Fragment { from: at, time, len, is_entry });
+        (at, end) = (at + facts.len, time.saturating_add(facts.duration));
     }
-    Ok(fragments)
+    Ok(Index { fragments, end, unseen: 0..0 })
 }

@@ -11,7 +11,11 @@ use crate::mux::splice::{Input, Window};
 
 /// How the fragments of each track are changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules(pub(super) Vec<Rule>);
+pub struct Rules {
+    pub(super) tracks: Vec<Rule>,
+    /// How many numbers there are for the fragments of a piece.
+    pub(super) step: u32,
+}
 
 /// How the fragments of a track are changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,21 +31,23 @@ pub(super) struct Rule {
 impl Rules {
     /// How many bytes behind a piece of `track` that ends at `end` are needed to finish it.
     pub(in crate::mux::splice) fn behind(&self, track: u8, end: u64) -> u64 {
-        let is_last = self.0.get(usize::from(track)).is_some_and(|rule| rule.is_last(end));
+        let is_last = self.tracks.get(usize::from(track)).is_some_and(|rule| rule.is_last(end));
         if is_last { Rule::PEEK as u64 } else { 0 }
     }
 
-    /// Makes the piece of `track` whose `len` bytes come next from `input`; its fragments are
-    /// numbered from `number` on.
+    /// Makes the piece of `track` whose `len` bytes come next from `input`; `place` is its own
+    /// among all pieces.
     pub(in crate::mux::splice) fn emit(
         &self,
         track: u8,
-        number: u32,
+        place: usize,
         len: u64,
         input: &mut Input<'_>,
         window: &mut Window<'_>,
     ) -> Result<(), Error> {
-        let rule = &self.0[usize::from(track)];
+        let rule = &self.tracks[usize::from(track)];
+        // There are never so many that they would not fit.
+        let number = (place as u32).wrapping_mul(self.step).wrapping_add(1);
         // Both sides advance alike; a difference that wraps around still adds up.
         let moved = window.at().wrapping_sub(input.at());
         let (mut left, mut fragments, mut has_media) = (len, 0, true);

@@ -73,7 +73,8 @@ fn of_timeline(timeline: &Timeline, scale: u32) -> Result<Vec<Edit>, Refusal> {
 
 /// The media's own duration is where players look that cannot seek.
 fn mdia(trak: &Trak<'_>, chosen: &Chosen<'_>) -> Result<Vec<u8>, Refusal> {
-    let lasts = chosen.fragments.iter().map(|fragment| fragment.duration).sum();
+    let begin = chosen.fragments.first().map_or(0, |first| first.time);
+    let lasts = chosen.end.saturating_sub(begin);
     let mut parts = Vec::new();
     for found in &trak.mdia {
         parts.push(match &found.kind {

@@ -1,5 +1,6 @@
 //! Files made by hand, for tests: what no encoder writes, and what would not fit on a disk.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::mux::splice::boxes::boxed;
@@ -19,7 +20,7 @@ impl Look for Sparse {
         self.len
     }
 
-    fn look(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+    fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
         assert!(range.start <= range.end && range.end <= self.len, "{range:?} of {}", self.len);
         assert!(range.end - range.start <= crate::mux::splice::MAX_LOOK, "{range:?}");
         self.looks += 1;
@@ -31,7 +32,7 @@ impl Look for Sparse {
                 }
             }
         }
-        Ok(bytes)
+        Ok(bytes.into())
     }
 }
 

@@ -4,7 +4,7 @@ use super::crafted::{Crafted, MEDIA, table};
 use super::*;
 use crate::media::Tags;
 use crate::mux::splice::boxes::{boxed, children, u32_at, u64_at};
-use crate::mux::splice::{Look, Piece, What};
+use crate::mux::splice::{Look, Piece};
 use crate::mux::{Trim, Wanted};
 
 mod broken;
@@ -46,7 +46,7 @@ fn part(start: u64, end: Option<u64>) -> Trim {
 /// The bytes in front of the first sample.
 fn head(plan: &Plan) -> Vec<u8> {
     let mut head = Vec::new();
-    let end = plan.pieces()[1].at;
+    let end = plan.pieces().next().unwrap().at;
     let mut send = |bytes: &[u8]| {
         head.extend_from_slice(bytes);
         Ok(())
@@ -131,13 +131,8 @@ fn chunks_are_interleaved_and_gaps_left_out() {
         .with(table(b"stco", &[2, MEDIA as u32, MEDIA as u32 + 35]));
     sound.media = 65;
     let plan = plan_of(&[(Kind::Video, &picture), (Kind::Audio, &sound)], Trim::default()).unwrap();
-    let copies: Vec<_> = plan.pieces()[1..]
-        .iter()
-        .map(|Piece { what, .. }| match what {
-            What::Copied { track, from } => (*track, from - MEDIA),
-            other => panic!("{other:?}"),
-        })
-        .collect();
+    let copies: Vec<_> =
+        plan.pieces().map(|Piece { track, from, .. }| (track, from - MEDIA)).collect();
     let expected = [(0, 0), (1, 0), (0, 10), (1, 20), (1, 35), (0, 20), (1, 45), (0, 30)];
     assert_eq!(copies, expected);
     let number = |bytes: &[u8], at: usize| u32_at(bytes, at * 4).unwrap();

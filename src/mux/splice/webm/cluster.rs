@@ -31,24 +31,22 @@ impl Rules {
         Rules { numbers, cut, times: Vec::new() }
     }
 
-    /// Takes note of another piece; gives its number.
-    pub(super) fn expect(&mut self, time: u64) -> Option<u32> {
-        let number = u32::try_from(self.times.len()).ok()?;
+    /// Takes note of the next piece.
+    pub(super) fn expect(&mut self, time: u64) {
         self.times.push(time);
-        Some(number)
     }
 
-    /// Makes the piece of `track` whose `len` bytes come next from `input`.
+    /// Makes the piece of `track` whose `len` bytes come next from `input`; `place` is its own
+    /// among all pieces.
     pub(in crate::mux::splice) fn emit(
         &self,
         track: u8,
-        number: u32,
+        place: usize,
         len: u64,
         input: &mut Input<'_>,
         window: &mut Window<'_>,
     ) -> Result<(), Error> {
-        let index = usize::try_from(number).ok();
-        let due = index.and_then(|index| self.times.get(index)).copied();
+        let due = self.times.get(place).copied();
         let from = self.numbers.get(usize::from(track)).copied().unwrap_or(0);
         let blocks = Blocks::new(from, track + 1, due, self.cut);
         Passage { input, window, blocks }.piece(len)

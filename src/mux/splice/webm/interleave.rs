@@ -43,14 +43,14 @@ pub(super) fn plan(tracks: &[&Track], options: &Options<'_>) -> Result<Plan, Ref
         cues: &cues(&placed, zero),
         media,
     };
-    let mut layout = Layout::default();
-    layout.make(&head.bytes()?);
+    let head = head.bytes()?;
+    let mut layout = Layout::with_capacity(placed.len());
     let mut rules = Rules::new(&entries, choice.cut);
     for piece in placed {
-        let number = rules.expect(piece.time).ok_or(Refusal("they have too many clusters"))?;
-        layout.patch(piece.track, piece.range, number);
+        rules.expect(piece.time);
+        layout.add(piece.track, piece.range);
     }
-    Ok(layout.plan(Container::Webm, choice.duration, layout::Rules::Clusters(rules)))
+    Ok(layout.plan(head, Container::Webm, choice.duration, layout::Rules::Clusters(rules)))
 }
 
 /// Whether a piece of the track plays for too long.

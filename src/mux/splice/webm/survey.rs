@@ -28,7 +28,7 @@ pub(super) fn survey(look: &mut dyn Look) -> Result<Track, Halt> {
         return Err(Refusal("its SeekHead leads to no Cues").into());
     }
     let payload = sight.payload(at, header, MAX_LOOK - ebml::MAX_HEADER as u64)?;
-    let mut pieces = cues::read(payload, u64::from(entry.number), &segment)?;
+    let mut pieces = cues::read(&payload, u64::from(entry.number), &segment)?;
     let (first, last) = match &pieces[..] {
         [first, .., last] => (first.at, last.at),
         [lone] => (lone.at, lone.at),
@@ -38,7 +38,7 @@ pub(super) fn survey(look: &mut dyn Look) -> Result<Track, Halt> {
         return Err(Refusal("a cue leads to the front of its first cluster").into());
     }
     if first > front.cluster {
-        let time = cues::first_block(sight.bytes(front.cluster, cues::BEGINNING)?)?;
+        let time = cues::first_block(&sight.bytes(front.cluster, cues::BEGINNING)?)?;
         pieces.insert(0, Piece { at: front.cluster, time, is_cue: false, is_inside: false });
     }
     // Some SeekHeads list clusters too.
@@ -58,7 +58,7 @@ fn segment(sight: &mut Sight<'_>) -> Result<Range<u64>, Halt> {
     }
     let payload = sight.payload(0, ebml, MAX_PART)?;
     let at = (ebml.len + payload.len()) as u64;
-    for field in ebml::children(payload) {
+    for field in ebml::children(&payload) {
         let field = field?;
         match field.id {
             ids::DOC_TYPE if field.payload.trim_ascii_end() != b"webm" => {
@@ -115,13 +115,13 @@ fn front(sight: &mut Sight<'_>, segment: &Range<u64>) -> Result<Front, Halt> {
                 return Ok(front);
             }
             ids::SEEK_HEAD => {
-                front.seeks.extend(seeks(sight.payload(at, header, MAX_PART)?, segment)?);
+                front.seeks.extend(seeks(&sight.payload(at, header, MAX_PART)?, segment)?);
             }
             ids::INFO => front.info = Some(sight.payload(at, header, MAX_PART)?.to_vec()),
             ids::TRACKS if front.entry.is_some() => {
                 return Err(Refusal("it has several tracks").into());
             }
-            ids::TRACKS => front.entry = Some(entry::lone(sight.payload(at, header, MAX_PART)?)?),
+            ids::TRACKS => front.entry = Some(entry::lone(&sight.payload(at, header, MAX_PART)?)?),
             ids::CUES => front.cues = Some(at),
             _ => {}
         }

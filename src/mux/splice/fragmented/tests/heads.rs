@@ -43,7 +43,7 @@ fn a_file_that_is_cut_off_is_refused() {
             bytes.pop();
             let found = survey(&mut File::of(bytes.clone()), Trim::default());
             if let Ok(Some(track)) = found {
-                let end = track.fragments.last().map(|last| last.from + last.len);
+                let end = track.fragments.last().map(|last| last.range().end);
                 assert!(end.unwrap() <= bytes.len() as u64);
                 assert!(index != Index::Sidx(12_800, 0) || track.fragments.len() < 5);
             }
