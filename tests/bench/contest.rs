@@ -2,6 +2,9 @@
 //!
 //! It measures and never judges.
 
+use std::thread;
+use std::time::Duration;
+
 use crate::figures::Spread;
 use crate::media::Film;
 use crate::origin::Origin;
@@ -104,8 +107,10 @@ pub(crate) fn hold(
     let mut upstream = Vec::new();
     say(&format!("{title}: first bytes"));
     for _ in 0..rounds.starts {
+        settle();
         upstream.push(origin.ask(&film.video)?);
         for (system, entry) in systems.iter().zip(&mut entries) {
+            settle();
             entry.starts.push(named(*system, system.fetch(&links, Until::Media))?);
         }
     }
@@ -118,6 +123,11 @@ pub(crate) fn hold(
         }
     }
     Ok(Standing { title, joined, upstream, entries })
+}
+
+/// Lets the last download that was left come to its end: whoever is next is not to wait for that.
+pub(crate) fn settle() {
+    thread::sleep(Duration::from_millis(50));
 }
 
 fn named<T>(system: &dyn System, outcome: Outcome<T>) -> Outcome<T> {

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use crate::contest;
 use crate::figures::Spread;
 use crate::media::{Film, Rate};
 use crate::origin::Origin;
@@ -28,32 +29,31 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
     });
     let servers: Vec<_> = [Some(own), other.transpose()?].into_iter().flatten().collect();
 
-    // By server and film.
-    let mut behind = vec![vec![Vec::new(); films.len()]; servers.len()];
+    let mut upstream = [const { Vec::new() }; MINUTES.len()];
+    let mut firsts = vec![upstream.clone(); servers.len()];
     for round in 0..=ROUNDS {
         for (place, film) in films.iter().enumerate() {
             let links = Links::new(&origin, "/near", film, 0);
-            let upstream = origin.ask(&film.video)?.first_byte();
-            for (server, behind) in servers.iter().zip(&mut behind) {
-                let first = server.fetch(&links, Until::Media)?.first_byte();
-                // The first one makes everything ready.
+            let note = |all: &mut [Vec<f64>; MINUTES.len()], seconds: f64| {
+                // The first round makes everything ready.
                 if round > 0 {
-                    behind[place].push((first - upstream) * 1e3);
+                    all[place].push(seconds * 1e3);
                 }
+            };
+            contest::settle();
+            note(&mut upstream, origin.ask(&film.video)?.first_byte());
+            for (server, firsts) in servers.iter().zip(&mut firsts) {
+                contest::settle();
+                note(firsts, server.fetch(&links, Until::Media)?.first_byte());
             }
         }
     }
-    for (server, behind) in servers.iter().zip(behind) {
-        let [short, long] = [0, 1].map(|place| Spread::of(behind[place].iter().copied()));
-        say(&format!(
-            "{}: first byte {} ms behind the upstream's own of {} min, {} ms of {} min; {:.2} ×",
-            server.name(),
-            short.with_ends(),
-            MINUTES[0],
-            long.with_ends(),
-            MINUTES[1],
-            long.median / short.median,
-        ));
+    let names = servers.iter().map(|server| server.name());
+    for (name, firsts) in names.chain(["upstream"]).zip(firsts.into_iter().chain([upstream])) {
+        let [short, long] = firsts.map(Spread::of);
+        let (ratio, [few, many]) = (long.median / short.median, MINUTES);
+        let (short, long) = (short.with_ends(), long.with_ends());
+        say(&format!("{name}: {short} ms of {few} min, {long} ms of {many} min, {ratio:.2} ×"));
     }
     Ok(())
 }
