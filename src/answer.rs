@@ -65,6 +65,7 @@ impl Desk<'_> {
             connections: self.edge.connections(),
             streams: self.canal.slots.taken(),
             bytes_sent: self.edge.bytes_sent(),
+            bytes_uncopied: self.edge.bytes_uncopied(),
             retries: self.canal.upstream.retries_made(),
             pages_read: self.canal.resolver.pages_read(),
             pages_failed: self.canal.resolver.pages_failed(),

@@ -8,7 +8,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Scope};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ pub mod reply;
 
 pub use body::{Body, MediaHead};
 pub use client::Client;
+use client::Sent;
 pub use conditions::{Selected, select};
 pub use head::Request;
 pub use reply::Reply;
@@ -51,7 +52,7 @@ pub struct Edge<'a> {
     abort: Bell,
     connections: AtomicUsize,
     refusals: AtomicUsize,
-    sent: AtomicU64,
+    sent: Sent,
 }
 
 /// A listening socket.
@@ -89,7 +90,7 @@ impl<'a> Edge<'a> {
             abort: Bell::new()?,
             connections: AtomicUsize::new(0),
             refusals: AtomicUsize::new(0),
-            sent: AtomicU64::new(0),
+            sent: Sent::default(),
         })
     }
 
@@ -111,7 +112,12 @@ impl<'a> Edge<'a> {
 
     /// Bytes sent to clients so far.
     pub fn bytes_sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
+        self.sent.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Those of them that went from socket to socket without a copy.
+    pub fn bytes_uncopied(&self) -> u64 {
+        self.sent.uncopied.load(Ordering::Relaxed)
     }
 
     /// Takes connections from `listener` until [`close`](Edge::close), each on a thread in

@@ -16,7 +16,6 @@ use url::Url;
 use crate::error::{Error, Fault};
 use crate::media::{Kind, Location, Refresh, Track};
 use crate::stop::Stop;
-use crate::sys::Conduit;
 
 pub mod address;
 mod ahead;
@@ -27,6 +26,7 @@ mod judge;
 mod line;
 mod pace;
 mod part;
+mod pour;
 mod proxy;
 mod recover;
 mod upstream;
@@ -261,38 +261,6 @@ impl<'scope, 'env> Source<'scope, 'env> {
     /// is empty).
     pub fn fetch(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         let count = self.more(buffer)?;
-        self.ask_ahead();
-        Ok(count)
-    }
-
-    /// Whether the next bytes can be [poured](Source::pour).
-    pub fn pours(&self) -> bool {
-        // Where nothing else proves that what comes after a break is of the same file, the bytes
-        // before it are compared, and so must be seen.
-        let proven = self.file().validators.etag.is_some() && self.refresh.is_none();
-        proven && self.head.is_empty() && self.part.as_ref().is_some_and(Part::pours)
-    }
-
-    /// Takes up to `most` of the next bytes into `conduit`, unseen; none where they must be
-    /// [fetched](Source::fetch).
-    pub fn pour(&mut self, conduit: &Conduit, most: u64) -> Result<usize, Error> {
-        let most = most.min(self.end.map_or(0, |end| end - self.offset));
-        if !self.pours() {
-            return Ok(0);
-        }
-        let Some(part) = &mut self.part else { return Ok(0) };
-        let asked = Instant::now();
-        let count = match part.pour(conduit, most) {
-            Ok(0) => return Ok(0),
-            Ok(count) => count,
-            Err(fault) => return self.recover(fault).map(|()| 0),
-        };
-        self.passed(count);
-        self.tail.clear();
-        // What has come is good, however slowly it came.
-        if let Err(rate) = self.pace.step(count, asked.elapsed()) {
-            self.recover(Fault::Slow(rate))?;
-        }
         self.ask_ahead();
         Ok(count)
     }

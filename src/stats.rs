@@ -26,6 +26,8 @@ pub struct Now {
     pub streams: usize,
     /// Bytes sent to clients.
     pub bytes_sent: u64,
+    /// Those of them that went from socket to socket without a copy.
+    pub bytes_uncopied: u64,
     /// Questions that were asked upstreams again.
     pub retries: u64,
     /// Pages that were read.
@@ -86,6 +88,12 @@ impl Stats {
             &one(now.bytes_sent as f64),
         );
         metric(
+            "zero_copy_bytes_total",
+            "counter",
+            "Bytes of these that went from socket to socket without a copy.",
+            &one(now.bytes_uncopied as f64),
+        );
+        metric(
             "upstream_retries_total",
             "counter",
             "Requests to upstreams that were made again after a failure.",
@@ -124,6 +132,7 @@ mod tests {
             connections: 2,
             streams: 1,
             bytes_sent: 7,
+            bytes_uncopied: 4,
             retries: 3,
             pages_read: 5,
             pages_failed: 0,
@@ -134,6 +143,7 @@ mod tests {
             "ytcanal_streams_ended_total{result=\"client-left\"} 1",
             "ytcanal_first_byte_seconds_sum 1.5",
             "ytcanal_sent_bytes_total 7",
+            "ytcanal_zero_copy_bytes_total 4",
             "ytcanal_upstream_retries_total 3",
             "ytcanal_pages_read_total{result=\"ok\"} 5",
         ] {

@@ -191,14 +191,15 @@ impl<'c, 'edge> Body<'c, 'edge> {
         self.framing != Framing::Chunked
     }
 
-    /// Sends the `len` bytes that are in `conduit`; the body must be [bare](Body::is_bare).
+    /// Sends the `len` bytes that are in `conduit`; the body must be [bare](Body::is_bare), and
+    /// [flushed](Body::flush).
     pub fn send_through(
         &mut self,
         conduit: &Conduit,
         len: usize,
         over: BorrowedFd<'_>,
     ) -> Result<(), Error> {
-        self.flush(over)?;
+        debug_assert!(self.waiting == 0 && self.head.is_empty());
         self.account(len)?;
         let mut left = len;
         self.client.give(len, over, |socket| {
@@ -206,7 +207,7 @@ impl<'c, 'edge> Body<'c, 'edge> {
             left -= count;
             Ok(count)
         })?;
-        self.client.count(len);
+        self.client.count_uncopied(len);
         Ok(())
     }
 

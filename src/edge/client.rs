@@ -16,6 +16,14 @@ use crate::sys;
 /// How long a closed connection is kept for the client to take its last bytes.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// What all clients of an edge were sent.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    pub(super) bytes: AtomicU64,
+    /// Those of them that went from socket to socket without a copy.
+    pub(super) uncopied: AtomicU64,
+}
+
 /// A connection with a request on it that waits for its answer.
 pub struct Client<'edge> {
     socket: TcpStream,
@@ -26,8 +34,7 @@ pub struct Client<'edge> {
     /// Set at the commit point.
     committed: AtomicBool,
     sent: AtomicU64,
-    /// What all clients of the edge were sent.
-    sent_in_all: &'edge AtomicU64,
+    sent_in_all: &'edge Sent,
 }
 
 impl<'edge> Client<'edge> {
@@ -36,7 +43,7 @@ impl<'edge> Client<'edge> {
         peer: SocketAddr,
         stall_limit: Duration,
         abort: BorrowedFd<'edge>,
-        sent_in_all: &'edge AtomicU64,
+        sent_in_all: &'edge Sent,
     ) -> Client<'edge> {
         let (committed, sent) = (AtomicBool::new(false), AtomicU64::new(0));
         Client { socket, peer, stall_limit, abort, committed, sent, sent_in_all }
@@ -82,6 +89,12 @@ impl<'edge> Client<'edge> {
     /// So many media bytes went out to it.
     pub(super) fn count(&self, len: usize) {
         self.sent.fetch_add(len as u64, Ordering::Relaxed);
+    }
+
+    /// The same, without a copy.
+    pub(super) fn count_uncopied(&self, len: usize) {
+        self.count(len);
+        self.sent_in_all.uncopied.fetch_add(len as u64, Ordering::Relaxed);
     }
 
     /// Answers with something small and closes the connection in good order.
@@ -149,7 +162,7 @@ impl<'edge> Client<'edge> {
             match give(&self.socket) {
                 Ok(0) => return Err(Error::ClientLeft),
                 Ok(count) => {
-                    self.sent_in_all.fetch_add(count as u64, Ordering::Relaxed);
+                    self.sent_in_all.bytes.fetch_add(count as u64, Ordering::Relaxed);
                     left -= count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

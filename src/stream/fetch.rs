@@ -21,7 +21,7 @@ use crate::stop::Stop;
 const END_LIMIT: Duration = Duration::from_secs(2);
 /// What a downloader passes on at once.
 const PASS_ON: usize = 128 << 10;
-/// What is looked at once more where the first bytes do not say what this is.
+/// What is looked at first to find out what a track is.
 const SNIFF: usize = 16 << 10;
 /// What is asked for first when there is more to find out than to fetch.
 pub(super) const PROBE: u64 = sniff::LOOK_AT_MOST as u64;
@@ -90,8 +90,9 @@ fn recognise(source: &mut Source<'_, '_>) -> Result<Head, Error> {
                 return Err(Error::Unusable { track: source.track(), reason });
             }
             Verdict::More => {
-                let limit = sniff::LOOK_AT_MOST.min(source.head().len() + SNIFF);
-                all = !source.look_further(limit)?;
+                // Mostly a few bytes are enough; else an index is among them, which is long.
+                let is_first = source.head().is_empty();
+                all = !source.look_further(if is_first { SNIFF } else { sniff::LOOK_AT_MOST })?;
             }
         }
     }

@@ -258,13 +258,15 @@ fn in_order(chosen: &[Chosen<'_>]) -> Layout {
         return layout;
     };
     // When one is shown, in ticks of both timescales multiplied.
-    let time = |own: &Chosen<'_>, other: &Chosen<'_>, fragment: &Fragment| {
-        own.shown(fragment.time) * i128::from(other.timescale())
+    let times = |own: &Chosen<'_>, other: &Chosen<'_>| {
+        let (zero, scale) = (own.shown(0), i128::from(other.timescale()));
+        move |fragment: &Fragment| (i128::from(fragment.time) + zero) * scale
     };
+    let (of_picture, of_sound) = (times(video, audio), times(audio, video));
     let mut sounds = audio.fragments.iter().peekable();
     for (place, picture) in video.fragments.iter().enumerate() {
-        let due = time(video, audio, picture);
-        let is_before = |sound: &&Fragment| place > 0 && time(audio, video, sound) <= due;
+        let due = of_picture(picture);
+        let is_before = |sound: &&Fragment| place > 0 && of_sound(sound) <= due;
         while let Some(sound) = sounds.next_if(is_before) {
             layout.add(1, sound.range());
         }

@@ -3,7 +3,7 @@
 use ytcanal::media::Tags;
 
 use crate::support::answer::{Answer, Ending};
-use crate::support::client::{any_path, ask, splice_path};
+use crate::support::client::{any_path, ask, mux_path, splice_path};
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::film::{TRACKS, track_file};
 use crate::support::media;
@@ -160,6 +160,25 @@ fn who_comes_back_does_not_have_the_heads_read_again() {
     for request in &asked {
         assert_eq!(request.header("if-range"), Some(ONE));
         assert!(request_range(request).start > 100_000, "{request:?}");
+    }
+}
+
+#[test]
+fn media_are_copied_only_where_they_must_be_seen() {
+    for (proven, part) in [(true, 0.7..1.0), (false, 0.0..0.001)] {
+        let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+        let [video, audio] = TRACKS.map(|track| {
+            let file = Resource::file(track_file(track)).ranges().keep_alive();
+            origin.put(track, if proven { file.etag(ONE) } else { file })
+        });
+        for path in [splice_path(&video, &audio, &[]), mux_path(Some(&video), None, &[])] {
+            let uncopied = || daemon.metric("ytcanal_zero_copy_bytes_total");
+            let before = uncopied();
+            let answer = ask(daemon.address(), "GET", &path, "");
+            assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete));
+            let of_all = (uncopied() - before) / answer.body.len() as f64;
+            assert!(part.contains(&of_all), "{path}, {proven}: {of_all}");
+        }
     }
 }
 

@@ -97,7 +97,8 @@ fn expand(
     depth: usize,
     index: &mut Index,
 ) -> Result<Option<u64>, Halt> {
-    if len > LARGEST || len > look.len() - at || depth > DEEPEST {
+    let whole = look.len();
+    if len > LARGEST || len > whole - at || depth > DEEPEST {
         return Ok(None);
     }
     let bytes = look.look(at..at + len)?.into_owned();
@@ -107,11 +108,15 @@ fn expand(
     if !is_padding(look, at + len, from)? {
         return Ok(None);
     }
+    let ticks = |ticks: u64| in_timescale(ticks, sidx.timescale, init.timescale);
     let mut time = sidx.earliest;
+    let Some(mut begins) = ticks(time) else { return Ok(None) };
     index.fragments.reserve(sidx.references().len());
     for reference in sidx.references() {
-        let end = from.checked_add(reference.len.into()).filter(|end| *end <= look.len());
+        let end = from.checked_add(reference.len.into()).filter(|end| *end <= whole);
         let Some(end) = end.filter(|_| reference.len > 0) else { return Ok(None) };
+        time = time.saturating_add(reference.duration);
+        let Some(ends) = ticks(time) else { return Ok(None) };
         if reference.is_index {
             let header = header_at(look, from)?.filter(|header| header.kind == *b"sidx");
             let Some(inner) = header.and_then(|header| header.len) else { return Ok(None) };
@@ -124,17 +129,11 @@ fn expand(
             if index.fragments.len() == MOST {
                 return Ok(None);
             }
-            let ticks = |ticks: u64| in_timescale(ticks, sidx.timescale, init.timescale);
-            let Some(begins) = ticks(time) else { return Ok(None) };
-            let Some(ends) = time.checked_add(reference.duration).and_then(ticks) else {
-                return Ok(None);
-            };
             let (len, is_entry) = (reference.len, reference.is_entry);
             index.fragments.push(Fragment { from, time: begins, len, is_entry });
             index.end = ends;
         }
-        time = time.saturating_add(reference.duration);
-        from = end;
+        (begins, from) = (ends, end);
     }
     Ok(Some(from))
 }
