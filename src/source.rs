@@ -49,9 +49,10 @@ const OPENING_RETRIES: u32 = 2;
 /// A resolver that wants a track to be asked for in smaller parts than this does not get its way:
 /// a part has to bring something new.
 const SMALLEST_CHUNK: u64 = 16 << 10;
-/// What is asked for first: enough for the client to have something until the next answer; while an
-/// upstream that is near pours out a large part, it has no time for the other track.
-pub const FIRST_PART: u64 = 1 << 20;
+/// What is asked for first. While an upstream that is near pours out a large part, it has no time for
+/// the other track; and by the end of a short one it does not show yet how quickly the client reads,
+/// whose buffers are being filled.
+pub const FIRST_PART: u64 = 640 << 10;
 /// Later on, no less is asked for, however slowly it is read.
 const LEAST_PART: u64 = 512 << 10;
 /// Bytes that are fetched a second time and compared, where no validator can prove that a part

@@ -1,5 +1,5 @@
-//! Looking ahead: the next parts are asked for before the last one has ended, so that what an
-//! upstream takes to answer is not seen.
+//! Looking ahead: how much is asked for at once, and that the next part is asked for before the last
+//! one has ended, so that what an upstream takes to answer is not seen.
 
 use std::sync::Arc;
 use std::thread;
@@ -13,7 +13,7 @@ use super::upstream::Lane;
 use crate::error::Fault;
 
 /// More is asked for when no more than this is still to come of what was, or earlier.
-const LEAD: u64 = 256 << 10;
+const LEAD: u64 = 128 << 10;
 /// The lead in answer times: some for the answer, and some for the connection to gather speed.
 const LEAD_ANSWERS: f64 = 4.0;
 /// Parts that are asked for before their time, at most.
