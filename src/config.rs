@@ -95,7 +95,7 @@ pub struct Upstream {
     /// The longest wait that an upstream may ask for.
     #[serde(deserialize_with = "finite")]
     pub max_wait: Span,
-    /// What is asked for at once.
+    /// What is asked for at once, at most.
     #[serde(deserialize_with = "chunk_size")]
     pub chunk: ByteSize,
     /// What may be fetched before the muxer has asked for it, for each track.

@@ -49,11 +49,11 @@ const OPENING_RETRIES: u32 = 2;
 /// A resolver that wants a track to be asked for in smaller parts than this does not get its way:
 /// a part has to bring something new.
 const SMALLEST_CHUNK: u64 = 16 << 10;
-/// What is asked for first. While an upstream that is near pours out a large part, it has no time for
+/// What is asked for first of what is to be sent. While an upstream that is near pours out a large part, it has no time for
 /// the other track; and by the end of a short one it does not show yet how quickly the client reads,
 /// whose buffers are being filled.
 pub const FIRST_PART: u64 = 640 << 10;
-/// Later on, no less is asked for, however slowly it is read.
+/// Later on, no less is asked for, however slowly it is read, where so much may be.
 const LEAST_PART: u64 = 512 << 10;
 /// Bytes that are fetched a second time and compared, where no validator can prove that a part
 /// belongs to the same file as the last.
@@ -96,8 +96,8 @@ pub struct Source<'scope, 'env> {
     ahead: VecDeque<Ahead>,
     /// Held by each thread that asks ahead, also by those whose answer is not wanted any more.
     asking: Arc<()>,
-    /// Since when it has been read.
-    since: Instant,
+    /// When, and where, this part began and the one before it.
+    since: [(Instant, u64); 2],
     /// What the quickest answer took.
     quickest: Option<Duration>,
     /// The last bytes read, at most [`OVERLAP`].
@@ -126,25 +126,32 @@ impl<'scope, 'env> Source<'scope, 'env> {
         Ok(source)
     }
 
-    /// Asks the track's upstream for `part` of a file that is known already, and waits for the
-    /// answer, which must be of that same file.
+    /// Asks the track's upstream for `part` of a file that is known already, first for `first` bytes of
+    /// it, and waits for the answer, which must be of that same file.
     pub fn reopen(
         scope: &'scope Scope<'scope, 'env>,
         upstream: &'scope Upstream,
         track: &Track,
         part: Range<u64>,
+        first: u64,
         file: &File,
         stop: &Arc<Stop>,
     ) -> Result<Source<'scope, 'env>, Error> {
         let mut source = Source::new(scope, upstream, track, stop);
+        source.least = first;
         (source.file, source.foretold) = (Some(file.clone()), true);
-        (source.begin, source.offset, source.end) = (part.start, part.start, Some(part.end));
+        source.begin_at(part.start);
+        source.end = Some(part.end);
         source.pause(Duration::ZERO)?;
         while source.part.is_none() && !part.is_empty() {
             source.next_part().or_else(|fault| source.recover(fault))?;
         }
         source.opened();
         Ok(source)
+    }
+
+    fn begin_at(&mut self, at: u64) {
+        (self.begin, self.offset, self.since) = (at, at, [(Instant::now(), at); 2]);
     }
 
     /// The first answer is here: from now on it is worth the while to be patient.
@@ -171,7 +178,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
             refreshes: 0,
             refreshed_at: 0,
             chunk: chunk.clamp(SMALLEST_CHUNK, upstream.chunk),
-            least: FIRST_PART,
+            least: LEAST_PART,
             budget: Budget::new(upstream.retries.min(OPENING_RETRIES), upstream.least_progress()),
             opening: true,
             pace: Pace::new(upstream.min_throughput, upstream.stall_timeout),
@@ -187,7 +194,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
             part: None,
             ahead: VecDeque::new(),
             asking: Arc::new(()),
-            since: Instant::now(),
+            since: [(Instant::now(), 0); 2],
             quickest: None,
             tail: Vec::new(),
             head: Vec::new(),
@@ -213,6 +220,11 @@ impl<'scope, 'env> Source<'scope, 'env> {
     /// The bytes looked at so far.
     pub fn head(&self) -> &[u8] {
         &self.head
+    }
+
+    /// So much is wanted of what comes next, and at once: it is asked for in one part, if it may be.
+    pub fn want(&mut self, len: u64) {
+        self.least = len.max(LEAST_PART);
     }
 
     /// Looks at more bytes, up to `limit` in all, as they come; `false` when there are none to be
@@ -251,7 +263,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
             }
             self.head.clear();
             self.tail.clear();
-            (self.begin, self.offset, self.since) = (part.start, part.start, Instant::now());
+            self.begin_at(part.start);
         } else {
             self.head.truncate(to);
             self.head.drain(..from);
@@ -345,6 +357,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
             }
         }
         self.part = Some(part);
+        self.since = [self.since[1], (Instant::now(), self.offset)];
         Ok(())
     }
 

@@ -90,7 +90,7 @@ impl Stats {
         metric(
             "zero_copy_bytes_total",
             "counter",
-            "Bytes of these that went from socket to socket without a copy.",
+            "Bytes sent to clients that went from socket to socket without a copy.",
             &one(now.bytes_uncopied as f64),
         );
         metric(

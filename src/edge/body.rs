@@ -204,10 +204,11 @@ impl<'c, 'edge> Body<'c, 'edge> {
         let mut left = len;
         self.client.give(len, over, |socket| {
             let count = conduit.drain(socket.as_fd(), left)?;
+            self.client.count_uncopied(count);
             left -= count;
             Ok(count)
         })?;
-        self.client.count_uncopied(len);
+        self.client.count(len);
         Ok(())
     }
 

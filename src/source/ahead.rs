@@ -73,8 +73,10 @@ impl Source<'_, '_> {
         wanted.max(self.least).min(self.chunk)
     }
 
-    /// Bytes a second on average, whoever was slower: the upstream or the reader.
+    /// Bytes a second in this part and the one before it, whoever was slower: the upstream or the
+    /// reader. Players read as fast as they can until they have enough.
     fn rate(&self) -> f64 {
-        (self.offset - self.begin) as f64 / self.since.elapsed().max(LEAST_TIME).as_secs_f64()
+        let (since, from) = self.since[0];
+        (self.offset - from) as f64 / since.elapsed().max(LEAST_TIME).as_secs_f64()
     }
 }

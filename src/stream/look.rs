@@ -70,16 +70,20 @@ impl Looking<'_, '_, '_, '_> {
         if range.end <= LONGEST_HEAD && range.start <= here + NEAR {
             // Neither is more than fits into memory.
             let (from, to) = (range.start as usize, range.end as usize);
+            self.source.want(range.end.saturating_sub(here));
             while self.source.head().len() < to {
                 if !self.source.look_further(to)? {
                     return Err(self.cut(self.source.head().len() as u64));
                 }
             }
+            self.source.want(0);
             return Ok(self.source.head()[from..to].into());
         }
         let Answering { canal, stop, .. } = *self.answering;
         let (file, part) = (self.source.file(), range.clone());
-        let mut source = Source::reopen(self.scope, &canal.upstream, self.track, part, file, stop)?;
+        let len = range.end - range.start;
+        let mut source =
+            Source::reopen(self.scope, &canal.upstream, self.track, part, len, file, stop)?;
         let mut bytes = vec![0; (range.end - range.start) as usize];
         let mut filled = 0;
         while filled < bytes.len() {

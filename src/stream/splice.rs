@@ -19,7 +19,7 @@ use crate::media::Kind;
 use crate::mux::splice::{self, Flow, Input};
 use crate::mux::{self, Finished};
 use crate::plans::{Key, Spliced};
-use crate::source::{File, Source};
+use crate::source::{FIRST_PART, File, Source};
 
 /// What is read of a track at once.
 const ROOM: usize = 64 << 10;
@@ -92,7 +92,7 @@ pub(super) fn again<'scope, 'c, 'edge>(
         // Where no byte of a track is needed, one shows whether it is still the same.
         let one = 0..file.len.unwrap_or(0).min(1);
         let first = way.as_ref().map_or(one, |way| way.first.clone());
-        let source = Source::reopen(scope, &canal.upstream, track, first, file, stop)?;
+        let source = Source::reopen(scope, &canal.upstream, track, first, FIRST_PART, file, stop)?;
         let entered = way.map(|way| way.enter(&known.plan, source));
         Ok((place, entered.transpose()?))
     })?;

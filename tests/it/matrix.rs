@@ -7,8 +7,6 @@ use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 
-use ytcanal::source::FIRST_PART;
-
 use crate::support::PATIENCE;
 use crate::support::answer::Ending;
 use crate::support::authority::Certificate;
@@ -153,10 +151,7 @@ fn another(change: fn(Vec<u8>) -> (Vec<u8>, &'static str)) -> Script {
 }
 
 fn after_a_cut(resource: Resource, then: Resource, moment: Moment, len: u64) -> Resource {
-    let at = moment.offset(len);
-    // Whatever is asked for at once later, the first part is no longer than this.
-    let parts = if at < FIRST_PART * 9 / 10 { 1 } else { 2 };
-    resource.fault(Fault::CutAt(at)).becomes(then, parts)
+    resource.fault(Fault::CutAt(moment.offset(len))).then_becomes(then)
 }
 
 fn scripts(untrusted: &str) -> Vec<(&'static str, Script)> {

@@ -115,10 +115,11 @@ fn parts_are_as_long_as_their_reader_is_quick() {
         asked.iter().map(request_range).map(|range| range.end - range.start).collect::<Vec<_>>()
     };
     let quick = lens(Duration::ZERO);
-    assert!(quick.len() == 2 && quick[0] <= FIRST_PART && quick[1] > 7 << 20, "{quick:?}");
+    assert!(quick.len() == 2 && quick[0] <= FIRST_PART, "{quick:?}");
     // 333 kB a second: no more than is read in four of them.
     let slow = lens(Duration::from_millis(150));
     assert!(slow.len() == 2 && slow[1] <= 3 << 19, "{slow:?}");
+    assert!(quick[1] > 2 * slow[1], "{quick:?}, {slow:?}");
 }
 
 #[test]

@@ -158,6 +158,7 @@ impl Plan {
     /// What tells this plan from others: whatever was computed from its inputs.
     pub fn digest(&self) -> [u8; 32] {
         let mut context = Context::new(&SHA256);
+        context.update(&(self.head.len() as u64).to_be_bytes());
         context.update(&self.head);
         for marks in self.layout.marks.chunks(64) {
             let mut told = [[0; 16]; 64];

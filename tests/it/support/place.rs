@@ -2,7 +2,7 @@
 //! next request meets.
 
 use super::request::Request;
-use super::script::{Fault, Resource};
+use super::script::{Fault, Resource, Turn};
 use super::span::{Asked, first_byte};
 
 /// Counts what requests have met.
@@ -24,8 +24,11 @@ impl Place {
 
     /// The resource as this request meets it: its fault, if it has one, is certain.
     pub(super) fn meet(&mut self, request: &Request) -> Resource {
-        while let Some((next, after)) = &self.resource.becomes
-            && self.requests >= *after
+        while let Some((next, turn)) = &self.resource.becomes
+            && match turn {
+                Turn::Requests(count) => self.requests >= *count,
+                Turn::Fault => self.faults > 0,
+            }
         {
             *self = Self::new(Resource::clone(next));
         }

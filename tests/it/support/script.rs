@@ -35,6 +35,15 @@ impl Content {
     }
 }
 
+/// When a resource becomes another one.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Turn {
+    /// After so many requests.
+    Requests(usize),
+    /// Once its fault was met.
+    Fault,
+}
+
 /// The one thing that goes wrong; offsets count bytes of the whole resource.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fault {
@@ -142,7 +151,7 @@ pub(crate) struct Resource {
     pub(super) largest_answer: u64,
     pub(super) etag: Option<&'static str>,
     pub(super) last_modified: Option<&'static str>,
-    pub(super) becomes: Option<(Box<Resource>, usize)>,
+    pub(super) becomes: Option<(Box<Resource>, Turn)>,
 }
 
 impl Resource {
@@ -245,7 +254,12 @@ impl Resource {
 
     /// Is the other one, with its script, after so many requests.
     pub(crate) fn becomes(self, other: Self, after_requests: usize) -> Self {
-        Self { becomes: Some((Box::new(other), after_requests)), ..self }
+        Self { becomes: Some((Box::new(other), Turn::Requests(after_requests))), ..self }
+    }
+
+    /// Is the other one, with its script, once its own fault was met.
+    pub(crate) fn then_becomes(self, other: Self) -> Self {
+        Self { becomes: Some((Box::new(other), Turn::Fault)), ..self }
     }
 
     /// All of its bytes.

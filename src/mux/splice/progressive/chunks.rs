@@ -10,8 +10,8 @@ use crate::mux::splice::edits::{Scale, plain};
 
 /// How long the samples of a chunk last together, in milliseconds.
 const STEP: u64 = 500;
-/// In how many chunks a track is divided at most: the pieces of two tracks, of 32 bytes each, then
-/// take up 1 MiB.
+/// In how many chunks a track is divided at most: the pieces of two tracks, of 16 bytes each, then
+/// take up half a MiB.
 const MOST_CHUNKS: u64 = 1 << 14;
 
 /// Samples that follow each other in the joined file.

@@ -266,7 +266,8 @@ fn a_fresh_location_must_lead_to_the_file_that_was_told_of() {
             let track = Track { kind: Kind::Video, location: url(&old), refresh };
             let reopened = thread::scope(|scope| {
                 let stop = Arc::new(Stop::new().unwrap());
-                let opened = Source::reopen(scope, &upstream, &track, part.clone(), &file, &stop);
+                let opened =
+                    Source::reopen(scope, &upstream, &track, part.clone(), u64::MAX, &file, &stop);
                 stop.end();
                 opened.map(drop)
             });
