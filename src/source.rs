@@ -49,9 +49,9 @@ const OPENING_RETRIES: u32 = 2;
 /// A resolver that wants a track to be asked for in smaller parts than this does not get its way:
 /// a part has to bring something new.
 const SMALLEST_CHUNK: u64 = 16 << 10;
-/// What is asked for first of what is to be sent. While an upstream that is near pours out a large part, it has no time for
-/// the other track; and by the end of a short one it does not show yet how quickly the client reads,
-/// whose buffers are being filled.
+/// What is asked for first of what is to be sent. While an upstream that is near pours out a large
+/// part, it has no time for the other track; and by the end of a short one it does not show yet how
+/// quickly the client reads, whose buffers are being filled.
 pub const FIRST_PART: u64 = 640 << 10;
 /// Later on, no less is asked for, however slowly it is read, where so much may be.
 const LEAST_PART: u64 = 512 << 10;
