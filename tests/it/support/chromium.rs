@@ -22,7 +22,9 @@ mod person;
 
 pub(crate) use person::View;
 
-/// It sounds into nothing, asks nobody for updates, and plays without a click.
+/// It sounds into nothing, asks nobody for updates, and plays without a click. What would move on a
+/// page stands still: without a graphics card that takes the processor from all others, and a
+/// picture may be taken half-way.
 const FLAGS: &[&str] = &[
     "--headless=new",
     "--remote-debugging-pipe",
@@ -39,6 +41,7 @@ const FLAGS: &[&str] = &[
     "--disable-component-update",
     "--disable-background-networking",
     "--mute-audio",
+    "--force-prefers-reduced-motion",
     "--autoplay-policy=no-user-gesture-required",
 ];
 

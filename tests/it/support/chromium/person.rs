@@ -33,11 +33,7 @@ impl Chromium {
             &json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": view.phone}),
         );
         let scheme = if view.dark { "dark" } else { "light" };
-        let features = json!([
-            {"name": "prefers-color-scheme", "value": scheme},
-            // Else a picture may be taken half-way.
-            {"name": "prefers-reduced-motion", "value": "reduce"},
-        ]);
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.page("Emulation.setEmulatedMedia", &json!({"features": features}));
     }
 
