@@ -22,6 +22,7 @@ mod ahead;
 mod ask;
 mod budget;
 mod gate;
+mod head;
 mod judge;
 mod line;
 mod pace;
@@ -33,13 +34,14 @@ mod upstream;
 mod wire;
 
 pub use address::Policy;
+pub use ahead::FIRST_PART;
 pub use gate::Gate;
 pub use judge::{File, Validators};
 pub use upstream::{POURED, SOCKET_BUFFER, Upstream};
 
 use ahead::Ahead;
 use ask::{Answer, Question};
-use budget::{Budget, jittered_chunk};
+use budget::Budget;
 use pace::Pace;
 use part::Part;
 use upstream::Lane;
@@ -49,12 +51,6 @@ const OPENING_RETRIES: u32 = 2;
 /// A resolver that wants a track to be asked for in smaller parts than this does not get its way:
 /// a part has to bring something new.
 const SMALLEST_CHUNK: u64 = 16 << 10;
-/// What is asked for first of what is to be sent. While an upstream that is near pours out a large
-/// part, it has no time for the other track; and by the end of a short one it does not show yet how
-/// quickly the client reads, whose buffers are being filled.
-pub const FIRST_PART: u64 = 640 << 10;
-/// Later on, no less is asked for, however slowly it is read, where so much may be.
-const LEAST_PART: u64 = 512 << 10;
 /// Bytes that are fetched a second time and compared, where no validator can prove that a part
 /// belongs to the same file as the last.
 const OVERLAP: usize = 1 << 10;
@@ -70,9 +66,9 @@ pub struct Source<'scope, 'env> {
     refreshes: u32,
     /// Where the offset was at the last refresh.
     refreshed_at: u64,
-    /// What is asked for at once, at most and at the least.
+    /// What is asked for at once, at most; and what is wanted at once just now, if anything.
     chunk: u64,
-    least: u64,
+    wanted: u64,
     budget: Budget,
     /// Whether somebody still waits for a first answer.
     opening: bool,
@@ -117,7 +113,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
         stop: &Arc<Stop>,
     ) -> Result<Source<'scope, 'env>, Error> {
         let mut source = Source::new(scope, upstream, track, stop);
-        source.least = first;
+        source.wanted = first;
         source.pause(Duration::ZERO)?;
         while source.file.is_none() {
             source.next_part().or_else(|fault| source.recover(fault))?;
@@ -138,7 +134,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
         stop: &Arc<Stop>,
     ) -> Result<Source<'scope, 'env>, Error> {
         let mut source = Source::new(scope, upstream, track, stop);
-        source.least = first;
+        source.wanted = first;
         (source.file, source.foretold) = (Some(file.clone()), true);
         source.begin_at(part.start);
         source.end = Some(part.end);
@@ -156,8 +152,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
 
     /// The first answer is here: from now on it is worth the while to be patient.
     fn opened(&mut self) {
-        self.opening = false;
-        self.least = LEAST_PART;
+        (self.opening, self.wanted) = (false, 0);
         self.budget = Budget::new(self.upstream.retries, self.upstream.least_progress());
     }
 
@@ -178,7 +173,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
             refreshes: 0,
             refreshed_at: 0,
             chunk: chunk.clamp(SMALLEST_CHUNK, upstream.chunk),
-            least: LEAST_PART,
+            wanted: 0,
             budget: Budget::new(upstream.retries.min(OPENING_RETRIES), upstream.least_progress()),
             opening: true,
             pace: Pace::new(upstream.min_throughput, upstream.stall_timeout),
@@ -215,59 +210,6 @@ impl<'scope, 'env> Source<'scope, 'env> {
         };
         // There is one as soon as there is a source.
         self.file.as_ref().unwrap_or(UNKNOWN)
-    }
-
-    /// The bytes looked at so far.
-    pub fn head(&self) -> &[u8] {
-        &self.head
-    }
-
-    /// So much is wanted of what comes next, and at once: it is asked for in one part, if it may be.
-    pub fn want(&mut self, len: u64) {
-        self.least = len.max(LEAST_PART);
-    }
-
-    /// Looks at more bytes, up to `limit` in all, as they come; `false` when there are none to be
-    /// had.
-    pub fn look_further(&mut self, limit: usize) -> Result<bool, Error> {
-        const STEP: usize = 64 << 10;
-        let old = self.head.len();
-        let wanted = STEP.min(limit.saturating_sub(old));
-        self.head.resize(old + wanted, 0);
-        let mut head = std::mem::take(&mut self.head);
-        let count = self.more(&mut head[old..]);
-        head.truncate(old + count.as_ref().copied().unwrap_or(0));
-        self.head = head;
-        Ok(count? > 0)
-    }
-
-    /// What was looked at, to be passed on before the first [`fetch`](Source::fetch).
-    pub fn take_head(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.head)
-    }
-
-    /// From now on only these bytes of a file whose parts can be asked for, of which nothing but
-    /// the head has been read.
-    pub fn narrow(&mut self, part: Range<u64>) {
-        self.end = Some(part.end);
-        let seen = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(self.head.len());
-        let (from, to) = (seen(part.start), seen(part.end));
-        if (from as u64) < part.start || from == self.head.len() {
-            // It lies beyond what was looked at.
-            // A connection on which everything was read is of use for it.
-            let mut last = self.part.take().filter(Part::is_read);
-            if last.as_mut().is_some_and(|last| last.read(&mut [0]).is_ok()) {
-                self.ahead.clear();
-            } else {
-                self.hang_up();
-            }
-            self.head.clear();
-            self.tail.clear();
-            self.begin_at(part.start);
-        } else {
-            self.head.truncate(to);
-            self.head.drain(..from);
-        }
     }
 
     /// The next bytes. 0 means that the track is complete, and nothing else (or that `buffer`
@@ -365,8 +307,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
     fn question(&self, from: u64, lane: Arc<Lane>) -> Question<'scope> {
         let ranged = self.file.as_ref().is_none_or(|file| file.ranged);
         let from = from - self.overlap(from);
-        let len = jittered_chunk(self.part_len());
-        let to = from.saturating_add(len).min(self.end.unwrap_or(u64::MAX));
+        let to = from.saturating_add(self.part_len()).min(self.end.unwrap_or(u64::MAX));
         Question {
             upstream: self.upstream,
             lane,

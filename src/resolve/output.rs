@@ -2,12 +2,8 @@
 //!
 //! Must never trust it: every field may be missing, of another type, or absurd.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
 use ureq::http::{HeaderName, HeaderValue};
 use url::Url;
 
@@ -17,6 +13,10 @@ use crate::media::Location;
 use crate::media::offer::{
     Family, Offer, Picture, PictureCodec, Rendition, Size, Sound, SoundCodec,
 };
+
+mod said;
+
+use said::{Format, Page, Thumbnail, whole_letters};
 
 /// The most renditions that are looked at; a film with many languages has some hundreds.
 const MOST_RENDITIONS: usize = 2000;
@@ -69,122 +69,6 @@ pub fn read(link: &Url, said: &[u8]) -> Result<Offer, Unresolved> {
         thumbnail: thumbnail(page.thumbnails.as_deref().unwrap_or_default(), page.thumbnail),
         renditions,
         expires,
-    })
-}
-
-#[derive(Deserialize)]
-struct Page {
-    #[serde(rename = "_type", default, deserialize_with = "lenient")]
-    kind: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    id: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    extractor: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    title: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    uploader: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    channel: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    creator: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    release_date: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    upload_date: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    duration: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    live_status: Option<String>,
-    #[serde(rename = "_has_drm", default, deserialize_with = "lenient")]
-    has_drm: Option<bool>,
-    #[serde(default, deserialize_with = "lenient")]
-    thumbnail: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    thumbnails: Option<Vec<Thumbnail>>,
-    #[serde(default, deserialize_with = "lenient")]
-    formats: Option<Vec<Format>>,
-}
-
-#[derive(Deserialize)]
-struct Thumbnail {
-    #[serde(default, deserialize_with = "lenient")]
-    url: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    width: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct Format {
-    #[serde(default, deserialize_with = "lenient")]
-    format_id: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    format_note: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    url: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    protocol: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    ext: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    vcodec: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    acodec: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    width: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    height: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    fps: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    tbr: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    filesize: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    filesize_approx: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    dynamic_range: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    language: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    language_preference: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    preference: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    quality: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    source_preference: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    http_headers: Option<HashMap<String, String>>,
-    #[serde(default, deserialize_with = "lenient")]
-    cookies: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    downloader_options: Option<DownloaderOptions>,
-    #[serde(default, deserialize_with = "lenient")]
-    available_at: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    has_drm: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct DownloaderOptions {
-    #[serde(default, deserialize_with = "lenient")]
-    http_chunk_size: Option<f64>,
-}
-
-/// What is not of its type counts as not said.
-fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Said<T> {
-        Well(T),
-        Otherwise(IgnoredAny),
-    }
-    Ok(match Said::deserialize(deserializer)? {
-        Said::Well(value) => Some(value),
-        Said::Otherwise(_) => None,
     })
 }
 
@@ -293,40 +177,6 @@ impl Format {
         let cookies = self.cookies.as_deref().map(cookies::read).unwrap_or_default();
         Location { url, headers, cookies, available_at, chunk: chunk.and_then(whole) }
     }
-}
-
-/// Sites cut texts where JavaScript can: between the two halves of a letter (`\ud83c` and
-/// `\udfac`). Python lets such a half stand, JSON here does not: it becomes U+FFFD.
-fn whole_letters(said: &[u8]) -> Cow<'_, [u8]> {
-    let half = |at: usize, kinds: &str| {
-        let escape = said.get(at..at + 6)?;
-        let is_half = escape.starts_with(b"\\u")
-            && escape[2].eq_ignore_ascii_case(&b'd')
-            && kinds.as_bytes().contains(&escape[3].to_ascii_lowercase());
-        is_half.then_some(())
-    };
-    let mut mended = Vec::new();
-    let (mut at, mut copied) = (0, 0);
-    while let Some(found) = said[at..].iter().position(|byte| *byte == b'\\') {
-        at += found;
-        let (first, second) = (half(at, "89ab").is_some(), half(at, "cdef").is_some());
-        if first && half(at + 6, "cdef").is_some() {
-            at += 12;
-        } else if first || second {
-            mended.extend_from_slice(&said[copied..at]);
-            mended.extend_from_slice(b"\\ufffd");
-            at += 6;
-            copied = at;
-        } else {
-            // The next byte is escaped, and may be another of these.
-            at = (at + 2).min(said.len());
-        }
-    }
-    if copied == 0 {
-        return Cow::Borrowed(said);
-    }
-    mended.extend_from_slice(&said[copied..]);
-    Cow::Owned(mended)
 }
 
 /// Why none of these can be taken.

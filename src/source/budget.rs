@@ -57,12 +57,9 @@ fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
-/// Chunks up to this length are asked for as they are: whoever wants so little wants all of it.
-const SMALL: u64 = 64 << 10;
-
 /// Between 95 % and 100 % of `chunk`: requests that are not all alike.
 pub(super) fn jittered_chunk(chunk: u64) -> u64 {
-    if chunk <= SMALL { chunk } else { chunk - fastrand::u64(0..=chunk / 20) }
+    chunk - fastrand::u64(0..=chunk / 20)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! through.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,13 +18,13 @@ use super::proxy;
 use crate::config::{self, Proxy};
 use crate::sys::{self, Bell};
 
+mod end;
+
+use end::{End, relay};
+
 /// Connections at a time. Those beyond are closed; a page takes some few.
 const MOST: usize = 128;
 const BACKLOG: i32 = 128;
-/// How long a connection may be silent: more than what reads pages waits for an answer.
-const SILENCE: Duration = Duration::from_secs(60);
-/// How long a connection is kept for its last bytes to be taken.
-const LINGER: Duration = Duration::from_secs(5);
 const USER: &str = "ytcanal";
 
 /// The open gate; dropping it closes it, and ends all that goes through.
@@ -246,113 +246,6 @@ const UNKNOWN_COMMAND: u8 = 7;
 
 fn answer(reply: u8) -> [u8; 10] {
     [5, reply, 0, 1, 0, 0, 0, 0, 0, 0]
-}
-
-/// To and fro, until one side has closed.
-fn relay(inside: &mut End<'_>, outside: &mut End<'_>, closing: &Bell) -> io::Result<()> {
-    let mut buffer = vec![0; 16 << 10];
-    loop {
-        let awaited = [closing.as_fd(), inside.socket.as_fd(), outside.socket.as_fd()];
-        let [over, from_inside, from_outside] =
-            sys::poll(awaited.map(|fd| (fd, sys::READABLE)), Some(SILENCE))?;
-        if over || !(from_inside || from_outside) {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        if from_inside {
-            match inside.read(&mut buffer)? {
-                0 => return Ok(()),
-                count => outside.write_all(&buffer[..count])?,
-            }
-        }
-        if from_outside {
-            match outside.read(&mut buffer)? {
-                0 => return Ok(()),
-                count => inside.write_all(&buffer[..count])?,
-            }
-        }
-    }
-}
-
-/// A socket whose waits have a limit, and end with the gate.
-struct End<'g> {
-    socket: TcpStream,
-    closing: &'g Bell,
-}
-
-impl<'g> End<'g> {
-    fn new(socket: TcpStream, closing: &'g Bell) -> io::Result<End<'g>> {
-        socket.set_nonblocking(true)?;
-        socket.set_nodelay(true)?;
-        Ok(End { socket, closing })
-    }
-
-    fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        let mut bytes = [0; N];
-        self.read_exact(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    /// Bytes behind their number.
-    fn counted(&mut self) -> io::Result<Vec<u8>> {
-        let [count] = self.take()?;
-        let mut bytes = vec![0; usize::from(count)];
-        self.read_exact(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn wait(&self, interest: i16) -> io::Result<()> {
-        let awaited = [(self.closing.as_fd(), sys::READABLE), (self.socket.as_fd(), interest)];
-        match sys::poll(awaited, Some(SILENCE))? {
-            [false, true] => Ok(()),
-            _ => Err(io::ErrorKind::TimedOut.into()),
-        }
-    }
-
-    /// Says that there is no more, and waits a little for the other side to have seen it: closing
-    /// with unread bytes would reset the connection, and lose what was sent.
-    fn end(self) -> io::Result<()> {
-        self.socket.shutdown(Shutdown::Write)?;
-        let deadline = Instant::now() + LINGER;
-        let mut sink = [0; 4096];
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let awaited = [self.closing.as_fd(), self.socket.as_fd()];
-            match sys::poll(awaited.map(|fd| (fd, sys::READABLE)), Some(left))? {
-                [false, true] if (&self.socket).read(&mut sink)? > 0 => {}
-                _ => return Ok(()),
-            }
-        }
-    }
-}
-
-impl Read for End<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match (&self.socket).read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait(sys::READABLE)?;
-                }
-                done => return done,
-            }
-        }
-    }
-}
-
-impl Write for End<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            match (&self.socket).write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait(sys::WRITABLE)?;
-                }
-                done => return done,
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

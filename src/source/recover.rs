@@ -54,14 +54,15 @@ impl Source<'_, '_> {
 
     /// Changes what the fault wants changed; after how long to ask again, if at all.
     fn try_again(&mut self, fault: &Fault) -> Option<Duration> {
+        let part_len = self.part_len();
         let asked_if = self.if_range && self.file().validators.best().is_some();
         match fault {
             Fault::RangeIgnored | Fault::Status(403) if asked_if => {
                 self.if_range = false;
                 Some(Duration::ZERO)
             }
-            Fault::Status(403) if self.part_len() > LEAST_CHUNK => {
-                self.chunk = (self.part_len() / 2).max(LEAST_CHUNK);
+            Fault::Status(403) if part_len > LEAST_CHUNK => {
+                self.chunk = (part_len / 2).max(LEAST_CHUNK);
                 Some(Duration::ZERO)
             }
             Fault::Status(401 | 403 | 404 | 410) => self.refreshed().then_some(Duration::ZERO),

@@ -5,6 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use std::borrow::Cow;
+
 use super::*;
 
 fn read_json(page: &Value) -> Result<Offer, Unresolved> {

@@ -179,6 +179,21 @@ pub(crate) fn index_at_head() -> &'static Path {
     FILE.get_or_init(|| generate("faststart", "mp4", &h264(10, &["-movflags", "+faststart"])))
 }
 
+/// Forty minutes in files of 11 and 7 MB, whose indexes alone are 0.9 MB each.
+pub(crate) fn long_indexes(faststart: bool) -> Pair {
+    let video = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "500"];
+    let track = |name: &str, source: &[String], coded: &[&str]| {
+        let clip = generate(&format!("{name}-clip"), "mp4", &[source, &owned(coded)].concat());
+        let looped = ["-stream_loop", "39", "-i", clip.to_str().unwrap(), "-c", "copy"];
+        let flags: &[&str] = if faststart { &["-movflags", "+faststart"] } else { &[] };
+        generate(name, "mp4", &owned(&[&looped[..], flags].concat()))
+    };
+    Pair {
+        video: track("many-pictures", &picture("32x32", 100, 60), &video),
+        audio: track("many-sounds", &sound(96_000, 60), &["-c:a", "aac", "-b:a", "32k"]),
+    }
+}
+
 /// An unfragmented mp4 of what the filter makes, coded like this.
 pub(crate) fn progressive(name: &str, filter: &str, coded: &[&str]) -> PathBuf {
     // Tests ask for the same files at the same time.

@@ -47,6 +47,20 @@ fn what_sends_nothing_fetches_next_to_nothing() {
 }
 
 #[test]
+fn an_index_is_asked_for_at_once_however_long_it_is() {
+    // Where it is at the end, there is a look at its header first.
+    for (faststart, most) in [(true, 2), (false, 3)] {
+        let stage = Stage::of_film(LOOPBACK, &media::long_indexes(faststart));
+        let requests = stage.asked_during(|| assert_ne!(stage.etag(), "", "{faststart}"));
+        for track in TRACKS {
+            let of_it = requests.iter().filter(|(path, _)| path.ends_with(track));
+            let ranges: Vec<_> = of_it.map(|(_, range)| range.clone()).collect();
+            assert!(ranges.len() <= most, "{track}: {ranges:?}");
+        }
+    }
+}
+
+#[test]
 fn a_part_fetches_itself_and_the_head_of_its_fragments() {
     let stage = Stage::of_film(LOOPBACK, &media::five_minutes().tracks);
     let whole = stage.whole().body;

@@ -1,0 +1,157 @@
+//! The fields of yt-dlp's JSON that are of use. Any of them may be missing, or of another type.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+
+#[derive(Deserialize)]
+pub(super) struct Page {
+    #[serde(rename = "_type", default, deserialize_with = "lenient")]
+    pub(super) kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) extractor: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) title: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) uploader: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) channel: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) creator: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) release_date: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) upload_date: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) duration: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) live_status: Option<String>,
+    #[serde(rename = "_has_drm", default, deserialize_with = "lenient")]
+    pub(super) has_drm: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) thumbnail: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) thumbnails: Option<Vec<Thumbnail>>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) formats: Option<Vec<Format>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Thumbnail {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) url: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) width: Option<f64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Format {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) format_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) format_note: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) url: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) protocol: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) ext: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) vcodec: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) acodec: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) width: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) height: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) fps: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) tbr: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) filesize: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) filesize_approx: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) dynamic_range: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) language: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) language_preference: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) preference: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) quality: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) source_preference: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) http_headers: Option<HashMap<String, String>>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) cookies: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) downloader_options: Option<DownloaderOptions>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) available_at: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) has_drm: Option<bool>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct DownloaderOptions {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) http_chunk_size: Option<f64>,
+}
+
+/// What is not of its type counts as not said.
+fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Said<T> {
+        Well(T),
+        Otherwise(IgnoredAny),
+    }
+    Ok(match Said::deserialize(deserializer)? {
+        Said::Well(value) => Some(value),
+        Said::Otherwise(_) => None,
+    })
+}
+
+/// Sites cut texts where JavaScript can: between the two halves of a letter (`\ud83c` and
+/// `\udfac`). Python lets such a half stand, JSON here does not: it becomes U+FFFD.
+pub(super) fn whole_letters(said: &[u8]) -> Cow<'_, [u8]> {
+    let half = |at: usize, kinds: &str| {
+        let escape = said.get(at..at + 6)?;
+        let is_half = escape.starts_with(b"\\u")
+            && escape[2].eq_ignore_ascii_case(&b'd')
+            && kinds.as_bytes().contains(&escape[3].to_ascii_lowercase());
+        is_half.then_some(())
+    };
+    let mut mended = Vec::new();
+    let (mut at, mut copied) = (0, 0);
+    while let Some(found) = said[at..].iter().position(|byte| *byte == b'\\') {
+        at += found;
+        let (first, second) = (half(at, "89ab").is_some(), half(at, "cdef").is_some());
+        if first && half(at + 6, "cdef").is_some() {
+            at += 12;
+        } else if first || second {
+            mended.extend_from_slice(&said[copied..at]);
+            mended.extend_from_slice(b"\\ufffd");
+            at += 6;
+            copied = at;
+        } else {
+            // The next byte is escaped, and may be another of these.
+            at = (at + 2).min(said.len());
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(said);
+    }
+    mended.extend_from_slice(&said[copied..]);
+    Cow::Owned(mended)
+}

@@ -1,0 +1,63 @@
+//! The head of a track: what is looked at before it is known what of the track is wanted.
+
+use std::mem::take;
+use std::ops::Range;
+
+use super::Source;
+use super::part::Part;
+use crate::error::Error;
+
+impl Source<'_, '_> {
+    /// The bytes looked at so far.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// So much is wanted of what comes next, and at once: it is asked for in one part, if it may be.
+    pub fn want(&mut self, len: u64) {
+        self.wanted = len;
+    }
+
+    /// Looks at more bytes, up to `limit` in all, as they come; `false` when there are none to be
+    /// had.
+    pub fn look_further(&mut self, limit: usize) -> Result<bool, Error> {
+        const STEP: usize = 64 << 10;
+        let old = self.head.len();
+        let wanted = STEP.min(limit.saturating_sub(old));
+        self.head.resize(old + wanted, 0);
+        let mut head = take(&mut self.head);
+        let count = self.more(&mut head[old..]);
+        head.truncate(old + count.as_ref().copied().unwrap_or(0));
+        self.head = head;
+        Ok(count? > 0)
+    }
+
+    /// What was looked at, to be passed on before the first [`fetch`](Source::fetch).
+    pub fn take_head(&mut self) -> Vec<u8> {
+        take(&mut self.head)
+    }
+
+    /// From now on only these bytes of a file whose parts can be asked for, of which nothing but
+    /// the head has been read.
+    pub fn narrow(&mut self, part: Range<u64>) {
+        self.end = Some(part.end);
+        let seen = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(self.head.len());
+        let (from, to) = (seen(part.start), seen(part.end));
+        if (from as u64) < part.start || from == self.head.len() {
+            // It lies beyond what was looked at.
+            // A connection on which everything was read is of use for it.
+            let mut last = self.part.take().filter(Part::is_read);
+            if last.as_mut().is_some_and(|last| last.read(&mut [0]).is_ok()) {
+                self.ahead.clear();
+            } else {
+                self.hang_up();
+            }
+            self.head.clear();
+            self.tail.clear();
+            self.begin_at(part.start);
+        } else {
+            self.head.truncate(to);
+            self.head.drain(..from);
+        }
+    }
+}
