@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::memory::Memory;
 use crate::mux::ffmpeg::Version;
 use crate::mux::fifo::RuntimeDir;
 use crate::plans::Plans;
@@ -11,6 +12,9 @@ use crate::resolve::Resolver;
 use crate::slots::Slots;
 use crate::source::Upstream;
 use crate::stats::Stats;
+
+/// What long indexes may take while they are read, and plans while they are used.
+const INDEXES: u64 = 128 << 20;
 
 /// The daemon's insides, without its edge.
 pub struct Canal {
@@ -26,6 +30,8 @@ pub struct Canal {
     pub runtime: Arc<RuntimeDir>,
     /// Plans of spliced files.
     pub plans: Plans,
+    /// What these and the indexes that they are made of may take.
+    pub memory: Arc<Memory>,
     /// Who may run a stream.
     pub slots: Slots,
     /// Who may have an ffmpeg.
@@ -55,6 +61,7 @@ impl Canal {
             resolver: Arc::new(Resolver::new(&config, &runtime)?),
             ffmpeg,
             runtime,
+            memory: Memory::new(INDEXES.saturating_add(config.muxer.plan_cache.0)),
             plans: Plans::new(usize::try_from(config.muxer.plan_cache.0).unwrap_or(usize::MAX)),
             slots: Slots::new(limits.streams, limits.streams_per_client),
             muxers: Slots::new(limits.muxers, limits.muxers.div_ceil(2)),

@@ -193,7 +193,7 @@ impl<'a> Edge<'a> {
             },
         };
         let thread = thread::Builder::new().name("connection".into());
-        thread.spawn_scoped(scope, move || {
+        let started = thread.spawn_scoped(scope, move || {
             // Both are given back when the thread ends, after its client is closed.
             let _alive = alive;
             let _refusal = refusal;
@@ -206,8 +206,9 @@ impl<'a> Edge<'a> {
                 // the whole server when it ends.
                 log::error!("a connection's thread panicked; this is a fault in ytcanal");
             }
-        })?;
-        Ok(())
+        });
+        // Of its kind it would be one of those that pass (EAGAIN).
+        started.map(drop).map_err(|error| io::Error::other(format!("no thread to be had: {error}")))
     }
 
     fn converse(&self, client: Client<'_>, answer: &impl Answer) {

@@ -36,6 +36,7 @@ pub mod error;
 pub mod info;
 pub mod logging;
 pub mod media;
+pub mod memory;
 pub mod mux;
 pub mod notify;
 pub mod page;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ring::digest::{Context, SHA256};
 
 use crate::media::Media;
+use crate::memory::Share;
 use crate::mux::Wish;
 use crate::mux::splice::Plan;
 use crate::source::File;
@@ -23,6 +24,8 @@ pub struct Spliced {
     pub files: Vec<File>,
     /// The strong validator of the joined file, if there can be one.
     pub etag: Option<String>,
+    /// Of the memory for plans.
+    pub memory: Share,
 }
 
 /// What a plan is found by.
@@ -149,6 +152,7 @@ impl Kept {
 mod tests {
     use super::*;
     use crate::media::{Cookie, Cover, Kind, Location, Tags, Track};
+    use crate::memory::Memory;
     use crate::mux::splice::{Layout, Rules};
     use crate::mux::{Container, Engine, Trim, Wanted};
     use std::time::Duration;
@@ -228,7 +232,8 @@ mod tests {
         let spliced = |len: usize| {
             let layout = Layout::default();
             let plan = layout.plan(vec![0; len], Container::Mp4, Duration::ZERO, Rules::None);
-            Arc::new(Spliced { plan, files: Vec::new(), etag: None })
+            let memory = Memory::new(0).share();
+            Arc::new(Spliced { plan, files: Vec::new(), etag: None, memory })
         };
         let key = |number: u8| Key([number; 32]);
         let plans = Plans::new(10 * spliced(10_000).weight());

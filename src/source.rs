@@ -28,6 +28,7 @@ mod line;
 mod pace;
 mod part;
 mod pour;
+mod proof;
 mod proxy;
 mod recover;
 mod upstream;
@@ -44,6 +45,7 @@ use ask::{Answer, Question};
 use budget::Budget;
 use pace::Pace;
 use part::Part;
+use proof::Seen;
 use upstream::Lane;
 
 /// Tries for a first answer: whoever pasted a wrong link is not to wait long for being told.
@@ -51,10 +53,6 @@ const OPENING_RETRIES: u32 = 2;
 /// A resolver that wants a track to be asked for in smaller parts than this does not get its way:
 /// a part has to bring something new.
 const SMALLEST_CHUNK: u64 = 16 << 10;
-/// Bytes that are fetched a second time and compared, where no validator can prove that a part
-/// belongs to the same file as the last.
-const OVERLAP: usize = 1 << 10;
-
 /// The reader of one track.
 pub struct Source<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
@@ -96,8 +94,9 @@ pub struct Source<'scope, 'env> {
     since: [(Instant, u64); 2],
     /// What the quickest answer took.
     quickest: Option<Duration>,
-    /// The last bytes read, at most [`OVERLAP`].
-    tail: Vec<u8>,
+    /// The last bytes read, and what was looked at before or elsewhere: what must be there again.
+    tail: Seen,
+    seen: Vec<Seen>,
     /// Bytes that were looked at but not yet taken.
     head: Vec<u8>,
 }
@@ -191,7 +190,8 @@ impl<'scope, 'env> Source<'scope, 'env> {
             asking: Arc::new(()),
             since: [(Instant::now(), 0); 2],
             quickest: None,
-            tail: Vec::new(),
+            tail: Seen::default(),
+            seen: Vec::new(),
             head: Vec::new(),
         }
     }
@@ -221,7 +221,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
     }
 
     fn more(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        while !buffer.is_empty() && self.end.is_none_or(|end| self.offset < end) {
+        while !buffer.is_empty() && self.left() != Some(0) {
             match self.read(buffer) {
                 Ok(0) => {}
                 Ok(count) => {
@@ -232,6 +232,11 @@ impl<'scope, 'env> Source<'scope, 'env> {
             }
         }
         Ok(0)
+    }
+
+    /// How much is still to come, if that is known. What was looked at may reach behind the end.
+    fn left(&self) -> Option<u64> {
+        self.end.map(|end| end.saturating_sub(self.offset))
     }
 
     /// The next bytes of this part, or 0 when it is over.
@@ -247,8 +252,8 @@ impl<'scope, 'env> Source<'scope, 'env> {
         if self.part.is_none() {
             self.next_part()?;
         }
+        let left = self.left().unwrap_or(u64::MAX);
         let Some(part) = &mut self.part else { return Ok(0) };
-        let left = self.end.map_or(u64::MAX, |end| end - self.offset);
         let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         let count = part.read(&mut buffer[..room])?;
         if count == 0 {
@@ -262,9 +267,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
 
     fn remember(&mut self, bytes: &[u8]) {
         self.passed(bytes.len());
-        let excess = (self.tail.len() + bytes.len()).saturating_sub(OVERLAP);
-        self.tail.drain(..excess.min(self.tail.len()));
-        self.tail.extend(&bytes[bytes.len().saturating_sub(OVERLAP)..]);
+        self.tail.goes_on(bytes, self.offset);
     }
 
     fn passed(&mut self, count: usize) {
@@ -317,35 +320,5 @@ impl<'scope, 'env> Source<'scope, 'env> {
             file: self.file.clone(),
             if_range: self.if_range,
         }
-    }
-
-    /// How many of the bytes before `from` are to be asked for again, and compared: where an ETag
-    /// proves that it is the same file, none.
-    fn overlap(&self, from: u64) -> u64 {
-        let proven = self.file.as_ref().is_some_and(|file| file.validators.etag.is_some());
-        if proven { 0 } else { (from - self.begin).min(OVERLAP as u64) }
-    }
-
-    /// Compares the bytes of a part that were read before; `false` if it does not go on where the
-    /// last one ended.
-    fn verify(&self, part: &mut Part) -> Result<bool, Fault> {
-        let overlap = self.overlap(self.offset);
-        if part.begin + overlap != self.offset {
-            return Ok(false);
-        }
-        let mut again = vec![0; usize::try_from(overlap).unwrap_or(OVERLAP)];
-        let mut filled = 0;
-        while filled < again.len() {
-            match part.read(&mut again[filled..])? {
-                0 => return Err(Fault::WrongRange),
-                count => filled += count,
-            }
-        }
-        if !self.tail.ends_with(&again) {
-            return Err(Fault::Changed("it repeats the bytes before a break differently"));
-        }
-        // One that has nothing else in it would be asked for again and again.
-        let is_fruitless = overlap > 0 && part.end.is_some_and(|end| end <= self.offset);
-        if is_fruitless { Err(Fault::WrongRange) } else { Ok(true) }
     }
 }

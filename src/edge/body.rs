@@ -135,18 +135,11 @@ impl<'c, 'edge> Body<'c, 'edge> {
         Ok(Body { client, framing, head, left, buffer, waiting: 0 })
     }
 
-    /// Where the next bytes are to be put, for [`send`](Body::send).
+    /// Where the next bytes are to be put, for [`send`](Body::send); the body must be
+    /// [flushed](Body::flush), or what waits is lost.
     pub fn room(&mut self) -> &mut [u8] {
+        debug_assert!(self.waiting == 0);
         &mut self.buffer[BEFORE..BEFORE + Self::CHUNK]
-    }
-
-    /// Sends all of `bytes`, wherever they are.
-    pub fn send_all(&mut self, bytes: &[u8], over: BorrowedFd<'_>) -> Result<(), Error> {
-        for part in bytes.chunks(Self::CHUNK) {
-            self.room()[..part.len()].copy_from_slice(part);
-            self.send(part.len(), over)?;
-        }
-        Ok(())
     }
 
     /// Sends `bytes`, wherever they are, or keeps them until there are enough to be worth a call
@@ -168,7 +161,7 @@ impl<'c, 'edge> Body<'c, 'edge> {
         while !rest.is_empty() {
             let at = self.waiting;
             let (now, later) = rest.split_at(rest.len().min(Self::CHUNK - at));
-            self.room()[at..at + now.len()].copy_from_slice(now);
+            self.buffer[BEFORE + at..][..now.len()].copy_from_slice(now);
             self.waiting += now.len();
             if self.waiting == Self::CHUNK {
                 self.flush(over)?;

@@ -41,7 +41,7 @@ use trak::Moov;
 
 /// Changes whenever the same inputs and options would give other bytes than before: the client
 /// that resumes must not be given the rest of another layout.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The longest run of bytes that is looked at in one go.
 pub const MAX_LOOK: u64 = 16 << 20;
@@ -88,6 +88,12 @@ impl From<Refusal> for Halt {
     }
 }
 
+impl From<Error> for Halt {
+    fn from(error: Error) -> Halt {
+        Halt::Failed(error)
+    }
+}
+
 /// What is known of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Survey {
@@ -123,6 +129,7 @@ pub fn survey(format: Format, look: &mut dyn Look, trim: Trim) -> Result<Survey,
             if Moov::read(&moov)?.mvex.is_none() {
                 return progressive::survey(top, moov).map(Survey::Progressive);
             }
+            top.refuse_quicktime()?;
             let behind = top.at();
             let track = fragmented::survey(look, &moov, behind, trim)?;
             Ok(Survey::Fragmented(Box::new(track)))

@@ -11,7 +11,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
-use url::Url;
+use url::{Host, Url};
 
 use super::proxy;
 use super::wire::target;
@@ -61,10 +61,13 @@ impl Policy {
     /// Whether the upstream's `host` may be given to a proxy, which will look it up where we
     /// cannot see what comes of it: an address is judged as one, and a name by itself.
     pub fn permits_unseen(&self, host: &str) -> bool {
-        if let Ok(address) = host.parse() {
-            return self.permits(host, address);
-        }
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        // As whoever looks it up might read it: 127.1 and 0x7f000001 are addresses, too.
+        let host = match host.parse().map_or_else(|_| Host::parse(host), |v6| Ok(Host::Ipv6(v6))) {
+            Ok(Host::Ipv4(address)) => return self.permits(host, address.into()),
+            Ok(Host::Ipv6(address)) => return self.permits(host, address.into()),
+            Ok(Host::Domain(name)) => name.trim_end_matches('.').to_owned(),
+            Err(_) => return false,
+        };
         let named = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.names(&host));
         !named(&self.deny) && (named(&self.allow) || !is_local_name(&host))
     }
@@ -345,6 +348,15 @@ mod tests {
             "a.home.arpa",
             "printer.local",
             "cdn.bad.example",
+            // Addresses, to whoever looks them up.
+            "127.1",
+            "127.0.0.1.",
+            "169.254.43518",
+            "0x7f000001",
+            "0177.0.0.1",
+            "①27.0.0.1",
+            "films.example\r\nX: y",
+            "",
         ] {
             assert!(!policy.permits_unseen(host), "{host}");
         }

@@ -18,7 +18,7 @@ use crate::error::Fault;
 /// quickly the client reads, whose buffers are being filled.
 pub const FIRST_PART: u64 = 640 << 10;
 /// Later on, no less is asked for, however slowly it is read, where so much may be.
-const LEAST_PART: u64 = 512 << 10;
+pub(super) const LEAST_PART: u64 = 512 << 10;
 /// More is asked for when no more than this is still to come of what was, or earlier.
 const LEAD: u64 = 128 << 10;
 /// The lead in answer times: some for the answer, and some for the connection to gather speed.
@@ -74,13 +74,13 @@ impl Source<'_, '_> {
         }
     }
 
-    /// How much to ask for: all that is wanted at once, and as much as is read in some time, unless
-    /// nothing is known yet.
+    /// How much to ask for: what is wanted at once, or else as much as is read in some time.
     pub(super) fn part_len(&self) -> u64 {
+        if self.wanted > 0 {
+            return self.wanted.min(self.chunk);
+        }
         let quick = (self.rate() * PART_TIME.as_secs_f64()) as u64;
-        let usual = jittered_chunk(quick.clamp(LEAST_PART.min(self.chunk), self.chunk));
-        let len = if self.opening { 0 } else { usual };
-        len.max(self.wanted).min(self.chunk)
+        jittered_chunk(quick.max(LEAST_PART).min(self.chunk))
     }
 
     /// Bytes a second in this part and the one before it, whoever was slower: the upstream or the

@@ -204,7 +204,9 @@ impl Keeper {
             return Err(forbidden());
         }
         let mut outside = self.dial(&proxy::addresses(proxy)?.collect::<Vec<_>>())?;
+        outside.silence = self.connect_timeout;
         proxy::introduce(proxy, &mut outside, host, port)?;
+        outside.silence = end::SILENCE;
         Ok(outside)
     }
 

@@ -2,8 +2,10 @@
 
 use std::mem::take;
 use std::ops::Range;
+use std::time::Instant;
 
 use super::Source;
+use super::ahead::LEAST_PART;
 use super::part::Part;
 use crate::error::Error;
 
@@ -14,8 +16,9 @@ impl Source<'_, '_> {
     }
 
     /// So much is wanted of what comes next, and at once: it is asked for in one part, if it may be.
+    /// 0 if that is not so any more.
     pub fn want(&mut self, len: u64) {
-        self.wanted = len;
+        self.wanted = if len > 0 { len.max(LEAST_PART) } else { 0 };
     }
 
     /// Looks at more bytes, up to `limit` in all, as they come; `false` when there are none to be
@@ -43,8 +46,12 @@ impl Source<'_, '_> {
         self.end = Some(part.end);
         let seen = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(self.head.len());
         let (from, to) = (seen(part.start), seen(part.end));
-        if (from as u64) < part.start || from == self.head.len() {
-            // It lies beyond what was looked at.
+        if from as u64 == part.start || part.start == self.offset {
+            self.head.truncate(to);
+            self.head.drain(..from);
+            // How quickly it is read shows from now on.
+            self.since = [(Instant::now(), self.offset); 2];
+        } else {
             // A connection on which everything was read is of use for it.
             let mut last = self.part.take().filter(Part::is_read);
             if last.as_mut().is_some_and(|last| last.read(&mut [0]).is_ok()) {
@@ -53,11 +60,8 @@ impl Source<'_, '_> {
                 self.hang_up();
             }
             self.head.clear();
-            self.tail.clear();
+            self.leave();
             self.begin_at(part.start);
-        } else {
-            self.head.truncate(to);
-            self.head.drain(..from);
         }
     }
 }

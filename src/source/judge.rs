@@ -62,8 +62,10 @@ impl Validators {
         });
         match verdicts {
             [Some(false), _] | [_, Some(false)] => Some(false),
-            [None, None] => None,
-            _ => Some(true),
+            [Some(true), _] => Some(true),
+            // A date does not stand in for an ETag that is missing.
+            [None, Some(true)] if self.etag.is_none() => Some(true),
+            [None, _] => None,
         }
     }
 }
@@ -289,6 +291,15 @@ mod tests {
         // Without a validator only an upstream that was asked to compare it is believed.
         assert_eq!(judge(true, range, &[]), Ok(Some(20)));
         assert!(is_changed(judge(false, range, &[])));
+        // The date does not stand in for the ETag.
+        let date = HeaderValue::from_static("Sun, 22 Nov 2026 10:00:00 GMT");
+        let mut dated = file.clone();
+        dated.validators.modified = Some(date.clone());
+        let shown = [(header::LAST_MODIFIED, date.to_str().unwrap())];
+        assert!(is_changed(judge_part(Some(&dated), false, range, &shown)));
+        assert_eq!(judge_part(Some(&dated), true, range, &shown), Ok(Some(20)));
+        dated.validators.etag = None;
+        assert_eq!(judge_part(Some(&dated), false, range, &shown), Ok(Some(20)));
         let whole = headers(&[(header::CONTENT_LENGTH, "100")]);
         for (if_range_sent, fault) in [
             (true, Fault::RangeIgnored),

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::Source;
 use super::part::Part;
+use super::proof::Seen;
 use crate::error::{Error, Fault};
 use crate::sys::Conduit;
 
@@ -19,7 +20,7 @@ impl Source<'_, '_> {
     /// Takes up to `most` of the next bytes into `conduit`, unseen; none where they must be
     /// [fetched](Source::fetch).
     pub fn pour(&mut self, conduit: &Conduit, most: u64) -> Result<usize, Error> {
-        let most = most.min(self.end.map_or(0, |end| end - self.offset));
+        let most = most.min(self.left().unwrap_or(0));
         if !self.pours() {
             return Ok(0);
         }
@@ -31,7 +32,7 @@ impl Source<'_, '_> {
             Err(fault) => return self.recover(fault).map(|()| 0),
         };
         self.passed(count);
-        self.tail.clear();
+        self.tail = Seen::default();
         // What has come is good, however slowly it came.
         if let Err(rate) = self.pace.step(count, asked.elapsed()) {
             self.recover(Fault::Slow(rate))?;

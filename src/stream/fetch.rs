@@ -10,6 +10,7 @@ use crossbeam::channel::{self, Receiver, Sender};
 use super::{Answering, look};
 use crate::error::{Error, MuxerFault};
 use crate::media::Track;
+use crate::memory::Share;
 use crate::mux::fifo::{Feed, Pipes, Unfed};
 use crate::mux::sniff::{self, Head, Verdict};
 use crate::mux::splice::{Refusal, Survey};
@@ -32,6 +33,8 @@ pub(super) struct Opened<'scope, 'env> {
     pub(super) input: Input,
     /// What is in it, or why that is of no use; nothing if it was not looked at.
     pub(super) survey: Option<Result<Survey, Refusal>>,
+    /// Of the memory for indexes.
+    pub(super) memory: Share,
 }
 
 /// Opens all tracks of a film at the same time. `first` bytes of each are asked for.
@@ -45,8 +48,10 @@ pub(super) fn open<'scope, 'env>(
         let mut source = Source::open(scope, &canal.upstream, track, first, stop)?;
         let input = Input { kind: track.kind, head: recognise(&mut source)? };
         let looks = mux::may_be_spliced(input, media.tracks.len(), &wish, &media.tags);
-        let survey = looks.then(|| look::survey(scope, answering, track, &mut source, input));
-        Ok(Opened { source, input, survey: survey.transpose()? })
+        let mut memory = canal.memory.share();
+        let survey =
+            looks.then(|| look::survey(scope, answering, track, &mut source, input, &mut memory));
+        Ok(Opened { source, input, survey: survey.transpose()?, memory })
     };
     // One that fails ends the others at once.
     let opened = each(scope, media.tracks.iter(), move |track| {
@@ -67,16 +72,13 @@ pub(super) fn each<'scope, I: Send + 'scope, T: Send + 'scope>(
     let mut working = Vec::with_capacity(items.len());
     for item in items {
         let thread = thread::Builder::new().name("open".into());
-        let ((say, done), work) = (channel::bounded(1), work.clone());
-        thread
-            // Nobody listens any more when another one has failed.
-            .spawn_scoped(scope, move || drop(say.send(work(item))))
-            .map_err(|e| Error::system("start a thread", &e))?;
-        working.push(done);
+        let work = work.clone();
+        let started = thread.spawn_scoped(scope, move || work(item));
+        working.push(started.map_err(|e| Error::system("start a thread", &e))?);
     }
     let last = last.map(work);
-    // One that ends without a word has panicked.
-    let done = working.iter().map(|done| done.recv().unwrap_or(Err(Error::Stopped)));
+    // One that does not end as it should has panicked.
+    let done = working.into_iter().map(|thread| thread.join().unwrap_or(Err(Error::Stopped)));
     Ok(done.chain(last).collect())
 }
 

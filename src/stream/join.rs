@@ -77,7 +77,8 @@ fn relay(
     body: &mut Body<'_, '_>,
     supply: &Supply,
 ) -> Result<(), Error> {
-    body.send_all(opening, answering.over())?;
+    body.push(opening, answering.over())?;
+    body.flush(answering.over())?;
     loop {
         match muxer.read(body.room(), supply)? {
             0 => return Ok(()),

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::Answering;
 use crate::error::{Error, Fault};
 use crate::media::Track;
+use crate::memory::Share;
 use crate::mux::Input;
 use crate::mux::splice::{self, Halt, Look, Refusal, Survey};
 use crate::source::Source;
@@ -17,6 +18,9 @@ const NEAR: u64 = 256 << 10;
 /// No more than this is kept of the beginning of a file.
 const LONGEST_HEAD: u64 = 48 << 20;
 
+/// While an index is read, there are so many copies of it, or of what is made of it.
+const COPIES: u64 = 4;
+
 /// Surveys a track whose upstream has answered, or says why that is of no use.
 pub(super) fn survey<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
@@ -24,12 +28,13 @@ pub(super) fn survey<'scope, 'env>(
     track: &Track,
     source: &mut Source<'scope, 'env>,
     input: Input,
+    memory: &mut Share,
 ) -> Result<Result<Survey, Refusal>, Error> {
     let Some(len) = source.file().len.filter(|_| source.file().ranged) else {
         return Ok(Err(Refusal("its upstream does not send parts of it")));
     };
     let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
-    let mut looking = Looking { scope, answering, track, source, len, deadline };
+    let mut looking = Looking { scope, answering, track, source, len, deadline, memory };
     match splice::survey(input.head.format, &mut looking, answering.wish.trim) {
         Ok(survey) => Ok(Ok(survey)),
         Err(Halt::Refused(refusal)) => Ok(Err(refusal)),
@@ -45,6 +50,7 @@ struct Looking<'l, 'scope, 'env, 'a> {
     len: u64,
     /// Until when everything must have been seen.
     deadline: Instant,
+    memory: &'l mut Share,
 }
 
 impl Look for Looking<'_, '_, '_, '_> {
@@ -53,10 +59,13 @@ impl Look for Looking<'_, '_, '_, '_> {
     }
 
     fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
-        if Instant::now() > self.deadline {
-            return Err(Refusal("its index took too long to read").into());
+        let here = self.source.head().len() as u64;
+        let is_near = range.end <= LONGEST_HEAD && range.start <= here + NEAR;
+        let more = range.end.saturating_sub(if is_near { here } else { range.start });
+        if !self.memory.grow((here + more).saturating_mul(COPIES)) {
+            return Err(Refusal("too many long indexes are being read").into());
         }
-        self.read(range).map_err(Halt::Failed)
+        if is_near { self.near(range).map(Cow::from) } else { self.far(range).map(Cow::from) }
     }
 
     fn at_hand(&self) -> u64 {
@@ -65,39 +74,49 @@ impl Look for Looking<'_, '_, '_, '_> {
 }
 
 impl Looking<'_, '_, '_, '_> {
-    fn read(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Error> {
-        let here = self.source.head().len() as u64;
-        if range.end <= LONGEST_HEAD && range.start <= here + NEAR {
-            // Neither is more than fits into memory.
-            let (from, to) = (range.start as usize, range.end as usize);
-            self.source.want(range.end.saturating_sub(here));
-            while self.source.head().len() < to {
-                if !self.source.look_further(to)? {
-                    return Err(self.cut(self.source.head().len() as u64));
-                }
+    /// What the head reaches, or will.
+    fn near(&mut self, range: Range<u64>) -> Result<&[u8], Halt> {
+        // Neither is more than fits into memory.
+        let (from, to) = (range.start as usize, range.end as usize);
+        self.source.want(range.end.saturating_sub(self.source.head().len() as u64));
+        while self.source.head().len() < to {
+            self.in_time()?;
+            if !self.source.look_further(to)? {
+                return Err(self.cut(self.source.head().len() as u64));
             }
-            self.source.want(0);
-            return Ok(self.source.head()[from..to].into());
         }
+        self.source.want(0);
+        Ok(&self.source.head()[from..to])
+    }
+
+    /// What is asked for by itself.
+    fn far(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
         let Answering { canal, stop, .. } = *self.answering;
-        let (file, part) = (self.source.file(), range.clone());
-        let len = range.end - range.start;
+        let (start, len) = (range.start, range.end - range.start);
+        let (scope, file) = (self.scope, self.source.file());
         let mut source =
-            Source::reopen(self.scope, &canal.upstream, self.track, part, len, file, stop)?;
-        let mut bytes = vec![0; (range.end - range.start) as usize];
+            Source::reopen(scope, &canal.upstream, self.track, range, len, file, stop)?;
+        let mut bytes = vec![0; len as usize];
         let mut filled = 0;
         while filled < bytes.len() {
+            self.in_time()?;
             match source.fetch(&mut bytes[filled..])? {
-                0 => return Err(self.cut(range.start + filled as u64)),
+                0 => return Err(self.cut(start + filled as u64)),
                 count => filled += count,
             }
         }
-        Ok(bytes.into())
+        self.source.has_seen(source);
+        Ok(bytes)
+    }
+
+    fn in_time(&self) -> Result<(), Refusal> {
+        let is_late = Instant::now() > self.deadline;
+        if is_late { Err(Refusal("its index took too long to read")) } else { Ok(()) }
     }
 
     /// A source gives all that it was asked for, or fails; this is for the case that it does not.
-    fn cut(&self, received: u64) -> Error {
+    fn cut(&self, received: u64) -> Halt {
         let fault = Fault::Cut { received, announced: Some(self.len) };
-        Error::Upstream { track: self.track.kind, fault }
+        Error::Upstream { track: self.track.kind, fault }.into()
     }
 }

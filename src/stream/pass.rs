@@ -41,7 +41,8 @@ pub(super) fn pass<'c, 'edge>(
     answering.canal.stats.first_byte(answering.asked.elapsed());
     let timing = answering.timing(planned, Instant::now(), "pass");
     let mut body = answering.commit(&head.with("Server-Timing", timing))?;
-    body.send_all(&first, answering.over())?;
+    body.push(&first, answering.over())?;
+    body.flush(answering.over())?;
     let mut out = Out::new(body);
     loop {
         if out.pass_on(&mut source, u64::MAX, answering.over())? > 0 {

@@ -33,13 +33,17 @@ use way::{Entered, Way};
 /// Serves a file whose plan was just made of these tracks, which are open at their beginnings.
 pub(super) fn begin<'c, 'edge>(
     answering: &Answering<'c, 'edge, '_>,
-    tracks: Vec<Opened<'_, '_>>,
+    mut tracks: Vec<Opened<'_, '_>>,
     plan: splice::Plan,
 ) -> Result<Served<'c, 'edge>, Error> {
     let planned = Instant::now();
+    // It takes no more than its indexes did.
+    let mut memory = answering.canal.memory.share();
+    tracks.iter_mut().for_each(|track| memory.take(&mut track.memory));
+    memory.resize(plan.weight() as u64);
     let files: Vec<_> = tracks.iter().map(|track| track.source.file().clone()).collect();
     let etag = etag(&plan, &files);
-    let spliced = Arc::new(Spliced { plan, files, etag });
+    let spliced = Arc::new(Spliced { plan, files, etag, memory });
     let key = Key::of(answering.media, &answering.wish);
     // Without validators nobody could tell later whether the files are still the same.
     if spliced.etag.is_some() {

@@ -108,6 +108,34 @@ fn a_spliced_stream_costs_less_than_a_megabyte() {
     drop(clients);
 }
 
+/// Of nothing, and as long as an index may be.
+#[test]
+fn many_long_indexes_at_a_time_do_not_take_all_memory() {
+    const BOX: u32 = 8 << 10;
+    const BOXES: u32 = 4000;
+    const CLIENTS: usize = 8;
+    let free = [&BOX.to_be_bytes()[..], b"free", &[0; BOX as usize - 8]].concat();
+    let ftyp = b"\0\0\0\x10ftypisom\0\0\0\0";
+    let moov = [&(BOX * BOXES + 8).to_be_bytes()[..], b"moov"].concat();
+    let file = [&ftyp[..], &moov, &free.repeat(BOXES as usize)].concat();
+    let origin = Origin::start();
+    let url = origin.put("long", Resource::bytes(file).ranges().keep_alive());
+    let daemon = Daemon::start(LOOPBACK);
+    let baseline = daemon.baseline();
+    thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                let answer = daemon.get(&splice_path(&url, &url, &[]));
+                assert_eq!(answer.head.status, 422, "{}", answer.text());
+            });
+        }
+    });
+    let peak = memory(daemon.pid(), "VmHWM");
+    println!("peak: {} MiB", peak >> 20);
+    assert!(peak < 250 << 20, "{peak} bytes");
+    daemon.settles(&baseline, crate::support::PATIENCE);
+}
+
 #[test]
 fn a_client_that_never_reads_is_given_up() {
     let (origin, pair) = (Origin::start(), media::five_hours());

@@ -5,6 +5,7 @@ use crate::support::client::{ask, mux_path};
 use crate::support::curl::curl;
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::film::track_file;
+use crate::support::gate::Gate;
 use crate::support::origin::Origin;
 use crate::support::script::{Fault, Resource};
 use crate::support::{media, run};
@@ -94,6 +95,19 @@ fn ranges_lead_to_parts() {
     for range in ["bytes=1-2,5-6", "bytes=x", "lines=1-2"] {
         let answer = passing.ask("GET", &format!("Range: {range}\r\n"));
         assert_eq!((answer.head.status, answer.body.len()), (200, len), "{range}");
+    }
+}
+
+/// As players ask first. More than is wanted is here already, and what comes is not waited for.
+#[test]
+fn a_part_within_the_first_bytes_waits_for_no_more() {
+    for at in [1000, 20_000] {
+        let gate = Gate::default();
+        let passing = Passing::of(|resource| resource.ranges().etag("\"1\"").gate(at, &gate));
+        let answer = passing.ask("GET", "Range: bytes=0-0\r\n");
+        assert_eq!((answer.head.status, answer.ending), (206, Ending::Complete), "{at}");
+        assert!(answer.body == passing.content[..1]);
+        passing.daemon.logs(": complete, 1 bytes");
     }
 }
 

@@ -44,10 +44,16 @@ pub fn header(bytes: &[u8]) -> Option<Header> {
     (len >= header as u64).then_some(Header { kind, header, len: Some(len) })
 }
 
-/// All boxes that `bytes` consist of; `None` if they do not consist of whole boxes.
+/// More boxes are never in one.
+const MOST_CHILDREN: usize = 1 << 12;
+
+/// All boxes that `bytes` consist of; `None` if they do not consist of whole boxes, or of too many.
 pub fn children(bytes: &[u8]) -> Option<Vec<Found<'_>>> {
     let (mut found, mut at) = (Vec::new(), 0);
     while at < bytes.len() {
+        if found.len() == MOST_CHILDREN {
+            return None;
+        }
         let rest = &bytes[at..];
         let Header { kind, header, len } = header(rest)?;
         let len = usize::try_from(len?).ok()?;
@@ -84,4 +90,16 @@ pub fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 /// The 64-bit number at `at`.
 pub fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_of_boxes_is_none() {
+        let many = |count| boxed(b"free", &[]).repeat(count);
+        assert_eq!(children(&many(MOST_CHILDREN)).map(|found| found.len()), Some(MOST_CHILDREN));
+        assert_eq!(children(&many(MOST_CHILDREN + 1)), None);
+    }
 }

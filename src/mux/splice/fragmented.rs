@@ -41,8 +41,8 @@ pub struct Track {
     first: facts::Facts,
     /// Where the wanted part begins among the fragments, and what that one says.
     wanted: (usize, facts::Facts),
-    /// Whether each piece is one fragment alone, as far as the first one tells.
-    is_single: bool,
+    /// How many whole seconds it begins late, as its fragments tell.
+    late: u64,
 }
 
 /// A run of the file that begins with a fragment, and mostly is one. It lasts until the next one
@@ -75,11 +75,12 @@ pub(super) fn survey(
     let index::Index { mut fragments, end, unseen } = index::read(look, &init, behind)?;
     let begin = *fragments.first().ok_or(Refusal("it has no fragments"))?;
     let first = facts::facts_at(look, begin.from, &init)?;
-    let is_single = first.len == u64::from(begin.len);
     let end = in_composition_time(&mut fragments, end, first.earliest)?;
+    let late = seconds_late(&init, first.time);
     let mut wanted = (0, first);
     if !trim.start.is_zero() {
-        let start = init.timeline()?.media_time(trim.start);
+        // The whole film would begin so much earlier.
+        let start = init.timeline()?.media_time(trim.start + Duration::from_secs(late));
         if start >= end {
             return Err(Refusal("the film ends before start").into());
         }
@@ -87,7 +88,18 @@ pub(super) fn survey(
         let at = fragments.iter().rposition(|f| f.time <= start && f.is_entry).unwrap_or(0);
         wanted = (at, facts::facts_at(look, fragments[at].from, &init)?);
     }
-    Ok(Track { init, fragments, end, unseen, first, wanted, is_single })
+    Ok(Track { init, fragments, end, unseen, first, wanted, late })
+}
+
+/// How many seconds can be taken from all times of a track whose first one is this.
+fn seconds_late(init: &Init, first: u64) -> u64 {
+    let timescale = u64::from(init.timescale);
+    match init.plain_timeline() {
+        // This is how little a coder needs to begin with.
+        Some(timeline) if timeline.media_time < timescale => first / timescale,
+        // Its edit list tells of times as they are.
+        _ => 0,
+    }
 }
 
 /// Moves the times of all fragments so that the first one begins when it says itself, and gives when
@@ -161,21 +173,19 @@ pub(super) fn plan(tracks: &[(Kind, &Track)], options: &Options<'_>) -> Result<P
 
     let mut head = moov::head(&chosen, duration, options.tags)?;
     sidx::add_indexes(&mut head, &chosen, &layout);
-    // Pieces of several fragments need several numbers; gaps are allowed (§8.8.5).
-    let step = if tracks.iter().all(|(_, track)| track.is_single) { 1 } else { 256 };
     let rules = chosen.iter().enumerate().map(|(place, chosen)| moof::Rule {
         old_id: chosen.track.init.id,
         new_id: place as u32 + 1,
         shift: chosen.shift,
         unseen: chosen.unseen(),
     });
-    let rules = PlanRules::Fragments(Rules { tracks: rules.collect(), step });
+    let rules = PlanRules::Fragments(Rules { tracks: rules.collect() });
     Ok(layout.plan(head, Container::Mp4, duration, rules))
 }
 
 /// All fragments of all tracks. Where both begin late, so many whole seconds are taken from both.
 fn whole<'a>(tracks: &[(Kind, &'a Track)]) -> Vec<Chosen<'a>> {
-    let seconds = tracks.iter().map(|(_, track)| track.seconds_late()).min().unwrap_or(0);
+    let seconds = tracks.iter().map(|(_, track)| track.late).min().unwrap_or(0);
     let chosen = tracks.iter().map(|(_, track)| {
         let shift = seconds * u64::from(track.init.timescale);
         let timeline = track.init.plain_timeline();
@@ -189,11 +199,15 @@ fn whole<'a>(tracks: &[(Kind, &'a Track)]) -> Vec<Chosen<'a>> {
 /// The fragments that `trim` leaves, so moved that the picture begins at 0.
 fn cut<'a>(tracks: &[(Kind, &'a Track)], trim: Trim) -> Result<Vec<Chosen<'a>>, Refusal> {
     let lead = tracks.first().map(|(_, track)| *track).ok_or(Refusal("there is no track"))?;
+    if tracks.iter().any(|(_, track)| track.late < lead.late) {
+        return Err(Refusal("its picture begins too long after its sound to be cut"));
+    }
+    let late = Duration::from_secs(lead.late);
     let (at, facts) = lead.wanted;
     let timeline = lead.init.timeline()?;
     // When the first picture is shown, on the time line of the whole film.
     let zero = timeline.shown(facts.earliest);
-    let end = lead.until(at, trim.end, &timeline);
+    let end = lead.until(at, trim.end.map(|end| end + late), &timeline);
     let until = timeline.shown(lead.begins(end));
     let mut all = Vec::new();
     for (place, (_, track)) in tracks.iter().enumerate() {
@@ -219,17 +233,6 @@ impl Track {
     /// When this one of its fragments begins; when the last one ends, if it is behind that.
     fn begins(&self, index: usize) -> u64 {
         self.fragments.get(index).map_or(self.end, |fragment| fragment.time)
-    }
-
-    /// How many seconds can be taken from all its times.
-    fn seconds_late(&self) -> u64 {
-        let timescale = u64::from(self.init.timescale);
-        match self.init.plain_timeline() {
-            // This is how little a coder needs to begin with.
-            Some(timeline) if timeline.media_time < timescale => self.first.time / timescale,
-            // Its edit list tells of times as they are.
-            _ => 0,
-        }
     }
 
     /// A decoding time that the fragment of this time, which nobody looked at, has reached for

@@ -164,6 +164,11 @@ impl<'a> Window<'a> {
         self.at >= self.part.end
     }
 
+    /// Whether the last of the next `len` bytes is wanted, or something behind it.
+    pub fn wants(&self, len: u64) -> bool {
+        self.at + len <= self.part.end
+    }
+
     /// The next bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let len = bytes.len() as u64;

@@ -66,8 +66,11 @@ struct Selection {
 
 /// Checks a file by its moov, behind which `top` stands.
 pub(super) fn survey(mut top: Top<'_>, moov: Vec<u8>) -> Result<Track, Halt> {
+    top.refuse_quicktime()?;
     let track = Track { moov, brands: top.brands().to_vec() };
-    head::check(&track.brands)?;
+    if track.brands.is_empty() {
+        return Err(Refusal("it does not say what it is (no ftyp)").into());
+    }
     let extents = track.open()?.tables.check()?;
     top.holds(&extents)?;
     Ok(track)

@@ -44,6 +44,12 @@ impl<'a> Top<'a> {
         &self.brands
     }
 
+    /// Refuses QuickTime: its sample descriptions have other fields, and only the brand says so.
+    pub(super) fn refuse_quicktime(&self) -> Result<(), Refusal> {
+        let is_quicktime = self.brands.contains(b"qt  ");
+        if is_quicktime { Err(Refusal("it is a QuickTime file")) } else { Ok(()) }
+    }
+
     /// Where the next box begins.
     pub(super) fn at(&self) -> u64 {
         self.at

@@ -47,8 +47,7 @@ struct Piece {
     time: u64,
     /// Whether a player may begin here.
     is_cue: bool,
-    /// Whether the cue leads to a block inside its first cluster, so that there are earlier ones in
-    /// front of it.
+    /// Whether the block that the cue leads to may have earlier ones in front of it in its cluster.
     is_inside: bool,
 }
 

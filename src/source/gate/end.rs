@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::sys::{self, Bell};
 
 /// How long a connection may be silent: more than what reads pages waits for an answer.
-const SILENCE: Duration = Duration::from_secs(60);
+pub(super) const SILENCE: Duration = Duration::from_secs(60);
 /// How long a connection is kept for its last bytes to be taken.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -41,13 +41,15 @@ pub(super) fn relay(inside: &mut End<'_>, outside: &mut End<'_>, closing: &Bell)
 pub(super) struct End<'g> {
     socket: TcpStream,
     closing: &'g Bell,
+    /// How long it may be silent.
+    pub(super) silence: Duration,
 }
 
 impl<'g> End<'g> {
     pub(super) fn new(socket: TcpStream, closing: &'g Bell) -> io::Result<End<'g>> {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        Ok(End { socket, closing })
+        Ok(End { socket, closing, silence: SILENCE })
     }
 
     pub(super) fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
@@ -66,7 +68,7 @@ impl<'g> End<'g> {
 
     fn wait(&self, interest: i16) -> io::Result<()> {
         let awaited = [(self.closing.as_fd(), sys::READABLE), (self.socket.as_fd(), interest)];
-        match sys::poll(awaited, Some(SILENCE))? {
+        match sys::poll(awaited, Some(self.silence))? {
             [false, true] => Ok(()),
             _ => Err(io::ErrorKind::TimedOut.into()),
         }

@@ -124,7 +124,10 @@ fn sigpipe_ends_nothing() {
 /// Its terminal was closed: it takes leave as on SIGTERM, and cuts nobody short.
 #[test]
 fn sighup_lets_streams_come_to_their_end() {
-    let mut scene = Scene::new("");
+    // The tests themselves may run under nohup.
+    let through = ["env", "--default-signal=HUP"].map(String::from).into();
+    let setup = Setup { config: LOOPBACK.into(), through, ..Setup::default() };
+    let mut scene = Scene::with(&setup);
     let held = scene.held();
     signal(scene.daemon.pid(), "HUP");
     scene.daemon.logs("draining: 1 streams");

@@ -26,9 +26,9 @@ pub(super) struct Init {
 /// How composition times of a track become times of the film (elst, §8.6.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Timeline {
-    timescale: u32,
+    pub(super) timescale: u32,
     /// Shown later by this, in ticks of the track.
-    delay: u64,
+    pub(super) delay: u64,
     /// What comes before this time is not shown.
     pub(super) media_time: u64,
 }
@@ -112,10 +112,10 @@ impl Timeline {
     /// That of a film that begins at `zero` of this one, if `shift` is taken from all times, which
     /// is no more than what is shown then.
     pub(super) fn from(&self, zero: Duration, shift: u64) -> Timeline {
-        let (timescale, gone) = (self.timescale, self.media_time(zero));
+        let (timescale, zero) = (self.timescale, ticks(zero, self.timescale));
         // Where this is more than 0, nothing is shown yet.
-        let delay = self.delay.saturating_sub(self.media_time);
-        let delay = delay.saturating_sub(ticks(zero, timescale));
+        let delay = self.delay.saturating_sub(zero);
+        let gone = self.media_time.saturating_add(zero.saturating_sub(self.delay));
         Timeline { timescale, delay, media_time: gone.saturating_sub(shift) }
     }
 

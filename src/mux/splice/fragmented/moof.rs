@@ -13,9 +13,10 @@ use crate::mux::splice::{Input, Window};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     pub(super) tracks: Vec<Rule>,
-    /// How many numbers there are for the fragments of a piece.
-    pub(super) step: u32,
 }
+
+/// How many numbers there are for the fragments of a piece; gaps are allowed (§8.8.5).
+pub(super) const NUMBERS: u32 = 1 << 12;
 
 /// How the fragments of a track are changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,14 +48,14 @@ impl Rules {
     ) -> Result<(), Error> {
         let rule = &self.tracks[usize::from(track)];
         // There are never so many that they would not fit.
-        let number = (place as u32).wrapping_mul(self.step).wrapping_add(1);
+        let number = (place as u32).wrapping_mul(NUMBERS).wrapping_add(1);
         // Both sides advance alike; a difference that wraps around still adds up.
         let moved = window.at().wrapping_sub(input.at());
         let (mut left, mut fragments, mut has_media) = (len, 0, true);
         while left > 0 && !window.is_over() {
             let head = Head::take(left, input)?;
             let payload = head.len - head.bytes().len() as u64;
-            if payload == 0 && rule.is_last(input.at()) {
+            if payload == 0 && rule.is_last(input.at()) && window.wants(head.bytes().len() as u64) {
                 rule.see_what_is_left(0, input)?;
             }
             match &head.kind {
@@ -78,6 +79,11 @@ impl Rules {
                     }
                     has_media = true;
                     window.write(head.bytes())?;
+                    rule.pass(input, window, payload)?;
+                }
+                // They tell of times as they were.
+                b"prft" | b"emsg" if rule.shift > 0 => {
+                    window.write(&head.renamed(*b"free"))?;
                     rule.pass(input, window, payload)?;
                 }
                 b"prft" => {

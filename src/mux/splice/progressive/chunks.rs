@@ -88,6 +88,10 @@ impl Chunked {
             let description = chunked.chunks.last().map(|chunk| chunk.description);
             let is_over = until.is_some_and(|until| sample.time >= until);
             if is_over || description != Some(sample.description) {
+                // Where what describes them changes all the time, there are as many as samples.
+                if chunked.chunks.len() as u64 == 4 * MOST_CHUNKS {
+                    return Err(Refusal("its samples are described too variously"));
+                }
                 let step = clock.step_at(sample.time);
                 until = clock.end_of(step);
                 let description = sample.description;

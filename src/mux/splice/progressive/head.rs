@@ -16,16 +16,6 @@ const BRANDS: [&Brand; 4] = [b"isom", b"iso2", b"mp41", b"mp42"];
 /// What it follows if one of the inputs does: rules for what is copied, not for the layout.
 const KEPT: [&Brand; 6] = [b"iso4", b"iso5", b"iso6", b"avc1", b"av01", b"dby1"];
 
-/// Refuses what is no MP4 by its brands. Sample descriptions of QuickTime have other fields, and
-/// only the brand says so.
-pub(super) fn check(brands: &[Brand]) -> Result<(), Refusal> {
-    match brands {
-        [] => Err(Refusal("it does not say what it is (no ftyp)")),
-        _ if brands.contains(b"qt  ") => Err(Refusal("it is a QuickTime file")),
-        _ => Ok(()),
-    }
-}
-
 /// The ftyp for inputs of these brands.
 pub(super) fn ftyp(inputs: &[&[Brand]]) -> Vec<u8> {
     let kept = KEPT.into_iter().filter(|kept| inputs.iter().any(|of| of.contains(kept)));

@@ -12,6 +12,8 @@ use crate::mux::splice::Refusal;
 use crate::mux::splice::edits::{Edit, NANOS, NORMAL, Plain, Scale, plain, rescaled};
 
 const TOO_LONG: Refusal = Refusal("its times are too large");
+/// Of more samples it is not told when each is shown: 9 hours at 60 pictures a second.
+const MOST_SAMPLES: u32 = 2 << 20;
 
 /// What of the tracks is wanted, in the time scale of the joined file.
 pub(super) fn select(
@@ -102,6 +104,9 @@ impl Line {
         let Plain { empty, media_time, segment } = plain;
         let nanos = Scale { from: track.movie_scale, to: NANOS }.down(empty)?;
         let empty = i64::try_from(nanos).map_err(|_| TOO_LONG)?;
+        if track.tables.count() > MOST_SAMPLES {
+            return Err(Refusal("it has too many samples to be cut"));
+        }
         let mut shown = Vec::new();
         let mut end = 0;
         for sample in track.tables.samples() {

@@ -50,29 +50,32 @@ fn piece(point: Element<'_>, number: u64, segment: &Range<u64>) -> Result<Option
             _ => {}
         }
     }
-    let Some((position, relative)) = place else { return Ok(None) };
+    let Some((position, is_inside)) = place else { return Ok(None) };
     let time = time.filter(|time| *time < MAX_TICKS).ok_or(Refusal("a cue has no sane time"))?;
     let at = segment.start.checked_add(position).filter(|at| *at < segment.end);
     let at = at.ok_or(Refusal("a cue leads beyond its end"))?;
-    Ok(Some(Piece { at, time, is_cue: true, is_inside: relative > IN_FRONT }))
+    Ok(Some(Piece { at, time, is_cue: true, is_inside }))
 }
 
-/// Where in the segment the cluster is, and where in the cluster the block.
-fn position(positions: Element<'_>, number: u64) -> Result<Option<(u64, u64)>, Refusal> {
-    let (mut track, mut cluster, mut relative) = (None, None, 0);
+/// Where in the segment the cluster is, and whether the block may have others in front of it.
+fn position(positions: Element<'_>, number: u64) -> Result<Option<(u64, bool)>, Refusal> {
+    let (mut track, mut cluster, mut relative, mut count) = (None, None, None, None);
     for field in ebml::children(positions.payload) {
         let field = field?;
         match field.id {
             ids::CUE_TRACK => track = Some(field.uint()?),
             ids::CUE_CLUSTER_POSITION => cluster = Some(field.uint()?),
-            ids::CUE_RELATIVE_POSITION => relative = field.uint()?,
+            ids::CUE_RELATIVE_POSITION => relative = Some(field.uint()?),
+            ids::CUE_BLOCK_NUMBER => count = Some(field.uint()?),
             _ => {}
         }
     }
     if track != Some(number) {
         return Ok(None);
     }
-    Ok(Some((cluster.ok_or(MALFORMED)?, relative)))
+    // Neither has to be there.
+    let is_first = relative.map_or(count == Some(1), |relative| relative <= IN_FRONT);
+    Ok(Some((cluster.ok_or(MALFORMED)?, !is_first)))
 }
 
 /// Makes sure that all pieces are in front of `end`, and their times ascend.

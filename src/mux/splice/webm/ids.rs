@@ -44,6 +44,7 @@ pub(super) const CUE_TRACK_POSITIONS: u32 = 0xb7;
 pub(super) const CUE_TRACK: u32 = 0xf7;
 pub(super) const CUE_CLUSTER_POSITION: u32 = 0xf1;
 pub(super) const CUE_RELATIVE_POSITION: u32 = 0xf0;
+pub(super) const CUE_BLOCK_NUMBER: u32 = 0x5378;
 
 pub(super) const CLUSTER: u32 = 0x1f43_b675;
 pub(super) const TIMESTAMP: u32 = 0xe7;

@@ -148,12 +148,16 @@ fn what_stands_in_front_of_a_cue_is_cut_off_or_kept() {
     // Each cue leads to the block after half a second.
     let mut video = sketch(Kind::Video);
     video.clusters.iter_mut().for_each(|cluster| cluster.0 += 500);
-    video.relative = 300;
-    let made = joined(&[video, sketch(Kind::Audio)], &options(1700, Some(2200))).unwrap();
-    let blocks = blocks(&made);
-    let times: Vec<i64> = (0..10).map(|tenth| tenth * 100).collect();
-    assert_eq!(of(&blocks, 1), times);
-    assert_eq!(of(&blocks, 2), times);
+    // Not all say where in the cluster it is.
+    for place in [uint(ids::CUE_RELATIVE_POSITION, 300), uint(ids::CUE_BLOCK_NUMBER, 6), vec![]] {
+        video.place = place;
+        let film = [video.clone(), sketch(Kind::Audio)];
+        let made = joined(&film, &options(1700, Some(2200))).unwrap();
+        let blocks = blocks(&made);
+        let times: Vec<i64> = (0..10).map(|tenth| tenth * 100).collect();
+        assert_eq!(of(&blocks, 1), times);
+        assert_eq!(of(&blocks, 2), times);
+    }
 }
 
 #[test]

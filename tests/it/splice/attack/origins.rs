@@ -216,6 +216,43 @@ fn a_file_without_validators_that_changes_at_a_break_is_a_broken_download() {
     }
 }
 
+/// Nothing in its media would tell; what its index says is only true of the first one.
+#[test]
+fn a_file_without_validators_that_changes_behind_its_index_is_a_broken_download() {
+    const REPEATED: &str = "it repeats the bytes before a break differently";
+    const GONE: &str = "what was looked at in it is not there any more";
+    let middle = "Range: bytes=9000000-\r\n";
+    for (faststart, looks, fields, said) in [
+        // The media go on with what was looked at.
+        (true, 2, "", REPEATED),
+        (false, 3, "", REPEATED),
+        // They are far from there.
+        (true, 2, middle, GONE),
+        (false, 3, middle, GONE),
+    ] {
+        let pair = media::long_indexes(faststart);
+        let file = |name: &str| if name == "video" { &pair.video } else { &pair.audio };
+        let film = |name: &str| Resource::file(file(name)).ranges();
+        let whole = Stage::of(LOOPBACK, film).ask("GET", fields);
+        assert_eq!(whole.ending, Ending::Complete);
+        for track in TRACKS {
+            let stage = Stage::of(LOOPBACK, |name| {
+                let resource = film(name);
+                if name != track {
+                    return resource;
+                }
+                let other = resource.read().iter().map(|byte| byte ^ 1).collect::<Vec<_>>();
+                resource.becomes(Resource::bytes(other).ranges(), looks)
+            });
+            let answer = stage.ask("GET", fields);
+            assert_eq!(answer.head.status, whole.head.status);
+            assert!(header(&answer, "Server-Timing").contains("splice"));
+            assert_ne!(answer.ending, Ending::Complete, "{track}, {faststart}, {fields}");
+            stage.daemon.logs(said);
+        }
+    }
+}
+
 #[test]
 fn a_download_that_fails_is_told_by_its_cause() {
     const TIMES: usize = 10;

@@ -97,6 +97,39 @@ fn boxes_between_fragments() {
     assert_eq!(has(&own[8..]), 5, "what is free has the bytes that it had");
 }
 
+#[test]
+fn what_tells_of_times_becomes_free_where_they_are_moved() {
+    let prft = boxed(b"prft", &[&be(&[0, 7, 1, 2, 3])]);
+    let emsg = boxed(b"emsg", &[&[9; 40]]);
+    let mut film = film(|sketch| {
+        sketch.runs.iter_mut().for_each(|run| run.front = [&prft[..], &emsg].concat());
+    });
+    for sketch in &mut film {
+        let second = u64::from(sketch.timescale);
+        sketch.fragments_mut().for_each(|fragment| fragment.time += 10 * second);
+    }
+    assert_eq!(joined(&film).front[4..], ["free", "free", "moof"]);
+}
+
+#[test]
+fn an_empty_box_at_the_end_is_left_out_with_what_is_behind_it() {
+    let index = boxed(b"mfra", &[&[0; 20]]);
+    let film = film(|sketch| sketch.behind = index.clone());
+    let (plan, mut files) = planned(&film[..1], Trim::default());
+    // The media of the last fragment are shorter by what it takes.
+    let bytes = &mut files[0].1;
+    let end = bytes.len() - index.len();
+    let last = end - sketch::MEDIA - 8;
+    bytes[last..last + 4].copy_from_slice(&(sketch::MEDIA as u32).to_be_bytes());
+    bytes[end - 8..end].copy_from_slice(&boxed(b"free", &[]));
+    let whole = emit(&plan, 0..plan.len(), &files).unwrap();
+    for left in 0..10 {
+        let part = 1000..plan.len() - left;
+        let expected = &whole[1000..part.end as usize];
+        assert_eq!(emit(&plan, part, &files).unwrap(), expected, "without the last {left}");
+    }
+}
+
 /// Where the moof of this number begins.
 fn moof(bytes: &[u8], number: usize) -> usize {
     let mut moofs = (0..bytes.len() - 4).filter(|at| &bytes[*at..*at + 4] == b"moof");

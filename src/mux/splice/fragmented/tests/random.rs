@@ -109,6 +109,13 @@ proptest! {
         if surveys.iter().any(|(_, survey)| survey.is_err()) {
             return Ok(());
         }
+        let tracks: Vec<_> = surveys.iter().map(|(kind, s)| (*kind, s.as_ref().unwrap())).collect();
+        if plan(&tracks, &options(trim)).is_err() {
+            return Ok(());
+        }
+        // What is wanted is told in times of the whole film.
+        let whole = times::shown(&cut_and_joined(&film, Trim::default()), &film)[0].moved;
+        let start = start + whole.cast_unsigned();
         let seen = cut_and_joined(&film, trim);
         let shown = times::shown(&seen, &film);
         prop_assert!((shown[0].moved - shown[1].moved).abs() <= 2, "{shown:?}");

@@ -117,6 +117,36 @@ fn a_part_is_cut_at_fragments() {
 }
 
 #[test]
+fn a_part_of_a_late_film_is_one_of_what_is_played() {
+    for (video, audio, taken) in [(100, 100, 100), (3, 4, 3), (0, 5, 0)] {
+        let mut film = film(|_| {});
+        late(&mut film[0], video * 12_800);
+        late(&mut film[1], audio * 48_000);
+        let seen = cut_and_joined(&film, part(1700, Some(3200)));
+        assert_eq!(seen.times(1).len(), 3, "{video}, {audio}");
+        assert_eq!(in_step(&seen, &film), (taken + 1) * 1000);
+        assert!(matches!(film[0].survey(part(5000, None)), Err(Halt::Refused(_))));
+    }
+    // Of the whole film, less is taken from the times of the picture than it was looked for with.
+    let mut film = film(|_| {});
+    late(&mut film[0], 5 * 12_800);
+    let trim = part(1700, None);
+    let tracks = film.map(|sketch| (sketch.kind, sketch.survey(trim).unwrap()));
+    let refusal = plan(&tracks.each_ref().map(|(kind, track)| (*kind, track)), &options(trim));
+    assert!(refusal.unwrap_err().0.contains("too long after its sound"));
+}
+
+#[test]
+fn what_an_edit_list_hides_stays_hidden_behind_a_delay() {
+    let line = Timeline { timescale: 1000, delay: 1300, media_time: 21 };
+    let from = |millis, shift| line.from(Duration::from_millis(millis), shift);
+    assert_eq!(from(0, 0), line);
+    assert_eq!(from(500, 0), Timeline { delay: 800, ..line });
+    assert_eq!(from(1300, 20), Timeline { delay: 0, media_time: 1, ..line });
+    assert_eq!(from(2000, 700), Timeline { delay: 0, media_time: 21, ..line });
+}
+
+#[test]
 fn a_part_keeps_delays() {
     // Whichever track begins later does so in a part of the film, too.
     for delayed in [0, 1] {

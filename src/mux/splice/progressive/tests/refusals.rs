@@ -73,6 +73,17 @@ fn a_part_of_a_film_with_several_edits_is_refused() {
         let plan = plan_of(&[(Kind::Video, &crafted)], part(0, Some(1000)));
         assert_eq!(refusal(plan), "its edit list is not simple", "{edits:?}");
     }
+    // A few bytes tell of as many samples as one likes.
+    let count = (2 << 20) + 1;
+    let mut many = Crafted::new(b"vide")
+        .with(table(b"stts", &[1, count, 1]))
+        .with(table(b"stsc", &[1, 1, count, 1]))
+        .with(table(b"stsz", &[1, count]))
+        .with(table(b"stco", &[1, MEDIA as u32]));
+    many.media = count.into();
+    assert!(lone(&many).is_ok());
+    let plan = plan_of(&[(Kind::Video, &many)], part(0, Some(1000)));
+    assert_eq!(refusal(plan), "it has too many samples to be cut");
     let unknown = Crafted::new(b"vide").with(table(b"csgp", &[0]));
     let plan = plan_of(&[(Kind::Video, &unknown)], part(0, Some(1000)));
     assert_eq!(refusal(plan), "its index has a table that cannot be cut");

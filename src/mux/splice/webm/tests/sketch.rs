@@ -7,6 +7,7 @@ use crate::mux::splice::webm::{Track, head, ids, survey};
 use crate::mux::splice::{Halt, Refusal};
 
 /// A file that is to be, and what is odd about it.
+#[derive(Clone)]
 pub(super) struct Sketch {
     pub(super) kind: Kind,
     pub(super) doc_type: &'static str,
@@ -15,7 +16,8 @@ pub(super) struct Sketch {
     pub(super) clusters: Vec<(u64, Vec<u8>)>,
     /// Whether the clusters of these numbers have a cue.
     pub(super) cued: fn(usize) -> bool,
-    pub(super) relative: u64,
+    /// What cues say of the place of their block in its cluster.
+    pub(super) place: Vec<u8>,
     pub(super) behind: Vec<u8>,
     pub(super) unknown: bool,
 }
@@ -58,7 +60,7 @@ pub(super) fn sketch(kind: Kind) -> Sketch {
         entries: vec![entry(kind, &[])],
         clusters: clusters.collect(),
         cued: |_| true,
-        relative: 0,
+        place: uint(ids::CUE_RELATIVE_POSITION, 0),
         behind: Vec::new(),
         unknown: false,
     }
@@ -79,7 +81,7 @@ impl Sketch {
                 let place = [
                     uint(ids::CUE_TRACK, 5),
                     uint(ids::CUE_CLUSTER_POSITION, at as u64),
-                    uint(ids::CUE_RELATIVE_POSITION, self.relative),
+                    self.place.clone(),
                 ];
                 let place = element(ids::CUE_TRACK_POSITIONS, &[&place.concat()]);
                 cues.extend(element(ids::CUE_POINT, &[&uint(ids::CUE_TIME, *time), &place]));

@@ -1,0 +1,114 @@
+//! That it is still the same file: where no validator proves it, what was seen of it before is
+//! fetched again and compared.
+
+use std::time::Instant;
+
+use super::Source;
+use super::ask::{Answer, Question};
+use super::part::Part;
+use crate::error::Fault;
+
+/// The last bytes of what was seen that are compared.
+const OVERLAP: usize = 1 << 10;
+
+/// Bytes of the file that were seen.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    /// At most [`OVERLAP`] of them.
+    bytes: Vec<u8>,
+    /// Where they end.
+    end: u64,
+}
+
+impl Seen {
+    /// More was seen, up to `end`.
+    pub(super) fn goes_on(&mut self, bytes: &[u8], end: u64) {
+        let excess = (self.bytes.len() + bytes.len()).saturating_sub(OVERLAP);
+        self.bytes.drain(..excess.min(self.bytes.len()));
+        self.bytes.extend(&bytes[bytes.len().saturating_sub(OVERLAP)..]);
+        self.end = end;
+    }
+
+    /// The last `count` of them.
+    fn last(&self, count: u64) -> &[u8] {
+        let from = self.bytes.len().saturating_sub(usize::try_from(count).unwrap_or(OVERLAP));
+        &self.bytes[from..]
+    }
+}
+
+impl Source<'_, '_> {
+    /// How many of the bytes before `from` are to be asked for again, and compared: where an ETag
+    /// proves that it is the same file, none.
+    pub(super) fn overlap(&self, from: u64) -> u64 {
+        let proven = self.file().validators.etag.is_some();
+        if proven { 0 } else { (from - self.begin).min(OVERLAP as u64) }
+    }
+
+    /// Compares the bytes of a part that were read before; `false` if it does not go on where the
+    /// last one ended.
+    pub(super) fn verify(&mut self, part: &mut Part) -> Result<bool, Fault> {
+        let overlap = self.overlap(self.offset);
+        if part.begin + overlap != self.offset {
+            return Ok(false);
+        }
+        if !self.repeats(part, self.tail.last(overlap))? {
+            return Err(Fault::Changed("it repeats the bytes before a break differently"));
+        }
+        // One that has nothing else in it would be asked for again and again.
+        if overlap > 0 && part.end.is_some_and(|end| end <= self.offset) {
+            return Err(Fault::WrongRange);
+        }
+        // After the answer to which they belong, or it might be of another file than they.
+        for seen in &self.seen {
+            if !self.is_there(seen)? {
+                return Err(Fault::Changed("what was looked at in it is not there any more"));
+            }
+        }
+        self.seen.clear();
+        Ok(true)
+    }
+
+    /// What was seen of the file up to now lies elsewhere: if nothing else proves that what comes
+    /// next is of the same file, it is looked at once more.
+    pub(super) fn leave(&mut self) {
+        let tail = std::mem::take(&mut self.tail);
+        if self.file().validators.best().is_none() && !tail.bytes.is_empty() {
+            self.seen.push(tail);
+        }
+    }
+
+    /// The same of what another source has seen of the file, the last of them.
+    pub fn has_seen(&mut self, mut other: Source<'_, '_>) {
+        other.leave();
+        self.seen = other.seen;
+    }
+
+    fn is_there(&self, seen: &Seen) -> Result<bool, Fault> {
+        let from = seen.end - seen.bytes.len() as u64;
+        let question = Question {
+            part: Some(from..seen.end),
+            ..self.question(seen.end, self.upstream.lane(&self.stop))
+        };
+        let Answer { mut part, .. } = question.ask()?;
+        self.repeats(&mut part, &seen.bytes)
+    }
+
+    /// Whether a part goes on with bytes that are known.
+    fn repeats(&self, part: &mut Part, known: &[u8]) -> Result<bool, Fault> {
+        let limit = self.upstream.stall_timeout;
+        let begun = Instant::now();
+        let mut bytes = vec![0; known.len()];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            // Each byte in time would be hours for all.
+            if begun.elapsed() > limit {
+                return Err(Fault::Timeout("while reading", limit));
+            }
+            match part.read(&mut bytes[filled..])? {
+                0 => return Err(Fault::WrongRange),
+                count => filled += count,
+            }
+        }
+        Ok(bytes == known)
+    }
+}
