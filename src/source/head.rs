@@ -49,6 +49,8 @@ impl Source<'_, '_> {
         if from as u64 == part.start || part.start == self.offset {
             self.head.truncate(to);
             self.head.drain(..from);
+            // It may have been long, and is sent much later.
+            self.head.shrink_to_fit();
             // How quickly it is read shows from now on.
             self.since = [(Instant::now(), self.offset); 2];
         } else {
@@ -59,7 +61,7 @@ impl Source<'_, '_> {
             } else {
                 self.hang_up();
             }
-            self.head.clear();
+            self.head = Vec::new();
             self.leave();
             self.begin_at(part.start);
         }

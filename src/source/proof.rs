@@ -6,10 +6,12 @@ use std::time::Instant;
 use super::Source;
 use super::ask::{Answer, Question};
 use super::part::Part;
-use crate::error::Fault;
+use crate::error::{Error, Fault};
 
 /// The last bytes of what was seen that are compared.
 const OVERLAP: usize = 1 << 10;
+
+const GONE: Fault = Fault::Changed("what was looked at in it is not there any more");
 
 /// Bytes of the file that were seen.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +53,8 @@ impl Source<'_, '_> {
         if part.begin + overlap != self.offset {
             return Ok(false);
         }
-        if !self.repeats(part, self.tail.last(overlap))? {
+        let known = self.tail.last(overlap);
+        if known.len() as u64 != overlap || !self.repeats(part, known)? {
             return Err(Fault::Changed("it repeats the bytes before a break differently"));
         }
         // One that has nothing else in it would be asked for again and again.
@@ -61,7 +64,7 @@ impl Source<'_, '_> {
         // After the answer to which they belong, or it might be of another file than they.
         for seen in &self.seen {
             if !self.is_there(seen)? {
-                return Err(Fault::Changed("what was looked at in it is not there any more"));
+                return Err(GONE);
             }
         }
         self.seen.clear();
@@ -77,17 +80,26 @@ impl Source<'_, '_> {
         }
     }
 
-    /// The same of what another source has seen of the file, the last of them.
-    pub fn has_seen(&mut self, mut other: Source<'_, '_>) {
+    /// Another source has seen something of the file, which must still be the same: what was seen
+    /// before it is looked at once more, now, and what it has seen later.
+    pub fn has_seen(&mut self, mut other: Source<'_, '_>) -> Result<(), Error> {
         other.leave();
         self.seen = other.seen;
+        if self.seen.is_empty() || self.is_there(&self.tail).map_err(|fault| self.failed(fault))? {
+            return Ok(());
+        }
+        Err(self.failed(GONE))
+    }
+
+    fn failed(&self, fault: Fault) -> Error {
+        Error::Upstream { track: self.track, fault }
     }
 
     fn is_there(&self, seen: &Seen) -> Result<bool, Fault> {
         let from = seen.end - seen.bytes.len() as u64;
         let question = Question {
             part: Some(from..seen.end),
-            ..self.question(seen.end, self.upstream.lane(&self.stop))
+            ..self.question(self.offset, self.upstream.lane(&self.stop))
         };
         let Answer { mut part, .. } = question.ask()?;
         self.repeats(&mut part, &seen.bytes)

@@ -79,14 +79,19 @@ impl Looking<'_, '_, '_, '_> {
         // Neither is more than fits into memory.
         let (from, to) = (range.start as usize, range.end as usize);
         self.source.want(range.end.saturating_sub(self.source.head().len() as u64));
-        while self.source.head().len() < to {
+        let looked = self.look_up_to(to);
+        self.source.want(0);
+        looked.map(|()| &self.source.head()[from..to])
+    }
+
+    fn look_up_to(&mut self, end: usize) -> Result<(), Halt> {
+        while self.source.head().len() < end {
             self.in_time()?;
-            if !self.source.look_further(to)? {
+            if !self.source.look_further(end)? {
                 return Err(self.cut(self.source.head().len() as u64));
             }
         }
-        self.source.want(0);
-        Ok(&self.source.head()[from..to])
+        Ok(())
     }
 
     /// What is asked for by itself.
@@ -105,7 +110,7 @@ impl Looking<'_, '_, '_, '_> {
                 count => filled += count,
             }
         }
-        self.source.has_seen(source);
+        self.source.has_seen(source)?;
         Ok(bytes)
     }
 

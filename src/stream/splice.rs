@@ -37,32 +37,39 @@ pub(super) fn begin<'c, 'edge>(
     plan: splice::Plan,
 ) -> Result<Served<'c, 'edge>, Error> {
     let planned = Instant::now();
-    // It takes no more than its indexes did.
     let mut memory = answering.canal.memory.share();
     tracks.iter_mut().for_each(|track| memory.take(&mut track.memory));
-    memory.resize(plan.weight() as u64);
     let files: Vec<_> = tracks.iter().map(|track| track.source.file().clone()).collect();
     let etag = etag(&plan, &files);
-    let spliced = Arc::new(Spliced { plan, files, etag, memory });
+    let mut spliced = Spliced { plan, files, etag, memory };
+    let choice = judge(answering, &spliced);
+    let part = match &choice {
+        Choice::Send(_, part) => part.clone().unwrap_or(0..spliced.plan.len()),
+        Choice::Done(_) => 0..0,
+    };
+    let ways = tracks.into_iter().enumerate().map(|(place, Opened { mut source, .. })| {
+        let way = Way::to(&spliced.plan, place, &part)?;
+        source.narrow(way.first.clone());
+        Some((way, source))
+    });
+    let ways: Vec<_> = ways.collect();
+    // Nothing is left of the indexes.
+    spliced.memory.resize(spliced.plan.weight() as u64);
+    let spliced = Arc::new(spliced);
     let key = Key::of(answering.media, &answering.wish);
     // Without validators nobody could tell later whether the files are still the same.
     if spliced.etag.is_some() {
         answering.canal.plans.keep(key, &spliced);
     }
-    let (head, part) = match judge(answering, &spliced) {
+    let head = match choice {
         Choice::Done(served) => return Ok(served),
-        Choice::Send(head, part) => (head, part.unwrap_or(0..spliced.plan.len())),
+        Choice::Send(head, _) => head,
     };
-    let mut ways = Vec::with_capacity(tracks.len());
-    for (place, Opened { mut source, .. }) in tracks.into_iter().enumerate() {
-        ways.push(match Way::to(&spliced.plan, place, &part) {
-            Some(way) => {
-                source.narrow(way.first.clone());
-                Some(way.enter(&spliced.plan, source)?)
-            }
-            None => None,
-        });
-    }
+    let entered = ways.into_iter().map(|way| match way {
+        Some((way, source)) => way.enter(&spliced.plan, source).map(Some),
+        None => Ok(None),
+    });
+    let ways = entered.collect::<Result<Vec<_>, _>>()?;
     send(answering, &spliced, ways, head, part, planned)
         .inspect_err(|error| forget_if_wrong(answering, &key, error))
 }

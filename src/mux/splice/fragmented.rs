@@ -81,9 +81,6 @@ pub(super) fn survey(
     if !trim.start.is_zero() {
         // The whole film would begin so much earlier.
         let start = init.timeline()?.media_time(trim.start + Duration::from_secs(late));
-        if start >= end {
-            return Err(Refusal("the film ends before start").into());
-        }
         // A picture needs its key frame.
         let at = fragments.iter().rposition(|f| f.time <= start && f.is_entry).unwrap_or(0);
         wanted = (at, facts::facts_at(look, fragments[at].from, &init)?);
@@ -212,6 +209,9 @@ fn cut<'a>(tracks: &[(Kind, &'a Track)], trim: Trim) -> Result<Vec<Chosen<'a>>, 
     let mut all = Vec::new();
     for (place, (_, track)) in tracks.iter().enumerate() {
         let timeline = track.init.timeline()?;
+        if timeline.media_time(trim.start + late) >= track.end {
+            return Err(Refusal("the film ends before start"));
+        }
         let (from, to) = if place == 0 {
             (at, end)
         } else {

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::cut::{self, Choice};
+use super::cut::{self, Choice, Cut};
 use super::{Rules, Track, head};
 use crate::mux::Container;
 use crate::mux::splice::{Layout, Options, Plan, Refusal, layout};
@@ -33,14 +33,14 @@ pub(super) fn plan(tracks: &[&Track], options: &Options<'_>) -> Result<Plan, Ref
     let choice = cut::choose(tracks, options.trim)?;
     let placed = place(tracks, &choice);
     let media = placed.last().map_or(0, |last| last.at + (last.range.end - last.range.start));
-    let zero = choice.cut.map_or(0, |cut| cut.zero);
+    let cut = choice.cut.unwrap_or(Cut { zero: 0, until: u64::MAX });
     let entries: Vec<_> = tracks.iter().map(|track| &track.entry).collect();
     let head = head::Head {
         entries: &entries,
         scale: tracks[0].info.scale,
         duration: choice.duration,
         tags: options.tags,
-        cues: &cues(&placed, zero),
+        cues: &cues(&placed, cut),
         media,
     };
     let head = head.bytes()?;
@@ -86,13 +86,13 @@ fn place(tracks: &[&Track], choice: &Choice) -> Vec<Placed> {
 /// When the first track can be played from, and where that is: at its cluster or, if that is
 /// earlier, at the cluster of the other track that plays then. Players look from there on; one that
 /// began at the picture would be silent up to the next cluster of sound.
-fn cues(placed: &[Placed], zero: u64) -> Vec<(u64, u64)> {
+fn cues(placed: &[Placed], cut: Cut) -> Vec<(u64, u64)> {
     let (mut cues, mut sound) = (Vec::new(), u64::MAX);
     for piece in placed {
         if piece.track > 0 {
             sound = piece.at;
-        } else if piece.is_cue || cues.is_empty() {
-            cues.push((piece.time.saturating_sub(zero), piece.at.min(sound)));
+        } else if (piece.is_cue && piece.time < cut.until) || cues.is_empty() {
+            cues.push((piece.time.saturating_sub(cut.zero), piece.at.min(sound)));
         }
     }
     cues

@@ -125,7 +125,6 @@ fn a_part_of_a_late_film_is_one_of_what_is_played() {
         let seen = cut_and_joined(&film, part(1700, Some(3200)));
         assert_eq!(seen.times(1).len(), 3, "{video}, {audio}");
         assert_eq!(in_step(&seen, &film), (taken + 1) * 1000);
-        assert!(matches!(film[0].survey(part(5000, None)), Err(Halt::Refused(_))));
     }
     // Of the whole film, less is taken from the times of the picture than it was looked for with.
     let mut film = film(|_| {});
@@ -175,12 +174,22 @@ fn a_coarse_index_does_not_move_times_below_zero() {
 
 #[test]
 fn nothing_is_left_behind_the_end() {
-    let video = sketch(Kind::Video);
-    assert_eq!(video.survey(part(5000, None)), Err(Refusal("the film ends before start").into()));
+    let refusal = |film: &[Sketch], trim| {
+        let tracks: Vec<_> = film.iter().map(|s| (s.kind, s.survey(trim).unwrap())).collect();
+        let tracks: Vec<_> = tracks.iter().map(|(kind, track)| (*kind, track)).collect();
+        plan(&tracks, &options(trim)).unwrap_err().0
+    };
+    const OVER: &str = "the film ends before start";
+    assert_eq!(refusal(&[sketch(Kind::Video)], part(5000, None)), OVER);
     // The sound ends first: what is left of it is there, and silent.
     let mut film = film(|_| {});
     film[1].runs.truncate(2);
-    let start = part(3500, None);
-    let short = film[1].survey(start);
-    assert_eq!(short, Err(Refusal("the film ends before start").into()));
+    assert_eq!(refusal(&film, part(3500, None)), OVER);
+    // That begins late, and is as late in all of the film.
+    late(&mut film[1], 2 * 48_000);
+    cut_and_joined(&film, part(3500, None));
+    late(&mut film[0], 7 * 12_800);
+    late(&mut film[1], 7 * 48_000);
+    cut_and_joined(&film, part(3500, None));
+    assert_eq!(refusal(&film, part(4100, None)), OVER);
 }
