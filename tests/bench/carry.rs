@@ -2,7 +2,7 @@
 //! the two that join nothing, in turns, and nothing else. For
 //! whoever works on it; `make bench` has the same figures and many more. `--upstream=LINE` gives the
 //! daemon another line for its section of that name: `chunk = "1GiB"` shows what the parts cost.
-//! With `--hour` the film is one of few bits in many fragments. `--beside=PROGRAM` lets another build
+//! With `--hour`, or `--minute`, the film is one of few bits in many fragments. `--beside=PROGRAM` lets another build
 //! of the daemon take its turns, too.
 
 use std::path::Path;
@@ -15,12 +15,15 @@ use crate::server::{Engine, Server};
 use crate::systems::System;
 use crate::{Outcome, say};
 
-const ROUNDS: Rounds = Rounds { starts: 15, hauls: 15, original_hauls: 0, together: 2 };
-
 pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
     let upstream = args.iter().find_map(|arg| arg.strip_prefix("--upstream=")).unwrap_or_default();
-    let hour = args.iter().any(|arg| arg == "--hour");
-    let (rate, minutes) = if hour { (Rate::Low, 60) } else { (Rate::High, 8) };
+    let is = |flag: &str| args.iter().any(|arg| arg == flag);
+    let (rate, minutes, together) = match (is("--hour"), is("--minute")) {
+        (true, _) => (Rate::Low, 60, 2),
+        (_, true) => (Rate::Low, 1, 40),
+        _ => (Rate::High, 8, 2),
+    };
+    let rounds = Rounds { starts: 15, hauls: 15, original_hauls: 0, together };
     let film = Film::make(&target.join("bench-media"), rate, minutes)?;
     let scratch = tempfile::Builder::new().prefix("ytcanal-bench-").tempdir()?;
     let origin = Origin::start(film.paths().to_vec())?;
@@ -37,7 +40,7 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
     let mut systems: Vec<&dyn System> = vec![&splice, &copying, &nginx, &copy_loop];
     systems.extend(other.iter().map(|other| other as &dyn System));
     let course = Course { title: film.title(), film: &film, origin: &origin, place: "/near" };
-    let standing = contest::hold(course, &systems, &ROUNDS)?;
+    let standing = contest::hold(course, &systems, &rounds)?;
     for entry in &standing.entries {
         let (wall, cpu) = (entry.wall().with_ends(), entry.cpu().with_ends());
         let behind = entry.starts.iter().zip(&standing.upstream);
