@@ -1,9 +1,10 @@
 //! How a stream is stopped: the first error wins, the muxer is killed, and every wait ends.
 //!
 //! A stream is several threads that wait for different things: an upstream, a pipe, a client.
-//! Each of these waits is a `poll` on two descriptors, its own and the [`Stop`]'s bell, so one
-//! ring ends them all; no thread has to know another. This is the only thing in the project
-//! that calls against the direction of the request.
+//! Each of these waits is a `poll` on two descriptors, its own and the [`Stop`]'s, so one ring of
+//! its bell ends them all; no thread has to know another. A client that hangs up, and a server that
+//! gives up what still runs, ring in the same place: no thread has to look after them. This is the
+//! only thing in the project that calls against the direction of the request.
 //!
 //! Must never decide who is right: it keeps the first cause and forgets the rest.
 
@@ -14,18 +15,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::sys::{self, Bell};
+use crate::sys::{self, Bell, Bundle};
 
 /// What the threads of one stream share: whether, and why, it is over.
 #[derive(Debug)]
 pub struct Stop {
     cause: Mutex<Option<Arc<Error>>>,
     bell: Bell,
+    /// Everything that rings.
+    rings: Bundle,
     /// Whether the bell was rung, for those who ask often.
-    over: AtomicBool,
+    ended: AtomicBool,
     /// The process group to kill, while its leader has not been reaped.
     muxer: Mutex<Option<u32>>,
 }
+
+/// What rings, by name.
+const BELL: u64 = 0;
+const CLIENT: u64 = 1;
+const ABORT: u64 = 2;
 
 /// How a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,19 +49,35 @@ pub enum Wait {
 impl Stop {
     /// For a stream that begins.
     pub fn new() -> io::Result<Stop> {
-        let over = AtomicBool::new(false);
-        Ok(Stop { cause: Mutex::new(None), bell: Bell::new()?, over, muxer: Mutex::new(None) })
+        let (bell, rings) = (Bell::new()?, Bundle::new()?);
+        rings.add(bell.as_fd(), sys::READABLE, BELL)?;
+        let (cause, muxer, ended) = (Mutex::new(None), Mutex::new(None), AtomicBool::new(false));
+        Ok(Stop { cause, bell, rings, ended, muxer })
+    }
+
+    /// For a stream that is over when its client hangs up on `socket`, or when `abort` rings.
+    pub fn with(socket: BorrowedFd<'_>, abort: BorrowedFd<'_>) -> io::Result<Stop> {
+        let stop = Stop::new()?;
+        stop.rings.add(socket, sys::HUNG_UP, CLIENT)?;
+        stop.rings.add(abort, sys::READABLE, ABORT)?;
+        Ok(stop)
     }
 
     /// Ends the stream because of `error`, unless it is over already.
     pub fn fail(&self, error: Error) {
-        lock(&self.cause).get_or_insert_with(|| Arc::new(error));
+        lock(&self.cause).get_or_insert_with(|| Arc::new(self.left_by().unwrap_or(error)));
         self.end();
+    }
+
+    /// Who does not want the stream any more. What fails then fails because of that.
+    fn left_by(&self) -> Option<Error> {
+        let rings = |name, error| self.rings.is_ready(name).then_some(error);
+        rings(ABORT, Error::Draining).or_else(|| rings(CLIENT, Error::ClientLeft))
     }
 
     /// Ends every wait and kills the muxer if it still runs, without giving a cause.
     pub fn end(&self) {
-        self.over.store(true, Ordering::SeqCst);
+        self.ended.store(true, Ordering::SeqCst);
         self.bell.ring();
         self.kill_muxer();
     }
@@ -65,7 +89,12 @@ impl Stop {
 
     /// Whether the stream is over.
     pub fn is_over(&self) -> bool {
-        self.over.load(Ordering::SeqCst)
+        self.is_ended() || self.pause(Duration::ZERO).unwrap_or(true)
+    }
+
+    /// Whether somebody has ended it. This costs nothing, and does not see that a client has left.
+    pub fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// Waits for `fd`, for the end of the stream, or until `limit` has passed.
@@ -87,7 +116,7 @@ impl Stop {
     /// stream kills it. If the end has come already, it is killed here.
     pub fn adopt(&self, leader: u32) {
         *lock(&self.muxer) = Some(leader);
-        if self.is_over() {
+        if self.is_ended() {
             self.kill_muxer();
         }
     }
@@ -110,7 +139,7 @@ impl Stop {
 
 impl AsFd for Stop {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+        self.rings.as_fd()
     }
 }
 
@@ -132,6 +161,26 @@ mod tests {
         stop.fail(Error::Draining);
         assert!(matches!(*stop.cause().unwrap(), Error::ClientLeft));
         assert!(stop.is_over());
+    }
+
+    #[test]
+    fn a_client_that_leaves_is_the_cause_of_whatever_fails_then() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, abort) = (listener.accept().unwrap().0, Bell::new().unwrap());
+        let stop = Stop::with(ours.as_fd(), abort.as_fd()).unwrap();
+        assert!(!stop.is_over());
+        drop(client);
+        assert!(stop.pause(Duration::from_secs(60)).unwrap());
+        assert!(stop.is_over() && !stop.is_ended());
+        stop.fail(Error::Stopped);
+        assert!(matches!(*stop.cause().unwrap(), Error::ClientLeft));
+        assert!(stop.is_ended());
+
+        let stop = Stop::with(ours.as_fd(), abort.as_fd()).unwrap();
+        abort.ring();
+        stop.fail(Error::Stopped);
+        assert!(matches!(*stop.cause().unwrap(), Error::Draining));
     }
 
     #[test]

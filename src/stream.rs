@@ -1,8 +1,7 @@
 //! ★ Serves one client, from the tracks to the last byte. Read this first.
 //!
 //! One thread a track fetches it; this one starts the muxer between them and the client, and
-//! relays; a watch looks after the client while all of them are busy. Whatever goes wrong first
-//! stops them all. Must never hold logic of its own.
+//! relays. Whatever goes wrong first stops them all, and so does a client that leaves. Must never hold logic of its own.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -13,7 +12,6 @@ use log::Level;
 
 use crate::canal::Canal;
 use crate::disposition::attachment;
-use crate::edge::client::Watched;
 use crate::edge::{Body, Client, MediaHead, Reply, Request};
 use crate::error::{Error, Problem};
 use crate::media::Media;
@@ -131,14 +129,12 @@ pub(crate) fn attended<T>(
     client: &Client<'_>,
     work: impl FnOnce(&Arc<Stop>) -> Result<T, Error>,
 ) -> Result<T, Arc<Error>> {
-    let stop = Arc::new(Stop::new().map_err(|e| Error::system("make an eventfd", &e))?);
-    let done = thread::scope(|scope| {
-        // Ends the watch, also if `work` panics.
-        let _end = EndOnDrop(&stop);
-        watch(scope, client, &stop)?;
-        work(&stop)
-    });
-    done.map_err(|error| stop.cause().unwrap_or_else(|| Arc::new(error)))
+    let stop = client.stop().map_err(|e| Error::system("look after a client", &e))?;
+    let stop = Arc::new(stop);
+    work(&stop).map_err(|error| {
+        stop.fail(error.clone());
+        stop.cause().unwrap_or_else(|| Arc::new(error))
+    })
 }
 
 /// The story itself.
@@ -220,21 +216,4 @@ impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
         self.0.end();
     }
-}
-
-/// Looks after the client on a thread of its own: whoever leaves while nothing is being sent
-/// is seen at once.
-fn watch<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    client: &'scope Client<'_>,
-    stop: &'scope Stop,
-) -> Result<(), Error> {
-    let watch = thread::Builder::new().name("watch".into());
-    let watching = watch.spawn_scoped(scope, || match client.watch(stop.as_fd()) {
-        Ok(Watched::StreamOver) => {}
-        Ok(Watched::ServerAborts) => stop.fail(Error::Draining),
-        Ok(Watched::ClientLeft) => stop.fail(Error::ClientLeft),
-        Err(error) => stop.fail(Error::system("watch the client", &error)),
-    });
-    watching.map(drop).map_err(|e| Error::system("start a thread", &e))
 }

@@ -15,8 +15,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+mod bundle;
 mod conduit;
 
+pub use bundle::Bundle;
 pub use conduit::Conduit;
 
 /// Interest in [`poll`]: there is something to read, or the writers are gone.

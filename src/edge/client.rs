@@ -11,6 +11,7 @@ use super::body::MediaHead;
 use super::head::Request;
 use super::reply::Reply;
 use crate::error::Error;
+use crate::stop::Stop;
 use crate::sys;
 
 /// How long a closed connection is kept for the client to take its last bytes.
@@ -115,21 +116,9 @@ impl<'edge> Client<'edge> {
         }
     }
 
-    /// Waits until the client is gone; `over` ends the wait, and so does the server's abort.
-    pub fn watch(&self, over: BorrowedFd<'_>) -> io::Result<Watched> {
-        let seen = sys::poll(
-            [
-                (over, sys::READABLE),
-                (self.abort, sys::READABLE),
-                (self.socket.as_fd(), sys::HUNG_UP),
-            ],
-            None,
-        )?;
-        Ok(match seen {
-            [true, ..] => Watched::StreamOver,
-            [_, true, _] => Watched::ServerAborts,
-            _ => Watched::ClientLeft,
-        })
+    /// What ends when the client leaves, or when the server gives up what still runs.
+    pub fn stop(&self) -> io::Result<Stop> {
+        Stop::with(self.socket.as_fd(), self.abort)
     }
 
     /// Sends all of these runs of bytes, one after the other; ends when nothing could be sent for the
@@ -203,15 +192,4 @@ impl<'edge> Client<'edge> {
             }
         }
     }
-}
-
-/// What [`Client::watch`] saw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Watched {
-    /// The stream came to its end first.
-    StreamOver,
-    /// The server gives up what still runs.
-    ServerAborts,
-    /// The client closed its side, or all of the connection.
-    ClientLeft,
 }

@@ -84,7 +84,7 @@ impl Line {
             if self.patience.left() == Some(Duration::ZERO) {
                 return Err(Error::Timeout(reason));
             }
-            if self.stop.is_over() {
+            if self.stop.is_ended() {
                 return Err(over().into());
             }
             match take(&self.socket) {
