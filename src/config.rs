@@ -90,6 +90,8 @@ pub struct Upstream {
     pub stall_timeout: Span,
     /// Bytes a second that must come, over a window of `stall_timeout`; 0 for no minimum.
     pub min_throughput: ByteSize,
+    /// Time for which a connection is kept on which everything was read; 0 for not at all.
+    pub keepalive_timeout: Span,
     /// Failures in a row, without progress in between, after which one more is final.
     pub retries: u32,
     /// The longest wait that an upstream may ask for.
@@ -176,6 +178,8 @@ impl Default for Upstream {
             stall_timeout: Span(Duration::from_secs(20)),
             // Below the rate of any sound worth hearing, should an origin send at film speed.
             min_throughput: ByteSize(1 << 10),
+            // Routers remember a silent connection for a minute and more, servers for some seconds.
+            keepalive_timeout: Span(Duration::from_secs(15)),
             // With the waits between them: about as long as a router takes to come back.
             retries: 8,
             max_wait: Span(Duration::from_secs(60)),
@@ -340,7 +344,7 @@ mod tests {
         let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
         assert_eq!(
             (count, unset),
-            (2 + 8 + 9 + 8 + 5 + 1, 2),
+            (2 + 8 + 10 + 8 + 5 + 1, 2),
             "a key is missing from config/ytcanal.toml"
         );
     }

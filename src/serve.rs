@@ -75,8 +75,9 @@ impl Server {
             }
             drop(alive);
             notify.ready();
-            // An error means that whoever could say so is gone: then it is time, too.
-            quit.recv().ok();
+            // Another error means that whoever could say so is gone: then it is time, too.
+            let upstream = &self.canal.upstream;
+            while quit.recv_timeout(upstream.tidy()) == Err(RecvTimeoutError::Timeout) {}
             notify.stopping();
             log::info!("draining: {} streams", slots.taken());
             let deadline = channel::after(limits.drain_timeout.0);

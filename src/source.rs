@@ -24,7 +24,9 @@ mod budget;
 mod gate;
 mod head;
 mod judge;
+mod lane;
 mod line;
+mod lines;
 mod pace;
 mod part;
 mod pour;
@@ -43,10 +45,10 @@ pub use upstream::{POURED, SOCKET_BUFFER, Upstream};
 use ahead::Ahead;
 use ask::{Answer, Question};
 use budget::Budget;
+use lane::Lane;
 use pace::Pace;
 use part::Part;
 use proof::Seen;
-use upstream::Lane;
 
 /// Tries for a first answer: whoever pasted a wrong link is not to wait long for being told.
 const OPENING_RETRIES: u32 = 2;
@@ -87,7 +89,7 @@ pub struct Source<'scope, 'env> {
     offset: u64,
     end: Option<u64>,
     part: Option<Part>,
-    ahead: VecDeque<Ahead>,
+    ahead: VecDeque<Ahead<'scope>>,
     /// Held by each thread that asks ahead, also by those whose answer is not wanted any more.
     asking: Arc<()>,
     /// When, and where, this part began and the one before it.
@@ -111,14 +113,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
         first: u64,
         stop: &Arc<Stop>,
     ) -> Result<Source<'scope, 'env>, Error> {
-        let mut source = Source::new(scope, upstream, track, stop);
-        source.wanted = first;
-        source.pause(Duration::ZERO)?;
-        while source.file.is_none() {
-            source.next_part().or_else(|fault| source.recover(fault))?;
-        }
-        source.opened();
-        Ok(source)
+        Source::of(scope, upstream, track, first, stop).opened()
     }
 
     /// Asks the track's upstream for `part` of a file that is known already, first for `first` bytes of
@@ -132,27 +127,56 @@ impl<'scope, 'env> Source<'scope, 'env> {
         file: &File,
         stop: &Arc<Stop>,
     ) -> Result<Source<'scope, 'env>, Error> {
+        Source::of_known(scope, upstream, track, part, first, file, stop).opened()
+    }
+
+    /// One that is to be [opened](Source::opened): it asks already, if that needs no waiting.
+    pub fn of(
+        scope: &'scope Scope<'scope, 'env>,
+        upstream: &'scope Upstream,
+        track: &Track,
+        first: u64,
+        stop: &Arc<Stop>,
+    ) -> Source<'scope, 'env> {
+        let mut source = Source::new(scope, upstream, track, stop);
+        source.wanted = first;
+        source.put();
+        source
+    }
+
+    /// The same of `part` of a file that is known already.
+    pub fn of_known(
+        scope: &'scope Scope<'scope, 'env>,
+        upstream: &'scope Upstream,
+        track: &Track,
+        part: Range<u64>,
+        first: u64,
+        file: &File,
+        stop: &Arc<Stop>,
+    ) -> Source<'scope, 'env> {
         let mut source = Source::new(scope, upstream, track, stop);
         source.wanted = first;
         (source.file, source.foretold) = (Some(file.clone()), true);
         source.begin_at(part.start);
         source.end = Some(part.end);
-        source.pause(Duration::ZERO)?;
-        while source.part.is_none() && !part.is_empty() {
-            source.next_part().or_else(|fault| source.recover(fault))?;
+        source.put();
+        source
+    }
+
+    /// Waits for the first answer.
+    pub fn opened(mut self) -> Result<Source<'scope, 'env>, Error> {
+        self.pause(Duration::ZERO)?;
+        while self.part.is_none() && self.left() != Some(0) {
+            self.next_part().or_else(|fault| self.recover(fault))?;
         }
-        source.opened();
-        Ok(source)
+        // From now on it is worth the while to be patient.
+        (self.opening, self.wanted) = (false, 0);
+        self.budget = Budget::new(self.upstream.retries, self.upstream.least_progress());
+        Ok(self)
     }
 
     fn begin_at(&mut self, at: u64) {
         (self.begin, self.offset, self.since) = (at, at, [(Instant::now(), at); 2]);
-    }
-
-    /// The first answer is here: from now on it is worth the while to be patient.
-    fn opened(&mut self) {
-        (self.opening, self.wanted) = (false, 0);
-        self.budget = Budget::new(self.upstream.retries, self.upstream.least_progress());
     }
 
     fn new(
@@ -176,7 +200,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
             budget: Budget::new(upstream.retries.min(OPENING_RETRIES), upstream.least_progress()),
             opening: true,
             pace: Pace::new(upstream.min_throughput, upstream.stall_timeout),
-            lane: upstream.lane(stop),
+            lane: upstream.lane(&track.location.url, stop),
             idle: Vec::new(),
             shortcut: None,
             file: None,
@@ -279,8 +303,11 @@ impl<'scope, 'env> Source<'scope, 'env> {
     fn next_part(&mut self) -> Result<(), Fault> {
         let answer = match self.ahead.pop_front() {
             Some(ahead) => {
-                self.idle.push(replace(&mut self.lane, ahead.lane));
-                ahead.answer.recv().map_err(|_| Fault::Unreachable("the stream is over".into()))?
+                let before = replace(&mut self.lane, ahead.lane.clone());
+                if !Arc::ptr_eq(&before, &self.lane) {
+                    self.idle.push(before);
+                }
+                ahead.answer()
             }
             None => self.question(self.offset, self.lane.clone()).ask(),
         };
@@ -306,6 +333,10 @@ impl<'scope, 'env> Source<'scope, 'env> {
         Ok(())
     }
 
+    fn lane(&self) -> Arc<Lane> {
+        self.upstream.lane(&self.location.url, &self.stop)
+    }
+
     /// What to ask for next, from the byte at `from` on.
     fn question(&self, from: u64, lane: Arc<Lane>) -> Question<'scope> {
         let ranged = self.file.as_ref().is_none_or(|file| file.ranged);
@@ -319,6 +350,19 @@ impl<'scope, 'env> Source<'scope, 'env> {
             part: ranged.then_some(from..to),
             file: self.file.clone(),
             if_range: self.if_range,
+            put_at: None,
+        }
+    }
+}
+
+impl Drop for Source<'_, '_> {
+    /// Connections on which everything was read are of use for those who come next.
+    fn drop(&mut self) {
+        if let Some(part) = self.part.take() {
+            part.put_down();
+        }
+        for lane in self.idle.iter().chain([&self.lane]) {
+            self.upstream.resting.keep(lane, &self.location.url);
         }
     }
 }

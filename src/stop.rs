@@ -71,7 +71,8 @@ impl Stop {
 
     /// Who does not want the stream any more. What fails then fails because of that.
     fn left_by(&self) -> Option<Error> {
-        let rings = |name, error| self.rings.is_ready(name).then_some(error);
+        let ready = self.rings.ready();
+        let rings = |name, error| ready.contains(&name).then_some(error);
         rings(ABORT, Error::Draining).or_else(|| rings(CLIENT, Error::ClientLeft))
     }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use crossbeam::channel::{self, Receiver};
 
 use super::Source;
-use super::ask::Answer;
+use super::ask::{Answer, Question};
 use super::budget::jittered_chunk;
-use super::upstream::Lane;
+use super::lane::Lane;
 use crate::error::Fault;
 
 /// What is asked for first of what is to be sent. While an upstream that is near pours out a large
@@ -32,16 +32,39 @@ const PART_TIME: Duration = Duration::from_secs(4);
 const LEAST_TIME: Duration = Duration::from_millis(10);
 
 /// A part that was asked for before its time.
-pub(super) struct Ahead {
+pub(super) struct Ahead<'u> {
     pub(super) end: u64,
     pub(super) lane: Arc<Lane>,
-    pub(super) answer: Receiver<Result<Answer, Fault>>,
+    answer: Pending<'u>,
 }
 
-impl Source<'_, '_> {
-    /// Asks for the next parts, each on a thread of its own, once the end of what was asked for
-    /// is near: what the upstream takes to answer is then not seen. The threads end with their
-    /// answers or with the stream.
+enum Pending<'u> {
+    /// Was put, and is answered on its connection.
+    Put(Box<Question<'u>>),
+    /// Is being asked on a thread.
+    Asked(Receiver<Result<Answer, Fault>>),
+}
+
+impl Ahead<'_> {
+    pub(super) fn answer(self) -> Result<Answer, Fault> {
+        match self.answer {
+            Pending::Put(question) => question.ask(),
+            Pending::Asked(answer) => answer
+                .recv()
+                .unwrap_or_else(|_| Err(Fault::Unreachable("the stream is over".into()))),
+        }
+    }
+
+    /// Whether the answer is there, now or within `limit`.
+    fn is_answered(&self, limit: Duration) -> bool {
+        matches!(self.answer, Pending::Put(_)) && self.lane.lines.is_answered(limit)
+    }
+}
+
+impl<'scope> Source<'scope, '_> {
+    /// Asks for the next parts once the end of what was asked for is near: what the upstream takes
+    /// to answer is then not seen. Where there is no connection for that, it is asked on a thread,
+    /// which ends with its answer or with the stream.
     pub(super) fn ask_ahead(&mut self) {
         let Some(part) = &self.part else { return };
         // Slower answers were slow because of what was asked for ahead, or of a busy machine; to ask
@@ -54,24 +77,55 @@ impl Source<'_, '_> {
             if from >= end || from.saturating_sub(self.offset) > lead {
                 break;
             }
-            let lane = self.idle.pop().unwrap_or_else(|| self.upstream.lane(&self.stop));
-            let question = self.question(from, lane.clone());
-            let (say, answer) = channel::bounded(1);
-            let asking = self.asking.clone();
+            let lane = self.idle.pop().unwrap_or_else(|| self.lane());
+            let mut question = self.question(from, lane.clone());
             let end = question.part.as_ref().map_or(end, |part| part.end);
-            let thread = thread::Builder::new().name("ask ahead".into());
-            let started = thread.spawn_scoped(self.scope, move || {
-                // Nobody listens any more when the part before has failed.
-                say.send(question.ask()).ok();
-                drop(asking);
-            });
-            if let Err(error) = started {
-                // Then it is asked for in its time.
-                log::debug!("cannot look ahead: {error}");
-                break;
-            }
+            let answer = if question.put() {
+                Some(Pending::Put(Box::new(question)))
+            } else {
+                self.ask(question)
+            };
+            // If it cannot be asked for now, it is in its time.
+            let Some(answer) = answer else { break };
             self.ahead.push_back(Ahead { end, lane, answer });
         }
+    }
+
+    /// Asks on a thread, if there is one to be had.
+    fn ask(&self, question: Question<'scope>) -> Option<Pending<'scope>> {
+        let (say, answer) = channel::bounded(1);
+        let asking = self.asking.clone();
+        let thread = thread::Builder::new().name("ask ahead".into());
+        let started = thread.spawn_scoped(self.scope, move || {
+            // Nobody listens any more when the part before has failed.
+            say.send(question.ask()).ok();
+            drop(asking);
+        });
+        started.inspect_err(|error| log::debug!("cannot look ahead: {error}")).ok()?;
+        Some(Pending::Asked(answer))
+    }
+
+    /// Asks for the first bytes, if they need not be waited for.
+    pub(super) fn put(&mut self) {
+        if self.location.available_at.is_some() || self.left() == Some(0) {
+            return;
+        }
+        let mut question = self.question(self.offset, self.lane.clone());
+        let end = question.part.as_ref().map_or(u64::MAX, |part| part.end);
+        if question.put() {
+            let (lane, answer) = (self.lane.clone(), Pending::Put(Box::new(question)));
+            self.ahead.push_back(Ahead { end, lane, answer });
+        }
+    }
+
+    /// Whether the first bytes were asked for already.
+    pub fn is_put(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// Whether what was put first is answered, now or within `limit`.
+    pub fn is_answered(&self, limit: Duration) -> bool {
+        self.ahead.front().is_some_and(|ahead| ahead.is_answered(limit))
     }
 
     /// How much to ask for: what is wanted at once, or else as much as is read in some time.

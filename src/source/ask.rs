@@ -8,13 +8,15 @@ use std::time::Instant;
 
 use ureq::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ureq::http::{Response, Version};
-use ureq::{Body, Timeout};
+use ureq::typestate::WithoutBody;
+use ureq::{Body, RequestBuilder, Timeout};
 use url::Url;
 
 use super::address::Refused;
 use super::judge::{Extent, File, Known};
+use super::lane::Lane;
 use super::part::Part;
-use super::upstream::{Lane, Upstream};
+use super::upstream::Upstream;
 use crate::error::Fault;
 use crate::media::{Location, cookie_field};
 use crate::range;
@@ -35,6 +37,8 @@ pub(super) struct Question<'u> {
     pub(super) file: Option<File>,
     /// Whether to say that, too, in an If-Range field.
     pub(super) if_range: bool,
+    /// When it was put, if it was.
+    pub(super) put_at: Option<Instant>,
 }
 
 /// An answer that is what was asked for.
@@ -46,10 +50,25 @@ pub(super) struct Answer {
 }
 
 impl Question<'_> {
+    /// Asks without waiting for the answer, if a connection is there for it that was kept: whether
+    /// that was so. It is to be asked again, for the answer.
+    pub(super) fn put(&mut self) -> bool {
+        self.lane.waits.rest();
+        let now = Instant::now();
+        let url = self.shortcut.as_ref().unwrap_or(&self.location.url);
+        // That ureq misses its answer is in order.
+        let was_put = self.lane.lines.only(|| drop(self.request(url).call()));
+        self.put_at = was_put.then_some(now);
+        was_put
+    }
+
     /// Asks, and follows redirects.
     pub(super) fn ask(self) -> Result<Answer, Fault> {
-        let asked = Instant::now();
-        self.lane.patience.rest();
+        let asked = self.put_at.unwrap_or_else(|| {
+            self.lane.lines.forget_asked();
+            Instant::now()
+        });
+        self.lane.waits.rest();
         let first = &self.location.url;
         let mut url = self.shortcut.as_ref().unwrap_or(first).clone();
         for _ in 0..=MAX_REDIRECTS {
@@ -63,8 +82,8 @@ impl Question<'_> {
             let line = self.lane.lines.asked().filter(|_| is_bare);
             let stays = stays(&response);
             let body = response.into_body().into_reader();
-            let patience = self.lane.patience.clone();
-            let part = Part::new(body, extent, patience, self.upstream, asked);
+            let waits = self.lane.waits.clone();
+            let part = Part::new(body, extent, waits, self.upstream, asked);
             let part = part.on(line, stays);
             return Ok(Answer { part, file, url });
         }
@@ -72,6 +91,19 @@ impl Question<'_> {
     }
 
     fn ask_at(&self, url: &Url) -> Result<Response<Body>, Fault> {
+        let before = self.lane.lines.used_again();
+        let mut answer = self.request(url).call();
+        // A connection from before may have been closed while the question was on its way, or be of
+        // no use for another reason. A GET may be sent again (RFC 9112 §9.3.1).
+        let failed = |error: &ureq::Error| !matches!(error, ureq::Error::Timeout(_));
+        let was_kept = self.lane.lines.used_again() > before;
+        if answer.as_ref().is_err_and(failed) && was_kept && !self.lane.waits.is_over() {
+            answer = self.request(url).call();
+        }
+        answer.map_err(|error| unreachable(error, self.upstream))
+    }
+
+    fn request(&self, url: &Url) -> RequestBuilder<WithoutBody> {
         let mut request = self.lane.agent.get(url.as_str());
         let elsewhere = url.origin() != self.location.url.origin();
         for (name, value) in &self.location.headers {
@@ -89,7 +121,7 @@ impl Question<'_> {
         if let Some(validator) = self.expected() {
             request = request.header(header::IF_RANGE, validator);
         }
-        request.call().map_err(|error| unreachable(error, self.upstream))
+        request
     }
 
     /// What goes into If-Range, if it is sent.

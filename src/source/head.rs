@@ -55,8 +55,7 @@ impl Source<'_, '_> {
             self.since = [(Instant::now(), self.offset); 2];
         } else {
             // A connection on which everything was read is of use for it.
-            let mut last = self.part.take().filter(Part::is_read);
-            if last.as_mut().is_some_and(|last| last.read(&mut [0]).is_ok()) {
+            if self.part.take().is_some_and(Part::put_down) {
                 self.ahead.clear();
             } else {
                 self.hang_up();

@@ -2,13 +2,12 @@
 //!
 //! ureq reads into a buffer of its own and copies from there, which is a large part of what it costs
 //! to carry a byte. A body whose length is known, and that nothing is to be done to, is just so many
-//! bytes on the connection: they are read right into where they are wanted. ureq does not know then
-//! that its answer is over and gives the connection up, so it is kept here for the next question.
-//! Every wait ends with the stream. Must never know HTTP.
+//! bytes on the connection: they are read right into where they are wanted. Every wait ends with the
+//! stream. Must never know HTTP.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,44 +18,93 @@ use ureq::{Error, Timeout};
 use crate::stop::{Stop, Wait};
 use crate::sys;
 
-/// A connection that has been at rest for longer is not used again: whoever is on the way may have
-/// forgotten it, and would not say so.
-const OLDEST: Duration = Duration::from_secs(15);
+/// What the waits of an HTTP client end with.
+pub(super) struct Waits(Mutex<Ends>);
 
-/// Until when the next bytes of a body must be there, however many segments ureq has to read for
-/// them: the trailers of a chunked body give it segments, but its reader nothing.
-#[derive(Default)]
-pub(super) struct Patience(Mutex<Option<Instant>>);
+#[derive(Clone)]
+struct Ends {
+    /// The stream that it serves, if it serves one.
+    stop: Option<Arc<Stop>>,
+    /// When the next bytes of a body must be there, however many segments ureq has to read for
+    /// them: the trailers of a chunked body give it segments, but its reader nothing.
+    deadline: Option<Instant>,
+}
 
-impl Patience {
-    /// From now on, until `deadline`.
+impl Waits {
+    /// With this stream.
+    pub(super) fn of(stop: &Arc<Stop>) -> Waits {
+        Waits(Mutex::new(Ends { stop: Some(stop.clone()), deadline: None }))
+    }
+
+    /// From now on with another stream, or there is nothing to be waited for.
+    pub(super) fn end_with(&self, stop: Option<&Arc<Stop>>) {
+        *lock(&self.0) = Ends { stop: stop.cloned(), deadline: None };
+    }
+
+    /// From now on at `deadline`, too.
     pub(super) fn until(&self, deadline: Instant) {
-        *lock(&self.0) = Some(deadline);
+        lock(&self.0).deadline = Some(deadline);
     }
 
-    /// No longer: until the next [`until`](Patience::until).
+    /// No longer: until the next [`until`](Waits::until).
     pub(super) fn rest(&self) {
-        *lock(&self.0) = None;
+        lock(&self.0).deadline = None;
     }
 
-    /// What is left of it, if it has begun to count.
-    fn left(&self) -> Option<Duration> {
-        let deadline = *lock(&self.0);
-        deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    /// Waits for `fd`, and for `limit` at most.
+    pub(super) fn wait(
+        &self,
+        fd: BorrowedFd<'_>,
+        interest: i16,
+        limit: Duration,
+        reason: Timeout,
+    ) -> Result<(), Error> {
+        let Ends { stop, deadline } = lock(&self.0).clone();
+        let left = deadline.map_or(Duration::MAX, left_until);
+        match stop.ok_or_else(over)?.wait(fd, interest, limit.min(left))? {
+            Wait::Ready => Ok(()),
+            Wait::Stopped => Err(over().into()),
+            Wait::TimedOut => Err(Error::Timeout(reason)),
+        }
+    }
+
+    /// Whether the stream is over.
+    pub(super) fn is_over(&self) -> bool {
+        lock(&self.0).stop.as_ref().is_none_or(|stop| stop.is_over())
+    }
+
+    /// The error if none of them is to begin: bytes that are always there are not waited for, and
+    /// some that ureq reads give its reader nothing.
+    fn go_on(&self, reason: Timeout) -> Result<(), Error> {
+        let ends = lock(&self.0);
+        if ends.deadline.is_some_and(|deadline| left_until(deadline).is_zero()) {
+            return Err(Error::Timeout(reason));
+        }
+        match &ends.stop {
+            Some(stop) if !stop.is_ended() => Ok(()),
+            _ => Err(over().into()),
+        }
     }
 }
 
-/// A connection of one stream.
+fn left_until(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+fn over() -> io::Error {
+    io::Error::other("the stream is over")
+}
+
+/// A connection.
 pub(super) struct Line {
     pub(super) socket: TcpStream,
     /// Scheme, host and port that it leads to, and where it was made to: a proxy perhaps.
-    to: String,
-    peer: SocketAddr,
-    stop: Arc<Stop>,
-    patience: Arc<Patience>,
+    pub(super) to: String,
+    pub(super) peer: SocketAddr,
+    waits: Arc<Waits>,
     /// What ureq has read of it and not yet used.
     buffered: AtomicUsize,
-    /// An answer was read to its end past ureq: it is ready for the next question.
+    /// An answer was read to its end: it is ready for the next question.
     is_free: AtomicBool,
 }
 
@@ -64,15 +112,14 @@ impl Line {
     pub(super) fn new(
         socket: TcpStream,
         (to, peer): (String, SocketAddr),
-        stop: Arc<Stop>,
-        patience: Arc<Patience>,
+        waits: Arc<Waits>,
     ) -> Arc<Line> {
         let (buffered, is_free) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Arc::new(Line { socket, to, peer, stop, patience, buffered, is_free })
+        Arc::new(Line { socket, to, peer, waits, buffered, is_free })
     }
 
     /// The next bytes, as `take` takes them off the socket; 0 when the other side has closed. They are
-    /// waited for until patience ends, and for `limit` at most.
+    /// waited for until all waits end, and for `limit` at most.
     pub(super) fn next(
         &self,
         limit: Duration,
@@ -80,13 +127,7 @@ impl Line {
         mut take: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Result<usize, Error> {
         loop {
-            // Also where bytes are always there: some that ureq reads give its reader nothing.
-            if self.patience.left() == Some(Duration::ZERO) {
-                return Err(Error::Timeout(reason));
-            }
-            if self.stop.is_ended() {
-                return Err(over().into());
-            }
+            self.waits.go_on(reason)?;
             match take(&self.socket) {
                 Ok(count) => return Ok(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -104,12 +145,7 @@ impl Line {
         limit: Duration,
         reason: Timeout,
     ) -> Result<(), Error> {
-        let limit = limit.min(self.patience.left().unwrap_or(Duration::MAX));
-        match self.stop.wait(self.socket.as_fd(), interest, limit)? {
-            Wait::Ready => Ok(()),
-            Wait::Stopped => Err(over().into()),
-            Wait::TimedOut => Err(Error::Timeout(reason)),
-        }
+        self.waits.wait(self.socket.as_fd(), interest, limit, reason)
     }
 
     /// Whether nothing is on it that was not read: data or a hang-up mean that it is of no use.
@@ -123,62 +159,19 @@ impl Line {
         self.buffered.load(Ordering::Relaxed) == 0
     }
 
-    /// The answer on it was read to its end, past ureq.
+    /// The answer on it was read to its end.
     pub(super) fn answered(&self) {
         self.is_free.store(true, Ordering::Relaxed);
     }
-}
 
-pub(super) fn over() -> io::Error {
-    io::Error::other("the stream is over")
-}
-
-/// The connections of one HTTP client.
-#[derive(Default)]
-pub(super) struct Lines(Mutex<Known>);
-
-#[derive(Default)]
-struct Known {
-    /// On which a question was asked last.
-    asked: Option<Arc<Line>>,
-    /// Which is ready for another one, and not known to ureq; with the buffers that it had.
-    free: Option<(Arc<Line>, LazyBuffers, Instant)>,
-}
-
-impl Lines {
-    /// A question is being asked on this one.
-    pub(super) fn ask_on(&self, line: &Arc<Line>) {
-        lock(&self.0).asked = Some(line.clone());
+    /// Whether it was, and nothing was asked since.
+    pub(super) fn is_free(&self) -> bool {
+        self.is_free.load(Ordering::Relaxed)
     }
 
-    /// The one on which the last question was asked, and so its answer comes.
-    pub(super) fn asked(&self) -> Option<Arc<Line>> {
-        lock(&self.0).asked.clone()
-    }
-
-    /// ureq lets go of this one. Where it need not, it is kept.
-    pub(super) fn leave(&self, line: &Arc<Line>, buffers: &mut LazyBuffers) {
-        let mut known = lock(&self.0);
-        known.asked.take_if(|asked| Arc::ptr_eq(asked, line));
-        if line.is_free.swap(false, Ordering::Relaxed) {
-            let buffers = std::mem::replace(buffers, LazyBuffers::new(1, 1));
-            known.free = Some((line.clone(), buffers, Instant::now()));
-        }
-    }
-
-    /// A connection to there that was kept, if it is of use: `addresses` are those that it may lead
-    /// to now.
-    pub(super) fn take_free(
-        &self,
-        to: &str,
-        addresses: &[SocketAddr],
-    ) -> Option<(Arc<Line>, LazyBuffers)> {
-        let (line, buffers, since) = lock(&self.0).free.take()?;
-        let is_of_use = line.to == to
-            && addresses.contains(&line.peer)
-            && since.elapsed() < OLDEST
-            && line.is_idle();
-        is_of_use.then_some((line, buffers))
+    /// Something is being asked on it.
+    pub(super) fn asked(&self) {
+        self.is_free.store(false, Ordering::Relaxed);
     }
 }
 
@@ -227,6 +220,6 @@ impl Buffers for Counted {
 }
 
 /// Nothing here is left half-changed by a panic.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

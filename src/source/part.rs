@@ -10,7 +10,7 @@ use ureq::{BodyReader, Timeout};
 
 use super::ask::shortened;
 use super::judge::Extent;
-use super::line::{Line, Patience};
+use super::line::{Line, Waits};
 use super::upstream::{POURED, Upstream};
 use crate::error::Fault;
 use crate::sys::Conduit;
@@ -29,7 +29,7 @@ pub(super) struct Part {
     pub(super) begin: u64,
     pub(super) end: Option<u64>,
     received: u64,
-    patience: Arc<Patience>,
+    waits: Arc<Waits>,
     stall_timeout: Duration,
     /// How long the upstream took to answer.
     pub(super) answered_after: Duration,
@@ -40,7 +40,7 @@ impl Part {
     pub(super) fn new(
         body: BodyReader<'static>,
         extent: Extent,
-        patience: Arc<Patience>,
+        waits: Arc<Waits>,
         upstream: &Upstream,
         asked: Instant,
     ) -> Part {
@@ -53,7 +53,7 @@ impl Part {
             begin: extent.start,
             end: extent.end,
             received: 0,
-            patience,
+            waits,
             stall_timeout: upstream.stall_timeout,
             answered_after: asked.elapsed(),
         }
@@ -67,7 +67,11 @@ impl Part {
 
     /// The next bytes; 0 at its end, and only there (or if `buffer` is empty).
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
-        self.patience.until(Instant::now() + self.stall_timeout);
+        self.waits.until(Instant::now() + self.stall_timeout);
+        self.read_on(buffer)
+    }
+
+    fn read_on(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
         let left = self.announced().map_or(u64::MAX, |announced| announced - self.received);
         let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         if room == 0 && !buffer.is_empty() {
@@ -94,7 +98,7 @@ impl Part {
 
     /// Takes up to `most` of the next bytes into `conduit`; none at its end, or if they do not pour.
     pub(super) fn pour(&mut self, conduit: &Conduit, most: u64) -> Result<usize, Fault> {
-        self.patience.until(Instant::now() + self.stall_timeout);
+        self.waits.until(Instant::now() + self.stall_timeout);
         let left = self.announced().map_or(0, |announced| announced - self.received);
         let most = usize::try_from(left.min(most)).unwrap_or(usize::MAX).min(POURED);
         if most == 0 {
@@ -143,6 +147,27 @@ impl Part {
             0 => Ok(0),
             _ => Err(Fault::WrongRange),
         }
+    }
+
+    /// Lets go of it. Where little of it was left, and that is there, its connection is free then:
+    /// whether that is so.
+    pub(super) fn put_down(mut self) -> bool {
+        /// Less than what a new connection takes.
+        const SOON: Duration = Duration::from_millis(10);
+        const LITTLE: usize = 4 << 10;
+        self.waits.until(Instant::now() + SOON);
+        let left = self.announced().map_or(u64::MAX, |announced| announced - self.received);
+        let Some(mut left) = usize::try_from(left).ok().filter(|left| *left <= LITTLE) else {
+            return false;
+        };
+        let mut rest = [0; LITTLE];
+        while left > 0 {
+            match self.read_on(&mut rest[..left]) {
+                Ok(count) if count > 0 => left -= count,
+                _ => return false,
+            }
+        }
+        self.read_end().is_ok()
     }
 
     /// Whether everything that was announced has been read.

@@ -1,6 +1,7 @@
 //! That it is still the same file: where no validator proves it, what was seen of it before is
 //! fetched again and compared.
 
+use std::mem::take;
 use std::time::Instant;
 
 use super::Source;
@@ -74,7 +75,7 @@ impl Source<'_, '_> {
     /// What was seen of the file up to now lies elsewhere: if nothing else proves that what comes
     /// next is of the same file, it is looked at once more.
     pub(super) fn leave(&mut self) {
-        let tail = std::mem::take(&mut self.tail);
+        let tail = take(&mut self.tail);
         if self.file().validators.best().is_none() && !tail.bytes.is_empty() {
             self.seen.push(tail);
         }
@@ -84,7 +85,9 @@ impl Source<'_, '_> {
     /// before it is looked at once more, now, and what it has seen later.
     pub fn has_seen(&mut self, mut other: Source<'_, '_>) -> Result<(), Error> {
         other.leave();
-        self.seen = other.seen;
+        self.seen = take(&mut other.seen);
+        // Its connection is of use now.
+        drop(other);
         if self.seen.is_empty() || self.is_there(&self.tail).map_err(|fault| self.failed(fault))? {
             return Ok(());
         }
@@ -97,12 +100,14 @@ impl Source<'_, '_> {
 
     fn is_there(&self, seen: &Seen) -> Result<bool, Fault> {
         let from = seen.end - seen.bytes.len() as u64;
-        let question = Question {
-            part: Some(from..seen.end),
-            ..self.question(self.offset, self.upstream.lane(&self.stop))
-        };
+        let lane = self.lane();
+        let question = self.question(self.offset, lane.clone());
+        let question = Question { part: Some(from..seen.end), ..question };
         let Answer { mut part, .. } = question.ask()?;
-        self.repeats(&mut part, &seen.bytes)
+        let repeats = self.repeats(&mut part, &seen.bytes);
+        part.put_down();
+        self.upstream.resting.keep(&lane, &self.location.url);
+        repeats
     }
 
     /// Whether a part goes on with bytes that are known.

@@ -120,6 +120,6 @@ impl Source<'_, '_> {
         (self.part, self.shortcut) = (None, None);
         self.ahead.clear();
         self.idle.clear();
-        self.lane = self.upstream.lane(&self.stop);
+        self.lane = self.upstream.new_lane(&self.stop);
     }
 }

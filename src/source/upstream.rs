@@ -10,12 +10,13 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use ureq::Agent;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::transport::{
-    ConnectionDetails, Connector, Either, RustlsConnector, Transport,
-};
+use ureq::unversioned::transport::RustlsConnector;
+use url::Url;
 
 use super::address::{Checked, Policy};
-use super::line::{Lines, Patience};
+use super::lane::{Lane, Resting};
+use super::line::Waits;
+use super::lines::{Exchange, Lines, Names};
 use super::wire::Dial;
 use crate::config::{self, Proxy};
 use crate::stop::Stop;
@@ -35,16 +36,19 @@ const MAX_RESPONSE_HEAD: usize = SOCKET_BUFFER;
 pub struct Upstream {
     policy: Policy,
     proxy: Option<Proxy>,
-    tls: Tls,
+    tls: Arc<RustlsConnector>,
     roots: RootCerts,
     pub(super) connect_timeout: Duration,
     pub(super) stall_timeout: Duration,
     pub(super) min_throughput: u64,
+    keepalive_timeout: Duration,
     pub(super) retries: u32,
     pub(super) max_wait: Duration,
     pub(super) chunk: u64,
     /// How often something was asked for again, in all.
     pub(super) retries_made: AtomicU64,
+    /// HTTP clients of streams that are over.
+    pub(super) resting: Resting,
 }
 
 impl Upstream {
@@ -60,15 +64,17 @@ impl Upstream {
         Ok(Upstream {
             policy: Policy::of(config),
             proxy: config.proxy.clone(),
-            tls: Tls::default(),
+            tls: Arc::default(),
             roots,
             connect_timeout: config.connect_timeout.0,
             stall_timeout: config.stall_timeout.0,
             min_throughput: config.min_throughput.0,
+            keepalive_timeout: config.keepalive_timeout.0,
             retries: config.retries,
             max_wait: config.max_wait.0,
             chunk: config.chunk.0,
             retries_made: AtomicU64::new(0),
+            resting: Resting::default(),
         })
     }
 
@@ -87,9 +93,23 @@ impl Upstream {
         self.min_throughput.saturating_mul(self.stall_timeout.as_secs())
     }
 
-    /// A connection's worth of HTTP client for one track of one stream; its waits end with the
-    /// stream.
-    pub(super) fn lane(&self, stop: &Arc<Stop>) -> Arc<Lane> {
+    /// An HTTP client whose waits end with the stream, for whoever asks there: one that has asked
+    /// there before, if one rests.
+    pub(super) fn lane(&self, url: &Url, stop: &Arc<Stop>) -> Arc<Lane> {
+        self.resting.take(url, stop).unwrap_or_else(|| self.new_lane(stop))
+    }
+
+    /// Closes connections that have been at rest for too long; after how long to call this again.
+    pub fn tidy(&self) -> Duration {
+        const OFTEN: Duration = Duration::from_millis(10);
+        const SELDOM: Duration = Duration::from_secs(15);
+        self.resting.tidy();
+        let timeout = self.keepalive_timeout;
+        if timeout.is_zero() { SELDOM } else { timeout.clamp(OFTEN, SELDOM) }
+    }
+
+    /// The same without a connection.
+    pub(super) fn new_lane(&self, stop: &Arc<Stop>) -> Arc<Lane> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             // Redirects are followed by hand, to look at each hop.
@@ -106,44 +126,22 @@ impl Upstream {
             .max_response_header_size(MAX_RESPONSE_HEAD)
             .input_buffer_size(SOCKET_BUFFER)
             .output_buffer_size(REQUEST_BUFFER)
-            .max_idle_connections(1)
+            // They are kept in `source/lines.rs`.
+            .max_idle_connections(0)
             .timeout_connect(Some(self.connect_timeout))
             .timeout_send_request(Some(self.stall_timeout))
             .timeout_recv_response(Some(self.stall_timeout))
             // Per read: a total would forbid long films.
             .timeout_per_read(Some(self.stall_timeout))
             .build();
-        let patience = Arc::new(Patience::default());
+        let (waits, lines) =
+            (Arc::new(Waits::of(stop)), Arc::new(Lines::new(self.keepalive_timeout)));
         let proxy = self.proxy.clone();
-        let lines = Arc::new(Lines::default());
-        let (stop, dials) = (stop.clone(), lines.clone());
-        let dial = Dial { stop, patience: patience.clone(), lines: dials, proxy };
-        let checked = Checked { policy: self.policy.clone(), proxy: self.proxy.clone() };
-        let connector = ().chain(dial).chain(self.tls.clone());
-        Arc::new(Lane { agent: Agent::with_parts(config, connector, checked), patience, lines })
-    }
-}
-
-/// An HTTP client with at most one connection at rest, and the patience with its reads.
-pub(super) struct Lane {
-    pub(super) agent: Agent,
-    pub(super) patience: Arc<Patience>,
-    pub(super) lines: Arc<Lines>,
-}
-
-/// TLS for all connections of a daemon: it keeps the certificates and the sessions of servers.
-#[derive(Debug, Clone, Default)]
-struct Tls(Arc<RustlsConnector>);
-
-impl<In: Transport> Connector<In> for Tls {
-    type Out = Either<In, <RustlsConnector as Connector<In>>::Out>;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails,
-        chained: Option<In>,
-    ) -> Result<Option<Self::Out>, ureq::Error> {
-        Ok(self.0.connect(details, chained)?.map(Either::B))
+        let dial = Dial { waits: waits.clone(), proxy: proxy.clone() };
+        let exchange = Exchange { dial, tls: self.tls.clone(), lines: lines.clone() };
+        let checked = Checked { policy: self.policy.clone(), proxy };
+        let names = Names { checked, lines: lines.clone() };
+        Arc::new(Lane { agent: Agent::with_parts(config, exchange, names), waits, lines })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The TCP connection below ureq: every wait on it also ends when its stream does.
 //!
 //! ureq's own transport blocks in `connect` and `read`; this one polls the socket beside the
-//! stream's [`Stop`], so a stream that is over lets go of its upstreams at once. Must never know
+//! stream's [`Stop`](crate::stop::Stop), so a stream that is over lets go of its upstreams at once. Must never know
 //! HTTP.
 
 use std::fmt;
@@ -13,42 +13,29 @@ use std::time::{Duration, Instant};
 
 use ureq::http::Uri;
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, TransportAdapter,
+    Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
 use ureq::{Error, Timeout};
 
-use super::line::{Counted, Line, Lines, Patience, over};
+use super::line::{Counted, Line, Waits};
 use super::proxy;
 use crate::config::Proxy;
-use crate::stop::{Stop, Wait};
 use crate::sys;
 
 /// What is read of an answer over plain HTTP at once, and the longest head of one: a stream may have
 /// several connections, and holds as much for each.
 const PLAIN_BUFFER: usize = 32 << 10;
 
-/// Makes connections that belong to one track of one stream.
+/// Makes the connections of one HTTP client.
 pub(super) struct Dial {
-    pub(super) stop: Arc<Stop>,
-    pub(super) patience: Arc<Patience>,
-    pub(super) lines: Arc<Lines>,
+    pub(super) waits: Arc<Waits>,
     /// What all connections lead through.
     pub(super) proxy: Option<Proxy>,
 }
 
-impl fmt::Debug for Dial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Dial")
-    }
-}
-
-impl Connector for Dial {
-    type Out = Wire;
-
-    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Wire>, Error> {
-        if let Some((line, buffers)) = self.lines.take_free(&origin(details.uri), &details.addrs) {
-            return Ok(Some(self.wire(line, buffers)));
-        }
+impl Dial {
+    /// A new connection to one of the addresses.
+    pub(super) fn connect(&self, details: &ConnectionDetails) -> Result<Wire, Error> {
         let limit = limit(details.timeout);
         let deadline = Instant::now() + limit;
         let mut last = Error::HostNotFound;
@@ -56,16 +43,15 @@ impl Connector for Dial {
         for address in &details.addrs[..] {
             // The time is shared out, so that one silent address does not use it all up.
             let share = deadline.saturating_duration_since(Instant::now()) / left;
-            match connect(*address, share, &self.stop) {
+            match connect(*address, share, &self.waits) {
                 Ok(socket) => {
-                    let (stop, patience) = (self.stop.clone(), self.patience.clone());
                     let to = (origin(details.uri), *address);
-                    let line = Line::new(socket, to, stop, patience);
-                    return self.introduced(line, details, deadline).map(Some);
+                    let line = Line::new(socket, to, self.waits.clone());
+                    return self.introduced(line, details, deadline);
                 }
                 Err(error) => last = error,
             }
-            if self.stop.is_over() {
+            if self.waits.is_over() {
                 break;
             }
             left -= 1;
@@ -74,13 +60,6 @@ impl Connector for Dial {
             Error::Io(error) if self.proxy.is_some() => proxy::refused(&error.to_string()).into(),
             last => last,
         })
-    }
-}
-
-impl Dial {
-    fn wire(&self, line: Arc<Line>, buffers: LazyBuffers) -> Wire {
-        let buffers = Counted { buffers, line: line.clone() };
-        Wire { line, lines: self.lines.clone(), buffers }
     }
 
     /// The connection, led on to the upstream if `line` only leads to the proxy.
@@ -97,7 +76,7 @@ impl Dial {
             _ => sizes.input_buffer_size(),
         };
         let buffers = LazyBuffers::new(input, sizes.output_buffer_size());
-        let wire = self.wire(line, buffers);
+        let wire = Wire { buffers: Counted { buffers, line: line.clone() }, line };
         let Some(proxy) = &self.proxy else { return Ok(wire) };
         let left = deadline.saturating_duration_since(Instant::now());
         let mut line = TransportAdapter::new(wire, details.current_time.clone());
@@ -109,7 +88,7 @@ impl Dial {
 }
 
 /// What a connection leads to.
-fn origin(uri: &Uri) -> String {
+pub(super) fn origin(uri: &Uri) -> String {
     let (host, port) = target(uri);
     format!("{}://{host}:{port}", uri.scheme_str().unwrap_or_default())
 }
@@ -125,13 +104,9 @@ pub(super) fn target(uri: &Uri) -> (&str, u16) {
     (host, port)
 }
 
-fn connect(address: SocketAddr, limit: Duration, stop: &Stop) -> Result<TcpStream, Error> {
+fn connect(address: SocketAddr, limit: Duration, waits: &Waits) -> Result<TcpStream, Error> {
     let socket = sys::start_connect(address)?;
-    match stop.wait(socket.as_fd(), sys::WRITABLE, limit)? {
-        Wait::Ready => {}
-        Wait::Stopped => return Err(over().into()),
-        Wait::TimedOut => return Err(Error::Timeout(Timeout::Connect)),
-    }
+    waits.wait(socket.as_fd(), sys::WRITABLE, limit, Timeout::Connect)?;
     if let Some(error) = socket.take_error()? {
         return Err(error.into());
     }
@@ -139,10 +114,9 @@ fn connect(address: SocketAddr, limit: Duration, stop: &Stop) -> Result<TcpStrea
     Ok(socket)
 }
 
-/// A connection of one stream, as ureq has it.
+/// A connection, as ureq has it.
 pub(super) struct Wire {
-    line: Arc<Line>,
-    lines: Arc<Lines>,
+    pub(super) line: Arc<Line>,
     buffers: Counted,
 }
 
@@ -159,7 +133,6 @@ impl Transport for Wire {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let timeout = timeout.for_write();
-        self.lines.ask_on(&self.line);
         let mut sent = 0;
         while sent < amount {
             match (&self.line.socket).write(&self.buffers.output()[sent..amount]) {
@@ -185,12 +158,6 @@ impl Transport for Wire {
 
     fn is_open(&mut self) -> bool {
         self.line.is_idle()
-    }
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        self.lines.leave(&self.line, &mut self.buffers.buffers);
     }
 }
 

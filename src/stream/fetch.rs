@@ -22,6 +22,8 @@ use crate::stop::Stop;
 const END_LIMIT: Duration = Duration::from_secs(2);
 /// What a downloader passes on at once.
 const PASS_ON: usize = 128 << 10;
+/// Whoever answers within this time is near.
+const AT_ONCE: Duration = Duration::from_millis(2);
 /// What is looked at first to find out what a track is.
 const SNIFF: usize = 16 << 10;
 /// What is asked for first when there is more to find out than to fetch.
@@ -44,8 +46,10 @@ pub(super) fn open<'scope, 'env>(
     first: u64,
 ) -> Result<Vec<Opened<'scope, 'env>>, Error> {
     let Answering { canal, media, wish, stop, .. } = *answering;
-    let open_one = move |track: &Track| {
-        let mut source = Source::open(scope, &canal.upstream, track, first, stop)?;
+    let of = |track| Source::of(scope, &canal.upstream, track, first, stop);
+    let sources = media.tracks.iter().map(|track| (track, of(track)));
+    let open_one = move |track: &Track, source: Result<Source<'scope, 'env>, Error>| {
+        let mut source = source?;
         let input = Input { kind: track.kind, head: recognise(&mut source)? };
         let looks = mux::may_be_spliced(input, media.tracks.len(), &wish, &media.tags);
         let mut memory = canal.memory.share();
@@ -54,29 +58,37 @@ pub(super) fn open<'scope, 'env>(
         Ok(Opened { source, input, survey: survey.transpose()?, memory })
     };
     // One that fails ends the others at once.
-    let opened = each(scope, media.tracks.iter(), move |track| {
-        open_one(track).inspect_err(|error: &Error| stop.fail(error.clone()))
+    let opened = each(scope, sources, move |track, source| {
+        open_one(track, source).inspect_err(|error: &Error| stop.fail(error.clone()))
     })?;
     opened.into_iter().collect()
 }
 
-/// Does the same for each item at the same time: the last one here, the others on threads of their
-/// own.
-pub(super) fn each<'scope, I: Send + 'scope, T: Send + 'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    items: impl Iterator<Item = I>,
-    work: impl Fn(I) -> Result<T, Error> + Send + Clone + 'scope,
+/// Opens sources and does the same with each at the same time: with the last one here, with the others
+/// on threads of their own. Where all upstreams have answered at once, they are so near that threads
+/// would take longer.
+pub(super) fn each<'scope, 'env: 'scope, I: Send + 'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, 'env>,
+    sources: impl Iterator<Item = (I, Source<'scope, 'env>)>,
+    work: impl Fn(I, Result<Source<'scope, 'env>, Error>) -> Result<T, Error> + Send + Clone + 'scope,
 ) -> Result<Vec<Result<T, Error>>, Error> {
-    let mut items: Vec<_> = items.collect();
-    let last = items.pop();
-    let mut working = Vec::with_capacity(items.len());
-    for item in items {
+    let mut sources: Vec<_> = sources.collect();
+    let are_put = sources.iter().all(|(_, source)| source.is_put());
+    if are_put && sources.iter().all(|(_, source)| source.is_answered(AT_ONCE)) {
+        // How soon all of them have answered shows before any work is done.
+        let opened = sources.into_iter().map(|(item, source)| (item, source.opened()));
+        let opened: Vec<_> = opened.collect();
+        return Ok(opened.into_iter().map(|(item, source)| work(item, source)).collect());
+    }
+    let last = sources.pop();
+    let mut working = Vec::with_capacity(sources.len());
+    for (item, source) in sources {
         let thread = thread::Builder::new().name("open".into());
         let work = work.clone();
-        let started = thread.spawn_scoped(scope, move || work(item));
+        let started = thread.spawn_scoped(scope, move || work(item, source.opened()));
         working.push(started.map_err(|e| Error::system("start a thread", &e))?);
     }
-    let last = last.map(work);
+    let last = last.map(|(item, source)| work(item, source.opened()));
     // One that does not end as it should has panicked.
     let done = working.into_iter().map(|thread| thread.join().unwrap_or(Err(Error::Stopped)));
     Ok(done.chain(last).collect())

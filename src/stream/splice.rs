@@ -97,13 +97,17 @@ pub(super) fn again<'scope, 'c, 'edge>(
     let wanted = ways.into_iter().zip(&answering.media.tracks).enumerate();
     let wanted = wanted.filter(|(_, (way, _))| all || way.is_some());
     let Answering { canal, stop, .. } = *answering;
-    let known = spliced.clone();
-    let opened = fetch::each(scope, wanted, move |(place, (way, track))| {
-        let file = &known.files[place];
+    let sources = wanted.map(|(place, (way, track))| {
+        let file = &spliced.files[place];
         // Where no byte of a track is needed, one shows whether it is still the same.
         let one = 0..file.len.unwrap_or(0).min(1);
         let first = way.as_ref().map_or(one, |way| way.first.clone());
-        let source = Source::reopen(scope, &canal.upstream, track, first, FIRST_PART, file, stop)?;
+        let source = Source::of_known(scope, &canal.upstream, track, first, FIRST_PART, file, stop);
+        ((place, way), source)
+    });
+    let known = spliced.clone();
+    let opened = fetch::each(scope, sources, move |(place, way), source| {
+        let source = source?;
         let entered = way.map(|way| way.enter(&known.plan, source));
         Ok((place, entered.transpose()?))
     })?;
@@ -112,7 +116,7 @@ pub(super) fn again<'scope, 'c, 'edge>(
         match opened {
             Ok((place, entered)) => ways[place] = entered,
             // Whatever it is, those who look afresh will see it, too, or get over it.
-            Err(Error::Upstream { track, fault }) => {
+            Err(Error::Upstream { track, fault }) if !stop.is_over() => {
                 log::debug!("a plan of before is of no use: {track} upstream: {fault}");
                 canal.plans.forget(&key);
                 return Ok(None);
@@ -181,10 +185,10 @@ fn send<'c, 'edge>(
         inputs.map(|(track, entered)| input(track.kind, entered, &out, over)).collect();
     let mut give = |bytes: &[u8]| out.borrow_mut().body.push(bytes, over);
     spliced.plan.emit(&part, &mut inputs, &mut give)?;
+    // Before anything is let go of.
+    out.borrow_mut().body.flush(over)?;
     drop(inputs);
-    let mut body = out.into_inner().body;
-    body.flush(over)?;
-    Ok(Served::Body(body))
+    Ok(Served::Body(out.into_inner().body))
 }
 
 /// What the source of a track brings, as the plan takes it.

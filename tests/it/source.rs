@@ -17,6 +17,7 @@ use crate::support::script::{Fault as Scripted, Resource};
 
 mod parts;
 mod refresh;
+mod rest;
 
 /// Three chunks and a bit.
 const LEN: usize = (3 << 19) + 1000;
@@ -42,11 +43,14 @@ fn track(url: &str) -> Track {
 
 /// All that a source gives, whatever it takes.
 fn read(settings: &config::Upstream, track: &Track) -> Result<Vec<u8>, Fault> {
-    let upstream = Upstream::new(settings).unwrap();
+    read_of(&Upstream::new(settings).unwrap(), track)
+}
+
+fn read_of(upstream: &Upstream, track: &Track) -> Result<Vec<u8>, Fault> {
     let stop = Arc::new(Stop::new().unwrap());
     thread::scope(|scope| {
         let read = || {
-            let mut source = Source::open(scope, &upstream, track, u64::MAX, &stop)?;
+            let mut source = Source::open(scope, upstream, track, u64::MAX, &stop)?;
             let (mut all, mut buffer) = (Vec::new(), vec![0; 50_000]);
             loop {
                 match source.fetch(&mut buffer)? {

@@ -122,6 +122,7 @@ impl<'a> Connection<'a> {
             }
             Fault::RedirectLoop => return self.short(request, keep, 302, &own_path()),
             Fault::Silent => return self.stall(),
+            Fault::HangUp => return Ok(After::End),
             Fault::Garbage => return self.garbage(),
             _ => {}
         }
@@ -133,7 +134,20 @@ impl<'a> Connection<'a> {
                 return self.short(request, keep, 416, &[("Content-Range", size)]);
             }
         };
-        self.wire.write_all(span.head(resource, keep).as_bytes())?;
+        let head = span.head(resource, keep);
+        if matches!(resource.fault, Fault::Twice) {
+            let mut both = head.clone().into_bytes();
+            resource
+                .content
+                .open(span.start)?
+                .take(span.end - span.start)
+                .read_to_end(&mut both)?;
+            both.extend(head.as_bytes());
+            both.resize(both.len() + (span.end - span.start) as usize, b'x');
+            self.wire.write_all(&both)?;
+            return Ok(After::whole(keep));
+        }
+        self.wire.write_all(head.as_bytes())?;
         if request.method == "HEAD" {
             return Ok(After::whole(keep));
         }

@@ -241,6 +241,13 @@ fn command(setup: &Setup) -> Command {
 }
 
 fn whole_config(runtime_dir: &Path, rest: &str) -> String {
+    // What is kept for a quarter of a minute would be taken for left behind.
+    const BRIEF: &str = "[upstream]\nkeepalive_timeout = \"20ms\"\n";
+    let rest = match rest.split_once("[upstream]\n") {
+        _ if rest.contains("keepalive_timeout") => rest.to_owned(),
+        Some((before, after)) => format!("{before}{BRIEF}{after}"),
+        None => format!("{rest}\n{BRIEF}"),
+    };
     format!("listen = [\"127.0.0.1:0\"]\nruntime_dir = {runtime_dir:?}\n{rest}")
 }
 

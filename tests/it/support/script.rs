@@ -59,6 +59,8 @@ pub(crate) enum Fault {
     StallAt(u64),
     /// Not even a response head is sent.
     Silent,
+    /// The connection is closed instead of an answer.
+    HangUp,
     /// One byte a second from this offset on.
     DripAt(u64),
     /// All bytes under a Content-Length that is this much too large.
@@ -78,6 +80,8 @@ pub(crate) enum Fault {
     TrailerFloodAt(u64),
     /// Chunks in which so many bytes follow those that were asked for, and then the last one.
     Surplus(u64),
+    /// Behind the true answer another one that nobody has asked for, of the same length.
+    Twice,
     /// Labelled `Content-Encoding: gzip`.
     Encoded,
     /// A 302 to this address.

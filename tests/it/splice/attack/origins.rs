@@ -1,5 +1,6 @@
 //! Origins that answer late, never, with garbage, or for another file.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -294,7 +295,8 @@ fn a_download_that_fails_is_told_by_its_cause() {
         assert!(!stage.daemon.log().contains("was stopped"), "the cause is not in the log");
         // What broke is no reason to make the plan anew.
         let asked = stage.asked_during(|| drop(stage.etag()));
-        assert!(asked.iter().all(|(_, range)| *range == (0..1)), "{asked:?}");
+        let is_anew = |range: &Range<u64>| range.start == 0 && *range != (0..1);
+        assert!(!asked.iter().any(|(_, range)| is_anew(range)), "{asked:?}");
     }
 }
 
