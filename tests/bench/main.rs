@@ -103,7 +103,7 @@ struct Plan {
 
 const FULL: Plan = Plan {
     near: &[
-        (Rate::Low, 1, Rounds { starts: 15, hauls: 5, original_hauls: 2, together: 10 }),
+        (Rate::Low, 1, Rounds { starts: 15, hauls: 15, original_hauls: 2, together: 10 }),
         (Rate::Low, 60, Rounds { starts: 15, hauls: 5, original_hauls: 2, together: 1 }),
         (Rate::Low, 300, Rounds { starts: 15, hauls: 5, original_hauls: 1, together: 1 }),
         (Rate::High, 20, Rounds { starts: 5, hauls: 5, original_hauls: 1, together: 1 }),

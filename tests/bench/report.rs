@@ -115,6 +115,8 @@ impl Report<'_> {
              which the same origin reads from the same two files, one after the other. nginx: one \
              worker, its own defaults ({NGINX_DEFAULTS}). The copy loop: one thread, reads and \
              writes of 64 KiB.\n\
+             * ytcanal keeps connections to the origin from one download to the next, where the last one was \
+             read to its end; starts are not, so each makes its own. nginx and the copy loop always do.\n\
              * The original is the design this project comes from, made again: Flask, two FIFOs, ffmpeg.\n",
             self.yardstick, self.yardstick
         )
