@@ -42,6 +42,7 @@ pub fn read(link: &Url, said: &[u8]) -> Result<Offer, Unresolved> {
     match page.live_status.as_deref() {
         Some("is_upcoming") => return Err(Unresolved::not_yet("it has not begun yet")),
         Some("is_live") => return Err(Unresolved::live()),
+        Some("post_live") => return Err(Unresolved::just_ended()),
         _ => {}
     }
     let mut formats = std::mem::take(&mut page.formats).unwrap_or_default();

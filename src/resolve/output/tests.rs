@@ -82,6 +82,15 @@ fn what_cannot_be_taken_is_left_out_or_said() {
     assert_eq!(code(json!("x")), "extractor-broken");
     assert_eq!(code(json!({"live_status": "is_live"})), "no-format");
     assert_eq!(code(json!({"live_status": "is_upcoming"})), "not-yet");
+    let with = |status| json!({"live_status": status, "formats": [format("1", &json!({}))]});
+    for (status, told) in
+        [("is_live", "no-format"), ("is_upcoming", "not-yet"), ("post_live", "not-yet")]
+    {
+        assert_eq!(code(with(status)), told, "{status}");
+    }
+    for status in ["was_live", "not_live", "odd"] {
+        assert!(read_json(&with(status)).is_ok(), "{status}");
+    }
     assert_eq!(code(lone(format("1", &json!({"has_drm": true})))), "drm");
     for protocol in ["m3u8_native", "http_dash_segments", "rtmp", "mhtml"] {
         assert_eq!(

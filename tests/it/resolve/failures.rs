@@ -11,7 +11,7 @@ use crate::support::ytdlp::{self, FILM, Site, WAYS, download_path, sizes};
 type Row<'a> = (&'a str, u16, &'a str);
 
 /// What yt-dlp says in its own words; the plugin says which.
-const SAID: [Row<'_>; 26] = [
+const SAID: [Row<'_>; 39] = [
     ("not-a-bot", 503, "site-busy"),
     ("captcha", 503, "site-busy"),
     ("rate-limited", 503, "site-busy"),
@@ -38,6 +38,19 @@ const SAID: [Row<'_>; 26] = [
     ("exit", 500, "resolver-failed"),
     ("killed", 500, "resolver-failed"),
     ("noise", 404, "not-available"),
+    ("app", 502, "extractor-broken"),
+    ("reload", 502, "extractor-broken"),
+    ("later", 503, "site-busy"),
+    ("blocked", 503, "site-busy"),
+    ("detected", 503, "site-busy"),
+    ("music", 403, "private"),
+    ("rent", 403, "private"),
+    ("processing", 503, "not-yet"),
+    ("region", 451, "geo-blocked"),
+    ("recording", 404, "not-available"),
+    ("no-runtime", 500, "resolver-missing"),
+    ("unsolved", 502, "extractor-broken"),
+    ("no-token", 502, "extractor-broken"),
 ];
 
 /// Asks for each; says which are answered otherwise. Nothing in an answer may be a link: it could
@@ -133,22 +146,17 @@ fn a_page_without_a_file() {
         format["has_drm"] = json!(true);
     }
     let good = || sizes(["137", "140-1"]);
-    let pages: [(&str, Value, Row<'_>); 7] = [
+    let status = |status| json!({ "formats": good(), "info": { "live_status": status } });
+    let pages: [(&str, Value, Row<'_>); 8] = [
         ("hls", json!({ "formats": in_pieces("m3u8_native") }), ("", 422, "no-format")),
         ("dash", json!({ "formats": in_pieces("http_dash_segments") }), ("", 422, "no-format")),
         ("protected", json!({ "formats": protected }), ("", 422, "drm")),
         // Only small pictures for the bar of a player.
         ("none", json!({ "formats": {} }), ("", 422, "no-format")),
-        (
-            "live",
-            json!({ "formats": good(), "info": { "live_status": "is_live" } }),
-            ("", 422, "no-format"),
-        ),
-        (
-            "soon",
-            json!({ "formats": good(), "info": { "live_status": "is_upcoming" } }),
-            ("", 503, "not-yet"),
-        ),
+        ("live", status("is_live"), ("", 422, "no-format")),
+        ("soon", status("is_upcoming"), ("", 503, "not-yet")),
+        // What there is of it still grows, or is its last two hours.
+        ("ended", status("post_live"), ("", 503, "not-yet")),
         (
             "elsewhere",
             json!({ "formats": { "137": { "url": "rtmp://127.0.0.1/film", "protocol": "rtmp" } } }),
@@ -161,6 +169,11 @@ fn a_page_without_a_file() {
     });
     let wrong = wrong(&daemon, &rows);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let ended = daemon.get(&download_path(&site.link("ended"), &[]));
+    assert_eq!(ended.head.header("Retry-After"), Some("300"), "{}", ended.text());
+    site.put_film_media("ended");
+    site.put_page("ended", &status("was_live"));
+    assert_eq!(daemon.get(&download_path(&site.link("ended"), &[])).head.status, 200);
 }
 
 #[test]

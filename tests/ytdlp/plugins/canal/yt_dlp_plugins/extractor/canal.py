@@ -95,7 +95,27 @@ FAILURES = {
     'removed': 'Video unavailable. This video has been removed by the uploader',
     'terminated': 'Video unavailable. This video is no longer available because the YouTube account associated with this '
                   'video has been terminated.',
+    'app': 'The following content is not available on this app.. Watch on the latest version of YouTube.',
+    'later': 'This content isn’t available, try again later',
+    'blocked': 'Your IP address is blocked from accessing this post',
+    'detected': 'This request was detected as a bot',
+    'music': 'This video is only available to Music Premium members',
+    'rent': 'This movie requires payment to watch',
+    'processing': 'We’re processing this video. Check back later.',
+    'region': 'This video is not available in your region',
+    'recording': 'This live stream recording is not available.',
+    'reload': 'The page needs to be reloaded.',
     'strange': 'The moon is in the wrong phase',
+}
+
+# What yt-dlp warns of before it finds that there is no format.
+WARNINGS = {
+    'no-runtime': ('No supported JavaScript runtime could be found. Only deno is enabled by default; to use another '
+                   'runtime add  --js-runtimes RUNTIME[:PATH]  to your command/config.'),
+    'unsolved': ('n challenge solving failed: Some formats may be missing. Ensure you have a supported JavaScript '
+                 'runtime and challenge solver script distribution installed.'),
+    'no-token': ('ios client https formats require a GVS PO Token which was not provided. '
+                 'They will be skipped as they may yield HTTP Error 403.'),
 }
 
 
@@ -160,6 +180,9 @@ class CanalIE(InfoExtractor):
 
     def _fail(self, base, video_id):
         """Ends this extraction in the way that the ID names, if it does name one."""
+        if warning := WARNINGS.get(video_id):
+            self.report_warning(warning, video_id)
+            self.raise_no_formats('No video formats found!', video_id=video_id)
         if message := FAILURES.get(video_id):
             raise ExtractorError(message, expected=True, video_id=video_id)
         if mischief := MISCHIEF.get(video_id):

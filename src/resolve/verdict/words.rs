@@ -1,0 +1,207 @@
+//! Kinds of failures, and the words by which yt-dlp and the sites that it quotes tell them. Pure.
+//!
+//! A kind that stands earlier counts for more: what only this server's operator can mend, then what
+//! time mends, then what nobody does, and at last words that may mean many things.
+
+use super::{SITE_REST, SOON};
+
+/// A kind of failure.
+pub(super) struct Kind {
+    pub(super) status: u16,
+    pub(super) code: &'static str,
+    /// What it comes to, for people.
+    pub(super) said: &'static str,
+    /// Whether yt-dlp's own words add something.
+    pub(super) quotes: bool,
+    pub(super) retry_after: Option<u32>,
+    /// Any of these says it, each between bars; see [`Sentence::says`].
+    pub(super) words: &'static str,
+}
+
+impl Kind {
+    const fn new(status: u16, code: &'static str, said: &'static str, words: &'static str) -> Kind {
+        Kind { status, code, said, quotes: false, retry_after: None, words }
+    }
+
+    const fn quoting(self) -> Kind {
+        Kind { quotes: true, ..self }
+    }
+
+    const fn again_in(self, seconds: u32) -> Kind {
+        Kind { retry_after: Some(seconds), ..self }
+    }
+}
+
+/// What was said, in a form in which it does not matter how it was spelled: lower case, single
+/// blanks, straight apostrophes, and "is not" for "isn't".
+pub(super) struct Sentence(String);
+
+impl Sentence {
+    pub(super) fn new(said: &str) -> Sentence {
+        let words = said.split_whitespace().map(|word| {
+            // A link says nothing, but has words in it.
+            if word.contains("://") { String::new() } else { word.to_lowercase() }
+        });
+        let line = words.collect::<Vec<_>>().join(" ");
+        let line = line.replace(['\u{2018}', '\u{2019}', '\u{2bc}'], "'").replace("n't", " not");
+        Sentence(format!(" {line} "))
+    }
+
+    /// Whether these words are in it; `*` stands for any others between them.
+    pub(super) fn says(&self, words: &str) -> bool {
+        let mut rest = self.0.as_str();
+        words.split('*').all(|part| match rest.split_once(part) {
+            Some((_, behind)) => {
+                rest = behind;
+                true
+            }
+            None => false,
+        })
+    }
+}
+
+pub(super) const TABLE: [Kind; 17] = [
+    // The gate's words, as yt-dlp has them (RFC 1928 §6).
+    Kind::new(
+        403,
+        "address-refused",
+        "the page leads to an address that is not public; the operator can allow it in \
+         upstream.allow",
+        "not allowed by ruleset",
+    ),
+    Kind::new(
+        500,
+        "resolver-failed",
+        "the reader of pages failed",
+        "no space left|memoryerror|cannot allocate memory|not start new thread|\
+         phantomjs not found|pycryptodomex not found|required impersonation",
+    )
+    .quoting(),
+    Kind::new(
+        500,
+        "resolver-missing",
+        "yt-dlp found no working JavaScript runtime, which this site's pages need; run \
+         `ytcanal check`",
+        "no supported javascript runtime",
+    ),
+    Kind::new(
+        502,
+        "extractor-broken",
+        "yt-dlp found no working JavaScript runtime for this page, or is too old for it; run \
+         `ytcanal check` and update yt-dlp",
+        "challenge solving failed|signature solving failed|unable to solve js challenge",
+    ),
+    // The site knows yt-dlp's disguise.
+    Kind::new(
+        502,
+        "extractor-broken",
+        "the site does not take the reader of pages for one of its own programs any more; update \
+         yt-dlp",
+        "on this app|on this device|latest version of youtube|page needs to be reloaded|\
+         playback on other websites|require a gvs po token|sabr",
+    ),
+    Kind::new(
+        503,
+        "not-yet",
+        "it is not there yet",
+        "will begin|will start|begins in|starts in|premieres |scheduled|not yet|not*started|\
+         not currently live|not live|no active stream|find on-air|is offline|now offline|it's offline|available yet|\
+         downloadable yet|will be available|available after|available shortly|\
+         check back later|processing this video|is processing|or processing|still processing|\
+         being processed",
+    )
+    .quoting()
+    .again_in(SOON),
+    Kind::new(
+        451,
+        "geo-blocked",
+        "the site does not show it in the country of this server",
+        "your country|your region|your location|your area|your territory|this country|\
+         this region|geo restrict|geo-restrict|georestrict|geolocation|geo block|geo-block|geoblock|\
+         only licensed to|only available in |available in*only|available outside|not*outside|be viewed in|be watched in|\
+         blocked by decision|http error 451",
+    ),
+    Kind::new(
+        503,
+        "site-busy",
+        "the site does not answer this server for now (too many requests, or it wants to see a \
+         person)",
+        "not a bot|as a bot|anti-bot|captcha|automated|unusual traffic|rate limit|rate-limit|\
+         too many requests|http error 429|your ip*block|ip address*block|\
+         ip address is unable|blocked by server|rejected by server|try again later|try later|\
+         temporarily unavailable|(not necessarily logged in)|generic:impersonate",
+    )
+    .again_in(SITE_REST),
+    Kind::new(
+        422,
+        "drm",
+        "it is protected (DRM), which cannot be taken off",
+        "drm protected|drm protection|drm-protected|drm encrypted",
+    ),
+    Kind::new(
+        422,
+        "no-format",
+        "nothing that can be downloaded is on offer",
+        "requested format is not available|only images are available|no video|no media|\
+         no audio|no formats|no supported|no suitable formats|no sources|no downloads|no valid video|find suitable formats|\
+         find any video|not a video|not contain a video|not contain any video|\
+         not contain audio|not have a video|not have any video",
+    ),
+    Kind::new(
+        403,
+        "private",
+        "the site shows it only to those who are logged in or have paid (private, for members or \
+         subscribers, for adults, or behind a password)",
+        "private|log in|log into|login|logged in|logged-in|sign in|signed in|signing in|\
+         registered users|--cookies|account is needed|account that|account authentication|tv provider|access token passed|access token has|token has expired|expired token|\
+         requires authentication|http error 401|http error 402|members| member |premium|\
+         subscri|supporter|requires payment|purchase| paid| pay for| rent| ticket| vip |\
+         password|passcode|permission|not have access|not authorized|is restricted| locked|\
+         confirm your age|age-restricted|age restricted|age verif|adult verif|older than|years old|age limit|privacy|limits who|made available to|\
+         inappropriate for some|nsfw|sensitive content",
+    ),
+    Kind::new(
+        404,
+        GONE,
+        GONE_SAID,
+        "video unavailable|video is unavailable|not available|no longer available|\
+         no longer exist|been removed|was removed|been deleted|was deleted|not exist|\
+         terminated|suspended|closed their|violat|copyright|http error 404|http error 410|has ended|\
+         was ended| ended and ",
+    ),
+    Kind::new(
+        400,
+        "unsupported-link",
+        "this server knows no way to get a film from this link; is it the link of a video's page?",
+        "unsupported url|no suitable extractor|valid url|invalid url|no longer supported|not supported|\
+         will not be supported|looks truncated|blob url|embed-only|embedding",
+    ),
+    Kind::new(504, "resolve-timeout", "the site did not answer in time", "timed out"),
+    Kind::new(
+        502,
+        "site-unreachable",
+        "the site cannot be reached, or refuses this server",
+        "unable to download|http error|failed to resolve '|name or service not known|\
+         name resolution|unreachable|proxyerror|connection refused|connection reset|\
+         connection aborted|connection broken|closed connection|network error|\
+         incomplete read|incompleteread|bytes read,|ssl:|certificate verify failed",
+    )
+    .quoting(),
+    Kind::new(
+        502,
+        "extractor-broken",
+        "the reader of pages does not understand this one; update yt-dlp",
+        "please report this issue|extractor error|unable to extract|failed to extract|\
+         failed to parse",
+    )
+    .quoting(),
+    Kind::new(
+        404,
+        GONE,
+        GONE_SAID,
+        "not found|unavailable|expired|deleted|removed|no such|offline|not archived",
+    ),
+];
+
+const GONE: &str = "not-available";
+const GONE_SAID: &str = "the site says that there is no such film, or not any more";
