@@ -12,6 +12,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::media::{Kind, Tags};
@@ -41,7 +42,7 @@ use trak::Moov;
 
 /// Changes whenever the same inputs and options would give other bytes than before: the client
 /// that resumes must not be given the rest of another layout.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The longest run of bytes that is looked at in one go.
 pub const MAX_LOOK: u64 = 16 << 20;
@@ -100,7 +101,7 @@ pub enum Survey {
     /// Fragmented MP4: an index, and fragments that carry their own times.
     Fragmented(Box<fragmented::Track>),
     /// MP4 with all of its samples in its moov.
-    Progressive(progressive::Track),
+    Progressive(progressive::Movie),
     /// WebM: clusters.
     Webm(webm::Track),
 }
@@ -114,6 +115,24 @@ pub struct Options<'a> {
     pub trim: Trim,
     /// What it says of itself.
     pub tags: &'a Tags,
+}
+
+impl Survey {
+    /// How long the file says that it plays, if that was looked at.
+    pub fn duration(&self) -> Option<Duration> {
+        match self {
+            Survey::Progressive(movie) => movie.duration(),
+            Survey::Fragmented(_) | Survey::Webm(_) => None,
+        }
+    }
+
+    /// Whether there is video in the file, be it a still picture, if that was looked at.
+    pub fn has_video(&self) -> Option<bool> {
+        match self {
+            Survey::Progressive(movie) => Some(movie.has(Kind::Video)),
+            Survey::Fragmented(_) | Survey::Webm(_) => None,
+        }
+    }
 }
 
 /// Reads the index of a file of `format`, of which `trim` is wanted.

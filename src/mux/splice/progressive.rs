@@ -1,5 +1,5 @@
 //! Progressive MP4: all samples of a file stand in its moov (ISO/IEC 14496-12 §8). The joined file
-//! has both tracks in one moov in front, and behind it the samples of both in the order of their
+//! has the wanted tracks in one moov in front, and behind it their samples in the order of their
 //! times: it can be played from its first bytes on, and from anywhere.
 //!
 //! What is told of single samples stays as the inputs have it; only where samples lie is written
@@ -14,7 +14,7 @@ use super::layout::Rules;
 use super::tags::udta;
 use super::top::Top;
 use super::trak::{Moov, Trak};
-use super::{Halt, Layout, Options, Plan, Refusal};
+use super::{Halt, Options, Plan, Refusal};
 use crate::media::Kind;
 use crate::mux::Container;
 
@@ -30,21 +30,24 @@ mod tables;
 mod tests;
 mod trim;
 
-use chunks::{Chunked, interleaved};
 use head::{Brand, Film};
 use tables::Tables;
 
-/// What is known of a progressive MP4 file: its moov, which has passed every check. Its tables are
-/// as compact as anything that could be made of them.
+/// What is known of a progressive MP4 file: its moov, and where its media lie. The tables in it are as
+/// compact as anything that could be made of them; they are checked when a track is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Track {
+pub struct Movie {
     moov: Vec<u8>,
     /// What the file calls itself.
     brands: Vec<Brand>,
+    /// In their order, as far as samples lie in them.
+    media: Vec<Range<u64>>,
 }
 
-/// A track that is read from a [`Track`].
+/// A track that is read from a [`Movie`].
 struct Open<'a> {
+    /// The place of its file among all files.
+    file: u8,
     trak: Trak<'a>,
     tables: Tables<'a>,
     edits: Vec<Edit>,
@@ -65,82 +68,77 @@ struct Selection {
 }
 
 /// Checks a file by its moov, behind which `top` stands.
-pub(super) fn survey(mut top: Top<'_>, moov: Vec<u8>) -> Result<Track, Halt> {
+pub(super) fn survey(top: Top<'_>, moov: Vec<u8>) -> Result<Movie, Halt> {
     top.refuse_quicktime()?;
-    let track = Track { moov, brands: top.brands().to_vec() };
-    if track.brands.is_empty() {
+    let mut movie = Movie { moov, brands: top.brands().to_vec(), media: Vec::new() };
+    if movie.brands.is_empty() {
         return Err(Refusal("it does not say what it is (no ftyp)").into());
     }
-    let extents = track.open()?.tables.check()?;
-    top.holds(&extents)?;
-    Ok(track)
+    let mut end = 0;
+    for kind in [Kind::Video, Kind::Audio] {
+        // Whoever wants the track hears why it cannot be had.
+        if let Ok(Some(track)) = movie.open(kind, 0) {
+            end = end.max(track.tables.last_chunk().map_or(0, |at| at.saturating_add(1)));
+        }
+    }
+    movie.media = top.media_up_to(end)?;
+    Ok(movie)
 }
 
-impl Track {
-    fn open(&self) -> Result<Open<'_>, Refusal> {
-        let Moov { scale: movie_scale, trak, mvex } = Moov::read(&self.moov)?;
-        if mvex.is_some() {
+impl Movie {
+    /// How long it says that it plays.
+    pub(super) fn duration(&self) -> Option<Duration> {
+        let Moov { scale, duration, .. } = Moov::read(&self.moov).ok()?;
+        Scale { from: scale, to: NANOS }.down(duration?).ok().map(Duration::from_nanos)
+    }
+
+    /// Whether there is a track of this kind in it.
+    pub(super) fn has(&self, kind: Kind) -> bool {
+        Moov::read(&self.moov).is_ok_and(|moov| moov.has(kind))
+    }
+
+    /// Its track of this kind, if it has one.
+    fn open(&self, kind: Kind, file: u8) -> Result<Option<Open<'_>>, Refusal> {
+        let moov = Moov::read(&self.moov)?;
+        if moov.mvex.is_some() {
             return Err(Refusal("it has samples in fragments"));
         }
+        let Some(trak) = moov.of_kind(kind) else { return Ok(None) };
         let trak = Trak::read(trak)?;
         let tables = Tables::read(&trak)?;
         let edits = edits::read(&trak)?;
-        Ok(Open { trak, tables, edits, movie_scale })
+        Ok(Some(Open { file, trak, tables, edits, movie_scale: moov.scale }))
     }
 }
 
-pub(super) fn plan(tracks: &[(Kind, &Track)], options: &Options<'_>) -> Result<Plan, Refusal> {
+/// The tracks that are wanted of files that were named for these kinds, video first. Whoever names
+/// one file for its video means the film, hence its audio, too.
+fn wanted<'a>(files: &[(Kind, &'a Movie)]) -> Result<Vec<Open<'a>>, Refusal> {
     let mut open = Vec::new();
-    for (kind, track) in tracks {
-        let track = track.open()?;
-        if track.trak.handler != *handler(*kind) {
-            return Err(Refusal("it is not the kind of track that it was named for"));
+    for (place, (kind, movie)) in (0u8..).zip(files) {
+        let named = movie.open(*kind, place)?;
+        open.push((
+            named.ok_or(Refusal("it has no track of the kind that it was named for"))?,
+            movie,
+        ));
+        if let [(Kind::Video, movie)] = files {
+            open.extend(movie.open(Kind::Audio, place)?.map(|audio| (audio, movie)));
         }
-        open.push(track);
     }
-    let scale = edits::common(open.iter().map(|track| track.movie_scale));
-    let selections = trim::select(&open, options.trim, scale)?;
-    let step = chunks::step(&open, &selections)?;
-    let mut chunked = Vec::new();
-    for (track, selection) in open.iter().zip(&selections) {
-        chunked.push(Chunked::of(track, &selection.samples, step)?);
+    for (track, movie) in &open {
+        track.tables.check(&movie.media)?;
     }
-    let brands: Vec<_> = tracks.iter().map(|(_, track)| &track.brands[..]).collect();
-    let film = Film { tracks: &open, selections: &selections, chunked: &chunked, scale };
-    let (head, duration) = film.head(&head::ftyp(&brands), &udta(options.tags))?;
+    Ok(open.into_iter().map(|(track, _)| track).collect())
+}
+
+pub(super) fn plan(files: &[(Kind, &Movie)], options: &Options<'_>) -> Result<Plan, Refusal> {
+    let tracks = wanted(files)?;
+    let scale = edits::common(tracks.iter().map(|track| track.movie_scale));
+    let selections = trim::select(&tracks, options.trim, scale)?;
+    let (layout, chunks) = chunks::lay_out(&tracks, &selections)?;
+    let brands: Vec<_> = files.iter().map(|(_, movie)| &movie.brands[..]).collect();
+    let film = Film { tracks: &tracks, selections: &selections, chunks: &chunks, scale };
+    let (head, duration) = film.head(&head::ftyp(&brands), &udta(options.tags), layout.len())?;
     let duration = Duration::from_nanos(Scale { from: scale, to: NANOS }.down(duration)?);
-    Ok(laid_out(&chunked)?.plan(head, Container::Mp4, duration, Rules::None))
-}
-
-/// The handler of a track (§8.4.3).
-fn handler(kind: Kind) -> &'static [u8; 4] {
-    match kind {
-        Kind::Video => b"vide",
-        Kind::Audio => b"soun",
-    }
-}
-
-/// The samples behind the head. What is one run in a file stays one piece.
-fn laid_out(tracks: &[Chunked]) -> Result<Layout, Refusal> {
-    let mut layout = Layout::default();
-    let mut runs: Vec<_> = tracks.iter().map(|track| track.runs.iter()).collect();
-    let mut pending: Option<(u8, Range<u64>)> = None;
-    for (place, chunk) in interleaved(tracks) {
-        let track = u8::try_from(place).map_err(|_| Refusal("too many tracks"))?;
-        let runs = runs[place].by_ref().take(chunk.runs as usize);
-        for run in runs.filter(|run| !run.is_empty()) {
-            match &mut pending {
-                Some((of, range)) if *of == track && range.end == run.start => range.end = run.end,
-                _ => {
-                    if let Some((track, range)) = pending.replace((track, run.clone())) {
-                        layout.add(track, range);
-                    }
-                }
-            }
-        }
-    }
-    if let Some((track, range)) = pending {
-        layout.add(track, range);
-    }
-    Ok(layout)
+    Ok(layout.plan(head, Container::Mp4, duration, Rules::None))
 }

@@ -67,21 +67,10 @@ impl<'a> Top<'a> {
         }
     }
 
-    /// Makes sure that all of these ranges, which ascend, lie within media.
-    pub(super) fn holds(&mut self, extents: &[Range<u64>]) -> Result<(), Halt> {
-        let end = extents.last().map_or(0, |last| last.end);
+    /// Where the media are, as far as they begin in front of `end`.
+    pub(super) fn media_up_to(mut self, end: u64) -> Result<Vec<Range<u64>>, Halt> {
         while self.at < end && self.pass()?.is_some() {}
-        let mut media = self.media.iter();
-        let mut within = media.next();
-        for extent in extents {
-            while within.is_some_and(|within| within.end < extent.end) {
-                within = media.next();
-            }
-            if within.is_none_or(|within| extent.start < within.start) {
-                return Err(Refusal("samples are where no media is").into());
-            }
-        }
-        Ok(())
+        Ok(self.media)
     }
 
     /// Passes by the next box; notes what it tells of the file.

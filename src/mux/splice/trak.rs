@@ -1,8 +1,11 @@
-//! The track of a moov, and what of it forbids to splice it. Only finds boxes; must never change
-//! any.
+//! The tracks of a moov, which of them is meant, and what of it forbids to splice it. Only finds
+//! boxes; must never change any.
 
 use super::Refusal;
-use super::boxes::{Found, children, u32_at};
+use super::boxes::{Found, children, u32_at, u64_at};
+use crate::media::Kind;
+
+mod choice;
 
 /// A track, taken apart as far as it is changed.
 pub(super) struct Trak<'a> {
@@ -26,8 +29,10 @@ pub(super) struct Trak<'a> {
 pub(super) struct Moov<'a> {
     /// The time scale of the film.
     pub(super) scale: u32,
-    /// The only track in it.
-    pub(super) trak: &'a [u8],
+    /// How long the film is, in that time scale, if it is said.
+    pub(super) duration: Option<u64>,
+    /// Its tracks, each without its header.
+    pub(super) traks: Vec<&'a [u8]>,
     /// What it says of fragments, if there are any.
     pub(super) mvex: Option<Found<'a>>,
 }
@@ -39,14 +44,41 @@ impl<'a> Moov<'a> {
         if boxes.iter().any(|found| found.kind == *b"cmov") {
             return Err(Refusal("its index is compressed"));
         }
-        let scale = time_scale(one(&boxes, b"mvhd")?.payload())?;
+        let mvhd = one(&boxes, b"mvhd")?.payload();
+        let (scale, duration) = (time_scale(mvhd)?, duration(mvhd));
         let mvex = at_most_one(&boxes, b"mvex")?;
-        let mut tracks = boxes.iter().filter(|found| found.kind == *b"trak");
-        match (tracks.next(), tracks.next()) {
-            (Some(trak), None) => Ok(Moov { scale, trak: trak.payload(), mvex }),
-            (None, _) => Err(Refusal("it has no track")),
+        let traks = boxes.iter().filter(|found| found.kind == *b"trak");
+        let traks: Vec<_> = traks.map(Found::payload).collect();
+        if traks.is_empty() {
+            return Err(Refusal("it has no track"));
+        }
+        Ok(Moov { scale, duration, traks, mvex })
+    }
+
+    /// The only track in it.
+    pub(super) fn lone(&self) -> Result<&'a [u8], Refusal> {
+        match self.traks[..] {
+            [trak] => Ok(trak),
             _ => Err(Refusal("it has more than one track")),
         }
+    }
+
+    /// The track of this kind that a player would take, if there is one of this kind.
+    pub(super) fn of_kind(&self, kind: Kind) -> Option<&'a [u8]> {
+        choice::choose(&self.traks, handler(kind))
+    }
+
+    /// Whether there is a track of this kind, whether or not anybody would play it.
+    pub(super) fn has(&self, kind: Kind) -> bool {
+        self.traks.iter().any(|trak| choice::handler_of(trak) == Some(handler(kind)))
+    }
+}
+
+/// The handler of a kind of track (§8.4.3).
+pub(super) fn handler(kind: Kind) -> &'static [u8; 4] {
+    match kind {
+        Kind::Video => b"vide",
+        Kind::Audio => b"soun",
     }
 }
 
@@ -112,6 +144,15 @@ fn time_scale(header: &[u8]) -> Result<u32, Refusal> {
         _ => return Err(MALFORMED),
     };
     u32_at(header, at).filter(|scale| *scale > 0).ok_or(MALFORMED)
+}
+
+/// The duration of a mvhd, unless it is none: all ones mean that nobody knows it.
+fn duration(mvhd: &[u8]) -> Option<u64> {
+    match mvhd.first()? {
+        0 => u32_at(mvhd, 16).filter(|duration| *duration != u32::MAX).map(u64::from),
+        _ => u64_at(mvhd, 24).filter(|duration| *duration != u64::MAX),
+    }
+    .filter(|duration| *duration > 0)
 }
 
 /// All media must be in the file itself (§8.7.2): flag 1 of each reference.

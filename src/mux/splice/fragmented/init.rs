@@ -38,7 +38,8 @@ impl Init {
     pub(super) fn read(moov: &[u8]) -> Result<Init, Refusal> {
         let moov = Moov::read(moov)?;
         let mvex = moov.mvex.ok_or(Refusal("it has no fragments"))?;
-        let trak = Trak::read(moov.trak)?;
+        let lone = moov.lone()?;
+        let trak = Trak::read(lone)?;
         let kind = match &trak.handler {
             b"vide" => Kind::Video,
             b"soun" => Kind::Audio,
@@ -58,7 +59,7 @@ impl Init {
             id,
             timescale: trak.scale,
             movie_scale: moov.scale,
-            trak: moov.trak.to_vec(),
+            trak: lone.to_vec(),
             trex: trex.ok_or(MALFORMED)?,
             edits: edits::read(&trak)?,
         })

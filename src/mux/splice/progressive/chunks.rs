@@ -1,39 +1,106 @@
 //! The order of the joined file: the samples of each track in chunks of about the same time, and
-//! the chunks of the tracks in turn, so that a player finds near each other what it plays together.
+//! the chunks of the files in turn, so that a player finds near each other what it plays together.
+//! The tracks of one file stay in each other's order, which is the only one in which it is read.
+//!
+//! Everything is laid out in one go over the samples; of them nothing is kept but where chunks are.
 
+use std::iter::{Peekable, Skip, Take};
 use std::ops::Range;
 
-use super::samples::Sample;
+use super::samples::{Sample, Samples};
+use super::tables::BACKWARDS;
 use super::{Open, Selection};
-use crate::mux::splice::Refusal;
 use crate::mux::splice::edits::{Scale, plain};
+use crate::mux::splice::{Layout, Refusal};
 
 /// How long the samples of a chunk last together, in milliseconds.
 const STEP: u64 = 500;
-/// In how many chunks a track is divided at most: the pieces of two tracks, of 16 bytes each, then
+/// In how many steps a track is divided at most: the pieces of two tracks, of 16 bytes each, then
 /// take up half a MiB.
-const MOST_CHUNKS: u64 = 1 << 14;
+const MOST_STEPS: u64 = 1 << 14;
+/// The most chunks of all tracks. Where a file has two, its order may make them as short as a sample
+/// is: this is 5 hours of such a file. Each takes 20 bytes.
+const MOST_CHUNKS: usize = 1 << 21;
+/// The most pieces: those of the sound in such a film. They are kept as long as the plan is.
+const MOST_PIECES: usize = 1 << 19;
 
-/// Samples that follow each other in the joined file.
+/// Where the chunks of a track are in the joined file.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    /// Each from the first byte of the media on.
+    pub(super) offsets: Vec<u64>,
+    /// How many samples they have and what describes them, for each run of chunks that are alike.
+    pub(super) alike: Vec<Alike>,
+}
+
+/// Chunks that are alike (§8.7.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Chunk {
-    /// Which step of the time they belong to.
-    step: u64,
-    /// How many they are.
+pub(super) struct Alike {
+    /// The first of them, counted from 1.
+    pub(super) first: u32,
     pub(super) samples: u32,
-    /// How many bytes they have.
-    pub(super) len: u64,
-    /// In how many runs of bytes they lie in their file.
-    pub(super) runs: u32,
-    /// What describes them all.
     pub(super) description: u32,
 }
 
-/// A track in its new chunks.
-pub(super) struct Chunked {
-    pub(super) chunks: Vec<Chunk>,
-    /// Where the bytes of the chunks are in the file.
-    pub(super) runs: Vec<Range<u64>>,
+impl Chunks {
+    fn add(&mut self, offset: u64, samples: u32, description: u32) {
+        self.offsets.push(offset);
+        let of = |alike: &Alike| (alike.samples, alike.description);
+        if self.alike.last().map(of) != Some((samples, description)) {
+            // Their number is limited.
+            let first = self.offsets.len() as u32;
+            self.alike.push(Alike { first, samples, description });
+        }
+    }
+}
+
+/// The order of these samples of the tracks: the pieces of their files, and the chunks of each track.
+pub(super) fn lay_out(
+    tracks: &[Open<'_>],
+    selections: &[Selection],
+) -> Result<(Layout, Vec<Chunks>), Refusal> {
+    let step = step(tracks, selections)?;
+    let mut files: Vec<InFile<'_>> = Vec::new();
+    for (place, (track, selection)) in tracks.iter().zip(selections).enumerate() {
+        let samples = track.tables.samples();
+        let Range { start, end } = selection.samples;
+        let samples = samples.skip(start as usize).take((end - start) as usize).peekable();
+        let clock = Clock::of(track, zero(track)?, step);
+        let own = InTrack { place, samples, clock };
+        match files.iter_mut().find(|file| file.file == track.file) {
+            Some(file) => file.tracks.push(own),
+            None => files.push(InFile { file: track.file, tracks: vec![own], at: 0 }),
+        }
+    }
+    let mut chunks: Vec<Chunks> = tracks.iter().map(|_| Chunks::default()).collect();
+    let (mut pieces, mut count) = (Pieces::default(), 0);
+    while let Some(file) = next_file(&mut files) {
+        let Some(chunk) = file.next_chunk(&mut pieces)? else { break };
+        count += 1;
+        if count > MOST_CHUNKS {
+            return Err(Refusal("its samples are in too many chunks"));
+        }
+        chunks[chunk.place].add(chunk.offset, chunk.samples, chunk.description);
+    }
+    Ok((pieces.finished(), chunks))
+}
+
+/// How long chunks are to be, in milliseconds: longer for a very long film.
+fn step(tracks: &[Open<'_>], selections: &[Selection]) -> Result<u64, Refusal> {
+    let mut step = STEP;
+    for (track, selection) in tracks.iter().zip(selections) {
+        let millis = Scale { from: track.trak.scale, to: 1000 }.down(selection.media)?;
+        step = step.max(millis.div_ceil(MOST_STEPS));
+    }
+    Ok(step)
+}
+
+/// Which time of its media a track begins with, as far as its edits are simple enough to tell. It
+/// is for the order only.
+fn zero(track: &Open<'_>) -> Result<i128, Refusal> {
+    let Some(plain) = plain(&track.edits) else { return Ok(0) };
+    let scale = Scale { from: track.movie_scale, to: track.trak.scale };
+    Ok(i128::from(plain.media_time) - i128::from(scale.down(plain.empty)?))
 }
 
 /// The time that is divided in steps.
@@ -62,78 +129,115 @@ impl Clock {
     }
 }
 
-/// How long chunks are to be, in milliseconds: longer for a very long film.
-pub(super) fn step(tracks: &[Open<'_>], selections: &[Selection]) -> Result<u64, Refusal> {
-    let mut step = STEP;
-    for (track, selection) in tracks.iter().zip(selections) {
-        let millis = Scale { from: track.trak.scale, to: 1000 }.down(selection.media)?;
-        step = step.max(millis.div_ceil(MOST_CHUNKS));
-    }
-    Ok(step)
+/// The samples that are still to come of a track.
+struct InTrack<'a> {
+    /// Its place among all tracks.
+    place: usize,
+    samples: Peekable<Take<Skip<Samples<'a>>>>,
+    clock: Clock,
 }
 
-impl Chunked {
-    /// These samples of a track, in chunks of `step` milliseconds that begin at the same times
-    /// for all tracks.
-    pub(super) fn of(
-        track: &Open<'_>,
-        samples: &Range<u32>,
-        step: u64,
-    ) -> Result<Chunked, Refusal> {
-        let clock = Clock::of(track, zero(track)?, step);
-        let mut chunked = Chunked { chunks: Vec::new(), runs: Vec::new() };
-        let mut until = None;
-        let all = track.tables.samples();
-        for sample in all.skip(samples.start as usize).take(samples.len()) {
-            let description = chunked.chunks.last().map(|chunk| chunk.description);
-            let is_over = until.is_some_and(|until| sample.time >= until);
-            if is_over || description != Some(sample.description) {
-                // Where what describes them changes all the time, there are as many as samples.
-                if chunked.chunks.len() as u64 == 4 * MOST_CHUNKS {
-                    return Err(Refusal("its samples are described too variously"));
-                }
-                let step = clock.step_at(sample.time);
-                until = clock.end_of(step);
-                let description = sample.description;
-                chunked.chunks.push(Chunk { step, samples: 0, len: 0, runs: 0, description });
-            }
-            chunked.add(sample);
-        }
-        Ok(chunked)
+/// The samples that are still to come of a file.
+struct InFile<'a> {
+    file: u8,
+    tracks: Vec<InTrack<'a>>,
+    /// Where the last one ended.
+    at: u64,
+}
+
+/// A chunk of the joined file.
+struct Chunk {
+    /// Of which track it is.
+    place: usize,
+    offset: u64,
+    samples: u32,
+    description: u32,
+}
+
+/// The file that goes on earliest.
+fn next_file<'f, 'a>(files: &'f mut [InFile<'a>]) -> Option<&'f mut InFile<'a>> {
+    let steps = files.iter_mut().enumerate();
+    let steps = steps.filter_map(|(place, file)| Some((file.next_step()?, place)));
+    let (_, place) = steps.min()?;
+    files.get_mut(place)
+}
+
+impl InFile<'_> {
+    /// Which of the tracks goes on in the file, and with which sample.
+    fn next(&mut self) -> Option<(usize, Sample)> {
+        let nexts = self.tracks.iter_mut().enumerate();
+        let nexts = nexts.filter_map(|(of, track)| Some((of, *track.samples.peek()?)));
+        nexts.min_by_key(|(of, sample)| (sample.at, *of))
     }
 
-    /// Adds a sample to the last chunk.
-    fn add(&mut self, sample: Sample) {
-        let Some(chunk) = self.chunks.last_mut() else { return };
-        // That the file holds it was made sure of.
-        let end = sample.at + u64::from(sample.size);
-        chunk.samples += 1;
-        chunk.len += u64::from(sample.size);
-        match self.runs.last_mut() {
-            Some(run) if chunk.runs > 0 && run.end == sample.at => run.end = end,
+    fn next_step(&mut self) -> Option<u64> {
+        let (of, sample) = self.next()?;
+        Some(self.tracks[of].clock.step_at(sample.time))
+    }
+
+    /// Samples that follow each other in the file and belong together.
+    fn next_chunk(&mut self, pieces: &mut Pieces) -> Result<Option<Chunk>, Refusal> {
+        let Some((of, first)) = self.next() else { return Ok(None) };
+        let InTrack { place, clock, .. } = self.tracks[of];
+        let until = clock.end_of(clock.step_at(first.time));
+        let (offset, description) = (pieces.len(), first.description);
+        let mut chunk = Chunk { place, offset, samples: 0, description };
+        while let Some((same, sample)) = self.next()
+            && same == of
+            && sample.description == description
+            && until.is_none_or(|until| sample.time < until)
+        {
+            if sample.at < self.at {
+                return Err(BACKWARDS);
+            }
+            // That the file holds it was made sure of.
+            self.at = sample.at + u64::from(sample.size);
+            pieces.add(self.file, sample.at..self.at)?;
+            chunk.samples += 1;
+            self.tracks[of].samples.next();
+        }
+        Ok(Some(chunk))
+    }
+}
+
+/// What is one run in a file stays one piece.
+#[derive(Default)]
+struct Pieces {
+    layout: Layout,
+    pending: Option<(u8, Range<u64>)>,
+    count: usize,
+}
+
+impl Pieces {
+    /// Everything so far.
+    fn len(&self) -> u64 {
+        let pending = self.pending.as_ref().map_or(0, |(_, range)| range.end - range.start);
+        self.layout.len() + pending
+    }
+
+    fn add(&mut self, file: u8, range: Range<u64>) -> Result<(), Refusal> {
+        match &mut self.pending {
+            _ if range.is_empty() => {}
+            Some((of, pending)) if *of == file && pending.end == range.start => {
+                pending.end = range.end;
+            }
             _ => {
-                chunk.runs += 1;
-                self.runs.push(sample.at..end);
+                self.count += 1;
+                if self.count > MOST_PIECES {
+                    return Err(Refusal("its samples are scattered"));
+                }
+                if let Some((file, range)) = self.pending.replace((file, range)) {
+                    self.layout.add(file, range);
+                }
             }
         }
+        Ok(())
     }
-}
 
-/// Which time of its media a track begins with, as far as its edits are simple enough to tell. It
-/// is for the order only.
-fn zero(track: &Open<'_>) -> Result<i128, Refusal> {
-    let Some(plain) = plain(&track.edits) else { return Ok(0) };
-    let scale = Scale { from: track.movie_scale, to: track.trak.scale };
-    Ok(i128::from(plain.media_time) - i128::from(scale.down(plain.empty)?))
-}
-
-/// The chunks in the order of the joined file, each with the place of its track.
-pub(super) fn interleaved(tracks: &[Chunked]) -> impl Iterator<Item = (usize, Chunk)> {
-    let mut next: Vec<_> = tracks.iter().map(|track| track.chunks.iter().peekable()).collect();
-    std::iter::from_fn(move || {
-        let steps = next.iter_mut().enumerate();
-        let steps = steps.filter_map(|(place, next)| Some((next.peek()?.step, place)));
-        let (_, place) = steps.min()?;
-        next[place].next().map(|chunk| (place, *chunk))
-    })
+    fn finished(mut self) -> Layout {
+        if let Some((file, range)) = self.pending {
+            self.layout.add(file, range);
+        }
+        self.layout
+    }
 }

@@ -1,7 +1,7 @@
 //! The head of the joined file: its ftyp, its moov, and the header of its mdat. Knows where each
 //! chunk will be, as the head's own length does not depend on it.
 
-use super::chunks::{Chunked, interleaved};
+use super::chunks::Chunks;
 use super::{Open, Selection, moov};
 use crate::mux::splice::Refusal;
 use crate::mux::splice::boxes::boxed;
@@ -27,7 +27,7 @@ pub(super) fn ftyp(inputs: &[&[Brand]]) -> Vec<u8> {
 pub(super) struct Film<'a> {
     pub(super) tracks: &'a [Open<'a>],
     pub(super) selections: &'a [Selection],
-    pub(super) chunked: &'a [Chunked],
+    pub(super) chunks: &'a [Chunks],
     /// Its time scale.
     pub(super) scale: u32,
 }
@@ -57,12 +57,13 @@ impl Out {
 }
 
 impl Film<'_> {
-    /// Everything in front of the first sample, and how long the film is in its time scale.
-    pub(super) fn head(&self, ftyp: &[u8], udta: &[u8]) -> Result<(Vec<u8>, u64), Refusal> {
-        let lens = self.chunked.iter().flat_map(|track| &track.chunks).map(|chunk| chunk.len);
-        let media = lens.into_iter().try_fold(0u64, u64::checked_add);
-        let media = media.filter(|media| *media < u64::MAX / 2);
-        let media = media.ok_or(Refusal("its samples are too large"))?;
+    /// Everything in front of the first of `media` bytes, and how long the film is in its time scale.
+    pub(super) fn head(
+        &self,
+        ftyp: &[u8],
+        udta: &[u8],
+        media: u64,
+    ) -> Result<(Vec<u8>, u64), Refusal> {
         let durations = self.tracks.iter().zip(self.selections);
         let durations = durations.map(|(track, selection)| self.duration(track, selection));
         let durations = durations.collect::<Result<Vec<_>, _>>()?;
@@ -72,7 +73,10 @@ impl Film<'_> {
             head = self.written(ftyp, udta, &durations, media, true)?;
         }
         let (mut bytes, offsets) = head;
-        self.place(&mut bytes, offsets);
+        let media = bytes.len() as u64;
+        for (offsets, chunks) in offsets.into_iter().zip(self.chunks) {
+            offsets.write(&mut bytes, chunks.offsets.iter().map(|offset| media + offset));
+        }
         Ok((bytes, longest))
     }
 
@@ -126,28 +130,21 @@ impl Film<'_> {
         }
         Ok((out.bytes, offsets))
     }
-
-    /// Writes down where each chunk is.
-    fn place(&self, head: &mut [u8], mut offsets: Vec<Offsets>) {
-        let mut at = head.len() as u64;
-        for (place, chunk) in interleaved(self.chunked) {
-            offsets[place].write(head, at);
-            at += chunk.len;
-        }
-    }
 }
 
-/// Where the offset of the next chunk of a track is to be written.
+/// Where the offsets of the chunks of a track are to be written.
 struct Offsets {
     at: usize,
     wide: bool,
 }
 
 impl Offsets {
-    fn write(&mut self, head: &mut [u8], offset: u64) {
-        let bytes = offset.to_be_bytes();
-        let bytes = if self.wide { &bytes[..] } else { &bytes[4..] };
-        head[self.at..self.at + bytes.len()].copy_from_slice(bytes);
-        self.at += bytes.len();
+    fn write(mut self, head: &mut [u8], offsets: impl Iterator<Item = u64>) {
+        for offset in offsets {
+            let bytes = offset.to_be_bytes();
+            let bytes = if self.wide { &bytes[..] } else { &bytes[4..] };
+            head[self.at..self.at + bytes.len()].copy_from_slice(bytes);
+            self.at += bytes.len();
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A moov for two tracks: theirs, copied box by box but for what differs in the joined file.
 
-use super::chunks::Chunk;
+use super::chunks::Chunks;
 use super::cut;
 use super::head::{Film, Out};
 use crate::mux::splice::Refusal;
@@ -66,7 +66,7 @@ fn minf(out: &mut Out, film: &Film<'_>, place: usize, wide: bool) -> Result<usiz
 
 fn stbl(out: &mut Out, film: &Film<'_>, place: usize, wide: bool) -> Result<usize, Refusal> {
     let (track, selection) = (&film.tracks[place], &film.selections[place]);
-    let chunks = &film.chunked[place].chunks;
+    let chunks = &film.chunks[place];
     let mut offsets = None;
     for found in &track.trak.stbl {
         match &found.kind {
@@ -75,9 +75,10 @@ fn stbl(out: &mut Out, film: &Film<'_>, place: usize, wide: bool) -> Result<usiz
                 let kind = if wide { b"co64" } else { b"stco" };
                 offsets = Some(out.within(kind, |out| {
                     out.bytes.extend([0; 4]);
-                    out.bytes.extend((chunks.len() as u32).to_be_bytes());
+                    let count = chunks.offsets.len();
+                    out.bytes.extend((count as u32).to_be_bytes());
                     let at = out.bytes.len();
-                    out.bytes.resize(at + chunks.len() * if wide { 8 } else { 4 }, 0);
+                    out.bytes.resize(at + count * if wide { 8 } else { 4 }, 0);
                     Ok(at)
                 })?);
             }
@@ -88,18 +89,11 @@ fn stbl(out: &mut Out, film: &Film<'_>, place: usize, wide: bool) -> Result<usiz
     offsets.ok_or(MALFORMED)
 }
 
-/// How many samples the chunks have, and what describes them (§8.7.4): an entry for each run of
-/// chunks that are alike.
-fn stsc(chunks: &[Chunk]) -> Vec<u8> {
-    let mut entries: Vec<[u8; 4]> = Vec::new();
-    let mut before = None;
-    for (number, chunk) in (1u32..).zip(chunks) {
-        let alike = Some((chunk.samples, chunk.description));
-        if before != alike {
-            entries.extend([number, chunk.samples, chunk.description].map(u32::to_be_bytes));
-            before = alike;
-        }
-    }
-    let count = (entries.len() / 3) as u32;
+/// How many samples the chunks have, and what describes them (§8.7.4).
+fn stsc(chunks: &Chunks) -> Vec<u8> {
+    let entries = chunks.alike.iter();
+    let entries = entries.flat_map(|alike| [alike.first, alike.samples, alike.description]);
+    let entries: Vec<[u8; 4]> = entries.map(u32::to_be_bytes).collect();
+    let count = chunks.alike.len() as u32;
     boxed(b"stsc", &[&[0; 4], &count.to_be_bytes(), entries.as_flattened()])
 }

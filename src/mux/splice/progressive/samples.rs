@@ -131,7 +131,7 @@ impl<'a> Places<'a> {
     }
 
     /// Where a chunk begins, counted from 0.
-    fn offset(self, chunk: u32) -> Option<u64> {
+    pub(super) fn offset(self, chunk: u32) -> Option<u64> {
         let at = chunk as usize;
         match self.wide {
             true => u64_at(self.offsets, at * 8),

@@ -12,10 +12,9 @@ use crate::mux::splice::trak::{Trak, at_most_one, one};
 /// The most samples of a track: 30 hours at 60 pictures a second. Sound without compression has
 /// more; nobody splices it.
 const MOST_SAMPLES: u32 = 8 << 20;
-/// The most runs of bytes that the samples of a track may lie in.
-const MOST_EXTENTS: usize = 1 << 16;
 
 const INCONSISTENT: Refusal = Refusal("the tables of its index contradict each other");
+pub(super) const BACKWARDS: Refusal = Refusal("its samples are not in the order of their file");
 
 /// The tables of a track.
 #[derive(Clone, Copy)]
@@ -57,9 +56,9 @@ impl<'a> Tables<'a> {
         self.sizes.count()
     }
 
-    /// Makes sure that the tables tell the same of the same samples, and that the samples lie in the
-    /// file in their order. Where they lie: runs of bytes without a gap.
-    pub(super) fn check(&self) -> Result<Vec<Range<u64>>, Refusal> {
+    /// Makes sure that the tables tell the same of the same samples, and that the samples lie within
+    /// `media`, in their order.
+    pub(super) fn check(&self, media: &[Range<u64>]) -> Result<(), Refusal> {
         let count = self.count();
         if count == 0 {
             return Err(Refusal("it has no samples"));
@@ -79,7 +78,7 @@ impl<'a> Tables<'a> {
             last = number;
         }
         self.check_chunks()?;
-        self.extents()
+        self.check_samples(media)
     }
 
     /// Makes sure that the chunks hold each sample once, and that each has a description.
@@ -101,27 +100,32 @@ impl<'a> Tables<'a> {
         if samples == u64::from(self.count()) { Ok(()) } else { Err(INCONSISTENT) }
     }
 
-    fn extents(&self) -> Result<Vec<Range<u64>>, Refusal> {
-        let mut extents: Vec<Range<u64>> = Vec::new();
-        let mut count = 0;
+    fn check_samples(&self, media: &[Range<u64>]) -> Result<(), Refusal> {
+        let (mut count, mut before) = (0, 0);
+        let mut media = media.iter();
+        let mut within = media.next();
         for sample in self.samples() {
             count += 1;
             let Some(end) = sample.at.checked_add(sample.size.into()) else {
                 return Err(INCONSISTENT);
             };
-            let runs = extents.len();
-            match extents.last_mut() {
-                Some(last) if last.end == sample.at => last.end = end,
-                Some(last) if last.end > sample.at => {
-                    return Err(Refusal("its samples are not in the order of their file"));
-                }
-                _ if runs == MOST_EXTENTS => {
-                    return Err(Refusal("its samples are scattered"));
-                }
-                _ => extents.push(sample.at..end),
+            if sample.at < before {
+                return Err(BACKWARDS);
             }
+            while within.is_some_and(|within| within.end < end) {
+                within = media.next();
+            }
+            if within.is_none_or(|within| sample.at < within.start) {
+                return Err(Refusal("samples are where no media is"));
+            }
+            before = end;
         }
-        if count == self.count() { Ok(extents) } else { Err(INCONSISTENT) }
+        if count == self.count() { Ok(()) } else { Err(INCONSISTENT) }
+    }
+
+    /// Where the last chunk begins.
+    pub(super) fn last_chunk(&self) -> Option<u64> {
+        self.places.offset(self.places.chunks().checked_sub(1)?)
     }
 
     /// All samples, in the order in which they are decoded. Ends early if the tables do.
