@@ -183,6 +183,8 @@ impl<'c, 'edge> Answering<'c, 'edge, '_> {
             .with("Content-Disposition", attachment(self.media.name.as_deref(), extension))
             .with("Cache-Control", "no-store")
             .with("X-Content-Type-Options", "nosniff")
+            // Else nginx reads ahead of a slow client, into a file as large as the film.
+            .with("X-Accel-Buffering", "no")
     }
 
     /// What Server-Timing says: when it was known where the tracks are, what to send, when the first

@@ -32,7 +32,9 @@ pub fn media(
         date: offer.date.clone(),
         cover: None,
     };
-    Ok(Media { name: offer.title.clone(), tracks: tracks.collect(), tags })
+    // Two films without a title are not to have one name.
+    let name = offer.title.clone().or_else(|| Some(offer.id.clone()));
+    Ok(Media { name, tracks: tracks.collect(), tags })
 }
 
 /// Asks for the page anew, and takes the rendition of the same name if it is the same file.

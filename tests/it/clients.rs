@@ -17,6 +17,8 @@ use crate::support::script::Resource;
 use crate::support::served::{WAYS, Way};
 use crate::support::{PATIENCE, eventually, media, number_from, run, start};
 
+mod names;
+
 /// So often a download is killed; between two kills it should get on by less than these bytes.
 const KILLS: usize = 5;
 const BETWEEN_KILLS: u64 = 6 << 20;

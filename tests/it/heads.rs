@@ -63,6 +63,7 @@ fn head_is_get_without_a_body() {
         ("Content-Type", "video/mp4"),
         ("Transfer-Encoding", "chunked"),
         ("X-Content-Type-Options", "nosniff"),
+        ("X-Accel-Buffering", "no"),
         ("Connection", "close"),
     ];
     for (name, value) in expected {
@@ -95,6 +96,15 @@ fn any_name_becomes_one_safe_disposition() {
         "tab\there",
         "film.mp4",
         "\u{202e}4pm.exe",
+        "東京物語の夜明",
+        "Привет, мир",
+        "مرحبا بالعالم",
+        "שלום \u{200f}עולם",
+        "🎬🎬",
+        "／．．／“ＣＯＮ”",
+        "con.a",
+        "-rf",
+        "\u{2028}. .a. . ",
         &long[0],
         &long[1],
         &long[2],
