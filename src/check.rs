@@ -42,9 +42,12 @@ pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
             base.display()
         )?,
     }
-    // Without it there are no page links, but all the rest: no failure.
-    reader::look(&config, out)?;
-    Ok(upstream.is_ok() && ffmpeg && runtime.is_ok())
+    let is_there = runtime.is_ok();
+    if let (Ok(runtime), Ok(_)) = (runtime, &upstream) {
+        // Without it there are no page links, but all the rest: no failure.
+        reader::look(&config, runtime, out)?;
+    }
+    Ok(upstream.is_ok() && ffmpeg && is_there)
 }
 
 fn look_for(

@@ -7,10 +7,9 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use url::Url;
 
@@ -30,10 +29,13 @@ mod link;
 mod media;
 pub mod output;
 mod places;
+mod trial;
 mod verdict;
+mod watch;
 
 pub use link::link;
 pub use media::media;
+pub use trial::Javascript;
 pub use verdict::Unresolved;
 
 use call::{Call, Said, Unsaid};
@@ -67,12 +69,15 @@ impl Resolver {
         let resolver = &config.resolver;
         let gate = Gate::open(&config.upstream)?;
         let environment = Environment::with(Some(&gate.url()));
+        let memory = resolver.memory.0;
         let mut ways: Vec<Box<dyn Call>> = Vec::new();
         if resolver.fork_server {
             let program = resolver.command.clone();
-            ways.push(Box::new(Fork::new(program, environment.clone(), runtime.clone())));
+            let environment = environment.clone();
+            ways.push(Box::new(Fork::new(program, environment, runtime.clone(), memory)));
         }
-        ways.push(Box::new(Command { program: resolver.command.clone(), environment }));
+        let (program, runtime) = (resolver.command.clone(), runtime.clone());
+        ways.push(Box::new(Command { program, environment, runtime: runtime.clone(), memory }));
         Ok(Resolver {
             config: config.clone(),
             policy: Policy::of(&config.upstream),
@@ -83,7 +88,7 @@ impl Resolver {
                 usize::try_from(resolver.cache.0).unwrap_or(usize::MAX),
                 resolver.cache_ttl.0,
             ),
-            runtime: runtime.clone(),
+            runtime,
             read: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             built_in: OnceLock::new(),
@@ -173,8 +178,14 @@ impl Resolver {
             });
         };
         let arguments = call::arguments(&self.config, &self.runtime.pages(), link);
+        self.call_with(&arguments, until, stop)
+    }
+
+    /// Calls it in the first way that works.
+    fn call_with(&self, arguments: &[String], until: Instant, stop: &Stop) -> Result<Said, Error> {
+        let limit = self.config.resolver.timeout.0;
         for way in &self.ways {
-            return match way.call(&arguments, until, stop) {
+            return match way.call(arguments, until, stop) {
                 Ok(said) => Ok(said),
                 Err(Unsaid::Stopped) => Err(Error::Stopped),
                 Err(Unsaid::TimedOut) => Err(unresolved(Unresolved::timeout(limit))),
@@ -196,14 +207,6 @@ pub struct Asker<'a> {
     pub client: IpAddr,
     /// Until it does not want it any more.
     pub stop: &'a Stop,
-}
-
-/// What `program` says when it is called with these arguments and does not take longer than that.
-pub fn ask(program: &Path, arguments: &[String], limit: Duration) -> Option<String> {
-    let (program, environment) = (program.to_owned(), Environment::with(None));
-    let stop = Stop::new().ok()?;
-    let said = Command { program, environment }.call(arguments, Instant::now() + limit, &stop);
-    said.ok().map(|said| String::from_utf8_lossy(&said.stdout).into_owned() + &said.stderr)
 }
 
 /// As an error of a stream.

@@ -264,7 +264,7 @@ pub fn tie_to_this_thread(command: &mut Command) {
     }
 }
 
-/// Has the coming child take no more than so many bytes of memory of its own, and be the first that
+/// Has the coming child map no more than so many bytes of memory of its own, and be the first that
 /// is killed when there is none left.
 pub fn make_expendable(command: &mut Command, most: u64) {
     // SAFETY: between fork and exec only setrlimit, open, write and close are called, all
@@ -315,6 +315,13 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     // SAFETY: as above, and only read.
     checked(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })?;
     Ok(limit.rlim_cur)
+}
+
+/// The length of a page of memory.
+pub fn page_size() -> u64 {
+    // SAFETY: takes no pointers.
+    let len = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(len).unwrap_or(4096)
 }
 
 /// The number of the user this process runs as.

@@ -3,30 +3,36 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use time::{Date, Month, OffsetDateTime};
 
 use crate::config::{self, Config};
-use crate::resolve;
+use crate::mux::fifo::RuntimeDir;
+use crate::resolve::{Javascript, Resolver};
 
 /// Sites change; an older one soon stops to understand some of them.
 const OLD: i64 = 60;
-/// How to have a newer one.
-const UPDATE: &str = "pip install -U \"yt-dlp[default]\" deno";
+/// What it is called in an index of Python's, and what it needs for YouTube.
+const PACKAGES: &str = "\"yt-dlp[default]\" deno";
+/// Where it goes if it is nowhere yet. Debian refuses packages of pip's outside of such a directory.
+const VENV: &str = "/opt/yt-dlp";
 
 /// Looks at it, and says what it found.
-pub(super) fn look(config: &Config, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn look(config: &Config, runtime: RuntimeDir, out: &mut impl Write) -> io::Result<()> {
     let command = &config.resolver.command;
     let Some(place) = config::locate(command) else {
         return writeln!(
             out,
-            "yt-dlp   none    {} was not found: there are no page links without it; install it \
-             ({UPDATE}) or set resolver.command to where it is",
-            command.display()
+            "yt-dlp   none    {} was not found: there are no page links without it; install it, or \
+             set resolver.command to where it is{}",
+            command.display(),
+            install()
         );
     };
-    let said = ask(config, &place);
+    let resolver = Resolver::new(config, &Arc::new(runtime))?;
+    let said = ask(config, &resolver);
     let Some(version) = version(&said) else {
         return writeln!(
             out,
@@ -34,39 +40,77 @@ pub(super) fn look(config: &Config, out: &mut impl Write) -> io::Result<()> {
             place.display()
         );
     };
+    let update = update(&place);
     let place = place.display();
     match age(&version, today()) {
         Some(days) if days > OLD => writeln!(
             out,
-            "yt-dlp   old     {place} ({version}, {days} days old): sites change; update it \
-             ({UPDATE})"
+            "yt-dlp   old     {place} ({version}, {days} days old): sites change; update it{update}"
         )?,
         Some(days) => writeln!(out, "yt-dlp   ok      {place} ({version}, {days} days old)")?,
         None => writeln!(out, "yt-dlp   ok      {place} ({version})")?,
     }
-    match said.lines().find_map(|line| line.split_once("JS runtimes: ")) {
-        Some((_, "none")) => writeln!(
+    // Something else may speak its interface, and know nothing of this.
+    if !said.contains("JS runtimes: ") {
+        return Ok(());
+    }
+    match resolver.try_javascript() {
+        Javascript::Runs(runtime) => writeln!(out, "js       ok      {runtime}"),
+        Javascript::Missing => writeln!(
             out,
             "js       none    yt-dlp finds no JavaScript runtime, without which YouTube gives it \
-             few formats or none; install deno ({UPDATE})"
+             few formats or none; install deno{update}"
         ),
-        Some((_, found)) => writeln!(out, "js       ok      {found}"),
-        None => Ok(()),
+        Javascript::Fails(why) => writeln!(
+            out,
+            "js       broken  yt-dlp cannot run the scripts of YouTube, which gives it few formats \
+             or none then ({why}); {}",
+            remedy(&why, &update)
+        ),
+        Javascript::Untried(why) => writeln!(out, "js       unknown it could not be tried: {why}"),
     }
 }
 
+/// The lines that install it where there is none.
+fn install() -> String {
+    format!(
+        ":\n           sudo python3 -m venv {VENV} && sudo {VENV}/bin/pip install -U {PACKAGES}\n           \
+         sudo ln -s {VENV}/bin/yt-dlp /usr/local/bin/"
+    )
+}
+
+/// The line that renews the one at `place`, if it is from pip; else those that install one.
+fn update(place: &Path) -> String {
+    let pip = place.canonicalize().ok().map(|file| file.with_file_name("pip"));
+    match pip.filter(|pip| pip.is_file()) {
+        Some(pip) => format!(":\n           sudo {} install -U {PACKAGES}", pip.display()),
+        None => install(),
+    }
+}
+
+/// What may help when a runtime is there and does not run.
+fn remedy(why: &str, update: &str) -> String {
+    if why.contains("script available") {
+        return format!("its solver is missing{update}");
+    }
+    if why.contains("resolver.memory") {
+        return "raise resolver.memory".into();
+    }
+    format!(
+        "where nothing may make machine code as it runs (MemoryDenyWriteExecute in a unit), set \
+         resolver.extra_args = [\"--extractor-args\", \"youtube-ejs:jitless=true\"]; else renew \
+         it{update}"
+    )
+}
+
 /// What it says of itself, called as for a page but without a link.
-fn ask(config: &Config, place: &Path) -> String {
-    let ask = |arguments: &[&str]| {
-        let arguments: Vec<String> = arguments.iter().copied().map(str::to_owned).collect();
-        resolve::ask(place, &arguments, config.resolver.timeout.0).unwrap_or_default()
-    };
+fn ask(config: &Config, resolver: &Resolver) -> String {
+    let own = config.resolver.extra_args.iter().map(String::as_str);
     let mut arguments = vec!["--ignore-config", "--no-plugin-dirs", "--color", "never"];
-    arguments.extend(config.resolver.extra_args.iter().map(String::as_str));
-    arguments.push("--verbose");
-    let said = ask(&arguments);
+    arguments.extend(own.chain(["--verbose"]));
+    let said = resolver.ask(&arguments).unwrap_or_default();
     // Something else may speak its interface, and have less to say.
-    if version(&said).is_some() { said } else { ask(&["--version"]) }
+    if version(&said).is_some() { said } else { resolver.ask(&["--version"]).unwrap_or_default() }
 }
 
 /// The version in its words: alone in a line, or `yt-dlp version stable@2026.10.26 from ...`.

@@ -44,9 +44,11 @@ impl Environment {
         Environment(all)
     }
 
-    /// Has `command` run in it.
-    pub fn give(&self, command: &mut Command) {
+    /// Has `command` run in it. What it starts may write below `dir`.
+    pub fn give(&self, command: &mut Command, dir: &Path) {
         command.env_clear().envs(self.0.iter().cloned());
+        // Without this, or a home, deno does not start; and what it says is for a log.
+        command.env("DENO_DIR", dir.join("deno")).env("NO_COLOR", "1");
     }
 }
 

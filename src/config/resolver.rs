@@ -26,6 +26,9 @@ pub struct Resolver {
     /// Pages that are read at a time.
     #[serde(deserialize_with = "more_than_none")]
     pub processes: usize,
+    /// What the processes of one reading may hold of memory together.
+    #[serde(deserialize_with = "memory")]
+    pub memory: ByteSize,
     /// Which of its extractors may read pages.
     #[serde(deserialize_with = "extractors")]
     pub extractors: Vec<String>,
@@ -45,6 +48,8 @@ impl Default for Resolver {
             cache: ByteSize(16 << 20),
             // Of 55 MB each, or some 20 when they are forked.
             processes: 4,
+            // yt-dlp takes up to 100 MB, and deno 260 for a script of YouTube's player of 2.7 MB.
+            memory: ByteSize(512 << 20),
             extractors: vec!["default".into(), "-generic".into()],
             fork_server: true,
         }
@@ -56,6 +61,13 @@ fn arguments<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
     let all = Vec::<String>::deserialize(deserializer)?;
     refuse_if(all.iter().any(|argument| argument == "--"), "must not have \"--\" in it")?;
     Ok(all)
+}
+
+/// Less is not enough for any page.
+fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    refuse_if(!(64 << 20..=64 << 30).contains(&size.0), "must lie between 64MiB and 64GiB")?;
+    Ok(size)
 }
 
 /// They are joined by commas.

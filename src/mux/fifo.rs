@@ -45,8 +45,14 @@ impl RuntimeDir {
 
     /// Where what reads pages has its things; elsewhere when the directory was made anew.
     pub fn pages(&self) -> PathBuf {
-        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = own.make_pages() {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = match own.make_pages() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.claim_anew(&mut own, &error)
+            }
+            made => made,
+        };
+        if let Err(error) = made {
             log::debug!("there is no directory for what reads pages: {error}");
         }
         own.dir.path().join(PAGES)
@@ -57,12 +63,17 @@ impl RuntimeDir {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         match own.pipes(kinds.clone()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                log::warn!("someone removed the runtime directory; making it anew: {error}");
-                *own = Own::claim(&self.base)?;
+                self.claim_anew(&mut own, &error)?;
                 own.pipes(kinds)
             }
             made => made,
         }
+    }
+
+    fn claim_anew(&self, own: &mut Own, why: &io::Error) -> io::Result<()> {
+        log::warn!("someone removed the runtime directory; making it anew: {why}");
+        *own = Own::claim(&self.base)?;
+        Ok(())
     }
 }
 

@@ -17,9 +17,6 @@ pub(super) const MOST_OUTPUT: usize = 16 << 20;
 /// What it says beside that; the end is kept.
 pub(super) const MOST_WORDS: usize = 64 << 10;
 
-/// Memory of its own that it may have: several times of what it takes for any page.
-pub(super) const MOST_MEMORY: u64 = 512 << 20;
-
 /// What it ended with.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Said {

@@ -7,11 +7,14 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{self, Child, Stdio};
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::call::{Call, MOST_MEMORY, MOST_OUTPUT, MOST_WORDS, Said, Unsaid};
+use super::call::{Call, MOST_OUTPUT, MOST_WORDS, Said, Unsaid};
 use super::verdict::Unresolved;
+use super::watch::{self, Watch};
 use crate::config::Environment;
+use crate::mux::fifo::RuntimeDir;
 use crate::stop::Stop;
 use crate::sys;
 
@@ -19,15 +22,19 @@ use crate::sys;
 pub(super) struct Command {
     pub(super) program: PathBuf,
     pub(super) environment: Environment,
+    /// Where it keeps what it learns.
+    pub(super) runtime: Arc<RuntimeDir>,
+    /// What it may take of memory, with all that it starts.
+    pub(super) memory: u64,
 }
 
 impl Call for Command {
     fn call(&self, arguments: &[String], until: Instant, stop: &Stop) -> Result<Said, Unsaid> {
         let mut command = process::Command::new(&self.program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        self.environment.give(&mut command);
+        self.environment.give(&mut command, &self.runtime.pages());
         sys::tie_to_this_thread(&mut command);
-        sys::make_expendable(&mut command, MOST_MEMORY);
+        sys::make_expendable(&mut command, watch::data_limit(self.memory));
         let child = command.spawn().map_err(|error| {
             let program = self.program.to_string_lossy();
             Unsaid::Failed(match error.kind() {
@@ -35,7 +42,8 @@ impl Call for Command {
                 _ => Unresolved::failed(&format!("cannot run {program:?}: {error}")),
             })
         })?;
-        Running { child, reaped: false }.listen(until, stop)
+        let watch = Watch::over(child.id(), self.memory);
+        Running { child, reaped: false }.listen(until, stop, watch)
     }
 }
 
@@ -46,7 +54,7 @@ struct Running {
 
 impl Running {
     /// Takes what it says until it ends. Whoever else holds its pipes then is not waited for.
-    fn listen(&mut self, until: Instant, stop: &Stop) -> Result<Said, Unsaid> {
+    fn listen(&mut self, until: Instant, stop: &Stop, mut watch: Watch) -> Result<Said, Unsaid> {
         let ended = sys::exit_watch(self.child.id()).map_err(|error| system(&error))?;
         let mut stdout = Pipe::of(self.child.stdout.take())?;
         let mut stderr = Pipe::of(self.child.stderr.take())?;
@@ -56,13 +64,14 @@ impl Running {
             let (out, err) = (stdout.awaited(&ended), stderr.awaited(&ended));
             let awaited = [stop.as_fd(), ended.as_fd(), out, err].map(|fd| (fd, sys::READABLE));
             let [over, has_ended, out, err] =
-                sys::poll(awaited, Some(left)).map_err(|error| system(&error))?;
+                sys::poll(awaited, Some(watch.pause(left))).map_err(|error| system(&error))?;
             if over {
                 return Err(Unsaid::Stopped);
             }
-            if !(has_ended || out || err) {
+            if left.is_zero() && !(has_ended || out || err) {
                 return Err(Unsaid::TimedOut);
             }
+            watch.look()?;
             stdout.drain();
             stderr.drain();
             if stdout.said.len() > MOST_OUTPUT {

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, MOST_OUTPUT, MOST_WORDS, Said, Unsaid};
+use super::watch::{self, Watch};
 use crate::config::{self, Environment};
 use crate::mux::fifo::RuntimeDir;
 use crate::stop::{Stop, Wait};
@@ -26,6 +27,8 @@ use crate::sys;
 const SERVER: &str = include_str!("forkserver.py");
 /// The longest answer: what is printed, in JSON, where each byte may become six.
 const LONGEST: usize = 6 * (MOST_OUTPUT + MOST_WORDS);
+/// More digits than the number of a process has.
+const LONGEST_NUMBER: usize = 20;
 /// Within this a child has begun, also if the server has to be loaded first; else it hangs.
 const BEGIN_LIMIT: Duration = Duration::from_secs(10);
 /// After a server has failed, the command is called for so long before another one is tried.
@@ -39,6 +42,8 @@ pub(super) struct Fork {
     environment: Environment,
     /// Where the server listens.
     runtime: Arc<RuntimeDir>,
+    /// What a child may take of memory, with all that it starts.
+    memory: u64,
     state: Mutex<State>,
 }
 
@@ -55,8 +60,9 @@ impl Fork {
         command: PathBuf,
         environment: Environment,
         runtime: Arc<RuntimeDir>,
+        memory: u64,
     ) -> Fork {
-        Fork { command, environment, runtime, state: Mutex::new(State::Idle) }
+        Fork { command, environment, runtime, memory, state: Mutex::new(State::Idle) }
     }
 
     /// A connection to the server, which is started for calls with these arguments if it does not
@@ -68,14 +74,15 @@ impl Fork {
         {
             return Err(io::Error::other("it has failed lately"));
         }
-        let socket = self.runtime.pages().join("server");
+        let pages = self.runtime.pages();
+        let socket = pages.join("server");
         if let State::Running(server) = &mut *state
             && server.socket == socket
             && !server.has_ended()
         {
             return UnixStream::connect(&socket);
         }
-        let started = self.start(arguments, &socket);
+        let started = self.start(arguments, &pages, &socket);
         match started {
             Ok(server) => *state = State::Running(server),
             Err(error) => {
@@ -86,7 +93,7 @@ impl Fork {
         UnixStream::connect(&socket)
     }
 
-    fn start(&self, arguments: &[String], socket: &Path) -> io::Result<Server> {
+    fn start(&self, arguments: &[String], pages: &Path, socket: &Path) -> io::Result<Server> {
         let command = config::locate(&self.command).ok_or(io::ErrorKind::NotFound)?;
         let words = interpreter(&command)
             .ok_or_else(|| io::Error::other("it is not a Python script with its #! line"))?;
@@ -102,7 +109,7 @@ impl Fork {
         let mut python = Command::new(program);
         python
             .args(words)
-            .args(["-c", SERVER])
+            .args(["-c", SERVER, &watch::data_limit(self.memory).to_string()])
             .arg(&command)
             .args(common)
             .stdin(Stdio::from(OwnedFd::from(listener)))
@@ -111,7 +118,7 @@ impl Fork {
             .stderr(Stdio::inherit())
             // Ctrl-C is for us; it ends when we do.
             .process_group(0);
-        self.environment.give(&mut python);
+        self.environment.give(&mut python, pages);
         // Not tied to this thread, which serves one client: the lifeline does it.
         let child = python.spawn()?;
         log::debug!("yt-dlp is being loaded by {program}");
@@ -140,7 +147,7 @@ struct Answer {
 impl Call for Fork {
     fn call(&self, arguments: &[String], until: Instant, stop: &Stop) -> Result<Said, Unsaid> {
         let connection = self.connect(arguments).map_err(|error| not_this_way(&error))?;
-        let said = Talk { connection, until, stop }.have(arguments);
+        let said = Talk { connection, until, stop, watch: None }.have(arguments, self.memory);
         if let Err(Unsaid::NotThisWay(_)) = said {
             // It answers for each child of its, whatever becomes of that: so it is gone itself.
             self.give_up();
@@ -154,15 +161,18 @@ struct Talk<'s> {
     connection: UnixStream,
     until: Instant,
     stop: &'s Stop,
+    /// Over the child, once it is known which that is.
+    watch: Option<Watch>,
 }
 
 impl Talk<'_> {
-    fn have(mut self, arguments: &[String]) -> Result<Said, Unsaid> {
+    fn have(mut self, arguments: &[String], memory: u64) -> Result<Said, Unsaid> {
         let broken = |_| Unsaid::NotThisWay("its server broke off".into());
         let mut question = serde_json::to_vec(&Question { argv: arguments }).map_err(broken)?;
         question.push(b'\n');
         self.say(&question)?;
         self.await_begin()?;
+        self.watch = Some(Watch::over(self.child()?, memory));
         let line = self.listen()?;
         let Answer { code, stdout, stderr } = serde_json::from_slice(&line).map_err(broken)?;
         Ok(Said { code, stdout: stdout.into_bytes(), stderr })
@@ -183,7 +193,7 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// Waits for a child to say that it has begun, by an empty line in front of its answer.
+    /// Waits for a child to say that it has begun, by a line in front of its answer.
     fn await_begin(&mut self) -> Result<(), Unsaid> {
         let left = self.until.saturating_duration_since(Instant::now());
         match self.stop.wait(self.connection.as_fd(), sys::READABLE, left.min(BEGIN_LIMIT)) {
@@ -195,6 +205,24 @@ impl Talk<'_> {
             Ok(Wait::TimedOut) => Err(Unsaid::TimedOut),
             Err(error) => Err(not_this_way(&error)),
         }
+    }
+
+    /// Reads the number of the child, which leads a process group of its own.
+    fn child(&mut self) -> Result<u32, Unsaid> {
+        let (mut line, mut byte) = (String::new(), [0]);
+        while line.len() < LONGEST_NUMBER {
+            match self.connection.read(&mut byte) {
+                Ok(0) => break,
+                Ok(_) if byte == *b"\n" => break,
+                Ok(_) => line.push(byte[0].into()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(sys::READABLE)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(not_this_way(&error)),
+            }
+        }
+        line.parse().map_err(|_| Unsaid::NotThisWay("its server broke off".into()))
     }
 
     fn listen(&mut self) -> Result<Vec<u8>, Unsaid> {
@@ -214,13 +242,20 @@ impl Talk<'_> {
         }
     }
 
-    fn wait(&self, interest: i16) -> Result<(), Unsaid> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        match self.stop.wait(self.connection.as_fd(), interest, left) {
-            Ok(Wait::Ready) => Ok(()),
-            Ok(Wait::Stopped) => Err(Unsaid::Stopped),
-            Ok(Wait::TimedOut) => Err(Unsaid::TimedOut),
-            Err(error) => Err(not_this_way(&error)),
+    fn wait(&mut self, interest: i16) -> Result<(), Unsaid> {
+        loop {
+            let left = self.until.saturating_duration_since(Instant::now());
+            let pause = self.watch.as_ref().map_or(left, |watch| watch.pause(left));
+            match self.stop.wait(self.connection.as_fd(), interest, pause) {
+                Ok(Wait::Ready) => return Ok(()),
+                Ok(Wait::Stopped) => return Err(Unsaid::Stopped),
+                Ok(Wait::TimedOut) if left.is_zero() => return Err(Unsaid::TimedOut),
+                Ok(Wait::TimedOut) => {}
+                Err(error) => return Err(not_this_way(&error)),
+            }
+            if let Some(watch) = &mut self.watch {
+                watch.look()?;
+            }
         }
     }
 }

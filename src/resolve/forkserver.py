@@ -1,13 +1,15 @@
 """Keeps yt-dlp loaded, and forks a child of itself for each page. Run as
 
-    PYTHON -c THIS COMMAND [ARGUMENT...]
+    PYTHON -c THIS DATA COMMAND [ARGUMENT...]
 
-COMMAND is the yt-dlp, a script or a zip file of Python's; ARGUMENTs are what all its calls have in
-common, up to the `--` before the link. fd 0 listens (a Unix socket), fd 1 is the lifeline (a pipe
+DATA is the RLIMIT_DATA of a child and of each process that it starts; COMMAND is the yt-dlp, a script
+or a zip file of Python's; ARGUMENTs are what all its calls have in common, up to the `--` before the
+link. fd 0 listens (a Unix socket), fd 1 is the lifeline (a pipe
 whose other end the daemon holds), fd 2 is the log. A connection brings one line of JSON, {"argv":
-[...]}, and gets an empty one and then one back, {"code": 0, "stdout": "...", "stderr": "..."}: what COMMAND would have
-said; the code is a negative number if a signal killed it. To close the connection before that is to
-kill the child, and what it has started.
+[...]}, and gets two back: the number of the child, which leads a process group of its own, and
+{"code": 0, "stdout": "...", "stderr": "..."}, what COMMAND would have said; the code is a negative
+number if a signal killed it. To close the connection before that is to kill the child, and what it
+has started.
 
 The parent waits for nothing but poll, and must never do the work of a page itself: what that leaves
 in memory would be in every later child.
@@ -37,15 +39,13 @@ import time
 import traceback
 import zipfile
 
-COMMAND, *ARGUMENTS = sys.argv[1:]
+DATA, COMMAND, *ARGUMENTS = sys.argv[1:]
 # Stands in for a link until there is one; it is never looked up.
 NOWHERE = 'http://fork.invalid/'
 # What one page may print; of its errors the end will do.
 MOST_OUTPUT = 16 << 20
 MOST_ERRORS = 64 << 10
 LONGEST_REQUEST = 1 << 20
-# Memory of its own that a child may have, and each that it starts.
-MOST_MEMORY = 512 << 20
 # The children of what has become this process: [[pid, descriptor of the connection], ...].
 CHILDREN = 'YTCANAL_CHILDREN'
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -208,8 +208,8 @@ class Server:
         # Nothing it starts has the listener or the lifeline; all that is printed is kept, by
         # whomever. Python ignores SIGXFSZ: to print more is an error like any other.
         resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT))
-        # A small answer may be a large page; the daemon has others to serve meanwhile.
-        resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
+        # A small answer may be a large page. What is really taken the daemon looks at.
+        resource.setrlimit(resource.RLIMIT_DATA, (int(DATA), int(DATA)))
         with contextlib.suppress(OSError), open('/proc/self/oom_score_adj', 'w') as score:
             score.write('1000')
         become(0, os.open(os.devnull, os.O_RDONLY))
@@ -218,8 +218,8 @@ class Server:
             stream.reconfigure(encoding='utf-8', errors='backslashreplace')
         gc.freeze()
         gc.enable()
-        # An empty line says that the work has begun.
-        self.client.sendall(b'\n')
+        # The work has begun.
+        self.client.sendall(b'%d\n' % os.getpid())
         with self.client.makefile('rb') as lines:
             return json.loads(lines.readline(LONGEST_REQUEST))['argv']
 

@@ -127,6 +127,91 @@ fn demo_shows_itself_and_ends_on_interrupt() {
     program.ends_well();
 }
 
+/// What it prints to be tried: the second line goes on with the file of the first one.
+#[test]
+fn demo_invites_to_interrupt_and_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut program = Program::start(&["demo", "--listen", "127.0.0.1:0"], directory.path());
+    program.says("Ctrl-C ends");
+    let said = program.said.lock().unwrap().clone();
+    let complete = said.split_once("complete: ").unwrap().1.split(' ').next().unwrap();
+    let complete: u64 = complete.parse().unwrap();
+    let (_, invitation) = said.split_once("Try it yourself:").unwrap();
+    let mut lines = invitation.lines().map(str::trim).filter(|line| line.starts_with("curl "));
+    let (begin, go_on) = (lines.next().unwrap(), lines.next().unwrap());
+    let here = tempfile::tempdir().unwrap();
+    let curl = |line: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("exec {line} -sS --noproxy '*' --max-time 60")]);
+        shell.current_dir(here.path());
+        shell
+    };
+    let files = || -> Vec<(String, u64)> {
+        let entries = std::fs::read_dir(here.path()).unwrap().flatten();
+        let of = |entry: std::fs::DirEntry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            (name, entry.metadata().unwrap().len())
+        };
+        entries.map(of).collect()
+    };
+    let mut first = crate::support::start(&mut curl(begin));
+    eventually("something has come", PATIENCE, || {
+        files().first().filter(|(_, len)| *len > 100_000).map(|_| ())
+    });
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let begun = files();
+    assert!(begun.len() == 1 && begun[0].1 < complete, "{begin}: {begun:?}");
+    let output = run(&mut curl(go_on));
+    assert!(output.status.success(), "{go_on}: {}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(files(), [(begun[0].0.clone(), complete)], "{go_on}");
+    program.ends_well();
+}
+
+/// `check` has a script run as the daemon would: with what yt-dlp would take for it, in a service's
+/// environment, and it believes no name.
+#[test]
+fn check_runs_javascript() {
+    let directory = tempfile::tempdir().unwrap();
+    let check = |command: &Path, more: &str| {
+        let file = directory.path().join("c.toml");
+        let text = format!("[resolver]\ncommand = {command:?}\ntimeout = \"60s\"\n{more}\n");
+        std::fs::write(&file, text).unwrap();
+        let output = run(Command::new(binary())
+            .args(["check", "--config", "c.toml"])
+            .current_dir(directory.path())
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("RUNTIME_DIRECTORY", directory.path().join("run"))
+            .stdin(Stdio::null()));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        said
+    };
+    let real = crate::support::ytdlp::command();
+    for way in crate::support::ytdlp::WAYS {
+        let said = check(&real, way);
+        assert!(said.contains("js       ok      deno 2."), "{way}: {said}");
+        // What is not there, what says a name and no more, and what may not take enough.
+        let said = check(&real, &format!("{way}extra_args = [\"--no-js-runtimes\"]"));
+        assert!(said.contains("js       none    "), "{way}: {said}");
+        let body = "[ \"$1\" = --version ] && echo 'deno 2.9.8' && exit\necho broken >&2\nexit 1";
+        let poor = crate::support::daemon::script(directory.path(), body);
+        let runtime = format!("deno:{}", poor.display());
+        let arguments = ["--no-js-runtimes", "--js-runtimes", &runtime];
+        let said = check(&real, &format!("{way}extra_args = {arguments:?}"));
+        assert!(said.contains("js       broken  "), "{way}: {said}");
+        assert!(said.contains("broken)") && said.contains("pip install -U"), "{way}: {said}");
+        let said = check(&real, &format!("{way}memory = \"64MiB\""));
+        assert!(said.contains("js       broken  "), "{way}: {said}");
+        assert!(said.contains("raise resolver.memory"), "{way}: {said}");
+    }
+    // Debian refuses pip's packages outside of a directory of their own.
+    let said = check(&directory.path().join("nothing"), "");
+    assert!(said.contains("python3 -m venv /opt/yt-dlp"), "{said}");
+    assert!(said.contains("/opt/yt-dlp/bin/pip install -U \"yt-dlp[default]\" deno"), "{said}");
+}
+
 #[test]
 fn demo_ends_on_interrupt_in_the_middle() {
     let directory = tempfile::tempdir().unwrap();

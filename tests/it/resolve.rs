@@ -7,5 +7,7 @@ mod films;
 mod gate;
 mod generic;
 mod information;
+mod memory;
 mod refresh;
 mod strangers;
+mod youtube;

@@ -11,24 +11,10 @@ use crate::support::answer::Ending;
 use crate::support::client::{Client, ask};
 use crate::support::daemon::{Daemon, LOOPBACK, script};
 use crate::support::gate::Gate;
-use crate::support::observe::{children, process};
+use crate::support::observe::{descendants, process};
 use crate::support::script::Resource;
 use crate::support::ytdlp::{self, FILM, Site, WAYS, download_path, sizes};
 use crate::support::{PATIENCE, eventually, signal};
-
-/// Everything that descends from a process.
-fn descendants(pid: u32) -> BTreeSet<u32> {
-    let mut found = BTreeSet::new();
-    let mut parents = vec![pid];
-    while let Some(parent) = parents.pop() {
-        for child in children(parent) {
-            if found.insert(child.pid) {
-                parents.push(child.pid);
-            }
-        }
-    }
-    found
-}
 
 fn are_gone(pids: &BTreeSet<u32>) {
     eventually("they are gone", PATIENCE, || {

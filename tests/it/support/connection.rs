@@ -45,6 +45,7 @@ impl<'a> Connection<'a> {
                 Some(resource) => {
                     if !matches!(resource.fault, Fault::ResetAt(_)) {
                         self.take_last_byte()?;
+                        self.take_body(&request)?;
                     }
                     self.travel(&resource, since, trips)?;
                     if self.stop.is_said() {
@@ -82,6 +83,12 @@ impl<'a> Connection<'a> {
 
     fn take_last_byte(&mut self) -> io::Result<()> {
         self.wire.read_exact(&mut [0])
+    }
+
+    /// Reads what is posted, which nobody here is interested in.
+    fn take_body(&mut self, request: &Request) -> io::Result<()> {
+        let len = request.header("content-length").and_then(|len| len.parse().ok());
+        self.wire.read_exact(&mut vec![0; len.unwrap_or(0).min(1 << 20)])
     }
 
     /// Waits until the answer could have come from afar. Requests in a pipeline travel together:

@@ -16,6 +16,7 @@ pub(crate) mod names;
 pub(crate) mod observe;
 pub(crate) mod origin;
 mod place;
+mod player;
 pub(crate) mod proxy;
 mod request;
 pub(crate) mod script;
@@ -28,6 +29,7 @@ mod trial;
 pub(crate) mod tripwire;
 pub(crate) mod webms;
 mod wire;
+pub(crate) mod youtube;
 pub(crate) mod ytdlp;
 
 use std::fmt::Display;

@@ -1,6 +1,7 @@
 //! Looks at a process from outside, through /proc: threads, descriptors, children, memory,
 //! and the files it left.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
@@ -87,6 +88,20 @@ pub(crate) fn children(parent: u32) -> Vec<Process> {
         .filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?))
         .filter(|process| process.parent == parent)
         .collect()
+}
+
+/// Everything that descends from a process.
+pub(crate) fn descendants(pid: u32) -> BTreeSet<u32> {
+    let mut found = BTreeSet::new();
+    let mut parents = vec![pid];
+    while let Some(parent) = parents.pop() {
+        for child in children(parent) {
+            if found.insert(child.pid) {
+                parents.push(child.pid);
+            }
+        }
+    }
+    found
 }
 
 /// A size from /proc/PID/status (`VmRSS`, `VmHWM`) in bytes; 0 for a process that is gone.

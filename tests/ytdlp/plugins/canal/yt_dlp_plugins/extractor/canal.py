@@ -237,6 +237,21 @@ def hang_with_child():
     subprocess.run(['sleep', '3601'], check=True)
 
 
+def devour():
+    """All memory there is, as a page may have it that is far larger than it should be."""
+    taken = []
+    while True:
+        taken.append(b'x' * (1 << 20))
+
+
+def devour_with_children():
+    """The same in several processes, none of which takes much for itself."""
+    code = 'taken = b"x" * (150 << 20); import time; time.sleep(3603)'
+    children = [subprocess.Popen([sys.executable, '-c', code]) for _ in range(4)]
+    for child in children:
+        child.wait()
+
+
 MISCHIEF = {
     'crash': crash,
     'escape': escape,
@@ -244,6 +259,8 @@ MISCHIEF = {
     'killed': lambda: os.kill(os.getpid(), signal.SIGKILL),
     'hang': hang,
     'hang-with-child': hang_with_child,
+    'devour': devour,
+    'devour-with-children': devour_with_children,
     'flood': lambda: flood(sys.stdout),
     'flood-errors': lambda: flood(sys.stderr),
     # Not through Python, as a library would.
