@@ -135,7 +135,7 @@ fn invite(address: SocketAddr, prefill: &Prefill) -> io::Result<()> {
     let info = url.replace("/download?", "/info?");
     say(&format!(
         "\nTry it yourself:\n\
-         \x20 curl -OJ '{url}'\n\
+         \x20 curl -o film.mp4 '{url}'\n\
          interrupt it, and go on:\n\
          \x20 curl -C - -o film.mp4 '{url}'\n\
          a part of it:\n\

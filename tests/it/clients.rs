@@ -181,6 +181,34 @@ fn wget_goes_on_where_it_was_killed() {
     }
 }
 
+/// The lines of the README, word by word, each killed once and given again.
+#[test]
+fn what_the_readme_says_goes_on() {
+    const README: &str = include_str!("../../README.md");
+    for program in ["curl", "wget"] {
+        let gate = Gate::default();
+        let mut shop = Shop::open(Way::Spliced, |resource| held(resource, &gate));
+        let is_it = |line: &&str| line.starts_with(program) && line.contains(" \"$url\"");
+        let line = README.lines().find(is_it).expect("a line with it");
+        let line = line.split('#').next().unwrap();
+        let command = |more: &str| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("exec {line} {more}")]).env("no_proxy", "*");
+            shell.env("url", &shop.url).current_dir(shop.directory.path());
+            shell
+        };
+        let (mut first, mut second) = (command(&RATE.join(" ")), command(""));
+        shop.kill(&mut first);
+        gate.open();
+        let missing = shop.whole.len() as u64 - shop.has();
+        assert!(missing > 0, "{line}");
+        let output = run(&mut second);
+        shop.assert_whole(output.status, &printed(&output));
+        let files = std::fs::read_dir(shop.directory.path()).unwrap().count();
+        assert_eq!(files, 1, "{line}: it went on with another file");
+    }
+}
+
 #[test]
 fn aria2c_takes_it_through_eight_connections() {
     for way in WAYS {
