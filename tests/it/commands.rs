@@ -175,7 +175,7 @@ fn check_runs_javascript() {
     let directory = tempfile::tempdir().unwrap();
     let check = |command: &Path, more: &str| {
         let file = directory.path().join("c.toml");
-        let text = format!("[resolver]\ncommand = {command:?}\ntimeout = \"60s\"\n{more}\n");
+        let text = format!("[resolver]\ncommand = {command:?}\ntimeout = \"3m\"\n{more}\n");
         std::fs::write(&file, text).unwrap();
         let output = run(Command::new(binary())
             .args(["check", "--config", "c.toml"])
