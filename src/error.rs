@@ -116,8 +116,8 @@ pub enum Fault {
 pub enum Unusable {
     /// Not a media container that we know; what it looks like.
     NotMedia(&'static str),
-    /// An MP4 file with its index behind the media.
-    IndexAtEnd,
+    /// An MP4 file with its index behind the media, and why that cannot be read first.
+    IndexAtEnd(&'static str),
     /// AAC without a container, which ffmpeg cannot put into another one than MP4 while it
     /// arrives.
     OnlyInMp4,
@@ -161,10 +161,10 @@ impl fmt::Display for Error {
             Error::Unusable { track, reason: Unusable::NotMedia(what) } => {
                 write!(f, "the {track} URL does not lead to a media file: {what}")
             }
-            Error::Unusable { track, reason: Unusable::IndexAtEnd } => write!(
+            Error::Unusable { track, reason: Unusable::IndexAtEnd(why) } => write!(
                 f,
-                "the {track} file has its index (moov) at its end and cannot be joined while it \
-                 arrives; use one made for streaming (ffmpeg: -movflags +faststart)"
+                "the {track} file has its index (moov) at its end, which cannot be read first \
+                 here ({why}); use one made for streaming (ffmpeg: -movflags +faststart)"
             ),
             Error::Unusable { track, reason: Unusable::OnlyInMp4 } => {
                 write!(f, "the {track} file is AAC without a container, which only mp4 can take")
@@ -332,7 +332,7 @@ impl From<&Error> for Problem {
                 Fault::Protocol(_) => (502, "upstream-protocol", None),
             },
             Error::Unusable { reason: Unusable::NotMedia(_), .. } => (422, "not-media", None),
-            Error::Unusable { reason: Unusable::IndexAtEnd, .. } => (422, "index-at-end", None),
+            Error::Unusable { reason: Unusable::IndexAtEnd(_), .. } => (422, "index-at-end", None),
             Error::Unusable { reason: Unusable::OnlyInMp4, .. } => (422, "mux-refused", None),
             Error::BeyondEnd => (422, "start-beyond-end", None),
             Error::NotSpliced(_) => (422, "splice-refused", None),

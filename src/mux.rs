@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::error::Error;
+use crate::error::{Error, Unusable};
 use crate::media::{Kind, Tags};
 
 pub mod ffmpeg;
@@ -56,7 +56,19 @@ pub enum Plan {
     /// They are spliced.
     Splice(splice::Plan),
     /// They are joined by ffmpeg.
-    Join(Joint, Option<Refused>),
+    Join(Join),
+}
+
+/// How ffmpeg joins tracks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Join {
+    /// What it makes of them.
+    pub joint: Joint,
+    /// What each input is given instead of its file, where that is not as it must be to be joined
+    /// while it arrives, or holds more than is wanted.
+    pub feeds: Vec<Option<splice::Plan>>,
+    /// Why they are not spliced, if that was tried.
+    pub refused: Option<Refused>,
 }
 
 /// Why tracks are not spliced.
@@ -89,10 +101,10 @@ pub struct Finished {
 /// What splice found out about a track, or why it is of no use to it.
 pub type Surveyed = Result<Survey, Refusal>;
 
-/// Decides what becomes of `inputs`; `surveys` are there for all of them, or for none.
+/// Decides what becomes of `inputs`; of each there is a survey, if it was worth the while.
 pub fn plan(
-    inputs: Vec<Input>,
-    surveys: Option<Vec<Surveyed>>,
+    mut inputs: Vec<Input>,
+    surveys: &[Option<Surveyed>],
     wish: &Wish,
     tags: &Tags,
 ) -> Result<Plan, Error> {
@@ -105,7 +117,7 @@ pub fn plan(
     if is_beyond(&inputs, wish.trim) {
         return Err(Error::BeyondEnd);
     }
-    let refused = match surveys.map(|surveys| spliced(&inputs, surveys, wish, tags)) {
+    let refused = match spliced(&inputs, surveys, wish, tags) {
         Some(Ok(plan)) => return Ok(Plan::Splice(plan)),
         Some(Err(refused)) if wish.engine == Engine::Splice => {
             return Err(Error::NotSpliced(refused));
@@ -113,28 +125,71 @@ pub fn plan(
         Some(Err(refused)) => Some(refused),
         None => None,
     };
-    Ok(Plan::Join(Joint::new(inputs, wish, tags)?, refused))
+    let feeds = feeds(&mut inputs, surveys, wish.trim)?;
+    Ok(Plan::Join(Join { joint: Joint::new(inputs, wish, tags)?, feeds, refused }))
 }
 
-/// Whether it is worth the while to survey a track of a film that has so many.
-pub fn may_be_spliced(input: Input, tracks: usize, wish: &Wish, tags: &Tags) -> bool {
+/// Whether it is worth the while to survey a track of a film that has so many: it may be spliced, or
+/// ffmpeg cannot have it as it is.
+pub fn is_surveyed(input: Input, tracks: usize, wish: &Wish, tags: &Tags) -> bool {
     let is_passed = tracks == 1 && is_passable(input, wish) && tags.cover.is_none();
-    wish.engine != Engine::Ffmpeg && !is_passed
+    !is_passed && (wish.engine != Engine::Ffmpeg || !input.head.index_first)
 }
 
+/// The tracks spliced, or why not; `None` if nobody wants that.
 fn spliced(
     inputs: &[Input],
-    surveys: Vec<Surveyed>,
+    surveys: &[Option<Surveyed>],
     wish: &Wish,
     tags: &Tags,
-) -> Result<splice::Plan, Refused> {
-    let mut tracks = Vec::with_capacity(inputs.len());
-    for (input, survey) in inputs.iter().zip(surveys) {
-        let track = Some(input.kind);
-        tracks.push((input.kind, survey.map_err(|why| Refused { track, why })?));
+) -> Option<Result<splice::Plan, Refused>> {
+    if wish.engine == Engine::Ffmpeg {
+        return None;
     }
+    let surveys = surveys.iter().map(Option::as_ref).collect::<Option<Vec<_>>>()?;
+    let tracks = inputs.iter().zip(surveys).map(|(input, survey)| match survey {
+        Ok(survey) => Ok((input.kind, survey)),
+        Err(why) => Err(Refused { track: Some(input.kind), why: *why }),
+    });
     let options = splice::Options { container: wish.container, trim: wish.trim, tags };
-    splice::plan(&tracks, &options).map_err(|why| Refused { track: None, why })
+    Some(tracks.collect::<Result<Vec<_>, _>>().and_then(|tracks| {
+        splice::plan(&tracks, &options).map_err(|why| Refused { track: None, why })
+    }))
+}
+
+/// What ffmpeg is given instead of files: a film with its samples in its index as if it were made for
+/// streaming, with that index in front and no more than what is wanted. The inputs are then such
+/// files. One with its index at its end can be joined in no other way.
+fn feeds(
+    inputs: &mut [Input],
+    surveys: &[Option<Surveyed>],
+    trim: Trim,
+) -> Result<Vec<Option<splice::Plan>>, Error> {
+    let alone = inputs.len() == 1;
+    let mut feeds = Vec::with_capacity(inputs.len());
+    for (input, survey) in inputs.iter_mut().zip(surveys) {
+        let laid_out = match survey {
+            Some(Ok(survey)) => splice::for_streaming((input.kind, survey), alone, trim),
+            Some(Err(why)) => Some(Err(*why)),
+            None => None,
+        };
+        feeds.push(match laid_out {
+            Some(Ok(plan)) => {
+                if let sniff::Verdict::Known(head) =
+                    sniff::sniff(plan.head(), Some(plan.len()), false)
+                {
+                    input.head = head;
+                }
+                Some(plan)
+            }
+            Some(Err(Refusal(why))) if !input.head.index_first => {
+                let reason = Unusable::IndexAtEnd(why);
+                return Err(Error::Unusable { track: input.kind, reason });
+            }
+            _ => None,
+        });
+    }
+    Ok(feeds)
 }
 
 /// Whether a lone file is what is wanted as it is.
@@ -213,9 +268,10 @@ mod tests {
     fn a_lone_file_that_is_as_wanted_is_passed_through() {
         let plan = |format, wanted, index_first| {
             let head = Head { index_first, has_picture: Some(false), ..Head::of(format) };
+            let survey = (!index_first).then_some(Err(Refusal("it is none")));
             plan(
                 vec![Input { kind: Kind::Audio, head }],
-                None,
+                &[survey],
                 &Wish { container: wanted, ..Wish::default() },
                 &Tags::default(),
             )

@@ -15,7 +15,7 @@ use crate::disposition::attachment;
 use crate::edge::{Body, Client, MediaHead, Reply, Request};
 use crate::error::{Error, Problem};
 use crate::media::Media;
-use crate::mux::{Plan, Wish, plan};
+use crate::mux::{Join, Plan, Wish, plan};
 use crate::picture::Picture;
 use crate::resolve::{self, Asker};
 use crate::route::Film;
@@ -27,6 +27,7 @@ mod join;
 mod look;
 mod out;
 mod pass;
+mod reading;
 mod select;
 mod splice;
 
@@ -150,13 +151,14 @@ fn send<'scope, 'c, 'edge>(
     let first = if wants_all { FIRST_PART } else { fetch::PROBE };
     let mut tracks = fetch::open(scope, answering, first)?;
     let inputs = tracks.iter().map(|track| track.input).collect();
-    let surveys = tracks.iter_mut().map(|track| track.survey.take()).collect();
-    match plan(inputs, surveys, wish, &media.tags)? {
+    let surveys: Vec<_> = tracks.iter_mut().map(|track| track.survey.take()).collect();
+    match plan(inputs, &surveys, wish, &media.tags)? {
         Plan::Pass(finished) => pass::pass(answering, tracks.swap_remove(0), finished),
         Plan::Splice(plan) => splice::begin(answering, tracks, plan),
-        Plan::Join(joint, refused) => {
+        Plan::Join(Join { joint, feeds, refused }) => {
             let why = refused.map(|refused| format!(" ({refused})")).unwrap_or_default();
             log::debug!("{:?}: joined by ffmpeg{why}", media.tracks);
+            tracks.iter_mut().zip(feeds).for_each(|(track, feed)| track.feed = feed);
             join::join(scope, answering, tracks, &joint, &format!("ffmpeg{why}"))
         }
     }

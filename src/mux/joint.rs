@@ -36,9 +36,6 @@ pub enum Recoding {
 impl Joint {
     /// Decides how to join `inputs`.
     pub fn new(inputs: Vec<Input>, wish: &Wish, tags: &Tags) -> Result<Joint, Error> {
-        if let Some(input) = inputs.iter().find(|input| !input.head.index_first) {
-            return Err(Error::Unusable { track: input.kind, reason: Unusable::IndexAtEnd });
-        }
         let container = match wish.container {
             Wanted::Mp4 => Container::Mp4,
             Wanted::Webm => Container::Webm,

@@ -10,7 +10,7 @@
 //! refused with a reason, and ffmpeg does it. Must never know HTTP, nor allocate by a length that
 //! a file claims before that length was held to a limit.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use crate::mux::{Trim, Wanted};
 pub mod boxes;
 pub mod ebml;
 mod edits;
+mod entry;
 mod fragmented;
 mod headers;
 mod input;
@@ -34,7 +35,7 @@ mod trak;
 mod webm;
 
 pub use input::{Flow, Input, Window};
-pub use layout::{Layout, Piece, Plan, Rules};
+pub use layout::{Layout, Piece, Plan, Rules, Runs};
 
 use near::{Near, Reach};
 use top::Top;
@@ -158,9 +159,12 @@ pub fn survey(format: Format, look: &mut dyn Look, trim: Trim) -> Result<Survey,
     }
 }
 
-/// Lays out the joined file. `tracks` are one or two, picture first. Pure: the same surveys and
+/// Lays out the joined file. `tracks` are one or two files, video first. Pure: the same surveys and
 /// options give the same plan, wherever it is made.
-pub fn plan(tracks: &[(Kind, Survey)], options: &Options<'_>) -> Result<Plan, Refusal> {
+pub fn plan<S: Borrow<Survey>>(
+    tracks: &[(Kind, S)],
+    options: &Options<'_>,
+) -> Result<Plan, Refusal> {
     let mp4 = matches!(options.container, Wanted::Auto | Wanted::Mp4 | Wanted::M4a);
     let webm = matches!(options.container, Wanted::Auto | Wanted::Webm);
     if let Some(tracks) = all(tracks, |survey| match survey {
@@ -187,9 +191,24 @@ pub fn plan(tracks: &[(Kind, Survey)], options: &Options<'_>) -> Result<Plan, Re
 const OTHER_CONTAINER: Refusal = Refusal("another container is wanted than the files have");
 
 /// All surveys as this kind of track, if they are all of it.
-fn all<'a, T>(
-    tracks: &'a [(Kind, Survey)],
+fn all<'a, S: Borrow<Survey>, T>(
+    tracks: &'a [(Kind, S)],
     of: impl Fn(&'a Survey) -> Option<&'a T>,
 ) -> Option<Vec<(Kind, &'a T)>> {
-    tracks.iter().map(|(kind, survey)| of(survey).map(|track| (*kind, track))).collect()
+    tracks.iter().map(|(kind, survey)| of(survey.borrow()).map(|track| (*kind, track))).collect()
+}
+
+/// Lays out a file that has its samples in its moov as if it were made for streaming: the index in
+/// front, and behind it what is wanted. `alone` says whether it is all of the film, so that a file
+/// that was named for its video gives its audio, too. Of what `trim` leaves out as much is left out
+/// as can be; all else keeps its times. `None` if it is a file of another kind.
+pub fn for_streaming(
+    (kind, survey): (Kind, &Survey),
+    alone: bool,
+    trim: Trim,
+) -> Option<Result<Plan, Refusal>> {
+    match survey {
+        Survey::Progressive(movie) => Some(progressive::for_streaming(kind, movie, alone, trim)),
+        Survey::Fragmented(_) | Survey::Webm(_) => None,
+    }
 }

@@ -40,8 +40,19 @@ impl Source<'_, '_> {
         take(&mut self.head)
     }
 
-    /// From now on only these bytes of a file whose parts can be asked for, of which nothing but
-    /// the head has been read.
+    /// Whether everything was read that is to be had.
+    pub fn is_over(&self) -> bool {
+        self.left() == Some(0)
+    }
+
+    /// From now on only these bytes, which come behind those that were read; how many are between.
+    pub fn go_on(&mut self, part: Range<u64>) -> u64 {
+        let passed = part.start.saturating_sub(self.offset);
+        self.narrow(part);
+        passed
+    }
+
+    /// From now on only these bytes of a file whose parts can be asked for.
     pub fn narrow(&mut self, part: Range<u64>) {
         self.end = Some(part.end);
         let seen = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(self.head.len());
@@ -55,7 +66,7 @@ impl Source<'_, '_> {
             self.since = [(Instant::now(), self.offset); 2];
         } else {
             // A connection on which everything was read is of use for it.
-            if self.part.take().is_some_and(Part::put_down) {
+            if self.part.take().map_or(self.ahead.is_empty(), Part::put_down) {
                 self.ahead.clear();
             } else {
                 self.hang_up();

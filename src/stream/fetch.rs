@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use crossbeam::channel::{self, Receiver, Sender};
 
+use super::reading::{GAP, Reading};
+use super::splice::Way;
 use super::{Answering, look};
 use crate::error::{Error, MuxerFault};
 use crate::media::Track;
 use crate::memory::Share;
 use crate::mux::fifo::{Feed, Pipes, Unfed};
 use crate::mux::sniff::{self, Head, Verdict};
-use crate::mux::splice::{Refusal, Survey};
-use crate::mux::{self, Input, Supply};
+use crate::mux::splice::{self, Flow, Refusal, Survey};
+use crate::mux::{self, Supply};
 use crate::source::{SOCKET_BUFFER, Source};
 use crate::stop::Stop;
 
@@ -32,9 +34,11 @@ pub(super) const PROBE: u64 = sniff::LOOK_AT_MOST as u64;
 /// A track whose upstream has answered with something that we know.
 pub(super) struct Opened<'scope, 'env> {
     pub(super) source: Source<'scope, 'env>,
-    pub(super) input: Input,
+    pub(super) input: mux::Input,
     /// What is in it, or why that is of no use; nothing if it was not looked at.
     pub(super) survey: Option<Result<Survey, Refusal>>,
+    /// What the muxer is given instead of the file as it is.
+    pub(super) feed: Option<splice::Plan>,
     /// Of the memory for indexes.
     pub(super) memory: Share,
 }
@@ -50,12 +54,19 @@ pub(super) fn open<'scope, 'env>(
     let sources = media.tracks.iter().map(|track| (track, of(track)));
     let open_one = move |track: &Track, source: Result<Source<'scope, 'env>, Error>| {
         let mut source = source?;
-        let input = Input { kind: track.kind, head: recognise(&mut source)? };
-        let looks = mux::may_be_spliced(input, media.tracks.len(), &wish, &media.tags);
+        let mut input = mux::Input { kind: track.kind, head: recognise(&mut source)? };
+        let looks = mux::is_surveyed(input, media.tracks.len(), &wish, &media.tags);
         let mut memory = canal.memory.share();
         let survey =
             looks.then(|| look::survey(scope, answering, track, &mut source, input, &mut memory));
-        Ok(Opened { source, input, survey: survey.transpose()?, memory })
+        let survey = survey.transpose()?;
+        if let Some(Ok(survey)) = &survey {
+            // An index says more than the first bytes, where it is not among them.
+            let head = &mut input.head;
+            head.has_picture = survey.has_video().or(head.has_picture);
+            head.duration = head.duration.or(survey.duration());
+        }
+        Ok(Opened { source, input, survey, feed: None, memory })
     };
     // One that fails ends the others at once.
     let opened = each(scope, sources, move |track, source| {
@@ -125,13 +136,18 @@ pub(super) fn feed<'scope>(
     stop: &'scope Stop,
 ) -> Result<Downloaders, Error> {
     let mut all = Vec::with_capacity(opened.len());
-    for Opened { source, input, .. } in opened {
+    for Opened { source, input, feed, mut memory, .. } in opened {
         let (end, done) = channel::bounded(1);
         let feeding =
             Feeding { pipe: pipes.path(input.kind), pipe_len, supply: supply.clone(), stop };
+        // Nothing is left of its index.
+        memory.resize(feed.as_ref().map_or(0, splice::Plan::weight) as u64);
         thread::Builder::new()
             .name(format!("fetch {}", input.kind))
-            .spawn_scoped(scope, move || feeding.run(source, &end))
+            .spawn_scoped(scope, move || {
+                feeding.run(source, feed.as_ref(), &end);
+                drop(memory);
+            })
             .map_err(|e| Error::system("start a thread", &e))?;
         all.push(done);
     }
@@ -162,8 +178,8 @@ struct Feeding<'s> {
 
 impl Feeding<'_> {
     /// The life of a downloader. It says whether the muxer took all of the track.
-    fn run(self, mut source: Source<'_, '_>, end: &Sender<bool>) {
-        let complete = match self.feed(&mut source) {
+    fn run(self, source: Source<'_, '_>, plan: Option<&splice::Plan>, end: &Sender<bool>) {
+        let complete = match self.feed(source, plan) {
             Ok(()) => true,
             // A muxer that closed its pipe has its reason, which its exit status tells.
             Err(Unfed::Stopped | Unfed::Closed) => false,
@@ -176,9 +192,12 @@ impl Feeding<'_> {
         end.send(complete).ok();
     }
 
-    fn feed(&self, source: &mut Source<'_, '_>) -> Result<(), Unfed> {
+    fn feed(&self, source: Source<'_, '_>, plan: Option<&splice::Plan>) -> Result<(), Unfed> {
         let mut feed = Feed::open(&self.pipe, self.pipe_len, self.stop)?;
-        let passed_on = self.pass_on(source, &mut feed);
+        let passed_on = match plan {
+            None => self.pass_on(source, &mut feed),
+            Some(plan) => self.emit(source, plan, &mut feed),
+        };
         if let Err(Unfed::Failed(error)) = &passed_on {
             // First the stream, then the pipe: the muxer takes the end of a pipe for the end of
             // the track, and must be dead by then.
@@ -187,21 +206,73 @@ impl Feeding<'_> {
         passed_on.and_then(|()| feed.complete())
     }
 
-    fn pass_on(&self, source: &mut Source<'_, '_>, feed: &mut Feed<'_>) -> Result<(), Unfed> {
-        let mut give = |bytes: &[u8]| {
-            feed.write(bytes)?;
-            self.supply.add(bytes.len());
-            Ok(())
-        };
-        give(&source.take_head())?;
+    fn give(&self, bytes: &[u8], feed: &mut Feed<'_>) -> Result<(), Unfed> {
+        feed.write(bytes)?;
+        self.supply.add(bytes.len());
+        Ok(())
+    }
+
+    /// The file as it is.
+    fn pass_on(&self, mut source: Source<'_, '_>, feed: &mut Feed<'_>) -> Result<(), Unfed> {
+        self.give(&source.take_head(), feed)?;
         let mut buffer = vec![0; PASS_ON];
         loop {
             let fetched = self.supply.while_awaiting(|| source.fetch(&mut buffer));
             match fetched.map_err(Unfed::Failed)? {
                 0 => return Ok(()),
-                count => give(&buffer[..count])?,
+                count => self.give(&buffer[..count], feed)?,
             }
         }
+    }
+
+    /// What was planned instead.
+    fn emit(
+        &self,
+        mut source: Source<'_, '_>,
+        plan: &splice::Plan,
+        feed: &mut Feed<'_>,
+    ) -> Result<(), Unfed> {
+        let (kind, all) = (source.track(), 0..plan.len());
+        let way = Way::to(plan, 0, &all).ok_or(Unfed::Failed(Error::Stopped))?;
+        source.narrow(way.first.clone());
+        let entered = way.enter(plan, source).map_err(Unfed::Failed)?;
+        let (at, gap) = (entered.at, entered.gap.clone());
+        let reading = Reading::new(entered, plan.runs(0, &all, GAP));
+        let input =
+            splice::Input::new(kind, at, Fetched { reading, supply: &self.supply }).without(gap);
+        let mut unfed = None;
+        let mut give = |bytes: &[u8]| {
+            self.give(bytes, feed).map_err(|why| {
+                unfed = Some(why);
+                Error::Stopped
+            })
+        };
+        let emitted = plan.emit(&all, &mut [input], &mut give);
+        emitted.map_err(|error| unfed.unwrap_or(Unfed::Failed(error)))
+    }
+}
+
+/// What a source brings of what is planned.
+struct Fetched<'f, 'scope, 'env> {
+    reading: Reading<'f, 'scope, 'env>,
+    supply: &'f Supply,
+}
+
+impl Flow for Fetched<'_, '_, '_> {
+    fn next(&mut self, mut room: Vec<u8>) -> Result<(Vec<u8>, usize), Error> {
+        if let Some(bytes) = self.reading.at_hand() {
+            let count = bytes.len();
+            return Ok((bytes, count));
+        }
+        if room.len() != PASS_ON {
+            room = vec![0; PASS_ON];
+        }
+        let count = self.supply.while_awaiting(|| self.reading.fetch(&mut room))?;
+        Ok((room, count))
+    }
+
+    fn leave_out(&mut self, most: u64) -> Result<u64, Error> {
+        Ok(self.reading.leave_out(most))
     }
 }
 

@@ -11,12 +11,13 @@ use std::time::Instant;
 
 use super::fetch::{self, Opened};
 use super::out::Out;
+use super::reading::{GAP, Reading};
 use super::select::{self, Choice, choose};
 use super::{Answering, Served};
 use crate::edge::MediaHead;
 use crate::error::{Error, Fault};
 use crate::media::Kind;
-use crate::mux::splice::{self, Flow, Input};
+use crate::mux::splice::{self, Flow, Input, Runs};
 use crate::mux::{self, Finished};
 use crate::plans::{Key, Spliced};
 use crate::source::{FIRST_PART, File, Source};
@@ -28,7 +29,7 @@ const SIGHT: usize = 16 << 10;
 
 mod way;
 
-use way::{Entered, Way};
+pub(super) use way::{Entered, Way};
 
 /// Serves a file whose plan was just made of these tracks, which are open at their beginnings.
 pub(super) fn begin<'c, 'edge>(
@@ -180,9 +181,11 @@ fn send<'c, 'edge>(
     let body = answering.commit(&head.with("Server-Timing", timing))?;
     let out = RefCell::new(Out::new(body));
     let over = answering.over();
-    let inputs = media.tracks.iter().zip(ways);
-    let mut inputs: Vec<_> =
-        inputs.map(|(track, entered)| input(track.kind, entered, &out, over)).collect();
+    let inputs = media.tracks.iter().zip(ways).enumerate().map(|(place, (track, entered))| {
+        let runs = spliced.plan.runs(place, &part, GAP);
+        input(track.kind, entered, runs, &out, over)
+    });
+    let mut inputs: Vec<_> = inputs.collect();
     let mut give = |bytes: &[u8]| out.borrow_mut().body.push(bytes, over);
     spliced.plan.emit(&part, &mut inputs, &mut give)?;
     // Before anything is let go of.
@@ -195,22 +198,22 @@ fn send<'c, 'edge>(
 fn input<'i, 'scope: 'i, 'env: 'i>(
     kind: Kind,
     entered: Option<Entered<'scope, 'env>>,
+    runs: Runs<'i>,
     out: &'i RefCell<Out<'_, '_>>,
     over: BorrowedFd<'i>,
 ) -> Input<'i> {
     // A track of which nothing is needed is not asked for anything.
-    let Some(Entered { mut source, head, at, gap }) = entered else {
+    let Some(entered) = entered else {
         return Input::new(kind, 0, |_| Err(Error::Stopped));
     };
-    let first = vec![source.take_head(), head];
-    Input::new(kind, at, Brought { source, first, out, over, room: ROOM }).without(gap)
+    let (at, gap) = (entered.at, entered.gap.clone());
+    let reading = Reading::new(entered, runs);
+    Input::new(kind, at, Brought { reading, out, over, room: ROOM }).without(gap)
 }
 
 /// What a source brings. Before it is waited for, what is ready goes out.
 struct Brought<'i, 'scope, 'env, 'c, 'edge> {
-    source: Source<'scope, 'env>,
-    /// What was read of it already, the last first.
-    first: Vec<Vec<u8>>,
+    reading: Reading<'i, 'scope, 'env>,
     out: &'i RefCell<Out<'c, 'edge>>,
     over: BorrowedFd<'i>,
     /// How much is read at once.
@@ -219,28 +222,25 @@ struct Brought<'i, 'scope, 'env, 'c, 'edge> {
 
 impl Flow for Brought<'_, '_, '_, '_, '_> {
     fn next(&mut self, mut room: Vec<u8>) -> Result<(Vec<u8>, usize), Error> {
-        while let Some(bytes) = self.first.pop() {
-            if !bytes.is_empty() {
-                let count = bytes.len();
-                return Ok((bytes, count));
-            }
+        if let Some(bytes) = self.reading.at_hand() {
+            let count = bytes.len();
+            return Ok((bytes, count));
         }
         self.out.borrow_mut().body.flush(self.over)?;
         if room.len() != ROOM {
             room = vec![0; ROOM];
         }
-        match self.source.fetch(&mut room[..std::mem::replace(&mut self.room, ROOM)])? {
-            // A source gives all that it was asked for, or fails.
-            0 => Err(Error::Stopped),
-            count => Ok((room, count)),
-        }
+        let count = self.reading.fetch(&mut room[..std::mem::replace(&mut self.room, ROOM)])?;
+        Ok((room, count))
+    }
+
+    fn leave_out(&mut self, most: u64) -> Result<u64, Error> {
+        Ok(self.reading.leave_out(most))
     }
 
     fn send_on(&mut self, most: u64) -> Result<u64, Error> {
-        if !self.first.is_empty() {
-            return Ok(0);
-        }
-        let count = self.out.borrow_mut().pass_on(&mut self.source, most, self.over)?;
+        let Some(source) = self.reading.source() else { return Ok(0) };
+        let count = self.out.borrow_mut().pass_on(source, most, self.over)?;
         if count > 0 {
             self.room = SIGHT;
         }

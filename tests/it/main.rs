@@ -12,6 +12,7 @@
 //! - `clients`: curl, wget and aria2c interrupted and resumed, as with a static file
 //! - `browser`: Chromium plays, seeks and downloads
 //! - `page`: the page in Chromium, as people use it
+//! - `index_at_end`: films whose index is behind their media are joined all the same
 //! - `pass`: a lone file is passed through and behaves as on its own server
 //! - `resume`: a thousand downloads over connections that break
 //! - `source`: fresh locations, fields, cookies, and origins with wishes of their own
@@ -43,6 +44,7 @@ mod contract;
 mod ends;
 mod faults;
 mod heads;
+mod index_at_end;
 mod limits;
 mod matrix;
 mod memory;

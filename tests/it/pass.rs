@@ -178,8 +178,6 @@ fn a_file_with_its_index_at_the_end_is_passed_through() {
     let url = origin.put("v", Resource::file(media::index_at_end()).ranges());
     let answer = daemon.get(&mux_path(Some(&url), None, &[]));
     assert!(answer.body == std::fs::read(media::index_at_end()).unwrap());
-    let answer = daemon.get(&mux_path(Some(&url), None, &[("container", "mkv")]));
-    assert_eq!(answer.code(), "index-at-end");
 }
 
 #[test]

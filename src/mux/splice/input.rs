@@ -33,6 +33,13 @@ pub trait Flow {
         let _ = most;
         Ok(0)
     }
+
+    /// The next `most` bytes are not wanted: how many of them will not be brought. None, if they come
+    /// anyway.
+    fn leave_out(&mut self, most: u64) -> Result<u64, Error> {
+        let _ = most;
+        Ok(0)
+    }
 }
 
 impl<F: FnMut(Vec<u8>) -> Result<(Vec<u8>, usize), Error>> Flow for F {
@@ -129,8 +136,18 @@ impl<'a> Input<'a> {
                 self.at = self.gap.end;
                 continue;
             }
-            let before = self.gap.start.saturating_sub(self.at);
             let left = at - self.at;
+            if self.used == self.filled {
+                let count = self.flow.leave_out(left)?;
+                if count > left {
+                    return Err(self.contradiction("its pieces are not in the order of its file"));
+                }
+                if count > 0 {
+                    self.at += count;
+                    continue;
+                }
+            }
+            let before = self.gap.start.saturating_sub(self.at);
             self.run(if before > 0 { left.min(before) } else { left })?;
         }
         Ok(())

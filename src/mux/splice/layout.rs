@@ -90,6 +90,37 @@ impl Mark {
     }
 }
 
+/// What is needed of a track, in the order of its file.
+#[derive(Debug, Clone)]
+pub struct Runs<'p> {
+    plan: &'p Plan,
+    /// The pieces that are still to come, of all tracks.
+    places: Range<usize>,
+    track: usize,
+    part: Range<u64>,
+    gap: u64,
+}
+
+impl Iterator for Runs<'_> {
+    type Item = Range<u64>;
+
+    fn next(&mut self) -> Option<Range<u64>> {
+        let mut run: Option<Range<u64>> = None;
+        while let Some(place) = self.places.clone().next() {
+            match (self.plan.needed(self.track, place, &self.part), &mut run) {
+                (None, _) => {}
+                (Some(needed), None) => run = Some(needed),
+                (Some(needed), Some(run)) if needed.start.saturating_sub(run.end) <= self.gap => {
+                    run.end = run.end.max(needed.end);
+                }
+                (Some(_), Some(_)) => break,
+            }
+            self.places.next();
+        }
+        run
+    }
+}
+
 impl Layout {
     /// All places in a file of a track are in front of this one.
     pub const LONGEST_FILE: u64 = 1 << 56;
@@ -142,6 +173,11 @@ impl Plan {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What stands in front of the pieces.
+    pub fn head(&self) -> &[u8] {
+        &self.head
     }
 
     /// What it takes to keep it in memory.
@@ -199,24 +235,33 @@ impl Plan {
 
     /// Which bytes of the track at this place it takes to make `part`, if any.
     pub fn needs(&self, track: usize, part: &Range<u64>) -> Option<Range<u64>> {
-        let of_track = |place: usize| {
-            let Piece { track: of, from, at, len } = self.piece(place);
-            let (start, end) =
-                (part.start.saturating_sub(at), len.min(part.end - at.min(part.end)));
-            (usize::from(of) == track).then(|| match &self.rules {
-                Rules::None => from + start..from + end,
-                // What is to be changed is found from the beginning on.
-                rules => {
-                    let is_finished = end == len;
-                    let behind = if is_finished { rules.behind(of, from + len) } else { 0 };
-                    from..from + len + behind
-                }
-            })
-        };
         // The pieces of a track are in the order of its file.
-        let first = self.within(part).find_map(of_track)?;
-        let last = self.within(part).rev().find_map(of_track)?;
+        let first = self.within(part).find_map(|place| self.needed(track, place, part))?;
+        let last = self.within(part).rev().find_map(|place| self.needed(track, place, part))?;
         Some(first.start..last.end)
+    }
+
+    /// The same in runs, between which more than `gap` bytes are not needed.
+    pub fn runs(&self, track: usize, part: &Range<u64>, gap: u64) -> Runs<'_> {
+        Runs { plan: self, places: self.within(part), track, part: part.clone(), gap }
+    }
+
+    /// What of a piece it takes to make `part`, if it is one of this track.
+    fn needed(&self, track: usize, place: usize, part: &Range<u64>) -> Option<Range<u64>> {
+        let Piece { track: of, from, at, len } = self.piece(place);
+        if usize::from(of) != track {
+            return None;
+        }
+        let (start, end) = (part.start.saturating_sub(at), len.min(part.end - at.min(part.end)));
+        Some(match &self.rules {
+            Rules::None => from + start..from + end,
+            // What is to be changed is found from the beginning on.
+            rules => {
+                let is_finished = end == len;
+                let behind = if is_finished { rules.behind(of, from + len) } else { 0 };
+                from..from + len + behind
+            }
+        })
     }
 
     /// Where in the file of the track at this place the first byte of `part` is, if it lies within

@@ -15,8 +15,8 @@ use super::tags::udta;
 use super::top::Top;
 use super::trak::{Moov, Trak};
 use super::{Halt, Options, Plan, Refusal};
-use crate::media::Kind;
-use crate::mux::Container;
+use crate::media::{Kind, Tags};
+use crate::mux::{Container, Trim};
 
 mod chunks;
 #[cfg(test)]
@@ -32,6 +32,7 @@ mod trim;
 
 use head::{Brand, Film};
 use tables::Tables;
+use trim::Clock;
 
 /// What is known of a progressive MP4 file: its moov, and where its media lie. The tables in it are as
 /// compact as anything that could be made of them; they are checked when a track is taken.
@@ -48,6 +49,8 @@ pub struct Movie {
 struct Open<'a> {
     /// The place of its file among all files.
     file: u8,
+    /// Whether its descriptions may be those of QuickTime.
+    is_quicktime: bool,
     trak: Trak<'a>,
     tables: Tables<'a>,
     edits: Vec<Edit>,
@@ -69,11 +72,7 @@ struct Selection {
 
 /// Checks a file by its moov, behind which `top` stands.
 pub(super) fn survey(top: Top<'_>, moov: Vec<u8>) -> Result<Movie, Halt> {
-    top.refuse_quicktime()?;
     let mut movie = Movie { moov, brands: top.brands().to_vec(), media: Vec::new() };
-    if movie.brands.is_empty() {
-        return Err(Refusal("it does not say what it is (no ftyp)").into());
-    }
     let mut end = 0;
     for kind in [Kind::Video, Kind::Audio] {
         // Whoever wants the track hears why it cannot be had.
@@ -107,38 +106,61 @@ impl Movie {
         let trak = Trak::read(trak)?;
         let tables = Tables::read(&trak)?;
         let edits = edits::read(&trak)?;
-        Ok(Some(Open { file, trak, tables, edits, movie_scale: moov.scale }))
+        // Files of before there was a ftyp are of QuickTime.
+        let is_quicktime = self.brands.is_empty() || self.brands.contains(b"qt  ");
+        Ok(Some(Open { file, is_quicktime, trak, tables, edits, movie_scale: moov.scale }))
     }
 }
 
 /// The tracks that are wanted of files that were named for these kinds, video first. Whoever names
-/// one file for its video means the film, hence its audio, too.
-fn wanted<'a>(files: &[(Kind, &'a Movie)]) -> Result<Vec<Open<'a>>, Refusal> {
-    let mut open = Vec::new();
+/// one file for its video, and no other, means the film, hence its audio, too.
+fn wanted<'a>(files: &[(Kind, &'a Movie)], alone: bool) -> Result<Vec<Open<'a>>, Refusal> {
+    const NONE: Refusal = Refusal("it has no track of the kind that it was named for");
+    let mut tracks = Vec::new();
     for (place, (kind, movie)) in (0u8..).zip(files) {
-        let named = movie.open(*kind, place)?;
-        open.push((
-            named.ok_or(Refusal("it has no track of the kind that it was named for"))?,
-            movie,
-        ));
-        if let [(Kind::Video, movie)] = files {
-            open.extend(movie.open(Kind::Audio, place)?.map(|audio| (audio, movie)));
+        tracks.push((movie.open(*kind, place)?.ok_or(NONE)?, movie));
+        if alone && *kind == Kind::Video {
+            tracks.extend(movie.open(Kind::Audio, place)?.map(|audio| (audio, movie)));
         }
     }
-    for (track, movie) in &open {
+    for (track, movie) in &tracks {
         track.tables.check(&movie.media)?;
     }
-    Ok(open.into_iter().map(|(track, _)| track).collect())
+    Ok(tracks.into_iter().map(|(track, _)| track).collect())
 }
 
 pub(super) fn plan(files: &[(Kind, &Movie)], options: &Options<'_>) -> Result<Plan, Refusal> {
-    let tracks = wanted(files)?;
+    let tracks = wanted(files, files.len() == 1)?;
+    laid_out(files, &tracks, options.trim, Clock::Anew, options.tags)
+}
+
+/// One file as if it were made for streaming, with its times as they are.
+pub(super) fn for_streaming(
+    kind: Kind,
+    movie: &Movie,
+    alone: bool,
+    trim: Trim,
+) -> Result<Plan, Refusal> {
+    let (files, tags) = ([(kind, movie)], Tags::default());
+    let tracks = wanted(&files, alone)?;
+    let whole = Trim::default();
+    laid_out(&files, &tracks, trim, Clock::Kept, &tags)
+        .or_else(|_| laid_out(&files, &tracks, whole, Clock::Kept, &tags))
+}
+
+fn laid_out(
+    files: &[(Kind, &Movie)],
+    tracks: &[Open<'_>],
+    trim: Trim,
+    clock: Clock,
+    tags: &Tags,
+) -> Result<Plan, Refusal> {
     let scale = edits::common(tracks.iter().map(|track| track.movie_scale));
-    let selections = trim::select(&tracks, options.trim, scale)?;
-    let (layout, chunks) = chunks::lay_out(&tracks, &selections)?;
+    let selections = trim::select(tracks, trim, clock, scale)?;
+    let (layout, chunks) = chunks::lay_out(tracks, &selections)?;
     let brands: Vec<_> = files.iter().map(|(_, movie)| &movie.brands[..]).collect();
-    let film = Film { tracks: &tracks, selections: &selections, chunks: &chunks, scale };
-    let (head, duration) = film.head(&head::ftyp(&brands), &udta(options.tags), layout.len())?;
+    let film = Film { tracks, selections: &selections, chunks: &chunks, scale };
+    let (head, duration) = film.head(&head::ftyp(&brands), &udta(tags), layout.len())?;
     let duration = Duration::from_nanos(Scale { from: scale, to: NANOS }.down(duration)?);
     Ok(layout.plan(head, Container::Mp4, duration, Rules::None))
 }

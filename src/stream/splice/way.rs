@@ -7,6 +7,7 @@ use std::ops::Range;
 use crate::error::Error;
 use crate::mux::splice::Plan;
 use crate::source::Source;
+use crate::stream::reading::GAP;
 
 /// What lies between is fetched and passed over if it is less than this: asking once more takes a
 /// while, too.
@@ -14,30 +15,31 @@ const FAR: u64 = 128 << 10;
 /// What is asked for of the head of a piece.
 const PEEK: u64 = 32 << 10;
 
-/// What is needed of a track.
-pub(super) struct Way {
+/// The way to what is needed of a track first.
+pub(in crate::stream) struct Way {
+    /// That, up to the next long gap.
     needs: Range<u64>,
     /// Where the wanted bytes begin, if that is far behind the beginning of their piece.
     target: Option<u64>,
     /// What is to be asked for first.
-    pub(super) first: Range<u64>,
+    pub(in crate::stream) first: Range<u64>,
 }
 
 /// A source that is ready to bring what is needed.
-pub(super) struct Entered<'scope, 'env> {
-    pub(super) source: Source<'scope, 'env>,
+pub(in crate::stream) struct Entered<'scope, 'env> {
+    pub(in crate::stream) source: Source<'scope, 'env>,
     /// What comes before what the source brings.
-    pub(super) head: Vec<u8>,
+    pub(in crate::stream) head: Vec<u8>,
     /// Where all of it begins.
-    pub(super) at: u64,
+    pub(in crate::stream) at: u64,
     /// What is left out, behind the head.
-    pub(super) gap: Range<u64>,
+    pub(in crate::stream) gap: Range<u64>,
 }
 
 impl Way {
     /// What `part` needs of the track at this place, if it needs something of it.
-    pub(super) fn to(plan: &Plan, place: usize, part: &Range<u64>) -> Option<Way> {
-        let needs = plan.needs(place, part)?;
+    pub(in crate::stream) fn to(plan: &Plan, place: usize, part: &Range<u64>) -> Option<Way> {
+        let needs = plan.runs(place, part, GAP).next()?;
         let far = |target: &u64| *target - needs.start > FAR && needs.end - needs.start > PEEK;
         let target = plan.target(place, part).filter(far);
         let end = if target.is_some() { needs.start + PEEK } else { needs.end };
@@ -45,7 +47,7 @@ impl Way {
     }
 
     /// Goes it with a source that was asked for the first of it.
-    pub(super) fn enter<'scope, 'env>(
+    pub(in crate::stream) fn enter<'scope, 'env>(
         self,
         plan: &Plan,
         mut source: Source<'scope, 'env>,

@@ -9,6 +9,7 @@ mod connection;
 pub(crate) mod curl;
 pub(crate) mod daemon;
 pub(crate) mod film;
+pub(crate) mod films;
 pub(crate) mod framemd5;
 pub(crate) mod gate;
 pub(crate) mod media;

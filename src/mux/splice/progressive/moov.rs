@@ -6,6 +6,7 @@ use super::head::{Film, Out};
 use crate::mux::splice::Refusal;
 use crate::mux::splice::boxes::boxed;
 use crate::mux::splice::edits;
+use crate::mux::splice::entry;
 use crate::mux::splice::headers::{mdhd, tkhd};
 use crate::mux::splice::trak::MALFORMED;
 
@@ -29,6 +30,8 @@ pub(super) fn trak(
                 // Other tracks are not there any more; what the file said of itself, it says anew.
                 b"edts" | b"tref" | b"udta" | b"meta" => {}
                 b"mdia" => offsets = Some(mdia(out, film, place, wide)?),
+                // How QuickTime shows it, and when it loads it.
+                _ if film.tracks[place].is_quicktime => {}
                 _ => out.bytes.extend(found.bytes),
             }
         }
@@ -37,12 +40,16 @@ pub(super) fn trak(
 }
 
 fn mdia(out: &mut Out, film: &Film<'_>, place: usize, wide: bool) -> Result<usize, Refusal> {
-    let (trak, selection) = (&film.tracks[place].trak, &film.selections[place]);
+    let (track, selection) = (&film.tracks[place], &film.selections[place]);
     out.within(b"mdia", |out| {
         let mut offsets = None;
-        for found in &trak.mdia {
+        for found in &track.trak.mdia {
             match &found.kind {
-                b"mdhd" if selection.is_cut => out.bytes.extend(mdhd(found, selection.media)?),
+                b"mdhd" if selection.is_cut || track.is_quicktime => {
+                    let mdhd = mdhd(found, selection.media)?;
+                    out.bytes.extend(if track.is_quicktime { in_no_language(mdhd) } else { mdhd });
+                }
+                b"hdlr" if track.is_quicktime => out.bytes.extend(hdlr(&track.trak.handler)),
                 b"minf" => {
                     offsets = Some(out.within(b"minf", |out| minf(out, film, place, wide))?);
                 }
@@ -55,9 +62,13 @@ fn mdia(out: &mut Out, film: &Film<'_>, place: usize, wide: bool) -> Result<usiz
 
 fn minf(out: &mut Out, film: &Film<'_>, place: usize, wide: bool) -> Result<usize, Refusal> {
     let mut offsets = None;
+    let is_quicktime = film.tracks[place].is_quicktime;
     for found in &film.tracks[place].trak.minf {
         match &found.kind {
             b"stbl" => offsets = Some(out.within(b"stbl", |out| stbl(out, film, place, wide))?),
+            // It says in a way of the Macintosh that media are in the file itself, and who reads them.
+            b"dinf" if is_quicktime => out.bytes.extend(dinf()),
+            b"hdlr" if is_quicktime => {}
             _ => out.bytes.extend(found.bytes),
         }
     }
@@ -82,11 +93,41 @@ fn stbl(out: &mut Out, film: &Film<'_>, place: usize, wide: bool) -> Result<usiz
                     Ok(at)
                 })?);
             }
+            b"stsd" => {
+                let stsd = entry::stsd(found, &track.trak.handler, track.is_quicktime)?;
+                out.bytes.extend(stsd);
+            }
+            // Partial ones, of which MP4 does not know.
+            b"stps" if track.is_quicktime => {}
             _ if selection.is_cut => cut::cut(out, found, &selection.samples, &track.tables)?,
             _ => out.bytes.extend(found.bytes),
         }
     }
     offsets.ok_or(MALFORMED)
+}
+
+/// What handles the media (§8.4.3): QuickTime has two of these, with a name that begins with its
+/// length.
+fn hdlr(handler: &[u8; 4]) -> Vec<u8> {
+    let name: &[u8] = if handler == b"vide" { b"VideoHandler\0" } else { b"SoundHandler\0" };
+    boxed(b"hdlr", &[&[0; 8], handler, &[0; 12], name])
+}
+
+/// All media are in the file itself (§8.7.2).
+fn dinf() -> Vec<u8> {
+    let url = boxed(b"url ", &[&[0, 0, 0, 1]]);
+    boxed(b"dinf", &[&boxed(b"dref", &[&[0, 0, 0, 0, 0, 0, 0, 1], &url])])
+}
+
+/// The same mdhd (§8.4.2) without its language, where that is a number of the Macintosh.
+fn in_no_language(mut mdhd: Vec<u8>) -> Vec<u8> {
+    const UNDETERMINED: [u8; 2] = 0x55c4u16.to_be_bytes();
+    if let Some([first, second, _, _]) = mdhd.last_chunk_mut::<4>()
+        && (*first < 4 || [*first, *second] == [0x7f, 0xff])
+    {
+        [*first, *second] = UNDETERMINED;
+    }
+    mdhd
 }
 
 /// How many samples the chunks have, and what describes them (§8.7.4).

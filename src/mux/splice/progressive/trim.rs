@@ -15,10 +15,20 @@ const TOO_LONG: Refusal = Refusal("its times are too large");
 /// Of more samples it is not told when each is shown: 9 hours at 60 pictures a second.
 const MOST_SAMPLES: u32 = 2 << 20;
 
+/// From when on the times of a part count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// From its own beginning.
+    Anew,
+    /// From that of the film.
+    Kept,
+}
+
 /// What of the tracks is wanted, in the time scale of the joined file.
 pub(super) fn select(
     tracks: &[Open<'_>],
     trim: Trim,
+    clock: Clock,
     scale: u32,
 ) -> Result<Vec<Selection>, Refusal> {
     if trim.is_whole() {
@@ -35,7 +45,9 @@ pub(super) fn select(
         let line = Line::of(track)?;
         let (start, zero) = line.start(from)?;
         let stop = line.stop(start.sample, end)?;
-        selections.push(line.selection(track, scale, start, &stop)?);
+        let passed = if clock == Clock::Kept { zero } else { 0 };
+        let empty = start.empty.checked_add(passed).ok_or(TOO_LONG)?;
+        selections.push(line.selection(track, scale, Start { empty, ..start }, &stop)?);
         // What is seen longer is heard longer too.
         end = end.map(|end| stop.shown_until.map_or(end, |until| until.max(end)));
         from = From::Exactly(zero);
@@ -208,6 +220,12 @@ impl Line {
         let first = wanted.next().ok_or(TOO_LONG)?;
         let media =
             wanted.fold(u64::from(first.delta), |sum, sample| sum + u64::from(sample.delta));
+        // Where nothing is shown at first, the edit list says so: players disagree about a track that
+        // it lets begin before its first sample.
+        let shown = &self.shown[start.sample as usize..stop.sample as usize];
+        let shown = shown.iter().copied().min().unwrap_or(start.shown).max(start.shown);
+        let wait = self.nanos(shown)? - self.nanos(start.shown)?;
+        let start = Start { shown, empty: start.empty.checked_add(wait).ok_or(TOO_LONG)?, ..start };
         let decoded = i64::try_from(first.time).map_err(|_| TOO_LONG)?;
         let media_time = start.shown - decoded;
         if media_time < 0 {

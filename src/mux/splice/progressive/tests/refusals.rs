@@ -9,13 +9,17 @@ fn what_would_be_wrong_is_refused() {
     let new = || Crafted::new(b"vide");
     let other_file = boxed(b"url ", &[&[0; 4], b"http://x\0"]);
     let enca = boxed(b"enca", &[&[0; 8]]);
-    let [brand, compressed, fragments] = [b"qt  ", b"cmov", b"mvex"];
+    let [compressed, fragments] = [b"cmov", b"mvex"];
     let inconsistent = "the tables of its index contradict each other";
     let order = "its samples are not in the order of their file";
     let nowhere = "samples are where no media is";
     let at = MEDIA as u32;
     let cases = [
-        (Crafted { ftyp: boxed(b"ftyp", &[brand, &[0; 12]]), ..new() }, "it is a QuickTime file"),
+        (
+            Crafted { ftyp: boxed(b"ftyp", &[b"qt  ", &[0; 12]]), ..new() }
+                .with(boxed(b"stsd", &[&[0, 0, 0, 0, 0, 0, 0, 1], &boxed(b"cvid", &[&[0; 78]])])),
+            "it is a QuickTime file whose video MP4 does not know",
+        ),
         (Crafted { more: boxed(compressed, &[]), ..new() }, "its index is compressed"),
         (Crafted { more: boxed(fragments, &[]), ..new() }, "it has samples in fragments"),
         (

@@ -1,0 +1,55 @@
+//! Reads what a plan needs of a file, run after run: what lies far between is not asked for.
+
+use super::splice::Entered;
+use crate::error::Error;
+use crate::mux::splice::Runs;
+use crate::source::Source;
+
+/// No more than this lies between bytes that are asked for together: to fetch it takes no longer than
+/// to ask once more.
+pub(super) const GAP: u64 = 512 << 10;
+
+/// A source on its way along the runs of a plan.
+pub(super) struct Reading<'r, 'scope, 'env> {
+    source: Source<'scope, 'env>,
+    /// What was read of it already, the last first.
+    first: Vec<Vec<u8>>,
+    /// Those that are still to come.
+    runs: Runs<'r>,
+}
+
+impl<'r, 'scope, 'env> Reading<'r, 'scope, 'env> {
+    /// What comes behind `entered`, which is at the first of `runs`.
+    pub(super) fn new(entered: Entered<'scope, 'env>, mut runs: Runs<'r>) -> Self {
+        let Entered { mut source, head, .. } = entered;
+        runs.next();
+        Reading { first: vec![source.take_head(), head], source, runs }
+    }
+
+    /// The next bytes that are here already.
+    pub(super) fn at_hand(&mut self) -> Option<Vec<u8>> {
+        std::iter::from_fn(|| self.first.pop()).find(|bytes| !bytes.is_empty())
+    }
+
+    /// The next ones behind those.
+    pub(super) fn fetch(&mut self, room: &mut [u8]) -> Result<usize, Error> {
+        match self.source.fetch(room)? {
+            // A source gives all that it was asked for, or fails.
+            0 => Err(Error::Stopped),
+            count => Ok(count),
+        }
+    }
+
+    /// Where the next bytes come from, if none are at hand.
+    pub(super) fn source(&mut self) -> Option<&mut Source<'scope, 'env>> {
+        self.first.iter().all(Vec::is_empty).then_some(&mut self.source)
+    }
+
+    /// Goes on to the next run, if this one is over: how many of the next `most` bytes that leaves out.
+    pub(super) fn leave_out(&mut self, most: u64) -> u64 {
+        if most == 0 || !self.source().is_some_and(|source| source.is_over()) {
+            return 0;
+        }
+        self.runs.next().map_or(0, |run| self.source.go_on(run))
+    }
+}
