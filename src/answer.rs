@@ -64,6 +64,7 @@ impl Desk<'_> {
         self.canal.stats.text(Now {
             connections: self.edge.connections(),
             streams: self.canal.slots.taken(),
+            awaited: self.canal.slots.awaited(),
             bytes_sent: self.edge.bytes_sent(),
             bytes_uncopied: self.edge.bytes_uncopied(),
             retries: self.canal.upstream.retries_made(),

@@ -61,6 +61,8 @@ pub struct Limits {
     /// ffmpeg processes in all; half of them for one client.
     #[serde(deserialize_with = "more_than_none")]
     pub muxers: usize,
+    /// Time for which a stream waits for one of these to be free; 0 for not at all.
+    pub slot_timeout: Span,
     /// Length of a request head.
     #[serde(deserialize_with = "head_size")]
     pub head_bytes: ByteSize,
@@ -161,6 +163,8 @@ impl Default for Limits {
             streams_per_client: 16,
             // Each has some 20 MB of its own: this fits a machine with 512 MB.
             muxers: 8,
+            // Less than proxies and download programs wait for an answer.
+            slot_timeout: Span(Duration::from_secs(20)),
             head_bytes: ByteSize(16 << 10),
             head_timeout: Span(Duration::from_secs(10)),
             client_stall_timeout: Span(Duration::from_secs(120)),
@@ -344,7 +348,7 @@ mod tests {
         let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
         assert_eq!(
             (count, unset),
-            (2 + 8 + 10 + 9 + 5 + 1, 2),
+            (2 + 9 + 10 + 9 + 5 + 1, 2),
             "a key is missing from config/ytcanal.toml"
         );
     }

@@ -50,9 +50,12 @@ fn attended<T>(
         log::info!("{} a page of {host}: {error}", client.address());
         Problem::from(error)
     };
-    let _slot = canal.slots.take(client.address()).map_err(|full| problem(&full.into()))?;
-    stream::attended(client, |stop| work(&Asker { client: client.address(), stop }, stop))
-        .map_err(|error| problem(&error))
+    stream::attended(client, |stop| {
+        let patience = canal.config.limits.slot_timeout.0;
+        let _slot = canal.slots.take(client.address(), stop, patience)?;
+        work(&Asker { client: client.address(), stop }, stop)
+    })
+    .map_err(|error| problem(&error))
 }
 
 fn told(offer: &Offer) -> Value {

@@ -17,6 +17,7 @@ use crate::config::{Config, Environment};
 use crate::error::Error;
 use crate::media::offer::Offer;
 use crate::mux::fifo::RuntimeDir;
+use crate::slots::Slots;
 use crate::source::{Gate, Policy};
 use crate::stop::Stop;
 
@@ -28,7 +29,6 @@ mod kept;
 mod link;
 mod media;
 pub mod output;
-mod places;
 mod trial;
 mod verdict;
 mod watch;
@@ -42,7 +42,6 @@ use call::{Call, Said, Unsaid};
 use command::Command;
 use fork::Fork;
 use kept::{Found, Kept};
-use places::Places;
 
 /// Reads pages, and remembers them.
 pub struct Resolver {
@@ -52,8 +51,8 @@ pub struct Resolver {
     _gate: Gate,
     /// The ways to call yt-dlp; the first one that works is taken.
     ways: Vec<Box<dyn Call>>,
-    /// For as many as may be called at a time.
-    places: Places,
+    /// For as many as may be called at a time; half of them for one client.
+    slots: Slots,
     /// Where yt-dlp may keep what it learns of sites.
     runtime: Arc<RuntimeDir>,
     kept: Kept,
@@ -83,7 +82,8 @@ impl Resolver {
             policy: Policy::of(&config.upstream),
             _gate: gate,
             ways,
-            places: Places::new(resolver.processes),
+            // Each of them has the slot of a stream, which are limited.
+            slots: Slots::new(resolver.processes, resolver.processes.div_ceil(2)).all_may_wait(),
             kept: Kept::new(
                 usize::try_from(resolver.cache.0).unwrap_or(usize::MAX),
                 resolver.cache_ttl.0,
@@ -169,14 +169,10 @@ impl Resolver {
         let limit = self.config.resolver.timeout.0;
         let until = begun + limit;
         let Asker { client, stop } = *asker;
-        let taken = self.places.take(client, stop, until);
-        let Some(_place) = taken.map_err(|e| Error::system("wait for a place", &e))? else {
-            return Err(if stop.is_over() {
-                Error::Stopped
-            } else {
-                unresolved(Unresolved::busy())
-            });
-        };
+        let _slot = self.slots.take(client, stop, limit).map_err(|error| {
+            let is_full = matches!(error, Error::Full(_));
+            if is_full { unresolved(Unresolved::busy()) } else { error }
+        })?;
         let arguments = call::arguments(&self.config, &self.runtime.pages(), link);
         self.call_with(&arguments, until, stop)
     }

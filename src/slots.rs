@@ -1,33 +1,49 @@
-//! The right to run a stream: a limited number in all, and for each client.
+//! The right to something of which there is a limited number: so many in all, and so many for each
+//! client.
+//!
+//! Whoever has to wait is served in the order of coming, but for those whose client has its share.
+//! A wait has an end, no more wait than may, and nobody waits for what is not given out any more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{self, Receiver, Sender};
 
-use crate::error::Full;
+use crate::error::{Error, Full};
+use crate::stop::Stop;
+use crate::sys::{self, Bell};
 
-/// All slots of a daemon.
-#[derive(Debug)]
+/// All slots of a kind.
 pub struct Slots {
     in_all: usize,
     per_client: usize,
-    taken: Mutex<Taken>,
+    /// So many may wait in all, and for each client.
+    waiting: (usize, usize),
+    state: Mutex<State>,
     all_back: Receiver<()>,
 }
 
-#[derive(Debug, Default)]
-struct Taken {
+struct State {
     in_all: usize,
     by_client: HashMap<IpAddr, usize>,
+    waiting: VecDeque<(IpAddr, Arc<Ticket>)>,
     /// Every slot holds a clone: when the last is gone, `all_back` is disconnected. `None` when
     /// no more slots are given.
     open: Option<Sender<()>>,
 }
 
+/// Held by one who waits.
+struct Ticket {
+    /// Rung when the wait is over, under the lock of the state only.
+    bell: Bell,
+    /// What a slot holds, if one was given.
+    given: OnceLock<Sender<()>>,
+}
+
 /// One taken slot; dropping it gives it back.
-#[derive(Debug)]
 pub struct Slot<'a> {
     slots: &'a Slots,
     client: IpAddr,
@@ -35,16 +51,27 @@ pub struct Slot<'a> {
 }
 
 impl Slots {
-    /// So many slots in all, and so many for one client.
+    /// So many slots in all, and so many for one client. As many as may have one may wait for one.
     pub fn new(in_all: usize, per_client: usize) -> Slots {
         let (open, all_back) = channel::bounded(0);
-        let taken = Mutex::new(Taken { open: Some(open), ..Taken::default() });
-        Slots { in_all, per_client, taken, all_back }
+        let (by_client, waiting) = (HashMap::new(), VecDeque::new());
+        let state = Mutex::new(State { in_all: 0, by_client, waiting, open: Some(open) });
+        Slots { in_all, per_client, waiting: (in_all, per_client), state, all_back }
     }
 
-    /// Gives no more slots. What is returned is disconnected when all are back.
+    /// The same, where all may wait: something else limits how many come.
+    pub fn all_may_wait(self) -> Slots {
+        Slots { waiting: (usize::MAX, usize::MAX), ..self }
+    }
+
+    /// Gives no more slots, nor to those who wait. What is returned is disconnected when all are
+    /// back.
     pub fn close(&self) -> &Receiver<()> {
-        self.lock().open = None;
+        let mut state = self.lock();
+        state.open = None;
+        for (_, ticket) in state.waiting.drain(..) {
+            ticket.bell.ring();
+        }
         &self.all_back
     }
 
@@ -53,22 +80,44 @@ impl Slots {
         self.lock().open.is_none()
     }
 
-    /// Takes a slot for `client`, or says which limit stands against it.
-    pub fn take(&self, client: IpAddr) -> Result<Slot<'_>, Full> {
+    /// Takes a slot for `client`, or says which limit still stands against it when it has waited
+    /// for so long, or when the stream is over.
+    pub fn take(&self, client: IpAddr, stop: &Stop, patience: Duration) -> Result<Slot<'_>, Error> {
         let client = network(client);
-        let mut taken = self.lock();
-        let Some(open) = taken.open.clone() else { return Err(Full::Draining) };
-        if taken.in_all >= self.in_all {
-            return Err(Full::Streams);
+        let mut state = self.lock();
+        let Some(open) = &state.open else { return Err(Full::Draining.into()) };
+        let Some(full) = self.limit(&state, client) else {
+            let open = open.clone();
+            state.count(client);
+            return Ok(Slot { slots: self, client, _open: open });
+        };
+        let own = state.waiting.iter().filter(|(waiting, _)| *waiting == client).count();
+        let may_wait = state.waiting.len() < self.waiting.0 && own < self.waiting.1;
+        if patience.is_zero() || !may_wait {
+            return Err(full.into());
         }
-        let own = taken.by_client.entry(client).or_default();
-        // An entry never stays at 0: it was there with at least 1, or `per_client` is not 0.
-        if *own >= self.per_client {
-            return Err(Full::ClientStreams);
+        let until = Instant::now().checked_add(patience);
+        let bell = Bell::new().map_err(|error| Error::system("make an eventfd", &error))?;
+        let ticket = Arc::new(Ticket { bell, given: OnceLock::new() });
+        state.waiting.push_back((client, ticket.clone()));
+        drop(state);
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let awaited = [stop.as_fd(), ticket.bell.as_fd()].map(|fd| (fd, sys::READABLE));
+        let waited = sys::poll(awaited, left);
+        // Now it is known for sure: a slot may have been given a moment ago.
+        let mut state = self.lock();
+        state.waiting.retain(|(_, waiting)| !Arc::ptr_eq(waiting, &ticket));
+        let given = ticket.given.get().cloned();
+        let closed = state.open.is_none();
+        drop(state);
+        let slot = given.map(|open| Slot { slots: self, client, _open: open });
+        waited.map_err(|error| Error::system("wait for a slot", &error))?;
+        match slot {
+            _ if stop.is_over() => Err(Error::Stopped),
+            Some(slot) => Ok(slot),
+            None if closed => Err(Full::Draining.into()),
+            None => Err(full.into()),
         }
-        *own += 1;
-        taken.in_all += 1;
-        Ok(Slot { slots: self, client, _open: open })
     }
 
     /// Slots that are taken now.
@@ -76,21 +125,57 @@ impl Slots {
         self.lock().in_all
     }
 
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Those who wait for one.
+    pub fn awaited(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    /// What stands against another slot for `client`.
+    fn limit(&self, state: &State, client: IpAddr) -> Option<Full> {
+        let own = state.by_client.get(&client).copied().unwrap_or_default();
+        match () {
+            () if own >= self.per_client => Some(Full::ClientStreams),
+            () if state.in_all >= self.in_all => Some(Full::Streams),
+            () => None,
+        }
+    }
+
+    /// Gives what is free to those who wait.
+    fn give(&self, state: &mut State) {
+        let Some(open) = state.open.clone() else { return };
+        while state.in_all < self.in_all {
+            let may = |(client, _): &(IpAddr, _)| self.limit(state, *client).is_none();
+            let Some(next) = state.waiting.iter().position(may) else { return };
+            let Some((client, ticket)) = state.waiting.remove(next) else { return };
+            state.count(client);
+            ticket.given.get_or_init(|| open.clone());
+            ticket.bell.ring();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn count(&mut self, client: IpAddr) {
+        *self.by_client.entry(client).or_default() += 1;
+        self.in_all += 1;
     }
 }
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        let mut taken = self.slots.lock();
-        taken.in_all -= 1;
-        if let Some(own) = taken.by_client.get_mut(&self.client) {
+        let mut state = self.slots.lock();
+        state.in_all -= 1;
+        if let Some(own) = state.by_client.get_mut(&self.client) {
             *own -= 1;
             if *own == 0 {
-                taken.by_client.remove(&self.client);
+                state.by_client.remove(&self.client);
             }
         }
+        self.slots.give(&mut state);
     }
 }
 
@@ -109,30 +194,108 @@ pub fn network(client: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
     use crossbeam::channel::TryRecvError;
+    use std::thread;
 
-    #[test]
-    fn both_limits_hold_and_slots_come_back() {
-        let slots = Slots::new(3, 2);
-        let client = |text: &str| text.parse::<IpAddr>().unwrap();
-        let first = slots.take(client("2001:db8::1")).unwrap();
-        let _second = slots.take(client("2001:db8::2")).unwrap();
-        assert_eq!(slots.take(client("2001:db8::3")).unwrap_err(), Full::ClientStreams);
-        let _third = slots.take(client("10.0.0.1")).unwrap();
-        assert_eq!(slots.take(client("10.0.0.2")).unwrap_err(), Full::Streams);
-        drop(first);
-        assert_eq!(slots.taken(), 2);
-        let _again = slots.take(client("2001:db8::9")).unwrap();
-        assert!(slots.take(client("10.0.0.3")).is_err());
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn client(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    /// What stands against one that does not wait.
+    fn full(slots: &Slots, text: &str) -> Full {
+        match slots.take(client(text), &Stop::new().unwrap(), Duration::ZERO) {
+            Err(Error::Full(full)) => full,
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("it was given"),
+        }
+    }
+
+    fn until(is_so: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < LONG, "it never comes to that");
+            thread::yield_now();
+        }
     }
 
     #[test]
-    fn closing_waits_for_the_last_slot() {
-        let slots = Slots::new(2, 2);
-        let slot = slots.take([10, 0, 0, 1].into()).unwrap();
-        let all_back = slots.close();
-        assert_eq!(all_back.try_recv(), Err(TryRecvError::Empty));
-        assert_eq!(slots.take([10, 0, 0, 1].into()).unwrap_err(), Full::Draining);
-        drop(slot);
-        assert_eq!(all_back.try_recv(), Err(TryRecvError::Disconnected));
+    fn both_limits_hold_and_slots_come_back() {
+        let (slots, stop) = (Slots::new(3, 2), Stop::new().unwrap());
+        let now = |text| slots.take(client(text), &stop, Duration::ZERO).unwrap();
+        let first = now("2001:db8::1");
+        let _second = now("2001:db8::2");
+        assert_eq!(full(&slots, "2001:db8::3"), Full::ClientStreams);
+        let _third = now("10.0.0.1");
+        assert_eq!(full(&slots, "10.0.0.2"), Full::Streams);
+        drop(first);
+        assert_eq!(slots.taken(), 2);
+        let _again = now("2001:db8::9");
+        assert_eq!(full(&slots, "10.0.0.3"), Full::Streams);
+    }
+
+    #[test]
+    fn those_who_wait_come_in_their_order_but_none_over_its_share() {
+        let (slots, stop) = (Slots::new(2, 1).all_may_wait(), Stop::new().unwrap());
+        let now = |text| slots.take(client(text), &stop, Duration::ZERO).unwrap();
+        let (first, second) = (now("10.0.0.1"), now("10.0.0.2"));
+        let (say, order) = channel::unbounded();
+        thread::scope(|scope| {
+            for (place, text) in ["10.0.0.1", "10.0.0.3", "10.0.0.4"].into_iter().enumerate() {
+                let (slots, stop, say) = (&slots, &stop, say.clone());
+                scope.spawn(move || {
+                    let slot = slots.take(client(text), stop, LONG).unwrap();
+                    say.send((text, slot)).unwrap();
+                });
+                until(|| slots.awaited() == place + 1);
+            }
+            // The first of them has its share already.
+            drop(second);
+            let (text, third) = order.recv().unwrap();
+            assert_eq!((text, slots.awaited()), ("10.0.0.3", 2));
+            drop(first);
+            let (text, again) = order.recv().unwrap();
+            assert_eq!(text, "10.0.0.1");
+            drop((third, again));
+            assert_eq!(order.recv().unwrap().0, "10.0.0.4");
+        });
+        assert_eq!((slots.taken(), slots.awaited()), (0, 0));
+    }
+
+    #[test]
+    fn a_wait_ends_with_the_stream_or_in_time_and_not_all_may() {
+        let (slots, stop) = (Slots::new(1, 1), Stop::new().unwrap());
+        let first = slots.take(client("10.0.0.1"), &stop, LONG).unwrap();
+        let short = slots.take(client("10.0.0.2"), &stop, Duration::from_millis(1));
+        assert!(matches!(short, Err(Error::Full(Full::Streams))));
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| slots.take(client("10.0.0.1"), &stop, LONG).err());
+            until(|| slots.awaited() == 1);
+            let another = Stop::new().unwrap();
+            let too_many = slots.take(client("10.0.0.3"), &another, LONG).err();
+            assert_eq!(too_many, Some(Error::Full(Full::Streams)));
+            stop.end();
+            assert_eq!(waiting.join().unwrap(), Some(Error::Stopped));
+        });
+        drop(first);
+        assert_eq!((slots.taken(), slots.awaited()), (0, 0));
+        let endless = Slots::new(0, 0).all_may_wait();
+        assert!(endless.take(client("10.0.0.1"), &stop, LONG).is_err());
+    }
+
+    #[test]
+    fn closing_waits_for_the_last_slot_and_sends_away_who_waits() {
+        let (slots, stop) = (Slots::new(1, 1), Stop::new().unwrap());
+        let slot = slots.take([10, 0, 0, 1].into(), &stop, LONG).unwrap();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| slots.take([10, 0, 0, 2].into(), &stop, LONG).err());
+            until(|| slots.awaited() == 1);
+            let all_back = slots.close();
+            assert_eq!(waiting.join().unwrap(), Some(Error::Full(Full::Draining)));
+            assert_eq!(all_back.try_recv(), Err(TryRecvError::Empty));
+            assert_eq!(full(&slots, "10.0.0.1"), Full::Draining);
+            drop(slot);
+            assert_eq!(all_back.try_recv(), Err(TryRecvError::Disconnected));
+        });
     }
 }

@@ -24,6 +24,8 @@ pub struct Now {
     pub connections: usize,
     /// Running streams.
     pub streams: usize,
+    /// Streams that wait to be let run.
+    pub awaited: usize,
     /// Bytes sent to clients.
     pub bytes_sent: u64,
     /// Those of them that went from socket to socket without a copy.
@@ -69,6 +71,12 @@ impl Stats {
         let count = |value: &AtomicU64| value.load(Ordering::Relaxed) as f64;
         metric("connections_active", "gauge", "Open connections.", &one(now.connections as f64));
         metric("streams_active", "gauge", "Running streams.", &one(now.streams as f64));
+        metric(
+            "streams_waiting",
+            "gauge",
+            "Streams that wait for a slot.",
+            &one(now.awaited as f64),
+        );
         metric("streams_total", "counter", "Streams begun.", &one(count(&self.begun)));
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let ended: Vec<_> = ended
@@ -131,6 +139,7 @@ mod tests {
         let text = stats.text(Now {
             connections: 2,
             streams: 1,
+            awaited: 6,
             bytes_sent: 7,
             bytes_uncopied: 4,
             retries: 3,
@@ -140,6 +149,7 @@ mod tests {
         for line in [
             "# TYPE ytcanal_streams_active gauge",
             "ytcanal_streams_active 1",
+            "ytcanal_streams_waiting 6",
             "ytcanal_streams_ended_total{result=\"client-left\"} 1",
             "ytcanal_first_byte_seconds_sum 1.5",
             "ytcanal_sent_bytes_total 7",

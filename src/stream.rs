@@ -97,10 +97,11 @@ fn run<'c, 'edge>(
     client: &'c Client<'edge>,
 ) -> Result<Served<'c, 'edge>, Arc<Error>> {
     let wish = Wish { engine: wish.engine.or(canal.config.muxer.engine), ..wish };
-    let _slot = canal.slots.take(client.address()).map_err(Error::Full)?;
-    canal.stats.begin();
     let asked = Instant::now();
     attended(client, |stop| {
+        let patience = canal.config.limits.slot_timeout.0;
+        let _slot = canal.slots.take(client.address(), stop, patience)?;
+        canal.stats.begin();
         let media = match film {
             Film::Direct(media) => media,
             Film::Behind { link, choice } => {

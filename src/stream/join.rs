@@ -27,7 +27,11 @@ pub(super) fn join<'scope, 'c, 'edge>(
     }
 
     // It goes back when the muxer has ended.
-    let _slot = canal.muxers.take(answering.client.address()).map_err(|_| Full::Muxers)?;
+    let patience = canal.config.limits.slot_timeout.0;
+    let _slot = canal.muxers.take(answering.client.address(), stop, patience).map_err(|error| {
+        let is_full = matches!(error, Error::Full(_));
+        if is_full { Full::Muxers.into() } else { error }
+    })?;
     let kinds = joint.inputs.iter().map(|input| input.kind);
     let pipes = canal.runtime.pipes(kinds).map_err(|error| {
         log::error!("cannot make the named pipes: {error}");

@@ -232,6 +232,35 @@ fn aria2c_takes_it_through_eight_connections() {
     }
 }
 
+/// Twice as many connections as one client may have: those that come too early wait, and none is
+/// refused.
+#[test]
+fn two_aria2c_with_sixteen_connections_each() {
+    let way = WAYS[0];
+    let shop = Shop::open(way, |resource| resource.pace(4_000_000));
+    let twice: Vec<_> = ["one", "two"]
+        .map(|name| {
+            let log = File::create(shop.directory.path().join(name.to_owned() + ".log")).unwrap();
+            let mut command = Command::new("aria2c");
+            command.args(["-x16", "-s16", "-k1M", "--no-conf", "--no-proxy=127.0.0.1"]);
+            command.args(["--max-tries=1", "--file-allocation=none", "--dir"]);
+            command.arg(shop.directory.path()).arg("--out").arg(name).arg(&shop.url);
+            (name, Running(start(command.stdin(Stdio::null()).stdout(log))))
+        })
+        .into_iter()
+        .collect();
+    for (name, mut child) in twice {
+        let status = child.0.wait().unwrap();
+        let log = shop.directory.path().join(name.to_owned() + ".log");
+        assert!(status.success(), "{}", std::fs::read_to_string(log).unwrap());
+        assert!(std::fs::read(shop.directory.path().join(name)).unwrap() == shop.whole, "{name}");
+    }
+    let metrics = shop.daemon.get("/metrics").text();
+    let refused = metrics.lines().find(|line| line.contains("streams-full"));
+    assert_eq!(refused, None, "{metrics}");
+    println!("{metrics}");
+}
+
 #[test]
 fn the_total_is_known_beforehand() {
     for way in WAYS {

@@ -1,4 +1,4 @@
-//! Slots are counted, refused with a hint to come back, and given back.
+//! Slots are counted, waited for, refused with a hint to come back, and given back.
 
 use crate::support::answer::{Answer, Ending};
 use crate::support::client::{Client, mux_path};
@@ -8,6 +8,9 @@ use crate::support::gate::Gate;
 use crate::support::origin::Origin;
 use crate::support::script::Resource;
 use crate::support::{PATIENCE, eventually, media};
+
+/// Nobody waits.
+const AT_ONCE: &str = "slot_timeout = \"0s\"\n";
 
 /// A small film held half-way, so that its stream stays open until the test opens the gate.
 fn held_film(origin: &Origin, gate: &Gate) -> String {
@@ -19,6 +22,14 @@ fn held_film(origin: &Origin, gate: &Gate) -> String {
 fn assert_full(answer: &Answer, code: &str) {
     assert_eq!(answer.head.status, 503, "{}", answer.text());
     assert_eq!(answer.problem()["code"], code);
+    assert_eq!(answer.head.header("Retry-After"), Some("10"));
+}
+
+/// Waits until so many wait for a slot.
+fn until_waiting(daemon: &Daemon, count: f64) {
+    eventually("they wait", PATIENCE, || {
+        (daemon.metric("ytcanal_streams_waiting") == count).then_some(())
+    });
 }
 
 fn gets_in(daemon: &Daemon, path: &str) {
@@ -32,8 +43,9 @@ fn gets_in(daemon: &Daemon, path: &str) {
 #[test]
 fn streams_are_limited() {
     let (origin, gate) = (Origin::start(), Gate::default());
-    let daemon =
-        Daemon::start(&format!("{LOOPBACK}[limits]\nstreams = 2\nstreams_per_client = 8\n"));
+    let daemon = Daemon::start(&format!(
+        "{LOOPBACK}[limits]\nstreams = 2\nstreams_per_client = 8\n{AT_ONCE}"
+    ));
     let path = held_film(&origin, &gate);
     let mut running: Vec<_> = (0..2)
         .map(|_| {
@@ -58,7 +70,7 @@ fn streams_are_limited() {
 #[test]
 fn muxers_are_limited() {
     let (origin, gate) = (Origin::start(), Gate::default());
-    let daemon = Daemon::start(&format!("{LOOPBACK}[limits]\nmuxers = 1\n"));
+    let daemon = Daemon::start(&format!("{LOOPBACK}[limits]\nmuxers = 1\n{AT_ONCE}"));
     let through_ffmpeg = format!("{}&container=mkv", held_film(&origin, &gate));
     let mut client = Client::get(daemon.address(), &through_ffmpeg);
     let head = client.first_byte();
@@ -74,8 +86,9 @@ fn muxers_are_limited() {
 #[test]
 fn streams_of_one_client_are_limited() {
     let (origin, gate) = (Origin::start(), Gate::default());
-    let daemon =
-        Daemon::start(&format!("{LOOPBACK}[limits]\nstreams = 8\nstreams_per_client = 1\n"));
+    let daemon = Daemon::start(&format!(
+        "{LOOPBACK}[limits]\nstreams = 8\nstreams_per_client = 1\n{AT_ONCE}"
+    ));
     let path = held_film(&origin, &gate);
     let mut client = Client::get(daemon.address(), &path);
     let head = client.first_byte();
@@ -93,7 +106,7 @@ fn streams_of_one_client_are_limited() {
 fn every_way_to_end_gives_the_slot_back() {
     let origin = Origin::start();
     let daemon = Daemon::start(&format!(
-        "[limits]\nstreams = 1\nstreams_per_client = 1\n{LOOPBACK}stall_timeout = \"1s\"\n"
+        "[limits]\nstreams = 1\nstreams_per_client = 1\n{AT_ONCE}{LOOPBACK}stall_timeout = \"1s\"\n"
     ));
     let good = origin.put("good", Resource::file(&media::minute().video));
     let good = mux_path(Some(&good), None, &[]);
@@ -117,4 +130,78 @@ fn every_way_to_end_gives_the_slot_back() {
     });
     assert_ne!(stalled.ending, Ending::Complete);
     gets_in(&daemon, &good);
+}
+
+/// One stream at a time, and a patience that no test outlasts.
+const ONE: &str = "[limits]\nstreams = 1\nstreams_per_client = 1\nslot_timeout = \"1h\"\n";
+
+#[test]
+fn who_comes_too_early_waits() {
+    let (origin, gate) = (Origin::start(), Gate::default());
+    let daemon = Daemon::start(&format!("{LOOPBACK}{ONE}"));
+    let path = held_film(&origin, &gate);
+    let mut first = Client::get(daemon.address(), &path);
+    let head = first.first_byte();
+    let mut second = Client::get(daemon.address(), &path);
+    until_waiting(&daemon, 1.0);
+    // As many may wait as may run.
+    assert_full(&daemon.get(&path), "client-streams-full");
+    // What takes no slot is answered.
+    assert_eq!(daemon.get("/readyz").head.status, 200);
+    gate.open();
+    assert_eq!(first.body(&head).1, Ending::Complete);
+    let head = second.first_byte();
+    assert_eq!((head.status, second.body(&head).1), (200, Ending::Complete));
+    assert_eq!(daemon.metric("ytcanal_streams_waiting"), 0.0);
+}
+
+#[test]
+fn a_wait_ends_when_the_client_leaves_or_the_server_drains() {
+    let (origin, gate) = (Origin::start(), Gate::default());
+    let daemon = Daemon::start(&format!("{LOOPBACK}{ONE}"));
+    let path = held_film(&origin, &gate);
+    let mut first = Client::get(daemon.address(), &path);
+    let head = first.first_byte();
+    let leaving = Client::get(daemon.address(), &path);
+    until_waiting(&daemon, 1.0);
+    drop(leaving);
+    until_waiting(&daemon, 0.0);
+    let mut second = Client::get(daemon.address(), &path);
+    until_waiting(&daemon, 1.0);
+    daemon.terminate();
+    let refused = second.answer();
+    assert_eq!((refused.head.status, refused.code().as_str()), (503, "draining"));
+    gate.open();
+    assert_eq!(first.body(&head).1, Ending::Complete);
+}
+
+#[test]
+fn a_wait_has_an_end() {
+    let (origin, gate) = (Origin::start(), Gate::default());
+    let short = ONE.replace("1h", "50ms");
+    let daemon = Daemon::start(&format!("{LOOPBACK}{short}"));
+    let path = held_film(&origin, &gate);
+    let mut first = Client::get(daemon.address(), &path);
+    let head = first.first_byte();
+    assert_full(&daemon.get(&path), "client-streams-full");
+    gate.open();
+    assert_eq!(first.body(&head).1, Ending::Complete);
+}
+
+/// An ffmpeg is waited for, too.
+#[test]
+fn muxers_are_waited_for() {
+    let (origin, gate) = (Origin::start(), Gate::default());
+    let daemon = Daemon::start(&format!("{LOOPBACK}[limits]\nmuxers = 1\nslot_timeout = \"1h\"\n"));
+    let path = format!("{}&container=mkv", held_film(&origin, &gate));
+    let mut first = Client::get(daemon.address(), &path);
+    let head = first.first_byte();
+    let mut second = Client::get(daemon.address(), &path);
+    eventually("two streams", PATIENCE, || {
+        (daemon.metric("ytcanal_streams_active") == 2.0).then_some(())
+    });
+    gate.open();
+    assert_eq!(first.body(&head).1, Ending::Complete);
+    let head = second.first_byte();
+    assert_eq!((head.status, second.body(&head).1), (200, Ending::Complete));
 }
