@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::incomplete::IncompleteFiles;
 use crate::memory::Memory;
 use crate::mux::ffmpeg::Version;
 use crate::mux::fifo::RuntimeDir;
@@ -30,6 +31,8 @@ pub struct Canal {
     pub runtime: Arc<RuntimeDir>,
     /// Plans of spliced files.
     pub plans: Plans,
+    /// Files that were found to lack their end.
+    pub incomplete: IncompleteFiles,
     /// What these and the indexes that they are made of may take.
     pub memory: Arc<Memory>,
     /// Who may run a stream.
@@ -63,6 +66,7 @@ impl Canal {
             runtime,
             memory: Memory::new(INDEXES.saturating_add(config.muxer.plan_cache.0)),
             plans: Plans::new(usize::try_from(config.muxer.plan_cache.0).unwrap_or(usize::MAX)),
+            incomplete: IncompleteFiles::default(),
             slots: Slots::new(limits.streams, limits.streams_per_client),
             muxers: Slots::new(limits.muxers, limits.muxers.div_ceil(2)),
             stats: Stats::default(),

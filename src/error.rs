@@ -96,6 +96,8 @@ pub enum Fault {
     LengthUnknown,
     /// Its answer is encoded although we asked for none.
     Encoded,
+    /// Its file lacks its end, as the file says itself.
+    Incomplete(&'static str),
     /// It stopped before the end.
     Cut {
         /// So many bytes came.
@@ -134,6 +136,8 @@ pub enum MuxerFault {
     Refused(String),
     /// It ended badly later on. Its last words.
     Failed(String),
+    /// It ended well, but said that an input lacks its end.
+    ShortInput(String),
     /// It neither read nor wrote for so long.
     Stalled(Duration),
 }
@@ -214,6 +218,9 @@ impl fmt::Display for Fault {
                  end"
             ),
             Fault::Encoded => write!(f, "its answer is compressed although we asked for none"),
+            Fault::Incomplete(how) => {
+                write!(f, "its file was cut before it was put there: {how}")
+            }
             Fault::Cut { received, announced: Some(announced) } => {
                 write!(f, "the connection ended after {received} of {announced} bytes")
             }
@@ -242,6 +249,9 @@ impl fmt::Display for MuxerFault {
                 write!(f, "the muxer cannot join these tracks: {said}")
             }
             MuxerFault::Failed(said) => write!(f, "the muxer failed: {said}"),
+            MuxerFault::ShortInput(said) => {
+                write!(f, "a file was cut before it was put on its server: {said}")
+            }
             MuxerFault::Stalled(limit) => {
                 write!(f, "the muxer did nothing for {limit:?} (muxer.stall_timeout)")
             }
@@ -264,7 +274,9 @@ impl Error {
         match self {
             Error::System { .. } => true,
             Error::Unresolved(why) => why.is_ours(),
-            Error::Muxer(fault) => !matches!(fault, MuxerFault::Refused(_)),
+            Error::Muxer(fault) => {
+                !matches!(fault, MuxerFault::Refused(_) | MuxerFault::ShortInput(_))
+            }
             _ => false,
         }
     }
@@ -326,7 +338,7 @@ impl From<&Error> for Problem {
                 Fault::Contradiction(_) => (502, "upstream-contradiction", None),
                 Fault::LengthUnknown => (502, "upstream-length-unknown", None),
                 Fault::Encoded => (502, "upstream-encoded", None),
-                Fault::Cut { .. } => (502, "upstream-cut", None),
+                Fault::Cut { .. } | Fault::Incomplete(_) => (502, "upstream-cut", None),
                 Fault::Timeout(..) => (504, "upstream-timeout", None),
                 Fault::Slow(_) => (504, "upstream-slow", None),
                 Fault::Protocol(_) => (502, "upstream-protocol", None),
@@ -338,6 +350,7 @@ impl From<&Error> for Problem {
             Error::NotSpliced(_) => (422, "splice-refused", None),
             Error::Muxer(MuxerFault::Missing(_)) => (500, "muxer-missing", None),
             Error::Muxer(MuxerFault::Refused(_)) => (422, "mux-refused", None),
+            Error::Muxer(MuxerFault::ShortInput(_)) => (502, "upstream-cut", None),
             Error::Muxer(_) => (500, "muxer-failed", None),
             // Only a client that closed no more than its sending half can read this one.
             Error::ClientLeft => (499, "client-left", None),

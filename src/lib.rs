@@ -22,7 +22,8 @@
 //!
 //! Around them: [`config`] (every limit), [`serve`] (the daemon), [`demo`], [`check`], [`cli`],
 //! [`error`], [`stats`], [`logging`], [`notify`], [`page`], [`info`] and [`picture`] (what a
-//! link offers), [`canal`] (what streams share), [`plans`] and [`sys`] (the operating system).
+//! link offers), [`canal`] (what streams share), [`incomplete`] (files that lack their end),
+//! [`plans`] and [`sys`] (the operating system).
 
 pub mod answer;
 pub mod canal;
@@ -33,6 +34,7 @@ pub mod demo;
 pub mod disposition;
 pub mod edge;
 pub mod error;
+pub mod incomplete;
 pub mod info;
 pub mod logging;
 pub mod media;

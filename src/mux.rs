@@ -8,6 +8,7 @@ use std::fmt;
 use crate::error::{Error, Unusable};
 use crate::media::{Kind, Tags};
 
+pub mod completeness;
 pub mod ffmpeg;
 pub mod fifo;
 mod joint;

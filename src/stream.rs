@@ -140,8 +140,8 @@ pub(crate) fn attended<T>(
 }
 
 /// The story itself.
-fn send<'scope, 'c, 'edge>(
-    scope: &'scope Scope<'scope, '_>,
+fn send<'scope, 'env, 'c, 'edge>(
+    scope: &'scope Scope<'scope, 'env>,
     answering: &'scope Answering<'c, 'edge, '_>,
 ) -> Result<Served<'c, 'edge>, Error> {
     let Answering { media, wish, request, .. } = answering;
@@ -154,7 +154,7 @@ fn send<'scope, 'c, 'edge>(
     let inputs = tracks.iter().map(|track| track.input).collect();
     let surveys: Vec<_> = tracks.iter_mut().map(|track| track.survey.take()).collect();
     match plan(inputs, &surveys, wish, &media.tags)? {
-        Plan::Pass(finished) => pass::pass(answering, tracks.swap_remove(0), finished),
+        Plan::Pass(finished) => pass::pass(scope, answering, tracks.swap_remove(0), finished),
         Plan::Splice(plan) => splice::begin(answering, tracks, plan),
         Plan::Join(Join { joint, feeds, refused }) => {
             let why = refused.map(|refused| format!(" ({refused})")).unwrap_or_default();

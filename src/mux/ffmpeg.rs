@@ -43,6 +43,8 @@ pub struct Muxer<'s> {
     /// `None` once ffmpeg has closed it.
     stderr: Option<ChildStderr>,
     last_words: Vec<u8>,
+    /// What it said of an input that lacks its end.
+    short_input: Option<String>,
     reaped: bool,
     has_output: bool,
     stop: &'s Stop,
@@ -89,6 +91,7 @@ impl<'s> Muxer<'s> {
             stdout,
             stderr: Some(stderr),
             last_words: Vec::new(),
+            short_input: None,
             reaped: false,
             has_output: false,
             stop,
@@ -182,6 +185,9 @@ impl<'s> Muxer<'s> {
             self.listen();
         }
         if status.success() {
+            if let Some(line) = self.short_input.take() {
+                return Err(Error::Muxer(MuxerFault::ShortInput(line)));
+            }
             if let Some(line) = last_line(&self.last_words) {
                 log::warn!("ffmpeg ended well, but said: {line}");
             }
@@ -231,6 +237,8 @@ impl<'s> Muxer<'s> {
         match stderr.read(&mut words) {
             Ok(count) if count > 0 => {
                 self.last_words.extend(&words[..count]);
+                self.short_input =
+                    self.short_input.take().or_else(|| short_input(&self.last_words));
                 let excess = self.last_words.len().saturating_sub(LAST_WORDS);
                 self.last_words.drain(..excess);
             }
@@ -254,6 +262,14 @@ fn system(error: &io::Error) -> Error {
     Error::System { doing: "read from the muxer", said: error.to_string() }
 }
 
+/// What ffmpeg says of an input that breaks off: it takes that for its end, and ends well.
+fn short_input(words: &[u8]) -> Option<String> {
+    const SIGNS: [&str; 4] = ["ended prematurely", "partial file", "truncat", "unexpected end of"];
+    let text = String::from_utf8_lossy(words);
+    let is_sign = |line: &&str| SIGNS.iter().any(|sign| line.to_ascii_lowercase().contains(sign));
+    last_line(text.lines().find(is_sign)?.as_bytes())
+}
+
 /// The last thing said, without the names of our pipes and the addresses of its innards.
 fn last_line(words: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(words);
@@ -275,6 +291,17 @@ fn last_line(words: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_about_an_input_that_breaks_off_are_heard() {
+        let said =
+            b"[matroska,webm @ 0x5] File ended prematurely at pos. 4096 (0x1000)\n[x @ 1] y\n";
+        let heard = "File ended prematurely at pos. 4096 (0x1000)";
+        assert_eq!(short_input(said).as_deref(), Some(heard));
+        let said = b"[mov,mp4 @ 0x5] stream 0, offset 0x99: partial file\n";
+        assert_eq!(short_input(said).as_deref(), Some("stream 0, offset 0x99: partial file"));
+        assert_eq!(short_input(b"[mp4 @ 0x5] Non-monotonous DTS\n"), None);
+    }
 
     #[test]
     fn last_words_name_no_paths() {

@@ -160,14 +160,14 @@ fn frames(bytes: &[u8], frame_len: fn(&[u8]) -> Option<usize>, format: Format) -
 }
 
 /// ISO/IEC 13818-7 §6.2: the frame length stands in 13 bits of the ADTS header.
-fn adts_frame_len(bytes: &[u8]) -> Option<usize> {
+pub(super) fn adts_frame_len(bytes: &[u8]) -> Option<usize> {
     let [0xff, b1, b2, b3, b4, b5, ..] = *bytes else { return None };
     let len = usize::from(b3 & 3) << 11 | usize::from(b4) << 3 | usize::from(b5 >> 5);
     (b1 & 0xf6 == 0xf0 && (b2 >> 2) & 0xf < 13 && len > 7).then_some(len)
 }
 
 /// ISO/IEC 11172-3 §2.4.2.3 and 13818-3: the length follows from bit rate and sampling rate.
-fn mp3_frame_len(bytes: &[u8]) -> Option<usize> {
+pub(super) fn mp3_frame_len(bytes: &[u8]) -> Option<usize> {
     const V1: [usize; 15] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
     const V2: [usize; 15] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
     let [0xff, b1, b2, ..] = *bytes else { return None };

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::media::{Kind, Tags};
+use crate::mux::completeness::Incomplete;
 use crate::mux::sniff::Format;
 use crate::mux::{Trim, Wanted};
 
@@ -80,6 +81,8 @@ pub struct Refusal(pub &'static str);
 pub enum Halt {
     /// The file is none that can be spliced.
     Refused(Refusal),
+    /// The file lacks its end: nothing else may join it, either.
+    Incomplete(Incomplete),
     /// Its bytes could not be had.
     Failed(Error),
 }
@@ -87,6 +90,12 @@ pub enum Halt {
 impl From<Refusal> for Halt {
     fn from(refusal: Refusal) -> Halt {
         Halt::Refused(refusal)
+    }
+}
+
+impl From<Incomplete> for Halt {
+    fn from(incomplete: Incomplete) -> Halt {
+        Halt::Incomplete(incomplete)
     }
 }
 
@@ -157,6 +166,13 @@ pub fn survey(format: Format, look: &mut dyn Look, trim: Trim) -> Result<Survey,
         Format::Webm => webm::survey(look).map(Survey::Webm),
         _ => Err(Refusal("its format is neither MP4 nor WebM").into()),
     }
+}
+
+/// Makes sure that the boxes of an MP4 file end where it ends. `Halt::Refused` says that they are too
+/// many to tell.
+pub fn check_boxes(look: &mut dyn Look) -> Result<(), Halt> {
+    let look = &mut Near::new(look, Reach::FRAGMENTS);
+    Top::new(look).pass_all()
 }
 
 /// Lays out the joined file. `tracks` are one or two files, video first. Pure: the same surveys and

@@ -10,9 +10,10 @@ use crossbeam::channel::{self, Receiver, Sender};
 use super::reading::{GAP, Reading};
 use super::splice::Way;
 use super::{Answering, look};
-use crate::error::{Error, MuxerFault};
-use crate::media::Track;
+use crate::error::{Error, Fault, MuxerFault};
+use crate::media::{Kind, Track};
 use crate::memory::Share;
+use crate::mux::completeness::{Completeness, Incomplete};
 use crate::mux::fifo::{Feed, Pipes, Unfed};
 use crate::mux::sniff::{self, Head, Verdict};
 use crate::mux::splice::{self, Flow, Refusal, Survey};
@@ -55,6 +56,9 @@ pub(super) fn open<'scope, 'env>(
     let open_one = move |track: &Track, source: Result<Source<'scope, 'env>, Error>| {
         let mut source = source?;
         let mut input = mux::Input { kind: track.kind, head: recognise(&mut source)? };
+        // What the first bytes tell of the end is known before anything is sent.
+        let mut completeness = Completeness::new(input.head.format, source.file().len);
+        completeness.see(source.head()).map_err(|how| incomplete(track.kind, how))?;
         let looks = mux::is_surveyed(input, media.tracks.len(), &wish, &media.tags);
         let mut memory = canal.memory.share();
         let survey =
@@ -105,6 +109,11 @@ pub(super) fn each<'scope, 'env: 'scope, I: Send + 'scope, T: Send + 'scope>(
     Ok(done.chain(last).collect())
 }
 
+/// The file of a track lacks its end.
+pub(super) fn incomplete(track: Kind, Incomplete(how): Incomplete) -> Error {
+    Error::Upstream { track, fault: Fault::Incomplete(how) }
+}
+
 /// Looks at the first bytes until they say what this is.
 fn recognise(source: &mut Source<'_, '_>) -> Result<Head, Error> {
     let mut all = false;
@@ -138,8 +147,8 @@ pub(super) fn feed<'scope>(
     let mut all = Vec::with_capacity(opened.len());
     for Opened { source, input, feed, mut memory, .. } in opened {
         let (end, done) = channel::bounded(1);
-        let feeding =
-            Feeding { pipe: pipes.path(input.kind), pipe_len, supply: supply.clone(), stop };
+        let pipe = pipes.path(input.kind);
+        let feeding = Feeding { input, pipe, pipe_len, supply: supply.clone(), stop };
         // Nothing is left of its index.
         memory.resize(feed.as_ref().map_or(0, splice::Plan::weight) as u64);
         thread::Builder::new()
@@ -170,6 +179,7 @@ impl Downloaders {
 
 /// What a downloader needs beside its source.
 struct Feeding<'s> {
+    input: mux::Input,
     pipe: PathBuf,
     pipe_len: u64,
     supply: Arc<Supply>,
@@ -214,13 +224,21 @@ impl Feeding<'_> {
 
     /// The file as it is.
     fn pass_on(&self, mut source: Source<'_, '_>, feed: &mut Feed<'_>) -> Result<(), Unfed> {
-        self.give(&source.take_head(), feed)?;
+        let mux::Input { kind, head } = self.input;
+        let mut completeness = Completeness::new(head.format, source.file().len);
+        let incomplete = |how| Unfed::Failed(incomplete(kind, how));
+        let mut give = |bytes: &[u8]| {
+            // The muxer would take it for the end of the track.
+            completeness.see(bytes).map_err(incomplete)?;
+            self.give(bytes, feed)
+        };
+        give(&source.take_head())?;
         let mut buffer = vec![0; PASS_ON];
         loop {
             let fetched = self.supply.while_awaiting(|| source.fetch(&mut buffer));
             match fetched.map_err(Unfed::Failed)? {
-                0 => return Ok(()),
-                count => self.give(&buffer[..count], feed)?,
+                0 => return completeness.end().map_err(incomplete),
+                count => give(&buffer[..count])?,
             }
         }
     }

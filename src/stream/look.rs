@@ -6,10 +6,12 @@ use std::thread::Scope;
 use std::time::Instant;
 
 use super::Answering;
+use super::fetch::{Opened, incomplete};
 use crate::error::{Error, Fault};
 use crate::media::Track;
 use crate::memory::Share;
 use crate::mux::Input;
+use crate::mux::sniff::Format;
 use crate::mux::splice::{self, Halt, Look, Refusal, Survey};
 use crate::source::Source;
 
@@ -38,6 +40,30 @@ pub(super) fn survey<'scope, 'env>(
     match splice::survey(input.head.format, &mut looking, answering.wish.trim) {
         Ok(survey) => Ok(Ok(survey)),
         Err(Halt::Refused(refusal)) => Ok(Err(refusal)),
+        Err(Halt::Incomplete(how)) => Err(incomplete(track.kind, how)),
+        Err(Halt::Failed(error)) => Err(error),
+    }
+}
+
+/// Makes sure that an MP4 file whose end nobody will have seen with all that is in front of it is not
+/// cut, as far as its boxes tell.
+pub(super) fn check<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    answering: &'scope Answering<'_, '_, '_>,
+    opened: &mut Opened<'scope, 'env>,
+) -> Result<(), Error> {
+    let (Opened { source, input, memory, .. }, [track]) = (opened, &answering.media.tracks[..])
+    else {
+        return Ok(());
+    };
+    let Some(len) = source.file().len.filter(|_| input.head.format == Format::Mp4) else {
+        return Ok(());
+    };
+    let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
+    let mut looking = Looking { scope, answering, track, source, len, deadline, memory };
+    match splice::check_boxes(&mut looking) {
+        Ok(()) | Err(Halt::Refused(_)) => Ok(()),
+        Err(Halt::Incomplete(how)) => Err(incomplete(track.kind, how)),
         Err(Halt::Failed(error)) => Err(error),
     }
 }

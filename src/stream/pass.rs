@@ -1,25 +1,40 @@
 //! One finished file is passed through as it is, and behaves as on the server that it is on:
 //! length, ranges, conditions.
 
+use std::thread::Scope;
 use std::time::Instant;
 
-use super::fetch::Opened;
+use super::fetch::{Opened, incomplete};
+use super::look;
 use super::out::Out;
 use super::select::{self, Choice, choose};
 use super::{Answering, Served};
 use crate::edge::Body;
 use crate::error::Error;
-use crate::mux::Finished;
+use crate::media::{Location, Track};
+use crate::mux::completeness::{Completeness, Incomplete};
+use crate::mux::sniff::Head;
+use crate::mux::{Finished, Input};
 use crate::source::File;
 
+/// Fewer bytes are sent on no quicker unseen.
+const WORTH_IT: u64 = 32 << 10;
+
 /// Sends what the client wants of the file.
-pub(super) fn pass<'c, 'edge>(
-    answering: &Answering<'c, 'edge, '_>,
-    opened: Opened<'_, '_>,
+pub(super) fn pass<'scope, 'env, 'c, 'edge>(
+    scope: &'scope Scope<'scope, 'env>,
+    answering: &'scope Answering<'c, 'edge, '_>,
+    mut opened: Opened<'scope, 'env>,
     finished: Finished,
 ) -> Result<Served<'c, 'edge>, Error> {
-    let mut source = opened.source;
-    let file = source.file().clone();
+    let Input { kind, head: Head { format, .. } } = opened.input;
+    let file = opened.source.file().clone();
+    let [Track { location: Location { url, .. }, .. }, ..] = &answering.media.tracks[..] else {
+        return Err(Error::Stopped);
+    };
+    if let Some(how) = answering.canal.incomplete.get(url, &file) {
+        return Err(incomplete(kind, Incomplete(how)));
+    }
     let etag = etag(&file);
     let planned = Instant::now();
     let head = answering.head(finished.media_type, finished.extension);
@@ -27,9 +42,20 @@ pub(super) fn pass<'c, 'edge>(
         Choice::Done(served) => return Ok(served),
         Choice::Send(head, part) => (head, part),
     };
+    let begin = part.as_ref().map_or(0, |part| part.start);
+    if begin > 0 {
+        look::check(scope, answering, &mut opened)?;
+    }
+    let mut source = opened.source;
     if let Some(part) = part {
         source.narrow(part);
     }
+    // Who begins elsewhere cannot tell what the bytes are.
+    let mut completeness = (begin == 0).then(|| Completeness::new(format, file.len));
+    let is_cut = |how: Incomplete| {
+        answering.canal.incomplete.insert(url, &file, how.0);
+        incomplete(kind, how)
+    };
 
     // Nothing is sent before there is something to send.
     let mut first = source.take_head();
@@ -38,6 +64,9 @@ pub(super) fn pass<'c, 'edge>(
         let count = source.fetch(&mut first)?;
         first.truncate(count);
     }
+    if let Some(completeness) = &mut completeness {
+        completeness.see(&first).map_err(is_cut)?;
+    }
     answering.canal.stats.first_byte(answering.asked.elapsed());
     let timing = answering.timing(planned, Instant::now(), "pass");
     let mut body = answering.commit(&head.with("Server-Timing", timing))?;
@@ -45,10 +74,26 @@ pub(super) fn pass<'c, 'edge>(
     body.flush(answering.over())?;
     let mut out = Out::new(body);
     loop {
-        if out.pass_on(&mut source, u64::MAX, answering.over())? > 0 {
-            continue;
+        let skippable = completeness.as_ref().map_or(u64::MAX, Completeness::skippable);
+        if skippable >= WORTH_IT {
+            let count = out.pass_on(&mut source, skippable, answering.over())? as u64;
+            if count > 0 {
+                if let Some(completeness) = &mut completeness {
+                    completeness.skip(count).map_err(is_cut)?;
+                }
+                continue;
+            }
         }
-        match source.fetch(out.body.room())? {
+        let count = source.fetch(out.body.room())?;
+        let bytes = &out.body.room()[..count];
+        // Before they are sent: with the last byte, a client has what it takes for the file.
+        if let Some(completeness) = &mut completeness {
+            completeness.see(bytes).map_err(is_cut)?;
+            if count == 0 && file.len.is_none() {
+                completeness.end().map_err(is_cut)?;
+            }
+        }
+        match count {
             0 => return Ok(Served::Body(out.body)),
             count => out.body.send(count, answering.over())?,
         }

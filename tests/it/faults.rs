@@ -139,8 +139,6 @@ fn late_faults(track: &str) -> Vec<(&'static str, Resource, u64)> {
         ("wrong length", too_long, half),
         ("chunked, cut", file().fault(Fault::ChunkedCutAt(half)), half),
         ("endless trailers", file().fault(Fault::TrailersAt(half)), half),
-        // Nothing is wrong with the transfer: the file itself was cut, long ago.
-        ("a file cut at rest", Resource::bytes(first_half()), half - 1),
     ]
 }
 

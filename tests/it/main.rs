@@ -19,6 +19,7 @@
 //! - `ends`: complete downloads, clients that leave, signals, leftovers of a killed daemon
 //! - `resolve`: page links, read by the real yt-dlp from a site on loopback
 //! - `matrix`: every fault at every moment; the table in the README
+//! - `cut_at_rest`: no file that lacks its end comes out complete; the second table in the README
 //! - `faults`: what the client sees when a source fails
 //! - `muxer`: what the client sees when ffmpeg is missing, dies or hangs
 //! - `chaos`: what happens around the daemon, to ffmpeg, its directory, an origin, itself
@@ -41,6 +42,7 @@ mod chaos;
 mod clients;
 mod commands;
 mod contract;
+mod cut_at_rest;
 mod ends;
 mod faults;
 mod heads;

@@ -3,7 +3,6 @@
 //! README is made here.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 
@@ -14,6 +13,7 @@ use crate::support::client::{get, mux_path, splice_path};
 use crate::support::daemon::Daemon;
 use crate::support::film::{TRACKS, request, track_file};
 use crate::support::origin::Origin;
+use crate::support::readme;
 use crate::support::script::{Fault, Resource, WrongRange};
 
 /// Few retries, so that what lasts is found out soon, and short waits. Two: some faults are put
@@ -248,8 +248,7 @@ fn every_fault_is_survived_or_seen() {
         daemon.settles(baseline, PATIENCE);
     }
     let table = table(&scripts, &seen.into_inner().unwrap());
-    println!("{table}");
-    compare(&table);
+    readme::compare("matrix", &table);
 }
 
 const LOOKS_WHOLE: &str = "looks whole";
@@ -334,27 +333,4 @@ fn one_word(outcomes: &[String]) -> String {
     words.sort();
     words.dedup();
     words.join(" or ")
-}
-
-const BEGIN: &str = "<!-- made by the test `matrix`; YTCANAL_BLESS=1 puts a new one here -->\n";
-const END: &str = "<!-- end -->\n";
-
-/// The README must show this table.
-fn compare(table: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = readme.split_once(BEGIN).expect("the README has a place for the table");
-    let (shown, after) = rest.split_once(END).expect("the table in the README has an end");
-    if shown == table {
-        return;
-    }
-    if std::env::var_os("YTCANAL_BLESS").is_some() {
-        std::fs::write(&path, [before, BEGIN, table, END, after].concat()).unwrap();
-        return;
-    }
-    let differing = shown.lines().zip(table.lines()).filter(|(shown, seen)| shown != seen);
-    for (shown, seen) in differing {
-        println!("README: {shown}\nseen:   {seen}");
-    }
-    panic!("the README shows another table; if this one is right: YTCANAL_BLESS=1 make it");
 }

@@ -9,7 +9,7 @@ use crate::support::film::{request, track_file};
 use crate::support::gate::Gate;
 use crate::support::origin::Origin;
 use crate::support::script::Resource;
-use crate::support::{PATIENCE, run, signal};
+use crate::support::{PATIENCE, media, run, signal};
 
 #[test]
 fn a_killed_ffmpeg_is_a_broken_download() {
@@ -109,8 +109,9 @@ fn a_muxer_that_goes_wrong_later_is_a_broken_download() {
 #[test]
 fn a_short_track_left_in_its_pipe_is_a_broken_download() {
     let origin = Origin::start();
-    let audio = std::fs::read(track_file("audio")).unwrap();
-    let url = origin.put("a", Resource::bytes(&audio[..40_000]));
+    let coded = ["-c:a", "aac", "-movflags", "+faststart"].map(String::from);
+    let short = media::generate("short", "m4a", &[&media::sound(48_000, 3)[..], &coded].concat());
+    let url = origin.put("a", Resource::file(&short));
     let directory = tempfile::tempdir().unwrap();
     let stand_in = script(
         directory.path(),

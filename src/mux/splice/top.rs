@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::boxes::{Header, header};
 use super::{Halt, Look, MAX_LOOK, Refusal};
+use crate::mux::completeness::Incomplete;
 use crate::mux::sniff::LOOK_AT_MOST;
 
 /// The longest moov: one of five hours has some 9 MiB.
@@ -13,6 +14,8 @@ const LONGEST_MOOV: u64 = 32 << 20;
 const MOST_BOXES: usize = 64;
 /// How much is looked at where a box begins far from the front. Whatever is small is all in it.
 const AHEAD: u64 = 64 << 10;
+
+const PAST_END: Incomplete = Incomplete("a box runs past the end of the file");
 
 /// A walk along the boxes of a file.
 pub(super) struct Top<'a> {
@@ -70,7 +73,16 @@ impl<'a> Top<'a> {
     /// Where the media are, as far as they begin in front of `end`.
     pub(super) fn media_up_to(mut self, end: u64) -> Result<Vec<Range<u64>>, Halt> {
         while self.at < end && self.pass()?.is_some() {}
+        if end > self.look.len() {
+            return Err(Incomplete("samples are behind its end").into());
+        }
         Ok(self.media)
+    }
+
+    /// Passes by all boxes.
+    pub(super) fn pass_all(&mut self) -> Result<(), Halt> {
+        while self.pass()?.is_some() {}
+        Ok(())
     }
 
     /// Passes by the next box; notes what it tells of the file.
@@ -89,7 +101,7 @@ impl<'a> Top<'a> {
         };
         let len = len.unwrap_or(left);
         if len > left {
-            return Err(Refusal("a box runs past the end of the file").into());
+            return Err(PAST_END.into());
         }
         let payload = self.at + header as u64..self.at + len;
         self.at = payload.end;
@@ -145,7 +157,7 @@ impl<'a> Top<'a> {
         let from = usize::try_from(at - self.window.0).unwrap_or(usize::MAX);
         match self.window.1.get(from..) {
             Some(bytes) if !bytes.is_empty() => Ok(bytes),
-            _ => Err(Refusal("a box runs past the end of the file").into()),
+            _ => Err(PAST_END.into()),
         }
     }
 }

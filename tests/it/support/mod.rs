@@ -19,6 +19,7 @@ pub(crate) mod origin;
 mod place;
 mod player;
 pub(crate) mod proxy;
+pub(crate) mod readme;
 mod request;
 pub(crate) mod script;
 pub(crate) mod served;

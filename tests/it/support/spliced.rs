@@ -86,6 +86,7 @@ impl Film {
         match self.surveys(options.trim) {
             Ok(surveys) => plan(&surveys, options),
             Err(Halt::Refused(refusal)) => Err(refusal),
+            Err(Halt::Incomplete(how)) => Err(Refusal(how.0)),
             Err(Halt::Failed(error)) => panic!("{error}"),
         }
     }

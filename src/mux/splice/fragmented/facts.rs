@@ -3,6 +3,7 @@
 
 use super::MOST_TICKS;
 use super::init::{Init, header_at};
+use crate::mux::completeness::Incomplete;
 use crate::mux::splice::boxes::{Found, children, u32_at, u64_at};
 use crate::mux::splice::{Halt, Look, MAX_ELEMENT, Refusal};
 
@@ -24,13 +25,17 @@ pub(super) struct Facts {
 /// Boxes in front of a moof that belong to its fragment.
 const MOST_IN_FRONT: usize = 8;
 const STRANGE: Refusal = Refusal("a fragment is malformed");
+const SHORT: Incomplete = Incomplete("it is shorter than its fragments say");
 
 /// Reads the fragment that begins at `at`.
 pub(super) fn facts_at(look: &mut dyn Look, at: u64, init: &Init) -> Result<Facts, Halt> {
     let mut moof_at = at;
     for _ in 0..MOST_IN_FRONT {
         let header = header_at(look, moof_at)?.ok_or(STRANGE)?;
-        let len = header.len.filter(|len| *len <= look.len() - moof_at).ok_or(STRANGE)?;
+        let len = header.len.ok_or(STRANGE)?;
+        if len > look.len() - moof_at {
+            return Err(SHORT.into());
+        }
         match &header.kind {
             b"moof" if len <= MAX_ELEMENT as u64 => {
                 let moof = look.look(moof_at..moof_at + len)?;
@@ -39,7 +44,7 @@ pub(super) fn facts_at(look: &mut dyn Look, at: u64, init: &Init) -> Result<Fact
                 let rest = look.len() - moof_at - len;
                 let mdat = mdat.ok_or(STRANGE)?.len.unwrap_or(rest);
                 if mdat > rest {
-                    return Err(Refusal("it is shorter than its fragments say").into());
+                    return Err(SHORT.into());
                 }
                 facts.len = (moof_at - at) + len + mdat;
                 return Ok(facts);

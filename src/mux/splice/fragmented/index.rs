@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::Fragment;
 use super::facts;
 use super::init::{Init, header_at};
+use crate::mux::completeness::Incomplete;
 use crate::mux::splice::boxes::{Header, children, header, u32_at, u64_at};
 use crate::mux::splice::{Halt, Look, Refusal};
 
@@ -113,8 +114,11 @@ fn expand(
     let Some(mut begins) = ticks(time) else { return Ok(None) };
     index.fragments.reserve(sidx.references().len());
     for reference in sidx.references() {
-        let end = from.checked_add(reference.len.into()).filter(|end| *end <= whole);
-        let Some(end) = end.filter(|_| reference.len > 0) else { return Ok(None) };
+        let end = from.checked_add(reference.len.into()).filter(|_| reference.len > 0);
+        let Some(end) = end else { return Ok(None) };
+        if end > whole {
+            return Err(Incomplete("it is shorter than its index (sidx) says").into());
+        }
         time = time.saturating_add(reference.duration);
         let Some(ends) = ticks(time) else { return Ok(None) };
         if reference.is_index {

@@ -3,6 +3,7 @@
 use super::crafted::{Crafted, MEDIA, table};
 use super::*;
 use crate::media::Tags;
+use crate::mux::completeness::Incomplete;
 use crate::mux::splice::boxes::{boxed, children, u32_at, u64_at};
 use crate::mux::splice::{Look, Piece};
 use crate::mux::{Trim, Wanted};
@@ -34,7 +35,7 @@ fn lone(crafted: &Crafted) -> Result<Plan, Halt> {
 
 fn refusal(plan: Result<Plan, Halt>) -> &'static str {
     match plan {
-        Err(Halt::Refused(Refusal(why))) => why,
+        Err(Halt::Refused(Refusal(why)) | Halt::Incomplete(Incomplete(why))) => why,
         other => panic!("{other:?}"),
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::sight::Sight;
 use super::{Piece, Track, cues, entry, ids};
+use crate::mux::completeness::Incomplete;
 use crate::mux::splice::ebml::{self, Header, MALFORMED};
 use crate::mux::splice::{Halt, Look, MAX_LOOK, Refusal};
 
@@ -82,7 +83,9 @@ fn segment(sight: &mut Sight<'_>) -> Result<Range<u64>, Halt> {
     match end.cmp(&sight.len()) {
         std::cmp::Ordering::Less => Err(Refusal("there is something behind its segment").into()),
         std::cmp::Ordering::Equal => Ok(start..end),
-        std::cmp::Ordering::Greater => Err(Refusal("it is shorter than it says").into()),
+        std::cmp::Ordering::Greater => {
+            Err(Incomplete("its segment is shorter than it says").into())
+        }
     }
 }
 

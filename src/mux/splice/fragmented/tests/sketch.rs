@@ -3,6 +3,7 @@
 use super::File;
 use crate::media::Kind;
 use crate::mux::Trim;
+use crate::mux::completeness::Incomplete;
 use crate::mux::splice::boxes::boxed;
 use crate::mux::splice::fragmented::Track;
 use crate::mux::splice::{Halt, Refusal};
@@ -267,7 +268,7 @@ impl Sketch {
 
     pub(super) fn refusal(&self) -> &'static str {
         match self.survey(Trim::default()) {
-            Err(Halt::Refused(Refusal(why))) => why,
+            Err(Halt::Refused(Refusal(why)) | Halt::Incomplete(Incomplete(why))) => why,
             other => panic!("{other:?}"),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::File;
 use crate::media::Kind;
+use crate::mux::completeness::Incomplete;
 use crate::mux::splice::ebml::{element, fixed, opening, uint};
 use crate::mux::splice::webm::{Track, head, ids, survey};
 use crate::mux::splice::{Halt, Refusal};
@@ -109,7 +110,7 @@ impl Sketch {
 
     pub(super) fn refusal(&self) -> &'static str {
         match self.survey() {
-            Err(Halt::Refused(Refusal(why))) => why,
+            Err(Halt::Refused(Refusal(why)) | Halt::Incomplete(Incomplete(why))) => why,
             other => panic!("{other:?}"),
         }
     }
