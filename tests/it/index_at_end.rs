@@ -95,6 +95,25 @@ fn a_film_goes_into_another_container() {
     }
 }
 
+/// What MP4 does not know, ffmpeg is given as QuickTime has it.
+#[test]
+fn what_only_quicktime_knows_goes_into_matroska() {
+    let (scene, inputs) = (Scene::new(), ["-i", film().to_str().unwrap()].map(String::from));
+    for coded in [["-c:v", "copy", "-c:a", "pcm_s16le"], ["-c:v", "mjpeg", "-c:a", "pcm_s24le"]] {
+        let file = media::generate(
+            "only-mov",
+            "mov",
+            &[inputs.clone().to_vec(), coded.map(String::from).to_vec()].concat(),
+        );
+        let joined = scene.file(Some(&file), None, &[("container", "mkv")], "ffmpeg");
+        let [before, after] = [&file, &joined].map(|file| packets(file, "v"));
+        assert_eq!(before.len(), after.len());
+        moved(&before, &after);
+        assert_eq!(streams(&joined), ["video", "audio"]);
+        assert_lasts(&joined, 12.0);
+    }
+}
+
 #[test]
 fn it_is_joined_with_files_of_other_kinds() {
     let (scene, film, webm) = (Scene::new(), film(), media::webm());

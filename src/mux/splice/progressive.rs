@@ -15,7 +15,7 @@ use super::tags::udta;
 use super::top::Top;
 use super::trak::{Moov, Trak};
 use super::{Halt, Options, Plan, Refusal};
-use crate::media::{Kind, Tags};
+use crate::media::Kind;
 use crate::mux::{Container, Trim};
 
 mod chunks;
@@ -49,7 +49,7 @@ pub struct Movie {
 struct Open<'a> {
     /// The place of its file among all files.
     file: u8,
-    /// Whether its descriptions may be those of QuickTime.
+    /// Whether its descriptions may be those of QuickTime, and have to become those of MP4.
     is_quicktime: bool,
     trak: Trak<'a>,
     tables: Tables<'a>,
@@ -96,6 +96,11 @@ impl Movie {
         Moov::read(&self.moov).is_ok_and(|moov| moov.has(kind))
     }
 
+    /// Files of before there was a ftyp are of QuickTime, too.
+    fn is_quicktime(&self) -> bool {
+        self.brands.is_empty() || self.brands.contains(head::QUICKTIME)
+    }
+
     /// Its track of this kind, if it has one.
     fn open(&self, kind: Kind, file: u8) -> Result<Option<Open<'_>>, Refusal> {
         let moov = Moov::read(&self.moov)?;
@@ -106,9 +111,14 @@ impl Movie {
         let trak = Trak::read(trak)?;
         let tables = Tables::read(&trak)?;
         let edits = edits::read(&trak)?;
-        // Files of before there was a ftyp are of QuickTime.
-        let is_quicktime = self.brands.is_empty() || self.brands.contains(b"qt  ");
-        Ok(Some(Open { file, is_quicktime, trak, tables, edits, movie_scale: moov.scale }))
+        Ok(Some(Open {
+            file,
+            is_quicktime: self.is_quicktime(),
+            trak,
+            tables,
+            edits,
+            movie_scale: moov.scale,
+        }))
     }
 }
 
@@ -131,36 +141,41 @@ fn wanted<'a>(files: &[(Kind, &'a Movie)], alone: bool) -> Result<Vec<Open<'a>>,
 
 pub(super) fn plan(files: &[(Kind, &Movie)], options: &Options<'_>) -> Result<Plan, Refusal> {
     let tracks = wanted(files, files.len() == 1)?;
-    laid_out(files, &tracks, options.trim, Clock::Anew, options.tags)
+    let brands: Vec<_> = files.iter().map(|(_, movie)| &movie.brands[..]).collect();
+    laid_out(&tracks, options.trim, Clock::Anew, &head::ftyp(&brands), &udta(options.tags))
 }
 
-/// One file as if it were made for streaming, with its times as they are.
+/// One file as if it were made for streaming, with its times as they are. One of QuickTime stays one,
+/// with all that MP4 does not know.
 pub(super) fn for_streaming(
     kind: Kind,
     movie: &Movie,
     alone: bool,
     trim: Trim,
 ) -> Result<Plan, Refusal> {
-    let (files, tags) = ([(kind, movie)], Tags::default());
-    let tracks = wanted(&files, alone)?;
-    let whole = Trim::default();
-    laid_out(&files, &tracks, trim, Clock::Kept, &tags)
-        .or_else(|_| laid_out(&files, &tracks, whole, Clock::Kept, &tags))
+    let mut tracks = wanted(&[(kind, movie)], alone)?;
+    let ftyp = if movie.is_quicktime() {
+        tracks.iter_mut().for_each(|track| track.is_quicktime = false);
+        head::quicktime()
+    } else {
+        head::ftyp(&[&movie.brands])
+    };
+    laid_out(&tracks, trim, Clock::Kept, &ftyp, &[])
+        .or_else(|_| laid_out(&tracks, Trim::default(), Clock::Kept, &ftyp, &[]))
 }
 
 fn laid_out(
-    files: &[(Kind, &Movie)],
     tracks: &[Open<'_>],
     trim: Trim,
     clock: Clock,
-    tags: &Tags,
+    ftyp: &[u8],
+    udta: &[u8],
 ) -> Result<Plan, Refusal> {
     let scale = edits::common(tracks.iter().map(|track| track.movie_scale));
     let selections = trim::select(tracks, trim, clock, scale)?;
     let (layout, chunks) = chunks::lay_out(tracks, &selections)?;
-    let brands: Vec<_> = files.iter().map(|(_, movie)| &movie.brands[..]).collect();
     let film = Film { tracks, selections: &selections, chunks: &chunks, scale };
-    let (head, duration) = film.head(&head::ftyp(&brands), &udta(tags), layout.len())?;
+    let (head, duration) = film.head(ftyp, udta, layout.len())?;
     let duration = Duration::from_nanos(Scale { from: scale, to: NANOS }.down(duration)?);
     Ok(layout.plan(head, Container::Mp4, duration, Rules::None))
 }

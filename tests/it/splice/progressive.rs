@@ -77,6 +77,21 @@ fn every_packet_is_that_of_its_source() {
     }
 }
 
+/// Players of Apple take nothing else.
+#[test]
+fn h265_is_called_hvc1() {
+    for file in kinds::h265() {
+        assert_eq!(probed(&file, "stream=codec_tag_string")[0], "codec_tag_string=hev1");
+        let film = Film { files: vec![(Kind::Video, std::fs::read(&file).unwrap())] };
+        let joined = joined(&film, &as_it_is(&Tags::default()));
+        assert_eq!(probed(&joined.path, "stream=codec_tag_string"), ["codec_tag_string=hvc1"]);
+        let [before, after] = [&file, &joined.path].map(|file| packets(file, "v"));
+        assert_same(&before, &after, Exactness::Every, "H.265");
+        let [before, after] = [&file, &joined.path].map(|file| decoded(&[], file, "v"));
+        assert_eq!(before, after);
+    }
+}
+
 #[test]
 fn the_middle_has_picture_and_sound() {
     let kind = kinds::minute();

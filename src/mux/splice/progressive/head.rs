@@ -23,6 +23,14 @@ pub(super) fn ftyp(inputs: &[&[Brand]]) -> Vec<u8> {
     boxed(b"ftyp", &[b"isom", &0x200u32.to_be_bytes(), brands.as_flattened()])
 }
 
+/// The ftyp of a QuickTime file.
+pub(super) fn quicktime() -> Vec<u8> {
+    boxed(b"ftyp", &[QUICKTIME, &0x200u32.to_be_bytes(), QUICKTIME])
+}
+
+/// What QuickTime files call themselves.
+pub(super) const QUICKTIME: &Brand = b"qt  ";
+
 /// All that the joined file is made of.
 pub(super) struct Film<'a> {
     pub(super) tracks: &'a [Open<'a>],

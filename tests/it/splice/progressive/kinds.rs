@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::media::progressive;
+use crate::support::media::{generate, progressive};
 
 /// A picture and a sound.
 pub(super) struct Kind {
@@ -32,6 +32,20 @@ fn audio(rate: u32, seconds: u32, how: &[How<'_>]) -> PathBuf {
     // Noise, so that no two packets are the same.
     let source = format!("anoisesrc=seed=7:sample_rate={rate}:duration={seconds}");
     progressive("audio", &source, &how.concat())
+}
+
+/// With a time code and an index at the end.
+fn quicktime(source: &str, how: &[How<'_>]) -> PathBuf {
+    let input = ["-f", "lavfi", "-i", source];
+    let parts = [&input[..], &how.concat(), &["-timecode", "01:00:00:00"]].concat();
+    generate("quicktime", "mov", &parts.into_iter().map(String::from).collect::<Vec<_>>())
+}
+
+/// H.265 as ffmpeg and others write it if nobody asks them for more, and as QuickTime has it.
+pub(super) fn h265() -> [PathBuf; 2] {
+    let source = "testsrc=size=320x180:rate=25:duration=4";
+    let how = [H265, &["-g", "25"]];
+    [progressive("hev1", source, &how.concat()), quicktime(source, &how)]
 }
 
 /// Ten seconds with B-frames, index in front.
@@ -106,6 +120,16 @@ pub(super) fn all() -> Vec<Kind> {
             name: "H.265 and Opus",
             video: video("25", 10, &[H265, &["-g", "50", "-tag:v", "hvc1"], FAST]),
             audio: audio(48_000, 10, &[OPUS]),
+        },
+        Kind {
+            name: "composed late and no edit list says so, AC-3",
+            video: video("25", 10, &[H264, &["-g", "50", "-bf", "2", "-use_editlist", "0"]]),
+            audio: audio(48_000, 10, &[&["-c:a", "ac3"]]),
+        },
+        Kind {
+            name: "QuickTime",
+            video: quicktime("testsrc=size=320x180:rate=25:duration=10", &[H264, &["-bf", "2"]]),
+            audio: quicktime("anoisesrc=seed=7:sample_rate=44100:duration=10", &[AAC]),
         },
         Kind {
             name: "VP9 and FLAC",

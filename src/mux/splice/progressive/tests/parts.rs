@@ -66,3 +66,44 @@ fn nothing_that_is_left_out_is_shown_before_what_is_kept() {
     assert_eq!(in_stbl(&plan, 0, b"stsz")[4..], [0, 0, 0, 10, 0, 0, 0, 4]);
     assert_eq!(plan.duration, Duration::from_millis(2000));
 }
+
+#[test]
+fn what_is_shown_late_is_waited_for() {
+    // Every sample is shown 160 ticks after it is decoded, and no edit list takes that away.
+    let crafted = Crafted::new(b"vide").with(table(b"ctts", &[1, 6, 160]));
+    for (trim, expected) in [
+        (part(0, Some(1000)), &[(160, -1), (1000, 160)][..]),
+        (part(100, None), &[(60, -1), (3000, 160)]),
+        (part(700, None), &[(2500, 160)]),
+    ] {
+        let head = head(&plan_of(&[(Kind::Video, &crafted)], trim).unwrap());
+        assert_eq!(edits_of(&head), expected, "{trim:?}");
+    }
+    let whole = head(&lone(&crafted).unwrap());
+    assert!(!whole.windows(4).any(|window| window == b"elst"), "as it was");
+}
+
+#[test]
+fn what_is_fed_keeps_its_times() {
+    let crafted = Crafted::new(b"vide").with(table(b"stss", &[2, 1, 4]));
+    let movie = survey(&mut crafted.file()).unwrap();
+    let fed = |trim| for_streaming(Kind::Video, &movie, true, trim).unwrap();
+    let late = fed(part(1700, Some(2200)));
+    assert_eq!(edits_of(&head(&late)), [(1500, -1), (1000, 0)]);
+    assert_eq!(late.duration, Duration::from_millis(2500));
+    assert_eq!(late.pieces().map(|piece| piece.len).sum::<u64>(), 20);
+    // What cannot be cut is fed whole.
+    let crafted = Crafted::new(b"vide").edited(&[(500, 0), (500, 1500)]);
+    let movie = survey(&mut crafted.file()).unwrap();
+    let whole = for_streaming(Kind::Video, &movie, true, part(700, None)).unwrap();
+    assert_eq!(whole.pieces().map(|piece| piece.len).sum::<u64>(), 60);
+}
+
+/// The edit list of the first track: durations and times of the media.
+fn edits_of(head: &[u8]) -> Vec<(u32, i32)> {
+    let moov = &head[..head.windows(4).position(|window| window == b"mdat").unwrap() - 4];
+    let way: [(&[u8; 4], usize); 4] = [(b"moov", 0), (b"trak", 0), (b"edts", 0), (b"elst", 0)];
+    let elst = inside(moov, &way);
+    let numbers: Vec<_> = (2..elst.len() / 4).map(|at| u32_at(&elst, at * 4).unwrap()).collect();
+    numbers.chunks(3).map(|edit| (edit[0], edit[1].cast_signed())).collect()
+}
