@@ -59,9 +59,10 @@ impl Canal {
             );
         }
         let limits = &config.limits;
+        let upstream = Upstream::new(&config.upstream)?;
         Ok(Canal {
-            upstream: Upstream::new(&config.upstream)?,
-            resolver: Arc::new(Resolver::new(&config, &runtime)?),
+            resolver: Arc::new(Resolver::new(&config, upstream.families(), &runtime)?),
+            upstream,
             ffmpeg,
             runtime,
             memory: Memory::new(INDEXES.saturating_add(config.muxer.plan_cache.0)),

@@ -105,10 +105,25 @@ pub struct Upstream {
     /// What may be fetched before the muxer has asked for it, for each track.
     #[serde(deserialize_with = "read_ahead_size")]
     pub read_ahead: ByteSize,
+    /// The addresses that are connected to, of names that have several kinds.
+    pub family: Family,
     /// What all connections to upstreams lead through.
     pub proxy: Option<Proxy>,
     /// Certificate authorities to trust instead of the well-known ones (PEM).
     pub ca_file: Option<PathBuf>,
+}
+
+/// Kinds of addresses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// Whichever works, the same for pages and for media.
+    #[default]
+    Auto,
+    /// IPv4 alone.
+    Ipv4,
+    /// IPv6 alone.
+    Ipv6,
 }
 
 /// `[muxer]`: what joins the tracks.
@@ -189,6 +204,7 @@ impl Default for Upstream {
             max_wait: Span(Duration::from_secs(60)),
             chunk: ByteSize(10 << 20),
             read_ahead: ByteSize(512 << 10),
+            family: Family::Auto,
             proxy: None,
             ca_file: None,
         }
@@ -348,7 +364,7 @@ mod tests {
         let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
         assert_eq!(
             (count, unset),
-            (2 + 9 + 10 + 9 + 5 + 1, 2),
+            (2 + 9 + 11 + 9 + 5 + 1, 2),
             "a key is missing from config/ytcanal.toml"
         );
     }

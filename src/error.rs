@@ -78,6 +78,10 @@ pub enum Fault {
     Unreachable(String),
     /// It answered with this status.
     Status(u16),
+    /// The same, and so it did at the same place with a URL that its page gave afresh.
+    StillRefused(u16),
+    /// It sent a web page instead of the file.
+    WebPage,
     /// It is busy (429 or 503), and said after how long to come back.
     Busy(u16, Option<Duration>),
     /// The track may not be asked for before so long.
@@ -86,8 +90,15 @@ pub enum Fault {
     Redirect(&'static str),
     /// It sent other bytes than were asked for.
     WrongRange,
+    /// It sent several parts although one was asked for.
+    SeveralParts,
+    /// It sends nothing of what reaches beyond the end of its file, which has so many bytes.
+    PastEnd(u64),
     /// It sent everything although a part was asked for, unless the file had changed.
     RangeIgnored,
+    /// One of its validators (ETag, Last-Modified) is another one and the other is not: it has
+    /// either another file, or several servers that name the same one differently.
+    Unproven,
     /// It is not the same file any more.
     Changed(&'static str),
     /// Its bytes are not what its own index says.
@@ -197,6 +208,12 @@ impl fmt::Display for Fault {
             Fault::AddressRefused(why) => write!(f, "{why}"),
             Fault::Unreachable(why) => write!(f, "no connection ({why})"),
             Fault::Status(status) => write!(f, "it answered with HTTP status {status}"),
+            Fault::StillRefused(status) => write!(
+                f,
+                "it answered with HTTP status {status}, and so it did at the same place with a \
+                 fresh URL from the page"
+            ),
+            Fault::WebPage => write!(f, "it sent a web page instead of the file"),
             Fault::Busy(status, _) => {
                 write!(f, "it is busy and answered with HTTP status {status}")
             }
@@ -205,7 +222,18 @@ impl fmt::Display for Fault {
             }
             Fault::Redirect(why) => write!(f, "{why}"),
             Fault::WrongRange => write!(f, "it sent other bytes than were asked for"),
+            Fault::SeveralParts => {
+                write!(f, "it sent several parts (multipart/byteranges) although one was asked for")
+            }
+            Fault::PastEnd(len) => {
+                write!(f, "it refused a range that reaches beyond its {len} bytes")
+            }
             Fault::RangeIgnored => write!(f, "it sent everything although a part was asked for"),
+            Fault::Unproven => write!(
+                f,
+                "its ETag or its Last-Modified is another one, and nothing proves that its file \
+                 is still the same"
+            ),
             Fault::Changed(how) => {
                 write!(f, "its file was changed during the download: {how}")
             }
@@ -327,14 +355,20 @@ impl From<&Error> for Problem {
             Error::NoPicture => (404, "no-thumbnail", None),
             Error::Upstream { fault, .. } => match fault {
                 Fault::AddressRefused(_) => (403, "address-refused", None),
-                Fault::Status(404 | 410) => (404, "upstream-not-found", None),
-                Fault::Status(_) => (502, "upstream-status", None),
+                Fault::Status(404 | 410) | Fault::StillRefused(404 | 410) => {
+                    (404, "upstream-not-found", None)
+                }
+                Fault::Status(_) | Fault::StillRefused(_) => (502, "upstream-status", None),
+                Fault::WebPage => (422, "not-media", None),
                 Fault::Busy(_, wait) => (503, "upstream-busy", Some(seconds(*wait))),
                 Fault::NotYet(wait) => (503, "upstream-busy", Some(seconds(Some(*wait)))),
                 Fault::Unreachable(_) => (502, "upstream-unreachable", None),
                 Fault::Redirect(_) => (502, "upstream-redirect", None),
-                Fault::WrongRange | Fault::RangeIgnored => (502, "upstream-range", None),
-                Fault::Changed(_) => (502, "upstream-changed", None),
+                Fault::WrongRange
+                | Fault::SeveralParts
+                | Fault::PastEnd(_)
+                | Fault::RangeIgnored => (502, "upstream-range", None),
+                Fault::Changed(_) | Fault::Unproven => (502, "upstream-changed", None),
                 Fault::Contradiction(_) => (502, "upstream-contradiction", None),
                 Fault::LengthUnknown => (502, "upstream-length-unknown", None),
                 Fault::Encoded => (502, "upstream-encoded", None),

@@ -53,7 +53,12 @@ mod tests {
     #[test]
     fn a_replaced_file_is_another_one_and_the_oldest_are_dropped() {
         let url = |number: usize| Url::parse(&format!("http://a.example/{number}")).unwrap();
-        let file = |len| File { len: Some(len), ranged: true, validators: Validators::default() };
+        let file = |len| File {
+            len: Some(len),
+            ranged: true,
+            validators: Validators::default(),
+            wavers: false,
+        };
         let files = IncompleteFiles::default();
         (0..=MAX_FILES).for_each(|number| files.insert(&url(number), &file(7), "it is cut"));
         files.insert(&url(1), &file(7), "it is cut");

@@ -65,12 +65,15 @@ pub struct Location {
     pub available_at: Option<SystemTime>,
     /// No more bytes than this at once, if it is less than `upstream.chunk`.
     pub chunk: Option<u64>,
+    /// How long the file is, as its page says: a hint, for when its server does not say it.
+    pub len: Option<u64>,
 }
 
 impl From<Url> for Location {
     /// A URL that needs nothing else.
     fn from(url: Url) -> Location {
-        Location { url, headers: Vec::new(), cookies: Vec::new(), available_at: None, chunk: None }
+        let (headers, cookies) = (Vec::new(), Vec::new());
+        Location { url, headers, cookies, available_at: None, chunk: None, len: None }
     }
 }
 
@@ -99,12 +102,36 @@ impl fmt::Debug for Track {
     }
 }
 
-/// Asks for another location of the same file than the one that was refused, or says why there is
-/// none. It may take its time but must end with the stream.
+/// What gives fresh locations of a file.
 #[derive(Clone)]
-pub struct Refresh(Arc<AskAgain>);
+pub struct Refresh(Arc<dyn LocationRefresher>);
 
-type AskAgain = dyn Fn(&Location, &Stop) -> Result<Location, String> + Send + Sync;
+/// Gives fresh locations of a file.
+pub trait LocationRefresher: Send + Sync {
+    /// Another location than the one that was refused, or why there is none. It may take its time
+    /// but must end with the stream.
+    fn refresh(&self, refused: &Location, stop: &Stop) -> Result<Fresh, String>;
+
+    /// A fresh one was refused, too, at the same place: to ask for still another one would not help.
+    fn is_in_vain(&self, _refused: &Location) {}
+}
+
+/// A location that was found out after another one had been refused.
+pub struct Fresh {
+    /// Where the file is now.
+    pub location: Location,
+    /// Whether it was found out for this; else it may have expired as well.
+    pub is_new: bool,
+}
+
+impl<F> LocationRefresher for F
+where
+    F: Fn(&Location, &Stop) -> Result<Location, String> + Send + Sync,
+{
+    fn refresh(&self, refused: &Location, stop: &Stop) -> Result<Fresh, String> {
+        Ok(Fresh { location: self(refused, stop)?, is_new: true })
+    }
+}
 
 impl Refresh {
     /// With this function.
@@ -114,9 +141,19 @@ impl Refresh {
         Refresh(Arc::new(ask))
     }
 
-    /// Asks.
-    pub fn ask(&self, refused: &Location, stop: &Stop) -> Result<Location, String> {
-        self.0(refused, stop)
+    /// With something that also wants to know what came of it.
+    pub fn by(refresher: impl LocationRefresher + 'static) -> Refresh {
+        Refresh(Arc::new(refresher))
+    }
+
+    /// Asks for one.
+    pub fn ask(&self, refused: &Location, stop: &Stop) -> Result<Fresh, String> {
+        self.0.refresh(refused, stop)
+    }
+
+    /// Says that the fresh one was of no use.
+    pub fn is_in_vain(&self, refused: &Location) {
+        self.0.is_in_vain(refused);
     }
 }
 

@@ -51,8 +51,8 @@ pub enum Sent {
     Part {
         /// Never empty, and within the file.
         part: Range<u64>,
-        /// The length of all of it.
-        len: u64,
+        /// The length of all of it, unless it is kept back (`*`).
+        len: Option<u64>,
     },
     /// None: the file has only `len` bytes (416).
     Nothing {
@@ -61,17 +61,19 @@ pub enum Sent {
     },
 }
 
-/// Reads a Content-Range field; `None` if it is none, makes no sense, or keeps the length back.
+/// Reads a Content-Range field; `None` if it is none or makes no sense.
 pub fn sent(field: &[u8]) -> Option<Sent> {
     let rest = strip_unit(field, b' ')?;
     let slash = rest.iter().position(|byte| *byte == b'/')?;
-    let (span, len) = (&rest[..slash], decimal(&rest[slash + 1..])?);
+    let (span, len) = (&rest[..slash], &rest[slash + 1..]);
     if span == b"*" {
-        return Some(Sent::Nothing { len });
+        return decimal(len).map(|len| Sent::Nothing { len });
     }
+    let len = if len == b"*" { None } else { Some(decimal(len)?) };
     let dash = span.iter().position(|byte| *byte == b'-')?;
     let (first, last) = (decimal(&span[..dash])?, decimal(&span[dash + 1..])?);
-    (first <= last && last < len).then(|| Sent::Part { part: first..last + 1, len })
+    let is_within = last < len.unwrap_or(u64::MAX);
+    (first <= last && is_within).then(|| Sent::Part { part: first..last + 1, len })
 }
 
 fn strip_unit(field: &[u8], separator: u8) -> Option<&[u8]> {
@@ -133,11 +135,14 @@ mod tests {
 
     #[test]
     fn content_ranges_are_taken_literally() {
-        assert_eq!(sent(b"bytes 0-9/100"), Some(Sent::Part { part: 0..10, len: 100 }));
+        assert_eq!(sent(b"bytes 0-9/100"), Some(Sent::Part { part: 0..10, len: Some(100) }));
+        assert_eq!(sent(b"bytes 0-9/*"), Some(Sent::Part { part: 0..10, len: None }));
         assert_eq!(sent(b"bytes */100"), Some(Sent::Nothing { len: 100 }));
         for field in [
             "",
-            "bytes 0-9/*",
+            "bytes */*",
+            "bytes 9-0/*",
+            "bytes 0-99999999999999999999/*",
             "bytes 9-0/100",
             "bytes 0-100/100",
             "bytes=0-9/100",
@@ -166,7 +171,7 @@ mod tests {
             let whole = part.end + 5;
             prop_assert_eq!(asked(field(&part).as_bytes(), whole), Asked::Part(part.clone()));
             let said = format!("bytes {}-{}/{whole}", part.start, part.end - 1);
-            prop_assert_eq!(sent(said.as_bytes()), Some(Sent::Part { part, len: whole }));
+            prop_assert_eq!(sent(said.as_bytes()), Some(Sent::Part { part, len: Some(whole) }));
         }
 
         #[test]

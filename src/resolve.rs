@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::media::offer::Offer;
 use crate::mux::fifo::RuntimeDir;
 use crate::slots::Slots;
-use crate::source::{Gate, Policy};
+use crate::source::{Families, Gate, Policy};
 use crate::stop::Stop;
 
 mod call;
@@ -64,9 +64,13 @@ pub struct Resolver {
 
 impl Resolver {
     /// As the configuration wants it.
-    pub fn new(config: &Config, runtime: &Arc<RuntimeDir>) -> io::Result<Resolver> {
+    pub fn new(
+        config: &Config,
+        families: &Arc<Families>,
+        runtime: &Arc<RuntimeDir>,
+    ) -> io::Result<Resolver> {
         let resolver = &config.resolver;
-        let gate = Gate::open(&config.upstream)?;
+        let gate = Gate::open(&config.upstream, families)?;
         let environment = Environment::with(Some(&gate.url()));
         let memory = resolver.memory.0;
         let mut ways: Vec<Box<dyn Call>> = Vec::new();
@@ -112,32 +116,44 @@ impl Resolver {
 
     /// What the film behind `link` is on offer as.
     pub fn offer(&self, link: &Url, asker: &Asker<'_>) -> Result<Arc<Offer>, Error> {
-        self.later(link, 0, asker)
+        self.later(link, 0, asker).map(|(offer, _)| offer)
     }
 
-    /// The same, but read later than the offer with this serial number was.
-    pub fn later(&self, link: &Url, serial: u64, asker: &Asker<'_>) -> Result<Arc<Offer>, Error> {
+    /// The same, but read later than the offer with this serial number was; and whether it was read
+    /// for this. It is the same offer where reading the page again was in vain a moment ago.
+    pub fn later(
+        &self,
+        link: &Url,
+        serial: u64,
+        asker: &Asker<'_>,
+    ) -> Result<(Arc<Offer>, bool), Error> {
         if let Some(offer) = self.built_in.get().filter(|offer| offer.link == *link) {
-            return Ok(offer.clone());
+            return Ok((offer.clone(), true));
         }
         loop {
             match self.kept.find(link, serial)? {
-                Found::Kept(offer) => return Ok(offer),
+                Found::Kept(offer) => return Ok((offer, false)),
                 Found::First(flight) => {
                     let read = self.read(link, asker);
                     let count = if read.is_ok() { &self.read } else { &self.failed };
                     count.fetch_add(1, Ordering::Relaxed);
-                    return flight.land(read);
+                    return flight.land(read).map(|offer| (offer, true));
                 }
                 Found::Under(way) => match way.wait(asker.stop)? {
                     // Whoever was at it has left.
                     None | Some(Err(Error::Stopped)) => {}
-                    Some(Ok(offer)) if offer.serial > serial => return Ok(offer),
+                    Some(Ok(offer)) if offer.serial > serial => return Ok((offer, true)),
                     Some(Ok(_)) => {}
                     Some(Err(error)) => return Err(error),
                 },
             }
         }
+    }
+
+    /// The locations of the offer with this serial number were refused, although they were fresh:
+    /// for a while its page is not read for that again.
+    fn read_in_vain(&self, link: &Url, serial: u64) {
+        self.kept.is_in_vain(link, serial);
     }
 
     /// Reads the page.

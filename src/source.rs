@@ -21,12 +21,16 @@ pub mod address;
 mod ahead;
 mod ask;
 mod budget;
+mod family;
+mod first;
 mod gate;
 mod head;
 mod judge;
 mod lane;
+mod learned;
 mod line;
 mod lines;
+mod otherwise;
 mod pace;
 mod part;
 mod pour;
@@ -38,6 +42,7 @@ mod wire;
 
 pub use address::Policy;
 pub use ahead::FIRST_PART;
+pub use family::Families;
 pub use gate::Gate;
 pub use judge::{File, Validators};
 pub use upstream::{POURED, SOCKET_BUFFER, Upstream};
@@ -46,15 +51,13 @@ use ahead::Ahead;
 use ask::{Answer, Question};
 use budget::Budget;
 use lane::Lane;
+use otherwise::Tried;
 use pace::Pace;
 use part::Part;
 use proof::Seen;
 
 /// Tries for a first answer: whoever pasted a wrong link is not to wait long for being told.
 const OPENING_RETRIES: u32 = 2;
-/// A resolver that wants a track to be asked for in smaller parts than this does not get its way:
-/// a part has to bring something new.
-const SMALLEST_CHUNK: u64 = 16 << 10;
 /// The reader of one track.
 pub struct Source<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
@@ -63,12 +66,13 @@ pub struct Source<'scope, 'env> {
     track: Kind,
     location: Arc<Location>,
     refresh: Option<Refresh>,
-    refreshes: u32,
-    /// Where the offset was at the last refresh.
-    refreshed_at: u64,
-    /// What is asked for at once, at most; and what is wanted at once just now, if anything.
+    /// What is asked for at once, at most; the most that was given at once; and what is wanted at
+    /// once just now, if anything.
     chunk: u64,
+    fits: u64,
     wanted: u64,
+    /// What was done when something was refused.
+    tried: Tried,
     budget: Budget,
     /// Whether somebody still waits for a first answer.
     opening: bool,
@@ -84,6 +88,8 @@ pub struct Source<'scope, 'env> {
     foretold: bool,
     /// Whether the upstream is to compare validators itself: some refuse the question.
     if_range: bool,
+    /// Whether the location is another one than the validators were of.
+    is_renewed: bool,
     /// Where reading began, where it is, and where it ends, if that is known.
     begin: u64,
     offset: u64,
@@ -156,7 +162,8 @@ impl<'scope, 'env> Source<'scope, 'env> {
     ) -> Source<'scope, 'env> {
         let mut source = Source::new(scope, upstream, track, stop);
         source.wanted = first;
-        (source.file, source.foretold) = (Some(file.clone()), true);
+        let wavers = file.wavers || upstream.learned.is_wavering(&track.location.url, file);
+        (source.file, source.foretold) = (Some(File { wavers, ..file.clone() }), true);
         source.begin_at(part.start);
         source.end = Some(part.end);
         source.put();
@@ -166,13 +173,33 @@ impl<'scope, 'env> Source<'scope, 'env> {
     /// Waits for the first answer.
     pub fn opened(mut self) -> Result<Source<'scope, 'env>, Error> {
         self.pause(Duration::ZERO)?;
+        self.ask_first()?;
+        // From now on it is worth the while to be patient.
+        self.opening = false;
+        self.budget = Budget::new(self.upstream.retries, self.upstream.least_progress());
+        Ok(self)
+    }
+
+    fn ask_first(&mut self) -> Result<(), Error> {
         while self.part.is_none() && self.left() != Some(0) {
             self.next_part().or_else(|fault| self.recover(fault))?;
         }
-        // From now on it is worth the while to be patient.
-        (self.opening, self.wanted) = (false, 0);
-        self.budget = Budget::new(self.upstream.retries, self.upstream.least_progress());
-        Ok(self)
+        self.wanted = 0;
+        Ok(())
+    }
+
+    /// What came is not the file: whether there is a fresh location, which is then asked for its first
+    /// `first` bytes.
+    pub fn begin_anew(&mut self, first: u64) -> Result<bool, Error> {
+        self.hang_up();
+        self.begin_at(0);
+        if !self.refreshed() {
+            return Ok(false);
+        }
+        (self.file, self.is_renewed, self.end, self.wanted) = (None, false, None, first);
+        (self.tail, self.seen, self.head) = (Seen::default(), Vec::new(), Vec::new());
+        self.pause(Duration::ZERO)?;
+        self.ask_first().map(|()| true)
     }
 
     fn begin_at(&mut self, at: u64) {
@@ -185,7 +212,6 @@ impl<'scope, 'env> Source<'scope, 'env> {
         track: &Track,
         stop: &Arc<Stop>,
     ) -> Source<'scope, 'env> {
-        let chunk = track.location.chunk.unwrap_or(u64::MAX);
         Source {
             scope,
             upstream,
@@ -193,10 +219,10 @@ impl<'scope, 'env> Source<'scope, 'env> {
             track: track.kind,
             location: Arc::new(track.location.clone()),
             refresh: track.refresh.clone(),
-            refreshes: 0,
-            refreshed_at: 0,
-            chunk: chunk.clamp(SMALLEST_CHUNK, upstream.chunk),
+            chunk: upstream.chunk_of(&track.location),
+            fits: 0,
             wanted: 0,
+            tried: Tried::default(),
             budget: Budget::new(upstream.retries.min(OPENING_RETRIES), upstream.least_progress()),
             opening: true,
             pace: Pace::new(upstream.min_throughput, upstream.stall_timeout),
@@ -206,6 +232,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
             file: None,
             foretold: false,
             if_range: true,
+            is_renewed: false,
             begin: 0,
             offset: 0,
             end: None,
@@ -225,12 +252,19 @@ impl<'scope, 'env> Source<'scope, 'env> {
         self.track
     }
 
+    /// The same, where it is now.
+    pub fn as_track(&self) -> Track {
+        let location = Location::clone(&self.location);
+        Track { kind: self.track, location, refresh: self.refresh.clone() }
+    }
+
     /// What its upstream says of the file.
     pub fn file(&self) -> &File {
         const UNKNOWN: &File = &File {
             len: None,
             ranged: false,
             validators: Validators { etag: None, modified: None },
+            wavers: false,
         };
         // There is one as soon as there is a source.
         self.file.as_ref().unwrap_or(UNKNOWN)
@@ -311,18 +345,27 @@ impl<'scope, 'env> Source<'scope, 'env> {
             }
             None => self.question(self.offset, self.lane.clone()).ask(),
         };
-        let Answer { mut part, file, url } = answer?;
+        let mut answer = answer?;
+        if self.file.is_none() {
+            answer = self.complete(answer)?;
+        }
+        let Answer { mut part, file, url, .. } = answer;
         if !self.verify(&mut part)? {
             // The part before was shorter than it had been asked for.
             self.ahead.clear();
             return Ok(());
         }
+        self.learn(&part);
+        self.tried.came();
+        self.fits = self.fits.max(part.end.map_or(0, |end| end - part.begin));
         let quickest = self.quickest.unwrap_or(Duration::MAX).min(part.answered_after);
         (self.shortcut, self.quickest) = (Some(url), Some(quickest));
         match &mut self.file {
-            Some(known) if known.validators.best().is_some() => {}
             // Behind a fresh location the same file may have other validators.
-            Some(known) => known.validators = file.validators,
+            Some(known) if self.is_renewed => {
+                (known.validators, self.is_renewed) = (file.validators, false);
+            }
+            Some(_) => {}
             None => {
                 self.end = file.len;
                 self.file = Some(file);
@@ -347,7 +390,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
             lane,
             location: self.location.clone(),
             shortcut: self.shortcut.clone(),
-            part: ranged.then_some(from..to),
+            part: (ranged && !self.tried.asks_for_all).then_some(from..to),
             file: self.file.clone(),
             if_range: self.if_range,
             put_at: None,

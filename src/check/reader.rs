@@ -11,6 +11,7 @@ use time::{Date, Month, OffsetDateTime};
 use crate::config::{self, Config};
 use crate::mux::fifo::RuntimeDir;
 use crate::resolve::{Javascript, Resolver};
+use crate::source::Families;
 
 /// Sites change; an older one soon stops to understand some of them.
 const OLD: i64 = 60;
@@ -31,7 +32,8 @@ pub(super) fn look(config: &Config, runtime: RuntimeDir, out: &mut impl Write) -
             install()
         );
     };
-    let resolver = Resolver::new(config, &Arc::new(runtime))?;
+    let families = Families::new(config.upstream.family);
+    let resolver = Resolver::new(config, &Arc::new(families), &Arc::new(runtime))?;
     let said = ask(config, &resolver);
     let Some(version) = version(&said) else {
         return writeln!(

@@ -16,6 +16,11 @@ use crate::sys::{self, Bell};
 /// less: a download takes its time, and may be interrupted and gone on with.
 const MARGIN: Duration = Duration::from_secs(600);
 
+/// How long a page is not read again on account of URLs that are refused, when those that it had
+/// given afresh were refused, too: what is missing is something else, and a download program with
+/// eight connections would have it read for each of its tries.
+const IN_VAIN: Duration = Duration::from_secs(30);
+
 /// All pages that are kept.
 pub(super) struct Kept {
     limit: usize,
@@ -37,6 +42,8 @@ struct Page {
     offer: Arc<Offer>,
     until: Instant,
     used: u64,
+    /// Until when it is what there is for those who want a later one, too.
+    in_vain: Option<Instant>,
 }
 
 /// What there is of a page.
@@ -78,7 +85,9 @@ impl Kept {
         let now = state.clock;
         if let Some(page) = state.pages.get_mut(link)
             && page.until > Instant::now()
-            && page.offer.serial > serial
+            && (page.offer.serial > serial
+                || page.offer.serial == serial
+                    && page.in_vain.is_some_and(|until| until > Instant::now()))
         {
             page.used = now;
             return Ok(Found::Kept(page.offer.clone()));
@@ -90,6 +99,14 @@ impl Kept {
         let flight = Arc::new(Flight { landed, outcome: OnceLock::new() });
         state.flights.insert(link.clone(), flight.clone());
         Ok(Found::First(Landing { kept: self, link: link.clone(), flight }))
+    }
+
+    /// Nothing later than the offer with this serial number is to be had for a while.
+    pub(super) fn is_in_vain(&self, link: &Url, serial: u64) {
+        let mut state = self.lock();
+        if let Some(page) = state.pages.get_mut(link).filter(|page| page.offer.serial == serial) {
+            page.in_vain = Instant::now().checked_add(IN_VAIN);
+        }
     }
 
     fn keep(&self, offer: &Arc<Offer>) {
@@ -106,7 +123,7 @@ impl Kept {
             state.remove(&oldest);
         }
         state.weight += weight;
-        let page = Page { offer: offer.clone(), until, used: offer.serial };
+        let page = Page { offer: offer.clone(), until, used: offer.serial, in_vain: None };
         state.pages.insert(offer.link.clone(), page);
     }
 
@@ -219,8 +236,10 @@ mod tests {
                 assert!(Arc::ptr_eq(&other.join().unwrap(), &read));
             }
             assert!(matches!(kept.find(&link, 0).unwrap(), Found::Kept(_)));
-            // A later one is not there yet.
+            // A later one is not there yet, unless it would be of no use.
             assert!(matches!(kept.find(&link, read.serial).unwrap(), Found::First(_)));
+            kept.is_in_vain(&link, read.serial);
+            assert!(matches!(kept.find(&link, read.serial).unwrap(), Found::Kept(_)));
         });
     }
 

@@ -1,14 +1,17 @@
 //! From a film on offer to the tracks that make it, each with a way to a fresh location.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use url::Url;
 
 use super::verdict::Unresolved;
 use super::{Asker, Resolver};
 use crate::error::Error;
 use crate::media::choice::{Choice, Chosen, Nothing, choose};
 use crate::media::offer::{Offer, Rendition};
-use crate::media::{Kind, Media, Refresh, Tags, Track};
+use crate::media::{Fresh, Kind, Location, LocationRefresher, Media, Refresh, Tags, Track};
+use crate::stop::Stop;
 
 /// What is to be streamed of `offer`.
 pub fn media(
@@ -23,7 +26,7 @@ pub fn media(
     let chosen = [(Kind::Video, video), (Kind::Audio, audio)];
     let tracks = chosen.into_iter().filter_map(|(kind, rendition)| {
         let rendition = rendition?;
-        let refresh = Some(refresh(resolver, offer, rendition, client));
+        let refresh = Some(Refresh::by(PageRefresher::new(resolver, offer, rendition, client)));
         Some(Track { kind, location: rendition.location.clone(), refresh })
     });
     let tags = Tags {
@@ -38,31 +41,63 @@ pub fn media(
 }
 
 /// Asks for the page anew, and takes the rendition of the same name if it is the same file.
-fn refresh(
-    resolver: &Arc<Resolver>,
-    offer: &Arc<Offer>,
-    rendition: &Rendition,
+struct PageRefresher {
+    resolver: Arc<Resolver>,
+    link: Url,
+    known: Rendition,
     client: IpAddr,
-) -> Refresh {
-    let (resolver, link, known) = (resolver.clone(), offer.link.clone(), rendition.clone());
-    // Two tracks of one film, or eight parts of it, find out at the same time that their URLs
-    // have expired: the page is read once.
-    let newest = Mutex::new((offer.serial, rendition.location.clone()));
-    Refresh::new(move |refused, stop| {
-        let (serial, location) = newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    /// Two tracks of one film, or eight parts of it, find out at the same time that their URLs
+    /// have expired: the page is read once.
+    newest: Mutex<(u64, Location)>,
+}
+
+impl PageRefresher {
+    fn new(
+        resolver: &Arc<Resolver>,
+        offer: &Offer,
+        rendition: &Rendition,
+        client: IpAddr,
+    ) -> PageRefresher {
+        PageRefresher {
+            resolver: resolver.clone(),
+            link: offer.link.clone(),
+            known: rendition.clone(),
+            client,
+            newest: Mutex::new((offer.serial, rendition.location.clone())),
+        }
+    }
+
+    fn newest(&self) -> MutexGuard<'_, (u64, Location)> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LocationRefresher for PageRefresher {
+    fn refresh(&self, refused: &Location, stop: &Stop) -> Result<Fresh, String> {
+        let (serial, location) = self.newest().clone();
         // Whoever read of the track before has got a newer one than this source began with.
         if location.url != refused.url {
-            return Ok(location);
+            return Ok(Fresh { location, is_new: false });
         }
-        let offer = resolver
-            .later(&link, serial, &Asker { client, stop })
-            .map_err(|error| error.to_string())?;
-        let fresh = offer.rendition(&known.id).ok_or("its page does not offer it any more")?;
-        if !known.is_same_file(fresh) {
+        let asker = Asker { client: self.client, stop };
+        let later = self.resolver.later(&self.link, serial, &asker);
+        let (offer, is_new) = later.map_err(|error| error.to_string())?;
+        if offer.serial == serial {
+            return Ok(Fresh { location, is_new: true });
+        }
+        let fresh = offer.rendition(&self.known.id).ok_or("its page does not offer it any more")?;
+        if !self.known.is_same_file(fresh) {
             return Err("its page offers another file in its place".into());
         }
-        let fresh = (offer.serial, fresh.location.clone());
-        newest.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&fresh);
-        Ok(fresh.1)
-    })
+        let location = Location { len: self.known.location.len, ..fresh.location.clone() };
+        *self.newest() = (offer.serial, location.clone());
+        Ok(Fresh { location, is_new })
+    }
+
+    fn is_in_vain(&self, refused: &Location) {
+        let (serial, location) = self.newest().clone();
+        if location.url == refused.url {
+            self.resolver.read_in_vain(&self.link, serial);
+        }
+    }
 }

@@ -92,11 +92,12 @@ impl Format {
         if picture.is_none() && sound.is_none() {
             return None;
         }
-        let location = self.location(url);
+        let size = self.filesize.and_then(whole).map(Size::Exact);
+        let len = size.map(|size| size.bytes());
+        let location = Location { len, ..self.location(url) };
         if location.weight() > LARGEST_LOCATION {
             return None;
         }
-        let size = self.filesize.and_then(whole).map(Size::Exact);
         let rank = [self.preference, self.quality, self.source_preference];
         Some(Rendition {
             id,
@@ -176,7 +177,7 @@ impl Format {
         let chunk = self.downloader_options.as_ref().and_then(|options| options.http_chunk_size);
         let available_at = self.available_at.and_then(moment);
         let cookies = self.cookies.as_deref().map(cookies::read).unwrap_or_default();
-        Location { url, headers, cookies, available_at, chunk: chunk.and_then(whole) }
+        Location { url, headers, cookies, available_at, chunk: chunk.and_then(whole), len: None }
     }
 }
 

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use ureq::http::Uri;
@@ -13,6 +14,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 use url::{Host, Url};
 
+use super::family::{Families, no_such_family};
 use super::proxy;
 use super::wire::target;
 use crate::config::{self, Pattern, Proxy};
@@ -190,6 +192,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) policy: Policy,
+    pub(super) families: Arc<Families>,
     /// What all connections lead through: then these are the proxy's own addresses.
     pub(super) proxy: Option<Proxy>,
 }
@@ -231,7 +234,8 @@ impl Resolver for Checked {
             None => {
                 let found = (host, port).to_socket_addrs();
                 let found = found.map_err(|_| ureq::Error::HostNotFound)?.collect();
-                self.policy.permitted(host, found).ok_or_else(refused)?
+                let permitted = self.policy.permitted(host, found).ok_or_else(refused)?;
+                self.families.arrange(permitted).ok_or_else(no_such_family)?
             }
         };
         let mut addresses = self.empty();

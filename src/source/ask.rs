@@ -45,6 +45,8 @@ pub(super) struct Question<'u> {
 pub(super) struct Answer {
     pub(super) part: Part,
     pub(super) file: File,
+    /// Whether it goes on behind what was asked for.
+    pub(super) is_more: bool,
     /// Where it came from.
     pub(super) url: Url,
 }
@@ -85,9 +87,20 @@ impl Question<'_> {
             let waits = self.lane.waits.clone();
             let part = Part::new(body, extent, waits, self.upstream, asked);
             let part = part.on(line, stays);
-            return Ok(Answer { part, file, url });
+            let asked = self.part.as_ref().map(|part| part.end);
+            let is_more = part.end.zip(asked).is_some_and(|(end, asked)| end > asked);
+            return Ok(Answer { part, file, is_more, url });
         }
         Err(Fault::Redirect("it redirected too often"))
+    }
+
+    /// The length that is said when nothing but the head of an answer is asked for.
+    pub(super) fn head_len(&self) -> Option<u64> {
+        let url = self.shortcut.as_ref().unwrap_or(&self.location.url);
+        let agent = &self.lane.agent;
+        let answer = self.with_fields(agent.head(url.as_str()), url).call().ok()?;
+        let len = answer.headers().get(header::CONTENT_LENGTH)?.as_bytes();
+        range::decimal(len).filter(|_| answer.status() == 200)
     }
 
     fn ask_at(&self, url: &Url) -> Result<Response<Body>, Fault> {
@@ -104,7 +117,22 @@ impl Question<'_> {
     }
 
     fn request(&self, url: &Url) -> RequestBuilder<WithoutBody> {
-        let mut request = self.lane.agent.get(url.as_str());
+        let mut request = self.with_fields(self.lane.agent.get(url.as_str()), url);
+        if let Some(part) = &self.part {
+            request = request.header(header::RANGE, range::field(part));
+        }
+        if let Some(validator) = self.expected() {
+            request = request.header(header::IF_RANGE, validator);
+        }
+        request
+    }
+
+    /// With the fields and cookies of the location.
+    fn with_fields(
+        &self,
+        mut request: RequestBuilder<WithoutBody>,
+        url: &Url,
+    ) -> RequestBuilder<WithoutBody> {
         let elsewhere = url.origin() != self.location.url.origin();
         for (name, value) in &self.location.headers {
             if is_ours(name) || (elsewhere && is_secret(name)) {
@@ -115,19 +143,13 @@ impl Question<'_> {
         if let Some(cookies) = cookie_field(&self.location.cookies, url) {
             request = request.header(header::COOKIE, cookies);
         }
-        if let Some(part) = &self.part {
-            request = request.header(header::RANGE, range::field(part));
-        }
-        if let Some(validator) = self.expected() {
-            request = request.header(header::IF_RANGE, validator);
-        }
         request
     }
 
     /// What goes into If-Range, if it is sent.
     fn expected(&self) -> Option<&HeaderValue> {
         let file = self.file.as_ref().filter(|_| self.if_range && self.part.is_some())?;
-        file.validators.best()
+        file.validators.best().filter(|_| !file.wavers)
     }
 }
 

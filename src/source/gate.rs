@@ -14,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::address::Policy;
+use super::family::{Families, no_such_family};
 use super::proxy;
 use crate::config::{self, Proxy};
 use crate::sys::{self, Bell};
@@ -38,6 +39,7 @@ pub struct Gate {
 /// What is asked of whom.
 struct Keeper {
     policy: Policy,
+    families: Arc<Families>,
     proxy: Option<Proxy>,
     connect_timeout: Duration,
     password: String,
@@ -47,13 +49,14 @@ struct Keeper {
 
 impl Gate {
     /// Opens one for upstreams that are treated so.
-    pub fn open(config: &config::Upstream) -> io::Result<Gate> {
+    pub fn open(config: &config::Upstream, families: &Arc<Families>) -> io::Result<Gate> {
         let listener = sys::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), BACKLOG)?;
         let address = listener.local_addr()?;
         let closing = Arc::new(Bell::new()?);
         let password = secret()?;
         let keeper = Keeper {
             policy: Policy::of(config),
+            families: families.clone(),
             proxy: config.proxy.clone(),
             connect_timeout: config.connect_timeout.0,
             password: password.clone(),
@@ -198,12 +201,15 @@ impl Keeper {
         let Some(proxy) = &self.proxy else {
             let found: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
             let permitted = self.policy.permitted(host, found).ok_or_else(forbidden)?;
-            return self.dial(&permitted);
+            let arranged = self.families.arrange(permitted).ok_or_else(no_such_family)?;
+            let (outside, address) = self.dial(&arranged)?;
+            self.families.worked(address, &arranged);
+            return Ok(outside);
         };
         if !self.policy.permits_unseen(host) {
             return Err(forbidden());
         }
-        let mut outside = self.dial(&proxy::addresses(proxy)?.collect::<Vec<_>>())?;
+        let (mut outside, _) = self.dial(&proxy::addresses(proxy)?.collect::<Vec<_>>())?;
         outside.silence = self.connect_timeout;
         proxy::introduce(proxy, &mut outside, host, port)?;
         outside.silence = end::SILENCE;
@@ -211,7 +217,7 @@ impl Keeper {
     }
 
     /// A connection to the first of the addresses that answers.
-    fn dial(&self, addresses: &[SocketAddr]) -> io::Result<End<'_>> {
+    fn dial(&self, addresses: &[SocketAddr]) -> io::Result<(End<'_>, SocketAddr)> {
         let deadline = Instant::now() + self.connect_timeout;
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for (tried, address) in addresses.iter().enumerate() {
@@ -219,7 +225,7 @@ impl Keeper {
             let left = u32::try_from(addresses.len() - tried).unwrap_or(1);
             let share = deadline.saturating_duration_since(Instant::now()) / left;
             match self.dial_one(*address, share) {
-                Ok(socket) => return End::new(socket, &self.closing),
+                Ok(socket) => return Ok((End::new(socket, &self.closing)?, *address)),
                 Err(error) => last = error,
             }
         }
@@ -269,7 +275,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let allow = vec![Pattern::Net("127.0.0.1/32".parse().unwrap())];
-        let gate = Gate::open(&config::Upstream { allow, ..Default::default() }).unwrap();
+        let gate =
+            Gate::open(&config::Upstream { allow, ..Default::default() }, &Arc::default()).unwrap();
         let login = format!("{USER}:{}", gate.password);
         let mut inside = through(&gate, &login, "127.0.0.1", port).unwrap();
         let (mut outside, _) = listener.accept().unwrap();
@@ -298,7 +305,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let allow = vec![Pattern::Net("127.0.0.1/32".parse().unwrap())];
-        let gate = Gate::open(&config::Upstream { allow, ..Default::default() }).unwrap();
+        let gate =
+            Gate::open(&config::Upstream { allow, ..Default::default() }, &Arc::default()).unwrap();
         let login = format!("{USER}:{}", gate.password);
         let mut inside = through(&gate, &login, "127.0.0.1", port).unwrap();
         let (_outside, _) = listener.accept().unwrap();

@@ -1,5 +1,6 @@
 //! Whether an answer is what was asked for: the right part, of the same file as before, with an
-//! end that can be told from a cut. Pure.
+//! end that can be told from a cut. What it says is a hint, and taken as widely as it can be as long
+//! as it does not let other bytes through. Pure.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -19,9 +20,16 @@ pub struct File {
     pub ranged: bool,
     /// What tells this file from another one of the same name.
     pub validators: Validators,
+    /// Whether its servers name it differently: one of its validators may be another one if the
+    /// other is the same, and proves nothing.
+    pub wavers: bool,
 }
 
 impl File {
+    fn of(len: Option<u64>, ranged: bool, headers: &HeaderMap) -> File {
+        File { len, ranged, validators: Validators::of(headers), wavers: false }
+    }
+
     /// What tells this file from others, as far as its upstream says, as bytes.
     pub fn identity(&self) -> Vec<u8> {
         let text = |value: &Option<HeaderValue>| value.as_ref().map(|v| v.as_bytes().to_vec());
@@ -53,22 +61,43 @@ impl Validators {
         self.etag.as_ref().or(self.modified.as_ref())
     }
 
-    /// Whether they prove that it is the same file (`Some(true)`), or another one.
-    fn same_as(&self, other: &Validators) -> Option<bool> {
+    /// What these say of the file with `other`.
+    pub(super) fn compare(&self, other: &Validators) -> Likeness {
         let pairs = [(&self.etag, &other.etag), (&self.modified, &other.modified)];
-        let verdicts = pairs.map(|pair| match pair {
+        let same = pairs.map(|pair| match pair {
             (Some(one), Some(other)) => Some(one == other),
             _ => None,
         });
-        match verdicts {
-            [Some(false), _] | [_, Some(false)] => Some(false),
-            [Some(true), _] => Some(true),
+        match same {
+            [Some(true), Some(false)] | [Some(false), Some(true)] => Likeness::Kin,
+            [Some(true), _] => Likeness::Same,
+            [Some(false), _] | [_, Some(false)] => Likeness::Other,
             // A date does not stand in for an ETag that is missing.
-            [None, Some(true)] if self.etag.is_none() => Some(true),
-            [None, _] => None,
+            [None, Some(true)] if self.etag.is_some() => Likeness::Kin,
+            [None, Some(true)] => Likeness::Same,
+            [None, None] => Likeness::Unknown,
         }
     }
 }
+
+/// What two pairs of validators say of their files, if these have the same length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Likeness {
+    /// They are the same.
+    Same,
+    /// One validator is the same, and the other is not, or not there any more.
+    Kin,
+    /// They are not the same.
+    Other,
+    /// Nothing.
+    Unknown,
+}
+
+/// So much in front of what was asked for is passed over at most, where an answer begins earlier.
+pub(super) const MOST_SKIPPED: u64 = 1 << 20;
+
+/// Why a file is another one for its length: other reasons leave less room for doubt.
+pub(super) const OTHER_LENGTH: &str = "its length is another one";
 
 /// Where the part begins, and where it ends if that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,57 +123,89 @@ impl Known<'_> {
     ) -> Result<(File, Extent), Fault> {
         let content_range = headers.get(header::CONTENT_RANGE).map(HeaderValue::as_bytes);
         let content_range = content_range.and_then(range::sent);
-        match (status, &self.part) {
+        let judged = match (status, content_range) {
             (200, _) => self.judge_whole(version, headers),
-            (206, Some(asked)) => match content_range {
-                Some(Sent::Part { part, len }) => {
-                    self.judge_part(asked, &part, len, version, headers)
-                }
-                _ => Err(Fault::WrongRange),
-            },
-            (206, None) => Err(Fault::WrongRange),
-            // Asked for the first bytes of an empty file.
-            (416, Some(asked)) if asked.start == 0 && content_range == Some(EMPTY) => {
-                let file = File { len: Some(0), ranged: true, validators: Validators::of(headers) };
-                self.agrees_with(&file)?;
-                Ok((file, Extent { start: 0, end: Some(0) }))
-            }
+            (206, Some(Sent::Part { part, len })) => self.judge_part(&part, len, version, headers),
+            (206, _) if is_in_parts(headers) => Err(Fault::SeveralParts),
+            (206, _) => Err(Fault::WrongRange),
+            (416, Some(Sent::Nothing { len })) => self.judge_nothing(len, headers),
             (429 | 503, _) => Err(Fault::Busy(status, retry_after(headers))),
             _ => Err(Fault::Status(status)),
+        };
+        // Some scripts call all they send a web page: it is one if it is not the file.
+        judged.map_err(|fault| match fault {
+            Fault::Status(_) | Fault::Busy(..) => fault,
+            _ if is_page(headers) => Fault::WebPage,
+            fault => fault,
+        })
+    }
+
+    /// None of the bytes that were asked for, as the file has no more than `len`.
+    fn judge_nothing(&self, len: u64, headers: &HeaderMap) -> Result<(File, Extent), Fault> {
+        let Some(asked) = &self.part else { return Err(Fault::Status(416)) };
+        let file = File::of(Some(len), true, headers);
+        if self.file.is_some_and(|known| known.len.is_some() && known.len != file.len) {
+            return Err(Fault::Changed(OTHER_LENGTH));
         }
+        // Asked for the first bytes of an empty file.
+        if len == 0 && asked.start == 0 {
+            self.agrees_with(&file)?;
+            return Ok((file, Extent { start: 0, end: Some(0) }));
+        }
+        let is_past = asked.start < len && len < asked.end;
+        Err(if is_past { Fault::PastEnd(len) } else { Fault::Status(416) })
     }
 
     /// All of the file, whatever part was asked for.
     fn judge_whole(&self, version: Version, headers: &HeaderMap) -> Result<(File, Extent), Fault> {
         let len = proof_of_end(version, headers)?;
-        let file = File { len, ranged: false, validators: Validators::of(headers) };
+        let extent = Extent { start: 0, end: len };
         match self.file {
             // If-Range leads to this answer when the file has changed.
             Some(_) if self.if_range_sent => Err(Fault::RangeIgnored),
-            Some(known) if known.ranged => Err(Fault::Changed("it sends no parts of it any more")),
-            _ => {
+            Some(known) if known.ranged => {
+                let file = File::of(len, true, headers);
                 self.agrees_with(&file)?;
-                Ok((file, Extent { start: 0, end: len }))
+                let is_far = self.part.as_ref().is_none_or(|part| part.start > MOST_SKIPPED);
+                let gone = Fault::Changed("it sends no parts of it any more");
+                if is_far { Err(gone) } else { Ok((file, extent)) }
+            }
+            _ => {
+                let file = File::of(len, false, headers);
+                self.agrees_with(&file)?;
+                Ok((file, extent))
             }
         }
     }
 
     fn judge_part(
         &self,
-        asked: &Range<u64>,
         part: &Range<u64>,
-        len: u64,
+        len: Option<u64>,
         version: Version,
         headers: &HeaderMap,
     ) -> Result<(File, Extent), Fault> {
-        // It may send less than was asked for, but not something else.
-        if part.start != asked.start || part.end > asked.end {
+        // It may send less than was asked for, or more, but not something else. Who asked for
+        // everything is not content with a part.
+        let asked = self.part.clone().unwrap_or(0..len.unwrap_or(u64::MAX));
+        let early = asked.start.checked_sub(part.start);
+        let is_all = self.part.is_some() || part.end == asked.end;
+        if early.is_none_or(|early| early > MOST_SKIPPED) || part.end <= asked.start || !is_all {
             return Err(Fault::WrongRange);
         }
-        if proof_of_end(version, headers)?.is_some_and(|len| len != part.end - part.start) {
+        let body = match proof_of_end(version, headers) {
+            // Content-Range tells as well how many bytes there must be.
+            Err(Fault::LengthUnknown) if !is_delimited(headers) => None,
+            body => body?,
+        };
+        if body.is_some_and(|len| len != part.end - part.start) {
             return Err(Fault::WrongRange);
         }
-        let file = File { len: Some(len), ranged: true, validators: Validators::of(headers) };
+        let len = len.or(self.file.and_then(|known| known.len));
+        let file = File::of(len, self.part.is_some(), headers);
+        if len.is_some_and(|len| part.end > len) {
+            return Err(Fault::Changed(OTHER_LENGTH));
+        }
         self.agrees_with(&file)?;
         Ok((file, Extent { start: part.start, end: Some(part.end) }))
     }
@@ -153,14 +214,16 @@ impl Known<'_> {
     fn agrees_with(&self, file: &File) -> Result<(), Fault> {
         let Some(known) = self.file else { return Ok(()) };
         if known.len != file.len {
-            return Err(Fault::Changed("its length is another one"));
+            return Err(Fault::Changed(OTHER_LENGTH));
         }
-        match known.validators.same_as(&file.validators) {
-            Some(false) => {
+        // The upstream may have compared it itself (RFC 9110 §13.1.5).
+        let is_compared = self.if_range_sent && file.validators.etag.is_none();
+        match known.validators.compare(&file.validators) {
+            Likeness::Kin if !known.wavers && !is_compared => Err(Fault::Unproven),
+            Likeness::Other => {
                 Err(Fault::Changed("its validator (ETag or Last-Modified) is another one"))
             }
-            // Nothing was known, or the upstream has compared it itself (RFC 9110 §13.1.5).
-            None if known.validators.best().is_some() && !self.if_range_sent => {
+            Likeness::Unknown if known.validators.best().is_some() && !self.if_range_sent => {
                 Err(Fault::Changed("it does not show its validator any more"))
             }
             _ => Ok(()),
@@ -168,7 +231,57 @@ impl Known<'_> {
     }
 }
 
-const EMPTY: Sent = Sent::Nothing { len: 0 };
+/// Whether a body is of a type that media never have, but for the careless.
+fn is_page(headers: &HeaderMap) -> bool {
+    ["text/html", "application/xhtml+xml", "application/json"]
+        .iter()
+        .any(|page| is_type(headers, page))
+}
+
+/// Whether several parts come as one body (RFC 9110 §14.6).
+fn is_in_parts(headers: &HeaderMap) -> bool {
+    is_type(headers, "multipart/byteranges")
+}
+
+fn is_type(headers: &HeaderMap, named: &str) -> bool {
+    let said = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let said = said.split(|byte| *byte == b';').next().unwrap_or_default();
+    said.trim_ascii().eq_ignore_ascii_case(named.as_bytes())
+}
+
+/// Whether a body has an end of its own, and not only that of the connection.
+fn is_delimited(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+/// Whether a body is coded, for all that its Content-Encoding says: these are the codings that
+/// there are (IANA HTTP Content Coding Registry). Other words are there by mistake, such as `none`
+/// or the name of a character set, and change nothing; if they did, what comes would not be media.
+fn is_coded(headers: &HeaderMap) -> bool {
+    const CODINGS: [&str; 13] = [
+        "aes128gcm",
+        "br",
+        "brotli",
+        "compress",
+        "dcb",
+        "dcz",
+        "deflate",
+        "exi",
+        "gzip",
+        "pack200-gzip",
+        "x-compress",
+        "x-gzip",
+        "zstd",
+    ];
+    let is_coding = |word: &[u8]| {
+        let word = word.trim_ascii();
+        let bare = word.strip_prefix(b"\"").and_then(|word| word.strip_suffix(b"\""));
+        let word = bare.unwrap_or(word);
+        CODINGS.iter().any(|coding| word.eq_ignore_ascii_case(coding.as_bytes()))
+    };
+    let all = headers.get_all(header::CONTENT_ENCODING);
+    all.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(is_coding)
+}
 
 /// Checks that the end of a body can be told from a cut: by its length, or by the last chunk of
 /// a chunked body (then `None`).
@@ -178,7 +291,7 @@ const EMPTY: Sent = Sent::Nothing { len: 0 };
 /// connection closes, a cut would pass for the end.
 fn proof_of_end(version: Version, headers: &HeaderMap) -> Result<Option<u64>, Fault> {
     let all = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
-    if all(header::CONTENT_ENCODING).iter().any(|value| !value.eq_ignore_ascii_case(b"identity")) {
+    if is_coded(headers) {
         return Err(Fault::Encoded);
     }
     // When both are there the length is not what delimits the body, but must be right, too.
@@ -265,23 +378,86 @@ mod tests {
         let judge = |range| judge_part(None, false, range, &[]);
         assert_eq!(judge("bytes 10-19/100"), Ok(Some(20)));
         assert_eq!(judge("bytes 10-14/100"), Ok(Some(15)));
-        for range in
-            ["bytes 9-19/100", "bytes 11-19/100", "bytes 10-20/100", "bytes */100", "bytes 10-19/*"]
-        {
+        // More than that: the rest is not read.
+        assert_eq!(judge("bytes 9-19/100"), Ok(Some(20)));
+        assert_eq!(judge("bytes 10-20/100"), Ok(Some(21)));
+        assert_eq!(judge("bytes 0-99/100"), Ok(Some(100)));
+        assert_eq!(judge("bytes 10-19/*"), Ok(Some(20)));
+        for range in ["bytes 11-19/100", "bytes 0-9/100", "bytes 20-29/100", "bytes */100"] {
             assert_eq!(judge(range), Err(Fault::WrongRange), "{range}");
         }
+        let far = Known { part: Some(2 << 20..3 << 20), file: None, if_range_sent: false };
+        let fields = headers(&[
+            (header::CONTENT_RANGE, "bytes 1048575-3145727/9000000"),
+            (header::TRANSFER_ENCODING, "chunked"),
+        ]);
+        assert_eq!(far.judge(206, Version::HTTP_11, &fields), Err(Fault::WrongRange));
         let wrong = [(header::CONTENT_LENGTH, "9")];
         assert_eq!(judge_part(None, false, "bytes 10-19/100", &wrong), Err(Fault::WrongRange));
-        let known = Known { part: None, file: None, if_range_sent: false };
-        let fields = headers(&[(header::CONTENT_RANGE, "bytes 0-9/10")]);
-        assert_eq!(known.judge(206, Version::HTTP_11, &fields), Err(Fault::WrongRange));
+        let all = |range| {
+            let known = Known { part: None, file: None, if_range_sent: false };
+            let fields = headers(&[(header::CONTENT_RANGE, range)]);
+            known.judge(206, Version::HTTP_10, &fields).map(|(file, _)| (file.len, file.ranged))
+        };
+        assert_eq!(all("bytes 0-9/10"), Ok((Some(10), false)));
+        assert_eq!(all("bytes 0-8/10"), Err(Fault::WrongRange));
+        assert_eq!(all("bytes 0-8/*"), Err(Fault::WrongRange));
+        let several = headers(&[(header::CONTENT_TYPE, "multipart/byteranges; boundary=x")]);
+        let known = Known { part: Some(0..9), file: None, if_range_sent: false };
+        let judged = known.judge(206, Version::HTTP_11, &several);
+        assert_eq!(judged, Err(Fault::SeveralParts));
+    }
+
+    #[test]
+    fn a_page_is_one_only_if_it_is_not_the_file() {
+        let file = File::of(Some(100), true, &HeaderMap::new());
+        let judge = |status, pairs: &[_]| {
+            let known = Known { part: Some(10..20), file: Some(&file), if_range_sent: false };
+            let html = [(header::CONTENT_TYPE, "Text/HTML; charset=utf-8")];
+            known.judge(status, Version::HTTP_11, &headers(&[pairs, &html].concat())).map(drop)
+        };
+        let len = |len| (header::CONTENT_LENGTH, len);
+        assert_eq!(judge(200, &[len("99")]), Err(Fault::WebPage));
+        assert_eq!(judge(200, &[]), Err(Fault::WebPage));
+        let encoded = [len("100"), (header::CONTENT_ENCODING, "gzip")];
+        assert_eq!(judge(200, &encoded), Err(Fault::WebPage));
+        let part = [len("10"), (header::CONTENT_RANGE, "bytes 10-19/99")];
+        assert_eq!(judge(206, &part), Err(Fault::WebPage));
+        let part = [len("10"), (header::CONTENT_RANGE, "bytes 10-19/100")];
+        assert_eq!(judge(206, &part), Ok(()));
+        assert_eq!(judge(403, &[len("9")]), Err(Fault::Status(403)));
+    }
+
+    #[test]
+    fn words_that_are_no_codings_change_nothing() {
+        let judge = |value| {
+            let pairs = [(header::CONTENT_LENGTH, "7"), (header::CONTENT_ENCODING, value)];
+            proof_of_end(Version::HTTP_11, &headers(&pairs))
+        };
+        for word in [
+            "none",
+            "None",
+            "",
+            "identity",
+            "identity, identity",
+            "binary",
+            "utf-8",
+            "\"none\"",
+            ",",
+        ] {
+            assert_eq!(judge(word), Ok(Some(7)), "{word}");
+        }
+        for word in ["gzip", "GZIP", "x-gzip", "br", "deflate", "zstd", "identity, gzip", "\"br\""]
+        {
+            assert_eq!(judge(word), Err(Fault::Encoded), "{word}");
+        }
     }
 
     #[test]
     fn a_part_of_another_file_is_not_taken() {
         let validators =
             Validators { etag: Some(HeaderValue::from_static("\"1\"")), modified: None };
-        let file = File { len: Some(100), ranged: true, validators };
+        let file = File { len: Some(100), ranged: true, validators, wavers: false };
         let judge = |if_range, range, more: &[_]| judge_part(Some(&file), if_range, range, more);
         let is_changed = |judged| matches!(judged, Err(Fault::Changed(_)));
         let range = "bytes 10-19/100";
@@ -296,18 +472,29 @@ mod tests {
         let mut dated = file.clone();
         dated.validators.modified = Some(date.clone());
         let shown = [(header::LAST_MODIFIED, date.to_str().unwrap())];
-        assert!(is_changed(judge_part(Some(&dated), false, range, &shown)));
+        let unproven = Err(Fault::Unproven);
+        assert_eq!(judge_part(Some(&dated), false, range, &shown), unproven);
+        let otherwise = [(header::ETAG, "\"2\""), shown[0].clone()];
+        assert_eq!(judge_part(Some(&dated), true, range, &otherwise), unproven);
+        let wavering = File { wavers: true, ..dated.clone() };
+        assert_eq!(judge_part(Some(&wavering), false, range, &otherwise), Ok(Some(20)));
+        let both_other = [(header::ETAG, "\"2\""), (header::LAST_MODIFIED, "x")];
+        assert!(is_changed(judge_part(Some(&wavering), false, range, &both_other)));
+        let redated = [(header::ETAG, "\"1\""), (header::LAST_MODIFIED, "x")];
+        assert_eq!(judge_part(Some(&dated), false, range, &redated), unproven);
         assert_eq!(judge_part(Some(&dated), true, range, &shown), Ok(Some(20)));
         dated.validators.etag = None;
         assert_eq!(judge_part(Some(&dated), false, range, &shown), Ok(Some(20)));
-        let whole = headers(&[(header::CONTENT_LENGTH, "100")]);
-        for (if_range_sent, fault) in [
-            (true, Fault::RangeIgnored),
-            (false, Fault::Changed("it sends no parts of it any more")),
-        ] {
-            let known = Known { part: Some(10..20), file: Some(&file), if_range_sent };
-            assert_eq!(known.judge(200, Version::HTTP_11, &whole), Err(fault));
-        }
+        let whole = |if_range_sent, start, etag| {
+            let part = Some(start..start + 10);
+            let known = Known { part, file: Some(&file), if_range_sent };
+            let fields = headers(&[(header::CONTENT_LENGTH, "100"), (header::ETAG, etag)]);
+            known.judge(200, Version::HTTP_11, &fields).map(|(_, extent)| extent.start)
+        };
+        assert_eq!(whole(true, 10, "\"1\""), Err(Fault::RangeIgnored));
+        assert_eq!(whole(false, 10, "\"1\""), Ok(0));
+        assert!(is_changed(whole(false, MOST_SKIPPED + 1, "\"1\"").map(Some)));
+        assert!(is_changed(whole(false, 10, "\"2\"").map(Some)));
     }
 
     #[test]
@@ -318,7 +505,8 @@ mod tests {
             known.judge(416, Version::HTTP_11, &fields).map(|(file, _)| file.len)
         };
         assert_eq!(judge("bytes */0"), Ok(Some(0)));
-        assert_eq!(judge("bytes */9"), Err(Fault::Status(416)));
+        assert_eq!(judge("bytes */9"), Err(Fault::PastEnd(9)));
+        assert_eq!(judge("bytes */10"), Err(Fault::Status(416)));
     }
 
     #[test]

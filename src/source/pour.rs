@@ -13,7 +13,7 @@ impl Source<'_, '_> {
     pub fn pours(&self) -> bool {
         // Where nothing else proves that what comes after a break is of the same file, the bytes
         // before it are compared, and so must be seen.
-        let proven = self.file().validators.etag.is_some() && self.refresh.is_none();
+        let proven = self.is_named() && self.refresh.is_none();
         proven && self.head.is_empty() && self.part.as_ref().is_some_and(Part::pours)
     }
 

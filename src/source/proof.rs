@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::Source;
 use super::ask::{Answer, Question};
+use super::judge::MOST_SKIPPED;
 use super::part::Part;
 use crate::error::{Error, Fault};
 
@@ -40,20 +41,30 @@ impl Seen {
 }
 
 impl Source<'_, '_> {
+    /// Whether an ETag proves that it is the same file.
+    pub(super) fn is_named(&self) -> bool {
+        self.file().validators.etag.is_some() && !self.file().wavers
+    }
+
+    /// Whether the bytes before the next one were seen, and did not pass by.
+    pub(super) fn has_tail(&self) -> bool {
+        let wanted = (self.offset - self.begin).min(OVERLAP as u64);
+        self.tail.end == self.offset && self.tail.bytes.len() as u64 >= wanted
+    }
+
     /// How many of the bytes before `from` are to be asked for again, and compared: where an ETag
     /// proves that it is the same file, none.
     pub(super) fn overlap(&self, from: u64) -> u64 {
-        let proven = self.file().validators.etag.is_some();
-        if proven { 0 } else { (from - self.begin).min(OVERLAP as u64) }
+        if self.is_named() { 0 } else { (from - self.begin).min(OVERLAP as u64) }
     }
 
     /// Compares the bytes of a part that were read before; `false` if it does not go on where the
     /// last one ended.
     pub(super) fn verify(&mut self, part: &mut Part) -> Result<bool, Fault> {
         let overlap = self.overlap(self.offset);
-        if part.begin + overlap != self.offset {
-            return Ok(false);
-        }
+        let early = (self.offset - overlap).checked_sub(part.begin);
+        let Some(early) = early.filter(|early| *early <= MOST_SKIPPED) else { return Ok(false) };
+        self.pass_over(part, early)?;
         let known = self.tail.last(overlap);
         if known.len() as u64 != overlap || !self.repeats(part, known)? {
             return Err(Fault::Changed("it repeats the bytes before a break differently"));
@@ -88,14 +99,14 @@ impl Source<'_, '_> {
         self.seen = take(&mut other.seen);
         // Its connection is of use now.
         drop(other);
-        if self.seen.is_empty() || self.is_there(&self.tail).map_err(|fault| self.failed(fault))? {
-            return Ok(());
+        while !self.seen.is_empty() {
+            match self.is_there(&self.tail) {
+                Ok(true) => break,
+                Ok(false) => return Err(self.failed(GONE)),
+                Err(fault) => self.retry_if_of_use(fault)?,
+            }
         }
-        Err(self.failed(GONE))
-    }
-
-    fn failed(&self, fault: Fault) -> Error {
-        Error::Upstream { track: self.track, fault }
+        Ok(())
     }
 
     fn is_there(&self, seen: &Seen) -> Result<bool, Fault> {
@@ -104,6 +115,8 @@ impl Source<'_, '_> {
         let question = self.question(self.offset, lane.clone());
         let question = Question { part: Some(from..seen.end), ..question };
         let Answer { mut part, .. } = question.ask()?;
+        let early = from.saturating_sub(part.begin);
+        self.pass_over(&mut part, early)?;
         let repeats = self.repeats(&mut part, &seen.bytes);
         part.put_down();
         self.upstream.resting.keep(&lane, &self.location.url);
@@ -112,9 +125,25 @@ impl Source<'_, '_> {
 
     /// Whether a part goes on with bytes that are known.
     fn repeats(&self, part: &mut Part, known: &[u8]) -> Result<bool, Fault> {
-        let limit = self.upstream.stall_timeout;
-        let begun = Instant::now();
         let mut bytes = vec![0; known.len()];
+        self.fill(part, &mut bytes, Instant::now())?;
+        Ok(bytes == known)
+    }
+
+    /// Reads what an answer brings in front of what was asked for.
+    fn pass_over(&self, part: &mut Part, mut count: u64) -> Result<(), Fault> {
+        let mut room = [0; 16 << 10];
+        let begun = Instant::now();
+        while count > 0 {
+            let some = usize::try_from(count).unwrap_or(usize::MAX).min(room.len());
+            self.fill(part, &mut room[..some], begun)?;
+            count -= some as u64;
+        }
+        Ok(())
+    }
+
+    fn fill(&self, part: &mut Part, bytes: &mut [u8], begun: Instant) -> Result<(), Fault> {
+        let limit = self.upstream.stall_timeout;
         let mut filled = 0;
         while filled < bytes.len() {
             // Each byte in time would be hours for all.
@@ -126,6 +155,6 @@ impl Source<'_, '_> {
                 count => filled += count,
             }
         }
-        Ok(bytes == known)
+        Ok(())
     }
 }

@@ -14,11 +14,14 @@ use ureq::unversioned::transport::RustlsConnector;
 use url::Url;
 
 use super::address::{Checked, Policy};
+use super::family::Families;
 use super::lane::{Lane, Resting};
+use super::learned::Learned;
 use super::line::Waits;
 use super::lines::{Exchange, Lines, Names};
 use super::wire::Dial;
 use crate::config::{self, Proxy};
+use crate::media::Location;
 use crate::stop::Stop;
 
 /// The buffer between a socket and its reader.
@@ -27,6 +30,9 @@ pub const SOCKET_BUFFER: usize = 128 << 10;
 pub const POURED: usize = 256 << 10;
 /// Room for a request head: URL, fields and cookies of a site that is generous with them.
 const REQUEST_BUFFER: usize = 32 << 10;
+/// A resolver that wants a track to be asked for in smaller parts than this does not get its way:
+/// a part has to bring something new.
+const SMALLEST_CHUNK: u64 = 16 << 10;
 /// Bytes of a response head that are read at most. Behind an interim answer (1xx) ureq takes all
 /// that is in the buffer for the head.
 const MAX_RESPONSE_HEAD: usize = SOCKET_BUFFER;
@@ -35,6 +41,7 @@ const MAX_RESPONSE_HEAD: usize = SOCKET_BUFFER;
 #[derive(Debug)]
 pub struct Upstream {
     policy: Policy,
+    families: Arc<Families>,
     proxy: Option<Proxy>,
     tls: Arc<RustlsConnector>,
     roots: RootCerts,
@@ -49,6 +56,7 @@ pub struct Upstream {
     pub(super) retries_made: AtomicU64,
     /// HTTP clients of streams that are over.
     pub(super) resting: Resting,
+    pub(super) learned: Learned,
 }
 
 impl Upstream {
@@ -63,6 +71,7 @@ impl Upstream {
         };
         Ok(Upstream {
             policy: Policy::of(config),
+            families: Arc::new(Families::new(config.family)),
             proxy: config.proxy.clone(),
             tls: Arc::default(),
             roots,
@@ -75,12 +84,24 @@ impl Upstream {
             chunk: config.chunk.0,
             retries_made: AtomicU64::new(0),
             resting: Resting::default(),
+            learned: Learned::default(),
         })
+    }
+
+    /// By which of a name's addresses it is asked: what reads pages for it must choose alike.
+    pub fn families(&self) -> &Arc<Families> {
+        &self.families
     }
 
     /// How often something was asked for again, all tracks together.
     pub fn retries_made(&self) -> u64 {
         self.retries_made.load(Ordering::Relaxed)
+    }
+
+    /// What may be asked for at once there.
+    pub(super) fn chunk_of(&self, location: &Location) -> u64 {
+        let known = self.learned.chunk(&location.url).unwrap_or(u64::MAX);
+        location.chunk.unwrap_or(u64::MAX).min(known).clamp(SMALLEST_CHUNK, self.chunk)
     }
 
     /// What is being done when a connection is waited for.
@@ -137,9 +158,10 @@ impl Upstream {
         let (waits, lines) =
             (Arc::new(Waits::of(stop)), Arc::new(Lines::new(self.keepalive_timeout)));
         let proxy = self.proxy.clone();
-        let dial = Dial { waits: waits.clone(), proxy: proxy.clone() };
+        let families = self.families.clone();
+        let dial = Dial { waits: waits.clone(), families: families.clone(), proxy: proxy.clone() };
         let exchange = Exchange { dial, tls: self.tls.clone(), lines: lines.clone() };
-        let checked = Checked { policy: self.policy.clone(), proxy };
+        let checked = Checked { policy: self.policy.clone(), families, proxy };
         let names = Names { checked, lines: lines.clone() };
         Arc::new(Lane { agent: Agent::with_parts(config, exchange, names), waits, lines })
     }

@@ -17,6 +17,7 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, Timeout};
 
+use super::family::Families;
 use super::line::{Counted, Line, Waits};
 use super::proxy;
 use crate::config::Proxy;
@@ -29,6 +30,7 @@ const PLAIN_BUFFER: usize = 32 << 10;
 /// Makes the connections of one HTTP client.
 pub(super) struct Dial {
     pub(super) waits: Arc<Waits>,
+    pub(super) families: Arc<Families>,
     /// What all connections lead through.
     pub(super) proxy: Option<Proxy>,
 }
@@ -45,6 +47,9 @@ impl Dial {
             let share = deadline.saturating_duration_since(Instant::now()) / left;
             match connect(*address, share, &self.waits) {
                 Ok(socket) => {
+                    if self.proxy.is_none() {
+                        self.families.worked(*address, &details.addrs[..]);
+                    }
                     let to = (origin(details.uri), *address);
                     let line = Line::new(socket, to, self.waits.clone());
                     return self.introduced(line, details, deadline);

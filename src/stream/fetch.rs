@@ -10,7 +10,7 @@ use crossbeam::channel::{self, Receiver, Sender};
 use super::reading::{GAP, Reading};
 use super::splice::Way;
 use super::{Answering, look};
-use crate::error::{Error, Fault, MuxerFault};
+use crate::error::{Error, Fault, MuxerFault, Unusable};
 use crate::media::{Kind, Track};
 use crate::memory::Share;
 use crate::mux::completeness::{Completeness, Incomplete};
@@ -55,7 +55,8 @@ pub(super) fn open<'scope, 'env>(
     let sources = media.tracks.iter().map(|track| (track, of(track)));
     let open_one = move |track: &Track, source: Result<Source<'scope, 'env>, Error>| {
         let mut source = source?;
-        let mut input = mux::Input { kind: track.kind, head: recognise(&mut source)? };
+        let mut input =
+            mux::Input { kind: track.kind, head: recognise_or_refresh(&mut source, first)? };
         // What the first bytes tell of the end is known before anything is sent.
         let mut completeness = Completeness::new(input.head.format, source.file().len);
         completeness.see(source.head()).map_err(|how| incomplete(track.kind, how))?;
@@ -112,6 +113,25 @@ pub(super) fn each<'scope, 'env: 'scope, I: Send + 'scope, T: Send + 'scope>(
 /// The file of a track lacks its end.
 pub(super) fn incomplete(track: Kind, Incomplete(how): Incomplete) -> Error {
     Error::Upstream { track, fault: Fault::Incomplete(how) }
+}
+
+/// The same, where a location may have expired, which sites also say with a web page or with some
+/// words: then a fresh one is looked at, once.
+fn recognise_or_refresh(source: &mut Source<'_, '_>, first: u64) -> Result<Head, Error> {
+    loop {
+        match recognise(source) {
+            Err(Error::Unusable { reason: Unusable::NotMedia(_), .. })
+                if is_text(source.head()) && source.begin_anew(first)? => {}
+            recognised => return recognised,
+        }
+    }
+}
+
+/// Whether these are words, or nothing, rather than media that we do not know.
+fn is_text(bytes: &[u8]) -> bool {
+    let first = &bytes[..bytes.len().min(1 << 10)];
+    let is_word = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~' | 0x80..);
+    first.iter().all(is_word) && !first.starts_with(b"#EXTM3U")
 }
 
 /// Looks at the first bytes until they say what this is.

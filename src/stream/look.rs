@@ -124,9 +124,9 @@ impl Looking<'_, '_, '_, '_> {
     fn far(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
         let Answering { canal, stop, .. } = *self.answering;
         let (start, len) = (range.start, range.end - range.start);
-        let (scope, file) = (self.scope, self.source.file());
-        let mut source =
-            Source::reopen(scope, &canal.upstream, self.track, range, len, file, stop)?;
+        // Its location may be another one by now.
+        let (scope, track, file) = (self.scope, self.source.as_track(), self.source.file());
+        let mut source = Source::reopen(scope, &canal.upstream, &track, range, len, file, stop)?;
         let mut bytes = vec![0; len as usize];
         let mut filled = 0;
         while filled < bytes.len() {

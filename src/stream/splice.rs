@@ -116,7 +116,11 @@ pub(super) fn again<'scope, 'c, 'edge>(
     for opened in opened {
         match opened {
             Ok((place, entered)) => ways[place] = entered,
-            // Whatever it is, those who look afresh will see it, too, or get over it.
+            // There is nothing new to see.
+            Err(error @ Error::Upstream { fault: Fault::StillRefused(_), .. }) => {
+                return Err(error);
+            }
+            // Whatever else it is, those who look afresh will see it, too, or get over it.
             Err(Error::Upstream { track, fault }) if !stop.is_over() => {
                 log::debug!("a plan of before is of no use: {track} upstream: {fault}");
                 canal.plans.forget(&key);
@@ -141,7 +145,7 @@ pub(super) fn again<'scope, 'c, 'edge>(
 fn forget_if_wrong(answering: &Answering<'_, '_, '_>, key: &Key, error: &Error) {
     let contradicts = |error: &Error| {
         let Error::Upstream { fault, .. } = error else { return false };
-        matches!(fault, Fault::Changed(_) | Fault::Contradiction(_))
+        matches!(fault, Fault::Changed(_) | Fault::Unproven | Fault::Contradiction(_))
     };
     if contradicts(error) || answering.stop.cause().is_some_and(|cause| contradicts(&cause)) {
         answering.canal.plans.forget(key);

@@ -104,6 +104,9 @@ impl Moment {
 /// that makes no sense.
 type Script = Box<dyn Fn(Resource, Moment, u64, usize) -> Option<Resource> + Send + Sync>;
 
+/// What a site says whose URL has expired.
+const PAGE: Fault = Fault::Words(200, "text/html", "<!DOCTYPE html><title>Log in</title>");
+
 /// Something that happens at a byte.
 fn at(fault: fn(u64) -> Fault) -> Script {
     Box::new(move |resource, moment, len, times| {
@@ -150,14 +153,34 @@ fn another(change: fn(Vec<u8>) -> (Vec<u8>, &'static str)) -> Script {
     })
 }
 
+/// Each request comes to another server, which names the same file otherwise.
+fn by_nodes(resource: Resource, moment: Moment, len: u64, _: usize) -> Option<Resource> {
+    let date = Some("Sun, 22 Nov 2026 10:00:00 GMT");
+    let resource = resource.nodes(&[(Some("\"0\""), date), (Some("\"1\""), date)]);
+    Some(match moment {
+        BeforeTheFirstByte | AtASeam => resource,
+        _ => resource.fault(Fault::CutAt(moment.offset(len))).fault_times(1),
+    })
+}
+
+/// Nothing that reaches to a byte is given, as without a token that the site wants.
+fn beyond(resource: Resource, moment: Moment, len: u64, times: usize) -> Option<Resource> {
+    let makes_sense = moment != BeforeTheFirstByte && times > 1;
+    makes_sense.then(|| resource.forbidden_from(moment.offset(len)))
+}
+
 fn after_a_cut(resource: Resource, then: Resource, moment: Moment, len: u64) -> Resource {
     resource.fault(Fault::CutAt(moment.offset(len))).then_becomes(then)
 }
 
-fn scripts(untrusted: &str) -> Vec<(&'static str, Script)> {
+fn scripts(untrusted: &str, login: &str) -> Vec<(&'static str, Script)> {
     let status = |status| answer(Fault::Status(status, vec![]));
     let longer = |mut bytes: Vec<u8>| {
         bytes.push(0);
+        (bytes, "\"1\"")
+    };
+    let grown = |mut bytes: Vec<u8>| {
+        bytes.resize(bytes.len() + 300_000, 0);
         (bytes, "\"1\"")
     };
     let nobody = "http://nobody.invalid/".to_owned();
@@ -177,8 +200,18 @@ fn scripts(untrusted: &str) -> Vec<(&'static str, Script)> {
         ("wrong Content-Range", answer(Fault::WrongRange(WrongRange::StartOff))),
         ("206 without Content-Range", answer(Fault::WrongRange(WrongRange::Unlabelled))),
         ("200 instead of 206", answer(Fault::IgnoreRange)),
+        ("206 to the end of the file", answer(Fault::WrongRange(WrongRange::ToTheEnd))),
+        ("206 with everything", answer(Fault::WrongRange(WrongRange::Everything))),
+        ("length kept back (`/*`)", answer(Fault::WrongRange(WrongRange::UnknownTotal))),
+        ("416 beyond the end, with the length", answer(Fault::RefusePastEnd(true))),
+        ("400 to every range", answer(Fault::RefuseRanges(400))),
+        ("403 beyond a byte", Box::new(beyond)),
+        ("an ETag for each node", Box::new(by_nodes)),
         ("another validator", another(|bytes| (bytes, "\"2\""))),
         ("another length", another(longer)),
+        ("it grows", another(grown)),
+        ("a web page instead", answer(PAGE)),
+        ("redirect to a login page", answer(Fault::Redirect(login.to_owned()))),
         ("gzip", answer(Fault::Encoded)),
         ("more than announced, endlessly", answer(Fault::Endless)),
         ("redirect loop", answer(Fault::RedirectLoop)),
@@ -208,7 +241,8 @@ fn every_fault_is_survived_or_seen() {
     let daemons =
         ["1GiB", "512KiB"].map(|chunk| Daemon::start(&format!("{SETTINGS}chunk = {chunk:?}\n")));
     let baselines = daemons.each_ref().map(Daemon::baseline);
-    let scripts = scripts(&tls.put("v", Resource::file(track_file("video"))));
+    let untrusted = tls.put("v", Resource::file(track_file("video")));
+    let scripts = scripts(&untrusted, &origin.put("login", Resource::bytes("").fault(PAGE)));
     let healthy = origin.put("healthy", Resource::file(track_file("video")));
     let [video, audio] =
         TRACKS.map(|track| origin.put(&bare_name(track), Engine::Splice.track(track)));

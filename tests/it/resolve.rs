@@ -3,6 +3,7 @@
 mod cache;
 mod ends;
 mod failures;
+mod family;
 mod films;
 mod gate;
 mod generic;

@@ -15,7 +15,9 @@ use ytcanal::stop::Stop;
 use crate::support::origin::Origin;
 use crate::support::script::{Fault as Scripted, Resource};
 
+mod nodes;
 mod parts;
+mod ranges;
 mod refresh;
 mod rest;
 
@@ -90,6 +92,35 @@ fn without_validators_the_bytes_before_a_break_are_compared() {
     assert!(read(&patient, &track(&url)) == Ok(content()));
 }
 
+/// What was seen is looked at once more where nothing names the file: that may fail for a moment, too,
+/// and costs no more than to ask again.
+#[test]
+fn a_second_look_that_fails_is_tried_again() {
+    let origin = Origin::start();
+    let film = || Resource::bytes(content()).ranges();
+    let seen = |faults: usize| {
+        let (upstream, stop) =
+            (Upstream::new(&settings()).unwrap(), Arc::new(Stop::new().unwrap()));
+        let later = film().fault(Scripted::HangUp).fault_times(faults);
+        let track = track(&origin.put("v", film().becomes(later, 2)));
+        thread::scope(|scope| {
+            let mut source = Source::open(scope, &upstream, &track, 100_000, &stop).unwrap();
+            while source.look_further(50_000).unwrap() {}
+            let (file, far) = (source.file().clone(), 1_000_000..1_010_000);
+            let far = Source::reopen(scope, &upstream, &track, far, 10_000, &file, &stop);
+            let mut far = far.unwrap();
+            while far.look_further(10_000).unwrap() {}
+            let outcome = source.has_seen(far);
+            stop.end();
+            outcome.map(|()| upstream.retries_made())
+        })
+    };
+    for faults in [0, 1, 2] {
+        assert_eq!(seen(faults), Ok(faults as u64));
+    }
+    assert!(matches!(seen(3), Err(Error::Upstream { fault: Fault::Unreachable(_), .. })));
+}
+
 /// Some answer a request with If-Range as if the file had changed, or not at all.
 #[test]
 fn an_origin_that_does_not_like_if_range_is_asked_without() {
@@ -99,10 +130,20 @@ fn an_origin_that_does_not_like_if_range_is_asked_without() {
         let url = origin.put("v", grumpy.fault(fault).fault_from(1).fault_times(1));
         assert!(read(&settings(), &track(&url)) == Ok(content()), "{status}");
     }
-    // If it goes on like that, it may be another file.
-    let url = origin
-        .put("v", Resource::bytes(content()).ranges().fault(Scripted::IgnoreRange).fault_from(1));
-    assert!(matches!(read(&settings(), &track(&url)), Err(Fault::Changed(_))));
+    // If it goes on like that, what lies in front is passed over; as long as it is the same file.
+    let ignoring =
+        || Resource::bytes(content()).ranges().fault(Scripted::IgnoreRange).fault_from(1);
+    for same in [ignoring(), ignoring().etag("\"1\""), ignoring().last_modified("x")] {
+        assert!(read(&settings(), &track(&origin.put("v", same))) == Ok(content()));
+    }
+    let other: Vec<u8> = content().iter().map(|byte| byte ^ 1).collect();
+    let other = Resource::bytes(other);
+    for (first, then) in
+        [(ignoring(), other.clone()), (ignoring().etag("\"1\""), other.etag("\"2\""))]
+    {
+        let url = origin.put("v", first.becomes(then, 1));
+        assert!(matches!(read(&settings(), &track(&url)), Err(Fault::Changed(_))));
+    }
 }
 
 #[test]

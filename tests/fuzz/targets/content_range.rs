@@ -12,7 +12,11 @@ fuzz_target!(|input: (u64, u64, u64, &[u8])| {
     // What is well formed is understood as plain arithmetic has it.
     let said = format!("bytes {first}-{last}/{len}");
     let makes_sense = first <= last && last < len;
-    let part = makes_sense.then(|| Sent::Part { part: first..last + 1, len });
+    let part = makes_sense.then(|| Sent::Part { part: first..last + 1, len: Some(len) });
+    assert_eq!(sent(said.as_bytes()), part, "{said}");
+    let said = format!("bytes {first}-{last}/*");
+    let makes_sense = first <= last && last < u64::MAX;
+    let part = makes_sense.then(|| Sent::Part { part: first..last + 1, len: None });
     assert_eq!(sent(said.as_bytes()), part, "{said}");
 });
 
@@ -21,7 +25,9 @@ fn sensible(bytes: &[u8]) {
     let Some(said) = sent(bytes) else { return };
     let again = match &said {
         Sent::Part { part, len } => {
-            assert!(part.start < part.end && part.end <= *len, "{said:?}");
+            assert!(part.start < part.end, "{said:?}");
+            assert!(len.is_none_or(|len| part.end <= len), "{said:?}");
+            let len = len.map_or("*".into(), |len| len.to_string());
             format!("bytes {}-{}/{len}", part.start, part.end - 1)
         }
         Sent::Nothing { len } => format!("bytes */{len}"),

@@ -1,13 +1,17 @@
 //! URLs that expire in mid-download: the page is read again, and nobody notices.
 
+use std::path::Path;
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::support::answer::Ending;
 use crate::support::client::{Client, ask};
 use crate::support::daemon::Daemon;
-use crate::support::request_range;
+use crate::support::origin::Origin;
 use crate::support::script::{Fault, Resource};
 use crate::support::ytdlp::{self, FILM, Site, download_path, file, sizes};
+use crate::support::{request_range, run};
 
 const FORMATS: [&str; 2] = ["137", "140-1"];
 
@@ -18,6 +22,27 @@ fn media(format: &str) -> Resource {
 
 fn expired(resource: Resource) -> Resource {
     resource.fault(Fault::Status(403, vec![]))
+}
+
+/// What sites say of a URL that has expired; `origin` has a login page.
+fn guises(origin: &Origin) -> Vec<Fault> {
+    const PAGE: &str = "<!DOCTYPE html><html><title>Log in</title></html>";
+    let login =
+        origin.put("login", Resource::bytes("").fault(Fault::Words(200, "text/html", PAGE)));
+    let mut guises: Vec<_> =
+        [400, 401, 404, 410, 451].map(|status| Fault::Status(status, vec![])).into();
+    guises.extend([
+        Fault::Words(200, "text/html; charset=utf-8", PAGE),
+        Fault::Words(200, "application/octet-stream", PAGE),
+        Fault::Words(200, "application/json", "{\"error\": \"the link has expired\"}"),
+        Fault::Words(200, "text/plain", "the link has expired, please go back"),
+        Fault::Words(200, "video/mp4", ""),
+        Fault::Words(204, "text/html", ""),
+        Fault::Redirect(login),
+        Fault::RedirectLoop,
+        Fault::Encoded,
+    ]);
+    guises
 }
 
 /// A page whose media are below `place` of the origin, and are fetched in small parts.
@@ -52,12 +77,17 @@ fn undisturbed(daemon: &Daemon, wish: &[(&str, &str)]) -> Vec<u8> {
 /// the first two are for the beginning and the end.
 fn expiring(after: [usize; 2]) -> Site {
     let site = Site::start();
+    expire(&site, after, &Fault::Status(403, vec![]));
+    site
+}
+
+/// The same, where it is said like this that they have.
+fn expire(site: &Site, after: [usize; 2], guise: &Fault) {
     for (format, after) in FORMATS.into_iter().zip(after) {
-        let old = media(format).becomes(expired(media(format)), after);
+        let old = media(format).becomes(media(format).fault(guise.clone()), after);
         site.origin.put(&format!("f/old/{format}"), old);
         site.origin.put(&format!("f/new/{format}"), media(format));
     }
-    site
 }
 
 /// The picture expires when the client has got some of the film.
@@ -89,6 +119,64 @@ fn a_film_whose_urls_expire_is_the_same_byte_for_byte() {
         assert_eq!((again.head.status, again.ending), (206, Ending::Complete), "{when}");
         assert!(again.body == whole[whole.len() - 200_000..]);
         assert_eq!((site.reads(FILM), site.requests_at("old")), (2, asked), "{when}");
+    }
+}
+
+/// Sites do not only say it with a status.
+#[test]
+fn urls_expire_in_many_guises() {
+    let daemon = ytdlp::daemon("");
+    let whole = undisturbed(&daemon, &[]);
+    let login = Origin::start();
+    for guise in guises(&login) {
+        // At the first byte, in the middle, and between two requests for one film.
+        for (moment, after) in [("first", [0, 0]), ("late", LATE), ("between", [2, 1])] {
+            let what = format!("{guise:?}, {moment}");
+            let site = Site::start();
+            expire(&site, after, &guise);
+            let pages = ["old", "new"].map(|place| page(&site, place, unchanged));
+            site.put_pages(FILM, &pages.each_ref());
+            let path = download_path(&site.link(FILM), &[]);
+            let begin = ask(daemon.address(), "GET", &path, "Range: bytes=0-100\r\n");
+            assert_eq!((begin.head.status, begin.ending), (206, Ending::Complete), "{what}");
+            assert!(begin.body == whole[..101], "{what}");
+            let answer = daemon.get(&path);
+            let ended = (answer.head.status, answer.ending);
+            assert_eq!(ended, (200, Ending::Complete), "{what}: {:.300}", answer.text());
+            assert!(answer.body == whole, "{what}: the bytes differ");
+            assert_eq!(answer.head.header("ETag"), begin.head.header("ETag"), "{what}");
+            assert_eq!(site.reads(FILM), 2, "{what}");
+        }
+    }
+}
+
+/// What is said again of a fresh URL is true, and is not asked for over and over.
+#[test]
+fn a_web_page_again_is_one() {
+    let (daemon, login) = (ytdlp::daemon(""), Origin::start());
+    for guise in guises(&login) {
+        let site = Site::start();
+        expire(&site, [0, 0], &guise);
+        for format in FORMATS {
+            site.origin.put(&format!("f/new/{format}"), media(format).fault(guise.clone()));
+        }
+        let pages = ["old", "new"].map(|place| page(&site, place, unchanged));
+        site.put_pages(FILM, &pages.each_ref());
+        let path = download_path(&site.link(FILM), &[]);
+        let status = match guise {
+            Fault::Status(404 | 410, _) => 404,
+            Fault::Words(200, ..) => 422,
+            Fault::Redirect(_) => 422,
+            _ => 502,
+        };
+        for _ in 0..3 {
+            let answer = daemon.get(&path);
+            assert_eq!(answer.head.status, status, "{guise:?}: {:.300}", answer.text());
+        }
+        assert_eq!(site.reads(FILM), 2, "{guise:?}");
+        // A loop is six requests each time.
+        let asked = site.media_requests().len();
+        assert!(asked <= if guise == Fault::RedirectLoop { 60 } else { 40 }, "{guise:?}: {asked}");
     }
 }
 
@@ -166,16 +254,49 @@ fn another_file_is_not_gone_on_with() {
     }
 }
 
-/// Where every URL is refused after some time, as without a token that the site wants.
+/// Where nothing behind some byte is given, with whatever URL, as without a token that the site
+/// wants: a download program with eight connections hears of it soon.
 #[test]
 fn refreshing_has_an_end() {
-    let site = expiring(LATE);
-    site.origin.put("f/new/137", expired(media("137")));
+    let site = Site::start();
+    const FROM: u64 = 1 << 20;
+    for place in ["old", "new"] {
+        for format in FORMATS {
+            let film = media(format).forbidden_from(if format == "137" { FROM } else { u64::MAX });
+            site.origin.put(&format!("f/{place}/{format}"), film);
+        }
+    }
     let pages = ["old", "new"].map(|place| page(&site, place, unchanged));
     site.put_pages(FILM, &pages.each_ref());
     let daemon = ytdlp::daemon("");
-    let answer = daemon.get(&download_path(&site.link(FILM), &[]));
-    assert_eq!(answer.ending, Ending::Reset);
-    let reads = site.reads(FILM);
-    assert!((2..=8).contains(&reads), "the page was read {reads} times");
+    let path = download_path(&site.link(FILM), &[]);
+    let answer = daemon.get(&path);
+    assert_eq!((answer.head.status, answer.ending), (200, Ending::Reset), "{:.300}", answer.text());
+    assert_eq!(site.reads(FILM), 2);
+    let asked = site.media_requests().len();
+    assert!(asked <= 24, "{asked} requests");
+    let again = ask(daemon.address(), "GET", &path, "Range: bytes=-100000\r\n");
+    assert_eq!((again.head.status, again.code()), (502, "upstream-status".into()));
+    assert!(again.text().contains("403, and so it did at the same place with a fresh URL"));
+
+    let directory = tempfile::tempdir().unwrap();
+    let before = site.media_requests().len();
+    let output = run(Command::new("aria2c")
+        .args([
+            "-x8",
+            "-s8",
+            "-k1M",
+            "--retry-wait=0",
+            "--file-allocation=none",
+            "-q",
+            "-o",
+            "film",
+        ])
+        .arg("-d")
+        .args([directory.path(), Path::new(&daemon.url(&path))]));
+    assert!(!output.status.success());
+    assert_eq!(site.reads(FILM), 2);
+    let asked = site.media_requests().len() - before;
+    println!("aria2c -x8 has caused {asked} requests");
+    assert!(asked <= 160, "{asked} requests");
 }

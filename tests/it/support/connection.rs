@@ -127,6 +127,18 @@ impl<'a> Connection<'a> {
             Fault::Redirect(to) => {
                 return self.short(request, keep, 302, &[("Location", to.clone())]);
             }
+            Fault::Words(status, kind, words) => {
+                return self.words(
+                    request,
+                    keep,
+                    *status,
+                    &[("Content-Type", (*kind).into())],
+                    words,
+                );
+            }
+            Fault::RefuseRanges(status) if request.header("range").is_some() => {
+                return self.short(request, keep, *status, &[]);
+            }
             Fault::RedirectLoop => return self.short(request, keep, 302, &own_path()),
             Fault::Silent => return self.stall(),
             Fault::HangUp => return Ok(After::End),
@@ -136,9 +148,10 @@ impl<'a> Connection<'a> {
         let span = match Asked::by(request, resource) {
             Asked::Span(span) => span,
             Asked::Refused => return self.short(request, keep, 403, &[]),
-            Asked::TooFar => {
-                let size = format!("bytes */{}", resource.len());
-                return self.short(request, keep, 416, &[("Content-Range", size)]);
+            Asked::TooFar(tells) => {
+                let size = [("Content-Range", format!("bytes */{}", resource.len()))];
+                let fields = if tells { &size[..] } else { &[] };
+                return self.short(request, keep, 416, fields);
             }
         };
         let head = span.head(resource, keep);
@@ -170,15 +183,31 @@ impl<'a> Connection<'a> {
         status: u16,
         headers: &[(&str, String)],
     ) -> io::Result<After> {
+        self.words(request, keep, status, headers, "scripted\n")
+    }
+
+    fn words(
+        &mut self,
+        request: &Request,
+        keep: bool,
+        status: u16,
+        headers: &[(&str, String)],
+        words: &str,
+    ) -> io::Result<After> {
         let connection = if keep { "" } else { "Connection: close\r\n" };
         let mut head = format!("HTTP/1.1 {status} Scripted\r\n{connection}");
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
         }
-        head += "Content-Length: 9\r\n\r\n";
+        let length = if status == 204 {
+            String::new()
+        } else {
+            format!("Content-Length: {}\r\n", words.len())
+        };
+        head += &format!("{length}\r\n");
         self.wire.write_all(head.as_bytes())?;
-        if request.method != "HEAD" {
-            self.wire.write_all(b"scripted\n")?;
+        if request.method != "HEAD" && status != 204 {
+            self.wire.write_all(words.as_bytes())?;
         }
         Ok(After::whole(keep))
     }

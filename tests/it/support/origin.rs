@@ -38,6 +38,11 @@ impl Origin {
         Self::launch((ip, 0), None, |address| format!("http://{address}"))
     }
 
+    /// Starts an empty origin on this port of a loopback address.
+    pub(crate) fn start_at_port(ip: IpAddr, port: u16) -> Self {
+        Self::launch((ip, port), None, |address| format!("http://{address}"))
+    }
+
     /// Starts an empty origin on this port of 127.0.0.1, where another one was dropped.
     pub(crate) fn start_on(port: u16) -> Self {
         Self::launch((Ipv4Addr::LOCALHOST, port), None, |address| format!("http://{address}"))

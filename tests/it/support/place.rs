@@ -37,7 +37,11 @@ impl Place {
         if fault != Fault::None {
             self.faults += 1;
         }
-        Resource { fault, ..self.resource.clone() }
+        let mut met = Resource { fault, ..self.resource.clone() };
+        if let Some(turn) = (self.requests - 1).checked_rem(met.nodes.len()) {
+            (met.etag, met.last_modified) = met.nodes[turn];
+        }
+        met
     }
 
     fn fault(&mut self, request: &Request) -> Fault {
@@ -48,7 +52,7 @@ impl Place {
         }
         let sent = |at: u64| match Asked::by(request, resource) {
             Asked::Span(span) => request.method != "HEAD" && span.holds(at),
-            Asked::Refused | Asked::TooFar => false,
+            Asked::Refused | Asked::TooFar(_) => false,
         };
         match (&resource.fault, resource.fault.place()) {
             (Fault::CutsAt(_), _) => {

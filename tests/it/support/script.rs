@@ -84,6 +84,14 @@ pub(crate) enum Fault {
     Twice,
     /// Labelled `Content-Encoding: gzip`.
     Encoded,
+    /// Labelled with this Content-Encoding, and as it is.
+    Coding(&'static str),
+    /// This status, type and text instead of the resource.
+    Words(u16, &'static str, &'static str),
+    /// This status in answer to any range.
+    RefuseRanges(u16),
+    /// A 416 in answer to a range that reaches beyond the end; whether it says where that is.
+    RefusePastEnd(bool),
     /// A 302 to this address.
     Redirect(String),
     /// A 302 to itself.
@@ -115,6 +123,16 @@ pub(crate) enum WrongRange {
     /// The bytes are those one further on, and Content-Range says so. The last range of a
     /// resource is shifted back instead.
     Shifted,
+    /// The bytes go on to the end of the resource, and Content-Range says so.
+    ToTheEnd,
+    /// The bytes are all that there are, and Content-Range says so.
+    Everything,
+    /// The bytes begin so much earlier, and Content-Range says so.
+    Early(u64),
+    /// Content-Range names one byte less than there are.
+    OneLess,
+    /// The type is that of several ranges, and there is no Content-Range.
+    SeveralParts,
 }
 
 impl Fault {
@@ -138,6 +156,9 @@ impl Fault {
     }
 }
 
+/// The ETag and the Last-Modified date that one of several servers has for a resource.
+pub(crate) type Node = (Option<&'static str>, Option<&'static str>);
+
 /// A resource under its script.
 #[derive(Clone, Debug)]
 pub(crate) struct Resource {
@@ -155,6 +176,8 @@ pub(crate) struct Resource {
     pub(super) largest_answer: u64,
     pub(super) etag: Option<&'static str>,
     pub(super) last_modified: Option<&'static str>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) forbidden_from: u64,
     pub(super) becomes: Option<(Box<Resource>, Turn)>,
 }
 
@@ -185,6 +208,8 @@ impl Resource {
             largest_answer: u64::MAX,
             etag: None,
             last_modified: None,
+            nodes: Vec::new(),
+            forbidden_from: u64::MAX,
             becomes: None,
         }
     }
@@ -254,6 +279,16 @@ impl Resource {
     /// Has this date as Last-Modified, which If-Range may hold.
     pub(crate) fn last_modified(self, date: &'static str) -> Self {
         Self { last_modified: Some(date), ..self }
+    }
+
+    /// Has these validators by turns, as if each request came to another server.
+    pub(crate) fn nodes(self, nodes: &[Node]) -> Self {
+        Self { nodes: nodes.to_vec(), ..self }
+    }
+
+    /// As `ranges`, but answers whatever reaches to this offset or beyond it with 403.
+    pub(crate) fn forbidden_from(self, forbidden_from: u64) -> Self {
+        Self { forbidden_from, ..self.ranges() }
     }
 
     /// Is the other one, with its script, after so many requests.

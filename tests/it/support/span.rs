@@ -7,8 +7,8 @@ use super::script::{Fault, Resource, WrongRange};
 pub(super) enum Asked {
     /// These bytes.
     Span(Span),
-    /// A range that begins where the resource has ended.
-    TooFar,
+    /// A range that begins where the resource has ended, or is taken for one; whether it says where.
+    TooFar(bool),
     /// What the resource does not give.
     Refused,
 }
@@ -54,19 +54,34 @@ impl Asked {
         }
         let ignored = resource.fault == Fault::IgnoreRange || !is_meant(request, resource);
         let Some((start, last)) = range.filter(|_| !ignored) else {
+            if resource.forbidden_from < total && request.method != "HEAD" {
+                return Self::Refused;
+            }
             return Self::Span(Span { start: 0, end: total, total, partial: false });
         };
         if start >= total {
-            return Self::TooFar;
+            return Self::TooFar(true);
+        }
+        if let Fault::RefusePastEnd(tells) = resource.fault
+            && last.is_some_and(|last| last >= total)
+        {
+            return Self::TooFar(tells);
         }
         let end = last.map_or(total, |last| last.saturating_add(1).min(total));
-        if end - start > resource.largest_range {
+        if end - start > resource.largest_range || end > resource.forbidden_from {
             return Self::Refused;
         }
         let end = end.min(start.saturating_add(resource.largest_answer));
         let span = Span { start, end, total, partial: true };
-        let shifted = resource.fault == Fault::WrongRange(WrongRange::Shifted);
-        Self::Span(if shifted { span.shifted() } else { span })
+        Self::Span(match resource.fault {
+            Fault::WrongRange(WrongRange::Shifted) => span.shifted(),
+            Fault::WrongRange(WrongRange::ToTheEnd) => Span { end: total, ..span },
+            Fault::WrongRange(WrongRange::Everything) => Span { start: 0, end: total, ..span },
+            Fault::WrongRange(WrongRange::Early(by)) => {
+                Span { start: span.start.saturating_sub(by), ..span }
+            }
+            _ => span,
+        })
     }
 }
 
@@ -108,7 +123,17 @@ impl Span {
         let connection = if keep_alive { "" } else { "Connection: close\r\n" };
         let mut head = format!("HTTP/{version} {status}\r\n{connection}{length}");
         head += &self.label(&resource.fault);
-        let encoding = (resource.fault == Fault::Encoded).then_some("gzip");
+        let encoding = match resource.fault {
+            Fault::Encoded => Some("gzip"),
+            Fault::Coding(coding) => Some(coding),
+            _ => None,
+        };
+        let several = resource.fault == Fault::WrongRange(WrongRange::SeveralParts);
+        let kind = if several && self.partial {
+            "multipart/byteranges; boundary=here"
+        } else {
+            "application/octet-stream"
+        };
         let optional = [
             ("Content-Encoding", encoding),
             ("ETag", resource.etag),
@@ -117,7 +142,7 @@ impl Span {
         for (name, value) in optional {
             head += &value.map_or_else(String::new, |value| format!("{name}: {value}\r\n"));
         }
-        head + "Content-Type: application/octet-stream\r\n\r\n"
+        head + &format!("Content-Type: {kind}\r\n\r\n")
     }
 
     /// The Content-Range of a 206.
@@ -125,7 +150,12 @@ impl Span {
         let (mut start, mut total) = (self.start, self.total.to_string());
         match fault {
             _ if !self.partial => return String::new(),
-            Fault::WrongRange(WrongRange::Unlabelled) => return String::new(),
+            Fault::WrongRange(WrongRange::Unlabelled | WrongRange::SeveralParts) => {
+                return String::new();
+            }
+            Fault::WrongRange(WrongRange::OneLess) => {
+                return format!("Content-Range: bytes {start}-{}/{total}\r\n", self.end - 2);
+            }
             Fault::WrongRange(WrongRange::StartOff) => start += 1,
             Fault::WrongRange(WrongRange::TotalOff) => total = (self.total + 1).to_string(),
             Fault::WrongRange(WrongRange::UnknownTotal) => total = "*".to_owned(),

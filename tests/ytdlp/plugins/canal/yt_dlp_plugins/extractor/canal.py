@@ -1,6 +1,6 @@
 """A video site on loopback whose formats look like YouTube's. It runs inside the real yt-dlp.
 
-A link is http://127.0.0.1:PORT/watch?v=ID. The site asks its origin, which is at that address, once
+A link is http://127.0.0.1:PORT/watch?v=ID, or with the name films.example. The site asks its origin, which is at that address, once
 for http://127.0.0.1:PORT/page/ID, and takes the answer for the page of the film: JSON,
 
     {"n": "1",                  goes into every URL of a track, as a signature would
@@ -121,7 +121,7 @@ WARNINGS = {
 
 class CanalIE(InfoExtractor):
     IE_NAME = 'canal'
-    _VALID_URL = r'(?P<base>https?://127\.0\.0\.1:\d+)/watch\?(?:.*&)?v=(?P<id>[\w-]+)'
+    _VALID_URL = r'(?P<base>https?://(?:127\.0\.0\.1|films\.example):\d+)/watch\?(?:.*&)?v=(?P<id>[\w-]+)'
 
     def _real_extract(self, url):
         base, video_id = self._match_valid_url(url).group('base', 'id')
