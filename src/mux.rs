@@ -113,7 +113,15 @@ pub fn plan(
         && is_passable(lone, wish)
         && tags.cover.is_none()
     {
-        return Ok(Plan::Pass(finished(lone)));
+        // Where it was found worth the while to make it better than it is.
+        return Ok(match spliced(&inputs, surveys, wish, tags) {
+            Some(Ok(plan)) => Plan::Splice(plan),
+            Some(Err(refused)) => {
+                log::debug!("passed through as it is: {refused}");
+                Plan::Pass(finished(lone))
+            }
+            None => Plan::Pass(finished(lone)),
+        });
     }
     if is_beyond(&inputs, wish.trim) {
         return Err(Error::BeyondEnd);
@@ -134,7 +142,19 @@ pub fn plan(
 /// ffmpeg cannot have it as it is.
 pub fn is_surveyed(input: Input, tracks: usize, wish: &Wish, tags: &Tags) -> bool {
     let is_passed = tracks == 1 && is_passable(input, wish) && tags.cover.is_none();
-    !is_passed && (wish.engine != Engine::Ffmpeg || !input.head.index_first)
+    let is_finished = is_passed && !is_gathered(input, tracks, wish);
+    !is_finished && (wish.engine != Engine::Ffmpeg || !input.head.index_first)
+}
+
+/// Whether it is sound alone, in fragments, for which players want one index of all samples; who names
+/// MP4 gets it as it is.
+pub fn is_gathered(input: Input, tracks: usize, wish: &Wish) -> bool {
+    tracks == 1
+        && wish.engine != Engine::Ffmpeg
+        && input.kind == Kind::Audio
+        && is_as_asked(input)
+        && input.head.in_fragments
+        && matches!(wish.container, Wanted::Auto | Wanted::M4a)
 }
 
 /// The tracks spliced, or why not; `None` if nobody wants that.

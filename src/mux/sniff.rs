@@ -45,6 +45,8 @@ pub struct Head {
     pub pre_skip: Option<Duration>,
     /// Whether there is a picture in it, if that is known.
     pub has_picture: Option<bool>,
+    /// Whether it is an MP4 whose samples are in fragments.
+    pub in_fragments: bool,
     /// Whether its index comes before its media, as it must to be joined while it arrives.
     pub index_first: bool,
 }
@@ -60,6 +62,7 @@ impl Head {
             shifted: true,
             pre_skip: None,
             has_picture: if may_have { None } else { Some(false) },
+            in_fragments: false,
             index_first: true,
         }
     }

@@ -38,6 +38,7 @@ mod webm;
 pub use input::{Flow, Input, Window};
 pub use layout::{Layout, Piece, Plan, Rules, Runs};
 
+use fragmented::Gathered;
 use near::{Near, Reach};
 use top::Top;
 use trak::Moov;
@@ -61,6 +62,21 @@ pub trait Look {
     /// else is one more request.
     fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt>;
 
+    /// Looks at several places of the file in turn, at each as far as `next` wants: `begins` says where
+    /// first, and whatever was seen is given to `next`, with the number of its chain and its place,
+    /// which says where to look next in this chain. Chains know nothing of each other, and may go
+    /// on at the same time. None of the ranges may be longer than 1 MiB.
+    fn chains(&mut self, begins: Vec<Range<u64>>, next: &Next<'_>) -> Result<(), Halt> {
+        for (chain, begin) in begins.into_iter().enumerate() {
+            let mut wanted = Some(begin);
+            while let Some(range) = wanted {
+                let at = range.start;
+                wanted = next(chain, at, &self.look(range)?)?;
+            }
+        }
+        Ok(())
+    }
+
     /// How many of the first bytes are here already: to look at them takes no time at all.
     fn at_hand(&self) -> u64 {
         0
@@ -71,6 +87,9 @@ pub trait Look {
         self.len() == 0
     }
 }
+
+/// What is to be looked at next in a chain in which these bytes were seen there, if anything.
+pub type Next<'n> = dyn Fn(usize, u64, &[u8]) -> Result<Option<Range<u64>>, Halt> + Sync + 'n;
 
 /// Why these files cannot be spliced. An ordinary value: ffmpeg joins them then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,6 +192,21 @@ pub fn survey(format: Format, look: &mut dyn Look, trim: Trim) -> Result<Survey,
 pub fn check_boxes(look: &mut dyn Look) -> Result<(), Halt> {
     let look = &mut Near::new(look, Reach::FRAGMENTS);
     Top::new(look).pass_all()
+}
+
+/// Reads all heads of the fragments of an MP4 with sound alone: it is as if it had none, and so is the
+/// file that is made of it.
+pub fn survey_gathered(look: &mut dyn Look) -> Result<Survey, Halt> {
+    if look.len() > Layout::LONGEST_FILE {
+        return Err(Refusal("it is too long").into());
+    }
+    let look = &mut Near::new(look, Reach::FRAGMENTS);
+    let mut top = Top::new(look);
+    let moov = top.moov()?;
+    top.refuse_quicktime()?;
+    let (behind, brands) = (top.at(), top.brands().to_vec());
+    let Gathered { moov, media } = fragmented::gather(look, &moov, behind)?;
+    Ok(Survey::Progressive(progressive::Movie::gathered(moov, &brands, media)))
 }
 
 /// Lays out the joined file. `tracks` are one or two files, video first. Pure: the same surveys and

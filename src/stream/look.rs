@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::thread::Scope;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, Scope};
 use std::time::Instant;
 
 use super::Answering;
@@ -10,15 +11,18 @@ use super::fetch::{Opened, incomplete};
 use crate::error::{Error, Fault};
 use crate::media::Track;
 use crate::memory::Share;
-use crate::mux::Input;
 use crate::mux::sniff::Format;
-use crate::mux::splice::{self, Halt, Look, Refusal, Survey};
-use crate::source::Source;
+use crate::mux::splice::{self, Halt, Look, Next, Refusal, Survey};
+use crate::mux::{self, Input};
+use crate::source::{File, Source};
 
 /// What lies no further behind the bytes that are here is read on to rather than asked for.
 const NEAR: u64 = 256 << 10;
 /// No more than this is kept of the beginning of a file.
 const LONGEST_HEAD: u64 = 48 << 20;
+
+/// What a chain of looks may have at hand, more or less.
+const CHAIN: u64 = 512 << 10;
 
 /// While an index is read, there are so many copies of it, or of what is made of it.
 const COPIES: u64 = 4;
@@ -36,8 +40,19 @@ pub(super) fn survey<'scope, 'env>(
         return Ok(Err(Refusal("its upstream does not send parts of it")));
     };
     let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
-    let mut looking = Looking { scope, answering, track, source, len, deadline, memory };
-    match splice::survey(input.head.format, &mut looking, answering.wish.trim) {
+    let mut looking = Looking { scope, answering, source, len, deadline, memory };
+    let Answering { media, wish, .. } = answering;
+    let gathered = if mux::is_gathered(input, media.tracks.len(), wish) {
+        Some(splice::survey_gathered(&mut looking))
+    } else {
+        None
+    };
+    let surveyed = match gathered {
+        // A part of it must be made, if only of fragments.
+        Some(Err(Halt::Refused(_))) if !wish.trim.is_whole() => None,
+        other => other,
+    };
+    match surveyed.unwrap_or_else(|| splice::survey(input.head.format, &mut looking, wish.trim)) {
         Ok(survey) => Ok(Ok(survey)),
         Err(Halt::Refused(refusal)) => Ok(Err(refusal)),
         Err(Halt::Incomplete(how)) => Err(incomplete(track.kind, how)),
@@ -60,7 +75,7 @@ pub(super) fn check<'scope, 'env>(
         return Ok(());
     };
     let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
-    let mut looking = Looking { scope, answering, track, source, len, deadline, memory };
+    let mut looking = Looking { scope, answering, source, len, deadline, memory };
     match splice::check_boxes(&mut looking) {
         Ok(()) | Err(Halt::Refused(_)) => Ok(()),
         Err(Halt::Incomplete(how)) => Err(incomplete(track.kind, how)),
@@ -71,7 +86,6 @@ pub(super) fn check<'scope, 'env>(
 struct Looking<'l, 'scope, 'env, 'a> {
     scope: &'scope Scope<'scope, 'env>,
     answering: &'scope Answering<'a, 'a, 'a>,
-    track: &'l Track,
     source: &'l mut Source<'scope, 'env>,
     len: u64,
     /// Until when everything must have been seen.
@@ -94,12 +108,45 @@ impl Look for Looking<'_, '_, '_, '_> {
         if is_near { self.near(range).map(Cow::from) } else { self.far(range).map(Cow::from) }
     }
 
+    fn chains(&mut self, begins: Vec<Range<u64>>, next: &Next<'_>) -> Result<(), Halt> {
+        if !self.memory.grow((begins.len() as u64).saturating_mul(CHAIN)) {
+            return Err(Refusal("too many long indexes are being read").into());
+        }
+        let (far, is_over) = (self.sight(), &AtomicBool::new(false));
+        let far = &far;
+        let ended = thread::scope(|threads| {
+            let chains = begins.into_iter().enumerate().map(|(chain, begin)| {
+                let work = move || {
+                    let ended = far.chain(chain, begin, next, is_over);
+                    is_over.fetch_or(ended.is_err(), Ordering::Relaxed);
+                    ended
+                };
+                let thread = thread::Builder::new().name("look".into());
+                let started = thread.spawn_scoped(threads, work);
+                started.map_err(|e| Error::system("start a thread", &e))
+            });
+            let chains: Vec<_> = chains.collect();
+            is_over.fetch_or(chains.iter().any(Result::is_err), Ordering::Relaxed);
+            // One that does not end as it should has panicked.
+            let ended = chains.into_iter().map(|chain| match chain {
+                Ok(chain) => chain.join().unwrap_or(Err(Error::Stopped.into())),
+                Err(error) => Err(error.into()),
+            });
+            ended.collect::<Vec<_>>()
+        });
+        // Those that were ended by another one's failure have none of their own.
+        for source in ended.into_iter().collect::<Result<Vec<_>, Halt>>()?.into_iter().flatten() {
+            self.source.has_seen(source)?;
+        }
+        Ok(())
+    }
+
     fn at_hand(&self) -> u64 {
         self.source.head().len() as u64
     }
 }
 
-impl Looking<'_, '_, '_, '_> {
+impl<'scope, 'env, 'a> Looking<'_, 'scope, 'env, 'a> {
     /// What the head reaches, or will.
     fn near(&mut self, range: Range<u64>) -> Result<&[u8], Halt> {
         // Neither is more than fits into memory.
@@ -114,7 +161,7 @@ impl Looking<'_, '_, '_, '_> {
         while self.source.head().len() < end {
             self.in_time()?;
             if !self.source.look_further(end)? {
-                return Err(self.cut(self.source.head().len() as u64));
+                return Err(self.sight().cut(self.source.head().len() as u64));
             }
         }
         Ok(())
@@ -122,32 +169,94 @@ impl Looking<'_, '_, '_, '_> {
 
     /// What is asked for by itself.
     fn far(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+        let (source, bytes) = self.sight().look(None, range)?;
+        self.source.has_seen(source)?;
+        Ok(bytes)
+    }
+
+    fn sight(&self) -> Sight<'_, 'scope, 'env, 'a> {
+        let (scope, answering, deadline) = (self.scope, self.answering, self.deadline);
+        // Its location may be another one by now.
+        let (track, file) = (self.source.as_track(), self.source.file());
+        Sight { scope, answering, track, file, deadline }
+    }
+
+    fn in_time(&self) -> Result<(), Refusal> {
+        in_time(self.deadline)
+    }
+}
+
+fn in_time(deadline: Instant) -> Result<(), Refusal> {
+    let is_late = Instant::now() > deadline;
+    if is_late { Err(Refusal("its index took too long to read")) } else { Ok(()) }
+}
+
+/// What it takes to look anywhere in a file, on whatever thread.
+struct Sight<'l, 'scope, 'env, 'a> {
+    scope: &'scope Scope<'scope, 'env>,
+    answering: &'scope Answering<'a, 'a, 'a>,
+    track: Track,
+    file: &'l File,
+    deadline: Instant,
+}
+
+impl<'scope, 'env> Sight<'_, 'scope, 'env, '_> {
+    /// These bytes, on the connection of a source that has looked elsewhere, or on one of its own.
+    fn look(
+        &self,
+        source: Option<Source<'scope, 'env>>,
+        range: Range<u64>,
+    ) -> Result<(Source<'scope, 'env>, Vec<u8>), Halt> {
         let Answering { canal, stop, .. } = *self.answering;
         let (start, len) = (range.start, range.end - range.start);
-        // Its location may be another one by now.
-        let (scope, track, file) = (self.scope, self.source.as_track(), self.source.file());
-        let mut source = Source::reopen(scope, &canal.upstream, &track, range, len, file, stop)?;
+        let mut source = match source {
+            Some(mut source) => {
+                source.narrow(range);
+                source
+            }
+            None => Source::reopen(
+                self.scope,
+                &canal.upstream,
+                &self.track,
+                range,
+                len,
+                self.file,
+                stop,
+            )?,
+        };
         let mut bytes = vec![0; len as usize];
         let mut filled = 0;
         while filled < bytes.len() {
-            self.in_time()?;
+            in_time(self.deadline)?;
             match source.fetch(&mut bytes[filled..])? {
                 0 => return Err(self.cut(start + filled as u64)),
                 count => filled += count,
             }
         }
-        self.source.has_seen(source)?;
-        Ok(bytes)
+        Ok((source, bytes))
     }
 
-    fn in_time(&self) -> Result<(), Refusal> {
-        let is_late = Instant::now() > self.deadline;
-        if is_late { Err(Refusal("its index took too long to read")) } else { Ok(()) }
+    /// Looks along a chain to its end, or until all are over.
+    fn chain(
+        &self,
+        chain: usize,
+        begin: Range<u64>,
+        next: &Next<'_>,
+        is_over: &AtomicBool,
+    ) -> Result<Option<Source<'scope, 'env>>, Halt> {
+        let (mut source, mut wanted) = (None, Some(begin));
+        while let Some(range) = wanted.filter(|_| !is_over.load(Ordering::Relaxed)) {
+            let at = range.start;
+            let (same, bytes) = self.look(source, range)?;
+            source = Some(same);
+            wanted = next(chain, at, &bytes)?;
+        }
+        Ok(source)
     }
 
     /// A source gives all that it was asked for, or fails; this is for the case that it does not.
     fn cut(&self, received: u64) -> Halt {
-        let fault = Fault::Cut { received, announced: Some(self.len) };
+        let fault = Fault::Cut { received, announced: self.file.len };
         Error::Upstream { track: self.track.kind, fault }.into()
     }
 }

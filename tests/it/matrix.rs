@@ -309,7 +309,8 @@ impl Cell<'_> {
             (Engine::Splice, "video") => splice_path(&url, &origin.url(&bare_name("audio")), &[]),
             (Engine::Splice, _) => splice_path(&origin.url(&bare_name("video")), &url, &[]),
             (Engine::Pass, "video") => mux_path(Some(&url), None, &[]),
-            (Engine::Pass, _) => mux_path(None, Some(&url), &[]),
+            // Sound in fragments is made better than it is, unless it is named.
+            (Engine::Pass, _) => mux_path(None, Some(&url), &[("container", "mp4")]),
         };
         let answer = get(daemon.address(), &path);
         let whole = || match self.engine {

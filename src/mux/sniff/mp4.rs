@@ -9,6 +9,9 @@ use crate::error::Unusable;
 const FIRST: [&[u8; 4]; 8] =
     [b"ftyp", b"styp", b"moov", b"free", b"skip", b"wide", b"pdin", b"mdat"];
 
+const EMPTY: Unusable =
+    Unusable::NotMedia("it is the initialisation of fragments, and none are behind it");
+
 /// Whether this looks like an ISO base media file.
 pub(super) fn begins(bytes: &[u8]) -> bool {
     bytes.get(4..8).is_some_and(|kind| FIRST.iter().any(|first| *first == kind))
@@ -23,6 +26,9 @@ pub(super) fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Verdict {
             (b"moov", None) => {
                 let mut head = read_moov(found.payload);
                 head.shifted |= cmaf || !found.whole;
+                if head.in_fragments && found.whole && len == Some(found.end) {
+                    return Verdict::Refused(EMPTY);
+                }
                 // What is not there yet may be a picture.
                 head.has_picture = head.has_picture.filter(|there| *there || found.whole);
                 // A progressive file's moov may be megabytes long; mvhd comes first in it.
@@ -55,6 +61,9 @@ pub(super) fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Verdict {
     }
     match index {
         _ if !all => Verdict::More,
+        Some(head) if head.in_fragments && len == Some(bytes.len() as u64) => {
+            Verdict::Refused(EMPTY)
+        }
         Some(head) => Verdict::Known(head),
         None => Verdict::Refused(Unusable::NotMedia("it is an mp4 without an index (no moov)")),
     }
@@ -133,7 +142,8 @@ fn read_moov(moov: &[u8]) -> Head {
     let of_all = in_mvhd.filter(|_| !(fragmented && has_samples));
     let duration = in_mehd.or(of_all);
     let (pre_skip, has_picture) = (opus_pre_skip(moov), Some(has_picture));
-    Head { duration, shifted, pre_skip, has_picture, ..Head::of(Format::Mp4) }
+    let in_fragments = fragmented && !has_samples;
+    Head { duration, shifted, pre_skip, has_picture, in_fragments, ..Head::of(Format::Mp4) }
 }
 
 /// Whether a track's handler is the one for pictures (§8.4.3).
@@ -261,6 +271,27 @@ mod tests {
         Verdict::Known(Head { duration, shifted: false, has_picture, ..Head::of(Format::Mp4) })
     }
 
+    /// The same of a file whose samples are in fragments.
+    fn fragmented(verdict: Verdict) -> Verdict {
+        let Verdict::Known(head) = verdict else { panic!() };
+        Verdict::Known(Head { in_fragments: true, ..head })
+    }
+
+    #[test]
+    fn an_initialisation_without_fragments_is_refused() {
+        let mvex = boxed(b"mvex", &[]);
+        for duration in [0, 5] {
+            let init = boxed(b"moov", &[mvhd(1000, duration), mvex.clone()].concat());
+            let len = Some(init.len() as u64);
+            assert_eq!(sniff(&init, len, true), Verdict::Refused(EMPTY));
+            let padded = [init.clone(), boxed(b"free", &[])].concat();
+            let all = Some(padded.len() as u64);
+            assert!(matches!(sniff(&init, all, false), Verdict::Known(_) | Verdict::More));
+            let more = [init, boxed(b"moof", &[])].concat();
+            assert!(matches!(sniff(&more, Some(9999), true), Verdict::Known(_)));
+        }
+    }
+
     #[test]
     fn mvhd_tells_the_duration_before_the_rest_of_a_long_moov() {
         let moov = boxed(b"moov", &[mvhd(600, 900), vec![0; LOOK_AT_MOST]].concat());
@@ -274,7 +305,7 @@ mod tests {
     fn mehd_and_sidx_tell_it_when_mvhd_does_not() {
         let mehd = boxed(b"mvex", &boxed(b"mehd", &[0, 0, 0, 0, 0, 0, 0x0b, 0xb8]));
         let moov = boxed(b"moov", &[mvhd(1000, 0), mehd].concat());
-        assert_eq!(sniff(&moov, None, false), known(Some(3000)));
+        assert_eq!(sniff(&moov, None, false), fragmented(known(Some(3000))));
 
         let moov = boxed(b"moov", &mvhd(1000, 0));
         let file = [moov, sidx(&[(400, 2000), (300, 1500)])].concat();
@@ -308,7 +339,9 @@ mod tests {
             let trak = boxed(b"trak", &boxed(b"mdia", &boxed(b"minf", &stbl)));
             let moov = boxed(b"moov", &[mvhd(1000, 5), trak, boxed(b"mvex", &[])].concat());
             let file = [moov, boxed(b"moof", &[])].concat();
-            assert_eq!(sniff(&file, None, false), known(millis));
+            // What has samples in its moov is nothing that anything can be made of.
+            let expected = if count == 0 { fragmented(known(millis)) } else { known(millis) };
+            assert_eq!(sniff(&file, None, false), expected);
         }
     }
 

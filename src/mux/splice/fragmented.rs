@@ -10,19 +10,27 @@ use std::time::Duration;
 use super::layout::Rules as PlanRules;
 use super::{Halt, Layout, Look, Options, Plan, Refusal};
 use crate::media::Kind;
+use crate::mux::sniff::LOOK_AT_MOST;
 use crate::mux::{Container, Trim};
 
 mod facts;
+mod gather;
 mod index;
 mod init;
 mod moof;
 mod moov;
 mod sidx;
+mod table;
 #[cfg(test)]
 mod tests;
+mod walk;
 
+use facts::{Facts, facts_at};
+pub(super) use gather::{Gathered, gather};
+use index::Index;
 use init::{Init, Timeline};
 pub(super) use moof::{Rules, way_in};
+use walk::Walk;
 
 /// Times are less than this many ticks, so that sums of them fit.
 const MOST_TICKS: u64 = 1 << 61;
@@ -37,10 +45,12 @@ pub struct Track {
     end: u64,
     /// What is behind them, if nobody looked there.
     unseen: Range<u64>,
+    /// Whether what is known of them is from themselves, and not from an index.
+    is_proven: bool,
     /// What the first fragment says of itself.
-    first: facts::Facts,
+    first: Facts,
     /// Where the wanted part begins among the fragments, and what that one says.
-    wanted: (usize, facts::Facts),
+    wanted: (usize, Facts),
     /// How many whole seconds it begins late, as its fragments tell.
     late: u64,
 }
@@ -71,21 +81,106 @@ pub(super) fn survey(
     behind: u64,
     trim: Trim,
 ) -> Result<Track, Halt> {
-    let init = Init::read(moov)?;
-    let index::Index { mut fragments, end, unseen } = index::read(look, &init, behind)?;
-    let begin = *fragments.first().ok_or(Refusal("it has no fragments"))?;
-    let first = facts::facts_at(look, begin.from, &init)?;
-    let end = in_composition_time(&mut fragments, end, first.earliest)?;
+    let init = led(look, Init::read(moov)?, behind)?;
+    let mut index = index::read(look, &init, behind)?;
+    let begin = index.fragments.first().ok_or(Refusal("it has no fragments"))?.from;
+    let first = facts_at(look, begin, &init)?;
     let late = seconds_late(&init, first.time);
-    let mut wanted = (0, first);
-    if !trim.start.is_zero() {
-        // The whole film would begin so much earlier.
-        let start = init.timeline()?.media_time(trim.start + Duration::from_secs(late));
-        // A picture needs its key frame.
-        let at = fragments.iter().rposition(|f| f.time <= start && f.is_entry).unwrap_or(0);
-        wanted = (at, facts::facts_at(look, fragments[at].from, &init)?);
+    // The whole film would begin so much earlier.
+    let start = Some(trim.start).filter(|start| !start.is_zero());
+    let start = start.map(|start| start + Duration::from_secs(late));
+    if !first.is_timed && !trim.is_whole() {
+        return Err(
+            Refusal("its fragments do not tell their times (tfdt), and cannot be cut").into()
+        );
     }
-    Ok(Track { init, fragments, end, unseen, first, wanted, late })
+    let mut wanted = index.wanted(look, &init, &first, start)?;
+    if wanted.is_none() {
+        // What lies once is not believed again: all fragments are looked at.
+        index = Index::of(&Walk::new(&init, begin, &index.fragments).steps(look)?)?;
+        wanted = index.wanted(look, &init, &first, start)?;
+    }
+    let wanted = wanted.ok_or(Refusal("its fragments are not what they were"))?;
+    let Index { fragments, end, unseen, is_proven, .. } = index;
+    Ok(Track { init, fragments, end, unseen, is_proven, first, wanted, late })
+}
+
+impl Index {
+    /// With which fragment the part begins that is wanted from `start` on, and what that one says;
+    /// makes all times those of composition. `None` if the fragments that are looked at for it
+    /// contradict: those are the first one, the one that is wanted, and the second one if it is at
+    /// hand, or if the first one looks as if it were cut anywhere.
+    fn wanted(
+        &mut self,
+        look: &mut dyn Look,
+        init: &Init,
+        first: &Facts,
+        start: Option<Duration>,
+    ) -> Result<Option<(usize, Facts)>, Halt> {
+        let is_picture = init.kind == Kind::Video;
+        let Some(end) = in_composition_time(&mut self.fragments, self.end, first.earliest) else {
+            return if self.is_proven { Err(INSANE.into()) } else { Ok(None) };
+        };
+        self.end = end;
+        if !self.is_proven && !self.fragments.iter().any(|fragment| fragment.is_entry) {
+            // It says nothing of entries: of sound, each fragment is one if the first is.
+            if is_picture || !first.is_entry {
+                return Ok(None);
+            }
+            self.fragments.iter_mut().for_each(|fragment| fragment.is_entry = true);
+        }
+        let agrees = |fragment: &Fragment, facts: &Facts| {
+            let off = fragment.time.abs_diff(facts.earliest);
+            let is_in_time = off <= u64::from(init.timescale) / TOLERANCE || !facts.is_timed;
+            self.is_proven || (is_in_time && (facts.is_entry || !fragment.is_entry))
+        };
+        let mut agreed = |fragment: &Fragment| match facts_at(look, fragment.from, init) {
+            Ok(facts) => Ok(Some(facts).filter(|facts| agrees(fragment, facts))),
+            // Where an index leads to may be anything.
+            Err(Halt::Refused(_) | Halt::Incomplete(_)) if !self.is_proven => Ok(None),
+            Err(halt) => Err(halt),
+        };
+        if !agrees(&self.fragments[0], first) {
+            return Ok(None);
+        }
+        if let Some(second) = self.fragments.get(1).filter(|_| !self.is_proven) {
+            let is_at_hand = second.from + MOST_OF_HEADS <= LOOK_AT_MOST as u64;
+            let is_wanted = is_at_hand || (is_picture && !first.is_closed);
+            if is_wanted && agreed(second)?.is_none() {
+                return Ok(None);
+            }
+        }
+        let Some(start) = start else { return Ok(Some((0, *first))) };
+        let start = init.timeline()?.media_time(start);
+        // A picture needs its key frame.
+        let at = self.fragments.iter().rposition(|f| f.time <= start && f.is_entry).unwrap_or(0);
+        let behind = self.fragments[at + 1..].iter().zip(at + 1..);
+        let mut behind = behind.take_while(|(fragment, _)| fragment.time <= start);
+        if is_picture && behind.any(|(_, place)| self.within.contains(&place)) {
+            return Err(Refusal("it is to be cut at key frames that are within fragments").into());
+        }
+        if at == 0 {
+            return Ok(Some((0, *first)));
+        }
+        Ok(agreed(&self.fragments[at])?.map(|facts| (at, facts)))
+    }
+}
+
+/// An index may be wrong by this part of a second: some count in coarse ticks, or what is shown rather
+/// than what is decoded.
+const TOLERANCE: u64 = 10;
+/// The heads of most fragments are shorter.
+const MOST_OF_HEADS: u64 = 4 << 10;
+const INSANE: Refusal = Refusal("its index has no sane times");
+
+/// The same with what its fragments are in front of 0, of which only a simple edit list can be kept.
+fn led(look: &mut dyn Look, mut init: Init, behind: u64) -> Result<Init, Halt> {
+    let first = index::front(look, &init, behind)?.first;
+    init.lead = facts::lead_at(look, first, &init)?;
+    if init.lead > 0 {
+        init.timeline()?;
+    }
+    Ok(init)
 }
 
 /// How many seconds can be taken from all times of a track whose first one is this.
@@ -100,23 +195,21 @@ fn seconds_late(init: &Init, first: u64) -> u64 {
 }
 
 /// Moves the times of all fragments so that the first one begins when it says itself, and gives when
-/// the last one, which ended at `end`, ends then. An index may count from elsewhere: its times are
-/// those at which something is shown (§8.16.3), and not all writers mean that.
-fn in_composition_time(
-    fragments: &mut [Fragment],
-    end: u64,
-    earliest: u64,
-) -> Result<u64, Refusal> {
-    const INSANE: Refusal = Refusal("its index has no sane times");
+/// the last one, which ended at `end`, ends then; `None` if some are not sane. An index may count from
+/// elsewhere: its times are those at which something is shown (§8.16.3), and not all writers mean that.
+fn in_composition_time(fragments: &mut [Fragment], end: u64, earliest: u64) -> Option<u64> {
     let begin = fragments.first().map_or(0, |first| first.time);
     let moved = |time: u64| {
         let moved = time.checked_add(earliest)?.checked_sub(begin)?;
         Some(moved).filter(|time| *time < MOST_TICKS)
     };
-    for fragment in fragments {
-        fragment.time = moved(fragment.time).ok_or(INSANE)?;
+    if fragments.iter().any(|fragment| moved(fragment.time).is_none()) {
+        return None;
     }
-    moved(end).ok_or(INSANE)
+    for fragment in fragments {
+        fragment.time = moved(fragment.time)?;
+    }
+    moved(end)
 }
 
 /// What of a track goes into the joined file, and how it is moved.
@@ -172,6 +265,7 @@ pub(super) fn plan(tracks: &[(Kind, &Track)], options: &Options<'_>) -> Result<P
     sidx::add_indexes(&mut head, &chosen, &layout);
     let rules = chosen.iter().enumerate().map(|(place, chosen)| moof::Rule {
         old_id: chosen.track.init.id,
+        lead: chosen.track.init.lead,
         new_id: place as u32 + 1,
         shift: chosen.shift,
         unseen: chosen.unseen(),
@@ -188,7 +282,7 @@ fn whole<'a>(tracks: &[(Kind, &'a Track)]) -> Vec<Chosen<'a>> {
         let timeline = track.init.plain_timeline();
         let timeline = timeline.unwrap_or(Timeline::plain(track.init.timescale));
         let (fragments, end) = (&track.fragments[..], track.end);
-        Chosen { track, fragments, end, shift, timeline, is_cut: false }
+        Chosen { track, fragments, end, shift, timeline, is_cut: track.init.lead > 0 }
     });
     chosen.collect()
 }
@@ -202,8 +296,9 @@ fn cut<'a>(tracks: &[(Kind, &'a Track)], trim: Trim) -> Result<Vec<Chosen<'a>>, 
     let late = Duration::from_secs(lead.late);
     let (at, facts) = lead.wanted;
     let timeline = lead.init.timeline()?;
-    // When the first picture is shown, on the time line of the whole film.
-    let zero = timeline.shown(facts.earliest);
+    // When the first picture is shown, on the time line of the whole film. Those that would be shown
+    // before the key frame need what is left out.
+    let zero = timeline.shown(if at > 0 { facts.composed } else { facts.earliest });
     let end = lead.until(at, trim.end.map(|end| end + late), &timeline);
     let until = timeline.shown(lead.begins(end));
     let mut all = Vec::new();

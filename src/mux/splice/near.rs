@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::{Halt, Look, Refusal};
+use super::{Halt, Look, Next, Refusal};
 use crate::mux::sniff::LOOK_AT_MOST;
 
 /// The front of a file: it comes by itself.
@@ -80,6 +80,11 @@ impl Look for Near<'_> {
 
     fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
         self.bytes(range)
+    }
+
+    /// Their time is limited, not their number.
+    fn chains(&mut self, begins: Vec<Range<u64>>, next: &Next<'_>) -> Result<(), Halt> {
+        self.look.chains(begins, next)
     }
 
     fn at_hand(&self) -> u64 {

@@ -85,6 +85,11 @@ pub(super) fn survey(top: Top<'_>, moov: Vec<u8>) -> Result<Movie, Halt> {
 }
 
 impl Movie {
+    /// One whose moov was made of what its fragments say.
+    pub(super) fn gathered(moov: Vec<u8>, brands: &[Brand], media: Vec<Range<u64>>) -> Movie {
+        Movie { moov, brands: brands.to_vec(), media }
+    }
+
     /// How long it says that it plays.
     pub(super) fn duration(&self) -> Option<Duration> {
         let Moov { scale, duration, .. } = Moov::read(&self.moov).ok()?;

@@ -14,8 +14,11 @@ use crate::support::run;
 use crate::support::spliced::{Film, as_it_is, assert_joined};
 use crate::support::webms::cover;
 
+mod alone;
 mod late;
 mod layout;
+mod shifted;
+mod walks;
 
 const TAGS: Tags = Tags { title: None, artist: None, date: None, cover: None };
 

@@ -304,7 +304,8 @@ pub(crate) fn generate(name: &str, extension: &str, arguments: &[String]) -> Pat
     drop(making);
     let _alone = own.lock().unwrap_or_else(PoisonError::into_inner);
     if !file.exists() {
-        let partial = directory.join(format!("partial-{}-{name}.{extension}", std::process::id()));
+        let (pid, recipe) = (std::process::id(), recipe.finish());
+        let partial = directory.join(format!("partial-{pid}-{name}-{recipe:016x}.{extension}"));
         let output = run(Command::new("ffmpeg")
             .args(["-v", "error", "-nostdin", "-y"])
             .args(arguments)

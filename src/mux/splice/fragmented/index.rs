@@ -1,26 +1,24 @@
 //! Where the fragments are: from the segment index (sidx, ISO/IEC 14496-12 §8.16.3), else from
 //! the random access index at the end (mfra, §8.8.9), else from a walk over the fragments.
 //!
-//! Must never take an index for good that does not reach from the first fragment to the end.
+//! Must never take an index for good that does not reach from the first fragment to the end. What it
+//! says of times and key frames is a claim, which is held against the fragments that are looked at.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::Fragment;
 use super::facts;
 use super::init::{Init, header_at};
+use super::walk::{MOST, Step, Walk};
 use crate::mux::completeness::Incomplete;
-use crate::mux::splice::boxes::{Header, children, header, u32_at, u64_at};
+use crate::mux::splice::boxes::{children, header, u32_at, u64_at};
 use crate::mux::splice::{Halt, Look, Refusal};
 
-/// Fragments of one file, at most: two days in pieces of two seconds.
-const MOST: usize = 1 << 17;
 /// The largest index that is read.
 const LARGEST: u64 = 4 << 20;
 /// Indexes within indexes.
 const DEEPEST: usize = 4;
-/// Fragments that are walked over where there is no index: each takes a request of its own, and
-/// the client waits meanwhile.
-const LONGEST_WALK: usize = 64;
 /// Boxes between moov and media, or behind it.
 const MOST_BETWEEN: usize = 32;
 
@@ -34,40 +32,104 @@ pub(super) struct Index {
     /// What is behind them and was not looked at, because it is as long as an index that belongs
     /// there: one that is to be seen before the last fragment has gone out. Mostly nothing.
     pub(super) unseen: Range<u64>,
+    /// Whether each fragment was looked at: what is said of it is so.
+    pub(super) is_proven: bool,
+    /// Which fragments do not begin with a key frame but have one, as far as that is known.
+    pub(super) within: BTreeSet<usize>,
+}
+
+impl Index {
+    /// An index from which fragments are known that nobody has looked at.
+    fn claimed(fragments: Vec<Fragment>, end: u64) -> Index {
+        Index { fragments, end, unseen: 0..0, is_proven: false, within: BTreeSet::new() }
+    }
+
+    /// Of all fragments, each of which was looked at.
+    pub(super) fn of(steps: &[Step]) -> Result<Index, Refusal> {
+        let fragments = steps.iter().map(|Step { from, facts, .. }| {
+            let len = u32::try_from(facts.len);
+            let len = len.map_err(|_| Refusal("a fragment of it is too long"))?;
+            let (time, is_entry) = (facts.earliest, facts.is_entry);
+            Ok(Fragment { from: *from, time, len, is_entry })
+        });
+        let fragments = fragments.collect::<Result<Vec<_>, Refusal>>()?;
+        let end = steps.last().map(|step| step.facts.earliest.saturating_add(step.facts.duration));
+        let within = steps.iter().enumerate();
+        let within = within.filter(|(_, step)| step.facts.has_sync && !step.facts.is_entry);
+        let within = within.map(|(place, _)| place).collect();
+        Ok(Index { is_proven: true, within, ..Index::claimed(fragments, end.unwrap_or(0)) })
+    }
 }
 
 /// Finds all fragments; `behind` is where the moov ends.
 pub(super) fn read(look: &mut dyn Look, init: &Init, behind: u64) -> Result<Index, Halt> {
-    let begin = first_box(look, behind)?;
-    if let Some((at, Header { kind: [b's', b'i', b'd', b'x'], len: Some(len), .. })) = begin
-        && let Some(index) = from_sidx(look, init, at, len)?
-    {
-        return Ok(index);
-    }
-    let first = begin.map_or(behind, |(at, _)| at);
-    match from_mfra(look, init, first)? {
-        Some(index) => Ok(index),
-        None => walk(look, init, first),
+    match claimed(look, init, behind)? {
+        (_, Some(index)) => Ok(index),
+        (first, None) => Ok(Index::of(&Walk::new(init, first, &[]).steps(look)?)?),
     }
 }
 
-/// The first box behind the moov that belongs to the media or tells of it.
-fn first_box(look: &mut dyn Look, behind: u64) -> Result<Option<(u64, Header)>, Halt> {
-    let mut at = behind;
+/// Where the first fragment is, and what an index says of all of them, if there is one.
+pub(super) fn claimed(
+    look: &mut dyn Look,
+    init: &Init,
+    behind: u64,
+) -> Result<(u64, Option<Index>), Halt> {
+    let Front { first, sidx } = front(look, init, behind)?;
+    if let Some((at, len)) = sidx
+        && let Some(index) = from_sidx(look, init, at, len)?
+    {
+        return Ok((index.fragments.first().map_or(first, |begin| begin.from), Some(index)));
+    }
+    Ok((first, from_mfra(look, init, first)?))
+}
+
+/// What is between the moov and the first fragment.
+pub(super) struct Front {
+    /// The first box that belongs to the media or tells of it.
+    pub(super) first: u64,
+    /// Where the index of the track is, and how long.
+    sidx: Option<(u64, u64)>,
+}
+
+/// Looks at what is behind the moov. Where there are several indexes, each is of another track; one
+/// that is alone may have the wrong number.
+pub(super) fn front(look: &mut dyn Look, init: &Init, behind: u64) -> Result<Front, Halt> {
+    let (mut at, mut first) = (behind, None);
+    let (mut own, mut others) = (None, Vec::new());
     for _ in 0..MOST_BETWEEN {
-        let Some(header) = header_at(look, at)? else { return Ok(None) };
+        let Some(header) = header_at(look, at)? else { break };
         match (&header.kind, header.len) {
             (b"free" | b"skip" | b"wide" | b"uuid", Some(len)) => at = at.saturating_add(len),
-            (b"sidx" | b"styp" | b"emsg" | b"prft" | b"moof", _) => return Ok(Some((at, header))),
+            (b"sidx", Some(len)) => {
+                first.get_or_insert(at);
+                let id = at + header.header as u64 + 4;
+                if id + 4 <= look.len() && u32_at(&look.look(id..id + 4)?, 0) == Some(init.id) {
+                    own.get_or_insert((at, len));
+                } else {
+                    others.push((at, len));
+                }
+                at = at.saturating_add(len);
+            }
+            (b"sidx" | b"styp" | b"emsg" | b"prft" | b"moof", _) => {
+                first.get_or_insert(at);
+                break;
+            }
+            _ if first.is_some() => break,
             _ => return Err(Refusal("it has an unknown box in front of its fragments").into()),
         }
     }
-    Err(ABSENT.into())
+    let alone = if let [other] = others[..] { Some(other) } else { None };
+    match first {
+        Some(first) => Ok(Front { first, sidx: own.or(alone) }),
+        None if header_at(look, at)?.is_some() => Err(ABSENT.into()),
+        None => Ok(Front { first: at, sidx: None }),
+    }
 }
 
 /// Reads the index at `at`; `None` if it cannot be used.
 fn from_sidx(look: &mut dyn Look, init: &Init, at: u64, len: u64) -> Result<Option<Index>, Halt> {
-    let mut index = Index { fragments: Vec::new(), end: 0, unseen: 0..0 };
+    let mut index = Index::claimed(Vec::new(), 0);
     let Some(end) = expand(look, init, at, len, 0, &mut index)? else { return Ok(None) };
     if index.fragments.is_empty() {
         return Ok(None);
@@ -150,7 +212,7 @@ fn in_timescale(ticks: u64, from: u32, to: u32) -> Option<u64> {
 }
 
 /// Whether nothing but indexes and padding is behind `end`.
-fn is_all(look: &mut dyn Look, end: u64) -> Result<bool, Halt> {
+pub(super) fn is_all(look: &mut dyn Look, end: u64) -> Result<bool, Halt> {
     let mut at = end;
     for _ in 0..MOST_BETWEEN {
         if at == look.len() {
@@ -293,7 +355,11 @@ fn spans(
     if !is_rising || *begin < first || first + facts.len <= *begin || *last >= end {
         return Ok(None);
     }
-    let tail = facts::facts_at(look, *last, init)?;
+    let tail = match facts::facts_at(look, *last, init) {
+        Ok(tail) => tail,
+        Err(Halt::Refused(_) | Halt::Incomplete(_)) => return Ok(None),
+        Err(halt) => return Err(halt),
+    };
     // The last run may have more fragments than the one that is indexed.
     if last + tail.len != end {
         return Ok(None);
@@ -307,21 +373,5 @@ fn spans(
         fragments.push(Fragment { from, time: time - late, len, is_entry: true });
     }
     let ends = fragments.last().map_or(0, |last| last.time.saturating_add(tail.duration));
-    Ok(Some(Index { fragments, end: ends, unseen: 0..0 }))
-}
-
-/// Walks from fragment to fragment.
-fn walk(look: &mut dyn Look, init: &Init, first: u64) -> Result<Index, Halt> {
-    let (mut fragments, mut at, mut end) = (Vec::new(), first, 0);
-    while at < look.len() && !is_all(look, at)? {
-        if fragments.len() == LONGEST_WALK {
-            return Err(ABSENT.into());
-        }
-        let facts = facts::facts_at(look, at, init)?;
-        let len = u32::try_from(facts.len).map_err(|_| Refusal("a fragment of it is too long"))?;
-        let facts::Facts { earliest: time, is_entry, .. } = facts;
-        fragments.push(Fragment { from: at, time, len, is_entry });
-        (at, end) = (at + facts.len, time.saturating_add(facts.duration));
-    }
-    Ok(Index { fragments, end, unseen: 0..0 })
+    Ok(Some(Index::claimed(fragments, ends)))
 }

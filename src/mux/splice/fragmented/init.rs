@@ -21,6 +21,8 @@ pub(super) struct Init {
     /// What a sample is like of which its fragment says nothing (trex, without its header).
     pub(super) trex: Vec<u8>,
     pub(super) edits: Vec<Edit>,
+    /// How much earlier than 0 its fragments begin, which has no place in a file: added to all times.
+    pub(super) lead: u64,
 }
 
 /// How composition times of a track become times of the film (elst, §8.6.6).
@@ -62,6 +64,7 @@ impl Init {
             trak: lone.to_vec(),
             trex: trex.ok_or(MALFORMED)?,
             edits: edits::read(&trak)?,
+            lead: 0,
         })
     }
 
@@ -76,7 +79,8 @@ impl Init {
         let Plain { empty, media_time, .. } = edits::plain(&self.edits)?;
         let scale = Scale { from: self.movie_scale, to: self.timescale };
         let (timescale, delay) = (self.timescale, scale.near(empty).ok()?);
-        Some(Timeline { timescale, delay, media_time: u64::try_from(media_time).ok()? })
+        let media_time = u64::try_from(media_time).ok()?.checked_add(self.lead)?;
+        Some(Timeline { timescale, delay, media_time })
     }
 }
 

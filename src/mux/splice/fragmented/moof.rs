@@ -23,7 +23,8 @@ pub(super) const NUMBERS: u32 = 1 << 12;
 pub(super) struct Rule {
     pub(super) old_id: u32,
     pub(super) new_id: u32,
-    /// Taken from the decoding time.
+    /// Added to the decoding time, and then taken from it.
+    pub(super) lead: u64,
     pub(super) shift: u64,
     /// Where there must be no more than an index, behind the last fragment; empty if that was seen.
     pub(super) unseen: Range<u64>,
@@ -273,20 +274,23 @@ impl Rule {
         }
         let Some(tfdt) = boxes.iter().find(|found| found.kind == *b"tfdt") else {
             let missing = Some(Err("a fragment does not tell its time"));
-            return if self.shift == 0 { Some(Ok(())) } else { missing };
+            return if self.shift == self.lead { Some(Ok(())) } else { missing };
         };
         let payload = &mut traf[tfdt.payload.clone()];
         let wide = payload.first() != Some(&0);
         let time = if wide { u64_at(payload, 4) } else { u32_at(payload, 4).map(u64::from) };
         let Some(time) = time else { return MALFORMED };
-        let Some(time) = time.checked_sub(self.shift) else {
+        // In front of 0 is what would be behind all that 64 bits can tell.
+        let Some(time) = time.wrapping_add(self.lead).checked_sub(self.shift) else {
             return Some(Err("a fragment is earlier than its index says"));
         };
         if wide {
             payload[4..12].copy_from_slice(&time.to_be_bytes());
         } else {
-            // What is less than a number of 32 bits has no more.
-            put(payload, 4, time as u32);
+            let Ok(time) = u32::try_from(time) else {
+                return Some(Err("a fragment is later than there is room for"));
+            };
+            put(payload, 4, time);
         }
         Some(Ok(()))
     }

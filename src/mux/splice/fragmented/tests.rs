@@ -23,6 +23,7 @@ mod random;
 mod seen;
 mod sketch;
 mod times;
+mod walks;
 
 use seen::{Seen, seen};
 use sketch::{Sketch, sketch};

@@ -29,10 +29,22 @@ fn late(video: &str, audio: &str, flags: &str) -> Pair {
 
 /// By how much every packet of a part is earlier than in its film. Most pictures are there once.
 fn moved(film: &Path, part: &Path, stream: &str) -> i64 {
-    let mut times: HashMap<String, Vec<i64>> = HashMap::new();
+    moved_from(&times(film, stream), part, stream)
+}
+
+/// When each packet of a film is shown.
+pub(super) type Times = HashMap<String, Vec<i64>>;
+
+pub(super) fn times(film: &Path, stream: &str) -> Times {
+    let mut times = Times::new();
     for Packet { md5, pts, .. } in packets(film, stream) {
         times.entry(md5).or_default().push(pts);
     }
+    times
+}
+
+/// The same of a film whose times are known.
+pub(super) fn moved_from(times: &Times, part: &Path, stream: &str) -> i64 {
     let by = packets(part, stream).into_iter().filter_map(|packet| match times[&packet.md5][..] {
         [time] => Some(time - packet.pts),
         _ => None,
@@ -44,7 +56,7 @@ fn moved(film: &Path, part: &Path, stream: &str) -> i64 {
 
 const MILLISECOND: i64 = 1_000_000;
 /// A tick of the film, and one of each track.
-const IN_STEP: i64 = 2 * MILLISECOND;
+pub(super) const IN_STEP: i64 = 2 * MILLISECOND;
 
 #[test]
 fn whole_seconds_are_taken_from_both() {

@@ -1,6 +1,6 @@
 //! Where the fragments are: indexes of all shapes, and what is done where one is of no use.
 
-use super::sketch::{Index, Reference, Run, be, fragment, sidx};
+use super::sketch::{Index, Reference, Run, be, sidx};
 use super::*;
 use crate::mux::completeness::Incomplete;
 use crate::mux::splice::boxes::boxed;
@@ -73,18 +73,105 @@ fn entries_lead_to_several_fragments() {
     }
 }
 
+/// What the index of the picture says of key frames, and how long its references last.
+fn told(seen: &Seen) -> (Vec<u32>, Vec<u32>) {
+    let index = &seen.indexes[1];
+    (index.kinds.clone(), index.references.iter().map(|(_, lasts)| lasts / SECOND).collect())
+}
+
 #[test]
-fn without_entries_that_can_be_decoded_there_is_no_index() {
-    for (sap, count) in [(0, 0), (4 << 28, 0), (0xc << 28, 0), (8 << 28, 2), (0xb << 28, 2)] {
-        let seen = joined(&film(|sketch| sketch.runs[2].sap = sap));
-        assert_eq!(seen.indexes.len(), count, "{sap:x}");
+fn of_key_frames_nothing_is_said_that_was_not_seen() {
+    let film = |index| film(|sketch| (sketch.index, sketch.runs[2].sap) = (index, 0));
+    // The third one is none, says the index; the others may be.
+    assert_eq!(told(&joined(&film(Index::Sidx(SECOND, 0)))), (vec![0; 4], vec![1, 2, 1, 1]));
+    assert_eq!(told(&joined(&film(Index::None))), (vec![1 << 31; 5], vec![1; 5]));
+}
+
+#[test]
+fn references_lead_to_key_frames() {
+    for index in [Index::Sidx(SECOND, 0), Index::Mfra, Index::None] {
+        // Key frames every other second, whatever the index says of them.
+        let seen = joined(&film(|sketch| {
+            sketch.index = index;
+            sketch.runs[1].fragments[0].syncs = (false, false);
+            sketch.runs[3].fragments[0].syncs = (false, true);
+        }));
+        assert_eq!(told(&seen), (vec![1 << 31; 3], vec![2, 2, 1]));
     }
+    // None but the first.
+    let seen = joined(&film(|sketch| {
+        sketch.fragments_mut().skip(1).for_each(|fragment| fragment.syncs = (false, false));
+    }));
+    assert_eq!(told(&seen), (vec![1 << 31], vec![5]));
+    // Not even that one: then decoding cannot begin there, and nothing is said.
+    let seen = joined(&film(|sketch| {
+        sketch.fragments_mut().for_each(|fragment| fragment.syncs = (false, false));
+    }));
+    assert_eq!(told(&seen), (vec![0], vec![5]));
+}
+
+#[test]
+fn a_part_begins_with_a_key_frame() {
+    for index in [Index::Sidx(SECOND, 0), Index::Mfra, Index::None] {
+        let film = film(|sketch| {
+            sketch.index = index;
+            let others = sketch.fragments_mut().enumerate().filter(|(place, _)| place % 3 > 0);
+            others.for_each(|(_, fragment)| fragment.syncs = (false, false));
+        });
+        for (start, first) in [(1700, 0), (2999, 0), (3000, 3), (4500, 3)] {
+            let seen = cut_and_joined(&film, part(start, None));
+            assert_eq!(seen.of(1)[0].1, film[0].runs[first].fragments[0].media(), "{start}");
+        }
+    }
+}
+
+#[test]
+fn an_index_that_says_nothing_of_key_frames_is_not_taken_to_deny_them() {
+    let seen = joined(&film(|sketch| sketch.runs.iter_mut().for_each(|run| run.sap = 0)));
+    assert_eq!(told(&seen), (vec![1 << 31; 5], vec![1; 5]));
     let seen = joined(&film(|sketch| {
         // It takes no time, says the index; and so it does not advance.
         sketch.index = Index::None;
         sketch.runs[2].fragments[0].time = 12_800;
     }));
-    assert!(seen.indexes.is_empty());
+    assert_eq!(told(&seen).1, [1, 2, 1, 1]);
+}
+
+#[test]
+fn times_of_an_index_that_are_not_those_of_the_fragments_are_not_believed() {
+    // Half of the ticks a second that it counts in.
+    let film = film(|sketch| sketch.index = Index::Sidx(SECOND, 0));
+    let mut bytes = film[0].bytes();
+    let at = bytes.windows(4).position(|window| window == b"sidx").unwrap() + 12;
+    bytes[at..at + 4].copy_from_slice(&(SECOND / 2).to_be_bytes());
+    let track = survey(&mut File::of(bytes), Trim::default()).unwrap().unwrap();
+    let times: Vec<_> = track.fragments.iter().map(|fragment| fragment.time).collect();
+    assert_eq!(times, [0, 12_800, 25_600, 38_400, 51_200]);
+    assert_eq!(track.end, 64_000);
+}
+
+#[test]
+fn each_track_has_an_index_of_its_own() {
+    let own = |lens: &[u32]| sidx(SECOND, 0, 0, &flat(lens));
+    let of = |id: u8, mut sidx: Vec<u8>| {
+        sidx[15] = id;
+        sidx
+    };
+    let other = |lens: &[u32]| of(9, sidx(SECOND, 0, 0, &flat(&lens[..1])));
+    for is_first in [true, false] {
+        let bytes = indexed(|lens| {
+            let own = of(
+                7,
+                if is_first {
+                    sidx(SECOND, 0, other(lens).len() as u64, &flat(lens))
+                } else {
+                    own(lens)
+                },
+            );
+            if is_first { [own, other(lens)].concat() } else { [other(lens), own].concat() }
+        });
+        assert_eq!(found(bytes), Ok((5, 0)));
+    }
 }
 
 #[test]
@@ -136,7 +223,7 @@ fn indexes_in_indexes_for_ever() {
     };
     assert_eq!(deep(4).map(|found| found.0), Ok(5));
     // A few more stand in front of the first fragment, and are in its way then.
-    assert_eq!(deep(9).map(|found| found.0), Err("a fragment is malformed"));
+    assert_eq!(deep(9).map(|found| found.0), Err("where a fragment should be is none"));
 }
 
 #[test]
@@ -293,24 +380,8 @@ fn mfra_that_does_not_fit() {
     };
     let head = sketch(Kind::Video).head();
     assert_eq!(wide(head.clone(), [5, 12_805]), Ok((2, 0)));
-    assert!(wide(head.clone(), [0, u64::MAX]).is_err());
+    assert_eq!(wide(head.clone(), [0, u64::MAX]), Ok((2, 0)), "the fragments know better");
     assert!(wide(head, [u64::MAX - 1, u64::MAX]).is_ok(), "a difference of one");
-}
-
-#[test]
-fn many_fragments_without_an_index_are_refused() {
-    let of = |count: u32| {
-        let mut sketch = Sketch { index: Index::None, ..sketch(Kind::Video) };
-        let run = |at: u32| Run {
-            fragments: vec![fragment(u64::from(at * SECOND), at as u8)],
-            front: Vec::new(),
-            sap: SAP,
-        };
-        sketch.runs = (0..count).map(run).collect();
-        found(sketch.bytes()).map(|found| found.0)
-    };
-    assert_eq!(of(64), Ok(64));
-    assert_eq!(of(65), Err("it has no index of its fragments (sidx, mfra)"));
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub(super) struct Index {
     pub(super) first_offset: u64,
     /// Lengths and durations.
     pub(super) references: Vec<(usize, u32)>,
+    /// What they say of key frames.
+    pub(super) kinds: Vec<u32>,
 }
 
 pub(super) struct Fragment {
@@ -84,6 +86,7 @@ fn index(sidx: &Found<'_>) -> Index {
         anchor: sidx.at + sidx.bytes.len() + first_offset as usize,
         first_offset,
         references: references.collect(),
+        kinds: payload[32..].chunks(12).map(|entry| u32_at(entry, 8).unwrap()).collect(),
     }
 }
 
@@ -94,7 +97,9 @@ fn fragment(bytes: &[u8], moof: &Found<'_>) -> Fragment {
         0 => moof.at as u64,
         _ => u64_at(tfhd, 8).unwrap(),
     };
-    let tfdt = inside(traf, &[b"tfdt"]);
+    let boxes = children(traf).unwrap();
+    let tfdt =
+        boxes.iter().find(|found| found.kind == *b"tfdt").map_or(&[0; 8][..], Found::payload);
     let trun = inside(traf, &[b"trun"]);
     let from = base as usize + u32_at(trun, 8).unwrap() as usize;
     let len = u32_at(trun, 4).unwrap() as usize * 10;

@@ -48,6 +48,10 @@ pub(super) struct Fragment {
     pub(super) mdat: Mdat,
     /// A traf of another track behind (or in front of) its own.
     pub(super) foreign: Option<bool>,
+    /// Whether its first sample, and each other one, can be decoded alone.
+    pub(super) syncs: (bool, bool),
+    /// Whether it tells its time.
+    pub(super) is_timed: bool,
     pub(super) fill: u8,
 }
 
@@ -85,7 +89,8 @@ pub(super) fn be(numbers: &[u32]) -> Vec<u8> {
 /// A fragment that begins at this time.
 pub(super) fn fragment(time: u64, fill: u8) -> Fragment {
     let (base, mdat) = (Base::Moof, Mdat::Plain);
-    Fragment { time, is_wide: true, base, mdat, foreign: None, fill }
+    let (syncs, is_timed) = ((true, true), true);
+    Fragment { time, is_wide: true, base, mdat, foreign: None, syncs, is_timed, fill }
 }
 
 /// Five fragments of a second.
@@ -132,15 +137,17 @@ impl Fragment {
                 Base::Absolute => (0x39, be(&[0, at as u32])),
                 Base::Silent => (0x38, vec![]),
             };
-            let defaults = be(&[timescale / 10, 10, 0x200_0000]);
+            let flags_of = |is_sync| if is_sync { 0x200_0000 } else { 0x101_0000 };
+            let defaults = be(&[timescale / 10, 10, flags_of(self.syncs.1)]);
             let tfhd = boxed(b"tfhd", &[&be(&[flags, id]), &base, &defaults]);
             let time = if self.is_wide {
                 [&[1, 0, 0, 0][..], &self.time.to_be_bytes()].concat()
             } else {
                 be(&[0, self.time as u32])
             };
-            let trun = be(&[1, 10, (len + mdat.len()) as u32]);
-            let traf = [tfhd, boxed(b"tfdt", &[&time]), boxed(b"trun", &[&trun])].concat();
+            let trun = be(&[5, 10, (len + mdat.len()) as u32, flags_of(self.syncs.0)]);
+            let tfdt = if self.is_timed { boxed(b"tfdt", &[&time]) } else { Vec::new() };
+            let traf = [tfhd, tfdt, boxed(b"trun", &[&trun])].concat();
             let own = boxed(b"traf", &[&traf]);
             let other = boxed(b"traf", &[&boxed(b"tfhd", &[&be(&[0x2_0000, 77])])]);
             let trafs = match self.foreign {
@@ -248,9 +255,11 @@ impl Sketch {
         let mut bytes = [head, index, self.between.clone()].concat();
         let mut entries = Vec::new();
         for (number, run) in runs.iter().enumerate() {
-            let time = self.seconds(number) as u32 * self.timescale;
-            let at = bytes.len() + self.runs[number].front.len();
-            entries.extend([be(&[time, at as u32]), vec![1, 1, 1]].concat());
+            if self.index == Index::Mfra {
+                let time = self.seconds(number) as u32 * self.timescale;
+                let at = bytes.len() + self.runs[number].front.len();
+                entries.extend([be(&[time, at as u32]), vec![1, 1, 1]].concat());
+            }
             bytes.extend(run);
         }
         if self.index == Index::Mfra {

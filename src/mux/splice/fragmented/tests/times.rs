@@ -193,3 +193,25 @@ fn nothing_is_left_behind_the_end() {
     cut_and_joined(&film, part(3500, None));
     assert_eq!(refusal(&film, part(4100, None)), OVER);
 }
+
+#[test]
+fn what_is_in_front_of_zero_stays_there() {
+    // As if 64 bits had a sign: the sound begins 312 ticks early.
+    let mut film = film(|_| {});
+    for fragment in film[1].fragments_mut() {
+        fragment.time = fragment.time.wrapping_sub(312);
+    }
+    for trim in [Trim::default(), part(1700, None)] {
+        let seen = cut_and_joined(&film, trim);
+        let begun = u64::from(!trim.is_whole()) * 48_000;
+        let first = seen.times(2)[0];
+        let edits = seen.edits(2);
+        let hidden = edits.last().map_or(0, |(_, time)| *time);
+        // What is shown at 0 is what was, then or a whole second later.
+        assert_eq!(
+            first + begun - hidden,
+            0_u64.wrapping_sub(312).wrapping_add(begun),
+            "{edits:?}"
+        );
+    }
+}
