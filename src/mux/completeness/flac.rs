@@ -1,6 +1,7 @@
 //! FLAC: the blocks of metadata, and then frames, which do not tell their length. So each is found by
 //! its header, and the checksum of the last one tells whether it is whole (RFC 9639).
 
+use super::frames::id3_len;
 use super::{Incomplete, Structure, Unit};
 
 /// The longest header of a frame, its checksum included (RFC 9639 §9.1).
@@ -32,10 +33,15 @@ enum State {
 impl Structure for Flac {
     fn unit(&mut self, _: u64, bytes: &[u8]) -> Unit {
         match self.state {
-            State::Magic if bytes.starts_with(b"ID3") => Unit::Open,
             State::Magic => {
-                self.state = State::Blocks;
-                Unit::Len(4)
+                let Some(header) = bytes.get(..10) else { return Unit::NeedMore };
+                match id3_len(header) {
+                    Some(len) => Unit::Len(len),
+                    None => {
+                        self.state = State::Blocks;
+                        Unit::Len(4)
+                    }
+                }
             }
             State::Blocks => self.block(bytes),
             State::Frames => {

@@ -47,7 +47,7 @@ impl Structure for Frames {
 }
 
 /// The length of a tag in front of the frames (ID3v2 §3.1), header and footer included.
-fn id3_len(header: &[u8]) -> Option<u64> {
+pub(super) fn id3_len(header: &[u8]) -> Option<u64> {
     let [b'I', b'D', b'3', _, _, flags, size @ ..] = header else { return None };
     let size =
         size.first_chunk::<4>()?.iter().fold(0, |len, byte| len << 7 | u64::from(byte & 127));
