@@ -12,6 +12,7 @@ use crate::error::{Error, Problem};
 use crate::media::choice::{Choice, Quality};
 use crate::media::menu::{Menu, Row, menu};
 use crate::media::offer::{Offer, Size};
+use crate::media::variant::Variant;
 use crate::picture::Picture;
 use crate::resolve::Asker;
 use crate::stop::Stop;
@@ -87,6 +88,7 @@ fn video(row: &Row<'_>, link: &str) -> Value {
         "video_codec": picture.and_then(|picture| picture.codec.name()),
         "audio_codec": row.sound().and_then(|sound| sound.codec.name()),
         "hdr": picture.is_some_and(|picture| picture.hdr),
+        "variant": row.variant().map(Variant::name),
         "size": row.size().map(Size::bytes),
         "exact": matches!(row.size(), Some(Size::Exact(_))),
         "download": download(&row.choice, link),
@@ -107,6 +109,7 @@ fn audio(row: &Row<'_>, link: &str, languages: &[&str]) -> Value {
         },
         "language": language,
         "original": original,
+        "variant": row.variant().map(Variant::name),
         "bitrate": row.chosen.audio.and_then(|rendition| rendition.bitrate),
         "size": row.size().map(Size::bytes),
         "exact": matches!(row.size(), Some(Size::Exact(_))),
@@ -116,7 +119,7 @@ fn audio(row: &Row<'_>, link: &str, languages: &[&str]) -> Value {
 
 /// The request that leads to a row.
 fn download(choice: &Choice, link: &str) -> String {
-    let Choice { quality: how_good, container, codec, language, hdr, cover: _ } = choice;
+    let Choice { quality: how_good, container, codec, language, hdr, variant, cover: _ } = choice;
     let mut target = format!("/download?url={link}&quality={}", quality(*how_good));
     target += &format!("&container={}", container.name());
     if let Some(codec) = codec.and_then(crate::media::offer::PictureCodec::name) {
@@ -127,6 +130,9 @@ fn download(choice: &Choice, link: &str) -> String {
     }
     if *hdr {
         target += "&hdr=1";
+    }
+    if let Some(variant) = variant {
+        target += &format!("&variant={}", variant.name());
     }
     target
 }

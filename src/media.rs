@@ -13,6 +13,7 @@ pub mod choice;
 mod cookie;
 pub mod menu;
 pub mod offer;
+pub mod variant;
 pub use cookie::{Cookie, cookie_field};
 
 /// The two kinds of tracks.

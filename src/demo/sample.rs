@@ -79,6 +79,7 @@ impl Sample {
                 picture,
                 sound,
                 family: Family::Mp4,
+                variant: None,
                 location: Location::from(url(file)?),
                 size: Some(Size::Exact(bytes.len() as u64)),
                 bitrate: Some(bits / u64::from(SECONDS)),

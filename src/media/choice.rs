@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 
 use super::offer::{Family, Offer, Picture, PictureCodec, Rendition, Sound, SoundCodec};
+use super::variant::Variant;
 use crate::mux::Wanted;
 
 /// What a client would like of a film that comes in several renditions.
@@ -21,9 +22,14 @@ pub struct Choice {
     pub language: Option<String>,
     /// Whether a high dynamic range is welcome.
     pub hdr: bool,
+    /// Which variant, if there is such a one; else the film as it was made, if it is there.
+    pub variant: Option<Variant>,
     /// Whether its picture is to be the cover of the file.
     pub cover: bool,
 }
+
+/// The rank of what nobody has ranked; what is ranked lower is the last to be taken.
+const UNRANKED: i64 = -2;
 
 /// How good a picture is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -86,7 +92,8 @@ fn picture<'o>(offer: &'o Offer, choice: &Choice) -> Option<&'o Rendition> {
     let of_use = |r: &Rendition| !has_tongue || r.sound.is_none() || speaks(r);
     let pictures = offer.renditions.iter().filter_map(|r| Some((r, r.picture.as_ref()?)));
     let fitting = pictures.filter(|(r, picture)| fits(r, picture, choice.container));
-    let best = fitting.max_by_key(|(r, picture)| (of_use(r), merit(r, picture, choice)));
+    let best = fitting
+        .max_by_key(|(r, picture)| (of_use(r), is_meant(r, choice), merit(r, picture, choice)));
     best.map(|(rendition, _)| rendition)
 }
 
@@ -96,6 +103,11 @@ fn fits(rendition: &Rendition, picture: &Picture, container: Wanted) -> bool {
     container != Wanted::Webm
         || matches!(picture.codec, Av1 | Vp9)
         || (picture.codec == Other && rendition.family == Family::Webm)
+}
+
+/// The variant that is wanted, or else the film as it was made.
+fn is_meant(rendition: &Rendition, choice: &Choice) -> impl Ord + use<> {
+    (rendition.variant == choice.variant, rendition.variant.is_none())
 }
 
 /// What makes one picture better than another, the most important first.
@@ -124,7 +136,7 @@ fn merit(rendition: &Rendition, picture: &Picture, choice: &Choice) -> impl Ord 
     };
     let fps = picture.fps.unwrap_or(0);
     let taste = (family, played, rendition.sound.is_none());
-    let most_important = (within, codec, range, lines);
+    let most_important = (rendition.rank[0].min(UNRANKED), within, codec, range, lines);
     (most_important, picture.hdr, fps, taste, rendition.rank, rendition.bitrate)
 }
 
@@ -144,8 +156,14 @@ fn sound<'o>(offer: &'o Offer, choice: &Choice, with: Option<Family>) -> Option<
                     None => sound.codec == SoundCodec::Aac,
                 },
             };
-            let tongue = (speaks(sound, choice), sound.preference);
-            (tongue, suits, with == Some(r.family), r.rank, r.bitrate)
+            (
+                tongue(r, sound, choice),
+                r.rank[0].min(UNRANKED),
+                suits,
+                with == Some(r.family),
+                r.rank,
+                r.bitrate,
+            )
         });
     best.map(|(rendition, _)| rendition)
 }
@@ -160,9 +178,18 @@ fn sound_of_a_film<'o>(offer: &'o Offer, choice: &Choice) -> Option<&'o Renditio
     let films = offer.renditions.iter().filter_map(|r| Some((r, r.sound.as_ref()?)));
     let best = films.max_by_key(|(r, sound)| {
         let size = r.size.map_or(u64::MAX, super::offer::Size::bytes);
-        (speaks(sound, choice), sound.preference, Reverse(size))
+        (tongue(r, sound, choice), Reverse(size))
     });
     best.map(|(rendition, _)| rendition)
+}
+
+/// How much a sound is the one that is meant, whatever its quality.
+fn tongue(rendition: &Rendition, sound: &Sound, choice: &Choice) -> impl Ord + use<> {
+    let variant = rendition.variant;
+    let is_wanted = choice.variant.is_some() && variant == choice.variant;
+    // The original with some sound processing is still nearer to it than what a machine speaks.
+    let is_itself = !variant.is_some_and(Variant::has_other_content);
+    (speaks(sound, choice), is_wanted, is_itself, sound.preference, variant.is_none())
 }
 
 /// How well a sound is in the language that is wanted: `pt` gives `pt-BR`, too.

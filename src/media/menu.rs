@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 
 use super::choice::{Choice, Chosen, Quality, choose};
 use super::offer::{Family, Offer, Picture, Rendition, Size, Sound, SoundCodec};
+use super::variant::Variant;
 use crate::mux::Wanted;
 
 /// A film with a picture, in one quality and container.
@@ -54,6 +55,12 @@ impl Row<'_> {
     pub fn sound(&self) -> Option<&Sound> {
         self.chosen.audio.or(self.chosen.video)?.sound.as_ref()
     }
+
+    /// How it differs from the film as it was made.
+    pub fn variant(&self) -> Option<Variant> {
+        let Chosen { video, audio } = self.chosen;
+        [video, audio].into_iter().flatten().find_map(|rendition| rendition.variant)
+    }
 }
 
 /// Whether a file of sound is passed through for this container.
@@ -74,25 +81,29 @@ pub fn menu(offer: &Offer) -> Menu<'_> {
 }
 
 fn videos(offer: &Offer) -> Vec<Row<'_>> {
-    let mut kinds: Vec<(u32, bool, Family)> = Vec::new();
+    let mut kinds: Vec<Kind> = Vec::new();
     for rendition in &offer.renditions {
         let Some(picture) = &rendition.picture else { continue };
-        let kind = (picture.lines, picture.hdr, rendition.family);
+        let kind = (picture.lines, picture.hdr, rendition.family, rendition.variant);
         if !kinds.contains(&kind) {
             kinds.push(kind);
         }
     }
-    kinds.sort_by_key(|(lines, hdr, family)| {
-        (Reverse(*lines), *hdr, [Family::Mp4, Family::Webm, Family::Other].map(|f| f != *family))
+    kinds.sort_by_key(|(lines, hdr, family, variant)| {
+        let family = [Family::Mp4, Family::Webm, Family::Other].map(|f| f != *family);
+        (variant.is_some(), Reverse(*lines), *hdr, family)
     });
-    let rows = kinds.into_iter().filter_map(|(lines, hdr, family)| row(offer, lines, hdr, family));
-    rows.collect()
+    kinds.into_iter().filter_map(|kind| row(offer, kind)).collect()
 }
 
+/// Lines, whether HDR, and what it is in.
+type Kind = (u32, bool, Family, Option<Variant>);
+
 /// The row of the best that there is of this kind.
-fn row(offer: &Offer, lines: u32, hdr: bool, family: Family) -> Option<Row<'_>> {
+fn row(offer: &Offer, (lines, hdr, family, variant): Kind) -> Option<Row<'_>> {
     let is_meant = |r: &Rendition| {
-        r.family == family && r.picture.as_ref().is_some_and(|p| (p.lines, p.hdr) == (lines, hdr))
+        (r.family, r.variant) == (family, variant)
+            && r.picture.as_ref().is_some_and(|p| (p.lines, p.hdr) == (lines, hdr))
     };
     let container = match family {
         Family::Mp4 => Wanted::Mp4,
@@ -101,7 +112,7 @@ fn row(offer: &Offer, lines: u32, hdr: bool, family: Family) -> Option<Row<'_>> 
     };
     // Zero lines: nobody knows how many.
     let quality = if lines == 0 { Quality::Best } else { Quality::AtMost(lines) };
-    let any = Choice { quality, container, hdr, ..Choice::default() };
+    let any = Choice { quality, container, hdr, variant, ..Choice::default() };
     let codecs = offer.renditions.iter().filter(|r| is_meant(r));
     let mut codecs: Vec<_> =
         codecs.filter_map(|r| r.picture.as_ref()?.codec.name().map(|_| r)).collect();
@@ -131,13 +142,15 @@ fn audios<'o>(offer: &'o Offer, languages: &[&'o str]) -> Vec<Row<'o>> {
         let alone = offer.renditions.iter().filter(|r| r.picture.is_none());
         alone.filter_map(|r| r.sound.as_ref()).any(|sound| sound.codec == codec)
     };
-    let row = |container, language: Option<&str>| {
+    let row_of = |container, language: Option<&str>, variant| {
         let language = language.map(str::to_owned);
-        let choice = Choice { quality: Quality::Sound, container, language, ..Choice::default() };
+        let quality = Quality::Sound;
+        let choice = Choice { quality, container, language, variant, ..Choice::default() };
         let chosen = choose(offer, &choice).ok()?;
         Some(Row { choice, chosen })
     };
-    let mut rows = Vec::new();
+    let row = |container, language| row_of(container, language, None);
+    let mut rows: Vec<Row<'o>> = Vec::new();
     for (place, tongue) in tongues.into_iter().enumerate() {
         // A recoding of it is offered once, not in every language.
         rows.extend(
@@ -145,6 +158,25 @@ fn audios<'o>(offer: &'o Offer, languages: &[&'o str]) -> Vec<Row<'o>> {
         );
         rows.extend(has(SoundCodec::Opus).then(|| row(Wanted::Opus, tongue)).flatten());
         rows.extend((place == 0).then(|| row(Wanted::Mp3, tongue)).flatten());
+    }
+    // What no language leads to.
+    for rendition in offer.renditions.iter().filter(|rendition| rendition.picture.is_none()) {
+        let variant = rendition.variant;
+        if variant.is_none() {
+            continue;
+        }
+        for container in [Wanted::M4a, Wanted::Opus] {
+            let known =
+                |row: &Row<'_>| row.variant() == variant && row.choice.container == container;
+            let fits = rendition.sound.as_ref().is_some_and(|sound| match container {
+                Wanted::M4a => sound.codec == SoundCodec::Aac,
+                _ => sound.codec == SoundCodec::Opus,
+            });
+            if fits && !rows.iter().any(known) {
+                let row = row_of(container, None, variant);
+                rows.extend(row.filter(|row| row.variant() == variant));
+            }
+        }
     }
     rows
 }

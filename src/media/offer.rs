@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use url::Url;
 
 use super::Location;
+use super::variant::Variant;
 
 /// A film as its page offers it.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +45,8 @@ pub struct Rendition {
     pub sound: Option<Sound>,
     /// What kind of file it is.
     pub family: Family,
+    /// How it differs from the film as it was made.
+    pub variant: Option<Variant>,
     /// Where it is.
     pub location: Location,
     /// How long the file is.

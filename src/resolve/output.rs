@@ -13,6 +13,7 @@ use crate::media::Location;
 use crate::media::offer::{
     Family, Offer, Picture, PictureCodec, Rendition, Size, Sound, SoundCodec,
 };
+use crate::media::variant::Variant;
 
 mod said;
 
@@ -98,12 +99,15 @@ impl Format {
         if location.weight() > LARGEST_LOCATION {
             return None;
         }
+        let note = self.format_note.as_deref().unwrap_or_default();
+        let variant = Variant::of(&id, note, self.language.as_deref(), &location.url);
         let rank = [self.preference, self.quality, self.source_preference];
         Some(Rendition {
             id,
             picture,
             sound,
             family: self.family(),
+            variant,
             location,
             size: size.or(self.filesize_approx.and_then(whole).map(Size::About)),
             bitrate: self.tbr.and_then(|kilobits| whole(kilobits * 1000.0)),
@@ -114,7 +118,8 @@ impl Format {
 
     fn is_one_file(&self) -> bool {
         matches!(self.protocol.as_deref(), None | Some("http" | "https"))
-            && self.ext.as_deref() != Some("mhtml")
+            // Small pictures for the bar of a player are no film.
+            && !matches!(self.ext.as_deref(), Some("mhtml" | "jpg" | "jpeg" | "png" | "webp"))
     }
 
     fn picture(&self) -> Option<Picture> {

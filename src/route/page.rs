@@ -6,6 +6,7 @@ use super::{Film, Query, Route, bad, container, wish};
 use crate::error::{Error, Problem};
 use crate::media::choice::{Choice, Quality};
 use crate::media::offer::PictureCodec;
+use crate::media::variant::Variant;
 use crate::resolve;
 
 /// `/download`
@@ -18,6 +19,7 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
         codec: codec(&mut query)?,
         language: language(&mut query)?,
         hdr: yes(&mut query, "hdr")?,
+        variant: variant(&mut query)?,
         cover: yes(&mut query, "cover")?,
     };
     // Who asks for a film as MP3 wants its sound.
@@ -112,6 +114,12 @@ fn language(query: &mut Query) -> Result<Option<String>, Problem> {
     is_tag.then_some(Some(tag)).ok_or_else(wrong)
 }
 
+fn variant(query: &mut Query) -> Result<Option<Variant>, Problem> {
+    let Some(name) = query.text("variant") else { return Ok(None) };
+    let wrong = || bad("variant must be one that /info tells of");
+    Variant::named(&name).map(Some).ok_or_else(wrong)
+}
+
 fn yes(query: &mut Query, name: &str) -> Result<bool, Problem> {
     match query.text(name).as_deref() {
         None | Some("0") => Ok(false),
@@ -129,7 +137,7 @@ mod tests {
     #[test]
     fn a_link_and_what_is_wanted_of_it() {
         let target = "/download?url=https%3A%2F%2Ffilms.example%2Fa&quality=720&container=webm\
-                      &codec=vp9&lang=pt-BR&hdr=1&start=&end=1:30&engine=";
+                      &codec=vp9&lang=pt-BR&hdr=1&variant=drc&start=&end=1:30&engine=";
         let Ok(Route::File { film: Film::Behind { link, choice }, wish }) = route(target) else {
             panic!()
         };
@@ -140,6 +148,7 @@ mod tests {
             codec: Some(PictureCodec::Vp9),
             language: Some("pt-BR".into()),
             hdr: true,
+            variant: Some(Variant::Drc),
             cover: false,
         };
         assert_eq!((choice, wish.container), (wanted, Wanted::Webm));
@@ -163,6 +172,7 @@ mod tests {
             "lang=x",
             "hdr=yes",
             "cover=2",
+            "variant=odd",
             "container=x",
         ] {
             assert_eq!(

@@ -1,7 +1,7 @@
 //! Choices among what a site such as YouTube offers.
 
 use super::*;
-use crate::media::menu::menu;
+use crate::media::menu::{Row, menu};
 use crate::resolve::output;
 use serde_json::{Value, json};
 use url::Url;
@@ -155,6 +155,64 @@ fn a_film_whose_sound_does_not_fit_is_not_given_without() {
 }
 
 #[test]
+fn the_film_as_it_was_made_unless_asked_otherwise() {
+    let upscaled = |id, lines, codec| {
+        with(picture(id, lines, "mp4", codec), "format_note", format!("{lines}p, AI-upscaled"))
+    };
+    let film = offer(&[
+        picture("136", 720, "mp4", "avc1.4d401f"),
+        picture("134", 360, "mp4", "avc1.4d401e"),
+        upscaled("399-sr", 1080, "av01.0.08M.08"),
+        upscaled("401-sr", 2160, "av01.0.12M.08"),
+        with(picture("hurt", 1440, "mp4", "avc1"), "preference", -10),
+        with(sound("140", "m4a", "mp4a.40.2", "en", -1), "quality", 3),
+        with(sound("140-vb", "m4a", "mp4a.40.2", "en", -1), "quality", 5),
+        with(sound("140-drc", "m4a", "mp4a.40.2", "en", -1), "quality", 4),
+        // The site thinks that this is the default for whoever asks in German.
+        with(sound("140-de", "m4a", "mp4a.40.2", "de", 5), "format_note", "German, dubbed-auto"),
+        sound("140-desc", "m4a", "mp4a.40.2", "en-desc", 10),
+    ]);
+    let of = |variant| Choice { variant: Some(variant), ..Choice::default() };
+    let in_language = |tag: &str| Choice { language: Some(tag.into()), ..Choice::default() };
+    let heard = |choice| Choice { quality: Quality::Sound, ..choice };
+    let coded = |codec| Choice { codec: Some(codec), ..Choice::default() };
+    for (choice, wanted) in [
+        (Choice::default(), "136+140"),
+        (at_most(2160), "136+140"),
+        (at_most(360), "134+140"),
+        (coded(PictureCodec::Av1), "136+140"),
+        (of(Variant::Upscaled), "401-sr+140"),
+        (Choice { variant: Some(Variant::Upscaled), ..at_most(1080) }, "399-sr+140"),
+        (of(Variant::Drc), "136+140-drc"),
+        (heard(of(Variant::VoiceBoost)), "-+140-vb"),
+        // There is none.
+        (of(Variant::Stereo), "136+140"),
+        (heard(Choice::default()), "-+140"),
+        (heard(in_language("de")), "-+140-de"),
+        (heard(in_language("en")), "-+140"),
+        (heard(in_language("en-desc")), "-+140-desc"),
+    ] {
+        assert_eq!(ids(&film, &choice), wanted, "{choice:?}");
+    }
+    let menu = menu(&film);
+    let rows = menu.videos.iter().chain(&menu.audios);
+    let variants: Vec<_> = rows.clone().filter_map(Row::variant).map(Variant::name).collect();
+    for name in ["upscaled", "drc", "voice-boost", "dubbed", "described"] {
+        assert!(variants.contains(&name), "{name} is not in {variants:?}");
+    }
+    assert_eq!(menu.videos[0].variant(), None);
+    for row in rows {
+        assert_eq!(choose(&film, &row.choice).unwrap(), row.chosen);
+    }
+    // Where there is nothing else, it is taken.
+    let film = offer(&[
+        upscaled("399-sr", 1080, "av01"),
+        with(sound("140-drc", "m4a", "mp4a.40.2", "en", -1), "quality", 3),
+    ]);
+    assert_eq!(ids(&film, &Choice::default()), "399-sr+140-drc");
+}
+
+#[test]
 fn each_row_of_the_menu_leads_to_its_own_files() {
     let film = film();
     let menu = menu(&film);
@@ -191,6 +249,8 @@ fn each_row_of_the_menu_leads_to_its_own_files() {
             ("mp3", Some("en"), false),
             ("m4a", Some("de"), true),
             ("opus", Some("de"), false),
+            // The original with its dynamic range compressed.
+            ("m4a", None, true),
         ]
     );
     assert_eq!(menu.videos[0].size().map(crate::media::offer::Size::bytes), Some(1010));

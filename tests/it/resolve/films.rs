@@ -61,10 +61,12 @@ fn the_choice_is_the_one_that_a_person_would_make() {
     type Wish<'a> = &'a [(&'a str, &'a str)];
     const MP4: &str = "video/mp4";
     const WEBM: &str = "video/webm";
-    let table: [(Wish<'_>, Option<&str>, Option<&str>, &str); 16] = [
+    let table: [(Wish<'_>, Option<&str>, Option<&str>, &str); 18] = [
         // Above 1080p there is no H.264.
         (&[], Some("401"), Some("140-1"), MP4),
         (&[("quality", "2160")], Some("401"), Some("140-1"), MP4),
+        (&[("variant", "upscaled")], Some("402-sr"), Some("140-1"), MP4),
+        (&[("quality", "720"), ("variant", "voice-boost")], Some("136"), Some("140-vb"), MP4),
         (&[("quality", "1440")], Some("299"), Some("140-1"), MP4),
         (&[("quality", "1080"), ("container", "mp4")], Some("299"), Some("140-1"), MP4),
         (&[("quality", "720")], Some("136"), Some("140-1"), MP4),

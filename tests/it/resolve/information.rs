@@ -34,11 +34,15 @@ fn what_is_on_offer() {
         assert_eq!(said[name], value, "{name} of {said:#}");
     }
     let videos = said["videos"].as_array().unwrap();
-    let heights: Vec<u64> = videos.iter().map(|row| row["height"].as_u64().unwrap()).collect();
+    let made = videos.iter().filter(|row| row["variant"].is_null());
+    let heights: Vec<u64> = made.map(|row| row["height"].as_u64().unwrap()).collect();
     assert!(heights.is_sorted_by(|one, next| one >= next), "the best comes first: {heights:?}");
     let of = |height: u64, container: &str, hdr: bool| {
         let mut rows = videos.iter().filter(|row| {
-            row["height"] == height && row["container"] == container && row["hdr"] == hdr
+            row["variant"].is_null()
+                && row["height"] == height
+                && row["container"] == container
+                && row["hdr"] == hdr
         });
         let row = rows.next().unwrap_or_else(|| panic!("no {height} {container} in {said:#}"));
         assert!(rows.next().is_none(), "two of {height} {container} in {said:#}");
@@ -51,8 +55,14 @@ fn what_is_on_offer() {
     assert_eq!(of(2160, "webm", false)["video_codec"], "vp9");
     assert_eq!(of(720, "webm", false)["audio_codec"], "opus");
     of(2160, "webm", true);
+    let variants = |rows: &[Value]| -> Vec<String> {
+        rows.iter().filter_map(|row| Some(row["variant"].as_str()?.to_owned())).collect()
+    };
+    assert_eq!(variants(videos), ["upscaled"]);
+    assert_eq!(videos.last().unwrap()["height"], 2160);
     of(360, "mp4", false);
     let audios = said["audios"].as_array().unwrap();
+    assert_eq!(variants(audios), ["drc", "voice-boost"]);
     let sound = |container: &str, language: &str| {
         let mut rows = audios
             .iter()

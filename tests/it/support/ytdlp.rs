@@ -26,8 +26,8 @@ pub(crate) fn formats() -> &'static [(&'static str, PathBuf)] {
         };
         of(&mp4.video, &["134", "136", "137", "299"]);
         of(&webm.video, &["247", "248", "313", "337"]);
-        of(&av1(), &["399", "401"]);
-        of(&mp4.audio, &["140-1", "140-drc"]);
+        of(&av1(), &["399", "401", "402-sr"]);
+        of(&mp4.audio, &["140-1", "140-drc", "140-vb"]);
         of(&dubbed("mp4", "aac"), &["140-0"]);
         of(&webm.audio, &["251-1"]);
         of(&dubbed("webm", "libopus"), &["251-0"]);

@@ -68,6 +68,9 @@ FORMATS = {
     '337': picture('webm', 'vp9.2', 2160, 11000, dynamic_range='HDR10', format_note='2160p HDR'),
     '399': picture('mp4', 'av01.0.08M.08', 1080, 1500),
     '401': picture('mp4', 'av01.0.12M.08', 2160, 6000),
+    # What nobody wants who did not ask for it.
+    '402-sr': picture('mp4', 'av01.0.12M.08', 2160, 7000, fps=50, format_note='2160p50, AI-upscaled'),
+    '140-vb': sound('m4a', 'mp4a.40.2', 'en', 140, True, quality=3.5),
     '140-0': sound('m4a', 'mp4a.40.2', 'de', 129, False),
     '140-1': sound('m4a', 'mp4a.40.2', 'en', 129, True),
     '140-drc': sound('m4a', 'mp4a.40.2', 'en', 129, True, quality=2.5, format_note='medium, DRC'),

@@ -1,0 +1,164 @@
+//! What makes one rendition of a film another thing than the film as it was made. Pure.
+//!
+//! Sites offer them beside the original, often at a higher resolution or under its very name; nobody
+//! gets one who did not ask for it, unless there is nothing else.
+
+use url::Url;
+
+/// How a rendition differs from what was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Variant {
+    /// Enlarged by a program.
+    Upscaled,
+    /// Voices are louder than they were.
+    VoiceBoost,
+    /// Its dynamic range is compressed.
+    Drc,
+    /// Spoken by a machine.
+    Dubbed,
+    /// Somebody tells what is to be seen.
+    Described,
+    /// Somebody signs what is to be heard.
+    Signed,
+    /// For a player that lets one look around.
+    Spherical,
+    /// One picture for each eye.
+    Stereo,
+    /// Sound from all around, for the same player.
+    Spatial,
+    /// With the site's mark in the picture.
+    Watermarked,
+    /// A piece of it.
+    Preview,
+    /// Known to be broken or cut.
+    Damaged,
+}
+
+/// Each with its name in parameters, and how notes tell it.
+const ALL: [(Variant, &str, &[&str]); 12] = [
+    (Variant::Damaged, "damaged", &["damaged", "incomplete", "last 2 hours"]),
+    (Variant::Preview, "preview", &["preview", "trailer"]),
+    (Variant::Described, "described", &["descriptive", "description", "described video"]),
+    (Variant::Signed, "signed", &["sign language", "sign-language"]),
+    (Variant::Dubbed, "dubbed", &["dubbed-auto", "auto-dubbed", "ai dubbed", "ai-dubbed"]),
+    (Variant::Upscaled, "upscaled", &["upscaled", "super resolution", "super-resolution"]),
+    (Variant::VoiceBoost, "voice-boost", &["voice boost", "voice-boost"]),
+    (Variant::Drc, "drc", &[" drc", "stable volume"]),
+    (Variant::Stereo, "3d", &[" 3d", "stereoscopic", "side-by-side", "threed"]),
+    (Variant::Spherical, "360", &["equirectangular", " mesh", "spherical", "360°", "vr180"]),
+    (Variant::Spatial, "spatial", &["ambisonic"]),
+    (Variant::Watermarked, "watermarked", &["watermarked"]),
+];
+
+impl Variant {
+    /// The word for it in parameters and in what is told of a film.
+    pub fn name(self) -> &'static str {
+        ALL.iter().find(|(variant, ..)| *variant == self).map_or("", |(_, name, _)| name)
+    }
+
+    /// By that word.
+    pub fn named(name: &str) -> Option<Variant> {
+        ALL.iter().find(|(_, known, _)| *known == name).map(|(variant, ..)| *variant)
+    }
+
+    /// As a site tells it: by the name of a rendition, by the note that its reader made on it, by
+    /// its language, or in its URL.
+    pub fn of(id: &str, note: &str, language: Option<&str>, url: &Url) -> Option<Variant> {
+        let note = format!(" {}", note.to_lowercase());
+        let noted = ALL.iter().find(|(.., words)| words.iter().any(|words| note.contains(words)));
+        if let Some((variant, ..)) = noted {
+            return Some(*variant);
+        }
+        if language.is_some_and(|tag| tag.to_ascii_lowercase().ends_with("-desc")) {
+            return Some(Variant::Described);
+        }
+        // YouTube's `xtags=drc=1:lang=en`, and what its reader hangs on its numbers. Elsewhere `sr`
+        // is Serbian.
+        let tags = url.query_pairs().find(|(name, _)| name == "xtags");
+        let tags = tags.map(|(_, tags)| tags.into_owned()).unwrap_or_default();
+        let (number, suffix) = id.split_once('-').unwrap_or_default();
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        let suffixes = suffix.split('-').filter(|_| is_number);
+        let of_suffix = |suffix: &str| match suffix {
+            "sr" => Some(Variant::Upscaled),
+            "vb" => Some(Variant::VoiceBoost),
+            "drc" => Some(Variant::Drc),
+            _ => None,
+        };
+        let of_tag = |tag: &str| match tag.split_once('=')? {
+            ("acont", "dubbed-auto") => Some(Variant::Dubbed),
+            ("acont", "descriptive") => Some(Variant::Described),
+            (name, "1") => of_suffix(name),
+            _ => None,
+        };
+        let dubbed = id.contains("dubbed-auto").then_some(Variant::Dubbed);
+        dubbed
+            .or_else(|| tags.split(':').chain(suffixes.clone()).find_map(of_tag))
+            .or_else(|| suffixes.clone().find_map(of_suffix))
+    }
+
+    /// Whether other things are heard or seen in it, or less of them.
+    pub fn has_other_content(self) -> bool {
+        use Variant::{Damaged, Described, Dubbed, Preview, Signed};
+        matches!(self, Dubbed | Described | Signed | Preview | Damaged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_sites_tell() {
+        let of = |id: &str, note: &str, language: &str, query: &str| {
+            let url = Url::parse(&format!("https://cdn.example/videoplayback?{query}")).unwrap();
+            Variant::of(id, note, Some(language), &url).map(Variant::name)
+        };
+        for (id, note, language, query, name) in [
+            ("399-sr", "1080p, AI-upscaled", "", "", Some("upscaled")),
+            ("399-sr", "1080p", "", "", Some("upscaled")),
+            ("399", "1080p", "", "itag=399&xtags=sr%3D1", Some("upscaled")),
+            ("22", "Super resolution", "", "", Some("upscaled")),
+            ("140-drc", "English original (default), medium, DRC", "en", "", Some("drc")),
+            ("140", "medium", "en", "xtags=acont%3Doriginal%3Adrc%3D1%3Alang%3Den", Some("drc")),
+            ("251-vb", "medium", "en", "", Some("voice-boost")),
+            ("251", "medium, Voice boost", "en", "", Some("voice-boost")),
+            (
+                "251-3",
+                "German, medium",
+                "de",
+                "xtags=acont%3Ddubbed-auto%3Alang%3Dde",
+                Some("dubbed"),
+            ),
+            ("251-de-dubbed-auto", "medium", "de", "", Some("dubbed")),
+            ("251-4", "English descriptive, medium", "en", "", Some("described")),
+            ("251-4", "medium", "en-desc", "", Some("described")),
+            ("dgs", "German Sign Language", "", "", Some("signed")),
+            ("313", "2160p, equirectangular", "", "", Some("360")),
+            ("313", "2160p, mesh", "", "", Some("360")),
+            ("84", "3D", "", "", Some("3d")),
+            ("338", "ambisonics_quad", "", "", Some("spatial")),
+            ("download", "watermarked", "", "", Some("watermarked")),
+            ("http_mp3_preview", "Preview", "", "", Some("preview")),
+            ("137", "1080p, DAMAGED", "", "", Some("damaged")),
+            ("137", "1080p60 HDR", "", "", None),
+            ("616", "1080p Premium", "", "", None),
+            ("18", "360p", "", "xtags=", None),
+            (
+                "251-1",
+                "English (US) original (default), medium",
+                "en-US",
+                "xtags=acont%3Doriginal",
+                None,
+            ),
+            ("251-2", "Spanish, medium", "es", "xtags=acont%3Ddubbed%3Alang%3Des", None),
+            ("audio-sr", "", "sr", "", None),
+            ("hls-vb", "", "", "", None),
+        ] {
+            assert_eq!(of(id, note, language, query), name, "{id} {note} {query}");
+        }
+        for (variant, name, _) in ALL {
+            assert_eq!(Variant::named(name), Some(variant));
+        }
+    }
+}
