@@ -1,21 +1,29 @@
 //! A link of YouTube's, all the way: yt-dlp's own extractor and solver with the real deno, under the
 //! daemon's limits, and media whose URLs are only right when a script of the player's size has run.
 
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
 use crate::support::answer::Ending;
-use crate::support::daemon::{Daemon, Setup};
+use crate::support::daemon::{Daemon, LOOPBACK, Setup};
 use crate::support::framemd5::{Exactness, assert_same, packets};
 use crate::support::names::Names;
+use crate::support::origin::Request;
 use crate::support::youtube::Youtube;
 use crate::support::ytdlp::{self, WAYS, download_path, file};
 
 /// A daemon that reads the site's links; `more` as for `ytdlp::daemon`.
 fn daemon(site: &Youtube, names: &Names, more: &str) -> Daemon {
+    let arguments = ["--extractor-args", &site.argument()];
     let setup = Setup {
+        // In parts of which there are some even in a short film.
         config: ytdlp::config(
-            &["--extractor-args", &site.argument()],
+            &arguments,
             // A script of this size takes seconds, and on a busy machine many.
             &format!("extractors = [\"youtube.*\"]\ntimeout = \"3m\"\n{more}"),
-        ),
+        )
+        .replace(LOOPBACK, &format!("{LOOPBACK}chunk = \"512KiB\"\n")),
         environment: names.environment(),
         // As a service has it: no home, and no place for caches but the daemon's own.
         through: ["env", "-u", "HOME", "-u", "XDG_CACHE_HOME", "-u", "DENO_DIR"]
@@ -49,6 +57,75 @@ fn the_riddles_are_solved_in_either_way() {
         let kept = walk(daemon.runtime_dir());
         assert!(kept.iter().any(|file| file.contains("/deno/")), "{way}: {kept:?}");
     }
+}
+
+/// The page is read again in mid-download: the riddles are others, and the file is the same.
+#[test]
+fn what_is_refused_in_the_middle_is_read_anew() {
+    let (link, names) = Youtube::link();
+    let path = download_path(&link, &[("quality", "1080"), ("engine", "splice")]);
+    let [undisturbed, refused] = [Youtube::start(|_| ()), Youtube::expiring(3)].map(|site| {
+        let daemon = daemon(&site, &names, "");
+        let answer = daemon.get(&path);
+        assert_eq!(answer.ending, Ending::Complete, "{}", answer.text());
+        let later = |request: &&Request| request.path.starts_with("/later/");
+        (answer.body, site.media_requests().iter().filter(later).count())
+    });
+    assert!(refused.0 == undisturbed.0, "it is another file");
+    assert!(refused.1 > 0 && undisturbed.1 == 0, "{} and {}", refused.1, undisturbed.1);
+}
+
+/// Before a film there may be an advertisement, and its media are refused until that could be skipped.
+#[test]
+fn media_are_not_asked_for_before_they_are_there() {
+    const SECONDS: u64 = 15;
+    let site = Youtube::start(|answer| {
+        let config = json!({ "adPlacementConfig": { "kind": "AD_PLACEMENT_KIND_START" } });
+        let renderer = json!({ "playerVars": format!("length_seconds={SECONDS}") });
+        answer["adPlacements"] = json!([{ "adPlacementRenderer": {
+            "config": config, "renderer": { "instreamVideoAdRenderer": renderer } } }]);
+    });
+    let (link, names) = Youtube::link();
+    let daemon = daemon(&site, &names, "");
+    let begun = Instant::now();
+    let answer = daemon.get(&download_path(&link, &[("quality", "1080")]));
+    assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.text());
+    // The API was asked later than this test began.
+    assert!(begun.elapsed() >= Duration::from_secs(SECONDS), "{:?}", begun.elapsed());
+    assert!(!site.media_requests().is_empty());
+}
+
+/// Without a runtime the film cannot be had, and it is said what is missing.
+#[test]
+fn without_a_runtime_there_is_no_film() {
+    let site = Youtube::start(|_| ());
+    let (link, names) = Youtube::link();
+    let setup = Setup {
+        config: ytdlp::config(
+            &["--extractor-args", &site.argument(), "--no-js-runtimes"],
+            "extractors = [\"youtube.*\"]\ntimeout = \"3m\"\n",
+        ),
+        environment: names.environment(),
+        ..Setup::default()
+    };
+    let answer = Daemon::start_with(&setup).get(&download_path(&link, &[]));
+    let found = (answer.head.status, answer.code());
+    assert_eq!(found, (500, "resolver-missing".into()), "{}", answer.text());
+    assert!(site.media_requests().is_empty());
+}
+
+/// So it is where the site gives its media to its own player only.
+#[test]
+fn formats_without_a_url_are_none() {
+    let site = Youtube::start(|answer| {
+        for format in answer["streamingData"]["adaptiveFormats"].as_array_mut().unwrap() {
+            format.as_object_mut().unwrap().remove("signatureCipher");
+        }
+    });
+    let (link, names) = Youtube::link();
+    let answer = daemon(&site, &names, "").get(&download_path(&link, &[]));
+    let found = (answer.head.status, answer.code());
+    assert_eq!(found, (502, "extractor-broken".into()), "{}", answer.text());
 }
 
 fn walk(directory: &std::path::Path) -> Vec<String> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::names::Names;
 use super::origin::{Origin, Request};
 use super::player;
-use super::script::Resource;
+use super::script::{Fault, Resource};
 use super::ytdlp::file;
 
 /// The video that is there.
@@ -17,6 +17,12 @@ pub(crate) const ID: &str = "aqz-KE-bpKQ";
 /// What stands in the URLs of the API, and must not be what a media server is asked with.
 const N: &str = "kT9xW2uQvLm4Zd8a";
 const SIGNATURE: &str = "AOq0QJ8wRgIhAKz3yVdU5s1mJcXh9bT2nEeLrW7fGgPqSxYvCtBuDoI0=AiEA6k_MHNlRjFZ4";
+/// Where the media are.
+const FIRST: &str = "videoplayback";
+/// Where they are when their URLs were refused.
+const SECOND: &str = "later/videoplayback";
+/// So many of yt-dlp's clients ask the API for one video; the page has the answer for another one.
+const CLIENTS: usize = 2;
 /// The formats, by their names in `ytdlp`, with what the API says of them.
 const FORMATS: [(&str, u16, &str); 4] = [
     ("137", 1080, "video/mp4; codecs=\"avc1.640028\""),
@@ -33,31 +39,62 @@ pub(crate) struct Youtube {
 impl Youtube {
     /// With one video. `change` has the last word on what the API says of it.
     pub(crate) fn start(change: impl Fn(&mut Value)) -> Self {
-        let origin = Origin::start();
+        let site = Self { origin: Origin::start() };
+        let answer = site.put_media(FIRST, |media| media);
+        site.put_pages(answer, None, change);
+        site
+    }
+
+    /// The same where the media of the first reading are refused after so many requests for each
+    /// track, and those of a second one are not.
+    pub(crate) fn expiring(after: usize) -> Self {
+        let site = Self { origin: Origin::start() };
+        let first = site.put_media(FIRST, |media| {
+            media.clone().becomes(media.fault(Fault::Status(403, vec![])), after)
+        });
+        let second = site.put_media(SECOND, |media| media);
+        site.put_pages(first, Some(second), |_| ());
+        site
+    }
+
+    /// Puts the media at a place, under a script; what the API says of them.
+    fn put_media(&self, place: &str, script: impl Fn(Resource) -> Resource) -> Value {
         for (format, ..) in FORMATS {
             let media = Resource::file(file(format)).only_bounded_ranges().keep_alive();
-            origin.put(&format!("videoplayback/{format}"), media);
+            self.origin.put(&format!("{place}/{format}"), script(media));
         }
-        let mut answer = answer(&origin);
-        change(&mut answer);
+        answer(&self.origin, place)
+    }
+
+    /// Puts what is read before the media; what the API says changes once it has been asked by
+    /// all clients of one reading.
+    fn put_pages(&self, mut first: Value, second: Option<Value>, change: impl Fn(&mut Value)) {
+        let origin = &self.origin;
+        change(&mut first);
         let config = json!({
             "PLAYER_JS_URL": "/s/player/0123abcd/player_ias.vflset/en_US/base.js",
             "VISITOR_DATA": "CgtWaXNpdG9yRGF0YQ%3D%3D",
             "STS": 20420,
         });
-        let page = format!(
-            "<html><script>ytcfg.set({config});</script>\
-             <script>var ytInitialPlayerResponse = {answer};</script>\
-             <script>var ytInitialData = {{\"contents\": {{\"x\": 1}}}};</script></html>"
-        );
-        origin.put("watch", Resource::bytes(page));
-        origin.put("youtubei/v1/player", Resource::bytes(answer.to_string()));
+        let page = |answer: &Value| {
+            Resource::bytes(format!(
+                "<html><script>ytcfg.set({config});</script>\
+                 <script>var ytInitialPlayerResponse = {answer};</script>\
+                 <script>var ytInitialData = {{\"contents\": {{\"x\": 1}}}};</script></html>"
+            ))
+        };
+        let api = |answer: &Value| Resource::bytes(answer.to_string());
+        let (mut pages, mut apis) = (page(&first), api(&first));
+        if let Some(second) = second {
+            (pages, apis) = (pages.becomes(page(&second), 1), apis.becomes(api(&second), CLIENTS));
+        }
+        origin.put("watch", pages);
+        origin.put("youtubei/v1/player", apis);
         // Whichever variant of it yt-dlp likes best.
         for variant in ["player_ias", "player_ias_tce", "player_es6", "player_es5"] {
             let name = format!("s/player/0123abcd/{variant}.vflset/en_US/base.js");
             origin.put(&name, Resource::bytes(player::script()));
         }
-        Self { origin }
     }
 
     /// What makes yt-dlp ask here.
@@ -74,8 +111,11 @@ impl Youtube {
     /// All requests for media. Each had to bring the solutions, and in bounded ranges.
     pub(crate) fn media_requests(&self) -> Vec<Request> {
         let requests = self.origin.requests().into_iter();
-        let media: Vec<_> =
-            requests.filter(|request| request.path.starts_with("/videoplayback/")).collect();
+        let media: Vec<_> = requests
+            .filter(|request| {
+                [FIRST, SECOND].iter().any(|place| request.path[1..].starts_with(place))
+            })
+            .collect();
         let signature =
             utf8_percent_encode(&player::turned(SIGNATURE), NON_ALPHANUMERIC).to_string();
         for request in &media {
@@ -97,7 +137,7 @@ fn url_decoded(query: &str, name: &str) -> String {
 }
 
 /// What the API says, to whatever client asks.
-fn answer(origin: &Origin) -> Value {
+fn answer(origin: &Origin, place: &str) -> Value {
     let expire = now() + 6 * 3600;
     let formats: Vec<Value> = FORMATS
         .iter()
@@ -105,7 +145,7 @@ fn answer(origin: &Origin) -> Value {
             let len = std::fs::metadata(file(name)).unwrap().len();
             let itag: u32 = name.split('-').next().unwrap().parse().unwrap();
             let url = origin.url(&format!(
-                "videoplayback/{name}?expire={expire}&itag={itag}&clen={len}&lmt=1780000000000000&n={N}"
+                "{place}/{name}?expire={expire}&itag={itag}&clen={len}&lmt=1780000000000000&n={N}"
             ));
             let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
             let mut format = json!({
