@@ -14,13 +14,14 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
 .PHONY: help demo test bench bench-crowd bench-resolve bench-seams build install uninstall lint it fuzz fuzz-short
-.PHONY: soak deny audit units clean tools-demo tools-bench tools-test
+.PHONY: soak deny audit units test-system clean tools-demo tools-bench tools-test
 
 help:
 	@echo 'make demo      try it: a sample film, streamed while it arrives (no network needed)'
 	@echo 'make test      everything that must pass: format, lints, docs, tests, licences'
 	@echo 'make bench     how fast, beside ffmpeg alone, nginx and the original design'
 	@echo 'make fuzz      random bytes at everything that reads what strangers send'
+	@echo 'make test-system  the unit, in a Debian that boots (as root)'
 	@echo 'make soak      a crowd of all kinds of clients, for ten minutes'
 	@echo 'make install   build, and install the program, its unit and its configuration'
 
@@ -94,6 +95,11 @@ units:
 	  > $(TARGET)/exposure.txt
 	tail -1 $(TARGET)/exposure.txt
 
+# The unit in a Debian that boots. Only root can do that, and the first time it takes minutes.
+test-system: build
+	@$(call need,debootstrap:debootstrap systemd-nspawn:systemd-container)
+	$(SUDO) tests/system/unit.sh $(TARGET)/release/ytcanal $(TARGET)/system
+
 # Puts its report into tests/bench/results. BENCH_ARGS=--quick takes two minutes, and does not.
 bench: tools-bench target/bench-venv/bin/flask
 	$(CARGO) bench --locked --bench canal -- $(BENCH_ARGS)
@@ -148,7 +154,7 @@ tools-bench: tools-demo
 	  && { [ ! -d /run/systemd/system ] || $(SUDO) systemctl disable --now nginx; }; }
 
 tools-test: tools-demo $(TARGET)/ytdlp-venv/bin/yt-dlp $(TARGET)/axe/node_modules/axe-core/axe.min.js
-	@$(call need,systemd-analyze:systemd prlimit:util-linux c++:g++ \
+	@$(call need,systemd-analyze:systemd prlimit:util-linux python3:python3 c++:g++ \
 	  wget:wget aria2c:aria2 chromium:chromium)
 	@command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
 	@command -v cargo-fuzz > /dev/null || $(CARGO) install --locked cargo-fuzz

@@ -13,8 +13,12 @@ use crate::support::origin::Request;
 use crate::support::youtube::Youtube;
 use crate::support::ytdlp::{self, WAYS, download_path, file};
 
-/// A daemon that reads the site's links; `more` as for `ytdlp::daemon`.
+/// A daemon that reads the site's links; `more` as for `ytdlp::daemon`. It is confined as by the unit:
+/// no home, no place for caches but its own, and only the system calls that it may use there.
 fn daemon(site: &Youtube, names: &Names, more: &str) -> Daemon {
+    let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let confined = ["tests/system/sandbox.py", "systemd/ytcanal.service"]
+        .map(|file| place.join(file).display().to_string());
     let arguments = ["--extractor-args", &site.argument()];
     let setup = Setup {
         // In parts of which there are some even in a short film.
@@ -25,10 +29,7 @@ fn daemon(site: &Youtube, names: &Names, more: &str) -> Daemon {
         )
         .replace(LOOPBACK, &format!("{LOOPBACK}chunk = \"512KiB\"\n")),
         environment: names.environment(),
-        // As a service has it: no home, and no place for caches but the daemon's own.
-        through: ["env", "-u", "HOME", "-u", "XDG_CACHE_HOME", "-u", "DENO_DIR"]
-            .map(str::to_owned)
-            .into(),
+        through: ["python3".to_owned()].into_iter().chain(confined).collect(),
         ..Setup::default()
     };
     Daemon::start_with(&setup)
@@ -126,6 +127,29 @@ fn formats_without_a_url_are_none() {
     let answer = daemon(&site, &names, "").get(&download_path(&link, &[]));
     let found = (answer.head.status, answer.code());
     assert_eq!(found, (502, "extractor-broken".into()), "{}", answer.text());
+}
+
+/// docs/youtube.md names a test for each part of the way.
+#[test]
+fn the_tests_that_the_documentation_names_are_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/youtube.md")).unwrap();
+    let mut rows = 0;
+    for tests in text.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit_once("| ")) {
+        for name in tests.1.split("`").skip(1).step_by(2).filter(|name| name.contains("::")) {
+            let (place, function) = name.rsplit_once("::").unwrap();
+            let place = place.replace("::", "/");
+            let files = ["tests/it", "src"].map(|part| root.join(part).join(&place));
+            let texts = files.iter().flat_map(|file| {
+                let own = std::fs::read_to_string(file.with_extension("rs"));
+                [own, std::fs::read_to_string(file.join("tests.rs"))].into_iter().flatten()
+            });
+            let is_there = |text: String| text.contains(&format!("fn {function}()"));
+            assert!(texts.into_iter().any(is_there), "there is no {name}");
+            rows += 1;
+        }
+    }
+    assert!(rows > 20, "{rows}");
 }
 
 fn walk(directory: &std::path::Path) -> Vec<String> {
