@@ -14,14 +14,18 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
 .PHONY: help demo test bench bench-crowd bench-resolve bench-seams build install uninstall lint it fuzz fuzz-short
-.PHONY: soak deny audit units test-system clean tools-demo tools-bench tools-test
+.PHONY: corpus soak deny audit units test-system clean tools-demo tools-bench tools-test
 
 help:
 	@echo 'make demo      try it: a sample film, streamed while it arrives (no network needed)'
 	@echo 'make test      everything that must pass: format, lints, docs, tests, licences'
 	@echo 'make bench     how fast, beside ffmpeg alone, nginx and the original design'
 	@echo 'make fuzz      random bytes at everything that reads what strangers send'
+<<<<<<< HEAD
 	@echo 'make test-system  the unit, in a Debian that boots (as root)'
+=======
+	@echo 'make corpus    media files of all shapes, or those in DIR=…, each compared with its source'
+>>>>>>> 53cf014 (make corpus: media files of all shapes, each compared with its source and with ffmpeg -c copy)
 	@echo 'make soak      a crowd of all kinds of clients, for ten minutes'
 	@echo 'make install   build, and install the program, its unit and its configuration'
 
@@ -48,6 +52,11 @@ it:
 # Ten minutes of clients of all kinds; `it` has a short run of it.
 soak: tools-test
 	YTCANAL_SOAK=$(SOAK_SECONDS) $(CARGO) test --release --locked --test it soak -- --nocapture
+
+# Media files through every engine, each compared with its source; `it` has some of them. All that
+# ffmpeg can make, or with DIR=… whatever lies there.
+corpus: tools-test
+	YTCANAL_CORPUS=$(or $(abspath $(DIR)),all) $(CARGO) test --release --locked --test it corpus -- --nocapture
 
 # Random bytes at everything that reads what strangers send. The first run is slow, for it
 # compiles. What a run has found to be of interest is where the next one begins, and what has

@@ -6,6 +6,7 @@
 //!
 //! - `contract`: what each path answers, good input and bad
 //! - `heads`: response heads of media, file names, secrets
+//! - `corpus`: files of all shapes, or whatever lies in a folder
 //! - `packets`: the packets that come out are the packets that went in
 //! - `splice`: what is joined without ffmpeg, layout and bytes
 //! - `trim`: a part of a film
@@ -42,6 +43,7 @@ mod chaos;
 mod clients;
 mod commands;
 mod contract;
+mod corpus;
 mod cut_at_rest;
 mod ends;
 mod faults;

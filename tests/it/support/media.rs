@@ -292,11 +292,36 @@ fn owned(arguments: &[&str]) -> Vec<String> {
 
 /// Makes the file unless an earlier run did; it appears under its name only when whole.
 pub(crate) fn generate(name: &str, extension: &str, arguments: &[String]) -> PathBuf {
-    let mut recipe = DefaultHasher::new();
-    arguments.hash(&mut recipe);
+    made(name, extension, &arguments, |partial| {
+        let output = run(Command::new("ffmpeg")
+            .args(["-v", "error", "-nostdin", "-y"])
+            .args(arguments)
+            .arg(partial));
+        assert!(
+            output.status.success(),
+            "cannot generate {name}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    })
+}
+
+/// As `generate`, out of the bytes of another file.
+pub(crate) fn derive(
+    name: &str,
+    extension: &str,
+    of: &Path,
+    how: fn(Vec<u8>) -> Vec<u8>,
+) -> PathBuf {
+    let bytes = how(std::fs::read(of).unwrap());
+    made(name, extension, &bytes, |partial| std::fs::write(partial, &bytes).unwrap())
+}
+
+fn made(name: &str, extension: &str, recipe: &impl Hash, make: impl FnOnce(&Path)) -> PathBuf {
+    let mut hash = DefaultHasher::new();
+    recipe.hash(&mut hash);
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("media");
     std::fs::create_dir_all(&directory).unwrap();
-    let file = directory.join(format!("{name}-{:016x}.{extension}", recipe.finish()));
+    let file = directory.join(format!("{name}-{:016x}.{extension}", hash.finish()));
     // Two tests that want the same one at the same time would write it over each other.
     static MAKING: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
     let mut making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -304,17 +329,9 @@ pub(crate) fn generate(name: &str, extension: &str, arguments: &[String]) -> Pat
     drop(making);
     let _alone = own.lock().unwrap_or_else(PoisonError::into_inner);
     if !file.exists() {
-        let (pid, recipe) = (std::process::id(), recipe.finish());
-        let partial = directory.join(format!("partial-{pid}-{name}-{recipe:016x}.{extension}"));
-        let output = run(Command::new("ffmpeg")
-            .args(["-v", "error", "-nostdin", "-y"])
-            .args(arguments)
-            .arg(&partial));
-        assert!(
-            output.status.success(),
-            "cannot generate {name}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let (pid, hash) = (std::process::id(), hash.finish());
+        let partial = directory.join(format!("partial-{pid}-{name}-{hash:016x}.{extension}"));
+        make(&partial);
         std::fs::rename(&partial, &file).unwrap();
     }
     file

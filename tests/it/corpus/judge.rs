@@ -1,0 +1,140 @@
+//! Holds the tracks of a joined file against those of its sources. Pure, on what ffprobe said.
+
+use super::probe::{Kind, Packet, Probe, Track};
+
+/// By how much tracks may be moved against each other, in microseconds. Matroska keeps
+/// milliseconds, and each of two files may round.
+const IN_STEP: i64 = 2_000;
+/// By how much a duration may differ, in seconds, where a packet is not longer than that.
+const DURATION: f64 = 0.05;
+
+/// A track of a source, and what came of it.
+#[derive(Clone, Copy)]
+pub(super) struct Matched<'a> {
+    pub(super) source: &'a Track,
+    pub(super) made: &'a Track,
+}
+
+/// What kind of packets are to be compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// They are the same in each container.
+    Same,
+    /// The containers have forms of their own: ADTS, Annex B, chunks of PCM.
+    Own,
+}
+
+impl Matched<'_> {
+    fn name(&self) -> &'static str {
+        if self.source.kind == Kind::Video { "video" } else { "audio" }
+    }
+
+    /// The packets of the whole track are those of the source, and all moved by as much.
+    pub(super) fn whole(&self, form: Form) -> Result<Option<i64>, String> {
+        let (source, made) = (&self.source.packets, &self.made.packets);
+        if form == Form::Own {
+            return Ok(Some(self.made.span().0 - self.source.span().0));
+        }
+        if source.len() != made.len() {
+            return Err(format!("{}: {} packets of {}", self.name(), made.len(), source.len()));
+        }
+        self.same(source, made)
+    }
+
+    /// They are some of those of the source, one after the other, the first of a video a key frame.
+    pub(super) fn part(&self, form: Form) -> Result<Option<i64>, String> {
+        let (source, made) = (&self.source.packets, &self.made.packets);
+        if form == Form::Own {
+            return Ok(None);
+        }
+        let mut runs = source.windows(made.len());
+        let run = runs.find(|run| run.iter().zip(made).all(|(a, b)| a.hash == b.hash));
+        let run = run.ok_or_else(|| {
+            format!("{}: {} packets that are no run of the source's", self.name(), made.len())
+        })?;
+        if self.source.kind == Kind::Video && !run[0].key {
+            return Err(format!("{}: the first packet is no key frame", self.name()));
+        }
+        self.same(run, made)
+    }
+
+    fn same(&self, source: &[Packet], made: &[Packet]) -> Result<Option<i64>, String> {
+        let moves = source.iter().zip(made).map(|(before, after)| after.pts - before.pts);
+        let moves: Vec<i64> = moves.collect();
+        let by = moves.first().copied().unwrap_or_default();
+        for (number, (before, after)) in source.iter().zip(made).enumerate() {
+            if (before.size, &before.hash) != (after.size, &after.hash) {
+                return Err(format!("{}: packet {number} is another one", self.name()));
+            }
+            if (moves[number] - by).abs() > IN_STEP {
+                return Err(format!(
+                    "{}: packet 0 is {:.1} ms later than in the source, packet {number} {:.1} ms",
+                    self.name(),
+                    by as f64 / 1e3,
+                    moves[number] as f64 / 1e3,
+                ));
+            }
+        }
+        Ok(Some(by))
+    }
+}
+
+/// Whether the tracks are as far apart as they were.
+pub(super) fn in_step(moves: &[i64]) -> Result<(), String> {
+    match moves {
+        [video, audio] if (video - audio).abs() > IN_STEP => Err(format!(
+            "audio is {:.1} ms later against the video than in the sources",
+            (audio - video) as f64 / 1e3
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a duration, as a head says it, is that of the tracks, counted from 0 or from where they
+/// begin.
+pub(super) fn duration(
+    said: Option<f64>,
+    slack: f64,
+    tracks: &[Matched<'_>],
+) -> Result<(), String> {
+    let spans = tracks.iter().map(|track| track.source.span());
+    let made = tracks.iter().map(|track| track.made.span());
+    let length = |spans: &mut dyn Iterator<Item = (i64, i64)>| {
+        let spans: Vec<_> = spans.collect();
+        let start = spans.iter().map(|(start, _)| *start).min().unwrap_or_default();
+        let end = spans.iter().map(|(_, end)| *end).max().unwrap_or_default();
+        [end, end - start].map(|micros| micros as f64 / 1e6)
+    };
+    let right = [length(&mut made.into_iter()), length(&mut spans.into_iter())].concat();
+    let packet = tracks.iter().map(|track| track.source.longest_packet()).max().unwrap_or_default();
+    let tolerance = DURATION.max(packet as f64 / 1e6) + 0.001 + slack;
+    let Some(said) = said else { return Err("no duration".into()) };
+    if right.iter().any(|right| (said - right).abs() <= tolerance) {
+        return Ok(());
+    }
+    let [end, length, ..] = right[..] else { unreachable!("two of each") };
+    Err(format!("duration {said:.3} s, and its tracks have {length:.3} s, up to {end:.3} s"))
+}
+
+/// The tracks of a joined file and their sources: no more and no less than was asked for.
+pub(super) fn matched<'a>(
+    sources: &[(Kind, &'a Probe)],
+    made: &'a Probe,
+) -> Result<Vec<Matched<'a>>, String> {
+    let mut tracks = Vec::new();
+    for (kind, source) in sources {
+        let Some(source) = source.first(*kind) else { continue };
+        let found = made.first(*kind).ok_or_else(|| format!("no {kind:?} came out"))?;
+        if source.codec != found.codec {
+            return Err(format!("{} came out as {}", source.codec, found.codec));
+        }
+        tracks.push(Matched { source, made: found });
+    }
+    if made.tracks.len() > tracks.len() {
+        return Err(format!("{} tracks of {} came out", made.tracks.len(), tracks.len()));
+    }
+    if made.others > 0 {
+        return Err(format!("{} streams beside video and audio", made.others));
+    }
+    Ok(tracks)
+}

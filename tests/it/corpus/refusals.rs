@@ -1,0 +1,35 @@
+//! What may be refused, and why a user would accept it. Keep it small.
+
+use super::folder::Subject;
+
+/// A refusal that is right although ffmpeg would do it.
+pub(super) struct Allowed {
+    /// The problem's code.
+    code: &'static str,
+    /// What the name of one of the files, or the problem's detail, has in it.
+    about: &'static [&'static str],
+    /// What one would tell the user.
+    pub(super) reason: &'static str,
+}
+
+const ALLOWED: [Allowed; 3] = [
+    Allowed {
+        code: "splice-refused",
+        about: &[""],
+        reason: "splice was asked for by name; ffmpeg joins them if nothing is said",
+    },
+    Allowed {
+        code: "not-media",
+        about: &[".aiff", ".caf", ".w64", ".wv", ".wma", ".avi", ".latm", ".dts", ".thd", ".spx"],
+        reason: "a format that no site serves; the error names those that are taken",
+    },
+    Allowed { code: "start-beyond-end", about: &[""], reason: "there is nothing left of the film" },
+];
+
+/// Why this refusal is right, if it is.
+pub(super) fn allowed(code: &str, detail: &str, files: &[&Subject]) -> Option<&'static str> {
+    let about =
+        |what: &&str| detail.contains(*what) || files.iter().any(|file| file.name.ends_with(*what));
+    let allowed = ALLOWED.iter().find(|one| one.code == code && one.about.iter().any(about))?;
+    Some(allowed.reason)
+}
