@@ -21,11 +21,8 @@ help:
 	@echo 'make test      everything that must pass: format, lints, docs, tests, licences'
 	@echo 'make bench     how fast, beside ffmpeg alone, nginx and the original design'
 	@echo 'make fuzz      random bytes at everything that reads what strangers send'
-<<<<<<< HEAD
 	@echo 'make test-system  the unit, in a Debian that boots (as root)'
-=======
 	@echo 'make corpus    media files of all shapes, or those in DIR=…, each compared with its source'
->>>>>>> 53cf014 (make corpus: media files of all shapes, each compared with its source and with ffmpeg -c copy)
 	@echo 'make soak      a crowd of all kinds of clients, for ten minutes'
 	@echo 'make install   build, and install the program, its unit and its configuration'
 
