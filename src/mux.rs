@@ -113,15 +113,14 @@ pub fn plan(
         && is_passable(lone, wish)
         && tags.cover.is_none()
     {
-        // Where it was found worth the while to make it better than it is.
-        return Ok(match spliced(&inputs, surveys, wish, tags) {
-            Some(Ok(plan)) => Plan::Splice(plan),
-            Some(Err(refused)) => {
-                log::debug!("passed through as it is: {refused}");
-                Plan::Pass(finished(lone))
+        if is_gathered(lone, 1, wish) {
+            match spliced(&inputs, surveys, wish, tags) {
+                Some(Ok(plan)) => return Ok(Plan::Splice(plan)),
+                Some(Err(refused)) => log::debug!("passed through as it is: {refused}"),
+                None => {}
             }
-            None => Plan::Pass(finished(lone)),
-        });
+        }
+        return Ok(Plan::Pass(finished(lone)));
     }
     if is_beyond(&inputs, wish.trim) {
         return Err(Error::BeyondEnd);
