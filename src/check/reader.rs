@@ -34,7 +34,7 @@ pub(super) fn look(config: &Config, runtime: RuntimeDir, out: &mut impl Write) -
     };
     let families = Families::new(config.upstream.family);
     let resolver = Resolver::new(config, &Arc::new(families), &Arc::new(runtime))?;
-    let said = ask(config, &resolver);
+    let (said, runs_scripts) = ask(config, &resolver);
     let Some(version) = version(&said) else {
         return writeln!(
             out,
@@ -53,7 +53,7 @@ pub(super) fn look(config: &Config, runtime: RuntimeDir, out: &mut impl Write) -
         None => writeln!(out, "yt-dlp   ok      {place} ({version})")?,
     }
     // Something else may speak its interface, and know nothing of this.
-    if !said.contains("JS runtimes: ") {
+    if !runs_scripts {
         return Ok(());
     }
     match resolver.try_javascript() {
@@ -105,14 +105,20 @@ fn remedy(why: &str, update: &str) -> String {
     )
 }
 
-/// What it says of itself, called as for a page but without a link.
-fn ask(config: &Config, resolver: &Resolver) -> String {
+/// What it says of itself, called as for a page but without a link; and whether it is one that runs
+/// JavaScript, as far as is known: who did not come to an end may be.
+fn ask(config: &Config, resolver: &Resolver) -> (String, bool) {
     let own = config.resolver.extra_args.iter().map(String::as_str);
     let mut arguments = vec!["--ignore-config", "--no-plugin-dirs", "--color", "never"];
     arguments.extend(own.chain(["--verbose"]));
-    let said = resolver.ask(&arguments).unwrap_or_default();
+    let said = resolver.ask(&arguments);
+    let runs_scripts = said.as_ref().is_none_or(|said| said.contains("JS runtimes: "));
     // Something else may speak its interface, and have less to say.
-    if version(&said).is_some() { said } else { resolver.ask(&["--version"]).unwrap_or_default() }
+    let said = said
+        .filter(|said| version(said).is_some())
+        .or_else(|| resolver.ask(&["--version"]))
+        .unwrap_or_default();
+    (said, runs_scripts)
 }
 
 /// The version in its words: alone in a line, or `yt-dlp version stable@2026.10.26 from ...`.

@@ -63,10 +63,10 @@ fn arguments<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
     Ok(all)
 }
 
-/// Less is not enough for any page.
+/// Less is not enough for yt-dlp and a runtime that only says its version.
 fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
     let size = ByteSize::deserialize(deserializer)?;
-    refuse_if(!(64 << 20..=64 << 30).contains(&size.0), "must lie between 64MiB and 64GiB")?;
+    refuse_if(!(128 << 20..=64 << 30).contains(&size.0), "must lie between 128MiB and 64GiB")?;
     Ok(size)
 }
 

@@ -202,7 +202,7 @@ fn check_runs_javascript() {
         let said = check(&real, &format!("{way}extra_args = {arguments:?}"));
         assert!(said.contains("js       broken  "), "{way}: {said}");
         assert!(said.contains("broken)") && said.contains("pip install -U"), "{way}: {said}");
-        let said = check(&real, &format!("{way}memory = \"64MiB\""));
+        let said = check(&real, &format!("{way}memory = \"128MiB\""));
         assert!(said.contains("js       broken  "), "{way}: {said}");
         assert!(said.contains("raise resolver.memory"), "{way}: {said}");
     }
