@@ -129,8 +129,10 @@ pub enum Fault {
 pub enum Unusable {
     /// Not a media container that we know; what it looks like.
     NotMedia(&'static str),
-    /// An MP4 file with its index behind the media, and why that cannot be read first.
+    /// A file with its index (moov, Tracks) behind the media, and why that cannot be read first.
     IndexAtEnd(&'static str),
+    /// Its samples are encrypted.
+    Encrypted,
     /// AAC without a container, which ffmpeg cannot put into another one than MP4 while it
     /// arrives.
     OnlyInMp4,
@@ -178,9 +180,12 @@ impl fmt::Display for Error {
             }
             Error::Unusable { track, reason: Unusable::IndexAtEnd(why) } => write!(
                 f,
-                "the {track} file has its index (moov) at its end, which cannot be read first \
-                 here ({why}); use one made for streaming (ffmpeg: -movflags +faststart)"
+                "the {track} file has its index (moov, Tracks) at its end, which cannot be \
+                 read first here ({why}); use one made for streaming (ffmpeg: -movflags +faststart)"
             ),
+            Error::Unusable { track, reason: Unusable::Encrypted } => {
+                write!(f, "the {track} file is encrypted (DRM), which cannot be taken off")
+            }
             Error::Unusable { track, reason: Unusable::OnlyInMp4 } => {
                 write!(f, "the {track} file is AAC without a container, which only mp4 can take")
             }
@@ -379,6 +384,7 @@ impl From<&Error> for Problem {
             },
             Error::Unusable { reason: Unusable::NotMedia(_), .. } => (422, "not-media", None),
             Error::Unusable { reason: Unusable::IndexAtEnd(_), .. } => (422, "index-at-end", None),
+            Error::Unusable { reason: Unusable::Encrypted, .. } => (422, "drm", None),
             Error::Unusable { reason: Unusable::OnlyInMp4, .. } => (422, "mux-refused", None),
             Error::BeyondEnd => (422, "start-beyond-end", None),
             Error::NotSpliced(_) => (422, "splice-refused", None),

@@ -22,7 +22,7 @@ pub use joint::{Joint, Recoding};
 pub use supply::Supply;
 pub use wish::{Engine, Trim, Wanted, Wish};
 
-use sniff::{Format, Head};
+use sniff::{Codec, Format, Head, View};
 use splice::{Refusal, Survey};
 
 /// The container of the joined file.
@@ -140,8 +140,7 @@ pub fn plan(
 /// Whether it is worth the while to survey a track of a film that has so many: it may be spliced, or
 /// ffmpeg cannot have it as it is.
 pub fn is_surveyed(input: Input, tracks: usize, wish: &Wish, tags: &Tags) -> bool {
-    let is_passed = tracks == 1 && is_passable(input, wish) && tags.cover.is_none();
-    let is_finished = is_passed && !is_gathered(input, tracks, wish);
+    let is_finished = is_passed(input, tracks, wish, tags) && !is_gathered(input, tracks, wish);
     !is_finished && (wish.engine != Engine::Ffmpeg || !input.head.index_first)
 }
 
@@ -154,6 +153,17 @@ pub fn is_gathered(input: Input, tracks: usize, wish: &Wish) -> bool {
         && is_as_asked(input)
         && input.head.in_fragments
         && matches!(wish.container, Wanted::Auto | Wanted::M4a)
+}
+
+fn is_passed(input: Input, tracks: usize, wish: &Wish, tags: &Tags) -> bool {
+    tracks == 1 && is_passable(input, wish) && tags.cover.is_none()
+}
+
+/// Whether more should be known of a track than its front tells, which takes another request: how
+/// long it plays, if only its end tells that, and if it is joined.
+pub fn deserves_a_look(input: Input, tracks: usize, wish: &Wish, tags: &Tags) -> bool {
+    let head = input.head;
+    head.format == Format::Ogg && head.duration.is_none() && !is_passed(input, tracks, wish, tags)
 }
 
 /// The tracks spliced, or why not; `None` if nobody wants that.
@@ -195,9 +205,8 @@ fn feeds(
         };
         feeds.push(match laid_out {
             Some(Ok(plan)) => {
-                if let sniff::Verdict::Known(head) =
-                    sniff::sniff(plan.head(), Some(plan.len()), false)
-                {
+                let view = View::front(plan.head(), Some(plan.len()), false);
+                if let sniff::Verdict::Known(head) = sniff::sniff(&view) {
                     input.head = head;
                 }
                 Some(plan)
@@ -249,10 +258,16 @@ fn finished(Input { kind, head }: Input) -> Finished {
         Format::Matroska => return type_of(Container::Mkv, kinds),
         Format::Ogg if kind == Kind::Video => ("video/ogg", "ogv"),
         Format::Ogg => ("audio/ogg", "ogg"),
+        Format::Mp3 if head.audio == Some(Codec::Mp2) => ("audio/mpeg", "mp2"),
         Format::Mp3 => ("audio/mpeg", "mp3"),
         Format::Adts => ("audio/aac", "aac"),
         Format::Flac => ("audio/flac", "flac"),
         Format::Wav => ("audio/wav", "wav"),
+        Format::Aiff => ("audio/aiff", "aiff"),
+        // RFC 4184 and RFC 4598.
+        Format::Ac3 => ("audio/ac3", "ac3"),
+        Format::Eac3 => ("audio/eac3", "eac3"),
+        Format::Flv => ("video/x-flv", "flv"),
     };
     Finished { media_type, extension }
 }

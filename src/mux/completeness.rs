@@ -9,6 +9,7 @@ use std::fmt;
 use super::sniff::Format;
 
 mod boxes;
+mod chain;
 mod elements;
 mod flac;
 mod frames;
@@ -83,7 +84,11 @@ impl Completeness {
             Format::Ogg => Box::new(pages::Pages::default()),
             Format::Wav => Box::new(riff::Riff::default()),
             Format::Flac => Box::new(flac::Flac::default()),
-            Format::Mp3 | Format::Adts => Box::new(frames::Frames::new(format)),
+            Format::Flv => Box::new(chain::Flv::default()),
+            Format::Aiff => Box::new(chain::Aiff::default()),
+            Format::Mp3 | Format::Adts | Format::Ac3 | Format::Eac3 => {
+                Box::new(frames::Frames::new(format))
+            }
         };
         Completeness { structure, len, offset: 0, unit_end: Some(0), header: Vec::new() }
     }

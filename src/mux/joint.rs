@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::sniff::{Format, Head};
+use super::sniff::{Codec, Format, Head};
 use super::{Container, Finished, Input, Trim, Wanted, Wish, type_of};
 use crate::error::{Error, Unusable};
 use crate::media::{Kind, Tags};
@@ -69,6 +69,13 @@ impl Joint {
         !self.trim.is_whole() || self.inputs.iter().any(|input| input.head.shifted)
     }
 
+    /// Whether the head of an MP4 can be written before ffmpeg has seen a packet of each track.
+    pub fn is_described(&self) -> bool {
+        let codecs = self.inputs.iter().flat_map(codecs);
+        self.recoding.is_some()
+            || codecs.into_iter().all(|codec| codec.is_some_and(Codec::is_described))
+    }
+
     /// After how much film a fragment of an MP4 ends if no picture begins a new one before: with
     /// sound alone none ever does, and ffmpeg would keep all of it until its end.
     pub fn longest_fragment(&self) -> Duration {
@@ -84,23 +91,39 @@ impl Joint {
 
 /// What has to become of a sound for it to be what its container promises.
 fn recoding(head: Head, wanted: Wanted) -> Option<Recoding> {
+    let is = |codec| head.audio == Some(codec);
     match wanted {
-        Wanted::M4a if !matches!(head.format, Format::Mp4 | Format::Adts) => Some(Recoding::Aac),
-        Wanted::Mp3 if head.format != Format::Mp3 => Some(Recoding::Mp3),
-        // Nothing but Opus has it.
-        Wanted::Opus if head.pre_skip.is_none() => Some(Recoding::Opus),
+        Wanted::M4a if matches!(head.audio, Some(Codec::Aac | Codec::Alac)) => None,
+        // Of an MP4 that does not tell yet.
+        Wanted::M4a if head.format == Format::Mp4 && head.audio.is_none() => None,
+        Wanted::M4a => Some(Recoding::Aac),
+        // In MP4, layer II goes by the same name.
+        Wanted::Mp3 if !is(Codec::Mp3) || head.format == Format::Mp4 => Some(Recoding::Mp3),
+        Wanted::Opus if !is(Codec::Opus) => Some(Recoding::Opus),
         _ => None,
     }
 }
 
-/// The narrowest container that takes whatever files of these formats hold.
+/// How the tracks are coded that are taken from an input, as far as that is known: of one that is
+/// wanted for its picture, its sound goes along if it is the only input.
+fn codecs(input: &Input) -> impl Iterator<Item = Option<Codec>> + use<> {
+    let Head { video, audio, .. } = input.head;
+    let is_picture = input.kind == Kind::Video;
+    let first = if is_picture { video } else { audio };
+    std::iter::once(first).chain(audio.filter(|_| is_picture).map(Some))
+}
+
+/// The narrowest container that takes whatever these files hold.
 fn suitable(inputs: &[Input]) -> Container {
-    let all = |fits: fn(Format) -> bool| inputs.iter().all(|input| fits(input.head.format));
-    if !all(|format| format != Format::Adts)
-        || all(|format| matches!(format, Format::Mp4 | Format::Adts | Format::Mp3))
-    {
+    let all = |fits: fn(Codec) -> bool| {
+        let known = inputs.iter().flat_map(codecs).flatten();
+        known.into_iter().all(fits)
+    };
+    let formats = |fits: fn(Format) -> bool| inputs.iter().all(|input| fits(input.head.format));
+    let is_mp4 = |format| matches!(format, Format::Mp4 | Format::Flv) || Format::is_raw(format);
+    if !formats(|format| format != Format::Adts) || formats(is_mp4) && all(Codec::fits_mp4) {
         Container::Mp4
-    } else if all(|format| format == Format::Webm) {
+    } else if formats(|format| format == Format::Webm) && all(Codec::fits_webm) {
         Container::Webm
     } else {
         Container::Mkv
@@ -135,9 +158,32 @@ mod tests {
             (&[Format::Matroska], Container::Mkv),
             (&[Format::Webm, Format::Flac], Container::Mkv),
             (&[Format::Webm, Format::Adts], Container::Mp4),
+            (&[Format::Mp4, Format::Eac3], Container::Mp4),
+            (&[Format::Flv], Container::Mp4),
+            (&[Format::Mp4, Format::Wav], Container::Mkv),
         ] {
             assert_eq!(joint(formats, Wanted::Auto).container, container, "{formats:?}");
         }
+    }
+
+    #[test]
+    fn a_codec_that_mp4_does_not_take_goes_into_matroska() {
+        let of = |video, audio| {
+            let head = Head { video, audio, ..Head::of(Format::Mp4) };
+            let inputs = vec![Input { kind: Kind::Video, head }];
+            Joint::new(inputs, &wish(Wanted::Auto), &Tags::default()).unwrap()
+        };
+        for (audio, container, is_described) in [
+            (Some(Codec::Aac), Container::Mp4, true),
+            (Some(Codec::Ac3), Container::Mp4, false),
+            (Some(Codec::Pcm), Container::Mkv, false),
+            (Some(Codec::Other), Container::Mkv, false),
+            (None, Container::Mp4, true),
+        ] {
+            let joint = of(Some(Codec::H264), audio);
+            assert_eq!((joint.container, joint.is_described()), (container, is_described));
+        }
+        assert!(!of(None, Some(Codec::Aac)).is_described());
     }
 
     #[test]
@@ -150,17 +196,21 @@ mod tests {
 
     #[test]
     fn a_sound_is_coded_anew_only_where_it_must() {
-        let recoding = |format, pre_skip, container| {
-            let head = Head { pre_skip, ..Head::of(format) };
+        let recoding = |format, audio, container| {
+            let head = Head { audio, ..Head::of(format) };
             let inputs = vec![Input { kind: Kind::Audio, head }];
             Joint::new(inputs, &wish(container), &Tags::default()).unwrap().recoding
         };
-        let skip = Some(Duration::from_millis(6));
+        let opus = Some(Codec::Opus);
         assert_eq!(recoding(Format::Mp4, None, Wanted::M4a), None);
-        assert_eq!(recoding(Format::Webm, skip, Wanted::M4a), Some(Recoding::Aac));
+        assert_eq!(recoding(Format::Mp4, Some(Codec::Aac), Wanted::M4a), None);
+        assert_eq!(recoding(Format::Mp4, Some(Codec::Ac3), Wanted::M4a), Some(Recoding::Aac));
+        assert_eq!(recoding(Format::Webm, opus, Wanted::M4a), Some(Recoding::Aac));
         assert_eq!(recoding(Format::Mp4, None, Wanted::Mp3), Some(Recoding::Mp3));
-        assert_eq!(recoding(Format::Webm, skip, Wanted::Opus), None);
+        assert_eq!(recoding(Format::Mp3, Some(Codec::Mp3), Wanted::Mp3), None);
+        assert_eq!(recoding(Format::Mp3, Some(Codec::Mp2), Wanted::Mp3), Some(Recoding::Mp3));
+        assert_eq!(recoding(Format::Webm, opus, Wanted::Opus), None);
         assert_eq!(recoding(Format::Webm, None, Wanted::Opus), Some(Recoding::Opus));
-        assert_eq!(recoding(Format::Webm, skip, Wanted::Webm), None);
+        assert_eq!(recoding(Format::Webm, opus, Wanted::Webm), None);
     }
 }

@@ -84,9 +84,11 @@ fn patched(moov: &[u8], tracks: &[Option<Duration>]) -> Option<Vec<u8>> {
     let whole = ticks(tracks.iter().copied().flatten().max().unwrap_or_default(), timescale)?;
     put(&mut bytes, mvhd, MVHD_DURATION, whole)?;
     let traks: Vec<Found> = boxes.iter().filter(|found| &found.kind == b"trak").copied().collect();
-    if traks.len() != tracks.len() {
+    if traks.len() < tracks.len() {
         return None;
     }
+    // The last input may bring another track along: a film its sound.
+    let tracks = tracks.iter().chain(std::iter::repeat(tracks.last()?));
     for (trak, duration) in traks.into_iter().zip(tracks) {
         let Some(duration) = duration else { continue };
         let inside = children(moov, trak)?;

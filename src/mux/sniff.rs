@@ -1,4 +1,5 @@
-//! What kind of file begins with these bytes, and how long it plays. Pure: bytes in, verdict out.
+//! What kind of file begins with these bytes, what is in it, and how long it plays. Pure: bytes in,
+//! verdict out.
 //!
 //! The verdict is forced on ffmpeg, which therefore never guesses: a playlist dressed as a video
 //! cannot make it open other files. Nothing here allocates by a length that a file claims.
@@ -7,8 +8,21 @@ use std::time::Duration;
 
 use crate::error::Unusable;
 
+mod ac3;
+mod codec;
+mod flac;
+mod flv;
+mod frames;
 mod matroska;
 mod mp4;
+mod mpeg_audio;
+mod ogg;
+mod riff;
+mod tags;
+mod view;
+
+pub use codec::Codec;
+pub use view::{LOOK_AT_MOST, View};
 
 /// The container formats that we take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,14 +35,29 @@ pub enum Format {
     Matroska,
     /// Ogg (RFC 3533).
     Ogg,
-    /// MPEG audio layer III, with or without ID3 tags.
+    /// MPEG audio of any layer, with or without tags.
     Mp3,
     /// AAC in ADTS frames.
     Adts,
+    /// AC-3 without a container.
+    Ac3,
+    /// Enhanced AC-3 without a container.
+    Eac3,
     /// Native FLAC (RFC 9639).
     Flac,
     /// RIFF/WAVE.
     Wav,
+    /// AIFF.
+    Aiff,
+    /// Flash video.
+    Flv,
+}
+
+impl Format {
+    /// Whether nothing but the frames of one codec is in it.
+    pub fn is_raw(self) -> bool {
+        matches!(self, Format::Mp3 | Format::Adts | Format::Ac3 | Format::Eac3)
+    }
 }
 
 /// What is known of a file from its first bytes.
@@ -39,7 +68,7 @@ pub struct Head {
     /// How long it plays, if it says so this early.
     pub duration: Option<Duration>,
     /// Whether its timestamps may be moved against what its packets say (edit lists, codec
-    /// delay), or begin below 0. Only a whole and simple MP4 index can deny it.
+    /// delay), or begin elsewhere than at 0. Only a whole and simple MP4 index can deny it.
     pub shifted: bool,
     /// Of an Opus track: how much at its start is not to be heard.
     pub pre_skip: Option<Duration>,
@@ -47,15 +76,52 @@ pub struct Head {
     pub has_picture: Option<bool>,
     /// Whether it is an MP4 whose samples are in fragments.
     pub in_fragments: bool,
+    /// How its first picture track is coded, if that is known.
+    pub video: Option<Codec>,
+    /// The same of its first sound track.
+    pub audio: Option<Codec>,
     /// Whether its index comes before its media, as it must to be joined while it arrives.
     pub index_first: bool,
+    /// Whether its samples are encrypted.
+    pub is_encrypted: bool,
+    /// So many bytes in front are of no use to a demuxer.
+    pub skip: u64,
+    /// A size in its head that its writer did not know.
+    pub mend: Option<Mend>,
+}
+
+/// A number in a file's head, and what it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mend {
+    /// Where it is.
+    pub at: u64,
+    /// What it should be.
+    pub value: u64,
+    /// Whether it has eight bytes, and not four.
+    pub is_wide: bool,
+}
+
+impl Mend {
+    /// Puts it right in `bytes`, which begin the file.
+    pub fn apply(&self, bytes: &mut [u8]) {
+        let value = self.value.to_le_bytes();
+        let narrow = u32::try_from(self.value).unwrap_or(u32::MAX).to_le_bytes();
+        let value = if self.is_wide { &value[..] } else { &narrow[..] };
+        let place =
+            usize::try_from(self.at).ok().and_then(|at| bytes.get_mut(at..at + value.len()));
+        if let Some(place) = place {
+            place.copy_from_slice(value);
+        }
+    }
 }
 
 impl Head {
     /// A file of which nothing is known but its container.
     pub(super) fn of(format: Format) -> Head {
-        // Of these, the containers of sound hold nothing else, but for theora, which is dead.
-        let may_have = matches!(format, Format::Mp4 | Format::Webm | Format::Matroska);
+        let may_have = matches!(
+            format,
+            Format::Mp4 | Format::Webm | Format::Matroska | Format::Ogg | Format::Flv
+        );
         Head {
             format,
             duration: None,
@@ -63,80 +129,103 @@ impl Head {
             pre_skip: None,
             has_picture: if may_have { None } else { Some(false) },
             in_fragments: false,
+            video: None,
+            audio: None,
             index_first: true,
+            is_encrypted: false,
+            skip: 0,
+            mend: None,
         }
     }
 }
 
-/// The outcome of a look at the first bytes.
+/// The outcome of a look at a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// More bytes are needed to tell.
+    /// More bytes of its front are needed to tell.
     More,
+    /// The bytes at this offset are.
+    At(u64),
     /// It can be joined.
     Known(Head),
     /// It cannot.
     Refused(Unusable),
 }
 
-/// How many bytes [`sniff`] may ask for.
-pub const LOOK_AT_MOST: usize = 64 << 10;
+/// Looks at what is seen of a file. It asks for more of the front only while that may still come, and
+/// never twice for the same place.
+pub fn sniff(view: &View<'_>) -> Verdict {
+    match recognise(view) {
+        Ok(head) => Verdict::Known(head),
+        Err(Verdict::More) if view.all => {
+            Verdict::Refused(Unusable::NotMedia(looks_like(view.front)))
+        }
+        Err(verdict) => verdict,
+    }
+}
 
-/// Looks at the first `bytes` of a file of `len` bytes (if that is known). `all` means that no
-/// more bytes will come: the verdict is then never [`Verdict::More`].
-pub fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Verdict {
-    let known = |format| Verdict::Known(Head::of(format));
-    let refused = |what| Verdict::Refused(Unusable::NotMedia(what));
-    let verdict = match bytes {
-        [] if all => return refused("it is empty"),
-        [0x1a, 0x45, 0xdf, 0xa3, ..] => matroska::sniff(bytes, all),
-        [b'O', b'g', b'g', b'S', ..] => ogg(bytes),
-        [b'f', b'L', b'a', b'C', ..] => known(Format::Flac),
-        [b'I', b'D', b'3', ..] => known(Format::Mp3),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => known(Format::Wav),
-        _ if mp4::begins(bytes) => mp4::sniff(bytes, len, all),
-        [0xff, second, ..] if second & 0xf6 == 0xf0 => frames(bytes, adts_frame_len, Format::Adts),
-        [0xff, second, ..] if second & 0xe6 == 0xe2 => frames(bytes, mp3_frame_len, Format::Mp3),
-        _ if bytes.len() < ENOUGH => Verdict::More,
-        _ => refused(looks_like(bytes)),
-    };
-    match verdict {
-        Verdict::More if all => refused(looks_like(bytes)),
-        verdict => verdict,
+fn recognise(view: &View<'_>) -> Result<Head, Verdict> {
+    let bytes = view.need(0, ENOUGH)?;
+    let refused = |what| Err(Verdict::Refused(Unusable::NotMedia(what)));
+    match bytes {
+        [] => return refused("it is empty"),
+        [0x1a, 0x45, 0xdf, 0xa3, ..] => return matroska::sniff(view),
+        [b'O', b'g', b'g', b'S', ..] => return ogg::sniff(view),
+        [b'F', b'L', b'V', 1, ..] => return flv::sniff(view),
+        _ if riff::is_wave(bytes) => return riff::wave(view),
+        _ if riff::is_aiff(bytes) => return riff::aiff(view),
+        _ if mp4::begins(bytes) => return mp4::sniff(view),
+        _ => {}
+    }
+    if let Some(what) = named(bytes) {
+        return refused(what);
+    }
+    let front = tags::pass(view)?;
+    if view.need(front.end, 4)?.starts_with(b"fLaC") {
+        return Ok(Head { skip: front.foreign, ..flac::sniff(view, front.end)? });
+    }
+    match frames::sniff(view)? {
+        Some(head) => Ok(head),
+        None => refused(looks_like(bytes)),
     }
 }
 
 /// Bytes after which a file that is none of ours has shown it.
 const ENOUGH: usize = 16;
 
-/// A word for people about something that is not media.
-fn looks_like(bytes: &[u8]) -> &'static str {
+/// What begins like this, if it is something that is often met and never taken.
+fn named(bytes: &[u8]) -> Option<&'static str> {
     let text = bytes.trim_ascii_start();
     let begins =
         |with: &[u8]| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     if begins(b"#EXTM3U") {
-        "it is an HLS playlist, not a media file"
+        Some("it is an HLS playlist, not a media file")
     } else if begins(b"<MPD") || begins(b"<?xml") {
-        "it is an XML document (a DASH manifest?), not a media file"
+        Some("it is an XML document (a DASH manifest?), not a media file")
     } else if begins(b"<!doctype") || begins(b"<html") {
-        "it is a web page, not a media file"
+        Some("it is a web page, not a media file")
     } else if begins(b"{") || begins(b"[") {
-        "it is JSON, not a media file"
+        Some("it is JSON, not a media file")
+    } else if bytes.starts_with(b"RIFF") && bytes.get(8..11) == Some(b"AVI") {
+        Some("it is an AVI file, which cannot be joined while it arrives")
+    } else if bytes.starts_with(&[0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11]) {
+        Some("it is a Windows Media file (ASF), which is not taken")
+    } else if bytes.starts_with(&[0, 0, 1, 0xba]) {
+        Some("it is an MPEG program stream, which is not taken")
+    } else if bytes.starts_with(b"RIFF") || bytes.starts_with(b".RMF") || bytes.starts_with(b"PK") {
+        Some(UNKNOWN)
     } else {
-        "it is no container that we know (mp4, webm, mkv, ogg, mp3, aac, flac, wav)"
+        None
     }
 }
 
-/// The first page holds the codec's head, and nothing else (RFC 7845 §3).
-fn ogg(bytes: &[u8]) -> Verdict {
-    const PAGE_HEAD: usize = 28;
-    if bytes.len() < PAGE_HEAD + OPUS_HEAD_LEN {
-        return Verdict::More;
-    }
-    Verdict::Known(Head { pre_skip: opus_head(&bytes[PAGE_HEAD..]), ..Head::of(Format::Ogg) })
-}
+const UNKNOWN: &str =
+    "it is no container that we know (mp4, webm, mkv, ogg, flv, mp3, aac, ac3, flac, wav, aiff)";
 
-const OPUS_HEAD_LEN: usize = 19;
+/// A word for people about something that is not media.
+fn looks_like(bytes: &[u8]) -> &'static str {
+    named(bytes).unwrap_or(UNKNOWN)
+}
 
 /// The pre-skip in an identification header (RFC 7845 §5.1): samples of 1/48000 s.
 fn opus_head(bytes: &[u8]) -> Option<Duration> {
@@ -148,42 +237,19 @@ fn pre_skip(samples: u16) -> Option<Duration> {
     from_ticks(samples.into(), 48_000)
 }
 
-/// Frames of MPEG audio carry only a weak mark, so the second must follow where the first says.
-fn frames(bytes: &[u8], frame_len: fn(&[u8]) -> Option<usize>, format: Format) -> Verdict {
-    let refused = Verdict::Refused(Unusable::NotMedia(looks_like(b"")));
-    if bytes.len() < ENOUGH {
-        return Verdict::More;
-    }
-    let Some(first) = frame_len(bytes) else { return refused };
-    match bytes.get(first..first + ENOUGH) {
-        None => Verdict::More,
-        Some(second) if frame_len(second).is_some() => Verdict::Known(Head::of(format)),
-        Some(_) => refused,
-    }
-}
-
-/// ISO/IEC 13818-7 §6.2: the frame length stands in 13 bits of the ADTS header.
+/// How long the frame of AAC is that these bytes begin with.
 pub(super) fn adts_frame_len(bytes: &[u8]) -> Option<usize> {
-    let [0xff, b1, b2, b3, b4, b5, ..] = *bytes else { return None };
-    let len = usize::from(b3 & 3) << 11 | usize::from(b4) << 3 | usize::from(b5 >> 5);
-    (b1 & 0xf6 == 0xf0 && (b2 >> 2) & 0xf < 13 && len > 7).then_some(len)
+    mpeg_audio::adts(bytes).map(|frame| frame.len)
 }
 
-/// ISO/IEC 11172-3 §2.4.2.3 and 13818-3: the length follows from bit rate and sampling rate.
-pub(super) fn mp3_frame_len(bytes: &[u8]) -> Option<usize> {
-    const V1: [usize; 15] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
-    const V2: [usize; 15] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
-    let [0xff, b1, b2, ..] = *bytes else { return None };
-    let (version, layer) = ((b1 >> 3) & 3, (b1 >> 1) & 3);
-    let (rates, samples, base) = match version {
-        3 => (V1, 144, [44_100, 48_000, 32_000]),
-        2 => (V2, 72, [22_050, 24_000, 16_000]),
-        0 => (V2, 72, [11_025, 12_000, 8_000]),
-        _ => return None,
-    };
-    let bits = *rates.get(usize::from(b2 >> 4)).filter(|rate| **rate > 0)? * 1000;
-    let sampling = *base.get(usize::from((b2 >> 2) & 3))?;
-    (b1 & 0xe0 == 0xe0 && layer == 1).then(|| samples * bits / sampling + usize::from(b2 >> 1 & 1))
+/// The same of MPEG audio.
+pub(super) fn mpeg_frame_len(bytes: &[u8]) -> Option<usize> {
+    mpeg_audio::frame(bytes).map(|frame| frame.len)
+}
+
+/// The same of AC-3 of either kind.
+pub(super) fn ac3_frame_len(bytes: &[u8]) -> Option<usize> {
+    ac3::frame(bytes).map(|frame| frame.len)
 }
 
 /// Seconds from a count of ticks, if the count means anything.
@@ -199,6 +265,10 @@ fn from_ticks(ticks: u64, per_second: u64) -> Option<Duration> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Verdict {
+        super::sniff(&View::front(bytes, len, all))
+    }
 
     fn refusal(bytes: &[u8]) -> &'static str {
         match sniff(bytes, None, true) {
@@ -225,22 +295,87 @@ mod tests {
         assert_eq!(sniff(b"RIFF", None, false), Verdict::More);
     }
 
+    /// Frames of `len` bytes that begin with `mark`.
+    fn frames(mark: &[u8], len: usize, count: usize) -> Vec<u8> {
+        let mut frame = vec![0x55; len];
+        frame[..mark.len()].copy_from_slice(mark);
+        frame.repeat(count)
+    }
+
+    const MP3: &[u8] = &[0xff, 0xfb, 0x90, 0];
+    const ADTS: &[u8] = &[0xff, 0xf1, 0x50, 0x80, 100 >> 3, (100 & 7) << 5, 0xfc];
+    const AC3: &[u8] = &[0x0b, 0x77, 0, 0, 0x14, 0x40];
+    const EAC3: &[u8] = &[0x0b, 0x77, 0x01, 0x7f, 0x34, 0x87];
+
+    fn seen(bytes: &[u8]) -> Option<(Format, Option<Codec>)> {
+        match sniff(bytes, Some(bytes.len() as u64), true) {
+            Verdict::Known(head) => Some((head.format, head.audio)),
+            _ => None,
+        }
+    }
+
     #[test]
-    fn mpeg_audio_needs_two_frames_in_a_row() {
-        // Layer III, 128 kbit/s, 44.1 kHz: 417 bytes a frame.
-        let mut mp3 = vec![0u8; 1000];
-        mp3[..3].copy_from_slice(&[0xff, 0xfb, 0x90]);
-        assert!(matches!(sniff(&mp3, None, true), Verdict::Refused(_)));
-        assert_eq!(sniff(&mp3[..400], None, false), Verdict::More);
-        mp3[417..420].copy_from_slice(&[0xff, 0xfb, 0x90]);
-        let known = |format| Verdict::Known(Head::of(format));
-        assert_eq!(sniff(&mp3, None, false), known(Format::Mp3));
-        // ADTS, 44.1 kHz, 100 bytes a frame.
-        let frame = [0xff, 0xf1, 0x50, 0x80, 100 >> 3, (100 & 7) << 5, 0xfc];
-        let mut adts = vec![0u8; 300];
-        adts[..7].copy_from_slice(&frame);
-        adts[100..107].copy_from_slice(&frame);
-        assert_eq!(sniff(&adts, None, false), known(Format::Adts));
+    fn frames_need_others_behind_them() {
+        for (mark, len, format, codec) in [
+            (MP3, 417, Format::Mp3, Codec::Mp3),
+            (&[0xff, 0xfd, 0xa4, 0], 576, Format::Mp3, Codec::Mp2),
+            (ADTS, 100, Format::Adts, Codec::Aac),
+            (AC3, 768, Format::Ac3, Codec::Ac3),
+            (EAC3, 768, Format::Eac3, Codec::Eac3),
+        ] {
+            let known = Some((format, Some(codec)));
+            let many = frames(mark, len, 20);
+            assert_eq!(seen(&many), known);
+            assert_eq!(sniff(&many[..len * 2 + 4], None, false), Verdict::More, "{codec:?}");
+            assert_eq!(seen(&frames(mark, len, 1)), known, "a file of one frame");
+            // Two, and then something else.
+            assert_eq!(seen(&[&many[..len * 2], &[0x55; 9000]].concat()), None, "{codec:?}");
+            let tag =
+                |len: u8| [b"ID3\x04\0\0\0\0\0", &[len][..], &vec![0xff; len.into()]].concat();
+            assert_eq!(seen(&[&tag(90)[..], &tag(3), &[0; 700], &many].concat()), known);
+            assert_eq!(seen(&[&tag(9)[..], &frames(&[0xff, 0xfb], 50, 2), &many].concat()), known);
+            // Cut out of a longer one.
+            assert_eq!(seen(&many[len / 2..]), known);
+            assert_eq!(seen(&[&many[..len * 3], b"TAG", &[0; 125]].concat()), known);
+        }
+        assert_eq!(seen(&frames(MP3, 418, 20)), None);
+    }
+
+    #[test]
+    fn what_frames_tell_of_their_duration() {
+        let of = |bytes: &[u8]| match sniff(bytes, Some(bytes.len() as u64), true) {
+            Verdict::Known(head) => head.duration.map(|duration| duration.as_micros()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(of(&frames(AC3, 768, 100)), Some(3_200_000));
+        assert_eq!(of(&frames(EAC3, 768, 100)), Some(3_200_000));
+        assert_eq!(of(&frames(MP3, 417, 100)), Some(2_612_244));
+        assert_eq!(of(&frames(ADTS, 100, 100)), None, "its frames may be of any length");
+        // Of changing bit rates nobody knows, unless the first frame tells.
+        let varying = [frames(MP3, 417, 5), frames(&[0xff, 0xfb, 0xa0, 0], 522, 5)].concat();
+        assert_eq!(of(&varying), None);
+        let mut xing = frames(MP3, 417, 1);
+        xing[36..48].copy_from_slice(b"Xing\0\0\0\x03\0\0\x03\xe8");
+        assert_eq!(of(&[&xing[..], &varying].concat()), Some(26_122_448));
+        xing[36..40].copy_from_slice(b"VBRI");
+        xing[50..54].copy_from_slice(&2000u32.to_be_bytes());
+        assert_eq!(of(&[&xing[..], &varying].concat()), Some(52_244_897));
+    }
+
+    #[test]
+    fn behind_a_long_tag_is_looked_where_it_ends() {
+        let tag = [&b"ID3\x04\0\0\0\x40\0\0"[..], &[0xff; 5000]].concat();
+        let view = View { may_look: true, ..View::front(&tag, Some(4 << 20), false) };
+        let at = 10 + (0x40 << 14);
+        assert_eq!(super::sniff(&view), Verdict::At(at));
+        let far = [(at, frames(EAC3, 768, 30))];
+        let verdict = super::sniff(&View { far: &far, ..view });
+        assert!(
+            matches!(verdict, Verdict::Known(Head { format: Format::Eac3, .. })),
+            "{verdict:?}"
+        );
+        let blind = View { may_look: false, all: true, ..view };
+        assert!(matches!(super::sniff(&blind), Verdict::Refused(_)));
     }
 
     proptest! {
@@ -248,7 +383,9 @@ mod tests {
         fn no_bytes_make_it_panic_or_wait_for_ever(
             magic in prop::sample::select(vec![
                 &b""[..], b"\x1a\x45\xdf\xa3", b"\0\0\0\x08ftyp", b"\0\0\0\x08ftyp\0\0\x01\0moov",
-                b"ID3", b"\xff\xfb", b"\xff\xf1",
+                b"ID3\x04\0\0\0\0", b"\xff\xfb\x90", b"\xff\xf1", b"\x0b\x77", b"FLV\x01", b"OggS\0\x02",
+                b"RIFF\0\0\0\0WAVEdata", b"RF64\0\0\0\0WAVEds64", b"FORM\0\0\0\0AIFFCOMM", b"APETAGEX",
+                b"fLaC\0",
             ]),
             tail in prop::collection::vec(any::<u8>(), 0..600),
             len in any::<Option<u64>>(),
@@ -256,6 +393,15 @@ mod tests {
             let bytes = [magic, &tail].concat();
             prop_assert_ne!(sniff(&bytes, len, true), Verdict::More);
             sniff(&bytes, len, false);
+            // Each place is asked for once.
+            let mut far = Vec::new();
+            loop {
+                let front = View::front(&bytes, len, true);
+                let view = View { far: &far, may_look: true, is_thorough: true, ..front };
+                let Verdict::At(at) = super::sniff(&view) else { break };
+                prop_assert!(far.iter().all(|(asked, _)| *asked != at));
+                far.push((at, tail.clone()));
+            }
         }
     }
 }

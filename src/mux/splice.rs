@@ -95,6 +95,9 @@ pub type Next<'n> = dyn Fn(usize, u64, &[u8]) -> Result<Option<Range<u64>>, Halt
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal(pub &'static str);
 
+/// Why nobody can join a file, nor play it.
+pub const ENCRYPTED: Refusal = Refusal("it is encrypted");
+
 /// What ends a survey early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Halt {

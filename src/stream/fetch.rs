@@ -15,10 +15,10 @@ use crate::media::{Kind, Track};
 use crate::memory::Share;
 use crate::mux::completeness::{Completeness, Incomplete};
 use crate::mux::fifo::{Feed, Pipes, Unfed};
-use crate::mux::sniff::{self, Head, Verdict};
+use crate::mux::sniff::{self, Head, Verdict, View};
 use crate::mux::splice::{self, Flow, Refusal, Survey};
-use crate::mux::{self, Supply};
-use crate::source::{SOCKET_BUFFER, Source};
+use crate::mux::{self, Input, Supply};
+use crate::source::{File, SOCKET_BUFFER, Source};
 use crate::stop::Stop;
 
 /// How long a downloader may take to see that the muxer has ended.
@@ -29,6 +29,10 @@ const PASS_ON: usize = 128 << 10;
 const AT_ONCE: Duration = Duration::from_millis(2);
 /// What is looked at first to find out what a track is.
 const SNIFF: usize = 16 << 10;
+/// So many places are looked at to find out what it is.
+const LOOKS: usize = 8;
+/// How far is read to see what is behind the tags of a file of which no part can be asked for.
+const LONGEST_TAGS: usize = 16 << 20;
 /// What is asked for first when there is more to find out than to fetch.
 pub(super) const PROBE: u64 = sniff::LOOK_AT_MOST as u64;
 
@@ -55,16 +59,22 @@ pub(super) fn open<'scope, 'env>(
     let sources = media.tracks.iter().map(|track| (track, of(track)));
     let open_one = move |track: &Track, source: Result<Source<'scope, 'env>, Error>| {
         let mut source = source?;
-        let mut input =
-            mux::Input { kind: track.kind, head: recognise_or_refresh(&mut source, first)? };
-        // What the first bytes tell of the end is known before anything is sent.
-        let mut completeness = Completeness::new(input.head.format, source.file().len);
-        completeness.see(source.head()).map_err(|how| incomplete(track.kind, how))?;
-        let looks = mux::is_surveyed(input, media.tracks.len(), &wish, &media.tags);
         let mut memory = canal.memory.share();
+        let recognising = Recognising { scope, answering, track };
+        let mut input = recognising.run_or_refresh(&mut source, first, &mut memory)?;
+        // What the first bytes tell of the end is known before anything is sent.
+        let mut completeness = completeness(input.head, source.file().len);
+        let begin = usize::try_from(input.head.skip).unwrap_or(usize::MAX);
+        let seen = source.head().get(begin..).unwrap_or(&[]);
+        completeness.see(seen).map_err(|how| incomplete(track.kind, how))?;
+        let looks = mux::is_surveyed(input, media.tracks.len(), &wish, &media.tags);
         let survey =
             looks.then(|| look::survey(scope, answering, track, &mut source, input, &mut memory));
         let survey = survey.transpose()?;
+        // Of a track whose description is far behind the front.
+        if matches!(survey, Some(Err(splice::ENCRYPTED))) {
+            return Err(recognising.unusable(Unusable::Encrypted));
+        }
         if let Some(Ok(survey)) = &survey {
             // An index says more than the first bytes, where it is not among them.
             let head = &mut input.head;
@@ -110,21 +120,14 @@ pub(super) fn each<'scope, 'env: 'scope, I: Send + 'scope, T: Send + 'scope>(
     Ok(done.chain(last).collect())
 }
 
+/// Follows a track of `len` bytes, if that is known, from where its demuxer begins.
+fn completeness(head: Head, len: Option<u64>) -> Completeness {
+    Completeness::new(head.format, len.map(|len| len.saturating_sub(head.skip)))
+}
+
 /// The file of a track lacks its end.
 pub(super) fn incomplete(track: Kind, Incomplete(how): Incomplete) -> Error {
     Error::Upstream { track, fault: Fault::Incomplete(how) }
-}
-
-/// The same, where a location may have expired, which sites also say with a web page or with some
-/// words: then a fresh one is looked at, once.
-fn recognise_or_refresh(source: &mut Source<'_, '_>, first: u64) -> Result<Head, Error> {
-    loop {
-        match recognise(source) {
-            Err(Error::Unusable { reason: Unusable::NotMedia(_), .. })
-                if is_text(source.head()) && source.begin_anew(first)? => {}
-            recognised => return recognised,
-        }
-    }
 }
 
 /// Whether these are words, or nothing, rather than media that we do not know.
@@ -134,21 +137,78 @@ fn is_text(bytes: &[u8]) -> bool {
     first.iter().all(is_word) && !first.starts_with(b"#EXTM3U")
 }
 
-/// Looks at the first bytes until they say what this is.
-fn recognise(source: &mut Source<'_, '_>) -> Result<Head, Error> {
-    let mut all = false;
-    loop {
-        match sniff::sniff(source.head(), source.file().len, all) {
-            Verdict::Known(head) => return Ok(head),
-            Verdict::Refused(reason) => {
-                return Err(Error::Unusable { track: source.track(), reason });
-            }
-            Verdict::More => {
-                // Mostly a few bytes are enough; else an index is among them, which is long.
-                let is_first = source.head().is_empty();
-                all = !source.look_further(if is_first { SNIFF } else { sniff::LOOK_AT_MOST })?;
+/// Finds out what a track is.
+struct Recognising<'scope, 'env, 'a, 't> {
+    scope: &'scope Scope<'scope, 'env>,
+    answering: &'scope Answering<'a, 'a, 'a>,
+    track: &'t Track,
+}
+
+impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
+    /// Says it, of a fresh location if this one may have expired, which sites also tell with a web page
+    /// or with some words: `first` bytes of that are looked at, once.
+    fn run_or_refresh(
+        &self,
+        source: &mut Source<'scope, 'env>,
+        first: u64,
+        memory: &mut Share,
+    ) -> Result<Input, Error> {
+        loop {
+            match self.run(source, memory) {
+                Err(Error::Unusable { reason: Unusable::NotMedia(_), .. })
+                    if is_text(source.head()) && source.begin_anew(first)? => {}
+                recognised => return recognised,
             }
         }
+    }
+
+    /// Looks at the first bytes until they say what this is, and at others where that is worth it.
+    fn run(&self, source: &mut Source<'scope, 'env>, memory: &mut Share) -> Result<Input, Error> {
+        let Answering { media, wish, .. } = self.answering;
+        let (mut all, mut is_thorough, mut far) = (false, false, Vec::new());
+        loop {
+            let File { len, ranged, .. } = *source.file();
+            let may_look = far.len() < LOOKS && (ranged && len.is_some() || !all);
+            let view = View { front: source.head(), len, all, far: &far, may_look, is_thorough };
+            match sniff::sniff(&view) {
+                Verdict::Known(head) if head.is_encrypted => {
+                    return Err(self.unusable(Unusable::Encrypted));
+                }
+                Verdict::Known(head) => {
+                    let input = Input { kind: self.track.kind, head };
+                    let deserves =
+                        mux::deserves_a_look(input, media.tracks.len(), wish, &media.tags);
+                    if is_thorough || !deserves || !ranged {
+                        return Ok(input);
+                    }
+                    is_thorough = true;
+                }
+                Verdict::Refused(reason) => return Err(self.unusable(reason)),
+                Verdict::At(at) if ranged && len.is_some() => {
+                    let Self { scope, answering, .. } = *self;
+                    let bytes = look::beyond(scope, answering, source, at, memory)?;
+                    far.push((at, bytes));
+                }
+                // Where it cannot be asked for, it is read on to, if it is not too far.
+                Verdict::At(at) => {
+                    let end =
+                        usize::try_from(at).map_or(LONGEST_TAGS, |at| at + sniff::LOOK_AT_MOST);
+                    let is_near = end < LONGEST_TAGS && memory.grow(end as u64);
+                    while is_near && source.head().len() < end && source.look_further(end)? {}
+                    all = true;
+                }
+                Verdict::More => {
+                    // Mostly a few bytes are enough; else an index is among them, which is long.
+                    let is_first = source.head().is_empty();
+                    let most = if is_first { SNIFF } else { sniff::LOOK_AT_MOST };
+                    all = !source.look_further(most)?;
+                }
+            }
+        }
+    }
+
+    fn unusable(&self, reason: Unusable) -> Error {
+        Error::Unusable { track: self.track.kind, reason }
     }
 }
 
@@ -181,6 +241,21 @@ pub(super) fn feed<'scope>(
         all.push(done);
     }
     Ok(Downloaders(all))
+}
+
+/// The first bytes of a track as its demuxer should see them.
+fn front(source: &mut Source<'_, '_>, head: Head) -> Vec<u8> {
+    let File { len, ranged, .. } = *source.file();
+    if let Some(len) = len.filter(|_| ranged && head.skip > 0) {
+        source.narrow(head.skip..len);
+        return source.take_head();
+    }
+    let mut front = source.take_head();
+    front.drain(..front.len().min(usize::try_from(head.skip).unwrap_or(usize::MAX)));
+    if let Some(mend) = head.mend {
+        mend.apply(&mut front);
+    }
+    front
 }
 
 impl Downloaders {
@@ -245,14 +320,15 @@ impl Feeding<'_> {
     /// The file as it is.
     fn pass_on(&self, mut source: Source<'_, '_>, feed: &mut Feed<'_>) -> Result<(), Unfed> {
         let mux::Input { kind, head } = self.input;
-        let mut completeness = Completeness::new(head.format, source.file().len);
+        let front = front(&mut source, head);
+        let mut completeness = completeness(head, source.file().len);
         let incomplete = |how| Unfed::Failed(incomplete(kind, how));
         let mut give = |bytes: &[u8]| {
             // The muxer would take it for the end of the track.
             completeness.see(bytes).map_err(incomplete)?;
             self.give(bytes, feed)
         };
-        give(&source.take_head())?;
+        give(&front)?;
         let mut buffer = vec![0; PASS_ON];
         loop {
             let fetched = self.supply.while_awaiting(|| source.fetch(&mut buffer));

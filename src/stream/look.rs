@@ -11,7 +11,7 @@ use super::fetch::{Opened, incomplete};
 use crate::error::{Error, Fault};
 use crate::media::Track;
 use crate::memory::Share;
-use crate::mux::sniff::Format;
+use crate::mux::sniff::{Format, LOOK_AT_MOST};
 use crate::mux::splice::{self, Halt, Look, Next, Refusal, Survey};
 use crate::mux::{self, Input};
 use crate::source::{File, Source};
@@ -79,6 +79,31 @@ pub(super) fn check<'scope, 'env>(
     match splice::check_boxes(&mut looking) {
         Ok(()) | Err(Halt::Refused(_)) => Ok(()),
         Err(Halt::Incomplete(how)) => Err(incomplete(track.kind, how)),
+        Err(Halt::Failed(error)) => Err(error),
+    }
+}
+
+/// Bytes at `at` of a file that is being recognised, as many as a look takes; nothing if they cannot be
+/// seen there.
+pub(super) fn beyond<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    answering: &'scope Answering<'_, '_, '_>,
+    source: &mut Source<'scope, 'env>,
+    at: u64,
+    memory: &mut Share,
+) -> Result<Vec<u8>, Error> {
+    let Some(len) = source.file().len.filter(|_| source.file().ranged) else {
+        return Ok(Vec::new());
+    };
+    let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
+    let end = len.min(at.saturating_add(LOOK_AT_MOST as u64));
+    if at >= end {
+        return Ok(Vec::new());
+    }
+    let mut looking = Looking { scope, answering, source, len, deadline, memory };
+    match looking.look(at..end) {
+        Ok(bytes) => Ok(bytes.into_owned()),
+        Err(Halt::Refused(_) | Halt::Incomplete(_)) => Ok(Vec::new()),
         Err(Halt::Failed(error)) => Err(error),
     }
 }

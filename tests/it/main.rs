@@ -8,6 +8,7 @@
 //! - `heads`: response heads of media, file names, secrets
 //! - `corpus`: files of all shapes, or whatever lies in a folder
 //! - `packets`: the packets that come out are the packets that went in
+//! - `formats`: what is recognised is what is joined, in all the guises of files
 //! - `splice`: what is joined without ffmpeg, layout and bytes
 //! - `trim`: a part of a film
 //! - `clients`: curl, wget and aria2c interrupted and resumed, as with a static file
@@ -47,6 +48,7 @@ mod corpus;
 mod cut_at_rest;
 mod ends;
 mod faults;
+mod formats;
 mod heads;
 mod index_at_end;
 mod limits;

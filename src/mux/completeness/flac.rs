@@ -37,6 +37,11 @@ impl Structure for Flac {
                 let Some(header) = bytes.get(..10) else { return Unit::NeedMore };
                 match id3_len(header) {
                     Some(len) => Unit::Len(len),
+                    // A tag of another kind is in front.
+                    None if !bytes.starts_with(b"fLaC") => {
+                        self.state = State::Frames;
+                        Unit::Open
+                    }
                     None => {
                         self.state = State::Blocks;
                         Unit::Len(4)

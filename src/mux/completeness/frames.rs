@@ -16,8 +16,11 @@ pub(super) struct Frames {
 
 impl Frames {
     pub(super) fn new(format: Format) -> Frames {
-        let frame_len =
-            if format == Format::Adts { sniff::adts_frame_len } else { sniff::mp3_frame_len };
+        let frame_len = match format {
+            Format::Adts => sniff::adts_frame_len,
+            Format::Ac3 | Format::Eac3 => sniff::ac3_frame_len,
+            _ => sniff::mpeg_frame_len,
+        };
         Frames { frame_len, is_first: format == Format::Mp3, min_len: 0 }
     }
 }
@@ -42,7 +45,7 @@ impl Structure for Frames {
     }
 
     fn is_begun(&self, header: &[u8]) -> bool {
-        matches!(header.first(), Some(0xff | b'I'))
+        matches!(header.first(), Some(0xff | b'I' | 0x0b))
     }
 }
 

@@ -137,6 +137,19 @@ fn frames_and_how_many_there_are() {
 }
 
 #[test]
+fn tags_of_flash_and_chunks_of_aiff() {
+    let tag = |kind: u8| [&[kind, 0, 0, 50][..], &[0; 7], &[1; 50], &[0, 0, 0, 61]].concat();
+    let head = b"FLV\x01\x05\0\0\0\x09\0\0\0\0";
+    let flv = [&head[..], &tag(18), &tag(9), &tag(8)].concat();
+    is_complete_alone(Format::Flv, &flv, &[13, 78, 143]);
+    let aiff = [&b"FORM\0\0\0\0AIFFCOMM\0\0\0\x12"[..], &[1; 18], b"SSND\0\0\0\x28", &[3; 40]];
+    is_complete_alone(Format::Aiff, &aiff.concat(), &[12, 38]);
+    let mut ac3 = [0x55u8; 768];
+    ac3[..6].copy_from_slice(&[0x0b, 0x77, 0, 0, 0x14, 0x40]);
+    is_complete_alone(Format::Ac3, &ac3.repeat(3), &[768, 1536]);
+}
+
+#[test]
 fn what_may_be_skipped_never_has_the_last_byte_in_it() {
     let file = [boxed(b"moov", &[7; 40]), boxed(b"mdat", &[9; 3000])].concat();
     let mut completeness = Completeness::new(Format::Mp4, Some(file.len() as u64));

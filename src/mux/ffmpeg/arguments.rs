@@ -23,10 +23,7 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
         list.extend(words("-protocol_whitelist file"));
         list.extend(words(&format!("-format_whitelist {demuxer} -f {demuxer}")));
         list.extend(words(INPUT));
-        if let Some(pre_skip) = input.head.pre_skip
-            && matches!(joint.container, Container::Webm | Container::Mkv)
-            && version.is_early_with_opus()
-        {
+        if let Some(pre_skip) = early_opus(joint, version).filter(|_| input.kind == Kind::Audio) {
             list.extend(words(&format!("-itsoffset {:.6}", pre_skip.as_secs_f64())));
         }
         let mut pipe = OsString::from("file:");
@@ -55,6 +52,9 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
             Recoding::Opus => "-c:a libopus -b:a 128k",
         }));
     }
+    for (letter, filters) in filters(joint, version) {
+        list.extend([format!("-bsf:{letter}").into(), filters.join(",").into()]);
+    }
     // Of what arrives: the sound from `start` on, the picture from its next key frame on, both
     // counted from `start`.
     if !joint.trim.start.is_zero() {
@@ -71,15 +71,14 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
     }
     match joint.container {
         Container::Mp4 => {
-            // Without a container the decoder's settings stand in each packet; MP4 wants them
-            // in its index.
-            if joint.inputs.iter().any(|input| input.head.format == Format::Adts) {
-                list.extend(words("-bsf:a aac_adtstoasc"));
-            }
             // The index of random access points (mfra) would be wrong: it counts from the start
             // of the file, and we make the moov grow.
             let flags = "frag_keyframe+empty_moov+default_base_moof+skip_trailer";
-            let delay = if joint.needs_edit_lists() { "+delay_moov" } else { "" };
+            let is_late = joint.needs_edit_lists() || !joint.is_described();
+            let delay = if is_late { "+delay_moov" } else { "" };
+            // Chapters would be a track of their own. Versions before 6.0 call FLAC and TrueHD in
+            // MP4 experimental, which are in their standards by now.
+            list.extend(words("-map_chapters -1 -strict experimental"));
             list.extend(words(&format!("-f mp4 -movflags {flags}{delay} -frag_duration")));
             list.push(joint.longest_fragment().as_micros().to_string().into());
         }
@@ -99,6 +98,49 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
     list.push("pipe:1".into());
     list
 }
+
+/// How much too early this ffmpeg would write the Opus of this joint.
+fn early_opus(joint: &Joint, version: Version) -> Option<Duration> {
+    let is_early = version.is_early_with_opus()
+        && joint.recoding.is_none()
+        && matches!(joint.container, Container::Webm | Container::Mkv);
+    joint.inputs.last().and_then(|input| input.head.pre_skip).filter(|_| is_early)
+}
+
+/// What is done to packets on their way, by kind of track.
+fn filters(joint: &Joint, version: Version) -> Vec<(char, Vec<String>)> {
+    let (mut video, mut audio) = (Vec::new(), Vec::new());
+    let is_lone_film = matches!(joint.inputs[..], [Input { kind: Kind::Video, .. }]);
+    // To move the input would move its pictures, too. In these versions a filter counts in the ticks
+    // of the output, milliseconds here.
+    if let Some(pre_skip) = early_opus(joint, version).filter(|_| is_lone_film) {
+        audio.push(format!("setts=ts=TS+{:.0}", pre_skip.as_secs_f64() * 1000.0));
+    }
+    if joint.container == Container::Mp4 && joint.recoding.is_none() {
+        let of = |kind: Kind| joint.inputs.iter().rfind(|input| input.kind == kind);
+        let sound = of(Kind::Audio).or(of(Kind::Video));
+        // Without a container the decoder's settings stand in each packet; MP4 wants them in its
+        // index.
+        if sound.is_some_and(|input| input.head.format == Format::Adts) {
+            audio.push("aac_adtstoasc".into());
+        }
+        // The times of MP4 are never the same for two packets, those of others may be: -xerror
+        // would make an error of what ffmpeg moves by a tick.
+        let may_be_same =
+            |input: &Input| input.head.format != Format::Mp4 && !input.head.format.is_raw();
+        if sound.is_some_and(may_be_same) {
+            audio.push(APART.into());
+        }
+        if of(Kind::Video).is_some_and(may_be_same) && version.filters_in_ticks_of_output() {
+            video.push(APART.into());
+        }
+    }
+    [('v', video), ('a', audio)].into_iter().filter(|(_, filters)| !filters.is_empty()).collect()
+}
+
+/// Moves a packet behind the one before it.
+const APART: &str = "setts=pts=if(gt(PREV_OUTDTS+1\\,PTS)\\,PREV_OUTDTS+1\\,PTS)\
+                     :dts=if(gt(PREV_OUTDTS+1\\,DTS)\\,PREV_OUTDTS+1\\,DTS)";
 
 /// * `thread_queue_size 0`: up to 5.1, ffmpeg reads several inputs on threads of their own, and
 ///   when they cannot seek it sleeps 10 ms whenever it has used up what those read ahead (8
@@ -122,6 +164,10 @@ fn demuxer(format: Format) -> &'static str {
         Format::Webm | Format::Matroska => "matroska",
         Format::Ogg => "ogg",
         Format::Mp3 => "mp3",
+        Format::Ac3 => "ac3",
+        Format::Eac3 => "eac3",
+        Format::Flv => "flv",
+        Format::Aiff => "aiff",
         Format::Adts => "aac",
         Format::Flac => "flac",
         Format::Wav => "wav",
@@ -143,6 +189,12 @@ impl Version {
     /// pre-skip: each remux moves it 6.5 ms against the picture.
     fn is_early_with_opus(self) -> bool {
         self.0.is_some_and(|major| major < 60)
+    }
+
+    /// In FFmpeg 5 filters see the times that the muxer will. Later ones show them those of the
+    /// input, which are often milliseconds: to move pictures by those would add up.
+    fn filters_in_ticks_of_output(self) -> bool {
+        self.0 == Some(59)
     }
 }
 
@@ -200,7 +252,7 @@ mod tests {
         let joint = Joint::new(inputs, &Wish { trim, ..Wish::default() }, &tags).unwrap();
         let list = arguments(&joint, &pipes, Version(None));
         let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-        let wanted = "-ss 0:01:30.500 -to 0:01:39.000 -metadata title=a = b -f mp4";
+        let wanted = "-ss 0:01:30.500 -to 0:01:39.000 -metadata title=a = b -map_chapters -1 -strict experimental -f mp4";
         assert!(text.contains(wanted), "{text}");
     }
 

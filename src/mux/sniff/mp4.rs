@@ -1,9 +1,10 @@
-//! ISO base media files (ISO/IEC 14496-12): is the index in front, and how long do they play?
+//! ISO base media files (ISO/IEC 14496-12): where the index is, and what it says of the tracks.
 
 use std::time::Duration;
 
-use super::{Format, Head, LOOK_AT_MOST, Verdict, from_ticks};
+use super::{Codec, Format, Head, LOOK_AT_MOST, Verdict, View, from_ticks};
 use crate::error::Unusable;
+use crate::mux::splice::boxes;
 
 /// Boxes that a file may begin with.
 const FIRST: [&[u8; 4]; 8] =
@@ -17,56 +18,119 @@ pub(super) fn begins(bytes: &[u8]) -> bool {
     bytes.get(4..8).is_some_and(|kind| FIRST.iter().any(|first| *first == kind))
 }
 
-pub(super) fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Verdict {
-    let mut cmaf = false;
-    let mut index: Option<Head> = None;
-    for found in (Boxes { bytes, at: 0 }) {
-        match (&found.kind, index) {
-            (b"ftyp", None) => cmaf = has_negative_offsets(found.payload),
-            (b"moov", None) => {
-                let mut head = read_moov(found.payload);
-                head.shifted |= cmaf || !found.whole;
-                if head.in_fragments && found.whole && len == Some(found.end) {
-                    return Verdict::Refused(EMPTY);
-                }
-                // What is not there yet may be a picture.
-                head.has_picture = head.has_picture.filter(|there| *there || found.whole);
-                // A progressive file's moov may be megabytes long; mvhd comes first in it.
-                let long = found.end > LOOK_AT_MOST as u64;
-                if head.duration.is_some() && (found.whole || long || all) {
-                    return Verdict::Known(head);
-                }
-                index = Some(head);
+/// How far boxes are followed: a file has no more of them in front of its media.
+const MOST_BOXES: usize = 64;
+/// A moof is read as far as the time of its first track, which stands near its beginning.
+const MOOF_FRONT: usize = 256;
+
+pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
+    let (mut at, mut cmaf) = (0u64, false);
+    let mut index: Option<Index> = None;
+    for _ in 0..MOST_BOXES {
+        let bytes = view.want(at, 16)?;
+        let Some(boxes::Header { kind, header, len }) = boxes::header(bytes) else { break };
+        let end = len.map_or(u64::MAX, |len| at.saturating_add(len));
+        let long = usize::try_from(end - at).unwrap_or(usize::MAX);
+        let here = view.want(at, 0)?;
+        let payload = here.get(header..long.min(here.len())).unwrap_or(&[]);
+        let is_whole = here.len() >= long;
+        match (&kind, &mut index) {
+            (b"ftyp", None) if !is_whole && long < LOOK_AT_MOST => {
+                let ftyp = view.want(at, long)?;
+                cmaf = has_negative_offsets(ftyp.get(header..).unwrap_or(&[]));
             }
-            (b"sidx", Some(_)) if !found.whole && !all => return Verdict::More,
-            (b"sidx", Some(head)) => {
-                let duration = sidx_duration(found.payload, found.end, len);
-                return Verdict::Known(Head { duration, ..head });
+            (b"ftyp", None) => cmaf = has_negative_offsets(payload),
+            (b"moov", None) => index = Some(moov(view, at, header, end, cmaf)?),
+            (b"sidx", Some(found)) => {
+                let sidx = view.want(at, long.min(LOOK_AT_MOST))?;
+                let sidx = sidx.get(header..long.min(sidx.len())).unwrap_or(&[]);
+                found.has_media = true;
+                if found.head.duration.is_none() {
+                    found.head.duration = sidx_duration(sidx, end, view.len);
+                }
+                if sidx_earliest(sidx) == Some(0) {
+                    return Ok(found.head);
+                }
+                // When it begins stands in its first fragment.
+                found.head.shifted |= end.saturating_add(MOOF_FRONT as u64) > LOOK_AT_MOST as u64;
             }
-            (b"moof" | b"mdat", Some(head)) => return Verdict::Known(head),
+            (b"moof", Some(found)) => {
+                let moof = view.want(at, long.min(MOOF_FRONT))?;
+                let first = moof.get(header..).and_then(first_time);
+                found.head.shifted |= first != Some(0);
+                return Ok(found.head);
+            }
+            (b"mdat", Some(found)) => return Ok(found.head),
             (b"mdat", None) => {
-                let head = Head { index_first: false, ..Head::of(Format::Mp4) };
-                return Verdict::Known(head);
+                return Ok(Head { index_first: false, ..Head::of(Format::Mp4) });
             }
             (b"moof", None) => {
-                return Verdict::Refused(Unusable::NotMedia(
-                    "it is a fragment without its initialisation (no moov)",
-                ));
+                return Err(not_media("it is a fragment without its initialisation (no moov)"));
             }
             _ => {}
         }
-        if !found.whole {
+        let is_last = |index: Index| !index.is_fragmented || end > LOOK_AT_MOST as u64;
+        if index.is_some_and(|index| index.is_enough && is_last(index)) {
+            break;
+        }
+        at = end;
+        if view.len.is_some_and(|len| at >= len) {
             break;
         }
     }
+    let ends = view.len.is_some_and(|len| at >= len);
     match index {
-        _ if !all => Verdict::More,
-        Some(head) if head.in_fragments && len == Some(bytes.len() as u64) => {
-            Verdict::Refused(EMPTY)
+        Some(index) if ends && !index.has_media => Err(Verdict::Refused(EMPTY)),
+        // When its fragments begin was not seen.
+        Some(Index { head, is_fragmented, is_enough, .. }) if is_enough || view.all || ends => {
+            Ok(Head { shifted: head.shifted || is_fragmented, ..head })
         }
-        Some(head) => Verdict::Known(head),
-        None => Verdict::Refused(Unusable::NotMedia("it is an mp4 without an index (no moov)")),
+        None if view.all || ends => Err(not_media("it is an mp4 without an index (no moov)")),
+        _ => Err(Verdict::More),
     }
+}
+
+fn not_media(what: &'static str) -> Verdict {
+    Verdict::Refused(Unusable::NotMedia(what))
+}
+
+/// What a moov says, and what it leaves open.
+#[derive(Clone, Copy)]
+struct Index {
+    head: Head,
+    /// Whether nothing behind it tells more.
+    is_enough: bool,
+    is_fragmented: bool,
+    /// Whether there are samples, or fragments.
+    has_media: bool,
+}
+
+/// Reads the moov at `at`. One of a progressive film may be megabytes long: of that, what is in front
+/// is read.
+fn moov(view: &View<'_>, at: u64, header: usize, end: u64, cmaf: bool) -> Result<Index, Verdict> {
+    let len = usize::try_from(end - at).unwrap_or(usize::MAX);
+    let bytes = view.want(at, 0)?;
+    let bytes = bytes.get(header..len.min(bytes.len())).unwrap_or(&[]);
+    let is_whole = bytes.len() == len - header;
+    let is_long = end > LOOK_AT_MOST as u64;
+    let may_come = !view.all && at < view.front.len() as u64;
+    let mut index = read_moov(bytes);
+    let head = &mut index.head;
+    head.shifted |= cmaf || !is_whole;
+    index.is_fragmented |= !is_whole && head.duration.is_none();
+    if is_whole {
+        index.is_enough = head.duration.is_some() && !index.is_fragmented;
+        return Ok(index);
+    }
+    // What is not there yet may be a picture.
+    head.has_picture = head.has_picture.filter(|there| *there);
+    index.has_media = true;
+    let is_told = head.duration.is_some() && (head.video.is_some() || head.audio.is_some());
+    if may_come && !(is_long && is_told) {
+        return Err(Verdict::More);
+    }
+    index.is_enough = true;
+    Ok(index)
 }
 
 /// CMAF files may shift their pictures by negative composition offsets (ISO/IEC 23000-19
@@ -79,9 +143,6 @@ fn has_negative_offsets(ftyp: &[u8]) -> bool {
 struct Found<'a> {
     kind: [u8; 4],
     payload: &'a [u8],
-    whole: bool,
-    /// Where the next one begins.
-    end: u64,
 }
 
 struct Boxes<'a> {
@@ -108,14 +169,15 @@ impl<'a> Iterator for Boxes<'a> {
         let there = usize::try_from(size).unwrap_or(usize::MAX).min(rest.len());
         let payload = rest.get(header..there).unwrap_or(&[]);
         self.at = end;
-        Some(Found { kind, payload, whole: there as u64 == size, end })
+        Some(Found { kind, payload })
     }
 }
 
 /// What a moov, or as much of it as is there, says of the whole film.
-fn read_moov(moov: &[u8]) -> Head {
-    let (mut in_mvhd, mut in_mehd, mut shifted, mut timescale) = (None, None, false, 0);
-    let (mut fragmented, mut has_samples, mut has_picture) = (false, false, false);
+fn read_moov(moov: &[u8]) -> Index {
+    let mut head = Head { shifted: false, has_picture: Some(false), ..Head::of(Format::Mp4) };
+    let (mut in_mvhd, mut in_mehd, mut timescale) = (None, None, 0);
+    let (mut fragmented, mut has_samples) = (false, false);
     for child in (Boxes { bytes: moov, at: 0 }) {
         match &child.kind {
             b"mvhd" => {
@@ -130,26 +192,56 @@ fn read_moov(moov: &[u8]) -> Head {
                 in_mehd = mehd.and_then(|ticks| meaningful(ticks, timescale));
             }
             b"trak" => {
-                let edits = descend(child.payload, b"edts");
-                shifted |= edits.is_some_and(|edits| !is_plain(edits));
-                has_picture |= is_picture(child.payload);
-                has_samples |= sample_count(child.payload).is_some_and(|count| count > 0);
+                let track = track(child.payload, &mut head);
+                head.has_picture = head.has_picture.map(|any| any || track.is_picture);
+                has_samples |= track.samples.is_some_and(|count| count > 0);
             }
             _ => {}
         }
     }
     // With samples of its own and fragments behind it, a moov tells of its own samples only.
     let of_all = in_mvhd.filter(|_| !(fragmented && has_samples));
-    let duration = in_mehd.or(of_all);
-    let (pre_skip, has_picture) = (opus_pre_skip(moov), Some(has_picture));
-    let in_fragments = fragmented && !has_samples;
-    Head { duration, shifted, pre_skip, has_picture, in_fragments, ..Head::of(Format::Mp4) }
+    head.duration = in_mehd.or(of_all);
+    head.pre_skip = opus_pre_skip(moov);
+    head.in_fragments = fragmented && !has_samples;
+    Index { head, is_enough: false, is_fragmented: fragmented, has_media: has_samples }
 }
 
-/// Whether a track's handler is the one for pictures (§8.4.3).
-fn is_picture(trak: &[u8]) -> bool {
+/// A track, as far as its container cares.
+struct Track {
+    is_picture: bool,
+    samples: Option<u32>,
+}
+
+/// Reads a track, or as much of it as is there, and notes in `head` what it says.
+fn track(trak: &[u8], head: &mut Head) -> Track {
+    let edits = descend(trak, b"edts");
+    head.shifted |= edits.is_some_and(|edits| !is_plain(edits));
     let handler = descend(trak, b"mdia").and_then(|mdia| descend(mdia, b"hdlr"));
-    handler.is_some_and(|hdlr| hdlr.get(8..12) == Some(b"vide"))
+    let handler = handler.and_then(|hdlr| hdlr.get(8..12));
+    let is_picture = handler == Some(b"vide");
+    let way: [&[u8; 4]; 4] = [b"mdia", b"minf", b"stbl", b"stsd"];
+    let stsd = way.into_iter().try_fold(trak, descend).and_then(|stsd| stsd.get(8..));
+    let entry = stsd.and_then(|stsd| Boxes { bytes: stsd, at: 0 }.next());
+    let codec = entry.map(|entry| Codec::of_sample_entry(entry.kind, entry.payload));
+    match handler {
+        Some(b"vide") => head.video = head.video.or(codec),
+        Some(b"soun") => head.audio = head.audio.or(codec),
+        _ => return Track { is_picture, samples: sample_count(trak) },
+    }
+    let mut entries = stsd.into_iter().flat_map(|stsd| Boxes { bytes: stsd, at: 0 });
+    head.is_encrypted |= entries.any(|entry| is_encrypted(&entry));
+    Track { is_picture, samples: sample_count(trak) }
+}
+
+/// Whether samples of this description are encrypted: it is called so (common encryption, ISO/IEC
+/// 23001-7 §4.2, PIFF likewise, FairPlay), or says how.
+fn is_encrypted(entry: &Found<'_>) -> bool {
+    const SCHEMES: [&[u8; 4]; 7] = [b"cenc", b"cbc1", b"cens", b"cbcs", b"piff", b"itun", b"adkm"];
+    let scheme = entry.payload.windows(12).find(|window| window.starts_with(b"schm"));
+    entry.kind.starts_with(b"enc")
+        || entry.kind.starts_with(b"drm")
+        || scheme.is_some_and(|scheme| SCHEMES.iter().any(|known| scheme[8..] == known[..]))
 }
 
 /// How many samples a track has in the moov itself (§8.7.3).
@@ -204,6 +296,23 @@ fn meaningful(ticks: u64, timescale: u64) -> Option<Duration> {
     from_ticks(ticks, timescale)
 }
 
+/// When a segment index begins (§8.16.3).
+fn sidx_earliest(sidx: &[u8]) -> Option<u64> {
+    match sidx.first()? {
+        0 => u32_at(sidx, 12).map(u64::from),
+        _ => u64_at(sidx, 12),
+    }
+}
+
+/// When the first track of a fragment begins (§8.8.12), in its ticks.
+fn first_time(moof: &[u8]) -> Option<u64> {
+    let tfdt = descend(descend(moof, b"traf")?, b"tfdt")?;
+    match tfdt.first()? {
+        0 => u32_at(tfdt, 4).map(u64::from),
+        _ => u64_at(tfdt, 4),
+    }
+}
+
 /// The sum of a segment index (§8.16.3), if it covers the file to its end: some files have one
 /// index for each fragment, which tells nothing of the whole.
 fn sidx_duration(sidx: &[u8], end: u64, len: Option<u64>) -> Option<Duration> {
@@ -241,6 +350,10 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 mod tests {
     use super::*;
 
+    fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Verdict {
+        super::super::sniff(&View::front(bytes, len, all))
+    }
+
     fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
         let size = u32::try_from(payload.len() + 8).unwrap();
         [&size.to_be_bytes()[..], kind, payload].concat()
@@ -263,6 +376,11 @@ mod tests {
             payload.extend(0x9000_0000u32.to_be_bytes());
         }
         boxed(b"sidx", &payload)
+    }
+
+    fn moof(time: u32) -> Vec<u8> {
+        let tfdt = boxed(b"tfdt", &[[0; 4], time.to_be_bytes()].concat());
+        boxed(b"moof", &boxed(b"traf", &tfdt))
     }
 
     fn known(millis: Option<u64>) -> Verdict {
@@ -296,7 +414,7 @@ mod tests {
     fn mvhd_tells_the_duration_before_the_rest_of_a_long_moov() {
         let moov = boxed(b"moov", &[mvhd(600, 900), vec![0; LOOK_AT_MOST]].concat());
         let file = [boxed(b"ftyp", b"isom"), moov].concat();
-        let Verdict::Known(head) = sniff(&file[..200], None, false) else { panic!() };
+        let Verdict::Known(head) = sniff(&file[..200], None, true) else { panic!() };
         assert_eq!(head.duration, Some(Duration::from_millis(1500)));
         assert!(head.shifted, "the edit lists may still come");
     }
@@ -305,7 +423,12 @@ mod tests {
     fn mehd_and_sidx_tell_it_when_mvhd_does_not() {
         let mehd = boxed(b"mvex", &boxed(b"mehd", &[0, 0, 0, 0, 0, 0, 0x0b, 0xb8]));
         let moov = boxed(b"moov", &[mvhd(1000, 0), mehd].concat());
-        assert_eq!(sniff(&moov, None, false), fragmented(known(Some(3000))));
+        let file = [&moov[..], &moof(0)].concat();
+        assert_eq!(sniff(&file, None, false), fragmented(known(Some(3000))));
+        let Verdict::Known(late) = sniff(&[&moov[..], &moof(7)].concat(), None, false) else {
+            panic!()
+        };
+        assert!(late.shifted);
 
         let moov = boxed(b"moov", &mvhd(1000, 0));
         let file = [moov, sidx(&[(400, 2000), (300, 1500)])].concat();
@@ -338,7 +461,7 @@ mod tests {
             let stbl = boxed(b"stbl", &stsz);
             let trak = boxed(b"trak", &boxed(b"mdia", &boxed(b"minf", &stbl)));
             let moov = boxed(b"moov", &[mvhd(1000, 5), trak, boxed(b"mvex", &[])].concat());
-            let file = [moov, boxed(b"moof", &[])].concat();
+            let file = [moov, moof(0)].concat();
             // What has samples in its moov is nothing that anything can be made of.
             let expected = if count == 0 { fragmented(known(millis)) } else { known(millis) };
             assert_eq!(sniff(&file, None, false), expected);
@@ -357,7 +480,32 @@ mod tests {
     #[test]
     fn unknown_durations_are_not_taken_for_long_ones() {
         let moov = boxed(b"moov", &mvhd(1000, u32::MAX));
-        let file = [moov, boxed(b"moof", &[])].concat();
+        let file = [moov, moof(0)].concat();
         assert_eq!(sniff(&file, None, false), known(None));
+    }
+
+    /// A trak of this handler with a sample entry.
+    fn trak(handler: &[u8; 4], entry: &[u8]) -> Vec<u8> {
+        let hdlr = boxed(b"hdlr", &[&[0; 8], &handler[..], &[0; 12]].concat());
+        let stsd = boxed(b"stsd", &[&[0; 8], entry].concat());
+        let minf = boxed(b"minf", &boxed(b"stbl", &stsd));
+        boxed(b"trak", &boxed(b"mdia", &[hdlr, minf].concat()))
+    }
+
+    #[test]
+    fn encrypted_samples_are_told_by_their_descriptions() {
+        let of = |entries: &[u8]| {
+            let moov = boxed(b"moov", &[mvhd(1000, 5), trak(b"vide", entries)].concat());
+            let file = [moov, boxed(b"mdat", &[1; 9])].concat();
+            let Verdict::Known(head) = sniff(&file, None, false) else { panic!() };
+            head.is_encrypted
+        };
+        let clear = boxed(b"avc1", &[0; 78]);
+        let scheme = boxed(b"sinf", &boxed(b"schm", b"\0\0\0\0cbcs\0\0\0\0"));
+        assert!(!of(&clear));
+        assert!(of(&boxed(b"encv", &[0; 78])));
+        assert!(of(&[clear, boxed(b"encv", &[0; 78])].concat()), "some of them");
+        assert!(of(&boxed(b"avc1", &[&[0; 78][..], &scheme].concat())));
+        assert!(of(&boxed(b"drms", &[0; 20])));
     }
 }

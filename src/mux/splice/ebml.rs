@@ -54,6 +54,12 @@ pub fn float_of(bytes: &[u8]) -> Option<f64> {
     }
 }
 
+/// A text, which zeros may follow (RFC 8794 §7.4).
+pub fn text_of(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().position(|byte| *byte == 0);
+    bytes[..end.unwrap_or(bytes.len())].trim_ascii_end()
+}
+
 /// The length of a variable-size integer that begins with this byte (RFC 8794 §4.1): 1 to 8, or 9
 /// where there is none.
 pub fn width(first: u8) -> usize {

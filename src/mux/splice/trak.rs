@@ -1,8 +1,8 @@
 //! The tracks of a moov, which of them is meant, and what of it forbids to splice it. Only finds
 //! boxes; must never change any.
 
-use super::Refusal;
 use super::boxes::{Found, children, u32_at, u64_at};
+use super::{ENCRYPTED, Refusal};
 use crate::media::Kind;
 
 mod choice;
@@ -173,7 +173,7 @@ fn check_descriptions(stsd: &[u8]) -> Result<u32, Refusal> {
     let encrypted =
         |found: &Found<'_>| found.kind.starts_with(b"enc") || found.kind.starts_with(b"drm");
     if entries.iter().any(encrypted) {
-        return Err(Refusal("it is encrypted"));
+        return Err(ENCRYPTED);
     }
     let count = u32::try_from(entries.len()).map_err(|_| MALFORMED)?;
     if count == 0 || u32_at(stsd, 4) != Some(count) {

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use ytcanal::error::Error;
 use ytcanal::media::{Kind, Tags};
-use ytcanal::mux::sniff::{LOOK_AT_MOST, Verdict, sniff};
+use ytcanal::mux::sniff::{LOOK_AT_MOST, Verdict, View, sniff};
 use ytcanal::mux::splice::{
     Flow, Halt, Input, Look, MAX_LOOK, Options, Plan, Refusal, Survey, plan, survey,
 };
@@ -51,7 +51,7 @@ pub(crate) struct Film {
 
 fn surveyed((kind, bytes): &(Kind, Vec<u8>), trim: Trim) -> Result<(Survey, usize), Halt> {
     let head = &bytes[..bytes.len().min(LOOK_AT_MOST)];
-    let Verdict::Known(head) = sniff(head, Some(bytes.len() as u64), true) else {
+    let Verdict::Known(head) = sniff(&View::front(head, Some(bytes.len() as u64), true)) else {
         panic!("the {kind} file is not known");
     };
     let mut looked = Looked { bytes: bytes.clone(), requests: 0 };

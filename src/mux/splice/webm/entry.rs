@@ -96,7 +96,7 @@ fn entry(payload: &[u8]) -> Result<Entry, Refusal> {
     let number = number.filter(|number| (1..128).contains(number));
     let number = number.ok_or(Refusal("its track has no number of one byte"))?;
     // The track types of RFC 9559 §5.1.4.1.3, and the codecs of the WebM container guidelines.
-    let kind = match (kind, codec.trim_ascii_end()) {
+    let kind = match (kind, ebml::text_of(codec)) {
         (Some(1), b"V_VP8" | b"V_VP9" | b"V_AV1") => Kind::Video,
         (Some(2), b"A_OPUS" | b"A_VORBIS") => Kind::Audio,
         _ => return Err(Refusal("its codec is none of WebM")),

@@ -62,7 +62,7 @@ fn segment(sight: &mut Sight<'_>) -> Result<Range<u64>, Halt> {
     for field in ebml::children(&payload) {
         let field = field?;
         match field.id {
-            ids::DOC_TYPE if field.payload.trim_ascii_end() != b"webm" => {
+            ids::DOC_TYPE if ebml::text_of(field.payload) != b"webm" => {
                 return Err(Refusal("it is Matroska, but not WebM").into());
             }
             ids::EBML_MAX_ID_LENGTH if field.uint()? > 4 => return Err(MALFORMED.into()),

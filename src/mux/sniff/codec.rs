@@ -1,0 +1,245 @@
+//! How the samples of a track are coded, as its container names it, and which containers take that.
+
+/// A codec that is known by its name in a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// AVC, ISO/IEC 14496-10.
+    H264,
+    /// ISO/IEC 23008-2.
+    Hevc,
+    /// ISO/IEC 23090-3.
+    Vvc,
+    /// AV1.
+    Av1,
+    /// VP8.
+    Vp8,
+    /// VP9.
+    Vp9,
+    /// MPEG-4 Visual, ISO/IEC 14496-2.
+    Mpeg4,
+    /// MPEG-1 or MPEG-2 video.
+    Mpeg2,
+    /// Motion JPEG.
+    Mjpeg,
+    /// Theora.
+    Theora,
+    /// AAC of any kind.
+    Aac,
+    /// MPEG audio layer III.
+    Mp3,
+    /// MPEG audio layer II.
+    Mp2,
+    /// MPEG audio layer I.
+    Mp1,
+    /// AC-3, ETSI TS 102 366.
+    Ac3,
+    /// Enhanced AC-3, annex E of the same.
+    Eac3,
+    /// Apple Lossless.
+    Alac,
+    /// FLAC, RFC 9639.
+    Flac,
+    /// Opus, RFC 6716.
+    Opus,
+    /// Vorbis.
+    Vorbis,
+    /// Speex.
+    Speex,
+    /// Samples that are not compressed.
+    Pcm,
+    /// DTS.
+    Dts,
+    /// Dolby TrueHD.
+    TrueHd,
+    /// One that is not among these.
+    Other,
+}
+
+impl Codec {
+    /// Whether MP4 has a place for it that players look at.
+    pub fn fits_mp4(self) -> bool {
+        use Codec::*;
+        matches!(
+            self,
+            H264 | Hevc
+                | Vvc
+                | Av1
+                | Vp9
+                | Mpeg4
+                | Mpeg2
+                | Mjpeg
+                | Aac
+                | Mp3
+                | Mp2
+                | Ac3
+                | Eac3
+                | Alac
+                | Flac
+                | Opus
+                | Dts
+        )
+    }
+
+    /// Whether it is one of WebM's (WebM Container Guidelines).
+    pub fn fits_webm(self) -> bool {
+        matches!(self, Codec::Vp8 | Codec::Vp9 | Codec::Av1 | Codec::Opus | Codec::Vorbis)
+    }
+
+    /// Whether the head of a file says all of it that the head of an MP4 must say. Of the others
+    /// ffmpeg has to see a packet first.
+    pub fn is_described(self) -> bool {
+        use Codec::*;
+        matches!(self, H264 | Hevc | Av1 | Mpeg4 | Aac | Mp3 | Alac | Flac | Opus)
+    }
+
+    /// By the type of its sample entry (ISO/IEC 14496-12 §8.5.2; mp4ra.org), all of which is `entry`.
+    pub(super) fn of_sample_entry(kind: [u8; 4], entry: &[u8]) -> Codec {
+        match &kind {
+            b"avc1" | b"avc2" | b"avc3" | b"avc4" | b"dva1" | b"dvav" => Codec::H264,
+            b"hvc1" | b"hev1" | b"dvh1" | b"dvhe" => Codec::Hevc,
+            b"vvc1" | b"vvi1" => Codec::Vvc,
+            b"av01" | b"dav1" => Codec::Av1,
+            b"vp08" => Codec::Vp8,
+            b"vp09" => Codec::Vp9,
+            b"mp4v" => match object_type(entry) {
+                Some(0x20) | None => Codec::Mpeg4,
+                Some(0x60..=0x65 | 0x6a) => Codec::Mpeg2,
+                Some(0x6c) => Codec::Mjpeg,
+                Some(_) => Codec::Other,
+            },
+            b"mp4a" => match object_type(entry) {
+                Some(0x40 | 0x66..=0x68) | None => Codec::Aac,
+                // Both say so of layer II and III alike.
+                Some(0x69 | 0x6b) => Codec::Mp3,
+                Some(0xa5) => Codec::Ac3,
+                Some(0xa6) => Codec::Eac3,
+                Some(0xa9) => Codec::Dts,
+                Some(0xad) => Codec::Opus,
+                Some(0xdd) => Codec::Vorbis,
+                Some(_) => Codec::Other,
+            },
+            b".mp3" | b"ms\0\x55" => Codec::Mp3,
+            b".mp2" => Codec::Mp2,
+            b"ac-3" => Codec::Ac3,
+            b"ec-3" => Codec::Eac3,
+            b"alac" => Codec::Alac,
+            b"fLaC" => Codec::Flac,
+            b"Opus" => Codec::Opus,
+            b"dtsc" | b"dtsh" | b"dtsl" | b"dtse" => Codec::Dts,
+            b"mlpa" => Codec::TrueHd,
+            b"sowt" | b"twos" | b"lpcm" | b"ipcm" | b"fpcm" | b"raw " | b"in24" | b"in32"
+            | b"fl32" | b"fl64" | b"NONE" => Codec::Pcm,
+            _ => Codec::Other,
+        }
+    }
+
+    /// By its CodecID (RFC 9559 §5.1.4.1.21 and its registry).
+    pub(super) fn of_codec_id(id: &[u8]) -> Codec {
+        match id {
+            b"V_MPEG4/ISO/AVC" => Codec::H264,
+            b"V_MPEGH/ISO/HEVC" => Codec::Hevc,
+            b"V_MPEGI/ISO/VVC" => Codec::Vvc,
+            b"V_AV1" => Codec::Av1,
+            b"V_VP8" => Codec::Vp8,
+            b"V_VP9" => Codec::Vp9,
+            b"V_MPEG1" | b"V_MPEG2" => Codec::Mpeg2,
+            b"V_MJPEG" => Codec::Mjpeg,
+            b"V_THEORA" => Codec::Theora,
+            b"A_MPEG/L3" => Codec::Mp3,
+            b"A_MPEG/L2" => Codec::Mp2,
+            b"A_MPEG/L1" => Codec::Mp1,
+            b"A_EAC3" => Codec::Eac3,
+            b"A_ALAC" => Codec::Alac,
+            b"A_FLAC" => Codec::Flac,
+            b"A_OPUS" => Codec::Opus,
+            b"A_VORBIS" => Codec::Vorbis,
+            b"A_TRUEHD" => Codec::TrueHd,
+            _ if id.starts_with(b"V_MPEG4/ISO/") => Codec::Mpeg4,
+            _ if id.starts_with(b"A_AAC") => Codec::Aac,
+            _ if id.starts_with(b"A_AC3") => Codec::Ac3,
+            _ if id.starts_with(b"A_DTS") => Codec::Dts,
+            _ if id.starts_with(b"A_PCM/") => Codec::Pcm,
+            _ => Codec::Other,
+        }
+    }
+
+    /// By a name that `ffmpeg` says when it tells of a stream; `None` for one that says nothing here.
+    pub fn of_ffmpeg_name(name: &str) -> Codec {
+        match name {
+            "h264" => Codec::H264,
+            "hevc" => Codec::Hevc,
+            "vvc" => Codec::Vvc,
+            "av1" => Codec::Av1,
+            "vp8" => Codec::Vp8,
+            "vp9" => Codec::Vp9,
+            "mpeg4" => Codec::Mpeg4,
+            "mpeg1video" | "mpeg2video" => Codec::Mpeg2,
+            "mjpeg" => Codec::Mjpeg,
+            "theora" => Codec::Theora,
+            "aac" | "aac_latm" => Codec::Aac,
+            "mp3" | "mp3float" => Codec::Mp3,
+            "mp2" | "mp2float" => Codec::Mp2,
+            "mp1" | "mp1float" => Codec::Mp1,
+            "ac3" => Codec::Ac3,
+            "eac3" => Codec::Eac3,
+            "alac" => Codec::Alac,
+            "flac" => Codec::Flac,
+            "opus" => Codec::Opus,
+            "vorbis" => Codec::Vorbis,
+            "speex" => Codec::Speex,
+            "dts" => Codec::Dts,
+            "truehd" => Codec::TrueHd,
+            _ if name.starts_with("pcm_") => Codec::Pcm,
+            _ => Codec::Other,
+        }
+    }
+}
+
+/// What an ES descriptor says of its stream (ISO/IEC 14496-1 §7.2.6.5 and table 5).
+fn object_type(entry: &[u8]) -> Option<u8> {
+    let at = entry.windows(4).position(|window| window == b"esds")?;
+    // Behind version and flags.
+    let (tag, es) = descriptor(entry.get(at + 8..)?)?;
+    let config = match tag {
+        3 => {
+            let flags = *es.get(2)?;
+            let url = if flags & 0x40 == 0 { 0 } else { 1 + usize::from(*es.get(3)?) };
+            let skip = 3 + usize::from(flags >> 7 & 1) * 2 + url + usize::from(flags >> 5 & 1) * 2;
+            es.get(skip..)?
+        }
+        _ => return None,
+    };
+    match descriptor(config)? {
+        (4, config) => config.first().copied(),
+        _ => None,
+    }
+}
+
+/// The tag of a descriptor, and what follows its length, which has 7 bits a byte (§8.3.3).
+fn descriptor(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let length = bytes.get(1..)?.iter().take(4).position(|byte| byte & 0x80 == 0)?;
+    Some((*bytes.first()?, &bytes[length + 2..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_mp4a_entry_tells_what_is_in_it() {
+        let entry = |object_type: u8, wide: bool| {
+            let len = |len: u8| if wide { vec![0x80, 0x80, 0x80, len] } else { vec![len] };
+            let es = [&[3][..], &len(25), &[0, 1, 0], &[4], &len(17), &[object_type, 0x15]];
+            [&[0; 28][..], &[0, 0, 0, 51], b"esds", &[0; 4], &es.concat()].concat()
+        };
+        for wide in [false, true] {
+            let of = |object_type| Codec::of_sample_entry(*b"mp4a", &entry(object_type, wide));
+            assert_eq!(of(0x40), Codec::Aac);
+            assert_eq!(of(0x6b), Codec::Mp3);
+            assert_eq!(of(0xa5), Codec::Ac3);
+            assert_eq!(of(0xe1), Codec::Other);
+        }
+        assert_eq!(Codec::of_sample_entry(*b"mp4a", b""), Codec::Aac);
+        assert_eq!(Codec::of_sample_entry(*b"samr", b""), Codec::Other);
+    }
+}

@@ -1,0 +1,172 @@
+//! WAVE, in RIFF or RF64 (EBU Tech 3306), and AIFF: uncompressed sound, mostly.
+//!
+//! A writer that cannot go back leaves its sizes as they were, 0 or the largest there is. Where the
+//! file's own length is known, that is put in their place before a demuxer reads them: it would
+//! take the end of the file for a cut.
+
+use std::time::Duration;
+
+use super::{Codec, Format, Head, Mend, Verdict, View, from_ticks};
+
+/// No file has more chunks in front of its samples.
+const MOST_CHUNKS: usize = 64;
+
+/// Whether it is WAVE.
+pub(super) fn is_wave(bytes: &[u8]) -> bool {
+    let kind = bytes.get(..4);
+    matches!(kind, Some(b"RIFF" | b"RF64" | b"BW64")) && bytes.get(8..12) == Some(b"WAVE")
+}
+
+/// What a WAVE says of itself.
+pub(super) fn wave(view: &View<'_>) -> Result<Head, Verdict> {
+    let head = Head { audio: None, ..Head::of(Format::Wav) };
+    let (mut at, mut format, mut wide) = (12, None, None);
+    for _ in 0..MOST_CHUNKS {
+        let bytes = view.need(at, 8)?;
+        let (Some(kind), Some(len)) = (bytes.first_chunk::<4>(), u32_at(bytes, 4)) else { break };
+        let payload = at + 8;
+        match kind {
+            b"fmt " => format = Fmt::read(view.need(payload, 26)?),
+            // The size of the file, and then that of the samples.
+            b"ds64" => {
+                wide = u64_at(view.need(payload, 16)?, 8).map(|len| (payload + 8, len));
+            }
+            b"data" => {
+                let (size_at, size) = match wide {
+                    Some(wide) if len == u32::MAX => wide,
+                    _ => (at + 4, u64::from(len)),
+                };
+                let is_wide = size_at != at + 4;
+                let left = view.len.map(|len| len.saturating_sub(payload));
+                let is_unknown = is_placeholder(size) && left.is_some_and(|left| left != size);
+                let size = if is_unknown { left.unwrap_or(size) } else { size };
+                let mend = is_unknown.then_some(Mend { at: size_at, value: size, is_wide });
+                let duration = format.and_then(|format| format.duration(size));
+                let audio = format.map(|format| format.codec);
+                let duration = duration.filter(|_| is_unknown || !is_placeholder(size));
+                return Ok(Head { duration, audio, mend, ..head });
+            }
+            _ => {}
+        }
+        // Chunks begin at even places.
+        at = payload + u64::from(len) + u64::from(len & 1);
+    }
+    Ok(head)
+}
+
+/// Whether a size is what a writer leaves there that does not know it: nothing, or about the most
+/// that it can count to, with or without a sign.
+fn is_placeholder(size: u64) -> bool {
+    const ABOUT: u64 = 64 << 10;
+    let near = |most: u64| size <= most && most - size < ABOUT;
+    size == 0 || near(1 << 31) || near(u32::MAX.into()) || near(i64::MAX as u64) || near(u64::MAX)
+}
+
+#[derive(Clone, Copy)]
+struct Fmt {
+    codec: Codec,
+    /// Bytes a second.
+    rate: u32,
+}
+
+impl Fmt {
+    fn read(fmt: &[u8]) -> Option<Fmt> {
+        let tag = u16::from_le_bytes(*fmt.first_chunk()?);
+        // Behind the marks of an extensible format stands the tag of another (WAVEFORMATEXTENSIBLE).
+        let tag = match tag {
+            0xfffe => u16::from_le_bytes(*fmt.get(24..)?.first_chunk()?),
+            tag => tag,
+        };
+        let codec = match tag {
+            1 | 3 | 6 | 7 => Codec::Pcm,
+            0x50 => Codec::Mp2,
+            0x55 => Codec::Mp3,
+            0xff => Codec::Aac,
+            0x2000 => Codec::Ac3,
+            0x2001 => Codec::Dts,
+            _ => Codec::Other,
+        };
+        Some(Fmt { codec, rate: u32_at(fmt, 8)? })
+    }
+
+    fn duration(self, bytes: u64) -> Option<Duration> {
+        from_ticks(bytes, self.rate.into())
+    }
+}
+
+/// Whether it is AIFF.
+pub(super) fn is_aiff(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"FORM") && matches!(bytes.get(8..12), Some(b"AIFF" | b"AIFC"))
+}
+
+/// What an AIFF says of itself.
+pub(super) fn aiff(view: &View<'_>) -> Result<Head, Verdict> {
+    let head = Head { audio: Some(Codec::Pcm), ..Head::of(Format::Aiff) };
+    let mut at = 12;
+    for _ in 0..MOST_CHUNKS {
+        let bytes = view.need(at, 8)?;
+        let Some(len) = bytes.get(4..8).and_then(|len| len.first_chunk()) else { break };
+        let len = u64::from(u32::from_be_bytes(*len));
+        if bytes.starts_with(b"COMM") {
+            return Ok(Head { duration: comm(view.need(at + 8, 18)?), ..head });
+        }
+        at += 8 + len + (len & 1);
+    }
+    Ok(head)
+}
+
+/// The common chunk: channels, sample frames, sample size, and the rate as an 80-bit float.
+fn comm(bytes: &[u8]) -> Option<Duration> {
+    let frames = u32::from_be_bytes(*bytes.get(2..)?.first_chunk()?);
+    let exponent = u16::from_be_bytes(*bytes.get(8..)?.first_chunk()?);
+    let mantissa = u64::from_be_bytes(*bytes.get(10..)?.first_chunk()?);
+    let shift = 16_383u16.checked_add(63)?.checked_sub(exponent)?;
+    from_ticks(frames.into(), mantissa.checked_shr(shift.into())?)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 16-bit stereo at 48 kHz, 192,000 bytes a second.
+    fn file(size: u32) -> Vec<u8> {
+        let fmt = [
+            &[1, 0, 2, 0][..],
+            &48_000u32.to_le_bytes(),
+            &192_000u32.to_le_bytes(),
+            &[4, 0, 16, 0],
+        ];
+        let fmt = [&b"fmt \x10\0\0\0"[..], &fmt.concat()].concat();
+        [b"RIFF\xff\xff\xff\xffWAVE", &fmt[..], b"data", &size.to_le_bytes(), &[0; 8]].concat()
+    }
+
+    fn head(size: u32, len: u64) -> Head {
+        wave(&View::front(&file(size), Some(len), false)).unwrap()
+    }
+
+    #[test]
+    fn sizes_that_nobody_knew_are_mended_and_others_are_not() {
+        let second = Some(Duration::from_secs(1));
+        for unknown in [0, u32::MAX, u32::MAX - 36, 0x7fff_f000, 0x7fff_ffff, 0x8000_0000] {
+            let head = head(unknown, 192_044);
+            let mend = Mend { at: 40, value: 192_000, is_wide: false };
+            assert_eq!((head.duration, head.mend), (second, Some(mend)), "{unknown:x}");
+        }
+        // This one is cut, or has a tag behind it.
+        for known in [192_000, 0x3000_0000] {
+            assert_eq!(head(known, 192_044).mend, None);
+        }
+        assert_eq!(head(192_000, 192_044).duration, second);
+        assert_eq!(head(192_000, 192_044).audio, Some(Codec::Pcm));
+        let unknown = wave(&View::front(&file(u32::MAX), None, false)).unwrap();
+        assert_eq!((unknown.duration, unknown.mend), (None, None));
+    }
+}
