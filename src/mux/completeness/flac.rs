@@ -73,6 +73,9 @@ impl Flac {
         let Some([kind, len @ ..]) = bytes.first_chunk::<4>() else { return Unit::NeedMore };
         let len = len.iter().fold(0, |len, byte| len << 8 | u64::from(*byte));
         if kind & 0x7f == 0 {
+            if len < 34 {
+                return Unit::Open;
+            }
             let Some(info) = bytes.get(4..4 + 34) else { return Unit::NeedMore };
             self.block = u64::from(u16::from_be_bytes([info[0], info[1]]));
             let low = info[14..18].iter().fold(0, |total, byte| total << 8 | u64::from(*byte));

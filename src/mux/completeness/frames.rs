@@ -31,7 +31,9 @@ impl Structure for Frames {
         if let Some(len) = id3_len(header) {
             return Unit::Len(len);
         }
-        let Some(len) = (self.frame_len)(bytes) else { return Unit::Open };
+        let Some(len) = (self.frame_len)(bytes).filter(|len| *len >= HEADER) else {
+            return Unit::Open;
+        };
         if self.is_first {
             let Some(frame) = bytes.get(..len.min(FACTS)) else { return Unit::NeedMore };
             self.is_first = false;

@@ -30,6 +30,7 @@ impl Structure for Riff {
         let size = u32::from_le_bytes(*size);
         let mut len = u64::from(size);
         match kind {
+            b"ds64" if len < 16 => return Unit::Open,
             b"ds64" => {
                 let Some(sizes) = bytes.get(8..24) else { return Unit::NeedMore };
                 self.data = sizes.last_chunk().map(|data| u64::from_le_bytes(*data));

@@ -23,7 +23,9 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
     let len = file.len() as u64;
     let at_once = Completeness::new(format, Some(len)).see(file);
     let step = usize::from(step).max(1);
-    assert_eq!(at_once, in_pieces(format, file, step), "in pieces of {step}");
+    // How it shows may depend on what is here when it does.
+    let in_pieces = in_pieces(format, file, step);
+    assert_eq!(at_once.is_ok(), in_pieces.is_ok(), "in pieces of {step}: {in_pieces:?}");
     let mut unknown = Completeness::new(format, None);
     let seen = unknown.see(file).and_then(|()| if len > 0 { unknown.end() } else { Ok(()) });
     assert_eq!(at_once.is_ok(), seen.is_ok(), "of unknown length: {seen:?}");
