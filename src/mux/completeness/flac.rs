@@ -34,7 +34,8 @@ impl Structure for Flac {
     fn unit(&mut self, _: u64, bytes: &[u8]) -> Unit {
         match self.state {
             State::Magic => {
-                let Some(header) = bytes.get(..10) else { return Unit::NeedMore };
+                let needed = if bytes.starts_with(b"I") { 10 } else { 4 };
+                let Some(header) = bytes.get(..needed) else { return Unit::NeedMore };
                 match id3_len(header) {
                     Some(len) => Unit::Len(len),
                     // A tag of another kind is in front.
