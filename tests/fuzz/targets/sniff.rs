@@ -34,6 +34,8 @@ fuzz_target!(|input: (u8, Option<u64>, u8, u32, &[u8], &[u8])| {
     let run = vec![filler; count as usize % (LOOK_AT_MOST + STEP)];
     let mut file = [MAGICS[usize::from(magic) % MAGICS.len()], start, &run, end].concat();
     file.truncate(LOOK_AT_MOST);
+    // A source hands on no byte behind the length that it tells.
+    let len = len.map(|len| len.max(file.len() as u64));
 
     let (mut seen, mut decided) = (0, None);
     while seen < file.len() {
