@@ -147,6 +147,13 @@ pub enum MuxerFault {
     Spawn(String),
     /// It ended before its first byte: these tracks do not go together. Its last words.
     Refused(String),
+    /// It sees something else in a track than was recognised.
+    Misread {
+        /// The file that it is about.
+        track: Kind,
+        /// What it sees instead.
+        said: String,
+    },
     /// It ended badly later on. Its last words.
     Failed(String),
     /// It ended well, but said that an input lacks its end.
@@ -281,6 +288,9 @@ impl fmt::Display for MuxerFault {
             MuxerFault::Refused(said) => {
                 write!(f, "the muxer cannot join these tracks: {said}")
             }
+            MuxerFault::Misread { track, said } => {
+                write!(f, "the {track} file cannot be joined: {said}")
+            }
             MuxerFault::Failed(said) => write!(f, "the muxer failed: {said}"),
             MuxerFault::ShortInput(said) => {
                 write!(f, "a file was cut before it was put on its server: {said}")
@@ -308,7 +318,8 @@ impl Error {
             Error::System { .. } => true,
             Error::Unresolved(why) => why.is_ours(),
             Error::Muxer(fault) => {
-                !matches!(fault, MuxerFault::Refused(_) | MuxerFault::ShortInput(_))
+                use MuxerFault::{Misread, Refused, ShortInput};
+                !matches!(fault, Refused(_) | Misread { .. } | ShortInput(_))
             }
             _ => false,
         }
@@ -389,7 +400,9 @@ impl From<&Error> for Problem {
             Error::BeyondEnd => (422, "start-beyond-end", None),
             Error::NotSpliced(_) => (422, "splice-refused", None),
             Error::Muxer(MuxerFault::Missing(_)) => (500, "muxer-missing", None),
-            Error::Muxer(MuxerFault::Refused(_)) => (422, "mux-refused", None),
+            Error::Muxer(MuxerFault::Refused(_) | MuxerFault::Misread { .. }) => {
+                (422, "mux-refused", None)
+            }
             Error::Muxer(MuxerFault::ShortInput(_)) => (502, "upstream-cut", None),
             Error::Muxer(_) => (500, "muxer-failed", None),
             // Only a client that closed no more than its sending half can read this one.
@@ -400,6 +413,7 @@ impl From<&Error> for Problem {
         };
         let track = match error {
             Error::Upstream { track, .. } | Error::Unusable { track, .. } => Some(*track),
+            Error::Muxer(MuxerFault::Misread { track, .. }) => Some(*track),
             Error::NotSpliced(refused) => refused.track,
             _ => None,
         };

@@ -10,19 +10,23 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::fifo::Pipes;
-use super::{Container, Joint, Supply, moov};
+use super::{Container, Input, Joint, Supply, moov};
 use crate::config;
 use crate::error::{Error, MuxerFault};
-use crate::stop::Stop;
+use crate::stop::{Stop, Wait};
 use crate::sys;
 
 mod arguments;
+mod report;
+mod words;
+
 pub use arguments::{Version, arguments};
+use words::Words;
 
 /// How long ffmpeg may take to end after it closed its output.
 const EXIT_LIMIT: Duration = Duration::from_secs(10);
-/// What is kept of its last words.
-const LAST_WORDS: usize = 2 << 10;
+/// How long is listened to what it has to say when nothing else is waited for.
+const HEARING_LIMIT: Duration = Duration::from_millis(200);
 /// What its output pipe holds: several reads, so that it need not wait for each of ours.
 const PIPE_LEN: i32 = 1 << 20;
 
@@ -42,9 +46,7 @@ pub struct Muxer<'s> {
     stdout: ChildStdout,
     /// `None` once ffmpeg has closed it.
     stderr: Option<ChildStderr>,
-    last_words: Vec<u8>,
-    /// What it said of an input that lacks its end.
-    short_input: Option<String>,
+    words: Words,
     reaped: bool,
     has_output: bool,
     stop: &'s Stop,
@@ -90,8 +92,7 @@ impl<'s> Muxer<'s> {
             child,
             stdout,
             stderr: Some(stderr),
-            last_words: Vec::new(),
-            short_input: None,
+            words: Words::default(),
             reaped: false,
             has_output: false,
             stop,
@@ -99,9 +100,51 @@ impl<'s> Muxer<'s> {
         })
     }
 
-    /// The first bytes of the joined file, with the durations in them that ffmpeg could not
-    /// know. Nothing is lost if they do not fit: then they are as ffmpeg wrote them.
+    /// The first bytes of the joined file, of tracks in which ffmpeg sees what was recognised.
     pub fn opening(&mut self, joint: &Joint, supply: &Supply) -> Result<Vec<u8>, Error> {
+        let opening = self.first_bytes(joint, supply);
+        match &opening {
+            Ok(_) => self.hear_report(joint)?,
+            // What it saw in its inputs may explain why it gave up.
+            Err(Error::Muxer(MuxerFault::Refused(_))) => {}
+            Err(_) => return opening,
+        }
+        let lacking = self.words.lacking.and_then(|input| joint.inputs.get(input));
+        if let Some(Input { kind, .. }) = lacking {
+            let said = format!("there is no {kind} track in it");
+            return Err(Error::Muxer(MuxerFault::Misread { track: *kind, said }));
+        }
+        self.words.report.agrees_with(joint)?;
+        opening
+    }
+
+    /// Waits until it has said what it sees in its inputs, which it mostly does before its first byte.
+    fn hear_report(&mut self, joint: &Joint) -> Result<(), Error> {
+        let deadline = Instant::now() + self.stall_limit;
+        self.hear_out();
+        while !self.words.report.is_whole(joint) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let heard = match &self.stderr {
+                Some(stderr) if !left.is_zero() => {
+                    self.stop.wait(stderr.as_fd(), sys::READABLE, left)
+                }
+                _ => Ok(Wait::TimedOut),
+            };
+            match heard.map_err(|error| system(&error))? {
+                Wait::Ready => self.listen(),
+                Wait::Stopped => return Err(Error::Stopped),
+                Wait::TimedOut => {
+                    let said = "it did not say what it sees in its inputs".into();
+                    return Err(Error::Muxer(MuxerFault::Failed(said)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// With the durations in them that ffmpeg could not know. Nothing is lost if they do not fit: then
+    /// they are as ffmpeg wrote them.
+    fn first_bytes(&mut self, joint: &Joint, supply: &Supply) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         let mut buffer = vec![0; 64 << 10];
         loop {
@@ -131,6 +174,7 @@ impl<'s> Muxer<'s> {
     /// comes out, and while an upstream is waited for, so may ffmpeg.
     pub fn read(&mut self, buffer: &mut [u8], supply: &Supply) -> Result<usize, Error> {
         let mut given_before = supply.given();
+        let mut deadline = Instant::now() + self.stall_limit;
         loop {
             match self.stdout.read(buffer) {
                 Ok(count) => {
@@ -141,15 +185,18 @@ impl<'s> Muxer<'s> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(system(&error)),
             }
-            match self.wait(self.stdout.as_fd(), self.stall_limit)? {
+            // To talk is no work.
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.wait(self.stdout.as_fd(), left)? {
                 Heard::Awaited => {}
-                Heard::Words => self.listen(),
-                Heard::Nothing => {
+                Heard::Words if !left.is_zero() => self.listen(),
+                Heard::Words | Heard::Nothing => {
                     let given = supply.given();
                     if given == given_before && !supply.is_awaited() {
                         return Err(Error::Muxer(MuxerFault::Stalled(self.stall_limit)));
                     }
                     given_before = given;
+                    deadline = Instant::now() + self.stall_limit;
                 }
             }
         }
@@ -178,22 +225,18 @@ impl<'s> Muxer<'s> {
         self.wait_for_exit()?;
         // Ends what a wrapper around ffmpeg has left behind, which may hold the pipe open.
         let status = self.reap().map_err(|error| system(&error))?;
-        // What it has said by now; whoever else holds that pipe is not waited for.
-        while let Some(stderr) = &self.stderr
-            && let Ok([true]) = sys::poll([(stderr.as_fd(), sys::READABLE)], Some(Duration::ZERO))
-        {
-            self.listen();
-        }
+        // Whoever else holds that pipe is not waited for.
+        self.hear_out();
         if status.success() {
-            if let Some(line) = self.short_input.take() {
+            if let Some(line) = self.words.short_input.take() {
                 return Err(Error::Muxer(MuxerFault::ShortInput(line)));
             }
-            if let Some(line) = last_line(&self.last_words) {
+            if let Some(line) = self.words.last() {
                 log::warn!("ffmpeg ended well, but said: {line}");
             }
             return Ok(());
         }
-        let said = match last_line(&self.last_words) {
+        let said = match self.words.last() {
             Some(line) => format!("{line} ({status})"),
             None => status.to_string(),
         };
@@ -211,10 +254,13 @@ impl<'s> Muxer<'s> {
         let exit = sys::exit_watch(self.child.id()).map_err(|error| system(&error))?;
         let deadline = Instant::now() + EXIT_LIMIT;
         loop {
-            match self.wait(exit.as_fd(), deadline.saturating_duration_since(Instant::now()))? {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.wait(exit.as_fd(), left)? {
                 Heard::Awaited => return Ok(()),
-                Heard::Words => self.listen(),
-                Heard::Nothing => return Err(Error::Muxer(MuxerFault::Stalled(EXIT_LIMIT))),
+                Heard::Words if !left.is_zero() => self.listen(),
+                Heard::Words | Heard::Nothing => {
+                    return Err(Error::Muxer(MuxerFault::Stalled(EXIT_LIMIT)));
+                }
             }
         }
     }
@@ -229,19 +275,23 @@ impl<'s> Muxer<'s> {
         self.child.wait()
     }
 
-    /// Takes what ffmpeg says, of which the end is kept. It must be taken: a full pipe would
-    /// make it wait.
+    /// Takes what it has said by now, or much of it if it never ends.
+    fn hear_out(&mut self) {
+        let deadline = Instant::now() + HEARING_LIMIT;
+        while let Some(stderr) = &self.stderr
+            && Instant::now() < deadline
+            && let Ok([true]) = sys::poll([(stderr.as_fd(), sys::READABLE)], Some(Duration::ZERO))
+        {
+            self.listen();
+        }
+    }
+
+    /// Takes what ffmpeg says. It must be taken: a full pipe would make it wait.
     fn listen(&mut self) {
         let Some(stderr) = &mut self.stderr else { return };
-        let mut words = [0; 1024];
-        match stderr.read(&mut words) {
-            Ok(count) if count > 0 => {
-                self.last_words.extend(&words[..count]);
-                self.short_input =
-                    self.short_input.take().or_else(|| short_input(&self.last_words));
-                let excess = self.last_words.len().saturating_sub(LAST_WORDS);
-                self.last_words.drain(..excess);
-            }
+        let mut said = [0; 1024];
+        match stderr.read(&mut said) {
+            Ok(count) if count > 0 => self.words.hear(&said[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             _ => self.stderr = None,
         }
@@ -260,56 +310,4 @@ impl Drop for Muxer<'_> {
 
 fn system(error: &io::Error) -> Error {
     Error::System { doing: "read from the muxer", said: error.to_string() }
-}
-
-/// What ffmpeg says of an input that breaks off: it takes that for its end, and ends well.
-fn short_input(words: &[u8]) -> Option<String> {
-    const SIGNS: [&str; 4] = ["ended prematurely", "partial file", "truncat", "unexpected end of"];
-    let text = String::from_utf8_lossy(words);
-    let is_sign = |line: &&str| SIGNS.iter().any(|sign| line.to_ascii_lowercase().contains(sign));
-    last_line(text.lines().find(is_sign)?.as_bytes())
-}
-
-/// The last thing said, without the names of our pipes and the addresses of its innards.
-fn last_line(words: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(words);
-    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
-    let line = match line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
-        Some((_, rest)) => rest,
-        None => line,
-    };
-    // A path says nothing to a client and is none of its business.
-    Some(match line.split_once("file:") {
-        Some((before, path)) => {
-            let rest = path.split_once(": ").map_or("", |(_, rest)| rest);
-            format!("{before}input: {rest}")
-        }
-        None => line.to_owned(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_about_an_input_that_breaks_off_are_heard() {
-        let said =
-            b"[matroska,webm @ 0x5] File ended prematurely at pos. 4096 (0x1000)\n[x @ 1] y\n";
-        let heard = "File ended prematurely at pos. 4096 (0x1000)";
-        assert_eq!(short_input(said).as_deref(), Some(heard));
-        let said = b"[mov,mp4 @ 0x5] stream 0, offset 0x99: partial file\n";
-        assert_eq!(short_input(said).as_deref(), Some("stream 0, offset 0x99: partial file"));
-        assert_eq!(short_input(b"[mp4 @ 0x5] Non-monotonous DTS\n"), None);
-    }
-
-    #[test]
-    fn last_words_name_no_paths() {
-        let said = b"file:/run/x/stream-1/video: Invalid data found when processing input\n\n";
-        let line = last_line(said).unwrap();
-        assert_eq!(line, "input: Invalid data found when processing input");
-        let said = b"noise\n[webm @ 0x55d] Only VP8 or VP9 are supported\n";
-        assert_eq!(last_line(said).unwrap(), "Only VP8 or VP9 are supported");
-        assert_eq!(last_line(b"\n"), None);
-    }
 }

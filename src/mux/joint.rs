@@ -33,6 +33,19 @@ pub enum Recoding {
     Opus,
 }
 
+/// A track that is taken from an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mapped {
+    /// The number of the input.
+    pub input: usize,
+    /// Of this kind it is the first one in there.
+    pub kind: Kind,
+    /// How it is coded, if that is known.
+    pub codec: Option<Codec>,
+    /// Whether it is taken only if it is there.
+    pub is_optional: bool,
+}
+
 impl Joint {
     /// Decides how to join `inputs`.
     pub fn new(inputs: Vec<Input>, wish: &Wish, tags: &Tags) -> Result<Joint, Error> {
@@ -52,6 +65,24 @@ impl Joint {
         }
         let recoding = inputs.first().and_then(|input| recoding(input.head, wish.container));
         Ok(Joint { inputs, container, trim: wish.trim, tags: tags.clone(), recoding })
+    }
+
+    /// The tracks that are taken: of each input the one that it is there for, and of a film that is the
+    /// only one its sound as well.
+    pub fn mapped(&self) -> Vec<Mapped> {
+        let of = |input: usize, kind, Head { video, audio, .. }: Head, is_optional| {
+            let codec = if kind == Kind::Video { video } else { audio };
+            Mapped { input, kind, codec, is_optional }
+        };
+        match self.inputs[..] {
+            [Input { kind: Kind::Video, head }] => {
+                vec![of(0, Kind::Video, head, false), of(0, Kind::Audio, head, true)]
+            }
+            _ => {
+                let inputs = self.inputs.iter().enumerate();
+                inputs.map(|(index, input)| of(index, input.kind, input.head, false)).collect()
+            }
+        }
     }
 
     /// How long each track will play, if it tells.

@@ -23,6 +23,7 @@
 //! - `matrix`: every fault at every moment; the table in the README
 //! - `cut_at_rest`: no file that lacks its end comes out complete; the second table in the README
 //! - `faults`: what the client sees when a source fails
+//! - `misread`: what ffmpeg sees in a file is what was recognised
 //! - `muxer`: what the client sees when ffmpeg is missing, dies or hangs
 //! - `chaos`: what happens around the daemon, to ffmpeg, its directory, an origin, itself
 //! - `soak`: mixed clients for a while, and the memory after it
@@ -54,6 +55,7 @@ mod index_at_end;
 mod limits;
 mod matrix;
 mod memory;
+mod misread;
 mod muxer;
 mod packets;
 mod page;

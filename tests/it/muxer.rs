@@ -63,6 +63,10 @@ fn a_muxer_that_never_reads_is_an_error() {
         ("echo broken >&2; exit 1", "422 mux-refused"),
         ("exit 0", "500 muxer-failed"),
         ("exec sleep 600", "500 muxer-failed"),
+        // Nobody knows what these have read.
+        ("ffmpeg \"$@\" 2>/dev/null", "500 muxer-failed"),
+        ("head -c 300000 /dev/zero; exec sleep 600", "500 muxer-failed"),
+        ("yes >&2", "500 muxer-failed"),
     ] {
         let stand_in = script(directory.path(), &format!("{version}\n{behaviour}"));
         let daemon = Daemon::start(&format!(
@@ -76,6 +80,23 @@ fn a_muxer_that_never_reads_is_an_error() {
     }
 }
 
+/// What a stand-in says, as ffmpeg would, of tracks as the minute has them.
+fn report(tracks: &[&str]) -> String {
+    let of = |(number, track): (usize, &&str)| {
+        let facts: &[_] = match *track {
+            "video" => &[("codec_id", "h264"), ("dimensions", "320x180")],
+            _ => &[("codec_id", "aac"), ("sample_rate", "48000"), ("channel_layout_name", "mono")],
+        };
+        let facts = [&[("media_type", *track)], facts].concat();
+        facts
+            .iter()
+            .map(|(name, value)| format!("#{name} {number}: {value}\\n"))
+            .collect::<String>()
+    };
+    let lines: String = tracks.iter().enumerate().map(of).collect();
+    format!("printf '{lines}' >&2")
+}
+
 /// The first would look whole by its exit status and the end of its output.
 #[test]
 fn a_muxer_that_goes_wrong_later_is_a_broken_download() {
@@ -83,6 +104,7 @@ fn a_muxer_that_goes_wrong_later_is_a_broken_download() {
     let url = origin.put("v", Resource::file(track_file("video")));
     let directory = tempfile::tempdir().unwrap();
     let version = "[ \"$1\" = -version ] && exec ffmpeg -version";
+    let report = report(&["video", "audio"]);
     for behaviour in [
         "ffmpeg \"$@\" | head -c 300000; exit 0",
         "ffmpeg \"$@\" | head -c 300000; exit 1",
@@ -93,7 +115,7 @@ fn a_muxer_that_goes_wrong_later_is_a_broken_download() {
          head -c 5000 /dev/zero; exit 0",
         "head -c 5000 /dev/zero; exit 0",
     ] {
-        let stand_in = script(directory.path(), &format!("{version}\n{behaviour}"));
+        let stand_in = script(directory.path(), &format!("{version}\n{report}\n{behaviour}"));
         let daemon = Daemon::start(&format!(
             "{LOOPBACK}[muxer]\nffmpeg = {stand_in:?}\nstall_timeout = \"1s\"\n"
         ));
@@ -113,11 +135,16 @@ fn a_short_track_left_in_its_pipe_is_a_broken_download() {
     let short = media::generate("short", "m4a", &[&media::sound(48_000, 3)[..], &coded].concat());
     let url = origin.put("a", Resource::file(&short));
     let directory = tempfile::tempdir().unwrap();
+    let says = report(&["audio"]);
     let stand_in = script(
         directory.path(),
-        "[ \"$1\" = -version ] && exec ffmpeg -version\n\
-         for last; do case $last in file:*) exec 3<\"${last#file:}\";; esac; done\n\
-         sleep 1; head -c 5000 /dev/zero; exit 0",
+        &[
+            "[ \"$1\" = -version ] && exec ffmpeg -version",
+            &says,
+            "for last; do case $last in file:*) exec 3<\"${last#file:}\";; esac; done",
+            "sleep 1; head -c 5000 /dev/zero; exit 0",
+        ]
+        .join("\n"),
     );
     let daemon = Daemon::start(&format!("{LOOPBACK}[muxer]\nffmpeg = {stand_in:?}\n"));
     let answer = get(daemon.address(), &mux_path(None, Some(&url), &[("container", "mkv")]));

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::report;
 use crate::media::{Kind, Tags};
 use crate::mux::fifo::Pipes;
+use crate::mux::joint::Mapped;
 use crate::mux::sniff::Format;
 use crate::mux::{Container, Input, Joint, Recoding};
 
@@ -30,14 +32,11 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
         pipe.push(pipes.path(input.kind));
         list.extend(["-i".into(), pipe]);
     }
-    for (index, input) in joint.inputs.iter().enumerate() {
-        let letter = if input.kind == Kind::Video { 'v' } else { 'a' };
-        list.extend(words(&format!("-map {index}:{letter}:0")));
-    }
-    // A lone file may have its sound with it.
-    if let [Input { kind: Kind::Video, .. }] = joint.inputs[..] {
-        list.extend(words("-map 0:a:0?"));
-    }
+    // First what it sees in them.
+    let maps: Vec<OsString> = joint.mapped().into_iter().flat_map(map).collect();
+    list.extend_from_slice(&maps);
+    list.extend(words(report::OUTPUT));
+    list.extend(maps);
     // The packets as they are, with the times they have: without -copyts each input would be
     // moved to begin at 0, and the tracks out of step.
     // Without +bitexact there would be a random number in a Matroska file, and no two downloads
@@ -97,6 +96,13 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
     }
     list.push("pipe:1".into());
     list
+}
+
+/// What makes ffmpeg take this track. A cover is no picture of a film.
+fn map(Mapped { input, kind, is_optional, .. }: Mapped) -> [OsString; 2] {
+    let letter = if kind == Kind::Video { 'V' } else { 'a' };
+    let optional = if is_optional { "?" } else { "" };
+    ["-map".into(), format!("{input}:{letter}:0{optional}").into()]
 }
 
 /// How much too early this ffmpeg would write the Opus of this joint.
@@ -228,7 +234,7 @@ mod tests {
         assert!(text.contains("-protocol_whitelist file -format_whitelist mp4 -f mp4"), "{text}");
         assert!(text.contains("-format_whitelist matroska -f matroska"), "{text}");
         assert!(
-            text.contains("-map 0:v:0 -map 1:a:0 -c copy -copyts -fflags +bitexact -f matroska"),
+            text.contains("-map 0:V:0 -map 1:a:0 -c copy -copyts -fflags +bitexact -f matroska"),
             "{text}"
         );
         let pipe = format!("file:{}", pipes.path(Kind::Video).display());

@@ -1,5 +1,7 @@
 //! How the samples of a track are coded, as its container names it, and which containers take that.
 
+use std::fmt;
+
 /// A codec that is known by its name in a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
@@ -163,7 +165,7 @@ impl Codec {
         }
     }
 
-    /// By a name that `ffmpeg` says when it tells of a stream; `None` for one that says nothing here.
+    /// By a name that `ffmpeg` says when it tells of a stream.
     pub fn of_ffmpeg_name(name: &str) -> Codec {
         match name {
             "h264" => Codec::H264,
@@ -192,6 +194,53 @@ impl Codec {
             _ if name.starts_with("pcm_") => Codec::Pcm,
             _ => Codec::Other,
         }
+    }
+
+    /// Whether a track that is said to be of this codec may be of the `other` to whoever reads its
+    /// packets: some go by the name of a relative, and what is made for S/PDIF lies in PCM (IEC
+    /// 61937). Of what has no name here, nothing is known.
+    pub fn may_be(self, other: Codec) -> bool {
+        use Codec::*;
+        let family = |codec| match codec {
+            Mp1 | Mp2 => Mp3,
+            Eac3 => Ac3,
+            codec => codec,
+        };
+        [self, other].contains(&Other)
+            || family(self) == family(other)
+            || self == Pcm && matches!(other, Ac3 | Eac3 | Dts | Aac | Mp1 | Mp2 | Mp3 | TrueHd)
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Codec::H264 => "H.264",
+            Codec::Hevc => "HEVC",
+            Codec::Vvc => "VVC",
+            Codec::Av1 => "AV1",
+            Codec::Vp8 => "VP8",
+            Codec::Vp9 => "VP9",
+            Codec::Mpeg4 => "MPEG-4 Visual",
+            Codec::Mpeg2 => "MPEG-2 video",
+            Codec::Mjpeg => "Motion JPEG",
+            Codec::Theora => "Theora",
+            Codec::Aac => "AAC",
+            Codec::Mp3 => "MP3",
+            Codec::Mp2 => "MP2",
+            Codec::Mp1 => "MP1",
+            Codec::Ac3 => "AC-3",
+            Codec::Eac3 => "E-AC-3",
+            Codec::Alac => "ALAC",
+            Codec::Flac => "FLAC",
+            Codec::Opus => "Opus",
+            Codec::Vorbis => "Vorbis",
+            Codec::Speex => "Speex",
+            Codec::Pcm => "PCM",
+            Codec::Dts => "DTS",
+            Codec::TrueHd => "TrueHD",
+            Codec::Other => "something else",
+        })
     }
 }
 

@@ -1,0 +1,215 @@
+//! What ffmpeg sees in its inputs, as it reports it, held against what was recognised.
+//!
+//! It tells people of its inputs, too, but among what strangers write into files: titles, languages,
+//! names of tags, line breaks and all. So it is given a second output, for no packet at all, of the
+//! kind that its own tests compare (`framecrc`): the head of that is made of numbers and of names that
+//! ffmpeg has for things. It comes on its standard error, before the head of the file.
+//!
+//! **Invariant:** a report that says two things of one track is never believed. Pure.
+
+use crate::error::{Error, MuxerFault};
+use crate::media::Kind;
+use crate::mux::joint::{Joint, Mapped};
+use crate::mux::sniff::Codec;
+
+/// The output that is the report, of whatever was mapped in front of it. It goes out as soon as it is
+/// written.
+pub(super) const OUTPUT: &str =
+    "-c copy -frames:v 0 -frames:a 0 -flush_packets 1 -f framecrc pipe:2";
+
+/// No joint has more tracks.
+const MOST: usize = 2;
+
+/// What was reported so far.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    tracks: [Seen; MOST],
+    /// Whether something was said twice, and not the same.
+    is_contradictory: bool,
+}
+
+/// What ffmpeg says of one track.
+#[derive(Debug, Default)]
+struct Seen {
+    media: Option<String>,
+    codec: Option<String>,
+    /// Its dimensions, or how many channels it has.
+    shape: Option<String>,
+    rate: Option<String>,
+}
+
+impl Report {
+    /// Takes note of a line, if it is one of a report: `#codec_id 0: h264`.
+    pub(super) fn note(&mut self, line: &str) -> bool {
+        let Some(line) = line.strip_prefix('#') else { return false };
+        let fact = line.split_once(": ").and_then(|(name, value)| {
+            let (name, track) = name.split_once(' ')?;
+            let seen = self.tracks.get_mut(track.parse::<usize>().ok()?)?;
+            let field = match name {
+                "media_type" => &mut seen.media,
+                "codec_id" => &mut seen.codec,
+                "dimensions" | "channel_layout_name" => &mut seen.shape,
+                "sample_rate" => &mut seen.rate,
+                _ => return None,
+            };
+            Some((field, value.trim()))
+        });
+        if let Some((field, value)) = fact {
+            let known = field.get_or_insert_with(|| value.to_owned());
+            self.is_contradictory |= known != value;
+        }
+        true
+    }
+
+    /// Whether it tells of all tracks that must be there.
+    pub(super) fn is_whole(&self, joint: &Joint) -> bool {
+        let mut tracks = joint.mapped().into_iter().zip(&self.tracks);
+        tracks.all(|(mapped, seen)| mapped.is_optional || seen.shape.is_some())
+    }
+
+    /// Whether all that it tells is as it was recognised.
+    pub(super) fn agrees_with(&self, joint: &Joint) -> Result<(), Error> {
+        for (mapped, seen) in joint.mapped().into_iter().zip(&self.tracks) {
+            let Some(codec) = &seen.codec else { continue };
+            let misread = |said: String| {
+                let track = joint.inputs.get(mapped.input).map_or(mapped.kind, |input| input.kind);
+                Err(Error::Muxer(MuxerFault::Misread { track, said }))
+            };
+            if self.is_contradictory {
+                return misread(format!("ffmpeg says two things of its {} track", mapped.kind));
+            }
+            if let Some(why) = seen.disagreement(codec, mapped) {
+                return misread(why);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Seen {
+    /// Why this track cannot be joined as what it was taken for.
+    fn disagreement(&self, codec: &str, mapped: Mapped) -> Option<String> {
+        let Mapped { kind, codec: claimed, .. } = mapped;
+        let media = self.media.as_deref().unwrap_or("nothing");
+        if media != kind.name() {
+            return Some(format!("what should be its {kind} track is {media} to ffmpeg"));
+        }
+        if matches!(codec, "none" | "unknown_codec") {
+            return Some(format!("ffmpeg does not know the codec of its {kind} track"));
+        }
+        let seen = Codec::of_ffmpeg_name(codec);
+        if let Some(claimed) = claimed.filter(|claimed| !claimed.may_be(seen)) {
+            return Some(format!("its head says {claimed}, and to ffmpeg it is {codec}"));
+        }
+        let lacks = |text: &Option<String>| {
+            let mut numbers = text.iter().flat_map(|text| text.split(['x', ' ']));
+            numbers.any(|number| matches!(number, "" | "0"))
+        };
+        let what = match kind {
+            Kind::Video if lacks(&self.shape) => "size",
+            Kind::Audio if lacks(&self.rate) => "sample rate",
+            Kind::Audio if lacks(&self.shape) => "number of channels",
+            _ => return None,
+        };
+        Some(format!("ffmpeg finds no {what} of its {kind} track"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::Tags;
+    use crate::mux::sniff::{Format, Head};
+    use crate::mux::{Input, Wish};
+
+    fn joint(inputs: &[(Kind, Option<Codec>, Option<Codec>)]) -> Joint {
+        let input = |&(kind, video, audio)| {
+            let head = Head { video, audio, ..Head::of(Format::Mp4) };
+            Input { kind, head }
+        };
+        let inputs = inputs.iter().map(input).collect();
+        Joint::new(inputs, &Wish::default(), &Tags::default()).unwrap()
+    }
+
+    fn pair() -> Joint {
+        let (video, audio) = (Some(Codec::H264), Some(Codec::Aac));
+        joint(&[(Kind::Video, video, None), (Kind::Audio, None, audio)])
+    }
+
+    fn report(lines: &str) -> Report {
+        let mut report = Report::default();
+        assert!(lines.lines().all(|line| report.note(line)), "{lines}");
+        report
+    }
+
+    /// As versions 5.1, 8.0 and 9.0 write it, but for the first lines.
+    const PAIR: &str = "#extradata 0:       46, 0x2cd00ebf\n#extradata 1:        5, 0x03460155\n\
+        #software: Lavf59.27.100\n#tb 0: 1/12800\n#media_type 0: video\n#codec_id 0: h264\n\
+        #dimensions 0: 160x90\n#sar 0: 1/1\n#tb 1: 1/44100\n#media_type 1: audio\n\
+        #codec_id 1: aac\n#sample_rate 1: 44100\n#channel_layout_name 1: mono\n";
+
+    #[test]
+    fn a_report_is_whole_when_it_tells_of_all_tracks() {
+        let lines: Vec<_> = PAIR.lines().collect();
+        for count in 0..lines.len() {
+            assert!(!report(&lines[..count].join("\n")).is_whole(&pair()), "{count}");
+        }
+        let whole = report(PAIR);
+        assert!(whole.is_whole(&pair()));
+        assert_eq!(whole.agrees_with(&pair()), Ok(()));
+        // The sound of a film is taken if there is one.
+        let film = joint(&[(Kind::Video, Some(Codec::H264), None)]);
+        assert!(report(&lines[..8].join("\n")).is_whole(&film));
+        assert_eq!(whole.agrees_with(&film), Ok(()));
+    }
+
+    fn said(line: &str, instead: &str) -> String {
+        assert!(PAIR.contains(line));
+        match report(&PAIR.replace(line, instead)).agrees_with(&pair()) {
+            Err(Error::Muxer(MuxerFault::Misread { track, said })) => format!("{track}: {said}"),
+            other => panic!("{instead}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_not_as_it_was_recognised_is_named() {
+        let codec = said("codec_id 1: aac", "codec_id 1: mp3");
+        assert_eq!(codec, "audio: its head says AAC, and to ffmpeg it is mp3");
+        assert!(said("codec_id 0: h264", "codec_id 0: none").starts_with("video: ffmpeg does not"));
+        assert!(said("media_type 1: audio", "media_type 1: data").contains("is data to"));
+        assert!(said("160x90", "0x0").ends_with("no size of its video track"));
+        assert!(said("1: 44100", "1: 0").ends_with("no sample rate of its audio track"));
+        assert!(said("1: mono", "1: 0 channels").contains("number of channels"));
+    }
+
+    #[test]
+    fn relatives_agree_and_what_is_unknown_does() {
+        let head = |claimed| joint(&[(Kind::Audio, None, claimed)]);
+        for (claimed, seen) in [
+            (Some(Codec::Ac3), "eac3"),
+            (Some(Codec::Mp3), "mp2"),
+            (Some(Codec::Pcm), "pcm_s24be"),
+            (Some(Codec::Pcm), "dts"),
+            (Some(Codec::Aac), "mp4als"),
+            (Some(Codec::Other), "amr_nb"),
+            (None, "flac"),
+        ] {
+            let lines = format!(
+                "#media_type 0: audio\n#codec_id 0: {seen}\n#sample_rate 0: 8000\n\
+                 #channel_layout_name 0: 2 channels"
+            );
+            assert_eq!(report(&lines).agrees_with(&head(claimed)), Ok(()), "{seen}");
+        }
+    }
+
+    #[test]
+    fn who_says_two_things_is_not_believed() {
+        for lines in [format!("{PAIR}#codec_id 1: mp3\n"), format!("#codec_id 1: mp3\n{PAIR}")] {
+            let report = report(&lines);
+            assert!(matches!(report.agrees_with(&pair()), Err(Error::Muxer(_))));
+        }
+        assert_eq!(report(&format!("{PAIR}{PAIR}")).agrees_with(&pair()), Ok(()));
+        assert_eq!(report("#codec_id 7: x\n#\n#x y: z").agrees_with(&pair()), Ok(()));
+        assert!(!Report::default().note("[mp4 @ 0x5] #codec_id 0: h264"));
+    }
+}
