@@ -17,16 +17,21 @@ use crate::stop::{Stop, Wait};
 use crate::sys;
 
 mod arguments;
+mod head;
 mod report;
 mod words;
 
 pub use arguments::{Version, arguments};
+use head::Written;
 use words::Words;
 
 /// How long ffmpeg may take to end after it closed its output.
 const EXIT_LIMIT: Duration = Duration::from_secs(10);
 /// How long is listened to what it has to say when nothing else is waited for.
 const HEARING_LIMIT: Duration = Duration::from_millis(200);
+/// How long the head of an MP4 waits for the first fragment behind it. That takes up to ten seconds of
+/// film, which the client need not wait for; one that cannot be made at all fails at once.
+const FRAGMENT_LIMIT: Duration = Duration::from_millis(100);
 /// What its output pipe holds: several reads, so that it need not wait for each of ours.
 const PIPE_LEN: i32 = 1 << 20;
 
@@ -48,7 +53,8 @@ pub struct Muxer<'s> {
     stderr: Option<ChildStderr>,
     words: Words,
     reaped: bool,
-    has_output: bool,
+    /// Whether there was media in its output.
+    has_begun: bool,
     stop: &'s Stop,
     stall_limit: Duration,
 }
@@ -94,7 +100,7 @@ impl<'s> Muxer<'s> {
             stderr: Some(stderr),
             words: Words::default(),
             reaped: false,
-            has_output: false,
+            has_begun: false,
             stop,
             stall_limit: config.stall_timeout.0,
         })
@@ -142,29 +148,42 @@ impl<'s> Muxer<'s> {
         Ok(())
     }
 
-    /// With the durations in them that ffmpeg could not know. Nothing is lost if they do not fit: then
-    /// they are as ffmpeg wrote them.
+    /// Up to the first media: an ffmpeg that ends behind the head has made nothing. The durations are in
+    /// them that it could not know. Nothing is lost if they do not fit: then they are as it wrote them.
     fn first_bytes(&mut self, joint: &Joint, supply: &Supply) -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::new();
-        let mut buffer = vec![0; 64 << 10];
+        let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
+        let mut until = None;
         loop {
-            let count = self.read(&mut buffer, supply)?;
-            if count == 0 {
-                self.finish()?;
-                let said = "it ended without having written the start of a file".into();
-                return Err(Error::Muxer(MuxerFault::Failed(said)));
-            }
-            bytes.extend(&buffer[..count]);
-            if joint.container != Container::Mp4 {
-                return Ok(bytes);
-            }
-            match moov::with_durations(&bytes, &joint.durations()) {
-                moov::Look::More => {}
-                moov::Look::Whole(patched) => return Ok(patched),
-                moov::Look::Strange => {
-                    log::warn!("ffmpeg wrote an index of an unknown shape; its durations stay 0");
-                    return Ok(bytes);
+            let read = match until {
+                None => Some(self.read(&mut buffer, supply)?),
+                Some(until) => self.read_until(&mut buffer, until)?,
+            };
+            match read {
+                Some(0) => {
+                    self.finish()?;
+                    return Err(Error::Muxer(without_media(&bytes)));
                 }
+                Some(count) => bytes.extend(&buffer[..count]),
+                // Its first fragment takes longer.
+                None => break,
+            }
+            match head::written(joint.container, &bytes) {
+                Written::Head => {}
+                Written::WholeHead => {
+                    until = until.or_else(|| Some(Instant::now() + FRAGMENT_LIMIT));
+                }
+                Written::Media => break,
+            }
+        }
+        self.has_begun = true;
+        if joint.container != Container::Mp4 {
+            return Ok(bytes);
+        }
+        match moov::with_durations(&bytes, &joint.durations()) {
+            moov::Look::Whole(patched) => Ok(patched),
+            moov::Look::More | moov::Look::Strange => {
+                log::warn!("ffmpeg wrote an index of an unknown shape; its durations stay 0");
+                Ok(bytes)
             }
         }
     }
@@ -176,14 +195,8 @@ impl<'s> Muxer<'s> {
         let mut given_before = supply.given();
         let mut deadline = Instant::now() + self.stall_limit;
         loop {
-            match self.stdout.read(buffer) {
-                Ok(count) => {
-                    self.has_output |= count > 0;
-                    return Ok(count);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(system(&error)),
+            if let Some(count) = self.read_now(buffer)? {
+                return Ok(count);
             }
             // To talk is no work.
             let left = deadline.saturating_duration_since(Instant::now());
@@ -199,6 +212,32 @@ impl<'s> Muxer<'s> {
                     deadline = Instant::now() + self.stall_limit;
                 }
             }
+        }
+    }
+
+    /// The same, or nothing if nothing has come by then.
+    fn read_until(&mut self, buffer: &mut [u8], until: Instant) -> Result<Option<usize>, Error> {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.read_now(buffer)? {
+                None if left.is_zero() => return Ok(None),
+                None => {}
+                read => return Ok(read),
+            }
+            if matches!(self.wait(self.stdout.as_fd(), left)?, Heard::Words) {
+                self.listen();
+            }
+        }
+    }
+
+    fn read_now(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Error> {
+        loop {
+            return match self.stdout.read(buffer) {
+                Ok(count) => Ok(Some(count)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                Err(error) => Err(system(&error)),
+            };
         }
     }
 
@@ -240,8 +279,8 @@ impl<'s> Muxer<'s> {
             Some(line) => format!("{line} ({status})"),
             None => status.to_string(),
         };
-        // Ended by itself before any output: it did not like what it got.
-        let refused = !self.has_output && status.code().is_some();
+        // Ended by itself before any media: it did not like what it got.
+        let refused = !self.has_begun && status.code().is_some();
         Err(Error::Muxer(if refused {
             MuxerFault::Refused(said)
         } else {
@@ -306,6 +345,14 @@ impl Drop for Muxer<'_> {
             log::warn!("cannot wait for the muxer: {error}");
         }
     }
+}
+
+/// What is wrong with an ffmpeg that ended well after these bytes, in which there is no media.
+fn without_media(bytes: &[u8]) -> MuxerFault {
+    if bytes.is_empty() {
+        return MuxerFault::Failed("it ended without having written the start of a file".into());
+    }
+    MuxerFault::Refused("there is no media in what is wanted of them".into())
 }
 
 fn system(error: &io::Error) -> Error {

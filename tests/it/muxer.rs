@@ -151,3 +151,69 @@ fn a_short_track_left_in_its_pipe_is_a_broken_download() {
     assert_eq!(answer.head.status, 200, "{}", answer.text());
     assert_ne!(answer.ending, Ending::Complete);
 }
+
+/// Nothing of a file has gone out when nothing but its head was made.
+#[test]
+fn a_muxer_that_ends_behind_the_head_is_an_error() {
+    let (origin, directory) = (Origin::start(), tempfile::tempdir().unwrap());
+    let url = origin.put("a", Resource::file(track_file("audio")));
+    let head = directory.path().join("head");
+    let version = "[ \"$1\" = -version ] && exec ffmpeg -version";
+    let joins = Daemon::start(LOOPBACK);
+    for (container, media) in
+        [("mkv", &b"\x1f\x43\xb6\x75"[..]), ("webm", b"\x1f\x43\xb6\x75"), ("mp4", b"moof")]
+    {
+        let source = if container == "webm" {
+            origin.put("opus", Resource::file(&media::webm().audio))
+        } else {
+            url.clone()
+        };
+        let extra = [("container", container), ("engine", "ffmpeg"), ("title", "a title")];
+        let request = mux_path(None, Some(&source), &extra);
+        let mut body = get(joins.address(), &request).body;
+        let begins = body.windows(media.len()).position(|window| window == media);
+        let begins = begins.unwrap_or_else(|| panic!("no media in {container}"));
+        body.truncate(begins - if container == "mp4" { 4 } else { 0 });
+        assert!(body.len() > 40, "{container}: {}", body.len());
+        std::fs::write(&head, &body).unwrap();
+        for (end, expected) in [
+            ("echo broken >&2; exit 1", "422 mux-refused"),
+            ("exit 0", "422 mux-refused"),
+            ("kill -9 $$", "500 muxer-failed"),
+        ] {
+            let codec = if container == "webm" { "opus" } else { "aac" };
+            let says = report(&["audio"]).replace("aac", codec);
+            let text = [version, &says, &format!("cat {}; {end}", head.display())].join("\n");
+            let stand_in = script(directory.path(), &text);
+            let daemon = Daemon::start(&format!("{LOOPBACK}[muxer]\nffmpeg = {stand_in:?}\n"));
+            let baseline = daemon.baseline();
+            let answer = get(daemon.address(), &request);
+            let seen = format!("{} {}", answer.head.status, answer.code());
+            assert_eq!(seen, expected, "{container}, {end}: {:?}", answer.ending);
+            daemon.settles(&baseline, PATIENCE);
+        }
+    }
+}
+
+/// Nobody knew how long it plays, and what is wanted begins behind its end: a head is no film.
+#[test]
+fn a_part_without_media_is_an_error() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+    let coded = |codec: &str| ["-c:a", codec].map(String::from);
+    let file = |extension, codec| {
+        let arguments = [&media::sound(48_000, 3)[..], &coded(codec)].concat();
+        std::fs::read(media::generate("endless", extension, &arguments)).unwrap()
+    };
+    let mut mkv = file("mkv", "ac3");
+    let duration = mkv.windows(3).position(|window| window == b"\x44\x89\x88").unwrap();
+    // It becomes Void.
+    mkv[duration..duration + 2].copy_from_slice(b"\xec\x89");
+    for (bytes, container) in [(&mkv, "mkv"), (&mkv, "mp4"), (&file("aac", "aac"), "mp4")] {
+        let url = origin.put("a", Resource::bytes(&bytes[..]));
+        let extra = [("container", container), ("engine", "ffmpeg"), ("start", "60")];
+        let answer = daemon.get(&mux_path(None, Some(&url), &extra));
+        let seen = format!("{} {}", answer.head.status, answer.code());
+        assert_eq!(seen, "422 mux-refused", "{container}: {}", answer.text());
+        assert!(answer.problem()["detail"].as_str().unwrap().contains("no media"));
+    }
+}
