@@ -18,7 +18,7 @@ pub mod splice;
 mod supply;
 mod wish;
 
-pub use joint::{Joint, Recoding};
+pub use joint::{Joint, Mapped, Recoding};
 pub use supply::Supply;
 pub use wish::{Engine, Trim, Wanted, Wish};
 
@@ -159,11 +159,15 @@ fn is_passed(input: Input, tracks: usize, wish: &Wish, tags: &Tags) -> bool {
     tracks == 1 && is_passable(input, wish) && tags.cover.is_none()
 }
 
-/// Whether more should be known of a track than its front tells, which takes another request: how
-/// long it plays, if only its end tells that, and if it is joined.
+/// Whether more should be known of a track than its front tells, which may take another request: how
+/// long it plays, if only its end tells that, and if it is joined; when it begins, if it is cut.
 pub fn deserves_a_look(input: Input, tracks: usize, wish: &Wish, tags: &Tags) -> bool {
     let head = input.head;
-    head.format == Format::Ogg && head.duration.is_none() && !is_passed(input, tracks, wish, tags)
+    match head.format {
+        Format::Ogg => head.end.is_none() && !is_passed(input, tracks, wish, tags),
+        Format::Webm | Format::Matroska => !wish.trim.is_whole(),
+        _ => false,
+    }
 }
 
 /// The tracks spliced, or why not; `None` if nobody wants that.
@@ -196,6 +200,7 @@ fn feeds(
     trim: Trim,
 ) -> Result<Vec<Option<splice::Plan>>, Error> {
     let alone = inputs.len() == 1;
+    let trim = if trim.is_whole() { trim } else { trim.on_clock_from(joint::begin(inputs)) };
     let mut feeds = Vec::with_capacity(inputs.len());
     for (input, survey) in inputs.iter_mut().zip(surveys) {
         let laid_out = match survey {
@@ -207,7 +212,8 @@ fn feeds(
             Some(Ok(plan)) => {
                 let view = View::front(plan.head(), Some(plan.len()), false);
                 if let sniff::Verdict::Known(head) = sniff::sniff(&view) {
-                    input.head = head;
+                    // Cut, it keeps its clock.
+                    input.head = Head { begin: input.head.begin, ..head };
                 }
                 Some(plan)
             }
@@ -290,9 +296,9 @@ pub fn type_of(container: Container, mut kinds: impl Iterator<Item = Kind>) -> F
 
 /// Whether nothing of the film is left, as far as it is known how long it plays.
 fn is_beyond(inputs: &[Input], trim: Trim) -> bool {
-    let durations = inputs.iter().map(|input| input.head.duration).collect::<Option<Vec<_>>>();
-    let longest = durations.and_then(|durations| durations.into_iter().max());
-    longest.is_some_and(|longest| trim.start >= longest)
+    let ends = inputs.iter().map(|input| input.head.end).collect::<Option<Vec<_>>>();
+    let last = ends.and_then(|ends| ends.into_iter().max());
+    last.is_some_and(|last| trim.start.saturating_add(joint::begin(inputs)) >= last)
 }
 
 #[cfg(test)]

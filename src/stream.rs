@@ -160,6 +160,7 @@ fn send<'scope, 'env, 'c, 'edge>(
             let why = refused.map(|refused| format!(" ({refused})")).unwrap_or_default();
             log::debug!("{:?}: joined by ffmpeg{why}", media.tracks);
             tracks.iter_mut().zip(feeds).for_each(|(track, feed)| track.feed = feed);
+            tracks.retain(|track| joint.inputs.iter().any(|used| used.kind == track.input.kind));
             join::join(scope, answering, tracks, &joint, &format!("ffmpeg{why}"))
         }
     }

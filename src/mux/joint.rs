@@ -12,14 +12,31 @@ use crate::media::{Kind, Tags};
 pub struct Joint {
     /// Video first.
     pub inputs: Vec<Input>,
+    /// What of them will be in the file, video first.
+    pub tracks: Vec<Mapped>,
     /// What the file will be.
     pub container: Container,
-    /// What of the film will be in it.
+    /// What of the film will be in it, by the clock of the inputs.
     pub trim: Trim,
     /// What it will say of itself.
     pub tags: Tags,
     /// How its sound is coded anew, if it does not fit as it is.
     pub recoding: Option<Recoding>,
+}
+
+/// A track that is taken from an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mapped {
+    /// Which input.
+    pub from: Kind,
+    /// Which of its tracks: the first of this kind.
+    pub kind: Kind,
+    /// How it is coded, if that is known.
+    pub codec: Option<Codec>,
+    /// Until when it plays, by the clock of the inputs, if that is known.
+    pub end: Option<Duration>,
+    /// Whether it may be missing: a film may have no sound.
+    pub is_optional: bool,
 }
 
 /// A sound that is coded anew.
@@ -33,22 +50,14 @@ pub enum Recoding {
     Opus,
 }
 
-/// A track that is taken from an input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mapped {
-    /// The number of the input.
-    pub input: usize,
-    /// Of this kind it is the first one in there.
-    pub kind: Kind,
-    /// How it is coded, if that is known.
-    pub codec: Option<Codec>,
-    /// Whether it is taken only if it is there.
-    pub is_optional: bool,
-}
-
 impl Joint {
-    /// Decides how to join `inputs`.
-    pub fn new(inputs: Vec<Input>, wish: &Wish, tags: &Tags) -> Result<Joint, Error> {
+    /// Decides how to join `inputs`. Those that have nothing of what is wanted are left out.
+    pub fn new(mut inputs: Vec<Input>, wish: &Wish, tags: &Tags) -> Result<Joint, Error> {
+        let (trim, tracks) = wanted(&inputs, wish.trim);
+        if tracks.is_empty() {
+            return Err(Error::BeyondEnd);
+        }
+        inputs.retain(|input| tracks.iter().any(|track| track.from == input.kind));
         let container = match wish.container {
             Wanted::Mp4 => Container::Mp4,
             Wanted::Webm => Container::Webm,
@@ -64,33 +73,20 @@ impl Joint {
             return Err(Error::Unusable { track: raw.kind, reason: Unusable::OnlyInMp4 });
         }
         let recoding = inputs.first().and_then(|input| recoding(input.head, wish.container));
-        Ok(Joint { inputs, container, trim: wish.trim, tags: tags.clone(), recoding })
+        Ok(Joint { inputs, tracks, container, trim, tags: tags.clone(), recoding })
     }
 
-    /// The tracks that are taken: of each input the one that it is there for, and of a film that is the
-    /// only one its sound as well.
-    pub fn mapped(&self) -> Vec<Mapped> {
-        let of = |input: usize, kind, Head { video, audio, .. }: Head, is_optional| {
-            let codec = if kind == Kind::Video { video } else { audio };
-            Mapped { input, kind, codec, is_optional }
-        };
-        match self.inputs[..] {
-            [Input { kind: Kind::Video, head }] => {
-                vec![of(0, Kind::Video, head, false), of(0, Kind::Audio, head, true)]
-            }
-            _ => {
-                let inputs = self.inputs.iter().enumerate();
-                inputs.map(|(index, input)| of(index, input.kind, input.head, false)).collect()
-            }
-        }
+    /// The input that a track of this kind is taken from.
+    pub fn source(&self, kind: Kind) -> Option<&Input> {
+        let from = self.tracks.iter().find(|track| track.kind == kind)?.from;
+        self.inputs.iter().find(|input| input.kind == from)
     }
 
-    /// How long each track will play, if it tells.
+    /// Until when each track will play, if it tells.
     pub fn durations(&self) -> Vec<Option<Duration>> {
-        let left = |duration: Duration| {
-            duration.min(self.trim.end.unwrap_or(duration)).saturating_sub(self.trim.start)
-        };
-        self.inputs.iter().map(|input| input.head.duration.map(left)).collect()
+        let left =
+            |end: Duration| end.min(self.trim.end.unwrap_or(end)).saturating_sub(self.trim.start);
+        self.tracks.iter().map(|track| track.end.map(left)).collect()
     }
 
     /// Whether an MP4 needs edit lists to keep the tracks in step. They stand in the index, and
@@ -110,14 +106,56 @@ impl Joint {
     /// After how much film a fragment of an MP4 ends if no picture begins a new one before: with
     /// sound alone none ever does, and ffmpeg would keep all of it until its end.
     pub fn longest_fragment(&self) -> Duration {
-        let has_picture = self.inputs.iter().any(|input| input.kind == Kind::Video);
+        let has_picture = self.tracks.iter().any(|track| track.kind == Kind::Video);
         Duration::from_secs(if has_picture { 10 } else { 1 })
     }
 
     /// What the file is to those who get it.
     pub fn finished(&self) -> Finished {
-        type_of(self.container, self.inputs.iter().map(|input| input.kind))
+        type_of(self.container, self.tracks.iter().map(|track| track.kind))
     }
+}
+
+/// What is taken of the inputs if this much of the film is wanted, and that by their own clock: a film
+/// begins where the first of its files does, and a track may be over before what is wanted begins.
+fn wanted(inputs: &[Input], trim: Trim) -> (Trim, Vec<Mapped>) {
+    let mut tracks = mapped(inputs);
+    if trim.is_whole() {
+        return (trim, tracks);
+    }
+    let Trim { start, end } = trim.on_clock_from(begin(inputs));
+    let begins =
+        |from| inputs.iter().find(|input| input.kind == from).map(|input| input.head.begin);
+    tracks.retain(|track| {
+        let is_over = track.end.is_some_and(|over| over <= start);
+        let is_later = end.is_some_and(|end| begins(track.from).is_some_and(|begin| begin >= end));
+        !is_over && !is_later
+    });
+    // Where nothing is cut off, ffmpeg would say in some heads that it plays until there.
+    let is_cut = |end: &Duration| tracks.iter().any(|track| track.end.is_none_or(|own| own > *end));
+    (Trim { start, end: end.filter(is_cut) }, tracks)
+}
+
+/// When the first of them begins.
+pub(super) fn begin(inputs: &[Input]) -> Duration {
+    inputs.iter().map(|input| input.head.begin).min().unwrap_or_default()
+}
+
+/// All that is taken of the inputs. A lone film may have its sound with it.
+fn mapped(inputs: &[Input]) -> Vec<Mapped> {
+    let of = |input: &Input, kind, is_optional| {
+        let Head { end, video, audio, video_end, audio_end, .. } = input.head;
+        let (codec, own_end) = match kind {
+            Kind::Video => (video, video_end),
+            Kind::Audio => (audio, audio_end),
+        };
+        Mapped { from: input.kind, kind, codec, end: own_end.or(end), is_optional }
+    };
+    let mut tracks: Vec<_> = inputs.iter().map(|input| of(input, input.kind, false)).collect();
+    if let [film @ Input { kind: Kind::Video, .. }] = inputs {
+        tracks.push(of(film, Kind::Audio, true));
+    }
+    tracks
 }
 
 /// What has to become of a sound for it to be what its container promises.
@@ -169,7 +207,7 @@ mod tests {
         let kinds = [Kind::Video, Kind::Audio];
         let inputs = formats.iter().zip(kinds).enumerate().map(|(seconds, (format, kind))| {
             let duration = Some(Duration::from_secs(seconds as u64 + 1));
-            let head = Head { duration, ..Head::of(*format) };
+            let head = Head { end: duration, ..Head::of(*format) };
             Input { kind, head }
         });
         Joint::new(inputs.collect(), &wish(wanted), &Tags::default()).unwrap()
@@ -223,6 +261,55 @@ mod tests {
         let durations = vec![Some(Duration::from_secs(1)), Some(Duration::from_secs(2))];
         assert_eq!(both.durations(), durations);
         assert_eq!(both.finished().media_type, "video/mp4");
+    }
+
+    /// A film from 10 to 14 s with a sound until 12 s.
+    fn late() -> Head {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let begin = Duration::from_secs(10);
+        let (end, audio_end) = (seconds(14), seconds(12));
+        Head { begin, end, audio_end, ..Head::of(Format::Webm) }
+    }
+
+    #[test]
+    fn a_part_is_counted_from_where_the_film_begins() {
+        let part = |start, end: Option<u64>| {
+            let trim =
+                Trim { start: Duration::from_secs(start), end: end.map(Duration::from_secs) };
+            let wish = Wish { trim, ..Wish::default() };
+            let inputs = vec![Input { kind: Kind::Video, head: late() }];
+            Joint::new(inputs, &wish, &Tags::default()).map(|joint| {
+                let kinds: Vec<_> = joint.tracks.iter().map(|track| track.kind).collect();
+                let seconds = |time: Duration| time.as_secs();
+                let durations = joint.durations().into_iter().map(|time| time.map(seconds));
+                let Trim { start, end } = joint.trim;
+                (kinds, seconds(start), end.map(seconds), durations.collect::<Vec<_>>())
+            })
+        };
+        let both = || vec![Kind::Video, Kind::Audio];
+        assert_eq!(part(1, None), Ok((both(), 11, None, vec![Some(3), Some(1)])));
+        assert_eq!(part(1, Some(3)), Ok((both(), 11, Some(13), vec![Some(2), Some(1)])));
+        // Nothing is cut off at this end.
+        assert_eq!(part(1, Some(9)), Ok((both(), 11, None, vec![Some(3), Some(1)])));
+        assert_eq!(part(0, None), Ok((both(), 0, None, vec![Some(14), Some(12)])));
+        // The sound is over.
+        assert_eq!(part(2, None), Ok((vec![Kind::Video], 12, None, vec![Some(2)])));
+        assert_eq!(part(4, None), Err(Error::BeyondEnd));
+    }
+
+    #[test]
+    fn a_file_with_nothing_of_a_part_is_left_out() {
+        let early = Head { end: Some(Duration::from_secs(4)), ..Head::of(Format::Webm) };
+        let inputs = [(Kind::Video, late()), (Kind::Audio, early)];
+        let inputs: Vec<_> = inputs.map(|(kind, head)| Input { kind, head }).into();
+        for (start, end, left) in [(1, Some(3), Kind::Audio), (5, None, Kind::Video)] {
+            let trim =
+                Trim { start: Duration::from_secs(start), end: end.map(Duration::from_secs) };
+            let wish = Wish { trim, ..Wish::default() };
+            let joint = Joint::new(inputs.clone(), &wish, &Tags::default()).unwrap();
+            let kinds: Vec<_> = joint.inputs.iter().map(|input| input.kind).collect();
+            assert_eq!((kinds, joint.tracks.len()), (vec![left], 1));
+        }
     }
 
     #[test]

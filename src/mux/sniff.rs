@@ -22,6 +22,7 @@ mod tags;
 mod view;
 
 pub use codec::Codec;
+pub(super) use riff::is_placeholder;
 pub use view::{LOOK_AT_MOST, View};
 
 /// The container formats that we take.
@@ -65,8 +66,15 @@ impl Format {
 pub struct Head {
     /// Its container.
     pub format: Format,
-    /// How long it plays, if it says so this early.
-    pub duration: Option<Duration>,
+    /// When it begins to play, on its own clock: 0 for nearly all, later for what was cut out of
+    /// something longer.
+    pub begin: Duration,
+    /// Until when it plays, on that clock, if it says so this early.
+    pub end: Option<Duration>,
+    /// The same of its first picture track, if that is told apart.
+    pub video_end: Option<Duration>,
+    /// The same of its first sound track.
+    pub audio_end: Option<Duration>,
     /// Whether its timestamps may be moved against what its packets say (edit lists, codec
     /// delay), or begin elsewhere than at 0. Only a whole and simple MP4 index can deny it.
     pub shifted: bool,
@@ -124,7 +132,10 @@ impl Head {
         );
         Head {
             format,
-            duration: None,
+            begin: Duration::ZERO,
+            end: None,
+            video_end: None,
+            audio_end: None,
             shifted: true,
             pre_skip: None,
             has_picture: if may_have { None } else { Some(false) },
@@ -344,7 +355,7 @@ mod tests {
     #[test]
     fn what_frames_tell_of_their_duration() {
         let of = |bytes: &[u8]| match sniff(bytes, Some(bytes.len() as u64), true) {
-            Verdict::Known(head) => head.duration.map(|duration| duration.as_micros()),
+            Verdict::Known(head) => head.end.map(|duration| duration.as_micros()),
             other => panic!("{other:?}"),
         };
         assert_eq!(of(&frames(AC3, 768, 100)), Some(3_200_000));

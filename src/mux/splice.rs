@@ -45,7 +45,7 @@ use trak::Moov;
 
 /// Changes whenever the same inputs and options would give other bytes than before: the client
 /// that resumes must not be given the rest of another layout.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The longest run of bytes that is looked at in one go.
 pub const MAX_LOOK: u64 = 16 << 20;
@@ -154,6 +154,14 @@ impl Survey {
     pub fn duration(&self) -> Option<Duration> {
         match self {
             Survey::Progressive(movie) => movie.duration(),
+            Survey::Fragmented(_) | Survey::Webm(_) => None,
+        }
+    }
+
+    /// When it begins to play, by its own clock, if that was looked at.
+    pub fn begin(&self) -> Option<Duration> {
+        match self {
+            Survey::Progressive(movie) => Some(movie.begin()),
             Survey::Fragmented(_) | Survey::Webm(_) => None,
         }
     }

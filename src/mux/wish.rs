@@ -67,6 +67,12 @@ pub struct Trim {
 }
 
 impl Trim {
+    /// The same by the clock of a film that begins then.
+    pub fn on_clock_from(self, begin: Duration) -> Trim {
+        let later = |time: Duration| time.saturating_add(begin);
+        Trim { start: later(self.start), end: self.end.map(later) }
+    }
+
     /// Whether nothing is left out.
     pub fn is_whole(&self) -> bool {
         *self == Trim::default()

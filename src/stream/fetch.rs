@@ -79,7 +79,8 @@ pub(super) fn open<'scope, 'env>(
             // An index says more than the first bytes, where it is not among them.
             let head = &mut input.head;
             head.has_picture = survey.has_video().or(head.has_picture);
-            head.duration = head.duration.or(survey.duration());
+            head.begin = survey.begin().unwrap_or(head.begin);
+            head.end = head.end.or(survey.duration());
         }
         Ok(Opened { source, input, survey, feed: None, memory })
     };

@@ -401,9 +401,13 @@ fn the_longer_track_is_enough_to_begin_in() {
 #[test]
 fn fragments_that_begin_late_stay_there() {
     let formats = Formats::new();
-    let flags =
-        ["-output_ts_offset", "10", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"];
-    let late = film("mp4", false, &flags);
+    let clip = film("mkv", false, &[]);
+    let input = ["-itsoffset", "10", "-i", clip.to_str().unwrap(), "-c", "copy", "-copyts"];
+    let flags = "+frag_discont+frag_keyframe+empty_moov+default_base_moof";
+    let output = ["-avoid_negative_ts", "disabled", "-movflags", flags];
+    let words = input.iter().chain(&output).map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let late = media::generate("late", "mp4", &words);
+    assert!(packets(&late, "v")[0].pts > 9_000_000_000);
     let audio = sound("m4a", &["-c:a", "aac", "-movflags", "+faststart"]);
     let extra = [("engine", "ffmpeg")];
     let (file, _) = formats.file(Some(&read(&late)), Some(&read(&audio)), &extra, "late");

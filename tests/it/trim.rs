@@ -1,14 +1,16 @@
 //! A part of a film: what it holds, and that its tracks stay in step.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::support::answer::Ending;
+use crate::support::answer::{Answer, Ending};
 use crate::support::client::any_path;
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::framemd5::{Packet, packets};
 use crate::support::media::{self, Pair};
 use crate::support::origin::Origin;
+use crate::support::run;
 use crate::support::script::Resource;
 
 const SECOND: i64 = 1_000_000_000;
@@ -135,4 +137,146 @@ fn a_start_behind_the_end_is_told() {
         let answer = daemon.get(&any_path(Some(&video), Some(&audio), &query));
         assert_eq!((answer.head.status, answer.code().as_str()), (422, "start-beyond-end"));
     }
+}
+
+/// A film of five seconds, its key frames so many pictures apart, with a sound of `sound` seconds, if
+/// any, and a picture, if it is to have one; all of it `late` seconds late.
+fn film(
+    extension: &str,
+    gop: Option<&str>,
+    sound: Option<u32>,
+    late: &str,
+    flags: &[&str],
+) -> PathBuf {
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let webm = extension == "webm";
+    let [picture_coder, sound_coder] =
+        if webm { ["libvpx-vp9", "libvorbis"] } else { ["libx264", "aac"] };
+    let mut clip = Vec::new();
+    clip.extend(gop.into_iter().flat_map(|_| media::picture("160x90", 25, 5)));
+    clip.extend(sound.into_iter().flat_map(|seconds| media::sound(48_000, seconds)));
+    if let Some(gop) = gop {
+        clip.extend(owned(&["-map", "0", "-c:v", picture_coder, "-pix_fmt", "yuv420p", "-g", gop]));
+        clip.extend(owned(if webm { &["-cpu-used", "8"] } else { &["-preset", "ultrafast"] }));
+    }
+    if sound.is_some() {
+        let map = if gop.is_some() { "1" } else { "0" };
+        clip.extend(owned(&["-map", map, "-c:a", sound_coder]));
+    }
+    let clip = media::generate("part-clip", "mkv", &clip);
+    let input = ["-itsoffset", late, "-i", clip.to_str().unwrap(), "-c", "copy", "-copyts"];
+    let output = [&input[..], &["-avoid_negative_ts", "disabled"], flags].concat();
+    media::generate("part", extension, &owned(&output))
+}
+
+/// The index in front.
+const FASTSTART: [&str; 2] = ["-movflags", "+faststart"];
+/// Fragments that tell their times themselves.
+const FRAGMENTS: [&str; 4] = [
+    "-movflags",
+    "+frag_discont+frag_keyframe+empty_moov+default_base_moof",
+    "-frag_duration",
+    "1000000",
+];
+
+struct Parts {
+    origin: Origin,
+    daemon: Daemon,
+    directory: tempfile::TempDir,
+}
+
+impl Parts {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self { origin: Origin::start(), daemon: Daemon::start(LOOPBACK), directory }
+    }
+
+    fn get(&self, film: &[u8], extra: &[(&str, &str)]) -> Answer {
+        let url = self.origin.put("film", Resource::bytes(film).ranges().etag("\"1\""));
+        self.daemon.get(&any_path(Some(&url), None, extra))
+    }
+
+    /// How many packets of video and of audio are in the part.
+    fn counts(&self, film: &[u8], extra: &[(&str, &str)]) -> [usize; 2] {
+        let answer = self.get(film, extra);
+        let ok = (answer.head.status, answer.ending) == (200, Ending::Complete);
+        assert!(ok, "{extra:?}: {:?} {}", answer.ending, answer.text());
+        let file = self.directory.path().join("part");
+        std::fs::write(&file, &answer.body).unwrap();
+        // Where the front of the film tells it.
+        if film.starts_with(&[0x1a, 0x45]) {
+            let duration = media::streamed_duration(&file).unwrap();
+            assert!((1.5..2.2).contains(&duration), "{extra:?}: {duration} s");
+        }
+        let entries = ["-v", "error", "-show_entries", "packet=codec_type", "-of", "csv=p=0"];
+        let said = run(Command::new("ffprobe").args(entries).arg(&file)).stdout;
+        let said = String::from_utf8_lossy(&said);
+        ["video", "audio"].map(|kind| said.lines().filter(|line| *line == kind).count())
+    }
+}
+
+/// A part is counted from where the film begins, be that at 10 s.
+#[test]
+fn a_film_that_begins_late_is_cut_as_any_other() {
+    let parts = Parts::new();
+    for (extension, flags) in [("mkv", &[][..]), ("mp4", &FRAGMENTS[..2]), ("mp4", &FASTSTART)] {
+        let film = read(&film(extension, Some("25"), Some(2), "10", flags));
+        for container in ["mkv", "mp4"] {
+            for range in [&[("start", "0.4"), ("end", "2")][..], &[("end", "1.9")]] {
+                let engine = [("engine", "ffmpeg"), ("container", container)];
+                let [video, audio] = parts.counts(&film, &[range, &engine].concat());
+                let what = format!("{extension} {flags:?} as {container}, {range:?}");
+                assert!((24..=55).contains(&video), "{what}: {video} pictures");
+                assert!((70..=95).contains(&audio), "{what}: {audio} frames of sound");
+            }
+        }
+    }
+}
+
+/// The same of two files, through both engines.
+#[test]
+fn films_that_begin_late_are_cut_alike_by_all_engines() {
+    for (video, audio, flags) in
+        [("mp4", "m4a", &FASTSTART[..]), ("mp4", "m4a", &FRAGMENTS), ("webm", "webm", &[])]
+    {
+        let flags_of_video = &flags[..flags.len().min(2)];
+        let pair = Pair {
+            video: film(video, Some("25"), None, "10", flags_of_video),
+            audio: film(audio, None, Some(5), "10", flags),
+        };
+        for engine in ["splice", "ffmpeg"] {
+            let part = part(&pair, engine, &[("start", "1.3"), ("end", "3.2")]);
+            let (moved, spans) = (part.moved(), part.spans());
+            let what = format!("{video} {flags:?}, {engine}: moved by {moved}, {spans:?}");
+            assert!((10_900_000_000..11_400_000_000).contains(&moved), "{what}");
+            for (first, last) in spans {
+                // A fragment of sound may begin up to a second before.
+                assert!((9_900_000_000..12_100_000_000).contains(&first), "{what}");
+                assert!((12_900_000_000..14_300_000_000).contains(&last), "{what}");
+            }
+        }
+    }
+}
+
+/// Where the sound is over, the picture goes on; where nothing at all comes of a track that should be
+/// there, that does not look like a whole film.
+#[test]
+fn no_track_of_a_part_is_empty() {
+    let parts = Parts::new();
+    let over = [("start", "3"), ("engine", "ffmpeg")];
+    for (extension, flags) in [("mkv", &[][..]), ("mp4", &FASTSTART)] {
+        let film = read(&film(extension, Some("25"), Some(2), "0", flags));
+        assert_eq!(parts.counts(&film, &over), [50, 0], "{extension}");
+    }
+    let film = read(&film("mkv", Some("125"), Some(2), "0", &[]));
+    for container in ["mkv", "mp4"] {
+        let extra = [("start", "0.5"), ("end", "1.5"), ("container", container)];
+        let answer = parts.get(&film, &extra);
+        let is_whole = (answer.head.status, answer.ending) == (200, Ending::Complete);
+        assert!(!is_whole, "{container}: there is no key frame in it");
+    }
+}
+
+fn read(file: &Path) -> Vec<u8> {
+    std::fs::read(file).unwrap()
 }

@@ -2,10 +2,7 @@
 //! (EBU Tech 3306).
 
 use super::{Structure, Unit};
-
-/// A program that does not know how much will come writes one of the largest sizes there are, signed
-/// or not.
-const UNKNOWN: u32 = 0x7fff_f000;
+use crate::mux::sniff::is_placeholder;
 
 #[derive(Debug, Default)]
 pub(super) struct Riff {
@@ -35,7 +32,7 @@ impl Structure for Riff {
                 let Some(sizes) = bytes.get(8..24) else { return Unit::NeedMore };
                 self.data = sizes.last_chunk().map(|data| u64::from_le_bytes(*data));
             }
-            b"data" if size == 0 || size >= UNKNOWN => match self.data {
+            b"data" if is_placeholder(size.into()) => match self.data {
                 Some(data) if (1..u64::MAX >> 1).contains(&data) => len = data,
                 _ => return Unit::Open,
             },

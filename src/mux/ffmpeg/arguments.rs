@@ -33,10 +33,14 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
         list.extend(["-i".into(), pipe]);
     }
     // First what it sees in them.
-    let maps: Vec<OsString> = joint.mapped().into_iter().flat_map(map).collect();
+    let maps: Vec<OsString> = joint.tracks.iter().flat_map(|track| map(joint, track)).collect();
     list.extend_from_slice(&maps);
     list.extend(words(report::OUTPUT));
     list.extend(maps);
+    // A track of which nothing came out is an error, not an end. A whole film may have an empty one.
+    let may_be_empty = joint.trim.is_whole() && joint.tracks.iter().any(|track| track.is_optional);
+    let empty = if may_be_empty { "empty_output" } else { "empty_output_stream" };
+    list.extend(words(&format!("-abort_on {empty}")));
     // The packets as they are, with the times they have: without -copyts each input would be
     // moved to begin at 0, and the tracks out of step.
     // Without +bitexact there would be a random number in a Matroska file, and no two downloads
@@ -99,9 +103,10 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
 }
 
 /// What makes ffmpeg take this track. A cover is no picture of a film.
-fn map(Mapped { input, kind, is_optional, .. }: Mapped) -> [OsString; 2] {
-    let letter = if kind == Kind::Video { 'V' } else { 'a' };
-    let optional = if is_optional { "?" } else { "" };
+fn map(joint: &Joint, Mapped { from, kind, is_optional, .. }: &Mapped) -> [OsString; 2] {
+    let input = joint.inputs.iter().position(|input| input.kind == *from).unwrap_or(0);
+    let letter = if *kind == Kind::Video { 'V' } else { 'a' };
+    let optional = if *is_optional { "?" } else { "" };
     ["-map".into(), format!("{input}:{letter}:0{optional}").into()]
 }
 
@@ -110,34 +115,33 @@ fn early_opus(joint: &Joint, version: Version) -> Option<Duration> {
     let is_early = version.is_early_with_opus()
         && joint.recoding.is_none()
         && matches!(joint.container, Container::Webm | Container::Mkv);
-    joint.inputs.last().and_then(|input| input.head.pre_skip).filter(|_| is_early)
+    joint.source(Kind::Audio).and_then(|input| input.head.pre_skip).filter(|_| is_early)
 }
 
 /// What is done to packets on their way, by kind of track.
 fn filters(joint: &Joint, version: Version) -> Vec<(char, Vec<String>)> {
     let (mut video, mut audio) = (Vec::new(), Vec::new());
-    let is_lone_film = matches!(joint.inputs[..], [Input { kind: Kind::Video, .. }]);
+    let sound = joint.source(Kind::Audio);
+    let is_lone_film = sound.is_some_and(|input| input.kind == Kind::Video);
     // To move the input would move its pictures, too. In these versions a filter counts in the ticks
     // of the output, milliseconds here.
     if let Some(pre_skip) = early_opus(joint, version).filter(|_| is_lone_film) {
         audio.push(format!("setts=ts=TS+{:.0}", pre_skip.as_secs_f64() * 1000.0));
     }
     if joint.container == Container::Mp4 && joint.recoding.is_none() {
-        let of = |kind: Kind| joint.inputs.iter().rfind(|input| input.kind == kind);
-        let sound = of(Kind::Audio).or(of(Kind::Video));
         // Without a container the decoder's settings stand in each packet; MP4 wants them in its
         // index.
         if sound.is_some_and(|input| input.head.format == Format::Adts) {
             audio.push("aac_adtstoasc".into());
         }
-        // The times of MP4 are never the same for two packets, those of others may be: -xerror
-        // would make an error of what ffmpeg moves by a tick.
-        let may_be_same =
-            |input: &Input| input.head.format != Format::Mp4 && !input.head.format.is_raw();
+        // Two packets of MP4 never have the same time, those of others may: -xerror would make an
+        // error of what ffmpeg moves by a tick.
+        let may_be_same = |input: &Input| !input.head.format.is_raw();
         if sound.is_some_and(may_be_same) {
             audio.push(APART.into());
         }
-        if of(Kind::Video).is_some_and(may_be_same) && version.filters_in_ticks_of_output() {
+        let picture = joint.source(Kind::Video);
+        if picture.is_some_and(may_be_same) && version.filters_in_ticks_of_output() {
             video.push(APART.into());
         }
     }
@@ -225,7 +229,7 @@ mod tests {
         let pipes = dir.pipes([Kind::Video, Kind::Audio].into_iter()).unwrap();
         let pre_skip = Some(Duration::from_micros(6500));
         let head =
-            |format| Head { format, duration: None, shifted: false, pre_skip, ..Head::of(format) };
+            |format| Head { format, end: None, shifted: false, pre_skip, ..Head::of(format) };
         let input = |kind, format| Input { kind, head: head(format) };
         let inputs = vec![input(Kind::Video, Format::Mp4), input(Kind::Audio, Format::Webm)];
         let joint = Joint::new(inputs, &Wish::default(), &Tags::default()).unwrap();
@@ -234,7 +238,7 @@ mod tests {
         assert!(text.contains("-protocol_whitelist file -format_whitelist mp4 -f mp4"), "{text}");
         assert!(text.contains("-format_whitelist matroska -f matroska"), "{text}");
         assert!(
-            text.contains("-map 0:V:0 -map 1:a:0 -c copy -copyts -fflags +bitexact -f matroska"),
+            text.contains("-map 0:V:0 -map 1:a:0 -abort_on empty_output_stream -c copy -copyts"),
             "{text}"
         );
         let pipe = format!("file:{}", pipes.path(Kind::Video).display());

@@ -1,9 +1,9 @@
 //! What ffmpeg sees in its inputs, as it reports it, held against what was recognised.
 //!
 //! It tells people of its inputs, too, but among what strangers write into files: titles, languages,
-//! names of tags, line breaks and all. So it is given a second output, for no packet at all, of the
-//! kind that its own tests compare (`framecrc`): the head of that is made of numbers and of names that
-//! ffmpeg has for things. It comes on its standard error, before the head of the file.
+//! names of tags, line breaks and all. So it is given a second output, for one packet of each track, of
+//! the kind that its own tests compare (`framecrc`): the head of that is made of numbers and of names
+//! that ffmpeg has for things. It comes on its standard error, before the head of the file.
 //!
 //! **Invariant:** a report that says two things of one track is never believed. Pure.
 
@@ -15,7 +15,7 @@ use crate::mux::sniff::Codec;
 /// The output that is the report, of whatever was mapped in front of it. It goes out as soon as it is
 /// written.
 pub(super) const OUTPUT: &str =
-    "-c copy -frames:v 0 -frames:a 0 -flush_packets 1 -f framecrc pipe:2";
+    "-c copy -frames:v 1 -frames:a 1 -flush_packets 1 -f framecrc pipe:2";
 
 /// No joint has more tracks.
 const MOST: usize = 2;
@@ -39,8 +39,14 @@ struct Seen {
 }
 
 impl Report {
-    /// Takes note of a line, if it is one of a report: `#codec_id 0: h264`.
+    /// Takes note of a line, if it is one of a report: `#codec_id 0: h264`, or that of a packet.
     pub(super) fn note(&mut self, line: &str) -> bool {
+        let mut fields = line.split(',').map(str::trim);
+        if fields.clone().count() >= 6
+            && fields.next().is_some_and(|track| track.parse::<u8>().is_ok())
+        {
+            return true;
+        }
         let Some(line) = line.strip_prefix('#') else { return false };
         let fact = line.split_once(": ").and_then(|(name, value)| {
             let (name, track) = name.split_once(' ')?;
@@ -63,18 +69,16 @@ impl Report {
 
     /// Whether it tells of all tracks that must be there.
     pub(super) fn is_whole(&self, joint: &Joint) -> bool {
-        let mut tracks = joint.mapped().into_iter().zip(&self.tracks);
+        let mut tracks = joint.tracks.iter().zip(&self.tracks);
         tracks.all(|(mapped, seen)| mapped.is_optional || seen.shape.is_some())
     }
 
     /// Whether all that it tells is as it was recognised.
     pub(super) fn agrees_with(&self, joint: &Joint) -> Result<(), Error> {
-        for (mapped, seen) in joint.mapped().into_iter().zip(&self.tracks) {
+        for (mapped, seen) in joint.tracks.iter().zip(&self.tracks) {
             let Some(codec) = &seen.codec else { continue };
-            let misread = |said: String| {
-                let track = joint.inputs.get(mapped.input).map_or(mapped.kind, |input| input.kind);
-                Err(Error::Muxer(MuxerFault::Misread { track, said }))
-            };
+            let misread =
+                |said: String| Err(Error::Muxer(MuxerFault::Misread { track: mapped.from, said }));
             if self.is_contradictory {
                 return misread(format!("ffmpeg says two things of its {} track", mapped.kind));
             }
@@ -88,8 +92,8 @@ impl Report {
 
 impl Seen {
     /// Why this track cannot be joined as what it was taken for.
-    fn disagreement(&self, codec: &str, mapped: Mapped) -> Option<String> {
-        let Mapped { kind, codec: claimed, .. } = mapped;
+    fn disagreement(&self, codec: &str, mapped: &Mapped) -> Option<String> {
+        let Mapped { kind, codec: claimed, .. } = *mapped;
         let media = self.media.as_deref().unwrap_or("nothing");
         if media != kind.name() {
             return Some(format!("what should be its {kind} track is {media} to ffmpeg"));
@@ -211,5 +215,9 @@ mod tests {
         assert_eq!(report(&format!("{PAIR}{PAIR}")).agrees_with(&pair()), Ok(()));
         assert_eq!(report("#codec_id 7: x\n#\n#x y: z").agrees_with(&pair()), Ok(()));
         assert!(!Report::default().note("[mp4 @ 0x5] #codec_id 0: h264"));
+        assert!(
+            Report::default().note("0,          0,          0,        1,     1310, 0xe4bf8a5b")
+        );
+        assert!(!Report::default().note("1, 2, 3"));
     }
 }

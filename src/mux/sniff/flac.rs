@@ -10,7 +10,7 @@ const HEAD: usize = 4 + 4 + 18;
 /// What a file says that has its mark at `at`.
 pub(super) fn sniff(view: &View<'_>, at: u64) -> Result<Head, Verdict> {
     let duration = stream_info(view.need(at, HEAD)?);
-    Ok(Head { duration, audio: Some(Codec::Flac), ..Head::of(Format::Flac) })
+    Ok(Head { end: duration, audio: Some(Codec::Flac), ..Head::of(Format::Flac) })
 }
 
 fn stream_info(bytes: &[u8]) -> Option<Duration> {

@@ -31,7 +31,7 @@ pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
             (9, Some(first)) => head.video = Some(picture(first)),
             (18, _) => {
                 let most = usize::try_from(len).unwrap_or(usize::MAX).min(4 << 10);
-                head.duration = duration(view.want(at + TAG, most)?);
+                head.end = duration(view.want(at + TAG, most)?);
             }
             _ => {}
         }

@@ -62,7 +62,7 @@ pub(super) fn sniff(view: &View<'_>) -> Result<Option<Head>, Verdict> {
     // ffmpeg takes whatever is in front of the first frame of AC-3 for one; of the others it looks
     // for the first, and reads the tags.
     let skip = if matches!(format, Format::Ac3 | Format::Eac3) { at } else { front.foreign };
-    let head = Head { duration, audio: Some(codec), skip, ..Head::of(format) };
+    let head = Head { end: duration, audio: Some(codec), skip, ..Head::of(format) };
     Ok(Some(head))
 }
 

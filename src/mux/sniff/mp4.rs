@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use super::{Codec, Format, Head, LOOK_AT_MOST, Verdict, View, from_ticks};
 use crate::error::Unusable;
+use crate::media::Kind;
 use crate::mux::splice::boxes;
+
+mod times;
+use times::{SegmentIndex, Times};
 
 /// Boxes that a file may begin with.
 const FIRST: [&[u8; 4]; 8] =
@@ -45,19 +49,25 @@ pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
                 let sidx = view.want(at, long.min(LOOK_AT_MOST))?;
                 let sidx = sidx.get(header..long.min(sidx.len())).unwrap_or(&[]);
                 found.has_media = true;
-                if found.head.duration.is_none() {
-                    found.head.duration = sidx_duration(sidx, end, view.len);
+                let segments = SegmentIndex::read(sidx);
+                if let Some(segments) = segments {
+                    found.read_segments(segments, end, view.len);
                 }
-                if sidx_earliest(sidx) == Some(0) {
+                let is_at_start = segments.is_some_and(|segments| segments.earliest == 0);
+                found.is_at_start |= is_at_start;
+                // Each track may have an index of its own.
+                if is_at_start && found.is_told() {
                     return Ok(found.head);
                 }
                 // When it begins stands in its first fragment.
-                found.head.shifted |= end.saturating_add(MOOF_FRONT as u64) > LOOK_AT_MOST as u64;
+                found.head.shifted |=
+                    !is_at_start && end.saturating_add(MOOF_FRONT as u64) > LOOK_AT_MOST as u64;
             }
             (b"moof", Some(found)) => {
                 let moof = view.want(at, long.min(MOOF_FRONT))?;
-                let first = moof.get(header..).and_then(first_time);
-                found.head.shifted |= first != Some(0);
+                let first = moof.get(header..).and_then(times::first_time);
+                found.head.shifted |= !found.is_at_start && first.is_none_or(|(_, time)| time != 0);
+                found.begin_with(first);
                 return Ok(found.head);
             }
             (b"mdat", Some(found)) => return Ok(found.head),
@@ -82,6 +92,7 @@ pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
     match index {
         Some(index) if ends && !index.has_media => Err(Verdict::Refused(EMPTY)),
         // When its fragments begin was not seen.
+        Some(Index { head, is_at_start: true, .. }) => Ok(head),
         Some(Index { head, is_fragmented, is_enough, .. }) if is_enough || view.all || ends => {
             Ok(Head { shifted: head.shifted || is_fragmented, ..head })
         }
@@ -103,6 +114,50 @@ struct Index {
     is_fragmented: bool,
     /// Whether there are samples, or fragments.
     has_media: bool,
+    /// Whether an index of segments says that they begin at 0.
+    is_at_start: bool,
+    /// The times of the first picture track.
+    video: Option<Times>,
+    /// The same of the first sound track.
+    audio: Option<Times>,
+}
+
+impl Index {
+    /// Whether no other index of segments is expected: of two tracks, each may have one.
+    fn is_told(&self) -> bool {
+        let Head { video_end, audio_end, .. } = self.head;
+        self.video.is_none() || self.audio.is_none() || video_end.is_some() && audio_end.is_some()
+    }
+
+    /// What an index of segments says, which ends at `end` in a file of `len` bytes.
+    fn read_segments(&mut self, segments: SegmentIndex, end: u64, len: Option<u64>) {
+        let is_of = |times: &Option<Times>| times.is_some_and(|times| times.id == segments.track);
+        let times = [self.video, self.audio].into_iter().find(is_of).flatten();
+        let begin = segments.begin(times);
+        if self.head.begin.is_zero() {
+            self.head.begin = begin;
+        }
+        let Some(length) = segments.length(end, len) else { return };
+        let until = Some(begin.saturating_add(length));
+        if is_of(&self.video) {
+            self.head.video_end = until;
+        }
+        if is_of(&self.audio) {
+            self.head.audio_end = until;
+        }
+        self.head.end = self.head.end.max(until);
+    }
+
+    /// What the first fragment says: its track, and when that begins.
+    fn begin_with(&mut self, first: Option<(u32, u64)>) {
+        let head = &mut self.head;
+        let Some((track, time)) = first.filter(|_| head.begin.is_zero()) else { return };
+        let times = [self.video, self.audio].into_iter().flatten().find(|times| times.id == track);
+        head.begin = times.map_or(Duration::ZERO, |times| times.shown(time));
+        // It may tell how long it plays, or until when.
+        head.end =
+            head.end.map(|end| if end > head.begin { end } else { head.begin.saturating_add(end) });
+    }
 }
 
 /// Reads the moov at `at`. One of a progressive film may be megabytes long: of that, what is in front
@@ -117,15 +172,15 @@ fn moov(view: &View<'_>, at: u64, header: usize, end: u64, cmaf: bool) -> Result
     let mut index = read_moov(bytes);
     let head = &mut index.head;
     head.shifted |= cmaf || !is_whole;
-    index.is_fragmented |= !is_whole && head.duration.is_none();
+    index.is_fragmented |= !is_whole && head.end.is_none();
     if is_whole {
-        index.is_enough = head.duration.is_some() && !index.is_fragmented;
+        index.is_enough = head.end.is_some() && !index.is_fragmented;
         return Ok(index);
     }
     // What is not there yet may be a picture.
     head.has_picture = head.has_picture.filter(|there| *there);
     index.has_media = true;
-    let is_told = head.duration.is_some() && (head.video.is_some() || head.audio.is_some());
+    let is_told = head.end.is_some() && (head.video.is_some() || head.audio.is_some());
     if may_come && !(is_long && is_told) {
         return Err(Verdict::More);
     }
@@ -178,6 +233,7 @@ fn read_moov(moov: &[u8]) -> Index {
     let mut head = Head { shifted: false, has_picture: Some(false), ..Head::of(Format::Mp4) };
     let (mut in_mvhd, mut in_mehd, mut timescale) = (None, None, 0);
     let (mut fragmented, mut has_samples) = (false, false);
+    let (mut video, mut audio) = (None, None);
     for child in (Boxes { bytes: moov, at: 0 }) {
         match &child.kind {
             b"mvhd" => {
@@ -193,23 +249,45 @@ fn read_moov(moov: &[u8]) -> Index {
             }
             b"trak" => {
                 let track = track(child.payload, &mut head);
-                head.has_picture = head.has_picture.map(|any| any || track.is_picture);
-                has_samples |= track.samples.is_some_and(|count| count > 0);
+                let is_picture = track.kind == Some(Kind::Video);
+                head.has_picture = head.has_picture.map(|any| any || is_picture);
+                let there = track.samples.is_some_and(|count| count > 0);
+                has_samples |= there;
+                let times = Times::read(child.payload);
+                let end = times.filter(|_| there).and_then(|times| times.end(timescale));
+                match track.kind {
+                    Some(Kind::Video) if video.is_none() => {
+                        (video, head.video_end) = (times, end);
+                    }
+                    Some(Kind::Audio) if audio.is_none() => {
+                        (audio, head.audio_end) = (times, end);
+                    }
+                    _ => {}
+                }
             }
             _ => {}
         }
     }
     // With samples of its own and fragments behind it, a moov tells of its own samples only.
     let of_all = in_mvhd.filter(|_| !(fragmented && has_samples));
-    head.duration = in_mehd.or(of_all);
-    head.pre_skip = opus_pre_skip(moov);
+    head.end = in_mehd.or(of_all);
+    if has_samples && !fragmented {
+        let begins = [video, audio].into_iter().flatten().map(|times| times.begin(timescale));
+        head.begin = begins.min().unwrap_or_default();
+    }
+    if fragmented && has_samples {
+        (head.video_end, head.audio_end) = (None, None);
+    }
+    head.pre_skip = opus_pre_skip(moov).filter(|_| head.audio == Some(Codec::Opus));
     head.in_fragments = fragmented && !has_samples;
-    Index { head, is_enough: false, is_fragmented: fragmented, has_media: has_samples }
+    let is_fragmented = fragmented;
+    let (is_enough, is_at_start, has_media) = (false, false, has_samples);
+    Index { head, is_enough, is_fragmented, has_media, is_at_start, video, audio }
 }
 
 /// A track, as far as its container cares.
 struct Track {
-    is_picture: bool,
+    kind: Option<Kind>,
     samples: Option<u32>,
 }
 
@@ -219,19 +297,23 @@ fn track(trak: &[u8], head: &mut Head) -> Track {
     head.shifted |= edits.is_some_and(|edits| !is_plain(edits));
     let handler = descend(trak, b"mdia").and_then(|mdia| descend(mdia, b"hdlr"));
     let handler = handler.and_then(|hdlr| hdlr.get(8..12));
-    let is_picture = handler == Some(b"vide");
+    let kind = match handler {
+        Some(b"vide") => Some(Kind::Video),
+        Some(b"soun") => Some(Kind::Audio),
+        _ => None,
+    };
     let way: [&[u8; 4]; 4] = [b"mdia", b"minf", b"stbl", b"stsd"];
     let stsd = way.into_iter().try_fold(trak, descend).and_then(|stsd| stsd.get(8..));
     let entry = stsd.and_then(|stsd| Boxes { bytes: stsd, at: 0 }.next());
     let codec = entry.map(|entry| Codec::of_sample_entry(entry.kind, entry.payload));
-    match handler {
-        Some(b"vide") => head.video = head.video.or(codec),
-        Some(b"soun") => head.audio = head.audio.or(codec),
-        _ => return Track { is_picture, samples: sample_count(trak) },
+    match kind {
+        Some(Kind::Video) => head.video = head.video.or(codec),
+        Some(Kind::Audio) => head.audio = head.audio.or(codec),
+        None => return Track { kind, samples: sample_count(trak) },
     }
     let mut entries = stsd.into_iter().flat_map(|stsd| Boxes { bytes: stsd, at: 0 });
     head.is_encrypted |= entries.any(|entry| is_encrypted(&entry));
-    Track { is_picture, samples: sample_count(trak) }
+    Track { kind, samples: sample_count(trak) }
 }
 
 /// Whether samples of this description are encrypted: it is called so (common encryption, ISO/IEC
@@ -296,48 +378,6 @@ fn meaningful(ticks: u64, timescale: u64) -> Option<Duration> {
     from_ticks(ticks, timescale)
 }
 
-/// When a segment index begins (§8.16.3).
-fn sidx_earliest(sidx: &[u8]) -> Option<u64> {
-    match sidx.first()? {
-        0 => u32_at(sidx, 12).map(u64::from),
-        _ => u64_at(sidx, 12),
-    }
-}
-
-/// When the first track of a fragment begins (§8.8.12), in its ticks.
-fn first_time(moof: &[u8]) -> Option<u64> {
-    let tfdt = descend(descend(moof, b"traf")?, b"tfdt")?;
-    match tfdt.first()? {
-        0 => u32_at(tfdt, 4).map(u64::from),
-        _ => u64_at(tfdt, 4),
-    }
-}
-
-/// The sum of a segment index (§8.16.3), if it covers the file to its end: some files have one
-/// index for each fragment, which tells nothing of the whole.
-fn sidx_duration(sidx: &[u8], end: u64, len: Option<u64>) -> Option<Duration> {
-    let timescale = u64::from(u32_at(sidx, 8)?);
-    let (first_offset, references) = match sidx.first()? {
-        0 => (u64::from(u32_at(sidx, 16)?), 20),
-        _ => (u64_at(sidx, 20)?, 28),
-    };
-    let count = usize::from(u16::from_be_bytes(*sidx.get(references + 2..)?.first_chunk()?));
-    let entries = sidx.get(references + 4..)?;
-    let (mut bytes, mut ticks) = (0u64, 0u64);
-    for entry in entries.chunks_exact(12).take(count) {
-        bytes += u64::from(u32_at(entry, 0)? & 0x7fff_ffff);
-        ticks += u64::from(u32_at(entry, 4)?);
-    }
-    let covered = end.checked_add(first_offset)?.checked_add(bytes)?;
-    let whole = match len {
-        // Behind the last fragment there may be a random access index (mfra), a small thing.
-        Some(len) => covered <= len && len - covered <= len / 64,
-        // An index of each fragment would have one reference.
-        None => count > 1,
-    };
-    whole.then(|| from_ticks(ticks, timescale))?
-}
-
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
@@ -347,165 +387,4 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Verdict {
-        super::super::sniff(&View::front(bytes, len, all))
-    }
-
-    fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
-        let size = u32::try_from(payload.len() + 8).unwrap();
-        [&size.to_be_bytes()[..], kind, payload].concat()
-    }
-
-    fn mvhd(timescale: u32, duration: u32) -> Vec<u8> {
-        let mut payload = vec![0; 100];
-        payload[12..16].copy_from_slice(&timescale.to_be_bytes());
-        payload[16..20].copy_from_slice(&duration.to_be_bytes());
-        boxed(b"mvhd", &payload)
-    }
-
-    fn sidx(references: &[(u32, u32)]) -> Vec<u8> {
-        let mut payload = vec![0; 20];
-        payload[8..12].copy_from_slice(&1000u32.to_be_bytes());
-        payload.extend([0, 0, 0, u8::try_from(references.len()).unwrap()]);
-        for (size, duration) in references {
-            payload.extend(size.to_be_bytes());
-            payload.extend(duration.to_be_bytes());
-            payload.extend(0x9000_0000u32.to_be_bytes());
-        }
-        boxed(b"sidx", &payload)
-    }
-
-    fn moof(time: u32) -> Vec<u8> {
-        let tfdt = boxed(b"tfdt", &[[0; 4], time.to_be_bytes()].concat());
-        boxed(b"moof", &boxed(b"traf", &tfdt))
-    }
-
-    fn known(millis: Option<u64>) -> Verdict {
-        let duration = millis.map(Duration::from_millis);
-        let has_picture = Some(false);
-        Verdict::Known(Head { duration, shifted: false, has_picture, ..Head::of(Format::Mp4) })
-    }
-
-    /// The same of a file whose samples are in fragments.
-    fn fragmented(verdict: Verdict) -> Verdict {
-        let Verdict::Known(head) = verdict else { panic!() };
-        Verdict::Known(Head { in_fragments: true, ..head })
-    }
-
-    #[test]
-    fn an_initialisation_without_fragments_is_refused() {
-        let mvex = boxed(b"mvex", &[]);
-        for duration in [0, 5] {
-            let init = boxed(b"moov", &[mvhd(1000, duration), mvex.clone()].concat());
-            let len = Some(init.len() as u64);
-            assert_eq!(sniff(&init, len, true), Verdict::Refused(EMPTY));
-            let padded = [init.clone(), boxed(b"free", &[])].concat();
-            let all = Some(padded.len() as u64);
-            assert!(matches!(sniff(&init, all, false), Verdict::Known(_) | Verdict::More));
-            let more = [init, boxed(b"moof", &[])].concat();
-            assert!(matches!(sniff(&more, Some(9999), true), Verdict::Known(_)));
-        }
-    }
-
-    #[test]
-    fn mvhd_tells_the_duration_before_the_rest_of_a_long_moov() {
-        let moov = boxed(b"moov", &[mvhd(600, 900), vec![0; LOOK_AT_MOST]].concat());
-        let file = [boxed(b"ftyp", b"isom"), moov].concat();
-        let Verdict::Known(head) = sniff(&file[..200], None, true) else { panic!() };
-        assert_eq!(head.duration, Some(Duration::from_millis(1500)));
-        assert!(head.shifted, "the edit lists may still come");
-    }
-
-    #[test]
-    fn mehd_and_sidx_tell_it_when_mvhd_does_not() {
-        let mehd = boxed(b"mvex", &boxed(b"mehd", &[0, 0, 0, 0, 0, 0, 0x0b, 0xb8]));
-        let moov = boxed(b"moov", &[mvhd(1000, 0), mehd].concat());
-        let file = [&moov[..], &moof(0)].concat();
-        assert_eq!(sniff(&file, None, false), fragmented(known(Some(3000))));
-        let Verdict::Known(late) = sniff(&[&moov[..], &moof(7)].concat(), None, false) else {
-            panic!()
-        };
-        assert!(late.shifted);
-
-        let moov = boxed(b"moov", &mvhd(1000, 0));
-        let file = [moov, sidx(&[(400, 2000), (300, 1500)])].concat();
-        let len = file.len() as u64 + 700;
-        assert_eq!(sniff(&file, Some(len), false), known(Some(3500)));
-        assert_eq!(sniff(&file[..file.len() - 1], Some(len), false), Verdict::More);
-        assert_eq!(sniff(&file, None, false), known(Some(3500)));
-        // An index of one fragment out of many is not the whole.
-        assert_eq!(sniff(&file, Some(len * 2), false), known(None));
-    }
-
-    #[test]
-    fn edit_lists_that_move_a_track_are_seen() {
-        let trak = |media_time: u32| {
-            let entry = [1u32, 5000, media_time, 0x1_0000].map(u32::to_be_bytes).concat();
-            let elst = boxed(b"elst", &[&[0; 4], &entry[..]].concat());
-            boxed(b"trak", &boxed(b"edts", &elst))
-        };
-        for (media_time, shifted) in [(0, false), (1024, true)] {
-            let moov = boxed(b"moov", &[mvhd(1000, 5), trak(media_time)].concat());
-            let Verdict::Known(head) = sniff(&moov, None, false) else { panic!() };
-            assert_eq!(head.shifted, shifted, "{media_time}");
-        }
-    }
-
-    #[test]
-    fn a_moov_with_samples_does_not_speak_for_its_fragments() {
-        for (count, millis) in [(0, Some(5)), (1, None)] {
-            let stsz = boxed(b"stsz", &[0, 0, count].map(u32::to_be_bytes).concat());
-            let stbl = boxed(b"stbl", &stsz);
-            let trak = boxed(b"trak", &boxed(b"mdia", &boxed(b"minf", &stbl)));
-            let moov = boxed(b"moov", &[mvhd(1000, 5), trak, boxed(b"mvex", &[])].concat());
-            let file = [moov, moof(0)].concat();
-            // What has samples in its moov is nothing that anything can be made of.
-            let expected = if count == 0 { fragmented(known(millis)) } else { known(millis) };
-            assert_eq!(sniff(&file, None, false), expected);
-        }
-    }
-
-    #[test]
-    fn an_index_behind_the_media_is_refused() {
-        let file = [boxed(b"ftyp", b"isom"), boxed(b"mdat", &[0; 64])].concat();
-        let Verdict::Known(head) = sniff(&file, None, false) else { panic!("not known") };
-        assert!(!head.index_first);
-        let fragment = [boxed(b"styp", b"msdh"), boxed(b"moof", &[0; 64])].concat();
-        assert!(matches!(sniff(&fragment, None, false), Verdict::Refused(_)));
-    }
-
-    #[test]
-    fn unknown_durations_are_not_taken_for_long_ones() {
-        let moov = boxed(b"moov", &mvhd(1000, u32::MAX));
-        let file = [moov, moof(0)].concat();
-        assert_eq!(sniff(&file, None, false), known(None));
-    }
-
-    /// A trak of this handler with a sample entry.
-    fn trak(handler: &[u8; 4], entry: &[u8]) -> Vec<u8> {
-        let hdlr = boxed(b"hdlr", &[&[0; 8], &handler[..], &[0; 12]].concat());
-        let stsd = boxed(b"stsd", &[&[0; 8], entry].concat());
-        let minf = boxed(b"minf", &boxed(b"stbl", &stsd));
-        boxed(b"trak", &boxed(b"mdia", &[hdlr, minf].concat()))
-    }
-
-    #[test]
-    fn encrypted_samples_are_told_by_their_descriptions() {
-        let of = |entries: &[u8]| {
-            let moov = boxed(b"moov", &[mvhd(1000, 5), trak(b"vide", entries)].concat());
-            let file = [moov, boxed(b"mdat", &[1; 9])].concat();
-            let Verdict::Known(head) = sniff(&file, None, false) else { panic!() };
-            head.is_encrypted
-        };
-        let clear = boxed(b"avc1", &[0; 78]);
-        let scheme = boxed(b"sinf", &boxed(b"schm", b"\0\0\0\0cbcs\0\0\0\0"));
-        assert!(!of(&clear));
-        assert!(of(&boxed(b"encv", &[0; 78])));
-        assert!(of(&[clear, boxed(b"encv", &[0; 78])].concat()), "some of them");
-        assert!(of(&boxed(b"avc1", &[&[0; 78][..], &scheme].concat())));
-        assert!(of(&boxed(b"drms", &[0; 20])));
-    }
-}
+mod tests;

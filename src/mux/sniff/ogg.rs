@@ -48,7 +48,7 @@ pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
         None => None,
     };
     Ok(Head {
-        duration,
+        end: duration,
         video: picture.map(|stream| stream.codec),
         audio: sound.map(|stream| stream.codec),
         has_picture: Some(picture.is_some()),

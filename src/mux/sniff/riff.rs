@@ -20,13 +20,14 @@ pub(super) fn is_wave(bytes: &[u8]) -> bool {
 /// What a WAVE says of itself.
 pub(super) fn wave(view: &View<'_>) -> Result<Head, Verdict> {
     let head = Head { audio: None, ..Head::of(Format::Wav) };
-    let (mut at, mut format, mut wide) = (12, None, None);
+    let (mut at, mut format, mut wide, mut samples) = (12, None, None, None);
     for _ in 0..MOST_CHUNKS {
         let bytes = view.need(at, 8)?;
         let (Some(kind), Some(len)) = (bytes.first_chunk::<4>(), u32_at(bytes, 4)) else { break };
         let payload = at + 8;
         match kind {
             b"fmt " => format = Fmt::read(view.need(payload, 26)?),
+            b"fact" => samples = u32_at(view.need(payload, 4)?, 0),
             // The size of the file, and then that of the samples.
             b"ds64" => {
                 wide = u64_at(view.need(payload, 16)?, 8).map(|len| (payload + 8, len));
@@ -41,10 +42,10 @@ pub(super) fn wave(view: &View<'_>) -> Result<Head, Verdict> {
                 let is_unknown = is_placeholder(size) && left.is_some_and(|left| left != size);
                 let size = if is_unknown { left.unwrap_or(size) } else { size };
                 let mend = is_unknown.then_some(Mend { at: size_at, value: size, is_wide });
-                let duration = format.and_then(|format| format.duration(size));
+                let duration = format.and_then(|format| format.duration(size, samples));
                 let audio = format.map(|format| format.codec);
                 let duration = duration.filter(|_| is_unknown || !is_placeholder(size));
-                return Ok(Head { duration, audio, mend, ..head });
+                return Ok(Head { end: duration, audio, mend, ..head });
             }
             _ => {}
         }
@@ -56,17 +57,18 @@ pub(super) fn wave(view: &View<'_>) -> Result<Head, Verdict> {
 
 /// Whether a size is what a writer leaves there that does not know it: nothing, or about the most
 /// that it can count to, with or without a sign.
-fn is_placeholder(size: u64) -> bool {
+pub(in crate::mux) fn is_placeholder(size: u64) -> bool {
     const ABOUT: u64 = 64 << 10;
-    let near = |most: u64| size <= most && most - size < ABOUT;
+    let near = |most: u64| size <= most && most - size <= ABOUT;
     size == 0 || near(1 << 31) || near(u32::MAX.into()) || near(i64::MAX as u64) || near(u64::MAX)
 }
 
 #[derive(Clone, Copy)]
 struct Fmt {
     codec: Codec,
-    /// Bytes a second.
+    /// Samples a second, of each channel.
     rate: u32,
+    bytes_per_second: u32,
 }
 
 impl Fmt {
@@ -86,11 +88,15 @@ impl Fmt {
             0x2001 => Codec::Dts,
             _ => Codec::Other,
         };
-        Some(Fmt { codec, rate: u32_at(fmt, 8)? })
+        Some(Fmt { codec, rate: u32_at(fmt, 4)?, bytes_per_second: u32_at(fmt, 8)? })
     }
 
-    fn duration(self, bytes: u64) -> Option<Duration> {
-        from_ticks(bytes, self.rate.into())
+    /// How long so many bytes play. How many bytes of compressed sound make a second is no more than a
+    /// hint; the samples are counted, if the writer could go back.
+    fn duration(self, bytes: u64, samples: Option<u32>) -> Option<Duration> {
+        let counted = samples.filter(|count| self.codec != Codec::Pcm && *count < u32::MAX);
+        let counted = counted.and_then(|count| from_ticks(count.into(), self.rate.into()));
+        counted.or_else(|| from_ticks(bytes, self.bytes_per_second.into()))
     }
 }
 
@@ -108,7 +114,7 @@ pub(super) fn aiff(view: &View<'_>) -> Result<Head, Verdict> {
         let Some(len) = bytes.get(4..8).and_then(|len| len.first_chunk()) else { break };
         let len = u64::from(u32::from_be_bytes(*len));
         if bytes.starts_with(b"COMM") {
-            return Ok(Head { duration: comm(view.need(at + 8, 18)?), ..head });
+            return Ok(Head { end: comm(view.need(at + 8, 18)?), ..head });
         }
         at += 8 + len + (len & 1);
     }
@@ -155,18 +161,30 @@ mod tests {
     #[test]
     fn sizes_that_nobody_knew_are_mended_and_others_are_not() {
         let second = Some(Duration::from_secs(1));
-        for unknown in [0, u32::MAX, u32::MAX - 36, 0x7fff_f000, 0x7fff_ffff, 0x8000_0000] {
+        for unknown in [0, u32::MAX, u32::MAX - 36, 0x7fff_0000, 0x7fff_f000, 0x8000_0000] {
             let head = head(unknown, 192_044);
             let mend = Mend { at: 40, value: 192_000, is_wide: false };
-            assert_eq!((head.duration, head.mend), (second, Some(mend)), "{unknown:x}");
+            assert_eq!((head.end, head.mend), (second, Some(mend)), "{unknown:x}");
         }
         // This one is cut, or has a tag behind it.
         for known in [192_000, 0x3000_0000] {
             assert_eq!(head(known, 192_044).mend, None);
         }
-        assert_eq!(head(192_000, 192_044).duration, second);
+        assert_eq!(head(192_000, 192_044).end, second);
         assert_eq!(head(192_000, 192_044).audio, Some(Codec::Pcm));
         let unknown = wave(&View::front(&file(u32::MAX), None, false)).unwrap();
-        assert_eq!((unknown.duration, unknown.mend), (None, None));
+        assert_eq!((unknown.end, unknown.mend), (None, None));
+    }
+
+    #[test]
+    fn samples_of_compressed_sound_are_counted() {
+        let with_fact = |tag: u8| {
+            let mut file = file(192_000);
+            file[20] = tag;
+            file.splice(36..36, *b"fact\x04\0\0\0\0\x77\x01\0");
+            wave(&View::front(&file, Some(192_056), false)).unwrap().end
+        };
+        assert_eq!(with_fact(2), Some(Duration::from_secs(2)), "0x17700 samples");
+        assert_eq!(with_fact(1), Some(Duration::from_secs(1)), "uncompressed");
     }
 }

@@ -9,7 +9,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::edits::{self, Edit, NANOS, Scale};
+use super::edits::{self, Edit, NANOS, Scale, plain};
 use super::layout::Rules;
 use super::tags::udta;
 use super::top::Top;
@@ -96,6 +96,13 @@ impl Movie {
         Scale { from: scale, to: NANOS }.down(duration?).ok().map(Duration::from_nanos)
     }
 
+    /// When the first of its tracks begins to be shown.
+    pub(super) fn begin(&self) -> Duration {
+        let kinds = [Kind::Video, Kind::Audio].into_iter();
+        let tracks: Vec<_> = kinds.filter_map(|kind| self.open(kind, 0).ok().flatten()).collect();
+        begin(&tracks)
+    }
+
     /// Whether there is a track of this kind in it.
     pub(super) fn has(&self, kind: Kind) -> bool {
         Moov::read(&self.moov).is_ok_and(|moov| moov.has(kind))
@@ -147,10 +154,24 @@ fn wanted<'a>(files: &[(Kind, &'a Movie)], alone: bool) -> Result<Vec<Open<'a>>,
 pub(super) fn plan(files: &[(Kind, &Movie)], options: &Options<'_>) -> Result<Plan, Refusal> {
     let tracks = wanted(files, files.len() == 1)?;
     let brands: Vec<_> = files.iter().map(|(_, movie)| &movie.brands[..]).collect();
-    laid_out(&tracks, options.trim, Clock::Anew, &head::ftyp(&brands), &udta(options.tags))
+    let trim = match options.trim.is_whole() {
+        true => options.trim,
+        false => options.trim.on_clock_from(begin(&tracks)),
+    };
+    laid_out(&tracks, trim, Clock::Anew, &head::ftyp(&brands), &udta(options.tags))
 }
 
-/// One file as if it were made for streaming, with its times as they are. One of QuickTime stays one,
+/// When the first of these tracks is shown, as far as their edit lists are simple enough to tell.
+fn begin(tracks: &[Open<'_>]) -> Duration {
+    let begins = tracks.iter().map(|track| {
+        let empty = plain(&track.edits).map_or(0, |plain| plain.empty);
+        Scale { from: track.movie_scale, to: NANOS }.down(empty).unwrap_or(0)
+    });
+    Duration::from_nanos(begins.min().unwrap_or_default())
+}
+
+/// One file as if it were made for streaming, with its times as they are; `trim` is by its own clock.
+/// One of QuickTime stays one,
 /// with all that MP4 does not know.
 pub(super) fn for_streaming(
     kind: Kind,

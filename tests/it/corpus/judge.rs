@@ -116,6 +116,28 @@ pub(super) fn duration(
     Err(format!("duration {said:.3} s, and its tracks have {length:.3} s, up to {end:.3} s"))
 }
 
+/// Whether nothing of a track is in a part of a film whose files are these. A film begins where the
+/// first of its tracks does, or at 0.
+pub(super) fn is_outside(
+    track: &Track,
+    sources: &[(Kind, &Probe)],
+    start: Option<f64>,
+    end: Option<f64>,
+) -> bool {
+    let tracks = sources.iter().filter_map(|(kind, probe)| probe.first(*kind));
+    let begin = tracks.map(|track| track.span().0).min().unwrap_or_default();
+    let (first, last) = track.span();
+    let micros = |seconds: f64| (seconds * 1e6) as i64;
+    let is_over = |begin| start.is_some_and(|start| last - begin <= micros(start));
+    let is_later = |begin| end.is_some_and(|end| first - begin >= micros(end));
+    [begin, 0].into_iter().any(|begin| is_over(begin) || is_later(begin))
+}
+
+/// MP4 has one name for all layers of MPEG audio.
+fn is_same_codec(source: &str, found: &str) -> bool {
+    source == found || (source, found) == ("mp2", "mp3")
+}
+
 /// The tracks of a joined file and their sources: no more and no less than was asked for.
 pub(super) fn matched<'a>(
     sources: &[(Kind, &'a Probe)],
@@ -125,7 +147,7 @@ pub(super) fn matched<'a>(
     for (kind, source) in sources {
         let Some(source) = source.first(*kind) else { continue };
         let found = made.first(*kind).ok_or_else(|| format!("no {kind:?} came out"))?;
-        if source.codec != found.codec {
+        if !is_same_codec(&source.codec, &found.codec) {
             return Err(format!("{} came out as {}", source.codec, found.codec));
         }
         tracks.push(Matched { source, made: found });

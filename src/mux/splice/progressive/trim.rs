@@ -24,7 +24,7 @@ pub(super) enum Clock {
     Kept,
 }
 
-/// What of the tracks is wanted, in the time scale of the joined file.
+/// What of the tracks is wanted, in the time scale of the joined file. `trim` is by their own clock.
 pub(super) fn select(
     tracks: &[Open<'_>],
     trim: Trim,

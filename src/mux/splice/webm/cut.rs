@@ -28,13 +28,21 @@ pub(super) struct Choice {
 }
 
 /// Chooses. The first track says where the cuts are, at the beginnings of its pieces; of the other
-/// one there is what plays in between. `tracks` must not be empty.
+/// one there is what plays in between. `trim` is counted from where the film begins. `tracks` must not
+/// be empty.
 pub(super) fn choose(tracks: &[&Track], trim: Trim) -> Result<Choice, Refusal> {
+    let begins = tracks.iter().filter_map(|track| {
+        track.pieces.first().map(|piece| duration(piece.time, track.info.scale))
+    });
+    let begin = begins.min().unwrap_or_default();
     let longest = tracks.iter().map(|track| track.info.duration).max().unwrap_or_default();
     if trim.is_whole() {
         let pieces = tracks.iter().map(|track| 0..track.pieces.len()).collect();
         return Ok(Choice { pieces, cut: None, duration: longest });
     }
+    // A file that begins late may say how long it plays, or until when.
+    let longest = if longest > begin { longest } else { begin.saturating_add(longest) };
+    let trim = trim.on_clock_from(begin);
     if trim.start >= longest {
         return Err(Refusal("the film is over before the start that is wanted"));
     }

@@ -111,10 +111,10 @@ pub(super) fn add(recipes: &mut Recipes) {
 fn others(recipes: &mut Recipes) {
     recipes.lines(
         "
-        cut-in.mp4 -ss 1.3 -i @film-h264-aac.faststart.mp4 -c copy -movflags +faststart
-        cut-in-fragments.mp4 -ss 1.3 -i @film-h264-aac.faststart.mp4 -c copy -movflags +delay_moov+frag_keyframe
-        cut-in-video.mp4 -ss 1.3 -i @h264.mp4 -c copy -movflags +faststart
-        cut-in-audio.m4a -ss 1.3 -i @aac.m4a -c copy -movflags +faststart
+        cut-in.mp4 -ss 1.32 -i @film-h264-aac.faststart.mp4 -c copy -movflags +faststart
+        cut-in-fragments.mp4 -ss 1.32 -i @film-h264-aac.faststart.mp4 -c copy -movflags +delay_moov+frag_keyframe
+        cut-in-video.mp4 -ss 1.32 -i @h264.mp4 -c copy -movflags +faststart
+        cut-in-audio.m4a -ss 1.32 -i @aac.m4a -c copy -movflags +faststart
         late-audio.mp4 -i @h264.mp4 -itsoffset 0.7 -i @aac.m4a -map 0 -map 1 -c copy -movflags +faststart
         late-video.mp4 -itsoffset 0.7 -i @h264.mp4 -i @aac.m4a -map 0 -map 1 -c copy -movflags +faststart
         late-audio-fragments.mp4 -i @h264.mp4 -itsoffset 0.7 -i @aac.m4a -map 0 -map 1 -c copy -movflags +delay_moov+frag_keyframe

@@ -1,0 +1,160 @@
+use super::*;
+
+fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Verdict {
+    crate::mux::sniff::sniff(&View::front(bytes, len, all))
+}
+
+fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(payload.len() + 8).unwrap();
+    [&size.to_be_bytes()[..], kind, payload].concat()
+}
+
+fn mvhd(timescale: u32, duration: u32) -> Vec<u8> {
+    let mut payload = vec![0; 100];
+    payload[12..16].copy_from_slice(&timescale.to_be_bytes());
+    payload[16..20].copy_from_slice(&duration.to_be_bytes());
+    boxed(b"mvhd", &payload)
+}
+
+fn sidx(references: &[(u32, u32)]) -> Vec<u8> {
+    let mut payload = vec![0; 20];
+    payload[8..12].copy_from_slice(&1000u32.to_be_bytes());
+    payload.extend([0, 0, 0, u8::try_from(references.len()).unwrap()]);
+    for (size, duration) in references {
+        payload.extend(size.to_be_bytes());
+        payload.extend(duration.to_be_bytes());
+        payload.extend(0x9000_0000u32.to_be_bytes());
+    }
+    boxed(b"sidx", &payload)
+}
+
+fn moof(time: u32) -> Vec<u8> {
+    let tfdt = boxed(b"tfdt", &[[0; 4], time.to_be_bytes()].concat());
+    boxed(b"moof", &boxed(b"traf", &tfdt))
+}
+
+fn known(millis: Option<u64>) -> Verdict {
+    let end = millis.map(Duration::from_millis);
+    let has_picture = Some(false);
+    Verdict::Known(Head { end, shifted: false, has_picture, ..Head::of(Format::Mp4) })
+}
+
+/// The same of a file whose samples are in fragments.
+fn fragmented(verdict: Verdict) -> Verdict {
+    let Verdict::Known(head) = verdict else { panic!() };
+    Verdict::Known(Head { in_fragments: true, ..head })
+}
+
+#[test]
+fn an_initialisation_without_fragments_is_refused() {
+    let mvex = boxed(b"mvex", &[]);
+    for duration in [0, 5] {
+        let init = boxed(b"moov", &[mvhd(1000, duration), mvex.clone()].concat());
+        let len = Some(init.len() as u64);
+        assert_eq!(sniff(&init, len, true), Verdict::Refused(EMPTY));
+        let padded = [init.clone(), boxed(b"free", &[])].concat();
+        let all = Some(padded.len() as u64);
+        assert!(matches!(sniff(&init, all, false), Verdict::Known(_) | Verdict::More));
+        let more = [init, boxed(b"moof", &[])].concat();
+        assert!(matches!(sniff(&more, Some(9999), true), Verdict::Known(_)));
+    }
+}
+
+#[test]
+fn mvhd_tells_the_duration_before_the_rest_of_a_long_moov() {
+    let moov = boxed(b"moov", &[mvhd(600, 900), vec![0; LOOK_AT_MOST]].concat());
+    let file = [boxed(b"ftyp", b"isom"), moov].concat();
+    let Verdict::Known(head) = sniff(&file[..200], None, true) else { panic!() };
+    assert_eq!(head.end, Some(Duration::from_millis(1500)));
+    assert!(head.shifted, "the edit lists may still come");
+}
+
+#[test]
+fn mehd_and_sidx_tell_it_when_mvhd_does_not() {
+    let mehd = boxed(b"mvex", &boxed(b"mehd", &[0, 0, 0, 0, 0, 0, 0x0b, 0xb8]));
+    let moov = boxed(b"moov", &[mvhd(1000, 0), mehd].concat());
+    let file = [&moov[..], &moof(0)].concat();
+    assert_eq!(sniff(&file, None, false), fragmented(known(Some(3000))));
+    let Verdict::Known(late) = sniff(&[&moov[..], &moof(7)].concat(), None, false) else {
+        panic!()
+    };
+    assert!(late.shifted);
+
+    let moov = boxed(b"moov", &mvhd(1000, 0));
+    let file = [moov, sidx(&[(400, 2000), (300, 1500)])].concat();
+    let len = file.len() as u64 + 700;
+    assert_eq!(sniff(&file, Some(len), false), known(Some(3500)));
+    assert_eq!(sniff(&file[..file.len() - 1], Some(len), false), Verdict::More);
+    assert_eq!(sniff(&file, None, false), known(Some(3500)));
+    // An index of one fragment out of many is not the whole.
+    assert_eq!(sniff(&file, Some(len * 2), false), known(None));
+}
+
+#[test]
+fn edit_lists_that_move_a_track_are_seen() {
+    let trak = |media_time: u32| {
+        let entry = [1u32, 5000, media_time, 0x1_0000].map(u32::to_be_bytes).concat();
+        let elst = boxed(b"elst", &[&[0; 4], &entry[..]].concat());
+        boxed(b"trak", &boxed(b"edts", &elst))
+    };
+    for (media_time, shifted) in [(0, false), (1024, true)] {
+        let moov = boxed(b"moov", &[mvhd(1000, 5), trak(media_time)].concat());
+        let Verdict::Known(head) = sniff(&moov, None, false) else { panic!() };
+        assert_eq!(head.shifted, shifted, "{media_time}");
+    }
+}
+
+#[test]
+fn a_moov_with_samples_does_not_speak_for_its_fragments() {
+    for (count, millis) in [(0, Some(5)), (1, None)] {
+        let stsz = boxed(b"stsz", &[0, 0, count].map(u32::to_be_bytes).concat());
+        let stbl = boxed(b"stbl", &stsz);
+        let trak = boxed(b"trak", &boxed(b"mdia", &boxed(b"minf", &stbl)));
+        let moov = boxed(b"moov", &[mvhd(1000, 5), trak, boxed(b"mvex", &[])].concat());
+        let file = [moov, moof(0)].concat();
+        // What has samples in its moov is nothing that anything can be made of.
+        let expected = if count == 0 { fragmented(known(millis)) } else { known(millis) };
+        assert_eq!(sniff(&file, None, false), expected);
+    }
+}
+
+#[test]
+fn an_index_behind_the_media_is_refused() {
+    let file = [boxed(b"ftyp", b"isom"), boxed(b"mdat", &[0; 64])].concat();
+    let Verdict::Known(head) = sniff(&file, None, false) else { panic!("not known") };
+    assert!(!head.index_first);
+    let fragment = [boxed(b"styp", b"msdh"), boxed(b"moof", &[0; 64])].concat();
+    assert!(matches!(sniff(&fragment, None, false), Verdict::Refused(_)));
+}
+
+#[test]
+fn unknown_durations_are_not_taken_for_long_ones() {
+    let moov = boxed(b"moov", &mvhd(1000, u32::MAX));
+    let file = [moov, moof(0)].concat();
+    assert_eq!(sniff(&file, None, false), known(None));
+}
+
+/// A trak of this handler with a sample entry.
+fn trak(handler: &[u8; 4], entry: &[u8]) -> Vec<u8> {
+    let hdlr = boxed(b"hdlr", &[&[0; 8], &handler[..], &[0; 12]].concat());
+    let stsd = boxed(b"stsd", &[&[0; 8], entry].concat());
+    let minf = boxed(b"minf", &boxed(b"stbl", &stsd));
+    boxed(b"trak", &boxed(b"mdia", &[hdlr, minf].concat()))
+}
+
+#[test]
+fn encrypted_samples_are_told_by_their_descriptions() {
+    let of = |entries: &[u8]| {
+        let moov = boxed(b"moov", &[mvhd(1000, 5), trak(b"vide", entries)].concat());
+        let file = [moov, boxed(b"mdat", &[1; 9])].concat();
+        let Verdict::Known(head) = sniff(&file, None, false) else { panic!() };
+        head.is_encrypted
+    };
+    let clear = boxed(b"avc1", &[0; 78]);
+    let scheme = boxed(b"sinf", &boxed(b"schm", b"\0\0\0\0cbcs\0\0\0\0"));
+    assert!(!of(&clear));
+    assert!(of(&boxed(b"encv", &[0; 78])));
+    assert!(of(&[clear, boxed(b"encv", &[0; 78])].concat()), "some of them");
+    assert!(of(&boxed(b"avc1", &[&[0; 78][..], &scheme].concat())));
+    assert!(of(&boxed(b"drms", &[0; 20])));
+}
