@@ -194,7 +194,12 @@ impl fmt::Display for Error {
                 write!(f, "the {track} file is encrypted (DRM), which cannot be taken off")
             }
             Error::Unusable { track, reason: Unusable::OnlyInMp4 } => {
-                write!(f, "the {track} file is AAC without a container, which only mp4 can take")
+                write!(
+                    f,
+                    "the {track} file is AAC without a container (ADTS), which nothing but mp4 can \
+                     take as it is: neither another container, nor one with a video that mp4 does \
+                     not take"
+                )
             }
             Error::BeyondEnd => write!(f, "the film ends before start"),
             Error::NotSpliced(refused) => {

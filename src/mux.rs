@@ -217,8 +217,10 @@ fn feeds(
                 }
                 Some(plan)
             }
-            Some(Err(Refusal(why))) if !input.head.index_first => {
-                let reason = Unusable::IndexAtEnd(why);
+            Some(Err(why)) if !input.head.index_first => {
+                let is_encrypted = why == splice::ENCRYPTED;
+                let reason =
+                    if is_encrypted { Unusable::Encrypted } else { Unusable::IndexAtEnd(why.0) };
                 return Err(Error::Unusable { track: input.kind, reason });
             }
             _ => None,

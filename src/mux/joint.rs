@@ -67,12 +67,14 @@ impl Joint {
             Wanted::Opus => Container::Ogg,
             Wanted::Auto => suitable(&inputs),
         };
-        if container != Container::Mp4
-            && let Some(raw) = inputs.iter().find(|input| input.head.format == Format::Adts)
+        let recoding = inputs.first().and_then(|input| recoding(input.head, wish.container));
+        // Of what is coded anew nothing stays as it is.
+        let mut raw = inputs.iter().filter(|input| input.head.format == Format::Adts);
+        if let Some(raw) = raw.next().filter(|_| recoding.is_none())
+            && (container != Container::Mp4 || wish.container == Wanted::Auto && !fit_mp4(&inputs))
         {
             return Err(Error::Unusable { track: raw.kind, reason: Unusable::OnlyInMp4 });
         }
-        let recoding = inputs.first().and_then(|input| recoding(input.head, wish.container));
         Ok(Joint { inputs, tracks, container, trim, tags: tags.clone(), recoding })
     }
 
@@ -182,17 +184,19 @@ fn codecs(input: &Input) -> impl Iterator<Item = Option<Codec>> + use<> {
     std::iter::once(first).chain(audio.filter(|_| is_picture).map(Some))
 }
 
+/// Whether MP4 takes all that is known of what is in them.
+fn fit_mp4(inputs: &[Input]) -> bool {
+    inputs.iter().flat_map(codecs).flatten().all(Codec::fits_mp4)
+}
+
 /// The narrowest container that takes whatever these files hold.
 fn suitable(inputs: &[Input]) -> Container {
-    let all = |fits: fn(Codec) -> bool| {
-        let known = inputs.iter().flat_map(codecs).flatten();
-        known.into_iter().all(fits)
-    };
     let formats = |fits: fn(Format) -> bool| inputs.iter().all(|input| fits(input.head.format));
     let is_mp4 = |format| matches!(format, Format::Mp4 | Format::Flv) || Format::is_raw(format);
-    if !formats(|format| format != Format::Adts) || formats(is_mp4) && all(Codec::fits_mp4) {
+    let fit_webm = || inputs.iter().flat_map(codecs).flatten().all(Codec::fits_webm);
+    if !formats(|format| format != Format::Adts) || formats(is_mp4) && fit_mp4(inputs) {
         Container::Mp4
-    } else if formats(|format| format == Format::Webm) && all(Codec::fits_webm) {
+    } else if formats(|format| format == Format::Webm) && fit_webm() {
         Container::Webm
     } else {
         Container::Mkv
@@ -202,6 +206,7 @@ fn suitable(inputs: &[Input]) -> Container {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Problem;
 
     fn joint(formats: &[Format], wanted: Wanted) -> Joint {
         let kinds = [Kind::Video, Kind::Audio];
@@ -253,6 +258,28 @@ mod tests {
             assert_eq!((joint.container, joint.is_described()), (container, is_described));
         }
         assert!(!of(None, Some(Codec::Aac)).is_described());
+    }
+
+    /// It goes into nothing else, unless it is coded anew.
+    #[test]
+    fn raw_aac_goes_into_mp4_or_nowhere() {
+        let joint = |video, wanted| {
+            let picture = Head { video, ..Head::of(Format::Ogg) };
+            let sound = Head { audio: Some(Codec::Aac), ..Head::of(Format::Adts) };
+            let picture = Input { kind: Kind::Video, head: picture };
+            let sound = Input { kind: Kind::Audio, head: sound };
+            let inputs = video.map(|_| picture).into_iter().chain([sound]).collect();
+            let joint = Joint::new(inputs, &wish(wanted), &Tags::default());
+            joint.map(|joint| joint.container).map_err(|error| Problem::from(&error).code)
+        };
+        let refused = Err("mux-refused");
+        assert_eq!(joint(Some(Codec::Theora), Wanted::Auto), refused);
+        assert_eq!(joint(Some(Codec::Vp8), Wanted::Auto), refused);
+        assert_eq!(joint(Some(Codec::H264), Wanted::Mkv), refused);
+        assert_eq!(joint(Some(Codec::H264), Wanted::Auto), Ok(Container::Mp4));
+        assert_eq!(joint(None, Wanted::Mkv), refused);
+        assert_eq!(joint(None, Wanted::Mp3), Ok(Container::Mp3));
+        assert_eq!(joint(None, Wanted::Opus), Ok(Container::Ogg));
     }
 
     #[test]

@@ -94,6 +94,8 @@ pub struct Head {
     pub is_encrypted: bool,
     /// So many bytes in front are of no use to a demuxer.
     pub skip: u64,
+    /// From this byte on they are of no use to it either: it may end before it has read them.
+    pub until: u64,
     /// A size in its head that its writer did not know.
     pub mend: Option<Mend>,
 }
@@ -102,7 +104,7 @@ pub struct Head {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mend {
     /// Where it is.
-    pub at: u64,
+    pub at: u32,
     /// What it should be.
     pub value: u64,
     /// Whether it has eight bytes, and not four.
@@ -145,6 +147,7 @@ impl Head {
             index_first: true,
             is_encrypted: false,
             skip: 0,
+            until: u64::MAX,
             mend: None,
         }
     }
@@ -229,6 +232,8 @@ fn named(bytes: &[u8]) -> Option<&'static str> {
         None
     }
 }
+
+const NEITHER: Unusable = Unusable::NotMedia("there is neither video nor audio in it");
 
 const UNKNOWN: &str =
     "it is no container that we know (mp4, webm, mkv, ogg, flv, mp3, aac, ac3, flac, wav, aiff)";

@@ -45,9 +45,10 @@ impl Source<'_, '_> {
         self.left() == Some(0)
     }
 
-    /// From now on only these bytes, which come behind those that were read; how many are between.
+    /// From now on only these bytes, which come behind the last ones of those that were wanted before;
+    /// how many are between. What was looked at may have gone beyond them.
     pub fn go_on(&mut self, part: Range<u64>) -> u64 {
-        let passed = part.start.saturating_sub(self.offset);
+        let passed = part.start.saturating_sub(self.end.unwrap_or(self.offset));
         self.narrow(part);
         passed
     }

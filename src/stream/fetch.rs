@@ -324,10 +324,13 @@ impl Feeding<'_> {
         let front = front(&mut source, head);
         let mut completeness = completeness(head, source.file().len);
         let incomplete = |how| Unfed::Failed(incomplete(kind, how));
+        let mut left = head.until.saturating_sub(head.skip);
         let mut give = |bytes: &[u8]| {
             // The muxer would take it for the end of the track.
             completeness.see(bytes).map_err(incomplete)?;
-            self.give(bytes, feed)
+            let of_use = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+            left -= of_use as u64;
+            self.give(&bytes[..of_use], feed)
         };
         give(&front)?;
         let mut buffer = vec![0; PASS_ON];

@@ -191,6 +191,39 @@ fn waves_of_unknown_length_are_whole() {
     assert_eq!(contents(&before), contents(&packets(&file, "a")));
 }
 
+/// Tags, with a cover in them, stand behind the samples: a demuxer ends before it has read them.
+#[test]
+fn waves_with_long_tags_behind_their_samples_are_whole() {
+    let formats = Formats::new();
+    for (extension, coded, kind) in [
+        ("aiff", "pcm_s16be", *b"ID3 "),
+        ("wav", "pcm_s16le", *b"id3 "),
+        ("wav", "pcm_s16le", *b"LIST"),
+    ] {
+        let source = sound(extension, &["-c:a", coded]);
+        let (tag, mut bytes) = (id3(3_000_000), read(&source));
+        let number = |number: usize| {
+            let number = u32::try_from(number).unwrap();
+            if extension == "aiff" { number.to_be_bytes() } else { number.to_le_bytes() }
+        };
+        bytes.extend([&kind[..], &number(tag.len()), &tag].concat());
+        let all = number(bytes.len() - 8);
+        bytes[4..8].copy_from_slice(&all);
+        let what = format!("{extension} {kind:?}");
+        for (video, extra) in
+            [(None, ("container", "mkv")), (Some(picture()), ("container", "auto"))]
+        {
+            let (file, _) = formats.file(video.as_deref(), Some(&bytes), &[extra], &what);
+            assert_eq!(contents(&packets(&source, "a")), contents(&packets(&file, "a")), "{what}");
+            lasts(&file, f64::from(SECONDS), &what);
+        }
+        // Cut within its tag, it is cut.
+        let cut = &bytes[..bytes.len() - 1000];
+        let answer = formats.get(None, Some(cut), &[("container", "mkv")]);
+        assert!((answer.head.status, answer.ending) != (200, Ending::Complete), "{what}");
+    }
+}
+
 /// What lies in Ogg and AIFF tells its duration, too.
 #[test]
 fn sounds_tell_how_long_they_play() {
@@ -231,6 +264,13 @@ fn encrypted_files_are_refused_whatever_is_wanted_of_them() {
         assert_eq!(formats.refusal(Some(&locked), None, extra), "drm", "{extra:?}");
         assert_eq!(formats.refusal(None, Some(&locked), extra), "drm", "{extra:?}");
         assert_eq!(formats.refusal(Some(&locked), Some(&read(&clear)), extra), "drm");
+    }
+    // With its index behind the media it is known as soon as that is read.
+    let late = read(&film("mp4", true, &[&coded[..], &["-c:a", "aac"]].concat()));
+    for extra in [("engine", "ffmpeg"), ("container", "mkv"), ("end", "2")] {
+        assert_eq!(formats.refusal(Some(&late), None, &[extra]), "drm", "{extra:?}");
+        assert_eq!(formats.refusal(None, Some(&late), &[extra]), "drm", "{extra:?}");
+        assert_eq!(formats.refusal(Some(&picture()), Some(&late), &[extra]), "drm");
     }
     // A key that is named opens nothing, and locks nothing either.
     let mut named = read(&clear);
@@ -386,6 +426,76 @@ fn what_has_no_media_in_it_is_refused() {
     }
 }
 
+/// Subtitles alone are no film, whatever they are called.
+#[test]
+fn what_has_neither_video_nor_audio_is_refused() {
+    let formats = Formats::new();
+    let lines = formats.directory.path().join("lines.srt");
+    std::fs::write(&lines, "1\n00:00:00,500 --> 00:00:01,500\nOne\n").unwrap();
+    let shapes: [(&str, &[&str]); 4] = [
+        ("mp4", &["-c:s", "mov_text", "-movflags", "+faststart"]),
+        ("mp4", &["-c:s", "mov_text", "-movflags", "+frag_keyframe+empty_moov"]),
+        ("mkv", &["-c:s", "srt"]),
+        ("webm", &["-c:s", "webvtt"]),
+    ];
+    for (place, (extension, coded)) in shapes.into_iter().enumerate() {
+        let file = formats.directory.path().join(format!("text-{place}.{extension}"));
+        let mut command = Command::new("ffmpeg");
+        command.args(["-v", "error", "-nostdin", "-i"]).arg(&lines).args(coded).arg(&file);
+        assert!(run(&mut command).status.success());
+        let bytes = read(&file);
+        for extra in [&[][..], &[("container", "mkv")], &[("engine", "ffmpeg")]] {
+            let [video, audio] = [(Some(&bytes[..]), None), (None, Some(&bytes[..]))]
+                .map(|(video, audio)| formats.get(video, audio, extra));
+            for answer in [video, audio] {
+                let said = answer.text();
+                assert_eq!((answer.head.status, &*answer.code()), (422, "not-media"), "{said}");
+            }
+        }
+    }
+}
+
+/// What a muxer says of a codec that its container has no name for is a refusal, which names the codec:
+/// not half a file.
+#[test]
+fn what_no_container_takes_is_refused_before_anything_is_sent() {
+    let formats = Formats::new();
+    let mut bytes = read(&film("mov", true, &["-c:a", "pcm_s16le", "-movflags", "+faststart"]));
+    let at = bytes.windows(4).position(|window| window == b"sowt").unwrap();
+    bytes[at..at + 4].copy_from_slice(b"zzzz");
+    for extra in [[("engine", "ffmpeg")], [("container", "mkv")]] {
+        let answer = formats.get(Some(&bytes), None, &extra);
+        assert_eq!((answer.head.status, &*answer.code()), (422, "mux-refused"));
+        assert!(answer.text().contains("codec"), "{}", answer.text());
+    }
+    // And ffmpeg knows some codecs that only their own containers do.
+    for (extension, coded) in [("mov", "adpcm_ima_qt"), ("flv", "nellymoser")] {
+        let bytes = read(&sound(extension, &["-ar", "44100", "-c:a", coded]));
+        for extra in [("container", "mkv"), ("engine", "ffmpeg")] {
+            assert_eq!(formats.refusal(None, Some(&bytes), &[extra]), "mux-refused", "{coded}");
+        }
+    }
+}
+
+/// Raw AAC is described by its frames alone, which only MP4 asks for.
+#[test]
+fn raw_aac_goes_into_mp4_alone_and_says_so() {
+    let formats = Formats::new();
+    let sound = read(&sound("aac", &["-c:a", "aac"]));
+    let theora = read(&film("ogv", false, &["-c:v", "libtheora"]));
+    let webm = read(&film("webm", false, &["-c:v", "libvpx", "-cpu-used", "8"]));
+    for (video, extra) in [
+        (Some(&theora), ("container", "auto")),
+        (Some(&webm), ("container", "auto")),
+        (Some(&picture()), ("container", "mkv")),
+        (None, ("container", "mkv")),
+    ] {
+        let answer = formats.get(video.map(|video| &video[..]), Some(&sound), &[extra]);
+        assert_eq!((answer.head.status, &*answer.code()), (422, "mux-refused"), "{extra:?}");
+        assert!(answer.text().contains("nothing but mp4"), "{}", answer.text());
+    }
+}
+
 /// Only what begins behind the end of all tracks is nothing.
 #[test]
 fn the_longer_track_is_enough_to_begin_in() {
@@ -415,6 +525,22 @@ fn fragments_that_begin_late_stay_there() {
     assert_eq!(before.len(), after.len());
     for (before, after) in before.iter().zip(&after) {
         assert!((before.pts - after.pts).abs() <= 1_000_000, "{before:?} {after:?}");
+    }
+}
+
+/// QuickTime shows pictures before they are decoded, and MP4 may. What is shown first is at 0 with the
+/// sound, and so it stays.
+#[test]
+fn pictures_that_are_shown_before_they_are_decoded_stay_in_step() {
+    let formats = Formats::new();
+    for flags in ["+negative_cts_offsets+faststart", "+negative_cts_offsets"] {
+        let coded = ["-bf", "2", "-preset", "veryfast", "-c:a", "flac", "-strict", "-2"];
+        let source = film("mp4", true, &[&coded[..], &["-movflags", flags]].concat());
+        let (file, _) = formats.file(Some(&read(&source)), None, &[("engine", "ffmpeg")], flags);
+        for track in ["v", "a"] {
+            let (before, after) = (packets(&source, track), packets(&file, track));
+            assert_same(&before, &after, Exactness::Millisecond, &format!("{track} {flags}"));
+        }
     }
 }
 

@@ -262,3 +262,24 @@ fn of_a_film_only_the_sound_is_fetched() {
         assert!(part.body == whole[from..=to], "{from} to {to}");
     }
 }
+
+/// The first of it lies among the bytes that are looked at to find the index, the next far behind them.
+#[test]
+fn sound_whose_beginning_was_looked_at_goes_on_far_behind() {
+    let tone = "anoisesrc=seed=9:sample_rate=48000:duration=0.4";
+    let audio = media::progressive("wide-audio", tone, &["-c:a", "aac", "-b:a", "96k"]);
+    // Each of its pictures is longer than what is fetched to get from one place to another.
+    let size = "testsrc2=size=1024x512:rate=25:duration=0.4";
+    let words = ["-i", audio.to_str().unwrap(), "-f", "lavfi", "-i", size];
+    let coded = ["-map", "0:a", "-map", "1:v", "-c:a", "copy", "-c:v", "rawvideo"];
+    let words = [&words[..], &coded, &["-pix_fmt", "yuv420p"]].concat();
+    let words: Vec<String> = words.into_iter().map(String::from).collect();
+    let film = media::generate("wide-film", "mov", &words);
+    for (extra, engine) in [(&[][..], "splice"), (&[("container", "mkv")], "ffmpeg")] {
+        let scene = Scene::new();
+        let sound = scene.file(None, Some(&film), extra, engine);
+        let [before, after] = [&audio, &sound].map(|file| packets(file, "a"));
+        assert_eq!(before.len(), after.len(), "{engine}");
+        moved(&before, &after);
+    }
+}

@@ -102,7 +102,10 @@ impl Seen {
             return Some(format!("ffmpeg does not know the codec of its {kind} track"));
         }
         let seen = Codec::of_ffmpeg_name(codec);
-        if let Some(claimed) = claimed.filter(|claimed| !claimed.may_be(seen)) {
+        let is_wrong = |claimed: &Codec| {
+            !claimed.may_be(seen) || *claimed == Codec::IsoPcm && codec == "pcm_s16le"
+        };
+        if let Some(claimed) = claimed.filter(is_wrong) {
             return Some(format!("its head says {claimed}, and to ffmpeg it is {codec}"));
         }
         let lacks = |text: &Option<String>| {
@@ -204,6 +207,19 @@ mod tests {
             );
             assert_eq!(report(&lines).agrees_with(&head(claimed)), Ok(()), "{seen}");
         }
+    }
+
+    #[test]
+    fn pcm_whose_description_is_not_read_is_no_other() {
+        let joint = joint(&[(Kind::Audio, None, Some(Codec::IsoPcm))]);
+        let lines = |codec| {
+            format!(
+                "#media_type 0: audio\n#codec_id 0: {codec}\n#sample_rate 0: 48000\n\
+                 #channel_layout_name 0: stereo"
+            )
+        };
+        assert!(report(&lines("pcm_s16le")).agrees_with(&joint).is_err());
+        assert_eq!(report(&lines("pcm_s24be")).agrees_with(&joint), Ok(()));
     }
 
     #[test]

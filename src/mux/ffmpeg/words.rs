@@ -54,7 +54,9 @@ impl Words {
                 self.short_input = Some(line.clone());
             }
             self.lacking = self.lacking.or_else(|| lacking(&line));
-            self.last = Some(line);
+            if self.last.is_none() || !is_of_any_failure(&line) {
+                self.last = Some(line);
+            }
         }
         self.line.clear();
     }
@@ -65,6 +67,13 @@ fn is_of_short_input(line: &str) -> bool {
     const SIGNS: [&str; 4] = ["ended prematurely", "partial file", "truncat", "unexpected end of"];
     let line = line.to_ascii_lowercase();
     SIGNS.iter().any(|sign| line.contains(sign))
+}
+
+/// Whether this is said of every failure of a muxer, behind what the reason was.
+fn is_of_any_failure(line: &str) -> bool {
+    const BEGINNINGS: [&str; 3] =
+        ["Error initializing output stream", "Could not write header", "Conversion failed"];
+    BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
 }
 
 /// The number of an input of which this is said: `Stream map '1:a:0' matches no streams.`
@@ -126,6 +135,8 @@ mod tests {
         let said = b"noise\n[webm @ 0x55d] Only VP8 or VP9 are supported";
         assert_eq!(heard(said).last(), Some("Only VP8 or VP9 are supported"));
         assert_eq!(heard(b"\n").last(), None);
+        let said = b"[x @ 1] No wav codec tag found\nError initializing output stream 0:1 -- \n";
+        assert_eq!(heard(said).last(), Some("No wav codec tag found"));
     }
 
     #[test]

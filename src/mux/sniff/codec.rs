@@ -49,10 +49,15 @@ pub enum Codec {
     Speex,
     /// Samples that are not compressed.
     Pcm,
+    /// The same as ISO/IEC 23003-5 describes them, if not as 16 bits in little-endian order: for that an
+    /// ffmpeg takes them that does not read the description (before 6.1).
+    IsoPcm,
     /// DTS.
     Dts,
     /// Dolby TrueHD.
     TrueHd,
+    /// MPEG-H 3D audio, ISO/IEC 23008-3.
+    MpegH,
     /// One that is not among these.
     Other,
 }
@@ -79,6 +84,7 @@ impl Codec {
                 | Flac
                 | Opus
                 | Dts
+                | MpegH
         )
     }
 
@@ -129,8 +135,11 @@ impl Codec {
             b"Opus" => Codec::Opus,
             b"dtsc" | b"dtsh" | b"dtsl" | b"dtse" => Codec::Dts,
             b"mlpa" => Codec::TrueHd,
-            b"sowt" | b"twos" | b"lpcm" | b"ipcm" | b"fpcm" | b"raw " | b"in24" | b"in32"
-            | b"fl32" | b"fl64" | b"NONE" => Codec::Pcm,
+            b"mha1" | b"mha2" | b"mhm1" | b"mhm2" => Codec::MpegH,
+            b"ipcm" if is_plain_pcm(entry) => Codec::Pcm,
+            b"ipcm" | b"fpcm" => Codec::IsoPcm,
+            b"sowt" | b"twos" | b"lpcm" | b"raw " | b"in24" | b"in32" | b"fl32" | b"fl64"
+            | b"NONE" => Codec::Pcm,
             _ => Codec::Other,
         }
     }
@@ -191,6 +200,7 @@ impl Codec {
             "speex" => Codec::Speex,
             "dts" => Codec::Dts,
             "truehd" => Codec::TrueHd,
+            "mpegh_3d_audio" => Codec::MpegH,
             _ if name.starts_with("pcm_") => Codec::Pcm,
             _ => Codec::Other,
         }
@@ -204,6 +214,7 @@ impl Codec {
         let family = |codec| match codec {
             Mp1 | Mp2 => Mp3,
             Eac3 => Ac3,
+            IsoPcm => Pcm,
             codec => codec,
         };
         [self, other].contains(&Other)
@@ -239,9 +250,18 @@ impl fmt::Display for Codec {
             Codec::Pcm => "PCM",
             Codec::Dts => "DTS",
             Codec::TrueHd => "TrueHD",
+            Codec::MpegH => "MPEG-H",
+            Codec::IsoPcm => "PCM that is not of 16 bits, the lowest first",
             Codec::Other => "something else",
         })
     }
+}
+
+/// Whether PCM is of 16 bits in little-endian order (ISO/IEC 23003-5 §5.2.4).
+fn is_plain_pcm(entry: &[u8]) -> bool {
+    let at = entry.windows(4).position(|window| window == b"pcmC");
+    // Behind version and flags.
+    at.and_then(|at| entry.get(at + 8..at + 10)).is_some_and(|config| config == [1, 16])
 }
 
 /// What an ES descriptor says of its stream (ISO/IEC 14496-1 §7.2.6.5 and table 5).
@@ -273,6 +293,17 @@ fn descriptor(bytes: &[u8]) -> Option<(u8, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pcm_tells_its_bytes() {
+        let entry = |config: [u8; 2]| [&b"\0\0\0\x0epcmC\0\0\0\0"[..], &config].concat();
+        let of = |kind, config| Codec::of_sample_entry(kind, &entry(config));
+        assert_eq!(of(*b"ipcm", [1, 16]), Codec::Pcm);
+        assert_eq!(of(*b"ipcm", [0, 16]), Codec::IsoPcm);
+        assert_eq!(of(*b"ipcm", [1, 24]), Codec::IsoPcm);
+        assert_eq!(of(*b"fpcm", [1, 32]), Codec::IsoPcm);
+        assert_eq!(Codec::of_sample_entry(*b"mhm1", b""), Codec::MpegH);
+    }
 
     #[test]
     fn an_mp4a_entry_tells_what_is_in_it() {

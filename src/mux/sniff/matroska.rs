@@ -113,6 +113,9 @@ fn read(bytes: &[u8], all: bool, ends: bool) -> Result<Found, Verdict> {
                 (found.head.end, found.scale) = info(child.payload);
                 has_info = true;
             }
+            TRACKS if child.whole && is_beside(child.payload) => {
+                return Err(Verdict::Refused(super::NEITHER));
+            }
             TRACKS if child.whole => uids = Some(tracks(&mut found.head, child.payload)),
             TAGS if child.whole => tags(&mut found.head, child.payload, uids.unwrap_or_default()),
             CLUSTER => {
@@ -171,6 +174,16 @@ fn tracks(head: &mut Head, tracks: &[u8]) -> Uids {
     }
     head.has_picture = Some(has_picture);
     uids
+}
+
+/// Whether all tracks are of other kinds than video and audio.
+fn is_beside(tracks: &[u8]) -> bool {
+    let entries = || Elements::of(tracks).filter(|entry| entry.id == TRACK_ENTRY);
+    let is_other = |entry: Element<'_>| {
+        let kind = Elements::of(entry.payload).find(|field| field.id == TRACK_TYPE);
+        kind.is_some_and(|kind| !matches!(kind.payload.last(), Some(1 | 2)))
+    };
+    entries().next().is_some() && entries().all(is_other)
 }
 
 /// Until when the tracks play, which many writers put into tags that all programs know (RFC 9559

@@ -169,6 +169,9 @@ fn moov(view: &View<'_>, at: u64, header: usize, end: u64, cmaf: bool) -> Result
     let is_whole = bytes.len() == len - header;
     let is_long = end > LOOK_AT_MOST as u64;
     let may_come = !view.all && at < view.front.len() as u64;
+    if is_whole && is_beside(bytes) {
+        return Err(Verdict::Refused(super::NEITHER));
+    }
     let mut index = read_moov(bytes);
     let head = &mut index.head;
     head.shifted |= cmaf || !is_whole;
@@ -285,6 +288,23 @@ fn read_moov(moov: &[u8]) -> Index {
     Index { head, is_enough, is_fragmented, has_media, is_at_start, video, audio }
 }
 
+/// Whether all tracks of a moov are of other kinds than video and audio: text, say.
+fn is_beside(moov: &[u8]) -> bool {
+    let handlers = || {
+        let traks = Boxes { bytes: moov, at: 0 }.filter(|found| found.kind == *b"trak");
+        traks.map(|trak| handler(trak.payload))
+    };
+    let is_other =
+        |handler: Option<&[u8]>| handler.is_some_and(|of| of != b"vide" && of != b"soun");
+    handlers().next().is_some() && handlers().all(is_other)
+}
+
+/// What kind of media a track is of (§8.4.3).
+fn handler(trak: &[u8]) -> Option<&[u8]> {
+    let handler = descend(trak, b"mdia").and_then(|mdia| descend(mdia, b"hdlr"));
+    handler.and_then(|hdlr| hdlr.get(8..12))
+}
+
 /// A track, as far as its container cares.
 struct Track {
     kind: Option<Kind>,
@@ -295,9 +315,8 @@ struct Track {
 fn track(trak: &[u8], head: &mut Head) -> Track {
     let edits = descend(trak, b"edts");
     head.shifted |= edits.is_some_and(|edits| !is_plain(edits));
-    let handler = descend(trak, b"mdia").and_then(|mdia| descend(mdia, b"hdlr"));
-    let handler = handler.and_then(|hdlr| hdlr.get(8..12));
-    let kind = match handler {
+    head.shifted |= has_early_pictures(trak);
+    let kind = match handler(trak) {
         Some(b"vide") => Some(Kind::Video),
         Some(b"soun") => Some(Kind::Audio),
         _ => None,
@@ -324,6 +343,14 @@ fn is_encrypted(entry: &Found<'_>) -> bool {
     entry.kind.starts_with(b"enc")
         || entry.kind.starts_with(b"drm")
         || scheme.is_some_and(|scheme| SCHEMES.iter().any(|known| scheme[8..] == known[..]))
+}
+
+/// Whether some samples are shown before they are decoded (§8.6.1.3, and QuickTime in its version 0):
+/// ffmpeg counts from when the first is decoded, which is then before 0.
+fn has_early_pictures(trak: &[u8]) -> bool {
+    let way: [&[u8; 4]; 4] = [b"mdia", b"minf", b"stbl", b"ctts"];
+    let entries = way.into_iter().try_fold(trak, descend).and_then(|ctts| ctts.get(8..));
+    entries.is_some_and(|entries| entries.chunks_exact(8).any(|entry| entry[4] & 0x80 != 0))
 }
 
 /// How many samples a track has in the moov itself (§8.7.3).

@@ -41,7 +41,8 @@ pub(super) fn wave(view: &View<'_>) -> Result<Head, Verdict> {
                 let left = view.len.map(|len| len.saturating_sub(payload));
                 let is_unknown = is_placeholder(size) && left.is_some_and(|left| left != size);
                 let size = if is_unknown { left.unwrap_or(size) } else { size };
-                let mend = is_unknown.then_some(Mend { at: size_at, value: size, is_wide });
+                let place = u32::try_from(size_at).ok().filter(|_| is_unknown);
+                let mend = place.map(|at| Mend { at, value: size, is_wide });
                 let duration = format.and_then(|format| format.duration(size, samples));
                 let audio = format.map(|format| format.codec);
                 let duration = duration.filter(|_| is_unknown || !is_placeholder(size));
@@ -105,18 +106,23 @@ pub(super) fn is_aiff(bytes: &[u8]) -> bool {
     bytes.starts_with(b"FORM") && matches!(bytes.get(8..12), Some(b"AIFF" | b"AIFC"))
 }
 
-/// What an AIFF says of itself.
+/// What an AIFF says of itself. Tags stand behind its samples, where no demuxer looks for them.
 pub(super) fn aiff(view: &View<'_>) -> Result<Head, Verdict> {
-    let head = Head { audio: Some(Codec::Pcm), ..Head::of(Format::Aiff) };
+    let mut head = Head { audio: Some(Codec::Pcm), ..Head::of(Format::Aiff) };
     let mut at = 12;
     for _ in 0..MOST_CHUNKS {
         let bytes = view.need(at, 8)?;
         let Some(len) = bytes.get(4..8).and_then(|len| len.first_chunk()) else { break };
         let len = u64::from(u32::from_be_bytes(*len));
-        if bytes.starts_with(b"COMM") {
-            return Ok(Head { end: comm(view.need(at + 8, 18)?), ..head });
+        let end = at + 8 + len + (len & 1);
+        match bytes.first_chunk() {
+            Some(b"COMM") => head.end = comm(view.need(at + 8, 18)?),
+            Some(b"SSND") => {
+                return Ok(Head { until: if len > 0 { end } else { u64::MAX }, ..head });
+            }
+            _ => {}
         }
-        at += 8 + len + (len & 1);
+        at = end;
     }
     Ok(head)
 }

@@ -57,11 +57,12 @@ fn asks(subjects: &[Subject], alone: &[How], in_turn: &[How], paired: &[&[How]])
             if !has(kind) && !unknown {
                 continue;
             }
-            let ways = if subject.nature == Nature::Junk { &alone[..1] } else { alone };
+            let is_lost = matches!(subject.nature, Nature::Junk | Nature::Unread);
+            let ways = if is_lost { &alone[..1] } else { alone };
             let turn = in_turn.get(number % in_turn.len().max(1));
             let ways = ways.iter().chain(turn);
             asks.extend(ways.map(|how| Ask::of(kind, number, None, *how)));
-            if subject.nature == Nature::Junk {
+            if is_lost {
                 continue;
             }
             for (other, ways) in partners_of(subjects, number, kind).zip(paired) {

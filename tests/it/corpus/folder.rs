@@ -77,6 +77,7 @@ pub(super) fn found(folder: &Path) -> Vec<Subject> {
         let probe = Probe::of(path);
         let nature = match &probe {
             probe if probe.is_encrypted() => Nature::Encrypted,
+            probe if probe.is_unread => Nature::Unread,
             probe if probe.tracks.is_empty() => Nature::Junk,
             _ => Nature::Found,
         };

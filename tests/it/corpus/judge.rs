@@ -29,36 +29,51 @@ impl Matched<'_> {
         if self.source.kind == Kind::Video { "video" } else { "audio" }
     }
 
-    /// The packets of the whole track are those of the source, and all moved by as much.
-    pub(super) fn whole(&self, form: Form) -> Result<Option<i64>, String> {
+    /// The packets of the whole track are those of the source, and all moved by as much: that is told,
+    /// if it is known.
+    pub(super) fn whole(&self, form: Form) -> Result<Vec<i64>, String> {
         let (source, made) = (&self.source.packets, &self.made.packets);
         if form == Form::Own {
-            return Ok(Some(self.made.span().0 - self.source.span().0));
+            return Ok(vec![self.made.span().0 - self.source.span().0]);
         }
         if source.len() != made.len() {
             return Err(format!("{}: {} packets of {}", self.name(), made.len(), source.len()));
         }
-        self.same(source, made)
+        self.same(source, made).map(|by| vec![by])
     }
 
-    /// They are some of those of the source, one after the other, the first of a video a key frame.
-    pub(super) fn part(&self, form: Form) -> Result<Option<i64>, String> {
+    /// They are some of those of the source, one after the other, the first of a video a key frame. Of
+    /// silence nobody can tell which, so there may be several answers.
+    pub(super) fn part(&self, form: Form) -> Result<Vec<i64>, String> {
         let (source, made) = (&self.source.packets, &self.made.packets);
         if form == Form::Own {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        let mut runs = source.windows(made.len());
-        let run = runs.find(|run| run.iter().zip(made).all(|(a, b)| a.hash == b.hash));
-        let run = run.ok_or_else(|| {
-            format!("{}: {} packets that are no run of the source's", self.name(), made.len())
-        })?;
-        if self.source.kind == Kind::Video && !run[0].key {
-            return Err(format!("{}: the first packet is no key frame", self.name()));
+        let runs = source.windows(made.len());
+        let runs = runs.filter(|run| run.iter().zip(made).all(|(a, b)| a.hash == b.hash));
+        let (mut moves, mut faults) = (Vec::new(), Vec::new());
+        for run in runs {
+            if self.source.kind == Kind::Video && !run[0].key {
+                faults.push(format!("{}: the first packet is no key frame", self.name()));
+                continue;
+            }
+            match self.same(run, made) {
+                Ok(by) => moves.push(by),
+                Err(fault) => faults.push(fault),
+            }
         }
-        self.same(run, made)
+        match faults.into_iter().next() {
+            _ if !moves.is_empty() => Ok(moves),
+            Some(fault) => Err(fault),
+            None => Err(format!(
+                "{}: {} packets that are no run of the source's",
+                self.name(),
+                made.len()
+            )),
+        }
     }
 
-    fn same(&self, source: &[Packet], made: &[Packet]) -> Result<Option<i64>, String> {
+    fn same(&self, source: &[Packet], made: &[Packet]) -> Result<i64, String> {
         let moves = source.iter().zip(made).map(|(before, after)| after.pts - before.pts);
         let moves: Vec<i64> = moves.collect();
         let by = moves.first().copied().unwrap_or_default();
@@ -75,16 +90,18 @@ impl Matched<'_> {
                 ));
             }
         }
-        Ok(Some(by))
+        Ok(by)
     }
 }
 
 /// Whether the tracks are as far apart as they were.
-pub(super) fn in_step(moves: &[i64]) -> Result<(), String> {
-    match moves {
-        [video, audio] if (video - audio).abs() > IN_STEP => Err(format!(
+pub(super) fn in_step(moves: &[Vec<i64>]) -> Result<(), String> {
+    let [video, audio] = moves else { return Ok(()) };
+    let apart = video.iter().flat_map(|video| audio.iter().map(move |audio| audio - video));
+    match apart.min_by_key(|apart| apart.abs()) {
+        Some(apart) if apart.abs() > IN_STEP => Err(format!(
             "audio is {:.1} ms later against the video than in the sources",
-            (audio - video) as f64 / 1e3
+            apart as f64 / 1e3
         )),
         _ => Ok(()),
     }

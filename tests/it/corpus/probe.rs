@@ -18,8 +18,12 @@ pub(super) struct Probe {
     pub(super) tracks: Vec<Track>,
     /// Streams of any other kind.
     pub(super) others: usize,
-    /// Whether the first lines of complaint were about what it is.
+    /// Whether it says where keys for its packets are to be had.
     encrypted: bool,
+    /// Whether it lacks something, or holds what cannot be.
+    pub(super) is_broken: bool,
+    /// Whether it is media, of which ffprobe gets no packet.
+    pub(super) is_unread: bool,
 }
 
 /// Video or audio.
@@ -46,14 +50,39 @@ pub(super) struct Packet {
     pub(super) hash: String,
 }
 
-const ENTRIES: &str = "stream=index,codec_type,codec_name,codec_tag_string:\
+const ENTRIES: &str = "stream=index,codec_type,codec_name:stream_tags=enc_key_id:\
     stream_disposition=attached_pic:format=format_name,duration:\
     packet=stream_index,pts_time,dts_time,duration_time,size,flags,data_hash";
+
+/// Formats whose duration is a count of what is in them.
+const ENTIRE: [&str; 4] = ["mp3", "flac", "aiff", "wav"];
+
+/// What ffprobe says of a file that is not as it says itself, or as it should be.
+const BROKEN: [&str; 6] = [
+    "ended prematurely",
+    "partial file",
+    "runcat",
+    "exceeds containing master element",
+    "as first byte of an EBML number",
+    "Error parsing frame sizes",
+];
 
 impl Probe {
     /// Reads all of the file.
     pub(super) fn of(file: &Path) -> Self {
-        Self::by(Command::new("ffprobe").arg(file))
+        let mut probe = Self::by(Command::new("ffprobe").arg(file));
+        // It calls the packets by what they are behind the encryption.
+        if probe.format.contains("mp4") {
+            let bytes = std::fs::read(file).unwrap();
+            probe.encrypted |= has_encrypted_entry(&bytes);
+            probe.is_broken |= !consists_of_boxes(&bytes);
+        } else if probe.format == "ogg" {
+            probe.is_broken |= !ends_with_page(&std::fs::read(file).unwrap());
+        } else if ENTIRE.contains(&probe.format.as_str()) {
+            let end = probe.tracks.iter().map(|track| track.span().1).max().unwrap_or_default();
+            probe.is_broken |= probe.duration.is_some_and(|said| said > end as f64 / 1e6 + 0.1);
+        }
+        probe
     }
 
     /// The same through a pipe, so that nothing that is at the end can help.
@@ -69,7 +98,9 @@ impl Probe {
             .args(["-v", "error", "-show_data_hash", "md5", "-of", "json", "-show_entries"])
             .arg(ENTRIES));
         let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let complaints = String::from_utf8_lossy(&output.stderr);
         let mut probe = Self {
+            is_broken: BROKEN.iter().any(|sign| complaints.contains(sign)),
             format: text(&said["format"]["format_name"]),
             duration: seconds(&said["format"]["duration"]),
             ..Self::default()
@@ -78,8 +109,7 @@ impl Probe {
         let mut places = Vec::new();
         for stream in list(&said["streams"]) {
             let is_cover = stream["disposition"]["attached_pic"] == 1;
-            let tag = text(&stream["codec_tag_string"]);
-            probe.encrypted |= ["encv", "enca"].contains(&tag.as_str());
+            probe.encrypted |= stream["tags"]["enc_key_id"].is_string();
             let kind = match stream["codec_type"].as_str() {
                 Some("video") if !is_cover => Kind::Video,
                 Some("audio") => Kind::Audio,
@@ -98,6 +128,9 @@ impl Probe {
                 probe.tracks[place].packets.push(Packet::read(packet));
             }
         }
+        let is_mpeg_audio = complaints.contains("rame size");
+        let has_any = probe.tracks.iter().any(|track| !track.packets.is_empty());
+        probe.is_unread = !has_any && (!probe.tracks.is_empty() || is_mpeg_audio);
         probe.tracks.retain(|track| !track.packets.is_empty());
         probe
     }
@@ -113,6 +146,44 @@ impl Probe {
     pub(super) fn is_encrypted(&self) -> bool {
         self.encrypted
     }
+}
+
+/// Whether a sample entry is one of encrypted samples (ISO/IEC 23001-7 §4.2): behind its type are six
+/// zeros.
+fn has_encrypted_entry(bytes: &[u8]) -> bool {
+    let mut tens = bytes.windows(10);
+    tens.any(|ten| ten.starts_with(b"encv\0\0\0\0\0\0") || ten.starts_with(b"enca\0\0\0\0\0\0"))
+}
+
+/// Whether its boxes end where it ends (ISO/IEC 14496-12 §4.2).
+fn consists_of_boxes(mut bytes: &[u8]) -> bool {
+    while let Some(size) = bytes.first_chunk() {
+        let size = match u32::from_be_bytes(*size) {
+            0 => return true,
+            1 => bytes
+                .get(8..)
+                .and_then(<[u8]>::first_chunk)
+                .map_or(0, |size| u64::from_be_bytes(*size)),
+            size => size.into(),
+        };
+        let rest = usize::try_from(size).ok().filter(|size| *size >= 8);
+        match rest.and_then(|size| bytes.get(size..)) {
+            Some(rest) => bytes = rest,
+            None => return false,
+        }
+    }
+    bytes.is_empty()
+}
+
+/// Whether the last page is whole, and says that it is the last (RFC 3533 §6).
+fn ends_with_page(bytes: &[u8]) -> bool {
+    let last = bytes.windows(4).rposition(|four| four == b"OggS");
+    last.map(|at| &bytes[at..]).is_some_and(|page| {
+        let count = page.get(26).map_or(0, |count| usize::from(*count));
+        let lens = page.get(27..27 + count).unwrap_or_default();
+        let len = 27 + count + lens.iter().map(|len| usize::from(*len)).sum::<usize>();
+        page.len() >= len && page[5] & 4 != 0
+    })
 }
 
 impl Packet {
@@ -142,17 +213,23 @@ impl Track {
     }
 
     pub(super) fn is_pcm(&self) -> bool {
-        self.codec.starts_with("pcm_") || self.codec.starts_with("adpcm_")
+        // What ffprobe does not know in an MP4 it cuts as it does PCM.
+        let unknown = ["", "unknown"].contains(&self.codec.as_str());
+        unknown || self.codec.starts_with("pcm_") || self.codec.starts_with("adpcm_")
     }
 }
 
-/// What a decoder complains of, in the first video and the first audio.
+/// So many seconds show whether a decoder can make anything of a file.
+const ENOUGH: &str = "10";
+
+/// What a decoder complains of, at the beginning of the first video and the first audio.
 pub(super) fn decodes(file: &Path) -> Vec<String> {
     let output = run(Command::new("ffmpeg")
-        .args(["-v", "error", "-nostdin", "-threads", "1", "-i"])
+        .args(["-v", "error", "-nostdin", "-threads", "1", "-t", ENOUGH, "-i"])
         .arg(file)
         .args(["-map", "0:V:0?", "-map", "0:a:0?", "-fps_mode", "passthrough"])
-        .args(["-f", "null", "-"]));
+        // Else it complains of itself, where it guesses the frame rate wrong.
+        .args(["-enc_time_base", "-1", "-f", "null", "-"]));
     let said = String::from_utf8_lossy(&output.stderr);
     let status = (!output.status.success()).then(|| format!("ffmpeg: {}", output.status));
     said.lines().map(String::from).chain(status).collect()

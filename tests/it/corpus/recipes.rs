@@ -26,6 +26,8 @@ pub(super) enum Nature {
     Cut,
     /// Its packets are encrypted.
     Encrypted,
+    /// It is media, but there is nobody to compare with.
+    Unread,
     /// It is no media at all.
     Junk,
 }

@@ -12,7 +12,7 @@ pub(super) struct Allowed {
     pub(super) reason: &'static str,
 }
 
-const ALLOWED: [Allowed; 3] = [
+const ALLOWED: [Allowed; 7] = [
     Allowed {
         code: "splice-refused",
         about: &[""],
@@ -22,6 +22,26 @@ const ALLOWED: [Allowed; 3] = [
         code: "not-media",
         about: &[".aiff", ".caf", ".w64", ".wv", ".wma", ".avi", ".latm", ".dts", ".thd", ".spx"],
         reason: "a format that no site serves; the error names those that are taken",
+    },
+    Allowed {
+        code: "not-media",
+        about: &[".ts", ".m2ts"],
+        reason: "MPEG-TS is what HLS consists of, and comes with it",
+    },
+    Allowed {
+        code: "mux-refused",
+        about: &["nothing but mp4"],
+        reason: "raw AAC has no description that other containers ask for",
+    },
+    Allowed {
+        code: "mux-refused",
+        about: &["codec none"],
+        reason: "an ffmpeg that does not know the codec cannot name it in a container",
+    },
+    Allowed {
+        code: "mux-refused",
+        about: &["Non-monotonous DTS"],
+        reason: "its packets are all at one time: it is no film",
     },
     Allowed { code: "start-beyond-end", about: &[""], reason: "there is nothing left of the film" },
 ];

@@ -141,11 +141,17 @@ impl<'a> Stage<'a> {
         }
         let files = self.files(&ask);
         let accepted = if self.any(&ask, Nature::Encrypted) {
-            (outcome.code == "drm").then_some("it is encrypted")
+            let is_unread = files.iter().any(|file| file.probe.is_unread);
+            let is_known = outcome.code == "drm" || is_unread && outcome.code == "not-media";
+            is_known.then_some("it is encrypted")
         } else if self.any(&ask, Nature::Cut) {
             Some("it was cut")
         } else if self.any(&ask, Nature::Junk) {
             Some("it is no media")
+        } else if self.any(&ask, Nature::Unread) {
+            Some("ffprobe does not get a packet of it either")
+        } else if outcome.code == "upstream-cut" && files.iter().any(|file| file.probe.is_broken) {
+            Some("it lacks what it says that it has")
         } else {
             let allowed = refusals::allowed(&outcome.code, &outcome.detail, &files);
             let alone = self.baselines.of(&ask, self.subjects);
@@ -172,9 +178,13 @@ impl<'a> Stage<'a> {
                 return;
             }
         }
+        if self.any(&ask, Nature::Unread) {
+            return;
+        }
         if !complete {
             let what = format!("{:?} after {} bytes", answer.ending, answer.body.len());
-            let alone = self.baselines.of(&ask, self.subjects).is_some();
+            let is_broken = self.files(&ask).iter().any(|file| file.probe.is_broken);
+            let alone = !is_broken && self.baselines.of(&ask, self.subjects).is_some();
             let list = if alone { &mut outcome.faults } else { &mut outcome.shared };
             list.push(what);
             return;
@@ -278,7 +288,7 @@ impl<'a> Stage<'a> {
             let form = self.form(ask, track);
             let moved = if ask.is_whole() { track.whole(form) } else { track.part(form) };
             match moved {
-                Ok(by) => moves.extend(by),
+                Ok(by) => moves.push(by),
                 Err(fault) => faults.push(fault),
             }
             if form == Form::Own && ask.is_whole() {
@@ -296,6 +306,10 @@ impl<'a> Stage<'a> {
             }
             let right = judge::duration(probe.duration, slack, &tracks);
             faults.extend(right.err().filter(|_| !self.is_of_whole_files(ask, probe)));
+        }
+        // A decoder can make nothing of a track without packets.
+        if wanted.len() < sources.len() {
+            return faults;
         }
         let mut complaints = probe::decodes(file);
         if !ask.is_whole() {
