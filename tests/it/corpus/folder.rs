@@ -21,7 +21,7 @@ pub(super) struct Subject {
 }
 
 /// What stands for all kinds in the short form.
-const SHORT: [&str; 22] = [
+const SHORT: [&str; 26] = [
     "h264.faststart.mp4",
     "h264.sidx.mp4",
     "h264.every-frame.mp4",
@@ -44,6 +44,10 @@ const SHORT: [&str; 22] = [
     "vorbis.ogg",
     "empty.mp4",
     "text.mp4",
+    "lines-alone.mp4",
+    "wide.mov",
+    "early-pictures.mp4",
+    "aiff-tagged.aiff",
 ];
 
 /// Some files that ffmpeg makes.

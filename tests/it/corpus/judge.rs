@@ -53,7 +53,9 @@ impl Matched<'_> {
         let runs = runs.filter(|run| run.iter().zip(made).all(|(a, b)| a.hash == b.hash));
         let (mut moves, mut faults) = (Vec::new(), Vec::new());
         for run in runs {
-            if self.source.kind == Kind::Video && !run[0].key {
+            // What comes first is one, even if an edit list makes ffprobe think otherwise.
+            let is_first = std::ptr::eq(run.as_ptr(), source.as_ptr());
+            if self.source.kind == Kind::Video && !run[0].key && !is_first {
                 faults.push(format!("{}: the first packet is no key frame", self.name()));
                 continue;
             }

@@ -12,7 +12,7 @@ pub(super) struct Allowed {
     pub(super) reason: &'static str,
 }
 
-const ALLOWED: [Allowed; 7] = [
+const ALLOWED: [Allowed; 10] = [
     Allowed {
         code: "splice-refused",
         about: &[""],
@@ -20,7 +20,7 @@ const ALLOWED: [Allowed; 7] = [
     },
     Allowed {
         code: "not-media",
-        about: &[".aiff", ".caf", ".w64", ".wv", ".wma", ".avi", ".latm", ".dts", ".thd", ".spx"],
+        about: &[".amr", ".caf", ".w64", ".wv", ".wma", ".avi", ".latm", ".dts", ".thd", ".spx"],
         reason: "a format that no site serves; the error names those that are taken",
     },
     Allowed {
@@ -42,6 +42,21 @@ const ALLOWED: [Allowed; 7] = [
         code: "mux-refused",
         about: &["Non-monotonous DTS"],
         reason: "its packets are all at one time: it is no film",
+    },
+    Allowed {
+        code: "mux-refused",
+        about: &["Empty output"],
+        reason: "a track is over before what is wanted begins, and did not say so",
+    },
+    Allowed {
+        code: "not-media",
+        about: &["-prefix.mp3"],
+        reason: "sound is not looked for behind so much that means nothing",
+    },
+    Allowed {
+        code: "index-at-end",
+        about: &["neither MP4 nor WebM"],
+        reason: "a Matroska file that describes its tracks behind its media, as no muxer does",
     },
     Allowed { code: "start-beyond-end", about: &[""], reason: "there is nothing left of the film" },
 ];

@@ -289,6 +289,10 @@ impl<'a> Stage<'a> {
             let moved = if ask.is_whole() { track.whole(form) } else { track.part(form) };
             match moved {
                 Ok(by) => moves.push(by),
+                Err(fault) if !ask.is_whole() => match self.part_of_ffmpegs(ask, track) {
+                    Some(by) => moves.push(by),
+                    None => faults.push(fault),
+                },
                 Err(fault) => faults.push(fault),
             }
             if form == Form::Own && ask.is_whole() {
@@ -321,6 +325,17 @@ impl<'a> Stage<'a> {
             faults.push(format!("a decoder complains: {first}"));
         }
         faults
+    }
+
+    /// The same of the file that ffmpeg makes of all: it joins frames that are not shown to those
+    /// behind them.
+    fn part_of_ffmpegs(&self, ask: &Ask, track: &Matched<'_>) -> Option<Vec<i64>> {
+        let files = ["mkv", "mp4"].map(|name| self.baselines.made_as(ask, name, self.subjects));
+        files.into_iter().flatten().find_map(|file| {
+            let made = Probe::of(&file);
+            let source = made.first(track.source.kind)?;
+            Matched { source, made: track.made }.part(Form::Same).ok()
+        })
     }
 
     /// Whether this is how long the longest of the files plays: of some with several tracks, their fronts

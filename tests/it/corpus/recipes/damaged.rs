@@ -14,6 +14,15 @@ pub(super) fn add(recipes: &mut Recipes) {
     ] {
         recipes.derived(file, of, |file| [id3(70_000), file].concat());
     }
+    recipes.derived("noise-prefix.mp3", "mp3.mp3", |file| [noise(100_000), file].concat());
+    // Behind its samples, in a chunk of its own.
+    recipes.derived("aiff-tagged.aiff", "aiff.aiff", |mut file| {
+        let tag = id3(300_000);
+        file.extend([&b"ID3 "[..], &(tag.len() as u32).to_be_bytes(), &tag].concat());
+        let len = (file.len() - 8) as u32;
+        file[4..8].copy_from_slice(&len.to_be_bytes());
+        file
+    });
     let junk: [(&str, Change); 6] = [
         ("empty.mp4", |_| Vec::new()),
         ("one-byte.mp4", |_| vec![0]),
