@@ -128,6 +128,10 @@ pub fn plan(
     let refused = match spliced(&inputs, surveys, wish, tags) {
         Some(Ok(plan)) => return Ok(Plan::Splice(plan)),
         Some(Err(refused)) if wish.engine == Engine::Splice => {
+            // Which of them it is shows when they are looked at one by one.
+            if refused.why == splice::ENCRYPTED {
+                feeds(&mut inputs, surveys, wish.trim)?;
+            }
             return Err(Error::NotSpliced(refused));
         }
         Some(Err(refused)) => Some(refused),
@@ -160,12 +164,25 @@ fn is_passed(input: Input, tracks: usize, wish: &Wish, tags: &Tags) -> bool {
 }
 
 /// Whether more should be known of a track than its front tells, which may take another request: how
-/// long it plays, if only its end tells that, and if it is joined; when it begins, if it is cut.
-pub fn deserves_a_look(input: Input, tracks: usize, wish: &Wish, tags: &Tags) -> bool {
+/// long it plays, if only its end tells that, and if it is joined; when it begins, if it is cut; what its
+/// tracks are, if they are told of far behind, it is joined, and no survey will tell. Where no part of
+/// it can be asked for (`ranged`), its end is too far.
+pub fn deserves_a_look(
+    input: Input,
+    tracks: usize,
+    wish: &Wish,
+    tags: &Tags,
+    ranged: bool,
+) -> bool {
     let head = input.head;
+    let is_joined = !is_passed(input, tracks, wish, tags);
     match head.format {
-        Format::Ogg => head.end.is_none() && !is_passed(input, tracks, wish, tags),
-        Format::Webm | Format::Matroska => !wish.trim.is_whole(),
+        Format::Ogg => ranged && head.end.is_none() && is_joined,
+        Format::Webm | Format::Matroska => ranged && !wish.trim.is_whole(),
+        Format::Mp4 => {
+            let is_surveyed = ranged && wish.engine != Engine::Ffmpeg;
+            head.is_encrypted.is_none() && is_joined && !is_surveyed
+        }
         _ => false,
     }
 }
@@ -217,10 +234,11 @@ fn feeds(
                 }
                 Some(plan)
             }
-            Some(Err(why)) if !input.head.index_first => {
-                let is_encrypted = why == splice::ENCRYPTED;
-                let reason =
-                    if is_encrypted { Unusable::Encrypted } else { Unusable::IndexAtEnd(why.0) };
+            Some(Err(splice::ENCRYPTED)) => {
+                return Err(Error::Unusable { track: input.kind, reason: Unusable::Encrypted });
+            }
+            Some(Err(Refusal(why))) if !input.head.index_first => {
+                let reason = Unusable::IndexAtEnd(why);
                 return Err(Error::Unusable { track: input.kind, reason });
             }
             _ => None,

@@ -90,8 +90,9 @@ pub struct Head {
     pub audio: Option<Codec>,
     /// Whether its index comes before its media, as it must to be joined while it arrives.
     pub index_first: bool,
-    /// Whether its samples are encrypted.
-    pub is_encrypted: bool,
+    /// Whether its samples are encrypted; nothing if its index is so long that it may tell of more
+    /// tracks than were seen.
+    pub is_encrypted: Option<bool>,
     /// So many bytes in front are of no use to a demuxer.
     pub skip: u64,
     /// From this byte on they are of no use to it either: it may end before it has read them.
@@ -145,7 +146,7 @@ impl Head {
             video: None,
             audio: None,
             index_first: true,
-            is_encrypted: false,
+            is_encrypted: Some(false),
             skip: 0,
             until: u64::MAX,
             mend: None,

@@ -172,14 +172,14 @@ impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
             let may_look = far.len() < LOOKS && (ranged && len.is_some() || !all);
             let view = View { front: source.head(), len, all, far: &far, may_look, is_thorough };
             match sniff::sniff(&view) {
-                Verdict::Known(head) if head.is_encrypted => {
+                Verdict::Known(head) if head.is_encrypted == Some(true) => {
                     return Err(self.unusable(Unusable::Encrypted));
                 }
                 Verdict::Known(head) => {
                     let input = Input { kind: self.track.kind, head };
-                    let deserves =
-                        mux::deserves_a_look(input, media.tracks.len(), wish, &media.tags);
-                    if is_thorough || !deserves || !ranged {
+                    let count = media.tracks.len();
+                    let deserves = mux::deserves_a_look(input, count, wish, &media.tags, ranged);
+                    if is_thorough || !deserves {
                         return Ok(input);
                     }
                     is_thorough = true;

@@ -61,7 +61,8 @@ impl Formats {
         extra: &[(&str, &str)],
     ) -> String {
         let answer = self.get(video, audio, extra);
-        assert_eq!(answer.head.status, 422, "{}", answer.text());
+        let said = answer.text().chars().take(300).collect::<String>();
+        assert_eq!(answer.head.status, 422, "{extra:?}: {said}");
         answer.code()
     }
 }
@@ -277,6 +278,70 @@ fn encrypted_files_are_refused_whatever_is_wanted_of_them() {
     let at = named.windows(4).position(|window| window == b"udta").unwrap();
     named[at..at + 4].copy_from_slice(b"pssh");
     formats.file(None, Some(&named), &[], "pssh alone");
+}
+
+/// A film whose tables of the picture are longer than what is looked at by itself, so that its sound is told
+/// of far behind.
+fn long_index(extension: &str, sound: &str) -> Vec<u8> {
+    let picture = ["-f", "lavfi", "-i", "testsrc=size=32x32:rate=1000:duration=20"];
+    let noise = ["-f", "lavfi", "-i", "anoisesrc=seed=5:sample_rate=48000:duration=20"];
+    let coded = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "500"];
+    let flags = ["-c:a", sound, "-movflags", "+faststart"];
+    let all = [&picture[..], &noise, &coded, &flags].concat();
+    let all: Vec<String> = all.iter().map(|word| (*word).to_owned()).collect();
+    let bytes = read(&media::generate("long-index", extension, &all));
+    let entry = bytes.windows(4).position(|window| window == b"soun").unwrap();
+    assert!(entry > 64 << 10, "{entry}");
+    bytes
+}
+
+/// The picture is clear, and what is said of the sound comes late.
+#[test]
+fn an_encrypted_track_is_refused_wherever_it_is_told() {
+    let (formats, mut film) = (Formats::new(), long_index("mp4", "aac"));
+    let entry = film.windows(4).position(|window| window == b"mp4a").unwrap();
+    film[entry..entry + 4].copy_from_slice(b"enca");
+    let by_ffmpeg = ("engine", "ffmpeg");
+    for extra in [
+        &[by_ffmpeg][..],
+        &[by_ffmpeg, ("container", "mkv")],
+        &[by_ffmpeg, ("start", "2"), ("end", "4")],
+        &[("container", "mkv")],
+        &[("end", "4")],
+        &[("engine", "splice"), ("end", "4")],
+    ] {
+        assert_eq!(formats.refusal(Some(&film), None, extra), "drm", "{extra:?}");
+        assert_eq!(formats.refusal(None, Some(&film), extra), "drm", "{extra:?}");
+        assert_eq!(formats.refusal(Some(&picture()), Some(&film), extra), "drm", "{extra:?}");
+    }
+    // At its end, and nowhere else.
+    let at = |what: &[u8]| film.windows(4).position(|window| window == what).unwrap() - 4;
+    let (moov, mdat) = (at(b"moov"), at(b"mdat"));
+    let behind = [&film[..moov], &film[mdat..], &film[moov..mdat]].concat();
+    let by_splice = [("engine", "splice"), ("end", "4")];
+    for extra in [&[by_ffmpeg][..], &[("container", "mkv")], &[("end", "4")], &by_splice] {
+        assert_eq!(formats.refusal(Some(&behind), None, extra), "drm", "{extra:?}");
+        assert_eq!(formats.refusal(Some(&picture()), Some(&behind), extra), "drm", "{extra:?}");
+    }
+    // Where no part of it can be asked for, it is read on to.
+    let url = formats.origin.put("whole", Resource::bytes(&film[..]));
+    for extra in [[by_ffmpeg], [("container", "mkv")]] {
+        let answer = formats.daemon.get(&any_path(Some(&url), None, &extra));
+        assert_eq!((answer.head.status, answer.code().as_str()), (422, "drm"), "{extra:?}");
+    }
+}
+
+/// A codec that is told of late decides the container as well.
+#[test]
+fn a_late_codec_is_known_all_the_same() {
+    let (formats, film) = (Formats::new(), long_index("mov", "pcm_s16le"));
+    let (file, kind) = formats.file(Some(&film), None, &[("engine", "ffmpeg")], "late pcm");
+    assert_eq!(kind, "video/x-matroska");
+    let source = formats.directory.path().join("source.mov");
+    std::fs::write(&source, &film).unwrap();
+    for stream in ["v", "a"] {
+        assert_eq!(packets(&source, stream).len(), packets(&file, stream).len(), "{stream}");
+    }
 }
 
 /// RFC 8794 §7.4: zeros may follow a text. GStreamer writes them.

@@ -208,12 +208,14 @@ fn a_part_without_media_is_an_error() {
     let duration = mkv.windows(3).position(|window| window == b"\x44\x89\x88").unwrap();
     // It becomes Void.
     mkv[duration..duration + 2].copy_from_slice(b"\xec\x89");
+    // And so does a tag that says the same.
+    let tag = mkv.windows(8).position(|window| window == b"DURATION").unwrap();
+    mkv[tag] = b'X';
     for (bytes, container) in [(&mkv, "mkv"), (&mkv, "mp4"), (&file("aac", "aac"), "mp4")] {
         let url = origin.put("a", Resource::bytes(&bytes[..]));
         let extra = [("container", container), ("engine", "ffmpeg"), ("start", "60")];
         let answer = daemon.get(&mux_path(None, Some(&url), &extra));
         let seen = format!("{} {}", answer.head.status, answer.code());
         assert_eq!(seen, "422 mux-refused", "{container}: {}", answer.text());
-        assert!(answer.problem()["detail"].as_str().unwrap().contains("no media"));
     }
 }

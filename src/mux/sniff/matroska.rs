@@ -170,7 +170,9 @@ fn tracks(head: &mut Head, tracks: &[u8]) -> Uids {
             _ => {}
         }
         let is_played = matches!(kind, Some(1 | 2));
-        head.is_encrypted |= is_played && field(CONTENT_ENCODINGS).is_some_and(is_encryption);
+        if is_played && field(CONTENT_ENCODINGS).is_some_and(is_encryption) {
+            head.is_encrypted = Some(true);
+        }
     }
     head.has_picture = Some(has_picture);
     uids
@@ -411,7 +413,8 @@ mod tests {
     fn encryption_is_told_from_compression() {
         let encoding = |field: &[u8]| element(&[0x6d, 0x80], &element(&[0x62, 0x40], field));
         let kind = element(&[0x83], &[1]);
-        let is_encrypted = |field: &[u8]| track(&[kind.clone(), encoding(field)]).is_encrypted;
+        let is_encrypted =
+            |field: &[u8]| track(&[kind.clone(), encoding(field)]).is_encrypted == Some(true);
         assert!(is_encrypted(&element(&[0x50, 0x33], &[1])));
         assert!(is_encrypted(&element(&[0x50, 0x35], b"")));
         let stripping = element(&[0x50, 0x34], &element(&[0x42, 0x54], &[3]));

@@ -24,6 +24,8 @@ pub(super) fn begins(bytes: &[u8]) -> bool {
 
 /// How far boxes are followed: a file has no more of them in front of its media.
 const MOST_BOXES: usize = 64;
+/// A trak is read as far as what its samples are, which stands in front of where they are.
+const TRAK_FRONT: usize = 4 << 10;
 /// A moof is read as far as the time of its first track, which stands near its beginning.
 const MOOF_FRONT: usize = 256;
 
@@ -188,7 +190,38 @@ fn moov(view: &View<'_>, at: u64, header: usize, end: u64, cmaf: bool) -> Result
         return Err(Verdict::More);
     }
     index.is_enough = true;
+    let is_seen = tracks_beyond(view, at + header as u64, end, head)?;
+    head.is_encrypted = head.is_encrypted.filter(|is_encrypted| *is_encrypted || is_seen);
     Ok(index)
+}
+
+/// Reads the tracks of a long moov that are not among the bytes in front, up to the first of each kind,
+/// for no others are joined. False if not all of them can be seen.
+fn tracks_beyond(view: &View<'_>, mut at: u64, end: u64, head: &mut Head) -> Result<bool, Verdict> {
+    // What is in front is waited for only if all is.
+    let want = |at, count| view.want(at, if view.is_thorough { count } else { 0 });
+    for _ in 0..MOST_BOXES {
+        if head.video.is_some() && head.audio.is_some() {
+            return Ok(true);
+        }
+        if at >= end {
+            head.has_picture = head.has_picture.or(Some(false));
+            return Ok(true);
+        }
+        let found = boxes::header(want(at, 16)?);
+        let Some(boxes::Header { kind, header, len: Some(len) }) = found else { break };
+        if &kind == b"trak" {
+            let long = usize::try_from(len).unwrap_or(usize::MAX);
+            let bytes = want(at, long.min(TRAK_FRONT))?;
+            let payload = bytes.get(header..long.min(bytes.len())).unwrap_or(&[]);
+            if track(payload, head).kind == Some(Kind::Video) {
+                head.has_picture = Some(true);
+            }
+            head.pre_skip = head.pre_skip.or(opus_pre_skip(payload));
+        }
+        at = at.saturating_add(len);
+    }
+    Ok(false)
 }
 
 /// CMAF files may shift their pictures by negative composition offsets (ISO/IEC 23000-19
@@ -331,7 +364,9 @@ fn track(trak: &[u8], head: &mut Head) -> Track {
         None => return Track { kind, samples: sample_count(trak) },
     }
     let mut entries = stsd.into_iter().flat_map(|stsd| Boxes { bytes: stsd, at: 0 });
-    head.is_encrypted |= entries.any(|entry| is_encrypted(&entry));
+    if entries.any(|entry| is_encrypted(&entry)) {
+        head.is_encrypted = Some(true);
+    }
     Track { kind, samples: sample_count(trak) }
 }
 

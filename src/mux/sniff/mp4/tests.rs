@@ -143,12 +143,40 @@ fn trak(handler: &[u8; 4], entry: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn tracks_far_behind_the_front_are_looked_at() {
+    let clear = trak(b"vide", &boxed(b"avc1", &[0; 78]));
+    let tables = boxed(b"free", &vec![0; 2 * LOOK_AT_MOST]);
+    let locked = trak(b"soun", &boxed(b"enca", &[0; 28]));
+    for (boxes, before) in [([&clear, &tables, &locked], 0), ([&tables, &clear, &locked], 1)] {
+        let moov = boxed(b"moov", &[mvhd(1000, 5), boxes.map(|one| &one[..]).concat()].concat());
+        let file = [&moov[..], &boxed(b"mdat", &[1; 9])].concat();
+        let front = View::front(&file[..LOOK_AT_MOST], Some(file.len() as u64), true);
+        let Verdict::Known(head) = super::super::sniff(&front) else { panic!() };
+        assert_eq!(head.is_encrypted, None);
+        let mut far = Vec::new();
+        let head = loop {
+            let view = View { far: &far, may_look: true, is_thorough: true, ..front };
+            match super::super::sniff(&view) {
+                Verdict::Known(head) => break head,
+                Verdict::At(at) => {
+                    far.push((at, file[usize::try_from(at).unwrap()..].to_vec()));
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(head.is_encrypted, Some(true));
+        assert_eq!((head.video, head.has_picture), (Some(Codec::H264), Some(true)));
+        assert_eq!(far.len(), 1, "looks, {before} tables in front of all");
+    }
+}
+
+#[test]
 fn encrypted_samples_are_told_by_their_descriptions() {
     let of = |entries: &[u8]| {
         let moov = boxed(b"moov", &[mvhd(1000, 5), trak(b"vide", entries)].concat());
         let file = [moov, boxed(b"mdat", &[1; 9])].concat();
         let Verdict::Known(head) = sniff(&file, None, false) else { panic!() };
-        head.is_encrypted
+        head.is_encrypted == Some(true)
     };
     let clear = boxed(b"avc1", &[0; 78]);
     let scheme = boxed(b"sinf", &boxed(b"schm", b"\0\0\0\0cbcs\0\0\0\0"));
