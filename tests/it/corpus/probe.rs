@@ -50,7 +50,7 @@ pub(super) struct Packet {
     pub(super) hash: String,
 }
 
-const ENTRIES: &str = "stream=index,codec_type,codec_name:stream_tags=enc_key_id:\
+const ENTRIES: &str = "stream=index,codec_type,codec_name,nb_frames:stream_tags=enc_key_id:\
     stream_disposition=attached_pic:format=format_name,duration:\
     packet=stream_index,pts_time,dts_time,duration_time,size,flags,data_hash";
 
@@ -78,7 +78,11 @@ impl Probe {
             probe.is_broken |= !consists_of_boxes(&bytes);
         } else if probe.format == "ogg" {
             probe.is_broken |= !ends_with_page(&std::fs::read(file).unwrap());
-        } else if ENTIRE.contains(&probe.format.as_str()) {
+        }
+        if ["mp3", "aac", "ac3", "eac3", "flac"].contains(&probe.format.as_str()) {
+            probe.is_broken |= !all_decodes(file);
+        }
+        if ENTIRE.contains(&probe.format.as_str()) {
             let end = probe.tracks.iter().map(|track| track.span().1).max().unwrap_or_default();
             probe.is_broken |= probe.duration.is_some_and(|said| said > end as f64 / 1e6 + 0.1);
         }
@@ -106,7 +110,7 @@ impl Probe {
             ..Self::default()
         };
         // ffprobe counts streams anew when it finds more; the index is what packets go by.
-        let mut places = Vec::new();
+        let (mut places, mut counts) = (Vec::new(), Vec::<usize>::new());
         for stream in list(&said["streams"]) {
             let is_cover = stream["disposition"]["attached_pic"] == 1;
             probe.encrypted |= stream["tags"]["enc_key_id"].is_string();
@@ -119,6 +123,8 @@ impl Probe {
                 }
             };
             let codec = text(&stream["codec_name"]);
+            let count = text(&stream["nb_frames"]).parse().unwrap_or_default();
+            counts.push(count);
             places.push(stream["index"].as_u64());
             probe.tracks.push(Track { kind, codec, packets: Vec::new() });
         }
@@ -128,6 +134,8 @@ impl Probe {
                 probe.tracks[place].packets.push(Packet::read(packet));
             }
         }
+        let mut told = probe.tracks.iter().zip(counts);
+        probe.is_broken |= told.any(|(track, count)| count > track.packets.len());
         let is_mpeg_audio = complaints.contains("rame size");
         let has_any = probe.tracks.iter().any(|track| !track.packets.is_empty());
         probe.is_unread = !has_any && (!probe.tracks.is_empty() || is_mpeg_audio);
@@ -233,6 +241,14 @@ pub(super) fn decodes(file: &Path) -> Vec<String> {
     let said = String::from_utf8_lossy(&output.stderr);
     let status = (!output.status.success()).then(|| format!("ffmpeg: {}", output.status));
     said.lines().map(String::from).chain(status).collect()
+}
+
+/// Whether a decoder takes all of a sound.
+fn all_decodes(file: &Path) -> bool {
+    let decode = ["-map", "0:a:0", "-f", "null", "-"];
+    let mut command = Command::new("ffmpeg");
+    let output = run(command.args(["-v", "error", "-nostdin", "-i"]).arg(file).args(decode));
+    output.status.success() && output.stderr.is_empty()
 }
 
 /// A hash of all bytes of a track, however they are cut into packets.

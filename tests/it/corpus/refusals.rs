@@ -35,8 +35,8 @@ const ALLOWED: [Allowed; 10] = [
     },
     Allowed {
         code: "mux-refused",
-        about: &["codec none"],
-        reason: "an ffmpeg that does not know the codec cannot name it in a container",
+        about: &["codec none", "does not know the codec", "PCM that is not"],
+        reason: "an ffmpeg that does not know the codec cannot join it as it is",
     },
     Allowed {
         code: "mux-refused",
