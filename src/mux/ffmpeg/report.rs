@@ -115,7 +115,8 @@ impl Seen {
         let what = match kind {
             Kind::Video if lacks(&self.shape) => "size",
             Kind::Audio if lacks(&self.rate) => "sample rate",
-            Kind::Audio if lacks(&self.shape) => "number of channels",
+            // Those of MPEG-H are in its own descriptions, and it may have objects instead.
+            Kind::Audio if lacks(&self.shape) && seen != Codec::MpegH => "number of channels",
             _ => return None,
         };
         Some(format!("ffmpeg finds no {what} of its {kind} track"))
@@ -207,6 +208,14 @@ mod tests {
             );
             assert_eq!(report(&lines).agrees_with(&head(claimed)), Ok(()), "{seen}");
         }
+    }
+
+    #[test]
+    fn sound_of_objects_needs_no_channels() {
+        let lines = "#media_type 0: audio\n#codec_id 0: mpegh_3d_audio\n#sample_rate 0: 48000\n\
+                     #channel_layout_name 0: 0 channels";
+        let joint = joint(&[(Kind::Audio, None, Some(Codec::MpegH))]);
+        assert_eq!(report(lines).agrees_with(&joint), Ok(()));
     }
 
     #[test]
