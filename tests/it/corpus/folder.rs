@@ -21,7 +21,7 @@ pub(super) struct Subject {
 }
 
 /// What stands for all kinds in the short form.
-const SHORT: [&str; 26] = [
+const SHORT: [&str; 39] = [
     "h264.faststart.mp4",
     "h264.sidx.mp4",
     "h264.every-frame.mp4",
@@ -32,6 +32,19 @@ const SHORT: [&str; 26] = [
     "av1.faststart.mp4",
     "film-h264-aac.faststart.mp4",
     "film-h264-aac.plain.mkv",
+    "film-h264-aac.plain.mp4",
+    "film-h264-aac.sidx.mp4",
+    "film-h264-aac.halves.mp4",
+    "film-h264-aac.every-frame.mp4",
+    "film-h264-aac.late.mkv",
+    "film-vp9-opus.late.webm",
+    "mkv-two-audios.mkv",
+    "h264-one-frame.sidx.mp4",
+    "cut-in.mp4",
+    "adts-id3.aac",
+    "ac3.delay-moov.mp4",
+    "wav-bogus.wav",
+    "wav-adpcm.wav",
     "late-audio.mp4",
     "two-audios.mp4",
     "aac.faststart.m4a",

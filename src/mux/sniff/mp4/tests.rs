@@ -186,3 +186,71 @@ fn encrypted_samples_are_told_by_their_descriptions() {
     assert!(of(&boxed(b"avc1", &[&[0; 78][..], &scheme].concat())));
     assert!(of(&boxed(b"drms", &[0; 20])));
 }
+
+/// A trak with an ID, a time scale of its media, how long it plays in that of the film, and edits.
+fn timed(handler: &[u8; 4], id: u32, scale: u32, long: u32, edits: &[(u32, i32)]) -> Vec<u8> {
+    let be =
+        |numbers: &[u32]| -> Vec<u8> { numbers.iter().flat_map(|n| n.to_be_bytes()).collect() };
+    let tkhd = boxed(b"tkhd", &be(&[0, 0, 0, id, 0, long]));
+    let entries = edits.iter().flat_map(|(long, at)| [*long, at.cast_unsigned(), 0x1_0000]);
+    let numbers: Vec<u32> = [0, edits.len() as u32].into_iter().chain(entries).collect();
+    let edts = boxed(b"edts", &boxed(b"elst", &be(&numbers)));
+    let hdlr = boxed(b"hdlr", &[&[0; 8], &handler[..], &[0; 12]].concat());
+    let mdhd = boxed(b"mdhd", &be(&[0, 0, 0, scale, 0, 0]));
+    let stsz = boxed(b"minf", &boxed(b"stbl", &boxed(b"stsz", &be(&[0, 0, 1]))));
+    let stsz = if long > 0 { stsz } else { Vec::new() };
+    boxed(b"trak", &[tkhd, edts, boxed(b"mdia", &[mdhd, hdlr, stsz].concat())].concat())
+}
+
+fn seconds(head: Head) -> [Option<u64>; 4] {
+    let Head { begin, end, video_end, audio_end, .. } = head;
+    [Some(begin), end, video_end, audio_end].map(|time| time.map(|time| time.as_secs()))
+}
+
+#[test]
+fn tracks_tell_when_they_begin_and_end() {
+    let film = |video: &[(u32, i32)], audio: &[(u32, i32)]| {
+        let tracks =
+            [timed(b"vide", 1, 90_000, 4000, video), timed(b"soun", 2, 48_000, 6000, audio)];
+        let moov = boxed(b"moov", &[mvhd(1000, 6000), tracks.concat()].concat());
+        let file = [moov, boxed(b"mdat", &[1; 9])].concat();
+        let Verdict::Known(head) = sniff(&file, None, false) else { panic!() };
+        seconds(head)
+    };
+    let ends = [Some(6), Some(4), Some(6)];
+    let begins = |begin, ends: [Option<u64>; 3]| [&[Some(begin)][..], &ends].concat();
+    assert_eq!(film(&[(0, 0)], &[(0, 1024)])[..], begins(0, ends));
+    assert_eq!(film(&[(3000, -1), (0, 0)], &[(0, 0)])[..], begins(0, ends));
+    assert_eq!(film(&[(3000, -1), (0, 0)], &[(2000, -1), (0, 0)])[..], begins(2, ends));
+}
+
+#[test]
+fn each_track_may_have_an_index_of_segments() {
+    let mvex = boxed(b"mvex", &[]);
+    let tracks = [timed(b"vide", 1, 1000, 0, &[]), timed(b"soun", 2, 1000, 0, &[])].concat();
+    let moov = boxed(b"moov", &[mvhd(1000, 0), tracks, mvex].concat());
+    let index = |track: u8, seconds: u32, earliest: u32, first_offset: u32| {
+        let mut sidx = sidx(&[(400, seconds * 1000)]);
+        sidx[15] = track;
+        sidx[20..24].copy_from_slice(&earliest.to_be_bytes());
+        sidx[24..28].copy_from_slice(&first_offset.to_be_bytes());
+        sidx
+    };
+    let file = |earliest| {
+        let second = index(2, 5, earliest, 0);
+        [&moov[..], &index(1, 4, earliest, second.len() as u32), &second].concat()
+    };
+    let of = |file: &[u8]| {
+        let verdict = sniff(file, Some(file.len() as u64 + 400), false);
+        let Verdict::Known(head) = verdict else { panic!("{verdict:?}") };
+        (seconds(head), head.shifted)
+    };
+    assert_eq!(of(&file(0)), ([Some(0), Some(5), Some(4), Some(5)], true));
+    let late = [file(10_000), boxed(b"moof", &[0; 300])].concat();
+    let (times, _) = of(&late);
+    assert_eq!(times, [Some(10), Some(15), Some(14), Some(15)]);
+    // The second is waited for.
+    let whole = file(0);
+    let len = Some(whole.len() as u64 + 400);
+    assert_eq!(sniff(&whole[..whole.len() - 1], len, false), Verdict::More);
+}
