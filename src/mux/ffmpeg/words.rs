@@ -83,12 +83,19 @@ fn lacking(line: &str) -> Option<usize> {
     map.split(':').next()?.parse().ok()
 }
 
+/// What that means.
+const NOTHING_OF_IT: &str =
+    "there is no media of a track in what is wanted of it; a picture begins with a key frame";
+
 /// A line without the names of our pipes and the addresses of its innards.
 fn for_people(line: &str) -> String {
     let line = match line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
         Some((_, rest)) => rest,
         None => line,
     };
+    if line.contains("Empty output") {
+        return NOTHING_OF_IT.into();
+    }
     // A path says nothing to a client and is none of its business.
     match line.split_once("file:") {
         Some((before, path)) => {
