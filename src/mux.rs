@@ -137,6 +137,7 @@ pub fn plan(
         Some(Err(refused)) => Some(refused),
         None => None,
     };
+    let wish = &Wish { trim: with_entry(&inputs, surveys, wish.trim), ..*wish };
     let feeds = feeds(&mut inputs, surveys, wish.trim)?;
     Ok(Plan::Join(Join { joint: Joint::new(inputs, wish, tags)?, feeds, refused }))
 }
@@ -206,6 +207,19 @@ fn spliced(
     Some(tracks.collect::<Result<Vec<_>, _>>().and_then(|tracks| {
         splice::plan(&tracks, &options).map_err(|why| Refused { track: None, why })
     }))
+}
+
+/// A part that begins with a key frame of its picture, where that is known: ffmpeg would leave out all of
+/// it up to the next one.
+fn with_entry(inputs: &[Input], surveys: &[Option<Surveyed>], trim: Trim) -> Trim {
+    let begin = joint::begin(inputs);
+    let start = trim.start.saturating_add(begin);
+    let mut picture = inputs.iter().zip(surveys).filter(|(input, _)| input.kind == Kind::Video);
+    let entry = picture.find_map(|(_, survey)| survey.as_ref()?.as_ref().ok()?.entry(start));
+    match entry.filter(|_| !trim.start.is_zero()) {
+        Some(entry) => Trim { start: entry.saturating_sub(begin), ..trim },
+        None => trim,
+    }
 }
 
 /// What ffmpeg is given instead of files: a film with its samples in its index as if it were made for

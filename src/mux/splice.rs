@@ -166,6 +166,17 @@ impl Survey {
         }
     }
 
+    /// Where a picture can begin that is to be shown from `start` on, by the clock of the file, if it is
+    /// known: at a key frame.
+    pub fn entry(&self, start: Duration) -> Option<Duration> {
+        let entry = match self {
+            Survey::Progressive(movie) => movie.entry(start),
+            Survey::Fragmented(track) => track.entry(),
+            Survey::Webm(track) => track.entry(start),
+        };
+        entry.filter(|entry| *entry <= start)
+    }
+
     /// Whether there is video in the file, be it a still picture, if that was looked at.
     pub fn has_video(&self) -> Option<bool> {
         match self {

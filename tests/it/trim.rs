@@ -277,6 +277,30 @@ fn no_track_of_a_part_is_empty() {
     }
 }
 
+/// No key frame is in the part: where the index tells the one before, the part begins there.
+#[test]
+fn a_part_within_a_group_of_pictures_begins_with_it() {
+    let audio = film("webm", None, Some(5), "0", &[]);
+    for (extension, flags) in [("mp4", &FASTSTART[..]), ("mp4", &FRAGMENTS[..2]), ("webm", &[])] {
+        let video = film(extension, Some("75"), None, "0", flags);
+        // Sound that is not spliced with the picture.
+        let audio = match extension {
+            "webm" => film("m4a", None, Some(5), "0", &FASTSTART),
+            _ => audio.clone(),
+        };
+        let pair = Pair { video, audio };
+        for (start, from) in [("3.4", 3), ("1.3", 0)] {
+            let part = part(&pair, "auto", &[("start", start), ("end", "4.1")]);
+            let [(first, last), (sound, _)] = part.spans();
+            let what = format!("{extension} {flags:?} from {start}: {:?}", part.spans());
+            assert!((first - from * SECOND).abs() < SECOND / 5, "{what}");
+            assert!((sound - from * SECOND).abs() < SECOND / 5, "{what}");
+            assert!(last > 39 * SECOND / 10, "{what}");
+            part.moved();
+        }
+    }
+}
+
 fn read(file: &Path) -> Vec<u8> {
     std::fs::read(file).unwrap()
 }

@@ -103,6 +103,11 @@ impl Movie {
         begin(&tracks)
     }
 
+    /// When its last picture before `start` that can be decoded alone is shown.
+    pub(super) fn entry(&self, start: Duration) -> Option<Duration> {
+        trim::entry(&self.open(Kind::Video, 0).ok()??, start)
+    }
+
     /// Whether there is a track of this kind in it.
     pub(super) fn has(&self, kind: Kind) -> bool {
         Moov::read(&self.moov).is_ok_and(|moov| moov.has(kind))
@@ -171,8 +176,7 @@ fn begin(tracks: &[Open<'_>]) -> Duration {
 }
 
 /// One file as if it were made for streaming, with its times as they are; `trim` is by its own clock.
-/// One of QuickTime stays one,
-/// with all that MP4 does not know.
+/// One of QuickTime stays one, with all that MP4 does not know.
 pub(super) fn for_streaming(
     kind: Kind,
     movie: &Movie,

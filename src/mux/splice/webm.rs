@@ -5,6 +5,8 @@
 //! length, but for what names its track, its place or, in a part of a film, its time. Must never
 //! copy a byte that was not understood: whatever the cues did not announce is a contradiction.
 
+use std::time::Duration;
+
 use super::{Halt, Look, Options, Plan, Refusal};
 use crate::media::Kind;
 
@@ -52,6 +54,11 @@ struct Piece {
 }
 
 impl Track {
+    /// When a player may begin that is to play from `start` on.
+    pub(super) fn entry(&self, start: Duration) -> Option<Duration> {
+        cut::entry(self, start)
+    }
+
     /// Where the piece of this number begins, or the last one ends.
     fn at(&self, number: usize) -> u64 {
         self.pieces.get(number).map_or(self.end, |piece| piece.at)

@@ -45,8 +45,8 @@ const ALLOWED: [Allowed; 10] = [
     },
     Allowed {
         code: "mux-refused",
-        about: &["Empty output"],
-        reason: "a track is over before what is wanted begins, and did not say so",
+        about: &["there is no media of a track"],
+        reason: "nothing tells where its key frames are, and there is none in what is wanted",
     },
     Allowed {
         code: "not-media",

@@ -55,6 +55,13 @@ pub(super) fn select(
     Ok(selections)
 }
 
+/// When the last sample of a track that can be decoded alone, and is shown no later than `start`, is.
+pub(super) fn entry(track: &Open<'_>, start: Duration) -> Option<Duration> {
+    let start = i64::try_from(start.as_nanos()).ok()?;
+    let (_, zero) = Line::of(track).and_then(|line| line.start(From::About(start))).ok()?;
+    u64::try_from(zero).ok().map(Duration::from_nanos)
+}
+
 /// All of a track.
 fn whole(track: &Open<'_>, scale: u32) -> Result<Selection, Refusal> {
     let edits = rescaled(&track.edits, Scale { from: track.movie_scale, to: scale })?;

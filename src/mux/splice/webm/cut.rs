@@ -78,6 +78,14 @@ fn lead(track: &Track, trim: Trim) -> (Range<usize>, Cut) {
     (first..next + usize::from(piece.is_inside), Cut { zero, until: piece.time })
 }
 
+/// When the last piece begins that a player may begin with, and that plays at `start`.
+pub(super) fn entry(track: &Track, start: Duration) -> Option<Duration> {
+    let (pieces, scale) = (&track.pieces, track.info.scale);
+    let behind = pieces.partition_point(|piece| piece.time <= ticks(start, scale));
+    let piece = pieces[..behind].iter().rfind(|piece| piece.is_cue)?;
+    Some(duration(piece.time, scale))
+}
+
 /// The pieces of which something plays in this part.
 fn within(track: &Track, cut: Cut) -> Range<usize> {
     let pieces = &track.pieces;
