@@ -210,11 +210,14 @@ fn spliced(
 }
 
 /// A part that begins with a key frame of its picture, where that is known: ffmpeg would leave out all of
-/// it up to the next one.
+/// it up to the next one. What is decoded before the start is left out, whenever it is shown.
 fn with_entry(inputs: &[Input], surveys: &[Option<Surveyed>], trim: Trim) -> Trim {
     let begin = joint::begin(inputs);
     let start = trim.start.saturating_add(begin);
-    let mut picture = inputs.iter().zip(surveys).filter(|(input, _)| input.kind == Kind::Video);
+    let mut picture = inputs.iter().zip(surveys).filter(|(Input { kind, head }, _)| {
+        let end = head.video_end.or(head.end);
+        *kind == Kind::Video && end.is_none_or(|end| end > start)
+    });
     let entry = picture.find_map(|(_, survey)| survey.as_ref()?.as_ref().ok()?.entry(start));
     match entry.filter(|_| !trim.start.is_zero()) {
         Some(entry) => Trim { start: entry.saturating_sub(begin), ..trim },

@@ -166,8 +166,8 @@ impl Survey {
         }
     }
 
-    /// Where a picture can begin that is to be shown from `start` on, by the clock of the file, if it is
-    /// known: at a key frame.
+    /// When the key frame is decoded that must come first for a picture to be shown from `start` on, by
+    /// the clock of the file, if it is known.
     pub fn entry(&self, start: Duration) -> Option<Duration> {
         let entry = match self {
             Survey::Progressive(movie) => movie.entry(start),

@@ -157,7 +157,10 @@ fn film(
     clip.extend(sound.into_iter().flat_map(|seconds| media::sound(48_000, seconds)));
     if let Some(gop) = gop {
         clip.extend(owned(&["-map", "0", "-c:v", picture_coder, "-pix_fmt", "yuv420p", "-g", gop]));
-        clip.extend(owned(if webm { &["-cpu-used", "8"] } else { &["-preset", "ultrafast"] }));
+        // Long groups have pictures that are decoded before they are shown.
+        let before = if gop == "25" { "0" } else { "2" };
+        let h264 = ["-preset", "ultrafast", "-bf", before];
+        clip.extend(owned(if webm { &["-cpu-used", "8"] } else { &h264 }));
     }
     if sound.is_some() {
         let map = if gop.is_some() { "1" } else { "0" };

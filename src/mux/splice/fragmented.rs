@@ -325,11 +325,11 @@ fn cut<'a>(tracks: &[(Kind, &'a Track)], trim: Trim) -> Result<Vec<Chosen<'a>>, 
 }
 
 impl Track {
-    /// When the part that was wanted can begin to be shown.
+    /// When the part that was wanted can begin to be decoded.
     pub(super) fn entry(&self) -> Option<Duration> {
-        let (at, facts) = self.wanted;
+        let (_, facts) = self.wanted;
         let timeline = self.init.timeline().ok().filter(|_| facts.is_entry)?;
-        Some(timeline.shown(if at > 0 { facts.composed } else { facts.earliest }))
+        Some(timeline.shown(facts.time))
     }
 
     /// When this one of its fragments begins; when the last one ends, if it is behind that.

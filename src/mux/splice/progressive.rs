@@ -103,7 +103,7 @@ impl Movie {
         begin(&tracks)
     }
 
-    /// When its last picture before `start` that can be decoded alone is shown.
+    /// When its last picture before `start` that can be decoded alone is decoded.
     pub(super) fn entry(&self, start: Duration) -> Option<Duration> {
         trim::entry(&self.open(Kind::Video, 0).ok()??, start)
     }

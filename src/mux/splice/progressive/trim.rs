@@ -55,11 +55,15 @@ pub(super) fn select(
     Ok(selections)
 }
 
-/// When the last sample of a track that can be decoded alone, and is shown no later than `start`, is.
+/// When the last sample of a track that can be decoded alone, and is shown no later than `start`, is
+/// decoded.
 pub(super) fn entry(track: &Open<'_>, start: Duration) -> Option<Duration> {
-    let start = i64::try_from(start.as_nanos()).ok()?;
-    let (_, zero) = Line::of(track).and_then(|line| line.start(From::About(start))).ok()?;
-    u64::try_from(zero).ok().map(Duration::from_nanos)
+    let start = From::About(i64::try_from(start.as_nanos()).ok()?);
+    let line = Line::of(track).ok()?;
+    let (Start { sample, .. }, _) = line.start(start).ok()?;
+    let decoded = track.tables.samples().nth(sample as usize)?.time;
+    let nanos = line.nanos(i64::try_from(decoded).ok()?).ok()?;
+    Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
 }
 
 /// All of a track.

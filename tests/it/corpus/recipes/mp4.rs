@@ -144,7 +144,7 @@ fn others(recipes: &mut Recipes) {
         film-subtitles.mp4 -i @film-h264-aac.plain.mp4 -i @lines.srt -map 0 -map 1 -c copy -c:s mov_text -movflags +faststart
         film-subtitles-plain.mp4 -i @film-h264-aac.plain.mp4 -i @lines.srt -map 0 -map 1 -c copy -c:s mov_text
         early-pictures.mp4 -i @h264.mp4 -i @flac.flac -map 0 -map 1 -c copy -strict -2 -movflags +negative_cts_offsets+faststart
-        wide.mov -i @aac.m4a -f lavfi -i testsrc2=size=1024x512:rate=25:duration=0.4 -t 0.4 -map 0 -map 1 -c:a copy -c:v rawvideo -pix_fmt yuv420p
+        wide.mov -i @aac.m4a -f lavfi -i testsrc2=size=1024x512:rate=25:duration=0.4 -t 0.4 -map 0 -map 1 -c:a copy -c:v v210 -pix_fmt yuv422p10
         flv.flv -i @h264.mp4 -i @aac.m4a -map 0 -map 1 -c copy
         flv-mp3.flv -i @h264.mp4 -i @mp3.mp3 -map 0 -map 1 -c copy -ar 44100 -c:a libmp3lame
         ts.ts -i @h264.mp4 -i @aac.m4a -map 0 -map 1 -c copy
