@@ -33,6 +33,9 @@ fn only_durations(old: &[u8], tracks: &[Option<Duration>]) {
         (Look::Whole(less), Look::Whole(new)) if new.starts_with(less) => new,
         _ => panic!("{less:?}, and then {whole:?}"),
     };
+    if tracks.iter().all(Option::is_none) {
+        return assert_eq!(new, old, "nobody knows how long anything plays");
+    }
     assert_eq!(new.len(), old.len() + MEHD.1);
     let mut moov = 0;
     while &old[moov + 4..moov + 8] == b"ftyp" {
