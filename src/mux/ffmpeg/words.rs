@@ -83,7 +83,7 @@ fn lacking(line: &str) -> Option<usize> {
     map.split(':').next()?.parse().ok()
 }
 
-/// What that means.
+/// What it means to users when ffmpeg calls an output empty.
 const NOTHING_OF_IT: &str =
     "there is no media of a track in what is wanted of it; a picture begins with a key frame";
 
