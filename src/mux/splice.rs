@@ -25,6 +25,8 @@ pub mod ebml;
 mod edits;
 mod entry;
 mod fragmented;
+#[cfg(test)]
+mod golden;
 mod headers;
 mod input;
 mod layout;
@@ -45,7 +47,7 @@ use trak::Moov;
 
 /// Changes whenever the same inputs and options would give other bytes than before: the client
 /// that resumes must not be given the rest of another layout.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The longest run of bytes that is looked at in one go.
 pub const MAX_LOOK: u64 = 16 << 20;

@@ -31,6 +31,17 @@ pub(super) struct Rule {
 }
 
 impl Rules {
+    /// Gives `update` an unambiguous encoding, for a digest.
+    pub(in crate::mux::splice) fn encode(&self, update: &mut dyn FnMut(&[u8])) {
+        for Rule { old_id, new_id, lead, shift, unseen } in &self.tracks {
+            update(&old_id.to_be_bytes());
+            update(&new_id.to_be_bytes());
+            for number in [*lead, *shift, unseen.start, unseen.end] {
+                update(&number.to_be_bytes());
+            }
+        }
+    }
+
     /// How many bytes behind a piece of `track` that ends at `end` are needed to finish it.
     pub(in crate::mux::splice) fn behind(&self, track: u8, end: u64) -> u64 {
         let is_last = self.tracks.get(usize::from(track)).is_some_and(|rule| rule.is_last(end));

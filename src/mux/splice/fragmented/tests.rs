@@ -9,7 +9,8 @@ use super::*;
 use crate::error::{Error, Fault};
 use crate::media::Tags;
 use crate::mux::Wanted;
-use crate::mux::sniff::LOOK_AT_MOST;
+use crate::mux::sniff::{Format, LOOK_AT_MOST};
+use crate::mux::splice::golden::{self, How};
 use crate::mux::splice::near::{Near, Reach};
 use crate::mux::splice::top::Top;
 use crate::mux::splice::trak::Moov;
@@ -26,7 +27,7 @@ mod times;
 mod walks;
 
 use seen::{Seen, seen};
-use sketch::{Sketch, sketch};
+use sketch::{Index, Sketch, sketch};
 
 /// The survey from the beginning of a file on; `None` if it has no fragments.
 fn survey(look: &mut dyn Look, trim: Trim) -> Result<Option<Track>, Halt> {
@@ -155,4 +156,48 @@ fn contradiction_in(film: &[Sketch], change: impl FnOnce(&mut Vec<u8>)) -> &'sta
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("it is passed on"),
     }
+}
+
+#[test]
+fn golden_files() {
+    let files = |kinds: &[Kind]| -> Vec<_> {
+        kinds.iter().map(|kind| (*kind, sketch(*kind).bytes())).collect()
+    };
+    let film = files(&[Kind::Video, Kind::Audio]);
+    let check = |files: &[_], how, expected| golden::check(Format::Mp4, files, how, expected);
+    check(
+        &film,
+        How::default(),
+        ("f84770bc03e02b9598993919f4bb55a3", "ff50978516a611f4914103afd75e1924"),
+    );
+    check(
+        &film,
+        How { is_tagged: true, ..How::default() },
+        ("32dfcf685acb4503181f2fa2c937913c", "825096ca214c8c38acf0b8bdfb865dbf"),
+    );
+    check(
+        &film,
+        How { trim: (1800, Some(3500)), ..How::default() },
+        ("e5ed9362be28f23bb7095bca6255f637", "c5d649652e1ce59640fc96191dfcda16"),
+    );
+    check(
+        &files(&[Kind::Video]),
+        How::default(),
+        ("de4c0a20d24cb8699c8b8ddec2cece03", "8afe29441ccabcd760b8a0cda454ba99"),
+    );
+    check(
+        &files(&[Kind::Audio]),
+        How { is_gathered: true, ..How::default() },
+        ("8999feeb08e7d6e34e7a19e52f0c6670", "311e701ee2d5f616aaa1386498c6cc04"),
+    );
+    // Edit lists, and an index that does not tell what is behind the last fragment.
+    let mut late = sketch(Kind::Video);
+    late.edits = vec![(50, -1), (0, 1024)];
+    late.index = Index::Mfra;
+    let late = [(Kind::Video, late.bytes()), (Kind::Audio, sketch(Kind::Audio).bytes())];
+    check(
+        &late,
+        How { is_tagged: true, ..How::default() },
+        ("459de7c04055aac30948ef18ff26426e", "2779f6fd488616d7e40ce1118f4d8efb"),
+    );
 }

@@ -4,7 +4,9 @@ use super::crafted::{Crafted, MEDIA, table};
 use super::*;
 use crate::media::Tags;
 use crate::mux::completeness::Incomplete;
+use crate::mux::sniff::Format;
 use crate::mux::splice::boxes::{boxed, children, u32_at, u64_at};
+use crate::mux::splice::golden::{self, How};
 use crate::mux::splice::{Look, Piece};
 use crate::mux::{Trim, Wanted};
 
@@ -208,4 +210,41 @@ fn media_may_stand_in_several_boxes() {
     for last in [39, 7] {
         assert!(!is_laid_out([first, second], last), "{last}");
     }
+}
+
+#[test]
+fn golden_files() {
+    let file = |crafted: &Crafted| {
+        let mut file = crafted.file();
+        file.look(0..file.len).unwrap().into_owned()
+    };
+    let video = Crafted::new(b"vide").with(table(b"stss", &[2, 1, 4]));
+    let audio = Crafted::new(b"soun").edited(&[(3000, 250)]);
+    let film = [(Kind::Video, file(&video)), (Kind::Audio, file(&audio))];
+    let check = |files: &[_], how, expected| golden::check(Format::Mp4, files, how, expected);
+    check(
+        &film,
+        How::default(),
+        ("2f0ecbf8fb7b916ce61c158dda128a6a", "4753a1165a7d2cc99bbe9a63bcdc5106"),
+    );
+    check(
+        &film,
+        How { is_tagged: true, ..How::default() },
+        ("25f4eceaa659ae05c707afd6a03cee96", "f3b428e2d174157283185d72e516e920"),
+    );
+    check(
+        &film,
+        How { trim: (1600, Some(2400)), ..How::default() },
+        ("eff6acfab9a5b14f0227cd38c0e478cb", "064b7d91c97edba0e110e66748ef5d6f"),
+    );
+    check(
+        &film[..1],
+        How::default(),
+        ("610082fe881cc4d812f88d3f9080308b", "a99318d6a4f5eb409cd4c58ab11a2c31"),
+    );
+    check(
+        &film[1..],
+        How { is_tagged: true, ..How::default() },
+        ("a5b3906ebbcfc65525211c5eaf8ee075", "1509ccefe75725c414605b0c02403fc4"),
+    );
 }

@@ -21,6 +21,21 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Gives `update` an unambiguous encoding, for a digest.
+    pub(in crate::mux::splice) fn encode(&self, update: &mut dyn FnMut(&[u8])) {
+        let Rules { numbers, cut, times } = self;
+        update(&[numbers.len() as u8]);
+        update(numbers);
+        update(&[u8::from(cut.is_some())]);
+        if let Some(Cut { zero, until }) = cut {
+            update(&zero.to_be_bytes());
+            update(&until.to_be_bytes());
+        }
+        for time in times {
+            update(&time.to_be_bytes());
+        }
+    }
+
     /// What it takes to keep them in memory.
     pub(in crate::mux::splice) fn weight(&self) -> usize {
         self.times.capacity() * size_of::<u64>()

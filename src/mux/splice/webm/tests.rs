@@ -12,6 +12,7 @@ use crate::error::{Error, Fault};
 use crate::media::{Cover, Tags};
 use crate::mux::sniff::Format;
 use crate::mux::splice::ebml::{self, element, opening, uint};
+use crate::mux::splice::golden::{self, How};
 use crate::mux::splice::{Input, plan as splice_plan};
 use crate::mux::splice::{Survey, survey as splice_survey};
 use crate::mux::{Trim, Wanted};
@@ -311,4 +312,33 @@ proptest! {
         bytes[at..at + content.len()].copy_from_slice(&content);
         prop_assert!(emit(&plan, 0..plan.len(), &[(Kind::Video, bytes)]).is_err());
     }
+}
+
+#[test]
+fn golden_files() {
+    let files = |kinds: &[Kind]| -> Vec<_> {
+        kinds.iter().map(|kind| (*kind, sketch(*kind).bytes())).collect()
+    };
+    let film = files(&[Kind::Video, Kind::Audio]);
+    let check = |files: &[_], how, expected| golden::check(Format::Webm, files, how, expected);
+    check(
+        &film,
+        How::default(),
+        ("72f6ddb168e0c168d7a9988d8b853ace", "72a493bc57cfee5d199fc3f0041f89b5"),
+    );
+    check(
+        &film,
+        How { is_tagged: true, ..How::default() },
+        ("6134e3bc36f7e627e140e9d27211ff3b", "ff74b290441f8b238de670d2d23f753d"),
+    );
+    check(
+        &film,
+        How { trim: (1800, Some(2700)), ..How::default() },
+        ("7b2ef15e97c6fc919fc1e3543dedcaa4", "8bcc9b7dda837c85e1e33cccb46cf1dd"),
+    );
+    check(
+        &files(&[Kind::Audio]),
+        How::default(),
+        ("58f8a7291b70d04d368b3f6cf5699693", "b1515e16fb7f8eda3cc1ec66907ac145"),
+    );
 }

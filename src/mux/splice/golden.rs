@@ -1,0 +1,89 @@
+//! Golden tests: digests of plans and hashes of whole spliced files. A change of one of them is a
+//! change of bytes that clients resume in the middle of: it needs another
+//! [`VERSION`](super::VERSION), and new values here.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ring::digest::{SHA256, digest};
+
+use super::{Halt, Input, Look, Options, plan, survey, survey_gathered};
+use crate::error::Error;
+use crate::media::{Cover, Kind, Tags};
+use crate::mux::sniff::Format;
+use crate::mux::{Trim, Wanted};
+
+/// How files are spliced: whole and without tags, unless something else is said.
+#[derive(Clone, Copy, Default)]
+pub(super) struct How {
+    /// Milliseconds.
+    pub(super) trim: (u64, Option<u64>),
+    pub(super) is_tagged: bool,
+    /// Fragments become a progressive file.
+    pub(super) is_gathered: bool,
+}
+
+struct File<'a>(&'a [u8]);
+
+impl Look for File<'_> {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
+        Ok(self.0[range.start as usize..range.end as usize].into())
+    }
+}
+
+/// Splices `files`, and holds the digest of the plan and the hash of the file against what they were.
+#[track_caller]
+pub(super) fn check(format: Format, files: &[(Kind, Vec<u8>)], how: How, expected: (&str, &str)) {
+    let (start, end) = how.trim;
+    let trim = Trim { start: Duration::from_millis(start), end: end.map(Duration::from_millis) };
+    let tags = if how.is_tagged { tags() } else { Tags::default() };
+    let surveys = files.iter().map(|(kind, bytes)| {
+        let file = &mut File(bytes);
+        let survey =
+            if how.is_gathered { survey_gathered(file) } else { survey(format, file, trim) };
+        (*kind, survey.unwrap())
+    });
+    let surveys: Vec<_> = surveys.collect();
+    let options = Options { container: Wanted::Auto, trim, tags: &tags };
+    let plan = plan(&surveys, &options).unwrap();
+
+    let all = 0..plan.len();
+    let inputs = files.iter().enumerate().map(|(track, (kind, bytes))| {
+        let needed = plan.needs(track, &all).unwrap_or(0..0);
+        let mut chunks = bytes[needed.start as usize..needed.end as usize].chunks(4000);
+        Input::new(*kind, needed.start, move |_| {
+            chunks.next().map(|chunk| (chunk.to_vec(), chunk.len())).ok_or(Error::Stopped)
+        })
+    });
+    let mut inputs: Vec<_> = inputs.collect();
+    let mut file = Vec::new();
+    let mut write = |bytes: &[u8]| {
+        file.extend_from_slice(bytes);
+        Ok(())
+    };
+    plan.emit(&all, &mut inputs, &mut write).unwrap();
+
+    assert_eq!(file.len() as u64, plan.len());
+    let (digest, sha256) = (hex(&plan.digest()), hex(digest(&SHA256, &file).as_ref()));
+    assert_eq!((&*digest, &*sha256), expected);
+}
+
+fn tags() -> Tags {
+    Tags {
+        title: Some("A title – ひまわり".into()),
+        artist: Some("An artist".into()),
+        date: Some("2024-05-06".into()),
+        cover: Some(Cover { is_jpeg: true, bytes: Arc::from(&b"\xff\xd8 a picture"[..]) }),
+    }
+}
+
+/// The first half of a hash: enough to tell two files apart.
+fn hex(hash: &[u8]) -> String {
+    hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
