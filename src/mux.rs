@@ -13,12 +13,14 @@ pub mod ffmpeg;
 pub mod fifo;
 mod joint;
 pub mod moov;
+mod parameter_sets;
 pub mod sniff;
 pub mod splice;
 mod supply;
 mod wish;
 
 pub use joint::{Joint, Mapped, Recoding};
+pub use parameter_sets::SampleEntry;
 pub use supply::Supply;
 pub use wish::{Engine, Trim, Wanted, Wish};
 

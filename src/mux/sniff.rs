@@ -4,9 +4,11 @@
 //! The verdict is forced on ffmpeg, which therefore never guesses: a playlist dressed as a video
 //! cannot make it open other files. Nothing here allocates by a length that a file claims.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use crate::error::Unusable;
+use crate::mux::parameter_sets::SampleEntry;
 
 mod ac3;
 mod codec;
@@ -78,15 +80,17 @@ pub struct Head {
     /// Whether its timestamps may be moved against what its packets say (edit lists, codec
     /// delay), or begin elsewhere than at 0. Only a whole and simple MP4 index can deny it.
     pub shifted: bool,
-    /// Of an Opus track: how much at its start is not to be heard.
-    pub pre_skip: Option<Duration>,
+    /// Of an Opus track: how many samples of 1/48000 s at its start are not to be heard.
+    pub pre_skip: Option<NonZeroU16>,
     /// Whether there is a picture in it, if that is known.
     pub has_picture: Option<bool>,
     /// Whether it is an MP4 whose samples are in fragments.
     pub in_fragments: bool,
     /// How its first picture track is coded, if that is known.
     pub video: Option<Codec>,
-    /// The same of its first sound track.
+    /// What MP4 calls that track, if all parameter sets of its video stand in its description.
+    pub sample_entry: Option<SampleEntry>,
+    /// How its first sound track is coded.
     pub audio: Option<Codec>,
     /// Whether its index comes before its media, as it must to be joined while it arrives.
     pub index_first: bool,
@@ -144,6 +148,7 @@ impl Head {
             has_picture: if may_have { None } else { Some(false) },
             in_fragments: false,
             video: None,
+            sample_entry: None,
             audio: None,
             index_first: true,
             is_encrypted: Some(false),
@@ -244,14 +249,10 @@ fn looks_like(bytes: &[u8]) -> &'static str {
     named(bytes).unwrap_or(UNKNOWN)
 }
 
-/// The pre-skip in an identification header (RFC 7845 §5.1): samples of 1/48000 s.
-fn opus_head(bytes: &[u8]) -> Option<Duration> {
+/// The pre-skip in an identification header (RFC 7845 §5.1).
+fn opus_head(bytes: &[u8]) -> Option<NonZeroU16> {
     let rest = bytes.strip_prefix(b"OpusHead")?;
-    pre_skip(u16::from_le_bytes(*rest.get(2..)?.first_chunk()?))
-}
-
-fn pre_skip(samples: u16) -> Option<Duration> {
-    from_ticks(samples.into(), 48_000)
+    NonZeroU16::new(u16::from_le_bytes(*rest.get(2..)?.first_chunk()?))
 }
 
 /// How long the frame of AAC is that these bytes begin with.

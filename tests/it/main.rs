@@ -9,6 +9,7 @@
 //! - `corpus`: files of all shapes, or whatever lies in a folder
 //! - `packets`: the packets that come out are the packets that went in
 //! - `formats`: what is recognised is what is joined, in all the guises of files
+//! - `hevc`: what HEVC is called in MP4
 //! - `splice`: what is joined without ffmpeg, layout and bytes
 //! - `trim`: a part of a film
 //! - `clients`: curl, wget and aria2c interrupted and resumed, as with a static file
@@ -51,6 +52,7 @@ mod ends;
 mod faults;
 mod formats;
 mod heads;
+mod hevc;
 mod index_at_end;
 mod limits;
 mod matrix;

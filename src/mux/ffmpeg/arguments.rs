@@ -9,6 +9,7 @@ use super::report;
 use crate::media::{Kind, Tags};
 use crate::mux::fifo::Pipes;
 use crate::mux::joint::Mapped;
+use crate::mux::parameter_sets::SampleEntry;
 use crate::mux::sniff::Format;
 use crate::mux::{Container, Input, Joint, Recoding};
 
@@ -82,6 +83,10 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
             // Chapters would be a track of their own. Versions before 6.0 call FLAC and TrueHD in
             // MP4 experimental, which are in their standards by now.
             list.extend(words("-map_chapters -1 -strict experimental"));
+            let video = joint.source(Kind::Video).and_then(|input| input.head.sample_entry);
+            if let Some(tag) = video.and_then(|entry| version.tag(entry)) {
+                list.extend(words(&format!("-tag:v {tag}")));
+            }
             list.extend(words(&format!("-f mp4 -movflags {flags}{delay} -frag_duration")));
             list.push(joint.longest_fragment().as_micros().to_string().into());
         }
@@ -115,7 +120,8 @@ fn early_opus(joint: &Joint, version: Version) -> Option<Duration> {
     let is_early = version.is_early_with_opus()
         && joint.recoding.is_none()
         && matches!(joint.container, Container::Webm | Container::Mkv);
-    joint.source(Kind::Audio).and_then(|input| input.head.pre_skip).filter(|_| is_early)
+    let samples = joint.source(Kind::Audio)?.head.pre_skip.filter(|_| is_early)?;
+    Some(Duration::from_secs(1) * u32::from(samples.get()) / 48_000)
 }
 
 /// What is done to packets on their way, by kind of track.
@@ -201,6 +207,18 @@ impl Version {
         self.0.is_some_and(|major| major < 60)
     }
 
+    /// What this one takes for the type of a sample entry, if it is better than what it would take by
+    /// itself. Before 7.0 (libavformat 61) it may not know that of Dolby Vision.
+    fn tag(self, entry: SampleEntry) -> Option<&'static str> {
+        match entry {
+            SampleEntry::Dvh1 if self.0.is_none_or(|major| major < 61) => {
+                Some(SampleEntry::Hvc1.name())
+            }
+            SampleEntry::Dva1 => None,
+            entry => Some(entry.name()),
+        }
+    }
+
     /// In FFmpeg 5 filters see the times that the muxer will. Later ones show them those of the
     /// input, which are often milliseconds: to move pictures by those would add up.
     fn filters_in_ticks_of_output(self) -> bool {
@@ -227,7 +245,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let dir = RuntimeDir::claim(&base.path().join("with space")).unwrap();
         let pipes = dir.pipes([Kind::Video, Kind::Audio].into_iter()).unwrap();
-        let pre_skip = Some(Duration::from_micros(6500));
+        let pre_skip = std::num::NonZeroU16::new(312);
         let head =
             |format| Head { format, end: None, shifted: false, pre_skip, ..Head::of(format) };
         let input = |kind, format| Input { kind, head: head(format) };

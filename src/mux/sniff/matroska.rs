@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Codec, Format, Head, LOOK_AT_MOST, Verdict, View, from_ticks, opus_head};
 use crate::error::Unusable;
+use crate::mux::parameter_sets::{SampleEntry, has_hevc};
 use crate::mux::splice::ebml::text_of;
 
 const DOC_TYPE: u64 = 0x4282;
@@ -159,6 +160,10 @@ fn tracks(head: &mut Head, tracks: &[u8]) -> Uids {
             Some(1) if !has_picture => {
                 has_picture = true;
                 head.video = codec;
+                // There it is the same record as in MP4.
+                let sets = field(CODEC_PRIVATE).is_some_and(|private| has_hevc(private.payload));
+                head.sample_entry =
+                    (codec == Some(Codec::Hevc) && sets).then_some(SampleEntry::Hvc1);
                 uids.video = field(TRACK_UID).map(|uid| number(uid.payload));
             }
             Some(2) if !has_sound => {
@@ -362,7 +367,7 @@ mod tests {
         let bytes = file("webm", &[scale, ticks].concat());
         let head = Head {
             end: Some(Duration::from_millis(2500)),
-            pre_skip: Some(Duration::from_micros(6500)),
+            pre_skip: std::num::NonZeroU16::new(312),
             has_picture: Some(false),
             ..Head::of(Format::Webm)
         };

@@ -1,10 +1,12 @@
 //! ISO base media files (ISO/IEC 14496-12): where the index is, and what it says of the tracks.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use super::{Codec, Format, Head, LOOK_AT_MOST, Verdict, View, from_ticks};
 use crate::error::Unusable;
 use crate::media::Kind;
+use crate::mux::parameter_sets::{self, SampleEntry};
 use crate::mux::splice::boxes;
 
 mod times;
@@ -357,9 +359,13 @@ fn track(trak: &[u8], head: &mut Head) -> Track {
     let way: [&[u8; 4]; 4] = [b"mdia", b"minf", b"stbl", b"stsd"];
     let stsd = way.into_iter().try_fold(trak, descend).and_then(|stsd| stsd.get(8..));
     let entry = stsd.and_then(|stsd| Boxes { bytes: stsd, at: 0 }.next());
-    let codec = entry.map(|entry| Codec::of_sample_entry(entry.kind, entry.payload));
+    let codec = entry.as_ref().map(|entry| Codec::of_sample_entry(entry.kind, entry.payload));
     match kind {
-        Some(Kind::Video) => head.video = head.video.or(codec),
+        Some(Kind::Video) if head.video.is_none() => {
+            head.video = codec;
+            head.sample_entry = entry.as_ref().and_then(with_all_sets);
+        }
+        Some(Kind::Video) => {}
         Some(Kind::Audio) => head.audio = head.audio.or(codec),
         None => return Track { kind, samples: sample_count(trak) },
     }
@@ -368,6 +374,14 @@ fn track(trak: &[u8], head: &mut Head) -> Track {
         head.is_encrypted = Some(true);
     }
     Track { kind, samples: sample_count(trak) }
+}
+
+/// What a description of video may be called because all parameter sets are in it.
+fn with_all_sets(entry: &Found<'_>) -> Option<SampleEntry> {
+    /// The fields in front of its boxes (§12.1.3).
+    const VISUAL: usize = 78;
+    let bytes = entry.payload.get(VISUAL..)?;
+    parameter_sets::sample_entry(&entry.kind, |kind| descend(bytes, kind))
 }
 
 /// Whether samples of this description are encrypted: it is called so (common encryption, ISO/IEC
@@ -398,9 +412,9 @@ fn sample_count(trak: &[u8]) -> Option<u32> {
 /// The pre-skip of an Opus track, from the box that stands for its head ("Encapsulation of Opus
 /// in ISO Base Media File Format" §4.3.2). Its way down is long (trak, mdia, minf, stbl, stsd,
 /// Opus) and its name a word of its own, so it is looked for.
-fn opus_pre_skip(moov: &[u8]) -> Option<Duration> {
+fn opus_pre_skip(moov: &[u8]) -> Option<NonZeroU16> {
     let at = moov.windows(4).position(|window| window == b"dOps")?;
-    super::pre_skip(u16::from_be_bytes(*moov.get(at + 6..)?.first_chunk()?))
+    NonZeroU16::new(u16::from_be_bytes(*moov.get(at + 6..)?.first_chunk()?))
 }
 
 fn descend<'a>(parent: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {

@@ -1,9 +1,10 @@
 //! Ogg (RFC 3533): what its streams are stands in their first pages, which all come first, and when
 //! it ends in its last.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
-use super::{Codec, Format, Head, Verdict, View, from_ticks, pre_skip};
+use super::{Codec, Format, Head, Verdict, View, from_ticks};
 
 /// The header of a page, without its table of segments.
 const PAGE: usize = 27;
@@ -52,7 +53,7 @@ pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
         video: picture.map(|stream| stream.codec),
         audio: sound.map(|stream| stream.codec),
         has_picture: Some(picture.is_some()),
-        pre_skip: opus.and_then(|opus| pre_skip(opus.skip)),
+        pre_skip: opus.and_then(|opus| NonZeroU16::new(opus.skip)),
         ..Head::of(Format::Ogg)
     })
 }

@@ -8,6 +8,7 @@
 use super::Refusal;
 use super::boxes::{Found, Header, boxed, header, u32_at, u64_at};
 use super::trak::{MALFORMED, whole};
+use crate::mux::parameter_sets::sample_entry;
 
 /// What a description begins with: reserved bytes, and which media it is about.
 const COMMON: usize = 8;
@@ -62,64 +63,11 @@ pub(super) fn stsd(
 fn renamed(bytes: &[u8], entry: &Found<'_>) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let boxes = lenient(entry.payload().get(VISUAL..).unwrap_or_default());
-    let has = |kind: &[u8; 4], sets: fn(&[u8]) -> bool| {
-        boxes.iter().any(|found| found.kind == *kind && sets(found.payload()))
-    };
-    let name = match &entry.kind {
-        b"hev1" if has(b"hvcC", has_hevc_sets) => b"hvc1",
-        b"dvhe" if has(b"hvcC", has_hevc_sets) => b"dvh1",
-        b"avc3" if has(b"avcC", has_avc_sets) => b"avc1",
-        b"dvav" if has(b"avcC", has_avc_sets) => b"dva1",
-        kind => kind,
-    };
+    let record = |kind: &[u8; 4]| boxes.iter().find(|found| found.kind == *kind);
+    let name = sample_entry(&entry.kind, |kind| record(kind).map(Found::payload));
+    let name = name.map_or(&entry.kind[..], |name| name.name().as_bytes());
     bytes[4..8].copy_from_slice(name);
     bytes
-}
-
-/// Whether there is a VPS, a SPS and a PPS in a hvcC (ISO/IEC 14496-15 §8.3.2.1).
-fn has_hevc_sets(hvcc: &[u8]) -> bool {
-    let mut sets = [false; 3];
-    let Some((count, mut rest)) = hvcc.get(22..).and_then(<[u8]>::split_first) else {
-        return false;
-    };
-    for _ in 0..*count {
-        let Some((kind, units)) = rest.split_first() else { return false };
-        let Some((lens, behind)) = units_of(units) else { return false };
-        if let (32..=34, true) = (kind & 0x3f, lens) {
-            sets[usize::from(kind & 0x3f) - 32] = true;
-        }
-        rest = behind;
-    }
-    sets == [true; 3]
-}
-
-/// Whether there are any of these units, each with its length in front, and what is behind them.
-fn units_of(bytes: &[u8]) -> Option<(bool, &[u8])> {
-    let (count, mut rest) = bytes.split_first_chunk()?;
-    let mut any = false;
-    for _ in 0..u16::from_be_bytes(*count) {
-        let (len, unit) = rest.split_first_chunk()?;
-        let len = usize::from(u16::from_be_bytes(*len));
-        rest = unit.get(len..)?;
-        any |= len > 0;
-    }
-    Some((any, rest))
-}
-
-/// Whether there is a SPS and a PPS in an avcC (ISO/IEC 14496-15 §5.3.3.1).
-fn has_avc_sets(avcc: &[u8]) -> bool {
-    let units = |bytes: &[u8], mask: u8| -> Option<(bool, usize)> {
-        let counted = [&[0, bytes.first()? & mask], &bytes[1..]].concat();
-        let (any, rest) = units_of(&counted)?;
-        Some((any, bytes.len() - rest.len()))
-    };
-    let both = || {
-        let sequences = avcc.get(5..)?;
-        let (any, end) = units(sequences, 0x1f)?;
-        let (other, _) = units(sequences.get(end..)?, 0xff)?;
-        Some(any && other)
-    };
-    both().unwrap_or(false)
 }
 
 fn of_quicktime_video(entry: &Found<'_>) -> Result<Vec<u8>, Refusal> {
@@ -243,25 +191,9 @@ mod tests {
             assert_eq!(new[8..], entry[8..], "nothing else changes");
             new[4..8].to_vec()
         };
-        let whole = hvcc(&[32, 33, 34, 39]);
-        assert_eq!(named(b"hev1", &whole), b"hvc1");
-        assert_eq!(named(b"dvhe", &whole), b"dvh1");
-        assert_eq!(named(b"hvc1", &whole), b"hvc1");
-        for lacks in [&[][..], &[32, 33], &[33, 34], &[32, 34, 39]] {
-            assert_eq!(named(b"hev1", &hvcc(lacks)), b"hev1", "{lacks:?}");
-        }
-        // It says that it has one more, and its sets are empty.
-        let mut short = whole;
-        short[30] = 5;
-        assert_eq!(named(b"hev1", &short), b"hev1");
-        let empty = [0xa0, 0, 1, 0, 0, 0xa1, 0, 1, 0, 0, 0xa2, 0, 1, 0, 0];
-        assert_eq!(named(b"hev1", &boxed(b"hvcC", &[&[1; 22], &[3], &empty])), b"hev1");
+        assert_eq!(named(b"hev1", &hvcc(&[32, 33, 34])), b"hvc1");
+        assert_eq!(named(b"hev1", &hvcc(&[32, 33])), b"hev1");
         assert_eq!(named(b"hev1", &[]), b"hev1");
-        let avcc = |sets: &[u8]| boxed(b"avcC", &[&[1, 100, 0, 30, 255], sets]);
-        assert_eq!(named(b"avc3", &avcc(&[0xe1, 0, 1, 9, 1, 0, 1, 8])), b"avc1");
-        for lacks in [&[0xe0, 0][..], &[0xe1, 0, 1, 9, 0], &[0xe1, 0, 9], &[]] {
-            assert_eq!(named(b"avc3", &avcc(lacks)), b"avc3", "{lacks:?}");
-        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::mux::splice::boxes::boxed;
 use crate::mux::splice::edits::{self, Edit, NANOS, NORMAL, Scale};
 use crate::mux::splice::headers::{mdhd, mvhd, tkhd};
 use crate::mux::splice::trak::Trak;
-use crate::mux::splice::{Refusal, tags};
+use crate::mux::splice::{Refusal, entry, tags};
 
 /// Everything in front of the indexes.
 pub(super) fn head(
@@ -79,8 +79,26 @@ fn mdia(trak: &Trak<'_>, chosen: &Chosen<'_>) -> Result<Vec<u8>, Refusal> {
     for found in &trak.mdia {
         parts.push(match &found.kind {
             b"mdhd" => mdhd(found, lasts)?,
+            b"minf" => minf(trak)?,
             _ => found.bytes.to_vec(),
         });
     }
     Ok(boxed(b"mdia", &[&parts.concat()]))
+}
+
+/// Only what its samples are may be called otherwise.
+fn minf(trak: &Trak<'_>) -> Result<Vec<u8>, Refusal> {
+    let mut parts = Vec::new();
+    for found in &trak.minf {
+        if found.kind != *b"stbl" {
+            parts.push(found.bytes.to_vec());
+            continue;
+        }
+        let stbl = trak.stbl.iter().map(|found| match &found.kind {
+            b"stsd" => entry::stsd(found, &trak.handler, false),
+            _ => Ok(found.bytes.to_vec()),
+        });
+        parts.push(boxed(b"stbl", &[&stbl.collect::<Result<Vec<_>, _>>()?.concat()]));
+    }
+    Ok(boxed(b"minf", &[&parts.concat()]))
 }
