@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::media::Kind;
-use crate::mux::Refused;
+use crate::mux::{Refused, Trim};
 use crate::resolve::Unresolved;
 
 /// Why a stream did not come to its good end.
@@ -154,6 +154,13 @@ pub enum MuxerFault {
         /// What it sees instead.
         said: String,
     },
+    /// Nothing of a track is in the part that is wanted.
+    Without {
+        /// Which kind of track.
+        kind: Kind,
+        /// The part.
+        trim: Trim,
+    },
     /// It ended badly later on. Its last words.
     Failed(String),
     /// It ended well, but said that an input lacks its end.
@@ -296,6 +303,18 @@ impl fmt::Display for MuxerFault {
             MuxerFault::Misread { track, said } => {
                 write!(f, "the {track} file cannot be joined: {said}")
             }
+            MuxerFault::Without { kind, trim } => {
+                let what = match kind {
+                    Kind::Video => "no key frame of the video",
+                    Kind::Audio => "no audio",
+                };
+                let (place, remedy) = match (trim.start.is_zero(), trim.end) {
+                    (false, Some(_)) => ("between start and end", "begin earlier or end later"),
+                    (false, None) => ("behind start", "begin earlier"),
+                    (true, _) => ("before end", "end later"),
+                };
+                write!(f, "{what} lies {place}: {remedy}")
+            }
             MuxerFault::Failed(said) => write!(f, "the muxer failed: {said}"),
             MuxerFault::ShortInput(said) => {
                 write!(f, "a file was cut before it was put on its server: {said}")
@@ -323,8 +342,8 @@ impl Error {
             Error::System { .. } => true,
             Error::Unresolved(why) => why.is_ours(),
             Error::Muxer(fault) => {
-                use MuxerFault::{Misread, Refused, ShortInput};
-                !matches!(fault, Refused(_) | Misread { .. } | ShortInput(_))
+                use MuxerFault::{Misread, Refused, ShortInput, Without};
+                !matches!(fault, Refused(_) | Misread { .. } | Without { .. } | ShortInput(_))
             }
             _ => false,
         }
@@ -405,9 +424,9 @@ impl From<&Error> for Problem {
             Error::BeyondEnd => (422, "start-beyond-end", None),
             Error::NotSpliced(_) => (422, "splice-refused", None),
             Error::Muxer(MuxerFault::Missing(_)) => (500, "muxer-missing", None),
-            Error::Muxer(MuxerFault::Refused(_) | MuxerFault::Misread { .. }) => {
-                (422, "mux-refused", None)
-            }
+            Error::Muxer(
+                MuxerFault::Refused(_) | MuxerFault::Misread { .. } | MuxerFault::Without { .. },
+            ) => (422, "mux-refused", None),
             Error::Muxer(MuxerFault::ShortInput(_)) => (502, "upstream-cut", None),
             Error::Muxer(_) => (500, "muxer-failed", None),
             // Only a client that closed no more than its sending half can read this one.

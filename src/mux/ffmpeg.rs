@@ -32,6 +32,9 @@ const HEARING_LIMIT: Duration = Duration::from_millis(200);
 /// How long the head of an MP4 waits for the first fragment behind it. That takes up to ten seconds of
 /// film, which the client need not wait for; one that cannot be made at all fails at once.
 const FRAGMENT_LIMIT: Duration = Duration::from_millis(100);
+/// So much of a part is held back until it is known to have something of each track. What there is
+/// while the key frame of a picture is missing is sound, of ten seconds or less.
+const MOST_HELD: usize = 4 << 20;
 /// What its output pipe holds: several reads, so that it need not wait for each of ours.
 const PIPE_LEN: i32 = 1 << 20;
 
@@ -53,8 +56,10 @@ pub struct Muxer<'s> {
     stderr: Option<ChildStderr>,
     words: Words,
     reaped: bool,
-    /// Whether there was media in its output.
+    /// Whether something of it has gone out, or will whatever comes.
     has_begun: bool,
+    /// Whether it has ended well already.
+    has_ended: bool,
     stop: &'s Stop,
     stall_limit: Duration,
 }
@@ -101,6 +106,7 @@ impl<'s> Muxer<'s> {
             words: Words::default(),
             reaped: false,
             has_begun: false,
+            has_ended: false,
             stop,
             stall_limit: config.stall_timeout.0,
         })
@@ -108,12 +114,13 @@ impl<'s> Muxer<'s> {
 
     /// The first bytes of the joined file, of tracks in which ffmpeg sees what was recognised.
     pub fn opening(&mut self, joint: &Joint, supply: &Supply) -> Result<Vec<u8>, Error> {
-        let opening = self.first_bytes(joint, supply);
-        match &opening {
-            Ok(_) => self.hear_report(joint)?,
-            // What it saw in its inputs may explain why it gave up.
-            Err(Error::Muxer(MuxerFault::Refused(_))) => {}
-            Err(_) => return opening,
+        let opening = self.first_bytes(joint, supply).and_then(|bytes| {
+            self.hear_report(joint)?;
+            self.hold(bytes, joint, supply)
+        });
+        // What it saw in its inputs may explain why it gave up.
+        if !matches!(opening, Ok(_) | Err(Error::Muxer(MuxerFault::Refused(_)))) {
+            return opening;
         }
         let lacking = self.words.lacking.and_then(|input| joint.inputs.get(input));
         if let Some(Input { kind, .. }) = lacking {
@@ -121,7 +128,38 @@ impl<'s> Muxer<'s> {
             return Err(Error::Muxer(MuxerFault::Misread { track: *kind, said }));
         }
         self.words.report.agrees_with(joint)?;
-        opening
+        if let (Err(_), true) = (&opening, self.words.is_empty && !joint.trim.is_whole())
+            && let Some(kind) = self.words.report.awaits(joint)
+        {
+            return Err(Error::Muxer(MuxerFault::Without { kind, trim: joint.trim }));
+        }
+        self.has_begun = true;
+        opening.map(|bytes| with_durations(bytes, joint))
+    }
+
+    /// Waits until something of each track has come that is in the part: one that has no key frame of
+    /// the picture in it is an error, which shows when all of it was read.
+    fn hold(
+        &mut self,
+        mut bytes: Vec<u8>,
+        joint: &Joint,
+        supply: &Supply,
+    ) -> Result<Vec<u8>, Error> {
+        let mut buffer = vec![0; 64 << 10];
+        let is_part = !joint.trim.is_whole();
+        let is_awaited = |words: &Words| is_part && words.report.awaits(joint).is_some();
+        while bytes.len() < MOST_HELD && is_awaited(&self.words) {
+            match self.read_unless(&mut buffer, supply, &|words| !is_awaited(words))? {
+                Some(0) => {
+                    self.finish()?;
+                    break;
+                }
+                Some(count) => bytes.extend(&buffer[..count]),
+                None => {}
+            }
+            self.hear_out();
+        }
+        Ok(bytes)
     }
 
     /// Waits until it has said what it sees in its inputs, which it mostly does before its first byte.
@@ -148,8 +186,7 @@ impl<'s> Muxer<'s> {
         Ok(())
     }
 
-    /// Up to the first media: an ffmpeg that ends behind the head has made nothing. The durations are in
-    /// them that it could not know. Nothing is lost if they do not fit: then they are as it wrote them.
+    /// Up to the first media: an ffmpeg that ends behind the head has made nothing.
     fn first_bytes(&mut self, joint: &Joint, supply: &Supply) -> Result<Vec<u8>, Error> {
         let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
         let mut until = None;
@@ -175,28 +212,31 @@ impl<'s> Muxer<'s> {
                 Written::Media => break,
             }
         }
-        self.has_begun = true;
-        if joint.container != Container::Mp4 {
-            return Ok(bytes);
-        }
-        match moov::with_durations(&bytes, &joint.durations()) {
-            moov::Look::Whole(patched) => Ok(patched),
-            moov::Look::More | moov::Look::Strange => {
-                log::warn!("ffmpeg wrote an index of an unknown shape; its durations stay 0");
-                Ok(bytes)
-            }
-        }
+        Ok(bytes)
     }
 
     /// The next bytes of the joined file; 0 at its end, which [`finish`](Muxer::finish) must
     /// confirm. While `supply` grows, ffmpeg is at work although nothing
     /// comes out, and while an upstream is waited for, so may ffmpeg.
     pub fn read(&mut self, buffer: &mut [u8], supply: &Supply) -> Result<usize, Error> {
+        Ok(self.read_unless(buffer, supply, &|_| false)?.unwrap_or(0))
+    }
+
+    /// The same, or nothing once it has said what makes that needless.
+    fn read_unless(
+        &mut self,
+        buffer: &mut [u8],
+        supply: &Supply,
+        is_needless: &dyn Fn(&Words) -> bool,
+    ) -> Result<Option<usize>, Error> {
         let mut given_before = supply.given();
         let mut deadline = Instant::now() + self.stall_limit;
         loop {
+            if is_needless(&self.words) {
+                return Ok(None);
+            }
             if let Some(count) = self.read_now(buffer)? {
-                return Ok(count);
+                return Ok(Some(count));
             }
             // To talk is no work.
             let left = deadline.saturating_duration_since(Instant::now());
@@ -261,6 +301,9 @@ impl<'s> Muxer<'s> {
 
     /// Waits for ffmpeg to end after its output has, and says whether it ended well.
     pub fn finish(&mut self) -> Result<(), Error> {
+        if self.has_ended {
+            return Ok(());
+        }
         self.wait_for_exit()?;
         // Ends what a wrapper around ffmpeg has left behind, which may hold the pipe open.
         let status = self.reap().map_err(|error| system(&error))?;
@@ -273,6 +316,7 @@ impl<'s> Muxer<'s> {
             if let Some(line) = self.words.last() {
                 log::warn!("ffmpeg ended well, but said: {line}");
             }
+            self.has_ended = true;
             return Ok(());
         }
         let said = match self.words.last() {
@@ -343,6 +387,21 @@ impl Drop for Muxer<'_> {
             && let Err(error) = self.reap()
         {
             log::warn!("cannot wait for the muxer: {error}");
+        }
+    }
+}
+
+/// The first bytes of a file with the durations that ffmpeg could not know. Nothing is lost if they do not
+/// fit: then they are as it wrote them.
+fn with_durations(bytes: Vec<u8>, joint: &Joint) -> Vec<u8> {
+    if joint.container != Container::Mp4 {
+        return bytes;
+    }
+    match moov::with_durations(&bytes, &joint.durations()) {
+        moov::Look::Whole(patched) => patched,
+        moov::Look::More | moov::Look::Strange => {
+            log::warn!("ffmpeg wrote an index of an unknown shape; its durations stay 0");
+            bytes
         }
     }
 }

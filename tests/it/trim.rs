@@ -271,12 +271,56 @@ fn no_track_of_a_part_is_empty() {
         let film = read(&film(extension, Some("25"), Some(2), "0", flags));
         assert_eq!(parts.counts(&film, &over), [50, 0], "{extension}");
     }
-    let film = read(&film("mkv", Some("125"), Some(2), "0", &[]));
-    for container in ["mkv", "mp4"] {
-        let extra = [("start", "0.5"), ("end", "1.5"), ("container", container)];
-        let answer = parts.get(&film, &extra);
-        let is_whole = (answer.head.status, answer.ending) == (200, Ending::Complete);
-        assert!(!is_whole, "{container}: there is no key frame in it");
+}
+
+/// Where no index tells of key frames, and none is in the part, that is an error before anything was
+/// sent, and names what helps.
+#[test]
+fn a_part_without_a_key_frame_that_is_nowhere_told_of_is_refused() {
+    let parts = Parts::new();
+    let put = |name: &str, file: &Path| {
+        parts.origin.put(name, Resource::file(file).ranges().etag("\"1\""))
+    };
+    let url = put("flv", &film("flv", Some("125"), Some(5), "0.5", &[]));
+    let lone = put("lone", &film("flv", Some("125"), None, "0.5", &[]));
+    let sounds = ["aac", "mkv", "m4a"].map(|extension| {
+        let flags = if extension == "m4a" { &FASTSTART[..] } else { &[] };
+        Some(put(extension, &film(extension, None, Some(5), "0.5", flags)))
+    });
+    let requests = [(&url, None), (&lone, None)].into_iter();
+    for (video, audio) in requests.chain(sounds.iter().map(|sound| (&lone, sound.as_ref()))) {
+        for (range, about) in [
+            (
+                &[("start", "1.2"), ("end", "2.2")][..],
+                "between start and end: begin earlier or end",
+            ),
+            (&[("start", "1.2")], "behind start: begin earlier"),
+        ] {
+            for container in ["auto", "mkv", "mp4"] {
+                let extra = [range, &[("container", container)]].concat();
+                let answer = parts.daemon.get(&any_path(Some(video), audio.map(|x| &**x), &extra));
+                let said = answer.text();
+                let seen = (answer.head.status, answer.ending);
+                let is_raw = audio.is_some_and(|audio| audio.ends_with("aac"));
+                let expected = if is_raw && container == "mkv" { "mp4" } else { about };
+                assert_eq!(seen, (422, Ending::Complete), "{audio:?} {extra:?}: {said}");
+                assert!(said.contains(expected), "{audio:?} {extra:?}: {said}");
+            }
+        }
+    }
+}
+
+/// A key frame that comes late in the part is waited for, however much sound there is before it.
+#[test]
+fn a_part_whose_key_frame_comes_late_is_whole() {
+    let parts = Parts::new();
+    for extension in ["flv", "mkv"] {
+        let film = read(&film(extension, Some("75"), Some(5), "0.5", &[]));
+        for container in ["mkv", "mp4"] {
+            let extra = [("start", "1.2"), ("container", container), ("engine", "ffmpeg")];
+            let answer = parts.get(&film, &extra);
+            assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete));
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::mux::fifo::Pipes;
 use crate::mux::joint::Mapped;
 use crate::mux::parameter_sets::SampleEntry;
 use crate::mux::sniff::Format;
-use crate::mux::{Container, Input, Joint, Recoding};
+use crate::mux::{Container, Input, Joint, Recoding, Trim};
 
 /// ffmpeg's arguments for a joint whose tracks come through `pipes`. Pure.
 pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString> {
@@ -36,6 +36,10 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
     // First what it sees in them.
     let maps: Vec<OsString> = joint.tracks.iter().flat_map(|track| map(joint, track)).collect();
     list.extend_from_slice(&maps);
+    // Of what is coded anew, a part may begin within a packet.
+    if joint.recoding.is_none() {
+        list.extend(trim(joint));
+    }
     list.extend(words(report::OUTPUT));
     list.extend(maps);
     // A track of which nothing came out is an error, not an end. A whole film may have an empty one.
@@ -59,14 +63,7 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
     for (letter, filters) in filters(joint, version) {
         list.extend([format!("-bsf:{letter}").into(), filters.join(",").into()]);
     }
-    // Of what arrives: the sound from `start` on, the picture from its next key frame on, both
-    // counted from `start`.
-    if !joint.trim.start.is_zero() {
-        list.extend(words(&format!("-ss {}", clock(joint.trim.start))));
-    }
-    if let Some(end) = joint.trim.end {
-        list.extend(words(&format!("-to {}", clock(end))));
-    }
+    list.extend(trim(joint));
     let Tags { title, artist, date, cover: _ } = &joint.tags;
     for (name, text) in [("title", title), ("artist", artist), ("date", date)] {
         if let Some(text) = text {
@@ -105,6 +102,16 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
     }
     list.push("pipe:1".into());
     list
+}
+
+/// What is taken of what arrives: the sound from `start` on, the picture from its next key frame on, both
+/// counted from `start`.
+fn trim(joint: &Joint) -> Vec<OsString> {
+    let Trim { start, end } = joint.trim;
+    let start = Some(start).filter(|start| !start.is_zero());
+    let bounds = [("-ss", start), ("-to", end)].into_iter();
+    let bounds = bounds.filter_map(|(name, time)| Some([name.into(), clock(time?).into()]));
+    bounds.flatten().collect()
 }
 
 /// What makes ffmpeg take this track. A cover is no picture of a film.
@@ -236,9 +243,9 @@ fn libavformat(said: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mux::Wish;
     use crate::mux::fifo::RuntimeDir;
     use crate::mux::sniff::Head;
-    use crate::mux::{Trim, Wish};
 
     #[test]
     fn each_input_is_told_its_format_and_may_open_nothing_else() {
@@ -282,6 +289,8 @@ mod tests {
         let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let wanted = "-ss 0:01:30.500 -to 0:01:39.000 -metadata title=a = b -map_chapters -1 -strict experimental -f mp4";
         assert!(text.contains(wanted), "{text}");
+        let of_report = format!("-ss 0:01:30.500 -to 0:01:39.000 {}", report::OUTPUT);
+        assert!(text.contains(&of_report), "{text}");
     }
 
     #[test]

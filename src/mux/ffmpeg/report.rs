@@ -3,7 +3,8 @@
 //! It tells people of its inputs, too, but among what strangers write into files: titles, languages,
 //! names of tags, line breaks and all. So it is given a second output, for one packet of each track, of
 //! the kind that its own tests compare (`framecrc`): the head of that is made of numbers and of names
-//! that ffmpeg has for things. It comes on its standard error, before the head of the file.
+//! that ffmpeg has for things. It comes on its standard error, before the head of the file. The packets
+//! are those of the part that is wanted, and so tell what has a place in it before all of it is made.
 //!
 //! **Invariant:** a report that says two things of one track is never believed. Pure.
 
@@ -36,6 +37,8 @@ struct Seen {
     /// Its dimensions, or how many channels it has.
     shape: Option<String>,
     rate: Option<String>,
+    /// Whether there is any of it in what is wanted.
+    has_packet: bool,
 }
 
 impl Report {
@@ -43,8 +46,11 @@ impl Report {
     pub(super) fn note(&mut self, line: &str) -> bool {
         let mut fields = line.split(',').map(str::trim);
         if fields.clone().count() >= 6
-            && fields.next().is_some_and(|track| track.parse::<u8>().is_ok())
+            && let Some(track) = fields.next().and_then(|track| track.parse::<u8>().ok())
         {
+            if let Some(seen) = self.tracks.get_mut(usize::from(track)) {
+                seen.has_packet = true;
+            }
             return true;
         }
         let Some(line) = line.strip_prefix('#') else { return false };
@@ -71,6 +77,14 @@ impl Report {
     pub(super) fn is_whole(&self, joint: &Joint) -> bool {
         let mut tracks = joint.tracks.iter().zip(&self.tracks);
         tracks.all(|(mapped, seen)| mapped.is_optional || seen.shape.is_some())
+    }
+
+    /// The first kind of track of which nothing was seen yet that is in the part. What need not be there
+    /// is in it if there is any.
+    pub(super) fn awaits(&self, joint: &Joint) -> Option<Kind> {
+        let mut tracks = joint.tracks.iter().zip(&self.tracks);
+        let is_empty = |seen: &Seen| !seen.has_packet && seen.media.is_some();
+        tracks.find_map(|(mapped, seen)| is_empty(seen).then_some(mapped.kind))
     }
 
     /// Whether all that it tells is as it was recognised.
@@ -165,10 +179,18 @@ mod tests {
         let whole = report(PAIR);
         assert!(whole.is_whole(&pair()));
         assert_eq!(whole.agrees_with(&pair()), Ok(()));
+        // Of its tracks, the first has a packet before the other.
+        assert_eq!(whole.awaits(&pair()), Some(Kind::Video));
+        let packet = |track| format!("{PAIR}{track},    0,    0,    1,    1310, 0xe4bf8a5b\n");
+        assert_eq!(report(&packet("0")).awaits(&pair()), Some(Kind::Audio));
+        assert_eq!(report(&packet("1")).awaits(&pair()), Some(Kind::Video));
+        assert_eq!(report(&packet("0, 0, 0, 1, 1310, 0x1\n1")).awaits(&pair()), None);
         // The sound of a film is taken if there is one.
         let film = joint(&[(Kind::Video, Some(Codec::H264), None)]);
         assert!(report(&lines[..8].join("\n")).is_whole(&film));
         assert_eq!(whole.agrees_with(&film), Ok(()));
+        let lines = format!("{}\n0, 0, 0, 1, 1310, 0xe4bf8a5b", lines[..8].join("\n"));
+        assert_eq!(report(&lines).awaits(&film), None);
     }
 
     fn said(line: &str, instead: &str) -> String {

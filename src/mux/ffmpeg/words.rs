@@ -16,6 +16,8 @@ pub(super) struct Words {
     pub(super) short_input: Option<String>,
     /// The number of an input in which it found no track of the kind that was wanted.
     pub(super) lacking: Option<usize>,
+    /// Whether it said that an output is empty.
+    pub(super) is_empty: bool,
     last: Option<String>,
     /// The line that it is in the middle of.
     line: Vec<u8>,
@@ -49,6 +51,7 @@ impl Words {
         let line = String::from_utf8_lossy(&self.line);
         let line = line.trim();
         if !line.is_empty() && !self.report.note(line) {
+            self.is_empty |= line.contains(EMPTY);
             let line = for_people(line);
             if self.short_input.is_none() && is_of_short_input(&line) {
                 self.short_input = Some(line.clone());
@@ -83,7 +86,9 @@ fn lacking(line: &str) -> Option<usize> {
     map.split(':').next()?.parse().ok()
 }
 
-/// What it means to users when ffmpeg calls an output empty.
+/// What ffmpeg calls a file, or a track of one, in which there is nothing.
+const EMPTY: &str = "Empty output";
+/// What that means to users.
 const NOTHING_OF_IT: &str =
     "there is no media of a track in what is wanted of it; a picture begins with a key frame";
 
@@ -93,7 +98,7 @@ fn for_people(line: &str) -> String {
         Some((_, rest)) => rest,
         None => line,
     };
-    if line.contains("Empty output") {
+    if line.contains(EMPTY) {
         return NOTHING_OF_IT.into();
     }
     // A path says nothing to a client and is none of its business.

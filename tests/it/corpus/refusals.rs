@@ -45,7 +45,7 @@ const ALLOWED: [Allowed; 10] = [
     },
     Allowed {
         code: "mux-refused",
-        about: &["there is no media of a track"],
+        about: &["no key frame of the video lies", "no audio lies"],
         reason: "nothing tells where its key frames are, and there is none in what is wanted",
     },
     Allowed {
