@@ -67,6 +67,10 @@ const BROKEN: [&str; 6] = [
     "Error parsing frame sizes",
 ];
 
+/// What decoders say of tracks whose packets ffprobe then does not tell of: those of MPEG audio, and of
+/// Vorbis without its headers.
+const UNDECODABLE: [&str; 2] = ["rame size", "Extradata missing"];
+
 impl Probe {
     /// Reads all of the file.
     pub(super) fn of(file: &Path) -> Self {
@@ -136,9 +140,9 @@ impl Probe {
         }
         let mut told = probe.tracks.iter().zip(counts);
         probe.is_broken |= told.any(|(track, count)| count > track.packets.len());
-        let is_mpeg_audio = complaints.contains("rame size");
+        let is_undecodable = UNDECODABLE.iter().any(|sign| complaints.contains(sign));
         let has_any = probe.tracks.iter().any(|track| !track.packets.is_empty());
-        probe.is_unread = !has_any && (!probe.tracks.is_empty() || is_mpeg_audio);
+        probe.is_unread = !has_any && (!probe.tracks.is_empty() || is_undecodable);
         probe.tracks.retain(|track| !track.packets.is_empty());
         probe
     }
