@@ -15,6 +15,8 @@ use crate::support::origin::Origin;
 use crate::support::script::Resource;
 use crate::support::{media, run};
 
+mod pcm;
+
 /// As much as tracks may be moved against each other.
 const IN_STEP: i64 = 2_000_000;
 

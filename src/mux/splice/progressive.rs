@@ -25,6 +25,7 @@ mod cut;
 mod head;
 mod moov;
 mod samples;
+mod shown;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -4,10 +4,9 @@
 //!
 //! Everything is laid out in one go over the samples; of them nothing is kept but where chunks are.
 
-use std::iter::{Peekable, Skip, Take};
 use std::ops::Range;
 
-use super::samples::{Sample, Samples};
+use super::samples::{Batch, Samples};
 use super::tables::BACKWARDS;
 use super::{Open, Selection};
 use crate::mux::splice::edits::{Scale, plain};
@@ -62,9 +61,7 @@ pub(super) fn lay_out(
     let step = step(tracks, selections)?;
     let mut files: Vec<InFile<'_>> = Vec::new();
     for (place, (track, selection)) in tracks.iter().zip(selections).enumerate() {
-        let samples = track.tables.samples();
-        let Range { start, end } = selection.samples;
-        let samples = samples.skip(start as usize).take((end - start) as usize).peekable();
+        let samples = track.tables.samples().within(&selection.samples);
         let clock = Clock::of(track, zero(track)?, step);
         let own = InTrack { place, samples, clock };
         match files.iter_mut().find(|file| file.file == track.file) {
@@ -133,7 +130,7 @@ impl Clock {
 struct InTrack<'a> {
     /// Its place among all tracks.
     place: usize,
-    samples: Peekable<Take<Skip<Samples<'a>>>>,
+    samples: Samples<'a>,
     clock: Clock,
 }
 
@@ -163,16 +160,16 @@ fn next_file<'f, 'a>(files: &'f mut [InFile<'a>]) -> Option<&'f mut InFile<'a>> 
 }
 
 impl InFile<'_> {
-    /// Which of the tracks goes on in the file, and with which sample.
-    fn next(&mut self) -> Option<(usize, Sample)> {
+    /// Which of the tracks goes on in the file, and with which samples.
+    fn next(&mut self) -> Option<(usize, Batch)> {
         let nexts = self.tracks.iter_mut().enumerate();
-        let nexts = nexts.filter_map(|(of, track)| Some((of, *track.samples.peek()?)));
-        nexts.min_by_key(|(of, sample)| (sample.at, *of))
+        let nexts = nexts.filter_map(|(of, track)| Some((of, track.samples.peek()?)));
+        nexts.min_by_key(|(of, batch)| (batch.at, *of))
     }
 
     fn next_step(&mut self) -> Option<u64> {
-        let (of, sample) = self.next()?;
-        Some(self.tracks[of].clock.step_at(sample.time))
+        let (of, batch) = self.next()?;
+        Some(self.tracks[of].clock.step_at(batch.time))
     }
 
     /// Samples that follow each other in the file and belong together.
@@ -182,19 +179,20 @@ impl InFile<'_> {
         let until = clock.end_of(clock.step_at(first.time));
         let (offset, description) = (pieces.len(), first.description);
         let mut chunk = Chunk { place, offset, samples: 0, description };
-        while let Some((same, sample)) = self.next()
+        while let Some((same, batch)) = self.next()
             && same == of
-            && sample.description == description
-            && until.is_none_or(|until| sample.time < until)
+            && batch.description == description
+            && let count = until.map_or(batch.count, |until| batch.before(until))
+            && count > 0
         {
-            if sample.at < self.at {
+            if batch.at < self.at {
                 return Err(BACKWARDS);
             }
-            // That the file holds it was made sure of.
-            self.at = sample.at + u64::from(sample.size);
-            pieces.add(self.file, sample.at..self.at)?;
-            chunk.samples += 1;
-            self.tracks[of].samples.next();
+            // That the file holds them was made sure of.
+            self.at = batch.at + batch.len(count);
+            pieces.add(self.file, batch.at..self.at)?;
+            chunk.samples += count;
+            self.tracks[of].samples.pass(&batch, count);
         }
         Ok(Some(chunk))
     }

@@ -1,21 +1,47 @@
 //! The samples of a track, one after the other, out of tables that are read in place. Never
-//! allocates, and never trusts a table to go on.
+//! allocates, and never trusts a table to go on; never takes longer than the tables are.
+
+use std::ops::Range;
 
 use crate::mux::splice::boxes::{u32_at, u64_at};
 
-/// A sample.
+/// Samples that are alike and lie one behind the other in their file. Of sound without compression there
+/// are thousands in each chunk, and hundreds of millions in a film.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sample {
-    /// Where it begins in its file.
+pub(super) struct Batch {
+    /// How many, at least one.
+    pub(super) count: u32,
+    /// Where the first one begins in its file.
     pub(super) at: u64,
+    /// That of each.
     pub(super) size: u32,
-    /// When it is decoded, in the time scale of its media.
+    /// When the first one is decoded, in the time scale of its media.
     pub(super) time: u64,
+    /// How long each lasts.
     pub(super) delta: u32,
-    /// How much later it is shown.
+    /// How much later each is shown.
     pub(super) shift: i32,
-    /// Its sample description.
+    /// Their sample description.
     pub(super) description: u32,
+}
+
+impl Batch {
+    /// How many of them are decoded before this time.
+    pub(super) fn before(&self, time: u64) -> u32 {
+        match time.checked_sub(self.time) {
+            None | Some(0) => 0,
+            Some(_) if self.delta == 0 => self.count,
+            Some(left) => {
+                let count = left.div_ceil(self.delta.into());
+                u32::try_from(count).map_or(self.count, |count| count.min(self.count))
+            }
+        }
+    }
+
+    /// How many bytes so many of them have.
+    pub(super) fn len(&self, count: u32) -> u64 {
+        u64::from(self.size) * u64::from(count)
+    }
 }
 
 /// A table of runs: of so many samples, each has this value.
@@ -26,6 +52,17 @@ impl<'a> Runs<'a> {
     /// How many samples, and which value they have.
     pub(super) fn runs(self) -> impl Iterator<Item = (u32, u32)> + use<'a> {
         self.0.chunks_exact(8).filter_map(|run| Some((u32_at(run, 0)?, u32_at(run, 4)?)))
+    }
+
+    /// What all samples in front of this one last together.
+    pub(super) fn total_before(self, sample: u32) -> Option<u64> {
+        let (mut left, mut total) = (sample, 0u64);
+        for (count, value) in self.runs() {
+            let count = count.min(left);
+            total = total.checked_add(u64::from(count) * u64::from(value))?;
+            left -= count;
+        }
+        Some(total)
     }
 
     /// How many samples it tells of.
@@ -49,17 +86,15 @@ impl<'a> Each<'a> {
     }
 }
 
-impl Iterator for Each<'_> {
-    type Item = u32;
-
-    fn next(&mut self) -> Option<u32> {
+impl Each<'_> {
+    /// The next one, and how many samples have it.
+    fn peek(&mut self) -> Option<(u32, u32)> {
         while self.left == 0 {
             self.left = u32_at(self.rest, 0)?;
             self.value = u32_at(self.rest, 4)?;
             self.rest = &self.rest[8..];
         }
-        self.left -= 1;
-        Some(self.value)
+        Some((self.value, self.left))
     }
 }
 
@@ -140,15 +175,16 @@ impl<'a> Places<'a> {
     }
 }
 
-/// All samples of a track.
+/// The samples of a track.
 pub(super) struct Samples<'a> {
     times: Each<'a>,
     shifts: Option<Each<'a>>,
     sizes: Sizes<'a>,
     places: Places<'a>,
-    /// The next sample, and when it is decoded.
+    /// The next sample, when it is decoded, and before which one they end.
     number: u32,
     time: u64,
+    end: u32,
     /// The next chunk, and the entries that are still to come.
     chunk: u32,
     entry: usize,
@@ -159,15 +195,78 @@ pub(super) struct Samples<'a> {
 }
 
 impl<'a> Samples<'a> {
+    /// All of them, as far as the tables tell.
     pub(super) fn new(
         times: Runs<'a>,
         shifts: Option<Runs<'a>>,
         sizes: Sizes<'a>,
         places: Places<'a>,
     ) -> Samples<'a> {
-        let (times, shifts) = (Each::of(times), shifts.map(Each::of));
+        let (times, shifts, end) = (Each::of(times), shifts.map(Each::of), sizes.count());
         let (number, time, chunk, entry, at, left, description) = (0, 0, 0, 0, 0, 0, 0);
-        Samples { times, shifts, sizes, places, number, time, chunk, entry, at, left, description }
+        Samples {
+            times,
+            shifts,
+            sizes,
+            places,
+            number,
+            time,
+            end,
+            chunk,
+            entry,
+            at,
+            left,
+            description,
+        }
+    }
+
+    /// Of them, these.
+    pub(super) fn within(mut self, samples: &Range<u32>) -> Samples<'a> {
+        while self.number < samples.start
+            && let Some(batch) = self.peek()
+        {
+            self.pass(&batch, batch.count.min(samples.start - self.number));
+        }
+        self.end = self.end.min(samples.end);
+        self
+    }
+
+    /// The next ones that are alike. `None` at the end, or where the tables end early.
+    pub(super) fn peek(&mut self) -> Option<Batch> {
+        let count = self.end.checked_sub(self.number).filter(|count| *count > 0)?;
+        while self.left == 0 {
+            self.turn()?;
+        }
+        let (delta, lasting) = self.times.peek()?;
+        // They are signed in either version of the table: writers and readers have agreed.
+        let (shift, shifted) = match &mut self.shifts {
+            Some(shifts) => shifts.peek()?,
+            None => (0, u32::MAX),
+        };
+        let (size, sized) = match self.sizes {
+            Sizes::Same { size, .. } => (size, u32::MAX),
+            Sizes::Each { .. } => (self.sizes.of(self.number)?, 1),
+        };
+        let count = [count, self.left, lasting, shifted, sized].into_iter().min()?;
+        let Samples { at, time, description, .. } = *self;
+        let shift = shift.cast_signed();
+        let batch = Batch { count, at, size, time, delta, shift, description };
+        at.checked_add(batch.len(count))?;
+        time.checked_add(u64::from(delta) * u64::from(count))?;
+        Some(batch)
+    }
+
+    /// Passes over the first `count` of the batch that is next.
+    pub(super) fn pass(&mut self, batch: &Batch, count: u32) {
+        self.number += count;
+        self.left -= count;
+        self.times.left -= count;
+        if let Some(shifts) = &mut self.shifts {
+            shifts.left -= count;
+        }
+        // That neither is too large was seen.
+        self.at += batch.len(count);
+        self.time += u64::from(batch.delta) * u64::from(count);
     }
 
     /// Goes on to the next chunk.
@@ -185,23 +284,11 @@ impl<'a> Samples<'a> {
 }
 
 impl Iterator for Samples<'_> {
-    type Item = Sample;
+    type Item = Batch;
 
-    fn next(&mut self) -> Option<Sample> {
-        while self.left == 0 {
-            self.turn()?;
-        }
-        let (at, time, size) = (self.at, self.time, self.sizes.of(self.number)?);
-        let delta = self.times.next()?;
-        let shift = match &mut self.shifts {
-            // They are signed in either version of the table: writers and readers have agreed.
-            Some(shifts) => shifts.next()?.cast_signed(),
-            None => 0,
-        };
-        self.left -= 1;
-        self.number += 1;
-        self.at = at.checked_add(size.into())?;
-        self.time = time.checked_add(delta.into())?;
-        Some(Sample { at, size, time, delta, shift, description: self.description })
+    fn next(&mut self) -> Option<Batch> {
+        let batch = self.peek()?;
+        self.pass(&batch, batch.count);
+        Some(batch)
     }
 }

@@ -9,8 +9,8 @@ use crate::mux::splice::Refusal;
 use crate::mux::splice::boxes::{self, Found, u32_at};
 use crate::mux::splice::trak::{Trak, at_most_one, one};
 
-/// The most samples of a track: 30 hours at 60 pictures a second. Sound without compression has
-/// more; nobody splices it.
+/// The most samples of a track of which each has a size of its own: 30 hours at 60 pictures a second. Where
+/// all have the same, as in sound without compression, it matters only how many chunks there are.
 const MOST_SAMPLES: u32 = 8 << 20;
 
 const INCONSISTENT: Refusal = Refusal("the tables of its index contradict each other");
@@ -63,7 +63,7 @@ impl<'a> Tables<'a> {
         if count == 0 {
             return Err(Refusal("it has no samples"));
         }
-        if count > MOST_SAMPLES {
+        if matches!(self.sizes, Sizes::Each { .. }) && count > MOST_SAMPLES {
             return Err(Refusal("it has too many samples"));
         }
         let sums = [Some(&self.times), self.shifts.as_ref()];
@@ -101,21 +101,19 @@ impl<'a> Tables<'a> {
     }
 
     fn check_samples(&self, media: &[Range<u64>]) -> Result<(), Refusal> {
-        let (mut count, mut before) = (0, 0);
+        let (mut count, mut before) = (0u32, 0);
         let mut media = media.iter();
         let mut within = media.next();
-        for sample in self.samples() {
-            count += 1;
-            let Some(end) = sample.at.checked_add(sample.size.into()) else {
-                return Err(INCONSISTENT);
-            };
-            if sample.at < before {
+        for batch in self.samples() {
+            count += batch.count;
+            let end = batch.at + batch.len(batch.count);
+            if batch.at < before {
                 return Err(BACKWARDS);
             }
             while within.is_some_and(|within| within.end < end) {
                 within = media.next();
             }
-            if within.is_none_or(|within| sample.at < within.start) {
+            if within.is_none_or(|within| batch.at < within.start) {
                 return Err(Refusal("samples are where no media is"));
             }
             before = end;

@@ -13,6 +13,7 @@ use crate::mux::{Trim, Wanted};
 mod broken;
 mod parts;
 mod refusals;
+mod uniform;
 
 /// The survey from the beginning of a file on.
 fn survey(look: &mut dyn Look) -> Result<Movie, Halt> {

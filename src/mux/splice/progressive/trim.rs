@@ -6,14 +6,11 @@
 
 use std::time::Duration;
 
+use super::shown::{Shown, TOO_LONG};
 use super::{Open, Selection};
 use crate::mux::Trim;
 use crate::mux::splice::Refusal;
 use crate::mux::splice::edits::{Edit, NANOS, NORMAL, Plain, Scale, plain, rescaled};
-
-const TOO_LONG: Refusal = Refusal("its times are too large");
-/// Of more samples it is not told when each is shown: 9 hours at 60 pictures a second.
-const MOST_SAMPLES: u32 = 2 << 20;
 
 /// From when on the times of a part count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +58,7 @@ pub(super) fn entry(track: &Open<'_>, start: Duration) -> Option<Duration> {
     let start = From::About(i64::try_from(start.as_nanos()).ok()?);
     let line = Line::of(track).ok()?;
     let (Start { sample, .. }, _) = line.start(start).ok()?;
-    let decoded = track.tables.samples().nth(sample as usize)?.time;
+    let decoded = track.tables.times.total_before(sample)?;
     let nanos = line.nanos(i64::try_from(decoded).ok()?).ok()?;
     Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
 }
@@ -108,8 +105,7 @@ struct Stop {
 
 /// When the samples of a track are shown.
 struct Line {
-    /// In the time scale of the media.
-    shown: Vec<i64>,
+    shown: Shown,
     /// Those that can be decoded alone, counted from 0; all, if it is not said.
     sync: Option<Vec<u32>>,
     /// When the last one is over, or is not shown any more.
@@ -127,17 +123,7 @@ impl Line {
         let Plain { empty, media_time, segment } = plain;
         let nanos = Scale { from: track.movie_scale, to: NANOS }.down(empty)?;
         let empty = i64::try_from(nanos).map_err(|_| TOO_LONG)?;
-        if track.tables.count() > MOST_SAMPLES {
-            return Err(Refusal("it has too many samples to be cut"));
-        }
-        let mut shown = Vec::new();
-        let mut end = 0;
-        for sample in track.tables.samples() {
-            let at = i64::try_from(sample.time).map_err(|_| TOO_LONG)?;
-            let at = at.checked_add(sample.shift.into()).ok_or(TOO_LONG)?;
-            shown.push(at);
-            end = end.max(at.checked_add(sample.delta.into()).ok_or(TOO_LONG)?);
-        }
+        let (shown, mut end) = Shown::of(&track.tables)?;
         let scale = track.trak.scale;
         if let Some(segment) = segment {
             let segment = Scale { from: track.movie_scale, to: scale }.up(segment)?;
@@ -162,14 +148,19 @@ impl Line {
         i64::try_from(ticks + i128::from(self.media_time)).map_err(|_| TOO_LONG)
     }
 
+    /// The first time of the media that is shown no earlier than that.
+    fn from(&self, nanos: i64) -> i64 {
+        let since = (i128::from(nanos) - i128::from(self.empty)) * i128::from(self.scale);
+        let ticks = -(-since).div_euclid(NANOS.into()) + i128::from(self.media_time);
+        i64::try_from(ticks).unwrap_or(if ticks < 0 { i64::MIN } else { i64::MAX })
+    }
+
     /// The last sample that can be decoded alone and is shown no later than `ticks`.
     fn sync_before(&self, ticks: i64) -> Option<u32> {
-        let is_before =
-            |sample: &u32| self.shown.get(*sample as usize).is_some_and(|at| *at <= ticks);
+        let is_before = |sample: &u32| self.shown.at(*sample).is_some_and(|at| at <= ticks);
         match &self.sync {
             Some(sync) => sync.iter().copied().rfind(is_before),
-            // There are no more than 32 bits can number.
-            None => (0..self.shown.len() as u32).rfind(is_before),
+            None => self.shown.last_up_to(ticks),
         }
     }
 
@@ -186,7 +177,9 @@ impl Line {
         let ticks = self.ticks(at)?;
         let before = self.sync_before(ticks);
         let shown = match (from, before) {
-            (From::About(_), Some(sample)) => self.shown[sample as usize].max(self.media_time),
+            (From::About(_), Some(sample)) => {
+                self.shown.at(sample).ok_or(TOO_LONG)?.max(self.media_time)
+            }
             _ => ticks,
         };
         let start = Start { sample: before.unwrap_or(0), shown, empty: 0 };
@@ -196,27 +189,13 @@ impl Line {
     /// Where the track ends that begins with the sample `first`: so that nothing that is left out
     /// is shown before anything that is kept.
     fn stop(&self, first: u32, end: Option<i64>) -> Result<Stop, Refusal> {
-        let own = Stop { sample: self.shown.len() as u32, shown: self.end, shown_until: None };
+        let own = Stop { sample: self.shown.count(), shown: self.end, shown_until: None };
         let Some(end) = end else { return Ok(own) };
-        let mut earliest = self.shown.clone();
-        for at in (1..earliest.len()).rev() {
-            earliest[at - 1] = earliest[at - 1].min(earliest[at]);
-        }
-        let first = first as usize;
-        let mut latest = i64::MIN;
-        for (at, shown) in self.shown.iter().enumerate().skip(first) {
-            let is_clean = latest < earliest[at] && at > first;
-            if is_clean && earliest[at] < self.end && self.nanos(earliest[at])? >= end {
-                let until = self.nanos(earliest[at])?;
-                return Ok(Stop {
-                    sample: at as u32,
-                    shown: earliest[at],
-                    shown_until: Some(until),
-                });
-            }
-            latest = latest.max(*shown);
-        }
-        Ok(own)
+        let Some((sample, shown)) = self.shown.cut_behind(first, &(self.from(end)..self.end))
+        else {
+            return Ok(own);
+        };
+        Ok(Stop { sample, shown, shown_until: Some(self.nanos(shown)?) })
     }
 
     fn selection(
@@ -227,17 +206,15 @@ impl Line {
         stop: &Stop,
     ) -> Result<Selection, Refusal> {
         let samples = start.sample..stop.sample;
-        let mut wanted = track.tables.samples().skip(start.sample as usize).take(samples.len());
-        let first = wanted.next().ok_or(TOO_LONG)?;
-        let media =
-            wanted.fold(u64::from(first.delta), |sum, sample| sum + u64::from(sample.delta));
+        let time = |sample| track.tables.times.total_before(sample).ok_or(TOO_LONG);
+        let decoded = time(start.sample)?;
+        let media = time(stop.sample)? - decoded;
         // Where nothing is shown at first, the edit list says so: players disagree about a track that
         // it lets begin before its first sample.
-        let shown = &self.shown[start.sample as usize..stop.sample as usize];
-        let shown = shown.iter().copied().min().unwrap_or(start.shown).max(start.shown);
+        let shown = self.shown.earliest(&samples).unwrap_or(start.shown).max(start.shown);
         let wait = self.nanos(shown)? - self.nanos(start.shown)?;
         let start = Start { shown, empty: start.empty.checked_add(wait).ok_or(TOO_LONG)?, ..start };
-        let decoded = i64::try_from(first.time).map_err(|_| TOO_LONG)?;
+        let decoded = i64::try_from(decoded).map_err(|_| TOO_LONG)?;
         let media_time = start.shown - decoded;
         if media_time < 0 {
             return Err(Refusal("samples are shown before they are decoded"));

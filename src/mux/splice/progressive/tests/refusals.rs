@@ -15,6 +15,9 @@ fn what_would_be_wrong_is_refused() {
     let nowhere = "samples are where no media is";
     let behind = "samples are behind its end";
     let at = MEDIA as u32;
+    let count = (8 << 20) + 1u32;
+    let sizes = [&[0, 0, 0, 8][..], &count.to_be_bytes(), &vec![1; count as usize]].concat();
+    let many = boxed(b"stz2", &[&[0; 4], &sizes]);
     let cases = [
         (
             Crafted { ftyp: boxed(b"ftyp", &[b"qt  ", &[0; 12]]), ..new() }
@@ -53,7 +56,8 @@ fn what_would_be_wrong_is_refused() {
         (new().with(table(b"stsc", &[2, 1, 6, 1, 2, 0, 1])), inconsistent),
         (new().with(table(b"stsz", &[10, 0])), "it has no samples"),
         (new().with(table(b"stsz", &[0, 6, 10])), inconsistent),
-        (new().with(table(b"stsz", &[1, u32::MAX])), "it has too many samples"),
+        (new().with(table(b"stsz", &[1, u32::MAX])), inconsistent),
+        (new().without(b"stsz").with(many), "it has too many samples"),
         (new().with(table(b"stco", &[2, at + 30, at])), order),
         (new().with(table(b"stco", &[2, at, at + 29])), order),
         (new().with(table(b"stco", &[2, at, at + 31])), nowhere),
@@ -74,10 +78,11 @@ fn a_part_of_a_film_with_several_edits_is_refused() {
         let plan = plan_of(&[(Kind::Video, &crafted)], part(0, Some(1000)));
         assert_eq!(refusal(plan), "its edit list is not simple", "{edits:?}");
     }
-    // A few bytes tell of as many samples as one likes.
+    // A few bytes tell of as many samples as one likes, which are not shown in their order.
     let count = (2 << 20) + 1;
     let mut many = Crafted::new(b"vide")
         .with(table(b"stts", &[1, count, 1]))
+        .with(table(b"ctts", &[2, 1, 5, count - 1, 2]))
         .with(table(b"stsc", &[1, 1, count, 1]))
         .with(table(b"stsz", &[1, count]))
         .with(table(b"stco", &[1, MEDIA as u32]));
@@ -85,6 +90,7 @@ fn a_part_of_a_film_with_several_edits_is_refused() {
     assert!(lone(&many).is_ok());
     let plan = plan_of(&[(Kind::Video, &many)], part(0, Some(1000)));
     assert_eq!(refusal(plan), "it has too many samples to be cut");
+    assert!(plan_of(&[(Kind::Video, &many.without(b"ctts"))], part(0, Some(1000))).is_ok());
     let unknown = Crafted::new(b"vide").with(table(b"csgp", &[0]));
     let plan = plan_of(&[(Kind::Video, &unknown)], part(0, Some(1000)));
     assert_eq!(refusal(plan), "its index has a table that cannot be cut");
