@@ -309,6 +309,8 @@ fn finished(Input { kind, head }: Input) -> Finished {
         Format::Flac => ("audio/flac", "flac"),
         Format::Wav => ("audio/wav", "wav"),
         Format::Aiff => ("audio/aiff", "aiff"),
+        Format::Au => ("audio/basic", "au"),
+        Format::Wave64 => ("audio/x-w64", "w64"),
         // RFC 4184 and RFC 4598.
         Format::Ac3 => ("audio/ac3", "ac3"),
         Format::Eac3 => ("audio/eac3", "eac3"),

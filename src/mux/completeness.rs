@@ -9,12 +9,12 @@ use std::fmt;
 use super::sniff::Format;
 
 mod boxes;
-mod chain;
+mod chunks;
 mod elements;
 mod flac;
+mod flv;
 mod frames;
 mod pages;
-mod riff;
 #[cfg(test)]
 mod tests;
 
@@ -82,10 +82,12 @@ impl Completeness {
             Format::Mp4 => Box::new(boxes::Boxes::default()),
             Format::Webm | Format::Matroska => Box::new(elements::Elements::default()),
             Format::Ogg => Box::new(pages::Pages::default()),
-            Format::Wav => Box::new(riff::Riff::default()),
+            Format::Wav => Box::new(chunks::Chunks::riff()),
             Format::Flac => Box::new(flac::Flac::default()),
-            Format::Flv => Box::new(chain::Flv::default()),
-            Format::Aiff => Box::new(chain::Aiff::default()),
+            Format::Flv => Box::new(flv::Flv::default()),
+            Format::Aiff => Box::new(chunks::Chunks::aiff()),
+            Format::Wave64 => Box::new(chunks::Chunks::wave64()),
+            Format::Au => Box::new(chunks::Chunks::au()),
             Format::Mp3 | Format::Adts | Format::Ac3 | Format::Eac3 => {
                 Box::new(frames::Frames::new(format))
             }

@@ -11,6 +11,7 @@ use crate::error::Unusable;
 use crate::mux::parameter_sets::SampleEntry;
 
 mod ac3;
+mod au;
 mod codec;
 mod flac;
 mod flv;
@@ -22,6 +23,7 @@ mod ogg;
 mod riff;
 mod tags;
 mod view;
+pub(super) mod wave64;
 
 pub use codec::Codec;
 pub(super) use riff::is_placeholder;
@@ -50,8 +52,12 @@ pub enum Format {
     Flac,
     /// RIFF/WAVE.
     Wav,
+    /// Wave64, WAVE with wide sizes.
+    Wave64,
     /// AIFF.
     Aiff,
+    /// AU.
+    Au,
     /// Flash video.
     Flv,
 }
@@ -193,6 +199,8 @@ fn recognise(view: &View<'_>) -> Result<Head, Verdict> {
         [b'O', b'g', b'g', b'S', ..] => return ogg::sniff(view),
         [b'F', b'L', b'V', 1, ..] => return flv::sniff(view),
         _ if riff::is_wave(bytes) => return riff::wave(view),
+        [b'.', b's', b'n', b'd', ..] => return au::sniff(view),
+        _ if wave64::begins(bytes) => return wave64::sniff(view),
         _ if riff::is_aiff(bytes) => return riff::aiff(view),
         _ if mp4::begins(bytes) => return mp4::sniff(view),
         _ => {}
@@ -239,10 +247,13 @@ fn named(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
+fn not_media(what: &'static str) -> Verdict {
+    Verdict::Refused(Unusable::NotMedia(what))
+}
+
 const NEITHER: Unusable = Unusable::NotMedia("there is neither video nor audio in it");
 
-const UNKNOWN: &str =
-    "it is no container that we know (mp4, webm, mkv, ogg, flv, mp3, aac, ac3, flac, wav, aiff)";
+const UNKNOWN: &str = "it is no container that we know (mp4, webm, mkv, ogg, flv, mp3, aac, ac3, flac, wav, aiff, au)";
 
 /// A word for people about something that is not media.
 fn looks_like(bytes: &[u8]) -> &'static str {
@@ -396,12 +407,15 @@ mod tests {
         assert!(matches!(super::sniff(&blind), Verdict::Refused(_)));
     }
 
+    const W64: &[u8] = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0\0\0\0\0\0\0\0\0\
+        wave\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8adata\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a";
+
     proptest! {
         #[test]
         fn no_bytes_make_it_panic_or_wait_for_ever(
             magic in prop::sample::select(vec![
                 &b""[..], b"\x1a\x45\xdf\xa3", b"\0\0\0\x08ftyp", b"\0\0\0\x08ftyp\0\0\x01\0moov",
-                b"ID3\x04\0\0\0\0", b"\xff\xfb\x90", b"\xff\xf1", b"\x0b\x77", b"FLV\x01", b"OggS\0\x02",
+                b".snd\0\0\0\x18", W64, b"ID3\x04\0\0\0\0", b"\xff\xfb\x90", b"\xff\xf1", b"\x0b\x77", b"FLV\x01", b"OggS\0\x02",
                 b"RIFF\0\0\0\0WAVEdata", b"RF64\0\0\0\0WAVEds64", b"FORM\0\0\0\0AIFFCOMM", b"APETAGEX",
                 b"fLaC\0",
             ]),

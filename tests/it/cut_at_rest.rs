@@ -146,6 +146,9 @@ fn samples() -> Vec<Sample> {
         sample("aac (ADTS)", audio("aac", AAC), A, progressive()),
         sample("flac", audio("flac", "-c:a flac"), A, progressive()),
         sample("wav", audio("wav", "-c:a pcm_s16le"), A, progressive()),
+        sample("w64", audio("w64", "-c:a pcm_s16le"), A, progressive()),
+        sample("aiff", audio("aiff", "-c:a pcm_s16be"), A, progressive()),
+        sample("au", audio("au", "-c:a pcm_s16be"), A, progressive()),
     ]
 }
 

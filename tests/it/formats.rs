@@ -187,6 +187,14 @@ fn waves_of_unknown_length_are_whole() {
         assert_eq!(contents(&before), contents(&packets(&file, "a")), "{what}");
         lasts(&file, f64::from(SECONDS), &what);
     }
+    for extension in ["w64", "au"] {
+        let words = ["-i", wav.to_str().unwrap(), "-f", extension, "-"];
+        let written = run(Command::new("ffmpeg").args(["-v", "error"]).args(words)).stdout;
+        let (file, _) = formats.file(Some(&video), Some(&written), &[], extension);
+        let before = packets(&sound(extension, &[]), "a");
+        assert_eq!(contents(&before), contents(&packets(&file, "a")), "{extension}");
+        lasts(&file, f64::from(SECONDS), extension);
+    }
     let wide = read(&sound("wav", &["-rf64", "always"]));
     let (file, _) = formats.file(Some(&video), Some(&wide), &[], "rf64");
     assert_eq!(contents(&before), contents(&packets(&file, "a")));
@@ -200,6 +208,7 @@ fn waves_with_long_tags_behind_their_samples_are_whole() {
         ("aiff", "pcm_s16be", *b"ID3 "),
         ("wav", "pcm_s16le", *b"id3 "),
         ("wav", "pcm_s16le", *b"LIST"),
+        ("w64", "pcm_s16le", *b"list"),
     ] {
         let source = sound(extension, &["-c:a", coded]);
         let (tag, mut bytes) = (id3(3_000_000), read(&source));
@@ -207,9 +216,14 @@ fn waves_with_long_tags_behind_their_samples_are_whole() {
             let number = u32::try_from(number).unwrap();
             if extension == "aiff" { number.to_be_bytes() } else { number.to_le_bytes() }
         };
-        bytes.extend([&kind[..], &number(tag.len()), &tag].concat());
-        let all = number(bytes.len() - 8);
-        bytes[4..8].copy_from_slice(&all);
+        if extension == "w64" {
+            let size = (24 + tag.len() as u64).to_le_bytes();
+            bytes.extend([&kind[..], &[7; 12], &size, &tag].concat());
+        } else {
+            bytes.extend([&kind[..], &number(tag.len()), &tag].concat());
+            let all = number(bytes.len() - 8);
+            bytes[4..8].copy_from_slice(&all);
+        }
         let what = format!("{extension} {kind:?}");
         for (video, extra) in
             [(None, ("container", "mkv")), (Some(picture()), ("container", "auto"))]
@@ -225,11 +239,18 @@ fn waves_with_long_tags_behind_their_samples_are_whole() {
     }
 }
 
-/// What lies in Ogg and AIFF tells its duration, too.
+/// What lies in Ogg, AIFF and the like tells its duration, too.
 #[test]
 fn sounds_tell_how_long_they_play() {
     let formats = Formats::new();
-    for (extension, coded) in [("ogg", "libopus"), ("ogg", "libvorbis"), ("aiff", "pcm_s16be")] {
+    for (extension, coded) in [
+        ("ogg", "libopus"),
+        ("ogg", "libvorbis"),
+        ("aiff", "pcm_s16be"),
+        ("w64", "pcm_s24le"),
+        ("au", "pcm_s16be"),
+        ("au", "pcm_mulaw"),
+    ] {
         let plain = sound(extension, &["-c:a", coded]);
         let (file, kind) = formats.file(None, Some(&read(&plain)), &[("container", "mkv")], coded);
         assert_eq!(kind, "audio/x-matroska");

@@ -137,13 +137,31 @@ fn frames_and_how_many_there_are() {
 }
 
 #[test]
-fn tags_of_flash_and_chunks_of_aiff() {
+fn tags_of_flash_and_other_chunks() {
     let tag = |kind: u8| [&[kind, 0, 0, 50][..], &[0; 7], &[1; 50], &[0, 0, 0, 61]].concat();
     let head = b"FLV\x01\x05\0\0\0\x09\0\0\0\0";
     let flv = [&head[..], &tag(18), &tag(9), &tag(8)].concat();
     is_complete_alone(Format::Flv, &flv, &[13, 78, 143]);
     let aiff = [&b"FORM\0\0\0\0AIFFCOMM\0\0\0\x12"[..], &[1; 18], b"SSND\0\0\0\x28", &[3; 40]];
     is_complete_alone(Format::Aiff, &aiff.concat(), &[12, 38]);
+    for unknown in [0, u32::MAX, 0x7fff_f000] {
+        let size = u32::to_be_bytes(unknown);
+        let unknown = [&aiff[..2].concat()[..], b"SSND", &size, &[3; 40]].concat();
+        assert_eq!(outcomes(Format::Aiff, &unknown), [true; 3]);
+    }
+    let named = |name: &[u8; 4], size: u64| {
+        let rest = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a";
+        [&name[..], rest, &size.to_le_bytes()].concat()
+    };
+    let wave64 = |size: u64| {
+        let opening = [&[b'r'; 16][..], &[0; 8], &named(b"wave", 0)[..16]].concat();
+        [opening, named(b"fmt ", 42), vec![1; 18 + 6], named(b"data", size), vec![3; 40]].concat()
+    };
+    is_complete_alone(Format::Wave64, &wave64(64), &[40, 82, 88]);
+    assert_eq!(outcomes(Format::Wave64, &wave64(i64::MAX as u64)), [true; 3]);
+    let au = |size: u32| [&b".snd\0\0\0\x1c"[..], &size.to_be_bytes(), &[1; 16], &[3; 41]].concat();
+    is_complete_alone(Format::Au, &au(41), &[]);
+    assert_eq!(outcomes(Format::Au, &au(u32::MAX)), [true; 3]);
     let mut ac3 = [0x55u8; 768];
     ac3[..6].copy_from_slice(&[0x0b, 0x77, 0, 0, 0x14, 0x40]);
     is_complete_alone(Format::Ac3, &ac3.repeat(3), &[768, 1536]);
@@ -166,6 +184,7 @@ proptest::proptest! {
     fn no_bytes_make_it_panic_or_hold_much(
         format in proptest::sample::select(vec![
             Format::Mp4, Format::Webm, Format::Ogg, Format::Wav, Format::Flac, Format::Mp3, Format::Adts,
+            Format::Aiff, Format::Wave64, Format::Au, Format::Flv,
         ]),
         start in proptest::sample::select(vec![
             &b""[..], b"\0\0\0\x08moov", b"\0\0\0\x30sidx", b"OggS", b"fLaC\x80\0\0\x22", b"ID3\x04\0\0",

@@ -191,6 +191,8 @@ fn demuxer(format: Format) -> &'static str {
         Format::Eac3 => "eac3",
         Format::Flv => "flv",
         Format::Aiff => "aiff",
+        Format::Au => "au",
+        Format::Wave64 => "w64",
         Format::Adts => "aac",
         Format::Flac => "flac",
         Format::Wav => "wav",

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Codec, Format, Head, LOOK_AT_MOST, Verdict, View, from_ticks, opus_head};
-use crate::error::Unusable;
+use super::{Codec, Format, Head, LOOK_AT_MOST, Verdict, View, from_ticks, not_media, opus_head};
 use crate::mux::parameter_sets::{SampleEntry, has_hevc};
 use crate::mux::splice::ebml::text_of;
 
@@ -136,10 +135,6 @@ fn read(bytes: &[u8], all: bool, ends: bool) -> Result<Found, Verdict> {
         () if ends && !is_cut => Err(not_media("it has no media in it (no clusters)")),
         () => Ok(Found { behind: None, ..found }),
     }
-}
-
-fn not_media(what: &'static str) -> Verdict {
-    Verdict::Refused(Unusable::NotMedia(what))
 }
 
 /// What tags call the first tracks.

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use super::{Codec, Format, Head, LOOK_AT_MOST, Verdict, View, from_ticks};
+use super::{Codec, Format, Head, LOOK_AT_MOST, Verdict, View, from_ticks, not_media};
 use crate::error::Unusable;
 use crate::media::Kind;
 use crate::mux::parameter_sets::{self, SampleEntry};
@@ -103,10 +103,6 @@ pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
         None if view.all || ends => Err(not_media("it is an mp4 without an index (no moov)")),
         _ => Err(Verdict::More),
     }
-}
-
-fn not_media(what: &'static str) -> Verdict {
-    Verdict::Refused(Unusable::NotMedia(what))
 }
 
 /// What a moov says, and what it leaves open.

@@ -64,16 +64,17 @@ pub(in crate::mux) fn is_placeholder(size: u64) -> bool {
     size == 0 || near(1 << 31) || near(u32::MAX.into()) || near(i64::MAX as u64) || near(u64::MAX)
 }
 
+/// What its samples are like.
 #[derive(Clone, Copy)]
-struct Fmt {
-    codec: Codec,
+pub(super) struct Fmt {
+    pub(super) codec: Codec,
     /// Samples a second, of each channel.
     rate: u32,
     bytes_per_second: u32,
 }
 
 impl Fmt {
-    fn read(fmt: &[u8]) -> Option<Fmt> {
+    pub(super) fn read(fmt: &[u8]) -> Option<Fmt> {
         let tag = u16::from_le_bytes(*fmt.first_chunk()?);
         // Behind the marks of an extensible format stands the tag of another (WAVEFORMATEXTENSIBLE).
         let tag = match tag {
@@ -94,7 +95,7 @@ impl Fmt {
 
     /// How long so many bytes play. How many bytes of compressed sound make a second is no more than a
     /// hint; the samples are counted, if the writer could go back.
-    fn duration(self, bytes: u64, samples: Option<u32>) -> Option<Duration> {
+    pub(super) fn duration(self, bytes: u64, samples: Option<u32>) -> Option<Duration> {
         let counted = samples.filter(|count| self.codec != Codec::Pcm && *count < u32::MAX);
         let counted = counted.and_then(|count| from_ticks(count.into(), self.rate.into()));
         counted.or_else(|| from_ticks(bytes, self.bytes_per_second.into()))

@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use ytcanal::mux::completeness::{Completeness, Incomplete};
 use ytcanal::mux::sniff::Format;
 
-const FORMATS: [Format; 8] = [
+const FORMATS: [Format; 12] = [
     Format::Mp4,
     Format::Webm,
     Format::Matroska,
@@ -15,6 +15,10 @@ const FORMATS: [Format; 8] = [
     Format::Flac,
     Format::Mp3,
     Format::Adts,
+    Format::Flv,
+    Format::Aiff,
+    Format::Wave64,
+    Format::Au,
 ];
 
 fuzz_target!(|input: (u8, u8, &[u8])| {

@@ -1,0 +1,26 @@
+//! Flash video: tags that each tell their length and nothing else (Adobe's specification, annex E).
+
+use super::{Structure, Unit};
+
+#[derive(Debug, Default)]
+pub(super) struct Flv {
+    is_open: bool,
+}
+
+impl Structure for Flv {
+    fn unit(&mut self, _: u64, bytes: &[u8]) -> Unit {
+        if !self.is_open {
+            let Some(len) = bytes.get(5..9).and_then(|len| len.first_chunk()) else {
+                return Unit::NeedMore;
+            };
+            self.is_open = true;
+            return Unit::Len(u64::from(u32::from_be_bytes(*len)).saturating_add(4));
+        }
+        // Sound, picture or script data; then its length, and behind it that of all of the tag.
+        let Some([kind, a, b, c]) = bytes.first_chunk() else { return Unit::NeedMore };
+        match kind & 0x1f {
+            8 | 9 | 18 => Unit::Len(u64::from(u32::from_be_bytes([0, *a, *b, *c])) + 11 + 4),
+            _ => Unit::Open,
+        }
+    }
+}
