@@ -4,6 +4,7 @@
 //! beyond the media type of a file.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::error::{Error, Unusable};
 use crate::media::{Kind, Tags};
@@ -104,10 +105,12 @@ pub struct Finished {
 /// What splice found out about a track, or why it is of no use to it.
 pub type Surveyed = Result<Survey, Refusal>;
 
-/// Decides what becomes of `inputs`; of each there is a survey, if it was worth the while.
+/// Decides what becomes of `inputs`; of each there is a survey, if it was worth the while. `key_frame` is
+/// where what is wanted of the video begins, if that was looked for beside it.
 pub fn plan(
     mut inputs: Vec<Input>,
     surveys: &[Option<Surveyed>],
+    key_frame: Option<Duration>,
     wish: &Wish,
     tags: &Tags,
 ) -> Result<Plan, Error> {
@@ -139,7 +142,7 @@ pub fn plan(
         Some(Err(refused)) => Some(refused),
         None => None,
     };
-    let wish = &Wish { trim: with_entry(&inputs, surveys, wish.trim), ..*wish };
+    let wish = &Wish { trim: with_entry(&inputs, surveys, key_frame, wish.trim), ..*wish };
     let feeds = feeds(&mut inputs, surveys, wish.trim)?;
     Ok(Plan::Join(Join { joint: Joint::new(inputs, wish, tags)?, feeds, refused }))
 }
@@ -190,6 +193,20 @@ pub fn deserves_a_look(
     }
 }
 
+/// From when on the video of an input is to be shown, on its own clock, if its key frames are to be looked
+/// for: it is cut, no survey told of them, and ffmpeg is not what was asked for.
+pub fn awaits_key_frame(
+    inputs: &[Input],
+    kind: Kind,
+    survey: Option<&Surveyed>,
+    wish: &Wish,
+) -> Option<Duration> {
+    let Wish { engine, trim: Trim { start, .. }, .. } = *wish;
+    let is_told = matches!(survey, Some(Ok(_)));
+    let is_cut = kind == Kind::Video && engine == Engine::Auto && !start.is_zero();
+    (is_cut && !is_told).then(|| start.saturating_add(joint::begin(inputs)))
+}
+
 /// The tracks spliced, or why not; `None` if nobody wants that.
 fn spliced(
     inputs: &[Input],
@@ -213,14 +230,22 @@ fn spliced(
 
 /// A part that begins with a key frame of its picture, where that is known: ffmpeg would leave out all of
 /// it up to the next one. What is decoded before the start is left out, whenever it is shown.
-fn with_entry(inputs: &[Input], surveys: &[Option<Surveyed>], trim: Trim) -> Trim {
+fn with_entry(
+    inputs: &[Input],
+    surveys: &[Option<Surveyed>],
+    key_frame: Option<Duration>,
+    trim: Trim,
+) -> Trim {
     let begin = joint::begin(inputs);
     let start = trim.start.saturating_add(begin);
     let mut picture = inputs.iter().zip(surveys).filter(|(Input { kind, head }, _)| {
         let end = head.video_end.or(head.end);
         *kind == Kind::Video && end.is_none_or(|end| end > start)
     });
-    let entry = picture.find_map(|(_, survey)| survey.as_ref()?.as_ref().ok()?.entry(start));
+    let entry = picture.find_map(|(_, survey)| match survey {
+        Some(Ok(survey)) => survey.entry(start),
+        _ => key_frame.filter(|key_frame| *key_frame <= start),
+    });
     match entry.filter(|_| !trim.start.is_zero()) {
         Some(entry) => Trim { start: entry.saturating_sub(begin), ..trim },
         None => trim,
@@ -354,6 +379,7 @@ mod tests {
             plan(
                 vec![Input { kind: Kind::Audio, head }],
                 &[survey],
+                None,
                 &Wish { container: wanted, ..Wish::default() },
                 &Tags::default(),
             )

@@ -151,9 +151,10 @@ fn send<'scope, 'env, 'c, 'edge>(
     let wants_all = request.wants_all() && wish.trim.is_whole();
     let first = if wants_all { FIRST_PART } else { fetch::PROBE };
     let mut tracks = fetch::open(scope, answering, first)?;
+    let key_frame = look::find_key_frame(scope, answering, &mut tracks)?;
     let inputs = tracks.iter().map(|track| track.input).collect();
     let surveys: Vec<_> = tracks.iter_mut().map(|track| track.survey.take()).collect();
-    match plan(inputs, &surveys, wish, &media.tags)? {
+    match plan(inputs, &surveys, key_frame, wish, &media.tags)? {
         Plan::Pass(finished) => pass::pass(scope, answering, tracks.swap_remove(0), finished),
         Plan::Splice(plan) => splice::begin(answering, tracks, plan),
         Plan::Join(Join { joint, feeds, refused }) => {

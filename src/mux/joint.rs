@@ -84,6 +84,13 @@ impl Joint {
         self.inputs.iter().find(|input| input.kind == from)
     }
 
+    /// What of the clock of the inputs is to be 0 to ffmpeg, of a part: no later than they begin. It leaves
+    /// out what is decoded before a start that it is told, be it the first picture of a film that is
+    /// shown then.
+    pub fn zero(&self) -> Duration {
+        self.trim.start.min(begin(&self.inputs))
+    }
+
     /// Until when each track will play, if it tells.
     pub fn durations(&self) -> Vec<Option<Duration>> {
         let left =

@@ -211,6 +211,30 @@ pub fn survey(format: Format, look: &mut dyn Look, trim: Trim) -> Result<Survey,
     }
 }
 
+/// When the key frame comes of a file of `format` that cannot be spliced, with which its video is shown from
+/// `start` on, by its own clock, if an index or its fragments tell.
+pub fn key_frame(
+    format: Format,
+    look: &mut dyn Look,
+    start: Duration,
+) -> Result<Option<Duration>, Halt> {
+    let found = match format {
+        Format::Mp4 => {
+            let look = &mut Near::new(look, Reach::FRAGMENTS);
+            let mut top = Top::new(look);
+            let moov = top.moov()?;
+            let behind = top.at();
+            fragmented::key_frame(look, &moov, behind, start)
+        }
+        Format::Webm | Format::Matroska => webm::key_frame(look, start),
+        _ => Ok(None),
+    };
+    match found {
+        Err(Halt::Refused(_)) => Ok(None),
+        found => found,
+    }
+}
+
 /// Makes sure that the boxes of an MP4 file end where it ends. `Halt::Refused` says that they are too
 /// many to tell.
 pub fn check_boxes(look: &mut dyn Look) -> Result<(), Halt> {

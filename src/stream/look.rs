@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Scope};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Answering;
 use super::fetch::{Opened, incomplete};
@@ -81,6 +81,30 @@ pub(super) fn check<'scope, 'env>(
         Err(Halt::Incomplete(how)) => Err(incomplete(track.kind, how)),
         Err(Halt::Failed(error)) => Err(error),
     }
+}
+
+/// Finds out with which key frame a part begins of a video whose survey does not tell.
+pub(super) fn find_key_frame<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    answering: &'scope Answering<'_, '_, '_>,
+    tracks: &mut [Opened<'scope, 'env>],
+) -> Result<Option<Duration>, Error> {
+    let inputs: Vec<Input> = tracks.iter().map(|track| track.input).collect();
+    for (opened, track) in tracks.iter_mut().zip(&answering.media.tracks) {
+        let Opened { source, input, memory, survey, .. } = opened;
+        let start = mux::awaits_key_frame(&inputs, input.kind, survey.as_ref(), &answering.wish);
+        let Some(start) = start else { continue };
+        let Some(len) = source.file().len.filter(|_| source.file().ranged) else { continue };
+        let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
+        let mut looking = Looking { scope, answering, source, len, deadline, memory };
+        return match splice::key_frame(input.head.format, &mut looking, start) {
+            Ok(found) => Ok(found),
+            Err(Halt::Refused(_)) => Ok(None),
+            Err(Halt::Incomplete(how)) => Err(incomplete(track.kind, how)),
+            Err(Halt::Failed(error)) => Err(error),
+        };
+    }
+    Ok(None)
 }
 
 /// Bytes at `at` of a file that is being recognised, as many as a look takes; nothing if they cannot be

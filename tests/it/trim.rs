@@ -348,6 +348,60 @@ fn a_part_within_a_group_of_pictures_begins_with_it() {
     }
 }
 
+/// The same of files that no plan can be made of, as far as they have an index.
+#[test]
+fn an_index_tells_where_a_part_begins_whatever_else_is_in_the_file() {
+    /// Key frames are anywhere in them.
+    const BLIND: [&str; 4] =
+        ["-movflags", "+frag_discont+empty_moov+default_base_moof", "-frag_duration", "800000"];
+    const INDEXED: [&str; 2] = ["-movflags", "+frag_discont+frag_keyframe+dash"];
+    let parts = Parts::new();
+    for (extension, sound, flags) in [
+        ("mkv", Some(5), &[][..]),
+        ("mkv", None, &[]),
+        ("mkv", Some(5), &["-cues_to_front", "1"]),
+        ("webm", Some(5), &[]),
+        ("mp4", Some(5), &FRAGMENTS[..2]),
+        ("mp4", Some(5), &INDEXED),
+        ("mp4", Some(5), &BLIND),
+        ("mp4", None, &BLIND),
+    ] {
+        for late in ["0.1", "10"] {
+            let film = read(&film(extension, Some("75"), sound, late, flags));
+            for container in ["mkv", "mp4"] {
+                for (start, engine, pictures) in
+                    [("3.4", "auto", 25..=32), ("1.3", "auto", 95..=107), ("0", "ffmpeg", 95..=107)]
+                {
+                    let part = [("start", start), ("end", "4.1")];
+                    let extra =
+                        [&part[..], &[("container", container), ("engine", engine)]].concat();
+                    let answer = parts.get(&film, &extra);
+                    let what = format!("{extension} {sound:?} {flags:?} {late} as {container}");
+                    let seen = (answer.head.status, answer.ending);
+                    assert_eq!(
+                        seen,
+                        (200, Ending::Complete),
+                        "{what} from {start}: {}",
+                        answer.text()
+                    );
+                    let file = parts.directory.path().join("part");
+                    std::fs::write(&file, &answer.body).unwrap();
+                    let video = packets(&file, "v").len();
+                    let audio = sound.map_or(0, |_| packets(&file, "a").len());
+                    assert!(pictures.contains(&video), "{what} from {start}: {video} pictures");
+                    let frames = video * 48_000 / 1024 / 25;
+                    let is_beside =
+                        audio.abs_diff(frames) < 20 || sound.is_none() || extension == "webm";
+                    assert!(
+                        is_beside,
+                        "{what} from {start}: {audio} frames beside {video} pictures"
+                    );
+                }
+            }
+        }
+    }
+}
+
 fn read(file: &Path) -> Vec<u8> {
     std::fs::read(file).unwrap()
 }

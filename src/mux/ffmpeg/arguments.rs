@@ -26,8 +26,10 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
         list.extend(words("-protocol_whitelist file"));
         list.extend(words(&format!("-format_whitelist {demuxer} -f {demuxer}")));
         list.extend(words(INPUT));
-        if let Some(pre_skip) = early_opus(joint, version).filter(|_| input.kind == Kind::Audio) {
-            list.extend(words(&format!("-itsoffset {:.6}", pre_skip.as_secs_f64())));
+        let pre_skip = early_opus(joint, version).filter(|_| input.kind == Kind::Audio);
+        let offset = pre_skip.unwrap_or_default().as_secs_f64() - joint.zero().as_secs_f64();
+        if offset != 0.0 {
+            list.extend(words(&format!("-itsoffset {offset:.6}")));
         }
         let mut pipe = OsString::from("file:");
         pipe.push(pipes.path(input.kind));
@@ -108,9 +110,11 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
 /// counted from `start`.
 fn trim(joint: &Joint) -> Vec<OsString> {
     let Trim { start, end } = joint.trim;
-    let start = Some(start).filter(|start| !start.is_zero());
+    let start = Some(start).filter(|start| *start > joint.zero());
     let bounds = [("-ss", start), ("-to", end)].into_iter();
-    let bounds = bounds.filter_map(|(name, time)| Some([name.into(), clock(time?).into()]));
+    let bounds = bounds.filter_map(|(name, time)| {
+        Some([name.into(), clock(time?.saturating_sub(joint.zero())).into()])
+    });
     bounds.flatten().collect()
 }
 

@@ -17,6 +17,7 @@ mod facts;
 mod gather;
 mod index;
 mod init;
+mod key_frame;
 mod moof;
 mod moov;
 mod sidx;
@@ -29,6 +30,7 @@ use facts::{Facts, facts_at};
 pub(super) use gather::{Gathered, gather};
 use index::Index;
 use init::{Init, Timeline};
+pub(super) use key_frame::key_frame;
 pub(super) use moof::{Rules, way_in};
 use walk::Walk;
 

@@ -18,6 +18,7 @@ mod entry;
 mod head;
 mod ids;
 mod interleave;
+mod key_frame;
 mod sight;
 mod survey;
 mod tags;
@@ -25,6 +26,7 @@ mod tags;
 mod tests;
 
 pub(super) use cluster::Rules;
+pub(super) use key_frame::key_frame;
 
 /// Times are less than this many ticks, so that sums of them, and floats, are exact.
 const MAX_TICKS: u64 = 1 << 53;

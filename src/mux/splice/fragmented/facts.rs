@@ -266,7 +266,9 @@ impl Samples<'_> {
                 self.show(self.at, until);
                 self.at = until;
                 if let Some((table, _)) = &mut self.noted {
-                    table.samples(count, size, duration, 0, is_sync(flags))?;
+                    let first = first_flags.unwrap_or(flags);
+                    table.samples(1, size, duration, 0, is_sync(first))?;
+                    table.samples(count - 1, size, duration, 0, is_sync(flags))?;
                 }
             }
             return Some(());

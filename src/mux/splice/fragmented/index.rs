@@ -84,6 +84,22 @@ pub(super) fn claimed(
     Ok((first, from_mfra(look, init, first)?))
 }
 
+/// Where the first fragment is, and when fragments begin and where, as an index says of the track of
+/// `init`, be there others beside it: those that it calls entries, if it tells. Nothing if there is none.
+pub(super) fn told(look: &mut dyn Look, init: &Init, behind: u64) -> Result<(u64, Entries), Halt> {
+    let Front { first, sidx } = front(look, init, behind)?;
+    if let Some((at, len)) = sidx
+        && let Some(mut index) = from_sidx(look, init, at, len)?
+    {
+        if index.fragments.iter().any(|fragment| fragment.is_entry) {
+            index.fragments.retain(|fragment| fragment.is_entry);
+        }
+        let fragments = index.fragments.iter().map(|fragment| (fragment.time, fragment.from));
+        return Ok((first, fragments.collect()));
+    }
+    Ok((first, mfra(look, init, first)?.map_or(Vec::new(), |(_, entries)| entries)))
+}
+
 /// What is between the moov and the first fragment.
 pub(super) struct Front {
     /// The first box that belongs to the media or tells of it.
@@ -287,8 +303,19 @@ impl Sidx<'_> {
     }
 }
 
-/// Reads the index at the end of the file, whose length stands in the last 16 bytes (§8.8.11).
 fn from_mfra(look: &mut dyn Look, init: &Init, first: u64) -> Result<Option<Index>, Halt> {
+    match mfra(look, init, first)? {
+        Some((at, entries)) => spans(look, init, first, at, &entries),
+        None => Ok(None),
+    }
+}
+
+/// Time and place of each entry of the track.
+type Entries = Vec<(u64, u64)>;
+
+/// Reads the index at the end of the file, whose length stands in the last 16 bytes (§8.8.11): where it
+/// begins, and its entries.
+fn mfra(look: &mut dyn Look, init: &Init, first: u64) -> Result<Option<(u64, Entries)>, Halt> {
     let len = look.len();
     let Some(last) = len.checked_sub(16).filter(|at| *at > first) else { return Ok(None) };
     let mfro = look.look(last..len)?;
@@ -300,18 +327,15 @@ fn from_mfra(look: &mut dyn Look, init: &Init, first: u64) -> Result<Option<Inde
         return Ok(None);
     };
     let mfra = look.look(at..len)?;
-    let Some(entries) = header(&mfra)
+    let entries = header(&mfra)
         .filter(|header| header.kind == *b"mfra" && header.len == Some(size))
         .and_then(|header| entries(&mfra[header.header..], init.id))
-        .filter(|entries| !entries.is_empty() && entries.len() <= MOST)
-    else {
-        return Ok(None);
-    };
-    spans(look, init, first, at, &entries)
+        .filter(|entries| !entries.is_empty() && entries.len() <= MOST);
+    Ok(entries.map(|entries| (at, entries)))
 }
 
 /// Time and place of each entry of this track (tfra, §8.8.10).
-fn entries(mfra: &[u8], id: u32) -> Option<Vec<(u64, u64)>> {
+fn entries(mfra: &[u8], id: u32) -> Option<Entries> {
     let boxes = children(mfra)?;
     let mut tfras = boxes.iter().filter(|found| found.kind == *b"tfra");
     let tfra = tfras.find(|found| u32_at(found.payload(), 4) == Some(id))?.payload();

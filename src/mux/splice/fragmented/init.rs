@@ -36,12 +36,22 @@ pub(super) struct Timeline {
 }
 
 impl Init {
-    /// Reads what is in a moov.
+    /// Reads what is in a moov, of the only track.
     pub(super) fn read(moov: &[u8]) -> Result<Init, Refusal> {
         let moov = Moov::read(moov)?;
-        let mvex = moov.mvex.ok_or(Refusal("it has no fragments"))?;
-        let lone = moov.lone()?;
-        let trak = Trak::read(lone)?;
+        Init::of(&moov, moov.lone()?)
+    }
+
+    /// The same of the track of this kind that a player would take, if there are others.
+    pub(super) fn of_kind(moov: &[u8], kind: Kind) -> Result<Init, Refusal> {
+        let moov = Moov::read(moov)?;
+        Init::of(&moov, moov.of_kind(kind).ok_or(Refusal("it has no such track"))?)
+    }
+
+    fn of(moov: &Moov<'_>, trak: &[u8]) -> Result<Init, Refusal> {
+        let mvex = moov.mvex.as_ref().ok_or(Refusal("it has no fragments"))?;
+        let bytes = trak;
+        let trak = Trak::read(trak)?;
         let kind = match &trak.handler {
             b"vide" => Kind::Video,
             b"soun" => Kind::Audio,
@@ -61,7 +71,7 @@ impl Init {
             id,
             timescale: trak.scale,
             movie_scale: moov.scale,
-            trak: lone.to_vec(),
+            trak: bytes.to_vec(),
             trex: trex.ok_or(MALFORMED)?,
             edits: edits::read(&trak)?,
             lead: 0,

@@ -1,6 +1,8 @@
 //! The samples of fragments, one after the other: what a moov would tell of them, had it been written
 //! when they were known. Must never hold more of them than its limit.
 
+use std::iter::repeat_n;
+
 use super::facts::Facts;
 use crate::mux::splice::Refusal;
 
@@ -30,11 +32,16 @@ pub(super) struct Table {
     pub(super) durations: Vec<Run<u32>>,
     pub(super) offsets: Vec<Run<i32>>,
     pub(super) extents: Vec<Extent>,
-    /// Whether each can be decoded alone.
-    has_others: bool,
+    /// Whether they can be decoded alone.
+    syncs: Vec<Run<bool>>,
     /// Where the next sample is, if nothing else is said, and what describes it.
     next: u64,
     description: u32,
+}
+
+/// The values of all samples.
+fn each<T: Copy>(runs: &[Run<T>]) -> impl Iterator<Item = T> {
+    runs.iter().flat_map(|(count, value)| repeat_n(*value, *count as usize))
 }
 
 fn add<T: PartialEq>(runs: &mut Vec<Run<T>>, count: u32, value: T) -> Option<()> {
@@ -75,7 +82,7 @@ impl Table {
         self.sizes.resize(total, size);
         add(&mut self.durations, count, duration)?;
         add(&mut self.offsets, count, i32::try_from(offset).ok()?)?;
-        self.has_others |= !is_sync;
+        add(&mut self.syncs, count, is_sync)?;
         let extent = self.extents.last_mut()?;
         extent.samples += count;
         self.next = self.next.checked_add(u64::from(count) * u64::from(size))?;
@@ -88,6 +95,7 @@ impl Table {
         self.durations.shrink_to_fit();
         self.offsets.shrink_to_fit();
         self.extents.shrink_to_fit();
+        self.syncs.shrink_to_fit();
     }
 
     /// How long the samples last together.
@@ -98,7 +106,24 @@ impl Table {
 
     /// Whether each sample can be decoded alone.
     pub(super) fn is_all_sync(&self) -> bool {
-        !self.has_others
+        self.syncs.iter().all(|(_, is_sync)| *is_sync)
+    }
+
+    /// When the last sample is decoded that can be alone and is shown at `until` or before, the first one
+    /// being decoded at `from`.
+    pub(super) fn last_sync(&self, from: u64, until: u64) -> Option<u64> {
+        let (mut time, mut found) = (from, None);
+        let mut durations = each(&self.durations);
+        let mut offsets = each(&self.offsets);
+        let syncs = each(&self.syncs);
+        for is_sync in syncs {
+            let (lasts, offset) = (durations.next()?, offsets.next()?);
+            if is_sync && time.saturating_add_signed(offset.into()) <= until {
+                found = Some(time);
+            }
+            time = time.saturating_add(lasts.into());
+        }
+        found
     }
 
     /// Whether all of it lies in the media of its fragment, which begins at `from`.
@@ -135,7 +160,9 @@ impl Table {
             add(&mut self.offsets, count, offset).ok_or(UNEVEN)?;
         }
         self.extents.extend(next.extents.into_iter().filter(|extent| extent.samples > 0));
-        self.has_others |= next.has_others;
+        for (count, is_sync) in next.syncs {
+            add(&mut self.syncs, count, is_sync).ok_or(UNEVEN)?;
+        }
         Ok(())
     }
 }

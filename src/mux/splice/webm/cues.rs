@@ -40,7 +40,12 @@ pub(super) fn read(
     Ok(pieces)
 }
 
-fn piece(point: Element<'_>, number: u64, segment: &Range<u64>) -> Result<Option<Piece>, Refusal> {
+/// Where a cue leads to in track `number`, if it does.
+pub(super) fn piece(
+    point: Element<'_>,
+    number: u64,
+    segment: &Range<u64>,
+) -> Result<Option<Piece>, Refusal> {
     let (mut time, mut place) = (None, None);
     for field in ebml::children(point.payload) {
         let field = field?;

@@ -96,11 +96,11 @@ fn within(track: &Track, cut: Cut) -> Range<usize> {
 }
 
 /// Whole ticks in this time.
-fn ticks(time: Duration, scale: u64) -> u64 {
+pub(super) fn ticks(time: Duration, scale: u64) -> u64 {
     u64::try_from(time.as_nanos() / u128::from(scale)).unwrap_or(u64::MAX)
 }
 
-fn duration(ticks: u64, scale: u64) -> Duration {
+pub(super) fn duration(ticks: u64, scale: u64) -> Duration {
     const SECOND: u128 = 1_000_000_000;
     let nanos = u128::from(ticks) * u128::from(scale);
     let seconds = u64::try_from(nanos / SECOND).unwrap_or(u64::MAX);

@@ -29,18 +29,12 @@ pub(super) struct Entry {
 }
 
 pub(super) fn info(payload: &[u8]) -> Result<Info, Refusal> {
-    let (mut scale, mut ticks) = (1_000_000, None);
+    let (scale, mut ticks) = (scale(payload)?, None);
     for field in ebml::children(payload) {
         let field = field?;
-        match field.id {
-            ids::TIMESTAMP_SCALE => scale = field.uint()?,
-            ids::DURATION => ticks = Some(ebml::float_of(field.payload).ok_or(MALFORMED)?),
-            _ => {}
+        if field.id == ids::DURATION {
+            ticks = Some(ebml::float_of(field.payload).ok_or(MALFORMED)?);
         }
-    }
-    // A tick of more than a second tells no times.
-    if !(1..=1_000_000_000).contains(&scale) {
-        return Err(Refusal("its TimestampScale makes no sense"));
     }
     let nanos = ticks.ok_or(Refusal("it does not say how long it plays"))? * scale as f64;
     // Also false for NaN; a century is not a film.
@@ -48,6 +42,23 @@ pub(super) fn info(payload: &[u8]) -> Result<Info, Refusal> {
         return Err(Refusal("its Duration makes no sense"));
     }
     Ok(Info { scale, duration: Duration::from_nanos(nanos.round() as u64) })
+}
+
+/// Nanoseconds a tick.
+pub(super) fn scale(info: &[u8]) -> Result<u64, Refusal> {
+    let mut scale = 1_000_000;
+    for field in ebml::children(info) {
+        let field = field?;
+        if field.id == ids::TIMESTAMP_SCALE {
+            scale = field.uint()?;
+        }
+    }
+    // A tick of more than a second tells no times.
+    if (1..=1_000_000_000).contains(&scale) {
+        Ok(scale)
+    } else {
+        Err(Refusal("its TimestampScale makes no sense"))
+    }
 }
 
 /// Reads the only track among these.

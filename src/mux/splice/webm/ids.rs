@@ -31,6 +31,7 @@ pub(super) const TRACK_UID: u32 = 0x73c5;
 pub(super) const TRACK_TYPE: u32 = 0x83;
 pub(super) const FLAG_DEFAULT: u32 = 0x88;
 pub(super) const TRACK_TIMESTAMP_SCALE: u32 = 0x23_314f;
+pub(super) const DEFAULT_DURATION: u32 = 0x23_e383;
 pub(super) const CODEC_ID: u32 = 0x86;
 pub(super) const TRACK_OVERLAY: u32 = 0x6fab;
 pub(super) const TRACK_TRANSLATE: u32 = 0x6624;

@@ -17,11 +17,15 @@ const MAX_ELEMENTS: usize = 64;
 
 pub(super) fn survey(look: &mut dyn Look) -> Result<Track, Halt> {
     let mut sight = Sight::new(look);
-    let segment = segment(&mut sight)?;
+    let (doc_type, segment) = segment(&mut sight)?;
+    if doc_type != b"webm" {
+        return Err(Refusal("it is Matroska, but not WebM").into());
+    }
     let front = front(&mut sight, &segment)?;
-    let entry = front.entry.ok_or(Refusal("its Tracks are not in front of its clusters"))?;
-    let at = front.seeks.iter().find(|(id, _)| *id == ids::CUES).map(|(_, at)| *at);
-    let at = front.cues.or(at).ok_or(Refusal("it has no index (Cues)"))?;
+    let tracks = front.tracks.as_ref();
+    let tracks = tracks.ok_or(Refusal("its Tracks are not in front of its clusters"))?;
+    let entry = entry::lone(tracks)?;
+    let at = front.place_of_cues().ok_or(Refusal("it has no index (Cues)"))?;
     let info = front.info.ok_or(Refusal("its Info is not in front of its clusters"))?;
     let info = entry::info(&info)?;
     let header = sight.header(at)?;
@@ -51,20 +55,20 @@ pub(super) fn survey(look: &mut dyn Look) -> Result<Track, Halt> {
     Ok(Track { info, entry, pieces, end })
 }
 
-/// What the segment has in it: the bounds of all positions (RFC 9559 §16).
-fn segment(sight: &mut Sight<'_>) -> Result<Range<u64>, Halt> {
+/// What the file calls its kind, and what its segment has in it: the bounds of all positions (RFC 9559
+/// §16).
+pub(super) fn segment(sight: &mut Sight<'_>) -> Result<(Vec<u8>, Range<u64>), Halt> {
     let ebml = sight.header(0)?;
     if ebml.id != ids::EBML {
         return Err(MALFORMED.into());
     }
     let payload = sight.payload(0, ebml, MAX_PART)?;
     let at = (ebml.len + payload.len()) as u64;
+    let mut doc_type = Vec::new();
     for field in ebml::children(&payload) {
         let field = field?;
         match field.id {
-            ids::DOC_TYPE if ebml::text_of(field.payload) != b"webm" => {
-                return Err(Refusal("it is Matroska, but not WebM").into());
-            }
+            ids::DOC_TYPE => doc_type = ebml::text_of(field.payload).to_vec(),
             ids::EBML_MAX_ID_LENGTH if field.uint()? > 4 => return Err(MALFORMED.into()),
             ids::EBML_MAX_SIZE_LENGTH if field.uint()? > 8 => return Err(MALFORMED.into()),
             _ => {}
@@ -82,7 +86,7 @@ fn segment(sight: &mut Sight<'_>) -> Result<Range<u64>, Halt> {
     };
     match end.cmp(&sight.len()) {
         std::cmp::Ordering::Less => Err(Refusal("there is something behind its segment").into()),
-        std::cmp::Ordering::Equal => Ok(start..end),
+        std::cmp::Ordering::Equal => Ok((doc_type, start..end)),
         std::cmp::Ordering::Greater => {
             Err(Incomplete("its segment is shorter than it says").into())
         }
@@ -91,17 +95,25 @@ fn segment(sight: &mut Sight<'_>) -> Result<Range<u64>, Halt> {
 
 /// What stands in front of the clusters.
 #[derive(Default)]
-struct Front {
+pub(super) struct Front {
     /// Read later: that of a live recording lacks what must be there.
-    info: Option<Vec<u8>>,
-    entry: Option<entry::Entry>,
+    pub(super) info: Option<Vec<u8>>,
+    pub(super) tracks: Option<Vec<u8>>,
     cues: Option<u64>,
     /// What the SeekHead leads to, and where that is in the file.
     seeks: Vec<(u32, u64)>,
     cluster: u64,
 }
 
-fn front(sight: &mut Sight<'_>, segment: &Range<u64>) -> Result<Front, Halt> {
+impl Front {
+    /// Where its index is.
+    pub(super) fn place_of_cues(&self) -> Option<u64> {
+        let sought = self.seeks.iter().find(|(id, _)| *id == ids::CUES);
+        self.cues.or(sought.map(|(_, at)| *at))
+    }
+}
+
+pub(super) fn front(sight: &mut Sight<'_>, segment: &Range<u64>) -> Result<Front, Halt> {
     let mut front = Front::default();
     let mut at = segment.start;
     for _ in 0..MAX_ELEMENTS {
@@ -121,10 +133,10 @@ fn front(sight: &mut Sight<'_>, segment: &Range<u64>) -> Result<Front, Halt> {
                 front.seeks.extend(seeks(&sight.payload(at, header, MAX_PART)?, segment)?);
             }
             ids::INFO => front.info = Some(sight.payload(at, header, MAX_PART)?.to_vec()),
-            ids::TRACKS if front.entry.is_some() => {
+            ids::TRACKS if front.tracks.is_some() => {
                 return Err(Refusal("it has several tracks").into());
             }
-            ids::TRACKS => front.entry = Some(entry::lone(&sight.payload(at, header, MAX_PART)?)?),
+            ids::TRACKS => front.tracks = Some(sight.payload(at, header, MAX_PART)?.to_vec()),
             ids::CUES => front.cues = Some(at),
             _ => {}
         }
