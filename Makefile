@@ -14,7 +14,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
 .PHONY: help demo test bench bench-crowd bench-resolve bench-seams build install uninstall lint it fuzz fuzz-short
-.PHONY: corpus soak deny audit units test-system clean tools-demo tools-bench tools-test
+.PHONY: corpus soak deny audit units test-system clean tools-demo tools-nginx tools-bench tools-test
 
 help:
 	@echo 'make demo      try it: a sample film, streamed while it arrives (no network needed)'
@@ -151,15 +151,17 @@ need = missing=; for pair in $(1); do \
 tools-demo:
 	@$(call need,cc:build-essential ffmpeg:ffmpeg ffprobe:ffmpeg curl:curl)
 
+tools-bench: tools-nginx
+
 # Debian has nginx where only the PATH of root leads, and starts it when it is installed; we do
 # not want a web server on this machine.
-tools-bench: export PATH := $(PATH):/usr/sbin
-tools-bench: tools-demo
+tools-nginx: export PATH := $(PATH):/usr/sbin
+tools-nginx: tools-demo
 	@$(call need,setpriv:util-linux)
 	@command -v nginx > /dev/null || { $(call need,nginx:nginx-light) \
 	  && { [ ! -d /run/systemd/system ] || $(SUDO) systemctl disable --now nginx; }; }
 
-tools-test: tools-demo $(TARGET)/ytdlp-venv/bin/yt-dlp $(TARGET)/axe/node_modules/axe-core/axe.min.js
+tools-test: tools-nginx $(TARGET)/ytdlp-venv/bin/yt-dlp $(TARGET)/axe/node_modules/axe-core/axe.min.js
 	@$(call need,systemd-analyze:systemd prlimit:util-linux python3:python3 c++:g++ \
 	  wget:wget aria2c:aria2 chromium:chromium)
 	@command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny

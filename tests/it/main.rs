@@ -13,6 +13,7 @@
 //! - `splice`: what is joined without ffmpeg, layout and bytes
 //! - `trim`: a part of a film
 //! - `clients`: curl, wget and aria2c interrupted and resumed, as with a static file
+//! - `behind_nginx`: a real nginx in front keeps nothing on its disk
 //! - `browser`: Chromium plays, seeks and downloads
 //! - `page`: the page in Chromium, as people use it
 //! - `index_at_end`: films whose index is behind their media are joined all the same
@@ -41,6 +42,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod attack;
+mod behind_nginx;
 mod browser;
 mod chaos;
 mod clients;

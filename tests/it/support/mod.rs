@@ -60,6 +60,7 @@ fn missing(command: &Command, error: &dyn Display) -> ! {
         "chromium" => "chromium",
         "curl" => "curl",
         "kill" => "procps",
+        "nginx" => "nginx-light",
         "prlimit" | "setpriv" | "unshare" => "util-linux",
         "wget" => "wget",
         other => other,
