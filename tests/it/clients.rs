@@ -181,7 +181,7 @@ fn wget_goes_on_where_it_was_killed() {
     }
 }
 
-/// The lines of the README, word by word, each killed once and given again.
+/// The commands of the README, word by word, each killed once and run again.
 #[test]
 fn what_the_readme_says_goes_on() {
     const README: &str = include_str!("../../README.md");

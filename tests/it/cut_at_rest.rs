@@ -1,6 +1,7 @@
 //! Files that were cut before they were put on their server, which serves what is left of them
 //! without any fault: in every format, at every kind of boundary, through every engine, and as either
-//! track. None may come out complete. The table of cut files in the README is made here.
+//! track. None may come out complete. The second table of docs/reliability.md is
+//! generated here.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,9 @@ use std::thread;
 use crate::support::answer::Ending;
 use crate::support::client::{Client, any_path};
 use crate::support::daemon::{Daemon, LOOPBACK};
+use crate::support::generated_table;
 use crate::support::media::{self, generate};
 use crate::support::origin::Origin;
-use crate::support::readme;
 use crate::support::run;
 use crate::support::script::Resource;
 
@@ -289,7 +290,7 @@ fn no_file_that_was_cut_comes_out_complete() {
     daemon.settles(&baseline, crate::support::PATIENCE);
     let (table, wrong) = report(seen.into_inner().unwrap());
     assert!(wrong.is_empty(), "these were cut and look whole:\n{}", wrong.join("\n"));
-    readme::compare("cut_at_rest", &table);
+    generated_table::compare("cut_at_rest", &table);
 }
 
 /// What each column shows, by sample and by what was cut.

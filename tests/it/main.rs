@@ -22,8 +22,8 @@
 //! - `source`: fresh locations, fields, cookies, and origins with wishes of their own
 //! - `ends`: complete downloads, clients that leave, signals, leftovers of a killed daemon
 //! - `resolve`: page links, read by the real yt-dlp from a site on loopback
-//! - `matrix`: every fault at every moment; the table in the README
-//! - `cut_at_rest`: no file that lacks its end comes out complete; the second table in the README
+//! - `matrix`: every fault at every moment; a table of docs/reliability.md
+//! - `cut_at_rest`: no file that lacks its end comes out complete; the second table there
 //! - `faults`: what the client sees when a source fails
 //! - `misread`: what ffmpeg sees in a file is what was recognised
 //! - `muxer`: what the client sees when ffmpeg is missing, dies or hangs
@@ -36,6 +36,7 @@
 //! - `memory`: a client that does not read costs no memory
 //! - `limits`: slots are counted, refused and given back
 //! - `commands`: the command line, `check` and `demo`
+//! - `documentation`: error codes, links and the length of the README
 
 // Helpers outside `#[test]` functions count as ordinary code for these lints, yet a panic
 // is how a test helper reports and standard output is where a test prints its table.
@@ -50,6 +51,7 @@ mod commands;
 mod contract;
 mod corpus;
 mod cut_at_rest;
+mod documentation;
 mod ends;
 mod faults;
 mod formats;

@@ -1,6 +1,6 @@
 //! Every fault of an upstream on every track, through every engine, at every moment: what the
-//! client sees is the same bytes or a failure, never less that looks whole. The table in the
-//! README is made here.
+//! client sees is the same bytes or a failure, never less that looks whole. A table of
+//! docs/reliability.md is generated here.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, OnceLock};
@@ -12,8 +12,8 @@ use crate::support::authority::Certificate;
 use crate::support::client::{get, mux_path, splice_path};
 use crate::support::daemon::Daemon;
 use crate::support::film::{TRACKS, request, track_file};
+use crate::support::generated_table;
 use crate::support::origin::Origin;
-use crate::support::readme;
 use crate::support::script::{Fault, Resource, WrongRange};
 
 /// Few retries, so that what lasts is found out soon, and short waits. Two: some faults are put
@@ -282,7 +282,7 @@ fn every_fault_is_survived_or_seen() {
         daemon.settles(baseline, PATIENCE);
     }
     let table = table(&scripts, &seen.into_inner().unwrap());
-    readme::compare("matrix", &table);
+    generated_table::compare("matrix", &table);
 }
 
 const LOOKS_WHOLE: &str = "looks whole";

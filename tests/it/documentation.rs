@@ -1,0 +1,124 @@
+//! The documentation agrees with the source.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a newcomer reads before the first command has a limit.
+const MAX_README_WORDS: usize = 1500;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let below = |path: PathBuf| match path.extension() {
+        _ if path.is_dir() => files(&path, extension),
+        Some(found) if found == extension => vec![path],
+        _ => vec![],
+    };
+    paths.flat_map(below).collect()
+}
+
+/// Statuses and problem codes, as they stand in the source: `404, "not-found"`, or a constant instead
+/// of the literal.
+fn codes_in(source: &str) -> Vec<(u16, String)> {
+    let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let constant = |name: &str| {
+        let (_, value) = source.split_once(&format!("const {name}: &str = \""))?;
+        value.split('"').next()
+    };
+    let code = |(at, _): (usize, &str)| {
+        let (digits, after) = (source.get(at.checked_sub(3)?..at)?, source[at + 1..].trim_start());
+        let status = digits.parse().ok().filter(|status| (400..600).contains(status))?;
+        let is_name = |c: char| c.is_ascii_uppercase() || c == '_';
+        let code = match after.strip_prefix('"') {
+            Some(literal) => literal.split('"').next()?,
+            None => constant(after.split(|c| !is_name(c)).next()?)?,
+        };
+        let is_code = !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+        is_code.then(|| (status, code.to_owned()))
+    };
+    source.match_indices(',').filter_map(code).collect()
+}
+
+/// The rows of the table of errors in docs/api.md.
+fn documented() -> Vec<(u16, String)> {
+    let api = text("docs/api.md");
+    let (_, table) = api.split_once("| status | code | meaning | remedy |\n").expect("the table");
+    let (table, _) = table.split_once("<!-- end -->").expect("the end of the table");
+    let rows = table.lines().skip(1).flat_map(|row| {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [statuses, code, meaning, remedy] = cells[..] else { panic!("cells of {row}") };
+        assert!(!meaning.is_empty() && !remedy.is_empty(), "{row}");
+        let code = code.trim_matches('`').to_owned();
+        statuses
+            .split(", ")
+            .map(move |status| (status.parse().unwrap(), code.clone()))
+            .collect::<Vec<_>>()
+    });
+    rows.collect()
+}
+
+#[test]
+fn every_problem_code_is_documented_with_its_status() {
+    let sources = files(&root().join("src"), "rs");
+    let sources = sources.iter().filter(|path| !path.to_string_lossy().contains("tests"));
+    let given: BTreeSet<_> =
+        sources.flat_map(|path| codes_in(&fs::read_to_string(path).unwrap())).collect();
+    assert!(given.len() > 50, "the codes are not found in the source any more: {given:?}");
+    let rows = documented();
+    let documented: BTreeSet<_> = rows.iter().cloned().collect();
+    assert_eq!(rows.len(), documented.len(), "a row is there twice");
+    let undocumented: Vec<_> = given.difference(&documented).collect();
+    let unknown: Vec<_> = documented.difference(&given).collect();
+    assert!(undocumented.is_empty(), "docs/api.md lacks {undocumented:?}");
+    assert!(unknown.is_empty(), "docs/api.md has {unknown:?}, which the source does not have");
+}
+
+#[test]
+fn the_readme_is_one_page() {
+    let words = text("README.md").split_whitespace().count();
+    assert!(words <= MAX_README_WORDS, "{words} words; move details to docs/");
+}
+
+/// Both the file and the heading that a relative link names exist.
+#[test]
+fn links_between_documents_lead_to_files() {
+    let documents = files(&root().join("docs"), "md");
+    let own = ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"].map(|name| root().join(name));
+    let mut count = 0;
+    for document in documents.iter().chain(&own) {
+        let text = fs::read_to_string(document).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            if path.contains("://") {
+                continue;
+            }
+            let target = match path {
+                "" => document.clone(),
+                path => document.with_file_name(path),
+            };
+            assert!(target.is_file(), "{}: {link}", document.display());
+            if !anchor.is_empty() {
+                let target = fs::read_to_string(&target).unwrap();
+                let headings = target.lines().filter(|line| line.starts_with('#')).map(slug);
+                assert!(headings.into_iter().any(|known| known == anchor), "{link}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count}");
+}
+
+/// The anchor that GitHub gives a heading.
+fn slug(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
