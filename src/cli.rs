@@ -1,4 +1,4 @@
-//! The command line: what was asked for, and how to ask.
+//! The command line: its parser and its help text.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -6,14 +6,14 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
-/// What the command line asks for.
+/// A parsed command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ask {
     /// `ytcanal serve`
     Serve {
         /// `--config`
         config: Option<PathBuf>,
-        /// `--listen`, in place of what the configuration says.
+        /// `--listen`, which replaces `listen` of the configuration.
         listen: Vec<SocketAddr>,
     },
     /// `ytcanal demo`
@@ -32,31 +32,31 @@ pub enum Ask {
     Version,
 }
 
-/// The answer to `--help`.
+/// The output of `--help`.
 pub const HELP: &str = "\
-ytcanal downloads a film from the link of its page, or from a video URL and an audio URL, and joins
-picture and sound into one file while both are still arriving.
+ytcanal downloads the video behind a page link, or behind a video URL and an audio URL, and joins video
+and audio into one file while both are still arriving.
 
 Usage:
   ytcanal serve [--config FILE] [--listen ADDR]...   run the server
-  ytcanal demo  [--listen ADDR]...                   try it, without a network
-  ytcanal check [--config FILE]                      is everything there to run the server?
+  ytcanal demo  [--listen ADDR]...                   run a demonstration without a network
+  ytcanal check [--config FILE]                      verify configuration and dependencies
 
 Options:
-  --config FILE    read this TOML file; every key has a default without it
-  --listen ADDR    listen here, such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:80; port 0 picks a
-                   free one; may be given more than once; goes before the file's `listen`
-  -h, --help       show this
+  --config FILE    read this TOML file; every key has a default
+  --listen ADDR    listen on this address, such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:80; port 0
+                   picks a free one; may be repeated; replaces `listen` of the file
+  -h, --help       show this help
   -V, --version    show the version
 
-A server answers:
-  /                                the page: paste a link, choose, download or watch
-  /download?url=LINK               the film behind a link; also quality=best|1080|...|audio,
+Endpoints of the server:
+  /                                web page: paste a link, choose, download or watch
+  /download?url=LINK               the media of a page; also quality=best|1080|...|audio,
                                    container=auto|mp4|webm|mkv|m4a|mp3|opus, start=, end=
-  /info?url=LINK                   what it is on offer as
-  /mux?video=URL&audio=URL         two media files as one; also name=, container=, start=, end=
-  /healthz /readyz /metrics        for those who watch over it
-README.md has all parameters. Page links need yt-dlp (`ytcanal check` tells).
+  /info?url=LINK                   the available formats of a page
+  /mux?video=URL&audio=URL         two media files joined; also name=, container=, start=, end=
+  /healthz /readyz /metrics        for monitoring
+docs/api.md has all parameters. Page links need yt-dlp (`ytcanal check` verifies it).
 
 Examples:
   curl -OJG http://127.0.0.1:8080/download --data-urlencode url=LINK -d quality=1080
@@ -94,7 +94,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Ask, lexopt::Error> {
         Some("serve") => Ok(Ask::Serve { config, listen }),
         Some("demo") => Ok(Ask::Demo { listen }),
         Some(_) => Ok(Ask::Check { config }),
-        None => Err("which command? serve, demo or check".into()),
+        None => Err("missing command: serve, demo or check".into()),
     }
 }
 
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn errors_name_what_is_wrong() {
         for (line, part) in [
-            ("", "which command"),
+            ("", "missing command: serve, demo or check"),
             ("swim", "\"swim\""),
             ("serve --fast", "--fast"),
             ("check --listen 127.0.0.1:1", "--listen"),
