@@ -136,7 +136,7 @@ fn a_part_is_chosen_and_the_line_for_curl_brings_it() {
     find(&mut chromium, &site.link("film"));
     chromium.click("#trim summary");
     chromium.click("#start");
-    for (wrong, hint) in [("1:75", "1:30"), ("2:00", "over"), ("x", "1:30")] {
+    for (wrong, hint) in [("1:75", "1:30"), ("2:00", "it lasts 1:00"), ("x", "1:30")] {
         chromium.evaluate("document.activeElement.select()");
         chromium.write(wrong);
         assert!(chromium.text("#trouble").contains(hint), "{wrong}");
