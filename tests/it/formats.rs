@@ -14,6 +14,8 @@ use crate::support::origin::Origin;
 use crate::support::script::Resource;
 use crate::support::{media, run};
 
+mod far_index;
+
 const SECONDS: u32 = 5;
 
 struct Formats {

@@ -35,7 +35,8 @@ pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
     let (mut at, mut cmaf) = (0u64, false);
     let mut index: Option<Index> = None;
     for _ in 0..MOST_BOXES {
-        let bytes = view.want(at, 16)?;
+        // Whatever stands in front of the index may be long: what a program says of itself, say.
+        let bytes = if index.is_none() { view.need(at, 16)? } else { view.want(at, 16)? };
         let Some(boxes::Header { kind, header, len }) = boxes::header(bytes) else { break };
         let end = len.map_or(u64::MAX, |len| at.saturating_add(len));
         let long = usize::try_from(end - at).unwrap_or(usize::MAX);
