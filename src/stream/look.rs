@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
@@ -162,11 +162,13 @@ impl Look for Looking<'_, '_, '_, '_> {
             return Err(Refusal("too many long indexes are being read").into());
         }
         let (far, is_over) = (self.sight(), &AtomicBool::new(false));
-        let far = &far;
+        // Together they go from where the first one begins to the end of the file.
+        let total = begins.first().map_or(0, |first| self.len.saturating_sub(first.start));
+        let (far, pace) = (&far, &Pace::new(self.deadline, total));
         let ended = thread::scope(|threads| {
             let chains = begins.into_iter().enumerate().map(|(chain, begin)| {
                 let work = move || {
-                    let ended = far.chain(chain, begin, next, is_over);
+                    let ended = far.chain(chain, begin, next, pace, is_over);
                     is_over.fetch_or(ended.is_err(), Ordering::Relaxed);
                     ended
                 };
@@ -235,9 +237,47 @@ impl<'scope, 'env, 'a> Looking<'_, 'scope, 'env, 'a> {
     }
 }
 
+const TOO_LONG: Refusal = Refusal("its index took too long to read");
+
 fn in_time(deadline: Instant) -> Result<(), Refusal> {
-    let is_late = Instant::now() > deadline;
-    if is_late { Err(Refusal("its index took too long to read")) } else { Ok(()) }
+    if Instant::now() > deadline { Err(TOO_LONG) } else { Ok(()) }
+}
+
+/// How fast a file is walked along, at several places at once.
+struct Pace {
+    begun: Instant,
+    /// How long it may take.
+    most: Duration,
+    /// How long all of it is but for what the first looks saw, which are longer than those behind them.
+    total: AtomicU64,
+    /// How much of that is behind.
+    passed: AtomicU64,
+}
+
+impl Pace {
+    fn new(deadline: Instant, total: u64) -> Pace {
+        let begun = Instant::now();
+        let most = deadline.saturating_duration_since(begun);
+        Pace { begun, most, total: AtomicU64::new(total), passed: AtomicU64::new(0) }
+    }
+
+    fn passed(&self, bytes: u64, at_first: bool) {
+        if at_first {
+            let rest = |total: u64| Some(total.saturating_sub(bytes));
+            // It never says no.
+            self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).ok();
+        } else {
+            self.passed.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a quarter of the time is over, and all of the file would take more than twice of it.
+    fn is_hopeless(&self, now: Instant) -> bool {
+        let elapsed = now.saturating_duration_since(self.begun);
+        let passed = self.passed.load(Ordering::Relaxed);
+        let whole = elapsed.as_secs_f64() * self.total.load(Ordering::Relaxed) as f64;
+        elapsed > self.most / 4 && whole > 2.0 * self.most.as_secs_f64() * passed as f64
+    }
 }
 
 /// What it takes to look anywhere in a file, on whatever thread.
@@ -285,20 +325,26 @@ impl<'scope, 'env> Sight<'_, 'scope, 'env, '_> {
         Ok((source, bytes))
     }
 
-    /// Looks along a chain to its end, or until all are over.
+    /// Looks along a chain to its end, or until all are over, or without hope.
     fn chain(
         &self,
         chain: usize,
         begin: Range<u64>,
         next: &Next<'_>,
+        pace: &Pace,
         is_over: &AtomicBool,
     ) -> Result<Option<Source<'scope, 'env>>, Halt> {
-        let (mut source, mut wanted) = (None, Some(begin));
+        let (first, mut source, mut wanted) = (begin.start, None, Some(begin));
         while let Some(range) = wanted.filter(|_| !is_over.load(Ordering::Relaxed)) {
             let at = range.start;
             let (same, bytes) = self.look(source, range)?;
             source = Some(same);
             wanted = next(chain, at, &bytes)?;
+            let passed = wanted.as_ref().map_or(0, |next| next.start.saturating_sub(at));
+            pace.passed(passed, at == first);
+            if wanted.is_some() && pace.is_hopeless(Instant::now()) {
+                return Err(TOO_LONG.into());
+            }
         }
         Ok(source)
     }
@@ -307,5 +353,25 @@ impl<'scope, 'env> Sight<'_, 'scope, 'env, '_> {
     fn cut(&self, received: u64) -> Halt {
         let fault = Fault::Cut { received, announced: self.file.len };
         Error::Upstream { track: self.track.kind, fault }.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hope_is_lost_after_a_while_and_only_far_behind() {
+        let pace = Pace::new(Instant::now() + Duration::from_secs(20), 1500);
+        pace.passed(500, true);
+        let after = |passed: u64, seconds: u64| {
+            pace.passed.store(passed, Ordering::Relaxed);
+            pace.is_hopeless(pace.begun + Duration::from_secs(seconds))
+        };
+        assert!(!after(0, 4), "it has hardly begun");
+        assert!(after(0, 6) && after(100, 6));
+        // All of it in 30 s: others may be quicker.
+        assert!(!after(200, 6) && !after(500, 15));
+        assert!(after(300, 15));
     }
 }

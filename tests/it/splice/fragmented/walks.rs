@@ -9,7 +9,7 @@ use ytcanal::mux::splice::boxes::children;
 
 use super::layout;
 use crate::support::answer::{Answer, Ending};
-use crate::support::client::{ask, splice_path};
+use crate::support::client::{Client, ask, splice_path};
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::framemd5::{Exactness, packets};
 use crate::support::media::{self, Pair};
@@ -54,7 +54,11 @@ struct Scene {
 
 impl Scene {
     fn of(pair: &Pair, round_trip: Duration) -> Self {
-        let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+        Self::with(pair, round_trip, LOOPBACK)
+    }
+
+    fn with(pair: &Pair, round_trip: Duration, config: &str) -> Self {
+        let (origin, daemon) = (Origin::start(), Daemon::start(config));
         let [video, audio] =
             [("video", &pair.video), ("audio", &pair.audio)].map(|(name, file)| {
                 let file = Resource::file(file).ranges().keep_alive().etag("\"film\"");
@@ -87,6 +91,27 @@ fn a_film_of_ordinary_length_has_a_length() {
     let fragments = number_from("YTCANAL_FRAGMENTS").unwrap_or(90) as u32;
     let (took, _) = plan_of(fragments, round_trip);
     assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
+/// A walk that would take far longer than it may is given up soon, and ffmpeg joins: it would have all
+/// the same, only later.
+#[test]
+fn nobody_waits_for_a_walk_without_hope() {
+    let config = format!("{LOOPBACK}[muxer]\nplan_timeout = \"4s\"\n");
+    let scene = Scene::with(&film(1200), Duration::from_millis(200), &config);
+    let path = scene.path.replace("splice", "auto");
+    let begun = Instant::now();
+    let mut client = Client::get(scene.daemon.address(), &path);
+    let head = client.first_byte();
+    let (took, requests) = (begun.elapsed(), scene.origin.requests().len());
+    println!(
+        "the first byte after {took:.1?}, {requests} requests, {:?}",
+        head.header("Server-Timing")
+    );
+    assert_eq!(head.status, 200);
+    assert!(head.header("Server-Timing").unwrap().contains("took too long"), "{head:?}");
+    // In all of its time the walk would have asked for some six hundred.
+    assert!(requests < 400, "{requests} requests");
 }
 
 #[test]
