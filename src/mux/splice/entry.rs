@@ -140,6 +140,25 @@ fn of_quicktime_sound(entry: &Found<'_>) -> Result<Vec<u8>, Refusal> {
     ))
 }
 
+/// How many bytes the samples of all channels have together, if the first description is one of
+/// QuickTime's of sound without compression, in its versions 0 and 1.
+pub(super) fn pcm_size(stsd: &Found<'_>) -> Option<u32> {
+    let entry = *lenient(stsd.payload().get(8..)?).first()?;
+    let field = |at: usize| {
+        let bytes = entry.payload().get(COMMON + at..)?.first_chunk()?;
+        Some(u32::from(u16::from_be_bytes(*bytes)))
+    };
+    let (version, channels, bits) = (field(0)?, field(8)?, field(10)?);
+    let width = match &entry.kind {
+        b"sowt" | b"twos" | b"raw " | b"NONE" => bits / 8,
+        b"in24" => 3,
+        b"in32" | b"fl32" => 4,
+        b"fl64" => 8,
+        _ => return None,
+    };
+    Some(channels * width).filter(|size| version < 2 && *size > 0)
+}
+
 /// The boxes in front of whatever is none: QuickTime ends some lists with four zeros.
 fn lenient(bytes: &[u8]) -> Vec<Found<'_>> {
     /// A description has a handful.

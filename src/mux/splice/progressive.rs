@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::edits::{self, Edit, NANOS, Scale, plain};
+use super::entry;
 use super::layout::Rules;
 use super::tags::udta;
 use super::top::Top;
@@ -32,6 +33,7 @@ mod tests;
 mod trim;
 
 use head::{Brand, Film};
+use samples::Sizes;
 use tables::Tables;
 use trim::Clock;
 
@@ -127,7 +129,14 @@ impl Movie {
         }
         let Some(trak) = moov.of_kind(kind) else { return Ok(None) };
         let trak = Trak::read(trak)?;
-        let tables = Tables::read(&trak)?;
+        let mut tables = Tables::read(&trak)?;
+        if self.is_quicktime()
+            && let Sizes::Same { size: size @ 1, .. } = &mut tables.sizes
+        {
+            // Of sound without compression QuickTime says so, and means the samples of all channels.
+            let stsd = trak.stbl.iter().find(|found| found.kind == *b"stsd");
+            *size = stsd.and_then(entry::pcm_size).unwrap_or(*size);
+        }
         let edits = edits::read(&trak)?;
         Ok(Some(Open {
             file,

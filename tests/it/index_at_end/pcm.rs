@@ -55,6 +55,30 @@ fn all_of_its_samples_come() {
     }
 }
 
+/// QuickTime itself said of each sample that it has one byte, whatever it has.
+#[test]
+fn samples_may_be_said_to_have_one_byte() {
+    let scene = Scene::new();
+    for (coded, channels) in [("pcm_s16le", "2"), ("pcm_s24be", "1"), ("pcm_f32le", "2")] {
+        let words = ["-ac", channels, "-c:a", coded].map(String::from);
+        let sound = [&media::sound(48_000, 15)[..], &words].concat();
+        let file = media::generate("short-pcm", "mov", &sound);
+        let mut bytes = std::fs::read(&file).unwrap();
+        let stsz = bytes.windows(4).position(|window| window == b"stsz").unwrap();
+        bytes[stsz + 8..stsz + 12].copy_from_slice(&1u32.to_be_bytes());
+        let other = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(other.path(), &bytes).unwrap();
+        let samples = decoded(&file);
+        assert!(decoded(other.path()) == samples, "ffmpeg knows that, {coded}");
+        for extra in [&[][..], &[("start", "5"), ("end", "9")]] {
+            let extra = [extra, &[("container", "mkv")]].concat();
+            let of = |file: &Path| decoded(&scene.file(None, Some(file), &extra, "ffmpeg"));
+            let (joined, expected) = (of(other.path()), of(&file));
+            assert!(joined == expected && !joined.is_empty(), "{coded} {extra:?}");
+        }
+    }
+}
+
 #[test]
 fn a_part_of_them_costs_no_more() {
     let [sound, film] = recordings();
