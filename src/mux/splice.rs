@@ -156,7 +156,8 @@ impl Survey {
     pub fn duration(&self) -> Option<Duration> {
         match self {
             Survey::Progressive(movie) => movie.duration(),
-            Survey::Fragmented(_) | Survey::Webm(_) => None,
+            Survey::Fragmented(track) => track.shown_until(),
+            Survey::Webm(_) => None,
         }
     }
 

@@ -8,6 +8,7 @@ mod ask;
 mod baseline;
 mod folder;
 mod judge;
+mod moov;
 mod probe;
 mod ranges;
 mod recipes;

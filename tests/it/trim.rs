@@ -402,6 +402,32 @@ fn an_index_tells_where_a_part_begins_whatever_else_is_in_the_file() {
     }
 }
 
+/// What the fragments of a film tell of its length is in the head of what ffmpeg makes of it.
+#[test]
+fn how_long_fragments_play_is_told() {
+    let parts = Parts::new();
+    for (video, sound, late) in
+        [(Some("25"), None, "0"), (None, Some(5), "0"), (Some("75"), None, "10")]
+    {
+        let film = read(&film("mp4", video, sound, late, &FRAGMENTS));
+        let url = parts.origin.put("film", Resource::bytes(&film[..]).ranges());
+        let (video, audio) =
+            if sound.is_some() { (None, Some(&*url)) } else { (Some(&*url), None) };
+        let answer = parts.daemon.get(&any_path(video, audio, &[("container", "mkv")]));
+        assert_eq!(
+            (answer.head.status, answer.ending),
+            (200, Ending::Complete),
+            "{}",
+            answer.text()
+        );
+        let file = parts.directory.path().join("whole");
+        std::fs::write(&file, &answer.body).unwrap();
+        let told = media::streamed_duration(&file).unwrap_or_default();
+        let end = 5.0 + late.parse::<f64>().unwrap();
+        assert!((told - end).abs() < 0.1, "{told} s, and it plays until {end} s");
+    }
+}
+
 fn read(file: &Path) -> Vec<u8> {
     std::fs::read(file).unwrap()
 }

@@ -37,6 +37,10 @@ const SOUND: [(&[u8; 4], &[u8; 4]); 6] = [
     (b"fLaC", b"dfLa"),
 ];
 
+/// Windows Media, which old streams of Microsoft's have in fragments: players of MP4 find nothing in what is
+/// joined with it.
+const FOREIGN: [&[u8; 4]; 2] = [b"wma ", b"owma"];
+
 /// The stsd of a track with this handler in the joined file.
 pub(super) fn stsd(
     found: &Found<'_>,
@@ -51,6 +55,9 @@ pub(super) fn stsd(
             (b"vide", false) => renamed(entry.bytes, entry),
             (b"vide", true) => of_quicktime_video(entry)?,
             (_, true) => of_quicktime_sound(entry)?,
+            (_, false) if FOREIGN.contains(&&entry.kind) => {
+                return Err(Refusal("its audio is none that MP4 knows"));
+            }
             (_, false) => entry.bytes.to_vec(),
         });
     }
@@ -261,6 +268,7 @@ mod tests {
             of(2, 0xfffe, &second(48_000.0, 4)),
             of(3, 0, &esds),
             converted(&sound(b"sowt", 0, 0, &[]), b"soun", true),
+            converted(&sound(b"wma ", 0, 0, &[]), b"soun", false),
         ] {
             assert!(refused.is_err(), "{refused:?}");
         }

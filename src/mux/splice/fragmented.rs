@@ -334,6 +334,11 @@ impl Track {
         Some(timeline.shown(facts.time))
     }
 
+    /// Until when it is shown.
+    pub(super) fn shown_until(&self) -> Option<Duration> {
+        Some(self.init.plain_timeline()?.shown(self.end)).filter(|end| !end.is_zero())
+    }
+
     /// When this one of its fragments begins; when the last one ends, if it is behind that.
     fn begins(&self, index: usize) -> u64 {
         self.fragments.get(index).map_or(self.end, |fragment| fragment.time)

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::moov;
 use crate::support::run;
 
 /// A file as ffprobe sees it.
@@ -78,6 +79,7 @@ impl Probe {
         // It calls the packets by what they are behind the encryption.
         if probe.format.contains("mp4") {
             let bytes = std::fs::read(file).unwrap();
+            probe.duration = moov::duration(&bytes).or(probe.duration);
             probe.encrypted |= has_encrypted_entry(&bytes);
             probe.is_broken |= !consists_of_boxes(&bytes);
         } else if probe.format == "ogg" {
@@ -98,7 +100,15 @@ impl Probe {
         let pipe = Stdio::from(std::fs::File::open(file).unwrap());
         let mut program = Command::new("sh");
         // A file at standard input would be one that can be looked into anywhere.
-        Self::by(program.args(["-c", "cat | exec ffprobe \"$@\" pipe:0", "sh"]).stdin(pipe))
+        let args = ["-c", "cat | exec ffprobe \"$@\" pipe:0", "sh"];
+        let mut probe = Self::by(program.args(args).stdin(pipe));
+        if probe.format.contains("mp4") {
+            // ffprobe takes the first fragment for all, and counts from 0 what begins later.
+            let bytes = std::fs::read(file).unwrap();
+            let is_told = !moov::is_silent(&bytes);
+            probe.duration = moov::duration(&bytes).or(probe.duration.filter(|_| is_told));
+        }
+        probe
     }
 
     fn by(program: &mut Command) -> Self {
