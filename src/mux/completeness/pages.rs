@@ -16,10 +16,13 @@ pub(super) struct Pages {
 impl Structure for Pages {
     fn unit(&mut self, _: u64, bytes: &[u8]) -> Unit {
         const HEADER: usize = 27;
-        let Some(header) = bytes.get(..HEADER) else { return Unit::NeedMore };
-        if !header.starts_with(b"OggS") {
-            return Unit::Open;
+        // What lies between pages is passed over (RFC 3533 §6): the next one may begin with the last
+        // bytes that are here.
+        if !is_page(bytes) {
+            let next = (1..bytes.len()).find(|at| is_page(&bytes[*at..]));
+            return Unit::Len(next.unwrap_or(bytes.len()) as u64);
         }
+        let Some(header) = bytes.get(..HEADER) else { return Unit::NeedMore };
         let segments = usize::from(header[HEADER - 1]);
         let Some(lens) = bytes.get(HEADER..HEADER + segments) else { return Unit::NeedMore };
         let serial = [header[14], header[15], header[16], header[17]];
@@ -33,7 +36,18 @@ impl Structure for Pages {
         Unit::Len((HEADER + segments) as u64 + payload)
     }
 
+    fn is_begun(&self, header: &[u8]) -> bool {
+        !header.is_empty() && is_page(header)
+    }
+
     fn end(&self) -> Result<(), Incomplete> {
         if self.begun.is_empty() { Ok(()) } else { Err(Incomplete("its last page is missing")) }
     }
+}
+
+/// Whether these bytes begin a page, as far as there are any.
+fn is_page(bytes: &[u8]) -> bool {
+    let sign = b"OggS";
+    let len = bytes.len().min(sign.len());
+    bytes[..len] == sign[..len]
 }

@@ -95,6 +95,13 @@ fn pages_up_to_the_last_one_of_each_stream() {
     let chained = [&one[..], &two].concat();
     assert_eq!(outcomes(Format::Ogg, &chained), [true; 3]);
     assert_eq!(outcomes(Format::Ogg, &chained[..one.len() + 30]), [false; 3]);
+    // What lies between pages, or behind the last one, is none of them.
+    for between in [&b"x"[..], b"OgOgg", &[0; 40], &[b'O'; 700]] {
+        let gap = [&page(2, 1), between, &page(0, 1), between, &page(4, 1), b"end"].concat();
+        assert_eq!(outcomes(Format::Ogg, &gap), [true; 3], "{between:?}");
+        let cut = [&page(2, 1), between, &page(0, 1), between].concat();
+        assert_eq!(outcomes(Format::Ogg, &cut), [false; 3], "{between:?}");
+    }
 }
 
 #[test]
