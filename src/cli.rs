@@ -8,7 +8,7 @@ use lexopt::prelude::*;
 
 /// A parsed command line.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum Command {
     /// `ytcanal serve`
     Serve {
         /// `--config`
@@ -64,20 +64,20 @@ Examples:
 ";
 
 /// Reads the arguments (without the program's own name).
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ask, String> {
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     read(lexopt::Parser::from_args(arguments)).map_err(|error| error.to_string())
 }
 
-fn read(mut parser: lexopt::Parser) -> Result<Ask, lexopt::Error> {
+fn read(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     let mut command: Option<String> = None;
     let (mut config, mut listen) = (None, Vec::new());
     while let Some(argument) = parser.next()? {
         let with_config = matches!(command.as_deref(), Some("serve" | "check"));
         let with_listen = matches!(command.as_deref(), Some("serve" | "demo"));
         match argument {
-            Short('h') | Long("help") => return Ok(Ask::Help),
-            Short('V') | Long("version") => return Ok(Ask::Version),
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Short('V') | Long("version") => return Ok(Command::Version),
             Long("config") if with_config => config = Some(parser.value()?.into()),
             Long("listen") if with_listen => listen.push(parser.value()?.parse_with(address)?),
             Value(value) if command.is_none() => {
@@ -91,9 +91,9 @@ fn read(mut parser: lexopt::Parser) -> Result<Ask, lexopt::Error> {
         }
     }
     match command.as_deref() {
-        Some("serve") => Ok(Ask::Serve { config, listen }),
-        Some("demo") => Ok(Ask::Demo { listen }),
-        Some(_) => Ok(Ask::Check { config }),
+        Some("serve") => Ok(Command::Serve { config, listen }),
+        Some("demo") => Ok(Command::Demo { listen }),
+        Some(_) => Ok(Command::Check { config }),
         None => Err("missing command: serve, demo or check".into()),
     }
 }
@@ -108,7 +108,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 mod tests {
     use super::*;
 
-    fn ask(line: &str) -> Result<Ask, String> {
+    fn ask(line: &str) -> Result<Command, String> {
         parse(line.split_whitespace().map(OsString::from))
     }
 
@@ -117,12 +117,12 @@ mod tests {
         let listen = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:8080".parse().unwrap()];
         assert_eq!(
             ask("serve --config a.toml --listen 127.0.0.1:0 --listen=[::1]:8080"),
-            Ok(Ask::Serve { config: Some("a.toml".into()), listen })
+            Ok(Command::Serve { config: Some("a.toml".into()), listen })
         );
-        assert_eq!(ask("demo"), Ok(Ask::Demo { listen: vec![] }));
-        assert_eq!(ask("check"), Ok(Ask::Check { config: None }));
-        assert_eq!(ask("serve -h"), Ok(Ask::Help));
-        assert_eq!(ask("-V"), Ok(Ask::Version));
+        assert_eq!(ask("demo"), Ok(Command::Demo { listen: vec![] }));
+        assert_eq!(ask("check"), Ok(Command::Check { config: None }));
+        assert_eq!(ask("serve -h"), Ok(Command::Help));
+        assert_eq!(ask("-V"), Ok(Command::Version));
     }
 
     #[test]

@@ -14,9 +14,9 @@ use percent_encoding::utf8_percent_encode;
 use crate::config::{Config, Pattern, Span};
 use crate::info::NOT_UNRESERVED;
 use crate::media::offer::Offer;
-use crate::notify::Notify;
-use crate::page::Prefill;
+use crate::sd_notify::SdNotify;
 use crate::serve::{Server, with_signals};
+use crate::web_ui::Prefill;
 
 mod origin;
 mod sample;
@@ -49,7 +49,7 @@ pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
                     log::warn!("the download ended early: {error}");
                 }
             });
-            server.run(prefill, quit, &Notify::default())
+            server.run(prefill, quit, &SdNotify::default())
         });
         origin.end();
         ended

@@ -6,42 +6,44 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::canal::Canal;
+use crate::app::App;
 use crate::edge::{Client, Reply};
 use crate::error::{Error, Problem};
 use crate::media::choice::{Choice, Quality};
 use crate::media::menu::{Menu, Row, menu};
 use crate::media::offer::{Offer, Size};
 use crate::media::variant::Variant;
-use crate::picture::Picture;
 use crate::resolve::Asker;
 use crate::stop::Stop;
 use crate::stream;
+use crate::thumbnail::Thumbnail;
 
 /// What must be encoded inside a query (RFC 3986 §2.3).
 pub const NOT_UNRESERVED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// How a browser may keep a picture; nobody on the way may.
-const KEPT: &str = "private, max-age=3600";
+const CACHE_CONTROL: &str = "private, max-age=3600";
 
 /// Tells what is on offer behind `link`.
-pub fn info(canal: &Canal, link: &Url, client: &Client<'_>) -> Result<Reply, Problem> {
-    let offer = attended(canal, link, client, |asker, _| canal.resolver.offer(link, asker))?;
-    Ok(Reply::ok("application/json", format!("{:#}\n", told(&offer))))
+pub fn info(canal: &App, link: &Url, client: &Client<'_>) -> Result<Reply, Problem> {
+    let offer = with_client_cancellation(canal, link, client, |asker, _| {
+        canal.resolver.offer(link, asker)
+    })?;
+    Ok(Reply::ok("application/json", format!("{:#}\n", offer_json(&offer))))
 }
 
 /// Gives the picture of what is behind `link`.
-pub fn thumbnail(canal: &Canal, link: &Url, client: &Client<'_>) -> Result<Reply, Problem> {
-    let picture = attended(canal, link, client, |asker, stop| {
+pub fn thumbnail(canal: &App, link: &Url, client: &Client<'_>) -> Result<Reply, Problem> {
+    let picture = with_client_cancellation(canal, link, client, |asker, stop| {
         let offer = canal.resolver.offer(link, asker)?;
-        Picture::of(&offer, &canal.upstream, stop)
+        Thumbnail::fetch(&offer, &canal.upstream, stop)
     })?;
-    Ok(Reply::ok(picture.media_type, picture.bytes).with("Cache-Control", KEPT))
+    Ok(Reply::ok(picture.media_type, picture.bytes).with("Cache-Control", CACHE_CONTROL))
 }
 
 /// Does something that a client waits for, until it leaves.
-fn attended<T>(
-    canal: &Canal,
+fn with_client_cancellation<T>(
+    canal: &App,
     link: &Url,
     client: &Client<'_>,
     work: impl FnOnce(&Asker<'_>, &Arc<Stop>) -> Result<T, Error>,
@@ -51,17 +53,17 @@ fn attended<T>(
         log::info!("{} a page of {host}: {error}", client.address());
         Problem::from(error)
     };
-    stream::attended(client, |stop| {
+    stream::with_client_cancellation(client, |stop| {
         let patience = canal.config.limits.slot_timeout.0;
-        let _slot = canal.slots.take(client.address(), stop, patience)?;
+        let _slot = canal.stream_limiter.try_acquire(client.address(), stop, patience)?;
         work(&Asker { client: client.address(), stop }, stop)
     })
     .map_err(|error| problem(&error))
 }
 
-fn told(offer: &Offer) -> Value {
+fn offer_json(offer: &Offer) -> Value {
     let Menu { videos, audios, languages } = menu(offer);
-    let link = encoded(offer.link.as_str());
+    let link = percent_encode(offer.link.as_str());
     let thumbnail = offer.thumbnail.as_ref().map(|_| format!("/thumbnail?url={link}"));
     json!({
         "url": offer.link.as_str(),
@@ -126,7 +128,7 @@ fn download(choice: &Choice, link: &str) -> String {
         target += &format!("&codec={codec}");
     }
     if let Some(language) = language {
-        target += &format!("&lang={}", encoded(language));
+        target += &format!("&lang={}", percent_encode(language));
     }
     if *hdr {
         target += "&hdr=1";
@@ -145,6 +147,6 @@ fn quality(quality: Quality) -> String {
     }
 }
 
-fn encoded(text: &str) -> String {
+fn percent_encode(text: &str) -> String {
     utf8_percent_encode(text, NOT_UNRESERVED).to_string()
 }

@@ -25,8 +25,7 @@
 //! link offers), [`canal`] (what streams share), [`incomplete`] (files that lack their end),
 //! [`plans`] and [`sys`] (the operating system).
 
-pub mod answer;
-pub mod canal;
+pub mod app;
 pub mod check;
 pub mod cli;
 pub mod config;
@@ -34,23 +33,24 @@ pub mod demo;
 pub mod disposition;
 pub mod edge;
 pub mod error;
+pub mod handler;
 pub mod incomplete;
 pub mod info;
+pub mod limits;
 pub mod logging;
 pub mod media;
-pub mod memory;
+pub mod memory_budget;
+pub mod metrics;
 pub mod mux;
-pub mod notify;
-pub mod page;
-pub mod picture;
-pub mod plans;
+pub mod plan_cache;
 pub mod range;
 pub mod resolve;
 pub mod route;
+pub mod sd_notify;
 pub mod serve;
-pub mod slots;
 pub mod source;
-pub mod stats;
 pub mod stop;
 pub mod stream;
 pub mod sys;
+pub mod thumbnail;
+pub mod web_ui;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use log::LevelFilter;
-use ytcanal::cli::{self, Ask};
+use ytcanal::cli::{self, Command};
 use ytcanal::config::{Config, Service};
 use ytcanal::{check, demo, logging, serve, sys};
 
@@ -36,16 +36,16 @@ fn main() -> ExitCode {
 }
 
 /// Does what was asked for; `false` when the answer to `check` is no.
-fn run(ask: Ask) -> io::Result<bool> {
+fn run(ask: Command) -> io::Result<bool> {
     match ask {
-        Ask::Help => io::stdout().write_all(cli::HELP.as_bytes())?,
-        Ask::Version => writeln!(io::stdout(), "ytcanal {}", env!("CARGO_PKG_VERSION"))?,
-        Ask::Check { config } => return check::check(config.as_deref(), &mut io::stdout()),
-        Ask::Demo { listen } => {
+        Command::Help => io::stdout().write_all(cli::HELP.as_bytes())?,
+        Command::Version => writeln!(io::stdout(), "ytcanal {}", env!("CARGO_PKG_VERSION"))?,
+        Command::Check { config } => return check::check(config.as_deref(), &mut io::stdout()),
+        Command::Demo { listen } => {
             logging::start(LevelFilter::Warn, false);
             demo::demo(listen)?;
         }
-        Ask::Serve { config, listen } => {
+        Command::Serve { config, listen } => {
             let config = read(config.as_deref(), listen)?;
             let service = Service::from_env();
             logging::start(config.log.level, service.journal);

@@ -15,9 +15,9 @@ use url::Url;
 
 use crate::config::{Config, Environment};
 use crate::error::Error;
+use crate::limits::StreamLimiter;
 use crate::media::offer::Offer;
 use crate::mux::fifo::RuntimeDir;
-use crate::slots::Slots;
 use crate::source::{Families, Gate, Policy};
 use crate::stop::Stop;
 
@@ -52,7 +52,7 @@ pub struct Resolver {
     /// The ways to call yt-dlp; the first one that works is taken.
     ways: Vec<Box<dyn Call>>,
     /// For as many as may be called at a time; half of them for one client.
-    slots: Slots,
+    slots: StreamLimiter,
     /// Where yt-dlp may keep what it learns of sites.
     runtime: Arc<RuntimeDir>,
     kept: Kept,
@@ -87,7 +87,8 @@ impl Resolver {
             _gate: gate,
             ways,
             // Each of them has the slot of a stream, which are limited.
-            slots: Slots::new(resolver.processes, resolver.processes.div_ceil(2)).all_may_wait(),
+            slots: StreamLimiter::new(resolver.processes, resolver.processes.div_ceil(2))
+                .without_queue_limit(),
             kept: Kept::new(
                 usize::try_from(resolver.cache.0).unwrap_or(usize::MAX),
                 resolver.cache_ttl.0,
@@ -185,7 +186,7 @@ impl Resolver {
         let limit = self.config.resolver.timeout.0;
         let until = begun + limit;
         let Asker { client, stop } = *asker;
-        let _slot = self.slots.take(client, stop, limit).map_err(|error| {
+        let _slot = self.slots.try_acquire(client, stop, limit).map_err(|error| {
             let is_full = matches!(error, Error::Full(_));
             if is_full { unresolved(Unresolved::busy()) } else { error }
         })?;

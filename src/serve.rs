@@ -10,14 +10,14 @@ use crossbeam::select;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
-use crate::answer::Desk;
-use crate::canal::Canal;
+use crate::app::App;
 use crate::config::{Config, Service};
 use crate::edge::{Edge, Listener};
+use crate::handler::AppHandler;
 use crate::media::offer::Offer;
-use crate::notify::Notify;
-use crate::page::Prefill;
+use crate::sd_notify::SdNotify;
 use crate::sys;
+use crate::web_ui::Prefill;
 
 /// What threads get to end after the abort. Only a look-up of a name can take longer: it
 /// cannot be interrupted.
@@ -25,7 +25,7 @@ const ABORT_LIMIT: Duration = Duration::from_secs(5);
 
 /// A server whose sockets are bound: connections queue up, nobody is served yet.
 pub struct Server {
-    canal: Canal,
+    canal: App,
     listeners: Vec<Listener>,
 }
 
@@ -41,7 +41,7 @@ impl Server {
                 io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
             })?);
         }
-        Ok(Server { canal: Canal::new(config)?, listeners })
+        Ok(Server { canal: App::new(config)?, listeners })
     }
 
     /// The same, with a link that needs no reading of a page.
@@ -58,10 +58,15 @@ impl Server {
     /// Serves until `quit` says so, then drains: gives out no more streams, lets those that run
     /// come to their end within the drain timeout, and aborts the rest. A second word from
     /// `quit` aborts at once. Until the streams have ended, it still answers that it drains.
-    pub fn run(self, prefill: &Prefill, quit: &Receiver<()>, notify: &Notify) -> io::Result<()> {
-        let (limits, slots) = (&self.canal.config.limits, &self.canal.slots);
+    pub fn run(
+        self,
+        prefill: &Prefill,
+        shutdown: &Receiver<()>,
+        notify: &SdNotify,
+    ) -> io::Result<()> {
+        let (limits, slots) = (&self.canal.config.limits, &self.canal.stream_limiter);
         let edge = Edge::new(limits)?;
-        let desk = Desk { canal: &self.canal, edge: &edge, prefill };
+        let desk = AppHandler { app: &self.canal, http_server: &edge, prefill };
         // Every connection holds a sender: when all are gone, the receiver is told.
         let (alive, all_gone) = channel::bounded::<()>(0);
         thread::scope(|scope| {
@@ -77,14 +82,14 @@ impl Server {
             notify.ready();
             // Another error means that whoever could say so is gone: then it is time, too.
             let upstream = &self.canal.upstream;
-            while quit.recv_timeout(upstream.tidy()) == Err(RecvTimeoutError::Timeout) {}
+            while shutdown.recv_timeout(upstream.tidy()) == Err(RecvTimeoutError::Timeout) {}
             notify.stopping();
-            log::info!("draining: {} streams", slots.taken());
+            log::info!("draining: {} streams", slots.in_use());
             let deadline = channel::after(limits.drain_timeout.0);
-            let mut in_time = wait(slots.close(), quit, &deadline);
+            let mut in_time = wait_for_drain(slots.close(), shutdown, &deadline);
             edge.close();
             // The last bytes of the last streams, and of other answers, are still on their way.
-            in_time = in_time && wait(&all_gone, quit, &deadline);
+            in_time = in_time && wait_for_drain(&all_gone, shutdown, &deadline);
             edge.abort();
             if !in_time && all_gone.recv_timeout(ABORT_LIMIT) == Err(RecvTimeoutError::Timeout) {
                 log::warn!("a name is still being looked up, which cannot be stopped");
@@ -98,7 +103,7 @@ impl Server {
 }
 
 /// Waits until all holders of `done` are gone; `false` when something else came first.
-fn wait(done: &Receiver<()>, quit: &Receiver<()>, deadline: &Receiver<Instant>) -> bool {
+fn wait_for_drain(done: &Receiver<()>, quit: &Receiver<()>, deadline: &Receiver<Instant>) -> bool {
     select! {
         recv(done) -> _ => return true,
         recv(quit) -> _ => log::warn!("told again: aborting what still runs"),
@@ -143,6 +148,6 @@ impl Drop for CloseOnDrop {
 /// `ytcanal serve`
 pub fn serve(config: Config, service: &Service) -> io::Result<()> {
     let server = Server::bind(config)?;
-    let notify = Notify::new(service.notify_socket.clone());
+    let notify = SdNotify::new(service.notify_socket.clone());
     with_signals(|quit| server.run(&Prefill::default(), quit, &notify))
 }

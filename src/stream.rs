@@ -10,17 +10,17 @@ use std::time::Instant;
 
 use log::Level;
 
-use crate::canal::Canal;
+use crate::app::App;
 use crate::disposition::attachment;
 use crate::edge::{Body, Client, MediaHead, Reply, Request};
 use crate::error::{Error, Problem};
 use crate::media::Media;
 use crate::mux::{Join, Plan, Wish, plan};
-use crate::picture::Picture;
 use crate::resolve::{self, Asker};
 use crate::route::Film;
 use crate::source::FIRST_PART;
 use crate::stop::Stop;
+use crate::thumbnail::Thumbnail;
 
 mod fetch;
 mod join;
@@ -32,7 +32,7 @@ mod select;
 mod splice;
 
 /// Sends `film` to `client` as one file, or an error, or an abort.
-pub fn serve(canal: &Canal, film: Film, wish: Wish, request: &Request, client: Client<'_>) {
+pub fn serve(canal: &App, film: Film, wish: Wish, request: &Request, client: Client<'_>) {
     let begun = Instant::now();
     // Threads, child, pipes and slot are gone before the client hears that it has everything: a
     // script that asks for the next file at once finds the slot free.
@@ -44,7 +44,7 @@ pub fn serve(canal: &Canal, film: Film, wish: Wish, request: &Request, client: C
         Err(cause) => Err(cause),
     };
     let problem = outcome.as_ref().err().map(|cause| Problem::from(&**cause));
-    canal.stats.end(problem.as_ref().map_or("complete", |problem| problem.code));
+    canal.metrics.stream_ended(problem.as_ref().map_or("complete", |problem| problem.code));
     // What is the operator's to mend must not drown among what clients and upstreams do.
     let level = match outcome.as_ref().err().map(|cause| &**cause) {
         Some(cause) if cause.is_ours() => Level::Error,
@@ -90,7 +90,7 @@ enum Served<'c, 'edge> {
 
 /// Runs the stream in its slot, and its threads in their scope.
 fn run<'c, 'edge>(
-    canal: &Canal,
+    canal: &App,
     film: Film,
     wish: Wish,
     request: &Request,
@@ -98,10 +98,10 @@ fn run<'c, 'edge>(
 ) -> Result<Served<'c, 'edge>, Arc<Error>> {
     let wish = Wish { engine: wish.engine.or(canal.config.muxer.engine), ..wish };
     let asked = Instant::now();
-    attended(client, |stop| {
+    with_client_cancellation(client, |stop| {
         let patience = canal.config.limits.slot_timeout.0;
-        let _slot = canal.slots.take(client.address(), stop, patience)?;
-        canal.stats.begin();
+        let _slot = canal.stream_limiter.try_acquire(client.address(), stop, patience)?;
+        canal.metrics.stream_started();
         let media = match film {
             Film::Direct(media) => media,
             Film::Behind { link, choice } => {
@@ -109,7 +109,7 @@ fn run<'c, 'edge>(
                 let offer = canal.resolver.offer(&link, &Asker { client, stop })?;
                 let mut media = resolve::media(&canal.resolver, &offer, &choice, client)?;
                 if choice.cover {
-                    let picture = Picture::of(&offer, &canal.upstream, stop)?;
+                    let picture = Thumbnail::fetch(&offer, &canal.upstream, stop)?;
                     media.tags.cover = Some(picture.cover()?);
                 }
                 media
@@ -127,7 +127,7 @@ fn run<'c, 'edge>(
 }
 
 /// Does something that a client waits for; it is stopped when the client leaves.
-pub(crate) fn attended<T>(
+pub(crate) fn with_client_cancellation<T>(
     client: &Client<'_>,
     work: impl FnOnce(&Arc<Stop>) -> Result<T, Error>,
 ) -> Result<T, Arc<Error>> {
@@ -169,7 +169,7 @@ fn send<'scope, 'env, 'c, 'edge>(
 
 /// One request that is being answered.
 struct Answering<'c, 'edge, 's> {
-    canal: &'s Canal,
+    canal: &'s App,
     media: &'s Media,
     wish: Wish,
     request: &'s Request,

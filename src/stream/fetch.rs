@@ -12,7 +12,7 @@ use super::splice::Way;
 use super::{Answering, look};
 use crate::error::{Error, Fault, MuxerFault, Unusable};
 use crate::media::{Kind, Track};
-use crate::memory::Share;
+use crate::memory_budget::Reservation;
 use crate::mux::completeness::{Completeness, Incomplete};
 use crate::mux::fifo::{Feed, Pipes, Unfed};
 use crate::mux::sniff::{self, Head, Verdict, View};
@@ -45,7 +45,7 @@ pub(super) struct Opened<'scope, 'env> {
     /// What the muxer is given instead of the file as it is.
     pub(super) feed: Option<splice::Plan>,
     /// Of the memory for indexes.
-    pub(super) memory: Share,
+    pub(super) memory: Reservation,
 }
 
 /// Opens all tracks of a film at the same time. `first` bytes of each are asked for.
@@ -59,7 +59,7 @@ pub(super) fn open<'scope, 'env>(
     let sources = media.tracks.iter().map(|track| (track, of(track)));
     let open_one = move |track: &Track, source: Result<Source<'scope, 'env>, Error>| {
         let mut source = source?;
-        let mut memory = canal.memory.share();
+        let mut memory = canal.memory_budget.reservation();
         let recognising = Recognising { scope, answering, track };
         let mut input = recognising.run_or_refresh(&mut source, first, &mut memory)?;
         // What the first bytes tell of the end is known before anything is sent.
@@ -152,7 +152,7 @@ impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
         &self,
         source: &mut Source<'scope, 'env>,
         first: u64,
-        memory: &mut Share,
+        memory: &mut Reservation,
     ) -> Result<Input, Error> {
         loop {
             match self.run(source, memory) {
@@ -164,7 +164,11 @@ impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
     }
 
     /// Looks at the first bytes until they say what this is, and at others where that is worth it.
-    fn run(&self, source: &mut Source<'scope, 'env>, memory: &mut Share) -> Result<Input, Error> {
+    fn run(
+        &self,
+        source: &mut Source<'scope, 'env>,
+        memory: &mut Reservation,
+    ) -> Result<Input, Error> {
         let Answering { media, wish, .. } = self.answering;
         let (mut all, mut is_thorough, mut far) = (false, false, Vec::new());
         loop {

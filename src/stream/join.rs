@@ -28,12 +28,15 @@ pub(super) fn join<'scope, 'c, 'edge>(
 
     // It goes back when the muxer has ended.
     let patience = canal.config.limits.slot_timeout.0;
-    let _slot = canal.muxers.take(answering.client.address(), stop, patience).map_err(|error| {
-        let is_full = matches!(error, Error::Full(_));
-        if is_full { Full::Muxers.into() } else { error }
-    })?;
+    let _slot = canal
+        .ffmpeg_limiter
+        .try_acquire(answering.client.address(), stop, patience)
+        .map_err(|error| {
+            let is_full = matches!(error, Error::Full(_));
+            if is_full { Full::Muxers.into() } else { error }
+        })?;
     let kinds = joint.inputs.iter().map(|input| input.kind);
-    let pipes = canal.runtime.pipes(kinds).map_err(|error| {
+    let pipes = canal.runtime_dir.pipes(kinds).map_err(|error| {
         log::error!("cannot make the named pipes: {error}");
         // The client need not know where we keep them.
         Error::system("make the named pipes in runtime_dir", &error.kind().into())
@@ -59,7 +62,7 @@ fn join_through<'scope, 'c, 'edge>(
     let pipe_len = fetch::pipe_len(canal.config.upstream.read_ahead.0);
     let downloaders = fetch::feed(scope, tracks, pipes, pipe_len, &supply, stop)?;
     let opening = muxer.opening(joint, &supply).map_err(|error| pipes.blame(error))?;
-    canal.stats.first_byte(asked.elapsed());
+    canal.metrics.first_byte(asked.elapsed());
 
     let mut body = answering.commit(&head(answering, joint, planned, Instant::now(), engine))?;
     relay(answering, &opening, &mut muxer, &mut body, &supply)?;

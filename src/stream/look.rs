@@ -10,7 +10,7 @@ use super::Answering;
 use super::fetch::{Opened, incomplete};
 use crate::error::{Error, Fault};
 use crate::media::Track;
-use crate::memory::Share;
+use crate::memory_budget::Reservation;
 use crate::mux::sniff::{Format, LOOK_AT_MOST};
 use crate::mux::splice::{self, Halt, Look, Next, Refusal, Survey};
 use crate::mux::{self, Input};
@@ -34,7 +34,7 @@ pub(super) fn survey<'scope, 'env>(
     track: &Track,
     source: &mut Source<'scope, 'env>,
     input: Input,
-    memory: &mut Share,
+    memory: &mut Reservation,
 ) -> Result<Result<Survey, Refusal>, Error> {
     let Some(len) = source.file().len.filter(|_| source.file().ranged) else {
         return Ok(Err(Refusal("its upstream does not send parts of it")));
@@ -114,7 +114,7 @@ pub(super) fn beyond<'scope, 'env>(
     answering: &'scope Answering<'_, '_, '_>,
     source: &mut Source<'scope, 'env>,
     at: u64,
-    memory: &mut Share,
+    memory: &mut Reservation,
 ) -> Result<Vec<u8>, Error> {
     let Some(len) = source.file().len.filter(|_| source.file().ranged) else {
         return Ok(Vec::new());
@@ -139,7 +139,7 @@ struct Looking<'l, 'scope, 'env, 'a> {
     len: u64,
     /// Until when everything must have been seen.
     deadline: Instant,
-    memory: &'l mut Share,
+    memory: &'l mut Reservation,
 }
 
 impl Look for Looking<'_, '_, '_, '_> {

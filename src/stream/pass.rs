@@ -32,7 +32,7 @@ pub(super) fn pass<'scope, 'env, 'c, 'edge>(
     let [Track { location: Location { url, .. }, .. }, ..] = &answering.media.tracks[..] else {
         return Err(Error::Stopped);
     };
-    if let Some(how) = answering.canal.incomplete.get(url, &file) {
+    if let Some(how) = answering.canal.incomplete_files.get(url, &file) {
         return Err(incomplete(kind, Incomplete(how)));
     }
     let etag = etag(&file);
@@ -53,7 +53,7 @@ pub(super) fn pass<'scope, 'env, 'c, 'edge>(
     // Who begins elsewhere cannot tell what the bytes are.
     let mut completeness = (begin == 0).then(|| Completeness::new(format, file.len));
     let is_cut = |how: Incomplete| {
-        answering.canal.incomplete.insert(url, &file, how.0);
+        answering.canal.incomplete_files.insert(url, &file, how.0);
         incomplete(kind, how)
     };
 
@@ -67,7 +67,7 @@ pub(super) fn pass<'scope, 'env, 'c, 'edge>(
     if let Some(completeness) = &mut completeness {
         completeness.see(&first).map_err(is_cut)?;
     }
-    answering.canal.stats.first_byte(answering.asked.elapsed());
+    answering.canal.metrics.first_byte(answering.asked.elapsed());
     let timing = answering.timing(planned, Instant::now(), "pass");
     let mut body = answering.commit(&head.with("Server-Timing", timing))?;
     body.push(&first, answering.over())?;

@@ -19,7 +19,7 @@ use crate::error::{Error, Fault};
 use crate::media::Kind;
 use crate::mux::splice::{self, Flow, Input, Runs};
 use crate::mux::{self, Finished};
-use crate::plans::{Key, Spliced};
+use crate::plan_cache::{CachedPlan, PlanKey};
 use crate::source::{FIRST_PART, File, Source};
 
 /// What is read of a track at once.
@@ -38,11 +38,11 @@ pub(super) fn begin<'c, 'edge>(
     plan: splice::Plan,
 ) -> Result<Served<'c, 'edge>, Error> {
     let planned = Instant::now();
-    let mut memory = answering.canal.memory.share();
-    tracks.iter_mut().for_each(|track| memory.take(&mut track.memory));
+    let mut memory = answering.canal.memory_budget.reservation();
+    tracks.iter_mut().for_each(|track| memory.absorb(&mut track.memory));
     let files: Vec<_> = tracks.iter().map(|track| track.source.file().clone()).collect();
     let etag = etag(&plan, &files);
-    let mut spliced = Spliced { plan, files, etag, memory };
+    let mut spliced = CachedPlan { plan, files, etag, memory };
     let choice = judge(answering, &spliced);
     let part = match &choice {
         Choice::Send(_, part) => part.clone().unwrap_or(0..spliced.plan.len()),
@@ -57,10 +57,10 @@ pub(super) fn begin<'c, 'edge>(
     // Nothing is left of the indexes.
     spliced.memory.resize(spliced.plan.weight() as u64);
     let spliced = Arc::new(spliced);
-    let key = Key::of(answering.media, &answering.wish);
+    let key = PlanKey::new(answering.media, &answering.wish);
     // Without validators nobody could tell later whether the files are still the same.
     if spliced.etag.is_some() {
-        answering.canal.plans.keep(key, &spliced);
+        answering.canal.plan_cache.insert(key, &spliced);
     }
     let head = match choice {
         Choice::Done(served) => return Ok(served),
@@ -80,8 +80,8 @@ pub(super) fn again<'scope, 'c, 'edge>(
     scope: &'scope Scope<'scope, '_>,
     answering: &'scope Answering<'c, 'edge, '_>,
 ) -> Result<Option<Served<'c, 'edge>>, Error> {
-    let key = Key::of(answering.media, &answering.wish);
-    let Some(spliced) = answering.canal.plans.find(&key) else { return Ok(None) };
+    let key = PlanKey::new(answering.media, &answering.wish);
+    let Some(spliced) = answering.canal.plan_cache.get(&key) else { return Ok(None) };
     let planned = Instant::now();
     let choice = judge(answering, &spliced);
     let part = match &choice {
@@ -123,7 +123,7 @@ pub(super) fn again<'scope, 'c, 'edge>(
             // Whatever else it is, those who look afresh will see it, too, or get over it.
             Err(Error::Upstream { track, fault }) if !stop.is_over() => {
                 log::debug!("a plan of before is of no use: {track} upstream: {fault}");
-                canal.plans.forget(&key);
+                canal.plan_cache.remove(&key);
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -142,17 +142,20 @@ pub(super) fn again<'scope, 'c, 'edge>(
 
 /// A plan that upstreams contradict is not used again. It has nothing to fear of a client that
 /// leaves, as players do at each seek, nor of an upstream that breaks off.
-fn forget_if_wrong(answering: &Answering<'_, '_, '_>, key: &Key, error: &Error) {
+fn forget_if_wrong(answering: &Answering<'_, '_, '_>, key: &PlanKey, error: &Error) {
     let contradicts = |error: &Error| {
         let Error::Upstream { fault, .. } = error else { return false };
         matches!(fault, Fault::Changed(_) | Fault::Unproven | Fault::Contradiction(_))
     };
     if contradicts(error) || answering.stop.cause().is_some_and(|cause| contradicts(&cause)) {
-        answering.canal.plans.forget(key);
+        answering.canal.plan_cache.remove(key);
     }
 }
 
-fn judge<'c, 'edge>(answering: &Answering<'c, 'edge, '_>, spliced: &Spliced) -> Choice<'c, 'edge> {
+fn judge<'c, 'edge>(
+    answering: &Answering<'c, 'edge, '_>,
+    spliced: &CachedPlan,
+) -> Choice<'c, 'edge> {
     let kinds = answering.media.tracks.iter().map(|track| track.kind);
     let Finished { media_type, extension } = mux::type_of(spliced.plan.container, kinds);
     let head = answering.head(media_type, extension);
@@ -172,7 +175,7 @@ fn etag(plan: &splice::Plan, files: &[File]) -> Option<String> {
 /// Sends `part` of the file.
 fn send<'c, 'edge>(
     answering: &Answering<'c, 'edge, '_>,
-    spliced: &Spliced,
+    spliced: &CachedPlan,
     ways: Vec<Option<Entered<'_, '_>>>,
     head: MediaHead,
     part: Range<u64>,
@@ -180,7 +183,7 @@ fn send<'c, 'edge>(
 ) -> Result<Served<'c, 'edge>, Error> {
     let Answering { canal, media, asked, .. } = *answering;
     // The head of the joined file is the first of it, and is here.
-    canal.stats.first_byte(asked.elapsed());
+    canal.metrics.first_byte(asked.elapsed());
     let timing = answering.timing(planned, Instant::now(), "splice");
     let body = answering.commit(&head.with("Server-Timing", timing))?;
     let out = RefCell::new(Out::new(body));

@@ -8,27 +8,27 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 /// The way to systemd, if it wants to know.
 #[derive(Debug, Default)]
-pub struct Notify {
+pub struct SdNotify {
     socket: Option<OsString>,
 }
 
-impl Notify {
+impl SdNotify {
     /// With the socket that systemd named, if it did.
-    pub fn new(socket: Option<OsString>) -> Notify {
-        Notify { socket }
+    pub fn new(socket: Option<OsString>) -> SdNotify {
+        SdNotify { socket }
     }
 
     /// We take requests.
     pub fn ready(&self) {
-        self.say("READY=1\nSTATUS=Serving\n");
+        self.send("READY=1\nSTATUS=Serving\n");
     }
 
     /// We are on our way out.
     pub fn stopping(&self) {
-        self.say("STOPPING=1\nSTATUS=Draining\n");
+        self.send("STOPPING=1\nSTATUS=Draining\n");
     }
 
-    fn say(&self, message: &str) {
+    fn send(&self, message: &str) {
         let Some(name) = &self.socket else { return };
         let sent = || -> io::Result<usize> {
             let address = match name.as_bytes() {
@@ -52,7 +52,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notify");
         let systemd = UnixDatagram::bind(&path).unwrap();
-        Notify::new(Some(path.into())).ready();
+        SdNotify::new(Some(path.into())).ready();
         let mut buffer = [0; 64];
         let len = systemd.recv(&mut buffer).unwrap();
         assert!(buffer[..len].starts_with(b"READY=1\n"));

@@ -12,22 +12,22 @@ use crate::source::{Source, Upstream};
 use crate::stop::Stop;
 
 /// One that is larger is none for a page, nor for the head of a file.
-const LARGEST: usize = 2 << 20;
+const MAX_SIZE: usize = 2 << 20;
 
 /// A picture.
-pub struct Picture {
+pub struct Thumbnail {
     /// What it is, by its first bytes; whatever else it claims to be, nobody gets it from us.
     pub media_type: &'static str,
     /// The file.
     pub bytes: Vec<u8>,
 }
 
-impl Picture {
+impl Thumbnail {
     /// The picture of a film that has one.
-    pub fn of(offer: &Offer, upstream: &Upstream, stop: &Arc<Stop>) -> Result<Picture, Error> {
+    pub fn fetch(offer: &Offer, upstream: &Upstream, stop: &Arc<Stop>) -> Result<Thumbnail, Error> {
         let location = offer.thumbnail.clone().ok_or(Error::NoPicture)?;
         let track = Track { kind: Kind::Video, location, refresh: None };
-        let bytes = fetch(&track, upstream, stop).map_err(|error| match error {
+        let bytes = download(&track, upstream, stop).map_err(|error| match error {
             // It is no track, so none is to blame.
             Error::Upstream { fault, .. } => {
                 log::debug!("the picture of a film, from {:?}: {fault}", track.location);
@@ -37,7 +37,7 @@ impl Picture {
         })?;
         let media_type = bytes.as_deref().and_then(media_type);
         match (bytes, media_type) {
-            (Some(bytes), Some(media_type)) => Ok(Picture { media_type, bytes }),
+            (Some(bytes), Some(media_type)) => Ok(Thumbnail { media_type, bytes }),
             _ => Err(Error::NoPicture),
         }
     }
@@ -54,15 +54,19 @@ impl Picture {
 }
 
 /// All of a file, if it is not too large.
-fn fetch(track: &Track, upstream: &Upstream, stop: &Arc<Stop>) -> Result<Option<Vec<u8>>, Error> {
+fn download(
+    track: &Track,
+    upstream: &Upstream,
+    stop: &Arc<Stop>,
+) -> Result<Option<Vec<u8>>, Error> {
     thread::scope(|scope| {
-        let mut source = Source::open(scope, upstream, track, LARGEST as u64, stop)?;
+        let mut source = Source::open(scope, upstream, track, MAX_SIZE as u64, stop)?;
         let mut bytes = source.take_head();
         let mut buffer = vec![0; 64 << 10];
         loop {
             match source.fetch(&mut buffer)? {
                 0 => return Ok(Some(bytes)),
-                count if bytes.len() + count > LARGEST => return Ok(None),
+                count if bytes.len() + count > MAX_SIZE => return Ok(None),
                 count => bytes.extend(&buffer[..count]),
             }
         }

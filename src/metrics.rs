@@ -8,9 +8,9 @@ use std::time::Duration;
 
 /// What is counted over the life of a daemon.
 #[derive(Debug, Default)]
-pub struct Stats {
+pub struct Metrics {
     /// Streams that were begun.
-    begun: AtomicU64,
+    started: AtomicU64,
     /// How they ended: `"complete"`, or the code of the error.
     ended: Mutex<BTreeMap<&'static str, u64>>,
     first_byte_micros: AtomicU64,
@@ -19,17 +19,17 @@ pub struct Stats {
 
 /// What is read off when it is asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Now {
+pub struct Snapshot {
     /// Open connections.
     pub connections: usize,
     /// Running streams.
     pub streams: usize,
     /// Streams that wait to be let run.
-    pub awaited: usize,
+    pub streams_waiting: usize,
     /// Bytes sent to clients.
-    pub bytes_sent: u64,
+    pub sent_bytes: u64,
     /// Those of them that went from socket to socket without a copy.
-    pub bytes_uncopied: u64,
+    pub zero_copy_bytes: u64,
     /// Questions that were asked upstreams again.
     pub retries: u64,
     /// Pages that were read.
@@ -38,10 +38,10 @@ pub struct Now {
     pub pages_failed: u64,
 }
 
-impl Stats {
+impl Metrics {
     /// A stream begins.
-    pub fn begin(&self) {
-        self.begun.fetch_add(1, Ordering::Relaxed);
+    pub fn stream_started(&self) {
+        self.started.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The first muxed bytes were there so long after the request.
@@ -52,12 +52,12 @@ impl Stats {
     }
 
     /// A stream came to its end.
-    pub fn end(&self, how: &'static str) {
+    pub fn stream_ended(&self, how: &'static str) {
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner).entry(how).or_default() += 1;
     }
 
     /// The text (Prometheus exposition format 0.0.4).
-    pub fn text(&self, now: Now) -> String {
+    pub fn render(&self, now: Snapshot) -> String {
         let mut text = String::with_capacity(1024);
         let mut metric = |name: &str, kind: &str, help: &str, samples: &[(String, f64)]| {
             let name = format!("ytcanal_{name}");
@@ -75,9 +75,9 @@ impl Stats {
             "streams_waiting",
             "gauge",
             "Streams that wait for a slot.",
-            &one(now.awaited as f64),
+            &one(now.streams_waiting as f64),
         );
-        metric("streams_total", "counter", "Streams begun.", &one(count(&self.begun)));
+        metric("streams_total", "counter", "Streams begun.", &one(count(&self.started)));
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let ended: Vec<_> = ended
             .iter()
@@ -93,13 +93,13 @@ impl Stats {
             "sent_bytes_total",
             "counter",
             "Bytes sent to clients.",
-            &one(now.bytes_sent as f64),
+            &one(now.sent_bytes as f64),
         );
         metric(
             "zero_copy_bytes_total",
             "counter",
             "Bytes sent to clients that went from socket to socket without a copy.",
-            &one(now.bytes_uncopied as f64),
+            &one(now.zero_copy_bytes as f64),
         );
         metric(
             "upstream_retries_total",
@@ -131,17 +131,17 @@ mod tests {
 
     #[test]
     fn the_text_has_help_type_and_samples() {
-        let stats = Stats::default();
-        stats.begin();
+        let stats = Metrics::default();
+        stats.stream_started();
         stats.first_byte(Duration::from_millis(1500));
-        stats.end("complete");
-        stats.end("client-left");
-        let text = stats.text(Now {
+        stats.stream_ended("complete");
+        stats.stream_ended("client-left");
+        let text = stats.render(Snapshot {
             connections: 2,
             streams: 1,
-            awaited: 6,
-            bytes_sent: 7,
-            bytes_uncopied: 4,
+            streams_waiting: 6,
+            sent_bytes: 7,
+            zero_copy_bytes: 4,
             retries: 3,
             pages_read: 5,
             pages_failed: 0,

@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ring::digest::{Context, SHA256};
 
 use crate::media::Media;
-use crate::memory::Share;
+use crate::memory_budget::Reservation;
 use crate::mux::Wish;
 use crate::mux::splice::Plan;
 use crate::source::File;
 
 /// A plan, and the files that it was made of.
 #[derive(Debug)]
-pub struct Spliced {
+pub struct CachedPlan {
     /// The layout.
     pub plan: Plan,
     /// The files of its tracks, in their order.
@@ -25,37 +25,37 @@ pub struct Spliced {
     /// The strong validator of the joined file, if there can be one.
     pub etag: Option<String>,
     /// Of the memory for plans.
-    pub memory: Share,
+    pub memory: Reservation,
 }
 
 /// What a plan is found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key([u8; 32]);
+pub struct PlanKey([u8; 32]);
 
 /// All plans that are kept.
 #[derive(Debug)]
-pub struct Plans {
+pub struct PlanCache {
     limit: usize,
-    kept: Mutex<Kept>,
+    entries: Mutex<Entries>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    plans: HashMap<Key, Entry>,
-    weight: usize,
+struct Entries {
+    by_key: HashMap<PlanKey, Entry>,
+    memory_size: usize,
     /// Counts how often something was asked for.
     clock: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
-    spliced: Arc<Spliced>,
-    used: u64,
+    plan: Arc<CachedPlan>,
+    last_used: u64,
 }
 
-impl Key {
+impl PlanKey {
     /// Of this film with this wish.
-    pub fn of(media: &Media, wish: &Wish) -> Key {
+    pub fn new(media: &Media, wish: &Wish) -> PlanKey {
         let mut context = Context::new(&SHA256);
         // Each with its length, so that nothing can pose as something else.
         let mut add = |bytes: &[u8]| {
@@ -86,64 +86,64 @@ impl Key {
         }
         let mut key = [0; 32];
         key.copy_from_slice(context.finish().as_ref());
-        Key(key)
+        PlanKey(key)
     }
 }
 
-impl Spliced {
-    fn weight(&self) -> usize {
+impl CachedPlan {
+    fn memory_size(&self) -> usize {
         self.plan.weight() + self.files.capacity() * size_of::<File>()
     }
 }
 
-impl Plans {
+impl PlanCache {
     /// Keeps plans of so many bytes in all.
-    pub fn new(limit: usize) -> Plans {
-        Plans { limit, kept: Mutex::default() }
+    pub fn new(limit: usize) -> PlanCache {
+        PlanCache { limit, entries: Mutex::default() }
     }
 
     /// The plan that was kept for `key`, if it is still there.
-    pub fn find(&self, key: &Key) -> Option<Arc<Spliced>> {
+    pub fn get(&self, key: &PlanKey) -> Option<Arc<CachedPlan>> {
         let mut kept = self.lock();
         kept.clock += 1;
         let now = kept.clock;
-        let entry = kept.plans.get_mut(key)?;
-        entry.used = now;
-        Some(entry.spliced.clone())
+        let entry = kept.by_key.get_mut(key)?;
+        entry.last_used = now;
+        Some(entry.plan.clone())
     }
 
     /// Keeps a plan, and lets go of those that were not asked for the longest.
-    pub fn keep(&self, key: Key, spliced: &Arc<Spliced>) {
-        let weight = spliced.weight();
+    pub fn insert(&self, key: PlanKey, spliced: &Arc<CachedPlan>) {
+        let weight = spliced.memory_size();
         let mut kept = self.lock();
         kept.remove(&key);
         if weight > self.limit {
             return;
         }
-        while kept.weight + weight > self.limit {
-            let oldest = kept.plans.iter().min_by_key(|(_, entry)| entry.used);
+        while kept.memory_size + weight > self.limit {
+            let oldest = kept.by_key.iter().min_by_key(|(_, entry)| entry.last_used);
             let Some(oldest) = oldest.map(|(key, _)| *key) else { break };
             kept.remove(&oldest);
         }
-        kept.weight += weight;
+        kept.memory_size += weight;
         let used = kept.clock;
-        kept.plans.insert(key, Entry { spliced: spliced.clone(), used });
+        kept.by_key.insert(key, Entry { plan: spliced.clone(), last_used: used });
     }
 
     /// Lets go of a plan that proved wrong.
-    pub fn forget(&self, key: &Key) {
+    pub fn remove(&self, key: &PlanKey) {
         self.lock().remove(key);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
-    fn remove(&mut self, key: &Key) {
-        if let Some(entry) = self.plans.remove(key) {
-            self.weight -= entry.spliced.weight();
+impl Entries {
+    fn remove(&mut self, key: &PlanKey) {
+        if let Some(entry) = self.by_key.remove(key) {
+            self.memory_size -= entry.plan.memory_size();
         }
     }
 }
@@ -152,7 +152,7 @@ impl Kept {
 mod tests {
     use super::*;
     use crate::media::{Cookie, Cover, Kind, Location, Tags, Track};
-    use crate::memory::Memory;
+    use crate::memory_budget::MemoryBudget;
     use crate::mux::splice::{Layout, Rules};
     use crate::mux::{Container, Engine, Trim, Wanted};
     use std::time::Duration;
@@ -217,14 +217,14 @@ mod tests {
             .map(|change| {
                 let (mut media, mut wish) = (film(), Wish::default());
                 change(&mut media, &mut wish);
-                Key::of(&media, &wish)
+                PlanKey::new(&media, &wish)
             })
             .collect();
         for (place, key) in keys.iter().enumerate() {
             let same = keys.iter().position(|other| other == key);
             assert_eq!(same, Some(place), "this change makes no difference");
         }
-        assert_eq!(keys[0], Key::of(&film(), &Wish::default()));
+        assert_eq!(keys[0], PlanKey::new(&film(), &Wish::default()));
     }
 
     #[test]
@@ -232,26 +232,29 @@ mod tests {
         let spliced = |len: usize| {
             let layout = Layout::default();
             let plan = layout.plan(vec![0; len], Container::Mp4, Duration::ZERO, Rules::None);
-            let memory = Memory::new(0).share();
-            Arc::new(Spliced { plan, files: Vec::new(), etag: None, memory })
+            let memory = MemoryBudget::new(0).reservation();
+            Arc::new(CachedPlan { plan, files: Vec::new(), etag: None, memory })
         };
-        let key = |number: u8| Key([number; 32]);
-        let plans = Plans::new(10 * spliced(10_000).weight());
+        let key = |number: u8| PlanKey([number; 32]);
+        let plans = PlanCache::new(10 * spliced(10_000).memory_size());
         for number in 0..100 {
-            plans.keep(key(number), &spliced(10_000));
+            plans.insert(key(number), &spliced(10_000));
             // It is asked for again and again.
-            assert!(plans.find(&key(0)).is_some());
+            assert!(plans.get(&key(0)).is_some());
             let kept = plans.lock();
-            let weight: usize = kept.plans.values().map(|entry| entry.spliced.weight()).sum();
-            assert_eq!((kept.weight, kept.plans.len()), (weight, 10.min(number as usize + 1)));
+            let weight: usize = kept.by_key.values().map(|entry| entry.plan.memory_size()).sum();
+            assert_eq!(
+                (kept.memory_size, kept.by_key.len()),
+                (weight, 10.min(number as usize + 1))
+            );
             assert!(weight <= plans.limit);
         }
-        assert!(plans.find(&key(90)).is_none() && plans.find(&key(91)).is_some());
+        assert!(plans.get(&key(90)).is_none() && plans.get(&key(91)).is_some());
         // One that does not fit takes nothing from the others, but is not what it was, either.
-        plans.keep(key(0), &spliced(200_000));
-        assert!(plans.find(&key(0)).is_none() && plans.find(&key(99)).is_some());
-        (0..100).for_each(|number| plans.forget(&key(number)));
-        assert_eq!(plans.lock().weight, 0);
-        Plans::new(0).keep(key(0), &spliced(1));
+        plans.insert(key(0), &spliced(200_000));
+        assert!(plans.get(&key(0)).is_none() && plans.get(&key(99)).is_some());
+        (0..100).for_each(|number| plans.remove(&key(number)));
+        assert_eq!(plans.lock().memory_size, 0);
+        PlanCache::new(0).insert(key(0), &spliced(1));
     }
 }

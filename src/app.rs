@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::incomplete::IncompleteFiles;
-use crate::memory::Memory;
+use crate::limits::StreamLimiter;
+use crate::memory_budget::MemoryBudget;
+use crate::metrics::Metrics;
 use crate::mux::ffmpeg::Version;
 use crate::mux::fifo::RuntimeDir;
-use crate::plans::Plans;
+use crate::plan_cache::PlanCache;
 use crate::resolve::Resolver;
-use crate::slots::Slots;
 use crate::source::Upstream;
-use crate::stats::Stats;
 
 /// What long indexes may take while they are read, and plans while they are used.
-const INDEXES: u64 = 128 << 20;
+const INDEX_MEMORY: u64 = 128 << 20;
 
 /// The daemon's insides, without its edge.
-pub struct Canal {
+pub struct App {
     /// As it was configured.
     pub config: Config,
     /// How upstreams are treated.
@@ -28,24 +28,24 @@ pub struct Canal {
     /// Reads the pages behind links.
     pub resolver: Arc<Resolver>,
     /// Where the named pipes live.
-    pub runtime: Arc<RuntimeDir>,
+    pub runtime_dir: Arc<RuntimeDir>,
     /// Plans of spliced files.
-    pub plans: Plans,
+    pub plan_cache: PlanCache,
     /// Files that were found to lack their end.
-    pub incomplete: IncompleteFiles,
+    pub incomplete_files: IncompleteFiles,
     /// What these and the indexes that they are made of may take.
-    pub memory: Arc<Memory>,
+    pub memory_budget: Arc<MemoryBudget>,
     /// Who may run a stream.
-    pub slots: Slots,
+    pub stream_limiter: StreamLimiter,
     /// Who may have an ffmpeg.
-    pub muxers: Slots,
+    pub ffmpeg_limiter: StreamLimiter,
     /// What is counted.
-    pub stats: Stats,
+    pub metrics: Metrics,
 }
 
-impl Canal {
+impl App {
     /// Claims the runtime directory and makes the rest.
-    pub fn new(config: Config) -> io::Result<Canal> {
+    pub fn new(config: Config) -> io::Result<App> {
         let base = config.runtime_dir();
         let runtime = RuntimeDir::claim(&base).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot use {}: {error}", base.display()))
@@ -60,17 +60,21 @@ impl Canal {
         }
         let limits = &config.limits;
         let upstream = Upstream::new(&config.upstream)?;
-        Ok(Canal {
+        Ok(App {
             resolver: Arc::new(Resolver::new(&config, upstream.families(), &runtime)?),
             upstream,
             ffmpeg,
-            runtime,
-            memory: Memory::new(INDEXES.saturating_add(config.muxer.plan_cache.0)),
-            plans: Plans::new(usize::try_from(config.muxer.plan_cache.0).unwrap_or(usize::MAX)),
-            incomplete: IncompleteFiles::default(),
-            slots: Slots::new(limits.streams, limits.streams_per_client),
-            muxers: Slots::new(limits.muxers, limits.muxers.div_ceil(2)),
-            stats: Stats::default(),
+            runtime_dir: runtime,
+            memory_budget: MemoryBudget::new(
+                INDEX_MEMORY.saturating_add(config.muxer.plan_cache.0),
+            ),
+            plan_cache: PlanCache::new(
+                usize::try_from(config.muxer.plan_cache.0).unwrap_or(usize::MAX),
+            ),
+            incomplete_files: IncompleteFiles::default(),
+            stream_limiter: StreamLimiter::new(limits.streams, limits.streams_per_client),
+            ffmpeg_limiter: StreamLimiter::new(limits.muxers, limits.muxers.div_ceil(2)),
+            metrics: Metrics::default(),
             config,
         })
     }

@@ -17,51 +17,57 @@ use crate::stop::Stop;
 use crate::sys::{self, Bell};
 
 /// All slots of a kind.
-pub struct Slots {
+pub struct StreamLimiter {
     in_all: usize,
     per_client: usize,
     /// So many may wait in all, and for each client.
     waiting: (usize, usize),
     state: Mutex<State>,
-    all_back: Receiver<()>,
+    drained: Receiver<()>,
 }
 
 struct State {
     in_all: usize,
     by_client: HashMap<IpAddr, usize>,
-    waiting: VecDeque<(IpAddr, Arc<Ticket>)>,
+    waiting: VecDeque<(IpAddr, Arc<Waiter>)>,
     /// Every slot holds a clone: when the last is gone, `all_back` is disconnected. `None` when
     /// no more slots are given.
     open: Option<Sender<()>>,
 }
 
 /// Held by one who waits.
-struct Ticket {
+struct Waiter {
     /// Rung when the wait is over, under the lock of the state only.
-    bell: Bell,
+    wake: Bell,
     /// What a slot holds, if one was given.
-    given: OnceLock<Sender<()>>,
+    permit: OnceLock<Sender<()>>,
 }
 
 /// One taken slot; dropping it gives it back.
-pub struct Slot<'a> {
-    slots: &'a Slots,
+pub struct StreamPermit<'a> {
+    limiter: &'a StreamLimiter,
     client: IpAddr,
     _open: Sender<()>,
 }
 
-impl Slots {
+impl StreamLimiter {
     /// So many slots in all, and so many for one client. As many as may have one may wait for one.
-    pub fn new(in_all: usize, per_client: usize) -> Slots {
+    pub fn new(in_all: usize, per_client: usize) -> StreamLimiter {
         let (open, all_back) = channel::bounded(0);
         let (by_client, waiting) = (HashMap::new(), VecDeque::new());
         let state = Mutex::new(State { in_all: 0, by_client, waiting, open: Some(open) });
-        Slots { in_all, per_client, waiting: (in_all, per_client), state, all_back }
+        StreamLimiter {
+            in_all,
+            per_client,
+            waiting: (in_all, per_client),
+            state,
+            drained: all_back,
+        }
     }
 
     /// The same, where all may wait: something else limits how many come.
-    pub fn all_may_wait(self) -> Slots {
-        Slots { waiting: (usize::MAX, usize::MAX), ..self }
+    pub fn without_queue_limit(self) -> StreamLimiter {
+        StreamLimiter { waiting: (usize::MAX, usize::MAX), ..self }
     }
 
     /// Gives no more slots, nor to those who wait. What is returned is disconnected when all are
@@ -70,9 +76,9 @@ impl Slots {
         let mut state = self.lock();
         state.open = None;
         for (_, ticket) in state.waiting.drain(..) {
-            ticket.bell.ring();
+            ticket.wake.ring();
         }
-        &self.all_back
+        &self.drained
     }
 
     /// Whether no more slots are given.
@@ -82,14 +88,19 @@ impl Slots {
 
     /// Takes a slot for `client`, or says which limit still stands against it when it has waited
     /// for so long, or when the stream is over.
-    pub fn take(&self, client: IpAddr, stop: &Stop, patience: Duration) -> Result<Slot<'_>, Error> {
-        let client = network(client);
+    pub fn try_acquire(
+        &self,
+        client: IpAddr,
+        stop: &Stop,
+        patience: Duration,
+    ) -> Result<StreamPermit<'_>, Error> {
+        let client = client_key(client);
         let mut state = self.lock();
         let Some(open) = &state.open else { return Err(Full::Draining.into()) };
-        let Some(full) = self.limit(&state, client) else {
+        let Some(full) = self.reached_limit(&state, client) else {
             let open = open.clone();
             state.count(client);
-            return Ok(Slot { slots: self, client, _open: open });
+            return Ok(StreamPermit { limiter: self, client, _open: open });
         };
         let own = state.waiting.iter().filter(|(waiting, _)| *waiting == client).count();
         let may_wait = state.waiting.len() < self.waiting.0 && own < self.waiting.1;
@@ -98,19 +109,19 @@ impl Slots {
         }
         let until = Instant::now().checked_add(patience);
         let bell = Bell::new().map_err(|error| Error::system("make an eventfd", &error))?;
-        let ticket = Arc::new(Ticket { bell, given: OnceLock::new() });
+        let ticket = Arc::new(Waiter { wake: bell, permit: OnceLock::new() });
         state.waiting.push_back((client, ticket.clone()));
         drop(state);
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let awaited = [stop.as_fd(), ticket.bell.as_fd()].map(|fd| (fd, sys::READABLE));
+        let awaited = [stop.as_fd(), ticket.wake.as_fd()].map(|fd| (fd, sys::READABLE));
         let waited = sys::poll(awaited, left);
         // Now it is known for sure: a slot may have been given a moment ago.
         let mut state = self.lock();
         state.waiting.retain(|(_, waiting)| !Arc::ptr_eq(waiting, &ticket));
-        let given = ticket.given.get().cloned();
+        let given = ticket.permit.get().cloned();
         let closed = state.open.is_none();
         drop(state);
-        let slot = given.map(|open| Slot { slots: self, client, _open: open });
+        let slot = given.map(|open| StreamPermit { limiter: self, client, _open: open });
         waited.map_err(|error| Error::system("wait for a slot", &error))?;
         match slot {
             _ if stop.is_over() => Err(Error::Stopped),
@@ -121,17 +132,17 @@ impl Slots {
     }
 
     /// Slots that are taken now.
-    pub fn taken(&self) -> usize {
+    pub fn in_use(&self) -> usize {
         self.lock().in_all
     }
 
     /// Those who wait for one.
-    pub fn awaited(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.lock().waiting.len()
     }
 
     /// What stands against another slot for `client`.
-    fn limit(&self, state: &State, client: IpAddr) -> Option<Full> {
+    fn reached_limit(&self, state: &State, client: IpAddr) -> Option<Full> {
         let own = state.by_client.get(&client).copied().unwrap_or_default();
         match () {
             () if own >= self.per_client => Some(Full::ClientStreams),
@@ -141,15 +152,15 @@ impl Slots {
     }
 
     /// Gives what is free to those who wait.
-    fn give(&self, state: &mut State) {
+    fn wake_waiters(&self, state: &mut State) {
         let Some(open) = state.open.clone() else { return };
         while state.in_all < self.in_all {
-            let may = |(client, _): &(IpAddr, _)| self.limit(state, *client).is_none();
+            let may = |(client, _): &(IpAddr, _)| self.reached_limit(state, *client).is_none();
             let Some(next) = state.waiting.iter().position(may) else { return };
             let Some((client, ticket)) = state.waiting.remove(next) else { return };
             state.count(client);
-            ticket.given.get_or_init(|| open.clone());
-            ticket.bell.ring();
+            ticket.permit.get_or_init(|| open.clone());
+            ticket.wake.ring();
         }
     }
 
@@ -165,9 +176,9 @@ impl State {
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for StreamPermit<'_> {
     fn drop(&mut self) {
-        let mut state = self.slots.lock();
+        let mut state = self.limiter.lock();
         state.in_all -= 1;
         if let Some(own) = state.by_client.get_mut(&self.client) {
             *own -= 1;
@@ -175,12 +186,12 @@ impl Drop for Slot<'_> {
                 state.by_client.remove(&self.client);
             }
         }
-        self.slots.give(&mut state);
+        self.limiter.wake_waiters(&mut state);
     }
 }
 
 /// Who a client is: with IPv6 it has a whole /64 to choose addresses from.
-pub fn network(client: IpAddr) -> IpAddr {
+pub fn client_key(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();
@@ -203,8 +214,8 @@ mod tests {
     }
 
     /// What stands against one that does not wait.
-    fn full(slots: &Slots, text: &str) -> Full {
-        match slots.take(client(text), &Stop::new().unwrap(), Duration::ZERO) {
+    fn full(slots: &StreamLimiter, text: &str) -> Full {
+        match slots.try_acquire(client(text), &Stop::new().unwrap(), Duration::ZERO) {
             Err(Error::Full(full)) => full,
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("it was given"),
@@ -221,75 +232,76 @@ mod tests {
 
     #[test]
     fn both_limits_hold_and_slots_come_back() {
-        let (slots, stop) = (Slots::new(3, 2), Stop::new().unwrap());
-        let now = |text| slots.take(client(text), &stop, Duration::ZERO).unwrap();
+        let (slots, stop) = (StreamLimiter::new(3, 2), Stop::new().unwrap());
+        let now = |text| slots.try_acquire(client(text), &stop, Duration::ZERO).unwrap();
         let first = now("2001:db8::1");
         let _second = now("2001:db8::2");
         assert_eq!(full(&slots, "2001:db8::3"), Full::ClientStreams);
         let _third = now("10.0.0.1");
         assert_eq!(full(&slots, "10.0.0.2"), Full::Streams);
         drop(first);
-        assert_eq!(slots.taken(), 2);
+        assert_eq!(slots.in_use(), 2);
         let _again = now("2001:db8::9");
         assert_eq!(full(&slots, "10.0.0.3"), Full::Streams);
     }
 
     #[test]
     fn those_who_wait_come_in_their_order_but_none_over_its_share() {
-        let (slots, stop) = (Slots::new(2, 1).all_may_wait(), Stop::new().unwrap());
-        let now = |text| slots.take(client(text), &stop, Duration::ZERO).unwrap();
+        let (slots, stop) = (StreamLimiter::new(2, 1).without_queue_limit(), Stop::new().unwrap());
+        let now = |text| slots.try_acquire(client(text), &stop, Duration::ZERO).unwrap();
         let (first, second) = (now("10.0.0.1"), now("10.0.0.2"));
         let (say, order) = channel::unbounded();
         thread::scope(|scope| {
             for (place, text) in ["10.0.0.1", "10.0.0.3", "10.0.0.4"].into_iter().enumerate() {
                 let (slots, stop, say) = (&slots, &stop, say.clone());
                 scope.spawn(move || {
-                    let slot = slots.take(client(text), stop, LONG).unwrap();
+                    let slot = slots.try_acquire(client(text), stop, LONG).unwrap();
                     say.send((text, slot)).unwrap();
                 });
-                until(|| slots.awaited() == place + 1);
+                until(|| slots.waiting() == place + 1);
             }
             // The first of them has its share already.
             drop(second);
             let (text, third) = order.recv().unwrap();
-            assert_eq!((text, slots.awaited()), ("10.0.0.3", 2));
+            assert_eq!((text, slots.waiting()), ("10.0.0.3", 2));
             drop(first);
             let (text, again) = order.recv().unwrap();
             assert_eq!(text, "10.0.0.1");
             drop((third, again));
             assert_eq!(order.recv().unwrap().0, "10.0.0.4");
         });
-        assert_eq!((slots.taken(), slots.awaited()), (0, 0));
+        assert_eq!((slots.in_use(), slots.waiting()), (0, 0));
     }
 
     #[test]
     fn a_wait_ends_with_the_stream_or_in_time_and_not_all_may() {
-        let (slots, stop) = (Slots::new(1, 1), Stop::new().unwrap());
-        let first = slots.take(client("10.0.0.1"), &stop, LONG).unwrap();
-        let short = slots.take(client("10.0.0.2"), &stop, Duration::from_millis(1));
+        let (slots, stop) = (StreamLimiter::new(1, 1), Stop::new().unwrap());
+        let first = slots.try_acquire(client("10.0.0.1"), &stop, LONG).unwrap();
+        let short = slots.try_acquire(client("10.0.0.2"), &stop, Duration::from_millis(1));
         assert!(matches!(short, Err(Error::Full(Full::Streams))));
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| slots.take(client("10.0.0.1"), &stop, LONG).err());
-            until(|| slots.awaited() == 1);
+            let waiting = scope.spawn(|| slots.try_acquire(client("10.0.0.1"), &stop, LONG).err());
+            until(|| slots.waiting() == 1);
             let another = Stop::new().unwrap();
-            let too_many = slots.take(client("10.0.0.3"), &another, LONG).err();
+            let too_many = slots.try_acquire(client("10.0.0.3"), &another, LONG).err();
             assert_eq!(too_many, Some(Error::Full(Full::Streams)));
             stop.end();
             assert_eq!(waiting.join().unwrap(), Some(Error::Stopped));
         });
         drop(first);
-        assert_eq!((slots.taken(), slots.awaited()), (0, 0));
-        let endless = Slots::new(0, 0).all_may_wait();
-        assert!(endless.take(client("10.0.0.1"), &stop, LONG).is_err());
+        assert_eq!((slots.in_use(), slots.waiting()), (0, 0));
+        let endless = StreamLimiter::new(0, 0).without_queue_limit();
+        assert!(endless.try_acquire(client("10.0.0.1"), &stop, LONG).is_err());
     }
 
     #[test]
     fn closing_waits_for_the_last_slot_and_sends_away_who_waits() {
-        let (slots, stop) = (Slots::new(1, 1), Stop::new().unwrap());
-        let slot = slots.take([10, 0, 0, 1].into(), &stop, LONG).unwrap();
+        let (slots, stop) = (StreamLimiter::new(1, 1), Stop::new().unwrap());
+        let slot = slots.try_acquire([10, 0, 0, 1].into(), &stop, LONG).unwrap();
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| slots.take([10, 0, 0, 2].into(), &stop, LONG).err());
-            until(|| slots.awaited() == 1);
+            let waiting =
+                scope.spawn(|| slots.try_acquire([10, 0, 0, 2].into(), &stop, LONG).err());
+            until(|| slots.waiting() == 1);
             let all_back = slots.close();
             assert_eq!(waiting.join().unwrap(), Some(Error::Full(Full::Draining)));
             assert_eq!(all_back.try_recv(), Err(TryRecvError::Empty));

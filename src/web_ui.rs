@@ -20,7 +20,7 @@ const ICON: &str = include_str!("page/icon.svg");
 const LINK: &str = "{{link}}";
 
 /// Icon and manifest may be an hour old; they change with the program only.
-const FOR_AN_HOUR: &str = "max-age=3600";
+const CACHE_CONTROL: &str = "max-age=3600";
 
 /// What stands in the field when the page opens.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -35,35 +35,35 @@ pub fn reply(prefill: &Prefill) -> Reply {
         // May be kept, but not without asking for it again: a browser that goes back then finds
         // the page as it was left, with what was typed.
         .with("Cache-Control", "no-cache")
-        .with("Content-Security-Policy", POLICY.as_str())
+        .with("Content-Security-Policy", CSP.as_str())
         // The link in the field is nobody else's business.
         .with("Referrer-Policy", "no-referrer")
 }
 
 /// What the page is as an app, and that links can be shared with it.
 pub fn manifest() -> Reply {
-    Reply::ok("application/manifest+json", MANIFEST).with("Cache-Control", FOR_AN_HOUR)
+    Reply::ok("application/manifest+json", MANIFEST).with("Cache-Control", CACHE_CONTROL)
 }
 
 /// The page's icon.
 pub fn icon() -> Reply {
     Reply::ok("image/svg+xml", ICON)
-        .with("Cache-Control", FOR_AN_HOUR)
+        .with("Cache-Control", CACHE_CONTROL)
         .with("Content-Security-Policy", "default-src 'none'")
 }
 
 /// Only the page's own script and style run, and everything comes from this server.
-static POLICY: LazyLock<String> = LazyLock::new(|| {
+static CSP: LazyLock<String> = LazyLock::new(|| {
     format!(
         "default-src 'self'; script-src {}; style-src {}; img-src 'self'; media-src 'self'; \
          object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-        hash(inside("script")),
-        hash(inside("style"))
+        hash(element_text("script")),
+        hash(element_text("style"))
     )
 });
 
 /// What stands in the page's only element of this name.
-fn inside(element: &str) -> &'static str {
+fn element_text(element: &str) -> &'static str {
     let begun = PAGE.split_once(&format!("<{element}>")).map_or("", |(_, rest)| rest);
     begun.split_once(&format!("</{element}>")).map_or("", |(text, _)| text)
 }
@@ -108,14 +108,14 @@ mod tests {
 
     #[test]
     fn the_policy_allows_the_script_and_the_style_and_no_others() {
-        assert!(inside("script").contains("lookUp"), "{}", inside("script"));
-        assert!(inside("style").contains("color-scheme"), "{}", inside("style"));
+        assert!(element_text("script").contains("lookUp"), "{}", element_text("script"));
+        assert!(element_text("style").contains("color-scheme"), "{}", element_text("style"));
         for element in ["script", "style"] {
-            let named = format!("{element}-src {};", hash(inside(element)));
-            assert!(POLICY.contains(&named), "{}", *POLICY);
+            let named = format!("{element}-src {};", hash(element_text(element)));
+            assert!(CSP.contains(&named), "{}", *CSP);
         }
-        assert!(POLICY.starts_with("default-src 'self';"), "{}", *POLICY);
-        assert!(!POLICY.contains("unsafe"), "{}", *POLICY);
+        assert!(CSP.starts_with("default-src 'self';"), "{}", *CSP);
+        assert!(!CSP.contains("unsafe"), "{}", *CSP);
         // As `printf %s abc | openssl dgst -sha256 -binary | base64` says.
         assert_eq!(hash("abc"), "'sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0='");
     }
