@@ -16,7 +16,7 @@ use crossbeam::channel::Sender;
 
 use crate::config::Limits;
 use crate::error::Problem;
-use crate::sys::{self, Bell};
+use crate::sys::{self, EventFd};
 
 pub mod body;
 pub mod client;
@@ -47,9 +47,9 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Edge<'a> {
     limits: &'a Limits,
     /// Rung when no more connections are to be taken.
-    closing: Bell,
+    closing: EventFd,
     /// Rung when what still runs is to be given up.
-    abort: Bell,
+    abort: EventFd,
     connections: AtomicUsize,
     refusals: AtomicUsize,
     sent: Sent,
@@ -86,8 +86,8 @@ impl<'a> Edge<'a> {
     pub fn new(limits: &'a Limits) -> io::Result<Edge<'a>> {
         Ok(Edge {
             limits,
-            closing: Bell::new()?,
-            abort: Bell::new()?,
+            closing: EventFd::new()?,
+            abort: EventFd::new()?,
             connections: AtomicUsize::new(0),
             refusals: AtomicUsize::new(0),
             sent: Sent::default(),
@@ -96,13 +96,13 @@ impl<'a> Edge<'a> {
 
     /// Takes no more connections; those that have not asked for anything yet are closed.
     pub fn close(&self) {
-        self.closing.ring();
+        self.closing.signal();
     }
 
     /// Gives up everything that still runs, visibly for the clients.
     pub fn abort(&self) {
-        self.closing.ring();
-        self.abort.ring();
+        self.closing.signal();
+        self.abort.signal();
     }
 
     /// Connections that are open now.
@@ -164,7 +164,7 @@ impl<'a> Edge<'a> {
         let (socket, peer) = listener.socket.accept()?;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        sys::limit_unsent(&socket, UNSENT)?;
+        sys::set_notsent_lowat(&socket, UNSENT)?;
         let stall_limit = self.limits.client_stall_timeout.0;
         let client = Client::new(socket, peer, stall_limit, self.abort.as_fd(), &self.sent);
         self.start(scope, client, answer, alive.clone())

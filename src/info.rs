@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::app::App;
+use crate::cancel::CancelToken;
 use crate::edge::{Client, Reply};
 use crate::error::{Error, Problem};
 use crate::media::choice::{Choice, Quality};
@@ -14,7 +15,6 @@ use crate::media::menu::{Menu, Row, menu};
 use crate::media::offer::{Offer, Size};
 use crate::media::variant::Variant;
 use crate::resolve::Asker;
-use crate::stop::Stop;
 use crate::stream;
 use crate::thumbnail::Thumbnail;
 
@@ -46,7 +46,7 @@ fn with_client_cancellation<T>(
     canal: &App,
     link: &Url,
     client: &Client<'_>,
-    work: impl FnOnce(&Asker<'_>, &Arc<Stop>) -> Result<T, Error>,
+    work: impl FnOnce(&Asker<'_>, &Arc<CancelToken>) -> Result<T, Error>,
 ) -> Result<T, Problem> {
     let problem = |error: &Error| {
         let host = link.host_str().unwrap_or("nowhere");

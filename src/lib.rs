@@ -26,6 +26,7 @@
 //! [`plans`] and [`sys`] (the operating system).
 
 pub mod app;
+pub mod cancel;
 pub mod check;
 pub mod cli;
 pub mod config;
@@ -49,7 +50,6 @@ pub mod route;
 pub mod sd_notify;
 pub mod serve;
 pub mod source;
-pub mod stop;
 pub mod stream;
 pub mod sys;
 pub mod thumbnail;

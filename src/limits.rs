@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{self, Receiver, Sender};
 
+use crate::cancel::CancelToken;
 use crate::error::{Error, Full};
-use crate::stop::Stop;
-use crate::sys::{self, Bell};
+use crate::sys::{self, EventFd};
 
 /// All slots of a kind.
 pub struct StreamLimiter {
@@ -38,7 +38,7 @@ struct State {
 /// Held by one who waits.
 struct Waiter {
     /// Rung when the wait is over, under the lock of the state only.
-    wake: Bell,
+    wake: EventFd,
     /// What a slot holds, if one was given.
     permit: OnceLock<Sender<()>>,
 }
@@ -76,7 +76,7 @@ impl StreamLimiter {
         let mut state = self.lock();
         state.open = None;
         for (_, ticket) in state.waiting.drain(..) {
-            ticket.wake.ring();
+            ticket.wake.signal();
         }
         &self.drained
     }
@@ -91,7 +91,7 @@ impl StreamLimiter {
     pub fn try_acquire(
         &self,
         client: IpAddr,
-        stop: &Stop,
+        stop: &CancelToken,
         patience: Duration,
     ) -> Result<StreamPermit<'_>, Error> {
         let client = client_key(client);
@@ -108,7 +108,7 @@ impl StreamLimiter {
             return Err(full.into());
         }
         let until = Instant::now().checked_add(patience);
-        let bell = Bell::new().map_err(|error| Error::system("make an eventfd", &error))?;
+        let bell = EventFd::new().map_err(|error| Error::system("make an eventfd", &error))?;
         let ticket = Arc::new(Waiter { wake: bell, permit: OnceLock::new() });
         state.waiting.push_back((client, ticket.clone()));
         drop(state);
@@ -124,7 +124,7 @@ impl StreamLimiter {
         let slot = given.map(|open| StreamPermit { limiter: self, client, _open: open });
         waited.map_err(|error| Error::system("wait for a slot", &error))?;
         match slot {
-            _ if stop.is_over() => Err(Error::Stopped),
+            _ if stop.is_cancelled() => Err(Error::Stopped),
             Some(slot) => Ok(slot),
             None if closed => Err(Full::Draining.into()),
             None => Err(full.into()),
@@ -160,7 +160,7 @@ impl StreamLimiter {
             let Some((client, ticket)) = state.waiting.remove(next) else { return };
             state.count(client);
             ticket.permit.get_or_init(|| open.clone());
-            ticket.wake.ring();
+            ticket.wake.signal();
         }
     }
 
@@ -215,7 +215,7 @@ mod tests {
 
     /// What stands against one that does not wait.
     fn full(slots: &StreamLimiter, text: &str) -> Full {
-        match slots.try_acquire(client(text), &Stop::new().unwrap(), Duration::ZERO) {
+        match slots.try_acquire(client(text), &CancelToken::new().unwrap(), Duration::ZERO) {
             Err(Error::Full(full)) => full,
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("it was given"),
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn both_limits_hold_and_slots_come_back() {
-        let (slots, stop) = (StreamLimiter::new(3, 2), Stop::new().unwrap());
+        let (slots, stop) = (StreamLimiter::new(3, 2), CancelToken::new().unwrap());
         let now = |text| slots.try_acquire(client(text), &stop, Duration::ZERO).unwrap();
         let first = now("2001:db8::1");
         let _second = now("2001:db8::2");
@@ -247,7 +247,8 @@ mod tests {
 
     #[test]
     fn those_who_wait_come_in_their_order_but_none_over_its_share() {
-        let (slots, stop) = (StreamLimiter::new(2, 1).without_queue_limit(), Stop::new().unwrap());
+        let (slots, stop) =
+            (StreamLimiter::new(2, 1).without_queue_limit(), CancelToken::new().unwrap());
         let now = |text| slots.try_acquire(client(text), &stop, Duration::ZERO).unwrap();
         let (first, second) = (now("10.0.0.1"), now("10.0.0.2"));
         let (say, order) = channel::unbounded();
@@ -275,17 +276,17 @@ mod tests {
 
     #[test]
     fn a_wait_ends_with_the_stream_or_in_time_and_not_all_may() {
-        let (slots, stop) = (StreamLimiter::new(1, 1), Stop::new().unwrap());
+        let (slots, stop) = (StreamLimiter::new(1, 1), CancelToken::new().unwrap());
         let first = slots.try_acquire(client("10.0.0.1"), &stop, LONG).unwrap();
         let short = slots.try_acquire(client("10.0.0.2"), &stop, Duration::from_millis(1));
         assert!(matches!(short, Err(Error::Full(Full::Streams))));
         thread::scope(|scope| {
             let waiting = scope.spawn(|| slots.try_acquire(client("10.0.0.1"), &stop, LONG).err());
             until(|| slots.waiting() == 1);
-            let another = Stop::new().unwrap();
+            let another = CancelToken::new().unwrap();
             let too_many = slots.try_acquire(client("10.0.0.3"), &another, LONG).err();
             assert_eq!(too_many, Some(Error::Full(Full::Streams)));
-            stop.end();
+            stop.cancel();
             assert_eq!(waiting.join().unwrap(), Some(Error::Stopped));
         });
         drop(first);
@@ -296,7 +297,7 @@ mod tests {
 
     #[test]
     fn closing_waits_for_the_last_slot_and_sends_away_who_waits() {
-        let (slots, stop) = (StreamLimiter::new(1, 1), Stop::new().unwrap());
+        let (slots, stop) = (StreamLimiter::new(1, 1), CancelToken::new().unwrap());
         let slot = slots.try_acquire([10, 0, 0, 1].into(), &stop, LONG).unwrap();
         thread::scope(|scope| {
             let waiting =

@@ -15,7 +15,7 @@ use ytcanal::{check, demo, logging, serve, sys};
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    sys::return_free_memory();
+    sys::tune_allocator();
     let ask = match cli::parse(std::env::args_os().skip(1)) {
         Ok(ask) => ask,
         Err(error) => {

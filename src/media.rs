@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use ureq::http::{HeaderName, HeaderValue};
 use url::Url;
 
-use crate::stop::Stop;
+use crate::cancel::CancelToken;
 
 pub mod choice;
 mod cookie;
@@ -111,7 +111,7 @@ pub struct Refresh(Arc<dyn LocationRefresher>);
 pub trait LocationRefresher: Send + Sync {
     /// Another location than the one that was refused, or why there is none. It may take its time
     /// but must end with the stream.
-    fn refresh(&self, refused: &Location, stop: &Stop) -> Result<Fresh, String>;
+    fn refresh(&self, refused: &Location, stop: &CancelToken) -> Result<Fresh, String>;
 
     /// A fresh one was refused, too, at the same place: to ask for still another one would not help.
     fn is_in_vain(&self, _refused: &Location) {}
@@ -127,9 +127,9 @@ pub struct Fresh {
 
 impl<F> LocationRefresher for F
 where
-    F: Fn(&Location, &Stop) -> Result<Location, String> + Send + Sync,
+    F: Fn(&Location, &CancelToken) -> Result<Location, String> + Send + Sync,
 {
-    fn refresh(&self, refused: &Location, stop: &Stop) -> Result<Fresh, String> {
+    fn refresh(&self, refused: &Location, stop: &CancelToken) -> Result<Fresh, String> {
         Ok(Fresh { location: self(refused, stop)?, is_new: true })
     }
 }
@@ -137,7 +137,7 @@ where
 impl Refresh {
     /// With this function.
     pub fn new(
-        ask: impl Fn(&Location, &Stop) -> Result<Location, String> + Send + Sync + 'static,
+        ask: impl Fn(&Location, &CancelToken) -> Result<Location, String> + Send + Sync + 'static,
     ) -> Refresh {
         Refresh(Arc::new(ask))
     }
@@ -148,7 +148,7 @@ impl Refresh {
     }
 
     /// Asks for one.
-    pub fn ask(&self, refused: &Location, stop: &Stop) -> Result<Fresh, String> {
+    pub fn ask(&self, refused: &Location, stop: &CancelToken) -> Result<Fresh, String> {
         self.0.refresh(refused, stop)
     }
 

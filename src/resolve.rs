@@ -13,13 +13,13 @@ use std::time::Instant;
 
 use url::Url;
 
+use crate::cancel::CancelToken;
 use crate::config::{Config, Environment};
 use crate::error::Error;
 use crate::limits::StreamLimiter;
 use crate::media::offer::Offer;
 use crate::mux::fifo::RuntimeDir;
 use crate::source::{Families, Gate, Policy};
-use crate::stop::Stop;
 
 mod call;
 mod command;
@@ -195,7 +195,12 @@ impl Resolver {
     }
 
     /// Calls it in the first way that works.
-    fn call_with(&self, arguments: &[String], until: Instant, stop: &Stop) -> Result<Said, Error> {
+    fn call_with(
+        &self,
+        arguments: &[String],
+        until: Instant,
+        stop: &CancelToken,
+    ) -> Result<Said, Error> {
         let limit = self.config.resolver.timeout.0;
         for way in &self.ways {
             return match way.call(arguments, until, stop) {
@@ -219,7 +224,7 @@ pub struct Asker<'a> {
     /// Its address: nobody gets all places.
     pub client: IpAddr,
     /// Until it does not want it any more.
-    pub stop: &'a Stop,
+    pub stop: &'a CancelToken,
 }
 
 /// As an error of a stream.

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
+use crate::cancel::CancelToken;
 use crate::error::{Error, Fault};
 use crate::media::{Kind, Location, Refresh, Track};
-use crate::stop::Stop;
 
 pub mod address;
 mod ahead;
@@ -62,7 +62,7 @@ const OPENING_RETRIES: u32 = 2;
 pub struct Source<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     upstream: &'scope Upstream,
-    stop: Arc<Stop>,
+    stop: Arc<CancelToken>,
     track: Kind,
     location: Arc<Location>,
     refresh: Option<Refresh>,
@@ -117,7 +117,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
         upstream: &'scope Upstream,
         track: &Track,
         first: u64,
-        stop: &Arc<Stop>,
+        stop: &Arc<CancelToken>,
     ) -> Result<Source<'scope, 'env>, Error> {
         Source::of(scope, upstream, track, first, stop).opened()
     }
@@ -131,7 +131,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
         part: Range<u64>,
         first: u64,
         file: &File,
-        stop: &Arc<Stop>,
+        stop: &Arc<CancelToken>,
     ) -> Result<Source<'scope, 'env>, Error> {
         Source::of_known(scope, upstream, track, part, first, file, stop).opened()
     }
@@ -142,7 +142,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
         upstream: &'scope Upstream,
         track: &Track,
         first: u64,
-        stop: &Arc<Stop>,
+        stop: &Arc<CancelToken>,
     ) -> Source<'scope, 'env> {
         let mut source = Source::new(scope, upstream, track, stop);
         source.wanted = first;
@@ -158,7 +158,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
         part: Range<u64>,
         first: u64,
         file: &File,
-        stop: &Arc<Stop>,
+        stop: &Arc<CancelToken>,
     ) -> Source<'scope, 'env> {
         let mut source = Source::new(scope, upstream, track, stop);
         source.wanted = first;
@@ -210,7 +210,7 @@ impl<'scope, 'env> Source<'scope, 'env> {
         scope: &'scope Scope<'scope, 'env>,
         upstream: &'scope Upstream,
         track: &Track,
-        stop: &Arc<Stop>,
+        stop: &Arc<CancelToken>,
     ) -> Source<'scope, 'env> {
         Source {
             scope,

@@ -11,6 +11,7 @@ use std::time::Instant;
 use log::Level;
 
 use crate::app::App;
+use crate::cancel::CancelToken;
 use crate::disposition::attachment;
 use crate::edge::{Body, Client, MediaHead, Reply, Request};
 use crate::error::{Error, Problem};
@@ -19,7 +20,6 @@ use crate::mux::{Join, Plan, Wish, plan};
 use crate::resolve::{self, Asker};
 use crate::route::Film;
 use crate::source::FIRST_PART;
-use crate::stop::Stop;
 use crate::thumbnail::Thumbnail;
 
 mod fetch;
@@ -121,7 +121,7 @@ fn run<'c, 'edge>(
         thread::scope(|scope| {
             // Ends the threads of the scope whatever happens in it, a panic included.
             let _end = EndOnDrop(stop);
-            send(scope, &answering).inspect_err(|error| stop.fail(error.clone()))
+            send(scope, &answering).inspect_err(|error| stop.cancel_with(error.clone()))
         })
     })
 }
@@ -129,12 +129,12 @@ fn run<'c, 'edge>(
 /// Does something that a client waits for; it is stopped when the client leaves.
 pub(crate) fn with_client_cancellation<T>(
     client: &Client<'_>,
-    work: impl FnOnce(&Arc<Stop>) -> Result<T, Error>,
+    work: impl FnOnce(&Arc<CancelToken>) -> Result<T, Error>,
 ) -> Result<T, Arc<Error>> {
     let stop = client.stop().map_err(|e| Error::system("look after a client", &e))?;
     let stop = Arc::new(stop);
     work(&stop).map_err(|error| {
-        stop.fail(error.clone());
+        stop.cancel_with(error.clone());
         stop.cause().unwrap_or_else(|| Arc::new(error))
     })
 }
@@ -174,7 +174,7 @@ struct Answering<'c, 'edge, 's> {
     wish: Wish,
     request: &'s Request,
     client: &'c Client<'edge>,
-    stop: &'s Arc<Stop>,
+    stop: &'s Arc<CancelToken>,
     asked: Instant,
     /// When it was known where the tracks are.
     resolved: Instant,
@@ -217,10 +217,10 @@ impl<'c, 'edge> Answering<'c, 'edge, '_> {
     }
 }
 
-struct EndOnDrop<'a>(&'a Stop);
+struct EndOnDrop<'a>(&'a CancelToken);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.cancel();
     }
 }

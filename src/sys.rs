@@ -15,11 +15,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-mod bundle;
-mod conduit;
+mod epoll;
+mod splice_pipe;
 
-pub use bundle::Bundle;
-pub use conduit::Conduit;
+pub use epoll::Epoll;
+pub use splice_pipe::SplicePipe;
 
 /// Interest in [`poll`]: there is something to read, or the writers are gone.
 pub const READABLE: i16 = libc::POLLIN;
@@ -59,18 +59,18 @@ pub fn poll<const N: usize>(
 
 /// A bell that stays rung: every later [`poll`] for its readability returns at once.
 #[derive(Debug)]
-pub struct Bell(OwnedFd);
+pub struct EventFd(OwnedFd);
 
-impl Bell {
+impl EventFd {
     /// A new, silent bell (an eventfd).
-    pub fn new() -> io::Result<Bell> {
+    pub fn new() -> io::Result<EventFd> {
         // SAFETY: eventfd takes no pointers; the result is checked before it is owned.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        owned(fd).map(Bell)
+        owned(fd).map(EventFd)
     }
 
     /// Rings it, for good.
-    pub fn ring(&self) {
+    pub fn signal(&self) {
         let one = 1u64.to_ne_bytes();
         // SAFETY: `one` is eight readable bytes, which is what an eventfd takes. It cannot
         // fail in a way that matters: EAGAIN means that it has been rung 2^64 - 2 times.
@@ -78,12 +78,12 @@ impl Bell {
     }
 
     /// Whether it has been rung.
-    pub fn is_rung(&self) -> bool {
+    pub fn is_signalled(&self) -> bool {
         poll([(self.as_fd(), READABLE)], Some(Duration::ZERO)).is_ok_and(|[rung]| rung)
     }
 }
 
-impl AsFd for Bell {
+impl AsFd for EventFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -183,12 +183,12 @@ pub fn reset_on_close(socket: &TcpStream, reset: bool) -> io::Result<()> {
 
 /// Keeps at most about `len` bytes in `socket` that the peer has not made room for. It is
 /// writable again when half of them are gone (tcp(7), TCP_NOTSENT_LOWAT).
-pub fn limit_unsent(socket: &TcpStream, len: u32) -> io::Result<()> {
+pub fn set_notsent_lowat(socket: &TcpStream, len: u32) -> io::Result<()> {
     set_option(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, &len)
 }
 
 /// Bytes in a pipe that have not been read.
-pub fn unread(pipe: BorrowedFd<'_>) -> io::Result<usize> {
+pub fn bytes_in_pipe(pipe: BorrowedFd<'_>) -> io::Result<usize> {
     let mut count: libc::c_int = 0;
     // SAFETY: FIONREAD writes one int through the pointer, which is valid for it.
     checked(unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut count) })?;
@@ -209,7 +209,7 @@ pub fn is_ignored(signal: i32) -> bool {
 /// Has the allocator give memory back that is free. glibc has eight heaps for each processor, and
 /// keeps the more in each of them the larger the blocks are that are freed. Here it has few, each of
 /// which keeps what a long film takes at its start, and no more.
-pub fn return_free_memory() {
+pub fn tune_allocator() {
     #[cfg(target_env = "gnu")]
     for (setting, value) in [
         (libc::M_ARENA_MAX, 4),
@@ -247,7 +247,7 @@ pub fn set_pipe_len(pipe: BorrowedFd<'_>, len: i32) -> io::Result<()> {
 
 /// Puts the coming child in a process group of its own and has the kernel kill it when the
 /// thread that spawns it ends: whatever becomes of us, it does not stay behind.
-pub fn tie_to_this_thread(command: &mut Command) {
+pub fn kill_on_parent_exit(command: &mut Command) {
     command.process_group(0);
     let parent = std::process::id();
     // SAFETY: between fork and exec only prctl and getppid are called, both async-signal-safe,
@@ -266,7 +266,7 @@ pub fn tie_to_this_thread(command: &mut Command) {
 
 /// Has the coming child map no more than so many bytes of memory of its own, and be the first that
 /// is killed when there is none left.
-pub fn make_expendable(command: &mut Command, most: u64) {
+pub fn limit_memory_and_prefer_oom(command: &mut Command, most: u64) {
     // SAFETY: between fork and exec only setrlimit, open, write and close are called, all
     // async-signal-safe, and nothing is allocated.
     unsafe {
@@ -295,7 +295,7 @@ pub fn kill_group(leader: u32) -> io::Result<()> {
 }
 
 /// A descriptor that becomes [`READABLE`] when the child `pid` (not yet reaped) has ended.
-pub fn exit_watch(pid: u32) -> io::Result<OwnedFd> {
+pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
     let pid = libc::pid_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: pidfd_open(2) takes a pid and flags, and returns a new descriptor or -1.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
@@ -337,12 +337,12 @@ mod tests {
 
     #[test]
     fn a_bell_stays_rung() {
-        let bell = Bell::new().unwrap();
-        assert!(!bell.is_rung());
-        bell.ring();
-        bell.ring();
-        assert!(bell.is_rung());
-        assert!(bell.is_rung());
+        let bell = EventFd::new().unwrap();
+        assert!(!bell.is_signalled());
+        bell.signal();
+        bell.signal();
+        assert!(bell.is_signalled());
+        assert!(bell.is_signalled());
     }
 
     #[test]

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 use std::thread;
 
+use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::media::offer::Offer;
 use crate::media::{Cover, Kind, Track};
 use crate::source::{Source, Upstream};
-use crate::stop::Stop;
 
 /// One that is larger is none for a page, nor for the head of a file.
 const MAX_SIZE: usize = 2 << 20;
@@ -24,7 +24,11 @@ pub struct Thumbnail {
 
 impl Thumbnail {
     /// The picture of a film that has one.
-    pub fn fetch(offer: &Offer, upstream: &Upstream, stop: &Arc<Stop>) -> Result<Thumbnail, Error> {
+    pub fn fetch(
+        offer: &Offer,
+        upstream: &Upstream,
+        stop: &Arc<CancelToken>,
+    ) -> Result<Thumbnail, Error> {
         let location = offer.thumbnail.clone().ok_or(Error::NoPicture)?;
         let track = Track { kind: Kind::Video, location, refresh: None };
         let bytes = download(&track, upstream, stop).map_err(|error| match error {
@@ -57,7 +61,7 @@ impl Thumbnail {
 fn download(
     track: &Track,
     upstream: &Upstream,
-    stop: &Arc<Stop>,
+    stop: &Arc<CancelToken>,
 ) -> Result<Option<Vec<u8>>, Error> {
     thread::scope(|scope| {
         let mut source = Source::open(scope, upstream, track, MAX_SIZE as u64, stop)?;

@@ -12,7 +12,7 @@ use super::client::Client;
 use super::head::Request;
 use super::reply::SERVER;
 use crate::error::Error;
-use crate::sys::Conduit;
+use crate::sys::SplicePipe;
 
 /// The head of a media answer.
 #[derive(Debug, Clone, Default)]
@@ -188,7 +188,7 @@ impl<'c, 'edge> Body<'c, 'edge> {
     /// [flushed](Body::flush).
     pub fn send_through(
         &mut self,
-        conduit: &Conduit,
+        conduit: &SplicePipe,
         len: usize,
         over: BorrowedFd<'_>,
     ) -> Result<(), Error> {

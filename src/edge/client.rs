@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use super::body::MediaHead;
 use super::head::Request;
 use super::reply::Reply;
+use crate::cancel::CancelToken;
 use crate::error::Error;
-use crate::stop::Stop;
 use crate::sys;
 
 /// How long a closed connection is kept for the client to take its last bytes.
@@ -117,8 +117,8 @@ impl<'edge> Client<'edge> {
     }
 
     /// What ends when the client leaves, or when the server gives up what still runs.
-    pub fn stop(&self) -> io::Result<Stop> {
-        Stop::with(self.socket.as_fd(), self.abort)
+    pub fn stop(&self) -> io::Result<CancelToken> {
+        CancelToken::with(self.socket.as_fd(), self.abort)
     }
 
     /// Sends all of these runs of bytes, one after the other; ends when nothing could be sent for the

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use super::fifo::Pipes;
 use super::{Container, Input, Joint, Supply, moov};
+use crate::cancel::{CancelToken, WaitOutcome};
 use crate::config;
 use crate::error::{Error, MuxerFault};
-use crate::stop::{Stop, Wait};
 use crate::sys;
 
 mod arguments;
@@ -60,7 +60,7 @@ pub struct Muxer<'s> {
     has_begun: bool,
     /// Whether it has ended well already.
     has_ended: bool,
-    stop: &'s Stop,
+    stop: &'s CancelToken,
     stall_limit: Duration,
 }
 
@@ -71,7 +71,7 @@ impl<'s> Muxer<'s> {
         version: Version,
         joint: &Joint,
         pipes: &Pipes,
-        stop: &'s Stop,
+        stop: &'s CancelToken,
     ) -> Result<Muxer<'s>, Error> {
         let mut command = Command::new(&config.ffmpeg);
         command
@@ -81,7 +81,7 @@ impl<'s> Muxer<'s> {
             .stderr(Stdio::piped())
             // It would make ffmpeg write a report file, with our arguments, wherever it says.
             .env_remove("FFREPORT");
-        sys::tie_to_this_thread(&mut command);
+        sys::kill_on_parent_exit(&mut command);
         let failed = |error: io::Error| {
             Error::Muxer(match error.kind() {
                 io::ErrorKind::NotFound => {
@@ -91,7 +91,7 @@ impl<'s> Muxer<'s> {
             })
         };
         let mut child = command.spawn().map_err(failed)?;
-        stop.adopt(child.id());
+        stop.attach_process(child.id());
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             unreachable!("both were asked for as pipes");
         };
@@ -172,12 +172,12 @@ impl<'s> Muxer<'s> {
                 Some(stderr) if !left.is_zero() => {
                     self.stop.wait(stderr.as_fd(), sys::READABLE, left)
                 }
-                _ => Ok(Wait::TimedOut),
+                _ => Ok(WaitOutcome::TimedOut),
             };
             match heard.map_err(|error| system(&error))? {
-                Wait::Ready => self.listen(),
-                Wait::Stopped => return Err(Error::Stopped),
-                Wait::TimedOut => {
+                WaitOutcome::Ready => self.listen(),
+                WaitOutcome::Stopped => return Err(Error::Stopped),
+                WaitOutcome::TimedOut => {
                     let said = "it did not say what it sees in its inputs".into();
                     return Err(Error::Muxer(MuxerFault::Failed(said)));
                 }
@@ -334,7 +334,7 @@ impl<'s> Muxer<'s> {
 
     /// Waits until it has ended, and listens to it meanwhile, lest a full pipe keep it.
     fn wait_for_exit(&mut self) -> Result<(), Error> {
-        let exit = sys::exit_watch(self.child.id()).map_err(|error| system(&error))?;
+        let exit = sys::pidfd(self.child.id()).map_err(|error| system(&error))?;
         let deadline = Instant::now() + EXIT_LIMIT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -354,7 +354,7 @@ impl<'s> Muxer<'s> {
         if let Err(error) = sys::kill_group(self.child.id()) {
             log::warn!("cannot kill the muxer: {error}");
         }
-        self.stop.release();
+        self.stop.detach_process();
         self.child.wait()
     }
 

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::cancel::{CancelToken, WaitOutcome};
 use crate::error::{Error, MuxerFault};
 use crate::media::Kind;
-use crate::stop::{Stop, Wait};
 use crate::sys;
 
 const PREFIX: &str = "run-";
@@ -176,7 +176,7 @@ fn vanished() -> Error {
 /// it is not, the stream must have been failed before, which kills the muxer.
 pub struct Feed<'s> {
     pipe: File,
-    stop: &'s Stop,
+    stop: &'s CancelToken,
 }
 
 /// Why a pipe takes no more bytes.
@@ -199,7 +199,7 @@ impl<'s> Feed<'s> {
     ///
     /// It holds about `len` bytes: the kernel makes it a power of two, and allows any user 1 MiB
     /// (pipe-max-size).
-    pub fn open(path: &Path, len: u64, stop: &'s Stop) -> Result<Feed<'s>, Unfed> {
+    pub fn open(path: &Path, len: u64, stop: &'s CancelToken) -> Result<Feed<'s>, Unfed> {
         const STEP: Duration = Duration::from_millis(1);
         let system = |error: io::Error| {
             Unfed::Failed(Error::System { doing: "open a named pipe", said: error.to_string() })
@@ -215,12 +215,12 @@ impl<'s> Feed<'s> {
                 }
                 // Nobody has it open for reading yet.
                 Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
-                    if stop.pause(STEP).map_err(system)? {
+                    if stop.sleep(STEP).map_err(system)? {
                         return Err(Unfed::Stopped);
                     }
                 }
                 // The pipes are removed when the stream is over; or by someone else.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && stop.is_over() => {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && stop.is_cancelled() => {
                     return Err(Unfed::Stopped);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -235,13 +235,13 @@ impl<'s> Feed<'s> {
     /// all of it: what a pipe still holds when its reader goes is lost without a word.
     pub fn complete(self) -> Result<(), Unfed> {
         const STEP: Duration = Duration::from_millis(1);
-        while sys::unread(self.pipe.as_fd()).map_err(|error| failed(&error))? > 0 {
+        while sys::bytes_in_pipe(self.pipe.as_fd()).map_err(|error| failed(&error))? > 0 {
             // There is no event for an empty pipe; its reader's end is one, and is told as room.
             let gone = sys::poll([(self.pipe.as_fd(), 0)], Some(Duration::ZERO));
             if gone.is_ok_and(|[gone]| gone) {
                 return Err(Unfed::Closed);
             }
-            if self.stop.pause(STEP).map_err(|error| failed(&error))? {
+            if self.stop.sleep(STEP).map_err(|error| failed(&error))? {
                 return Err(Unfed::Stopped);
             }
         }
@@ -259,7 +259,7 @@ impl<'s> Feed<'s> {
                     let room =
                         self.stop.wait(self.pipe.as_fd(), sys::WRITABLE, AS_LONG_AS_IT_TAKES);
                     match room {
-                        Ok(Wait::Stopped) => return Err(Unfed::Stopped),
+                        Ok(WaitOutcome::Stopped) => return Err(Unfed::Stopped),
                         Ok(_) => {}
                         Err(error) => return Err(failed(&error)),
                     }
@@ -331,23 +331,23 @@ mod tests {
         let dir = RuntimeDir::claim(&base.path().join("r")).unwrap();
         let pipes = dir.pipes([Kind::Video].into_iter()).unwrap();
         let path = pipes.path(Kind::Video);
-        let stop = Stop::new().unwrap();
+        let stop = CancelToken::new().unwrap();
         std::thread::scope(|scope| {
             let opening = scope.spawn(|| Feed::open(&path, 1 << 16, &stop).map(|_| ()));
-            stop.end();
+            stop.cancel();
             assert!(matches!(opening.join().unwrap(), Err(Unfed::Stopped)));
         });
-        let stop = Stop::new().unwrap();
+        let stop = CancelToken::new().unwrap();
         let reader =
             OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
         let mut feed = Feed::open(&path, 1 << 16, &stop).unwrap();
         std::thread::scope(|scope| {
             // More than the pipe holds.
             let writing = scope.spawn(|| feed.write(&vec![0; 4 << 20]));
-            stop.end();
+            stop.cancel();
             assert!(matches!(writing.join().unwrap(), Err(Unfed::Stopped)));
         });
-        let stop = Stop::new().unwrap();
+        let stop = CancelToken::new().unwrap();
         let feed = Feed { pipe: feed.pipe, stop: &stop };
         std::thread::scope(|scope| {
             // The reader goes, and the pipe was not empty.

@@ -9,8 +9,8 @@ use std::time::Instant;
 use url::Url;
 
 use super::verdict::Unresolved;
+use crate::cancel::CancelToken;
 use crate::config::Config;
-use crate::stop::Stop;
 
 /// What it prints of a page may be so long; a film with captions in all languages takes some MB.
 pub(super) const MOST_OUTPUT: usize = 16 << 20;
@@ -42,7 +42,12 @@ pub(super) enum Unsaid {
 pub(super) trait Call: Send + Sync {
     /// Calls it with these arguments. It must be over, with all that it started, before this
     /// returns.
-    fn call(&self, arguments: &[String], until: Instant, stop: &Stop) -> Result<Said, Unsaid>;
+    fn call(
+        &self,
+        arguments: &[String],
+        until: Instant,
+        stop: &CancelToken,
+    ) -> Result<Said, Unsaid>;
 }
 
 /// Its arguments for `link`, which nothing in them can be taken for an option.

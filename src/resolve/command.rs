@@ -13,9 +13,9 @@ use std::time::Instant;
 use super::call::{Call, MOST_OUTPUT, MOST_WORDS, Said, Unsaid};
 use super::verdict::Unresolved;
 use super::watch::{self, Watch};
+use crate::cancel::CancelToken;
 use crate::config::Environment;
 use crate::mux::fifo::RuntimeDir;
-use crate::stop::Stop;
 use crate::sys;
 
 /// A program that speaks yt-dlp's interface.
@@ -29,12 +29,17 @@ pub(super) struct Command {
 }
 
 impl Call for Command {
-    fn call(&self, arguments: &[String], until: Instant, stop: &Stop) -> Result<Said, Unsaid> {
+    fn call(
+        &self,
+        arguments: &[String],
+        until: Instant,
+        stop: &CancelToken,
+    ) -> Result<Said, Unsaid> {
         let mut command = process::Command::new(&self.program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         self.environment.give(&mut command, &self.runtime.pages());
-        sys::tie_to_this_thread(&mut command);
-        sys::make_expendable(&mut command, watch::data_limit(self.memory));
+        sys::kill_on_parent_exit(&mut command);
+        sys::limit_memory_and_prefer_oom(&mut command, watch::data_limit(self.memory));
         let child = command.spawn().map_err(|error| {
             let program = self.program.to_string_lossy();
             Unsaid::Failed(match error.kind() {
@@ -54,8 +59,13 @@ struct Running {
 
 impl Running {
     /// Takes what it says until it ends. Whoever else holds its pipes then is not waited for.
-    fn listen(&mut self, until: Instant, stop: &Stop, mut watch: Watch) -> Result<Said, Unsaid> {
-        let ended = sys::exit_watch(self.child.id()).map_err(|error| system(&error))?;
+    fn listen(
+        &mut self,
+        until: Instant,
+        stop: &CancelToken,
+        mut watch: Watch,
+    ) -> Result<Said, Unsaid> {
+        let ended = sys::pidfd(self.child.id()).map_err(|error| system(&error))?;
         let mut stdout = Pipe::of(self.child.stdout.take())?;
         let mut stderr = Pipe::of(self.child.stderr.take())?;
         loop {

@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{Call, MOST_OUTPUT, MOST_WORDS, Said, Unsaid};
 use super::watch::{self, Watch};
+use crate::cancel::{CancelToken, WaitOutcome};
 use crate::config::{self, Environment};
 use crate::mux::fifo::RuntimeDir;
-use crate::stop::{Stop, Wait};
 use crate::sys;
 
 const SERVER: &str = include_str!("forkserver.py");
@@ -145,7 +145,12 @@ struct Answer {
 }
 
 impl Call for Fork {
-    fn call(&self, arguments: &[String], until: Instant, stop: &Stop) -> Result<Said, Unsaid> {
+    fn call(
+        &self,
+        arguments: &[String],
+        until: Instant,
+        stop: &CancelToken,
+    ) -> Result<Said, Unsaid> {
         let connection = self.connect(arguments).map_err(|error| not_this_way(&error))?;
         let said = Talk { connection, until, stop, watch: None }.have(arguments, self.memory);
         if let Err(Unsaid::NotThisWay(_)) = said {
@@ -160,7 +165,7 @@ impl Call for Fork {
 struct Talk<'s> {
     connection: UnixStream,
     until: Instant,
-    stop: &'s Stop,
+    stop: &'s CancelToken,
     /// Over the child, once it is known which that is.
     watch: Option<Watch>,
 }
@@ -197,12 +202,12 @@ impl Talk<'_> {
     fn await_begin(&mut self) -> Result<(), Unsaid> {
         let left = self.until.saturating_duration_since(Instant::now());
         match self.stop.wait(self.connection.as_fd(), sys::READABLE, left.min(BEGIN_LIMIT)) {
-            Ok(Wait::Ready) => Ok(()),
-            Ok(Wait::Stopped) => Err(Unsaid::Stopped),
-            Ok(Wait::TimedOut) if left > BEGIN_LIMIT => {
+            Ok(WaitOutcome::Ready) => Ok(()),
+            Ok(WaitOutcome::Stopped) => Err(Unsaid::Stopped),
+            Ok(WaitOutcome::TimedOut) if left > BEGIN_LIMIT => {
                 Err(Unsaid::NotThisWay("its server does not answer".into()))
             }
-            Ok(Wait::TimedOut) => Err(Unsaid::TimedOut),
+            Ok(WaitOutcome::TimedOut) => Err(Unsaid::TimedOut),
             Err(error) => Err(not_this_way(&error)),
         }
     }
@@ -247,10 +252,10 @@ impl Talk<'_> {
             let left = self.until.saturating_duration_since(Instant::now());
             let pause = self.watch.as_ref().map_or(left, |watch| watch.pause(left));
             match self.stop.wait(self.connection.as_fd(), interest, pause) {
-                Ok(Wait::Ready) => return Ok(()),
-                Ok(Wait::Stopped) => return Err(Unsaid::Stopped),
-                Ok(Wait::TimedOut) if left.is_zero() => return Err(Unsaid::TimedOut),
-                Ok(Wait::TimedOut) => {}
+                Ok(WaitOutcome::Ready) => return Ok(()),
+                Ok(WaitOutcome::Stopped) => return Err(Unsaid::Stopped),
+                Ok(WaitOutcome::TimedOut) if left.is_zero() => return Err(Unsaid::TimedOut),
+                Ok(WaitOutcome::TimedOut) => {}
                 Err(error) => return Err(not_this_way(&error)),
             }
             if let Some(watch) = &mut self.watch {
@@ -282,7 +287,7 @@ impl Drop for Server {
         // It may be gone already, with its directory.
         fs::remove_file(&self.socket).ok();
         self.lifeline = None;
-        let ended = sys::exit_watch(self.child.id())
+        let ended = sys::pidfd(self.child.id())
             .and_then(|exit| sys::poll([(exit.as_fd(), sys::READABLE)], Some(END_LIMIT)));
         if !matches!(ended, Ok([true]))
             && let Err(error) = self.child.kill()

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use url::Url;
 
+use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::media::offer::Offer;
-use crate::stop::Stop;
-use crate::sys::{self, Bell};
+use crate::sys::{self, EventFd};
 
 /// What is left of the life of a URL when it is not given out any more, or half of it if that is
 /// less: a download takes its time, and may be interrupted and gone on with.
@@ -58,7 +58,7 @@ pub(super) enum Found<'k> {
 
 /// The reading of a page.
 pub(super) struct Flight {
-    landed: Bell,
+    landed: EventFd,
     outcome: OnceLock<Result<Arc<Offer>, Error>>,
 }
 
@@ -95,7 +95,7 @@ impl Kept {
         if let Some(flight) = state.flights.get(link) {
             return Ok(Found::Under(Way(flight.clone())));
         }
-        let landed = Bell::new().map_err(|error| Error::system("make an eventfd", &error))?;
+        let landed = EventFd::new().map_err(|error| Error::system("make an eventfd", &error))?;
         let flight = Arc::new(Flight { landed, outcome: OnceLock::new() });
         state.flights.insert(link.clone(), flight.clone());
         Ok(Found::First(Landing { kept: self, link: link.clone(), flight }))
@@ -155,7 +155,10 @@ impl State {
 
 impl Way {
     /// Waits for what comes of it; `None` if whoever was at it has panicked.
-    pub(super) fn wait(&self, stop: &Stop) -> Result<Option<Result<Arc<Offer>, Error>>, Error> {
+    pub(super) fn wait(
+        &self,
+        stop: &CancelToken,
+    ) -> Result<Option<Result<Arc<Offer>, Error>>, Error> {
         let awaited = [stop.as_fd(), self.0.landed.as_fd()].map(|fd| (fd, sys::READABLE));
         match sys::poll(awaited, None) {
             Ok([true, _]) => Err(Error::Stopped),
@@ -184,7 +187,7 @@ impl Landing<'_> {
 impl Drop for Landing<'_> {
     fn drop(&mut self) {
         self.kept.lock().flights.remove(&self.link);
-        self.flight.landed.ring();
+        self.flight.landed.signal();
     }
 }
 
@@ -221,7 +224,7 @@ mod tests {
     #[test]
     fn ten_ask_and_one_reads() {
         let (kept, link, stop) =
-            (Kept::new(1 << 20, Duration::from_secs(60)), link(0), Stop::new().unwrap());
+            (Kept::new(1 << 20, Duration::from_secs(60)), link(0), CancelToken::new().unwrap());
         let Found::First(landing) = kept.find(&link, 0).unwrap() else { panic!() };
         std::thread::scope(|scope| {
             let others: Vec<_> = (0..10)
@@ -246,7 +249,7 @@ mod tests {
     #[test]
     fn whoever_leaves_lets_the_next_one_begin() {
         let (kept, link, stop) =
-            (Kept::new(1 << 20, Duration::from_secs(60)), link(0), Stop::new().unwrap());
+            (Kept::new(1 << 20, Duration::from_secs(60)), link(0), CancelToken::new().unwrap());
         let Found::First(landing) = kept.find(&link, 0).unwrap() else { panic!() };
         let Found::Under(way) = kept.find(&link, 0).unwrap() else { panic!() };
         drop(landing);
@@ -255,7 +258,7 @@ mod tests {
         let Found::Under(way) = kept.find(&link, 0).unwrap() else { panic!() };
         assert_eq!(landing.land(Err(Error::Stopped)), Err(Error::Stopped));
         assert_eq!(way.wait(&stop).unwrap(), Some(Err(Error::Stopped)));
-        stop.end();
+        stop.cancel();
         let Found::First(_landing) = kept.find(&link, 0).unwrap() else { panic!() };
         let Found::Under(way) = kept.find(&link, 0).unwrap() else { panic!() };
         assert_eq!(way.wait(&stop), Err(Error::Stopped));

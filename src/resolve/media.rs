@@ -7,11 +7,11 @@ use url::Url;
 
 use super::verdict::Unresolved;
 use super::{Asker, Resolver};
+use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::media::choice::{Choice, Chosen, Nothing, choose};
 use crate::media::offer::{Offer, Rendition};
 use crate::media::{Fresh, Kind, Location, LocationRefresher, Media, Refresh, Tags, Track};
-use crate::stop::Stop;
 
 /// What is to be streamed of `offer`.
 pub fn media(
@@ -73,7 +73,7 @@ impl PageRefresher {
 }
 
 impl LocationRefresher for PageRefresher {
-    fn refresh(&self, refused: &Location, stop: &Stop) -> Result<Fresh, String> {
+    fn refresh(&self, refused: &Location, stop: &CancelToken) -> Result<Fresh, String> {
         let (serial, location) = self.newest().clone();
         // Whoever read of the track before has got a newer one than this source began with.
         if location.url != refused.url {

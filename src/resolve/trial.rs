@@ -11,7 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Resolver, Said, call};
-use crate::stop::Stop;
+use crate::cancel::CancelToken;
 
 const EXTRACTOR: &str = include_str!("trial.py");
 const LINK: &str = "http://trial.invalid/js";
@@ -45,7 +45,7 @@ impl Resolver {
         let arguments: Vec<String> = arguments.iter().copied().map(str::to_owned).collect();
         let until = Instant::now() + self.config.resolver.timeout.0;
         // The command is the last way, and there always.
-        let said = self.ways.last()?.call(&arguments, until, &Stop::new().ok()?).ok()?;
+        let said = self.ways.last()?.call(&arguments, until, &CancelToken::new().ok()?).ok()?;
         Some(String::from_utf8_lossy(&said.stdout).into_owned() + &said.stderr)
     }
 
@@ -62,7 +62,7 @@ impl Resolver {
         let link = Url::parse(LINK).map_err(|error| error.to_string())?;
         let arguments = call::arguments(&config, &self.runtime.pages(), &link);
         let until = Instant::now() + self.config.resolver.timeout.0;
-        let stop = Stop::new().map_err(|error| error.to_string())?;
+        let stop = CancelToken::new().map_err(|error| error.to_string())?;
         self.call_with(&arguments, until, &stop).map_err(|error| error.to_string())
     }
 }

@@ -17,7 +17,7 @@ use super::address::Policy;
 use super::family::{Families, no_such_family};
 use super::proxy;
 use crate::config::{self, Proxy};
-use crate::sys::{self, Bell};
+use crate::sys::{self, EventFd};
 
 mod end;
 
@@ -32,7 +32,7 @@ const USER: &str = "ytcanal";
 pub struct Gate {
     address: SocketAddr,
     password: String,
-    closing: Arc<Bell>,
+    closing: Arc<EventFd>,
     keeper: Option<JoinHandle<()>>,
 }
 
@@ -43,7 +43,7 @@ struct Keeper {
     proxy: Option<Proxy>,
     connect_timeout: Duration,
     password: String,
-    closing: Arc<Bell>,
+    closing: Arc<EventFd>,
     open: AtomicUsize,
 }
 
@@ -52,7 +52,7 @@ impl Gate {
     pub fn open(config: &config::Upstream, families: &Arc<Families>) -> io::Result<Gate> {
         let listener = sys::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), BACKLOG)?;
         let address = listener.local_addr()?;
-        let closing = Arc::new(Bell::new()?);
+        let closing = Arc::new(EventFd::new()?);
         let password = secret()?;
         let keeper = Keeper {
             policy: Policy::of(config),
@@ -76,7 +76,7 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        self.closing.ring();
+        self.closing.signal();
         if let Some(keeper) = self.keeper.take()
             && keeper.join().is_err()
         {

@@ -11,7 +11,7 @@ use url::{Origin, Url};
 
 use super::line::Waits;
 use super::lines::Lines;
-use crate::stop::Stop;
+use crate::cancel::CancelToken;
 
 /// Clients that may rest, all upstreams together.
 const MOST_AT_REST: usize = 16;
@@ -35,7 +35,7 @@ pub(super) struct Resting(Mutex<VecDeque<(Origin, Arc<Lane>)>>);
 
 impl Resting {
     /// The last one that has asked there, for a stream that ends with `stop`.
-    pub(super) fn take(&self, url: &Url, stop: &Arc<Stop>) -> Option<Arc<Lane>> {
+    pub(super) fn take(&self, url: &Url, stop: &Arc<CancelToken>) -> Option<Arc<Lane>> {
         let mut resting = self.lock();
         let place = resting.iter().rposition(|(to, _)| *to == url.origin())?;
         let (_, lane) = resting.remove(place)?;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use ureq::unversioned::transport::{Buffers, LazyBuffers};
 use ureq::{Error, Timeout};
 
-use crate::stop::{Stop, Wait};
+use crate::cancel::{CancelToken, WaitOutcome};
 use crate::sys;
 
 /// What the waits of an HTTP client end with.
@@ -24,7 +24,7 @@ pub(super) struct Waits(Mutex<Ends>);
 #[derive(Clone)]
 struct Ends {
     /// The stream that it serves, if it serves one.
-    stop: Option<Arc<Stop>>,
+    stop: Option<Arc<CancelToken>>,
     /// When the next bytes of a body must be there, however many segments ureq has to read for
     /// them: the trailers of a chunked body give it segments, but its reader nothing.
     deadline: Option<Instant>,
@@ -32,12 +32,12 @@ struct Ends {
 
 impl Waits {
     /// With this stream.
-    pub(super) fn of(stop: &Arc<Stop>) -> Waits {
+    pub(super) fn of(stop: &Arc<CancelToken>) -> Waits {
         Waits(Mutex::new(Ends { stop: Some(stop.clone()), deadline: None }))
     }
 
     /// From now on with another stream, or there is nothing to be waited for.
-    pub(super) fn end_with(&self, stop: Option<&Arc<Stop>>) {
+    pub(super) fn end_with(&self, stop: Option<&Arc<CancelToken>>) {
         *lock(&self.0) = Ends { stop: stop.cloned(), deadline: None };
     }
 
@@ -62,15 +62,15 @@ impl Waits {
         let Ends { stop, deadline } = lock(&self.0).clone();
         let left = deadline.map_or(Duration::MAX, left_until);
         match stop.ok_or_else(over)?.wait(fd, interest, limit.min(left))? {
-            Wait::Ready => Ok(()),
-            Wait::Stopped => Err(over().into()),
-            Wait::TimedOut => Err(Error::Timeout(reason)),
+            WaitOutcome::Ready => Ok(()),
+            WaitOutcome::Stopped => Err(over().into()),
+            WaitOutcome::TimedOut => Err(Error::Timeout(reason)),
         }
     }
 
     /// Whether the stream is over.
     pub(super) fn is_over(&self) -> bool {
-        lock(&self.0).stop.as_ref().is_none_or(|stop| stop.is_over())
+        lock(&self.0).stop.as_ref().is_none_or(|stop| stop.is_cancelled())
     }
 
     /// The error if none of them is to begin: bytes that are always there are not waited for, and
@@ -81,7 +81,7 @@ impl Waits {
             return Err(Error::Timeout(reason));
         }
         match &ends.stop {
-            Some(stop) if !stop.is_ended() => Ok(()),
+            Some(stop) if !stop.is_cancelled_cheap() => Ok(()),
             _ => Err(over().into()),
         }
     }

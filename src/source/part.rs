@@ -13,7 +13,7 @@ use super::judge::Extent;
 use super::line::{Line, Waits};
 use super::upstream::{POURED, Upstream};
 use crate::error::Fault;
-use crate::sys::Conduit;
+use crate::sys::SplicePipe;
 
 /// A part of a file that is arriving.
 pub(super) struct Part {
@@ -97,7 +97,7 @@ impl Part {
     }
 
     /// Takes up to `most` of the next bytes into `conduit`; none at its end, or if they do not pour.
-    pub(super) fn pour(&mut self, conduit: &Conduit, most: u64) -> Result<usize, Fault> {
+    pub(super) fn pour(&mut self, conduit: &SplicePipe, most: u64) -> Result<usize, Fault> {
         self.waits.until(Instant::now() + self.stall_timeout);
         let left = self.announced().map_or(0, |announced| announced - self.received);
         let most = usize::try_from(left.min(most)).unwrap_or(usize::MAX).min(POURED);

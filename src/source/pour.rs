@@ -6,7 +6,7 @@ use super::Source;
 use super::part::Part;
 use super::proof::Seen;
 use crate::error::{Error, Fault};
-use crate::sys::Conduit;
+use crate::sys::SplicePipe;
 
 impl Source<'_, '_> {
     /// Whether the next bytes can be [poured](Source::pour).
@@ -19,7 +19,7 @@ impl Source<'_, '_> {
 
     /// Takes up to `most` of the next bytes into `conduit`, unseen; none where they must be
     /// [fetched](Source::fetch).
-    pub fn pour(&mut self, conduit: &Conduit, most: u64) -> Result<usize, Error> {
+    pub fn pour(&mut self, conduit: &SplicePipe, most: u64) -> Result<usize, Error> {
         let most = most.min(self.left().unwrap_or(0));
         if !self.pours() {
             return Ok(0);

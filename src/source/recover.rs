@@ -54,7 +54,7 @@ impl Source<'_, '_> {
         if early.is_some_and(|early| early > self.upstream.max_wait) {
             return Err(self.failed(Fault::NotYet(wait)));
         }
-        match self.stop.pause(wait) {
+        match self.stop.sleep(wait) {
             Ok(false) => Ok(()),
             Ok(true) => Err(Error::Stopped),
             Err(error) => Err(Error::system("wait for an upstream", &error)),

@@ -20,9 +20,9 @@ use super::learned::Learned;
 use super::line::Waits;
 use super::lines::{Exchange, Lines, Names};
 use super::wire::Dial;
+use crate::cancel::CancelToken;
 use crate::config::{self, Proxy};
 use crate::media::Location;
-use crate::stop::Stop;
 
 /// The buffer between a socket and its reader.
 pub const SOCKET_BUFFER: usize = 128 << 10;
@@ -116,7 +116,7 @@ impl Upstream {
 
     /// An HTTP client whose waits end with the stream, for whoever asks there: one that has asked
     /// there before, if one rests.
-    pub(super) fn lane(&self, url: &Url, stop: &Arc<Stop>) -> Arc<Lane> {
+    pub(super) fn lane(&self, url: &Url, stop: &Arc<CancelToken>) -> Arc<Lane> {
         self.resting.take(url, stop).unwrap_or_else(|| self.new_lane(stop))
     }
 
@@ -130,7 +130,7 @@ impl Upstream {
     }
 
     /// The same without a connection.
-    pub(super) fn new_lane(&self, stop: &Arc<Stop>) -> Arc<Lane> {
+    pub(super) fn new_lane(&self, stop: &Arc<CancelToken>) -> Arc<Lane> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             // Redirects are followed by hand, to look at each hop.

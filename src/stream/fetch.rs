@@ -10,6 +10,7 @@ use crossbeam::channel::{self, Receiver, Sender};
 use super::reading::{GAP, Reading};
 use super::splice::Way;
 use super::{Answering, look};
+use crate::cancel::CancelToken;
 use crate::error::{Error, Fault, MuxerFault, Unusable};
 use crate::media::{Kind, Track};
 use crate::memory_budget::Reservation;
@@ -19,7 +20,6 @@ use crate::mux::sniff::{self, Head, Verdict, View};
 use crate::mux::splice::{self, Flow, Refusal, Survey};
 use crate::mux::{self, Input, Supply};
 use crate::source::{File, SOCKET_BUFFER, Source};
-use crate::stop::Stop;
 
 /// How long a downloader may take to see that the muxer has ended.
 const END_LIMIT: Duration = Duration::from_secs(2);
@@ -86,7 +86,7 @@ pub(super) fn open<'scope, 'env>(
     };
     // One that fails ends the others at once.
     let opened = each(scope, sources, move |track, source| {
-        open_one(track, source).inspect_err(|error: &Error| stop.fail(error.clone()))
+        open_one(track, source).inspect_err(|error: &Error| stop.cancel_with(error.clone()))
     })?;
     opened.into_iter().collect()
 }
@@ -227,7 +227,7 @@ pub(super) fn feed<'scope>(
     pipes: &Pipes,
     pipe_len: u64,
     supply: &Arc<Supply>,
-    stop: &'scope Stop,
+    stop: &'scope CancelToken,
 ) -> Result<Downloaders, Error> {
     let mut all = Vec::with_capacity(opened.len());
     for Opened { source, input, feed, mut memory, .. } in opened {
@@ -283,7 +283,7 @@ struct Feeding<'s> {
     pipe: PathBuf,
     pipe_len: u64,
     supply: Arc<Supply>,
-    stop: &'s Stop,
+    stop: &'s CancelToken,
 }
 
 impl Feeding<'_> {
@@ -294,7 +294,7 @@ impl Feeding<'_> {
             // A muxer that closed its pipe has its reason, which its exit status tells.
             Err(Unfed::Stopped | Unfed::Closed) => false,
             Err(Unfed::Failed(error)) => {
-                self.stop.fail(error);
+                self.stop.cancel_with(error);
                 false
             }
         };
@@ -311,7 +311,7 @@ impl Feeding<'_> {
         if let Err(Unfed::Failed(error)) = &passed_on {
             // First the stream, then the pipe: the muxer takes the end of a pipe for the end of
             // the track, and must be dead by then.
-            self.stop.fail(error.clone());
+            self.stop.cancel_with(error.clone());
         }
         passed_on.and_then(|()| feed.complete())
     }

@@ -44,7 +44,7 @@ pub(super) fn join<'scope, 'c, 'edge>(
     // The stream is over before the pipes are gone: a downloader that still waits for its muxer
     // would take it for the work of someone else.
     join_through(&pipes, scope, answering, tracks, joint, engine, planned)
-        .inspect_err(|error| stop.fail(error.clone()))
+        .inspect_err(|error| stop.cancel_with(error.clone()))
 }
 
 fn join_through<'scope, 'c, 'edge>(

@@ -7,13 +7,13 @@ use std::os::fd::BorrowedFd;
 use crate::edge::Body;
 use crate::error::Error;
 use crate::source::{POURED, Source};
-use crate::sys::Conduit;
+use crate::sys::SplicePipe;
 
 /// A body, and the short way to it.
 pub(super) struct Out<'c, 'edge> {
     pub(super) body: Body<'c, 'edge>,
     /// Made when it is first of use. Empty but while bytes are being passed on.
-    conduit: OnceCell<Option<Conduit>>,
+    conduit: OnceCell<Option<SplicePipe>>,
 }
 
 impl<'c, 'edge> Out<'c, 'edge> {
@@ -41,8 +41,8 @@ impl<'c, 'edge> Out<'c, 'edge> {
 }
 
 /// It is of use with less room than it might have, and nobody depends on it.
-fn conduit() -> Option<Conduit> {
-    let made = Conduit::new().inspect_err(|error| log::debug!("no conduit: {error}"));
+fn conduit() -> Option<SplicePipe> {
+    let made = SplicePipe::new().inspect_err(|error| log::debug!("no conduit: {error}"));
     let conduit = made.ok()?;
     if let Err(error) = conduit.resize(POURED as i32) {
         log::debug!("a conduit is smaller than it might be: {error}");

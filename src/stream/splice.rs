@@ -121,7 +121,7 @@ pub(super) fn again<'scope, 'c, 'edge>(
                 return Err(error);
             }
             // Whatever else it is, those who look afresh will see it, too, or get over it.
-            Err(Error::Upstream { track, fault }) if !stop.is_over() => {
+            Err(Error::Upstream { track, fault }) if !stop.is_cancelled() => {
                 log::debug!("a plan of before is of no use: {track} upstream: {fault}");
                 canal.plan_cache.remove(&key);
                 return Ok(None);

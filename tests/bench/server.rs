@@ -276,7 +276,7 @@ impl Child {
 
     pub(crate) fn spawn(mut command: Command) -> Outcome<Self> {
         command.env("no_proxy", LOOPBACK);
-        sys::tie_to_this_thread(&mut command);
+        sys::kill_on_parent_exit(&mut command);
         let program = command.get_program().display().to_string();
         command
             .spawn()

@@ -6,11 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use ureq::http::{HeaderName, HeaderValue, header};
+use ytcanal::cancel::CancelToken;
 use ytcanal::config::{self, ByteSize, Span};
 use ytcanal::error::{Error, Fault};
 use ytcanal::media::{Cookie, Kind, Location, Track};
 use ytcanal::source::{Source, Upstream};
-use ytcanal::stop::Stop;
 
 use crate::support::origin::Origin;
 use crate::support::script::{Fault as Scripted, Resource};
@@ -49,7 +49,7 @@ fn read(settings: &config::Upstream, track: &Track) -> Result<Vec<u8>, Fault> {
 }
 
 fn read_of(upstream: &Upstream, track: &Track) -> Result<Vec<u8>, Fault> {
-    let stop = Arc::new(Stop::new().unwrap());
+    let stop = Arc::new(CancelToken::new().unwrap());
     thread::scope(|scope| {
         let read = || {
             let mut source = Source::open(scope, upstream, track, u64::MAX, &stop)?;
@@ -62,7 +62,7 @@ fn read_of(upstream: &Upstream, track: &Track) -> Result<Vec<u8>, Fault> {
             }
         };
         let outcome = read();
-        stop.end();
+        stop.cancel();
         outcome.map_err(|error| match error {
             Error::Upstream { fault, .. } => fault,
             other => panic!("{other}"),
@@ -100,7 +100,7 @@ fn a_second_look_that_fails_is_tried_again() {
     let film = || Resource::bytes(content()).ranges();
     let seen = |faults: usize| {
         let (upstream, stop) =
-            (Upstream::new(&settings()).unwrap(), Arc::new(Stop::new().unwrap()));
+            (Upstream::new(&settings()).unwrap(), Arc::new(CancelToken::new().unwrap()));
         let later = film().fault(Scripted::HangUp).fault_times(faults);
         let track = track(&origin.put("v", film().becomes(later, 2)));
         thread::scope(|scope| {
@@ -111,7 +111,7 @@ fn a_second_look_that_fails_is_tried_again() {
             let mut far = far.unwrap();
             while far.look_further(10_000).unwrap() {}
             let outcome = source.has_seen(far);
-            stop.end();
+            stop.cancel();
             outcome.map(|()| upstream.retries_made())
         })
     };

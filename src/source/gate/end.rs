@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use crate::sys::{self, Bell};
+use crate::sys::{self, EventFd};
 
 /// How long a connection may be silent: more than what reads pages waits for an answer.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
@@ -13,7 +13,11 @@ pub(super) const SILENCE: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_secs(5);
 
 /// To and fro, until one side has closed.
-pub(super) fn relay(inside: &mut End<'_>, outside: &mut End<'_>, closing: &Bell) -> io::Result<()> {
+pub(super) fn relay(
+    inside: &mut End<'_>,
+    outside: &mut End<'_>,
+    closing: &EventFd,
+) -> io::Result<()> {
     let mut buffer = vec![0; 16 << 10];
     loop {
         let awaited = [closing.as_fd(), inside.socket.as_fd(), outside.socket.as_fd()];
@@ -40,13 +44,13 @@ pub(super) fn relay(inside: &mut End<'_>, outside: &mut End<'_>, closing: &Bell)
 /// A socket whose waits have a limit, and end with the gate.
 pub(super) struct End<'g> {
     socket: TcpStream,
-    closing: &'g Bell,
+    closing: &'g EventFd,
     /// How long it may be silent.
     pub(super) silence: Duration,
 }
 
 impl<'g> End<'g> {
-    pub(super) fn new(socket: TcpStream, closing: &'g Bell) -> io::Result<End<'g>> {
+    pub(super) fn new(socket: TcpStream, closing: &'g EventFd) -> io::Result<End<'g>> {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
         Ok(End { socket, closing, silence: SILENCE })

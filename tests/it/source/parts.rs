@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use ytcanal::cancel::CancelToken;
 use ytcanal::config::{self, ByteSize};
 use ytcanal::error::Fault;
 use ytcanal::source::{FIRST_PART, Source, Upstream};
-use ytcanal::stop::Stop;
 
 use super::{content, ranges, read, read_of, settings, track};
 use crate::support::origin::Origin;
@@ -45,7 +45,7 @@ fn parts_are_as_long_as_their_reader_is_quick() {
     let origin = Origin::start();
     let wide = config::Upstream { chunk: ByteSize(10 << 20), ..settings() };
     let url = origin.put("v", Resource::bytes(content().repeat(6)).ranges().etag("\"1\""));
-    let (upstream, stop) = (Upstream::new(&wide).unwrap(), Arc::new(Stop::new().unwrap()));
+    let (upstream, stop) = (Upstream::new(&wide).unwrap(), Arc::new(CancelToken::new().unwrap()));
     let lens = |pause: Duration| {
         let before = origin.requests().len();
         thread::scope(|scope| {

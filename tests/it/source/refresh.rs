@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ytcanal::cancel::CancelToken;
 use ytcanal::error::Fault;
 use ytcanal::media::{Location, Refresh, Track};
 use ytcanal::source::{Source, Upstream};
-use ytcanal::stop::Stop;
 
 use super::{content, read, settings, track};
 use crate::support::origin::Origin;
@@ -92,18 +92,18 @@ fn a_refresh_ends_with_the_stream() {
         let asked = asked.clone();
         move |_, stop| {
             *asked.lock().unwrap() = Some(Instant::now());
-            assert!(stop.pause(Duration::from_secs(60)).unwrap(), "the stream did not end");
+            assert!(stop.sleep(Duration::from_secs(60)).unwrap(), "the stream did not end");
             Err("the stream is over".into())
         }
     });
     let track = Track { refresh: Some(refresh), ..track(&url) };
     let upstream = Upstream::new(&settings()).unwrap();
-    let stop = Arc::new(Stop::new().unwrap());
+    let stop = Arc::new(CancelToken::new().unwrap());
     thread::scope(|scope| {
         let opening =
             scope.spawn(|| Source::open(scope, &upstream, &track, u64::MAX, &stop).is_err());
         eventually("it is refreshed", PATIENCE, || *asked.lock().unwrap());
-        stop.end();
+        stop.cancel();
         assert!(opening.join().unwrap());
     });
 }

@@ -89,7 +89,7 @@ fn an_answer_that_nobody_took_is_not_taken_for_that_of_the_next_question() {
     for leaves_early in [true, false] {
         assert!(read_of(&upstream, &track) == Ok(content()));
         let asked = origin.requests().len();
-        let stop = Arc::new(Stop::new().unwrap());
+        let stop = Arc::new(CancelToken::new().unwrap());
         thread::scope(|scope| {
             let source = Source::of(scope, &upstream, &track, 70_000, &stop);
             assert!(source.is_answered(Duration::from_secs(10)));
@@ -97,7 +97,7 @@ fn an_answer_that_nobody_took_is_not_taken_for_that_of_the_next_question() {
                 let mut source = source.opened().unwrap();
                 assert!(source.fetch(&mut [0; 1000]).unwrap() > 0);
             }
-            stop.end();
+            stop.cancel();
         });
         let left = origin.requests()[asked].connection;
         let asked = origin.requests().len();

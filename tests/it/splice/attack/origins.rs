@@ -6,11 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
+use ytcanal::cancel::CancelToken;
 use ytcanal::config;
 use ytcanal::error::{Error, Fault as Seen};
 use ytcanal::media::{Kind, Location, Refresh, Tags, Track};
 use ytcanal::source::{Source, Upstream};
-use ytcanal::stop::Stop;
 
 use super::{ONE, Stage, TWO, header, healthy, with_more};
 use crate::support::answer::Ending;
@@ -315,9 +315,9 @@ fn a_fresh_location_must_lead_to_the_file_that_was_told_of() {
     let upstream = Upstream::new(&settings).unwrap();
     let file = thread::scope(|scope| {
         let track = Track { kind: Kind::Video, location: url(&old), refresh: None };
-        let stop = Arc::new(Stop::new().unwrap());
+        let stop = Arc::new(CancelToken::new().unwrap());
         let source = Source::open(scope, &upstream, &track, u64::MAX, &stop).unwrap();
-        stop.end();
+        stop.cancel();
         source.file().clone()
     });
     origin.put("old", Resource::bytes("").fault(Fault::Status(403, vec![])));
@@ -328,10 +328,10 @@ fn a_fresh_location_must_lead_to_the_file_that_was_told_of() {
             let refresh = Some(Refresh::new(move |_, _| Ok(fresh.clone())));
             let track = Track { kind: Kind::Video, location: url(&old), refresh };
             let reopened = thread::scope(|scope| {
-                let stop = Arc::new(Stop::new().unwrap());
+                let stop = Arc::new(CancelToken::new().unwrap());
                 let opened =
                     Source::reopen(scope, &upstream, &track, part.clone(), u64::MAX, &file, &stop);
-                stop.end();
+                stop.cancel();
                 opened.map(drop)
             });
             match reopened {

@@ -15,15 +15,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::sys::{self, Bell, Bundle};
+use crate::sys::{self, Epoll, EventFd};
 
 /// What the threads of one stream share: whether, and why, it is over.
 #[derive(Debug)]
-pub struct Stop {
+pub struct CancelToken {
     cause: Mutex<Option<Arc<Error>>>,
-    bell: Bell,
+    bell: EventFd,
     /// Everything that rings.
-    rings: Bundle,
+    rings: Epoll,
     /// Whether the bell was rung, for those who ask often.
     ended: AtomicBool,
     /// The process group to kill, while its leader has not been reaped.
@@ -37,7 +37,7 @@ const ABORT: u64 = 2;
 
 /// How a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
+pub enum WaitOutcome {
     /// What was waited for is there.
     Ready,
     /// The stream is over.
@@ -46,41 +46,41 @@ pub enum Wait {
     TimedOut,
 }
 
-impl Stop {
+impl CancelToken {
     /// For a stream that begins.
-    pub fn new() -> io::Result<Stop> {
-        let (bell, rings) = (Bell::new()?, Bundle::new()?);
+    pub fn new() -> io::Result<CancelToken> {
+        let (bell, rings) = (EventFd::new()?, Epoll::new()?);
         rings.add(bell.as_fd(), sys::READABLE, BELL)?;
         let (cause, muxer, ended) = (Mutex::new(None), Mutex::new(None), AtomicBool::new(false));
-        Ok(Stop { cause, bell, rings, ended, muxer })
+        Ok(CancelToken { cause, bell, rings, ended, muxer })
     }
 
     /// For a stream that is over when its client hangs up on `socket`, or when `abort` rings.
-    pub fn with(socket: BorrowedFd<'_>, abort: BorrowedFd<'_>) -> io::Result<Stop> {
-        let stop = Stop::new()?;
+    pub fn with(socket: BorrowedFd<'_>, abort: BorrowedFd<'_>) -> io::Result<CancelToken> {
+        let stop = CancelToken::new()?;
         stop.rings.add(socket, sys::HUNG_UP, CLIENT)?;
         stop.rings.add(abort, sys::READABLE, ABORT)?;
         Ok(stop)
     }
 
     /// Ends the stream because of `error`, unless it is over already.
-    pub fn fail(&self, error: Error) {
-        lock(&self.cause).get_or_insert_with(|| Arc::new(self.left_by().unwrap_or(error)));
-        self.end();
+    pub fn cancel_with(&self, error: Error) {
+        lock(&self.cause).get_or_insert_with(|| Arc::new(self.client_left().unwrap_or(error)));
+        self.cancel();
     }
 
     /// Who does not want the stream any more. What fails then fails because of that.
-    fn left_by(&self) -> Option<Error> {
+    fn client_left(&self) -> Option<Error> {
         let ready = self.rings.ready();
         let rings = |name, error| ready.contains(&name).then_some(error);
         rings(ABORT, Error::Draining).or_else(|| rings(CLIENT, Error::ClientLeft))
     }
 
     /// Ends every wait and kills the muxer if it still runs, without giving a cause.
-    pub fn end(&self) {
+    pub fn cancel(&self) {
         self.ended.store(true, Ordering::SeqCst);
-        self.bell.ring();
-        self.kill_muxer();
+        self.bell.signal();
+        self.kill_process();
     }
 
     /// Why the stream failed, if it did.
@@ -89,46 +89,51 @@ impl Stop {
     }
 
     /// Whether the stream is over.
-    pub fn is_over(&self) -> bool {
-        self.is_ended() || self.pause(Duration::ZERO).unwrap_or(true)
+    pub fn is_cancelled(&self) -> bool {
+        self.is_cancelled_cheap() || self.sleep(Duration::ZERO).unwrap_or(true)
     }
 
     /// Whether somebody has ended it. This costs nothing, and does not see that a client has left.
-    pub fn is_ended(&self) -> bool {
+    pub fn is_cancelled_cheap(&self) -> bool {
         self.ended.load(Ordering::SeqCst)
     }
 
     /// Waits for `fd`, for the end of the stream, or until `limit` has passed.
-    pub fn wait(&self, fd: BorrowedFd<'_>, interest: i16, limit: Duration) -> io::Result<Wait> {
+    pub fn wait(
+        &self,
+        fd: BorrowedFd<'_>,
+        interest: i16,
+        limit: Duration,
+    ) -> io::Result<WaitOutcome> {
         let ready = sys::poll([(self.as_fd(), sys::READABLE), (fd, interest)], Some(limit))?;
         Ok(match ready {
-            [true, _] => Wait::Stopped,
-            [_, true] => Wait::Ready,
-            _ => Wait::TimedOut,
+            [true, _] => WaitOutcome::Stopped,
+            [_, true] => WaitOutcome::Ready,
+            _ => WaitOutcome::TimedOut,
         })
     }
 
     /// Lets `time` pass; `true` when the stream ended in it.
-    pub fn pause(&self, time: Duration) -> io::Result<bool> {
+    pub fn sleep(&self, time: Duration) -> io::Result<bool> {
         sys::poll([(self.as_fd(), sys::READABLE)], Some(time)).map(|[over]| over)
     }
 
     /// Puts the process group led by `leader` under this stop: from now on the end of the
     /// stream kills it. If the end has come already, it is killed here.
-    pub fn adopt(&self, leader: u32) {
+    pub fn attach_process(&self, leader: u32) {
         *lock(&self.muxer) = Some(leader);
-        if self.is_ended() {
-            self.kill_muxer();
+        if self.is_cancelled_cheap() {
+            self.kill_process();
         }
     }
 
     /// Lets go of the process group, which its owner is about to reap: after that its number
     /// may belong to another process, which must not be killed in its place.
-    pub fn release(&self) {
+    pub fn detach_process(&self) {
         *lock(&self.muxer) = None;
     }
 
-    fn kill_muxer(&self) {
+    fn kill_process(&self) {
         // The lock is held over the kill, so that `release` waits for it.
         if let Some(leader) = *lock(&self.muxer)
             && let Err(error) = sys::kill_group(leader)
@@ -138,7 +143,7 @@ impl Stop {
     }
 }
 
-impl AsFd for Stop {
+impl AsFd for CancelToken {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.rings.as_fd()
     }
@@ -156,56 +161,56 @@ mod tests {
 
     #[test]
     fn the_first_cause_wins() {
-        let stop = Stop::new().unwrap();
+        let stop = CancelToken::new().unwrap();
         assert!(stop.cause().is_none());
-        stop.fail(Error::ClientLeft);
-        stop.fail(Error::Draining);
+        stop.cancel_with(Error::ClientLeft);
+        stop.cancel_with(Error::Draining);
         assert!(matches!(*stop.cause().unwrap(), Error::ClientLeft));
-        assert!(stop.is_over());
+        assert!(stop.is_cancelled());
     }
 
     #[test]
     fn a_client_that_leaves_is_the_cause_of_whatever_fails_then() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (ours, abort) = (listener.accept().unwrap().0, Bell::new().unwrap());
-        let stop = Stop::with(ours.as_fd(), abort.as_fd()).unwrap();
-        assert!(!stop.is_over());
+        let (ours, abort) = (listener.accept().unwrap().0, EventFd::new().unwrap());
+        let stop = CancelToken::with(ours.as_fd(), abort.as_fd()).unwrap();
+        assert!(!stop.is_cancelled());
         drop(client);
-        assert!(stop.pause(Duration::from_secs(60)).unwrap());
-        assert!(stop.is_over() && !stop.is_ended());
-        stop.fail(Error::Stopped);
+        assert!(stop.sleep(Duration::from_secs(60)).unwrap());
+        assert!(stop.is_cancelled() && !stop.is_cancelled_cheap());
+        stop.cancel_with(Error::Stopped);
         assert!(matches!(*stop.cause().unwrap(), Error::ClientLeft));
-        assert!(stop.is_ended());
+        assert!(stop.is_cancelled_cheap());
 
-        let stop = Stop::with(ours.as_fd(), abort.as_fd()).unwrap();
-        abort.ring();
-        stop.fail(Error::Stopped);
+        let stop = CancelToken::with(ours.as_fd(), abort.as_fd()).unwrap();
+        abort.signal();
+        stop.cancel_with(Error::Stopped);
         assert!(matches!(*stop.cause().unwrap(), Error::Draining));
     }
 
     #[test]
     fn a_process_adopted_after_the_end_is_killed_all_the_same() {
-        let stop = Stop::new().unwrap();
-        stop.end();
+        let stop = CancelToken::new().unwrap();
+        stop.cancel();
         let mut command = Command::new("sleep");
         command.arg("60");
-        sys::tie_to_this_thread(&mut command);
+        sys::kill_on_parent_exit(&mut command);
         let mut child = command.spawn().unwrap();
-        stop.adopt(child.id());
+        stop.attach_process(child.id());
         assert!(!child.wait().unwrap().success());
-        stop.release();
+        stop.detach_process();
     }
 
     #[test]
     fn waiting_ends_when_the_stream_does() {
-        let stop = Stop::new().unwrap();
-        let silent = Bell::new().unwrap();
+        let stop = CancelToken::new().unwrap();
+        let silent = EventFd::new().unwrap();
         let wait = |limit| stop.wait(silent.as_fd(), sys::READABLE, limit).unwrap();
-        assert_eq!(wait(Duration::from_millis(1)), Wait::TimedOut);
+        assert_eq!(wait(Duration::from_millis(1)), WaitOutcome::TimedOut);
         std::thread::scope(|scope| {
-            scope.spawn(|| stop.end());
-            assert_eq!(wait(Duration::from_secs(60)), Wait::Stopped);
+            scope.spawn(|| stop.cancel());
+            assert_eq!(wait(Duration::from_secs(60)), WaitOutcome::Stopped);
         });
     }
 }

@@ -8,19 +8,19 @@ use super::{checked, owned, set_pipe_len};
 /// A pipe through which bytes go from one socket to another without a copy (splice(2)): the kernel
 /// hands on the pages that they are in.
 #[derive(Debug)]
-pub struct Conduit {
+pub struct SplicePipe {
     inlet: OwnedFd,
     outlet: OwnedFd,
 }
 
-impl Conduit {
+impl SplicePipe {
     /// An empty one that holds as much as the kernel gives everybody.
-    pub fn new() -> io::Result<Conduit> {
+    pub fn new() -> io::Result<SplicePipe> {
         let mut ends = [0; 2];
         // SAFETY: `ends` is room for two descriptors, which are owned once they are there.
         checked(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) })?;
         let [outlet, inlet] = ends;
-        Ok(Conduit { inlet: owned(inlet)?, outlet: owned(outlet)? })
+        Ok(SplicePipe { inlet: owned(inlet)?, outlet: owned(outlet)? })
     }
 
     /// Asks for room for `len` bytes. The kernel may refuse (a limit per user).
@@ -63,7 +63,7 @@ mod tests {
             (ours, listener.accept().unwrap().0)
         };
         let ((upstream, mut origin), (client, mut reader)) = (pair(), pair());
-        let conduit = Conduit::new().unwrap();
+        let conduit = SplicePipe::new().unwrap();
         conduit.resize(256 << 10).unwrap();
         let nothing = conduit.fill(upstream.as_fd(), 100).unwrap_err();
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);

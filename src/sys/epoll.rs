@@ -9,16 +9,16 @@ use super::{READABLE, checked, owned, poll};
 /// Descriptors that [`poll`] waits for as one, which is readable when something is
 /// reported for any of them. One that is closed is in it no longer.
 #[derive(Debug)]
-pub struct Bundle(OwnedFd);
+pub struct Epoll(OwnedFd);
 
-impl Bundle {
+impl Epoll {
     /// The most descriptors that it is asked about at once.
-    const MOST: usize = 8;
+    const MAX_EVENTS: usize = 8;
 
     /// An empty one.
-    pub fn new() -> io::Result<Bundle> {
+    pub fn new() -> io::Result<Epoll> {
         // SAFETY: takes no pointers; the result is checked before it is owned.
-        owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }).map(Bundle)
+        owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }).map(Epoll)
     }
 
     /// Adds `fd`, which is to be called `name`; `interest` is as for [`poll`].
@@ -35,8 +35,8 @@ impl Bundle {
         if !poll([(self.as_fd(), READABLE)], Some(Duration::ZERO)).is_ok_and(|[ready]| ready) {
             return Vec::new();
         }
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; Self::MOST];
-        let (own, room) = (self.0.as_raw_fd(), Self::MOST as libc::c_int);
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; Self::MAX_EVENTS];
+        let (own, room) = (self.0.as_raw_fd(), Self::MAX_EVENTS as libc::c_int);
         // While another thread looks, the list seems to be empty to one that would not wait; and
         // there is something, so this does not.
         const A_MOMENT: libc::c_int = 10;
@@ -47,7 +47,7 @@ impl Bundle {
     }
 }
 
-impl AsFd for Bundle {
+impl AsFd for Epoll {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -56,17 +56,17 @@ impl AsFd for Bundle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::Bell;
+    use crate::sys::EventFd;
 
     #[test]
     fn a_bundle_is_ready_when_one_in_it_is() {
         let (bundle, first, second) =
-            (Bundle::new().unwrap(), Bell::new().unwrap(), Bell::new().unwrap());
+            (Epoll::new().unwrap(), EventFd::new().unwrap(), EventFd::new().unwrap());
         bundle.add(first.as_fd(), READABLE, 1).unwrap();
         bundle.add(second.as_fd(), READABLE, 2).unwrap();
         let rings = || poll([(bundle.as_fd(), READABLE)], Some(Duration::ZERO)).unwrap() == [true];
         assert!(!rings());
-        second.ring();
+        second.signal();
         assert!(rings() && rings());
         assert_eq!(bundle.ready(), [2]);
         drop(second);
