@@ -2,8 +2,8 @@
 
 use crate::app::App;
 use crate::config;
-use crate::edge::{Answer, Client, Edge, Reply, Request};
 use crate::error::Problem;
+use crate::http_server::{ClientConnection, Handler, HttpServer, Request, Response};
 use crate::info;
 use crate::metrics::Snapshot;
 use crate::route::{Route, route};
@@ -15,13 +15,13 @@ pub struct AppHandler<'a> {
     /// What streams need.
     pub app: &'a App,
     /// What is asked of the edge: how much has it sent?
-    pub http_server: &'a Edge<'a>,
+    pub http_server: &'a HttpServer<'a>,
     /// What stands in the fields of the page.
     pub prefill: &'a Prefill,
 }
 
-impl Answer for AppHandler<'_> {
-    fn answer(&self, request: &Request, client: Client<'_>) {
+impl Handler for AppHandler<'_> {
+    fn handle(&self, request: &Request, client: ClientConnection<'_>) {
         let reply = match route(&request.target) {
             Ok(Route::File { film, wish }) => {
                 return stream::serve(self.app, film, wish, request, client);
@@ -34,30 +34,30 @@ impl Answer for AppHandler<'_> {
             Ok(Route::Page(link)) => web_ui::reply(&Prefill { link }),
             Ok(Route::Manifest) => web_ui::manifest(),
             Ok(Route::Icon) => web_ui::icon(),
-            Ok(Route::Healthz) => Reply::ok("text/plain", "ok\n"),
+            Ok(Route::Healthz) => Response::ok("text/plain", "ok\n"),
             Ok(Route::Readyz) if self.app.stream_limiter.is_closed() => {
                 let problem = Problem::new(503, "draining", "the server is shutting down");
-                Reply::problem(&problem.retry_after(5), request.wants_html)
+                Response::problem(&problem.retry_after(5), request.wants_html)
             }
             Ok(Route::Readyz) if config::locate(&self.app.config.muxer.ffmpeg).is_none() => {
                 let problem = Problem::new(503, "muxer-missing", "ffmpeg was not found");
-                Reply::problem(&problem, request.wants_html)
+                Response::problem(&problem, request.wants_html)
             }
-            Ok(Route::Readyz) => Reply::ok("text/plain", "ready\n"),
-            Ok(Route::Metrics) => Reply::ok("text/plain; version=0.0.4", self.metrics()),
+            Ok(Route::Readyz) => Response::ok("text/plain", "ready\n"),
+            Ok(Route::Metrics) => Response::ok("text/plain; version=0.0.4", self.metrics()),
             Err(problem) => {
                 // Not its detail: a badly encoded query may have put a piece of a URL in it.
                 log::info!("{} {}", client.address(), problem.code);
-                Reply::problem(&problem, request.wants_html)
+                Response::problem(&problem, request.wants_html)
             }
         };
-        client.reply(reply, Some(request));
+        client.respond(reply, Some(request));
     }
 }
 
 impl AppHandler<'_> {
-    fn to_reply(&self, told: Result<Reply, Problem>, request: &Request) -> Reply {
-        told.unwrap_or_else(|problem| Reply::problem(&problem, request.wants_html))
+    fn to_reply(&self, told: Result<Response, Problem>, request: &Request) -> Response {
+        told.unwrap_or_else(|problem| Response::problem(&problem, request.wants_html))
     }
 
     fn metrics(&self) -> String {

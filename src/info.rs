@@ -8,8 +8,8 @@ use url::Url;
 
 use crate::app::App;
 use crate::cancel::CancelToken;
-use crate::edge::{Client, Reply};
 use crate::error::{Error, Problem};
+use crate::http_server::{ClientConnection, Response};
 use crate::media::choice::{Choice, Quality};
 use crate::media::menu::{Menu, Row, menu};
 use crate::media::offer::{Offer, Size};
@@ -25,27 +25,31 @@ pub const NOT_UNRESERVED: &AsciiSet =
 const CACHE_CONTROL: &str = "private, max-age=3600";
 
 /// Tells what is on offer behind `link`.
-pub fn info(canal: &App, link: &Url, client: &Client<'_>) -> Result<Reply, Problem> {
+pub fn info(canal: &App, link: &Url, client: &ClientConnection<'_>) -> Result<Response, Problem> {
     let offer = with_client_cancellation(canal, link, client, |asker, _| {
         canal.resolver.offer(link, asker)
     })?;
-    Ok(Reply::ok("application/json", format!("{:#}\n", offer_json(&offer))))
+    Ok(Response::ok("application/json", format!("{:#}\n", offer_json(&offer))))
 }
 
 /// Gives the picture of what is behind `link`.
-pub fn thumbnail(canal: &App, link: &Url, client: &Client<'_>) -> Result<Reply, Problem> {
+pub fn thumbnail(
+    canal: &App,
+    link: &Url,
+    client: &ClientConnection<'_>,
+) -> Result<Response, Problem> {
     let picture = with_client_cancellation(canal, link, client, |asker, stop| {
         let offer = canal.resolver.offer(link, asker)?;
         Thumbnail::fetch(&offer, &canal.upstream, stop)
     })?;
-    Ok(Reply::ok(picture.media_type, picture.bytes).with("Cache-Control", CACHE_CONTROL))
+    Ok(Response::ok(picture.media_type, picture.bytes).with("Cache-Control", CACHE_CONTROL))
 }
 
 /// Does something that a client waits for, until it leaves.
 fn with_client_cancellation<T>(
     canal: &App,
     link: &Url,
-    client: &Client<'_>,
+    client: &ClientConnection<'_>,
     work: impl FnOnce(&Asker<'_>, &Arc<CancelToken>) -> Result<T, Error>,
 ) -> Result<T, Problem> {
     let problem = |error: &Error| {

@@ -12,8 +12,8 @@ use signal_hook::iterator::{Handle, Signals};
 
 use crate::app::App;
 use crate::config::{Config, Service};
-use crate::edge::{Edge, Listener};
 use crate::handler::AppHandler;
+use crate::http_server::{HttpServer, Listener};
 use crate::media::offer::Offer;
 use crate::sd_notify::SdNotify;
 use crate::sys;
@@ -65,7 +65,7 @@ impl Server {
         notify: &SdNotify,
     ) -> io::Result<()> {
         let (limits, slots) = (&self.canal.config.limits, &self.canal.stream_limiter);
-        let edge = Edge::new(limits)?;
+        let edge = HttpServer::new(limits)?;
         let desk = AppHandler { app: &self.canal, http_server: &edge, prefill };
         // Every connection holds a sender: when all are gone, the receiver is told.
         let (alive, all_gone) = channel::bounded::<()>(0);
@@ -75,7 +75,7 @@ impl Server {
                 let (edge, desk, alive) = (&edge, &desk, alive.clone());
                 thread::Builder::new()
                     .name("accept".into())
-                    .spawn_scoped(scope, move || edge.serve(scope, &listener, desk, &alive))
+                    .spawn_scoped(scope, move || edge.accept_loop(scope, &listener, desk, &alive))
                     .inspect_err(|_| edge.abort())?;
             }
             drop(alive);

@@ -13,8 +13,8 @@ use log::Level;
 use crate::app::App;
 use crate::cancel::CancelToken;
 use crate::disposition::attachment;
-use crate::edge::{Body, Client, MediaHead, Reply, Request};
 use crate::error::{Error, Problem};
+use crate::http_server::{BodyWriter, ClientConnection, Request, Response, ResponseHead};
 use crate::media::Media;
 use crate::mux::{Join, Plan, Wish, plan};
 use crate::resolve::{self, Asker};
@@ -32,7 +32,7 @@ mod select;
 mod splice;
 
 /// Sends `film` to `client` as one file, or an error, or an abort.
-pub fn serve(canal: &App, film: Film, wish: Wish, request: &Request, client: Client<'_>) {
+pub fn serve(canal: &App, film: Film, wish: Wish, request: &Request, client: ClientConnection<'_>) {
     let begun = Instant::now();
     // Threads, child, pipes and slot are gone before the client hears that it has everything: a
     // script that asks for the next file at once finds the slot free.
@@ -61,12 +61,12 @@ pub fn serve(canal: &App, film: Film, wish: Wish, request: &Request, client: Cli
         begun.elapsed(),
     );
     match (outcome, problem) {
-        (Ok(Some(Short::Head(head))), _) => client.reply_head(&head, request),
-        (Ok(Some(Short::Reply(reply))), _) => client.reply(reply, Some(request)),
+        (Ok(Some(Short::Head(head))), _) => client.respond_head(&head, request),
+        (Ok(Some(Short::Reply(reply))), _) => client.respond(reply, Some(request)),
         (Ok(None), _) => client.close(),
         // After the commit point the reset of the connection is all that can be said.
         (Err(_), Some(problem)) if !client.is_committed() => {
-            client.reply(Reply::problem(&problem, request.wants_html), Some(request));
+            client.respond(Response::problem(&problem, request.wants_html), Some(request));
         }
         (Err(_), _) => drop(client),
     }
@@ -74,18 +74,18 @@ pub fn serve(canal: &App, film: Film, wish: Wish, request: &Request, client: Cli
 
 /// An answer without a body of media.
 enum Short {
-    Head(MediaHead),
-    Reply(Reply),
+    Head(ResponseHead),
+    Reply(Response),
 }
 
 /// What a stream came to.
 enum Served<'c, 'edge> {
     /// This head is all that is to be sent.
-    Head(MediaHead),
+    Head(ResponseHead),
     /// Nothing of the file is to be sent, but this.
-    Reply(Reply),
+    Reply(Response),
     /// Everything was sent but the end.
-    Body(Body<'c, 'edge>),
+    Body(BodyWriter<'c, 'edge>),
 }
 
 /// Runs the stream in its slot, and its threads in their scope.
@@ -94,7 +94,7 @@ fn run<'c, 'edge>(
     film: Film,
     wish: Wish,
     request: &Request,
-    client: &'c Client<'edge>,
+    client: &'c ClientConnection<'edge>,
 ) -> Result<Served<'c, 'edge>, Arc<Error>> {
     let wish = Wish { engine: wish.engine.or(canal.config.muxer.engine), ..wish };
     let asked = Instant::now();
@@ -128,10 +128,10 @@ fn run<'c, 'edge>(
 
 /// Does something that a client waits for; it is stopped when the client leaves.
 pub(crate) fn with_client_cancellation<T>(
-    client: &Client<'_>,
+    client: &ClientConnection<'_>,
     work: impl FnOnce(&Arc<CancelToken>) -> Result<T, Error>,
 ) -> Result<T, Arc<Error>> {
-    let stop = client.stop().map_err(|e| Error::system("look after a client", &e))?;
+    let stop = client.cancel_token().map_err(|e| Error::system("look after a client", &e))?;
     let stop = Arc::new(stop);
     work(&stop).map_err(|error| {
         stop.cancel_with(error.clone());
@@ -148,7 +148,7 @@ fn send<'scope, 'env, 'c, 'edge>(
     if let Some(served) = splice::again(scope, answering)? {
         return Ok(served);
     }
-    let wants_all = request.wants_all() && wish.trim.is_whole();
+    let wants_all = request.is_full_get() && wish.trim.is_whole();
     let first = if wants_all { FIRST_PART } else { fetch::PROBE };
     let mut tracks = fetch::open(scope, answering, first)?;
     let key_frame = look::find_key_frame(scope, answering, &mut tracks)?;
@@ -173,7 +173,7 @@ struct Answering<'c, 'edge, 's> {
     media: &'s Media,
     wish: Wish,
     request: &'s Request,
-    client: &'c Client<'edge>,
+    client: &'c ClientConnection<'edge>,
     stop: &'s Arc<CancelToken>,
     asked: Instant,
     /// When it was known where the tracks are.
@@ -182,8 +182,8 @@ struct Answering<'c, 'edge, 's> {
 
 impl<'c, 'edge> Answering<'c, 'edge, '_> {
     /// What every head of a file says.
-    fn head(&self, media_type: &'static str, extension: &'static str) -> MediaHead {
-        MediaHead::default()
+    fn head(&self, media_type: &'static str, extension: &'static str) -> ResponseHead {
+        ResponseHead::default()
             .with("Content-Type", media_type)
             .with("Content-Disposition", attachment(self.media.name.as_deref(), extension))
             .with("Cache-Control", "no-store")
@@ -203,12 +203,12 @@ impl<'c, 'edge> Answering<'c, 'edge, '_> {
         )
     }
 
-    fn commit(&self, head: &MediaHead) -> Result<Body<'c, 'edge>, Error> {
-        Body::commit(self.client, self.request, head)
+    fn commit(&self, head: &ResponseHead) -> Result<BodyWriter<'c, 'edge>, Error> {
+        BodyWriter::commit(self.client, self.request, head)
     }
 
-    fn refusal(&self, problem: &Problem) -> Reply {
-        Reply::problem(problem, self.request.wants_html)
+    fn refusal(&self, problem: &Problem) -> Response {
+        Response::problem(problem, self.request.wants_html)
     }
 
     /// Rings when the stream is over.

@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use ring::digest::{SHA256, digest};
 
-use crate::edge::Reply;
-use crate::edge::reply::escape;
+use crate::http_server::Response;
+use crate::http_server::response::escape;
 
 const PAGE: &str = include_str!("page.html");
 const MANIFEST: &str = include_str!("page/manifest.webmanifest");
@@ -30,8 +30,8 @@ pub struct Prefill {
 }
 
 /// The page as an answer.
-pub fn reply(prefill: &Prefill) -> Reply {
-    Reply::ok("text/html; charset=utf-8", PAGE.replace(LINK, &escape(&prefill.link)))
+pub fn reply(prefill: &Prefill) -> Response {
+    Response::ok("text/html; charset=utf-8", PAGE.replace(LINK, &escape(&prefill.link)))
         // May be kept, but not without asking for it again: a browser that goes back then finds
         // the page as it was left, with what was typed.
         .with("Cache-Control", "no-cache")
@@ -41,13 +41,13 @@ pub fn reply(prefill: &Prefill) -> Reply {
 }
 
 /// What the page is as an app, and that links can be shared with it.
-pub fn manifest() -> Reply {
-    Reply::ok("application/manifest+json", MANIFEST).with("Cache-Control", CACHE_CONTROL)
+pub fn manifest() -> Response {
+    Response::ok("application/manifest+json", MANIFEST).with("Cache-Control", CACHE_CONTROL)
 }
 
 /// The page's icon.
-pub fn icon() -> Reply {
-    Reply::ok("image/svg+xml", ICON)
+pub fn icon() -> Response {
+    Response::ok("image/svg+xml", ICON)
         .with("Cache-Control", CACHE_CONTROL)
         .with("Content-Security-Policy", "default-src 'none'")
 }

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use super::fetch::{self, Opened};
 use super::{Answering, Served};
-use crate::edge::{Body, MediaHead};
 use crate::error::{Error, Full};
+use crate::http_server::{BodyWriter, ResponseHead};
 use crate::mux::ffmpeg::Muxer;
 use crate::mux::fifo::Pipes;
 use crate::mux::{Finished, Joint, Supply};
@@ -81,15 +81,15 @@ fn relay(
     answering: &Answering<'_, '_, '_>,
     opening: &[u8],
     muxer: &mut Muxer<'_>,
-    body: &mut Body<'_, '_>,
+    body: &mut BodyWriter<'_, '_>,
     supply: &Supply,
 ) -> Result<(), Error> {
-    body.push(opening, answering.over())?;
+    body.write(opening, answering.over())?;
     body.flush(answering.over())?;
     loop {
-        match muxer.read(body.room(), supply)? {
+        match muxer.read(body.spare_buffer(), supply)? {
             0 => return Ok(()),
-            count => body.send(count, answering.over())?,
+            count => body.commit_buffer(count, answering.over())?,
         }
     }
 }
@@ -101,7 +101,7 @@ fn head(
     planned: Instant,
     first: Instant,
     engine: &str,
-) -> MediaHead {
+) -> ResponseHead {
     let Finished { media_type, extension } = joint.finished();
     answering
         .head(media_type, extension)

@@ -4,20 +4,20 @@
 use std::cell::OnceCell;
 use std::os::fd::BorrowedFd;
 
-use crate::edge::Body;
 use crate::error::Error;
+use crate::http_server::BodyWriter;
 use crate::source::{POURED, Source};
 use crate::sys::SplicePipe;
 
 /// A body, and the short way to it.
 pub(super) struct Out<'c, 'edge> {
-    pub(super) body: Body<'c, 'edge>,
+    pub(super) body: BodyWriter<'c, 'edge>,
     /// Made when it is first of use. Empty but while bytes are being passed on.
     conduit: OnceCell<Option<SplicePipe>>,
 }
 
 impl<'c, 'edge> Out<'c, 'edge> {
-    pub(super) fn new(body: Body<'c, 'edge>) -> Out<'c, 'edge> {
+    pub(super) fn new(body: BodyWriter<'c, 'edge>) -> Out<'c, 'edge> {
         Out { body, conduit: OnceCell::new() }
     }
 
@@ -28,7 +28,7 @@ impl<'c, 'edge> Out<'c, 'edge> {
         most: u64,
         over: BorrowedFd<'_>,
     ) -> Result<usize, Error> {
-        if !self.body.is_bare() || !source.pours() {
+        if !self.body.is_unframed() || !source.pours() {
             return Ok(0);
         }
         let Some(conduit) = self.conduit.get_or_init(conduit) else { return Ok(0) };

@@ -9,8 +9,8 @@ use super::look;
 use super::out::Out;
 use super::select::{self, Choice, choose};
 use super::{Answering, Served};
-use crate::edge::Body;
 use crate::error::Error;
+use crate::http_server::BodyWriter;
 use crate::media::{Location, Track};
 use crate::mux::completeness::{Completeness, Incomplete};
 use crate::mux::sniff::Head;
@@ -60,7 +60,7 @@ pub(super) fn pass<'scope, 'env, 'c, 'edge>(
     // Nothing is sent before there is something to send.
     let mut first = source.take_head();
     if first.is_empty() {
-        first.resize(Body::CHUNK, 0);
+        first.resize(BodyWriter::CHUNK, 0);
         let count = source.fetch(&mut first)?;
         first.truncate(count);
     }
@@ -70,7 +70,7 @@ pub(super) fn pass<'scope, 'env, 'c, 'edge>(
     answering.canal.metrics.first_byte(answering.asked.elapsed());
     let timing = answering.timing(planned, Instant::now(), "pass");
     let mut body = answering.commit(&head.with("Server-Timing", timing))?;
-    body.push(&first, answering.over())?;
+    body.write(&first, answering.over())?;
     body.flush(answering.over())?;
     let mut out = Out::new(body);
     loop {
@@ -84,8 +84,8 @@ pub(super) fn pass<'scope, 'env, 'c, 'edge>(
                 continue;
             }
         }
-        let count = source.fetch(out.body.room())?;
-        let bytes = &out.body.room()[..count];
+        let count = source.fetch(out.body.spare_buffer())?;
+        let bytes = &out.body.spare_buffer()[..count];
         // Before they are sent: with the last byte, a client has what it takes for the file.
         if let Some(completeness) = &mut completeness {
             completeness.see(bytes).map_err(is_cut)?;
@@ -95,7 +95,7 @@ pub(super) fn pass<'scope, 'env, 'c, 'edge>(
         }
         match count {
             0 => return Ok(Served::Body(out.body)),
-            count => out.body.send(count, answering.over())?,
+            count => out.body.commit_buffer(count, answering.over())?,
         }
     }
 }

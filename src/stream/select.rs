@@ -4,22 +4,22 @@
 use std::ops::Range;
 
 use super::{Answering, Served};
-use crate::edge::{MediaHead, Selected, select};
 use crate::error::Problem;
+use crate::http_server::{ResponseHead, Selection, select};
 
 /// What is to be sent.
 pub(super) enum Choice<'c, 'edge> {
     /// No bytes of the file.
     Done(Served<'c, 'edge>),
     /// This head, and then these bytes of the file; all of it, if nothing is said.
-    Send(MediaHead, Option<Range<u64>>),
+    Send(ResponseHead, Option<Range<u64>>),
 }
 
 /// Completes `head` for a file with this strong ETag, if it has one, of this length, if that is
 /// known; `ranged` says whether parts of it can be sent.
 pub(super) fn choose<'c, 'edge>(
     answering: &Answering<'c, 'edge, '_>,
-    mut head: MediaHead,
+    mut head: ResponseHead,
     etag: Option<&str>,
     len: Option<u64>,
     ranged: bool,
@@ -31,18 +31,18 @@ pub(super) fn choose<'c, 'edge>(
         head = head.with("ETag", etag);
     }
     match (selected, part_of) {
-        (Selected::NotModified, _) => Choice::Done(Served::Head(head.status(304))),
-        (Selected::Failed, _) => {
+        (Selection::NotModified, _) => Choice::Done(Served::Head(head.status(304))),
+        (Selection::PreconditionFailed, _) => {
             let detail = "the file is not the one that If-Match names";
             let problem = Problem::new(412, "precondition-failed", detail);
             Choice::Done(Served::Reply(answering.refusal(&problem)))
         }
-        (Selected::Nothing, Some(len)) => {
+        (Selection::Unsatisfiable, Some(len)) => {
             let detail = format!("the file has {len} bytes, and none of those asked for");
             let reply = answering.refusal(&Problem::new(416, "range-not-satisfiable", detail));
             Choice::Done(Served::Reply(reply.with("Content-Range", format!("bytes */{len}"))))
         }
-        (Selected::Part(part), Some(len)) => {
+        (Selection::Range(part), Some(len)) => {
             let range = format!("bytes {}-{}/{len}", part.start, part.end - 1);
             let head = head.status(206).with("Content-Range", range);
             Choice::Send(head.length(part.end - part.start), Some(part))

@@ -14,8 +14,8 @@ use super::out::Out;
 use super::reading::{GAP, Reading};
 use super::select::{self, Choice, choose};
 use super::{Answering, Served};
-use crate::edge::MediaHead;
 use crate::error::{Error, Fault};
+use crate::http_server::ResponseHead;
 use crate::media::Kind;
 use crate::mux::splice::{self, Flow, Input, Runs};
 use crate::mux::{self, Finished};
@@ -93,7 +93,7 @@ pub(super) fn again<'scope, 'c, 'edge>(
     // Where nothing is needed of any track, or a client asks whether its file is still the same, all
     // of them must be.
     let none = ways.iter().all(Option::is_none);
-    let conditions = &answering.request.conditions;
+    let conditions = &answering.request.preconditions;
     let all = none || conditions.if_range.is_some() || conditions.if_match.is_some();
     let wanted = ways.into_iter().zip(&answering.media.tracks).enumerate();
     let wanted = wanted.filter(|(_, (way, _))| all || way.is_some());
@@ -177,7 +177,7 @@ fn send<'c, 'edge>(
     answering: &Answering<'c, 'edge, '_>,
     spliced: &CachedPlan,
     ways: Vec<Option<Entered<'_, '_>>>,
-    head: MediaHead,
+    head: ResponseHead,
     part: Range<u64>,
     planned: Instant,
 ) -> Result<Served<'c, 'edge>, Error> {
@@ -193,7 +193,7 @@ fn send<'c, 'edge>(
         input(track.kind, entered, runs, &out, over)
     });
     let mut inputs: Vec<_> = inputs.collect();
-    let mut give = |bytes: &[u8]| out.borrow_mut().body.push(bytes, over);
+    let mut give = |bytes: &[u8]| out.borrow_mut().body.write(bytes, over);
     spliced.plan.emit(&part, &mut inputs, &mut give)?;
     // Before anything is let go of.
     out.borrow_mut().body.flush(over)?;

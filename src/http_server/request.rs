@@ -22,13 +22,13 @@ pub struct Request {
     /// Whether a person with a browser is asking.
     pub wants_html: bool,
     /// Which part of a file is wanted, and if what.
-    pub conditions: Conditions,
+    pub preconditions: Preconditions,
 }
 
 /// The fields of conditional and range requests (RFC 9110 §13.1, §14.2), as they came. One that
 /// is there twice is joined with commas, which makes a Range of no use and an If-Range fit nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Conditions {
+pub struct Preconditions {
     /// Range
     pub range: Option<String>,
     /// If-Range
@@ -42,8 +42,8 @@ pub struct Conditions {
 impl Request {
     /// Whether it is for all of something from its first byte on, as far as the request tells:
     /// what depends on an ETag may well be for nothing.
-    pub fn wants_all(&self) -> bool {
-        let Conditions { range, if_match, if_none_match, .. } = &self.conditions;
+    pub fn is_full_get(&self) -> bool {
+        let Preconditions { range, if_match, if_none_match, .. } = &self.preconditions;
         let depends = if_match.is_some() || if_none_match.is_some();
         !self.head_only && !depends && range.as_deref().is_none_or(|range| range == "bytes=0-")
     }
@@ -51,17 +51,17 @@ impl Request {
 
 /// Why there is no request.
 #[derive(Debug)]
-pub(super) enum NoRequest {
+pub(super) enum RequestError {
     /// The connection is of no use any more; there is nobody to answer.
-    Gone,
+    Disconnected,
     /// It is to be answered with this.
-    Bad(Problem),
+    Invalid(Problem),
 }
 
 /// Header fields a request may have.
 const MAX_FIELDS: usize = 64;
 /// What is read at once.
-const STEP: usize = 4 << 10;
+const READ_SIZE: usize = 4 << 10;
 
 /// Reads a request head of at most `max_len` bytes within `limit`; `closing` ends the wait.
 pub(super) fn read(
@@ -69,22 +69,22 @@ pub(super) fn read(
     max_len: usize,
     limit: Duration,
     closing: BorrowedFd<'_>,
-) -> Result<Request, NoRequest> {
+) -> Result<Request, RequestError> {
     let deadline = Instant::now() + limit;
-    let mut bytes = Vec::with_capacity(STEP);
+    let mut bytes = Vec::with_capacity(READ_SIZE);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match sys::poll([(closing, sys::READABLE), (socket.as_fd(), sys::READABLE)], Some(left)) {
-            Ok([true, _]) | Err(_) => return Err(NoRequest::Gone),
+            Ok([true, _]) | Err(_) => return Err(RequestError::Disconnected),
             Ok([_, true]) => {}
             // Who never said a word gets none either.
-            Ok(_) if bytes.is_empty() => return Err(NoRequest::Gone),
+            Ok(_) if bytes.is_empty() => return Err(RequestError::Disconnected),
             Ok(_) => return Err(bad(408, "head-timeout", "the request head took too long")),
         }
         let old = bytes.len();
-        bytes.resize(old + STEP.min(max_len + 1 - old), 0);
+        bytes.resize(old + READ_SIZE.min(max_len + 1 - old), 0);
         match socket.read(&mut bytes[old..]) {
-            Ok(0) => return Err(NoRequest::Gone),
+            Ok(0) => return Err(RequestError::Disconnected),
             Ok(count) => bytes.truncate(old + count),
             Err(error)
                 if matches!(
@@ -95,11 +95,11 @@ pub(super) fn read(
                 bytes.truncate(old);
                 continue;
             }
-            Err(_) => return Err(NoRequest::Gone),
+            Err(_) => return Err(RequestError::Disconnected),
         }
         // Parsed only once its end is there: a head that trickles in costs one parse, not many.
         if let Some(len) = end_of_head(&bytes, old) {
-            return judge(&bytes[..len]).map_err(NoRequest::Bad);
+            return parse_request(&bytes[..len]).map_err(RequestError::Invalid);
         }
         if bytes.len() > max_len {
             return Err(bad(
@@ -111,8 +111,8 @@ pub(super) fn read(
     }
 }
 
-fn bad(status: u16, code: &'static str, detail: impl Into<String>) -> NoRequest {
-    NoRequest::Bad(Problem::new(status, code, detail))
+fn bad(status: u16, code: &'static str, detail: impl Into<String>) -> RequestError {
+    RequestError::Invalid(Problem::new(status, code, detail))
 }
 
 /// Where the empty line ends that ends the head, if it has come; `seen` bytes had been looked at.
@@ -131,7 +131,7 @@ fn end_of_head(bytes: &[u8], seen: usize) -> Option<usize> {
 }
 
 /// Reads a whole head.
-pub fn judge(bytes: &[u8]) -> Result<Request, Problem> {
+pub fn parse_request(bytes: &[u8]) -> Result<Request, Problem> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut parsed = httparse::Request::new(&mut fields);
     match parsed.parse(bytes) {
@@ -180,7 +180,7 @@ pub fn judge(bytes: &[u8]) -> Result<Request, Problem> {
         target: origin_form(target)?,
         http_1_1: version == 1,
         wants_html: accept.windows(9).any(|w| w.eq_ignore_ascii_case(b"text/html")),
-        conditions: Conditions {
+        preconditions: Preconditions {
             range: list(&values("range")),
             if_range: list(&values("if-range")),
             if_match: list(&values("if-match")),
@@ -214,17 +214,17 @@ mod tests {
     use proptest::prelude::*;
 
     fn code(head: &str) -> (u16, &'static str) {
-        let problem = judge(head.as_bytes()).unwrap_err();
+        let problem = parse_request(head.as_bytes()).unwrap_err();
         (problem.status, problem.code)
     }
 
     #[test]
     fn a_browsers_request_is_understood() {
         let head = "GET /mux?video=x HTTP/1.1\r\nHost: a\r\naccept: text/html,*/*\r\n\r\n";
-        let request = judge(head.as_bytes()).unwrap();
+        let request = parse_request(head.as_bytes()).unwrap();
         assert_eq!(request.target, "/mux?video=x");
         assert!(request.http_1_1 && request.wants_html && !request.head_only);
-        let request = judge(b"HEAD http://a:80/x HTTP/1.0\r\n\r\n").unwrap();
+        let request = parse_request(b"HEAD http://a:80/x HTTP/1.0\r\n\r\n").unwrap();
         assert_eq!(request.target, "/x");
         assert!(request.head_only && !request.http_1_1 && !request.wants_html);
     }
@@ -248,8 +248,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_head_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            judge(&bytes).ok();
-            judge(&[b"GET /", &bytes[..], b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat()).ok();
+            parse_request(&bytes).ok();
+            parse_request(&[b"GET /", &bytes[..], b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat()).ok();
         }
 
         #[test]

@@ -4,9 +4,9 @@
 
 use std::io;
 
-use tiny_http::{HTTPVersion, Header, Response, StatusCode};
+use tiny_http::{HTTPVersion, Header, StatusCode};
 
-use super::head::Request;
+use super::request::Request;
 use crate::error::Problem;
 
 /// What every answer says of its server.
@@ -14,21 +14,21 @@ pub(super) const SERVER: &str = concat!("ytcanal/", env!("CARGO_PKG_VERSION"));
 
 /// An answer that fits in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct Response {
     status: u16,
     fields: Vec<(&'static str, String)>,
     body: Vec<u8>,
 }
 
-impl Reply {
+impl Response {
     /// A good answer.
-    pub fn ok(content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
-        Reply::new(200, content_type, body)
+    pub fn ok(content_type: &str, body: impl Into<Vec<u8>>) -> Response {
+        Response::new(200, content_type, body)
     }
 
     /// An answer with the fields that all have.
-    pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
-        Reply { status, fields: Vec::new(), body: body.into() }
+    pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Response {
+        Response { status, fields: Vec::new(), body: body.into() }
             .with("Content-Type", content_type)
             .with("Cache-Control", "no-store")
             .with("X-Content-Type-Options", "nosniff")
@@ -36,19 +36,19 @@ impl Reply {
 
     /// The same with this field, in the place of one of the same name. The value must be ours, or
     /// safe for a header.
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Reply {
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
         self.fields.retain(|(known, _)| *known != name);
         self.fields.push((name, value.into()));
         self
     }
 
     /// An error as the client likes to read it: JSON (RFC 9457), or a page for a browser.
-    pub fn problem(problem: &Problem, wants_html: bool) -> Reply {
+    pub fn problem(problem: &Problem, wants_html: bool) -> Response {
         let reply = if wants_html {
-            Reply::new(problem.status, "text/html; charset=utf-8", problem_page(problem))
+            Response::new(problem.status, "text/html; charset=utf-8", problem_page(problem))
                 .with("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
         } else {
-            Reply::new(problem.status, "application/problem+json", problem_json(problem))
+            Response::new(problem.status, "application/problem+json", problem_json(problem))
         };
         let reply = match problem.retry_after {
             Some(seconds) => reply.with("Retry-After", seconds.to_string()),
@@ -73,7 +73,7 @@ impl Reply {
             .filter_map(|(name, value)| Header::from_bytes(name, value).ok())
             .collect();
         let mut bytes = Vec::with_capacity(len + 512);
-        Response::new(StatusCode(self.status), fields, &self.body[..], Some(len), None)
+        tiny_http::Response::new(StatusCode(self.status), fields, &self.body[..], Some(len), None)
             // Never chunked: the length is known and HTTP/1.0 has no chunks.
             .with_chunked_threshold(usize::MAX)
             .raw_print(
@@ -154,8 +154,9 @@ mod tests {
     #[test]
     fn a_problem_is_json_or_a_page() {
         let problem = Problem::new(503, "streams-full", "all <busy>").retry_after(10);
-        let text =
-            |html| String::from_utf8(Reply::problem(&problem, html).print(None).unwrap()).unwrap();
+        let text = |html| {
+            String::from_utf8(Response::problem(&problem, html).print(None).unwrap()).unwrap()
+        };
         let json = text(false);
         assert!(json.starts_with("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"));
         assert!(json.contains("\r\nRetry-After: 10\r\n"), "{json}");
@@ -166,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_field_is_there_once() {
-        let reply = Reply::ok("text/plain", "x").with("Cache-Control", "no-cache");
+        let reply = Response::ok("text/plain", "x").with("Cache-Control", "no-cache");
         let head = String::from_utf8(reply.print(None).unwrap()).unwrap();
         assert!(head.contains("\r\nCache-Control: no-cache\r\n"), "{head}");
         assert!(!head.contains("no-store"), "{head}");
@@ -174,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_long_body_is_not_chunked_for_anyone() {
-        let reply = Reply::ok("text/plain", vec![b'x'; 100_000]);
+        let reply = Response::ok("text/plain", vec![b'x'; 100_000]);
         let bytes = reply.print(None).unwrap();
         let head = String::from_utf8_lossy(&bytes[..400]);
         assert!(head.contains("Content-Length: 100000\r\n"), "{head}");

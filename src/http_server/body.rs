@@ -8,36 +8,36 @@
 use std::mem::take;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::client::Client;
-use super::head::Request;
-use super::reply::SERVER;
+use super::client::ClientConnection;
+use super::request::Request;
+use super::response::SERVER;
 use crate::error::Error;
 use crate::sys::SplicePipe;
 
 /// The head of a media answer.
 #[derive(Debug, Clone, Default)]
-pub struct MediaHead {
+pub struct ResponseHead {
     /// 200 if it is not set.
     status: Option<u16>,
     length: Option<u64>,
     fields: Vec<(&'static str, String)>,
 }
 
-impl MediaHead {
+impl ResponseHead {
     /// Another status than 200.
-    pub fn status(mut self, status: u16) -> MediaHead {
+    pub fn status(mut self, status: u16) -> ResponseHead {
         self.status = Some(status);
         self
     }
 
     /// The length of the body, which must then have exactly so many bytes.
-    pub fn length(mut self, length: u64) -> MediaHead {
+    pub fn length(mut self, length: u64) -> ResponseHead {
         self.length = Some(length);
         self
     }
 
     /// Adds a field. The value must be ours, or safe for a header.
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> MediaHead {
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> ResponseHead {
         self.fields.push((name, value.into()));
         self
     }
@@ -88,7 +88,7 @@ enum Framing {
 }
 
 impl Framing {
-    fn of(request: &Request, head: &MediaHead) -> Framing {
+    fn of(request: &Request, head: &ResponseHead) -> Framing {
         match head.length {
             Some(_) => Framing::Length,
             None if request.http_1_1 => Framing::Chunked,
@@ -98,72 +98,72 @@ impl Framing {
 }
 
 /// A media answer under way. Dropping it without [`finish`](Body::finish) is the abort.
-pub struct Body<'c, 'edge> {
-    client: &'c Client<'edge>,
+pub struct BodyWriter<'c, 'edge> {
+    client: &'c ClientConnection<'edge>,
     framing: Framing,
     /// The head, until it goes out with the first bytes.
     head: Vec<u8>,
     /// Bytes that are still to be sent, if that was announced.
-    left: Option<u64>,
+    remaining: Option<u64>,
     /// Room for a chunk's length, the chunk, and its line end, to be sent as one.
     buffer: Box<[u8]>,
     /// Bytes that were [pushed](Body::push) and wait in the room to be sent.
-    waiting: usize,
+    buffered: usize,
 }
 
 /// Digits of a chunk's length and a line end: enough for [`Body::CHUNK`].
-const BEFORE: usize = 8;
-const AFTER: usize = 2;
+const CHUNK_PREFIX: usize = 8;
+const CHUNK_SUFFIX: usize = 2;
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-impl<'c, 'edge> Body<'c, 'edge> {
+impl<'c, 'edge> BodyWriter<'c, 'edge> {
     /// Bytes that are sent at once.
     pub const CHUNK: usize = 64 << 10;
     /// From this length on, a call of the system costs less than a copy.
-    const WORTH_IT: usize = 16 << 10;
+    const DIRECT_WRITE_SIZE: usize = 16 << 10;
 
     /// Begins it: from here on, an error can only be shown as an abort.
     pub fn commit(
-        client: &'c Client<'edge>,
+        client: &'c ClientConnection<'edge>,
         request: &Request,
-        head: &MediaHead,
-    ) -> Result<Body<'c, 'edge>, Error> {
+        head: &ResponseHead,
+    ) -> Result<BodyWriter<'c, 'edge>, Error> {
         client.commit()?;
         let framing = Framing::of(request, head);
-        let buffer = vec![0; BEFORE + Self::CHUNK + AFTER].into_boxed_slice();
+        let buffer = vec![0; CHUNK_PREFIX + Self::CHUNK + CHUNK_SUFFIX].into_boxed_slice();
         let (left, head) = (head.length, head.print(request));
-        Ok(Body { client, framing, head, left, buffer, waiting: 0 })
+        Ok(BodyWriter { client, framing, head, remaining: left, buffer, buffered: 0 })
     }
 
     /// Where the next bytes are to be put, for [`send`](Body::send); the body must be
     /// [flushed](Body::flush), or what waits is lost.
-    pub fn room(&mut self) -> &mut [u8] {
-        debug_assert!(self.waiting == 0);
-        &mut self.buffer[BEFORE..BEFORE + Self::CHUNK]
+    pub fn spare_buffer(&mut self) -> &mut [u8] {
+        debug_assert!(self.buffered == 0);
+        &mut self.buffer[CHUNK_PREFIX..CHUNK_PREFIX + Self::CHUNK]
     }
 
     /// Sends `bytes`, wherever they are, or keeps them until there are enough to be worth a call
     /// of the system: [`flush`](Body::flush) before any wait.
-    pub fn push(&mut self, bytes: &[u8], over: BorrowedFd<'_>) -> Result<(), Error> {
-        if bytes.len() >= Self::WORTH_IT && self.is_bare() {
+    pub fn write(&mut self, bytes: &[u8], over: BorrowedFd<'_>) -> Result<(), Error> {
+        if bytes.len() >= Self::DIRECT_WRITE_SIZE && self.is_unframed() {
             // The very first do not wait for those behind them.
-            let alone = if self.head.is_empty() { bytes.len() } else { Self::WORTH_IT };
+            let alone = if self.head.is_empty() { bytes.len() } else { Self::DIRECT_WRITE_SIZE };
             let (now, later) = bytes.split_at(alone);
-            let waiting = take(&mut self.waiting);
+            let waiting = take(&mut self.buffered);
             let len = waiting + now.len();
             self.account(len)?;
-            let waiting = &self.buffer[BEFORE..BEFORE + waiting];
+            let waiting = &self.buffer[CHUNK_PREFIX..CHUNK_PREFIX + waiting];
             self.client.send([&take(&mut self.head), waiting, now], over)?;
             self.client.count(len);
-            return if later.is_empty() { Ok(()) } else { self.push(later, over) };
+            return if later.is_empty() { Ok(()) } else { self.write(later, over) };
         }
         let mut rest = bytes;
         while !rest.is_empty() {
-            let at = self.waiting;
+            let at = self.buffered;
             let (now, later) = rest.split_at(rest.len().min(Self::CHUNK - at));
-            self.buffer[BEFORE + at..][..now.len()].copy_from_slice(now);
-            self.waiting += now.len();
-            if self.waiting == Self::CHUNK {
+            self.buffer[CHUNK_PREFIX + at..][..now.len()].copy_from_slice(now);
+            self.buffered += now.len();
+            if self.buffered == Self::CHUNK {
                 self.flush(over)?;
             }
             rest = later;
@@ -173,14 +173,14 @@ impl<'c, 'edge> Body<'c, 'edge> {
 
     /// Sends what was pushed and is still here, and the head, if it is.
     pub fn flush(&mut self, over: BorrowedFd<'_>) -> Result<(), Error> {
-        match take(&mut self.waiting) {
+        match take(&mut self.buffered) {
             0 => self.client.send([&take(&mut self.head)], over),
-            waiting => self.send(waiting, over),
+            waiting => self.commit_buffer(waiting, over),
         }
     }
 
     /// Whether bytes can be sent as they are, with nothing around them.
-    pub fn is_bare(&self) -> bool {
+    pub fn is_unframed(&self) -> bool {
         self.framing != Framing::Chunked
     }
 
@@ -192,10 +192,10 @@ impl<'c, 'edge> Body<'c, 'edge> {
         len: usize,
         over: BorrowedFd<'_>,
     ) -> Result<(), Error> {
-        debug_assert!(self.waiting == 0 && self.head.is_empty());
+        debug_assert!(self.buffered == 0 && self.head.is_empty());
         self.account(len)?;
         let mut left = len;
-        self.client.give(len, over, |socket| {
+        self.client.write_with(len, over, |socket| {
             let count = conduit.drain(socket.as_fd(), left)?;
             self.client.count_uncopied(count);
             left -= count;
@@ -206,27 +206,28 @@ impl<'c, 'edge> Body<'c, 'edge> {
     }
 
     fn account(&mut self, len: usize) -> Result<(), Error> {
-        if let Some(left) = &mut self.left {
+        if let Some(left) = &mut self.remaining {
             *left = left.checked_sub(len as u64).ok_or_else(wrong_length)?;
         }
         Ok(())
     }
 
     /// Sends the first `len` bytes of [`room`](Body::room).
-    pub fn send(&mut self, len: usize, over: BorrowedFd<'_>) -> Result<(), Error> {
+    pub fn commit_buffer(&mut self, len: usize, over: BorrowedFd<'_>) -> Result<(), Error> {
         if len == 0 {
             // An empty chunk would say that the body is complete.
             return Ok(());
         }
         self.account(len)?;
         let bytes = match self.framing {
-            Framing::Length | Framing::UntilClose => &self.buffer[BEFORE..BEFORE + len],
+            Framing::Length | Framing::UntilClose => &self.buffer[CHUNK_PREFIX..CHUNK_PREFIX + len],
             Framing::Chunked => {
                 let digits = format!("{len:x}\r\n");
-                let start = BEFORE - digits.len();
-                self.buffer[start..BEFORE].copy_from_slice(digits.as_bytes());
-                self.buffer[BEFORE + len..BEFORE + len + AFTER].copy_from_slice(b"\r\n");
-                &self.buffer[start..BEFORE + len + AFTER]
+                let start = CHUNK_PREFIX - digits.len();
+                self.buffer[start..CHUNK_PREFIX].copy_from_slice(digits.as_bytes());
+                self.buffer[CHUNK_PREFIX + len..CHUNK_PREFIX + len + CHUNK_SUFFIX]
+                    .copy_from_slice(b"\r\n");
+                &self.buffer[start..CHUNK_PREFIX + len + CHUNK_SUFFIX]
             }
         };
         self.client.send([&take(&mut self.head), bytes], over)?;
@@ -236,13 +237,13 @@ impl<'c, 'edge> Body<'c, 'edge> {
 
     /// Tells the client that the body is complete.
     pub fn finish(self) -> Result<(), Error> {
-        if self.waiting > 0 || self.left.is_some_and(|left| left > 0) {
+        if self.buffered > 0 || self.remaining.is_some_and(|left| left > 0) {
             return Err(wrong_length());
         }
         let last = if self.framing == Framing::Chunked { LAST_CHUNK } else { &[] };
         // The head is still here where there was nothing to send behind it.
         self.client.send([&self.head, last], self.client.abort())?;
-        self.client.settle()
+        self.client.disarm_reset()
     }
 }
 

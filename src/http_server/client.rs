@@ -7,9 +7,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::body::MediaHead;
-use super::head::Request;
-use super::reply::Reply;
+use super::body::ResponseHead;
+use super::request::Request;
+use super::response::Response;
 use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::sys;
@@ -19,14 +19,14 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// What all clients of an edge were sent.
 #[derive(Debug, Default)]
-pub(super) struct Sent {
+pub(super) struct TrafficCounters {
     pub(super) bytes: AtomicU64,
     /// Those of them that went from socket to socket without a copy.
     pub(super) uncopied: AtomicU64,
 }
 
 /// A connection with a request on it that waits for its answer.
-pub struct Client<'edge> {
+pub struct ClientConnection<'edge> {
     socket: TcpStream,
     peer: SocketAddr,
     stall_limit: Duration,
@@ -35,19 +35,19 @@ pub struct Client<'edge> {
     /// Set at the commit point.
     committed: AtomicBool,
     sent: AtomicU64,
-    sent_in_all: &'edge Sent,
+    sent_in_all: &'edge TrafficCounters,
 }
 
-impl<'edge> Client<'edge> {
+impl<'edge> ClientConnection<'edge> {
     pub(super) fn new(
         socket: TcpStream,
         peer: SocketAddr,
         stall_limit: Duration,
         abort: BorrowedFd<'edge>,
-        sent_in_all: &'edge Sent,
-    ) -> Client<'edge> {
+        sent_in_all: &'edge TrafficCounters,
+    ) -> ClientConnection<'edge> {
         let (committed, sent) = (AtomicBool::new(false), AtomicU64::new(0));
-        Client { socket, peer, stall_limit, abort, committed, sent, sent_in_all }
+        ClientConnection { socket, peer, stall_limit, abort, committed, sent, sent_in_all }
     }
 
     /// Its address.
@@ -82,7 +82,7 @@ impl<'edge> Client<'edge> {
     }
 
     /// All that was announced was sent.
-    pub(super) fn settle(&self) -> Result<(), Error> {
+    pub(super) fn disarm_reset(&self) -> Result<(), Error> {
         sys::reset_on_close(&self.socket, false)
             .map_err(|e| Error::system("disarm the reset of a connection", &e))
     }
@@ -98,7 +98,7 @@ impl<'edge> Client<'edge> {
     }
 
     /// Answers with something small and closes the connection in good order.
-    pub fn reply(self, reply: Reply, request: Option<&Request>) {
+    pub fn respond(self, reply: Response, request: Option<&Request>) {
         let sent = match reply.print(request) {
             Ok(bytes) => self.send([&bytes], self.abort).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
@@ -110,14 +110,14 @@ impl<'edge> Client<'edge> {
     }
 
     /// Answers with the head of a media answer alone.
-    pub fn reply_head(self, head: &MediaHead, request: &Request) {
+    pub fn respond_head(self, head: &ResponseHead, request: &Request) {
         if self.send([&head.print(request)], self.abort).is_ok() {
             self.close();
         }
     }
 
     /// What ends when the client leaves, or when the server gives up what still runs.
-    pub fn stop(&self) -> io::Result<CancelToken> {
+    pub fn cancel_token(&self) -> io::Result<CancelToken> {
         CancelToken::with(self.socket.as_fd(), self.abort)
     }
 
@@ -131,7 +131,7 @@ impl<'edge> Client<'edge> {
         let len = runs.iter().map(|run| run.len()).sum();
         let mut runs = runs.map(IoSlice::new);
         let mut left = &mut runs[..];
-        self.give(len, over, |mut socket| {
+        self.write_with(len, over, |mut socket| {
             let count = socket.write_vectored(left)?;
             IoSlice::advance_slices(&mut left, count);
             Ok(count)
@@ -139,7 +139,7 @@ impl<'edge> Client<'edge> {
     }
 
     /// Has `give` give bytes to the socket until these were `len`.
-    pub(super) fn give(
+    pub(super) fn write_with(
         &self,
         len: usize,
         over: BorrowedFd<'_>,

@@ -20,31 +20,31 @@ use crate::sys::{self, EventFd};
 
 pub mod body;
 pub mod client;
-mod conditions;
-pub mod head;
-pub mod reply;
+mod preconditions;
+pub mod request;
+pub mod response;
 
-pub use body::{Body, MediaHead};
-pub use client::Client;
-use client::Sent;
-pub use conditions::{Selected, select};
-pub use head::Request;
-pub use reply::Reply;
+pub use body::{BodyWriter, ResponseHead};
+pub use client::ClientConnection;
+use client::TrafficCounters;
+pub use preconditions::{Selection, select};
+pub use request::Request;
+pub use response::Response;
 
 /// Connections that the kernel keeps for us between two looks.
 const BACKLOG: i32 = 1024;
 /// What waits in the kernel for a slow client. It bounds what such a client costs, and it makes
 /// half of it the least that a client must take within `limits.client_stall_timeout`.
-const UNSENT: u32 = 128 << 10;
+const NOTSENT_LOWAT: u32 = 128 << 10;
 /// The pause after the system refused a connection, for want of descriptors for example.
-const PAUSE: Duration = Duration::from_millis(50);
+const RETRY_DELAY: Duration = Duration::from_millis(50);
 /// Connections over the cap that are told so; those beyond are closed without a word.
 const MAX_REFUSALS: usize = 32;
 /// Time for the head of a request that will be refused.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What all connections share.
-pub struct Edge<'a> {
+pub struct HttpServer<'a> {
     limits: &'a Limits,
     /// Rung when no more connections are to be taken.
     closing: EventFd,
@@ -52,7 +52,7 @@ pub struct Edge<'a> {
     abort: EventFd,
     connections: AtomicUsize,
     refusals: AtomicUsize,
-    sent: Sent,
+    sent: TrafficCounters,
 }
 
 /// A listening socket.
@@ -76,21 +76,21 @@ impl Listener {
 }
 
 /// What answers requests; called on a thread of the connection's own.
-pub trait Answer: Sync {
+pub trait Handler: Sync {
     /// Answers `request`.
-    fn answer(&self, request: &Request, client: Client<'_>);
+    fn handle(&self, request: &Request, client: ClientConnection<'_>);
 }
 
-impl<'a> Edge<'a> {
+impl<'a> HttpServer<'a> {
     /// An edge without listeners yet.
-    pub fn new(limits: &'a Limits) -> io::Result<Edge<'a>> {
-        Ok(Edge {
+    pub fn new(limits: &'a Limits) -> io::Result<HttpServer<'a>> {
+        Ok(HttpServer {
             limits,
             closing: EventFd::new()?,
             abort: EventFd::new()?,
             connections: AtomicUsize::new(0),
             refusals: AtomicUsize::new(0),
-            sent: Sent::default(),
+            sent: TrafficCounters::default(),
         })
     }
 
@@ -123,11 +123,11 @@ impl<'a> Edge<'a> {
     /// Takes connections from `listener` until [`close`](Edge::close), each on a thread in
     /// `scope`. Each holds a clone of `alive` for as long as it lives. Nothing that a client
     /// does and nothing that the system runs out of ends this loop.
-    pub fn serve<'scope>(
+    pub fn accept_loop<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         listener: &Listener,
-        answer: &'scope impl Answer,
+        answer: &'scope impl Handler,
         alive: &Sender<()>,
     ) {
         let mut shortage = false;
@@ -135,12 +135,12 @@ impl<'a> Edge<'a> {
             let waiting = (listener.socket.as_fd(), sys::READABLE);
             let taken = match sys::poll([(self.closing.as_fd(), sys::READABLE), waiting], None) {
                 Ok([true, _]) => return,
-                Ok(_) => self.take(scope, listener, answer, alive),
+                Ok(_) => self.accept(scope, listener, answer, alive),
                 Err(error) => Err(error),
             };
             match taken {
                 Ok(()) => shortage = false,
-                Err(error) if passes(&error) => {}
+                Err(error) if is_transient(&error) => {}
                 Err(error) => {
                     // Once, not twenty times a second for as long as it lasts.
                     if !shortage {
@@ -154,40 +154,41 @@ impl<'a> Edge<'a> {
     }
 
     /// Takes one connection and starts its thread.
-    fn take<'scope>(
+    fn accept<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         listener: &Listener,
-        answer: &'scope impl Answer,
+        answer: &'scope impl Handler,
         alive: &Sender<()>,
     ) -> io::Result<()> {
         let (socket, peer) = listener.socket.accept()?;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        sys::set_notsent_lowat(&socket, UNSENT)?;
+        sys::set_notsent_lowat(&socket, NOTSENT_LOWAT)?;
         let stall_limit = self.limits.client_stall_timeout.0;
-        let client = Client::new(socket, peer, stall_limit, self.abort.as_fd(), &self.sent);
-        self.start(scope, client, answer, alive.clone())
+        let client =
+            ClientConnection::new(socket, peer, stall_limit, self.abort.as_fd(), &self.sent);
+        self.spawn_connection(scope, client, answer, alive.clone())
     }
 
     /// Waits a little, for the system to have again what it ran out of.
     fn pause(&self) {
-        if sys::poll([(self.closing.as_fd(), sys::READABLE)], Some(PAUSE)).is_err() {
-            thread::sleep(PAUSE);
+        if sys::poll([(self.closing.as_fd(), sys::READABLE)], Some(RETRY_DELAY)).is_err() {
+            thread::sleep(RETRY_DELAY);
         }
     }
 
-    fn start<'scope>(
+    fn spawn_connection<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
-        client: Client<'scope>,
-        answer: &'scope impl Answer,
+        client: ClientConnection<'scope>,
+        answer: &'scope impl Handler,
         alive: Sender<()>,
     ) -> io::Result<()> {
-        let place = Place::take(&self.connections, self.limits.connections);
+        let place = ConnectionPermit::try_acquire(&self.connections, self.limits.connections);
         let refusal = match place {
             Some(_) => None,
-            None => match Place::take(&self.refusals, MAX_REFUSALS) {
+            None => match ConnectionPermit::try_acquire(&self.refusals, MAX_REFUSALS) {
                 Some(refusal) => Some(refusal),
                 None => return Ok(()),
             },
@@ -198,8 +199,8 @@ impl<'a> Edge<'a> {
             let _alive = alive;
             let _refusal = refusal;
             let spoken = catch_unwind(AssertUnwindSafe(|| match place {
-                Some(_) => self.converse(client, answer),
-                None => self.refuse(client),
+                Some(_) => self.handle_connection(client, answer),
+                None => self.reject_overloaded(client),
             }));
             if spoken.is_err() {
                 // The client saw a reset. The scope must not: it would pass the panic on to
@@ -211,50 +212,50 @@ impl<'a> Edge<'a> {
         started.map(drop).map_err(|error| io::Error::other(format!("no thread to be had: {error}")))
     }
 
-    fn converse(&self, client: Client<'_>, answer: &impl Answer) {
+    fn handle_connection(&self, client: ClientConnection<'_>, answer: &impl Handler) {
         let limits = &self.limits;
         let (max_len, timeout) = (limits.head_bytes.0 as usize, limits.head_timeout.0);
-        match head::read(client.socket(), max_len, timeout, self.closing.as_fd()) {
-            Ok(request) => answer.answer(&request, client),
-            Err(head::NoRequest::Gone) => {}
-            Err(head::NoRequest::Bad(problem)) => {
+        match request::read(client.socket(), max_len, timeout, self.closing.as_fd()) {
+            Ok(request) => answer.handle(&request, client),
+            Err(request::RequestError::Disconnected) => {}
+            Err(request::RequestError::Invalid(problem)) => {
                 log::info!("{} bad request: {}", client.address(), problem.detail);
-                client.reply(Reply::problem(&problem, false), None);
+                client.respond(Response::problem(&problem, false), None);
             }
         }
     }
 
     /// Tells a client that there is no room for it. Its request is read first: closing with
     /// unread bytes would reset the connection, and the client would not see why.
-    fn refuse(&self, client: Client<'_>) {
+    fn reject_overloaded(&self, client: ClientConnection<'_>) {
         let (max_len, closing) = (self.limits.head_bytes.0 as usize, self.closing.as_fd());
         let timeout = REFUSAL_TIMEOUT.min(self.limits.head_timeout.0);
-        if let Ok(request) = head::read(client.socket(), max_len, timeout, closing) {
+        if let Ok(request) = request::read(client.socket(), max_len, timeout, closing) {
             let problem = Problem::new(503, "connections-full", "too many connections are open")
                 .retry_after(5);
-            client.reply(Reply::problem(&problem, request.wants_html), Some(&request));
+            client.respond(Response::problem(&problem, request.wants_html), Some(&request));
         }
     }
 }
 
 /// One of a limited number of places, given back on drop.
-struct Place<'a>(&'a AtomicUsize);
+struct ConnectionPermit<'a>(&'a AtomicUsize);
 
-impl<'a> Place<'a> {
-    fn take(taken: &'a AtomicUsize, limit: usize) -> Option<Place<'a>> {
-        let place = Place(taken);
+impl<'a> ConnectionPermit<'a> {
+    fn try_acquire(taken: &'a AtomicUsize, limit: usize) -> Option<ConnectionPermit<'a>> {
+        let place = ConnectionPermit(taken);
         if taken.fetch_add(1, Ordering::Relaxed) < limit { Some(place) } else { None }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for ConnectionPermit<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Errors of one connection, which say nothing about the next (accept(2)).
-fn passes(error: &io::Error) -> bool {
+fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::WouldBlock

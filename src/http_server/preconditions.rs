@@ -2,45 +2,45 @@
 
 use std::ops::Range;
 
-use super::head::Request;
+use super::request::Request;
 use crate::range::{self, Asked};
 
 /// The outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selected {
+pub enum Selection {
     /// All of it: 200.
-    Whole,
+    Full,
     /// These bytes: 206.
-    Part(Range<u64>),
+    Range(Range<u64>),
     /// Bytes that it does not have: 416.
-    Nothing,
+    Unsatisfiable,
     /// The client has it already: 304.
     NotModified,
     /// It is not the file that the client means: 412.
-    Failed,
+    PreconditionFailed,
 }
 
 /// Judges `request` for a file with this strong ETag, if it has one, and this length, if parts of
 /// it can be sent.
-pub fn select(request: &Request, etag: Option<&str>, len: Option<u64>) -> Selected {
-    let conditions = &request.conditions;
+pub fn select(request: &Request, etag: Option<&str>, len: Option<u64>) -> Selection {
+    let conditions = &request.preconditions;
     if conditions.if_match.as_ref().is_some_and(|field| !names(field, etag, false)) {
-        return Selected::Failed;
+        return Selection::PreconditionFailed;
     }
     if conditions.if_none_match.as_ref().is_some_and(|field| names(field, etag, true)) {
-        return Selected::NotModified;
+        return Selection::NotModified;
     }
     // Ranges are defined for GET alone (§14.2); a date in If-Range never fits, for we send none.
     let same = conditions.if_range.as_ref().is_none_or(|field| Some(field.as_str()) == etag);
     match (&conditions.range, len) {
         (Some(field), Some(len)) if same && !request.head_only => {
             match range::asked(field.as_bytes(), len) {
-                Asked::Whole => Selected::Whole,
-                Asked::Part(part) => Selected::Part(part),
-                Asked::Nothing => Selected::Nothing,
+                Asked::Whole => Selection::Full,
+                Asked::Part(part) => Selection::Range(part),
+                Asked::Nothing => Selection::Unsatisfiable,
             }
         }
-        _ => Selected::Whole,
+        _ => Selection::Full,
     }
 }
 
@@ -61,31 +61,31 @@ fn names(field: &str, etag: Option<&str>, weakly: bool) -> bool {
 mod tests {
     use super::*;
 
-    fn selected(fields: &str) -> Selected {
+    fn selected(fields: &str) -> Selection {
         let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
-        let request = super::super::head::judge(head.as_bytes()).unwrap();
+        let request = super::super::request::parse_request(head.as_bytes()).unwrap();
         select(&request, Some("\"v\""), Some(100))
     }
 
     #[test]
     fn conditions_come_in_their_order() {
         for (fields, outcome) in [
-            ("", Selected::Whole),
-            ("Range: bytes=1-2\r\n", Selected::Part(1..3)),
-            ("Range: bytes=100-\r\n", Selected::Nothing),
-            ("Range: bytes=1-2\r\nIf-Range: \"v\"\r\n", Selected::Part(1..3)),
-            ("Range: bytes=1-2\r\nIf-Range: W/\"v\"\r\n", Selected::Whole),
-            ("Range: bytes=1-2\r\nIf-Range: \"w\"\r\n", Selected::Whole),
-            ("Range: bytes=100-\r\nIf-Range: \"w\"\r\n", Selected::Whole),
-            ("Range: bytes=1-2\r\nIf-Range: \"v\"\r\nIf-Range: \"v\"\r\n", Selected::Whole),
-            ("Range: bytes=1-2\r\nRange: bytes=1-2\r\n", Selected::Whole),
-            ("If-None-Match: \"u\", W/\"v\"\r\n", Selected::NotModified),
-            ("If-None-Match: *\r\n", Selected::NotModified),
-            ("If-None-Match: \"u\"\r\nRange: bytes=1-2\r\n", Selected::Part(1..3)),
-            ("If-Match: \"u\", \"v\"\r\n", Selected::Whole),
-            ("If-Match: *\r\n", Selected::Whole),
-            ("If-Match: W/\"v\"\r\n", Selected::Failed),
-            ("If-Match: \"u\"\r\nIf-None-Match: \"v\"\r\n", Selected::Failed),
+            ("", Selection::Full),
+            ("Range: bytes=1-2\r\n", Selection::Range(1..3)),
+            ("Range: bytes=100-\r\n", Selection::Unsatisfiable),
+            ("Range: bytes=1-2\r\nIf-Range: \"v\"\r\n", Selection::Range(1..3)),
+            ("Range: bytes=1-2\r\nIf-Range: W/\"v\"\r\n", Selection::Full),
+            ("Range: bytes=1-2\r\nIf-Range: \"w\"\r\n", Selection::Full),
+            ("Range: bytes=100-\r\nIf-Range: \"w\"\r\n", Selection::Full),
+            ("Range: bytes=1-2\r\nIf-Range: \"v\"\r\nIf-Range: \"v\"\r\n", Selection::Full),
+            ("Range: bytes=1-2\r\nRange: bytes=1-2\r\n", Selection::Full),
+            ("If-None-Match: \"u\", W/\"v\"\r\n", Selection::NotModified),
+            ("If-None-Match: *\r\n", Selection::NotModified),
+            ("If-None-Match: \"u\"\r\nRange: bytes=1-2\r\n", Selection::Range(1..3)),
+            ("If-Match: \"u\", \"v\"\r\n", Selection::Full),
+            ("If-Match: *\r\n", Selection::Full),
+            ("If-Match: W/\"v\"\r\n", Selection::PreconditionFailed),
+            ("If-Match: \"u\"\r\nIf-None-Match: \"v\"\r\n", Selection::PreconditionFailed),
         ] {
             assert_eq!(selected(fields), outcome, "{fields}");
         }
@@ -94,11 +94,11 @@ mod tests {
     #[test]
     fn what_cannot_be_had_in_parts_is_sent_whole() {
         let head = b"GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=1-2\r\nIf-Match: \"x\"\r\n\r\n";
-        let mut request = super::super::head::judge(head).unwrap();
-        assert_eq!(select(&request, None, None), Selected::Failed);
-        request.conditions.if_match = None;
-        assert_eq!(select(&request, None, None), Selected::Whole);
+        let mut request = super::super::request::parse_request(head).unwrap();
+        assert_eq!(select(&request, None, None), Selection::PreconditionFailed);
+        request.preconditions.if_match = None;
+        assert_eq!(select(&request, None, None), Selection::Full);
         request.head_only = true;
-        assert_eq!(select(&request, None, Some(9)), Selected::Whole);
+        assert_eq!(select(&request, None, Some(9)), Selection::Full);
     }
 }
