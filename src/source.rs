@@ -18,48 +18,48 @@ use crate::error::{Error, Fault};
 use crate::media::{Kind, Location, Refresh, Track};
 
 pub mod address;
-mod ahead;
 mod ask;
-mod budget;
+mod fallback;
 mod family;
-mod first;
+mod fingerprint;
+mod first_response;
 mod gate;
-mod head;
+mod host_memory;
 mod judge;
 mod lane;
-mod learned;
 mod line;
 mod lines;
-mod otherwise;
-mod pace;
 mod part;
-mod pour;
-mod proof;
+mod peek;
+mod prefetch;
 mod proxy;
-mod recover;
+mod retry;
+mod retry_budget;
+mod throughput;
 mod upstream;
 mod wire;
+mod zero_copy;
 
 pub use address::Policy;
-pub use ahead::FIRST_PART;
 pub use family::Families;
 pub use gate::Gate;
 pub use judge::{File, Validators};
+pub use prefetch::FIRST_REQUEST_SIZE;
 pub use upstream::{POURED, SOCKET_BUFFER, Upstream};
 
-use ahead::Ahead;
 use ask::{Answer, Question};
-use budget::Budget;
+use fallback::Fallbacks;
+use fingerprint::Fingerprint;
 use lane::Lane;
-use otherwise::Tried;
-use pace::Pace;
 use part::Part;
-use proof::Seen;
+use prefetch::Prefetch;
+use retry_budget::RetryBudget;
+use throughput::ThroughputMonitor;
 
 /// Tries for a first answer: whoever pasted a wrong link is not to wait long for being told.
 const OPENING_RETRIES: u32 = 2;
 /// The reader of one track.
-pub struct Source<'scope, 'env> {
+pub struct TrackReader<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     upstream: &'scope Upstream,
     stop: Arc<CancelToken>,
@@ -70,18 +70,18 @@ pub struct Source<'scope, 'env> {
     /// once just now, if anything.
     chunk: u64,
     fits: u64,
-    wanted: u64,
+    size_hint: u64,
     /// What was done when something was refused.
-    tried: Tried,
-    budget: Budget,
+    tried: Fallbacks,
+    budget: RetryBudget,
     /// Whether somebody still waits for a first answer.
     opening: bool,
-    pace: Pace,
+    pace: ThroughputMonitor,
     /// The HTTP client whose turn it is, and those that have had theirs.
-    lane: Arc<Lane>,
-    idle: Vec<Arc<Lane>>,
+    client: Arc<Lane>,
+    idle_clients: Vec<Arc<Lane>>,
     /// Where the last answer came from, after all redirects.
-    shortcut: Option<Url>,
+    effective_url: Option<Url>,
     /// What is known of the file since its first answer.
     file: Option<File>,
     /// Whether that was told by somebody else before the first answer, which must agree with it.
@@ -94,22 +94,22 @@ pub struct Source<'scope, 'env> {
     begin: u64,
     offset: u64,
     end: Option<u64>,
-    part: Option<Part>,
-    ahead: VecDeque<Ahead<'scope>>,
+    body: Option<Part>,
+    prefetched: VecDeque<Prefetch<'scope>>,
     /// Held by each thread that asks ahead, also by those whose answer is not wanted any more.
-    asking: Arc<()>,
+    in_flight: Arc<()>,
     /// When, and where, this part began and the one before it.
     since: [(Instant, u64); 2],
     /// What the quickest answer took.
-    quickest: Option<Duration>,
+    min_response_time: Option<Duration>,
     /// The last bytes read, and what was looked at before or elsewhere: what must be there again.
-    tail: Seen,
-    seen: Vec<Seen>,
+    recent_bytes: Fingerprint,
+    fingerprints: Vec<Fingerprint>,
     /// Bytes that were looked at but not yet taken.
-    head: Vec<u8>,
+    peeked: Vec<u8>,
 }
 
-impl<'scope, 'env> Source<'scope, 'env> {
+impl<'scope, 'env> TrackReader<'scope, 'env> {
     /// Asks the track's upstream for its first `first` bytes (or as many as it gives at once) and
     /// waits for the answer.
     pub fn open(
@@ -118,13 +118,13 @@ impl<'scope, 'env> Source<'scope, 'env> {
         track: &Track,
         first: u64,
         stop: &Arc<CancelToken>,
-    ) -> Result<Source<'scope, 'env>, Error> {
-        Source::of(scope, upstream, track, first, stop).opened()
+    ) -> Result<TrackReader<'scope, 'env>, Error> {
+        TrackReader::begin(scope, upstream, track, first, stop).wait()
     }
 
     /// Asks the track's upstream for `part` of a file that is known already, first for `first` bytes of
     /// it, and waits for the answer, which must be of that same file.
-    pub fn reopen(
+    pub fn open_range(
         scope: &'scope Scope<'scope, 'env>,
         upstream: &'scope Upstream,
         track: &Track,
@@ -132,26 +132,26 @@ impl<'scope, 'env> Source<'scope, 'env> {
         first: u64,
         file: &File,
         stop: &Arc<CancelToken>,
-    ) -> Result<Source<'scope, 'env>, Error> {
-        Source::of_known(scope, upstream, track, part, first, file, stop).opened()
+    ) -> Result<TrackReader<'scope, 'env>, Error> {
+        TrackReader::begin_range(scope, upstream, track, part, first, file, stop).wait()
     }
 
     /// One that is to be [opened](Source::opened): it asks already, if that needs no waiting.
-    pub fn of(
+    pub fn begin(
         scope: &'scope Scope<'scope, 'env>,
         upstream: &'scope Upstream,
         track: &Track,
         first: u64,
         stop: &Arc<CancelToken>,
-    ) -> Source<'scope, 'env> {
-        let mut source = Source::new(scope, upstream, track, stop);
-        source.wanted = first;
-        source.put();
+    ) -> TrackReader<'scope, 'env> {
+        let mut source = TrackReader::new(scope, upstream, track, stop);
+        source.size_hint = first;
+        source.send_first_request();
         source
     }
 
     /// The same of `part` of a file that is known already.
-    pub fn of_known(
+    pub fn begin_range(
         scope: &'scope Scope<'scope, 'env>,
         upstream: &'scope Upstream,
         track: &Track,
@@ -159,47 +159,48 @@ impl<'scope, 'env> Source<'scope, 'env> {
         first: u64,
         file: &File,
         stop: &Arc<CancelToken>,
-    ) -> Source<'scope, 'env> {
-        let mut source = Source::new(scope, upstream, track, stop);
-        source.wanted = first;
-        let wavers = file.wavers || upstream.learned.is_wavering(&track.location.url, file);
+    ) -> TrackReader<'scope, 'env> {
+        let mut source = TrackReader::new(scope, upstream, track, stop);
+        source.size_hint = first;
+        let wavers = file.wavers || upstream.learned.is_unstable(&track.location.url, file);
         (source.file, source.foretold) = (Some(File { wavers, ..file.clone() }), true);
         source.begin_at(part.start);
         source.end = Some(part.end);
-        source.put();
+        source.send_first_request();
         source
     }
 
     /// Waits for the first answer.
-    pub fn opened(mut self) -> Result<Source<'scope, 'env>, Error> {
-        self.pause(Duration::ZERO)?;
-        self.ask_first()?;
+    pub fn wait(mut self) -> Result<TrackReader<'scope, 'env>, Error> {
+        self.back_off(Duration::ZERO)?;
+        self.receive_first_response()?;
         // From now on it is worth the while to be patient.
         self.opening = false;
-        self.budget = Budget::new(self.upstream.retries, self.upstream.least_progress());
+        self.budget = RetryBudget::new(self.upstream.retries, self.upstream.least_progress());
         Ok(self)
     }
 
-    fn ask_first(&mut self) -> Result<(), Error> {
-        while self.part.is_none() && self.left() != Some(0) {
-            self.next_part().or_else(|fault| self.recover(fault))?;
+    fn receive_first_response(&mut self) -> Result<(), Error> {
+        while self.body.is_none() && self.remaining() != Some(0) {
+            self.next_response().or_else(|fault| self.recover(fault))?;
         }
-        self.wanted = 0;
+        self.size_hint = 0;
         Ok(())
     }
 
     /// What came is not the file: whether there is a fresh location, which is then asked for its first
     /// `first` bytes.
-    pub fn begin_anew(&mut self, first: u64) -> Result<bool, Error> {
-        self.hang_up();
+    pub fn restart_from(&mut self, first: u64) -> Result<bool, Error> {
+        self.drop_connections();
         self.begin_at(0);
         if !self.refreshed() {
             return Ok(false);
         }
-        (self.file, self.is_renewed, self.end, self.wanted) = (None, false, None, first);
-        (self.tail, self.seen, self.head) = (Seen::default(), Vec::new(), Vec::new());
-        self.pause(Duration::ZERO)?;
-        self.ask_first().map(|()| true)
+        (self.file, self.is_renewed, self.end, self.size_hint) = (None, false, None, first);
+        (self.recent_bytes, self.fingerprints, self.peeked) =
+            (Fingerprint::default(), Vec::new(), Vec::new());
+        self.back_off(Duration::ZERO)?;
+        self.receive_first_response().map(|()| true)
     }
 
     fn begin_at(&mut self, at: u64) {
@@ -211,8 +212,8 @@ impl<'scope, 'env> Source<'scope, 'env> {
         upstream: &'scope Upstream,
         track: &Track,
         stop: &Arc<CancelToken>,
-    ) -> Source<'scope, 'env> {
-        Source {
+    ) -> TrackReader<'scope, 'env> {
+        TrackReader {
             scope,
             upstream,
             stop: stop.clone(),
@@ -221,14 +222,17 @@ impl<'scope, 'env> Source<'scope, 'env> {
             refresh: track.refresh.clone(),
             chunk: upstream.chunk_of(&track.location),
             fits: 0,
-            wanted: 0,
-            tried: Tried::default(),
-            budget: Budget::new(upstream.retries.min(OPENING_RETRIES), upstream.least_progress()),
+            size_hint: 0,
+            tried: Fallbacks::default(),
+            budget: RetryBudget::new(
+                upstream.retries.min(OPENING_RETRIES),
+                upstream.least_progress(),
+            ),
             opening: true,
-            pace: Pace::new(upstream.min_throughput, upstream.stall_timeout),
-            lane: upstream.lane(&track.location.url, stop),
-            idle: Vec::new(),
-            shortcut: None,
+            pace: ThroughputMonitor::new(upstream.min_throughput, upstream.stall_timeout),
+            client: upstream.lane(&track.location.url, stop),
+            idle_clients: Vec::new(),
+            effective_url: None,
             file: None,
             foretold: false,
             if_range: true,
@@ -236,14 +240,14 @@ impl<'scope, 'env> Source<'scope, 'env> {
             begin: 0,
             offset: 0,
             end: None,
-            part: None,
-            ahead: VecDeque::new(),
-            asking: Arc::new(()),
+            body: None,
+            prefetched: VecDeque::new(),
+            in_flight: Arc::new(()),
             since: [(Instant::now(), 0); 2],
-            quickest: None,
-            tail: Seen::default(),
-            seen: Vec::new(),
-            head: Vec::new(),
+            min_response_time: None,
+            recent_bytes: Fingerprint::default(),
+            fingerprints: Vec::new(),
+            peeked: Vec::new(),
         }
     }
 
@@ -272,18 +276,18 @@ impl<'scope, 'env> Source<'scope, 'env> {
 
     /// The next bytes. 0 means that the track is complete, and nothing else (or that `buffer`
     /// is empty).
-    pub fn fetch(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        let count = self.more(buffer)?;
-        self.ask_ahead();
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        let count = self.read_with_retry(buffer)?;
+        self.prefetch();
         Ok(count)
     }
 
-    fn more(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        while !buffer.is_empty() && self.left() != Some(0) {
-            match self.read(buffer) {
+    fn read_with_retry(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        while !buffer.is_empty() && self.remaining() != Some(0) {
+            match self.read_checked(buffer) {
                 Ok(0) => {}
                 Ok(count) => {
-                    self.remember(&buffer[..count]);
+                    self.record(&buffer[..count]);
                     return Ok(count);
                 }
                 Err(fault) => self.recover(fault)?,
@@ -293,57 +297,57 @@ impl<'scope, 'env> Source<'scope, 'env> {
     }
 
     /// How much is still to come, if that is known. What was looked at may reach behind the end.
-    fn left(&self) -> Option<u64> {
+    fn remaining(&self) -> Option<u64> {
         self.end.map(|end| end.saturating_sub(self.offset))
     }
 
     /// The next bytes of this part, or 0 when it is over.
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
+    fn read_checked(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
         let asked = Instant::now();
-        let count = self.read_part(buffer)?;
+        let count = self.read_body(buffer)?;
         // The wait for an answer counts, too, or a byte an answer would be fast enough.
-        self.pace.step(count, asked.elapsed()).map_err(Fault::Slow)?;
+        self.pace.record(count, asked.elapsed()).map_err(Fault::Slow)?;
         Ok(count)
     }
 
-    fn read_part(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
-        if self.part.is_none() {
-            self.next_part()?;
+    fn read_body(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
+        if self.body.is_none() {
+            self.next_response()?;
         }
-        let left = self.left().unwrap_or(u64::MAX);
-        let Some(part) = &mut self.part else { return Ok(0) };
+        let left = self.remaining().unwrap_or(u64::MAX);
+        let Some(part) = &mut self.body else { return Ok(0) };
         let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         let count = part.read(&mut buffer[..room])?;
         if count == 0 {
             if part.end.is_none() {
                 self.end = Some(self.offset);
             }
-            self.part = None;
+            self.body = None;
         }
         Ok(count)
     }
 
-    fn remember(&mut self, bytes: &[u8]) {
-        self.passed(bytes.len());
-        self.tail.goes_on(bytes, self.offset);
+    fn record(&mut self, bytes: &[u8]) {
+        self.advance(bytes.len());
+        self.recent_bytes.extend(bytes, self.offset);
     }
 
-    fn passed(&mut self, count: usize) {
+    fn advance(&mut self, count: usize) {
         self.offset += count as u64;
         self.budget.progress(count);
     }
 
     /// Takes the answer that was asked for ahead, or asks now.
-    fn next_part(&mut self) -> Result<(), Fault> {
-        let answer = match self.ahead.pop_front() {
+    fn next_response(&mut self) -> Result<(), Fault> {
+        let answer = match self.prefetched.pop_front() {
             Some(ahead) => {
-                let before = replace(&mut self.lane, ahead.lane.clone());
-                if !Arc::ptr_eq(&before, &self.lane) {
-                    self.idle.push(before);
+                let before = replace(&mut self.client, ahead.client.clone());
+                if !Arc::ptr_eq(&before, &self.client) {
+                    self.idle_clients.push(before);
                 }
-                ahead.answer()
+                ahead.into_response()
             }
-            None => self.question(self.offset, self.lane.clone()).ask(),
+            None => self.build_request(self.offset, self.client.clone()).ask(),
         };
         let mut answer = answer?;
         if self.file.is_none() {
@@ -352,14 +356,14 @@ impl<'scope, 'env> Source<'scope, 'env> {
         let Answer { mut part, file, url, .. } = answer;
         if !self.verify(&mut part)? {
             // The part before was shorter than it had been asked for.
-            self.ahead.clear();
+            self.prefetched.clear();
             return Ok(());
         }
         self.learn(&part);
         self.tried.came();
         self.fits = self.fits.max(part.end.map_or(0, |end| end - part.begin));
-        let quickest = self.quickest.unwrap_or(Duration::MAX).min(part.answered_after);
-        (self.shortcut, self.quickest) = (Some(url), Some(quickest));
+        let quickest = self.min_response_time.unwrap_or(Duration::MAX).min(part.answered_after);
+        (self.effective_url, self.min_response_time) = (Some(url), Some(quickest));
         match &mut self.file {
             // Behind a fresh location the same file may have other validators.
             Some(known) if self.is_renewed => {
@@ -371,25 +375,25 @@ impl<'scope, 'env> Source<'scope, 'env> {
                 self.file = Some(file);
             }
         }
-        self.part = Some(part);
+        self.body = Some(part);
         self.since = [self.since[1], (Instant::now(), self.offset)];
         Ok(())
     }
 
-    fn lane(&self) -> Arc<Lane> {
+    fn client_for_prefetch(&self) -> Arc<Lane> {
         self.upstream.lane(&self.location.url, &self.stop)
     }
 
     /// What to ask for next, from the byte at `from` on.
-    fn question(&self, from: u64, lane: Arc<Lane>) -> Question<'scope> {
+    fn build_request(&self, from: u64, lane: Arc<Lane>) -> Question<'scope> {
         let ranged = self.file.as_ref().is_none_or(|file| file.ranged);
         let from = from - self.overlap(from);
-        let to = from.saturating_add(self.part_len()).min(self.end.unwrap_or(u64::MAX));
+        let to = from.saturating_add(self.request_size()).min(self.end.unwrap_or(u64::MAX));
         Question {
             upstream: self.upstream,
             lane,
             location: self.location.clone(),
-            shortcut: self.shortcut.clone(),
+            shortcut: self.effective_url.clone(),
             part: (ranged && !self.tried.asks_for_all).then_some(from..to),
             file: self.file.clone(),
             if_range: self.if_range,
@@ -398,13 +402,13 @@ impl<'scope, 'env> Source<'scope, 'env> {
     }
 }
 
-impl Drop for Source<'_, '_> {
+impl Drop for TrackReader<'_, '_> {
     /// Connections on which everything was read are of use for those who come next.
     fn drop(&mut self) {
-        if let Some(part) = self.part.take() {
+        if let Some(part) = self.body.take() {
             part.put_down();
         }
-        for lane in self.idle.iter().chain([&self.lane]) {
+        for lane in self.idle_clients.iter().chain([&self.client]) {
             self.upstream.resting.keep(lane, &self.location.url);
         }
     }

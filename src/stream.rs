@@ -19,7 +19,7 @@ use crate::media::Media;
 use crate::mux::{Join, Plan, Wish, plan};
 use crate::resolve::{self, Asker};
 use crate::route::Film;
-use crate::source::FIRST_PART;
+use crate::source::FIRST_REQUEST_SIZE;
 use crate::thumbnail::Thumbnail;
 
 mod fetch;
@@ -149,7 +149,7 @@ fn send<'scope, 'env, 'c, 'edge>(
         return Ok(served);
     }
     let wants_all = request.is_full_get() && wish.trim.is_whole();
-    let first = if wants_all { FIRST_PART } else { fetch::PROBE };
+    let first = if wants_all { FIRST_REQUEST_SIZE } else { fetch::PROBE };
     let mut tracks = fetch::open(scope, answering, first)?;
     let key_frame = look::find_key_frame(scope, answering, &mut tracks)?;
     let inputs = tracks.iter().map(|track| track.input).collect();

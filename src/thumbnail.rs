@@ -9,7 +9,7 @@ use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::media::offer::Offer;
 use crate::media::{Cover, Kind, Track};
-use crate::source::{Source, Upstream};
+use crate::source::{TrackReader, Upstream};
 
 /// One that is larger is none for a page, nor for the head of a file.
 const MAX_SIZE: usize = 2 << 20;
@@ -64,11 +64,11 @@ fn download(
     stop: &Arc<CancelToken>,
 ) -> Result<Option<Vec<u8>>, Error> {
     thread::scope(|scope| {
-        let mut source = Source::open(scope, upstream, track, MAX_SIZE as u64, stop)?;
-        let mut bytes = source.take_head();
+        let mut source = TrackReader::open(scope, upstream, track, MAX_SIZE as u64, stop)?;
+        let mut bytes = source.take_peeked();
         let mut buffer = vec![0; 64 << 10];
         loop {
-            match source.fetch(&mut buffer)? {
+            match source.read(&mut buffer)? {
                 0 => return Ok(Some(bytes)),
                 count if bytes.len() + count > MAX_SIZE => return Ok(None),
                 count => bytes.extend(&buffer[..count]),

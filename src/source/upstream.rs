@@ -15,8 +15,8 @@ use url::Url;
 
 use super::address::{Checked, Policy};
 use super::family::Families;
+use super::host_memory::HostMemory;
 use super::lane::{Lane, Resting};
-use super::learned::Learned;
 use super::line::Waits;
 use super::lines::{Exchange, Lines, Names};
 use super::wire::Dial;
@@ -56,7 +56,7 @@ pub struct Upstream {
     pub(super) retries_made: AtomicU64,
     /// HTTP clients of streams that are over.
     pub(super) resting: Resting,
-    pub(super) learned: Learned,
+    pub(super) learned: HostMemory,
 }
 
 impl Upstream {
@@ -84,7 +84,7 @@ impl Upstream {
             chunk: config.chunk.0,
             retries_made: AtomicU64::new(0),
             resting: Resting::default(),
-            learned: Learned::default(),
+            learned: HostMemory::default(),
         })
     }
 

@@ -19,7 +19,7 @@ use crate::mux::fifo::{Feed, Pipes, Unfed};
 use crate::mux::sniff::{self, Head, Verdict, View};
 use crate::mux::splice::{self, Flow, Refusal, Survey};
 use crate::mux::{self, Input, Supply};
-use crate::source::{File, SOCKET_BUFFER, Source};
+use crate::source::{File, SOCKET_BUFFER, TrackReader};
 
 /// How long a downloader may take to see that the muxer has ended.
 const END_LIMIT: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ pub(super) const PROBE: u64 = sniff::LOOK_AT_MOST as u64;
 
 /// A track whose upstream has answered with something that we know.
 pub(super) struct Opened<'scope, 'env> {
-    pub(super) source: Source<'scope, 'env>,
+    pub(super) source: TrackReader<'scope, 'env>,
     pub(super) input: mux::Input,
     /// What is in it, or why that is of no use; nothing if it was not looked at.
     pub(super) survey: Option<Result<Survey, Refusal>>,
@@ -55,9 +55,9 @@ pub(super) fn open<'scope, 'env>(
     first: u64,
 ) -> Result<Vec<Opened<'scope, 'env>>, Error> {
     let Answering { canal, media, wish, stop, .. } = *answering;
-    let of = |track| Source::of(scope, &canal.upstream, track, first, stop);
+    let of = |track| TrackReader::begin(scope, &canal.upstream, track, first, stop);
     let sources = media.tracks.iter().map(|track| (track, of(track)));
-    let open_one = move |track: &Track, source: Result<Source<'scope, 'env>, Error>| {
+    let open_one = move |track: &Track, source: Result<TrackReader<'scope, 'env>, Error>| {
         let mut source = source?;
         let mut memory = canal.memory_budget.reservation();
         let recognising = Recognising { scope, answering, track };
@@ -65,7 +65,7 @@ pub(super) fn open<'scope, 'env>(
         // What the first bytes tell of the end is known before anything is sent.
         let mut completeness = completeness(input.head, source.file().len);
         let begin = usize::try_from(input.head.skip).unwrap_or(usize::MAX);
-        let seen = source.head().get(begin..).unwrap_or(&[]);
+        let seen = source.peeked().get(begin..).unwrap_or(&[]);
         completeness.see(seen).map_err(|how| incomplete(track.kind, how))?;
         let looks = mux::is_surveyed(input, media.tracks.len(), &wish, &media.tags);
         let survey =
@@ -96,14 +96,17 @@ pub(super) fn open<'scope, 'env>(
 /// would take longer.
 pub(super) fn each<'scope, 'env: 'scope, I: Send + 'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, 'env>,
-    sources: impl Iterator<Item = (I, Source<'scope, 'env>)>,
-    work: impl Fn(I, Result<Source<'scope, 'env>, Error>) -> Result<T, Error> + Send + Clone + 'scope,
+    sources: impl Iterator<Item = (I, TrackReader<'scope, 'env>)>,
+    work: impl Fn(I, Result<TrackReader<'scope, 'env>, Error>) -> Result<T, Error>
+    + Send
+    + Clone
+    + 'scope,
 ) -> Result<Vec<Result<T, Error>>, Error> {
     let mut sources: Vec<_> = sources.collect();
-    let are_put = sources.iter().all(|(_, source)| source.is_put());
-    if are_put && sources.iter().all(|(_, source)| source.is_answered(AT_ONCE)) {
+    let are_put = sources.iter().all(|(_, source)| source.is_sent());
+    if are_put && sources.iter().all(|(_, source)| source.poll_response(AT_ONCE)) {
         // How soon all of them have answered shows before any work is done.
-        let opened = sources.into_iter().map(|(item, source)| (item, source.opened()));
+        let opened = sources.into_iter().map(|(item, source)| (item, source.wait()));
         let opened: Vec<_> = opened.collect();
         return Ok(opened.into_iter().map(|(item, source)| work(item, source)).collect());
     }
@@ -112,10 +115,10 @@ pub(super) fn each<'scope, 'env: 'scope, I: Send + 'scope, T: Send + 'scope>(
     for (item, source) in sources {
         let thread = thread::Builder::new().name("open".into());
         let work = work.clone();
-        let started = thread.spawn_scoped(scope, move || work(item, source.opened()));
+        let started = thread.spawn_scoped(scope, move || work(item, source.wait()));
         working.push(started.map_err(|e| Error::system("start a thread", &e))?);
     }
-    let last = last.map(|(item, source)| work(item, source.opened()));
+    let last = last.map(|(item, source)| work(item, source.wait()));
     // One that does not end as it should has panicked.
     let done = working.into_iter().map(|thread| thread.join().unwrap_or(Err(Error::Stopped)));
     Ok(done.chain(last).collect())
@@ -150,14 +153,14 @@ impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
     /// or with some words: `first` bytes of that are looked at, once.
     fn run_or_refresh(
         &self,
-        source: &mut Source<'scope, 'env>,
+        source: &mut TrackReader<'scope, 'env>,
         first: u64,
         memory: &mut Reservation,
     ) -> Result<Input, Error> {
         loop {
             match self.run(source, memory) {
                 Err(Error::Unusable { reason: Unusable::NotMedia(_), .. })
-                    if is_text(source.head()) && source.begin_anew(first)? => {}
+                    if is_text(source.peeked()) && source.restart_from(first)? => {}
                 recognised => return recognised,
             }
         }
@@ -166,7 +169,7 @@ impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
     /// Looks at the first bytes until they say what this is, and at others where that is worth it.
     fn run(
         &self,
-        source: &mut Source<'scope, 'env>,
+        source: &mut TrackReader<'scope, 'env>,
         memory: &mut Reservation,
     ) -> Result<Input, Error> {
         let Answering { media, wish, .. } = self.answering;
@@ -174,7 +177,7 @@ impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
         loop {
             let File { len, ranged, .. } = *source.file();
             let may_look = far.len() < LOOKS && (ranged && len.is_some() || !all);
-            let view = View { front: source.head(), len, all, far: &far, may_look, is_thorough };
+            let view = View { front: source.peeked(), len, all, far: &far, may_look, is_thorough };
             match sniff::sniff(&view) {
                 Verdict::Known(head) if head.is_encrypted == Some(true) => {
                     return Err(self.unusable(Unusable::Encrypted));
@@ -199,14 +202,14 @@ impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
                     let end =
                         usize::try_from(at).map_or(LONGEST_TAGS, |at| at + sniff::LOOK_AT_MOST);
                     let is_near = end < LONGEST_TAGS && memory.grow(end as u64);
-                    while is_near && source.head().len() < end && source.look_further(end)? {}
+                    while is_near && source.peeked().len() < end && source.fill_peeked(end)? {}
                     all = true;
                 }
                 Verdict::More => {
                     // Mostly a few bytes are enough; else an index is among them, which is long.
-                    let is_first = source.head().is_empty();
+                    let is_first = source.peeked().is_empty();
                     let most = if is_first { SNIFF } else { sniff::LOOK_AT_MOST };
-                    all = !source.look_further(most)?;
+                    all = !source.fill_peeked(most)?;
                 }
             }
         }
@@ -249,13 +252,13 @@ pub(super) fn feed<'scope>(
 }
 
 /// The first bytes of a track as its demuxer should see them.
-fn front(source: &mut Source<'_, '_>, head: Head) -> Vec<u8> {
+fn front(source: &mut TrackReader<'_, '_>, head: Head) -> Vec<u8> {
     let File { len, ranged, .. } = *source.file();
     if let Some(len) = len.filter(|_| ranged && head.skip > 0) {
-        source.narrow(head.skip..len);
-        return source.take_head();
+        source.restrict_to(head.skip..len);
+        return source.take_peeked();
     }
-    let mut front = source.take_head();
+    let mut front = source.take_peeked();
     front.drain(..front.len().min(usize::try_from(head.skip).unwrap_or(usize::MAX)));
     if let Some(mend) = head.mend {
         mend.apply(&mut front);
@@ -288,7 +291,7 @@ struct Feeding<'s> {
 
 impl Feeding<'_> {
     /// The life of a downloader. It says whether the muxer took all of the track.
-    fn run(self, source: Source<'_, '_>, plan: Option<&splice::Plan>, end: &Sender<bool>) {
+    fn run(self, source: TrackReader<'_, '_>, plan: Option<&splice::Plan>, end: &Sender<bool>) {
         let complete = match self.feed(source, plan) {
             Ok(()) => true,
             // A muxer that closed its pipe has its reason, which its exit status tells.
@@ -302,7 +305,7 @@ impl Feeding<'_> {
         end.send(complete).ok();
     }
 
-    fn feed(&self, source: Source<'_, '_>, plan: Option<&splice::Plan>) -> Result<(), Unfed> {
+    fn feed(&self, source: TrackReader<'_, '_>, plan: Option<&splice::Plan>) -> Result<(), Unfed> {
         let mut feed = Feed::open(&self.pipe, self.pipe_len, self.stop)?;
         let passed_on = match plan {
             None => self.pass_on(source, &mut feed),
@@ -323,7 +326,7 @@ impl Feeding<'_> {
     }
 
     /// The file as it is.
-    fn pass_on(&self, mut source: Source<'_, '_>, feed: &mut Feed<'_>) -> Result<(), Unfed> {
+    fn pass_on(&self, mut source: TrackReader<'_, '_>, feed: &mut Feed<'_>) -> Result<(), Unfed> {
         let mux::Input { kind, head } = self.input;
         let front = front(&mut source, head);
         let mut completeness = completeness(head, source.file().len);
@@ -339,7 +342,7 @@ impl Feeding<'_> {
         give(&front)?;
         let mut buffer = vec![0; PASS_ON];
         loop {
-            let fetched = self.supply.while_awaiting(|| source.fetch(&mut buffer));
+            let fetched = self.supply.while_awaiting(|| source.read(&mut buffer));
             match fetched.map_err(Unfed::Failed)? {
                 0 => return completeness.end().map_err(incomplete),
                 count => give(&buffer[..count])?,
@@ -350,13 +353,13 @@ impl Feeding<'_> {
     /// What was planned instead.
     fn emit(
         &self,
-        mut source: Source<'_, '_>,
+        mut source: TrackReader<'_, '_>,
         plan: &splice::Plan,
         feed: &mut Feed<'_>,
     ) -> Result<(), Unfed> {
         let (kind, all) = (source.track(), 0..plan.len());
         let way = Way::to(plan, 0, &all).ok_or(Unfed::Failed(Error::Stopped))?;
-        source.narrow(way.first.clone());
+        source.restrict_to(way.first.clone());
         let entered = way.enter(plan, source).map_err(Unfed::Failed)?;
         let (at, gap) = (entered.at, entered.gap.clone());
         let reading = Reading::new(entered, plan.runs(0, &all, GAP));

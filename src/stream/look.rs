@@ -14,7 +14,7 @@ use crate::memory_budget::Reservation;
 use crate::mux::sniff::{Format, LOOK_AT_MOST};
 use crate::mux::splice::{self, Halt, Look, Next, Refusal, Survey};
 use crate::mux::{self, Input};
-use crate::source::{File, Source};
+use crate::source::{File, TrackReader};
 
 /// What lies no further behind the bytes that are here is read on to rather than asked for.
 const NEAR: u64 = 256 << 10;
@@ -32,7 +32,7 @@ pub(super) fn survey<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     answering: &'scope Answering<'_, '_, '_>,
     track: &Track,
-    source: &mut Source<'scope, 'env>,
+    source: &mut TrackReader<'scope, 'env>,
     input: Input,
     memory: &mut Reservation,
 ) -> Result<Result<Survey, Refusal>, Error> {
@@ -112,7 +112,7 @@ pub(super) fn find_key_frame<'scope, 'env>(
 pub(super) fn beyond<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     answering: &'scope Answering<'_, '_, '_>,
-    source: &mut Source<'scope, 'env>,
+    source: &mut TrackReader<'scope, 'env>,
     at: u64,
     memory: &mut Reservation,
 ) -> Result<Vec<u8>, Error> {
@@ -135,7 +135,7 @@ pub(super) fn beyond<'scope, 'env>(
 struct Looking<'l, 'scope, 'env, 'a> {
     scope: &'scope Scope<'scope, 'env>,
     answering: &'scope Answering<'a, 'a, 'a>,
-    source: &'l mut Source<'scope, 'env>,
+    source: &'l mut TrackReader<'scope, 'env>,
     len: u64,
     /// Until when everything must have been seen.
     deadline: Instant,
@@ -148,7 +148,7 @@ impl Look for Looking<'_, '_, '_, '_> {
     }
 
     fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
-        let here = self.source.head().len() as u64;
+        let here = self.source.peeked().len() as u64;
         let is_near = range.end <= LONGEST_HEAD && range.start <= here + NEAR;
         let more = range.end.saturating_sub(if is_near { here } else { range.start });
         if !self.memory.grow((here + more).saturating_mul(COPIES)) {
@@ -187,13 +187,13 @@ impl Look for Looking<'_, '_, '_, '_> {
         });
         // Those that were ended by another one's failure have none of their own.
         for source in ended.into_iter().collect::<Result<Vec<_>, Halt>>()?.into_iter().flatten() {
-            self.source.has_seen(source)?;
+            self.source.absorb(source)?;
         }
         Ok(())
     }
 
     fn at_hand(&self) -> u64 {
-        self.source.head().len() as u64
+        self.source.peeked().len() as u64
     }
 }
 
@@ -202,17 +202,17 @@ impl<'scope, 'env, 'a> Looking<'_, 'scope, 'env, 'a> {
     fn near(&mut self, range: Range<u64>) -> Result<&[u8], Halt> {
         // Neither is more than fits into memory.
         let (from, to) = (range.start as usize, range.end as usize);
-        self.source.want(range.end.saturating_sub(self.source.head().len() as u64));
+        self.source.set_size_hint(range.end.saturating_sub(self.source.peeked().len() as u64));
         let looked = self.look_up_to(to);
-        self.source.want(0);
-        looked.map(|()| &self.source.head()[from..to])
+        self.source.set_size_hint(0);
+        looked.map(|()| &self.source.peeked()[from..to])
     }
 
     fn look_up_to(&mut self, end: usize) -> Result<(), Halt> {
-        while self.source.head().len() < end {
+        while self.source.peeked().len() < end {
             self.in_time()?;
-            if !self.source.look_further(end)? {
-                return Err(self.sight().cut(self.source.head().len() as u64));
+            if !self.source.fill_peeked(end)? {
+                return Err(self.sight().cut(self.source.peeked().len() as u64));
             }
         }
         Ok(())
@@ -221,7 +221,7 @@ impl<'scope, 'env, 'a> Looking<'_, 'scope, 'env, 'a> {
     /// What is asked for by itself.
     fn far(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
         let (source, bytes) = self.sight().look(None, range)?;
-        self.source.has_seen(source)?;
+        self.source.absorb(source)?;
         Ok(bytes)
     }
 
@@ -293,17 +293,17 @@ impl<'scope, 'env> Sight<'_, 'scope, 'env, '_> {
     /// These bytes, on the connection of a source that has looked elsewhere, or on one of its own.
     fn look(
         &self,
-        source: Option<Source<'scope, 'env>>,
+        source: Option<TrackReader<'scope, 'env>>,
         range: Range<u64>,
-    ) -> Result<(Source<'scope, 'env>, Vec<u8>), Halt> {
+    ) -> Result<(TrackReader<'scope, 'env>, Vec<u8>), Halt> {
         let Answering { canal, stop, .. } = *self.answering;
         let (start, len) = (range.start, range.end - range.start);
         let mut source = match source {
             Some(mut source) => {
-                source.narrow(range);
+                source.restrict_to(range);
                 source
             }
-            None => Source::reopen(
+            None => TrackReader::open_range(
                 self.scope,
                 &canal.upstream,
                 &self.track,
@@ -317,7 +317,7 @@ impl<'scope, 'env> Sight<'_, 'scope, 'env, '_> {
         let mut filled = 0;
         while filled < bytes.len() {
             in_time(self.deadline)?;
-            match source.fetch(&mut bytes[filled..])? {
+            match source.read(&mut bytes[filled..])? {
                 0 => return Err(self.cut(start + filled as u64)),
                 count => filled += count,
             }
@@ -333,7 +333,7 @@ impl<'scope, 'env> Sight<'_, 'scope, 'env, '_> {
         next: &Next<'_>,
         pace: &Pace,
         is_over: &AtomicBool,
-    ) -> Result<Option<Source<'scope, 'env>>, Halt> {
+    ) -> Result<Option<TrackReader<'scope, 'env>>, Halt> {
         let (first, mut source, mut wanted) = (begin.start, None, Some(begin));
         while let Some(range) = wanted.filter(|_| !is_over.load(Ordering::Relaxed)) {
             let at = range.start;

@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use crate::error::Error;
 use crate::http_server::BodyWriter;
-use crate::source::{POURED, Source};
+use crate::source::{POURED, TrackReader};
 use crate::sys::SplicePipe;
 
 /// A body, and the short way to it.
@@ -24,17 +24,17 @@ impl<'c, 'edge> Out<'c, 'edge> {
     /// Passes on up to `most` of the next bytes of `source`: how many, none if they must be fetched.
     pub(super) fn pass_on(
         &mut self,
-        source: &mut Source<'_, '_>,
+        source: &mut TrackReader<'_, '_>,
         most: u64,
         over: BorrowedFd<'_>,
     ) -> Result<usize, Error> {
-        if !self.body.is_unframed() || !source.pours() {
+        if !self.body.is_unframed() || !source.can_splice() {
             return Ok(0);
         }
         let Some(conduit) = self.conduit.get_or_init(conduit) else { return Ok(0) };
         // They may have to be waited for.
         self.body.flush(over)?;
-        let count = source.pour(conduit, most)?;
+        let count = source.splice_into(conduit, most)?;
         self.body.send_through(conduit, count, over)?;
         Ok(count)
     }

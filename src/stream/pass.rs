@@ -48,7 +48,7 @@ pub(super) fn pass<'scope, 'env, 'c, 'edge>(
     }
     let mut source = opened.source;
     if let Some(part) = part {
-        source.narrow(part);
+        source.restrict_to(part);
     }
     // Who begins elsewhere cannot tell what the bytes are.
     let mut completeness = (begin == 0).then(|| Completeness::new(format, file.len));
@@ -58,10 +58,10 @@ pub(super) fn pass<'scope, 'env, 'c, 'edge>(
     };
 
     // Nothing is sent before there is something to send.
-    let mut first = source.take_head();
+    let mut first = source.take_peeked();
     if first.is_empty() {
         first.resize(BodyWriter::CHUNK, 0);
-        let count = source.fetch(&mut first)?;
+        let count = source.read(&mut first)?;
         first.truncate(count);
     }
     if let Some(completeness) = &mut completeness {
@@ -84,7 +84,7 @@ pub(super) fn pass<'scope, 'env, 'c, 'edge>(
                 continue;
             }
         }
-        let count = source.fetch(out.body.spare_buffer())?;
+        let count = source.read(out.body.spare_buffer())?;
         let bytes = &out.body.spare_buffer()[..count];
         // Before they are sent: with the last byte, a client has what it takes for the file.
         if let Some(completeness) = &mut completeness {

@@ -3,7 +3,7 @@
 use super::splice::Entered;
 use crate::error::Error;
 use crate::mux::splice::Runs;
-use crate::source::Source;
+use crate::source::TrackReader;
 
 /// No more than this lies between bytes that are asked for together: to fetch it takes no longer than
 /// to ask once more.
@@ -11,7 +11,7 @@ pub(super) const GAP: u64 = 512 << 10;
 
 /// A source on its way along the runs of a plan.
 pub(super) struct Reading<'r, 'scope, 'env> {
-    source: Source<'scope, 'env>,
+    source: TrackReader<'scope, 'env>,
     /// What was read of it already, the last first.
     first: Vec<Vec<u8>>,
     /// Those that are still to come.
@@ -23,7 +23,7 @@ impl<'r, 'scope, 'env> Reading<'r, 'scope, 'env> {
     pub(super) fn new(entered: Entered<'scope, 'env>, mut runs: Runs<'r>) -> Self {
         let Entered { mut source, head, .. } = entered;
         runs.next();
-        Reading { first: vec![source.take_head(), head], source, runs }
+        Reading { first: vec![source.take_peeked(), head], source, runs }
     }
 
     /// The next bytes that are here already.
@@ -33,7 +33,7 @@ impl<'r, 'scope, 'env> Reading<'r, 'scope, 'env> {
 
     /// The next ones behind those.
     pub(super) fn fetch(&mut self, room: &mut [u8]) -> Result<usize, Error> {
-        match self.source.fetch(room)? {
+        match self.source.read(room)? {
             // A source gives all that it was asked for, or fails.
             0 => Err(Error::Stopped),
             count => Ok(count),
@@ -41,7 +41,7 @@ impl<'r, 'scope, 'env> Reading<'r, 'scope, 'env> {
     }
 
     /// Where the next bytes come from, if none are at hand.
-    pub(super) fn source(&mut self) -> Option<&mut Source<'scope, 'env>> {
+    pub(super) fn source(&mut self) -> Option<&mut TrackReader<'scope, 'env>> {
         self.first.iter().all(Vec::is_empty).then_some(&mut self.source)
     }
 
@@ -50,6 +50,6 @@ impl<'r, 'scope, 'env> Reading<'r, 'scope, 'env> {
         if most == 0 || !self.source().is_some_and(|source| source.is_over()) {
             return 0;
         }
-        self.runs.next().map_or(0, |run| self.source.go_on(run))
+        self.runs.next().map_or(0, |run| self.source.continue_with(run))
     }
 }

@@ -20,7 +20,7 @@ use crate::media::Kind;
 use crate::mux::splice::{self, Flow, Input, Runs};
 use crate::mux::{self, Finished};
 use crate::plan_cache::{CachedPlan, PlanKey};
-use crate::source::{FIRST_PART, File, Source};
+use crate::source::{FIRST_REQUEST_SIZE, File, TrackReader};
 
 /// What is read of a track at once.
 const ROOM: usize = 64 << 10;
@@ -50,7 +50,7 @@ pub(super) fn begin<'c, 'edge>(
     };
     let ways = tracks.into_iter().enumerate().map(|(place, Opened { mut source, .. })| {
         let way = Way::to(&spliced.plan, place, &part)?;
-        source.narrow(way.first.clone());
+        source.restrict_to(way.first.clone());
         Some((way, source))
     });
     let ways: Vec<_> = ways.collect();
@@ -103,7 +103,15 @@ pub(super) fn again<'scope, 'c, 'edge>(
         // Where no byte of a track is needed, one shows whether it is still the same.
         let one = 0..file.len.unwrap_or(0).min(1);
         let first = way.as_ref().map_or(one, |way| way.first.clone());
-        let source = Source::of_known(scope, &canal.upstream, track, first, FIRST_PART, file, stop);
+        let source = TrackReader::begin_range(
+            scope,
+            &canal.upstream,
+            track,
+            first,
+            FIRST_REQUEST_SIZE,
+            file,
+            stop,
+        );
         ((place, way), source)
     });
     let known = spliced.clone();

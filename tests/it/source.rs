@@ -10,7 +10,7 @@ use ytcanal::cancel::CancelToken;
 use ytcanal::config::{self, ByteSize, Span};
 use ytcanal::error::{Error, Fault};
 use ytcanal::media::{Cookie, Kind, Location, Track};
-use ytcanal::source::{Source, Upstream};
+use ytcanal::source::{TrackReader, Upstream};
 
 use crate::support::origin::Origin;
 use crate::support::script::{Fault as Scripted, Resource};
@@ -52,10 +52,10 @@ fn read_of(upstream: &Upstream, track: &Track) -> Result<Vec<u8>, Fault> {
     let stop = Arc::new(CancelToken::new().unwrap());
     thread::scope(|scope| {
         let read = || {
-            let mut source = Source::open(scope, upstream, track, u64::MAX, &stop)?;
+            let mut source = TrackReader::open(scope, upstream, track, u64::MAX, &stop)?;
             let (mut all, mut buffer) = (Vec::new(), vec![0; 50_000]);
             loop {
-                match source.fetch(&mut buffer)? {
+                match source.read(&mut buffer)? {
                     0 => return Ok(all),
                     count => all.extend(&buffer[..count]),
                 }
@@ -104,13 +104,13 @@ fn a_second_look_that_fails_is_tried_again() {
         let later = film().fault(Scripted::HangUp).fault_times(faults);
         let track = track(&origin.put("v", film().becomes(later, 2)));
         thread::scope(|scope| {
-            let mut source = Source::open(scope, &upstream, &track, 100_000, &stop).unwrap();
-            while source.look_further(50_000).unwrap() {}
+            let mut source = TrackReader::open(scope, &upstream, &track, 100_000, &stop).unwrap();
+            while source.fill_peeked(50_000).unwrap() {}
             let (file, far) = (source.file().clone(), 1_000_000..1_010_000);
-            let far = Source::reopen(scope, &upstream, &track, far, 10_000, &file, &stop);
+            let far = TrackReader::open_range(scope, &upstream, &track, far, 10_000, &file, &stop);
             let mut far = far.unwrap();
-            while far.look_further(10_000).unwrap() {}
-            let outcome = source.has_seen(far);
+            while far.fill_peeked(10_000).unwrap() {}
+            let outcome = source.absorb(far);
             stop.cancel();
             outcome.map(|()| upstream.retries_made())
         })

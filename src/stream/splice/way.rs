@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::error::Error;
 use crate::mux::splice::Plan;
-use crate::source::Source;
+use crate::source::TrackReader;
 use crate::stream::reading::GAP;
 
 /// What lies between is fetched and passed over if it is less than this: asking once more takes a
@@ -27,7 +27,7 @@ pub(in crate::stream) struct Way {
 
 /// A source that is ready to bring what is needed.
 pub(in crate::stream) struct Entered<'scope, 'env> {
-    pub(in crate::stream) source: Source<'scope, 'env>,
+    pub(in crate::stream) source: TrackReader<'scope, 'env>,
     /// What comes before what the source brings.
     pub(in crate::stream) head: Vec<u8>,
     /// Where all of it begins.
@@ -50,22 +50,22 @@ impl Way {
     pub(in crate::stream) fn enter<'scope, 'env>(
         self,
         plan: &Plan,
-        mut source: Source<'scope, 'env>,
+        mut source: TrackReader<'scope, 'env>,
     ) -> Result<Entered<'scope, 'env>, Error> {
         let Way { needs, target, .. } = self;
         let at = needs.start;
         let Some(target) = target else {
             return Ok(Entered { source, head: Vec::new(), at, gap: 0..0 });
         };
-        while source.look_further(PEEK as usize)? {}
-        let mut head = source.take_head();
+        while source.fill_peeked(PEEK as usize)? {}
+        let mut head = source.take_peeked();
         let mut from = at + head.len() as u64;
         let mut gap = 0..0;
         if let Some(inside) = plan.way_in(&head, target - at) {
             head.truncate(inside);
             (gap, from) = (at + inside as u64..target, target);
         }
-        source.narrow(from..needs.end);
+        source.restrict_to(from..needs.end);
         Ok(Entered { source, head, at, gap })
     }
 }

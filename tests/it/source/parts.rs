@@ -7,7 +7,7 @@ use std::time::Duration;
 use ytcanal::cancel::CancelToken;
 use ytcanal::config::{self, ByteSize};
 use ytcanal::error::Fault;
-use ytcanal::source::{FIRST_PART, Source, Upstream};
+use ytcanal::source::{FIRST_REQUEST_SIZE, TrackReader, Upstream};
 
 use super::{content, ranges, read, read_of, settings, track};
 use crate::support::origin::Origin;
@@ -50,18 +50,19 @@ fn parts_are_as_long_as_their_reader_is_quick() {
         let before = origin.requests().len();
         thread::scope(|scope| {
             let track = track(&url);
-            let mut source = Source::open(scope, &upstream, &track, FIRST_PART, &stop).unwrap();
+            let mut source =
+                TrackReader::open(scope, &upstream, &track, FIRST_REQUEST_SIZE, &stop).unwrap();
             let (mut buffer, mut read) = ([0; 50_000], 0);
-            while read <= FIRST_PART as usize {
+            while read <= FIRST_REQUEST_SIZE as usize {
                 thread::sleep(pause);
-                read += source.fetch(&mut buffer).unwrap();
+                read += source.read(&mut buffer).unwrap();
             }
         });
         let asked = origin.requests().split_off(before);
         asked.iter().map(request_range).map(|range| range.end - range.start).collect::<Vec<_>>()
     };
     let quick = lens(Duration::ZERO);
-    assert!(quick.len() == 2 && quick[0] <= FIRST_PART, "{quick:?}");
+    assert!(quick.len() == 2 && quick[0] <= FIRST_REQUEST_SIZE, "{quick:?}");
     // 333 kB a second: no more than is read in four of them.
     let slow = lens(Duration::from_millis(150));
     assert!(slow.len() == 2 && slow[1] <= 3 << 19, "{slow:?}");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ytcanal::cancel::CancelToken;
 use ytcanal::error::Fault;
 use ytcanal::media::{Location, Refresh, Track};
-use ytcanal::source::{Source, Upstream};
+use ytcanal::source::{TrackReader, Upstream};
 
 use super::{content, read, settings, track};
 use crate::support::origin::Origin;
@@ -101,7 +101,7 @@ fn a_refresh_ends_with_the_stream() {
     let stop = Arc::new(CancelToken::new().unwrap());
     thread::scope(|scope| {
         let opening =
-            scope.spawn(|| Source::open(scope, &upstream, &track, u64::MAX, &stop).is_err());
+            scope.spawn(|| TrackReader::open(scope, &upstream, &track, u64::MAX, &stop).is_err());
         eventually("it is refreshed", PATIENCE, || *asked.lock().unwrap());
         stop.cancel();
         assert!(opening.join().unwrap());

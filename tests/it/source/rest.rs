@@ -91,11 +91,11 @@ fn an_answer_that_nobody_took_is_not_taken_for_that_of_the_next_question() {
         let asked = origin.requests().len();
         let stop = Arc::new(CancelToken::new().unwrap());
         thread::scope(|scope| {
-            let source = Source::of(scope, &upstream, &track, 70_000, &stop);
-            assert!(source.is_answered(Duration::from_secs(10)));
+            let source = TrackReader::begin(scope, &upstream, &track, 70_000, &stop);
+            assert!(source.poll_response(Duration::from_secs(10)));
             if !leaves_early {
-                let mut source = source.opened().unwrap();
-                assert!(source.fetch(&mut [0; 1000]).unwrap() > 0);
+                let mut source = source.wait().unwrap();
+                assert!(source.read(&mut [0; 1000]).unwrap() > 0);
             }
             stop.cancel();
         });

@@ -10,7 +10,7 @@ use ytcanal::cancel::CancelToken;
 use ytcanal::config;
 use ytcanal::error::{Error, Fault as Seen};
 use ytcanal::media::{Kind, Location, Refresh, Tags, Track};
-use ytcanal::source::{Source, Upstream};
+use ytcanal::source::{TrackReader, Upstream};
 
 use super::{ONE, Stage, TWO, header, healthy, with_more};
 use crate::support::answer::Ending;
@@ -316,7 +316,7 @@ fn a_fresh_location_must_lead_to_the_file_that_was_told_of() {
     let file = thread::scope(|scope| {
         let track = Track { kind: Kind::Video, location: url(&old), refresh: None };
         let stop = Arc::new(CancelToken::new().unwrap());
-        let source = Source::open(scope, &upstream, &track, u64::MAX, &stop).unwrap();
+        let source = TrackReader::open(scope, &upstream, &track, u64::MAX, &stop).unwrap();
         stop.cancel();
         source.file().clone()
     });
@@ -329,8 +329,15 @@ fn a_fresh_location_must_lead_to_the_file_that_was_told_of() {
             let track = Track { kind: Kind::Video, location: url(&old), refresh };
             let reopened = thread::scope(|scope| {
                 let stop = Arc::new(CancelToken::new().unwrap());
-                let opened =
-                    Source::reopen(scope, &upstream, &track, part.clone(), u64::MAX, &file, &stop);
+                let opened = TrackReader::open_range(
+                    scope,
+                    &upstream,
+                    &track,
+                    part.clone(),
+                    u64::MAX,
+                    &file,
+                    &stop,
+                );
                 stop.cancel();
                 opened.map(drop)
             });

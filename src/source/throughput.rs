@@ -5,20 +5,20 @@ use std::time::Duration;
 /// Watches one upstream. Only the time spent waiting for it counts: a client that reads slowly
 /// is not the upstream's fault.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct ThroughputMonitor {
     min_throughput: u64,
     window: Duration,
     waited: Duration,
     bytes: u64,
 }
 
-impl Pace {
-    pub(super) fn new(min_throughput: u64, window: Duration) -> Pace {
-        Pace { min_throughput, window, waited: Duration::ZERO, bytes: 0 }
+impl ThroughputMonitor {
+    pub(super) fn new(min_throughput: u64, window: Duration) -> ThroughputMonitor {
+        ThroughputMonitor { min_throughput, window, waited: Duration::ZERO, bytes: 0 }
     }
 
     /// Takes note of a read; the error is the rate when it was too low over a whole window.
-    pub(super) fn step(&mut self, count: usize, waited: Duration) -> Result<(), u64> {
+    pub(super) fn record(&mut self, count: usize, waited: Duration) -> Result<(), u64> {
         self.bytes += count as u64;
         self.waited += waited;
         if self.waited < self.window {
@@ -37,13 +37,13 @@ mod tests {
 
     #[test]
     fn a_byte_a_second_is_too_slow_however_steady() {
-        let mut pace = Pace::new(1000, Duration::from_secs(10));
+        let mut pace = ThroughputMonitor::new(1000, Duration::from_secs(10));
         let second = Duration::from_secs(1);
-        let verdicts: Vec<_> = (0..10).map(|_| pace.step(1, second)).collect();
+        let verdicts: Vec<_> = (0..10).map(|_| pace.record(1, second)).collect();
         assert!(verdicts[..9].iter().all(Result::is_ok));
         assert_eq!(verdicts[9], Err(1));
         // A quick one that we read slowly is not.
-        assert_eq!(pace.step(10, Duration::from_millis(1)), Ok(()));
-        assert_eq!(pace.step(20_000, 10 * second), Ok(()));
+        assert_eq!(pace.record(10, Duration::from_millis(1)), Ok(()));
+        assert_eq!(pace.record(20_000, 10 * second), Ok(()));
     }
 }

@@ -4,7 +4,7 @@
 use std::mem::take;
 use std::time::Instant;
 
-use super::Source;
+use super::TrackReader;
 use super::ask::{Answer, Question};
 use super::judge::MOST_SKIPPED;
 use super::part::Part;
@@ -13,20 +13,20 @@ use crate::error::{Error, Fault};
 /// The last bytes of what was seen that are compared.
 const OVERLAP: usize = 1 << 10;
 
-const GONE: Fault = Fault::Changed("what was looked at in it is not there any more");
+const REPLACED: Fault = Fault::Changed("what was looked at in it is not there any more");
 
 /// Bytes of the file that were seen.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
+pub(super) struct Fingerprint {
     /// At most [`OVERLAP`] of them.
     bytes: Vec<u8>,
     /// Where they end.
     end: u64,
 }
 
-impl Seen {
+impl Fingerprint {
     /// More was seen, up to `end`.
-    pub(super) fn goes_on(&mut self, bytes: &[u8], end: u64) {
+    pub(super) fn extend(&mut self, bytes: &[u8], end: u64) {
         let excess = (self.bytes.len() + bytes.len()).saturating_sub(OVERLAP);
         self.bytes.drain(..excess.min(self.bytes.len()));
         self.bytes.extend(&bytes[bytes.len().saturating_sub(OVERLAP)..]);
@@ -40,22 +40,22 @@ impl Seen {
     }
 }
 
-impl Source<'_, '_> {
+impl TrackReader<'_, '_> {
     /// Whether an ETag proves that it is the same file.
-    pub(super) fn is_named(&self) -> bool {
+    pub(super) fn has_validator(&self) -> bool {
         self.file().validators.etag.is_some() && !self.file().wavers
     }
 
     /// Whether the bytes before the next one were seen, and did not pass by.
     pub(super) fn has_tail(&self) -> bool {
         let wanted = (self.offset - self.begin).min(OVERLAP as u64);
-        self.tail.end == self.offset && self.tail.bytes.len() as u64 >= wanted
+        self.recent_bytes.end == self.offset && self.recent_bytes.bytes.len() as u64 >= wanted
     }
 
     /// How many of the bytes before `from` are to be asked for again, and compared: where an ETag
     /// proves that it is the same file, none.
     pub(super) fn overlap(&self, from: u64) -> u64 {
-        if self.is_named() { 0 } else { (from - self.begin).min(OVERLAP as u64) }
+        if self.has_validator() { 0 } else { (from - self.begin).min(OVERLAP as u64) }
     }
 
     /// Compares the bytes of a part that were read before; `false` if it does not go on where the
@@ -64,9 +64,9 @@ impl Source<'_, '_> {
         let overlap = self.overlap(self.offset);
         let early = (self.offset - overlap).checked_sub(part.begin);
         let Some(early) = early.filter(|early| *early <= MOST_SKIPPED) else { return Ok(false) };
-        self.pass_over(part, early)?;
-        let known = self.tail.last(overlap);
-        if known.len() as u64 != overlap || !self.repeats(part, known)? {
+        self.skip(part, early)?;
+        let known = self.recent_bytes.last(overlap);
+        if known.len() as u64 != overlap || !self.matches(part, known)? {
             return Err(Fault::Changed("it repeats the bytes before a break differently"));
         }
         // One that has nothing else in it would be asked for again and again.
@@ -74,64 +74,64 @@ impl Source<'_, '_> {
             return Err(Fault::WrongRange);
         }
         // After the answer to which they belong, or it might be of another file than they.
-        for seen in &self.seen {
-            if !self.is_there(seen)? {
-                return Err(GONE);
+        for seen in &self.fingerprints {
+            if !self.is_unchanged(seen)? {
+                return Err(REPLACED);
             }
         }
-        self.seen.clear();
+        self.fingerprints.clear();
         Ok(true)
     }
 
     /// What was seen of the file up to now lies elsewhere: if nothing else proves that what comes
     /// next is of the same file, it is looked at once more.
-    pub(super) fn leave(&mut self) {
-        let tail = take(&mut self.tail);
+    pub(super) fn stash_fingerprint(&mut self) {
+        let tail = take(&mut self.recent_bytes);
         if self.file().validators.best().is_none() && !tail.bytes.is_empty() {
-            self.seen.push(tail);
+            self.fingerprints.push(tail);
         }
     }
 
     /// Another source has seen something of the file, which must still be the same: what was seen
     /// before it is looked at once more, now, and what it has seen later.
-    pub fn has_seen(&mut self, mut other: Source<'_, '_>) -> Result<(), Error> {
-        other.leave();
-        self.seen = take(&mut other.seen);
+    pub fn absorb(&mut self, mut other: TrackReader<'_, '_>) -> Result<(), Error> {
+        other.stash_fingerprint();
+        self.fingerprints = take(&mut other.fingerprints);
         // Its connection is of use now.
         drop(other);
-        while !self.seen.is_empty() {
-            match self.is_there(&self.tail) {
+        while !self.fingerprints.is_empty() {
+            match self.is_unchanged(&self.recent_bytes) {
                 Ok(true) => break,
-                Ok(false) => return Err(self.failed(GONE)),
-                Err(fault) => self.retry_if_of_use(fault)?,
+                Ok(false) => return Err(self.failed(REPLACED)),
+                Err(fault) => self.retry_or_fail(fault)?,
             }
         }
         Ok(())
     }
 
-    fn is_there(&self, seen: &Seen) -> Result<bool, Fault> {
+    fn is_unchanged(&self, seen: &Fingerprint) -> Result<bool, Fault> {
         let from = seen.end - seen.bytes.len() as u64;
-        let lane = self.lane();
-        let question = self.question(self.offset, lane.clone());
+        let lane = self.client_for_prefetch();
+        let question = self.build_request(self.offset, lane.clone());
         let question = Question { part: Some(from..seen.end), ..question };
         let Answer { mut part, .. } = question.ask()?;
         let early = from.saturating_sub(part.begin);
-        self.pass_over(&mut part, early)?;
-        let repeats = self.repeats(&mut part, &seen.bytes);
+        self.skip(&mut part, early)?;
+        let repeats = self.matches(&mut part, &seen.bytes);
         part.put_down();
         self.upstream.resting.keep(&lane, &self.location.url);
         repeats
     }
 
     /// Whether a part goes on with bytes that are known.
-    fn repeats(&self, part: &mut Part, known: &[u8]) -> Result<bool, Fault> {
+    fn matches(&self, part: &mut Part, known: &[u8]) -> Result<bool, Fault> {
         let mut bytes = vec![0; known.len()];
         self.fill(part, &mut bytes, Instant::now())?;
         Ok(bytes == known)
     }
 
     /// Reads what an answer brings in front of what was asked for.
-    fn pass_over(&self, part: &mut Part, mut count: u64) -> Result<(), Fault> {
+    fn skip(&self, part: &mut Part, mut count: u64) -> Result<(), Fault> {
         let mut room = [0; 16 << 10];
         let begun = Instant::now();
         while count > 0 {

@@ -14,16 +14,16 @@ use super::judge::{File, Likeness, Validators};
 use crate::error::Fault;
 
 /// Of each kind so many are remembered, and for so long: then a host may give more again.
-const MOST: usize = 512;
-const LONGEST: Duration = Duration::from_secs(3600);
+const MAX_ENTRIES: usize = 512;
+const MAX_AGE: Duration = Duration::from_secs(3600);
 /// Validators that are longer are not remembered.
-const LONGEST_NAME: usize = 256;
+const MAX_VALIDATOR_LEN: usize = 256;
 
 /// What was learned.
 #[derive(Default)]
-pub(super) struct Learned(Mutex<State>);
+pub(super) struct HostMemory(Mutex<State>);
 
-impl fmt::Debug for Learned {
+impl fmt::Debug for HostMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Learned")
     }
@@ -32,8 +32,8 @@ impl fmt::Debug for Learned {
 #[derive(Default)]
 struct State {
     hasher: RandomState,
-    chunks: Few<u64>,
-    names: Few<Name>,
+    chunks: ExpiringMap<u64>,
+    names: ExpiringMap<Name>,
 }
 
 /// What a file is called.
@@ -43,23 +43,23 @@ struct Name {
 }
 
 /// Some of a kind, the last ones.
-struct Few<V>(HashMap<u64, (V, Instant)>);
+struct ExpiringMap<V>(HashMap<u64, (V, Instant)>);
 
-impl<V> Default for Few<V> {
-    fn default() -> Few<V> {
-        Few(HashMap::new())
+impl<V> Default for ExpiringMap<V> {
+    fn default() -> ExpiringMap<V> {
+        ExpiringMap(HashMap::new())
     }
 }
 
-impl<V> Few<V> {
+impl<V> ExpiringMap<V> {
     fn get(&mut self, key: u64) -> Option<&mut V> {
         let (value, since) = self.0.get_mut(&key)?;
-        (since.elapsed() < LONGEST).then_some(value)
+        (since.elapsed() < MAX_AGE).then_some(value)
     }
 
-    fn put(&mut self, key: u64, value: V) {
+    fn insert(&mut self, key: u64, value: V) {
         self.0.insert(key, (value, Instant::now()));
-        if self.0.len() > MOST {
+        if self.0.len() > MAX_ENTRIES {
             let oldest = self.0.iter().min_by_key(|(_, (_, since))| *since).map(|(key, _)| *key);
             oldest.map(|key| self.0.remove(&key));
         }
@@ -77,7 +77,7 @@ impl State {
     }
 }
 
-impl Learned {
+impl HostMemory {
     /// As much as the host gives at once, if it was found to give less than it was asked for.
     pub(super) fn chunk(&self, url: &Url) -> Option<u64> {
         let mut state = self.lock();
@@ -86,10 +86,10 @@ impl Learned {
     }
 
     /// The host gives so much at once, and no more.
-    pub(super) fn gives(&self, url: &Url, chunk: u64) {
+    pub(super) fn set_chunk(&self, url: &Url, chunk: u64) {
         let mut state = self.lock();
         let key = state.hash(url.origin());
-        state.chunks.put(key, chunk);
+        state.chunks.insert(key, chunk);
     }
 
     /// Calls a file as it was called before, where that is the same file: another server may have
@@ -106,13 +106,13 @@ impl Learned {
             let values = [&validators.etag, &validators.modified];
             values.into_iter().flatten().map(|value| value.len()).sum::<usize>()
         };
-        let is_of_use = (1..=LONGEST_NAME).contains(&len(&file.validators));
+        let is_of_use = (1..=MAX_VALIDATOR_LEN).contains(&len(&file.validators));
         let mut state = self.lock();
         let key = state.key(url, file);
         let Some(name) = state.names.get(key) else {
             if file.len.is_some() && is_of_use {
                 let name = Name { validators: file.validators.clone(), wavers: false };
-                state.names.put(key, name);
+                state.names.insert(key, name);
             }
             return Ok(());
         };
@@ -134,7 +134,7 @@ impl Learned {
     }
 
     /// Bytes have shown that the same file has several names.
-    pub(super) fn wavers(&self, url: &Url, file: &File) {
+    pub(super) fn mark_unstable(&self, url: &Url, file: &File) {
         let mut state = self.lock();
         let key = state.key(url, file);
         if let Some(name) = state.names.get(key) {
@@ -143,7 +143,7 @@ impl Learned {
     }
 
     /// Whether it has.
-    pub(super) fn is_wavering(&self, url: &Url, file: &File) -> bool {
+    pub(super) fn is_unstable(&self, url: &Url, file: &File) -> bool {
         let mut state = self.lock();
         let key = state.key(url, file);
         state.names.get(key).is_some_and(|name| name.wavers && name.validators == file.validators)
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_file_keeps_its_name_while_it_may_be_the_same() {
-        let learned = Learned::default();
+        let learned = HostMemory::default();
         let name = |etag, modified, may_ask, was_asked| {
             let mut file = file(etag, modified);
             let named = learned.name(&url(0), &mut file, may_ask, was_asked);
@@ -194,12 +194,12 @@ mod tests {
 
     #[test]
     fn the_last_ones_are_remembered() {
-        let learned = Learned::default();
-        for number in 0..2 * MOST {
+        let learned = HostMemory::default();
+        for number in 0..2 * MAX_ENTRIES {
             learned.name(&url(number), &mut file(Some("a"), None), true, false).unwrap();
-            learned.gives(&Url::parse(&format!("http://{number}.example")).unwrap(), 1);
+            learned.set_chunk(&Url::parse(&format!("http://{number}.example")).unwrap(), 1);
         }
         let state = learned.lock();
-        assert_eq!((state.names.0.len(), state.chunks.0.len()), (MOST, MOST));
+        assert_eq!((state.names.0.len(), state.chunks.0.len()), (MAX_ENTRIES, MAX_ENTRIES));
     }
 }

@@ -5,29 +5,29 @@ use std::time::Duration;
 /// The wait before the second try; each one after it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// No wait is longer, unless the upstream asks for it.
-const LONGEST_WAIT: Duration = Duration::from_secs(8);
+const MAX_WAIT: Duration = Duration::from_secs(8);
 /// Fewer bytes are never progress.
-const LEAST_PROGRESS: u64 = 4 << 10;
+const MIN_PROGRESS: u64 = 4 << 10;
 
 /// Tries that are left without progress in between.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct RetryBudget {
     retries: u32,
     /// What a healthy upstream brings within a stall timeout, and so what counts as progress.
-    enough: u64,
+    min_progress: u64,
     failures: u32,
     since: u64,
 }
 
-impl Budget {
-    pub(super) fn new(retries: u32, enough: u64) -> Budget {
-        Budget { retries, enough: enough.max(LEAST_PROGRESS), failures: 0, since: 0 }
+impl RetryBudget {
+    pub(super) fn new(retries: u32, enough: u64) -> RetryBudget {
+        RetryBudget { retries, min_progress: enough.max(MIN_PROGRESS), failures: 0, since: 0 }
     }
 
     /// Takes note of bytes that came.
     pub(super) fn progress(&mut self, count: usize) {
         self.since = self.since.saturating_add(count as u64);
-        if self.since >= self.enough {
+        if self.since >= self.min_progress {
             (self.failures, self.since) = (0, 0);
         }
     }
@@ -47,7 +47,7 @@ impl Budget {
 fn wait(failures: u32) -> Duration {
     match failures {
         0 | 1 => Duration::ZERO,
-        more => FIRST_WAIT.saturating_mul(1 << (more - 2).min(16)).min(LONGEST_WAIT),
+        more => FIRST_WAIT.saturating_mul(1 << (more - 2).min(16)).min(MAX_WAIT),
     }
 }
 
@@ -70,15 +70,15 @@ mod tests {
     fn waits_double_up_to_a_limit() {
         let waits: Vec<_> = (1..10).map(|n| wait(n).as_millis()).collect();
         assert_eq!(waits, [0, 250, 500, 1000, 2000, 4000, 8000, 8000, 8000]);
-        assert_eq!(wait(u32::MAX), LONGEST_WAIT);
-        let jittered = jittered(LONGEST_WAIT);
-        assert!(jittered >= LONGEST_WAIT / 2 && jittered <= LONGEST_WAIT);
+        assert_eq!(wait(u32::MAX), MAX_WAIT);
+        let jittered = jittered(MAX_WAIT);
+        assert!(jittered >= MAX_WAIT / 2 && jittered <= MAX_WAIT);
         assert!((9_500..=10_000).contains(&jittered_chunk(10_000)));
     }
 
     #[test]
     fn progress_refills_it_and_a_drip_does_not() {
-        let mut budget = Budget::new(2, 10_000);
+        let mut budget = RetryBudget::new(2, 10_000);
         for _ in 0..10 {
             assert!(budget.spend(false).is_some());
             budget.progress(10_000);
@@ -89,6 +89,6 @@ mod tests {
         }
         budget.progress(9_999);
         assert_eq!(budget.spend(true), None);
-        assert_eq!(Budget::new(0, 0).spend(false), None);
+        assert_eq!(RetryBudget::new(0, 0).spend(false), None);
     }
 }

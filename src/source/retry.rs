@@ -4,27 +4,27 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use super::Source;
-use super::otherwise::is_stale;
+use super::TrackReader;
+use super::fallback::is_stale;
 use crate::error::{Error, Fault};
 
 /// A busy upstream that asks for a longer wait than this before its first answer is reported
 /// rather than waited for: the client can come back by itself.
 const OPENING_WAIT: Duration = Duration::from_secs(5);
 
-impl Source<'_, '_> {
+impl TrackReader<'_, '_> {
     /// Makes everything ready for the next try, and waits until it is time for it; or gives up.
     pub(super) fn recover(&mut self, fault: Fault) -> Result<(), Error> {
-        let redirected = self.shortcut.as_ref().is_some_and(|url| *url != self.location.url);
-        self.hang_up();
+        let redirected = self.effective_url.as_ref().is_some_and(|url| *url != self.location.url);
+        self.drop_connections();
         // Where a redirect led to may expire; it is asked where it leads to now.
-        let leads_on = redirected && is_stale(&fault) && self.can_go_on();
-        if leads_on { self.retry(&fault, Duration::ZERO) } else { self.retry_if_of_use(fault) }
+        let leads_on = redirected && is_stale(&fault) && self.can_resume();
+        if leads_on { self.retry(&fault, Duration::ZERO) } else { self.retry_or_fail(fault) }
     }
 
     /// The same, without letting go of a connection.
-    pub(super) fn retry_if_of_use(&mut self, fault: Fault) -> Result<(), Error> {
-        let wait = if self.can_go_on() { self.try_again(&fault) } else { None };
+    pub(super) fn retry_or_fail(&mut self, fault: Fault) -> Result<(), Error> {
+        let wait = if self.can_resume() { self.next_attempt(&fault) } else { None };
         match (wait, fault) {
             (Some(wait), fault) => self.retry(&fault, wait),
             (None, Fault::Status(status)) if self.tried.in_vain => {
@@ -35,19 +35,19 @@ impl Source<'_, '_> {
     }
 
     /// What cannot be asked for in parts cannot be gone on with.
-    fn can_go_on(&self) -> bool {
+    fn can_resume(&self) -> bool {
         self.file().ranged || self.offset == 0
     }
 
     fn retry(&self, fault: &Fault, wait: Duration) -> Result<(), Error> {
         self.upstream.retries_made.fetch_add(1, Ordering::Relaxed);
         log::debug!("{} upstream: {fault}; trying again in {wait:.1?}", self.track);
-        self.pause(wait)
+        self.back_off(wait)
     }
 
     /// Lets `wait` pass, and the time before which the location must not be asked for.
     #[expect(clippy::disallowed_methods, reason = "that time is given as one of day")]
-    pub(super) fn pause(&self, wait: Duration) -> Result<(), Error> {
+    pub(super) fn back_off(&self, wait: Duration) -> Result<(), Error> {
         let until = self.location.available_at;
         let early = until.and_then(|at| at.duration_since(SystemTime::now()).ok());
         let wait = wait.max(early.unwrap_or_default());
@@ -62,10 +62,10 @@ impl Source<'_, '_> {
     }
 
     /// Changes what the fault wants changed; after how long to ask again, if at all.
-    fn try_again(&mut self, fault: &Fault) -> Option<Duration> {
+    fn next_attempt(&mut self, fault: &Fault) -> Option<Duration> {
         match fault {
             Fault::Unreachable(_) if self.file.is_none() => None,
-            Fault::Busy(_, Some(wait)) if *wait > self.longest_wait() => None,
+            Fault::Busy(_, Some(wait)) if *wait > self.max_wait() => None,
             Fault::Busy(_, wait) => {
                 self.budget.spend(false).map(|backoff| backoff.max(wait.unwrap_or_default()))
             }
@@ -74,11 +74,11 @@ impl Source<'_, '_> {
             | Fault::Timeout(..)
             | Fault::Unreachable(_)
             | Fault::Status(408 | 500 | 502 | 504) => self.budget.spend(false),
-            fault => self.ask_otherwise(fault).then_some(Duration::ZERO),
+            fault => self.try_fallback(fault).then_some(Duration::ZERO),
         }
     }
 
-    fn longest_wait(&self) -> Duration {
+    fn max_wait(&self) -> Duration {
         let limit = if self.opening { OPENING_WAIT } else { Duration::MAX };
         limit.min(self.upstream.max_wait)
     }
@@ -89,9 +89,9 @@ impl Source<'_, '_> {
 
     /// Lets go of the connection in use, so that the next question is asked on a new one. The others
     /// have not failed.
-    pub(super) fn hang_up(&mut self) {
-        (self.part, self.shortcut) = (None, None);
-        self.ahead.clear();
-        self.lane = self.upstream.new_lane(&self.stop);
+    pub(super) fn drop_connections(&mut self) {
+        (self.body, self.effective_url) = (None, None);
+        self.prefetched.clear();
+        self.client = self.upstream.new_lane(&self.stop);
     }
 }

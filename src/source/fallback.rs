@@ -5,19 +5,19 @@
 use std::sync::Arc;
 
 use super::judge::OTHER_LENGTH;
-use super::{Source, Validators};
+use super::{TrackReader, Validators};
 use crate::error::Fault;
 
 /// What is refused is not asked for in smaller parts than this.
-const LEAST_CHUNK: u64 = 256 << 10;
+const MIN_CHUNK: u64 = 256 << 10;
 /// Answers in a row that are not of the file, whose place another server may take.
-const MOST_NODES: u32 = 3;
+const MAX_NODES: u32 = 3;
 /// Fresh locations that are asked for without the length of a chunk in between.
 const MAX_REFRESHES: u32 = 3;
 
 /// What was tried since something new came.
 #[derive(Default)]
-pub(super) struct Tried {
+pub(super) struct Fallbacks {
     /// Other servers.
     nodes: u32,
     /// Whether one of them has the file under another name.
@@ -32,10 +32,10 @@ pub(super) struct Tried {
     pub(super) in_vain: bool,
 }
 
-impl Tried {
+impl Fallbacks {
     /// Whether another server may be asked, and was.
     pub(super) fn other_nodes(&self) -> (bool, bool) {
-        (self.nodes < MOST_NODES, self.nodes > 0)
+        (self.nodes < MAX_NODES, self.nodes > 0)
     }
 
     /// Whether the file has several names, and that of before was found again.
@@ -67,16 +67,16 @@ pub(super) fn is_stale(fault: &Fault) -> bool {
     }
 }
 
-impl Source<'_, '_> {
+impl TrackReader<'_, '_> {
     /// Changes how the next question is asked: whether there is another way.
-    pub(super) fn ask_otherwise(&mut self, fault: &Fault) -> bool {
+    pub(super) fn try_fallback(&mut self, fault: &Fault) -> bool {
         let asked_for_all = std::mem::take(&mut self.tried.asks_for_all);
         self.without_condition(fault)
-            || self.for_less(fault)
-            || self.up_to_the_end(fault)
+            || self.with_smaller_range(fault)
+            || self.clamped_to_size(fault)
             || self.comparing_bytes(fault)
             || self.another_node(fault)
-            || (!asked_for_all && self.for_all(fault))
+            || (!asked_for_all && self.without_range(fault))
             || (is_stale(fault) && self.refreshed())
     }
 
@@ -92,11 +92,11 @@ impl Source<'_, '_> {
     }
 
     /// Some do not give much at once.
-    fn for_less(&mut self, fault: &Fault) -> bool {
-        let part_len = self.part_len();
+    fn with_smaller_range(&mut self, fault: &Fault) -> bool {
+        let part_len = self.request_size();
         // As much as they have given before; if that was next to nothing, it does not tell.
         let less = match self.fits {
-            0..LEAST_CHUNK => (part_len / 2).max(LEAST_CHUNK),
+            0..MIN_CHUNK => (part_len / 2).max(MIN_CHUNK),
             fits => fits,
         };
         if less >= part_len || !matches!(fault, Fault::Status(403 | 413)) {
@@ -107,7 +107,7 @@ impl Source<'_, '_> {
     }
 
     /// Some refuse what reaches beyond the end, but say where that is.
-    fn up_to_the_end(&mut self, fault: &Fault) -> bool {
+    fn clamped_to_size(&mut self, fault: &Fault) -> bool {
         let Fault::PastEnd(len) = *fault else { return false };
         let is_nearer = self.file.is_none() && self.end.is_none_or(|end| len < end);
         if is_nearer {
@@ -140,7 +140,7 @@ impl Source<'_, '_> {
             | Fault::Protocol(_) => self.file.is_some(),
             _ => false,
         };
-        if !is_of_another_file || self.tried.nodes >= MOST_NODES {
+        if !is_of_another_file || self.tried.nodes >= MAX_NODES {
             return false;
         }
         self.tried.nodes += 1;
@@ -149,7 +149,7 @@ impl Source<'_, '_> {
     }
 
     /// Some know no ranges, and refuse them instead of ignoring them.
-    fn for_all(&mut self, fault: &Fault) -> bool {
+    fn without_range(&mut self, fault: &Fault) -> bool {
         let refuses_ranges = matches!(
             fault,
             Fault::Status(400 | 403 | 405 | 406 | 416 | 417 | 501)
@@ -197,7 +197,7 @@ impl Source<'_, '_> {
             self.tried.refreshed_at = Some(self.offset);
         }
         if fresh.location.url.origin() != self.location.url.origin() {
-            self.idle.clear();
+            self.idle_clients.clear();
         }
         self.location = Arc::new(fresh.location);
         self.chunk = self.upstream.chunk_of(&self.location);

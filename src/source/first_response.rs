@@ -1,17 +1,17 @@
 //! The first answer, which says what the file is: what it leaves open is found out otherwise, before
 //! anybody builds on it.
 
-use super::Source;
+use super::TrackReader;
 use super::ask::{Answer, Question};
 use super::judge::{File, Likeness};
 use super::part::Part;
 use crate::error::Fault;
 
-impl<'scope> Source<'scope, '_> {
+impl<'scope> TrackReader<'scope, '_> {
     /// Completes the first answer.
     pub(super) fn complete(&mut self, mut answer: Answer) -> Result<Answer, Fault> {
         if answer.file.ranged && answer.file.len.is_none() {
-            answer = self.with_length(answer)?;
+            answer = self.with_size(answer)?;
         }
         // One that was asked for a part and gives all of it, or was asked for all of it as it had
         // refused a part, may know parts all the same.
@@ -20,7 +20,7 @@ impl<'scope> Source<'scope, '_> {
             && answer.part.begin == 0
             && answer.part.end == answer.file.len;
         if gave_all || self.tried.asks_for_all {
-            answer.file.ranged = self.sends_parts(&answer.file);
+            answer.file.ranged = self.supports_ranges(&answer.file);
         }
         let (may_ask, was_asked) = self.tried.other_nodes();
         self.upstream.learned.name(&self.location.url, &mut answer.file, may_ask, was_asked)?;
@@ -34,17 +34,17 @@ impl<'scope> Source<'scope, '_> {
         }
         let learned = &self.upstream.learned;
         if self.chunk < self.upstream.chunk_of(&self.location) && part.end.is_some() {
-            learned.gives(&self.location.url, self.chunk);
+            learned.set_chunk(&self.location.url, self.chunk);
         }
         if let Some(file) = self.file.as_ref().filter(|file| file.wavers) {
-            learned.wavers(&self.location.url, file);
+            learned.mark_unstable(&self.location.url, file);
         }
     }
 
     /// The answer with the length of the file, where that was kept back (`Content-Range: … /*`); or
     /// another one, which shows where it ends.
-    fn with_length(&self, mut answer: Answer) -> Result<Answer, Fault> {
-        if let Ok(all) = (Question { part: None, ..self.aside(None) }).ask() {
+    fn with_size(&self, mut answer: Answer) -> Result<Answer, Fault> {
+        if let Ok(all) = (Question { part: None, ..self.probe_request(None) }).ask() {
             let validators = &answer.file.validators;
             match validators.compare(&all.file.validators) {
                 Likeness::Other => return Err(Fault::Unproven),
@@ -59,7 +59,7 @@ impl<'scope> Source<'scope, '_> {
         let url = &self.location.url;
         let named = url.query_pairs().find(|(name, _)| name == "clen");
         let named = named.and_then(|(_, len)| len.parse().ok());
-        let hints = [self.location.len, named, self.aside(None).head_len()];
+        let hints = [self.location.len, named, self.probe_request(None).head_len()];
         let len = hints.into_iter().flatten().find(|len| self.ends_at(*len));
         answer.file.len = Some(len.ok_or(Fault::LengthUnknown)?);
         Ok(answer)
@@ -69,23 +69,23 @@ impl<'scope> Source<'scope, '_> {
     fn ends_at(&self, len: u64) -> bool {
         let Some(last) = len.checked_sub(1) else { return false };
         let part = Some(last..len.saturating_add(1));
-        let answer = Question { part, ..self.aside(None) }.ask();
+        let answer = Question { part, ..self.probe_request(None) }.ask();
         answer.is_ok_and(|Answer { part, .. }| part.begin == last && part.end == Some(len))
     }
 
     /// Whether parts of the file can be asked for: its last byte comes alone.
-    fn sends_parts(&self, file: &File) -> bool {
+    fn supports_ranges(&self, file: &File) -> bool {
         let Some((len, last)) = file.len.and_then(|len| Some((len, len.checked_sub(1)?))) else {
             return false;
         };
         let file = File { ranged: true, ..file.clone() };
-        let answer = Question { part: Some(last..len), ..self.aside(Some(file)) }.ask();
+        let answer = Question { part: Some(last..len), ..self.probe_request(Some(file)) }.ask();
         answer.is_ok_and(|Answer { part, .. }| part.begin == last)
     }
 
     /// A question beside the others, on a connection of its own.
-    fn aside(&self, file: Option<File>) -> Question<'scope> {
-        let question = self.question(0, self.upstream.new_lane(&self.stop));
+    fn probe_request(&self, file: Option<File>) -> Question<'scope> {
+        let question = self.build_request(0, self.upstream.new_lane(&self.stop));
         Question { file, if_range: false, ..question }
     }
 }
