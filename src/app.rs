@@ -12,7 +12,7 @@ use crate::mux::ffmpeg::Version;
 use crate::mux::fifo::RuntimeDir;
 use crate::plan_cache::PlanCache;
 use crate::resolve::Resolver;
-use crate::source::Upstream;
+use crate::source::UpstreamClient;
 
 /// What long indexes may take while they are read, and plans while they are used.
 const INDEX_MEMORY: u64 = 128 << 20;
@@ -22,7 +22,7 @@ pub struct App {
     /// As it was configured.
     pub config: Config,
     /// How upstreams are treated.
-    pub upstream: Upstream,
+    pub upstream: UpstreamClient,
     /// What is known of the ffmpeg at hand.
     pub ffmpeg: Version,
     /// Reads the pages behind links.
@@ -59,7 +59,7 @@ impl App {
             );
         }
         let limits = &config.limits;
-        let upstream = Upstream::new(&config.upstream)?;
+        let upstream = UpstreamClient::new(&config.upstream)?;
         Ok(App {
             resolver: Arc::new(Resolver::new(&config, upstream.families(), &runtime)?),
             upstream,

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::config::{self, Config};
 use crate::mux::fifo::RuntimeDir;
-use crate::source::Upstream;
+use crate::source::UpstreamClient;
 
 mod reader;
 
@@ -21,7 +21,7 @@ pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
     };
     let from = file.map_or("the defaults".into(), |file| file.display().to_string());
     writeln!(out, "config   ok      {from}")?;
-    let upstream = Upstream::new(&config.upstream);
+    let upstream = UpstreamClient::new(&config.upstream);
     if let Err(error) = &upstream {
         writeln!(out, "upstream FAILED  {error}")?;
     }

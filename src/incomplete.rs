@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use url::Url;
 
-use crate::source::File;
+use crate::source::RemoteFile;
 
 /// The most that are remembered.
 const MAX_FILES: usize = 1024;
@@ -22,7 +22,7 @@ pub struct IncompleteFiles {
 
 impl IncompleteFiles {
     /// Remembers that the file behind `url` is incomplete, and how that shows.
-    pub fn insert(&self, url: &Url, file: &File, how: &'static str) {
+    pub fn insert(&self, url: &Url, file: &RemoteFile, how: &'static str) {
         let key = self.key(url, file);
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.retain(|(known, _)| *known != key);
@@ -33,14 +33,14 @@ impl IncompleteFiles {
     }
 
     /// How it shows that the file is incomplete, if that was found before.
-    pub fn get(&self, url: &Url, file: &File) -> Option<&'static str> {
+    pub fn get(&self, url: &Url, file: &RemoteFile) -> Option<&'static str> {
         let key = self.key(url, file);
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.iter().find(|(known, _)| *known == key).map(|(_, how)| *how)
     }
 
     /// A file that is replaced has another length or another validator.
-    fn key(&self, url: &Url, file: &File) -> u64 {
+    fn key(&self, url: &Url, file: &RemoteFile) -> u64 {
         self.hasher.hash_one((url.as_str(), file.identity()))
     }
 }
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn a_replaced_file_is_another_one_and_the_oldest_are_dropped() {
         let url = |number: usize| Url::parse(&format!("http://a.example/{number}")).unwrap();
-        let file = |len| File {
+        let file = |len| RemoteFile {
             len: Some(len),
             ranged: true,
             validators: Validators::default(),

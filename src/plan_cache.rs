@@ -13,7 +13,7 @@ use crate::media::Media;
 use crate::memory_budget::Reservation;
 use crate::mux::Wish;
 use crate::mux::splice::Plan;
-use crate::source::File;
+use crate::source::RemoteFile;
 
 /// A plan, and the files that it was made of.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct CachedPlan {
     /// The layout.
     pub plan: Plan,
     /// The files of its tracks, in their order.
-    pub files: Vec<File>,
+    pub files: Vec<RemoteFile>,
     /// The strong validator of the joined file, if there can be one.
     pub etag: Option<String>,
     /// Of the memory for plans.
@@ -92,7 +92,7 @@ impl PlanKey {
 
 impl CachedPlan {
     fn memory_size(&self) -> usize {
-        self.plan.weight() + self.files.capacity() * size_of::<File>()
+        self.plan.weight() + self.files.capacity() * size_of::<RemoteFile>()
     }
 }
 

@@ -82,7 +82,7 @@ impl Server {
             notify.ready();
             // Another error means that whoever could say so is gone: then it is time, too.
             let upstream = &self.canal.upstream;
-            while shutdown.recv_timeout(upstream.tidy()) == Err(RecvTimeoutError::Timeout) {}
+            while shutdown.recv_timeout(upstream.evict_idle()) == Err(RecvTimeoutError::Timeout) {}
             notify.stopping();
             log::info!("draining: {} streams", slots.in_use());
             let deadline = channel::after(limits.drain_timeout.0);

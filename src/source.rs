@@ -18,41 +18,41 @@ use crate::error::{Error, Fault};
 use crate::media::{Kind, Location, Refresh, Track};
 
 pub mod address;
-mod ask;
+mod body;
+mod client;
+mod connection;
 mod fallback;
 mod family;
 mod fingerprint;
 mod first_response;
 mod gate;
 mod host_memory;
-mod judge;
-mod lane;
-mod line;
-mod lines;
-mod part;
 mod peek;
+mod pool;
 mod prefetch;
 mod proxy;
+mod request;
 mod retry;
 mod retry_budget;
 mod throughput;
-mod upstream;
-mod wire;
+mod transport;
+mod upstream_client;
+mod validate;
 mod zero_copy;
 
 pub use address::Policy;
 pub use family::Families;
 pub use gate::Gate;
-pub use judge::{File, Validators};
 pub use prefetch::FIRST_REQUEST_SIZE;
-pub use upstream::{POURED, SOCKET_BUFFER, Upstream};
+pub use upstream_client::{SOCKET_BUFFER, SPLICE_CHUNK, UpstreamClient};
+pub use validate::{RemoteFile, Validators};
 
-use ask::{Answer, Question};
+use body::RangeBody;
+use client::HttpClient;
 use fallback::Fallbacks;
 use fingerprint::Fingerprint;
-use lane::Lane;
-use part::Part;
 use prefetch::Prefetch;
+use request::{RangeRequest, RangeResponse};
 use retry_budget::RetryBudget;
 use throughput::ThroughputMonitor;
 
@@ -61,7 +61,7 @@ const OPENING_RETRIES: u32 = 2;
 /// The reader of one track.
 pub struct TrackReader<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
-    upstream: &'scope Upstream,
+    upstream: &'scope UpstreamClient,
     stop: Arc<CancelToken>,
     track: Kind,
     location: Arc<Location>,
@@ -78,12 +78,12 @@ pub struct TrackReader<'scope, 'env> {
     opening: bool,
     pace: ThroughputMonitor,
     /// The HTTP client whose turn it is, and those that have had theirs.
-    client: Arc<Lane>,
-    idle_clients: Vec<Arc<Lane>>,
+    client: Arc<HttpClient>,
+    idle_clients: Vec<Arc<HttpClient>>,
     /// Where the last answer came from, after all redirects.
     effective_url: Option<Url>,
     /// What is known of the file since its first answer.
-    file: Option<File>,
+    file: Option<RemoteFile>,
     /// Whether that was told by somebody else before the first answer, which must agree with it.
     foretold: bool,
     /// Whether the upstream is to compare validators itself: some refuse the question.
@@ -94,7 +94,7 @@ pub struct TrackReader<'scope, 'env> {
     begin: u64,
     offset: u64,
     end: Option<u64>,
-    body: Option<Part>,
+    body: Option<RangeBody>,
     prefetched: VecDeque<Prefetch<'scope>>,
     /// Held by each thread that asks ahead, also by those whose answer is not wanted any more.
     in_flight: Arc<()>,
@@ -114,7 +114,7 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
     /// waits for the answer.
     pub fn open(
         scope: &'scope Scope<'scope, 'env>,
-        upstream: &'scope Upstream,
+        upstream: &'scope UpstreamClient,
         track: &Track,
         first: u64,
         stop: &Arc<CancelToken>,
@@ -126,11 +126,11 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
     /// it, and waits for the answer, which must be of that same file.
     pub fn open_range(
         scope: &'scope Scope<'scope, 'env>,
-        upstream: &'scope Upstream,
+        upstream: &'scope UpstreamClient,
         track: &Track,
         part: Range<u64>,
         first: u64,
-        file: &File,
+        file: &RemoteFile,
         stop: &Arc<CancelToken>,
     ) -> Result<TrackReader<'scope, 'env>, Error> {
         TrackReader::begin_range(scope, upstream, track, part, first, file, stop).wait()
@@ -139,7 +139,7 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
     /// One that is to be [opened](Source::opened): it asks already, if that needs no waiting.
     pub fn begin(
         scope: &'scope Scope<'scope, 'env>,
-        upstream: &'scope Upstream,
+        upstream: &'scope UpstreamClient,
         track: &Track,
         first: u64,
         stop: &Arc<CancelToken>,
@@ -153,17 +153,17 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
     /// The same of `part` of a file that is known already.
     pub fn begin_range(
         scope: &'scope Scope<'scope, 'env>,
-        upstream: &'scope Upstream,
+        upstream: &'scope UpstreamClient,
         track: &Track,
         part: Range<u64>,
         first: u64,
-        file: &File,
+        file: &RemoteFile,
         stop: &Arc<CancelToken>,
     ) -> TrackReader<'scope, 'env> {
         let mut source = TrackReader::new(scope, upstream, track, stop);
         source.size_hint = first;
-        let wavers = file.wavers || upstream.learned.is_unstable(&track.location.url, file);
-        (source.file, source.foretold) = (Some(File { wavers, ..file.clone() }), true);
+        let wavers = file.wavers || upstream.host_memory.is_unstable(&track.location.url, file);
+        (source.file, source.foretold) = (Some(RemoteFile { wavers, ..file.clone() }), true);
         source.begin_at(part.start);
         source.end = Some(part.end);
         source.send_first_request();
@@ -176,7 +176,7 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         self.receive_first_response()?;
         // From now on it is worth the while to be patient.
         self.opening = false;
-        self.budget = RetryBudget::new(self.upstream.retries, self.upstream.least_progress());
+        self.budget = RetryBudget::new(self.upstream.retries, self.upstream.min_progress());
         Ok(self)
     }
 
@@ -209,7 +209,7 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
 
     fn new(
         scope: &'scope Scope<'scope, 'env>,
-        upstream: &'scope Upstream,
+        upstream: &'scope UpstreamClient,
         track: &Track,
         stop: &Arc<CancelToken>,
     ) -> TrackReader<'scope, 'env> {
@@ -220,17 +220,17 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
             track: track.kind,
             location: Arc::new(track.location.clone()),
             refresh: track.refresh.clone(),
-            chunk: upstream.chunk_of(&track.location),
+            chunk: upstream.chunk_size(&track.location),
             fits: 0,
             size_hint: 0,
             tried: Fallbacks::default(),
             budget: RetryBudget::new(
                 upstream.retries.min(OPENING_RETRIES),
-                upstream.least_progress(),
+                upstream.min_progress(),
             ),
             opening: true,
             pace: ThroughputMonitor::new(upstream.min_throughput, upstream.stall_timeout),
-            client: upstream.lane(&track.location.url, stop),
+            client: upstream.client(&track.location.url, stop),
             idle_clients: Vec::new(),
             effective_url: None,
             file: None,
@@ -263,8 +263,8 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
     }
 
     /// What its upstream says of the file.
-    pub fn file(&self) -> &File {
-        const UNKNOWN: &File = &File {
+    pub fn file(&self) -> &RemoteFile {
+        const UNKNOWN: &RemoteFile = &RemoteFile {
             len: None,
             ranged: false,
             validators: Validators { etag: None, modified: None },
@@ -347,13 +347,13 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
                 }
                 ahead.into_response()
             }
-            None => self.build_request(self.offset, self.client.clone()).ask(),
+            None => self.build_request(self.offset, self.client.clone()).send(),
         };
         let mut answer = answer?;
         if self.file.is_none() {
             answer = self.complete(answer)?;
         }
-        let Answer { mut part, file, url, .. } = answer;
+        let RangeResponse { body: mut part, file, url, .. } = answer;
         if !self.verify(&mut part)? {
             // The part before was shorter than it had been asked for.
             self.prefetched.clear();
@@ -362,7 +362,7 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         self.learn(&part);
         self.tried.came();
         self.fits = self.fits.max(part.end.map_or(0, |end| end - part.begin));
-        let quickest = self.min_response_time.unwrap_or(Duration::MAX).min(part.answered_after);
+        let quickest = self.min_response_time.unwrap_or(Duration::MAX).min(part.response_time);
         (self.effective_url, self.min_response_time) = (Some(url), Some(quickest));
         match &mut self.file {
             // Behind a fresh location the same file may have other validators.
@@ -380,24 +380,24 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         Ok(())
     }
 
-    fn client_for_prefetch(&self) -> Arc<Lane> {
-        self.upstream.lane(&self.location.url, &self.stop)
+    fn client_for_prefetch(&self) -> Arc<HttpClient> {
+        self.upstream.client(&self.location.url, &self.stop)
     }
 
     /// What to ask for next, from the byte at `from` on.
-    fn build_request(&self, from: u64, lane: Arc<Lane>) -> Question<'scope> {
+    fn build_request(&self, from: u64, lane: Arc<HttpClient>) -> RangeRequest<'scope> {
         let ranged = self.file.as_ref().is_none_or(|file| file.ranged);
         let from = from - self.overlap(from);
         let to = from.saturating_add(self.request_size()).min(self.end.unwrap_or(u64::MAX));
-        Question {
+        RangeRequest {
             upstream: self.upstream,
-            lane,
+            client: lane,
             location: self.location.clone(),
-            shortcut: self.effective_url.clone(),
-            part: (ranged && !self.tried.asks_for_all).then_some(from..to),
+            effective_url: self.effective_url.clone(),
+            range: (ranged && !self.tried.asks_for_all).then_some(from..to),
             file: self.file.clone(),
             if_range: self.if_range,
-            put_at: None,
+            sent_at: None,
         }
     }
 }
@@ -406,10 +406,10 @@ impl Drop for TrackReader<'_, '_> {
     /// Connections on which everything was read are of use for those who come next.
     fn drop(&mut self) {
         if let Some(part) = self.body.take() {
-            part.put_down();
+            part.drain_for_reuse();
         }
         for lane in self.idle_clients.iter().chain([&self.client]) {
-            self.upstream.resting.keep(lane, &self.location.url);
+            self.upstream.idle_clients.put_back(lane, &self.location.url);
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::media::offer::Offer;
 use crate::media::{Cover, Kind, Track};
-use crate::source::{TrackReader, Upstream};
+use crate::source::{TrackReader, UpstreamClient};
 
 /// One that is larger is none for a page, nor for the head of a file.
 const MAX_SIZE: usize = 2 << 20;
@@ -26,7 +26,7 @@ impl Thumbnail {
     /// The picture of a film that has one.
     pub fn fetch(
         offer: &Offer,
-        upstream: &Upstream,
+        upstream: &UpstreamClient,
         stop: &Arc<CancelToken>,
     ) -> Result<Thumbnail, Error> {
         let location = offer.thumbnail.clone().ok_or(Error::NoPicture)?;
@@ -60,7 +60,7 @@ impl Thumbnail {
 /// All of a file, if it is not too large.
 fn download(
     track: &Track,
-    upstream: &Upstream,
+    upstream: &UpstreamClient,
     stop: &Arc<CancelToken>,
 ) -> Result<Option<Vec<u8>>, Error> {
     thread::scope(|scope| {

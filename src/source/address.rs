@@ -16,7 +16,7 @@ use url::{Host, Url};
 
 use super::family::{Families, no_such_family};
 use super::proxy;
-use super::wire::target;
+use super::transport::target;
 use crate::config::{self, Pattern, Proxy};
 
 /// What may be connected to: what is public, plus `allow`, minus `deny`.

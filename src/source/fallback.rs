@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::judge::OTHER_LENGTH;
+use super::validate::LENGTH_CHANGED;
 use super::{TrackReader, Validators};
 use crate::error::Fault;
 
@@ -62,7 +62,7 @@ pub(super) fn is_stale(fault: &Fault) -> bool {
         | Fault::LengthUnknown
         | Fault::Encoded
         | Fault::Protocol(_) => true,
-        Fault::Changed(why) => *why == OTHER_LENGTH,
+        Fault::Changed(why) => *why == LENGTH_CHANGED,
         _ => false,
     }
 }
@@ -200,7 +200,7 @@ impl TrackReader<'_, '_> {
             self.idle_clients.clear();
         }
         self.location = Arc::new(fresh.location);
-        self.chunk = self.upstream.chunk_of(&self.location);
+        self.chunk = self.upstream.chunk_size(&self.location);
         self.tried.nodes = 0;
         // Its length must be the same, and the bytes before the break; or, where there are
         // none of these, what the client was told of the file.

@@ -5,9 +5,9 @@ use std::mem::take;
 use std::time::Instant;
 
 use super::TrackReader;
-use super::ask::{Answer, Question};
-use super::judge::MOST_SKIPPED;
-use super::part::Part;
+use super::body::RangeBody;
+use super::request::{RangeRequest, RangeResponse};
+use super::validate::MAX_SKIP;
 use crate::error::{Error, Fault};
 
 /// The last bytes of what was seen that are compared.
@@ -60,10 +60,10 @@ impl TrackReader<'_, '_> {
 
     /// Compares the bytes of a part that were read before; `false` if it does not go on where the
     /// last one ended.
-    pub(super) fn verify(&mut self, part: &mut Part) -> Result<bool, Fault> {
+    pub(super) fn verify(&mut self, part: &mut RangeBody) -> Result<bool, Fault> {
         let overlap = self.overlap(self.offset);
         let early = (self.offset - overlap).checked_sub(part.begin);
-        let Some(early) = early.filter(|early| *early <= MOST_SKIPPED) else { return Ok(false) };
+        let Some(early) = early.filter(|early| *early <= MAX_SKIP) else { return Ok(false) };
         self.skip(part, early)?;
         let known = self.recent_bytes.last(overlap);
         if known.len() as u64 != overlap || !self.matches(part, known)? {
@@ -113,25 +113,25 @@ impl TrackReader<'_, '_> {
         let from = seen.end - seen.bytes.len() as u64;
         let lane = self.client_for_prefetch();
         let question = self.build_request(self.offset, lane.clone());
-        let question = Question { part: Some(from..seen.end), ..question };
-        let Answer { mut part, .. } = question.ask()?;
+        let question = RangeRequest { range: Some(from..seen.end), ..question };
+        let RangeResponse { body: mut part, .. } = question.send()?;
         let early = from.saturating_sub(part.begin);
         self.skip(&mut part, early)?;
         let repeats = self.matches(&mut part, &seen.bytes);
-        part.put_down();
-        self.upstream.resting.keep(&lane, &self.location.url);
+        part.drain_for_reuse();
+        self.upstream.idle_clients.put_back(&lane, &self.location.url);
         repeats
     }
 
     /// Whether a part goes on with bytes that are known.
-    fn matches(&self, part: &mut Part, known: &[u8]) -> Result<bool, Fault> {
+    fn matches(&self, part: &mut RangeBody, known: &[u8]) -> Result<bool, Fault> {
         let mut bytes = vec![0; known.len()];
         self.fill(part, &mut bytes, Instant::now())?;
         Ok(bytes == known)
     }
 
     /// Reads what an answer brings in front of what was asked for.
-    fn skip(&self, part: &mut Part, mut count: u64) -> Result<(), Fault> {
+    fn skip(&self, part: &mut RangeBody, mut count: u64) -> Result<(), Fault> {
         let mut room = [0; 16 << 10];
         let begun = Instant::now();
         while count > 0 {
@@ -142,7 +142,7 @@ impl TrackReader<'_, '_> {
         Ok(())
     }
 
-    fn fill(&self, part: &mut Part, bytes: &mut [u8], begun: Instant) -> Result<(), Fault> {
+    fn fill(&self, part: &mut RangeBody, bytes: &mut [u8], begun: Instant) -> Result<(), Fault> {
         let limit = self.upstream.stall_timeout;
         let mut filled = 0;
         while filled < bytes.len() {

@@ -2,14 +2,14 @@
 //! anybody builds on it.
 
 use super::TrackReader;
-use super::ask::{Answer, Question};
-use super::judge::{File, Likeness};
-use super::part::Part;
+use super::body::RangeBody;
+use super::request::{RangeRequest, RangeResponse};
+use super::validate::{RemoteFile, ValidatorMatch};
 use crate::error::Fault;
 
 impl<'scope> TrackReader<'scope, '_> {
     /// Completes the first answer.
-    pub(super) fn complete(&mut self, mut answer: Answer) -> Result<Answer, Fault> {
+    pub(super) fn complete(&mut self, mut answer: RangeResponse) -> Result<RangeResponse, Fault> {
         if answer.file.ranged && answer.file.len.is_none() {
             answer = self.with_size(answer)?;
         }
@@ -17,23 +17,23 @@ impl<'scope> TrackReader<'scope, '_> {
         // refused a part, may know parts all the same.
         let gave_all = answer.file.ranged
             && answer.is_more
-            && answer.part.begin == 0
-            && answer.part.end == answer.file.len;
+            && answer.body.begin == 0
+            && answer.body.end == answer.file.len;
         if gave_all || self.tried.asks_for_all {
             answer.file.ranged = self.supports_ranges(&answer.file);
         }
         let (may_ask, was_asked) = self.tried.other_nodes();
-        self.upstream.learned.name(&self.location.url, &mut answer.file, may_ask, was_asked)?;
+        self.upstream.host_memory.name(&self.location.url, &mut answer.file, may_ask, was_asked)?;
         Ok(answer)
     }
 
     /// Remembers what an answer shows of the host and its servers.
-    pub(super) fn learn(&mut self, part: &Part) {
+    pub(super) fn learn(&mut self, part: &RangeBody) {
         if let Some(file) = self.file.as_mut().filter(|_| self.tried.is_found_again()) {
             file.wavers = true;
         }
-        let learned = &self.upstream.learned;
-        if self.chunk < self.upstream.chunk_of(&self.location) && part.end.is_some() {
+        let learned = &self.upstream.host_memory;
+        if self.chunk < self.upstream.chunk_size(&self.location) && part.end.is_some() {
             learned.set_chunk(&self.location.url, self.chunk);
         }
         if let Some(file) = self.file.as_ref().filter(|file| file.wavers) {
@@ -43,11 +43,11 @@ impl<'scope> TrackReader<'scope, '_> {
 
     /// The answer with the length of the file, where that was kept back (`Content-Range: … /*`); or
     /// another one, which shows where it ends.
-    fn with_size(&self, mut answer: Answer) -> Result<Answer, Fault> {
-        if let Ok(all) = (Question { part: None, ..self.probe_request(None) }).ask() {
+    fn with_size(&self, mut answer: RangeResponse) -> Result<RangeResponse, Fault> {
+        if let Ok(all) = (RangeRequest { range: None, ..self.probe_request(None) }).send() {
             let validators = &answer.file.validators;
             match validators.compare(&all.file.validators) {
-                Likeness::Other => return Err(Fault::Unproven),
+                ValidatorMatch::Different => return Err(Fault::Unproven),
                 _ if all.file.len.is_some() => {
                     answer.file.len = all.file.len;
                     return Ok(answer);
@@ -69,23 +69,26 @@ impl<'scope> TrackReader<'scope, '_> {
     fn ends_at(&self, len: u64) -> bool {
         let Some(last) = len.checked_sub(1) else { return false };
         let part = Some(last..len.saturating_add(1));
-        let answer = Question { part, ..self.probe_request(None) }.ask();
-        answer.is_ok_and(|Answer { part, .. }| part.begin == last && part.end == Some(len))
+        let answer = RangeRequest { range: part, ..self.probe_request(None) }.send();
+        answer.is_ok_and(|RangeResponse { body: part, .. }| {
+            part.begin == last && part.end == Some(len)
+        })
     }
 
     /// Whether parts of the file can be asked for: its last byte comes alone.
-    fn supports_ranges(&self, file: &File) -> bool {
+    fn supports_ranges(&self, file: &RemoteFile) -> bool {
         let Some((len, last)) = file.len.and_then(|len| Some((len, len.checked_sub(1)?))) else {
             return false;
         };
-        let file = File { ranged: true, ..file.clone() };
-        let answer = Question { part: Some(last..len), ..self.probe_request(Some(file)) }.ask();
-        answer.is_ok_and(|Answer { part, .. }| part.begin == last)
+        let file = RemoteFile { ranged: true, ..file.clone() };
+        let answer =
+            RangeRequest { range: Some(last..len), ..self.probe_request(Some(file)) }.send();
+        answer.is_ok_and(|RangeResponse { body: part, .. }| part.begin == last)
     }
 
     /// A question beside the others, on a connection of its own.
-    fn probe_request(&self, file: Option<File>) -> Question<'scope> {
-        let question = self.build_request(0, self.upstream.new_lane(&self.stop));
-        Question { file, if_range: false, ..question }
+    fn probe_request(&self, file: Option<RemoteFile>) -> RangeRequest<'scope> {
+        let question = self.build_request(0, self.upstream.new_client(&self.stop));
+        RangeRequest { file, if_range: false, ..question }
     }
 }

@@ -211,7 +211,7 @@ impl Keeper {
         }
         let (mut outside, _) = self.dial(&proxy::addresses(proxy)?.collect::<Vec<_>>())?;
         outside.silence = self.connect_timeout;
-        proxy::introduce(proxy, &mut outside, host, port)?;
+        proxy::connect_through(proxy, &mut outside, host, port)?;
         outside.silence = end::SILENCE;
         Ok(outside)
     }
@@ -266,7 +266,7 @@ mod tests {
         let proxy: Proxy = format!("socks5h://{login}@{}", gate.address).parse().unwrap();
         let mut line = TcpStream::connect(gate.address)?;
         line.set_read_timeout(Some(Duration::from_secs(60)))?;
-        proxy::introduce(&proxy, &mut line, host, port)?;
+        proxy::connect_through(&proxy, &mut line, host, port)?;
         Ok(line)
     }
 

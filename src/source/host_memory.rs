@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::judge::{File, Likeness, Validators};
+use super::validate::{RemoteFile, ValidatorMatch, Validators};
 use crate::error::Fault;
 
 /// Of each kind so many are remembered, and for so long: then a host may give more again.
@@ -68,7 +68,7 @@ impl<V> ExpiringMap<V> {
 
 impl State {
     /// The signature is mostly in the query, and changes.
-    fn key(&self, url: &Url, file: &File) -> u64 {
+    fn key(&self, url: &Url, file: &RemoteFile) -> u64 {
         self.hash((url.origin(), url.path(), file.len))
     }
 
@@ -98,7 +98,7 @@ impl HostMemory {
     pub(super) fn name(
         &self,
         url: &Url,
-        file: &mut File,
+        file: &mut RemoteFile,
         may_ask: bool,
         was_asked: bool,
     ) -> Result<(), Fault> {
@@ -117,12 +117,12 @@ impl HostMemory {
             return Ok(());
         };
         match name.validators.compare(&file.validators) {
-            Likeness::Same => name.wavers |= was_asked,
-            Likeness::Kin if name.wavers => {}
+            ValidatorMatch::Same => name.wavers |= was_asked,
+            ValidatorMatch::Weak if name.wavers => {}
             likeness => {
                 let dates = [&name.validators.modified, &file.validators.modified];
                 let is_plain = dates.iter().all(|date| date.is_some()) && dates[0] != dates[1];
-                if may_ask && !(is_plain && likeness == Likeness::Other) {
+                if may_ask && !(is_plain && likeness == ValidatorMatch::Different) {
                     return Err(Fault::Unproven);
                 }
                 *name = Name { validators: file.validators.clone(), wavers: false };
@@ -134,7 +134,7 @@ impl HostMemory {
     }
 
     /// Bytes have shown that the same file has several names.
-    pub(super) fn mark_unstable(&self, url: &Url, file: &File) {
+    pub(super) fn mark_unstable(&self, url: &Url, file: &RemoteFile) {
         let mut state = self.lock();
         let key = state.key(url, file);
         if let Some(name) = state.names.get(key) {
@@ -143,7 +143,7 @@ impl HostMemory {
     }
 
     /// Whether it has.
-    pub(super) fn is_unstable(&self, url: &Url, file: &File) -> bool {
+    pub(super) fn is_unstable(&self, url: &Url, file: &RemoteFile) -> bool {
         let mut state = self.lock();
         let key = state.key(url, file);
         state.names.get(key).is_some_and(|name| name.wavers && name.validators == file.validators)
@@ -160,10 +160,10 @@ mod tests {
     use super::*;
     use ureq::http::HeaderValue;
 
-    fn file(etag: Option<&'static str>, modified: Option<&'static str>) -> File {
+    fn file(etag: Option<&'static str>, modified: Option<&'static str>) -> RemoteFile {
         let value = |text: Option<&'static str>| text.map(HeaderValue::from_static);
         let validators = Validators { etag: value(etag), modified: value(modified) };
-        File { len: Some(7), ranged: true, validators, wavers: false }
+        RemoteFile { len: Some(7), ranged: true, validators, wavers: false }
     }
 
     fn url(number: usize) -> Url {

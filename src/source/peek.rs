@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::TrackReader;
-use super::part::Part;
+use super::body::RangeBody;
 use super::prefetch::MIN_REQUEST_SIZE;
 use crate::error::Error;
 
@@ -67,7 +67,7 @@ impl TrackReader<'_, '_> {
             self.since = [(Instant::now(), self.offset); 2];
         } else {
             // A connection on which everything was read is of use for it.
-            if self.body.take().map_or(self.prefetched.is_empty(), Part::put_down) {
+            if self.body.take().map_or(self.prefetched.is_empty(), RangeBody::drain_for_reuse) {
                 self.prefetched.clear();
             } else {
                 self.drop_connections();

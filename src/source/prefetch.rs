@@ -8,8 +8,8 @@ use std::time::Duration;
 use crossbeam::channel::{self, Receiver};
 
 use super::TrackReader;
-use super::ask::{Answer, Question};
-use super::lane::Lane;
+use super::client::HttpClient;
+use super::request::{RangeRequest, RangeResponse};
 use super::retry_budget::jittered_chunk;
 use crate::error::Fault;
 
@@ -34,21 +34,21 @@ const MIN_RESPONSE_TIME: Duration = Duration::from_millis(10);
 /// A part that was asked for before its time.
 pub(super) struct Prefetch<'u> {
     pub(super) end: u64,
-    pub(super) client: Arc<Lane>,
+    pub(super) client: Arc<HttpClient>,
     response: Pending<'u>,
 }
 
 enum Pending<'u> {
     /// Was put, and is answered on its connection.
-    OnConnection(Box<Question<'u>>),
+    OnConnection(Box<RangeRequest<'u>>),
     /// Is being asked on a thread.
-    OnThread(Receiver<Result<Answer, Fault>>),
+    OnThread(Receiver<Result<RangeResponse, Fault>>),
 }
 
 impl Prefetch<'_> {
-    pub(super) fn into_response(self) -> Result<Answer, Fault> {
+    pub(super) fn into_response(self) -> Result<RangeResponse, Fault> {
         match self.response {
-            Pending::OnConnection(question) => question.ask(),
+            Pending::OnConnection(question) => question.send(),
             Pending::OnThread(answer) => answer
                 .recv()
                 .unwrap_or_else(|_| Err(Fault::Unreachable("the stream is over".into()))),
@@ -57,7 +57,7 @@ impl Prefetch<'_> {
 
     /// Whether the answer is there, now or within `limit`.
     fn is_ready(&self, limit: Duration) -> bool {
-        matches!(self.response, Pending::OnConnection(_)) && self.client.lines.is_answered(limit)
+        matches!(self.response, Pending::OnConnection(_)) && self.client.pool.poll_response(limit)
     }
 }
 
@@ -69,7 +69,7 @@ impl<'scope> TrackReader<'scope, '_> {
         let Some(part) = &self.body else { return };
         // Slower answers were slow because of what was asked for ahead, or of a busy machine; to ask
         // for still more of it then would help neither.
-        let answer = self.min_response_time.unwrap_or(part.answered_after).as_secs_f64();
+        let answer = self.min_response_time.unwrap_or(part.response_time).as_secs_f64();
         let lead =
             MIN_PREFETCH_DISTANCE.max((self.rate() * answer * PREFETCH_RESPONSE_TIMES) as u64);
         while self.prefetched.len() < MAX_PREFETCHED
@@ -82,8 +82,8 @@ impl<'scope> TrackReader<'scope, '_> {
             }
             let lane = self.idle_clients.pop().unwrap_or_else(|| self.client_for_prefetch());
             let mut question = self.build_request(from, lane.clone());
-            let end = question.part.as_ref().map_or(end, |part| part.end);
-            let answer = if question.put() {
+            let end = question.range.as_ref().map_or(end, |part| part.end);
+            let answer = if question.send_only() {
                 Some(Pending::OnConnection(Box::new(question)))
             } else {
                 self.send_on_thread(question)
@@ -95,13 +95,13 @@ impl<'scope> TrackReader<'scope, '_> {
     }
 
     /// Asks on a thread, if there is one to be had.
-    fn send_on_thread(&self, question: Question<'scope>) -> Option<Pending<'scope>> {
+    fn send_on_thread(&self, question: RangeRequest<'scope>) -> Option<Pending<'scope>> {
         let (say, answer) = channel::bounded(1);
         let asking = self.in_flight.clone();
         let thread = thread::Builder::new().name("ask ahead".into());
         let started = thread.spawn_scoped(self.scope, move || {
             // Nobody listens any more when the part before has failed.
-            say.send(question.ask()).ok();
+            say.send(question.send()).ok();
             drop(asking);
         });
         started.inspect_err(|error| log::debug!("cannot look ahead: {error}")).ok()?;
@@ -114,8 +114,8 @@ impl<'scope> TrackReader<'scope, '_> {
             return;
         }
         let mut question = self.build_request(self.offset, self.client.clone());
-        let end = question.part.as_ref().map_or(u64::MAX, |part| part.end);
-        if question.put() {
+        let end = question.range.as_ref().map_or(u64::MAX, |part| part.end);
+        if question.send_only() {
             let (lane, answer) = (self.client.clone(), Pending::OnConnection(Box::new(question)));
             self.prefetched.push_back(Prefetch { end, client: lane, response: answer });
         }

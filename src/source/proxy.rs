@@ -17,7 +17,7 @@ pub(super) fn addresses(proxy: &Proxy) -> io::Result<impl Iterator<Item = Socket
 }
 
 /// Asks for a connection to `host`; after it, `line` leads there.
-pub(super) fn introduce(
+pub(super) fn connect_through(
     proxy: &Proxy,
     line: &mut (impl Read + Write),
     host: &str,
@@ -158,7 +158,7 @@ mod tests {
             }
         }
         let mut line = Line(Vec::new(), answer);
-        let said = introduce(&proxy.parse().unwrap(), &mut line, host, 443);
+        let said = connect_through(&proxy.parse().unwrap(), &mut line, host, 443);
         (line.0, said.map_err(|error| error.to_string()))
     }
 

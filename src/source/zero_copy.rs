@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::TrackReader;
+use super::body::RangeBody;
 use super::fingerprint::Fingerprint;
-use super::part::Part;
 use crate::error::{Error, Fault};
 use crate::sys::SplicePipe;
 
@@ -14,7 +14,7 @@ impl TrackReader<'_, '_> {
         // Where nothing else proves that what comes after a break is of the same file, the bytes
         // before it are compared, and so must be seen.
         let proven = self.has_validator() && self.refresh.is_none();
-        proven && self.peeked.is_empty() && self.body.as_ref().is_some_and(Part::pours)
+        proven && self.peeked.is_empty() && self.body.as_ref().is_some_and(RangeBody::can_splice)
     }
 
     /// Takes up to `most` of the next bytes into `conduit`, unseen; none where they must be
@@ -26,7 +26,7 @@ impl TrackReader<'_, '_> {
         }
         let Some(part) = &mut self.body else { return Ok(0) };
         let asked = Instant::now();
-        let count = match part.pour(conduit, most) {
+        let count = match part.splice_into(conduit, most) {
             Ok(0) => return Ok(0),
             Ok(count) => count,
             Err(fault) => return self.recover(fault).map(|()| 0),

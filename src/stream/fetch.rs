@@ -19,7 +19,7 @@ use crate::mux::fifo::{Feed, Pipes, Unfed};
 use crate::mux::sniff::{self, Head, Verdict, View};
 use crate::mux::splice::{self, Flow, Refusal, Survey};
 use crate::mux::{self, Input, Supply};
-use crate::source::{File, SOCKET_BUFFER, TrackReader};
+use crate::source::{RemoteFile, SOCKET_BUFFER, TrackReader};
 
 /// How long a downloader may take to see that the muxer has ended.
 const END_LIMIT: Duration = Duration::from_secs(2);
@@ -175,7 +175,7 @@ impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
         let Answering { media, wish, .. } = self.answering;
         let (mut all, mut is_thorough, mut far) = (false, false, Vec::new());
         loop {
-            let File { len, ranged, .. } = *source.file();
+            let RemoteFile { len, ranged, .. } = *source.file();
             let may_look = far.len() < LOOKS && (ranged && len.is_some() || !all);
             let view = View { front: source.peeked(), len, all, far: &far, may_look, is_thorough };
             match sniff::sniff(&view) {
@@ -253,7 +253,7 @@ pub(super) fn feed<'scope>(
 
 /// The first bytes of a track as its demuxer should see them.
 fn front(source: &mut TrackReader<'_, '_>, head: Head) -> Vec<u8> {
-    let File { len, ranged, .. } = *source.file();
+    let RemoteFile { len, ranged, .. } = *source.file();
     if let Some(len) = len.filter(|_| ranged && head.skip > 0) {
         source.restrict_to(head.skip..len);
         return source.take_peeked();

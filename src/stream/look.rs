@@ -14,7 +14,7 @@ use crate::memory_budget::Reservation;
 use crate::mux::sniff::{Format, LOOK_AT_MOST};
 use crate::mux::splice::{self, Halt, Look, Next, Refusal, Survey};
 use crate::mux::{self, Input};
-use crate::source::{File, TrackReader};
+use crate::source::{RemoteFile, TrackReader};
 
 /// What lies no further behind the bytes that are here is read on to rather than asked for.
 const NEAR: u64 = 256 << 10;
@@ -285,7 +285,7 @@ struct Sight<'l, 'scope, 'env, 'a> {
     scope: &'scope Scope<'scope, 'env>,
     answering: &'scope Answering<'a, 'a, 'a>,
     track: Track,
-    file: &'l File,
+    file: &'l RemoteFile,
     deadline: Instant,
 }
 

@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use crate::error::Error;
 use crate::http_server::BodyWriter;
-use crate::source::{POURED, TrackReader};
+use crate::source::{SPLICE_CHUNK, TrackReader};
 use crate::sys::SplicePipe;
 
 /// A body, and the short way to it.
@@ -44,7 +44,7 @@ impl<'c, 'edge> Out<'c, 'edge> {
 fn conduit() -> Option<SplicePipe> {
     let made = SplicePipe::new().inspect_err(|error| log::debug!("no conduit: {error}"));
     let conduit = made.ok()?;
-    if let Err(error) = conduit.resize(POURED as i32) {
+    if let Err(error) = conduit.resize(SPLICE_CHUNK as i32) {
         log::debug!("a conduit is smaller than it might be: {error}");
     }
     Some(conduit)

@@ -15,7 +15,7 @@ use crate::media::{Location, Track};
 use crate::mux::completeness::{Completeness, Incomplete};
 use crate::mux::sniff::Head;
 use crate::mux::{Finished, Input};
-use crate::source::File;
+use crate::source::RemoteFile;
 
 /// Fewer bytes are sent on no quicker unseen.
 const WORTH_IT: u64 = 32 << 10;
@@ -102,7 +102,7 @@ pub(super) fn pass<'scope, 'env, 'c, 'edge>(
 
 /// A strong validator that is the same on every server that passes this file through: made of
 /// its length and of the upstream's own validators. Without those there is none.
-fn etag(file: &File) -> Option<String> {
+fn etag(file: &RemoteFile) -> Option<String> {
     file.validators.best()?;
     Some(select::etag([&b"pass 2"[..], &file.identity()]))
 }
@@ -118,7 +118,7 @@ mod tests {
         let of = |len, etag, modified| {
             let value = |text: Option<&'static str>| text.map(HeaderValue::from_static);
             let validators = Validators { etag: value(etag), modified: value(modified) };
-            super::etag(&File { len: Some(len), ranged: true, validators, wavers: false })
+            super::etag(&RemoteFile { len: Some(len), ranged: true, validators, wavers: false })
         };
         let one = of(7, Some("\"a\""), None);
         assert_eq!(one, of(7, Some("\"a\""), None));

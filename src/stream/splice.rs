@@ -20,7 +20,7 @@ use crate::media::Kind;
 use crate::mux::splice::{self, Flow, Input, Runs};
 use crate::mux::{self, Finished};
 use crate::plan_cache::{CachedPlan, PlanKey};
-use crate::source::{FIRST_REQUEST_SIZE, File, TrackReader};
+use crate::source::{FIRST_REQUEST_SIZE, RemoteFile, TrackReader};
 
 /// What is read of a track at once.
 const ROOM: usize = 64 << 10;
@@ -172,7 +172,7 @@ fn judge<'c, 'edge>(
 
 /// A strong validator that is the same wherever the same files are spliced alike. Where an upstream
 /// gives none for its file, there is none for the joined one.
-fn etag(plan: &splice::Plan, files: &[File]) -> Option<String> {
+fn etag(plan: &splice::Plan, files: &[RemoteFile]) -> Option<String> {
     let identities = files.iter().map(|file| file.validators.best().map(|_| file.identity()));
     let identities = identities.collect::<Option<Vec<_>>>()?;
     let (version, digest) = (splice::VERSION.to_be_bytes(), plan.digest());

@@ -10,7 +10,7 @@ use ytcanal::cancel::CancelToken;
 use ytcanal::config::{self, ByteSize, Span};
 use ytcanal::error::{Error, Fault};
 use ytcanal::media::{Cookie, Kind, Location, Track};
-use ytcanal::source::{TrackReader, Upstream};
+use ytcanal::source::{TrackReader, UpstreamClient};
 
 use crate::support::origin::Origin;
 use crate::support::script::{Fault as Scripted, Resource};
@@ -45,10 +45,10 @@ fn track(url: &str) -> Track {
 
 /// All that a source gives, whatever it takes.
 fn read(settings: &config::Upstream, track: &Track) -> Result<Vec<u8>, Fault> {
-    read_of(&Upstream::new(settings).unwrap(), track)
+    read_of(&UpstreamClient::new(settings).unwrap(), track)
 }
 
-fn read_of(upstream: &Upstream, track: &Track) -> Result<Vec<u8>, Fault> {
+fn read_of(upstream: &UpstreamClient, track: &Track) -> Result<Vec<u8>, Fault> {
     let stop = Arc::new(CancelToken::new().unwrap());
     thread::scope(|scope| {
         let read = || {
@@ -100,7 +100,7 @@ fn a_second_look_that_fails_is_tried_again() {
     let film = || Resource::bytes(content()).ranges();
     let seen = |faults: usize| {
         let (upstream, stop) =
-            (Upstream::new(&settings()).unwrap(), Arc::new(CancelToken::new().unwrap()));
+            (UpstreamClient::new(&settings()).unwrap(), Arc::new(CancelToken::new().unwrap()));
         let later = film().fault(Scripted::HangUp).fault_times(faults);
         let track = track(&origin.put("v", film().becomes(later, 2)));
         thread::scope(|scope| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ytcanal::cancel::CancelToken;
 use ytcanal::config::{self, ByteSize};
 use ytcanal::error::Fault;
-use ytcanal::source::{FIRST_REQUEST_SIZE, TrackReader, Upstream};
+use ytcanal::source::{FIRST_REQUEST_SIZE, TrackReader, UpstreamClient};
 
 use super::{content, ranges, read, read_of, settings, track};
 use crate::support::origin::Origin;
@@ -45,7 +45,8 @@ fn parts_are_as_long_as_their_reader_is_quick() {
     let origin = Origin::start();
     let wide = config::Upstream { chunk: ByteSize(10 << 20), ..settings() };
     let url = origin.put("v", Resource::bytes(content().repeat(6)).ranges().etag("\"1\""));
-    let (upstream, stop) = (Upstream::new(&wide).unwrap(), Arc::new(CancelToken::new().unwrap()));
+    let (upstream, stop) =
+        (UpstreamClient::new(&wide).unwrap(), Arc::new(CancelToken::new().unwrap()));
     let lens = |pause: Duration| {
         let before = origin.requests().len();
         thread::scope(|scope| {
@@ -93,7 +94,7 @@ fn a_smaller_chunk_is_tried_before_a_fresh_location() {
     let asked = origin.requests().len();
     assert!(asked <= 9, "{:?}", ranges(&origin));
     // Once it is known how much that origin gives, it is not asked for more, whatever the file.
-    let upstream = Upstream::new(&wide).unwrap();
+    let upstream = UpstreamClient::new(&wide).unwrap();
     let too_much = |from: usize| {
         let requests = origin.requests().split_off(from);
         requests.iter().map(request_range).filter(|range| range.end - range.start > 1 << 20).count()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ytcanal::cancel::CancelToken;
 use ytcanal::error::Fault;
 use ytcanal::media::{Location, Refresh, Track};
-use ytcanal::source::{TrackReader, Upstream};
+use ytcanal::source::{TrackReader, UpstreamClient};
 
 use super::{content, read, settings, track};
 use crate::support::origin::Origin;
@@ -97,7 +97,7 @@ fn a_refresh_ends_with_the_stream() {
         }
     });
     let track = Track { refresh: Some(refresh), ..track(&url) };
-    let upstream = Upstream::new(&settings()).unwrap();
+    let upstream = UpstreamClient::new(&settings()).unwrap();
     let stop = Arc::new(CancelToken::new().unwrap());
     thread::scope(|scope| {
         let opening =

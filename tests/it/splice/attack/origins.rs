@@ -10,7 +10,7 @@ use ytcanal::cancel::CancelToken;
 use ytcanal::config;
 use ytcanal::error::{Error, Fault as Seen};
 use ytcanal::media::{Kind, Location, Refresh, Tags, Track};
-use ytcanal::source::{TrackReader, Upstream};
+use ytcanal::source::{TrackReader, UpstreamClient};
 
 use super::{ONE, Stage, TWO, header, healthy, with_more};
 use crate::support::answer::Ending;
@@ -312,7 +312,7 @@ fn a_fresh_location_must_lead_to_the_file_that_was_told_of() {
         allow: vec!["127.0.0.0/8".parse().unwrap()],
         ..config::Upstream::default()
     };
-    let upstream = Upstream::new(&settings).unwrap();
+    let upstream = UpstreamClient::new(&settings).unwrap();
     let file = thread::scope(|scope| {
         let track = Track { kind: Kind::Video, location: url(&old), refresh: None };
         let stop = Arc::new(CancelToken::new().unwrap());

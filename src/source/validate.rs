@@ -13,7 +13,7 @@ use crate::range::{self, Sent, decimal};
 
 /// What is known of the file behind a URL, once it has answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
+pub struct RemoteFile {
     /// Its length, if it tells.
     pub len: Option<u64>,
     /// Whether parts of it can be asked for.
@@ -25,9 +25,9 @@ pub struct File {
     pub wavers: bool,
 }
 
-impl File {
-    fn of(len: Option<u64>, ranged: bool, headers: &HeaderMap) -> File {
-        File { len, ranged, validators: Validators::of(headers), wavers: false }
+impl RemoteFile {
+    fn of(len: Option<u64>, ranged: bool, headers: &HeaderMap) -> RemoteFile {
+        RemoteFile { len, ranged, validators: Validators::of(headers), wavers: false }
     }
 
     /// What tells this file from others, as far as its upstream says, as bytes.
@@ -62,73 +62,75 @@ impl Validators {
     }
 
     /// What these say of the file with `other`.
-    pub(super) fn compare(&self, other: &Validators) -> Likeness {
+    pub(super) fn compare(&self, other: &Validators) -> ValidatorMatch {
         let pairs = [(&self.etag, &other.etag), (&self.modified, &other.modified)];
         let same = pairs.map(|pair| match pair {
             (Some(one), Some(other)) => Some(one == other),
             _ => None,
         });
         match same {
-            [Some(true), Some(false)] | [Some(false), Some(true)] => Likeness::Kin,
-            [Some(true), _] => Likeness::Same,
-            [Some(false), _] | [_, Some(false)] => Likeness::Other,
+            [Some(true), Some(false)] | [Some(false), Some(true)] => ValidatorMatch::Weak,
+            [Some(true), _] => ValidatorMatch::Same,
+            [Some(false), _] | [_, Some(false)] => ValidatorMatch::Different,
             // A date does not stand in for an ETag that is missing.
-            [None, Some(true)] if self.etag.is_some() => Likeness::Kin,
-            [None, Some(true)] => Likeness::Same,
-            [None, None] => Likeness::Unknown,
+            [None, Some(true)] if self.etag.is_some() => ValidatorMatch::Weak,
+            [None, Some(true)] => ValidatorMatch::Same,
+            [None, None] => ValidatorMatch::Unknown,
         }
     }
 }
 
 /// What two pairs of validators say of their files, if these have the same length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Likeness {
+pub(super) enum ValidatorMatch {
     /// They are the same.
     Same,
     /// One validator is the same, and the other is not, or not there any more.
-    Kin,
+    Weak,
     /// They are not the same.
-    Other,
+    Different,
     /// Nothing.
     Unknown,
 }
 
 /// So much in front of what was asked for is passed over at most, where an answer begins earlier.
-pub(super) const MOST_SKIPPED: u64 = 1 << 20;
+pub(super) const MAX_SKIP: u64 = 1 << 20;
 
 /// Why a file is another one for its length: other reasons leave less room for doubt.
-pub(super) const OTHER_LENGTH: &str = "its length is another one";
+pub(super) const LENGTH_CHANGED: &str = "its length is another one";
 
 /// Where the part begins, and where it ends if that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Extent {
+pub(super) struct BodyRange {
     pub(super) start: u64,
     pub(super) end: Option<u64>,
 }
 
 /// What an answer is judged by.
-pub(super) struct Known<'a> {
+pub(super) struct Expectation<'a> {
     pub(super) part: Option<Range<u64>>,
-    pub(super) file: Option<&'a File>,
+    pub(super) file: Option<&'a RemoteFile>,
     pub(super) if_range_sent: bool,
 }
 
-impl Known<'_> {
+impl Expectation<'_> {
     /// Judges an answer with this head.
-    pub(super) fn judge(
+    pub(super) fn validate(
         &self,
         status: u16,
         version: Version,
         headers: &HeaderMap,
-    ) -> Result<(File, Extent), Fault> {
+    ) -> Result<(RemoteFile, BodyRange), Fault> {
         let content_range = headers.get(header::CONTENT_RANGE).map(HeaderValue::as_bytes);
         let content_range = content_range.and_then(range::sent);
         let judged = match (status, content_range) {
-            (200, _) => self.judge_whole(version, headers),
-            (206, Some(Sent::Part { part, len })) => self.judge_part(&part, len, version, headers),
-            (206, _) if is_in_parts(headers) => Err(Fault::SeveralParts),
+            (200, _) => self.validate_full(version, headers),
+            (206, Some(Sent::Part { part, len })) => {
+                self.validate_partial(&part, len, version, headers)
+            }
+            (206, _) if is_multipart(headers) => Err(Fault::SeveralParts),
             (206, _) => Err(Fault::WrongRange),
-            (416, Some(Sent::Nothing { len })) => self.judge_nothing(len, headers),
+            (416, Some(Sent::Nothing { len })) => self.validate_unsatisfiable(len, headers),
             (429 | 503, _) => Err(Fault::Busy(status, retry_after(headers))),
             _ => Err(Fault::Status(status)),
         };
@@ -141,59 +143,67 @@ impl Known<'_> {
     }
 
     /// None of the bytes that were asked for, as the file has no more than `len`.
-    fn judge_nothing(&self, len: u64, headers: &HeaderMap) -> Result<(File, Extent), Fault> {
+    fn validate_unsatisfiable(
+        &self,
+        len: u64,
+        headers: &HeaderMap,
+    ) -> Result<(RemoteFile, BodyRange), Fault> {
         let Some(asked) = &self.part else { return Err(Fault::Status(416)) };
-        let file = File::of(Some(len), true, headers);
+        let file = RemoteFile::of(Some(len), true, headers);
         if self.file.is_some_and(|known| known.len.is_some() && known.len != file.len) {
-            return Err(Fault::Changed(OTHER_LENGTH));
+            return Err(Fault::Changed(LENGTH_CHANGED));
         }
         // Asked for the first bytes of an empty file.
         if len == 0 && asked.start == 0 {
-            self.agrees_with(&file)?;
-            return Ok((file, Extent { start: 0, end: Some(0) }));
+            self.check_same_entity(&file)?;
+            return Ok((file, BodyRange { start: 0, end: Some(0) }));
         }
         let is_past = asked.start < len && len < asked.end;
         Err(if is_past { Fault::PastEnd(len) } else { Fault::Status(416) })
     }
 
     /// All of the file, whatever part was asked for.
-    fn judge_whole(&self, version: Version, headers: &HeaderMap) -> Result<(File, Extent), Fault> {
-        let len = proof_of_end(version, headers)?;
-        let extent = Extent { start: 0, end: len };
+    fn validate_full(
+        &self,
+        version: Version,
+        headers: &HeaderMap,
+    ) -> Result<(RemoteFile, BodyRange), Fault> {
+        let len = body_length(version, headers)?;
+        let extent = BodyRange { start: 0, end: len };
         match self.file {
             // If-Range leads to this answer when the file has changed.
             Some(_) if self.if_range_sent => Err(Fault::RangeIgnored),
             Some(known) if known.ranged => {
-                let file = File::of(len, true, headers);
-                self.agrees_with(&file)?;
-                let is_far = self.part.as_ref().is_none_or(|part| part.start > MOST_SKIPPED);
+                let file = RemoteFile::of(len, true, headers);
+                self.check_same_entity(&file)?;
+                let is_far = self.part.as_ref().is_none_or(|part| part.start > MAX_SKIP);
                 let gone = Fault::Changed("it sends no parts of it any more");
                 if is_far { Err(gone) } else { Ok((file, extent)) }
             }
             _ => {
-                let file = File::of(len, false, headers);
-                self.agrees_with(&file)?;
+                let file = RemoteFile::of(len, false, headers);
+                self.check_same_entity(&file)?;
                 Ok((file, extent))
             }
         }
     }
 
-    fn judge_part(
+    fn validate_partial(
         &self,
         part: &Range<u64>,
         len: Option<u64>,
         version: Version,
         headers: &HeaderMap,
-    ) -> Result<(File, Extent), Fault> {
+    ) -> Result<(RemoteFile, BodyRange), Fault> {
         // It may send less than was asked for, or more, but not something else. Who asked for
         // everything is not content with a part.
         let asked = self.part.clone().unwrap_or(0..len.unwrap_or(u64::MAX));
         let early = asked.start.checked_sub(part.start);
         let is_all = self.part.is_some() || part.end == asked.end;
-        if early.is_none_or(|early| early > MOST_SKIPPED) || part.end <= asked.start || !is_all {
+        if early.is_none_or(|early| early > MAX_SKIP) || part.end <= asked.start || !is_all {
             return Err(Fault::WrongRange);
         }
-        let body = match proof_of_end(version, headers) {
+        let body = match body_length(version, headers) {
             // Content-Range tells as well how many bytes there must be.
             Err(Fault::LengthUnknown) if !is_delimited(headers) => None,
             body => body?,
@@ -202,28 +212,28 @@ impl Known<'_> {
             return Err(Fault::WrongRange);
         }
         let len = len.or(self.file.and_then(|known| known.len));
-        let file = File::of(len, self.part.is_some(), headers);
+        let file = RemoteFile::of(len, self.part.is_some(), headers);
         if len.is_some_and(|len| part.end > len) {
-            return Err(Fault::Changed(OTHER_LENGTH));
+            return Err(Fault::Changed(LENGTH_CHANGED));
         }
-        self.agrees_with(&file)?;
-        Ok((file, Extent { start: part.start, end: Some(part.end) }))
+        self.check_same_entity(&file)?;
+        Ok((file, BodyRange { start: part.start, end: Some(part.end) }))
     }
 
     /// Whether an answer belongs to the file that is known already.
-    fn agrees_with(&self, file: &File) -> Result<(), Fault> {
+    fn check_same_entity(&self, file: &RemoteFile) -> Result<(), Fault> {
         let Some(known) = self.file else { return Ok(()) };
         if known.len != file.len {
-            return Err(Fault::Changed(OTHER_LENGTH));
+            return Err(Fault::Changed(LENGTH_CHANGED));
         }
         // The upstream may have compared it itself (RFC 9110 §13.1.5).
         let is_compared = self.if_range_sent && file.validators.etag.is_none();
         match known.validators.compare(&file.validators) {
-            Likeness::Kin if !known.wavers && !is_compared => Err(Fault::Unproven),
-            Likeness::Other => {
+            ValidatorMatch::Weak if !known.wavers && !is_compared => Err(Fault::Unproven),
+            ValidatorMatch::Different => {
                 Err(Fault::Changed("its validator (ETag or Last-Modified) is another one"))
             }
-            Likeness::Unknown if known.validators.best().is_some() && !self.if_range_sent => {
+            ValidatorMatch::Unknown if known.validators.best().is_some() && !self.if_range_sent => {
                 Err(Fault::Changed("it does not show its validator any more"))
             }
             _ => Ok(()),
@@ -239,7 +249,7 @@ fn is_page(headers: &HeaderMap) -> bool {
 }
 
 /// Whether several parts come as one body (RFC 9110 §14.6).
-fn is_in_parts(headers: &HeaderMap) -> bool {
+fn is_multipart(headers: &HeaderMap) -> bool {
     is_type(headers, "multipart/byteranges")
 }
 
@@ -257,7 +267,7 @@ fn is_delimited(headers: &HeaderMap) -> bool {
 /// Whether a body is coded, for all that its Content-Encoding says: these are the codings that
 /// there are (IANA HTTP Content Coding Registry). Other words are there by mistake, such as `none`
 /// or the name of a character set, and change nothing; if they did, what comes would not be media.
-fn is_coded(headers: &HeaderMap) -> bool {
+fn has_content_coding(headers: &HeaderMap) -> bool {
     const CODINGS: [&str; 13] = [
         "aes128gcm",
         "br",
@@ -289,9 +299,9 @@ fn is_coded(headers: &HeaderMap) -> bool {
 /// What ureq takes for a chunked body is not to be seen from outside, so this is stricter than
 /// any reading of the standard: HTTP/1.1, and `chunked` alone. Were ureq to read until the
 /// connection closes, a cut would pass for the end.
-fn proof_of_end(version: Version, headers: &HeaderMap) -> Result<Option<u64>, Fault> {
+fn body_length(version: Version, headers: &HeaderMap) -> Result<Option<u64>, Fault> {
     let all = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
-    if is_coded(headers) {
+    if has_content_coding(headers) {
         return Err(Fault::Encoded);
     }
     // When both are there the length is not what delimits the body, but must be right, too.
@@ -337,7 +347,7 @@ mod tests {
 
     #[test]
     fn an_answer_must_be_able_to_prove_its_end() {
-        let judge_as = |version, pairs: &[_]| proof_of_end(version, &headers(pairs));
+        let judge_as = |version, pairs: &[_]| body_length(version, &headers(pairs));
         let judge = |pairs: &[_]| judge_as(Version::HTTP_11, pairs);
         assert_eq!(judge(&[(header::CONTENT_LENGTH, "7")]), Ok(Some(7)));
         assert_eq!(judge(&[(header::TRANSFER_ENCODING, "chunked")]), Ok(None));
@@ -362,15 +372,15 @@ mod tests {
 
     /// Judges a 206 with these fields for a question about bytes 10 to 19.
     fn judge_part(
-        file: Option<&File>,
+        file: Option<&RemoteFile>,
         if_range_sent: bool,
         range: &str,
         more: &[(HeaderName, &str)],
     ) -> Result<Option<u64>, Fault> {
-        let known = Known { part: Some(10..20), file, if_range_sent };
+        let known = Expectation { part: Some(10..20), file, if_range_sent };
         let mut pairs = more.to_vec();
         pairs.extend([(header::CONTENT_RANGE, range), (header::TRANSFER_ENCODING, "chunked")]);
-        known.judge(206, Version::HTTP_11, &headers(&pairs)).map(|(_, span)| span.end)
+        known.validate(206, Version::HTTP_11, &headers(&pairs)).map(|(_, span)| span.end)
     }
 
     #[test]
@@ -386,35 +396,35 @@ mod tests {
         for range in ["bytes 11-19/100", "bytes 0-9/100", "bytes 20-29/100", "bytes */100"] {
             assert_eq!(judge(range), Err(Fault::WrongRange), "{range}");
         }
-        let far = Known { part: Some(2 << 20..3 << 20), file: None, if_range_sent: false };
+        let far = Expectation { part: Some(2 << 20..3 << 20), file: None, if_range_sent: false };
         let fields = headers(&[
             (header::CONTENT_RANGE, "bytes 1048575-3145727/9000000"),
             (header::TRANSFER_ENCODING, "chunked"),
         ]);
-        assert_eq!(far.judge(206, Version::HTTP_11, &fields), Err(Fault::WrongRange));
+        assert_eq!(far.validate(206, Version::HTTP_11, &fields), Err(Fault::WrongRange));
         let wrong = [(header::CONTENT_LENGTH, "9")];
         assert_eq!(judge_part(None, false, "bytes 10-19/100", &wrong), Err(Fault::WrongRange));
         let all = |range| {
-            let known = Known { part: None, file: None, if_range_sent: false };
+            let known = Expectation { part: None, file: None, if_range_sent: false };
             let fields = headers(&[(header::CONTENT_RANGE, range)]);
-            known.judge(206, Version::HTTP_10, &fields).map(|(file, _)| (file.len, file.ranged))
+            known.validate(206, Version::HTTP_10, &fields).map(|(file, _)| (file.len, file.ranged))
         };
         assert_eq!(all("bytes 0-9/10"), Ok((Some(10), false)));
         assert_eq!(all("bytes 0-8/10"), Err(Fault::WrongRange));
         assert_eq!(all("bytes 0-8/*"), Err(Fault::WrongRange));
         let several = headers(&[(header::CONTENT_TYPE, "multipart/byteranges; boundary=x")]);
-        let known = Known { part: Some(0..9), file: None, if_range_sent: false };
-        let judged = known.judge(206, Version::HTTP_11, &several);
+        let known = Expectation { part: Some(0..9), file: None, if_range_sent: false };
+        let judged = known.validate(206, Version::HTTP_11, &several);
         assert_eq!(judged, Err(Fault::SeveralParts));
     }
 
     #[test]
     fn a_page_is_one_only_if_it_is_not_the_file() {
-        let file = File::of(Some(100), true, &HeaderMap::new());
+        let file = RemoteFile::of(Some(100), true, &HeaderMap::new());
         let judge = |status, pairs: &[_]| {
-            let known = Known { part: Some(10..20), file: Some(&file), if_range_sent: false };
+            let known = Expectation { part: Some(10..20), file: Some(&file), if_range_sent: false };
             let html = [(header::CONTENT_TYPE, "Text/HTML; charset=utf-8")];
-            known.judge(status, Version::HTTP_11, &headers(&[pairs, &html].concat())).map(drop)
+            known.validate(status, Version::HTTP_11, &headers(&[pairs, &html].concat())).map(drop)
         };
         let len = |len| (header::CONTENT_LENGTH, len);
         assert_eq!(judge(200, &[len("99")]), Err(Fault::WebPage));
@@ -432,7 +442,7 @@ mod tests {
     fn words_that_are_no_codings_change_nothing() {
         let judge = |value| {
             let pairs = [(header::CONTENT_LENGTH, "7"), (header::CONTENT_ENCODING, value)];
-            proof_of_end(Version::HTTP_11, &headers(&pairs))
+            body_length(Version::HTTP_11, &headers(&pairs))
         };
         for word in [
             "none",
@@ -457,7 +467,7 @@ mod tests {
     fn a_part_of_another_file_is_not_taken() {
         let validators =
             Validators { etag: Some(HeaderValue::from_static("\"1\"")), modified: None };
-        let file = File { len: Some(100), ranged: true, validators, wavers: false };
+        let file = RemoteFile { len: Some(100), ranged: true, validators, wavers: false };
         let judge = |if_range, range, more: &[_]| judge_part(Some(&file), if_range, range, more);
         let is_changed = |judged| matches!(judged, Err(Fault::Changed(_)));
         let range = "bytes 10-19/100";
@@ -476,7 +486,7 @@ mod tests {
         assert_eq!(judge_part(Some(&dated), false, range, &shown), unproven);
         let otherwise = [(header::ETAG, "\"2\""), shown[0].clone()];
         assert_eq!(judge_part(Some(&dated), true, range, &otherwise), unproven);
-        let wavering = File { wavers: true, ..dated.clone() };
+        let wavering = RemoteFile { wavers: true, ..dated.clone() };
         assert_eq!(judge_part(Some(&wavering), false, range, &otherwise), Ok(Some(20)));
         let both_other = [(header::ETAG, "\"2\""), (header::LAST_MODIFIED, "x")];
         assert!(is_changed(judge_part(Some(&wavering), false, range, &both_other)));
@@ -487,22 +497,22 @@ mod tests {
         assert_eq!(judge_part(Some(&dated), false, range, &shown), Ok(Some(20)));
         let whole = |if_range_sent, start, etag| {
             let part = Some(start..start + 10);
-            let known = Known { part, file: Some(&file), if_range_sent };
+            let known = Expectation { part, file: Some(&file), if_range_sent };
             let fields = headers(&[(header::CONTENT_LENGTH, "100"), (header::ETAG, etag)]);
-            known.judge(200, Version::HTTP_11, &fields).map(|(_, extent)| extent.start)
+            known.validate(200, Version::HTTP_11, &fields).map(|(_, extent)| extent.start)
         };
         assert_eq!(whole(true, 10, "\"1\""), Err(Fault::RangeIgnored));
         assert_eq!(whole(false, 10, "\"1\""), Ok(0));
-        assert!(is_changed(whole(false, MOST_SKIPPED + 1, "\"1\"").map(Some)));
+        assert!(is_changed(whole(false, MAX_SKIP + 1, "\"1\"").map(Some)));
         assert!(is_changed(whole(false, 10, "\"2\"").map(Some)));
     }
 
     #[test]
     fn an_empty_file_is_one() {
-        let known = Known { part: Some(0..10), file: None, if_range_sent: false };
+        let known = Expectation { part: Some(0..10), file: None, if_range_sent: false };
         let judge = |range: &str| {
             let fields = headers(&[(header::CONTENT_RANGE, range)]);
-            known.judge(416, Version::HTTP_11, &fields).map(|(file, _)| file.len)
+            known.validate(416, Version::HTTP_11, &fields).map(|(file, _)| file.len)
         };
         assert_eq!(judge("bytes */0"), Ok(Some(0)));
         assert_eq!(judge("bytes */9"), Err(Fault::PastEnd(9)));

@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 
 use ureq::{BodyReader, Timeout};
 
-use super::ask::shortened;
-use super::judge::Extent;
-use super::line::{Line, Waits};
-use super::upstream::{POURED, Upstream};
+use super::connection::{Connection, IoGuard};
+use super::request::shorten;
+use super::upstream_client::{SPLICE_CHUNK, UpstreamClient};
+use super::validate::BodyRange;
 use crate::error::Fault;
 use crate::sys::SplicePipe;
 
 /// A part of a file that is arriving.
-pub(super) struct Part {
+pub(super) struct RangeBody {
     body: BodyReader<'static>,
     /// What its bytes can be read from past ureq, and whether that was begun.
-    line: Option<Arc<Line>>,
+    connection: Option<Arc<Connection>>,
     is_past: bool,
     /// Whether the connection is of use behind it.
     stays: bool,
@@ -29,24 +29,24 @@ pub(super) struct Part {
     pub(super) begin: u64,
     pub(super) end: Option<u64>,
     received: u64,
-    waits: Arc<Waits>,
+    waits: Arc<IoGuard>,
     stall_timeout: Duration,
     /// How long the upstream took to answer.
-    pub(super) answered_after: Duration,
+    pub(super) response_time: Duration,
 }
 
-impl Part {
+impl RangeBody {
     /// What `body` brings, which was asked for at `asked`.
     pub(super) fn new(
         body: BodyReader<'static>,
-        extent: Extent,
-        waits: Arc<Waits>,
-        upstream: &Upstream,
+        extent: BodyRange,
+        waits: Arc<IoGuard>,
+        upstream: &UpstreamClient,
         asked: Instant,
-    ) -> Part {
-        Part {
+    ) -> RangeBody {
+        RangeBody {
             body,
-            line: None,
+            connection: None,
             is_past: false,
             stays: false,
             pours: true,
@@ -55,19 +55,19 @@ impl Part {
             received: 0,
             waits,
             stall_timeout: upstream.stall_timeout,
-            answered_after: asked.elapsed(),
+            response_time: asked.elapsed(),
         }
     }
 
     /// The same, which comes on this connection with nothing to be done to it; whether that stays
     /// afterwards.
-    pub(super) fn on(self, line: Option<Arc<Line>>, stays: bool) -> Part {
-        Part { line, stays, ..self }
+    pub(super) fn on_connection(self, line: Option<Arc<Connection>>, stays: bool) -> RangeBody {
+        RangeBody { connection: line, stays, ..self }
     }
 
     /// The next bytes; 0 at its end, and only there (or if `buffer` is empty).
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
-        self.waits.until(Instant::now() + self.stall_timeout);
+        self.waits.set_deadline(Instant::now() + self.stall_timeout);
         self.read_on(buffer)
     }
 
@@ -78,37 +78,37 @@ impl Part {
             return self.read_end();
         }
         let buffer = &mut buffer[..room];
-        let count = match self.past_ureq(|mut socket| socket.read(buffer)) {
+        let count = match self.read_raw(|mut socket| socket.read(buffer)) {
             Some(count) => count.map_err(|error| self.line_fault(&error))?,
             None => self.body.read(buffer).map_err(|error| self.reading_fault(&error))?,
         };
         // ureq has checked this; a second look costs nothing and is what a clean end rests on.
         if count == 0 && room > 0 && self.end.is_some() {
-            return Err(self.cut());
+            return Err(self.truncated());
         }
-        self.came(count);
+        self.record(count);
         Ok(count)
     }
 
     /// Whether its next bytes can be [poured](Part::pour): they come past ureq.
-    pub(super) fn pours(&self) -> bool {
-        let is_past = |line: &Arc<Line>| self.is_past || line.is_drained();
-        self.pours && self.line.as_ref().is_some_and(is_past)
+    pub(super) fn can_splice(&self) -> bool {
+        let is_past = |line: &Arc<Connection>| self.is_past || line.is_buffer_empty();
+        self.pours && self.connection.as_ref().is_some_and(is_past)
     }
 
     /// Takes up to `most` of the next bytes into `conduit`; none at its end, or if they do not pour.
-    pub(super) fn pour(&mut self, conduit: &SplicePipe, most: u64) -> Result<usize, Fault> {
-        self.waits.until(Instant::now() + self.stall_timeout);
+    pub(super) fn splice_into(&mut self, conduit: &SplicePipe, most: u64) -> Result<usize, Fault> {
+        self.waits.set_deadline(Instant::now() + self.stall_timeout);
         let left = self.announced().map_or(0, |announced| announced - self.received);
-        let most = usize::try_from(left.min(most)).unwrap_or(usize::MAX).min(POURED);
+        let most = usize::try_from(left.min(most)).unwrap_or(usize::MAX).min(SPLICE_CHUNK);
         if most == 0 {
             return Ok(0);
         }
-        match self.past_ureq(|socket| conduit.fill(socket.as_fd(), most)) {
+        match self.read_raw(|socket| conduit.fill(socket.as_fd(), most)) {
             None => Ok(0),
-            Some(Ok(0)) => Err(self.cut()),
+            Some(Ok(0)) => Err(self.truncated()),
             Some(Ok(count)) => {
-                self.came(count);
+                self.record(count);
                 Ok(count)
             }
             Some(Err(ureq::Error::Io(error))) if cannot(&error) => {
@@ -121,20 +121,21 @@ impl Part {
 
     /// Has `take` take the next bytes off the connection, past ureq, if that is possible: once all is
     /// used that it has read.
-    fn past_ureq(
+    fn read_raw(
         &mut self,
         take: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Option<Result<usize, ureq::Error>> {
-        let line = self.line.as_ref().filter(|line| self.is_past || line.is_drained())?;
+        let line =
+            self.connection.as_ref().filter(|line| self.is_past || line.is_buffer_empty())?;
         self.is_past = true;
-        Some(line.next(self.stall_timeout, Timeout::RecvBody, take))
+        Some(line.retry_when_ready(self.stall_timeout, Timeout::RecvBody, take))
     }
 
-    fn came(&mut self, count: usize) {
+    fn record(&mut self, count: usize) {
         self.received += count as u64;
         let is_over = self.is_past && self.stays && self.is_read();
-        if let Some(line) = self.line.as_ref().filter(|_| is_over) {
-            line.answered();
+        if let Some(line) = self.connection.as_ref().filter(|_| is_over) {
+            line.mark_reusable();
         }
     }
 
@@ -151,11 +152,11 @@ impl Part {
 
     /// Lets go of it. Where little of it was left, and that is there, its connection is free then:
     /// whether that is so.
-    pub(super) fn put_down(mut self) -> bool {
+    pub(super) fn drain_for_reuse(mut self) -> bool {
         /// Less than what a new connection takes.
         const SOON: Duration = Duration::from_millis(10);
         const LITTLE: usize = 4 << 10;
-        self.waits.until(Instant::now() + SOON);
+        self.waits.set_deadline(Instant::now() + SOON);
         let left = self.announced().map_or(u64::MAX, |announced| announced - self.received);
         let Some(mut left) = usize::try_from(left).ok().filter(|left| *left <= LITTLE) else {
             return false;
@@ -179,7 +180,7 @@ impl Part {
         self.end.map(|end| end - self.begin)
     }
 
-    fn cut(&self) -> Fault {
+    fn truncated(&self) -> Fault {
         let (begin, received) = (self.begin, self.received);
         Fault::Cut { received: begin + received, announced: self.end }
     }
@@ -192,8 +193,8 @@ impl Part {
     fn reading_fault(&self, error: &io::Error) -> Fault {
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(ureq::Error::Timeout(_)) => self.timeout(),
-            Some(ureq::Error::Protocol(error)) => Fault::Protocol(shortened(error.to_string())),
-            _ => self.cut(),
+            Some(ureq::Error::Protocol(error)) => Fault::Protocol(shorten(error.to_string())),
+            _ => self.truncated(),
         }
     }
 
@@ -201,7 +202,7 @@ impl Part {
     fn line_fault(&self, error: &ureq::Error) -> Fault {
         match error {
             ureq::Error::Timeout(_) => self.timeout(),
-            _ => self.cut(),
+            _ => self.truncated(),
         }
     }
 }

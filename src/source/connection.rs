@@ -19,10 +19,10 @@ use crate::cancel::{CancelToken, WaitOutcome};
 use crate::sys;
 
 /// What the waits of an HTTP client end with.
-pub(super) struct Waits(Mutex<Ends>);
+pub(super) struct IoGuard(Mutex<IoLimits>);
 
 #[derive(Clone)]
-struct Ends {
+struct IoLimits {
     /// The stream that it serves, if it serves one.
     stop: Option<Arc<CancelToken>>,
     /// When the next bytes of a body must be there, however many segments ureq has to read for
@@ -30,24 +30,24 @@ struct Ends {
     deadline: Option<Instant>,
 }
 
-impl Waits {
+impl IoGuard {
     /// With this stream.
-    pub(super) fn of(stop: &Arc<CancelToken>) -> Waits {
-        Waits(Mutex::new(Ends { stop: Some(stop.clone()), deadline: None }))
+    pub(super) fn new(stop: &Arc<CancelToken>) -> IoGuard {
+        IoGuard(Mutex::new(IoLimits { stop: Some(stop.clone()), deadline: None }))
     }
 
     /// From now on with another stream, or there is nothing to be waited for.
-    pub(super) fn end_with(&self, stop: Option<&Arc<CancelToken>>) {
-        *lock(&self.0) = Ends { stop: stop.cloned(), deadline: None };
+    pub(super) fn set_cancel_token(&self, stop: Option<&Arc<CancelToken>>) {
+        *lock(&self.0) = IoLimits { stop: stop.cloned(), deadline: None };
     }
 
     /// From now on at `deadline`, too.
-    pub(super) fn until(&self, deadline: Instant) {
+    pub(super) fn set_deadline(&self, deadline: Instant) {
         lock(&self.0).deadline = Some(deadline);
     }
 
     /// No longer: until the next [`until`](Waits::until).
-    pub(super) fn rest(&self) {
+    pub(super) fn set_idle(&self) {
         lock(&self.0).deadline = None;
     }
 
@@ -59,75 +59,75 @@ impl Waits {
         limit: Duration,
         reason: Timeout,
     ) -> Result<(), Error> {
-        let Ends { stop, deadline } = lock(&self.0).clone();
-        let left = deadline.map_or(Duration::MAX, left_until);
-        match stop.ok_or_else(over)?.wait(fd, interest, limit.min(left))? {
+        let IoLimits { stop, deadline } = lock(&self.0).clone();
+        let left = deadline.map_or(Duration::MAX, time_left);
+        match stop.ok_or_else(cancelled)?.wait(fd, interest, limit.min(left))? {
             WaitOutcome::Ready => Ok(()),
-            WaitOutcome::Stopped => Err(over().into()),
+            WaitOutcome::Stopped => Err(cancelled().into()),
             WaitOutcome::TimedOut => Err(Error::Timeout(reason)),
         }
     }
 
     /// Whether the stream is over.
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn is_cancelled(&self) -> bool {
         lock(&self.0).stop.as_ref().is_none_or(|stop| stop.is_cancelled())
     }
 
     /// The error if none of them is to begin: bytes that are always there are not waited for, and
     /// some that ureq reads give its reader nothing.
-    fn go_on(&self, reason: Timeout) -> Result<(), Error> {
+    fn check_limits(&self, reason: Timeout) -> Result<(), Error> {
         let ends = lock(&self.0);
-        if ends.deadline.is_some_and(|deadline| left_until(deadline).is_zero()) {
+        if ends.deadline.is_some_and(|deadline| time_left(deadline).is_zero()) {
             return Err(Error::Timeout(reason));
         }
         match &ends.stop {
             Some(stop) if !stop.is_cancelled_cheap() => Ok(()),
-            _ => Err(over().into()),
+            _ => Err(cancelled().into()),
         }
     }
 }
 
-fn left_until(deadline: Instant) -> Duration {
+fn time_left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
-fn over() -> io::Error {
+fn cancelled() -> io::Error {
     io::Error::other("the stream is over")
 }
 
 /// A connection.
-pub(super) struct Line {
+pub(super) struct Connection {
     pub(super) socket: TcpStream,
     /// Scheme, host and port that it leads to, and where it was made to: a proxy perhaps.
-    pub(super) to: String,
+    pub(super) origin: String,
     pub(super) peer: SocketAddr,
-    waits: Arc<Waits>,
+    waits: Arc<IoGuard>,
     /// What ureq has read of it and not yet used.
     buffered: AtomicUsize,
     /// An answer was read to its end: it is ready for the next question.
-    is_free: AtomicBool,
+    is_reusable: AtomicBool,
 }
 
-impl Line {
+impl Connection {
     pub(super) fn new(
         socket: TcpStream,
         (to, peer): (String, SocketAddr),
-        waits: Arc<Waits>,
-    ) -> Arc<Line> {
+        waits: Arc<IoGuard>,
+    ) -> Arc<Connection> {
         let (buffered, is_free) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Arc::new(Line { socket, to, peer, waits, buffered, is_free })
+        Arc::new(Connection { socket, origin: to, peer, waits, buffered, is_reusable: is_free })
     }
 
     /// The next bytes, as `take` takes them off the socket; 0 when the other side has closed. They are
     /// waited for until all waits end, and for `limit` at most.
-    pub(super) fn next(
+    pub(super) fn retry_when_ready(
         &self,
         limit: Duration,
         reason: Timeout,
         mut take: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Result<usize, Error> {
         loop {
-            self.waits.go_on(reason)?;
+            self.waits.check_limits(reason)?;
             match take(&self.socket) {
                 Ok(count) => return Ok(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -155,39 +155,39 @@ impl Line {
     }
 
     /// Whether ureq has used all that it has read: what comes next is on the connection.
-    pub(super) fn is_drained(&self) -> bool {
+    pub(super) fn is_buffer_empty(&self) -> bool {
         self.buffered.load(Ordering::Relaxed) == 0
     }
 
     /// The answer on it was read to its end.
-    pub(super) fn answered(&self) {
-        self.is_free.store(true, Ordering::Relaxed);
+    pub(super) fn mark_reusable(&self) {
+        self.is_reusable.store(true, Ordering::Relaxed);
     }
 
     /// Whether it was, and nothing was asked since.
-    pub(super) fn is_free(&self) -> bool {
-        self.is_free.load(Ordering::Relaxed)
+    pub(super) fn is_reusable(&self) -> bool {
+        self.is_reusable.load(Ordering::Relaxed)
     }
 
     /// Something is being asked on it.
-    pub(super) fn asked(&self) {
-        self.is_free.store(false, Ordering::Relaxed);
+    pub(super) fn mark_in_use(&self) {
+        self.is_reusable.store(false, Ordering::Relaxed);
     }
 }
 
 /// ureq's buffers of a connection, which tell how much it has not used.
-pub(super) struct Counted {
+pub(super) struct CountedBuffers {
     pub(super) buffers: LazyBuffers,
-    pub(super) line: Arc<Line>,
+    pub(super) connection: Arc<Connection>,
 }
 
-impl Counted {
+impl CountedBuffers {
     fn count(&self) {
-        self.line.buffered.store(self.buffers.input().len(), Ordering::Relaxed);
+        self.connection.buffered.store(self.buffers.input().len(), Ordering::Relaxed);
     }
 }
 
-impl Buffers for Counted {
+impl Buffers for CountedBuffers {
     fn output(&mut self) -> &mut [u8] {
         self.buffers.output()
     }

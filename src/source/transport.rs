@@ -17,8 +17,8 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, Timeout};
 
+use super::connection::{Connection, CountedBuffers, IoGuard};
 use super::family::Families;
-use super::line::{Counted, Line, Waits};
 use super::proxy;
 use crate::config::Proxy;
 use crate::sys;
@@ -28,16 +28,16 @@ use crate::sys;
 const PLAIN_BUFFER: usize = 32 << 10;
 
 /// Makes the connections of one HTTP client.
-pub(super) struct Dial {
-    pub(super) waits: Arc<Waits>,
+pub(super) struct TcpConnector {
+    pub(super) io_guard: Arc<IoGuard>,
     pub(super) families: Arc<Families>,
     /// What all connections lead through.
     pub(super) proxy: Option<Proxy>,
 }
 
-impl Dial {
+impl TcpConnector {
     /// A new connection to one of the addresses.
-    pub(super) fn connect(&self, details: &ConnectionDetails) -> Result<Wire, Error> {
+    pub(super) fn connect(&self, details: &ConnectionDetails) -> Result<TcpTransport, Error> {
         let limit = limit(details.timeout);
         let deadline = Instant::now() + limit;
         let mut last = Error::HostNotFound;
@@ -45,18 +45,18 @@ impl Dial {
         for address in &details.addrs[..] {
             // The time is shared out, so that one silent address does not use it all up.
             let share = deadline.saturating_duration_since(Instant::now()) / left;
-            match connect(*address, share, &self.waits) {
+            match connect(*address, share, &self.io_guard) {
                 Ok(socket) => {
                     if self.proxy.is_none() {
                         self.families.worked(*address, &details.addrs[..]);
                     }
                     let to = (origin(details.uri), *address);
-                    let line = Line::new(socket, to, self.waits.clone());
-                    return self.introduced(line, details, deadline);
+                    let line = Connection::new(socket, to, self.io_guard.clone());
+                    return self.through_proxy(line, details, deadline);
                 }
                 Err(error) => last = error,
             }
-            if self.waits.is_over() {
+            if self.io_guard.is_cancelled() {
                 break;
             }
             left -= 1;
@@ -68,12 +68,12 @@ impl Dial {
     }
 
     /// The connection, led on to the upstream if `line` only leads to the proxy.
-    fn introduced(
+    fn through_proxy(
         &self,
-        line: Arc<Line>,
+        connection: Arc<Connection>,
         details: &ConnectionDetails,
         deadline: Instant,
-    ) -> Result<Wire, Error> {
+    ) -> Result<TcpTransport, Error> {
         let sizes = details.config;
         let input = match details.uri.scheme_str() {
             // Bodies are mostly read past it.
@@ -81,13 +81,16 @@ impl Dial {
             _ => sizes.input_buffer_size(),
         };
         let buffers = LazyBuffers::new(input, sizes.output_buffer_size());
-        let wire = Wire { buffers: Counted { buffers, line: line.clone() }, line };
+        let wire = TcpTransport {
+            buffers: CountedBuffers { buffers, connection: connection.clone() },
+            connection,
+        };
         let Some(proxy) = &self.proxy else { return Ok(wire) };
         let left = deadline.saturating_duration_since(Instant::now());
         let mut line = TransportAdapter::new(wire, details.current_time.clone());
         line.set_timeout(NextTimeout { after: left.into(), ..details.timeout });
         let (host, port) = target(details.uri);
-        proxy::introduce(proxy, &mut line, host, port)?;
+        proxy::connect_through(proxy, &mut line, host, port)?;
         Ok(line.into_inner())
     }
 }
@@ -109,7 +112,7 @@ pub(super) fn target(uri: &Uri) -> (&str, u16) {
     (host, port)
 }
 
-fn connect(address: SocketAddr, limit: Duration, waits: &Waits) -> Result<TcpStream, Error> {
+fn connect(address: SocketAddr, limit: Duration, waits: &IoGuard) -> Result<TcpStream, Error> {
     let socket = sys::start_connect(address)?;
     waits.wait(socket.as_fd(), sys::WRITABLE, limit, Timeout::Connect)?;
     if let Some(error) = socket.take_error()? {
@@ -120,18 +123,18 @@ fn connect(address: SocketAddr, limit: Duration, waits: &Waits) -> Result<TcpStr
 }
 
 /// A connection, as ureq has it.
-pub(super) struct Wire {
-    pub(super) line: Arc<Line>,
-    buffers: Counted,
+pub(super) struct TcpTransport {
+    pub(super) connection: Arc<Connection>,
+    buffers: CountedBuffers,
 }
 
-impl fmt::Debug for Wire {
+impl fmt::Debug for TcpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Wire")
     }
 }
 
-impl Transport for Wire {
+impl Transport for TcpTransport {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
@@ -140,10 +143,10 @@ impl Transport for Wire {
         let timeout = timeout.for_write();
         let mut sent = 0;
         while sent < amount {
-            match (&self.line.socket).write(&self.buffers.output()[sent..amount]) {
+            match (&self.connection.socket).write(&self.buffers.output()[sent..amount]) {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.line.wait(sys::WRITABLE, limit(timeout), timeout.reason)?;
+                    self.connection.wait(sys::WRITABLE, limit(timeout), timeout.reason)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
@@ -156,13 +159,13 @@ impl Transport for Wire {
         let timeout = timeout.for_read();
         let buffer = self.buffers.input_append_buf();
         let next = |mut socket: &TcpStream| socket.read(buffer);
-        let count = self.line.next(limit(timeout), timeout.reason, next)?;
+        let count = self.connection.retry_when_ready(limit(timeout), timeout.reason, next)?;
         self.buffers.input_appended(count);
         Ok(count > 0)
     }
 
     fn is_open(&mut self) -> bool {
-        self.line.is_idle()
+        self.connection.is_idle()
     }
 }
 

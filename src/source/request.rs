@@ -13,10 +13,10 @@ use ureq::{Body, RequestBuilder, Timeout};
 use url::Url;
 
 use super::address::Refused;
-use super::judge::{Extent, File, Known};
-use super::lane::Lane;
-use super::part::Part;
-use super::upstream::Upstream;
+use super::body::RangeBody;
+use super::client::HttpClient;
+use super::upstream_client::UpstreamClient;
+use super::validate::{BodyRange, Expectation, RemoteFile};
 use crate::error::Fault;
 use crate::media::{Location, cookie_field};
 use crate::range;
@@ -25,100 +25,100 @@ use crate::range;
 const MAX_REDIRECTS: usize = 5;
 
 /// A question, with all that it takes to ask it, on whatever thread.
-pub(super) struct Question<'u> {
-    pub(super) upstream: &'u Upstream,
-    pub(super) lane: Arc<Lane>,
+pub(super) struct RangeRequest<'u> {
+    pub(super) upstream: &'u UpstreamClient,
+    pub(super) client: Arc<HttpClient>,
     pub(super) location: Arc<Location>,
     /// Where an earlier answer really came from.
-    pub(super) shortcut: Option<Url>,
+    pub(super) effective_url: Option<Url>,
     /// The bytes that are wanted; `None` for all of them, in one go.
-    pub(super) part: Option<Range<u64>>,
+    pub(super) range: Option<Range<u64>>,
     /// What the answer must agree with.
-    pub(super) file: Option<File>,
+    pub(super) file: Option<RemoteFile>,
     /// Whether to say that, too, in an If-Range field.
     pub(super) if_range: bool,
     /// When it was put, if it was.
-    pub(super) put_at: Option<Instant>,
+    pub(super) sent_at: Option<Instant>,
 }
 
 /// An answer that is what was asked for.
-pub(super) struct Answer {
-    pub(super) part: Part,
-    pub(super) file: File,
+pub(super) struct RangeResponse {
+    pub(super) body: RangeBody,
+    pub(super) file: RemoteFile,
     /// Whether it goes on behind what was asked for.
     pub(super) is_more: bool,
     /// Where it came from.
     pub(super) url: Url,
 }
 
-impl Question<'_> {
+impl RangeRequest<'_> {
     /// Asks without waiting for the answer, if a connection is there for it that was kept: whether
     /// that was so. It is to be asked again, for the answer.
-    pub(super) fn put(&mut self) -> bool {
-        self.lane.waits.rest();
+    pub(super) fn send_only(&mut self) -> bool {
+        self.client.io_guard.set_idle();
         let now = Instant::now();
-        let url = self.shortcut.as_ref().unwrap_or(&self.location.url);
+        let url = self.effective_url.as_ref().unwrap_or(&self.location.url);
         // That ureq misses its answer is in order.
-        let was_put = self.lane.lines.only(|| drop(self.request(url).call()));
-        self.put_at = was_put.then_some(now);
+        let was_put = self.client.pool.send_only(|| drop(self.request(url).call()));
+        self.sent_at = was_put.then_some(now);
         was_put
     }
 
     /// Asks, and follows redirects.
-    pub(super) fn ask(self) -> Result<Answer, Fault> {
-        let asked = self.put_at.unwrap_or_else(|| {
-            self.lane.lines.forget_asked();
+    pub(super) fn send(self) -> Result<RangeResponse, Fault> {
+        let asked = self.sent_at.unwrap_or_else(|| {
+            self.client.pool.drop_sent();
             Instant::now()
         });
-        self.lane.waits.rest();
+        self.client.io_guard.set_idle();
         let first = &self.location.url;
-        let mut url = self.shortcut.as_ref().unwrap_or(first).clone();
+        let mut url = self.effective_url.as_ref().unwrap_or(first).clone();
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.ask_at(&url)?;
+            let response = self.send_once(&url)?;
             if matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 url = next_hop(&url, response.headers())?;
                 continue;
             }
             let (file, extent) = judge(&response, &self)?;
             let is_bare = url.scheme() == "http" && is_bare(&response, extent);
-            let line = self.lane.lines.asked().filter(|_| is_bare);
-            let stays = stays(&response);
+            let line = self.client.pool.last_connection().filter(|_| is_bare);
+            let stays = is_keep_alive(&response);
             let body = response.into_body().into_reader();
-            let waits = self.lane.waits.clone();
-            let part = Part::new(body, extent, waits, self.upstream, asked);
-            let part = part.on(line, stays);
-            let asked = self.part.as_ref().map(|part| part.end);
+            let waits = self.client.io_guard.clone();
+            let part = RangeBody::new(body, extent, waits, self.upstream, asked);
+            let part = part.on_connection(line, stays);
+            let asked = self.range.as_ref().map(|part| part.end);
             let is_more = part.end.zip(asked).is_some_and(|(end, asked)| end > asked);
-            return Ok(Answer { part, file, is_more, url });
+            return Ok(RangeResponse { body: part, file, is_more, url });
         }
         Err(Fault::Redirect("it redirected too often"))
     }
 
     /// The length that is said when nothing but the head of an answer is asked for.
     pub(super) fn head_len(&self) -> Option<u64> {
-        let url = self.shortcut.as_ref().unwrap_or(&self.location.url);
-        let agent = &self.lane.agent;
+        let url = self.effective_url.as_ref().unwrap_or(&self.location.url);
+        let agent = &self.client.agent;
         let answer = self.with_fields(agent.head(url.as_str()), url).call().ok()?;
         let len = answer.headers().get(header::CONTENT_LENGTH)?.as_bytes();
         range::decimal(len).filter(|_| answer.status() == 200)
     }
 
-    fn ask_at(&self, url: &Url) -> Result<Response<Body>, Fault> {
-        let before = self.lane.lines.used_again();
+    fn send_once(&self, url: &Url) -> Result<Response<Body>, Fault> {
+        let before = self.client.pool.reuse_count();
         let mut answer = self.request(url).call();
         // A connection from before may have been closed while the question was on its way, or be of
         // no use for another reason. A GET may be sent again (RFC 9112 §9.3.1).
         let failed = |error: &ureq::Error| !matches!(error, ureq::Error::Timeout(_));
-        let was_kept = self.lane.lines.used_again() > before;
-        if answer.as_ref().is_err_and(failed) && was_kept && !self.lane.waits.is_over() {
+        let was_kept = self.client.pool.reuse_count() > before;
+        if answer.as_ref().is_err_and(failed) && was_kept && !self.client.io_guard.is_cancelled() {
             answer = self.request(url).call();
         }
         answer.map_err(|error| unreachable(error, self.upstream))
     }
 
     fn request(&self, url: &Url) -> RequestBuilder<WithoutBody> {
-        let mut request = self.with_fields(self.lane.agent.get(url.as_str()), url);
-        if let Some(part) = &self.part {
+        let mut request = self.with_fields(self.client.agent.get(url.as_str()), url);
+        if let Some(part) = &self.range {
             request = request.header(header::RANGE, range::field(part));
         }
         if let Some(validator) = self.expected() {
@@ -135,7 +135,7 @@ impl Question<'_> {
     ) -> RequestBuilder<WithoutBody> {
         let elsewhere = url.origin() != self.location.url.origin();
         for (name, value) in &self.location.headers {
-            if is_ours(name) || (elsewhere && is_secret(name)) {
+            if is_ours(name) || (elsewhere && is_credential(name)) {
                 continue;
             }
             request = request.header(name, value);
@@ -148,23 +148,26 @@ impl Question<'_> {
 
     /// What goes into If-Range, if it is sent.
     fn expected(&self) -> Option<&HeaderValue> {
-        let file = self.file.as_ref().filter(|_| self.if_range && self.part.is_some())?;
+        let file = self.file.as_ref().filter(|_| self.if_range && self.range.is_some())?;
         file.validators.best().filter(|_| !file.wavers)
     }
 }
 
-fn judge(response: &Response<Body>, question: &Question<'_>) -> Result<(File, Extent), Fault> {
+fn judge(
+    response: &Response<Body>,
+    question: &RangeRequest<'_>,
+) -> Result<(RemoteFile, BodyRange), Fault> {
     let status = response.status().as_u16();
-    let known = Known {
-        part: question.part.clone(),
+    let known = Expectation {
+        part: question.range.clone(),
         file: question.file.as_ref(),
         if_range_sent: question.expected().is_some(),
     };
-    known.judge(status, response.version(), response.headers())
+    known.validate(status, response.version(), response.headers())
 }
 
 /// Whether the bytes of the body are those of the file, and as many as its length says.
-fn is_bare(response: &Response<Body>, extent: Extent) -> bool {
+fn is_bare(response: &Response<Body>, extent: BodyRange) -> bool {
     let headers = response.headers();
     let len = headers.get(header::CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse().ok());
     let is_coded = headers.contains_key(header::TRANSFER_ENCODING);
@@ -172,7 +175,7 @@ fn is_bare(response: &Response<Body>, extent: Extent) -> bool {
 }
 
 /// Whether the connection is there for another question (RFC 9112 §9.3).
-fn stays(response: &Response<Body>) -> bool {
+fn is_keep_alive(response: &Response<Body>) -> bool {
     let says_so = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
     let mut all = response.headers().get_all(header::CONNECTION).iter();
     response.version() == Version::HTTP_11 && all.all(says_so)
@@ -200,7 +203,7 @@ fn is_ours(name: &HeaderName) -> bool {
 }
 
 /// Fields that are not for the hosts that a redirect leads to.
-fn is_secret(name: &HeaderName) -> bool {
+fn is_credential(name: &HeaderName) -> bool {
     [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION].contains(name)
 }
 
@@ -222,7 +225,7 @@ fn next_hop(from: &Url, headers: &HeaderMap) -> Result<Url, Fault> {
 }
 
 /// A text that others had a part in, at a length that can be shown.
-pub(super) fn shortened(text: String) -> String {
+pub(super) fn shorten(text: String) -> String {
     const LONGEST: usize = 200;
     match text.char_indices().nth(LONGEST) {
         Some((at, _)) => format!("{}…", &text[..at]),
@@ -231,8 +234,8 @@ pub(super) fn shortened(text: String) -> String {
 }
 
 /// What ureq says before the first body byte, in our words. Its own may hold the URL.
-fn unreachable(error: ureq::Error, upstream: &Upstream) -> Fault {
-    let tls = |why: String| Fault::Unreachable(shortened(format!("TLS: {why}")));
+fn unreachable(error: ureq::Error, upstream: &UpstreamClient) -> Fault {
+    let tls = |why: String| Fault::Unreachable(shorten(format!("TLS: {why}")));
     match error {
         ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
             Fault::Timeout(upstream.connecting(), upstream.connect_timeout)
@@ -246,15 +249,15 @@ fn unreachable(error: ureq::Error, upstream: &Upstream) -> Fault {
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
             tls(error.to_string())
         }
-        ureq::Error::Io(error) => Fault::Unreachable(shortened(error.to_string())),
+        ureq::Error::Io(error) => Fault::Unreachable(shorten(error.to_string())),
         ureq::Error::Tls(why) => tls(why.into()),
         ureq::Error::Rustls(error) => tls(error.to_string()),
         ureq::Error::Other(error) => match error.downcast::<Refused>() {
             Ok(refused) => Fault::AddressRefused(refused.to_string()),
-            Err(error) => Fault::Unreachable(shortened(error.to_string())),
+            Err(error) => Fault::Unreachable(shorten(error.to_string())),
         },
         ureq::Error::BadUri(_) => Fault::Protocol("its URL cannot be asked for".into()),
-        error => Fault::Protocol(shortened(error.to_string())),
+        error => Fault::Protocol(shorten(error.to_string())),
     }
 }
 

@@ -14,12 +14,12 @@ use ureq::unversioned::transport::RustlsConnector;
 use url::Url;
 
 use super::address::{Checked, Policy};
+use super::client::{ClientPool, HttpClient};
+use super::connection::IoGuard;
 use super::family::Families;
 use super::host_memory::HostMemory;
-use super::lane::{Lane, Resting};
-use super::line::Waits;
-use super::lines::{Exchange, Lines, Names};
-use super::wire::Dial;
+use super::pool::{ConnectionPool, PoolingConnector, PoolingResolver};
+use super::transport::TcpConnector;
 use crate::cancel::CancelToken;
 use crate::config::{self, Proxy};
 use crate::media::Location;
@@ -27,19 +27,19 @@ use crate::media::Location;
 /// The buffer between a socket and its reader.
 pub const SOCKET_BUFFER: usize = 128 << 10;
 /// What goes at once through a conduit from an upstream's socket to a client's.
-pub const POURED: usize = 256 << 10;
+pub const SPLICE_CHUNK: usize = 256 << 10;
 /// Room for a request head: URL, fields and cookies of a site that is generous with them.
 const REQUEST_BUFFER: usize = 32 << 10;
 /// A resolver that wants a track to be asked for in smaller parts than this does not get its way:
 /// a part has to bring something new.
-const SMALLEST_CHUNK: u64 = 16 << 10;
+const MIN_CHUNK: u64 = 16 << 10;
 /// Bytes of a response head that are read at most. Behind an interim answer (1xx) ureq takes all
 /// that is in the buffer for the head.
 const MAX_RESPONSE_HEAD: usize = SOCKET_BUFFER;
 
 /// The settings, and what is made of them once.
 #[derive(Debug)]
-pub struct Upstream {
+pub struct UpstreamClient {
     policy: Policy,
     families: Arc<Families>,
     proxy: Option<Proxy>,
@@ -55,13 +55,13 @@ pub struct Upstream {
     /// How often something was asked for again, in all.
     pub(super) retries_made: AtomicU64,
     /// HTTP clients of streams that are over.
-    pub(super) resting: Resting,
-    pub(super) learned: HostMemory,
+    pub(super) idle_clients: ClientPool,
+    pub(super) host_memory: HostMemory,
 }
 
-impl Upstream {
+impl UpstreamClient {
     /// As the configuration wants it; fails when `ca_file` cannot be read.
-    pub fn new(config: &config::Upstream) -> io::Result<Upstream> {
+    pub fn new(config: &config::Upstream) -> io::Result<UpstreamClient> {
         let roots = match &config.ca_file {
             None => RootCerts::WebPki,
             Some(file) => read_roots(file).map_err(|error| {
@@ -69,7 +69,7 @@ impl Upstream {
                 io::Error::new(error.kind(), named)
             })?,
         };
-        Ok(Upstream {
+        Ok(UpstreamClient {
             policy: Policy::of(config),
             families: Arc::new(Families::new(config.family)),
             proxy: config.proxy.clone(),
@@ -83,8 +83,8 @@ impl Upstream {
             max_wait: config.max_wait.0,
             chunk: config.chunk.0,
             retries_made: AtomicU64::new(0),
-            resting: Resting::default(),
-            learned: HostMemory::default(),
+            idle_clients: ClientPool::default(),
+            host_memory: HostMemory::default(),
         })
     }
 
@@ -99,9 +99,9 @@ impl Upstream {
     }
 
     /// What may be asked for at once there.
-    pub(super) fn chunk_of(&self, location: &Location) -> u64 {
-        let known = self.learned.chunk(&location.url).unwrap_or(u64::MAX);
-        location.chunk.unwrap_or(u64::MAX).min(known).clamp(SMALLEST_CHUNK, self.chunk)
+    pub(super) fn chunk_size(&self, location: &Location) -> u64 {
+        let known = self.host_memory.chunk(&location.url).unwrap_or(u64::MAX);
+        location.chunk.unwrap_or(u64::MAX).min(known).clamp(MIN_CHUNK, self.chunk)
     }
 
     /// What is being done when a connection is waited for.
@@ -110,27 +110,31 @@ impl Upstream {
     }
 
     /// What a healthy upstream brings within a stall timeout at the least.
-    pub(super) fn least_progress(&self) -> u64 {
+    pub(super) fn min_progress(&self) -> u64 {
         self.min_throughput.saturating_mul(self.stall_timeout.as_secs())
     }
 
     /// An HTTP client whose waits end with the stream, for whoever asks there: one that has asked
     /// there before, if one rests.
-    pub(super) fn lane(&self, url: &Url, stop: &Arc<CancelToken>) -> Arc<Lane> {
-        self.resting.take(url, stop).unwrap_or_else(|| self.new_lane(stop))
+    pub(super) fn client(&self, url: &Url, stop: &Arc<CancelToken>) -> Arc<HttpClient> {
+        self.idle_clients.checkout(url, stop).unwrap_or_else(|| self.new_client(stop))
     }
 
     /// Closes connections that have been at rest for too long; after how long to call this again.
-    pub fn tidy(&self) -> Duration {
-        const OFTEN: Duration = Duration::from_millis(10);
-        const SELDOM: Duration = Duration::from_secs(15);
-        self.resting.tidy();
+    pub fn evict_idle(&self) -> Duration {
+        const MIN_EVICT_INTERVAL: Duration = Duration::from_millis(10);
+        const MAX_EVICT_INTERVAL: Duration = Duration::from_secs(15);
+        self.idle_clients.evict_expired();
         let timeout = self.keepalive_timeout;
-        if timeout.is_zero() { SELDOM } else { timeout.clamp(OFTEN, SELDOM) }
+        if timeout.is_zero() {
+            MAX_EVICT_INTERVAL
+        } else {
+            timeout.clamp(MIN_EVICT_INTERVAL, MAX_EVICT_INTERVAL)
+        }
     }
 
     /// The same without a connection.
-    pub(super) fn new_lane(&self, stop: &Arc<CancelToken>) -> Arc<Lane> {
+    pub(super) fn new_client(&self, stop: &Arc<CancelToken>) -> Arc<HttpClient> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             // Redirects are followed by hand, to look at each hop.
@@ -156,14 +160,22 @@ impl Upstream {
             .timeout_per_read(Some(self.stall_timeout))
             .build();
         let (waits, lines) =
-            (Arc::new(Waits::of(stop)), Arc::new(Lines::new(self.keepalive_timeout)));
+            (Arc::new(IoGuard::new(stop)), Arc::new(ConnectionPool::new(self.keepalive_timeout)));
         let proxy = self.proxy.clone();
         let families = self.families.clone();
-        let dial = Dial { waits: waits.clone(), families: families.clone(), proxy: proxy.clone() };
-        let exchange = Exchange { dial, tls: self.tls.clone(), lines: lines.clone() };
+        let dial = TcpConnector {
+            io_guard: waits.clone(),
+            families: families.clone(),
+            proxy: proxy.clone(),
+        };
+        let exchange = PoolingConnector { dial, tls: self.tls.clone(), pool: lines.clone() };
         let checked = Checked { policy: self.policy.clone(), families, proxy };
-        let names = Names { checked, lines: lines.clone() };
-        Arc::new(Lane { agent: Agent::with_parts(config, exchange, names), waits, lines })
+        let names = PoolingResolver { checked, pool: lines.clone() };
+        Arc::new(HttpClient {
+            agent: Agent::with_parts(config, exchange, names),
+            io_guard: waits,
+            pool: lines,
+        })
     }
 }
 

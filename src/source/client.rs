@@ -9,21 +9,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ureq::Agent;
 use url::{Origin, Url};
 
-use super::line::Waits;
-use super::lines::Lines;
+use super::connection::IoGuard;
+use super::pool::ConnectionPool;
 use crate::cancel::CancelToken;
 
 /// Clients that may rest, all upstreams together.
-const MOST_AT_REST: usize = 16;
+const MAX_IDLE_CLIENTS: usize = 16;
 
 /// An HTTP client for one question at a time, and what its waits end with.
-pub(super) struct Lane {
+pub(super) struct HttpClient {
     pub(super) agent: Agent,
-    pub(super) waits: Arc<Waits>,
-    pub(super) lines: Arc<Lines>,
+    pub(super) io_guard: Arc<IoGuard>,
+    pub(super) pool: Arc<ConnectionPool>,
 }
 
-impl fmt::Debug for Lane {
+impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Lane")
     }
@@ -31,37 +31,37 @@ impl fmt::Debug for Lane {
 
 /// Clients whose streams are over, and where they have asked.
 #[derive(Debug, Default)]
-pub(super) struct Resting(Mutex<VecDeque<(Origin, Arc<Lane>)>>);
+pub(super) struct ClientPool(Mutex<VecDeque<(Origin, Arc<HttpClient>)>>);
 
-impl Resting {
+impl ClientPool {
     /// The last one that has asked there, for a stream that ends with `stop`.
-    pub(super) fn take(&self, url: &Url, stop: &Arc<CancelToken>) -> Option<Arc<Lane>> {
+    pub(super) fn checkout(&self, url: &Url, stop: &Arc<CancelToken>) -> Option<Arc<HttpClient>> {
         let mut resting = self.lock();
         let place = resting.iter().rposition(|(to, _)| *to == url.origin())?;
         let (_, lane) = resting.remove(place)?;
-        lane.waits.end_with(Some(stop));
+        lane.io_guard.set_cancel_token(Some(stop));
         Some(lane)
     }
 
     /// Keeps a client that has asked there, if its connection is of use and nobody else has it.
-    pub(super) fn keep(&self, lane: &Arc<Lane>, url: &Url) {
-        if Arc::strong_count(lane) > 1 || !lane.lines.is_at_rest() {
+    pub(super) fn put_back(&self, lane: &Arc<HttpClient>, url: &Url) {
+        if Arc::strong_count(lane) > 1 || !lane.pool.is_idle() {
             return;
         }
-        lane.waits.end_with(None);
+        lane.io_guard.set_cancel_token(None);
         let mut resting = self.lock();
         resting.push_back((url.origin(), lane.clone()));
-        let excess = resting.len().saturating_sub(MOST_AT_REST);
+        let excess = resting.len().saturating_sub(MAX_IDLE_CLIENTS);
         resting.drain(..excess);
     }
 
     /// Lets go of those whose connections have rested for too long, or were closed.
-    pub(super) fn tidy(&self) {
-        self.lock().retain(|(_, lane)| lane.lines.is_at_rest());
+    pub(super) fn evict_expired(&self) {
+        self.lock().retain(|(_, lane)| lane.pool.is_idle());
     }
 
     /// Nothing here is left half-changed by a panic.
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(Origin, Arc<Lane>)>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(Origin, Arc<HttpClient>)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
