@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::limits::StreamLimiter;
 use crate::media::offer::Offer;
 use crate::mux::fifo::RuntimeDir;
-use crate::source::{Families, Gate, Policy};
+use crate::source::{AddressPolicy, Families, SocksGateway};
 
 mod call;
 mod command;
@@ -46,9 +46,9 @@ use kept::{Found, Kept};
 /// Reads pages, and remembers them.
 pub struct Resolver {
     config: Config,
-    policy: Policy,
+    policy: AddressPolicy,
     /// All that yt-dlp connects to, it connects to through this.
-    _gate: Gate,
+    _gate: SocksGateway,
     /// The ways to call yt-dlp; the first one that works is taken.
     ways: Vec<Box<dyn Call>>,
     /// For as many as may be called at a time; half of them for one client.
@@ -70,7 +70,7 @@ impl Resolver {
         runtime: &Arc<RuntimeDir>,
     ) -> io::Result<Resolver> {
         let resolver = &config.resolver;
-        let gate = Gate::open(&config.upstream, families)?;
+        let gate = SocksGateway::open(&config.upstream, families)?;
         let environment = Environment::with(Some(&gate.url()));
         let memory = resolver.memory.0;
         let mut ways: Vec<Box<dyn Call>> = Vec::new();
@@ -83,7 +83,7 @@ impl Resolver {
         ways.push(Box::new(Command { program, environment, runtime: runtime.clone(), memory }));
         Ok(Resolver {
             config: config.clone(),
-            policy: Policy::of(&config.upstream),
+            policy: AddressPolicy::from_config(&config.upstream),
             _gate: gate,
             ways,
             // Each of them has the slot of a stream, which are limited.

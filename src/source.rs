@@ -17,7 +17,7 @@ use crate::cancel::CancelToken;
 use crate::error::{Error, Fault};
 use crate::media::{Kind, Location, Refresh, Track};
 
-pub mod address;
+pub mod address_policy;
 mod body;
 mod client;
 mod connection;
@@ -25,7 +25,6 @@ mod fallback;
 mod family;
 mod fingerprint;
 mod first_response;
-mod gate;
 mod host_memory;
 mod peek;
 mod pool;
@@ -34,16 +33,17 @@ mod proxy;
 mod request;
 mod retry;
 mod retry_budget;
+mod socks_gateway;
 mod throughput;
 mod transport;
 mod upstream_client;
 mod validate;
 mod zero_copy;
 
-pub use address::Policy;
+pub use address_policy::AddressPolicy;
 pub use family::Families;
-pub use gate::Gate;
 pub use prefetch::FIRST_REQUEST_SIZE;
+pub use socks_gateway::SocksGateway;
 pub use upstream_client::{SOCKET_BUFFER, SPLICE_CHUNK, UpstreamClient};
 pub use validate::{RemoteFile, Validators};
 

@@ -30,7 +30,7 @@ impl Families {
 
     /// Those of the addresses of a name that may be tried, in their order; `None` if there are some and
     /// none of them may.
-    pub(super) fn arrange(&self, mut found: Vec<SocketAddr>) -> Option<Vec<SocketAddr>> {
+    pub(super) fn order(&self, mut found: Vec<SocketAddr>) -> Option<Vec<SocketAddr>> {
         let was_empty = found.is_empty();
         let first = self.first.load(Ordering::Relaxed);
         match self.wanted {
@@ -43,7 +43,7 @@ impl Families {
     }
 
     /// Of these addresses this one could be connected to.
-    pub(super) fn worked(&self, address: SocketAddr, all: &[SocketAddr]) {
+    pub(super) fn record_success(&self, address: SocketAddr, all: &[SocketAddr]) {
         let is_choice = all.iter().any(|other| family(*other) != family(address));
         if is_choice {
             self.first.store(family(address), Ordering::Relaxed);
@@ -72,25 +72,25 @@ mod tests {
     fn what_worked_goes_first_until_it_fails() {
         let families = Families::default();
         let both = addresses(&["[::2]:80", "[::1]:80", "1.1.1.1:80", "1.1.1.2:80"]);
-        let arranged = |some: &[SocketAddr]| families.arrange(some.to_vec()).unwrap();
+        let arranged = |some: &[SocketAddr]| families.order(some.to_vec()).unwrap();
         assert_eq!(arranged(&both), both);
         // One without a choice says nothing of the other.
-        families.worked(both[2], &both[2..]);
+        families.record_success(both[2], &both[2..]);
         assert_eq!(arranged(&both), both);
-        families.worked(both[2], &both);
+        families.record_success(both[2], &both);
         let other = [&both[2..], &both[..2]].concat();
         assert_eq!(arranged(&both), other);
         assert_eq!(arranged(&both[..2]), both[..2]);
-        families.worked(both[0], &both);
+        families.record_success(both[0], &both);
         assert_eq!(arranged(&other), both);
     }
 
     #[test]
     fn only_what_is_wanted_is_tried() {
         let both = addresses(&["[::1]:80", "[::ffff:1.1.1.2]:80", "1.1.1.1:80"]);
-        let wanted = |family| Families::new(family).arrange(both.clone());
+        let wanted = |family| Families::new(family).order(both.clone());
         assert_eq!(wanted(Family::Ipv4).unwrap(), both[1..]);
         assert_eq!(wanted(Family::Ipv6).unwrap(), both[..1]);
-        assert_eq!(Families::new(Family::Ipv6).arrange(both[1..].to_vec()), None);
+        assert_eq!(Families::new(Family::Ipv6).order(both[1..].to_vec()), None);
     }
 }

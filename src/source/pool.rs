@@ -18,7 +18,7 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, Timeout};
 
-use super::address::Checked;
+use super::address_policy::PolicyResolver;
 use super::connection::{Connection, lock};
 use super::transport::{TcpConnector, TcpTransport, origin};
 use crate::sys;
@@ -201,7 +201,7 @@ impl Connector for PoolingConnector {
 /// up.
 #[derive(Debug)]
 pub(super) struct PoolingResolver {
-    pub(super) checked: Checked,
+    pub(super) checked: PolicyResolver,
     pub(super) pool: Arc<ConnectionPool>,
 }
 

@@ -85,12 +85,14 @@ fn socks(
     const NONE_OF_THEM: u8 = 0xff;
     line.write_all(&[5, 1, if login.is_some() { LOGIN } else { NO_LOGIN }])?;
     line.flush()?;
-    match (take(line)?, login) {
+    match (read_array(line)?, login) {
         ([5, NO_LOGIN], _) => {}
         ([5, LOGIN], Some((user, password))) => {
-            line.write_all(&[&[1][..], &counted(user)?[..], &counted(password)?].concat())?;
+            line.write_all(
+                &[&[1][..], &length_prefixed(user)?[..], &length_prefixed(password)?].concat(),
+            )?;
             line.flush()?;
-            if take::<2>(line)?[1] != 0 {
+            if read_array::<2>(line)?[1] != 0 {
                 return Err(refused("wrong user name or password"));
             }
         }
@@ -100,16 +102,18 @@ fn socks(
     let address = match host.parse() {
         Ok(IpAddr::V4(v4)) => [&[1][..], &v4.octets()].concat(),
         Ok(IpAddr::V6(v6)) => [&[4][..], &v6.octets()].concat(),
-        Err(_) => [&[3][..], &counted(host)?].concat(),
+        Err(_) => [&[3][..], &length_prefixed(host)?].concat(),
     };
     line.write_all(&[&[5, 1, 0], &address[..], &port.to_be_bytes()].concat())?;
     line.flush()?;
-    let [5, reply, _, kind] = take(line)? else { return Err(refused("it does not speak SOCKS 5")) };
+    let [5, reply, _, kind] = read_array(line)? else {
+        return Err(refused("it does not speak SOCKS 5"));
+    };
     // The address that it connects from: of no use, but it must be read.
     let len = match kind {
         1 => 4,
         4 => 16,
-        _ => usize::from(take::<1>(line)?[0]),
+        _ => usize::from(read_array::<1>(line)?[0]),
     };
     line.read_exact(&mut vec![0; len + 2])?;
     match reply {
@@ -122,13 +126,13 @@ fn socks(
     }
 }
 
-fn take<const N: usize>(line: &mut impl Read) -> io::Result<[u8; N]> {
+fn read_array<const N: usize>(line: &mut impl Read) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     line.read_exact(&mut bytes)?;
     Ok(bytes)
 }
 
-fn counted(text: &str) -> io::Result<Vec<u8>> {
+fn length_prefixed(text: &str) -> io::Result<Vec<u8>> {
     let len = u8::try_from(text.len()).map_err(|_| refused("the host name is too long"))?;
     Ok([&[len], text.as_bytes()].concat())
 }

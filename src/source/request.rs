@@ -12,7 +12,7 @@ use ureq::typestate::WithoutBody;
 use ureq::{Body, RequestBuilder, Timeout};
 use url::Url;
 
-use super::address::Refused;
+use super::address_policy::Refused;
 use super::body::RangeBody;
 use super::client::HttpClient;
 use super::upstream_client::UpstreamClient;

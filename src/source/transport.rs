@@ -48,7 +48,7 @@ impl TcpConnector {
             match connect(*address, share, &self.io_guard) {
                 Ok(socket) => {
                     if self.proxy.is_none() {
-                        self.families.worked(*address, &details.addrs[..]);
+                        self.families.record_success(*address, &details.addrs[..]);
                     }
                     let to = (origin(details.uri), *address);
                     let line = Connection::new(socket, to, self.io_guard.clone());

@@ -13,7 +13,7 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::RustlsConnector;
 use url::Url;
 
-use super::address::{Checked, Policy};
+use super::address_policy::{AddressPolicy, PolicyResolver};
 use super::client::{ClientPool, HttpClient};
 use super::connection::IoGuard;
 use super::family::Families;
@@ -40,7 +40,7 @@ const MAX_RESPONSE_HEAD: usize = SOCKET_BUFFER;
 /// The settings, and what is made of them once.
 #[derive(Debug)]
 pub struct UpstreamClient {
-    policy: Policy,
+    policy: AddressPolicy,
     families: Arc<Families>,
     proxy: Option<Proxy>,
     tls: Arc<RustlsConnector>,
@@ -70,7 +70,7 @@ impl UpstreamClient {
             })?,
         };
         Ok(UpstreamClient {
-            policy: Policy::of(config),
+            policy: AddressPolicy::from_config(config),
             families: Arc::new(Families::new(config.family)),
             proxy: config.proxy.clone(),
             tls: Arc::default(),
@@ -169,7 +169,7 @@ impl UpstreamClient {
             proxy: proxy.clone(),
         };
         let exchange = PoolingConnector { dial, tls: self.tls.clone(), pool: lines.clone() };
-        let checked = Checked { policy: self.policy.clone(), families, proxy };
+        let checked = PolicyResolver { policy: self.policy.clone(), families, proxy };
         let names = PoolingResolver { checked, pool: lines.clone() };
         Arc::new(HttpClient {
             agent: Agent::with_parts(config, exchange, names),

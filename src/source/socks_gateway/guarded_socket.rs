@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 use crate::sys::{self, EventFd};
 
 /// How long a connection may be silent: more than what reads pages waits for an answer.
-pub(super) const SILENCE: Duration = Duration::from_secs(60);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a connection is kept for its last bytes to be taken.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// To and fro, until one side has closed.
 pub(super) fn relay(
-    inside: &mut End<'_>,
-    outside: &mut End<'_>,
+    inside: &mut GuardedSocket<'_>,
+    outside: &mut GuardedSocket<'_>,
     closing: &EventFd,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 16 << 10];
     loop {
         let awaited = [closing.as_fd(), inside.socket.as_fd(), outside.socket.as_fd()];
         let [over, from_inside, from_outside] =
-            sys::poll(awaited.map(|fd| (fd, sys::READABLE)), Some(SILENCE))?;
+            sys::poll(awaited.map(|fd| (fd, sys::READABLE)), Some(IDLE_TIMEOUT))?;
         if over || !(from_inside || from_outside) {
             return Err(io::ErrorKind::TimedOut.into());
         }
@@ -42,29 +42,29 @@ pub(super) fn relay(
 }
 
 /// A socket whose waits have a limit, and end with the gate.
-pub(super) struct End<'g> {
+pub(super) struct GuardedSocket<'g> {
     socket: TcpStream,
     closing: &'g EventFd,
     /// How long it may be silent.
-    pub(super) silence: Duration,
+    pub(super) idle_timeout: Duration,
 }
 
-impl<'g> End<'g> {
-    pub(super) fn new(socket: TcpStream, closing: &'g EventFd) -> io::Result<End<'g>> {
+impl<'g> GuardedSocket<'g> {
+    pub(super) fn new(socket: TcpStream, closing: &'g EventFd) -> io::Result<GuardedSocket<'g>> {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        Ok(End { socket, closing, silence: SILENCE })
+        Ok(GuardedSocket { socket, closing, idle_timeout: IDLE_TIMEOUT })
     }
 
-    pub(super) fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+    pub(super) fn read_array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
         self.read_exact(&mut bytes)?;
         Ok(bytes)
     }
 
     /// Bytes behind their number.
-    pub(super) fn counted(&mut self) -> io::Result<Vec<u8>> {
-        let [count] = self.take()?;
+    pub(super) fn read_prefixed(&mut self) -> io::Result<Vec<u8>> {
+        let [count] = self.read_array()?;
         let mut bytes = vec![0; usize::from(count)];
         self.read_exact(&mut bytes)?;
         Ok(bytes)
@@ -72,7 +72,7 @@ impl<'g> End<'g> {
 
     fn wait(&self, interest: i16) -> io::Result<()> {
         let awaited = [(self.closing.as_fd(), sys::READABLE), (self.socket.as_fd(), interest)];
-        match sys::poll(awaited, Some(self.silence))? {
+        match sys::poll(awaited, Some(self.idle_timeout))? {
             [false, true] => Ok(()),
             _ => Err(io::ErrorKind::TimedOut.into()),
         }
@@ -80,7 +80,7 @@ impl<'g> End<'g> {
 
     /// Says that there is no more, and waits a little for the other side to have seen it: closing
     /// with unread bytes would reset the connection, and lose what was sent.
-    pub(super) fn end(self) -> io::Result<()> {
+    pub(super) fn shut_down(self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)?;
         let deadline = Instant::now() + LINGER;
         let mut sink = [0; 4096];
@@ -95,7 +95,7 @@ impl<'g> End<'g> {
     }
 }
 
-impl Read for End<'_> {
+impl Read for GuardedSocket<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match (&self.socket).read(buffer) {
@@ -108,7 +108,7 @@ impl Read for End<'_> {
     }
 }
 
-impl Write for End<'_> {
+impl Write for GuardedSocket<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {
             match (&self.socket).write(bytes) {

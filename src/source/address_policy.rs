@@ -21,7 +21,7 @@ use crate::config::{self, Pattern, Proxy};
 
 /// What may be connected to: what is public, plus `allow`, minus `deny`.
 #[derive(Debug, Clone, Default)]
-pub struct Policy {
+pub struct AddressPolicy {
     /// Reachable although not public.
     pub allow: Vec<Pattern>,
     /// Not reachable although public, or allowed.
@@ -30,7 +30,7 @@ pub struct Policy {
     pub behind_proxy: bool,
 }
 
-impl Policy {
+impl AddressPolicy {
     /// Whether `host`, which resolved to `address`, may be connected to.
     pub fn permits(&self, host: &str, address: IpAddr) -> bool {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
@@ -46,7 +46,7 @@ impl Policy {
     }
 }
 
-impl Policy {
+impl AddressPolicy {
     /// Those of the addresses that `host` resolved to which may be connected to; `None` if none of
     /// them may. They are connected to as they are: a name that leads somewhere else the next time
     /// is judged anew, the next time.
@@ -75,11 +75,11 @@ impl Policy {
     }
 }
 
-impl Policy {
+impl AddressPolicy {
     /// As the configuration wants it.
-    pub fn of(config: &config::Upstream) -> Policy {
+    pub fn from_config(config: &config::Upstream) -> AddressPolicy {
         let behind_proxy = config.proxy.is_some();
-        Policy { allow: config.allow.clone(), deny: config.deny.clone(), behind_proxy }
+        AddressPolicy { allow: config.allow.clone(), deny: config.deny.clone(), behind_proxy }
     }
 
     /// Whether a page may be read that somebody else fetches, who looks its host up again: all that
@@ -190,8 +190,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 /// ureq's resolver with the policy in it: only addresses that may be connected to come out.
 #[derive(Debug)]
-pub(super) struct Checked {
-    pub(super) policy: Policy,
+pub(super) struct PolicyResolver {
+    pub(super) policy: AddressPolicy,
     pub(super) families: Arc<Families>,
     /// What all connections lead through: then these are the proxy's own addresses.
     pub(super) proxy: Option<Proxy>,
@@ -215,7 +215,7 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-impl Resolver for Checked {
+impl Resolver for PolicyResolver {
     fn resolve(
         &self,
         uri: &Uri,
@@ -235,7 +235,7 @@ impl Resolver for Checked {
                 let found = (host, port).to_socket_addrs();
                 let found = found.map_err(|_| ureq::Error::HostNotFound)?.collect();
                 let permitted = self.policy.permitted(host, found).ok_or_else(refused)?;
-                self.families.arrange(permitted).ok_or_else(no_such_family)?
+                self.families.order(permitted).ok_or_else(no_such_family)?
             }
         };
         let mut addresses = self.empty();
@@ -253,13 +253,13 @@ const MAX_ADDRESSES: usize = 16;
 mod tests {
     use super::*;
 
-    fn permits(policy: &Policy, address: &str) -> bool {
+    fn permits(policy: &AddressPolicy, address: &str) -> bool {
         policy.permits("host.example", address.parse().unwrap())
     }
 
     #[test]
     fn inner_addresses_are_refused_in_every_clothing() {
-        let policy = Policy::default();
+        let policy = AddressPolicy::default();
         for address in [
             "127.0.0.1",
             "127.255.255.254",
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_name_that_answers_differently_is_judged_each_time() {
-        let policy = Policy::default();
+        let policy = AddressPolicy::default();
         let at = |address: &str| -> SocketAddr { address.parse().unwrap() };
         let judge = |found: &[&str]| {
             policy.permitted("films.example", found.iter().map(|address| at(address)).collect())
@@ -333,7 +333,7 @@ mod tests {
     fn what_is_given_to_a_proxy_is_judged_by_its_name() {
         let pattern = |text: &str| text.parse::<Pattern>().unwrap();
         let (allow, deny) = (vec![pattern("nas.lan")], vec![pattern(".bad.example")]);
-        let policy = Policy { allow, deny, behind_proxy: false };
+        let policy = AddressPolicy { allow, deny, behind_proxy: false };
         for host in ["films.example", "FILMS.example.", "1.1.1.1", "2606:4700::1111", "nas.lan"] {
             assert!(policy.permits_unseen(host), "{host}");
         }
@@ -369,7 +369,7 @@ mod tests {
     #[test]
     fn allow_opens_and_deny_closes() {
         let pattern = |text: &str| text.parse::<Pattern>().unwrap();
-        let policy = Policy {
+        let policy = AddressPolicy {
             allow: vec![pattern("192.168.1.0/24"), pattern("nas.lan"), pattern(".home.arpa")],
             deny: vec![pattern("8.8.8.8"), pattern("::ffff:9.9.9.0/120"), pattern("bad.example")],
             behind_proxy: true,

@@ -13,32 +13,32 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::address::Policy;
+use super::address_policy::AddressPolicy;
 use super::family::{Families, no_such_family};
 use super::proxy;
 use crate::config::{self, Proxy};
 use crate::sys::{self, EventFd};
 
-mod end;
+mod guarded_socket;
 
-use end::{End, relay};
+use guarded_socket::{GuardedSocket, relay};
 
 /// Connections at a time. Those beyond are closed; a page takes some few.
-const MOST: usize = 128;
+const MAX_CONNECTIONS: usize = 128;
 const BACKLOG: i32 = 128;
 const USER: &str = "ytcanal";
 
 /// The open gate; dropping it closes it, and ends all that goes through.
-pub struct Gate {
+pub struct SocksGateway {
     address: SocketAddr,
     password: String,
     closing: Arc<EventFd>,
-    keeper: Option<JoinHandle<()>>,
+    acceptor: Option<JoinHandle<()>>,
 }
 
 /// What is asked of whom.
-struct Keeper {
-    policy: Policy,
+struct Acceptor {
+    policy: AddressPolicy,
     families: Arc<Families>,
     proxy: Option<Proxy>,
     connect_timeout: Duration,
@@ -47,15 +47,15 @@ struct Keeper {
     open: AtomicUsize,
 }
 
-impl Gate {
+impl SocksGateway {
     /// Opens one for upstreams that are treated so.
-    pub fn open(config: &config::Upstream, families: &Arc<Families>) -> io::Result<Gate> {
+    pub fn open(config: &config::Upstream, families: &Arc<Families>) -> io::Result<SocksGateway> {
         let listener = sys::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), BACKLOG)?;
         let address = listener.local_addr()?;
         let closing = Arc::new(EventFd::new()?);
         let password = secret()?;
-        let keeper = Keeper {
-            policy: Policy::of(config),
+        let keeper = Acceptor {
+            policy: AddressPolicy::from_config(config),
             families: families.clone(),
             proxy: config.proxy.clone(),
             connect_timeout: config.connect_timeout.0,
@@ -64,8 +64,8 @@ impl Gate {
             open: AtomicUsize::new(0),
         };
         let thread = thread::Builder::new().name("gate".into());
-        let keeper = thread.spawn(move || keeper.keep(&listener))?;
-        Ok(Gate { address, password, closing, keeper: Some(keeper) })
+        let keeper = thread.spawn(move || keeper.accept_loop(&listener))?;
+        Ok(SocksGateway { address, password, closing, acceptor: Some(keeper) })
     }
 
     /// Where it is, as a proxy is named, with the password: a secret.
@@ -74,10 +74,10 @@ impl Gate {
     }
 }
 
-impl Drop for Gate {
+impl Drop for SocksGateway {
     fn drop(&mut self) {
         self.closing.signal();
-        if let Some(keeper) = self.keeper.take()
+        if let Some(keeper) = self.acceptor.take()
             && keeper.join().is_err()
         {
             log::error!("the gate's thread panicked; this is a fault in ytcanal");
@@ -94,9 +94,9 @@ fn secret() -> io::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-impl Keeper {
+impl Acceptor {
     /// Takes connections until the gate closes, each on a thread of its own.
-    fn keep(&self, listener: &TcpListener) {
+    fn accept_loop(&self, listener: &TcpListener) {
         thread::scope(|scope| {
             loop {
                 let awaited = [self.closing.as_fd(), listener.as_fd()];
@@ -109,13 +109,13 @@ impl Keeper {
                     self.pause();
                     continue;
                 };
-                if self.open.fetch_add(1, Ordering::Relaxed) >= MOST {
+                if self.open.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
                     self.open.fetch_sub(1, Ordering::Relaxed);
                     continue;
                 }
                 let thread = thread::Builder::new().name("gate connection".into());
                 let spawned = thread.spawn_scoped(scope, move || {
-                    if let Err(error) = self.pass(socket) {
+                    if let Err(error) = self.handle(socket) {
                         log::debug!("a connection through the gate ended: {error}");
                     }
                     self.open.fetch_sub(1, Ordering::Relaxed);
@@ -136,9 +136,9 @@ impl Keeper {
     }
 
     /// The life of a connection.
-    fn pass(&self, socket: TcpStream) -> io::Result<()> {
-        let mut inside = End::new(socket, &self.closing)?;
-        let (host, port) = self.asked_for(&mut inside)?;
+    fn handle(&self, socket: TcpStream) -> io::Result<()> {
+        let mut inside = GuardedSocket::new(socket, &self.closing)?;
+        let (host, port) = self.read_request(&mut inside)?;
         let mut outside = match self.connect(&host, port) {
             Ok(outside) => outside,
             Err(error) => {
@@ -150,20 +150,20 @@ impl Keeper {
                     io::ErrorKind::ConnectionRefused => REFUSED,
                     _ => UNREACHABLE,
                 };
-                inside.write_all(&answer(reply))?;
-                return inside.end();
+                inside.write_all(&reply_message(reply))?;
+                return inside.shut_down();
             }
         };
-        inside.write_all(&answer(GRANTED))?;
+        inside.write_all(&reply_message(GRANTED))?;
         relay(&mut inside, &mut outside, &self.closing)?;
-        inside.end()
+        inside.shut_down()
     }
 
     /// Where the connection is to lead, once its password was right.
-    fn asked_for(&self, inside: &mut End<'_>) -> io::Result<(String, u16)> {
+    fn read_request(&self, inside: &mut GuardedSocket<'_>) -> io::Result<(String, u16)> {
         const LOGIN: u8 = 2;
         let refused = |why| io::Error::new(io::ErrorKind::InvalidData, why);
-        let [5, count] = inside.take()? else { return Err(refused("it is not SOCKS 5")) };
+        let [5, count] = inside.read_array()? else { return Err(refused("it is not SOCKS 5")) };
         let mut methods = vec![0; usize::from(count)];
         inside.read_exact(&mut methods)?;
         if !methods.contains(&LOGIN) {
@@ -171,29 +171,31 @@ impl Keeper {
             return Err(refused("it has no login"));
         }
         inside.write_all(&[5, LOGIN])?;
-        let [1] = inside.take()? else { return Err(refused("its login is of another kind")) };
-        let (user, password) = (inside.counted()?, inside.counted()?);
+        let [1] = inside.read_array()? else { return Err(refused("its login is of another kind")) };
+        let (user, password) = (inside.read_prefixed()?, inside.read_prefixed()?);
         if user != USER.as_bytes() || password != self.password.as_bytes() {
             inside.write_all(&[1, 1])?;
             return Err(refused("its login is wrong"));
         }
         inside.write_all(&[1, 0])?;
-        let [5, command, _, kind] = inside.take()? else { return Err(refused("not SOCKS 5")) };
-        let host = match kind {
-            1 => Ipv4Addr::from(inside.take::<4>()?).to_string(),
-            4 => Ipv6Addr::from(inside.take::<16>()?).to_string(),
-            _ => String::from_utf8(inside.counted()?).map_err(|_| refused("not a name"))?,
+        let [5, command, _, kind] = inside.read_array()? else {
+            return Err(refused("not SOCKS 5"));
         };
-        let port = u16::from_be_bytes(inside.take()?);
+        let host = match kind {
+            1 => Ipv4Addr::from(inside.read_array::<4>()?).to_string(),
+            4 => Ipv6Addr::from(inside.read_array::<16>()?).to_string(),
+            _ => String::from_utf8(inside.read_prefixed()?).map_err(|_| refused("not a name"))?,
+        };
+        let port = u16::from_be_bytes(inside.read_array()?);
         if command != 1 {
-            inside.write_all(&answer(UNKNOWN_COMMAND))?;
+            inside.write_all(&reply_message(UNKNOWN_COMMAND))?;
             return Err(refused("it wants something else than a connection"));
         }
         Ok((host, port))
     }
 
     /// A connection to there, if it may be: through the proxy, if there is one.
-    fn connect(&self, host: &str, port: u16) -> io::Result<End<'_>> {
+    fn connect(&self, host: &str, port: u16) -> io::Result<GuardedSocket<'_>> {
         let forbidden = || {
             let why = "that is not a public address; the operator can allow it in upstream.allow";
             io::Error::new(io::ErrorKind::PermissionDenied, why)
@@ -201,23 +203,23 @@ impl Keeper {
         let Some(proxy) = &self.proxy else {
             let found: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
             let permitted = self.policy.permitted(host, found).ok_or_else(forbidden)?;
-            let arranged = self.families.arrange(permitted).ok_or_else(no_such_family)?;
+            let arranged = self.families.order(permitted).ok_or_else(no_such_family)?;
             let (outside, address) = self.dial(&arranged)?;
-            self.families.worked(address, &arranged);
+            self.families.record_success(address, &arranged);
             return Ok(outside);
         };
         if !self.policy.permits_unseen(host) {
             return Err(forbidden());
         }
         let (mut outside, _) = self.dial(&proxy::addresses(proxy)?.collect::<Vec<_>>())?;
-        outside.silence = self.connect_timeout;
+        outside.idle_timeout = self.connect_timeout;
         proxy::connect_through(proxy, &mut outside, host, port)?;
-        outside.silence = end::SILENCE;
+        outside.idle_timeout = guarded_socket::IDLE_TIMEOUT;
         Ok(outside)
     }
 
     /// A connection to the first of the addresses that answers.
-    fn dial(&self, addresses: &[SocketAddr]) -> io::Result<(End<'_>, SocketAddr)> {
+    fn dial(&self, addresses: &[SocketAddr]) -> io::Result<(GuardedSocket<'_>, SocketAddr)> {
         let deadline = Instant::now() + self.connect_timeout;
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for (tried, address) in addresses.iter().enumerate() {
@@ -225,7 +227,7 @@ impl Keeper {
             let left = u32::try_from(addresses.len() - tried).unwrap_or(1);
             let share = deadline.saturating_duration_since(Instant::now()) / left;
             match self.dial_one(*address, share) {
-                Ok(socket) => return Ok((End::new(socket, &self.closing)?, *address)),
+                Ok(socket) => return Ok((GuardedSocket::new(socket, &self.closing)?, *address)),
                 Err(error) => last = error,
             }
         }
@@ -252,7 +254,7 @@ const UNREACHABLE: u8 = 4;
 const REFUSED: u8 = 5;
 const UNKNOWN_COMMAND: u8 = 7;
 
-fn answer(reply: u8) -> [u8; 10] {
+fn reply_message(reply: u8) -> [u8; 10] {
     [5, reply, 0, 1, 0, 0, 0, 0, 0, 0]
 }
 
@@ -262,7 +264,7 @@ mod tests {
     use crate::config::Pattern;
 
     /// What the gate leads to for a client with this login that wants to go to `host`.
-    fn through(gate: &Gate, login: &str, host: &str, port: u16) -> io::Result<TcpStream> {
+    fn through(gate: &SocksGateway, login: &str, host: &str, port: u16) -> io::Result<TcpStream> {
         let proxy: Proxy = format!("socks5h://{login}@{}", gate.address).parse().unwrap();
         let mut line = TcpStream::connect(gate.address)?;
         line.set_read_timeout(Some(Duration::from_secs(60)))?;
@@ -276,7 +278,8 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let allow = vec![Pattern::Net("127.0.0.1/32".parse().unwrap())];
         let gate =
-            Gate::open(&config::Upstream { allow, ..Default::default() }, &Arc::default()).unwrap();
+            SocksGateway::open(&config::Upstream { allow, ..Default::default() }, &Arc::default())
+                .unwrap();
         let login = format!("{USER}:{}", gate.password);
         let mut inside = through(&gate, &login, "127.0.0.1", port).unwrap();
         let (mut outside, _) = listener.accept().unwrap();
@@ -306,7 +309,8 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let allow = vec![Pattern::Net("127.0.0.1/32".parse().unwrap())];
         let gate =
-            Gate::open(&config::Upstream { allow, ..Default::default() }, &Arc::default()).unwrap();
+            SocksGateway::open(&config::Upstream { allow, ..Default::default() }, &Arc::default())
+                .unwrap();
         let login = format!("{USER}:{}", gate.password);
         let mut inside = through(&gate, &login, "127.0.0.1", port).unwrap();
         let (_outside, _) = listener.accept().unwrap();
