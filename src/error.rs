@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::media::Kind;
 use crate::mux::{Refused, Trim};
-use crate::resolve::Unresolved;
+use crate::resolve::ResolveError;
 
 /// Why a stream did not come to its good end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum Error {
     /// There is no slot for another stream.
     Full(Full),
     /// A page link led to no film.
-    Unresolved(Box<Unresolved>),
+    Unresolved(Box<ResolveError>),
     /// A film has no picture that could be shown, or be its cover.
     NoPicture,
     /// A track could not be fetched.
@@ -184,7 +184,7 @@ impl fmt::Display for Error {
             Error::Full(Full::Draining) | Error::Draining => {
                 write!(f, "the server is shutting down")
             }
-            Error::Unresolved(why) => f.write_str(&why.said),
+            Error::Unresolved(why) => f.write_str(&why.message),
             Error::NoPicture => {
                 write!(f, "there is no picture of this film that is to be had and of use")
             }
@@ -340,7 +340,7 @@ impl Error {
     pub fn is_ours(&self) -> bool {
         match self {
             Error::System { .. } => true,
-            Error::Unresolved(why) => why.is_ours(),
+            Error::Unresolved(why) => why.is_server_fault(),
             Error::Muxer(fault) => {
                 use MuxerFault::{Misread, Refused, ShortInput, Without};
                 !matches!(fault, Refused(_) | Misread { .. } | Without { .. } | ShortInput(_))

@@ -14,7 +14,7 @@ use crate::media::choice::{Choice, Quality};
 use crate::media::menu::{Menu, Row, menu};
 use crate::media::offer::{Offer, Size};
 use crate::media::variant::Variant;
-use crate::resolve::Asker;
+use crate::resolve::RequestContext;
 use crate::stream;
 use crate::thumbnail::Thumbnail;
 
@@ -50,7 +50,7 @@ fn with_client_cancellation<T>(
     canal: &App,
     link: &Url,
     client: &ClientConnection<'_>,
-    work: impl FnOnce(&Asker<'_>, &Arc<CancelToken>) -> Result<T, Error>,
+    work: impl FnOnce(&RequestContext<'_>, &Arc<CancelToken>) -> Result<T, Error>,
 ) -> Result<T, Problem> {
     let problem = |error: &Error| {
         let host = link.host_str().unwrap_or("nowhere");
@@ -60,7 +60,7 @@ fn with_client_cancellation<T>(
     stream::with_client_cancellation(client, |stop| {
         let patience = canal.config.limits.slot_timeout.0;
         let _slot = canal.stream_limiter.try_acquire(client.address(), stop, patience)?;
-        work(&Asker { client: client.address(), stop }, stop)
+        work(&RequestContext { client: client.address(), stop }, stop)
     })
     .map_err(|error| problem(&error))
 }

@@ -21,41 +21,41 @@ use crate::media::offer::Offer;
 use crate::mux::fifo::RuntimeDir;
 use crate::source::{AddressPolicy, Families, SocksGateway};
 
-mod call;
-mod command;
+mod backend;
+mod cache;
+mod classify;
 mod cookies;
-mod fork;
-mod kept;
-mod link;
+mod fork_server;
+mod js_check;
 mod media;
-pub mod output;
-mod trial;
-mod verdict;
-mod watch;
+mod memory_watch;
+mod page_url;
+mod subprocess;
+pub mod ytdlp_json;
 
-pub use link::link;
+pub use classify::ResolveError;
+pub use js_check::Javascript;
 pub use media::media;
-pub use trial::Javascript;
-pub use verdict::Unresolved;
+pub use page_url::parse_page_url;
 
-use call::{Call, Said, Unsaid};
-use command::Command;
-use fork::Fork;
-use kept::{Found, Kept};
+use backend::{Backend, BackendError, Output};
+use cache::{Lookup, PageCache};
+use fork_server::ForkServerBackend;
+use subprocess::SubprocessBackend;
 
 /// Reads pages, and remembers them.
 pub struct Resolver {
     config: Config,
     policy: AddressPolicy,
     /// All that yt-dlp connects to, it connects to through this.
-    _gate: SocksGateway,
+    _gateway: SocksGateway,
     /// The ways to call yt-dlp; the first one that works is taken.
-    ways: Vec<Box<dyn Call>>,
+    backends: Vec<Box<dyn Backend>>,
     /// For as many as may be called at a time; half of them for one client.
-    slots: StreamLimiter,
+    limiter: StreamLimiter,
     /// Where yt-dlp may keep what it learns of sites.
-    runtime: Arc<RuntimeDir>,
-    kept: Kept,
+    runtime_dir: Arc<RuntimeDir>,
+    cache: PageCache,
     read: AtomicU64,
     failed: AtomicU64,
     /// What is behind a link that leads to nobody's page but ours.
@@ -73,27 +73,37 @@ impl Resolver {
         let gate = SocksGateway::open(&config.upstream, families)?;
         let environment = Environment::with(Some(&gate.url()));
         let memory = resolver.memory.0;
-        let mut ways: Vec<Box<dyn Call>> = Vec::new();
+        let mut ways: Vec<Box<dyn Backend>> = Vec::new();
         if resolver.fork_server {
             let program = resolver.command.clone();
             let environment = environment.clone();
-            ways.push(Box::new(Fork::new(program, environment, runtime.clone(), memory)));
+            ways.push(Box::new(ForkServerBackend::new(
+                program,
+                environment,
+                runtime.clone(),
+                memory,
+            )));
         }
         let (program, runtime) = (resolver.command.clone(), runtime.clone());
-        ways.push(Box::new(Command { program, environment, runtime: runtime.clone(), memory }));
+        ways.push(Box::new(SubprocessBackend {
+            program,
+            environment,
+            runtime: runtime.clone(),
+            memory,
+        }));
         Ok(Resolver {
             config: config.clone(),
             policy: AddressPolicy::from_config(&config.upstream),
-            _gate: gate,
-            ways,
+            _gateway: gate,
+            backends: ways,
             // Each of them has the slot of a stream, which are limited.
-            slots: StreamLimiter::new(resolver.processes, resolver.processes.div_ceil(2))
+            limiter: StreamLimiter::new(resolver.processes, resolver.processes.div_ceil(2))
                 .without_queue_limit(),
-            kept: Kept::new(
+            cache: PageCache::new(
                 usize::try_from(resolver.cache.0).unwrap_or(usize::MAX),
                 resolver.cache_ttl.0,
             ),
-            runtime,
+            runtime_dir: runtime,
             read: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             built_in: OnceLock::new(),
@@ -101,7 +111,7 @@ impl Resolver {
     }
 
     /// From now on the link of `offer` needs no reading. There can be one such link.
-    pub fn learn(&self, offer: Offer) {
+    pub fn register_builtin(&self, offer: Offer) {
         self.built_in.get_or_init(|| Arc::new(offer));
     }
 
@@ -116,31 +126,31 @@ impl Resolver {
     }
 
     /// What the film behind `link` is on offer as.
-    pub fn offer(&self, link: &Url, asker: &Asker<'_>) -> Result<Arc<Offer>, Error> {
-        self.later(link, 0, asker).map(|(offer, _)| offer)
+    pub fn offer(&self, link: &Url, asker: &RequestContext<'_>) -> Result<Arc<Offer>, Error> {
+        self.resolve_newer_than(link, 0, asker).map(|(offer, _)| offer)
     }
 
     /// The same, but read later than the offer with this serial number was; and whether it was read
     /// for this. It is the same offer where reading the page again was in vain a moment ago.
-    pub fn later(
+    pub fn resolve_newer_than(
         &self,
         link: &Url,
         serial: u64,
-        asker: &Asker<'_>,
+        asker: &RequestContext<'_>,
     ) -> Result<(Arc<Offer>, bool), Error> {
         if let Some(offer) = self.built_in.get().filter(|offer| offer.link == *link) {
             return Ok((offer.clone(), true));
         }
         loop {
-            match self.kept.find(link, serial)? {
-                Found::Kept(offer) => return Ok((offer, false)),
-                Found::First(flight) => {
+            match self.cache.get(link, serial)? {
+                Lookup::Hit(offer) => return Ok((offer, false)),
+                Lookup::Miss(flight) => {
                     let read = self.read(link, asker);
                     let count = if read.is_ok() { &self.read } else { &self.failed };
                     count.fetch_add(1, Ordering::Relaxed);
-                    return flight.land(read).map(|offer| (offer, true));
+                    return flight.complete(read).map(|offer| (offer, true));
                 }
-                Found::Under(way) => match way.wait(asker.stop)? {
+                Lookup::InFlight(way) => match way.wait(asker.stop)? {
                     // Whoever was at it has left.
                     None | Some(Err(Error::Stopped)) => {}
                     Some(Ok(offer)) if offer.serial > serial => return Ok((offer, true)),
@@ -153,22 +163,22 @@ impl Resolver {
 
     /// The locations of the offer with this serial number were refused, although they were fresh:
     /// for a while its page is not read for that again.
-    fn read_in_vain(&self, link: &Url, serial: u64) {
-        self.kept.is_in_vain(link, serial);
+    fn mark_stale(&self, link: &Url, serial: u64) {
+        self.cache.mark_stale(link, serial);
     }
 
     /// Reads the page.
-    fn read(&self, link: &Url, asker: &Asker<'_>) -> Result<Offer, Error> {
+    fn read(&self, link: &Url, asker: &RequestContext<'_>) -> Result<Offer, Error> {
         let begun = Instant::now();
         if !self.policy.permits_page(link) {
             let host = link.host_str().unwrap_or_default();
-            return Err(unresolved(Unresolved::address(host)));
+            return Err(unresolved(ResolveError::address(host)));
         }
-        let said = self.call(link, begun, asker)?;
+        let said = self.run(link, begun, asker)?;
         let offer = if said.code == 0 {
-            output::read(link, &said.stdout)
+            ytdlp_json::read(link, &said.stdout)
         } else {
-            Err(verdict::verdict(said.code, &said.stderr))
+            Err(classify::classify(said.code, &said.stderr))
         };
         let host = link.host_str().unwrap_or_default();
         match &offer {
@@ -177,50 +187,50 @@ impl Resolver {
                 begun.elapsed(),
                 offer.renditions.len()
             ),
-            Err(why) => log::debug!("a page of {host} was not read: {}", why.said),
+            Err(why) => log::debug!("a page of {host} was not read: {}", why.message),
         }
         offer.map_err(unresolved)
     }
 
-    fn call(&self, link: &Url, begun: Instant, asker: &Asker<'_>) -> Result<Said, Error> {
+    fn run(&self, link: &Url, begun: Instant, asker: &RequestContext<'_>) -> Result<Output, Error> {
         let limit = self.config.resolver.timeout.0;
         let until = begun + limit;
-        let Asker { client, stop } = *asker;
-        let _slot = self.slots.try_acquire(client, stop, limit).map_err(|error| {
+        let RequestContext { client, stop } = *asker;
+        let _slot = self.limiter.try_acquire(client, stop, limit).map_err(|error| {
             let is_full = matches!(error, Error::Full(_));
-            if is_full { unresolved(Unresolved::busy()) } else { error }
+            if is_full { unresolved(ResolveError::busy()) } else { error }
         })?;
-        let arguments = call::arguments(&self.config, &self.runtime.pages(), link);
-        self.call_with(&arguments, until, stop)
+        let arguments = backend::arguments(&self.config, &self.runtime_dir.pages(), link);
+        self.run_backends(&arguments, until, stop)
     }
 
     /// Calls it in the first way that works.
-    fn call_with(
+    fn run_backends(
         &self,
         arguments: &[String],
         until: Instant,
         stop: &CancelToken,
-    ) -> Result<Said, Error> {
+    ) -> Result<Output, Error> {
         let limit = self.config.resolver.timeout.0;
-        for way in &self.ways {
-            return match way.call(arguments, until, stop) {
+        for way in &self.backends {
+            return match way.run(arguments, until, stop) {
                 Ok(said) => Ok(said),
-                Err(Unsaid::Stopped) => Err(Error::Stopped),
-                Err(Unsaid::TimedOut) => Err(unresolved(Unresolved::timeout(limit))),
-                Err(Unsaid::Failed(why)) => Err(unresolved(why)),
-                Err(Unsaid::NotThisWay(why)) => {
+                Err(BackendError::Cancelled) => Err(Error::Stopped),
+                Err(BackendError::TimedOut) => Err(unresolved(ResolveError::timeout(limit))),
+                Err(BackendError::Failed(why)) => Err(unresolved(why)),
+                Err(BackendError::Unavailable(why)) => {
                     log::debug!("yt-dlp is called anew for each page: {why}");
                     continue;
                 }
             };
         }
-        Err(unresolved(Unresolved::failed("there is no way to call it")))
+        Err(unresolved(ResolveError::failed("there is no way to call it")))
     }
 }
 
 /// For whom something is found out.
 #[derive(Clone, Copy)]
-pub struct Asker<'a> {
+pub struct RequestContext<'a> {
     /// Its address: nobody gets all places.
     pub client: IpAddr,
     /// Until it does not want it any more.
@@ -228,6 +238,6 @@ pub struct Asker<'a> {
 }
 
 /// As an error of a stream.
-fn unresolved(why: Unresolved) -> Error {
+fn unresolved(why: ResolveError) -> Error {
     Error::Unresolved(Box::new(why))
 }

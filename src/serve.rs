@@ -46,7 +46,7 @@ impl Server {
 
     /// The same, with a link that needs no reading of a page.
     pub fn with_built_in(self, offer: Offer) -> Server {
-        self.canal.resolver.learn(offer);
+        self.canal.resolver.register_builtin(offer);
         self
     }
 

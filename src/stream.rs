@@ -17,7 +17,7 @@ use crate::error::{Error, Problem};
 use crate::http_server::{BodyWriter, ClientConnection, Request, Response, ResponseHead};
 use crate::media::Media;
 use crate::mux::{Join, Plan, Wish, plan};
-use crate::resolve::{self, Asker};
+use crate::resolve::{self, RequestContext};
 use crate::route::Film;
 use crate::source::FIRST_REQUEST_SIZE;
 use crate::thumbnail::Thumbnail;
@@ -106,7 +106,7 @@ fn run<'c, 'edge>(
             Film::Direct(media) => media,
             Film::Behind { link, choice } => {
                 let client = client.address();
-                let offer = canal.resolver.offer(&link, &Asker { client, stop })?;
+                let offer = canal.resolver.offer(&link, &RequestContext { client, stop })?;
                 let mut media = resolve::media(&canal.resolver, &offer, &choice, client)?;
                 if choice.cover {
                     let picture = Thumbnail::fetch(&offer, &canal.upstream, stop)?;

@@ -111,12 +111,12 @@ fn ask(config: &Config, resolver: &Resolver) -> (String, bool) {
     let own = config.resolver.extra_args.iter().map(String::as_str);
     let mut arguments = vec!["--ignore-config", "--no-plugin-dirs", "--color", "never"];
     arguments.extend(own.chain(["--verbose"]));
-    let said = resolver.ask(&arguments);
+    let said = resolver.run_tool(&arguments);
     let runs_scripts = said.as_ref().is_none_or(|said| said.contains("JS runtimes: "));
     // Something else may speak its interface, and have less to say.
     let said = said
         .filter(|said| version(said).is_some())
-        .or_else(|| resolver.ask(&["--version"]))
+        .or_else(|| resolver.run_tool(&["--version"]))
         .unwrap_or_default();
     (said, runs_scripts)
 }

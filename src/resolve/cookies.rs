@@ -5,7 +5,7 @@ use ureq::http::HeaderValue;
 use crate::media::Cookie;
 
 /// More than a site sets.
-const MOST: usize = 100;
+const MAX_COOKIES: usize = 100;
 
 /// Reads `name=value; Domain=.films.example; Path=/; Secure; Expires=1; name=value; Domain=...`.
 /// A cookie without a domain is for nobody.
@@ -16,7 +16,7 @@ pub(super) fn read(line: &str) -> Vec<Cookie> {
         let name = name.trim();
         let known = name.to_ascii_lowercase();
         let described = cookies.last_mut().is_some_and(|cookie| describe(cookie, &known, value));
-        if !described && cookies.len() < MOST {
+        if !described && cookies.len() < MAX_COOKIES {
             cookies.extend(cookie(name, value));
         }
     }

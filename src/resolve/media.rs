@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use url::Url;
 
-use super::verdict::Unresolved;
-use super::{Asker, Resolver};
+use super::classify::ResolveError;
+use super::{RequestContext, Resolver};
 use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::media::choice::{Choice, Chosen, Nothing, choose};
@@ -22,7 +22,7 @@ pub fn media(
 ) -> Result<Media, Error> {
     let chosen = choose(offer, choice);
     let Chosen { video, audio } =
-        chosen.map_err(|Nothing(why)| Error::Unresolved(Box::new(Unresolved::no_format(why))))?;
+        chosen.map_err(|Nothing(why)| Error::Unresolved(Box::new(ResolveError::no_format(why))))?;
     let chosen = [(Kind::Video, video), (Kind::Audio, audio)];
     let tracks = chosen.into_iter().filter_map(|(kind, rendition)| {
         let rendition = rendition?;
@@ -79,8 +79,8 @@ impl LocationRefresher for PageRefresher {
         if location.url != refused.url {
             return Ok(Fresh { location, is_new: false });
         }
-        let asker = Asker { client: self.client, stop };
-        let later = self.resolver.later(&self.link, serial, &asker);
+        let asker = RequestContext { client: self.client, stop };
+        let later = self.resolver.resolve_newer_than(&self.link, serial, &asker);
         let (offer, is_new) = later.map_err(|error| error.to_string())?;
         if offer.serial == serial {
             return Ok(Fresh { location, is_new: true });
@@ -97,7 +97,7 @@ impl LocationRefresher for PageRefresher {
     fn is_in_vain(&self, refused: &Location) {
         let (serial, location) = self.newest().clone();
         if location.url == refused.url {
-            self.resolver.read_in_vain(&self.link, serial);
+            self.resolver.mark_stale(&self.link, serial);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::media::menu::{Row, menu};
-use crate::resolve::output;
+use crate::resolve::ytdlp_json;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -25,7 +25,7 @@ fn with(mut format: Value, name: &str, value: impl Into<Value>) -> Value {
 
 fn offer(formats: &[Value]) -> Offer {
     let link = Url::parse("https://films.example/").unwrap();
-    output::read(&link, json!({"formats": formats}).to_string().as_bytes()).unwrap()
+    ytdlp_json::read(&link, json!({"formats": formats}).to_string().as_bytes()).unwrap()
 }
 
 /// As YouTube has it.

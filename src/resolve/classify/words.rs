@@ -3,7 +3,7 @@
 //! A kind that stands earlier counts for more: what only this server's operator can mend, then what
 //! time mends, then what nobody does, and at last words that may mean many things.
 
-use super::{SITE_REST, SOON};
+use super::{NOT_YET_RETRY, SITE_BUSY_RETRY};
 
 /// A kind of failure.
 pub(super) struct Kind {
@@ -111,7 +111,7 @@ pub(super) const TABLE: [Kind; 17] = [
          being processed",
     )
     .quoting()
-    .again_in(SOON),
+    .again_in(NOT_YET_RETRY),
     Kind::new(
         451,
         "geo-blocked",
@@ -131,7 +131,7 @@ pub(super) const TABLE: [Kind; 17] = [
          ip address is unable|blocked by server|rejected by server|try again later|try later|\
          temporarily unavailable|(not necessarily logged in)|generic:impersonate",
     )
-    .again_in(SITE_REST),
+    .again_in(SITE_BUSY_RETRY),
     Kind::new(
         422,
         "drm",

@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde_json::Value;
 use url::Url;
 
-use super::{Resolver, Said, call};
+use super::{Output, Resolver, backend};
 use crate::cancel::CancelToken;
 
 const EXTRACTOR: &str = include_str!("trial.py");
@@ -34,23 +34,23 @@ pub enum Javascript {
 impl Resolver {
     /// Has a line of JavaScript run by whatever yt-dlp would have YouTube's scripts run by.
     pub fn try_javascript(&self) -> Javascript {
-        match self.trial() {
-            Ok(said) => verdict(&said),
+        match self.run_check() {
+            Ok(said) => interpret(&said),
             Err(why) => Javascript::Fails(why),
         }
     }
 
     /// What the command says when it is called with these arguments and comes to its end.
-    pub fn ask(&self, arguments: &[&str]) -> Option<String> {
+    pub fn run_tool(&self, arguments: &[&str]) -> Option<String> {
         let arguments: Vec<String> = arguments.iter().copied().map(str::to_owned).collect();
         let until = Instant::now() + self.config.resolver.timeout.0;
         // The command is the last way, and there always.
-        let said = self.ways.last()?.call(&arguments, until, &CancelToken::new().ok()?).ok()?;
+        let said = self.backends.last()?.run(&arguments, until, &CancelToken::new().ok()?).ok()?;
         Some(String::from_utf8_lossy(&said.stdout).into_owned() + &said.stderr)
     }
 
-    fn trial(&self) -> Result<Said, String> {
-        let dir = self.runtime.pages().join("trial");
+    fn run_check(&self) -> Result<Output, String> {
+        let dir = self.runtime_dir.pages().join("trial");
         let package = dir.join("ytcanal/yt_dlp_plugins/extractor");
         let failed = |error: io::Error| format!("cannot write to {}: {error}", dir.display());
         fs::create_dir_all(&package).map_err(failed)?;
@@ -60,14 +60,14 @@ impl Resolver {
         config.resolver.extra_args.extend(["--plugin-dirs".into(), plugins]);
         config.resolver.extractors = vec!["ytcanal-trial".into()];
         let link = Url::parse(LINK).map_err(|error| error.to_string())?;
-        let arguments = call::arguments(&config, &self.runtime.pages(), &link);
+        let arguments = backend::arguments(&config, &self.runtime_dir.pages(), &link);
         let until = Instant::now() + self.config.resolver.timeout.0;
         let stop = CancelToken::new().map_err(|error| error.to_string())?;
-        self.call_with(&arguments, until, &stop).map_err(|error| error.to_string())
+        self.run_backends(&arguments, until, &stop).map_err(|error| error.to_string())
     }
 }
 
-fn verdict(said: &Said) -> Javascript {
+fn interpret(said: &Output) -> Javascript {
     if said.code == 0 {
         let page: Option<Value> = serde_json::from_slice(&said.stdout).ok();
         let runtime = page.as_ref().and_then(|page| page["title"].as_str());

@@ -2,22 +2,22 @@
 
 use url::Url;
 
-use super::verdict::Unresolved;
+use super::classify::ResolveError;
 
 /// No page has a longer address.
-const LONGEST: usize = 4000;
+const MAX_LEN: usize = 4000;
 
 /// Reads a link as a person pastes it: with blanks around it, or without `https://`.
-pub fn link(text: &str) -> Result<Url, Unresolved> {
+pub fn parse_page_url(text: &str) -> Result<Url, ResolveError> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(Unresolved::bad_link("is empty; paste the link of a video's page"));
+        return Err(ResolveError::bad_link("is empty; paste the link of a video's page"));
     }
-    if text.len() > LONGEST {
-        return Err(Unresolved::bad_link("is longer than any link"));
+    if text.len() > MAX_LEN {
+        return Err(ResolveError::bad_link("is longer than any link"));
     }
     if text.contains(|letter: char| letter.is_control() || letter.is_whitespace()) {
-        return Err(Unresolved::bad_link("must be one link without blanks in it"));
+        return Err(ResolveError::bad_link("must be one link without blanks in it"));
     }
     let parsed = match Url::parse(text) {
         Err(url::ParseError::RelativeUrlWithoutBase) if looks_like_a_host(text) => {
@@ -29,15 +29,16 @@ pub fn link(text: &str) -> Result<Url, Unresolved> {
         }
         parsed => parsed,
     };
-    let mut url = parsed.map_err(|error| Unresolved::bad_link(&format!("is no link: {error}")))?;
+    let mut url =
+        parsed.map_err(|error| ResolveError::bad_link(&format!("is no link: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(Unresolved::bad_link("must be an http or https link"));
+        return Err(ResolveError::bad_link("must be an http or https link"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Unresolved::bad_link("must not have a user name or password in it"));
+        return Err(ResolveError::bad_link("must not have a user name or password in it"));
     }
     url.set_fragment(None);
-    forget_the_list(&mut url);
+    strip_playlist(&mut url);
     Ok(url)
 }
 
@@ -49,8 +50,8 @@ fn looks_like_a_host(text: &str) -> bool {
 }
 
 /// Who pastes the link of a video means the video, and not the list that they found it in.
-fn forget_the_list(url: &mut Url) {
-    const OF_THE_LIST: [&str; 4] = ["list", "index", "start_radio", "pp"];
+fn strip_playlist(url: &mut Url) {
+    const PLAYLIST_PARAMS: [&str; 4] = ["list", "index", "start_radio", "pp"];
     let names_a_video = url.query_pairs().any(|(name, value)| name == "v" && !value.is_empty());
     let host = url.host_str().unwrap_or_default();
     let is_short = host == "youtu.be";
@@ -60,7 +61,7 @@ fn forget_the_list(url: &mut Url) {
     }
     let kept: Vec<(String, String)> = url
         .query_pairs()
-        .filter(|(name, _)| !OF_THE_LIST.contains(&&**name) && name != "si" && name != "t")
+        .filter(|(name, _)| !PLAYLIST_PARAMS.contains(&&**name) && name != "si" && name != "t")
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect();
     if kept.is_empty() {
@@ -92,7 +93,7 @@ mod tests {
             ),
             ("https://films.example/?list=1&v=2", "https://films.example/?list=1&v=2"),
         ] {
-            assert_eq!(link(text).unwrap().as_str(), url, "{text:?}");
+            assert_eq!(parse_page_url(text).unwrap().as_str(), url, "{text:?}");
         }
     }
 
@@ -119,17 +120,17 @@ mod tests {
             "javascript:alert(1)",
             &long,
         ] {
-            assert_eq!(link(text).unwrap_err().code, "bad-link", "{text:?}");
+            assert_eq!(parse_page_url(text).unwrap_err().code, "bad-link", "{text:?}");
         }
     }
 
     proptest! {
         #[test]
         fn whatever_is_pasted(text in "\\PC{0,60}") {
-            if let Ok(url) = link(&text) {
+            if let Ok(url) = parse_page_url(&text) {
                 prop_assert!(url.as_str().starts_with("http"));
                 // It is taken for what it is the second time, too.
-                prop_assert_eq!(link(url.as_str()).unwrap(), url);
+                prop_assert_eq!(parse_page_url(url.as_str()).unwrap(), url);
             }
         }
     }

@@ -8,18 +8,18 @@ use std::time::Instant;
 
 use url::Url;
 
-use super::verdict::Unresolved;
+use super::classify::ResolveError;
 use crate::cancel::CancelToken;
 use crate::config::Config;
 
 /// What it prints of a page may be so long; a film with captions in all languages takes some MB.
-pub(super) const MOST_OUTPUT: usize = 16 << 20;
+pub(super) const MAX_STDOUT: usize = 16 << 20;
 /// What it says beside that; the end is kept.
-pub(super) const MOST_WORDS: usize = 64 << 10;
+pub(super) const MAX_STDERR: usize = 64 << 10;
 
 /// What it ended with.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct Output {
     pub(super) code: i32,
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: String,
@@ -27,27 +27,27 @@ pub(super) struct Said {
 
 /// Why there is nothing that it ended with.
 #[derive(Debug)]
-pub(super) enum Unsaid {
+pub(super) enum BackendError {
     /// The stream is over that it was called for.
-    Stopped,
+    Cancelled,
     /// It was too late; it has been killed.
     TimedOut,
     /// It is for people to know why.
-    Failed(Unresolved),
+    Failed(ResolveError),
     /// This way leads nowhere now; the other one may.
-    NotThisWay(String),
+    Unavailable(String),
 }
 
 /// A way to call it.
-pub(super) trait Call: Send + Sync {
+pub(super) trait Backend: Send + Sync {
     /// Calls it with these arguments. It must be over, with all that it started, before this
     /// returns.
-    fn call(
+    fn run(
         &self,
         arguments: &[String],
         until: Instant,
         stop: &CancelToken,
-    ) -> Result<Said, Unsaid>;
+    ) -> Result<Output, BackendError>;
 }
 
 /// Its arguments for `link`, which nothing in them can be taken for an option.

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::*;
 
-fn read_json(page: &Value) -> Result<Offer, Unresolved> {
+fn read_json(page: &Value) -> Result<Offer, ResolveError> {
     let link = Url::parse("https://films.example/watch?v=1").unwrap();
     read(&link, page.to_string().as_bytes())
 }

@@ -19,10 +19,10 @@ const MARGIN: Duration = Duration::from_secs(600);
 /// How long a page is not read again on account of URLs that are refused, when those that it had
 /// given afresh were refused, too: what is missing is something else, and a download program with
 /// eight connections would have it read for each of its tries.
-const IN_VAIN: Duration = Duration::from_secs(30);
+const STALE_MEMORY: Duration = Duration::from_secs(30);
 
 /// All pages that are kept.
-pub(super) struct Kept {
+pub(super) struct PageCache {
     limit: usize,
     ttl: Duration,
     state: Mutex<State>,
@@ -32,8 +32,8 @@ pub(super) struct Kept {
 struct State {
     pages: HashMap<Url, Page>,
     /// The weights of all pages.
-    weight: usize,
-    flights: HashMap<Url, Arc<Flight>>,
+    memory_size: usize,
+    flights: HashMap<Url, Arc<InFlight>>,
     /// Counts how often a page was read or asked for.
     clock: u64,
 }
@@ -43,43 +43,43 @@ struct Page {
     until: Instant,
     used: u64,
     /// Until when it is what there is for those who want a later one, too.
-    in_vain: Option<Instant>,
+    stale_since: Option<Instant>,
 }
 
 /// What there is of a page.
-pub(super) enum Found<'k> {
+pub(super) enum Lookup<'k> {
     /// It was read.
-    Kept(Arc<Offer>),
+    Hit(Arc<Offer>),
     /// It is being read.
-    Under(Way),
+    InFlight(FlightWaiter),
     /// It is for whoever asked to read it.
-    First(Landing<'k>),
+    Miss(FlightGuard<'k>),
 }
 
 /// The reading of a page.
-pub(super) struct Flight {
-    landed: EventFd,
+pub(super) struct InFlight {
+    finished: EventFd,
     outcome: OnceLock<Result<Arc<Offer>, Error>>,
 }
 
 /// Somebody else reads it.
-pub(super) struct Way(Arc<Flight>);
+pub(super) struct FlightWaiter(Arc<InFlight>);
 
 /// The duty to say what came of reading it; those who wait are let go, whatever happens.
-pub(super) struct Landing<'k> {
-    kept: &'k Kept,
+pub(super) struct FlightGuard<'k> {
+    kept: &'k PageCache,
     link: Url,
-    flight: Arc<Flight>,
+    flight: Arc<InFlight>,
 }
 
-impl Kept {
+impl PageCache {
     /// Pages of so many bytes in all, none for longer than `ttl`.
-    pub(super) fn new(limit: usize, ttl: Duration) -> Kept {
-        Kept { limit, ttl, state: Mutex::default() }
+    pub(super) fn new(limit: usize, ttl: Duration) -> PageCache {
+        PageCache { limit, ttl, state: Mutex::default() }
     }
 
     /// What there is of a page that was read later than the one with this serial number.
-    pub(super) fn find(&self, link: &Url, serial: u64) -> Result<Found<'_>, Error> {
+    pub(super) fn get(&self, link: &Url, serial: u64) -> Result<Lookup<'_>, Error> {
         let mut state = self.lock();
         state.clock += 1;
         let now = state.clock;
@@ -87,29 +87,29 @@ impl Kept {
             && page.until > Instant::now()
             && (page.offer.serial > serial
                 || page.offer.serial == serial
-                    && page.in_vain.is_some_and(|until| until > Instant::now()))
+                    && page.stale_since.is_some_and(|until| until > Instant::now()))
         {
             page.used = now;
-            return Ok(Found::Kept(page.offer.clone()));
+            return Ok(Lookup::Hit(page.offer.clone()));
         }
         if let Some(flight) = state.flights.get(link) {
-            return Ok(Found::Under(Way(flight.clone())));
+            return Ok(Lookup::InFlight(FlightWaiter(flight.clone())));
         }
         let landed = EventFd::new().map_err(|error| Error::system("make an eventfd", &error))?;
-        let flight = Arc::new(Flight { landed, outcome: OnceLock::new() });
+        let flight = Arc::new(InFlight { finished: landed, outcome: OnceLock::new() });
         state.flights.insert(link.clone(), flight.clone());
-        Ok(Found::First(Landing { kept: self, link: link.clone(), flight }))
+        Ok(Lookup::Miss(FlightGuard { kept: self, link: link.clone(), flight }))
     }
 
     /// Nothing later than the offer with this serial number is to be had for a while.
-    pub(super) fn is_in_vain(&self, link: &Url, serial: u64) {
+    pub(super) fn mark_stale(&self, link: &Url, serial: u64) {
         let mut state = self.lock();
         if let Some(page) = state.pages.get_mut(link).filter(|page| page.offer.serial == serial) {
-            page.in_vain = Instant::now().checked_add(IN_VAIN);
+            page.stale_since = Instant::now().checked_add(STALE_MEMORY);
         }
     }
 
-    fn keep(&self, offer: &Arc<Offer>) {
+    fn insert(&self, offer: &Arc<Offer>) {
         let Some(until) = self.until(offer.expires) else { return };
         let weight = offer.weight();
         let mut state = self.lock();
@@ -117,13 +117,13 @@ impl Kept {
         if weight > self.limit {
             return;
         }
-        while state.weight + weight > self.limit {
+        while state.memory_size + weight > self.limit {
             let oldest = state.pages.iter().min_by_key(|(_, page)| page.used);
             let Some(oldest) = oldest.map(|(link, _)| link.clone()) else { break };
             state.remove(&oldest);
         }
-        state.weight += weight;
-        let page = Page { offer: offer.clone(), until, used: offer.serial, in_vain: None };
+        state.memory_size += weight;
+        let page = Page { offer: offer.clone(), until, used: offer.serial, stale_since: None };
         state.pages.insert(offer.link.clone(), page);
     }
 
@@ -148,18 +148,18 @@ impl Kept {
 impl State {
     fn remove(&mut self, link: &Url) {
         if let Some(page) = self.pages.remove(link) {
-            self.weight -= page.offer.weight();
+            self.memory_size -= page.offer.weight();
         }
     }
 }
 
-impl Way {
+impl FlightWaiter {
     /// Waits for what comes of it; `None` if whoever was at it has panicked.
     pub(super) fn wait(
         &self,
         stop: &CancelToken,
     ) -> Result<Option<Result<Arc<Offer>, Error>>, Error> {
-        let awaited = [stop.as_fd(), self.0.landed.as_fd()].map(|fd| (fd, sys::READABLE));
+        let awaited = [stop.as_fd(), self.0.finished.as_fd()].map(|fd| (fd, sys::READABLE));
         match sys::poll(awaited, None) {
             Ok([true, _]) => Err(Error::Stopped),
             Ok(_) => Ok(self.0.outcome.get().cloned()),
@@ -168,9 +168,9 @@ impl Way {
     }
 }
 
-impl Landing<'_> {
+impl FlightGuard<'_> {
     /// Says it to all who wait, and keeps it if it is a page.
-    pub(super) fn land(self, read: Result<Offer, Error>) -> Result<Arc<Offer>, Error> {
+    pub(super) fn complete(self, read: Result<Offer, Error>) -> Result<Arc<Offer>, Error> {
         let outcome = read.map(|mut offer| {
             let mut state = self.kept.lock();
             state.clock += 1;
@@ -178,16 +178,16 @@ impl Landing<'_> {
             Arc::new(offer)
         });
         if let Ok(offer) = &outcome {
-            self.kept.keep(offer);
+            self.kept.insert(offer);
         }
         self.flight.outcome.get_or_init(|| outcome).clone()
     }
 }
 
-impl Drop for Landing<'_> {
+impl Drop for FlightGuard<'_> {
     fn drop(&mut self) {
         self.kept.lock().flights.remove(&self.link);
-        self.flight.landed.signal();
+        self.flight.finished.signal();
     }
 }
 
@@ -216,59 +216,65 @@ mod tests {
         Url::parse(&format!("http://films.example/{number}")).unwrap()
     }
 
-    fn land(kept: &Kept, link: &Url, expires: Option<SystemTime>) -> Arc<Offer> {
-        let Found::First(landing) = kept.find(link, 0).unwrap() else { panic!() };
-        landing.land(Ok(offer(link, expires))).unwrap()
+    fn land(kept: &PageCache, link: &Url, expires: Option<SystemTime>) -> Arc<Offer> {
+        let Lookup::Miss(landing) = kept.get(link, 0).unwrap() else { panic!() };
+        landing.complete(Ok(offer(link, expires))).unwrap()
     }
 
     #[test]
     fn ten_ask_and_one_reads() {
-        let (kept, link, stop) =
-            (Kept::new(1 << 20, Duration::from_secs(60)), link(0), CancelToken::new().unwrap());
-        let Found::First(landing) = kept.find(&link, 0).unwrap() else { panic!() };
+        let (kept, link, stop) = (
+            PageCache::new(1 << 20, Duration::from_secs(60)),
+            link(0),
+            CancelToken::new().unwrap(),
+        );
+        let Lookup::Miss(landing) = kept.get(&link, 0).unwrap() else { panic!() };
         std::thread::scope(|scope| {
             let others: Vec<_> = (0..10)
                 .map(|_| {
-                    let Found::Under(way) = kept.find(&link, 0).unwrap() else { panic!() };
+                    let Lookup::InFlight(way) = kept.get(&link, 0).unwrap() else { panic!() };
                     let stop = &stop;
                     scope.spawn(move || way.wait(stop).unwrap().unwrap().unwrap())
                 })
                 .collect();
-            let read = landing.land(Ok(offer(&link, None))).unwrap();
+            let read = landing.complete(Ok(offer(&link, None))).unwrap();
             for other in others {
                 assert!(Arc::ptr_eq(&other.join().unwrap(), &read));
             }
-            assert!(matches!(kept.find(&link, 0).unwrap(), Found::Kept(_)));
+            assert!(matches!(kept.get(&link, 0).unwrap(), Lookup::Hit(_)));
             // A later one is not there yet, unless it would be of no use.
-            assert!(matches!(kept.find(&link, read.serial).unwrap(), Found::First(_)));
-            kept.is_in_vain(&link, read.serial);
-            assert!(matches!(kept.find(&link, read.serial).unwrap(), Found::Kept(_)));
+            assert!(matches!(kept.get(&link, read.serial).unwrap(), Lookup::Miss(_)));
+            kept.mark_stale(&link, read.serial);
+            assert!(matches!(kept.get(&link, read.serial).unwrap(), Lookup::Hit(_)));
         });
     }
 
     #[test]
     fn whoever_leaves_lets_the_next_one_begin() {
-        let (kept, link, stop) =
-            (Kept::new(1 << 20, Duration::from_secs(60)), link(0), CancelToken::new().unwrap());
-        let Found::First(landing) = kept.find(&link, 0).unwrap() else { panic!() };
-        let Found::Under(way) = kept.find(&link, 0).unwrap() else { panic!() };
+        let (kept, link, stop) = (
+            PageCache::new(1 << 20, Duration::from_secs(60)),
+            link(0),
+            CancelToken::new().unwrap(),
+        );
+        let Lookup::Miss(landing) = kept.get(&link, 0).unwrap() else { panic!() };
+        let Lookup::InFlight(way) = kept.get(&link, 0).unwrap() else { panic!() };
         drop(landing);
         assert!(way.wait(&stop).unwrap().is_none());
-        let Found::First(landing) = kept.find(&link, 0).unwrap() else { panic!() };
-        let Found::Under(way) = kept.find(&link, 0).unwrap() else { panic!() };
-        assert_eq!(landing.land(Err(Error::Stopped)), Err(Error::Stopped));
+        let Lookup::Miss(landing) = kept.get(&link, 0).unwrap() else { panic!() };
+        let Lookup::InFlight(way) = kept.get(&link, 0).unwrap() else { panic!() };
+        assert_eq!(landing.complete(Err(Error::Stopped)), Err(Error::Stopped));
         assert_eq!(way.wait(&stop).unwrap(), Some(Err(Error::Stopped)));
         stop.cancel();
-        let Found::First(_landing) = kept.find(&link, 0).unwrap() else { panic!() };
-        let Found::Under(way) = kept.find(&link, 0).unwrap() else { panic!() };
+        let Lookup::Miss(_landing) = kept.get(&link, 0).unwrap() else { panic!() };
+        let Lookup::InFlight(way) = kept.get(&link, 0).unwrap() else { panic!() };
         assert_eq!(way.wait(&stop), Err(Error::Stopped));
     }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "as above")]
     fn pages_go_when_they_are_old_or_many() {
-        let kept = Kept::new(3 * offer(&link(0), None).weight(), Duration::from_secs(60));
-        let is_kept = |number| matches!(kept.find(&link(number), 0).unwrap(), Found::Kept(_));
+        let kept = PageCache::new(3 * offer(&link(0), None).weight(), Duration::from_secs(60));
+        let is_kept = |number| matches!(kept.get(&link(number), 0).unwrap(), Lookup::Hit(_));
         for number in 0..3 {
             land(&kept, &link(number), None);
         }
@@ -279,8 +285,8 @@ mod tests {
         assert!(is_kept(4));
         land(&kept, &link(5), Some(SystemTime::now() - Duration::from_secs(1)));
         assert!(!is_kept(5));
-        let none = Kept::new(0, Duration::from_secs(60));
+        let none = PageCache::new(0, Duration::from_secs(60));
         land(&none, &link(0), None);
-        assert!(matches!(none.find(&link(0), 0).unwrap(), Found::First(_)));
+        assert!(matches!(none.get(&link(0), 0).unwrap(), Lookup::Miss(_)));
     }
 }

@@ -9,12 +9,12 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::call::Unsaid;
-use super::verdict::Unresolved;
+use super::backend::BackendError;
+use super::classify::ResolveError;
 use crate::sys;
 
 /// How long may go by between two looks. Python fills 100 MB in this time.
-const EVERY: Duration = Duration::from_millis(100);
+const INTERVAL: Duration = Duration::from_millis(100);
 /// What one process may map beyond what all of them may hold: 512 MiB for V8's code, 8 for the stack
 /// of each of its threads, of which there are seven from four cores on, and as much for others' wishes.
 const RESERVED: u64 = 1 << 30;
@@ -25,36 +25,36 @@ pub(super) fn data_limit(memory: u64) -> u64 {
 }
 
 /// An eye on a process group.
-pub(super) struct Watch {
+pub(super) struct MemoryWatch {
     leader: u32,
     memory: u64,
     next: Instant,
 }
 
-impl Watch {
+impl MemoryWatch {
     /// On the group of `leader`, which may hold so much memory.
-    pub(super) fn over(leader: u32, memory: u64) -> Watch {
-        Watch { leader, memory, next: Instant::now() + EVERY }
+    pub(super) fn over(leader: u32, memory: u64) -> MemoryWatch {
+        MemoryWatch { leader, memory, next: Instant::now() + INTERVAL }
     }
 
     /// For how long may be waited, by one who has so much time left.
-    pub(super) fn pause(&self, left: Duration) -> Duration {
+    pub(super) fn next_wait(&self, left: Duration) -> Duration {
         left.min(self.next.saturating_duration_since(Instant::now()))
     }
 
     /// Looks, if it is time to. Who gets an error has to end the group.
-    pub(super) fn look(&mut self) -> Result<(), Unsaid> {
+    pub(super) fn check(&mut self) -> Result<(), BackendError> {
         if Instant::now() < self.next {
             return Ok(());
         }
         let held = held_by(self.leader);
-        self.next = Instant::now() + EVERY;
+        self.next = Instant::now() + INTERVAL;
         if held <= self.memory {
             return Ok(());
         }
         let (held, most) = (held >> 20, self.memory >> 20);
         let said = format!("it took {held} MiB of memory, and may take {most} (resolver.memory)");
-        Err(Unsaid::Failed(Unresolved::failed(&said)))
+        Err(BackendError::Failed(ResolveError::failed(&said)))
     }
 }
 
@@ -109,13 +109,13 @@ mod tests {
         let id = leader.id();
         let held = held_by(id);
         assert!(held > 64_000_000, "{held}");
-        let mut watch = Watch::over(id, 32 << 20);
-        assert!(watch.look().is_ok(), "it was not time to");
+        let mut watch = MemoryWatch::over(id, 32 << 20);
+        assert!(watch.check().is_ok(), "it was not time to");
         watch.next = Instant::now();
-        assert!(matches!(watch.look(), Err(Unsaid::Failed(_))));
+        assert!(matches!(watch.check(), Err(BackendError::Failed(_))));
         (watch.memory, watch.next) = (held * 2, Instant::now());
-        assert!(watch.look().is_ok());
-        assert!(watch.pause(Duration::from_secs(1)) <= EVERY);
+        assert!(watch.check().is_ok());
+        assert!(watch.next_wait(Duration::from_secs(1)) <= INTERVAL);
         drop(leader.stdin.take());
         leader.wait().unwrap();
         assert_eq!(held_by(id), 0);

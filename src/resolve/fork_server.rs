@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::call::{Call, MOST_OUTPUT, MOST_WORDS, Said, Unsaid};
-use super::watch::{self, Watch};
+use super::backend::{Backend, BackendError, MAX_STDERR, MAX_STDOUT, Output};
+use super::memory_watch::{self, MemoryWatch};
 use crate::cancel::{CancelToken, WaitOutcome};
 use crate::config::{self, Environment};
 use crate::mux::fifo::RuntimeDir;
@@ -26,18 +26,18 @@ use crate::sys;
 
 const SERVER: &str = include_str!("forkserver.py");
 /// The longest answer: what is printed, in JSON, where each byte may become six.
-const LONGEST: usize = 6 * (MOST_OUTPUT + MOST_WORDS);
+const MAX_RESPONSE: usize = 6 * (MAX_STDOUT + MAX_STDERR);
 /// More digits than the number of a process has.
-const LONGEST_NUMBER: usize = 20;
+const MAX_PID_DIGITS: usize = 20;
 /// Within this a child has begun, also if the server has to be loaded first; else it hangs.
 const BEGIN_LIMIT: Duration = Duration::from_secs(10);
 /// After a server has failed, the command is called for so long before another one is tried.
-const REST: Duration = Duration::from_secs(60);
+const RETRY_AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// What a server gets to end by itself.
 const END_LIMIT: Duration = Duration::from_secs(1);
 
 /// The way through the server.
-pub(super) struct Fork {
+pub(super) struct ForkServerBackend {
     command: PathBuf,
     environment: Environment,
     /// Where the server listens.
@@ -49,20 +49,20 @@ pub(super) struct Fork {
 
 enum State {
     Idle,
-    Running(Server),
+    Running(ServerProcess),
     /// It failed; not before then again.
     Failed(Instant),
 }
 
-impl Fork {
+impl ForkServerBackend {
     /// For the yt-dlp that is called so.
     pub(super) fn new(
         command: PathBuf,
         environment: Environment,
         runtime: Arc<RuntimeDir>,
         memory: u64,
-    ) -> Fork {
-        Fork { command, environment, runtime, memory, state: Mutex::new(State::Idle) }
+    ) -> ForkServerBackend {
+        ForkServerBackend { command, environment, runtime, memory, state: Mutex::new(State::Idle) }
     }
 
     /// A connection to the server, which is started for calls with these arguments if it does not
@@ -86,14 +86,19 @@ impl Fork {
         match started {
             Ok(server) => *state = State::Running(server),
             Err(error) => {
-                *state = State::Failed(Instant::now() + REST);
+                *state = State::Failed(Instant::now() + RETRY_AFTER_FAILURE);
                 return Err(error);
             }
         }
         UnixStream::connect(&socket)
     }
 
-    fn start(&self, arguments: &[String], pages: &Path, socket: &Path) -> io::Result<Server> {
+    fn start(
+        &self,
+        arguments: &[String],
+        pages: &Path,
+        socket: &Path,
+    ) -> io::Result<ServerProcess> {
         let command = config::locate(&self.command).ok_or(io::ErrorKind::NotFound)?;
         let words = interpreter(&command)
             .ok_or_else(|| io::Error::other("it is not a Python script with its #! line"))?;
@@ -109,7 +114,7 @@ impl Fork {
         let mut python = Command::new(program);
         python
             .args(words)
-            .args(["-c", SERVER, &watch::data_limit(self.memory).to_string()])
+            .args(["-c", SERVER, &memory_watch::data_limit(self.memory).to_string()])
             .arg(&command)
             .args(common)
             .stdin(Stdio::from(OwnedFd::from(listener)))
@@ -122,38 +127,38 @@ impl Fork {
         // Not tied to this thread, which serves one client: the lifeline does it.
         let child = python.spawn()?;
         log::debug!("yt-dlp is being loaded by {program}");
-        Ok(Server { lifeline: Some(lifeline.into()), child, socket: socket.to_owned() })
+        Ok(ServerProcess { lifeline: Some(lifeline.into()), child, socket: socket.to_owned() })
     }
 
     /// Lets go of a server that has not answered as it should.
     fn give_up(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = State::Failed(Instant::now() + REST);
+        *state = State::Failed(Instant::now() + RETRY_AFTER_FAILURE);
     }
 }
 
 #[derive(Serialize)]
-struct Question<'a> {
+struct ForkRequest<'a> {
     argv: &'a [String],
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct ForkResponse {
     code: i32,
     stdout: String,
     stderr: String,
 }
 
-impl Call for Fork {
-    fn call(
+impl Backend for ForkServerBackend {
+    fn run(
         &self,
         arguments: &[String],
         until: Instant,
         stop: &CancelToken,
-    ) -> Result<Said, Unsaid> {
-        let connection = self.connect(arguments).map_err(|error| not_this_way(&error))?;
-        let said = Talk { connection, until, stop, watch: None }.have(arguments, self.memory);
-        if let Err(Unsaid::NotThisWay(_)) = said {
+    ) -> Result<Output, BackendError> {
+        let connection = self.connect(arguments).map_err(|error| unavailable(&error))?;
+        let said = Session { connection, until, stop, watch: None }.run(arguments, self.memory);
+        if let Err(BackendError::Unavailable(_)) = said {
             // It answers for each child of its, whatever becomes of that: so it is gone itself.
             self.give_up();
         }
@@ -162,29 +167,30 @@ impl Call for Fork {
 }
 
 /// One question and its answer.
-struct Talk<'s> {
+struct Session<'s> {
     connection: UnixStream,
     until: Instant,
     stop: &'s CancelToken,
     /// Over the child, once it is known which that is.
-    watch: Option<Watch>,
+    watch: Option<MemoryWatch>,
 }
 
-impl Talk<'_> {
-    fn have(mut self, arguments: &[String], memory: u64) -> Result<Said, Unsaid> {
-        let broken = |_| Unsaid::NotThisWay("its server broke off".into());
-        let mut question = serde_json::to_vec(&Question { argv: arguments }).map_err(broken)?;
+impl Session<'_> {
+    fn run(mut self, arguments: &[String], memory: u64) -> Result<Output, BackendError> {
+        let broken = |_| BackendError::Unavailable("its server broke off".into());
+        let mut question = serde_json::to_vec(&ForkRequest { argv: arguments }).map_err(broken)?;
         question.push(b'\n');
-        self.say(&question)?;
+        self.send(&question)?;
         self.await_begin()?;
-        self.watch = Some(Watch::over(self.child()?, memory));
-        let line = self.listen()?;
-        let Answer { code, stdout, stderr } = serde_json::from_slice(&line).map_err(broken)?;
-        Ok(Said { code, stdout: stdout.into_bytes(), stderr })
+        self.watch = Some(MemoryWatch::over(self.child()?, memory));
+        let line = self.read_response()?;
+        let ForkResponse { code, stdout, stderr } =
+            serde_json::from_slice(&line).map_err(broken)?;
+        Ok(Output { code, stdout: stdout.into_bytes(), stderr })
     }
 
-    fn say(&mut self, mut question: &[u8]) -> Result<(), Unsaid> {
-        self.connection.set_nonblocking(true).map_err(|error| not_this_way(&error))?;
+    fn send(&mut self, mut question: &[u8]) -> Result<(), BackendError> {
+        self.connection.set_nonblocking(true).map_err(|error| unavailable(&error))?;
         while !question.is_empty() {
             match self.connection.write(question) {
                 Ok(count) => question = &question[count..],
@@ -192,30 +198,30 @@ impl Talk<'_> {
                     self.wait(sys::WRITABLE)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(not_this_way(&error)),
+                Err(error) => return Err(unavailable(&error)),
             }
         }
         Ok(())
     }
 
     /// Waits for a child to say that it has begun, by a line in front of its answer.
-    fn await_begin(&mut self) -> Result<(), Unsaid> {
+    fn await_begin(&mut self) -> Result<(), BackendError> {
         let left = self.until.saturating_duration_since(Instant::now());
         match self.stop.wait(self.connection.as_fd(), sys::READABLE, left.min(BEGIN_LIMIT)) {
             Ok(WaitOutcome::Ready) => Ok(()),
-            Ok(WaitOutcome::Stopped) => Err(Unsaid::Stopped),
+            Ok(WaitOutcome::Stopped) => Err(BackendError::Cancelled),
             Ok(WaitOutcome::TimedOut) if left > BEGIN_LIMIT => {
-                Err(Unsaid::NotThisWay("its server does not answer".into()))
+                Err(BackendError::Unavailable("its server does not answer".into()))
             }
-            Ok(WaitOutcome::TimedOut) => Err(Unsaid::TimedOut),
-            Err(error) => Err(not_this_way(&error)),
+            Ok(WaitOutcome::TimedOut) => Err(BackendError::TimedOut),
+            Err(error) => Err(unavailable(&error)),
         }
     }
 
     /// Reads the number of the child, which leads a process group of its own.
-    fn child(&mut self) -> Result<u32, Unsaid> {
+    fn child(&mut self) -> Result<u32, BackendError> {
         let (mut line, mut byte) = (String::new(), [0]);
-        while line.len() < LONGEST_NUMBER {
+        while line.len() < MAX_PID_DIGITS {
             match self.connection.read(&mut byte) {
                 Ok(0) => break,
                 Ok(_) if byte == *b"\n" => break,
@@ -224,65 +230,65 @@ impl Talk<'_> {
                     self.wait(sys::READABLE)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(not_this_way(&error)),
+                Err(error) => return Err(unavailable(&error)),
             }
         }
-        line.parse().map_err(|_| Unsaid::NotThisWay("its server broke off".into()))
+        line.parse().map_err(|_| BackendError::Unavailable("its server broke off".into()))
     }
 
-    fn listen(&mut self) -> Result<Vec<u8>, Unsaid> {
+    fn read_response(&mut self) -> Result<Vec<u8>, BackendError> {
         let mut said = Vec::new();
         let mut buffer = vec![0; 64 << 10];
         loop {
             match self.connection.read(&mut buffer) {
                 Ok(0) => return Ok(said),
-                Ok(count) if said.len() + count <= LONGEST => said.extend(&buffer[..count]),
-                Ok(_) => return Err(Unsaid::NotThisWay("its answer is too long".into())),
+                Ok(count) if said.len() + count <= MAX_RESPONSE => said.extend(&buffer[..count]),
+                Ok(_) => return Err(BackendError::Unavailable("its answer is too long".into())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.wait(sys::READABLE)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(not_this_way(&error)),
+                Err(error) => return Err(unavailable(&error)),
             }
         }
     }
 
-    fn wait(&mut self, interest: i16) -> Result<(), Unsaid> {
+    fn wait(&mut self, interest: i16) -> Result<(), BackendError> {
         loop {
             let left = self.until.saturating_duration_since(Instant::now());
-            let pause = self.watch.as_ref().map_or(left, |watch| watch.pause(left));
+            let pause = self.watch.as_ref().map_or(left, |watch| watch.next_wait(left));
             match self.stop.wait(self.connection.as_fd(), interest, pause) {
                 Ok(WaitOutcome::Ready) => return Ok(()),
-                Ok(WaitOutcome::Stopped) => return Err(Unsaid::Stopped),
-                Ok(WaitOutcome::TimedOut) if left.is_zero() => return Err(Unsaid::TimedOut),
+                Ok(WaitOutcome::Stopped) => return Err(BackendError::Cancelled),
+                Ok(WaitOutcome::TimedOut) if left.is_zero() => return Err(BackendError::TimedOut),
                 Ok(WaitOutcome::TimedOut) => {}
-                Err(error) => return Err(not_this_way(&error)),
+                Err(error) => return Err(unavailable(&error)),
             }
             if let Some(watch) = &mut self.watch {
-                watch.look()?;
+                watch.check()?;
             }
         }
     }
 }
 
-fn not_this_way(error: &io::Error) -> Unsaid {
-    Unsaid::NotThisWay(error.to_string())
+fn unavailable(error: &io::Error) -> BackendError {
+    BackendError::Unavailable(error.to_string())
 }
 
 /// The running server. Fields drop in this order: it ends when its lifeline does.
-struct Server {
+struct ServerProcess {
     lifeline: Option<OwnedFd>,
     child: Child,
     socket: PathBuf,
 }
 
-impl Server {
+impl ServerProcess {
     fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 }
 
-impl Drop for Server {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         // It may be gone already, with its directory.
         fs::remove_file(&self.socket).ok();

@@ -8,125 +8,125 @@ use words::{Sentence, TABLE};
 
 /// Why a page link led to no film: as HTTP tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unresolved {
+pub struct ResolveError {
     /// The HTTP status.
     pub status: u16,
     /// A stable word for programs.
     pub code: &'static str,
     /// A sentence for people.
-    pub said: String,
+    pub message: String,
     /// Seconds after which another try may help.
     pub retry_after: Option<u32>,
 }
 
 /// A site that had enough of us has it for about so long.
-const SITE_REST: u32 = 600;
+const SITE_BUSY_RETRY: u32 = 600;
 /// When to ask again for what has not begun.
-const SOON: u32 = 300;
+const NOT_YET_RETRY: u32 = 300;
 /// The longest piece of somebody else's words that is passed on.
-const LONGEST: usize = 300;
+const MAX_MESSAGE: usize = 300;
 
-impl Unresolved {
-    fn new(status: u16, code: &'static str, said: impl Into<String>) -> Unresolved {
-        Unresolved { status, code, said: said.into(), retry_after: None }
+impl ResolveError {
+    fn new(status: u16, code: &'static str, said: impl Into<String>) -> ResolveError {
+        ResolveError { status, code, message: said.into(), retry_after: None }
     }
 
-    fn again_in(self, seconds: u32) -> Unresolved {
-        Unresolved { retry_after: Some(seconds), ..self }
+    fn retry_after(self, seconds: u32) -> ResolveError {
+        ResolveError { retry_after: Some(seconds), ..self }
     }
 
-    pub(super) fn bad_link(why: &str) -> Unresolved {
-        Unresolved::new(400, "bad-link", format!("the parameter url {why}"))
+    pub(super) fn bad_link(why: &str) -> ResolveError {
+        ResolveError::new(400, "bad-link", format!("the parameter url {why}"))
     }
 
-    pub(super) fn address(host: &str) -> Unresolved {
+    pub(super) fn address(host: &str) -> ResolveError {
         let said = format!(
             "{host:?} is not a public address; the operator can allow it in upstream.allow"
         );
-        Unresolved::new(403, "address-refused", said)
+        ResolveError::new(403, "address-refused", said)
     }
 
-    pub(super) fn playlist(link: &Url) -> Unresolved {
+    pub(super) fn playlist(link: &Url) -> ResolveError {
         let parameter = link.query_pairs().find(|(name, _)| name == "list").is_some();
         let hint = if parameter {
             "drop the parameter list from it"
         } else {
             "open one of its videos and take the link of that"
         };
-        Unresolved::new(422, "playlist", format!("the link leads to a playlist; {hint}"))
+        ResolveError::new(422, "playlist", format!("the link leads to a playlist; {hint}"))
     }
 
-    pub(super) fn not_yet(said: &str) -> Unresolved {
-        Unresolved::new(503, "not-yet", said).again_in(SOON)
+    pub(super) fn not_yet(said: &str) -> ResolveError {
+        ResolveError::new(503, "not-yet", said).retry_after(NOT_YET_RETRY)
     }
 
-    pub(super) fn live() -> Unresolved {
+    pub(super) fn live() -> ResolveError {
         let said = "it is live now; it can be downloaded when it has ended";
-        Unresolved::new(422, "no-format", said)
+        ResolveError::new(422, "no-format", said)
     }
 
     /// What there is of it still grows, or lacks its beginning.
-    pub(super) fn just_ended() -> Unresolved {
-        Unresolved::not_yet(
+    pub(super) fn just_ended() -> ResolveError {
+        ResolveError::not_yet(
             "the live stream has just ended and its site is still making the recording; try again \
              later",
         )
     }
 
-    pub(super) fn drm() -> Unresolved {
-        Unresolved::new(422, "drm", "it is protected (DRM), which cannot be taken off")
+    pub(super) fn drm() -> ResolveError {
+        ResolveError::new(422, "drm", "it is protected (DRM), which cannot be taken off")
     }
 
     /// There is nothing that would do.
-    pub fn no_format(said: &str) -> Unresolved {
-        Unresolved::new(422, "no-format", said)
+    pub fn no_format(said: &str) -> ResolveError {
+        ResolveError::new(422, "no-format", said)
     }
 
-    pub(super) fn timeout(limit: std::time::Duration) -> Unresolved {
+    pub(super) fn timeout(limit: std::time::Duration) -> ResolveError {
         let said = format!("the page could not be read within {limit:?} (resolver.timeout)");
-        Unresolved::new(504, "resolve-timeout", said)
+        ResolveError::new(504, "resolve-timeout", said)
     }
 
-    pub(super) fn busy() -> Unresolved {
+    pub(super) fn busy() -> ResolveError {
         let said = "too many pages are being read (resolver.processes)";
-        Unresolved::new(503, "resolver-busy", said).again_in(5)
+        ResolveError::new(503, "resolver-busy", said).retry_after(5)
     }
 
-    pub(super) fn missing(program: &str) -> Unresolved {
+    pub(super) fn missing(program: &str) -> ResolveError {
         let said = format!(
             "{program:?} was not found, which reads pages; install yt-dlp or set resolver.command, \
              then run `ytcanal check`"
         );
-        Unresolved::new(500, "resolver-missing", said)
+        ResolveError::new(500, "resolver-missing", said)
     }
 
-    pub(super) fn failed(said: &str) -> Unresolved {
-        Unresolved::new(500, "resolver-failed", format!("the reader of pages failed: {said}"))
+    pub(super) fn failed(said: &str) -> ResolveError {
+        ResolveError::new(500, "resolver-failed", format!("the reader of pages failed: {said}"))
     }
 
-    pub(super) fn broken(said: &str) -> Unresolved {
+    pub(super) fn broken(said: &str) -> ResolveError {
         let said = format!("the reader of pages does not understand this one: {said}");
-        Unresolved::new(502, "extractor-broken", format!("{said}; update yt-dlp"))
+        ResolveError::new(502, "extractor-broken", format!("{said}; update yt-dlp"))
     }
 
     /// Whether it is for the operator of this server to mend.
-    pub fn is_ours(&self) -> bool {
+    pub fn is_server_fault(&self) -> bool {
         self.status == 500
     }
 }
 
 /// What yt-dlp means by ending with `code` and saying this. It says what went wrong in prose only,
 /// hence the table.
-pub(super) fn verdict(code: i32, stderr: &str) -> Unresolved {
+pub(super) fn classify(code: i32, stderr: &str) -> ResolveError {
     if code == 2 {
-        return Unresolved::failed(&format!("it does not know its arguments: {}", last(stderr)));
+        return ResolveError::failed(&format!("it does not know its arguments: {}", last(stderr)));
     }
     // One beside an error only tells where that came from.
     let error = error_in(stderr);
     if let Some(traceback) =
         stderr.rfind("Traceback (most recent call last)").filter(|_| error.is_none())
     {
-        return Unresolved::failed(&last(&stderr[traceback..]));
+        return ResolveError::failed(&last(&stderr[traceback..]));
     }
     let error = error.unwrap_or_else(|| last_line(stderr));
     let mut sentences = vec![Sentence::new(error)];
@@ -140,14 +140,16 @@ pub(super) fn verdict(code: i32, stderr: &str) -> Unresolved {
     }
     let shown = clean(error);
     match TABLE.iter().find(|kind| kind.words.split('|').any(|words| says(&sentences, words))) {
-        Some(kind) => Unresolved {
+        Some(kind) => ResolveError {
             status: kind.status,
             code: kind.code,
-            said: if kind.quotes { format!("{}: {shown}", kind.said) } else { kind.said.into() },
+            message: if kind.quotes { format!("{}: {shown}", kind.said) } else { kind.said.into() },
             retry_after: kind.retry_after,
         },
-        None if shown.is_empty() => Unresolved::failed(&format!("it ended with {code}, silently")),
-        None => Unresolved::new(502, "resolve-failed", format!("the page was not read: {shown}")),
+        None if shown.is_empty() => {
+            ResolveError::failed(&format!("it ended with {code}, silently"))
+        }
+        None => ResolveError::new(502, "resolve-failed", format!("the page was not read: {shown}")),
     }
 }
 
@@ -182,7 +184,7 @@ fn clean(words: &str) -> String {
         None => word,
     });
     let line = shown.collect::<Vec<_>>().join(" ");
-    line.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()
+    line.chars().filter(|letter| !letter.is_control()).take(MAX_MESSAGE).collect()
 }
 
 #[cfg(test)]

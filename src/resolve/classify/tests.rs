@@ -345,7 +345,7 @@ fn each_sentence_is_of_its_kind() {
             let spelled =
                 [*said, &said.to_uppercase(), &said.replace('\'', "\u{2019}")].map(String::from);
             for said in spelled {
-                let found = verdict(1, &format!("WARNING: x\nERROR: [site:it] id_-1: {said}\n"));
+                let found = classify(1, &format!("WARNING: x\nERROR: [site:it] id_-1: {said}\n"));
                 if (found.status, found.code) != (*status, *code) {
                     wrong.push(format!("{said}: {} {}, not {code}", found.status, found.code));
                 }
@@ -365,14 +365,14 @@ fn a_warning_tells_why_there_is_no_format() {
         "ERROR: [youtube] x: No video formats found!; please report this issue on  https://a/",
     ] {
         for (status, code, warning) in WARNED {
-            let found = verdict(1, &format!("{warning}\n{error}\n"));
+            let found = classify(1, &format!("{warning}\n{error}\n"));
             assert_eq!((found.status, found.code), (*status, *code), "{warning}");
-            assert!(*code != "resolver-missing" || found.said.contains("ytcanal check"));
+            assert!(*code != "resolver-missing" || found.message.contains("ytcanal check"));
         }
     }
     // Beside an error that says it all, it tells nothing.
     let (_, _, unsolved) = WARNED[2];
-    let found = verdict(1, &format!("{unsolved}\nERROR: [youtube] x: Private video"));
+    let found = classify(1, &format!("{unsolved}\nERROR: [youtube] x: Private video"));
     assert_eq!(found.code, "private");
 }
 
@@ -383,19 +383,19 @@ fn ways_to_end_without_an_error() {
         ("WARNING: x\nSomething: killed\n", "resolve-failed"),
         ("ERROR: Unsupported URL: http://a/", "unsupported-link"),
     ] {
-        assert_eq!(verdict(1, said).code, code, "{said}");
+        assert_eq!(classify(1, said).code, code, "{said}");
     }
-    assert_eq!(verdict(2, "yt-dlp: error: no such option: --x\n").status, 500);
+    assert_eq!(classify(2, "yt-dlp: error: no such option: --x\n").status, 500);
     let crashed = "Traceback (most recent call last):\n  File \"x\"\nKeyError: 'a'\n";
-    assert_eq!(verdict(1, crashed).said, "the reader of pages failed: KeyError: 'a'");
+    assert_eq!(classify(1, crashed).message, "the reader of pages failed: KeyError: 'a'");
 }
 
 #[test]
 fn words_of_others_come_without_links_and_tricks() {
     let said =
-        verdict(1, "WARNING: x\nERROR: [a:b] id-1: odd\u{1b}[31m https://a/?sig=1 end\n").said;
+        classify(1, "WARNING: x\nERROR: [a:b] id-1: odd\u{1b}[31m https://a/?sig=1 end\n").message;
     assert_eq!(said, "the page was not read: odd[31m (a link) end");
-    assert!(verdict(1, &format!("ERROR: {}", "x".repeat(5000))).said.len() < 400);
+    assert!(classify(1, &format!("ERROR: {}", "x".repeat(5000))).message.len() < 400);
     // A link has no say in what was meant.
-    assert_eq!(verdict(1, "ERROR: [a] b: odd: https://a/private-login").code, "resolve-failed");
+    assert_eq!(classify(1, "ERROR: [a] b: odd: https://a/private-login").code, "resolve-failed");
 }

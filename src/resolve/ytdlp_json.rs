@@ -7,43 +7,43 @@ use std::time::{Duration, SystemTime};
 use ureq::http::{HeaderName, HeaderValue};
 use url::Url;
 
+use super::classify::ResolveError;
 use super::cookies;
-use super::verdict::Unresolved;
 use crate::media::Location;
 use crate::media::offer::{
     Family, Offer, Picture, PictureCodec, Rendition, Size, Sound, SoundCodec,
 };
 use crate::media::variant::Variant;
 
-mod said;
+mod schema;
 
-use said::{Format, Page, Thumbnail, whole_letters};
+use schema::{Format, Page, Thumbnail, whole_letters};
 
 /// The most renditions that are looked at; a film with many languages has some hundreds.
-const MOST_RENDITIONS: usize = 2000;
+const MAX_FORMATS: usize = 2000;
 /// The longest text that is kept of a page.
-const LONGEST_TEXT: usize = 500;
+const MAX_TEXT: usize = 500;
 /// The longest URL of a file, the longest name of a rendition, and the most that a location takes
 /// with its fields and cookies: others are not of use to anybody.
-const LONGEST_URL: usize = 8 << 10;
-const LONGEST_ID: usize = 100;
-const LARGEST_LOCATION: usize = 32 << 10;
+const MAX_URL: usize = 8 << 10;
+const MAX_ID: usize = 100;
+const MAX_LOCATION: usize = 32 << 10;
 
 /// Reads what was said of `link`.
-pub fn read(link: &Url, said: &[u8]) -> Result<Offer, Unresolved> {
+pub fn read(link: &Url, said: &[u8]) -> Result<Offer, ResolveError> {
     let said = &*whole_letters(said);
     let page: Option<Page> = serde_json::from_slice(said)
-        .map_err(|_| Unresolved::broken("what it printed is not the JSON that yt-dlp prints"))?;
-    let mut page = page.ok_or(Unresolved::broken("it printed nothing about the page"))?;
+        .map_err(|_| ResolveError::broken("what it printed is not the JSON that yt-dlp prints"))?;
+    let mut page = page.ok_or(ResolveError::broken("it printed nothing about the page"))?;
     match page.kind.as_deref() {
         None | Some("video") => {}
-        Some("playlist" | "multi_video") => return Err(Unresolved::playlist(link)),
-        Some(_) => return Err(Unresolved::broken("it is neither a video nor a playlist")),
+        Some("playlist" | "multi_video") => return Err(ResolveError::playlist(link)),
+        Some(_) => return Err(ResolveError::broken("it is neither a video nor a playlist")),
     }
     match page.live_status.as_deref() {
-        Some("is_upcoming") => return Err(Unresolved::not_yet("it has not begun yet")),
-        Some("is_live") => return Err(Unresolved::live()),
-        Some("post_live") => return Err(Unresolved::just_ended()),
+        Some("is_upcoming") => return Err(ResolveError::not_yet("it has not begun yet")),
+        Some("is_live") => return Err(ResolveError::live()),
+        Some("post_live") => return Err(ResolveError::just_ended()),
         _ => {}
     }
     let mut formats = std::mem::take(&mut page.formats).unwrap_or_default();
@@ -52,11 +52,11 @@ pub fn read(link: &Url, said: &[u8]) -> Result<Offer, Unresolved> {
         formats.extend(serde_json::from_slice::<Format>(said));
     }
     let renditions: Vec<Rendition> =
-        formats.iter().take(MOST_RENDITIONS).filter_map(Format::rendition).collect();
+        formats.iter().take(MAX_FORMATS).filter_map(Format::rendition).collect();
     if renditions.is_empty() {
         // What is protected yt-dlp leaves out by itself.
         let protected = page.has_drm == Some(true);
-        return Err(if protected { Unresolved::drm() } else { nothing_usable(&formats) });
+        return Err(if protected { ResolveError::drm() } else { nothing_usable(&formats) });
     }
     let expires = renditions.iter().filter_map(|r| expiry(&r.location.url)).min();
     Ok(Offer {
@@ -81,8 +81,8 @@ impl Format {
             return None;
         }
         let id = self.format_id.clone().unwrap_or_default();
-        let url = self.url.as_deref().filter(|url| url.len() <= LONGEST_URL)?;
-        if id.len() > LONGEST_ID {
+        let url = self.url.as_deref().filter(|url| url.len() <= MAX_URL)?;
+        if id.len() > MAX_ID {
             return None;
         }
         let url = Url::parse(url).ok()?;
@@ -93,10 +93,10 @@ impl Format {
         if picture.is_none() && sound.is_none() {
             return None;
         }
-        let size = self.filesize.and_then(whole).map(Size::Exact);
+        let size = self.filesize.and_then(integer).map(Size::Exact);
         let len = size.map(|size| size.bytes());
         let location = Location { len, ..self.location(url) };
-        if location.weight() > LARGEST_LOCATION {
+        if location.weight() > MAX_LOCATION {
             return None;
         }
         let note = self.format_note.as_deref().unwrap_or_default();
@@ -109,8 +109,8 @@ impl Format {
             family: self.family(),
             variant,
             location,
-            size: size.or(self.filesize_approx.and_then(whole).map(Size::About)),
-            bitrate: self.tbr.and_then(|kilobits| whole(kilobits * 1000.0)),
+            size: size.or(self.filesize_approx.and_then(integer).map(Size::About)),
+            bitrate: self.tbr.and_then(|kilobits| integer(kilobits * 1000.0)),
             // In halves: a quality may lie between two others.
             rank: rank.map(|rank| (rank.unwrap_or(-1.0) * 2.0) as i64),
         })
@@ -130,13 +130,13 @@ impl Format {
             codec => codec.map_or(PictureCodec::Other, PictureCodec::of),
         };
         let range = self.dynamic_range.as_deref().unwrap_or("SDR");
-        let fps = self.fps.and_then(whole).and_then(|fps| u32::try_from(fps).ok());
+        let fps = self.fps.and_then(integer).and_then(|fps| u32::try_from(fps).ok());
         Some(Picture { codec, lines: self.lines(), fps, hdr: range != "SDR" })
     }
 
     /// As the site calls it, or else the shorter side: a film on a phone stands upright.
     fn lines(&self) -> u32 {
-        let number = |side: Option<f64>| side.and_then(whole).and_then(|s| u32::try_from(s).ok());
+        let number = |side: Option<f64>| side.and_then(integer).and_then(|s| u32::try_from(s).ok());
         let (width, height) = (number(self.width), number(self.height));
         let shorter = height.unwrap_or(0).min(width.unwrap_or(u32::MAX));
         let note = self.format_note.as_deref().unwrap_or_default();
@@ -180,35 +180,35 @@ impl Format {
         // A map has no order, and the same fields must be the same location.
         headers.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
         let chunk = self.downloader_options.as_ref().and_then(|options| options.http_chunk_size);
-        let available_at = self.available_at.and_then(moment);
+        let available_at = self.available_at.and_then(system_time);
         let cookies = self.cookies.as_deref().map(cookies::read).unwrap_or_default();
-        Location { url, headers, cookies, available_at, chunk: chunk.and_then(whole), len: None }
+        Location { url, headers, cookies, available_at, chunk: chunk.and_then(integer), len: None }
     }
 }
 
 /// Why none of these can be taken.
-fn nothing_usable(formats: &[Format]) -> Unresolved {
+fn nothing_usable(formats: &[Format]) -> ResolveError {
     if formats.iter().any(|format| format.has_drm == Some(true)) {
-        return Unresolved::drm();
+        return ResolveError::drm();
     }
     let in_pieces = |format: &Format| format.url.is_some() && !format.is_one_file();
     if formats.iter().any(in_pieces) {
-        Unresolved::no_format(
+        ResolveError::no_format(
             "it is offered in pieces only (HLS or DASH), which cannot be joined yet",
         )
     } else {
-        Unresolved::no_format("nothing that can be downloaded is on offer")
+        ResolveError::no_format("nothing that can be downloaded is on offer")
     }
 }
 
 /// A number that is one of something.
-fn whole(number: f64) -> Option<u64> {
+fn integer(number: f64) -> Option<u64> {
     // More than this and a float does not know it exactly.
     (1.0..9e15).contains(&number).then_some(number as u64)
 }
 
-fn moment(seconds: f64) -> Option<SystemTime> {
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(whole(seconds)?))
+fn system_time(seconds: f64) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(integer(seconds)?))
 }
 
 /// Sites tell it in the URL: `expire=SECONDS`, or `/expire/SECONDS/` in its path.
@@ -223,7 +223,7 @@ fn expiry(url: &Url) -> Option<SystemTime> {
     };
     let seconds: f64 = asked.or_else(in_path)?.parse().ok()?;
     // Something else than a time of day if it lies in the last century.
-    moment(seconds).filter(|_| seconds > 1e9)
+    system_time(seconds).filter(|_| seconds > 1e9)
 }
 
 /// The largest one that browsers and files take, or the one that the page names.
@@ -239,7 +239,7 @@ fn thumbnail(all: &[Thumbnail], named: Option<String>) -> Option<Location> {
         .max_by_key(|(one, url)| {
             let is_jpeg = url.path().ends_with(".jpg") || url.path().ends_with(".jpeg");
             // One without a size is mostly the original.
-            (is_jpeg, one.width.is_none(), one.width.and_then(whole))
+            (is_jpeg, one.width.is_none(), one.width.and_then(integer))
         })
         .map(|(_, url)| url);
     best.or_else(|| usable(&named?)).map(Location::from)
@@ -254,7 +254,7 @@ fn date(text: &str) -> Option<String> {
 /// One line of text, and not too much.
 fn text(text: &str) -> String {
     let clean = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
-    clean.take(LONGEST_TEXT).collect::<String>().trim().to_owned()
+    clean.take(MAX_TEXT).collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]

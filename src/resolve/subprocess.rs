@@ -10,16 +10,16 @@ use std::process::{self, Child, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::call::{Call, MOST_OUTPUT, MOST_WORDS, Said, Unsaid};
-use super::verdict::Unresolved;
-use super::watch::{self, Watch};
+use super::backend::{Backend, BackendError, MAX_STDERR, MAX_STDOUT, Output};
+use super::classify::ResolveError;
+use super::memory_watch::{self, MemoryWatch};
 use crate::cancel::CancelToken;
 use crate::config::Environment;
 use crate::mux::fifo::RuntimeDir;
 use crate::sys;
 
 /// A program that speaks yt-dlp's interface.
-pub(super) struct Command {
+pub(super) struct SubprocessBackend {
     pub(super) program: PathBuf,
     pub(super) environment: Environment,
     /// Where it keeps what it learns.
@@ -28,79 +28,79 @@ pub(super) struct Command {
     pub(super) memory: u64,
 }
 
-impl Call for Command {
-    fn call(
+impl Backend for SubprocessBackend {
+    fn run(
         &self,
         arguments: &[String],
         until: Instant,
         stop: &CancelToken,
-    ) -> Result<Said, Unsaid> {
+    ) -> Result<Output, BackendError> {
         let mut command = process::Command::new(&self.program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         self.environment.give(&mut command, &self.runtime.pages());
         sys::kill_on_parent_exit(&mut command);
-        sys::limit_memory_and_prefer_oom(&mut command, watch::data_limit(self.memory));
+        sys::limit_memory_and_prefer_oom(&mut command, memory_watch::data_limit(self.memory));
         let child = command.spawn().map_err(|error| {
             let program = self.program.to_string_lossy();
-            Unsaid::Failed(match error.kind() {
-                io::ErrorKind::NotFound => Unresolved::missing(&program),
-                _ => Unresolved::failed(&format!("cannot run {program:?}: {error}")),
+            BackendError::Failed(match error.kind() {
+                io::ErrorKind::NotFound => ResolveError::missing(&program),
+                _ => ResolveError::failed(&format!("cannot run {program:?}: {error}")),
             })
         })?;
-        let watch = Watch::over(child.id(), self.memory);
-        Running { child, reaped: false }.listen(until, stop, watch)
+        let watch = MemoryWatch::over(child.id(), self.memory);
+        ChildGuard { child, reaped: false }.read_output(until, stop, watch)
     }
 }
 
-struct Running {
+struct ChildGuard {
     child: Child,
     reaped: bool,
 }
 
-impl Running {
+impl ChildGuard {
     /// Takes what it says until it ends. Whoever else holds its pipes then is not waited for.
-    fn listen(
+    fn read_output(
         &mut self,
         until: Instant,
         stop: &CancelToken,
-        mut watch: Watch,
-    ) -> Result<Said, Unsaid> {
+        mut watch: MemoryWatch,
+    ) -> Result<Output, BackendError> {
         let ended = sys::pidfd(self.child.id()).map_err(|error| system(&error))?;
-        let mut stdout = Pipe::of(self.child.stdout.take())?;
-        let mut stderr = Pipe::of(self.child.stderr.take())?;
+        let mut stdout = OutputPipe::of(self.child.stdout.take())?;
+        let mut stderr = OutputPipe::of(self.child.stderr.take())?;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             // One that is at its end is not waited for any more.
             let (out, err) = (stdout.awaited(&ended), stderr.awaited(&ended));
             let awaited = [stop.as_fd(), ended.as_fd(), out, err].map(|fd| (fd, sys::READABLE));
             let [over, has_ended, out, err] =
-                sys::poll(awaited, Some(watch.pause(left))).map_err(|error| system(&error))?;
+                sys::poll(awaited, Some(watch.next_wait(left))).map_err(|error| system(&error))?;
             if over {
-                return Err(Unsaid::Stopped);
+                return Err(BackendError::Cancelled);
             }
             if left.is_zero() && !(has_ended || out || err) {
-                return Err(Unsaid::TimedOut);
+                return Err(BackendError::TimedOut);
             }
-            watch.look()?;
+            watch.check()?;
             stdout.drain();
             stderr.drain();
-            if stdout.said.len() > MOST_OUTPUT {
-                let failed = Unresolved::broken("it printed more than any page has to say");
-                return Err(Unsaid::Failed(failed));
+            if stdout.output.len() > MAX_STDOUT {
+                let failed = ResolveError::broken("it printed more than any page has to say");
+                return Err(BackendError::Failed(failed));
             }
-            let excess = stderr.said.len().saturating_sub(MOST_WORDS);
-            stderr.said.drain(..excess);
+            let excess = stderr.output.len().saturating_sub(MAX_STDERR);
+            stderr.output.drain(..excess);
             if has_ended {
                 break;
             }
         }
-        let code = self.end().unwrap_or(-1);
-        let stderr = String::from_utf8_lossy(&stderr.said).into_owned();
-        Ok(Said { code, stdout: stdout.said, stderr })
+        let code = self.kill_and_wait().unwrap_or(-1);
+        let stderr = String::from_utf8_lossy(&stderr.output).into_owned();
+        Ok(Output { code, stdout: stdout.output, stderr })
     }
 
     /// Kills whatever is left of its process group, and waits for it; what it ended with.
-    fn end(&mut self) -> Option<i32> {
+    fn kill_and_wait(&mut self) -> Option<i32> {
         if self.reaped {
             return None;
         }
@@ -112,28 +112,28 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
-        self.end();
+        self.kill_and_wait();
     }
 }
 
 /// A pipe that it writes into, and what came out of it.
-struct Pipe<R> {
+struct OutputPipe<R> {
     /// `None` at its end.
     open: Option<R>,
-    said: Vec<u8>,
+    output: Vec<u8>,
 }
 
 /// What is taken at once, so that the other pipe has its turn.
-const TURN: usize = 1 << 20;
+const MAX_READ_PER_TURN: usize = 1 << 20;
 
-impl<R: Read + AsFd> Pipe<R> {
-    fn of(open: Option<R>) -> Result<Pipe<R>, Unsaid> {
+impl<R: Read + AsFd> OutputPipe<R> {
+    fn of(open: Option<R>) -> Result<OutputPipe<R>, BackendError> {
         if let Some(pipe) = &open {
             sys::set_nonblocking(pipe.as_fd()).map_err(|error| system(&error))?;
         }
-        Ok(Pipe { open, said: Vec::new() })
+        Ok(OutputPipe { open, output: Vec::new() })
     }
 
     fn awaited<'p>(&'p self, otherwise: &'p OwnedFd) -> BorrowedFd<'p> {
@@ -142,12 +142,12 @@ impl<R: Read + AsFd> Pipe<R> {
 
     fn drain(&mut self) {
         let mut buffer = [0; 16 << 10];
-        let most = self.said.len() + TURN;
+        let most = self.output.len() + MAX_READ_PER_TURN;
         while let Some(pipe) = &mut self.open
-            && self.said.len() < most
+            && self.output.len() < most
         {
             match pipe.read(&mut buffer) {
-                Ok(count) if count > 0 => self.said.extend(&buffer[..count]),
+                Ok(count) if count > 0 => self.output.extend(&buffer[..count]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 _ => self.open = None,
@@ -156,6 +156,6 @@ impl<R: Read + AsFd> Pipe<R> {
     }
 }
 
-fn system(error: &io::Error) -> Unsaid {
-    Unsaid::Failed(Unresolved::failed(&format!("cannot listen to it: {error}")))
+fn system(error: &io::Error) -> BackendError {
+    BackendError::Failed(ResolveError::failed(&format!("cannot listen to it: {error}")))
 }
