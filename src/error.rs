@@ -14,31 +14,31 @@ use crate::resolve::ResolveError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
     /// There is no slot for another stream.
-    Full(Full),
+    LimitExceeded(LimitExceeded),
     /// A page link led to no film.
-    Unresolved(Box<ResolveError>),
+    Resolve(Box<ResolveError>),
     /// A film has no picture that could be shown, or be its cover.
-    NoPicture,
+    NoThumbnail,
     /// A track could not be fetched.
     Upstream {
         /// Which one.
         track: Kind,
         /// What went wrong.
-        fault: Fault,
+        fault: UpstreamError,
     },
     /// A track was fetched but is nothing that can be joined.
     Unusable {
         /// Which one.
         track: Kind,
         /// What it is instead.
-        reason: Unusable,
+        reason: InputError,
     },
     /// What was wanted of the film begins behind its end.
-    BeyondEnd,
+    StartBeyondEnd,
     /// Splice alone was wanted, and it cannot join these tracks.
     NotSpliced(Refused),
     /// The muxer did not do its work.
-    Muxer(MuxerFault),
+    Ffmpeg(FfmpegError),
     /// The client closed the connection.
     ClientLeft,
     /// The client read nothing for so long.
@@ -50,28 +50,28 @@ pub enum Error {
     /// The system refused something that every stream needs.
     System {
         /// What was being done.
-        doing: &'static str,
+        operation: &'static str,
         /// What the system said.
-        said: String,
+        message: String,
     },
 }
 
 /// Which limit a stream would have gone over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Full {
+pub enum LimitExceeded {
     /// `limits.streams`
     Streams,
     /// `limits.streams_per_client`
     ClientStreams,
     /// `limits.muxers`, or the half of it that one client may have.
-    Muxers,
+    Ffmpeg,
     /// The server is shutting down.
     Draining,
 }
 
 /// What can go wrong between us and an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub enum UpstreamError {
     /// Its address is not one that we may connect to.
     AddressRefused(String),
     /// No connection: DNS, refused, reset, TLS.
@@ -85,32 +85,32 @@ pub enum Fault {
     /// It is busy (429 or 503), and said after how long to come back.
     Busy(u16, Option<Duration>),
     /// The track may not be asked for before so long.
-    NotYet(Duration),
+    NotYetAvailable(Duration),
     /// It redirected too often, to nowhere, or from https to http.
     Redirect(&'static str),
     /// It sent other bytes than were asked for.
     WrongRange,
     /// It sent several parts although one was asked for.
-    SeveralParts,
+    Multipart,
     /// It sends nothing of what reaches beyond the end of its file, which has so many bytes.
     PastEnd(u64),
     /// It sent everything although a part was asked for, unless the file had changed.
     RangeIgnored,
     /// One of its validators (ETag, Last-Modified) is another one and the other is not: it has
     /// either another file, or several servers that name the same one differently.
-    Unproven,
+    ValidatorsDisagree,
     /// It is not the same file any more.
-    Changed(&'static str),
+    EntityChanged(&'static str),
     /// Its bytes are not what its own index says.
-    Contradiction(&'static str),
+    IndexMismatch(&'static str),
     /// Its answer has no length, so its end could not be told from a cut.
     LengthUnknown,
     /// Its answer is encoded although we asked for none.
-    Encoded,
+    UnexpectedEncoding,
     /// Its file lacks its end, as the file says itself.
     Incomplete(&'static str),
     /// It stopped before the end.
-    Cut {
+    Truncated {
         /// So many bytes came.
         received: u64,
         /// So many were announced.
@@ -126,7 +126,7 @@ pub enum Fault {
 
 /// Why fetched bytes cannot be joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unusable {
+pub enum InputError {
     /// Not a media container that we know; what it looks like.
     NotMedia(&'static str),
     /// A file with its index (moov, Tracks) behind the media, and why that cannot be read first.
@@ -140,7 +140,7 @@ pub enum Unusable {
 
 /// What can go wrong with ffmpeg.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MuxerFault {
+pub enum FfmpegError {
     /// There is no such program.
     Missing(String),
     /// It could not be started.
@@ -152,7 +152,7 @@ pub enum MuxerFault {
         /// The file that it is about.
         track: Kind,
         /// What it sees instead.
-        said: String,
+        message: String,
     },
     /// Nothing of a track is in the part that is wanted.
     Without {
@@ -172,35 +172,35 @@ pub enum MuxerFault {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Full(Full::Streams) => {
+            Error::LimitExceeded(LimitExceeded::Streams) => {
                 write!(f, "all streams of this server are in use")
             }
-            Error::Full(Full::ClientStreams) => {
+            Error::LimitExceeded(LimitExceeded::ClientStreams) => {
                 write!(f, "this client runs as many streams as it may")
             }
-            Error::Full(Full::Muxers) => {
+            Error::LimitExceeded(LimitExceeded::Ffmpeg) => {
                 write!(f, "no more ffmpeg may run now (limits.muxers)")
             }
-            Error::Full(Full::Draining) | Error::Draining => {
+            Error::LimitExceeded(LimitExceeded::Draining) | Error::Draining => {
                 write!(f, "the server is shutting down")
             }
-            Error::Unresolved(why) => f.write_str(&why.message),
-            Error::NoPicture => {
+            Error::Resolve(why) => f.write_str(&why.message),
+            Error::NoThumbnail => {
                 write!(f, "there is no picture of this film that is to be had and of use")
             }
             Error::Upstream { track, fault } => write!(f, "{track} upstream: {fault}"),
-            Error::Unusable { track, reason: Unusable::NotMedia(what) } => {
+            Error::Unusable { track, reason: InputError::NotMedia(what) } => {
                 write!(f, "the {track} URL does not lead to a media file: {what}")
             }
-            Error::Unusable { track, reason: Unusable::IndexAtEnd(why) } => write!(
+            Error::Unusable { track, reason: InputError::IndexAtEnd(why) } => write!(
                 f,
                 "the {track} file has its index (moov, Tracks) at its end, which cannot be \
                  read first here ({why}); use one made for streaming (ffmpeg: -movflags +faststart)"
             ),
-            Error::Unusable { track, reason: Unusable::Encrypted } => {
+            Error::Unusable { track, reason: InputError::Encrypted } => {
                 write!(f, "the {track} file is encrypted (DRM), which cannot be taken off")
             }
-            Error::Unusable { track, reason: Unusable::OnlyInMp4 } => {
+            Error::Unusable { track, reason: InputError::OnlyInMp4 } => {
                 write!(
                     f,
                     "the {track} file is AAC without a container (ADTS), which nothing but mp4 can \
@@ -208,102 +208,112 @@ impl fmt::Display for Error {
                      not take"
                 )
             }
-            Error::BeyondEnd => write!(f, "the film ends before start"),
+            Error::StartBeyondEnd => write!(f, "the film ends before start"),
             Error::NotSpliced(refused) => {
                 write!(
                     f,
                     "splice cannot join these tracks ({refused}); engine=auto would let ffmpeg"
                 )
             }
-            Error::Muxer(fault) => fault.fmt(f),
+            Error::Ffmpeg(fault) => fault.fmt(f),
             Error::ClientLeft => write!(f, "the client closed the connection"),
             Error::ClientStalled(limit) => {
                 write!(f, "the client read nothing for {limit:?} (limits.client_stall_timeout)")
             }
             Error::Stopped => write!(f, "the stream was stopped"),
-            Error::System { doing, said } => write!(f, "cannot {doing}: {said}"),
+            Error::System { operation: doing, message: said } => {
+                write!(f, "cannot {doing}: {said}")
+            }
         }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::AddressRefused(why) => write!(f, "{why}"),
-            Fault::Unreachable(why) => write!(f, "no connection ({why})"),
-            Fault::Status(status) => write!(f, "it answered with HTTP status {status}"),
-            Fault::StillRefused(status) => write!(
+            UpstreamError::AddressRefused(why) => write!(f, "{why}"),
+            UpstreamError::Unreachable(why) => write!(f, "no connection ({why})"),
+            UpstreamError::Status(status) => write!(f, "it answered with HTTP status {status}"),
+            UpstreamError::StillRefused(status) => write!(
                 f,
                 "it answered with HTTP status {status}, and so it did at the same place with a \
                  fresh URL from the page"
             ),
-            Fault::WebPage => write!(f, "it sent a web page instead of the file"),
-            Fault::Busy(status, _) => {
+            UpstreamError::WebPage => write!(f, "it sent a web page instead of the file"),
+            UpstreamError::Busy(status, _) => {
                 write!(f, "it is busy and answered with HTTP status {status}")
             }
-            Fault::NotYet(wait) => {
+            UpstreamError::NotYetAvailable(wait) => {
                 write!(f, "it may not be asked for within the next {wait:.0?}")
             }
-            Fault::Redirect(why) => write!(f, "{why}"),
-            Fault::WrongRange => write!(f, "it sent other bytes than were asked for"),
-            Fault::SeveralParts => {
+            UpstreamError::Redirect(why) => write!(f, "{why}"),
+            UpstreamError::WrongRange => write!(f, "it sent other bytes than were asked for"),
+            UpstreamError::Multipart => {
                 write!(f, "it sent several parts (multipart/byteranges) although one was asked for")
             }
-            Fault::PastEnd(len) => {
+            UpstreamError::PastEnd(len) => {
                 write!(f, "it refused a range that reaches beyond its {len} bytes")
             }
-            Fault::RangeIgnored => write!(f, "it sent everything although a part was asked for"),
-            Fault::Unproven => write!(
+            UpstreamError::RangeIgnored => {
+                write!(f, "it sent everything although a part was asked for")
+            }
+            UpstreamError::ValidatorsDisagree => write!(
                 f,
                 "its ETag or its Last-Modified is another one, and nothing proves that its file \
                  is still the same"
             ),
-            Fault::Changed(how) => {
+            UpstreamError::EntityChanged(how) => {
                 write!(f, "its file was changed during the download: {how}")
             }
-            Fault::Contradiction(how) => {
+            UpstreamError::IndexMismatch(how) => {
                 write!(f, "its file contradicts its own index: {how}")
             }
-            Fault::LengthUnknown => write!(
+            UpstreamError::LengthUnknown => write!(
                 f,
                 "it does not tell the length of its answer, so a cut could not be told from the \
                  end"
             ),
-            Fault::Encoded => write!(f, "its answer is compressed although we asked for none"),
-            Fault::Incomplete(how) => {
+            UpstreamError::UnexpectedEncoding => {
+                write!(f, "its answer is compressed although we asked for none")
+            }
+            UpstreamError::Incomplete(how) => {
                 write!(f, "its file was cut before it was put there: {how}")
             }
-            Fault::Cut { received, announced: Some(announced) } => {
+            UpstreamError::Truncated { received, announced: Some(announced) } => {
                 write!(f, "the connection ended after {received} of {announced} bytes")
             }
-            Fault::Cut { received, announced: None } => {
+            UpstreamError::Truncated { received, announced: None } => {
                 write!(f, "the connection ended in mid-answer, after {received} bytes")
             }
-            Fault::Timeout(phase, limit) => write!(f, "nothing came for {limit:?} ({phase})"),
-            Fault::Slow(rate) => {
+            UpstreamError::Timeout(phase, limit) => {
+                write!(f, "nothing came for {limit:?} ({phase})")
+            }
+            UpstreamError::Slow(rate) => {
                 write!(f, "it sent only {rate} bytes a second, below upstream.min_throughput")
             }
-            Fault::Protocol(why) => write!(f, "it does not speak HTTP as it should ({why})"),
+            UpstreamError::Protocol(why) => {
+                write!(f, "it does not speak HTTP as it should ({why})")
+            }
         }
     }
 }
 
-impl fmt::Display for MuxerFault {
+impl fmt::Display for FfmpegError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            MuxerFault::Missing(program) => write!(
+            FfmpegError::Missing(program) => write!(
                 f,
                 "the muxer {program:?} was not found; install ffmpeg (apt install ffmpeg) or set \
                  muxer.ffmpeg, then run `ytcanal check`"
             ),
-            MuxerFault::Spawn(said) => write!(f, "the muxer could not be started: {said}"),
-            MuxerFault::Refused(said) => {
+            FfmpegError::Spawn(said) => write!(f, "the muxer could not be started: {said}"),
+            FfmpegError::Refused(said) => {
                 write!(f, "the muxer cannot join these tracks: {said}")
             }
-            MuxerFault::Misread { track, said } => {
+            FfmpegError::Misread { track, message: said } => {
                 write!(f, "the {track} file cannot be joined: {said}")
             }
-            MuxerFault::Without { kind, trim } => {
+            FfmpegError::Without { kind, trim } => {
                 let what = match kind {
                     Kind::Video => "no key frame of the video",
                     Kind::Audio => "no audio",
@@ -315,11 +325,11 @@ impl fmt::Display for MuxerFault {
                 };
                 write!(f, "{what} lies {place}: {remedy}")
             }
-            MuxerFault::Failed(said) => write!(f, "the muxer failed: {said}"),
-            MuxerFault::ShortInput(said) => {
+            FfmpegError::Failed(said) => write!(f, "the muxer failed: {said}"),
+            FfmpegError::ShortInput(said) => {
                 write!(f, "a file was cut before it was put on its server: {said}")
             }
-            MuxerFault::Stalled(limit) => {
+            FfmpegError::Stalled(limit) => {
                 write!(f, "the muxer did nothing for {limit:?} (muxer.stall_timeout)")
             }
         }
@@ -331,18 +341,18 @@ impl std::error::Error for Error {}
 impl Error {
     /// The system refused `doing`.
     pub fn system(doing: &'static str, error: &std::io::Error) -> Error {
-        Error::System { doing, said: error.to_string() }
+        Error::System { operation: doing, message: error.to_string() }
     }
 }
 
 impl Error {
     /// Whether it is for the operator of this server to mend.
-    pub fn is_ours(&self) -> bool {
+    pub fn is_server_fault(&self) -> bool {
         match self {
             Error::System { .. } => true,
-            Error::Unresolved(why) => why.is_server_fault(),
-            Error::Muxer(fault) => {
-                use MuxerFault::{Misread, Refused, ShortInput, Without};
+            Error::Resolve(why) => why.is_server_fault(),
+            Error::Ffmpeg(fault) => {
+                use FfmpegError::{Misread, Refused, ShortInput, Without};
                 !matches!(fault, Refused(_) | Misread { .. } | Without { .. } | ShortInput(_))
             }
             _ => false,
@@ -350,9 +360,9 @@ impl Error {
     }
 }
 
-impl From<Full> for Error {
-    fn from(full: Full) -> Error {
-        Error::Full(full)
+impl From<LimitExceeded> for Error {
+    fn from(full: LimitExceeded) -> Error {
+        Error::LimitExceeded(full)
     }
 }
 
@@ -387,48 +397,62 @@ impl Problem {
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Problem {
         let (status, code, retry_after) = match error {
-            Error::Full(Full::Streams) => (503, "streams-full", Some(10)),
-            Error::Full(Full::ClientStreams) => (503, "client-streams-full", Some(10)),
-            Error::Full(Full::Muxers) => (503, "muxers-full", Some(10)),
-            Error::Full(Full::Draining) | Error::Draining => (503, "draining", Some(5)),
-            Error::Unresolved(why) => (why.status, why.code, why.retry_after),
-            Error::NoPicture => (404, "no-thumbnail", None),
+            Error::LimitExceeded(LimitExceeded::Streams) => (503, "streams-full", Some(10)),
+            Error::LimitExceeded(LimitExceeded::ClientStreams) => {
+                (503, "client-streams-full", Some(10))
+            }
+            Error::LimitExceeded(LimitExceeded::Ffmpeg) => (503, "muxers-full", Some(10)),
+            Error::LimitExceeded(LimitExceeded::Draining) | Error::Draining => {
+                (503, "draining", Some(5))
+            }
+            Error::Resolve(why) => (why.status, why.code, why.retry_after),
+            Error::NoThumbnail => (404, "no-thumbnail", None),
             Error::Upstream { fault, .. } => match fault {
-                Fault::AddressRefused(_) => (403, "address-refused", None),
-                Fault::Status(404 | 410) | Fault::StillRefused(404 | 410) => {
+                UpstreamError::AddressRefused(_) => (403, "address-refused", None),
+                UpstreamError::Status(404 | 410) | UpstreamError::StillRefused(404 | 410) => {
                     (404, "upstream-not-found", None)
                 }
-                Fault::Status(_) | Fault::StillRefused(_) => (502, "upstream-status", None),
-                Fault::WebPage => (422, "not-media", None),
-                Fault::Busy(_, wait) => (503, "upstream-busy", Some(seconds(*wait))),
-                Fault::NotYet(wait) => (503, "upstream-busy", Some(seconds(Some(*wait)))),
-                Fault::Unreachable(_) => (502, "upstream-unreachable", None),
-                Fault::Redirect(_) => (502, "upstream-redirect", None),
-                Fault::WrongRange
-                | Fault::SeveralParts
-                | Fault::PastEnd(_)
-                | Fault::RangeIgnored => (502, "upstream-range", None),
-                Fault::Changed(_) | Fault::Unproven => (502, "upstream-changed", None),
-                Fault::Contradiction(_) => (502, "upstream-contradiction", None),
-                Fault::LengthUnknown => (502, "upstream-length-unknown", None),
-                Fault::Encoded => (502, "upstream-encoded", None),
-                Fault::Cut { .. } | Fault::Incomplete(_) => (502, "upstream-cut", None),
-                Fault::Timeout(..) => (504, "upstream-timeout", None),
-                Fault::Slow(_) => (504, "upstream-slow", None),
-                Fault::Protocol(_) => (502, "upstream-protocol", None),
+                UpstreamError::Status(_) | UpstreamError::StillRefused(_) => {
+                    (502, "upstream-status", None)
+                }
+                UpstreamError::WebPage => (422, "not-media", None),
+                UpstreamError::Busy(_, wait) => (503, "upstream-busy", Some(seconds(*wait))),
+                UpstreamError::NotYetAvailable(wait) => {
+                    (503, "upstream-busy", Some(seconds(Some(*wait))))
+                }
+                UpstreamError::Unreachable(_) => (502, "upstream-unreachable", None),
+                UpstreamError::Redirect(_) => (502, "upstream-redirect", None),
+                UpstreamError::WrongRange
+                | UpstreamError::Multipart
+                | UpstreamError::PastEnd(_)
+                | UpstreamError::RangeIgnored => (502, "upstream-range", None),
+                UpstreamError::EntityChanged(_) | UpstreamError::ValidatorsDisagree => {
+                    (502, "upstream-changed", None)
+                }
+                UpstreamError::IndexMismatch(_) => (502, "upstream-contradiction", None),
+                UpstreamError::LengthUnknown => (502, "upstream-length-unknown", None),
+                UpstreamError::UnexpectedEncoding => (502, "upstream-encoded", None),
+                UpstreamError::Truncated { .. } | UpstreamError::Incomplete(_) => {
+                    (502, "upstream-cut", None)
+                }
+                UpstreamError::Timeout(..) => (504, "upstream-timeout", None),
+                UpstreamError::Slow(_) => (504, "upstream-slow", None),
+                UpstreamError::Protocol(_) => (502, "upstream-protocol", None),
             },
-            Error::Unusable { reason: Unusable::NotMedia(_), .. } => (422, "not-media", None),
-            Error::Unusable { reason: Unusable::IndexAtEnd(_), .. } => (422, "index-at-end", None),
-            Error::Unusable { reason: Unusable::Encrypted, .. } => (422, "drm", None),
-            Error::Unusable { reason: Unusable::OnlyInMp4, .. } => (422, "mux-refused", None),
-            Error::BeyondEnd => (422, "start-beyond-end", None),
+            Error::Unusable { reason: InputError::NotMedia(_), .. } => (422, "not-media", None),
+            Error::Unusable { reason: InputError::IndexAtEnd(_), .. } => {
+                (422, "index-at-end", None)
+            }
+            Error::Unusable { reason: InputError::Encrypted, .. } => (422, "drm", None),
+            Error::Unusable { reason: InputError::OnlyInMp4, .. } => (422, "mux-refused", None),
+            Error::StartBeyondEnd => (422, "start-beyond-end", None),
             Error::NotSpliced(_) => (422, "splice-refused", None),
-            Error::Muxer(MuxerFault::Missing(_)) => (500, "muxer-missing", None),
-            Error::Muxer(
-                MuxerFault::Refused(_) | MuxerFault::Misread { .. } | MuxerFault::Without { .. },
+            Error::Ffmpeg(FfmpegError::Missing(_)) => (500, "muxer-missing", None),
+            Error::Ffmpeg(
+                FfmpegError::Refused(_) | FfmpegError::Misread { .. } | FfmpegError::Without { .. },
             ) => (422, "mux-refused", None),
-            Error::Muxer(MuxerFault::ShortInput(_)) => (502, "upstream-cut", None),
-            Error::Muxer(_) => (500, "muxer-failed", None),
+            Error::Ffmpeg(FfmpegError::ShortInput(_)) => (502, "upstream-cut", None),
+            Error::Ffmpeg(_) => (500, "muxer-failed", None),
             // Only a client that closed no more than its sending half can read this one.
             Error::ClientLeft => (499, "client-left", None),
             Error::ClientStalled(_) => (408, "client-stalled", None),
@@ -437,7 +461,7 @@ impl From<&Error> for Problem {
         };
         let track = match error {
             Error::Upstream { track, .. } | Error::Unusable { track, .. } => Some(*track),
-            Error::Muxer(MuxerFault::Misread { track, .. }) => Some(*track),
+            Error::Ffmpeg(FfmpegError::Misread { track, .. }) => Some(*track),
             Error::NotSpliced(refused) => refused.track,
             _ => None,
         };
@@ -456,7 +480,7 @@ mod tests {
 
     #[test]
     fn a_problem_names_track_status_and_code() {
-        let error = Error::Upstream { track: Kind::Audio, fault: Fault::Status(410) };
+        let error = Error::Upstream { track: Kind::Audio, fault: UpstreamError::Status(410) };
         let problem = Problem::from(&error);
         assert_eq!((problem.status, problem.code), (404, "upstream-not-found"));
         assert_eq!(problem.track, Some(Kind::Audio));
@@ -465,7 +489,7 @@ mod tests {
 
     #[test]
     fn however_long_an_upstream_wants_to_be_left_alone() {
-        let fault = Fault::Busy(503, Some(Duration::from_secs(u64::MAX)));
+        let fault = UpstreamError::Busy(503, Some(Duration::from_secs(u64::MAX)));
         let problem = Problem::from(&Error::Upstream { track: Kind::Video, fault });
         assert_eq!((problem.status, problem.retry_after), (503, Some(u32::MAX)));
     }

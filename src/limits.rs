@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{self, Receiver, Sender};
 
 use crate::cancel::CancelToken;
-use crate::error::{Error, Full};
+use crate::error::{Error, LimitExceeded};
 use crate::sys::{self, EventFd};
 
 /// All slots of a kind.
@@ -96,7 +96,7 @@ impl StreamLimiter {
     ) -> Result<StreamPermit<'_>, Error> {
         let client = client_key(client);
         let mut state = self.lock();
-        let Some(open) = &state.open else { return Err(Full::Draining.into()) };
+        let Some(open) = &state.open else { return Err(LimitExceeded::Draining.into()) };
         let Some(full) = self.reached_limit(&state, client) else {
             let open = open.clone();
             state.count(client);
@@ -126,7 +126,7 @@ impl StreamLimiter {
         match slot {
             _ if stop.is_cancelled() => Err(Error::Stopped),
             Some(slot) => Ok(slot),
-            None if closed => Err(Full::Draining.into()),
+            None if closed => Err(LimitExceeded::Draining.into()),
             None => Err(full.into()),
         }
     }
@@ -142,11 +142,11 @@ impl StreamLimiter {
     }
 
     /// What stands against another slot for `client`.
-    fn reached_limit(&self, state: &State, client: IpAddr) -> Option<Full> {
+    fn reached_limit(&self, state: &State, client: IpAddr) -> Option<LimitExceeded> {
         let own = state.by_client.get(&client).copied().unwrap_or_default();
         match () {
-            () if own >= self.per_client => Some(Full::ClientStreams),
-            () if state.in_all >= self.in_all => Some(Full::Streams),
+            () if own >= self.per_client => Some(LimitExceeded::ClientStreams),
+            () if state.in_all >= self.in_all => Some(LimitExceeded::Streams),
             () => None,
         }
     }
@@ -214,9 +214,9 @@ mod tests {
     }
 
     /// What stands against one that does not wait.
-    fn full(slots: &StreamLimiter, text: &str) -> Full {
+    fn full(slots: &StreamLimiter, text: &str) -> LimitExceeded {
         match slots.try_acquire(client(text), &CancelToken::new().unwrap(), Duration::ZERO) {
-            Err(Error::Full(full)) => full,
+            Err(Error::LimitExceeded(full)) => full,
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("it was given"),
         }
@@ -236,13 +236,13 @@ mod tests {
         let now = |text| slots.try_acquire(client(text), &stop, Duration::ZERO).unwrap();
         let first = now("2001:db8::1");
         let _second = now("2001:db8::2");
-        assert_eq!(full(&slots, "2001:db8::3"), Full::ClientStreams);
+        assert_eq!(full(&slots, "2001:db8::3"), LimitExceeded::ClientStreams);
         let _third = now("10.0.0.1");
-        assert_eq!(full(&slots, "10.0.0.2"), Full::Streams);
+        assert_eq!(full(&slots, "10.0.0.2"), LimitExceeded::Streams);
         drop(first);
         assert_eq!(slots.in_use(), 2);
         let _again = now("2001:db8::9");
-        assert_eq!(full(&slots, "10.0.0.3"), Full::Streams);
+        assert_eq!(full(&slots, "10.0.0.3"), LimitExceeded::Streams);
     }
 
     #[test]
@@ -279,13 +279,13 @@ mod tests {
         let (slots, stop) = (StreamLimiter::new(1, 1), CancelToken::new().unwrap());
         let first = slots.try_acquire(client("10.0.0.1"), &stop, LONG).unwrap();
         let short = slots.try_acquire(client("10.0.0.2"), &stop, Duration::from_millis(1));
-        assert!(matches!(short, Err(Error::Full(Full::Streams))));
+        assert!(matches!(short, Err(Error::LimitExceeded(LimitExceeded::Streams))));
         thread::scope(|scope| {
             let waiting = scope.spawn(|| slots.try_acquire(client("10.0.0.1"), &stop, LONG).err());
             until(|| slots.waiting() == 1);
             let another = CancelToken::new().unwrap();
             let too_many = slots.try_acquire(client("10.0.0.3"), &another, LONG).err();
-            assert_eq!(too_many, Some(Error::Full(Full::Streams)));
+            assert_eq!(too_many, Some(Error::LimitExceeded(LimitExceeded::Streams)));
             stop.cancel();
             assert_eq!(waiting.join().unwrap(), Some(Error::Stopped));
         });
@@ -304,9 +304,12 @@ mod tests {
                 scope.spawn(|| slots.try_acquire([10, 0, 0, 2].into(), &stop, LONG).err());
             until(|| slots.waiting() == 1);
             let all_back = slots.close();
-            assert_eq!(waiting.join().unwrap(), Some(Error::Full(Full::Draining)));
+            assert_eq!(
+                waiting.join().unwrap(),
+                Some(Error::LimitExceeded(LimitExceeded::Draining))
+            );
             assert_eq!(all_back.try_recv(), Err(TryRecvError::Empty));
-            assert_eq!(full(&slots, "10.0.0.1"), Full::Draining);
+            assert_eq!(full(&slots, "10.0.0.1"), LimitExceeded::Draining);
             drop(slot);
             assert_eq!(all_back.try_recv(), Err(TryRecvError::Disconnected));
         });

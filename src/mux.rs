@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::{Error, Unusable};
+use crate::error::{Error, InputError};
 use crate::media::{Kind, Tags};
 
 pub mod completeness;
@@ -128,7 +128,7 @@ pub fn plan(
         return Ok(Plan::Pass(finished(lone)));
     }
     if is_beyond(&inputs, wish.trim) {
-        return Err(Error::BeyondEnd);
+        return Err(Error::StartBeyondEnd);
     }
     let refused = match spliced(&inputs, surveys, wish, tags) {
         Some(Ok(plan)) => return Ok(Plan::Splice(plan)),
@@ -279,10 +279,10 @@ fn feeds(
                 Some(plan)
             }
             Some(Err(splice::ENCRYPTED)) => {
-                return Err(Error::Unusable { track: input.kind, reason: Unusable::Encrypted });
+                return Err(Error::Unusable { track: input.kind, reason: InputError::Encrypted });
             }
             Some(Err(Refusal(why))) if !input.head.index_first => {
-                let reason = Unusable::IndexAtEnd(why);
+                let reason = InputError::IndexAtEnd(why);
                 return Err(Error::Unusable { track: input.kind, reason });
             }
             _ => None,

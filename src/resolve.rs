@@ -197,7 +197,7 @@ impl Resolver {
         let until = begun + limit;
         let RequestContext { client, stop } = *asker;
         let _slot = self.limiter.try_acquire(client, stop, limit).map_err(|error| {
-            let is_full = matches!(error, Error::Full(_));
+            let is_full = matches!(error, Error::LimitExceeded(_));
             if is_full { unresolved(ResolveError::busy()) } else { error }
         })?;
         let arguments = backend::arguments(&self.config, &self.runtime_dir.pages(), link);
@@ -239,5 +239,5 @@ pub struct RequestContext<'a> {
 
 /// As an error of a stream.
 fn unresolved(why: ResolveError) -> Error {
-    Error::Unresolved(Box::new(why))
+    Error::Resolve(Box::new(why))
 }

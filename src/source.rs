@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use crate::cancel::CancelToken;
-use crate::error::{Error, Fault};
+use crate::error::{Error, UpstreamError};
 use crate::media::{Kind, Location, Refresh, Track};
 
 pub mod address_policy;
@@ -302,15 +302,15 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
     }
 
     /// The next bytes of this part, or 0 when it is over.
-    fn read_checked(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
+    fn read_checked(&mut self, buffer: &mut [u8]) -> Result<usize, UpstreamError> {
         let asked = Instant::now();
         let count = self.read_body(buffer)?;
         // The wait for an answer counts, too, or a byte an answer would be fast enough.
-        self.pace.record(count, asked.elapsed()).map_err(Fault::Slow)?;
+        self.pace.record(count, asked.elapsed()).map_err(UpstreamError::Slow)?;
         Ok(count)
     }
 
-    fn read_body(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
+    fn read_body(&mut self, buffer: &mut [u8]) -> Result<usize, UpstreamError> {
         if self.body.is_none() {
             self.next_response()?;
         }
@@ -338,7 +338,7 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
     }
 
     /// Takes the answer that was asked for ahead, or asks now.
-    fn next_response(&mut self) -> Result<(), Fault> {
+    fn next_response(&mut self) -> Result<(), UpstreamError> {
         let answer = match self.prefetched.pop_front() {
             Some(ahead) => {
                 let before = replace(&mut self.client, ahead.client.clone());

@@ -47,7 +47,7 @@ pub fn serve(canal: &App, film: Film, wish: Wish, request: &Request, client: Cli
     canal.metrics.stream_ended(problem.as_ref().map_or("complete", |problem| problem.code));
     // What is the operator's to mend must not drown among what clients and upstreams do.
     let level = match outcome.as_ref().err().map(|cause| &**cause) {
-        Some(cause) if cause.is_ours() => Level::Error,
+        Some(cause) if cause.is_server_fault() => Level::Error,
         None | Some(Error::ClientLeft) => Level::Info,
         Some(_) if client.is_committed() => Level::Warn,
         Some(_) => Level::Info,

@@ -29,20 +29,20 @@ impl Thumbnail {
         upstream: &UpstreamClient,
         stop: &Arc<CancelToken>,
     ) -> Result<Thumbnail, Error> {
-        let location = offer.thumbnail.clone().ok_or(Error::NoPicture)?;
+        let location = offer.thumbnail.clone().ok_or(Error::NoThumbnail)?;
         let track = Track { kind: Kind::Video, location, refresh: None };
         let bytes = download(&track, upstream, stop).map_err(|error| match error {
             // It is no track, so none is to blame.
             Error::Upstream { fault, .. } => {
                 log::debug!("the picture of a film, from {:?}: {fault}", track.location);
-                Error::NoPicture
+                Error::NoThumbnail
             }
             error => error,
         })?;
         let media_type = bytes.as_deref().and_then(media_type);
         match (bytes, media_type) {
             (Some(bytes), Some(media_type)) => Ok(Thumbnail { media_type, bytes }),
-            _ => Err(Error::NoPicture),
+            _ => Err(Error::NoThumbnail),
         }
     }
 
@@ -51,7 +51,7 @@ impl Thumbnail {
         let is_jpeg = match self.media_type {
             "image/jpeg" => true,
             "image/png" => false,
-            _ => return Err(Error::NoPicture),
+            _ => return Err(Error::NoThumbnail),
         };
         Ok(Cover { is_jpeg, bytes: self.bytes.into() })
     }

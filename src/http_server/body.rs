@@ -250,5 +250,5 @@ impl<'c, 'edge> BodyWriter<'c, 'edge> {
 /// What is made to be sent is not what was announced: ours to mend.
 fn wrong_length() -> Error {
     let said = "its length is not the one that was announced".into();
-    Error::System { doing: "complete a body", said }
+    Error::System { operation: "complete a body", message: said }
 }

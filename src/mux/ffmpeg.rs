@@ -13,7 +13,7 @@ use super::fifo::Pipes;
 use super::{Container, Input, Joint, Supply, moov};
 use crate::cancel::{CancelToken, WaitOutcome};
 use crate::config;
-use crate::error::{Error, MuxerFault};
+use crate::error::{Error, FfmpegError};
 use crate::sys;
 
 mod arguments;
@@ -83,11 +83,11 @@ impl<'s> Muxer<'s> {
             .env_remove("FFREPORT");
         sys::kill_on_parent_exit(&mut command);
         let failed = |error: io::Error| {
-            Error::Muxer(match error.kind() {
+            Error::Ffmpeg(match error.kind() {
                 io::ErrorKind::NotFound => {
-                    MuxerFault::Missing(config.ffmpeg.to_string_lossy().into_owned())
+                    FfmpegError::Missing(config.ffmpeg.to_string_lossy().into_owned())
                 }
-                _ => MuxerFault::Spawn(error.to_string()),
+                _ => FfmpegError::Spawn(error.to_string()),
             })
         };
         let mut child = command.spawn().map_err(failed)?;
@@ -119,19 +119,19 @@ impl<'s> Muxer<'s> {
             self.hold(bytes, joint, supply)
         });
         // What it saw in its inputs may explain why it gave up.
-        if !matches!(opening, Ok(_) | Err(Error::Muxer(MuxerFault::Refused(_)))) {
+        if !matches!(opening, Ok(_) | Err(Error::Ffmpeg(FfmpegError::Refused(_)))) {
             return opening;
         }
         let lacking = self.words.lacking.and_then(|input| joint.inputs.get(input));
         if let Some(Input { kind, .. }) = lacking {
             let said = format!("there is no {kind} track in it");
-            return Err(Error::Muxer(MuxerFault::Misread { track: *kind, said }));
+            return Err(Error::Ffmpeg(FfmpegError::Misread { track: *kind, message: said }));
         }
         self.words.report.agrees_with(joint)?;
         if let (Err(_), true) = (&opening, self.words.is_empty && !joint.trim.is_whole())
             && let Some(kind) = self.words.report.awaits(joint)
         {
-            return Err(Error::Muxer(MuxerFault::Without { kind, trim: joint.trim }));
+            return Err(Error::Ffmpeg(FfmpegError::Without { kind, trim: joint.trim }));
         }
         self.has_begun = true;
         opening.map(|bytes| with_durations(bytes, joint))
@@ -179,7 +179,7 @@ impl<'s> Muxer<'s> {
                 WaitOutcome::Stopped => return Err(Error::Stopped),
                 WaitOutcome::TimedOut => {
                     let said = "it did not say what it sees in its inputs".into();
-                    return Err(Error::Muxer(MuxerFault::Failed(said)));
+                    return Err(Error::Ffmpeg(FfmpegError::Failed(said)));
                 }
             }
         }
@@ -198,7 +198,7 @@ impl<'s> Muxer<'s> {
             match read {
                 Some(0) => {
                     self.finish()?;
-                    return Err(Error::Muxer(without_media(&bytes)));
+                    return Err(Error::Ffmpeg(without_media(&bytes)));
                 }
                 Some(count) => bytes.extend(&buffer[..count]),
                 // Its first fragment takes longer.
@@ -246,7 +246,7 @@ impl<'s> Muxer<'s> {
                 Heard::Words | Heard::Nothing => {
                     let given = supply.given();
                     if given == given_before && !supply.is_awaited() {
-                        return Err(Error::Muxer(MuxerFault::Stalled(self.stall_limit)));
+                        return Err(Error::Ffmpeg(FfmpegError::Stalled(self.stall_limit)));
                     }
                     given_before = given;
                     deadline = Instant::now() + self.stall_limit;
@@ -311,7 +311,7 @@ impl<'s> Muxer<'s> {
         self.hear_out();
         if status.success() {
             if let Some(line) = self.words.short_input.take() {
-                return Err(Error::Muxer(MuxerFault::ShortInput(line)));
+                return Err(Error::Ffmpeg(FfmpegError::ShortInput(line)));
             }
             if let Some(line) = self.words.last() {
                 log::warn!("ffmpeg ended well, but said: {line}");
@@ -325,10 +325,10 @@ impl<'s> Muxer<'s> {
         };
         // Ended by itself before any media: it did not like what it got.
         let refused = !self.has_begun && status.code().is_some();
-        Err(Error::Muxer(if refused {
-            MuxerFault::Refused(said)
+        Err(Error::Ffmpeg(if refused {
+            FfmpegError::Refused(said)
         } else {
-            MuxerFault::Failed(said)
+            FfmpegError::Failed(said)
         }))
     }
 
@@ -342,7 +342,7 @@ impl<'s> Muxer<'s> {
                 Heard::Awaited => return Ok(()),
                 Heard::Words if !left.is_zero() => self.listen(),
                 Heard::Words | Heard::Nothing => {
-                    return Err(Error::Muxer(MuxerFault::Stalled(EXIT_LIMIT)));
+                    return Err(Error::Ffmpeg(FfmpegError::Stalled(EXIT_LIMIT)));
                 }
             }
         }
@@ -407,13 +407,13 @@ fn with_durations(bytes: Vec<u8>, joint: &Joint) -> Vec<u8> {
 }
 
 /// What is wrong with an ffmpeg that ended well after these bytes, in which there is no media.
-fn without_media(bytes: &[u8]) -> MuxerFault {
+fn without_media(bytes: &[u8]) -> FfmpegError {
     if bytes.is_empty() {
-        return MuxerFault::Failed("it ended without having written the start of a file".into());
+        return FfmpegError::Failed("it ended without having written the start of a file".into());
     }
-    MuxerFault::Refused("there is no media in what is wanted of them".into())
+    FfmpegError::Refused("there is no media in what is wanted of them".into())
 }
 
 fn system(error: &io::Error) -> Error {
-    Error::System { doing: "read from the muxer", said: error.to_string() }
+    Error::System { operation: "read from the muxer", message: error.to_string() }
 }

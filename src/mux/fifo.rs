@@ -15,7 +15,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::cancel::{CancelToken, WaitOutcome};
-use crate::error::{Error, MuxerFault};
+use crate::error::{Error, FfmpegError};
 use crate::media::Kind;
 use crate::sys;
 
@@ -167,8 +167,8 @@ impl Drop for Pipes {
 
 fn vanished() -> Error {
     Error::System {
-        doing: "use the named pipes in runtime_dir",
-        said: "someone removed them".into(),
+        operation: "use the named pipes in runtime_dir",
+        message: "someone removed them".into(),
     }
 }
 
@@ -202,7 +202,10 @@ impl<'s> Feed<'s> {
     pub fn open(path: &Path, len: u64, stop: &'s CancelToken) -> Result<Feed<'s>, Unfed> {
         const STEP: Duration = Duration::from_millis(1);
         let system = |error: io::Error| {
-            Unfed::Failed(Error::System { doing: "open a named pipe", said: error.to_string() })
+            Unfed::Failed(Error::System {
+                operation: "open a named pipe",
+                message: error.to_string(),
+            })
         };
         loop {
             match OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path) {
@@ -276,7 +279,7 @@ impl<'s> Feed<'s> {
 }
 
 fn failed(error: &io::Error) -> Unfed {
-    Unfed::Failed(Error::Muxer(MuxerFault::Failed(format!("writing to it: {error}"))))
+    Unfed::Failed(Error::Ffmpeg(FfmpegError::Failed(format!("writing to it: {error}"))))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::sniff::{Codec, Format, Head};
 use super::{Container, Finished, Input, Trim, Wanted, Wish, type_of};
-use crate::error::{Error, Unusable};
+use crate::error::{Error, InputError};
 use crate::media::{Kind, Tags};
 
 /// How the tracks will be joined.
@@ -55,7 +55,7 @@ impl Joint {
     pub fn new(mut inputs: Vec<Input>, wish: &Wish, tags: &Tags) -> Result<Joint, Error> {
         let (trim, tracks) = wanted(&inputs, wish.trim);
         if tracks.is_empty() {
-            return Err(Error::BeyondEnd);
+            return Err(Error::StartBeyondEnd);
         }
         inputs.retain(|input| tracks.iter().any(|track| track.from == input.kind));
         let container = match wish.container {
@@ -73,7 +73,7 @@ impl Joint {
         if let Some(raw) = raw.next().filter(|_| recoding.is_none())
             && (container != Container::Mp4 || wish.container == Wanted::Auto && !fit_mp4(&inputs))
         {
-            return Err(Error::Unusable { track: raw.kind, reason: Unusable::OnlyInMp4 });
+            return Err(Error::Unusable { track: raw.kind, reason: InputError::OnlyInMp4 });
         }
         Ok(Joint { inputs, tracks, container, trim, tags: tags.clone(), recoding })
     }
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(part(0, None), Ok((both(), 0, None, vec![Some(14), Some(12)])));
         // The sound is over.
         assert_eq!(part(2, None), Ok((vec![Kind::Video], 12, None, vec![Some(2)])));
-        assert_eq!(part(4, None), Err(Error::BeyondEnd));
+        assert_eq!(part(4, None), Err(Error::StartBeyondEnd));
     }
 
     #[test]

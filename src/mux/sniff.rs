@@ -7,7 +7,7 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use crate::error::Unusable;
+use crate::error::InputError;
 use crate::mux::parameter_sets::SampleEntry;
 
 mod ac3;
@@ -175,7 +175,7 @@ pub enum Verdict {
     /// It can be joined.
     Known(Head),
     /// It cannot.
-    Refused(Unusable),
+    Refused(InputError),
 }
 
 /// Looks at what is seen of a file. It asks for more of the front only while that may still come, and
@@ -184,7 +184,7 @@ pub fn sniff(view: &View<'_>) -> Verdict {
     match recognise(view) {
         Ok(head) => Verdict::Known(head),
         Err(Verdict::More) if view.all => {
-            Verdict::Refused(Unusable::NotMedia(looks_like(view.front)))
+            Verdict::Refused(InputError::NotMedia(looks_like(view.front)))
         }
         Err(verdict) => verdict,
     }
@@ -192,7 +192,7 @@ pub fn sniff(view: &View<'_>) -> Verdict {
 
 fn recognise(view: &View<'_>) -> Result<Head, Verdict> {
     let bytes = view.need(0, ENOUGH)?;
-    let refused = |what| Err(Verdict::Refused(Unusable::NotMedia(what)));
+    let refused = |what| Err(Verdict::Refused(InputError::NotMedia(what)));
     match bytes {
         [] => return refused("it is empty"),
         [0x1a, 0x45, 0xdf, 0xa3, ..] => return matroska::sniff(view),
@@ -248,10 +248,10 @@ fn named(bytes: &[u8]) -> Option<&'static str> {
 }
 
 fn not_media(what: &'static str) -> Verdict {
-    Verdict::Refused(Unusable::NotMedia(what))
+    Verdict::Refused(InputError::NotMedia(what))
 }
 
-const NEITHER: Unusable = Unusable::NotMedia("there is neither video nor audio in it");
+const NEITHER: InputError = InputError::NotMedia("there is neither video nor audio in it");
 
 const UNKNOWN: &str = "it is no container that we know (mp4, webm, mkv, ogg, flv, mp3, aac, ac3, flac, wav, aiff, au)";
 
@@ -301,7 +301,7 @@ mod tests {
 
     fn refusal(bytes: &[u8]) -> &'static str {
         match sniff(bytes, None, true) {
-            Verdict::Refused(Unusable::NotMedia(what)) => what,
+            Verdict::Refused(InputError::NotMedia(what)) => what,
             other => panic!("{other:?}"),
         }
     }

@@ -22,7 +22,7 @@ pub fn media(
 ) -> Result<Media, Error> {
     let chosen = choose(offer, choice);
     let Chosen { video, audio } =
-        chosen.map_err(|Nothing(why)| Error::Unresolved(Box::new(ResolveError::no_format(why))))?;
+        chosen.map_err(|Nothing(why)| Error::Resolve(Box::new(ResolveError::no_format(why))))?;
     let chosen = [(Kind::Video, video), (Kind::Audio, audio)];
     let tracks = chosen.into_iter().filter_map(|(kind, rendition)| {
         let rendition = rendition?;

@@ -79,7 +79,7 @@ fn link(query: &mut Query) -> Result<Url, Problem> {
         let detail = "the parameter url must be the link of a video's page, percent-encoded";
         Problem::new(400, "missing-parameter", detail)
     })?;
-    resolve::parse_page_url(&text).map_err(|why| Problem::from(&Error::Unresolved(Box::new(why))))
+    resolve::parse_page_url(&text).map_err(|why| Problem::from(&Error::Resolve(Box::new(why))))
 }
 
 fn quality(query: &mut Query) -> Result<Quality, Problem> {

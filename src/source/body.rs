@@ -12,7 +12,7 @@ use super::connection::{Connection, IoGuard};
 use super::request::shorten;
 use super::upstream_client::{SPLICE_CHUNK, UpstreamClient};
 use super::validate::BodyRange;
-use crate::error::Fault;
+use crate::error::UpstreamError;
 use crate::sys::SplicePipe;
 
 /// A part of a file that is arriving.
@@ -66,12 +66,12 @@ impl RangeBody {
     }
 
     /// The next bytes; 0 at its end, and only there (or if `buffer` is empty).
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, UpstreamError> {
         self.waits.set_deadline(Instant::now() + self.stall_timeout);
         self.read_on(buffer)
     }
 
-    fn read_on(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
+    fn read_on(&mut self, buffer: &mut [u8]) -> Result<usize, UpstreamError> {
         let left = self.announced().map_or(u64::MAX, |announced| announced - self.received);
         let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         if room == 0 && !buffer.is_empty() {
@@ -97,7 +97,11 @@ impl RangeBody {
     }
 
     /// Takes up to `most` of the next bytes into `conduit`; none at its end, or if they do not pour.
-    pub(super) fn splice_into(&mut self, conduit: &SplicePipe, most: u64) -> Result<usize, Fault> {
+    pub(super) fn splice_into(
+        &mut self,
+        conduit: &SplicePipe,
+        most: u64,
+    ) -> Result<usize, UpstreamError> {
         self.waits.set_deadline(Instant::now() + self.stall_timeout);
         let left = self.announced().map_or(0, |announced| announced - self.received);
         let most = usize::try_from(left.min(most)).unwrap_or(usize::MAX).min(SPLICE_CHUNK);
@@ -140,13 +144,13 @@ impl RangeBody {
     }
 
     /// Everything is here. A chunked body may still have more in it than its Content-Range said.
-    fn read_end(&mut self) -> Result<usize, Fault> {
+    fn read_end(&mut self) -> Result<usize, UpstreamError> {
         if self.is_past {
             return Ok(0);
         }
         match self.body.read(&mut [0]).map_err(|error| self.reading_fault(&error))? {
             0 => Ok(0),
-            _ => Err(Fault::WrongRange),
+            _ => Err(UpstreamError::WrongRange),
         }
     }
 
@@ -180,26 +184,28 @@ impl RangeBody {
         self.end.map(|end| end - self.begin)
     }
 
-    fn truncated(&self) -> Fault {
+    fn truncated(&self) -> UpstreamError {
         let (begin, received) = (self.begin, self.received);
-        Fault::Cut { received: begin + received, announced: self.end }
+        UpstreamError::Truncated { received: begin + received, announced: self.end }
     }
 
-    fn timeout(&self) -> Fault {
-        Fault::Timeout("while reading", self.stall_timeout)
+    fn timeout(&self) -> UpstreamError {
+        UpstreamError::Timeout("while reading", self.stall_timeout)
     }
 
     /// What a failed read means. ureq's own errors travel inside `io::Error`.
-    fn reading_fault(&self, error: &io::Error) -> Fault {
+    fn reading_fault(&self, error: &io::Error) -> UpstreamError {
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(ureq::Error::Timeout(_)) => self.timeout(),
-            Some(ureq::Error::Protocol(error)) => Fault::Protocol(shorten(error.to_string())),
+            Some(ureq::Error::Protocol(error)) => {
+                UpstreamError::Protocol(shorten(error.to_string()))
+            }
             _ => self.truncated(),
         }
     }
 
     /// The same of a failed read past ureq.
-    fn line_fault(&self, error: &ureq::Error) -> Fault {
+    fn line_fault(&self, error: &ureq::Error) -> UpstreamError {
         match error {
             ureq::Error::Timeout(_) => self.timeout(),
             _ => self.truncated(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::validate::LENGTH_CHANGED;
 use super::{TrackReader, Validators};
-use crate::error::Fault;
+use crate::error::UpstreamError;
 
 /// What is refused is not asked for in smaller parts than this.
 const MIN_CHUNK: u64 = 256 << 10;
@@ -51,25 +51,25 @@ impl Fallbacks {
 
 /// Whether a fault may be due to a location that has expired. Sites say that in many ways: with a
 /// status, a redirect to a login, a web page, or some words of another length than the file.
-pub(super) fn is_stale(fault: &Fault) -> bool {
+pub(super) fn is_stale(fault: &UpstreamError) -> bool {
     match fault {
-        Fault::Status(_)
-        | Fault::WebPage
-        | Fault::Redirect(_)
-        | Fault::WrongRange
-        | Fault::SeveralParts
-        | Fault::RangeIgnored
-        | Fault::LengthUnknown
-        | Fault::Encoded
-        | Fault::Protocol(_) => true,
-        Fault::Changed(why) => *why == LENGTH_CHANGED,
+        UpstreamError::Status(_)
+        | UpstreamError::WebPage
+        | UpstreamError::Redirect(_)
+        | UpstreamError::WrongRange
+        | UpstreamError::Multipart
+        | UpstreamError::RangeIgnored
+        | UpstreamError::LengthUnknown
+        | UpstreamError::UnexpectedEncoding
+        | UpstreamError::Protocol(_) => true,
+        UpstreamError::EntityChanged(why) => *why == LENGTH_CHANGED,
         _ => false,
     }
 }
 
 impl TrackReader<'_, '_> {
     /// Changes how the next question is asked: whether there is another way.
-    pub(super) fn try_fallback(&mut self, fault: &Fault) -> bool {
+    pub(super) fn try_fallback(&mut self, fault: &UpstreamError) -> bool {
         let asked_for_all = std::mem::take(&mut self.tried.asks_for_all);
         self.without_condition(fault)
             || self.with_smaller_range(fault)
@@ -81,10 +81,12 @@ impl TrackReader<'_, '_> {
     }
 
     /// Some do not like If-Range, or take no validator of their own for theirs.
-    fn without_condition(&mut self, fault: &Fault) -> bool {
+    fn without_condition(&mut self, fault: &UpstreamError) -> bool {
         let asked_if = self.if_range && self.file().validators.best().is_some();
-        let may_be_why =
-            matches!(fault, Fault::RangeIgnored | Fault::Status(400 | 403 | 412 | 416 | 501));
+        let may_be_why = matches!(
+            fault,
+            UpstreamError::RangeIgnored | UpstreamError::Status(400 | 403 | 412 | 416 | 501)
+        );
         if asked_if && may_be_why {
             self.if_range = false;
         }
@@ -92,14 +94,14 @@ impl TrackReader<'_, '_> {
     }
 
     /// Some do not give much at once.
-    fn with_smaller_range(&mut self, fault: &Fault) -> bool {
+    fn with_smaller_range(&mut self, fault: &UpstreamError) -> bool {
         let part_len = self.request_size();
         // As much as they have given before; if that was next to nothing, it does not tell.
         let less = match self.fits {
             0..MIN_CHUNK => (part_len / 2).max(MIN_CHUNK),
             fits => fits,
         };
-        if less >= part_len || !matches!(fault, Fault::Status(403 | 413)) {
+        if less >= part_len || !matches!(fault, UpstreamError::Status(403 | 413)) {
             return false;
         }
         self.chunk = less;
@@ -107,8 +109,8 @@ impl TrackReader<'_, '_> {
     }
 
     /// Some refuse what reaches beyond the end, but say where that is.
-    fn clamped_to_size(&mut self, fault: &Fault) -> bool {
-        let Fault::PastEnd(len) = *fault else { return false };
+    fn clamped_to_size(&mut self, fault: &UpstreamError) -> bool {
+        let UpstreamError::PastEnd(len) = *fault else { return false };
         let is_nearer = self.file.is_none() && self.end.is_none_or(|end| len < end);
         if is_nearer {
             self.end = Some(len);
@@ -117,9 +119,12 @@ impl TrackReader<'_, '_> {
     }
 
     /// A validator says no, and another one yes: where bytes were read, they tell.
-    fn comparing_bytes(&mut self, fault: &Fault) -> bool {
+    fn comparing_bytes(&mut self, fault: &UpstreamError) -> bool {
         let can_compare = self.offset > self.begin && self.has_tail();
-        let Some(file) = self.file.as_mut().filter(|_| can_compare && *fault == Fault::Unproven)
+        let Some(file) = self
+            .file
+            .as_mut()
+            .filter(|_| can_compare && *fault == UpstreamError::ValidatorsDisagree)
         else {
             return false;
         };
@@ -128,34 +133,34 @@ impl TrackReader<'_, '_> {
     }
 
     /// Many servers answer to one name; not all of them may have the file as it was, or be in order.
-    fn another_node(&mut self, fault: &Fault) -> bool {
+    fn another_node(&mut self, fault: &UpstreamError) -> bool {
         let is_of_another_file = match fault {
-            Fault::Unproven => true,
-            Fault::Changed(_)
-            | Fault::WrongRange
-            | Fault::SeveralParts
-            | Fault::RangeIgnored
-            | Fault::Encoded
-            | Fault::LengthUnknown
-            | Fault::Protocol(_) => self.file.is_some(),
+            UpstreamError::ValidatorsDisagree => true,
+            UpstreamError::EntityChanged(_)
+            | UpstreamError::WrongRange
+            | UpstreamError::Multipart
+            | UpstreamError::RangeIgnored
+            | UpstreamError::UnexpectedEncoding
+            | UpstreamError::LengthUnknown
+            | UpstreamError::Protocol(_) => self.file.is_some(),
             _ => false,
         };
         if !is_of_another_file || self.tried.nodes >= MAX_NODES {
             return false;
         }
         self.tried.nodes += 1;
-        self.tried.is_unproven |= *fault == Fault::Unproven;
+        self.tried.is_unproven |= *fault == UpstreamError::ValidatorsDisagree;
         true
     }
 
     /// Some know no ranges, and refuse them instead of ignoring them.
-    fn without_range(&mut self, fault: &Fault) -> bool {
+    fn without_range(&mut self, fault: &UpstreamError) -> bool {
         let refuses_ranges = matches!(
             fault,
-            Fault::Status(400 | 403 | 405 | 406 | 416 | 417 | 501)
-                | Fault::WrongRange
-                | Fault::SeveralParts
-                | Fault::PastEnd(_)
+            UpstreamError::Status(400 | 403 | 405 | 406 | 416 | 417 | 501)
+                | UpstreamError::WrongRange
+                | UpstreamError::Multipart
+                | UpstreamError::PastEnd(_)
         );
         let may_be = self.file.is_none() && self.begin == 0;
         if !refuses_ranges || !may_be || self.tried.all {

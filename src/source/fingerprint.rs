@@ -8,12 +8,13 @@ use super::TrackReader;
 use super::body::RangeBody;
 use super::request::{RangeRequest, RangeResponse};
 use super::validate::MAX_SKIP;
-use crate::error::{Error, Fault};
+use crate::error::{Error, UpstreamError};
 
 /// The last bytes of what was seen that are compared.
 const OVERLAP: usize = 1 << 10;
 
-const REPLACED: Fault = Fault::Changed("what was looked at in it is not there any more");
+const REPLACED: UpstreamError =
+    UpstreamError::EntityChanged("what was looked at in it is not there any more");
 
 /// Bytes of the file that were seen.
 #[derive(Debug, Clone, Default)]
@@ -60,18 +61,20 @@ impl TrackReader<'_, '_> {
 
     /// Compares the bytes of a part that were read before; `false` if it does not go on where the
     /// last one ended.
-    pub(super) fn verify(&mut self, part: &mut RangeBody) -> Result<bool, Fault> {
+    pub(super) fn verify(&mut self, part: &mut RangeBody) -> Result<bool, UpstreamError> {
         let overlap = self.overlap(self.offset);
         let early = (self.offset - overlap).checked_sub(part.begin);
         let Some(early) = early.filter(|early| *early <= MAX_SKIP) else { return Ok(false) };
         self.skip(part, early)?;
         let known = self.recent_bytes.last(overlap);
         if known.len() as u64 != overlap || !self.matches(part, known)? {
-            return Err(Fault::Changed("it repeats the bytes before a break differently"));
+            return Err(UpstreamError::EntityChanged(
+                "it repeats the bytes before a break differently",
+            ));
         }
         // One that has nothing else in it would be asked for again and again.
         if overlap > 0 && part.end.is_some_and(|end| end <= self.offset) {
-            return Err(Fault::WrongRange);
+            return Err(UpstreamError::WrongRange);
         }
         // After the answer to which they belong, or it might be of another file than they.
         for seen in &self.fingerprints {
@@ -109,7 +112,7 @@ impl TrackReader<'_, '_> {
         Ok(())
     }
 
-    fn is_unchanged(&self, seen: &Fingerprint) -> Result<bool, Fault> {
+    fn is_unchanged(&self, seen: &Fingerprint) -> Result<bool, UpstreamError> {
         let from = seen.end - seen.bytes.len() as u64;
         let lane = self.client_for_prefetch();
         let question = self.build_request(self.offset, lane.clone());
@@ -124,14 +127,14 @@ impl TrackReader<'_, '_> {
     }
 
     /// Whether a part goes on with bytes that are known.
-    fn matches(&self, part: &mut RangeBody, known: &[u8]) -> Result<bool, Fault> {
+    fn matches(&self, part: &mut RangeBody, known: &[u8]) -> Result<bool, UpstreamError> {
         let mut bytes = vec![0; known.len()];
         self.fill(part, &mut bytes, Instant::now())?;
         Ok(bytes == known)
     }
 
     /// Reads what an answer brings in front of what was asked for.
-    fn skip(&self, part: &mut RangeBody, mut count: u64) -> Result<(), Fault> {
+    fn skip(&self, part: &mut RangeBody, mut count: u64) -> Result<(), UpstreamError> {
         let mut room = [0; 16 << 10];
         let begun = Instant::now();
         while count > 0 {
@@ -142,16 +145,21 @@ impl TrackReader<'_, '_> {
         Ok(())
     }
 
-    fn fill(&self, part: &mut RangeBody, bytes: &mut [u8], begun: Instant) -> Result<(), Fault> {
+    fn fill(
+        &self,
+        part: &mut RangeBody,
+        bytes: &mut [u8],
+        begun: Instant,
+    ) -> Result<(), UpstreamError> {
         let limit = self.upstream.stall_timeout;
         let mut filled = 0;
         while filled < bytes.len() {
             // Each byte in time would be hours for all.
             if begun.elapsed() > limit {
-                return Err(Fault::Timeout("while reading", limit));
+                return Err(UpstreamError::Timeout("while reading", limit));
             }
             match part.read(&mut bytes[filled..])? {
-                0 => return Err(Fault::WrongRange),
+                0 => return Err(UpstreamError::WrongRange),
                 count => filled += count,
             }
         }

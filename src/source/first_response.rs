@@ -5,11 +5,14 @@ use super::TrackReader;
 use super::body::RangeBody;
 use super::request::{RangeRequest, RangeResponse};
 use super::validate::{RemoteFile, ValidatorMatch};
-use crate::error::Fault;
+use crate::error::UpstreamError;
 
 impl<'scope> TrackReader<'scope, '_> {
     /// Completes the first answer.
-    pub(super) fn complete(&mut self, mut answer: RangeResponse) -> Result<RangeResponse, Fault> {
+    pub(super) fn complete(
+        &mut self,
+        mut answer: RangeResponse,
+    ) -> Result<RangeResponse, UpstreamError> {
         if answer.file.ranged && answer.file.len.is_none() {
             answer = self.with_size(answer)?;
         }
@@ -43,11 +46,11 @@ impl<'scope> TrackReader<'scope, '_> {
 
     /// The answer with the length of the file, where that was kept back (`Content-Range: … /*`); or
     /// another one, which shows where it ends.
-    fn with_size(&self, mut answer: RangeResponse) -> Result<RangeResponse, Fault> {
+    fn with_size(&self, mut answer: RangeResponse) -> Result<RangeResponse, UpstreamError> {
         if let Ok(all) = (RangeRequest { range: None, ..self.probe_request(None) }).send() {
             let validators = &answer.file.validators;
             match validators.compare(&all.file.validators) {
-                ValidatorMatch::Different => return Err(Fault::Unproven),
+                ValidatorMatch::Different => return Err(UpstreamError::ValidatorsDisagree),
                 _ if all.file.len.is_some() => {
                     answer.file.len = all.file.len;
                     return Ok(answer);
@@ -61,7 +64,7 @@ impl<'scope> TrackReader<'scope, '_> {
         let named = named.and_then(|(_, len)| len.parse().ok());
         let hints = [self.location.len, named, self.probe_request(None).head_len()];
         let len = hints.into_iter().flatten().find(|len| self.ends_at(*len));
-        answer.file.len = Some(len.ok_or(Fault::LengthUnknown)?);
+        answer.file.len = Some(len.ok_or(UpstreamError::LengthUnknown)?);
         Ok(answer)
     }
 

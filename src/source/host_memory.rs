@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use super::validate::{RemoteFile, ValidatorMatch, Validators};
-use crate::error::Fault;
+use crate::error::UpstreamError;
 
 /// Of each kind so many are remembered, and for so long: then a host may give more again.
 const MAX_ENTRIES: usize = 512;
@@ -101,7 +101,7 @@ impl HostMemory {
         file: &mut RemoteFile,
         may_ask: bool,
         was_asked: bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), UpstreamError> {
         let len = |validators: &Validators| {
             let values = [&validators.etag, &validators.modified];
             values.into_iter().flatten().map(|value| value.len()).sum::<usize>()
@@ -123,7 +123,7 @@ impl HostMemory {
                 let dates = [&name.validators.modified, &file.validators.modified];
                 let is_plain = dates.iter().all(|date| date.is_some()) && dates[0] != dates[1];
                 if may_ask && !(is_plain && likeness == ValidatorMatch::Different) {
-                    return Err(Fault::Unproven);
+                    return Err(UpstreamError::ValidatorsDisagree);
                 }
                 *name = Name { validators: file.validators.clone(), wavers: false };
             }
@@ -180,16 +180,16 @@ mod tests {
         };
         let called = |etag, wavers| Ok((Some(HeaderValue::from_static(etag)), wavers));
         assert_eq!(name(Some("a"), Some("x"), true, false), called("a", false));
-        assert_eq!(name(Some("b"), Some("x"), true, false), Err(Fault::Unproven));
+        assert_eq!(name(Some("b"), Some("x"), true, false), Err(UpstreamError::ValidatorsDisagree));
         // It was not found again: it is another file.
         assert_eq!(name(Some("b"), Some("x"), false, true), called("b", false));
-        assert_eq!(name(Some("a"), Some("x"), true, false), Err(Fault::Unproven));
+        assert_eq!(name(Some("a"), Some("x"), true, false), Err(UpstreamError::ValidatorsDisagree));
         assert_eq!(name(Some("b"), Some("x"), true, true), called("b", true));
         for etag in [Some("a"), Some("c"), None] {
             assert_eq!(name(etag, Some("x"), true, false), called("b", true));
         }
         assert_eq!(name(Some("c"), Some("y"), true, false), called("c", false));
-        assert_eq!(name(Some("d"), None, true, false), Err(Fault::Unproven));
+        assert_eq!(name(Some("d"), None, true, false), Err(UpstreamError::ValidatorsDisagree));
     }
 
     #[test]

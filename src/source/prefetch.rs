@@ -11,7 +11,7 @@ use super::TrackReader;
 use super::client::HttpClient;
 use super::request::{RangeRequest, RangeResponse};
 use super::retry_budget::jittered_chunk;
-use crate::error::Fault;
+use crate::error::UpstreamError;
 
 /// What is asked for first of what is to be sent. While an upstream that is near pours out a large
 /// part, it has no time for the other track; and by the end of a short one it does not show yet how
@@ -42,16 +42,16 @@ enum Pending<'u> {
     /// Was put, and is answered on its connection.
     OnConnection(Box<RangeRequest<'u>>),
     /// Is being asked on a thread.
-    OnThread(Receiver<Result<RangeResponse, Fault>>),
+    OnThread(Receiver<Result<RangeResponse, UpstreamError>>),
 }
 
 impl Prefetch<'_> {
-    pub(super) fn into_response(self) -> Result<RangeResponse, Fault> {
+    pub(super) fn into_response(self) -> Result<RangeResponse, UpstreamError> {
         match self.response {
             Pending::OnConnection(question) => question.send(),
             Pending::OnThread(answer) => answer
                 .recv()
-                .unwrap_or_else(|_| Err(Fault::Unreachable("the stream is over".into()))),
+                .unwrap_or_else(|_| Err(UpstreamError::Unreachable("the stream is over".into()))),
         }
     }
 

@@ -17,7 +17,7 @@ use super::body::RangeBody;
 use super::client::HttpClient;
 use super::upstream_client::UpstreamClient;
 use super::validate::{BodyRange, Expectation, RemoteFile};
-use crate::error::Fault;
+use crate::error::UpstreamError;
 use crate::media::{Location, cookie_field};
 use crate::range;
 
@@ -65,7 +65,7 @@ impl RangeRequest<'_> {
     }
 
     /// Asks, and follows redirects.
-    pub(super) fn send(self) -> Result<RangeResponse, Fault> {
+    pub(super) fn send(self) -> Result<RangeResponse, UpstreamError> {
         let asked = self.sent_at.unwrap_or_else(|| {
             self.client.pool.drop_sent();
             Instant::now()
@@ -91,7 +91,7 @@ impl RangeRequest<'_> {
             let is_more = part.end.zip(asked).is_some_and(|(end, asked)| end > asked);
             return Ok(RangeResponse { body: part, file, is_more, url });
         }
-        Err(Fault::Redirect("it redirected too often"))
+        Err(UpstreamError::Redirect("it redirected too often"))
     }
 
     /// The length that is said when nothing but the head of an answer is asked for.
@@ -103,7 +103,7 @@ impl RangeRequest<'_> {
         range::decimal(len).filter(|_| answer.status() == 200)
     }
 
-    fn send_once(&self, url: &Url) -> Result<Response<Body>, Fault> {
+    fn send_once(&self, url: &Url) -> Result<Response<Body>, UpstreamError> {
         let before = self.client.pool.reuse_count();
         let mut answer = self.request(url).call();
         // A connection from before may have been closed while the question was on its way, or be of
@@ -156,7 +156,7 @@ impl RangeRequest<'_> {
 fn judge(
     response: &Response<Body>,
     question: &RangeRequest<'_>,
-) -> Result<(RemoteFile, BodyRange), Fault> {
+) -> Result<(RemoteFile, BodyRange), UpstreamError> {
     let status = response.status().as_u16();
     let known = Expectation {
         part: question.range.clone(),
@@ -208,18 +208,20 @@ fn is_credential(name: &HeaderName) -> bool {
 }
 
 /// Where a redirect leads.
-fn next_hop(from: &Url, headers: &HeaderMap) -> Result<Url, Fault> {
+fn next_hop(from: &Url, headers: &HeaderMap) -> Result<Url, UpstreamError> {
     let to = headers
         .get(header::LOCATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| from.join(value).ok())
         .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
-        .ok_or(Fault::Redirect("it redirected to something that is not an http or https URL"))?;
+        .ok_or(UpstreamError::Redirect(
+            "it redirected to something that is not an http or https URL",
+        ))?;
     if from.scheme() == "https" && to.scheme() == "http" {
-        return Err(Fault::Redirect("it redirected from https to http"));
+        return Err(UpstreamError::Redirect("it redirected from https to http"));
     }
     if !to.username().is_empty() || to.password().is_some() {
-        return Err(Fault::Redirect("it redirected to a URL with a user name in it"));
+        return Err(UpstreamError::Redirect("it redirected to a URL with a user name in it"));
     }
     Ok(to)
 }
@@ -234,30 +236,30 @@ pub(super) fn shorten(text: String) -> String {
 }
 
 /// What ureq says before the first body byte, in our words. Its own may hold the URL.
-fn unreachable(error: ureq::Error, upstream: &UpstreamClient) -> Fault {
-    let tls = |why: String| Fault::Unreachable(shorten(format!("TLS: {why}")));
+fn unreachable(error: ureq::Error, upstream: &UpstreamClient) -> UpstreamError {
+    let tls = |why: String| UpstreamError::Unreachable(shorten(format!("TLS: {why}")));
     match error {
         ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
-            Fault::Timeout(upstream.connecting(), upstream.connect_timeout)
+            UpstreamError::Timeout(upstream.connecting(), upstream.connect_timeout)
         }
         ureq::Error::Timeout(_) => {
-            Fault::Timeout("while waiting for its answer", upstream.stall_timeout)
+            UpstreamError::Timeout("while waiting for its answer", upstream.stall_timeout)
         }
-        ureq::Error::HostNotFound => Fault::Unreachable("its name was not found".into()),
-        ureq::Error::ConnectionFailed => Fault::Unreachable("connecting failed".into()),
+        ureq::Error::HostNotFound => UpstreamError::Unreachable("its name was not found".into()),
+        ureq::Error::ConnectionFailed => UpstreamError::Unreachable("connecting failed".into()),
         // Nothing but rustls calls it so.
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
             tls(error.to_string())
         }
-        ureq::Error::Io(error) => Fault::Unreachable(shorten(error.to_string())),
+        ureq::Error::Io(error) => UpstreamError::Unreachable(shorten(error.to_string())),
         ureq::Error::Tls(why) => tls(why.into()),
         ureq::Error::Rustls(error) => tls(error.to_string()),
         ureq::Error::Other(error) => match error.downcast::<Refused>() {
-            Ok(refused) => Fault::AddressRefused(refused.to_string()),
-            Err(error) => Fault::Unreachable(shorten(error.to_string())),
+            Ok(refused) => UpstreamError::AddressRefused(refused.to_string()),
+            Err(error) => UpstreamError::Unreachable(shorten(error.to_string())),
         },
-        ureq::Error::BadUri(_) => Fault::Protocol("its URL cannot be asked for".into()),
-        error => Fault::Protocol(shorten(error.to_string())),
+        ureq::Error::BadUri(_) => UpstreamError::Protocol("its URL cannot be asked for".into()),
+        error => UpstreamError::Protocol(shorten(error.to_string())),
     }
 }
 

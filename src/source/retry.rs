@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::TrackReader;
 use super::fallback::is_stale;
-use crate::error::{Error, Fault};
+use crate::error::{Error, UpstreamError};
 
 /// A busy upstream that asks for a longer wait than this before its first answer is reported
 /// rather than waited for: the client can come back by itself.
@@ -14,7 +14,7 @@ const OPENING_WAIT: Duration = Duration::from_secs(5);
 
 impl TrackReader<'_, '_> {
     /// Makes everything ready for the next try, and waits until it is time for it; or gives up.
-    pub(super) fn recover(&mut self, fault: Fault) -> Result<(), Error> {
+    pub(super) fn recover(&mut self, fault: UpstreamError) -> Result<(), Error> {
         let redirected = self.effective_url.as_ref().is_some_and(|url| *url != self.location.url);
         self.drop_connections();
         // Where a redirect led to may expire; it is asked where it leads to now.
@@ -23,12 +23,12 @@ impl TrackReader<'_, '_> {
     }
 
     /// The same, without letting go of a connection.
-    pub(super) fn retry_or_fail(&mut self, fault: Fault) -> Result<(), Error> {
+    pub(super) fn retry_or_fail(&mut self, fault: UpstreamError) -> Result<(), Error> {
         let wait = if self.can_resume() { self.next_attempt(&fault) } else { None };
         match (wait, fault) {
             (Some(wait), fault) => self.retry(&fault, wait),
-            (None, Fault::Status(status)) if self.tried.in_vain => {
-                Err(self.failed(Fault::StillRefused(status)))
+            (None, UpstreamError::Status(status)) if self.tried.in_vain => {
+                Err(self.failed(UpstreamError::StillRefused(status)))
             }
             (None, fault) => Err(self.failed(fault)),
         }
@@ -39,7 +39,7 @@ impl TrackReader<'_, '_> {
         self.file().ranged || self.offset == 0
     }
 
-    fn retry(&self, fault: &Fault, wait: Duration) -> Result<(), Error> {
+    fn retry(&self, fault: &UpstreamError, wait: Duration) -> Result<(), Error> {
         self.upstream.retries_made.fetch_add(1, Ordering::Relaxed);
         log::debug!("{} upstream: {fault}; trying again in {wait:.1?}", self.track);
         self.back_off(wait)
@@ -52,7 +52,7 @@ impl TrackReader<'_, '_> {
         let early = until.and_then(|at| at.duration_since(SystemTime::now()).ok());
         let wait = wait.max(early.unwrap_or_default());
         if early.is_some_and(|early| early > self.upstream.max_wait) {
-            return Err(self.failed(Fault::NotYet(wait)));
+            return Err(self.failed(UpstreamError::NotYetAvailable(wait)));
         }
         match self.stop.sleep(wait) {
             Ok(false) => Ok(()),
@@ -62,18 +62,18 @@ impl TrackReader<'_, '_> {
     }
 
     /// Changes what the fault wants changed; after how long to ask again, if at all.
-    fn next_attempt(&mut self, fault: &Fault) -> Option<Duration> {
+    fn next_attempt(&mut self, fault: &UpstreamError) -> Option<Duration> {
         match fault {
-            Fault::Unreachable(_) if self.file.is_none() => None,
-            Fault::Busy(_, Some(wait)) if *wait > self.max_wait() => None,
-            Fault::Busy(_, wait) => {
+            UpstreamError::Unreachable(_) if self.file.is_none() => None,
+            UpstreamError::Busy(_, Some(wait)) if *wait > self.max_wait() => None,
+            UpstreamError::Busy(_, wait) => {
                 self.budget.spend(false).map(|backoff| backoff.max(wait.unwrap_or_default()))
             }
-            Fault::Slow(_) => self.budget.spend(true),
-            Fault::Cut { .. }
-            | Fault::Timeout(..)
-            | Fault::Unreachable(_)
-            | Fault::Status(408 | 500 | 502 | 504) => self.budget.spend(false),
+            UpstreamError::Slow(_) => self.budget.spend(true),
+            UpstreamError::Truncated { .. }
+            | UpstreamError::Timeout(..)
+            | UpstreamError::Unreachable(_)
+            | UpstreamError::Status(408 | 500 | 502 | 504) => self.budget.spend(false),
             fault => self.try_fallback(fault).then_some(Duration::ZERO),
         }
     }
@@ -83,7 +83,7 @@ impl TrackReader<'_, '_> {
         limit.min(self.upstream.max_wait)
     }
 
-    pub(super) fn failed(&self, fault: Fault) -> Error {
+    pub(super) fn failed(&self, fault: UpstreamError) -> Error {
         Error::Upstream { track: self.track, fault }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ureq::http::Version;
 use ureq::http::header::{self, HeaderMap, HeaderValue};
 
-use crate::error::Fault;
+use crate::error::UpstreamError;
 use crate::range::{self, Sent, decimal};
 
 /// What is known of the file behind a URL, once it has answered.
@@ -120,7 +120,7 @@ impl Expectation<'_> {
         status: u16,
         version: Version,
         headers: &HeaderMap,
-    ) -> Result<(RemoteFile, BodyRange), Fault> {
+    ) -> Result<(RemoteFile, BodyRange), UpstreamError> {
         let content_range = headers.get(header::CONTENT_RANGE).map(HeaderValue::as_bytes);
         let content_range = content_range.and_then(range::sent);
         let judged = match (status, content_range) {
@@ -128,16 +128,16 @@ impl Expectation<'_> {
             (206, Some(Sent::Part { part, len })) => {
                 self.validate_partial(&part, len, version, headers)
             }
-            (206, _) if is_multipart(headers) => Err(Fault::SeveralParts),
-            (206, _) => Err(Fault::WrongRange),
+            (206, _) if is_multipart(headers) => Err(UpstreamError::Multipart),
+            (206, _) => Err(UpstreamError::WrongRange),
             (416, Some(Sent::Nothing { len })) => self.validate_unsatisfiable(len, headers),
-            (429 | 503, _) => Err(Fault::Busy(status, retry_after(headers))),
-            _ => Err(Fault::Status(status)),
+            (429 | 503, _) => Err(UpstreamError::Busy(status, retry_after(headers))),
+            _ => Err(UpstreamError::Status(status)),
         };
         // Some scripts call all they send a web page: it is one if it is not the file.
         judged.map_err(|fault| match fault {
-            Fault::Status(_) | Fault::Busy(..) => fault,
-            _ if is_page(headers) => Fault::WebPage,
+            UpstreamError::Status(_) | UpstreamError::Busy(..) => fault,
+            _ if is_page(headers) => UpstreamError::WebPage,
             fault => fault,
         })
     }
@@ -147,11 +147,11 @@ impl Expectation<'_> {
         &self,
         len: u64,
         headers: &HeaderMap,
-    ) -> Result<(RemoteFile, BodyRange), Fault> {
-        let Some(asked) = &self.part else { return Err(Fault::Status(416)) };
+    ) -> Result<(RemoteFile, BodyRange), UpstreamError> {
+        let Some(asked) = &self.part else { return Err(UpstreamError::Status(416)) };
         let file = RemoteFile::of(Some(len), true, headers);
         if self.file.is_some_and(|known| known.len.is_some() && known.len != file.len) {
-            return Err(Fault::Changed(LENGTH_CHANGED));
+            return Err(UpstreamError::EntityChanged(LENGTH_CHANGED));
         }
         // Asked for the first bytes of an empty file.
         if len == 0 && asked.start == 0 {
@@ -159,7 +159,7 @@ impl Expectation<'_> {
             return Ok((file, BodyRange { start: 0, end: Some(0) }));
         }
         let is_past = asked.start < len && len < asked.end;
-        Err(if is_past { Fault::PastEnd(len) } else { Fault::Status(416) })
+        Err(if is_past { UpstreamError::PastEnd(len) } else { UpstreamError::Status(416) })
     }
 
     /// All of the file, whatever part was asked for.
@@ -167,17 +167,17 @@ impl Expectation<'_> {
         &self,
         version: Version,
         headers: &HeaderMap,
-    ) -> Result<(RemoteFile, BodyRange), Fault> {
+    ) -> Result<(RemoteFile, BodyRange), UpstreamError> {
         let len = body_length(version, headers)?;
         let extent = BodyRange { start: 0, end: len };
         match self.file {
             // If-Range leads to this answer when the file has changed.
-            Some(_) if self.if_range_sent => Err(Fault::RangeIgnored),
+            Some(_) if self.if_range_sent => Err(UpstreamError::RangeIgnored),
             Some(known) if known.ranged => {
                 let file = RemoteFile::of(len, true, headers);
                 self.check_same_entity(&file)?;
                 let is_far = self.part.as_ref().is_none_or(|part| part.start > MAX_SKIP);
-                let gone = Fault::Changed("it sends no parts of it any more");
+                let gone = UpstreamError::EntityChanged("it sends no parts of it any more");
                 if is_far { Err(gone) } else { Ok((file, extent)) }
             }
             _ => {
@@ -194,47 +194,49 @@ impl Expectation<'_> {
         len: Option<u64>,
         version: Version,
         headers: &HeaderMap,
-    ) -> Result<(RemoteFile, BodyRange), Fault> {
+    ) -> Result<(RemoteFile, BodyRange), UpstreamError> {
         // It may send less than was asked for, or more, but not something else. Who asked for
         // everything is not content with a part.
         let asked = self.part.clone().unwrap_or(0..len.unwrap_or(u64::MAX));
         let early = asked.start.checked_sub(part.start);
         let is_all = self.part.is_some() || part.end == asked.end;
         if early.is_none_or(|early| early > MAX_SKIP) || part.end <= asked.start || !is_all {
-            return Err(Fault::WrongRange);
+            return Err(UpstreamError::WrongRange);
         }
         let body = match body_length(version, headers) {
             // Content-Range tells as well how many bytes there must be.
-            Err(Fault::LengthUnknown) if !is_delimited(headers) => None,
+            Err(UpstreamError::LengthUnknown) if !is_delimited(headers) => None,
             body => body?,
         };
         if body.is_some_and(|len| len != part.end - part.start) {
-            return Err(Fault::WrongRange);
+            return Err(UpstreamError::WrongRange);
         }
         let len = len.or(self.file.and_then(|known| known.len));
         let file = RemoteFile::of(len, self.part.is_some(), headers);
         if len.is_some_and(|len| part.end > len) {
-            return Err(Fault::Changed(LENGTH_CHANGED));
+            return Err(UpstreamError::EntityChanged(LENGTH_CHANGED));
         }
         self.check_same_entity(&file)?;
         Ok((file, BodyRange { start: part.start, end: Some(part.end) }))
     }
 
     /// Whether an answer belongs to the file that is known already.
-    fn check_same_entity(&self, file: &RemoteFile) -> Result<(), Fault> {
+    fn check_same_entity(&self, file: &RemoteFile) -> Result<(), UpstreamError> {
         let Some(known) = self.file else { return Ok(()) };
         if known.len != file.len {
-            return Err(Fault::Changed(LENGTH_CHANGED));
+            return Err(UpstreamError::EntityChanged(LENGTH_CHANGED));
         }
         // The upstream may have compared it itself (RFC 9110 §13.1.5).
         let is_compared = self.if_range_sent && file.validators.etag.is_none();
         match known.validators.compare(&file.validators) {
-            ValidatorMatch::Weak if !known.wavers && !is_compared => Err(Fault::Unproven),
-            ValidatorMatch::Different => {
-                Err(Fault::Changed("its validator (ETag or Last-Modified) is another one"))
+            ValidatorMatch::Weak if !known.wavers && !is_compared => {
+                Err(UpstreamError::ValidatorsDisagree)
             }
+            ValidatorMatch::Different => Err(UpstreamError::EntityChanged(
+                "its validator (ETag or Last-Modified) is another one",
+            )),
             ValidatorMatch::Unknown if known.validators.best().is_some() && !self.if_range_sent => {
-                Err(Fault::Changed("it does not show its validator any more"))
+                Err(UpstreamError::EntityChanged("it does not show its validator any more"))
             }
             _ => Ok(()),
         }
@@ -299,24 +301,26 @@ fn has_content_coding(headers: &HeaderMap) -> bool {
 /// What ureq takes for a chunked body is not to be seen from outside, so this is stricter than
 /// any reading of the standard: HTTP/1.1, and `chunked` alone. Were ureq to read until the
 /// connection closes, a cut would pass for the end.
-fn body_length(version: Version, headers: &HeaderMap) -> Result<Option<u64>, Fault> {
+fn body_length(version: Version, headers: &HeaderMap) -> Result<Option<u64>, UpstreamError> {
     let all = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
     if has_content_coding(headers) {
-        return Err(Fault::Encoded);
+        return Err(UpstreamError::UnexpectedEncoding);
     }
     // When both are there the length is not what delimits the body, but must be right, too.
     let lengths = all(header::CONTENT_LENGTH);
     let announced = match lengths[..] {
         [] => None,
-        [one] => Some(decimal(one).filter(|len| *len < u64::MAX).ok_or(Fault::LengthUnknown)?),
-        _ => return Err(Fault::LengthUnknown),
+        [one] => {
+            Some(decimal(one).filter(|len| *len < u64::MAX).ok_or(UpstreamError::LengthUnknown)?)
+        }
+        _ => return Err(UpstreamError::LengthUnknown),
     };
     match all(header::TRANSFER_ENCODING)[..] {
         [] if announced.is_some() => Ok(announced),
         [chunked] if version == Version::HTTP_11 && chunked.eq_ignore_ascii_case(b"chunked") => {
             Ok(announced)
         }
-        _ => Err(Fault::LengthUnknown),
+        _ => Err(UpstreamError::LengthUnknown),
     }
 }
 
@@ -353,21 +357,21 @@ mod tests {
         assert_eq!(judge(&[(header::TRANSFER_ENCODING, "chunked")]), Ok(None));
         let both = [(header::CONTENT_LENGTH, "7"), (header::TRANSFER_ENCODING, "Chunked")];
         assert_eq!(judge(&both), Ok(Some(7)));
-        assert_eq!(judge(&[]), Err(Fault::LengthUnknown));
+        assert_eq!(judge(&[]), Err(UpstreamError::LengthUnknown));
         for encoding in ["xchunked", "not-chunked", "\"chunked", "foo chunked", "gzip, chunked"] {
             let pairs = [(header::TRANSFER_ENCODING, encoding)];
-            assert_eq!(judge(&pairs), Err(Fault::LengthUnknown), "{encoding}");
+            assert_eq!(judge(&pairs), Err(UpstreamError::LengthUnknown), "{encoding}");
         }
         let chunked = [(header::TRANSFER_ENCODING, "chunked")];
-        assert_eq!(judge_as(Version::HTTP_10, &chunked), Err(Fault::LengthUnknown));
+        assert_eq!(judge_as(Version::HTTP_10, &chunked), Err(UpstreamError::LengthUnknown));
         for length in ["+7", "7, 7", "", "0x7", "99999999999999999999"] {
             let pairs = [(header::CONTENT_LENGTH, length)];
-            assert_eq!(judge(&pairs), Err(Fault::LengthUnknown), "{length}");
+            assert_eq!(judge(&pairs), Err(UpstreamError::LengthUnknown), "{length}");
         }
         let twice = [(header::CONTENT_LENGTH, "7"), (header::CONTENT_LENGTH, "7")];
-        assert_eq!(judge(&twice), Err(Fault::LengthUnknown));
+        assert_eq!(judge(&twice), Err(UpstreamError::LengthUnknown));
         let pairs = [(header::CONTENT_LENGTH, "7"), (header::CONTENT_ENCODING, "gzip")];
-        assert_eq!(judge(&pairs), Err(Fault::Encoded));
+        assert_eq!(judge(&pairs), Err(UpstreamError::UnexpectedEncoding));
     }
 
     /// Judges a 206 with these fields for a question about bytes 10 to 19.
@@ -376,7 +380,7 @@ mod tests {
         if_range_sent: bool,
         range: &str,
         more: &[(HeaderName, &str)],
-    ) -> Result<Option<u64>, Fault> {
+    ) -> Result<Option<u64>, UpstreamError> {
         let known = Expectation { part: Some(10..20), file, if_range_sent };
         let mut pairs = more.to_vec();
         pairs.extend([(header::CONTENT_RANGE, range), (header::TRANSFER_ENCODING, "chunked")]);
@@ -394,28 +398,31 @@ mod tests {
         assert_eq!(judge("bytes 0-99/100"), Ok(Some(100)));
         assert_eq!(judge("bytes 10-19/*"), Ok(Some(20)));
         for range in ["bytes 11-19/100", "bytes 0-9/100", "bytes 20-29/100", "bytes */100"] {
-            assert_eq!(judge(range), Err(Fault::WrongRange), "{range}");
+            assert_eq!(judge(range), Err(UpstreamError::WrongRange), "{range}");
         }
         let far = Expectation { part: Some(2 << 20..3 << 20), file: None, if_range_sent: false };
         let fields = headers(&[
             (header::CONTENT_RANGE, "bytes 1048575-3145727/9000000"),
             (header::TRANSFER_ENCODING, "chunked"),
         ]);
-        assert_eq!(far.validate(206, Version::HTTP_11, &fields), Err(Fault::WrongRange));
+        assert_eq!(far.validate(206, Version::HTTP_11, &fields), Err(UpstreamError::WrongRange));
         let wrong = [(header::CONTENT_LENGTH, "9")];
-        assert_eq!(judge_part(None, false, "bytes 10-19/100", &wrong), Err(Fault::WrongRange));
+        assert_eq!(
+            judge_part(None, false, "bytes 10-19/100", &wrong),
+            Err(UpstreamError::WrongRange)
+        );
         let all = |range| {
             let known = Expectation { part: None, file: None, if_range_sent: false };
             let fields = headers(&[(header::CONTENT_RANGE, range)]);
             known.validate(206, Version::HTTP_10, &fields).map(|(file, _)| (file.len, file.ranged))
         };
         assert_eq!(all("bytes 0-9/10"), Ok((Some(10), false)));
-        assert_eq!(all("bytes 0-8/10"), Err(Fault::WrongRange));
-        assert_eq!(all("bytes 0-8/*"), Err(Fault::WrongRange));
+        assert_eq!(all("bytes 0-8/10"), Err(UpstreamError::WrongRange));
+        assert_eq!(all("bytes 0-8/*"), Err(UpstreamError::WrongRange));
         let several = headers(&[(header::CONTENT_TYPE, "multipart/byteranges; boundary=x")]);
         let known = Expectation { part: Some(0..9), file: None, if_range_sent: false };
         let judged = known.validate(206, Version::HTTP_11, &several);
-        assert_eq!(judged, Err(Fault::SeveralParts));
+        assert_eq!(judged, Err(UpstreamError::Multipart));
     }
 
     #[test]
@@ -427,15 +434,15 @@ mod tests {
             known.validate(status, Version::HTTP_11, &headers(&[pairs, &html].concat())).map(drop)
         };
         let len = |len| (header::CONTENT_LENGTH, len);
-        assert_eq!(judge(200, &[len("99")]), Err(Fault::WebPage));
-        assert_eq!(judge(200, &[]), Err(Fault::WebPage));
+        assert_eq!(judge(200, &[len("99")]), Err(UpstreamError::WebPage));
+        assert_eq!(judge(200, &[]), Err(UpstreamError::WebPage));
         let encoded = [len("100"), (header::CONTENT_ENCODING, "gzip")];
-        assert_eq!(judge(200, &encoded), Err(Fault::WebPage));
+        assert_eq!(judge(200, &encoded), Err(UpstreamError::WebPage));
         let part = [len("10"), (header::CONTENT_RANGE, "bytes 10-19/99")];
-        assert_eq!(judge(206, &part), Err(Fault::WebPage));
+        assert_eq!(judge(206, &part), Err(UpstreamError::WebPage));
         let part = [len("10"), (header::CONTENT_RANGE, "bytes 10-19/100")];
         assert_eq!(judge(206, &part), Ok(()));
-        assert_eq!(judge(403, &[len("9")]), Err(Fault::Status(403)));
+        assert_eq!(judge(403, &[len("9")]), Err(UpstreamError::Status(403)));
     }
 
     #[test]
@@ -459,7 +466,7 @@ mod tests {
         }
         for word in ["gzip", "GZIP", "x-gzip", "br", "deflate", "zstd", "identity, gzip", "\"br\""]
         {
-            assert_eq!(judge(word), Err(Fault::Encoded), "{word}");
+            assert_eq!(judge(word), Err(UpstreamError::UnexpectedEncoding), "{word}");
         }
     }
 
@@ -469,7 +476,7 @@ mod tests {
             Validators { etag: Some(HeaderValue::from_static("\"1\"")), modified: None };
         let file = RemoteFile { len: Some(100), ranged: true, validators, wavers: false };
         let judge = |if_range, range, more: &[_]| judge_part(Some(&file), if_range, range, more);
-        let is_changed = |judged| matches!(judged, Err(Fault::Changed(_)));
+        let is_changed = |judged| matches!(judged, Err(UpstreamError::EntityChanged(_)));
         let range = "bytes 10-19/100";
         assert_eq!(judge(false, range, &[(header::ETAG, "\"1\"")]), Ok(Some(20)));
         assert!(is_changed(judge(true, range, &[(header::ETAG, "\"2\"")])));
@@ -482,7 +489,7 @@ mod tests {
         let mut dated = file.clone();
         dated.validators.modified = Some(date.clone());
         let shown = [(header::LAST_MODIFIED, date.to_str().unwrap())];
-        let unproven = Err(Fault::Unproven);
+        let unproven = Err(UpstreamError::ValidatorsDisagree);
         assert_eq!(judge_part(Some(&dated), false, range, &shown), unproven);
         let otherwise = [(header::ETAG, "\"2\""), shown[0].clone()];
         assert_eq!(judge_part(Some(&dated), true, range, &otherwise), unproven);
@@ -501,7 +508,7 @@ mod tests {
             let fields = headers(&[(header::CONTENT_LENGTH, "100"), (header::ETAG, etag)]);
             known.validate(200, Version::HTTP_11, &fields).map(|(_, extent)| extent.start)
         };
-        assert_eq!(whole(true, 10, "\"1\""), Err(Fault::RangeIgnored));
+        assert_eq!(whole(true, 10, "\"1\""), Err(UpstreamError::RangeIgnored));
         assert_eq!(whole(false, 10, "\"1\""), Ok(0));
         assert!(is_changed(whole(false, MAX_SKIP + 1, "\"1\"").map(Some)));
         assert!(is_changed(whole(false, 10, "\"2\"").map(Some)));
@@ -515,8 +522,8 @@ mod tests {
             known.validate(416, Version::HTTP_11, &fields).map(|(file, _)| file.len)
         };
         assert_eq!(judge("bytes */0"), Ok(Some(0)));
-        assert_eq!(judge("bytes */9"), Err(Fault::PastEnd(9)));
-        assert_eq!(judge("bytes */10"), Err(Fault::Status(416)));
+        assert_eq!(judge("bytes */9"), Err(UpstreamError::PastEnd(9)));
+        assert_eq!(judge("bytes */10"), Err(UpstreamError::Status(416)));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::TrackReader;
 use super::body::RangeBody;
 use super::fingerprint::Fingerprint;
-use crate::error::{Error, Fault};
+use crate::error::{Error, UpstreamError};
 use crate::sys::SplicePipe;
 
 impl TrackReader<'_, '_> {
@@ -35,7 +35,7 @@ impl TrackReader<'_, '_> {
         self.recent_bytes = Fingerprint::default();
         // What has come is good, however slowly it came.
         if let Err(rate) = self.pace.record(count, asked.elapsed()) {
-            self.recover(Fault::Slow(rate))?;
+            self.recover(UpstreamError::Slow(rate))?;
         }
         self.prefetch();
         Ok(count)

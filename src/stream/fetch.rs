@@ -11,7 +11,7 @@ use super::reading::{GAP, Reading};
 use super::splice::Way;
 use super::{Answering, look};
 use crate::cancel::CancelToken;
-use crate::error::{Error, Fault, MuxerFault, Unusable};
+use crate::error::{Error, FfmpegError, InputError, UpstreamError};
 use crate::media::{Kind, Track};
 use crate::memory_budget::Reservation;
 use crate::mux::completeness::{Completeness, Incomplete};
@@ -73,7 +73,7 @@ pub(super) fn open<'scope, 'env>(
         let survey = survey.transpose()?;
         // Of a track whose description is far behind the front.
         if matches!(survey, Some(Err(splice::ENCRYPTED))) {
-            return Err(recognising.unusable(Unusable::Encrypted));
+            return Err(recognising.unusable(InputError::Encrypted));
         }
         if let Some(Ok(survey)) = &survey {
             // An index says more than the first bytes, where it is not among them.
@@ -131,7 +131,7 @@ fn completeness(head: Head, len: Option<u64>) -> Completeness {
 
 /// The file of a track lacks its end.
 pub(super) fn incomplete(track: Kind, Incomplete(how): Incomplete) -> Error {
-    Error::Upstream { track, fault: Fault::Incomplete(how) }
+    Error::Upstream { track, fault: UpstreamError::Incomplete(how) }
 }
 
 /// Whether these are words, or nothing, rather than media that we do not know.
@@ -159,7 +159,7 @@ impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
     ) -> Result<Input, Error> {
         loop {
             match self.run(source, memory) {
-                Err(Error::Unusable { reason: Unusable::NotMedia(_), .. })
+                Err(Error::Unusable { reason: InputError::NotMedia(_), .. })
                     if is_text(source.peeked()) && source.restart_from(first)? => {}
                 recognised => return recognised,
             }
@@ -180,7 +180,7 @@ impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
             let view = View { front: source.peeked(), len, all, far: &far, may_look, is_thorough };
             match sniff::sniff(&view) {
                 Verdict::Known(head) if head.is_encrypted == Some(true) => {
-                    return Err(self.unusable(Unusable::Encrypted));
+                    return Err(self.unusable(InputError::Encrypted));
                 }
                 Verdict::Known(head) => {
                     let input = Input { kind: self.track.kind, head };
@@ -215,7 +215,7 @@ impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
         }
     }
 
-    fn unusable(&self, reason: Unusable) -> Error {
+    fn unusable(&self, reason: InputError) -> Error {
         Error::Unusable { track: self.track.kind, reason }
     }
 }
@@ -273,7 +273,7 @@ impl Downloaders {
             // The pipe of one that is still at it has no reader any more, or never had one.
             if !matches!(done.recv_timeout(END_LIMIT), Ok(true)) {
                 let said = "it ended without reading all of a track".into();
-                return Err(Error::Muxer(MuxerFault::Failed(said)));
+                return Err(Error::Ffmpeg(FfmpegError::Failed(said)));
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::fetch::{self, Opened};
 use super::{Answering, Served};
-use crate::error::{Error, Full};
+use crate::error::{Error, LimitExceeded};
 use crate::http_server::{BodyWriter, ResponseHead};
 use crate::mux::ffmpeg::Muxer;
 use crate::mux::fifo::Pipes;
@@ -32,8 +32,8 @@ pub(super) fn join<'scope, 'c, 'edge>(
         .ffmpeg_limiter
         .try_acquire(answering.client.address(), stop, patience)
         .map_err(|error| {
-            let is_full = matches!(error, Error::Full(_));
-            if is_full { Full::Muxers.into() } else { error }
+            let is_full = matches!(error, Error::LimitExceeded(_));
+            if is_full { LimitExceeded::Ffmpeg.into() } else { error }
         })?;
     let kinds = joint.inputs.iter().map(|input| input.kind);
     let pipes = canal.runtime_dir.pipes(kinds).map_err(|error| {

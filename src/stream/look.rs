@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Answering;
 use super::fetch::{Opened, incomplete};
-use crate::error::{Error, Fault};
+use crate::error::{Error, UpstreamError};
 use crate::media::Track;
 use crate::memory_budget::Reservation;
 use crate::mux::sniff::{Format, LOOK_AT_MOST};
@@ -351,7 +351,7 @@ impl<'scope, 'env> Sight<'_, 'scope, 'env, '_> {
 
     /// A source gives all that it was asked for, or fails; this is for the case that it does not.
     fn cut(&self, received: u64) -> Halt {
-        let fault = Fault::Cut { received, announced: self.file.len };
+        let fault = UpstreamError::Truncated { received, announced: self.file.len };
         Error::Upstream { track: self.track.kind, fault }.into()
     }
 }

@@ -14,7 +14,7 @@ use super::out::Out;
 use super::reading::{GAP, Reading};
 use super::select::{self, Choice, choose};
 use super::{Answering, Served};
-use crate::error::{Error, Fault};
+use crate::error::{Error, UpstreamError};
 use crate::http_server::ResponseHead;
 use crate::media::Kind;
 use crate::mux::splice::{self, Flow, Input, Runs};
@@ -125,7 +125,7 @@ pub(super) fn again<'scope, 'c, 'edge>(
         match opened {
             Ok((place, entered)) => ways[place] = entered,
             // There is nothing new to see.
-            Err(error @ Error::Upstream { fault: Fault::StillRefused(_), .. }) => {
+            Err(error @ Error::Upstream { fault: UpstreamError::StillRefused(_), .. }) => {
                 return Err(error);
             }
             // Whatever else it is, those who look afresh will see it, too, or get over it.
@@ -153,7 +153,12 @@ pub(super) fn again<'scope, 'c, 'edge>(
 fn forget_if_wrong(answering: &Answering<'_, '_, '_>, key: &PlanKey, error: &Error) {
     let contradicts = |error: &Error| {
         let Error::Upstream { fault, .. } = error else { return false };
-        matches!(fault, Fault::Changed(_) | Fault::Unproven | Fault::Contradiction(_))
+        matches!(
+            fault,
+            UpstreamError::EntityChanged(_)
+                | UpstreamError::ValidatorsDisagree
+                | UpstreamError::IndexMismatch(_)
+        )
     };
     if contradicts(error) || answering.stop.cause().is_some_and(|cause| contradicts(&cause)) {
         answering.canal.plan_cache.remove(key);

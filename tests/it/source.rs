@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ureq::http::{HeaderName, HeaderValue, header};
 use ytcanal::cancel::CancelToken;
 use ytcanal::config::{self, ByteSize, Span};
-use ytcanal::error::{Error, Fault};
+use ytcanal::error::{Error, UpstreamError};
 use ytcanal::media::{Cookie, Kind, Location, Track};
 use ytcanal::source::{TrackReader, UpstreamClient};
 
@@ -44,11 +44,11 @@ fn track(url: &str) -> Track {
 }
 
 /// All that a source gives, whatever it takes.
-fn read(settings: &config::Upstream, track: &Track) -> Result<Vec<u8>, Fault> {
+fn read(settings: &config::Upstream, track: &Track) -> Result<Vec<u8>, UpstreamError> {
     read_of(&UpstreamClient::new(settings).unwrap(), track)
 }
 
-fn read_of(upstream: &UpstreamClient, track: &Track) -> Result<Vec<u8>, Fault> {
+fn read_of(upstream: &UpstreamClient, track: &Track) -> Result<Vec<u8>, UpstreamError> {
     let stop = Arc::new(CancelToken::new().unwrap());
     thread::scope(|scope| {
         let read = || {
@@ -82,10 +82,10 @@ fn without_validators_the_bytes_before_a_break_are_compared() {
     let other: Vec<u8> = content().iter().map(|byte| byte ^ 1).collect();
     let other = Resource::bytes(other).ranges();
     let url = origin.put("v", Resource::bytes(content()).ranges().becomes(other.clone(), 1));
-    assert!(matches!(read(&settings(), &track(&url)), Err(Fault::Changed(_))));
+    assert!(matches!(read(&settings(), &track(&url)), Err(UpstreamError::EntityChanged(_))));
     let cut = Resource::bytes(content()).ranges().fault(Scripted::CutAt(100_000));
     let url = origin.put("v", cut.becomes(other, 1));
-    assert!(matches!(read(&settings(), &track(&url)), Err(Fault::Changed(_))));
+    assert!(matches!(read(&settings(), &track(&url)), Err(UpstreamError::EntityChanged(_))));
     let cuts = Scripted::CutsAt(vec![1, 500, 1024, 1025, 70_000, LEN as u64 - 1]);
     let url = origin.put("v", Resource::bytes(content()).ranges().fault(cuts));
     let patient = config::Upstream { retries: 8, ..settings() };
@@ -118,7 +118,7 @@ fn a_second_look_that_fails_is_tried_again() {
     for faults in [0, 1, 2] {
         assert_eq!(seen(faults), Ok(faults as u64));
     }
-    assert!(matches!(seen(3), Err(Error::Upstream { fault: Fault::Unreachable(_), .. })));
+    assert!(matches!(seen(3), Err(Error::Upstream { fault: UpstreamError::Unreachable(_), .. })));
 }
 
 /// Some answer a request with If-Range as if the file had changed, or not at all.
@@ -142,7 +142,7 @@ fn an_origin_that_does_not_like_if_range_is_asked_without() {
         [(ignoring(), other.clone()), (ignoring().etag("\"1\""), other.etag("\"2\""))]
     {
         let url = origin.put("v", first.becomes(then, 1));
-        assert!(matches!(read(&settings(), &track(&url)), Err(Fault::Changed(_))));
+        assert!(matches!(read(&settings(), &track(&url)), Err(UpstreamError::EntityChanged(_))));
     }
 }
 
@@ -174,7 +174,7 @@ fn a_busy_origin_is_asked_again_when_it_wants_to_be() {
     let url = put(busy("1"));
     assert!(read(&settings(), &track(&url)) == Ok(content()));
     assert!(begun.elapsed() >= Duration::from_secs(1));
-    let too_long = Err(Fault::Busy(429, Some(Duration::from_secs(61))));
+    let too_long = Err(UpstreamError::Busy(429, Some(Duration::from_secs(61))));
     assert_eq!(read(&settings(), &track(&put(busy("61")))), too_long);
 }
 
@@ -193,7 +193,7 @@ fn a_location_is_not_asked_for_before_its_time() {
     assert!(read(&settings(), &early) == Ok(content()));
     assert!(begun.elapsed() >= Duration::from_millis(600));
     early.location.available_at = Some(now() + Duration::from_secs(3600));
-    assert!(matches!(read(&settings(), &early), Err(Fault::NotYet(_))));
+    assert!(matches!(read(&settings(), &early), Err(UpstreamError::NotYetAvailable(_))));
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //!
 //! **Invariant:** a report that says two things of one track is never believed. Pure.
 
-use crate::error::{Error, MuxerFault};
+use crate::error::{Error, FfmpegError};
 use crate::media::Kind;
 use crate::mux::joint::{Joint, Mapped};
 use crate::mux::sniff::Codec;
@@ -91,8 +91,9 @@ impl Report {
     pub(super) fn agrees_with(&self, joint: &Joint) -> Result<(), Error> {
         for (mapped, seen) in joint.tracks.iter().zip(&self.tracks) {
             let Some(codec) = &seen.codec else { continue };
-            let misread =
-                |said: String| Err(Error::Muxer(MuxerFault::Misread { track: mapped.from, said }));
+            let misread = |said: String| {
+                Err(Error::Ffmpeg(FfmpegError::Misread { track: mapped.from, message: said }))
+            };
             if self.is_contradictory {
                 return misread(format!("ffmpeg says two things of its {} track", mapped.kind));
             }
@@ -196,7 +197,9 @@ mod tests {
     fn said(line: &str, instead: &str) -> String {
         assert!(PAIR.contains(line));
         match report(&PAIR.replace(line, instead)).agrees_with(&pair()) {
-            Err(Error::Muxer(MuxerFault::Misread { track, said })) => format!("{track}: {said}"),
+            Err(Error::Ffmpeg(FfmpegError::Misread { track, message: said })) => {
+                format!("{track}: {said}")
+            }
             other => panic!("{instead}: {other:?}"),
         }
     }
@@ -257,7 +260,7 @@ mod tests {
     fn who_says_two_things_is_not_believed() {
         for lines in [format!("{PAIR}#codec_id 1: mp3\n"), format!("#codec_id 1: mp3\n{PAIR}")] {
             let report = report(&lines);
-            assert!(matches!(report.agrees_with(&pair()), Err(Error::Muxer(_))));
+            assert!(matches!(report.agrees_with(&pair()), Err(Error::Ffmpeg(_))));
         }
         assert_eq!(report(&format!("{PAIR}{PAIR}")).agrees_with(&pair()), Ok(()));
         assert_eq!(report("#codec_id 7: x\n#\n#x y: z").agrees_with(&pair()), Ok(()));

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use super::{Codec, Format, Head, LOOK_AT_MOST, Verdict, View, from_ticks, not_media};
-use crate::error::Unusable;
+use crate::error::InputError;
 use crate::media::Kind;
 use crate::mux::parameter_sets::{self, SampleEntry};
 use crate::mux::splice::boxes;
@@ -16,8 +16,8 @@ use times::{SegmentIndex, Times};
 const FIRST: [&[u8; 4]; 8] =
     [b"ftyp", b"styp", b"moov", b"free", b"skip", b"wide", b"pdin", b"mdat"];
 
-const EMPTY: Unusable =
-    Unusable::NotMedia("it is the initialisation of fragments, and none are behind it");
+const EMPTY: InputError =
+    InputError::NotMedia("it is the initialisation of fragments, and none are behind it");
 
 /// Whether this looks like an ISO base media file.
 pub(super) fn begins(bytes: &[u8]) -> bool {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::error::{Error, Fault};
+use crate::error::{Error, UpstreamError};
 use crate::media::Kind;
 
 /// Fewer bytes than these are sent on no quicker unseen.
@@ -67,7 +67,7 @@ impl<'a> Input<'a> {
 
     /// These bytes are not what the index of their own file says.
     pub fn contradiction(&self, why: &'static str) -> Error {
-        Error::Upstream { track: self.track, fault: Fault::Contradiction(why) }
+        Error::Upstream { track: self.track, fault: UpstreamError::IndexMismatch(why) }
     }
 
     fn fill(&mut self) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Many servers behind one name, which name the same file differently.
 
-use ytcanal::error::Fault;
+use ytcanal::error::UpstreamError;
 
 use super::{content, read, settings, track};
 use crate::support::answer::Ending;
@@ -60,7 +60,10 @@ fn another_file_of_the_same_date_is_another_one() {
         let origin = Origin::start();
         let film = of(&[first], content()).becomes(of(&[then], other.clone()), 1);
         let outcome = read(&settings(), &track(&origin.put("v", film)));
-        let is_seen = matches!(outcome, Err(Fault::Changed(_) | Fault::Unproven));
+        let is_seen = matches!(
+            outcome,
+            Err(UpstreamError::EntityChanged(_) | UpstreamError::ValidatorsDisagree)
+        );
         assert!(is_seen, "{then:?}: {:?}", outcome.map(|all| all.len()));
     }
     // Without a date, a name that stays away is enough.
@@ -68,7 +71,11 @@ fn another_file_of_the_same_date_is_another_one() {
     let film = film.becomes(of(&[(Some("\"n1\""), None)], content()), 1);
     let origin = Origin::start();
     let outcome = read(&settings(), &track(&origin.put("v", film)));
-    assert!(matches!(outcome, Err(Fault::Changed(_))), "{:?}", outcome.map(|all| all.len()));
+    assert!(
+        matches!(outcome, Err(UpstreamError::EntityChanged(_))),
+        "{:?}",
+        outcome.map(|all| all.len())
+    );
 }
 
 /// What a client was told of a file holds as long as it may be the same, whichever server answers; and

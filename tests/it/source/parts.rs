@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ytcanal::cancel::CancelToken;
 use ytcanal::config::{self, ByteSize};
-use ytcanal::error::Fault;
+use ytcanal::error::UpstreamError;
 use ytcanal::source::{FIRST_REQUEST_SIZE, TrackReader, UpstreamClient};
 
 use super::{content, ranges, read, read_of, settings, track};
@@ -129,7 +129,12 @@ fn only_the_part_that_was_asked_for_is_taken() {
         let url = origin.put("v", resource);
         let outcome = read(&settings(), &track(&url));
         assert!(
-            matches!(outcome, Err(Fault::WrongRange | Fault::Changed(_) | Fault::SeveralParts)),
+            matches!(
+                outcome,
+                Err(UpstreamError::WrongRange
+                    | UpstreamError::EntityChanged(_)
+                    | UpstreamError::Multipart)
+            ),
             "{wrong:?}: {outcome:?}"
         );
     }
@@ -144,7 +149,11 @@ fn an_origin_may_answer_with_less_than_was_asked_for() {
     let slow = Resource::bytes(content()).largest_answer(100).delay(Duration::from_millis(200));
     let url = origin.put("v", slow.keep_alive().etag("\"1\""));
     let outcome = read(&config::Upstream { retries: 0, ..settings() }, &track(&url));
-    assert!(matches!(outcome, Err(Fault::Slow(_))), "{:?}", outcome.map(|bytes| bytes.len()));
+    assert!(
+        matches!(outcome, Err(UpstreamError::Slow(_))),
+        "{:?}",
+        outcome.map(|bytes| bytes.len())
+    );
 }
 
 /// Chunks have no length that would have to agree with Content-Range.
@@ -165,6 +174,6 @@ fn more_than_was_asked_for_is_not_taken() {
 fn answers_that_bring_nothing_new_are_not_asked_for_for_ever() {
     let origin = Origin::start();
     let url = origin.put("v", Resource::bytes(content()).largest_answer(1000).keep_alive());
-    assert_eq!(read(&settings(), &track(&url)), Err(Fault::WrongRange));
+    assert_eq!(read(&settings(), &track(&url)), Err(UpstreamError::WrongRange));
     assert!(origin.requests().len() < 10, "{:?}", ranges(&origin));
 }

@@ -2,7 +2,7 @@
 //! to know nothing of them.
 
 use ytcanal::config::{self, ByteSize};
-use ytcanal::error::Fault;
+use ytcanal::error::UpstreamError;
 
 use super::{LEN, content, ranges, read, settings, track};
 use crate::support::origin::Origin;
@@ -57,7 +57,7 @@ fn a_range_that_reaches_beyond_the_end_may_be_refused() {
     let origin = Origin::start();
     let shorter = Resource::bytes(&content()[..600_000]).ranges();
     let url = origin.put("v", film().becomes(shorter, 1));
-    assert!(matches!(read(&settings(), &track(&url)), Err(Fault::Changed(_))));
+    assert!(matches!(read(&settings(), &track(&url)), Err(UpstreamError::EntityChanged(_))));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn what_refuses_ranges_is_asked_for_all_once() {
         comes(&film().fault(Scripted::RefuseRanges(status)));
         let origin = Origin::start();
         let url = origin.put("v", film().fault(Scripted::Status(status, vec![])));
-        assert_eq!(read(&settings(), &track(&url)), Err(Fault::Status(status)));
+        assert_eq!(read(&settings(), &track(&url)), Err(UpstreamError::Status(status)));
         let all = ranges(&origin).iter().filter(|range| *range == "all").count();
         assert_eq!(all, 1, "{status}: {:?}", ranges(&origin));
     }
@@ -91,7 +91,7 @@ fn more_than_was_asked_for_does_no_harm() {
     let early = Scripted::WrongRange(WrongRange::Early(2 << 20));
     let long = Resource::bytes(content().repeat(4)).ranges().fault(early);
     let url = origin.put("v", long.fault_from(3 << 20));
-    assert_eq!(read(&settings(), &track(&url)), Err(Fault::WrongRange));
+    assert_eq!(read(&settings(), &track(&url)), Err(UpstreamError::WrongRange));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_length_that_is_kept_back_is_found_out() {
     // Nothing but bounded ranges, and the page knows how long the file is; or its URL does.
     let bounded = unknown().only_bounded_ranges();
     let mut known = track(&origin.put("v", bounded));
-    assert_eq!(read(&settings(), &known), Err(Fault::LengthUnknown));
+    assert_eq!(read(&settings(), &known), Err(UpstreamError::LengthUnknown));
     known.location.len = Some(LEN as u64);
     assert!(read(&settings(), &known) == Ok(content()));
     known.location.url.set_query(Some(&format!("clen={LEN}")));
@@ -112,7 +112,7 @@ fn a_length_that_is_kept_back_is_found_out() {
         assert!(read(&settings(), &known) == Ok(content()), "{wrong}");
         let mut lied_to = known.clone();
         lied_to.location.url.set_query(None);
-        assert_eq!(read(&settings(), &lied_to), Err(Fault::LengthUnknown), "{wrong}");
+        assert_eq!(read(&settings(), &lied_to), Err(UpstreamError::LengthUnknown), "{wrong}");
     }
 }
 
@@ -125,6 +125,10 @@ fn a_coding_that_is_none_is_none() {
     let origin = Origin::start();
     for coding in ["gzip", "br", "deflate", "zstd", "identity, gzip"] {
         let url = origin.put("v", film().fault(Scripted::Coding(coding)));
-        assert_eq!(read(&settings(), &track(&url)), Err(Fault::Encoded), "{coding}");
+        assert_eq!(
+            read(&settings(), &track(&url)),
+            Err(UpstreamError::UnexpectedEncoding),
+            "{coding}"
+        );
     }
 }

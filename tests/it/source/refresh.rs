@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ytcanal::cancel::CancelToken;
-use ytcanal::error::Fault;
+use ytcanal::error::UpstreamError;
 use ytcanal::media::{Location, Refresh, Track};
 use ytcanal::source::{TrackReader, UpstreamClient};
 
@@ -42,7 +42,7 @@ fn an_expired_location_is_refreshed_in_the_middle() {
         let (track, count) = refreshing(&old, &new);
         assert!(read(&settings(), &track) == Ok(content()), "{status}");
         assert_eq!(count.load(Ordering::SeqCst), 1, "{status}");
-        assert_eq!(read(&settings(), &super::track(&old)), Err(Fault::Status(status)));
+        assert_eq!(read(&settings(), &super::track(&old)), Err(UpstreamError::Status(status)));
     }
 }
 
@@ -59,7 +59,7 @@ fn a_fresh_location_must_lead_to_the_same_file() {
     {
         let new = origin.put(name, resource.ranges().etag("\"new\""));
         let outcome = read(&settings(), &refreshing(&old, &new).0);
-        assert!(matches!(outcome, Err(Fault::Changed(_))), "{name}: {outcome:?}");
+        assert!(matches!(outcome, Err(UpstreamError::EntityChanged(_))), "{name}: {outcome:?}");
     }
 }
 
@@ -69,17 +69,17 @@ fn refreshing_has_an_end() {
     let forbidden = Resource::bytes(content()).fault(Scripted::Status(403, vec![]));
     let url = origin.put("v", forbidden);
     let (track, count) = refreshing(&url, &url);
-    assert_eq!(read(&settings(), &track), Err(Fault::StillRefused(403)));
+    assert_eq!(read(&settings(), &track), Err(UpstreamError::StillRefused(403)));
     assert_eq!(count.load(Ordering::SeqCst), 1);
     // What was refused is not asked for again.
     let asked = origin.requests().len();
     let refresh = Refresh::new(|refused, _| Ok(refused.clone()));
     let same = Track { refresh: Some(refresh), ..super::track(&url) };
-    assert_eq!(read(&settings(), &same), Err(Fault::StillRefused(403)));
+    assert_eq!(read(&settings(), &same), Err(UpstreamError::StillRefused(403)));
     assert!(origin.requests().len() - asked < asked);
     let refresh = Refresh::new(|_, _| Err("the page is gone".into()));
     let track = Track { refresh: Some(refresh), ..super::track(&url) };
-    assert_eq!(read(&settings(), &track), Err(Fault::Status(403)));
+    assert_eq!(read(&settings(), &track), Err(UpstreamError::Status(403)));
 }
 
 /// The refresh is asked on the thread of the source, and is told when the stream is over.

@@ -54,7 +54,7 @@ fn a_connection_that_closes_under_a_question_is_no_failure() {
     assert_eq!(upstream.retries_made(), 0);
     // One that was made for the question is.
     origin.put("v", film().fault(Scripted::HangUp));
-    assert!(matches!(read_of(&upstream, &track), Err(Fault::Unreachable(_))));
+    assert!(matches!(read_of(&upstream, &track), Err(UpstreamError::Unreachable(_))));
 }
 
 /// It looks like that of the next question, and comes together with the one before. Over TLS it is in the

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::*;
-use crate::error::{Error, Fault};
+use crate::error::{Error, UpstreamError};
 use crate::media::Tags;
 use crate::mux::Wanted;
 use crate::mux::sniff::{Format, LOOK_AT_MOST};
@@ -152,7 +152,7 @@ fn contradiction_in(film: &[Sketch], change: impl FnOnce(&mut Vec<u8>)) -> &'sta
     change(&mut files[0].1);
     assert_eq!(files[0].1.len(), before, "a file of the same length");
     match emit(&plan, 0..plan.len(), &files) {
-        Err(Error::Upstream { fault: Fault::Contradiction(why), .. }) => why,
+        Err(Error::Upstream { fault: UpstreamError::IndexMismatch(why), .. }) => why,
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("it is passed on"),
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::error::{Error, Fault};
+use crate::error::{Error, UpstreamError};
 use crate::media::{Cover, Tags};
 use crate::mux::sniff::Format;
 use crate::mux::splice::ebml::{self, element, opening, uint};
@@ -247,7 +247,7 @@ fn clusters_that_contradict_are_not_passed_on() {
         change(&mut other.clusters[2].1);
         assert_eq!(other.clusters[2].1.len(), before, "a file of the same length");
         match emit(&plan, 0..plan.len(), &[(Kind::Video, other.bytes())]) {
-            Err(Error::Upstream { fault: Fault::Contradiction(why), .. }) => why,
+            Err(Error::Upstream { fault: UpstreamError::IndexMismatch(why), .. }) => why,
             Err(other) => panic!("{other}"),
             Ok(_) => panic!("it is passed on"),
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use ytcanal::cancel::CancelToken;
 use ytcanal::config;
-use ytcanal::error::{Error, Fault as Seen};
+use ytcanal::error::{Error, UpstreamError as Seen};
 use ytcanal::media::{Kind, Location, Refresh, Tags, Track};
 use ytcanal::source::{TrackReader, UpstreamClient};
 
@@ -179,7 +179,7 @@ fn whatever_contradicts_a_plan_is_an_error_of_its_track() {
                 // Nor is more read than the plan needs: the film sees to it.
                 match film.emit(&plan, part.clone()) {
                     Ok(made) => assert_eq!(made.len() as u64, part.end - part.start),
-                    Err(Error::Upstream { fault: Seen::Contradiction(_), .. }) => {}
+                    Err(Error::Upstream { fault: Seen::IndexMismatch(_), .. }) => {}
                     Err(error) => panic!("{error} (seed {seed}, {part:?}, byte {at})"),
                 }
             }
@@ -343,7 +343,7 @@ fn a_fresh_location_must_lead_to_the_file_that_was_told_of() {
             });
             match reopened {
                 Ok(()) => assert!(is_same, "another file was taken for it, {part:?}"),
-                Err(Error::Upstream { fault: Seen::Changed(_), .. }) => assert!(!is_same),
+                Err(Error::Upstream { fault: Seen::EntityChanged(_), .. }) => assert!(!is_same),
                 Err(error) => panic!("{error}"),
             }
         }

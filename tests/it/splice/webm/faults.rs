@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ytcanal::error::{Error, Fault};
+use ytcanal::error::{Error, UpstreamError};
 use ytcanal::media::Kind;
 use ytcanal::mux::Wanted;
 use ytcanal::mux::splice::Options;
@@ -76,7 +76,8 @@ fn bytes_that_contradict_the_cues_are_never_passed_on() {
         let mut film = Film { files: film.files.clone() };
         film.files[1].1[offset] ^= flip;
         let error = film.emit(&plan, 0..plan.len()).unwrap_err();
-        let Error::Upstream { track: Kind::Audio, fault: Fault::Contradiction(said) } = error
+        let Error::Upstream { track: Kind::Audio, fault: UpstreamError::IndexMismatch(said) } =
+            error
         else {
             panic!("{error}");
         };

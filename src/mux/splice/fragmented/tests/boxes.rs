@@ -192,7 +192,7 @@ fn a_time_that_is_earlier_than_what_is_taken_from_it_contradicts() {
     let (plan, mut files) = planned(&film, Trim::default());
     let at = behind(&files[0].1, b"tfdt") + 12;
     files[0].1[at..at + 8].fill(0);
-    let Err(Error::Upstream { fault: Fault::Contradiction(why), .. }) =
+    let Err(Error::Upstream { fault: UpstreamError::IndexMismatch(why), .. }) =
         emit(&plan, 0..plan.len(), &files)
     else {
         panic!();
