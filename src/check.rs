@@ -59,7 +59,7 @@ fn look_for(
 ) -> io::Result<bool> {
     match version(program, flag) {
         Some(line) => {
-            let place = config::locate(program).unwrap_or_else(|| program.to_owned());
+            let place = config::find_in_path(program).unwrap_or_else(|| program.to_owned());
             writeln!(out, "{label:<8} ok      {} ({line})", place.display())?;
             Ok(true)
         }

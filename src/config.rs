@@ -13,92 +13,92 @@ use serde::{Deserialize, Deserializer};
 
 use crate::mux::Engine;
 
-mod environment;
-mod pattern;
+mod host_pattern;
+mod process_env;
 mod proxy;
 mod resolver;
 mod units;
-pub use environment::{Environment, Service, locate};
-pub use pattern::Pattern;
+pub use host_pattern::HostPattern;
+pub use process_env::{ChildEnv, SystemdEnv, find_in_path};
 pub use proxy::{Proxy, ProxyKind};
-pub use resolver::Resolver;
-pub use units::{ByteSize, Span};
+pub use resolver::ResolverConfig;
+pub use units::{ByteSize, HumanDuration};
 
 /// The whole configuration. Every part has a default; an unknown key is an error.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Addresses to listen on; port 0 picks a free one.
-    #[serde(deserialize_with = "some")]
+    #[serde(deserialize_with = "non_empty")]
     pub listen: Vec<SocketAddr>,
     /// Where the named pipes live; see [`Config::runtime_dir`].
     pub runtime_dir: PathBuf,
     /// What clients may use.
-    pub limits: Limits,
+    pub limits: LimitsConfig,
     /// How upstreams are treated.
-    pub upstream: Upstream,
+    pub upstream: UpstreamConfig,
     /// How page links are read.
-    pub resolver: Resolver,
+    pub resolver: ResolverConfig,
     /// What joins the tracks.
-    pub muxer: Muxer,
+    pub muxer: MuxerConfig,
     /// What is logged.
-    pub log: Log,
+    pub log: LogConfig,
 }
 
 /// `[limits]`: what clients may use.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Limits {
+pub struct LimitsConfig {
     /// Open connections in all.
-    #[serde(deserialize_with = "more_than_none")]
+    #[serde(deserialize_with = "positive")]
     pub connections: usize,
     /// Streams in all.
-    #[serde(deserialize_with = "more_than_none")]
+    #[serde(deserialize_with = "positive")]
     pub streams: usize,
     /// Streams of one client address (of one /64 network with IPv6).
-    #[serde(deserialize_with = "more_than_none")]
+    #[serde(deserialize_with = "positive")]
     pub streams_per_client: usize,
     /// ffmpeg processes in all; half of them for one client.
-    #[serde(deserialize_with = "more_than_none")]
+    #[serde(deserialize_with = "positive")]
     pub muxers: usize,
     /// Time for which a stream waits for one of these to be free; 0 for not at all.
-    pub slot_timeout: Span,
+    pub slot_timeout: HumanDuration,
     /// Length of a request head.
     #[serde(deserialize_with = "head_size")]
     pub head_bytes: ByteSize,
     /// Time for a request head to arrive.
     #[serde(deserialize_with = "finite")]
-    pub head_timeout: Span,
+    pub head_timeout: HumanDuration,
     /// Time in which a client must read something.
     #[serde(deserialize_with = "finite")]
-    pub client_stall_timeout: Span,
+    pub client_stall_timeout: HumanDuration,
     /// Time that running streams get at shutdown.
-    pub drain_timeout: Span,
+    pub drain_timeout: HumanDuration,
 }
 
 /// `[upstream]`: how media servers are treated.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Upstream {
+pub struct UpstreamConfig {
     /// Networks and names that may be reached although they are not public.
-    pub allow: Vec<Pattern>,
+    pub allow: Vec<HostPattern>,
     /// Networks and names that may not be reached although they are public.
-    pub deny: Vec<Pattern>,
+    pub deny: Vec<HostPattern>,
     /// Time for a connection, TLS included.
     #[serde(deserialize_with = "finite")]
-    pub connect_timeout: Span,
+    pub connect_timeout: HumanDuration,
     /// Time in which a byte must come.
     #[serde(deserialize_with = "finite")]
-    pub stall_timeout: Span,
+    pub stall_timeout: HumanDuration,
     /// Bytes a second that must come, over a window of `stall_timeout`; 0 for no minimum.
     pub min_throughput: ByteSize,
     /// Time for which a connection is kept on which everything was read; 0 for not at all.
-    pub keepalive_timeout: Span,
+    pub keepalive_timeout: HumanDuration,
     /// Failures in a row, without progress in between, after which one more is final.
     pub retries: u32,
     /// The longest wait that an upstream may ask for.
     #[serde(deserialize_with = "finite")]
-    pub max_wait: Span,
+    pub max_wait: HumanDuration,
     /// What is asked for at once, at most.
     #[serde(deserialize_with = "chunk_size")]
     pub chunk: ByteSize,
@@ -106,7 +106,7 @@ pub struct Upstream {
     #[serde(deserialize_with = "read_ahead_size")]
     pub read_ahead: ByteSize,
     /// The addresses that are connected to, of names that have several kinds.
-    pub family: Family,
+    pub family: AddressFamily,
     /// What all connections to upstreams lead through.
     pub proxy: Option<Proxy>,
     /// Certificate authorities to trust instead of the well-known ones (PEM).
@@ -116,7 +116,7 @@ pub struct Upstream {
 /// Kinds of addresses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Family {
+pub enum AddressFamily {
     /// Whichever works, the same for pages and for media.
     #[default]
     Auto,
@@ -129,18 +129,18 @@ pub enum Family {
 /// `[muxer]`: what joins the tracks.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Muxer {
+pub struct MuxerConfig {
     /// A program name, looked up in PATH, or a path.
     pub ffmpeg: PathBuf,
     /// Time in which it must read or write something, when it could.
     #[serde(deserialize_with = "finite")]
-    pub stall_timeout: Span,
+    pub stall_timeout: HumanDuration,
     /// What joins tracks if the client does not care.
     #[serde(deserialize_with = "engine")]
     pub engine: Engine,
     /// Time in which the indexes of its tracks must have been read, or a film is not spliced.
     #[serde(deserialize_with = "finite")]
-    pub plan_timeout: Span,
+    pub plan_timeout: HumanDuration,
     /// Memory for the plans of spliced files.
     pub plan_cache: ByteSize,
 }
@@ -148,7 +148,7 @@ pub struct Muxer {
 /// `[log]`: what is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Log {
+pub struct LogConfig {
     /// error, warn, info, debug or off.
     #[serde(deserialize_with = "level")]
     pub level: LevelFilter,
@@ -159,18 +159,18 @@ impl Default for Config {
         Config {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             runtime_dir: PathBuf::from(AUTO),
-            limits: Limits::default(),
-            upstream: Upstream::default(),
-            resolver: Resolver::default(),
-            muxer: Muxer::default(),
-            log: Log::default(),
+            limits: LimitsConfig::default(),
+            upstream: UpstreamConfig::default(),
+            resolver: ResolverConfig::default(),
+            muxer: MuxerConfig::default(),
+            log: LogConfig::default(),
         }
     }
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for LimitsConfig {
+    fn default() -> LimitsConfig {
+        LimitsConfig {
             connections: 1024,
             // Of 1 MB each, unless it has an ffmpeg.
             streams: 64,
@@ -179,54 +179,54 @@ impl Default for Limits {
             // Each has some 20 MB of its own: this fits a machine with 512 MB.
             muxers: 8,
             // Less than proxies and download programs wait for an answer.
-            slot_timeout: Span(Duration::from_secs(20)),
+            slot_timeout: HumanDuration(Duration::from_secs(20)),
             head_bytes: ByteSize(16 << 10),
-            head_timeout: Span(Duration::from_secs(10)),
-            client_stall_timeout: Span(Duration::from_secs(120)),
-            drain_timeout: Span(Duration::from_secs(30)),
+            head_timeout: HumanDuration(Duration::from_secs(10)),
+            client_stall_timeout: HumanDuration(Duration::from_secs(120)),
+            drain_timeout: HumanDuration(Duration::from_secs(30)),
         }
     }
 }
 
-impl Default for Upstream {
-    fn default() -> Upstream {
-        Upstream {
+impl Default for UpstreamConfig {
+    fn default() -> UpstreamConfig {
+        UpstreamConfig {
             allow: Vec::new(),
             deny: Vec::new(),
-            connect_timeout: Span(Duration::from_secs(10)),
-            stall_timeout: Span(Duration::from_secs(20)),
+            connect_timeout: HumanDuration(Duration::from_secs(10)),
+            stall_timeout: HumanDuration(Duration::from_secs(20)),
             // Below the rate of any sound worth hearing, should an origin send at film speed.
             min_throughput: ByteSize(1 << 10),
             // Routers remember a silent connection for a minute and more, servers for some seconds.
-            keepalive_timeout: Span(Duration::from_secs(15)),
+            keepalive_timeout: HumanDuration(Duration::from_secs(15)),
             // With the waits between them: about as long as a router takes to come back.
             retries: 8,
-            max_wait: Span(Duration::from_secs(60)),
+            max_wait: HumanDuration(Duration::from_secs(60)),
             chunk: ByteSize(10 << 20),
             read_ahead: ByteSize(512 << 10),
-            family: Family::Auto,
+            family: AddressFamily::Auto,
             proxy: None,
             ca_file: None,
         }
     }
 }
 
-impl Default for Muxer {
-    fn default() -> Muxer {
-        Muxer {
+impl Default for MuxerConfig {
+    fn default() -> MuxerConfig {
+        MuxerConfig {
             ffmpeg: PathBuf::from("ffmpeg"),
-            stall_timeout: Span(Duration::from_secs(60)),
+            stall_timeout: HumanDuration(Duration::from_secs(60)),
             engine: Engine::Auto,
-            plan_timeout: Span(Duration::from_secs(20)),
+            plan_timeout: HumanDuration(Duration::from_secs(20)),
             // A film of an hour takes some 100 KB, if it comes in fragments.
             plan_cache: ByteSize(16 << 20),
         }
     }
 }
 
-impl Default for Log {
-    fn default() -> Log {
-        Log { level: LevelFilter::Info }
+impl Default for LogConfig {
+    fn default() -> LogConfig {
+        LogConfig { level: LevelFilter::Info }
     }
 }
 
@@ -235,13 +235,13 @@ const AUTO: &str = "auto";
 
 // The checks stand here and not behind the reading, so that toml can name the line.
 
-fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
     let all = Vec::deserialize(deserializer)?;
     refuse_if(all.is_empty(), "name at least one address")?;
     Ok(all)
 }
 
-fn more_than_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     let count = usize::deserialize(deserializer)?;
     refuse_if(count == 0, "with 0 nothing could be served")?;
     Ok(count)
@@ -265,8 +265,8 @@ fn read_ahead_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSiz
     Ok(size)
 }
 
-fn finite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
-    let span = Span::deserialize(deserializer)?;
+fn finite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HumanDuration, D::Error> {
+    let span = HumanDuration::deserialize(deserializer)?;
     let day = Duration::from_secs(24 * 3600);
     refuse_if(span.0.is_zero() || span.0 > day, "must be more than 0s and at most 24h")?;
     Ok(span)
@@ -320,7 +320,7 @@ impl Config {
     /// The directory for the named pipes and the like; the environment says which `"auto"` is.
     pub fn runtime_dir(&self) -> PathBuf {
         if self.runtime_dir == Path::new(AUTO) {
-            environment::runtime_dir()
+            process_env::runtime_dir()
         } else {
             self.runtime_dir.clone()
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use percent_encoding::utf8_percent_encode;
 
-use crate::config::{Config, Pattern, Span};
+use crate::config::{Config, HostPattern, HumanDuration};
 use crate::info::NOT_UNRESERVED;
 use crate::media::offer::Offer;
 use crate::sd_notify::SdNotify;
@@ -64,9 +64,9 @@ fn configuration(listen: Vec<SocketAddr>) -> io::Result<Config> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, said));
     }
     let mut config = Config::default();
-    config.upstream.allow = vec![Pattern::Net(IpAddr::from([127, 0, 0, 1]).into())];
+    config.upstream.allow = vec![HostPattern::Net(IpAddr::from([127, 0, 0, 1]).into())];
     // Ctrl-C does not wait for the end of a film.
-    config.limits.drain_timeout = Span(Duration::from_millis(500));
+    config.limits.drain_timeout = HumanDuration(Duration::from_millis(500));
     if !listen.is_empty() {
         config.listen = listen;
     }

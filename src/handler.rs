@@ -39,7 +39,7 @@ impl Handler for AppHandler<'_> {
                 let problem = Problem::new(503, "draining", "the server is shutting down");
                 Response::problem(&problem.retry_after(5), request.wants_html)
             }
-            Ok(Route::Readyz) if config::locate(&self.app.config.muxer.ffmpeg).is_none() => {
+            Ok(Route::Readyz) if config::find_in_path(&self.app.config.muxer.ffmpeg).is_none() => {
                 let problem = Problem::new(503, "muxer-missing", "ffmpeg was not found");
                 Response::problem(&problem, request.wants_html)
             }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crossbeam::channel::Sender;
 
-use crate::config::Limits;
+use crate::config::LimitsConfig;
 use crate::error::Problem;
 use crate::sys::{self, EventFd};
 
@@ -45,7 +45,7 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What all connections share.
 pub struct HttpServer<'a> {
-    limits: &'a Limits,
+    limits: &'a LimitsConfig,
     /// Rung when no more connections are to be taken.
     closing: EventFd,
     /// Rung when what still runs is to be given up.
@@ -83,7 +83,7 @@ pub trait Handler: Sync {
 
 impl<'a> HttpServer<'a> {
     /// An edge without listeners yet.
-    pub fn new(limits: &'a Limits) -> io::Result<HttpServer<'a>> {
+    pub fn new(limits: &'a LimitsConfig) -> io::Result<HttpServer<'a>> {
         Ok(HttpServer {
             limits,
             closing: EventFd::new()?,

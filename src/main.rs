@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use log::LevelFilter;
 use ytcanal::cli::{self, Command};
-use ytcanal::config::{Config, Service};
+use ytcanal::config::{Config, SystemdEnv};
 use ytcanal::{check, demo, logging, serve, sys};
 
 /// For a command line that cannot be understood.
@@ -47,7 +47,7 @@ fn run(ask: Command) -> io::Result<bool> {
         }
         Command::Serve { config, listen } => {
             let config = read(config.as_deref(), listen)?;
-            let service = Service::from_env();
+            let service = SystemdEnv::from_env();
             logging::start(config.log.level, service.journal);
             serve::serve(config, &service)?;
         }
@@ -66,6 +66,6 @@ fn read(file: Option<&Path>, listen: Vec<SocketAddr>) -> io::Result<Config> {
 /// Says something on standard error, where there may be nobody.
 fn complain(text: &str) {
     // The journal takes this for an error (sd-daemon(3)).
-    let priority = if Service::from_env().journal { "<3>" } else { "" };
+    let priority = if SystemdEnv::from_env().journal { "<3>" } else { "" };
     writeln!(io::stderr(), "{priority}ytcanal: {text}").ok();
 }

@@ -14,7 +14,7 @@ use std::time::Instant;
 use url::Url;
 
 use crate::cancel::CancelToken;
-use crate::config::{Config, Environment};
+use crate::config::{ChildEnv, Config};
 use crate::error::Error;
 use crate::limits::StreamLimiter;
 use crate::media::offer::Offer;
@@ -71,7 +71,7 @@ impl Resolver {
     ) -> io::Result<Resolver> {
         let resolver = &config.resolver;
         let gate = SocksGateway::open(&config.upstream, families)?;
-        let environment = Environment::with(Some(&gate.url()));
+        let environment = ChildEnv::with(Some(&gate.url()));
         let memory = resolver.memory.0;
         let mut ways: Vec<Box<dyn Backend>> = Vec::new();
         if resolver.fork_server {

@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::app::App;
-use crate::config::{Config, Service};
+use crate::config::{Config, SystemdEnv};
 use crate::handler::AppHandler;
 use crate::http_server::{HttpServer, Listener};
 use crate::media::offer::Offer;
@@ -146,7 +146,7 @@ impl Drop for CloseOnDrop {
 }
 
 /// `ytcanal serve`
-pub fn serve(config: Config, service: &Service) -> io::Result<()> {
+pub fn serve(config: Config, service: &SystemdEnv) -> io::Result<()> {
     let server = Server::bind(config)?;
     let notify = SdNotify::new(service.notify_socket.clone());
     with_signals(|quit| server.run(&Prefill::default(), quit, &notify))

@@ -23,7 +23,7 @@ const VENV: &str = "/opt/yt-dlp";
 /// Looks at it, and says what it found.
 pub(super) fn look(config: &Config, runtime: RuntimeDir, out: &mut impl Write) -> io::Result<()> {
     let command = &config.resolver.command;
-    let Some(place) = config::locate(command) else {
+    let Some(place) = config::find_in_path(command) else {
         return writeln!(
             out,
             "yt-dlp   none    {} was not found: there are no page links without it; install it, or \

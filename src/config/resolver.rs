@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-use super::{ByteSize, Span, finite, more_than_none, refuse_if};
+use super::{ByteSize, HumanDuration, finite, positive, refuse_if};
 
 /// `[resolver]`: how page links are read.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Resolver {
+pub struct ResolverConfig {
     /// A program that speaks yt-dlp's interface: a name, looked up in PATH, or a path.
     pub command: PathBuf,
     /// Arguments of it beside ours.
@@ -18,13 +18,13 @@ pub struct Resolver {
     pub extra_args: Vec<String>,
     /// Time to read a page.
     #[serde(deserialize_with = "finite")]
-    pub timeout: Span,
+    pub timeout: HumanDuration,
     /// How long what was read of a page is used, unless its URLs expire before.
-    pub cache_ttl: Span,
+    pub cache_ttl: HumanDuration,
     /// Memory for what was read of pages.
     pub cache: ByteSize,
     /// Pages that are read at a time.
-    #[serde(deserialize_with = "more_than_none")]
+    #[serde(deserialize_with = "positive")]
     pub processes: usize,
     /// What the processes of one reading may hold of memory together.
     #[serde(deserialize_with = "memory")]
@@ -36,14 +36,14 @@ pub struct Resolver {
     pub fork_server: bool,
 }
 
-impl Default for Resolver {
-    fn default() -> Resolver {
-        Resolver {
+impl Default for ResolverConfig {
+    fn default() -> ResolverConfig {
+        ResolverConfig {
             command: PathBuf::from("yt-dlp"),
             extra_args: Vec::new(),
-            timeout: Span(Duration::from_secs(30)),
+            timeout: HumanDuration(Duration::from_secs(30)),
             // YouTube's URLs are good for six.
-            cache_ttl: Span(Duration::from_secs(5 * 3600)),
+            cache_ttl: HumanDuration(Duration::from_secs(5 * 3600)),
             // Of some 100 KB each, if they are YouTube's.
             cache: ByteSize(16 << 20),
             // Of 55 MB each, or some 20 when they are forked.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, de};
 
 /// A span of time from the configuration: digits and one of `ms`, `s`, `m`, `h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span(pub Duration);
+pub struct HumanDuration(pub Duration);
 
 /// A number of bytes from the configuration: digits and one of `B`, `KiB`, `MiB`, `GiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +18,8 @@ fn split(text: &str) -> Option<(u64, &str)> {
     Some((text[..digits].parse().ok()?, text[digits..].trim()))
 }
 
-impl Span {
-    fn parse(text: &str) -> Option<Span> {
+impl HumanDuration {
+    fn parse(text: &str) -> Option<HumanDuration> {
         let (count, unit) = split(text)?;
         let millis = match unit {
             "ms" => 1,
@@ -28,7 +28,7 @@ impl Span {
             "h" => 3_600_000,
             _ => return None,
         };
-        Some(Span(Duration::from_millis(count.checked_mul(millis)?)))
+        Some(HumanDuration(Duration::from_millis(count.checked_mul(millis)?)))
     }
 }
 
@@ -46,7 +46,7 @@ impl ByteSize {
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
         match millis {
@@ -59,10 +59,10 @@ impl fmt::Display for Span {
     }
 }
 
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+impl<'de> Deserialize<'de> for HumanDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<HumanDuration, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Span::parse(&text).ok_or_else(|| {
+        HumanDuration::parse(&text).ok_or_else(|| {
             de::Error::custom(format!(
                 "{text:?} is not a duration; write for example \"500ms\", \"30s\", \"2m\" or \
                  \"1h\""
@@ -89,11 +89,11 @@ mod tests {
     #[test]
     fn durations_read_and_print() {
         for text in ["500ms", "30s", "2m", "1h", "90s", "0s"] {
-            let span = Span::parse(text).unwrap();
-            assert_eq!(Span::parse(&span.to_string()), Some(span));
+            let span = HumanDuration::parse(text).unwrap();
+            assert_eq!(HumanDuration::parse(&span.to_string()), Some(span));
         }
         for text in ["", "s", "30", "-1s", "1.5s", "30 parsecs", "99999999999999999999s"] {
-            assert_eq!(Span::parse(text), None, "{text:?}");
+            assert_eq!(HumanDuration::parse(text), None, "{text:?}");
         }
     }
 

@@ -67,7 +67,7 @@ pub struct Muxer<'s> {
 impl<'s> Muxer<'s> {
     /// Starts ffmpeg. It belongs to `stop` from then on.
     pub fn start(
-        config: &config::Muxer,
+        config: &config::MuxerConfig,
         version: Version,
         joint: &Joint,
         pipes: &Pipes,

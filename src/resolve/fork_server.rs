@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::backend::{Backend, BackendError, MAX_STDERR, MAX_STDOUT, Output};
 use super::memory_watch::{self, MemoryWatch};
 use crate::cancel::{CancelToken, WaitOutcome};
-use crate::config::{self, Environment};
+use crate::config::{self, ChildEnv};
 use crate::mux::fifo::RuntimeDir;
 use crate::sys;
 
@@ -39,7 +39,7 @@ const END_LIMIT: Duration = Duration::from_secs(1);
 /// The way through the server.
 pub(super) struct ForkServerBackend {
     command: PathBuf,
-    environment: Environment,
+    environment: ChildEnv,
     /// Where the server listens.
     runtime: Arc<RuntimeDir>,
     /// What a child may take of memory, with all that it starts.
@@ -58,7 +58,7 @@ impl ForkServerBackend {
     /// For the yt-dlp that is called so.
     pub(super) fn new(
         command: PathBuf,
-        environment: Environment,
+        environment: ChildEnv,
         runtime: Arc<RuntimeDir>,
         memory: u64,
     ) -> ForkServerBackend {
@@ -99,7 +99,7 @@ impl ForkServerBackend {
         pages: &Path,
         socket: &Path,
     ) -> io::Result<ServerProcess> {
-        let command = config::locate(&self.command).ok_or(io::ErrorKind::NotFound)?;
+        let command = config::find_in_path(&self.command).ok_or(io::ErrorKind::NotFound)?;
         let words = interpreter(&command)
             .ok_or_else(|| io::Error::other("it is not a Python script with its #! line"))?;
         match fs::remove_file(socket) {
@@ -123,7 +123,7 @@ impl ForkServerBackend {
             .stderr(Stdio::inherit())
             // Ctrl-C is for us; it ends when we do.
             .process_group(0);
-        self.environment.give(&mut python, pages);
+        self.environment.apply(&mut python, pages);
         // Not tied to this thread, which serves one client: the lifeline does it.
         let child = python.spawn()?;
         log::debug!("yt-dlp is being loaded by {program}");

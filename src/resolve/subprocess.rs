@@ -14,14 +14,14 @@ use super::backend::{Backend, BackendError, MAX_STDERR, MAX_STDOUT, Output};
 use super::classify::ResolveError;
 use super::memory_watch::{self, MemoryWatch};
 use crate::cancel::CancelToken;
-use crate::config::Environment;
+use crate::config::ChildEnv;
 use crate::mux::fifo::RuntimeDir;
 use crate::sys;
 
 /// A program that speaks yt-dlp's interface.
 pub(super) struct SubprocessBackend {
     pub(super) program: PathBuf,
-    pub(super) environment: Environment,
+    pub(super) environment: ChildEnv,
     /// Where it keeps what it learns.
     pub(super) runtime: Arc<RuntimeDir>,
     /// What it may take of memory, with all that it starts.
@@ -37,7 +37,7 @@ impl Backend for SubprocessBackend {
     ) -> Result<Output, BackendError> {
         let mut command = process::Command::new(&self.program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        self.environment.give(&mut command, &self.runtime.pages());
+        self.environment.apply(&mut command, &self.runtime.pages());
         sys::kill_on_parent_exit(&mut command);
         sys::limit_memory_and_prefer_oom(&mut command, memory_watch::data_limit(self.memory));
         let child = command.spawn().map_err(|error| {

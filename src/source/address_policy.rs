@@ -17,15 +17,15 @@ use url::{Host, Url};
 use super::family::{Families, no_such_family};
 use super::proxy;
 use super::transport::target;
-use crate::config::{self, Pattern, Proxy};
+use crate::config::{self, HostPattern, Proxy};
 
 /// What may be connected to: what is public, plus `allow`, minus `deny`.
 #[derive(Debug, Clone, Default)]
 pub struct AddressPolicy {
     /// Reachable although not public.
-    pub allow: Vec<Pattern>,
+    pub allow: Vec<HostPattern>,
     /// Not reachable although public, or allowed.
-    pub deny: Vec<Pattern>,
+    pub deny: Vec<HostPattern>,
     /// Whether names are looked up by a proxy, out of our sight.
     pub behind_proxy: bool,
 }
@@ -36,7 +36,7 @@ impl AddressPolicy {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         // An IPv4 address in IPv6 clothes is judged as what it is.
         let address = address.to_canonical();
-        let named = |patterns: &[Pattern], address| {
+        let named = |patterns: &[HostPattern], address| {
             patterns.iter().any(|pattern| pattern.matches(&host, address))
         };
         // One that leads on to another address must not lead to a denied one.
@@ -70,14 +70,14 @@ impl AddressPolicy {
             Ok(Host::Domain(name)) => name.trim_end_matches('.').to_owned(),
             Err(_) => return false,
         };
-        let named = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.names(&host));
+        let named = |patterns: &[HostPattern]| patterns.iter().any(|pattern| pattern.names(&host));
         !named(&self.deny) && (named(&self.allow) || !is_local_name(&host))
     }
 }
 
 impl AddressPolicy {
     /// As the configuration wants it.
-    pub fn from_config(config: &config::Upstream) -> AddressPolicy {
+    pub fn from_config(config: &config::UpstreamConfig) -> AddressPolicy {
         let behind_proxy = config.proxy.is_some();
         AddressPolicy { allow: config.allow.clone(), deny: config.deny.clone(), behind_proxy }
     }
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn what_is_given_to_a_proxy_is_judged_by_its_name() {
-        let pattern = |text: &str| text.parse::<Pattern>().unwrap();
+        let pattern = |text: &str| text.parse::<HostPattern>().unwrap();
         let (allow, deny) = (vec![pattern("nas.lan")], vec![pattern(".bad.example")]);
         let policy = AddressPolicy { allow, deny, behind_proxy: false };
         for host in ["films.example", "FILMS.example.", "1.1.1.1", "2606:4700::1111", "nas.lan"] {
@@ -368,7 +368,7 @@ mod tests {
 
     #[test]
     fn allow_opens_and_deny_closes() {
-        let pattern = |text: &str| text.parse::<Pattern>().unwrap();
+        let pattern = |text: &str| text.parse::<HostPattern>().unwrap();
         let policy = AddressPolicy {
             allow: vec![pattern("192.168.1.0/24"), pattern("nas.lan"), pattern(".home.arpa")],
             deny: vec![pattern("8.8.8.8"), pattern("::ffff:9.9.9.0/120"), pattern("bad.example")],

@@ -12,19 +12,19 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::config::Family;
+use crate::config::AddressFamily;
 
 /// The choice of all that connects to upstreams.
 #[derive(Debug, Default)]
 pub struct Families {
-    wanted: Family,
+    wanted: AddressFamily,
     /// The one that goes first, 4 or 6; 0 before it has shown.
     first: AtomicU8,
 }
 
 impl Families {
     /// As the configuration wants it.
-    pub fn new(wanted: Family) -> Families {
+    pub fn new(wanted: AddressFamily) -> Families {
         Families { wanted, first: AtomicU8::new(0) }
     }
 
@@ -34,10 +34,12 @@ impl Families {
         let was_empty = found.is_empty();
         let first = self.first.load(Ordering::Relaxed);
         match self.wanted {
-            Family::Ipv4 => found.retain(|address| family(*address) == 4),
-            Family::Ipv6 => found.retain(|address| family(*address) == 6),
-            Family::Auto if first > 0 => found.sort_by_key(|address| family(*address) != first),
-            Family::Auto => {}
+            AddressFamily::Ipv4 => found.retain(|address| family(*address) == 4),
+            AddressFamily::Ipv6 => found.retain(|address| family(*address) == 6),
+            AddressFamily::Auto if first > 0 => {
+                found.sort_by_key(|address| family(*address) != first)
+            }
+            AddressFamily::Auto => {}
         }
         (was_empty || !found.is_empty()).then_some(found)
     }
@@ -89,8 +91,8 @@ mod tests {
     fn only_what_is_wanted_is_tried() {
         let both = addresses(&["[::1]:80", "[::ffff:1.1.1.2]:80", "1.1.1.1:80"]);
         let wanted = |family| Families::new(family).order(both.clone());
-        assert_eq!(wanted(Family::Ipv4).unwrap(), both[1..]);
-        assert_eq!(wanted(Family::Ipv6).unwrap(), both[..1]);
-        assert_eq!(Families::new(Family::Ipv6).order(both[1..].to_vec()), None);
+        assert_eq!(wanted(AddressFamily::Ipv4).unwrap(), both[1..]);
+        assert_eq!(wanted(AddressFamily::Ipv6).unwrap(), both[..1]);
+        assert_eq!(Families::new(AddressFamily::Ipv6).order(both[1..].to_vec()), None);
     }
 }

@@ -49,7 +49,10 @@ struct Acceptor {
 
 impl SocksGateway {
     /// Opens one for upstreams that are treated so.
-    pub fn open(config: &config::Upstream, families: &Arc<Families>) -> io::Result<SocksGateway> {
+    pub fn open(
+        config: &config::UpstreamConfig,
+        families: &Arc<Families>,
+    ) -> io::Result<SocksGateway> {
         let listener = sys::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), BACKLOG)?;
         let address = listener.local_addr()?;
         let closing = Arc::new(EventFd::new()?);
@@ -261,7 +264,7 @@ fn reply_message(reply: u8) -> [u8; 10] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Pattern;
+    use crate::config::HostPattern;
 
     /// What the gate leads to for a client with this login that wants to go to `host`.
     fn through(gate: &SocksGateway, login: &str, host: &str, port: u16) -> io::Result<TcpStream> {
@@ -276,10 +279,12 @@ mod tests {
     fn only_what_is_permitted_is_connected_to_and_only_for_us() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let allow = vec![Pattern::Net("127.0.0.1/32".parse().unwrap())];
-        let gate =
-            SocksGateway::open(&config::Upstream { allow, ..Default::default() }, &Arc::default())
-                .unwrap();
+        let allow = vec![HostPattern::Net("127.0.0.1/32".parse().unwrap())];
+        let gate = SocksGateway::open(
+            &config::UpstreamConfig { allow, ..Default::default() },
+            &Arc::default(),
+        )
+        .unwrap();
         let login = format!("{USER}:{}", gate.password);
         let mut inside = through(&gate, &login, "127.0.0.1", port).unwrap();
         let (mut outside, _) = listener.accept().unwrap();
@@ -307,10 +312,12 @@ mod tests {
     fn it_closes_with_all_that_goes_through() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let allow = vec![Pattern::Net("127.0.0.1/32".parse().unwrap())];
-        let gate =
-            SocksGateway::open(&config::Upstream { allow, ..Default::default() }, &Arc::default())
-                .unwrap();
+        let allow = vec![HostPattern::Net("127.0.0.1/32".parse().unwrap())];
+        let gate = SocksGateway::open(
+            &config::UpstreamConfig { allow, ..Default::default() },
+            &Arc::default(),
+        )
+        .unwrap();
         let login = format!("{USER}:{}", gate.password);
         let mut inside = through(&gate, &login, "127.0.0.1", port).unwrap();
         let (_outside, _) = listener.accept().unwrap();

@@ -61,7 +61,7 @@ pub struct UpstreamClient {
 
 impl UpstreamClient {
     /// As the configuration wants it; fails when `ca_file` cannot be read.
-    pub fn new(config: &config::Upstream) -> io::Result<UpstreamClient> {
+    pub fn new(config: &config::UpstreamConfig) -> io::Result<UpstreamClient> {
         let roots = match &config.ca_file {
             None => RootCerts::WebPki,
             Some(file) => read_roots(file).map_err(|error| {

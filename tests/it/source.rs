@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ureq::http::{HeaderName, HeaderValue, header};
 use ytcanal::cancel::CancelToken;
-use ytcanal::config::{self, ByteSize, Span};
+use ytcanal::config::{self, ByteSize, HumanDuration};
 use ytcanal::error::{Error, UpstreamError};
 use ytcanal::media::{Cookie, Kind, Location, Track};
 use ytcanal::source::{TrackReader, UpstreamClient};
@@ -28,13 +28,13 @@ fn content() -> Vec<u8> {
     (0..LEN as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
-fn settings() -> config::Upstream {
-    config::Upstream {
+fn settings() -> config::UpstreamConfig {
+    config::UpstreamConfig {
         allow: vec!["127.0.0.0/8".parse().unwrap()],
         chunk: ByteSize(512 << 10),
         retries: 2,
-        stall_timeout: Span(Duration::from_secs(2)),
-        ..config::Upstream::default()
+        stall_timeout: HumanDuration(Duration::from_secs(2)),
+        ..config::UpstreamConfig::default()
     }
 }
 
@@ -44,7 +44,7 @@ fn track(url: &str) -> Track {
 }
 
 /// All that a source gives, whatever it takes.
-fn read(settings: &config::Upstream, track: &Track) -> Result<Vec<u8>, UpstreamError> {
+fn read(settings: &config::UpstreamConfig, track: &Track) -> Result<Vec<u8>, UpstreamError> {
     read_of(&UpstreamClient::new(settings).unwrap(), track)
 }
 
@@ -88,7 +88,7 @@ fn without_validators_the_bytes_before_a_break_are_compared() {
     assert!(matches!(read(&settings(), &track(&url)), Err(UpstreamError::EntityChanged(_))));
     let cuts = Scripted::CutsAt(vec![1, 500, 1024, 1025, 70_000, LEN as u64 - 1]);
     let url = origin.put("v", Resource::bytes(content()).ranges().fault(cuts));
-    let patient = config::Upstream { retries: 8, ..settings() };
+    let patient = config::UpstreamConfig { retries: 8, ..settings() };
     assert!(read(&patient, &track(&url)) == Ok(content()));
 }
 

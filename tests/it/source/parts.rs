@@ -43,7 +43,7 @@ fn a_track_is_fetched_in_bounded_parts() {
 #[test]
 fn parts_are_as_long_as_their_reader_is_quick() {
     let origin = Origin::start();
-    let wide = config::Upstream { chunk: ByteSize(10 << 20), ..settings() };
+    let wide = config::UpstreamConfig { chunk: ByteSize(10 << 20), ..settings() };
     let url = origin.put("v", Resource::bytes(content().repeat(6)).ranges().etag("\"1\""));
     let (upstream, stop) =
         (UpstreamClient::new(&wide).unwrap(), Arc::new(CancelToken::new().unwrap()));
@@ -89,7 +89,7 @@ fn a_smaller_chunk_is_tried_before_a_fresh_location() {
     let origin = Origin::start();
     let url =
         origin.put("v", Resource::bytes(content()).only_bounded_ranges().largest_range(1 << 20));
-    let wide = config::Upstream { chunk: ByteSize(10 << 20), ..settings() };
+    let wide = config::UpstreamConfig { chunk: ByteSize(10 << 20), ..settings() };
     assert!(read(&wide, &track(&url)) == Ok(content()));
     let asked = origin.requests().len();
     assert!(asked <= 9, "{:?}", ranges(&origin));
@@ -148,7 +148,7 @@ fn an_origin_may_answer_with_less_than_was_asked_for() {
     // But not with next to nothing, however quick each answer is.
     let slow = Resource::bytes(content()).largest_answer(100).delay(Duration::from_millis(200));
     let url = origin.put("v", slow.keep_alive().etag("\"1\""));
-    let outcome = read(&config::Upstream { retries: 0, ..settings() }, &track(&url));
+    let outcome = read(&config::UpstreamConfig { retries: 0, ..settings() }, &track(&url));
     assert!(
         matches!(outcome, Err(UpstreamError::Slow(_))),
         "{:?}",

@@ -9,8 +9,8 @@ use crate::support::origin::Origin;
 use crate::support::script::{Fault as Scripted, Resource, WrongRange};
 
 /// One part is longer than the file.
-fn wide() -> config::Upstream {
-    config::Upstream { chunk: ByteSize(10 << 20), ..settings() }
+fn wide() -> config::UpstreamConfig {
+    config::UpstreamConfig { chunk: ByteSize(10 << 20), ..settings() }
 }
 
 fn film() -> Resource {

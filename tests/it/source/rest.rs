@@ -24,7 +24,7 @@ fn the_next_stream_asks_on_the_connections_of_the_last_one() {
     for origin in [Origin::start(), Origin::start_tls(&authority, "localhost")] {
         let track = track(&origin.put("v", film()));
         let allow = vec!["127.0.0.0/8".parse().unwrap(), "localhost".parse().unwrap()];
-        let settings = config::Upstream { ca_file: ca_file.clone(), allow, ..settings() };
+        let settings = config::UpstreamConfig { ca_file: ca_file.clone(), allow, ..settings() };
         let upstream = UpstreamClient::new(&settings).unwrap();
         assert!(read_of(&upstream, &track) == Ok(content()));
         for _ in 0..3 {
@@ -34,7 +34,8 @@ fn the_next_stream_asks_on_the_connections_of_the_last_one() {
         }
 
         let asked = origin.requests().len();
-        let none = config::Upstream { keepalive_timeout: Span(Duration::ZERO), ..settings };
+        let none =
+            config::UpstreamConfig { keepalive_timeout: HumanDuration(Duration::ZERO), ..settings };
         let upstream = UpstreamClient::new(&none).unwrap();
         assert!(read_of(&upstream, &track) == Ok(content()));
         assert!(read_of(&upstream, &track) == Ok(content()));
@@ -47,7 +48,8 @@ fn the_next_stream_asks_on_the_connections_of_the_last_one() {
 fn a_connection_that_closes_under_a_question_is_no_failure() {
     let origin = Origin::start();
     let track = track(&origin.put("v", film()));
-    let upstream = UpstreamClient::new(&config::Upstream { retries: 0, ..settings() }).unwrap();
+    let upstream =
+        UpstreamClient::new(&config::UpstreamConfig { retries: 0, ..settings() }).unwrap();
     assert!(read_of(&upstream, &track) == Ok(content()));
     origin.put("v", film().fault(Scripted::HangUp).fault_times(1));
     assert!(read_of(&upstream, &track) == Ok(content()));
@@ -65,7 +67,8 @@ fn an_answer_that_nobody_asked_for_is_not_taken() {
     let authority = Authority::new();
     let root = authority.file();
     for origin in [Origin::start(), Origin::start_tls(&authority, "127.0.0.1")] {
-        let settings = config::Upstream { ca_file: Some(root.path().to_owned()), ..settings() };
+        let settings =
+            config::UpstreamConfig { ca_file: Some(root.path().to_owned()), ..settings() };
         let upstream = UpstreamClient::new(&settings).unwrap();
         const LONGEST_RECORD: usize = 16 << 10;
         for len in (LONGEST_RECORD - 300..LONGEST_RECORD - 100).chain([1, 1000]) {

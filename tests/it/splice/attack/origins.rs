@@ -308,9 +308,9 @@ fn a_fresh_location_must_lead_to_the_file_that_was_told_of() {
     let origin = Origin::start();
     let old = origin.put("old", Resource::bytes([1; 9]).ranges().etag(ONE));
     let url = |url: &str| Location::from(url.parse::<url::Url>().unwrap());
-    let settings = config::Upstream {
+    let settings = config::UpstreamConfig {
         allow: vec!["127.0.0.0/8".parse().unwrap()],
-        ..config::Upstream::default()
+        ..config::UpstreamConfig::default()
     };
     let upstream = UpstreamClient::new(&settings).unwrap();
     let file = thread::scope(|scope| {

@@ -28,12 +28,12 @@ pub(super) fn runtime_dir() -> PathBuf {
 /// The environment of a program that reads pages: what it needs, and nothing that could turn it to
 /// other ways.
 #[derive(Debug, Clone)]
-pub struct Environment(Vec<(&'static str, OsString)>);
+pub struct ChildEnv(Vec<(&'static str, OsString)>);
 
-impl Environment {
+impl ChildEnv {
     /// With this proxy for all that it connects to: on a command line everybody could read its
     /// password.
-    pub fn with(proxy: Option<&str>) -> Environment {
+    pub fn with(proxy: Option<&str>) -> ChildEnv {
         const PASSED_ON: [&str; 5] = ["PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
         const PROXIES: [&str; 4] = ["http_proxy", "https_proxy", "ftp_proxy", "all_proxy"];
         let passed_on = PASSED_ON.into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
@@ -41,11 +41,11 @@ impl Environment {
         // What it prints is UTF-8.
         all.push(("LC_ALL", "C.UTF-8".into()));
         all.extend(PROXIES.into_iter().filter_map(|name| Some((name, proxy?.into()))));
-        Environment(all)
+        ChildEnv(all)
     }
 
     /// Has `command` run in it. What it starts may write below `dir`.
-    pub fn give(&self, command: &mut Command, dir: &Path) {
+    pub fn apply(&self, command: &mut Command, dir: &Path) {
         command.env_clear().envs(self.0.iter().cloned());
         // Without this, or a home, deno does not start; and what it says is for a log.
         command.env("DENO_DIR", dir.join("deno")).env("NO_COLOR", "1");
@@ -53,7 +53,7 @@ impl Environment {
 }
 
 /// Where `program` is: itself if it is a path, else the first of that name in PATH.
-pub fn locate(program: &Path) -> Option<PathBuf> {
+pub fn find_in_path(program: &Path) -> Option<PathBuf> {
     if program.components().count() > 1 {
         return program.is_file().then(|| program.to_owned());
     }
@@ -72,17 +72,17 @@ fn is_our_stderr(stream: &str) -> bool {
 
 /// What systemd says to a service through its environment.
 #[derive(Debug, Default)]
-pub struct Service {
+pub struct SystemdEnv {
     /// Where to say that we are ready.
     pub notify_socket: Option<OsString>,
     /// Whether the log goes to the journal, which wants priorities and has its own clock.
     pub journal: bool,
 }
 
-impl Service {
+impl SystemdEnv {
     /// Reads the environment.
-    pub fn from_env() -> Service {
-        Service {
+    pub fn from_env() -> SystemdEnv {
+        SystemdEnv {
             notify_socket: env::var_os("NOTIFY_SOCKET"),
             journal: env::var("JOURNAL_STREAM").is_ok_and(|stream| is_our_stderr(&stream)),
         }

@@ -8,49 +8,49 @@ use serde::{Deserialize, Deserializer, de};
 
 /// One entry of `upstream.allow` or `upstream.deny`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pattern {
+pub enum HostPattern {
     /// A network such as `192.168.1.0/24`, or one address.
     Net(IpNet),
     /// A host name such as `nas.lan`; with a leading dot, all names below it.
     Name(String),
 }
 
-impl Pattern {
-    fn parse(text: &str) -> Option<Pattern> {
+impl HostPattern {
+    fn parse(text: &str) -> Option<HostPattern> {
         if let Ok(address) = text.parse::<IpAddr>() {
-            return Some(Pattern::Net(address.to_canonical().into()));
+            return Some(HostPattern::Net(address.to_canonical().into()));
         }
         if text.contains(['/', ':']) {
-            return text.parse().ok().map(canonical).map(Pattern::Net);
+            return text.parse().ok().map(canonical).map(HostPattern::Net);
         }
         let name = text.trim_end_matches('.').to_ascii_lowercase();
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        (!name.is_empty() && name.chars().all(fits)).then_some(Pattern::Name(name))
+        (!name.is_empty() && name.chars().all(fits)).then_some(HostPattern::Name(name))
     }
 
     /// Whether it fits `host` (in lower case), which resolved to `address`.
     pub fn matches(&self, host: &str, address: IpAddr) -> bool {
         match self {
-            Pattern::Net(net) => net.contains(&address),
-            Pattern::Name(_) => self.names(host),
+            HostPattern::Net(net) => net.contains(&address),
+            HostPattern::Name(_) => self.names(host),
         }
     }
 
     /// Whether it fits `host` (in lower case), whatever that resolves to.
     pub fn names(&self, host: &str) -> bool {
         match self {
-            Pattern::Net(_) => false,
-            Pattern::Name(name) if name.starts_with('.') => host.ends_with(name.as_str()),
-            Pattern::Name(name) => host == name,
+            HostPattern::Net(_) => false,
+            HostPattern::Name(name) if name.starts_with('.') => host.ends_with(name.as_str()),
+            HostPattern::Name(name) => host == name,
         }
     }
 }
 
-impl FromStr for Pattern {
+impl FromStr for HostPattern {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Pattern, String> {
-        Pattern::parse(text).ok_or_else(|| {
+    fn from_str(text: &str) -> Result<HostPattern, String> {
+        HostPattern::parse(text).ok_or_else(|| {
             format!(
                 "{text:?} is neither a network (\"192.168.1.0/24\"), an address nor a host name"
             )
@@ -58,8 +58,8 @@ impl FromStr for Pattern {
     }
 }
 
-impl<'de> Deserialize<'de> for Pattern {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pattern, D::Error> {
+impl<'de> Deserialize<'de> for HostPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<HostPattern, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn patterns_that_are_none() {
         for text in ["", "10.0.0.0/33", "http://x/", "a b", "*.example"] {
-            assert_eq!(Pattern::parse(text), None, "{text:?}");
+            assert_eq!(HostPattern::parse(text), None, "{text:?}");
         }
     }
 }
