@@ -23,7 +23,7 @@ pub struct AppHandler<'a> {
 impl Handler for AppHandler<'_> {
     fn handle(&self, request: &Request, client: ClientConnection<'_>) {
         let reply = match route(&request.target) {
-            Ok(Route::File { film, wish }) => {
+            Ok(Route::Download { source: film, options: wish }) => {
                 return stream::serve(self.app, film, wish, request, client);
             }
             Ok(Route::Info(link)) => self.to_reply(info::info(self.app, &link, &client), request),

@@ -10,16 +10,16 @@ use crate::media::choice::Choice;
 use crate::media::{Kind, Media, Tags, Track};
 use crate::mux::{Engine, Trim, Wanted, Wish};
 
-mod clock;
 mod page;
+mod timestamp;
 
 /// Where a film is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Film {
+pub enum MediaSource {
     /// In these files.
-    Direct(Media),
+    Urls(Media),
     /// Behind this link of a page.
-    Behind {
+    Page {
         /// The page.
         link: Url,
         /// Which of its renditions are wanted.
@@ -37,11 +37,11 @@ pub enum Route {
     /// Its icon.
     Icon,
     /// A film as one file.
-    File {
+    Download {
         /// Where it is.
-        film: Film,
+        source: MediaSource,
         /// What the client would like of the file.
-        wish: Wish,
+        options: Wish,
     },
     /// What a page link offers.
     Info(Url),
@@ -55,12 +55,12 @@ pub enum Route {
     Metrics,
 }
 
-impl fmt::Display for Film {
+impl fmt::Display for MediaSource {
     /// For the log: no more of a link than its host.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Film::Direct(media) => write!(f, "{:?}", media.tracks),
-            Film::Behind { link, .. } => {
+            MediaSource::Urls(media) => write!(f, "{:?}", media.tracks),
+            MediaSource::Page { link, .. } => {
                 write!(f, "a page of {}", link.host_str().unwrap_or("nowhere"))
             }
         }
@@ -100,19 +100,19 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
     let tracks: Vec<Track> =
         [track(Kind::Video)?, track(Kind::Audio)?].into_iter().flatten().collect();
     let name = query.text("name");
-    let mut text = |name: &str| query.text(name).map(|text| plain(&text));
+    let mut text = |name: &str| query.text(name).map(|text| sanitize(&text));
     let tags = Tags {
-        title: text("title").or_else(|| name.as_deref().map(plain)),
+        title: text("title").or_else(|| name.as_deref().map(sanitize)),
         artist: text("artist"),
         date: text("date"),
         cover: None,
     };
     let container = container(&mut query)?;
     if container.is_sound() {
-        return Err(bad("container must be auto, mp4, webm or mkv"));
+        return Err(bad_parameter("container must be auto, mp4, webm or mkv"));
     }
     let wish = wish(&mut query, container)?;
-    query.done()?;
+    query.reject_unknown()?;
     if tracks.is_empty() {
         return Err(Problem::new(
             400,
@@ -121,38 +121,40 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
              URL",
         ));
     }
-    Ok(Route::File { film: Film::Direct(Media { name, tracks, tags }), wish })
+    Ok(Route::Download { source: MediaSource::Urls(Media { name, tracks, tags }), options: wish })
 }
 
 /// A text that may stand in a file: one line of it, and not too much.
-fn plain(text: &str) -> String {
-    const LONGEST: usize = 500;
-    text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()
+fn sanitize(text: &str) -> String {
+    const MAX_LEN: usize = 500;
+    text.chars().filter(|letter| !letter.is_control()).take(MAX_LEN).collect()
 }
 
-fn bad(what: &str) -> Problem {
+fn bad_parameter(what: &str) -> Problem {
     Problem::new(400, "bad-parameter", format!("the parameter {what}"))
 }
 
 fn container(query: &mut Query) -> Result<Wanted, Problem> {
     let Some(name) = query.text("container") else { return Ok(Wanted::Auto) };
     Wanted::named(&name)
-        .ok_or_else(|| bad("container must be auto, mp4, webm, mkv, m4a, mp3 or opus"))
+        .ok_or_else(|| bad_parameter("container must be auto, mp4, webm, mkv, m4a, mp3 or opus"))
 }
 
 fn wish(query: &mut Query, container: Wanted) -> Result<Wish, Problem> {
     let engine = query.text("engine");
     let engine = engine.map_or(Some(Engine::Auto), |name| Engine::named(&name));
-    let engine = engine.ok_or_else(|| bad("engine must be auto, splice or ffmpeg"))?;
+    let engine = engine.ok_or_else(|| bad_parameter("engine must be auto, splice or ffmpeg"))?;
     let mut time = |name: &str| match query.text(name) {
         None => Ok(None),
-        Some(text) => clock::time(&text).map(Some).ok_or_else(|| {
-            bad(&format!("{name} must be a time in seconds or as h:m:s, such as 90.5 or 1:02:03"))
+        Some(text) => timestamp::time(&text).map(Some).ok_or_else(|| {
+            bad_parameter(&format!(
+                "{name} must be a time in seconds or as h:m:s, such as 90.5 or 1:02:03"
+            ))
         }),
     };
     let (start, end) = (time("start")?.unwrap_or_default(), time("end")?);
     if end.is_some_and(|end| end <= start) {
-        return Err(bad("end must be later than start"));
+        return Err(bad_parameter("end must be later than start"));
     }
     Ok(Wish { container, engine, trim: Trim { start, end } })
 }
@@ -209,7 +211,7 @@ impl Query {
     }
 
     /// What has not been taken by now is not known.
-    fn done(self) -> Result<(), Problem> {
+    fn reject_unknown(self) -> Result<(), Problem> {
         let Some((name, _)) = self.0.first() else { return Ok(()) };
         let detail = format!(
             "the parameter {} is not known here; a URL inside a parameter must be \
@@ -253,14 +255,17 @@ mod tests {
     #[test]
     fn a_pair_of_urls() {
         let target = "/mux?video=https%3A%2F%2Fa%2Fv%3Fx%3D1%26y%3D2&audio=http://b/a&name=A+b";
-        let Ok(Route::File { film: Film::Direct(media), wish }) = route(target) else { panic!() };
+        let Ok(Route::Download { source: MediaSource::Urls(media), options: wish }) = route(target)
+        else {
+            panic!()
+        };
         assert_eq!(media.name.as_deref(), Some("A b"));
         assert_eq!(media.tracks[0].location.url.as_str(), "https://a/v?x=1&y=2");
         assert_eq!(media.tracks[1].kind, Kind::Audio);
         assert_eq!(wish, Wish::default());
         let one = route("/mux?video=&audio=http://b/a&container=webm").unwrap();
         assert!(
-            matches!(one, Route::File { film: Film::Direct(media), .. } if media.tracks.len() == 1)
+            matches!(one, Route::Download { source: MediaSource::Urls(media), .. } if media.tracks.len() == 1)
         );
     }
 

@@ -18,7 +18,7 @@ use crate::http_server::{BodyWriter, ClientConnection, Request, Response, Respon
 use crate::media::Media;
 use crate::mux::{Join, Plan, Wish, plan};
 use crate::resolve::{self, RequestContext};
-use crate::route::Film;
+use crate::route::MediaSource;
 use crate::source::FIRST_REQUEST_SIZE;
 use crate::thumbnail::Thumbnail;
 
@@ -32,7 +32,13 @@ mod select;
 mod splice;
 
 /// Sends `film` to `client` as one file, or an error, or an abort.
-pub fn serve(canal: &App, film: Film, wish: Wish, request: &Request, client: ClientConnection<'_>) {
+pub fn serve(
+    canal: &App,
+    film: MediaSource,
+    wish: Wish,
+    request: &Request,
+    client: ClientConnection<'_>,
+) {
     let begun = Instant::now();
     // Threads, child, pipes and slot are gone before the client hears that it has everything: a
     // script that asks for the next file at once finds the slot free.
@@ -91,7 +97,7 @@ enum Served<'c, 'edge> {
 /// Runs the stream in its slot, and its threads in their scope.
 fn run<'c, 'edge>(
     canal: &App,
-    film: Film,
+    film: MediaSource,
     wish: Wish,
     request: &Request,
     client: &'c ClientConnection<'edge>,
@@ -103,8 +109,8 @@ fn run<'c, 'edge>(
         let _slot = canal.stream_limiter.try_acquire(client.address(), stop, patience)?;
         canal.metrics.stream_started();
         let media = match film {
-            Film::Direct(media) => media,
-            Film::Behind { link, choice } => {
+            MediaSource::Urls(media) => media,
+            MediaSource::Page { link, choice } => {
                 let client = client.address();
                 let offer = canal.resolver.offer(&link, &RequestContext { client, stop })?;
                 let mut media = resolve::media(&canal.resolver, &offer, &choice, client)?;

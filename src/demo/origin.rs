@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tiny_http::{Header, Request, Response, Server, StatusCode};
 
-use crate::range::{self, Asked};
+use crate::range::{self, RangeHeader};
 
 /// A server of a few files in memory.
 pub(super) struct Origin {
@@ -95,10 +95,11 @@ fn kind(path: &str) -> String {
 /// What of a file of this length is asked for.
 fn wanted(request: &Request, len: usize) -> (u16, Range<usize>) {
     let field = request.headers().iter().find(|header| header.field.equiv("Range"));
-    let asked = field.map(|header| range::asked(header.value.as_str().as_bytes(), len as u64));
+    let asked =
+        field.map(|header| range::parse_range(header.value.as_str().as_bytes(), len as u64));
     match asked {
         // Within the length of something in memory.
-        Some(Asked::Part(part)) => (206, part.start as usize..part.end as usize),
+        Some(RangeHeader::Range(part)) => (206, part.start as usize..part.end as usize),
         _ => (200, 0..len),
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::request::Request;
-use crate::range::{self, Asked};
+use crate::range::{self, RangeHeader};
 
 /// The outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +34,10 @@ pub fn select(request: &Request, etag: Option<&str>, len: Option<u64>) -> Select
     let same = conditions.if_range.as_ref().is_none_or(|field| Some(field.as_str()) == etag);
     match (&conditions.range, len) {
         (Some(field), Some(len)) if same && !request.head_only => {
-            match range::asked(field.as_bytes(), len) {
-                Asked::Whole => Selection::Full,
-                Asked::Part(part) => Selection::Range(part),
-                Asked::Nothing => Selection::Unsatisfiable,
+            match range::parse_range(field.as_bytes(), len) {
+                RangeHeader::Full => Selection::Full,
+                RangeHeader::Range(part) => Selection::Range(part),
+                RangeHeader::Unsatisfiable => Selection::Unsatisfiable,
             }
         }
         _ => Selection::Full,

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{Film, Query, Route, bad, container, wish};
+use super::{MediaSource, Query, Route, bad_parameter, container, wish};
 use crate::error::{Error, Problem};
 use crate::media::choice::{Choice, Quality};
 use crate::media::offer::PictureCodec;
@@ -18,23 +18,23 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
         container,
         codec: codec(&mut query)?,
         language: language(&mut query)?,
-        hdr: yes(&mut query, "hdr")?,
+        hdr: bool_param(&mut query, "hdr")?,
         variant: variant(&mut query)?,
-        cover: yes(&mut query, "cover")?,
+        cover: bool_param(&mut query, "cover")?,
     };
     // Who asks for a film as MP3 wants its sound.
     if container.is_sound() {
         choice.quality = Quality::Sound;
     }
     let wish = wish(&mut query, container)?;
-    query.done()?;
-    Ok(Route::File { film: Film::Behind { link, choice }, wish })
+    query.reject_unknown()?;
+    Ok(Route::Download { source: MediaSource::Page { link, choice }, options: wish })
 }
 
 /// `/info` and `/thumbnail`
 pub(super) fn lone_link(mut query: Query) -> Result<Url, Problem> {
     let link = link(&mut query)?;
-    query.done()?;
+    query.reject_unknown()?;
     Ok(link)
 }
 
@@ -45,7 +45,7 @@ pub(super) fn watch(mut query: Query) -> Result<Route, Problem> {
     })?;
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if video.len() > 64 || !video.bytes().all(is_name) {
-        return Err(bad("v must be the name of a video of YouTube's"));
+        return Err(bad_parameter("v must be the name of a video of YouTube's"));
     }
     // What else YouTube writes into its links (list, t, si) means nothing here.
     Ok(Route::Page(format!("https://www.youtube.com/watch?v={video}")))
@@ -55,7 +55,7 @@ pub(super) fn watch(mut query: Query) -> Result<Route, Problem> {
 pub(super) fn front(mut query: Query) -> Result<Route, Problem> {
     let url = query.text("url");
     let (text, title) = (query.text("text"), query.text("title"));
-    query.done()?;
+    query.reject_unknown()?;
     let in_words =
         [text, title].into_iter().flatten().find_map(|words| link_in(&words).map(str::to_owned));
     Ok(Route::Page(url.or(in_words).unwrap_or_default()))
@@ -83,7 +83,7 @@ fn link(query: &mut Query) -> Result<Url, Problem> {
 }
 
 fn quality(query: &mut Query) -> Result<Quality, Problem> {
-    let wrong = || bad("quality must be best, audio, or a number of lines such as 1080");
+    let wrong = || bad_parameter("quality must be best, audio, or a number of lines such as 1080");
     match query.text("quality").as_deref() {
         None | Some("best") => Ok(Quality::Best),
         Some("audio") => Ok(Quality::Sound),
@@ -102,7 +102,7 @@ fn codec(query: &mut Query) -> Result<Option<PictureCodec>, Problem> {
         Some("h265") => PictureCodec::H265,
         Some("vp9") => PictureCodec::Vp9,
         Some("av1") => PictureCodec::Av1,
-        Some(_) => return Err(bad("codec must be auto, h264, h265, vp9 or av1")),
+        Some(_) => return Err(bad_parameter("codec must be auto, h264, h265, vp9 or av1")),
     }))
 }
 
@@ -110,21 +110,21 @@ fn language(query: &mut Query) -> Result<Option<String>, Problem> {
     let Some(tag) = query.text("lang") else { return Ok(None) };
     let is_tag = (2..=35).contains(&tag.len())
         && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let wrong = || bad("lang must be the tag of a language, such as en or pt-BR");
+    let wrong = || bad_parameter("lang must be the tag of a language, such as en or pt-BR");
     is_tag.then_some(Some(tag)).ok_or_else(wrong)
 }
 
 fn variant(query: &mut Query) -> Result<Option<Variant>, Problem> {
     let Some(name) = query.text("variant") else { return Ok(None) };
-    let wrong = || bad("variant must be one that /info tells of");
+    let wrong = || bad_parameter("variant must be one that /info tells of");
     Variant::named(&name).map(Some).ok_or_else(wrong)
 }
 
-fn yes(query: &mut Query, name: &str) -> Result<bool, Problem> {
+fn bool_param(query: &mut Query, name: &str) -> Result<bool, Problem> {
     match query.text(name).as_deref() {
         None | Some("0") => Ok(false),
         Some("1") => Ok(true),
-        Some(_) => Err(bad(&format!("{name} must be 0 or 1"))),
+        Some(_) => Err(bad_parameter(&format!("{name} must be 0 or 1"))),
     }
 }
 
@@ -138,7 +138,9 @@ mod tests {
     fn a_link_and_what_is_wanted_of_it() {
         let target = "/download?url=https%3A%2F%2Ffilms.example%2Fa&quality=720&container=webm\
                       &codec=vp9&lang=pt-BR&hdr=1&variant=drc&start=&end=1:30&engine=";
-        let Ok(Route::File { film: Film::Behind { link, choice }, wish }) = route(target) else {
+        let Ok(Route::Download { source: MediaSource::Page { link, choice }, options: wish }) =
+            route(target)
+        else {
             panic!()
         };
         assert_eq!(link.as_str(), "https://films.example/a");
@@ -153,7 +155,8 @@ mod tests {
         };
         assert_eq!((choice, wish.container), (wanted, Wanted::Webm));
         let target = "/download?url=films.example&quality=1080&container=mp3";
-        let Ok(Route::File { film: Film::Behind { choice, .. }, .. }) = route(target) else {
+        let Ok(Route::Download { source: MediaSource::Page { choice, .. }, .. }) = route(target)
+        else {
             panic!()
         };
         assert_eq!(choice.quality, Quality::Sound);

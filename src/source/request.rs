@@ -119,7 +119,7 @@ impl RangeRequest<'_> {
     fn request(&self, url: &Url) -> RequestBuilder<WithoutBody> {
         let mut request = self.with_fields(self.client.agent.get(url.as_str()), url);
         if let Some(part) = &self.range {
-            request = request.header(header::RANGE, range::field(part));
+            request = request.header(header::RANGE, range::format_range(part));
         }
         if let Some(validator) = self.expected() {
             request = request.header(header::IF_RANGE, validator);

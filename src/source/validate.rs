@@ -9,7 +9,7 @@ use ureq::http::Version;
 use ureq::http::header::{self, HeaderMap, HeaderValue};
 
 use crate::error::UpstreamError;
-use crate::range::{self, Sent, decimal};
+use crate::range::{self, ContentRange, decimal};
 
 /// What is known of the file behind a URL, once it has answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,15 +122,17 @@ impl Expectation<'_> {
         headers: &HeaderMap,
     ) -> Result<(RemoteFile, BodyRange), UpstreamError> {
         let content_range = headers.get(header::CONTENT_RANGE).map(HeaderValue::as_bytes);
-        let content_range = content_range.and_then(range::sent);
+        let content_range = content_range.and_then(range::parse_content_range);
         let judged = match (status, content_range) {
             (200, _) => self.validate_full(version, headers),
-            (206, Some(Sent::Part { part, len })) => {
+            (206, Some(ContentRange::Range { part, len })) => {
                 self.validate_partial(&part, len, version, headers)
             }
             (206, _) if is_multipart(headers) => Err(UpstreamError::Multipart),
             (206, _) => Err(UpstreamError::WrongRange),
-            (416, Some(Sent::Nothing { len })) => self.validate_unsatisfiable(len, headers),
+            (416, Some(ContentRange::Unsatisfiable { len })) => {
+                self.validate_unsatisfiable(len, headers)
+            }
             (429 | 503, _) => Err(UpstreamError::Busy(status, retry_after(headers))),
             _ => Err(UpstreamError::Status(status)),
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Nothing plays longer: 1,000 hours.
-const LONGEST: u64 = 1000 * 3600;
+const MAX_SECONDS: u64 = 1000 * 3600;
 
 /// Reads seconds, minutes and seconds, or hours, minutes and seconds.
 pub(super) fn time(text: &str) -> Option<Duration> {
@@ -18,7 +18,7 @@ pub(super) fn time(text: &str) -> Option<Duration> {
         }
         seconds = seconds.checked_mul(60)?.checked_add(number)?;
     }
-    if fields.len() > 3 || seconds > LONGEST || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+    if fields.len() > 3 || seconds > MAX_SECONDS || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     let nanos = format!("{fraction:0<9}");
