@@ -13,7 +13,7 @@ use percent_encoding::utf8_percent_encode;
 
 use crate::config::{Config, HostPattern, HumanDuration};
 use crate::info::NOT_UNRESERVED;
-use crate::media::offer::Offer;
+use crate::media::page_media::PageMedia;
 use crate::sd_notify::SdNotify;
 use crate::serve::{Server, with_signals};
 use crate::web_ui::Prefill;
@@ -74,7 +74,7 @@ fn configuration(listen: Vec<SocketAddr>) -> io::Result<Config> {
 }
 
 /// Binds to the configured addresses, or to any port if the default one is taken.
-fn bind(mut config: Config, offer: &Offer) -> io::Result<Server> {
+fn bind(mut config: Config, offer: &PageMedia) -> io::Result<Server> {
     let bind = |config| Server::bind(config).map(|server| server.with_built_in(offer.clone()));
     match bind(config.clone()) {
         Err(error)

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::media::Kind;
+use crate::media::TrackKind;
 use crate::mux::{Refused, Trim};
 use crate::resolve::ResolveError;
 
@@ -22,14 +22,14 @@ pub enum Error {
     /// A track could not be fetched.
     Upstream {
         /// Which one.
-        track: Kind,
+        track: TrackKind,
         /// What went wrong.
         fault: UpstreamError,
     },
     /// A track was fetched but is nothing that can be joined.
     Unusable {
         /// Which one.
-        track: Kind,
+        track: TrackKind,
         /// What it is instead.
         reason: InputError,
     },
@@ -150,14 +150,14 @@ pub enum FfmpegError {
     /// It sees something else in a track than was recognised.
     Misread {
         /// The file that it is about.
-        track: Kind,
+        track: TrackKind,
         /// What it sees instead.
         message: String,
     },
     /// Nothing of a track is in the part that is wanted.
     Without {
         /// Which kind of track.
-        kind: Kind,
+        kind: TrackKind,
         /// The part.
         trim: Trim,
     },
@@ -315,8 +315,8 @@ impl fmt::Display for FfmpegError {
             }
             FfmpegError::Without { kind, trim } => {
                 let what = match kind {
-                    Kind::Video => "no key frame of the video",
-                    Kind::Audio => "no audio",
+                    TrackKind::Video => "no key frame of the video",
+                    TrackKind::Audio => "no audio",
                 };
                 let (place, remedy) = match (trim.start.is_zero(), trim.end) {
                     (false, Some(_)) => ("between start and end", "begin earlier or end later"),
@@ -376,7 +376,7 @@ pub struct Problem {
     /// A sentence for people.
     pub detail: String,
     /// The track that is to blame.
-    pub track: Option<Kind>,
+    pub track: Option<TrackKind>,
     /// Seconds after which another try may help.
     pub retry_after: Option<u32>,
 }
@@ -480,17 +480,17 @@ mod tests {
 
     #[test]
     fn a_problem_names_track_status_and_code() {
-        let error = Error::Upstream { track: Kind::Audio, fault: UpstreamError::Status(410) };
+        let error = Error::Upstream { track: TrackKind::Audio, fault: UpstreamError::Status(410) };
         let problem = Problem::from(&error);
         assert_eq!((problem.status, problem.code), (404, "upstream-not-found"));
-        assert_eq!(problem.track, Some(Kind::Audio));
+        assert_eq!(problem.track, Some(TrackKind::Audio));
         assert_eq!(problem.detail, "audio upstream: it answered with HTTP status 410");
     }
 
     #[test]
     fn however_long_an_upstream_wants_to_be_left_alone() {
         let fault = UpstreamError::Busy(503, Some(Duration::from_secs(u64::MAX)));
-        let problem = Problem::from(&Error::Upstream { track: Kind::Video, fault });
+        let problem = Problem::from(&Error::Upstream { track: TrackKind::Video, fault });
         assert_eq!((problem.status, problem.retry_after), (503, Some(u32::MAX)));
     }
 

@@ -10,9 +10,9 @@ use crate::app::App;
 use crate::cancel::CancelToken;
 use crate::error::{Error, Problem};
 use crate::http_server::{ClientConnection, Response};
-use crate::media::choice::{Choice, Quality};
-use crate::media::menu::{Menu, Row, menu};
-use crate::media::offer::{Offer, Size};
+use crate::media::format_list::{FormatList, FormatOption, list_formats};
+use crate::media::page_media::{PageMedia, Size};
+use crate::media::selection::{FormatRequest, Quality};
 use crate::media::variant::Variant;
 use crate::resolve::RequestContext;
 use crate::stream;
@@ -65,8 +65,8 @@ fn with_client_cancellation<T>(
     .map_err(|error| problem(&error))
 }
 
-fn offer_json(offer: &Offer) -> Value {
-    let Menu { videos, audios, languages } = menu(offer);
+fn offer_json(offer: &PageMedia) -> Value {
+    let FormatList { videos, audios, languages } = list_formats(offer);
     let link = percent_encode(offer.link.as_str());
     let thumbnail = offer.thumbnail.as_ref().map(|_| format!("/thumbnail?url={link}"));
     json!({
@@ -84,25 +84,25 @@ fn offer_json(offer: &Offer) -> Value {
     })
 }
 
-fn video(row: &Row<'_>, link: &str) -> Value {
-    let picture = row.picture();
+fn video(row: &FormatOption<'_>, link: &str) -> Value {
+    let picture = row.video();
     json!({
         "quality": quality(row.choice.quality),
-        "height": picture.map(|picture| picture.lines).filter(|lines| *lines > 0),
+        "height": picture.map(|picture| picture.height).filter(|lines| *lines > 0),
         "fps": picture.and_then(|picture| picture.fps),
         "container": row.choice.container.name(),
-        "video_codec": picture.and_then(|picture| picture.codec.name()),
-        "audio_codec": row.sound().and_then(|sound| sound.codec.name()),
+        "video_codec": picture.and_then(|picture| picture.codec.as_str()),
+        "audio_codec": row.audio().and_then(|sound| sound.codec.as_str()),
         "hdr": picture.is_some_and(|picture| picture.hdr),
-        "variant": row.variant().map(Variant::name),
+        "variant": row.variant().map(Variant::as_str),
         "size": row.size().map(Size::bytes),
         "exact": matches!(row.size(), Some(Size::Exact(_))),
         "download": download(&row.choice, link),
     })
 }
 
-fn audio(row: &Row<'_>, link: &str, languages: &[&str]) -> Value {
-    let sound = row.sound();
+fn audio(row: &FormatOption<'_>, link: &str, languages: &[&str]) -> Value {
+    let sound = row.audio();
     let language = sound.and_then(|sound| sound.language.as_deref());
     let original = languages.first().is_none_or(|original| Some(*original) == language);
     json!({
@@ -111,11 +111,11 @@ fn audio(row: &Row<'_>, link: &str, languages: &[&str]) -> Value {
             "mp3" => Some("mp3"),
             "opus" => Some("opus"),
             "m4a" => Some("aac"),
-            _ => sound.and_then(|sound| sound.codec.name()),
+            _ => sound.and_then(|sound| sound.codec.as_str()),
         },
         "language": language,
         "original": original,
-        "variant": row.variant().map(Variant::name),
+        "variant": row.variant().map(Variant::as_str),
         "bitrate": row.chosen.audio.and_then(|rendition| rendition.bitrate),
         "size": row.size().map(Size::bytes),
         "exact": matches!(row.size(), Some(Size::Exact(_))),
@@ -124,11 +124,12 @@ fn audio(row: &Row<'_>, link: &str, languages: &[&str]) -> Value {
 }
 
 /// The request that leads to a row.
-fn download(choice: &Choice, link: &str) -> String {
-    let Choice { quality: how_good, container, codec, language, hdr, variant, cover: _ } = choice;
+fn download(choice: &FormatRequest, link: &str) -> String {
+    let FormatRequest { quality: how_good, container, codec, language, hdr, variant, cover: _ } =
+        choice;
     let mut target = format!("/download?url={link}&quality={}", quality(*how_good));
     target += &format!("&container={}", container.name());
-    if let Some(codec) = codec.and_then(crate::media::offer::PictureCodec::name) {
+    if let Some(codec) = codec.and_then(crate::media::page_media::VideoCodec::as_str) {
         target += &format!("&codec={codec}");
     }
     if let Some(language) = language {
@@ -138,7 +139,7 @@ fn download(choice: &Choice, link: &str) -> String {
         target += "&hdr=1";
     }
     if let Some(variant) = variant {
-        target += &format!("&variant={}", variant.name());
+        target += &format!("&variant={}", variant.as_str());
     }
     target
 }
@@ -147,7 +148,7 @@ fn quality(quality: Quality) -> String {
     match quality {
         Quality::Best => "best".into(),
         Quality::AtMost(lines) => lines.to_string(),
-        Quality::Sound => "audio".into(),
+        Quality::AudioOnly => "audio".into(),
     }
 }
 

@@ -9,35 +9,35 @@ use url::Url;
 
 use crate::cancel::CancelToken;
 
-pub mod choice;
 mod cookie;
-pub mod menu;
-pub mod offer;
+pub mod format_list;
+pub mod page_media;
+pub mod selection;
 pub mod variant;
 pub use cookie::{Cookie, cookie_field};
 
 /// The two kinds of tracks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum TrackKind {
     /// The picture.
     Video,
     /// The sound.
     Audio,
 }
 
-impl Kind {
+impl TrackKind {
     /// The word for it in parameters, errors and pipe names.
-    pub fn name(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
-            Kind::Video => "video",
-            Kind::Audio => "audio",
+            TrackKind::Video => "video",
+            TrackKind::Audio => "audio",
         }
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for TrackKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.as_str())
     }
 }
 
@@ -45,16 +45,16 @@ impl fmt::Display for Kind {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Track {
     /// Picture or sound.
-    pub kind: Kind,
+    pub kind: TrackKind,
     /// Where to ask for it.
-    pub location: Location,
+    pub location: RemoteLocation,
     /// What gives another location for the same file, should this one be refused.
-    pub refresh: Option<Refresh>,
+    pub refresh: Option<RefreshHandle>,
 }
 
 /// Where a track is to be had, and what must be said to get it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Location {
+pub struct RemoteLocation {
     /// An http or https address. May be signed, hence secret: log only its host.
     pub url: Url,
     /// Header fields that go with each request. Those that say which bytes are wanted, and how
@@ -70,17 +70,17 @@ pub struct Location {
     pub len: Option<u64>,
 }
 
-impl From<Url> for Location {
+impl From<Url> for RemoteLocation {
     /// A URL that needs nothing else.
-    fn from(url: Url) -> Location {
+    fn from(url: Url) -> RemoteLocation {
         let (headers, cookies) = (Vec::new(), Vec::new());
-        Location { url, headers, cookies, available_at: None, chunk: None, len: None }
+        RemoteLocation { url, headers, cookies, available_at: None, chunk: None, len: None }
     }
 }
 
-impl Location {
+impl RemoteLocation {
     /// About how many bytes of memory it takes beside its own size.
-    pub fn weight(&self) -> usize {
+    pub fn memory_size(&self) -> usize {
         let fields = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
         let cookies = self.cookies.iter();
         let cookies = cookies.map(|c| c.pair.len() + c.domain.len() + c.path.len());
@@ -91,7 +91,7 @@ impl Location {
     }
 }
 
-impl fmt::Debug for Location {
+impl fmt::Debug for RemoteLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.url.host_str().unwrap_or("nowhere"))
     }
@@ -105,66 +105,81 @@ impl fmt::Debug for Track {
 
 /// What gives fresh locations of a file.
 #[derive(Clone)]
-pub struct Refresh(Arc<dyn LocationRefresher>);
+pub struct RefreshHandle(Arc<dyn LocationRefresher>);
 
 /// Gives fresh locations of a file.
 pub trait LocationRefresher: Send + Sync {
     /// Another location than the one that was refused, or why there is none. It may take its time
     /// but must end with the stream.
-    fn refresh(&self, refused: &Location, stop: &CancelToken) -> Result<Fresh, String>;
+    fn refresh(
+        &self,
+        refused: &RemoteLocation,
+        stop: &CancelToken,
+    ) -> Result<FreshLocation, String>;
 
     /// A fresh one was refused, too, at the same place: to ask for still another one would not help.
-    fn is_in_vain(&self, _refused: &Location) {}
+    fn is_in_vain(&self, _refused: &RemoteLocation) {}
 }
 
 /// A location that was found out after another one had been refused.
-pub struct Fresh {
+pub struct FreshLocation {
     /// Where the file is now.
-    pub location: Location,
+    pub location: RemoteLocation,
     /// Whether it was found out for this; else it may have expired as well.
     pub is_new: bool,
 }
 
 impl<F> LocationRefresher for F
 where
-    F: Fn(&Location, &CancelToken) -> Result<Location, String> + Send + Sync,
+    F: Fn(&RemoteLocation, &CancelToken) -> Result<RemoteLocation, String> + Send + Sync,
 {
-    fn refresh(&self, refused: &Location, stop: &CancelToken) -> Result<Fresh, String> {
-        Ok(Fresh { location: self(refused, stop)?, is_new: true })
+    fn refresh(
+        &self,
+        refused: &RemoteLocation,
+        stop: &CancelToken,
+    ) -> Result<FreshLocation, String> {
+        Ok(FreshLocation { location: self(refused, stop)?, is_new: true })
     }
 }
 
-impl Refresh {
+impl RefreshHandle {
     /// With this function.
     pub fn new(
-        ask: impl Fn(&Location, &CancelToken) -> Result<Location, String> + Send + Sync + 'static,
-    ) -> Refresh {
-        Refresh(Arc::new(ask))
+        ask: impl Fn(&RemoteLocation, &CancelToken) -> Result<RemoteLocation, String>
+        + Send
+        + Sync
+        + 'static,
+    ) -> RefreshHandle {
+        RefreshHandle(Arc::new(ask))
     }
 
     /// With something that also wants to know what came of it.
-    pub fn by(refresher: impl LocationRefresher + 'static) -> Refresh {
-        Refresh(Arc::new(refresher))
+    pub fn from_refresher(refresher: impl LocationRefresher + 'static) -> RefreshHandle {
+        RefreshHandle(Arc::new(refresher))
     }
 
     /// Asks for one.
-    pub fn ask(&self, refused: &Location, stop: &CancelToken) -> Result<Fresh, String> {
+    pub fn refresh(
+        &self,
+        refused: &RemoteLocation,
+        stop: &CancelToken,
+    ) -> Result<FreshLocation, String> {
         self.0.refresh(refused, stop)
     }
 
     /// Says that the fresh one was of no use.
-    pub fn is_in_vain(&self, refused: &Location) {
+    pub fn is_in_vain(&self, refused: &RemoteLocation) {
         self.0.is_in_vain(refused);
     }
 }
 
-impl PartialEq for Refresh {
-    fn eq(&self, other: &Refresh) -> bool {
+impl PartialEq for RefreshHandle {
+    fn eq(&self, other: &RefreshHandle) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl Eq for Refresh {}
+impl Eq for RefreshHandle {}
 
 /// A film: one or two tracks and what the file is to be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,12 +189,12 @@ pub struct Media {
     /// Video first; never empty, never two of a kind.
     pub tracks: Vec<Track>,
     /// What the file is to say of itself.
-    pub tags: Tags,
+    pub metadata: Metadata,
 }
 
 /// What a file says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Tags {
+pub struct Metadata {
     /// Title
     pub title: Option<String>,
     /// Artist
@@ -187,19 +202,19 @@ pub struct Tags {
     /// When it came out: a year, or `YYYY-MM-DD`.
     pub date: Option<String>,
     /// A picture of it.
-    pub cover: Option<Cover>,
+    pub cover: Option<CoverArt>,
 }
 
 /// A still picture.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Cover {
+pub struct CoverArt {
     /// JPEG, or else PNG.
     pub is_jpeg: bool,
     /// The file.
     pub bytes: Arc<[u8]>,
 }
 
-impl fmt::Debug for Cover {
+impl fmt::Debug for CoverArt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a cover of {} bytes", self.bytes.len())
     }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::{Error, InputError};
-use crate::media::{Kind, Tags};
+use crate::media::{Metadata, TrackKind};
 
 pub mod completeness;
 pub mod ffmpeg;
@@ -47,7 +47,7 @@ pub enum Container {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Input {
     /// Picture or sound.
-    pub kind: Kind,
+    pub kind: TrackKind,
     /// What its first bytes say.
     pub head: Head,
 }
@@ -79,7 +79,7 @@ pub struct Join {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
     /// The track that it is about, if it is about one.
-    pub track: Option<Kind>,
+    pub track: Option<TrackKind>,
     /// What is in the way.
     pub why: Refusal,
 }
@@ -112,7 +112,7 @@ pub fn plan(
     surveys: &[Option<Surveyed>],
     key_frame: Option<Duration>,
     wish: &Wish,
-    tags: &Tags,
+    tags: &Metadata,
 ) -> Result<Plan, Error> {
     if let [lone] = inputs[..]
         && is_passable(lone, wish)
@@ -149,7 +149,7 @@ pub fn plan(
 
 /// Whether it is worth the while to survey a track of a film that has so many: it may be spliced, or
 /// ffmpeg cannot have it as it is.
-pub fn is_surveyed(input: Input, tracks: usize, wish: &Wish, tags: &Tags) -> bool {
+pub fn is_surveyed(input: Input, tracks: usize, wish: &Wish, tags: &Metadata) -> bool {
     let is_finished = is_passed(input, tracks, wish, tags) && !is_gathered(input, tracks, wish);
     !is_finished && (wish.engine != Engine::Ffmpeg || !input.head.index_first)
 }
@@ -159,13 +159,13 @@ pub fn is_surveyed(input: Input, tracks: usize, wish: &Wish, tags: &Tags) -> boo
 pub fn is_gathered(input: Input, tracks: usize, wish: &Wish) -> bool {
     tracks == 1
         && wish.engine != Engine::Ffmpeg
-        && input.kind == Kind::Audio
+        && input.kind == TrackKind::Audio
         && is_as_asked(input)
         && input.head.in_fragments
         && matches!(wish.container, Wanted::Auto | Wanted::M4a)
 }
 
-fn is_passed(input: Input, tracks: usize, wish: &Wish, tags: &Tags) -> bool {
+fn is_passed(input: Input, tracks: usize, wish: &Wish, tags: &Metadata) -> bool {
     tracks == 1 && is_passable(input, wish) && tags.cover.is_none()
 }
 
@@ -177,7 +177,7 @@ pub fn deserves_a_look(
     input: Input,
     tracks: usize,
     wish: &Wish,
-    tags: &Tags,
+    tags: &Metadata,
     ranged: bool,
 ) -> bool {
     let head = input.head;
@@ -197,13 +197,13 @@ pub fn deserves_a_look(
 /// for: it is cut, no survey told of them, and ffmpeg is not what was asked for.
 pub fn awaits_key_frame(
     inputs: &[Input],
-    kind: Kind,
+    kind: TrackKind,
     survey: Option<&Surveyed>,
     wish: &Wish,
 ) -> Option<Duration> {
     let Wish { engine, trim: Trim { start, .. }, .. } = *wish;
     let is_told = matches!(survey, Some(Ok(_)));
-    let is_cut = kind == Kind::Video && engine == Engine::Auto && !start.is_zero();
+    let is_cut = kind == TrackKind::Video && engine == Engine::Auto && !start.is_zero();
     (is_cut && !is_told).then(|| start.saturating_add(joint::begin(inputs)))
 }
 
@@ -212,7 +212,7 @@ fn spliced(
     inputs: &[Input],
     surveys: &[Option<Surveyed>],
     wish: &Wish,
-    tags: &Tags,
+    tags: &Metadata,
 ) -> Option<Result<splice::Plan, Refused>> {
     if wish.engine == Engine::Ffmpeg {
         return None;
@@ -240,7 +240,7 @@ fn with_entry(
     let start = trim.start.saturating_add(begin);
     let mut picture = inputs.iter().zip(surveys).filter(|(Input { kind, head }, _)| {
         let end = head.video_end.or(head.end);
-        *kind == Kind::Video && end.is_none_or(|end| end > start)
+        *kind == TrackKind::Video && end.is_none_or(|end| end > start)
     });
     let entry = picture.find_map(|(_, survey)| match survey {
         Some(Ok(survey)) => survey.entry(start),
@@ -302,7 +302,7 @@ fn is_passable(lone: Input, wish: &Wish) -> bool {
 /// Whether a file holds what it was named for: who asks for a picture takes the sound in it, but
 /// who asks for sound alone does not want the film.
 fn is_as_asked(Input { kind, head }: Input) -> bool {
-    kind == Kind::Video || head.has_picture == Some(false)
+    kind == TrackKind::Video || head.has_picture == Some(false)
 }
 
 /// Whether a file of this format is what a client would like.
@@ -326,7 +326,7 @@ fn finished(Input { kind, head }: Input) -> Finished {
         Format::Mp4 => return type_of(Container::Mp4, kinds),
         Format::Webm => return type_of(Container::Webm, kinds),
         Format::Matroska => return type_of(Container::Mkv, kinds),
-        Format::Ogg if kind == Kind::Video => ("video/ogg", "ogv"),
+        Format::Ogg if kind == TrackKind::Video => ("video/ogg", "ogv"),
         Format::Ogg => ("audio/ogg", "ogg"),
         Format::Mp3 if head.audio == Some(Codec::Mp2) => ("audio/mpeg", "mp2"),
         Format::Mp3 => ("audio/mpeg", "mp3"),
@@ -345,8 +345,8 @@ fn finished(Input { kind, head }: Input) -> Finished {
 }
 
 /// The media type (RFC 4337, RFC 9559 §14) and the file extension of tracks in a container.
-pub fn type_of(container: Container, mut kinds: impl Iterator<Item = Kind>) -> Finished {
-    let has_picture = kinds.any(|kind| kind == Kind::Video);
+pub fn type_of(container: Container, mut kinds: impl Iterator<Item = TrackKind>) -> Finished {
+    let has_picture = kinds.any(|kind| kind == TrackKind::Video);
     let (media_type, extension) = match (container, has_picture) {
         (Container::Mp4, true) => ("video/mp4", "mp4"),
         (Container::Mp4, false) => ("audio/mp4", "m4a"),
@@ -377,11 +377,11 @@ mod tests {
             let head = Head { index_first, has_picture: Some(false), ..Head::of(format) };
             let survey = (!index_first).then_some(Err(Refusal("it is none")));
             plan(
-                vec![Input { kind: Kind::Audio, head }],
+                vec![Input { kind: TrackKind::Audio, head }],
                 &[survey],
                 None,
                 &Wish { container: wanted, ..Wish::default() },
-                &Tags::default(),
+                &Metadata::default(),
             )
         };
         let passed = Finished { media_type: "audio/mpeg", extension: "mp3" };

@@ -63,14 +63,14 @@ impl PlanKey {
             context.update(bytes);
         };
         add(format!("{wish:?}").as_bytes());
-        let tags = &media.tags;
+        let tags = &media.metadata;
         for text in [&tags.title, &tags.artist, &tags.date] {
             add(format!("{text:?}").as_bytes());
         }
         add(tags.cover.as_ref().map_or(&[], |cover| &cover.bytes));
         add(&[tags.cover.as_ref().is_some_and(|cover| cover.is_jpeg).into()]);
         for track in &media.tracks {
-            add(track.kind.name().as_bytes());
+            add(track.kind.as_str().as_bytes());
             add(track.location.url.as_str().as_bytes());
             add(&track.location.headers.len().to_be_bytes());
             for (name, value) in &track.location.headers {
@@ -151,7 +151,7 @@ impl Entries {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::{Cookie, Cover, Kind, Location, Tags, Track};
+    use crate::media::{Cookie, CoverArt, Metadata, RemoteLocation, Track, TrackKind};
     use crate::memory_budget::MemoryBudget;
     use crate::mux::splice::{Layout, Rules};
     use crate::mux::{Container, Engine, Trim, Wanted};
@@ -160,10 +160,10 @@ mod tests {
     use ureq::http::header::{AUTHORIZATION, REFERER};
 
     fn film() -> Media {
-        let location = Location::from(url::Url::parse("http://films.example/v").unwrap());
+        let location = RemoteLocation::from(url::Url::parse("http://films.example/v").unwrap());
         let track = |kind| Track { kind, location: location.clone(), refresh: None };
-        let tracks = vec![track(Kind::Video), track(Kind::Audio)];
-        Media { name: None, tracks, tags: Tags::default() }
+        let tracks = vec![track(TrackKind::Video), track(TrackKind::Audio)];
+        Media { name: None, tracks, metadata: Metadata::default() }
     }
 
     fn cookie() -> Cookie {
@@ -203,10 +203,10 @@ mod tests {
                 let me = (REFERER, HeaderValue::from_static("me"));
                 media.tracks[0].location.headers.push(me);
             },
-            |media, _| media.tags.title = Some(String::new()),
-            |media, _| media.tags.artist = Some(String::new()),
+            |media, _| media.metadata.title = Some(String::new()),
+            |media, _| media.metadata.artist = Some(String::new()),
             |media, _| {
-                media.tags.cover = Some(Cover { is_jpeg: true, bytes: [1, 2].into() });
+                media.metadata.cover = Some(CoverArt { is_jpeg: true, bytes: [1, 2].into() });
             },
             |_, wish| wish.engine = Engine::Splice,
             |_, wish| wish.container = Wanted::Mp4,

@@ -17,7 +17,7 @@ use crate::cancel::CancelToken;
 use crate::config::{ChildEnv, Config};
 use crate::error::Error;
 use crate::limits::StreamLimiter;
-use crate::media::offer::Offer;
+use crate::media::page_media::PageMedia;
 use crate::mux::fifo::RuntimeDir;
 use crate::source::{AddressPolicy, Families, SocksGateway};
 
@@ -59,7 +59,7 @@ pub struct Resolver {
     read: AtomicU64,
     failed: AtomicU64,
     /// What is behind a link that leads to nobody's page but ours.
-    built_in: OnceLock<Arc<Offer>>,
+    built_in: OnceLock<Arc<PageMedia>>,
 }
 
 impl Resolver {
@@ -111,7 +111,7 @@ impl Resolver {
     }
 
     /// From now on the link of `offer` needs no reading. There can be one such link.
-    pub fn register_builtin(&self, offer: Offer) {
+    pub fn register_builtin(&self, offer: PageMedia) {
         self.built_in.get_or_init(|| Arc::new(offer));
     }
 
@@ -126,7 +126,7 @@ impl Resolver {
     }
 
     /// What the film behind `link` is on offer as.
-    pub fn offer(&self, link: &Url, asker: &RequestContext<'_>) -> Result<Arc<Offer>, Error> {
+    pub fn offer(&self, link: &Url, asker: &RequestContext<'_>) -> Result<Arc<PageMedia>, Error> {
         self.resolve_newer_than(link, 0, asker).map(|(offer, _)| offer)
     }
 
@@ -137,7 +137,7 @@ impl Resolver {
         link: &Url,
         serial: u64,
         asker: &RequestContext<'_>,
-    ) -> Result<(Arc<Offer>, bool), Error> {
+    ) -> Result<(Arc<PageMedia>, bool), Error> {
         if let Some(offer) = self.built_in.get().filter(|offer| offer.link == *link) {
             return Ok((offer.clone(), true));
         }
@@ -153,7 +153,7 @@ impl Resolver {
                 Lookup::InFlight(way) => match way.wait(asker.stop)? {
                     // Whoever was at it has left.
                     None | Some(Err(Error::Stopped)) => {}
-                    Some(Ok(offer)) if offer.serial > serial => return Ok((offer, true)),
+                    Some(Ok(offer)) if offer.generation > serial => return Ok((offer, true)),
                     Some(Ok(_)) => {}
                     Some(Err(error)) => return Err(error),
                 },
@@ -168,7 +168,7 @@ impl Resolver {
     }
 
     /// Reads the page.
-    fn read(&self, link: &Url, asker: &RequestContext<'_>) -> Result<Offer, Error> {
+    fn read(&self, link: &Url, asker: &RequestContext<'_>) -> Result<PageMedia, Error> {
         let begun = Instant::now();
         if !self.policy.permits_page(link) {
             let host = link.host_str().unwrap_or_default();

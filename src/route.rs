@@ -6,8 +6,8 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::error::Problem;
-use crate::media::choice::Choice;
-use crate::media::{Kind, Media, Tags, Track};
+use crate::media::selection::FormatRequest;
+use crate::media::{Media, Metadata, Track, TrackKind};
 use crate::mux::{Engine, Trim, Wanted, Wish};
 
 mod page;
@@ -23,7 +23,7 @@ pub enum MediaSource {
         /// The page.
         link: Url,
         /// Which of its renditions are wanted.
-        choice: Choice,
+        choice: FormatRequest,
     },
 }
 
@@ -92,16 +92,16 @@ pub fn route(target: &str) -> Result<Route, Problem> {
 }
 
 fn mux(mut query: Query) -> Result<Route, Problem> {
-    let mut track = |kind: Kind| match query.text(kind.name()) {
+    let mut track = |kind: TrackKind| match query.text(kind.as_str()) {
         None => Ok(None),
         Some(text) => media_url(kind, &text)
             .map(|url| Some(Track { kind, location: url.into(), refresh: None })),
     };
     let tracks: Vec<Track> =
-        [track(Kind::Video)?, track(Kind::Audio)?].into_iter().flatten().collect();
+        [track(TrackKind::Video)?, track(TrackKind::Audio)?].into_iter().flatten().collect();
     let name = query.text("name");
     let mut text = |name: &str| query.text(name).map(|text| sanitize(&text));
-    let tags = Tags {
+    let tags = Metadata {
         title: text("title").or_else(|| name.as_deref().map(sanitize)),
         artist: text("artist"),
         date: text("date"),
@@ -121,7 +121,10 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
              URL",
         ));
     }
-    Ok(Route::Download { source: MediaSource::Urls(Media { name, tracks, tags }), options: wish })
+    Ok(Route::Download {
+        source: MediaSource::Urls(Media { name, tracks, metadata: tags }),
+        options: wish,
+    })
 }
 
 /// A text that may stand in a file: one line of it, and not too much.
@@ -159,7 +162,7 @@ fn wish(query: &mut Query, container: Wanted) -> Result<Wish, Problem> {
     Ok(Wish { container, engine, trim: Trim { start, end } })
 }
 
-fn media_url(kind: Kind, text: &str) -> Result<Url, Problem> {
+fn media_url(kind: TrackKind, text: &str) -> Result<Url, Problem> {
     let bad = |why: String| {
         let mut problem = Problem::new(400, "bad-url", format!("the parameter {kind} {why}"));
         problem.track = Some(kind);
@@ -261,7 +264,7 @@ mod tests {
         };
         assert_eq!(media.name.as_deref(), Some("A b"));
         assert_eq!(media.tracks[0].location.url.as_str(), "https://a/v?x=1&y=2");
-        assert_eq!(media.tracks[1].kind, Kind::Audio);
+        assert_eq!(media.tracks[1].kind, TrackKind::Audio);
         assert_eq!(wish, Wish::default());
         let one = route("/mux?video=&audio=http://b/a&container=webm").unwrap();
         assert!(
@@ -294,7 +297,7 @@ mod tests {
     #[test]
     fn every_disguise_of_an_address_comes_out_as_the_address() {
         for host in ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "%31%32%37.0.0.1"] {
-            let url = media_url(Kind::Video, &format!("http://{host}/")).unwrap();
+            let url = media_url(TrackKind::Video, &format!("http://{host}/")).unwrap();
             assert_eq!(url.host_str(), Some("127.0.0.1"), "{host}");
         }
     }

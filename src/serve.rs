@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::config::{Config, SystemdEnv};
 use crate::handler::AppHandler;
 use crate::http_server::{HttpServer, Listener};
-use crate::media::offer::Offer;
+use crate::media::page_media::PageMedia;
 use crate::sd_notify::SdNotify;
 use crate::sys;
 use crate::web_ui::Prefill;
@@ -45,7 +45,7 @@ impl Server {
     }
 
     /// The same, with a link that needs no reading of a page.
-    pub fn with_built_in(self, offer: Offer) -> Server {
+    pub fn with_built_in(self, offer: PageMedia) -> Server {
         self.canal.resolver.register_builtin(offer);
         self
     }

@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::cancel::CancelToken;
 use crate::error::{Error, UpstreamError};
-use crate::media::{Kind, Location, Refresh, Track};
+use crate::media::{RefreshHandle, RemoteLocation, Track, TrackKind};
 
 pub mod address_policy;
 mod body;
@@ -63,9 +63,9 @@ pub struct TrackReader<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     upstream: &'scope UpstreamClient,
     stop: Arc<CancelToken>,
-    track: Kind,
-    location: Arc<Location>,
-    refresh: Option<Refresh>,
+    track: TrackKind,
+    location: Arc<RemoteLocation>,
+    refresh: Option<RefreshHandle>,
     /// What is asked for at once, at most; the most that was given at once; and what is wanted at
     /// once just now, if anything.
     chunk: u64,
@@ -252,13 +252,13 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
     }
 
     /// Which track this is.
-    pub fn track(&self) -> Kind {
+    pub fn track(&self) -> TrackKind {
         self.track
     }
 
     /// The same, where it is now.
     pub fn as_track(&self) -> Track {
-        let location = Location::clone(&self.location);
+        let location = RemoteLocation::clone(&self.location);
         Track { kind: self.track, location, refresh: self.refresh.clone() }
     }
 

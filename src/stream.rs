@@ -116,7 +116,7 @@ fn run<'c, 'edge>(
                 let mut media = resolve::media(&canal.resolver, &offer, &choice, client)?;
                 if choice.cover {
                     let picture = Thumbnail::fetch(&offer, &canal.upstream, stop)?;
-                    media.tags.cover = Some(picture.cover()?);
+                    media.metadata.cover = Some(picture.cover()?);
                 }
                 media
             }
@@ -160,7 +160,7 @@ fn send<'scope, 'env, 'c, 'edge>(
     let key_frame = look::find_key_frame(scope, answering, &mut tracks)?;
     let inputs = tracks.iter().map(|track| track.input).collect();
     let surveys: Vec<_> = tracks.iter_mut().map(|track| track.survey.take()).collect();
-    match plan(inputs, &surveys, key_frame, wish, &media.tags)? {
+    match plan(inputs, &surveys, key_frame, wish, &media.metadata)? {
         Plan::Pass(finished) => pass::pass(scope, answering, tracks.swap_remove(0), finished),
         Plan::Splice(plan) => splice::begin(answering, tracks, plan),
         Plan::Join(Join { joint, feeds, refused }) => {

@@ -7,8 +7,8 @@ use std::thread;
 
 use crate::cancel::CancelToken;
 use crate::error::Error;
-use crate::media::offer::Offer;
-use crate::media::{Cover, Kind, Track};
+use crate::media::page_media::PageMedia;
+use crate::media::{CoverArt, Track, TrackKind};
 use crate::source::{TrackReader, UpstreamClient};
 
 /// One that is larger is none for a page, nor for the head of a file.
@@ -25,12 +25,12 @@ pub struct Thumbnail {
 impl Thumbnail {
     /// The picture of a film that has one.
     pub fn fetch(
-        offer: &Offer,
+        offer: &PageMedia,
         upstream: &UpstreamClient,
         stop: &Arc<CancelToken>,
     ) -> Result<Thumbnail, Error> {
         let location = offer.thumbnail.clone().ok_or(Error::NoThumbnail)?;
-        let track = Track { kind: Kind::Video, location, refresh: None };
+        let track = Track { kind: TrackKind::Video, location, refresh: None };
         let bytes = download(&track, upstream, stop).map_err(|error| match error {
             // It is no track, so none is to blame.
             Error::Upstream { fault, .. } => {
@@ -47,13 +47,13 @@ impl Thumbnail {
     }
 
     /// The same as a cover, which is of the two kinds that players know.
-    pub fn cover(self) -> Result<Cover, Error> {
+    pub fn cover(self) -> Result<CoverArt, Error> {
         let is_jpeg = match self.media_type {
             "image/jpeg" => true,
             "image/png" => false,
             _ => return Err(Error::NoThumbnail),
         };
-        Ok(Cover { is_jpeg, bytes: self.bytes.into() })
+        Ok(CoverArt { is_jpeg, bytes: self.bytes.into() })
     }
 }
 

@@ -11,9 +11,9 @@ use std::time::Duration;
 use url::Url;
 
 use super::origin::Origin;
-use crate::media::Location;
-use crate::media::offer::{
-    Family, Offer, Picture, PictureCodec, Rendition, Size, Sound, SoundCodec,
+use crate::media::RemoteLocation;
+use crate::media::page_media::{
+    AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, Size, VideoCodec, VideoFormat,
 };
 
 /// A film in memory.
@@ -54,19 +54,19 @@ impl Sample {
     }
 
     /// What its page would say of it, if it had one.
-    pub(super) fn offer(&self, origin: &Origin) -> io::Result<Offer> {
+    pub(super) fn offer(&self, origin: &Origin) -> io::Result<PageMedia> {
         let url = |path: &str| Url::parse(&origin.url(path)).map_err(io::Error::other);
         let mut renditions = Vec::new();
         for (file, bytes) in &self.files {
             let lines = PICTURES.iter().find(|(_, path)| path == file).map(|(lines, _)| *lines);
-            let picture = lines.map(|lines| Picture {
-                codec: PictureCodec::H264,
-                lines,
+            let picture = lines.map(|lines| VideoFormat {
+                codec: VideoCodec::H264,
+                height: lines,
                 fps: Some(FPS),
                 hdr: false,
             });
-            let sound = (*file == SOUND).then_some(Sound {
-                codec: SoundCodec::Aac,
+            let sound = (*file == SOUND).then_some(AudioFormat {
+                codec: AudioCodec::Aac,
                 language: None,
                 preference: 0,
             });
@@ -76,26 +76,26 @@ impl Sample {
             let bits = bytes.len() as u64 * 8;
             renditions.push(Rendition {
                 id: (*file).into(),
-                picture,
-                sound,
-                family: Family::Mp4,
+                video: picture,
+                audio: sound,
+                family: ContainerFamily::Mp4,
                 variant: None,
-                location: Location::from(url(file)?),
+                location: RemoteLocation::from(url(file)?),
                 size: Some(Size::Exact(bytes.len() as u64)),
                 bitrate: Some(bits / u64::from(SECONDS)),
                 rank: [0; 3],
             });
         }
-        Ok(Offer {
+        Ok(PageMedia {
             link: url("/sample")?,
-            serial: 1,
+            generation: 1,
             id: "sample".into(),
             extractor: "demonstration".into(),
             title: Some("YtCanal sample".into()),
             uploader: Some("ffmpeg".into()),
             date: None,
             duration: Some(self.duration),
-            thumbnail: Some(Location::from(url(THUMBNAIL)?)),
+            thumbnail: Some(RemoteLocation::from(url(THUMBNAIL)?)),
             renditions,
             expires: None,
         })

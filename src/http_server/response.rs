@@ -104,7 +104,7 @@ fn problem_json(problem: &Problem) -> Vec<u8> {
         "detail": problem.detail,
     });
     if let Some(track) = problem.track {
-        json["track"] = track.name().into();
+        json["track"] = track.as_str().into();
     }
     let mut bytes = json.to_string().into_bytes();
     bytes.push(b'\n');

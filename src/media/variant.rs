@@ -52,18 +52,18 @@ const ALL: [(Variant, &str, &[&str]); 12] = [
 
 impl Variant {
     /// The word for it in parameters and in what is told of a film.
-    pub fn name(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         ALL.iter().find(|(variant, ..)| *variant == self).map_or("", |(_, name, _)| name)
     }
 
     /// By that word.
-    pub fn named(name: &str) -> Option<Variant> {
+    pub fn from_name(name: &str) -> Option<Variant> {
         ALL.iter().find(|(_, known, _)| *known == name).map(|(variant, ..)| *variant)
     }
 
     /// As a site tells it: by the name of a rendition, by the note that its reader made on it, by
     /// its language, or in its URL.
-    pub fn of(id: &str, note: &str, language: Option<&str>, url: &Url) -> Option<Variant> {
+    pub fn detect(id: &str, note: &str, language: Option<&str>, url: &Url) -> Option<Variant> {
         let note = format!(" {}", note.to_lowercase());
         let noted = ALL.iter().find(|(.., words)| words.iter().any(|words| note.contains(words)));
         if let Some((variant, ..)) = noted {
@@ -112,7 +112,7 @@ mod tests {
     fn what_sites_tell() {
         let of = |id: &str, note: &str, language: &str, query: &str| {
             let url = Url::parse(&format!("https://cdn.example/videoplayback?{query}")).unwrap();
-            Variant::of(id, note, Some(language), &url).map(Variant::name)
+            Variant::detect(id, note, Some(language), &url).map(Variant::as_str)
         };
         for (id, note, language, query, name) in [
             ("399-sr", "1080p, AI-upscaled", "", "", Some("upscaled")),
@@ -158,7 +158,7 @@ mod tests {
             assert_eq!(of(id, note, language, query), name, "{id} {note} {query}");
         }
         for (variant, name, _) in ALL {
-            assert_eq!(Variant::named(name), Some(variant));
+            assert_eq!(Variant::from_name(name), Some(variant));
         }
     }
 }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::cancel::{CancelToken, WaitOutcome};
 use crate::error::{Error, FfmpegError};
-use crate::media::Kind;
+use crate::media::TrackKind;
 use crate::sys;
 
 const PREFIX: &str = "run-";
@@ -59,7 +59,7 @@ impl RuntimeDir {
     }
 
     /// Makes a pipe for each of `kinds`, in a directory of their own.
-    pub fn pipes(&self, kinds: impl Iterator<Item = Kind> + Clone) -> io::Result<Pipes> {
+    pub fn pipes(&self, kinds: impl Iterator<Item = TrackKind> + Clone) -> io::Result<Pipes> {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         match own.pipes(kinds.clone()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -108,7 +108,7 @@ impl Own {
         }
     }
 
-    fn pipes(&self, kinds: impl Iterator<Item = Kind>) -> io::Result<Pipes> {
+    fn pipes(&self, kinds: impl Iterator<Item = TrackKind>) -> io::Result<Pipes> {
         self.make_pages()?;
         let dir = tempfile::Builder::new().prefix("stream-").tempdir_in(self.dir.path())?;
         let pipes = Pipes { path: dir.path().to_owned(), dir: Some(dir) };
@@ -144,8 +144,8 @@ pub struct Pipes {
 
 impl Pipes {
     /// Where the pipe of a track is.
-    pub fn path(&self, kind: Kind) -> PathBuf {
-        self.path.join(kind.name())
+    pub fn path(&self, kind: TrackKind) -> PathBuf {
+        self.path.join(kind.as_str())
     }
 
     /// What `error`, of a muxer that has not begun, really means if someone removed the pipes.
@@ -314,8 +314,8 @@ mod tests {
         let base = base.path().join("ytcanal");
         let runtime = RuntimeDir::claim(&base).unwrap();
         fs::remove_dir_all(&base).unwrap();
-        let pipes = runtime.pipes([Kind::Audio].into_iter()).unwrap();
-        assert!(pipes.path(Kind::Audio).exists());
+        let pipes = runtime.pipes([TrackKind::Audio].into_iter()).unwrap();
+        assert!(pipes.path(TrackKind::Audio).exists());
         assert_eq!(runs(&base), 1);
     }
 
@@ -332,8 +332,8 @@ mod tests {
     fn opening_and_writing_end_with_the_stream() {
         let base = tempfile::tempdir().unwrap();
         let dir = RuntimeDir::claim(&base.path().join("r")).unwrap();
-        let pipes = dir.pipes([Kind::Video].into_iter()).unwrap();
-        let path = pipes.path(Kind::Video);
+        let pipes = dir.pipes([TrackKind::Video].into_iter()).unwrap();
+        let path = pipes.path(TrackKind::Video);
         let stop = CancelToken::new().unwrap();
         std::thread::scope(|scope| {
             let opening = scope.spawn(|| Feed::open(&path, 1 << 16, &stop).map(|_| ()));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::sniff::{Codec, Format, Head};
 use super::{Container, Finished, Input, Trim, Wanted, Wish, type_of};
 use crate::error::{Error, InputError};
-use crate::media::{Kind, Tags};
+use crate::media::{Metadata, TrackKind};
 
 /// How the tracks will be joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Joint {
     /// What of the film will be in it, by the clock of the inputs.
     pub trim: Trim,
     /// What it will say of itself.
-    pub tags: Tags,
+    pub tags: Metadata,
     /// How its sound is coded anew, if it does not fit as it is.
     pub recoding: Option<Recoding>,
 }
@@ -28,9 +28,9 @@ pub struct Joint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mapped {
     /// Which input.
-    pub from: Kind,
+    pub from: TrackKind,
     /// Which of its tracks: the first of this kind.
-    pub kind: Kind,
+    pub kind: TrackKind,
     /// How it is coded, if that is known.
     pub codec: Option<Codec>,
     /// Until when it plays, by the clock of the inputs, if that is known.
@@ -52,7 +52,7 @@ pub enum Recoding {
 
 impl Joint {
     /// Decides how to join `inputs`. Those that have nothing of what is wanted are left out.
-    pub fn new(mut inputs: Vec<Input>, wish: &Wish, tags: &Tags) -> Result<Joint, Error> {
+    pub fn new(mut inputs: Vec<Input>, wish: &Wish, tags: &Metadata) -> Result<Joint, Error> {
         let (trim, tracks) = wanted(&inputs, wish.trim);
         if tracks.is_empty() {
             return Err(Error::StartBeyondEnd);
@@ -79,7 +79,7 @@ impl Joint {
     }
 
     /// The input that a track of this kind is taken from.
-    pub fn source(&self, kind: Kind) -> Option<&Input> {
+    pub fn source(&self, kind: TrackKind) -> Option<&Input> {
         let from = self.tracks.iter().find(|track| track.kind == kind)?.from;
         self.inputs.iter().find(|input| input.kind == from)
     }
@@ -115,7 +115,7 @@ impl Joint {
     /// After how much film a fragment of an MP4 ends if no picture begins a new one before: with
     /// sound alone none ever does, and ffmpeg would keep all of it until its end.
     pub fn longest_fragment(&self) -> Duration {
-        let has_picture = self.tracks.iter().any(|track| track.kind == Kind::Video);
+        let has_picture = self.tracks.iter().any(|track| track.kind == TrackKind::Video);
         Duration::from_secs(if has_picture { 10 } else { 1 })
     }
 
@@ -155,14 +155,14 @@ fn mapped(inputs: &[Input]) -> Vec<Mapped> {
     let of = |input: &Input, kind, is_optional| {
         let Head { end, video, audio, video_end, audio_end, .. } = input.head;
         let (codec, own_end) = match kind {
-            Kind::Video => (video, video_end),
-            Kind::Audio => (audio, audio_end),
+            TrackKind::Video => (video, video_end),
+            TrackKind::Audio => (audio, audio_end),
         };
         Mapped { from: input.kind, kind, codec, end: own_end.or(end), is_optional }
     };
     let mut tracks: Vec<_> = inputs.iter().map(|input| of(input, input.kind, false)).collect();
-    if let [film @ Input { kind: Kind::Video, .. }] = inputs {
-        tracks.push(of(film, Kind::Audio, true));
+    if let [film @ Input { kind: TrackKind::Video, .. }] = inputs {
+        tracks.push(of(film, TrackKind::Audio, true));
     }
     tracks
 }
@@ -186,7 +186,7 @@ fn recoding(head: Head, wanted: Wanted) -> Option<Recoding> {
 /// wanted for its picture, its sound goes along if it is the only input.
 fn codecs(input: &Input) -> impl Iterator<Item = Option<Codec>> + use<> {
     let Head { video, audio, .. } = input.head;
-    let is_picture = input.kind == Kind::Video;
+    let is_picture = input.kind == TrackKind::Video;
     let first = if is_picture { video } else { audio };
     std::iter::once(first).chain(audio.filter(|_| is_picture).map(Some))
 }
@@ -216,13 +216,13 @@ mod tests {
     use crate::error::Problem;
 
     fn joint(formats: &[Format], wanted: Wanted) -> Joint {
-        let kinds = [Kind::Video, Kind::Audio];
+        let kinds = [TrackKind::Video, TrackKind::Audio];
         let inputs = formats.iter().zip(kinds).enumerate().map(|(seconds, (format, kind))| {
             let duration = Some(Duration::from_secs(seconds as u64 + 1));
             let head = Head { end: duration, ..Head::of(*format) };
             Input { kind, head }
         });
-        Joint::new(inputs.collect(), &wish(wanted), &Tags::default()).unwrap()
+        Joint::new(inputs.collect(), &wish(wanted), &Metadata::default()).unwrap()
     }
 
     fn wish(container: Wanted) -> Wish {
@@ -251,8 +251,8 @@ mod tests {
     fn a_codec_that_mp4_does_not_take_goes_into_matroska() {
         let of = |video, audio| {
             let head = Head { video, audio, ..Head::of(Format::Mp4) };
-            let inputs = vec![Input { kind: Kind::Video, head }];
-            Joint::new(inputs, &wish(Wanted::Auto), &Tags::default()).unwrap()
+            let inputs = vec![Input { kind: TrackKind::Video, head }];
+            Joint::new(inputs, &wish(Wanted::Auto), &Metadata::default()).unwrap()
         };
         for (audio, container, is_described) in [
             (Some(Codec::Aac), Container::Mp4, true),
@@ -273,10 +273,10 @@ mod tests {
         let joint = |video, wanted| {
             let picture = Head { video, ..Head::of(Format::Ogg) };
             let sound = Head { audio: Some(Codec::Aac), ..Head::of(Format::Adts) };
-            let picture = Input { kind: Kind::Video, head: picture };
-            let sound = Input { kind: Kind::Audio, head: sound };
+            let picture = Input { kind: TrackKind::Video, head: picture };
+            let sound = Input { kind: TrackKind::Audio, head: sound };
             let inputs = video.map(|_| picture).into_iter().chain([sound]).collect();
-            let joint = Joint::new(inputs, &wish(wanted), &Tags::default());
+            let joint = Joint::new(inputs, &wish(wanted), &Metadata::default());
             joint.map(|joint| joint.container).map_err(|error| Problem::from(&error).code)
         };
         let refused = Err("mux-refused");
@@ -311,8 +311,8 @@ mod tests {
             let trim =
                 Trim { start: Duration::from_secs(start), end: end.map(Duration::from_secs) };
             let wish = Wish { trim, ..Wish::default() };
-            let inputs = vec![Input { kind: Kind::Video, head: late() }];
-            Joint::new(inputs, &wish, &Tags::default()).map(|joint| {
+            let inputs = vec![Input { kind: TrackKind::Video, head: late() }];
+            Joint::new(inputs, &wish, &Metadata::default()).map(|joint| {
                 let kinds: Vec<_> = joint.tracks.iter().map(|track| track.kind).collect();
                 let seconds = |time: Duration| time.as_secs();
                 let durations = joint.durations().into_iter().map(|time| time.map(seconds));
@@ -320,27 +320,27 @@ mod tests {
                 (kinds, seconds(start), end.map(seconds), durations.collect::<Vec<_>>())
             })
         };
-        let both = || vec![Kind::Video, Kind::Audio];
+        let both = || vec![TrackKind::Video, TrackKind::Audio];
         assert_eq!(part(1, None), Ok((both(), 11, None, vec![Some(3), Some(1)])));
         assert_eq!(part(1, Some(3)), Ok((both(), 11, Some(13), vec![Some(2), Some(1)])));
         // Nothing is cut off at this end.
         assert_eq!(part(1, Some(9)), Ok((both(), 11, None, vec![Some(3), Some(1)])));
         assert_eq!(part(0, None), Ok((both(), 0, None, vec![Some(14), Some(12)])));
         // The sound is over.
-        assert_eq!(part(2, None), Ok((vec![Kind::Video], 12, None, vec![Some(2)])));
+        assert_eq!(part(2, None), Ok((vec![TrackKind::Video], 12, None, vec![Some(2)])));
         assert_eq!(part(4, None), Err(Error::StartBeyondEnd));
     }
 
     #[test]
     fn a_file_with_nothing_of_a_part_is_left_out() {
         let early = Head { end: Some(Duration::from_secs(4)), ..Head::of(Format::Webm) };
-        let inputs = [(Kind::Video, late()), (Kind::Audio, early)];
+        let inputs = [(TrackKind::Video, late()), (TrackKind::Audio, early)];
         let inputs: Vec<_> = inputs.map(|(kind, head)| Input { kind, head }).into();
-        for (start, end, left) in [(1, Some(3), Kind::Audio), (5, None, Kind::Video)] {
+        for (start, end, left) in [(1, Some(3), TrackKind::Audio), (5, None, TrackKind::Video)] {
             let trim =
                 Trim { start: Duration::from_secs(start), end: end.map(Duration::from_secs) };
             let wish = Wish { trim, ..Wish::default() };
-            let joint = Joint::new(inputs.clone(), &wish, &Tags::default()).unwrap();
+            let joint = Joint::new(inputs.clone(), &wish, &Metadata::default()).unwrap();
             let kinds: Vec<_> = joint.inputs.iter().map(|input| input.kind).collect();
             assert_eq!((kinds, joint.tracks.len()), (vec![left], 1));
         }
@@ -350,8 +350,8 @@ mod tests {
     fn a_sound_is_coded_anew_only_where_it_must() {
         let recoding = |format, audio, container| {
             let head = Head { audio, ..Head::of(format) };
-            let inputs = vec![Input { kind: Kind::Audio, head }];
-            Joint::new(inputs, &wish(container), &Tags::default()).unwrap().recoding
+            let inputs = vec![Input { kind: TrackKind::Audio, head }];
+            Joint::new(inputs, &wish(container), &Metadata::default()).unwrap().recoding
         };
         let opus = Some(Codec::Opus);
         assert_eq!(recoding(Format::Mp4, None, Wanted::M4a), None);

@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::media::{Kind, Tags};
+use crate::media::{Metadata, TrackKind};
 use crate::mux::completeness::Incomplete;
 use crate::mux::sniff::Format;
 use crate::mux::{Trim, Wanted};
@@ -148,7 +148,7 @@ pub struct Options<'a> {
     /// What of the film is wanted.
     pub trim: Trim,
     /// What it says of itself.
-    pub tags: &'a Tags,
+    pub tags: &'a Metadata,
 }
 
 impl Survey {
@@ -183,7 +183,7 @@ impl Survey {
     /// Whether there is video in the file, be it a still picture, if that was looked at.
     pub fn has_video(&self) -> Option<bool> {
         match self {
-            Survey::Progressive(movie) => Some(movie.has(Kind::Video)),
+            Survey::Progressive(movie) => Some(movie.has(TrackKind::Video)),
             Survey::Fragmented(_) | Survey::Webm(_) => None,
         }
     }
@@ -261,7 +261,7 @@ pub fn survey_gathered(look: &mut dyn Look) -> Result<Survey, Halt> {
 /// Lays out the joined file. `tracks` are one or two files, video first. Pure: the same surveys and
 /// options give the same plan, wherever it is made.
 pub fn plan<S: Borrow<Survey>>(
-    tracks: &[(Kind, S)],
+    tracks: &[(TrackKind, S)],
     options: &Options<'_>,
 ) -> Result<Plan, Refusal> {
     let mp4 = matches!(options.container, Wanted::Auto | Wanted::Mp4 | Wanted::M4a);
@@ -291,9 +291,9 @@ const OTHER_CONTAINER: Refusal = Refusal("another container is wanted than the f
 
 /// All surveys as this kind of track, if they are all of it.
 fn all<'a, S: Borrow<Survey>, T>(
-    tracks: &'a [(Kind, S)],
+    tracks: &'a [(TrackKind, S)],
     of: impl Fn(&'a Survey) -> Option<&'a T>,
-) -> Option<Vec<(Kind, &'a T)>> {
+) -> Option<Vec<(TrackKind, &'a T)>> {
     tracks.iter().map(|(kind, survey)| of(survey.borrow()).map(|track| (*kind, track))).collect()
 }
 
@@ -302,7 +302,7 @@ fn all<'a, S: Borrow<Survey>, T>(
 /// that was named for its video gives its audio, too. Of what `trim` leaves out as much is left out
 /// as can be; all else keeps its times. `None` if it is a file of another kind.
 pub fn for_streaming(
-    (kind, survey): (Kind, &Survey),
+    (kind, survey): (TrackKind, &Survey),
     alone: bool,
     trim: Trim,
 ) -> Option<Result<Plan, Refusal>> {

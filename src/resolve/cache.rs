@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::cancel::CancelToken;
 use crate::error::Error;
-use crate::media::offer::Offer;
+use crate::media::page_media::PageMedia;
 use crate::sys::{self, EventFd};
 
 /// What is left of the life of a URL when it is not given out any more, or half of it if that is
@@ -39,7 +39,7 @@ struct State {
 }
 
 struct Page {
-    offer: Arc<Offer>,
+    offer: Arc<PageMedia>,
     until: Instant,
     used: u64,
     /// Until when it is what there is for those who want a later one, too.
@@ -49,7 +49,7 @@ struct Page {
 /// What there is of a page.
 pub(super) enum Lookup<'k> {
     /// It was read.
-    Hit(Arc<Offer>),
+    Hit(Arc<PageMedia>),
     /// It is being read.
     InFlight(FlightWaiter),
     /// It is for whoever asked to read it.
@@ -59,7 +59,7 @@ pub(super) enum Lookup<'k> {
 /// The reading of a page.
 pub(super) struct InFlight {
     finished: EventFd,
-    outcome: OnceLock<Result<Arc<Offer>, Error>>,
+    outcome: OnceLock<Result<Arc<PageMedia>, Error>>,
 }
 
 /// Somebody else reads it.
@@ -85,8 +85,8 @@ impl PageCache {
         let now = state.clock;
         if let Some(page) = state.pages.get_mut(link)
             && page.until > Instant::now()
-            && (page.offer.serial > serial
-                || page.offer.serial == serial
+            && (page.offer.generation > serial
+                || page.offer.generation == serial
                     && page.stale_since.is_some_and(|until| until > Instant::now()))
         {
             page.used = now;
@@ -104,14 +104,15 @@ impl PageCache {
     /// Nothing later than the offer with this serial number is to be had for a while.
     pub(super) fn mark_stale(&self, link: &Url, serial: u64) {
         let mut state = self.lock();
-        if let Some(page) = state.pages.get_mut(link).filter(|page| page.offer.serial == serial) {
+        if let Some(page) = state.pages.get_mut(link).filter(|page| page.offer.generation == serial)
+        {
             page.stale_since = Instant::now().checked_add(STALE_MEMORY);
         }
     }
 
-    fn insert(&self, offer: &Arc<Offer>) {
+    fn insert(&self, offer: &Arc<PageMedia>) {
         let Some(until) = self.until(offer.expires) else { return };
-        let weight = offer.weight();
+        let weight = offer.memory_size();
         let mut state = self.lock();
         state.remove(&offer.link);
         if weight > self.limit {
@@ -123,7 +124,7 @@ impl PageCache {
             state.remove(&oldest);
         }
         state.memory_size += weight;
-        let page = Page { offer: offer.clone(), until, used: offer.serial, stale_since: None };
+        let page = Page { offer: offer.clone(), until, used: offer.generation, stale_since: None };
         state.pages.insert(offer.link.clone(), page);
     }
 
@@ -148,7 +149,7 @@ impl PageCache {
 impl State {
     fn remove(&mut self, link: &Url) {
         if let Some(page) = self.pages.remove(link) {
-            self.memory_size -= page.offer.weight();
+            self.memory_size -= page.offer.memory_size();
         }
     }
 }
@@ -158,7 +159,7 @@ impl FlightWaiter {
     pub(super) fn wait(
         &self,
         stop: &CancelToken,
-    ) -> Result<Option<Result<Arc<Offer>, Error>>, Error> {
+    ) -> Result<Option<Result<Arc<PageMedia>, Error>>, Error> {
         let awaited = [stop.as_fd(), self.0.finished.as_fd()].map(|fd| (fd, sys::READABLE));
         match sys::poll(awaited, None) {
             Ok([true, _]) => Err(Error::Stopped),
@@ -170,11 +171,11 @@ impl FlightWaiter {
 
 impl FlightGuard<'_> {
     /// Says it to all who wait, and keeps it if it is a page.
-    pub(super) fn complete(self, read: Result<Offer, Error>) -> Result<Arc<Offer>, Error> {
+    pub(super) fn complete(self, read: Result<PageMedia, Error>) -> Result<Arc<PageMedia>, Error> {
         let outcome = read.map(|mut offer| {
             let mut state = self.kept.lock();
             state.clock += 1;
-            offer.serial = state.clock;
+            offer.generation = state.clock;
             Arc::new(offer)
         });
         if let Ok(offer) = &outcome {
@@ -194,12 +195,12 @@ impl Drop for FlightGuard<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::offer::Offer;
+    use crate::media::page_media::PageMedia;
 
-    fn offer(link: &Url, expires: Option<SystemTime>) -> Offer {
-        Offer {
+    fn offer(link: &Url, expires: Option<SystemTime>) -> PageMedia {
+        PageMedia {
             link: link.clone(),
-            serial: 0,
+            generation: 0,
             id: String::new(),
             extractor: String::new(),
             title: None,
@@ -216,7 +217,7 @@ mod tests {
         Url::parse(&format!("http://films.example/{number}")).unwrap()
     }
 
-    fn land(kept: &PageCache, link: &Url, expires: Option<SystemTime>) -> Arc<Offer> {
+    fn land(kept: &PageCache, link: &Url, expires: Option<SystemTime>) -> Arc<PageMedia> {
         let Lookup::Miss(landing) = kept.get(link, 0).unwrap() else { panic!() };
         landing.complete(Ok(offer(link, expires))).unwrap()
     }
@@ -243,9 +244,9 @@ mod tests {
             }
             assert!(matches!(kept.get(&link, 0).unwrap(), Lookup::Hit(_)));
             // A later one is not there yet, unless it would be of no use.
-            assert!(matches!(kept.get(&link, read.serial).unwrap(), Lookup::Miss(_)));
-            kept.mark_stale(&link, read.serial);
-            assert!(matches!(kept.get(&link, read.serial).unwrap(), Lookup::Hit(_)));
+            assert!(matches!(kept.get(&link, read.generation).unwrap(), Lookup::Miss(_)));
+            kept.mark_stale(&link, read.generation);
+            assert!(matches!(kept.get(&link, read.generation).unwrap(), Lookup::Hit(_)));
         });
     }
 
@@ -273,7 +274,7 @@ mod tests {
     #[test]
     #[expect(clippy::disallowed_methods, reason = "as above")]
     fn pages_go_when_they_are_old_or_many() {
-        let kept = PageCache::new(3 * offer(&link(0), None).weight(), Duration::from_secs(60));
+        let kept = PageCache::new(3 * offer(&link(0), None).memory_size(), Duration::from_secs(60));
         let is_kept = |number| matches!(kept.get(&link(number), 0).unwrap(), Lookup::Hit(_));
         for number in 0..3 {
             land(&kept, &link(number), None);

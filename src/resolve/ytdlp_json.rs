@@ -9,9 +9,9 @@ use url::Url;
 
 use super::classify::ResolveError;
 use super::cookies;
-use crate::media::Location;
-use crate::media::offer::{
-    Family, Offer, Picture, PictureCodec, Rendition, Size, Sound, SoundCodec,
+use crate::media::RemoteLocation;
+use crate::media::page_media::{
+    AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, Size, VideoCodec, VideoFormat,
 };
 use crate::media::variant::Variant;
 
@@ -30,7 +30,7 @@ const MAX_ID: usize = 100;
 const MAX_LOCATION: usize = 32 << 10;
 
 /// Reads what was said of `link`.
-pub fn read(link: &Url, said: &[u8]) -> Result<Offer, ResolveError> {
+pub fn read(link: &Url, said: &[u8]) -> Result<PageMedia, ResolveError> {
     let said = &*whole_letters(said);
     let page: Option<Page> = serde_json::from_slice(said)
         .map_err(|_| ResolveError::broken("what it printed is not the JSON that yt-dlp prints"))?;
@@ -59,9 +59,9 @@ pub fn read(link: &Url, said: &[u8]) -> Result<Offer, ResolveError> {
         return Err(if protected { ResolveError::drm() } else { nothing_usable(&formats) });
     }
     let expires = renditions.iter().filter_map(|r| expiry(&r.location.url)).min();
-    Ok(Offer {
+    Ok(PageMedia {
         link: link.clone(),
-        serial: 0,
+        generation: 0,
         id: page.id.as_deref().map(text).unwrap_or_default(),
         extractor: page.extractor.as_deref().map(text).unwrap_or_default(),
         title: page.title.as_deref().map(text).filter(|title| !title.is_empty()),
@@ -95,21 +95,21 @@ impl Format {
         }
         let size = self.filesize.and_then(integer).map(Size::Exact);
         let len = size.map(|size| size.bytes());
-        let location = Location { len, ..self.location(url) };
-        if location.weight() > MAX_LOCATION {
+        let location = RemoteLocation { len, ..self.location(url) };
+        if location.memory_size() > MAX_LOCATION {
             return None;
         }
         let note = self.format_note.as_deref().unwrap_or_default();
-        let variant = Variant::of(&id, note, self.language.as_deref(), &location.url);
+        let variant = Variant::detect(&id, note, self.language.as_deref(), &location.url);
         let rank = [self.preference, self.quality, self.source_preference];
         Some(Rendition {
             id,
-            picture,
-            sound,
+            video: picture,
+            audio: sound,
             family: self.family(),
             variant,
             location,
-            size: size.or(self.filesize_approx.and_then(integer).map(Size::About)),
+            size: size.or(self.filesize_approx.and_then(integer).map(Size::Approximate)),
             bitrate: self.tbr.and_then(|kilobits| integer(kilobits * 1000.0)),
             // In halves: a quality may lie between two others.
             rank: rank.map(|rank| (rank.unwrap_or(-1.0) * 2.0) as i64),
@@ -122,16 +122,16 @@ impl Format {
             && !matches!(self.ext.as_deref(), Some("mhtml" | "jpg" | "jpeg" | "png" | "webp"))
     }
 
-    fn picture(&self) -> Option<Picture> {
+    fn picture(&self) -> Option<VideoFormat> {
         let codec = match self.vcodec.as_deref() {
             Some("none") => return None,
             // Nobody says what is in it: then its name has to tell.
             None if self.is_named_as_sound() => return None,
-            codec => codec.map_or(PictureCodec::Other, PictureCodec::of),
+            codec => codec.map_or(VideoCodec::Other, VideoCodec::from_codec_string),
         };
         let range = self.dynamic_range.as_deref().unwrap_or("SDR");
         let fps = self.fps.and_then(integer).and_then(|fps| u32::try_from(fps).ok());
-        Some(Picture { codec, lines: self.lines(), fps, hdr: range != "SDR" })
+        Some(VideoFormat { codec, height: self.lines(), fps, hdr: range != "SDR" })
     }
 
     /// As the site calls it, or else the shorter side: a film on a phone stands upright.
@@ -145,17 +145,17 @@ impl Format {
         named.filter(|named| (shorter..=2 * shorter).contains(named)).unwrap_or(shorter)
     }
 
-    fn sound(&self) -> Option<Sound> {
+    fn sound(&self) -> Option<AudioFormat> {
         let codec = match self.acodec.as_deref() {
             Some("none") => return None,
-            codec => codec.map_or(SoundCodec::Other, SoundCodec::of),
+            codec => codec.map_or(AudioCodec::Other, AudioCodec::from_codec_string),
         };
         let preference = self.language_preference.unwrap_or(-1.0) as i64;
         let is_tag = |tag: &String| {
             (2..=35).contains(&tag.len())
                 && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
-        Some(Sound { codec, language: self.language.clone().filter(is_tag), preference })
+        Some(AudioFormat { codec, language: self.language.clone().filter(is_tag), preference })
     }
 
     fn is_named_as_sound(&self) -> bool {
@@ -163,15 +163,15 @@ impl Format {
         ["m4a", "mp3", "aac", "ogg", "oga", "opus", "flac", "wav"].contains(&ext)
     }
 
-    fn family(&self) -> Family {
+    fn family(&self) -> ContainerFamily {
         match self.ext.as_deref() {
-            Some("mp4" | "m4a" | "m4v" | "mov") => Family::Mp4,
-            Some("webm" | "weba") => Family::Webm,
-            _ => Family::Other,
+            Some("mp4" | "m4a" | "m4v" | "mov") => ContainerFamily::Mp4,
+            Some("webm" | "weba") => ContainerFamily::Webm,
+            _ => ContainerFamily::Other,
         }
     }
 
-    fn location(&self, url: Url) -> Location {
+    fn location(&self, url: Url) -> RemoteLocation {
         let fields = self.http_headers.iter().flatten().filter_map(|(name, value)| {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
             Some((name, HeaderValue::from_str(value).ok()?))
@@ -182,7 +182,14 @@ impl Format {
         let chunk = self.downloader_options.as_ref().and_then(|options| options.http_chunk_size);
         let available_at = self.available_at.and_then(system_time);
         let cookies = self.cookies.as_deref().map(cookies::read).unwrap_or_default();
-        Location { url, headers, cookies, available_at, chunk: chunk.and_then(integer), len: None }
+        RemoteLocation {
+            url,
+            headers,
+            cookies,
+            available_at,
+            chunk: chunk.and_then(integer),
+            len: None,
+        }
     }
 }
 
@@ -227,7 +234,7 @@ fn expiry(url: &Url) -> Option<SystemTime> {
 }
 
 /// The largest one that browsers and files take, or the one that the page names.
-fn thumbnail(all: &[Thumbnail], named: Option<String>) -> Option<Location> {
+fn thumbnail(all: &[Thumbnail], named: Option<String>) -> Option<RemoteLocation> {
     let usable = |text: &str| {
         let url = Url::parse(text).ok()?;
         (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
@@ -242,7 +249,7 @@ fn thumbnail(all: &[Thumbnail], named: Option<String>) -> Option<Location> {
             (is_jpeg, one.width.is_none(), one.width.and_then(integer))
         })
         .map(|(_, url)| url);
-    best.or_else(|| usable(&named?)).map(Location::from)
+    best.or_else(|| usable(&named?)).map(RemoteLocation::from)
 }
 
 /// `20260501` as `2026-05-01`.

@@ -4,8 +4,8 @@ use url::Url;
 
 use super::{MediaSource, Query, Route, bad_parameter, container, wish};
 use crate::error::{Error, Problem};
-use crate::media::choice::{Choice, Quality};
-use crate::media::offer::PictureCodec;
+use crate::media::page_media::VideoCodec;
+use crate::media::selection::{FormatRequest, Quality};
 use crate::media::variant::Variant;
 use crate::resolve;
 
@@ -13,7 +13,7 @@ use crate::resolve;
 pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
     let link = link(&mut query)?;
     let container = container(&mut query)?;
-    let mut choice = Choice {
+    let mut choice = FormatRequest {
         quality: quality(&mut query)?,
         container,
         codec: codec(&mut query)?,
@@ -24,7 +24,7 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
     };
     // Who asks for a film as MP3 wants its sound.
     if container.is_sound() {
-        choice.quality = Quality::Sound;
+        choice.quality = Quality::AudioOnly;
     }
     let wish = wish(&mut query, container)?;
     query.reject_unknown()?;
@@ -86,7 +86,7 @@ fn quality(query: &mut Query) -> Result<Quality, Problem> {
     let wrong = || bad_parameter("quality must be best, audio, or a number of lines such as 1080");
     match query.text("quality").as_deref() {
         None | Some("best") => Ok(Quality::Best),
-        Some("audio") => Ok(Quality::Sound),
+        Some("audio") => Ok(Quality::AudioOnly),
         Some(lines) => {
             let lines = crate::range::decimal(lines.as_bytes()).ok_or_else(wrong)?;
             let lines = u32::try_from(lines).ok().filter(|lines| (1..=10_000).contains(lines));
@@ -95,13 +95,13 @@ fn quality(query: &mut Query) -> Result<Quality, Problem> {
     }
 }
 
-fn codec(query: &mut Query) -> Result<Option<PictureCodec>, Problem> {
+fn codec(query: &mut Query) -> Result<Option<VideoCodec>, Problem> {
     Ok(Some(match query.text("codec").as_deref() {
         None | Some("auto") => return Ok(None),
-        Some("h264") => PictureCodec::H264,
-        Some("h265") => PictureCodec::H265,
-        Some("vp9") => PictureCodec::Vp9,
-        Some("av1") => PictureCodec::Av1,
+        Some("h264") => VideoCodec::H264,
+        Some("h265") => VideoCodec::H265,
+        Some("vp9") => VideoCodec::Vp9,
+        Some("av1") => VideoCodec::Av1,
         Some(_) => return Err(bad_parameter("codec must be auto, h264, h265, vp9 or av1")),
     }))
 }
@@ -117,7 +117,7 @@ fn language(query: &mut Query) -> Result<Option<String>, Problem> {
 fn variant(query: &mut Query) -> Result<Option<Variant>, Problem> {
     let Some(name) = query.text("variant") else { return Ok(None) };
     let wrong = || bad_parameter("variant must be one that /info tells of");
-    Variant::named(&name).map(Some).ok_or_else(wrong)
+    Variant::from_name(&name).map(Some).ok_or_else(wrong)
 }
 
 fn bool_param(query: &mut Query, name: &str) -> Result<bool, Problem> {
@@ -144,10 +144,10 @@ mod tests {
             panic!()
         };
         assert_eq!(link.as_str(), "https://films.example/a");
-        let wanted = Choice {
+        let wanted = FormatRequest {
             quality: Quality::AtMost(720),
             container: Wanted::Webm,
-            codec: Some(PictureCodec::Vp9),
+            codec: Some(VideoCodec::Vp9),
             language: Some("pt-BR".into()),
             hdr: true,
             variant: Some(Variant::Drc),
@@ -159,7 +159,7 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!(choice.quality, Quality::Sound);
+        assert_eq!(choice.quality, Quality::AudioOnly);
     }
 
     #[test]

@@ -186,7 +186,7 @@ impl TrackReader<'_, '_> {
             return false;
         }
         self.tried.refreshes += 1;
-        let fresh = match refresh.ask(&self.location, &self.stop) {
+        let fresh = match refresh.refresh(&self.location, &self.stop) {
             Ok(fresh) => fresh,
             Err(why) => {
                 log::warn!("no fresh location for {} from {:?}: {why}", self.track, self.location);

@@ -18,7 +18,7 @@ use super::client::HttpClient;
 use super::upstream_client::UpstreamClient;
 use super::validate::{BodyRange, Expectation, RemoteFile};
 use crate::error::UpstreamError;
-use crate::media::{Location, cookie_field};
+use crate::media::{RemoteLocation, cookie_field};
 use crate::range;
 
 /// Redirects that are followed for one question.
@@ -28,7 +28,7 @@ const MAX_REDIRECTS: usize = 5;
 pub(super) struct RangeRequest<'u> {
     pub(super) upstream: &'u UpstreamClient,
     pub(super) client: Arc<HttpClient>,
-    pub(super) location: Arc<Location>,
+    pub(super) location: Arc<RemoteLocation>,
     /// Where an earlier answer really came from.
     pub(super) effective_url: Option<Url>,
     /// The bytes that are wanted; `None` for all of them, in one go.

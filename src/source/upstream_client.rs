@@ -22,7 +22,7 @@ use super::pool::{ConnectionPool, PoolingConnector, PoolingResolver};
 use super::transport::TcpConnector;
 use crate::cancel::CancelToken;
 use crate::config::{self, Proxy};
-use crate::media::Location;
+use crate::media::RemoteLocation;
 
 /// The buffer between a socket and its reader.
 pub const SOCKET_BUFFER: usize = 128 << 10;
@@ -99,7 +99,7 @@ impl UpstreamClient {
     }
 
     /// What may be asked for at once there.
-    pub(super) fn chunk_size(&self, location: &Location) -> u64 {
+    pub(super) fn chunk_size(&self, location: &RemoteLocation) -> u64 {
         let known = self.host_memory.chunk(&location.url).unwrap_or(u64::MAX);
         location.chunk.unwrap_or(u64::MAX).min(known).clamp(MIN_CHUNK, self.chunk)
     }

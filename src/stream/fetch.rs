@@ -12,7 +12,7 @@ use super::splice::Way;
 use super::{Answering, look};
 use crate::cancel::CancelToken;
 use crate::error::{Error, FfmpegError, InputError, UpstreamError};
-use crate::media::{Kind, Track};
+use crate::media::{Track, TrackKind};
 use crate::memory_budget::Reservation;
 use crate::mux::completeness::{Completeness, Incomplete};
 use crate::mux::fifo::{Feed, Pipes, Unfed};
@@ -67,7 +67,7 @@ pub(super) fn open<'scope, 'env>(
         let begin = usize::try_from(input.head.skip).unwrap_or(usize::MAX);
         let seen = source.peeked().get(begin..).unwrap_or(&[]);
         completeness.see(seen).map_err(|how| incomplete(track.kind, how))?;
-        let looks = mux::is_surveyed(input, media.tracks.len(), &wish, &media.tags);
+        let looks = mux::is_surveyed(input, media.tracks.len(), &wish, &media.metadata);
         let survey =
             looks.then(|| look::survey(scope, answering, track, &mut source, input, &mut memory));
         let survey = survey.transpose()?;
@@ -130,7 +130,7 @@ fn completeness(head: Head, len: Option<u64>) -> Completeness {
 }
 
 /// The file of a track lacks its end.
-pub(super) fn incomplete(track: Kind, Incomplete(how): Incomplete) -> Error {
+pub(super) fn incomplete(track: TrackKind, Incomplete(how): Incomplete) -> Error {
     Error::Upstream { track, fault: UpstreamError::Incomplete(how) }
 }
 
@@ -185,7 +185,8 @@ impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
                 Verdict::Known(head) => {
                     let input = Input { kind: self.track.kind, head };
                     let count = media.tracks.len();
-                    let deserves = mux::deserves_a_look(input, count, wish, &media.tags, ranged);
+                    let deserves =
+                        mux::deserves_a_look(input, count, wish, &media.metadata, ranged);
                     if is_thorough || !deserves {
                         return Ok(input);
                     }

@@ -11,7 +11,7 @@ use super::select::{self, Choice, choose};
 use super::{Answering, Served};
 use crate::error::Error;
 use crate::http_server::BodyWriter;
-use crate::media::{Location, Track};
+use crate::media::{RemoteLocation, Track};
 use crate::mux::completeness::{Completeness, Incomplete};
 use crate::mux::sniff::Head;
 use crate::mux::{Finished, Input};
@@ -29,7 +29,8 @@ pub(super) fn pass<'scope, 'env, 'c, 'edge>(
 ) -> Result<Served<'c, 'edge>, Error> {
     let Input { kind, head: Head { format, .. } } = opened.input;
     let file = opened.source.file().clone();
-    let [Track { location: Location { url, .. }, .. }, ..] = &answering.media.tracks[..] else {
+    let [Track { location: RemoteLocation { url, .. }, .. }, ..] = &answering.media.tracks[..]
+    else {
         return Err(Error::Stopped);
     };
     if let Some(how) = answering.canal.incomplete_files.get(url, &file) {

@@ -16,7 +16,7 @@ use super::select::{self, Choice, choose};
 use super::{Answering, Served};
 use crate::error::{Error, UpstreamError};
 use crate::http_server::ResponseHead;
-use crate::media::Kind;
+use crate::media::TrackKind;
 use crate::mux::splice::{self, Flow, Input, Runs};
 use crate::mux::{self, Finished};
 use crate::plan_cache::{CachedPlan, PlanKey};
@@ -216,7 +216,7 @@ fn send<'c, 'edge>(
 
 /// What the source of a track brings, as the plan takes it.
 fn input<'i, 'scope: 'i, 'env: 'i>(
-    kind: Kind,
+    kind: TrackKind,
     entered: Option<Entered<'scope, 'env>>,
     runs: Runs<'i>,
     out: &'i RefCell<Out<'_, '_>>,

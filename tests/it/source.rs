@@ -9,7 +9,7 @@ use ureq::http::{HeaderName, HeaderValue, header};
 use ytcanal::cancel::CancelToken;
 use ytcanal::config::{self, ByteSize, HumanDuration};
 use ytcanal::error::{Error, UpstreamError};
-use ytcanal::media::{Cookie, Kind, Location, Track};
+use ytcanal::media::{Cookie, RemoteLocation, Track, TrackKind};
 use ytcanal::source::{TrackReader, UpstreamClient};
 
 use crate::support::origin::Origin;
@@ -39,8 +39,8 @@ fn settings() -> config::UpstreamConfig {
 }
 
 fn track(url: &str) -> Track {
-    let location = Location::from(url.parse::<url::Url>().unwrap());
-    Track { kind: Kind::Video, location, refresh: None }
+    let location = RemoteLocation::from(url.parse::<url::Url>().unwrap());
+    Track { kind: TrackKind::Video, location, refresh: None }
 }
 
 /// All that a source gives, whatever it takes.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::report;
-use crate::media::{Kind, Tags};
+use crate::media::{Metadata, TrackKind};
 use crate::mux::fifo::Pipes;
 use crate::mux::joint::Mapped;
 use crate::mux::parameter_sets::SampleEntry;
@@ -26,7 +26,7 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
         list.extend(words("-protocol_whitelist file"));
         list.extend(words(&format!("-format_whitelist {demuxer} -f {demuxer}")));
         list.extend(words(INPUT));
-        let pre_skip = early_opus(joint, version).filter(|_| input.kind == Kind::Audio);
+        let pre_skip = early_opus(joint, version).filter(|_| input.kind == TrackKind::Audio);
         let offset = pre_skip.unwrap_or_default().as_secs_f64() - joint.zero().as_secs_f64();
         if offset != 0.0 {
             list.extend(words(&format!("-itsoffset {offset:.6}")));
@@ -66,7 +66,7 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
         list.extend([format!("-bsf:{letter}").into(), filters.join(",").into()]);
     }
     list.extend(trim(joint));
-    let Tags { title, artist, date, cover: _ } = &joint.tags;
+    let Metadata { title, artist, date, cover: _ } = &joint.tags;
     for (name, text) in [("title", title), ("artist", artist), ("date", date)] {
         if let Some(text) = text {
             list.extend(["-metadata".into(), format!("{name}={text}").into()]);
@@ -82,7 +82,7 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
             // Chapters would be a track of their own. Versions before 6.0 call FLAC and TrueHD in
             // MP4 experimental, which are in their standards by now.
             list.extend(words("-map_chapters -1 -strict experimental"));
-            let video = joint.source(Kind::Video).and_then(|input| input.head.sample_entry);
+            let video = joint.source(TrackKind::Video).and_then(|input| input.head.sample_entry);
             if let Some(tag) = video.and_then(|entry| version.tag(entry)) {
                 list.extend(words(&format!("-tag:v {tag}")));
             }
@@ -121,7 +121,7 @@ fn trim(joint: &Joint) -> Vec<OsString> {
 /// What makes ffmpeg take this track. A cover is no picture of a film.
 fn map(joint: &Joint, Mapped { from, kind, is_optional, .. }: &Mapped) -> [OsString; 2] {
     let input = joint.inputs.iter().position(|input| input.kind == *from).unwrap_or(0);
-    let letter = if *kind == Kind::Video { 'V' } else { 'a' };
+    let letter = if *kind == TrackKind::Video { 'V' } else { 'a' };
     let optional = if *is_optional { "?" } else { "" };
     ["-map".into(), format!("{input}:{letter}:0{optional}").into()]
 }
@@ -131,15 +131,15 @@ fn early_opus(joint: &Joint, version: Version) -> Option<Duration> {
     let is_early = version.is_early_with_opus()
         && joint.recoding.is_none()
         && matches!(joint.container, Container::Webm | Container::Mkv);
-    let samples = joint.source(Kind::Audio)?.head.pre_skip.filter(|_| is_early)?;
+    let samples = joint.source(TrackKind::Audio)?.head.pre_skip.filter(|_| is_early)?;
     Some(Duration::from_secs(1) * u32::from(samples.get()) / 48_000)
 }
 
 /// What is done to packets on their way, by kind of track.
 fn filters(joint: &Joint, version: Version) -> Vec<(char, Vec<String>)> {
     let (mut video, mut audio) = (Vec::new(), Vec::new());
-    let sound = joint.source(Kind::Audio);
-    let is_lone_film = sound.is_some_and(|input| input.kind == Kind::Video);
+    let sound = joint.source(TrackKind::Audio);
+    let is_lone_film = sound.is_some_and(|input| input.kind == TrackKind::Video);
     // To move the input would move its pictures, too. In these versions a filter counts in the ticks
     // of the output, milliseconds here.
     if let Some(pre_skip) = early_opus(joint, version).filter(|_| is_lone_film) {
@@ -157,7 +157,7 @@ fn filters(joint: &Joint, version: Version) -> Vec<(char, Vec<String>)> {
         if sound.is_some_and(may_be_same) {
             audio.push(APART.into());
         }
-        let picture = joint.source(Kind::Video);
+        let picture = joint.source(TrackKind::Video);
         if picture.is_some_and(may_be_same) && version.filters_in_ticks_of_output() {
             video.push(APART.into());
         }
@@ -257,13 +257,14 @@ mod tests {
     fn each_input_is_told_its_format_and_may_open_nothing_else() {
         let base = tempfile::tempdir().unwrap();
         let dir = RuntimeDir::claim(&base.path().join("with space")).unwrap();
-        let pipes = dir.pipes([Kind::Video, Kind::Audio].into_iter()).unwrap();
+        let pipes = dir.pipes([TrackKind::Video, TrackKind::Audio].into_iter()).unwrap();
         let pre_skip = std::num::NonZeroU16::new(312);
         let head =
             |format| Head { format, end: None, shifted: false, pre_skip, ..Head::of(format) };
         let input = |kind, format| Input { kind, head: head(format) };
-        let inputs = vec![input(Kind::Video, Format::Mp4), input(Kind::Audio, Format::Webm)];
-        let joint = Joint::new(inputs, &Wish::default(), &Tags::default()).unwrap();
+        let inputs =
+            vec![input(TrackKind::Video, Format::Mp4), input(TrackKind::Audio, Format::Webm)];
+        let joint = Joint::new(inputs, &Wish::default(), &Metadata::default()).unwrap();
         let list = arguments(&joint, &pipes, Version(Some(60)));
         let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         assert!(text.contains("-protocol_whitelist file -format_whitelist mp4 -f mp4"), "{text}");
@@ -272,7 +273,7 @@ mod tests {
             text.contains("-map 0:V:0 -map 1:a:0 -abort_on empty_output_stream -c copy -copyts"),
             "{text}"
         );
-        let pipe = format!("file:{}", pipes.path(Kind::Video).display());
+        let pipe = format!("file:{}", pipes.path(TrackKind::Video).display());
         assert!(list.iter().any(|word| *word == *pipe), "{text}");
         let offset = |version| {
             let list = arguments(&joint, &pipes, Version(version));
@@ -285,11 +286,11 @@ mod tests {
     fn what_is_wanted_of_the_film_is_said() {
         let base = tempfile::tempdir().unwrap();
         let dir = RuntimeDir::claim(base.path()).unwrap();
-        let pipes = dir.pipes([Kind::Video].into_iter()).unwrap();
-        let inputs = vec![Input { kind: Kind::Video, head: Head::of(Format::Mp4) }];
+        let pipes = dir.pipes([TrackKind::Video].into_iter()).unwrap();
+        let inputs = vec![Input { kind: TrackKind::Video, head: Head::of(Format::Mp4) }];
         let trim =
             Trim { start: Duration::from_millis(90_500), end: Some(Duration::from_secs(99)) };
-        let tags = Tags { title: Some("a = b".into()), ..Tags::default() };
+        let tags = Metadata { title: Some("a = b".into()), ..Metadata::default() };
         let joint = Joint::new(inputs, &Wish { trim, ..Wish::default() }, &tags).unwrap();
         let list = arguments(&joint, &pipes, Version(None));
         let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");

@@ -9,7 +9,7 @@
 //! **Invariant:** a report that says two things of one track is never believed. Pure.
 
 use crate::error::{Error, FfmpegError};
-use crate::media::Kind;
+use crate::media::TrackKind;
 use crate::mux::joint::{Joint, Mapped};
 use crate::mux::sniff::Codec;
 
@@ -81,7 +81,7 @@ impl Report {
 
     /// The first kind of track of which nothing was seen yet that is in the part. What need not be there
     /// is in it if there is any.
-    pub(super) fn awaits(&self, joint: &Joint) -> Option<Kind> {
+    pub(super) fn awaits(&self, joint: &Joint) -> Option<TrackKind> {
         let mut tracks = joint.tracks.iter().zip(&self.tracks);
         let is_empty = |seen: &Seen| !seen.has_packet && seen.media.is_some();
         tracks.find_map(|(mapped, seen)| is_empty(seen).then_some(mapped.kind))
@@ -110,7 +110,7 @@ impl Seen {
     fn disagreement(&self, codec: &str, mapped: &Mapped) -> Option<String> {
         let Mapped { kind, codec: claimed, .. } = *mapped;
         let media = self.media.as_deref().unwrap_or("nothing");
-        if media != kind.name() {
+        if media != kind.as_str() {
             return Some(format!("what should be its {kind} track is {media} to ffmpeg"));
         }
         if matches!(codec, "none" | "unknown_codec") {
@@ -128,10 +128,10 @@ impl Seen {
             numbers.any(|number| matches!(number, "" | "0"))
         };
         let what = match kind {
-            Kind::Video if lacks(&self.shape) => "size",
-            Kind::Audio if lacks(&self.rate) => "sample rate",
+            TrackKind::Video if lacks(&self.shape) => "size",
+            TrackKind::Audio if lacks(&self.rate) => "sample rate",
             // Those of MPEG-H are in its own descriptions, and it may have objects instead.
-            Kind::Audio if lacks(&self.shape) && seen != Codec::MpegH => "number of channels",
+            TrackKind::Audio if lacks(&self.shape) && seen != Codec::MpegH => "number of channels",
             _ => return None,
         };
         Some(format!("ffmpeg finds no {what} of its {kind} track"))
@@ -141,22 +141,22 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::Tags;
+    use crate::media::Metadata;
     use crate::mux::sniff::{Format, Head};
     use crate::mux::{Input, Wish};
 
-    fn joint(inputs: &[(Kind, Option<Codec>, Option<Codec>)]) -> Joint {
+    fn joint(inputs: &[(TrackKind, Option<Codec>, Option<Codec>)]) -> Joint {
         let input = |&(kind, video, audio)| {
             let head = Head { video, audio, ..Head::of(Format::Mp4) };
             Input { kind, head }
         };
         let inputs = inputs.iter().map(input).collect();
-        Joint::new(inputs, &Wish::default(), &Tags::default()).unwrap()
+        Joint::new(inputs, &Wish::default(), &Metadata::default()).unwrap()
     }
 
     fn pair() -> Joint {
         let (video, audio) = (Some(Codec::H264), Some(Codec::Aac));
-        joint(&[(Kind::Video, video, None), (Kind::Audio, None, audio)])
+        joint(&[(TrackKind::Video, video, None), (TrackKind::Audio, None, audio)])
     }
 
     fn report(lines: &str) -> Report {
@@ -181,13 +181,13 @@ mod tests {
         assert!(whole.is_whole(&pair()));
         assert_eq!(whole.agrees_with(&pair()), Ok(()));
         // Of its tracks, the first has a packet before the other.
-        assert_eq!(whole.awaits(&pair()), Some(Kind::Video));
+        assert_eq!(whole.awaits(&pair()), Some(TrackKind::Video));
         let packet = |track| format!("{PAIR}{track},    0,    0,    1,    1310, 0xe4bf8a5b\n");
-        assert_eq!(report(&packet("0")).awaits(&pair()), Some(Kind::Audio));
-        assert_eq!(report(&packet("1")).awaits(&pair()), Some(Kind::Video));
+        assert_eq!(report(&packet("0")).awaits(&pair()), Some(TrackKind::Audio));
+        assert_eq!(report(&packet("1")).awaits(&pair()), Some(TrackKind::Video));
         assert_eq!(report(&packet("0, 0, 0, 1, 1310, 0x1\n1")).awaits(&pair()), None);
         // The sound of a film is taken if there is one.
-        let film = joint(&[(Kind::Video, Some(Codec::H264), None)]);
+        let film = joint(&[(TrackKind::Video, Some(Codec::H264), None)]);
         assert!(report(&lines[..8].join("\n")).is_whole(&film));
         assert_eq!(whole.agrees_with(&film), Ok(()));
         let lines = format!("{}\n0, 0, 0, 1, 1310, 0xe4bf8a5b", lines[..8].join("\n"));
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn relatives_agree_and_what_is_unknown_does() {
-        let head = |claimed| joint(&[(Kind::Audio, None, claimed)]);
+        let head = |claimed| joint(&[(TrackKind::Audio, None, claimed)]);
         for (claimed, seen) in [
             (Some(Codec::Ac3), "eac3"),
             (Some(Codec::Mp3), "mp2"),
@@ -239,13 +239,13 @@ mod tests {
     fn sound_of_objects_needs_no_channels() {
         let lines = "#media_type 0: audio\n#codec_id 0: mpegh_3d_audio\n#sample_rate 0: 48000\n\
                      #channel_layout_name 0: 0 channels";
-        let joint = joint(&[(Kind::Audio, None, Some(Codec::MpegH))]);
+        let joint = joint(&[(TrackKind::Audio, None, Some(Codec::MpegH))]);
         assert_eq!(report(lines).agrees_with(&joint), Ok(()));
     }
 
     #[test]
     fn pcm_whose_description_is_not_read_is_no_other() {
-        let joint = joint(&[(Kind::Audio, None, Some(Codec::IsoPcm))]);
+        let joint = joint(&[(TrackKind::Audio, None, Some(Codec::IsoPcm))]);
         let lines = |codec| {
             format!(
                 "#media_type 0: audio\n#codec_id 0: {codec}\n#sample_rate 0: 48000\n\

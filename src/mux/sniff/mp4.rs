@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Codec, Format, Head, LOOK_AT_MOST, Verdict, View, from_ticks, not_media};
 use crate::error::InputError;
-use crate::media::Kind;
+use crate::media::TrackKind;
 use crate::mux::parameter_sets::{self, SampleEntry};
 use crate::mux::splice::boxes;
 
@@ -213,7 +213,7 @@ fn tracks_beyond(view: &View<'_>, mut at: u64, end: u64, head: &mut Head) -> Res
             let long = usize::try_from(len).unwrap_or(usize::MAX);
             let bytes = want(at, long.min(TRAK_FRONT))?;
             let payload = bytes.get(header..long.min(bytes.len())).unwrap_or(&[]);
-            if track(payload, head).kind == Some(Kind::Video) {
+            if track(payload, head).kind == Some(TrackKind::Video) {
                 head.has_picture = Some(true);
             }
             head.pre_skip = head.pre_skip.or(opus_pre_skip(payload));
@@ -284,17 +284,17 @@ fn read_moov(moov: &[u8]) -> Index {
             }
             b"trak" => {
                 let track = track(child.payload, &mut head);
-                let is_picture = track.kind == Some(Kind::Video);
+                let is_picture = track.kind == Some(TrackKind::Video);
                 head.has_picture = head.has_picture.map(|any| any || is_picture);
                 let there = track.samples.is_some_and(|count| count > 0);
                 has_samples |= there;
                 let times = Times::read(child.payload);
                 let end = times.filter(|_| there).and_then(|times| times.end(timescale));
                 match track.kind {
-                    Some(Kind::Video) if video.is_none() => {
+                    Some(TrackKind::Video) if video.is_none() => {
                         (video, head.video_end) = (times, end);
                     }
-                    Some(Kind::Audio) if audio.is_none() => {
+                    Some(TrackKind::Audio) if audio.is_none() => {
                         (audio, head.audio_end) = (times, end);
                     }
                     _ => {}
@@ -339,7 +339,7 @@ fn handler(trak: &[u8]) -> Option<&[u8]> {
 
 /// A track, as far as its container cares.
 struct Track {
-    kind: Option<Kind>,
+    kind: Option<TrackKind>,
     samples: Option<u32>,
 }
 
@@ -349,8 +349,8 @@ fn track(trak: &[u8], head: &mut Head) -> Track {
     head.shifted |= edits.is_some_and(|edits| !is_plain(edits));
     head.shifted |= has_early_pictures(trak);
     let kind = match handler(trak) {
-        Some(b"vide") => Some(Kind::Video),
-        Some(b"soun") => Some(Kind::Audio),
+        Some(b"vide") => Some(TrackKind::Video),
+        Some(b"soun") => Some(TrackKind::Audio),
         _ => None,
     };
     let way: [&[u8; 4]; 4] = [b"mdia", b"minf", b"stbl", b"stsd"];
@@ -358,12 +358,12 @@ fn track(trak: &[u8], head: &mut Head) -> Track {
     let entry = stsd.and_then(|stsd| Boxes { bytes: stsd, at: 0 }.next());
     let codec = entry.as_ref().map(|entry| Codec::of_sample_entry(entry.kind, entry.payload));
     match kind {
-        Some(Kind::Video) if head.video.is_none() => {
+        Some(TrackKind::Video) if head.video.is_none() => {
             head.video = codec;
             head.sample_entry = entry.as_ref().and_then(with_all_sets);
         }
-        Some(Kind::Video) => {}
-        Some(Kind::Audio) => head.audio = head.audio.or(codec),
+        Some(TrackKind::Video) => {}
+        Some(TrackKind::Audio) => head.audio = head.audio.or(codec),
         None => return Track { kind, samples: sample_count(trak) },
     }
     let mut entries = stsd.into_iter().flat_map(|stsd| Boxes { bytes: stsd, at: 0 });

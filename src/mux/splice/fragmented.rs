@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::layout::Rules as PlanRules;
 use super::{Halt, Layout, Look, Options, Plan, Refusal};
-use crate::media::Kind;
+use crate::media::TrackKind;
 use crate::mux::sniff::LOOK_AT_MOST;
 use crate::mux::{Container, Trim};
 
@@ -119,7 +119,7 @@ impl Index {
         first: &Facts,
         start: Option<Duration>,
     ) -> Result<Option<(usize, Facts)>, Halt> {
-        let is_picture = init.kind == Kind::Video;
+        let is_picture = init.kind == TrackKind::Video;
         let Some(end) = in_composition_time(&mut self.fragments, self.end, first.earliest) else {
             return if self.is_proven { Err(INSANE.into()) } else { Ok(None) };
         };
@@ -253,7 +253,7 @@ impl Chosen<'_> {
     }
 }
 
-pub(super) fn plan(tracks: &[(Kind, &Track)], options: &Options<'_>) -> Result<Plan, Refusal> {
+pub(super) fn plan(tracks: &[(TrackKind, &Track)], options: &Options<'_>) -> Result<Plan, Refusal> {
     for (kind, track) in tracks {
         if track.init.kind != *kind {
             return Err(Refusal("a file holds another kind of track than it was named for"));
@@ -277,7 +277,7 @@ pub(super) fn plan(tracks: &[(Kind, &Track)], options: &Options<'_>) -> Result<P
 }
 
 /// All fragments of all tracks. Where both begin late, so many whole seconds are taken from both.
-fn whole<'a>(tracks: &[(Kind, &'a Track)]) -> Vec<Chosen<'a>> {
+fn whole<'a>(tracks: &[(TrackKind, &'a Track)]) -> Vec<Chosen<'a>> {
     let seconds = tracks.iter().map(|(_, track)| track.late).min().unwrap_or(0);
     let chosen = tracks.iter().map(|(_, track)| {
         let shift = seconds * u64::from(track.init.timescale);
@@ -290,7 +290,7 @@ fn whole<'a>(tracks: &[(Kind, &'a Track)]) -> Vec<Chosen<'a>> {
 }
 
 /// The fragments that `trim` leaves, so moved that the picture begins at 0.
-fn cut<'a>(tracks: &[(Kind, &'a Track)], trim: Trim) -> Result<Vec<Chosen<'a>>, Refusal> {
+fn cut<'a>(tracks: &[(TrackKind, &'a Track)], trim: Trim) -> Result<Vec<Chosen<'a>>, Refusal> {
     let lead = tracks.first().map(|(_, track)| *track).ok_or(Refusal("there is no track"))?;
     if tracks.iter().any(|(_, track)| track.late < lead.late) {
         return Err(Refusal("its picture begins too long after its sound to be cut"));

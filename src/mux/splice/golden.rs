@@ -11,7 +11,7 @@ use ring::digest::{SHA256, digest};
 
 use super::{Halt, Input, Look, Options, plan, survey, survey_gathered};
 use crate::error::Error;
-use crate::media::{Cover, Kind, Tags};
+use crate::media::{CoverArt, Metadata, TrackKind};
 use crate::mux::sniff::Format;
 use crate::mux::{Trim, Wanted};
 
@@ -39,10 +39,15 @@ impl Look for File<'_> {
 
 /// Splices `files`, and holds the digest of the plan and the hash of the file against what they were.
 #[track_caller]
-pub(super) fn check(format: Format, files: &[(Kind, Vec<u8>)], how: How, expected: (&str, &str)) {
+pub(super) fn check(
+    format: Format,
+    files: &[(TrackKind, Vec<u8>)],
+    how: How,
+    expected: (&str, &str),
+) {
     let (start, end) = how.trim;
     let trim = Trim { start: Duration::from_millis(start), end: end.map(Duration::from_millis) };
-    let tags = if how.is_tagged { tags() } else { Tags::default() };
+    let tags = if how.is_tagged { tags() } else { Metadata::default() };
     let surveys = files.iter().map(|(kind, bytes)| {
         let file = &mut File(bytes);
         let survey =
@@ -74,12 +79,12 @@ pub(super) fn check(format: Format, files: &[(Kind, Vec<u8>)], how: How, expecte
     assert_eq!((&*digest, &*sha256), expected);
 }
 
-fn tags() -> Tags {
-    Tags {
+fn tags() -> Metadata {
+    Metadata {
         title: Some("A title – ひまわり".into()),
         artist: Some("An artist".into()),
         date: Some("2024-05-06".into()),
-        cover: Some(Cover { is_jpeg: true, bytes: Arc::from(&b"\xff\xd8 a picture"[..]) }),
+        cover: Some(CoverArt { is_jpeg: true, bytes: Arc::from(&b"\xff\xd8 a picture"[..]) }),
     }
 }
 

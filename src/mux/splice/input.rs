@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use crate::error::{Error, UpstreamError};
-use crate::media::Kind;
+use crate::media::TrackKind;
 
 /// Fewer bytes than these are sent on no quicker unseen.
 const WORTH_IT: u64 = 32 << 10;
 
 /// The bytes of one track, in their order. Whoever makes a piece pulls what it needs.
 pub struct Input<'a> {
-    track: Kind,
+    track: TrackKind,
     flow: Box<dyn Flow + 'a>,
     chunk: Vec<u8>,
     filled: usize,
@@ -50,7 +50,7 @@ impl<F: FnMut(Vec<u8>) -> Result<(Vec<u8>, usize), Error>> Flow for F {
 
 impl<'a> Input<'a> {
     /// The bytes of `track` from the one at `at` on.
-    pub fn new(track: Kind, at: u64, flow: impl Flow + 'a) -> Input<'a> {
+    pub fn new(track: TrackKind, at: u64, flow: impl Flow + 'a) -> Input<'a> {
         let (chunk, gathered) = (Vec::new(), Vec::new());
         Input { track, flow: Box::new(flow), chunk, filled: 0, used: 0, at, gap: 0..0, gathered }
     }

@@ -16,7 +16,7 @@ use super::tags::udta;
 use super::top::Top;
 use super::trak::{Moov, Trak};
 use super::{Halt, Options, Plan, Refusal};
-use crate::media::Kind;
+use crate::media::TrackKind;
 use crate::mux::{Container, Trim};
 
 mod chunks;
@@ -77,7 +77,7 @@ struct Selection {
 pub(super) fn survey(top: Top<'_>, moov: Vec<u8>) -> Result<Movie, Halt> {
     let mut movie = Movie { moov, brands: top.brands().to_vec(), media: Vec::new() };
     let mut end = 0;
-    for kind in [Kind::Video, Kind::Audio] {
+    for kind in [TrackKind::Video, TrackKind::Audio] {
         // Whoever wants the track hears why it cannot be had.
         if let Ok(Some(track)) = movie.open(kind, 0) {
             end = end.max(track.tables.last_chunk().map_or(0, |at| at.saturating_add(1)));
@@ -101,18 +101,18 @@ impl Movie {
 
     /// When the first of its tracks begins to be shown.
     pub(super) fn begin(&self) -> Duration {
-        let kinds = [Kind::Video, Kind::Audio].into_iter();
+        let kinds = [TrackKind::Video, TrackKind::Audio].into_iter();
         let tracks: Vec<_> = kinds.filter_map(|kind| self.open(kind, 0).ok().flatten()).collect();
         begin(&tracks)
     }
 
     /// When its last picture before `start` that can be decoded alone is decoded.
     pub(super) fn entry(&self, start: Duration) -> Option<Duration> {
-        trim::entry(&self.open(Kind::Video, 0).ok()??, start)
+        trim::entry(&self.open(TrackKind::Video, 0).ok()??, start)
     }
 
     /// Whether there is a track of this kind in it.
-    pub(super) fn has(&self, kind: Kind) -> bool {
+    pub(super) fn has(&self, kind: TrackKind) -> bool {
         Moov::read(&self.moov).is_ok_and(|moov| moov.has(kind))
     }
 
@@ -122,7 +122,7 @@ impl Movie {
     }
 
     /// Its track of this kind, if it has one.
-    fn open(&self, kind: Kind, file: u8) -> Result<Option<Open<'_>>, Refusal> {
+    fn open(&self, kind: TrackKind, file: u8) -> Result<Option<Open<'_>>, Refusal> {
         let moov = Moov::read(&self.moov)?;
         if moov.mvex.is_some() {
             return Err(Refusal("it has samples in fragments"));
@@ -151,13 +151,13 @@ impl Movie {
 
 /// The tracks that are wanted of files that were named for these kinds, video first. Whoever names
 /// one file for its video, and no other, means the film, hence its audio, too.
-fn wanted<'a>(files: &[(Kind, &'a Movie)], alone: bool) -> Result<Vec<Open<'a>>, Refusal> {
+fn wanted<'a>(files: &[(TrackKind, &'a Movie)], alone: bool) -> Result<Vec<Open<'a>>, Refusal> {
     const NONE: Refusal = Refusal("it has no track of the kind that it was named for");
     let mut tracks = Vec::new();
     for (place, (kind, movie)) in (0u8..).zip(files) {
         tracks.push((movie.open(*kind, place)?.ok_or(NONE)?, movie));
-        if alone && *kind == Kind::Video {
-            tracks.extend(movie.open(Kind::Audio, place)?.map(|audio| (audio, movie)));
+        if alone && *kind == TrackKind::Video {
+            tracks.extend(movie.open(TrackKind::Audio, place)?.map(|audio| (audio, movie)));
         }
     }
     for (track, movie) in &tracks {
@@ -166,7 +166,7 @@ fn wanted<'a>(files: &[(Kind, &'a Movie)], alone: bool) -> Result<Vec<Open<'a>>,
     Ok(tracks.into_iter().map(|(track, _)| track).collect())
 }
 
-pub(super) fn plan(files: &[(Kind, &Movie)], options: &Options<'_>) -> Result<Plan, Refusal> {
+pub(super) fn plan(files: &[(TrackKind, &Movie)], options: &Options<'_>) -> Result<Plan, Refusal> {
     let tracks = wanted(files, files.len() == 1)?;
     let brands: Vec<_> = files.iter().map(|(_, movie)| &movie.brands[..]).collect();
     let trim = match options.trim.is_whole() {
@@ -188,7 +188,7 @@ fn begin(tracks: &[Open<'_>]) -> Duration {
 /// One file as if it were made for streaming, with its times as they are; `trim` is by its own clock.
 /// One of QuickTime stays one, with all that MP4 does not know.
 pub(super) fn for_streaming(
-    kind: Kind,
+    kind: TrackKind,
     movie: &Movie,
     alone: bool,
     trim: Trim,

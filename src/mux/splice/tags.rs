@@ -6,7 +6,7 @@
 //! Must never know what kind of MP4 it goes into.
 
 use super::boxes::boxed;
-use crate::media::{Cover, Tags};
+use crate::media::{CoverArt, Metadata};
 
 /// The longest text, in bytes. iTunes itself stops at 255; nobody shows more than this.
 const LONGEST_TEXT: usize = 1024;
@@ -20,7 +20,7 @@ const PNG: u32 = 14;
 
 /// The box for these tags; nothing at all if there are none. What is empty, and a cover that is
 /// too large, is left out.
-pub(super) fn udta(tags: &Tags) -> Vec<u8> {
+pub(super) fn udta(tags: &Metadata) -> Vec<u8> {
     let items = [
         text(b"\xa9nam", tags.title.as_deref()),
         text(b"\xa9ART", tags.artist.as_deref()),
@@ -48,7 +48,7 @@ fn text(kind: &[u8; 4], text: Option<&str>) -> Vec<u8> {
     }
 }
 
-fn cover(cover: Option<&Cover>) -> Vec<u8> {
+fn cover(cover: Option<&CoverArt>) -> Vec<u8> {
     match cover {
         Some(cover) if (1..=LARGEST_COVER).contains(&cover.bytes.len()) => {
             item(b"covr", if cover.is_jpeg { JPEG } else { PNG }, &cover.bytes)
@@ -86,20 +86,23 @@ mod tests {
     #[test]
     fn nothing_says_nothing() {
         let blank = Some("  ".to_owned());
-        assert_eq!(udta(&Tags::default()), Vec::<u8>::new());
-        let cover = Some(Cover { is_jpeg: true, bytes: Arc::new([]) });
-        assert_eq!(udta(&Tags { title: blank, cover, ..Tags::default() }), Vec::<u8>::new());
-        let large = Cover { is_jpeg: true, bytes: vec![0; LARGEST_COVER + 1].into() };
-        assert_eq!(udta(&Tags { cover: Some(large), ..Tags::default() }), Vec::<u8>::new());
+        assert_eq!(udta(&Metadata::default()), Vec::<u8>::new());
+        let cover = Some(CoverArt { is_jpeg: true, bytes: Arc::new([]) });
+        assert_eq!(
+            udta(&Metadata { title: blank, cover, ..Metadata::default() }),
+            Vec::<u8>::new()
+        );
+        let large = CoverArt { is_jpeg: true, bytes: vec![0; LARGEST_COVER + 1].into() };
+        assert_eq!(udta(&Metadata { cover: Some(large), ..Metadata::default() }), Vec::<u8>::new());
     }
 
     #[test]
     fn each_item_has_its_type_and_value() {
-        let udta = udta(&Tags {
+        let udta = udta(&Metadata {
             title: Some("Straße ☂".to_owned()),
             artist: Some("A".to_owned()),
             date: Some("2024-02-29".to_owned()),
-            cover: Some(Cover { is_jpeg: false, bytes: Arc::new([1, 2, 3]) }),
+            cover: Some(CoverArt { is_jpeg: false, bytes: Arc::new([1, 2, 3]) }),
         });
         let value = |of: u8, value: &[u8]| [&[0, 0, 0, of, 0, 0, 0, 0], value].concat();
         assert_eq!(
@@ -116,7 +119,7 @@ mod tests {
     #[test]
     fn a_long_text_is_cut_between_characters() {
         let title = Some(format!("x{}", "ä".repeat(LONGEST_TEXT)));
-        let udta = udta(&Tags { title, ..Tags::default() });
+        let udta = udta(&Metadata { title, ..Metadata::default() });
         let text = items(&udta)[0].1[8..].to_vec();
         assert_eq!(text.len(), LONGEST_TEXT - 1);
         assert!(String::from_utf8(text).is_ok());

@@ -3,7 +3,7 @@
 
 use super::boxes::{Found, children, u32_at, u64_at};
 use super::{ENCRYPTED, Refusal};
-use crate::media::Kind;
+use crate::media::TrackKind;
 
 mod choice;
 
@@ -64,21 +64,21 @@ impl<'a> Moov<'a> {
     }
 
     /// The track of this kind that a player would take, if there is one of this kind.
-    pub(super) fn of_kind(&self, kind: Kind) -> Option<&'a [u8]> {
+    pub(super) fn of_kind(&self, kind: TrackKind) -> Option<&'a [u8]> {
         choice::choose(&self.traks, handler(kind))
     }
 
     /// Whether there is a track of this kind, whether or not anybody would play it.
-    pub(super) fn has(&self, kind: Kind) -> bool {
+    pub(super) fn has(&self, kind: TrackKind) -> bool {
         self.traks.iter().any(|trak| choice::handler_of(trak) == Some(handler(kind)))
     }
 }
 
 /// The handler of a kind of track (§8.4.3).
-pub(super) fn handler(kind: Kind) -> &'static [u8; 4] {
+pub(super) fn handler(kind: TrackKind) -> &'static [u8; 4] {
     match kind {
-        Kind::Video => b"vide",
-        Kind::Audio => b"soun",
+        TrackKind::Video => b"vide",
+        TrackKind::Audio => b"soun",
     }
 }
 

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::{Halt, Look, Options, Plan, Refusal};
-use crate::media::Kind;
+use crate::media::TrackKind;
 
 mod block;
 mod cluster;
@@ -71,7 +71,7 @@ pub(super) fn survey(look: &mut dyn Look) -> Result<Track, Halt> {
     survey::survey(look)
 }
 
-pub(super) fn plan(tracks: &[(Kind, &Track)], options: &Options<'_>) -> Result<Plan, Refusal> {
+pub(super) fn plan(tracks: &[(TrackKind, &Track)], options: &Options<'_>) -> Result<Plan, Refusal> {
     if tracks.iter().any(|(kind, track)| track.entry.kind != *kind) {
         return Err(Refusal("its track is a picture where a sound is wanted, or the reverse"));
     }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::*;
 
-fn read_json(page: &Value) -> Result<Offer, ResolveError> {
+fn read_json(page: &Value) -> Result<PageMedia, ResolveError> {
     let link = Url::parse("https://films.example/watch?v=1").unwrap();
     read(&link, page.to_string().as_bytes())
 }
@@ -61,16 +61,16 @@ fn a_film_with_all_that_can_be_said() {
     let first = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_690_000);
     assert_eq!(offer.expires, Some(first));
     let [picture, sound] = &offer.renditions[..] else { panic!() };
-    let shown = picture.picture.as_ref().unwrap();
-    assert_eq!((shown.codec, shown.lines, shown.fps), (PictureCodec::H264, 1080, Some(25)));
-    assert_eq!((picture.family, picture.size), (Family::Mp4, Some(Size::Exact(1000))));
-    assert_eq!((picture.bitrate, picture.sound.is_some()), (Some(3_000_500), false));
+    let shown = picture.video.as_ref().unwrap();
+    assert_eq!((shown.codec, shown.height, shown.fps), (VideoCodec::H264, 1080, Some(25)));
+    assert_eq!((picture.family, picture.size), (ContainerFamily::Mp4, Some(Size::Exact(1000))));
+    assert_eq!((picture.bitrate, picture.audio.is_some()), (Some(3_000_500), false));
     assert_eq!(picture.location.headers.len(), 1);
     assert_eq!((picture.location.cookies.len(), picture.location.chunk), (1, Some(1 << 20)));
     assert!(picture.location.available_at.is_some());
-    let heard = sound.sound.as_ref().unwrap();
-    assert_eq!((heard.codec, heard.language.as_deref()), (SoundCodec::Aac, Some("de")));
-    assert_eq!((heard.preference, sound.size), (10, Some(Size::About(50))));
+    let heard = sound.audio.as_ref().unwrap();
+    assert_eq!((heard.codec, heard.language.as_deref()), (AudioCodec::Aac, Some("de")));
+    assert_eq!((heard.preference, sound.size), (10, Some(Size::Approximate(50))));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn nothing_of_a_page_is_kept_without_measure() {
     let page = json!({"formats": [format(&long, &json!({}))]});
     assert_eq!(read_json(&page).unwrap_err().code, "no-format");
     let page = json!({"formats": [format("1", &json!({}))], "title": long});
-    assert!(read_json(&page).unwrap().weight() < 3000);
+    assert!(read_json(&page).unwrap().memory_size() < 3000);
 }
 
 #[test]
@@ -124,9 +124,9 @@ fn a_lone_file_of_which_nothing_is_known() {
     let offer =
         read_json(&json!({"url": "http://a.example/film.mp4", "ext": "mp4", "protocol": "http"}));
     let lone = offer.unwrap().renditions.remove(0);
-    assert!(lone.picture.is_some() && lone.sound.is_some());
+    assert!(lone.video.is_some() && lone.audio.is_some());
     let offer = read_json(&json!({"url": "http://a.example/song.mp3", "ext": "mp3"}));
-    assert!(offer.unwrap().renditions[0].picture.is_none());
+    assert!(offer.unwrap().renditions[0].video.is_none());
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn lines_are_what_people_call_them() {
     let lines = |width, height, note: &str| {
         let more = json!({"width": width, "height": height, "format_note": note, "acodec": "none"});
         let page = json!({"formats": [format("1", &more)]});
-        read_json(&page).unwrap().renditions[0].picture.clone().unwrap().lines
+        read_json(&page).unwrap().renditions[0].video.clone().unwrap().height
     };
     assert_eq!(lines(1920, 1080, "1080p50"), 1080);
     assert_eq!(lines(1080, 1920, ""), 1080);

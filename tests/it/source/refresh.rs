@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ytcanal::cancel::CancelToken;
 use ytcanal::error::UpstreamError;
-use ytcanal::media::{Location, Refresh, Track};
+use ytcanal::media::{RefreshHandle, RemoteLocation, Track};
 use ytcanal::source::{TrackReader, UpstreamClient};
 
 use super::{content, read, settings, track};
@@ -18,8 +18,8 @@ use crate::support::{PATIENCE, eventually};
 /// A track at `old` whose refresh leads to `new`, and the count of refreshes.
 fn refreshing(old: &str, new: &str) -> (Track, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
-    let location = Location::from(new.parse::<url::Url>().unwrap());
-    let refresh = Refresh::new({
+    let location = RemoteLocation::from(new.parse::<url::Url>().unwrap());
+    let refresh = RefreshHandle::new({
         let count = count.clone();
         move |_, _| {
             let mut location = location.clone();
@@ -73,11 +73,11 @@ fn refreshing_has_an_end() {
     assert_eq!(count.load(Ordering::SeqCst), 1);
     // What was refused is not asked for again.
     let asked = origin.requests().len();
-    let refresh = Refresh::new(|refused, _| Ok(refused.clone()));
+    let refresh = RefreshHandle::new(|refused, _| Ok(refused.clone()));
     let same = Track { refresh: Some(refresh), ..super::track(&url) };
     assert_eq!(read(&settings(), &same), Err(UpstreamError::StillRefused(403)));
     assert!(origin.requests().len() - asked < asked);
-    let refresh = Refresh::new(|_, _| Err("the page is gone".into()));
+    let refresh = RefreshHandle::new(|_, _| Err("the page is gone".into()));
     let track = Track { refresh: Some(refresh), ..super::track(&url) };
     assert_eq!(read(&settings(), &track), Err(UpstreamError::Status(403)));
 }
@@ -88,7 +88,7 @@ fn a_refresh_ends_with_the_stream() {
     let origin = Origin::start();
     let url = origin.put("v", Resource::bytes("").fault(Scripted::Status(403, vec![])));
     let asked = Arc::new(Mutex::new(None::<Instant>));
-    let refresh = Refresh::new({
+    let refresh = RefreshHandle::new({
         let asked = asked.clone();
         move |_, stop| {
             *asked.lock().unwrap() = Some(Instant::now());

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use ytcanal::media::{Cover, Tags};
+use ytcanal::media::{CoverArt, Metadata};
 use ytcanal::mux::splice::Plan;
 
 use crate::support::framemd5::Exactness;
@@ -20,7 +20,7 @@ mod layout;
 mod shifted;
 mod walks;
 
-const TAGS: Tags = Tags { title: None, artist: None, date: None, cover: None };
+const TAGS: Metadata = Metadata { title: None, artist: None, date: None, cover: None };
 
 /// Index of all fragments, or of each; at the end; none. Offsets from the start of the file or of
 /// the fragment. Edit lists, negative composition offsets.
@@ -71,11 +71,11 @@ fn every_shape_is_joined_packet_by_packet() {
 fn the_file_says_what_it_is() {
     let pair = media::in_fragments(SHAPES[0].1);
     let film = Film::of(&pair.video, &pair.audio);
-    let tags = Tags {
+    let tags = Metadata {
         title: Some("Ein Zug – 列車".into()),
         artist: Some("Nobody & sons".into()),
         date: Some("2021-03-04".into()),
-        cover: Some(Cover { is_jpeg: true, bytes: Arc::from(&cover()[..]) }),
+        cover: Some(CoverArt { is_jpeg: true, bytes: Arc::from(&cover()[..]) }),
     };
     let plan = film.plan(&as_it_is(&tags));
     let directory = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ytcanal::media::{Kind, Tags};
+use ytcanal::media::{Metadata, TrackKind};
 use ytcanal::mux::splice::Options;
 
 use crate::support::framemd5::{Exactness, assert_same, packets};
@@ -58,8 +58,8 @@ fn probed(file: &Path, entries: &str) -> Vec<String> {
 fn every_packet_is_that_of_its_source() {
     for kind in kinds::all() {
         let film = Film::of(&kind.video, &kind.audio);
-        let plan = film.plan(&as_it_is(&Tags::default()));
-        let joined = joined(&film, &as_it_is(&Tags::default()));
+        let plan = film.plan(&as_it_is(&Metadata::default()));
+        let joined = joined(&film, &as_it_is(&Metadata::default()));
         for (stream, source) in [("v", &kind.video), ("a", &kind.audio)] {
             let what = format!("{}, {stream}", kind.name);
             let after = packets(&joined.path, stream);
@@ -82,8 +82,8 @@ fn every_packet_is_that_of_its_source() {
 fn h265_is_called_hvc1() {
     for file in kinds::h265() {
         assert_eq!(probed(&file, "stream=codec_tag_string")[0], "codec_tag_string=hev1");
-        let film = Film { files: vec![(Kind::Video, std::fs::read(&file).unwrap())] };
-        let joined = joined(&film, &as_it_is(&Tags::default()));
+        let film = Film { files: vec![(TrackKind::Video, std::fs::read(&file).unwrap())] };
+        let joined = joined(&film, &as_it_is(&Metadata::default()));
         assert_eq!(probed(&joined.path, "stream=codec_tag_string"), ["codec_tag_string=hvc1"]);
         let [before, after] = [&file, &joined.path].map(|file| packets(file, "v"));
         assert_same(&before, &after, Exactness::Every, "H.265");
@@ -95,7 +95,7 @@ fn h265_is_called_hvc1() {
 #[test]
 fn the_middle_has_picture_and_sound() {
     let kind = kinds::minute();
-    let joined = joined(&Film::of(&kind.video, &kind.audio), &as_it_is(&Tags::default()));
+    let joined = joined(&Film::of(&kind.video, &kind.audio), &as_it_is(&Metadata::default()));
     for (stream, source) in [("v", &kind.video), ("a", &kind.audio)] {
         let middle = ["-ss", "31.3", "-t", "5"];
         let pictures = decoded(&middle, &joined.path, stream);
@@ -127,7 +127,7 @@ fn places(file: &Path) -> Vec<(u64, f64, String)> {
 #[test]
 fn what_is_played_together_is_near_each_other() {
     let kind = kinds::minute();
-    let joined = joined(&Film::of(&kind.video, &kind.audio), &as_it_is(&Tags::default()));
+    let joined = joined(&Film::of(&kind.video, &kind.audio), &as_it_is(&Metadata::default()));
     let mut latest = 0.0f64;
     for (at, time, kind) in places(&joined.path) {
         assert!(time > latest - 0.7, "at {at} {kind} of {time}, behind {latest}");
@@ -141,11 +141,13 @@ fn what_is_played_together_is_near_each_other() {
 #[test]
 fn a_lone_file_gets_its_index_in_front() {
     let kind = kinds::minute();
-    for (kind, stream, path) in [(Kind::Video, "v", kind.video), (Kind::Audio, "a", kind.audio)] {
+    for (kind, stream, path) in
+        [(TrackKind::Video, "v", kind.video), (TrackKind::Audio, "a", kind.audio)]
+    {
         let film = Film { files: vec![(kind, std::fs::read(&path).unwrap())] };
-        let plan = film.plan(&as_it_is(&Tags::default()));
+        let plan = film.plan(&as_it_is(&Metadata::default()));
         assert_eq!(plan.pieces().len(), 1, "all samples as they lie in their file");
-        let joined = joined(&film, &as_it_is(&Tags::default()));
+        let joined = joined(&film, &as_it_is(&Metadata::default()));
         let after = packets(&joined.path, stream);
         assert_same(&packets(&path, stream), &after, Exactness::Every, stream);
     }
@@ -165,14 +167,14 @@ fn surveys_take_few_requests() {
 fn the_same_files_give_the_same_plan() {
     let kind = kinds::plain();
     let film = Film::of(&kind.video, &kind.audio);
-    let tags = Tags::default();
+    let tags = Metadata::default();
     assert_eq!(film.plan(&as_it_is(&tags)), film.plan(&as_it_is(&tags)));
 }
 
 #[test]
 fn what_cannot_be_joined_is_refused() {
     let refusal = |video: &Path, audio: &Path| {
-        Film::of(video, audio).try_plan(&as_it_is(&Tags::default())).unwrap_err().0
+        Film::of(video, audio).try_plan(&as_it_is(&Metadata::default())).unwrap_err().0
     };
     let kind = kinds::plain();
     assert_eq!(
@@ -184,7 +186,7 @@ fn what_cannot_be_joined_is_refused() {
         let bytes = std::fs::read(path).unwrap();
         bytes[..bytes.len() - 1000].to_vec()
     };
-    let files = vec![(Kind::Video, cut(&kind.video)), (Kind::Audio, cut(&kind.audio))];
-    let refused = Film { files }.try_plan(&as_it_is(&Tags::default())).unwrap_err().0;
+    let files = vec![(TrackKind::Video, cut(&kind.video)), (TrackKind::Audio, cut(&kind.audio))];
+    let refused = Film { files }.try_plan(&as_it_is(&Metadata::default())).unwrap_err().0;
     assert_eq!(refused, "a box runs past the end of the file");
 }

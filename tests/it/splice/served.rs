@@ -1,6 +1,6 @@
 //! Spliced files over HTTP: they behave like files.
 
-use ytcanal::media::Tags;
+use ytcanal::media::Metadata;
 
 use crate::support::answer::{Answer, Ending};
 use crate::support::client::{any_path, ask, mux_path, splice_path};
@@ -55,7 +55,7 @@ fn header(answer: &Answer, name: &str) -> String {
 fn expected() -> Vec<u8> {
     let pair = media::minute();
     let film = Film::of(&pair.video, &pair.audio);
-    let tags = Tags { title: Some("A film".into()), ..Tags::default() };
+    let tags = Metadata { title: Some("A film".into()), ..Metadata::default() };
     let plan = film.plan(&as_it_is(&tags));
     film.emit(&plan, 0..plan.len()).unwrap()
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use ytcanal::media::{Cover, Tags};
+use ytcanal::media::{CoverArt, Metadata};
 use ytcanal::mux::splice::Plan;
 
 use crate::support::framemd5::{Exactness, assert_same, packets};
@@ -37,7 +37,7 @@ fn silently(arguments: &[&str]) -> String {
 /// Joins them as they are. ffmpeg must find every packet of both, and nothing to say.
 fn join(video: &Path, audio: &Path) -> (Film, Plan, TempDir, PathBuf) {
     let film = Film::of(video, audio);
-    let plan = film.plan(&as_it_is(&Tags::default()));
+    let plan = film.plan(&as_it_is(&Metadata::default()));
     let (directory, file) = written(&film, &plan);
     for (source, stream) in [(video, "v"), (audio, "a")] {
         let what = format!("{stream} of {}", source.display());
@@ -131,7 +131,7 @@ fn cues_lead_to_the_earlier_of_picture_and_sound() {
     let pair = media::webm();
     let audio = remuxed("small-sound", &pair.audio, &["-cluster_time_limit", "300"]);
     let film = Film::of(&pair.video, &audio);
-    let plan = film.plan(&as_it_is(&Tags::default()));
+    let plan = film.plan(&as_it_is(&Metadata::default()));
     let whole = film.whole(&plan);
     let head = ebml::header(&whole).unwrap();
     let segment = &whole[head.len + head.size.unwrap() as usize..];
@@ -168,11 +168,11 @@ fn the_file_says_what_it_is() {
     let pair = media::webm();
     let film = Film::of(&pair.video, &pair.audio);
     let picture = cover();
-    let tags = Tags {
+    let tags = Metadata {
         title: Some("Ein Zug – 列車".into()),
         artist: Some("Nobody & sons".into()),
         date: Some("2021-03-04".into()),
-        cover: Some(Cover { is_jpeg: true, bytes: Arc::from(&picture[..]) }),
+        cover: Some(CoverArt { is_jpeg: true, bytes: Arc::from(&picture[..]) }),
     };
     let plan = film.plan(&as_it_is(&tags));
     let (_directory, file) = written(&film, &plan);
@@ -196,7 +196,7 @@ fn the_file_says_what_it_is() {
 fn the_same_files_and_wishes_give_the_same_plan() {
     let pair = media::webm();
     let film = Film::of(&pair.video, &pair.audio);
-    let tags = Tags::default();
+    let tags = Metadata::default();
     assert_eq!(film.plan(&as_it_is(&tags)), film.plan(&as_it_is(&tags)));
 }
 
@@ -206,7 +206,7 @@ fn a_lone_file_of_either_kind() {
     for (index, source, stream) in [(0, &pair.video, "v"), (1, &pair.audio, "a")] {
         let mut film = Film::of(&pair.video, &pair.audio);
         film.files = vec![film.files.swap_remove(index)];
-        let plan = film.plan(&as_it_is(&Tags::default()));
+        let plan = film.plan(&as_it_is(&Metadata::default()));
         assert!(plan.pieces().all(|piece| piece.track == 0));
         let (_directory, file) = written(&film, &plan);
         let (before, after) = (packets(source, stream), packets(&file, stream));

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use ytcanal::error::Error;
-use ytcanal::media::{Kind, Tags};
+use ytcanal::media::{Metadata, TrackKind};
 use ytcanal::mux::sniff::{LOOK_AT_MOST, Verdict, View, sniff};
 use ytcanal::mux::splice::{
     Flow, Halt, Input, Look, MAX_LOOK, Options, Plan, Refusal, Survey, plan, survey,
@@ -19,7 +19,7 @@ use super::framemd5::{Exactness, assert_same, packets};
 use super::{number_from, run};
 
 /// Everything of the film, in whatever container suits it.
-pub(crate) fn as_it_is(tags: &Tags) -> Options<'_> {
+pub(crate) fn as_it_is(tags: &Metadata) -> Options<'_> {
     Options { container: Wanted::Auto, trim: Trim::default(), tags }
 }
 
@@ -46,10 +46,10 @@ impl Look for Looked {
 
 /// What is to be joined, in memory.
 pub(crate) struct Film {
-    pub(crate) files: Vec<(Kind, Vec<u8>)>,
+    pub(crate) files: Vec<(TrackKind, Vec<u8>)>,
 }
 
-fn surveyed((kind, bytes): &(Kind, Vec<u8>), trim: Trim) -> Result<(Survey, usize), Halt> {
+fn surveyed((kind, bytes): &(TrackKind, Vec<u8>), trim: Trim) -> Result<(Survey, usize), Halt> {
     let head = &bytes[..bytes.len().min(LOOK_AT_MOST)];
     let Verdict::Known(head) = sniff(&View::front(head, Some(bytes.len() as u64), true)) else {
         panic!("the {kind} file is not known");
@@ -63,11 +63,11 @@ impl Film {
     /// Of a picture and a sound.
     pub(crate) fn of(video: &Path, audio: &Path) -> Film {
         let read = |path| fs::read(path).unwrap();
-        Film { files: vec![(Kind::Video, read(video)), (Kind::Audio, read(audio))] }
+        Film { files: vec![(TrackKind::Video, read(video)), (TrackKind::Audio, read(audio))] }
     }
 
     /// The surveys of all files.
-    pub(crate) fn surveys(&self, trim: Trim) -> Result<Vec<(Kind, Survey)>, Halt> {
+    pub(crate) fn surveys(&self, trim: Trim) -> Result<Vec<(TrackKind, Survey)>, Halt> {
         self.files.iter().map(|file| Ok((file.0, surveyed(file, trim)?.0))).collect()
     }
 

@@ -11,7 +11,7 @@ use super::init::Init;
 use super::table::{Extent, Run, Table};
 use super::walk::{Step, Walk};
 use super::{index, led, seconds_late};
-use crate::media::Kind;
+use crate::media::TrackKind;
 use crate::mux::splice::boxes::boxed;
 use crate::mux::splice::edits::{self, Edit, NORMAL, Plain, Scale};
 use crate::mux::splice::headers::{mdhd, mvhd};
@@ -31,7 +31,7 @@ pub(in crate::mux::splice) fn gather(
     behind: u64,
 ) -> Result<Gathered, Halt> {
     let init = led(look, Init::read(moov)?, behind)?;
-    if init.kind != Kind::Audio {
+    if init.kind != TrackKind::Audio {
         return Err(Refusal("it is not sound").into());
     }
     let (first, known) = index::claimed(look, &init, behind)?;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::media::Kind;
+use crate::media::TrackKind;
 use crate::mux::splice::boxes::{self, Header, u32_at};
 use crate::mux::splice::edits::{self, Edit, NANOS, Plain, Scale};
 use crate::mux::splice::trak::{MALFORMED, Moov, Trak, whole};
@@ -12,7 +12,7 @@ use crate::mux::splice::{Halt, Look, Refusal};
 /// What the moov says of the track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Init {
-    pub(super) kind: Kind,
+    pub(super) kind: TrackKind,
     pub(super) id: u32,
     pub(super) timescale: u32,
     pub(super) movie_scale: u32,
@@ -43,7 +43,7 @@ impl Init {
     }
 
     /// The same of the track of this kind that a player would take, if there are others.
-    pub(super) fn of_kind(moov: &[u8], kind: Kind) -> Result<Init, Refusal> {
+    pub(super) fn of_kind(moov: &[u8], kind: TrackKind) -> Result<Init, Refusal> {
         let moov = Moov::read(moov)?;
         Init::of(&moov, moov.of_kind(kind).ok_or(Refusal("it has no such track"))?)
     }
@@ -53,8 +53,8 @@ impl Init {
         let bytes = trak;
         let trak = Trak::read(trak)?;
         let kind = match &trak.handler {
-            b"vide" => Kind::Video,
-            b"soun" => Kind::Audio,
+            b"vide" => TrackKind::Video,
+            b"soun" => TrackKind::Audio,
             _ => return Err(Refusal("its track is neither picture nor sound")),
         };
         let counts = trak.stbl.iter().filter(|found| matches!(&found.kind, b"stsz" | b"stz2"));

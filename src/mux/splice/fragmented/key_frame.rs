@@ -8,7 +8,7 @@ use super::init::Init;
 use super::table::Table;
 use super::walk::{Step, Walk};
 use super::{index, led};
-use crate::media::Kind;
+use crate::media::TrackKind;
 use crate::mux::splice::{Halt, Look};
 
 /// So many fragments are looked at, from the one on in which the part begins: each may be a request.
@@ -22,7 +22,7 @@ pub(in crate::mux::splice) fn key_frame(
     behind: u64,
     start: Duration,
 ) -> Result<Option<Duration>, Halt> {
-    let init = led(look, Init::of_kind(moov, Kind::Video)?, behind)?;
+    let init = led(look, Init::of_kind(moov, TrackKind::Video)?, behind)?;
     let timeline = init.timeline()?;
     let start = timeline.media_time(start);
     let mut fragments = fragments(look, &init, behind)?;

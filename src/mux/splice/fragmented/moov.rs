@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Chosen;
 use super::init::{Timeline, ticks};
-use crate::media::Tags;
+use crate::media::Metadata;
 use crate::mux::splice::boxes::boxed;
 use crate::mux::splice::edits::{self, Edit, NANOS, NORMAL, Scale};
 use crate::mux::splice::headers::{mdhd, mvhd, tkhd};
@@ -15,7 +15,7 @@ use crate::mux::splice::{Refusal, entry, tags};
 pub(super) fn head(
     chosen: &[Chosen<'_>],
     duration: Duration,
-    tags: &Tags,
+    tags: &Metadata,
 ) -> Result<Vec<u8>, Refusal> {
     let scale = edits::common(chosen.iter().map(|chosen| chosen.track.init.movie_scale));
     let length = |duration: Duration| {

@@ -7,7 +7,7 @@
 //! promise what is not so: of fragments that nobody has looked at, it says nothing of key frames.
 
 use super::Chosen;
-use crate::media::Kind;
+use crate::media::TrackKind;
 use crate::mux::splice::Layout;
 
 /// Header, version, identity, times and count, for version 1.
@@ -114,8 +114,8 @@ fn kind(chosen: &Chosen<'_>, is_entry: bool) -> u32 {
     match (chosen.track.init.kind, is_entry && chosen.track.is_proven) {
         (_, false) => UNKNOWN,
         // Pictures may be shown before the key frame in front of which they do not stand.
-        (Kind::Video, true) => ENTRY,
-        (Kind::Audio, true) => FIRST_ENTRY,
+        (TrackKind::Video, true) => ENTRY,
+        (TrackKind::Audio, true) => FIRST_ENTRY,
     }
 }
 

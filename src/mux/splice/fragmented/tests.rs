@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::error::{Error, UpstreamError};
-use crate::media::Tags;
+use crate::media::Metadata;
 use crate::mux::Wanted;
 use crate::mux::sniff::{Format, LOOK_AT_MOST};
 use crate::mux::splice::golden::{self, How};
@@ -69,7 +69,7 @@ impl Look for File {
     }
 }
 
-const TAGS: Tags = Tags { title: None, artist: None, date: None, cover: None };
+const TAGS: Metadata = Metadata { title: None, artist: None, date: None, cover: None };
 
 fn part(start: u64, end: Option<u64>) -> Trim {
     Trim { start: Duration::from_millis(start), end: end.map(Duration::from_millis) }
@@ -79,7 +79,7 @@ fn options(trim: Trim) -> Options<'static> {
     Options { container: Wanted::Auto, trim, tags: &TAGS }
 }
 
-type Files = Vec<(Kind, Vec<u8>)>;
+type Files = Vec<(TrackKind, Vec<u8>)>;
 
 /// Brings what is needed in chunks of 37 bytes, and not a byte more.
 fn emit(plan: &Plan, part: Range<u64>, files: &Files) -> Result<Vec<u8>, Error> {
@@ -135,7 +135,7 @@ fn joined(sketches: &[Sketch]) -> Seen {
 
 /// The film of two sketches, the first of which is changed.
 fn film(change: impl FnOnce(&mut Sketch)) -> [Sketch; 2] {
-    let mut sketches = [sketch(Kind::Video), sketch(Kind::Audio)];
+    let mut sketches = [sketch(TrackKind::Video), sketch(TrackKind::Audio)];
     change(&mut sketches[0]);
     sketches
 }
@@ -160,10 +160,10 @@ fn contradiction_in(film: &[Sketch], change: impl FnOnce(&mut Vec<u8>)) -> &'sta
 
 #[test]
 fn golden_files() {
-    let files = |kinds: &[Kind]| -> Vec<_> {
+    let files = |kinds: &[TrackKind]| -> Vec<_> {
         kinds.iter().map(|kind| (*kind, sketch(*kind).bytes())).collect()
     };
-    let film = files(&[Kind::Video, Kind::Audio]);
+    let film = files(&[TrackKind::Video, TrackKind::Audio]);
     let check = |files: &[_], how, expected| golden::check(Format::Mp4, files, how, expected);
     check(
         &film,
@@ -181,20 +181,21 @@ fn golden_files() {
         ("e5ed9362be28f23bb7095bca6255f637", "c5d649652e1ce59640fc96191dfcda16"),
     );
     check(
-        &files(&[Kind::Video]),
+        &files(&[TrackKind::Video]),
         How::default(),
         ("de4c0a20d24cb8699c8b8ddec2cece03", "8afe29441ccabcd760b8a0cda454ba99"),
     );
     check(
-        &files(&[Kind::Audio]),
+        &files(&[TrackKind::Audio]),
         How { is_gathered: true, ..How::default() },
         ("8999feeb08e7d6e34e7a19e52f0c6670", "311e701ee2d5f616aaa1386498c6cc04"),
     );
     // Edit lists, and an index that does not tell what is behind the last fragment.
-    let mut late = sketch(Kind::Video);
+    let mut late = sketch(TrackKind::Video);
     late.edits = vec![(50, -1), (0, 1024)];
     late.index = Index::Mfra;
-    let late = [(Kind::Video, late.bytes()), (Kind::Audio, sketch(Kind::Audio).bytes())];
+    let late =
+        [(TrackKind::Video, late.bytes()), (TrackKind::Audio, sketch(TrackKind::Audio).bytes())];
     check(
         &late,
         How { is_tagged: true, ..How::default() },

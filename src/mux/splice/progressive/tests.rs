@@ -2,7 +2,7 @@
 
 use super::crafted::{Crafted, MEDIA, table};
 use super::*;
-use crate::media::Tags;
+use crate::media::Metadata;
 use crate::mux::completeness::Incomplete;
 use crate::mux::sniff::Format;
 use crate::mux::splice::boxes::{boxed, children, u32_at, u64_at};
@@ -22,18 +22,18 @@ fn survey(look: &mut dyn Look) -> Result<Movie, Halt> {
     super::survey(top, moov)
 }
 
-fn plan_of(tracks: &[(Kind, &Crafted)], trim: Trim) -> Result<Plan, Halt> {
+fn plan_of(tracks: &[(TrackKind, &Crafted)], trim: Trim) -> Result<Plan, Halt> {
     let mut surveys = Vec::new();
     for (kind, crafted) in tracks {
         surveys.push((*kind, survey(&mut crafted.file())?));
     }
     let tracks: Vec<_> = surveys.iter().map(|(kind, track)| (*kind, track)).collect();
-    let tags = Tags::default();
+    let tags = Metadata::default();
     Ok(plan(&tracks, &Options { container: Wanted::Auto, trim, tags: &tags })?)
 }
 
 fn lone(crafted: &Crafted) -> Result<Plan, Halt> {
-    plan_of(&[(Kind::Video, crafted)], Trim::default())
+    plan_of(&[(TrackKind::Video, crafted)], Trim::default())
 }
 
 fn refusal(plan: Result<Plan, Halt>) -> &'static str {
@@ -86,7 +86,7 @@ fn samples_beyond_four_gibibytes_have_wide_offsets() {
         .without(b"stco")
         .with(table(b"co64", &[2, 0, MEDIA as u32, 0, 3 * gib + MEDIA as u32]));
     crafted.media = 6 << 30;
-    let plan = plan_of(&[(Kind::Video, &crafted)], Trim::default()).unwrap();
+    let plan = plan_of(&[(TrackKind::Video, &crafted)], Trim::default()).unwrap();
     let head = head(&plan);
     assert_eq!(plan.len(), head.len() as u64 + (6 << 30));
     let mdat = &head[head.len() - 16..];
@@ -134,7 +134,9 @@ fn chunks_are_interleaved_and_gaps_left_out() {
         .with(table(b"stsc", &[2, 1, 3, 1, 2, 3, 2]))
         .with(table(b"stco", &[2, MEDIA as u32, MEDIA as u32 + 35]));
     sound.media = 65;
-    let plan = plan_of(&[(Kind::Video, &picture), (Kind::Audio, &sound)], Trim::default()).unwrap();
+    let plan =
+        plan_of(&[(TrackKind::Video, &picture), (TrackKind::Audio, &sound)], Trim::default())
+            .unwrap();
     let copies: Vec<_> =
         plan.pieces().map(|Piece { track, from, .. }| (track, from - MEDIA)).collect();
     let expected = [(0, 0), (1, 0), (0, 10), (1, 20), (1, 35), (0, 20), (1, 45), (0, 30)];
@@ -151,11 +153,11 @@ fn headers_tell_of_the_joined_film() {
     let picture = Crafted { movie_scale: 600, ..Crafted::new(b"vide") };
     // So long that milliseconds do not fit into 32 bits.
     let sound = Crafted::new(b"soun").with(table(b"stts", &[1, 6, 1 << 31]));
-    let of = |film: &[(Kind, &Crafted)]| {
+    let of = |film: &[(TrackKind, &Crafted)]| {
         let head = head(&plan_of(film, Trim::default()).unwrap());
         head[..head.windows(4).position(|window| window == b"mdat").unwrap() - 4].to_vec()
     };
-    let film = [(Kind::Video, &picture), (Kind::Audio, &sound)];
+    let film = [(TrackKind::Video, &picture), (TrackKind::Audio, &sound)];
     let moov = of(&film);
     let mvhd = inside(&moov, &[(b"moov", 0), (b"mvhd", 0)]);
     assert_eq!((mvhd.len(), mvhd[0], u32_at(&mvhd, 20)), (112, 1, Some(3000)));
@@ -197,10 +199,10 @@ fn media_may_stand_in_several_boxes() {
         super::crafted::Sparse { len: bytes.len() as u64, runs: vec![(0, bytes)], looks: 0 }
     };
     let is_laid_out = |offsets, last| {
-        let tags = Tags::default();
+        let tags = Metadata::default();
         let options = Options { container: Wanted::Auto, trim: Trim::default(), tags: &tags };
         let movie = survey(&mut file(offsets, last));
-        movie.is_ok_and(|movie| plan(&[(Kind::Video, &movie)], &options).is_ok())
+        movie.is_ok_and(|movie| plan(&[(TrackKind::Video, &movie)], &options).is_ok())
     };
     for last in [38, 0] {
         assert!(is_laid_out([first, second], last), "{last}");
@@ -221,7 +223,7 @@ fn golden_files() {
     };
     let video = Crafted::new(b"vide").with(table(b"stss", &[2, 1, 4]));
     let audio = Crafted::new(b"soun").edited(&[(3000, 250)]);
-    let film = [(Kind::Video, file(&video)), (Kind::Audio, file(&audio))];
+    let film = [(TrackKind::Video, file(&video)), (TrackKind::Audio, file(&audio))];
     let check = |files: &[_], how, expected| golden::check(Format::Mp4, files, how, expected);
     check(
         &film,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::ids;
-use crate::media::Kind;
+use crate::media::TrackKind;
 use crate::mux::splice::Refusal;
 use crate::mux::splice::ebml::{self, MALFORMED};
 
@@ -20,7 +20,7 @@ pub(super) struct Info {
 /// The only track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
-    pub(super) kind: Kind,
+    pub(super) kind: TrackKind,
     /// 1 to 127: one byte in a block.
     pub(super) number: u8,
     pub(super) uid: u64,
@@ -108,8 +108,8 @@ fn entry(payload: &[u8]) -> Result<Entry, Refusal> {
     let number = number.ok_or(Refusal("its track has no number of one byte"))?;
     // The track types of RFC 9559 §5.1.4.1.3, and the codecs of the WebM container guidelines.
     let kind = match (kind, ebml::text_of(codec)) {
-        (Some(1), b"V_VP8" | b"V_VP9" | b"V_AV1") => Kind::Video,
-        (Some(2), b"A_OPUS" | b"A_VORBIS") => Kind::Audio,
+        (Some(1), b"V_VP8" | b"V_VP9" | b"V_AV1") => TrackKind::Video,
+        (Some(2), b"A_OPUS" | b"A_VORBIS") => TrackKind::Audio,
         _ => return Err(Refusal("its codec is none of WebM")),
     };
     Ok(Entry { kind, number, uid, rest })

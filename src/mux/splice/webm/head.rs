@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::entry::Entry;
 use super::{ids, tags};
-use crate::media::Tags;
+use crate::media::Metadata;
 use crate::mux::splice::Refusal;
 use crate::mux::splice::ebml::{element, fixed, opening, uint, width_of};
 
@@ -16,7 +16,7 @@ pub(super) struct Head<'a> {
     /// Nanoseconds a tick.
     pub(super) scale: u64,
     pub(super) duration: Duration,
-    pub(super) tags: &'a Tags,
+    pub(super) tags: &'a Metadata,
     /// Times in ticks, and places behind the head.
     pub(super) cues: &'a [(u64, u64)],
     /// The length of all that is behind the head.

@@ -3,7 +3,7 @@
 
 use super::head::text;
 use super::ids;
-use crate::media::Tags;
+use crate::media::Metadata;
 use crate::mux::splice::Refusal;
 use crate::mux::splice::ebml::{element, uint};
 
@@ -11,7 +11,7 @@ use crate::mux::splice::ebml::{element, uint};
 const MAX_COVER: usize = 4 << 20;
 
 /// The tags, or nothing.
-pub(super) fn tags(tags: &Tags) -> Vec<u8> {
+pub(super) fn tags(tags: &Metadata) -> Vec<u8> {
     // Names of RFC 9559's companion, the Matroska tag registry.
     let named = [("TITLE", &tags.title), ("ARTIST", &tags.artist), ("DATE_RELEASED", &tags.date)];
     let said: Vec<u8> = named
@@ -31,7 +31,7 @@ pub(super) fn tags(tags: &Tags) -> Vec<u8> {
 }
 
 /// The cover as a file under the name that players look for, or nothing.
-pub(super) fn attachments(tags: &Tags) -> Result<Vec<u8>, Refusal> {
+pub(super) fn attachments(tags: &Metadata) -> Result<Vec<u8>, Refusal> {
     let Some(cover) = &tags.cover else { return Ok(Vec::new()) };
     if cover.bytes.len() > MAX_COVER {
         return Err(Refusal("the cover is too large"));

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::{Error, UpstreamError};
-use crate::media::{Cover, Tags};
+use crate::media::{CoverArt, Metadata};
 use crate::mux::sniff::Format;
 use crate::mux::splice::ebml::{self, element, opening, uint};
 use crate::mux::splice::golden::{self, How};
@@ -34,14 +34,14 @@ impl Look for File {
     }
 }
 
-const TAGS: Tags = Tags { title: None, artist: None, date: None, cover: None };
+const TAGS: Metadata = Metadata { title: None, artist: None, date: None, cover: None };
 
 fn options(start: u64, end: Option<u64>) -> Options<'static> {
     let trim = Trim { start: Duration::from_millis(start), end: end.map(Duration::from_millis) };
     Options { container: Wanted::Auto, trim, tags: &TAGS }
 }
 
-fn emit(plan: &Plan, part: Range<u64>, files: &[(Kind, Vec<u8>)]) -> Result<Vec<u8>, Error> {
+fn emit(plan: &Plan, part: Range<u64>, files: &[(TrackKind, Vec<u8>)]) -> Result<Vec<u8>, Error> {
     let mut inputs = Vec::new();
     for (track, (kind, bytes)) in files.iter().enumerate() {
         let needs = plan.needs(track, &part).unwrap_or(0..0);
@@ -109,7 +109,8 @@ fn of(blocks: &[(u8, i64)], track: u8) -> Vec<i64> {
 
 #[test]
 fn both_tracks_are_numbered_anew_and_in_step() {
-    let made = joined(&[sketch(Kind::Video), sketch(Kind::Audio)], &options(0, None)).unwrap();
+    let made =
+        joined(&[sketch(TrackKind::Video), sketch(TrackKind::Audio)], &options(0, None)).unwrap();
     let blocks = blocks(&made);
     let times: Vec<i64> = (0..50).map(|tenth| tenth * 100).collect();
     assert_eq!(of(&blocks, 1), times);
@@ -131,13 +132,13 @@ fn both_tracks_are_numbered_anew_and_in_step() {
 #[test]
 fn sound_is_cut_inside_its_clusters() {
     // Its clusters begin 300 ms earlier than those of the picture, but for the first one.
-    let mut video = sketch(Kind::Video);
+    let mut video = sketch(TrackKind::Video);
     video.clusters.remove(0);
     for (time, content) in &mut video.clusters {
         *time -= 300;
         content.splice(2..4, (*time as u16).to_be_bytes());
     }
-    let made = joined(&[video, sketch(Kind::Audio)], &options(1800, Some(2700))).unwrap();
+    let made = joined(&[video, sketch(TrackKind::Audio)], &options(1800, Some(2700))).unwrap();
     let blocks = blocks(&made);
     let times: Vec<i64> = (0..10).map(|tenth| tenth * 100).collect();
     assert_eq!(of(&blocks, 1), times);
@@ -147,12 +148,12 @@ fn sound_is_cut_inside_its_clusters() {
 #[test]
 fn what_stands_in_front_of_a_cue_is_cut_off_or_kept() {
     // Each cue leads to the block after half a second.
-    let mut video = sketch(Kind::Video);
+    let mut video = sketch(TrackKind::Video);
     video.clusters.iter_mut().for_each(|cluster| cluster.0 += 500);
     // Not all say where in the cluster it is.
     for place in [uint(ids::CUE_RELATIVE_POSITION, 300), uint(ids::CUE_BLOCK_NUMBER, 6), vec![]] {
         video.place = place;
-        let film = [video.clone(), sketch(Kind::Audio)];
+        let film = [video.clone(), sketch(TrackKind::Audio)];
         let made = joined(&film, &options(1700, Some(2200))).unwrap();
         let blocks = blocks(&made);
         let times: Vec<i64> = (0..10).map(|tenth| tenth * 100).collect();
@@ -163,9 +164,9 @@ fn what_stands_in_front_of_a_cue_is_cut_off_or_kept() {
 
 #[test]
 fn clusters_without_cues_are_found_and_kept() {
-    let mut video = sketch(Kind::Video);
+    let mut video = sketch(TrackKind::Video);
     video.cued = |number| number == 2;
-    let made = joined(&[video, sketch(Kind::Audio)], &options(0, None)).unwrap();
+    let made = joined(&[video, sketch(TrackKind::Audio)], &options(0, None)).unwrap();
     assert_eq!(of(&blocks(&made), 1).len(), 50);
 }
 
@@ -173,7 +174,7 @@ fn clusters_without_cues_are_found_and_kept() {
 fn what_lies_between_the_clusters_says_nothing_any_more() {
     let tags = element(ids::TAGS, &[&[7; 40]]);
     let long = [&opening(ids::TAGS, 3, 8), &b"abc"[..]].concat();
-    let mut video = sketch(Kind::Video);
+    let mut video = sketch(TrackKind::Video);
     let mut last = std::mem::take(&mut video.clusters[4].1);
     last.truncate(last.len() - tags.len() - long.len());
     // The bytes of the last cluster are now those of a shorter one, and two of tags behind it.
@@ -185,8 +186,8 @@ fn what_lies_between_the_clusters_says_nothing_any_more() {
     let more = [&tags[..], &long].concat();
     let bytes = [&bytes[..cues], &more, &bytes[cues..]].concat();
     track.end += more.len() as u64;
-    let plan = plan(&[(Kind::Video, &track)], &options(0, None)).unwrap();
-    let made = emit(&plan, 0..plan.len(), &[(Kind::Video, bytes)]).unwrap();
+    let plan = plan(&[(TrackKind::Video, &track)], &options(0, None)).unwrap();
+    let made = emit(&plan, 0..plan.len(), &[(TrackKind::Video, bytes)]).unwrap();
     let ends: Vec<_> = top(&made).iter().rev().take(3).map(|e| (e.id, e.bytes.len())).collect();
     assert_eq!(ends[..2], [(ids::VOID, long.len()), (ids::VOID, tags.len())]);
     assert_eq!(ends[2].0, ids::CLUSTER);
@@ -195,17 +196,17 @@ fn what_lies_between_the_clusters_says_nothing_any_more() {
 #[test]
 fn heads_that_do_not_fit_are_refused() {
     let with = |change: fn(&mut Sketch)| {
-        let mut sketch = sketch(Kind::Video);
+        let mut sketch = sketch(TrackKind::Video);
         change(&mut sketch);
         sketch.refusal()
     };
     let entry_with = |more: &[u8]| {
-        let mut sketch = sketch(Kind::Video);
-        sketch.entries = vec![entry(Kind::Video, more)];
+        let mut sketch = sketch(TrackKind::Video);
+        sketch.entries = vec![entry(TrackKind::Video, more)];
         sketch.refusal()
     };
     assert!(with(|s| s.doc_type = "matroska").contains("Matroska"));
-    assert!(with(|s| s.entries.push(entry(Kind::Audio, &[]))).contains("several"));
+    assert!(with(|s| s.entries.push(entry(TrackKind::Audio, &[]))).contains("several"));
     assert!(with(|s| s.entries.clear()).contains("no track"));
     assert!(with(|s| s.info.clear()).contains("how long"));
     assert!(with(|s| s.info.push(uint(ids::TIMESTAMP_SCALE, 0))).contains("TimestampScale"));
@@ -224,29 +225,32 @@ fn heads_that_do_not_fit_are_refused() {
 
 #[test]
 fn files_that_do_not_go_together_are_refused() {
-    let video = sketch(Kind::Video).survey().unwrap();
-    let mut sound = sketch(Kind::Audio);
+    let video = sketch(TrackKind::Video).survey().unwrap();
+    let mut sound = sketch(TrackKind::Audio);
     sound.info.push(uint(ids::TIMESTAMP_SCALE, 100_000));
     let sound = sound.survey().unwrap();
-    let both = [(Kind::Video, &video), (Kind::Audio, &sound)];
+    let both = [(TrackKind::Video, &video), (TrackKind::Audio, &sound)];
     assert!(plan(&both, &options(0, None)).unwrap_err().0.contains("TimestampScale"));
-    assert!(plan(&[(Kind::Audio, &video)], &options(0, None)).unwrap_err().0.contains("reverse"));
-    let cover = Cover { is_jpeg: false, bytes: Arc::from(vec![0; 5 << 20]) };
-    let tags = Tags { cover: Some(cover), ..TAGS };
+    assert!(
+        plan(&[(TrackKind::Audio, &video)], &options(0, None)).unwrap_err().0.contains("reverse")
+    );
+    let cover = CoverArt { is_jpeg: false, bytes: Arc::from(vec![0; 5 << 20]) };
+    let tags = Metadata { cover: Some(cover), ..TAGS };
     let options = Options { tags: &tags, ..options(0, None) };
-    assert!(plan(&[(Kind::Video, &video)], &options).unwrap_err().0.contains("cover"));
+    assert!(plan(&[(TrackKind::Video, &video)], &options).unwrap_err().0.contains("cover"));
 }
 
 #[test]
 fn clusters_that_contradict_are_not_passed_on() {
     let contradiction = |change: fn(&mut Vec<u8>)| {
-        let sketch = sketch(Kind::Video);
-        let plan = plan(&[(Kind::Video, &sketch.survey().unwrap())], &options(0, None)).unwrap();
+        let sketch = sketch(TrackKind::Video);
+        let plan =
+            plan(&[(TrackKind::Video, &sketch.survey().unwrap())], &options(0, None)).unwrap();
         let mut other = sketch;
         let before = other.clusters[2].1.len();
         change(&mut other.clusters[2].1);
         assert_eq!(other.clusters[2].1.len(), before, "a file of the same length");
-        match emit(&plan, 0..plan.len(), &[(Kind::Video, other.bytes())]) {
+        match emit(&plan, 0..plan.len(), &[(TrackKind::Video, other.bytes())]) {
             Err(Error::Upstream { fault: UpstreamError::IndexMismatch(why), .. }) => why,
             Err(other) => panic!("{other}"),
             Ok(_) => panic!("it is passed on"),
@@ -277,7 +281,7 @@ proptest! {
         start in 0u64..6000,
         length in any::<Option<u16>>(),
     ) {
-        let mut bytes = sketch(Kind::Video).bytes();
+        let mut bytes = sketch(TrackKind::Video).bytes();
         for (at, value) in &changes {
             // Most of what matters is in front.
             let at = if value % 2 == 0 { at.index(200) } else { at.index(bytes.len()) };
@@ -287,15 +291,15 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()));
         }
         let Ok(video) = splice_survey(Format::Webm, &mut File(bytes.clone()), Trim::default()) else { return Ok(()) };
-        let audio = sketch(Kind::Audio);
-        let tracks = [(Kind::Video, video), (Kind::Audio, Survey::Webm(audio.survey().unwrap()))];
+        let audio = sketch(TrackKind::Audio);
+        let tracks = [(TrackKind::Video, video), (TrackKind::Audio, Survey::Webm(audio.survey().unwrap()))];
         let end = length.map(|length| start + u64::from(length));
         let Ok(plan) = splice_plan(&tracks, &options(start, end)) else { return Ok(()) };
         for (at, value) in &later {
             let at = at.index(bytes.len());
             bytes[at] = *value;
         }
-        let files = [(Kind::Video, bytes), (Kind::Audio, audio.bytes())];
+        let files = [(TrackKind::Video, bytes), (TrackKind::Audio, audio.bytes())];
         if let Ok(made) = emit(&plan, 0..plan.len(), &files) {
             prop_assert_eq!(made.len() as u64, plan.len());
         }
@@ -304,22 +308,22 @@ proptest! {
     /// Clusters of random bytes end in an error, not in a panic.
     #[test]
     fn no_cluster_makes_it_panic(content in prop::collection::vec(any::<u8>(), 40..200)) {
-        let sketch = sketch(Kind::Video);
-        let plan = plan(&[(Kind::Video, &sketch.survey().unwrap())], &options(500, None)).unwrap();
+        let sketch = sketch(TrackKind::Video);
+        let plan = plan(&[(TrackKind::Video, &sketch.survey().unwrap())], &options(500, None)).unwrap();
         let mut bytes = sketch.bytes();
         let id = ids::CLUSTER.to_be_bytes();
         let at = bytes.windows(4).position(|window| window == id).unwrap() + 12;
         bytes[at..at + content.len()].copy_from_slice(&content);
-        prop_assert!(emit(&plan, 0..plan.len(), &[(Kind::Video, bytes)]).is_err());
+        prop_assert!(emit(&plan, 0..plan.len(), &[(TrackKind::Video, bytes)]).is_err());
     }
 }
 
 #[test]
 fn golden_files() {
-    let files = |kinds: &[Kind]| -> Vec<_> {
+    let files = |kinds: &[TrackKind]| -> Vec<_> {
         kinds.iter().map(|kind| (*kind, sketch(*kind).bytes())).collect()
     };
-    let film = files(&[Kind::Video, Kind::Audio]);
+    let film = files(&[TrackKind::Video, TrackKind::Audio]);
     let check = |files: &[_], how, expected| golden::check(Format::Webm, files, how, expected);
     check(
         &film,
@@ -337,7 +341,7 @@ fn golden_files() {
         ("7b2ef15e97c6fc919fc1e3543dedcaa4", "8bcc9b7dda837c85e1e33cccb46cf1dd"),
     );
     check(
-        &files(&[Kind::Audio]),
+        &files(&[TrackKind::Audio]),
         How::default(),
         ("58f8a7291b70d04d368b3f6cf5699693", "b1515e16fb7f8eda3cc1ec66907ac145"),
     );

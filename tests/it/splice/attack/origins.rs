@@ -9,7 +9,7 @@ use fastrand::Rng;
 use ytcanal::cancel::CancelToken;
 use ytcanal::config;
 use ytcanal::error::{Error, UpstreamError as Seen};
-use ytcanal::media::{Kind, Location, Refresh, Tags, Track};
+use ytcanal::media::{Metadata, RefreshHandle, RemoteLocation, Track, TrackKind};
 use ytcanal::source::{TrackReader, UpstreamClient};
 
 use super::{ONE, Stage, TWO, header, healthy, with_more};
@@ -162,7 +162,7 @@ fn whatever_contradicts_a_plan_is_an_error_of_its_track() {
     let seed = number_from("YTCANAL_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("YTCANAL_SEED={seed}");
     let mut random = Rng::with_seed(seed);
-    let tags = Tags::default();
+    let tags = Metadata::default();
     for pair in [media::minute(), media::webm(), media::edit_listed()] {
         let mut film = Film::of(&pair.video, &pair.audio);
         let plan = film.plan(&as_it_is(&tags));
@@ -307,14 +307,14 @@ fn a_download_that_fails_is_told_by_its_cause() {
 fn a_fresh_location_must_lead_to_the_file_that_was_told_of() {
     let origin = Origin::start();
     let old = origin.put("old", Resource::bytes([1; 9]).ranges().etag(ONE));
-    let url = |url: &str| Location::from(url.parse::<url::Url>().unwrap());
+    let url = |url: &str| RemoteLocation::from(url.parse::<url::Url>().unwrap());
     let settings = config::UpstreamConfig {
         allow: vec!["127.0.0.0/8".parse().unwrap()],
         ..config::UpstreamConfig::default()
     };
     let upstream = UpstreamClient::new(&settings).unwrap();
     let file = thread::scope(|scope| {
-        let track = Track { kind: Kind::Video, location: url(&old), refresh: None };
+        let track = Track { kind: TrackKind::Video, location: url(&old), refresh: None };
         let stop = Arc::new(CancelToken::new().unwrap());
         let source = TrackReader::open(scope, &upstream, &track, u64::MAX, &stop).unwrap();
         stop.cancel();
@@ -325,8 +325,8 @@ fn a_fresh_location_must_lead_to_the_file_that_was_told_of() {
         let fresh = origin.put("fresh", Resource::bytes([2; 9]).ranges().etag(etag));
         for part in [0..1, 3..5] {
             let fresh = url(&fresh);
-            let refresh = Some(Refresh::new(move |_, _| Ok(fresh.clone())));
-            let track = Track { kind: Kind::Video, location: url(&old), refresh };
+            let refresh = Some(RefreshHandle::new(move |_, _| Ok(fresh.clone())));
+            let track = Track { kind: TrackKind::Video, location: url(&old), refresh };
             let reopened = thread::scope(|scope| {
                 let stop = Arc::new(CancelToken::new().unwrap());
                 let opened = TrackReader::open_range(

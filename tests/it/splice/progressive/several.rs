@@ -2,21 +2,21 @@
 
 use std::path::Path;
 
-use ytcanal::media::{Kind, Tags};
+use ytcanal::media::{Metadata, TrackKind};
 
 use super::{Joined, joined, probed};
 use crate::support::films::{crowded, film};
 use crate::support::framemd5::{Exactness, assert_same, packets};
 use crate::support::spliced::{Film, as_it_is};
 
-fn of(files: &[(Kind, &Path)]) -> Film {
+fn of(files: &[(TrackKind, &Path)]) -> Film {
     let read = |path: &Path| std::fs::read(path).unwrap();
     Film { files: files.iter().map(|(kind, path)| (*kind, read(path))).collect() }
 }
 
 /// Joins the files, and makes sure that these tracks, and no others, are what comes out.
-fn assert_tracks(files: &[(Kind, &Path)], tracks: &[(&str, &Path, &str)]) -> Joined {
-    let joined = joined(&of(files), &as_it_is(&Tags::default()));
+fn assert_tracks(files: &[(TrackKind, &Path)], tracks: &[(&str, &Path, &str)]) -> Joined {
+    let joined = joined(&of(files), &as_it_is(&Metadata::default()));
     let streams = probed(&joined.path, "stream=codec_type");
     assert_eq!(streams.len(), tracks.len(), "{files:?}: {streams:?}");
     for (stream, source, of) in tracks {
@@ -30,7 +30,8 @@ fn assert_tracks(files: &[(Kind, &Path)], tracks: &[(&str, &Path, &str)]) -> Joi
 #[test]
 fn a_film_alone_keeps_video_and_audio() {
     let film = film();
-    let joined = assert_tracks(&[(Kind::Video, &film)], &[("v", &film, "v"), ("a", &film, "a")]);
+    let joined =
+        assert_tracks(&[(TrackKind::Video, &film)], &[("v", &film, "v"), ("a", &film, "a")]);
     let bytes = std::fs::read(&joined.path).unwrap();
     let moov = bytes.windows(4).position(|window| window == b"moov").unwrap();
     assert!(moov < 64, "the index is in front");
@@ -39,13 +40,13 @@ fn a_film_alone_keeps_video_and_audio() {
 #[test]
 fn one_track_is_taken_out_of_a_film() {
     let film = film();
-    assert_tracks(&[(Kind::Audio, &film)], &[("a", &film, "a")]);
+    assert_tracks(&[(TrackKind::Audio, &film)], &[("a", &film, "a")]);
 }
 
 #[test]
 fn a_film_keeps_the_order_of_its_file() {
-    let film = of(&[(Kind::Video, &film())]);
-    let plan = film.plan(&as_it_is(&Tags::default()));
+    let film = of(&[(TrackKind::Video, &film())]);
+    let plan = film.plan(&as_it_is(&Metadata::default()));
     assert_eq!(plan.pieces().len(), 1, "all samples as they lie in their file");
 }
 
@@ -54,8 +55,8 @@ fn each_file_gives_the_track_that_it_is_named_for() {
     let (film, other) = (film(), crowded("mp4"));
     let tracks = [("v", &*film, "v"), ("a", &*film, "a")];
     for files in [[&film, &film], [&film, &other], [&other, &film], [&other, &other]] {
-        assert_tracks(&[(Kind::Video, files[0]), (Kind::Audio, files[1])], &tracks);
+        assert_tracks(&[(TrackKind::Video, files[0]), (TrackKind::Audio, files[1])], &tracks);
     }
-    assert_tracks(&[(Kind::Video, &other)], &tracks);
-    assert_tracks(&[(Kind::Audio, &other)], &tracks[1..]);
+    assert_tracks(&[(TrackKind::Video, &other)], &tracks);
+    assert_tracks(&[(TrackKind::Audio, &other)], &tracks[1..]);
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use ytcanal::media::{Cover, Tags};
+use ytcanal::media::{CoverArt, Metadata};
 
 use super::{decoded, joined, kinds, probed};
 use crate::support::run;
@@ -19,11 +19,11 @@ fn tags_and_cover_are_read_back() {
             .arg(&cover));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let kind = kinds::plain();
-        let tags = Tags {
+        let tags = Metadata {
             title: Some("Ein Straßenfest ☂".to_owned()),
             artist: Some("A & B".to_owned()),
             date: Some("2024-02-29".to_owned()),
-            cover: Some(Cover { is_jpeg, bytes: std::fs::read(&cover).unwrap().into() }),
+            cover: Some(CoverArt { is_jpeg, bytes: std::fs::read(&cover).unwrap().into() }),
         };
         let joined = joined(&Film::of(&kind.video, &kind.audio), &as_it_is(&tags));
         let said = probed(&joined.path, "format_tags=title,artist,date");

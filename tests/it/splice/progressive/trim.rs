@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ytcanal::media::{Kind, Tags};
+use ytcanal::media::{Metadata, TrackKind};
 use ytcanal::mux::Trim;
 use ytcanal::mux::splice::Options;
 
@@ -16,7 +16,7 @@ fn nanos(seconds: f64) -> i64 {
     (seconds * 1e9) as i64
 }
 
-fn options(tags: &Tags, start: f64, end: Option<f64>) -> Options<'_> {
+fn options(tags: &Metadata, start: f64, end: Option<f64>) -> Options<'_> {
     let trim =
         Trim { start: Duration::from_secs_f64(start), end: end.map(Duration::from_secs_f64) };
     Options { trim, ..as_it_is(tags) }
@@ -37,7 +37,7 @@ fn picture_and_sound_stay_together() {
         let sources = [packets(&kind.video, "v"), packets(&kind.audio, "a")];
         for (start, end) in wishes {
             let what = format!("{}, {start} to {end:?}", kind.name);
-            let tags = Tags::default();
+            let tags = Metadata::default();
             let joined = joined(&film, &options(&tags, start, end));
             let after = ["v", "a"].map(|stream| packets(&joined.path, stream));
             let [video, audio] = [0, 1].map(|of| part(&sources[of], &after[of], &what));
@@ -69,7 +69,7 @@ fn picture_and_sound_stay_together() {
 fn cuts_fall_where_they_are_due() {
     let kind = kinds::plain();
     let film = Film::of(&kind.video, &kind.audio);
-    let tags = Tags::default();
+    let tags = Metadata::default();
     let joined = joined(&film, &options(&tags, 4.7, Some(6.0)));
     let video = packets(&joined.path, "v");
     // The key frames are 2 seconds from each other, the pictures 40 ms.
@@ -85,8 +85,8 @@ fn cuts_fall_where_they_are_due() {
 #[test]
 fn a_lone_file_is_cut_too() {
     let kind = kinds::plain();
-    let film = Film { files: vec![(Kind::Audio, std::fs::read(&kind.audio).unwrap())] };
-    let tags = Tags::default();
+    let film = Film { files: vec![(TrackKind::Audio, std::fs::read(&kind.audio).unwrap())] };
+    let tags = Metadata::default();
     let plan = film.plan(&options(&tags, 5.0, Some(7.0)));
     assert!((plan.duration.as_secs_f64() - 2.0).abs() < 0.05, "{:?}", plan.duration);
     let needed = plan.needs(0, &(0..plan.len())).unwrap();
@@ -103,7 +103,7 @@ fn a_lone_file_is_cut_too() {
 fn what_is_not_there_is_refused() {
     let kind = kinds::plain();
     let film = Film::of(&kind.video, &kind.audio);
-    let tags = Tags::default();
+    let tags = Metadata::default();
     let refusal = |start, end| film.try_plan(&options(&tags, start, end)).unwrap_err().0;
     assert_eq!(refusal(10.1, None), "it ends before what is wanted of it begins");
     assert_eq!(refusal(5.0, Some(5.0)), "it is to end before it begins");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ytcanal::error::{Error, UpstreamError};
-use ytcanal::media::Kind;
+use ytcanal::media::TrackKind;
 use ytcanal::mux::Wanted;
 use ytcanal::mux::splice::Options;
 
@@ -12,7 +12,7 @@ use crate::support::media::generate;
 use crate::support::webms::remuxed;
 
 fn refusal(video: &Path, audio: &Path) -> &'static str {
-    Film::of(video, audio).try_plan(&as_it_is(&Tags::default())).unwrap_err().0
+    Film::of(video, audio).try_plan(&as_it_is(&Metadata::default())).unwrap_err().0
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn what_does_not_fit_is_refused_in_words() {
     let rare = ["libvpx-vp9", "-g", "9999", "-deadline", "realtime", "-cpu-used", "8"];
     assert!(refusal(&coded_picture(&rare, 65), audio).contains("too coarse"));
     let film = Film::of(video, audio);
-    let tags = Tags::default();
+    let tags = Metadata::default();
     let options = Options { container: Wanted::Mp4, ..as_it_is(&tags) };
     assert!(film.try_plan(&options).unwrap_err().0.contains("another container"));
 }
@@ -40,10 +40,10 @@ fn a_file_that_is_cut_off_is_refused() {
     let pair = media::webm();
     let mut film = Film::of(&pair.video, &pair.audio);
     film.files[0].1.pop();
-    let refusal = film.try_plan(&as_it_is(&Tags::default())).unwrap_err();
+    let refusal = film.try_plan(&as_it_is(&Metadata::default())).unwrap_err();
     assert!(refusal.0.contains("shorter than it says"));
     film.files[0].1.extend([0xec, 0x80, 0xec, 0x80]);
-    let refusal = film.try_plan(&as_it_is(&Tags::default())).unwrap_err();
+    let refusal = film.try_plan(&as_it_is(&Metadata::default())).unwrap_err();
     assert!(refusal.0.contains("behind its segment"));
 }
 
@@ -57,7 +57,7 @@ fn clusters(bytes: &[u8]) -> Vec<usize> {
 fn bytes_that_contradict_the_cues_are_never_passed_on() {
     let pair = media::webm();
     let film = Film::of(&pair.video, &pair.audio);
-    let plan = film.plan(&as_it_is(&Tags::default()));
+    let plan = film.plan(&as_it_is(&Metadata::default()));
     // A cluster's header is its ID and a size of 3 bytes; its time follows (ID, size, two bytes),
     // then a block: ID, size of two bytes, track, time.
     let second = clusters(&film.files[1].1)[1];
@@ -76,7 +76,7 @@ fn bytes_that_contradict_the_cues_are_never_passed_on() {
         let mut film = Film { files: film.files.clone() };
         film.files[1].1[offset] ^= flip;
         let error = film.emit(&plan, 0..plan.len()).unwrap_err();
-        let Error::Upstream { track: Kind::Audio, fault: UpstreamError::IndexMismatch(said) } =
+        let Error::Upstream { track: TrackKind::Audio, fault: UpstreamError::IndexMismatch(said) } =
             error
         else {
             panic!("{error}");
@@ -99,8 +99,8 @@ fn sums_and_places_of_the_old_file_are_left_out() {
     let crc = |bytes: &[u8]| clusters(bytes).into_iter().filter(|at| bytes[at + 7] == 0xbf).count();
     assert!(crc(&bytes) > 2, "clusters with a sum");
     let video = std::fs::read(&pair.video).unwrap();
-    let film = Film { files: vec![(Kind::Video, video), (Kind::Audio, bytes)] };
-    let plan = film.plan(&as_it_is(&Tags::default()));
+    let film = Film { files: vec![(TrackKind::Video, video), (TrackKind::Audio, bytes)] };
+    let plan = film.plan(&as_it_is(&Metadata::default()));
     let (_directory, file) = written(&film, &plan);
     let (before, after) = (packets(&pair.audio, "a"), packets(&file, "a"));
     assert_same(&before, &after, Exactness::Every, "sound");

@@ -11,7 +11,7 @@ use crate::support::media::file_duration;
 
 const MILLISECOND: i64 = 1_000_000;
 
-fn part(tags: &Tags, start: f64, end: Option<f64>) -> Options<'_> {
+fn part(tags: &Metadata, start: f64, end: Option<f64>) -> Options<'_> {
     let end = end.map(Duration::from_secs_f64);
     let trim = Trim { start: Duration::from_secs_f64(start), end };
     Options { container: Wanted::Auto, trim, tags }
@@ -36,7 +36,7 @@ fn moved(source: &[Packet], zero: f64, until: f64, early: i64) -> Vec<Packet> {
 /// The part has exactly the packets of both tracks from `zero` up to `until`.
 fn check(video: &Path, audio: &Path, wanted: (f64, Option<f64>), zero: f64, until: f64) {
     let film = Film::of(video, audio);
-    let tags = Tags::default();
+    let tags = Metadata::default();
     let plan = film.plan(&part(&tags, wanted.0, wanted.1));
     let (_directory, file) = written(&film, &plan);
     // ffmpeg presents Opus 7 ms earlier than its blocks say (CodecDelay).
@@ -76,7 +76,7 @@ fn both_tracks_are_cut_at_the_same_times() {
 fn a_part_of_a_long_film_is_small() {
     let (video, audio) = long_film();
     let film = Film::of(&video, &audio);
-    let tags = Tags::default();
+    let tags = Metadata::default();
     let whole = film.plan(&as_it_is(&tags));
     let plan = film.plan(&part(&tags, 121.0, Some(134.0)));
     assert!(plan.len() < whole.len() / 14, "{} of {}", plan.len(), whole.len());
@@ -88,7 +88,7 @@ fn lone_sound_is_cut_at_its_own_clusters() {
     let pair = media::webm();
     let mut film = Film::of(&pair.video, &pair.audio);
     film.files.remove(0);
-    let tags = Tags::default();
+    let tags = Metadata::default();
     let plan = film.plan(&part(&tags, 6.0, Some(8.0)));
     let (_directory, file) = written(&film, &plan);
     let expected = moved(&packets(&pair.audio, "a"), 4.981, 9.981, 7 * MILLISECOND);
@@ -100,7 +100,7 @@ fn lone_sound_is_cut_at_its_own_clusters() {
 fn parts_that_are_nowhere_are_refused() {
     let pair = media::webm();
     let film = Film::of(&pair.video, &pair.audio);
-    let tags = Tags::default();
+    let tags = Metadata::default();
     let refused = |start, end| film.try_plan(&part(&tags, start, end)).unwrap_err();
     assert_eq!(refused(16.0, None), Refusal("the film is over before the start that is wanted"));
     assert!(refused(5.0, Some(5.0)).0.contains("nothing between"));

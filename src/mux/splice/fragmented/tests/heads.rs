@@ -7,7 +7,7 @@ use crate::mux::splice::boxes::{boxed, children, u32_at, u64_at};
 #[test]
 fn heads_that_do_not_fit_are_refused() {
     let with = |change: fn(&mut Sketch)| {
-        let mut sketch = sketch(Kind::Video);
+        let mut sketch = sketch(TrackKind::Video);
         change(&mut sketch);
         sketch.refusal()
     };
@@ -26,7 +26,7 @@ fn heads_that_do_not_fit_are_refused() {
 
 #[test]
 fn an_unknown_box_in_front_of_the_fragments_is_refused() {
-    let mut sketch = Sketch { index: Index::None, ..sketch(Kind::Video) };
+    let mut sketch = Sketch { index: Index::None, ..sketch(TrackKind::Video) };
     sketch.between = boxed(b"what", &[]);
     assert!(sketch.refusal().contains("unknown box"));
     sketch.between = boxed(b"free", &[]).repeat(40);
@@ -36,7 +36,7 @@ fn an_unknown_box_in_front_of_the_fragments_is_refused() {
 #[test]
 fn a_file_that_is_cut_off_is_refused() {
     for index in [Index::None, Index::Sidx(12_800, 0), Index::Mfra] {
-        let mut bytes = Sketch { index, ..sketch(Kind::Video) }.bytes();
+        let mut bytes = Sketch { index, ..sketch(TrackKind::Video) }.bytes();
         let whole = bytes.len();
         // Up to the head everything is missing of which the file could be known.
         while bytes.len() > whole - 400 {
@@ -53,8 +53,8 @@ fn a_file_that_is_cut_off_is_refused() {
 
 #[test]
 fn the_other_kind_is_refused() {
-    let video = sketch(Kind::Video).survey(Trim::default()).unwrap();
-    let refusal = plan(&[(Kind::Audio, &video)], &options(Trim::default())).unwrap_err();
+    let video = sketch(TrackKind::Video).survey(Trim::default()).unwrap();
+    let refusal = plan(&[(TrackKind::Audio, &video)], &options(Trim::default())).unwrap_err();
     assert!(refusal.0.contains("another kind"));
 }
 

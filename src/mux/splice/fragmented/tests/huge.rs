@@ -57,7 +57,7 @@ fn sparse(sketch: &Sketch, count: u64, len: u32) -> Sparse {
 }
 
 /// Brings zeros where there is nothing.
-fn part_of(plan: &Plan, files: &[(Kind, Sparse)], part: Range<u64>) -> Vec<u8> {
+fn part_of(plan: &Plan, files: &[(TrackKind, Sparse)], part: Range<u64>) -> Vec<u8> {
     let mut inputs = Vec::new();
     for (track, (kind, file)) in files.iter().enumerate() {
         let needs = plan.needs(track, &part).unwrap_or(0..0);
@@ -98,9 +98,9 @@ fn part_of(plan: &Plan, files: &[(Kind, Sparse)], part: Range<u64>) -> Vec<u8> {
 #[test]
 fn beyond_four_gibibytes() {
     const GIB: u32 = 1 << 30;
-    let video = sparse(&sketch(Kind::Video), 9, GIB);
-    let audio = sparse(&sketch(Kind::Audio), 9, 1 << 20);
-    let mut files = [(Kind::Video, video), (Kind::Audio, audio)];
+    let video = sparse(&sketch(TrackKind::Video), 9, GIB);
+    let audio = sparse(&sketch(TrackKind::Audio), 9, 1 << 20);
+    let mut files = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
     let tracks: Vec<_> = files
         .iter_mut()
         .map(|(kind, file)| (*kind, survey(file, Trim::default()).unwrap().unwrap()))
@@ -152,14 +152,14 @@ fn moof_len(bytes: &[u8]) -> usize {
 #[test]
 fn references_of_two_gibibytes_are_not_made() {
     // Two fragments of the picture of 1.5 GiB stand between those of the sound.
-    let video = sparse(&sketch(Kind::Video), 4, 3 << 29);
-    let mut slow = sketch(Kind::Audio);
+    let video = sparse(&sketch(TrackKind::Video), 4, 3 << 29);
+    let mut slow = sketch(TrackKind::Audio);
     slow.timescale = 48_000;
     let mut audio = sparse(&slow, 2, 1000);
     // The second one is two seconds later.
     let at = audio.runs[0].1.len() - 16;
     audio.runs[0].1[at - 4..at].copy_from_slice(&be(&[96_000]));
-    let mut files = [(Kind::Video, video), (Kind::Audio, audio)];
+    let mut files = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
     let tracks: Vec<_> = files
         .iter_mut()
         .map(|(kind, file)| (*kind, survey(file, Trim::default()).unwrap().unwrap()))
@@ -174,7 +174,7 @@ fn references_of_two_gibibytes_are_not_made() {
 fn nothing_is_allocated_by_a_length_that_is_claimed() {
     for kind in [b"moov", b"sidx", b"moof"] {
         for claimed in [1_u64 << 24, 1 << 31, 1 << 40, u64::MAX - 7] {
-            let head = sketch(Kind::Video).head();
+            let head = sketch(TrackKind::Video).head();
             let ftyp = &head[..16];
             let large = [&be(&[1])[..], kind, &claimed.to_be_bytes()].concat();
             let head = if kind == b"moov" { ftyp } else { &head };
@@ -192,6 +192,6 @@ fn nothing_is_allocated_by_a_length_that_is_claimed() {
     let tfdt = boxed(b"tfdt", &[&be(&[0, 0])]);
     let traf = boxed(b"traf", &[&boxed(b"tfhd", &[&be(&[0, 7])]), &tfdt, &trun]);
     let moof = boxed(b"moof", &[&boxed(b"mfhd", &[&be(&[0, 1])]), &traf]);
-    let bytes = [sketch(Kind::Video).head(), moof, boxed(b"mdat", &[])].concat();
+    let bytes = [sketch(TrackKind::Video).head(), moof, boxed(b"mdat", &[])].concat();
     assert!(survey(&mut File::of(bytes), Trim::default()).is_err());
 }

@@ -17,7 +17,7 @@ fn found(bytes: Vec<u8>) -> Result<(usize, usize), &'static str> {
 
 /// A picture whose index is made of the lengths of its runs.
 fn indexed(with: impl FnOnce(&[u32]) -> Vec<u8>) -> Vec<u8> {
-    let sketch = Sketch { index: Index::None, ..sketch(Kind::Video) };
+    let sketch = Sketch { index: Index::None, ..sketch(TrackKind::Video) };
     let runs = sketch.runs_at(0);
     let lens: Vec<u32> = runs.iter().map(|run| run.len() as u32).collect();
     [sketch.head(), with(&lens), runs.concat()].concat()
@@ -49,7 +49,7 @@ fn each_kind_of_index_finds_the_same() {
 
 #[test]
 fn what_is_at_the_front_takes_no_further_look() {
-    assert_eq!(found(sketch(Kind::Video).bytes()), Ok((5, 0)));
+    assert_eq!(found(sketch(TrackKind::Video).bytes()), Ok((5, 0)));
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn what_is_behind_the_media() {
 #[test]
 fn mfra_that_does_not_fit() {
     let with = |change: &dyn Fn(&mut Vec<u8>)| {
-        let mut bytes = Sketch { index: Index::Mfra, ..sketch(Kind::Video) }.bytes();
+        let mut bytes = Sketch { index: Index::Mfra, ..sketch(TrackKind::Video) }.bytes();
         let before = bytes.len();
         change(&mut bytes);
         (found(bytes), before)
@@ -361,7 +361,7 @@ fn mfra_that_does_not_fit() {
         assert!(matches!(found.0, Ok((5, _)) | Err(_)));
     }
     let wide = |mut bytes: Vec<u8>, times: [u64; 2]| {
-        let sketch = sketch(Kind::Video);
+        let sketch = sketch(TrackKind::Video);
         let runs = sketch.runs_at(0);
         let begin = bytes.len();
         let at = [begin, begin + runs[0].len()];
@@ -378,7 +378,7 @@ fn mfra_that_does_not_fit() {
         bytes.extend(boxed(b"mfra", &[&tfra, &mfro]));
         found(bytes)
     };
-    let head = sketch(Kind::Video).head();
+    let head = sketch(TrackKind::Video).head();
     assert_eq!(wide(head.clone(), [5, 12_805]), Ok((2, 0)));
     assert_eq!(wide(head.clone(), [0, u64::MAX]), Ok((2, 0)), "the fragments know better");
     assert!(wide(head, [u64::MAX - 1, u64::MAX]).is_ok(), "a difference of one");

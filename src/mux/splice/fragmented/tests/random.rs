@@ -11,7 +11,7 @@ use crate::mux::splice::{Survey, survey as splice_survey};
 
 /// A picture of many shapes.
 fn odd(shape: u8) -> Sketch {
-    let mut sketch = sketch(Kind::Video);
+    let mut sketch = sketch(TrackKind::Video);
     sketch.index = match shape % 4 {
         0 => Index::None,
         1 => Index::Mfra,
@@ -67,12 +67,12 @@ proptest! {
             length.map(|length| start + 1 + u64::from(length)),
         );
         let Ok(video) = splice_survey(Format::Mp4, &mut File::of(bytes.clone()), trim) else { return Ok(()) };
-        let audio = sketch(Kind::Audio);
+        let audio = sketch(TrackKind::Audio);
         let Ok(sound) = audio.survey(trim) else { return Ok(()) };
-        let tracks = [(Kind::Video, video), (Kind::Audio, Survey::Fragmented(Box::new(sound)))];
+        let tracks = [(TrackKind::Video, video), (TrackKind::Audio, Survey::Fragmented(Box::new(sound)))];
         let Ok(plan) = crate::mux::splice::plan(&tracks, &options(trim)) else { return Ok(()) };
         changed(&mut bytes, &later);
-        let files = vec![(Kind::Video, bytes), (Kind::Audio, audio.bytes())];
+        let files = vec![(TrackKind::Video, bytes), (TrackKind::Audio, audio.bytes())];
         let whole = emit(&plan, 0..plan.len(), &files);
         if let Ok(made) = &whole {
             prop_assert_eq!(made.len() as u64, plan.len());

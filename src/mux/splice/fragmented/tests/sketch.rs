@@ -1,7 +1,7 @@
 //! Made-up files. Must never be right by the code that is tested: they are laid out by hand.
 
 use super::File;
-use crate::media::Kind;
+use crate::media::TrackKind;
 use crate::mux::Trim;
 use crate::mux::completeness::Incomplete;
 use crate::mux::splice::boxes::boxed;
@@ -11,7 +11,7 @@ use crate::mux::splice::{Halt, Refusal};
 /// A file that is to be, and what is odd about it.
 #[derive(Clone)]
 pub(super) struct Sketch {
-    pub(super) kind: Kind,
+    pub(super) kind: TrackKind,
     pub(super) id: u32,
     pub(super) timescale: u32,
     pub(super) movie_scale: u32,
@@ -94,8 +94,8 @@ pub(super) fn fragment(time: u64, fill: u8) -> Fragment {
 }
 
 /// Five fragments of a second.
-pub(super) fn sketch(kind: Kind) -> Sketch {
-    let is_picture = kind == Kind::Video;
+pub(super) fn sketch(kind: TrackKind) -> Sketch {
+    let is_picture = kind == TrackKind::Video;
     let (id, timescale) = if is_picture { (7, 12_800) } else { (3, 48_000) };
     let run = |second: u8| Run {
         fragments: vec![fragment(u64::from(second) * u64::from(timescale), second)],
@@ -185,7 +185,7 @@ impl Sketch {
 
     pub(super) fn head(&self) -> Vec<u8> {
         let timed = |scale: u32| be(&[0, 0, 0, scale, 0]);
-        let handler = if self.kind == Kind::Video { b"vide" } else { b"soun" };
+        let handler = if self.kind == TrackKind::Video { b"vide" } else { b"soun" };
         let hdlr = boxed(b"hdlr", &[&[0; 8], handler, &[0; 13]]);
         let url = boxed(b"url ", &[&be(&[1])]);
         let dinf = boxed(b"dinf", &[&boxed(b"dref", &[&be(&[0, 1]), &url])]);

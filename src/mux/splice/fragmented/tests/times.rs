@@ -180,7 +180,7 @@ fn nothing_is_left_behind_the_end() {
         plan(&tracks, &options(trim)).unwrap_err().0
     };
     const OVER: &str = "the film ends before start";
-    assert_eq!(refusal(&[sketch(Kind::Video)], part(5000, None)), OVER);
+    assert_eq!(refusal(&[sketch(TrackKind::Video)], part(5000, None)), OVER);
     // The sound ends first: what is left of it is there, and silent.
     let mut film = film(|_| {});
     film[1].runs.truncate(2);

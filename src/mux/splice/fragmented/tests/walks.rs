@@ -12,7 +12,7 @@ const SECOND: u64 = 12_800;
 
 /// A picture of so many fragments with something in front of each, and without an index.
 fn long(count: u64, front: &dyn Fn(u64) -> Vec<u8>) -> Sketch {
-    let mut sketch = Sketch { index: Index::None, ..sketch(Kind::Video) };
+    let mut sketch = Sketch { index: Index::None, ..sketch(TrackKind::Video) };
     let run = |at: u64| Run {
         fragments: vec![fragment(at * SECOND, at as u8)],
         front: front(at),
@@ -130,7 +130,7 @@ fn a_walk_ends_with_a_reason() {
 #[test]
 fn more_fragments_than_an_index_can_number() {
     for (count, each) in [(65_535, 1), (65_536, 2), (100_000, 2)] {
-        let film = [long(count, &|_| Vec::new()), sketch(Kind::Audio)];
+        let film = [long(count, &|_| Vec::new()), sketch(TrackKind::Audio)];
         let (plan, files) = planned(&film, Trim::default());
         let front = plan.pieces().next().unwrap().at;
         let head = emit(&plan, 0..front, &files).unwrap();

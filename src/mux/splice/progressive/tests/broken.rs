@@ -47,12 +47,12 @@ proptest! {
             }
         }
         if let Ok(track) = survey(&mut file) {
-            let tags = Tags::default();
-            let mut tracks = vec![(Kind::Video, &track)];
+            let tags = Metadata::default();
+            let mut tracks = vec![(TrackKind::Video, &track)];
             let sound = Crafted::new(b"soun");
             let sound = survey(&mut sound.file()).unwrap();
             if both {
-                tracks.push((Kind::Audio, &sound));
+                tracks.push((TrackKind::Audio, &sound));
             }
             for trim in [Trim::default(), part(start, Some(start + len)), part(start, None)] {
                 let options = Options { container: Wanted::Auto, trim, tags: &tags };

@@ -13,7 +13,7 @@ fn a_part_has_tables_of_its_own() {
         .with(boxed(b"sdtp", &[&[0; 4], &[1, 2, 3, 4, 5, 6]]))
         .with(table(b"sbgp", &[u32::from_be_bytes(*b"roll"), 2, 3, 1, 1, 2]))
         .with(table(b"cslg", &[0, 0, 0, 0, 0]));
-    let plan = plan_of(&[(Kind::Video, &crafted)], part(700, Some(1700))).unwrap();
+    let plan = plan_of(&[(TrackKind::Video, &crafted)], part(700, Some(1700))).unwrap();
     let numbers = |kind| {
         let table = in_stbl(&plan, 0, kind);
         (1..table.len() / 4).map(|at| u32_at(&table, at * 4).unwrap()).collect::<Vec<_>>()
@@ -35,7 +35,7 @@ fn an_edit_list_says_where_a_part_begins() {
         let picture =
             Crafted { movie_scale: 600, ..Crafted::new(b"vide").edited(&[(150, -1), (1800, 0)]) };
         let sound = Crafted { scale: 2000, ..Crafted::new(b"soun") }.edited(&[(0, 100)]);
-        let tracks = [(Kind::Video, &picture), (Kind::Audio, &sound)];
+        let tracks = [(TrackKind::Video, &picture), (TrackKind::Audio, &sound)];
         let head = head(&plan_of(&tracks, trim).unwrap());
         let moov = &head[..head.windows(4).position(|window| window == b"mdat").unwrap() - 4];
         let way: [(&[u8; 4], usize); 4] = [(b"moov", 0), (b"trak", of), (b"edts", 0), (b"elst", 0)];
@@ -62,7 +62,7 @@ fn nothing_that_is_left_out_is_shown_before_what_is_kept() {
         .edited(&[(3500, 1000)])
         .with(table(b"ctts", &[5, 1, 1000, 1, 2000, 2, 500, 1, 2000, 1, 500]))
         .with(table(b"stss", &[1, 1]));
-    let plan = plan_of(&[(Kind::Video, &crafted)], part(0, Some(600))).unwrap();
+    let plan = plan_of(&[(TrackKind::Video, &crafted)], part(0, Some(600))).unwrap();
     assert_eq!(in_stbl(&plan, 0, b"stsz")[4..], [0, 0, 0, 10, 0, 0, 0, 4]);
     assert_eq!(plan.duration, Duration::from_millis(2000));
 }
@@ -76,7 +76,7 @@ fn what_is_shown_late_is_waited_for() {
         (part(100, None), &[(60, -1), (3000, 160)]),
         (part(700, None), &[(2500, 160)]),
     ] {
-        let head = head(&plan_of(&[(Kind::Video, &crafted)], trim).unwrap());
+        let head = head(&plan_of(&[(TrackKind::Video, &crafted)], trim).unwrap());
         assert_eq!(edits_of(&head), expected, "{trim:?}");
     }
     let whole = head(&lone(&crafted).unwrap());
@@ -87,7 +87,7 @@ fn what_is_shown_late_is_waited_for() {
 fn what_is_fed_keeps_its_times() {
     let crafted = Crafted::new(b"vide").with(table(b"stss", &[2, 1, 4]));
     let movie = survey(&mut crafted.file()).unwrap();
-    let fed = |trim| for_streaming(Kind::Video, &movie, true, trim).unwrap();
+    let fed = |trim| for_streaming(TrackKind::Video, &movie, true, trim).unwrap();
     let late = fed(part(1700, Some(2200)));
     assert_eq!(edits_of(&head(&late)), [(1500, -1), (1000, 0)]);
     assert_eq!(late.duration, Duration::from_millis(2500));
@@ -95,7 +95,7 @@ fn what_is_fed_keeps_its_times() {
     // What cannot be cut is fed whole.
     let crafted = Crafted::new(b"vide").edited(&[(500, 0), (500, 1500)]);
     let movie = survey(&mut crafted.file()).unwrap();
-    let whole = for_streaming(Kind::Video, &movie, true, part(700, None)).unwrap();
+    let whole = for_streaming(TrackKind::Video, &movie, true, part(700, None)).unwrap();
     assert_eq!(whole.pieces().map(|piece| piece.len).sum::<u64>(), 60);
 }
 

@@ -75,7 +75,7 @@ fn a_part_of_a_film_with_several_edits_is_refused() {
     for edits in [&[(500, 0), (500, 1500)][..], &[(500, -1), (500, -1), (500, 0)], &[(5, -1)]] {
         let crafted = Crafted::new(b"vide").edited(edits);
         assert!(lone(&crafted).is_ok(), "as a whole it is no problem");
-        let plan = plan_of(&[(Kind::Video, &crafted)], part(0, Some(1000)));
+        let plan = plan_of(&[(TrackKind::Video, &crafted)], part(0, Some(1000)));
         assert_eq!(refusal(plan), "its edit list is not simple", "{edits:?}");
     }
     // A few bytes tell of as many samples as one likes, which are not shown in their order.
@@ -88,10 +88,10 @@ fn a_part_of_a_film_with_several_edits_is_refused() {
         .with(table(b"stco", &[1, MEDIA as u32]));
     many.media = count.into();
     assert!(lone(&many).is_ok());
-    let plan = plan_of(&[(Kind::Video, &many)], part(0, Some(1000)));
+    let plan = plan_of(&[(TrackKind::Video, &many)], part(0, Some(1000)));
     assert_eq!(refusal(plan), "it has too many samples to be cut");
-    assert!(plan_of(&[(Kind::Video, &many.without(b"ctts"))], part(0, Some(1000))).is_ok());
+    assert!(plan_of(&[(TrackKind::Video, &many.without(b"ctts"))], part(0, Some(1000))).is_ok());
     let unknown = Crafted::new(b"vide").with(table(b"csgp", &[0]));
-    let plan = plan_of(&[(Kind::Video, &unknown)], part(0, Some(1000)));
+    let plan = plan_of(&[(TrackKind::Video, &unknown)], part(0, Some(1000)));
     assert_eq!(refusal(plan), "its index has a table that cannot be cut");
 }

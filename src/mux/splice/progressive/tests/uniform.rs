@@ -22,12 +22,12 @@ fn ten_hours() -> Crafted {
 #[test]
 fn it_takes_as_long_as_its_index() {
     let crafted = ten_hours();
-    let whole = plan_of(&[(Kind::Audio, &crafted)], Trim::default()).unwrap();
+    let whole = plan_of(&[(TrackKind::Audio, &crafted)], Trim::default()).unwrap();
     assert_eq!(whole.duration, Duration::from_secs(36_000));
     assert_eq!(whole.pieces().len(), 1);
     assert!(whole.len() > crafted.media && whole.len() < crafted.media + (1 << 20));
     let cut = part(10_000_333, Some(20_000_777));
-    let cut = plan_of(&[(Kind::Audio, &crafted)], cut).unwrap();
+    let cut = plan_of(&[(TrackKind::Audio, &crafted)], cut).unwrap();
     assert_eq!(cut.duration, Duration::from_micros(10_000_444_000));
     let pieces: Vec<_> = cut.pieces().map(|piece| (piece.from - MEDIA, piece.len)).collect();
     // 10000.333 s and 10000.444 s, in samples of 6 bytes.

@@ -1,7 +1,7 @@
 //! Made-up files. Must never be right by the code that is tested: they are laid out by hand.
 
 use super::File;
-use crate::media::Kind;
+use crate::media::TrackKind;
 use crate::mux::completeness::Incomplete;
 use crate::mux::splice::ebml::{element, fixed, opening, uint};
 use crate::mux::splice::webm::{Track, head, ids, survey};
@@ -10,7 +10,7 @@ use crate::mux::splice::{Halt, Refusal};
 /// A file that is to be, and what is odd about it.
 #[derive(Clone)]
 pub(super) struct Sketch {
-    pub(super) kind: Kind,
+    pub(super) kind: TrackKind,
     pub(super) doc_type: &'static str,
     pub(super) info: Vec<Vec<u8>>,
     pub(super) entries: Vec<Vec<u8>>,
@@ -23,8 +23,8 @@ pub(super) struct Sketch {
     pub(super) unknown: bool,
 }
 
-pub(super) fn entry(kind: Kind, more: &[u8]) -> Vec<u8> {
-    let (number, codec) = if kind == Kind::Video { (1, "V_VP9") } else { (2, "A_OPUS") };
+pub(super) fn entry(kind: TrackKind, more: &[u8]) -> Vec<u8> {
+    let (number, codec) = if kind == TrackKind::Video { (1, "V_VP9") } else { (2, "A_OPUS") };
     let fields =
         [uint(ids::TRACK_NUMBER, 5), uint(ids::TRACK_UID, 9), uint(ids::TRACK_TYPE, number)];
     let codec = head::text(ids::CODEC_ID, codec);
@@ -42,7 +42,7 @@ fn group(relative: i16) -> Vec<u8> {
 }
 
 /// Ten blocks in each of five clusters of a second.
-pub(super) fn sketch(kind: Kind) -> Sketch {
+pub(super) fn sketch(kind: TrackKind) -> Sketch {
     let clusters = (0..5u64).map(|second| {
         let blocks = (0..10).flat_map(|tenth: i16| match tenth {
             7 => group(tenth * 100),

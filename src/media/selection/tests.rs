@@ -1,7 +1,7 @@
 //! Choices among what a site such as YouTube offers.
 
 use super::*;
-use crate::media::menu::{Row, menu};
+use crate::media::format_list::{FormatOption, list_formats};
 use crate::resolve::ytdlp_json;
 use serde_json::{Value, json};
 use url::Url;
@@ -23,13 +23,13 @@ fn with(mut format: Value, name: &str, value: impl Into<Value>) -> Value {
     format
 }
 
-fn offer(formats: &[Value]) -> Offer {
+fn offer(formats: &[Value]) -> PageMedia {
     let link = Url::parse("https://films.example/").unwrap();
     ytdlp_json::read(&link, json!({"formats": formats}).to_string().as_bytes()).unwrap()
 }
 
 /// As YouTube has it.
-fn film() -> Offer {
+fn film() -> PageMedia {
     offer(&[
         with(sound("140-drc", "m4a", "mp4a.40.2", "en", 10), "quality", 2.5),
         with(sound("140-0", "m4a", "mp4a.40.2", "de", -1), "quality", 3),
@@ -49,25 +49,31 @@ fn film() -> Offer {
     ])
 }
 
-fn ids(offer: &Offer, choice: &Choice) -> String {
-    let Ok(Chosen { video, audio }) = choose(offer, choice) else { return "nothing".into() };
+fn ids(offer: &PageMedia, choice: &FormatRequest) -> String {
+    let Ok(SelectedFormats { video, audio }) = select_formats(offer, choice) else {
+        return "nothing".into();
+    };
     let id = |rendition: Option<&Rendition>| rendition.map_or("-", |r| &r.id).to_owned();
     format!("{}+{}", id(video), id(audio))
 }
 
-fn at_most(lines: u32) -> Choice {
-    Choice { quality: Quality::AtMost(lines), ..Choice::default() }
+fn at_most(lines: u32) -> FormatRequest {
+    FormatRequest { quality: Quality::AtMost(lines), ..FormatRequest::default() }
 }
 
 #[test]
 fn what_a_person_expects() {
     let film = film();
-    let in_webm = |choice| Choice { container: Wanted::Webm, ..choice };
-    let of = |container| Choice { quality: Quality::Sound, container, ..Choice::default() };
-    let german = |choice| Choice { language: Some("de-AT".into()), ..choice };
-    let coded = |codec, choice| Choice { codec: Some(codec), ..choice };
+    let in_webm = |choice| FormatRequest { container: Wanted::Webm, ..choice };
+    let of = |container| FormatRequest {
+        quality: Quality::AudioOnly,
+        container,
+        ..FormatRequest::default()
+    };
+    let german = |choice| FormatRequest { language: Some("de-AT".into()), ..choice };
+    let coded = |codec, choice| FormatRequest { codec: Some(codec), ..choice };
     for (choice, wanted) in [
-        (Choice::default(), "401+140-1"),
+        (FormatRequest::default(), "401+140-1"),
         (at_most(2160), "401+140-1"),
         (at_most(1440), "137+140-1"),
         (at_most(1080), "137+140-1"),
@@ -75,13 +81,13 @@ fn what_a_person_expects() {
         (at_most(360), "134+140-1"),
         // There is nothing smaller.
         (at_most(144), "134+140-1"),
-        (in_webm(Choice::default()), "313+251-1"),
+        (in_webm(FormatRequest::default()), "313+251-1"),
         (in_webm(at_most(1080)), "248+251-1"),
-        (Choice { container: Wanted::Mp4, ..Choice::default() }, "401+140-1"),
-        (Choice { hdr: true, ..Choice::default() }, "337+251-1"),
-        (coded(PictureCodec::H264, Choice::default()), "137+140-1"),
-        (coded(PictureCodec::Vp9, at_most(1080)), "248+251-1"),
-        (coded(PictureCodec::Av1, at_most(1080)), "399+140-1"),
+        (FormatRequest { container: Wanted::Mp4, ..FormatRequest::default() }, "401+140-1"),
+        (FormatRequest { hdr: true, ..FormatRequest::default() }, "337+251-1"),
+        (coded(VideoCodec::H264, FormatRequest::default()), "137+140-1"),
+        (coded(VideoCodec::Vp9, at_most(1080)), "248+251-1"),
+        (coded(VideoCodec::Av1, at_most(1080)), "399+140-1"),
         (german(at_most(1080)), "137+140-0"),
         (german(in_webm(at_most(720))), "247+251-0"),
         (german(at_most(360)), "134+140-0"),
@@ -98,26 +104,28 @@ fn what_a_person_expects() {
 fn sites_that_offer_less() {
     let both = |id, lines| with(picture(id, lines, "mp4", "avc1"), "acodec", "mp4a.40.2");
     let films = offer(&[both("low", 360), both("high", 720)]);
-    assert_eq!(ids(&films, &Choice::default()), "high+-");
+    assert_eq!(ids(&films, &FormatRequest::default()), "high+-");
     assert_eq!(ids(&films, &at_most(360)), "low+-");
-    let heard = Choice { quality: Quality::Sound, ..Choice::default() };
-    assert_eq!(choose(&films, &heard).unwrap().audio.unwrap().id, "high");
-    let in_webm = Choice { container: Wanted::Webm, ..Choice::default() };
-    assert!(choose(&films, &in_webm).unwrap_err().0.contains("container=mkv"));
+    let heard = FormatRequest { quality: Quality::AudioOnly, ..FormatRequest::default() };
+    assert_eq!(select_formats(&films, &heard).unwrap().audio.unwrap().id, "high");
+    let in_webm = FormatRequest { container: Wanted::Webm, ..FormatRequest::default() };
+    assert!(select_formats(&films, &in_webm).unwrap_err().0.contains("container=mkv"));
     let silent = offer(&[picture("1", 360, "mp4", "avc1")]);
-    assert_eq!(ids(&silent, &Choice::default()), "1+-");
-    assert!(choose(&silent, &heard).is_err());
+    assert_eq!(ids(&silent, &FormatRequest::default()), "1+-");
+    assert!(select_formats(&silent, &heard).is_err());
     let song = offer(&[sound("1", "mp3", "mp3", "en", -1)]);
-    assert!(choose(&song, &Choice::default()).unwrap_err().0.contains("quality=audio"));
+    assert!(
+        select_formats(&song, &FormatRequest::default()).unwrap_err().0.contains("quality=audio")
+    );
     // A picture with its own sound is of no use to who wants another language.
     let dubbed = offer(&[
         sound("de", "m4a", "mp4a.40.2", "de", -1),
         picture("silent", 360, "mp4", "avc1"),
         both("both", 720),
     ]);
-    let german = Choice { language: Some("de".into()), ..Choice::default() };
+    let german = FormatRequest { language: Some("de".into()), ..FormatRequest::default() };
     assert_eq!(
-        (ids(&dubbed, &german), ids(&dubbed, &Choice::default())),
+        (ids(&dubbed, &german), ids(&dubbed, &FormatRequest::default())),
         ("silent+de".into(), "both+-".into())
     );
 }
@@ -130,7 +138,7 @@ fn a_limit_is_a_limit_and_a_language_that_is_not_there_changes_nothing() {
         with(picture("hdr", 360, "mp4", "av01"), "dynamic_range", "HDR10"),
         sound("en", "m4a", "mp4a.40.2", "en", 10),
     ]);
-    let h265 = Choice { codec: Some(PictureCodec::H265), ..at_most(720) };
+    let h265 = FormatRequest { codec: Some(VideoCodec::H265), ..at_most(720) };
     assert_eq!(ids(&film, &h265), "720+en");
     assert_eq!(ids(&film, &at_most(360)), "hdr+en");
     let english = with(picture("both", 1080, "mp4", "avc1"), "acodec", "mp4a.40.2");
@@ -141,7 +149,7 @@ fn a_limit_is_a_limit_and_a_language_that_is_not_there_changes_nothing() {
         sound("de", "m4a", "mp4a.40.2", "de", -1),
     ]);
     for (language, wanted) in [("fr", "both+-"), ("en", "both+-"), ("de", "silent+de")] {
-        let choice = Choice { language: Some(language.into()), ..Choice::default() };
+        let choice = FormatRequest { language: Some(language.into()), ..FormatRequest::default() };
         assert_eq!(ids(&film, &choice), wanted, "{language}");
     }
 }
@@ -149,9 +157,9 @@ fn a_limit_is_a_limit_and_a_language_that_is_not_there_changes_nothing() {
 #[test]
 fn a_film_whose_sound_does_not_fit_is_not_given_without() {
     let film = offer(&[picture("1", 720, "webm", "vp9"), sound("2", "m4a", "mp4a.40.2", "en", -1)]);
-    let in_webm = Choice { container: Wanted::Webm, ..Choice::default() };
-    assert!(choose(&film, &in_webm).unwrap_err().0.contains("container=mkv"));
-    assert_eq!(ids(&film, &Choice::default()), "1+2");
+    let in_webm = FormatRequest { container: Wanted::Webm, ..FormatRequest::default() };
+    assert!(select_formats(&film, &in_webm).unwrap_err().0.contains("container=mkv"));
+    assert_eq!(ids(&film, &FormatRequest::default()), "1+2");
 }
 
 #[test]
@@ -172,50 +180,52 @@ fn the_film_as_it_was_made_unless_asked_otherwise() {
         with(sound("140-de", "m4a", "mp4a.40.2", "de", 5), "format_note", "German, dubbed-auto"),
         sound("140-desc", "m4a", "mp4a.40.2", "en-desc", 10),
     ]);
-    let of = |variant| Choice { variant: Some(variant), ..Choice::default() };
-    let in_language = |tag: &str| Choice { language: Some(tag.into()), ..Choice::default() };
-    let heard = |choice| Choice { quality: Quality::Sound, ..choice };
-    let coded = |codec| Choice { codec: Some(codec), ..Choice::default() };
+    let of = |variant| FormatRequest { variant: Some(variant), ..FormatRequest::default() };
+    let in_language =
+        |tag: &str| FormatRequest { language: Some(tag.into()), ..FormatRequest::default() };
+    let heard = |choice| FormatRequest { quality: Quality::AudioOnly, ..choice };
+    let coded = |codec| FormatRequest { codec: Some(codec), ..FormatRequest::default() };
     for (choice, wanted) in [
-        (Choice::default(), "136+140"),
+        (FormatRequest::default(), "136+140"),
         (at_most(2160), "136+140"),
         (at_most(360), "134+140"),
-        (coded(PictureCodec::Av1), "136+140"),
+        (coded(VideoCodec::Av1), "136+140"),
         (of(Variant::Upscaled), "401-sr+140"),
-        (Choice { variant: Some(Variant::Upscaled), ..at_most(1080) }, "399-sr+140"),
+        (FormatRequest { variant: Some(Variant::Upscaled), ..at_most(1080) }, "399-sr+140"),
         (of(Variant::Drc), "136+140-drc"),
         (heard(of(Variant::VoiceBoost)), "-+140-vb"),
         // There is none.
         (of(Variant::Stereo), "136+140"),
-        (heard(Choice::default()), "-+140"),
+        (heard(FormatRequest::default()), "-+140"),
         (heard(in_language("de")), "-+140-de"),
         (heard(in_language("en")), "-+140"),
         (heard(in_language("en-desc")), "-+140-desc"),
     ] {
         assert_eq!(ids(&film, &choice), wanted, "{choice:?}");
     }
-    let menu = menu(&film);
+    let menu = list_formats(&film);
     let rows = menu.videos.iter().chain(&menu.audios);
-    let variants: Vec<_> = rows.clone().filter_map(Row::variant).map(Variant::name).collect();
+    let variants: Vec<_> =
+        rows.clone().filter_map(FormatOption::variant).map(Variant::as_str).collect();
     for name in ["upscaled", "drc", "voice-boost", "dubbed", "described"] {
         assert!(variants.contains(&name), "{name} is not in {variants:?}");
     }
     assert_eq!(menu.videos[0].variant(), None);
     for row in rows {
-        assert_eq!(choose(&film, &row.choice).unwrap(), row.chosen);
+        assert_eq!(select_formats(&film, &row.choice).unwrap(), row.chosen);
     }
     // Where there is nothing else, it is taken.
     let film = offer(&[
         upscaled("399-sr", 1080, "av01"),
         with(sound("140-drc", "m4a", "mp4a.40.2", "en", -1), "quality", 3),
     ]);
-    assert_eq!(ids(&film, &Choice::default()), "399-sr+140-drc");
+    assert_eq!(ids(&film, &FormatRequest::default()), "399-sr+140-drc");
 }
 
 #[test]
 fn each_row_of_the_menu_leads_to_its_own_files() {
     let film = film();
-    let menu = menu(&film);
+    let menu = list_formats(&film);
     let rows: Vec<String> = menu.videos.iter().map(|row| ids(&film, &row.choice)).collect();
     assert_eq!(
         rows,
@@ -231,7 +241,7 @@ fn each_row_of_the_menu_leads_to_its_own_files() {
         ]
     );
     for row in menu.videos.iter().chain(&menu.audios) {
-        assert_eq!(choose(&film, &row.choice).unwrap(), row.chosen);
+        assert_eq!(select_formats(&film, &row.choice).unwrap(), row.chosen);
     }
     assert_eq!(menu.languages, ["en", "de"]);
     let audios: Vec<_> = menu
@@ -253,5 +263,5 @@ fn each_row_of_the_menu_leads_to_its_own_files() {
             ("m4a", None, true),
         ]
     );
-    assert_eq!(menu.videos[0].size().map(crate::media::offer::Size::bytes), Some(1010));
+    assert_eq!(menu.videos[0].size().map(crate::media::page_media::Size::bytes), Some(1010));
 }

@@ -4,16 +4,16 @@ use std::time::{Duration, SystemTime};
 
 use url::Url;
 
-use super::Location;
+use super::RemoteLocation;
 use super::variant::Variant;
 
 /// A film as its page offers it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Offer {
+pub struct PageMedia {
     /// The page.
     pub link: Url,
     /// Counts up with each reading of a page: a later one has fresher locations.
-    pub serial: u64,
+    pub generation: u64,
     /// What its site calls it.
     pub id: String,
     /// Who read the page.
@@ -27,7 +27,7 @@ pub struct Offer {
     /// How long it plays.
     pub duration: Option<Duration>,
     /// A picture of it.
-    pub thumbnail: Option<Location>,
+    pub thumbnail: Option<RemoteLocation>,
     /// From the least to the best, as whoever read the page sees it.
     pub renditions: Vec<Rendition>,
     /// When the first of the locations ceases to be of use.
@@ -40,15 +40,15 @@ pub struct Rendition {
     /// What its site calls it; the same after each reading of the page.
     pub id: String,
     /// Its picture, if it has one.
-    pub picture: Option<Picture>,
+    pub video: Option<VideoFormat>,
     /// Its sound, if it has one.
-    pub sound: Option<Sound>,
+    pub audio: Option<AudioFormat>,
     /// What kind of file it is.
-    pub family: Family,
+    pub family: ContainerFamily,
     /// How it differs from the film as it was made.
     pub variant: Option<Variant>,
     /// Where it is.
-    pub location: Location,
+    pub location: RemoteLocation,
     /// How long the file is.
     pub size: Option<Size>,
     /// Bits a second.
@@ -59,11 +59,11 @@ pub struct Rendition {
 
 /// A picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
+pub struct VideoFormat {
     /// How it is coded.
-    pub codec: PictureCodec,
+    pub codec: VideoCodec,
     /// What people call its resolution: 1080 for 1920 × 1080, for 1080 × 1920 and for 1920 × 800.
-    pub lines: u32,
+    pub height: u32,
     /// Pictures a second.
     pub fps: Option<u32>,
     /// Whether it is of high dynamic range.
@@ -72,9 +72,9 @@ pub struct Picture {
 
 /// A sound.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sound {
+pub struct AudioFormat {
     /// How it is coded.
-    pub codec: SoundCodec,
+    pub codec: AudioCodec,
     /// Its language, as a tag of BCP 47.
     pub language: Option<String>,
     /// How much this language is the one that is meant: the original above a translation, and a
@@ -84,7 +84,7 @@ pub struct Sound {
 
 /// Codecs of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PictureCodec {
+pub enum VideoCodec {
     /// H.264, AVC
     H264,
     /// H.265, HEVC
@@ -99,7 +99,7 @@ pub enum PictureCodec {
 
 /// Codecs of sounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SoundCodec {
+pub enum AudioCodec {
     /// AAC
     Aac,
     /// Opus
@@ -114,7 +114,7 @@ pub enum SoundCodec {
 
 /// Kinds of files. Two files of one kind can be spliced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Family {
+pub enum ContainerFamily {
     /// MP4, M4A
     Mp4,
     /// WebM
@@ -129,64 +129,64 @@ pub enum Size {
     /// So many bytes.
     Exact(u64),
     /// About so many.
-    About(u64),
+    Approximate(u64),
 }
 
 impl Size {
     /// In bytes.
     pub fn bytes(self) -> u64 {
         match self {
-            Size::Exact(bytes) | Size::About(bytes) => bytes,
+            Size::Exact(bytes) | Size::Approximate(bytes) => bytes,
         }
     }
 }
 
-impl PictureCodec {
+impl VideoCodec {
     /// The word for it in parameters and in what is told of a film.
-    pub fn name(self) -> Option<&'static str> {
+    pub fn as_str(self) -> Option<&'static str> {
         Some(match self {
-            PictureCodec::H264 => "h264",
-            PictureCodec::H265 => "h265",
-            PictureCodec::Vp9 => "vp9",
-            PictureCodec::Av1 => "av1",
-            PictureCodec::Other => return None,
+            VideoCodec::H264 => "h264",
+            VideoCodec::H265 => "h265",
+            VideoCodec::Vp9 => "vp9",
+            VideoCodec::Av1 => "av1",
+            VideoCodec::Other => return None,
         })
     }
 
     /// By its name in a `codecs` parameter (RFC 6381) or in yt-dlp.
-    pub fn of(name: &str) -> PictureCodec {
+    pub fn from_codec_string(name: &str) -> VideoCodec {
         match prefix(name) {
-            "avc1" | "avc3" | "h264" => PictureCodec::H264,
-            "hvc1" | "hev1" | "h265" | "hevc" | "dvh1" | "dvhe" => PictureCodec::H265,
-            "vp9" | "vp09" => PictureCodec::Vp9,
-            "av01" | "av1" => PictureCodec::Av1,
-            _ => PictureCodec::Other,
+            "avc1" | "avc3" | "h264" => VideoCodec::H264,
+            "hvc1" | "hev1" | "h265" | "hevc" | "dvh1" | "dvhe" => VideoCodec::H265,
+            "vp9" | "vp09" => VideoCodec::Vp9,
+            "av01" | "av1" => VideoCodec::Av1,
+            _ => VideoCodec::Other,
         }
     }
 }
 
-impl SoundCodec {
+impl AudioCodec {
     /// The word for it in what is told of a film.
-    pub fn name(self) -> Option<&'static str> {
+    pub fn as_str(self) -> Option<&'static str> {
         Some(match self {
-            SoundCodec::Aac => "aac",
-            SoundCodec::Opus => "opus",
-            SoundCodec::Mp3 => "mp3",
-            SoundCodec::Vorbis => "vorbis",
-            SoundCodec::Other => return None,
+            AudioCodec::Aac => "aac",
+            AudioCodec::Opus => "opus",
+            AudioCodec::Mp3 => "mp3",
+            AudioCodec::Vorbis => "vorbis",
+            AudioCodec::Other => return None,
         })
     }
 
     /// By its name in a `codecs` parameter (RFC 6381) or in yt-dlp.
-    pub fn of(name: &str) -> SoundCodec {
+    pub fn from_codec_string(name: &str) -> AudioCodec {
         match prefix(name) {
             // Object type 0x6b of MPEG-4 is MPEG-1 audio.
-            "mp4a" if name.starts_with("mp4a.6b") || name.starts_with("mp4a.69") => SoundCodec::Mp3,
-            "mp4a" | "aac" => SoundCodec::Aac,
-            "opus" => SoundCodec::Opus,
-            "mp3" => SoundCodec::Mp3,
-            "vorbis" => SoundCodec::Vorbis,
-            _ => SoundCodec::Other,
+            "mp4a" if name.starts_with("mp4a.6b") || name.starts_with("mp4a.69") => AudioCodec::Mp3,
+            "mp4a" | "aac" => AudioCodec::Aac,
+            "opus" => AudioCodec::Opus,
+            "mp3" => AudioCodec::Mp3,
+            "vorbis" => AudioCodec::Vorbis,
+            _ => AudioCodec::Other,
         }
     }
 }
@@ -195,27 +195,27 @@ fn prefix(codec: &str) -> &str {
     codec.split_once('.').map_or(codec, |(prefix, _)| prefix)
 }
 
-impl Offer {
+impl PageMedia {
     /// The rendition that is called so.
     pub fn rendition(&self, id: &str) -> Option<&Rendition> {
         self.renditions.iter().find(|rendition| rendition.id == id)
     }
 }
 
-impl Offer {
+impl PageMedia {
     /// About how many bytes of memory it takes.
-    pub fn weight(&self) -> usize {
+    pub fn memory_size(&self) -> usize {
         let texts = [&self.title, &self.uploader, &self.date];
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-        let renditions: usize = self.renditions.iter().map(Rendition::weight).sum();
-        let thumbnail = self.thumbnail.as_ref().map_or(0, Location::weight);
-        size_of::<Offer>() + self.link.as_str().len() + texts + thumbnail + renditions
+        let renditions: usize = self.renditions.iter().map(Rendition::memory_size).sum();
+        let thumbnail = self.thumbnail.as_ref().map_or(0, RemoteLocation::memory_size);
+        size_of::<PageMedia>() + self.link.as_str().len() + texts + thumbnail + renditions
     }
 }
 
 impl Rendition {
-    fn weight(&self) -> usize {
-        size_of::<Rendition>() + self.id.len() + self.location.weight()
+    fn memory_size(&self) -> usize {
+        size_of::<Rendition>() + self.id.len() + self.location.memory_size()
     }
 
     /// Whether another location leads to the same file as this one, as far as the page tells: the

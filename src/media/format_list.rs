@@ -4,39 +4,41 @@
 
 use std::cmp::Reverse;
 
-use super::choice::{Choice, Chosen, Quality, choose};
-use super::offer::{Family, Offer, Picture, Rendition, Size, Sound, SoundCodec};
+use super::page_media::{
+    AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, Size, VideoFormat,
+};
+use super::selection::{FormatRequest, Quality, SelectedFormats, select_formats};
 use super::variant::Variant;
 use crate::mux::Wanted;
 
 /// A film with a picture, in one quality and container.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row<'o> {
+pub struct FormatOption<'o> {
     /// What leads to it.
-    pub choice: Choice,
+    pub choice: FormatRequest,
     /// The files.
-    pub chosen: Chosen<'o>,
+    pub chosen: SelectedFormats<'o>,
 }
 
 /// All of the menu.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Menu<'o> {
+pub struct FormatList<'o> {
     /// Pictures with their sound, the best first.
-    pub videos: Vec<Row<'o>>,
+    pub videos: Vec<FormatOption<'o>>,
     /// Sounds alone, the best first.
-    pub audios: Vec<Row<'o>>,
+    pub audios: Vec<FormatOption<'o>>,
     /// The languages of the sound, if there are several, the original first.
     pub languages: Vec<&'o str>,
 }
 
-impl Row<'_> {
+impl FormatOption<'_> {
     /// How long the file will be, as far as the page tells.
     pub fn size(&self) -> Option<Size> {
-        let Chosen { video, audio } = self.chosen;
+        let SelectedFormats { video, audio } = self.chosen;
         match (video, audio) {
             (Some(video), Some(audio)) => {
                 let sum = video.size?.bytes().checked_add(audio.size?.bytes())?;
-                Some(Size::About(sum))
+                Some(Size::Approximate(sum))
             }
             (Some(lone), None) => lone.size,
             (None, Some(lone)) => {
@@ -47,18 +49,18 @@ impl Row<'_> {
     }
 
     /// The picture that is in it.
-    pub fn picture(&self) -> Option<&Picture> {
-        self.chosen.video?.picture.as_ref()
+    pub fn video(&self) -> Option<&VideoFormat> {
+        self.chosen.video?.video.as_ref()
     }
 
     /// The sound that is in it.
-    pub fn sound(&self) -> Option<&Sound> {
-        self.chosen.audio.or(self.chosen.video)?.sound.as_ref()
+    pub fn audio(&self) -> Option<&AudioFormat> {
+        self.chosen.audio.or(self.chosen.video)?.audio.as_ref()
     }
 
     /// How it differs from the film as it was made.
     pub fn variant(&self) -> Option<Variant> {
-        let Chosen { video, audio } = self.chosen;
+        let SelectedFormats { video, audio } = self.chosen;
         [video, audio].into_iter().flatten().find_map(|rendition| rendition.variant)
     }
 }
@@ -67,110 +69,116 @@ impl Row<'_> {
 fn is_taken_as_it_is(lone: &Rendition, container: Wanted) -> bool {
     let fits = match container {
         Wanted::Auto => true,
-        Wanted::M4a | Wanted::Mp4 => lone.family == Family::Mp4,
-        Wanted::Webm => lone.family == Family::Webm,
+        Wanted::M4a | Wanted::Mp4 => lone.family == ContainerFamily::Mp4,
+        Wanted::Webm => lone.family == ContainerFamily::Webm,
         Wanted::Mkv | Wanted::Mp3 | Wanted::Opus => false,
     };
-    fits && lone.picture.is_none()
+    fits && lone.video.is_none()
 }
 
 /// Everything that a film is on offer as.
-pub fn menu(offer: &Offer) -> Menu<'_> {
+pub fn list_formats(offer: &PageMedia) -> FormatList<'_> {
     let languages = languages(offer);
-    Menu { videos: videos(offer), audios: audios(offer, &languages), languages }
+    FormatList { videos: videos(offer), audios: audios(offer, &languages), languages }
 }
 
-fn videos(offer: &Offer) -> Vec<Row<'_>> {
+fn videos(offer: &PageMedia) -> Vec<FormatOption<'_>> {
     let mut kinds: Vec<Kind> = Vec::new();
     for rendition in &offer.renditions {
-        let Some(picture) = &rendition.picture else { continue };
-        let kind = (picture.lines, picture.hdr, rendition.family, rendition.variant);
+        let Some(picture) = &rendition.video else { continue };
+        let kind = (picture.height, picture.hdr, rendition.family, rendition.variant);
         if !kinds.contains(&kind) {
             kinds.push(kind);
         }
     }
     kinds.sort_by_key(|(lines, hdr, family, variant)| {
-        let family = [Family::Mp4, Family::Webm, Family::Other].map(|f| f != *family);
+        let family = [ContainerFamily::Mp4, ContainerFamily::Webm, ContainerFamily::Other]
+            .map(|f| f != *family);
         (variant.is_some(), Reverse(*lines), *hdr, family)
     });
-    kinds.into_iter().filter_map(|kind| row(offer, kind)).collect()
+    kinds.into_iter().filter_map(|kind| option(offer, kind)).collect()
 }
 
 /// Lines, whether HDR, and what it is in.
-type Kind = (u32, bool, Family, Option<Variant>);
+type Kind = (u32, bool, ContainerFamily, Option<Variant>);
 
 /// The row of the best that there is of this kind.
-fn row(offer: &Offer, (lines, hdr, family, variant): Kind) -> Option<Row<'_>> {
+fn option(offer: &PageMedia, (lines, hdr, family, variant): Kind) -> Option<FormatOption<'_>> {
     let is_meant = |r: &Rendition| {
         (r.family, r.variant) == (family, variant)
-            && r.picture.as_ref().is_some_and(|p| (p.lines, p.hdr) == (lines, hdr))
+            && r.video.as_ref().is_some_and(|p| (p.height, p.hdr) == (lines, hdr))
     };
     let container = match family {
-        Family::Mp4 => Wanted::Mp4,
-        Family::Webm => Wanted::Webm,
-        Family::Other => Wanted::Auto,
+        ContainerFamily::Mp4 => Wanted::Mp4,
+        ContainerFamily::Webm => Wanted::Webm,
+        ContainerFamily::Other => Wanted::Auto,
     };
     // Zero lines: nobody knows how many.
     let quality = if lines == 0 { Quality::Best } else { Quality::AtMost(lines) };
-    let any = Choice { quality, container, hdr, variant, ..Choice::default() };
+    let any = FormatRequest { quality, container, hdr, variant, ..FormatRequest::default() };
     let codecs = offer.renditions.iter().filter(|r| is_meant(r));
     let mut codecs: Vec<_> =
-        codecs.filter_map(|r| r.picture.as_ref()?.codec.name().map(|_| r)).collect();
+        codecs.filter_map(|r| r.video.as_ref()?.codec.as_str().map(|_| r)).collect();
     // The one that would be taken anyway, if it is one of these; else the first that can be had.
     codecs.reverse();
-    let choices = std::iter::once(any.clone()).chain(codecs.into_iter().map(|rendition| Choice {
-        codec: rendition.picture.as_ref().map(|picture| picture.codec),
-        ..any.clone()
-    }));
+    let choices =
+        std::iter::once(any.clone()).chain(codecs.into_iter().map(|rendition| FormatRequest {
+            codec: rendition.video.as_ref().map(|picture| picture.codec),
+            ..any.clone()
+        }));
     choices
-        .filter_map(|choice| choose(offer, &choice).ok().map(|chosen| Row { choice, chosen }))
+        .filter_map(|choice| {
+            select_formats(offer, &choice).ok().map(|chosen| FormatOption { choice, chosen })
+        })
         .find(|row| row.chosen.video.is_some_and(is_meant))
         .map(|mut row| {
             // The codec stands in the link as it does in the row.
             row.choice.codec =
-                row.picture().map(|p| p.codec).filter(|codec| codec.name().is_some());
+                row.video().map(|p| p.codec).filter(|codec| codec.as_str().is_some());
             row
         })
 }
 
-fn audios<'o>(offer: &'o Offer, languages: &[&'o str]) -> Vec<Row<'o>> {
+fn audios<'o>(offer: &'o PageMedia, languages: &[&'o str]) -> Vec<FormatOption<'o>> {
     let tongues: Vec<Option<&str>> = match languages {
         [] => vec![None],
         several => several.iter().copied().map(Some).collect(),
     };
     let has = |codec| {
-        let alone = offer.renditions.iter().filter(|r| r.picture.is_none());
-        alone.filter_map(|r| r.sound.as_ref()).any(|sound| sound.codec == codec)
+        let alone = offer.renditions.iter().filter(|r| r.video.is_none());
+        alone.filter_map(|r| r.audio.as_ref()).any(|sound| sound.codec == codec)
     };
     let row_of = |container, language: Option<&str>, variant| {
         let language = language.map(str::to_owned);
-        let quality = Quality::Sound;
-        let choice = Choice { quality, container, language, variant, ..Choice::default() };
-        let chosen = choose(offer, &choice).ok()?;
-        Some(Row { choice, chosen })
+        let quality = Quality::AudioOnly;
+        let choice =
+            FormatRequest { quality, container, language, variant, ..FormatRequest::default() };
+        let chosen = select_formats(offer, &choice).ok()?;
+        Some(FormatOption { choice, chosen })
     };
     let row = |container, language| row_of(container, language, None);
-    let mut rows: Vec<Row<'o>> = Vec::new();
+    let mut rows: Vec<FormatOption<'o>> = Vec::new();
     for (place, tongue) in tongues.into_iter().enumerate() {
         // A recoding of it is offered once, not in every language.
         rows.extend(
-            (place == 0 || has(SoundCodec::Aac)).then(|| row(Wanted::M4a, tongue)).flatten(),
+            (place == 0 || has(AudioCodec::Aac)).then(|| row(Wanted::M4a, tongue)).flatten(),
         );
-        rows.extend(has(SoundCodec::Opus).then(|| row(Wanted::Opus, tongue)).flatten());
+        rows.extend(has(AudioCodec::Opus).then(|| row(Wanted::Opus, tongue)).flatten());
         rows.extend((place == 0).then(|| row(Wanted::Mp3, tongue)).flatten());
     }
     // What no language leads to.
-    for rendition in offer.renditions.iter().filter(|rendition| rendition.picture.is_none()) {
+    for rendition in offer.renditions.iter().filter(|rendition| rendition.video.is_none()) {
         let variant = rendition.variant;
         if variant.is_none() {
             continue;
         }
         for container in [Wanted::M4a, Wanted::Opus] {
-            let known =
-                |row: &Row<'_>| row.variant() == variant && row.choice.container == container;
-            let fits = rendition.sound.as_ref().is_some_and(|sound| match container {
-                Wanted::M4a => sound.codec == SoundCodec::Aac,
-                _ => sound.codec == SoundCodec::Opus,
+            let known = |row: &FormatOption<'_>| {
+                row.variant() == variant && row.choice.container == container
+            };
+            let fits = rendition.audio.as_ref().is_some_and(|sound| match container {
+                Wanted::M4a => sound.codec == AudioCodec::Aac,
+                _ => sound.codec == AudioCodec::Opus,
             });
             if fits && !rows.iter().any(known) {
                 let row = row_of(container, None, variant);
@@ -181,12 +189,12 @@ fn audios<'o>(offer: &'o Offer, languages: &[&'o str]) -> Vec<Row<'o>> {
     rows
 }
 
-fn languages(offer: &Offer) -> Vec<&str> {
-    let mut sounds: Vec<&Sound> = offer
+fn languages(offer: &PageMedia) -> Vec<&str> {
+    let mut sounds: Vec<&AudioFormat> = offer
         .renditions
         .iter()
-        .filter(|rendition| rendition.picture.is_none())
-        .filter_map(|rendition| rendition.sound.as_ref())
+        .filter(|rendition| rendition.video.is_none())
+        .filter_map(|rendition| rendition.audio.as_ref())
         .filter(|sound| sound.language.is_some())
         .collect();
     sounds.sort_by_key(|sound| Reverse(sound.preference));
