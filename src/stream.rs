@@ -22,13 +22,13 @@ use crate::route::MediaSource;
 use crate::source::FIRST_REQUEST_SIZE;
 use crate::thumbnail::Thumbnail;
 
-mod fetch;
-mod join;
-mod look;
-mod out;
-mod pass;
-mod reading;
-mod select;
+mod ffmpeg;
+mod index_reader;
+mod passthrough;
+mod planned_reader;
+mod probe;
+mod representation;
+mod sink;
 mod splice;
 
 /// Sends `film` to `client` as one file, or an error, or an abort.
@@ -44,9 +44,9 @@ pub fn serve(
     // script that asks for the next file at once finds the slot free.
     let named = film.to_string();
     let outcome = match run(canal, film, wish, request, &client) {
-        Ok(Served::Head(head)) => Ok(Some(Short::Head(head))),
-        Ok(Served::Reply(reply)) => Ok(Some(Short::Reply(reply))),
-        Ok(Served::Body(body)) => body.finish().map(|()| None).map_err(Arc::new),
+        Ok(Outcome::Head(head)) => Ok(Some(ShortResponse::Head(head))),
+        Ok(Outcome::Reply(reply)) => Ok(Some(ShortResponse::Reply(reply))),
+        Ok(Outcome::Body(body)) => body.finish().map(|()| None).map_err(Arc::new),
         Err(cause) => Err(cause),
     };
     let problem = outcome.as_ref().err().map(|cause| Problem::from(&**cause));
@@ -67,8 +67,8 @@ pub fn serve(
         begun.elapsed(),
     );
     match (outcome, problem) {
-        (Ok(Some(Short::Head(head))), _) => client.respond_head(&head, request),
-        (Ok(Some(Short::Reply(reply))), _) => client.respond(reply, Some(request)),
+        (Ok(Some(ShortResponse::Head(head))), _) => client.respond_head(&head, request),
+        (Ok(Some(ShortResponse::Reply(reply))), _) => client.respond(reply, Some(request)),
         (Ok(None), _) => client.close(),
         // After the commit point the reset of the connection is all that can be said.
         (Err(_), Some(problem)) if !client.is_committed() => {
@@ -79,13 +79,13 @@ pub fn serve(
 }
 
 /// An answer without a body of media.
-enum Short {
+enum ShortResponse {
     Head(ResponseHead),
     Reply(Response),
 }
 
 /// What a stream came to.
-enum Served<'c, 'edge> {
+enum Outcome<'c, 'edge> {
     /// This head is all that is to be sent.
     Head(ResponseHead),
     /// Nothing of the file is to be sent, but this.
@@ -101,7 +101,7 @@ fn run<'c, 'edge>(
     wish: Wish,
     request: &Request,
     client: &'c ClientConnection<'edge>,
-) -> Result<Served<'c, 'edge>, Arc<Error>> {
+) -> Result<Outcome<'c, 'edge>, Arc<Error>> {
     let wish = Wish { engine: wish.engine.or(canal.config.muxer.engine), ..wish };
     let asked = Instant::now();
     with_client_cancellation(client, |stop| {
@@ -123,11 +123,12 @@ fn run<'c, 'edge>(
         };
         let resolved = Instant::now();
         let media = &media;
-        let answering = Answering { canal, media, wish, request, client, stop, asked, resolved };
+        let answering =
+            DownloadContext { canal, media, wish, request, client, stop, started: asked, resolved };
         thread::scope(|scope| {
             // Ends the threads of the scope whatever happens in it, a panic included.
-            let _end = EndOnDrop(stop);
-            send(scope, &answering).inspect_err(|error| stop.cancel_with(error.clone()))
+            let _end = CancelOnDrop(stop);
+            run_engine(scope, &answering).inspect_err(|error| stop.cancel_with(error.clone()))
         })
     })
 }
@@ -146,47 +147,49 @@ pub(crate) fn with_client_cancellation<T>(
 }
 
 /// The story itself.
-fn send<'scope, 'env, 'c, 'edge>(
+fn run_engine<'scope, 'env, 'c, 'edge>(
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope Answering<'c, 'edge, '_>,
-) -> Result<Served<'c, 'edge>, Error> {
-    let Answering { media, wish, request, .. } = answering;
-    if let Some(served) = splice::again(scope, answering)? {
+    answering: &'scope DownloadContext<'c, 'edge, '_>,
+) -> Result<Outcome<'c, 'edge>, Error> {
+    let DownloadContext { media, wish, request, .. } = answering;
+    if let Some(served) = splice::serve_cached_plan(scope, answering)? {
         return Ok(served);
     }
     let wants_all = request.is_full_get() && wish.trim.is_whole();
-    let first = if wants_all { FIRST_REQUEST_SIZE } else { fetch::PROBE };
-    let mut tracks = fetch::open(scope, answering, first)?;
-    let key_frame = look::find_key_frame(scope, answering, &mut tracks)?;
+    let first = if wants_all { FIRST_REQUEST_SIZE } else { probe::PROBE_SIZE };
+    let mut tracks = probe::probe_tracks(scope, answering, first)?;
+    let key_frame = index_reader::find_key_frame(scope, answering, &mut tracks)?;
     let inputs = tracks.iter().map(|track| track.input).collect();
     let surveys: Vec<_> = tracks.iter_mut().map(|track| track.survey.take()).collect();
     match plan(inputs, &surveys, key_frame, wish, &media.metadata)? {
-        Plan::Pass(finished) => pass::pass(scope, answering, tracks.swap_remove(0), finished),
-        Plan::Splice(plan) => splice::begin(answering, tracks, plan),
+        Plan::Pass(finished) => {
+            passthrough::serve(scope, answering, tracks.swap_remove(0), finished)
+        }
+        Plan::Splice(plan) => splice::serve_new_plan(answering, tracks, plan),
         Plan::Join(Join { joint, feeds, refused }) => {
             let why = refused.map(|refused| format!(" ({refused})")).unwrap_or_default();
             log::debug!("{:?}: joined by ffmpeg{why}", media.tracks);
             tracks.iter_mut().zip(feeds).for_each(|(track, feed)| track.feed = feed);
             tracks.retain(|track| joint.inputs.iter().any(|used| used.kind == track.input.kind));
-            join::join(scope, answering, tracks, &joint, &format!("ffmpeg{why}"))
+            ffmpeg::serve(scope, answering, tracks, &joint, &format!("ffmpeg{why}"))
         }
     }
 }
 
 /// One request that is being answered.
-struct Answering<'c, 'edge, 's> {
+struct DownloadContext<'c, 'edge, 's> {
     canal: &'s App,
     media: &'s Media,
     wish: Wish,
     request: &'s Request,
     client: &'c ClientConnection<'edge>,
     stop: &'s Arc<CancelToken>,
-    asked: Instant,
+    started: Instant,
     /// When it was known where the tracks are.
     resolved: Instant,
 }
 
-impl<'c, 'edge> Answering<'c, 'edge, '_> {
+impl<'c, 'edge> DownloadContext<'c, 'edge, '_> {
     /// What every head of a file says.
     fn head(&self, media_type: &'static str, extension: &'static str) -> ResponseHead {
         ResponseHead::default()
@@ -200,8 +203,8 @@ impl<'c, 'edge> Answering<'c, 'edge, '_> {
 
     /// What Server-Timing says: when it was known where the tracks are, what to send, when the first
     /// of it was there, and what made it.
-    fn timing(&self, planned: Instant, first: Instant, engine: &str) -> String {
-        let millis = |at: Instant| (at - self.asked).as_secs_f64() * 1000.0;
+    fn server_timing(&self, planned: Instant, first: Instant, engine: &str) -> String {
+        let millis = |at: Instant| (at - self.started).as_secs_f64() * 1000.0;
         let [resolved, planned, first] = [self.resolved, planned, first].map(millis);
         format!(
             "resolve;dur={resolved:.1}, plan;dur={planned:.1}, first;dur={first:.1}, \
@@ -213,19 +216,19 @@ impl<'c, 'edge> Answering<'c, 'edge, '_> {
         BodyWriter::commit(self.client, self.request, head)
     }
 
-    fn refusal(&self, problem: &Problem) -> Response {
+    fn problem_response(&self, problem: &Problem) -> Response {
         Response::problem(problem, self.request.wants_html)
     }
 
     /// Rings when the stream is over.
-    fn over(&self) -> BorrowedFd<'_> {
+    fn cancelled(&self) -> BorrowedFd<'_> {
         self.stop.as_fd()
     }
 }
 
-struct EndOnDrop<'a>(&'a CancelToken);
+struct CancelOnDrop<'a>(&'a CancelToken);
 
-impl Drop for EndOnDrop<'_> {
+impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
         self.0.cancel();
     }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::thread::Scope;
 use std::time::Instant;
 
-use super::fetch::{self, Opened};
-use super::out::Out;
-use super::reading::{GAP, Reading};
-use super::select::{self, Choice, choose};
-use super::{Answering, Served};
+use super::planned_reader::{MAX_GAP, PlannedReader};
+use super::probe::{self, ProbedTrack};
+use super::representation::{self, Representation, select_representation};
+use super::sink::ClientSink;
+use super::{DownloadContext, Outcome};
 use crate::error::{Error, UpstreamError};
 use crate::http_server::ResponseHead;
 use crate::media::TrackKind;
@@ -23,33 +23,33 @@ use crate::plan_cache::{CachedPlan, PlanKey};
 use crate::source::{FIRST_REQUEST_SIZE, RemoteFile, TrackReader};
 
 /// What is read of a track at once.
-const ROOM: usize = 64 << 10;
+const BUFFER_SIZE: usize = 64 << 10;
 /// The same behind bytes that were sent on unseen, as the rest will mostly be.
-const SIGHT: usize = 16 << 10;
+const SEEK_WINDOW: usize = 16 << 10;
 
-mod way;
+mod seek;
 
-pub(super) use way::{Entered, Way};
+pub(super) use seek::{PositionedSource, TrackRead};
 
 /// Serves a file whose plan was just made of these tracks, which are open at their beginnings.
-pub(super) fn begin<'c, 'edge>(
-    answering: &Answering<'c, 'edge, '_>,
-    mut tracks: Vec<Opened<'_, '_>>,
+pub(super) fn serve_new_plan<'c, 'edge>(
+    answering: &DownloadContext<'c, 'edge, '_>,
+    mut tracks: Vec<ProbedTrack<'_, '_>>,
     plan: splice::Plan,
-) -> Result<Served<'c, 'edge>, Error> {
+) -> Result<Outcome<'c, 'edge>, Error> {
     let planned = Instant::now();
     let mut memory = answering.canal.memory_budget.reservation();
     tracks.iter_mut().for_each(|track| memory.absorb(&mut track.memory));
     let files: Vec<_> = tracks.iter().map(|track| track.source.file().clone()).collect();
     let etag = etag(&plan, &files);
     let mut spliced = CachedPlan { plan, files, etag, memory };
-    let choice = judge(answering, &spliced);
+    let choice = select_for_plan(answering, &spliced);
     let part = match &choice {
-        Choice::Send(_, part) => part.clone().unwrap_or(0..spliced.plan.len()),
-        Choice::Done(_) => 0..0,
+        Representation::Send(_, part) => part.clone().unwrap_or(0..spliced.plan.len()),
+        Representation::Done(_) => 0..0,
     };
-    let ways = tracks.into_iter().enumerate().map(|(place, Opened { mut source, .. })| {
-        let way = Way::to(&spliced.plan, place, &part)?;
+    let ways = tracks.into_iter().enumerate().map(|(place, ProbedTrack { mut source, .. })| {
+        let way = TrackRead::to(&spliced.plan, place, &part)?;
         source.restrict_to(way.first.clone());
         Some((way, source))
     });
@@ -63,8 +63,8 @@ pub(super) fn begin<'c, 'edge>(
         answering.canal.plan_cache.insert(key, &spliced);
     }
     let head = match choice {
-        Choice::Done(served) => return Ok(served),
-        Choice::Send(head, _) => head,
+        Representation::Done(served) => return Ok(served),
+        Representation::Send(head, _) => head,
     };
     let entered = ways.into_iter().map(|way| match way {
         Some((way, source)) => way.enter(&spliced.plan, source).map(Some),
@@ -72,24 +72,24 @@ pub(super) fn begin<'c, 'edge>(
     });
     let ways = entered.collect::<Result<Vec<_>, _>>()?;
     send(answering, &spliced, ways, head, part, planned)
-        .inspect_err(|error| forget_if_wrong(answering, &key, error))
+        .inspect_err(|error| remove_if_contradicted(answering, &key, error))
 }
 
 /// Serves a file whose plan is known from before, if there is one and its files are still the same.
-pub(super) fn again<'scope, 'c, 'edge>(
+pub(super) fn serve_cached_plan<'scope, 'c, 'edge>(
     scope: &'scope Scope<'scope, '_>,
-    answering: &'scope Answering<'c, 'edge, '_>,
-) -> Result<Option<Served<'c, 'edge>>, Error> {
+    answering: &'scope DownloadContext<'c, 'edge, '_>,
+) -> Result<Option<Outcome<'c, 'edge>>, Error> {
     let key = PlanKey::new(answering.media, &answering.wish);
     let Some(spliced) = answering.canal.plan_cache.get(&key) else { return Ok(None) };
     let planned = Instant::now();
-    let choice = judge(answering, &spliced);
+    let choice = select_for_plan(answering, &spliced);
     let part = match &choice {
-        Choice::Send(_, part) => part.clone().unwrap_or(0..spliced.plan.len()),
-        Choice::Done(_) => 0..0,
+        Representation::Send(_, part) => part.clone().unwrap_or(0..spliced.plan.len()),
+        Representation::Done(_) => 0..0,
     };
     let ways: Vec<_> =
-        (0..spliced.files.len()).map(|place| Way::to(&spliced.plan, place, &part)).collect();
+        (0..spliced.files.len()).map(|place| TrackRead::to(&spliced.plan, place, &part)).collect();
     // Where nothing is needed of any track, or a client asks whether its file is still the same, all
     // of them must be.
     let none = ways.iter().all(Option::is_none);
@@ -97,7 +97,7 @@ pub(super) fn again<'scope, 'c, 'edge>(
     let all = none || conditions.if_range.is_some() || conditions.if_match.is_some();
     let wanted = ways.into_iter().zip(&answering.media.tracks).enumerate();
     let wanted = wanted.filter(|(_, (way, _))| all || way.is_some());
-    let Answering { canal, stop, .. } = *answering;
+    let DownloadContext { canal, stop, .. } = *answering;
     let sources = wanted.map(|(place, (way, track))| {
         let file = &spliced.files[place];
         // Where no byte of a track is needed, one shows whether it is still the same.
@@ -115,7 +115,7 @@ pub(super) fn again<'scope, 'c, 'edge>(
         ((place, way), source)
     });
     let known = spliced.clone();
-    let opened = fetch::each(scope, sources, move |(place, way), source| {
+    let opened = probe::for_each_track(scope, sources, move |(place, way), source| {
         let source = source?;
         let entered = way.map(|way| way.enter(&known.plan, source));
         Ok((place, entered.transpose()?))
@@ -138,11 +138,11 @@ pub(super) fn again<'scope, 'c, 'edge>(
         }
     }
     match choice {
-        Choice::Done(served) => Ok(Some(served)),
-        Choice::Send(head, part) => {
+        Representation::Done(served) => Ok(Some(served)),
+        Representation::Send(head, part) => {
             let part = part.unwrap_or(0..spliced.plan.len());
             send(answering, &spliced, ways, head, part, planned)
-                .inspect_err(|error| forget_if_wrong(answering, &key, error))
+                .inspect_err(|error| remove_if_contradicted(answering, &key, error))
                 .map(Some)
         }
     }
@@ -150,7 +150,7 @@ pub(super) fn again<'scope, 'c, 'edge>(
 
 /// A plan that upstreams contradict is not used again. It has nothing to fear of a client that
 /// leaves, as players do at each seek, nor of an upstream that breaks off.
-fn forget_if_wrong(answering: &Answering<'_, '_, '_>, key: &PlanKey, error: &Error) {
+fn remove_if_contradicted(answering: &DownloadContext<'_, '_, '_>, key: &PlanKey, error: &Error) {
     let contradicts = |error: &Error| {
         let Error::Upstream { fault, .. } = error else { return false };
         matches!(
@@ -165,14 +165,14 @@ fn forget_if_wrong(answering: &Answering<'_, '_, '_>, key: &PlanKey, error: &Err
     }
 }
 
-fn judge<'c, 'edge>(
-    answering: &Answering<'c, 'edge, '_>,
+fn select_for_plan<'c, 'edge>(
+    answering: &DownloadContext<'c, 'edge, '_>,
     spliced: &CachedPlan,
-) -> Choice<'c, 'edge> {
+) -> Representation<'c, 'edge> {
     let kinds = answering.media.tracks.iter().map(|track| track.kind);
     let Finished { media_type, extension } = mux::type_of(spliced.plan.container, kinds);
     let head = answering.head(media_type, extension);
-    choose(answering, head, spliced.etag.as_deref(), Some(spliced.plan.len()), true)
+    select_representation(answering, head, spliced.etag.as_deref(), Some(spliced.plan.len()), true)
 }
 
 /// A strong validator that is the same wherever the same files are spliced alike. Where an upstream
@@ -182,27 +182,27 @@ fn etag(plan: &splice::Plan, files: &[RemoteFile]) -> Option<String> {
     let identities = identities.collect::<Option<Vec<_>>>()?;
     let (version, digest) = (splice::VERSION.to_be_bytes(), plan.digest());
     let own = [&b"splice"[..], &version, &digest];
-    Some(select::etag(own.into_iter().chain(identities.iter().map(Vec::as_slice))))
+    Some(representation::etag(own.into_iter().chain(identities.iter().map(Vec::as_slice))))
 }
 
 /// Sends `part` of the file.
 fn send<'c, 'edge>(
-    answering: &Answering<'c, 'edge, '_>,
+    answering: &DownloadContext<'c, 'edge, '_>,
     spliced: &CachedPlan,
-    ways: Vec<Option<Entered<'_, '_>>>,
+    ways: Vec<Option<PositionedSource<'_, '_>>>,
     head: ResponseHead,
     part: Range<u64>,
     planned: Instant,
-) -> Result<Served<'c, 'edge>, Error> {
-    let Answering { canal, media, asked, .. } = *answering;
+) -> Result<Outcome<'c, 'edge>, Error> {
+    let DownloadContext { canal, media, started: asked, .. } = *answering;
     // The head of the joined file is the first of it, and is here.
     canal.metrics.first_byte(asked.elapsed());
-    let timing = answering.timing(planned, Instant::now(), "splice");
+    let timing = answering.server_timing(planned, Instant::now(), "splice");
     let body = answering.commit(&head.with("Server-Timing", timing))?;
-    let out = RefCell::new(Out::new(body));
-    let over = answering.over();
+    let out = RefCell::new(ClientSink::new(body));
+    let over = answering.cancelled();
     let inputs = media.tracks.iter().zip(ways).enumerate().map(|(place, (track, entered))| {
-        let runs = spliced.plan.runs(place, &part, GAP);
+        let runs = spliced.plan.runs(place, &part, MAX_GAP);
         input(track.kind, entered, runs, &out, over)
     });
     let mut inputs: Vec<_> = inputs.collect();
@@ -211,15 +211,15 @@ fn send<'c, 'edge>(
     // Before anything is let go of.
     out.borrow_mut().body.flush(over)?;
     drop(inputs);
-    Ok(Served::Body(out.into_inner().body))
+    Ok(Outcome::Body(out.into_inner().body))
 }
 
 /// What the source of a track brings, as the plan takes it.
 fn input<'i, 'scope: 'i, 'env: 'i>(
     kind: TrackKind,
-    entered: Option<Entered<'scope, 'env>>,
+    entered: Option<PositionedSource<'scope, 'env>>,
     runs: Runs<'i>,
-    out: &'i RefCell<Out<'_, '_>>,
+    out: &'i RefCell<ClientSink<'_, '_>>,
     over: BorrowedFd<'i>,
 ) -> Input<'i> {
     // A track of which nothing is needed is not asked for anything.
@@ -227,42 +227,43 @@ fn input<'i, 'scope: 'i, 'env: 'i>(
         return Input::new(kind, 0, |_| Err(Error::Stopped));
     };
     let (at, gap) = (entered.at, entered.gap.clone());
-    let reading = Reading::new(entered, runs);
-    Input::new(kind, at, Brought { reading, out, over, room: ROOM }).without(gap)
+    let reading = PlannedReader::new(entered, runs);
+    Input::new(kind, at, SourceFeed { reading, out, over, room: BUFFER_SIZE }).without(gap)
 }
 
 /// What a source brings. Before it is waited for, what is ready goes out.
-struct Brought<'i, 'scope, 'env, 'c, 'edge> {
-    reading: Reading<'i, 'scope, 'env>,
-    out: &'i RefCell<Out<'c, 'edge>>,
+struct SourceFeed<'i, 'scope, 'env, 'c, 'edge> {
+    reading: PlannedReader<'i, 'scope, 'env>,
+    out: &'i RefCell<ClientSink<'c, 'edge>>,
     over: BorrowedFd<'i>,
     /// How much is read at once.
     room: usize,
 }
 
-impl Flow for Brought<'_, '_, '_, '_, '_> {
+impl Flow for SourceFeed<'_, '_, '_, '_, '_> {
     fn next(&mut self, mut room: Vec<u8>) -> Result<(Vec<u8>, usize), Error> {
-        if let Some(bytes) = self.reading.at_hand() {
+        if let Some(bytes) = self.reading.take_buffered() {
             let count = bytes.len();
             return Ok((bytes, count));
         }
         self.out.borrow_mut().body.flush(self.over)?;
-        if room.len() != ROOM {
-            room = vec![0; ROOM];
+        if room.len() != BUFFER_SIZE {
+            room = vec![0; BUFFER_SIZE];
         }
-        let count = self.reading.fetch(&mut room[..std::mem::replace(&mut self.room, ROOM)])?;
+        let count =
+            self.reading.read(&mut room[..std::mem::replace(&mut self.room, BUFFER_SIZE)])?;
         Ok((room, count))
     }
 
     fn leave_out(&mut self, most: u64) -> Result<u64, Error> {
-        Ok(self.reading.leave_out(most))
+        Ok(self.reading.skip(most))
     }
 
     fn send_on(&mut self, most: u64) -> Result<u64, Error> {
         let Some(source) = self.reading.source() else { return Ok(0) };
-        let count = self.out.borrow_mut().pass_on(source, most, self.over)?;
+        let count = self.out.borrow_mut().splice_from(source, most, self.over)?;
         if count > 0 {
-            self.room = SIGHT;
+            self.room = SEEK_WINDOW;
         }
         Ok(count as u64)
     }

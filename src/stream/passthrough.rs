@@ -4,11 +4,11 @@
 use std::thread::Scope;
 use std::time::Instant;
 
-use super::fetch::{Opened, incomplete};
-use super::look;
-use super::out::Out;
-use super::select::{self, Choice, choose};
-use super::{Answering, Served};
+use super::index_reader;
+use super::probe::{ProbedTrack, incomplete};
+use super::representation::{self, Representation, select_representation};
+use super::sink::ClientSink;
+use super::{DownloadContext, Outcome};
 use crate::error::Error;
 use crate::http_server::BodyWriter;
 use crate::media::{RemoteLocation, Track};
@@ -18,15 +18,15 @@ use crate::mux::{Finished, Input};
 use crate::source::RemoteFile;
 
 /// Fewer bytes are sent on no quicker unseen.
-const WORTH_IT: u64 = 32 << 10;
+const MIN_SPLICE_SIZE: u64 = 32 << 10;
 
 /// Sends what the client wants of the file.
-pub(super) fn pass<'scope, 'env, 'c, 'edge>(
+pub(super) fn serve<'scope, 'env, 'c, 'edge>(
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope Answering<'c, 'edge, '_>,
-    mut opened: Opened<'scope, 'env>,
+    answering: &'scope DownloadContext<'c, 'edge, '_>,
+    mut opened: ProbedTrack<'scope, 'env>,
     finished: Finished,
-) -> Result<Served<'c, 'edge>, Error> {
+) -> Result<Outcome<'c, 'edge>, Error> {
     let Input { kind, head: Head { format, .. } } = opened.input;
     let file = opened.source.file().clone();
     let [Track { location: RemoteLocation { url, .. }, .. }, ..] = &answering.media.tracks[..]
@@ -39,13 +39,14 @@ pub(super) fn pass<'scope, 'env, 'c, 'edge>(
     let etag = etag(&file);
     let planned = Instant::now();
     let head = answering.head(finished.media_type, finished.extension);
-    let (head, part) = match choose(answering, head, etag.as_deref(), file.len, file.ranged) {
-        Choice::Done(served) => return Ok(served),
-        Choice::Send(head, part) => (head, part),
-    };
+    let (head, part) =
+        match select_representation(answering, head, etag.as_deref(), file.len, file.ranged) {
+            Representation::Done(served) => return Ok(served),
+            Representation::Send(head, part) => (head, part),
+        };
     let begin = part.as_ref().map_or(0, |part| part.start);
     if begin > 0 {
-        look::check(scope, answering, &mut opened)?;
+        index_reader::check(scope, answering, &mut opened)?;
     }
     let mut source = opened.source;
     if let Some(part) = part {
@@ -68,16 +69,16 @@ pub(super) fn pass<'scope, 'env, 'c, 'edge>(
     if let Some(completeness) = &mut completeness {
         completeness.see(&first).map_err(is_cut)?;
     }
-    answering.canal.metrics.first_byte(answering.asked.elapsed());
-    let timing = answering.timing(planned, Instant::now(), "pass");
+    answering.canal.metrics.first_byte(answering.started.elapsed());
+    let timing = answering.server_timing(planned, Instant::now(), "pass");
     let mut body = answering.commit(&head.with("Server-Timing", timing))?;
-    body.write(&first, answering.over())?;
-    body.flush(answering.over())?;
-    let mut out = Out::new(body);
+    body.write(&first, answering.cancelled())?;
+    body.flush(answering.cancelled())?;
+    let mut out = ClientSink::new(body);
     loop {
         let skippable = completeness.as_ref().map_or(u64::MAX, Completeness::skippable);
-        if skippable >= WORTH_IT {
-            let count = out.pass_on(&mut source, skippable, answering.over())? as u64;
+        if skippable >= MIN_SPLICE_SIZE {
+            let count = out.splice_from(&mut source, skippable, answering.cancelled())? as u64;
             if count > 0 {
                 if let Some(completeness) = &mut completeness {
                     completeness.skip(count).map_err(is_cut)?;
@@ -95,8 +96,8 @@ pub(super) fn pass<'scope, 'env, 'c, 'edge>(
             }
         }
         match count {
-            0 => return Ok(Served::Body(out.body)),
-            count => out.body.commit_buffer(count, answering.over())?,
+            0 => return Ok(Outcome::Body(out.body)),
+            count => out.body.commit_buffer(count, answering.cancelled())?,
         }
     }
 }
@@ -105,7 +106,7 @@ pub(super) fn pass<'scope, 'env, 'c, 'edge>(
 /// its length and of the upstream's own validators. Without those there is none.
 fn etag(file: &RemoteFile) -> Option<String> {
     file.validators.best()?;
-    Some(select::etag([&b"pass 2"[..], &file.identity()]))
+    Some(representation::etag([&b"pass 2"[..], &file.identity()]))
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! Reads what a plan needs of a file, run after run: what lies far between is not asked for.
 
-use super::splice::Entered;
+use super::splice::PositionedSource;
 use crate::error::Error;
 use crate::mux::splice::Runs;
 use crate::source::TrackReader;
 
 /// No more than this lies between bytes that are asked for together: to fetch it takes no longer than
 /// to ask once more.
-pub(super) const GAP: u64 = 512 << 10;
+pub(super) const MAX_GAP: u64 = 512 << 10;
 
 /// A source on its way along the runs of a plan.
-pub(super) struct Reading<'r, 'scope, 'env> {
+pub(super) struct PlannedReader<'r, 'scope, 'env> {
     source: TrackReader<'scope, 'env>,
     /// What was read of it already, the last first.
     first: Vec<Vec<u8>>,
@@ -18,21 +18,21 @@ pub(super) struct Reading<'r, 'scope, 'env> {
     runs: Runs<'r>,
 }
 
-impl<'r, 'scope, 'env> Reading<'r, 'scope, 'env> {
+impl<'r, 'scope, 'env> PlannedReader<'r, 'scope, 'env> {
     /// What comes behind `entered`, which is at the first of `runs`.
-    pub(super) fn new(entered: Entered<'scope, 'env>, mut runs: Runs<'r>) -> Self {
-        let Entered { mut source, head, .. } = entered;
+    pub(super) fn new(entered: PositionedSource<'scope, 'env>, mut runs: Runs<'r>) -> Self {
+        let PositionedSource { mut source, head, .. } = entered;
         runs.next();
-        Reading { first: vec![source.take_peeked(), head], source, runs }
+        PlannedReader { first: vec![source.take_peeked(), head], source, runs }
     }
 
     /// The next bytes that are here already.
-    pub(super) fn at_hand(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn take_buffered(&mut self) -> Option<Vec<u8>> {
         std::iter::from_fn(|| self.first.pop()).find(|bytes| !bytes.is_empty())
     }
 
     /// The next ones behind those.
-    pub(super) fn fetch(&mut self, room: &mut [u8]) -> Result<usize, Error> {
+    pub(super) fn read(&mut self, room: &mut [u8]) -> Result<usize, Error> {
         match self.source.read(room)? {
             // A source gives all that it was asked for, or fails.
             0 => Err(Error::Stopped),
@@ -46,7 +46,7 @@ impl<'r, 'scope, 'env> Reading<'r, 'scope, 'env> {
     }
 
     /// Goes on to the next run, if this one is over: how many of the next `most` bytes that leaves out.
-    pub(super) fn leave_out(&mut self, most: u64) -> u64 {
+    pub(super) fn skip(&mut self, most: u64) -> u64 {
         if most == 0 || !self.source().is_some_and(|source| source.is_over()) {
             return 0;
         }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::error::Error;
 use crate::mux::splice::Plan;
 use crate::source::TrackReader;
-use crate::stream::reading::GAP;
+use crate::stream::planned_reader::MAX_GAP;
 
 /// What lies between is fetched and passed over if it is less than this: asking once more takes a
 /// while, too.
@@ -16,7 +16,7 @@ const FAR: u64 = 128 << 10;
 const PEEK: u64 = 32 << 10;
 
 /// The way to what is needed of a track first.
-pub(in crate::stream) struct Way {
+pub(in crate::stream) struct TrackRead {
     /// That, up to the next long gap.
     needs: Range<u64>,
     /// Where the wanted bytes begin, if that is far behind the beginning of their piece.
@@ -26,7 +26,7 @@ pub(in crate::stream) struct Way {
 }
 
 /// A source that is ready to bring what is needed.
-pub(in crate::stream) struct Entered<'scope, 'env> {
+pub(in crate::stream) struct PositionedSource<'scope, 'env> {
     pub(in crate::stream) source: TrackReader<'scope, 'env>,
     /// What comes before what the source brings.
     pub(in crate::stream) head: Vec<u8>,
@@ -36,14 +36,14 @@ pub(in crate::stream) struct Entered<'scope, 'env> {
     pub(in crate::stream) gap: Range<u64>,
 }
 
-impl Way {
+impl TrackRead {
     /// What `part` needs of the track at this place, if it needs something of it.
-    pub(in crate::stream) fn to(plan: &Plan, place: usize, part: &Range<u64>) -> Option<Way> {
-        let needs = plan.runs(place, part, GAP).next()?;
+    pub(in crate::stream) fn to(plan: &Plan, place: usize, part: &Range<u64>) -> Option<TrackRead> {
+        let needs = plan.runs(place, part, MAX_GAP).next()?;
         let far = |target: &u64| *target - needs.start > FAR && needs.end - needs.start > PEEK;
         let target = plan.target(place, part).filter(far);
         let end = if target.is_some() { needs.start + PEEK } else { needs.end };
-        Some(Way { first: needs.start..end, needs, target })
+        Some(TrackRead { first: needs.start..end, needs, target })
     }
 
     /// Goes it with a source that was asked for the first of it.
@@ -51,11 +51,11 @@ impl Way {
         self,
         plan: &Plan,
         mut source: TrackReader<'scope, 'env>,
-    ) -> Result<Entered<'scope, 'env>, Error> {
-        let Way { needs, target, .. } = self;
+    ) -> Result<PositionedSource<'scope, 'env>, Error> {
+        let TrackRead { needs, target, .. } = self;
         let at = needs.start;
         let Some(target) = target else {
-            return Ok(Entered { source, head: Vec::new(), at, gap: 0..0 });
+            return Ok(PositionedSource { source, head: Vec::new(), at, gap: 0..0 });
         };
         while source.fill_peeked(PEEK as usize)? {}
         let mut head = source.take_peeked();
@@ -66,6 +66,6 @@ impl Way {
             (gap, from) = (at + inside as u64..target, target);
         }
         source.restrict_to(from..needs.end);
-        Ok(Entered { source, head, at, gap })
+        Ok(PositionedSource { source, head, at, gap })
     }
 }

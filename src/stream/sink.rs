@@ -10,19 +10,19 @@ use crate::source::{SPLICE_CHUNK, TrackReader};
 use crate::sys::SplicePipe;
 
 /// A body, and the short way to it.
-pub(super) struct Out<'c, 'edge> {
+pub(super) struct ClientSink<'c, 'edge> {
     pub(super) body: BodyWriter<'c, 'edge>,
     /// Made when it is first of use. Empty but while bytes are being passed on.
-    conduit: OnceCell<Option<SplicePipe>>,
+    splice_pipe: OnceCell<Option<SplicePipe>>,
 }
 
-impl<'c, 'edge> Out<'c, 'edge> {
-    pub(super) fn new(body: BodyWriter<'c, 'edge>) -> Out<'c, 'edge> {
-        Out { body, conduit: OnceCell::new() }
+impl<'c, 'edge> ClientSink<'c, 'edge> {
+    pub(super) fn new(body: BodyWriter<'c, 'edge>) -> ClientSink<'c, 'edge> {
+        ClientSink { body, splice_pipe: OnceCell::new() }
     }
 
     /// Passes on up to `most` of the next bytes of `source`: how many, none if they must be fetched.
-    pub(super) fn pass_on(
+    pub(super) fn splice_from(
         &mut self,
         source: &mut TrackReader<'_, '_>,
         most: u64,
@@ -31,7 +31,7 @@ impl<'c, 'edge> Out<'c, 'edge> {
         if !self.body.is_unframed() || !source.can_splice() {
             return Ok(0);
         }
-        let Some(conduit) = self.conduit.get_or_init(conduit) else { return Ok(0) };
+        let Some(conduit) = self.splice_pipe.get_or_init(conduit) else { return Ok(0) };
         // They may have to be waited for.
         self.body.flush(over)?;
         let count = source.splice_into(conduit, most)?;

@@ -3,27 +3,27 @@
 
 use std::ops::Range;
 
-use super::{Answering, Served};
+use super::{DownloadContext, Outcome};
 use crate::error::Problem;
 use crate::http_server::{ResponseHead, Selection, select};
 
 /// What is to be sent.
-pub(super) enum Choice<'c, 'edge> {
+pub(super) enum Representation<'c, 'edge> {
     /// No bytes of the file.
-    Done(Served<'c, 'edge>),
+    Done(Outcome<'c, 'edge>),
     /// This head, and then these bytes of the file; all of it, if nothing is said.
     Send(ResponseHead, Option<Range<u64>>),
 }
 
 /// Completes `head` for a file with this strong ETag, if it has one, of this length, if that is
 /// known; `ranged` says whether parts of it can be sent.
-pub(super) fn choose<'c, 'edge>(
-    answering: &Answering<'c, 'edge, '_>,
+pub(super) fn select_representation<'c, 'edge>(
+    answering: &DownloadContext<'c, 'edge, '_>,
     mut head: ResponseHead,
     etag: Option<&str>,
     len: Option<u64>,
     ranged: bool,
-) -> Choice<'c, 'edge> {
+) -> Representation<'c, 'edge> {
     let part_of = len.filter(|_| ranged);
     let selected = select(answering.request, etag, part_of);
     head = head.with("Accept-Ranges", if part_of.is_some() { "bytes" } else { "none" });
@@ -31,21 +31,24 @@ pub(super) fn choose<'c, 'edge>(
         head = head.with("ETag", etag);
     }
     match (selected, part_of) {
-        (Selection::NotModified, _) => Choice::Done(Served::Head(head.status(304))),
+        (Selection::NotModified, _) => Representation::Done(Outcome::Head(head.status(304))),
         (Selection::PreconditionFailed, _) => {
             let detail = "the file is not the one that If-Match names";
             let problem = Problem::new(412, "precondition-failed", detail);
-            Choice::Done(Served::Reply(answering.refusal(&problem)))
+            Representation::Done(Outcome::Reply(answering.problem_response(&problem)))
         }
         (Selection::Unsatisfiable, Some(len)) => {
             let detail = format!("the file has {len} bytes, and none of those asked for");
-            let reply = answering.refusal(&Problem::new(416, "range-not-satisfiable", detail));
-            Choice::Done(Served::Reply(reply.with("Content-Range", format!("bytes */{len}"))))
+            let reply =
+                answering.problem_response(&Problem::new(416, "range-not-satisfiable", detail));
+            Representation::Done(Outcome::Reply(
+                reply.with("Content-Range", format!("bytes */{len}")),
+            ))
         }
         (Selection::Range(part), Some(len)) => {
             let range = format!("bytes {}-{}/{len}", part.start, part.end - 1);
             let head = head.status(206).with("Content-Range", range);
-            Choice::Send(head.length(part.end - part.start), Some(part))
+            Representation::Send(head.length(part.end - part.start), Some(part))
         }
         _ => {
             let head = match len {
@@ -53,9 +56,9 @@ pub(super) fn choose<'c, 'edge>(
                 None => head,
             };
             if answering.request.head_only {
-                return Choice::Done(Served::Head(head));
+                return Representation::Done(Outcome::Head(head));
             }
-            Choice::Send(head, None)
+            Representation::Send(head, None)
         }
     }
 }

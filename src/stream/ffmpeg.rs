@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::thread::Scope;
 use std::time::Instant;
 
-use super::fetch::{self, Opened};
-use super::{Answering, Served};
+use super::probe::{self, ProbedTrack};
+use super::{DownloadContext, Outcome};
 use crate::error::{Error, LimitExceeded};
 use crate::http_server::{BodyWriter, ResponseHead};
 use crate::mux::ffmpeg::Muxer;
@@ -13,17 +13,17 @@ use crate::mux::fifo::Pipes;
 use crate::mux::{Finished, Joint, Supply};
 
 /// Sends the tracks as one file.
-pub(super) fn join<'scope, 'c, 'edge>(
+pub(super) fn serve<'scope, 'c, 'edge>(
     scope: &'scope Scope<'scope, '_>,
-    answering: &'scope Answering<'c, 'edge, '_>,
-    tracks: Vec<Opened<'scope, '_>>,
+    answering: &'scope DownloadContext<'c, 'edge, '_>,
+    tracks: Vec<ProbedTrack<'scope, '_>>,
     joint: &Joint,
     engine: &str,
-) -> Result<Served<'c, 'edge>, Error> {
-    let Answering { canal, stop, .. } = *answering;
+) -> Result<Outcome<'c, 'edge>, Error> {
+    let DownloadContext { canal, stop, .. } = *answering;
     let planned = Instant::now();
     if answering.request.head_only {
-        return Ok(Served::Head(head(answering, joint, planned, planned, engine)));
+        return Ok(Outcome::Head(head(answering, joint, planned, planned, engine)));
     }
 
     // It goes back when the muxer has ended.
@@ -43,24 +43,24 @@ pub(super) fn join<'scope, 'c, 'edge>(
     })?;
     // The stream is over before the pipes are gone: a downloader that still waits for its muxer
     // would take it for the work of someone else.
-    join_through(&pipes, scope, answering, tracks, joint, engine, planned)
+    serve_through(&pipes, scope, answering, tracks, joint, engine, planned)
         .inspect_err(|error| stop.cancel_with(error.clone()))
 }
 
-fn join_through<'scope, 'c, 'edge>(
+fn serve_through<'scope, 'c, 'edge>(
     pipes: &Pipes,
     scope: &'scope Scope<'scope, '_>,
-    answering: &'scope Answering<'c, 'edge, '_>,
-    tracks: Vec<Opened<'scope, '_>>,
+    answering: &'scope DownloadContext<'c, 'edge, '_>,
+    tracks: Vec<ProbedTrack<'scope, '_>>,
     joint: &Joint,
     engine: &str,
     planned: Instant,
-) -> Result<Served<'c, 'edge>, Error> {
-    let Answering { canal, stop, asked, .. } = *answering;
+) -> Result<Outcome<'c, 'edge>, Error> {
+    let DownloadContext { canal, stop, started: asked, .. } = *answering;
     let mut muxer = Muxer::start(&canal.config.muxer, canal.ffmpeg, joint, pipes, stop)?;
     let supply = Arc::new(Supply::default());
-    let pipe_len = fetch::pipe_len(canal.config.upstream.read_ahead.0);
-    let downloaders = fetch::feed(scope, tracks, pipes, pipe_len, &supply, stop)?;
+    let pipe_len = probe::pipe_len(canal.config.upstream.read_ahead.0);
+    let downloaders = probe::feed(scope, tracks, pipes, pipe_len, &supply, stop)?;
     let opening = muxer.opening(joint, &supply).map_err(|error| pipes.blame(error))?;
     canal.metrics.first_byte(asked.elapsed());
 
@@ -73,30 +73,30 @@ fn join_through<'scope, 'c, 'edge>(
     if joint.trim.end.is_none() {
         downloaders.all_complete()?;
     }
-    Ok(Served::Body(body))
+    Ok(Outcome::Body(body))
 }
 
 /// From the muxer to the client, until the muxer's output ends.
 fn relay(
-    answering: &Answering<'_, '_, '_>,
+    answering: &DownloadContext<'_, '_, '_>,
     opening: &[u8],
     muxer: &mut Muxer<'_>,
     body: &mut BodyWriter<'_, '_>,
     supply: &Supply,
 ) -> Result<(), Error> {
-    body.write(opening, answering.over())?;
-    body.flush(answering.over())?;
+    body.write(opening, answering.cancelled())?;
+    body.flush(answering.cancelled())?;
     loop {
         match muxer.read(body.spare_buffer(), supply)? {
             0 => return Ok(()),
-            count => body.commit_buffer(count, answering.over())?,
+            count => body.commit_buffer(count, answering.cancelled())?,
         }
     }
 }
 
 /// What the answer's head says of the file.
 fn head(
-    answering: &Answering<'_, '_, '_>,
+    answering: &DownloadContext<'_, '_, '_>,
     joint: &Joint,
     planned: Instant,
     first: Instant,
@@ -106,5 +106,5 @@ fn head(
     answering
         .head(media_type, extension)
         .with("Accept-Ranges", "none")
-        .with("Server-Timing", answering.timing(planned, first, engine))
+        .with("Server-Timing", answering.server_timing(planned, first, engine))
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
-use super::Answering;
-use super::fetch::{Opened, incomplete};
+use super::DownloadContext;
+use super::probe::{ProbedTrack, incomplete};
 use crate::error::{Error, UpstreamError};
 use crate::media::Track;
 use crate::memory_budget::Reservation;
@@ -17,20 +17,20 @@ use crate::mux::{self, Input};
 use crate::source::{RemoteFile, TrackReader};
 
 /// What lies no further behind the bytes that are here is read on to rather than asked for.
-const NEAR: u64 = 256 << 10;
+const MAX_SKIP_AHEAD: u64 = 256 << 10;
 /// No more than this is kept of the beginning of a file.
-const LONGEST_HEAD: u64 = 48 << 20;
+const MAX_BUFFERED: u64 = 48 << 20;
 
 /// What a chain of looks may have at hand, more or less.
-const CHAIN: u64 = 512 << 10;
+const CHAIN_WINDOW: u64 = 512 << 10;
 
 /// While an index is read, there are so many copies of it, or of what is made of it.
-const COPIES: u64 = 4;
+const COPIES_OF_INDEX: u64 = 4;
 
 /// Surveys a track whose upstream has answered, or says why that is of no use.
 pub(super) fn survey<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope Answering<'_, '_, '_>,
+    answering: &'scope DownloadContext<'_, '_, '_>,
     track: &Track,
     source: &mut TrackReader<'scope, 'env>,
     input: Input,
@@ -40,8 +40,8 @@ pub(super) fn survey<'scope, 'env>(
         return Ok(Err(Refusal("its upstream does not send parts of it")));
     };
     let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
-    let mut looking = Looking { scope, answering, source, len, deadline, memory };
-    let Answering { media, wish, .. } = answering;
+    let mut looking = IndexReader { scope, answering, source, len, deadline, memory };
+    let DownloadContext { media, wish, .. } = answering;
     let gathered = if mux::is_gathered(input, media.tracks.len(), wish) {
         Some(splice::survey_gathered(&mut looking))
     } else {
@@ -64,10 +64,11 @@ pub(super) fn survey<'scope, 'env>(
 /// cut, as far as its boxes tell.
 pub(super) fn check<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope Answering<'_, '_, '_>,
-    opened: &mut Opened<'scope, 'env>,
+    answering: &'scope DownloadContext<'_, '_, '_>,
+    opened: &mut ProbedTrack<'scope, 'env>,
 ) -> Result<(), Error> {
-    let (Opened { source, input, memory, .. }, [track]) = (opened, &answering.media.tracks[..])
+    let (ProbedTrack { source, input, memory, .. }, [track]) =
+        (opened, &answering.media.tracks[..])
     else {
         return Ok(());
     };
@@ -75,7 +76,7 @@ pub(super) fn check<'scope, 'env>(
         return Ok(());
     };
     let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
-    let mut looking = Looking { scope, answering, source, len, deadline, memory };
+    let mut looking = IndexReader { scope, answering, source, len, deadline, memory };
     match splice::check_boxes(&mut looking) {
         Ok(()) | Err(Halt::Refused(_)) => Ok(()),
         Err(Halt::Incomplete(how)) => Err(incomplete(track.kind, how)),
@@ -86,17 +87,17 @@ pub(super) fn check<'scope, 'env>(
 /// Finds out with which key frame a part begins of a video whose survey does not tell.
 pub(super) fn find_key_frame<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope Answering<'_, '_, '_>,
-    tracks: &mut [Opened<'scope, 'env>],
+    answering: &'scope DownloadContext<'_, '_, '_>,
+    tracks: &mut [ProbedTrack<'scope, 'env>],
 ) -> Result<Option<Duration>, Error> {
     let inputs: Vec<Input> = tracks.iter().map(|track| track.input).collect();
     for (opened, track) in tracks.iter_mut().zip(&answering.media.tracks) {
-        let Opened { source, input, memory, survey, .. } = opened;
+        let ProbedTrack { source, input, memory, survey, .. } = opened;
         let start = mux::awaits_key_frame(&inputs, input.kind, survey.as_ref(), &answering.wish);
         let Some(start) = start else { continue };
         let Some(len) = source.file().len.filter(|_| source.file().ranged) else { continue };
         let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
-        let mut looking = Looking { scope, answering, source, len, deadline, memory };
+        let mut looking = IndexReader { scope, answering, source, len, deadline, memory };
         return match splice::key_frame(input.head.format, &mut looking, start) {
             Ok(found) => Ok(found),
             Err(Halt::Refused(_)) => Ok(None),
@@ -109,9 +110,9 @@ pub(super) fn find_key_frame<'scope, 'env>(
 
 /// Bytes at `at` of a file that is being recognised, as many as a look takes; nothing if they cannot be
 /// seen there.
-pub(super) fn beyond<'scope, 'env>(
+pub(super) fn sniff_far<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope Answering<'_, '_, '_>,
+    answering: &'scope DownloadContext<'_, '_, '_>,
     source: &mut TrackReader<'scope, 'env>,
     at: u64,
     memory: &mut Reservation,
@@ -124,7 +125,7 @@ pub(super) fn beyond<'scope, 'env>(
     if at >= end {
         return Ok(Vec::new());
     }
-    let mut looking = Looking { scope, answering, source, len, deadline, memory };
+    let mut looking = IndexReader { scope, answering, source, len, deadline, memory };
     match looking.look(at..end) {
         Ok(bytes) => Ok(bytes.into_owned()),
         Err(Halt::Refused(_) | Halt::Incomplete(_)) => Ok(Vec::new()),
@@ -132,9 +133,9 @@ pub(super) fn beyond<'scope, 'env>(
     }
 }
 
-struct Looking<'l, 'scope, 'env, 'a> {
+struct IndexReader<'l, 'scope, 'env, 'a> {
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope Answering<'a, 'a, 'a>,
+    answering: &'scope DownloadContext<'a, 'a, 'a>,
     source: &'l mut TrackReader<'scope, 'env>,
     len: u64,
     /// Until when everything must have been seen.
@@ -142,26 +143,30 @@ struct Looking<'l, 'scope, 'env, 'a> {
     memory: &'l mut Reservation,
 }
 
-impl Look for Looking<'_, '_, '_, '_> {
+impl Look for IndexReader<'_, '_, '_, '_> {
     fn len(&self) -> u64 {
         self.len
     }
 
     fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
         let here = self.source.peeked().len() as u64;
-        let is_near = range.end <= LONGEST_HEAD && range.start <= here + NEAR;
+        let is_near = range.end <= MAX_BUFFERED && range.start <= here + MAX_SKIP_AHEAD;
         let more = range.end.saturating_sub(if is_near { here } else { range.start });
-        if !self.memory.grow((here + more).saturating_mul(COPIES)) {
+        if !self.memory.grow((here + more).saturating_mul(COPIES_OF_INDEX)) {
             return Err(Refusal("too many long indexes are being read").into());
         }
-        if is_near { self.near(range).map(Cow::from) } else { self.far(range).map(Cow::from) }
+        if is_near {
+            self.buffered(range).map(Cow::from)
+        } else {
+            self.remote(range).map(Cow::from)
+        }
     }
 
     fn chains(&mut self, begins: Vec<Range<u64>>, next: &Next<'_>) -> Result<(), Halt> {
-        if !self.memory.grow((begins.len() as u64).saturating_mul(CHAIN)) {
+        if !self.memory.grow((begins.len() as u64).saturating_mul(CHAIN_WINDOW)) {
             return Err(Refusal("too many long indexes are being read").into());
         }
-        let (far, is_over) = (self.sight(), &AtomicBool::new(false));
+        let (far, is_over) = (self.remote_reads(), &AtomicBool::new(false));
         // Together they go from where the first one begins to the end of the file.
         let total = begins.first().map_or(0, |first| self.len.saturating_sub(first.start));
         let (far, pace) = (&far, &Pace::new(self.deadline, total));
@@ -197,49 +202,49 @@ impl Look for Looking<'_, '_, '_, '_> {
     }
 }
 
-impl<'scope, 'env, 'a> Looking<'_, 'scope, 'env, 'a> {
+impl<'scope, 'env, 'a> IndexReader<'_, 'scope, 'env, 'a> {
     /// What the head reaches, or will.
-    fn near(&mut self, range: Range<u64>) -> Result<&[u8], Halt> {
+    fn buffered(&mut self, range: Range<u64>) -> Result<&[u8], Halt> {
         // Neither is more than fits into memory.
         let (from, to) = (range.start as usize, range.end as usize);
         self.source.set_size_hint(range.end.saturating_sub(self.source.peeked().len() as u64));
-        let looked = self.look_up_to(to);
+        let looked = self.fill_up_to(to);
         self.source.set_size_hint(0);
         looked.map(|()| &self.source.peeked()[from..to])
     }
 
-    fn look_up_to(&mut self, end: usize) -> Result<(), Halt> {
+    fn fill_up_to(&mut self, end: usize) -> Result<(), Halt> {
         while self.source.peeked().len() < end {
-            self.in_time()?;
+            self.check_deadline()?;
             if !self.source.fill_peeked(end)? {
-                return Err(self.sight().cut(self.source.peeked().len() as u64));
+                return Err(self.remote_reads().truncated(self.source.peeked().len() as u64));
             }
         }
         Ok(())
     }
 
     /// What is asked for by itself.
-    fn far(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
-        let (source, bytes) = self.sight().look(None, range)?;
+    fn remote(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+        let (source, bytes) = self.remote_reads().look(None, range)?;
         self.source.absorb(source)?;
         Ok(bytes)
     }
 
-    fn sight(&self) -> Sight<'_, 'scope, 'env, 'a> {
+    fn remote_reads(&self) -> RemoteReads<'_, 'scope, 'env, 'a> {
         let (scope, answering, deadline) = (self.scope, self.answering, self.deadline);
         // Its location may be another one by now.
         let (track, file) = (self.source.as_track(), self.source.file());
-        Sight { scope, answering, track, file, deadline }
+        RemoteReads { scope, answering, track, file, deadline }
     }
 
-    fn in_time(&self) -> Result<(), Refusal> {
-        in_time(self.deadline)
+    fn check_deadline(&self) -> Result<(), Refusal> {
+        check_deadline(self.deadline)
     }
 }
 
 const TOO_LONG: Refusal = Refusal("its index took too long to read");
 
-fn in_time(deadline: Instant) -> Result<(), Refusal> {
+fn check_deadline(deadline: Instant) -> Result<(), Refusal> {
     if Instant::now() > deadline { Err(TOO_LONG) } else { Ok(()) }
 }
 
@@ -281,22 +286,22 @@ impl Pace {
 }
 
 /// What it takes to look anywhere in a file, on whatever thread.
-struct Sight<'l, 'scope, 'env, 'a> {
+struct RemoteReads<'l, 'scope, 'env, 'a> {
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope Answering<'a, 'a, 'a>,
+    answering: &'scope DownloadContext<'a, 'a, 'a>,
     track: Track,
     file: &'l RemoteFile,
     deadline: Instant,
 }
 
-impl<'scope, 'env> Sight<'_, 'scope, 'env, '_> {
+impl<'scope, 'env> RemoteReads<'_, 'scope, 'env, '_> {
     /// These bytes, on the connection of a source that has looked elsewhere, or on one of its own.
     fn look(
         &self,
         source: Option<TrackReader<'scope, 'env>>,
         range: Range<u64>,
     ) -> Result<(TrackReader<'scope, 'env>, Vec<u8>), Halt> {
-        let Answering { canal, stop, .. } = *self.answering;
+        let DownloadContext { canal, stop, .. } = *self.answering;
         let (start, len) = (range.start, range.end - range.start);
         let mut source = match source {
             Some(mut source) => {
@@ -316,9 +321,9 @@ impl<'scope, 'env> Sight<'_, 'scope, 'env, '_> {
         let mut bytes = vec![0; len as usize];
         let mut filled = 0;
         while filled < bytes.len() {
-            in_time(self.deadline)?;
+            check_deadline(self.deadline)?;
             match source.read(&mut bytes[filled..])? {
-                0 => return Err(self.cut(start + filled as u64)),
+                0 => return Err(self.truncated(start + filled as u64)),
                 count => filled += count,
             }
         }
@@ -350,7 +355,7 @@ impl<'scope, 'env> Sight<'_, 'scope, 'env, '_> {
     }
 
     /// A source gives all that it was asked for, or fails; this is for the case that it does not.
-    fn cut(&self, received: u64) -> Halt {
+    fn truncated(&self, received: u64) -> Halt {
         let fault = UpstreamError::Truncated { received, announced: self.file.len };
         Error::Upstream { track: self.track.kind, fault }.into()
     }

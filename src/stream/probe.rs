@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crossbeam::channel::{self, Receiver, Sender};
 
-use super::reading::{GAP, Reading};
-use super::splice::Way;
-use super::{Answering, look};
+use super::planned_reader::{MAX_GAP, PlannedReader};
+use super::splice::TrackRead;
+use super::{DownloadContext, index_reader};
 use crate::cancel::CancelToken;
 use crate::error::{Error, FfmpegError, InputError, UpstreamError};
 use crate::media::{Track, TrackKind};
@@ -24,20 +24,20 @@ use crate::source::{RemoteFile, SOCKET_BUFFER, TrackReader};
 /// How long a downloader may take to see that the muxer has ended.
 const END_LIMIT: Duration = Duration::from_secs(2);
 /// What a downloader passes on at once.
-const PASS_ON: usize = 128 << 10;
+const COPY_SIZE: usize = 128 << 10;
 /// Whoever answers within this time is near.
-const AT_ONCE: Duration = Duration::from_millis(2);
+const INLINE_WAIT: Duration = Duration::from_millis(2);
 /// What is looked at first to find out what a track is.
-const SNIFF: usize = 16 << 10;
+const SNIFF_STEP: usize = 16 << 10;
 /// So many places are looked at to find out what it is.
-const LOOKS: usize = 8;
+const MAX_FAR_READS: usize = 8;
 /// How far is read to see what is behind the tags of a file of which no part can be asked for.
-const LONGEST_TAGS: usize = 16 << 20;
+const MAX_TAG_SIZE: usize = 16 << 20;
 /// What is asked for first when there is more to find out than to fetch.
-pub(super) const PROBE: u64 = sniff::LOOK_AT_MOST as u64;
+pub(super) const PROBE_SIZE: u64 = sniff::LOOK_AT_MOST as u64;
 
 /// A track whose upstream has answered with something that we know.
-pub(super) struct Opened<'scope, 'env> {
+pub(super) struct ProbedTrack<'scope, 'env> {
     pub(super) source: TrackReader<'scope, 'env>,
     pub(super) input: mux::Input,
     /// What is in it, or why that is of no use; nothing if it was not looked at.
@@ -49,27 +49,28 @@ pub(super) struct Opened<'scope, 'env> {
 }
 
 /// Opens all tracks of a film at the same time. `first` bytes of each are asked for.
-pub(super) fn open<'scope, 'env>(
+pub(super) fn probe_tracks<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope Answering<'_, '_, '_>,
+    answering: &'scope DownloadContext<'_, '_, '_>,
     first: u64,
-) -> Result<Vec<Opened<'scope, 'env>>, Error> {
-    let Answering { canal, media, wish, stop, .. } = *answering;
+) -> Result<Vec<ProbedTrack<'scope, 'env>>, Error> {
+    let DownloadContext { canal, media, wish, stop, .. } = *answering;
     let of = |track| TrackReader::begin(scope, &canal.upstream, track, first, stop);
     let sources = media.tracks.iter().map(|track| (track, of(track)));
     let open_one = move |track: &Track, source: Result<TrackReader<'scope, 'env>, Error>| {
         let mut source = source?;
         let mut memory = canal.memory_budget.reservation();
-        let recognising = Recognising { scope, answering, track };
-        let mut input = recognising.run_or_refresh(&mut source, first, &mut memory)?;
+        let recognising = Prober { scope, answering, track };
+        let mut input = recognising.sniff_or_refresh(&mut source, first, &mut memory)?;
         // What the first bytes tell of the end is known before anything is sent.
         let mut completeness = completeness(input.head, source.file().len);
         let begin = usize::try_from(input.head.skip).unwrap_or(usize::MAX);
         let seen = source.peeked().get(begin..).unwrap_or(&[]);
         completeness.see(seen).map_err(|how| incomplete(track.kind, how))?;
         let looks = mux::is_surveyed(input, media.tracks.len(), &wish, &media.metadata);
-        let survey =
-            looks.then(|| look::survey(scope, answering, track, &mut source, input, &mut memory));
+        let survey = looks.then(|| {
+            index_reader::survey(scope, answering, track, &mut source, input, &mut memory)
+        });
         let survey = survey.transpose()?;
         // Of a track whose description is far behind the front.
         if matches!(survey, Some(Err(splice::ENCRYPTED))) {
@@ -82,10 +83,10 @@ pub(super) fn open<'scope, 'env>(
             head.begin = survey.begin().unwrap_or(head.begin);
             head.end = head.end.or(survey.duration());
         }
-        Ok(Opened { source, input, survey, feed: None, memory })
+        Ok(ProbedTrack { source, input, survey, feed: None, memory })
     };
     // One that fails ends the others at once.
-    let opened = each(scope, sources, move |track, source| {
+    let opened = for_each_track(scope, sources, move |track, source| {
         open_one(track, source).inspect_err(|error: &Error| stop.cancel_with(error.clone()))
     })?;
     opened.into_iter().collect()
@@ -94,7 +95,7 @@ pub(super) fn open<'scope, 'env>(
 /// Opens sources and does the same with each at the same time: with the last one here, with the others
 /// on threads of their own. Where all upstreams have answered at once, they are so near that threads
 /// would take longer.
-pub(super) fn each<'scope, 'env: 'scope, I: Send + 'scope, T: Send + 'scope>(
+pub(super) fn for_each_track<'scope, 'env: 'scope, I: Send + 'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, 'env>,
     sources: impl Iterator<Item = (I, TrackReader<'scope, 'env>)>,
     work: impl Fn(I, Result<TrackReader<'scope, 'env>, Error>) -> Result<T, Error>
@@ -104,7 +105,7 @@ pub(super) fn each<'scope, 'env: 'scope, I: Send + 'scope, T: Send + 'scope>(
 ) -> Result<Vec<Result<T, Error>>, Error> {
     let mut sources: Vec<_> = sources.collect();
     let are_put = sources.iter().all(|(_, source)| source.is_sent());
-    if are_put && sources.iter().all(|(_, source)| source.poll_response(AT_ONCE)) {
+    if are_put && sources.iter().all(|(_, source)| source.poll_response(INLINE_WAIT)) {
         // How soon all of them have answered shows before any work is done.
         let opened = sources.into_iter().map(|(item, source)| (item, source.wait()));
         let opened: Vec<_> = opened.collect();
@@ -142,23 +143,23 @@ fn is_text(bytes: &[u8]) -> bool {
 }
 
 /// Finds out what a track is.
-struct Recognising<'scope, 'env, 'a, 't> {
+struct Prober<'scope, 'env, 'a, 't> {
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope Answering<'a, 'a, 'a>,
+    answering: &'scope DownloadContext<'a, 'a, 'a>,
     track: &'t Track,
 }
 
-impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
+impl<'scope, 'env> Prober<'scope, 'env, '_, '_> {
     /// Says it, of a fresh location if this one may have expired, which sites also tell with a web page
     /// or with some words: `first` bytes of that are looked at, once.
-    fn run_or_refresh(
+    fn sniff_or_refresh(
         &self,
         source: &mut TrackReader<'scope, 'env>,
         first: u64,
         memory: &mut Reservation,
     ) -> Result<Input, Error> {
         loop {
-            match self.run(source, memory) {
+            match self.sniff_format(source, memory) {
                 Err(Error::Unusable { reason: InputError::NotMedia(_), .. })
                     if is_text(source.peeked()) && source.restart_from(first)? => {}
                 recognised => return recognised,
@@ -167,16 +168,16 @@ impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
     }
 
     /// Looks at the first bytes until they say what this is, and at others where that is worth it.
-    fn run(
+    fn sniff_format(
         &self,
         source: &mut TrackReader<'scope, 'env>,
         memory: &mut Reservation,
     ) -> Result<Input, Error> {
-        let Answering { media, wish, .. } = self.answering;
+        let DownloadContext { media, wish, .. } = self.answering;
         let (mut all, mut is_thorough, mut far) = (false, false, Vec::new());
         loop {
             let RemoteFile { len, ranged, .. } = *source.file();
-            let may_look = far.len() < LOOKS && (ranged && len.is_some() || !all);
+            let may_look = far.len() < MAX_FAR_READS && (ranged && len.is_some() || !all);
             let view = View { front: source.peeked(), len, all, far: &far, may_look, is_thorough };
             match sniff::sniff(&view) {
                 Verdict::Known(head) if head.is_encrypted == Some(true) => {
@@ -195,21 +196,21 @@ impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
                 Verdict::Refused(reason) => return Err(self.unusable(reason)),
                 Verdict::At(at) if ranged && len.is_some() => {
                     let Self { scope, answering, .. } = *self;
-                    let bytes = look::beyond(scope, answering, source, at, memory)?;
+                    let bytes = index_reader::sniff_far(scope, answering, source, at, memory)?;
                     far.push((at, bytes));
                 }
                 // Where it cannot be asked for, it is read on to, if it is not too far.
                 Verdict::At(at) => {
                     let end =
-                        usize::try_from(at).map_or(LONGEST_TAGS, |at| at + sniff::LOOK_AT_MOST);
-                    let is_near = end < LONGEST_TAGS && memory.grow(end as u64);
+                        usize::try_from(at).map_or(MAX_TAG_SIZE, |at| at + sniff::LOOK_AT_MOST);
+                    let is_near = end < MAX_TAG_SIZE && memory.grow(end as u64);
                     while is_near && source.peeked().len() < end && source.fill_peeked(end)? {}
                     all = true;
                 }
                 Verdict::More => {
                     // Mostly a few bytes are enough; else an index is among them, which is long.
                     let is_first = source.peeked().is_empty();
-                    let most = if is_first { SNIFF } else { sniff::LOOK_AT_MOST };
+                    let most = if is_first { SNIFF_STEP } else { sniff::LOOK_AT_MOST };
                     all = !source.fill_peeked(most)?;
                 }
             }
@@ -222,22 +223,22 @@ impl<'scope, 'env> Recognising<'scope, 'env, '_, '_> {
 }
 
 /// The downloaders of one stream.
-pub(super) struct Downloaders(Vec<Receiver<bool>>);
+pub(super) struct FeedPool(Vec<Receiver<bool>>);
 
 /// Starts a downloader for each source, which feeds it to the muxer through its pipe.
 pub(super) fn feed<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    opened: Vec<Opened<'scope, '_>>,
+    opened: Vec<ProbedTrack<'scope, '_>>,
     pipes: &Pipes,
     pipe_len: u64,
     supply: &Arc<Supply>,
     stop: &'scope CancelToken,
-) -> Result<Downloaders, Error> {
+) -> Result<FeedPool, Error> {
     let mut all = Vec::with_capacity(opened.len());
-    for Opened { source, input, feed, mut memory, .. } in opened {
+    for ProbedTrack { source, input, feed, mut memory, .. } in opened {
         let (end, done) = channel::bounded(1);
         let pipe = pipes.path(input.kind);
-        let feeding = Feeding { input, pipe, pipe_len, supply: supply.clone(), stop };
+        let feeding = FeedTask { input, pipe, pipe_len, supply: supply.clone(), stop };
         // Nothing is left of its index.
         memory.resize(feed.as_ref().map_or(0, splice::Plan::weight) as u64);
         thread::Builder::new()
@@ -249,11 +250,11 @@ pub(super) fn feed<'scope>(
             .map_err(|e| Error::system("start a thread", &e))?;
         all.push(done);
     }
-    Ok(Downloaders(all))
+    Ok(FeedPool(all))
 }
 
 /// The first bytes of a track as its demuxer should see them.
-fn front(source: &mut TrackReader<'_, '_>, head: Head) -> Vec<u8> {
+fn take_front(source: &mut TrackReader<'_, '_>, head: Head) -> Vec<u8> {
     let RemoteFile { len, ranged, .. } = *source.file();
     if let Some(len) = len.filter(|_| ranged && head.skip > 0) {
         source.restrict_to(head.skip..len);
@@ -267,7 +268,7 @@ fn front(source: &mut TrackReader<'_, '_>, head: Head) -> Vec<u8> {
     front
 }
 
-impl Downloaders {
+impl FeedPool {
     /// Makes sure that every byte of every track went into the muxer, which has ended.
     pub(super) fn all_complete(&self) -> Result<(), Error> {
         for done in &self.0 {
@@ -282,7 +283,7 @@ impl Downloaders {
 }
 
 /// What a downloader needs beside its source.
-struct Feeding<'s> {
+struct FeedTask<'s> {
     input: mux::Input,
     pipe: PathBuf,
     pipe_len: u64,
@@ -290,7 +291,7 @@ struct Feeding<'s> {
     stop: &'s CancelToken,
 }
 
-impl Feeding<'_> {
+impl FeedTask<'_> {
     /// The life of a downloader. It says whether the muxer took all of the track.
     fn run(self, source: TrackReader<'_, '_>, plan: Option<&splice::Plan>, end: &Sender<bool>) {
         let complete = match self.feed(source, plan) {
@@ -320,7 +321,7 @@ impl Feeding<'_> {
         passed_on.and_then(|()| feed.complete())
     }
 
-    fn give(&self, bytes: &[u8], feed: &mut Feed<'_>) -> Result<(), Unfed> {
+    fn write(&self, bytes: &[u8], feed: &mut Feed<'_>) -> Result<(), Unfed> {
         feed.write(bytes)?;
         self.supply.add(bytes.len());
         Ok(())
@@ -329,7 +330,7 @@ impl Feeding<'_> {
     /// The file as it is.
     fn pass_on(&self, mut source: TrackReader<'_, '_>, feed: &mut Feed<'_>) -> Result<(), Unfed> {
         let mux::Input { kind, head } = self.input;
-        let front = front(&mut source, head);
+        let front = take_front(&mut source, head);
         let mut completeness = completeness(head, source.file().len);
         let incomplete = |how| Unfed::Failed(incomplete(kind, how));
         let mut left = head.until.saturating_sub(head.skip);
@@ -338,10 +339,10 @@ impl Feeding<'_> {
             completeness.see(bytes).map_err(incomplete)?;
             let of_use = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
             left -= of_use as u64;
-            self.give(&bytes[..of_use], feed)
+            self.write(&bytes[..of_use], feed)
         };
         give(&front)?;
-        let mut buffer = vec![0; PASS_ON];
+        let mut buffer = vec![0; COPY_SIZE];
         loop {
             let fetched = self.supply.while_awaiting(|| source.read(&mut buffer));
             match fetched.map_err(Unfed::Failed)? {
@@ -359,16 +360,16 @@ impl Feeding<'_> {
         feed: &mut Feed<'_>,
     ) -> Result<(), Unfed> {
         let (kind, all) = (source.track(), 0..plan.len());
-        let way = Way::to(plan, 0, &all).ok_or(Unfed::Failed(Error::Stopped))?;
+        let way = TrackRead::to(plan, 0, &all).ok_or(Unfed::Failed(Error::Stopped))?;
         source.restrict_to(way.first.clone());
         let entered = way.enter(plan, source).map_err(Unfed::Failed)?;
         let (at, gap) = (entered.at, entered.gap.clone());
-        let reading = Reading::new(entered, plan.runs(0, &all, GAP));
+        let reading = PlannedReader::new(entered, plan.runs(0, &all, MAX_GAP));
         let input =
-            splice::Input::new(kind, at, Fetched { reading, supply: &self.supply }).without(gap);
+            splice::Input::new(kind, at, FeedSource { reading, supply: &self.supply }).without(gap);
         let mut unfed = None;
         let mut give = |bytes: &[u8]| {
-            self.give(bytes, feed).map_err(|why| {
+            self.write(bytes, feed).map_err(|why| {
                 unfed = Some(why);
                 Error::Stopped
             })
@@ -379,30 +380,30 @@ impl Feeding<'_> {
 }
 
 /// What a source brings of what is planned.
-struct Fetched<'f, 'scope, 'env> {
-    reading: Reading<'f, 'scope, 'env>,
+struct FeedSource<'f, 'scope, 'env> {
+    reading: PlannedReader<'f, 'scope, 'env>,
     supply: &'f Supply,
 }
 
-impl Flow for Fetched<'_, '_, '_> {
+impl Flow for FeedSource<'_, '_, '_> {
     fn next(&mut self, mut room: Vec<u8>) -> Result<(Vec<u8>, usize), Error> {
-        if let Some(bytes) = self.reading.at_hand() {
+        if let Some(bytes) = self.reading.take_buffered() {
             let count = bytes.len();
             return Ok((bytes, count));
         }
-        if room.len() != PASS_ON {
-            room = vec![0; PASS_ON];
+        if room.len() != COPY_SIZE {
+            room = vec![0; COPY_SIZE];
         }
-        let count = self.supply.while_awaiting(|| self.reading.fetch(&mut room))?;
+        let count = self.supply.while_awaiting(|| self.reading.read(&mut room))?;
         Ok((room, count))
     }
 
     fn leave_out(&mut self, most: u64) -> Result<u64, Error> {
-        Ok(self.reading.leave_out(most))
+        Ok(self.reading.skip(most))
     }
 }
 
 /// How much a pipe may hold of what may be read ahead: the rest is in the buffers on its way.
 pub(super) fn pipe_len(read_ahead: u64) -> u64 {
-    read_ahead.saturating_sub((SOCKET_BUFFER + PASS_ON) as u64)
+    read_ahead.saturating_sub((SOCKET_BUFFER + COPY_SIZE) as u64)
 }
