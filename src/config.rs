@@ -278,7 +278,7 @@ fn refuse_if<E: serde::de::Error>(bad: bool, why: &str) -> Result<(), E> {
 
 fn engine<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Engine, D::Error> {
     let text = String::deserialize(deserializer)?;
-    Engine::named(&text).ok_or_else(|| {
+    Engine::from_name(&text).ok_or_else(|| {
         serde::de::Error::custom(format!("{text:?} is not an engine; write auto, splice or ffmpeg"))
     })
 }

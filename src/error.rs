@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::media::TrackKind;
-use crate::mux::{Refused, Trim};
+use crate::mux::{SpliceRefusal, TimeRange};
 use crate::resolve::ResolveError;
 
 /// Why a stream did not come to its good end.
@@ -36,7 +36,7 @@ pub enum Error {
     /// What was wanted of the film begins behind its end.
     StartBeyondEnd,
     /// Splice alone was wanted, and it cannot join these tracks.
-    NotSpliced(Refused),
+    NotSpliced(SpliceRefusal),
     /// The muxer did not do its work.
     Ffmpeg(FfmpegError),
     /// The client closed the connection.
@@ -159,7 +159,7 @@ pub enum FfmpegError {
         /// Which kind of track.
         kind: TrackKind,
         /// The part.
-        trim: Trim,
+        trim: TimeRange,
     },
     /// It ended badly later on. Its last words.
     Failed(String),

@@ -90,7 +90,7 @@ fn video(row: &FormatOption<'_>, link: &str) -> Value {
         "quality": quality(row.choice.quality),
         "height": picture.map(|picture| picture.height).filter(|lines| *lines > 0),
         "fps": picture.and_then(|picture| picture.fps),
-        "container": row.choice.container.name(),
+        "container": row.choice.container.as_str(),
         "video_codec": picture.and_then(|picture| picture.codec.as_str()),
         "audio_codec": row.audio().and_then(|sound| sound.codec.as_str()),
         "hdr": picture.is_some_and(|picture| picture.hdr),
@@ -106,8 +106,8 @@ fn audio(row: &FormatOption<'_>, link: &str, languages: &[&str]) -> Value {
     let language = sound.and_then(|sound| sound.language.as_deref());
     let original = languages.first().is_none_or(|original| Some(*original) == language);
     json!({
-        "container": row.choice.container.name(),
-        "codec": match row.choice.container.name() {
+        "container": row.choice.container.as_str(),
+        "codec": match row.choice.container.as_str() {
             "mp3" => Some("mp3"),
             "opus" => Some("opus"),
             "m4a" => Some("aac"),
@@ -128,7 +128,7 @@ fn download(choice: &FormatRequest, link: &str) -> String {
     let FormatRequest { quality: how_good, container, codec, language, hdr, variant, cover: _ } =
         choice;
     let mut target = format!("/download?url={link}&quality={}", quality(*how_good));
-    target += &format!("&container={}", container.name());
+    target += &format!("&container={}", container.as_str());
     if let Some(codec) = codec.and_then(crate::media::page_media::VideoCodec::as_str) {
         target += &format!("&codec={codec}");
     }

@@ -11,7 +11,7 @@ use ring::digest::{Context, SHA256};
 
 use crate::media::Media;
 use crate::memory_budget::Reservation;
-use crate::mux::Wish;
+use crate::mux::OutputOptions;
 use crate::mux::splice::Plan;
 use crate::source::RemoteFile;
 
@@ -55,7 +55,7 @@ struct Entry {
 
 impl PlanKey {
     /// Of this film with this wish.
-    pub fn new(media: &Media, wish: &Wish) -> PlanKey {
+    pub fn new(media: &Media, wish: &OutputOptions) -> PlanKey {
         let mut context = Context::new(&SHA256);
         // Each with its length, so that nothing can pose as something else.
         let mut add = |bytes: &[u8]| {
@@ -154,7 +154,7 @@ mod tests {
     use crate::media::{Cookie, CoverArt, Metadata, RemoteLocation, Track, TrackKind};
     use crate::memory_budget::MemoryBudget;
     use crate::mux::splice::{Layout, Rules};
-    use crate::mux::{Container, Engine, Trim, Wanted};
+    use crate::mux::{Container, ContainerChoice, Engine, TimeRange};
     use std::time::Duration;
     use ureq::http::HeaderValue;
     use ureq::http::header::{AUTHORIZATION, REFERER};
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn whatever_goes_into_a_plan_tells_it_from_others() {
-        type Change = fn(&mut Media, &mut Wish);
+        type Change = fn(&mut Media, &mut OutputOptions);
         let changes: [Change; 18] = [
             |_, _| {},
             |media, _| media.tracks[1].location.url = "http://films.example/a".parse().unwrap(),
@@ -209,13 +209,13 @@ mod tests {
                 media.metadata.cover = Some(CoverArt { is_jpeg: true, bytes: [1, 2].into() });
             },
             |_, wish| wish.engine = Engine::Splice,
-            |_, wish| wish.container = Wanted::Mp4,
-            |_, wish| wish.trim = Trim { start: Duration::from_secs(1), end: None },
+            |_, wish| wish.container = ContainerChoice::Mp4,
+            |_, wish| wish.time_range = TimeRange { start: Duration::from_secs(1), end: None },
         ];
         let keys: Vec<_> = changes
             .iter()
             .map(|change| {
-                let (mut media, mut wish) = (film(), Wish::default());
+                let (mut media, mut wish) = (film(), OutputOptions::default());
                 change(&mut media, &mut wish);
                 PlanKey::new(&media, &wish)
             })
@@ -224,7 +224,7 @@ mod tests {
             let same = keys.iter().position(|other| other == key);
             assert_eq!(same, Some(place), "this change makes no difference");
         }
-        assert_eq!(keys[0], PlanKey::new(&film(), &Wish::default()));
+        assert_eq!(keys[0], PlanKey::new(&film(), &OutputOptions::default()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use url::Url;
 use crate::error::Problem;
 use crate::media::selection::FormatRequest;
 use crate::media::{Media, Metadata, Track, TrackKind};
-use crate::mux::{Engine, Trim, Wanted, Wish};
+use crate::mux::{ContainerChoice, Engine, OutputOptions, TimeRange};
 
 mod page;
 mod timestamp;
@@ -41,7 +41,7 @@ pub enum Route {
         /// Where it is.
         source: MediaSource,
         /// What the client would like of the file.
-        options: Wish,
+        options: OutputOptions,
     },
     /// What a page link offers.
     Info(Url),
@@ -108,7 +108,7 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
         cover: None,
     };
     let container = container(&mut query)?;
-    if container.is_sound() {
+    if container.is_audio() {
         return Err(bad_parameter("container must be auto, mp4, webm or mkv"));
     }
     let wish = wish(&mut query, container)?;
@@ -137,15 +137,15 @@ fn bad_parameter(what: &str) -> Problem {
     Problem::new(400, "bad-parameter", format!("the parameter {what}"))
 }
 
-fn container(query: &mut Query) -> Result<Wanted, Problem> {
-    let Some(name) = query.text("container") else { return Ok(Wanted::Auto) };
-    Wanted::named(&name)
+fn container(query: &mut Query) -> Result<ContainerChoice, Problem> {
+    let Some(name) = query.text("container") else { return Ok(ContainerChoice::Auto) };
+    ContainerChoice::from_name(&name)
         .ok_or_else(|| bad_parameter("container must be auto, mp4, webm, mkv, m4a, mp3 or opus"))
 }
 
-fn wish(query: &mut Query, container: Wanted) -> Result<Wish, Problem> {
+fn wish(query: &mut Query, container: ContainerChoice) -> Result<OutputOptions, Problem> {
     let engine = query.text("engine");
-    let engine = engine.map_or(Some(Engine::Auto), |name| Engine::named(&name));
+    let engine = engine.map_or(Some(Engine::Auto), |name| Engine::from_name(&name));
     let engine = engine.ok_or_else(|| bad_parameter("engine must be auto, splice or ffmpeg"))?;
     let mut time = |name: &str| match query.text(name) {
         None => Ok(None),
@@ -159,7 +159,7 @@ fn wish(query: &mut Query, container: Wanted) -> Result<Wish, Problem> {
     if end.is_some_and(|end| end <= start) {
         return Err(bad_parameter("end must be later than start"));
     }
-    Ok(Wish { container, engine, trim: Trim { start, end } })
+    Ok(OutputOptions { container, engine, time_range: TimeRange { start, end } })
 }
 
 fn media_url(kind: TrackKind, text: &str) -> Result<Url, Problem> {
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(media.name.as_deref(), Some("A b"));
         assert_eq!(media.tracks[0].location.url.as_str(), "https://a/v?x=1&y=2");
         assert_eq!(media.tracks[1].kind, TrackKind::Audio);
-        assert_eq!(wish, Wish::default());
+        assert_eq!(wish, OutputOptions::default());
         let one = route("/mux?video=&audio=http://b/a&container=webm").unwrap();
         assert!(
             matches!(one, Route::Download { source: MediaSource::Urls(media), .. } if media.tracks.len() == 1)

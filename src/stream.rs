@@ -16,7 +16,7 @@ use crate::disposition::attachment;
 use crate::error::{Error, Problem};
 use crate::http_server::{BodyWriter, ClientConnection, Request, Response, ResponseHead};
 use crate::media::Media;
-use crate::mux::{Join, Plan, Wish, plan};
+use crate::mux::{FfmpegPlan, OutputOptions, Strategy, plan};
 use crate::resolve::{self, RequestContext};
 use crate::route::MediaSource;
 use crate::source::FIRST_REQUEST_SIZE;
@@ -35,7 +35,7 @@ mod splice;
 pub fn serve(
     canal: &App,
     film: MediaSource,
-    wish: Wish,
+    wish: OutputOptions,
     request: &Request,
     client: ClientConnection<'_>,
 ) {
@@ -98,11 +98,11 @@ enum Outcome<'c, 'edge> {
 fn run<'c, 'edge>(
     canal: &App,
     film: MediaSource,
-    wish: Wish,
+    wish: OutputOptions,
     request: &Request,
     client: &'c ClientConnection<'edge>,
 ) -> Result<Outcome<'c, 'edge>, Arc<Error>> {
-    let wish = Wish { engine: wish.engine.or(canal.config.muxer.engine), ..wish };
+    let wish = OutputOptions { engine: wish.engine.or(canal.config.muxer.engine), ..wish };
     let asked = Instant::now();
     with_client_cancellation(client, |stop| {
         let patience = canal.config.limits.slot_timeout.0;
@@ -155,18 +155,18 @@ fn run_engine<'scope, 'env, 'c, 'edge>(
     if let Some(served) = splice::serve_cached_plan(scope, answering)? {
         return Ok(served);
     }
-    let wants_all = request.is_full_get() && wish.trim.is_whole();
+    let wants_all = request.is_full_get() && wish.time_range.is_full();
     let first = if wants_all { FIRST_REQUEST_SIZE } else { probe::PROBE_SIZE };
     let mut tracks = probe::probe_tracks(scope, answering, first)?;
     let key_frame = index_reader::find_key_frame(scope, answering, &mut tracks)?;
     let inputs = tracks.iter().map(|track| track.input).collect();
     let surveys: Vec<_> = tracks.iter_mut().map(|track| track.survey.take()).collect();
     match plan(inputs, &surveys, key_frame, wish, &media.metadata)? {
-        Plan::Pass(finished) => {
+        Strategy::Passthrough(finished) => {
             passthrough::serve(scope, answering, tracks.swap_remove(0), finished)
         }
-        Plan::Splice(plan) => splice::serve_new_plan(answering, tracks, plan),
-        Plan::Join(Join { joint, feeds, refused }) => {
+        Strategy::Splice(plan) => splice::serve_new_plan(answering, tracks, plan),
+        Strategy::Ffmpeg(FfmpegPlan { job: joint, feeds, refused }) => {
             let why = refused.map(|refused| format!(" ({refused})")).unwrap_or_default();
             log::debug!("{:?}: joined by ffmpeg{why}", media.tracks);
             tracks.iter_mut().zip(feeds).for_each(|(track, feed)| track.feed = feed);
@@ -180,7 +180,7 @@ fn run_engine<'scope, 'env, 'c, 'edge>(
 struct DownloadContext<'c, 'edge, 's> {
     canal: &'s App,
     media: &'s Media,
-    wish: Wish,
+    wish: OutputOptions,
     request: &'s Request,
     client: &'c ClientConnection<'edge>,
     stop: &'s Arc<CancelToken>,

@@ -9,7 +9,7 @@ use super::page_media::{
 };
 use super::selection::{FormatRequest, Quality, SelectedFormats, select_formats};
 use super::variant::Variant;
-use crate::mux::Wanted;
+use crate::mux::ContainerChoice;
 
 /// A film with a picture, in one quality and container.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,12 +66,12 @@ impl FormatOption<'_> {
 }
 
 /// Whether a file of sound is passed through for this container.
-fn is_taken_as_it_is(lone: &Rendition, container: Wanted) -> bool {
+fn is_taken_as_it_is(lone: &Rendition, container: ContainerChoice) -> bool {
     let fits = match container {
-        Wanted::Auto => true,
-        Wanted::M4a | Wanted::Mp4 => lone.family == ContainerFamily::Mp4,
-        Wanted::Webm => lone.family == ContainerFamily::Webm,
-        Wanted::Mkv | Wanted::Mp3 | Wanted::Opus => false,
+        ContainerChoice::Auto => true,
+        ContainerChoice::M4a | ContainerChoice::Mp4 => lone.family == ContainerFamily::Mp4,
+        ContainerChoice::Webm => lone.family == ContainerFamily::Webm,
+        ContainerChoice::Mkv | ContainerChoice::Mp3 | ContainerChoice::Opus => false,
     };
     fits && lone.video.is_none()
 }
@@ -109,9 +109,9 @@ fn option(offer: &PageMedia, (lines, hdr, family, variant): Kind) -> Option<Form
             && r.video.as_ref().is_some_and(|p| (p.height, p.hdr) == (lines, hdr))
     };
     let container = match family {
-        ContainerFamily::Mp4 => Wanted::Mp4,
-        ContainerFamily::Webm => Wanted::Webm,
-        ContainerFamily::Other => Wanted::Auto,
+        ContainerFamily::Mp4 => ContainerChoice::Mp4,
+        ContainerFamily::Webm => ContainerChoice::Webm,
+        ContainerFamily::Other => ContainerChoice::Auto,
     };
     // Zero lines: nobody knows how many.
     let quality = if lines == 0 { Quality::Best } else { Quality::AtMost(lines) };
@@ -161,10 +161,12 @@ fn audios<'o>(offer: &'o PageMedia, languages: &[&'o str]) -> Vec<FormatOption<'
     for (place, tongue) in tongues.into_iter().enumerate() {
         // A recoding of it is offered once, not in every language.
         rows.extend(
-            (place == 0 || has(AudioCodec::Aac)).then(|| row(Wanted::M4a, tongue)).flatten(),
+            (place == 0 || has(AudioCodec::Aac))
+                .then(|| row(ContainerChoice::M4a, tongue))
+                .flatten(),
         );
-        rows.extend(has(AudioCodec::Opus).then(|| row(Wanted::Opus, tongue)).flatten());
-        rows.extend((place == 0).then(|| row(Wanted::Mp3, tongue)).flatten());
+        rows.extend(has(AudioCodec::Opus).then(|| row(ContainerChoice::Opus, tongue)).flatten());
+        rows.extend((place == 0).then(|| row(ContainerChoice::Mp3, tongue)).flatten());
     }
     // What no language leads to.
     for rendition in offer.renditions.iter().filter(|rendition| rendition.video.is_none()) {
@@ -172,12 +174,12 @@ fn audios<'o>(offer: &'o PageMedia, languages: &[&'o str]) -> Vec<FormatOption<'
         if variant.is_none() {
             continue;
         }
-        for container in [Wanted::M4a, Wanted::Opus] {
+        for container in [ContainerChoice::M4a, ContainerChoice::Opus] {
             let known = |row: &FormatOption<'_>| {
                 row.variant() == variant && row.choice.container == container
             };
             let fits = rendition.audio.as_ref().is_some_and(|sound| match container {
-                Wanted::M4a => sound.codec == AudioCodec::Aac,
+                ContainerChoice::M4a => sound.codec == AudioCodec::Aac,
                 _ => sound.codec == AudioCodec::Opus,
             });
             if fits && !rows.iter().any(known) {

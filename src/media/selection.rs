@@ -9,7 +9,7 @@ use super::page_media::{
     AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, VideoCodec, VideoFormat,
 };
 use super::variant::Variant;
-use crate::mux::Wanted;
+use crate::mux::ContainerChoice;
 
 /// What a client would like of a film that comes in several renditions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -17,7 +17,7 @@ pub struct FormatRequest {
     /// How good, or what of it.
     pub quality: Quality,
     /// The container of the file.
-    pub container: Wanted,
+    pub container: ContainerChoice,
     /// How the picture is to be coded, if there is such a one.
     pub codec: Option<VideoCodec>,
     /// The language of the sound, if there is such a one.
@@ -70,7 +70,7 @@ pub fn select_formats<'o>(
     }
     let Some(video) = select_video(offer, choice) else {
         return Err(NoMatch(match choice.container {
-            Wanted::Webm if offer.renditions.iter().any(|r| r.video.is_some()) => {
+            ContainerChoice::Webm if offer.renditions.iter().any(|r| r.video.is_some()) => {
                 "none of its renditions fits into webm; container=mkv takes all of them"
             }
             _ => "there is no picture on offer; quality=audio gives the sound",
@@ -104,9 +104,9 @@ fn select_video<'o>(offer: &'o PageMedia, choice: &FormatRequest) -> Option<&'o 
 }
 
 /// Whether a picture can be put into a container at all (the WebM container guidelines).
-fn fits(rendition: &Rendition, picture: &VideoFormat, container: Wanted) -> bool {
+fn fits(rendition: &Rendition, picture: &VideoFormat, container: ContainerChoice) -> bool {
     use VideoCodec::{Av1, Other, Vp9};
-    container != Wanted::Webm
+    container != ContainerChoice::Webm
         || matches!(picture.codec, Av1 | Vp9)
         || (picture.codec == Other && rendition.family == ContainerFamily::Webm)
 }
@@ -132,7 +132,7 @@ fn video_rank(
     // Of those that are too large, the smallest.
     let lines = if within { (Reverse(0), picture.height) } else { (Reverse(picture.height), 0) };
     let family = match (choice.container, rendition.family) {
-        (Wanted::Webm, ContainerFamily::Webm) => 3,
+        (ContainerChoice::Webm, ContainerFamily::Webm) => 3,
         (_, ContainerFamily::Mp4) => 2,
         (_, ContainerFamily::Webm) => 1,
         (_, ContainerFamily::Other) => 0,
@@ -162,10 +162,10 @@ fn select_audio<'o>(
         .filter(|(_, sound)| with.is_none() || fits_webm(sound, choice.container))
         .max_by_key(|(r, sound)| {
             let suits = match choice.container {
-                Wanted::Mp4 | Wanted::M4a => sound.codec == AudioCodec::Aac,
-                Wanted::Webm | Wanted::Opus => sound.codec == AudioCodec::Opus,
-                Wanted::Mp3 => sound.codec == AudioCodec::Mp3,
-                Wanted::Auto | Wanted::Mkv => match with {
+                ContainerChoice::Mp4 | ContainerChoice::M4a => sound.codec == AudioCodec::Aac,
+                ContainerChoice::Webm | ContainerChoice::Opus => sound.codec == AudioCodec::Opus,
+                ContainerChoice::Mp3 => sound.codec == AudioCodec::Mp3,
+                ContainerChoice::Auto | ContainerChoice::Mkv => match with {
                     Some(family) => r.family == family,
                     None => sound.codec == AudioCodec::Aac,
                 },
@@ -182,8 +182,9 @@ fn select_audio<'o>(
     best.map(|(rendition, _)| rendition)
 }
 
-fn fits_webm(sound: &AudioFormat, container: Wanted) -> bool {
-    container != Wanted::Webm || matches!(sound.codec, AudioCodec::Opus | AudioCodec::Vorbis)
+fn fits_webm(sound: &AudioFormat, container: ContainerChoice) -> bool {
+    container != ContainerChoice::Webm
+        || matches!(sound.codec, AudioCodec::Opus | AudioCodec::Vorbis)
 }
 
 /// Where there is no sound alone, it is taken out of the film that has the least of a picture

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::sniff::Format;
+use super::probe::Format;
 
 mod boxes;
 mod chunks;

@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::fifo::Pipes;
-use super::{Container, Input, Joint, Supply, moov};
+use super::fifo::FifoSet;
+use super::{Container, FeedProgress, FfmpegJob, ProbedInput, patch_duration};
 use crate::cancel::{CancelToken, WaitOutcome};
 use crate::config;
 use crate::error::{Error, FfmpegError};
@@ -19,16 +19,16 @@ use crate::sys;
 mod arguments;
 mod head;
 mod report;
-mod words;
+mod stderr;
 
 pub use arguments::{Version, arguments};
 use head::Written;
-use words::Words;
+use stderr::StderrTail;
 
 /// How long ffmpeg may take to end after it closed its output.
-const EXIT_LIMIT: Duration = Duration::from_secs(10);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long is listened to what it has to say when nothing else is waited for.
-const HEARING_LIMIT: Duration = Duration::from_millis(200);
+const STDERR_TIMEOUT: Duration = Duration::from_millis(200);
 /// How long the head of an MP4 waits for the first fragment behind it. That takes up to ten seconds of
 /// film, which the client need not wait for; one that cannot be made at all fails at once.
 const FRAGMENT_LIMIT: Duration = Duration::from_millis(100);
@@ -39,7 +39,7 @@ const MOST_HELD: usize = 4 << 20;
 const PIPE_LEN: i32 = 1 << 20;
 
 /// How a wait for ffmpeg ended.
-enum Heard {
+enum Event {
     /// What was waited for is there.
     Awaited,
     /// It has something to say on its standard error.
@@ -49,12 +49,12 @@ enum Heard {
 }
 
 /// A running ffmpeg. Dropping it kills it, and waits until it is gone.
-pub struct Muxer<'s> {
+pub struct FfmpegProcess<'s> {
     child: Child,
     stdout: ChildStdout,
     /// `None` once ffmpeg has closed it.
     stderr: Option<ChildStderr>,
-    words: Words,
+    words: StderrTail,
     reaped: bool,
     /// Whether something of it has gone out, or will whatever comes.
     has_begun: bool,
@@ -64,15 +64,15 @@ pub struct Muxer<'s> {
     stall_limit: Duration,
 }
 
-impl<'s> Muxer<'s> {
+impl<'s> FfmpegProcess<'s> {
     /// Starts ffmpeg. It belongs to `stop` from then on.
     pub fn start(
         config: &config::MuxerConfig,
         version: Version,
-        joint: &Joint,
-        pipes: &Pipes,
+        joint: &FfmpegJob,
+        pipes: &FifoSet,
         stop: &'s CancelToken,
-    ) -> Result<Muxer<'s>, Error> {
+    ) -> Result<FfmpegProcess<'s>, Error> {
         let mut command = Command::new(&config.ffmpeg);
         command
             .args(arguments(joint, pipes, version))
@@ -99,11 +99,11 @@ impl<'s> Muxer<'s> {
         if let Err(error) = sys::set_pipe_len(stdout.as_fd(), PIPE_LEN) {
             log::debug!("the muxer's output pipe keeps its usual length: {error}");
         }
-        Ok(Muxer {
+        Ok(FfmpegProcess {
             child,
             stdout,
             stderr: Some(stderr),
-            words: Words::default(),
+            words: StderrTail::default(),
             reaped: false,
             has_begun: false,
             has_ended: false,
@@ -113,7 +113,11 @@ impl<'s> Muxer<'s> {
     }
 
     /// The first bytes of the joined file, of tracks in which ffmpeg sees what was recognised.
-    pub fn opening(&mut self, joint: &Joint, supply: &Supply) -> Result<Vec<u8>, Error> {
+    pub fn read_header(
+        &mut self,
+        joint: &FfmpegJob,
+        supply: &FeedProgress,
+    ) -> Result<Vec<u8>, Error> {
         let opening = self.first_bytes(joint, supply).and_then(|bytes| {
             self.hear_report(joint)?;
             self.hold(bytes, joint, supply)
@@ -123,15 +127,15 @@ impl<'s> Muxer<'s> {
             return opening;
         }
         let lacking = self.words.lacking.and_then(|input| joint.inputs.get(input));
-        if let Some(Input { kind, .. }) = lacking {
+        if let Some(ProbedInput { kind, .. }) = lacking {
             let said = format!("there is no {kind} track in it");
             return Err(Error::Ffmpeg(FfmpegError::Misread { track: *kind, message: said }));
         }
         self.words.report.agrees_with(joint)?;
-        if let (Err(_), true) = (&opening, self.words.is_empty && !joint.trim.is_whole())
+        if let (Err(_), true) = (&opening, self.words.is_empty && !joint.time_range.is_full())
             && let Some(kind) = self.words.report.awaits(joint)
         {
-            return Err(Error::Ffmpeg(FfmpegError::Without { kind, trim: joint.trim }));
+            return Err(Error::Ffmpeg(FfmpegError::Without { kind, trim: joint.time_range }));
         }
         self.has_begun = true;
         opening.map(|bytes| with_durations(bytes, joint))
@@ -142,12 +146,12 @@ impl<'s> Muxer<'s> {
     fn hold(
         &mut self,
         mut bytes: Vec<u8>,
-        joint: &Joint,
-        supply: &Supply,
+        joint: &FfmpegJob,
+        supply: &FeedProgress,
     ) -> Result<Vec<u8>, Error> {
         let mut buffer = vec![0; 64 << 10];
-        let is_part = !joint.trim.is_whole();
-        let is_awaited = |words: &Words| is_part && words.report.awaits(joint).is_some();
+        let is_part = !joint.time_range.is_full();
+        let is_awaited = |words: &StderrTail| is_part && words.report.awaits(joint).is_some();
         while bytes.len() < MOST_HELD && is_awaited(&self.words) {
             match self.read_unless(&mut buffer, supply, &|words| !is_awaited(words))? {
                 Some(0) => {
@@ -163,7 +167,7 @@ impl<'s> Muxer<'s> {
     }
 
     /// Waits until it has said what it sees in its inputs, which it mostly does before its first byte.
-    fn hear_report(&mut self, joint: &Joint) -> Result<(), Error> {
+    fn hear_report(&mut self, joint: &FfmpegJob) -> Result<(), Error> {
         let deadline = Instant::now() + self.stall_limit;
         self.hear_out();
         while !self.words.report.is_whole(joint) {
@@ -175,7 +179,7 @@ impl<'s> Muxer<'s> {
                 _ => Ok(WaitOutcome::TimedOut),
             };
             match heard.map_err(|error| system(&error))? {
-                WaitOutcome::Ready => self.listen(),
+                WaitOutcome::Ready => self.drain_stderr(),
                 WaitOutcome::Stopped => return Err(Error::Stopped),
                 WaitOutcome::TimedOut => {
                     let said = "it did not say what it sees in its inputs".into();
@@ -187,7 +191,7 @@ impl<'s> Muxer<'s> {
     }
 
     /// Up to the first media: an ffmpeg that ends behind the head has made nothing.
-    fn first_bytes(&mut self, joint: &Joint, supply: &Supply) -> Result<Vec<u8>, Error> {
+    fn first_bytes(&mut self, joint: &FfmpegJob, supply: &FeedProgress) -> Result<Vec<u8>, Error> {
         let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
         let mut until = None;
         loop {
@@ -218,7 +222,7 @@ impl<'s> Muxer<'s> {
     /// The next bytes of the joined file; 0 at its end, which [`finish`](Muxer::finish) must
     /// confirm. While `supply` grows, ffmpeg is at work although nothing
     /// comes out, and while an upstream is waited for, so may ffmpeg.
-    pub fn read(&mut self, buffer: &mut [u8], supply: &Supply) -> Result<usize, Error> {
+    pub fn read(&mut self, buffer: &mut [u8], supply: &FeedProgress) -> Result<usize, Error> {
         Ok(self.read_unless(buffer, supply, &|_| false)?.unwrap_or(0))
     }
 
@@ -226,8 +230,8 @@ impl<'s> Muxer<'s> {
     fn read_unless(
         &mut self,
         buffer: &mut [u8],
-        supply: &Supply,
-        is_needless: &dyn Fn(&Words) -> bool,
+        supply: &FeedProgress,
+        is_needless: &dyn Fn(&StderrTail) -> bool,
     ) -> Result<Option<usize>, Error> {
         let mut given_before = supply.given();
         let mut deadline = Instant::now() + self.stall_limit;
@@ -241,9 +245,9 @@ impl<'s> Muxer<'s> {
             // To talk is no work.
             let left = deadline.saturating_duration_since(Instant::now());
             match self.wait(self.stdout.as_fd(), left)? {
-                Heard::Awaited => {}
-                Heard::Words if !left.is_zero() => self.listen(),
-                Heard::Words | Heard::Nothing => {
+                Event::Awaited => {}
+                Event::Words if !left.is_zero() => self.drain_stderr(),
+                Event::Words | Event::Nothing => {
                     let given = supply.given();
                     if given == given_before && !supply.is_awaited() {
                         return Err(Error::Ffmpeg(FfmpegError::Stalled(self.stall_limit)));
@@ -264,8 +268,8 @@ impl<'s> Muxer<'s> {
                 None => {}
                 read => return Ok(read),
             }
-            if matches!(self.wait(self.stdout.as_fd(), left)?, Heard::Words) {
-                self.listen();
+            if matches!(self.wait(self.stdout.as_fd(), left)?, Event::Words) {
+                self.drain_stderr();
             }
         }
     }
@@ -282,7 +286,7 @@ impl<'s> Muxer<'s> {
     }
 
     /// Waits for `awaited`, for ffmpeg to say something, or for `limit` to pass.
-    fn wait(&self, awaited: BorrowedFd<'_>, limit: Duration) -> Result<Heard, Error> {
+    fn wait(&self, awaited: BorrowedFd<'_>, limit: Duration) -> Result<Event, Error> {
         let over = (self.stop.as_fd(), sys::READABLE);
         let awaited = (awaited, sys::READABLE);
         let ready = match &self.stderr {
@@ -293,9 +297,9 @@ impl<'s> Muxer<'s> {
         };
         match ready.map_err(|error| system(&error))? {
             [true, ..] => Err(Error::Stopped),
-            [_, true, _] => Ok(Heard::Awaited),
-            [_, _, true] => Ok(Heard::Words),
-            _ => Ok(Heard::Nothing),
+            [_, true, _] => Ok(Event::Awaited),
+            [_, _, true] => Ok(Event::Words),
+            _ => Ok(Event::Nothing),
         }
     }
 
@@ -335,14 +339,14 @@ impl<'s> Muxer<'s> {
     /// Waits until it has ended, and listens to it meanwhile, lest a full pipe keep it.
     fn wait_for_exit(&mut self) -> Result<(), Error> {
         let exit = sys::pidfd(self.child.id()).map_err(|error| system(&error))?;
-        let deadline = Instant::now() + EXIT_LIMIT;
+        let deadline = Instant::now() + EXIT_TIMEOUT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.wait(exit.as_fd(), left)? {
-                Heard::Awaited => return Ok(()),
-                Heard::Words if !left.is_zero() => self.listen(),
-                Heard::Words | Heard::Nothing => {
-                    return Err(Error::Ffmpeg(FfmpegError::Stalled(EXIT_LIMIT)));
+                Event::Awaited => return Ok(()),
+                Event::Words if !left.is_zero() => self.drain_stderr(),
+                Event::Words | Event::Nothing => {
+                    return Err(Error::Ffmpeg(FfmpegError::Stalled(EXIT_TIMEOUT)));
                 }
             }
         }
@@ -360,17 +364,17 @@ impl<'s> Muxer<'s> {
 
     /// Takes what it has said by now, or much of it if it never ends.
     fn hear_out(&mut self) {
-        let deadline = Instant::now() + HEARING_LIMIT;
+        let deadline = Instant::now() + STDERR_TIMEOUT;
         while let Some(stderr) = &self.stderr
             && Instant::now() < deadline
             && let Ok([true]) = sys::poll([(stderr.as_fd(), sys::READABLE)], Some(Duration::ZERO))
         {
-            self.listen();
+            self.drain_stderr();
         }
     }
 
     /// Takes what ffmpeg says. It must be taken: a full pipe would make it wait.
-    fn listen(&mut self) {
+    fn drain_stderr(&mut self) {
         let Some(stderr) = &mut self.stderr else { return };
         let mut said = [0; 1024];
         match stderr.read(&mut said) {
@@ -381,7 +385,7 @@ impl<'s> Muxer<'s> {
     }
 }
 
-impl Drop for Muxer<'_> {
+impl Drop for FfmpegProcess<'_> {
     fn drop(&mut self) {
         if !self.reaped
             && let Err(error) = self.reap()
@@ -393,13 +397,13 @@ impl Drop for Muxer<'_> {
 
 /// The first bytes of a file with the durations that ffmpeg could not know. Nothing is lost if they do not
 /// fit: then they are as it wrote them.
-fn with_durations(bytes: Vec<u8>, joint: &Joint) -> Vec<u8> {
+fn with_durations(bytes: Vec<u8>, joint: &FfmpegJob) -> Vec<u8> {
     if joint.container != Container::Mp4 {
         return bytes;
     }
-    match moov::with_durations(&bytes, &joint.durations()) {
-        moov::Look::Whole(patched) => patched,
-        moov::Look::More | moov::Look::Strange => {
+    match patch_duration::with_durations(&bytes, &joint.durations()) {
+        patch_duration::Scan::Complete(patched) => patched,
+        patch_duration::Scan::NeedMore | patch_duration::Scan::Unsupported => {
             log::warn!("ffmpeg wrote an index of an unknown shape; its durations stay 0");
             bytes
         }

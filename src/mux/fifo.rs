@@ -26,11 +26,11 @@ const PAGES: &str = "pages";
 #[derive(Debug)]
 pub struct RuntimeDir {
     base: PathBuf,
-    own: Mutex<Own>,
+    own: Mutex<Claim>,
 }
 
 #[derive(Debug)]
-struct Own {
+struct Claim {
     dir: TempDir,
     /// Held locked until the directory is gone (fields drop in this order).
     _lock: File,
@@ -39,7 +39,7 @@ struct Own {
 impl RuntimeDir {
     /// Makes a directory in `base` and removes those of dead predecessors.
     pub fn claim(base: &Path) -> io::Result<RuntimeDir> {
-        let own = Mutex::new(Own::claim(base)?);
+        let own = Mutex::new(Claim::claim(base)?);
         Ok(RuntimeDir { base: base.to_owned(), own })
     }
 
@@ -59,7 +59,7 @@ impl RuntimeDir {
     }
 
     /// Makes a pipe for each of `kinds`, in a directory of their own.
-    pub fn pipes(&self, kinds: impl Iterator<Item = TrackKind> + Clone) -> io::Result<Pipes> {
+    pub fn pipes(&self, kinds: impl Iterator<Item = TrackKind> + Clone) -> io::Result<FifoSet> {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         match own.pipes(kinds.clone()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -70,15 +70,15 @@ impl RuntimeDir {
         }
     }
 
-    fn claim_anew(&self, own: &mut Own, why: &io::Error) -> io::Result<()> {
+    fn claim_anew(&self, own: &mut Claim, why: &io::Error) -> io::Result<()> {
         log::warn!("someone removed the runtime directory; making it anew: {why}");
-        *own = Own::claim(&self.base)?;
+        *own = Claim::claim(&self.base)?;
         Ok(())
     }
 }
 
-impl Own {
-    fn claim(base: &Path) -> io::Result<Own> {
+impl Claim {
+    fn claim(base: &Path) -> io::Result<Claim> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(base)?;
         let meta = fs::metadata(base)?;
         if meta.uid() != sys::user_id() || meta.mode() & 0o022 != 0 {
@@ -95,7 +95,7 @@ impl Own {
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(base)?;
         let lock = File::open(dir.path())?;
         lock.lock()?;
-        let own = Own { dir, _lock: lock };
+        let own = Claim { dir, _lock: lock };
         own.make_pages()?;
         Ok(own)
     }
@@ -108,10 +108,10 @@ impl Own {
         }
     }
 
-    fn pipes(&self, kinds: impl Iterator<Item = TrackKind>) -> io::Result<Pipes> {
+    fn pipes(&self, kinds: impl Iterator<Item = TrackKind>) -> io::Result<FifoSet> {
         self.make_pages()?;
         let dir = tempfile::Builder::new().prefix("stream-").tempdir_in(self.dir.path())?;
-        let pipes = Pipes { path: dir.path().to_owned(), dir: Some(dir) };
+        let pipes = FifoSet { path: dir.path().to_owned(), dir: Some(dir) };
         for kind in kinds {
             sys::make_fifo(&pipes.path(kind))?;
         }
@@ -136,13 +136,13 @@ fn sweep(base: &Path) -> io::Result<()> {
 
 /// The named pipes of one stream; removed on drop.
 #[derive(Debug)]
-pub struct Pipes {
+pub struct FifoSet {
     /// `None` only while it is dropped.
     dir: Option<TempDir>,
     path: PathBuf,
 }
 
-impl Pipes {
+impl FifoSet {
     /// Where the pipe of a track is.
     pub fn path(&self, kind: TrackKind) -> PathBuf {
         self.path.join(kind.as_str())
@@ -154,7 +154,7 @@ impl Pipes {
     }
 }
 
-impl Drop for Pipes {
+impl Drop for FifoSet {
     fn drop(&mut self) {
         match self.dir.take().map_or(Ok(()), TempDir::close) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -174,14 +174,14 @@ fn vanished() -> Error {
 
 /// The writing end of a named pipe. Closing it tells the muxer that the track is complete: when
 /// it is not, the stream must have been failed before, which kills the muxer.
-pub struct Feed<'s> {
+pub struct FifoWriter<'s> {
     pipe: File,
     stop: &'s CancelToken,
 }
 
 /// Why a pipe takes no more bytes.
 #[derive(Debug)]
-pub enum Unfed {
+pub enum FeedError {
     /// The stream is over.
     Stopped,
     /// The muxer closed its end. If it should not have, its exit status tells why.
@@ -190,7 +190,7 @@ pub enum Unfed {
     Failed(Error),
 }
 
-impl<'s> Feed<'s> {
+impl<'s> FifoWriter<'s> {
     /// Opens the pipe at `path`, as soon as the muxer has opened its end.
     ///
     /// A blocking open would hang for ever if the muxer died first, and one for reading *and*
@@ -199,10 +199,10 @@ impl<'s> Feed<'s> {
     ///
     /// It holds about `len` bytes: the kernel makes it a power of two, and allows any user 1 MiB
     /// (pipe-max-size).
-    pub fn open(path: &Path, len: u64, stop: &'s CancelToken) -> Result<Feed<'s>, Unfed> {
+    pub fn open(path: &Path, len: u64, stop: &'s CancelToken) -> Result<FifoWriter<'s>, FeedError> {
         const STEP: Duration = Duration::from_millis(1);
         let system = |error: io::Error| {
-            Unfed::Failed(Error::System {
+            FeedError::Failed(Error::System {
                 operation: "open a named pipe",
                 message: error.to_string(),
             })
@@ -214,20 +214,20 @@ impl<'s> Feed<'s> {
                     if let Err(error) = sys::set_pipe_len(pipe.as_fd(), len) {
                         log::debug!("the pipe keeps its usual length: {error}");
                     }
-                    return Ok(Feed { pipe, stop });
+                    return Ok(FifoWriter { pipe, stop });
                 }
                 // Nobody has it open for reading yet.
                 Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
                     if stop.sleep(STEP).map_err(system)? {
-                        return Err(Unfed::Stopped);
+                        return Err(FeedError::Stopped);
                     }
                 }
                 // The pipes are removed when the stream is over; or by someone else.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && stop.is_cancelled() => {
-                    return Err(Unfed::Stopped);
+                    return Err(FeedError::Stopped);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Err(Unfed::Failed(vanished()));
+                    return Err(FeedError::Failed(vanished()));
                 }
                 Err(error) => return Err(system(error)),
             }
@@ -236,23 +236,23 @@ impl<'s> Feed<'s> {
 
     /// Closes the pipe, which tells the muxer that the track is complete, once the muxer has read
     /// all of it: what a pipe still holds when its reader goes is lost without a word.
-    pub fn complete(self) -> Result<(), Unfed> {
+    pub fn complete(self) -> Result<(), FeedError> {
         const STEP: Duration = Duration::from_millis(1);
         while sys::bytes_in_pipe(self.pipe.as_fd()).map_err(|error| failed(&error))? > 0 {
             // There is no event for an empty pipe; its reader's end is one, and is told as room.
             let gone = sys::poll([(self.pipe.as_fd(), 0)], Some(Duration::ZERO));
             if gone.is_ok_and(|[gone]| gone) {
-                return Err(Unfed::Closed);
+                return Err(FeedError::Closed);
             }
             if self.stop.sleep(STEP).map_err(|error| failed(&error))? {
-                return Err(Unfed::Stopped);
+                return Err(FeedError::Stopped);
             }
         }
         Ok(())
     }
 
     /// Writes all of `bytes`, however long the muxer takes.
-    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), Unfed> {
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), FeedError> {
         use std::io::Write;
         const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(86_400);
         while !bytes.is_empty() {
@@ -262,14 +262,14 @@ impl<'s> Feed<'s> {
                     let room =
                         self.stop.wait(self.pipe.as_fd(), sys::WRITABLE, AS_LONG_AS_IT_TAKES);
                     match room {
-                        Ok(WaitOutcome::Stopped) => return Err(Unfed::Stopped),
+                        Ok(WaitOutcome::Stopped) => return Err(FeedError::Stopped),
                         Ok(_) => {}
                         Err(error) => return Err(failed(&error)),
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                    return Err(Unfed::Closed);
+                    return Err(FeedError::Closed);
                 }
                 Err(error) => return Err(failed(&error)),
             }
@@ -278,8 +278,8 @@ impl<'s> Feed<'s> {
     }
 }
 
-fn failed(error: &io::Error) -> Unfed {
-    Unfed::Failed(Error::Ffmpeg(FfmpegError::Failed(format!("writing to it: {error}"))))
+fn failed(error: &io::Error) -> FeedError {
+    FeedError::Failed(Error::Ffmpeg(FfmpegError::Failed(format!("writing to it: {error}"))))
 }
 
 #[cfg(test)]
@@ -336,27 +336,27 @@ mod tests {
         let path = pipes.path(TrackKind::Video);
         let stop = CancelToken::new().unwrap();
         std::thread::scope(|scope| {
-            let opening = scope.spawn(|| Feed::open(&path, 1 << 16, &stop).map(|_| ()));
+            let opening = scope.spawn(|| FifoWriter::open(&path, 1 << 16, &stop).map(|_| ()));
             stop.cancel();
-            assert!(matches!(opening.join().unwrap(), Err(Unfed::Stopped)));
+            assert!(matches!(opening.join().unwrap(), Err(FeedError::Stopped)));
         });
         let stop = CancelToken::new().unwrap();
         let reader =
             OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
-        let mut feed = Feed::open(&path, 1 << 16, &stop).unwrap();
+        let mut feed = FifoWriter::open(&path, 1 << 16, &stop).unwrap();
         std::thread::scope(|scope| {
             // More than the pipe holds.
             let writing = scope.spawn(|| feed.write(&vec![0; 4 << 20]));
             stop.cancel();
-            assert!(matches!(writing.join().unwrap(), Err(Unfed::Stopped)));
+            assert!(matches!(writing.join().unwrap(), Err(FeedError::Stopped)));
         });
         let stop = CancelToken::new().unwrap();
-        let feed = Feed { pipe: feed.pipe, stop: &stop };
+        let feed = FifoWriter { pipe: feed.pipe, stop: &stop };
         std::thread::scope(|scope| {
             // The reader goes, and the pipe was not empty.
             let completing = scope.spawn(|| feed.complete());
             drop(reader);
-            assert!(matches!(completing.join().unwrap(), Err(Unfed::Closed)));
+            assert!(matches!(completing.join().unwrap(), Err(FeedError::Closed)));
         });
         drop(pipes);
         assert!(!path.exists());

@@ -17,8 +17,8 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::media::{Metadata, TrackKind};
 use crate::mux::completeness::Incomplete;
-use crate::mux::sniff::Format;
-use crate::mux::{Trim, Wanted};
+use crate::mux::probe::Format;
+use crate::mux::{ContainerChoice, TimeRange};
 
 pub mod boxes;
 pub mod ebml;
@@ -144,9 +144,9 @@ pub enum Survey {
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'a> {
     /// Its container.
-    pub container: Wanted,
+    pub container: ContainerChoice,
     /// What of the film is wanted.
-    pub trim: Trim,
+    pub trim: TimeRange,
     /// What it says of itself.
     pub tags: &'a Metadata,
 }
@@ -190,7 +190,7 @@ impl Survey {
 }
 
 /// Reads the index of a file of `format`, of which `trim` is wanted.
-pub fn survey(format: Format, look: &mut dyn Look, trim: Trim) -> Result<Survey, Halt> {
+pub fn survey(format: Format, look: &mut dyn Look, trim: TimeRange) -> Result<Survey, Halt> {
     if look.len() > Layout::LONGEST_FILE {
         return Err(Refusal("it is too long").into());
     }
@@ -264,8 +264,11 @@ pub fn plan<S: Borrow<Survey>>(
     tracks: &[(TrackKind, S)],
     options: &Options<'_>,
 ) -> Result<Plan, Refusal> {
-    let mp4 = matches!(options.container, Wanted::Auto | Wanted::Mp4 | Wanted::M4a);
-    let webm = matches!(options.container, Wanted::Auto | Wanted::Webm);
+    let mp4 = matches!(
+        options.container,
+        ContainerChoice::Auto | ContainerChoice::Mp4 | ContainerChoice::M4a
+    );
+    let webm = matches!(options.container, ContainerChoice::Auto | ContainerChoice::Webm);
     if let Some(tracks) = all(tracks, |survey| match survey {
         Survey::Fragmented(track) => Some(&**track),
         _ => None,
@@ -304,7 +307,7 @@ fn all<'a, S: Borrow<Survey>, T>(
 pub fn for_streaming(
     (kind, survey): (TrackKind, &Survey),
     alone: bool,
-    trim: Trim,
+    trim: TimeRange,
 ) -> Option<Result<Plan, Refusal>> {
     match survey {
         Survey::Progressive(movie) => Some(progressive::for_streaming(kind, movie, alone, trim)),

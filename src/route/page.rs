@@ -23,7 +23,7 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
         cover: bool_param(&mut query, "cover")?,
     };
     // Who asks for a film as MP3 wants its sound.
-    if container.is_sound() {
+    if container.is_audio() {
         choice.quality = Quality::AudioOnly;
     }
     let wish = wish(&mut query, container)?;
@@ -132,7 +132,7 @@ fn bool_param(query: &mut Query, name: &str) -> Result<bool, Problem> {
 mod tests {
     use super::super::route;
     use super::*;
-    use crate::mux::Wanted;
+    use crate::mux::ContainerChoice;
 
     #[test]
     fn a_link_and_what_is_wanted_of_it() {
@@ -146,14 +146,14 @@ mod tests {
         assert_eq!(link.as_str(), "https://films.example/a");
         let wanted = FormatRequest {
             quality: Quality::AtMost(720),
-            container: Wanted::Webm,
+            container: ContainerChoice::Webm,
             codec: Some(VideoCodec::Vp9),
             language: Some("pt-BR".into()),
             hdr: true,
             variant: Some(Variant::Drc),
             cover: false,
         };
-        assert_eq!((choice, wish.container), (wanted, Wanted::Webm));
+        assert_eq!((choice, wish.container), (wanted, ContainerChoice::Webm));
         let target = "/download?url=films.example&quality=1080&container=mp3";
         let Ok(Route::Download { source: MediaSource::Page { choice, .. }, .. }) = route(target)
         else {

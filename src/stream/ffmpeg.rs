@@ -8,16 +8,16 @@ use super::probe::{self, ProbedTrack};
 use super::{DownloadContext, Outcome};
 use crate::error::{Error, LimitExceeded};
 use crate::http_server::{BodyWriter, ResponseHead};
-use crate::mux::ffmpeg::Muxer;
-use crate::mux::fifo::Pipes;
-use crate::mux::{Finished, Joint, Supply};
+use crate::mux::ffmpeg::FfmpegProcess;
+use crate::mux::fifo::FifoSet;
+use crate::mux::{FeedProgress, FfmpegJob, OutputType};
 
 /// Sends the tracks as one file.
 pub(super) fn serve<'scope, 'c, 'edge>(
     scope: &'scope Scope<'scope, '_>,
     answering: &'scope DownloadContext<'c, 'edge, '_>,
     tracks: Vec<ProbedTrack<'scope, '_>>,
-    joint: &Joint,
+    joint: &FfmpegJob,
     engine: &str,
 ) -> Result<Outcome<'c, 'edge>, Error> {
     let DownloadContext { canal, stop, .. } = *answering;
@@ -48,20 +48,20 @@ pub(super) fn serve<'scope, 'c, 'edge>(
 }
 
 fn serve_through<'scope, 'c, 'edge>(
-    pipes: &Pipes,
+    pipes: &FifoSet,
     scope: &'scope Scope<'scope, '_>,
     answering: &'scope DownloadContext<'c, 'edge, '_>,
     tracks: Vec<ProbedTrack<'scope, '_>>,
-    joint: &Joint,
+    joint: &FfmpegJob,
     engine: &str,
     planned: Instant,
 ) -> Result<Outcome<'c, 'edge>, Error> {
     let DownloadContext { canal, stop, started: asked, .. } = *answering;
-    let mut muxer = Muxer::start(&canal.config.muxer, canal.ffmpeg, joint, pipes, stop)?;
-    let supply = Arc::new(Supply::default());
+    let mut muxer = FfmpegProcess::start(&canal.config.muxer, canal.ffmpeg, joint, pipes, stop)?;
+    let supply = Arc::new(FeedProgress::default());
     let pipe_len = probe::pipe_len(canal.config.upstream.read_ahead.0);
     let downloaders = probe::feed(scope, tracks, pipes, pipe_len, &supply, stop)?;
-    let opening = muxer.opening(joint, &supply).map_err(|error| pipes.blame(error))?;
+    let opening = muxer.read_header(joint, &supply).map_err(|error| pipes.blame(error))?;
     canal.metrics.first_byte(asked.elapsed());
 
     let mut body = answering.commit(&head(answering, joint, planned, Instant::now(), engine))?;
@@ -70,7 +70,7 @@ fn serve_through<'scope, 'c, 'edge>(
     // every source must have delivered all that it had announced.
     muxer.finish()?;
     // But who wants no more than the beginning does not wait for the rest.
-    if joint.trim.end.is_none() {
+    if joint.time_range.end.is_none() {
         downloaders.all_complete()?;
     }
     Ok(Outcome::Body(body))
@@ -80,9 +80,9 @@ fn serve_through<'scope, 'c, 'edge>(
 fn relay(
     answering: &DownloadContext<'_, '_, '_>,
     opening: &[u8],
-    muxer: &mut Muxer<'_>,
+    muxer: &mut FfmpegProcess<'_>,
     body: &mut BodyWriter<'_, '_>,
-    supply: &Supply,
+    supply: &FeedProgress,
 ) -> Result<(), Error> {
     body.write(opening, answering.cancelled())?;
     body.flush(answering.cancelled())?;
@@ -97,12 +97,12 @@ fn relay(
 /// What the answer's head says of the file.
 fn head(
     answering: &DownloadContext<'_, '_, '_>,
-    joint: &Joint,
+    joint: &FfmpegJob,
     planned: Instant,
     first: Instant,
     engine: &str,
 ) -> ResponseHead {
-    let Finished { media_type, extension } = joint.finished();
+    let OutputType { media_type, extension } = joint.finished();
     answering
         .head(media_type, extension)
         .with("Accept-Ranges", "none")

@@ -11,9 +11,9 @@ use super::probe::{ProbedTrack, incomplete};
 use crate::error::{Error, UpstreamError};
 use crate::media::Track;
 use crate::memory_budget::Reservation;
-use crate::mux::sniff::{Format, LOOK_AT_MOST};
+use crate::mux::probe::{Format, PROBE_SIZE};
 use crate::mux::splice::{self, Halt, Look, Next, Refusal, Survey};
-use crate::mux::{self, Input};
+use crate::mux::{self, ProbedInput};
 use crate::source::{RemoteFile, TrackReader};
 
 /// What lies no further behind the bytes that are here is read on to rather than asked for.
@@ -33,7 +33,7 @@ pub(super) fn survey<'scope, 'env>(
     answering: &'scope DownloadContext<'_, '_, '_>,
     track: &Track,
     source: &mut TrackReader<'scope, 'env>,
-    input: Input,
+    input: ProbedInput,
     memory: &mut Reservation,
 ) -> Result<Result<Survey, Refusal>, Error> {
     let Some(len) = source.file().len.filter(|_| source.file().ranged) else {
@@ -49,10 +49,12 @@ pub(super) fn survey<'scope, 'env>(
     };
     let surveyed = match gathered {
         // A part of it must be made, if only of fragments.
-        Some(Err(Halt::Refused(_))) if !wish.trim.is_whole() => None,
+        Some(Err(Halt::Refused(_))) if !wish.time_range.is_full() => None,
         other => other,
     };
-    match surveyed.unwrap_or_else(|| splice::survey(input.head.format, &mut looking, wish.trim)) {
+    match surveyed
+        .unwrap_or_else(|| splice::survey(input.probe.format, &mut looking, wish.time_range))
+    {
         Ok(survey) => Ok(Ok(survey)),
         Err(Halt::Refused(refusal)) => Ok(Err(refusal)),
         Err(Halt::Incomplete(how)) => Err(incomplete(track.kind, how)),
@@ -72,7 +74,7 @@ pub(super) fn check<'scope, 'env>(
     else {
         return Ok(());
     };
-    let Some(len) = source.file().len.filter(|_| input.head.format == Format::Mp4) else {
+    let Some(len) = source.file().len.filter(|_| input.probe.format == Format::Mp4) else {
         return Ok(());
     };
     let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
@@ -90,7 +92,7 @@ pub(super) fn find_key_frame<'scope, 'env>(
     answering: &'scope DownloadContext<'_, '_, '_>,
     tracks: &mut [ProbedTrack<'scope, 'env>],
 ) -> Result<Option<Duration>, Error> {
-    let inputs: Vec<Input> = tracks.iter().map(|track| track.input).collect();
+    let inputs: Vec<ProbedInput> = tracks.iter().map(|track| track.input).collect();
     for (opened, track) in tracks.iter_mut().zip(&answering.media.tracks) {
         let ProbedTrack { source, input, memory, survey, .. } = opened;
         let start = mux::awaits_key_frame(&inputs, input.kind, survey.as_ref(), &answering.wish);
@@ -98,7 +100,7 @@ pub(super) fn find_key_frame<'scope, 'env>(
         let Some(len) = source.file().len.filter(|_| source.file().ranged) else { continue };
         let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
         let mut looking = IndexReader { scope, answering, source, len, deadline, memory };
-        return match splice::key_frame(input.head.format, &mut looking, start) {
+        return match splice::key_frame(input.probe.format, &mut looking, start) {
             Ok(found) => Ok(found),
             Err(Halt::Refused(_)) => Ok(None),
             Err(Halt::Incomplete(how)) => Err(incomplete(track.kind, how)),
@@ -121,7 +123,7 @@ pub(super) fn sniff_far<'scope, 'env>(
         return Ok(Vec::new());
     };
     let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
-    let end = len.min(at.saturating_add(LOOK_AT_MOST as u64));
+    let end = len.min(at.saturating_add(PROBE_SIZE as u64));
     if at >= end {
         return Ok(Vec::new());
     }

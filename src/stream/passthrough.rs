@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::http_server::BodyWriter;
 use crate::media::{RemoteLocation, Track};
 use crate::mux::completeness::{Completeness, Incomplete};
-use crate::mux::sniff::Head;
-use crate::mux::{Finished, Input};
+use crate::mux::probe::ProbeInfo;
+use crate::mux::{OutputType, ProbedInput};
 use crate::source::RemoteFile;
 
 /// Fewer bytes are sent on no quicker unseen.
@@ -25,9 +25,9 @@ pub(super) fn serve<'scope, 'env, 'c, 'edge>(
     scope: &'scope Scope<'scope, 'env>,
     answering: &'scope DownloadContext<'c, 'edge, '_>,
     mut opened: ProbedTrack<'scope, 'env>,
-    finished: Finished,
+    finished: OutputType,
 ) -> Result<Outcome<'c, 'edge>, Error> {
-    let Input { kind, head: Head { format, .. } } = opened.input;
+    let ProbedInput { kind, probe: ProbeInfo { format, .. } } = opened.input;
     let file = opened.source.file().clone();
     let [Track { location: RemoteLocation { url, .. }, .. }, ..] = &answering.media.tracks[..]
     else {

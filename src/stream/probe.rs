@@ -15,10 +15,10 @@ use crate::error::{Error, FfmpegError, InputError, UpstreamError};
 use crate::media::{Track, TrackKind};
 use crate::memory_budget::Reservation;
 use crate::mux::completeness::{Completeness, Incomplete};
-use crate::mux::fifo::{Feed, Pipes, Unfed};
-use crate::mux::sniff::{self, Head, Verdict, View};
+use crate::mux::fifo::{FeedError, FifoSet, FifoWriter};
+use crate::mux::probe::{self, Probe, ProbeInfo, View};
 use crate::mux::splice::{self, Flow, Refusal, Survey};
-use crate::mux::{self, Input, Supply};
+use crate::mux::{self, FeedProgress, ProbedInput};
 use crate::source::{RemoteFile, SOCKET_BUFFER, TrackReader};
 
 /// How long a downloader may take to see that the muxer has ended.
@@ -34,12 +34,12 @@ const MAX_FAR_READS: usize = 8;
 /// How far is read to see what is behind the tags of a file of which no part can be asked for.
 const MAX_TAG_SIZE: usize = 16 << 20;
 /// What is asked for first when there is more to find out than to fetch.
-pub(super) const PROBE_SIZE: u64 = sniff::LOOK_AT_MOST as u64;
+pub(super) const PROBE_SIZE: u64 = probe::PROBE_SIZE as u64;
 
 /// A track whose upstream has answered with something that we know.
 pub(super) struct ProbedTrack<'scope, 'env> {
     pub(super) source: TrackReader<'scope, 'env>,
-    pub(super) input: mux::Input,
+    pub(super) input: mux::ProbedInput,
     /// What is in it, or why that is of no use; nothing if it was not looked at.
     pub(super) survey: Option<Result<Survey, Refusal>>,
     /// What the muxer is given instead of the file as it is.
@@ -63,8 +63,8 @@ pub(super) fn probe_tracks<'scope, 'env>(
         let recognising = Prober { scope, answering, track };
         let mut input = recognising.sniff_or_refresh(&mut source, first, &mut memory)?;
         // What the first bytes tell of the end is known before anything is sent.
-        let mut completeness = completeness(input.head, source.file().len);
-        let begin = usize::try_from(input.head.skip).unwrap_or(usize::MAX);
+        let mut completeness = completeness(input.probe, source.file().len);
+        let begin = usize::try_from(input.probe.skip).unwrap_or(usize::MAX);
         let seen = source.peeked().get(begin..).unwrap_or(&[]);
         completeness.see(seen).map_err(|how| incomplete(track.kind, how))?;
         let looks = mux::is_surveyed(input, media.tracks.len(), &wish, &media.metadata);
@@ -78,7 +78,7 @@ pub(super) fn probe_tracks<'scope, 'env>(
         }
         if let Some(Ok(survey)) = &survey {
             // An index says more than the first bytes, where it is not among them.
-            let head = &mut input.head;
+            let head = &mut input.probe;
             head.has_picture = survey.has_video().or(head.has_picture);
             head.begin = survey.begin().unwrap_or(head.begin);
             head.end = head.end.or(survey.duration());
@@ -126,7 +126,7 @@ pub(super) fn for_each_track<'scope, 'env: 'scope, I: Send + 'scope, T: Send + '
 }
 
 /// Follows a track of `len` bytes, if that is known, from where its demuxer begins.
-fn completeness(head: Head, len: Option<u64>) -> Completeness {
+fn completeness(head: ProbeInfo, len: Option<u64>) -> Completeness {
     Completeness::new(head.format, len.map(|len| len.saturating_sub(head.skip)))
 }
 
@@ -157,7 +157,7 @@ impl<'scope, 'env> Prober<'scope, 'env, '_, '_> {
         source: &mut TrackReader<'scope, 'env>,
         first: u64,
         memory: &mut Reservation,
-    ) -> Result<Input, Error> {
+    ) -> Result<ProbedInput, Error> {
         loop {
             match self.sniff_format(source, memory) {
                 Err(Error::Unusable { reason: InputError::NotMedia(_), .. })
@@ -172,45 +172,43 @@ impl<'scope, 'env> Prober<'scope, 'env, '_, '_> {
         &self,
         source: &mut TrackReader<'scope, 'env>,
         memory: &mut Reservation,
-    ) -> Result<Input, Error> {
+    ) -> Result<ProbedInput, Error> {
         let DownloadContext { media, wish, .. } = self.answering;
         let (mut all, mut is_thorough, mut far) = (false, false, Vec::new());
         loop {
             let RemoteFile { len, ranged, .. } = *source.file();
             let may_look = far.len() < MAX_FAR_READS && (ranged && len.is_some() || !all);
             let view = View { front: source.peeked(), len, all, far: &far, may_look, is_thorough };
-            match sniff::sniff(&view) {
-                Verdict::Known(head) if head.is_encrypted == Some(true) => {
+            match probe::probe(&view) {
+                Probe::Recognised(head) if head.is_encrypted == Some(true) => {
                     return Err(self.unusable(InputError::Encrypted));
                 }
-                Verdict::Known(head) => {
-                    let input = Input { kind: self.track.kind, head };
+                Probe::Recognised(head) => {
+                    let input = ProbedInput { kind: self.track.kind, probe: head };
                     let count = media.tracks.len();
-                    let deserves =
-                        mux::deserves_a_look(input, count, wish, &media.metadata, ranged);
+                    let deserves = mux::needs_survey(input, count, wish, &media.metadata, ranged);
                     if is_thorough || !deserves {
                         return Ok(input);
                     }
                     is_thorough = true;
                 }
-                Verdict::Refused(reason) => return Err(self.unusable(reason)),
-                Verdict::At(at) if ranged && len.is_some() => {
+                Probe::Unsupported(reason) => return Err(self.unusable(reason)),
+                Probe::At(at) if ranged && len.is_some() => {
                     let Self { scope, answering, .. } = *self;
                     let bytes = index_reader::sniff_far(scope, answering, source, at, memory)?;
                     far.push((at, bytes));
                 }
                 // Where it cannot be asked for, it is read on to, if it is not too far.
-                Verdict::At(at) => {
-                    let end =
-                        usize::try_from(at).map_or(MAX_TAG_SIZE, |at| at + sniff::LOOK_AT_MOST);
+                Probe::At(at) => {
+                    let end = usize::try_from(at).map_or(MAX_TAG_SIZE, |at| at + probe::PROBE_SIZE);
                     let is_near = end < MAX_TAG_SIZE && memory.grow(end as u64);
                     while is_near && source.peeked().len() < end && source.fill_peeked(end)? {}
                     all = true;
                 }
-                Verdict::More => {
+                Probe::NeedMore => {
                     // Mostly a few bytes are enough; else an index is among them, which is long.
                     let is_first = source.peeked().is_empty();
-                    let most = if is_first { SNIFF_STEP } else { sniff::LOOK_AT_MOST };
+                    let most = if is_first { SNIFF_STEP } else { probe::PROBE_SIZE };
                     all = !source.fill_peeked(most)?;
                 }
             }
@@ -229,9 +227,9 @@ pub(super) struct FeedPool(Vec<Receiver<bool>>);
 pub(super) fn feed<'scope>(
     scope: &'scope Scope<'scope, '_>,
     opened: Vec<ProbedTrack<'scope, '_>>,
-    pipes: &Pipes,
+    pipes: &FifoSet,
     pipe_len: u64,
-    supply: &Arc<Supply>,
+    supply: &Arc<FeedProgress>,
     stop: &'scope CancelToken,
 ) -> Result<FeedPool, Error> {
     let mut all = Vec::with_capacity(opened.len());
@@ -254,7 +252,7 @@ pub(super) fn feed<'scope>(
 }
 
 /// The first bytes of a track as its demuxer should see them.
-fn take_front(source: &mut TrackReader<'_, '_>, head: Head) -> Vec<u8> {
+fn take_front(source: &mut TrackReader<'_, '_>, head: ProbeInfo) -> Vec<u8> {
     let RemoteFile { len, ranged, .. } = *source.file();
     if let Some(len) = len.filter(|_| ranged && head.skip > 0) {
         source.restrict_to(head.skip..len);
@@ -262,7 +260,7 @@ fn take_front(source: &mut TrackReader<'_, '_>, head: Head) -> Vec<u8> {
     }
     let mut front = source.take_peeked();
     front.drain(..front.len().min(usize::try_from(head.skip).unwrap_or(usize::MAX)));
-    if let Some(mend) = head.mend {
+    if let Some(mend) = head.header_patch {
         mend.apply(&mut front);
     }
     front
@@ -284,10 +282,10 @@ impl FeedPool {
 
 /// What a downloader needs beside its source.
 struct FeedTask<'s> {
-    input: mux::Input,
+    input: mux::ProbedInput,
     pipe: PathBuf,
     pipe_len: u64,
-    supply: Arc<Supply>,
+    supply: Arc<FeedProgress>,
     stop: &'s CancelToken,
 }
 
@@ -297,8 +295,8 @@ impl FeedTask<'_> {
         let complete = match self.feed(source, plan) {
             Ok(()) => true,
             // A muxer that closed its pipe has its reason, which its exit status tells.
-            Err(Unfed::Stopped | Unfed::Closed) => false,
-            Err(Unfed::Failed(error)) => {
+            Err(FeedError::Stopped | FeedError::Closed) => false,
+            Err(FeedError::Failed(error)) => {
                 self.stop.cancel_with(error);
                 false
             }
@@ -307,13 +305,17 @@ impl FeedTask<'_> {
         end.send(complete).ok();
     }
 
-    fn feed(&self, source: TrackReader<'_, '_>, plan: Option<&splice::Plan>) -> Result<(), Unfed> {
-        let mut feed = Feed::open(&self.pipe, self.pipe_len, self.stop)?;
+    fn feed(
+        &self,
+        source: TrackReader<'_, '_>,
+        plan: Option<&splice::Plan>,
+    ) -> Result<(), FeedError> {
+        let mut feed = FifoWriter::open(&self.pipe, self.pipe_len, self.stop)?;
         let passed_on = match plan {
             None => self.pass_on(source, &mut feed),
             Some(plan) => self.emit(source, plan, &mut feed),
         };
-        if let Err(Unfed::Failed(error)) = &passed_on {
+        if let Err(FeedError::Failed(error)) = &passed_on {
             // First the stream, then the pipe: the muxer takes the end of a pipe for the end of
             // the track, and must be dead by then.
             self.stop.cancel_with(error.clone());
@@ -321,18 +323,22 @@ impl FeedTask<'_> {
         passed_on.and_then(|()| feed.complete())
     }
 
-    fn write(&self, bytes: &[u8], feed: &mut Feed<'_>) -> Result<(), Unfed> {
+    fn write(&self, bytes: &[u8], feed: &mut FifoWriter<'_>) -> Result<(), FeedError> {
         feed.write(bytes)?;
         self.supply.add(bytes.len());
         Ok(())
     }
 
     /// The file as it is.
-    fn pass_on(&self, mut source: TrackReader<'_, '_>, feed: &mut Feed<'_>) -> Result<(), Unfed> {
-        let mux::Input { kind, head } = self.input;
+    fn pass_on(
+        &self,
+        mut source: TrackReader<'_, '_>,
+        feed: &mut FifoWriter<'_>,
+    ) -> Result<(), FeedError> {
+        let mux::ProbedInput { kind, probe: head } = self.input;
         let front = take_front(&mut source, head);
         let mut completeness = completeness(head, source.file().len);
-        let incomplete = |how| Unfed::Failed(incomplete(kind, how));
+        let incomplete = |how| FeedError::Failed(incomplete(kind, how));
         let mut left = head.until.saturating_sub(head.skip);
         let mut give = |bytes: &[u8]| {
             // The muxer would take it for the end of the track.
@@ -345,7 +351,7 @@ impl FeedTask<'_> {
         let mut buffer = vec![0; COPY_SIZE];
         loop {
             let fetched = self.supply.while_awaiting(|| source.read(&mut buffer));
-            match fetched.map_err(Unfed::Failed)? {
+            match fetched.map_err(FeedError::Failed)? {
                 0 => return completeness.end().map_err(incomplete),
                 count => give(&buffer[..count])?,
             }
@@ -357,12 +363,12 @@ impl FeedTask<'_> {
         &self,
         mut source: TrackReader<'_, '_>,
         plan: &splice::Plan,
-        feed: &mut Feed<'_>,
-    ) -> Result<(), Unfed> {
+        feed: &mut FifoWriter<'_>,
+    ) -> Result<(), FeedError> {
         let (kind, all) = (source.track(), 0..plan.len());
-        let way = TrackRead::to(plan, 0, &all).ok_or(Unfed::Failed(Error::Stopped))?;
+        let way = TrackRead::to(plan, 0, &all).ok_or(FeedError::Failed(Error::Stopped))?;
         source.restrict_to(way.first.clone());
-        let entered = way.enter(plan, source).map_err(Unfed::Failed)?;
+        let entered = way.enter(plan, source).map_err(FeedError::Failed)?;
         let (at, gap) = (entered.at, entered.gap.clone());
         let reading = PlannedReader::new(entered, plan.runs(0, &all, MAX_GAP));
         let input =
@@ -375,14 +381,14 @@ impl FeedTask<'_> {
             })
         };
         let emitted = plan.emit(&all, &mut [input], &mut give);
-        emitted.map_err(|error| unfed.unwrap_or(Unfed::Failed(error)))
+        emitted.map_err(|error| unfed.unwrap_or(FeedError::Failed(error)))
     }
 }
 
 /// What a source brings of what is planned.
 struct FeedSource<'f, 'scope, 'env> {
     reading: PlannedReader<'f, 'scope, 'env>,
-    supply: &'f Supply,
+    supply: &'f FeedProgress,
 }
 
 impl Flow for FeedSource<'_, '_, '_> {

@@ -18,7 +18,7 @@ use crate::error::{Error, UpstreamError};
 use crate::http_server::ResponseHead;
 use crate::media::TrackKind;
 use crate::mux::splice::{self, Flow, Input, Runs};
-use crate::mux::{self, Finished};
+use crate::mux::{self, OutputType};
 use crate::plan_cache::{CachedPlan, PlanKey};
 use crate::source::{FIRST_REQUEST_SIZE, RemoteFile, TrackReader};
 
@@ -170,7 +170,7 @@ fn select_for_plan<'c, 'edge>(
     spliced: &CachedPlan,
 ) -> Representation<'c, 'edge> {
     let kinds = answering.media.tracks.iter().map(|track| track.kind);
-    let Finished { media_type, extension } = mux::type_of(spliced.plan.container, kinds);
+    let OutputType { media_type, extension } = mux::type_of(spliced.plan.container, kinds);
     let head = answering.head(media_type, extension);
     select_representation(answering, head, spliced.etag.as_deref(), Some(spliced.plan.len()), true)
 }

@@ -64,7 +64,7 @@ fn at_most(lines: u32) -> FormatRequest {
 #[test]
 fn what_a_person_expects() {
     let film = film();
-    let in_webm = |choice| FormatRequest { container: Wanted::Webm, ..choice };
+    let in_webm = |choice| FormatRequest { container: ContainerChoice::Webm, ..choice };
     let of = |container| FormatRequest {
         quality: Quality::AudioOnly,
         container,
@@ -83,7 +83,10 @@ fn what_a_person_expects() {
         (at_most(144), "134+140-1"),
         (in_webm(FormatRequest::default()), "313+251-1"),
         (in_webm(at_most(1080)), "248+251-1"),
-        (FormatRequest { container: Wanted::Mp4, ..FormatRequest::default() }, "401+140-1"),
+        (
+            FormatRequest { container: ContainerChoice::Mp4, ..FormatRequest::default() },
+            "401+140-1",
+        ),
         (FormatRequest { hdr: true, ..FormatRequest::default() }, "337+251-1"),
         (coded(VideoCodec::H264, FormatRequest::default()), "137+140-1"),
         (coded(VideoCodec::Vp9, at_most(1080)), "248+251-1"),
@@ -91,10 +94,10 @@ fn what_a_person_expects() {
         (german(at_most(1080)), "137+140-0"),
         (german(in_webm(at_most(720))), "247+251-0"),
         (german(at_most(360)), "134+140-0"),
-        (of(Wanted::Auto), "-+140-1"),
-        (of(Wanted::M4a), "-+140-1"),
-        (of(Wanted::Opus), "-+251-1"),
-        (german(of(Wanted::Opus)), "-+251-0"),
+        (of(ContainerChoice::Auto), "-+140-1"),
+        (of(ContainerChoice::M4a), "-+140-1"),
+        (of(ContainerChoice::Opus), "-+251-1"),
+        (german(of(ContainerChoice::Opus)), "-+251-0"),
     ] {
         assert_eq!(ids(&film, &choice), wanted, "{choice:?}");
     }
@@ -108,7 +111,7 @@ fn sites_that_offer_less() {
     assert_eq!(ids(&films, &at_most(360)), "low+-");
     let heard = FormatRequest { quality: Quality::AudioOnly, ..FormatRequest::default() };
     assert_eq!(select_formats(&films, &heard).unwrap().audio.unwrap().id, "high");
-    let in_webm = FormatRequest { container: Wanted::Webm, ..FormatRequest::default() };
+    let in_webm = FormatRequest { container: ContainerChoice::Webm, ..FormatRequest::default() };
     assert!(select_formats(&films, &in_webm).unwrap_err().0.contains("container=mkv"));
     let silent = offer(&[picture("1", 360, "mp4", "avc1")]);
     assert_eq!(ids(&silent, &FormatRequest::default()), "1+-");
@@ -157,7 +160,7 @@ fn a_limit_is_a_limit_and_a_language_that_is_not_there_changes_nothing() {
 #[test]
 fn a_film_whose_sound_does_not_fit_is_not_given_without() {
     let film = offer(&[picture("1", 720, "webm", "vp9"), sound("2", "m4a", "mp4a.40.2", "en", -1)]);
-    let in_webm = FormatRequest { container: Wanted::Webm, ..FormatRequest::default() };
+    let in_webm = FormatRequest { container: ContainerChoice::Webm, ..FormatRequest::default() };
     assert!(select_formats(&film, &in_webm).unwrap_err().0.contains("container=mkv"));
     assert_eq!(ids(&film, &FormatRequest::default()), "1+2");
 }
@@ -248,7 +251,7 @@ fn each_row_of_the_menu_leads_to_its_own_files() {
         .audios
         .iter()
         .map(|row| {
-            (row.choice.container.name(), row.choice.language.as_deref(), row.size().is_some())
+            (row.choice.container.as_str(), row.choice.language.as_deref(), row.size().is_some())
         })
         .collect();
     assert_eq!(

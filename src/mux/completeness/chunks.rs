@@ -3,7 +3,7 @@
 //! is one chunk.
 
 use super::{Structure, Unit};
-use crate::mux::sniff::{is_placeholder, wave64};
+use crate::mux::probe::{is_placeholder, wave64};
 
 /// How a chunk tells its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! that the first frame of an MP3 file may tell (the Xing and the VBRI header).
 
 use super::{Structure, Unit};
-use crate::mux::sniff::{self, Format};
+use crate::mux::probe::{self, Format};
 
 /// More of a frame is never needed to know its length.
 const HEADER: usize = 10;
@@ -17,9 +17,9 @@ pub(super) struct Frames {
 impl Frames {
     pub(super) fn new(format: Format) -> Frames {
         let frame_len = match format {
-            Format::Adts => sniff::adts_frame_len,
-            Format::Ac3 | Format::Eac3 => sniff::ac3_frame_len,
-            _ => sniff::mpeg_frame_len,
+            Format::Adts => probe::adts_frame_len,
+            Format::Ac3 | Format::Eac3 => probe::ac3_frame_len,
+            _ => probe::mpeg_frame_len,
         };
         Frames { frame_len, is_first: format == Format::Mp3, min_len: 0 }
     }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use super::report;
 use crate::media::{Metadata, TrackKind};
-use crate::mux::fifo::Pipes;
-use crate::mux::joint::Mapped;
+use crate::mux::fifo::FifoSet;
+use crate::mux::job::MappedTrack;
 use crate::mux::parameter_sets::SampleEntry;
-use crate::mux::sniff::Format;
-use crate::mux::{Container, Input, Joint, Recoding, Trim};
+use crate::mux::probe::Format;
+use crate::mux::{Container, FfmpegJob, ProbedInput, TimeRange, Transcode};
 
 /// ffmpeg's arguments for a joint whose tracks come through `pipes`. Pure.
-pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString> {
+pub fn arguments(joint: &FfmpegJob, pipes: &FifoSet, version: Version) -> Vec<OsString> {
     let mut list: Vec<OsString> = Vec::with_capacity(64);
     let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
     // -xerror: an input that breaks off in the middle of a packet is an error, not the end.
@@ -22,7 +22,7 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
     for input in &joint.inputs {
         // Nothing but this pipe may be opened and no other format be guessed, whatever the
         // bytes say.
-        let demuxer = demuxer(input.head.format);
+        let demuxer = demuxer(input.probe.format);
         list.extend(words("-protocol_whitelist file"));
         list.extend(words(&format!("-format_whitelist {demuxer} -f {demuxer}")));
         list.extend(words(INPUT));
@@ -39,13 +39,14 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
     let maps: Vec<OsString> = joint.tracks.iter().flat_map(|track| map(joint, track)).collect();
     list.extend_from_slice(&maps);
     // Of what is coded anew, a part may begin within a packet.
-    if joint.recoding.is_none() {
+    if joint.transcode.is_none() {
         list.extend(trim(joint));
     }
     list.extend(words(report::OUTPUT));
     list.extend(maps);
     // A track of which nothing came out is an error, not an end. A whole film may have an empty one.
-    let may_be_empty = joint.trim.is_whole() && joint.tracks.iter().any(|track| track.is_optional);
+    let may_be_empty =
+        joint.time_range.is_full() && joint.tracks.iter().any(|track| track.is_optional);
     let empty = if may_be_empty { "empty_output" } else { "empty_output_stream" };
     list.extend(words(&format!("-abort_on {empty}")));
     // The packets as they are, with the times they have: without -copyts each input would be
@@ -55,18 +56,18 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
     list.extend(words("-c copy -copyts -fflags +bitexact"));
     // Bit rates at which hardly anyone hears a difference. Constant for MP3: players take it to
     // tell how long it plays, for nothing else in the file does.
-    if let Some(recoding) = joint.recoding {
+    if let Some(recoding) = joint.transcode {
         list.extend(words(match recoding {
-            Recoding::Aac => "-c:a aac -b:a 160k",
-            Recoding::Mp3 => "-c:a libmp3lame -b:a 192k",
-            Recoding::Opus => "-c:a libopus -b:a 128k",
+            Transcode::Aac => "-c:a aac -b:a 160k",
+            Transcode::Mp3 => "-c:a libmp3lame -b:a 192k",
+            Transcode::Opus => "-c:a libopus -b:a 128k",
         }));
     }
     for (letter, filters) in filters(joint, version) {
         list.extend([format!("-bsf:{letter}").into(), filters.join(",").into()]);
     }
     list.extend(trim(joint));
-    let Metadata { title, artist, date, cover: _ } = &joint.tags;
+    let Metadata { title, artist, date, cover: _ } = &joint.metadata;
     for (name, text) in [("title", title), ("artist", artist), ("date", date)] {
         if let Some(text) = text {
             list.extend(["-metadata".into(), format!("{name}={text}").into()]);
@@ -82,7 +83,7 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
             // Chapters would be a track of their own. Versions before 6.0 call FLAC and TrueHD in
             // MP4 experimental, which are in their standards by now.
             list.extend(words("-map_chapters -1 -strict experimental"));
-            let video = joint.source(TrackKind::Video).and_then(|input| input.head.sample_entry);
+            let video = joint.source(TrackKind::Video).and_then(|input| input.probe.sample_entry);
             if let Some(tag) = video.and_then(|entry| version.tag(entry)) {
                 list.extend(words(&format!("-tag:v {tag}")));
             }
@@ -108,8 +109,8 @@ pub fn arguments(joint: &Joint, pipes: &Pipes, version: Version) -> Vec<OsString
 
 /// What is taken of what arrives: the sound from `start` on, the picture from its next key frame on, both
 /// counted from `start`.
-fn trim(joint: &Joint) -> Vec<OsString> {
-    let Trim { start, end } = joint.trim;
+fn trim(joint: &FfmpegJob) -> Vec<OsString> {
+    let TimeRange { start, end } = joint.time_range;
     let start = Some(start).filter(|start| *start > joint.zero());
     let bounds = [("-ss", start), ("-to", end)].into_iter();
     let bounds = bounds.filter_map(|(name, time)| {
@@ -119,7 +120,10 @@ fn trim(joint: &Joint) -> Vec<OsString> {
 }
 
 /// What makes ffmpeg take this track. A cover is no picture of a film.
-fn map(joint: &Joint, Mapped { from, kind, is_optional, .. }: &Mapped) -> [OsString; 2] {
+fn map(
+    joint: &FfmpegJob,
+    MappedTrack { from, kind, is_optional, .. }: &MappedTrack,
+) -> [OsString; 2] {
     let input = joint.inputs.iter().position(|input| input.kind == *from).unwrap_or(0);
     let letter = if *kind == TrackKind::Video { 'V' } else { 'a' };
     let optional = if *is_optional { "?" } else { "" };
@@ -127,16 +131,16 @@ fn map(joint: &Joint, Mapped { from, kind, is_optional, .. }: &Mapped) -> [OsStr
 }
 
 /// How much too early this ffmpeg would write the Opus of this joint.
-fn early_opus(joint: &Joint, version: Version) -> Option<Duration> {
+fn early_opus(joint: &FfmpegJob, version: Version) -> Option<Duration> {
     let is_early = version.is_early_with_opus()
-        && joint.recoding.is_none()
+        && joint.transcode.is_none()
         && matches!(joint.container, Container::Webm | Container::Mkv);
-    let samples = joint.source(TrackKind::Audio)?.head.pre_skip.filter(|_| is_early)?;
+    let samples = joint.source(TrackKind::Audio)?.probe.pre_skip.filter(|_| is_early)?;
     Some(Duration::from_secs(1) * u32::from(samples.get()) / 48_000)
 }
 
 /// What is done to packets on their way, by kind of track.
-fn filters(joint: &Joint, version: Version) -> Vec<(char, Vec<String>)> {
+fn filters(joint: &FfmpegJob, version: Version) -> Vec<(char, Vec<String>)> {
     let (mut video, mut audio) = (Vec::new(), Vec::new());
     let sound = joint.source(TrackKind::Audio);
     let is_lone_film = sound.is_some_and(|input| input.kind == TrackKind::Video);
@@ -145,15 +149,15 @@ fn filters(joint: &Joint, version: Version) -> Vec<(char, Vec<String>)> {
     if let Some(pre_skip) = early_opus(joint, version).filter(|_| is_lone_film) {
         audio.push(format!("setts=ts=TS+{:.0}", pre_skip.as_secs_f64() * 1000.0));
     }
-    if joint.container == Container::Mp4 && joint.recoding.is_none() {
+    if joint.container == Container::Mp4 && joint.transcode.is_none() {
         // Without a container the decoder's settings stand in each packet; MP4 wants them in its
         // index.
-        if sound.is_some_and(|input| input.head.format == Format::Adts) {
+        if sound.is_some_and(|input| input.probe.format == Format::Adts) {
             audio.push("aac_adtstoasc".into());
         }
         // Two packets of MP4 never have the same time, those of others may: -xerror would make an
         // error of what ffmpeg moves by a tick.
-        let may_be_same = |input: &Input| !input.head.format.is_raw();
+        let may_be_same = |input: &ProbedInput| !input.probe.format.is_raw();
         if sound.is_some_and(may_be_same) {
             audio.push(APART.into());
         }
@@ -249,9 +253,9 @@ fn libavformat(said: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mux::Wish;
+    use crate::mux::OutputOptions;
     use crate::mux::fifo::RuntimeDir;
-    use crate::mux::sniff::Head;
+    use crate::mux::probe::ProbeInfo;
 
     #[test]
     fn each_input_is_told_its_format_and_may_open_nothing_else() {
@@ -259,12 +263,18 @@ mod tests {
         let dir = RuntimeDir::claim(&base.path().join("with space")).unwrap();
         let pipes = dir.pipes([TrackKind::Video, TrackKind::Audio].into_iter()).unwrap();
         let pre_skip = std::num::NonZeroU16::new(312);
-        let head =
-            |format| Head { format, end: None, shifted: false, pre_skip, ..Head::of(format) };
-        let input = |kind, format| Input { kind, head: head(format) };
+        let head = |format| ProbeInfo {
+            format,
+            end: None,
+            shifted: false,
+            pre_skip,
+            ..ProbeInfo::of(format)
+        };
+        let input = |kind, format| ProbedInput { kind, probe: head(format) };
         let inputs =
             vec![input(TrackKind::Video, Format::Mp4), input(TrackKind::Audio, Format::Webm)];
-        let joint = Joint::new(inputs, &Wish::default(), &Metadata::default()).unwrap();
+        let joint =
+            FfmpegJob::new(inputs, &OutputOptions::default(), &Metadata::default()).unwrap();
         let list = arguments(&joint, &pipes, Version(Some(60)));
         let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         assert!(text.contains("-protocol_whitelist file -format_whitelist mp4 -f mp4"), "{text}");
@@ -287,11 +297,17 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let dir = RuntimeDir::claim(base.path()).unwrap();
         let pipes = dir.pipes([TrackKind::Video].into_iter()).unwrap();
-        let inputs = vec![Input { kind: TrackKind::Video, head: Head::of(Format::Mp4) }];
+        let inputs =
+            vec![ProbedInput { kind: TrackKind::Video, probe: ProbeInfo::of(Format::Mp4) }];
         let trim =
-            Trim { start: Duration::from_millis(90_500), end: Some(Duration::from_secs(99)) };
+            TimeRange { start: Duration::from_millis(90_500), end: Some(Duration::from_secs(99)) };
         let tags = Metadata { title: Some("a = b".into()), ..Metadata::default() };
-        let joint = Joint::new(inputs, &Wish { trim, ..Wish::default() }, &tags).unwrap();
+        let joint = FfmpegJob::new(
+            inputs,
+            &OutputOptions { time_range: trim, ..OutputOptions::default() },
+            &tags,
+        )
+        .unwrap();
         let list = arguments(&joint, &pipes, Version(None));
         let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let wanted = "-ss 0:01:30.500 -to 0:01:39.000 -metadata title=a = b -map_chapters -1 -strict experimental -f mp4";

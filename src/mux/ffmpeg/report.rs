@@ -10,8 +10,8 @@
 
 use crate::error::{Error, FfmpegError};
 use crate::media::TrackKind;
-use crate::mux::joint::{Joint, Mapped};
-use crate::mux::sniff::Codec;
+use crate::mux::job::{FfmpegJob, MappedTrack};
+use crate::mux::probe::Codec;
 
 /// The output that is the report, of whatever was mapped in front of it. It goes out as soon as it is
 /// written.
@@ -74,21 +74,21 @@ impl Report {
     }
 
     /// Whether it tells of all tracks that must be there.
-    pub(super) fn is_whole(&self, joint: &Joint) -> bool {
+    pub(super) fn is_whole(&self, joint: &FfmpegJob) -> bool {
         let mut tracks = joint.tracks.iter().zip(&self.tracks);
         tracks.all(|(mapped, seen)| mapped.is_optional || seen.shape.is_some())
     }
 
     /// The first kind of track of which nothing was seen yet that is in the part. What need not be there
     /// is in it if there is any.
-    pub(super) fn awaits(&self, joint: &Joint) -> Option<TrackKind> {
+    pub(super) fn awaits(&self, joint: &FfmpegJob) -> Option<TrackKind> {
         let mut tracks = joint.tracks.iter().zip(&self.tracks);
         let is_empty = |seen: &Seen| !seen.has_packet && seen.media.is_some();
         tracks.find_map(|(mapped, seen)| is_empty(seen).then_some(mapped.kind))
     }
 
     /// Whether all that it tells is as it was recognised.
-    pub(super) fn agrees_with(&self, joint: &Joint) -> Result<(), Error> {
+    pub(super) fn agrees_with(&self, joint: &FfmpegJob) -> Result<(), Error> {
         for (mapped, seen) in joint.tracks.iter().zip(&self.tracks) {
             let Some(codec) = &seen.codec else { continue };
             let misread = |said: String| {
@@ -107,8 +107,8 @@ impl Report {
 
 impl Seen {
     /// Why this track cannot be joined as what it was taken for.
-    fn disagreement(&self, codec: &str, mapped: &Mapped) -> Option<String> {
-        let Mapped { kind, codec: claimed, .. } = *mapped;
+    fn disagreement(&self, codec: &str, mapped: &MappedTrack) -> Option<String> {
+        let MappedTrack { kind, codec: claimed, .. } = *mapped;
         let media = self.media.as_deref().unwrap_or("nothing");
         if media != kind.as_str() {
             return Some(format!("what should be its {kind} track is {media} to ffmpeg"));
@@ -142,19 +142,19 @@ impl Seen {
 mod tests {
     use super::*;
     use crate::media::Metadata;
-    use crate::mux::sniff::{Format, Head};
-    use crate::mux::{Input, Wish};
+    use crate::mux::probe::{Format, ProbeInfo};
+    use crate::mux::{OutputOptions, ProbedInput};
 
-    fn joint(inputs: &[(TrackKind, Option<Codec>, Option<Codec>)]) -> Joint {
+    fn joint(inputs: &[(TrackKind, Option<Codec>, Option<Codec>)]) -> FfmpegJob {
         let input = |&(kind, video, audio)| {
-            let head = Head { video, audio, ..Head::of(Format::Mp4) };
-            Input { kind, head }
+            let head = ProbeInfo { video, audio, ..ProbeInfo::of(Format::Mp4) };
+            ProbedInput { kind, probe: head }
         };
         let inputs = inputs.iter().map(input).collect();
-        Joint::new(inputs, &Wish::default(), &Metadata::default()).unwrap()
+        FfmpegJob::new(inputs, &OutputOptions::default(), &Metadata::default()).unwrap()
     }
 
-    fn pair() -> Joint {
+    fn pair() -> FfmpegJob {
         let (video, audio) = (Some(Codec::H264), Some(Codec::Aac));
         joint(&[(TrackKind::Video, video, None), (TrackKind::Audio, None, audio)])
     }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::layout::Rules as PlanRules;
 use super::{Halt, Layout, Look, Options, Plan, Refusal};
 use crate::media::TrackKind;
-use crate::mux::sniff::LOOK_AT_MOST;
-use crate::mux::{Container, Trim};
+use crate::mux::probe::PROBE_SIZE;
+use crate::mux::{Container, TimeRange};
 
 mod facts;
 mod gather;
@@ -81,7 +81,7 @@ pub(super) fn survey(
     look: &mut dyn Look,
     moov: &[u8],
     behind: u64,
-    trim: Trim,
+    trim: TimeRange,
 ) -> Result<Track, Halt> {
     let init = led(look, Init::read(moov)?, behind)?;
     let mut index = index::read(look, &init, behind)?;
@@ -91,7 +91,7 @@ pub(super) fn survey(
     // The whole film would begin so much earlier.
     let start = Some(trim.start).filter(|start| !start.is_zero());
     let start = start.map(|start| start + Duration::from_secs(late));
-    if !first.is_timed && !trim.is_whole() {
+    if !first.is_timed && !trim.is_full() {
         return Err(
             Refusal("its fragments do not tell their times (tfdt), and cannot be cut").into()
         );
@@ -146,7 +146,7 @@ impl Index {
             return Ok(None);
         }
         if let Some(second) = self.fragments.get(1).filter(|_| !self.is_proven) {
-            let is_at_hand = second.from + MOST_OF_HEADS <= LOOK_AT_MOST as u64;
+            let is_at_hand = second.from + MOST_OF_HEADS <= PROBE_SIZE as u64;
             let is_wanted = is_at_hand || (is_picture && !first.is_closed);
             if is_wanted && agreed(second)?.is_none() {
                 return Ok(None);
@@ -259,7 +259,7 @@ pub(super) fn plan(tracks: &[(TrackKind, &Track)], options: &Options<'_>) -> Res
             return Err(Refusal("a file holds another kind of track than it was named for"));
         }
     }
-    let chosen = if options.trim.is_whole() { whole(tracks) } else { cut(tracks, options.trim)? };
+    let chosen = if options.trim.is_full() { whole(tracks) } else { cut(tracks, options.trim)? };
     let layout = in_order(&chosen);
     let duration = chosen.iter().map(Chosen::duration).max().unwrap_or_default();
 
@@ -290,7 +290,7 @@ fn whole<'a>(tracks: &[(TrackKind, &'a Track)]) -> Vec<Chosen<'a>> {
 }
 
 /// The fragments that `trim` leaves, so moved that the picture begins at 0.
-fn cut<'a>(tracks: &[(TrackKind, &'a Track)], trim: Trim) -> Result<Vec<Chosen<'a>>, Refusal> {
+fn cut<'a>(tracks: &[(TrackKind, &'a Track)], trim: TimeRange) -> Result<Vec<Chosen<'a>>, Refusal> {
     let lead = tracks.first().map(|(_, track)| *track).ok_or(Refusal("there is no track"))?;
     if tracks.iter().any(|(_, track)| track.late < lead.late) {
         return Err(Refusal("its picture begins too long after its sound to be cut"));

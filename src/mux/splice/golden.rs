@@ -12,8 +12,8 @@ use ring::digest::{SHA256, digest};
 use super::{Halt, Input, Look, Options, plan, survey, survey_gathered};
 use crate::error::Error;
 use crate::media::{CoverArt, Metadata, TrackKind};
-use crate::mux::sniff::Format;
-use crate::mux::{Trim, Wanted};
+use crate::mux::probe::Format;
+use crate::mux::{ContainerChoice, TimeRange};
 
 /// How files are spliced: whole and without tags, unless something else is said.
 #[derive(Clone, Copy, Default)]
@@ -46,7 +46,8 @@ pub(super) fn check(
     expected: (&str, &str),
 ) {
     let (start, end) = how.trim;
-    let trim = Trim { start: Duration::from_millis(start), end: end.map(Duration::from_millis) };
+    let trim =
+        TimeRange { start: Duration::from_millis(start), end: end.map(Duration::from_millis) };
     let tags = if how.is_tagged { tags() } else { Metadata::default() };
     let surveys = files.iter().map(|(kind, bytes)| {
         let file = &mut File(bytes);
@@ -55,7 +56,7 @@ pub(super) fn check(
         (*kind, survey.unwrap())
     });
     let surveys: Vec<_> = surveys.collect();
-    let options = Options { container: Wanted::Auto, trim, tags: &tags };
+    let options = Options { container: ContainerChoice::Auto, trim, tags: &tags };
     let plan = plan(&surveys, &options).unwrap();
 
     let all = 0..plan.len();

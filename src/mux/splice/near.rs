@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::{Halt, Look, Next, Refusal};
-use crate::mux::sniff::LOOK_AT_MOST;
+use crate::mux::probe::PROBE_SIZE;
 
 /// The front of a file: it comes by itself.
-const FRONT: u64 = LOOK_AT_MOST as u64;
+const FRONT: u64 = PROBE_SIZE as u64;
 
 /// How far is looked.
 #[derive(Debug, Clone, Copy)]

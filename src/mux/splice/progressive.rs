@@ -17,7 +17,7 @@ use super::top::Top;
 use super::trak::{Moov, Trak};
 use super::{Halt, Options, Plan, Refusal};
 use crate::media::TrackKind;
-use crate::mux::{Container, Trim};
+use crate::mux::{Container, TimeRange};
 
 mod chunks;
 #[cfg(test)]
@@ -169,7 +169,7 @@ fn wanted<'a>(files: &[(TrackKind, &'a Movie)], alone: bool) -> Result<Vec<Open<
 pub(super) fn plan(files: &[(TrackKind, &Movie)], options: &Options<'_>) -> Result<Plan, Refusal> {
     let tracks = wanted(files, files.len() == 1)?;
     let brands: Vec<_> = files.iter().map(|(_, movie)| &movie.brands[..]).collect();
-    let trim = match options.trim.is_whole() {
+    let trim = match options.trim.is_full() {
         true => options.trim,
         false => options.trim.on_clock_from(begin(&tracks)),
     };
@@ -191,7 +191,7 @@ pub(super) fn for_streaming(
     kind: TrackKind,
     movie: &Movie,
     alone: bool,
-    trim: Trim,
+    trim: TimeRange,
 ) -> Result<Plan, Refusal> {
     let mut tracks = wanted(&[(kind, movie)], alone)?;
     let ftyp = if movie.is_quicktime() {
@@ -201,12 +201,12 @@ pub(super) fn for_streaming(
         head::ftyp(&[&movie.brands])
     };
     laid_out(&tracks, trim, Clock::Kept, &ftyp, &[])
-        .or_else(|_| laid_out(&tracks, Trim::default(), Clock::Kept, &ftyp, &[]))
+        .or_else(|_| laid_out(&tracks, TimeRange::default(), Clock::Kept, &ftyp, &[]))
 }
 
 fn laid_out(
     tracks: &[Open<'_>],
-    trim: Trim,
+    trim: TimeRange,
     clock: Clock,
     ftyp: &[u8],
     udta: &[u8],

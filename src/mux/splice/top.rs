@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::boxes::{Header, header};
 use super::{Halt, Look, MAX_LOOK, Refusal};
 use crate::mux::completeness::Incomplete;
-use crate::mux::sniff::LOOK_AT_MOST;
+use crate::mux::probe::PROBE_SIZE;
 
 /// The longest moov: one of five hours has some 9 MiB.
 const LONGEST_MOOV: u64 = 32 << 20;
@@ -150,7 +150,7 @@ impl<'a> Top<'a> {
         if at < *start || at.saturating_add(least).min(len) > end {
             let [least, most] =
                 [least, most.clamp(least, MAX_LOOK)].map(|count| at.saturating_add(count).min(len));
-            let is_near = least <= LOOK_AT_MOST as u64;
+            let is_near = least <= PROBE_SIZE as u64;
             let end = if is_near { least.max(self.look.at_hand().min(most)) } else { most };
             self.window = (at, self.look.look(at..end)?.into_owned());
         }

@@ -9,18 +9,18 @@ use std::process::Command;
 
 use ytcanal::error::Error;
 use ytcanal::media::{Metadata, TrackKind};
-use ytcanal::mux::sniff::{LOOK_AT_MOST, Verdict, View, sniff};
+use ytcanal::mux::probe::{PROBE_SIZE, Probe, View, probe};
 use ytcanal::mux::splice::{
     Flow, Halt, Input, Look, MAX_LOOK, Options, Plan, Refusal, Survey, plan, survey,
 };
-use ytcanal::mux::{Trim, Wanted};
+use ytcanal::mux::{ContainerChoice, TimeRange};
 
 use super::framemd5::{Exactness, assert_same, packets};
 use super::{number_from, run};
 
 /// Everything of the film, in whatever container suits it.
 pub(crate) fn as_it_is(tags: &Metadata) -> Options<'_> {
-    Options { container: Wanted::Auto, trim: Trim::default(), tags }
+    Options { container: ContainerChoice::Auto, trim: TimeRange::default(), tags }
 }
 
 /// A file in memory that counts how often it is looked at beyond its first bytes.
@@ -37,7 +37,7 @@ impl Look for Looked {
     fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
         assert!(range.start <= range.end && range.end <= self.len(), "{range:?} of {}", self.len());
         assert!(range.end - range.start <= MAX_LOOK, "{range:?}");
-        if range.end > LOOK_AT_MOST as u64 {
+        if range.end > PROBE_SIZE as u64 {
             self.requests += 1;
         }
         Ok(self.bytes[range.start as usize..range.end as usize].into())
@@ -49,9 +49,12 @@ pub(crate) struct Film {
     pub(crate) files: Vec<(TrackKind, Vec<u8>)>,
 }
 
-fn surveyed((kind, bytes): &(TrackKind, Vec<u8>), trim: Trim) -> Result<(Survey, usize), Halt> {
-    let head = &bytes[..bytes.len().min(LOOK_AT_MOST)];
-    let Verdict::Known(head) = sniff(&View::front(head, Some(bytes.len() as u64), true)) else {
+fn surveyed(
+    (kind, bytes): &(TrackKind, Vec<u8>),
+    trim: TimeRange,
+) -> Result<(Survey, usize), Halt> {
+    let head = &bytes[..bytes.len().min(PROBE_SIZE)];
+    let Probe::Recognised(head) = probe(&View::front(head, Some(bytes.len() as u64), true)) else {
         panic!("the {kind} file is not known");
     };
     let mut looked = Looked { bytes: bytes.clone(), requests: 0 };
@@ -67,13 +70,13 @@ impl Film {
     }
 
     /// The surveys of all files.
-    pub(crate) fn surveys(&self, trim: Trim) -> Result<Vec<(TrackKind, Survey)>, Halt> {
+    pub(crate) fn surveys(&self, trim: TimeRange) -> Result<Vec<(TrackKind, Survey)>, Halt> {
         self.files.iter().map(|file| Ok((file.0, surveyed(file, trim)?.0))).collect()
     }
 
     /// How many requests beyond the first the survey of each file takes.
     pub(crate) fn requests(&self) -> Vec<usize> {
-        self.files.iter().map(|file| surveyed(file, Trim::default()).unwrap().1).collect()
+        self.files.iter().map(|file| surveyed(file, TimeRange::default()).unwrap().1).collect()
     }
 
     /// The plan; panics if there is none.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::*;
 use crate::error::{Error, UpstreamError};
 use crate::media::Metadata;
-use crate::mux::Wanted;
-use crate::mux::sniff::{Format, LOOK_AT_MOST};
+use crate::mux::ContainerChoice;
+use crate::mux::probe::{Format, PROBE_SIZE};
 use crate::mux::splice::golden::{self, How};
 use crate::mux::splice::near::{Near, Reach};
 use crate::mux::splice::top::Top;
@@ -30,7 +30,7 @@ use seen::{Seen, seen};
 use sketch::{Index, Sketch, sketch};
 
 /// The survey from the beginning of a file on; `None` if it has no fragments.
-fn survey(look: &mut dyn Look, trim: Trim) -> Result<Option<Track>, Halt> {
+fn survey(look: &mut dyn Look, trim: TimeRange) -> Result<Option<Track>, Halt> {
     let look = &mut Near::new(look, Reach::FRAGMENTS);
     let mut top = Top::new(look);
     let moov = top.moov()?;
@@ -60,23 +60,23 @@ impl Look for File {
 
     fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
         assert!(range.start <= range.end && range.end - range.start <= MAX_LOOK, "{range:?}");
-        self.looks += usize::from(range.end > LOOK_AT_MOST as u64);
+        self.looks += usize::from(range.end > PROBE_SIZE as u64);
         Ok(self.bytes[range.start as usize..range.end as usize].into())
     }
 
     fn at_hand(&self) -> u64 {
-        self.len().min(LOOK_AT_MOST as u64)
+        self.len().min(PROBE_SIZE as u64)
     }
 }
 
 const TAGS: Metadata = Metadata { title: None, artist: None, date: None, cover: None };
 
-fn part(start: u64, end: Option<u64>) -> Trim {
-    Trim { start: Duration::from_millis(start), end: end.map(Duration::from_millis) }
+fn part(start: u64, end: Option<u64>) -> TimeRange {
+    TimeRange { start: Duration::from_millis(start), end: end.map(Duration::from_millis) }
 }
 
-fn options(trim: Trim) -> Options<'static> {
-    Options { container: Wanted::Auto, trim, tags: &TAGS }
+fn options(trim: TimeRange) -> Options<'static> {
+    Options { container: ContainerChoice::Auto, trim, tags: &TAGS }
 }
 
 type Files = Vec<(TrackKind, Vec<u8>)>;
@@ -100,7 +100,7 @@ fn emit(plan: &Plan, part: Range<u64>, files: &Files) -> Result<Vec<u8>, Error> 
     Ok(made)
 }
 
-fn planned(sketches: &[Sketch], trim: Trim) -> (Plan, Files) {
+fn planned(sketches: &[Sketch], trim: TimeRange) -> (Plan, Files) {
     let files = sketches.iter().map(|sketch| (sketch.kind, sketch.bytes())).collect();
     let tracks: Vec<_> = sketches.iter().map(|s| (s.kind, s.survey(trim).unwrap())).collect();
     let tracks: Vec<_> = tracks.iter().map(|(kind, track)| (*kind, track)).collect();
@@ -108,7 +108,7 @@ fn planned(sketches: &[Sketch], trim: Trim) -> (Plan, Files) {
 }
 
 /// Joins these, and makes sure of the length, of its parts, and of what always holds.
-fn cut_and_joined(sketches: &[Sketch], trim: Trim) -> Seen {
+fn cut_and_joined(sketches: &[Sketch], trim: TimeRange) -> Seen {
     let (plan, files) = planned(sketches, trim);
     let made = emit(&plan, 0..plan.len(), &files).unwrap();
     assert_eq!(made.len() as u64, plan.len());
@@ -124,7 +124,7 @@ fn cut_and_joined(sketches: &[Sketch], trim: Trim) -> Seen {
 
 /// Joins these whole, and makes sure that all media are there.
 fn joined(sketches: &[Sketch]) -> Seen {
-    let seen = cut_and_joined(sketches, Trim::default());
+    let seen = cut_and_joined(sketches, TimeRange::default());
     for (track, sketch) in (1..).zip(sketches) {
         let media: Vec<_> = seen.of(track).into_iter().map(|(_, media)| media).collect();
         let expected: Vec<_> = sketch.fragments().map(|fragment| fragment.media()).collect();
@@ -147,7 +147,7 @@ fn contradiction(change: impl FnOnce(&mut Vec<u8>)) -> &'static str {
 
 /// The same of this film.
 fn contradiction_in(film: &[Sketch], change: impl FnOnce(&mut Vec<u8>)) -> &'static str {
-    let (plan, mut files) = planned(film, Trim::default());
+    let (plan, mut files) = planned(film, TimeRange::default());
     let before = files[0].1.len();
     change(&mut files[0].1);
     assert_eq!(files[0].1.len(), before, "a file of the same length");

@@ -16,7 +16,7 @@ use super::index::is_all;
 use super::init::Init;
 use super::table::{MOST_SAMPLES, Table};
 use super::{Fragment, MOST_TICKS};
-use crate::mux::sniff::LOOK_AT_MOST;
+use crate::mux::probe::PROBE_SIZE;
 use crate::mux::splice::boxes::{self, Header};
 use crate::mux::splice::{Halt, Look, MAX_ELEMENT, Refusal};
 
@@ -86,7 +86,7 @@ impl<'a> Walk<'a> {
         let mut steps = Vec::new();
         // What is at the front is here, or comes by itself.
         let mut at = self.first;
-        while at + AHEAD <= LOOK_AT_MOST as u64 && !is_all(look, at)? {
+        while at + AHEAD <= PROBE_SIZE as u64 && !is_all(look, at)? {
             let step = self.step(look, at)?;
             at = step.end();
             steps.push(step);

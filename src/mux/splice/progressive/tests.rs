@@ -4,11 +4,11 @@ use super::crafted::{Crafted, MEDIA, table};
 use super::*;
 use crate::media::Metadata;
 use crate::mux::completeness::Incomplete;
-use crate::mux::sniff::Format;
+use crate::mux::probe::Format;
 use crate::mux::splice::boxes::{boxed, children, u32_at, u64_at};
 use crate::mux::splice::golden::{self, How};
 use crate::mux::splice::{Look, Piece};
-use crate::mux::{Trim, Wanted};
+use crate::mux::{ContainerChoice, TimeRange};
 
 mod broken;
 mod parts;
@@ -22,18 +22,18 @@ fn survey(look: &mut dyn Look) -> Result<Movie, Halt> {
     super::survey(top, moov)
 }
 
-fn plan_of(tracks: &[(TrackKind, &Crafted)], trim: Trim) -> Result<Plan, Halt> {
+fn plan_of(tracks: &[(TrackKind, &Crafted)], trim: TimeRange) -> Result<Plan, Halt> {
     let mut surveys = Vec::new();
     for (kind, crafted) in tracks {
         surveys.push((*kind, survey(&mut crafted.file())?));
     }
     let tracks: Vec<_> = surveys.iter().map(|(kind, track)| (*kind, track)).collect();
     let tags = Metadata::default();
-    Ok(plan(&tracks, &Options { container: Wanted::Auto, trim, tags: &tags })?)
+    Ok(plan(&tracks, &Options { container: ContainerChoice::Auto, trim, tags: &tags })?)
 }
 
 fn lone(crafted: &Crafted) -> Result<Plan, Halt> {
-    plan_of(&[(TrackKind::Video, crafted)], Trim::default())
+    plan_of(&[(TrackKind::Video, crafted)], TimeRange::default())
 }
 
 fn refusal(plan: Result<Plan, Halt>) -> &'static str {
@@ -43,8 +43,8 @@ fn refusal(plan: Result<Plan, Halt>) -> &'static str {
     }
 }
 
-fn part(start: u64, end: Option<u64>) -> Trim {
-    Trim { start: Duration::from_millis(start), end: end.map(Duration::from_millis) }
+fn part(start: u64, end: Option<u64>) -> TimeRange {
+    TimeRange { start: Duration::from_millis(start), end: end.map(Duration::from_millis) }
 }
 
 /// The bytes in front of the first sample.
@@ -86,7 +86,7 @@ fn samples_beyond_four_gibibytes_have_wide_offsets() {
         .without(b"stco")
         .with(table(b"co64", &[2, 0, MEDIA as u32, 0, 3 * gib + MEDIA as u32]));
     crafted.media = 6 << 30;
-    let plan = plan_of(&[(TrackKind::Video, &crafted)], Trim::default()).unwrap();
+    let plan = plan_of(&[(TrackKind::Video, &crafted)], TimeRange::default()).unwrap();
     let head = head(&plan);
     assert_eq!(plan.len(), head.len() as u64 + (6 << 30));
     let mdat = &head[head.len() - 16..];
@@ -135,7 +135,7 @@ fn chunks_are_interleaved_and_gaps_left_out() {
         .with(table(b"stco", &[2, MEDIA as u32, MEDIA as u32 + 35]));
     sound.media = 65;
     let plan =
-        plan_of(&[(TrackKind::Video, &picture), (TrackKind::Audio, &sound)], Trim::default())
+        plan_of(&[(TrackKind::Video, &picture), (TrackKind::Audio, &sound)], TimeRange::default())
             .unwrap();
     let copies: Vec<_> =
         plan.pieces().map(|Piece { track, from, .. }| (track, from - MEDIA)).collect();
@@ -154,7 +154,7 @@ fn headers_tell_of_the_joined_film() {
     // So long that milliseconds do not fit into 32 bits.
     let sound = Crafted::new(b"soun").with(table(b"stts", &[1, 6, 1 << 31]));
     let of = |film: &[(TrackKind, &Crafted)]| {
-        let head = head(&plan_of(film, Trim::default()).unwrap());
+        let head = head(&plan_of(film, TimeRange::default()).unwrap());
         head[..head.windows(4).position(|window| window == b"mdat").unwrap() - 4].to_vec()
     };
     let film = [(TrackKind::Video, &picture), (TrackKind::Audio, &sound)];
@@ -200,7 +200,8 @@ fn media_may_stand_in_several_boxes() {
     };
     let is_laid_out = |offsets, last| {
         let tags = Metadata::default();
-        let options = Options { container: Wanted::Auto, trim: Trim::default(), tags: &tags };
+        let options =
+            Options { container: ContainerChoice::Auto, trim: TimeRange::default(), tags: &tags };
         let movie = survey(&mut file(offsets, last));
         movie.is_ok_and(|movie| plan(&[(TrackKind::Video, &movie)], &options).is_ok())
     };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::shown::{Shown, TOO_LONG};
 use super::{Open, Selection};
-use crate::mux::Trim;
+use crate::mux::TimeRange;
 use crate::mux::splice::Refusal;
 use crate::mux::splice::edits::{Edit, NANOS, NORMAL, Plain, Scale, plain, rescaled};
 
@@ -24,11 +24,11 @@ pub(super) enum Clock {
 /// What of the tracks is wanted, in the time scale of the joined file. `trim` is by their own clock.
 pub(super) fn select(
     tracks: &[Open<'_>],
-    trim: Trim,
+    trim: TimeRange,
     clock: Clock,
     scale: u32,
 ) -> Result<Vec<Selection>, Refusal> {
-    if trim.is_whole() {
+    if trim.is_full() {
         return tracks.iter().map(|track| whole(track, scale)).collect();
     }
     if trim.end.is_some_and(|end| end <= trim.start) {

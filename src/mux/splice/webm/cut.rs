@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::Track;
-use crate::mux::Trim;
+use crate::mux::TimeRange;
 use crate::mux::splice::Refusal;
 
 /// The part of the film that is left, in ticks of the film.
@@ -30,13 +30,13 @@ pub(super) struct Choice {
 /// Chooses. The first track says where the cuts are, at the beginnings of its pieces; of the other
 /// one there is what plays in between. `trim` is counted from where the film begins. `tracks` must not
 /// be empty.
-pub(super) fn choose(tracks: &[&Track], trim: Trim) -> Result<Choice, Refusal> {
+pub(super) fn choose(tracks: &[&Track], trim: TimeRange) -> Result<Choice, Refusal> {
     let begins = tracks.iter().filter_map(|track| {
         track.pieces.first().map(|piece| duration(piece.time, track.info.scale))
     });
     let begin = begins.min().unwrap_or_default();
     let longest = tracks.iter().map(|track| track.info.duration).max().unwrap_or_default();
-    if trim.is_whole() {
+    if trim.is_full() {
         let pieces = tracks.iter().map(|track| 0..track.pieces.len()).collect();
         return Ok(Choice { pieces, cut: None, duration: longest });
     }
@@ -59,7 +59,7 @@ pub(super) fn choose(tracks: &[&Track], trim: Trim) -> Result<Choice, Refusal> {
 }
 
 /// Where the track is cut that says it.
-fn lead(track: &Track, trim: Trim) -> (Range<usize>, Cut) {
+fn lead(track: &Track, trim: TimeRange) -> (Range<usize>, Cut) {
     let (pieces, scale) = (&track.pieces, track.info.scale);
     let start = ticks(trim.start, scale);
     let first = pieces.partition_point(|piece| piece.time <= start).saturating_sub(1);

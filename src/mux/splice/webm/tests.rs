@@ -10,12 +10,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::error::{Error, UpstreamError};
 use crate::media::{CoverArt, Metadata};
-use crate::mux::sniff::Format;
+use crate::mux::probe::Format;
 use crate::mux::splice::ebml::{self, element, opening, uint};
 use crate::mux::splice::golden::{self, How};
 use crate::mux::splice::{Input, plan as splice_plan};
 use crate::mux::splice::{Survey, survey as splice_survey};
-use crate::mux::{Trim, Wanted};
+use crate::mux::{ContainerChoice, TimeRange};
 
 mod sketch;
 use sketch::{Sketch, entry, sketch};
@@ -37,8 +37,9 @@ impl Look for File {
 const TAGS: Metadata = Metadata { title: None, artist: None, date: None, cover: None };
 
 fn options(start: u64, end: Option<u64>) -> Options<'static> {
-    let trim = Trim { start: Duration::from_millis(start), end: end.map(Duration::from_millis) };
-    Options { container: Wanted::Auto, trim, tags: &TAGS }
+    let trim =
+        TimeRange { start: Duration::from_millis(start), end: end.map(Duration::from_millis) };
+    Options { container: ContainerChoice::Auto, trim, tags: &TAGS }
 }
 
 fn emit(plan: &Plan, part: Range<u64>, files: &[(TrackKind, Vec<u8>)]) -> Result<Vec<u8>, Error> {
@@ -290,7 +291,7 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        let Ok(video) = splice_survey(Format::Webm, &mut File(bytes.clone()), Trim::default()) else { return Ok(()) };
+        let Ok(video) = splice_survey(Format::Webm, &mut File(bytes.clone()), TimeRange::default()) else { return Ok(()) };
         let audio = sketch(TrackKind::Audio);
         let tracks = [(TrackKind::Video, video), (TrackKind::Audio, Survey::Webm(audio.survey().unwrap()))];
         let end = length.map(|length| start + u64::from(length));

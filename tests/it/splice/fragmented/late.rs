@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ytcanal::mux::Trim;
+use ytcanal::mux::TimeRange;
 use ytcanal::mux::splice::Options;
 
 use super::*;
@@ -96,7 +96,7 @@ fn parts_stay_in_step() {
         let pair = late(video, audio, flags);
         let film = Film::of(&pair.video, &pair.audio);
         for (start, end) in [(0.0, Some(12.0)), (6.5, None), (11.0, Some(17.3)), (1.0, Some(9.0))] {
-            let trim = Trim { start: seconds(start), end: end.map(seconds) };
+            let trim = TimeRange { start: seconds(start), end: end.map(seconds) };
             let options = Options { trim, ..as_it_is(&TAGS) };
             let plan = film.plan(&options);
             let file = directory.path().join("part.mp4");

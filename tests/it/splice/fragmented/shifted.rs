@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ytcanal::mux::Trim;
+use ytcanal::mux::TimeRange;
 use ytcanal::mux::splice::Options;
 
 use super::late::{IN_STEP, Times, moved_from, times};
@@ -68,7 +68,7 @@ fn tracks(kind: &str) -> Vec<(&'static str, PathBuf)> {
 }
 
 /// Makes sure that both tracks of a film, or of a part of it, are moved alike.
-fn assert_in_step(film: &Film, shown: [&Times; 2], trim: Trim, what: &str) -> bool {
+fn assert_in_step(film: &Film, shown: [&Times; 2], trim: TimeRange, what: &str) -> bool {
     let options = Options { trim, ..as_it_is(&TAGS) };
     let plan = match film.try_plan(&options) {
         Ok(plan) => plan,
@@ -98,14 +98,14 @@ fn tracks_stay_as_far_apart_as_they_are() {
             let film = Film::of(video, audio);
             let shown = [video_times, audio_times];
             let what = format!("{of_video} with {of_audio}");
-            assert!(assert_in_step(&film, shown, Trim::default(), &what));
+            assert!(assert_in_step(&film, shown, TimeRange::default(), &what));
             // Of a part, each with what is not odd is enough.
             if place != other && place != 0 && other != 0 {
                 continue;
             }
             for (start, end) in [(6500, None), (3000, Some(13_000))] {
                 let [start, end] = [Some(start), end].map(|time| time.map(Duration::from_millis));
-                let trim = Trim { start: start.unwrap_or_default(), end };
+                let trim = TimeRange { start: start.unwrap_or_default(), end };
                 let what = format!("{what} from {start:?}");
                 cut += usize::from(assert_in_step(&film, shown, trim, &what));
                 tried += 1;

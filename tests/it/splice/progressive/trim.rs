@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ytcanal::media::{Metadata, TrackKind};
-use ytcanal::mux::Trim;
+use ytcanal::mux::TimeRange;
 use ytcanal::mux::splice::Options;
 
 use super::{decoded, joined, kinds};
@@ -18,7 +18,7 @@ fn nanos(seconds: f64) -> i64 {
 
 fn options(tags: &Metadata, start: f64, end: Option<f64>) -> Options<'_> {
     let trim =
-        Trim { start: Duration::from_secs_f64(start), end: end.map(Duration::from_secs_f64) };
+        TimeRange { start: Duration::from_secs_f64(start), end: end.map(Duration::from_secs_f64) };
     Options { trim, ..as_it_is(tags) }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ytcanal::error::{Error, UpstreamError};
 use ytcanal::media::TrackKind;
-use ytcanal::mux::Wanted;
+use ytcanal::mux::ContainerChoice;
 use ytcanal::mux::splice::Options;
 
 use super::*;
@@ -31,7 +31,7 @@ fn what_does_not_fit_is_refused_in_words() {
     assert!(refusal(&coded_picture(&rare, 65), audio).contains("too coarse"));
     let film = Film::of(video, audio);
     let tags = Metadata::default();
-    let options = Options { container: Wanted::Mp4, ..as_it_is(&tags) };
+    let options = Options { container: ContainerChoice::Mp4, ..as_it_is(&tags) };
     assert!(film.try_plan(&options).unwrap_err().0.contains("another container"));
 }
 

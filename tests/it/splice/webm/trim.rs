@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ytcanal::mux::splice::{Options, Refusal};
-use ytcanal::mux::{Trim, Wanted};
+use ytcanal::mux::{ContainerChoice, TimeRange};
 
 use super::*;
 use crate::support::framemd5::Packet;
@@ -13,8 +13,8 @@ const MILLISECOND: i64 = 1_000_000;
 
 fn part(tags: &Metadata, start: f64, end: Option<f64>) -> Options<'_> {
     let end = end.map(Duration::from_secs_f64);
-    let trim = Trim { start: Duration::from_secs_f64(start), end };
-    Options { container: Wanted::Auto, trim, tags }
+    let trim = TimeRange { start: Duration::from_secs_f64(start), end };
+    Options { container: ContainerChoice::Auto, trim, tags }
 }
 
 /// What of the source's packets plays from `zero` up to `until`, in seconds, moved to 0.

@@ -86,7 +86,7 @@ fn boxes_between_fragments() {
     let own = sidx(12_800, 0, 0, &[]);
     let front = [styp, own.clone(), emsg.clone(), prft].concat();
     let film = film(|sketch| sketch.runs.iter_mut().for_each(|run| run.front = front.clone()));
-    let (plan, files) = planned(&film, Trim::default());
+    let (plan, files) = planned(&film, TimeRange::default());
     let made = emit(&plan, 0..plan.len(), &files).unwrap();
     let whole = seen(&made);
     whole.check();
@@ -115,7 +115,7 @@ fn what_tells_of_times_becomes_free_where_they_are_moved() {
 fn an_empty_box_at_the_end_is_left_out_with_what_is_behind_it() {
     let index = boxed(b"mfra", &[&[0; 20]]);
     let film = film(|sketch| sketch.behind = index.clone());
-    let (plan, mut files) = planned(&film[..1], Trim::default());
+    let (plan, mut files) = planned(&film[..1], TimeRange::default());
     // The media of the last fragment are shorter by what it takes.
     let bytes = &mut files[0].1;
     let end = bytes.len() - index.len();
@@ -189,7 +189,7 @@ fn a_time_that_is_earlier_than_what_is_taken_from_it_contradicts() {
         let second = u64::from(sketch.timescale);
         sketch.fragments_mut().for_each(|fragment| fragment.time += 10 * second);
     }
-    let (plan, mut files) = planned(&film, Trim::default());
+    let (plan, mut files) = planned(&film, TimeRange::default());
     let at = behind(&files[0].1, b"tfdt") + 12;
     files[0].1[at..at + 8].fill(0);
     let Err(Error::Upstream { fault: UpstreamError::IndexMismatch(why), .. }) =
@@ -208,7 +208,7 @@ fn a_box_without_content_at_the_end_of_the_needed_bytes() {
         fragment.front = boxed(b"free", &[]);
     });
     joined(&film);
-    let (plan, mut files) = planned(&film[..1], Trim::default());
+    let (plan, mut files) = planned(&film[..1], TimeRange::default());
     let bytes = &mut files[0].1;
     let last = bytes.len() - sketch::MEDIA - 8;
     // The media are shorter, and an empty prft ends the file.

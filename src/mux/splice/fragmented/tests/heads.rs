@@ -41,7 +41,7 @@ fn a_file_that_is_cut_off_is_refused() {
         // Up to the head everything is missing of which the file could be known.
         while bytes.len() > whole - 400 {
             bytes.pop();
-            let found = survey(&mut File::of(bytes.clone()), Trim::default());
+            let found = survey(&mut File::of(bytes.clone()), TimeRange::default());
             if let Ok(Some(track)) = found {
                 let end = track.fragments.last().map(|last| last.range().end);
                 assert!(end.unwrap() <= bytes.len() as u64);
@@ -53,8 +53,8 @@ fn a_file_that_is_cut_off_is_refused() {
 
 #[test]
 fn the_other_kind_is_refused() {
-    let video = sketch(TrackKind::Video).survey(Trim::default()).unwrap();
-    let refusal = plan(&[(TrackKind::Audio, &video)], &options(Trim::default())).unwrap_err();
+    let video = sketch(TrackKind::Video).survey(TimeRange::default()).unwrap();
+    let refusal = plan(&[(TrackKind::Audio, &video)], &options(TimeRange::default())).unwrap_err();
     assert!(refusal.0.contains("another kind"));
 }
 

@@ -8,7 +8,7 @@ use crate::mux::splice::boxes::boxed;
 /// How many fragments are found, and by how many looks beyond the front.
 fn found(bytes: Vec<u8>) -> Result<(usize, usize), &'static str> {
     let mut file = File::of(bytes);
-    match survey(&mut file, Trim::default()) {
+    match survey(&mut file, TimeRange::default()) {
         Ok(track) => Ok((track.unwrap().fragments.len(), file.looks)),
         Err(Halt::Refused(Refusal(why)) | Halt::Incomplete(Incomplete(why))) => Err(why),
         Err(other) => panic!("{other:?}"),
@@ -144,7 +144,7 @@ fn times_of_an_index_that_are_not_those_of_the_fragments_are_not_believed() {
     let mut bytes = film[0].bytes();
     let at = bytes.windows(4).position(|window| window == b"sidx").unwrap() + 12;
     bytes[at..at + 4].copy_from_slice(&(SECOND / 2).to_be_bytes());
-    let track = survey(&mut File::of(bytes), Trim::default()).unwrap().unwrap();
+    let track = survey(&mut File::of(bytes), TimeRange::default()).unwrap().unwrap();
     let times: Vec<_> = track.fragments.iter().map(|fragment| fragment.time).collect();
     assert_eq!(times, [0, 12_800, 25_600, 38_400, 51_200]);
     assert_eq!(track.end, 64_000);
@@ -236,7 +236,7 @@ fn a_crowd_of_indexes_is_not_read_one_by_one() {
         [sidx(1, 0, 0, &[&to[..], &flat(lens)].concat()), inner].concat()
     });
     let mut file = File::of(bytes);
-    assert!(survey(&mut file, Trim::default()).is_err());
+    assert!(survey(&mut file, TimeRange::default()).is_err());
     assert!(file.looks < 200, "{}", file.looks);
 }
 
@@ -289,12 +289,12 @@ fn as_long_as_mfra(kind: &[u8; 4], fragments: usize) -> Vec<u8> {
 fn what_may_be_an_index_is_seen_while_the_last_fragment_goes_out() {
     for kind in [b"mfra", b"free"] {
         let film = film(|sketch| sketch.behind = as_long_as_mfra(kind, 5));
-        let track = film[0].survey(Trim::default()).unwrap();
+        let track = film[0].survey(TimeRange::default()).unwrap();
         assert_eq!(track.unseen.end - track.unseen.start, 48 + 19 * 5);
         joined(&film);
         // Whoever wants the beginning needs nothing of the end.
         let end = film[0].bytes().len() as u64 - (48 + 19 * 5);
-        let (plan, _) = planned(&film, Trim::default());
+        let (plan, _) = planned(&film, TimeRange::default());
         let needs = |part| plan.needs(0, &part).unwrap();
         assert_eq!(needs(0..plan.len()).end, end + 8);
         assert!(needs(0..plan.len() / 2).end <= end);
@@ -304,7 +304,10 @@ fn what_may_be_an_index_is_seen_while_the_last_fragment_goes_out() {
         cut_and_joined(&film, part(1500, None));
     }
     let otherwise = film(|sketch| sketch.behind = as_long_as_mfra(b"mfra", 4));
-    assert!(otherwise[0].survey(Trim::default()).unwrap().unseen.is_empty(), "it was looked at");
+    assert!(
+        otherwise[0].survey(TimeRange::default()).unwrap().unseen.is_empty(),
+        "it was looked at"
+    );
 }
 
 #[test]
@@ -316,7 +319,7 @@ fn fragments_that_are_left_out_fail_before_the_last_byte() {
             bytes[at..at + 4].copy_from_slice(kind);
         };
         assert_eq!(contradiction_in(&film, spoil), "there are fragments that its index leaves out");
-        let (plan, mut files) = planned(&film, Trim::default());
+        let (plan, mut files) = planned(&film, TimeRange::default());
         spoil(&mut files[0].1);
         let last = plan.pieces().rfind(|piece| piece.track == 0).unwrap();
         let end = last.at + last.len;
@@ -329,7 +332,7 @@ fn fragments_that_are_left_out_fail_before_the_last_byte() {
 fn what_is_behind_the_media() {
     let behind = |bytes: Vec<u8>| {
         let film = film(|sketch| sketch.behind = bytes);
-        film[0].survey(Trim::default()).map(|track| track.fragments.len())
+        film[0].survey(TimeRange::default()).map(|track| track.fragments.len())
     };
     assert_eq!(behind(boxed(b"free", &[])), Ok(5));
     assert_eq!(behind(boxed(b"mfra", &[])), Ok(5));
@@ -392,5 +395,5 @@ fn an_index_that_counts_from_elsewhere_counts_from_the_first_fragment() {
         assert_eq!(seen.indexes[1].earliest, 0);
     }
     let insane = film(|sketch| sketch.index = Index::Sidx(SECOND, u64::MAX - 20_000));
-    assert!(insane[0].survey(Trim::default()).is_ok(), "as there is another way to find them");
+    assert!(insane[0].survey(TimeRange::default()).is_ok(), "as there is another way to find them");
 }

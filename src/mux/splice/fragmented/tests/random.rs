@@ -5,7 +5,7 @@ use proptest::sample::Index as Place;
 
 use super::sketch::{Index, Mdat};
 use super::*;
-use crate::mux::sniff::Format;
+use crate::mux::probe::Format;
 use crate::mux::splice::boxes::boxed;
 use crate::mux::splice::{Survey, survey as splice_survey};
 
@@ -114,7 +114,7 @@ proptest! {
             return Ok(());
         }
         // What is wanted is told in times of the whole film.
-        let whole = times::shown(&cut_and_joined(&film, Trim::default()), &film)[0].moved;
+        let whole = times::shown(&cut_and_joined(&film, TimeRange::default()), &film)[0].moved;
         let start = start + whole.cast_unsigned();
         let seen = cut_and_joined(&film, trim);
         let shown = times::shown(&seen, &film);

@@ -2,7 +2,7 @@
 
 use super::File;
 use crate::media::TrackKind;
-use crate::mux::Trim;
+use crate::mux::TimeRange;
 use crate::mux::completeness::Incomplete;
 use crate::mux::splice::boxes::boxed;
 use crate::mux::splice::fragmented::Track;
@@ -271,12 +271,12 @@ impl Sketch {
         [bytes, self.behind.clone()].concat()
     }
 
-    pub(super) fn survey(&self, trim: Trim) -> Result<Track, Halt> {
+    pub(super) fn survey(&self, trim: TimeRange) -> Result<Track, Halt> {
         super::survey(&mut File::of(self.bytes()), trim).map(Option::unwrap)
     }
 
     pub(super) fn refusal(&self) -> &'static str {
-        match self.survey(Trim::default()) {
+        match self.survey(TimeRange::default()) {
             Err(Halt::Refused(Refusal(why)) | Halt::Incomplete(Incomplete(why))) => why,
             other => panic!("{other:?}"),
         }

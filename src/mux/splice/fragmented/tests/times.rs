@@ -201,9 +201,9 @@ fn what_is_in_front_of_zero_stays_there() {
     for fragment in film[1].fragments_mut() {
         fragment.time = fragment.time.wrapping_sub(312);
     }
-    for trim in [Trim::default(), part(1700, None)] {
+    for trim in [TimeRange::default(), part(1700, None)] {
         let seen = cut_and_joined(&film, trim);
-        let begun = u64::from(!trim.is_whole()) * 48_000;
+        let begun = u64::from(!trim.is_full()) * 48_000;
         let first = seen.times(2)[0];
         let edits = seen.edits(2);
         let hidden = edits.last().map_or(0, |(_, time)| *time);

@@ -24,7 +24,7 @@ fn long(count: u64, front: &dyn Fn(u64) -> Vec<u8>) -> Sketch {
 
 /// Makes sure that all of its fragments are found, and only they.
 fn assert_found(sketch: &Sketch) {
-    let track = sketch.survey(Trim::default()).unwrap();
+    let track = sketch.survey(TimeRange::default()).unwrap();
     let head = sketch.head().len();
     let mut at = head as u64;
     let runs = sketch.runs_at(head);
@@ -81,7 +81,7 @@ fn an_index_that_lies_says_where_to_begin_at_most() {
         sketch.index = Index::Sidx(12_800, 0);
         sketch.fragments_mut().skip(1).for_each(|fragment| fragment.syncs = (false, false));
         change(&mut sketch);
-        sketch.survey(Trim::default())
+        sketch.survey(TimeRange::default())
     };
     let track = with(&|_| {}).unwrap();
     assert!(track.is_proven && track.fragments.len() == 800);
@@ -101,13 +101,13 @@ fn an_index_whose_lengths_miss_the_fragments_is_not_followed() {
         let len = if place % 2 == 0 { len + 5 } else { len - 5 };
         bytes[at..at + 4].copy_from_slice(&len.to_be_bytes());
     }
-    let track = survey(&mut File::of(bytes), Trim::default()).unwrap().unwrap();
+    let track = survey(&mut File::of(bytes), TimeRange::default()).unwrap().unwrap();
     assert!(track.is_proven && track.fragments.len() == 300);
 }
 
 #[test]
 fn a_walk_ends_with_a_reason() {
-    let refusal = |bytes: Vec<u8>| match survey(&mut File::of(bytes), Trim::default()) {
+    let refusal = |bytes: Vec<u8>| match survey(&mut File::of(bytes), TimeRange::default()) {
         Err(Halt::Refused(Refusal(why)) | Halt::Incomplete(Incomplete(why))) => why,
         other => panic!("{other:?}"),
     };
@@ -131,7 +131,7 @@ fn a_walk_ends_with_a_reason() {
 fn more_fragments_than_an_index_can_number() {
     for (count, each) in [(65_535, 1), (65_536, 2), (100_000, 2)] {
         let film = [long(count, &|_| Vec::new()), sketch(TrackKind::Audio)];
-        let (plan, files) = planned(&film, Trim::default());
+        let (plan, files) = planned(&film, TimeRange::default());
         let front = plan.pieces().next().unwrap().at;
         let head = emit(&plan, 0..front, &files).unwrap();
         let sidx = crate::mux::splice::boxes::children(&head).unwrap();
@@ -169,7 +169,7 @@ fn fragments_that_do_not_tell_their_times_follow_each_other() {
         sketch.index = Index::None;
         sketch.fragments_mut().for_each(|fragment| fragment.is_timed = false);
     });
-    let track = film[0].survey(Trim::default()).unwrap();
+    let track = film[0].survey(TimeRange::default()).unwrap();
     let times: Vec<_> = track.fragments.iter().map(|fragment| fragment.time).collect();
     assert_eq!(times, [0, 12_800, 25_600, 38_400, 51_200]);
     assert_eq!(joined(&film).indexes[1].references.len(), 5);

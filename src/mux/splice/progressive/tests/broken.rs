@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::crafted::{Crafted, MEDIA, Sparse, table};
 use super::*;
-use crate::mux::Wanted;
+use crate::mux::ContainerChoice;
 
 /// A file of which some boxes are broken, at random.
 fn broken() -> impl Strategy<Value = (Crafted, Vec<(usize, u8)>, bool)> {
@@ -54,8 +54,8 @@ proptest! {
             if both {
                 tracks.push((TrackKind::Audio, &sound));
             }
-            for trim in [Trim::default(), part(start, Some(start + len)), part(start, None)] {
-                let options = Options { container: Wanted::Auto, trim, tags: &tags };
+            for trim in [TimeRange::default(), part(start, Some(start + len)), part(start, None)] {
+                let options = Options { container: ContainerChoice::Auto, trim, tags: &tags };
                 if let Ok(plan) = plan(&tracks, &options) {
                     let lens = [file.len, 1000];
                     for (place, len) in lens.into_iter().enumerate().take(tracks.len()) {

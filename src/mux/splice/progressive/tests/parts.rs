@@ -45,8 +45,8 @@ fn an_edit_list_says_where_a_part_begins() {
         numbers.chunks(3).map(|edit| (edit[0], edit[1].cast_signed())).collect::<Vec<_>>()
     };
     // The joined film counts in 3000ths.
-    assert_eq!(edts(Trim::default(), 0), [(750, -1), (9000, 0)]);
-    assert_eq!(edts(Trim::default(), 1), [(0, 100)]);
+    assert_eq!(edts(TimeRange::default(), 0), [(750, -1), (9000, 0)]);
+    assert_eq!(edts(TimeRange::default(), 1), [(0, 100)]);
     // Still nothing to be seen: half of the wait is left. Of the sound 200 ticks more are not heard.
     assert_eq!(edts(part(100, None), 0), [(450, -1), (9000, 0)]);
     assert_eq!(edts(part(100, None), 1), [(4050, 300)]);

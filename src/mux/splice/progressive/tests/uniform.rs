@@ -22,7 +22,7 @@ fn ten_hours() -> Crafted {
 #[test]
 fn it_takes_as_long_as_its_index() {
     let crafted = ten_hours();
-    let whole = plan_of(&[(TrackKind::Audio, &crafted)], Trim::default()).unwrap();
+    let whole = plan_of(&[(TrackKind::Audio, &crafted)], TimeRange::default()).unwrap();
     assert_eq!(whole.duration, Duration::from_secs(36_000));
     assert_eq!(whole.pieces().len(), 1);
     assert!(whole.len() > crafted.media && whole.len() < crafted.media + (1 << 20));

@@ -5,11 +5,11 @@
 use super::report::Report;
 
 /// So much of a line is read.
-const LONGEST_LINE: usize = 2 << 10;
+const MAX_LINE: usize = 2 << 10;
 
 /// What it said so far.
 #[derive(Debug, Default)]
-pub(super) struct Words {
+pub(super) struct StderrTail {
     /// What it sees in its inputs.
     pub(super) report: Report,
     /// What it said of an input that lacks its end.
@@ -23,7 +23,7 @@ pub(super) struct Words {
     line: Vec<u8>,
 }
 
-impl Words {
+impl StderrTail {
     /// Takes in what it says.
     pub(super) fn hear(&mut self, said: &[u8]) {
         let mut lines = said.split(|byte| *byte == b'\n');
@@ -43,7 +43,7 @@ impl Words {
     }
 
     fn add(&mut self, said: &[u8]) {
-        let room = LONGEST_LINE.saturating_sub(self.line.len());
+        let room = MAX_LINE.saturating_sub(self.line.len());
         self.line.extend(&said[..said.len().min(room)]);
     }
 
@@ -115,8 +115,8 @@ fn for_people(line: &str) -> String {
 mod tests {
     use super::*;
 
-    fn heard(said: &[u8]) -> Words {
-        let mut words = Words::default();
+    fn heard(said: &[u8]) -> StderrTail {
+        let mut words = StderrTail::default();
         words.hear(said);
         words
     }
@@ -155,7 +155,7 @@ mod tests {
     fn a_report_is_no_last_word_in_whatever_pieces_it_comes() {
         let said = b"#tb 0: 1/25\n[mp4 @ 0x5] broken\n#codec_id 0: h264\n#sar 0: 1/1\n";
         for step in 1..said.len() {
-            let mut words = Words::default();
+            let mut words = StderrTail::default();
             said.chunks(step).for_each(|piece| words.hear(piece));
             assert_eq!(words.last(), Some("broken"), "{step}");
         }
@@ -171,11 +171,11 @@ mod tests {
 
     #[test]
     fn however_much_is_said_little_is_kept() {
-        let mut words = Words::default();
+        let mut words = StderrTail::default();
         for _ in 0..100 {
             words.hear(&[b'x'; 1 << 10]);
         }
-        assert_eq!(words.line.len(), LONGEST_LINE);
+        assert_eq!(words.line.len(), MAX_LINE);
         words.hear(b"\nwell\n");
         assert_eq!(words.last(), Some("well"));
     }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use super::{Codec, Format, Head, LOOK_AT_MOST, Verdict, View, from_ticks, not_media};
+use super::{Codec, Format, PROBE_SIZE, Probe, ProbeInfo, View, from_ticks, not_media};
 use crate::error::InputError;
 use crate::media::TrackKind;
 use crate::mux::parameter_sets::{self, SampleEntry};
@@ -31,7 +31,7 @@ const TRAK_FRONT: usize = 4 << 10;
 /// A moof is read as far as the time of its first track, which stands near its beginning.
 const MOOF_FRONT: usize = 256;
 
-pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
+pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
     let (mut at, mut cmaf) = (0u64, false);
     let mut index: Option<Index> = None;
     for _ in 0..MOST_BOXES {
@@ -44,14 +44,14 @@ pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
         let payload = here.get(header..long.min(here.len())).unwrap_or(&[]);
         let is_whole = here.len() >= long;
         match (&kind, &mut index) {
-            (b"ftyp", None) if !is_whole && long < LOOK_AT_MOST => {
+            (b"ftyp", None) if !is_whole && long < PROBE_SIZE => {
                 let ftyp = view.want(at, long)?;
                 cmaf = has_negative_offsets(ftyp.get(header..).unwrap_or(&[]));
             }
             (b"ftyp", None) => cmaf = has_negative_offsets(payload),
             (b"moov", None) => index = Some(moov(view, at, header, end, cmaf)?),
             (b"sidx", Some(found)) => {
-                let sidx = view.want(at, long.min(LOOK_AT_MOST))?;
+                let sidx = view.want(at, long.min(PROBE_SIZE))?;
                 let sidx = sidx.get(header..long.min(sidx.len())).unwrap_or(&[]);
                 found.has_media = true;
                 let segments = SegmentIndex::read(sidx);
@@ -66,7 +66,7 @@ pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
                 }
                 // When it begins stands in its first fragment.
                 found.head.shifted |=
-                    !is_at_start && end.saturating_add(MOOF_FRONT as u64) > LOOK_AT_MOST as u64;
+                    !is_at_start && end.saturating_add(MOOF_FRONT as u64) > PROBE_SIZE as u64;
             }
             (b"moof", Some(found)) => {
                 let moof = view.want(at, long.min(MOOF_FRONT))?;
@@ -77,14 +77,14 @@ pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
             }
             (b"mdat", Some(found)) => return Ok(found.head),
             (b"mdat", None) => {
-                return Ok(Head { index_first: false, ..Head::of(Format::Mp4) });
+                return Ok(ProbeInfo { index_first: false, ..ProbeInfo::of(Format::Mp4) });
             }
             (b"moof", None) => {
                 return Err(not_media("it is a fragment without its initialisation (no moov)"));
             }
             _ => {}
         }
-        let is_last = |index: Index| !index.is_fragmented || end > LOOK_AT_MOST as u64;
+        let is_last = |index: Index| !index.is_fragmented || end > PROBE_SIZE as u64;
         if index.is_some_and(|index| index.is_enough && is_last(index)) {
             break;
         }
@@ -95,21 +95,21 @@ pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
     }
     let ends = view.len.is_some_and(|len| at >= len);
     match index {
-        Some(index) if ends && !index.has_media => Err(Verdict::Refused(EMPTY)),
+        Some(index) if ends && !index.has_media => Err(Probe::Unsupported(EMPTY)),
         // When its fragments begin was not seen.
         Some(Index { head, is_at_start: true, .. }) => Ok(head),
         Some(Index { head, is_fragmented, is_enough, .. }) if is_enough || view.all || ends => {
-            Ok(Head { shifted: head.shifted || is_fragmented, ..head })
+            Ok(ProbeInfo { shifted: head.shifted || is_fragmented, ..head })
         }
         None if view.all || ends => Err(not_media("it is an mp4 without an index (no moov)")),
-        _ => Err(Verdict::More),
+        _ => Err(Probe::NeedMore),
     }
 }
 
 /// What a moov says, and what it leaves open.
 #[derive(Clone, Copy)]
 struct Index {
-    head: Head,
+    head: ProbeInfo,
     /// Whether nothing behind it tells more.
     is_enough: bool,
     is_fragmented: bool,
@@ -126,7 +126,7 @@ struct Index {
 impl Index {
     /// Whether no other index of segments is expected: of two tracks, each may have one.
     fn is_told(&self) -> bool {
-        let Head { video_end, audio_end, .. } = self.head;
+        let ProbeInfo { video_end, audio_end, .. } = self.head;
         self.video.is_none() || self.audio.is_none() || video_end.is_some() && audio_end.is_some()
     }
 
@@ -163,15 +163,15 @@ impl Index {
 
 /// Reads the moov at `at`. One of a progressive film may be megabytes long: of that, what is in front
 /// is read.
-fn moov(view: &View<'_>, at: u64, header: usize, end: u64, cmaf: bool) -> Result<Index, Verdict> {
+fn moov(view: &View<'_>, at: u64, header: usize, end: u64, cmaf: bool) -> Result<Index, Probe> {
     let len = usize::try_from(end - at).unwrap_or(usize::MAX);
     let bytes = view.want(at, 0)?;
     let bytes = bytes.get(header..len.min(bytes.len())).unwrap_or(&[]);
     let is_whole = bytes.len() == len - header;
-    let is_long = end > LOOK_AT_MOST as u64;
+    let is_long = end > PROBE_SIZE as u64;
     let may_come = !view.all && at < view.front.len() as u64;
     if is_whole && is_beside(bytes) {
-        return Err(Verdict::Refused(super::NEITHER));
+        return Err(Probe::Unsupported(super::NEITHER));
     }
     let mut index = read_moov(bytes);
     let head = &mut index.head;
@@ -186,7 +186,7 @@ fn moov(view: &View<'_>, at: u64, header: usize, end: u64, cmaf: bool) -> Result
     index.has_media = true;
     let is_told = head.end.is_some() && (head.video.is_some() || head.audio.is_some());
     if may_come && !(is_long && is_told) {
-        return Err(Verdict::More);
+        return Err(Probe::NeedMore);
     }
     index.is_enough = true;
     let is_seen = tracks_beyond(view, at + header as u64, end, head)?;
@@ -196,7 +196,12 @@ fn moov(view: &View<'_>, at: u64, header: usize, end: u64, cmaf: bool) -> Result
 
 /// Reads the tracks of a long moov that are not among the bytes in front, up to the first of each kind,
 /// for no others are joined. False if not all of them can be seen.
-fn tracks_beyond(view: &View<'_>, mut at: u64, end: u64, head: &mut Head) -> Result<bool, Verdict> {
+fn tracks_beyond(
+    view: &View<'_>,
+    mut at: u64,
+    end: u64,
+    head: &mut ProbeInfo,
+) -> Result<bool, Probe> {
     // What is in front is waited for only if all is.
     let want = |at, count| view.want(at, if view.is_thorough { count } else { 0 });
     for _ in 0..MOST_BOXES {
@@ -265,7 +270,8 @@ impl<'a> Iterator for Boxes<'a> {
 
 /// What a moov, or as much of it as is there, says of the whole film.
 fn read_moov(moov: &[u8]) -> Index {
-    let mut head = Head { shifted: false, has_picture: Some(false), ..Head::of(Format::Mp4) };
+    let mut head =
+        ProbeInfo { shifted: false, has_picture: Some(false), ..ProbeInfo::of(Format::Mp4) };
     let (mut in_mvhd, mut in_mehd, mut timescale) = (None, None, 0);
     let (mut fragmented, mut has_samples) = (false, false);
     let (mut video, mut audio) = (None, None);
@@ -344,7 +350,7 @@ struct Track {
 }
 
 /// Reads a track, or as much of it as is there, and notes in `head` what it says.
-fn track(trak: &[u8], head: &mut Head) -> Track {
+fn track(trak: &[u8], head: &mut ProbeInfo) -> Track {
     let edits = descend(trak, b"edts");
     head.shifted |= edits.is_some_and(|edits| !is_plain(edits));
     head.shifted |= has_early_pictures(trak);

@@ -1,7 +1,7 @@
 use super::*;
 
-fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Verdict {
-    crate::mux::sniff::sniff(&View::front(bytes, len, all))
+fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Probe {
+    crate::mux::probe::probe(&View::front(bytes, len, all))
 }
 
 fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
@@ -33,16 +33,16 @@ fn moof(time: u32) -> Vec<u8> {
     boxed(b"moof", &boxed(b"traf", &tfdt))
 }
 
-fn known(millis: Option<u64>) -> Verdict {
+fn known(millis: Option<u64>) -> Probe {
     let end = millis.map(Duration::from_millis);
     let has_picture = Some(false);
-    Verdict::Known(Head { end, shifted: false, has_picture, ..Head::of(Format::Mp4) })
+    Probe::Recognised(ProbeInfo { end, shifted: false, has_picture, ..ProbeInfo::of(Format::Mp4) })
 }
 
 /// The same of a file whose samples are in fragments.
-fn fragmented(verdict: Verdict) -> Verdict {
-    let Verdict::Known(head) = verdict else { panic!() };
-    Verdict::Known(Head { in_fragments: true, ..head })
+fn fragmented(verdict: Probe) -> Probe {
+    let Probe::Recognised(head) = verdict else { panic!() };
+    Probe::Recognised(ProbeInfo { in_fragments: true, ..head })
 }
 
 #[test]
@@ -51,20 +51,20 @@ fn an_initialisation_without_fragments_is_refused() {
     for duration in [0, 5] {
         let init = boxed(b"moov", &[mvhd(1000, duration), mvex.clone()].concat());
         let len = Some(init.len() as u64);
-        assert_eq!(sniff(&init, len, true), Verdict::Refused(EMPTY));
+        assert_eq!(sniff(&init, len, true), Probe::Unsupported(EMPTY));
         let padded = [init.clone(), boxed(b"free", &[])].concat();
         let all = Some(padded.len() as u64);
-        assert!(matches!(sniff(&init, all, false), Verdict::Known(_) | Verdict::More));
+        assert!(matches!(sniff(&init, all, false), Probe::Recognised(_) | Probe::NeedMore));
         let more = [init, boxed(b"moof", &[])].concat();
-        assert!(matches!(sniff(&more, Some(9999), true), Verdict::Known(_)));
+        assert!(matches!(sniff(&more, Some(9999), true), Probe::Recognised(_)));
     }
 }
 
 #[test]
 fn mvhd_tells_the_duration_before_the_rest_of_a_long_moov() {
-    let moov = boxed(b"moov", &[mvhd(600, 900), vec![0; LOOK_AT_MOST]].concat());
+    let moov = boxed(b"moov", &[mvhd(600, 900), vec![0; PROBE_SIZE]].concat());
     let file = [boxed(b"ftyp", b"isom"), moov].concat();
-    let Verdict::Known(head) = sniff(&file[..200], None, true) else { panic!() };
+    let Probe::Recognised(head) = sniff(&file[..200], None, true) else { panic!() };
     assert_eq!(head.end, Some(Duration::from_millis(1500)));
     assert!(head.shifted, "the edit lists may still come");
 }
@@ -75,7 +75,7 @@ fn mehd_and_sidx_tell_it_when_mvhd_does_not() {
     let moov = boxed(b"moov", &[mvhd(1000, 0), mehd].concat());
     let file = [&moov[..], &moof(0)].concat();
     assert_eq!(sniff(&file, None, false), fragmented(known(Some(3000))));
-    let Verdict::Known(late) = sniff(&[&moov[..], &moof(7)].concat(), None, false) else {
+    let Probe::Recognised(late) = sniff(&[&moov[..], &moof(7)].concat(), None, false) else {
         panic!()
     };
     assert!(late.shifted);
@@ -84,7 +84,7 @@ fn mehd_and_sidx_tell_it_when_mvhd_does_not() {
     let file = [moov, sidx(&[(400, 2000), (300, 1500)])].concat();
     let len = file.len() as u64 + 700;
     assert_eq!(sniff(&file, Some(len), false), known(Some(3500)));
-    assert_eq!(sniff(&file[..file.len() - 1], Some(len), false), Verdict::More);
+    assert_eq!(sniff(&file[..file.len() - 1], Some(len), false), Probe::NeedMore);
     assert_eq!(sniff(&file, None, false), known(Some(3500)));
     // An index of one fragment out of many is not the whole.
     assert_eq!(sniff(&file, Some(len * 2), false), known(None));
@@ -99,7 +99,7 @@ fn edit_lists_that_move_a_track_are_seen() {
     };
     for (media_time, shifted) in [(0, false), (1024, true)] {
         let moov = boxed(b"moov", &[mvhd(1000, 5), trak(media_time)].concat());
-        let Verdict::Known(head) = sniff(&moov, None, false) else { panic!() };
+        let Probe::Recognised(head) = sniff(&moov, None, false) else { panic!() };
         assert_eq!(head.shifted, shifted, "{media_time}");
     }
 }
@@ -121,10 +121,10 @@ fn a_moov_with_samples_does_not_speak_for_its_fragments() {
 #[test]
 fn an_index_behind_the_media_is_refused() {
     let file = [boxed(b"ftyp", b"isom"), boxed(b"mdat", &[0; 64])].concat();
-    let Verdict::Known(head) = sniff(&file, None, false) else { panic!("not known") };
+    let Probe::Recognised(head) = sniff(&file, None, false) else { panic!("not known") };
     assert!(!head.index_first);
     let fragment = [boxed(b"styp", b"msdh"), boxed(b"moof", &[0; 64])].concat();
-    assert!(matches!(sniff(&fragment, None, false), Verdict::Refused(_)));
+    assert!(matches!(sniff(&fragment, None, false), Probe::Unsupported(_)));
 }
 
 #[test]
@@ -145,20 +145,20 @@ fn trak(handler: &[u8; 4], entry: &[u8]) -> Vec<u8> {
 #[test]
 fn tracks_far_behind_the_front_are_looked_at() {
     let clear = trak(b"vide", &boxed(b"avc1", &[0; 78]));
-    let tables = boxed(b"free", &vec![0; 2 * LOOK_AT_MOST]);
+    let tables = boxed(b"free", &vec![0; 2 * PROBE_SIZE]);
     let locked = trak(b"soun", &boxed(b"enca", &[0; 28]));
     for (boxes, before) in [([&clear, &tables, &locked], 0), ([&tables, &clear, &locked], 1)] {
         let moov = boxed(b"moov", &[mvhd(1000, 5), boxes.map(|one| &one[..]).concat()].concat());
         let file = [&moov[..], &boxed(b"mdat", &[1; 9])].concat();
-        let front = View::front(&file[..LOOK_AT_MOST], Some(file.len() as u64), true);
-        let Verdict::Known(head) = super::super::sniff(&front) else { panic!() };
+        let front = View::front(&file[..PROBE_SIZE], Some(file.len() as u64), true);
+        let Probe::Recognised(head) = super::super::probe(&front) else { panic!() };
         assert_eq!(head.is_encrypted, None);
         let mut far = Vec::new();
         let head = loop {
             let view = View { far: &far, may_look: true, is_thorough: true, ..front };
-            match super::super::sniff(&view) {
-                Verdict::Known(head) => break head,
-                Verdict::At(at) => {
+            match super::super::probe(&view) {
+                Probe::Recognised(head) => break head,
+                Probe::At(at) => {
                     far.push((at, file[usize::try_from(at).unwrap()..].to_vec()));
                 }
                 other => panic!("{other:?}"),
@@ -175,7 +175,7 @@ fn encrypted_samples_are_told_by_their_descriptions() {
     let of = |entries: &[u8]| {
         let moov = boxed(b"moov", &[mvhd(1000, 5), trak(b"vide", entries)].concat());
         let file = [moov, boxed(b"mdat", &[1; 9])].concat();
-        let Verdict::Known(head) = sniff(&file, None, false) else { panic!() };
+        let Probe::Recognised(head) = sniff(&file, None, false) else { panic!() };
         head.is_encrypted == Some(true)
     };
     let clear = boxed(b"avc1", &[0; 78]);
@@ -202,8 +202,8 @@ fn timed(handler: &[u8; 4], id: u32, scale: u32, long: u32, edits: &[(u32, i32)]
     boxed(b"trak", &[tkhd, edts, boxed(b"mdia", &[mdhd, hdlr, stsz].concat())].concat())
 }
 
-fn seconds(head: Head) -> [Option<u64>; 4] {
-    let Head { begin, end, video_end, audio_end, .. } = head;
+fn seconds(head: ProbeInfo) -> [Option<u64>; 4] {
+    let ProbeInfo { begin, end, video_end, audio_end, .. } = head;
     [Some(begin), end, video_end, audio_end].map(|time| time.map(|time| time.as_secs()))
 }
 
@@ -214,7 +214,7 @@ fn tracks_tell_when_they_begin_and_end() {
             [timed(b"vide", 1, 90_000, 4000, video), timed(b"soun", 2, 48_000, 6000, audio)];
         let moov = boxed(b"moov", &[mvhd(1000, 6000), tracks.concat()].concat());
         let file = [moov, boxed(b"mdat", &[1; 9])].concat();
-        let Verdict::Known(head) = sniff(&file, None, false) else { panic!() };
+        let Probe::Recognised(head) = sniff(&file, None, false) else { panic!() };
         seconds(head)
     };
     let ends = [Some(6), Some(4), Some(6)];
@@ -242,7 +242,7 @@ fn each_track_may_have_an_index_of_segments() {
     };
     let of = |file: &[u8]| {
         let verdict = sniff(file, Some(file.len() as u64 + 400), false);
-        let Verdict::Known(head) = verdict else { panic!("{verdict:?}") };
+        let Probe::Recognised(head) = verdict else { panic!("{verdict:?}") };
         (seconds(head), head.shifted)
     };
     assert_eq!(of(&file(0)), ([Some(0), Some(5), Some(4), Some(5)], true));
@@ -252,5 +252,5 @@ fn each_track_may_have_an_index_of_segments() {
     // The second is waited for.
     let whole = file(0);
     let len = Some(whole.len() as u64 + 400);
-    assert_eq!(sniff(&whole[..whole.len() - 1], len, false), Verdict::More);
+    assert_eq!(sniff(&whole[..whole.len() - 1], len, false), Probe::NeedMore);
 }

@@ -4,7 +4,7 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use super::{Codec, Format, Head, Verdict, View, from_ticks};
+use super::{Codec, Format, Probe, ProbeInfo, View, from_ticks};
 
 /// The header of a page, without its table of segments.
 const PAGE: usize = 27;
@@ -25,7 +25,7 @@ struct Stream {
     skip: u16,
 }
 
-pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
+pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
     let (mut at, mut streams) = (0, Vec::new());
     for _ in 0..MOST_STREAMS {
         let page = view.need(at, PAGE)?;
@@ -48,13 +48,13 @@ pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
         Some(sound) => last(view, sound)?,
         None => None,
     };
-    Ok(Head {
+    Ok(ProbeInfo {
         end: duration,
         video: picture.map(|stream| stream.codec),
         audio: sound.map(|stream| stream.codec),
         has_picture: Some(picture.is_some()),
         pre_skip: opus.and_then(|opus| NonZeroU16::new(opus.skip)),
-        ..Head::of(Format::Ogg)
+        ..ProbeInfo::of(Format::Ogg)
     })
 }
 
@@ -90,7 +90,7 @@ fn stream(packet: &[u8], serial: u32) -> Option<Stream> {
 }
 
 /// When a stream of sound ends: the position that its last page tells, in samples.
-fn last(view: &View<'_>, of: Stream) -> Result<Option<Duration>, Verdict> {
+fn last(view: &View<'_>, of: Stream) -> Result<Option<Duration>, Probe> {
     let Some(len) = view.len else { return Ok(None) };
     let from = len.saturating_sub(TAIL);
     let bytes = view.want(from, (len - from) as usize)?;

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What the downloaders of a stream give to its muxer.
 #[derive(Debug, Default)]
-pub struct Supply {
+pub struct FeedProgress {
     given: AtomicU64,
     awaiting: AtomicUsize,
 }
 
-impl Supply {
+impl FeedProgress {
     /// Takes note of bytes that were given.
     pub fn add(&self, count: usize) {
         self.given.fetch_add(count as u64, Ordering::Relaxed);

@@ -2,10 +2,10 @@
 //!
 //! Pure: a parser that needs bytes that are not here says which, and is asked again when they are.
 
-use super::Verdict;
+use super::Probe;
 
 /// How many of a file's first bytes come by themselves; what is further on is asked for.
-pub const LOOK_AT_MOST: usize = 64 << 10;
+pub const PROBE_SIZE: usize = 64 << 10;
 
 /// What is seen of a file.
 #[derive(Debug, Clone, Copy)]
@@ -33,21 +33,21 @@ impl<'a> View<'a> {
 
     /// Bytes at `at`: at least `count` of them, or fewer where the file ends or no more can be seen.
     /// The verdict that asks for them, if they may still come.
-    pub(super) fn need(&self, at: u64, count: usize) -> Result<&'a [u8], Verdict> {
+    pub(super) fn need(&self, at: u64, count: usize) -> Result<&'a [u8], Probe> {
         let here = self.here(at);
         let ends = self.len.is_some_and(|len| at.saturating_add(here.len() as u64) >= len);
         if here.len() >= count || ends {
             return Ok(here);
         }
-        if at.saturating_add(count as u64) <= LOOK_AT_MOST as u64 {
-            return if self.all { Ok(here) } else { Err(Verdict::More) };
+        if at.saturating_add(count as u64) <= PROBE_SIZE as u64 {
+            return if self.all { Ok(here) } else { Err(Probe::NeedMore) };
         }
         let was_looked_at = self.far.iter().any(|(from, _)| *from == at);
-        if self.may_look && !was_looked_at { Err(Verdict::At(at)) } else { Ok(here) }
+        if self.may_look && !was_looked_at { Err(Probe::At(at)) } else { Ok(here) }
     }
 
     /// The same, of what is further on than the front only if this look is a thorough one.
-    pub(super) fn want(&self, at: u64, count: usize) -> Result<&'a [u8], Verdict> {
+    pub(super) fn want(&self, at: u64, count: usize) -> Result<&'a [u8], Probe> {
         View { may_look: self.may_look && self.is_thorough, ..*self }.need(at, count)
     }
 

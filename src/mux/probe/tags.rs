@@ -2,7 +2,7 @@
 //!
 //! Only their lengths are read. A picture in one may hold any bytes at all, those of frames too.
 
-use super::{Verdict, View};
+use super::{Probe, View};
 
 /// No file has more tags in front.
 const MOST_TAGS: usize = 8;
@@ -21,7 +21,7 @@ pub(super) struct Front {
 }
 
 /// Passes by the tags at the beginning of a file.
-pub(super) fn pass(view: &View<'_>) -> Result<Front, Verdict> {
+pub(super) fn pass(view: &View<'_>) -> Result<Front, Probe> {
     let mut front = Front::default();
     for _ in 0..MOST_TAGS {
         let bytes = view.need(front.end, LONGEST_HEADER)?;
@@ -59,7 +59,7 @@ fn ape(bytes: &[u8]) -> Option<(u64, bool)> {
     (flags & 0x2000_0000 != 0).then_some((32 + u64::from(len), false))
 }
 
-fn zeros(view: &View<'_>, at: u64) -> Result<usize, Verdict> {
+fn zeros(view: &View<'_>, at: u64) -> Result<usize, Probe> {
     let mut count = 0;
     while count < LONGEST_PADDING {
         let bytes = view.need(at, count + 1)?;
@@ -76,7 +76,7 @@ fn zeros(view: &View<'_>, at: u64) -> Result<usize, Verdict> {
 mod tests {
     use super::*;
 
-    fn passed(bytes: &[u8]) -> Result<Front, Verdict> {
+    fn passed(bytes: &[u8]) -> Result<Front, Probe> {
         pass(&View::front(bytes, None, true))
     }
 
@@ -109,7 +109,7 @@ mod tests {
         let tag = b"ID3\x03\0\0\0\x7f\0\0rest";
         let view = View { may_look: true, ..View::front(tag, Some(3 << 20), true) };
         let at = 10 + (0x7f << 14);
-        assert_eq!(pass(&view), Err(Verdict::At(at)));
+        assert_eq!(pass(&view), Err(Probe::At(at)));
         let far = [(at, vec![0xff; 64 << 10])];
         assert_eq!(pass(&View { far: &far, ..view }).unwrap().end, at);
     }

@@ -27,7 +27,7 @@ pub(super) mod wave64;
 
 pub use codec::Codec;
 pub(super) use riff::is_placeholder;
-pub use view::{LOOK_AT_MOST, View};
+pub use view::{PROBE_SIZE, View};
 
 /// The container formats that we take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Format {
 
 /// What is known of a file from its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
+pub struct ProbeInfo {
     /// Its container.
     pub format: Format,
     /// When it begins to play, on its own clock: 0 for nearly all, later for what was cut out of
@@ -108,12 +108,12 @@ pub struct Head {
     /// From this byte on they are of no use to it either: it may end before it has read them.
     pub until: u64,
     /// A size in its head that its writer did not know.
-    pub mend: Option<Mend>,
+    pub header_patch: Option<HeaderPatch>,
 }
 
 /// A number in a file's head, and what it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mend {
+pub struct HeaderPatch {
     /// Where it is.
     pub at: u32,
     /// What it should be.
@@ -122,7 +122,7 @@ pub struct Mend {
     pub is_wide: bool,
 }
 
-impl Mend {
+impl HeaderPatch {
     /// Puts it right in `bytes`, which begin the file.
     pub fn apply(&self, bytes: &mut [u8]) {
         let value = self.value.to_le_bytes();
@@ -136,14 +136,14 @@ impl Mend {
     }
 }
 
-impl Head {
+impl ProbeInfo {
     /// A file of which nothing is known but its container.
-    pub(super) fn of(format: Format) -> Head {
+    pub(super) fn of(format: Format) -> ProbeInfo {
         let may_have = matches!(
             format,
             Format::Mp4 | Format::Webm | Format::Matroska | Format::Ogg | Format::Flv
         );
-        Head {
+        ProbeInfo {
             format,
             begin: Duration::ZERO,
             end: None,
@@ -160,39 +160,39 @@ impl Head {
             is_encrypted: Some(false),
             skip: 0,
             until: u64::MAX,
-            mend: None,
+            header_patch: None,
         }
     }
 }
 
 /// The outcome of a look at a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Probe {
     /// More bytes of its front are needed to tell.
-    More,
+    NeedMore,
     /// The bytes at this offset are.
     At(u64),
     /// It can be joined.
-    Known(Head),
+    Recognised(ProbeInfo),
     /// It cannot.
-    Refused(InputError),
+    Unsupported(InputError),
 }
 
 /// Looks at what is seen of a file. It asks for more of the front only while that may still come, and
 /// never twice for the same place.
-pub fn sniff(view: &View<'_>) -> Verdict {
+pub fn probe(view: &View<'_>) -> Probe {
     match recognise(view) {
-        Ok(head) => Verdict::Known(head),
-        Err(Verdict::More) if view.all => {
-            Verdict::Refused(InputError::NotMedia(looks_like(view.front)))
+        Ok(head) => Probe::Recognised(head),
+        Err(Probe::NeedMore) if view.all => {
+            Probe::Unsupported(InputError::NotMedia(looks_like(view.front)))
         }
         Err(verdict) => verdict,
     }
 }
 
-fn recognise(view: &View<'_>) -> Result<Head, Verdict> {
+fn recognise(view: &View<'_>) -> Result<ProbeInfo, Probe> {
     let bytes = view.need(0, ENOUGH)?;
-    let refused = |what| Err(Verdict::Refused(InputError::NotMedia(what)));
+    let refused = |what| Err(Probe::Unsupported(InputError::NotMedia(what)));
     match bytes {
         [] => return refused("it is empty"),
         [0x1a, 0x45, 0xdf, 0xa3, ..] => return matroska::sniff(view),
@@ -210,7 +210,7 @@ fn recognise(view: &View<'_>) -> Result<Head, Verdict> {
     }
     let front = tags::pass(view)?;
     if view.need(front.end, 4)?.starts_with(b"fLaC") {
-        return Ok(Head { skip: front.foreign, ..flac::sniff(view, front.end)? });
+        return Ok(ProbeInfo { skip: front.foreign, ..flac::sniff(view, front.end)? });
     }
     match frames::sniff(view)? {
         Some(head) => Ok(head),
@@ -247,8 +247,8 @@ fn named(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-fn not_media(what: &'static str) -> Verdict {
-    Verdict::Refused(InputError::NotMedia(what))
+fn not_media(what: &'static str) -> Probe {
+    Probe::Unsupported(InputError::NotMedia(what))
 }
 
 const NEITHER: InputError = InputError::NotMedia("there is neither video nor audio in it");
@@ -295,13 +295,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Verdict {
-        super::sniff(&View::front(bytes, len, all))
+    fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Probe {
+        super::probe(&View::front(bytes, len, all))
     }
 
     fn refusal(bytes: &[u8]) -> &'static str {
         match sniff(bytes, None, true) {
-            Verdict::Refused(InputError::NotMedia(what)) => what,
+            Probe::Unsupported(InputError::NotMedia(what)) => what,
             other => panic!("{other:?}"),
         }
     }
@@ -319,9 +319,9 @@ mod tests {
 
     #[test]
     fn a_start_that_could_become_anything_waits() {
-        assert_eq!(sniff(b"", None, false), Verdict::More);
-        assert_eq!(sniff(b"\0\0\0", None, false), Verdict::More);
-        assert_eq!(sniff(b"RIFF", None, false), Verdict::More);
+        assert_eq!(sniff(b"", None, false), Probe::NeedMore);
+        assert_eq!(sniff(b"\0\0\0", None, false), Probe::NeedMore);
+        assert_eq!(sniff(b"RIFF", None, false), Probe::NeedMore);
     }
 
     /// Frames of `len` bytes that begin with `mark`.
@@ -338,7 +338,7 @@ mod tests {
 
     fn seen(bytes: &[u8]) -> Option<(Format, Option<Codec>)> {
         match sniff(bytes, Some(bytes.len() as u64), true) {
-            Verdict::Known(head) => Some((head.format, head.audio)),
+            Probe::Recognised(head) => Some((head.format, head.audio)),
             _ => None,
         }
     }
@@ -355,7 +355,7 @@ mod tests {
             let known = Some((format, Some(codec)));
             let many = frames(mark, len, 20);
             assert_eq!(seen(&many), known);
-            assert_eq!(sniff(&many[..len * 2 + 4], None, false), Verdict::More, "{codec:?}");
+            assert_eq!(sniff(&many[..len * 2 + 4], None, false), Probe::NeedMore, "{codec:?}");
             assert_eq!(seen(&frames(mark, len, 1)), known, "a file of one frame");
             // Two, and then something else.
             assert_eq!(seen(&[&many[..len * 2], &[0x55; 9000]].concat()), None, "{codec:?}");
@@ -373,7 +373,7 @@ mod tests {
     #[test]
     fn what_frames_tell_of_their_duration() {
         let of = |bytes: &[u8]| match sniff(bytes, Some(bytes.len() as u64), true) {
-            Verdict::Known(head) => head.end.map(|duration| duration.as_micros()),
+            Probe::Recognised(head) => head.end.map(|duration| duration.as_micros()),
             other => panic!("{other:?}"),
         };
         assert_eq!(of(&frames(AC3, 768, 100)), Some(3_200_000));
@@ -396,15 +396,15 @@ mod tests {
         let tag = [&b"ID3\x04\0\0\0\x40\0\0"[..], &[0xff; 5000]].concat();
         let view = View { may_look: true, ..View::front(&tag, Some(4 << 20), false) };
         let at = 10 + (0x40 << 14);
-        assert_eq!(super::sniff(&view), Verdict::At(at));
+        assert_eq!(super::probe(&view), Probe::At(at));
         let far = [(at, frames(EAC3, 768, 30))];
-        let verdict = super::sniff(&View { far: &far, ..view });
+        let verdict = super::probe(&View { far: &far, ..view });
         assert!(
-            matches!(verdict, Verdict::Known(Head { format: Format::Eac3, .. })),
+            matches!(verdict, Probe::Recognised(ProbeInfo { format: Format::Eac3, .. })),
             "{verdict:?}"
         );
         let blind = View { may_look: false, all: true, ..view };
-        assert!(matches!(super::sniff(&blind), Verdict::Refused(_)));
+        assert!(matches!(super::probe(&blind), Probe::Unsupported(_)));
     }
 
     const W64: &[u8] = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0\0\0\0\0\0\0\0\0\
@@ -423,14 +423,14 @@ mod tests {
             len in any::<Option<u64>>(),
         ) {
             let bytes = [magic, &tail].concat();
-            prop_assert_ne!(sniff(&bytes, len, true), Verdict::More);
+            prop_assert_ne!(sniff(&bytes, len, true), Probe::NeedMore);
             sniff(&bytes, len, false);
             // Each place is asked for once.
             let mut far = Vec::new();
             loop {
                 let front = View::front(&bytes, len, true);
                 let view = View { far: &far, may_look: true, is_thorough: true, ..front };
-                let Verdict::At(at) = super::sniff(&view) else { break };
+                let Probe::At(at) = super::probe(&view) else { break };
                 prop_assert!(far.iter().all(|(asked, _)| *asked != at));
                 far.push((at, tail.clone()));
             }

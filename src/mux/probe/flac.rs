@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::{Codec, Format, Head, Verdict, View, from_ticks};
+use super::{Codec, Format, Probe, ProbeInfo, View, from_ticks};
 
 /// The mark, the header of STREAMINFO, and as much of it as is read (§8.2).
 const HEAD: usize = 4 + 4 + 18;
 
 /// What a file says that has its mark at `at`.
-pub(super) fn sniff(view: &View<'_>, at: u64) -> Result<Head, Verdict> {
+pub(super) fn sniff(view: &View<'_>, at: u64) -> Result<ProbeInfo, Probe> {
     let duration = stream_info(view.need(at, HEAD)?);
-    Ok(Head { end: duration, audio: Some(Codec::Flac), ..Head::of(Format::Flac) })
+    Ok(ProbeInfo { end: duration, audio: Some(Codec::Flac), ..ProbeInfo::of(Format::Flac) })
 }
 
 fn stream_info(bytes: &[u8]) -> Option<Duration> {

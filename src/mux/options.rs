@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The container that a client would like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub enum Wanted {
+pub enum ContainerChoice {
     /// Whatever suits the tracks.
     #[default]
     Auto,
@@ -22,60 +22,60 @@ pub enum Wanted {
     Opus,
 }
 
-impl Wanted {
+impl ContainerChoice {
     /// The one that is called so.
-    pub fn named(name: &str) -> Option<Wanted> {
+    pub fn from_name(name: &str) -> Option<ContainerChoice> {
         Some(match name {
-            "auto" => Wanted::Auto,
-            "mp4" => Wanted::Mp4,
-            "webm" => Wanted::Webm,
-            "mkv" => Wanted::Mkv,
-            "m4a" => Wanted::M4a,
-            "mp3" => Wanted::Mp3,
-            "opus" => Wanted::Opus,
+            "auto" => ContainerChoice::Auto,
+            "mp4" => ContainerChoice::Mp4,
+            "webm" => ContainerChoice::Webm,
+            "mkv" => ContainerChoice::Mkv,
+            "m4a" => ContainerChoice::M4a,
+            "mp3" => ContainerChoice::Mp3,
+            "opus" => ContainerChoice::Opus,
             _ => return None,
         })
     }
 
     /// What it is called.
-    pub fn name(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
-            Wanted::Auto => "auto",
-            Wanted::Mp4 => "mp4",
-            Wanted::Webm => "webm",
-            Wanted::Mkv => "mkv",
-            Wanted::M4a => "m4a",
-            Wanted::Mp3 => "mp3",
-            Wanted::Opus => "opus",
+            ContainerChoice::Auto => "auto",
+            ContainerChoice::Mp4 => "mp4",
+            ContainerChoice::Webm => "webm",
+            ContainerChoice::Mkv => "mkv",
+            ContainerChoice::M4a => "m4a",
+            ContainerChoice::Mp3 => "mp3",
+            ContainerChoice::Opus => "opus",
         }
     }
 
     /// Whether there can be no picture in it.
-    pub fn is_sound(self) -> bool {
-        matches!(self, Wanted::M4a | Wanted::Mp3 | Wanted::Opus)
+    pub fn is_audio(self) -> bool {
+        matches!(self, ContainerChoice::M4a | ContainerChoice::Mp3 | ContainerChoice::Opus)
     }
 }
 
 /// What of the film is wanted. Cuts fall where the tracks can be cut: at or before `start`, and at
 /// or behind `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub struct Trim {
+pub struct TimeRange {
     /// From here on.
     pub start: Duration,
     /// Up to here; all the rest if it is not given.
     pub end: Option<Duration>,
 }
 
-impl Trim {
+impl TimeRange {
     /// The same by the clock of a film that begins then.
-    pub fn on_clock_from(self, begin: Duration) -> Trim {
+    pub fn on_clock_from(self, begin: Duration) -> TimeRange {
         let later = |time: Duration| time.saturating_add(begin);
-        Trim { start: later(self.start), end: self.end.map(later) }
+        TimeRange { start: later(self.start), end: self.end.map(later) }
     }
 
     /// Whether nothing is left out.
-    pub fn is_whole(&self) -> bool {
-        *self == Trim::default()
+    pub fn is_full(&self) -> bool {
+        *self == TimeRange::default()
     }
 }
 
@@ -98,7 +98,7 @@ impl Engine {
     }
 
     /// The one that is called so.
-    pub fn named(name: &str) -> Option<Engine> {
+    pub fn from_name(name: &str) -> Option<Engine> {
         match name {
             "auto" => Some(Engine::Auto),
             "splice" => Some(Engine::Splice),
@@ -110,11 +110,11 @@ impl Engine {
 
 /// What a client would like of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub struct Wish {
+pub struct OutputOptions {
     /// Its container.
-    pub container: Wanted,
+    pub container: ContainerChoice,
     /// What makes it.
     pub engine: Engine,
     /// What of the film is in it.
-    pub trim: Trim,
+    pub time_range: TimeRange,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Codec, Format, Head, Verdict, View};
+use super::{Codec, Format, Probe, ProbeInfo, View};
 
 /// The header, and behind it the size of the tag before the first, which there is not.
 const HEADER: u64 = 9 + 4;
@@ -11,10 +11,10 @@ const TAG: u64 = 11;
 /// So many tags tell of the tracks.
 const MOST_TAGS: usize = 16;
 
-pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
+pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
     let flags = view.need(0, 9)?.get(4).copied().unwrap_or_default();
     let (has_picture, has_sound) = (flags & 1 != 0, flags & 4 != 0);
-    let mut head = Head { has_picture: Some(has_picture), ..Head::of(Format::Flv) };
+    let mut head = ProbeInfo { has_picture: Some(has_picture), ..ProbeInfo::of(Format::Flv) };
     let mut at = HEADER;
     for _ in 0..MOST_TAGS {
         let is_known =

@@ -11,38 +11,38 @@
 use std::time::Duration;
 
 /// The longest index that is looked at.
-const LONGEST: usize = 1 << 20;
+const MAX_MOOV: usize = 1 << 20;
 
 /// The outcome of a look at the first bytes of a file.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum Scan {
     /// The index is not all there yet.
-    More,
+    NeedMore,
     /// It is: the bytes, with the duration in.
-    Whole(Vec<u8>),
+    Complete(Vec<u8>),
     /// This is not what ffmpeg writes; leave it as it is.
-    Strange,
+    Unsupported,
 }
 
 /// Writes the durations of the tracks that tell, in their order, into the index among the first
 /// `bytes` of a fragmented MP4. The film lasts as long as the longest of them.
-pub fn with_durations(bytes: &[u8], tracks: &[Option<Duration>]) -> Look {
+pub fn with_durations(bytes: &[u8], tracks: &[Option<Duration>]) -> Scan {
     let mut at = 0;
     loop {
         let Some(found) = find(bytes, at) else {
-            return if bytes.len() > LONGEST { Look::Strange } else { Look::More };
+            return if bytes.len() > MAX_MOOV { Scan::Unsupported } else { Scan::NeedMore };
         };
-        if !(8..=LONGEST).contains(&found.len) {
-            return Look::Strange;
+        if !(8..=MAX_MOOV).contains(&found.len) {
+            return Scan::Unsupported;
         }
-        let Some(whole) = bytes.get(at..at + found.len) else { return Look::More };
+        let Some(whole) = bytes.get(at..at + found.len) else { return Scan::NeedMore };
         match &found.kind {
             b"ftyp" => at += found.len,
             b"moov" => {
-                let Some(moov) = patched(whole, tracks) else { return Look::Strange };
-                return Look::Whole([&bytes[..at], &moov, &bytes[at + found.len..]].concat());
+                let Some(moov) = patched(whole, tracks) else { return Scan::Unsupported };
+                return Scan::Complete([&bytes[..at], &moov, &bytes[at + found.len..]].concat());
             }
-            _ => return Look::Strange,
+            _ => return Scan::Unsupported,
         }
     }
 }
@@ -188,7 +188,8 @@ mod tests {
     #[test]
     fn the_duration_gets_in_and_nothing_else_changes() {
         let file = file();
-        let Look::Whole(new) = with_durations(&file, &[Some(Duration::from_millis(61_500))]) else {
+        let Scan::Complete(new) = with_durations(&file, &[Some(Duration::from_millis(61_500))])
+        else {
             panic!()
         };
         assert_eq!(new.len(), file.len() + 16);
@@ -220,7 +221,7 @@ mod tests {
             let len = u32_at(&late, at).unwrap() + edts.len() as u32;
             late[at..at + 4].copy_from_slice(&len.to_be_bytes());
         }
-        let Look::Whole(new) = with_durations(&late, &SECOND) else { panic!() };
+        let Scan::Complete(new) = with_durations(&late, &SECOND) else { panic!() };
         let count = |ticks: u32| {
             let ticks = ticks.to_be_bytes();
             new.windows(4).filter(|window| **window == ticks).count()
@@ -233,18 +234,18 @@ mod tests {
         let file = file();
         let whole = file.len() - 17;
         for len in 0..whole {
-            assert_eq!(with_durations(&file[..len], &SECOND), Look::More, "{len}");
+            assert_eq!(with_durations(&file[..len], &SECOND), Scan::NeedMore, "{len}");
         }
         let at_last = with_durations(&file[..whole], &SECOND);
-        assert!(matches!(at_last, Look::Whole(_)));
+        assert!(matches!(at_last, Scan::Complete(_)));
     }
 
     #[test]
     fn what_does_not_fit_is_left_alone() {
-        assert_eq!(with_durations(&[0xff; 64], &SECOND), Look::Strange);
+        assert_eq!(with_durations(&[0xff; 64], &SECOND), Scan::Unsupported);
         // 50 days at 1000 ticks a second do not fit into 32 bits.
         let long = Duration::from_secs(50 * 86_400);
-        assert_eq!(with_durations(&file(), &[Some(long)]), Look::Strange);
+        assert_eq!(with_durations(&file(), &[Some(long)]), Scan::Unsupported);
     }
 
     proptest! {

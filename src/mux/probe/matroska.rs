@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Codec, Format, Head, LOOK_AT_MOST, Verdict, View, from_ticks, not_media, opus_head};
+use super::{Codec, Format, PROBE_SIZE, Probe, ProbeInfo, View, from_ticks, not_media, opus_head};
 use crate::mux::parameter_sets::{SampleEntry, has_hevc};
 use crate::mux::splice::ebml::text_of;
 
@@ -42,9 +42,9 @@ const CLUSTER_FRONT: usize = 64;
 /// So many elements are between the tracks and the first cluster.
 const MOST_ELEMENTS: usize = 16;
 
-pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
-    let seen = view.front.len().min(LOOK_AT_MOST);
-    let all = view.all || seen == LOOK_AT_MOST;
+pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
+    let seen = view.front.len().min(PROBE_SIZE);
+    let all = view.all || seen == PROBE_SIZE;
     let Found { mut head, scale, behind } =
         read(&view.front[..seen], all, view.len == Some(seen as u64))?;
     if let Some(at) = behind {
@@ -61,7 +61,7 @@ pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
 /// What the front of a file says.
 #[derive(Debug, PartialEq, Eq)]
 struct Found {
-    head: Head,
+    head: ProbeInfo,
     /// Nanoseconds a tick.
     scale: u64,
     /// What follows on what was read of the segment; nothing if that does not matter.
@@ -70,7 +70,7 @@ struct Found {
 
 /// When the first cluster at or behind `at` begins. It is looked for as far as it is near, or with
 /// a thorough look.
-fn begin(view: &View<'_>, mut at: u64, scale: u64) -> Result<Option<Duration>, Verdict> {
+fn begin(view: &View<'_>, mut at: u64, scale: u64) -> Result<Option<Duration>, Probe> {
     for _ in 0..MOST_ELEMENTS {
         if !view.is_thorough && at + CLUSTER_FRONT as u64 > NEAR {
             break;
@@ -90,18 +90,18 @@ fn begin(view: &View<'_>, mut at: u64, scale: u64) -> Result<Option<Duration>, V
 }
 
 /// `all` means that no more can be seen, `ends` that the file has no more.
-fn read(bytes: &[u8], all: bool, ends: bool) -> Result<Found, Verdict> {
+fn read(bytes: &[u8], all: bool, ends: bool) -> Result<Found, Probe> {
     let mut top = Elements::of(bytes);
-    let header = top.next().filter(|header| header.whole).ok_or(Verdict::More)?;
+    let header = top.next().filter(|header| header.whole).ok_or(Probe::NeedMore)?;
     let mut fields = Elements::of(header.payload);
     let format = match fields.find(|e| e.id == DOC_TYPE).map(|e| text_of(e.payload)) {
         Some(b"webm") => Format::Webm,
         Some(b"matroska") => Format::Matroska,
         _ => return Err(not_media("it is EBML, but neither webm nor mkv")),
     };
-    let mut found = Found { head: Head::of(format), scale: DEFAULT_SCALE, behind: None };
+    let mut found = Found { head: ProbeInfo::of(format), scale: DEFAULT_SCALE, behind: None };
     let Some(segment) = top.next().filter(|segment| segment.id == SEGMENT) else {
-        return if all { Ok(found) } else { Err(Verdict::More) };
+        return if all { Ok(found) } else { Err(Probe::NeedMore) };
     };
     let (mut has_info, mut uids) = (false, None);
     // Of a file that was cut it is told elsewhere that it was.
@@ -114,7 +114,7 @@ fn read(bytes: &[u8], all: bool, ends: bool) -> Result<Found, Verdict> {
                 has_info = true;
             }
             TRACKS if child.whole && is_beside(child.payload) => {
-                return Err(Verdict::Refused(super::NEITHER));
+                return Err(Probe::Unsupported(super::NEITHER));
             }
             TRACKS if child.whole => uids = Some(tracks(&mut found.head, child.payload)),
             TAGS if child.whole => tags(&mut found.head, child.payload, uids.unwrap_or_default()),
@@ -131,7 +131,7 @@ fn read(bytes: &[u8], all: bool, ends: bool) -> Result<Found, Verdict> {
     let is_enough = has_info && uids.is_some() && !ends;
     match () {
         () if is_enough => Ok(found),
-        () if !all && !ends => Err(Verdict::More),
+        () if !all && !ends => Err(Probe::NeedMore),
         () if ends && !is_cut => Err(not_media("it has no media in it (no clusters)")),
         () => Ok(Found { behind: None, ..found }),
     }
@@ -145,7 +145,7 @@ struct Uids {
 }
 
 /// What the tracks say of themselves (RFC 9559 §5.1.4).
-fn tracks(head: &mut Head, tracks: &[u8]) -> Uids {
+fn tracks(head: &mut ProbeInfo, tracks: &[u8]) -> Uids {
     let (mut has_picture, mut has_sound, mut uids) = (false, false, Uids::default());
     for entry in Elements::of(tracks).filter(|entry| entry.id == TRACK_ENTRY) {
         let field = |id| Elements::of(entry.payload).find(|field| field.id == id);
@@ -190,7 +190,7 @@ fn is_beside(tracks: &[u8]) -> bool {
 
 /// Until when the tracks play, which many writers put into tags that all programs know (RFC 9559
 /// §5.1.8): "DURATION", as "00:00:04.223000000".
-fn tags(head: &mut Head, tags: &[u8], uids: Uids) {
+fn tags(head: &mut ProbeInfo, tags: &[u8], uids: Uids) {
     for tag in Elements::of(tags).filter(|tag| tag.id == TAG) {
         let fields = || Elements::of(tag.payload);
         let targets = fields().filter(|field| field.id == TARGETS);
@@ -360,14 +360,14 @@ mod tests {
         let scale = element(&[0x2a, 0xd7, 0xb1], &[0x0f, 0x42, 0x40]);
         let ticks = element(&[0x44, 0x89], &2500f64.to_be_bytes());
         let bytes = file("webm", &[scale, ticks].concat());
-        let head = Head {
+        let head = ProbeInfo {
             end: Some(Duration::from_millis(2500)),
             pre_skip: std::num::NonZeroU16::new(312),
             has_picture: Some(false),
-            ..Head::of(Format::Webm)
+            ..ProbeInfo::of(Format::Webm)
         };
         assert_eq!(read(&bytes, false, false).map(|found| found.head), Ok(head));
-        assert_eq!(read(&bytes[..bytes.len() - 1], false, false), Err(Verdict::More));
+        assert_eq!(read(&bytes[..bytes.len() - 1], false, false), Err(Probe::NeedMore));
     }
 
     #[test]
@@ -382,7 +382,7 @@ mod tests {
     #[test]
     fn other_ebml_is_refused() {
         let verdict = read(&file("ebml-something", b""), true, false);
-        assert!(matches!(verdict, Err(Verdict::Refused(_))));
+        assert!(matches!(verdict, Err(Probe::Unsupported(_))));
     }
 
     /// RFC 8794 §7.4 and §7.5: a text ends at its first zero.
@@ -393,8 +393,8 @@ mod tests {
         }
     }
 
-    fn track(fields: &[Vec<u8>]) -> Head {
-        let mut head = Head::of(Format::Matroska);
+    fn track(fields: &[Vec<u8>]) -> ProbeInfo {
+        let mut head = ProbeInfo::of(Format::Matroska);
         tracks(&mut head, &element(&[0xae], &fields.concat()));
         head
     }
@@ -442,19 +442,19 @@ mod tests {
 
     #[test]
     fn the_first_cluster_tells_when_a_file_begins() {
-        let seconds = |head: Head| (head.begin.as_secs(), head.end.map(|end| end.as_secs()));
+        let seconds = |head: ProbeInfo| (head.begin.as_secs(), head.end.map(|end| end.as_secs()));
         let bytes = late(&[]);
         let view = View::front(&bytes, Some(1 << 30), false);
         assert_eq!(sniff(&view).map(seconds), Ok((10, Some(14))));
         let early = View { front: &bytes[..bytes.len() - 100], ..view };
-        assert_eq!(sniff(&early), Err(Verdict::More));
+        assert_eq!(sniff(&early), Err(Probe::NeedMore));
         // It is not waited for behind a long attachment, but looked for if that is worth it.
         let bytes = late(&element(&[0x19, 0x41, 0xa4, 0x69], &[0; 0x3ff0]));
         let front = &bytes[..bytes.len() - 150];
         let view = View { front, may_look: true, ..view };
         assert_eq!(sniff(&view).map(seconds), Ok((0, Some(14))));
         let thorough = View { is_thorough: true, ..view };
-        assert_eq!(sniff(&thorough), Err(Verdict::More));
+        assert_eq!(sniff(&thorough), Err(Probe::NeedMore));
         assert_eq!(sniff(&View { front: &bytes, ..thorough }).map(seconds), Ok((10, Some(14))));
     }
 
@@ -497,6 +497,6 @@ mod tests {
         let head = read(&[header.clone(), segment].concat(), false, true);
         assert!(!head.unwrap().head.index_first);
         let empty = [header, element(&[0x18, 0x53, 0x80, 0x67], b"")].concat();
-        assert!(matches!(read(&empty, false, true), Err(Verdict::Refused(_))));
+        assert!(matches!(read(&empty, false, true), Err(Probe::Unsupported(_))));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Codec, Format, Head, Verdict, View, ac3, from_ticks, mpeg_audio, tags};
+use super::{Codec, Format, Probe, ProbeInfo, View, ac3, from_ticks, mpeg_audio, tags};
 
 /// So many frames in a row are no chance, if the first is where it should be.
 const ENOUGH: usize = 3;
@@ -47,7 +47,7 @@ struct Run {
 }
 
 /// Looks at a file that may consist of frames; `None` if it does not.
-pub(super) fn sniff(view: &View<'_>) -> Result<Option<Head>, Verdict> {
+pub(super) fn sniff(view: &View<'_>) -> Result<Option<ProbeInfo>, Probe> {
     let front = tags::pass(view)?;
     let Some((at, run)) = find(view, &front)? else { return Ok(None) };
     let first = run.first;
@@ -62,12 +62,12 @@ pub(super) fn sniff(view: &View<'_>) -> Result<Option<Head>, Verdict> {
     // ffmpeg takes whatever is in front of the first frame of AC-3 for one; of the others it looks
     // for the first, and reads the tags.
     let skip = if matches!(format, Format::Ac3 | Format::Eac3) { at } else { front.foreign };
-    let head = Head { end: duration, audio: Some(codec), skip, ..Head::of(format) };
+    let head = ProbeInfo { end: duration, audio: Some(codec), skip, ..ProbeInfo::of(format) };
     Ok(Some(head))
 }
 
 /// The first frame, and those behind it.
-fn find(view: &View<'_>, front: &tags::Front) -> Result<Option<(u64, Run)>, Verdict> {
+fn find(view: &View<'_>, front: &tags::Front) -> Result<Option<(u64, Run)>, Probe> {
     if let Some(run) = run(view, front.end, ENOUGH)? {
         return Ok(Some((front.end, run)));
     }
@@ -87,7 +87,7 @@ fn find(view: &View<'_>, front: &tags::Front) -> Result<Option<(u64, Run)>, Verd
 }
 
 /// The frames from `at` on, if there are at least `enough`, or all that there are.
-fn run(view: &View<'_>, at: u64, enough: usize) -> Result<Option<Run>, Verdict> {
+fn run(view: &View<'_>, at: u64, enough: usize) -> Result<Option<Run>, Probe> {
     let bytes = view.need(at, HEADER)?;
     let Some(first) = frame(bytes) else { return Ok(None) };
     let mut run =
@@ -134,7 +134,7 @@ fn frame(bytes: &[u8]) -> Option<Frame> {
 }
 
 /// How long the frames play: a summary in the first tells it, or their being all alike.
-fn duration(view: &View<'_>, at: u64, run: &Run) -> Result<Option<Duration>, Verdict> {
+fn duration(view: &View<'_>, at: u64, run: &Run) -> Result<Option<Duration>, Probe> {
     let first = run.first;
     if let Some(frames) = mpeg_audio::frames_told(view.need(at, 0)?, first.codec) {
         let samples = u64::from(frames) * u64::from(first.samples);

@@ -2,7 +2,7 @@
 //! header, and chunks that begin at multiples of eight.
 
 use super::riff::{Fmt, is_placeholder};
-use super::{Format, Head, Mend, Verdict, View};
+use super::{Format, HeaderPatch, Probe, ProbeInfo, View};
 
 /// What is in front of the chunks: two names, and the size of the file between them.
 pub(in crate::mux) const OPENING: u64 = 40;
@@ -33,8 +33,8 @@ pub(super) fn begins(bytes: &[u8]) -> bool {
     bytes.starts_with(RIFF)
 }
 
-pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
-    let head = Head::of(Format::Wave64);
+pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
+    let head = ProbeInfo::of(Format::Wave64);
     if !view.need(HEADER, 16)?.starts_with(&WAVE) {
         return Err(super::not_media("it is RIFF with wide sizes, but no WAVE"));
     }
@@ -52,14 +52,14 @@ pub(super) fn sniff(view: &View<'_>) -> Result<Head, Verdict> {
             let is_unknown = is_placeholder(len) && left.is_some_and(|left| left != len);
             let len = left.filter(|_| is_unknown).unwrap_or(len);
             let place = u32::try_from(at + 16).ok().filter(|_| is_unknown);
-            let mend = place.map(|at| Mend { at, value: len, is_wide: true });
+            let mend = place.map(|at| HeaderPatch { at, value: len, is_wide: true });
             let sound = Some(len).filter(|len| !is_placeholder(*len));
             let sound = sound.and_then(|len| len.checked_sub(HEADER));
             let end = format.and_then(|format| format.duration(sound?, None));
             // Where tags stand, no demuxer looks for them.
             let until = sound.map_or(u64::MAX, |_| at.saturating_add(len));
             let audio = format.map(|format| format.codec);
-            return Ok(Head { end, audio, mend, until, ..head });
+            return Ok(ProbeInfo { end, audio, header_patch: mend, until, ..head });
         }
         let Some(next) = at.checked_add(len).and_then(|end| end.checked_next_multiple_of(8)) else {
             break;

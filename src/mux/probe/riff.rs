@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Codec, Format, Head, Mend, Verdict, View, from_ticks};
+use super::{Codec, Format, HeaderPatch, Probe, ProbeInfo, View, from_ticks};
 
 /// No file has more chunks in front of its samples.
 const MOST_CHUNKS: usize = 64;
@@ -18,8 +18,8 @@ pub(super) fn is_wave(bytes: &[u8]) -> bool {
 }
 
 /// What a WAVE says of itself.
-pub(super) fn wave(view: &View<'_>) -> Result<Head, Verdict> {
-    let head = Head { audio: None, ..Head::of(Format::Wav) };
+pub(super) fn wave(view: &View<'_>) -> Result<ProbeInfo, Probe> {
+    let head = ProbeInfo { audio: None, ..ProbeInfo::of(Format::Wav) };
     let (mut at, mut format, mut wide, mut samples) = (12, None, None, None);
     for _ in 0..MOST_CHUNKS {
         let bytes = view.need(at, 8)?;
@@ -42,11 +42,11 @@ pub(super) fn wave(view: &View<'_>) -> Result<Head, Verdict> {
                 let is_unknown = is_placeholder(size) && left.is_some_and(|left| left != size);
                 let size = if is_unknown { left.unwrap_or(size) } else { size };
                 let place = u32::try_from(size_at).ok().filter(|_| is_unknown);
-                let mend = place.map(|at| Mend { at, value: size, is_wide });
+                let mend = place.map(|at| HeaderPatch { at, value: size, is_wide });
                 let duration = format.and_then(|format| format.duration(size, samples));
                 let audio = format.map(|format| format.codec);
                 let duration = duration.filter(|_| is_unknown || !is_placeholder(size));
-                return Ok(Head { end: duration, audio, mend, ..head });
+                return Ok(ProbeInfo { end: duration, audio, header_patch: mend, ..head });
             }
             _ => {}
         }
@@ -108,8 +108,8 @@ pub(super) fn is_aiff(bytes: &[u8]) -> bool {
 }
 
 /// What an AIFF says of itself. Tags stand behind its samples, where no demuxer looks for them.
-pub(super) fn aiff(view: &View<'_>) -> Result<Head, Verdict> {
-    let mut head = Head { audio: Some(Codec::Pcm), ..Head::of(Format::Aiff) };
+pub(super) fn aiff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
+    let mut head = ProbeInfo { audio: Some(Codec::Pcm), ..ProbeInfo::of(Format::Aiff) };
     let mut at = 12;
     for _ in 0..MOST_CHUNKS {
         let bytes = view.need(at, 8)?;
@@ -119,7 +119,7 @@ pub(super) fn aiff(view: &View<'_>) -> Result<Head, Verdict> {
         match bytes.first_chunk() {
             Some(b"COMM") => head.end = comm(view.need(at + 8, 18)?),
             Some(b"SSND") => {
-                return Ok(Head { until: if len > 0 { end } else { u64::MAX }, ..head });
+                return Ok(ProbeInfo { until: if len > 0 { end } else { u64::MAX }, ..head });
             }
             _ => {}
         }
@@ -161,7 +161,7 @@ mod tests {
         [b"RIFF\xff\xff\xff\xffWAVE", &fmt[..], b"data", &size.to_le_bytes(), &[0; 8]].concat()
     }
 
-    fn head(size: u32, len: u64) -> Head {
+    fn head(size: u32, len: u64) -> ProbeInfo {
         wave(&View::front(&file(size), Some(len), false)).unwrap()
     }
 
@@ -170,17 +170,17 @@ mod tests {
         let second = Some(Duration::from_secs(1));
         for unknown in [0, u32::MAX, u32::MAX - 36, 0x7fff_0000, 0x7fff_f000, 0x8000_0000] {
             let head = head(unknown, 192_044);
-            let mend = Mend { at: 40, value: 192_000, is_wide: false };
-            assert_eq!((head.end, head.mend), (second, Some(mend)), "{unknown:x}");
+            let mend = HeaderPatch { at: 40, value: 192_000, is_wide: false };
+            assert_eq!((head.end, head.header_patch), (second, Some(mend)), "{unknown:x}");
         }
         // This one is cut, or has a tag behind it.
         for known in [192_000, 0x3000_0000] {
-            assert_eq!(head(known, 192_044).mend, None);
+            assert_eq!(head(known, 192_044).header_patch, None);
         }
         assert_eq!(head(192_000, 192_044).end, second);
         assert_eq!(head(192_000, 192_044).audio, Some(Codec::Pcm));
         let unknown = wave(&View::front(&file(u32::MAX), None, false)).unwrap();
-        assert_eq!((unknown.end, unknown.mend), (None, None));
+        assert_eq!((unknown.end, unknown.header_patch), (None, None));
     }
 
     #[test]
