@@ -26,7 +26,7 @@ pub use options::{ContainerChoice, Engine, OutputOptions, TimeRange};
 pub use parameter_sets::SampleEntry;
 
 use probe::{Codec, Format, ProbeInfo, View};
-use splice::{Refusal, Survey};
+use splice::{TrackIndex, Unsupported};
 
 /// The container of the joined file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub struct SpliceRefusal {
     /// The track that it is about, if it is about one.
     pub track: Option<TrackKind>,
     /// What is in the way.
-    pub why: Refusal,
+    pub why: Unsupported,
 }
 
 impl fmt::Display for SpliceRefusal {
@@ -103,7 +103,7 @@ pub struct OutputType {
 }
 
 /// What splice found out about a track, or why it is of no use to it.
-pub type Surveyed = Result<Survey, Refusal>;
+pub type Surveyed = Result<TrackIndex, Unsupported>;
 
 /// Decides what becomes of `inputs`; of each there is a survey, if it was worth the while. `key_frame` is
 /// where what is wanted of the video begins, if that was looked for beside it.
@@ -230,7 +230,8 @@ fn try_splice(
         Ok(survey) => Ok((input.kind, survey)),
         Err(why) => Err(SpliceRefusal { track: Some(input.kind), why: *why }),
     });
-    let options = splice::Options { container: wish.container, trim: wish.time_range, tags };
+    let options =
+        splice::Options { container: wish.container, time_range: wish.time_range, metadata: tags };
     Some(tracks.collect::<Result<Vec<_>, _>>().and_then(|tracks| {
         splice::plan(&tracks, &options).map_err(|why| SpliceRefusal { track: None, why })
     }))
@@ -290,7 +291,7 @@ fn feeds(
             Some(Err(splice::ENCRYPTED)) => {
                 return Err(Error::Unusable { track: input.kind, reason: InputError::Encrypted });
             }
-            Some(Err(Refusal(why))) if !input.probe.index_first => {
+            Some(Err(Unsupported(why))) if !input.probe.index_first => {
                 let reason = InputError::IndexAtEnd(why);
                 return Err(Error::Unusable { track: input.kind, reason });
             }
@@ -384,7 +385,7 @@ mod tests {
     fn a_lone_file_that_is_as_wanted_is_passed_through() {
         let plan = |format, wanted, index_first| {
             let head = ProbeInfo { index_first, has_picture: Some(false), ..ProbeInfo::of(format) };
-            let survey = (!index_first).then_some(Err(Refusal("it is none")));
+            let survey = (!index_first).then_some(Err(Unsupported("it is none")));
             plan(
                 vec![ProbedInput { kind: TrackKind::Audio, probe: head }],
                 &[survey],

@@ -92,7 +92,7 @@ impl PlanKey {
 
 impl CachedPlan {
     fn memory_size(&self) -> usize {
-        self.plan.weight() + self.files.capacity() * size_of::<RemoteFile>()
+        self.plan.memory_size() + self.files.capacity() * size_of::<RemoteFile>()
     }
 }
 
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::media::{Cookie, CoverArt, Metadata, RemoteLocation, Track, TrackKind};
     use crate::memory_budget::MemoryBudget;
-    use crate::mux::splice::{Layout, Rules};
+    use crate::mux::splice::{Layout, Rewriter};
     use crate::mux::{Container, ContainerChoice, Engine, TimeRange};
     use std::time::Duration;
     use ureq::http::HeaderValue;
@@ -231,7 +231,7 @@ mod tests {
     fn the_longest_unused_make_room_for_the_new() {
         let spliced = |len: usize| {
             let layout = Layout::default();
-            let plan = layout.plan(vec![0; len], Container::Mp4, Duration::ZERO, Rules::None);
+            let plan = layout.plan(vec![0; len], Container::Mp4, Duration::ZERO, Rewriter::None);
             let memory = MemoryBudget::new(0).reservation();
             Arc::new(CachedPlan { plan, files: Vec::new(), etag: None, memory })
         };

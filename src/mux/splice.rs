@@ -30,57 +30,57 @@ mod golden;
 mod headers;
 mod input;
 mod layout;
-mod near;
 mod progressive;
 mod tags;
-mod top;
+mod top_level;
 mod trak;
 mod webm;
+mod windowed_reader;
 
-pub use input::{Flow, Input, Window};
-pub use layout::{Layout, Piece, Plan, Rules, Runs};
+pub use input::{ChunkSource, RangeWriter, TrackInput};
+pub use layout::{Extent, Layout, Plan, Rewriter, Runs};
 
 use fragmented::Gathered;
-use near::{Near, Reach};
-use top::Top;
+use top_level::TopLevelBoxes;
 use trak::Moov;
+use windowed_reader::{WindowPolicy, WindowedReader};
 
 /// Changes whenever the same inputs and options would give other bytes than before: the client
 /// that resumes must not be given the rest of another layout.
 pub const VERSION: u32 = 5;
 
 /// The longest run of bytes that is looked at in one go.
-pub const MAX_LOOK: u64 = 16 << 20;
+pub const MAX_READ: u64 = 16 << 20;
 /// The longest element that is held whole, to be changed: a moof, the head of a block.
 pub const MAX_ELEMENT: usize = 8 << 20;
 
 /// Looks at the bytes of one file, wherever they are.
-pub trait Look {
+pub trait ReadAt {
     /// The length of the file.
     fn len(&self) -> u64;
 
     /// Exactly these bytes. They must lie within the file and be no more than [`MAX_LOOK`].
     /// The first 64 KiB come by themselves, and are waited for as far as the range reaches; anything
     /// else is one more request.
-    fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt>;
+    fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError>;
 
     /// Looks at several places of the file in turn, at each as far as `next` wants: `begins` says where
     /// first, and whatever was seen is given to `next`, with the number of its chain and its place,
     /// which says where to look next in this chain. Chains know nothing of each other, and may go
     /// on at the same time. None of the ranges may be longer than 1 MiB.
-    fn chains(&mut self, begins: Vec<Range<u64>>, next: &Next<'_>) -> Result<(), Halt> {
+    fn chains(&mut self, begins: Vec<Range<u64>>, next: &NextRead<'_>) -> Result<(), SurveyError> {
         for (chain, begin) in begins.into_iter().enumerate() {
             let mut wanted = Some(begin);
             while let Some(range) = wanted {
                 let at = range.start;
-                wanted = next(chain, at, &self.look(range)?)?;
+                wanted = next(chain, at, &self.read_at(range)?)?;
             }
         }
         Ok(())
     }
 
     /// How many of the first bytes are here already: to look at them takes no time at all.
-    fn at_hand(&self) -> u64 {
+    fn buffered_len(&self) -> u64 {
         0
     }
 
@@ -91,47 +91,48 @@ pub trait Look {
 }
 
 /// What is to be looked at next in a chain in which these bytes were seen there, if anything.
-pub type Next<'n> = dyn Fn(usize, u64, &[u8]) -> Result<Option<Range<u64>>, Halt> + Sync + 'n;
+pub type NextRead<'n> =
+    dyn Fn(usize, u64, &[u8]) -> Result<Option<Range<u64>>, SurveyError> + Sync + 'n;
 
 /// Why these files cannot be spliced. An ordinary value: ffmpeg joins them then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal(pub &'static str);
+pub struct Unsupported(pub &'static str);
 
 /// Why nobody can join a file, nor play it.
-pub const ENCRYPTED: Refusal = Refusal("it is encrypted");
+pub const ENCRYPTED: Unsupported = Unsupported("it is encrypted");
 
 /// What ends a survey early.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Halt {
+pub enum SurveyError {
     /// The file is none that can be spliced.
-    Refused(Refusal),
+    Refused(Unsupported),
     /// The file lacks its end: nothing else may join it, either.
     Incomplete(Incomplete),
     /// Its bytes could not be had.
     Failed(Error),
 }
 
-impl From<Refusal> for Halt {
-    fn from(refusal: Refusal) -> Halt {
-        Halt::Refused(refusal)
+impl From<Unsupported> for SurveyError {
+    fn from(refusal: Unsupported) -> SurveyError {
+        SurveyError::Refused(refusal)
     }
 }
 
-impl From<Incomplete> for Halt {
-    fn from(incomplete: Incomplete) -> Halt {
-        Halt::Incomplete(incomplete)
+impl From<Incomplete> for SurveyError {
+    fn from(incomplete: Incomplete) -> SurveyError {
+        SurveyError::Incomplete(incomplete)
     }
 }
 
-impl From<Error> for Halt {
-    fn from(error: Error) -> Halt {
-        Halt::Failed(error)
+impl From<Error> for SurveyError {
+    fn from(error: Error) -> SurveyError {
+        SurveyError::Failed(error)
     }
 }
 
 /// What is known of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Survey {
+pub enum TrackIndex {
     /// Fragmented MP4: an index, and fragments that carry their own times.
     Fragmented(Box<fragmented::Track>),
     /// MP4 with all of its samples in its moov.
@@ -146,26 +147,26 @@ pub struct Options<'a> {
     /// Its container.
     pub container: ContainerChoice,
     /// What of the film is wanted.
-    pub trim: TimeRange,
+    pub time_range: TimeRange,
     /// What it says of itself.
-    pub tags: &'a Metadata,
+    pub metadata: &'a Metadata,
 }
 
-impl Survey {
+impl TrackIndex {
     /// How long the file says that it plays, if that was looked at.
     pub fn duration(&self) -> Option<Duration> {
         match self {
-            Survey::Progressive(movie) => movie.duration(),
-            Survey::Fragmented(track) => track.shown_until(),
-            Survey::Webm(_) => None,
+            TrackIndex::Progressive(movie) => movie.duration(),
+            TrackIndex::Fragmented(track) => track.shown_until(),
+            TrackIndex::Webm(_) => None,
         }
     }
 
     /// When it begins to play, by its own clock, if that was looked at.
     pub fn begin(&self) -> Option<Duration> {
         match self {
-            Survey::Progressive(movie) => Some(movie.begin()),
-            Survey::Fragmented(_) | Survey::Webm(_) => None,
+            TrackIndex::Progressive(movie) => Some(movie.begin()),
+            TrackIndex::Fragmented(_) | TrackIndex::Webm(_) => None,
         }
     }
 
@@ -173,9 +174,9 @@ impl Survey {
     /// the clock of the file, if it is known.
     pub fn entry(&self, start: Duration) -> Option<Duration> {
         let entry = match self {
-            Survey::Progressive(movie) => movie.entry(start),
-            Survey::Fragmented(track) => track.entry(),
-            Survey::Webm(track) => track.entry(start),
+            TrackIndex::Progressive(movie) => movie.entry(start),
+            TrackIndex::Fragmented(track) => track.entry(),
+            TrackIndex::Webm(track) => track.entry(start),
         };
         entry.filter(|entry| *entry <= start)
     }
@@ -183,32 +184,36 @@ impl Survey {
     /// Whether there is video in the file, be it a still picture, if that was looked at.
     pub fn has_video(&self) -> Option<bool> {
         match self {
-            Survey::Progressive(movie) => Some(movie.has(TrackKind::Video)),
-            Survey::Fragmented(_) | Survey::Webm(_) => None,
+            TrackIndex::Progressive(movie) => Some(movie.has(TrackKind::Video)),
+            TrackIndex::Fragmented(_) | TrackIndex::Webm(_) => None,
         }
     }
 }
 
 /// Reads the index of a file of `format`, of which `trim` is wanted.
-pub fn survey(format: Format, look: &mut dyn Look, trim: TimeRange) -> Result<Survey, Halt> {
-    if look.len() > Layout::LONGEST_FILE {
-        return Err(Refusal("it is too long").into());
+pub fn read_index(
+    format: Format,
+    look: &mut dyn ReadAt,
+    trim: TimeRange,
+) -> Result<TrackIndex, SurveyError> {
+    if look.len() > Layout::MAX_FILE_LEN {
+        return Err(Unsupported("it is too long").into());
     }
     match format {
         Format::Mp4 => {
-            let look = &mut Near::new(look, Reach::FRAGMENTS);
-            let mut top = Top::new(look);
+            let look = &mut WindowedReader::new(look, WindowPolicy::FRAGMENTS);
+            let mut top = TopLevelBoxes::new(look);
             let moov = top.moov()?;
             if Moov::read(&moov)?.mvex.is_none() {
-                return progressive::survey(top, moov).map(Survey::Progressive);
+                return progressive::survey(top, moov).map(TrackIndex::Progressive);
             }
             top.refuse_quicktime()?;
             let behind = top.at();
             let track = fragmented::survey(look, &moov, behind, trim)?;
-            Ok(Survey::Fragmented(Box::new(track)))
+            Ok(TrackIndex::Fragmented(Box::new(track)))
         }
-        Format::Webm => webm::survey(look).map(Survey::Webm),
-        _ => Err(Refusal("its format is neither MP4 nor WebM").into()),
+        Format::Webm => webm::survey(look).map(TrackIndex::Webm),
+        _ => Err(Unsupported("its format is neither MP4 nor WebM").into()),
     }
 }
 
@@ -216,13 +221,13 @@ pub fn survey(format: Format, look: &mut dyn Look, trim: TimeRange) -> Result<Su
 /// `start` on, by its own clock, if an index or its fragments tell.
 pub fn key_frame(
     format: Format,
-    look: &mut dyn Look,
+    look: &mut dyn ReadAt,
     start: Duration,
-) -> Result<Option<Duration>, Halt> {
+) -> Result<Option<Duration>, SurveyError> {
     let found = match format {
         Format::Mp4 => {
-            let look = &mut Near::new(look, Reach::FRAGMENTS);
-            let mut top = Top::new(look);
+            let look = &mut WindowedReader::new(look, WindowPolicy::FRAGMENTS);
+            let mut top = TopLevelBoxes::new(look);
             let moov = top.moov()?;
             let behind = top.at();
             fragmented::key_frame(look, &moov, behind, start)
@@ -231,71 +236,71 @@ pub fn key_frame(
         _ => Ok(None),
     };
     match found {
-        Err(Halt::Refused(_)) => Ok(None),
+        Err(SurveyError::Refused(_)) => Ok(None),
         found => found,
     }
 }
 
 /// Makes sure that the boxes of an MP4 file end where it ends. `Halt::Refused` says that they are too
 /// many to tell.
-pub fn check_boxes(look: &mut dyn Look) -> Result<(), Halt> {
-    let look = &mut Near::new(look, Reach::FRAGMENTS);
-    Top::new(look).pass_all()
+pub fn check_boxes(look: &mut dyn ReadAt) -> Result<(), SurveyError> {
+    let look = &mut WindowedReader::new(look, WindowPolicy::FRAGMENTS);
+    TopLevelBoxes::new(look).check_all()
 }
 
 /// Reads all heads of the fragments of an MP4 with sound alone: it is as if it had none, and so is the
 /// file that is made of it.
-pub fn survey_gathered(look: &mut dyn Look) -> Result<Survey, Halt> {
-    if look.len() > Layout::LONGEST_FILE {
-        return Err(Refusal("it is too long").into());
+pub fn read_gathered_index(look: &mut dyn ReadAt) -> Result<TrackIndex, SurveyError> {
+    if look.len() > Layout::MAX_FILE_LEN {
+        return Err(Unsupported("it is too long").into());
     }
-    let look = &mut Near::new(look, Reach::FRAGMENTS);
-    let mut top = Top::new(look);
+    let look = &mut WindowedReader::new(look, WindowPolicy::FRAGMENTS);
+    let mut top = TopLevelBoxes::new(look);
     let moov = top.moov()?;
     top.refuse_quicktime()?;
     let (behind, brands) = (top.at(), top.brands().to_vec());
     let Gathered { moov, media } = fragmented::gather(look, &moov, behind)?;
-    Ok(Survey::Progressive(progressive::Movie::gathered(moov, &brands, media)))
+    Ok(TrackIndex::Progressive(progressive::Movie::gathered(moov, &brands, media)))
 }
 
 /// Lays out the joined file. `tracks` are one or two files, video first. Pure: the same surveys and
 /// options give the same plan, wherever it is made.
-pub fn plan<S: Borrow<Survey>>(
+pub fn plan<S: Borrow<TrackIndex>>(
     tracks: &[(TrackKind, S)],
     options: &Options<'_>,
-) -> Result<Plan, Refusal> {
+) -> Result<Plan, Unsupported> {
     let mp4 = matches!(
         options.container,
         ContainerChoice::Auto | ContainerChoice::Mp4 | ContainerChoice::M4a
     );
     let webm = matches!(options.container, ContainerChoice::Auto | ContainerChoice::Webm);
     if let Some(tracks) = all(tracks, |survey| match survey {
-        Survey::Fragmented(track) => Some(&**track),
+        TrackIndex::Fragmented(track) => Some(&**track),
         _ => None,
     }) {
         return if mp4 { fragmented::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
     }
     if let Some(tracks) = all(tracks, |survey| match survey {
-        Survey::Progressive(track) => Some(track),
+        TrackIndex::Progressive(track) => Some(track),
         _ => None,
     }) {
         return if mp4 { progressive::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
     }
     if let Some(tracks) = all(tracks, |survey| match survey {
-        Survey::Webm(track) => Some(track),
+        TrackIndex::Webm(track) => Some(track),
         _ => None,
     }) {
         return if webm { webm::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
     }
-    Err(Refusal("the files are of different kinds"))
+    Err(Unsupported("the files are of different kinds"))
 }
 
-const OTHER_CONTAINER: Refusal = Refusal("another container is wanted than the files have");
+const OTHER_CONTAINER: Unsupported = Unsupported("another container is wanted than the files have");
 
 /// All surveys as this kind of track, if they are all of it.
-fn all<'a, S: Borrow<Survey>, T>(
+fn all<'a, S: Borrow<TrackIndex>, T>(
     tracks: &'a [(TrackKind, S)],
-    of: impl Fn(&'a Survey) -> Option<&'a T>,
+    of: impl Fn(&'a TrackIndex) -> Option<&'a T>,
 ) -> Option<Vec<(TrackKind, &'a T)>> {
     tracks.iter().map(|(kind, survey)| of(survey.borrow()).map(|track| (*kind, track))).collect()
 }
@@ -305,12 +310,14 @@ fn all<'a, S: Borrow<Survey>, T>(
 /// that was named for its video gives its audio, too. Of what `trim` leaves out as much is left out
 /// as can be; all else keeps its times. `None` if it is a file of another kind.
 pub fn for_streaming(
-    (kind, survey): (TrackKind, &Survey),
+    (kind, survey): (TrackKind, &TrackIndex),
     alone: bool,
     trim: TimeRange,
-) -> Option<Result<Plan, Refusal>> {
+) -> Option<Result<Plan, Unsupported>> {
     match survey {
-        Survey::Progressive(movie) => Some(progressive::for_streaming(kind, movie, alone, trim)),
-        Survey::Fragmented(_) | Survey::Webm(_) => None,
+        TrackIndex::Progressive(movie) => {
+            Some(progressive::for_streaming(kind, movie, alone, trim))
+        }
+        TrackIndex::Fragmented(_) | TrackIndex::Webm(_) => None,
     }
 }

@@ -12,7 +12,7 @@ use crate::error::{Error, UpstreamError};
 use crate::media::Track;
 use crate::memory_budget::Reservation;
 use crate::mux::probe::{Format, PROBE_SIZE};
-use crate::mux::splice::{self, Halt, Look, Next, Refusal, Survey};
+use crate::mux::splice::{self, NextRead, ReadAt, SurveyError, TrackIndex, Unsupported};
 use crate::mux::{self, ProbedInput};
 use crate::source::{RemoteFile, TrackReader};
 
@@ -35,30 +35,30 @@ pub(super) fn survey<'scope, 'env>(
     source: &mut TrackReader<'scope, 'env>,
     input: ProbedInput,
     memory: &mut Reservation,
-) -> Result<Result<Survey, Refusal>, Error> {
+) -> Result<Result<TrackIndex, Unsupported>, Error> {
     let Some(len) = source.file().len.filter(|_| source.file().ranged) else {
-        return Ok(Err(Refusal("its upstream does not send parts of it")));
+        return Ok(Err(Unsupported("its upstream does not send parts of it")));
     };
     let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
     let mut looking = IndexReader { scope, answering, source, len, deadline, memory };
     let DownloadContext { media, wish, .. } = answering;
     let gathered = if mux::is_gathered(input, media.tracks.len(), wish) {
-        Some(splice::survey_gathered(&mut looking))
+        Some(splice::read_gathered_index(&mut looking))
     } else {
         None
     };
     let surveyed = match gathered {
         // A part of it must be made, if only of fragments.
-        Some(Err(Halt::Refused(_))) if !wish.time_range.is_full() => None,
+        Some(Err(SurveyError::Refused(_))) if !wish.time_range.is_full() => None,
         other => other,
     };
     match surveyed
-        .unwrap_or_else(|| splice::survey(input.probe.format, &mut looking, wish.time_range))
+        .unwrap_or_else(|| splice::read_index(input.probe.format, &mut looking, wish.time_range))
     {
         Ok(survey) => Ok(Ok(survey)),
-        Err(Halt::Refused(refusal)) => Ok(Err(refusal)),
-        Err(Halt::Incomplete(how)) => Err(incomplete(track.kind, how)),
-        Err(Halt::Failed(error)) => Err(error),
+        Err(SurveyError::Refused(refusal)) => Ok(Err(refusal)),
+        Err(SurveyError::Incomplete(how)) => Err(incomplete(track.kind, how)),
+        Err(SurveyError::Failed(error)) => Err(error),
     }
 }
 
@@ -80,9 +80,9 @@ pub(super) fn check<'scope, 'env>(
     let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
     let mut looking = IndexReader { scope, answering, source, len, deadline, memory };
     match splice::check_boxes(&mut looking) {
-        Ok(()) | Err(Halt::Refused(_)) => Ok(()),
-        Err(Halt::Incomplete(how)) => Err(incomplete(track.kind, how)),
-        Err(Halt::Failed(error)) => Err(error),
+        Ok(()) | Err(SurveyError::Refused(_)) => Ok(()),
+        Err(SurveyError::Incomplete(how)) => Err(incomplete(track.kind, how)),
+        Err(SurveyError::Failed(error)) => Err(error),
     }
 }
 
@@ -102,9 +102,9 @@ pub(super) fn find_key_frame<'scope, 'env>(
         let mut looking = IndexReader { scope, answering, source, len, deadline, memory };
         return match splice::key_frame(input.probe.format, &mut looking, start) {
             Ok(found) => Ok(found),
-            Err(Halt::Refused(_)) => Ok(None),
-            Err(Halt::Incomplete(how)) => Err(incomplete(track.kind, how)),
-            Err(Halt::Failed(error)) => Err(error),
+            Err(SurveyError::Refused(_)) => Ok(None),
+            Err(SurveyError::Incomplete(how)) => Err(incomplete(track.kind, how)),
+            Err(SurveyError::Failed(error)) => Err(error),
         };
     }
     Ok(None)
@@ -128,10 +128,10 @@ pub(super) fn sniff_far<'scope, 'env>(
         return Ok(Vec::new());
     }
     let mut looking = IndexReader { scope, answering, source, len, deadline, memory };
-    match looking.look(at..end) {
+    match looking.read_at(at..end) {
         Ok(bytes) => Ok(bytes.into_owned()),
-        Err(Halt::Refused(_) | Halt::Incomplete(_)) => Ok(Vec::new()),
-        Err(Halt::Failed(error)) => Err(error),
+        Err(SurveyError::Refused(_) | SurveyError::Incomplete(_)) => Ok(Vec::new()),
+        Err(SurveyError::Failed(error)) => Err(error),
     }
 }
 
@@ -145,17 +145,17 @@ struct IndexReader<'l, 'scope, 'env, 'a> {
     memory: &'l mut Reservation,
 }
 
-impl Look for IndexReader<'_, '_, '_, '_> {
+impl ReadAt for IndexReader<'_, '_, '_, '_> {
     fn len(&self) -> u64 {
         self.len
     }
 
-    fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
+    fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
         let here = self.source.peeked().len() as u64;
         let is_near = range.end <= MAX_BUFFERED && range.start <= here + MAX_SKIP_AHEAD;
         let more = range.end.saturating_sub(if is_near { here } else { range.start });
         if !self.memory.grow((here + more).saturating_mul(COPIES_OF_INDEX)) {
-            return Err(Refusal("too many long indexes are being read").into());
+            return Err(Unsupported("too many long indexes are being read").into());
         }
         if is_near {
             self.buffered(range).map(Cow::from)
@@ -164,9 +164,9 @@ impl Look for IndexReader<'_, '_, '_, '_> {
         }
     }
 
-    fn chains(&mut self, begins: Vec<Range<u64>>, next: &Next<'_>) -> Result<(), Halt> {
+    fn chains(&mut self, begins: Vec<Range<u64>>, next: &NextRead<'_>) -> Result<(), SurveyError> {
         if !self.memory.grow((begins.len() as u64).saturating_mul(CHAIN_WINDOW)) {
-            return Err(Refusal("too many long indexes are being read").into());
+            return Err(Unsupported("too many long indexes are being read").into());
         }
         let (far, is_over) = (self.remote_reads(), &AtomicBool::new(false));
         // Together they go from where the first one begins to the end of the file.
@@ -193,20 +193,22 @@ impl Look for IndexReader<'_, '_, '_, '_> {
             ended.collect::<Vec<_>>()
         });
         // Those that were ended by another one's failure have none of their own.
-        for source in ended.into_iter().collect::<Result<Vec<_>, Halt>>()?.into_iter().flatten() {
+        for source in
+            ended.into_iter().collect::<Result<Vec<_>, SurveyError>>()?.into_iter().flatten()
+        {
             self.source.absorb(source)?;
         }
         Ok(())
     }
 
-    fn at_hand(&self) -> u64 {
+    fn buffered_len(&self) -> u64 {
         self.source.peeked().len() as u64
     }
 }
 
 impl<'scope, 'env, 'a> IndexReader<'_, 'scope, 'env, 'a> {
     /// What the head reaches, or will.
-    fn buffered(&mut self, range: Range<u64>) -> Result<&[u8], Halt> {
+    fn buffered(&mut self, range: Range<u64>) -> Result<&[u8], SurveyError> {
         // Neither is more than fits into memory.
         let (from, to) = (range.start as usize, range.end as usize);
         self.source.set_size_hint(range.end.saturating_sub(self.source.peeked().len() as u64));
@@ -215,7 +217,7 @@ impl<'scope, 'env, 'a> IndexReader<'_, 'scope, 'env, 'a> {
         looked.map(|()| &self.source.peeked()[from..to])
     }
 
-    fn fill_up_to(&mut self, end: usize) -> Result<(), Halt> {
+    fn fill_up_to(&mut self, end: usize) -> Result<(), SurveyError> {
         while self.source.peeked().len() < end {
             self.check_deadline()?;
             if !self.source.fill_peeked(end)? {
@@ -226,7 +228,7 @@ impl<'scope, 'env, 'a> IndexReader<'_, 'scope, 'env, 'a> {
     }
 
     /// What is asked for by itself.
-    fn remote(&mut self, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+    fn remote(&mut self, range: Range<u64>) -> Result<Vec<u8>, SurveyError> {
         let (source, bytes) = self.remote_reads().look(None, range)?;
         self.source.absorb(source)?;
         Ok(bytes)
@@ -239,14 +241,14 @@ impl<'scope, 'env, 'a> IndexReader<'_, 'scope, 'env, 'a> {
         RemoteReads { scope, answering, track, file, deadline }
     }
 
-    fn check_deadline(&self) -> Result<(), Refusal> {
+    fn check_deadline(&self) -> Result<(), Unsupported> {
         check_deadline(self.deadline)
     }
 }
 
-const TOO_LONG: Refusal = Refusal("its index took too long to read");
+const TOO_LONG: Unsupported = Unsupported("its index took too long to read");
 
-fn check_deadline(deadline: Instant) -> Result<(), Refusal> {
+fn check_deadline(deadline: Instant) -> Result<(), Unsupported> {
     if Instant::now() > deadline { Err(TOO_LONG) } else { Ok(()) }
 }
 
@@ -302,7 +304,7 @@ impl<'scope, 'env> RemoteReads<'_, 'scope, 'env, '_> {
         &self,
         source: Option<TrackReader<'scope, 'env>>,
         range: Range<u64>,
-    ) -> Result<(TrackReader<'scope, 'env>, Vec<u8>), Halt> {
+    ) -> Result<(TrackReader<'scope, 'env>, Vec<u8>), SurveyError> {
         let DownloadContext { canal, stop, .. } = *self.answering;
         let (start, len) = (range.start, range.end - range.start);
         let mut source = match source {
@@ -337,10 +339,10 @@ impl<'scope, 'env> RemoteReads<'_, 'scope, 'env, '_> {
         &self,
         chain: usize,
         begin: Range<u64>,
-        next: &Next<'_>,
+        next: &NextRead<'_>,
         pace: &Pace,
         is_over: &AtomicBool,
-    ) -> Result<Option<TrackReader<'scope, 'env>>, Halt> {
+    ) -> Result<Option<TrackReader<'scope, 'env>>, SurveyError> {
         let (first, mut source, mut wanted) = (begin.start, None, Some(begin));
         while let Some(range) = wanted.filter(|_| !is_over.load(Ordering::Relaxed)) {
             let at = range.start;
@@ -357,7 +359,7 @@ impl<'scope, 'env> RemoteReads<'_, 'scope, 'env, '_> {
     }
 
     /// A source gives all that it was asked for, or fails; this is for the case that it does not.
-    fn truncated(&self, received: u64) -> Halt {
+    fn truncated(&self, received: u64) -> SurveyError {
         let fault = UpstreamError::Truncated { received, announced: self.file.len };
         Error::Upstream { track: self.track.kind, fault }.into()
     }

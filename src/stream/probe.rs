@@ -17,7 +17,7 @@ use crate::memory_budget::Reservation;
 use crate::mux::completeness::{Completeness, Incomplete};
 use crate::mux::fifo::{FeedError, FifoSet, FifoWriter};
 use crate::mux::probe::{self, Probe, ProbeInfo, View};
-use crate::mux::splice::{self, Flow, Refusal, Survey};
+use crate::mux::splice::{self, ChunkSource, TrackIndex, Unsupported};
 use crate::mux::{self, FeedProgress, ProbedInput};
 use crate::source::{RemoteFile, SOCKET_BUFFER, TrackReader};
 
@@ -41,7 +41,7 @@ pub(super) struct ProbedTrack<'scope, 'env> {
     pub(super) source: TrackReader<'scope, 'env>,
     pub(super) input: mux::ProbedInput,
     /// What is in it, or why that is of no use; nothing if it was not looked at.
-    pub(super) survey: Option<Result<Survey, Refusal>>,
+    pub(super) survey: Option<Result<TrackIndex, Unsupported>>,
     /// What the muxer is given instead of the file as it is.
     pub(super) feed: Option<splice::Plan>,
     /// Of the memory for indexes.
@@ -238,7 +238,7 @@ pub(super) fn feed<'scope>(
         let pipe = pipes.path(input.kind);
         let feeding = FeedTask { input, pipe, pipe_len, supply: supply.clone(), stop };
         // Nothing is left of its index.
-        memory.resize(feed.as_ref().map_or(0, splice::Plan::weight) as u64);
+        memory.resize(feed.as_ref().map_or(0, splice::Plan::memory_size) as u64);
         thread::Builder::new()
             .name(format!("fetch {}", input.kind))
             .spawn_scoped(scope, move || {
@@ -371,8 +371,8 @@ impl FeedTask<'_> {
         let entered = way.enter(plan, source).map_err(FeedError::Failed)?;
         let (at, gap) = (entered.at, entered.gap.clone());
         let reading = PlannedReader::new(entered, plan.runs(0, &all, MAX_GAP));
-        let input =
-            splice::Input::new(kind, at, FeedSource { reading, supply: &self.supply }).without(gap);
+        let input = splice::TrackInput::new(kind, at, FeedSource { reading, supply: &self.supply })
+            .without(gap);
         let mut unfed = None;
         let mut give = |bytes: &[u8]| {
             self.write(bytes, feed).map_err(|why| {
@@ -380,7 +380,7 @@ impl FeedTask<'_> {
                 Error::Stopped
             })
         };
-        let emitted = plan.emit(&all, &mut [input], &mut give);
+        let emitted = plan.write_range(&all, &mut [input], &mut give);
         emitted.map_err(|error| unfed.unwrap_or(FeedError::Failed(error)))
     }
 }
@@ -391,8 +391,8 @@ struct FeedSource<'f, 'scope, 'env> {
     supply: &'f FeedProgress,
 }
 
-impl Flow for FeedSource<'_, '_, '_> {
-    fn next(&mut self, mut room: Vec<u8>) -> Result<(Vec<u8>, usize), Error> {
+impl ChunkSource for FeedSource<'_, '_, '_> {
+    fn next_chunk(&mut self, mut room: Vec<u8>) -> Result<(Vec<u8>, usize), Error> {
         if let Some(bytes) = self.reading.take_buffered() {
             let count = bytes.len();
             return Ok((bytes, count));
@@ -404,7 +404,7 @@ impl Flow for FeedSource<'_, '_, '_> {
         Ok((room, count))
     }
 
-    fn leave_out(&mut self, most: u64) -> Result<u64, Error> {
+    fn skip(&mut self, most: u64) -> Result<u64, Error> {
         Ok(self.reading.skip(most))
     }
 }

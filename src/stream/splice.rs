@@ -17,7 +17,7 @@ use super::{DownloadContext, Outcome};
 use crate::error::{Error, UpstreamError};
 use crate::http_server::ResponseHead;
 use crate::media::TrackKind;
-use crate::mux::splice::{self, Flow, Input, Runs};
+use crate::mux::splice::{self, ChunkSource, Runs, TrackInput};
 use crate::mux::{self, OutputType};
 use crate::plan_cache::{CachedPlan, PlanKey};
 use crate::source::{FIRST_REQUEST_SIZE, RemoteFile, TrackReader};
@@ -55,7 +55,7 @@ pub(super) fn serve_new_plan<'c, 'edge>(
     });
     let ways: Vec<_> = ways.collect();
     // Nothing is left of the indexes.
-    spliced.memory.resize(spliced.plan.weight() as u64);
+    spliced.memory.resize(spliced.plan.memory_size() as u64);
     let spliced = Arc::new(spliced);
     let key = PlanKey::new(answering.media, &answering.wish);
     // Without validators nobody could tell later whether the files are still the same.
@@ -207,7 +207,7 @@ fn send<'c, 'edge>(
     });
     let mut inputs: Vec<_> = inputs.collect();
     let mut give = |bytes: &[u8]| out.borrow_mut().body.write(bytes, over);
-    spliced.plan.emit(&part, &mut inputs, &mut give)?;
+    spliced.plan.write_range(&part, &mut inputs, &mut give)?;
     // Before anything is let go of.
     out.borrow_mut().body.flush(over)?;
     drop(inputs);
@@ -221,14 +221,14 @@ fn input<'i, 'scope: 'i, 'env: 'i>(
     runs: Runs<'i>,
     out: &'i RefCell<ClientSink<'_, '_>>,
     over: BorrowedFd<'i>,
-) -> Input<'i> {
+) -> TrackInput<'i> {
     // A track of which nothing is needed is not asked for anything.
     let Some(entered) = entered else {
-        return Input::new(kind, 0, |_| Err(Error::Stopped));
+        return TrackInput::new(kind, 0, |_| Err(Error::Stopped));
     };
     let (at, gap) = (entered.at, entered.gap.clone());
     let reading = PlannedReader::new(entered, runs);
-    Input::new(kind, at, SourceFeed { reading, out, over, room: BUFFER_SIZE }).without(gap)
+    TrackInput::new(kind, at, SourceFeed { reading, out, over, room: BUFFER_SIZE }).without(gap)
 }
 
 /// What a source brings. Before it is waited for, what is ready goes out.
@@ -240,8 +240,8 @@ struct SourceFeed<'i, 'scope, 'env, 'c, 'edge> {
     room: usize,
 }
 
-impl Flow for SourceFeed<'_, '_, '_, '_, '_> {
-    fn next(&mut self, mut room: Vec<u8>) -> Result<(Vec<u8>, usize), Error> {
+impl ChunkSource for SourceFeed<'_, '_, '_, '_, '_> {
+    fn next_chunk(&mut self, mut room: Vec<u8>) -> Result<(Vec<u8>, usize), Error> {
         if let Some(bytes) = self.reading.take_buffered() {
             let count = bytes.len();
             return Ok((bytes, count));
@@ -255,11 +255,11 @@ impl Flow for SourceFeed<'_, '_, '_, '_, '_> {
         Ok((room, count))
     }
 
-    fn leave_out(&mut self, most: u64) -> Result<u64, Error> {
+    fn skip(&mut self, most: u64) -> Result<u64, Error> {
         Ok(self.reading.skip(most))
     }
 
-    fn send_on(&mut self, most: u64) -> Result<u64, Error> {
+    fn splice_to_sink(&mut self, most: u64) -> Result<u64, Error> {
         let Some(source) = self.reading.source() else { return Ok(0) };
         let count = self.out.borrow_mut().splice_from(source, most, self.over)?;
         if count > 0 {

@@ -2,10 +2,10 @@
 //!
 //! Must never allocate by a size that an element claims, nor look beyond the bytes at hand.
 
-use super::Refusal;
+use super::Unsupported;
 
 /// What is not made of whole elements, one behind the other.
-pub const MALFORMED: Refusal = Refusal("its elements are malformed");
+pub const MALFORMED: Unsupported = Unsupported("its elements are malformed");
 
 /// The longest header: an ID of 4 bytes (RFC 9559 §3) and a size of 8 (RFC 8794 §6).
 pub const MAX_HEADER: usize = 12;
@@ -34,7 +34,7 @@ pub struct Element<'a> {
 
 impl Element<'_> {
     /// What is in it as a number (RFC 8794 §7.2).
-    pub fn uint(&self) -> Result<u64, Refusal> {
+    pub fn uint(&self) -> Result<u64, Unsupported> {
         uint_of(self.payload).ok_or(MALFORMED)
     }
 }
@@ -92,7 +92,7 @@ pub fn header(bytes: &[u8]) -> Option<Header> {
 }
 
 /// The elements that `bytes` consist of, up to the first that is not whole.
-pub fn children(bytes: &[u8]) -> impl Iterator<Item = Result<Element<'_>, Refusal>> {
+pub fn children(bytes: &[u8]) -> impl Iterator<Item = Result<Element<'_>, Unsupported>> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         if rest.is_empty() {

@@ -1,6 +1,6 @@
 //! Edit lists (§8.6.6): when which part of a track is shown. And the time scales that they are in.
 
-use super::Refusal;
+use super::Unsupported;
 use super::boxes::{boxed, table, u32_at, u64_at};
 use super::trak::{MALFORMED, Trak, at_most_one, one, whole};
 
@@ -11,7 +11,7 @@ const COARSEST: u32 = 1000;
 /// The finest that is made up so that every time of both files stays exact.
 const FINEST: u32 = 1_000_000;
 
-pub(super) const TOO_LONG: Refusal = Refusal("its times are too large");
+pub(super) const TOO_LONG: Unsupported = Unsupported("its times are too large");
 
 /// A part of the film.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,13 +28,13 @@ pub(super) struct Edit {
 pub(super) const NORMAL: u32 = 0x1_0000;
 
 /// The edits of a track; none if all of it is shown from the beginning on.
-pub(super) fn read(trak: &Trak<'_>) -> Result<Vec<Edit>, Refusal> {
+pub(super) fn read(trak: &Trak<'_>) -> Result<Vec<Edit>, Unsupported> {
     let Some(edts) = at_most_one(&trak.boxes, b"edts")? else { return Ok(Vec::new()) };
     let elst = one(&whole(edts.payload())?, b"elst")?;
     let (wide, size) = match elst.payload().first() {
         Some(0) => (false, 12),
         Some(1) => (true, 20),
-        _ => return Err(Refusal("its edit list is malformed")),
+        _ => return Err(Unsupported("its edit list is malformed")),
     };
     let entries = table(&elst, 4, size).ok_or(MALFORMED)?.chunks_exact(size);
     let edit = |entry: &[u8]| match wide {
@@ -82,7 +82,7 @@ pub(super) fn edts(edits: &[Edit]) -> Vec<u8> {
 
 /// What nearly all edit lists say: from when on the media are shown, and from where on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Plain {
+pub(super) struct SimpleEdit {
     /// How long nothing is shown at first, in the time scale of the film.
     pub(super) empty: u64,
     /// Where the media begin.
@@ -92,16 +92,16 @@ pub(super) struct Plain {
 }
 
 /// These edits, if they say no more.
-pub(super) fn plain(edits: &[Edit]) -> Option<Plain> {
+pub(super) fn plain(edits: &[Edit]) -> Option<SimpleEdit> {
     let (empty, shown) = match edits {
-        [] => return Some(Plain { empty: 0, media_time: 0, segment: None }),
+        [] => return Some(SimpleEdit { empty: 0, media_time: 0, segment: None }),
         [shown] => (0, shown),
         [empty, shown] if empty.media_time == -1 => (empty.segment, shown),
         _ => return None,
     };
     let segment = Some(shown.segment).filter(|segment| *segment > 0);
     let Edit { media_time, rate, .. } = *shown;
-    (media_time >= 0 && rate == NORMAL).then_some(Plain { empty, media_time, segment })
+    (media_time >= 0 && rate == NORMAL).then_some(SimpleEdit { empty, media_time, segment })
 }
 
 /// The time scale of a film that is made of files of these: one in which all their times are whole
@@ -120,26 +120,26 @@ fn greatest_divisor(a: u32, b: u32) -> u32 {
 
 /// From one time scale to another.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scale {
+pub(super) struct Rescale {
     pub(super) from: u32,
     pub(super) to: u32,
 }
 
-impl Scale {
+impl Rescale {
     /// Rounds down.
-    pub(super) fn down(self, ticks: u64) -> Result<u64, Refusal> {
+    pub(super) fn floor(self, ticks: u64) -> Result<u64, Unsupported> {
         let ticks = u128::from(ticks) * u128::from(self.to) / u128::from(self.from);
         u64::try_from(ticks).map_err(|_| TOO_LONG)
     }
 
     /// Rounds up: what lasts to the end of a sample must not end before it.
-    pub(super) fn up(self, ticks: u64) -> Result<u64, Refusal> {
+    pub(super) fn ceil(self, ticks: u64) -> Result<u64, Unsupported> {
         let ticks = (u128::from(ticks) * u128::from(self.to)).div_ceil(u128::from(self.from));
         u64::try_from(ticks).map_err(|_| TOO_LONG)
     }
 
     /// Rounds to the nearest.
-    pub(super) fn near(self, ticks: u64) -> Result<u64, Refusal> {
+    pub(super) fn round(self, ticks: u64) -> Result<u64, Unsupported> {
         let half = u128::from(self.from) / 2;
         let ticks = (u128::from(ticks) * u128::from(self.to) + half) / u128::from(self.from);
         u64::try_from(ticks).map_err(|_| TOO_LONG)
@@ -147,10 +147,10 @@ impl Scale {
 }
 
 /// The edits in another time scale of the film.
-pub(super) fn rescaled(edits: &[Edit], scale: Scale) -> Result<Vec<Edit>, Refusal> {
+pub(super) fn rescaled(edits: &[Edit], scale: Rescale) -> Result<Vec<Edit>, Unsupported> {
     let rescaled = |edit: &Edit| {
         let shown = edit.media_time >= 0;
-        let segment = if shown { scale.up(edit.segment) } else { scale.near(edit.segment) };
+        let segment = if shown { scale.ceil(edit.segment) } else { scale.round(edit.segment) };
         Ok(Edit { segment: segment?, ..*edit })
     };
     edits.iter().map(rescaled).collect()

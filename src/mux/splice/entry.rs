@@ -5,7 +5,7 @@
 //! descriptions have other fields ("QuickTime File Format Specification", "Sample Description Atoms").
 //! What would have to be guessed is refused.
 
-use super::Refusal;
+use super::Unsupported;
 use super::boxes::{Found, Header, boxed, header, u32_at, u64_at};
 use super::trak::{MALFORMED, whole};
 use crate::mux::parameter_sets::sample_entry;
@@ -46,7 +46,7 @@ pub(super) fn stsd(
     found: &Found<'_>,
     handler: &[u8; 4],
     is_quicktime: bool,
-) -> Result<Vec<u8>, Refusal> {
+) -> Result<Vec<u8>, Unsupported> {
     let payload = found.payload();
     let entries = whole(payload.get(8..).ok_or(MALFORMED)?)?;
     let mut parts = vec![[&[0; 4], &payload[4..8]].concat()];
@@ -56,7 +56,7 @@ pub(super) fn stsd(
             (b"vide", true) => of_quicktime_video(entry)?,
             (_, true) => of_quicktime_sound(entry)?,
             (_, false) if FOREIGN.contains(&&entry.kind) => {
-                return Err(Refusal("its audio is none that MP4 knows"));
+                return Err(Unsupported("its audio is none that MP4 knows"));
             }
             (_, false) => entry.bytes.to_vec(),
         });
@@ -77,9 +77,9 @@ fn renamed(bytes: &[u8], entry: &Found<'_>) -> Vec<u8> {
     bytes
 }
 
-fn of_quicktime_video(entry: &Found<'_>) -> Result<Vec<u8>, Refusal> {
+fn of_quicktime_video(entry: &Found<'_>) -> Result<Vec<u8>, Unsupported> {
     if !VIDEO.contains(&&entry.kind) {
-        return Err(Refusal("it is a QuickTime file whose video MP4 does not know"));
+        return Err(Unsupported("it is a QuickTime file whose video MP4 does not know"));
     }
     let payload = entry.payload();
     let mut parts = vec![payload.get(..VISUAL).ok_or(MALFORMED)?.to_vec()];
@@ -105,8 +105,9 @@ fn colr(found: &Found<'_>) -> Vec<u8> {
 
 /// The first description that MP4 has, of what may be one of three (§12.2.3 and "Sound Sample
 /// Description Version 2").
-fn of_quicktime_sound(entry: &Found<'_>) -> Result<Vec<u8>, Refusal> {
-    const UNKNOWN: Refusal = Refusal("it is a QuickTime file whose audio MP4 does not know");
+fn of_quicktime_sound(entry: &Found<'_>) -> Result<Vec<u8>, Unsupported> {
+    const UNKNOWN: Unsupported =
+        Unsupported("it is a QuickTime file whose audio MP4 does not know");
     let payload = entry.payload();
     let kind = SOUND.iter().find(|(kind, _)| **kind == entry.kind);
     let (kind, wanted) = kind.ok_or(UNKNOWN)?;
@@ -191,7 +192,7 @@ mod tests {
         boxed(b"stsd", &[&[0, 0, 0, 0, 0, 0, 0, 1], entry])
     }
 
-    fn converted(entry: &[u8], handler: &[u8; 4], quicktime: bool) -> Result<Vec<u8>, Refusal> {
+    fn converted(entry: &[u8], handler: &[u8; 4], quicktime: bool) -> Result<Vec<u8>, Unsupported> {
         let stsd = stsd_of(entry);
         let found = children(&stsd).unwrap()[0];
         let new = super::stsd(&found, handler, quicktime)?;

@@ -7,13 +7,13 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::layout::Rules as PlanRules;
-use super::{Halt, Layout, Look, Options, Plan, Refusal};
+use super::layout::Rewriter as PlanRules;
+use super::{Layout, Options, Plan, ReadAt, SurveyError, Unsupported};
 use crate::media::TrackKind;
 use crate::mux::probe::PROBE_SIZE;
 use crate::mux::{Container, TimeRange};
 
-mod facts;
+mod fragment;
 mod gather;
 mod index;
 mod init;
@@ -26,12 +26,12 @@ mod table;
 mod tests;
 mod walk;
 
-use facts::{Facts, facts_at};
+use fragment::{FragmentInfo, facts_at};
 pub(super) use gather::{Gathered, gather};
 use index::Index;
-use init::{Init, Timeline};
+use init::{InitSegment, Timeline};
 pub(super) use key_frame::key_frame;
-pub(super) use moof::{Rules, way_in};
+pub(super) use moof::{FragmentRewriter, way_in};
 use walk::Walk;
 
 /// Times are less than this many ticks, so that sums of them fit.
@@ -40,7 +40,7 @@ const MOST_TICKS: u64 = 1 << 61;
 /// What is known of a fragmented MP4 file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Track {
-    init: Init,
+    init: InitSegment,
     /// In their order in the file.
     fragments: Vec<Fragment>,
     /// When the last one ends.
@@ -50,9 +50,9 @@ pub struct Track {
     /// Whether what is known of them is from themselves, and not from an index.
     is_proven: bool,
     /// What the first fragment says of itself.
-    first: Facts,
+    first: FragmentInfo,
     /// Where the wanted part begins among the fragments, and what that one says.
-    wanted: (usize, Facts),
+    wanted: (usize, FragmentInfo),
     /// How many whole seconds it begins late, as its fragments tell.
     late: u64,
 }
@@ -78,14 +78,14 @@ impl Fragment {
 
 /// Reads the index of the fragments behind a moov, which ends at `behind`.
 pub(super) fn survey(
-    look: &mut dyn Look,
+    look: &mut dyn ReadAt,
     moov: &[u8],
     behind: u64,
     trim: TimeRange,
-) -> Result<Track, Halt> {
-    let init = led(look, Init::read(moov)?, behind)?;
+) -> Result<Track, SurveyError> {
+    let init = led(look, InitSegment::read(moov)?, behind)?;
     let mut index = index::read(look, &init, behind)?;
-    let begin = index.fragments.first().ok_or(Refusal("it has no fragments"))?.from;
+    let begin = index.fragments.first().ok_or(Unsupported("it has no fragments"))?.from;
     let first = facts_at(look, begin, &init)?;
     let late = seconds_late(&init, first.time);
     // The whole film would begin so much earlier.
@@ -93,7 +93,7 @@ pub(super) fn survey(
     let start = start.map(|start| start + Duration::from_secs(late));
     if !first.is_timed && !trim.is_full() {
         return Err(
-            Refusal("its fragments do not tell their times (tfdt), and cannot be cut").into()
+            Unsupported("its fragments do not tell their times (tfdt), and cannot be cut").into()
         );
     }
     let mut wanted = index.wanted(look, &init, &first, start)?;
@@ -102,7 +102,7 @@ pub(super) fn survey(
         index = Index::of(&Walk::new(&init, begin, &index.fragments).steps(look)?)?;
         wanted = index.wanted(look, &init, &first, start)?;
     }
-    let wanted = wanted.ok_or(Refusal("its fragments are not what they were"))?;
+    let wanted = wanted.ok_or(Unsupported("its fragments are not what they were"))?;
     let Index { fragments, end, unseen, is_proven, .. } = index;
     Ok(Track { init, fragments, end, unseen, is_proven, first, wanted, late })
 }
@@ -114,11 +114,11 @@ impl Index {
     /// hand, or if the first one looks as if it were cut anywhere.
     fn wanted(
         &mut self,
-        look: &mut dyn Look,
-        init: &Init,
-        first: &Facts,
+        look: &mut dyn ReadAt,
+        init: &InitSegment,
+        first: &FragmentInfo,
         start: Option<Duration>,
-    ) -> Result<Option<(usize, Facts)>, Halt> {
+    ) -> Result<Option<(usize, FragmentInfo)>, SurveyError> {
         let is_picture = init.kind == TrackKind::Video;
         let Some(end) = in_composition_time(&mut self.fragments, self.end, first.earliest) else {
             return if self.is_proven { Err(INSANE.into()) } else { Ok(None) };
@@ -131,7 +131,7 @@ impl Index {
             }
             self.fragments.iter_mut().for_each(|fragment| fragment.is_entry = true);
         }
-        let agrees = |fragment: &Fragment, facts: &Facts| {
+        let agrees = |fragment: &Fragment, facts: &FragmentInfo| {
             let off = fragment.time.abs_diff(facts.earliest);
             let is_in_time = off <= u64::from(init.timescale) / TOLERANCE || !facts.is_timed;
             self.is_proven || (is_in_time && (facts.is_entry || !fragment.is_entry))
@@ -139,7 +139,9 @@ impl Index {
         let mut agreed = |fragment: &Fragment| match facts_at(look, fragment.from, init) {
             Ok(facts) => Ok(Some(facts).filter(|facts| agrees(fragment, facts))),
             // Where an index leads to may be anything.
-            Err(Halt::Refused(_) | Halt::Incomplete(_)) if !self.is_proven => Ok(None),
+            Err(SurveyError::Refused(_) | SurveyError::Incomplete(_)) if !self.is_proven => {
+                Ok(None)
+            }
             Err(halt) => Err(halt),
         };
         if !agrees(&self.fragments[0], first) {
@@ -159,7 +161,9 @@ impl Index {
         let behind = self.fragments[at + 1..].iter().zip(at + 1..);
         let mut behind = behind.take_while(|(fragment, _)| fragment.time <= start);
         if is_picture && behind.any(|(_, place)| self.within.contains(&place)) {
-            return Err(Refusal("it is to be cut at key frames that are within fragments").into());
+            return Err(
+                Unsupported("it is to be cut at key frames that are within fragments").into()
+            );
         }
         if at == 0 {
             return Ok(Some((0, *first)));
@@ -173,12 +177,16 @@ impl Index {
 const TOLERANCE: u64 = 10;
 /// The heads of most fragments are shorter.
 const MOST_OF_HEADS: u64 = 4 << 10;
-const INSANE: Refusal = Refusal("its index has no sane times");
+const INSANE: Unsupported = Unsupported("its index has no sane times");
 
 /// The same with what its fragments are in front of 0, of which only a simple edit list can be kept.
-fn led(look: &mut dyn Look, mut init: Init, behind: u64) -> Result<Init, Halt> {
+fn led(
+    look: &mut dyn ReadAt,
+    mut init: InitSegment,
+    behind: u64,
+) -> Result<InitSegment, SurveyError> {
     let first = index::front(look, &init, behind)?.first;
-    init.lead = facts::lead_at(look, first, &init)?;
+    init.lead = fragment::lead_at(look, first, &init)?;
     if init.lead > 0 {
         init.timeline()?;
     }
@@ -186,7 +194,7 @@ fn led(look: &mut dyn Look, mut init: Init, behind: u64) -> Result<Init, Halt> {
 }
 
 /// How many seconds can be taken from all times of a track whose first one is this.
-fn seconds_late(init: &Init, first: u64) -> u64 {
+fn seconds_late(init: &InitSegment, first: u64) -> u64 {
     let timescale = u64::from(init.timescale);
     match init.plain_timeline() {
         // This is how little a coder needs to begin with.
@@ -253,26 +261,30 @@ impl Chosen<'_> {
     }
 }
 
-pub(super) fn plan(tracks: &[(TrackKind, &Track)], options: &Options<'_>) -> Result<Plan, Refusal> {
+pub(super) fn plan(
+    tracks: &[(TrackKind, &Track)],
+    options: &Options<'_>,
+) -> Result<Plan, Unsupported> {
     for (kind, track) in tracks {
         if track.init.kind != *kind {
-            return Err(Refusal("a file holds another kind of track than it was named for"));
+            return Err(Unsupported("a file holds another kind of track than it was named for"));
         }
     }
-    let chosen = if options.trim.is_full() { whole(tracks) } else { cut(tracks, options.trim)? };
+    let chosen =
+        if options.time_range.is_full() { whole(tracks) } else { cut(tracks, options.time_range)? };
     let layout = in_order(&chosen);
     let duration = chosen.iter().map(Chosen::duration).max().unwrap_or_default();
 
-    let mut head = moov::head(&chosen, duration, options.tags)?;
+    let mut head = moov::head(&chosen, duration, options.metadata)?;
     sidx::add_indexes(&mut head, &chosen, &layout);
-    let rules = chosen.iter().enumerate().map(|(place, chosen)| moof::Rule {
+    let rules = chosen.iter().enumerate().map(|(place, chosen)| moof::TrackPatch {
         old_id: chosen.track.init.id,
         lead: chosen.track.init.lead,
         new_id: place as u32 + 1,
         shift: chosen.shift,
         unseen: chosen.unseen(),
     });
-    let rules = PlanRules::Fragments(Rules { tracks: rules.collect() });
+    let rules = PlanRules::Fragments(FragmentRewriter { tracks: rules.collect() });
     Ok(layout.plan(head, Container::Mp4, duration, rules))
 }
 
@@ -290,24 +302,27 @@ fn whole<'a>(tracks: &[(TrackKind, &'a Track)]) -> Vec<Chosen<'a>> {
 }
 
 /// The fragments that `trim` leaves, so moved that the picture begins at 0.
-fn cut<'a>(tracks: &[(TrackKind, &'a Track)], trim: TimeRange) -> Result<Vec<Chosen<'a>>, Refusal> {
-    let lead = tracks.first().map(|(_, track)| *track).ok_or(Refusal("there is no track"))?;
+fn cut<'a>(
+    tracks: &[(TrackKind, &'a Track)],
+    trim: TimeRange,
+) -> Result<Vec<Chosen<'a>>, Unsupported> {
+    let lead = tracks.first().map(|(_, track)| *track).ok_or(Unsupported("there is no track"))?;
     if tracks.iter().any(|(_, track)| track.late < lead.late) {
-        return Err(Refusal("its picture begins too long after its sound to be cut"));
+        return Err(Unsupported("its picture begins too long after its sound to be cut"));
     }
     let late = Duration::from_secs(lead.late);
     let (at, facts) = lead.wanted;
     let timeline = lead.init.timeline()?;
     // When the first picture is shown, on the time line of the whole film. Those that would be shown
     // before the key frame need what is left out.
-    let zero = timeline.shown(if at > 0 { facts.composed } else { facts.earliest });
+    let zero = timeline.presentation_time(if at > 0 { facts.composed } else { facts.earliest });
     let end = lead.until(at, trim.end.map(|end| end + late), &timeline);
-    let until = timeline.shown(lead.begins(end));
+    let until = timeline.presentation_time(lead.begins(end));
     let mut all = Vec::new();
     for (place, (_, track)) in tracks.iter().enumerate() {
         let timeline = track.init.timeline()?;
         if timeline.media_time(trim.start + late) >= track.end {
-            return Err(Refusal("the film ends before start"));
+            return Err(Unsupported("the film ends before start"));
         }
         let (from, to) = if place == 0 {
             (at, end)
@@ -320,7 +335,7 @@ fn cut<'a>(tracks: &[(TrackKind, &'a Track)], trim: TimeRange) -> Result<Vec<Cho
         // Times begin at 0; what is left to take from them goes into the edit list.
         let begins = if place == 0 { facts.time } else { track.begins_behind(fragments[0].time) };
         let shift = begins.min(timeline.media_time(zero));
-        let timeline = timeline.from(zero, shift);
+        let timeline = timeline.rebase(zero, shift);
         all.push(Chosen { track, fragments, end: track.begins(to), shift, timeline, is_cut: true });
     }
     Ok(all)
@@ -331,12 +346,12 @@ impl Track {
     pub(super) fn entry(&self) -> Option<Duration> {
         let (_, facts) = self.wanted;
         let timeline = self.init.timeline().ok().filter(|_| facts.is_entry)?;
-        Some(timeline.shown(facts.time))
+        Some(timeline.presentation_time(facts.time))
     }
 
     /// Until when it is shown.
     pub(super) fn shown_until(&self) -> Option<Duration> {
-        Some(self.init.plain_timeline()?.shown(self.end)).filter(|end| !end.is_zero())
+        Some(self.init.plain_timeline()?.presentation_time(self.end)).filter(|end| !end.is_zero())
     }
 
     /// When this one of its fragments begins; when the last one ends, if it is behind that.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
 
-use super::{Halt, Input, Look, Options, plan, survey, survey_gathered};
+use super::{Options, ReadAt, SurveyError, TrackInput, plan, read_gathered_index, read_index};
 use crate::error::Error;
 use crate::media::{CoverArt, Metadata, TrackKind};
 use crate::mux::probe::Format;
@@ -27,12 +27,12 @@ pub(super) struct How {
 
 struct File<'a>(&'a [u8]);
 
-impl Look for File<'_> {
+impl ReadAt for File<'_> {
     fn len(&self) -> u64 {
         self.0.len() as u64
     }
 
-    fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
+    fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
         Ok(self.0[range.start as usize..range.end as usize].into())
     }
 }
@@ -51,19 +51,22 @@ pub(super) fn check(
     let tags = if how.is_tagged { tags() } else { Metadata::default() };
     let surveys = files.iter().map(|(kind, bytes)| {
         let file = &mut File(bytes);
-        let survey =
-            if how.is_gathered { survey_gathered(file) } else { survey(format, file, trim) };
+        let survey = if how.is_gathered {
+            read_gathered_index(file)
+        } else {
+            read_index(format, file, trim)
+        };
         (*kind, survey.unwrap())
     });
     let surveys: Vec<_> = surveys.collect();
-    let options = Options { container: ContainerChoice::Auto, trim, tags: &tags };
+    let options = Options { container: ContainerChoice::Auto, time_range: trim, metadata: &tags };
     let plan = plan(&surveys, &options).unwrap();
 
     let all = 0..plan.len();
     let inputs = files.iter().enumerate().map(|(track, (kind, bytes))| {
-        let needed = plan.needs(track, &all).unwrap_or(0..0);
+        let needed = plan.source_range(track, &all).unwrap_or(0..0);
         let mut chunks = bytes[needed.start as usize..needed.end as usize].chunks(4000);
-        Input::new(*kind, needed.start, move |_| {
+        TrackInput::new(*kind, needed.start, move |_| {
             chunks.next().map(|chunk| (chunk.to_vec(), chunk.len())).ok_or(Error::Stopped)
         })
     });
@@ -73,7 +76,7 @@ pub(super) fn check(
         file.extend_from_slice(bytes);
         Ok(())
     };
-    plan.emit(&all, &mut inputs, &mut write).unwrap();
+    plan.write_range(&all, &mut inputs, &mut write).unwrap();
 
     assert_eq!(file.len() as u64, plan.len());
     let (digest, sha256) = (hex(&plan.digest()), hex(digest(&SHA256, &file).as_ref()));

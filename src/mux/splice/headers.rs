@@ -1,7 +1,7 @@
 //! The headers of a moov, of its tracks and of their media (ISO/IEC 14496-12 §8.2 to §8.4), as they
 //! are in the joined file. Must never take more from the old ones than what is still so.
 
-use super::Refusal;
+use super::Unsupported;
 use super::boxes::{Found, boxed, u32_at, u64_at};
 use super::trak::MALFORMED;
 
@@ -37,7 +37,7 @@ fn times(made: [u64; 2], own: &[u8], duration: u64) -> Vec<u8> {
 }
 
 /// The header of a track (§8.3.2): enabled and in the film, without an alternative.
-pub(super) fn tkhd(found: &Found<'_>, id: u32, duration: u64) -> Result<Vec<u8>, Refusal> {
+pub(super) fn tkhd(found: &Found<'_>, id: u32, duration: u64) -> Result<Vec<u8>, Unsupported> {
     let payload = found.payload();
     let head = u32_at(payload, 0).ok_or(MALFORMED)?;
     let (made, rest) = match head >> 24 {
@@ -55,7 +55,7 @@ pub(super) fn tkhd(found: &Found<'_>, id: u32, duration: u64) -> Result<Vec<u8>,
 }
 
 /// The header of media (§8.4.2) with another duration.
-pub(super) fn mdhd(found: &Found<'_>, duration: u64) -> Result<Vec<u8>, Refusal> {
+pub(super) fn mdhd(found: &Found<'_>, duration: u64) -> Result<Vec<u8>, Unsupported> {
     let mut mdhd = found.bytes.to_vec();
     let payload = &mut mdhd[found.header..];
     let wide = payload.first() != Some(&0);
@@ -63,7 +63,7 @@ pub(super) fn mdhd(found: &Found<'_>, duration: u64) -> Result<Vec<u8>, Refusal>
     let (at, duration) = match (wide, &narrow) {
         (true, _) => (24, &duration.to_be_bytes()[..]),
         (false, Some(narrow)) => (16, &narrow[..]),
-        (false, None) => return Err(Refusal("its times are too large")),
+        (false, None) => return Err(Unsupported("its times are too large")),
     };
     payload.get_mut(at..at + duration.len()).ok_or(MALFORMED)?.copy_from_slice(duration);
     Ok(mdhd)

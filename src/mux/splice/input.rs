@@ -9,9 +9,9 @@ use crate::media::TrackKind;
 const WORTH_IT: u64 = 32 << 10;
 
 /// The bytes of one track, in their order. Whoever makes a piece pulls what it needs.
-pub struct Input<'a> {
+pub struct TrackInput<'a> {
     track: TrackKind,
-    flow: Box<dyn Flow + 'a>,
+    flow: Box<dyn ChunkSource + 'a>,
     chunk: Vec<u8>,
     filled: usize,
     used: usize,
@@ -23,41 +23,50 @@ pub struct Input<'a> {
 }
 
 /// Where the bytes of one track come from.
-pub trait Flow {
+pub trait ChunkSource {
     /// The next ones: room, and how much of it is filled. Takes back the room of those before.
-    fn next(&mut self, room: Vec<u8>) -> Result<(Vec<u8>, usize), Error>;
+    fn next_chunk(&mut self, room: Vec<u8>) -> Result<(Vec<u8>, usize), Error>;
 
     /// Sends up to `most` of the next ones on to where the joined file goes, without a look at them:
     /// how many, none if they must be looked at.
-    fn send_on(&mut self, most: u64) -> Result<u64, Error> {
+    fn splice_to_sink(&mut self, most: u64) -> Result<u64, Error> {
         let _ = most;
         Ok(0)
     }
 
     /// The next `most` bytes are not wanted: how many of them will not be brought. None, if they come
     /// anyway.
-    fn leave_out(&mut self, most: u64) -> Result<u64, Error> {
+    fn skip(&mut self, most: u64) -> Result<u64, Error> {
         let _ = most;
         Ok(0)
     }
 }
 
-impl<F: FnMut(Vec<u8>) -> Result<(Vec<u8>, usize), Error>> Flow for F {
-    fn next(&mut self, room: Vec<u8>) -> Result<(Vec<u8>, usize), Error> {
+impl<F: FnMut(Vec<u8>) -> Result<(Vec<u8>, usize), Error>> ChunkSource for F {
+    fn next_chunk(&mut self, room: Vec<u8>) -> Result<(Vec<u8>, usize), Error> {
         self(room)
     }
 }
 
-impl<'a> Input<'a> {
+impl<'a> TrackInput<'a> {
     /// The bytes of `track` from the one at `at` on.
-    pub fn new(track: TrackKind, at: u64, flow: impl Flow + 'a) -> Input<'a> {
+    pub fn new(track: TrackKind, at: u64, flow: impl ChunkSource + 'a) -> TrackInput<'a> {
         let (chunk, gathered) = (Vec::new(), Vec::new());
-        Input { track, flow: Box::new(flow), chunk, filled: 0, used: 0, at, gap: 0..0, gathered }
+        TrackInput {
+            track,
+            flow: Box::new(flow),
+            chunk,
+            filled: 0,
+            used: 0,
+            at,
+            gap: 0..0,
+            gathered,
+        }
     }
 
     /// The same, without these bytes, which must begin at the end of a chunk.
-    pub fn without(self, gap: Range<u64>) -> Input<'a> {
-        Input { gap, ..self }
+    pub fn without(self, gap: Range<u64>) -> TrackInput<'a> {
+        TrackInput { gap, ..self }
     }
 
     /// Where the next byte is in the track's file.
@@ -66,23 +75,23 @@ impl<'a> Input<'a> {
     }
 
     /// These bytes are not what the index of their own file says.
-    pub fn contradiction(&self, why: &'static str) -> Error {
+    pub fn mismatch(&self, why: &'static str) -> Error {
         Error::Upstream { track: self.track, fault: UpstreamError::IndexMismatch(why) }
     }
 
     fn fill(&mut self) -> Result<(), Error> {
         if self.gap.contains(&self.at) {
-            return Err(self.contradiction("it is not laid out as it was"));
+            return Err(self.mismatch("it is not laid out as it was"));
         }
         while self.used == self.filled {
-            (self.chunk, self.filled) = self.flow.next(std::mem::take(&mut self.chunk))?;
+            (self.chunk, self.filled) = self.flow.next_chunk(std::mem::take(&mut self.chunk))?;
             self.used = 0;
         }
         Ok(())
     }
 
     /// The next bytes, as many as are at hand: at least one, at most `most` (which must not be 0).
-    pub fn run(&mut self, most: u64) -> Result<&mut [u8], Error> {
+    pub fn read_some(&mut self, most: u64) -> Result<&mut [u8], Error> {
         self.fill()?;
         let from = self.used;
         let most = usize::try_from(most).unwrap_or(usize::MAX);
@@ -99,28 +108,28 @@ impl<'a> Input<'a> {
         }
         let before = self.gap.start.checked_sub(self.at).filter(|before| *before > 0);
         let most = most.min(before.unwrap_or(u64::MAX));
-        let count = if most < WORTH_IT { 0 } else { self.flow.send_on(most)? };
+        let count = if most < WORTH_IT { 0 } else { self.flow.splice_to_sink(most)? };
         self.at += count;
         Ok(count)
     }
 
     /// Exactly the next `count` bytes, which must not be more than
     /// [`MAX_ELEMENT`](super::MAX_ELEMENT).
-    pub fn take(&mut self, count: usize) -> Result<&mut [u8], Error> {
+    pub fn read_exact(&mut self, count: usize) -> Result<&mut [u8], Error> {
         if count > super::MAX_ELEMENT {
-            return Err(self.contradiction("an element is too large"));
+            return Err(self.mismatch("an element is too large"));
         }
         if count == 0 {
             return Ok(&mut []);
         }
         if self.used + count <= self.filled {
-            return self.run(count as u64);
+            return self.read_some(count as u64);
         }
         let mut gathered = std::mem::take(&mut self.gathered);
         gathered.clear();
         while gathered.len() < count {
             let left = (count - gathered.len()) as u64;
-            gathered.extend_from_slice(self.run(left)?);
+            gathered.extend_from_slice(self.read_some(left)?);
         }
         self.gathered = gathered;
         Ok(&mut self.gathered)
@@ -129,7 +138,7 @@ impl<'a> Input<'a> {
     /// Passes over everything before the byte at `at`.
     pub fn skip_to(&mut self, at: u64) -> Result<(), Error> {
         if at < self.at {
-            return Err(self.contradiction("its pieces are not in the order of its file"));
+            return Err(self.mismatch("its pieces are not in the order of its file"));
         }
         while self.at < at {
             if self.gap.contains(&self.at) && at >= self.gap.end {
@@ -138,9 +147,9 @@ impl<'a> Input<'a> {
             }
             let left = at - self.at;
             if self.used == self.filled {
-                let count = self.flow.leave_out(left)?;
+                let count = self.flow.skip(left)?;
                 if count > left {
-                    return Err(self.contradiction("its pieces are not in the order of its file"));
+                    return Err(self.mismatch("its pieces are not in the order of its file"));
                 }
                 if count > 0 {
                     self.at += count;
@@ -148,27 +157,27 @@ impl<'a> Input<'a> {
                 }
             }
             let before = self.gap.start.saturating_sub(self.at);
-            self.run(if before > 0 { left.min(before) } else { left })?;
+            self.read_some(if before > 0 { left.min(before) } else { left })?;
         }
         Ok(())
     }
 }
 
 /// What of a piece is wanted. Everything is written to it; the rest does not get through.
-pub struct Window<'a> {
+pub struct RangeWriter<'a> {
     at: u64,
     part: Range<u64>,
     send: &'a mut dyn FnMut(&[u8]) -> Result<(), Error>,
 }
 
-impl<'a> Window<'a> {
+impl<'a> RangeWriter<'a> {
     /// Lets `part` through, of bytes that begin at `at`.
     pub fn new(
         at: u64,
         part: Range<u64>,
         send: &'a mut dyn FnMut(&[u8]) -> Result<(), Error>,
-    ) -> Window<'a> {
-        Window { at, part, send }
+    ) -> RangeWriter<'a> {
+        RangeWriter { at, part, send }
     }
 
     /// Where the next byte will be in the joined file.
@@ -197,7 +206,7 @@ impl<'a> Window<'a> {
     }
 
     /// The next `len` bytes, as they come from `input`.
-    pub fn copy(&mut self, input: &mut Input<'_>, len: u64) -> Result<(), Error> {
+    pub fn copy(&mut self, input: &mut TrackInput<'_>, len: u64) -> Result<(), Error> {
         let mut left = len;
         while left > 0 && !self.is_over() {
             if self.at >= self.part.start {
@@ -207,7 +216,7 @@ impl<'a> Window<'a> {
                     continue;
                 }
             }
-            let run = input.run(left)?;
+            let run = input.read_some(left)?;
             left -= run.len() as u64;
             self.write(run)?;
         }

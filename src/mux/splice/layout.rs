@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ring::digest::{Context, SHA256};
 
-use super::{Input, Window, fragmented, webm};
+use super::{RangeWriter, TrackInput, fragmented, webm};
 use crate::error::Error;
 use crate::mux::Container;
 
@@ -19,12 +19,12 @@ pub struct Plan {
     pub duration: Duration,
     head: Vec<u8>,
     layout: Layout,
-    rules: Rules,
+    rewriter: Rewriter,
 }
 
 /// A piece of a track's file in the joined file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Piece {
+pub struct Extent {
     /// Which track, by its place among the tracks.
     pub track: u8,
     /// Where it begins in the file of its track.
@@ -37,21 +37,21 @@ pub struct Piece {
 
 /// How pieces are changed on their way, in fields of fixed width.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rules {
+pub enum Rewriter {
     /// Not at all.
     None,
     /// Fragments of an MP4.
-    Fragments(fragmented::Rules),
+    Fragments(fragmented::FragmentRewriter),
     /// Clusters of a WebM.
-    Clusters(webm::Rules),
+    Clusters(webm::ClusterRewriteRules),
 }
 
-impl Rules {
+impl Rewriter {
     /// How many bytes behind a piece of `track` that ends at `end` are needed to finish it.
     fn behind(&self, track: u8, end: u64) -> u64 {
         match self {
-            Rules::Fragments(rules) => rules.behind(track, end),
-            Rules::None | Rules::Clusters(_) => 0,
+            Rewriter::Fragments(rules) => rules.behind(track, end),
+            Rewriter::None | Rewriter::Clusters(_) => 0,
         }
     }
 
@@ -59,12 +59,12 @@ impl Rules {
     /// client that resumes has the digest of it in its ETag.
     fn encode(&self, update: &mut dyn FnMut(&[u8])) {
         match self {
-            Rules::None => update(&[0]),
-            Rules::Fragments(rules) => {
+            Rewriter::None => update(&[0]),
+            Rewriter::Fragments(rules) => {
                 update(&[1]);
                 rules.encode(update);
             }
-            Rules::Clusters(rules) => {
+            Rewriter::Clusters(rules) => {
                 update(&[2]);
                 rules.encode(update);
             }
@@ -75,34 +75,34 @@ impl Rules {
 /// The pieces behind the head, written down from the first to the last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Layout {
-    marks: Vec<Mark>,
+    extents: Vec<PackedExtent>,
     /// All of them together.
     len: u64,
 }
 
 /// Where a piece begins; it ends where the next one begins. Long films have thousands of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Mark {
+struct PackedExtent {
     /// Behind the head of the joined file.
     at: u64,
     /// In the file of its track, whose place among the tracks stands in the uppermost bits.
     from: u64,
 }
 
-impl Mark {
-    const TRACK: u32 = Layout::LONGEST_FILE.trailing_zeros();
+impl PackedExtent {
+    const TRACK: u32 = Layout::MAX_FILE_LEN.trailing_zeros();
 
-    fn new(at: u64, track: u8, from: u64) -> Mark {
-        debug_assert!(from < Layout::LONGEST_FILE, "{from}");
-        Mark { at, from: from | u64::from(track) << Mark::TRACK }
+    fn new(at: u64, track: u8, from: u64) -> PackedExtent {
+        debug_assert!(from < Layout::MAX_FILE_LEN, "{from}");
+        PackedExtent { at, from: from | u64::from(track) << PackedExtent::TRACK }
     }
 
     fn track(self) -> u8 {
-        (self.from >> Mark::TRACK) as u8
+        (self.from >> PackedExtent::TRACK) as u8
     }
 
     fn from(self) -> u64 {
-        self.from & (Layout::LONGEST_FILE - 1)
+        self.from & (Layout::MAX_FILE_LEN - 1)
     }
 }
 
@@ -139,17 +139,17 @@ impl Iterator for Runs<'_> {
 
 impl Layout {
     /// All places in a file of a track are in front of this one.
-    pub const LONGEST_FILE: u64 = 1 << 56;
+    pub const MAX_FILE_LEN: u64 = 1 << 56;
 
     /// One that is to have so many pieces.
     pub fn with_capacity(pieces: usize) -> Layout {
-        Layout { marks: Vec::with_capacity(pieces), len: 0 }
+        Layout { extents: Vec::with_capacity(pieces), len: 0 }
     }
 
     /// The next piece: these bytes of a track, of which there must be some.
     pub fn add(&mut self, track: u8, range: Range<u64>) {
         debug_assert!(range.start < range.end, "{range:?}");
-        self.marks.push(Mark::new(self.len, track, range.start));
+        self.extents.push(PackedExtent::new(self.len, track, range.start));
         self.len += range.end - range.start;
     }
 
@@ -160,12 +160,12 @@ impl Layout {
 
     /// Whether there is no piece.
     pub fn is_empty(&self) -> bool {
-        self.marks.is_empty()
+        self.extents.is_empty()
     }
 
     /// Where each piece of a track begins, behind the head.
     pub fn places(&self, track: u8) -> impl Iterator<Item = u64> {
-        self.marks.iter().filter(move |mark| mark.track() == track).map(|mark| mark.at)
+        self.extents.iter().filter(move |mark| mark.track() == track).map(|mark| mark.at)
     }
 
     /// It is complete, and this stands in front of it.
@@ -174,9 +174,9 @@ impl Layout {
         head: Vec<u8>,
         container: Container,
         duration: Duration,
-        rules: Rules,
+        rules: Rewriter,
     ) -> Plan {
-        Plan { container, duration, head, layout: self, rules }
+        Plan { container, duration, head, layout: self, rewriter: rules }
     }
 }
 
@@ -197,13 +197,13 @@ impl Plan {
     }
 
     /// What it takes to keep it in memory.
-    pub fn weight(&self) -> usize {
-        let rules = match &self.rules {
-            Rules::Clusters(rules) => rules.weight(),
+    pub fn memory_size(&self) -> usize {
+        let rules = match &self.rewriter {
+            Rewriter::Clusters(rules) => rules.weight(),
             // A few words a track.
-            Rules::None | Rules::Fragments(_) => 0,
+            Rewriter::None | Rewriter::Fragments(_) => 0,
         };
-        let marks = self.layout.marks.capacity() * size_of::<Mark>();
+        let marks = self.layout.extents.capacity() * size_of::<PackedExtent>();
         size_of::<Plan>() + self.head.capacity() + marks + rules
     }
 
@@ -212,7 +212,7 @@ impl Plan {
         let mut context = Context::new(&SHA256);
         context.update(&(self.head.len() as u64).to_be_bytes());
         context.update(&self.head);
-        for marks in self.layout.marks.chunks(64) {
+        for marks in self.layout.extents.chunks(64) {
             let mut told = [[0; 16]; 64];
             for (told, mark) in told.iter_mut().zip(marks) {
                 told[..8].copy_from_slice(&mark.at.to_be_bytes());
@@ -221,28 +221,28 @@ impl Plan {
             context.update(told[..marks.len()].as_flattened());
         }
         context.update(&self.len().to_be_bytes());
-        self.rules.encode(&mut |bytes| context.update(bytes));
+        self.rewriter.encode(&mut |bytes| context.update(bytes));
         let mut digest = [0; 32];
         digest.copy_from_slice(context.finish().as_ref());
         digest
     }
 
     /// The pieces, in their order.
-    pub fn pieces(&self) -> impl DoubleEndedIterator<Item = Piece> + ExactSizeIterator {
-        (0..self.layout.marks.len()).map(|place| self.piece(place))
+    pub fn extents(&self) -> impl DoubleEndedIterator<Item = Extent> + ExactSizeIterator {
+        (0..self.layout.extents.len()).map(|place| self.extent(place))
     }
 
-    fn piece(&self, place: usize) -> Piece {
-        let Layout { marks, len } = &self.layout;
+    fn extent(&self, place: usize) -> Extent {
+        let Layout { extents: marks, len } = &self.layout;
         let mark = marks[place];
         let end = marks.get(place + 1).map_or(*len, |next| next.at);
         let at = self.head.len() as u64 + mark.at;
-        Piece { track: mark.track(), from: mark.from(), at, len: end - mark.at }
+        Extent { track: mark.track(), from: mark.from(), at, len: end - mark.at }
     }
 
     /// Which pieces have bytes of `part` in them.
     fn within(&self, part: &Range<u64>) -> Range<usize> {
-        let marks = &self.layout.marks;
+        let marks = &self.layout.extents;
         let [start, end] =
             [part.start, part.end].map(|at| at.saturating_sub(self.head.len() as u64));
         let first = marks.partition_point(|mark| mark.at <= start).saturating_sub(1);
@@ -250,7 +250,7 @@ impl Plan {
     }
 
     /// Which bytes of the track at this place it takes to make `part`, if any.
-    pub fn needs(&self, track: usize, part: &Range<u64>) -> Option<Range<u64>> {
+    pub fn source_range(&self, track: usize, part: &Range<u64>) -> Option<Range<u64>> {
         // The pieces of a track are in the order of its file.
         let first = self.within(part).find_map(|place| self.needed(track, place, part))?;
         let last = self.within(part).rev().find_map(|place| self.needed(track, place, part))?;
@@ -264,13 +264,13 @@ impl Plan {
 
     /// What of a piece it takes to make `part`, if it is one of this track.
     fn needed(&self, track: usize, place: usize, part: &Range<u64>) -> Option<Range<u64>> {
-        let Piece { track: of, from, at, len } = self.piece(place);
+        let Extent { track: of, from, at, len } = self.extent(place);
         if usize::from(of) != track {
             return None;
         }
         let (start, end) = (part.start.saturating_sub(at), len.min(part.end - at.min(part.end)));
-        Some(match &self.rules {
-            Rules::None => from + start..from + end,
+        Some(match &self.rewriter {
+            Rewriter::None => from + start..from + end,
             // What is to be changed is found from the beginning on.
             rules => {
                 let is_finished = end == len;
@@ -282,45 +282,45 @@ impl Plan {
 
     /// Where in the file of the track at this place the first byte of `part` is, if it lies within
     /// a piece whose beginning must be read for that.
-    pub fn target(&self, track: usize, part: &Range<u64>) -> Option<u64> {
-        let piece = self.piece(self.within(part).next()?);
+    pub fn seek_target(&self, track: usize, part: &Range<u64>) -> Option<u64> {
+        let piece = self.extent(self.within(part).next()?);
         let is_inside = usize::from(piece.track) == track && part.start > piece.at;
-        (is_inside && self.rules != Rules::None).then(|| piece.from + (part.start - piece.at))
+        (is_inside && self.rewriter != Rewriter::None).then(|| piece.from + (part.start - piece.at))
     }
 
     /// How many bytes from the beginning of a piece on must be read so that everything up to
     /// `target` (counted from there, too) can be passed over; `None` if these `bytes` do not tell.
-    pub fn way_in(&self, bytes: &[u8], target: u64) -> Option<usize> {
-        match &self.rules {
-            Rules::Fragments(_) => fragmented::way_in(bytes, target),
-            Rules::None | Rules::Clusters(_) => None,
+    pub fn media_start(&self, bytes: &[u8], target: u64) -> Option<usize> {
+        match &self.rewriter {
+            Rewriter::Fragments(_) => fragmented::way_in(bytes, target),
+            Rewriter::None | Rewriter::Clusters(_) => None,
         }
     }
 
     /// Makes the bytes of `part`, in order, and gives them to `send`. `inputs` bring what the
     /// tracks [need](Plan::needs), in the order of the tracks.
-    pub fn emit(
+    pub fn write_range(
         &self,
         part: &Range<u64>,
-        inputs: &mut [Input<'_>],
+        inputs: &mut [TrackInput<'_>],
         send: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        Window::new(0, part.clone(), send).write(&self.head)?;
+        RangeWriter::new(0, part.clone(), send).write(&self.head)?;
         for place in self.within(part) {
-            let Piece { track, from, at, len } = self.piece(place);
-            let mut window = Window::new(at, part.clone(), send);
+            let Extent { track, from, at, len } = self.extent(place);
+            let mut window = RangeWriter::new(at, part.clone(), send);
             let input = &mut inputs[usize::from(track)];
-            match &self.rules {
-                Rules::None => {
+            match &self.rewriter {
+                Rewriter::None => {
                     let ahead = window.skip_ahead(len);
                     input.skip_to(from + ahead)?;
                     window.copy(input, len - ahead)?;
                 }
-                Rules::Fragments(rules) => {
+                Rewriter::Fragments(rules) => {
                     input.skip_to(from)?;
                     rules.emit(track, place, len, input, &mut window)?;
                 }
-                Rules::Clusters(rules) => {
+                Rewriter::Clusters(rules) => {
                     input.skip_to(from)?;
                     rules.emit(track, place, len, input, &mut window)?;
                 }

@@ -9,30 +9,30 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::edits::{self, Edit, NANOS, Scale, plain};
+use super::edits::{self, Edit, NANOS, Rescale, plain};
 use super::entry;
-use super::layout::Rules;
+use super::layout::Rewriter;
 use super::tags::udta;
-use super::top::Top;
+use super::top_level::TopLevelBoxes;
 use super::trak::{Moov, Trak};
-use super::{Halt, Options, Plan, Refusal};
+use super::{Options, Plan, SurveyError, Unsupported};
 use crate::media::TrackKind;
 use crate::mux::{Container, TimeRange};
 
 mod chunks;
 #[cfg(test)]
 mod crafted;
-mod cut;
 mod head;
 mod moov;
 mod samples;
 mod shown;
+mod subset;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod trim;
 
-use head::{Brand, Film};
+use head::{Brand, MovieBuilder};
 use samples::Sizes;
 use tables::Tables;
 use trim::Clock;
@@ -49,7 +49,7 @@ pub struct Movie {
 }
 
 /// A track that is read from a [`Movie`].
-struct Open<'a> {
+struct ParsedTrack<'a> {
     /// The place of its file among all files.
     file: u8,
     /// Whether its descriptions may be those of QuickTime, and have to become those of MP4.
@@ -74,7 +74,7 @@ struct Selection {
 }
 
 /// Checks a file by its moov, behind which `top` stands.
-pub(super) fn survey(top: Top<'_>, moov: Vec<u8>) -> Result<Movie, Halt> {
+pub(super) fn survey(top: TopLevelBoxes<'_>, moov: Vec<u8>) -> Result<Movie, SurveyError> {
     let mut movie = Movie { moov, brands: top.brands().to_vec(), media: Vec::new() };
     let mut end = 0;
     for kind in [TrackKind::Video, TrackKind::Audio] {
@@ -96,7 +96,7 @@ impl Movie {
     /// How long it says that it plays.
     pub(super) fn duration(&self) -> Option<Duration> {
         let Moov { scale, duration, .. } = Moov::read(&self.moov).ok()?;
-        Scale { from: scale, to: NANOS }.down(duration?).ok().map(Duration::from_nanos)
+        Rescale { from: scale, to: NANOS }.floor(duration?).ok().map(Duration::from_nanos)
     }
 
     /// When the first of its tracks begins to be shown.
@@ -122,10 +122,10 @@ impl Movie {
     }
 
     /// Its track of this kind, if it has one.
-    fn open(&self, kind: TrackKind, file: u8) -> Result<Option<Open<'_>>, Refusal> {
+    fn open(&self, kind: TrackKind, file: u8) -> Result<Option<ParsedTrack<'_>>, Unsupported> {
         let moov = Moov::read(&self.moov)?;
         if moov.mvex.is_some() {
-            return Err(Refusal("it has samples in fragments"));
+            return Err(Unsupported("it has samples in fragments"));
         }
         let Some(trak) = moov.of_kind(kind) else { return Ok(None) };
         let trak = Trak::read(trak)?;
@@ -138,7 +138,7 @@ impl Movie {
             *size = stsd.and_then(entry::pcm_size).unwrap_or(*size);
         }
         let edits = edits::read(&trak)?;
-        Ok(Some(Open {
+        Ok(Some(ParsedTrack {
             file,
             is_quicktime: self.is_quicktime(),
             trak,
@@ -151,8 +151,11 @@ impl Movie {
 
 /// The tracks that are wanted of files that were named for these kinds, video first. Whoever names
 /// one file for its video, and no other, means the film, hence its audio, too.
-fn wanted<'a>(files: &[(TrackKind, &'a Movie)], alone: bool) -> Result<Vec<Open<'a>>, Refusal> {
-    const NONE: Refusal = Refusal("it has no track of the kind that it was named for");
+fn wanted<'a>(
+    files: &[(TrackKind, &'a Movie)],
+    alone: bool,
+) -> Result<Vec<ParsedTrack<'a>>, Unsupported> {
+    const NONE: Unsupported = Unsupported("it has no track of the kind that it was named for");
     let mut tracks = Vec::new();
     for (place, (kind, movie)) in (0u8..).zip(files) {
         tracks.push((movie.open(*kind, place)?.ok_or(NONE)?, movie));
@@ -166,21 +169,24 @@ fn wanted<'a>(files: &[(TrackKind, &'a Movie)], alone: bool) -> Result<Vec<Open<
     Ok(tracks.into_iter().map(|(track, _)| track).collect())
 }
 
-pub(super) fn plan(files: &[(TrackKind, &Movie)], options: &Options<'_>) -> Result<Plan, Refusal> {
+pub(super) fn plan(
+    files: &[(TrackKind, &Movie)],
+    options: &Options<'_>,
+) -> Result<Plan, Unsupported> {
     let tracks = wanted(files, files.len() == 1)?;
     let brands: Vec<_> = files.iter().map(|(_, movie)| &movie.brands[..]).collect();
-    let trim = match options.trim.is_full() {
-        true => options.trim,
-        false => options.trim.on_clock_from(begin(&tracks)),
+    let trim = match options.time_range.is_full() {
+        true => options.time_range,
+        false => options.time_range.on_clock_from(begin(&tracks)),
     };
-    laid_out(&tracks, trim, Clock::Anew, &head::ftyp(&brands), &udta(options.tags))
+    laid_out(&tracks, trim, Clock::Anew, &head::ftyp(&brands), &udta(options.metadata))
 }
 
 /// When the first of these tracks is shown, as far as their edit lists are simple enough to tell.
-fn begin(tracks: &[Open<'_>]) -> Duration {
+fn begin(tracks: &[ParsedTrack<'_>]) -> Duration {
     let begins = tracks.iter().map(|track| {
         let empty = plain(&track.edits).map_or(0, |plain| plain.empty);
-        Scale { from: track.movie_scale, to: NANOS }.down(empty).unwrap_or(0)
+        Rescale { from: track.movie_scale, to: NANOS }.floor(empty).unwrap_or(0)
     });
     Duration::from_nanos(begins.min().unwrap_or_default())
 }
@@ -192,7 +198,7 @@ pub(super) fn for_streaming(
     movie: &Movie,
     alone: bool,
     trim: TimeRange,
-) -> Result<Plan, Refusal> {
+) -> Result<Plan, Unsupported> {
     let mut tracks = wanted(&[(kind, movie)], alone)?;
     let ftyp = if movie.is_quicktime() {
         tracks.iter_mut().for_each(|track| track.is_quicktime = false);
@@ -205,17 +211,17 @@ pub(super) fn for_streaming(
 }
 
 fn laid_out(
-    tracks: &[Open<'_>],
+    tracks: &[ParsedTrack<'_>],
     trim: TimeRange,
     clock: Clock,
     ftyp: &[u8],
     udta: &[u8],
-) -> Result<Plan, Refusal> {
+) -> Result<Plan, Unsupported> {
     let scale = edits::common(tracks.iter().map(|track| track.movie_scale));
     let selections = trim::select(tracks, trim, clock, scale)?;
     let (layout, chunks) = chunks::lay_out(tracks, &selections)?;
-    let film = Film { tracks, selections: &selections, chunks: &chunks, scale };
+    let film = MovieBuilder { tracks, selections: &selections, chunks: &chunks, scale };
     let (head, duration) = film.head(ftyp, udta, layout.len())?;
-    let duration = Duration::from_nanos(Scale { from: scale, to: NANOS }.down(duration)?);
-    Ok(layout.plan(head, Container::Mp4, duration, Rules::None))
+    let duration = Duration::from_nanos(Rescale { from: scale, to: NANOS }.floor(duration)?);
+    Ok(layout.plan(head, Container::Mp4, duration, Rewriter::None))
 }

@@ -2,7 +2,7 @@
 //! boxes; must never change any.
 
 use super::boxes::{Found, children, u32_at, u64_at};
-use super::{ENCRYPTED, Refusal};
+use super::{ENCRYPTED, Unsupported};
 use crate::media::TrackKind;
 
 mod choice;
@@ -39,10 +39,10 @@ pub(super) struct Moov<'a> {
 
 impl<'a> Moov<'a> {
     /// Takes it apart.
-    pub(super) fn read(moov: &'a [u8]) -> Result<Moov<'a>, Refusal> {
+    pub(super) fn read(moov: &'a [u8]) -> Result<Moov<'a>, Unsupported> {
         let boxes = whole(moov)?;
         if boxes.iter().any(|found| found.kind == *b"cmov") {
-            return Err(Refusal("its index is compressed"));
+            return Err(Unsupported("its index is compressed"));
         }
         let mvhd = one(&boxes, b"mvhd")?.payload();
         let (scale, duration) = (time_scale(mvhd)?, duration(mvhd));
@@ -50,16 +50,16 @@ impl<'a> Moov<'a> {
         let traks = boxes.iter().filter(|found| found.kind == *b"trak");
         let traks: Vec<_> = traks.map(Found::payload).collect();
         if traks.is_empty() {
-            return Err(Refusal("it has no track"));
+            return Err(Unsupported("it has no track"));
         }
         Ok(Moov { scale, duration, traks, mvex })
     }
 
     /// The only track in it.
-    pub(super) fn lone(&self) -> Result<&'a [u8], Refusal> {
+    pub(super) fn lone(&self) -> Result<&'a [u8], Unsupported> {
         match self.traks[..] {
             [trak] => Ok(trak),
-            _ => Err(Refusal("it has more than one track")),
+            _ => Err(Unsupported("it has more than one track")),
         }
     }
 
@@ -84,7 +84,7 @@ pub(super) fn handler(kind: TrackKind) -> &'static [u8; 4] {
 
 impl<'a> Trak<'a> {
     /// Takes a track apart.
-    pub(super) fn read(trak: &'a [u8]) -> Result<Trak<'a>, Refusal> {
+    pub(super) fn read(trak: &'a [u8]) -> Result<Trak<'a>, Unsupported> {
         let boxes = whole(trak)?;
         one(&boxes, b"tkhd")?;
         let mdia = whole(one(&boxes, b"mdia")?.payload())?;
@@ -98,46 +98,46 @@ impl<'a> Trak<'a> {
         for found in &stbl {
             // They say where in the file more is to be found about each sample (§8.7.9).
             if matches!(&found.kind, b"saiz" | b"saio" | b"senc") {
-                return Err(Refusal("its samples have auxiliary information"));
+                return Err(Unsupported("its samples have auxiliary information"));
             }
         }
         Ok(Trak { boxes, mdia, minf, stbl, handler, scale, descriptions })
     }
 
     /// Its number (§8.3.2).
-    pub(super) fn id(&self) -> Result<u32, Refusal> {
+    pub(super) fn id(&self) -> Result<u32, Unsupported> {
         let tkhd = one(&self.boxes, b"tkhd")?.payload();
         let id = u32_at(tkhd, if tkhd.first() == Some(&0) { 12 } else { 20 });
         id.filter(|id| *id != 0).ok_or(MALFORMED)
     }
 }
 
-pub(super) const MALFORMED: Refusal = Refusal("its index is malformed");
+pub(super) const MALFORMED: Unsupported = Unsupported("its index is malformed");
 
 /// The boxes that these bytes consist of.
-pub(super) fn whole(bytes: &[u8]) -> Result<Vec<Found<'_>>, Refusal> {
+pub(super) fn whole(bytes: &[u8]) -> Result<Vec<Found<'_>>, Unsupported> {
     children(bytes).ok_or(MALFORMED)
 }
 
 /// The only box of this type.
-pub(super) fn one<'a>(boxes: &[Found<'a>], kind: &[u8; 4]) -> Result<Found<'a>, Refusal> {
-    at_most_one(boxes, kind)?.ok_or(Refusal("its index lacks a box"))
+pub(super) fn one<'a>(boxes: &[Found<'a>], kind: &[u8; 4]) -> Result<Found<'a>, Unsupported> {
+    at_most_one(boxes, kind)?.ok_or(Unsupported("its index lacks a box"))
 }
 
 /// The only box of this type, if there is one.
 pub(super) fn at_most_one<'a>(
     boxes: &[Found<'a>],
     kind: &[u8; 4],
-) -> Result<Option<Found<'a>>, Refusal> {
+) -> Result<Option<Found<'a>>, Unsupported> {
     let mut of_kind = boxes.iter().filter(|found| found.kind == *kind);
     match (of_kind.next(), of_kind.next()) {
         (found, None) => Ok(found.copied()),
-        _ => Err(Refusal("its index has a box twice")),
+        _ => Err(Unsupported("its index has a box twice")),
     }
 }
 
 /// The time scale of a mvhd (§8.2.2) or of a mdhd (§8.4.2), which begin alike.
-fn time_scale(header: &[u8]) -> Result<u32, Refusal> {
+fn time_scale(header: &[u8]) -> Result<u32, Unsupported> {
     let at = match header.first() {
         Some(0) => 12,
         Some(1) => 20,
@@ -156,19 +156,19 @@ fn duration(mvhd: &[u8]) -> Option<u64> {
 }
 
 /// All media must be in the file itself (§8.7.2): flag 1 of each reference.
-fn check_references(dinf: &[u8]) -> Result<(), Refusal> {
+fn check_references(dinf: &[u8]) -> Result<(), Unsupported> {
     let dref = one(&whole(dinf)?, b"dref")?.payload();
     let references = whole(dref.get(8..).ok_or(MALFORMED)?)?;
     let own = |found: &Found<'_>| found.payload().get(3).is_some_and(|flags| flags & 1 == 1);
     match references.iter().all(own) {
         true if !references.is_empty() => Ok(()),
-        _ => Err(Refusal("its media are in another file")),
+        _ => Err(Unsupported("its media are in another file")),
     }
 }
 
 /// How many sample descriptions there are (§8.5.2); refuses those of encrypted samples, be it
 /// common encryption or FairPlay.
-fn check_descriptions(stsd: &[u8]) -> Result<u32, Refusal> {
+fn check_descriptions(stsd: &[u8]) -> Result<u32, Unsupported> {
     let entries = whole(stsd.get(8..).ok_or(MALFORMED)?)?;
     let encrypted =
         |found: &Found<'_>| found.kind.starts_with(b"enc") || found.kind.starts_with(b"drm");

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::{Halt, Look, Options, Plan, Refusal};
+use super::{Options, Plan, ReadAt, SurveyError, Unsupported};
 use crate::media::TrackKind;
 
 mod block;
@@ -17,15 +17,15 @@ mod cut;
 mod entry;
 mod head;
 mod ids;
+mod index;
 mod interleave;
 mod key_frame;
-mod sight;
-mod survey;
+mod reader;
 mod tags;
 #[cfg(test)]
 mod tests;
 
-pub(super) use cluster::Rules;
+pub(super) use cluster::ClusterRewriteRules;
 pub(super) use key_frame::key_frame;
 
 /// Times are less than this many ticks, so that sums of them, and floats, are exact.
@@ -35,16 +35,16 @@ const MAX_TICKS: u64 = 1 << 53;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Track {
     info: entry::Info,
-    entry: entry::Entry,
+    entry: entry::TrackEntry,
     /// In the order of the file, each up to the next; never empty.
-    pieces: Vec<Piece>,
+    pieces: Vec<ClusterRun>,
     /// Where the last piece ends.
     end: u64,
 }
 
 /// A run of clusters that begins where a cue leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Piece {
+struct ClusterRun {
     /// Where it begins in the file.
     at: u64,
     /// When it plays, in ticks: the time of its cue, or of its first block if it has none.
@@ -67,18 +67,21 @@ impl Track {
     }
 }
 
-pub(super) fn survey(look: &mut dyn Look) -> Result<Track, Halt> {
-    survey::survey(look)
+pub(super) fn survey(look: &mut dyn ReadAt) -> Result<Track, SurveyError> {
+    index::survey(look)
 }
 
-pub(super) fn plan(tracks: &[(TrackKind, &Track)], options: &Options<'_>) -> Result<Plan, Refusal> {
+pub(super) fn plan(
+    tracks: &[(TrackKind, &Track)],
+    options: &Options<'_>,
+) -> Result<Plan, Unsupported> {
     if tracks.iter().any(|(kind, track)| track.entry.kind != *kind) {
-        return Err(Refusal("its track is a picture where a sound is wanted, or the reverse"));
+        return Err(Unsupported("its track is a picture where a sound is wanted, or the reverse"));
     }
     let tracks: Vec<&Track> = tracks.iter().map(|(_, track)| *track).collect();
     let same = |pair: &[&Track]| pair[0].info.scale == pair[1].info.scale;
     if !tracks.windows(2).all(same) {
-        return Err(Refusal("the files do not tell time in the same ticks (TimestampScale)"));
+        return Err(Unsupported("the files do not tell time in the same ticks (TimestampScale)"));
     }
     interleave::plan(&tracks, options)
 }

@@ -41,7 +41,7 @@ impl TrackRead {
     pub(in crate::stream) fn to(plan: &Plan, place: usize, part: &Range<u64>) -> Option<TrackRead> {
         let needs = plan.runs(place, part, MAX_GAP).next()?;
         let far = |target: &u64| *target - needs.start > FAR && needs.end - needs.start > PEEK;
-        let target = plan.target(place, part).filter(far);
+        let target = plan.seek_target(place, part).filter(far);
         let end = if target.is_some() { needs.start + PEEK } else { needs.end };
         Some(TrackRead { first: needs.start..end, needs, target })
     }
@@ -61,7 +61,7 @@ impl TrackRead {
         let mut head = source.take_peeked();
         let mut from = at + head.len() as u64;
         let mut gap = 0..0;
-        if let Some(inside) = plan.way_in(&head, target - at) {
+        if let Some(inside) = plan.media_start(&head, target - at) {
             head.truncate(inside);
             (gap, from) = (at + inside as u64..target, target);
         }

@@ -55,7 +55,7 @@ fn every_shape_is_joined_packet_by_packet() {
         println!(
             "{name:20} {requests:?} looks, {durations:?} s, {:?}, {} pieces",
             plan.duration,
-            plan.pieces().len()
+            plan.extents().len()
         );
 
         assert_eq!(layout::check(&fs::read(&file).unwrap()), 2, "{name}: indexes");

@@ -146,7 +146,7 @@ fn a_lone_file_gets_its_index_in_front() {
     {
         let film = Film { files: vec![(kind, std::fs::read(&path).unwrap())] };
         let plan = film.plan(&as_it_is(&Metadata::default()));
-        assert_eq!(plan.pieces().len(), 1, "all samples as they lie in their file");
+        assert_eq!(plan.extents().len(), 1, "all samples as they lie in their file");
         let joined = joined(&film, &as_it_is(&Metadata::default()));
         let after = packets(&joined.path, stream);
         assert_same(&packets(&path, stream), &after, Exactness::Every, stream);

@@ -107,7 +107,7 @@ fn tracks_that_begin_at_other_times_stay_in_step() {
 fn a_seek_finds_picture_and_sound() {
     let (video, audio) = long_film();
     let (film, plan, _directory, file) = join(&video, &audio);
-    assert!(plan.pieces().len() > 700, "{} pieces", plan.pieces().len());
+    assert!(plan.extents().len() > 700, "{} pieces", plan.extents().len());
     assert_eq!(film.requests(), [1, 1], "of the surveys");
     for at in ["0", "7", "151.5", "233"] {
         let shown = streams_from(&file, at);
@@ -207,7 +207,7 @@ fn a_lone_file_of_either_kind() {
         let mut film = Film::of(&pair.video, &pair.audio);
         film.files = vec![film.files.swap_remove(index)];
         let plan = film.plan(&as_it_is(&Metadata::default()));
-        assert!(plan.pieces().all(|piece| piece.track == 0));
+        assert!(plan.extents().all(|piece| piece.track == 0));
         let (_directory, file) = written(&film, &plan);
         let (before, after) = (packets(source, stream), packets(&file, stream));
         assert_same(&before, &after, Exactness::Every, stream);

@@ -11,7 +11,8 @@ use ytcanal::error::Error;
 use ytcanal::media::{Metadata, TrackKind};
 use ytcanal::mux::probe::{PROBE_SIZE, Probe, View, probe};
 use ytcanal::mux::splice::{
-    Flow, Halt, Input, Look, MAX_LOOK, Options, Plan, Refusal, Survey, plan, survey,
+    ChunkSource, MAX_READ, Options, Plan, ReadAt, SurveyError, TrackIndex, TrackInput, Unsupported,
+    plan, read_index,
 };
 use ytcanal::mux::{ContainerChoice, TimeRange};
 
@@ -20,7 +21,7 @@ use super::{number_from, run};
 
 /// Everything of the film, in whatever container suits it.
 pub(crate) fn as_it_is(tags: &Metadata) -> Options<'_> {
-    Options { container: ContainerChoice::Auto, trim: TimeRange::default(), tags }
+    Options { container: ContainerChoice::Auto, time_range: TimeRange::default(), metadata: tags }
 }
 
 /// A file in memory that counts how often it is looked at beyond its first bytes.
@@ -29,14 +30,14 @@ pub(crate) struct Looked {
     pub(crate) requests: usize,
 }
 
-impl Look for Looked {
+impl ReadAt for Looked {
     fn len(&self) -> u64 {
         self.bytes.len() as u64
     }
 
-    fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
+    fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
         assert!(range.start <= range.end && range.end <= self.len(), "{range:?} of {}", self.len());
-        assert!(range.end - range.start <= MAX_LOOK, "{range:?}");
+        assert!(range.end - range.start <= MAX_READ, "{range:?}");
         if range.end > PROBE_SIZE as u64 {
             self.requests += 1;
         }
@@ -52,13 +53,13 @@ pub(crate) struct Film {
 fn surveyed(
     (kind, bytes): &(TrackKind, Vec<u8>),
     trim: TimeRange,
-) -> Result<(Survey, usize), Halt> {
+) -> Result<(TrackIndex, usize), SurveyError> {
     let head = &bytes[..bytes.len().min(PROBE_SIZE)];
     let Probe::Recognised(head) = probe(&View::front(head, Some(bytes.len() as u64), true)) else {
         panic!("the {kind} file is not known");
     };
     let mut looked = Looked { bytes: bytes.clone(), requests: 0 };
-    let survey = survey(head.format, &mut looked, trim)?;
+    let survey = read_index(head.format, &mut looked, trim)?;
     Ok((survey, looked.requests))
 }
 
@@ -70,7 +71,10 @@ impl Film {
     }
 
     /// The surveys of all files.
-    pub(crate) fn surveys(&self, trim: TimeRange) -> Result<Vec<(TrackKind, Survey)>, Halt> {
+    pub(crate) fn surveys(
+        &self,
+        trim: TimeRange,
+    ) -> Result<Vec<(TrackKind, TrackIndex)>, SurveyError> {
         self.files.iter().map(|file| Ok((file.0, surveyed(file, trim)?.0))).collect()
     }
 
@@ -85,12 +89,12 @@ impl Film {
     }
 
     /// The plan, or why there is none.
-    pub(crate) fn try_plan(&self, options: &Options<'_>) -> Result<Plan, Refusal> {
-        match self.surveys(options.trim) {
+    pub(crate) fn try_plan(&self, options: &Options<'_>) -> Result<Plan, Unsupported> {
+        match self.surveys(options.time_range) {
             Ok(surveys) => plan(&surveys, options),
-            Err(Halt::Refused(refusal)) => Err(refusal),
-            Err(Halt::Incomplete(how)) => Err(Refusal(how.0)),
-            Err(Halt::Failed(error)) => panic!("{error}"),
+            Err(SurveyError::Refused(refusal)) => Err(refusal),
+            Err(SurveyError::Incomplete(how)) => Err(Unsupported(how.0)),
+            Err(SurveyError::Failed(error)) => panic!("{error}"),
         }
     }
 
@@ -101,13 +105,13 @@ impl Film {
         let made = RefCell::new(Vec::new());
         let mut inputs = Vec::new();
         for (track, (kind, bytes)) in self.files.iter().enumerate() {
-            let needs = plan.needs(track, &part).unwrap_or(0..0);
+            let needs = plan.source_range(track, &part).unwrap_or(0..0);
             let rest = &bytes[needs.start as usize..needs.end as usize];
             let (largest, random) = (random.usize(1..200_000), random.fork());
             let bytes = Bytes { rest, largest, random, made: &made };
-            inputs.push(Input::new(*kind, needs.start, bytes));
+            inputs.push(TrackInput::new(*kind, needs.start, bytes));
         }
-        plan.emit(&part, &mut inputs, &mut |bytes| {
+        plan.write_range(&part, &mut inputs, &mut |bytes| {
             made.borrow_mut().extend_from_slice(bytes);
             Ok(())
         })?;
@@ -133,7 +137,7 @@ impl Film {
             let start = random.u64(0..len);
             check(start..random.u64(start + 1..=len));
         }
-        let pieces: Vec<_> = plan.pieces().collect();
+        let pieces: Vec<_> = plan.extents().collect();
         for _ in 0..60 {
             let at = pieces[random.usize(0..pieces.len())].at;
             let start = at.saturating_add(random.u64(0..40)).saturating_sub(20).min(len - 1);
@@ -175,14 +179,14 @@ impl<'a> Bytes<'a> {
     }
 }
 
-impl Flow for Bytes<'_> {
-    fn next(&mut self, _: Vec<u8>) -> Result<(Vec<u8>, usize), Error> {
+impl ChunkSource for Bytes<'_> {
+    fn next_chunk(&mut self, _: Vec<u8>) -> Result<(Vec<u8>, usize), Error> {
         assert!(!self.rest.is_empty(), "more is read than is needed");
         let chunk = self.take(self.largest);
         Ok((chunk.to_vec(), chunk.len()))
     }
 
-    fn send_on(&mut self, most: u64) -> Result<u64, Error> {
+    fn splice_to_sink(&mut self, most: u64) -> Result<u64, Error> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let count = self.random.usize(0..=self.largest).min(most);
         assert!(count <= self.rest.len(), "more is passed on than is needed");

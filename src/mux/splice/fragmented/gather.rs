@@ -6,17 +6,17 @@
 
 use std::ops::Range;
 
-use super::facts::Facts;
-use super::init::Init;
+use super::fragment::FragmentInfo;
+use super::init::InitSegment;
 use super::table::{Extent, Run, Table};
 use super::walk::{Step, Walk};
 use super::{index, led, seconds_late};
 use crate::media::TrackKind;
 use crate::mux::splice::boxes::boxed;
-use crate::mux::splice::edits::{self, Edit, NORMAL, Plain, Scale};
+use crate::mux::splice::edits::{self, Edit, NORMAL, Rescale, SimpleEdit};
 use crate::mux::splice::headers::{mdhd, mvhd};
 use crate::mux::splice::trak::Trak;
-use crate::mux::splice::{Halt, Look, Refusal};
+use crate::mux::splice::{ReadAt, SurveyError, Unsupported};
 
 /// A moov that tells of all samples, and where the media lie.
 pub(in crate::mux::splice) struct Gathered {
@@ -26,18 +26,18 @@ pub(in crate::mux::splice) struct Gathered {
 
 /// Reads the fragments behind a moov, which ends at `behind`.
 pub(in crate::mux::splice) fn gather(
-    look: &mut dyn Look,
+    look: &mut dyn ReadAt,
     moov: &[u8],
     behind: u64,
-) -> Result<Gathered, Halt> {
-    let init = led(look, Init::read(moov)?, behind)?;
+) -> Result<Gathered, SurveyError> {
+    let init = led(look, InitSegment::read(moov)?, behind)?;
     if init.kind != TrackKind::Audio {
-        return Err(Refusal("it is not sound").into());
+        return Err(Unsupported("it is not sound").into());
     }
     let (first, known) = index::claimed(look, &init, behind)?;
     let known = known.map_or(Vec::new(), |known| known.fragments);
     let steps = Walk::new(&init, first, &known).with_samples().steps(look)?;
-    let first = steps.first().ok_or(Refusal("it has no fragments"))?.facts;
+    let first = steps.first().ok_or(Unsupported("it has no fragments"))?.facts;
     let media = steps.iter().map(|Step { from, facts, .. }| from + facts.media..from + facts.len);
     let media = media.collect();
     let table = joined(steps)?;
@@ -45,7 +45,7 @@ pub(in crate::mux::splice) fn gather(
 }
 
 /// The samples of all fragments.
-fn joined(steps: Vec<Step>) -> Result<Table, Refusal> {
+fn joined(steps: Vec<Step>) -> Result<Table, Unsupported> {
     let mut all = Table::default();
     let mut ends = steps.first().map_or(0, |first| first.facts.time);
     for Step { facts, table, .. } in steps {
@@ -53,13 +53,17 @@ fn joined(steps: Vec<Step>) -> Result<Table, Refusal> {
         ends = facts.time.saturating_add(facts.duration);
     }
     if !all.is_all_sync() {
-        return Err(Refusal("some of its samples cannot be decoded alone"));
+        return Err(Unsupported("some of its samples cannot be decoded alone"));
     }
     Ok(all)
 }
 
 /// What stands in the moov, which counts in ticks of the track.
-fn moov_of(init: &Init, first: &Facts, table: &Table) -> Result<Vec<u8>, Refusal> {
+fn moov_of(
+    init: &InitSegment,
+    first: &FragmentInfo,
+    table: &Table,
+) -> Result<Vec<u8>, Unsupported> {
     let media = table.duration();
     let edits = edits_of(init, first, media)?;
     let shown = if edits.is_empty() { media } else { edits.iter().map(|edit| edit.segment).sum() };
@@ -79,19 +83,23 @@ fn moov_of(init: &Init, first: &Facts, table: &Table) -> Result<Vec<u8>, Refusal
 
 /// When the samples are shown that begin at 0 now: whole seconds that they begin late are left out, as
 /// always.
-fn edits_of(init: &Init, first: &Facts, media: u64) -> Result<Vec<Edit>, Refusal> {
-    let plain = edits::plain(&init.edits).ok_or(Refusal("its edit list is not simple"))?;
-    let Plain { empty, media_time, segment } = plain;
-    let scale = Scale { from: init.movie_scale, to: init.timescale };
+fn edits_of(
+    init: &InitSegment,
+    first: &FragmentInfo,
+    media: u64,
+) -> Result<Vec<Edit>, Unsupported> {
+    let plain = edits::plain(&init.edits).ok_or(Unsupported("its edit list is not simple"))?;
+    let SimpleEdit { empty, media_time, segment } = plain;
+    let scale = Rescale { from: init.movie_scale, to: init.timescale };
     let late = first.time - seconds_late(init, first.time) * u64::from(init.timescale);
     let media_time = u64::try_from(media_time).unwrap_or(0).saturating_add(init.lead);
-    let empty = scale.near(empty)?.saturating_add(late.saturating_sub(media_time));
+    let empty = scale.round(empty)?.saturating_add(late.saturating_sub(media_time));
     let begin = media_time.saturating_sub(late);
     let rest = media.checked_sub(begin).filter(|rest| *rest > 0).ok_or(edits::TOO_LONG)?;
     // What a coder has padded its last samples with is not to be heard; but some say only how long
     // the first fragment is.
     let padding = |segment: &u64| rest.saturating_sub(*segment) < u64::from(init.timescale);
-    let segment = segment.map(|segment| scale.near(segment)).transpose()?;
+    let segment = segment.map(|segment| scale.round(segment)).transpose()?;
     let segment = segment.filter(padding).unwrap_or(rest).min(rest);
     let nothing = Edit { segment: empty, media_time: -1, rate: NORMAL };
     let media_time = i64::try_from(begin).map_err(|_| edits::TOO_LONG)?;
@@ -103,7 +111,7 @@ fn edits_of(init: &Init, first: &Facts, media: u64) -> Result<Vec<Edit>, Refusal
     })
 }
 
-fn mdia(trak: &Trak<'_>, table: &Table, media: u64) -> Result<Vec<u8>, Refusal> {
+fn mdia(trak: &Trak<'_>, table: &Table, media: u64) -> Result<Vec<u8>, Unsupported> {
     let mut parts = Vec::new();
     for found in &trak.mdia {
         parts.push(match &found.kind {

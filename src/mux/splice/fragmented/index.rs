@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::Fragment;
-use super::facts;
-use super::init::{Init, header_at};
+use super::fragment;
+use super::init::{InitSegment, header_at};
 use super::walk::{MOST, Step, Walk};
 use crate::mux::completeness::Incomplete;
 use crate::mux::splice::boxes::{children, header, u32_at, u64_at};
-use crate::mux::splice::{Halt, Look, Refusal};
+use crate::mux::splice::{ReadAt, SurveyError, Unsupported};
 
 /// The largest index that is read.
 const LARGEST: u64 = 4 << 20;
@@ -22,7 +22,7 @@ const DEEPEST: usize = 4;
 /// Boxes between moov and media, or behind it.
 const MOST_BETWEEN: usize = 32;
 
-const ABSENT: Refusal = Refusal("it has no index of its fragments (sidx, mfra)");
+const ABSENT: Unsupported = Unsupported("it has no index of its fragments (sidx, mfra)");
 
 /// All fragments of a file.
 pub(super) struct Index {
@@ -45,14 +45,14 @@ impl Index {
     }
 
     /// Of all fragments, each of which was looked at.
-    pub(super) fn of(steps: &[Step]) -> Result<Index, Refusal> {
+    pub(super) fn of(steps: &[Step]) -> Result<Index, Unsupported> {
         let fragments = steps.iter().map(|Step { from, facts, .. }| {
             let len = u32::try_from(facts.len);
-            let len = len.map_err(|_| Refusal("a fragment of it is too long"))?;
+            let len = len.map_err(|_| Unsupported("a fragment of it is too long"))?;
             let (time, is_entry) = (facts.earliest, facts.is_entry);
             Ok(Fragment { from: *from, time, len, is_entry })
         });
-        let fragments = fragments.collect::<Result<Vec<_>, Refusal>>()?;
+        let fragments = fragments.collect::<Result<Vec<_>, Unsupported>>()?;
         let end = steps.last().map(|step| step.facts.earliest.saturating_add(step.facts.duration));
         let within = steps.iter().enumerate();
         let within = within.filter(|(_, step)| step.facts.has_sync && !step.facts.is_entry);
@@ -62,7 +62,11 @@ impl Index {
 }
 
 /// Finds all fragments; `behind` is where the moov ends.
-pub(super) fn read(look: &mut dyn Look, init: &Init, behind: u64) -> Result<Index, Halt> {
+pub(super) fn read(
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
+    behind: u64,
+) -> Result<Index, SurveyError> {
     match claimed(look, init, behind)? {
         (_, Some(index)) => Ok(index),
         (first, None) => Ok(Index::of(&Walk::new(init, first, &[]).steps(look)?)?),
@@ -71,10 +75,10 @@ pub(super) fn read(look: &mut dyn Look, init: &Init, behind: u64) -> Result<Inde
 
 /// Where the first fragment is, and what an index says of all of them, if there is one.
 pub(super) fn claimed(
-    look: &mut dyn Look,
-    init: &Init,
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
     behind: u64,
-) -> Result<(u64, Option<Index>), Halt> {
+) -> Result<(u64, Option<Index>), SurveyError> {
     let Front { first, sidx } = front(look, init, behind)?;
     if let Some((at, len)) = sidx
         && let Some(index) = from_sidx(look, init, at, len)?
@@ -86,7 +90,11 @@ pub(super) fn claimed(
 
 /// Where the first fragment is, and when fragments begin and where, as an index says of the track of
 /// `init`, be there others beside it: those that it calls entries, if it tells. Nothing if there is none.
-pub(super) fn told(look: &mut dyn Look, init: &Init, behind: u64) -> Result<(u64, Entries), Halt> {
+pub(super) fn told(
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
+    behind: u64,
+) -> Result<(u64, Entries), SurveyError> {
     let Front { first, sidx } = front(look, init, behind)?;
     if let Some((at, len)) = sidx
         && let Some(mut index) = from_sidx(look, init, at, len)?
@@ -110,7 +118,11 @@ pub(super) struct Front {
 
 /// Looks at what is behind the moov. Where there are several indexes, each is of another track; one
 /// that is alone may have the wrong number.
-pub(super) fn front(look: &mut dyn Look, init: &Init, behind: u64) -> Result<Front, Halt> {
+pub(super) fn front(
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
+    behind: u64,
+) -> Result<Front, SurveyError> {
     let (mut at, mut first) = (behind, None);
     let (mut own, mut others) = (None, Vec::new());
     for _ in 0..MOST_BETWEEN {
@@ -120,7 +132,7 @@ pub(super) fn front(look: &mut dyn Look, init: &Init, behind: u64) -> Result<Fro
             (b"sidx", Some(len)) => {
                 first.get_or_insert(at);
                 let id = at + header.header as u64 + 4;
-                if id + 4 <= look.len() && u32_at(&look.look(id..id + 4)?, 0) == Some(init.id) {
+                if id + 4 <= look.len() && u32_at(&look.read_at(id..id + 4)?, 0) == Some(init.id) {
                     own.get_or_insert((at, len));
                 } else {
                     others.push((at, len));
@@ -132,7 +144,7 @@ pub(super) fn front(look: &mut dyn Look, init: &Init, behind: u64) -> Result<Fro
                 break;
             }
             _ if first.is_some() => break,
-            _ => return Err(Refusal("it has an unknown box in front of its fragments").into()),
+            _ => return Err(Unsupported("it has an unknown box in front of its fragments").into()),
         }
     }
     let alone = if let [other] = others[..] { Some(other) } else { None };
@@ -144,7 +156,12 @@ pub(super) fn front(look: &mut dyn Look, init: &Init, behind: u64) -> Result<Fro
 }
 
 /// Reads the index at `at`; `None` if it cannot be used.
-fn from_sidx(look: &mut dyn Look, init: &Init, at: u64, len: u64) -> Result<Option<Index>, Halt> {
+fn from_sidx(
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
+    at: u64,
+    len: u64,
+) -> Result<Option<Index>, SurveyError> {
     let mut index = Index::claimed(Vec::new(), 0);
     let Some(end) = expand(look, init, at, len, 0, &mut index)? else { return Ok(None) };
     if index.fragments.is_empty() {
@@ -169,18 +186,18 @@ fn may_be_mfra(len: u64, fragments: u64) -> bool {
 
 /// Adds what an index refers to, and says where that ends; `None` if it cannot be used.
 fn expand(
-    look: &mut dyn Look,
-    init: &Init,
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
     at: u64,
     len: u64,
     depth: usize,
     index: &mut Index,
-) -> Result<Option<u64>, Halt> {
+) -> Result<Option<u64>, SurveyError> {
     let whole = look.len();
     if len > LARGEST || len > whole - at || depth > DEEPEST {
         return Ok(None);
     }
-    let bytes = look.look(at..at + len)?.into_owned();
+    let bytes = look.read_at(at..at + len)?.into_owned();
     let sidx = header(&bytes).and_then(|header| Sidx::read(&bytes[header.header..]));
     let Some(sidx) = sidx.filter(|sidx| sidx.timescale > 0) else { return Ok(None) };
     let Some(mut from) = (at + len).checked_add(sidx.first_offset) else { return Ok(None) };
@@ -228,7 +245,7 @@ fn in_timescale(ticks: u64, from: u32, to: u32) -> Option<u64> {
 }
 
 /// Whether nothing but indexes and padding is behind `end`.
-pub(super) fn is_all(look: &mut dyn Look, end: u64) -> Result<bool, Halt> {
+pub(super) fn is_all(look: &mut dyn ReadAt, end: u64) -> Result<bool, SurveyError> {
     let mut at = end;
     for _ in 0..MOST_BETWEEN {
         if at == look.len() {
@@ -244,7 +261,7 @@ pub(super) fn is_all(look: &mut dyn Look, end: u64) -> Result<bool, Halt> {
 }
 
 /// Whether nothing that belongs to the film is between an index and what it refers to first.
-fn is_padding(look: &mut dyn Look, from: u64, to: u64) -> Result<bool, Halt> {
+fn is_padding(look: &mut dyn ReadAt, from: u64, to: u64) -> Result<bool, SurveyError> {
     let mut at = from;
     for _ in 0..MOST_BETWEEN {
         if at >= to {
@@ -303,7 +320,11 @@ impl Sidx<'_> {
     }
 }
 
-fn from_mfra(look: &mut dyn Look, init: &Init, first: u64) -> Result<Option<Index>, Halt> {
+fn from_mfra(
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
+    first: u64,
+) -> Result<Option<Index>, SurveyError> {
     match mfra(look, init, first)? {
         Some((at, entries)) => spans(look, init, first, at, &entries),
         None => Ok(None),
@@ -315,10 +336,14 @@ type Entries = Vec<(u64, u64)>;
 
 /// Reads the index at the end of the file, whose length stands in the last 16 bytes (§8.8.11): where it
 /// begins, and its entries.
-fn mfra(look: &mut dyn Look, init: &Init, first: u64) -> Result<Option<(u64, Entries)>, Halt> {
+fn mfra(
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
+    first: u64,
+) -> Result<Option<(u64, Entries)>, SurveyError> {
     let len = look.len();
     let Some(last) = len.checked_sub(16).filter(|at| *at > first) else { return Ok(None) };
-    let mfro = look.look(last..len)?;
+    let mfro = look.read_at(last..len)?;
     if mfro.get(4..8) != Some(b"mfro") {
         return Ok(None);
     }
@@ -326,7 +351,7 @@ fn mfra(look: &mut dyn Look, init: &Init, first: u64) -> Result<Option<(u64, Ent
     let Some(at) = len.checked_sub(size).filter(|at| *at > first && size <= LARGEST) else {
         return Ok(None);
     };
-    let mfra = look.look(at..len)?;
+    let mfra = look.read_at(at..len)?;
     let entries = header(&mfra)
         .filter(|header| header.kind == *b"mfra" && header.len == Some(size))
         .and_then(|header| entries(&mfra[header.header..], init.id))
@@ -364,24 +389,24 @@ fn entries(mfra: &[u8], id: u32) -> Option<Entries> {
 
 /// The runs between the entries, from the first fragment at `first` to `end`.
 fn spans(
-    look: &mut dyn Look,
-    init: &Init,
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
     first: u64,
     end: u64,
     entries: &[(u64, u64)],
-) -> Result<Option<Index>, Halt> {
+) -> Result<Option<Index>, SurveyError> {
     let is_rising = entries.windows(2).all(|pair| pair[0].1 < pair[1].1 && pair[0].0 < pair[1].0);
     let Some(((_, begin), (_, last))) = entries.first().zip(entries.last()) else {
         return Ok(None);
     };
     // All that is in front of the first entry must belong to it: styp, sidx.
-    let facts = facts::facts_at(look, first, init)?;
+    let facts = fragment::facts_at(look, first, init)?;
     if !is_rising || *begin < first || first + facts.len <= *begin || *last >= end {
         return Ok(None);
     }
-    let tail = match facts::facts_at(look, *last, init) {
+    let tail = match fragment::facts_at(look, *last, init) {
         Ok(tail) => tail,
-        Err(Halt::Refused(_) | Halt::Incomplete(_)) => return Ok(None),
+        Err(SurveyError::Refused(_) | SurveyError::Incomplete(_)) => return Ok(None),
         Err(halt) => return Err(halt),
     };
     // The last run may have more fragments than the one that is indexed.

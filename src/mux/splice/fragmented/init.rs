@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::media::TrackKind;
 use crate::mux::splice::boxes::{self, Header, u32_at};
-use crate::mux::splice::edits::{self, Edit, NANOS, Plain, Scale};
+use crate::mux::splice::edits::{self, Edit, NANOS, Rescale, SimpleEdit};
 use crate::mux::splice::trak::{MALFORMED, Moov, Trak, whole};
-use crate::mux::splice::{Halt, Look, Refusal};
+use crate::mux::splice::{ReadAt, SurveyError, Unsupported};
 
 /// What the moov says of the track.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Init {
+pub(super) struct InitSegment {
     pub(super) kind: TrackKind,
     pub(super) id: u32,
     pub(super) timescale: u32,
@@ -35,38 +35,38 @@ pub(super) struct Timeline {
     pub(super) media_time: u64,
 }
 
-impl Init {
+impl InitSegment {
     /// Reads what is in a moov, of the only track.
-    pub(super) fn read(moov: &[u8]) -> Result<Init, Refusal> {
+    pub(super) fn read(moov: &[u8]) -> Result<InitSegment, Unsupported> {
         let moov = Moov::read(moov)?;
-        Init::of(&moov, moov.lone()?)
+        InitSegment::of(&moov, moov.lone()?)
     }
 
     /// The same of the track of this kind that a player would take, if there are others.
-    pub(super) fn of_kind(moov: &[u8], kind: TrackKind) -> Result<Init, Refusal> {
+    pub(super) fn of_kind(moov: &[u8], kind: TrackKind) -> Result<InitSegment, Unsupported> {
         let moov = Moov::read(moov)?;
-        Init::of(&moov, moov.of_kind(kind).ok_or(Refusal("it has no such track"))?)
+        InitSegment::of(&moov, moov.of_kind(kind).ok_or(Unsupported("it has no such track"))?)
     }
 
-    fn of(moov: &Moov<'_>, trak: &[u8]) -> Result<Init, Refusal> {
-        let mvex = moov.mvex.as_ref().ok_or(Refusal("it has no fragments"))?;
+    fn of(moov: &Moov<'_>, trak: &[u8]) -> Result<InitSegment, Unsupported> {
+        let mvex = moov.mvex.as_ref().ok_or(Unsupported("it has no fragments"))?;
         let bytes = trak;
         let trak = Trak::read(trak)?;
         let kind = match &trak.handler {
             b"vide" => TrackKind::Video,
             b"soun" => TrackKind::Audio,
-            _ => return Err(Refusal("its track is neither picture nor sound")),
+            _ => return Err(Unsupported("its track is neither picture nor sound")),
         };
         let counts = trak.stbl.iter().filter(|found| matches!(&found.kind, b"stsz" | b"stz2"));
         if counts.into_iter().any(|found| u32_at(found.payload(), 8) != Some(0)) {
-            return Err(Refusal("it has samples both in its moov and in fragments"));
+            return Err(Unsupported("it has samples both in its moov and in fragments"));
         }
         let id = trak.id()?;
         let trex = whole(mvex.payload())?
             .into_iter()
             .find(|found| found.kind == *b"trex" && u32_at(found.payload(), 4) == Some(id));
         let trex = trex.map(|trex| trex.payload().to_vec()).filter(|trex| trex.len() == 24);
-        Ok(Init {
+        Ok(InitSegment {
             kind,
             id,
             timescale: trak.scale,
@@ -79,28 +79,28 @@ impl Init {
     }
 
     /// Its time line; refused if its edit list is more than a delay and a beginning.
-    pub(super) fn timeline(&self) -> Result<Timeline, Refusal> {
-        let uncuttable = Refusal("its edit list is not simple, and cannot be cut");
+    pub(super) fn timeline(&self) -> Result<Timeline, Unsupported> {
+        let uncuttable = Unsupported("its edit list is not simple, and cannot be cut");
         self.plain_timeline().ok_or(uncuttable)
     }
 
     /// Its time line, if its edit list is no more than a delay and a beginning.
     pub(super) fn plain_timeline(&self) -> Option<Timeline> {
-        let Plain { empty, media_time, .. } = edits::plain(&self.edits)?;
-        let scale = Scale { from: self.movie_scale, to: self.timescale };
-        let (timescale, delay) = (self.timescale, scale.near(empty).ok()?);
+        let SimpleEdit { empty, media_time, .. } = edits::plain(&self.edits)?;
+        let scale = Rescale { from: self.movie_scale, to: self.timescale };
+        let (timescale, delay) = (self.timescale, scale.round(empty).ok()?);
         let media_time = u64::try_from(media_time).ok()?.checked_add(self.lead)?;
         Some(Timeline { timescale, delay, media_time })
     }
 }
 
 /// The header of the box at `at`; `None` at the end of the file, or where there is none.
-pub(super) fn header_at(look: &mut dyn Look, at: u64) -> Result<Option<Header>, Halt> {
+pub(super) fn header_at(look: &mut dyn ReadAt, at: u64) -> Result<Option<Header>, SurveyError> {
     let end = look.len().min(at.saturating_add(16));
     if at >= end {
         return Ok(None);
     }
-    Ok(boxes::header(&look.look(at..end)?))
+    Ok(boxes::header(&look.read_at(at..end)?))
 }
 
 impl Timeline {
@@ -126,7 +126,7 @@ impl Timeline {
 
     /// That of a film that begins at `zero` of this one, if `shift` is taken from all times, which
     /// is no more than what is shown then.
-    pub(super) fn from(&self, zero: Duration, shift: u64) -> Timeline {
+    pub(super) fn rebase(&self, zero: Duration, shift: u64) -> Timeline {
         let (timescale, zero) = (self.timescale, ticks(zero, self.timescale));
         // Where this is more than 0, nothing is shown yet.
         let delay = self.delay.saturating_sub(zero);
@@ -135,7 +135,7 @@ impl Timeline {
     }
 
     /// When something of this composition time is shown.
-    pub(super) fn shown(&self, ticks: u64) -> Duration {
+    pub(super) fn presentation_time(&self, ticks: u64) -> Duration {
         let ticks = ticks.saturating_add(self.delay).saturating_sub(self.media_time);
         seconds(ticks, self.timescale)
     }
@@ -144,11 +144,11 @@ impl Timeline {
 /// A duration in ticks, to the nearest.
 pub(super) fn ticks(duration: Duration, timescale: u32) -> u64 {
     let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    Scale { from: NANOS, to: timescale }.near(nanos).unwrap_or(u64::MAX)
+    Rescale { from: NANOS, to: timescale }.round(nanos).unwrap_or(u64::MAX)
 }
 
 /// Ticks as a duration.
 pub(super) fn seconds(ticks: u64, timescale: u32) -> Duration {
-    let nanos = Scale { from: timescale, to: NANOS }.down(ticks);
+    let nanos = Rescale { from: timescale, to: NANOS }.floor(ticks);
     Duration::from_nanos(nanos.unwrap_or(u64::MAX))
 }

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use super::facts::{Facts, facts_at, fragment_at};
-use super::init::Init;
+use super::fragment::{FragmentInfo, facts_at, fragment_at};
+use super::init::InitSegment;
 use super::table::Table;
 use super::walk::{Step, Walk};
 use super::{index, led};
 use crate::media::TrackKind;
-use crate::mux::splice::{Halt, Look};
+use crate::mux::splice::{ReadAt, SurveyError};
 
 /// So many fragments are looked at, from the one on in which the part begins: each may be a request.
 const MOST_LOOKS: usize = 24;
@@ -17,12 +17,12 @@ const MOST_LOOKS: usize = 24;
 /// When the last key frame of the video is decoded that is shown at `start` or before, as far as the
 /// fragments tell to which an index leads, or all of them if there is none.
 pub(in crate::mux::splice) fn key_frame(
-    look: &mut dyn Look,
+    look: &mut dyn ReadAt,
     moov: &[u8],
     behind: u64,
     start: Duration,
-) -> Result<Option<Duration>, Halt> {
-    let init = led(look, Init::of_kind(moov, TrackKind::Video)?, behind)?;
+) -> Result<Option<Duration>, SurveyError> {
+    let init = led(look, InitSegment::of_kind(moov, TrackKind::Video)?, behind)?;
     let timeline = init.timeline()?;
     let start = timeline.media_time(start);
     let mut fragments = fragments(look, &init, behind)?;
@@ -31,13 +31,13 @@ pub(in crate::mux::splice) fn key_frame(
     for (_, from) in fragments.iter().rev().take(MOST_LOOKS) {
         let mut table = Table::default();
         match fragment_at(look, *from, &init, Some(&mut table)) {
-            Ok(Facts { time, is_timed: true, .. }) => {
+            Ok(FragmentInfo { time, is_timed: true, .. }) => {
                 if let Some(time) = table.last_sync(time, start) {
-                    return Ok(Some(timeline.shown(time)));
+                    return Ok(Some(timeline.presentation_time(time)));
                 }
             }
             // It may hold other tracks alone, and where an index leads to may be anything.
-            Ok(_) | Err(Halt::Refused(_) | Halt::Incomplete(_)) => {}
+            Ok(_) | Err(SurveyError::Refused(_) | SurveyError::Incomplete(_)) => {}
             Err(halt) => return Err(halt),
         }
     }
@@ -45,7 +45,11 @@ pub(in crate::mux::splice) fn key_frame(
 }
 
 /// When fragments begin in which key frames may be, and where.
-fn fragments(look: &mut dyn Look, init: &Init, behind: u64) -> Result<Vec<(u64, u64)>, Halt> {
+fn fragments(
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
+    behind: u64,
+) -> Result<Vec<(u64, u64)>, SurveyError> {
     let (first, mut told) = index::told(look, init, behind)?;
     let Some((begin, from)) = told.first().copied() else {
         let steps = Walk::new(init, first, &[]).steps(look)?;
@@ -53,7 +57,7 @@ fn fragments(look: &mut dyn Look, init: &Init, behind: u64) -> Result<Vec<(u64, 
         return Ok(steps.map(|Step { from, facts, .. }| (facts.time, *from)).collect());
     };
     // An index may count from elsewhere.
-    if let Ok(Facts { time, is_timed: true, .. }) = facts_at(look, from, init) {
+    if let Ok(FragmentInfo { time, is_timed: true, .. }) = facts_at(look, from, init) {
         for (at, _) in &mut told {
             *at = at.saturating_sub(begin).saturating_add(time);
         }

@@ -4,15 +4,15 @@
 
 use std::ops::Range;
 
-use super::facts::{flags, has_base};
+use super::fragment::{flags, has_base};
 use crate::error::Error;
 use crate::mux::splice::boxes::{self, Header, children, u32_at, u64_at};
-use crate::mux::splice::{Input, Window};
+use crate::mux::splice::{RangeWriter, TrackInput};
 
 /// How the fragments of each track are changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
-    pub(super) tracks: Vec<Rule>,
+pub struct FragmentRewriter {
+    pub(super) tracks: Vec<TrackPatch>,
 }
 
 /// How many numbers there are for the fragments of a piece; gaps are allowed (§8.8.5).
@@ -20,7 +20,7 @@ pub(super) const NUMBERS: u32 = 1 << 12;
 
 /// How the fragments of a track are changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Rule {
+pub(super) struct TrackPatch {
     pub(super) old_id: u32,
     pub(super) new_id: u32,
     /// Added to the decoding time, and then taken from it.
@@ -30,10 +30,10 @@ pub(super) struct Rule {
     pub(super) unseen: Range<u64>,
 }
 
-impl Rules {
+impl FragmentRewriter {
     /// Gives `update` an unambiguous encoding, for a digest.
     pub(in crate::mux::splice) fn encode(&self, update: &mut dyn FnMut(&[u8])) {
-        for Rule { old_id, new_id, lead, shift, unseen } in &self.tracks {
+        for TrackPatch { old_id, new_id, lead, shift, unseen } in &self.tracks {
             update(&old_id.to_be_bytes());
             update(&new_id.to_be_bytes());
             for number in [*lead, *shift, unseen.start, unseen.end] {
@@ -45,7 +45,7 @@ impl Rules {
     /// How many bytes behind a piece of `track` that ends at `end` are needed to finish it.
     pub(in crate::mux::splice) fn behind(&self, track: u8, end: u64) -> u64 {
         let is_last = self.tracks.get(usize::from(track)).is_some_and(|rule| rule.is_last(end));
-        if is_last { Rule::PEEK as u64 } else { 0 }
+        if is_last { TrackPatch::PEEK as u64 } else { 0 }
     }
 
     /// Makes the piece of `track` whose `len` bytes come next from `input`; `place` is its own
@@ -55,8 +55,8 @@ impl Rules {
         track: u8,
         place: usize,
         len: u64,
-        input: &mut Input<'_>,
-        window: &mut Window<'_>,
+        input: &mut TrackInput<'_>,
+        window: &mut RangeWriter<'_>,
     ) -> Result<(), Error> {
         let rule = &self.tracks[usize::from(track)];
         // There are never so many that they would not fit.
@@ -73,13 +73,13 @@ impl Rules {
             match &head.kind {
                 b"moof" => {
                     if !has_media {
-                        return Err(input.contradiction("a fragment has no media"));
+                        return Err(input.mismatch("a fragment has no media"));
                     }
                     has_media = false;
                     let count = usize::try_from(payload).unwrap_or(usize::MAX);
-                    let moof = input.take(count)?;
+                    let moof = input.read_exact(count)?;
                     if let Err(why) = rule.patch(moof, number.wrapping_add(fragments), moved) {
-                        return Err(input.contradiction(why));
+                        return Err(input.mismatch(why));
                     }
                     window.write(head.bytes())?;
                     window.write(moof)?;
@@ -87,7 +87,7 @@ impl Rules {
                 }
                 b"mdat" => {
                     if fragments == 0 {
-                        return Err(input.contradiction("its media begins before its fragment"));
+                        return Err(input.mismatch("its media begins before its fragment"));
                     }
                     has_media = true;
                     window.write(head.bytes())?;
@@ -100,9 +100,9 @@ impl Rules {
                 }
                 b"prft" => {
                     let count = usize::try_from(payload).unwrap_or(usize::MAX);
-                    let prft = input.take(count)?;
+                    let prft = input.read_exact(count)?;
                     if !put(prft, 4, rule.new_id) {
-                        return Err(input.contradiction("a producer's time (prft) is malformed"));
+                        return Err(input.mismatch("a producer's time (prft) is malformed"));
                     }
                     window.write(head.bytes())?;
                     window.write(prft)?;
@@ -116,12 +116,12 @@ impl Rules {
                     window.write(&head.renamed(*b"free"))?;
                     rule.pass(input, window, payload)?;
                 }
-                _ => return Err(input.contradiction("an unknown box is among its fragments")),
+                _ => return Err(input.mismatch("an unknown box is among its fragments")),
             }
             left -= head.len;
         }
         if left == 0 && (fragments == 0 || !has_media) {
-            return Err(input.contradiction("where a fragment should be is none"));
+            return Err(input.mismatch("where a fragment should be is none"));
         }
         Ok(())
     }
@@ -153,30 +153,30 @@ struct Head {
 
 impl Head {
     /// Takes the next one from a piece of which `left` bytes are left.
-    fn take(left: u64, input: &mut Input<'_>) -> Result<Head, Error> {
+    fn take(left: u64, input: &mut TrackInput<'_>) -> Result<Head, Error> {
         const OUTSIDE: &str = "a box is larger than the fragment that it is in";
         let mut raw = [0; 16];
         if left < 8 {
-            return Err(input.contradiction(OUTSIDE));
+            return Err(input.mismatch(OUTSIDE));
         }
-        raw[..8].copy_from_slice(input.take(8)?);
+        raw[..8].copy_from_slice(input.read_exact(8)?);
         let wide = raw[..4] == [0, 0, 0, 1];
         if wide {
             if left < 16 {
-                return Err(input.contradiction(OUTSIDE));
+                return Err(input.mismatch(OUTSIDE));
             }
-            raw[8..].copy_from_slice(input.take(8)?);
+            raw[8..].copy_from_slice(input.read_exact(8)?);
         }
         let Some(found) = boxes::header(&raw) else {
-            return Err(input.contradiction("a box has no room for its own header"));
+            return Err(input.mismatch("a box has no room for its own header"));
         };
         // What goes on to the end of its file goes on to the end of the last piece.
         let len = found.len.unwrap_or(left);
         if len > left {
-            return Err(input.contradiction(OUTSIDE));
+            return Err(input.mismatch(OUTSIDE));
         }
         if found.len.is_none() {
-            let Ok(len) = u32::try_from(len) else { return Err(input.contradiction(OUTSIDE)) };
+            let Ok(len) = u32::try_from(len) else { return Err(input.mismatch(OUTSIDE)) };
             raw[..4].copy_from_slice(&len.to_be_bytes());
         }
         Ok(Head { kind: found.kind, len, raw, wide })
@@ -193,7 +193,7 @@ impl Head {
     }
 }
 
-impl Rule {
+impl TrackPatch {
     /// What is looked at of what is behind the last fragment: the header of a box.
     const PEEK: usize = 8;
 
@@ -204,7 +204,12 @@ impl Rule {
 
     /// The next bytes, those not looked at that are not wanted. The very last one of the track goes out
     /// when what is behind it has been seen: behind that, nothing could be shown to be wrong.
-    fn pass(&self, input: &mut Input<'_>, window: &mut Window<'_>, len: u64) -> Result<(), Error> {
+    fn pass(
+        &self,
+        input: &mut TrackInput<'_>,
+        window: &mut RangeWriter<'_>,
+        len: u64,
+    ) -> Result<(), Error> {
         let ahead = window.skip_ahead(len);
         input.skip_to(input.at() + ahead)?;
         let len = len - ahead;
@@ -220,13 +225,13 @@ impl Rule {
     }
 
     /// Takes the next `count` bytes, behind which there must be an index and no more.
-    fn see_what_is_left(&self, count: usize, input: &mut Input<'_>) -> Result<Vec<u8>, Error> {
-        let mut bytes = input.take(count + Self::PEEK)?.to_vec();
+    fn see_what_is_left(&self, count: usize, input: &mut TrackInput<'_>) -> Result<Vec<u8>, Error> {
+        let mut bytes = input.read_exact(count + Self::PEEK)?.to_vec();
         let found = boxes::header(&bytes[count..]);
         let len = self.unseen.end - self.unseen.start;
         let is_index = |found: &Header| matches!(&found.kind, b"mfra" | b"free" | b"skip");
         if found.filter(is_index).and_then(|found| found.len) != Some(len) {
-            return Err(input.contradiction("there are fragments that its index leaves out"));
+            return Err(input.mismatch("there are fragments that its index leaves out"));
         }
         bytes.truncate(count);
         Ok(bytes)

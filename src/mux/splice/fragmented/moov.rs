@@ -6,21 +6,21 @@ use super::Chosen;
 use super::init::{Timeline, ticks};
 use crate::media::Metadata;
 use crate::mux::splice::boxes::boxed;
-use crate::mux::splice::edits::{self, Edit, NANOS, NORMAL, Scale};
+use crate::mux::splice::edits::{self, Edit, NANOS, NORMAL, Rescale};
 use crate::mux::splice::headers::{mdhd, mvhd, tkhd};
 use crate::mux::splice::trak::Trak;
-use crate::mux::splice::{Refusal, entry, tags};
+use crate::mux::splice::{Unsupported, entry, tags};
 
 /// Everything in front of the indexes.
 pub(super) fn head(
     chosen: &[Chosen<'_>],
     duration: Duration,
     tags: &Metadata,
-) -> Result<Vec<u8>, Refusal> {
+) -> Result<Vec<u8>, Unsupported> {
     let scale = edits::common(chosen.iter().map(|chosen| chosen.track.init.movie_scale));
     let length = |duration: Duration| {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        Scale { from: NANOS, to: scale }.near(nanos)
+        Rescale { from: NANOS, to: scale }.round(nanos)
     };
     let mut parts = vec![mvhd(scale, length(duration)?, chosen.len() as u32 + 1)];
     // Without its duration here, some players take the film for a live one.
@@ -37,12 +37,12 @@ pub(super) fn head(
 }
 
 /// The track as it was, but for its number, its durations and, where it was cut, its edit list.
-fn trak(chosen: &Chosen<'_>, id: u32, scale: u32, duration: u64) -> Result<Vec<u8>, Refusal> {
+fn trak(chosen: &Chosen<'_>, id: u32, scale: u32, duration: u64) -> Result<Vec<u8>, Unsupported> {
     let init = &chosen.track.init;
     let edits = if chosen.is_cut {
         of_timeline(&chosen.timeline, scale)?
     } else {
-        edits::rescaled(&init.edits, Scale { from: init.movie_scale, to: scale })?
+        edits::rescaled(&init.edits, Rescale { from: init.movie_scale, to: scale })?
     };
     let trak = Trak::read(&init.trak)?;
     let mut parts = Vec::new();
@@ -59,7 +59,7 @@ fn trak(chosen: &Chosen<'_>, id: u32, scale: u32, duration: u64) -> Result<Vec<u
 }
 
 /// The edit list of a time line; none if everything is shown from the beginning on.
-fn of_timeline(timeline: &Timeline, scale: u32) -> Result<Vec<Edit>, Refusal> {
+fn of_timeline(timeline: &Timeline, scale: u32) -> Result<Vec<Edit>, Unsupported> {
     let media_time = i64::try_from(timeline.media_time).map_err(|_| edits::TOO_LONG)?;
     let nothing = Edit { segment: ticks(timeline.delay(), scale), media_time: -1, rate: NORMAL };
     // A length of 0 means to the end, which nobody knows here of later fragments (§8.6.6.1).
@@ -72,7 +72,7 @@ fn of_timeline(timeline: &Timeline, scale: u32) -> Result<Vec<Edit>, Refusal> {
 }
 
 /// The media's own duration is where players look that cannot seek.
-fn mdia(trak: &Trak<'_>, chosen: &Chosen<'_>) -> Result<Vec<u8>, Refusal> {
+fn mdia(trak: &Trak<'_>, chosen: &Chosen<'_>) -> Result<Vec<u8>, Unsupported> {
     let begin = chosen.fragments.first().map_or(0, |first| first.time);
     let lasts = chosen.end.saturating_sub(begin);
     let mut parts = Vec::new();
@@ -87,7 +87,7 @@ fn mdia(trak: &Trak<'_>, chosen: &Chosen<'_>) -> Result<Vec<u8>, Refusal> {
 }
 
 /// Only what its samples are may be called otherwise.
-fn minf(trak: &Trak<'_>) -> Result<Vec<u8>, Refusal> {
+fn minf(trak: &Trak<'_>) -> Result<Vec<u8>, Unsupported> {
     let mut parts = Vec::new();
     for found in &trak.minf {
         if found.kind != *b"stbl" {

@@ -3,8 +3,8 @@
 
 use std::iter::repeat_n;
 
-use super::facts::Facts;
-use crate::mux::splice::Refusal;
+use super::fragment::FragmentInfo;
+use crate::mux::splice::Unsupported;
 
 /// The most samples of a file whose fragments are told of so: twelve hours of sound at 48 kHz. Each
 /// takes a few bytes here, and a few more in the moov.
@@ -127,7 +127,7 @@ impl Table {
     }
 
     /// Whether all of it lies in the media of its fragment, which begins at `from`.
-    pub(super) fn lies_within(&self, from: u64, facts: &Facts) -> bool {
+    pub(super) fn lies_within(&self, from: u64, facts: &FragmentInfo) -> bool {
         let mut sizes = self.sizes.iter();
         self.extents.iter().all(|extent| {
             let len: u64 =
@@ -139,7 +139,12 @@ impl Table {
 
     /// The samples of the next fragment, which begins at `begins` when this one ends at `ends`: what
     /// lies between is the last sample's, which lasts longer, or less.
-    pub(super) fn append(&mut self, next: Table, ends: u64, begins: u64) -> Result<(), Refusal> {
+    pub(super) fn append(
+        &mut self,
+        next: Table,
+        ends: u64,
+        begins: u64,
+    ) -> Result<(), Unsupported> {
         if begins != ends {
             let (count, last) = self.durations.pop().ok_or(UNEVEN)?;
             let moved = i64::from(last) + begins.cast_signed() - ends.cast_signed();
@@ -150,7 +155,7 @@ impl Table {
             add(&mut self.durations, 1, moved).ok_or(UNEVEN)?;
         }
         if self.sizes.len() + next.sizes.len() > MOST_SAMPLES {
-            return Err(Refusal("it has too many samples"));
+            return Err(Unsupported("it has too many samples"));
         }
         self.sizes.extend(next.sizes);
         for (count, duration) in next.durations {
@@ -167,4 +172,4 @@ impl Table {
     }
 }
 
-const UNEVEN: Refusal = Refusal("its fragments do not follow each other in time");
+const UNEVEN: Unsupported = Unsupported("its fragments do not follow each other in time");

@@ -11,10 +11,10 @@ use crate::media::Metadata;
 use crate::mux::ContainerChoice;
 use crate::mux::probe::{Format, PROBE_SIZE};
 use crate::mux::splice::golden::{self, How};
-use crate::mux::splice::near::{Near, Reach};
-use crate::mux::splice::top::Top;
+use crate::mux::splice::top_level::TopLevelBoxes;
 use crate::mux::splice::trak::Moov;
-use crate::mux::splice::{Input, MAX_LOOK};
+use crate::mux::splice::windowed_reader::{WindowPolicy, WindowedReader};
+use crate::mux::splice::{MAX_READ, TrackInput};
 
 mod boxes;
 mod heads;
@@ -30,9 +30,9 @@ use seen::{Seen, seen};
 use sketch::{Index, Sketch, sketch};
 
 /// The survey from the beginning of a file on; `None` if it has no fragments.
-fn survey(look: &mut dyn Look, trim: TimeRange) -> Result<Option<Track>, Halt> {
-    let look = &mut Near::new(look, Reach::FRAGMENTS);
-    let mut top = Top::new(look);
+fn survey(look: &mut dyn ReadAt, trim: TimeRange) -> Result<Option<Track>, SurveyError> {
+    let look = &mut WindowedReader::new(look, WindowPolicy::FRAGMENTS);
+    let mut top = TopLevelBoxes::new(look);
     let moov = top.moov()?;
     if Moov::read(&moov)?.mvex.is_none() {
         return Ok(None);
@@ -53,18 +53,18 @@ impl File {
     }
 }
 
-impl Look for File {
+impl ReadAt for File {
     fn len(&self) -> u64 {
         self.bytes.len() as u64
     }
 
-    fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
-        assert!(range.start <= range.end && range.end - range.start <= MAX_LOOK, "{range:?}");
+    fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
+        assert!(range.start <= range.end && range.end - range.start <= MAX_READ, "{range:?}");
         self.looks += usize::from(range.end > PROBE_SIZE as u64);
         Ok(self.bytes[range.start as usize..range.end as usize].into())
     }
 
-    fn at_hand(&self) -> u64 {
+    fn buffered_len(&self) -> u64 {
         self.len().min(PROBE_SIZE as u64)
     }
 }
@@ -76,7 +76,7 @@ fn part(start: u64, end: Option<u64>) -> TimeRange {
 }
 
 fn options(trim: TimeRange) -> Options<'static> {
-    Options { container: ContainerChoice::Auto, trim, tags: &TAGS }
+    Options { container: ContainerChoice::Auto, time_range: trim, metadata: &TAGS }
 }
 
 type Files = Vec<(TrackKind, Vec<u8>)>;
@@ -85,15 +85,15 @@ type Files = Vec<(TrackKind, Vec<u8>)>;
 fn emit(plan: &Plan, part: Range<u64>, files: &Files) -> Result<Vec<u8>, Error> {
     let mut inputs = Vec::new();
     for (track, (kind, bytes)) in files.iter().enumerate() {
-        let needs = plan.needs(track, &part).unwrap_or(0..0);
+        let needs = plan.source_range(track, &part).unwrap_or(0..0);
         let mut rest = bytes[needs.start as usize..needs.end as usize].chunks(37);
-        inputs.push(Input::new(*kind, needs.start, move |_| {
+        inputs.push(TrackInput::new(*kind, needs.start, move |_| {
             let chunk = rest.next().expect("more is read than is needed");
             Ok((chunk.to_vec(), chunk.len()))
         }));
     }
     let mut made = Vec::new();
-    plan.emit(&part, &mut inputs, &mut |bytes| {
+    plan.write_range(&part, &mut inputs, &mut |bytes| {
         made.extend_from_slice(bytes);
         Ok(())
     })?;

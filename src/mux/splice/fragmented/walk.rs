@@ -11,14 +11,14 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::facts::{Facts, fragment_at};
+use super::fragment::{FragmentInfo, fragment_at};
 use super::index::is_all;
-use super::init::Init;
+use super::init::InitSegment;
 use super::table::{MOST_SAMPLES, Table};
 use super::{Fragment, MOST_TICKS};
 use crate::mux::probe::PROBE_SIZE;
 use crate::mux::splice::boxes::{self, Header};
-use crate::mux::splice::{Halt, Look, MAX_ELEMENT, Refusal};
+use crate::mux::splice::{MAX_ELEMENT, ReadAt, SurveyError, Unsupported};
 
 /// Fragments of one file, at most: two days in pieces of two seconds.
 pub(super) const MOST: usize = 1 << 17;
@@ -43,7 +43,7 @@ const SIGN: usize = 24;
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     pub(super) from: u64,
-    pub(super) facts: Facts,
+    pub(super) facts: FragmentInfo,
     /// Its samples, if they are wanted.
     pub(super) table: Option<Box<Table>>,
 }
@@ -60,7 +60,7 @@ impl Step {
 
 /// What is to be walked over.
 pub(super) struct Walk<'a> {
-    init: &'a Init,
+    init: &'a InitSegment,
     first: u64,
     known: &'a [Fragment],
     tables: bool,
@@ -71,7 +71,7 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// From the fragment at `first` on, and from some of those that are `known`.
-    pub(super) fn new(init: &'a Init, first: u64, known: &'a [Fragment]) -> Walk<'a> {
+    pub(super) fn new(init: &'a InitSegment, first: u64, known: &'a [Fragment]) -> Walk<'a> {
         let (fragments, samples) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Walk { init, first, known, tables: false, fragments, samples }
     }
@@ -82,7 +82,7 @@ impl<'a> Walk<'a> {
     }
 
     /// All fragments up to the end of the file.
-    pub(super) fn steps(&self, look: &mut dyn Look) -> Result<Vec<Step>, Halt> {
+    pub(super) fn steps(&self, look: &mut dyn ReadAt) -> Result<Vec<Step>, SurveyError> {
         let mut steps = Vec::new();
         // What is at the front is here, or comes by itself.
         let mut at = self.first;
@@ -100,27 +100,27 @@ impl<'a> Walk<'a> {
         Ok(steps)
     }
 
-    fn step(&self, look: &mut dyn Look, from: u64) -> Result<Step, Halt> {
+    fn step(&self, look: &mut dyn ReadAt, from: u64) -> Result<Step, SurveyError> {
         let mut table = self.tables.then(Box::<Table>::default);
         let facts = fragment_at(look, from, self.init, table.as_deref_mut())?;
         if let Some(table) = &mut table {
             if !table.lies_within(from, &facts) {
-                return Err(Refusal("samples are where no media is").into());
+                return Err(Unsupported("samples are where no media is").into());
             }
             table.shrink();
             let count = table.sizes.len();
             if self.samples.fetch_add(count, Ordering::Relaxed) + count > MOST_SAMPLES {
-                return Err(Refusal("it has too many samples").into());
+                return Err(Unsupported("it has too many samples").into());
             }
         }
         if self.fragments.fetch_add(1, Ordering::Relaxed) >= MOST {
-            return Err(Refusal("it has too many fragments").into());
+            return Err(Unsupported("it has too many fragments").into());
         }
         Ok(Step { from, facts, table })
     }
 
     /// Where the walk begins, from the fragment at `at` on, and how far it goes from each place.
-    fn chains(&self, look: &dyn Look, at: u64, before: Option<&Step>) -> Vec<Chain> {
+    fn chains(&self, look: &dyn ReadAt, at: u64, before: Option<&Step>) -> Vec<Chain> {
         let len = look.len();
         let known = self.known.partition_point(|fragment| fragment.from < at);
         let known = &self.known[known..];
@@ -148,7 +148,11 @@ impl<'a> Walk<'a> {
     }
 
     /// Walks along all of them.
-    fn walk_abreast(&self, look: &mut dyn Look, chains: Vec<Chain>) -> Result<Vec<Chain>, Halt> {
+    fn walk_abreast(
+        &self,
+        look: &mut dyn ReadAt,
+        chains: Vec<Chain>,
+    ) -> Result<Vec<Chain>, SurveyError> {
         let len = look.len();
         let begins = chains.iter().map(|chain| chain.wanted(len)).collect();
         let chains: Vec<_> = chains.into_iter().map(Mutex::new).collect();
@@ -165,11 +169,11 @@ impl<'a> Walk<'a> {
     /// before it has led. Where it has led to none of them, it is gone on with up to where it does.
     fn link(
         &self,
-        look: &mut dyn Look,
+        look: &mut dyn ReadAt,
         steps: &mut Vec<Step>,
         mut at: u64,
         chains: Vec<Chain>,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), SurveyError> {
         for (place, chain) in chains.into_iter().enumerate() {
             let mut found = if place == 0 { Some(0) } else { chain.place_of(steps.last()) };
             while found.is_none() && chain.steps.last().is_some_and(|last| at <= last.moof()) {
@@ -234,7 +238,7 @@ impl Chain {
         &mut self,
         walk: &Walk<'_>,
         window: &mut Window<'_>,
-    ) -> Result<Option<Range<u64>>, Halt> {
+    ) -> Result<Option<Range<u64>>, SurveyError> {
         loop {
             if self.is_searching {
                 if self.at < window.at {
@@ -323,19 +327,19 @@ impl Window<'_> {
     }
 }
 
-impl Look for Window<'_> {
+impl ReadAt for Window<'_> {
     fn len(&self) -> u64 {
         self.len
     }
 
-    fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
+    fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
         let place = |at: u64| usize::try_from(at.checked_sub(self.at)?).ok();
         let within = place(range.start).zip(place(range.end));
         match within.and_then(|(from, to)| self.bytes.get(from..to)) {
             Some(bytes) => Ok(bytes.into()),
             None => {
                 self.missing = Some(range);
-                Err(Refusal("its bytes are not to be had").into())
+                Err(Unsupported("its bytes are not to be had").into())
             }
         }
     }

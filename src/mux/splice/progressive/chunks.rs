@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use super::samples::{Batch, Samples};
 use super::tables::BACKWARDS;
-use super::{Open, Selection};
-use crate::mux::splice::edits::{Scale, plain};
-use crate::mux::splice::{Layout, Refusal};
+use super::{ParsedTrack, Selection};
+use crate::mux::splice::edits::{Rescale, plain};
+use crate::mux::splice::{Layout, Unsupported};
 
 /// How long the samples of a chunk last together, in milliseconds.
 const STEP: u64 = 500;
@@ -55,14 +55,14 @@ impl Chunks {
 
 /// The order of these samples of the tracks: the pieces of their files, and the chunks of each track.
 pub(super) fn lay_out(
-    tracks: &[Open<'_>],
+    tracks: &[ParsedTrack<'_>],
     selections: &[Selection],
-) -> Result<(Layout, Vec<Chunks>), Refusal> {
+) -> Result<(Layout, Vec<Chunks>), Unsupported> {
     let step = step(tracks, selections)?;
     let mut files: Vec<InFile<'_>> = Vec::new();
     for (place, (track, selection)) in tracks.iter().zip(selections).enumerate() {
         let samples = track.tables.samples().within(&selection.samples);
-        let clock = Clock::of(track, zero(track)?, step);
+        let clock = ChunkGrid::of(track, zero(track)?, step);
         let own = InTrack { place, samples, clock };
         match files.iter_mut().find(|file| file.file == track.file) {
             Some(file) => file.tracks.push(own),
@@ -75,7 +75,7 @@ pub(super) fn lay_out(
         let Some(chunk) = file.next_chunk(&mut pieces)? else { break };
         count += 1;
         if count > MOST_CHUNKS {
-            return Err(Refusal("its samples are in too many chunks"));
+            return Err(Unsupported("its samples are in too many chunks"));
         }
         chunks[chunk.place].add(chunk.offset, chunk.samples, chunk.description);
     }
@@ -83,10 +83,10 @@ pub(super) fn lay_out(
 }
 
 /// How long chunks are to be, in milliseconds: longer for a very long film.
-fn step(tracks: &[Open<'_>], selections: &[Selection]) -> Result<u64, Refusal> {
+fn step(tracks: &[ParsedTrack<'_>], selections: &[Selection]) -> Result<u64, Unsupported> {
     let mut step = STEP;
     for (track, selection) in tracks.iter().zip(selections) {
-        let millis = Scale { from: track.trak.scale, to: 1000 }.down(selection.media)?;
+        let millis = Rescale { from: track.trak.scale, to: 1000 }.floor(selection.media)?;
         step = step.max(millis.div_ceil(MOST_STEPS));
     }
     Ok(step)
@@ -94,24 +94,24 @@ fn step(tracks: &[Open<'_>], selections: &[Selection]) -> Result<u64, Refusal> {
 
 /// Which time of its media a track begins with, as far as its edits are simple enough to tell. It
 /// is for the order only.
-fn zero(track: &Open<'_>) -> Result<i128, Refusal> {
+fn zero(track: &ParsedTrack<'_>) -> Result<i128, Unsupported> {
     let Some(plain) = plain(&track.edits) else { return Ok(0) };
-    let scale = Scale { from: track.movie_scale, to: track.trak.scale };
-    Ok(i128::from(plain.media_time) - i128::from(scale.down(plain.empty)?))
+    let scale = Rescale { from: track.movie_scale, to: track.trak.scale };
+    Ok(i128::from(plain.media_time) - i128::from(scale.floor(plain.empty)?))
 }
 
 /// The time that is divided in steps.
 #[derive(Clone, Copy)]
-struct Clock {
+struct ChunkGrid {
     /// What has this time is shown first.
     zero: i128,
     /// Ticks of a step, times 1000.
     step: u128,
 }
 
-impl Clock {
-    fn of(track: &Open<'_>, zero: i128, step: u64) -> Clock {
-        Clock { zero, step: u128::from(step) * u128::from(track.trak.scale) }
+impl ChunkGrid {
+    fn of(track: &ParsedTrack<'_>, zero: i128, step: u64) -> ChunkGrid {
+        ChunkGrid { zero, step: u128::from(step) * u128::from(track.trak.scale) }
     }
 
     fn step_at(self, time: u64) -> u64 {
@@ -131,7 +131,7 @@ struct InTrack<'a> {
     /// Its place among all tracks.
     place: usize,
     samples: Samples<'a>,
-    clock: Clock,
+    clock: ChunkGrid,
 }
 
 /// The samples that are still to come of a file.
@@ -173,7 +173,7 @@ impl InFile<'_> {
     }
 
     /// Samples that follow each other in the file and belong together.
-    fn next_chunk(&mut self, pieces: &mut Pieces) -> Result<Option<Chunk>, Refusal> {
+    fn next_chunk(&mut self, pieces: &mut Pieces) -> Result<Option<Chunk>, Unsupported> {
         let Some((of, first)) = self.next() else { return Ok(None) };
         let InTrack { place, clock, .. } = self.tracks[of];
         let until = clock.end_of(clock.step_at(first.time));
@@ -213,7 +213,7 @@ impl Pieces {
         self.layout.len() + pending
     }
 
-    fn add(&mut self, file: u8, range: Range<u64>) -> Result<(), Refusal> {
+    fn add(&mut self, file: u8, range: Range<u64>) -> Result<(), Unsupported> {
         match &mut self.pending {
             _ if range.is_empty() => {}
             Some((of, pending)) if *of == file && pending.end == range.start => {
@@ -222,7 +222,7 @@ impl Pieces {
             _ => {
                 self.count += 1;
                 if self.count > MOST_PIECES {
-                    return Err(Refusal("its samples are scattered"));
+                    return Err(Unsupported("its samples are scattered"));
                 }
                 if let Some((file, range)) = self.pending.replace((file, range)) {
                     self.layout.add(file, range);

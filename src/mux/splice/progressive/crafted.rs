@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::mux::splice::boxes::boxed;
-use crate::mux::splice::{Halt, Look};
+use crate::mux::splice::{ReadAt, SurveyError};
 
 /// A file of which a few bytes are there, and zeros everywhere else.
 #[derive(Clone, Debug)]
@@ -15,14 +15,14 @@ pub(super) struct Sparse {
     pub(super) looks: usize,
 }
 
-impl Look for Sparse {
+impl ReadAt for Sparse {
     fn len(&self) -> u64 {
         self.len
     }
 
-    fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
+    fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
         assert!(range.start <= range.end && range.end <= self.len, "{range:?} of {}", self.len);
-        assert!(range.end - range.start <= crate::mux::splice::MAX_LOOK, "{range:?}");
+        assert!(range.end - range.start <= crate::mux::splice::MAX_READ, "{range:?}");
         self.looks += 1;
         let mut bytes = vec![0; (range.end - range.start) as usize];
         for (at, run) in &self.runs {

@@ -2,10 +2,10 @@
 //! chunk will be, as the head's own length does not depend on it.
 
 use super::chunks::Chunks;
-use super::{Open, Selection, moov};
-use crate::mux::splice::Refusal;
+use super::{ParsedTrack, Selection, moov};
+use crate::mux::splice::Unsupported;
 use crate::mux::splice::boxes::boxed;
-use crate::mux::splice::edits::{Edit, Scale};
+use crate::mux::splice::edits::{Edit, Rescale};
 use crate::mux::splice::headers::mvhd;
 
 /// A brand: which rules a file follows (§4.3).
@@ -32,8 +32,8 @@ pub(super) fn quicktime() -> Vec<u8> {
 pub(super) const QUICKTIME: &Brand = b"qt  ";
 
 /// All that the joined file is made of.
-pub(super) struct Film<'a> {
-    pub(super) tracks: &'a [Open<'a>],
+pub(super) struct MovieBuilder<'a> {
+    pub(super) tracks: &'a [ParsedTrack<'a>],
     pub(super) selections: &'a [Selection],
     pub(super) chunks: &'a [Chunks],
     /// Its time scale.
@@ -42,36 +42,36 @@ pub(super) struct Film<'a> {
 
 /// Boxes that are being written.
 #[derive(Default)]
-pub(super) struct Out {
+pub(super) struct BoxWriter {
     pub(super) bytes: Vec<u8>,
 }
 
-impl Out {
+impl BoxWriter {
     /// A box of this type in which there will be what `fill` writes.
     pub(super) fn within<T>(
         &mut self,
         kind: &[u8; 4],
-        fill: impl FnOnce(&mut Out) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
+        fill: impl FnOnce(&mut BoxWriter) -> Result<T, Unsupported>,
+    ) -> Result<T, Unsupported> {
         let at = self.bytes.len();
         self.bytes.extend([0; 4]);
         self.bytes.extend(kind);
         let filled = fill(self)?;
         let len = u32::try_from(self.bytes.len() - at);
-        let len = len.map_err(|_| Refusal("the index would be too long"))?;
+        let len = len.map_err(|_| Unsupported("the index would be too long"))?;
         self.bytes[at..at + 4].copy_from_slice(&len.to_be_bytes());
         Ok(filled)
     }
 }
 
-impl Film<'_> {
+impl MovieBuilder<'_> {
     /// Everything in front of the first of `media` bytes, and how long the film is in its time scale.
     pub(super) fn head(
         &self,
         ftyp: &[u8],
         udta: &[u8],
         media: u64,
-    ) -> Result<(Vec<u8>, u64), Refusal> {
+    ) -> Result<(Vec<u8>, u64), Unsupported> {
         let durations = self.tracks.iter().zip(self.selections);
         let durations = durations.map(|(track, selection)| self.duration(track, selection));
         let durations = durations.collect::<Result<Vec<_>, _>>()?;
@@ -89,21 +89,21 @@ impl Film<'_> {
     }
 
     /// How long a track is shown.
-    fn duration(&self, track: &Open<'_>, selection: &Selection) -> Result<u64, Refusal> {
-        let scale = Scale { from: track.trak.scale, to: self.scale };
+    fn duration(&self, track: &ParsedTrack<'_>, selection: &Selection) -> Result<u64, Unsupported> {
+        let scale = Rescale { from: track.trak.scale, to: self.scale };
         let shown = |edit: &Edit| match edit {
             // It lasts to the end of the media.
             Edit { segment: 0, media_time, .. } => {
                 let from = u64::try_from(*media_time).unwrap_or(selection.media);
-                scale.up(selection.media.saturating_sub(from))
+                scale.ceil(selection.media.saturating_sub(from))
             }
             Edit { segment, .. } => Ok(*segment),
         };
         if selection.edits.is_empty() {
-            return scale.up(selection.media);
+            return scale.ceil(selection.media);
         }
         selection.edits.iter().try_fold(0u64, |sum, edit| {
-            sum.checked_add(shown(edit)?).ok_or(Refusal("its times are too large"))
+            sum.checked_add(shown(edit)?).ok_or(Unsupported("its times are too large"))
         })
     }
 
@@ -115,8 +115,8 @@ impl Film<'_> {
         durations: &[u64],
         media: u64,
         wide: bool,
-    ) -> Result<(Vec<u8>, Vec<Offsets>), Refusal> {
-        let mut out = Out { bytes: ftyp.to_vec() };
+    ) -> Result<(Vec<u8>, Vec<Offsets>), Unsupported> {
+        let mut out = BoxWriter { bytes: ftyp.to_vec() };
         let offsets = out.within(b"moov", |out| {
             let longest = durations.iter().copied().max().unwrap_or(0);
             let next = self.tracks.len() as u32 + 1;

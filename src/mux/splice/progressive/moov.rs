@@ -1,9 +1,9 @@
 //! A moov for two tracks: theirs, copied box by box but for what differs in the joined file.
 
 use super::chunks::Chunks;
-use super::cut;
-use super::head::{Film, Out};
-use crate::mux::splice::Refusal;
+use super::head::{BoxWriter, MovieBuilder};
+use super::subset;
+use crate::mux::splice::Unsupported;
 use crate::mux::splice::boxes::boxed;
 use crate::mux::splice::edits;
 use crate::mux::splice::entry;
@@ -12,12 +12,12 @@ use crate::mux::splice::trak::MALFORMED;
 
 /// Writes the track at this place of the film; where in `out` the offsets of its chunks are.
 pub(super) fn trak(
-    out: &mut Out,
-    film: &Film<'_>,
+    out: &mut BoxWriter,
+    film: &MovieBuilder<'_>,
     place: usize,
     duration: u64,
     wide: bool,
-) -> Result<usize, Refusal> {
+) -> Result<usize, Unsupported> {
     let (trak, selection) = (&film.tracks[place].trak, &film.selections[place]);
     out.within(b"trak", |out| {
         let mut offsets = None;
@@ -39,7 +39,12 @@ pub(super) fn trak(
     })
 }
 
-fn mdia(out: &mut Out, film: &Film<'_>, place: usize, wide: bool) -> Result<usize, Refusal> {
+fn mdia(
+    out: &mut BoxWriter,
+    film: &MovieBuilder<'_>,
+    place: usize,
+    wide: bool,
+) -> Result<usize, Unsupported> {
     let (track, selection) = (&film.tracks[place], &film.selections[place]);
     out.within(b"mdia", |out| {
         let mut offsets = None;
@@ -60,7 +65,12 @@ fn mdia(out: &mut Out, film: &Film<'_>, place: usize, wide: bool) -> Result<usiz
     })
 }
 
-fn minf(out: &mut Out, film: &Film<'_>, place: usize, wide: bool) -> Result<usize, Refusal> {
+fn minf(
+    out: &mut BoxWriter,
+    film: &MovieBuilder<'_>,
+    place: usize,
+    wide: bool,
+) -> Result<usize, Unsupported> {
     let mut offsets = None;
     let is_quicktime = film.tracks[place].is_quicktime;
     for found in &film.tracks[place].trak.minf {
@@ -75,7 +85,12 @@ fn minf(out: &mut Out, film: &Film<'_>, place: usize, wide: bool) -> Result<usiz
     offsets.ok_or(MALFORMED)
 }
 
-fn stbl(out: &mut Out, film: &Film<'_>, place: usize, wide: bool) -> Result<usize, Refusal> {
+fn stbl(
+    out: &mut BoxWriter,
+    film: &MovieBuilder<'_>,
+    place: usize,
+    wide: bool,
+) -> Result<usize, Unsupported> {
     let (track, selection) = (&film.tracks[place], &film.selections[place]);
     let chunks = &film.chunks[place];
     let mut offsets = None;
@@ -99,7 +114,7 @@ fn stbl(out: &mut Out, film: &Film<'_>, place: usize, wide: bool) -> Result<usiz
             }
             // Partial ones, of which MP4 does not know.
             b"stps" if track.is_quicktime => {}
-            _ if selection.is_cut => cut::cut(out, found, &selection.samples, &track.tables)?,
+            _ if selection.is_cut => subset::cut(out, found, &selection.samples, &track.tables)?,
             _ => out.bytes.extend(found.bytes),
         }
     }

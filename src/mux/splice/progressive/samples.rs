@@ -46,9 +46,9 @@ impl Batch {
 
 /// A table of runs: of so many samples, each has this value.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Runs<'a>(pub(super) &'a [u8]);
+pub(super) struct RunLengthTable<'a>(pub(super) &'a [u8]);
 
-impl<'a> Runs<'a> {
+impl<'a> RunLengthTable<'a> {
     /// How many samples, and which value they have.
     pub(super) fn runs(self) -> impl Iterator<Item = (u32, u32)> + use<'a> {
         self.0.chunks_exact(8).filter_map(|run| Some((u32_at(run, 0)?, u32_at(run, 4)?)))
@@ -81,7 +81,7 @@ struct Each<'a> {
 }
 
 impl<'a> Each<'a> {
-    fn of(Runs(rest): Runs<'a>) -> Each<'a> {
+    fn of(RunLengthTable(rest): RunLengthTable<'a>) -> Each<'a> {
         Each { rest, left: 0, value: 0 }
     }
 }
@@ -133,7 +133,7 @@ impl Sizes<'_> {
 
 /// Where chunks are, and how many samples they have.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Places<'a> {
+pub(super) struct ChunkTable<'a> {
     /// Those of stsc (§8.7.4).
     pub(super) entries: &'a [u8],
     /// Those of stco, or of co64 when they are `wide` (§8.7.5).
@@ -150,7 +150,7 @@ pub(super) struct Entry {
     pub(super) description: u32,
 }
 
-impl<'a> Places<'a> {
+impl<'a> ChunkTable<'a> {
     pub(super) fn entries(self) -> impl Iterator<Item = Entry> + use<'a> {
         let number = |entry, at| u32_at(entry, at);
         self.entries.chunks_exact(12).filter_map(move |entry| {
@@ -180,7 +180,7 @@ pub(super) struct Samples<'a> {
     times: Each<'a>,
     shifts: Option<Each<'a>>,
     sizes: Sizes<'a>,
-    places: Places<'a>,
+    places: ChunkTable<'a>,
     /// The next sample, when it is decoded, and before which one they end.
     number: u32,
     time: u64,
@@ -197,10 +197,10 @@ pub(super) struct Samples<'a> {
 impl<'a> Samples<'a> {
     /// All of them, as far as the tables tell.
     pub(super) fn new(
-        times: Runs<'a>,
-        shifts: Option<Runs<'a>>,
+        times: RunLengthTable<'a>,
+        shifts: Option<RunLengthTable<'a>>,
         sizes: Sizes<'a>,
-        places: Places<'a>,
+        places: ChunkTable<'a>,
     ) -> Samples<'a> {
         let (times, shifts, end) = (Each::of(times), shifts.map(Each::of), sizes.count());
         let (number, time, chunk, entry, at, left, description) = (0, 0, 0, 0, 0, 0, 0);

@@ -4,9 +4,9 @@
 use std::ops::Range;
 
 use super::tables::Tables;
-use crate::mux::splice::Refusal;
+use crate::mux::splice::Unsupported;
 
-pub(super) const TOO_LONG: Refusal = Refusal("its times are too large");
+pub(super) const TOO_LONG: Unsupported = Unsupported("its times are too large");
 /// Of more samples it is not told one by one when each is shown: 9 hours at 60 pictures a second.
 const MOST_SAMPLES: u32 = 2 << 20;
 
@@ -32,7 +32,7 @@ pub(super) struct Step {
 
 impl Shown {
     /// When they are shown, and when the last one is over.
-    pub(super) fn of(tables: &Tables<'_>) -> Result<(Shown, i64), Refusal> {
+    pub(super) fn of(tables: &Tables<'_>) -> Result<(Shown, i64), Unsupported> {
         let mut shifts = tables.shifts.iter().flat_map(|shifts| shifts.runs());
         let shifts = shifts.by_ref().filter(|(count, _)| *count > 0).map(|(_, shift)| shift);
         let mut shifts = shifts.map(u32::cast_signed);
@@ -45,7 +45,7 @@ impl Shown {
         }
     }
 
-    fn in_order(tables: &Tables<'_>, shift: i32) -> Result<(Shown, i64), Refusal> {
+    fn in_order(tables: &Tables<'_>, shift: i32) -> Result<(Shown, i64), Unsupported> {
         let (mut steps, mut first, mut at) = (Vec::new(), 0u32, i64::from(shift));
         for (count, lasts) in tables.times.runs().filter(|(count, _)| *count > 0) {
             steps.push(Step { first, lasts, at });
@@ -56,9 +56,9 @@ impl Shown {
         Ok((Shown::InOrder { steps, count: first }, at))
     }
 
-    fn each(tables: &Tables<'_>) -> Result<(Shown, i64), Refusal> {
+    fn each(tables: &Tables<'_>) -> Result<(Shown, i64), Unsupported> {
         if tables.count() > MOST_SAMPLES {
-            return Err(Refusal("it has too many samples to be cut"));
+            return Err(Unsupported("it has too many samples to be cut"));
         }
         let (mut each, mut end) = (Vec::new(), 0);
         for batch in tables.samples() {

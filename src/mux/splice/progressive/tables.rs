@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use super::samples::{Places, Runs, Samples, Sizes};
-use crate::mux::splice::Refusal;
+use super::samples::{ChunkTable, RunLengthTable, Samples, Sizes};
+use crate::mux::splice::Unsupported;
 use crate::mux::splice::boxes::{self, Found, u32_at};
 use crate::mux::splice::trak::{Trak, at_most_one, one};
 
@@ -13,37 +13,38 @@ use crate::mux::splice::trak::{Trak, at_most_one, one};
 /// all have the same, as in sound without compression, it matters only how many chunks there are.
 const MOST_SAMPLES: u32 = 8 << 20;
 
-const INCONSISTENT: Refusal = Refusal("the tables of its index contradict each other");
-pub(super) const BACKWARDS: Refusal = Refusal("its samples are not in the order of their file");
+const INCONSISTENT: Unsupported = Unsupported("the tables of its index contradict each other");
+pub(super) const BACKWARDS: Unsupported =
+    Unsupported("its samples are not in the order of their file");
 
 /// The tables of a track.
 #[derive(Clone, Copy)]
 pub(super) struct Tables<'a> {
     /// How long samples last (stts).
-    pub(super) times: Runs<'a>,
+    pub(super) times: RunLengthTable<'a>,
     /// How much later than decoded they are shown (ctts), if at all.
-    pub(super) shifts: Option<Runs<'a>>,
+    pub(super) shifts: Option<RunLengthTable<'a>>,
     /// The numbers of those that can be decoded alone (stss); all, if it is not there.
     pub(super) sync: Option<&'a [u8]>,
     pub(super) sizes: Sizes<'a>,
-    places: Places<'a>,
+    places: ChunkTable<'a>,
     descriptions: u32,
 }
 
 impl<'a> Tables<'a> {
     /// Finds the tables; what they say is not yet consistent.
-    pub(super) fn read(trak: &Trak<'a>) -> Result<Tables<'a>, Refusal> {
+    pub(super) fn read(trak: &Trak<'a>) -> Result<Tables<'a>, Unsupported> {
         let stbl = &trak.stbl;
         let entries = table(&one(stbl, b"stsc")?, 4, 12)?;
         let places = match (at_most_one(stbl, b"stco")?, at_most_one(stbl, b"co64")?) {
-            (Some(stco), None) => Places { entries, offsets: table(&stco, 4, 4)?, wide: false },
-            (None, Some(co64)) => Places { entries, offsets: table(&co64, 4, 8)?, wide: true },
+            (Some(stco), None) => ChunkTable { entries, offsets: table(&stco, 4, 4)?, wide: false },
+            (None, Some(co64)) => ChunkTable { entries, offsets: table(&co64, 4, 8)?, wide: true },
             _ => return Err(INCONSISTENT),
         };
         let shifts = at_most_one(stbl, b"ctts")?.map(|ctts| table(&ctts, 4, 8)).transpose()?;
         Ok(Tables {
-            times: Runs(table(&one(stbl, b"stts")?, 4, 8)?),
-            shifts: shifts.map(Runs),
+            times: RunLengthTable(table(&one(stbl, b"stts")?, 4, 8)?),
+            shifts: shifts.map(RunLengthTable),
             sync: at_most_one(stbl, b"stss")?.map(|stss| table(&stss, 4, 4)).transpose()?,
             sizes: sizes(stbl)?,
             places,
@@ -58,13 +59,13 @@ impl<'a> Tables<'a> {
 
     /// Makes sure that the tables tell the same of the same samples, and that the samples lie within
     /// `media`, in their order.
-    pub(super) fn check(&self, media: &[Range<u64>]) -> Result<(), Refusal> {
+    pub(super) fn check(&self, media: &[Range<u64>]) -> Result<(), Unsupported> {
         let count = self.count();
         if count == 0 {
-            return Err(Refusal("it has no samples"));
+            return Err(Unsupported("it has no samples"));
         }
         if matches!(self.sizes, Sizes::Each { .. }) && count > MOST_SAMPLES {
-            return Err(Refusal("it has too many samples"));
+            return Err(Unsupported("it has too many samples"));
         }
         let sums = [Some(&self.times), self.shifts.as_ref()];
         if sums.into_iter().flatten().any(|runs| runs.sum() != u64::from(count)) {
@@ -82,7 +83,7 @@ impl<'a> Tables<'a> {
     }
 
     /// Makes sure that the chunks hold each sample once, and that each has a description.
-    fn check_chunks(&self) -> Result<(), Refusal> {
+    fn check_chunks(&self) -> Result<(), Unsupported> {
         let (mut samples, mut before) = (0u64, 0);
         let mut entries = self.places.entries().peekable();
         let chunks = self.places.chunks();
@@ -100,7 +101,7 @@ impl<'a> Tables<'a> {
         if samples == u64::from(self.count()) { Ok(()) } else { Err(INCONSISTENT) }
     }
 
-    fn check_samples(&self, media: &[Range<u64>]) -> Result<(), Refusal> {
+    fn check_samples(&self, media: &[Range<u64>]) -> Result<(), Unsupported> {
         let (mut count, mut before) = (0u32, 0);
         let mut media = media.iter();
         let mut within = media.next();
@@ -114,7 +115,7 @@ impl<'a> Tables<'a> {
                 within = media.next();
             }
             if within.is_none_or(|within| batch.at < within.start) {
-                return Err(Refusal("samples are where no media is"));
+                return Err(Unsupported("samples are where no media is"));
             }
             before = end;
         }
@@ -138,12 +139,16 @@ impl<'a> Tables<'a> {
 }
 
 /// The entries of a table, as [`boxes::table`] finds them.
-pub(super) fn table<'a>(found: &Found<'a>, skip: usize, size: usize) -> Result<&'a [u8], Refusal> {
+pub(super) fn table<'a>(
+    found: &Found<'a>,
+    skip: usize,
+    size: usize,
+) -> Result<&'a [u8], Unsupported> {
     boxes::table(found, skip, size).ok_or(INCONSISTENT)
 }
 
 /// The sizes of samples, in either form (§8.7.3).
-fn sizes<'a>(stbl: &[Found<'a>]) -> Result<Sizes<'a>, Refusal> {
+fn sizes<'a>(stbl: &[Found<'a>]) -> Result<Sizes<'a>, Unsupported> {
     match (at_most_one(stbl, b"stsz")?, at_most_one(stbl, b"stz2")?) {
         (Some(stsz), None) => match u32_at(stsz.payload(), 4) {
             Some(0) => Ok(Sizes::Each { bits: 32, sizes: table(&stsz, 8, 4)? }),
@@ -156,7 +161,7 @@ fn sizes<'a>(stbl: &[Found<'a>]) -> Result<Sizes<'a>, Refusal> {
         (None, Some(stz2)) => {
             let bits = stz2.payload().get(7).copied().filter(|bits| matches!(bits, 8 | 16));
             // Sizes of 4 bits, which the standard allows too, are none that any sample has.
-            let bits = bits.ok_or(Refusal("the sizes of its samples have a strange width"))?;
+            let bits = bits.ok_or(Unsupported("the sizes of its samples have a strange width"))?;
             Ok(Sizes::Each { bits, sizes: table(&stz2, 8, usize::from(bits / 8))? })
         }
         _ => Err(INCONSISTENT),

@@ -7,7 +7,7 @@ use crate::mux::completeness::Incomplete;
 use crate::mux::probe::Format;
 use crate::mux::splice::boxes::{boxed, children, u32_at, u64_at};
 use crate::mux::splice::golden::{self, How};
-use crate::mux::splice::{Look, Piece};
+use crate::mux::splice::{Extent, ReadAt};
 use crate::mux::{ContainerChoice, TimeRange};
 
 mod broken;
@@ -16,29 +16,34 @@ mod refusals;
 mod uniform;
 
 /// The survey from the beginning of a file on.
-fn survey(look: &mut dyn Look) -> Result<Movie, Halt> {
-    let mut top = Top::new(look);
+fn survey(look: &mut dyn ReadAt) -> Result<Movie, SurveyError> {
+    let mut top = TopLevelBoxes::new(look);
     let moov = top.moov()?;
     super::survey(top, moov)
 }
 
-fn plan_of(tracks: &[(TrackKind, &Crafted)], trim: TimeRange) -> Result<Plan, Halt> {
+fn plan_of(tracks: &[(TrackKind, &Crafted)], trim: TimeRange) -> Result<Plan, SurveyError> {
     let mut surveys = Vec::new();
     for (kind, crafted) in tracks {
         surveys.push((*kind, survey(&mut crafted.file())?));
     }
     let tracks: Vec<_> = surveys.iter().map(|(kind, track)| (*kind, track)).collect();
     let tags = Metadata::default();
-    Ok(plan(&tracks, &Options { container: ContainerChoice::Auto, trim, tags: &tags })?)
+    Ok(plan(
+        &tracks,
+        &Options { container: ContainerChoice::Auto, time_range: trim, metadata: &tags },
+    )?)
 }
 
-fn lone(crafted: &Crafted) -> Result<Plan, Halt> {
+fn lone(crafted: &Crafted) -> Result<Plan, SurveyError> {
     plan_of(&[(TrackKind::Video, crafted)], TimeRange::default())
 }
 
-fn refusal(plan: Result<Plan, Halt>) -> &'static str {
+fn refusal(plan: Result<Plan, SurveyError>) -> &'static str {
     match plan {
-        Err(Halt::Refused(Refusal(why)) | Halt::Incomplete(Incomplete(why))) => why,
+        Err(SurveyError::Refused(Unsupported(why)) | SurveyError::Incomplete(Incomplete(why))) => {
+            why
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -50,12 +55,12 @@ fn part(start: u64, end: Option<u64>) -> TimeRange {
 /// The bytes in front of the first sample.
 fn head(plan: &Plan) -> Vec<u8> {
     let mut head = Vec::new();
-    let end = plan.pieces().next().unwrap().at;
+    let end = plan.extents().next().unwrap().at;
     let mut send = |bytes: &[u8]| {
         head.extend_from_slice(bytes);
         Ok(())
     };
-    plan.emit(&(0..end), &mut [], &mut send).unwrap();
+    plan.write_range(&(0..end), &mut [], &mut send).unwrap();
     head
 }
 
@@ -101,7 +106,7 @@ fn samples_beyond_four_gibibytes_have_wide_offsets() {
     for chunk in 0..6 {
         assert_eq!(u64_at(&co64, 8 + chunk * 8), Some(first + ((chunk as u64) << 30)));
     }
-    let needed = plan.needs(0, &(plan.len() - 1..plan.len())).unwrap();
+    let needed = plan.source_range(0, &(plan.len() - 1..plan.len())).unwrap();
     assert_eq!(needed, MEDIA + (6 << 30) - 1..MEDIA + (6 << 30));
 }
 
@@ -138,7 +143,7 @@ fn chunks_are_interleaved_and_gaps_left_out() {
         plan_of(&[(TrackKind::Video, &picture), (TrackKind::Audio, &sound)], TimeRange::default())
             .unwrap();
     let copies: Vec<_> =
-        plan.pieces().map(|Piece { track, from, .. }| (track, from - MEDIA)).collect();
+        plan.extents().map(|Extent { track, from, .. }| (track, from - MEDIA)).collect();
     let expected = [(0, 0), (1, 0), (0, 10), (1, 20), (1, 35), (0, 20), (1, 45), (0, 30)];
     assert_eq!(copies, expected);
     let number = |bytes: &[u8], at: usize| u32_at(bytes, at * 4).unwrap();
@@ -200,8 +205,11 @@ fn media_may_stand_in_several_boxes() {
     };
     let is_laid_out = |offsets, last| {
         let tags = Metadata::default();
-        let options =
-            Options { container: ContainerChoice::Auto, trim: TimeRange::default(), tags: &tags };
+        let options = Options {
+            container: ContainerChoice::Auto,
+            time_range: TimeRange::default(),
+            metadata: &tags,
+        };
         let movie = survey(&mut file(offsets, last));
         movie.is_ok_and(|movie| plan(&[(TrackKind::Video, &movie)], &options).is_ok())
     };
@@ -220,7 +228,7 @@ fn media_may_stand_in_several_boxes() {
 fn golden_files() {
     let file = |crafted: &Crafted| {
         let mut file = crafted.file();
-        file.look(0..file.len).unwrap().into_owned()
+        file.read_at(0..file.len).unwrap().into_owned()
     };
     let video = Crafted::new(b"vide").with(table(b"stss", &[2, 1, 4]));
     let audio = Crafted::new(b"soun").edited(&[(3000, 250)]);

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use super::shown::{Shown, TOO_LONG};
-use super::{Open, Selection};
+use super::{ParsedTrack, Selection};
 use crate::mux::TimeRange;
-use crate::mux::splice::Refusal;
-use crate::mux::splice::edits::{Edit, NANOS, NORMAL, Plain, Scale, plain, rescaled};
+use crate::mux::splice::Unsupported;
+use crate::mux::splice::edits::{Edit, NANOS, NORMAL, Rescale, SimpleEdit, plain, rescaled};
 
 /// From when on the times of a part count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,49 +23,49 @@ pub(super) enum Clock {
 
 /// What of the tracks is wanted, in the time scale of the joined file. `trim` is by their own clock.
 pub(super) fn select(
-    tracks: &[Open<'_>],
+    tracks: &[ParsedTrack<'_>],
     trim: TimeRange,
     clock: Clock,
     scale: u32,
-) -> Result<Vec<Selection>, Refusal> {
+) -> Result<Vec<Selection>, Unsupported> {
     if trim.is_full() {
         return tracks.iter().map(|track| whole(track, scale)).collect();
     }
     if trim.end.is_some_and(|end| end <= trim.start) {
-        return Err(Refusal("it is to end before it begins"));
+        return Err(Unsupported("it is to end before it begins"));
     }
     let nanos = |time: Duration| i64::try_from(time.as_nanos()).map_err(|_| TOO_LONG);
-    let mut from = From::About(nanos(trim.start)?);
+    let mut from = CutPoint::About(nanos(trim.start)?);
     let mut end = trim.end.map(nanos).transpose()?;
     let mut selections = Vec::new();
     for track in tracks {
-        let line = Line::of(track)?;
+        let line = PresentationTimeline::of(track)?;
         let (start, zero) = line.start(from)?;
         let stop = line.stop(start.sample, end)?;
         let passed = if clock == Clock::Kept { zero } else { 0 };
         let empty = start.empty.checked_add(passed).ok_or(TOO_LONG)?;
-        selections.push(line.selection(track, scale, Start { empty, ..start }, &stop)?);
+        selections.push(line.selection(track, scale, CutStart { empty, ..start }, &stop)?);
         // What is seen longer is heard longer too.
         end = end.map(|end| stop.shown_until.map_or(end, |until| until.max(end)));
-        from = From::Exactly(zero);
+        from = CutPoint::Exactly(zero);
     }
     Ok(selections)
 }
 
 /// When the last sample of a track that can be decoded alone, and is shown no later than `start`, is
 /// decoded.
-pub(super) fn entry(track: &Open<'_>, start: Duration) -> Option<Duration> {
-    let start = From::About(i64::try_from(start.as_nanos()).ok()?);
-    let line = Line::of(track).ok()?;
-    let (Start { sample, .. }, _) = line.start(start).ok()?;
+pub(super) fn entry(track: &ParsedTrack<'_>, start: Duration) -> Option<Duration> {
+    let start = CutPoint::About(i64::try_from(start.as_nanos()).ok()?);
+    let line = PresentationTimeline::of(track).ok()?;
+    let (CutStart { sample, .. }, _) = line.start(start).ok()?;
     let decoded = track.tables.times.total_before(sample)?;
     let nanos = line.nanos(i64::try_from(decoded).ok()?).ok()?;
     Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
 }
 
 /// All of a track.
-fn whole(track: &Open<'_>, scale: u32) -> Result<Selection, Refusal> {
-    let edits = rescaled(&track.edits, Scale { from: track.movie_scale, to: scale })?;
+fn whole(track: &ParsedTrack<'_>, scale: u32) -> Result<Selection, Unsupported> {
+    let edits = rescaled(&track.edits, Rescale { from: track.movie_scale, to: scale })?;
     // Neither sum can overflow: there are not that many samples.
     let runs = track.tables.times.runs();
     let media = runs.map(|(count, delta)| u64::from(count) * u64::from(delta)).sum();
@@ -74,7 +74,7 @@ fn whole(track: &Open<'_>, scale: u32) -> Result<Selection, Refusal> {
 
 /// Where a track is to begin, in nanoseconds of the film.
 #[derive(Clone, Copy)]
-enum From {
+enum CutPoint {
     /// Where it can be cut, then or before.
     About(i64),
     /// Then, be it within a sample.
@@ -83,7 +83,7 @@ enum From {
 
 /// Where a track begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Start {
+struct CutStart {
     /// With which sample.
     sample: u32,
     /// Which time of its media is shown first.
@@ -94,7 +94,7 @@ struct Start {
 
 /// Where a track ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stop {
+struct CutEnd {
     /// Before which sample.
     sample: u32,
     /// Until which time of its media it is shown.
@@ -104,7 +104,7 @@ struct Stop {
 }
 
 /// When the samples of a track are shown.
-struct Line {
+struct PresentationTimeline {
     shown: Shown,
     /// Those that can be decoded alone, counted from 0; all, if it is not said.
     sync: Option<Vec<u32>>,
@@ -117,32 +117,32 @@ struct Line {
     scale: u32,
 }
 
-impl Line {
-    fn of(track: &Open<'_>) -> Result<Line, Refusal> {
-        let plain = plain(&track.edits).ok_or(Refusal("its edit list is not simple"))?;
-        let Plain { empty, media_time, segment } = plain;
-        let nanos = Scale { from: track.movie_scale, to: NANOS }.down(empty)?;
+impl PresentationTimeline {
+    fn of(track: &ParsedTrack<'_>) -> Result<PresentationTimeline, Unsupported> {
+        let plain = plain(&track.edits).ok_or(Unsupported("its edit list is not simple"))?;
+        let SimpleEdit { empty, media_time, segment } = plain;
+        let nanos = Rescale { from: track.movie_scale, to: NANOS }.floor(empty)?;
         let empty = i64::try_from(nanos).map_err(|_| TOO_LONG)?;
         let (shown, mut end) = Shown::of(&track.tables)?;
         let scale = track.trak.scale;
         if let Some(segment) = segment {
-            let segment = Scale { from: track.movie_scale, to: scale }.up(segment)?;
+            let segment = Rescale { from: track.movie_scale, to: scale }.ceil(segment)?;
             let until = i64::try_from(segment).ok().and_then(|ticks| ticks.checked_add(media_time));
             end = end.min(until.ok_or(TOO_LONG)?);
         }
         let sync = track.tables.sync_numbers().map(|sync| sync.map(|number| number - 1).collect());
-        Ok(Line { shown, sync, end, media_time, empty, scale })
+        Ok(PresentationTimeline { shown, sync, end, media_time, empty, scale })
     }
 
     /// When this time of the media is shown.
-    fn nanos(&self, ticks: i64) -> Result<i64, Refusal> {
+    fn nanos(&self, ticks: i64) -> Result<i64, Unsupported> {
         let since = i128::from(ticks) - i128::from(self.media_time);
         let nanos = (since * i128::from(NANOS)).div_euclid(self.scale.into());
         i64::try_from(nanos + i128::from(self.empty)).map_err(|_| TOO_LONG)
     }
 
     /// Which time of the media is shown then: the nearest.
-    fn ticks(&self, nanos: i64) -> Result<i64, Refusal> {
+    fn ticks(&self, nanos: i64) -> Result<i64, Unsupported> {
         let since = (i128::from(nanos) - i128::from(self.empty)) * i128::from(self.scale);
         let ticks = (since + i128::from(NANOS / 2)).div_euclid(NANOS.into());
         i64::try_from(ticks + i128::from(self.media_time)).map_err(|_| TOO_LONG)
@@ -165,46 +165,46 @@ impl Line {
     }
 
     /// Where the track begins if the film begins `from` there, and when in the film that is.
-    fn start(&self, from: From) -> Result<(Start, i64), Refusal> {
-        let (From::About(at) | From::Exactly(at)) = from;
+    fn start(&self, from: CutPoint) -> Result<(CutStart, i64), Unsupported> {
+        let (CutPoint::About(at) | CutPoint::Exactly(at)) = from;
         if at >= self.nanos(self.end)? {
-            return Err(Refusal("it ends before what is wanted of it begins"));
+            return Err(Unsupported("it ends before what is wanted of it begins"));
         }
         if at < self.empty {
             let sample = self.sync_before(self.media_time).unwrap_or(0);
-            return Ok((Start { sample, shown: self.media_time, empty: self.empty - at }, at));
+            return Ok((CutStart { sample, shown: self.media_time, empty: self.empty - at }, at));
         }
         let ticks = self.ticks(at)?;
         let before = self.sync_before(ticks);
         let shown = match (from, before) {
-            (From::About(_), Some(sample)) => {
+            (CutPoint::About(_), Some(sample)) => {
                 self.shown.at(sample).ok_or(TOO_LONG)?.max(self.media_time)
             }
             _ => ticks,
         };
-        let start = Start { sample: before.unwrap_or(0), shown, empty: 0 };
-        Ok((start, if let From::About(_) = from { self.nanos(shown)? } else { at }))
+        let start = CutStart { sample: before.unwrap_or(0), shown, empty: 0 };
+        Ok((start, if let CutPoint::About(_) = from { self.nanos(shown)? } else { at }))
     }
 
     /// Where the track ends that begins with the sample `first`: so that nothing that is left out
     /// is shown before anything that is kept.
-    fn stop(&self, first: u32, end: Option<i64>) -> Result<Stop, Refusal> {
-        let own = Stop { sample: self.shown.count(), shown: self.end, shown_until: None };
+    fn stop(&self, first: u32, end: Option<i64>) -> Result<CutEnd, Unsupported> {
+        let own = CutEnd { sample: self.shown.count(), shown: self.end, shown_until: None };
         let Some(end) = end else { return Ok(own) };
         let Some((sample, shown)) = self.shown.cut_behind(first, &(self.from(end)..self.end))
         else {
             return Ok(own);
         };
-        Ok(Stop { sample, shown, shown_until: Some(self.nanos(shown)?) })
+        Ok(CutEnd { sample, shown, shown_until: Some(self.nanos(shown)?) })
     }
 
     fn selection(
         &self,
-        track: &Open<'_>,
+        track: &ParsedTrack<'_>,
         scale: u32,
-        start: Start,
-        stop: &Stop,
-    ) -> Result<Selection, Refusal> {
+        start: CutStart,
+        stop: &CutEnd,
+    ) -> Result<Selection, Unsupported> {
         let samples = start.sample..stop.sample;
         let time = |sample| track.tables.times.total_before(sample).ok_or(TOO_LONG);
         let decoded = time(start.sample)?;
@@ -213,17 +213,18 @@ impl Line {
         // it lets begin before its first sample.
         let shown = self.shown.earliest(&samples).unwrap_or(start.shown).max(start.shown);
         let wait = self.nanos(shown)? - self.nanos(start.shown)?;
-        let start = Start { shown, empty: start.empty.checked_add(wait).ok_or(TOO_LONG)?, ..start };
+        let start =
+            CutStart { shown, empty: start.empty.checked_add(wait).ok_or(TOO_LONG)?, ..start };
         let decoded = i64::try_from(decoded).map_err(|_| TOO_LONG)?;
         let media_time = start.shown - decoded;
         if media_time < 0 {
-            return Err(Refusal("samples are shown before they are decoded"));
+            return Err(Unsupported("samples are shown before they are decoded"));
         }
         let ticks = u64::try_from(stop.shown - start.shown).ok().filter(|ticks| *ticks > 0);
-        let ticks = ticks.ok_or(Refusal("nothing of it is wanted"))?;
-        let segment = Scale { from: self.scale, to: scale }.up(ticks)?;
+        let ticks = ticks.ok_or(Unsupported("nothing of it is wanted"))?;
+        let segment = Rescale { from: self.scale, to: scale }.ceil(ticks)?;
         let empty = u64::try_from(start.empty).map_err(|_| TOO_LONG)?;
-        let empty = Scale { from: NANOS, to: scale }.near(empty)?;
+        let empty = Rescale { from: NANOS, to: scale }.round(empty)?;
         let mut edits = Vec::new();
         if empty > 0 {
             edits.push(Edit { segment: empty, media_time: -1, rate: NORMAL });

@@ -1,13 +1,13 @@
 //! The blocks of a piece (RFC 9559 §10): are they of the track and the time that were announced, and
 //! what becomes of them? Pure.
 
-use super::cut::Cut;
+use super::cut::TimeWindow;
 use super::{MAX_TICKS, ids};
 use crate::mux::splice::ebml;
 
 /// What becomes of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum BlockAction {
     Kept,
     /// It is not in the part that is wanted.
     Left,
@@ -19,7 +19,7 @@ pub(super) struct Blocks {
     /// with the length mark.
     from: u8,
     to: u8,
-    cut: Option<Cut>,
+    cut: Option<TimeWindow>,
     /// When a block of the first cluster must play, until it was there.
     due: Option<i64>,
     /// The time of their cluster.
@@ -33,7 +33,7 @@ impl Blocks {
     /// The head of a block: track, time, flags.
     pub(super) const HEAD: usize = 4;
 
-    pub(super) fn new(from: u8, to: u8, due: Option<u64>, cut: Option<Cut>) -> Blocks {
+    pub(super) fn new(from: u8, to: u8, due: Option<u64>, cut: Option<TimeWindow>) -> Blocks {
         let due = due.and_then(|due| i64::try_from(due).ok());
         Blocks { from: from | 0x80, to: to | 0x80, cut, due, time: None }
     }
@@ -63,7 +63,7 @@ impl Blocks {
     }
 
     /// The head of a block, which is changed.
-    pub(super) fn block(&mut self, head: &mut [u8]) -> Result<Fate, &'static str> {
+    pub(super) fn block(&mut self, head: &mut [u8]) -> Result<BlockAction, &'static str> {
         let [track, high, low, _] = head else { return Err("a block is too short") };
         if *track != self.from {
             return Err("a block is of another track");
@@ -76,12 +76,12 @@ impl Blocks {
             Some(due) if time == due => self.due = None,
             _ => {}
         }
-        let Some(Cut { zero, until }) = self.cut else { return Ok(Fate::Kept) };
+        let Some(TimeWindow { zero, until }) = self.cut else { return Ok(BlockAction::Kept) };
         let (Ok(zero), Ok(time)) = (i64::try_from(zero), u64::try_from(time)) else {
-            return Ok(Fate::Left);
+            return Ok(BlockAction::Left);
         };
         if time >= until || time < zero as u64 {
-            return Ok(Fate::Left);
+            return Ok(BlockAction::Left);
         }
         // A cluster that begins before 0 begins at 0 now, and its blocks are nearer to it by as
         // much: what is left of them cannot overflow.
@@ -89,11 +89,11 @@ impl Blocks {
         let relative = i64::from(i16::from_be_bytes([*high, *low])) - nearer;
         let relative = i16::try_from(relative).map_err(|_| "a block is too far away")?;
         [*high, *low] = relative.to_be_bytes();
-        Ok(Fate::Kept)
+        Ok(BlockAction::Kept)
     }
 
     /// What is in a group, where the head of its block is changed.
-    pub(super) fn group(&mut self, bytes: &mut [u8]) -> Result<Fate, &'static str> {
+    pub(super) fn group(&mut self, bytes: &mut [u8]) -> Result<BlockAction, &'static str> {
         let (mut at, mut fate) = (0, None);
         while at < bytes.len() {
             let header = ebml::header(&bytes[at..]).ok_or("a group is malformed")?;

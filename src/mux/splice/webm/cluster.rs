@@ -2,32 +2,32 @@
 //! in a part of a film, and what would not be true any more. Every change keeps the width of what
 //! it changes. Must never hold a block, only its head, nor let through what it does not know.
 
-use super::block::{Blocks, Fate};
-use super::cut::Cut;
-use super::entry::Entry;
+use super::block::{BlockAction, Blocks};
+use super::cut::TimeWindow;
+use super::entry::TrackEntry;
 use super::ids;
 use crate::error::Error;
 use crate::mux::splice::ebml::{self, MAX_HEADER};
-use crate::mux::splice::{Input, Window};
+use crate::mux::splice::{RangeWriter, TrackInput};
 
 /// How clusters are changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
+pub struct ClusterRewriteRules {
     /// The number of each track in its own file.
     numbers: Vec<u8>,
-    cut: Option<Cut>,
+    cut: Option<TimeWindow>,
     /// When each piece plays, in ticks of the film.
     times: Vec<u64>,
 }
 
-impl Rules {
+impl ClusterRewriteRules {
     /// Gives `update` an unambiguous encoding, for a digest.
     pub(in crate::mux::splice) fn encode(&self, update: &mut dyn FnMut(&[u8])) {
-        let Rules { numbers, cut, times } = self;
+        let ClusterRewriteRules { numbers, cut, times } = self;
         update(&[numbers.len() as u8]);
         update(numbers);
         update(&[u8::from(cut.is_some())]);
-        if let Some(Cut { zero, until }) = cut {
+        if let Some(TimeWindow { zero, until }) = cut {
             update(&zero.to_be_bytes());
             update(&until.to_be_bytes());
         }
@@ -41,9 +41,9 @@ impl Rules {
         self.times.capacity() * size_of::<u64>()
     }
 
-    pub(super) fn new(entries: &[&Entry], cut: Option<Cut>) -> Rules {
+    pub(super) fn new(entries: &[&TrackEntry], cut: Option<TimeWindow>) -> ClusterRewriteRules {
         let numbers = entries.iter().map(|entry| entry.number).collect();
-        Rules { numbers, cut, times: Vec::new() }
+        ClusterRewriteRules { numbers, cut, times: Vec::new() }
     }
 
     /// Takes note of the next piece.
@@ -58,13 +58,13 @@ impl Rules {
         track: u8,
         place: usize,
         len: u64,
-        input: &mut Input<'_>,
-        window: &mut Window<'_>,
+        input: &mut TrackInput<'_>,
+        window: &mut RangeWriter<'_>,
     ) -> Result<(), Error> {
         let due = self.times.get(place).copied();
         let from = self.numbers.get(usize::from(track)).copied().unwrap_or(0);
         let blocks = Blocks::new(from, track + 1, due, self.cut);
-        Passage { input, window, blocks }.piece(len)
+        ClusterRewriter { input, window, blocks }.piece(len)
     }
 }
 
@@ -87,13 +87,13 @@ impl Head {
     }
 }
 
-struct Passage<'p, 'i, 'w> {
-    input: &'p mut Input<'i>,
-    window: &'p mut Window<'w>,
+struct ClusterRewriter<'p, 'i, 'w> {
+    input: &'p mut TrackInput<'i>,
+    window: &'p mut RangeWriter<'w>,
     blocks: Blocks,
 }
 
-impl Passage<'_, '_, '_> {
+impl ClusterRewriter<'_, '_, '_> {
     fn piece(&mut self, len: u64) -> Result<(), Error> {
         let (mut left, mut is_first) = (len, true);
         while left > 0 && !self.window.is_over() {
@@ -143,7 +143,7 @@ impl Passage<'_, '_, '_> {
         let mut bytes = [0; 8];
         let field = &mut bytes[8 - head.size as usize..];
         if !field.is_empty() {
-            field.copy_from_slice(self.input.take(field.len())?);
+            field.copy_from_slice(self.input.read_exact(field.len())?);
         }
         let time = u64::from_be_bytes(bytes);
         let time = self.check(|blocks| blocks.timestamp(time))?;
@@ -157,8 +157,8 @@ impl Passage<'_, '_, '_> {
             return Err(self.wrong("a block is too short"));
         };
         let end = head.len + Blocks::HEAD;
-        head.bytes[head.len..end].copy_from_slice(self.input.take(Blocks::HEAD)?);
-        if self.check(|blocks| blocks.block(&mut head.bytes[head.len..end]))? == Fate::Left {
+        head.bytes[head.len..end].copy_from_slice(self.input.read_exact(Blocks::HEAD)?);
+        if self.check(|blocks| blocks.block(&mut head.bytes[head.len..end]))? == BlockAction::Left {
             head.void();
         }
         self.window.write(&head.bytes[..end])?;
@@ -171,9 +171,9 @@ impl Passage<'_, '_, '_> {
         if size == 0 {
             return Err(self.wrong("a group has no block"));
         }
-        let bytes = self.input.take(size)?;
+        let bytes = self.input.read_exact(size)?;
         let fate = self.blocks.group(bytes);
-        if fate == Ok(Fate::Left) {
+        if fate == Ok(BlockAction::Left) {
             head.void();
         }
         if fate.is_ok() {
@@ -224,14 +224,14 @@ impl Passage<'_, '_, '_> {
         if room == 0 {
             return Err(self.wrong("the sizes of its clusters do not add up"));
         }
-        let first = self.input.take(1)?[0];
+        let first = self.input.read_exact(1)?[0];
         head.bytes[head.len] = first;
         let width = ebml::width(first);
         if width > longest.min(room) {
             return Err(self.wrong("there is no element where one should be"));
         }
         if width > 1 {
-            let rest = self.input.take(width - 1)?;
+            let rest = self.input.read_exact(width - 1)?;
             head.bytes[head.len + 1..head.len + width].copy_from_slice(rest);
         }
         head.len += width;
@@ -242,10 +242,10 @@ impl Passage<'_, '_, '_> {
         &mut self,
         by: impl FnOnce(&mut Blocks) -> Result<T, &'static str>,
     ) -> Result<T, Error> {
-        by(&mut self.blocks).map_err(|why| self.input.contradiction(why))
+        by(&mut self.blocks).map_err(|why| self.input.mismatch(why))
     }
 
     fn wrong(&self, why: &'static str) -> Error {
-        self.input.contradiction(why)
+        self.input.mismatch(why)
     }
 }

@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use super::{MAX_TICKS, Piece, ids};
-use crate::mux::splice::Refusal;
+use super::{ClusterRun, MAX_TICKS, ids};
+use crate::mux::splice::Unsupported;
 use crate::mux::splice::ebml::{self, Element, MALFORMED};
 
 /// More clusters than any film has: five hours of them, each shorter than 0.2 s.
@@ -19,8 +19,8 @@ pub(super) fn read(
     payload: &[u8],
     number: u64,
     segment: &Range<u64>,
-) -> Result<Vec<Piece>, Refusal> {
-    let mut pieces: Vec<Piece> = Vec::new();
+) -> Result<Vec<ClusterRun>, Unsupported> {
+    let mut pieces: Vec<ClusterRun> = Vec::new();
     for point in ebml::children(payload) {
         let point = point?;
         if point.id != ids::CUE_POINT {
@@ -31,9 +31,9 @@ pub(super) fn read(
             // Another cue into the same cluster.
             Some(last) if last.at == piece.at && last.time <= piece.time => {}
             Some(last) if last.at >= piece.at || last.time >= piece.time => {
-                return Err(Refusal("its cues are not in order"));
+                return Err(Unsupported("its cues are not in order"));
             }
-            _ if pieces.len() == MAX_PIECES => return Err(Refusal("it has too many clusters")),
+            _ if pieces.len() == MAX_PIECES => return Err(Unsupported("it has too many clusters")),
             _ => pieces.push(piece),
         }
     }
@@ -45,7 +45,7 @@ pub(super) fn piece(
     point: Element<'_>,
     number: u64,
     segment: &Range<u64>,
-) -> Result<Option<Piece>, Refusal> {
+) -> Result<Option<ClusterRun>, Unsupported> {
     let (mut time, mut place) = (None, None);
     for field in ebml::children(point.payload) {
         let field = field?;
@@ -56,14 +56,15 @@ pub(super) fn piece(
         }
     }
     let Some((position, is_inside)) = place else { return Ok(None) };
-    let time = time.filter(|time| *time < MAX_TICKS).ok_or(Refusal("a cue has no sane time"))?;
+    let time =
+        time.filter(|time| *time < MAX_TICKS).ok_or(Unsupported("a cue has no sane time"))?;
     let at = segment.start.checked_add(position).filter(|at| *at < segment.end);
-    let at = at.ok_or(Refusal("a cue leads beyond its end"))?;
-    Ok(Some(Piece { at, time, is_cue: true, is_inside }))
+    let at = at.ok_or(Unsupported("a cue leads beyond its end"))?;
+    Ok(Some(ClusterRun { at, time, is_cue: true, is_inside }))
 }
 
 /// Where in the segment the cluster is, and whether the block may have others in front of it.
-fn position(positions: Element<'_>, number: u64) -> Result<Option<(u64, bool)>, Refusal> {
+fn position(positions: Element<'_>, number: u64) -> Result<Option<(u64, bool)>, Unsupported> {
     let (mut track, mut cluster, mut relative, mut count) = (None, None, None, None);
     for field in ebml::children(positions.payload) {
         let field = field?;
@@ -84,16 +85,17 @@ fn position(positions: Element<'_>, number: u64) -> Result<Option<(u64, bool)>, 
 }
 
 /// Makes sure that all pieces are in front of `end`, and their times ascend.
-pub(super) fn are_in_order(pieces: &[Piece], end: u64) -> Result<(), Refusal> {
+pub(super) fn are_in_order(pieces: &[ClusterRun], end: u64) -> Result<(), Unsupported> {
     let ascend =
         pieces.windows(2).all(|pair| pair[0].at < pair[1].at && pair[0].time < pair[1].time);
     let is_within = pieces.last().is_some_and(|last| last.at < end);
-    if ascend && is_within { Ok(()) } else { Err(Refusal("its cues are not in order")) }
+    if ascend && is_within { Ok(()) } else { Err(Unsupported("its cues are not in order")) }
 }
 
 /// When the first block of the cluster plays that begins with these bytes.
-pub(super) fn first_block(bytes: &[u8]) -> Result<u64, Refusal> {
-    const NONE: Refusal = Refusal("its first cluster has no cue and does not begin with a block");
+pub(super) fn first_block(bytes: &[u8]) -> Result<u64, Unsupported> {
+    const NONE: Unsupported =
+        Unsupported("its first cluster has no cue and does not begin with a block");
     let cluster = ebml::header(bytes).filter(|header| header.id == ids::CLUSTER).ok_or(NONE)?;
     let mut rest = &bytes[cluster.len..];
     let mut time = None;

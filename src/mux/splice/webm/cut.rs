@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::Track;
 use crate::mux::TimeRange;
-use crate::mux::splice::Refusal;
+use crate::mux::splice::Unsupported;
 
 /// The part of the film that is left, in ticks of the film.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cut {
+pub(super) struct TimeWindow {
     /// What becomes 0.
     pub(super) zero: u64,
     /// What begins from here on is left out.
@@ -22,7 +22,7 @@ pub(super) struct Choice {
     /// The pieces of each track.
     pub(super) pieces: Vec<Range<usize>>,
     /// Nothing if it is all of the film, whose times are then left as they are.
-    pub(super) cut: Option<Cut>,
+    pub(super) cut: Option<TimeWindow>,
     /// How long it plays.
     pub(super) duration: Duration,
 }
@@ -30,7 +30,7 @@ pub(super) struct Choice {
 /// Chooses. The first track says where the cuts are, at the beginnings of its pieces; of the other
 /// one there is what plays in between. `trim` is counted from where the film begins. `tracks` must not
 /// be empty.
-pub(super) fn choose(tracks: &[&Track], trim: TimeRange) -> Result<Choice, Refusal> {
+pub(super) fn choose(tracks: &[&Track], trim: TimeRange) -> Result<Choice, Unsupported> {
     let begins = tracks.iter().filter_map(|track| {
         track.pieces.first().map(|piece| duration(piece.time, track.info.scale))
     });
@@ -44,10 +44,10 @@ pub(super) fn choose(tracks: &[&Track], trim: TimeRange) -> Result<Choice, Refus
     let longest = if longest > begin { longest } else { begin.saturating_add(longest) };
     let trim = trim.on_clock_from(begin);
     if trim.start >= longest {
-        return Err(Refusal("the film is over before the start that is wanted"));
+        return Err(Unsupported("the film is over before the start that is wanted"));
     }
     if trim.end.is_some_and(|end| end <= trim.start) {
-        return Err(Refusal("there is nothing between the start and the end that are wanted"));
+        return Err(Unsupported("there is nothing between the start and the end that are wanted"));
     }
     let (range, cut) = lead(tracks[0], trim);
     let others = tracks[1..].iter().map(|track| within(track, cut));
@@ -59,23 +59,23 @@ pub(super) fn choose(tracks: &[&Track], trim: TimeRange) -> Result<Choice, Refus
 }
 
 /// Where the track is cut that says it.
-fn lead(track: &Track, trim: TimeRange) -> (Range<usize>, Cut) {
+fn lead(track: &Track, trim: TimeRange) -> (Range<usize>, TimeWindow) {
     let (pieces, scale) = (&track.pieces, track.info.scale);
     let start = ticks(trim.start, scale);
     let first = pieces.partition_point(|piece| piece.time <= start).saturating_sub(1);
     // A film that begins later than it is wanted begins when it is wanted.
     let zero = pieces[first].time.min(start);
     let Some(end) = trim.end else {
-        return (first..pieces.len(), Cut { zero, until: u64::MAX });
+        return (first..pieces.len(), TimeWindow { zero, until: u64::MAX });
     };
     let end = ticks(end + Duration::from_nanos(scale - 1), scale);
     let next = pieces.partition_point(|piece| piece.time < end).max(first + 1);
     let Some(piece) = pieces.get(next) else {
         let until = end.max(ticks(track.info.duration, scale));
-        return (first..pieces.len(), Cut { zero, until });
+        return (first..pieces.len(), TimeWindow { zero, until });
     };
     // What it has in front of its cue belongs to the part.
-    (first..next + usize::from(piece.is_inside), Cut { zero, until: piece.time })
+    (first..next + usize::from(piece.is_inside), TimeWindow { zero, until: piece.time })
 }
 
 /// When the last piece begins that a player may begin with, and that plays at `start`.
@@ -87,7 +87,7 @@ pub(super) fn entry(track: &Track, start: Duration) -> Option<Duration> {
 }
 
 /// The pieces of which something plays in this part.
-fn within(track: &Track, cut: Cut) -> Range<usize> {
+fn within(track: &Track, cut: TimeWindow) -> Range<usize> {
     let pieces = &track.pieces;
     let first = pieces.partition_point(|piece| piece.time <= cut.zero).saturating_sub(1);
     let next = pieces.partition_point(|piece| piece.time < cut.until);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::ids;
 use crate::media::TrackKind;
-use crate::mux::splice::Refusal;
+use crate::mux::splice::Unsupported;
 use crate::mux::splice::ebml::{self, MALFORMED};
 
 /// How time is told in a file.
@@ -19,7 +19,7 @@ pub(super) struct Info {
 
 /// The only track.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct TrackEntry {
     pub(super) kind: TrackKind,
     /// 1 to 127: one byte in a block.
     pub(super) number: u8,
@@ -28,7 +28,7 @@ pub(super) struct Entry {
     pub(super) rest: Vec<u8>,
 }
 
-pub(super) fn info(payload: &[u8]) -> Result<Info, Refusal> {
+pub(super) fn info(payload: &[u8]) -> Result<Info, Unsupported> {
     let (scale, mut ticks) = (scale(payload)?, None);
     for field in ebml::children(payload) {
         let field = field?;
@@ -36,16 +36,16 @@ pub(super) fn info(payload: &[u8]) -> Result<Info, Refusal> {
             ticks = Some(ebml::float_of(field.payload).ok_or(MALFORMED)?);
         }
     }
-    let nanos = ticks.ok_or(Refusal("it does not say how long it plays"))? * scale as f64;
+    let nanos = ticks.ok_or(Unsupported("it does not say how long it plays"))? * scale as f64;
     // Also false for NaN; a century is not a film.
     if !(nanos > 0.0 && nanos < 3.2e18) {
-        return Err(Refusal("its Duration makes no sense"));
+        return Err(Unsupported("its Duration makes no sense"));
     }
     Ok(Info { scale, duration: Duration::from_nanos(nanos.round() as u64) })
 }
 
 /// Nanoseconds a tick.
-pub(super) fn scale(info: &[u8]) -> Result<u64, Refusal> {
+pub(super) fn scale(info: &[u8]) -> Result<u64, Unsupported> {
     let mut scale = 1_000_000;
     for field in ebml::children(info) {
         let field = field?;
@@ -57,23 +57,23 @@ pub(super) fn scale(info: &[u8]) -> Result<u64, Refusal> {
     if (1..=1_000_000_000).contains(&scale) {
         Ok(scale)
     } else {
-        Err(Refusal("its TimestampScale makes no sense"))
+        Err(Unsupported("its TimestampScale makes no sense"))
     }
 }
 
 /// Reads the only track among these.
-pub(super) fn lone(tracks: &[u8]) -> Result<Entry, Refusal> {
+pub(super) fn lone(tracks: &[u8]) -> Result<TrackEntry, Unsupported> {
     let mut found = None;
     for track in ebml::children(tracks) {
         let track = track?;
         if track.id == ids::TRACK_ENTRY && found.replace(entry(track.payload)?).is_some() {
-            return Err(Refusal("it has several tracks"));
+            return Err(Unsupported("it has several tracks"));
         }
     }
-    found.ok_or(Refusal("it has no track"))
+    found.ok_or(Unsupported("it has no track"))
 }
 
-fn entry(payload: &[u8]) -> Result<Entry, Refusal> {
+fn entry(payload: &[u8]) -> Result<TrackEntry, Unsupported> {
     let (mut number, mut uid, mut kind, mut codec) = (None, 0, None, &b""[..]);
     let mut rest = Vec::new();
     for field in ebml::children(payload) {
@@ -88,10 +88,10 @@ fn entry(payload: &[u8]) -> Result<Entry, Refusal> {
             | ids::VOID
             | ids::TRACK_OVERLAY
             | ids::TRACK_TRANSLATE => {}
-            ids::TRACK_OPERATION => return Err(Refusal("its track is made of others")),
-            ids::CONTENT_ENCODINGS => return Err(Refusal("it is encrypted or compressed")),
+            ids::TRACK_OPERATION => return Err(Unsupported("its track is made of others")),
+            ids::CONTENT_ENCODINGS => return Err(Unsupported("it is encrypted or compressed")),
             ids::TRACK_TIMESTAMP_SCALE if ebml::float_of(field.payload) != Some(1.0) => {
-                return Err(Refusal("its track has a clock of its own"));
+                return Err(Unsupported("its track has a clock of its own"));
             }
             id => {
                 match id {
@@ -105,17 +105,17 @@ fn entry(payload: &[u8]) -> Result<Entry, Refusal> {
     }
     let number = number.and_then(|number| u8::try_from(number).ok());
     let number = number.filter(|number| (1..128).contains(number));
-    let number = number.ok_or(Refusal("its track has no number of one byte"))?;
+    let number = number.ok_or(Unsupported("its track has no number of one byte"))?;
     // The track types of RFC 9559 §5.1.4.1.3, and the codecs of the WebM container guidelines.
     let kind = match (kind, ebml::text_of(codec)) {
         (Some(1), b"V_VP8" | b"V_VP9" | b"V_AV1") => TrackKind::Video,
         (Some(2), b"A_OPUS" | b"A_VORBIS") => TrackKind::Audio,
-        _ => return Err(Refusal("its codec is none of WebM")),
+        _ => return Err(Unsupported("its codec is none of WebM")),
     };
-    Ok(Entry { kind, number, uid, rest })
+    Ok(TrackEntry { kind, number, uid, rest })
 }
 
-impl Entry {
+impl TrackEntry {
     /// The track under another number and ID.
     pub(super) fn numbered(&self, number: u8, uid: u64) -> Vec<u8> {
         let number = ebml::uint(ids::TRACK_NUMBER, u64::from(number));

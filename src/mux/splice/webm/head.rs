@@ -4,15 +4,15 @@
 
 use std::time::Duration;
 
-use super::entry::Entry;
+use super::entry::TrackEntry;
 use super::{ids, tags};
 use crate::media::Metadata;
-use crate::mux::splice::Refusal;
+use crate::mux::splice::Unsupported;
 use crate::mux::splice::ebml::{element, fixed, opening, uint, width_of};
 
 /// What the head is made from.
 pub(super) struct Head<'a> {
-    pub(super) entries: &'a [&'a Entry],
+    pub(super) entries: &'a [&'a TrackEntry],
     /// Nanoseconds a tick.
     pub(super) scale: u64,
     pub(super) duration: Duration,
@@ -25,7 +25,7 @@ pub(super) struct Head<'a> {
 
 impl Head<'_> {
     /// All of it. Numbers that depend on its own length have fields of fixed widths.
-    pub(super) fn bytes(&self) -> Result<Vec<u8>, Refusal> {
+    pub(super) fn bytes(&self) -> Result<Vec<u8>, Unsupported> {
         let mut parts = vec![(ids::INFO, self.info()), (ids::TRACKS, self.tracks())];
         parts.extend([(ids::TAGS, tags::tags(self.tags))]);
         parts.extend([(ids::ATTACHMENTS, tags::attachments(self.tags)?)]);

@@ -4,10 +4,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::cut::{self, Choice, Cut};
-use super::{Rules, Track, head};
+use super::cut::{self, Choice, TimeWindow};
+use super::{ClusterRewriteRules, Track, head};
 use crate::mux::Container;
-use crate::mux::splice::{Layout, Options, Plan, Refusal, layout};
+use crate::mux::splice::{Layout, Options, Plan, Unsupported, layout};
 
 /// A piece that plays longer than this keeps the other track waiting for too long: a player has to
 /// hold all of it.
@@ -26,31 +26,31 @@ struct Placed {
     is_cue: bool,
 }
 
-pub(super) fn plan(tracks: &[&Track], options: &Options<'_>) -> Result<Plan, Refusal> {
+pub(super) fn plan(tracks: &[&Track], options: &Options<'_>) -> Result<Plan, Unsupported> {
     if tracks.len() > 1 && tracks.iter().any(|track| is_coarse(track)) {
-        return Err(Refusal("its index (Cues) is too coarse to join it with another file"));
+        return Err(Unsupported("its index (Cues) is too coarse to join it with another file"));
     }
-    let choice = cut::choose(tracks, options.trim)?;
+    let choice = cut::choose(tracks, options.time_range)?;
     let placed = place(tracks, &choice);
     let media = placed.last().map_or(0, |last| last.at + (last.range.end - last.range.start));
-    let cut = choice.cut.unwrap_or(Cut { zero: 0, until: u64::MAX });
+    let cut = choice.cut.unwrap_or(TimeWindow { zero: 0, until: u64::MAX });
     let entries: Vec<_> = tracks.iter().map(|track| &track.entry).collect();
     let head = head::Head {
         entries: &entries,
         scale: tracks[0].info.scale,
         duration: choice.duration,
-        tags: options.tags,
+        tags: options.metadata,
         cues: &cues(&placed, cut),
         media,
     };
     let head = head.bytes()?;
     let mut layout = Layout::with_capacity(placed.len());
-    let mut rules = Rules::new(&entries, choice.cut);
+    let mut rules = ClusterRewriteRules::new(&entries, choice.cut);
     for piece in placed {
         rules.expect(piece.time);
         layout.add(piece.track, piece.range);
     }
-    Ok(layout.plan(head, Container::Webm, choice.duration, layout::Rules::Clusters(rules)))
+    Ok(layout.plan(head, Container::Webm, choice.duration, layout::Rewriter::Clusters(rules)))
 }
 
 /// Whether a piece of the track plays for too long.
@@ -86,7 +86,7 @@ fn place(tracks: &[&Track], choice: &Choice) -> Vec<Placed> {
 /// When the first track can be played from, and where that is: at its cluster or, if that is
 /// earlier, at the cluster of the other track that plays then. Players look from there on; one that
 /// began at the picture would be silent up to the next cluster of sound.
-fn cues(placed: &[Placed], cut: Cut) -> Vec<(u64, u64)> {
+fn cues(placed: &[Placed], cut: TimeWindow) -> Vec<(u64, u64)> {
     let (mut cues, mut sound) = (Vec::new(), u64::MAX);
     for piece in placed {
         if piece.track > 0 {

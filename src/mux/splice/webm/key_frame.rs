@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::sight::Sight;
-use super::{MAX_TICKS, cues, cut, entry, ids, survey};
+use super::reader::EbmlReader;
+use super::{MAX_TICKS, cues, cut, entry, ids, index};
 use crate::mux::splice::ebml::{self, MALFORMED};
-use crate::mux::splice::{Halt, Look, MAX_LOOK, Refusal};
+use crate::mux::splice::{MAX_READ, ReadAt, SurveyError, Unsupported};
 
 /// The type of a track with video in it (§5.1.4.1.3).
 const VIDEO: u64 = 1;
@@ -20,12 +20,12 @@ const MOST_REORDERED: u32 = 4;
 /// When what the last cue of the first video track leads to that is not behind `start` is decoded, or a
 /// little before.
 pub(in crate::mux::splice) fn key_frame(
-    look: &mut dyn Look,
+    look: &mut dyn ReadAt,
     start: Duration,
-) -> Result<Option<Duration>, Halt> {
-    let mut sight = Sight::new(look);
-    let (_, segment) = survey::segment(&mut sight)?;
-    let front = survey::front(&mut sight, &segment)?;
+) -> Result<Option<Duration>, SurveyError> {
+    let mut sight = EbmlReader::new(look);
+    let (_, segment) = index::segment(&mut sight)?;
+    let front = index::front(&mut sight, &segment)?;
     let (Some(info), Some(tracks), Some(at)) = (&front.info, &front.tracks, front.place_of_cues())
     else {
         return Ok(None);
@@ -37,7 +37,7 @@ pub(in crate::mux::splice) fn key_frame(
     if header.id != ids::CUES {
         return Ok(None);
     }
-    let payload = sight.payload(at, header, MAX_LOOK - ebml::MAX_HEADER as u64)?;
+    let payload = sight.payload(at, header, MAX_READ - ebml::MAX_HEADER as u64)?;
     let start = cut::ticks(start, scale);
     let mut last = None;
     for point in ebml::children(&payload) {
@@ -61,7 +61,7 @@ struct Video {
 }
 
 /// The first video track.
-fn video(tracks: &[u8]) -> Result<Option<Video>, Refusal> {
+fn video(tracks: &[u8]) -> Result<Option<Video>, Unsupported> {
     for track in ebml::children(tracks) {
         let track = track?;
         if track.id != ids::TRACK_ENTRY {

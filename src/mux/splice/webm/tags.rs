@@ -4,7 +4,7 @@
 use super::head::text;
 use super::ids;
 use crate::media::Metadata;
-use crate::mux::splice::Refusal;
+use crate::mux::splice::Unsupported;
 use crate::mux::splice::ebml::{element, uint};
 
 /// A cover stands in front of the film, and whoever plays it waits for all of it.
@@ -31,10 +31,10 @@ pub(super) fn tags(tags: &Metadata) -> Vec<u8> {
 }
 
 /// The cover as a file under the name that players look for, or nothing.
-pub(super) fn attachments(tags: &Metadata) -> Result<Vec<u8>, Refusal> {
+pub(super) fn attachments(tags: &Metadata) -> Result<Vec<u8>, Unsupported> {
     let Some(cover) = &tags.cover else { return Ok(Vec::new()) };
     if cover.bytes.len() > MAX_COVER {
-        return Err(Refusal("the cover is too large"));
+        return Err(Unsupported("the cover is too large"));
     }
     let (name, media_type) =
         if cover.is_jpeg { ("cover.jpg", "image/jpeg") } else { ("cover.png", "image/png") };

@@ -13,8 +13,8 @@ use crate::media::{CoverArt, Metadata};
 use crate::mux::probe::Format;
 use crate::mux::splice::ebml::{self, element, opening, uint};
 use crate::mux::splice::golden::{self, How};
-use crate::mux::splice::{Input, plan as splice_plan};
-use crate::mux::splice::{Survey, survey as splice_survey};
+use crate::mux::splice::{TrackIndex, read_index as splice_survey};
+use crate::mux::splice::{TrackInput, plan as splice_plan};
 use crate::mux::{ContainerChoice, TimeRange};
 
 mod sketch;
@@ -23,13 +23,13 @@ use sketch::{Sketch, entry, sketch};
 /// A file in memory.
 struct File(Vec<u8>);
 
-impl Look for File {
+impl ReadAt for File {
     fn len(&self) -> u64 {
         self.0.len() as u64
     }
 
-    fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
-        assert!(range.end - range.start <= crate::mux::splice::MAX_LOOK);
+    fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
+        assert!(range.end - range.start <= crate::mux::splice::MAX_READ);
         Ok(self.0[range.start as usize..range.end as usize].into())
     }
 }
@@ -39,20 +39,20 @@ const TAGS: Metadata = Metadata { title: None, artist: None, date: None, cover: 
 fn options(start: u64, end: Option<u64>) -> Options<'static> {
     let trim =
         TimeRange { start: Duration::from_millis(start), end: end.map(Duration::from_millis) };
-    Options { container: ContainerChoice::Auto, trim, tags: &TAGS }
+    Options { container: ContainerChoice::Auto, time_range: trim, metadata: &TAGS }
 }
 
 fn emit(plan: &Plan, part: Range<u64>, files: &[(TrackKind, Vec<u8>)]) -> Result<Vec<u8>, Error> {
     let mut inputs = Vec::new();
     for (track, (kind, bytes)) in files.iter().enumerate() {
-        let needs = plan.needs(track, &part).unwrap_or(0..0);
+        let needs = plan.source_range(track, &part).unwrap_or(0..0);
         let mut rest = bytes[needs.start as usize..needs.end as usize].chunks(37);
-        inputs.push(Input::new(*kind, needs.start, move |_| {
+        inputs.push(TrackInput::new(*kind, needs.start, move |_| {
             rest.next().map(|chunk| (chunk.to_vec(), chunk.len())).ok_or(Error::Stopped)
         }));
     }
     let mut made = Vec::new();
-    plan.emit(&part, &mut inputs, &mut |bytes| {
+    plan.write_range(&part, &mut inputs, &mut |bytes| {
         made.extend_from_slice(bytes);
         Ok(())
     })?;
@@ -237,7 +237,7 @@ fn files_that_do_not_go_together_are_refused() {
     );
     let cover = CoverArt { is_jpeg: false, bytes: Arc::from(vec![0; 5 << 20]) };
     let tags = Metadata { cover: Some(cover), ..TAGS };
-    let options = Options { tags: &tags, ..options(0, None) };
+    let options = Options { metadata: &tags, ..options(0, None) };
     assert!(plan(&[(TrackKind::Video, &video)], &options).unwrap_err().0.contains("cover"));
 }
 
@@ -293,7 +293,7 @@ proptest! {
         }
         let Ok(video) = splice_survey(Format::Webm, &mut File(bytes.clone()), TimeRange::default()) else { return Ok(()) };
         let audio = sketch(TrackKind::Audio);
-        let tracks = [(TrackKind::Video, video), (TrackKind::Audio, Survey::Webm(audio.survey().unwrap()))];
+        let tracks = [(TrackKind::Video, video), (TrackKind::Audio, TrackIndex::Webm(audio.survey().unwrap()))];
         let end = length.map(|length| start + u64::from(length));
         let Ok(plan) = splice_plan(&tracks, &options(start, end)) else { return Ok(()) };
         for (at, value) in &later {

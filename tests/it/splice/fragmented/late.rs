@@ -97,7 +97,7 @@ fn parts_stay_in_step() {
         let film = Film::of(&pair.video, &pair.audio);
         for (start, end) in [(0.0, Some(12.0)), (6.5, None), (11.0, Some(17.3)), (1.0, Some(9.0))] {
             let trim = TimeRange { start: seconds(start), end: end.map(seconds) };
-            let options = Options { trim, ..as_it_is(&TAGS) };
+            let options = Options { time_range: trim, ..as_it_is(&TAGS) };
             let plan = film.plan(&options);
             let file = directory.path().join("part.mp4");
             fs::write(&file, film.whole(&plan)).unwrap();

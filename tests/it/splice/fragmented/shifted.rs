@@ -69,7 +69,7 @@ fn tracks(kind: &str) -> Vec<(&'static str, PathBuf)> {
 
 /// Makes sure that both tracks of a film, or of a part of it, are moved alike.
 fn assert_in_step(film: &Film, shown: [&Times; 2], trim: TimeRange, what: &str) -> bool {
-    let options = Options { trim, ..as_it_is(&TAGS) };
+    let options = Options { time_range: trim, ..as_it_is(&TAGS) };
     let plan = match film.try_plan(&options) {
         Ok(plan) => plan,
         Err(refusal) => {

@@ -47,7 +47,7 @@ fn one_track_is_taken_out_of_a_film() {
 fn a_film_keeps_the_order_of_its_file() {
     let film = of(&[(TrackKind::Video, &film())]);
     let plan = film.plan(&as_it_is(&Metadata::default()));
-    assert_eq!(plan.pieces().len(), 1, "all samples as they lie in their file");
+    assert_eq!(plan.extents().len(), 1, "all samples as they lie in their file");
 }
 
 #[test]

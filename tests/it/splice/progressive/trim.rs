@@ -19,7 +19,7 @@ fn nanos(seconds: f64) -> i64 {
 fn options(tags: &Metadata, start: f64, end: Option<f64>) -> Options<'_> {
     let trim =
         TimeRange { start: Duration::from_secs_f64(start), end: end.map(Duration::from_secs_f64) };
-    Options { trim, ..as_it_is(tags) }
+    Options { time_range: trim, ..as_it_is(tags) }
 }
 
 /// Which packets of the source these are, without a gap.
@@ -89,7 +89,7 @@ fn a_lone_file_is_cut_too() {
     let tags = Metadata::default();
     let plan = film.plan(&options(&tags, 5.0, Some(7.0)));
     assert!((plan.duration.as_secs_f64() - 2.0).abs() < 0.05, "{:?}", plan.duration);
-    let needed = plan.needs(0, &(0..plan.len())).unwrap();
+    let needed = plan.source_range(0, &(0..plan.len())).unwrap();
     let len = film.files[0].1.len() as u64;
     assert!(needed.end - needed.start < len / 4, "only what is wanted: {needed:?} of {len}");
     let joined = joined(&film, &options(&tags, 5.0, Some(7.0)));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ytcanal::mux::splice::{Options, Refusal};
+use ytcanal::mux::splice::{Options, Unsupported};
 use ytcanal::mux::{ContainerChoice, TimeRange};
 
 use super::*;
@@ -14,7 +14,7 @@ const MILLISECOND: i64 = 1_000_000;
 fn part(tags: &Metadata, start: f64, end: Option<f64>) -> Options<'_> {
     let end = end.map(Duration::from_secs_f64);
     let trim = TimeRange { start: Duration::from_secs_f64(start), end };
-    Options { container: ContainerChoice::Auto, trim, tags }
+    Options { container: ContainerChoice::Auto, time_range: trim, metadata: tags }
 }
 
 /// What of the source's packets plays from `zero` up to `until`, in seconds, moved to 0.
@@ -102,6 +102,9 @@ fn parts_that_are_nowhere_are_refused() {
     let film = Film::of(&pair.video, &pair.audio);
     let tags = Metadata::default();
     let refused = |start, end| film.try_plan(&part(&tags, start, end)).unwrap_err();
-    assert_eq!(refused(16.0, None), Refusal("the film is over before the start that is wanted"));
+    assert_eq!(
+        refused(16.0, None),
+        Unsupported("the film is over before the start that is wanted")
+    );
     assert!(refused(5.0, Some(5.0)).0.contains("nothing between"));
 }

@@ -24,13 +24,13 @@ impl Sparse {
     }
 }
 
-impl Look for Sparse {
+impl ReadAt for Sparse {
     fn len(&self) -> u64 {
         self.len
     }
 
-    fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
-        assert!(range.end <= self.len && range.end - range.start <= MAX_LOOK);
+    fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
+        assert!(range.end <= self.len && range.end - range.start <= MAX_READ);
         Ok(self.read(range).into())
     }
 }
@@ -60,17 +60,17 @@ fn sparse(sketch: &Sketch, count: u64, len: u32) -> Sparse {
 fn part_of(plan: &Plan, files: &[(TrackKind, Sparse)], part: Range<u64>) -> Vec<u8> {
     let mut inputs = Vec::new();
     for (track, (kind, file)) in files.iter().enumerate() {
-        let needs = plan.needs(track, &part).unwrap_or(0..0);
+        let needs = plan.source_range(track, &part).unwrap_or(0..0);
         // What lies between the head of a fragment and what is wanted of it is not brought.
         let (mut at, mut gap) = (needs.start, 0..0);
-        if let Some(target) = plan.target(track, &part) {
+        if let Some(target) = plan.seek_target(track, &part) {
             let peek = file.read(at..needs.end.min(at + 1000));
-            let inside = plan.way_in(&peek, target - at).unwrap_or(0) as u64;
+            let inside = plan.media_start(&peek, target - at).unwrap_or(0) as u64;
             gap = at + inside..target;
         }
         let without = gap.clone();
         inputs.push(
-            Input::new(*kind, at, move |_| {
+            TrackInput::new(*kind, at, move |_| {
                 if at == gap.start {
                     at = at.max(gap.end);
                 }
@@ -86,7 +86,7 @@ fn part_of(plan: &Plan, files: &[(TrackKind, Sparse)], part: Range<u64>) -> Vec<
         );
     }
     let mut made = Vec::new();
-    plan.emit(&part, &mut inputs, &mut |bytes| {
+    plan.write_range(&part, &mut inputs, &mut |bytes| {
         made.extend_from_slice(bytes);
         Ok(())
     })
@@ -125,7 +125,7 @@ fn beyond_four_gibibytes() {
     // The first one of the sound stands behind the first of the picture.
     assert_eq!(reach(0), media - u64::from(GIB));
     // The last fragments of both, sound first, and a few bytes around them.
-    let mut last = plan.pieces().rev();
+    let mut last = plan.extents().rev();
     let (picture, sound) = (last.next().unwrap(), last.next().unwrap());
     for (piece, track, place) in [(sound, 2, 16), (picture, 1, 17)] {
         let part = part_of(&plan, &files, piece.at - 50..piece.at + 3000);
@@ -136,13 +136,13 @@ fn beyond_four_gibibytes() {
     }
     // A part within the media of the last fragment, beyond 9 GiB.
     let near_end = plan.len() - 5000..plan.len() - 10;
-    assert!(plan.target(0, &near_end).is_some());
+    assert!(plan.seek_target(0, &near_end).is_some());
     assert!(part_of(&plan, &files, near_end).iter().all(|byte| *byte == 0));
 }
 
 /// How much of the joined file is made.
 fn made(plan: &Plan) -> u64 {
-    plan.pieces().next().unwrap().at
+    plan.extents().next().unwrap().at
 }
 
 fn moof_len(bytes: &[u8]) -> usize {
@@ -182,7 +182,10 @@ fn nothing_is_allocated_by_a_length_that_is_claimed() {
             // A look at more than MAX_LOOK would panic.
             let found = survey(&mut Sparse { len: 1 << 42, runs }, TimeRange::default());
             assert!(
-                matches!(found, Ok(None) | Err(Halt::Refused(_) | Halt::Incomplete(_))),
+                matches!(
+                    found,
+                    Ok(None) | Err(SurveyError::Refused(_) | SurveyError::Incomplete(_))
+                ),
                 "{kind:?}"
             );
         }

@@ -10,7 +10,9 @@ fn found(bytes: Vec<u8>) -> Result<(usize, usize), &'static str> {
     let mut file = File::of(bytes);
     match survey(&mut file, TimeRange::default()) {
         Ok(track) => Ok((track.unwrap().fragments.len(), file.looks)),
-        Err(Halt::Refused(Refusal(why)) | Halt::Incomplete(Incomplete(why))) => Err(why),
+        Err(SurveyError::Refused(Unsupported(why)) | SurveyError::Incomplete(Incomplete(why))) => {
+            Err(why)
+        }
         Err(other) => panic!("{other:?}"),
     }
 }
@@ -295,12 +297,12 @@ fn what_may_be_an_index_is_seen_while_the_last_fragment_goes_out() {
         // Whoever wants the beginning needs nothing of the end.
         let end = film[0].bytes().len() as u64 - (48 + 19 * 5);
         let (plan, _) = planned(&film, TimeRange::default());
-        let needs = |part| plan.needs(0, &part).unwrap();
+        let needs = |part| plan.source_range(0, &part).unwrap();
         assert_eq!(needs(0..plan.len()).end, end + 8);
         assert!(needs(0..plan.len() / 2).end <= end);
         // Nor is it needed for a part of the film that ends before.
         let (plan, _) = planned(&film, part(0, Some(1500)));
-        assert!(plan.needs(0, &(0..plan.len())).unwrap().end < end);
+        assert!(plan.source_range(0, &(0..plan.len())).unwrap().end < end);
         cut_and_joined(&film, part(1500, None));
     }
     let otherwise = film(|sketch| sketch.behind = as_long_as_mfra(b"mfra", 4));
@@ -321,7 +323,7 @@ fn fragments_that_are_left_out_fail_before_the_last_byte() {
         assert_eq!(contradiction_in(&film, spoil), "there are fragments that its index leaves out");
         let (plan, mut files) = planned(&film, TimeRange::default());
         spoil(&mut files[0].1);
-        let last = plan.pieces().rfind(|piece| piece.track == 0).unwrap();
+        let last = plan.extents().rfind(|piece| piece.track == 0).unwrap();
         let end = last.at + last.len;
         assert!(emit(&plan, 0..end - 1, &files).is_ok());
         assert!(emit(&plan, end - 1..end, &files).is_err());

@@ -7,7 +7,7 @@ use super::sketch::{Index, Mdat};
 use super::*;
 use crate::mux::probe::Format;
 use crate::mux::splice::boxes::boxed;
-use crate::mux::splice::{Survey, survey as splice_survey};
+use crate::mux::splice::{TrackIndex, read_index as splice_survey};
 
 /// A picture of many shapes.
 fn odd(shape: u8) -> Sketch {
@@ -69,7 +69,7 @@ proptest! {
         let Ok(video) = splice_survey(Format::Mp4, &mut File::of(bytes.clone()), trim) else { return Ok(()) };
         let audio = sketch(TrackKind::Audio);
         let Ok(sound) = audio.survey(trim) else { return Ok(()) };
-        let tracks = [(TrackKind::Video, video), (TrackKind::Audio, Survey::Fragmented(Box::new(sound)))];
+        let tracks = [(TrackKind::Video, video), (TrackKind::Audio, TrackIndex::Fragmented(Box::new(sound)))];
         let Ok(plan) = crate::mux::splice::plan(&tracks, &options(trim)) else { return Ok(()) };
         changed(&mut bytes, &later);
         let files = vec![(TrackKind::Video, bytes), (TrackKind::Audio, audio.bytes())];

@@ -6,7 +6,7 @@ use crate::mux::TimeRange;
 use crate::mux::completeness::Incomplete;
 use crate::mux::splice::boxes::boxed;
 use crate::mux::splice::fragmented::Track;
-use crate::mux::splice::{Halt, Refusal};
+use crate::mux::splice::{SurveyError, Unsupported};
 
 /// A file that is to be, and what is odd about it.
 #[derive(Clone)]
@@ -271,13 +271,15 @@ impl Sketch {
         [bytes, self.behind.clone()].concat()
     }
 
-    pub(super) fn survey(&self, trim: TimeRange) -> Result<Track, Halt> {
+    pub(super) fn survey(&self, trim: TimeRange) -> Result<Track, SurveyError> {
         super::survey(&mut File::of(self.bytes()), trim).map(Option::unwrap)
     }
 
     pub(super) fn refusal(&self) -> &'static str {
         match self.survey(TimeRange::default()) {
-            Err(Halt::Refused(Refusal(why)) | Halt::Incomplete(Incomplete(why))) => why,
+            Err(
+                SurveyError::Refused(Unsupported(why)) | SurveyError::Incomplete(Incomplete(why)),
+            ) => why,
             other => panic!("{other:?}"),
         }
     }

@@ -138,7 +138,7 @@ fn a_part_of_a_late_film_is_one_of_what_is_played() {
 #[test]
 fn what_an_edit_list_hides_stays_hidden_behind_a_delay() {
     let line = Timeline { timescale: 1000, delay: 1300, media_time: 21 };
-    let from = |millis, shift| line.from(Duration::from_millis(millis), shift);
+    let from = |millis, shift| line.rebase(Duration::from_millis(millis), shift);
     assert_eq!(from(0, 0), line);
     assert_eq!(from(500, 0), Timeline { delay: 800, ..line });
     assert_eq!(from(1300, 20), Timeline { delay: 0, media_time: 1, ..line });

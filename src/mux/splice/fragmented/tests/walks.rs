@@ -108,7 +108,9 @@ fn an_index_whose_lengths_miss_the_fragments_is_not_followed() {
 #[test]
 fn a_walk_ends_with_a_reason() {
     let refusal = |bytes: Vec<u8>| match survey(&mut File::of(bytes), TimeRange::default()) {
-        Err(Halt::Refused(Refusal(why)) | Halt::Incomplete(Incomplete(why))) => why,
+        Err(SurveyError::Refused(Unsupported(why)) | SurveyError::Incomplete(Incomplete(why))) => {
+            why
+        }
         other => panic!("{other:?}"),
     };
     let whole = long(300, &styp).bytes();
@@ -132,7 +134,7 @@ fn more_fragments_than_an_index_can_number() {
     for (count, each) in [(65_535, 1), (65_536, 2), (100_000, 2)] {
         let film = [long(count, &|_| Vec::new()), sketch(TrackKind::Audio)];
         let (plan, files) = planned(&film, TimeRange::default());
-        let front = plan.pieces().next().unwrap().at;
+        let front = plan.extents().next().unwrap().at;
         let head = emit(&plan, 0..front, &files).unwrap();
         let sidx = crate::mux::splice::boxes::children(&head).unwrap();
         let sidx = sidx.iter().rfind(|found| found.kind == *b"sidx").unwrap().payload();
@@ -157,7 +159,7 @@ fn key_frames_within_fragments_are_none_to_cut_at() {
     }
     for start in [3000, 4999] {
         match film[0].survey(part(start, None)) {
-            Err(Halt::Refused(Refusal(why))) => assert!(why.contains("within"), "{why}"),
+            Err(SurveyError::Refused(Unsupported(why))) => assert!(why.contains("within"), "{why}"),
             other => panic!("{other:?}"),
         }
     }
@@ -174,7 +176,7 @@ fn fragments_that_do_not_tell_their_times_follow_each_other() {
     assert_eq!(times, [0, 12_800, 25_600, 38_400, 51_200]);
     assert_eq!(joined(&film).indexes[1].references.len(), 5);
     match film[0].survey(part(1000, None)) {
-        Err(Halt::Refused(Refusal(why))) => {
+        Err(SurveyError::Refused(Unsupported(why))) => {
             assert!(why.contains("do not tell their times"), "{why}");
         }
         other => panic!("{other:?}"),

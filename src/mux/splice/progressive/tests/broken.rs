@@ -55,11 +55,11 @@ proptest! {
                 tracks.push((TrackKind::Audio, &sound));
             }
             for trim in [TimeRange::default(), part(start, Some(start + len)), part(start, None)] {
-                let options = Options { container: ContainerChoice::Auto, trim, tags: &tags };
+                let options = Options { container: ContainerChoice::Auto, time_range: trim, metadata: &tags };
                 if let Ok(plan) = plan(&tracks, &options) {
                     let lens = [file.len, 1000];
                     for (place, len) in lens.into_iter().enumerate().take(tracks.len()) {
-                        if let Some(needs) = plan.needs(place, &(0..plan.len())) {
+                        if let Some(needs) = plan.source_range(place, &(0..plan.len())) {
                             prop_assert!(needs.start <= needs.end && needs.end <= len);
                         }
                     }

@@ -91,12 +91,12 @@ fn what_is_fed_keeps_its_times() {
     let late = fed(part(1700, Some(2200)));
     assert_eq!(edits_of(&head(&late)), [(1500, -1), (1000, 0)]);
     assert_eq!(late.duration, Duration::from_millis(2500));
-    assert_eq!(late.pieces().map(|piece| piece.len).sum::<u64>(), 20);
+    assert_eq!(late.extents().map(|piece| piece.len).sum::<u64>(), 20);
     // What cannot be cut is fed whole.
     let crafted = Crafted::new(b"vide").edited(&[(500, 0), (500, 1500)]);
     let movie = survey(&mut crafted.file()).unwrap();
     let whole = for_streaming(TrackKind::Video, &movie, true, part(700, None)).unwrap();
-    assert_eq!(whole.pieces().map(|piece| piece.len).sum::<u64>(), 60);
+    assert_eq!(whole.extents().map(|piece| piece.len).sum::<u64>(), 60);
 }
 
 /// The edit list of the first track: durations and times of the media.

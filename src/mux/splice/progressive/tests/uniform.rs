@@ -24,12 +24,12 @@ fn it_takes_as_long_as_its_index() {
     let crafted = ten_hours();
     let whole = plan_of(&[(TrackKind::Audio, &crafted)], TimeRange::default()).unwrap();
     assert_eq!(whole.duration, Duration::from_secs(36_000));
-    assert_eq!(whole.pieces().len(), 1);
+    assert_eq!(whole.extents().len(), 1);
     assert!(whole.len() > crafted.media && whole.len() < crafted.media + (1 << 20));
     let cut = part(10_000_333, Some(20_000_777));
     let cut = plan_of(&[(TrackKind::Audio, &crafted)], cut).unwrap();
     assert_eq!(cut.duration, Duration::from_micros(10_000_444_000));
-    let pieces: Vec<_> = cut.pieces().map(|piece| (piece.from - MEDIA, piece.len)).collect();
+    let pieces: Vec<_> = cut.extents().map(|piece| (piece.from - MEDIA, piece.len)).collect();
     // 10000.333 s and 10000.444 s, in samples of 6 bytes.
     assert_eq!(pieces, [(960_031_968 * 6, 960_042_624 * 6)]);
 }

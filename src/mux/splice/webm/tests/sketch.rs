@@ -5,7 +5,7 @@ use crate::media::TrackKind;
 use crate::mux::completeness::Incomplete;
 use crate::mux::splice::ebml::{element, fixed, opening, uint};
 use crate::mux::splice::webm::{Track, head, ids, survey};
-use crate::mux::splice::{Halt, Refusal};
+use crate::mux::splice::{SurveyError, Unsupported};
 
 /// A file that is to be, and what is odd about it.
 #[derive(Clone)]
@@ -104,13 +104,15 @@ impl Sketch {
         [element(ids::EBML, &[&doc_type]), segment].concat()
     }
 
-    pub(super) fn survey(&self) -> Result<Track, Halt> {
+    pub(super) fn survey(&self) -> Result<Track, SurveyError> {
         survey(&mut File(self.bytes()))
     }
 
     pub(super) fn refusal(&self) -> &'static str {
         match self.survey() {
-            Err(Halt::Refused(Refusal(why)) | Halt::Incomplete(Incomplete(why))) => why,
+            Err(
+                SurveyError::Refused(Unsupported(why)) | SurveyError::Incomplete(Incomplete(why)),
+            ) => why,
             other => panic!("{other:?}"),
         }
     }

@@ -5,14 +5,14 @@
 use std::borrow::Cow;
 
 use crate::mux::splice::ebml::{self, Header, MALFORMED, MAX_HEADER};
-use crate::mux::splice::near::{Near, Reach};
-use crate::mux::splice::{Halt, Look, MAX_LOOK, Refusal};
+use crate::mux::splice::windowed_reader::{WindowPolicy, WindowedReader};
+use crate::mux::splice::{MAX_READ, ReadAt, SurveyError, Unsupported};
 
-pub(super) struct Sight<'a>(Near<'a>);
+pub(super) struct EbmlReader<'a>(WindowedReader<'a>);
 
-impl<'a> Sight<'a> {
-    pub(super) fn new(look: &'a mut dyn Look) -> Sight<'a> {
-        Sight(Near::new(look, Reach::CLUSTERS))
+impl<'a> EbmlReader<'a> {
+    pub(super) fn new(look: &'a mut dyn ReadAt) -> EbmlReader<'a> {
+        EbmlReader(WindowedReader::new(look, WindowPolicy::CLUSTERS))
     }
 
     /// The length of the file.
@@ -21,16 +21,16 @@ impl<'a> Sight<'a> {
     }
 
     /// The bytes from `at` on: `count` of them, or fewer if the file ends.
-    pub(super) fn bytes(&mut self, at: u64, count: u64) -> Result<Cow<'_, [u8]>, Halt> {
+    pub(super) fn bytes(&mut self, at: u64, count: u64) -> Result<Cow<'_, [u8]>, SurveyError> {
         let end = at.saturating_add(count).min(self.len());
-        if at > end || count > MAX_LOOK {
+        if at > end || count > MAX_READ {
             return Err(MALFORMED.into());
         }
         self.0.bytes(at..end)
     }
 
     /// The header of the element at `at`.
-    pub(super) fn header(&mut self, at: u64) -> Result<Header, Halt> {
+    pub(super) fn header(&mut self, at: u64) -> Result<Header, SurveyError> {
         let bytes = self.bytes(at, MAX_HEADER as u64)?;
         ebml::header(&bytes).ok_or(MALFORMED.into())
     }
@@ -41,10 +41,10 @@ impl<'a> Sight<'a> {
         at: u64,
         header: Header,
         most: u64,
-    ) -> Result<Cow<'_, [u8]>, Halt> {
+    ) -> Result<Cow<'_, [u8]>, SurveyError> {
         let size = header.size.ok_or(MALFORMED)?;
         if size > most {
-            return Err(Refusal("an element of its head is too large").into());
+            return Err(Unsupported("an element of its head is too large").into());
         }
         let bytes = self.bytes(at + header.len as u64, size)?;
         if bytes.len() as u64 == size { Ok(bytes) } else { Err(MALFORMED.into()) }
@@ -59,12 +59,12 @@ mod tests {
 
     struct Endless;
 
-    impl Look for Endless {
+    impl ReadAt for Endless {
         fn len(&self) -> u64 {
             u64::MAX
         }
 
-        fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
+        fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
             Ok(range.map(|_| 0).collect())
         }
     }
@@ -72,9 +72,9 @@ mod tests {
     #[test]
     fn no_more_is_looked_at_than_may_be() {
         let mut file = Endless;
-        let mut sight = Sight::new(&mut file);
+        let mut sight = EbmlReader::new(&mut file);
         assert_eq!(*sight.bytes(0, 3).unwrap(), [0; 3]);
-        assert!(sight.bytes(0, MAX_LOOK + 1).is_err());
+        assert!(sight.bytes(0, MAX_READ + 1).is_err());
         assert!(sight.bytes(u64::MAX, u64::MAX).is_err());
     }
 }

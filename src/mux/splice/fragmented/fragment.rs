@@ -2,15 +2,15 @@
 //! a time for sane that could not be added to another.
 
 use super::MOST_TICKS;
-use super::init::{Init, header_at};
+use super::init::{InitSegment, header_at};
 use super::table::Table;
 use crate::mux::completeness::Incomplete;
 use crate::mux::splice::boxes::{Found, children, u32_at, u64_at};
-use crate::mux::splice::{Halt, Look, MAX_ELEMENT, Refusal};
+use crate::mux::splice::{MAX_ELEMENT, ReadAt, SurveyError, Unsupported};
 
 /// What a fragment says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(super) struct FragmentInfo {
     /// The decoding time of its first sample, if it tells it (tfdt); else it goes on where the
     /// fragment in front of it ends.
     pub(super) time: u64,
@@ -36,22 +36,26 @@ pub(super) struct Facts {
 
 /// Boxes in front of a moof that belong to its fragment.
 const MOST_IN_FRONT: usize = 8;
-const STRANGE: Refusal = Refusal("a fragment is malformed");
+const STRANGE: Unsupported = Unsupported("a fragment is malformed");
 const SHORT: Incomplete = Incomplete("it is shorter than its fragments say");
-const NONE: Refusal = Refusal("where a fragment should be is none");
+const NONE: Unsupported = Unsupported("where a fragment should be is none");
 
 /// Reads the fragment that begins at `at`.
-pub(super) fn facts_at(look: &mut dyn Look, at: u64, init: &Init) -> Result<Facts, Halt> {
+pub(super) fn facts_at(
+    look: &mut dyn ReadAt,
+    at: u64,
+    init: &InitSegment,
+) -> Result<FragmentInfo, SurveyError> {
     fragment_at(look, at, init, None)
 }
 
 /// The same; its samples are noted in `table`.
 pub(super) fn fragment_at(
-    look: &mut dyn Look,
+    look: &mut dyn ReadAt,
     at: u64,
-    init: &Init,
+    init: &InitSegment,
     mut table: Option<&mut Table>,
-) -> Result<Facts, Halt> {
+) -> Result<FragmentInfo, SurveyError> {
     let mut moof_at = at;
     for _ in 0..MOST_IN_FRONT {
         let header = header_at(look, moof_at)?.ok_or(NONE)?;
@@ -68,16 +72,16 @@ pub(super) fn fragment_at(
             b"moof" if len <= MAX_ELEMENT as u64 => {
                 let media_at = moof_at + len;
                 let mdat = header_at(look, media_at)?.filter(|next| next.kind == *b"mdat");
-                let mdat = mdat.ok_or(Refusal("a fragment has no media behind it"))?;
+                let mdat = mdat.ok_or(Unsupported("a fragment has no media behind it"))?;
                 let rest = look.len() - media_at;
                 let mdat_len = mdat.len.unwrap_or(rest);
                 if mdat_len > rest {
                     return Err(SHORT.into());
                 }
-                let moof = look.look(moof_at..media_at)?;
+                let moof = look.read_at(moof_at..media_at)?;
                 let table = table.as_mut().map(|table| (&mut **table, moof_at));
                 let facts = read(&moof[header.header..], init, table)?;
-                return Ok(Facts {
+                return Ok(FragmentInfo {
                     moof: moof_at - at,
                     media: media_at - at + mdat.header as u64,
                     len: media_at - at + mdat_len,
@@ -93,14 +97,18 @@ pub(super) fn fragment_at(
 
 /// By how much the fragment at `at` is in front of 0. What a coder needs to begin with is, and some
 /// writers say so in a field that has no sign.
-pub(super) fn lead_at(look: &mut dyn Look, at: u64, init: &Init) -> Result<u64, Halt> {
+pub(super) fn lead_at(
+    look: &mut dyn ReadAt,
+    at: u64,
+    init: &InitSegment,
+) -> Result<u64, SurveyError> {
     /// More than any coder needs.
     const SECONDS: u64 = 10;
     let most = SECONDS * u64::from(init.timescale);
-    let facts = facts_at(look, at, &Init { lead: most, ..init.clone() });
+    let facts = facts_at(look, at, &InitSegment { lead: most, ..init.clone() });
     match facts {
         Ok(facts) if facts.is_timed => Ok(most.saturating_sub(facts.time)),
-        Ok(_) | Err(Halt::Refused(_)) => Ok(0),
+        Ok(_) | Err(SurveyError::Refused(_)) => Ok(0),
         Err(halt) => Err(halt),
     }
 }
@@ -143,7 +151,11 @@ impl Fields<'_> {
 /// Where samples are noted, and where the moof that tells of them begins.
 type Noted<'t> = Option<(&'t mut Table, u64)>;
 
-fn read(moof: &[u8], init: &Init, mut noted: Noted<'_>) -> Result<Facts, Refusal> {
+fn read(
+    moof: &[u8],
+    init: &InitSegment,
+    mut noted: Noted<'_>,
+) -> Result<FragmentInfo, Unsupported> {
     let (mut facts, mut has_others) = (None, false);
     for traf in children(moof).ok_or(STRANGE)?.iter().filter(|found| found.kind == *b"traf") {
         let boxes = children(traf.payload()).ok_or(STRANGE)?;
@@ -153,16 +165,16 @@ fn read(moof: &[u8], init: &Init, mut noted: Noted<'_>) -> Result<Facts, Refusal
             continue;
         }
         if has_others && !has_base(tfhd) {
-            return Err(Refusal("the media of a fragment are behind those of another track"));
+            return Err(Unsupported("the media of a fragment are behind those of another track"));
         }
         // A second one of the same track goes on without telling the time again.
         if facts.is_some() {
-            return Err(Refusal("a fragment tells of its track twice"));
+            return Err(Unsupported("a fragment tells of its track twice"));
         }
         let noted = noted.as_mut().map(|(table, at)| (&mut **table, *at));
         facts = Some(read_traf(&boxes, tfhd, init, noted).ok_or(STRANGE)?);
     }
-    facts.ok_or(Refusal("a fragment is of another track"))
+    facts.ok_or(Unsupported("a fragment is of another track"))
 }
 
 /// Whether the place of its media is told without a look at the tracks in front of it.
@@ -170,7 +182,12 @@ pub(super) fn has_base(tfhd: &[u8]) -> bool {
     u32_at(tfhd, 0).is_some_and(|has| has & (flags::BASE_DATA_OFFSET | flags::BASE_IS_MOOF) != 0)
 }
 
-fn read_traf(boxes: &[Found<'_>], tfhd: &[u8], init: &Init, mut noted: Noted<'_>) -> Option<Facts> {
+fn read_traf(
+    boxes: &[Found<'_>],
+    tfhd: &[u8],
+    init: &InitSegment,
+    mut noted: Noted<'_>,
+) -> Option<FragmentInfo> {
     let tfdt = boxes.iter().find(|found| found.kind == *b"tfdt").map(Found::payload);
     let time = match tfdt {
         None => 0,
@@ -200,7 +217,7 @@ fn read_traf(boxes: &[Found<'_>], tfhd: &[u8], init: &Init, mut noted: Noted<'_>
     let Samples { at, shown, syncs, is_entry, .. } = samples;
     let Shown { first, earliest, latest } = shown?;
     let is_sane = at < MOST_TICKS && latest < MOST_TICKS;
-    let facts = Facts {
+    let facts = FragmentInfo {
         time,
         is_timed: tfdt.is_some(),
         earliest,

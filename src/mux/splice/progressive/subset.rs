@@ -3,20 +3,20 @@
 
 use std::ops::Range;
 
-use super::head::Out;
+use super::head::BoxWriter;
 use super::tables::{Tables, table};
-use crate::mux::splice::Refusal;
+use crate::mux::splice::Unsupported;
 use crate::mux::splice::boxes::{Found, boxed, u32_at};
 
-const SHORT: Refusal = Refusal("a table of its index is too short to be cut");
+const SHORT: Unsupported = Unsupported("a table of its index is too short to be cut");
 
 /// Writes what a box of the sample table says of these samples.
 pub(super) fn cut(
-    out: &mut Out,
+    out: &mut BoxWriter,
     found: &Found<'_>,
     samples: &Range<u32>,
     tables: &Tables<'_>,
-) -> Result<(), Refusal> {
+) -> Result<(), Unsupported> {
     match &found.kind {
         // They describe samples, but do not say which.
         b"stsd" | b"sgpd" => out.bytes.extend(found.bytes),
@@ -35,13 +35,13 @@ pub(super) fn cut(
         // Bounds of the shifts (§8.6.1.4), parts of samples (§8.7.7), stand-ins for seeking
         // (§8.6.3), padding (§8.7.6) and priorities (§8.5.3): a player does without.
         b"cslg" | b"subs" | b"stsh" | b"padb" | b"stdp" | b"free" | b"skip" => {}
-        _ => return Err(Refusal("its index has a table that cannot be cut")),
+        _ => return Err(Unsupported("its index has a table that cannot be cut")),
     }
     Ok(())
 }
 
 /// A table of runs, behind `skip` bytes, as far as they are of these samples.
-fn runs(found: &Found<'_>, skip: usize, samples: &Range<u32>) -> Result<Vec<u8>, Refusal> {
+fn runs(found: &Found<'_>, skip: usize, samples: &Range<u32>) -> Result<Vec<u8>, Unsupported> {
     let entries = table(found, skip, 8)?;
     let (mut cut, mut at) = (Vec::new(), 0u64);
     let (start, end) = (u64::from(samples.start), u64::from(samples.end));
@@ -60,7 +60,7 @@ fn runs(found: &Found<'_>, skip: usize, samples: &Range<u32>) -> Result<Vec<u8>,
 }
 
 /// A table of sample numbers, counted from 1.
-fn numbers(found: &Found<'_>, samples: &Range<u32>) -> Result<Vec<u8>, Refusal> {
+fn numbers(found: &Found<'_>, samples: &Range<u32>) -> Result<Vec<u8>, Unsupported> {
     let mut cut = Vec::new();
     for number in table(found, 4, 4)?.chunks_exact(4).filter_map(|number| u32_at(number, 0)) {
         if number.checked_sub(1).is_some_and(|sample| samples.contains(&sample)) {
@@ -72,7 +72,7 @@ fn numbers(found: &Found<'_>, samples: &Range<u32>) -> Result<Vec<u8>, Refusal> 
 }
 
 /// The sizes of these samples.
-fn stsz(tables: &Tables<'_>, samples: &Range<u32>) -> Result<Vec<u8>, Refusal> {
+fn stsz(tables: &Tables<'_>, samples: &Range<u32>) -> Result<Vec<u8>, Unsupported> {
     use super::samples::Sizes;
     let count = samples.end - samples.start;
     let (same, each) = match tables.sizes {

@@ -3,11 +3,11 @@
 
 use std::ops::Range;
 
-use super::sight::Sight;
-use super::{Piece, Track, cues, entry, ids};
+use super::reader::EbmlReader;
+use super::{ClusterRun, Track, cues, entry, ids};
 use crate::mux::completeness::Incomplete;
 use crate::mux::splice::ebml::{self, Header, MALFORMED};
-use crate::mux::splice::{Halt, Look, MAX_LOOK, Refusal};
+use crate::mux::splice::{MAX_READ, ReadAt, SurveyError, Unsupported};
 
 /// No Info, Tracks or SeekHead comes near this: the largest have the tables of Vorbis in them, or
 /// the title of a film.
@@ -15,36 +15,36 @@ const MAX_PART: u64 = 1 << 20;
 /// Elements in front of the first cluster, and behind the last one.
 const MAX_ELEMENTS: usize = 64;
 
-pub(super) fn survey(look: &mut dyn Look) -> Result<Track, Halt> {
-    let mut sight = Sight::new(look);
+pub(super) fn survey(look: &mut dyn ReadAt) -> Result<Track, SurveyError> {
+    let mut sight = EbmlReader::new(look);
     let (doc_type, segment) = segment(&mut sight)?;
     if doc_type != b"webm" {
-        return Err(Refusal("it is Matroska, but not WebM").into());
+        return Err(Unsupported("it is Matroska, but not WebM").into());
     }
     let front = front(&mut sight, &segment)?;
     let tracks = front.tracks.as_ref();
-    let tracks = tracks.ok_or(Refusal("its Tracks are not in front of its clusters"))?;
+    let tracks = tracks.ok_or(Unsupported("its Tracks are not in front of its clusters"))?;
     let entry = entry::lone(tracks)?;
-    let at = front.place_of_cues().ok_or(Refusal("it has no index (Cues)"))?;
-    let info = front.info.ok_or(Refusal("its Info is not in front of its clusters"))?;
+    let at = front.place_of_cues().ok_or(Unsupported("it has no index (Cues)"))?;
+    let info = front.info.ok_or(Unsupported("its Info is not in front of its clusters"))?;
     let info = entry::info(&info)?;
     let header = sight.header(at)?;
     if header.id != ids::CUES {
-        return Err(Refusal("its SeekHead leads to no Cues").into());
+        return Err(Unsupported("its SeekHead leads to no Cues").into());
     }
-    let payload = sight.payload(at, header, MAX_LOOK - ebml::MAX_HEADER as u64)?;
+    let payload = sight.payload(at, header, MAX_READ - ebml::MAX_HEADER as u64)?;
     let mut pieces = cues::read(&payload, u64::from(entry.number), &segment)?;
     let (first, last) = match &pieces[..] {
         [first, .., last] => (first.at, last.at),
         [lone] => (lone.at, lone.at),
-        [] => return Err(Refusal("its index (Cues) is empty").into()),
+        [] => return Err(Unsupported("its index (Cues) is empty").into()),
     };
     if first < front.cluster {
-        return Err(Refusal("a cue leads to the front of its first cluster").into());
+        return Err(Unsupported("a cue leads to the front of its first cluster").into());
     }
     if first > front.cluster {
         let time = cues::first_block(&sight.bytes(front.cluster, cues::BEGINNING)?)?;
-        pieces.insert(0, Piece { at: front.cluster, time, is_cue: false, is_inside: false });
+        pieces.insert(0, ClusterRun { at: front.cluster, time, is_cue: false, is_inside: false });
     }
     // Some SeekHeads list clusters too.
     let others = front.seeks.iter().filter(|(id, _)| *id != ids::CLUSTER).map(|(_, at)| *at);
@@ -57,7 +57,7 @@ pub(super) fn survey(look: &mut dyn Look) -> Result<Track, Halt> {
 
 /// What the file calls its kind, and what its segment has in it: the bounds of all positions (RFC 9559
 /// §16).
-pub(super) fn segment(sight: &mut Sight<'_>) -> Result<(Vec<u8>, Range<u64>), Halt> {
+pub(super) fn segment(sight: &mut EbmlReader<'_>) -> Result<(Vec<u8>, Range<u64>), SurveyError> {
     let ebml = sight.header(0)?;
     if ebml.id != ids::EBML {
         return Err(MALFORMED.into());
@@ -85,7 +85,9 @@ pub(super) fn segment(sight: &mut Sight<'_>) -> Result<(Vec<u8>, Range<u64>), Ha
         None => sight.len(),
     };
     match end.cmp(&sight.len()) {
-        std::cmp::Ordering::Less => Err(Refusal("there is something behind its segment").into()),
+        std::cmp::Ordering::Less => {
+            Err(Unsupported("there is something behind its segment").into())
+        }
         std::cmp::Ordering::Equal => Ok((doc_type, start..end)),
         std::cmp::Ordering::Greater => {
             Err(Incomplete("its segment is shorter than it says").into())
@@ -95,7 +97,7 @@ pub(super) fn segment(sight: &mut Sight<'_>) -> Result<(Vec<u8>, Range<u64>), Ha
 
 /// What stands in front of the clusters.
 #[derive(Default)]
-pub(super) struct Front {
+pub(super) struct SegmentPreamble {
     /// Read later: that of a live recording lacks what must be there.
     pub(super) info: Option<Vec<u8>>,
     pub(super) tracks: Option<Vec<u8>>,
@@ -105,7 +107,7 @@ pub(super) struct Front {
     cluster: u64,
 }
 
-impl Front {
+impl SegmentPreamble {
     /// Where its index is.
     pub(super) fn place_of_cues(&self) -> Option<u64> {
         let sought = self.seeks.iter().find(|(id, _)| *id == ids::CUES);
@@ -113,17 +115,22 @@ impl Front {
     }
 }
 
-pub(super) fn front(sight: &mut Sight<'_>, segment: &Range<u64>) -> Result<Front, Halt> {
-    let mut front = Front::default();
+pub(super) fn front(
+    sight: &mut EbmlReader<'_>,
+    segment: &Range<u64>,
+) -> Result<SegmentPreamble, SurveyError> {
+    let mut front = SegmentPreamble::default();
     let mut at = segment.start;
     for _ in 0..MAX_ELEMENTS {
         if at >= segment.end {
-            return Err(Refusal("it has no clusters").into());
+            return Err(Unsupported("it has no clusters").into());
         }
         let header = sight.header(at)?;
         match header.id {
             ids::CLUSTER if header.size.is_none() => {
-                return Err(Refusal("its clusters have no sizes, as in a live recording").into());
+                return Err(
+                    Unsupported("its clusters have no sizes, as in a live recording").into()
+                );
             }
             ids::CLUSTER => {
                 front.cluster = at;
@@ -134,7 +141,7 @@ pub(super) fn front(sight: &mut Sight<'_>, segment: &Range<u64>) -> Result<Front
             }
             ids::INFO => front.info = Some(sight.payload(at, header, MAX_PART)?.to_vec()),
             ids::TRACKS if front.tracks.is_some() => {
-                return Err(Refusal("it has several tracks").into());
+                return Err(Unsupported("it has several tracks").into());
             }
             ids::TRACKS => front.tracks = Some(sight.payload(at, header, MAX_PART)?.to_vec()),
             ids::CUES => front.cues = Some(at),
@@ -142,18 +149,18 @@ pub(super) fn front(sight: &mut Sight<'_>, segment: &Range<u64>) -> Result<Front
         }
         at = behind(at, header, segment.end)?;
     }
-    Err(Refusal("there is too much in front of its clusters").into())
+    Err(Unsupported("there is too much in front of its clusters").into())
 }
 
 /// Where the element at `at` ends, if that is not beyond `end`.
-fn behind(at: u64, header: Header, end: u64) -> Result<u64, Refusal> {
+fn behind(at: u64, header: Header, end: u64) -> Result<u64, Unsupported> {
     let len = header.size.and_then(|size| size.checked_add(header.len as u64));
     let behind = len.and_then(|len| at.checked_add(len)).ok_or(MALFORMED)?;
     if behind <= end { Ok(behind) } else { Err(MALFORMED) }
 }
 
 /// What a SeekHead leads to (RFC 9559 §5.1.1).
-fn seeks(payload: &[u8], segment: &Range<u64>) -> Result<Vec<(u32, u64)>, Refusal> {
+fn seeks(payload: &[u8], segment: &Range<u64>) -> Result<Vec<(u32, u64)>, Unsupported> {
     let mut seeks = Vec::new();
     for seek in ebml::children(payload) {
         let seek = seek?;
@@ -172,13 +179,13 @@ fn seeks(payload: &[u8], segment: &Range<u64>) -> Result<Vec<(u32, u64)>, Refusa
         let id = id.and_then(|id| u32::try_from(id).ok()).ok_or(MALFORMED)?;
         let at = position.and_then(|position| segment.start.checked_add(position));
         let at = at.filter(|at| *at < segment.end);
-        seeks.push((id, at.ok_or(Refusal("its SeekHead leads beyond its end"))?));
+        seeks.push((id, at.ok_or(Unsupported("its SeekHead leads beyond its end"))?));
     }
     Ok(seeks)
 }
 
 /// Makes sure that nothing of the film is in `range`, which the joined file is to do without.
-fn only_leftovers(sight: &mut Sight<'_>, range: Range<u64>) -> Result<(), Halt> {
+fn only_leftovers(sight: &mut EbmlReader<'_>, range: Range<u64>) -> Result<(), SurveyError> {
     let mut at = range.start;
     for _ in 0..MAX_ELEMENTS {
         if at == range.end {
@@ -192,8 +199,8 @@ fn only_leftovers(sight: &mut Sight<'_>, range: Range<u64>) -> Result<(), Halt> 
             | ids::VOID
             | ids::ATTACHMENTS
             | ids::CHAPTERS => at = behind(at, header, range.end)?,
-            _ => return Err(Refusal("there are clusters behind its index").into()),
+            _ => return Err(Unsupported("there are clusters behind its index").into()),
         }
     }
-    Err(Refusal("there is too much behind its clusters").into())
+    Err(Unsupported("there is too much behind its clusters").into())
 }
