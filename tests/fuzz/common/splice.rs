@@ -10,28 +10,28 @@ use std::ops::Range;
 use std::time::Duration;
 
 use ytcanal::error::Error;
-use ytcanal::media::{Kind, Tags};
-use ytcanal::mux::sniff::{Format, LOOK_AT_MOST};
-use ytcanal::mux::splice::{self, Halt, Input, Look, MAX_LOOK, Options, Plan, Survey, survey};
-use ytcanal::mux::{Trim, Wanted};
+use ytcanal::media::{Metadata, TrackKind};
+use ytcanal::mux::probe::{Format, PROBE_SIZE};
+use ytcanal::mux::splice::{self, SurveyError, TrackInput, ReadAt, MAX_READ, Options, Plan, TrackIndex, read_index};
+use ytcanal::mux::{TimeRange, ContainerChoice};
 
-const TAGS: Tags = Tags { title: None, artist: None, date: None, cover: None };
+const TAGS: Metadata = Metadata { title: None, artist: None, date: None, cover: None };
 /// A survey that looks more often than this keeps the client waiting for too long.
-const MOST_LOOKS: usize = 2000;
+const MAX_READS: usize = 2000;
 
 struct File<'a>(&'a [u8], usize);
 
-impl Look for File<'_> {
+impl ReadAt for File<'_> {
     fn len(&self) -> u64 {
         self.0.len() as u64
     }
 
-    fn look(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, Halt> {
+    fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
         assert!(range.start <= range.end && range.end <= self.len(), "{range:?}");
-        assert!(range.end - range.start <= MAX_LOOK, "{range:?}");
+        assert!(range.end - range.start <= MAX_READ, "{range:?}");
         // The front is here already.
-        self.1 += usize::from(range.end > LOOK_AT_MOST as u64);
-        assert!(self.1 <= MOST_LOOKS, "it does not stop to look");
+        self.1 += usize::from(range.end > PROBE_SIZE as u64);
+        assert!(self.1 <= MAX_READS, "it does not stop to look");
         Ok(self.0[range.start as usize..range.end as usize].into())
     }
 }
@@ -47,12 +47,12 @@ pub fn joined(format: Format, input: &[u8]) {
     let first = usize::try_from(first).map_or(rest.len() / 2, |first| first.min(rest.len()));
     let (video, audio) = rest.split_at(first);
     let start = start % 100_000;
-    let trim = Trim {
+    let trim = TimeRange {
         start: Duration::from_millis(start),
         end: (length > 0).then(|| Duration::from_millis(start + length % 100_000)),
     };
-    let files = [(Kind::Video, video), (Kind::Audio, audio)];
-    let [video, audio] = files.map(|(_, bytes)| survey(format, &mut File(bytes, 0), trim).ok());
+    let files = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
+    let [video, audio] = files.map(|(_, bytes)| read_index(format, &mut File(bytes, 0), trim).ok());
     let case = Case { chunk: (chunk as usize).max(1), trim, part };
     if let Some(video) = &video {
         case.join(&files[..1], std::slice::from_ref(video));
@@ -67,13 +67,13 @@ pub fn joined(format: Format, input: &[u8]) {
 
 struct Case {
     chunk: usize,
-    trim: Trim,
+    trim: TimeRange,
     part: u64,
 }
 
 impl Case {
-    fn join(&self, files: &[(Kind, &[u8])], surveys: &[Survey]) {
-        let options = Options { container: Wanted::Auto, trim: self.trim, tags: &TAGS };
+    fn join(&self, files: &[(TrackKind, &[u8])], surveys: &[TrackIndex]) {
+        let options = Options { container: ContainerChoice::Auto, time_range: self.trim, metadata: &TAGS };
         let kinds = files.iter().map(|(kind, _)| *kind);
         let tracks: Vec<_> = kinds.zip(surveys.iter().cloned()).collect();
         let Ok(plan) = splice::plan(&tracks, &options) else { return };
@@ -100,20 +100,20 @@ impl Case {
         &self,
         plan: &Plan,
         part: Range<u64>,
-        files: &[(Kind, &[u8])],
+        files: &[(TrackKind, &[u8])],
     ) -> Result<Vec<u8>, Error> {
         let mut inputs = Vec::new();
         for (track, (kind, bytes)) in files.iter().enumerate() {
-            let needs = plan.needs(track, &part).unwrap_or(0..0);
+            let needs = plan.source_range(track, &part).unwrap_or(0..0);
             let mut rest = bytes[needs.start as usize..needs.end as usize].chunks(self.chunk);
-            inputs.push(Input::new(*kind, needs.start, move |_| {
+            inputs.push(TrackInput::new(*kind, needs.start, move |_| {
                 let chunk = rest.next().expect("more is read than is needed");
                 Ok((chunk.to_vec(), chunk.len()))
             }));
         }
         let len = (part.end - part.start) as usize;
         let mut made = Vec::new();
-        plan.emit(&part, &mut inputs, &mut |bytes| {
+        plan.write_range(&part, &mut inputs, &mut |bytes| {
             made.extend_from_slice(bytes);
             assert!(made.len() <= len, "more than was said");
             Ok(())

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use ytcanal::mux::completeness::{Completeness, Incomplete};
-use ytcanal::mux::sniff::Format;
+use ytcanal::mux::probe::Format;
 
 const FORMATS: [Format; 12] = [
     Format::Mp4,

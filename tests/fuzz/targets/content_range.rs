@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ytcanal::range::{Sent, sent};
+use ytcanal::range::{ContentRange, parse_content_range};
 
 fuzz_target!(|input: (u64, u64, u64, &[u8])| {
     let (first, last, len, bytes) = input;
@@ -12,25 +12,25 @@ fuzz_target!(|input: (u64, u64, u64, &[u8])| {
     // What is well formed is understood as plain arithmetic has it.
     let said = format!("bytes {first}-{last}/{len}");
     let makes_sense = first <= last && last < len;
-    let part = makes_sense.then(|| Sent::Part { part: first..last + 1, len: Some(len) });
-    assert_eq!(sent(said.as_bytes()), part, "{said}");
+    let part = makes_sense.then(|| ContentRange::Range { part: first..last + 1, len: Some(len) });
+    assert_eq!(parse_content_range(said.as_bytes()), part, "{said}");
     let said = format!("bytes {first}-{last}/*");
     let makes_sense = first <= last && last < u64::MAX;
-    let part = makes_sense.then(|| Sent::Part { part: first..last + 1, len: None });
-    assert_eq!(sent(said.as_bytes()), part, "{said}");
+    let part = makes_sense.then(|| ContentRange::Range { part: first..last + 1, len: None });
+    assert_eq!(parse_content_range(said.as_bytes()), part, "{said}");
 });
 
 /// What was sent makes sense, and says the same when it is written down again.
 fn sensible(bytes: &[u8]) {
-    let Some(said) = sent(bytes) else { return };
+    let Some(said) = parse_content_range(bytes) else { return };
     let again = match &said {
-        Sent::Part { part, len } => {
+        ContentRange::Range { part, len } => {
             assert!(part.start < part.end, "{said:?}");
             assert!(len.is_none_or(|len| part.end <= len), "{said:?}");
             let len = len.map_or("*".into(), |len| len.to_string());
             format!("bytes {}-{}/{len}", part.start, part.end - 1)
         }
-        Sent::Nothing { len } => format!("bytes */{len}"),
+        ContentRange::Unsatisfiable { len } => format!("bytes */{len}"),
     };
-    assert_eq!(sent(again.as_bytes()), Some(said));
+    assert_eq!(parse_content_range(again.as_bytes()), Some(said));
 }

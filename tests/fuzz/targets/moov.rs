@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use ytcanal::mux::moov::{Look, with_durations};
+use ytcanal::mux::patch_duration::{Scan, with_durations};
 
 /// How the one new box begins, and how long it is.
 const MEHD: (&[u8], usize) = (b"\0\0\0\x10mehd", 16);
@@ -28,9 +28,9 @@ fn only_durations(old: &[u8], tracks: &[Option<Duration>]) {
     // The answer must not depend on how much ffmpeg happened to write at once.
     let less = with_durations(&old[..old.len() * 7 / 8], tracks);
     let new = match (&less, &whole) {
-        (Look::More | Look::Strange, Look::Strange) | (Look::More, Look::More) => return,
-        (Look::More, Look::Whole(new)) => new,
-        (Look::Whole(less), Look::Whole(new)) if new.starts_with(less) => new,
+        (Scan::NeedMore | Scan::Unsupported, Scan::Unsupported) | (Scan::NeedMore, Scan::NeedMore) => return,
+        (Scan::NeedMore, Scan::Complete(new)) => new,
+        (Scan::Complete(less), Scan::Complete(new)) if new.starts_with(less) => new,
         _ => panic!("{less:?}, and then {whole:?}"),
     };
     if tracks.iter().all(Option::is_none) {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ytcanal::edge::head::judge;
+use ytcanal::http_server::request::parse_request;
 
 fuzz_target!(|input: (&[u8], &[u8], &[u8])| {
     let (target, fields, behind) = input;
@@ -17,25 +17,25 @@ fuzz_target!(|input: (&[u8], &[u8], &[u8])| {
         return;
     }
     for body in [&b"Content-Length: 1\r\n"[..], b"Transfer-Encoding: chunked\r\n"] {
-        assert!(judge(&head(body)).is_err(), "a body was taken");
+        assert!(parse_request(&head(body)).is_err(), "a body was taken");
     }
-    assert!(judge(&head(b"Host: b\r\n")).is_err(), "two hosts were taken");
+    assert!(parse_request(&head(b"Host: b\r\n")).is_err(), "two hosts were taken");
 });
 
 fn clean(head: &[u8], behind: &[u8]) {
-    match judge(head) {
+    match parse_request(head) {
         Ok(request) => {
             assert!(request.target.starts_with('/'), "{request:?}");
             // What is beyond ASCII passes as it came; `route` sees to what is shown of it.
             assert!(request.target.chars().all(|c| c > ' ' && c != '\x7f'), "{request:?}");
-            let conditions = &request.conditions;
+            let conditions = &request.preconditions;
             let single = [&conditions.range, &conditions.if_range];
             let lists = [&conditions.if_match, &conditions.if_none_match];
             for value in single.into_iter().chain(lists).flatten() {
                 assert!(!value.contains(['\r', '\n', '\0']), "{request:?}");
             }
             // What a client sends too early must not change what it asked for.
-            assert_eq!(judge(&[head, behind].concat()).ok(), Some(request));
+            assert_eq!(parse_request(&[head, behind].concat()).ok(), Some(request));
         }
         Err(problem) => {
             assert!((400..=505).contains(&problem.status), "{problem:?}");

@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ytcanal::media::Kind;
+use ytcanal::media::TrackKind;
 use ytcanal::resolve;
-use ytcanal::route::{Film, Route, route};
+use ytcanal::route::{MediaSource, Route, route};
 
 fuzz_target!(|input: (&str, &str, &str)| {
     let (query, video, audio) = input;
@@ -21,17 +21,17 @@ fuzz_target!(|input: (&str, &str, &str)| {
 
 fn plain(target: &str) {
     match route(target) {
-        Ok(Route::File { film: Film::Direct(media), .. }) => {
-            let kinds: Vec<Kind> = media.tracks.iter().map(|track| track.kind).collect();
-            let orders = [&[Kind::Video, Kind::Audio][..], &[Kind::Video], &[Kind::Audio]];
+        Ok(Route::Download { source: MediaSource::Urls(media), .. }) => {
+            let kinds: Vec<TrackKind> = media.tracks.iter().map(|track| track.kind).collect();
+            let orders = [&[TrackKind::Video, TrackKind::Audio][..], &[TrackKind::Video], &[TrackKind::Audio]];
             assert!(orders.contains(&&kinds[..]), "{target:?}");
             media.tracks.iter().for_each(|track| is_plain(&track.location.url));
             assert!(media.name.is_none_or(|name| !name.is_empty()), "{target:?}");
         }
-        Ok(Route::File { film: Film::Behind { link, .. }, .. } | Route::Info(link)) => {
+        Ok(Route::Download { source: MediaSource::Page { link, .. }, .. } | Route::Info(link)) => {
             is_plain(&link);
             // Read a second time, as the page does with what `/info` tells it, it is the same.
-            assert_eq!(resolve::link(link.as_str()).expect("a link"), link);
+            assert_eq!(resolve::parse_page_url(link.as_str()).expect("a link"), link);
         }
         Ok(_) => {}
         Err(problem) => {

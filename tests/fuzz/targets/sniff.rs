@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ytcanal::mux::sniff::{Format, LOOK_AT_MOST, Verdict, View, sniff};
+use ytcanal::mux::probe::{Format, PROBE_SIZE, Probe, View, probe};
 
 /// What is looked at further, in the program.
 const STEP: usize = 16 << 10;
@@ -31,20 +31,20 @@ const MAGICS: [&[u8]; 17] = [
 fuzz_target!(|input: (u8, Option<u64>, u8, u32, &[u8], &[u8])| {
     let (magic, len, filler, count, start, end) = input;
     // A run of the same byte makes long files out of short inputs.
-    let run = vec![filler; count as usize % (LOOK_AT_MOST + STEP)];
+    let run = vec![filler; count as usize % (PROBE_SIZE + STEP)];
     let mut file = [MAGICS[usize::from(magic) % MAGICS.len()], start, &run, end].concat();
-    file.truncate(LOOK_AT_MOST);
+    file.truncate(PROBE_SIZE);
     // A source hands on no byte behind the length that it tells.
     let len = len.map(|len| len.max(file.len() as u64));
 
     let (mut seen, mut decided) = (0, None);
     while seen < file.len() {
         seen = file.len().min(if seen < 64 { seen + 1 } else { seen + STEP });
-        let verdict = kind(sniff(&View::front(&file[..seen], len, false)));
+        let verdict = kind(probe(&View::front(&file[..seen], len, false)));
         assert!(decided.is_none() || verdict.is_none() || verdict == decided, "at {seen}");
         decided = decided.or(verdict);
     }
-    let verdict = kind(sniff(&View::front(&file, len, true)));
+    let verdict = kind(probe(&View::front(&file, len, true)));
     assert!(verdict.is_some(), "it waits for bytes that do not come");
     assert!(decided.is_none() || verdict == decided, "{decided:?}, then {verdict:?}");
 
@@ -53,17 +53,17 @@ fuzz_target!(|input: (u8, Option<u64>, u8, u32, &[u8], &[u8])| {
     loop {
         let front = View::front(&file, len, true);
         let view = View { far: &far, may_look: true, is_thorough: true, ..front };
-        let Verdict::At(at) = sniff(&view) else { break };
+        let Probe::At(at) = probe(&view) else { break };
         assert!(far.len() < 300 && far.iter().all(|(asked, _)| *asked != at), "at {at} again");
         far.push((at, end.to_vec()));
     }
 });
 
 /// Which format it is, `None` for a refusal, if there is a verdict.
-fn kind(verdict: Verdict) -> Option<Option<Format>> {
+fn kind(verdict: Probe) -> Option<Option<Format>> {
     match verdict {
-        Verdict::More | Verdict::At(_) => None,
-        Verdict::Known(head) => Some(Some(head.format)),
-        Verdict::Refused(_) => Some(None),
+        Probe::NeedMore | Probe::At(_) => None,
+        Probe::Recognised(head) => Some(Some(head.format)),
+        Probe::Unsupported(_) => Some(None),
     }
 }

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ytcanal::mux::sniff::Format;
+use ytcanal::mux::probe::Format;
 
 #[path = "../common/splice.rs"]
 mod splice;
