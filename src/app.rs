@@ -4,15 +4,15 @@ use std::io;
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::ffmpeg::Version;
+use crate::http_client::UpstreamClient;
 use crate::incomplete::IncompleteFiles;
 use crate::limits::StreamLimiter;
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
-use crate::mux::ffmpeg::Version;
-use crate::mux::fifo::RuntimeDir;
 use crate::plan_cache::PlanCache;
 use crate::resolve::Resolver;
-use crate::source::UpstreamClient;
+use crate::runtime_dir::RuntimeDir;
 
 /// What long indexes may take while they are read, and plans while they are used.
 const INDEX_MEMORY: u64 = 128 << 20;

@@ -1,7 +1,7 @@
 //! How a stream is stopped: the first error wins, the muxer is killed, and every wait ends.
 //!
 //! A stream is several threads that wait for different things: an upstream, a pipe, a client.
-//! Each of these waits is a `poll` on two descriptors, its own and the [`Stop`]'s, so one ring of
+//! Each of these waits is a `poll` on two descriptors, its own and the [`CancelToken`]'s, so one ring of
 //! its bell ends them all; no thread has to know another. A client that hangs up, and a server that
 //! gives up what still runs, ring in the same place: no thread has to look after them. This is the
 //! only thing in the project that calls against the direction of the request.

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::config::{self, Config};
-use crate::mux::fifo::RuntimeDir;
-use crate::source::UpstreamClient;
+use crate::http_client::UpstreamClient;
+use crate::runtime_dir::RuntimeDir;
 
 mod reader;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use log::LevelFilter;
 use serde::{Deserialize, Deserializer};
 
-use crate::mux::Engine;
+use crate::options::Engine;
 
 mod host_pattern;
 mod process_env;

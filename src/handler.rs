@@ -2,12 +2,12 @@
 
 use crate::app::App;
 use crate::config;
-use crate::error::Problem;
+use crate::download;
 use crate::http_server::{ClientConnection, Handler, HttpServer, Request, Response};
 use crate::info;
 use crate::metrics::Snapshot;
+use crate::problem::Problem;
 use crate::route::{Route, route};
-use crate::stream;
 use crate::web_ui::{self, Prefill};
 
 /// Answers all requests of a daemon.
@@ -24,7 +24,7 @@ impl Handler for AppHandler<'_> {
     fn handle(&self, request: &Request, client: ClientConnection<'_>) {
         let reply = match route(&request.target) {
             Ok(Route::Download { source: film, options: wish }) => {
-                return stream::serve(self.app, film, wish, request, client);
+                return download::serve(self.app, film, wish, request, client);
             }
             Ok(Route::Info(link)) => self.to_reply(info::info(self.app, &link, &client), request),
             Ok(Route::Thumbnail(link)) => {

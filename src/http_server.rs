@@ -1,7 +1,7 @@
 //! The edge of the server: listening sockets, connections and their limits.
 //!
 //! Strangers talk to this room only. It takes connections up to a cap, reads one request from
-//! each within its limits, and hands it on with the [`Client`] to answer. Must never know what
+//! each within its limits, and hands it on with the [`ClientConnection`] to answer. Must never know what
 //! is being sent.
 
 use std::io;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use crossbeam::channel::Sender;
 
 use crate::config::LimitsConfig;
-use crate::error::Problem;
+use crate::problem::Problem;
 use crate::sys::{self, EventFd};
 
 pub mod body;
@@ -120,7 +120,7 @@ impl<'a> HttpServer<'a> {
         self.sent.uncopied.load(Ordering::Relaxed)
     }
 
-    /// Takes connections from `listener` until [`close`](Edge::close), each on a thread in
+    /// Takes connections from `listener` until [`close`](HttpServer::close), each on a thread in
     /// `scope`. Each holds a clone of `alive` for as long as it lives. Nothing that a client
     /// does and nothing that the system runs out of ends this loop.
     pub fn accept_loop<'scope>(

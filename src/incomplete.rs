@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use url::Url;
 
-use crate::source::RemoteFile;
+use crate::http_client::RemoteFile;
 
 /// The most that are remembered.
 const MAX_FILES: usize = 1024;
@@ -48,7 +48,7 @@ impl IncompleteFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Validators;
+    use crate::http_client::Validators;
 
     #[test]
     fn a_replaced_file_is_another_one_and_the_oldest_are_dropped() {

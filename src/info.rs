@@ -8,14 +8,15 @@ use url::Url;
 
 use crate::app::App;
 use crate::cancel::CancelToken;
-use crate::error::{Error, Problem};
+use crate::download;
+use crate::error::Error;
 use crate::http_server::{ClientConnection, Response};
 use crate::media::format_list::{FormatList, FormatOption, list_formats};
 use crate::media::page_media::{PageMedia, Size};
 use crate::media::selection::{FormatRequest, Quality};
 use crate::media::variant::Variant;
+use crate::problem::Problem;
 use crate::resolve::RequestContext;
-use crate::stream;
 use crate::thumbnail::Thumbnail;
 
 /// What must be encoded inside a query (RFC 3986 §2.3).
@@ -57,7 +58,7 @@ fn with_client_cancellation<T>(
         log::info!("{} a page of {host}: {error}", client.address());
         Problem::from(error)
     };
-    stream::with_client_cancellation(client, |stop| {
+    download::with_client_cancellation(client, |stop| {
         let patience = canal.config.limits.slot_timeout.0;
         let _slot = canal.stream_limiter.try_acquire(client.address(), stop, patience)?;
         work(&RequestContext { client: client.address(), stop }, stop)

@@ -1,39 +1,40 @@
 //! YtCanal joins a video URL and an audio URL into one file while both are still downloading.
 //!
-//! A request travels through the modules in this order, and calls go only this way:
+//! A request travels through the modules in this order:
 //!
 //! ```text
-//! client ─ edge ─ answer ─ route ─ stream ★ ─ resolve ─ source ─ mux ─ edge ─ client
+//! client ─ http_server ─ handler ─ route ─ download ★ ─ resolve ─ fetch ─ splice or ffmpeg ─ client
 //! ```
 //!
-//! [`stream::serve`] tells the whole story; read it first. The modules, in the order of the
-//! flow:
+//! [`download::serve`] tells the whole story; read it first. The modules are layers: each one imports
+//! only from those above it in this table, which the test `layers` holds the code to.
 //!
-//! * [`edge`]: sockets, limits, request and answer on the wire
-//! * [`answer`]: the table of contents
-//! * [`route`]: what is wanted
-//! * [`media`]: tracks and where they are, renditions and which are taken
-//! * [`resolve`]: from a page link to what is on offer
-//! * [`stream`]: one client, from the tracks to the last byte
-//! * [`slots`]: who may run a stream
-//! * [`source`]: one track's bytes, and which addresses they may come from
-//! * [`mux`]: two tracks in, one file out
-//! * [`stop`]: how a stream ends before its end
-//!
-//! Around them: [`config`] (every limit), [`serve`] (the daemon), [`demo`], [`check`], [`cli`],
-//! [`error`], [`stats`], [`logging`], [`notify`], [`page`], [`info`] and [`picture`] (what a
-//! link offers), [`canal`] (what streams share), [`incomplete`] (files that lack their end),
-//! [`plans`] and [`sys`] (the operating system).
+//! | layer | modules |
+//! |---|---|
+//! | system | [`sys`] |
+//! | values | [`track_kind`], [`range`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`cancel`], [`media`] |
+//! | containers | [`container`] (boxes, elements, what first bytes tell), [`splice`] (files of known length, without a muxer) |
+//! | configuration | [`config`], [`logging`], [`sd_notify`] |
+//! | network | [`net`] (addresses, proxies), [`http_client`] (ranges of upstream files), [`fetch`] (the bytes of a track, whatever the network does) |
+//! | processes | [`runtime_dir`], [`ffmpeg`], [`limits`], [`resolve`] (from a page link to its media, by yt-dlp) |
+//! | server | [`problem`], [`http_server`], [`strategy`] (which engine), [`plan_cache`], [`incomplete`], [`metrics`], [`app`] (what requests share) |
+//! | requests | [`route`], [`thumbnail`], [`download`], [`info`], [`web_ui`], [`handler`] |
+//! | program | [`serve`], [`check`], [`demo`], [`cli`] |
 
 pub mod app;
 pub mod cancel;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod container;
 pub mod demo;
 pub mod disposition;
+pub mod download;
 pub mod error;
+pub mod fetch;
+pub mod ffmpeg;
 pub mod handler;
+pub mod http_client;
 pub mod http_server;
 pub mod incomplete;
 pub mod info;
@@ -42,15 +43,19 @@ pub mod logging;
 pub mod media;
 pub mod memory_budget;
 pub mod metrics;
-pub mod mux;
+pub mod net;
+pub mod options;
 pub mod plan_cache;
+pub mod problem;
 pub mod range;
 pub mod resolve;
 pub mod route;
+pub mod runtime_dir;
 pub mod sd_notify;
 pub mod serve;
-pub mod source;
-pub mod stream;
+pub mod splice;
+pub mod strategy;
 pub mod sys;
 pub mod thumbnail;
+pub mod track_kind;
 pub mod web_ui;

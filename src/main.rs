@@ -7,9 +7,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use log::LevelFilter;
+use ytcanal::check;
 use ytcanal::cli::{self, Command};
 use ytcanal::config::{Config, SystemdEnv};
-use ytcanal::{check, demo, logging, serve, sys};
+use ytcanal::demo;
+use ytcanal::logging;
+use ytcanal::serve;
+use ytcanal::sys;
 
 /// For a command line that cannot be understood.
 const USAGE: u8 = 2;

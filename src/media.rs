@@ -9,37 +9,14 @@ use url::Url;
 
 use crate::cancel::CancelToken;
 
+pub use crate::track_kind::TrackKind;
+
 mod cookie;
 pub mod format_list;
 pub mod page_media;
 pub mod selection;
 pub mod variant;
 pub use cookie::{Cookie, cookie_field};
-
-/// The two kinds of tracks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TrackKind {
-    /// The picture.
-    Video,
-    /// The sound.
-    Audio,
-}
-
-impl TrackKind {
-    /// The word for it in parameters, errors and pipe names.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            TrackKind::Video => "video",
-            TrackKind::Audio => "audio",
-        }
-    }
-}
-
-impl fmt::Display for TrackKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// One elementary stream (or one finished file) and where its bytes are.
 #[derive(Clone, PartialEq, Eq)]

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ring::digest::{Context, SHA256};
 
+use crate::http_client::RemoteFile;
 use crate::media::Media;
 use crate::memory_budget::Reservation;
-use crate::mux::OutputOptions;
-use crate::mux::splice::Plan;
-use crate::source::RemoteFile;
+use crate::options::OutputOptions;
+use crate::splice::Plan;
 
 /// A plan, and the files that it was made of.
 #[derive(Debug)]
@@ -151,10 +151,11 @@ impl Entries {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::Container;
     use crate::media::{Cookie, CoverArt, Metadata, RemoteLocation, Track, TrackKind};
     use crate::memory_budget::MemoryBudget;
-    use crate::mux::splice::{Layout, Rewriter};
-    use crate::mux::{Container, ContainerChoice, Engine, TimeRange};
+    use crate::options::{ContainerChoice, Engine, TimeRange};
+    use crate::splice::{Layout, Rewriter};
     use std::time::Duration;
     use ureq::http::HeaderValue;
     use ureq::http::header::{AUTHORIZATION, REFERER};

@@ -18,8 +18,8 @@ use crate::config::{ChildEnv, Config};
 use crate::error::Error;
 use crate::limits::StreamLimiter;
 use crate::media::page_media::PageMedia;
-use crate::mux::fifo::RuntimeDir;
-use crate::source::{AddressPolicy, Families, SocksGateway};
+use crate::net::{AddressPolicy, Families, SocksGateway};
+use crate::runtime_dir::RuntimeDir;
 
 mod backend;
 mod cache;

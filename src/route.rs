@@ -5,10 +5,10 @@ use std::fmt;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::error::Problem;
 use crate::media::selection::FormatRequest;
 use crate::media::{Media, Metadata, Track, TrackKind};
-use crate::mux::{ContainerChoice, Engine, OutputOptions, TimeRange};
+use crate::options::{ContainerChoice, Engine, OutputOptions, TimeRange};
+use crate::problem::Problem;
 
 mod page;
 mod timestamp;

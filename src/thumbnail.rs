@@ -7,9 +7,10 @@ use std::thread;
 
 use crate::cancel::CancelToken;
 use crate::error::Error;
+use crate::fetch::TrackReader;
+use crate::http_client::UpstreamClient;
 use crate::media::page_media::PageMedia;
 use crate::media::{CoverArt, Track, TrackKind};
-use crate::source::{TrackReader, UpstreamClient};
 
 /// One that is larger is none for a page, nor for the head of a file.
 const MAX_SIZE: usize = 2 << 20;

@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use time::{Date, Month, OffsetDateTime};
 
 use crate::config::{self, Config};
-use crate::mux::fifo::RuntimeDir;
+use crate::net::Families;
 use crate::resolve::{Javascript, Resolver};
-use crate::source::Families;
+use crate::runtime_dir::RuntimeDir;
 
 /// Sites change; an older one soon stops to understand some of them.
 const OLD: i64 = 60;

@@ -1,6 +1,6 @@
 //! A media answer: its head, its bytes, and its end.
 //!
-//! A body begins with a commit and ends in one of two ways: [`Body::finish`], which the client
+//! A body begins with a commit and ends in one of two ways: [`BodyWriter::finish`], which the client
 //! takes for complete, or with a reset of the connection, which shows it that something is
 //! missing. The reset is what happens if nothing is done: when the body is dropped, and also when
 //! the whole process is killed. Must never know what is being sent.
@@ -97,7 +97,7 @@ impl Framing {
     }
 }
 
-/// A media answer under way. Dropping it without [`finish`](Body::finish) is the abort.
+/// A media answer under way. Dropping it without [`finish`](BodyWriter::finish) is the abort.
 pub struct BodyWriter<'c, 'edge> {
     client: &'c ClientConnection<'edge>,
     framing: Framing,
@@ -107,11 +107,11 @@ pub struct BodyWriter<'c, 'edge> {
     remaining: Option<u64>,
     /// Room for a chunk's length, the chunk, and its line end, to be sent as one.
     buffer: Box<[u8]>,
-    /// Bytes that were [pushed](Body::push) and wait in the room to be sent.
+    /// Bytes that were [pushed](BodyWriter::write) and wait in the room to be sent.
     buffered: usize,
 }
 
-/// Digits of a chunk's length and a line end: enough for [`Body::CHUNK`].
+/// Digits of a chunk's length and a line end: enough for [`BodyWriter::CHUNK`].
 const CHUNK_PREFIX: usize = 8;
 const CHUNK_SUFFIX: usize = 2;
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -135,15 +135,15 @@ impl<'c, 'edge> BodyWriter<'c, 'edge> {
         Ok(BodyWriter { client, framing, head, remaining: left, buffer, buffered: 0 })
     }
 
-    /// Where the next bytes are to be put, for [`send`](Body::send); the body must be
-    /// [flushed](Body::flush), or what waits is lost.
+    /// Where the next bytes are to be put, for [`send`](BodyWriter::commit_buffer); the body must be
+    /// [flushed](BodyWriter::flush), or what waits is lost.
     pub fn spare_buffer(&mut self) -> &mut [u8] {
         debug_assert!(self.buffered == 0);
         &mut self.buffer[CHUNK_PREFIX..CHUNK_PREFIX + Self::CHUNK]
     }
 
     /// Sends `bytes`, wherever they are, or keeps them until there are enough to be worth a call
-    /// of the system: [`flush`](Body::flush) before any wait.
+    /// of the system: [`flush`](BodyWriter::flush) before any wait.
     pub fn write(&mut self, bytes: &[u8], over: BorrowedFd<'_>) -> Result<(), Error> {
         if bytes.len() >= Self::DIRECT_WRITE_SIZE && self.is_unframed() {
             // The very first do not wait for those behind them.
@@ -184,8 +184,8 @@ impl<'c, 'edge> BodyWriter<'c, 'edge> {
         self.framing != Framing::Chunked
     }
 
-    /// Sends the `len` bytes that are in `conduit`; the body must be [bare](Body::is_bare), and
-    /// [flushed](Body::flush).
+    /// Sends the `len` bytes that are in `conduit`; the body must be [bare](BodyWriter::is_unframed), and
+    /// [flushed](BodyWriter::flush).
     pub fn send_through(
         &mut self,
         conduit: &SplicePipe,
@@ -212,7 +212,7 @@ impl<'c, 'edge> BodyWriter<'c, 'edge> {
         Ok(())
     }
 
-    /// Sends the first `len` bytes of [`room`](Body::room).
+    /// Sends the first `len` bytes of [`room`](BodyWriter::spare_buffer).
     pub fn commit_buffer(&mut self, len: usize, over: BorrowedFd<'_>) -> Result<(), Error> {
         if len == 0 {
             // An empty chunk would say that the body is complete.

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use crate::error::Problem;
+use crate::problem::Problem;
 use crate::sys;
 
 /// A request that we can answer: GET or HEAD, without a body.

@@ -1,13 +1,13 @@
-//! Small answers: pages, metrics, problems. tiny_http prints them into memory; [`Client`] sends.
+//! Small answers: pages, metrics, problems. tiny_http prints them into memory; [`ClientConnection`] sends.
 //!
-//! [`Client`]: super::client::Client
+//! [`ClientConnection`]: super::client::ClientConnection
 
 use std::io;
 
 use tiny_http::{HTTPVersion, Header, StatusCode};
 
 use super::request::Request;
-use crate::error::Problem;
+use crate::problem::Problem;
 
 /// What every answer says of its server.
 pub(super) const SERVER: &str = concat!("ytcanal/", env!("CARGO_PKG_VERSION"));

@@ -9,7 +9,7 @@ use super::page_media::{
 };
 use super::selection::{FormatRequest, Quality, SelectedFormats, select_formats};
 use super::variant::Variant;
-use crate::mux::ContainerChoice;
+use crate::options::ContainerChoice;
 
 /// A film with a picture, in one quality and container.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,7 @@ use super::page_media::{
     AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, VideoCodec, VideoFormat,
 };
 use super::variant::Variant;
-use crate::mux::ContainerChoice;
+use crate::options::ContainerChoice;
 
 /// What a client would like of a film that comes in several renditions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]

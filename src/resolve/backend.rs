@@ -1,6 +1,6 @@
 //! How yt-dlp is called: its arguments, its environment, and what came of it.
 //!
-//! Two ways lead there, [`Command`](super::command) and [`Fork`](super::fork); both take the same
+//! Two ways lead there, [`Command`](super::subprocess) and [`Fork`](super::fork_server); both take the same
 //! arguments and give back the same.
 
 use std::path::Path;

@@ -2,22 +2,11 @@
 
 use url::Url;
 
+pub use crate::error::ResolveError;
+
 mod words;
 
 use words::{Sentence, TABLE};
-
-/// Why a page link led to no film: as HTTP tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResolveError {
-    /// The HTTP status.
-    pub status: u16,
-    /// A stable word for programs.
-    pub code: &'static str,
-    /// A sentence for people.
-    pub message: String,
-    /// Seconds after which another try may help.
-    pub retry_after: Option<u32>,
-}
 
 /// A site that had enough of us has it for about so long.
 const SITE_BUSY_RETRY: u32 = 600;
@@ -107,11 +96,6 @@ impl ResolveError {
     pub(super) fn broken(said: &str) -> ResolveError {
         let said = format!("the reader of pages does not understand this one: {said}");
         ResolveError::new(502, "extractor-broken", format!("{said}; update yt-dlp"))
-    }
-
-    /// Whether it is for the operator of this server to mend.
-    pub fn is_server_fault(&self) -> bool {
-        self.status == 500
     }
 }
 

@@ -21,7 +21,7 @@ use super::backend::{Backend, BackendError, MAX_STDERR, MAX_STDOUT, Output};
 use super::memory_watch::{self, MemoryWatch};
 use crate::cancel::{CancelToken, WaitOutcome};
 use crate::config::{self, ChildEnv};
-use crate::mux::fifo::RuntimeDir;
+use crate::runtime_dir::RuntimeDir;
 use crate::sys;
 
 const SERVER: &str = include_str!("forkserver.py");

@@ -15,7 +15,7 @@ use super::classify::ResolveError;
 use super::memory_watch::{self, MemoryWatch};
 use crate::cancel::CancelToken;
 use crate::config::ChildEnv;
-use crate::mux::fifo::RuntimeDir;
+use crate::runtime_dir::RuntimeDir;
 use crate::sys;
 
 /// A program that speaks yt-dlp's interface.

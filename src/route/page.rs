@@ -3,10 +3,11 @@
 use url::Url;
 
 use super::{MediaSource, Query, Route, bad_parameter, container, wish};
-use crate::error::{Error, Problem};
+use crate::error::Error;
 use crate::media::page_media::VideoCodec;
 use crate::media::selection::{FormatRequest, Quality};
 use crate::media::variant::Variant;
+use crate::problem::Problem;
 use crate::resolve;
 
 /// `/download`
@@ -132,7 +133,7 @@ fn bool_param(query: &mut Query, name: &str) -> Result<bool, Problem> {
 mod tests {
     use super::super::route;
     use super::*;
-    use crate::mux::ContainerChoice;
+    use crate::options::ContainerChoice;
 
     #[test]
     fn a_link_and_what_is_wanted_of_it() {

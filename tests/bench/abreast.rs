@@ -4,9 +4,10 @@
 
 use std::thread;
 
+use crate::Outcome;
 use crate::reader::{Body, Until};
+use crate::say;
 use crate::systems::{Links, System};
-use crate::{Outcome, say};
 
 pub(crate) const ABREAST: usize = 4;
 /// Bytes a second of each download. A client slower than the muxer, as clients are, is what leaves

@@ -7,13 +7,14 @@
 
 use std::path::Path;
 
+use crate::Outcome;
 use crate::contest::{self, Course, Entry, Rounds, Standing};
 use crate::figures::Spread;
 use crate::media::{Film, Rate};
 use crate::origin::Origin;
+use crate::say;
 use crate::server::{Engine, Server};
 use crate::systems::System;
-use crate::{Outcome, say};
 
 pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
     let upstream = args.iter().find_map(|arg| arg.strip_prefix("--upstream=")).unwrap_or_default();

@@ -5,12 +5,13 @@
 use std::thread;
 use std::time::Duration;
 
+use crate::Outcome;
 use crate::figures::Spread;
 use crate::media::Film;
 use crate::origin::Origin;
 use crate::reader::{Body, Until};
+use crate::say;
 use crate::systems::{Links, System, Weighed};
-use crate::{Outcome, say};
 
 /// How often each thing is done with one film.
 pub(crate) struct Rounds {

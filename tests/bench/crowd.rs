@@ -13,12 +13,15 @@ use std::time::{Duration, Instant};
 
 use ytcanal::sys;
 
+use crate::Outcome;
 use crate::figures::{Spread, short};
+use crate::machine;
 use crate::media::{Film, Rate};
 use crate::origin::Origin;
+use crate::proc;
+use crate::say;
 use crate::server::{Engine, Server};
 use crate::systems::Links;
-use crate::{Outcome, machine, proc, say};
 
 const CLIENTS: usize = 300;
 /// Bytes a second of each.

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{Outcome, say};
+use crate::Outcome;
+use crate::say;
 
 /// How much picture there is in a second.
 #[derive(Clone, Copy, PartialEq)]

@@ -10,10 +10,11 @@ use std::time::Instant;
 
 use tiny_http::{Response, Server as Site};
 
+use crate::Outcome;
 use crate::figures::Spread;
 use crate::machine;
+use crate::say;
 use crate::server::{Engine, Server};
-use crate::{Outcome, say};
 
 const ROUNDS: usize = 31;
 const WAYS: [(&str, bool); 2] = [("loaded, forked", true), ("called anew", false)];

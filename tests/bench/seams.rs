@@ -6,14 +6,15 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::Outcome;
 use crate::figures::Spread;
 use crate::machine;
 use crate::media::{Film, Rate};
 use crate::origin::{Line, Origin};
 use crate::reader::Until;
+use crate::say;
 use crate::server::{Engine, Server};
 use crate::systems::{Links, System};
-use crate::{Outcome, say};
 
 const ROUND_TRIP: Duration = Duration::from_millis(50);
 /// Bytes a second of each line. The last one is as fast as the machine.

@@ -5,14 +5,15 @@
 
 use std::path::Path;
 
+use crate::Outcome;
 use crate::contest;
 use crate::figures::Spread;
 use crate::media::{Film, Rate};
 use crate::origin::Origin;
 use crate::reader::Until;
+use crate::say;
 use crate::server::{Engine, Server};
 use crate::systems::{Links, System};
-use crate::{Outcome, say};
 
 const MINUTES: [u32; 2] = [1, 300];
 const ROUNDS: usize = 101;

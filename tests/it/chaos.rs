@@ -14,11 +14,10 @@ use crate::support::answer::{Answer, Ending};
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, Setup};
 use crate::support::gate::Gate;
-use crate::support::media;
 use crate::support::observe::Snapshot;
 use crate::support::origin::Origin;
 use crate::support::script::Resource;
-use crate::support::{PATIENCE, eventually, signal};
+use crate::support::{PATIENCE, eventually, media, signal};
 
 /// A daemon with an origin, and a film that it is known to join.
 struct Scene {

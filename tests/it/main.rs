@@ -34,6 +34,7 @@
 //! - `proxy`: upstreams behind a proxy
 //! - `attack`: hostile bytes and crowds of connections
 //! - `memory`: a client that does not read costs no memory
+//! - `layers`: no module imports upwards
 //! - `limits`: slots are counted, refused and given back
 //! - `commands`: the command line, `check` and `demo`
 //! - `documentation`: error codes, links and the length of the README
@@ -58,6 +59,7 @@ mod formats;
 mod heads;
 mod hevc;
 mod index_at_end;
+mod layers;
 mod limits;
 mod matrix;
 mod memory;

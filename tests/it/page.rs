@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::chromium::{Chromium, View};
 use crate::support::gate::Gate;
-use crate::support::media;
-use crate::support::run;
+use crate::support::{media, run};
 
 mod looks;
 mod otherwise;

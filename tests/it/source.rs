@@ -9,8 +9,9 @@ use ureq::http::{HeaderName, HeaderValue, header};
 use ytcanal::cancel::CancelToken;
 use ytcanal::config::{self, ByteSize, HumanDuration};
 use ytcanal::error::{Error, UpstreamError};
+use ytcanal::fetch::TrackReader;
+use ytcanal::http_client::UpstreamClient;
 use ytcanal::media::{Cookie, RemoteLocation, Track, TrackKind};
-use ytcanal::source::{TrackReader, UpstreamClient};
 
 use crate::support::origin::Origin;
 use crate::support::script::{Fault as Scripted, Resource};

@@ -9,11 +9,11 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
+use ytcanal::container::probe::{Format, PROBE_SIZE};
 use ytcanal::error::Error;
 use ytcanal::media::{Metadata, TrackKind};
-use ytcanal::mux::probe::{Format, PROBE_SIZE};
-use ytcanal::mux::splice::{self, SurveyError, TrackInput, ReadAt, MAX_READ, Options, Plan, TrackIndex, read_index};
-use ytcanal::mux::{TimeRange, ContainerChoice};
+use ytcanal::options::{ContainerChoice, TimeRange};
+use ytcanal::splice::{self, MAX_READ, Options, Plan, ReadAt, SurveyError, TrackIndex, TrackInput, read_index};
 
 const TAGS: Metadata = Metadata { title: None, artist: None, date: None, cover: None };
 /// A survey that looks more often than this keeps the client waiting for too long.

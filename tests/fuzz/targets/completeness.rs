@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ytcanal::mux::completeness::{Completeness, Incomplete};
-use ytcanal::mux::probe::Format;
+use ytcanal::container::completeness::{Completeness, Incomplete};
+use ytcanal::container::probe::Format;
 
 const FORMATS: [Format; 12] = [
     Format::Mp4,

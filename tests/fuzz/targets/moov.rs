@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use ytcanal::mux::patch_duration::{Scan, with_durations};
+use ytcanal::ffmpeg::patch_duration::{Scan, with_durations};
 
 /// How the one new box begins, and how long it is.
 const MEHD: (&[u8], usize) = (b"\0\0\0\x10mehd", 16);

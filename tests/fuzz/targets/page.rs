@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ytcanal::media::selection::{FormatRequest, Quality, select_formats};
 use ytcanal::media::format_list::list_formats;
-use ytcanal::mux::ContainerChoice;
+use ytcanal::media::selection::{FormatRequest, Quality, select_formats};
+use ytcanal::options::ContainerChoice;
 use ytcanal::resolve::{self, ytdlp_json};
 
 fuzz_target!(|said: &[u8]| {

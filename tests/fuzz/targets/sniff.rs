@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ytcanal::mux::probe::{Format, PROBE_SIZE, Probe, View, probe};
+use ytcanal::container::probe::{Format, PROBE_SIZE, Probe, View, probe};
 
 /// What is looked at further, in the program.
 const STEP: usize = 16 << 10;

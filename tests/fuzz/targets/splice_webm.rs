@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ytcanal::mux::probe::Format;
+use ytcanal::container::probe::Format;
 
 #[path = "../common/splice.rs"]
 mod splice;

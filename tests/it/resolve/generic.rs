@@ -6,11 +6,10 @@ use std::process::Command;
 use crate::support::answer::Ending;
 use crate::support::daemon::Daemon;
 use crate::support::framemd5::{Exactness, assert_same, packets};
-use crate::support::media;
 use crate::support::origin::Origin;
-use crate::support::run;
 use crate::support::script::Resource;
 use crate::support::ytdlp::{self, WAYS, download_path, path_of};
+use crate::support::{media, run};
 
 const GENERIC: &str = "extractors = [\"default\"]\n";
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use ytcanal::cancel::CancelToken;
 use ytcanal::config::{self, ByteSize};
 use ytcanal::error::UpstreamError;
-use ytcanal::source::{FIRST_REQUEST_SIZE, TrackReader, UpstreamClient};
+use ytcanal::fetch::{FIRST_REQUEST_SIZE, TrackReader};
+use ytcanal::http_client::UpstreamClient;
 
 use super::{content, ranges, read, read_of, settings, track};
 use crate::support::origin::Origin;

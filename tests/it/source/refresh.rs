@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use ytcanal::cancel::CancelToken;
 use ytcanal::error::UpstreamError;
+use ytcanal::fetch::TrackReader;
+use ytcanal::http_client::UpstreamClient;
 use ytcanal::media::{RefreshHandle, RemoteLocation, Track};
-use ytcanal::source::{TrackReader, UpstreamClient};
 
 use super::{content, read, settings, track};
 use crate::support::origin::Origin;

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use ytcanal::media::{CoverArt, Metadata};
-use ytcanal::mux::splice::Plan;
+use ytcanal::splice::Plan;
 
 use crate::support::framemd5::Exactness;
 use crate::support::media::{self, Pair, file_duration, file_end, streamed_duration};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ytcanal::media::{Metadata, TrackKind};
-use ytcanal::mux::splice::Options;
+use ytcanal::splice::Options;
 
 use crate::support::framemd5::{Exactness, assert_same, packets};
 use crate::support::spliced::{Film, as_it_is};

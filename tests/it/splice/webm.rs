@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use ytcanal::media::{CoverArt, Metadata};
-use ytcanal::mux::splice::Plan;
+use ytcanal::splice::Plan;
 
 use crate::support::framemd5::{Exactness, assert_same, packets};
 use crate::support::spliced::{Film, as_it_is};
@@ -127,7 +127,7 @@ fn number(bytes: &[u8]) -> u64 {
 
 #[test]
 fn cues_lead_to_the_earlier_of_picture_and_sound() {
-    use ytcanal::mux::splice::ebml;
+    use ytcanal::container::ebml;
     let pair = media::webm();
     let audio = remuxed("small-sound", &pair.audio, &["-cluster_time_limit", "300"]);
     let film = Film::of(&pair.video, &audio);

@@ -7,14 +7,14 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
-use ytcanal::error::Error;
+use ytcanal::container::probe::{PROBE_SIZE, Probe, View, probe};
+use ytcanal::error::{Error, Unsupported};
 use ytcanal::media::{Metadata, TrackKind};
-use ytcanal::mux::probe::{PROBE_SIZE, Probe, View, probe};
-use ytcanal::mux::splice::{
-    ChunkSource, MAX_READ, Options, Plan, ReadAt, SurveyError, TrackIndex, TrackInput, Unsupported,
-    plan, read_index,
+use ytcanal::options::{ContainerChoice, TimeRange};
+use ytcanal::splice::{
+    ChunkSource, MAX_READ, Options, Plan, ReadAt, SurveyError, TrackIndex, TrackInput, plan,
+    read_index,
 };
-use ytcanal::mux::{ContainerChoice, TimeRange};
 
 use super::framemd5::{Exactness, assert_same, packets};
 use super::{number_from, run};

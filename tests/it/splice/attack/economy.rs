@@ -7,8 +7,7 @@ use crate::support::answer::Ending;
 use crate::support::client::ask;
 use crate::support::daemon::LOOPBACK;
 use crate::support::film::TRACKS;
-use crate::support::media;
-use crate::support::request_range;
+use crate::support::{media, request_range};
 
 /// The heads of both tracks.
 const HEADS: u64 = 2 * (64 << 10);

@@ -9,8 +9,9 @@ use fastrand::Rng;
 use ytcanal::cancel::CancelToken;
 use ytcanal::config;
 use ytcanal::error::{Error, UpstreamError as Seen};
+use ytcanal::fetch::TrackReader;
+use ytcanal::http_client::UpstreamClient;
 use ytcanal::media::{Metadata, RefreshHandle, RemoteLocation, Track, TrackKind};
-use ytcanal::source::{TrackReader, UpstreamClient};
 
 use super::{ONE, Stage, TWO, header, healthy, with_more};
 use crate::support::answer::Ending;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use ytcanal::mux::splice::boxes::children;
+use ytcanal::container::isobmff::children;
 
 use crate::support::answer::{Answer, Ending};
 use crate::support::client::{any_path, ask};

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ytcanal::mux::TimeRange;
-use ytcanal::mux::splice::Options;
+use ytcanal::options::TimeRange;
+use ytcanal::splice::Options;
 
 use super::*;
 use crate::support::framemd5::{Packet, packets};

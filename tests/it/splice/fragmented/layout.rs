@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ytcanal::mux::splice::boxes::{Found, children, u32_at, u64_at};
+use ytcanal::container::isobmff::{Found, children, u32_at, u64_at};
 
 /// The first box at the end of this way down.
 fn inside<'a>(from: &'a [u8], way: &[&[u8; 4]]) -> &'a [u8] {

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ytcanal::mux::TimeRange;
-use ytcanal::mux::splice::Options;
+use ytcanal::options::TimeRange;
+use ytcanal::splice::Options;
 
 use super::late::{IN_STEP, Times, moved_from, times};
 use super::*;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ytcanal::mux::splice::boxes::children;
+use ytcanal::container::isobmff::children;
 
 use super::layout;
 use crate::support::answer::{Answer, Ending};

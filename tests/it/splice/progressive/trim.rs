@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ytcanal::media::{Metadata, TrackKind};
-use ytcanal::mux::TimeRange;
-use ytcanal::mux::splice::Options;
+use ytcanal::options::TimeRange;
+use ytcanal::splice::Options;
 
 use super::{decoded, joined, kinds};
 use crate::support::framemd5::{Packet, packets};

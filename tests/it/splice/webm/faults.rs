@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use ytcanal::error::{Error, UpstreamError};
 use ytcanal::media::TrackKind;
-use ytcanal::mux::ContainerChoice;
-use ytcanal::mux::splice::Options;
+use ytcanal::options::ContainerChoice;
+use ytcanal::splice::Options;
 
 use super::*;
 use crate::support::media::generate;

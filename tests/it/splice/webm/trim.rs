@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use ytcanal::mux::splice::{Options, Unsupported};
-use ytcanal::mux::{ContainerChoice, TimeRange};
+use ytcanal::error::Unsupported;
+use ytcanal::options::{ContainerChoice, TimeRange};
+use ytcanal::splice::Options;
 
 use super::*;
 use crate::support::framemd5::Packet;

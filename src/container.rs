@@ -1,0 +1,52 @@
+//! Media containers as they lie in files: their boxes and elements, what their first bytes tell, and
+//! whether their end is there.
+
+use crate::track_kind::TrackKind;
+
+pub mod completeness;
+pub mod ebml;
+pub mod isobmff;
+pub(crate) mod parameter_sets;
+pub mod probe;
+
+pub use parameter_sets::SampleEntry;
+
+/// The container of the joined file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Container {
+    /// Fragmented MP4.
+    Mp4,
+    /// WebM.
+    Webm,
+    /// Matroska.
+    Mkv,
+    /// MP3.
+    Mp3,
+    /// Ogg with Opus in it.
+    Ogg,
+}
+
+/// What a file is to those who get it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputType {
+    /// Its media type.
+    pub media_type: &'static str,
+    /// Its file extension.
+    pub extension: &'static str,
+}
+
+/// The media type (RFC 4337, RFC 9559 §14) and the file extension of tracks in a container.
+pub fn type_of(container: Container, mut kinds: impl Iterator<Item = TrackKind>) -> OutputType {
+    let has_picture = kinds.any(|kind| kind == TrackKind::Video);
+    let (media_type, extension) = match (container, has_picture) {
+        (Container::Mp4, true) => ("video/mp4", "mp4"),
+        (Container::Mp4, false) => ("audio/mp4", "m4a"),
+        (Container::Webm, true) => ("video/webm", "webm"),
+        (Container::Webm, false) => ("audio/webm", "webm"),
+        (Container::Mkv, true) => ("video/x-matroska", "mkv"),
+        (Container::Mkv, false) => ("audio/x-matroska", "mka"),
+        (Container::Mp3, _) => ("audio/mpeg", "mp3"),
+        (Container::Ogg, _) => ("audio/ogg", "opus"),
+    };
+    OutputType { media_type, extension }
+}

@@ -1,0 +1,32 @@
+//! Matroska and WebM: the segment, or where that has no size, what is in it (RFC 8794, RFC 9559).
+
+use super::{Structure, Unit};
+use crate::container::ebml::{Header, MAX_HEADER, header};
+
+const SEGMENT: u32 = 0x1853_8067;
+const CLUSTER: u32 = 0x1f43_b675;
+
+#[derive(Debug, Default)]
+pub(super) struct Elements {
+    /// The segment said its size, and so nothing more is to be learnt.
+    is_known: bool,
+}
+
+impl Structure for Elements {
+    fn unit(&mut self, _: u64, bytes: &[u8]) -> Unit {
+        if self.is_known {
+            return Unit::Open;
+        }
+        match header(bytes) {
+            None if bytes.len() < MAX_HEADER => Unit::NeedMore,
+            None => Unit::Open,
+            Some(Header { id, len, size: Some(size) }) => {
+                self.is_known = id == SEGMENT;
+                Unit::Len(size.saturating_add(len as u64))
+            }
+            // As in a live recording: their children are the next units.
+            Some(Header { id: SEGMENT | CLUSTER, len, size: None }) => Unit::Len(len as u64),
+            Some(_) => Unit::Open,
+        }
+    }
+}

@@ -1,0 +1,502 @@
+//! Matroska and WebM (RFC 8794, RFC 9559): which of the two, what is in it, and how long it plays.
+
+use std::time::Duration;
+
+use super::{Codec, Format, PROBE_SIZE, Probe, ProbeInfo, View, from_ticks, not_media, opus_head};
+use crate::container::ebml::text_of;
+use crate::container::parameter_sets::{SampleEntry, has_hevc};
+
+const DOC_TYPE: u64 = 0x4282;
+const SEGMENT: u64 = 0x1853_8067;
+const INFO: u64 = 0x1549_a966;
+const TIMESTAMP_SCALE: u64 = 0x2a_d7b1;
+const DURATION: u64 = 0x4489;
+const TRACKS: u64 = 0x1654_ae6b;
+const TRACK_ENTRY: u64 = 0xae;
+const TRACK_TYPE: u64 = 0x83;
+const CODEC_ID: u64 = 0x86;
+const CODEC_PRIVATE: u64 = 0x63a2;
+const CONTENT_ENCODINGS: u64 = 0x6d80;
+const CONTENT_ENCODING: u64 = 0x6240;
+const CONTENT_ENCODING_TYPE: u64 = 0x5033;
+const CONTENT_ENCRYPTION: u64 = 0x5035;
+const CLUSTER: u64 = 0x1f43_b675;
+const TIMESTAMP: u64 = 0xe7;
+const TRACK_UID: u64 = 0x73c5;
+const TAGS: u64 = 0x1254_c367;
+const TAG: u64 = 0x7373;
+const TARGETS: u64 = 0x63c0;
+const TAG_TRACK_UID: u64 = 0x63c5;
+const SIMPLE_TAG: u64 = 0x67c8;
+const TAG_NAME: u64 = 0x45a3;
+const TAG_STRING: u64 = 0x4487;
+
+const NANOS: u64 = 1_000_000_000;
+
+/// Nanoseconds a tick, unless it is said (§5.1.2.9).
+const DEFAULT_SCALE: u64 = 1_000_000;
+/// How far is waited for the first cluster once it is known what the tracks are.
+const NEAR: u64 = 16 << 10;
+/// A cluster is read as far as its timestamp, which stands at its beginning (§5.1.3.1).
+const CLUSTER_FRONT: usize = 64;
+/// So many elements are between the tracks and the first cluster.
+const MOST_ELEMENTS: usize = 16;
+
+pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
+    let seen = view.front.len().min(PROBE_SIZE);
+    let all = view.all || seen == PROBE_SIZE;
+    let Found { mut head, scale, behind } =
+        read(&view.front[..seen], all, view.len == Some(seen as u64))?;
+    if let Some(at) = behind {
+        head.begin = begin(view, at, scale)?.unwrap_or_default();
+        // It may say how long it plays, or until when.
+        let begin = head.begin;
+        for end in [&mut head.end, &mut head.video_end, &mut head.audio_end] {
+            *end = end.map(|end| if end > begin { end } else { begin.saturating_add(end) });
+        }
+    }
+    Ok(head)
+}
+
+/// What the front of a file says.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    head: ProbeInfo,
+    /// Nanoseconds a tick.
+    scale: u64,
+    /// What follows on what was read of the segment; nothing if that does not matter.
+    behind: Option<u64>,
+}
+
+/// When the first cluster at or behind `at` begins. It is looked for as far as it is near, or with
+/// a thorough look.
+fn begin(view: &View<'_>, mut at: u64, scale: u64) -> Result<Option<Duration>, Probe> {
+    for _ in 0..MOST_ELEMENTS {
+        if !view.is_thorough && at + CLUSTER_FRONT as u64 > NEAR {
+            break;
+        }
+        let Some(element) = Elements { bytes: view.want(at, CLUSTER_FRONT)?, at }.next() else {
+            break;
+        };
+        if element.id == CLUSTER {
+            let timestamp = Elements::of(element.payload).find(|field| field.id == TIMESTAMP);
+            let ticks = timestamp.filter(|field| field.whole).map(|field| number(field.payload));
+            return Ok(ticks.and_then(|ticks| from_ticks(ticks.checked_mul(scale)?, NANOS)));
+        }
+        let Some(end) = element.end else { break };
+        at = end;
+    }
+    Ok(None)
+}
+
+/// `all` means that no more can be seen, `ends` that the file has no more.
+fn read(bytes: &[u8], all: bool, ends: bool) -> Result<Found, Probe> {
+    let mut top = Elements::of(bytes);
+    let header = top.next().filter(|header| header.whole).ok_or(Probe::NeedMore)?;
+    let mut fields = Elements::of(header.payload);
+    let format = match fields.find(|e| e.id == DOC_TYPE).map(|e| text_of(e.payload)) {
+        Some(b"webm") => Format::Webm,
+        Some(b"matroska") => Format::Matroska,
+        _ => return Err(not_media("it is EBML, but neither webm nor mkv")),
+    };
+    let mut found = Found { head: ProbeInfo::of(format), scale: DEFAULT_SCALE, behind: None };
+    let Some(segment) = top.next().filter(|segment| segment.id == SEGMENT) else {
+        return if all { Ok(found) } else { Err(Probe::NeedMore) };
+    };
+    let (mut has_info, mut uids) = (false, None);
+    // Of a file that was cut it is told elsewhere that it was.
+    let mut is_cut = segment.lacks_its_end;
+    for child in segment.children() {
+        is_cut |= child.lacks_its_end;
+        match child.id {
+            INFO if child.whole => {
+                (found.head.end, found.scale) = info(child.payload);
+                has_info = true;
+            }
+            TRACKS if child.whole && is_beside(child.payload) => {
+                return Err(Probe::Unsupported(super::NEITHER));
+            }
+            TRACKS if child.whole => uids = Some(tracks(&mut found.head, child.payload)),
+            TAGS if child.whole => tags(&mut found.head, child.payload, uids.unwrap_or_default()),
+            CLUSTER => {
+                // A player that has all of the file finds them, whoever joins it meanwhile does not.
+                found.head.index_first = uids.is_some();
+                return Ok(Found { behind: Some(child.at), ..found });
+            }
+            _ => {}
+        }
+        found.behind = child.end;
+    }
+    // Behind the first cluster there is nothing of use that is not in front of it.
+    let is_enough = has_info && uids.is_some() && !ends;
+    match () {
+        () if is_enough => Ok(found),
+        () if !all && !ends => Err(Probe::NeedMore),
+        () if ends && !is_cut => Err(not_media("it has no media in it (no clusters)")),
+        () => Ok(Found { behind: None, ..found }),
+    }
+}
+
+/// What tags call the first tracks.
+#[derive(Debug, Clone, Copy, Default)]
+struct Uids {
+    video: Option<u64>,
+    audio: Option<u64>,
+}
+
+/// What the tracks say of themselves (RFC 9559 §5.1.4).
+fn tracks(head: &mut ProbeInfo, tracks: &[u8]) -> Uids {
+    let (mut has_picture, mut has_sound, mut uids) = (false, false, Uids::default());
+    for entry in Elements::of(tracks).filter(|entry| entry.id == TRACK_ENTRY) {
+        let field = |id| Elements::of(entry.payload).find(|field| field.id == id);
+        let codec = field(CODEC_ID).map(|id| Codec::of_codec_id(text_of(id.payload)));
+        let kind = field(TRACK_TYPE).and_then(|kind| kind.payload.last().copied());
+        match kind {
+            Some(1) if !has_picture => {
+                has_picture = true;
+                head.video = codec;
+                // There it is the same record as in MP4.
+                let sets = field(CODEC_PRIVATE).is_some_and(|private| has_hevc(private.payload));
+                head.sample_entry =
+                    (codec == Some(Codec::Hevc) && sets).then_some(SampleEntry::Hvc1);
+                uids.video = field(TRACK_UID).map(|uid| number(uid.payload));
+            }
+            Some(2) if !has_sound => {
+                has_sound = true;
+                head.audio = codec;
+                head.pre_skip = field(CODEC_PRIVATE).and_then(|private| opus_head(private.payload));
+                uids.audio = field(TRACK_UID).map(|uid| number(uid.payload));
+            }
+            _ => {}
+        }
+        let is_played = matches!(kind, Some(1 | 2));
+        if is_played && field(CONTENT_ENCODINGS).is_some_and(is_encryption) {
+            head.is_encrypted = Some(true);
+        }
+    }
+    head.has_picture = Some(has_picture);
+    uids
+}
+
+/// Whether all tracks are of other kinds than video and audio.
+fn is_beside(tracks: &[u8]) -> bool {
+    let entries = || Elements::of(tracks).filter(|entry| entry.id == TRACK_ENTRY);
+    let is_other = |entry: Element<'_>| {
+        let kind = Elements::of(entry.payload).find(|field| field.id == TRACK_TYPE);
+        kind.is_some_and(|kind| !matches!(kind.payload.last(), Some(1 | 2)))
+    };
+    entries().next().is_some() && entries().all(is_other)
+}
+
+/// Until when the tracks play, which many writers put into tags that all programs know (RFC 9559
+/// §5.1.8): "DURATION", as "00:00:04.223000000".
+fn tags(head: &mut ProbeInfo, tags: &[u8], uids: Uids) {
+    for tag in Elements::of(tags).filter(|tag| tag.id == TAG) {
+        let fields = || Elements::of(tag.payload);
+        let targets = fields().filter(|field| field.id == TARGETS);
+        let uid = targets.flat_map(|targets| Elements::of(targets.payload));
+        let uid =
+            uid.filter(|field| field.id == TAG_TRACK_UID).map(|uid| number(uid.payload)).next();
+        let told = fields().filter(|field| field.id == SIMPLE_TAG).find_map(|tag| {
+            let field = |id| Elements::of(tag.payload).find(|field| field.id == id);
+            field(TAG_NAME).filter(|name| text_of(name.payload) == b"DURATION")?;
+            clock(text_of(field(TAG_STRING)?.payload))
+        });
+        if uid.is_some() && uid == uids.video {
+            head.video_end = told;
+        }
+        if uid.is_some() && uid == uids.audio {
+            head.audio_end = told;
+        }
+    }
+}
+
+/// Hours, minutes and seconds.
+fn clock(text: &[u8]) -> Option<Duration> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (hours, rest) = text.split_once(':')?;
+    let (minutes, seconds) = rest.split_once(':')?;
+    let [hours, minutes] = [hours, minutes].map(|text| text.parse::<u32>().ok());
+    let seconds = Duration::try_from_secs_f64(seconds.parse().ok()?).ok()?;
+    let minutes = u64::from(hours?) * 60 + u64::from(minutes?);
+    let whole = Duration::from_secs(minutes * 60).checked_add(seconds)?;
+    Some(whole).filter(|whole| !whole.is_zero())
+}
+
+/// Whether one of these encodings is an encryption (§5.1.4.1.31); the others only make it smaller.
+fn is_encryption(encodings: Element<'_>) -> bool {
+    let mut encodings = Elements::of(encodings.payload).filter(|e| e.id == CONTENT_ENCODING);
+    encodings.any(|encoding| {
+        Elements::of(encoding.payload).any(|field| match field.id {
+            CONTENT_ENCODING_TYPE => field.payload.last() == Some(&1),
+            id => id == CONTENT_ENCRYPTION,
+        })
+    })
+}
+
+/// How long the file plays, and the nanoseconds of a tick (RFC 9559 §5.1.2).
+fn info(info: &[u8]) -> (Option<Duration>, u64) {
+    let (mut scale, mut ticks) = (DEFAULT_SCALE, None);
+    for field in Elements::of(info) {
+        match (field.id, field.payload) {
+            (TIMESTAMP_SCALE, bytes) if (1..=8).contains(&bytes.len()) => scale = number(bytes),
+            (DURATION, bytes) => {
+                ticks = match bytes.len() {
+                    4 => bytes.first_chunk().map(|b| f64::from(f32::from_be_bytes(*b))),
+                    8 => bytes.first_chunk().map(|b| f64::from_be_bytes(*b)),
+                    _ => None,
+                };
+            }
+            _ => {}
+        }
+    }
+    // Also false for NaN; a century is not a film.
+    let nanos = ticks.map(|ticks| ticks * scale as f64).filter(|nanos| *nanos > 0.0);
+    let nanos = nanos.filter(|nanos| *nanos < 3.2e18);
+    (nanos.and_then(|nanos| from_ticks(nanos as u64, NANOS)), scale)
+}
+
+/// One element, of which perhaps only the beginning is there.
+#[derive(Clone, Copy)]
+struct Element<'a> {
+    id: u64,
+    /// Where it is.
+    at: u64,
+    /// Where what is in it begins.
+    payload_at: u64,
+    /// Where it ends, if it says so.
+    end: Option<u64>,
+    payload: &'a [u8],
+    whole: bool,
+    /// Whether it is longer than what is there.
+    lacks_its_end: bool,
+}
+
+impl<'a> Element<'a> {
+    /// The elements in it.
+    fn children(&self) -> Elements<'a> {
+        Elements { bytes: self.payload, at: self.payload_at }
+    }
+}
+
+/// The elements among bytes that stand at this place of the file.
+struct Elements<'a> {
+    bytes: &'a [u8],
+    at: u64,
+}
+
+impl<'a> Elements<'a> {
+    /// Those of which the place does not matter.
+    fn of(bytes: &'a [u8]) -> Elements<'a> {
+        Elements { bytes, at: 0 }
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Element<'a>;
+
+    fn next(&mut self) -> Option<Element<'a>> {
+        let (id, id_len) = vint(self.bytes, 4, false)?;
+        let (size, size_len) = vint(self.bytes.get(id_len..)?, 8, true)?;
+        let header = id_len + size_len;
+        let rest = self.bytes.get(header..)?;
+        // All value bits set: the size is unknown, the element reaches as far as it may.
+        let unknown = size == (1 << (7 * size_len)) - 1;
+        let there = if unknown { rest.len() } else { clamp(size, rest.len()) };
+        let (payload, after) = rest.split_at(there);
+        let (at, payload_at) = (self.at, self.at + header as u64);
+        let end = if unknown { None } else { payload_at.checked_add(size) };
+        *self = Elements { bytes: after, at: payload_at + there as u64 };
+        let is_there = there as u64 == size;
+        let (whole, lacks_its_end) = (!unknown && is_there, !unknown && !is_there);
+        Some(Element { id, at, payload_at, end, payload, whole, lacks_its_end })
+    }
+}
+
+fn clamp(size: u64, available: usize) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX).min(available)
+}
+
+/// An unsigned integer (RFC 8794 §7.2), of which no more than the last eight bytes count.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
+/// A variable-size integer of at most `longest` bytes (RFC 8794 §4), its mark kept in an ID and
+/// cut off a size.
+fn vint(bytes: &[u8], longest: usize, cut: bool) -> Option<(u64, usize)> {
+    let first = *bytes.first()?;
+    let len = first.leading_zeros() as usize + 1;
+    if len > longest {
+        return None;
+    }
+    let value = bytes.get(..len)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
+    let mark = 1 << (7 * len);
+    Some((if cut { value ^ mark } else { value }, len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn element(id: &[u8], payload: &[u8]) -> Vec<u8> {
+        let size = 0x4000 | u16::try_from(payload.len()).unwrap();
+        [id, &size.to_be_bytes()[..], payload].concat()
+    }
+
+    fn file(doc_type: &str, info: &[u8]) -> Vec<u8> {
+        let doc_type = element(&[0x42, 0x82], doc_type.as_bytes());
+        let info = element(&[0x15, 0x49, 0xa9, 0x66], info);
+        let opus = [&b"OpusHead\x01\x02"[..], &312u16.to_le_bytes(), &[0; 7]].concat();
+        let fields = [element(&[0x83], &[2]), element(&[0x63, 0xa2], &opus)].concat();
+        let entry = element(&[0xae], &fields);
+        let segment = [info, element(&[0x16, 0x54, 0xae, 0x6b], &entry)].concat();
+        let header = element(&[0x1a, 0x45, 0xdf, 0xa3], &doc_type);
+        [header, element(&[0x18, 0x53, 0x80, 0x67], &segment)].concat()
+    }
+
+    #[test]
+    fn duration_in_ticks_of_the_timestamp_scale() {
+        let scale = element(&[0x2a, 0xd7, 0xb1], &[0x0f, 0x42, 0x40]);
+        let ticks = element(&[0x44, 0x89], &2500f64.to_be_bytes());
+        let bytes = file("webm", &[scale, ticks].concat());
+        let head = ProbeInfo {
+            end: Some(Duration::from_millis(2500)),
+            pre_skip: std::num::NonZeroU16::new(312),
+            has_picture: Some(false),
+            ..ProbeInfo::of(Format::Webm)
+        };
+        assert_eq!(read(&bytes, false, false).map(|found| found.head), Ok(head));
+        assert_eq!(read(&bytes[..bytes.len() - 1], false, false), Err(Probe::NeedMore));
+    }
+
+    #[test]
+    fn senseless_durations_are_none() {
+        for ticks in [f64::NAN, f64::INFINITY, -1.0, 0.0, 1e300] {
+            let bytes = file("matroska", &element(&[0x44, 0x89], &ticks.to_be_bytes()));
+            let Ok(Found { head, .. }) = read(&bytes, false, false) else { panic!() };
+            assert_eq!(head.end, None, "{ticks}");
+        }
+    }
+
+    #[test]
+    fn other_ebml_is_refused() {
+        let verdict = read(&file("ebml-something", b""), true, false);
+        assert!(matches!(verdict, Err(Probe::Unsupported(_))));
+    }
+
+    /// RFC 8794 §7.4 and §7.5: a text ends at its first zero.
+    #[test]
+    fn texts_may_be_padded_with_zeros() {
+        for doc_type in ["webm\0", "matroska\0\0\0"] {
+            assert!(read(&file(doc_type, b""), true, false).is_ok());
+        }
+    }
+
+    fn track(fields: &[Vec<u8>]) -> ProbeInfo {
+        let mut head = ProbeInfo::of(Format::Matroska);
+        tracks(&mut head, &element(&[0xae], &fields.concat()));
+        head
+    }
+
+    #[test]
+    fn tracks_tell_their_codecs() {
+        let id = |id: &str| element(&[0x86], id.as_bytes());
+        let kind = |kind| element(&[0x83], &[kind]);
+        let head = track(&[kind(1), id("V_MPEG4/ISO/AVC\0")]);
+        assert_eq!((head.video, head.has_picture), (Some(Codec::H264), Some(true)));
+        assert_eq!(track(&[kind(2), id("A_AC3/BSID9")]).audio, Some(Codec::Ac3));
+        assert_eq!(track(&[kind(17), id("S_TEXT/UTF8")]).audio, None);
+    }
+
+    #[test]
+    fn encryption_is_told_from_compression() {
+        let encoding = |field: &[u8]| element(&[0x6d, 0x80], &element(&[0x62, 0x40], field));
+        let kind = element(&[0x83], &[1]);
+        let is_encrypted =
+            |field: &[u8]| track(&[kind.clone(), encoding(field)]).is_encrypted == Some(true);
+        assert!(is_encrypted(&element(&[0x50, 0x33], &[1])));
+        assert!(is_encrypted(&element(&[0x50, 0x35], b"")));
+        let stripping = element(&[0x50, 0x34], &element(&[0x42, 0x54], &[3]));
+        assert!(!is_encrypted(&[element(&[0x50, 0x33], &[0]), stripping].concat()));
+    }
+
+    /// A file with a picture, a sound, what `more` is, and a cluster at 10 s; it says that it ends at 14 s.
+    fn late(more: &[u8]) -> Vec<u8> {
+        let ticks = element(&[0x44, 0x89], &14_000f64.to_be_bytes());
+        let track = |uid, kind| {
+            let fields = [element(&[0x73, 0xc5], &[uid]), element(&[0x83], &[kind])].concat();
+            element(&[0xae], &fields)
+        };
+        let tracks = [track(7, 1), track(9, 2)].concat();
+        let cluster = element(&[0xe7], &10_000u16.to_be_bytes());
+        let segment = [
+            element(&[0x15, 0x49, 0xa9, 0x66], &ticks),
+            element(&[0x16, 0x54, 0xae, 0x6b], &tracks),
+            more.to_vec(),
+            element(&[0x1f, 0x43, 0xb6, 0x75], &[&cluster[..], &[0xa3; 90]].concat()),
+        ];
+        let header = element(&[0x1a, 0x45, 0xdf, 0xa3], &element(&[0x42, 0x82], b"webm"));
+        [header, element(&[0x18, 0x53, 0x80, 0x67], &segment.concat())].concat()
+    }
+
+    #[test]
+    fn the_first_cluster_tells_when_a_file_begins() {
+        let seconds = |head: ProbeInfo| (head.begin.as_secs(), head.end.map(|end| end.as_secs()));
+        let bytes = late(&[]);
+        let view = View::front(&bytes, Some(1 << 30), false);
+        assert_eq!(sniff(&view).map(seconds), Ok((10, Some(14))));
+        let early = View { front: &bytes[..bytes.len() - 100], ..view };
+        assert_eq!(sniff(&early), Err(Probe::NeedMore));
+        // It is not waited for behind a long attachment, but looked for if that is worth it.
+        let bytes = late(&element(&[0x19, 0x41, 0xa4, 0x69], &[0; 0x3ff0]));
+        let front = &bytes[..bytes.len() - 150];
+        let view = View { front, may_look: true, ..view };
+        assert_eq!(sniff(&view).map(seconds), Ok((0, Some(14))));
+        let thorough = View { is_thorough: true, ..view };
+        assert_eq!(sniff(&thorough), Err(Probe::NeedMore));
+        assert_eq!(sniff(&View { front: &bytes, ..thorough }).map(seconds), Ok((10, Some(14))));
+    }
+
+    #[test]
+    fn a_duration_is_not_over_before_it_begins() {
+        let mut bytes = late(&[]);
+        let ticks = bytes.windows(8).position(|at| at == 14_000f64.to_be_bytes()).unwrap();
+        bytes[ticks..ticks + 8].copy_from_slice(&4_000f64.to_be_bytes());
+        let head = sniff(&View::front(&bytes, None, false)).unwrap();
+        assert_eq!(head.end, Some(Duration::from_secs(14)));
+    }
+
+    #[test]
+    fn tags_tell_of_each_track() {
+        let tag = |uid: u8, text: &[u8]| {
+            let targets = element(&[0x63, 0xc0], &element(&[0x63, 0xc5], &[uid]));
+            let name = element(&[0x45, 0xa3], b"DURATION");
+            let simple = element(&[0x67, 0xc8], &[name, element(&[0x44, 0x87], text)].concat());
+            element(&[0x73, 0x73], &[targets, simple].concat())
+        };
+        let of = |tags: &[Vec<u8>]| {
+            let tags = element(&[0x12, 0x54, 0xc3, 0x67], &tags.concat());
+            let head = sniff(&View::front(&late(&tags), None, false)).unwrap();
+            (head.video_end, head.audio_end)
+        };
+        let tags = [tag(9, b"00:00:13.5000000\0"), tag(7, b"0:01:00"), tag(8, b"0:09:00")];
+        let (video, audio) = (Duration::from_secs(60), Duration::from_millis(13_500));
+        assert_eq!(of(&tags), (Some(video), Some(audio)));
+        for text in ["", "x", "1:2", "1:2:-3", "1:2:nan", "1:2:1e300", "0:0:0", "99999999999:0:0"] {
+            assert_eq!(of(&[tag(9, text.as_bytes())]).1, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn tracks_behind_the_media_are_told() {
+        let header = element(&[0x1a, 0x45, 0xdf, 0xa3], &element(&[0x42, 0x82], b"matroska"));
+        let cluster = element(&[0x1f, 0x43, 0xb6, 0x75], &[0; 9]);
+        let tracks = element(&[0x16, 0x54, 0xae, 0x6b], &[]);
+        let segment = element(&[0x18, 0x53, 0x80, 0x67], &[cluster, tracks].concat());
+        let head = read(&[header.clone(), segment].concat(), false, true);
+        assert!(!head.unwrap().head.index_first);
+        let empty = [header, element(&[0x18, 0x53, 0x80, 0x67], b"")].concat();
+        assert!(matches!(read(&empty, false, true), Err(Probe::Unsupported(_))));
+    }
+}

@@ -1,0 +1,73 @@
+//! Wave64 (Sony, "64-bit WAVE"): as WAVE, but names of 16 bytes and sizes of eight, which count the
+//! header, and chunks that begin at multiples of eight.
+
+use super::riff::{Fmt, is_placeholder};
+use super::{Format, HeaderPatch, Probe, ProbeInfo, View};
+
+/// What is in front of the chunks: two names, and the size of the file between them.
+pub(in crate::container) const OPENING: u64 = 40;
+/// A name and a size.
+pub(in crate::container) const HEADER: u64 = 24;
+/// What is behind the four letters of a name, but for that of the file.
+const REST: [u8; 12] = *b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a";
+const RIFF: &[u8; 16] = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00";
+const WAVE: [u8; 16] = named(b"wave");
+const FMT: [u8; 16] = named(b"fmt ");
+/// The chunk with the sound.
+pub(in crate::container) const DATA: [u8; 16] = named(b"data");
+/// No file has more chunks in front of its samples.
+const MOST_CHUNKS: usize = 64;
+
+const fn named(letters: &[u8; 4]) -> [u8; 16] {
+    let mut name = [0; 16];
+    let mut at = 0;
+    while at < 16 {
+        name[at] = if at < 4 { letters[at] } else { REST[at - 4] };
+        at += 1;
+    }
+    name
+}
+
+/// Whether it begins like one.
+pub(super) fn begins(bytes: &[u8]) -> bool {
+    bytes.starts_with(RIFF)
+}
+
+pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
+    let head = ProbeInfo::of(Format::Wave64);
+    if !view.need(HEADER, 16)?.starts_with(&WAVE) {
+        return Err(super::not_media("it is RIFF with wide sizes, but no WAVE"));
+    }
+    let (mut at, mut format) = (OPENING, None);
+    for _ in 0..MOST_CHUNKS {
+        let bytes = view.need(at, HEADER as usize)?;
+        let Some(len) = bytes.get(16..24).and_then(|len| len.first_chunk()) else { break };
+        let (len, payload) = (u64::from_le_bytes(*len), at + HEADER);
+        if bytes.starts_with(&FMT) {
+            format = Fmt::read(view.need(payload, 26)?);
+        }
+        if bytes.starts_with(&DATA) {
+            let left = view.len.map(|len| len.saturating_sub(at));
+            // The largest number with a sign is what a writer leaves that cannot go back.
+            let is_unknown = is_placeholder(len) && left.is_some_and(|left| left != len);
+            let len = left.filter(|_| is_unknown).unwrap_or(len);
+            let place = u32::try_from(at + 16).ok().filter(|_| is_unknown);
+            let mend = place.map(|at| HeaderPatch { at, value: len, is_wide: true });
+            let sound = Some(len).filter(|len| !is_placeholder(*len));
+            let sound = sound.and_then(|len| len.checked_sub(HEADER));
+            let end = format.and_then(|format| format.duration(sound?, None));
+            // Where tags stand, no demuxer looks for them.
+            let until = sound.map_or(u64::MAX, |_| at.saturating_add(len));
+            let audio = format.map(|format| format.codec);
+            return Ok(ProbeInfo { end, audio, header_patch: mend, until, ..head });
+        }
+        let Some(next) = at.checked_add(len).and_then(|end| end.checked_next_multiple_of(8)) else {
+            break;
+        };
+        if len < HEADER {
+            break;
+        }
+        at = next;
+    }
+    Ok(head)
+}

@@ -1,0 +1,97 @@
+//! What a source does when something fails: it waits, changes what must be changed, and asks
+//! again; or it gives up.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use crate::error::{Error, UpstreamError};
+use crate::fetch::TrackReader;
+use crate::fetch::fallback::is_stale;
+
+/// A busy upstream that asks for a longer wait than this before its first answer is reported
+/// rather than waited for: the client can come back by itself.
+const OPENING_WAIT: Duration = Duration::from_secs(5);
+
+impl TrackReader<'_, '_> {
+    /// Makes everything ready for the next try, and waits until it is time for it; or gives up.
+    pub(super) fn recover(&mut self, fault: UpstreamError) -> Result<(), Error> {
+        let redirected = self.effective_url.as_ref().is_some_and(|url| *url != self.location.url);
+        self.drop_connections();
+        // Where a redirect led to may expire; it is asked where it leads to now.
+        let leads_on = redirected && is_stale(&fault) && self.can_resume();
+        if leads_on { self.retry(&fault, Duration::ZERO) } else { self.retry_or_fail(fault) }
+    }
+
+    /// The same, without letting go of a connection.
+    pub(super) fn retry_or_fail(&mut self, fault: UpstreamError) -> Result<(), Error> {
+        let wait = if self.can_resume() { self.next_attempt(&fault) } else { None };
+        match (wait, fault) {
+            (Some(wait), fault) => self.retry(&fault, wait),
+            (None, UpstreamError::Status(status)) if self.tried.in_vain => {
+                Err(self.failed(UpstreamError::StillRefused(status)))
+            }
+            (None, fault) => Err(self.failed(fault)),
+        }
+    }
+
+    /// What cannot be asked for in parts cannot be gone on with.
+    fn can_resume(&self) -> bool {
+        self.file().ranged || self.offset == 0
+    }
+
+    fn retry(&self, fault: &UpstreamError, wait: Duration) -> Result<(), Error> {
+        self.upstream.retries_made.fetch_add(1, Ordering::Relaxed);
+        log::debug!("{} upstream: {fault}; trying again in {wait:.1?}", self.track);
+        self.back_off(wait)
+    }
+
+    /// Lets `wait` pass, and the time before which the location must not be asked for.
+    #[expect(clippy::disallowed_methods, reason = "that time is given as one of day")]
+    pub(super) fn back_off(&self, wait: Duration) -> Result<(), Error> {
+        let until = self.location.available_at;
+        let early = until.and_then(|at| at.duration_since(SystemTime::now()).ok());
+        let wait = wait.max(early.unwrap_or_default());
+        if early.is_some_and(|early| early > self.upstream.max_wait) {
+            return Err(self.failed(UpstreamError::NotYetAvailable(wait)));
+        }
+        match self.stop.sleep(wait) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Error::Stopped),
+            Err(error) => Err(Error::system("wait for an upstream", &error)),
+        }
+    }
+
+    /// Changes what the fault wants changed; after how long to ask again, if at all.
+    fn next_attempt(&mut self, fault: &UpstreamError) -> Option<Duration> {
+        match fault {
+            UpstreamError::Unreachable(_) if self.file.is_none() => None,
+            UpstreamError::Busy(_, Some(wait)) if *wait > self.max_wait() => None,
+            UpstreamError::Busy(_, wait) => {
+                self.budget.spend(false).map(|backoff| backoff.max(wait.unwrap_or_default()))
+            }
+            UpstreamError::Slow(_) => self.budget.spend(true),
+            UpstreamError::Truncated { .. }
+            | UpstreamError::Timeout(..)
+            | UpstreamError::Unreachable(_)
+            | UpstreamError::Status(408 | 500 | 502 | 504) => self.budget.spend(false),
+            fault => self.try_fallback(fault).then_some(Duration::ZERO),
+        }
+    }
+
+    fn max_wait(&self) -> Duration {
+        let limit = if self.opening { OPENING_WAIT } else { Duration::MAX };
+        limit.min(self.upstream.max_wait)
+    }
+
+    pub(super) fn failed(&self, fault: UpstreamError) -> Error {
+        Error::Upstream { track: self.track, fault }
+    }
+
+    /// Lets go of the connection in use, so that the next question is asked on a new one. The others
+    /// have not failed.
+    pub(super) fn drop_connections(&mut self) {
+        (self.body, self.effective_url) = (None, None);
+        self.prefetched.clear();
+        self.client = self.upstream.new_client(&self.stop);
+    }
+}

@@ -1,0 +1,333 @@
+//! How ffmpeg is called. Pure, but for the question of its version.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::container::Container;
+use crate::container::parameter_sets::SampleEntry;
+use crate::container::probe::{Format, ProbedInput};
+use crate::ffmpeg::job::MappedTrack;
+use crate::ffmpeg::{FfmpegJob, Transcode, report};
+use crate::media::{Metadata, TrackKind};
+use crate::options::TimeRange;
+use crate::runtime_dir::FifoSet;
+
+/// ffmpeg's arguments for a joint whose tracks come through `pipes`. Pure.
+pub fn arguments(joint: &FfmpegJob, pipes: &FifoSet, version: Version) -> Vec<OsString> {
+    let mut list: Vec<OsString> = Vec::with_capacity(64);
+    let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+    // -xerror: an input that breaks off in the middle of a packet is an error, not the end.
+    list.extend(words("-hide_banner -nostdin -nostats -loglevel error -xerror"));
+    for input in &joint.inputs {
+        // Nothing but this pipe may be opened and no other format be guessed, whatever the
+        // bytes say.
+        let demuxer = demuxer(input.probe.format);
+        list.extend(words("-protocol_whitelist file"));
+        list.extend(words(&format!("-format_whitelist {demuxer} -f {demuxer}")));
+        list.extend(words(INPUT));
+        let pre_skip = early_opus(joint, version).filter(|_| input.kind == TrackKind::Audio);
+        let offset = pre_skip.unwrap_or_default().as_secs_f64() - joint.zero().as_secs_f64();
+        if offset != 0.0 {
+            list.extend(words(&format!("-itsoffset {offset:.6}")));
+        }
+        let mut pipe = OsString::from("file:");
+        pipe.push(pipes.path(input.kind));
+        list.extend(["-i".into(), pipe]);
+    }
+    // First what it sees in them.
+    let maps: Vec<OsString> = joint.tracks.iter().flat_map(|track| map(joint, track)).collect();
+    list.extend_from_slice(&maps);
+    // Of what is coded anew, a part may begin within a packet.
+    if joint.transcode.is_none() {
+        list.extend(trim(joint));
+    }
+    list.extend(words(report::OUTPUT));
+    list.extend(maps);
+    // A track of which nothing came out is an error, not an end. A whole film may have an empty one.
+    let may_be_empty =
+        joint.time_range.is_full() && joint.tracks.iter().any(|track| track.is_optional);
+    let empty = if may_be_empty { "empty_output" } else { "empty_output_stream" };
+    list.extend(words(&format!("-abort_on {empty}")));
+    // The packets as they are, with the times they have: without -copyts each input would be
+    // moved to begin at 0, and the tracks out of step.
+    // Without +bitexact there would be a random number in a Matroska file, and no two downloads
+    // alike.
+    list.extend(words("-c copy -copyts -fflags +bitexact"));
+    // Bit rates at which hardly anyone hears a difference. Constant for MP3: players take it to
+    // tell how long it plays, for nothing else in the file does.
+    if let Some(recoding) = joint.transcode {
+        list.extend(words(match recoding {
+            Transcode::Aac => "-c:a aac -b:a 160k",
+            Transcode::Mp3 => "-c:a libmp3lame -b:a 192k",
+            Transcode::Opus => "-c:a libopus -b:a 128k",
+        }));
+    }
+    for (letter, filters) in filters(joint, version) {
+        list.extend([format!("-bsf:{letter}").into(), filters.join(",").into()]);
+    }
+    list.extend(trim(joint));
+    let Metadata { title, artist, date, cover: _ } = &joint.metadata;
+    for (name, text) in [("title", title), ("artist", artist), ("date", date)] {
+        if let Some(text) = text {
+            list.extend(["-metadata".into(), format!("{name}={text}").into()]);
+        }
+    }
+    match joint.container {
+        Container::Mp4 => {
+            // The index of random access points (mfra) would be wrong: it counts from the start
+            // of the file, and we make the moov grow.
+            let flags = "frag_keyframe+empty_moov+default_base_moof+skip_trailer";
+            let is_late = joint.needs_edit_lists() || !joint.is_described();
+            let delay = if is_late { "+delay_moov" } else { "" };
+            // Chapters would be a track of their own. Versions before 6.0 call FLAC and TrueHD in
+            // MP4 experimental, which are in their standards by now.
+            list.extend(words("-map_chapters -1 -strict experimental"));
+            let video = joint.source(TrackKind::Video).and_then(|input| input.probe.sample_entry);
+            if let Some(tag) = video.and_then(|entry| version.tag(entry)) {
+                list.extend(words(&format!("-tag:v {tag}")));
+            }
+            list.extend(words(&format!("-f mp4 -movflags {flags}{delay} -frag_duration")));
+            list.push(joint.longest_fragment().as_micros().to_string().into());
+        }
+        Container::Webm | Container::Mkv => {
+            // What this muxer cannot look up at the end, it takes from a tag.
+            if let Some(longest) = joint.durations().into_iter().flatten().max() {
+                let duration = format!("DURATION={}", clock(longest));
+                list.extend(["-metadata".into(), duration.into()]);
+            }
+            let muxer = if joint.container == Container::Webm { "webm" } else { "matroska" };
+            list.extend(words(&format!("-f {muxer}")));
+        }
+        // Its own summary of the file would have to be written at the end, in front.
+        Container::Mp3 => list.extend(words("-f mp3 -write_xing 0")),
+        Container::Ogg => list.extend(words("-f ogg")),
+    }
+    list.push("pipe:1".into());
+    list
+}
+
+/// What is taken of what arrives: the sound from `start` on, the picture from its next key frame on, both
+/// counted from `start`.
+fn trim(joint: &FfmpegJob) -> Vec<OsString> {
+    let TimeRange { start, end } = joint.time_range;
+    let start = Some(start).filter(|start| *start > joint.zero());
+    let bounds = [("-ss", start), ("-to", end)].into_iter();
+    let bounds = bounds.filter_map(|(name, time)| {
+        Some([name.into(), clock(time?.saturating_sub(joint.zero())).into()])
+    });
+    bounds.flatten().collect()
+}
+
+/// What makes ffmpeg take this track. A cover is no picture of a film.
+fn map(
+    joint: &FfmpegJob,
+    MappedTrack { from, kind, is_optional, .. }: &MappedTrack,
+) -> [OsString; 2] {
+    let input = joint.inputs.iter().position(|input| input.kind == *from).unwrap_or(0);
+    let letter = if *kind == TrackKind::Video { 'V' } else { 'a' };
+    let optional = if *is_optional { "?" } else { "" };
+    ["-map".into(), format!("{input}:{letter}:0{optional}").into()]
+}
+
+/// How much too early this ffmpeg would write the Opus of this joint.
+fn early_opus(joint: &FfmpegJob, version: Version) -> Option<Duration> {
+    let is_early = version.is_early_with_opus()
+        && joint.transcode.is_none()
+        && matches!(joint.container, Container::Webm | Container::Mkv);
+    let samples = joint.source(TrackKind::Audio)?.probe.pre_skip.filter(|_| is_early)?;
+    Some(Duration::from_secs(1) * u32::from(samples.get()) / 48_000)
+}
+
+/// What is done to packets on their way, by kind of track.
+fn filters(joint: &FfmpegJob, version: Version) -> Vec<(char, Vec<String>)> {
+    let (mut video, mut audio) = (Vec::new(), Vec::new());
+    let sound = joint.source(TrackKind::Audio);
+    let is_lone_film = sound.is_some_and(|input| input.kind == TrackKind::Video);
+    // To move the input would move its pictures, too. In these versions a filter counts in the ticks
+    // of the output, milliseconds here.
+    if let Some(pre_skip) = early_opus(joint, version).filter(|_| is_lone_film) {
+        audio.push(format!("setts=ts=TS+{:.0}", pre_skip.as_secs_f64() * 1000.0));
+    }
+    if joint.container == Container::Mp4 && joint.transcode.is_none() {
+        // Without a container the decoder's settings stand in each packet; MP4 wants them in its
+        // index.
+        if sound.is_some_and(|input| input.probe.format == Format::Adts) {
+            audio.push("aac_adtstoasc".into());
+        }
+        // Two packets of MP4 never have the same time, those of others may: -xerror would make an
+        // error of what ffmpeg moves by a tick.
+        let may_be_same = |input: &ProbedInput| !input.probe.format.is_raw();
+        if sound.is_some_and(may_be_same) {
+            audio.push(APART.into());
+        }
+        let picture = joint.source(TrackKind::Video);
+        if picture.is_some_and(may_be_same) && version.filters_in_ticks_of_output() {
+            video.push(APART.into());
+        }
+    }
+    [('v', video), ('a', audio)].into_iter().filter(|(_, filters)| !filters.is_empty()).collect()
+}
+
+/// Moves a packet behind the one before it.
+const APART: &str = "setts=pts=if(gt(PREV_OUTDTS+1\\,PTS)\\,PREV_OUTDTS+1\\,PTS)\
+                     :dts=if(gt(PREV_OUTDTS+1\\,DTS)\\,PREV_OUTDTS+1\\,DTS)";
+
+/// * `thread_queue_size 0`: up to 5.1, ffmpeg reads several inputs on threads of their own, and
+///   when they cannot seek it sleeps 10 ms whenever it has used up what those read ahead (8
+///   packets, unless told otherwise): a download that could take 4 s takes 45. With 0 it reads
+///   them itself, in turn, which waits for nothing and keeps nothing. Later versions do not
+///   sleep, and take 0 for their default.
+/// * `fpsprobesize 0`: no frames are read to guess a frame rate that is not used; the first
+///   byte comes 25 ms earlier.
+const INPUT: &str = "-thread_queue_size 0 -fpsprobesize 0";
+
+/// `H:MM:SS.mmm`, as ffmpeg reads a duration.
+fn clock(duration: Duration) -> String {
+    let (seconds, millis) = (duration.as_secs(), duration.subsec_millis());
+    format!("{}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+fn demuxer(format: Format) -> &'static str {
+    match format {
+        Format::Mp4 => "mp4",
+        // One demuxer for both, which goes by both names.
+        Format::Webm | Format::Matroska => "matroska",
+        Format::Ogg => "ogg",
+        Format::Mp3 => "mp3",
+        Format::Ac3 => "ac3",
+        Format::Eac3 => "eac3",
+        Format::Flv => "flv",
+        Format::Aiff => "aiff",
+        Format::Au => "au",
+        Format::Wave64 => "w64",
+        Format::Adts => "aac",
+        Format::Flac => "flac",
+        Format::Wav => "wav",
+    }
+}
+
+/// What is known of the ffmpeg at hand: the version of its library for containers, if it told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Version(pub Option<u32>);
+
+impl Version {
+    /// Asks `program`.
+    pub fn of(program: &Path) -> Version {
+        let output = Command::new(program).arg("-version").stdin(Stdio::null()).output();
+        Version(output.ok().and_then(|output| libavformat(&output.stdout)))
+    }
+
+    /// Before FFmpeg 6.0 (libavformat 60), the Matroska muxer writes Opus too early by its
+    /// pre-skip: each remux moves it 6.5 ms against the picture.
+    fn is_early_with_opus(self) -> bool {
+        self.0.is_some_and(|major| major < 60)
+    }
+
+    /// What this one takes for the type of a sample entry, if it is better than what it would take by
+    /// itself. Before 7.0 (libavformat 61) it may not know that of Dolby Vision.
+    fn tag(self, entry: SampleEntry) -> Option<&'static str> {
+        match entry {
+            SampleEntry::Dvh1 if self.0.is_none_or(|major| major < 61) => {
+                Some(SampleEntry::Hvc1.name())
+            }
+            SampleEntry::Dva1 => None,
+            entry => Some(entry.name()),
+        }
+    }
+
+    /// In FFmpeg 5 filters see the times that the muxer will. Later ones show them those of the
+    /// input, which are often milliseconds: to move pictures by those would add up.
+    fn filters_in_ticks_of_output(self) -> bool {
+        self.0 == Some(59)
+    }
+}
+
+/// The major version in a line such as `libavformat    59. 27.100 / 59. 27.100`.
+fn libavformat(said: &[u8]) -> Option<u32> {
+    let said = String::from_utf8_lossy(said);
+    let line = said.lines().find_map(|line| line.trim().strip_prefix("libavformat"))?;
+    line.split('.').next()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::probe::ProbeInfo;
+    use crate::options::OutputOptions;
+    use crate::runtime_dir::RuntimeDir;
+
+    #[test]
+    fn each_input_is_told_its_format_and_may_open_nothing_else() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = RuntimeDir::claim(&base.path().join("with space")).unwrap();
+        let pipes = dir.pipes([TrackKind::Video, TrackKind::Audio].into_iter()).unwrap();
+        let pre_skip = std::num::NonZeroU16::new(312);
+        let head = |format| ProbeInfo {
+            format,
+            end: None,
+            shifted: false,
+            pre_skip,
+            ..ProbeInfo::of(format)
+        };
+        let input = |kind, format| ProbedInput { kind, probe: head(format) };
+        let inputs =
+            vec![input(TrackKind::Video, Format::Mp4), input(TrackKind::Audio, Format::Webm)];
+        let joint =
+            FfmpegJob::new(inputs, &OutputOptions::default(), &Metadata::default()).unwrap();
+        let list = arguments(&joint, &pipes, Version(Some(60)));
+        let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        assert!(text.contains("-protocol_whitelist file -format_whitelist mp4 -f mp4"), "{text}");
+        assert!(text.contains("-format_whitelist matroska -f matroska"), "{text}");
+        assert!(
+            text.contains("-map 0:V:0 -map 1:a:0 -abort_on empty_output_stream -c copy -copyts"),
+            "{text}"
+        );
+        let pipe = format!("file:{}", pipes.path(TrackKind::Video).display());
+        assert!(list.iter().any(|word| *word == *pipe), "{text}");
+        let offset = |version| {
+            let list = arguments(&joint, &pipes, Version(version));
+            list.iter().any(|word| word == "0.006500")
+        };
+        assert!(offset(Some(59)) && !offset(Some(60)) && !offset(None));
+    }
+
+    #[test]
+    fn what_is_wanted_of_the_film_is_said() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = RuntimeDir::claim(base.path()).unwrap();
+        let pipes = dir.pipes([TrackKind::Video].into_iter()).unwrap();
+        let inputs =
+            vec![ProbedInput { kind: TrackKind::Video, probe: ProbeInfo::of(Format::Mp4) }];
+        let trim =
+            TimeRange { start: Duration::from_millis(90_500), end: Some(Duration::from_secs(99)) };
+        let tags = Metadata { title: Some("a = b".into()), ..Metadata::default() };
+        let joint = FfmpegJob::new(
+            inputs,
+            &OutputOptions { time_range: trim, ..OutputOptions::default() },
+            &tags,
+        )
+        .unwrap();
+        let list = arguments(&joint, &pipes, Version(None));
+        let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        let wanted = "-ss 0:01:30.500 -to 0:01:39.000 -metadata title=a = b -map_chapters -1 -strict experimental -f mp4";
+        assert!(text.contains(wanted), "{text}");
+        let of_report = format!("-ss 0:01:30.500 -to 0:01:39.000 {}", report::OUTPUT);
+        assert!(text.contains(&of_report), "{text}");
+    }
+
+    #[test]
+    fn durations_never_have_sixty_seconds() {
+        assert_eq!(clock(Duration::from_micros(59_999_999)), "0:00:59.999");
+        assert_eq!(clock(Duration::from_millis(36_061_005)), "10:01:01.005");
+    }
+
+    #[test]
+    fn versions_are_read() {
+        let said =
+            b"ffmpeg version 5.1.9\n  libavutil 57. 28.100\n  libavformat    59. 27.100 / 59\n";
+        assert_eq!(libavformat(said), Some(59));
+        assert_eq!(libavformat(b"something else"), None);
+    }
+}

@@ -1,0 +1,19 @@
+//! The HTTP client of upstreams: ureq over a pool of our own connections.
+//!
+//! One request is a byte range of one file. A response is checked against what is known of the
+//! file before its body is read.
+//!
+//! **Invariant:** a connection is reused only if its last response was read to the end.
+
+pub(crate) mod body;
+pub(crate) mod client;
+pub(crate) mod connection;
+pub(crate) mod host_memory;
+mod pool;
+pub(crate) mod request;
+mod transport;
+mod upstream_client;
+pub(crate) mod validate;
+
+pub use upstream_client::{SOCKET_BUFFER, SPLICE_CHUNK, UpstreamClient};
+pub use validate::{RemoteFile, Validators};

@@ -1,0 +1,166 @@
+//! The TCP connection below ureq: every wait on it also ends when its stream does.
+//!
+//! ureq's own transport blocks in `connect` and `read`; this one polls the socket beside the
+//! stream's [`CancelToken`](crate::cancel::CancelToken), so a stream that is over lets go of its upstreams at once. Must never know
+//! HTTP.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ureq::http::Uri;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport, TransportAdapter,
+};
+use ureq::{Error, Timeout};
+
+use crate::config::Proxy;
+use crate::http_client::connection::{Connection, CountedBuffers, IoGuard};
+use crate::net::{Families, proxy, target};
+use crate::sys;
+
+/// What is read of an answer over plain HTTP at once, and the longest head of one: a stream may have
+/// several connections, and holds as much for each.
+const PLAIN_BUFFER: usize = 32 << 10;
+
+/// Makes the connections of one HTTP client.
+pub(crate) struct TcpConnector {
+    pub(crate) io_guard: Arc<IoGuard>,
+    pub(crate) families: Arc<Families>,
+    /// What all connections lead through.
+    pub(crate) proxy: Option<Proxy>,
+}
+
+impl TcpConnector {
+    /// A new connection to one of the addresses.
+    pub(crate) fn connect(&self, details: &ConnectionDetails) -> Result<TcpTransport, Error> {
+        let limit = limit(details.timeout);
+        let deadline = Instant::now() + limit;
+        let mut last = Error::HostNotFound;
+        let mut left = u32::try_from(details.addrs.len()).unwrap_or(1);
+        for address in &details.addrs[..] {
+            // The time is shared out, so that one silent address does not use it all up.
+            let share = deadline.saturating_duration_since(Instant::now()) / left;
+            match connect(*address, share, &self.io_guard) {
+                Ok(socket) => {
+                    if self.proxy.is_none() {
+                        self.families.record_success(*address, &details.addrs[..]);
+                    }
+                    let to = (origin(details.uri), *address);
+                    let line = Connection::new(socket, to, self.io_guard.clone());
+                    return self.through_proxy(line, details, deadline);
+                }
+                Err(error) => last = error,
+            }
+            if self.io_guard.is_cancelled() {
+                break;
+            }
+            left -= 1;
+        }
+        Err(match last {
+            Error::Io(error) if self.proxy.is_some() => proxy::refused(&error.to_string()).into(),
+            last => last,
+        })
+    }
+
+    /// The connection, led on to the upstream if `line` only leads to the proxy.
+    fn through_proxy(
+        &self,
+        connection: Arc<Connection>,
+        details: &ConnectionDetails,
+        deadline: Instant,
+    ) -> Result<TcpTransport, Error> {
+        let sizes = details.config;
+        let input = match details.uri.scheme_str() {
+            // Bodies are mostly read past it.
+            Some("http") => PLAIN_BUFFER,
+            _ => sizes.input_buffer_size(),
+        };
+        let buffers = LazyBuffers::new(input, sizes.output_buffer_size());
+        let wire = TcpTransport {
+            buffers: CountedBuffers { buffers, connection: connection.clone() },
+            connection,
+        };
+        let Some(proxy) = &self.proxy else { return Ok(wire) };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut line = TransportAdapter::new(wire, details.current_time.clone());
+        line.set_timeout(NextTimeout { after: left.into(), ..details.timeout });
+        let (host, port) = target(details.uri);
+        proxy::connect_through(proxy, &mut line, host, port)?;
+        Ok(line.into_inner())
+    }
+}
+
+/// What a connection leads to.
+pub(crate) fn origin(uri: &Uri) -> String {
+    let (host, port) = target(uri);
+    format!("{}://{host}:{port}", uri.scheme_str().unwrap_or_default())
+}
+
+fn connect(address: SocketAddr, limit: Duration, waits: &IoGuard) -> Result<TcpStream, Error> {
+    let socket = sys::start_connect(address)?;
+    waits.wait(socket.as_fd(), sys::WRITABLE, limit, Timeout::Connect)?;
+    if let Some(error) = socket.take_error()? {
+        return Err(error.into());
+    }
+    socket.set_nodelay(true)?;
+    Ok(socket)
+}
+
+/// A connection, as ureq has it.
+pub(crate) struct TcpTransport {
+    pub(crate) connection: Arc<Connection>,
+    buffers: CountedBuffers,
+}
+
+impl fmt::Debug for TcpTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+impl Transport for TcpTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let timeout = timeout.for_write();
+        let mut sent = 0;
+        while sent < amount {
+            match (&self.connection.socket).write(&self.buffers.output()[sent..amount]) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.connection.wait(sys::WRITABLE, limit(timeout), timeout.reason)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let timeout = timeout.for_read();
+        let buffer = self.buffers.input_append_buf();
+        let next = |mut socket: &TcpStream| socket.read(buffer);
+        let count = self.connection.retry_when_ready(limit(timeout), timeout.reason, next)?;
+        self.buffers.input_appended(count);
+        Ok(count > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.connection.is_idle()
+    }
+}
+
+/// ureq's way of saying "no limit" is an enum of its own.
+fn limit(timeout: NextTimeout) -> Duration {
+    match timeout.after {
+        ureq::unversioned::transport::time::Duration::Exact(limit) => limit,
+        ureq::unversioned::transport::time::Duration::NotHappening => Duration::from_secs(86_400),
+    }
+}

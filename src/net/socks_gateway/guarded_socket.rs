@@ -1,0 +1,126 @@
+//! The two ends of a connection through the gate, and what goes to and fro between them.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use crate::sys::{self, EventFd};
+
+/// How long a connection may be silent: more than what reads pages waits for an answer.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection is kept for its last bytes to be taken.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// To and fro, until one side has closed.
+pub(crate) fn relay(
+    inside: &mut GuardedSocket<'_>,
+    outside: &mut GuardedSocket<'_>,
+    closing: &EventFd,
+) -> io::Result<()> {
+    let mut buffer = vec![0; 16 << 10];
+    loop {
+        let awaited = [closing.as_fd(), inside.socket.as_fd(), outside.socket.as_fd()];
+        let [over, from_inside, from_outside] =
+            sys::poll(awaited.map(|fd| (fd, sys::READABLE)), Some(IDLE_TIMEOUT))?;
+        if over || !(from_inside || from_outside) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if from_inside {
+            match inside.read(&mut buffer)? {
+                0 => return Ok(()),
+                count => outside.write_all(&buffer[..count])?,
+            }
+        }
+        if from_outside {
+            match outside.read(&mut buffer)? {
+                0 => return Ok(()),
+                count => inside.write_all(&buffer[..count])?,
+            }
+        }
+    }
+}
+
+/// A socket whose waits have a limit, and end with the gate.
+pub(crate) struct GuardedSocket<'g> {
+    socket: TcpStream,
+    closing: &'g EventFd,
+    /// How long it may be silent.
+    pub(crate) idle_timeout: Duration,
+}
+
+impl<'g> GuardedSocket<'g> {
+    pub(crate) fn new(socket: TcpStream, closing: &'g EventFd) -> io::Result<GuardedSocket<'g>> {
+        socket.set_nonblocking(true)?;
+        socket.set_nodelay(true)?;
+        Ok(GuardedSocket { socket, closing, idle_timeout: IDLE_TIMEOUT })
+    }
+
+    pub(crate) fn read_array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Bytes behind their number.
+    pub(crate) fn read_prefixed(&mut self) -> io::Result<Vec<u8>> {
+        let [count] = self.read_array()?;
+        let mut bytes = vec![0; usize::from(count)];
+        self.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn wait(&self, interest: i16) -> io::Result<()> {
+        let awaited = [(self.closing.as_fd(), sys::READABLE), (self.socket.as_fd(), interest)];
+        match sys::poll(awaited, Some(self.idle_timeout))? {
+            [false, true] => Ok(()),
+            _ => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    /// Says that there is no more, and waits a little for the other side to have seen it: closing
+    /// with unread bytes would reset the connection, and lose what was sent.
+    pub(crate) fn shut_down(self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)?;
+        let deadline = Instant::now() + LINGER;
+        let mut sink = [0; 4096];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let awaited = [self.closing.as_fd(), self.socket.as_fd()];
+            match sys::poll(awaited.map(|fd| (fd, sys::READABLE)), Some(left))? {
+                [false, true] if (&self.socket).read(&mut sink)? > 0 => {}
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+impl Read for GuardedSocket<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match (&self.socket).read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(sys::READABLE)?;
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Write for GuardedSocket<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match (&self.socket).write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(sys::WRITABLE)?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,295 @@
+//! Sample descriptions (stsd, ISO/IEC 14496-12 §8.5.2), as the joined file has them.
+//!
+//! They are copied, but for two things. Apple's players take HEVC only where its parameter sets stand
+//! in the description alone, and say so by its type; they mostly do stand there. And QuickTime's
+//! descriptions have other fields ("QuickTime File Format Specification", "Sample Description Atoms").
+//! What would have to be guessed is refused.
+
+use super::Unsupported;
+use super::trak::{MALFORMED, whole};
+use crate::container::isobmff::{Found, Header, boxed, header, u32_at, u64_at};
+use crate::container::parameter_sets::sample_entry;
+
+/// What a description begins with: reserved bytes, and which media it is about.
+const COMMON: usize = 8;
+/// The fields of a video description, those included (§12.1.3).
+const VISUAL: usize = COMMON + 70;
+/// The fields of an audio description, those included (§12.2.3).
+const AUDIO: usize = COMMON + 20;
+
+/// The video of QuickTime files that MP4 knows by the same type and fields: all that are registered.
+const VIDEO: [&[u8; 4]; 18] = [
+    b"avc1", b"avc3", b"hvc1", b"hev1", b"dvh1", b"dvhe", b"dva1", b"dvav", b"av01", b"vp08",
+    b"vp09", b"mp4v", b"apch", b"apcn", b"apcs", b"apco", b"ap4h", b"ap4x",
+];
+/// What of such a description means the same in MP4.
+const OF_VIDEO: [&[u8; 4]; 15] = [
+    b"avcC", b"hvcC", b"lhvC", b"dvcC", b"dvvC", b"dvwC", b"av1C", b"vpcC", b"esds", b"pasp",
+    b"clap", b"colr", b"btrt", b"mdcv", b"clli",
+];
+/// The audio, and the box that tells the decoder what it must know.
+const SOUND: [(&[u8; 4], &[u8; 4]); 6] = [
+    (b"mp4a", b"esds"),
+    (b"ac-3", b"dac3"),
+    (b"ec-3", b"dec3"),
+    (b"alac", b"alac"),
+    (b"Opus", b"dOps"),
+    (b"fLaC", b"dfLa"),
+];
+
+/// Windows Media, which old streams of Microsoft's have in fragments: players of MP4 find nothing in what is
+/// joined with it.
+const FOREIGN: [&[u8; 4]; 2] = [b"wma ", b"owma"];
+
+/// The stsd of a track with this handler in the joined file.
+pub(super) fn stsd(
+    found: &Found<'_>,
+    handler: &[u8; 4],
+    is_quicktime: bool,
+) -> Result<Vec<u8>, Unsupported> {
+    let payload = found.payload();
+    let entries = whole(payload.get(8..).ok_or(MALFORMED)?)?;
+    let mut parts = vec![[&[0; 4], &payload[4..8]].concat()];
+    for entry in &entries {
+        parts.push(match (handler, is_quicktime) {
+            (b"vide", false) => renamed(entry.bytes, entry),
+            (b"vide", true) => of_quicktime_video(entry)?,
+            (_, true) => of_quicktime_sound(entry)?,
+            (_, false) if FOREIGN.contains(&&entry.kind) => {
+                return Err(Unsupported("its audio is none that MP4 knows"));
+            }
+            (_, false) => entry.bytes.to_vec(),
+        });
+    }
+    let parts: Vec<_> = parts.iter().map(Vec::as_slice).collect();
+    Ok(boxed(b"stsd", &parts))
+}
+
+/// A video description, `bytes`, under the type that says that all parameter sets are in it, if they
+/// are (ISO/IEC 14496-15 §5.4.2, §8.4.1).
+fn renamed(bytes: &[u8], entry: &Found<'_>) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let boxes = lenient(entry.payload().get(VISUAL..).unwrap_or_default());
+    let record = |kind: &[u8; 4]| boxes.iter().find(|found| found.kind == *kind);
+    let name = sample_entry(&entry.kind, |kind| record(kind).map(Found::payload));
+    let name = name.map_or(&entry.kind[..], |name| name.name().as_bytes());
+    bytes[4..8].copy_from_slice(name);
+    bytes
+}
+
+fn of_quicktime_video(entry: &Found<'_>) -> Result<Vec<u8>, Unsupported> {
+    if !VIDEO.contains(&&entry.kind) {
+        return Err(Unsupported("it is a QuickTime file whose video MP4 does not know"));
+    }
+    let payload = entry.payload();
+    let mut parts = vec![payload.get(..VISUAL).ok_or(MALFORMED)?.to_vec()];
+    for found in lenient(&payload[VISUAL..]) {
+        match &found.kind {
+            b"colr" => parts.push(colr(&found)),
+            kind if OF_VIDEO.contains(&kind) => parts.push(found.bytes.to_vec()),
+            _ => {}
+        }
+    }
+    let parts: Vec<_> = parts.iter().map(Vec::as_slice).collect();
+    Ok(renamed(&boxed(&entry.kind, &parts), entry))
+}
+
+/// The same colours, as MP4 tells of them (§12.1.5): with a word on whether they use the full range,
+/// which QuickTime's never do.
+fn colr(found: &Found<'_>) -> Vec<u8> {
+    match found.payload().strip_prefix(b"nclc").and_then(|rest| rest.first_chunk::<6>()) {
+        Some(colours) => boxed(b"colr", &[b"nclx", colours, &[0]]),
+        None => found.bytes.to_vec(),
+    }
+}
+
+/// The first description that MP4 has, of what may be one of three (§12.2.3 and "Sound Sample
+/// Description Version 2").
+fn of_quicktime_sound(entry: &Found<'_>) -> Result<Vec<u8>, Unsupported> {
+    const UNKNOWN: Unsupported =
+        Unsupported("it is a QuickTime file whose audio MP4 does not know");
+    let payload = entry.payload();
+    let kind = SOUND.iter().find(|(kind, _)| **kind == entry.kind);
+    let (kind, wanted) = kind.ok_or(UNKNOWN)?;
+    let fields = payload.get(..AUDIO).ok_or(MALFORMED)?;
+    let [version, mut channels, compression] = [0, 8, 12].map(|at| {
+        let at = COMMON + at;
+        u16::from_be_bytes([fields[at], fields[at + 1]])
+    });
+    // Only the upper half is whole numbers.
+    let mut rate = u32_at(fields, COMMON + 16).ok_or(MALFORMED)?;
+    let more = &payload[AUDIO..];
+    let (len, is_packets) = match version {
+        0 => (0, true),
+        // What has a size of its own in each packet says so.
+        1 => (16, compression == 0xfffe),
+        2 => {
+            let hertz = f64::from_bits(u64_at(more, 4).ok_or(MALFORMED)?);
+            let count = u32_at(more, 12).and_then(|count| u16::try_from(count).ok());
+            channels = count.ok_or(MALFORMED)?;
+            // Where it does not fit, the decoder's own settings tell it (§12.2.3.2).
+            rate = if (1.0..65_536.0).contains(&hertz) { (hertz as u32) << 16 } else { 0 };
+            (36, u32_at(more, 28) == Some(0))
+        }
+        _ => return Err(UNKNOWN),
+    };
+    if !is_packets {
+        return Err(UNKNOWN);
+    }
+    let boxes = lenient(more.get(len..).ok_or(MALFORMED)?);
+    let wave = boxes.iter().find(|found| found.kind == *b"wave");
+    let inner = wave.map(|wave| lenient(wave.payload())).unwrap_or_default();
+    let settings = boxes.iter().chain(&inner).find(|found| found.kind == **wanted);
+    let settings = settings.ok_or(UNKNOWN)?;
+    let numbers = [channels.to_be_bytes(), 16u16.to_be_bytes(), [0; 2], [0; 2]];
+    Ok(boxed(
+        kind,
+        &[&fields[..COMMON], &[0; 8], numbers.as_flattened(), &rate.to_be_bytes(), settings.bytes],
+    ))
+}
+
+/// How many bytes the samples of all channels have together, if the first description is one of
+/// QuickTime's of sound without compression, in its versions 0 and 1.
+pub(super) fn pcm_size(stsd: &Found<'_>) -> Option<u32> {
+    let entry = *lenient(stsd.payload().get(8..)?).first()?;
+    let field = |at: usize| {
+        let bytes = entry.payload().get(COMMON + at..)?.first_chunk()?;
+        Some(u32::from(u16::from_be_bytes(*bytes)))
+    };
+    let (version, channels, bits) = (field(0)?, field(8)?, field(10)?);
+    let width = match &entry.kind {
+        b"sowt" | b"twos" | b"raw " | b"NONE" => bits / 8,
+        b"in24" => 3,
+        b"in32" | b"fl32" => 4,
+        b"fl64" => 8,
+        _ => return None,
+    };
+    Some(channels * width).filter(|size| version < 2 && *size > 0)
+}
+
+/// The boxes in front of whatever is none: QuickTime ends some lists with four zeros.
+fn lenient(bytes: &[u8]) -> Vec<Found<'_>> {
+    /// A description has a handful.
+    const MOST: usize = 64;
+    let (mut found, mut at) = (Vec::new(), 0);
+    while found.len() < MOST {
+        let rest = &bytes[at..];
+        let Some(Header { kind, header, len: Some(len) }) = header(rest) else { break };
+        let Some(bytes) = usize::try_from(len).ok().and_then(|len| rest.get(..len)) else { break };
+        found.push(Found { kind, at, header, bytes });
+        at += bytes.len();
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::isobmff::children;
+    use proptest::prelude::*;
+
+    fn stsd_of(entry: &[u8]) -> Vec<u8> {
+        boxed(b"stsd", &[&[0, 0, 0, 0, 0, 0, 0, 1], entry])
+    }
+
+    fn converted(entry: &[u8], handler: &[u8; 4], quicktime: bool) -> Result<Vec<u8>, Unsupported> {
+        let stsd = stsd_of(entry);
+        let found = children(&stsd).unwrap()[0];
+        let new = super::stsd(&found, handler, quicktime)?;
+        assert_eq!(new[..16], stsd_of(&new[16..])[..16], "its head");
+        Ok(new[16..].to_vec())
+    }
+
+    fn video(kind: &[u8; 4], boxes: &[u8]) -> Vec<u8> {
+        boxed(kind, &[&[0, 0, 0, 0, 0, 0, 0, 1], &[7; 70], boxes])
+    }
+
+    fn hvcc(sets: &[u8]) -> Vec<u8> {
+        let arrays = sets.iter().flat_map(|kind| [0x80 | *kind, 0, 1, 0, 2, 9, 9]);
+        let arrays: Vec<u8> = arrays.collect();
+        boxed(b"hvcC", &[&[1; 22], &[sets.len() as u8], &arrays])
+    }
+
+    #[test]
+    fn the_type_says_that_all_parameter_sets_are_there() {
+        let named = |kind: &[u8; 4], boxes: &[u8]| {
+            let entry = video(kind, boxes);
+            let new = converted(&entry, b"vide", false).unwrap();
+            assert_eq!(new[8..], entry[8..], "nothing else changes");
+            new[4..8].to_vec()
+        };
+        assert_eq!(named(b"hev1", &hvcc(&[32, 33, 34])), b"hvc1");
+        assert_eq!(named(b"hev1", &hvcc(&[32, 33])), b"hev1");
+        assert_eq!(named(b"hev1", &[]), b"hev1");
+    }
+
+    #[test]
+    fn the_video_of_quicktime_has_the_same_fields() {
+        let colr = boxed(b"colr", &[b"nclc", &[0, 1, 0, 1, 0, 1]]);
+        let boxes = [&hvcc(&[32, 33, 34])[..], &boxed(b"gama", &[&[0; 4]]), &colr, &[0; 4]];
+        let new = converted(&video(b"hev1", &boxes.concat()), b"vide", true).unwrap();
+        let nclx = boxed(b"colr", &[b"nclx", &[0, 1, 0, 1, 0, 1, 0]]);
+        assert_eq!(new, video(b"hvc1", &[hvcc(&[32, 33, 34]), nclx].concat()));
+        let cinepak = converted(&video(b"cvid", &[]), b"vide", true);
+        assert!(cinepak.unwrap_err().0.contains("video"));
+    }
+
+    fn sound(kind: &[u8; 4], version: u16, compression: u16, more: &[u8]) -> Vec<u8> {
+        let [version, compression] = [version, compression].map(u16::to_be_bytes);
+        let fields = [&version[..], &[0; 6], &[0, 2, 0, 16], &compression, &[0; 2]].concat();
+        let rate = (48_000u32 << 16).to_be_bytes();
+        boxed(kind, &[&[0, 0, 0, 0, 0, 0, 0, 1], &fields, &rate, more])
+    }
+
+    #[test]
+    fn the_audio_of_quicktime_becomes_the_plain_kind() {
+        let esds = boxed(b"esds", &[&[0, 0, 0, 0, 3, 4, 5]]);
+        let wave = [&boxed(b"frma", &[b"mp4a"])[..], &esds, &[0, 0, 0, 8, 0, 0, 0, 0]].concat();
+        let wave = boxed(b"wave", &[&wave]);
+        let plain = sound(b"mp4a", 0, 0, &esds);
+        let of = |version, compression, more: &[u8]| {
+            converted(&sound(b"mp4a", version, compression, more), b"soun", true)
+        };
+        assert_eq!(of(0, 0xffff, &esds).as_ref(), Ok(&plain));
+        assert_eq!(of(1, 0xfffe, &[&[9; 16], &wave[..]].concat()).as_ref(), Ok(&plain));
+        assert_eq!(of(1, 0xfffe, &[&[9; 16], &esds[..]].concat()).as_ref(), Ok(&plain));
+        let second = |hertz: f64, packet: u32| {
+            let head = [&[0; 4][..], &hertz.to_bits().to_be_bytes(), &6u32.to_be_bytes()].concat();
+            let rest = [0x7f00_0000u32, 0, 0, packet, 1024].map(u32::to_be_bytes);
+            [&head[..], rest.as_flattened(), &wave].concat()
+        };
+        let six = of(2, 0xfffe, &second(48_000.0, 0)).unwrap();
+        assert_eq!((six[24..26].to_vec(), &six[32..]), (vec![0, 6], &plain[32..]));
+        let fast = of(2, 0xfffe, &second(96_000.0, 0)).unwrap();
+        assert_eq!(fast[32..36], [0; 4], "the decoder's settings tell it");
+        for refused in [
+            of(0, 0, &[]),
+            of(1, 0, &[&[9; 16], &wave[..]].concat()),
+            of(1, 0xfffe, &[9; 3]),
+            of(2, 0xfffe, &second(48_000.0, 4)),
+            of(3, 0, &esds),
+            converted(&sound(b"sowt", 0, 0, &[]), b"soun", true),
+            converted(&sound(b"wma ", 0, 0, &[]), b"soun", false),
+        ] {
+            assert!(refused.is_err(), "{refused:?}");
+        }
+        // Elsewhere nothing is touched.
+        let odd = sound(b"mp4a", 1, 0, &[1, 2, 3]);
+        assert_eq!(converted(&odd, b"soun", false), Ok(odd));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(
+            kind in prop::sample::select(vec![b"hev1", b"avc3", b"mp4a", b"colr"]),
+            inner in prop::sample::select(vec![b"hvcC", b"avcC", b"wave", b"esds", b"colr"]),
+            bytes in prop::collection::vec(any::<u8>(), 0..60),
+            fields in prop::collection::vec(any::<u8>(), 0..90),
+        ) {
+            let entry = boxed(kind, &[&fields, &boxed(inner, &[&bytes]), &bytes]);
+            for (handler, quicktime) in [(b"vide", false), (b"vide", true), (b"soun", true)] {
+                drop(converted(&entry, handler, quicktime));
+            }
+        }
+    }
+}

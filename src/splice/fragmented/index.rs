@@ -1,0 +1,427 @@
+//! Where the fragments are: from the segment index (sidx, ISO/IEC 14496-12 §8.16.3), else from
+//! the random access index at the end (mfra, §8.8.9), else from a walk over the fragments.
+//!
+//! Must never take an index for good that does not reach from the first fragment to the end. What it
+//! says of times and key frames is a claim, which is held against the fragments that are looked at.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::Fragment;
+use super::fragment;
+use super::init::{InitSegment, header_at};
+use super::walk::{MOST, Step, Walk};
+use crate::container::completeness::Incomplete;
+use crate::container::isobmff::{children, header, u32_at, u64_at};
+use crate::error::Unsupported;
+use crate::splice::{ReadAt, SurveyError};
+
+/// The largest index that is read.
+const LARGEST: u64 = 4 << 20;
+/// Indexes within indexes.
+const DEEPEST: usize = 4;
+/// Boxes between moov and media, or behind it.
+const MOST_BETWEEN: usize = 32;
+
+const ABSENT: Unsupported = Unsupported("it has no index of its fragments (sidx, mfra)");
+
+/// All fragments of a file.
+pub(super) struct Index {
+    pub(super) fragments: Vec<Fragment>,
+    /// When the last one ends.
+    pub(super) end: u64,
+    /// What is behind them and was not looked at, because it is as long as an index that belongs
+    /// there: one that is to be seen before the last fragment has gone out. Mostly nothing.
+    pub(super) unseen: Range<u64>,
+    /// Whether each fragment was looked at: what is said of it is so.
+    pub(super) is_proven: bool,
+    /// Which fragments do not begin with a key frame but have one, as far as that is known.
+    pub(super) within: BTreeSet<usize>,
+}
+
+impl Index {
+    /// An index from which fragments are known that nobody has looked at.
+    fn claimed(fragments: Vec<Fragment>, end: u64) -> Index {
+        Index { fragments, end, unseen: 0..0, is_proven: false, within: BTreeSet::new() }
+    }
+
+    /// Of all fragments, each of which was looked at.
+    pub(super) fn of(steps: &[Step]) -> Result<Index, Unsupported> {
+        let fragments = steps.iter().map(|Step { from, facts, .. }| {
+            let len = u32::try_from(facts.len);
+            let len = len.map_err(|_| Unsupported("a fragment of it is too long"))?;
+            let (time, is_entry) = (facts.earliest, facts.is_entry);
+            Ok(Fragment { from: *from, time, len, is_entry })
+        });
+        let fragments = fragments.collect::<Result<Vec<_>, Unsupported>>()?;
+        let end = steps.last().map(|step| step.facts.earliest.saturating_add(step.facts.duration));
+        let within = steps.iter().enumerate();
+        let within = within.filter(|(_, step)| step.facts.has_sync && !step.facts.is_entry);
+        let within = within.map(|(place, _)| place).collect();
+        Ok(Index { is_proven: true, within, ..Index::claimed(fragments, end.unwrap_or(0)) })
+    }
+}
+
+/// Finds all fragments; `behind` is where the moov ends.
+pub(super) fn read(
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
+    behind: u64,
+) -> Result<Index, SurveyError> {
+    match claimed(look, init, behind)? {
+        (_, Some(index)) => Ok(index),
+        (first, None) => Ok(Index::of(&Walk::new(init, first, &[]).steps(look)?)?),
+    }
+}
+
+/// Where the first fragment is, and what an index says of all of them, if there is one.
+pub(super) fn claimed(
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
+    behind: u64,
+) -> Result<(u64, Option<Index>), SurveyError> {
+    let Front { first, sidx } = front(look, init, behind)?;
+    if let Some((at, len)) = sidx
+        && let Some(index) = from_sidx(look, init, at, len)?
+    {
+        return Ok((index.fragments.first().map_or(first, |begin| begin.from), Some(index)));
+    }
+    Ok((first, from_mfra(look, init, first)?))
+}
+
+/// Where the first fragment is, and when fragments begin and where, as an index says of the track of
+/// `init`, be there others beside it: those that it calls entries, if it tells. Nothing if there is none.
+pub(super) fn told(
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
+    behind: u64,
+) -> Result<(u64, Entries), SurveyError> {
+    let Front { first, sidx } = front(look, init, behind)?;
+    if let Some((at, len)) = sidx
+        && let Some(mut index) = from_sidx(look, init, at, len)?
+    {
+        if index.fragments.iter().any(|fragment| fragment.is_entry) {
+            index.fragments.retain(|fragment| fragment.is_entry);
+        }
+        let fragments = index.fragments.iter().map(|fragment| (fragment.time, fragment.from));
+        return Ok((first, fragments.collect()));
+    }
+    Ok((first, mfra(look, init, first)?.map_or(Vec::new(), |(_, entries)| entries)))
+}
+
+/// What is between the moov and the first fragment.
+pub(super) struct Front {
+    /// The first box that belongs to the media or tells of it.
+    pub(super) first: u64,
+    /// Where the index of the track is, and how long.
+    sidx: Option<(u64, u64)>,
+}
+
+/// Looks at what is behind the moov. Where there are several indexes, each is of another track; one
+/// that is alone may have the wrong number.
+pub(super) fn front(
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
+    behind: u64,
+) -> Result<Front, SurveyError> {
+    let (mut at, mut first) = (behind, None);
+    let (mut own, mut others) = (None, Vec::new());
+    for _ in 0..MOST_BETWEEN {
+        let Some(header) = header_at(look, at)? else { break };
+        match (&header.kind, header.len) {
+            (b"free" | b"skip" | b"wide" | b"uuid", Some(len)) => at = at.saturating_add(len),
+            (b"sidx", Some(len)) => {
+                first.get_or_insert(at);
+                let id = at + header.header as u64 + 4;
+                if id + 4 <= look.len() && u32_at(&look.read_at(id..id + 4)?, 0) == Some(init.id) {
+                    own.get_or_insert((at, len));
+                } else {
+                    others.push((at, len));
+                }
+                at = at.saturating_add(len);
+            }
+            (b"sidx" | b"styp" | b"emsg" | b"prft" | b"moof", _) => {
+                first.get_or_insert(at);
+                break;
+            }
+            _ if first.is_some() => break,
+            _ => return Err(Unsupported("it has an unknown box in front of its fragments").into()),
+        }
+    }
+    let alone = if let [other] = others[..] { Some(other) } else { None };
+    match first {
+        Some(first) => Ok(Front { first, sidx: own.or(alone) }),
+        None if header_at(look, at)?.is_some() => Err(ABSENT.into()),
+        None => Ok(Front { first: at, sidx: None }),
+    }
+}
+
+/// Reads the index at `at`; `None` if it cannot be used.
+fn from_sidx(
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
+    at: u64,
+    len: u64,
+) -> Result<Option<Index>, SurveyError> {
+    let mut index = Index::claimed(Vec::new(), 0);
+    let Some(end) = expand(look, init, at, len, 0, &mut index)? else { return Ok(None) };
+    if index.fragments.is_empty() {
+        return Ok(None);
+    }
+    // A look there would be one more request that the client waits for.
+    if may_be_mfra(look.len() - end, index.fragments.len() as u64) {
+        return Ok(Some(Index { unseen: end..look.len(), ..index }));
+    }
+    Ok(is_all(look, end)?.then_some(index))
+}
+
+/// Whether the random access index (mfra, §8.8.9) of so many fragments of one track may be so long.
+fn may_be_mfra(len: u64, fragments: u64) -> bool {
+    /// mfra, tfra and mfro without entries.
+    const EMPTY: u64 = 8 + 24 + 16;
+    /// Time and place have 32 or 64 bits each, the three numbers behind them 1 to 4 bytes.
+    const ENTRY: std::ops::RangeInclusive<u64> = 4 + 4 + 3..=8 + 8 + 12;
+    let entries = len.checked_sub(EMPTY).filter(|entries| entries % fragments == 0);
+    entries.is_some_and(|entries| ENTRY.contains(&(entries / fragments)))
+}
+
+/// Adds what an index refers to, and says where that ends; `None` if it cannot be used.
+fn expand(
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
+    at: u64,
+    len: u64,
+    depth: usize,
+    index: &mut Index,
+) -> Result<Option<u64>, SurveyError> {
+    let whole = look.len();
+    if len > LARGEST || len > whole - at || depth > DEEPEST {
+        return Ok(None);
+    }
+    let bytes = look.read_at(at..at + len)?.into_owned();
+    let sidx = header(&bytes).and_then(|header| Sidx::read(&bytes[header.header..]));
+    let Some(sidx) = sidx.filter(|sidx| sidx.timescale > 0) else { return Ok(None) };
+    let Some(mut from) = (at + len).checked_add(sidx.first_offset) else { return Ok(None) };
+    if !is_padding(look, at + len, from)? {
+        return Ok(None);
+    }
+    let ticks = |ticks: u64| in_timescale(ticks, sidx.timescale, init.timescale);
+    let mut time = sidx.earliest;
+    let Some(mut begins) = ticks(time) else { return Ok(None) };
+    index.fragments.reserve(sidx.references().len());
+    for reference in sidx.references() {
+        let end = from.checked_add(reference.len.into()).filter(|_| reference.len > 0);
+        let Some(end) = end else { return Ok(None) };
+        if end > whole {
+            return Err(Incomplete("it is shorter than its index (sidx) says").into());
+        }
+        time = time.saturating_add(reference.duration);
+        let Some(ends) = ticks(time) else { return Ok(None) };
+        if reference.is_index {
+            let header = header_at(look, from)?.filter(|header| header.kind == *b"sidx");
+            let Some(inner) = header.and_then(|header| header.len) else { return Ok(None) };
+            let reached = expand(look, init, from, inner, depth + 1, index)?;
+            // It speaks of itself and of what is behind it, up to the next one.
+            if reached != Some(end) {
+                return Ok(None);
+            }
+        } else {
+            if index.fragments.len() == MOST {
+                return Ok(None);
+            }
+            let (len, is_entry) = (reference.len, reference.is_entry);
+            index.fragments.push(Fragment { from, time: begins, len, is_entry });
+            index.end = ends;
+        }
+        (begins, from) = (ends, end);
+    }
+    Ok(Some(from))
+}
+
+fn in_timescale(ticks: u64, from: u32, to: u32) -> Option<u64> {
+    if from == to {
+        return Some(ticks);
+    }
+    u64::try_from(u128::from(ticks) * u128::from(to) / u128::from(from)).ok()
+}
+
+/// Whether nothing but indexes and padding is behind `end`.
+pub(super) fn is_all(look: &mut dyn ReadAt, end: u64) -> Result<bool, SurveyError> {
+    let mut at = end;
+    for _ in 0..MOST_BETWEEN {
+        if at == look.len() {
+            return Ok(true);
+        }
+        let Some(header) = header_at(look, at)? else { return Ok(false) };
+        match (&header.kind, header.len) {
+            (b"free" | b"skip" | b"mfra", Some(len)) if len <= look.len() - at => at += len,
+            _ => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
+/// Whether nothing that belongs to the film is between an index and what it refers to first.
+fn is_padding(look: &mut dyn ReadAt, from: u64, to: u64) -> Result<bool, SurveyError> {
+    let mut at = from;
+    for _ in 0..MOST_BETWEEN {
+        if at >= to {
+            return Ok(at == to);
+        }
+        let Some(header) = header_at(look, at)? else { return Ok(false) };
+        match (&header.kind, header.len) {
+            (b"free" | b"skip" | b"wide" | b"uuid" | b"styp" | b"sidx" | b"ssix", Some(len)) => {
+                at = at.saturating_add(len);
+            }
+            _ => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
+struct Sidx<'a> {
+    timescale: u32,
+    earliest: u64,
+    first_offset: u64,
+    /// Its references, each of twelve bytes.
+    entries: &'a [u8],
+}
+
+struct Reference {
+    is_index: bool,
+    len: u32,
+    duration: u64,
+    is_entry: bool,
+}
+
+impl Sidx<'_> {
+    fn read(payload: &[u8]) -> Option<Sidx<'_>> {
+        let timescale = u32_at(payload, 8)?;
+        let (earliest, first_offset, rest) = match payload.first()? {
+            0 => (u32_at(payload, 12)?.into(), u32_at(payload, 16)?.into(), payload.get(20..)?),
+            _ => (u64_at(payload, 12)?, u64_at(payload, 20)?, payload.get(28..)?),
+        };
+        let count = usize::from(u16::from_be_bytes(*rest.get(2..)?.first_chunk()?));
+        let entries = rest.get(4..).filter(|entries| entries.len() == count * 12)?;
+        Some(Sidx { timescale, earliest, first_offset, entries })
+    }
+
+    fn references(&self) -> impl ExactSizeIterator<Item = Reference> {
+        let (entries, _) = self.entries.as_chunks::<12>();
+        entries.iter().map(|entry| {
+            let [sized, duration, sap] = [0, 4, 8].map(|at| u32_at(entry, at).unwrap_or_default());
+            // Types 1 to 3 are those at which decoding can begin (Annex I).
+            let sap = sap >> 28;
+            let is_entry = sap & 8 != 0 && (1..=3).contains(&(sap & 7));
+            // Some writers leave the type at 0, for "unknown".
+            let is_entry = is_entry || sap == 8;
+            let (is_index, len) = (sized >> 31 == 1, sized & 0x7fff_ffff);
+            Reference { is_index, len, duration: duration.into(), is_entry }
+        })
+    }
+}
+
+fn from_mfra(
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
+    first: u64,
+) -> Result<Option<Index>, SurveyError> {
+    match mfra(look, init, first)? {
+        Some((at, entries)) => spans(look, init, first, at, &entries),
+        None => Ok(None),
+    }
+}
+
+/// Time and place of each entry of the track.
+type Entries = Vec<(u64, u64)>;
+
+/// Reads the index at the end of the file, whose length stands in the last 16 bytes (§8.8.11): where it
+/// begins, and its entries.
+fn mfra(
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
+    first: u64,
+) -> Result<Option<(u64, Entries)>, SurveyError> {
+    let len = look.len();
+    let Some(last) = len.checked_sub(16).filter(|at| *at > first) else { return Ok(None) };
+    let mfro = look.read_at(last..len)?;
+    if mfro.get(4..8) != Some(b"mfro") {
+        return Ok(None);
+    }
+    let size = u32_at(&mfro, 12).map_or(0, u64::from);
+    let Some(at) = len.checked_sub(size).filter(|at| *at > first && size <= LARGEST) else {
+        return Ok(None);
+    };
+    let mfra = look.read_at(at..len)?;
+    let entries = header(&mfra)
+        .filter(|header| header.kind == *b"mfra" && header.len == Some(size))
+        .and_then(|header| entries(&mfra[header.header..], init.id))
+        .filter(|entries| !entries.is_empty() && entries.len() <= MOST);
+    Ok(entries.map(|entries| (at, entries)))
+}
+
+/// Time and place of each entry of this track (tfra, §8.8.10).
+fn entries(mfra: &[u8], id: u32) -> Option<Entries> {
+    let boxes = children(mfra)?;
+    let mut tfras = boxes.iter().filter(|found| found.kind == *b"tfra");
+    let tfra = tfras.find(|found| u32_at(found.payload(), 4) == Some(id))?.payload();
+    let wide = *tfra.first()? == 1;
+    let widths = u32_at(tfra, 8)?;
+    let numbers = [4, 2, 0].map(|shift| ((widths >> shift) & 3) as usize + 1);
+    let size = if wide { 16 } else { 8 } + numbers.iter().sum::<usize>();
+    let count = u32_at(tfra, 12)? as usize;
+    let rest = tfra.get(16..).filter(|rest| Some(rest.len()) == count.checked_mul(size))?;
+    let behind = size - numbers[1] - numbers[2];
+    let entry = |entry: &[u8]| {
+        // Numbers of trun and sample: it must be the first one of its fragment that is meant.
+        let number = |bytes: &[u8]| bytes.iter().fold(0_u32, |n, byte| n << 8 | u32::from(*byte));
+        let (trun, sample) = entry.get(behind..)?.split_at_checked(numbers[1])?;
+        if number(trun) != 1 || number(sample) != 1 {
+            return None;
+        }
+        Some(if wide {
+            (u64_at(entry, 0)?, u64_at(entry, 8)?)
+        } else {
+            (u32_at(entry, 0)?.into(), u32_at(entry, 4)?.into())
+        })
+    };
+    rest.chunks_exact(size).map(entry).collect()
+}
+
+/// The runs between the entries, from the first fragment at `first` to `end`.
+fn spans(
+    look: &mut dyn ReadAt,
+    init: &InitSegment,
+    first: u64,
+    end: u64,
+    entries: &[(u64, u64)],
+) -> Result<Option<Index>, SurveyError> {
+    let is_rising = entries.windows(2).all(|pair| pair[0].1 < pair[1].1 && pair[0].0 < pair[1].0);
+    let Some(((_, begin), (_, last))) = entries.first().zip(entries.last()) else {
+        return Ok(None);
+    };
+    // All that is in front of the first entry must belong to it: styp, sidx.
+    let facts = fragment::facts_at(look, first, init)?;
+    if !is_rising || *begin < first || first + facts.len <= *begin || *last >= end {
+        return Ok(None);
+    }
+    let tail = match fragment::facts_at(look, *last, init) {
+        Ok(tail) => tail,
+        Err(SurveyError::Refused(_) | SurveyError::Incomplete(_)) => return Ok(None),
+        Err(halt) => return Err(halt),
+    };
+    // The last run may have more fragments than the one that is indexed.
+    if last + tail.len != end {
+        return Ok(None);
+    }
+    let late = entries[0].0;
+    let mut fragments: Vec<Fragment> = Vec::with_capacity(entries.len());
+    for (at, (time, from)) in entries.iter().enumerate() {
+        let from = if at == 0 { first } else { *from };
+        let to = entries.get(at + 1).map_or(end, |next| next.1);
+        let Ok(len) = u32::try_from(to - from) else { return Ok(None) };
+        fragments.push(Fragment { from, time: time - late, len, is_entry: true });
+    }
+    let ends = fragments.last().map_or(0, |last| last.time.saturating_add(tail.duration));
+    Ok(Some(Index::claimed(fragments, ends)))
+}

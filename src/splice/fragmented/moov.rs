@@ -1,0 +1,105 @@
+//! The head of the joined file: ftyp and moov (ISO/IEC 14496-12 §4.3, §8.2, §8.8.1).
+
+use std::time::Duration;
+
+use super::Chosen;
+use super::init::{Timeline, ticks};
+use crate::container::isobmff::boxed;
+use crate::error::Unsupported;
+use crate::media::Metadata;
+use crate::splice::edits::{self, Edit, NANOS, NORMAL, Rescale};
+use crate::splice::headers::{mdhd, mvhd, tkhd};
+use crate::splice::trak::Trak;
+use crate::splice::{entry, tags};
+
+/// Everything in front of the indexes.
+pub(super) fn head(
+    chosen: &[Chosen<'_>],
+    duration: Duration,
+    tags: &Metadata,
+) -> Result<Vec<u8>, Unsupported> {
+    let scale = edits::common(chosen.iter().map(|chosen| chosen.track.init.movie_scale));
+    let length = |duration: Duration| {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Rescale { from: NANOS, to: scale }.round(nanos)
+    };
+    let mut parts = vec![mvhd(scale, length(duration)?, chosen.len() as u32 + 1)];
+    // Without its duration here, some players take the film for a live one.
+    let mut mvex = vec![boxed(b"mehd", &[&[1, 0, 0, 0], &length(duration)?.to_be_bytes()])];
+    for (place, chosen) in chosen.iter().enumerate() {
+        let (trex, id) = (&chosen.track.init.trex, place as u32 + 1);
+        parts.push(trak(chosen, id, scale, length(chosen.duration())?)?);
+        mvex.push(boxed(b"trex", &[&trex[..4], &id.to_be_bytes(), &trex[8..]]));
+    }
+    parts.push(boxed(b"mvex", &[&mvex.concat()]));
+    parts.push(tags::udta(tags));
+    let ftyp = boxed(b"ftyp", &[b"iso6", &512_u32.to_be_bytes(), b"iso6isommp41"]);
+    Ok([ftyp, boxed(b"moov", &[&parts.concat()])].concat())
+}
+
+/// The track as it was, but for its number, its durations and, where it was cut, its edit list.
+fn trak(chosen: &Chosen<'_>, id: u32, scale: u32, duration: u64) -> Result<Vec<u8>, Unsupported> {
+    let init = &chosen.track.init;
+    let edits = if chosen.is_cut {
+        of_timeline(&chosen.timeline, scale)?
+    } else {
+        edits::rescaled(&init.edits, Rescale { from: init.movie_scale, to: scale })?
+    };
+    let trak = Trak::read(&init.trak)?;
+    let mut parts = Vec::new();
+    for found in &trak.boxes {
+        match &found.kind {
+            b"tkhd" => parts.extend([tkhd(found, id, duration)?, edits::edts(&edits)]),
+            // Other tracks are not there any more; what the file said of itself, it says anew.
+            b"edts" | b"tref" | b"udta" | b"meta" => {}
+            b"mdia" => parts.push(mdia(&trak, chosen)?),
+            _ => parts.push(found.bytes.to_vec()),
+        }
+    }
+    Ok(boxed(b"trak", &[&parts.concat()]))
+}
+
+/// The edit list of a time line; none if everything is shown from the beginning on.
+fn of_timeline(timeline: &Timeline, scale: u32) -> Result<Vec<Edit>, Unsupported> {
+    let media_time = i64::try_from(timeline.media_time).map_err(|_| edits::TOO_LONG)?;
+    let nothing = Edit { segment: ticks(timeline.delay(), scale), media_time: -1, rate: NORMAL };
+    // A length of 0 means to the end, which nobody knows here of later fragments (§8.6.6.1).
+    let shown = Edit { segment: 0, media_time, rate: NORMAL };
+    Ok(match (nothing.segment, media_time) {
+        (0, 0) => Vec::new(),
+        (0, _) => vec![shown],
+        _ => vec![nothing, shown],
+    })
+}
+
+/// The media's own duration is where players look that cannot seek.
+fn mdia(trak: &Trak<'_>, chosen: &Chosen<'_>) -> Result<Vec<u8>, Unsupported> {
+    let begin = chosen.fragments.first().map_or(0, |first| first.time);
+    let lasts = chosen.end.saturating_sub(begin);
+    let mut parts = Vec::new();
+    for found in &trak.mdia {
+        parts.push(match &found.kind {
+            b"mdhd" => mdhd(found, lasts)?,
+            b"minf" => minf(trak)?,
+            _ => found.bytes.to_vec(),
+        });
+    }
+    Ok(boxed(b"mdia", &[&parts.concat()]))
+}
+
+/// Only what its samples are may be called otherwise.
+fn minf(trak: &Trak<'_>) -> Result<Vec<u8>, Unsupported> {
+    let mut parts = Vec::new();
+    for found in &trak.minf {
+        if found.kind != *b"stbl" {
+            parts.push(found.bytes.to_vec());
+            continue;
+        }
+        let stbl = trak.stbl.iter().map(|found| match &found.kind {
+            b"stsd" => entry::stsd(found, &trak.handler, false),
+            _ => Ok(found.bytes.to_vec()),
+        });
+        parts.push(boxed(b"stbl", &[&stbl.collect::<Result<Vec<_>, _>>()?.concat()]));
+    }
+    Ok(boxed(b"minf", &[&parts.concat()]))
+}

@@ -1,0 +1,204 @@
+//! Made-up files: every shape that an index or a fragment can have, what is refused, and what
+//! contradicts.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::*;
+use crate::container::probe::{Format, PROBE_SIZE};
+use crate::error::{Error, UpstreamError};
+use crate::media::Metadata;
+use crate::options::ContainerChoice;
+use crate::splice::golden::{self, How};
+use crate::splice::top_level::TopLevelBoxes;
+use crate::splice::trak::Moov;
+use crate::splice::windowed_reader::{WindowPolicy, WindowedReader};
+use crate::splice::{MAX_READ, TrackInput};
+
+mod boxes;
+mod heads;
+mod huge;
+mod indexes;
+mod random;
+mod seen;
+mod sketch;
+mod times;
+mod walks;
+
+use seen::{Seen, seen};
+use sketch::{Index, Sketch, sketch};
+
+/// The survey from the beginning of a file on; `None` if it has no fragments.
+fn survey(look: &mut dyn ReadAt, trim: TimeRange) -> Result<Option<Track>, SurveyError> {
+    let look = &mut WindowedReader::new(look, WindowPolicy::FRAGMENTS);
+    let mut top = TopLevelBoxes::new(look);
+    let moov = top.moov()?;
+    if Moov::read(&moov)?.mvex.is_none() {
+        return Ok(None);
+    }
+    let behind = top.at();
+    super::survey(look, &moov, behind, trim).map(Some)
+}
+
+/// A file in memory that counts the looks at it, but for those at its front, which is here already.
+struct File {
+    bytes: Vec<u8>,
+    looks: usize,
+}
+
+impl File {
+    fn of(bytes: Vec<u8>) -> File {
+        File { bytes, looks: 0 }
+    }
+}
+
+impl ReadAt for File {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
+        assert!(range.start <= range.end && range.end - range.start <= MAX_READ, "{range:?}");
+        self.looks += usize::from(range.end > PROBE_SIZE as u64);
+        Ok(self.bytes[range.start as usize..range.end as usize].into())
+    }
+
+    fn buffered_len(&self) -> u64 {
+        self.len().min(PROBE_SIZE as u64)
+    }
+}
+
+const TAGS: Metadata = Metadata { title: None, artist: None, date: None, cover: None };
+
+fn part(start: u64, end: Option<u64>) -> TimeRange {
+    TimeRange { start: Duration::from_millis(start), end: end.map(Duration::from_millis) }
+}
+
+fn options(trim: TimeRange) -> Options<'static> {
+    Options { container: ContainerChoice::Auto, time_range: trim, metadata: &TAGS }
+}
+
+type Files = Vec<(TrackKind, Vec<u8>)>;
+
+/// Brings what is needed in chunks of 37 bytes, and not a byte more.
+fn emit(plan: &Plan, part: Range<u64>, files: &Files) -> Result<Vec<u8>, Error> {
+    let mut inputs = Vec::new();
+    for (track, (kind, bytes)) in files.iter().enumerate() {
+        let needs = plan.source_range(track, &part).unwrap_or(0..0);
+        let mut rest = bytes[needs.start as usize..needs.end as usize].chunks(37);
+        inputs.push(TrackInput::new(*kind, needs.start, move |_| {
+            let chunk = rest.next().expect("more is read than is needed");
+            Ok((chunk.to_vec(), chunk.len()))
+        }));
+    }
+    let mut made = Vec::new();
+    plan.write_range(&part, &mut inputs, &mut |bytes| {
+        made.extend_from_slice(bytes);
+        Ok(())
+    })?;
+    Ok(made)
+}
+
+fn planned(sketches: &[Sketch], trim: TimeRange) -> (Plan, Files) {
+    let files = sketches.iter().map(|sketch| (sketch.kind, sketch.bytes())).collect();
+    let tracks: Vec<_> = sketches.iter().map(|s| (s.kind, s.survey(trim).unwrap())).collect();
+    let tracks: Vec<_> = tracks.iter().map(|(kind, track)| (*kind, track)).collect();
+    (plan(&tracks, &options(trim)).unwrap(), files)
+}
+
+/// Joins these, and makes sure of the length, of its parts, and of what always holds.
+fn cut_and_joined(sketches: &[Sketch], trim: TimeRange) -> Seen {
+    let (plan, files) = planned(sketches, trim);
+    let made = emit(&plan, 0..plan.len(), &files).unwrap();
+    assert_eq!(made.len() as u64, plan.len());
+    for (start, end) in (0..plan.len()).step_by(101).zip((1..plan.len()).step_by(149)) {
+        let part = start.min(end)..end.max(start + 1);
+        let expected = &made[part.start as usize..part.end as usize];
+        assert_eq!(emit(&plan, part.clone(), &files).unwrap(), expected, "{part:?}");
+    }
+    let seen = seen(&made);
+    seen.check();
+    seen
+}
+
+/// Joins these whole, and makes sure that all media are there.
+fn joined(sketches: &[Sketch]) -> Seen {
+    let seen = cut_and_joined(sketches, TimeRange::default());
+    for (track, sketch) in (1..).zip(sketches) {
+        let media: Vec<_> = seen.of(track).into_iter().map(|(_, media)| media).collect();
+        let expected: Vec<_> = sketch.fragments().map(|fragment| fragment.media()).collect();
+        assert_eq!(media, expected, "of track {track}");
+    }
+    seen
+}
+
+/// The film of two sketches, the first of which is changed.
+fn film(change: impl FnOnce(&mut Sketch)) -> [Sketch; 2] {
+    let mut sketches = [sketch(TrackKind::Video), sketch(TrackKind::Audio)];
+    change(&mut sketches[0]);
+    sketches
+}
+
+/// Why the bytes of the picture, changed so behind the plan's back, cannot be what was planned.
+fn contradiction(change: impl FnOnce(&mut Vec<u8>)) -> &'static str {
+    contradiction_in(&film(|_| {}), change)
+}
+
+/// The same of this film.
+fn contradiction_in(film: &[Sketch], change: impl FnOnce(&mut Vec<u8>)) -> &'static str {
+    let (plan, mut files) = planned(film, TimeRange::default());
+    let before = files[0].1.len();
+    change(&mut files[0].1);
+    assert_eq!(files[0].1.len(), before, "a file of the same length");
+    match emit(&plan, 0..plan.len(), &files) {
+        Err(Error::Upstream { fault: UpstreamError::IndexMismatch(why), .. }) => why,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it is passed on"),
+    }
+}
+
+#[test]
+fn golden_files() {
+    let files = |kinds: &[TrackKind]| -> Vec<_> {
+        kinds.iter().map(|kind| (*kind, sketch(*kind).bytes())).collect()
+    };
+    let film = files(&[TrackKind::Video, TrackKind::Audio]);
+    let check = |files: &[_], how, expected| golden::check(Format::Mp4, files, how, expected);
+    check(
+        &film,
+        How::default(),
+        ("f84770bc03e02b9598993919f4bb55a3", "ff50978516a611f4914103afd75e1924"),
+    );
+    check(
+        &film,
+        How { is_tagged: true, ..How::default() },
+        ("32dfcf685acb4503181f2fa2c937913c", "825096ca214c8c38acf0b8bdfb865dbf"),
+    );
+    check(
+        &film,
+        How { trim: (1800, Some(3500)), ..How::default() },
+        ("e5ed9362be28f23bb7095bca6255f637", "c5d649652e1ce59640fc96191dfcda16"),
+    );
+    check(
+        &files(&[TrackKind::Video]),
+        How::default(),
+        ("de4c0a20d24cb8699c8b8ddec2cece03", "8afe29441ccabcd760b8a0cda454ba99"),
+    );
+    check(
+        &files(&[TrackKind::Audio]),
+        How { is_gathered: true, ..How::default() },
+        ("8999feeb08e7d6e34e7a19e52f0c6670", "311e701ee2d5f616aaa1386498c6cc04"),
+    );
+    // Edit lists, and an index that does not tell what is behind the last fragment.
+    let mut late = sketch(TrackKind::Video);
+    late.edits = vec![(50, -1), (0, 1024)];
+    late.index = Index::Mfra;
+    let late =
+        [(TrackKind::Video, late.bytes()), (TrackKind::Audio, sketch(TrackKind::Audio).bytes())];
+    check(
+        &late,
+        How { is_tagged: true, ..How::default() },
+        ("459de7c04055aac30948ef18ff26426e", "2779f6fd488616d7e40ce1118f4d8efb"),
+    );
+}

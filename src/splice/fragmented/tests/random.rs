@@ -1,0 +1,126 @@
+//! No bytes make any of it panic, and what is made has the length that was said.
+
+use proptest::prelude::*;
+use proptest::sample::Index as Place;
+
+use super::sketch::{Index, Mdat};
+use super::*;
+use crate::container::isobmff::boxed;
+use crate::container::probe::Format;
+use crate::splice::{TrackIndex, read_index as splice_survey};
+
+/// A picture of many shapes.
+fn odd(shape: u8) -> Sketch {
+    let mut sketch = sketch(TrackKind::Video);
+    sketch.index = match shape % 4 {
+        0 => Index::None,
+        1 => Index::Mfra,
+        2 => Index::Sidx(1000, 0),
+        _ => Index::Sidx(12_800, 0),
+    };
+    if shape & 4 != 0 {
+        sketch.edits = vec![(100, -1), (0, 1280)];
+    }
+    if shape & 8 != 0 {
+        sketch.runs[1].front = boxed(b"prft", &[&[0; 20]]);
+        sketch.runs[3].fragments[0].foreign = Some(true);
+        sketch.runs[4].fragments[0].mdat = Mdat::ToTheEnd;
+    }
+    sketch
+}
+
+fn changed(bytes: &mut [u8], changes: &[(Place, u8)]) {
+    for (at, value) in changes {
+        // Small numbers and large ones do most.
+        let value = match value % 8 {
+            0 => 0,
+            1 => 0xff,
+            2 => 0x80,
+            3 => 1,
+            _ => *value,
+        };
+        let at = at.index(bytes.len());
+        bytes[at] = value;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn no_bytes_make_it_panic(
+        shape: u8,
+        changes in prop::collection::vec((any::<Place>(), any::<u8>()), 0..5),
+        later in prop::collection::vec((any::<Place>(), any::<u8>()), 0..3),
+        cut in any::<Option<(Place, bool)>>(),
+        start in 0u64..6000,
+        length in any::<Option<u16>>(),
+        begin: Place,
+    ) {
+        let mut bytes = odd(shape).bytes();
+        changed(&mut bytes, &changes);
+        if let Some((cut, true)) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let trim = part(
+            if start % 2 == 0 { 0 } else { start },
+            length.map(|length| start + 1 + u64::from(length)),
+        );
+        let Ok(video) = splice_survey(Format::Mp4, &mut File::of(bytes.clone()), trim) else { return Ok(()) };
+        let audio = sketch(TrackKind::Audio);
+        let Ok(sound) = audio.survey(trim) else { return Ok(()) };
+        let tracks = [(TrackKind::Video, video), (TrackKind::Audio, TrackIndex::Fragmented(Box::new(sound)))];
+        let Ok(plan) = crate::splice::plan(&tracks, &options(trim)) else { return Ok(()) };
+        changed(&mut bytes, &later);
+        let files = vec![(TrackKind::Video, bytes), (TrackKind::Audio, audio.bytes())];
+        let whole = emit(&plan, 0..plan.len(), &files);
+        if let Ok(made) = &whole {
+            prop_assert_eq!(made.len() as u64, plan.len());
+        }
+        let begin = begin.index(plan.len() as usize);
+        let tail = emit(&plan, begin as u64..plan.len(), &files);
+        if let (Ok(whole), Ok(tail)) = (whole, tail) {
+            prop_assert_eq!(&whole[begin..], tail);
+        }
+    }
+
+    /// Whatever the part of the film: its tracks are in step, and it has what is wanted.
+    #[test]
+    fn parts_are_in_bounds_and_in_step(
+        start in 0u64..4999,
+        length in any::<Option<u16>>(),
+        video_late in 0u64..3 * 12_800,
+        audio_late in 0u64..3 * 48_000,
+        media_time in 0i32..20_000,
+        delay in 0u32..1200,
+        who in 0usize..2,
+    ) {
+        let mut film = film(|_| {});
+        for (sketch, late) in film.iter_mut().zip([video_late, audio_late]) {
+            sketch.fragments_mut().for_each(|fragment| fragment.time += late);
+        }
+        film[who].edits = match delay % 3 {
+            0 => vec![],
+            1 => vec![(0, media_time)],
+            _ => vec![(delay, -1), (0, media_time)],
+        };
+        let trim = part(start, length.map(|length| start + 1 + u64::from(length)));
+        let surveys: Vec<_> = film.iter().map(|sketch| (sketch.kind, sketch.survey(trim))).collect();
+        if surveys.iter().any(|(_, survey)| survey.is_err()) {
+            return Ok(());
+        }
+        let tracks: Vec<_> = surveys.iter().map(|(kind, s)| (*kind, s.as_ref().unwrap())).collect();
+        if plan(&tracks, &options(trim)).is_err() {
+            return Ok(());
+        }
+        // What is wanted is told in times of the whole film.
+        let whole = times::shown(&cut_and_joined(&film, TimeRange::default()), &film)[0].moved;
+        let start = start + whole.cast_unsigned();
+        let seen = cut_and_joined(&film, trim);
+        let shown = times::shown(&seen, &film);
+        prop_assert!((shown[0].moved - shown[1].moved).abs() <= 2, "{shown:?}");
+        // The picture that is shown at the start is there, and what is shown first begins at 0.
+        prop_assert!(shown[0].from <= start.cast_signed() || shown[0].is_first, "{shown:?}");
+        prop_assert!(shown[0].to > start.cast_signed(), "{shown:?}");
+    }
+}

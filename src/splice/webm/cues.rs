@@ -1,0 +1,126 @@
+//! The index of a WebM file (RFC 9559 §5.1.5): which clusters there are, and from when on they
+//! play. Must never keep more of it than the clusters are.
+
+use std::ops::Range;
+
+use super::{ClusterRun, MAX_TICKS, ids};
+use crate::container::ebml::{self, Element, MALFORMED};
+use crate::error::Unsupported;
+
+/// More clusters than any film has: five hours of them, each shorter than 0.2 s.
+const MAX_PIECES: usize = 100_000;
+/// What a cluster may have in front of its first block: a time, a place, a size and a checksum.
+const IN_FRONT: u64 = 64;
+/// As much of a cluster as it takes to find its first block.
+pub(super) const BEGINNING: u64 = 512;
+
+/// The clusters that cues of track `number` lead to, in their order.
+pub(super) fn read(
+    payload: &[u8],
+    number: u64,
+    segment: &Range<u64>,
+) -> Result<Vec<ClusterRun>, Unsupported> {
+    let mut pieces: Vec<ClusterRun> = Vec::new();
+    for point in ebml::children(payload) {
+        let point = point?;
+        if point.id != ids::CUE_POINT {
+            continue;
+        }
+        let Some(piece) = piece(point, number, segment)? else { continue };
+        match pieces.last() {
+            // Another cue into the same cluster.
+            Some(last) if last.at == piece.at && last.time <= piece.time => {}
+            Some(last) if last.at >= piece.at || last.time >= piece.time => {
+                return Err(Unsupported("its cues are not in order"));
+            }
+            _ if pieces.len() == MAX_PIECES => return Err(Unsupported("it has too many clusters")),
+            _ => pieces.push(piece),
+        }
+    }
+    Ok(pieces)
+}
+
+/// Where a cue leads to in track `number`, if it does.
+pub(super) fn piece(
+    point: Element<'_>,
+    number: u64,
+    segment: &Range<u64>,
+) -> Result<Option<ClusterRun>, Unsupported> {
+    let (mut time, mut place) = (None, None);
+    for field in ebml::children(point.payload) {
+        let field = field?;
+        match field.id {
+            ids::CUE_TIME => time = Some(field.uint()?),
+            ids::CUE_TRACK_POSITIONS if place.is_none() => place = position(field, number)?,
+            _ => {}
+        }
+    }
+    let Some((position, is_inside)) = place else { return Ok(None) };
+    let time =
+        time.filter(|time| *time < MAX_TICKS).ok_or(Unsupported("a cue has no sane time"))?;
+    let at = segment.start.checked_add(position).filter(|at| *at < segment.end);
+    let at = at.ok_or(Unsupported("a cue leads beyond its end"))?;
+    Ok(Some(ClusterRun { at, time, is_cue: true, is_inside }))
+}
+
+/// Where in the segment the cluster is, and whether the block may have others in front of it.
+fn position(positions: Element<'_>, number: u64) -> Result<Option<(u64, bool)>, Unsupported> {
+    let (mut track, mut cluster, mut relative, mut count) = (None, None, None, None);
+    for field in ebml::children(positions.payload) {
+        let field = field?;
+        match field.id {
+            ids::CUE_TRACK => track = Some(field.uint()?),
+            ids::CUE_CLUSTER_POSITION => cluster = Some(field.uint()?),
+            ids::CUE_RELATIVE_POSITION => relative = Some(field.uint()?),
+            ids::CUE_BLOCK_NUMBER => count = Some(field.uint()?),
+            _ => {}
+        }
+    }
+    if track != Some(number) {
+        return Ok(None);
+    }
+    // Neither has to be there.
+    let is_first = relative.map_or(count == Some(1), |relative| relative <= IN_FRONT);
+    Ok(Some((cluster.ok_or(MALFORMED)?, !is_first)))
+}
+
+/// Makes sure that all pieces are in front of `end`, and their times ascend.
+pub(super) fn are_in_order(pieces: &[ClusterRun], end: u64) -> Result<(), Unsupported> {
+    let ascend =
+        pieces.windows(2).all(|pair| pair[0].at < pair[1].at && pair[0].time < pair[1].time);
+    let is_within = pieces.last().is_some_and(|last| last.at < end);
+    if ascend && is_within { Ok(()) } else { Err(Unsupported("its cues are not in order")) }
+}
+
+/// When the first block of the cluster plays that begins with these bytes.
+pub(super) fn first_block(bytes: &[u8]) -> Result<u64, Unsupported> {
+    const NONE: Unsupported =
+        Unsupported("its first cluster has no cue and does not begin with a block");
+    let cluster = ebml::header(bytes).filter(|header| header.id == ids::CLUSTER).ok_or(NONE)?;
+    let mut rest = &bytes[cluster.len..];
+    let mut time = None;
+    loop {
+        let header = ebml::header(rest).ok_or(NONE)?;
+        let payload = &rest[header.len..];
+        match header.id {
+            // The block is most often the first in its group.
+            ids::BLOCK_GROUP => {
+                rest = payload;
+                continue;
+            }
+            ids::SIMPLE_BLOCK | ids::BLOCK => {
+                let [_, high, low, ..] = *payload else { return Err(NONE) };
+                let time: Option<i64> = time;
+                let block = time.ok_or(NONE)? + i64::from(i16::from_be_bytes([high, low]));
+                return u64::try_from(block).map_err(|_| NONE);
+            }
+            _ => {}
+        }
+        let size = header.size.and_then(|size| usize::try_from(size).ok()).ok_or(NONE)?;
+        if header.id == ids::TIMESTAMP {
+            let ticks = payload.get(..size).and_then(ebml::uint_of).filter(|t| *t < MAX_TICKS);
+            time = ticks.and_then(|ticks| i64::try_from(ticks).ok());
+        }
+        rest = payload.get(size..).ok_or(NONE)?;
+    }
+}

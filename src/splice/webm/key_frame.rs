@@ -1,0 +1,91 @@
+//! Which key frame of a Matroska or WebM file a part begins with, whatever tracks are in it, as its Cues
+//! tell (RFC 9559 §5.1.5). They lead to what a player may begin with.
+
+use std::time::Duration;
+
+use super::reader::EbmlReader;
+use super::{MAX_TICKS, cues, cut, entry, ids, index};
+use crate::container::ebml::{self, MALFORMED};
+use crate::error::Unsupported;
+use crate::splice::{MAX_READ, ReadAt, SurveyError};
+
+/// The type of a track with video in it (§5.1.4.1.3).
+const VIDEO: u64 = 1;
+
+/// How long a frame is shown where the track does not say it, and at most.
+const USUAL_FRAME: Duration = Duration::from_millis(40);
+const LONGEST_FRAME: Duration = Duration::from_secs(1);
+/// So many frames are decoded between a key frame and when it is shown.
+const MOST_REORDERED: u32 = 4;
+
+/// When what the last cue of the first video track leads to that is not behind `start` is decoded, or a
+/// little before.
+pub(in crate::splice) fn key_frame(
+    look: &mut dyn ReadAt,
+    start: Duration,
+) -> Result<Option<Duration>, SurveyError> {
+    let mut sight = EbmlReader::new(look);
+    let (_, segment) = index::segment(&mut sight)?;
+    let front = index::front(&mut sight, &segment)?;
+    let (Some(info), Some(tracks), Some(at)) = (&front.info, &front.tracks, front.place_of_cues())
+    else {
+        return Ok(None);
+    };
+    let (scale, Some(video)) = (entry::scale(info)?, video(tracks)?) else {
+        return Ok(None);
+    };
+    let header = sight.header(at)?;
+    if header.id != ids::CUES {
+        return Ok(None);
+    }
+    let payload = sight.payload(at, header, MAX_READ - ebml::MAX_HEADER as u64)?;
+    let start = cut::ticks(start, scale);
+    let mut last = None;
+    for point in ebml::children(&payload) {
+        let point = point?;
+        if point.id != ids::CUE_POINT {
+            continue;
+        }
+        let piece = cues::piece(point, video.number, &segment)?;
+        let time = piece.map(|piece| piece.time).filter(|time| *time <= start.min(MAX_TICKS));
+        last = last.max(time);
+    }
+    Ok(last.map(|ticks| cut::duration(ticks, scale).saturating_sub(video.reordering)))
+}
+
+/// What matters of a video track.
+struct Video {
+    /// What blocks and cues call it.
+    number: u64,
+    /// How long a key frame may be decoded before it is shown, which no block tells.
+    reordering: Duration,
+}
+
+/// The first video track.
+fn video(tracks: &[u8]) -> Result<Option<Video>, Unsupported> {
+    for track in ebml::children(tracks) {
+        let track = track?;
+        if track.id != ids::TRACK_ENTRY {
+            continue;
+        }
+        let (mut number, mut kind, mut codec, mut frame) = (None, None, &b""[..], USUAL_FRAME);
+        for field in ebml::children(track.payload) {
+            let field = field?;
+            match field.id {
+                ids::TRACK_NUMBER => number = Some(field.uint()?),
+                ids::TRACK_TYPE => kind = Some(field.uint()?),
+                ids::CODEC_ID => codec = ebml::text_of(field.payload),
+                ids::DEFAULT_DURATION => frame = Duration::from_nanos(field.uint()?),
+                _ => {}
+            }
+        }
+        if kind == Some(VIDEO) {
+            // In these, all frames of one time are one block.
+            let is_in_order = matches!(codec, b"V_VP8" | b"V_VP9" | b"V_AV1");
+            let reordered = if is_in_order { 0 } else { MOST_REORDERED };
+            let reordering = frame.min(LONGEST_FRAME) * reordered;
+            return Ok(Some(Video { number: number.ok_or(MALFORMED)?, reordering }));
+        }
+    }
+    Ok(None)
+}
