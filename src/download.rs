@@ -52,7 +52,9 @@ pub fn serve(
         Err(cause) => Err(cause),
     };
     let problem = outcome.as_ref().err().map(|cause| Problem::from(&**cause));
-    canal.metrics.stream_ended(problem.as_ref().map_or("complete", |problem| problem.code));
+    canal
+        .metrics
+        .stream_ended(problem.as_ref().map_or("complete", |problem| problem.code.as_str()));
     // What is the operator's to mend must not drown among what clients and upstreams do.
     let level = match outcome.as_ref().err().map(|cause| &**cause) {
         Some(cause) if cause.is_server_fault() => Level::Error,

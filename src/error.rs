@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::problem_code::ProblemCode;
 use crate::track_kind::TrackKind;
 
 use crate::options::TimeRange;
@@ -59,10 +60,8 @@ pub enum Error {
 /// Why a page link led to no film: as HTTP tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolveError {
-    /// The HTTP status.
-    pub status: u16,
-    /// A stable word for programs.
-    pub code: &'static str,
+    /// What it is to clients.
+    pub code: ProblemCode,
     /// A sentence for people.
     pub message: String,
     /// Seconds after which another try may help.
@@ -72,7 +71,7 @@ pub struct ResolveError {
 impl ResolveError {
     /// Whether it is for the operator of this server to mend.
     pub fn is_server_fault(&self) -> bool {
-        self.status == 500
+        self.code.status() == 500
     }
 }
 

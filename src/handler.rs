@@ -7,6 +7,7 @@ use crate::http_server::{ClientConnection, Handler, HttpServer, Request, Respons
 use crate::info;
 use crate::metrics::Snapshot;
 use crate::problem::Problem;
+use crate::problem_code::ProblemCode;
 use crate::route::{Route, route};
 use crate::web_ui::{self, Prefill};
 
@@ -36,11 +37,15 @@ impl Handler for AppHandler<'_> {
             Ok(Route::Icon) => web_ui::icon(),
             Ok(Route::Healthz) => Response::ok("text/plain", "ok\n"),
             Ok(Route::Readyz) if self.app.stream_limiter.is_closed() => {
-                let problem = Problem::new(503, "draining", "the server is shutting down");
+                let problem = Problem::new(ProblemCode::Draining, "the server is shutting down");
                 Response::problem(&problem.retry_after(5), request.wants_html)
             }
             Ok(Route::Readyz) if config::find_in_path(&self.app.config.muxer.ffmpeg).is_none() => {
-                let problem = Problem::new(503, "muxer-missing", "ffmpeg was not found");
+                // For a load balancer it is a state, not a fault: 503.
+                let problem = Problem {
+                    status: 503,
+                    ..Problem::new(ProblemCode::MuxerMissing, "ffmpeg was not found")
+                };
                 Response::problem(&problem, request.wants_html)
             }
             Ok(Route::Readyz) => Response::ok("text/plain", "ready\n"),

@@ -16,6 +16,7 @@ use crossbeam::channel::Sender;
 
 use crate::config::LimitsConfig;
 use crate::problem::Problem;
+use crate::problem_code::ProblemCode;
 use crate::sys::{self, EventFd};
 
 pub mod body;
@@ -231,8 +232,9 @@ impl<'a> HttpServer<'a> {
         let (max_len, closing) = (self.limits.head_bytes.0 as usize, self.closing.as_fd());
         let timeout = REFUSAL_TIMEOUT.min(self.limits.head_timeout.0);
         if let Ok(request) = request::read(client.socket(), max_len, timeout, closing) {
-            let problem = Problem::new(503, "connections-full", "too many connections are open")
-                .retry_after(5);
+            let problem =
+                Problem::new(ProblemCode::ConnectionsFull, "too many connections are open")
+                    .retry_after(5);
             client.respond(Response::problem(&problem, request.wants_html), Some(&request));
         }
     }

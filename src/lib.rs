@@ -12,7 +12,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | system | [`sys`] |
-//! | values | [`track_kind`], [`range`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`cancel`], [`media`] |
+//! | values | [`track_kind`], [`problem_code`], [`range`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`cancel`], [`media`] |
 //! | containers | [`container`] (boxes, elements, what first bytes tell), [`splice`] (files of known length, without a muxer) |
 //! | configuration | [`config`], [`logging`], [`sd_notify`] |
 //! | network | [`net`] (addresses, proxies), [`http_client`] (ranges of upstream files), [`fetch`] (the bytes of a track, whatever the network does) |
@@ -47,6 +47,7 @@ pub mod net;
 pub mod options;
 pub mod plan_cache;
 pub mod problem;
+pub mod problem_code;
 pub mod range;
 pub mod resolve;
 pub mod route;

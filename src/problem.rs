@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, FfmpegError, InputError, LimitExceeded, UpstreamError};
+use crate::problem_code::ProblemCode;
 use crate::track_kind::TrackKind;
 
 /// An error as HTTP tells it (RFC 9457).
@@ -11,7 +12,7 @@ pub struct Problem {
     /// The HTTP status.
     pub status: u16,
     /// A stable word for programs.
-    pub code: &'static str,
+    pub code: ProblemCode,
     /// A sentence for people.
     pub detail: String,
     /// The track that is to blame.
@@ -22,8 +23,14 @@ pub struct Problem {
 
 impl Problem {
     /// A problem without a track.
-    pub fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Problem {
-        Problem { status, code, detail: detail.into(), track: None, retry_after: None }
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Problem {
+        Problem {
+            status: code.status(),
+            code,
+            detail: detail.into(),
+            track: None,
+            retry_after: None,
+        }
     }
 
     /// The same, with the advice to come back after so many seconds.
@@ -35,68 +42,72 @@ impl Problem {
 
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Problem {
-        let (status, code, retry_after) = match error {
-            Error::LimitExceeded(LimitExceeded::Streams) => (503, "streams-full", Some(10)),
+        let (code, retry_after) = match error {
+            Error::LimitExceeded(LimitExceeded::Streams) => (ProblemCode::StreamsFull, Some(10)),
             Error::LimitExceeded(LimitExceeded::ClientStreams) => {
-                (503, "client-streams-full", Some(10))
+                (ProblemCode::ClientStreamsFull, Some(10))
             }
-            Error::LimitExceeded(LimitExceeded::Ffmpeg) => (503, "muxers-full", Some(10)),
+            Error::LimitExceeded(LimitExceeded::Ffmpeg) => (ProblemCode::MuxersFull, Some(10)),
             Error::LimitExceeded(LimitExceeded::Draining) | Error::Draining => {
-                (503, "draining", Some(5))
+                (ProblemCode::Draining, Some(5))
             }
-            Error::Resolve(why) => (why.status, why.code, why.retry_after),
-            Error::NoThumbnail => (404, "no-thumbnail", None),
+            Error::Resolve(why) => (why.code, why.retry_after),
+            Error::NoThumbnail => (ProblemCode::NoThumbnail, None),
             Error::Upstream { fault, .. } => match fault {
-                UpstreamError::AddressRefused(_) => (403, "address-refused", None),
+                UpstreamError::AddressRefused(_) => (ProblemCode::AddressRefused, None),
                 UpstreamError::Status(404 | 410) | UpstreamError::StillRefused(404 | 410) => {
-                    (404, "upstream-not-found", None)
+                    (ProblemCode::UpstreamNotFound, None)
                 }
                 UpstreamError::Status(_) | UpstreamError::StillRefused(_) => {
-                    (502, "upstream-status", None)
+                    (ProblemCode::UpstreamStatus, None)
                 }
-                UpstreamError::WebPage => (422, "not-media", None),
-                UpstreamError::Busy(_, wait) => (503, "upstream-busy", Some(seconds(*wait))),
+                UpstreamError::WebPage => (ProblemCode::NotMedia, None),
+                UpstreamError::Busy(_, wait) => (ProblemCode::UpstreamBusy, Some(seconds(*wait))),
                 UpstreamError::NotYetAvailable(wait) => {
-                    (503, "upstream-busy", Some(seconds(Some(*wait))))
+                    (ProblemCode::UpstreamBusy, Some(seconds(Some(*wait))))
                 }
-                UpstreamError::Unreachable(_) => (502, "upstream-unreachable", None),
-                UpstreamError::Redirect(_) => (502, "upstream-redirect", None),
+                UpstreamError::Unreachable(_) => (ProblemCode::UpstreamUnreachable, None),
+                UpstreamError::Redirect(_) => (ProblemCode::UpstreamRedirect, None),
                 UpstreamError::WrongRange
                 | UpstreamError::Multipart
                 | UpstreamError::PastEnd(_)
-                | UpstreamError::RangeIgnored => (502, "upstream-range", None),
+                | UpstreamError::RangeIgnored => (ProblemCode::UpstreamRange, None),
                 UpstreamError::EntityChanged(_) | UpstreamError::ValidatorsDisagree => {
-                    (502, "upstream-changed", None)
+                    (ProblemCode::UpstreamChanged, None)
                 }
-                UpstreamError::IndexMismatch(_) => (502, "upstream-contradiction", None),
-                UpstreamError::LengthUnknown => (502, "upstream-length-unknown", None),
-                UpstreamError::UnexpectedEncoding => (502, "upstream-encoded", None),
+                UpstreamError::IndexMismatch(_) => (ProblemCode::UpstreamContradiction, None),
+                UpstreamError::LengthUnknown => (ProblemCode::UpstreamLengthUnknown, None),
+                UpstreamError::UnexpectedEncoding => (ProblemCode::UpstreamEncoded, None),
                 UpstreamError::Truncated { .. } | UpstreamError::Incomplete(_) => {
-                    (502, "upstream-cut", None)
+                    (ProblemCode::UpstreamCut, None)
                 }
-                UpstreamError::Timeout(..) => (504, "upstream-timeout", None),
-                UpstreamError::Slow(_) => (504, "upstream-slow", None),
-                UpstreamError::Protocol(_) => (502, "upstream-protocol", None),
+                UpstreamError::Timeout(..) => (ProblemCode::UpstreamTimeout, None),
+                UpstreamError::Slow(_) => (ProblemCode::UpstreamSlow, None),
+                UpstreamError::Protocol(_) => (ProblemCode::UpstreamProtocol, None),
             },
-            Error::Unusable { reason: InputError::NotMedia(_), .. } => (422, "not-media", None),
-            Error::Unusable { reason: InputError::IndexAtEnd(_), .. } => {
-                (422, "index-at-end", None)
+            Error::Unusable { reason: InputError::NotMedia(_), .. } => {
+                (ProblemCode::NotMedia, None)
             }
-            Error::Unusable { reason: InputError::Encrypted, .. } => (422, "drm", None),
-            Error::Unusable { reason: InputError::OnlyInMp4, .. } => (422, "mux-refused", None),
-            Error::StartBeyondEnd => (422, "start-beyond-end", None),
-            Error::NotSpliced(_) => (422, "splice-refused", None),
-            Error::Ffmpeg(FfmpegError::Missing(_)) => (500, "muxer-missing", None),
+            Error::Unusable { reason: InputError::IndexAtEnd(_), .. } => {
+                (ProblemCode::IndexAtEnd, None)
+            }
+            Error::Unusable { reason: InputError::Encrypted, .. } => (ProblemCode::Drm, None),
+            Error::Unusable { reason: InputError::OnlyInMp4, .. } => {
+                (ProblemCode::MuxRefused, None)
+            }
+            Error::StartBeyondEnd => (ProblemCode::StartBeyondEnd, None),
+            Error::NotSpliced(_) => (ProblemCode::SpliceRefused, None),
+            Error::Ffmpeg(FfmpegError::Missing(_)) => (ProblemCode::MuxerMissing, None),
             Error::Ffmpeg(
                 FfmpegError::Refused(_) | FfmpegError::Misread { .. } | FfmpegError::Without { .. },
-            ) => (422, "mux-refused", None),
-            Error::Ffmpeg(FfmpegError::ShortInput(_)) => (502, "upstream-cut", None),
-            Error::Ffmpeg(_) => (500, "muxer-failed", None),
+            ) => (ProblemCode::MuxRefused, None),
+            Error::Ffmpeg(FfmpegError::ShortInput(_)) => (ProblemCode::UpstreamCut, None),
+            Error::Ffmpeg(_) => (ProblemCode::MuxerFailed, None),
             // Only a client that closed no more than its sending half can read this one.
-            Error::ClientLeft => (499, "client-left", None),
-            Error::ClientStalled(_) => (408, "client-stalled", None),
-            Error::Stopped => (500, "internal", None),
-            Error::System { .. } => (500, "internal", None),
+            Error::ClientLeft => (ProblemCode::ClientLeft, None),
+            Error::ClientStalled(_) => (ProblemCode::ClientStalled, None),
+            Error::Stopped => (ProblemCode::Internal, None),
+            Error::System { .. } => (ProblemCode::Internal, None),
         };
         let track = match error {
             Error::Upstream { track, .. } | Error::Unusable { track, .. } => Some(*track),
@@ -104,7 +115,7 @@ impl From<&Error> for Problem {
             Error::NotSpliced(refused) => refused.track,
             _ => None,
         };
-        Problem { status, code, detail: error.to_string(), track, retry_after }
+        Problem { status: code.status(), code, detail: error.to_string(), track, retry_after }
     }
 }
 
@@ -121,7 +132,7 @@ mod tests {
     fn a_problem_names_track_status_and_code() {
         let error = Error::Upstream { track: TrackKind::Audio, fault: UpstreamError::Status(410) };
         let problem = Problem::from(&error);
-        assert_eq!((problem.status, problem.code), (404, "upstream-not-found"));
+        assert_eq!((problem.status, problem.code.as_str()), (404, "upstream-not-found"));
         assert_eq!(problem.track, Some(TrackKind::Audio));
         assert_eq!(problem.detail, "audio upstream: it answered with HTTP status 410");
     }

@@ -9,6 +9,7 @@ use crate::media::selection::FormatRequest;
 use crate::media::{Media, Metadata, Track, TrackKind};
 use crate::options::{ContainerChoice, Engine, OutputOptions, TimeRange};
 use crate::problem::Problem;
+use crate::problem_code::ProblemCode;
 
 mod page;
 mod timestamp;
@@ -83,8 +84,7 @@ pub fn route(target: &str) -> Result<Route, Problem> {
         "/readyz" => Ok(Route::Readyz),
         "/metrics" => Ok(Route::Metrics),
         _ => Err(Problem::new(
-            404,
-            "not-found",
+            ProblemCode::NotFound,
             "there is nothing here; the page is at /, downloads are at /download?url=LINK and \
              /mux?video=URL&audio=URL",
         )),
@@ -115,8 +115,7 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
     query.reject_unknown()?;
     if tracks.is_empty() {
         return Err(Problem::new(
-            400,
-            "missing-parameter",
+            ProblemCode::MissingParameter,
             "name at least one of the parameters video and audio, each a percent-encoded media \
              URL",
         ));
@@ -134,7 +133,7 @@ fn sanitize(text: &str) -> String {
 }
 
 fn bad_parameter(what: &str) -> Problem {
-    Problem::new(400, "bad-parameter", format!("the parameter {what}"))
+    Problem::new(ProblemCode::BadParameter, format!("the parameter {what}"))
 }
 
 fn container(query: &mut Query) -> Result<ContainerChoice, Problem> {
@@ -164,7 +163,7 @@ fn wish(query: &mut Query, container: ContainerChoice) -> Result<OutputOptions, 
 
 fn media_url(kind: TrackKind, text: &str) -> Result<Url, Problem> {
     let bad = |why: String| {
-        let mut problem = Problem::new(400, "bad-url", format!("the parameter {kind} {why}"));
+        let mut problem = Problem::new(ProblemCode::BadUrl, format!("the parameter {kind} {why}"));
         problem.track = Some(kind);
         problem
     };
@@ -192,11 +191,11 @@ impl Query {
             let (name, value) = (decode(name)?, decode(value)?);
             if parameters.iter().any(|(known, _)| *known == name) {
                 let detail = format!("the parameter {} is there twice", shown(&name));
-                return Err(Problem::new(400, "duplicate-parameter", detail));
+                return Err(Problem::new(ProblemCode::DuplicateParameter, detail));
             }
             if parameters.len() == MAX_PARAMETERS {
                 let detail = format!("there are more than {MAX_PARAMETERS} parameters");
-                return Err(Problem::new(400, "unknown-parameter", detail));
+                return Err(Problem::new(ProblemCode::UnknownParameter, detail));
             }
             parameters.push((name, value));
         }
@@ -221,7 +220,7 @@ impl Query {
              percent-encoded (curl: -G --data-urlencode)",
             shown(name)
         );
-        Err(Problem::new(400, "unknown-parameter", detail))
+        Err(Problem::new(ProblemCode::UnknownParameter, detail))
     }
 }
 
@@ -234,8 +233,7 @@ fn decode(text: &str) -> Result<String, Problem> {
     match percent_decode_str(&text).decode_utf8() {
         Ok(decoded) if (0..bytes.len()).all(whole) => Ok(decoded.into_owned()),
         _ => Err(Problem::new(
-            400,
-            "bad-parameter",
+            ProblemCode::BadParameter,
             "the query is not properly percent-encoded UTF-8 (a lone % is written %25)",
         )),
     }
@@ -252,7 +250,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn code(target: &str) -> &'static str {
-        route(target).unwrap_err().code
+        route(target).unwrap_err().code.as_str()
     }
 
     #[test]

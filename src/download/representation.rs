@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::{DownloadContext, Outcome};
 use crate::http_server::{ResponseHead, Selection, select};
 use crate::problem::Problem;
+use crate::problem_code::ProblemCode;
 
 /// What is to be sent.
 pub(super) enum Representation<'c, 'edge> {
@@ -34,13 +35,13 @@ pub(super) fn select_representation<'c, 'edge>(
         (Selection::NotModified, _) => Representation::Done(Outcome::Head(head.status(304))),
         (Selection::PreconditionFailed, _) => {
             let detail = "the file is not the one that If-Match names";
-            let problem = Problem::new(412, "precondition-failed", detail);
+            let problem = Problem::new(ProblemCode::PreconditionFailed, detail);
             Representation::Done(Outcome::Reply(answering.problem_response(&problem)))
         }
         (Selection::Unsatisfiable, Some(len)) => {
             let detail = format!("the file has {len} bytes, and none of those asked for");
             let reply =
-                answering.problem_response(&Problem::new(416, "range-not-satisfiable", detail));
+                answering.problem_response(&Problem::new(ProblemCode::RangeNotSatisfiable, detail));
             Representation::Done(Outcome::Reply(
                 reply.with("Content-Range", format!("bytes */{len}")),
             ))

@@ -293,7 +293,7 @@ mod tests {
             let sound = ProbedInput { kind: TrackKind::Audio, probe: sound };
             let inputs = video.map(|_| picture).into_iter().chain([sound]).collect();
             let joint = FfmpegJob::new(inputs, &wish(wanted), &Metadata::default());
-            joint.map(|joint| joint.container).map_err(|error| Problem::from(&error).code)
+            joint.map(|joint| joint.container).map_err(|error| Problem::from(&error).code.as_str())
         };
         let refused = Err("mux-refused");
         assert_eq!(joint(Some(Codec::Theora), ContainerChoice::Auto), refused);

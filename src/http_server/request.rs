@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use crate::problem::Problem;
+use crate::problem_code::ProblemCode;
 use crate::sys;
 
 /// A request that we can answer: GET or HEAD, without a body.
@@ -79,7 +80,7 @@ pub(super) fn read(
             Ok([_, true]) => {}
             // Who never said a word gets none either.
             Ok(_) if bytes.is_empty() => return Err(RequestError::Disconnected),
-            Ok(_) => return Err(bad(408, "head-timeout", "the request head took too long")),
+            Ok(_) => return Err(bad(ProblemCode::HeadTimeout, "the request head took too long")),
         }
         let old = bytes.len();
         bytes.resize(old + READ_SIZE.min(max_len + 1 - old), 0);
@@ -103,16 +104,15 @@ pub(super) fn read(
         }
         if bytes.len() > max_len {
             return Err(bad(
-                431,
-                "head-too-large",
+                ProblemCode::HeadTooLarge,
                 format!("the request head is longer than {max_len} bytes (limits.head_bytes)"),
             ));
         }
     }
 }
 
-fn bad(status: u16, code: &'static str, detail: impl Into<String>) -> RequestError {
-    RequestError::Invalid(Problem::new(status, code, detail))
+fn bad(code: ProblemCode, detail: impl Into<String>) -> RequestError {
+    RequestError::Invalid(Problem::new(code, detail))
 }
 
 /// Where the empty line ends that ends the head, if it has come; `seen` bytes had been looked at.
@@ -137,26 +137,29 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request, Problem> {
     match parsed.parse(bytes) {
         Ok(httparse::Status::Complete(_)) => {}
         Err(httparse::Error::Version) => {
-            return Err(Problem::new(505, "http-version", "this server speaks HTTP/1.1 and 1.0"));
+            return Err(Problem::new(
+                ProblemCode::HttpVersion,
+                "this server speaks HTTP/1.1 and 1.0",
+            ));
         }
         Err(httparse::Error::TooManyHeaders) => {
             let detail = format!("the request has more than {MAX_FIELDS} header fields");
-            return Err(Problem::new(431, "head-too-large", detail));
+            return Err(Problem::new(ProblemCode::HeadTooLarge, detail));
         }
         Ok(httparse::Status::Partial) | Err(_) => {
-            return Err(Problem::new(400, "bad-request", "this is not an HTTP request"));
+            return Err(Problem::new(ProblemCode::BadRequest, "this is not an HTTP request"));
         }
     }
     let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version)
     else {
-        return Err(Problem::new(400, "bad-request", "this is not an HTTP request"));
+        return Err(Problem::new(ProblemCode::BadRequest, "this is not an HTTP request"));
     };
     let head_only = match method {
         "GET" => false,
         "HEAD" => true,
         _ => {
             let detail = "only GET and HEAD are answered here";
-            return Err(Problem::new(405, "method-not-allowed", detail));
+            return Err(Problem::new(ProblemCode::MethodNotAllowed, detail));
         }
     };
     let values = |name: &str| {
@@ -166,13 +169,13 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request, Problem> {
     if values("transfer-encoding") != [b""; 0] || values("content-length").iter().any(|v| v != b"0")
     {
         let detail = "a request here must not have a body";
-        return Err(Problem::new(400, "body-refused", detail));
+        return Err(Problem::new(ProblemCode::BodyRefused, detail));
     }
     // RFC 9112 §3.2: exactly one Host field, for HTTP/1.1.
     let hosts = values("host").len();
     if hosts > 1 || (hosts == 0 && version == 1) {
         let detail = "the request must have one Host field";
-        return Err(Problem::new(400, "bad-request", detail));
+        return Err(Problem::new(ProblemCode::BadRequest, detail));
     }
     let accept = values("accept").concat();
     Ok(Request {
@@ -205,7 +208,7 @@ fn origin_form(target: &str) -> Result<String, Problem> {
     if path.starts_with('/') {
         return Ok(path.to_owned());
     }
-    Err(Problem::new(400, "bad-request", "the request target must be a path"))
+    Err(Problem::new(ProblemCode::BadRequest, "the request target must be a path"))
 }
 
 #[cfg(test)]
@@ -215,7 +218,7 @@ mod tests {
 
     fn code(head: &str) -> (u16, &'static str) {
         let problem = parse_request(head.as_bytes()).unwrap_err();
-        (problem.status, problem.code)
+        (problem.status, problem.code.as_str())
     }
 
     #[test]

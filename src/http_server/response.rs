@@ -100,7 +100,7 @@ fn problem_json(problem: &Problem) -> Vec<u8> {
         "type": "about:blank",
         "title": reason(problem.status),
         "status": problem.status,
-        "code": problem.code,
+        "code": problem.code.as_str(),
         "detail": problem.detail,
     });
     if let Some(track) = problem.track {
@@ -150,10 +150,11 @@ pub fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::problem_code::ProblemCode;
 
     #[test]
     fn a_problem_is_json_or_a_page() {
-        let problem = Problem::new(503, "streams-full", "all <busy>").retry_after(10);
+        let problem = Problem::new(ProblemCode::StreamsFull, "all <busy>").retry_after(10);
         let text = |html| {
             String::from_utf8(Response::problem(&problem, html).print(None).unwrap()).unwrap()
         };

@@ -1,5 +1,7 @@
 //! What it means that a page could not be read, and what its reader's words mean. Pure.
 
+use crate::problem_code::ProblemCode;
+
 use url::Url;
 
 pub use crate::error::ResolveError;
@@ -16,8 +18,8 @@ const NOT_YET_RETRY: u32 = 300;
 const MAX_MESSAGE: usize = 300;
 
 impl ResolveError {
-    fn new(status: u16, code: &'static str, said: impl Into<String>) -> ResolveError {
-        ResolveError { status, code, message: said.into(), retry_after: None }
+    fn new(code: ProblemCode, said: impl Into<String>) -> ResolveError {
+        ResolveError { code, message: said.into(), retry_after: None }
     }
 
     fn retry_after(self, seconds: u32) -> ResolveError {
@@ -25,14 +27,14 @@ impl ResolveError {
     }
 
     pub(super) fn bad_link(why: &str) -> ResolveError {
-        ResolveError::new(400, "bad-link", format!("the parameter url {why}"))
+        ResolveError::new(ProblemCode::BadLink, format!("the parameter url {why}"))
     }
 
     pub(super) fn address(host: &str) -> ResolveError {
         let said = format!(
             "{host:?} is not a public address; the operator can allow it in upstream.allow"
         );
-        ResolveError::new(403, "address-refused", said)
+        ResolveError::new(ProblemCode::AddressRefused, said)
     }
 
     pub(super) fn playlist(link: &Url) -> ResolveError {
@@ -42,16 +44,16 @@ impl ResolveError {
         } else {
             "open one of its videos and take the link of that"
         };
-        ResolveError::new(422, "playlist", format!("the link leads to a playlist; {hint}"))
+        ResolveError::new(ProblemCode::Playlist, format!("the link leads to a playlist; {hint}"))
     }
 
     pub(super) fn not_yet(said: &str) -> ResolveError {
-        ResolveError::new(503, "not-yet", said).retry_after(NOT_YET_RETRY)
+        ResolveError::new(ProblemCode::NotYet, said).retry_after(NOT_YET_RETRY)
     }
 
     pub(super) fn live() -> ResolveError {
         let said = "it is live now; it can be downloaded when it has ended";
-        ResolveError::new(422, "no-format", said)
+        ResolveError::new(ProblemCode::NoFormat, said)
     }
 
     /// What there is of it still grows, or lacks its beginning.
@@ -63,22 +65,22 @@ impl ResolveError {
     }
 
     pub(super) fn drm() -> ResolveError {
-        ResolveError::new(422, "drm", "it is protected (DRM), which cannot be taken off")
+        ResolveError::new(ProblemCode::Drm, "it is protected (DRM), which cannot be taken off")
     }
 
     /// There is nothing that would do.
     pub fn no_format(said: &str) -> ResolveError {
-        ResolveError::new(422, "no-format", said)
+        ResolveError::new(ProblemCode::NoFormat, said)
     }
 
     pub(super) fn timeout(limit: std::time::Duration) -> ResolveError {
         let said = format!("the page could not be read within {limit:?} (resolver.timeout)");
-        ResolveError::new(504, "resolve-timeout", said)
+        ResolveError::new(ProblemCode::ResolveTimeout, said)
     }
 
     pub(super) fn busy() -> ResolveError {
         let said = "too many pages are being read (resolver.processes)";
-        ResolveError::new(503, "resolver-busy", said).retry_after(5)
+        ResolveError::new(ProblemCode::ResolverBusy, said).retry_after(5)
     }
 
     pub(super) fn missing(program: &str) -> ResolveError {
@@ -86,16 +88,19 @@ impl ResolveError {
             "{program:?} was not found, which reads pages; install yt-dlp or set resolver.command, \
              then run `ytcanal check`"
         );
-        ResolveError::new(500, "resolver-missing", said)
+        ResolveError::new(ProblemCode::ResolverMissing, said)
     }
 
     pub(super) fn failed(said: &str) -> ResolveError {
-        ResolveError::new(500, "resolver-failed", format!("the reader of pages failed: {said}"))
+        ResolveError::new(
+            ProblemCode::ResolverFailed,
+            format!("the reader of pages failed: {said}"),
+        )
     }
 
     pub(super) fn broken(said: &str) -> ResolveError {
         let said = format!("the reader of pages does not understand this one: {said}");
-        ResolveError::new(502, "extractor-broken", format!("{said}; update yt-dlp"))
+        ResolveError::new(ProblemCode::ExtractorBroken, format!("{said}; update yt-dlp"))
     }
 }
 
@@ -125,7 +130,6 @@ pub(super) fn classify(code: i32, stderr: &str) -> ResolveError {
     let shown = clean(error);
     match TABLE.iter().find(|kind| kind.words.split('|').any(|words| says(&sentences, words))) {
         Some(kind) => ResolveError {
-            status: kind.status,
             code: kind.code,
             message: if kind.quotes { format!("{}: {shown}", kind.said) } else { kind.said.into() },
             retry_after: kind.retry_after,
@@ -133,7 +137,9 @@ pub(super) fn classify(code: i32, stderr: &str) -> ResolveError {
         None if shown.is_empty() => {
             ResolveError::failed(&format!("it ended with {code}, silently"))
         }
-        None => ResolveError::new(502, "resolve-failed", format!("the page was not read: {shown}")),
+        None => {
+            ResolveError::new(ProblemCode::ResolveFailed, format!("the page was not read: {shown}"))
+        }
     }
 }
 

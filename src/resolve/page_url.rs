@@ -120,7 +120,7 @@ mod tests {
             "javascript:alert(1)",
             &long,
         ] {
-            assert_eq!(parse_page_url(text).unwrap_err().code, "bad-link", "{text:?}");
+            assert_eq!(parse_page_url(text).unwrap_err().code.as_str(), "bad-link", "{text:?}");
         }
     }
 

@@ -8,6 +8,7 @@ use crate::media::page_media::VideoCodec;
 use crate::media::selection::{FormatRequest, Quality};
 use crate::media::variant::Variant;
 use crate::problem::Problem;
+use crate::problem_code::ProblemCode;
 use crate::resolve;
 
 /// `/download`
@@ -42,7 +43,10 @@ pub(super) fn lone_link(mut query: Query) -> Result<Url, Problem> {
 /// `/watch`: whoever puts the name of this server in the place of YouTube's.
 pub(super) fn watch(mut query: Query) -> Result<Route, Problem> {
     let video = query.text("v").ok_or_else(|| {
-        Problem::new(400, "missing-parameter", "the parameter v must name a video of YouTube's")
+        Problem::new(
+            ProblemCode::MissingParameter,
+            "the parameter v must name a video of YouTube's",
+        )
     })?;
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if video.len() > 64 || !video.bytes().all(is_name) {
@@ -78,7 +82,7 @@ fn link_in(text: &str) -> Option<&str> {
 fn link(query: &mut Query) -> Result<Url, Problem> {
     let text = query.text("url").ok_or_else(|| {
         let detail = "the parameter url must be the link of a video's page, percent-encoded";
-        Problem::new(400, "missing-parameter", detail)
+        Problem::new(ProblemCode::MissingParameter, detail)
     })?;
     resolve::parse_page_url(&text).map_err(|why| Problem::from(&Error::Resolve(Box::new(why))))
 }
@@ -165,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let code = |target: &str| route(target).unwrap_err().code;
+        let code = |target: &str| route(target).unwrap_err().code.as_str();
         for path in ["/download", "/info", "/thumbnail", "/download?url="] {
             assert_eq!(code(path), "missing-parameter", "{path}");
         }

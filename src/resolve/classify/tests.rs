@@ -346,10 +346,14 @@ fn each_sentence_is_of_its_kind() {
                 [*said, &said.to_uppercase(), &said.replace('\'', "\u{2019}")].map(String::from);
             for said in spelled {
                 let found = classify(1, &format!("WARNING: x\nERROR: [site:it] id_-1: {said}\n"));
-                if (found.status, found.code) != (*status, *code) {
-                    wrong.push(format!("{said}: {} {}, not {code}", found.status, found.code));
+                if (found.code.status(), found.code.as_str()) != (*status, *code) {
+                    wrong.push(format!(
+                        "{said}: {} {}, not {code}",
+                        found.code.status(),
+                        found.code.as_str()
+                    ));
                 }
-                let again = [503, 429].contains(&found.status);
+                let again = [503, 429].contains(&found.code.status());
                 assert_eq!(found.retry_after.is_some(), again, "{said}");
             }
         }
@@ -366,14 +370,14 @@ fn a_warning_tells_why_there_is_no_format() {
     ] {
         for (status, code, warning) in WARNED {
             let found = classify(1, &format!("{warning}\n{error}\n"));
-            assert_eq!((found.status, found.code), (*status, *code), "{warning}");
+            assert_eq!((found.code.status(), found.code.as_str()), (*status, *code), "{warning}");
             assert!(*code != "resolver-missing" || found.message.contains("ytcanal check"));
         }
     }
     // Beside an error that says it all, it tells nothing.
     let (_, _, unsolved) = WARNED[2];
     let found = classify(1, &format!("{unsolved}\nERROR: [youtube] x: Private video"));
-    assert_eq!(found.code, "private");
+    assert_eq!(found.code.as_str(), "private");
 }
 
 #[test]
@@ -383,9 +387,9 @@ fn ways_to_end_without_an_error() {
         ("WARNING: x\nSomething: killed\n", "resolve-failed"),
         ("ERROR: Unsupported URL: http://a/", "unsupported-link"),
     ] {
-        assert_eq!(classify(1, said).code, code, "{said}");
+        assert_eq!(classify(1, said).code.as_str(), code, "{said}");
     }
-    assert_eq!(classify(2, "yt-dlp: error: no such option: --x\n").status, 500);
+    assert_eq!(classify(2, "yt-dlp: error: no such option: --x\n").code.status(), 500);
     let crashed = "Traceback (most recent call last):\n  File \"x\"\nKeyError: 'a'\n";
     assert_eq!(classify(1, crashed).message, "the reader of pages failed: KeyError: 'a'");
 }
@@ -397,5 +401,8 @@ fn words_of_others_come_without_links_and_tricks() {
     assert_eq!(said, "the page was not read: odd[31m (a link) end");
     assert!(classify(1, &format!("ERROR: {}", "x".repeat(5000))).message.len() < 400);
     // A link has no say in what was meant.
-    assert_eq!(classify(1, "ERROR: [a] b: odd: https://a/private-login").code, "resolve-failed");
+    assert_eq!(
+        classify(1, "ERROR: [a] b: odd: https://a/private-login").code.as_str(),
+        "resolve-failed"
+    );
 }

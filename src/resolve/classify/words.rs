@@ -4,11 +4,11 @@
 //! time mends, then what nobody does, and at last words that may mean many things.
 
 use super::{NOT_YET_RETRY, SITE_BUSY_RETRY};
+use crate::problem_code::ProblemCode;
 
 /// A kind of failure.
 pub(super) struct Kind {
-    pub(super) status: u16,
-    pub(super) code: &'static str,
+    pub(super) code: ProblemCode,
     /// What it comes to, for people.
     pub(super) said: &'static str,
     /// Whether yt-dlp's own words add something.
@@ -19,8 +19,8 @@ pub(super) struct Kind {
 }
 
 impl Kind {
-    const fn new(status: u16, code: &'static str, said: &'static str, words: &'static str) -> Kind {
-        Kind { status, code, said, quotes: false, retry_after: None, words }
+    const fn new(code: ProblemCode, said: &'static str, words: &'static str) -> Kind {
+        Kind { code, said, quotes: false, retry_after: None, words }
     }
 
     const fn quoting(self) -> Kind {
@@ -63,46 +63,40 @@ impl Sentence {
 pub(super) const TABLE: [Kind; 17] = [
     // The gate's words, as yt-dlp has them (RFC 1928 §6).
     Kind::new(
-        403,
-        "address-refused",
+        ProblemCode::AddressRefused,
         "the page leads to an address that is not public; the operator can allow it in \
          upstream.allow",
         "not allowed by ruleset",
     ),
     Kind::new(
-        500,
-        "resolver-failed",
+        ProblemCode::ResolverFailed,
         "the reader of pages failed",
         "no space left|memoryerror|cannot allocate memory|not start new thread|\
          phantomjs not found|pycryptodomex not found|required impersonation",
     )
     .quoting(),
     Kind::new(
-        500,
-        "resolver-missing",
+        ProblemCode::ResolverMissing,
         "yt-dlp found no working JavaScript runtime, which this site's pages need; run \
          `ytcanal check`",
         "no supported javascript runtime",
     ),
     Kind::new(
-        502,
-        "extractor-broken",
+        ProblemCode::ExtractorBroken,
         "yt-dlp found no working JavaScript runtime for this page, or is too old for it; run \
          `ytcanal check` and update yt-dlp",
         "challenge solving failed|signature solving failed|unable to solve js challenge",
     ),
     // The site knows yt-dlp's disguise.
     Kind::new(
-        502,
-        "extractor-broken",
+        ProblemCode::ExtractorBroken,
         "the site does not take the reader of pages for one of its own programs any more; update \
          yt-dlp",
         "on this app|on this device|latest version of youtube|page needs to be reloaded|\
          playback on other websites|require a gvs po token|sabr",
     ),
     Kind::new(
-        503,
-        "not-yet",
+        ProblemCode::NotYet,
         "it is not there yet",
         "will begin|will start|begins in|starts in|premieres |scheduled|not yet|not*started|\
          not currently live|not live|no active stream|find on-air|is offline|now offline|it's offline|available yet|\
@@ -113,8 +107,7 @@ pub(super) const TABLE: [Kind; 17] = [
     .quoting()
     .again_in(NOT_YET_RETRY),
     Kind::new(
-        451,
-        "geo-blocked",
+        ProblemCode::GeoBlocked,
         "the site does not show it in the country of this server",
         "your country|your region|your location|your area|your territory|this country|\
          this region|geo restrict|geo-restrict|georestrict|geolocation|geo block|geo-block|geoblock|\
@@ -122,8 +115,7 @@ pub(super) const TABLE: [Kind; 17] = [
          blocked by decision|http error 451",
     ),
     Kind::new(
-        503,
-        "site-busy",
+        ProblemCode::SiteBusy,
         "the site does not answer this server for now (too many requests, or it wants to see a \
          person)",
         "not a bot|as a bot|anti-bot|captcha|automated|unusual traffic|rate limit|rate-limit|\
@@ -133,14 +125,12 @@ pub(super) const TABLE: [Kind; 17] = [
     )
     .again_in(SITE_BUSY_RETRY),
     Kind::new(
-        422,
-        "drm",
+        ProblemCode::Drm,
         "it is protected (DRM), which cannot be taken off",
         "drm protected|drm protection|drm-protected|drm encrypted",
     ),
     Kind::new(
-        422,
-        "no-format",
+        ProblemCode::NoFormat,
         "nothing that can be downloaded is on offer",
         "requested format is not available|only images are available|no video|no media|\
          no audio|no formats|no supported|no suitable formats|no sources|no downloads|no valid video|find suitable formats|\
@@ -148,8 +138,7 @@ pub(super) const TABLE: [Kind; 17] = [
          not contain audio|not have a video|not have any video",
     ),
     Kind::new(
-        403,
-        "private",
+        ProblemCode::Private,
         "the site shows it only to those who are logged in or have paid (private, for members or \
          subscribers, for adults, or behind a password)",
         "private|log in|log into|login|logged in|logged-in|sign in|signed in|signing in|\
@@ -161,8 +150,7 @@ pub(super) const TABLE: [Kind; 17] = [
          inappropriate for some|nsfw|sensitive content",
     ),
     Kind::new(
-        404,
-        GONE,
+        ProblemCode::NotAvailable,
         GONE_SAID,
         "video unavailable|video is unavailable|not available|no longer available|\
          no longer exist|been removed|was removed|been deleted|was deleted|not exist|\
@@ -170,16 +158,14 @@ pub(super) const TABLE: [Kind; 17] = [
          was ended| ended and ",
     ),
     Kind::new(
-        400,
-        "unsupported-link",
+        ProblemCode::UnsupportedLink,
         "this server knows no way to get a film from this link; is it the link of a video's page?",
         "unsupported url|no suitable extractor|valid url|invalid url|no longer supported|not supported|\
          will not be supported|looks truncated|blob url|embed-only|embedding",
     ),
-    Kind::new(504, "resolve-timeout", "the site did not answer in time", "timed out"),
+    Kind::new(ProblemCode::ResolveTimeout, "the site did not answer in time", "timed out"),
     Kind::new(
-        502,
-        "site-unreachable",
+        ProblemCode::SiteUnreachable,
         "the site cannot be reached, or refuses this server",
         "unable to download|http error|failed to resolve '|name or service not known|\
          name resolution|unreachable|proxyerror|connection refused|connection reset|\
@@ -188,20 +174,17 @@ pub(super) const TABLE: [Kind; 17] = [
     )
     .quoting(),
     Kind::new(
-        502,
-        "extractor-broken",
+        ProblemCode::ExtractorBroken,
         "the reader of pages does not understand this one; update yt-dlp",
         "please report this issue|extractor error|unable to extract|failed to extract|\
          failed to parse",
     )
     .quoting(),
     Kind::new(
-        404,
-        GONE,
+        ProblemCode::NotAvailable,
         GONE_SAID,
         "not found|unavailable|expired|deleted|removed|no such|offline|not archived",
     ),
 ];
 
-const GONE: &str = "not-available";
 const GONE_SAID: &str = "the site says that there is no such film, or not any more";

@@ -1,0 +1,105 @@
+//! Problem codes: the stable words by which a client tells one error from another, and the HTTP status
+//! of each. `docs/api.md` has the same table.
+
+use std::fmt;
+
+macro_rules! problem_codes {
+    ($($variant:ident = $status:literal $code:literal,)+) => {
+        /// What went wrong, as a client sees it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[expect(missing_docs, reason = "docs/api.md says what each of them means")]
+        pub enum ProblemCode {
+            $($variant,)+
+        }
+
+        impl ProblemCode {
+            /// All of them, by status.
+            pub const ALL: &[ProblemCode] = &[$(ProblemCode::$variant,)+];
+
+            /// The HTTP status.
+            pub const fn status(self) -> u16 {
+                match self {
+                    $(ProblemCode::$variant => $status,)+
+                }
+            }
+
+            /// The word in a problem's `code` member.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(ProblemCode::$variant => $code,)+
+                }
+            }
+        }
+    };
+}
+
+problem_codes! {
+    BadLink = 400 "bad-link",
+    BadParameter = 400 "bad-parameter",
+    BadRequest = 400 "bad-request",
+    BadUrl = 400 "bad-url",
+    BodyRefused = 400 "body-refused",
+    DuplicateParameter = 400 "duplicate-parameter",
+    MissingParameter = 400 "missing-parameter",
+    UnknownParameter = 400 "unknown-parameter",
+    UnsupportedLink = 400 "unsupported-link",
+    AddressRefused = 403 "address-refused",
+    Private = 403 "private",
+    NoThumbnail = 404 "no-thumbnail",
+    NotAvailable = 404 "not-available",
+    NotFound = 404 "not-found",
+    UpstreamNotFound = 404 "upstream-not-found",
+    MethodNotAllowed = 405 "method-not-allowed",
+    ClientStalled = 408 "client-stalled",
+    HeadTimeout = 408 "head-timeout",
+    PreconditionFailed = 412 "precondition-failed",
+    RangeNotSatisfiable = 416 "range-not-satisfiable",
+    Drm = 422 "drm",
+    IndexAtEnd = 422 "index-at-end",
+    MuxRefused = 422 "mux-refused",
+    NoFormat = 422 "no-format",
+    NotMedia = 422 "not-media",
+    Playlist = 422 "playlist",
+    SpliceRefused = 422 "splice-refused",
+    StartBeyondEnd = 422 "start-beyond-end",
+    HeadTooLarge = 431 "head-too-large",
+    GeoBlocked = 451 "geo-blocked",
+    ClientLeft = 499 "client-left",
+    Internal = 500 "internal",
+    MuxerFailed = 500 "muxer-failed",
+    MuxerMissing = 500 "muxer-missing",
+    ResolverFailed = 500 "resolver-failed",
+    ResolverMissing = 500 "resolver-missing",
+    ExtractorBroken = 502 "extractor-broken",
+    ResolveFailed = 502 "resolve-failed",
+    SiteUnreachable = 502 "site-unreachable",
+    UpstreamChanged = 502 "upstream-changed",
+    UpstreamContradiction = 502 "upstream-contradiction",
+    UpstreamCut = 502 "upstream-cut",
+    UpstreamEncoded = 502 "upstream-encoded",
+    UpstreamLengthUnknown = 502 "upstream-length-unknown",
+    UpstreamProtocol = 502 "upstream-protocol",
+    UpstreamRange = 502 "upstream-range",
+    UpstreamRedirect = 502 "upstream-redirect",
+    UpstreamStatus = 502 "upstream-status",
+    UpstreamUnreachable = 502 "upstream-unreachable",
+    ClientStreamsFull = 503 "client-streams-full",
+    ConnectionsFull = 503 "connections-full",
+    Draining = 503 "draining",
+    MuxersFull = 503 "muxers-full",
+    NotYet = 503 "not-yet",
+    ResolverBusy = 503 "resolver-busy",
+    SiteBusy = 503 "site-busy",
+    StreamsFull = 503 "streams-full",
+    UpstreamBusy = 503 "upstream-busy",
+    ResolveTimeout = 504 "resolve-timeout",
+    UpstreamSlow = 504 "upstream-slow",
+    UpstreamTimeout = 504 "upstream-timeout",
+    HttpVersion = 505 "http-version",
+}
+
+impl fmt::Display for ProblemCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
