@@ -57,10 +57,10 @@ impl CancelToken {
 
     /// For a stream that is over when its client hangs up on `socket`, or when `abort` rings.
     pub fn with(socket: BorrowedFd<'_>, abort: BorrowedFd<'_>) -> io::Result<CancelToken> {
-        let stop = CancelToken::new()?;
-        stop.rings.add(socket, sys::HUNG_UP, CLIENT)?;
-        stop.rings.add(abort, sys::READABLE, ABORT)?;
-        Ok(stop)
+        let cancel = CancelToken::new()?;
+        cancel.rings.add(socket, sys::HUNG_UP, CLIENT)?;
+        cancel.rings.add(abort, sys::READABLE, ABORT)?;
+        Ok(cancel)
     }
 
     /// Ends the stream because of `error`, unless it is over already.
@@ -161,12 +161,12 @@ mod tests {
 
     #[test]
     fn the_first_cause_wins() {
-        let stop = CancelToken::new().unwrap();
-        assert!(stop.cause().is_none());
-        stop.cancel_with(Error::ClientLeft);
-        stop.cancel_with(Error::Draining);
-        assert!(matches!(*stop.cause().unwrap(), Error::ClientLeft));
-        assert!(stop.is_cancelled());
+        let cancel = CancelToken::new().unwrap();
+        assert!(cancel.cause().is_none());
+        cancel.cancel_with(Error::ClientLeft);
+        cancel.cancel_with(Error::Draining);
+        assert!(matches!(*cancel.cause().unwrap(), Error::ClientLeft));
+        assert!(cancel.is_cancelled());
     }
 
     #[test]
@@ -174,42 +174,42 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (ours, abort) = (listener.accept().unwrap().0, EventFd::new().unwrap());
-        let stop = CancelToken::with(ours.as_fd(), abort.as_fd()).unwrap();
-        assert!(!stop.is_cancelled());
+        let cancel = CancelToken::with(ours.as_fd(), abort.as_fd()).unwrap();
+        assert!(!cancel.is_cancelled());
         drop(client);
-        assert!(stop.sleep(Duration::from_secs(60)).unwrap());
-        assert!(stop.is_cancelled() && !stop.is_cancelled_cheap());
-        stop.cancel_with(Error::Stopped);
-        assert!(matches!(*stop.cause().unwrap(), Error::ClientLeft));
-        assert!(stop.is_cancelled_cheap());
+        assert!(cancel.sleep(Duration::from_secs(60)).unwrap());
+        assert!(cancel.is_cancelled() && !cancel.is_cancelled_cheap());
+        cancel.cancel_with(Error::Stopped);
+        assert!(matches!(*cancel.cause().unwrap(), Error::ClientLeft));
+        assert!(cancel.is_cancelled_cheap());
 
-        let stop = CancelToken::with(ours.as_fd(), abort.as_fd()).unwrap();
+        let cancel = CancelToken::with(ours.as_fd(), abort.as_fd()).unwrap();
         abort.signal();
-        stop.cancel_with(Error::Stopped);
-        assert!(matches!(*stop.cause().unwrap(), Error::Draining));
+        cancel.cancel_with(Error::Stopped);
+        assert!(matches!(*cancel.cause().unwrap(), Error::Draining));
     }
 
     #[test]
     fn a_process_adopted_after_the_end_is_killed_all_the_same() {
-        let stop = CancelToken::new().unwrap();
-        stop.cancel();
+        let cancel = CancelToken::new().unwrap();
+        cancel.cancel();
         let mut command = Command::new("sleep");
         command.arg("60");
         sys::kill_on_parent_exit(&mut command);
         let mut child = command.spawn().unwrap();
-        stop.attach_process(child.id());
+        cancel.attach_process(child.id());
         assert!(!child.wait().unwrap().success());
-        stop.detach_process();
+        cancel.detach_process();
     }
 
     #[test]
     fn waiting_ends_when_the_stream_does() {
-        let stop = CancelToken::new().unwrap();
+        let cancel = CancelToken::new().unwrap();
         let silent = EventFd::new().unwrap();
-        let wait = |limit| stop.wait(silent.as_fd(), sys::READABLE, limit).unwrap();
+        let wait = |limit| cancel.wait(silent.as_fd(), sys::READABLE, limit).unwrap();
         assert_eq!(wait(Duration::from_millis(1)), WaitOutcome::TimedOut);
         std::thread::scope(|scope| {
-            scope.spawn(|| stop.cancel());
+            scope.spawn(|| cancel.cancel());
             assert_eq!(wait(Duration::from_secs(60)), WaitOutcome::Stopped);
         });
     }

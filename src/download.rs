@@ -35,9 +35,9 @@ mod splice;
 
 /// Sends `film` to `client` as one file, or an error, or an abort.
 pub fn serve(
-    canal: &App,
+    app: &App,
     film: MediaSource,
-    wish: OutputOptions,
+    options: OutputOptions,
     request: &Request,
     client: ClientConnection<'_>,
 ) {
@@ -45,16 +45,14 @@ pub fn serve(
     // Threads, child, pipes and slot are gone before the client hears that it has everything: a
     // script that asks for the next file at once finds the slot free.
     let named = film.to_string();
-    let outcome = match run(canal, film, wish, request, &client) {
+    let outcome = match run(app, film, options, request, &client) {
         Ok(Outcome::Head(head)) => Ok(Some(ShortResponse::Head(head))),
         Ok(Outcome::Reply(reply)) => Ok(Some(ShortResponse::Reply(reply))),
         Ok(Outcome::Body(body)) => body.finish().map(|()| None).map_err(Arc::new),
         Err(cause) => Err(cause),
     };
     let problem = outcome.as_ref().err().map(|cause| Problem::from(&**cause));
-    canal
-        .metrics
-        .stream_ended(problem.as_ref().map_or("complete", |problem| problem.code.as_str()));
+    app.metrics.stream_ended(problem.as_ref().map_or("complete", |problem| problem.code.as_str()));
     // What is the operator's to mend must not drown among what clients and upstreams do.
     let level = match outcome.as_ref().err().map(|cause| &**cause) {
         Some(cause) if cause.is_server_fault() => Level::Error,
@@ -100,26 +98,26 @@ enum Outcome<'c, 'edge> {
 
 /// Runs the stream in its slot, and its threads in their scope.
 fn run<'c, 'edge>(
-    canal: &App,
+    app: &App,
     film: MediaSource,
-    wish: OutputOptions,
+    options: OutputOptions,
     request: &Request,
     client: &'c ClientConnection<'edge>,
 ) -> Result<Outcome<'c, 'edge>, Arc<Error>> {
-    let wish = OutputOptions { engine: wish.engine.or(canal.config.muxer.engine), ..wish };
+    let options = OutputOptions { engine: options.engine.or(app.config.muxer.engine), ..options };
     let asked = Instant::now();
-    with_client_cancellation(client, |stop| {
-        let patience = canal.config.limits.slot_timeout.0;
-        let _slot = canal.stream_limiter.try_acquire(client.address(), stop, patience)?;
-        canal.metrics.stream_started();
+    with_client_cancellation(client, |cancel| {
+        let patience = app.config.limits.slot_timeout.0;
+        let _slot = app.stream_limiter.try_acquire(client.address(), cancel, patience)?;
+        app.metrics.stream_started();
         let media = match film {
             MediaSource::Urls(media) => media,
             MediaSource::Page { link, choice } => {
                 let client = client.address();
-                let offer = canal.resolver.offer(&link, &RequestContext { client, stop })?;
-                let mut media = resolve::media(&canal.resolver, &offer, &choice, client)?;
+                let offer = app.resolver.offer(&link, &RequestContext { client, cancel })?;
+                let mut media = resolve::media(&app.resolver, &offer, &choice, client)?;
                 if choice.cover {
-                    let picture = Thumbnail::fetch(&offer, &canal.upstream, stop)?;
+                    let picture = Thumbnail::fetch(&offer, &app.upstream, cancel)?;
                     media.metadata.cover = Some(picture.cover()?);
                 }
                 media
@@ -127,12 +125,20 @@ fn run<'c, 'edge>(
         };
         let resolved = Instant::now();
         let media = &media;
-        let answering =
-            DownloadContext { canal, media, wish, request, client, stop, started: asked, resolved };
+        let context = DownloadContext {
+            app,
+            media,
+            options,
+            request,
+            client,
+            cancel,
+            started: asked,
+            resolved,
+        };
         thread::scope(|scope| {
             // Ends the threads of the scope whatever happens in it, a panic included.
-            let _end = CancelOnDrop(stop);
-            run_engine(scope, &answering).inspect_err(|error| stop.cancel_with(error.clone()))
+            let _end = CancelOnDrop(cancel);
+            run_engine(scope, &context).inspect_err(|error| cancel.cancel_with(error.clone()))
         })
     })
 }
@@ -142,52 +148,52 @@ pub(crate) fn with_client_cancellation<T>(
     client: &ClientConnection<'_>,
     work: impl FnOnce(&Arc<CancelToken>) -> Result<T, Error>,
 ) -> Result<T, Arc<Error>> {
-    let stop = client.cancel_token().map_err(|e| Error::system("look after a client", &e))?;
-    let stop = Arc::new(stop);
-    work(&stop).map_err(|error| {
-        stop.cancel_with(error.clone());
-        stop.cause().unwrap_or_else(|| Arc::new(error))
+    let cancel = client.cancel_token().map_err(|e| Error::system("look after a client", &e))?;
+    let cancel = Arc::new(cancel);
+    work(&cancel).map_err(|error| {
+        cancel.cancel_with(error.clone());
+        cancel.cause().unwrap_or_else(|| Arc::new(error))
     })
 }
 
 /// The story itself.
 fn run_engine<'scope, 'env, 'c, 'edge>(
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope DownloadContext<'c, 'edge, '_>,
+    context: &'scope DownloadContext<'c, 'edge, '_>,
 ) -> Result<Outcome<'c, 'edge>, Error> {
-    let DownloadContext { media, wish, request, .. } = answering;
-    if let Some(served) = splice::serve_cached_plan(scope, answering)? {
+    let DownloadContext { media, options, request, .. } = context;
+    if let Some(served) = splice::serve_cached_plan(scope, context)? {
         return Ok(served);
     }
-    let wants_all = request.is_full_get() && wish.time_range.is_full();
+    let wants_all = request.is_full_get() && options.time_range.is_full();
     let first = if wants_all { FIRST_REQUEST_SIZE } else { probe::PROBE_SIZE };
-    let mut tracks = probe::probe_tracks(scope, answering, first)?;
-    let key_frame = index_reader::find_key_frame(scope, answering, &mut tracks)?;
+    let mut tracks = probe::probe_tracks(scope, context, first)?;
+    let key_frame = index_reader::find_key_frame(scope, context, &mut tracks)?;
     let inputs = tracks.iter().map(|track| track.input).collect();
     let surveys: Vec<_> = tracks.iter_mut().map(|track| track.survey.take()).collect();
-    match plan(inputs, &surveys, key_frame, wish, &media.metadata)? {
+    match plan(inputs, &surveys, key_frame, options, &media.metadata)? {
         Strategy::Passthrough(finished) => {
-            passthrough::serve(scope, answering, tracks.swap_remove(0), finished)
+            passthrough::serve(scope, context, tracks.swap_remove(0), finished)
         }
-        Strategy::Splice(plan) => splice::serve_new_plan(answering, tracks, plan),
-        Strategy::Ffmpeg(FfmpegPlan { job: joint, feeds, refused }) => {
+        Strategy::Splice(plan) => splice::serve_new_plan(context, tracks, plan),
+        Strategy::Ffmpeg(FfmpegPlan { job, feeds, refused }) => {
             let why = refused.map(|refused| format!(" ({refused})")).unwrap_or_default();
             log::debug!("{:?}: joined by ffmpeg{why}", media.tracks);
             tracks.iter_mut().zip(feeds).for_each(|(track, feed)| track.feed = feed);
-            tracks.retain(|track| joint.inputs.iter().any(|used| used.kind == track.input.kind));
-            ffmpeg::serve(scope, answering, tracks, &joint, &format!("ffmpeg{why}"))
+            tracks.retain(|track| job.inputs.iter().any(|used| used.kind == track.input.kind));
+            ffmpeg::serve(scope, context, tracks, &job, &format!("ffmpeg{why}"))
         }
     }
 }
 
 /// One request that is being answered.
 struct DownloadContext<'c, 'edge, 's> {
-    canal: &'s App,
+    app: &'s App,
     media: &'s Media,
-    wish: OutputOptions,
+    options: OutputOptions,
     request: &'s Request,
     client: &'c ClientConnection<'edge>,
-    stop: &'s Arc<CancelToken>,
+    cancel: &'s Arc<CancelToken>,
     started: Instant,
     /// When it was known where the tracks are.
     resolved: Instant,
@@ -226,7 +232,7 @@ impl<'c, 'edge> DownloadContext<'c, 'edge, '_> {
 
     /// Rings when the stream is over.
     fn cancelled(&self) -> BorrowedFd<'_> {
-        self.stop.as_fd()
+        self.cancel.as_fd()
     }
 }
 

@@ -45,7 +45,7 @@ const OPENING_RETRIES: u32 = 2;
 pub struct TrackReader<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     upstream: &'scope UpstreamClient,
-    stop: Arc<CancelToken>,
+    cancel: Arc<CancelToken>,
     track: TrackKind,
     location: Arc<RemoteLocation>,
     refresh: Option<RefreshHandle>,
@@ -100,9 +100,9 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         upstream: &'scope UpstreamClient,
         track: &Track,
         first: u64,
-        stop: &Arc<CancelToken>,
+        cancel: &Arc<CancelToken>,
     ) -> Result<TrackReader<'scope, 'env>, Error> {
-        TrackReader::begin(scope, upstream, track, first, stop).wait()
+        TrackReader::begin(scope, upstream, track, first, cancel).wait()
     }
 
     /// Asks the track's upstream for `part` of a file that is known already, first for `first` bytes of
@@ -114,9 +114,9 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         part: Range<u64>,
         first: u64,
         file: &RemoteFile,
-        stop: &Arc<CancelToken>,
+        cancel: &Arc<CancelToken>,
     ) -> Result<TrackReader<'scope, 'env>, Error> {
-        TrackReader::begin_range(scope, upstream, track, part, first, file, stop).wait()
+        TrackReader::begin_range(scope, upstream, track, part, first, file, cancel).wait()
     }
 
     /// One that is to be [opened](TrackReader::wait): it asks already, if that needs no waiting.
@@ -125,9 +125,9 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         upstream: &'scope UpstreamClient,
         track: &Track,
         first: u64,
-        stop: &Arc<CancelToken>,
+        cancel: &Arc<CancelToken>,
     ) -> TrackReader<'scope, 'env> {
-        let mut source = TrackReader::new(scope, upstream, track, stop);
+        let mut source = TrackReader::new(scope, upstream, track, cancel);
         source.size_hint = first;
         source.send_first_request();
         source
@@ -141,9 +141,9 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         part: Range<u64>,
         first: u64,
         file: &RemoteFile,
-        stop: &Arc<CancelToken>,
+        cancel: &Arc<CancelToken>,
     ) -> TrackReader<'scope, 'env> {
-        let mut source = TrackReader::new(scope, upstream, track, stop);
+        let mut source = TrackReader::new(scope, upstream, track, cancel);
         source.size_hint = first;
         let wavers = file.wavers || upstream.host_memory.is_unstable(&track.location.url, file);
         (source.file, source.foretold) = (Some(RemoteFile { wavers, ..file.clone() }), true);
@@ -194,12 +194,12 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         scope: &'scope Scope<'scope, 'env>,
         upstream: &'scope UpstreamClient,
         track: &Track,
-        stop: &Arc<CancelToken>,
+        cancel: &Arc<CancelToken>,
     ) -> TrackReader<'scope, 'env> {
         TrackReader {
             scope,
             upstream,
-            stop: stop.clone(),
+            cancel: cancel.clone(),
             track: track.kind,
             location: Arc::new(track.location.clone()),
             refresh: track.refresh.clone(),
@@ -213,7 +213,7 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
             ),
             opening: true,
             pace: ThroughputMonitor::new(upstream.min_throughput, upstream.stall_timeout),
-            client: upstream.client(&track.location.url, stop),
+            client: upstream.client(&track.location.url, cancel),
             idle_clients: Vec::new(),
             effective_url: None,
             file: None,
@@ -364,17 +364,17 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
     }
 
     fn client_for_prefetch(&self) -> Arc<HttpClient> {
-        self.upstream.client(&self.location.url, &self.stop)
+        self.upstream.client(&self.location.url, &self.cancel)
     }
 
     /// What to ask for next, from the byte at `from` on.
-    fn build_request(&self, from: u64, lane: Arc<HttpClient>) -> RangeRequest<'scope> {
+    fn build_request(&self, from: u64, client: Arc<HttpClient>) -> RangeRequest<'scope> {
         let ranged = self.file.as_ref().is_none_or(|file| file.ranged);
         let from = from - self.overlap(from);
         let to = from.saturating_add(self.request_size()).min(self.end.unwrap_or(u64::MAX));
         RangeRequest {
             upstream: self.upstream,
-            client: lane,
+            client,
             location: self.location.clone(),
             effective_url: self.effective_url.clone(),
             range: (ranged && !self.tried.asks_for_all).then_some(from..to),
@@ -391,8 +391,8 @@ impl Drop for TrackReader<'_, '_> {
         if let Some(part) = self.body.take() {
             part.drain_for_reuse();
         }
-        for lane in self.idle_clients.iter().chain([&self.client]) {
-            self.upstream.idle_clients.put_back(lane, &self.location.url);
+        for client in self.idle_clients.iter().chain([&self.client]) {
+            self.upstream.idle_clients.put_back(client, &self.location.url);
         }
     }
 }

@@ -69,7 +69,7 @@ pub struct FfmpegProcess<'s> {
     has_begun: bool,
     /// Whether it has ended well already.
     has_ended: bool,
-    stop: &'s CancelToken,
+    cancel: &'s CancelToken,
     stall_limit: Duration,
 }
 
@@ -78,13 +78,13 @@ impl<'s> FfmpegProcess<'s> {
     pub fn start(
         config: &config::MuxerConfig,
         version: Version,
-        joint: &FfmpegJob,
-        pipes: &FifoSet,
-        stop: &'s CancelToken,
+        job: &FfmpegJob,
+        fifos: &FifoSet,
+        cancel: &'s CancelToken,
     ) -> Result<FfmpegProcess<'s>, Error> {
         let mut command = Command::new(&config.ffmpeg);
         command
-            .args(arguments(joint, pipes, version))
+            .args(arguments(job, fifos, version))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -100,7 +100,7 @@ impl<'s> FfmpegProcess<'s> {
             })
         };
         let mut child = command.spawn().map_err(failed)?;
-        stop.attach_process(child.id());
+        cancel.attach_process(child.id());
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             unreachable!("both were asked for as pipes");
         };
@@ -116,7 +116,7 @@ impl<'s> FfmpegProcess<'s> {
             reaped: false,
             has_begun: false,
             has_ended: false,
-            stop,
+            cancel,
             stall_limit: config.stall_timeout.0,
         })
     }
@@ -124,30 +124,30 @@ impl<'s> FfmpegProcess<'s> {
     /// The first bytes of the joined file, of tracks in which ffmpeg sees what was recognised.
     pub fn read_header(
         &mut self,
-        joint: &FfmpegJob,
-        supply: &FeedProgress,
+        job: &FfmpegJob,
+        progress: &FeedProgress,
     ) -> Result<Vec<u8>, Error> {
-        let opening = self.first_bytes(joint, supply).and_then(|bytes| {
-            self.hear_report(joint)?;
-            self.hold(bytes, joint, supply)
+        let opening = self.first_bytes(job, progress).and_then(|bytes| {
+            self.hear_report(job)?;
+            self.hold(bytes, job, progress)
         });
         // What it saw in its inputs may explain why it gave up.
         if !matches!(opening, Ok(_) | Err(Error::Ffmpeg(FfmpegError::Refused(_)))) {
             return opening;
         }
-        let lacking = self.words.lacking.and_then(|input| joint.inputs.get(input));
+        let lacking = self.words.lacking.and_then(|input| job.inputs.get(input));
         if let Some(ProbedInput { kind, .. }) = lacking {
             let said = format!("there is no {kind} track in it");
             return Err(Error::Ffmpeg(FfmpegError::Misread { track: *kind, message: said }));
         }
-        self.words.report.agrees_with(joint)?;
-        if let (Err(_), true) = (&opening, self.words.is_empty && !joint.time_range.is_full())
-            && let Some(kind) = self.words.report.awaits(joint)
+        self.words.report.agrees_with(job)?;
+        if let (Err(_), true) = (&opening, self.words.is_empty && !job.time_range.is_full())
+            && let Some(kind) = self.words.report.awaits(job)
         {
-            return Err(Error::Ffmpeg(FfmpegError::Without { kind, trim: joint.time_range }));
+            return Err(Error::Ffmpeg(FfmpegError::Without { kind, trim: job.time_range }));
         }
         self.has_begun = true;
-        opening.map(|bytes| with_durations(bytes, joint))
+        opening.map(|bytes| with_durations(bytes, job))
     }
 
     /// Waits until something of each track has come that is in the part: one that has no key frame of
@@ -155,14 +155,14 @@ impl<'s> FfmpegProcess<'s> {
     fn hold(
         &mut self,
         mut bytes: Vec<u8>,
-        joint: &FfmpegJob,
-        supply: &FeedProgress,
+        job: &FfmpegJob,
+        progress: &FeedProgress,
     ) -> Result<Vec<u8>, Error> {
         let mut buffer = vec![0; 64 << 10];
-        let is_part = !joint.time_range.is_full();
-        let is_awaited = |words: &StderrTail| is_part && words.report.awaits(joint).is_some();
+        let is_part = !job.time_range.is_full();
+        let is_awaited = |words: &StderrTail| is_part && words.report.awaits(job).is_some();
         while bytes.len() < MOST_HELD && is_awaited(&self.words) {
-            match self.read_unless(&mut buffer, supply, &|words| !is_awaited(words))? {
+            match self.read_unless(&mut buffer, progress, &|words| !is_awaited(words))? {
                 Some(0) => {
                     self.finish()?;
                     break;
@@ -176,14 +176,14 @@ impl<'s> FfmpegProcess<'s> {
     }
 
     /// Waits until it has said what it sees in its inputs, which it mostly does before its first byte.
-    fn hear_report(&mut self, joint: &FfmpegJob) -> Result<(), Error> {
+    fn hear_report(&mut self, job: &FfmpegJob) -> Result<(), Error> {
         let deadline = Instant::now() + self.stall_limit;
         self.hear_out();
-        while !self.words.report.is_whole(joint) {
+        while !self.words.report.is_whole(job) {
             let left = deadline.saturating_duration_since(Instant::now());
             let heard = match &self.stderr {
                 Some(stderr) if !left.is_zero() => {
-                    self.stop.wait(stderr.as_fd(), sys::READABLE, left)
+                    self.cancel.wait(stderr.as_fd(), sys::READABLE, left)
                 }
                 _ => Ok(WaitOutcome::TimedOut),
             };
@@ -200,12 +200,12 @@ impl<'s> FfmpegProcess<'s> {
     }
 
     /// Up to the first media: an ffmpeg that ends behind the head has made nothing.
-    fn first_bytes(&mut self, joint: &FfmpegJob, supply: &FeedProgress) -> Result<Vec<u8>, Error> {
+    fn first_bytes(&mut self, job: &FfmpegJob, progress: &FeedProgress) -> Result<Vec<u8>, Error> {
         let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
         let mut until = None;
         loop {
             let read = match until {
-                None => Some(self.read(&mut buffer, supply)?),
+                None => Some(self.read(&mut buffer, progress)?),
                 Some(until) => self.read_until(&mut buffer, until)?,
             };
             match read {
@@ -217,7 +217,7 @@ impl<'s> FfmpegProcess<'s> {
                 // Its first fragment takes longer.
                 None => break,
             }
-            match head::written(joint.container, &bytes) {
+            match head::written(job.container, &bytes) {
                 Written::Head => {}
                 Written::WholeHead => {
                     until = until.or_else(|| Some(Instant::now() + FRAGMENT_LIMIT));
@@ -231,18 +231,18 @@ impl<'s> FfmpegProcess<'s> {
     /// The next bytes of the joined file; 0 at its end, which [`finish`](FfmpegProcess::finish) must
     /// confirm. While `supply` grows, ffmpeg is at work although nothing
     /// comes out, and while an upstream is waited for, so may ffmpeg.
-    pub fn read(&mut self, buffer: &mut [u8], supply: &FeedProgress) -> Result<usize, Error> {
-        Ok(self.read_unless(buffer, supply, &|_| false)?.unwrap_or(0))
+    pub fn read(&mut self, buffer: &mut [u8], progress: &FeedProgress) -> Result<usize, Error> {
+        Ok(self.read_unless(buffer, progress, &|_| false)?.unwrap_or(0))
     }
 
     /// The same, or nothing once it has said what makes that needless.
     fn read_unless(
         &mut self,
         buffer: &mut [u8],
-        supply: &FeedProgress,
+        progress: &FeedProgress,
         is_needless: &dyn Fn(&StderrTail) -> bool,
     ) -> Result<Option<usize>, Error> {
-        let mut given_before = supply.given();
+        let mut given_before = progress.given();
         let mut deadline = Instant::now() + self.stall_limit;
         loop {
             if is_needless(&self.words) {
@@ -257,8 +257,8 @@ impl<'s> FfmpegProcess<'s> {
                 Event::Awaited => {}
                 Event::Words if !left.is_zero() => self.drain_stderr(),
                 Event::Words | Event::Nothing => {
-                    let given = supply.given();
-                    if given == given_before && !supply.is_awaited() {
+                    let given = progress.given();
+                    if given == given_before && !progress.is_awaited() {
                         return Err(Error::Ffmpeg(FfmpegError::Stalled(self.stall_limit)));
                     }
                     given_before = given;
@@ -296,7 +296,7 @@ impl<'s> FfmpegProcess<'s> {
 
     /// Waits for `awaited`, for ffmpeg to say something, or for `limit` to pass.
     fn wait(&self, awaited: BorrowedFd<'_>, limit: Duration) -> Result<Event, Error> {
-        let over = (self.stop.as_fd(), sys::READABLE);
+        let over = (self.cancel.as_fd(), sys::READABLE);
         let awaited = (awaited, sys::READABLE);
         let ready = match &self.stderr {
             Some(stderr) => {
@@ -367,7 +367,7 @@ impl<'s> FfmpegProcess<'s> {
         if let Err(error) = sys::kill_group(self.child.id()) {
             log::warn!("cannot kill the muxer: {error}");
         }
-        self.stop.detach_process();
+        self.cancel.detach_process();
         self.child.wait()
     }
 
@@ -406,11 +406,11 @@ impl Drop for FfmpegProcess<'_> {
 
 /// The first bytes of a file with the durations that ffmpeg could not know. Nothing is lost if they do not
 /// fit: then they are as it wrote them.
-fn with_durations(bytes: Vec<u8>, joint: &FfmpegJob) -> Vec<u8> {
-    if joint.container != Container::Mp4 {
+fn with_durations(bytes: Vec<u8>, job: &FfmpegJob) -> Vec<u8> {
+    if job.container != Container::Mp4 {
         return bytes;
     }
-    match patch_duration::with_durations(&bytes, &joint.durations()) {
+    match patch_duration::with_durations(&bytes, &job.durations()) {
         patch_duration::Scan::Complete(patched) => patched,
         patch_duration::Scan::NeedMore | patch_duration::Scan::Unsupported => {
             log::warn!("ffmpeg wrote an index of an unknown shape; its durations stay 0");

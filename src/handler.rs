@@ -24,8 +24,8 @@ pub struct AppHandler<'a> {
 impl Handler for AppHandler<'_> {
     fn handle(&self, request: &Request, client: ClientConnection<'_>) {
         let reply = match route(&request.target) {
-            Ok(Route::Download { source: film, options: wish }) => {
-                return download::serve(self.app, film, wish, request, client);
+            Ok(Route::Download { source: film, options }) => {
+                return download::serve(self.app, film, options, request, client);
             }
             Ok(Route::Info(link)) => self.to_reply(info::info(self.app, &link, &client), request),
             Ok(Route::Thumbnail(link)) => {

@@ -26,29 +26,29 @@ pub const NOT_UNRESERVED: &AsciiSet =
 const CACHE_CONTROL: &str = "private, max-age=3600";
 
 /// Tells what is on offer behind `link`.
-pub fn info(canal: &App, link: &Url, client: &ClientConnection<'_>) -> Result<Response, Problem> {
-    let offer = with_client_cancellation(canal, link, client, |asker, _| {
-        canal.resolver.offer(link, asker)
+pub fn info(app: &App, link: &Url, client: &ClientConnection<'_>) -> Result<Response, Problem> {
+    let offer = with_client_cancellation(app, link, client, |context, _| {
+        app.resolver.offer(link, context)
     })?;
     Ok(Response::ok("application/json", format!("{:#}\n", offer_json(&offer))))
 }
 
 /// Gives the picture of what is behind `link`.
 pub fn thumbnail(
-    canal: &App,
+    app: &App,
     link: &Url,
     client: &ClientConnection<'_>,
 ) -> Result<Response, Problem> {
-    let picture = with_client_cancellation(canal, link, client, |asker, stop| {
-        let offer = canal.resolver.offer(link, asker)?;
-        Thumbnail::fetch(&offer, &canal.upstream, stop)
+    let picture = with_client_cancellation(app, link, client, |context, cancel| {
+        let offer = app.resolver.offer(link, context)?;
+        Thumbnail::fetch(&offer, &app.upstream, cancel)
     })?;
     Ok(Response::ok(picture.media_type, picture.bytes).with("Cache-Control", CACHE_CONTROL))
 }
 
 /// Does something that a client waits for, until it leaves.
 fn with_client_cancellation<T>(
-    canal: &App,
+    app: &App,
     link: &Url,
     client: &ClientConnection<'_>,
     work: impl FnOnce(&RequestContext<'_>, &Arc<CancelToken>) -> Result<T, Error>,
@@ -58,10 +58,10 @@ fn with_client_cancellation<T>(
         log::info!("{} a page of {host}: {error}", client.address());
         Problem::from(error)
     };
-    download::with_client_cancellation(client, |stop| {
-        let patience = canal.config.limits.slot_timeout.0;
-        let _slot = canal.stream_limiter.try_acquire(client.address(), stop, patience)?;
-        work(&RequestContext { client: client.address(), stop }, stop)
+    download::with_client_cancellation(client, |cancel| {
+        let patience = app.config.limits.slot_timeout.0;
+        let _slot = app.stream_limiter.try_acquire(client.address(), cancel, patience)?;
+        work(&RequestContext { client: client.address(), cancel }, cancel)
     })
     .map_err(|error| problem(&error))
 }

@@ -91,7 +91,7 @@ impl StreamLimiter {
     pub fn try_acquire(
         &self,
         client: IpAddr,
-        stop: &CancelToken,
+        cancel: &CancelToken,
         patience: Duration,
     ) -> Result<StreamPermit<'_>, Error> {
         let client = client_key(client);
@@ -113,7 +113,7 @@ impl StreamLimiter {
         state.waiting.push_back((client, ticket.clone()));
         drop(state);
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let awaited = [stop.as_fd(), ticket.wake.as_fd()].map(|fd| (fd, sys::READABLE));
+        let awaited = [cancel.as_fd(), ticket.wake.as_fd()].map(|fd| (fd, sys::READABLE));
         let waited = sys::poll(awaited, left);
         // Now it is known for sure: a slot may have been given a moment ago.
         let mut state = self.lock();
@@ -124,7 +124,7 @@ impl StreamLimiter {
         let slot = given.map(|open| StreamPermit { limiter: self, client, _open: open });
         waited.map_err(|error| Error::system("wait for a slot", &error))?;
         match slot {
-            _ if stop.is_cancelled() => Err(Error::Stopped),
+            _ if cancel.is_cancelled() => Err(Error::Stopped),
             Some(slot) => Ok(slot),
             None if closed => Err(LimitExceeded::Draining.into()),
             None => Err(full.into()),
@@ -232,8 +232,8 @@ mod tests {
 
     #[test]
     fn both_limits_hold_and_slots_come_back() {
-        let (slots, stop) = (StreamLimiter::new(3, 2), CancelToken::new().unwrap());
-        let now = |text| slots.try_acquire(client(text), &stop, Duration::ZERO).unwrap();
+        let (slots, cancel) = (StreamLimiter::new(3, 2), CancelToken::new().unwrap());
+        let now = |text| slots.try_acquire(client(text), &cancel, Duration::ZERO).unwrap();
         let first = now("2001:db8::1");
         let _second = now("2001:db8::2");
         assert_eq!(full(&slots, "2001:db8::3"), LimitExceeded::ClientStreams);
@@ -247,16 +247,16 @@ mod tests {
 
     #[test]
     fn those_who_wait_come_in_their_order_but_none_over_its_share() {
-        let (slots, stop) =
+        let (slots, cancel) =
             (StreamLimiter::new(2, 1).without_queue_limit(), CancelToken::new().unwrap());
-        let now = |text| slots.try_acquire(client(text), &stop, Duration::ZERO).unwrap();
+        let now = |text| slots.try_acquire(client(text), &cancel, Duration::ZERO).unwrap();
         let (first, second) = (now("10.0.0.1"), now("10.0.0.2"));
         let (say, order) = channel::unbounded();
         thread::scope(|scope| {
             for (place, text) in ["10.0.0.1", "10.0.0.3", "10.0.0.4"].into_iter().enumerate() {
-                let (slots, stop, say) = (&slots, &stop, say.clone());
+                let (slots, cancel, say) = (&slots, &cancel, say.clone());
                 scope.spawn(move || {
-                    let slot = slots.try_acquire(client(text), stop, LONG).unwrap();
+                    let slot = slots.try_acquire(client(text), cancel, LONG).unwrap();
                     say.send((text, slot)).unwrap();
                 });
                 until(|| slots.waiting() == place + 1);
@@ -276,32 +276,33 @@ mod tests {
 
     #[test]
     fn a_wait_ends_with_the_stream_or_in_time_and_not_all_may() {
-        let (slots, stop) = (StreamLimiter::new(1, 1), CancelToken::new().unwrap());
-        let first = slots.try_acquire(client("10.0.0.1"), &stop, LONG).unwrap();
-        let short = slots.try_acquire(client("10.0.0.2"), &stop, Duration::from_millis(1));
+        let (slots, cancel) = (StreamLimiter::new(1, 1), CancelToken::new().unwrap());
+        let first = slots.try_acquire(client("10.0.0.1"), &cancel, LONG).unwrap();
+        let short = slots.try_acquire(client("10.0.0.2"), &cancel, Duration::from_millis(1));
         assert!(matches!(short, Err(Error::LimitExceeded(LimitExceeded::Streams))));
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| slots.try_acquire(client("10.0.0.1"), &stop, LONG).err());
+            let waiting =
+                scope.spawn(|| slots.try_acquire(client("10.0.0.1"), &cancel, LONG).err());
             until(|| slots.waiting() == 1);
             let another = CancelToken::new().unwrap();
             let too_many = slots.try_acquire(client("10.0.0.3"), &another, LONG).err();
             assert_eq!(too_many, Some(Error::LimitExceeded(LimitExceeded::Streams)));
-            stop.cancel();
+            cancel.cancel();
             assert_eq!(waiting.join().unwrap(), Some(Error::Stopped));
         });
         drop(first);
         assert_eq!((slots.in_use(), slots.waiting()), (0, 0));
         let endless = StreamLimiter::new(0, 0).without_queue_limit();
-        assert!(endless.try_acquire(client("10.0.0.1"), &stop, LONG).is_err());
+        assert!(endless.try_acquire(client("10.0.0.1"), &cancel, LONG).is_err());
     }
 
     #[test]
     fn closing_waits_for_the_last_slot_and_sends_away_who_waits() {
-        let (slots, stop) = (StreamLimiter::new(1, 1), CancelToken::new().unwrap());
-        let slot = slots.try_acquire([10, 0, 0, 1].into(), &stop, LONG).unwrap();
+        let (slots, cancel) = (StreamLimiter::new(1, 1), CancelToken::new().unwrap());
+        let slot = slots.try_acquire([10, 0, 0, 1].into(), &cancel, LONG).unwrap();
         thread::scope(|scope| {
             let waiting =
-                scope.spawn(|| slots.try_acquire([10, 0, 0, 2].into(), &stop, LONG).err());
+                scope.spawn(|| slots.try_acquire([10, 0, 0, 2].into(), &cancel, LONG).err());
             until(|| slots.waiting() == 1);
             let all_back = slots.close();
             assert_eq!(

@@ -91,7 +91,7 @@ pub trait LocationRefresher: Send + Sync {
     fn refresh(
         &self,
         refused: &RemoteLocation,
-        stop: &CancelToken,
+        cancel: &CancelToken,
     ) -> Result<FreshLocation, String>;
 
     /// A fresh one was refused, too, at the same place: to ask for still another one would not help.
@@ -113,9 +113,9 @@ where
     fn refresh(
         &self,
         refused: &RemoteLocation,
-        stop: &CancelToken,
+        cancel: &CancelToken,
     ) -> Result<FreshLocation, String> {
-        Ok(FreshLocation { location: self(refused, stop)?, is_new: true })
+        Ok(FreshLocation { location: self(refused, cancel)?, is_new: true })
     }
 }
 
@@ -139,9 +139,9 @@ impl RefreshHandle {
     pub fn refresh(
         &self,
         refused: &RemoteLocation,
-        stop: &CancelToken,
+        cancel: &CancelToken,
     ) -> Result<FreshLocation, String> {
-        self.0.refresh(refused, stop)
+        self.0.refresh(refused, cancel)
     }
 
     /// Says that the fresh one was of no use.

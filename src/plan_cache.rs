@@ -55,14 +55,14 @@ struct Entry {
 
 impl PlanKey {
     /// Of this film with this wish.
-    pub fn new(media: &Media, wish: &OutputOptions) -> PlanKey {
+    pub fn new(media: &Media, options: &OutputOptions) -> PlanKey {
         let mut context = Context::new(&SHA256);
         // Each with its length, so that nothing can pose as something else.
         let mut add = |bytes: &[u8]| {
             context.update(&bytes.len().to_be_bytes());
             context.update(bytes);
         };
-        add(format!("{wish:?}").as_bytes());
+        add(format!("{options:?}").as_bytes());
         let tags = &media.metadata;
         for text in [&tags.title, &tags.artist, &tags.date] {
             add(format!("{text:?}").as_bytes());
@@ -209,16 +209,18 @@ mod tests {
             |media, _| {
                 media.metadata.cover = Some(CoverArt { is_jpeg: true, bytes: [1, 2].into() });
             },
-            |_, wish| wish.engine = Engine::Splice,
-            |_, wish| wish.container = ContainerChoice::Mp4,
-            |_, wish| wish.time_range = TimeRange { start: Duration::from_secs(1), end: None },
+            |_, options| options.engine = Engine::Splice,
+            |_, options| options.container = ContainerChoice::Mp4,
+            |_, options| {
+                options.time_range = TimeRange { start: Duration::from_secs(1), end: None }
+            },
         ];
         let keys: Vec<_> = changes
             .iter()
             .map(|change| {
-                let (mut media, mut wish) = (film(), OutputOptions::default());
-                change(&mut media, &mut wish);
-                PlanKey::new(&media, &wish)
+                let (mut media, mut options) = (film(), OutputOptions::default());
+                change(&mut media, &mut options);
+                PlanKey::new(&media, &options)
             })
             .collect();
         for (place, key) in keys.iter().enumerate() {

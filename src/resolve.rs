@@ -126,8 +126,8 @@ impl Resolver {
     }
 
     /// What the film behind `link` is on offer as.
-    pub fn offer(&self, link: &Url, asker: &RequestContext<'_>) -> Result<Arc<PageMedia>, Error> {
-        self.resolve_newer_than(link, 0, asker).map(|(offer, _)| offer)
+    pub fn offer(&self, link: &Url, context: &RequestContext<'_>) -> Result<Arc<PageMedia>, Error> {
+        self.resolve_newer_than(link, 0, context).map(|(offer, _)| offer)
     }
 
     /// The same, but read later than the offer with this serial number was; and whether it was read
@@ -136,7 +136,7 @@ impl Resolver {
         &self,
         link: &Url,
         serial: u64,
-        asker: &RequestContext<'_>,
+        context: &RequestContext<'_>,
     ) -> Result<(Arc<PageMedia>, bool), Error> {
         if let Some(offer) = self.built_in.get().filter(|offer| offer.link == *link) {
             return Ok((offer.clone(), true));
@@ -145,12 +145,12 @@ impl Resolver {
             match self.cache.get(link, serial)? {
                 Lookup::Hit(offer) => return Ok((offer, false)),
                 Lookup::Miss(flight) => {
-                    let read = self.read(link, asker);
+                    let read = self.read(link, context);
                     let count = if read.is_ok() { &self.read } else { &self.failed };
                     count.fetch_add(1, Ordering::Relaxed);
                     return flight.complete(read).map(|offer| (offer, true));
                 }
-                Lookup::InFlight(way) => match way.wait(asker.stop)? {
+                Lookup::InFlight(way) => match way.wait(context.cancel)? {
                     // Whoever was at it has left.
                     None | Some(Err(Error::Stopped)) => {}
                     Some(Ok(offer)) if offer.generation > serial => return Ok((offer, true)),
@@ -168,13 +168,13 @@ impl Resolver {
     }
 
     /// Reads the page.
-    fn read(&self, link: &Url, asker: &RequestContext<'_>) -> Result<PageMedia, Error> {
+    fn read(&self, link: &Url, context: &RequestContext<'_>) -> Result<PageMedia, Error> {
         let begun = Instant::now();
         if !self.policy.permits_page(link) {
             let host = link.host_str().unwrap_or_default();
             return Err(unresolved(ResolveError::address(host)));
         }
-        let said = self.run(link, begun, asker)?;
+        let said = self.run(link, begun, context)?;
         let offer = if said.code == 0 {
             ytdlp_json::read(link, &said.stdout)
         } else {
@@ -192,16 +192,21 @@ impl Resolver {
         offer.map_err(unresolved)
     }
 
-    fn run(&self, link: &Url, begun: Instant, asker: &RequestContext<'_>) -> Result<Output, Error> {
+    fn run(
+        &self,
+        link: &Url,
+        begun: Instant,
+        context: &RequestContext<'_>,
+    ) -> Result<Output, Error> {
         let limit = self.config.resolver.timeout.0;
         let until = begun + limit;
-        let RequestContext { client, stop } = *asker;
-        let _slot = self.limiter.try_acquire(client, stop, limit).map_err(|error| {
+        let RequestContext { client, cancel } = *context;
+        let _slot = self.limiter.try_acquire(client, cancel, limit).map_err(|error| {
             let is_full = matches!(error, Error::LimitExceeded(_));
             if is_full { unresolved(ResolveError::busy()) } else { error }
         })?;
         let arguments = backend::arguments(&self.config, &self.runtime_dir.pages(), link);
-        self.run_backends(&arguments, until, stop)
+        self.run_backends(&arguments, until, cancel)
     }
 
     /// Calls it in the first way that works.
@@ -209,11 +214,11 @@ impl Resolver {
         &self,
         arguments: &[String],
         until: Instant,
-        stop: &CancelToken,
+        cancel: &CancelToken,
     ) -> Result<Output, Error> {
         let limit = self.config.resolver.timeout.0;
         for way in &self.backends {
-            return match way.run(arguments, until, stop) {
+            return match way.run(arguments, until, cancel) {
                 Ok(said) => Ok(said),
                 Err(BackendError::Cancelled) => Err(Error::Stopped),
                 Err(BackendError::TimedOut) => Err(unresolved(ResolveError::timeout(limit))),
@@ -234,7 +239,7 @@ pub struct RequestContext<'a> {
     /// Its address: nobody gets all places.
     pub client: IpAddr,
     /// Until it does not want it any more.
-    pub stop: &'a CancelToken,
+    pub cancel: &'a CancelToken,
 }
 
 /// As an error of a stream.

@@ -111,7 +111,7 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
     if container.is_audio() {
         return Err(bad_parameter("container must be auto, mp4, webm or mkv"));
     }
-    let wish = wish(&mut query, container)?;
+    let options = options(&mut query, container)?;
     query.reject_unknown()?;
     if tracks.is_empty() {
         return Err(Problem::new(
@@ -122,7 +122,7 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
     }
     Ok(Route::Download {
         source: MediaSource::Urls(Media { name, tracks, metadata: tags }),
-        options: wish,
+        options,
     })
 }
 
@@ -142,7 +142,7 @@ fn container(query: &mut Query) -> Result<ContainerChoice, Problem> {
         .ok_or_else(|| bad_parameter("container must be auto, mp4, webm, mkv, m4a, mp3 or opus"))
 }
 
-fn wish(query: &mut Query, container: ContainerChoice) -> Result<OutputOptions, Problem> {
+fn options(query: &mut Query, container: ContainerChoice) -> Result<OutputOptions, Problem> {
     let engine = query.text("engine");
     let engine = engine.map_or(Some(Engine::Auto), |name| Engine::from_name(&name));
     let engine = engine.ok_or_else(|| bad_parameter("engine must be auto, splice or ffmpeg"))?;
@@ -256,14 +256,14 @@ mod tests {
     #[test]
     fn a_pair_of_urls() {
         let target = "/mux?video=https%3A%2F%2Fa%2Fv%3Fx%3D1%26y%3D2&audio=http://b/a&name=A+b";
-        let Ok(Route::Download { source: MediaSource::Urls(media), options: wish }) = route(target)
+        let Ok(Route::Download { source: MediaSource::Urls(media), options }) = route(target)
         else {
             panic!()
         };
         assert_eq!(media.name.as_deref(), Some("A b"));
         assert_eq!(media.tracks[0].location.url.as_str(), "https://a/v?x=1&y=2");
         assert_eq!(media.tracks[1].kind, TrackKind::Audio);
-        assert_eq!(wish, OutputOptions::default());
+        assert_eq!(options, OutputOptions::default());
         let one = route("/mux?video=&audio=http://b/a&container=webm").unwrap();
         assert!(
             matches!(one, Route::Download { source: MediaSource::Urls(media), .. } if media.tracks.len() == 1)

@@ -56,12 +56,12 @@ impl RuntimeDir {
     }
 
     /// Makes a pipe for each of `kinds`, in a directory of their own.
-    pub fn pipes(&self, kinds: impl Iterator<Item = TrackKind> + Clone) -> io::Result<FifoSet> {
+    pub fn fifos(&self, kinds: impl Iterator<Item = TrackKind> + Clone) -> io::Result<FifoSet> {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        match own.pipes(kinds.clone()) {
+        match own.fifos(kinds.clone()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.claim_anew(&mut own, &error)?;
-                own.pipes(kinds)
+                own.fifos(kinds)
             }
             made => made,
         }
@@ -105,14 +105,14 @@ impl Claim {
         }
     }
 
-    fn pipes(&self, kinds: impl Iterator<Item = TrackKind>) -> io::Result<FifoSet> {
+    fn fifos(&self, kinds: impl Iterator<Item = TrackKind>) -> io::Result<FifoSet> {
         self.make_pages()?;
         let dir = tempfile::Builder::new().prefix("stream-").tempdir_in(self.dir.path())?;
-        let pipes = FifoSet { path: dir.path().to_owned(), dir: Some(dir) };
+        let fifos = FifoSet { path: dir.path().to_owned(), dir: Some(dir) };
         for kind in kinds {
-            sys::make_fifo(&pipes.path(kind))?;
+            sys::make_fifo(&fifos.path(kind))?;
         }
-        Ok(pipes)
+        Ok(fifos)
     }
 }
 
@@ -201,8 +201,8 @@ mod tests {
         let base = base.path().join("ytcanal");
         let runtime = RuntimeDir::claim(&base).unwrap();
         fs::remove_dir_all(&base).unwrap();
-        let pipes = runtime.pipes([TrackKind::Audio].into_iter()).unwrap();
-        assert!(pipes.path(TrackKind::Audio).exists());
+        let fifos = runtime.fifos([TrackKind::Audio].into_iter()).unwrap();
+        assert!(fifos.path(TrackKind::Audio).exists());
         assert_eq!(runs(&base), 1);
     }
 

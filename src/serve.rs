@@ -25,7 +25,7 @@ const ABORT_LIMIT: Duration = Duration::from_secs(5);
 
 /// A server whose sockets are bound: connections queue up, nobody is served yet.
 pub struct Server {
-    canal: App,
+    app: App,
     listeners: Vec<Listener>,
 }
 
@@ -41,12 +41,12 @@ impl Server {
                 io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
             })?);
         }
-        Ok(Server { canal: App::new(config)?, listeners })
+        Ok(Server { app: App::new(config)?, listeners })
     }
 
     /// The same, with a link that needs no reading of a page.
     pub fn with_built_in(self, offer: PageMedia) -> Server {
-        self.canal.resolver.register_builtin(offer);
+        self.app.resolver.register_builtin(offer);
         self
     }
 
@@ -64,9 +64,9 @@ impl Server {
         shutdown: &Receiver<()>,
         notify: &SdNotify,
     ) -> io::Result<()> {
-        let (limits, slots) = (&self.canal.config.limits, &self.canal.stream_limiter);
+        let (limits, slots) = (&self.app.config.limits, &self.app.stream_limiter);
         let edge = HttpServer::new(limits)?;
-        let desk = AppHandler { app: &self.canal, http_server: &edge, prefill };
+        let desk = AppHandler { app: &self.app, http_server: &edge, prefill };
         // Every connection holds a sender: when all are gone, the receiver is told.
         let (alive, all_gone) = channel::bounded::<()>(0);
         thread::scope(|scope| {
@@ -81,7 +81,7 @@ impl Server {
             drop(alive);
             notify.ready();
             // Another error means that whoever could say so is gone: then it is time, too.
-            let upstream = &self.canal.upstream;
+            let upstream = &self.app.upstream;
             while shutdown.recv_timeout(upstream.evict_idle()) == Err(RecvTimeoutError::Timeout) {}
             notify.stopping();
             log::info!("draining: {} streams", slots.in_use());

@@ -45,15 +45,15 @@ pub fn plan(
     mut inputs: Vec<ProbedInput>,
     surveys: &[Option<Surveyed>],
     key_frame: Option<Duration>,
-    wish: &OutputOptions,
+    options: &OutputOptions,
     tags: &Metadata,
 ) -> Result<Strategy, Error> {
     if let [lone] = inputs[..]
-        && is_passable(lone, wish)
+        && is_passable(lone, options)
         && tags.cover.is_none()
     {
-        if is_gathered(lone, 1, wish) {
-            match try_splice(&inputs, surveys, wish, tags) {
+        if is_gathered(lone, 1, options) {
+            match try_splice(&inputs, surveys, options, tags) {
                 Some(Ok(plan)) => return Ok(Strategy::Splice(plan)),
                 Some(Err(refused)) => log::debug!("passed through as it is: {refused}"),
                 None => {}
@@ -61,27 +61,27 @@ pub fn plan(
         }
         return Ok(Strategy::Passthrough(output_type(lone)));
     }
-    if is_beyond(&inputs, wish.time_range) {
+    if is_beyond(&inputs, options.time_range) {
         return Err(Error::StartBeyondEnd);
     }
-    let refused = match try_splice(&inputs, surveys, wish, tags) {
+    let refused = match try_splice(&inputs, surveys, options, tags) {
         Some(Ok(plan)) => return Ok(Strategy::Splice(plan)),
-        Some(Err(refused)) if wish.engine == Engine::Splice => {
+        Some(Err(refused)) if options.engine == Engine::Splice => {
             // Which of them it is shows when they are looked at one by one.
             if refused.why == splice::ENCRYPTED {
-                feeds(&mut inputs, surveys, wish.time_range)?;
+                feeds(&mut inputs, surveys, options.time_range)?;
             }
             return Err(Error::NotSpliced(refused));
         }
         Some(Err(refused)) => Some(refused),
         None => None,
     };
-    let wish = &OutputOptions {
-        time_range: with_entry(&inputs, surveys, key_frame, wish.time_range),
-        ..*wish
+    let options = &OutputOptions {
+        time_range: with_entry(&inputs, surveys, key_frame, options.time_range),
+        ..*options
     };
-    let feeds = feeds(&mut inputs, surveys, wish.time_range)?;
-    Ok(Strategy::Ffmpeg(FfmpegPlan { job: FfmpegJob::new(inputs, wish, tags)?, feeds, refused }))
+    let feeds = feeds(&mut inputs, surveys, options.time_range)?;
+    Ok(Strategy::Ffmpeg(FfmpegPlan { job: FfmpegJob::new(inputs, options, tags)?, feeds, refused }))
 }
 
 /// Whether it is worth the while to survey a track of a film that has so many: it may be spliced, or
@@ -89,26 +89,27 @@ pub fn plan(
 pub fn is_surveyed(
     input: ProbedInput,
     tracks: usize,
-    wish: &OutputOptions,
+    options: &OutputOptions,
     tags: &Metadata,
 ) -> bool {
-    let is_finished = is_passed(input, tracks, wish, tags) && !is_gathered(input, tracks, wish);
-    !is_finished && (wish.engine != Engine::Ffmpeg || !input.probe.index_first)
+    let is_finished =
+        is_passed(input, tracks, options, tags) && !is_gathered(input, tracks, options);
+    !is_finished && (options.engine != Engine::Ffmpeg || !input.probe.index_first)
 }
 
 /// Whether it is sound alone, in fragments, for which players want one index of all samples; who names
 /// MP4 gets it as it is.
-pub fn is_gathered(input: ProbedInput, tracks: usize, wish: &OutputOptions) -> bool {
+pub fn is_gathered(input: ProbedInput, tracks: usize, options: &OutputOptions) -> bool {
     tracks == 1
-        && wish.engine != Engine::Ffmpeg
+        && options.engine != Engine::Ffmpeg
         && input.kind == TrackKind::Audio
         && is_as_asked(input)
         && input.probe.in_fragments
-        && matches!(wish.container, ContainerChoice::Auto | ContainerChoice::M4a)
+        && matches!(options.container, ContainerChoice::Auto | ContainerChoice::M4a)
 }
 
-fn is_passed(input: ProbedInput, tracks: usize, wish: &OutputOptions, tags: &Metadata) -> bool {
-    tracks == 1 && is_passable(input, wish) && tags.cover.is_none()
+fn is_passed(input: ProbedInput, tracks: usize, options: &OutputOptions, tags: &Metadata) -> bool {
+    tracks == 1 && is_passable(input, options) && tags.cover.is_none()
 }
 
 /// Whether more should be known of a track than its front tells, which may take another request: how
@@ -118,17 +119,17 @@ fn is_passed(input: ProbedInput, tracks: usize, wish: &OutputOptions, tags: &Met
 pub fn needs_survey(
     input: ProbedInput,
     tracks: usize,
-    wish: &OutputOptions,
+    options: &OutputOptions,
     tags: &Metadata,
     ranged: bool,
 ) -> bool {
     let head = input.probe;
-    let is_joined = !is_passed(input, tracks, wish, tags);
+    let is_joined = !is_passed(input, tracks, options, tags);
     match head.format {
         Format::Ogg => ranged && head.end.is_none() && is_joined,
-        Format::Webm | Format::Matroska => ranged && !wish.time_range.is_full(),
+        Format::Webm | Format::Matroska => ranged && !options.time_range.is_full(),
         Format::Mp4 => {
-            let is_surveyed = ranged && wish.engine != Engine::Ffmpeg;
+            let is_surveyed = ranged && options.engine != Engine::Ffmpeg;
             head.is_encrypted.is_none() && is_joined && !is_surveyed
         }
         _ => false,
@@ -141,9 +142,9 @@ pub fn awaits_key_frame(
     inputs: &[ProbedInput],
     kind: TrackKind,
     survey: Option<&Surveyed>,
-    wish: &OutputOptions,
+    options: &OutputOptions,
 ) -> Option<Duration> {
-    let OutputOptions { engine, time_range: TimeRange { start, .. }, .. } = *wish;
+    let OutputOptions { engine, time_range: TimeRange { start, .. }, .. } = *options;
     let is_told = matches!(survey, Some(Ok(_)));
     let is_cut = kind == TrackKind::Video && engine == Engine::Auto && !start.is_zero();
     (is_cut && !is_told).then(|| start.saturating_add(begin(inputs)))
@@ -153,10 +154,10 @@ pub fn awaits_key_frame(
 fn try_splice(
     inputs: &[ProbedInput],
     surveys: &[Option<Surveyed>],
-    wish: &OutputOptions,
+    options: &OutputOptions,
     tags: &Metadata,
 ) -> Option<Result<splice::Plan, SpliceRefusal>> {
-    if wish.engine == Engine::Ffmpeg {
+    if options.engine == Engine::Ffmpeg {
         return None;
     }
     let surveys = surveys.iter().map(Option::as_ref).collect::<Option<Vec<_>>>()?;
@@ -164,8 +165,11 @@ fn try_splice(
         Ok(survey) => Ok((input.kind, survey)),
         Err(why) => Err(SpliceRefusal { track: Some(input.kind), why: *why }),
     });
-    let options =
-        splice::Options { container: wish.container, time_range: wish.time_range, metadata: tags };
+    let options = splice::Options {
+        container: options.container,
+        time_range: options.time_range,
+        metadata: tags,
+    };
     Some(tracks.collect::<Result<Vec<_>, _>>().and_then(|tracks| {
         splice::plan(&tracks, &options).map_err(|why| SpliceRefusal { track: None, why })
     }))
@@ -236,11 +240,11 @@ fn feeds(
 }
 
 /// Whether a lone file is what is wanted as it is.
-fn is_passable(lone: ProbedInput, wish: &OutputOptions) -> bool {
-    wish.engine != Engine::Ffmpeg
-        && wish.time_range.is_full()
+fn is_passable(lone: ProbedInput, options: &OutputOptions) -> bool {
+    options.engine != Engine::Ffmpeg
+        && options.time_range.is_full()
         && is_as_asked(lone)
-        && fits(lone.probe.format, wish.container)
+        && fits(lone.probe.format, options.container)
 }
 
 /// Whether a file holds what it was named for: who asks for a picture takes the sound in it, but

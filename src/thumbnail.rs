@@ -28,11 +28,11 @@ impl Thumbnail {
     pub fn fetch(
         offer: &PageMedia,
         upstream: &UpstreamClient,
-        stop: &Arc<CancelToken>,
+        cancel: &Arc<CancelToken>,
     ) -> Result<Thumbnail, Error> {
         let location = offer.thumbnail.clone().ok_or(Error::NoThumbnail)?;
         let track = Track { kind: TrackKind::Video, location, refresh: None };
-        let bytes = download(&track, upstream, stop).map_err(|error| match error {
+        let bytes = download(&track, upstream, cancel).map_err(|error| match error {
             // It is no track, so none is to blame.
             Error::Upstream { fault, .. } => {
                 log::debug!("the picture of a film, from {:?}: {fault}", track.location);
@@ -62,10 +62,10 @@ impl Thumbnail {
 fn download(
     track: &Track,
     upstream: &UpstreamClient,
-    stop: &Arc<CancelToken>,
+    cancel: &Arc<CancelToken>,
 ) -> Result<Option<Vec<u8>>, Error> {
     thread::scope(|scope| {
-        let mut source = TrackReader::open(scope, upstream, track, MAX_SIZE as u64, stop)?;
+        let mut source = TrackReader::open(scope, upstream, track, MAX_SIZE as u64, cancel)?;
         let mut bytes = source.take_peeked();
         let mut buffer = vec![0; 64 << 10];
         loop {

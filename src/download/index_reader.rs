@@ -31,7 +31,7 @@ const COPIES_OF_INDEX: u64 = 4;
 /// Surveys a track whose upstream has answered, or says why that is of no use.
 pub(super) fn survey<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope DownloadContext<'_, '_, '_>,
+    context: &'scope DownloadContext<'_, '_, '_>,
     track: &Track,
     source: &mut TrackReader<'scope, 'env>,
     input: ProbedInput,
@@ -40,21 +40,21 @@ pub(super) fn survey<'scope, 'env>(
     let Some(len) = source.file().len.filter(|_| source.file().ranged) else {
         return Ok(Err(Unsupported("its upstream does not send parts of it")));
     };
-    let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
-    let mut looking = IndexReader { scope, answering, source, len, deadline, memory };
-    let DownloadContext { media, wish, .. } = answering;
-    let gathered = if strategy::is_gathered(input, media.tracks.len(), wish) {
+    let deadline = Instant::now() + context.app.config.muxer.plan_timeout.0;
+    let mut looking = IndexReader { scope, context, source, len, deadline, memory };
+    let DownloadContext { media, options, .. } = context;
+    let gathered = if strategy::is_gathered(input, media.tracks.len(), options) {
         Some(splice::read_gathered_index(&mut looking))
     } else {
         None
     };
     let surveyed = match gathered {
         // A part of it must be made, if only of fragments.
-        Some(Err(SurveyError::Refused(_))) if !wish.time_range.is_full() => None,
+        Some(Err(SurveyError::Refused(_))) if !options.time_range.is_full() => None,
         other => other,
     };
     match surveyed
-        .unwrap_or_else(|| splice::read_index(input.probe.format, &mut looking, wish.time_range))
+        .unwrap_or_else(|| splice::read_index(input.probe.format, &mut looking, options.time_range))
     {
         Ok(survey) => Ok(Ok(survey)),
         Err(SurveyError::Refused(refusal)) => Ok(Err(refusal)),
@@ -67,19 +67,18 @@ pub(super) fn survey<'scope, 'env>(
 /// cut, as far as its boxes tell.
 pub(super) fn check<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope DownloadContext<'_, '_, '_>,
+    context: &'scope DownloadContext<'_, '_, '_>,
     opened: &mut ProbedTrack<'scope, 'env>,
 ) -> Result<(), Error> {
-    let (ProbedTrack { source, input, memory, .. }, [track]) =
-        (opened, &answering.media.tracks[..])
+    let (ProbedTrack { source, input, memory, .. }, [track]) = (opened, &context.media.tracks[..])
     else {
         return Ok(());
     };
     let Some(len) = source.file().len.filter(|_| input.probe.format == Format::Mp4) else {
         return Ok(());
     };
-    let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
-    let mut looking = IndexReader { scope, answering, source, len, deadline, memory };
+    let deadline = Instant::now() + context.app.config.muxer.plan_timeout.0;
+    let mut looking = IndexReader { scope, context, source, len, deadline, memory };
     match splice::check_boxes(&mut looking) {
         Ok(()) | Err(SurveyError::Refused(_)) => Ok(()),
         Err(SurveyError::Incomplete(how)) => Err(incomplete(track.kind, how)),
@@ -90,18 +89,18 @@ pub(super) fn check<'scope, 'env>(
 /// Finds out with which key frame a part begins of a video whose survey does not tell.
 pub(super) fn find_key_frame<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope DownloadContext<'_, '_, '_>,
+    context: &'scope DownloadContext<'_, '_, '_>,
     tracks: &mut [ProbedTrack<'scope, 'env>],
 ) -> Result<Option<Duration>, Error> {
     let inputs: Vec<ProbedInput> = tracks.iter().map(|track| track.input).collect();
-    for (opened, track) in tracks.iter_mut().zip(&answering.media.tracks) {
+    for (opened, track) in tracks.iter_mut().zip(&context.media.tracks) {
         let ProbedTrack { source, input, memory, survey, .. } = opened;
         let start =
-            strategy::awaits_key_frame(&inputs, input.kind, survey.as_ref(), &answering.wish);
+            strategy::awaits_key_frame(&inputs, input.kind, survey.as_ref(), &context.options);
         let Some(start) = start else { continue };
         let Some(len) = source.file().len.filter(|_| source.file().ranged) else { continue };
-        let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
-        let mut looking = IndexReader { scope, answering, source, len, deadline, memory };
+        let deadline = Instant::now() + context.app.config.muxer.plan_timeout.0;
+        let mut looking = IndexReader { scope, context, source, len, deadline, memory };
         return match splice::key_frame(input.probe.format, &mut looking, start) {
             Ok(found) => Ok(found),
             Err(SurveyError::Refused(_)) => Ok(None),
@@ -116,7 +115,7 @@ pub(super) fn find_key_frame<'scope, 'env>(
 /// seen there.
 pub(super) fn sniff_far<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope DownloadContext<'_, '_, '_>,
+    context: &'scope DownloadContext<'_, '_, '_>,
     source: &mut TrackReader<'scope, 'env>,
     at: u64,
     memory: &mut Reservation,
@@ -124,12 +123,12 @@ pub(super) fn sniff_far<'scope, 'env>(
     let Some(len) = source.file().len.filter(|_| source.file().ranged) else {
         return Ok(Vec::new());
     };
-    let deadline = Instant::now() + answering.canal.config.muxer.plan_timeout.0;
+    let deadline = Instant::now() + context.app.config.muxer.plan_timeout.0;
     let end = len.min(at.saturating_add(PROBE_SIZE as u64));
     if at >= end {
         return Ok(Vec::new());
     }
-    let mut looking = IndexReader { scope, answering, source, len, deadline, memory };
+    let mut looking = IndexReader { scope, context, source, len, deadline, memory };
     match looking.read_at(at..end) {
         Ok(bytes) => Ok(bytes.into_owned()),
         Err(SurveyError::Refused(_) | SurveyError::Incomplete(_)) => Ok(Vec::new()),
@@ -139,7 +138,7 @@ pub(super) fn sniff_far<'scope, 'env>(
 
 struct IndexReader<'l, 'scope, 'env, 'a> {
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope DownloadContext<'a, 'a, 'a>,
+    context: &'scope DownloadContext<'a, 'a, 'a>,
     source: &'l mut TrackReader<'scope, 'env>,
     len: u64,
     /// Until when everything must have been seen.
@@ -237,10 +236,10 @@ impl<'scope, 'env, 'a> IndexReader<'_, 'scope, 'env, 'a> {
     }
 
     fn remote_reads(&self) -> RemoteReads<'_, 'scope, 'env, 'a> {
-        let (scope, answering, deadline) = (self.scope, self.answering, self.deadline);
+        let (scope, context, deadline) = (self.scope, self.context, self.deadline);
         // Its location may be another one by now.
         let (track, file) = (self.source.as_track(), self.source.file());
-        RemoteReads { scope, answering, track, file, deadline }
+        RemoteReads { scope, context, track, file, deadline }
     }
 
     fn check_deadline(&self) -> Result<(), Unsupported> {
@@ -294,7 +293,7 @@ impl Pace {
 /// What it takes to look anywhere in a file, on whatever thread.
 struct RemoteReads<'l, 'scope, 'env, 'a> {
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope DownloadContext<'a, 'a, 'a>,
+    context: &'scope DownloadContext<'a, 'a, 'a>,
     track: Track,
     file: &'l RemoteFile,
     deadline: Instant,
@@ -307,7 +306,7 @@ impl<'scope, 'env> RemoteReads<'_, 'scope, 'env, '_> {
         source: Option<TrackReader<'scope, 'env>>,
         range: Range<u64>,
     ) -> Result<(TrackReader<'scope, 'env>, Vec<u8>), SurveyError> {
-        let DownloadContext { canal, stop, .. } = *self.answering;
+        let DownloadContext { app, cancel, .. } = *self.context;
         let (start, len) = (range.start, range.end - range.start);
         let mut source = match source {
             Some(mut source) => {
@@ -316,12 +315,12 @@ impl<'scope, 'env> RemoteReads<'_, 'scope, 'env, '_> {
             }
             None => TrackReader::open_range(
                 self.scope,
-                &canal.upstream,
+                &app.upstream,
                 &self.track,
                 range,
                 len,
                 self.file,
-                stop,
+                cancel,
             )?,
         };
         let mut bytes = vec![0; len as usize];

@@ -23,30 +23,29 @@ const MIN_SPLICE_SIZE: u64 = 32 << 10;
 /// Sends what the client wants of the file.
 pub(super) fn serve<'scope, 'env, 'c, 'edge>(
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope DownloadContext<'c, 'edge, '_>,
+    context: &'scope DownloadContext<'c, 'edge, '_>,
     mut opened: ProbedTrack<'scope, 'env>,
     finished: OutputType,
 ) -> Result<Outcome<'c, 'edge>, Error> {
     let ProbedInput { kind, probe: ProbeInfo { format, .. } } = opened.input;
     let file = opened.source.file().clone();
-    let [Track { location: RemoteLocation { url, .. }, .. }, ..] = &answering.media.tracks[..]
-    else {
+    let [Track { location: RemoteLocation { url, .. }, .. }, ..] = &context.media.tracks[..] else {
         return Err(Error::Stopped);
     };
-    if let Some(how) = answering.canal.incomplete_files.get(url, &file) {
+    if let Some(how) = context.app.incomplete_files.get(url, &file) {
         return Err(incomplete(kind, Incomplete(how)));
     }
     let etag = etag(&file);
     let planned = Instant::now();
-    let head = answering.head(finished.media_type, finished.extension);
+    let head = context.head(finished.media_type, finished.extension);
     let (head, part) =
-        match select_representation(answering, head, etag.as_deref(), file.len, file.ranged) {
+        match select_representation(context, head, etag.as_deref(), file.len, file.ranged) {
             Representation::Done(served) => return Ok(served),
             Representation::Send(head, part) => (head, part),
         };
     let begin = part.as_ref().map_or(0, |part| part.start);
     if begin > 0 {
-        index_reader::check(scope, answering, &mut opened)?;
+        index_reader::check(scope, context, &mut opened)?;
     }
     let mut source = opened.source;
     if let Some(part) = part {
@@ -55,7 +54,7 @@ pub(super) fn serve<'scope, 'env, 'c, 'edge>(
     // Who begins elsewhere cannot tell what the bytes are.
     let mut completeness = (begin == 0).then(|| Completeness::new(format, file.len));
     let is_cut = |how: Incomplete| {
-        answering.canal.incomplete_files.insert(url, &file, how.0);
+        context.app.incomplete_files.insert(url, &file, how.0);
         incomplete(kind, how)
     };
 
@@ -69,16 +68,16 @@ pub(super) fn serve<'scope, 'env, 'c, 'edge>(
     if let Some(completeness) = &mut completeness {
         completeness.see(&first).map_err(is_cut)?;
     }
-    answering.canal.metrics.first_byte(answering.started.elapsed());
-    let timing = answering.server_timing(planned, Instant::now(), "pass");
-    let mut body = answering.commit(&head.with("Server-Timing", timing))?;
-    body.write(&first, answering.cancelled())?;
-    body.flush(answering.cancelled())?;
+    context.app.metrics.first_byte(context.started.elapsed());
+    let timing = context.server_timing(planned, Instant::now(), "pass");
+    let mut body = context.commit(&head.with("Server-Timing", timing))?;
+    body.write(&first, context.cancelled())?;
+    body.flush(context.cancelled())?;
     let mut out = ClientSink::new(body);
     loop {
         let skippable = completeness.as_ref().map_or(u64::MAX, Completeness::skippable);
         if skippable >= MIN_SPLICE_SIZE {
-            let count = out.splice_from(&mut source, skippable, answering.cancelled())? as u64;
+            let count = out.splice_from(&mut source, skippable, context.cancelled())? as u64;
             if count > 0 {
                 if let Some(completeness) = &mut completeness {
                     completeness.skip(count).map_err(is_cut)?;
@@ -97,7 +96,7 @@ pub(super) fn serve<'scope, 'env, 'c, 'edge>(
         }
         match count {
             0 => return Ok(Outcome::Body(out.body)),
-            count => out.body.commit_buffer(count, answering.cancelled())?,
+            count => out.body.commit_buffer(count, context.cancelled())?,
         }
     }
 }

@@ -54,26 +54,25 @@ pub(super) struct ProbedTrack<'scope, 'env> {
 /// Opens all tracks of a film at the same time. `first` bytes of each are asked for.
 pub(super) fn probe_tracks<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope DownloadContext<'_, '_, '_>,
+    context: &'scope DownloadContext<'_, '_, '_>,
     first: u64,
 ) -> Result<Vec<ProbedTrack<'scope, 'env>>, Error> {
-    let DownloadContext { canal, media, wish, stop, .. } = *answering;
-    let of = |track| TrackReader::begin(scope, &canal.upstream, track, first, stop);
+    let DownloadContext { app, media, options, cancel, .. } = *context;
+    let of = |track| TrackReader::begin(scope, &app.upstream, track, first, cancel);
     let sources = media.tracks.iter().map(|track| (track, of(track)));
     let open_one = move |track: &Track, source: Result<TrackReader<'scope, 'env>, Error>| {
         let mut source = source?;
-        let mut memory = canal.memory_budget.reservation();
-        let recognising = Prober { scope, answering, track };
+        let mut memory = app.memory_budget.reservation();
+        let recognising = Prober { scope, context, track };
         let mut input = recognising.sniff_or_refresh(&mut source, first, &mut memory)?;
         // What the first bytes tell of the end is known before anything is sent.
         let mut completeness = completeness(input.probe, source.file().len);
         let begin = usize::try_from(input.probe.skip).unwrap_or(usize::MAX);
         let seen = source.peeked().get(begin..).unwrap_or(&[]);
         completeness.see(seen).map_err(|how| incomplete(track.kind, how))?;
-        let looks = strategy::is_surveyed(input, media.tracks.len(), &wish, &media.metadata);
-        let survey = looks.then(|| {
-            index_reader::survey(scope, answering, track, &mut source, input, &mut memory)
-        });
+        let looks = strategy::is_surveyed(input, media.tracks.len(), &options, &media.metadata);
+        let survey = looks
+            .then(|| index_reader::survey(scope, context, track, &mut source, input, &mut memory));
         let survey = survey.transpose()?;
         // Of a track whose description is far behind the front.
         if matches!(survey, Some(Err(splice::ENCRYPTED))) {
@@ -90,7 +89,7 @@ pub(super) fn probe_tracks<'scope, 'env>(
     };
     // One that fails ends the others at once.
     let opened = for_each_track(scope, sources, move |track, source| {
-        open_one(track, source).inspect_err(|error: &Error| stop.cancel_with(error.clone()))
+        open_one(track, source).inspect_err(|error: &Error| cancel.cancel_with(error.clone()))
     })?;
     opened.into_iter().collect()
 }
@@ -148,7 +147,7 @@ fn is_text(bytes: &[u8]) -> bool {
 /// Finds out what a track is.
 struct Prober<'scope, 'env, 'a, 't> {
     scope: &'scope Scope<'scope, 'env>,
-    answering: &'scope DownloadContext<'a, 'a, 'a>,
+    context: &'scope DownloadContext<'a, 'a, 'a>,
     track: &'t Track,
 }
 
@@ -176,7 +175,7 @@ impl<'scope, 'env> Prober<'scope, 'env, '_, '_> {
         source: &mut TrackReader<'scope, 'env>,
         memory: &mut Reservation,
     ) -> Result<ProbedInput, Error> {
-        let DownloadContext { media, wish, .. } = self.answering;
+        let DownloadContext { media, options, .. } = self.context;
         let (mut all, mut is_thorough, mut far) = (false, false, Vec::new());
         loop {
             let RemoteFile { len, ranged, .. } = *source.file();
@@ -190,7 +189,7 @@ impl<'scope, 'env> Prober<'scope, 'env, '_, '_> {
                     let input = ProbedInput { kind: self.track.kind, probe: head };
                     let count = media.tracks.len();
                     let deserves =
-                        strategy::needs_survey(input, count, wish, &media.metadata, ranged);
+                        strategy::needs_survey(input, count, options, &media.metadata, ranged);
                     if is_thorough || !deserves {
                         return Ok(input);
                     }
@@ -198,8 +197,8 @@ impl<'scope, 'env> Prober<'scope, 'env, '_, '_> {
                 }
                 Probe::Unsupported(reason) => return Err(self.unusable(reason)),
                 Probe::At(at) if ranged && len.is_some() => {
-                    let Self { scope, answering, .. } = *self;
-                    let bytes = index_reader::sniff_far(scope, answering, source, at, memory)?;
+                    let Self { scope, context, .. } = *self;
+                    let bytes = index_reader::sniff_far(scope, context, source, at, memory)?;
                     far.push((at, bytes));
                 }
                 // Where it cannot be asked for, it is read on to, if it is not too far.
@@ -231,16 +230,16 @@ pub(super) struct FeedPool(Vec<Receiver<bool>>);
 pub(super) fn feed<'scope>(
     scope: &'scope Scope<'scope, '_>,
     opened: Vec<ProbedTrack<'scope, '_>>,
-    pipes: &FifoSet,
+    fifos: &FifoSet,
     pipe_len: u64,
-    supply: &Arc<FeedProgress>,
-    stop: &'scope CancelToken,
+    progress: &Arc<FeedProgress>,
+    cancel: &'scope CancelToken,
 ) -> Result<FeedPool, Error> {
     let mut all = Vec::with_capacity(opened.len());
     for ProbedTrack { source, input, feed, mut memory, .. } in opened {
         let (end, done) = channel::bounded(1);
-        let pipe = pipes.path(input.kind);
-        let feeding = FeedTask { input, pipe, pipe_len, supply: supply.clone(), stop };
+        let pipe = fifos.path(input.kind);
+        let feeding = FeedTask { input, pipe, pipe_len, progress: progress.clone(), cancel };
         // Nothing is left of its index.
         memory.resize(feed.as_ref().map_or(0, splice::Plan::memory_size) as u64);
         thread::Builder::new()
@@ -289,8 +288,8 @@ struct FeedTask<'s> {
     input: ProbedInput,
     pipe: PathBuf,
     pipe_len: u64,
-    supply: Arc<FeedProgress>,
-    stop: &'s CancelToken,
+    progress: Arc<FeedProgress>,
+    cancel: &'s CancelToken,
 }
 
 impl FeedTask<'_> {
@@ -301,7 +300,7 @@ impl FeedTask<'_> {
             // A muxer that closed its pipe has its reason, which its exit status tells.
             Err(FeedError::Stopped | FeedError::Closed) => false,
             Err(FeedError::Failed(error)) => {
-                self.stop.cancel_with(error);
+                self.cancel.cancel_with(error);
                 false
             }
         };
@@ -314,7 +313,7 @@ impl FeedTask<'_> {
         source: TrackReader<'_, '_>,
         plan: Option<&splice::Plan>,
     ) -> Result<(), FeedError> {
-        let mut feed = FifoWriter::open(&self.pipe, self.pipe_len, self.stop)?;
+        let mut feed = FifoWriter::open(&self.pipe, self.pipe_len, self.cancel)?;
         let passed_on = match plan {
             None => self.pass_on(source, &mut feed),
             Some(plan) => self.emit(source, plan, &mut feed),
@@ -322,14 +321,14 @@ impl FeedTask<'_> {
         if let Err(FeedError::Failed(error)) = &passed_on {
             // First the stream, then the pipe: the muxer takes the end of a pipe for the end of
             // the track, and must be dead by then.
-            self.stop.cancel_with(error.clone());
+            self.cancel.cancel_with(error.clone());
         }
         passed_on.and_then(|()| feed.complete())
     }
 
     fn write(&self, bytes: &[u8], feed: &mut FifoWriter<'_>) -> Result<(), FeedError> {
         feed.write(bytes)?;
-        self.supply.add(bytes.len());
+        self.progress.add(bytes.len());
         Ok(())
     }
 
@@ -354,7 +353,7 @@ impl FeedTask<'_> {
         give(&front)?;
         let mut buffer = vec![0; COPY_SIZE];
         loop {
-            let fetched = self.supply.while_awaiting(|| source.read(&mut buffer));
+            let fetched = self.progress.while_awaiting(|| source.read(&mut buffer));
             match fetched.map_err(FeedError::Failed)? {
                 0 => return completeness.end().map_err(incomplete),
                 count => give(&buffer[..count])?,
@@ -375,8 +374,9 @@ impl FeedTask<'_> {
         let entered = way.enter(plan, source).map_err(FeedError::Failed)?;
         let (at, gap) = (entered.at, entered.gap.clone());
         let reading = PlannedReader::new(entered, plan.runs(0, &all, MAX_GAP));
-        let input = splice::TrackInput::new(kind, at, FeedSource { reading, supply: &self.supply })
-            .without(gap);
+        let input =
+            splice::TrackInput::new(kind, at, FeedSource { reading, progress: &self.progress })
+                .without(gap);
         let mut unfed = None;
         let mut give = |bytes: &[u8]| {
             self.write(bytes, feed).map_err(|why| {
@@ -392,7 +392,7 @@ impl FeedTask<'_> {
 /// What a source brings of what is planned.
 struct FeedSource<'f, 'scope, 'env> {
     reading: PlannedReader<'f, 'scope, 'env>,
-    supply: &'f FeedProgress,
+    progress: &'f FeedProgress,
 }
 
 impl ChunkSource for FeedSource<'_, '_, '_> {
@@ -404,7 +404,7 @@ impl ChunkSource for FeedSource<'_, '_, '_> {
         if room.len() != COPY_SIZE {
             room = vec![0; COPY_SIZE];
         }
-        let count = self.supply.while_awaiting(|| self.reading.read(&mut room))?;
+        let count = self.progress.while_awaiting(|| self.reading.read(&mut room))?;
         Ok((room, count))
     }
 

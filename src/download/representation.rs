@@ -19,14 +19,14 @@ pub(super) enum Representation<'c, 'edge> {
 /// Completes `head` for a file with this strong ETag, if it has one, of this length, if that is
 /// known; `ranged` says whether parts of it can be sent.
 pub(super) fn select_representation<'c, 'edge>(
-    answering: &DownloadContext<'c, 'edge, '_>,
+    context: &DownloadContext<'c, 'edge, '_>,
     mut head: ResponseHead,
     etag: Option<&str>,
     len: Option<u64>,
     ranged: bool,
 ) -> Representation<'c, 'edge> {
     let part_of = len.filter(|_| ranged);
-    let selected = select(answering.request, etag, part_of);
+    let selected = select(context.request, etag, part_of);
     head = head.with("Accept-Ranges", if part_of.is_some() { "bytes" } else { "none" });
     if let Some(etag) = etag {
         head = head.with("ETag", etag);
@@ -36,12 +36,12 @@ pub(super) fn select_representation<'c, 'edge>(
         (Selection::PreconditionFailed, _) => {
             let detail = "the file is not the one that If-Match names";
             let problem = Problem::new(ProblemCode::PreconditionFailed, detail);
-            Representation::Done(Outcome::Reply(answering.problem_response(&problem)))
+            Representation::Done(Outcome::Reply(context.problem_response(&problem)))
         }
         (Selection::Unsatisfiable, Some(len)) => {
             let detail = format!("the file has {len} bytes, and none of those asked for");
             let reply =
-                answering.problem_response(&Problem::new(ProblemCode::RangeNotSatisfiable, detail));
+                context.problem_response(&Problem::new(ProblemCode::RangeNotSatisfiable, detail));
             Representation::Done(Outcome::Reply(
                 reply.with("Content-Range", format!("bytes */{len}")),
             ))
@@ -56,7 +56,7 @@ pub(super) fn select_representation<'c, 'edge>(
                 Some(len) => head.length(len),
                 None => head,
             };
-            if answering.request.head_only {
+            if context.request.head_only {
                 return Representation::Done(Outcome::Head(head));
             }
             Representation::Send(head, None)

@@ -34,94 +34,94 @@ pub(super) use seek::{PositionedSource, TrackRead};
 
 /// Serves a file whose plan was just made of these tracks, which are open at their beginnings.
 pub(super) fn serve_new_plan<'c, 'edge>(
-    answering: &DownloadContext<'c, 'edge, '_>,
+    context: &DownloadContext<'c, 'edge, '_>,
     mut tracks: Vec<ProbedTrack<'_, '_>>,
     plan: splice::Plan,
 ) -> Result<Outcome<'c, 'edge>, Error> {
     let planned = Instant::now();
-    let mut memory = answering.canal.memory_budget.reservation();
+    let mut memory = context.app.memory_budget.reservation();
     tracks.iter_mut().for_each(|track| memory.absorb(&mut track.memory));
     let files: Vec<_> = tracks.iter().map(|track| track.source.file().clone()).collect();
     let etag = etag(&plan, &files);
-    let mut spliced = CachedPlan { plan, files, etag, memory };
-    let choice = select_for_plan(answering, &spliced);
+    let mut cached = CachedPlan { plan, files, etag, memory };
+    let choice = select_for_plan(context, &cached);
     let part = match &choice {
-        Representation::Send(_, part) => part.clone().unwrap_or(0..spliced.plan.len()),
+        Representation::Send(_, part) => part.clone().unwrap_or(0..cached.plan.len()),
         Representation::Done(_) => 0..0,
     };
     let ways = tracks.into_iter().enumerate().map(|(place, ProbedTrack { mut source, .. })| {
-        let way = TrackRead::to(&spliced.plan, place, &part)?;
+        let way = TrackRead::to(&cached.plan, place, &part)?;
         source.restrict_to(way.first.clone());
         Some((way, source))
     });
     let ways: Vec<_> = ways.collect();
     // Nothing is left of the indexes.
-    spliced.memory.resize(spliced.plan.memory_size() as u64);
-    let spliced = Arc::new(spliced);
-    let key = PlanKey::new(answering.media, &answering.wish);
+    cached.memory.resize(cached.plan.memory_size() as u64);
+    let cached = Arc::new(cached);
+    let key = PlanKey::new(context.media, &context.options);
     // Without validators nobody could tell later whether the files are still the same.
-    if spliced.etag.is_some() {
-        answering.canal.plan_cache.insert(key, &spliced);
+    if cached.etag.is_some() {
+        context.app.plan_cache.insert(key, &cached);
     }
     let head = match choice {
         Representation::Done(served) => return Ok(served),
         Representation::Send(head, _) => head,
     };
     let entered = ways.into_iter().map(|way| match way {
-        Some((way, source)) => way.enter(&spliced.plan, source).map(Some),
+        Some((way, source)) => way.enter(&cached.plan, source).map(Some),
         None => Ok(None),
     });
     let ways = entered.collect::<Result<Vec<_>, _>>()?;
-    send(answering, &spliced, ways, head, part, planned)
-        .inspect_err(|error| remove_if_contradicted(answering, &key, error))
+    send(context, &cached, ways, head, part, planned)
+        .inspect_err(|error| remove_if_contradicted(context, &key, error))
 }
 
 /// Serves a file whose plan is known from before, if there is one and its files are still the same.
 pub(super) fn serve_cached_plan<'scope, 'c, 'edge>(
     scope: &'scope Scope<'scope, '_>,
-    answering: &'scope DownloadContext<'c, 'edge, '_>,
+    context: &'scope DownloadContext<'c, 'edge, '_>,
 ) -> Result<Option<Outcome<'c, 'edge>>, Error> {
-    let key = PlanKey::new(answering.media, &answering.wish);
-    let Some(spliced) = answering.canal.plan_cache.get(&key) else { return Ok(None) };
+    let key = PlanKey::new(context.media, &context.options);
+    let Some(cached) = context.app.plan_cache.get(&key) else { return Ok(None) };
     let planned = Instant::now();
-    let choice = select_for_plan(answering, &spliced);
+    let choice = select_for_plan(context, &cached);
     let part = match &choice {
-        Representation::Send(_, part) => part.clone().unwrap_or(0..spliced.plan.len()),
+        Representation::Send(_, part) => part.clone().unwrap_or(0..cached.plan.len()),
         Representation::Done(_) => 0..0,
     };
     let ways: Vec<_> =
-        (0..spliced.files.len()).map(|place| TrackRead::to(&spliced.plan, place, &part)).collect();
+        (0..cached.files.len()).map(|place| TrackRead::to(&cached.plan, place, &part)).collect();
     // Where nothing is needed of any track, or a client asks whether its file is still the same, all
     // of them must be.
     let none = ways.iter().all(Option::is_none);
-    let conditions = &answering.request.preconditions;
+    let conditions = &context.request.preconditions;
     let all = none || conditions.if_range.is_some() || conditions.if_match.is_some();
-    let wanted = ways.into_iter().zip(&answering.media.tracks).enumerate();
+    let wanted = ways.into_iter().zip(&context.media.tracks).enumerate();
     let wanted = wanted.filter(|(_, (way, _))| all || way.is_some());
-    let DownloadContext { canal, stop, .. } = *answering;
+    let DownloadContext { app, cancel, .. } = *context;
     let sources = wanted.map(|(place, (way, track))| {
-        let file = &spliced.files[place];
+        let file = &cached.files[place];
         // Where no byte of a track is needed, one shows whether it is still the same.
         let one = 0..file.len.unwrap_or(0).min(1);
         let first = way.as_ref().map_or(one, |way| way.first.clone());
         let source = TrackReader::begin_range(
             scope,
-            &canal.upstream,
+            &app.upstream,
             track,
             first,
             FIRST_REQUEST_SIZE,
             file,
-            stop,
+            cancel,
         );
         ((place, way), source)
     });
-    let known = spliced.clone();
+    let known = cached.clone();
     let opened = probe::for_each_track(scope, sources, move |(place, way), source| {
         let source = source?;
         let entered = way.map(|way| way.enter(&known.plan, source));
         Ok((place, entered.transpose()?))
     })?;
-    let mut ways: Vec<_> = spliced.files.iter().map(|_| None).collect();
+    let mut ways: Vec<_> = cached.files.iter().map(|_| None).collect();
     for opened in opened {
         match opened {
             Ok((place, entered)) => ways[place] = entered,
@@ -130,9 +130,9 @@ pub(super) fn serve_cached_plan<'scope, 'c, 'edge>(
                 return Err(error);
             }
             // Whatever else it is, those who look afresh will see it, too, or get over it.
-            Err(Error::Upstream { track, fault }) if !stop.is_cancelled() => {
+            Err(Error::Upstream { track, fault }) if !cancel.is_cancelled() => {
                 log::debug!("a plan of before is of no use: {track} upstream: {fault}");
-                canal.plan_cache.remove(&key);
+                app.plan_cache.remove(&key);
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -141,9 +141,9 @@ pub(super) fn serve_cached_plan<'scope, 'c, 'edge>(
     match choice {
         Representation::Done(served) => Ok(Some(served)),
         Representation::Send(head, part) => {
-            let part = part.unwrap_or(0..spliced.plan.len());
-            send(answering, &spliced, ways, head, part, planned)
-                .inspect_err(|error| remove_if_contradicted(answering, &key, error))
+            let part = part.unwrap_or(0..cached.plan.len());
+            send(context, &cached, ways, head, part, planned)
+                .inspect_err(|error| remove_if_contradicted(context, &key, error))
                 .map(Some)
         }
     }
@@ -151,7 +151,7 @@ pub(super) fn serve_cached_plan<'scope, 'c, 'edge>(
 
 /// A plan that upstreams contradict is not used again. It has nothing to fear of a client that
 /// leaves, as players do at each seek, nor of an upstream that breaks off.
-fn remove_if_contradicted(answering: &DownloadContext<'_, '_, '_>, key: &PlanKey, error: &Error) {
+fn remove_if_contradicted(context: &DownloadContext<'_, '_, '_>, key: &PlanKey, error: &Error) {
     let contradicts = |error: &Error| {
         let Error::Upstream { fault, .. } = error else { return false };
         matches!(
@@ -161,19 +161,19 @@ fn remove_if_contradicted(answering: &DownloadContext<'_, '_, '_>, key: &PlanKey
                 | UpstreamError::IndexMismatch(_)
         )
     };
-    if contradicts(error) || answering.stop.cause().is_some_and(|cause| contradicts(&cause)) {
-        answering.canal.plan_cache.remove(key);
+    if contradicts(error) || context.cancel.cause().is_some_and(|cause| contradicts(&cause)) {
+        context.app.plan_cache.remove(key);
     }
 }
 
 fn select_for_plan<'c, 'edge>(
-    answering: &DownloadContext<'c, 'edge, '_>,
-    spliced: &CachedPlan,
+    context: &DownloadContext<'c, 'edge, '_>,
+    cached: &CachedPlan,
 ) -> Representation<'c, 'edge> {
-    let kinds = answering.media.tracks.iter().map(|track| track.kind);
-    let OutputType { media_type, extension } = type_of(spliced.plan.container, kinds);
-    let head = answering.head(media_type, extension);
-    select_representation(answering, head, spliced.etag.as_deref(), Some(spliced.plan.len()), true)
+    let kinds = context.media.tracks.iter().map(|track| track.kind);
+    let OutputType { media_type, extension } = type_of(cached.plan.container, kinds);
+    let head = context.head(media_type, extension);
+    select_representation(context, head, cached.etag.as_deref(), Some(cached.plan.len()), true)
 }
 
 /// A strong validator that is the same wherever the same files are spliced alike. Where an upstream
@@ -188,27 +188,27 @@ fn etag(plan: &splice::Plan, files: &[RemoteFile]) -> Option<String> {
 
 /// Sends `part` of the file.
 fn send<'c, 'edge>(
-    answering: &DownloadContext<'c, 'edge, '_>,
-    spliced: &CachedPlan,
+    context: &DownloadContext<'c, 'edge, '_>,
+    cached: &CachedPlan,
     ways: Vec<Option<PositionedSource<'_, '_>>>,
     head: ResponseHead,
     part: Range<u64>,
     planned: Instant,
 ) -> Result<Outcome<'c, 'edge>, Error> {
-    let DownloadContext { canal, media, started: asked, .. } = *answering;
+    let DownloadContext { app, media, started: asked, .. } = *context;
     // The head of the joined file is the first of it, and is here.
-    canal.metrics.first_byte(asked.elapsed());
-    let timing = answering.server_timing(planned, Instant::now(), "splice");
-    let body = answering.commit(&head.with("Server-Timing", timing))?;
+    app.metrics.first_byte(asked.elapsed());
+    let timing = context.server_timing(planned, Instant::now(), "splice");
+    let body = context.commit(&head.with("Server-Timing", timing))?;
     let out = RefCell::new(ClientSink::new(body));
-    let over = answering.cancelled();
+    let over = context.cancelled();
     let inputs = media.tracks.iter().zip(ways).enumerate().map(|(place, (track, entered))| {
-        let runs = spliced.plan.runs(place, &part, MAX_GAP);
+        let runs = cached.plan.runs(place, &part, MAX_GAP);
         input(track.kind, entered, runs, &out, over)
     });
     let mut inputs: Vec<_> = inputs.collect();
     let mut give = |bytes: &[u8]| out.borrow_mut().body.write(bytes, over);
-    spliced.plan.write_range(&part, &mut inputs, &mut give)?;
+    cached.plan.write_range(&part, &mut inputs, &mut give)?;
     // Before anything is let go of.
     out.borrow_mut().body.flush(over)?;
     drop(inputs);

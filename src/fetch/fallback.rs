@@ -187,7 +187,7 @@ impl TrackReader<'_, '_> {
             return false;
         }
         self.tried.refreshes += 1;
-        let fresh = match refresh.refresh(&self.location, &self.stop) {
+        let fresh = match refresh.refresh(&self.location, &self.cancel) {
             Ok(fresh) => fresh,
             Err(why) => {
                 log::warn!("no fresh location for {} from {:?}: {why}", self.track, self.location);

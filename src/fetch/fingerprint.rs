@@ -114,15 +114,15 @@ impl TrackReader<'_, '_> {
 
     fn is_unchanged(&self, seen: &Fingerprint) -> Result<bool, UpstreamError> {
         let from = seen.end - seen.bytes.len() as u64;
-        let lane = self.client_for_prefetch();
-        let question = self.build_request(self.offset, lane.clone());
+        let client = self.client_for_prefetch();
+        let question = self.build_request(self.offset, client.clone());
         let question = RangeRequest { range: Some(from..seen.end), ..question };
         let RangeResponse { body: mut part, .. } = question.send()?;
         let early = from.saturating_sub(part.begin);
         self.skip(&mut part, early)?;
         let repeats = self.matches(&mut part, &seen.bytes);
         part.drain_for_reuse();
-        self.upstream.idle_clients.put_back(&lane, &self.location.url);
+        self.upstream.idle_clients.put_back(&client, &self.location.url);
         repeats
     }
 

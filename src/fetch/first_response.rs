@@ -91,7 +91,7 @@ impl<'scope> TrackReader<'scope, '_> {
 
     /// A question beside the others, on a connection of its own.
     fn probe_request(&self, file: Option<RemoteFile>) -> RangeRequest<'scope> {
-        let question = self.build_request(0, self.upstream.new_client(&self.stop));
+        let question = self.build_request(0, self.upstream.new_client(&self.cancel));
         RangeRequest { file, if_range: false, ..question }
     }
 }

@@ -80,8 +80,8 @@ impl<'scope> TrackReader<'scope, '_> {
             if from >= end || from.saturating_sub(self.offset) > lead {
                 break;
             }
-            let lane = self.idle_clients.pop().unwrap_or_else(|| self.client_for_prefetch());
-            let mut question = self.build_request(from, lane.clone());
+            let client = self.idle_clients.pop().unwrap_or_else(|| self.client_for_prefetch());
+            let mut question = self.build_request(from, client.clone());
             let end = question.range.as_ref().map_or(end, |part| part.end);
             let answer = if question.send_only() {
                 Some(Pending::OnConnection(Box::new(question)))
@@ -90,7 +90,7 @@ impl<'scope> TrackReader<'scope, '_> {
             };
             // If it cannot be asked for now, it is in its time.
             let Some(answer) = answer else { break };
-            self.prefetched.push_back(Prefetch { end, client: lane, response: answer });
+            self.prefetched.push_back(Prefetch { end, client, response: answer });
         }
     }
 
@@ -116,8 +116,8 @@ impl<'scope> TrackReader<'scope, '_> {
         let mut question = self.build_request(self.offset, self.client.clone());
         let end = question.range.as_ref().map_or(u64::MAX, |part| part.end);
         if question.send_only() {
-            let (lane, answer) = (self.client.clone(), Pending::OnConnection(Box::new(question)));
-            self.prefetched.push_back(Prefetch { end, client: lane, response: answer });
+            let (client, answer) = (self.client.clone(), Pending::OnConnection(Box::new(question)));
+            self.prefetched.push_back(Prefetch { end, client, response: answer });
         }
     }
 

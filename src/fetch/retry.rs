@@ -54,7 +54,7 @@ impl TrackReader<'_, '_> {
         if early.is_some_and(|early| early > self.upstream.max_wait) {
             return Err(self.failed(UpstreamError::NotYetAvailable(wait)));
         }
-        match self.stop.sleep(wait) {
+        match self.cancel.sleep(wait) {
             Ok(false) => Ok(()),
             Ok(true) => Err(Error::Stopped),
             Err(error) => Err(Error::system("wait for an upstream", &error)),
@@ -92,6 +92,6 @@ impl TrackReader<'_, '_> {
     pub(super) fn drop_connections(&mut self) {
         (self.body, self.effective_url) = (None, None);
         self.prefetched.clear();
-        self.client = self.upstream.new_client(&self.stop);
+        self.client = self.upstream.new_client(&self.cancel);
     }
 }

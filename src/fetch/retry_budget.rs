@@ -68,8 +68,8 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_a_limit() {
-        let waits: Vec<_> = (1..10).map(|n| wait(n).as_millis()).collect();
-        assert_eq!(waits, [0, 250, 500, 1000, 2000, 4000, 8000, 8000, 8000]);
+        let io_guard: Vec<_> = (1..10).map(|n| wait(n).as_millis()).collect();
+        assert_eq!(io_guard, [0, 250, 500, 1000, 2000, 4000, 8000, 8000, 8000]);
         assert_eq!(wait(u32::MAX), MAX_WAIT);
         let jittered = jittered(MAX_WAIT);
         assert!(jittered >= MAX_WAIT / 2 && jittered <= MAX_WAIT);

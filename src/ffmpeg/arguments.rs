@@ -15,39 +15,38 @@ use crate::options::TimeRange;
 use crate::runtime_dir::FifoSet;
 
 /// ffmpeg's arguments for a joint whose tracks come through `pipes`. Pure.
-pub fn arguments(joint: &FfmpegJob, pipes: &FifoSet, version: Version) -> Vec<OsString> {
+pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsString> {
     let mut list: Vec<OsString> = Vec::with_capacity(64);
     let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
     // -xerror: an input that breaks off in the middle of a packet is an error, not the end.
     list.extend(words("-hide_banner -nostdin -nostats -loglevel error -xerror"));
-    for input in &joint.inputs {
+    for input in &job.inputs {
         // Nothing but this pipe may be opened and no other format be guessed, whatever the
         // bytes say.
         let demuxer = demuxer(input.probe.format);
         list.extend(words("-protocol_whitelist file"));
         list.extend(words(&format!("-format_whitelist {demuxer} -f {demuxer}")));
         list.extend(words(INPUT));
-        let pre_skip = early_opus(joint, version).filter(|_| input.kind == TrackKind::Audio);
-        let offset = pre_skip.unwrap_or_default().as_secs_f64() - joint.zero().as_secs_f64();
+        let pre_skip = early_opus(job, version).filter(|_| input.kind == TrackKind::Audio);
+        let offset = pre_skip.unwrap_or_default().as_secs_f64() - job.zero().as_secs_f64();
         if offset != 0.0 {
             list.extend(words(&format!("-itsoffset {offset:.6}")));
         }
         let mut pipe = OsString::from("file:");
-        pipe.push(pipes.path(input.kind));
+        pipe.push(fifos.path(input.kind));
         list.extend(["-i".into(), pipe]);
     }
     // First what it sees in them.
-    let maps: Vec<OsString> = joint.tracks.iter().flat_map(|track| map(joint, track)).collect();
+    let maps: Vec<OsString> = job.tracks.iter().flat_map(|track| map(job, track)).collect();
     list.extend_from_slice(&maps);
     // Of what is coded anew, a part may begin within a packet.
-    if joint.transcode.is_none() {
-        list.extend(trim(joint));
+    if job.transcode.is_none() {
+        list.extend(trim(job));
     }
     list.extend(words(report::OUTPUT));
     list.extend(maps);
     // A track of which nothing came out is an error, not an end. A whole film may have an empty one.
-    let may_be_empty =
-        joint.time_range.is_full() && joint.tracks.iter().any(|track| track.is_optional);
+    let may_be_empty = job.time_range.is_full() && job.tracks.iter().any(|track| track.is_optional);
     let empty = if may_be_empty { "empty_output" } else { "empty_output_stream" };
     list.extend(words(&format!("-abort_on {empty}")));
     // The packets as they are, with the times they have: without -copyts each input would be
@@ -57,47 +56,47 @@ pub fn arguments(joint: &FfmpegJob, pipes: &FifoSet, version: Version) -> Vec<Os
     list.extend(words("-c copy -copyts -fflags +bitexact"));
     // Bit rates at which hardly anyone hears a difference. Constant for MP3: players take it to
     // tell how long it plays, for nothing else in the file does.
-    if let Some(recoding) = joint.transcode {
+    if let Some(recoding) = job.transcode {
         list.extend(words(match recoding {
             Transcode::Aac => "-c:a aac -b:a 160k",
             Transcode::Mp3 => "-c:a libmp3lame -b:a 192k",
             Transcode::Opus => "-c:a libopus -b:a 128k",
         }));
     }
-    for (letter, filters) in filters(joint, version) {
+    for (letter, filters) in filters(job, version) {
         list.extend([format!("-bsf:{letter}").into(), filters.join(",").into()]);
     }
-    list.extend(trim(joint));
-    let Metadata { title, artist, date, cover: _ } = &joint.metadata;
+    list.extend(trim(job));
+    let Metadata { title, artist, date, cover: _ } = &job.metadata;
     for (name, text) in [("title", title), ("artist", artist), ("date", date)] {
         if let Some(text) = text {
             list.extend(["-metadata".into(), format!("{name}={text}").into()]);
         }
     }
-    match joint.container {
+    match job.container {
         Container::Mp4 => {
             // The index of random access points (mfra) would be wrong: it counts from the start
             // of the file, and we make the moov grow.
             let flags = "frag_keyframe+empty_moov+default_base_moof+skip_trailer";
-            let is_late = joint.needs_edit_lists() || !joint.is_described();
+            let is_late = job.needs_edit_lists() || !job.is_described();
             let delay = if is_late { "+delay_moov" } else { "" };
             // Chapters would be a track of their own. Versions before 6.0 call FLAC and TrueHD in
             // MP4 experimental, which are in their standards by now.
             list.extend(words("-map_chapters -1 -strict experimental"));
-            let video = joint.source(TrackKind::Video).and_then(|input| input.probe.sample_entry);
+            let video = job.source(TrackKind::Video).and_then(|input| input.probe.sample_entry);
             if let Some(tag) = video.and_then(|entry| version.tag(entry)) {
                 list.extend(words(&format!("-tag:v {tag}")));
             }
             list.extend(words(&format!("-f mp4 -movflags {flags}{delay} -frag_duration")));
-            list.push(joint.longest_fragment().as_micros().to_string().into());
+            list.push(job.longest_fragment().as_micros().to_string().into());
         }
         Container::Webm | Container::Mkv => {
             // What this muxer cannot look up at the end, it takes from a tag.
-            if let Some(longest) = joint.durations().into_iter().flatten().max() {
+            if let Some(longest) = job.durations().into_iter().flatten().max() {
                 let duration = format!("DURATION={}", clock(longest));
                 list.extend(["-metadata".into(), duration.into()]);
             }
-            let muxer = if joint.container == Container::Webm { "webm" } else { "matroska" };
+            let muxer = if job.container == Container::Webm { "webm" } else { "matroska" };
             list.extend(words(&format!("-f {muxer}")));
         }
         // Its own summary of the file would have to be written at the end, in front.
@@ -110,47 +109,47 @@ pub fn arguments(joint: &FfmpegJob, pipes: &FifoSet, version: Version) -> Vec<Os
 
 /// What is taken of what arrives: the sound from `start` on, the picture from its next key frame on, both
 /// counted from `start`.
-fn trim(joint: &FfmpegJob) -> Vec<OsString> {
-    let TimeRange { start, end } = joint.time_range;
-    let start = Some(start).filter(|start| *start > joint.zero());
+fn trim(job: &FfmpegJob) -> Vec<OsString> {
+    let TimeRange { start, end } = job.time_range;
+    let start = Some(start).filter(|start| *start > job.zero());
     let bounds = [("-ss", start), ("-to", end)].into_iter();
     let bounds = bounds.filter_map(|(name, time)| {
-        Some([name.into(), clock(time?.saturating_sub(joint.zero())).into()])
+        Some([name.into(), clock(time?.saturating_sub(job.zero())).into()])
     });
     bounds.flatten().collect()
 }
 
 /// What makes ffmpeg take this track. A cover is no picture of a film.
 fn map(
-    joint: &FfmpegJob,
+    job: &FfmpegJob,
     MappedTrack { from, kind, is_optional, .. }: &MappedTrack,
 ) -> [OsString; 2] {
-    let input = joint.inputs.iter().position(|input| input.kind == *from).unwrap_or(0);
+    let input = job.inputs.iter().position(|input| input.kind == *from).unwrap_or(0);
     let letter = if *kind == TrackKind::Video { 'V' } else { 'a' };
     let optional = if *is_optional { "?" } else { "" };
     ["-map".into(), format!("{input}:{letter}:0{optional}").into()]
 }
 
 /// How much too early this ffmpeg would write the Opus of this joint.
-fn early_opus(joint: &FfmpegJob, version: Version) -> Option<Duration> {
+fn early_opus(job: &FfmpegJob, version: Version) -> Option<Duration> {
     let is_early = version.is_early_with_opus()
-        && joint.transcode.is_none()
-        && matches!(joint.container, Container::Webm | Container::Mkv);
-    let samples = joint.source(TrackKind::Audio)?.probe.pre_skip.filter(|_| is_early)?;
+        && job.transcode.is_none()
+        && matches!(job.container, Container::Webm | Container::Mkv);
+    let samples = job.source(TrackKind::Audio)?.probe.pre_skip.filter(|_| is_early)?;
     Some(Duration::from_secs(1) * u32::from(samples.get()) / 48_000)
 }
 
 /// What is done to packets on their way, by kind of track.
-fn filters(joint: &FfmpegJob, version: Version) -> Vec<(char, Vec<String>)> {
+fn filters(job: &FfmpegJob, version: Version) -> Vec<(char, Vec<String>)> {
     let (mut video, mut audio) = (Vec::new(), Vec::new());
-    let sound = joint.source(TrackKind::Audio);
+    let sound = job.source(TrackKind::Audio);
     let is_lone_film = sound.is_some_and(|input| input.kind == TrackKind::Video);
     // To move the input would move its pictures, too. In these versions a filter counts in the ticks
     // of the output, milliseconds here.
-    if let Some(pre_skip) = early_opus(joint, version).filter(|_| is_lone_film) {
+    if let Some(pre_skip) = early_opus(job, version).filter(|_| is_lone_film) {
         audio.push(format!("setts=ts=TS+{:.0}", pre_skip.as_secs_f64() * 1000.0));
     }
-    if joint.container == Container::Mp4 && joint.transcode.is_none() {
+    if job.container == Container::Mp4 && job.transcode.is_none() {
         // Without a container the decoder's settings stand in each packet; MP4 wants them in its
         // index.
         if sound.is_some_and(|input| input.probe.format == Format::Adts) {
@@ -162,7 +161,7 @@ fn filters(joint: &FfmpegJob, version: Version) -> Vec<(char, Vec<String>)> {
         if sound.is_some_and(may_be_same) {
             audio.push(APART.into());
         }
-        let picture = joint.source(TrackKind::Video);
+        let picture = job.source(TrackKind::Video);
         if picture.is_some_and(may_be_same) && version.filters_in_ticks_of_output() {
             video.push(APART.into());
         }
@@ -262,7 +261,7 @@ mod tests {
     fn each_input_is_told_its_format_and_may_open_nothing_else() {
         let base = tempfile::tempdir().unwrap();
         let dir = RuntimeDir::claim(&base.path().join("with space")).unwrap();
-        let pipes = dir.pipes([TrackKind::Video, TrackKind::Audio].into_iter()).unwrap();
+        let fifos = dir.fifos([TrackKind::Video, TrackKind::Audio].into_iter()).unwrap();
         let pre_skip = std::num::NonZeroU16::new(312);
         let head = |format| ProbeInfo {
             format,
@@ -274,9 +273,8 @@ mod tests {
         let input = |kind, format| ProbedInput { kind, probe: head(format) };
         let inputs =
             vec![input(TrackKind::Video, Format::Mp4), input(TrackKind::Audio, Format::Webm)];
-        let joint =
-            FfmpegJob::new(inputs, &OutputOptions::default(), &Metadata::default()).unwrap();
-        let list = arguments(&joint, &pipes, Version(Some(60)));
+        let job = FfmpegJob::new(inputs, &OutputOptions::default(), &Metadata::default()).unwrap();
+        let list = arguments(&job, &fifos, Version(Some(60)));
         let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         assert!(text.contains("-protocol_whitelist file -format_whitelist mp4 -f mp4"), "{text}");
         assert!(text.contains("-format_whitelist matroska -f matroska"), "{text}");
@@ -284,10 +282,10 @@ mod tests {
             text.contains("-map 0:V:0 -map 1:a:0 -abort_on empty_output_stream -c copy -copyts"),
             "{text}"
         );
-        let pipe = format!("file:{}", pipes.path(TrackKind::Video).display());
+        let pipe = format!("file:{}", fifos.path(TrackKind::Video).display());
         assert!(list.iter().any(|word| *word == *pipe), "{text}");
         let offset = |version| {
-            let list = arguments(&joint, &pipes, Version(version));
+            let list = arguments(&job, &fifos, Version(version));
             list.iter().any(|word| word == "0.006500")
         };
         assert!(offset(Some(59)) && !offset(Some(60)) && !offset(None));
@@ -297,19 +295,19 @@ mod tests {
     fn what_is_wanted_of_the_film_is_said() {
         let base = tempfile::tempdir().unwrap();
         let dir = RuntimeDir::claim(base.path()).unwrap();
-        let pipes = dir.pipes([TrackKind::Video].into_iter()).unwrap();
+        let fifos = dir.fifos([TrackKind::Video].into_iter()).unwrap();
         let inputs =
             vec![ProbedInput { kind: TrackKind::Video, probe: ProbeInfo::of(Format::Mp4) }];
         let trim =
             TimeRange { start: Duration::from_millis(90_500), end: Some(Duration::from_secs(99)) };
         let tags = Metadata { title: Some("a = b".into()), ..Metadata::default() };
-        let joint = FfmpegJob::new(
+        let job = FfmpegJob::new(
             inputs,
             &OutputOptions { time_range: trim, ..OutputOptions::default() },
             &tags,
         )
         .unwrap();
-        let list = arguments(&joint, &pipes, Version(None));
+        let list = arguments(&job, &fifos, Version(None));
         let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let wanted = "-ss 0:01:30.500 -to 0:01:39.000 -metadata title=a = b -map_chapters -1 -strict experimental -f mp4";
         assert!(text.contains(wanted), "{text}");

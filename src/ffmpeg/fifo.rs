@@ -16,7 +16,7 @@ use crate::sys;
 /// it is not, the stream must have been failed before, which kills the muxer.
 pub struct FifoWriter<'s> {
     pipe: File,
-    stop: &'s CancelToken,
+    cancel: &'s CancelToken,
 }
 
 /// Why a pipe takes no more bytes.
@@ -39,7 +39,11 @@ impl<'s> FifoWriter<'s> {
     ///
     /// It holds about `len` bytes: the kernel makes it a power of two, and allows any user 1 MiB
     /// (pipe-max-size).
-    pub fn open(path: &Path, len: u64, stop: &'s CancelToken) -> Result<FifoWriter<'s>, FeedError> {
+    pub fn open(
+        path: &Path,
+        len: u64,
+        cancel: &'s CancelToken,
+    ) -> Result<FifoWriter<'s>, FeedError> {
         const STEP: Duration = Duration::from_millis(1);
         let system = |error: io::Error| {
             FeedError::Failed(Error::System {
@@ -54,16 +58,16 @@ impl<'s> FifoWriter<'s> {
                     if let Err(error) = sys::set_pipe_len(pipe.as_fd(), len) {
                         log::debug!("the pipe keeps its usual length: {error}");
                     }
-                    return Ok(FifoWriter { pipe, stop });
+                    return Ok(FifoWriter { pipe, cancel });
                 }
                 // Nobody has it open for reading yet.
                 Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
-                    if stop.sleep(STEP).map_err(system)? {
+                    if cancel.sleep(STEP).map_err(system)? {
                         return Err(FeedError::Stopped);
                     }
                 }
                 // The pipes are removed when the stream is over; or by someone else.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && stop.is_cancelled() => {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && cancel.is_cancelled() => {
                     return Err(FeedError::Stopped);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -84,7 +88,7 @@ impl<'s> FifoWriter<'s> {
             if gone.is_ok_and(|[gone]| gone) {
                 return Err(FeedError::Closed);
             }
-            if self.stop.sleep(STEP).map_err(|error| failed(&error))? {
+            if self.cancel.sleep(STEP).map_err(|error| failed(&error))? {
                 return Err(FeedError::Stopped);
             }
         }
@@ -100,7 +104,7 @@ impl<'s> FifoWriter<'s> {
                 Ok(count) => bytes = &bytes[count..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let room =
-                        self.stop.wait(self.pipe.as_fd(), sys::WRITABLE, AS_LONG_AS_IT_TAKES);
+                        self.cancel.wait(self.pipe.as_fd(), sys::WRITABLE, AS_LONG_AS_IT_TAKES);
                     match room {
                         Ok(WaitOutcome::Stopped) => return Err(FeedError::Stopped),
                         Ok(_) => {}
@@ -132,33 +136,33 @@ mod tests {
     fn opening_and_writing_end_with_the_stream() {
         let base = tempfile::tempdir().unwrap();
         let dir = RuntimeDir::claim(&base.path().join("r")).unwrap();
-        let pipes = dir.pipes([TrackKind::Video].into_iter()).unwrap();
-        let path = pipes.path(TrackKind::Video);
-        let stop = CancelToken::new().unwrap();
+        let fifos = dir.fifos([TrackKind::Video].into_iter()).unwrap();
+        let path = fifos.path(TrackKind::Video);
+        let cancel = CancelToken::new().unwrap();
         std::thread::scope(|scope| {
-            let opening = scope.spawn(|| FifoWriter::open(&path, 1 << 16, &stop).map(|_| ()));
-            stop.cancel();
+            let opening = scope.spawn(|| FifoWriter::open(&path, 1 << 16, &cancel).map(|_| ()));
+            cancel.cancel();
             assert!(matches!(opening.join().unwrap(), Err(FeedError::Stopped)));
         });
-        let stop = CancelToken::new().unwrap();
+        let cancel = CancelToken::new().unwrap();
         let reader =
             OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
-        let mut feed = FifoWriter::open(&path, 1 << 16, &stop).unwrap();
+        let mut feed = FifoWriter::open(&path, 1 << 16, &cancel).unwrap();
         std::thread::scope(|scope| {
             // More than the pipe holds.
             let writing = scope.spawn(|| feed.write(&vec![0; 4 << 20]));
-            stop.cancel();
+            cancel.cancel();
             assert!(matches!(writing.join().unwrap(), Err(FeedError::Stopped)));
         });
-        let stop = CancelToken::new().unwrap();
-        let feed = FifoWriter { pipe: feed.pipe, stop: &stop };
+        let cancel = CancelToken::new().unwrap();
+        let feed = FifoWriter { pipe: feed.pipe, cancel: &cancel };
         std::thread::scope(|scope| {
             // The reader goes, and the pipe was not empty.
             let completing = scope.spawn(|| feed.complete());
             drop(reader);
             assert!(matches!(completing.join().unwrap(), Err(FeedError::Closed)));
         });
-        drop(pipes);
+        drop(fifos);
         assert!(!path.exists());
     }
 }

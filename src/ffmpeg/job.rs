@@ -55,15 +55,15 @@ impl FfmpegJob {
     /// Decides how to join `inputs`. Those that have nothing of what is wanted are left out.
     pub fn new(
         mut inputs: Vec<ProbedInput>,
-        wish: &OutputOptions,
+        options: &OutputOptions,
         tags: &Metadata,
     ) -> Result<FfmpegJob, Error> {
-        let (trim, tracks) = wanted(&inputs, wish.time_range);
+        let (trim, tracks) = wanted(&inputs, options.time_range);
         if tracks.is_empty() {
             return Err(Error::StartBeyondEnd);
         }
         inputs.retain(|input| tracks.iter().any(|track| track.from == input.kind));
-        let container = match wish.container {
+        let container = match options.container {
             ContainerChoice::Mp4 => Container::Mp4,
             ContainerChoice::Webm => Container::Webm,
             ContainerChoice::Mkv => Container::Mkv,
@@ -72,12 +72,12 @@ impl FfmpegJob {
             ContainerChoice::Opus => Container::Ogg,
             ContainerChoice::Auto => suitable(&inputs),
         };
-        let recoding = inputs.first().and_then(|input| transcode(input.probe, wish.container));
+        let recoding = inputs.first().and_then(|input| transcode(input.probe, options.container));
         // Of what is coded anew nothing stays as it is.
         let mut raw = inputs.iter().filter(|input| input.probe.format == Format::Adts);
         if let Some(raw) = raw.next().filter(|_| recoding.is_none())
             && (container != Container::Mp4
-                || wish.container == ContainerChoice::Auto && !fit_mp4(&inputs))
+                || options.container == ContainerChoice::Auto && !fit_mp4(&inputs))
         {
             return Err(Error::Unusable { track: raw.kind, reason: InputError::OnlyInMp4 });
         }
@@ -231,17 +231,17 @@ mod tests {
     use super::*;
     use crate::problem::Problem;
 
-    fn joint(formats: &[Format], wanted: ContainerChoice) -> FfmpegJob {
+    fn job(formats: &[Format], wanted: ContainerChoice) -> FfmpegJob {
         let kinds = [TrackKind::Video, TrackKind::Audio];
         let inputs = formats.iter().zip(kinds).enumerate().map(|(seconds, (format, kind))| {
             let duration = Some(Duration::from_secs(seconds as u64 + 1));
             let head = ProbeInfo { end: duration, ..ProbeInfo::of(*format) };
             ProbedInput { kind, probe: head }
         });
-        FfmpegJob::new(inputs.collect(), &wish(wanted), &Metadata::default()).unwrap()
+        FfmpegJob::new(inputs.collect(), &options(wanted), &Metadata::default()).unwrap()
     }
 
-    fn wish(container: ContainerChoice) -> OutputOptions {
+    fn options(container: ContainerChoice) -> OutputOptions {
         OutputOptions { container, ..OutputOptions::default() }
     }
 
@@ -259,7 +259,7 @@ mod tests {
             (&[Format::Flv], Container::Mp4),
             (&[Format::Mp4, Format::Wav], Container::Mkv),
         ] {
-            assert_eq!(joint(formats, ContainerChoice::Auto).container, container, "{formats:?}");
+            assert_eq!(job(formats, ContainerChoice::Auto).container, container, "{formats:?}");
         }
     }
 
@@ -268,7 +268,7 @@ mod tests {
         let of = |video, audio| {
             let head = ProbeInfo { video, audio, ..ProbeInfo::of(Format::Mp4) };
             let inputs = vec![ProbedInput { kind: TrackKind::Video, probe: head }];
-            FfmpegJob::new(inputs, &wish(ContainerChoice::Auto), &Metadata::default()).unwrap()
+            FfmpegJob::new(inputs, &options(ContainerChoice::Auto), &Metadata::default()).unwrap()
         };
         for (audio, container, is_described) in [
             (Some(Codec::Aac), Container::Mp4, true),
@@ -277,8 +277,8 @@ mod tests {
             (Some(Codec::Other), Container::Mkv, false),
             (None, Container::Mp4, true),
         ] {
-            let joint = of(Some(Codec::H264), audio);
-            assert_eq!((joint.container, joint.is_described()), (container, is_described));
+            let job = of(Some(Codec::H264), audio);
+            assert_eq!((job.container, job.is_described()), (container, is_described));
         }
         assert!(!of(None, Some(Codec::Aac)).is_described());
     }
@@ -286,28 +286,28 @@ mod tests {
     /// It goes into nothing else, unless it is coded anew.
     #[test]
     fn raw_aac_goes_into_mp4_or_nowhere() {
-        let joint = |video, wanted| {
+        let job = |video, wanted| {
             let picture = ProbeInfo { video, ..ProbeInfo::of(Format::Ogg) };
             let sound = ProbeInfo { audio: Some(Codec::Aac), ..ProbeInfo::of(Format::Adts) };
             let picture = ProbedInput { kind: TrackKind::Video, probe: picture };
             let sound = ProbedInput { kind: TrackKind::Audio, probe: sound };
             let inputs = video.map(|_| picture).into_iter().chain([sound]).collect();
-            let joint = FfmpegJob::new(inputs, &wish(wanted), &Metadata::default());
-            joint.map(|joint| joint.container).map_err(|error| Problem::from(&error).code.as_str())
+            let job = FfmpegJob::new(inputs, &options(wanted), &Metadata::default());
+            job.map(|job| job.container).map_err(|error| Problem::from(&error).code.as_str())
         };
         let refused = Err("mux-refused");
-        assert_eq!(joint(Some(Codec::Theora), ContainerChoice::Auto), refused);
-        assert_eq!(joint(Some(Codec::Vp8), ContainerChoice::Auto), refused);
-        assert_eq!(joint(Some(Codec::H264), ContainerChoice::Mkv), refused);
-        assert_eq!(joint(Some(Codec::H264), ContainerChoice::Auto), Ok(Container::Mp4));
-        assert_eq!(joint(None, ContainerChoice::Mkv), refused);
-        assert_eq!(joint(None, ContainerChoice::Mp3), Ok(Container::Mp3));
-        assert_eq!(joint(None, ContainerChoice::Opus), Ok(Container::Ogg));
+        assert_eq!(job(Some(Codec::Theora), ContainerChoice::Auto), refused);
+        assert_eq!(job(Some(Codec::Vp8), ContainerChoice::Auto), refused);
+        assert_eq!(job(Some(Codec::H264), ContainerChoice::Mkv), refused);
+        assert_eq!(job(Some(Codec::H264), ContainerChoice::Auto), Ok(Container::Mp4));
+        assert_eq!(job(None, ContainerChoice::Mkv), refused);
+        assert_eq!(job(None, ContainerChoice::Mp3), Ok(Container::Mp3));
+        assert_eq!(job(None, ContainerChoice::Opus), Ok(Container::Ogg));
     }
 
     #[test]
     fn what_a_joint_tells_of_itself() {
-        let both = joint(&[Format::Mp4, Format::Mp4], ContainerChoice::Auto);
+        let both = job(&[Format::Mp4, Format::Mp4], ContainerChoice::Auto);
         let durations = vec![Some(Duration::from_secs(1)), Some(Duration::from_secs(2))];
         assert_eq!(both.durations(), durations);
         assert_eq!(both.finished().media_type, "video/mp4");
@@ -326,13 +326,13 @@ mod tests {
         let part = |start, end: Option<u64>| {
             let trim =
                 TimeRange { start: Duration::from_secs(start), end: end.map(Duration::from_secs) };
-            let wish = OutputOptions { time_range: trim, ..OutputOptions::default() };
+            let options = OutputOptions { time_range: trim, ..OutputOptions::default() };
             let inputs = vec![ProbedInput { kind: TrackKind::Video, probe: late() }];
-            FfmpegJob::new(inputs, &wish, &Metadata::default()).map(|joint| {
-                let kinds: Vec<_> = joint.tracks.iter().map(|track| track.kind).collect();
+            FfmpegJob::new(inputs, &options, &Metadata::default()).map(|job| {
+                let kinds: Vec<_> = job.tracks.iter().map(|track| track.kind).collect();
                 let seconds = |time: Duration| time.as_secs();
-                let durations = joint.durations().into_iter().map(|time| time.map(seconds));
-                let TimeRange { start, end } = joint.time_range;
+                let durations = job.durations().into_iter().map(|time| time.map(seconds));
+                let TimeRange { start, end } = job.time_range;
                 (kinds, seconds(start), end.map(seconds), durations.collect::<Vec<_>>())
             })
         };
@@ -355,10 +355,10 @@ mod tests {
         for (start, end, left) in [(1, Some(3), TrackKind::Audio), (5, None, TrackKind::Video)] {
             let trim =
                 TimeRange { start: Duration::from_secs(start), end: end.map(Duration::from_secs) };
-            let wish = OutputOptions { time_range: trim, ..OutputOptions::default() };
-            let joint = FfmpegJob::new(inputs.clone(), &wish, &Metadata::default()).unwrap();
-            let kinds: Vec<_> = joint.inputs.iter().map(|input| input.kind).collect();
-            assert_eq!((kinds, joint.tracks.len()), (vec![left], 1));
+            let options = OutputOptions { time_range: trim, ..OutputOptions::default() };
+            let job = FfmpegJob::new(inputs.clone(), &options, &Metadata::default()).unwrap();
+            let kinds: Vec<_> = job.inputs.iter().map(|input| input.kind).collect();
+            assert_eq!((kinds, job.tracks.len()), (vec![left], 1));
         }
     }
 
@@ -367,7 +367,7 @@ mod tests {
         let recoding = |format, audio, container| {
             let head = ProbeInfo { audio, ..ProbeInfo::of(format) };
             let inputs = vec![ProbedInput { kind: TrackKind::Audio, probe: head }];
-            FfmpegJob::new(inputs, &wish(container), &Metadata::default()).unwrap().transcode
+            FfmpegJob::new(inputs, &options(container), &Metadata::default()).unwrap().transcode
         };
         let opus = Some(Codec::Opus);
         assert_eq!(recoding(Format::Mp4, None, ContainerChoice::M4a), None);

@@ -74,22 +74,22 @@ impl Report {
     }
 
     /// Whether it tells of all tracks that must be there.
-    pub(super) fn is_whole(&self, joint: &FfmpegJob) -> bool {
-        let mut tracks = joint.tracks.iter().zip(&self.tracks);
+    pub(super) fn is_whole(&self, job: &FfmpegJob) -> bool {
+        let mut tracks = job.tracks.iter().zip(&self.tracks);
         tracks.all(|(mapped, seen)| mapped.is_optional || seen.shape.is_some())
     }
 
     /// The first kind of track of which nothing was seen yet that is in the part. What need not be there
     /// is in it if there is any.
-    pub(super) fn awaits(&self, joint: &FfmpegJob) -> Option<TrackKind> {
-        let mut tracks = joint.tracks.iter().zip(&self.tracks);
+    pub(super) fn awaits(&self, job: &FfmpegJob) -> Option<TrackKind> {
+        let mut tracks = job.tracks.iter().zip(&self.tracks);
         let is_empty = |seen: &Seen| !seen.has_packet && seen.media.is_some();
         tracks.find_map(|(mapped, seen)| is_empty(seen).then_some(mapped.kind))
     }
 
     /// Whether all that it tells is as it was recognised.
-    pub(super) fn agrees_with(&self, joint: &FfmpegJob) -> Result<(), Error> {
-        for (mapped, seen) in joint.tracks.iter().zip(&self.tracks) {
+    pub(super) fn agrees_with(&self, job: &FfmpegJob) -> Result<(), Error> {
+        for (mapped, seen) in job.tracks.iter().zip(&self.tracks) {
             let Some(codec) = &seen.codec else { continue };
             let misread = |said: String| {
                 Err(Error::Ffmpeg(FfmpegError::Misread { track: mapped.from, message: said }))
@@ -146,7 +146,7 @@ mod tests {
     use crate::media::Metadata;
     use crate::options::OutputOptions;
 
-    fn joint(inputs: &[(TrackKind, Option<Codec>, Option<Codec>)]) -> FfmpegJob {
+    fn job(inputs: &[(TrackKind, Option<Codec>, Option<Codec>)]) -> FfmpegJob {
         let input = |&(kind, video, audio)| {
             let head = ProbeInfo { video, audio, ..ProbeInfo::of(Format::Mp4) };
             ProbedInput { kind, probe: head }
@@ -157,7 +157,7 @@ mod tests {
 
     fn pair() -> FfmpegJob {
         let (video, audio) = (Some(Codec::H264), Some(Codec::Aac));
-        joint(&[(TrackKind::Video, video, None), (TrackKind::Audio, None, audio)])
+        job(&[(TrackKind::Video, video, None), (TrackKind::Audio, None, audio)])
     }
 
     fn report(lines: &str) -> Report {
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(report(&packet("1")).awaits(&pair()), Some(TrackKind::Video));
         assert_eq!(report(&packet("0, 0, 0, 1, 1310, 0x1\n1")).awaits(&pair()), None);
         // The sound of a film is taken if there is one.
-        let film = joint(&[(TrackKind::Video, Some(Codec::H264), None)]);
+        let film = job(&[(TrackKind::Video, Some(Codec::H264), None)]);
         assert!(report(&lines[..8].join("\n")).is_whole(&film));
         assert_eq!(whole.agrees_with(&film), Ok(()));
         let lines = format!("{}\n0, 0, 0, 1, 1310, 0xe4bf8a5b", lines[..8].join("\n"));
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn relatives_agree_and_what_is_unknown_does() {
-        let head = |claimed| joint(&[(TrackKind::Audio, None, claimed)]);
+        let head = |claimed| job(&[(TrackKind::Audio, None, claimed)]);
         for (claimed, seen) in [
             (Some(Codec::Ac3), "eac3"),
             (Some(Codec::Mp3), "mp2"),
@@ -240,21 +240,21 @@ mod tests {
     fn sound_of_objects_needs_no_channels() {
         let lines = "#media_type 0: audio\n#codec_id 0: mpegh_3d_audio\n#sample_rate 0: 48000\n\
                      #channel_layout_name 0: 0 channels";
-        let joint = joint(&[(TrackKind::Audio, None, Some(Codec::MpegH))]);
-        assert_eq!(report(lines).agrees_with(&joint), Ok(()));
+        let job = job(&[(TrackKind::Audio, None, Some(Codec::MpegH))]);
+        assert_eq!(report(lines).agrees_with(&job), Ok(()));
     }
 
     #[test]
     fn pcm_whose_description_is_not_read_is_no_other() {
-        let joint = joint(&[(TrackKind::Audio, None, Some(Codec::IsoPcm))]);
+        let job = job(&[(TrackKind::Audio, None, Some(Codec::IsoPcm))]);
         let lines = |codec| {
             format!(
                 "#media_type 0: audio\n#codec_id 0: {codec}\n#sample_rate 0: 48000\n\
                  #channel_layout_name 0: stereo"
             )
         };
-        assert!(report(&lines("pcm_s16le")).agrees_with(&joint).is_err());
-        assert_eq!(report(&lines("pcm_s24be")).agrees_with(&joint), Ok(()));
+        assert!(report(&lines("pcm_s16le")).agrees_with(&job).is_err());
+        assert_eq!(report(&lines("pcm_s24be")).agrees_with(&job), Ok(()));
     }
 
     #[test]

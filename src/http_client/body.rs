@@ -29,7 +29,7 @@ pub(crate) struct RangeBody {
     pub(crate) begin: u64,
     pub(crate) end: Option<u64>,
     received: u64,
-    waits: Arc<IoGuard>,
+    io_guard: Arc<IoGuard>,
     stall_timeout: Duration,
     /// How long the upstream took to answer.
     pub(crate) response_time: Duration,
@@ -40,7 +40,7 @@ impl RangeBody {
     pub(crate) fn new(
         body: BodyReader<'static>,
         extent: BodyRange,
-        waits: Arc<IoGuard>,
+        io_guard: Arc<IoGuard>,
         upstream: &UpstreamClient,
         asked: Instant,
     ) -> RangeBody {
@@ -53,7 +53,7 @@ impl RangeBody {
             begin: extent.start,
             end: extent.end,
             received: 0,
-            waits,
+            io_guard,
             stall_timeout: upstream.stall_timeout,
             response_time: asked.elapsed(),
         }
@@ -61,13 +61,17 @@ impl RangeBody {
 
     /// The same, which comes on this connection with nothing to be done to it; whether that stays
     /// afterwards.
-    pub(crate) fn on_connection(self, line: Option<Arc<Connection>>, stays: bool) -> RangeBody {
-        RangeBody { connection: line, stays, ..self }
+    pub(crate) fn on_connection(
+        self,
+        connection: Option<Arc<Connection>>,
+        stays: bool,
+    ) -> RangeBody {
+        RangeBody { connection, stays, ..self }
     }
 
     /// The next bytes; 0 at its end, and only there (or if `buffer` is empty).
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, UpstreamError> {
-        self.waits.set_deadline(Instant::now() + self.stall_timeout);
+        self.io_guard.set_deadline(Instant::now() + self.stall_timeout);
         self.read_on(buffer)
     }
 
@@ -92,7 +96,7 @@ impl RangeBody {
 
     /// Whether its next bytes can be [poured](RangeBody::splice_into): they come past ureq.
     pub(crate) fn can_splice(&self) -> bool {
-        let is_past = |line: &Arc<Connection>| self.is_past || line.is_buffer_empty();
+        let is_past = |connection: &Arc<Connection>| self.is_past || connection.is_buffer_empty();
         self.pours && self.connection.as_ref().is_some_and(is_past)
     }
 
@@ -102,7 +106,7 @@ impl RangeBody {
         conduit: &SplicePipe,
         most: u64,
     ) -> Result<usize, UpstreamError> {
-        self.waits.set_deadline(Instant::now() + self.stall_timeout);
+        self.io_guard.set_deadline(Instant::now() + self.stall_timeout);
         let left = self.announced().map_or(0, |announced| announced - self.received);
         let most = usize::try_from(left.min(most)).unwrap_or(usize::MAX).min(SPLICE_CHUNK);
         if most == 0 {
@@ -129,17 +133,19 @@ impl RangeBody {
         &mut self,
         take: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Option<Result<usize, ureq::Error>> {
-        let line =
-            self.connection.as_ref().filter(|line| self.is_past || line.is_buffer_empty())?;
+        let connection = self
+            .connection
+            .as_ref()
+            .filter(|connection| self.is_past || connection.is_buffer_empty())?;
         self.is_past = true;
-        Some(line.retry_when_ready(self.stall_timeout, Timeout::RecvBody, take))
+        Some(connection.retry_when_ready(self.stall_timeout, Timeout::RecvBody, take))
     }
 
     fn record(&mut self, count: usize) {
         self.received += count as u64;
         let is_over = self.is_past && self.stays && self.is_read();
-        if let Some(line) = self.connection.as_ref().filter(|_| is_over) {
-            line.mark_reusable();
+        if let Some(connection) = self.connection.as_ref().filter(|_| is_over) {
+            connection.mark_reusable();
         }
     }
 
@@ -160,7 +166,7 @@ impl RangeBody {
         /// Less than what a new connection takes.
         const SOON: Duration = Duration::from_millis(10);
         const LITTLE: usize = 4 << 10;
-        self.waits.set_deadline(Instant::now() + SOON);
+        self.io_guard.set_deadline(Instant::now() + SOON);
         let left = self.announced().map_or(u64::MAX, |announced| announced - self.received);
         let Some(mut left) = usize::try_from(left).ok().filter(|left| *left <= LITTLE) else {
             return false;

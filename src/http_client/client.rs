@@ -35,29 +35,29 @@ pub(crate) struct ClientPool(Mutex<VecDeque<(Origin, Arc<HttpClient>)>>);
 
 impl ClientPool {
     /// The last one that has asked there, for a stream that ends with `stop`.
-    pub(crate) fn checkout(&self, url: &Url, stop: &Arc<CancelToken>) -> Option<Arc<HttpClient>> {
+    pub(crate) fn checkout(&self, url: &Url, cancel: &Arc<CancelToken>) -> Option<Arc<HttpClient>> {
         let mut resting = self.lock();
         let place = resting.iter().rposition(|(to, _)| *to == url.origin())?;
-        let (_, lane) = resting.remove(place)?;
-        lane.io_guard.set_cancel_token(Some(stop));
-        Some(lane)
+        let (_, client) = resting.remove(place)?;
+        client.io_guard.set_cancel_token(Some(cancel));
+        Some(client)
     }
 
     /// Keeps a client that has asked there, if its connection is of use and nobody else has it.
-    pub(crate) fn put_back(&self, lane: &Arc<HttpClient>, url: &Url) {
-        if Arc::strong_count(lane) > 1 || !lane.pool.is_idle() {
+    pub(crate) fn put_back(&self, client: &Arc<HttpClient>, url: &Url) {
+        if Arc::strong_count(client) > 1 || !client.pool.is_idle() {
             return;
         }
-        lane.io_guard.set_cancel_token(None);
+        client.io_guard.set_cancel_token(None);
         let mut resting = self.lock();
-        resting.push_back((url.origin(), lane.clone()));
+        resting.push_back((url.origin(), client.clone()));
         let excess = resting.len().saturating_sub(MAX_IDLE_CLIENTS);
         resting.drain(..excess);
     }
 
     /// Lets go of those whose connections have rested for too long, or were closed.
     pub(crate) fn evict_expired(&self) {
-        self.lock().retain(|(_, lane)| lane.pool.is_idle());
+        self.lock().retain(|(_, client)| client.pool.is_idle());
     }
 
     /// Nothing here is left half-changed by a panic.

@@ -24,7 +24,7 @@ pub(crate) struct IoGuard(Mutex<IoLimits>);
 #[derive(Clone)]
 struct IoLimits {
     /// The stream that it serves, if it serves one.
-    stop: Option<Arc<CancelToken>>,
+    cancel: Option<Arc<CancelToken>>,
     /// When the next bytes of a body must be there, however many segments ureq has to read for
     /// them: the trailers of a chunked body give it segments, but its reader nothing.
     deadline: Option<Instant>,
@@ -32,13 +32,13 @@ struct IoLimits {
 
 impl IoGuard {
     /// With this stream.
-    pub(crate) fn new(stop: &Arc<CancelToken>) -> IoGuard {
-        IoGuard(Mutex::new(IoLimits { stop: Some(stop.clone()), deadline: None }))
+    pub(crate) fn new(cancel: &Arc<CancelToken>) -> IoGuard {
+        IoGuard(Mutex::new(IoLimits { cancel: Some(cancel.clone()), deadline: None }))
     }
 
     /// From now on with another stream, or there is nothing to be waited for.
-    pub(crate) fn set_cancel_token(&self, stop: Option<&Arc<CancelToken>>) {
-        *lock(&self.0) = IoLimits { stop: stop.cloned(), deadline: None };
+    pub(crate) fn set_cancel_token(&self, cancel: Option<&Arc<CancelToken>>) {
+        *lock(&self.0) = IoLimits { cancel: cancel.cloned(), deadline: None };
     }
 
     /// From now on at `deadline`, too.
@@ -59,9 +59,9 @@ impl IoGuard {
         limit: Duration,
         reason: Timeout,
     ) -> Result<(), Error> {
-        let IoLimits { stop, deadline } = lock(&self.0).clone();
+        let IoLimits { cancel, deadline } = lock(&self.0).clone();
         let left = deadline.map_or(Duration::MAX, time_left);
-        match stop.ok_or_else(cancelled)?.wait(fd, interest, limit.min(left))? {
+        match cancel.ok_or_else(cancelled)?.wait(fd, interest, limit.min(left))? {
             WaitOutcome::Ready => Ok(()),
             WaitOutcome::Stopped => Err(cancelled().into()),
             WaitOutcome::TimedOut => Err(Error::Timeout(reason)),
@@ -70,7 +70,7 @@ impl IoGuard {
 
     /// Whether the stream is over.
     pub(crate) fn is_cancelled(&self) -> bool {
-        lock(&self.0).stop.as_ref().is_none_or(|stop| stop.is_cancelled())
+        lock(&self.0).cancel.as_ref().is_none_or(|cancel| cancel.is_cancelled())
     }
 
     /// The error if none of them is to begin: bytes that are always there are not waited for, and
@@ -80,8 +80,8 @@ impl IoGuard {
         if ends.deadline.is_some_and(|deadline| time_left(deadline).is_zero()) {
             return Err(Error::Timeout(reason));
         }
-        match &ends.stop {
-            Some(stop) if !stop.is_cancelled_cheap() => Ok(()),
+        match &ends.cancel {
+            Some(cancel) if !cancel.is_cancelled_cheap() => Ok(()),
             _ => Err(cancelled().into()),
         }
     }
@@ -101,7 +101,7 @@ pub(crate) struct Connection {
     /// Scheme, host and port that it leads to, and where it was made to: a proxy perhaps.
     pub(crate) origin: String,
     pub(crate) peer: SocketAddr,
-    waits: Arc<IoGuard>,
+    io_guard: Arc<IoGuard>,
     /// What ureq has read of it and not yet used.
     buffered: AtomicUsize,
     /// An answer was read to its end: it is ready for the next question.
@@ -112,10 +112,10 @@ impl Connection {
     pub(crate) fn new(
         socket: TcpStream,
         (to, peer): (String, SocketAddr),
-        waits: Arc<IoGuard>,
+        io_guard: Arc<IoGuard>,
     ) -> Arc<Connection> {
         let (buffered, is_free) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Arc::new(Connection { socket, origin: to, peer, waits, buffered, is_reusable: is_free })
+        Arc::new(Connection { socket, origin: to, peer, io_guard, buffered, is_reusable: is_free })
     }
 
     /// The next bytes, as `take` takes them off the socket; 0 when the other side has closed. They are
@@ -127,7 +127,7 @@ impl Connection {
         mut take: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Result<usize, Error> {
         loop {
-            self.waits.check_limits(reason)?;
+            self.io_guard.check_limits(reason)?;
             match take(&self.socket) {
                 Ok(count) => return Ok(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -145,7 +145,7 @@ impl Connection {
         limit: Duration,
         reason: Timeout,
     ) -> Result<(), Error> {
-        self.waits.wait(self.socket.as_fd(), interest, limit, reason)
+        self.io_guard.wait(self.socket.as_fd(), interest, limit, reason)
     }
 
     /// Whether nothing is on it that was not read: data or a hang-up mean that it is of no use.

@@ -113,8 +113,10 @@ impl ConnectionPool {
 
     /// Whether there is something to be read of what was asked last, now or within `limit`.
     pub(crate) fn poll_response(&self, limit: Duration) -> bool {
-        let line = self.last_connection();
-        line.is_some_and(|line| line.wait(sys::READABLE, limit, Timeout::RecvResponse).is_ok())
+        let connection = self.last_connection();
+        connection.is_some_and(|connection| {
+            connection.wait(sys::READABLE, limit, Timeout::RecvResponse).is_ok()
+        })
     }
 
     /// Where a connection that is kept leads to, if it is of use for `uri`. An error where one must
@@ -173,27 +175,17 @@ impl Connector for PoolingConnector {
         details: &ConnectionDetails,
         _: Option<()>,
     ) -> Result<Option<PooledTransport>, Error> {
-        let lines = self.pool.clone();
-        if let Some(IdleConnection { transport: clad, connection: line, is_asked, .. }) =
-            lines.checkout(&origin(details.uri))
+        let pool = self.pool.clone();
+        if let Some(IdleConnection { transport: clad, connection, is_asked, .. }) =
+            pool.checkout(&origin(details.uri))
         {
-            lines.lock().reuse_count += 1;
-            return Ok(Some(PooledTransport {
-                transport: Some(clad),
-                connection: line,
-                pool: lines,
-                is_asked,
-            }));
+            pool.lock().reuse_count += 1;
+            return Ok(Some(PooledTransport { transport: Some(clad), connection, pool, is_asked }));
         }
         let wire = self.dial.connect(details)?;
-        let line = wire.connection.clone();
+        let connection = wire.connection.clone();
         let clad = self.tls.connect(details, Some(wire))?;
-        Ok(Some(PooledTransport {
-            transport: clad,
-            connection: line,
-            pool: lines,
-            is_asked: false,
-        }))
+        Ok(Some(PooledTransport { transport: clad, connection, pool, is_asked: false }))
     }
 }
 
@@ -288,10 +280,10 @@ impl Drop for PooledTransport {
         if let Some(clad) =
             self.transport.take().filter(|_| self.is_asked || self.connection.is_reusable())
         {
-            let (line, since) = (self.connection.clone(), Instant::now());
+            let (connection, since) = (self.connection.clone(), Instant::now());
             self.pool.put_back(IdleConnection {
                 transport: clad,
-                connection: line,
+                connection,
                 since,
                 is_asked: self.is_asked,
             });

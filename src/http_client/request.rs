@@ -81,12 +81,12 @@ impl RangeRequest<'_> {
             }
             let (file, extent) = judge(&response, &self)?;
             let is_bare = url.scheme() == "http" && is_bare(&response, extent);
-            let line = self.client.pool.last_connection().filter(|_| is_bare);
+            let connection = self.client.pool.last_connection().filter(|_| is_bare);
             let stays = is_keep_alive(&response);
             let body = response.into_body().into_reader();
-            let waits = self.client.io_guard.clone();
-            let part = RangeBody::new(body, extent, waits, self.upstream, asked);
-            let part = part.on_connection(line, stays);
+            let io_guard = self.client.io_guard.clone();
+            let part = RangeBody::new(body, extent, io_guard, self.upstream, asked);
+            let part = part.on_connection(connection, stays);
             let asked = self.range.as_ref().map(|part| part.end);
             let is_more = part.end.zip(asked).is_some_and(|(end, asked)| end > asked);
             return Ok(RangeResponse { body: part, file, is_more, url });

@@ -50,8 +50,8 @@ impl TcpConnector {
                         self.families.record_success(*address, &details.addrs[..]);
                     }
                     let to = (origin(details.uri), *address);
-                    let line = Connection::new(socket, to, self.io_guard.clone());
-                    return self.through_proxy(line, details, deadline);
+                    let connection = Connection::new(socket, to, self.io_guard.clone());
+                    return self.through_proxy(connection, details, deadline);
                 }
                 Err(error) => last = error,
             }
@@ -86,11 +86,11 @@ impl TcpConnector {
         };
         let Some(proxy) = &self.proxy else { return Ok(wire) };
         let left = deadline.saturating_duration_since(Instant::now());
-        let mut line = TransportAdapter::new(wire, details.current_time.clone());
-        line.set_timeout(NextTimeout { after: left.into(), ..details.timeout });
+        let mut connection = TransportAdapter::new(wire, details.current_time.clone());
+        connection.set_timeout(NextTimeout { after: left.into(), ..details.timeout });
         let (host, port) = target(details.uri);
-        proxy::connect_through(proxy, &mut line, host, port)?;
-        Ok(line.into_inner())
+        proxy::connect_through(proxy, &mut connection, host, port)?;
+        Ok(connection.into_inner())
     }
 }
 
@@ -100,9 +100,9 @@ pub(crate) fn origin(uri: &Uri) -> String {
     format!("{}://{host}:{port}", uri.scheme_str().unwrap_or_default())
 }
 
-fn connect(address: SocketAddr, limit: Duration, waits: &IoGuard) -> Result<TcpStream, Error> {
+fn connect(address: SocketAddr, limit: Duration, io_guard: &IoGuard) -> Result<TcpStream, Error> {
     let socket = sys::start_connect(address)?;
-    waits.wait(socket.as_fd(), sys::WRITABLE, limit, Timeout::Connect)?;
+    io_guard.wait(socket.as_fd(), sys::WRITABLE, limit, Timeout::Connect)?;
     if let Some(error) = socket.take_error()? {
         return Err(error.into());
     }

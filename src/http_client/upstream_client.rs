@@ -116,8 +116,8 @@ impl UpstreamClient {
 
     /// An HTTP client whose waits end with the stream, for whoever asks there: one that has asked
     /// there before, if one rests.
-    pub(crate) fn client(&self, url: &Url, stop: &Arc<CancelToken>) -> Arc<HttpClient> {
-        self.idle_clients.checkout(url, stop).unwrap_or_else(|| self.new_client(stop))
+    pub(crate) fn client(&self, url: &Url, cancel: &Arc<CancelToken>) -> Arc<HttpClient> {
+        self.idle_clients.checkout(url, cancel).unwrap_or_else(|| self.new_client(cancel))
     }
 
     /// Closes connections that have been at rest for too long; after how long to call this again.
@@ -134,7 +134,7 @@ impl UpstreamClient {
     }
 
     /// The same without a connection.
-    pub(crate) fn new_client(&self, stop: &Arc<CancelToken>) -> Arc<HttpClient> {
+    pub(crate) fn new_client(&self, cancel: &Arc<CancelToken>) -> Arc<HttpClient> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             // Redirects are followed by hand, to look at each hop.
@@ -159,23 +159,19 @@ impl UpstreamClient {
             // Per read: a total would forbid long films.
             .timeout_per_read(Some(self.stall_timeout))
             .build();
-        let (waits, lines) =
-            (Arc::new(IoGuard::new(stop)), Arc::new(ConnectionPool::new(self.keepalive_timeout)));
+        let (io_guard, pool) =
+            (Arc::new(IoGuard::new(cancel)), Arc::new(ConnectionPool::new(self.keepalive_timeout)));
         let proxy = self.proxy.clone();
         let families = self.families.clone();
         let dial = TcpConnector {
-            io_guard: waits.clone(),
+            io_guard: io_guard.clone(),
             families: families.clone(),
             proxy: proxy.clone(),
         };
-        let exchange = PoolingConnector { dial, tls: self.tls.clone(), pool: lines.clone() };
+        let exchange = PoolingConnector { dial, tls: self.tls.clone(), pool: pool.clone() };
         let checked = PolicyResolver { policy: self.policy.clone(), families, proxy };
-        let names = PoolingResolver { checked, pool: lines.clone() };
-        Arc::new(HttpClient {
-            agent: Agent::with_parts(config, exchange, names),
-            io_guard: waits,
-            pool: lines,
-        })
+        let names = PoolingResolver { checked, pool: pool.clone() };
+        Arc::new(HttpClient { agent: Agent::with_parts(config, exchange, names), io_guard, pool })
     }
 }
 

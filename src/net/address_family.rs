@@ -37,7 +37,7 @@ impl Families {
             AddressFamily::Ipv4 => found.retain(|address| family(*address) == 4),
             AddressFamily::Ipv6 => found.retain(|address| family(*address) == 6),
             AddressFamily::Auto if first > 0 => {
-                found.sort_by_key(|address| family(*address) != first)
+                found.sort_by_key(|address| family(*address) != first);
             }
             AddressFamily::Auto => {}
         }

@@ -46,7 +46,7 @@ pub(super) trait Backend: Send + Sync {
         &self,
         arguments: &[String],
         until: Instant,
-        stop: &CancelToken,
+        cancel: &CancelToken,
     ) -> Result<Output, BackendError>;
 }
 

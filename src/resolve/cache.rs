@@ -158,9 +158,9 @@ impl FlightWaiter {
     /// Waits for what comes of it; `None` if whoever was at it has panicked.
     pub(super) fn wait(
         &self,
-        stop: &CancelToken,
+        cancel: &CancelToken,
     ) -> Result<Option<Result<Arc<PageMedia>, Error>>, Error> {
-        let awaited = [stop.as_fd(), self.0.finished.as_fd()].map(|fd| (fd, sys::READABLE));
+        let awaited = [cancel.as_fd(), self.0.finished.as_fd()].map(|fd| (fd, sys::READABLE));
         match sys::poll(awaited, None) {
             Ok([true, _]) => Err(Error::Stopped),
             Ok(_) => Ok(self.0.outcome.get().cloned()),
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn ten_ask_and_one_reads() {
-        let (kept, link, stop) = (
+        let (kept, link, cancel) = (
             PageCache::new(1 << 20, Duration::from_secs(60)),
             link(0),
             CancelToken::new().unwrap(),
@@ -234,8 +234,8 @@ mod tests {
             let others: Vec<_> = (0..10)
                 .map(|_| {
                     let Lookup::InFlight(way) = kept.get(&link, 0).unwrap() else { panic!() };
-                    let stop = &stop;
-                    scope.spawn(move || way.wait(stop).unwrap().unwrap().unwrap())
+                    let cancel = &cancel;
+                    scope.spawn(move || way.wait(cancel).unwrap().unwrap().unwrap())
                 })
                 .collect();
             let read = landing.complete(Ok(offer(&link, None))).unwrap();
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn whoever_leaves_lets_the_next_one_begin() {
-        let (kept, link, stop) = (
+        let (kept, link, cancel) = (
             PageCache::new(1 << 20, Duration::from_secs(60)),
             link(0),
             CancelToken::new().unwrap(),
@@ -260,15 +260,15 @@ mod tests {
         let Lookup::Miss(landing) = kept.get(&link, 0).unwrap() else { panic!() };
         let Lookup::InFlight(way) = kept.get(&link, 0).unwrap() else { panic!() };
         drop(landing);
-        assert!(way.wait(&stop).unwrap().is_none());
+        assert!(way.wait(&cancel).unwrap().is_none());
         let Lookup::Miss(landing) = kept.get(&link, 0).unwrap() else { panic!() };
         let Lookup::InFlight(way) = kept.get(&link, 0).unwrap() else { panic!() };
         assert_eq!(landing.complete(Err(Error::Stopped)), Err(Error::Stopped));
-        assert_eq!(way.wait(&stop).unwrap(), Some(Err(Error::Stopped)));
-        stop.cancel();
+        assert_eq!(way.wait(&cancel).unwrap(), Some(Err(Error::Stopped)));
+        cancel.cancel();
         let Lookup::Miss(_landing) = kept.get(&link, 0).unwrap() else { panic!() };
         let Lookup::InFlight(way) = kept.get(&link, 0).unwrap() else { panic!() };
-        assert_eq!(way.wait(&stop), Err(Error::Stopped));
+        assert_eq!(way.wait(&cancel), Err(Error::Stopped));
     }
 
     #[test]

@@ -154,10 +154,10 @@ impl Backend for ForkServerBackend {
         &self,
         arguments: &[String],
         until: Instant,
-        stop: &CancelToken,
+        cancel: &CancelToken,
     ) -> Result<Output, BackendError> {
         let connection = self.connect(arguments).map_err(|error| unavailable(&error))?;
-        let said = Session { connection, until, stop, watch: None }.run(arguments, self.memory);
+        let said = Session { connection, until, cancel, watch: None }.run(arguments, self.memory);
         if let Err(BackendError::Unavailable(_)) = said {
             // It answers for each child of its, whatever becomes of that: so it is gone itself.
             self.give_up();
@@ -170,7 +170,7 @@ impl Backend for ForkServerBackend {
 struct Session<'s> {
     connection: UnixStream,
     until: Instant,
-    stop: &'s CancelToken,
+    cancel: &'s CancelToken,
     /// Over the child, once it is known which that is.
     watch: Option<MemoryWatch>,
 }
@@ -207,7 +207,7 @@ impl Session<'_> {
     /// Waits for a child to say that it has begun, by a line in front of its answer.
     fn await_begin(&mut self) -> Result<(), BackendError> {
         let left = self.until.saturating_duration_since(Instant::now());
-        match self.stop.wait(self.connection.as_fd(), sys::READABLE, left.min(BEGIN_LIMIT)) {
+        match self.cancel.wait(self.connection.as_fd(), sys::READABLE, left.min(BEGIN_LIMIT)) {
             Ok(WaitOutcome::Ready) => Ok(()),
             Ok(WaitOutcome::Stopped) => Err(BackendError::Cancelled),
             Ok(WaitOutcome::TimedOut) if left > BEGIN_LIMIT => {
@@ -257,7 +257,7 @@ impl Session<'_> {
         loop {
             let left = self.until.saturating_duration_since(Instant::now());
             let pause = self.watch.as_ref().map_or(left, |watch| watch.next_wait(left));
-            match self.stop.wait(self.connection.as_fd(), interest, pause) {
+            match self.cancel.wait(self.connection.as_fd(), interest, pause) {
                 Ok(WaitOutcome::Ready) => return Ok(()),
                 Ok(WaitOutcome::Stopped) => return Err(BackendError::Cancelled),
                 Ok(WaitOutcome::TimedOut) if left.is_zero() => return Err(BackendError::TimedOut),

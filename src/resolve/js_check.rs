@@ -62,8 +62,8 @@ impl Resolver {
         let link = Url::parse(LINK).map_err(|error| error.to_string())?;
         let arguments = backend::arguments(&config, &self.runtime_dir.pages(), &link);
         let until = Instant::now() + self.config.resolver.timeout.0;
-        let stop = CancelToken::new().map_err(|error| error.to_string())?;
-        self.run_backends(&arguments, until, &stop).map_err(|error| error.to_string())
+        let cancel = CancelToken::new().map_err(|error| error.to_string())?;
+        self.run_backends(&arguments, until, &cancel).map_err(|error| error.to_string())
     }
 }
 

@@ -81,15 +81,15 @@ impl LocationRefresher for PageRefresher {
     fn refresh(
         &self,
         refused: &RemoteLocation,
-        stop: &CancelToken,
+        cancel: &CancelToken,
     ) -> Result<FreshLocation, String> {
         let (serial, location) = self.newest().clone();
         // Whoever read of the track before has got a newer one than this source began with.
         if location.url != refused.url {
             return Ok(FreshLocation { location, is_new: false });
         }
-        let asker = RequestContext { client: self.client, stop };
-        let later = self.resolver.resolve_newer_than(&self.link, serial, &asker);
+        let context = RequestContext { client: self.client, cancel };
+        let later = self.resolver.resolve_newer_than(&self.link, serial, &context);
         let (offer, is_new) = later.map_err(|error| error.to_string())?;
         if offer.generation == serial {
             return Ok(FreshLocation { location, is_new: true });

@@ -33,7 +33,7 @@ impl Backend for SubprocessBackend {
         &self,
         arguments: &[String],
         until: Instant,
-        stop: &CancelToken,
+        cancel: &CancelToken,
     ) -> Result<Output, BackendError> {
         let mut command = process::Command::new(&self.program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -48,7 +48,7 @@ impl Backend for SubprocessBackend {
             })
         })?;
         let watch = MemoryWatch::over(child.id(), self.memory);
-        ChildGuard { child, reaped: false }.read_output(until, stop, watch)
+        ChildGuard { child, reaped: false }.read_output(until, cancel, watch)
     }
 }
 
@@ -62,7 +62,7 @@ impl ChildGuard {
     fn read_output(
         &mut self,
         until: Instant,
-        stop: &CancelToken,
+        cancel: &CancelToken,
         mut watch: MemoryWatch,
     ) -> Result<Output, BackendError> {
         let ended = sys::pidfd(self.child.id()).map_err(|error| system(&error))?;
@@ -72,7 +72,7 @@ impl ChildGuard {
             let left = until.saturating_duration_since(Instant::now());
             // One that is at its end is not waited for any more.
             let (out, err) = (stdout.awaited(&ended), stderr.awaited(&ended));
-            let awaited = [stop.as_fd(), ended.as_fd(), out, err].map(|fd| (fd, sys::READABLE));
+            let awaited = [cancel.as_fd(), ended.as_fd(), out, err].map(|fd| (fd, sys::READABLE));
             let [over, has_ended, out, err] =
                 sys::poll(awaited, Some(watch.next_wait(left))).map_err(|error| system(&error))?;
             if over {

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{MediaSource, Query, Route, bad_parameter, container, wish};
+use super::{MediaSource, Query, Route, bad_parameter, container, options};
 use crate::error::Error;
 use crate::media::page_media::VideoCodec;
 use crate::media::selection::{FormatRequest, Quality};
@@ -28,9 +28,9 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
     if container.is_audio() {
         choice.quality = Quality::AudioOnly;
     }
-    let wish = wish(&mut query, container)?;
+    let options = options(&mut query, container)?;
     query.reject_unknown()?;
-    Ok(Route::Download { source: MediaSource::Page { link, choice }, options: wish })
+    Ok(Route::Download { source: MediaSource::Page { link, choice }, options })
 }
 
 /// `/info` and `/thumbnail`
@@ -143,7 +143,7 @@ mod tests {
     fn a_link_and_what_is_wanted_of_it() {
         let target = "/download?url=https%3A%2F%2Ffilms.example%2Fa&quality=720&container=webm\
                       &codec=vp9&lang=pt-BR&hdr=1&variant=drc&start=&end=1:30&engine=";
-        let Ok(Route::Download { source: MediaSource::Page { link, choice }, options: wish }) =
+        let Ok(Route::Download { source: MediaSource::Page { link, choice }, options }) =
             route(target)
         else {
             panic!()
@@ -158,7 +158,7 @@ mod tests {
             variant: Some(Variant::Drc),
             cover: false,
         };
-        assert_eq!((choice, wish.container), (wanted, ContainerChoice::Webm));
+        assert_eq!((choice, options.container), (wanted, ContainerChoice::Webm));
         let target = "/download?url=films.example&quality=1080&container=mp3";
         let Ok(Route::Download { source: MediaSource::Page { choice, .. }, .. }) = route(target)
         else {
