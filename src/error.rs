@@ -48,6 +48,8 @@ pub enum Error {
     Draining,
     /// Another thread of the stream has stopped it and given the cause, which counts.
     Stopped,
+    /// The code is not in a state in which it can be: a bug.
+    Internal(&'static str),
     /// The system refused something that every stream needs.
     System {
         /// What was being done.
@@ -253,7 +255,7 @@ impl fmt::Display for Error {
             Error::NotSpliced(refused) => {
                 write!(
                     f,
-                    "splice cannot join these tracks ({refused}); engine=auto would let ffmpeg"
+                    "splice cannot join these tracks ({refused}); engine=ffmpeg lets ffmpeg join them"
                 )
             }
             Error::Ffmpeg(fault) => fault.fmt(f),
@@ -262,6 +264,7 @@ impl fmt::Display for Error {
                 write!(f, "the client read nothing for {limit:?} (limits.client_stall_timeout)")
             }
             Error::Stopped => write!(f, "the stream was stopped"),
+            Error::Internal(what) => write!(f, "internal error: {what}; this is a bug in ytcanal"),
             Error::System { operation: doing, message: said } => {
                 write!(f, "cannot {doing}: {said}")
             }
@@ -390,7 +393,7 @@ impl Error {
     /// Whether it is for the operator of this server to mend.
     pub fn is_server_fault(&self) -> bool {
         match self {
-            Error::System { .. } => true,
+            Error::System { .. } | Error::Internal(_) => true,
             Error::Resolve(why) => why.is_server_fault(),
             Error::Ffmpeg(fault) => {
                 use FfmpegError::{Misread, Refused, ShortInput, Without};

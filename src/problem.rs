@@ -107,7 +107,7 @@ impl From<&Error> for Problem {
             Error::ClientLeft => (ProblemCode::ClientLeft, None),
             Error::ClientStalled(_) => (ProblemCode::ClientStalled, None),
             Error::Stopped => (ProblemCode::Internal, None),
-            Error::System { .. } => (ProblemCode::Internal, None),
+            Error::System { .. } | Error::Internal(_) => (ProblemCode::Internal, None),
         };
         let track = match error {
             Error::Upstream { track, .. } | Error::Unusable { track, .. } => Some(*track),
@@ -148,5 +148,14 @@ mod tests {
     fn errors_stay_small() {
         // They travel in every Result of the byte path.
         assert!(size_of::<Error>() <= 48, "{}", size_of::<Error>());
+    }
+
+    #[test]
+    fn a_bug_is_told_as_one_and_is_ours() {
+        let error = Error::Internal("a download has no track");
+        assert!(error.is_server_fault() && !Error::Stopped.is_server_fault());
+        let problem = Problem::from(&error);
+        assert_eq!((problem.status, problem.code), (500, ProblemCode::Internal));
+        assert!(problem.detail.contains("a bug in ytcanal"), "{}", problem.detail);
     }
 }

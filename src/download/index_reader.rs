@@ -7,7 +7,7 @@ use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
 use super::DownloadContext;
-use super::probe::{ProbedTrack, incomplete};
+use super::probe::{PANICKED, ProbedTrack, incomplete};
 use crate::container::probe::{Format, PROBE_SIZE, ProbedInput};
 use crate::error::{Error, Unsupported, UpstreamError};
 use crate::fetch::TrackReader;
@@ -186,9 +186,8 @@ impl ReadAt for IndexReader<'_, '_, '_, '_> {
             });
             let chains: Vec<_> = chains.collect();
             is_over.fetch_or(chains.iter().any(Result::is_err), Ordering::Relaxed);
-            // One that does not end as it should has panicked.
             let ended = chains.into_iter().map(|chain| match chain {
-                Ok(chain) => chain.join().unwrap_or(Err(Error::Stopped.into())),
+                Ok(chain) => chain.join().unwrap_or(Err(PANICKED.into())),
                 Err(error) => Err(error.into()),
             });
             ended.collect::<Vec<_>>()

@@ -30,7 +30,7 @@ pub(super) fn serve<'scope, 'env, 'c, 'edge>(
     let ProbedInput { kind, probe: ProbeInfo { format, .. } } = opened.input;
     let file = opened.source.file().clone();
     let [Track { location: RemoteLocation { url, .. }, .. }, ..] = &context.media.tracks[..] else {
-        return Err(Error::Stopped);
+        return Err(Error::Internal("a download has no track"));
     };
     if let Some(how) = context.app.incomplete_files.get(url, &file) {
         return Err(incomplete(kind, Incomplete(how)));

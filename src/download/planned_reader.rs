@@ -34,8 +34,7 @@ impl<'r, 'scope, 'env> PlannedReader<'r, 'scope, 'env> {
     /// The next ones behind those.
     pub(super) fn read(&mut self, room: &mut [u8]) -> Result<usize, Error> {
         match self.source.read(room)? {
-            // A source gives all that it was asked for, or fails.
-            0 => Err(Error::Stopped),
+            0 => Err(Error::Internal("a reader ended before its range without an error")),
             count => Ok(count),
         }
     }

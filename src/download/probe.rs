@@ -122,10 +122,12 @@ pub(super) fn for_each_track<'scope, 'env: 'scope, I: Send + 'scope, T: Send + '
         working.push(started.map_err(|e| Error::system("start a thread", &e))?);
     }
     let last = last.map(|(item, source)| work(item, source.wait()));
-    // One that does not end as it should has panicked.
-    let done = working.into_iter().map(|thread| thread.join().unwrap_or(Err(Error::Stopped)));
+    let done = working.into_iter().map(|thread| thread.join().unwrap_or(Err(PANICKED)));
     Ok(done.chain(last).collect())
 }
+
+/// What a thread that panicked leaves behind.
+pub(super) const PANICKED: Error = Error::Internal("a thread panicked");
 
 /// Follows a track of `len` bytes, if that is known, from where its demuxer begins.
 fn completeness(head: ProbeInfo, len: Option<u64>) -> Completeness {
@@ -369,7 +371,8 @@ impl FeedTask<'_> {
         feed: &mut FifoWriter<'_>,
     ) -> Result<(), FeedError> {
         let (kind, all) = (source.track(), 0..plan.len());
-        let way = TrackRead::to(plan, 0, &all).ok_or(FeedError::Failed(Error::Stopped))?;
+        let way = TrackRead::to(plan, 0, &all)
+            .ok_or(FeedError::Failed(Error::Internal("a plan needs nothing of its track")))?;
         source.restrict_to(way.first.clone());
         let entered = way.enter(plan, source).map_err(FeedError::Failed)?;
         let (at, gap) = (entered.at, entered.gap.clone());

@@ -225,7 +225,9 @@ fn input<'i, 'scope: 'i, 'env: 'i>(
 ) -> TrackInput<'i> {
     // A track of which nothing is needed is not asked for anything.
     let Some(entered) = entered else {
-        return TrackInput::new(kind, 0, |_| Err(Error::Stopped));
+        return TrackInput::new(kind, 0, |_| {
+            Err(Error::Internal("a track is read of which the plan needs nothing"))
+        });
     };
     let (at, gap) = (entered.at, entered.gap.clone());
     let reading = PlannedReader::new(entered, runs);
