@@ -14,9 +14,10 @@ use crate::ffmpeg::job::{FfmpegJob, MappedTrack};
 use crate::media::TrackKind;
 
 /// The output that is the report, of whatever was mapped in front of it. It goes out as soon as it is
-/// written.
+/// written. A filter drops all packets but the first of each track: `-frames` would end the other tracks,
+/// too, when the first one has its packet (since version 7).
 pub(super) const OUTPUT: &str =
-    "-c copy -frames:v 1 -frames:a 1 -flush_packets 1 -f framecrc pipe:2";
+    "-c copy -bsf noise=drop=gt(n\\,0) -flush_packets 1 -f framecrc pipe:2";
 
 /// No joint has more tracks.
 const MOST: usize = 2;
