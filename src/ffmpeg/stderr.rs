@@ -79,11 +79,17 @@ fn is_of_any_failure(line: &str) -> bool {
     BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
 }
 
-/// The number of an input of which this is said: `Stream map '1:a:0' matches no streams.`
+/// The number of an input that lacks a track: `Stream map '1:a:0' matches no streams.`, and since
+/// version 7 `Failed to set value '1:a:0' for option 'map': Invalid argument`.
 fn lacking(line: &str) -> Option<usize> {
-    let (_, map) =
-        line.split_once("Stream map '").filter(|_| line.contains("matches no streams"))?;
-    map.split(':').next()?.parse().ok()
+    let before = if line.contains("matches no streams") {
+        "Stream map '"
+    } else if line.contains("for option 'map'") {
+        "Failed to set value '"
+    } else {
+        return None;
+    };
+    line.split_once(before)?.1.split(':').next()?.parse().ok()
 }
 
 /// What ffmpeg calls a file, or a track of one, in which there is nothing.
@@ -166,6 +172,10 @@ mod tests {
         let said = "Stream map '1:a:0' matches no streams.\n\
                     To ignore this, add a trailing '?' to the map.\n";
         assert_eq!(heard(said.as_bytes()).lacking, Some(1));
+        let said =
+            b"Stream map '' matches no streams.\nFailed to set value '1:a:0' for option 'map': \
+                     Invalid argument\nError opening output files: Invalid argument\n";
+        assert_eq!(heard(said).lacking, Some(1));
         assert_eq!(heard(b"Stream map 'x' is odd\n").lacking, None);
     }
 
