@@ -12,6 +12,7 @@ use crate::support::gate::Gate;
 use crate::support::media;
 use crate::support::origin::Origin;
 use crate::support::script::{Fault, Resource};
+use crate::support::ytdlp;
 
 /// Seconds by which the duration of an output may differ from that of its longest input.
 const DURATION_TOLERANCE: f64 = 0.1;
@@ -24,9 +25,13 @@ struct Muxed {
 
 impl Muxed {
     fn new() -> Self {
+        Self::with(LOOPBACK)
+    }
+
+    fn with(config: &str) -> Self {
         Self {
             origin: Origin::start(),
-            daemon: Daemon::start(LOOPBACK),
+            daemon: Daemon::start(config),
             directory: tempfile::tempdir().unwrap(),
         }
     }
@@ -118,6 +123,27 @@ fn one_track_alone_is_enough() {
     muxed.check(None, Some(&mp4.audio), "auto", "audio/mp4");
     muxed.check(None, Some(&webm.audio), "auto", "audio/webm");
     muxed.check(None, Some(&webm.audio), "mkv", "audio/x-matroska");
+}
+
+/// Distributions have ffmpeg 5.1 to 8, users build newer ones. PyPI has a current one.
+#[test]
+fn a_current_ffmpeg_joins_as_the_one_of_the_distribution_does() {
+    let ffmpeg = ytdlp::current_ffmpeg();
+    let muxed = Muxed::with(&format!("{LOOPBACK}[muxer]\nffmpeg = {ffmpeg:?}\n"));
+    let (mp4, webm) = (media::minute(), media::webm());
+    muxed.check(Some(&mp4.video), Some(&mp4.audio), "auto", "video/mp4");
+    muxed.check(Some(&webm.video), Some(&webm.audio), "auto", "video/webm");
+    muxed.check(Some(&mp4.video), Some(&webm.audio), "auto", "video/x-matroska");
+    // A part of a film, and a track that is not there.
+    let put = |name, path| muxed.origin.put(name, Resource::file(path));
+    let (video, audio) = (put("v", &mp4.video), put("a", &mp4.audio));
+    let part = [("start", "10"), ("end", "20"), ("container", "mkv")];
+    let answer = muxed.daemon.get(&mux_path(Some(&video), Some(&audio), &part));
+    assert_eq!(answer.head.status, 200, "{}", answer.text());
+    assert_eq!(answer.ending, Ending::Complete, "{}", muxed.daemon.log());
+    let answer = muxed.daemon.get(&mux_path(Some(&audio), Some(&audio), &[]));
+    assert_eq!(answer.head.status, 422, "{}", muxed.daemon.log());
+    assert_eq!(answer.problem()["track"], "video", "{}", answer.text());
 }
 
 /// Sound has no key frames to end a fragment at, and must not be kept back for that.

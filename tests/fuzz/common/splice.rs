@@ -13,7 +13,9 @@ use ytcanal::container::probe::{Format, PROBE_SIZE};
 use ytcanal::error::Error;
 use ytcanal::media::{Metadata, TrackKind};
 use ytcanal::options::{ContainerChoice, TimeRange};
-use ytcanal::splice::{self, MAX_READ, Options, Plan, ReadAt, SurveyError, TrackIndex, TrackInput, read_index};
+use ytcanal::splice::{
+    self, MAX_READ, Options, Plan, ReadAt, SurveyError, TrackIndex, TrackInput, read_index,
+};
 
 const TAGS: Metadata = Metadata { title: None, artist: None, date: None, cover: None };
 /// A survey that looks more often than this keeps the client waiting for too long.
@@ -73,7 +75,8 @@ struct Case {
 
 impl Case {
     fn join(&self, files: &[(TrackKind, &[u8])], surveys: &[TrackIndex]) {
-        let options = Options { container: ContainerChoice::Auto, time_range: self.trim, metadata: &TAGS };
+        let options =
+            Options { container: ContainerChoice::Auto, time_range: self.trim, metadata: &TAGS };
         let kinds = files.iter().map(|(kind, _)| *kind);
         let tracks: Vec<_> = kinds.zip(surveys.iter().cloned()).collect();
         let Ok(plan) = splice::plan(&tracks, &options) else { return };

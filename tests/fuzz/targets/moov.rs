@@ -28,7 +28,8 @@ fn only_durations(old: &[u8], tracks: &[Option<Duration>]) {
     // The answer must not depend on how much ffmpeg happened to write at once.
     let less = with_durations(&old[..old.len() * 7 / 8], tracks);
     let new = match (&less, &whole) {
-        (Scan::NeedMore | Scan::Unsupported, Scan::Unsupported) | (Scan::NeedMore, Scan::NeedMore) => return,
+        (Scan::NeedMore | Scan::Unsupported, Scan::Unsupported)
+        | (Scan::NeedMore, Scan::NeedMore) => return,
         (Scan::NeedMore, Scan::Complete(new)) => new,
         (Scan::Complete(less), Scan::Complete(new)) if new.starts_with(less) => new,
         _ => panic!("{less:?}, and then {whole:?}"),

@@ -21,7 +21,9 @@ fuzz_target!(|said: &[u8]| {
         assert_eq!(select_formats(&offer, &row.choice).as_ref(), Ok(&row.chosen));
         row.size();
     }
-    for container in [ContainerChoice::Auto, ContainerChoice::Webm, ContainerChoice::Mkv, ContainerChoice::Mp3] {
+    for container in
+        [ContainerChoice::Auto, ContainerChoice::Webm, ContainerChoice::Mkv, ContainerChoice::Mp3]
+    {
         for quality in [Quality::Best, Quality::AtMost(480), Quality::AudioOnly] {
             let language = Some("de".into());
             let choice = FormatRequest { quality, container, language, ..FormatRequest::default() };

@@ -10,7 +10,9 @@ fuzz_target!(|input: (u64, u64, u64, &[u8])| {
     inside(&[b"bytes=", bytes].concat(), len);
 
     // What is well formed is understood as plain arithmetic has it.
-    let part = |from: u64, to: u64| if from < to { RangeHeader::Range(from..to) } else { RangeHeader::Unsatisfiable };
+    let part = |from: u64, to: u64| {
+        if from < to { RangeHeader::Range(from..to) } else { RangeHeader::Unsatisfiable }
+    };
     let behind = |last: u64| last.saturating_add(1).min(len);
     let pair = if last < first { RangeHeader::Full } else { part(first, behind(last)) };
     assert_eq!(parse_range(format!("bytes={first}-{last}").as_bytes(), len), pair);

@@ -23,7 +23,11 @@ fn plain(target: &str) {
     match route(target) {
         Ok(Route::Download { source: MediaSource::Urls(media), .. }) => {
             let kinds: Vec<TrackKind> = media.tracks.iter().map(|track| track.kind).collect();
-            let orders = [&[TrackKind::Video, TrackKind::Audio][..], &[TrackKind::Video], &[TrackKind::Audio]];
+            let orders = [
+                &[TrackKind::Video, TrackKind::Audio][..],
+                &[TrackKind::Video],
+                &[TrackKind::Audio],
+            ];
             assert!(orders.contains(&&kinds[..]), "{target:?}");
             media.tracks.iter().for_each(|track| is_plain(&track.location.url));
             assert!(media.name.is_none_or(|name| !name.is_empty()), "{target:?}");

@@ -2,6 +2,7 @@
 //! a plugin of yt-dlp's, `tests/ytdlp/plugins`).
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use super::daemon::{Daemon, LOOPBACK};
 use super::media::{self, generate, picture, sound};
 use super::origin::{Origin, Request};
+use super::run;
 use super::script::Resource;
 
 /// The film that every site has.
@@ -194,4 +196,14 @@ pub(crate) fn command() -> PathBuf {
     let command = std::env::var_os("YTCANAL_YTDLP").map_or_else(made, PathBuf::from);
     assert!(command.is_file(), "there is no {}; make it: make tools-test", command.display());
     command
+}
+
+/// The newest ffmpeg that PyPI has, beside the real yt-dlp.
+pub(crate) fn current_ffmpeg() -> PathBuf {
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("ytdlp-venv");
+    let find = "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())";
+    let found = run(Command::new(venv.join("bin/python3")).args(["-c", find]));
+    let path = String::from_utf8(found.stdout).unwrap();
+    assert!(found.status.success(), "install imageio-ffmpeg into {venv:?} (make test does)");
+    path.trim().into()
 }
