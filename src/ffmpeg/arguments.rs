@@ -43,7 +43,7 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
     if job.transcode.is_none() {
         list.extend(trim(job));
     }
-    list.extend(words(report::OUTPUT));
+    list.extend(words(&report::output(version.0)));
     list.extend(maps);
     // A track of which nothing came out is an error, not an end. A whole film may have an empty one.
     let may_be_empty = job.time_range.is_full() && job.tracks.iter().any(|track| track.is_optional);
@@ -311,8 +311,10 @@ mod tests {
         let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let wanted = "-ss 0:01:30.500 -to 0:01:39.000 -metadata title=a = b -map_chapters -1 -strict experimental -f mp4";
         assert!(text.contains(wanted), "{text}");
-        let of_report = format!("-ss 0:01:30.500 -to 0:01:39.000 {}", report::OUTPUT);
+        let of_report = format!("-ss 0:01:30.500 -to 0:01:39.000 {}", report::output(None));
         assert!(text.contains(&of_report), "{text}");
+        assert!(report::output(Some(60)).contains("-frames:a 1"));
+        assert!(report::output(Some(61)).contains("noise=drop=gt(n\\,0)"));
     }
 
     #[test]

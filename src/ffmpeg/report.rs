@@ -14,10 +14,18 @@ use crate::ffmpeg::job::{FfmpegJob, MappedTrack};
 use crate::media::TrackKind;
 
 /// The output that is the report, of whatever was mapped in front of it. It goes out as soon as it is
-/// written. A filter drops all packets but the first of each track: `-frames` would end the other tracks,
-/// too, when the first one has its packet (since version 7).
-pub(super) const OUTPUT: &str =
-    "-c copy -bsf noise=drop=gt(n\\,0) -flush_packets 1 -f framecrc pipe:2";
+/// written, and has one packet of each track.
+///
+/// FFmpeg 7.0 (libavformat 61) ends all tracks of an output with the first one that has its `-frames`;
+/// there, a filter drops the packets behind the first one. Versions before it read ahead of the other
+/// tracks without limit for an output of which nothing comes.
+pub(super) fn output(major: Option<u32>) -> String {
+    let first = match major {
+        Some(61..) => "-bsf noise=drop=gt(n\\,0)",
+        _ => "-frames:v 1 -frames:a 1",
+    };
+    format!("-c copy {first} -flush_packets 1 -f framecrc pipe:2")
+}
 
 /// No joint has more tracks.
 const MOST: usize = 2;
