@@ -14,7 +14,9 @@ impl Structure for Flv {
                 return Unit::NeedMore;
             };
             self.is_open = true;
-            return Unit::Len(u64::from(u32::from_be_bytes(*len)).saturating_add(4));
+            let len = u64::from(u32::from_be_bytes(*len));
+            // The header has nine bytes, and a size of no tag behind it.
+            return if len < 9 { Unit::Open } else { Unit::Len(len + 4) };
         }
         // Sound, picture or script data; then its length, and behind it that of all of the tag.
         let Some([kind, a, b, c]) = bytes.first_chunk() else { return Unit::NeedMore };

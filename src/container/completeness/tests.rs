@@ -149,6 +149,8 @@ fn tags_of_flash_and_other_chunks() {
     let head = b"FLV\x01\x05\0\0\0\x09\0\0\0\0";
     let flv = [&head[..], &tag(18), &tag(9), &tag(8)].concat();
     is_complete_alone(Format::Flv, &flv, &[13, 78, 143]);
+    // A header that is shorter than itself tells nothing, in whatever pieces it comes.
+    assert_eq!(outcomes(Format::Flv, b"FLV\x01\x05\0\0\0\x02\0\0\0\0"), [true; 3]);
     let aiff = [&b"FORM\0\0\0\0AIFFCOMM\0\0\0\x12"[..], &[1; 18], b"SSND\0\0\0\x28", &[3; 40]];
     is_complete_alone(Format::Aiff, &aiff.concat(), &[12, 38]);
     for unknown in [0, u32::MAX, 0x7fff_f000] {
