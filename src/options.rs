@@ -1,29 +1,29 @@
-//! What a client would like of the file that it gets. Pure.
+//! The output options of a download: container, engine and time range. Pure.
 
 use std::time::Duration;
 
-/// The container that a client would like.
+/// The container that a client requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum ContainerChoice {
-    /// Whatever suits the tracks.
+    /// The container that suits the tracks.
     #[default]
     Auto,
     /// MP4.
     Mp4,
     /// WebM.
     Webm,
-    /// Matroska, which takes nearly everything.
+    /// Matroska, which takes nearly every codec.
     Mkv,
-    /// Sound alone: MP4 with AAC.
+    /// Audio only: MP4 with AAC.
     M4a,
-    /// Sound alone: MP3.
+    /// Audio only: MP3.
     Mp3,
-    /// Sound alone: Ogg with Opus.
+    /// Audio only: Ogg with Opus.
     Opus,
 }
 
 impl ContainerChoice {
-    /// The one that is called so.
+    /// Returns the container with this name in the API.
     pub fn from_name(name: &str) -> Option<ContainerChoice> {
         Some(match name {
             "auto" => ContainerChoice::Auto,
@@ -37,7 +37,7 @@ impl ContainerChoice {
         })
     }
 
-    /// What it is called.
+    /// Returns the name of the container in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             ContainerChoice::Auto => "auto",
@@ -50,54 +50,54 @@ impl ContainerChoice {
         }
     }
 
-    /// Whether there can be no picture in it.
+    /// Returns whether the container holds audio only.
     pub fn is_audio(self) -> bool {
         matches!(self, ContainerChoice::M4a | ContainerChoice::Mp3 | ContainerChoice::Opus)
     }
 }
 
-/// What of the film is wanted. Cuts fall where the tracks can be cut: at or before `start`, and at
-/// or behind `end`.
+/// A time range of the media. Tracks are cut where they can be cut: at or before `start`, and at or
+/// after `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct TimeRange {
-    /// From here on.
+    /// The start, from the beginning of the media.
     pub start: Duration,
-    /// Up to here; all the rest if it is not given.
+    /// The end; `None` for the end of the media.
     pub end: Option<Duration>,
 }
 
 impl TimeRange {
-    /// The same by the clock of a film that begins then.
+    /// Shifts the range to the clock of media whose first timestamp is `begin`.
     pub fn on_clock_from(self, begin: Duration) -> TimeRange {
         let later = |time: Duration| time.saturating_add(begin);
         TimeRange { start: later(self.start), end: self.end.map(later) }
     }
 
-    /// Whether nothing is left out.
+    /// Returns whether the range covers all of the media.
     pub fn is_full(&self) -> bool {
         *self == TimeRange::default()
     }
 }
 
-/// What joins the tracks.
+/// The engine that joins the tracks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum Engine {
-    /// Splice where it can, ffmpeg for the rest.
+    /// Splice where possible, ffmpeg otherwise.
     #[default]
     Auto,
-    /// Splice or nothing.
+    /// Splice only.
     Splice,
-    /// ffmpeg in any case.
+    /// ffmpeg only.
     Ffmpeg,
 }
 
 impl Engine {
-    /// This one, or another if this says nothing.
+    /// Returns this engine, or `other` if this is [`Engine::Auto`].
     pub fn or(self, other: Engine) -> Engine {
         if self == Engine::Auto { other } else { self }
     }
 
-    /// The one that is called so.
+    /// Returns the engine with this name in the API.
     pub fn from_name(name: &str) -> Option<Engine> {
         match name {
             "auto" => Some(Engine::Auto),
@@ -108,13 +108,13 @@ impl Engine {
     }
 }
 
-/// What a client would like of the file.
+/// The output options of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct OutputOptions {
-    /// Its container.
+    /// The requested container.
     pub container: ContainerChoice,
-    /// What makes it.
+    /// The requested engine.
     pub engine: Engine,
-    /// What of the film is in it.
+    /// The requested time range.
     pub time_range: TimeRange,
 }

@@ -1,14 +1,18 @@
-//! Splice: joins two tracks without a muxer, into a file whose every byte is known beforehand.
+//! Splice joins two tracks without a muxer, into a file whose every byte is known beforehand.
 //!
-//! The files of a film have an index each. From the two, [`plan`] computes the layout of the
-//! joined file: its head, made anew, and behind it the pieces of both files in the order of their
-//! times. Hence the file has a length before its first byte is there, and any part of it can be
-//! made alone: it behaves like a file on a disk.
+//! Each input file has an index. From the two indexes [`plan`] computes the layout of the joined
+//! file: a new header, then byte ranges of both files in the order of their timestamps. Hence the
+//! file has a length before its first byte is made, and any byte range of it can be made alone: it
+//! behaves like a file on a disk.
 //!
-//! Three steps: [`read_index`] reads the index of one file (through [`ReadAt`], its only way out),
-//! [`plan`] lays out the joined file, [`Plan::write_range`] makes its bytes. What does not fit is
-//! refused with a reason, and ffmpeg does it. Must never know HTTP, nor allocate by a length that
-//! a file claims before that length was held to a limit.
+//! Splicing takes three steps: [`read_index`] reads the index of one file (through [`ReadAt`], the
+//! only I/O), [`plan`] lays out the joined file, and [`Plan::write_range`] produces its bytes. An
+//! input that does not fit is refused with a reason, and ffmpeg joins the tracks instead.
+//!
+//! **API boundary:** splice knows nothing of HTTP.
+//!
+//! **Invariant:** nothing is allocated by a length that a file claims before that length was
+//! checked against a limit.
 
 use std::borrow::{Borrow, Cow};
 use std::ops::Range;
@@ -44,66 +48,67 @@ use top_level::TopLevelBoxes;
 use trak::Moov;
 use windowed_reader::{WindowPolicy, WindowedReader};
 
-/// Changes whenever the same inputs and options would give other bytes than before: the client
-/// that resumes must not be given the rest of another layout.
+/// Version of the layout algorithm. It changes whenever the same inputs and options would give
+/// other bytes than before, so that a resumed download never continues in another layout.
 pub const VERSION: u32 = 5;
 
-/// The longest run of bytes that is looked at in one go.
+/// The longest byte range of one [`ReadAt::read_at`].
 pub const MAX_READ: u64 = 16 << 20;
-/// The longest element that is held whole, to be changed: a moof, the head of a block.
+/// The longest element that is buffered completely for rewriting: a moof, the header of a block.
 pub const MAX_ELEMENT: usize = 8 << 20;
 
-/// Looks at the bytes of one file, wherever they are.
+/// Random access to the bytes of one file, local or remote.
 pub trait ReadAt {
-    /// The length of the file.
+    /// Returns the length of the file.
     fn len(&self) -> u64;
 
-    /// Exactly these bytes. They must lie within the file and be no more than [`MAX_READ`].
-    /// The first 64 KiB come by themselves, and are waited for as far as the range reaches; anything
-    /// else is one more request.
+    /// Returns exactly the bytes of `range`, which must lie within the file and be no longer than
+    /// [`MAX_READ`]. The first 64 KiB arrive without a request of their own and are awaited only as
+    /// far as `range` reaches; any other range costs one more request.
     fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError>;
 
-    /// Looks at several places of the file in turn, at each as far as `next` wants: `begins` says where
-    /// first, and whatever was seen is given to `next`, with the number of its chain and its place,
-    /// which says where to look next in this chain. Chains know nothing of each other, and may go
-    /// on at the same time. None of the ranges may be longer than 1 MiB.
+    /// Follows several chains of reads through the file. Each chain begins with one of the ranges
+    /// in `begins`; after each read `next` gets the number of the chain, the offset and the bytes,
+    /// and returns the range to read next in this chain. Chains are independent of each other and
+    /// may run concurrently. No range may be longer than 1 MiB.
     fn chains(&mut self, begins: Vec<Range<u64>>, next: &NextRead<'_>) -> Result<(), SurveyError> {
         for (chain, begin) in begins.into_iter().enumerate() {
-            let mut wanted = Some(begin);
-            while let Some(range) = wanted {
+            let mut next_range = Some(begin);
+            while let Some(range) = next_range {
                 let at = range.start;
-                wanted = next(chain, at, &self.read_at(range)?)?;
+                next_range = next(chain, at, &self.read_at(range)?)?;
             }
         }
         Ok(())
     }
 
-    /// How many of the first bytes are here already: to look at them takes no time at all.
+    /// Returns how many of the first bytes are buffered, so that reading them takes no time.
     fn buffered_len(&self) -> u64 {
         0
     }
 
-    /// Whether there is nothing in it.
+    /// Returns whether the file has no bytes.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// What is to be looked at next in a chain in which these bytes were seen there, if anything.
+/// Decides which range a chain reads next, given its number, the offset and the bytes just read;
+/// `None` ends the chain.
 pub type NextRead<'n> =
     dyn Fn(usize, u64, &[u8]) -> Result<Option<Range<u64>>, SurveyError> + Sync + 'n;
 
-/// Why nobody can join a file, nor play it.
-pub const ENCRYPTED: Unsupported = Unsupported("it is encrypted");
+/// Refusal of an encrypted file, which ffmpeg cannot join either.
+pub const ENCRYPTED: Unsupported = Unsupported("the file is encrypted");
 
-/// What ends a survey early.
+/// Why the index of a file could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SurveyError {
-    /// The file is none that can be spliced.
+    /// The file cannot be spliced.
     Refused(Unsupported),
-    /// The file lacks its end: nothing else may join it, either.
+    /// The end of the file is missing, so that no other engine may join it either.
     Incomplete(Incomplete),
-    /// Its bytes could not be had.
+    /// The bytes of the file could not be read.
     Failed(Error),
 }
 
@@ -125,30 +130,30 @@ impl From<Error> for SurveyError {
     }
 }
 
-/// What is known of one file.
+/// The index of one input file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrackIndex {
-    /// Fragmented MP4: an index, and fragments that carry their own times.
+    /// Fragmented MP4: an index, and fragments that carry their own timestamps.
     Fragmented(Box<fragmented::Track>),
-    /// MP4 with all of its samples in its moov.
+    /// Progressive MP4: the moov describes all samples.
     Progressive(progressive::Movie),
-    /// WebM: clusters.
+    /// WebM: cues that point to clusters.
     Webm(webm::Track),
 }
 
-/// What the joined file is to be.
+/// What the client requested of the joined file.
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'a> {
-    /// Its container.
+    /// The requested container.
     pub container: ContainerChoice,
-    /// What of the film is wanted.
+    /// The requested time range.
     pub time_range: TimeRange,
-    /// What it says of itself.
+    /// Title, artist, date and cover to write into the file.
     pub metadata: &'a Metadata,
 }
 
 impl TrackIndex {
-    /// How long the file says that it plays, if that was looked at.
+    /// Returns the duration that the file declares, if its index was read that far.
     pub fn duration(&self) -> Option<Duration> {
         match self {
             TrackIndex::Progressive(movie) => movie.duration(),
@@ -157,7 +162,7 @@ impl TrackIndex {
         }
     }
 
-    /// When it begins to play, by its own clock, if that was looked at.
+    /// Returns the presentation time at which the file begins, if its index was read that far.
     pub fn begin(&self) -> Option<Duration> {
         match self {
             TrackIndex::Progressive(movie) => Some(movie.begin()),
@@ -165,8 +170,8 @@ impl TrackIndex {
         }
     }
 
-    /// When the key frame is decoded that must come first for a picture to be shown from `start` on, by
-    /// the clock of the file, if it is known.
+    /// Returns the decode time of the key frame from which decoding must start to show the video
+    /// at `start` (a presentation time of the file), if the index has it.
     pub fn entry(&self, start: Duration) -> Option<Duration> {
         let entry = match self {
             TrackIndex::Progressive(movie) => movie.entry(start),
@@ -176,7 +181,8 @@ impl TrackIndex {
         entry.filter(|entry| *entry <= start)
     }
 
-    /// Whether there is video in the file, be it a still picture, if that was looked at.
+    /// Returns whether the file has a video track (even of a still image), if its index was read
+    /// that far.
     pub fn has_video(&self) -> Option<bool> {
         match self {
             TrackIndex::Progressive(movie) => Some(movie.has(TrackKind::Video)),
@@ -185,49 +191,50 @@ impl TrackIndex {
     }
 }
 
-/// Reads the index of a file of `format`, of which `trim` is wanted.
+/// Reads the index of a file of `format`, as far as the time range `trim` needs it.
 pub fn read_index(
     format: Format,
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     trim: TimeRange,
 ) -> Result<TrackIndex, SurveyError> {
-    if look.len() > Layout::MAX_FILE_LEN {
-        return Err(Unsupported("it is too long").into());
+    if reader.len() > Layout::MAX_FILE_LEN {
+        return Err(Unsupported("the file is too long").into());
     }
     match format {
         Format::Mp4 => {
-            let look = &mut WindowedReader::new(look, WindowPolicy::FRAGMENTS);
-            let mut top = TopLevelBoxes::new(look);
+            let reader = &mut WindowedReader::new(reader, WindowPolicy::FRAGMENTS);
+            let mut top = TopLevelBoxes::new(reader);
             let moov = top.moov()?;
             if Moov::read(&moov)?.mvex.is_none() {
-                return progressive::survey(top, moov).map(TrackIndex::Progressive);
+                return progressive::read_index(top, moov).map(TrackIndex::Progressive);
             }
             top.refuse_quicktime()?;
             let behind = top.at();
-            let track = fragmented::survey(look, &moov, behind, trim)?;
+            let track = fragmented::read_index(reader, &moov, behind, trim)?;
             Ok(TrackIndex::Fragmented(Box::new(track)))
         }
-        Format::Webm => webm::survey(look).map(TrackIndex::Webm),
-        _ => Err(Unsupported("its format is neither MP4 nor WebM").into()),
+        Format::Webm => webm::read_index(reader).map(TrackIndex::Webm),
+        _ => Err(Unsupported("the file is neither MP4 nor WebM").into()),
     }
 }
 
-/// When the key frame comes of a file of `format` that cannot be spliced, with which its video is shown from
-/// `start` on, by its own clock, if an index or its fragments tell.
+/// Finds the key frame from which decoding must start to show the video at `start`, in a file of
+/// `format` that cannot be spliced. Returns its decode time on the clock of the file, if an index or
+/// the fragments have it.
 pub fn key_frame(
     format: Format,
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     start: Duration,
 ) -> Result<Option<Duration>, SurveyError> {
     let found = match format {
         Format::Mp4 => {
-            let look = &mut WindowedReader::new(look, WindowPolicy::FRAGMENTS);
-            let mut top = TopLevelBoxes::new(look);
+            let reader = &mut WindowedReader::new(reader, WindowPolicy::FRAGMENTS);
+            let mut top = TopLevelBoxes::new(reader);
             let moov = top.moov()?;
             let behind = top.at();
-            fragmented::key_frame(look, &moov, behind, start)
+            fragmented::key_frame(reader, &moov, behind, start)
         }
-        Format::Webm | Format::Matroska => webm::key_frame(look, start),
+        Format::Webm | Format::Matroska => webm::key_frame(reader, start),
         _ => Ok(None),
     };
     match found {
@@ -236,30 +243,30 @@ pub fn key_frame(
     }
 }
 
-/// Makes sure that the boxes of an MP4 file end where it ends. `Halt::Refused` says that they are too
-/// many to tell.
-pub fn check_boxes(look: &mut dyn ReadAt) -> Result<(), SurveyError> {
-    let look = &mut WindowedReader::new(look, WindowPolicy::FRAGMENTS);
-    TopLevelBoxes::new(look).check_all()
+/// Checks that the boxes of an MP4 file end where the file ends. [`SurveyError::Refused`] means that
+/// there are too many boxes to check.
+pub fn check_boxes(reader: &mut dyn ReadAt) -> Result<(), SurveyError> {
+    let reader = &mut WindowedReader::new(reader, WindowPolicy::FRAGMENTS);
+    TopLevelBoxes::new(reader).check_all()
 }
 
-/// Reads all heads of the fragments of an MP4 with sound alone: it is as if it had none, and so is the
-/// file that is made of it.
-pub fn read_gathered_index(look: &mut dyn ReadAt) -> Result<TrackIndex, SurveyError> {
-    if look.len() > Layout::MAX_FILE_LEN {
-        return Err(Unsupported("it is too long").into());
+/// Reads every moof of a fragmented MP4 with audio only and builds the index of a progressive file
+/// from them, so that the joined file is progressive too.
+pub fn read_gathered_index(reader: &mut dyn ReadAt) -> Result<TrackIndex, SurveyError> {
+    if reader.len() > Layout::MAX_FILE_LEN {
+        return Err(Unsupported("the file is too long").into());
     }
-    let look = &mut WindowedReader::new(look, WindowPolicy::FRAGMENTS);
-    let mut top = TopLevelBoxes::new(look);
+    let reader = &mut WindowedReader::new(reader, WindowPolicy::FRAGMENTS);
+    let mut top = TopLevelBoxes::new(reader);
     let moov = top.moov()?;
     top.refuse_quicktime()?;
     let (behind, brands) = (top.at(), top.brands().to_vec());
-    let Gathered { moov, media } = fragmented::gather(look, &moov, behind)?;
+    let Gathered { moov, media } = fragmented::gather(reader, &moov, behind)?;
     Ok(TrackIndex::Progressive(progressive::Movie::gathered(moov, &brands, media)))
 }
 
-/// Lays out the joined file. `tracks` are one or two files, video first. Pure: the same surveys and
-/// options give the same plan, wherever it is made.
+/// Lays out the joined file. `tracks` are one or two files, video first. The function is pure: the
+/// same indexes and options give the same plan on every run and machine.
 pub fn plan<S: Borrow<TrackIndex>>(
     tracks: &[(TrackKind, S)],
     options: &Options<'_>,
@@ -269,47 +276,48 @@ pub fn plan<S: Borrow<TrackIndex>>(
         ContainerChoice::Auto | ContainerChoice::Mp4 | ContainerChoice::M4a
     );
     let webm = matches!(options.container, ContainerChoice::Auto | ContainerChoice::Webm);
-    if let Some(tracks) = all(tracks, |survey| match survey {
+    if let Some(tracks) = all_of_kind(tracks, |index| match index {
         TrackIndex::Fragmented(track) => Some(&**track),
         _ => None,
     }) {
         return if mp4 { fragmented::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
     }
-    if let Some(tracks) = all(tracks, |survey| match survey {
+    if let Some(tracks) = all_of_kind(tracks, |index| match index {
         TrackIndex::Progressive(track) => Some(track),
         _ => None,
     }) {
         return if mp4 { progressive::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
     }
-    if let Some(tracks) = all(tracks, |survey| match survey {
+    if let Some(tracks) = all_of_kind(tracks, |index| match index {
         TrackIndex::Webm(track) => Some(track),
         _ => None,
     }) {
         return if webm { webm::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
     }
-    Err(Unsupported("the files are of different kinds"))
+    Err(Unsupported("the files are in different container formats"))
 }
 
-const OTHER_CONTAINER: Unsupported = Unsupported("another container is wanted than the files have");
+const OTHER_CONTAINER: Unsupported =
+    Unsupported("the requested container is not that of the files");
 
-/// All surveys as this kind of track, if they are all of it.
-fn all<'a, S: Borrow<TrackIndex>, T>(
+/// Returns all indexes as one variant of [`TrackIndex`], if all of them are of that variant.
+fn all_of_kind<'a, S: Borrow<TrackIndex>, T>(
     tracks: &'a [(TrackKind, S)],
-    of: impl Fn(&'a TrackIndex) -> Option<&'a T>,
+    select: impl Fn(&'a TrackIndex) -> Option<&'a T>,
 ) -> Option<Vec<(TrackKind, &'a T)>> {
-    tracks.iter().map(|(kind, survey)| of(survey.borrow()).map(|track| (*kind, track))).collect()
+    tracks.iter().map(|(kind, index)| select(index.borrow()).map(|track| (*kind, track))).collect()
 }
 
-/// Lays out a file that has its samples in its moov as if it were made for streaming: the index in
-/// front, and behind it what is wanted. `alone` says whether it is all of the film, so that a file
-/// that was named for its video gives its audio, too. Of what `trim` leaves out as much is left out
-/// as can be; all else keeps its times. `None` if it is a file of another kind.
+/// Lays out a progressive MP4 for streaming: the moov first, then the requested samples. `alone`
+/// says that no other file is joined with it, so that a file passed as video contributes its audio,
+/// too. Everything outside `trim` that can be omitted is omitted; timestamps stay as they are.
+/// Returns `None` if the file is not a progressive MP4.
 pub fn for_streaming(
-    (kind, survey): (TrackKind, &TrackIndex),
+    (kind, index): (TrackKind, &TrackIndex),
     alone: bool,
     trim: TimeRange,
 ) -> Option<Result<Plan, Unsupported>> {
-    match survey {
+    match index {
         TrackIndex::Progressive(movie) => {
             Some(progressive::for_streaming(kind, movie, alone, trim))
         }

@@ -1,18 +1,18 @@
-//! The kinds of tracks.
+//! [`TrackKind`]: video or audio.
 
 use std::fmt;
 
 /// The two kinds of tracks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TrackKind {
-    /// The picture.
+    /// A video track.
     Video,
-    /// The sound.
+    /// An audio track.
     Audio,
 }
 
 impl TrackKind {
-    /// The word for it in parameters, errors and pipe names.
+    /// Returns the word for the kind in parameters, errors and pipe names.
     pub fn as_str(self) -> &'static str {
         match self {
             TrackKind::Video => "video",

@@ -172,4 +172,4 @@ impl Completeness {
     }
 }
 
-const PAST_END: Incomplete = Incomplete("it is shorter than it says itself");
+const PAST_END: Incomplete = Incomplete("the file is shorter than it declares");

@@ -5,7 +5,7 @@
 use crate::error::Unsupported;
 
 /// What is not made of whole elements, one behind the other.
-pub const MALFORMED: Unsupported = Unsupported("its elements are malformed");
+pub const MALFORMED: Unsupported = Unsupported("the file has malformed EBML elements");
 
 /// The longest header: an ID of 4 bytes (RFC 9559 §3) and a size of 8 (RFC 8794 §6).
 pub const MAX_HEADER: usize = 12;

@@ -1,43 +1,44 @@
-//! Edit lists (§8.6.6): when which part of a track is shown. And the time scales that they are in.
+//! Edit lists (ISO/IEC 14496-12 §8.6.6), which map the media of a track to presentation time, and
+//! conversion between timescales.
 
 use super::Unsupported;
-use super::trak::{MALFORMED, Trak, at_most_one, one, whole};
+use super::trak::{MALFORMED, Trak, at_most_one, boxes_of, one};
 use crate::container::isobmff::{boxed, table, u32_at, u64_at};
 
-/// A time scale of its own.
+/// The timescale of nanoseconds.
 pub(super) const NANOS: u32 = 1_000_000_000;
-/// A time scale that is at least that fine holds milliseconds.
-const COARSEST: u32 = 1000;
-/// The finest that is made up so that every time of both files stays exact.
-const FINEST: u32 = 1_000_000;
+/// The coarsest movie timescale that is written: it holds milliseconds.
+const MIN_TIMESCALE: u32 = 1000;
+/// The finest movie timescale that is made up to keep every time of both files exact.
+const MAX_COMMON: u32 = 1_000_000;
 
-pub(super) const TOO_LONG: Unsupported = Unsupported("its times are too large");
+pub(super) const TOO_LONG: Unsupported = Unsupported("the file has timestamps that are too large");
 
-/// A part of the film.
+/// One entry of an edit list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Edit {
-    /// How long it is, in the time scale of the film.
+    /// segment_duration, in the movie timescale.
     pub(super) segment: u64,
-    /// Where it begins in the media, in their time scale; -1 if nothing is shown.
+    /// Start in the media, in the media timescale; -1 for an empty edit.
     pub(super) media_time: i64,
-    /// How fast it goes.
+    /// media_rate, as a fixed-point number (16.16).
     pub(super) rate: u32,
 }
 
-/// At the speed of the media.
+/// The media_rate 1.0.
 pub(super) const NORMAL: u32 = 0x1_0000;
 
-/// The edits of a track; none if all of it is shown from the beginning on.
+/// Reads the edits of a track; returns none if it has no edit list.
 pub(super) fn read(trak: &Trak<'_>) -> Result<Vec<Edit>, Unsupported> {
     let Some(edts) = at_most_one(&trak.boxes, b"edts")? else { return Ok(Vec::new()) };
-    let elst = one(&whole(edts.payload())?, b"elst")?;
-    let (wide, size) = match elst.payload().first() {
+    let elst = one(&boxes_of(edts.payload())?, b"elst")?;
+    let (is_64_bit, size) = match elst.payload().first() {
         Some(0) => (false, 12),
         Some(1) => (true, 20),
-        _ => return Err(Unsupported("its edit list is malformed")),
+        _ => return Err(Unsupported("the edit list is malformed")),
     };
     let entries = table(&elst, 4, size).ok_or(MALFORMED)?.chunks_exact(size);
-    let edit = |entry: &[u8]| match wide {
+    let edit = |entry: &[u8]| match is_64_bit {
         false => Some(Edit {
             segment: u32_at(entry, 0)?.into(),
             media_time: u32_at(entry, 4)?.cast_signed().into(),
@@ -52,21 +53,21 @@ pub(super) fn read(trak: &Trak<'_>) -> Result<Vec<Edit>, Unsupported> {
     entries.map(|entry| edit(entry).ok_or(TOO_LONG)).collect()
 }
 
-/// The edts of these edits; nothing if there are none.
+/// Writes the edts box of these edits; returns no bytes if there are none.
 pub(super) fn edts(edits: &[Edit]) -> Vec<u8> {
     if edits.is_empty() {
         return Vec::new();
     }
-    let narrow =
+    let fits_32_bits =
         |edit: &Edit| u32::try_from(edit.segment).is_ok() && i32::try_from(edit.media_time).is_ok();
-    let narrow = edits.iter().all(narrow);
-    let mut elst = vec![u8::from(!narrow), 0, 0, 0];
-    // They came from a box, whose length has 32 bits.
+    let fits_32_bits = edits.iter().all(fits_32_bits);
+    let mut elst = vec![u8::from(!fits_32_bits), 0, 0, 0];
+    // The edits came from a box, whose length has 32 bits.
     elst.extend((edits.len() as u32).to_be_bytes());
     for edit in edits {
-        match narrow {
+        match fits_32_bits {
             true => {
-                // The lower halves say all, as was made sure of.
+                // `fits_32_bits` holds for all edits.
                 elst.extend((edit.segment as u32).to_be_bytes());
                 elst.extend((edit.media_time as i32).to_be_bytes());
             }
@@ -80,19 +81,19 @@ pub(super) fn edts(edits: &[Edit]) -> Vec<u8> {
     boxed(b"edts", &[&boxed(b"elst", &[&elst])])
 }
 
-/// What nearly all edit lists say: from when on the media are shown, and from where on.
+/// The form of nearly all edit lists: an optional empty edit, and one edit of the media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SimpleEdit {
-    /// How long nothing is shown at first, in the time scale of the film.
+    /// Duration of the empty edit, in the movie timescale.
     pub(super) empty: u64,
-    /// Where the media begin.
+    /// Start in the media, in the media timescale.
     pub(super) media_time: i64,
-    /// How long they are shown, in the time scale of the film; to their end if it is not said.
+    /// Duration of the edit, in the movie timescale; `None` if it lasts to the end of the media.
     pub(super) segment: Option<u64>,
 }
 
-/// These edits, if they say no more.
-pub(super) fn plain(edits: &[Edit]) -> Option<SimpleEdit> {
+/// Returns the edits as a [`SimpleEdit`], if they have that form.
+pub(super) fn simple(edits: &[Edit]) -> Option<SimpleEdit> {
     let (empty, shown) = match edits {
         [] => return Some(SimpleEdit { empty: 0, media_time: 0, segment: None }),
         [shown] => (0, shown),
@@ -104,21 +105,21 @@ pub(super) fn plain(edits: &[Edit]) -> Option<SimpleEdit> {
     (media_time >= 0 && rate == NORMAL).then_some(SimpleEdit { empty, media_time, segment })
 }
 
-/// The time scale of a film that is made of files of these: one in which all their times are whole
-/// numbers, if it is not absurdly fine, else the finest of them.
-pub(super) fn common(scales: impl Iterator<Item = u32> + Clone) -> u32 {
-    let exact = scales.clone().try_fold(COARSEST, |common, scale| {
+/// Returns the movie timescale of a file joined from files with these timescales: one in which all
+/// their times are integers, if it is not finer than [`MAX_COMMON`], else the finest of them.
+pub(super) fn common_timescale(scales: impl Iterator<Item = u32> + Clone) -> u32 {
+    let exact = scales.clone().try_fold(MIN_TIMESCALE, |common, scale| {
         let common = common.checked_mul(scale / greatest_divisor(common, scale))?;
-        (common <= FINEST).then_some(common)
+        (common <= MAX_COMMON).then_some(common)
     });
-    exact.unwrap_or_else(|| scales.fold(COARSEST, u32::max))
+    exact.unwrap_or_else(|| scales.fold(MIN_TIMESCALE, u32::max))
 }
 
 fn greatest_divisor(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { greatest_divisor(b, a % b) }
 }
 
-/// From one time scale to another.
+/// Conversion from one timescale to another.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rescale {
     pub(super) from: u32,
@@ -126,19 +127,19 @@ pub(super) struct Rescale {
 }
 
 impl Rescale {
-    /// Rounds down.
+    /// Converts, rounding down.
     pub(super) fn floor(self, ticks: u64) -> Result<u64, Unsupported> {
         let ticks = u128::from(ticks) * u128::from(self.to) / u128::from(self.from);
         u64::try_from(ticks).map_err(|_| TOO_LONG)
     }
 
-    /// Rounds up: what lasts to the end of a sample must not end before it.
+    /// Converts, rounding up: an edit that lasts to the end of a sample must not end before it.
     pub(super) fn ceil(self, ticks: u64) -> Result<u64, Unsupported> {
         let ticks = (u128::from(ticks) * u128::from(self.to)).div_ceil(u128::from(self.from));
         u64::try_from(ticks).map_err(|_| TOO_LONG)
     }
 
-    /// Rounds to the nearest.
+    /// Converts, rounding to the nearest.
     pub(super) fn round(self, ticks: u64) -> Result<u64, Unsupported> {
         let half = u128::from(self.from) / 2;
         let ticks = (u128::from(ticks) * u128::from(self.to) + half) / u128::from(self.from);
@@ -146,7 +147,7 @@ impl Rescale {
     }
 }
 
-/// The edits in another time scale of the film.
+/// Converts the edits to another movie timescale.
 pub(super) fn rescaled(edits: &[Edit], scale: Rescale) -> Result<Vec<Edit>, Unsupported> {
     let rescaled = |edit: &Edit| {
         let shown = edit.media_time >= 0;

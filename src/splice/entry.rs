@@ -1,34 +1,34 @@
-//! Sample descriptions (stsd, ISO/IEC 14496-12 §8.5.2), as the joined file has them.
+//! Converts sample descriptions (stsd, ISO/IEC 14496-12 §8.5.2) for the joined file.
 //!
-//! They are copied, but for two things. Apple's players take HEVC only where its parameter sets stand
-//! in the description alone, and say so by its type; they mostly do stand there. And QuickTime's
-//! descriptions have other fields ("QuickTime File Format Specification", "Sample Description Atoms").
-//! What would have to be guessed is refused.
+//! They are copied, with two exceptions. Apple's players take HEVC only where its parameter sets are
+//! in the description alone and its type says so; mostly they are there. And QuickTime's
+//! descriptions have other fields ("QuickTime File Format Specification", "Sample Description
+//! Atoms"). A description that would have to be guessed is refused.
 
 use super::Unsupported;
-use super::trak::{MALFORMED, whole};
+use super::trak::{MALFORMED, boxes_of};
 use crate::container::isobmff::{Found, Header, boxed, header, u32_at, u64_at};
 use crate::container::parameter_sets::sample_entry;
 
-/// What a description begins with: reserved bytes, and which media it is about.
-const COMMON: usize = 8;
-/// The fields of a video description, those included (§12.1.3).
-const VISUAL: usize = COMMON + 70;
-/// The fields of an audio description, those included (§12.2.3).
-const AUDIO: usize = COMMON + 20;
+/// The length of the common fields: reserved bytes, and data_reference_index.
+const COMMON_LEN: usize = 8;
+/// The length of a VisualSampleEntry without its boxes, common fields included (§12.1.3).
+const VISUAL_LEN: usize = COMMON_LEN + 70;
+/// The length of an AudioSampleEntry without its boxes, common fields included (§12.2.3).
+const AUDIO_LEN: usize = COMMON_LEN + 20;
 
-/// The video of QuickTime files that MP4 knows by the same type and fields: all that are registered.
-const VIDEO: [&[u8; 4]; 18] = [
+/// The QuickTime video codecs that are registered for MP4 with the same type and fields.
+const VIDEO_CODECS: [&[u8; 4]; 18] = [
     b"avc1", b"avc3", b"hvc1", b"hev1", b"dvh1", b"dvhe", b"dva1", b"dvav", b"av01", b"vp08",
     b"vp09", b"mp4v", b"apch", b"apcn", b"apcs", b"apco", b"ap4h", b"ap4x",
 ];
-/// What of such a description means the same in MP4.
-const OF_VIDEO: [&[u8; 4]; 15] = [
+/// The boxes of such a description that mean the same in MP4.
+const VIDEO_BOXES: [&[u8; 4]; 15] = [
     b"avcC", b"hvcC", b"lhvC", b"dvcC", b"dvvC", b"dvwC", b"av1C", b"vpcC", b"esds", b"pasp",
     b"clap", b"colr", b"btrt", b"mdcv", b"clli",
 ];
-/// The audio, and the box that tells the decoder what it must know.
-const SOUND: [(&[u8; 4], &[u8; 4]); 6] = [
+/// The audio codecs, each with the box that configures its decoder.
+const AUDIO_CODECS: [(&[u8; 4], &[u8; 4]); 6] = [
     (b"mp4a", b"esds"),
     (b"ac-3", b"dac3"),
     (b"ec-3", b"dec3"),
@@ -37,26 +37,26 @@ const SOUND: [(&[u8; 4], &[u8; 4]); 6] = [
     (b"fLaC", b"dfLa"),
 ];
 
-/// Windows Media, which old streams of Microsoft's have in fragments: players of MP4 find nothing in what is
-/// joined with it.
-const FOREIGN: [&[u8; 4]; 2] = [b"wma ", b"owma"];
+/// Windows Media, which old fragmented files of Microsoft's have: players of MP4 find nothing in a
+/// file that contains it.
+const WINDOWS_MEDIA: [&[u8; 4]; 2] = [b"wma ", b"owma"];
 
-/// The stsd of a track with this handler in the joined file.
+/// Returns the stsd for a track with this handler in the joined file.
 pub(super) fn stsd(
     found: &Found<'_>,
     handler: &[u8; 4],
     is_quicktime: bool,
 ) -> Result<Vec<u8>, Unsupported> {
     let payload = found.payload();
-    let entries = whole(payload.get(8..).ok_or(MALFORMED)?)?;
+    let entries = boxes_of(payload.get(8..).ok_or(MALFORMED)?)?;
     let mut parts = vec![[&[0; 4], &payload[4..8]].concat()];
     for entry in &entries {
         parts.push(match (handler, is_quicktime) {
-            (b"vide", false) => renamed(entry.bytes, entry),
-            (b"vide", true) => of_quicktime_video(entry)?,
-            (_, true) => of_quicktime_sound(entry)?,
-            (_, false) if FOREIGN.contains(&&entry.kind) => {
-                return Err(Unsupported("its audio is none that MP4 knows"));
+            (b"vide", false) => with_canonical_type(entry.bytes, entry),
+            (b"vide", true) => convert_quicktime_video(entry)?,
+            (_, true) => convert_quicktime_audio(entry)?,
+            (_, false) if WINDOWS_MEDIA.contains(&&entry.kind) => {
+                return Err(Unsupported("the audio codec is not allowed in MP4"));
             }
             (_, false) => entry.bytes.to_vec(),
         });
@@ -65,11 +65,11 @@ pub(super) fn stsd(
     Ok(boxed(b"stsd", &parts))
 }
 
-/// A video description, `bytes`, under the type that says that all parameter sets are in it, if they
-/// are (ISO/IEC 14496-15 §5.4.2, §8.4.1).
-fn renamed(bytes: &[u8], entry: &Found<'_>) -> Vec<u8> {
+/// Returns a video description, `bytes`, with the sample entry type that promises complete parameter
+/// sets, if they are complete (ISO/IEC 14496-15 §5.4.2, §8.4.1).
+fn with_canonical_type(bytes: &[u8], entry: &Found<'_>) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    let boxes = lenient(entry.payload().get(VISUAL..).unwrap_or_default());
+    let boxes = leading_boxes(entry.payload().get(VISUAL_LEN..).unwrap_or_default());
     let record = |kind: &[u8; 4]| boxes.iter().find(|found| found.kind == *kind);
     let name = sample_entry(&entry.kind, |kind| record(kind).map(Found::payload));
     let name = name.map_or(&entry.kind[..], |name| name.name().as_bytes());
@@ -77,25 +77,25 @@ fn renamed(bytes: &[u8], entry: &Found<'_>) -> Vec<u8> {
     bytes
 }
 
-fn of_quicktime_video(entry: &Found<'_>) -> Result<Vec<u8>, Unsupported> {
-    if !VIDEO.contains(&&entry.kind) {
-        return Err(Unsupported("it is a QuickTime file whose video MP4 does not know"));
+fn convert_quicktime_video(entry: &Found<'_>) -> Result<Vec<u8>, Unsupported> {
+    if !VIDEO_CODECS.contains(&&entry.kind) {
+        return Err(Unsupported("the QuickTime file has a video codec that is not allowed in MP4"));
     }
     let payload = entry.payload();
-    let mut parts = vec![payload.get(..VISUAL).ok_or(MALFORMED)?.to_vec()];
-    for found in lenient(&payload[VISUAL..]) {
+    let mut parts = vec![payload.get(..VISUAL_LEN).ok_or(MALFORMED)?.to_vec()];
+    for found in leading_boxes(&payload[VISUAL_LEN..]) {
         match &found.kind {
             b"colr" => parts.push(colr(&found)),
-            kind if OF_VIDEO.contains(&kind) => parts.push(found.bytes.to_vec()),
+            kind if VIDEO_BOXES.contains(&kind) => parts.push(found.bytes.to_vec()),
             _ => {}
         }
     }
     let parts: Vec<_> = parts.iter().map(Vec::as_slice).collect();
-    Ok(renamed(&boxed(&entry.kind, &parts), entry))
+    Ok(with_canonical_type(&boxed(&entry.kind, &parts), entry))
 }
 
-/// The same colours, as MP4 tells of them (§12.1.5): with a word on whether they use the full range,
-/// which QuickTime's never do.
+/// Converts colour information from QuickTime's form to MP4's (§12.1.5), which has a full_range flag
+/// in addition; QuickTime never uses the full range.
 fn colr(found: &Found<'_>) -> Vec<u8> {
     match found.payload().strip_prefix(b"nclc").and_then(|rest| rest.first_chunk::<6>()) {
         Some(colours) => boxed(b"colr", &[b"nclx", colours, &[0]]),
@@ -103,31 +103,31 @@ fn colr(found: &Found<'_>) -> Vec<u8> {
     }
 }
 
-/// The first description that MP4 has, of what may be one of three (§12.2.3 and "Sound Sample
-/// Description Version 2").
-fn of_quicktime_sound(entry: &Found<'_>) -> Result<Vec<u8>, Unsupported> {
+/// Converts any of the three versions of a QuickTime sound description (§12.2.3 and "Sound Sample
+/// Description Version 2") to version 0, the one that MP4 has.
+fn convert_quicktime_audio(entry: &Found<'_>) -> Result<Vec<u8>, Unsupported> {
     const UNKNOWN: Unsupported =
-        Unsupported("it is a QuickTime file whose audio MP4 does not know");
+        Unsupported("the QuickTime file has an audio codec that is not allowed in MP4");
     let payload = entry.payload();
-    let kind = SOUND.iter().find(|(kind, _)| **kind == entry.kind);
+    let kind = AUDIO_CODECS.iter().find(|(kind, _)| **kind == entry.kind);
     let (kind, wanted) = kind.ok_or(UNKNOWN)?;
-    let fields = payload.get(..AUDIO).ok_or(MALFORMED)?;
+    let fields = payload.get(..AUDIO_LEN).ok_or(MALFORMED)?;
     let [version, mut channels, compression] = [0, 8, 12].map(|at| {
-        let at = COMMON + at;
+        let at = COMMON_LEN + at;
         u16::from_be_bytes([fields[at], fields[at + 1]])
     });
-    // Only the upper half is whole numbers.
-    let mut rate = u32_at(fields, COMMON + 16).ok_or(MALFORMED)?;
-    let more = &payload[AUDIO..];
+    // The rate is fixed-point (16.16).
+    let mut rate = u32_at(fields, COMMON_LEN + 16).ok_or(MALFORMED)?;
+    let more = &payload[AUDIO_LEN..];
     let (len, is_packets) = match version {
         0 => (0, true),
-        // What has a size of its own in each packet says so.
+        // This compression ID means packets of variable size.
         1 => (16, compression == 0xfffe),
         2 => {
             let hertz = f64::from_bits(u64_at(more, 4).ok_or(MALFORMED)?);
             let count = u32_at(more, 12).and_then(|count| u16::try_from(count).ok());
             channels = count.ok_or(MALFORMED)?;
-            // Where it does not fit, the decoder's own settings tell it (§12.2.3.2).
+            // A rate that does not fit is in the decoder's configuration (§12.2.3.2).
             rate = if (1.0..65_536.0).contains(&hertz) { (hertz as u32) << 16 } else { 0 };
             (36, u32_at(more, 28) == Some(0))
         }
@@ -136,24 +136,30 @@ fn of_quicktime_sound(entry: &Found<'_>) -> Result<Vec<u8>, Unsupported> {
     if !is_packets {
         return Err(UNKNOWN);
     }
-    let boxes = lenient(more.get(len..).ok_or(MALFORMED)?);
+    let boxes = leading_boxes(more.get(len..).ok_or(MALFORMED)?);
     let wave = boxes.iter().find(|found| found.kind == *b"wave");
-    let inner = wave.map(|wave| lenient(wave.payload())).unwrap_or_default();
-    let settings = boxes.iter().chain(&inner).find(|found| found.kind == **wanted);
-    let settings = settings.ok_or(UNKNOWN)?;
+    let inner = wave.map(|wave| leading_boxes(wave.payload())).unwrap_or_default();
+    let config = boxes.iter().chain(&inner).find(|found| found.kind == **wanted);
+    let config = config.ok_or(UNKNOWN)?;
     let numbers = [channels.to_be_bytes(), 16u16.to_be_bytes(), [0; 2], [0; 2]];
     Ok(boxed(
         kind,
-        &[&fields[..COMMON], &[0; 8], numbers.as_flattened(), &rate.to_be_bytes(), settings.bytes],
+        &[
+            &fields[..COMMON_LEN],
+            &[0; 8],
+            numbers.as_flattened(),
+            &rate.to_be_bytes(),
+            config.bytes,
+        ],
     ))
 }
 
-/// How many bytes the samples of all channels have together, if the first description is one of
-/// QuickTime's of sound without compression, in its versions 0 and 1.
+/// Returns the bytes per sample of all channels together, if the first description is of
+/// uncompressed QuickTime audio in version 0 or 1.
 pub(super) fn pcm_size(stsd: &Found<'_>) -> Option<u32> {
-    let entry = *lenient(stsd.payload().get(8..)?).first()?;
+    let entry = *leading_boxes(stsd.payload().get(8..)?).first()?;
     let field = |at: usize| {
-        let bytes = entry.payload().get(COMMON + at..)?.first_chunk()?;
+        let bytes = entry.payload().get(COMMON_LEN + at..)?.first_chunk()?;
         Some(u32::from(u16::from_be_bytes(*bytes)))
     };
     let (version, channels, bits) = (field(0)?, field(8)?, field(10)?);
@@ -167,12 +173,12 @@ pub(super) fn pcm_size(stsd: &Found<'_>) -> Option<u32> {
     Some(channels * width).filter(|size| version < 2 && *size > 0)
 }
 
-/// The boxes in front of whatever is none: QuickTime ends some lists with four zeros.
-fn lenient(bytes: &[u8]) -> Vec<Found<'_>> {
-    /// A description has a handful.
-    const MOST: usize = 64;
+/// Returns the boxes up to the first bytes that are none: QuickTime ends some lists with four zeros.
+fn leading_boxes(bytes: &[u8]) -> Vec<Found<'_>> {
+    /// A sample description has a handful of boxes.
+    const MAX_BOXES: usize = 64;
     let (mut found, mut at) = (Vec::new(), 0);
-    while found.len() < MOST {
+    while found.len() < MAX_BOXES {
         let rest = &bytes[at..];
         let Some(Header { kind, header, len: Some(len) }) = header(rest) else { break };
         let Some(bytes) = usize::try_from(len).ok().and_then(|len| rest.get(..len)) else { break };
@@ -212,15 +218,15 @@ mod tests {
 
     #[test]
     fn the_type_says_that_all_parameter_sets_are_there() {
-        let named = |kind: &[u8; 4], boxes: &[u8]| {
+        let converted_type = |kind: &[u8; 4], boxes: &[u8]| {
             let entry = video(kind, boxes);
             let new = converted(&entry, b"vide", false).unwrap();
             assert_eq!(new[8..], entry[8..], "nothing else changes");
             new[4..8].to_vec()
         };
-        assert_eq!(named(b"hev1", &hvcc(&[32, 33, 34])), b"hvc1");
-        assert_eq!(named(b"hev1", &hvcc(&[32, 33])), b"hev1");
-        assert_eq!(named(b"hev1", &[]), b"hev1");
+        assert_eq!(converted_type(b"hev1", &hvcc(&[32, 33, 34])), b"hvc1");
+        assert_eq!(converted_type(b"hev1", &hvcc(&[32, 33])), b"hev1");
+        assert_eq!(converted_type(b"hev1", &[]), b"hev1");
     }
 
     #[test]
@@ -234,7 +240,7 @@ mod tests {
         assert!(cinepak.unwrap_err().0.contains("video"));
     }
 
-    fn sound(kind: &[u8; 4], version: u16, compression: u16, more: &[u8]) -> Vec<u8> {
+    fn audio(kind: &[u8; 4], version: u16, compression: u16, more: &[u8]) -> Vec<u8> {
         let [version, compression] = [version, compression].map(u16::to_be_bytes);
         let fields = [&version[..], &[0; 6], &[0, 2, 0, 16], &compression, &[0; 2]].concat();
         let rate = (48_000u32 << 16).to_be_bytes();
@@ -246,20 +252,20 @@ mod tests {
         let esds = boxed(b"esds", &[&[0, 0, 0, 0, 3, 4, 5]]);
         let wave = [&boxed(b"frma", &[b"mp4a"])[..], &esds, &[0, 0, 0, 8, 0, 0, 0, 0]].concat();
         let wave = boxed(b"wave", &[&wave]);
-        let plain = sound(b"mp4a", 0, 0, &esds);
+        let mp4 = audio(b"mp4a", 0, 0, &esds);
         let of = |version, compression, more: &[u8]| {
-            converted(&sound(b"mp4a", version, compression, more), b"soun", true)
+            converted(&audio(b"mp4a", version, compression, more), b"soun", true)
         };
-        assert_eq!(of(0, 0xffff, &esds).as_ref(), Ok(&plain));
-        assert_eq!(of(1, 0xfffe, &[&[9; 16], &wave[..]].concat()).as_ref(), Ok(&plain));
-        assert_eq!(of(1, 0xfffe, &[&[9; 16], &esds[..]].concat()).as_ref(), Ok(&plain));
+        assert_eq!(of(0, 0xffff, &esds).as_ref(), Ok(&mp4));
+        assert_eq!(of(1, 0xfffe, &[&[9; 16], &wave[..]].concat()).as_ref(), Ok(&mp4));
+        assert_eq!(of(1, 0xfffe, &[&[9; 16], &esds[..]].concat()).as_ref(), Ok(&mp4));
         let second = |hertz: f64, packet: u32| {
             let head = [&[0; 4][..], &hertz.to_bits().to_be_bytes(), &6u32.to_be_bytes()].concat();
             let rest = [0x7f00_0000u32, 0, 0, packet, 1024].map(u32::to_be_bytes);
             [&head[..], rest.as_flattened(), &wave].concat()
         };
         let six = of(2, 0xfffe, &second(48_000.0, 0)).unwrap();
-        assert_eq!((six[24..26].to_vec(), &six[32..]), (vec![0, 6], &plain[32..]));
+        assert_eq!((six[24..26].to_vec(), &six[32..]), (vec![0, 6], &mp4[32..]));
         let fast = of(2, 0xfffe, &second(96_000.0, 0)).unwrap();
         assert_eq!(fast[32..36], [0; 4], "the decoder's settings tell it");
         for refused in [
@@ -268,13 +274,13 @@ mod tests {
             of(1, 0xfffe, &[9; 3]),
             of(2, 0xfffe, &second(48_000.0, 4)),
             of(3, 0, &esds),
-            converted(&sound(b"sowt", 0, 0, &[]), b"soun", true),
-            converted(&sound(b"wma ", 0, 0, &[]), b"soun", false),
+            converted(&audio(b"sowt", 0, 0, &[]), b"soun", true),
+            converted(&audio(b"wma ", 0, 0, &[]), b"soun", false),
         ] {
             assert!(refused.is_err(), "{refused:?}");
         }
         // Elsewhere nothing is touched.
-        let odd = sound(b"mp4a", 1, 0, &[1, 2, 3]);
+        let odd = audio(b"mp4a", 1, 0, &[1, 2, 3]);
         assert_eq!(converted(&odd, b"soun", false), Ok(odd));
     }
 

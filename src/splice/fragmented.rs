@@ -27,16 +27,16 @@ mod table;
 mod tests;
 mod walk;
 
-use fragment::{FragmentInfo, facts_at};
+use fragment::{FragmentInfo, info_at};
 pub(super) use gather::{Gathered, gather};
 use index::Index;
 use init::{InitSegment, Timeline};
 pub(super) use key_frame::key_frame;
-pub(super) use moof::{FragmentRewriter, way_in};
+pub(super) use moof::{FragmentRewriter, media_start};
 use walk::Walk;
 
 /// Times are less than this many ticks, so that sums of them fit.
-const MOST_TICKS: u64 = 1 << 61;
+const MAX_TICKS: u64 = 1 << 61;
 
 /// What is known of a fragmented MP4 file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,32 +78,32 @@ impl Fragment {
 }
 
 /// Reads the index of the fragments behind a moov, which ends at `behind`.
-pub(super) fn survey(
-    look: &mut dyn ReadAt,
+pub(super) fn read_index(
+    reader: &mut dyn ReadAt,
     moov: &[u8],
     behind: u64,
     trim: TimeRange,
 ) -> Result<Track, SurveyError> {
-    let init = led(look, InitSegment::read(moov)?, behind)?;
-    let mut index = index::read(look, &init, behind)?;
-    let begin = index.fragments.first().ok_or(Unsupported("it has no fragments"))?.from;
-    let first = facts_at(look, begin, &init)?;
+    let init = with_lead(reader, InitSegment::read(moov)?, behind)?;
+    let mut index = index::read(reader, &init, behind)?;
+    let begin = index.fragments.first().ok_or(Unsupported("the file has no fragments"))?.from;
+    let first = info_at(reader, begin, &init)?;
     let late = seconds_late(&init, first.time);
     // The whole film would begin so much earlier.
     let start = Some(trim.start).filter(|start| !start.is_zero());
     let start = start.map(|start| start + Duration::from_secs(late));
     if !first.is_timed && !trim.is_full() {
         return Err(
-            Unsupported("its fragments do not tell their times (tfdt), and cannot be cut").into()
+            Unsupported("the fragments have no decode time (tfdt) and cannot be trimmed").into()
         );
     }
-    let mut wanted = index.wanted(look, &init, &first, start)?;
+    let mut wanted = index.wanted(reader, &init, &first, start)?;
     if wanted.is_none() {
         // What lies once is not believed again: all fragments are looked at.
-        index = Index::of(&Walk::new(&init, begin, &index.fragments).steps(look)?)?;
-        wanted = index.wanted(look, &init, &first, start)?;
+        index = Index::of(&Walk::new(&init, begin, &index.fragments).steps(reader)?)?;
+        wanted = index.wanted(reader, &init, &first, start)?;
     }
-    let wanted = wanted.ok_or(Unsupported("its fragments are not what they were"))?;
+    let wanted = wanted.ok_or(Unsupported("the fragments changed while they were read"))?;
     let Index { fragments, end, unseen, is_proven, .. } = index;
     Ok(Track { init, fragments, end, unseen, is_proven, first, wanted, late })
 }
@@ -115,7 +115,7 @@ impl Index {
     /// hand, or if the first one looks as if it were cut anywhere.
     fn wanted(
         &mut self,
-        look: &mut dyn ReadAt,
+        reader: &mut dyn ReadAt,
         init: &InitSegment,
         first: &FragmentInfo,
         start: Option<Duration>,
@@ -132,13 +132,13 @@ impl Index {
             }
             self.fragments.iter_mut().for_each(|fragment| fragment.is_entry = true);
         }
-        let agrees = |fragment: &Fragment, facts: &FragmentInfo| {
-            let off = fragment.time.abs_diff(facts.earliest);
-            let is_in_time = off <= u64::from(init.timescale) / TOLERANCE || !facts.is_timed;
-            self.is_proven || (is_in_time && (facts.is_entry || !fragment.is_entry))
+        let agrees = |fragment: &Fragment, info: &FragmentInfo| {
+            let off = fragment.time.abs_diff(info.earliest);
+            let is_in_time = off <= u64::from(init.timescale) / TOLERANCE || !info.is_timed;
+            self.is_proven || (is_in_time && (info.is_entry || !fragment.is_entry))
         };
-        let mut agreed = |fragment: &Fragment| match facts_at(look, fragment.from, init) {
-            Ok(facts) => Ok(Some(facts).filter(|facts| agrees(fragment, facts))),
+        let mut agreed = |fragment: &Fragment| match info_at(reader, fragment.from, init) {
+            Ok(info) => Ok(Some(info).filter(|info| agrees(fragment, info))),
             // Where an index leads to may be anything.
             Err(SurveyError::Refused(_) | SurveyError::Incomplete(_)) if !self.is_proven => {
                 Ok(None)
@@ -149,7 +149,7 @@ impl Index {
             return Ok(None);
         }
         if let Some(second) = self.fragments.get(1).filter(|_| !self.is_proven) {
-            let is_at_hand = second.from + MOST_OF_HEADS <= PROBE_SIZE as u64;
+            let is_at_hand = second.from + TYPICAL_HEAD <= PROBE_SIZE as u64;
             let is_wanted = is_at_hand || (is_picture && !first.is_closed);
             if is_wanted && agreed(second)?.is_none() {
                 return Ok(None);
@@ -163,13 +163,13 @@ impl Index {
         let mut behind = behind.take_while(|(fragment, _)| fragment.time <= start);
         if is_picture && behind.any(|(_, place)| self.within.contains(&place)) {
             return Err(
-                Unsupported("it is to be cut at key frames that are within fragments").into()
+                Unsupported("the requested start is at a key frame inside a fragment").into()
             );
         }
         if at == 0 {
             return Ok(Some((0, *first)));
         }
-        Ok(agreed(&self.fragments[at])?.map(|facts| (at, facts)))
+        Ok(agreed(&self.fragments[at])?.map(|info| (at, info)))
     }
 }
 
@@ -177,17 +177,17 @@ impl Index {
 /// than what is decoded.
 const TOLERANCE: u64 = 10;
 /// The heads of most fragments are shorter.
-const MOST_OF_HEADS: u64 = 4 << 10;
-const INSANE: Unsupported = Unsupported("its index has no sane times");
+const TYPICAL_HEAD: u64 = 4 << 10;
+const INSANE: Unsupported = Unsupported("the index has times that are out of range");
 
 /// The same with what its fragments are in front of 0, of which only a simple edit list can be kept.
-fn led(
-    look: &mut dyn ReadAt,
+fn with_lead(
+    reader: &mut dyn ReadAt,
     mut init: InitSegment,
     behind: u64,
 ) -> Result<InitSegment, SurveyError> {
-    let first = index::front(look, &init, behind)?.first;
-    init.lead = fragment::lead_at(look, first, &init)?;
+    let first = index::front(reader, &init, behind)?.first;
+    init.lead = fragment::lead_at(reader, first, &init)?;
     if init.lead > 0 {
         init.timeline()?;
     }
@@ -197,7 +197,7 @@ fn led(
 /// How many seconds can be taken from all times of a track whose first one is this.
 fn seconds_late(init: &InitSegment, first: u64) -> u64 {
     let timescale = u64::from(init.timescale);
-    match init.plain_timeline() {
+    match init.simple_timeline() {
         // This is how little a coder needs to begin with.
         Some(timeline) if timeline.media_time < timescale => first / timescale,
         // Its edit list tells of times as they are.
@@ -212,7 +212,7 @@ fn in_composition_time(fragments: &mut [Fragment], end: u64, earliest: u64) -> O
     let begin = fragments.first().map_or(0, |first| first.time);
     let moved = |time: u64| {
         let moved = time.checked_add(earliest)?.checked_sub(begin)?;
-        Some(moved).filter(|time| *time < MOST_TICKS)
+        Some(moved).filter(|time| *time < MAX_TICKS)
     };
     if fragments.iter().any(|fragment| moved(fragment.time).is_none()) {
         return None;
@@ -224,7 +224,7 @@ fn in_composition_time(fragments: &mut [Fragment], end: u64, earliest: u64) -> O
 }
 
 /// What of a track goes into the joined file, and how it is moved.
-struct Chosen<'a> {
+struct SelectedTrack<'a> {
     track: &'a Track,
     fragments: &'a [Fragment],
     /// When the last of these ends.
@@ -237,7 +237,7 @@ struct Chosen<'a> {
     is_cut: bool,
 }
 
-impl Chosen<'_> {
+impl SelectedTrack<'_> {
     fn timescale(&self) -> u32 {
         self.track.init.timescale
     }
@@ -268,13 +268,13 @@ pub(super) fn plan(
 ) -> Result<Plan, Unsupported> {
     for (kind, track) in tracks {
         if track.init.kind != *kind {
-            return Err(Unsupported("a file holds another kind of track than it was named for"));
+            return Err(Unsupported("the file has another kind of track than expected"));
         }
     }
     let chosen =
         if options.time_range.is_full() { whole(tracks) } else { cut(tracks, options.time_range)? };
     let layout = in_order(&chosen);
-    let duration = chosen.iter().map(Chosen::duration).max().unwrap_or_default();
+    let duration = chosen.iter().map(SelectedTrack::duration).max().unwrap_or_default();
 
     let mut head = moov::head(&chosen, duration, options.metadata)?;
     sidx::add_indexes(&mut head, &chosen, &layout);
@@ -290,14 +290,14 @@ pub(super) fn plan(
 }
 
 /// All fragments of all tracks. Where both begin late, so many whole seconds are taken from both.
-fn whole<'a>(tracks: &[(TrackKind, &'a Track)]) -> Vec<Chosen<'a>> {
+fn whole<'a>(tracks: &[(TrackKind, &'a Track)]) -> Vec<SelectedTrack<'a>> {
     let seconds = tracks.iter().map(|(_, track)| track.late).min().unwrap_or(0);
     let chosen = tracks.iter().map(|(_, track)| {
         let shift = seconds * u64::from(track.init.timescale);
-        let timeline = track.init.plain_timeline();
-        let timeline = timeline.unwrap_or(Timeline::plain(track.init.timescale));
+        let timeline = track.init.simple_timeline();
+        let timeline = timeline.unwrap_or(Timeline::identity(track.init.timescale));
         let (fragments, end) = (&track.fragments[..], track.end);
-        Chosen { track, fragments, end, shift, timeline, is_cut: track.init.lead > 0 }
+        SelectedTrack { track, fragments, end, shift, timeline, is_cut: track.init.lead > 0 }
     });
     chosen.collect()
 }
@@ -306,24 +306,24 @@ fn whole<'a>(tracks: &[(TrackKind, &'a Track)]) -> Vec<Chosen<'a>> {
 fn cut<'a>(
     tracks: &[(TrackKind, &'a Track)],
     trim: TimeRange,
-) -> Result<Vec<Chosen<'a>>, Unsupported> {
+) -> Result<Vec<SelectedTrack<'a>>, Unsupported> {
     let lead = tracks.first().map(|(_, track)| *track).ok_or(Unsupported("there is no track"))?;
     if tracks.iter().any(|(_, track)| track.late < lead.late) {
-        return Err(Unsupported("its picture begins too long after its sound to be cut"));
+        return Err(Unsupported("the video begins too long after the audio to be trimmed"));
     }
     let late = Duration::from_secs(lead.late);
-    let (at, facts) = lead.wanted;
+    let (at, info) = lead.wanted;
     let timeline = lead.init.timeline()?;
     // When the first picture is shown, on the time line of the whole film. Those that would be shown
     // before the key frame need what is left out.
-    let zero = timeline.presentation_time(if at > 0 { facts.composed } else { facts.earliest });
+    let zero = timeline.presentation_time(if at > 0 { info.composed } else { info.earliest });
     let end = lead.until(at, trim.end.map(|end| end + late), &timeline);
     let until = timeline.presentation_time(lead.begins(end));
     let mut all = Vec::new();
     for (place, (_, track)) in tracks.iter().enumerate() {
         let timeline = track.init.timeline()?;
         if timeline.media_time(trim.start + late) >= track.end {
-            return Err(Unsupported("the film ends before start"));
+            return Err(Unsupported("the media ends before the requested start"));
         }
         let (from, to) = if place == 0 {
             (at, end)
@@ -334,10 +334,17 @@ fn cut<'a>(
         };
         let fragments = &track.fragments[from..to];
         // Times begin at 0; what is left to take from them goes into the edit list.
-        let begins = if place == 0 { facts.time } else { track.begins_behind(fragments[0].time) };
+        let begins = if place == 0 { info.time } else { track.begins_behind(fragments[0].time) };
         let shift = begins.min(timeline.media_time(zero));
         let timeline = timeline.rebase(zero, shift);
-        all.push(Chosen { track, fragments, end: track.begins(to), shift, timeline, is_cut: true });
+        all.push(SelectedTrack {
+            track,
+            fragments,
+            end: track.begins(to),
+            shift,
+            timeline,
+            is_cut: true,
+        });
     }
     Ok(all)
 }
@@ -345,14 +352,14 @@ fn cut<'a>(
 impl Track {
     /// When the part that was wanted can begin to be decoded.
     pub(super) fn entry(&self) -> Option<Duration> {
-        let (_, facts) = self.wanted;
-        let timeline = self.init.timeline().ok().filter(|_| facts.is_entry)?;
-        Some(timeline.presentation_time(facts.time))
+        let (_, info) = self.wanted;
+        let timeline = self.init.timeline().ok().filter(|_| info.is_entry)?;
+        Some(timeline.presentation_time(info.time))
     }
 
     /// Until when it is shown.
     pub(super) fn shown_until(&self) -> Option<Duration> {
-        Some(self.init.plain_timeline()?.presentation_time(self.end)).filter(|end| !end.is_zero())
+        Some(self.init.simple_timeline()?.presentation_time(self.end)).filter(|end| !end.is_zero())
     }
 
     /// When this one of its fragments begins; when the last one ends, if it is behind that.
@@ -378,7 +385,7 @@ impl Track {
 
 /// All fragments in the order of the joined file: by their times, sound first where they begin
 /// together, but for the very first, without whose picture some players give up.
-fn in_order(chosen: &[Chosen<'_>]) -> Layout {
+fn in_order(chosen: &[SelectedTrack<'_>]) -> Layout {
     let count = chosen.iter().map(|chosen| chosen.fragments.len()).sum();
     let mut layout = Layout::with_capacity(count);
     let [video, audio] = chosen else {
@@ -386,7 +393,7 @@ fn in_order(chosen: &[Chosen<'_>]) -> Layout {
         return layout;
     };
     // When one is shown, in ticks of both timescales multiplied.
-    let times = |own: &Chosen<'_>, other: &Chosen<'_>| {
+    let times = |own: &SelectedTrack<'_>, other: &SelectedTrack<'_>| {
         let (zero, scale) = (own.shown(0), i128::from(other.timescale()));
         move |fragment: &Fragment| (i128::from(fragment.time) + zero) * scale
     };

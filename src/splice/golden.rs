@@ -15,13 +15,13 @@ use crate::error::Error;
 use crate::media::{CoverArt, Metadata, TrackKind};
 use crate::options::{ContainerChoice, TimeRange};
 
-/// How files are spliced: whole and without tags, unless something else is said.
+/// How files are spliced; by default untrimmed and without tags.
 #[derive(Clone, Copy, Default)]
-pub(super) struct How {
+pub(super) struct Case {
     /// Milliseconds.
     pub(super) trim: (u64, Option<u64>),
     pub(super) is_tagged: bool,
-    /// Fragments become a progressive file.
+    /// Whether fragments are gathered into a progressive file.
     pub(super) is_gathered: bool,
 }
 
@@ -37,30 +37,30 @@ impl ReadAt for File<'_> {
     }
 }
 
-/// Splices `files`, and holds the digest of the plan and the hash of the file against what they were.
+/// Splices `files` and compares the digest of the plan and the hash of the file with `expected`.
 #[track_caller]
 pub(super) fn check(
     format: Format,
     files: &[(TrackKind, Vec<u8>)],
-    how: How,
+    case: Case,
     expected: (&str, &str),
 ) {
-    let (start, end) = how.trim;
+    let (start, end) = case.trim;
     let trim =
         TimeRange { start: Duration::from_millis(start), end: end.map(Duration::from_millis) };
-    let tags = if how.is_tagged { tags() } else { Metadata::default() };
-    let surveys = files.iter().map(|(kind, bytes)| {
+    let tags = if case.is_tagged { tags() } else { Metadata::default() };
+    let indexes = files.iter().map(|(kind, bytes)| {
         let file = &mut File(bytes);
-        let survey = if how.is_gathered {
+        let index = if case.is_gathered {
             read_gathered_index(file)
         } else {
             read_index(format, file, trim)
         };
-        (*kind, survey.unwrap())
+        (*kind, index.unwrap())
     });
-    let surveys: Vec<_> = surveys.collect();
+    let indexes: Vec<_> = indexes.collect();
     let options = Options { container: ContainerChoice::Auto, time_range: trim, metadata: &tags };
-    let plan = plan(&surveys, &options).unwrap();
+    let plan = plan(&indexes, &options).unwrap();
 
     let all = 0..plan.len();
     let inputs = files.iter().enumerate().map(|(track, (kind, bytes))| {

@@ -1,15 +1,16 @@
-//! The headers of a moov, of its tracks and of their media (ISO/IEC 14496-12 §8.2 to §8.4), as they
-//! are in the joined file. Must never take more from the old ones than what is still so.
+//! Writes the headers of a moov, of its tracks and of their media (ISO/IEC 14496-12 §8.2 to §8.4).
+//!
+//! **Invariant:** nothing is copied from the old headers that the joined file makes untrue.
 
 use super::Unsupported;
 use super::trak::MALFORMED;
 use crate::container::isobmff::{Found, boxed, u32_at, u64_at};
 
-/// The matrix that changes nothing.
+/// The identity matrix.
 const UNITY: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 
-/// The header of a film (§8.2.2) that is made at no time in particular: it must not differ from one
-/// making to the next.
+/// Returns a movie header (§8.2.2) without a creation time, so that the same inputs always give the
+/// same bytes.
 pub(super) fn mvhd(scale: u32, duration: u64, next_track: u32) -> Vec<u8> {
     let times = times([0, 0], &scale.to_be_bytes(), duration);
     let rate_and_volume = [0x1_0000u32, 0x100_0000, 0, 0].map(u32::to_be_bytes);
@@ -18,29 +19,29 @@ pub(super) fn mvhd(scale: u32, duration: u64, next_track: u32) -> Vec<u8> {
     boxed(b"mvhd", &[&version(duration, 0), &times, rate_and_volume.as_flattened(), &rest])
 }
 
-/// Version and flags of a header with this duration. A duration of all ones would be an unknown
-/// one, hence takes 64 bits.
+/// Returns version and flags of a header with this duration. A duration of 32 set bits would mean
+/// "unknown", hence takes 64 bits.
 fn version(duration: u64, flags: u32) -> [u8; 4] {
     let version = if duration < u64::from(u32::MAX) { 0 } else { 1 << 24 };
     (version | flags).to_be_bytes()
 }
 
-/// When it was made and modified, something of the header's own, and a duration.
+/// Returns creation and modification time, the fields `own` of the header, and the duration.
 fn times(made: [u64; 2], own: &[u8], duration: u64) -> Vec<u8> {
     let is_wide = duration >= u64::from(u32::MAX);
     let time = |time: u64| match u32::try_from(time) {
         _ if is_wide => time.to_be_bytes().to_vec(),
-        // Only a time beyond 2040 is none.
+        // A time beyond 2040 does not fit and is omitted.
         narrow => narrow.unwrap_or(0).to_be_bytes().to_vec(),
     };
     [time(made[0]), time(made[1]), own.to_vec(), time(duration)].concat()
 }
 
-/// The header of a track (§8.3.2): enabled and in the film, without an alternative.
+/// Returns a track header (§8.3.2): enabled, in the presentation, without an alternate group.
 pub(super) fn tkhd(found: &Found<'_>, id: u32, duration: u64) -> Result<Vec<u8>, Unsupported> {
     let payload = found.payload();
-    let head = u32_at(payload, 0).ok_or(MALFORMED)?;
-    let (made, rest) = match head >> 24 {
+    let version_and_flags = u32_at(payload, 0).ok_or(MALFORMED)?;
+    let (made, rest) = match version_and_flags >> 24 {
         0 => ([u32_at(payload, 4), u32_at(payload, 8)].map(|time| time.map(u64::from)), 24),
         1 => ([u64_at(payload, 4), u64_at(payload, 12)], 36),
         _ => return Err(MALFORMED),
@@ -51,10 +52,10 @@ pub(super) fn tkhd(found: &Found<'_>, id: u32, duration: u64) -> Result<Vec<u8>,
     let made = made.map(Option::unwrap_or_default);
     let own = [id.to_be_bytes(), [0; 4]];
     let times = times(made, own.as_flattened(), duration);
-    Ok(boxed(b"tkhd", &[&version(duration, (head & 0xff_ffff) | 3), &times, &rest]))
+    Ok(boxed(b"tkhd", &[&version(duration, (version_and_flags & 0xff_ffff) | 3), &times, &rest]))
 }
 
-/// The header of media (§8.4.2) with another duration.
+/// Returns a media header (§8.4.2) with another duration.
 pub(super) fn mdhd(found: &Found<'_>, duration: u64) -> Result<Vec<u8>, Unsupported> {
     let mut mdhd = found.bytes.to_vec();
     let payload = &mut mdhd[found.header..];
@@ -63,7 +64,7 @@ pub(super) fn mdhd(found: &Found<'_>, duration: u64) -> Result<Vec<u8>, Unsuppor
     let (at, duration) = match (wide, &narrow) {
         (true, _) => (24, &duration.to_be_bytes()[..]),
         (false, Some(narrow)) => (16, &narrow[..]),
-        (false, None) => return Err(Unsupported("its times are too large")),
+        (false, None) => return Err(Unsupported("the file has timestamps that are too large")),
     };
     payload.get_mut(at..at + duration.len()).ok_or(MALFORMED)?.copy_from_slice(duration);
     Ok(mdhd)

@@ -1,43 +1,45 @@
-//! Where the bytes of a plan come from, and where they go.
+//! The input and output of [`Plan::write_range`](super::Plan::write_range): [`TrackInput`] reads the
+//! bytes of one track, [`RangeWriter`] lets one byte range of the joined file through.
 
 use std::ops::Range;
 
 use crate::error::{Error, UpstreamError};
 use crate::media::TrackKind;
 
-/// Fewer bytes than these are sent on no quicker unseen.
-const WORTH_IT: u64 = 32 << 10;
+/// Below this length the zero-copy path is not faster than copying.
+const MIN_ZERO_COPY: u64 = 32 << 10;
 
-/// The bytes of one track, in their order. Whoever makes a piece pulls what it needs.
+/// The bytes of one track, read in order.
 pub struct TrackInput<'a> {
     track: TrackKind,
-    flow: Box<dyn ChunkSource + 'a>,
+    source: Box<dyn ChunkSource + 'a>,
     chunk: Vec<u8>,
     filled: usize,
     used: usize,
-    /// Where the next byte is in the track's file.
+    /// The offset of the next byte in the file of the track.
     at: u64,
-    /// Bytes that will not be asked for, and are not brought.
+    /// Bytes that are never read, and that the source does not deliver.
     gap: Range<u64>,
-    gathered: Vec<u8>,
+    joined: Vec<u8>,
 }
 
-/// Where the bytes of one track come from.
+/// A source of the bytes of one track.
 pub trait ChunkSource {
-    /// The next ones: room, and how much of it is filled. Takes back the room of those before.
+    /// Returns a buffer with the next bytes and their count, and takes back the buffer `room` of
+    /// the chunk before.
     fn next_chunk(&mut self, room: Vec<u8>) -> Result<(Vec<u8>, usize), Error>;
 
-    /// Sends up to `most` of the next ones on to where the joined file goes, without a look at them:
-    /// how many, none if they must be looked at.
-    fn splice_to_sink(&mut self, most: u64) -> Result<u64, Error> {
-        let _ = most;
+    /// Sends up to `max` of the next bytes to the sink of the joined file without copying them to
+    /// user space. Returns how many; 0 if they have to be read instead.
+    fn splice_to_sink(&mut self, max: u64) -> Result<u64, Error> {
+        let _ = max;
         Ok(0)
     }
 
-    /// The next `most` bytes are not wanted: how many of them will not be brought. None, if they come
-    /// anyway.
-    fn skip(&mut self, most: u64) -> Result<u64, Error> {
-        let _ = most;
+    /// Announces that the next `max` bytes are not needed. Returns how many of them the source
+    /// omits; 0 if it delivers them anyway.
+    fn skip(&mut self, max: u64) -> Result<u64, Error> {
+        let _ = max;
         Ok(0)
     }
 }
@@ -49,72 +51,72 @@ impl<F: FnMut(Vec<u8>) -> Result<(Vec<u8>, usize), Error>> ChunkSource for F {
 }
 
 impl<'a> TrackInput<'a> {
-    /// The bytes of `track` from the one at `at` on.
-    pub fn new(track: TrackKind, at: u64, flow: impl ChunkSource + 'a) -> TrackInput<'a> {
-        let (chunk, gathered) = (Vec::new(), Vec::new());
+    /// Returns the bytes of `track` from offset `at` on.
+    pub fn new(track: TrackKind, at: u64, source: impl ChunkSource + 'a) -> TrackInput<'a> {
+        let (chunk, joined) = (Vec::new(), Vec::new());
         TrackInput {
             track,
-            flow: Box::new(flow),
+            source: Box::new(source),
             chunk,
             filled: 0,
             used: 0,
             at,
             gap: 0..0,
-            gathered,
+            joined,
         }
     }
 
-    /// The same, without these bytes, which must begin at the end of a chunk.
+    /// Omits the bytes `gap`, which must begin at the end of a chunk.
     pub fn without(self, gap: Range<u64>) -> TrackInput<'a> {
         TrackInput { gap, ..self }
     }
 
-    /// Where the next byte is in the track's file.
+    /// Returns the offset of the next byte in the file of the track.
     pub fn at(&self) -> u64 {
         self.at
     }
 
-    /// These bytes are not what the index of their own file says.
+    /// Returns the error that the bytes contradict the index of their own file.
     pub fn mismatch(&self, why: &'static str) -> Error {
         Error::Upstream { track: self.track, fault: UpstreamError::IndexMismatch(why) }
     }
 
     fn fill(&mut self) -> Result<(), Error> {
         if self.gap.contains(&self.at) {
-            return Err(self.mismatch("it is not laid out as it was"));
+            return Err(self.mismatch("the file layout changed since its index was read"));
         }
         while self.used == self.filled {
-            (self.chunk, self.filled) = self.flow.next_chunk(std::mem::take(&mut self.chunk))?;
+            (self.chunk, self.filled) = self.source.next_chunk(std::mem::take(&mut self.chunk))?;
             self.used = 0;
         }
         Ok(())
     }
 
-    /// The next bytes, as many as are at hand: at least one, at most `most` (which must not be 0).
-    pub fn read_some(&mut self, most: u64) -> Result<&mut [u8], Error> {
+    /// Returns the next bytes as far as they are buffered: at least one, at most `max`, which must
+    /// not be 0.
+    pub fn read_some(&mut self, max: u64) -> Result<&mut [u8], Error> {
         self.fill()?;
         let from = self.used;
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        self.used += most.min(self.filled - from);
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        self.used += max.min(self.filled - from);
         self.at += (self.used - from) as u64;
         Ok(&mut self.chunk[from..self.used])
     }
 
-    /// Sends up to `most` of the next bytes on, unseen; how many.
-    fn send_on(&mut self, most: u64) -> Result<u64, Error> {
-        // Those that are here are before them.
+    /// Sends up to `max` of the next bytes to the sink without copying; returns how many.
+    fn splice_to_sink(&mut self, max: u64) -> Result<u64, Error> {
+        // Buffered bytes precede those.
         if self.used < self.filled || self.gap.contains(&self.at) {
             return Ok(0);
         }
         let before = self.gap.start.checked_sub(self.at).filter(|before| *before > 0);
-        let most = most.min(before.unwrap_or(u64::MAX));
-        let count = if most < WORTH_IT { 0 } else { self.flow.splice_to_sink(most)? };
+        let max = max.min(before.unwrap_or(u64::MAX));
+        let count = if max < MIN_ZERO_COPY { 0 } else { self.source.splice_to_sink(max)? };
         self.at += count;
         Ok(count)
     }
 
-    /// Exactly the next `count` bytes, which must not be more than
-    /// [`MAX_ELEMENT`](super::MAX_ELEMENT).
+    /// Returns exactly the next `count` bytes, at most [`MAX_ELEMENT`](super::MAX_ELEMENT).
     pub fn read_exact(&mut self, count: usize) -> Result<&mut [u8], Error> {
         if count > super::MAX_ELEMENT {
             return Err(self.mismatch("an element is too large"));
@@ -125,20 +127,20 @@ impl<'a> TrackInput<'a> {
         if self.used + count <= self.filled {
             return self.read_some(count as u64);
         }
-        let mut gathered = std::mem::take(&mut self.gathered);
-        gathered.clear();
-        while gathered.len() < count {
-            let left = (count - gathered.len()) as u64;
-            gathered.extend_from_slice(self.read_some(left)?);
+        let mut joined = std::mem::take(&mut self.joined);
+        joined.clear();
+        while joined.len() < count {
+            let left = (count - joined.len()) as u64;
+            joined.extend_from_slice(self.read_some(left)?);
         }
-        self.gathered = gathered;
-        Ok(&mut self.gathered)
+        self.joined = joined;
+        Ok(&mut self.joined)
     }
 
-    /// Passes over everything before the byte at `at`.
+    /// Skips everything before offset `at`.
     pub fn skip_to(&mut self, at: u64) -> Result<(), Error> {
         if at < self.at {
-            return Err(self.mismatch("its pieces are not in the order of its file"));
+            return Err(self.mismatch("the planned byte ranges are not in file order"));
         }
         while self.at < at {
             if self.gap.contains(&self.at) && at >= self.gap.end {
@@ -147,9 +149,9 @@ impl<'a> TrackInput<'a> {
             }
             let left = at - self.at;
             if self.used == self.filled {
-                let count = self.flow.skip(left)?;
+                let count = self.source.skip(left)?;
                 if count > left {
-                    return Err(self.mismatch("its pieces are not in the order of its file"));
+                    return Err(self.mismatch("the planned byte ranges are not in file order"));
                 }
                 if count > 0 {
                     self.at += count;
@@ -163,54 +165,55 @@ impl<'a> TrackInput<'a> {
     }
 }
 
-/// What of a piece is wanted. Everything is written to it; the rest does not get through.
+/// Lets the requested byte range through: all bytes of an extent are written to it, and those
+/// outside the range are dropped.
 pub struct RangeWriter<'a> {
     at: u64,
-    part: Range<u64>,
+    range: Range<u64>,
     send: &'a mut dyn FnMut(&[u8]) -> Result<(), Error>,
 }
 
 impl<'a> RangeWriter<'a> {
-    /// Lets `part` through, of bytes that begin at `at`.
+    /// Lets `range` through, of bytes that begin at offset `at` of the joined file.
     pub fn new(
         at: u64,
-        part: Range<u64>,
+        range: Range<u64>,
         send: &'a mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> RangeWriter<'a> {
-        RangeWriter { at, part, send }
+        RangeWriter { at, range, send }
     }
 
-    /// Where the next byte will be in the joined file.
+    /// Returns the offset of the next byte in the joined file.
     pub fn at(&self) -> u64 {
         self.at
     }
 
-    /// Whether nothing that is still to come is wanted.
+    /// Returns whether the range is complete.
     pub fn is_over(&self) -> bool {
-        self.at >= self.part.end
+        self.at >= self.range.end
     }
 
-    /// Whether the last of the next `len` bytes is wanted, or something behind it.
-    pub fn wants(&self, len: u64) -> bool {
-        self.at + len <= self.part.end
+    /// Returns whether the range does not end before the next `len` bytes do.
+    pub fn reaches(&self, len: u64) -> bool {
+        self.at + len <= self.range.end
     }
 
-    /// The next bytes.
+    /// Writes the next bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let len = bytes.len() as u64;
         let clip = |at: u64| at.saturating_sub(self.at).min(len);
         // Both are at most the length of a slice.
-        let (from, to) = (clip(self.part.start) as usize, clip(self.part.end) as usize);
+        let (from, to) = (clip(self.range.start) as usize, clip(self.range.end) as usize);
         self.at += len;
         if from < to { (self.send)(&bytes[from..to]) } else { Ok(()) }
     }
 
-    /// The next `len` bytes, as they come from `input`.
+    /// Copies the next `len` bytes from `input`.
     pub fn copy(&mut self, input: &mut TrackInput<'_>, len: u64) -> Result<(), Error> {
         let mut left = len;
         while left > 0 && !self.is_over() {
-            if self.at >= self.part.start {
-                let sent = input.send_on(left.min(self.part.end - self.at))?;
+            if self.at >= self.range.start {
+                let sent = input.splice_to_sink(left.min(self.range.end - self.at))?;
                 (self.at, left) = (self.at + sent, left - sent);
                 if sent > 0 {
                     continue;
@@ -223,9 +226,9 @@ impl<'a> RangeWriter<'a> {
         Ok(())
     }
 
-    /// Leaves out up to `most` bytes in front of the first one that is wanted; how many it were.
-    pub fn skip_ahead(&mut self, most: u64) -> u64 {
-        let ahead = self.part.start.saturating_sub(self.at).min(most);
+    /// Skips up to `max` bytes that precede the range; returns how many.
+    pub fn skip_ahead(&mut self, max: u64) -> u64 {
+        let ahead = self.range.start.saturating_sub(self.at).min(max);
         self.at += ahead;
         ahead
     }

@@ -1,5 +1,5 @@
-//! The layout of a joined file: a head that is made anew, behind it pieces of the tracks, and how the
-//! bytes of any part of it are made.
+//! [`Plan`], the layout of a joined file: a new header followed by byte ranges of the tracks. It
+//! writes any byte range of that file.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -13,50 +13,51 @@ use crate::error::Error;
 /// The computed layout of a joined file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// What the file is.
+    /// The container of the joined file.
     pub container: Container,
-    /// How long it plays.
+    /// The duration of the joined file.
     pub duration: Duration,
     head: Vec<u8>,
     layout: Layout,
     rewriter: Rewriter,
 }
 
-/// A piece of a track's file in the joined file.
+/// A byte range of a track's file, placed in the joined file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
-    /// Which track, by its place among the tracks.
+    /// The index of the track.
     pub track: u8,
-    /// Where it begins in the file of its track.
+    /// The offset in the file of the track.
     pub from: u64,
-    /// Where it begins in the joined file.
+    /// The offset in the joined file.
     pub at: u64,
-    /// How long it is.
+    /// The length in bytes.
     pub len: u64,
 }
 
-/// How pieces are changed on their way, in fields of fixed width.
+/// How the bytes of extents are rewritten, in fields of fixed width.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rewriter {
-    /// Not at all.
+    /// Bytes are copied unchanged.
     None,
-    /// Fragments of an MP4.
+    /// Fragments of an MP4 are renumbered and shifted.
     Fragments(fragmented::FragmentRewriter),
-    /// Clusters of a WebM.
+    /// Clusters of a WebM are renumbered and shifted.
     Clusters(webm::ClusterRewriteRules),
 }
 
 impl Rewriter {
-    /// How many bytes behind a piece of `track` that ends at `end` are needed to finish it.
-    fn behind(&self, track: u8, end: u64) -> u64 {
+    /// Returns how many bytes after an extent of `track` that ends at `end` are needed to complete
+    /// it.
+    fn lookahead(&self, track: u8, end: u64) -> u64 {
         match self {
-            Rewriter::Fragments(rules) => rules.behind(track, end),
+            Rewriter::Fragments(rules) => rules.lookahead(track, end),
             Rewriter::None | Rewriter::Clusters(_) => 0,
         }
     }
 
-    /// Gives `update` an unambiguous encoding of the rules, in which no name of the code appears: a
-    /// client that resumes has the digest of it in its ETag.
+    /// Feeds `update` an unambiguous encoding of the rewrite rules, free of names in the code: the
+    /// digest of a plan is part of the ETag that a client resumes with.
     fn encode(&self, update: &mut dyn FnMut(&[u8])) {
         match self {
             Rewriter::None => update(&[0]),
@@ -72,20 +73,20 @@ impl Rewriter {
     }
 }
 
-/// The pieces behind the head, written down from the first to the last.
+/// The extents that follow the header, in the order of the joined file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Layout {
     extents: Vec<PackedExtent>,
-    /// All of them together.
+    /// The length of all extents.
     len: u64,
 }
 
-/// Where a piece begins; it ends where the next one begins. Long films have thousands of them.
+/// The start of an extent, which ends where the next one begins. Long media has thousands of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct PackedExtent {
-    /// Behind the head of the joined file.
+    /// The offset after the header of the joined file.
     at: u64,
-    /// In the file of its track, whose place among the tracks stands in the uppermost bits.
+    /// The offset in the file of the track; the index of the track is in the uppermost bits.
     from: u64,
 }
 
@@ -106,14 +107,14 @@ impl PackedExtent {
     }
 }
 
-/// What is needed of a track, in the order of its file.
+/// The byte ranges of a track that a range of the joined file needs, in the order of its file.
 #[derive(Debug, Clone)]
 pub struct Runs<'p> {
     plan: &'p Plan,
-    /// The pieces that are still to come, of all tracks.
-    places: Range<usize>,
+    /// The extents that are still to come, of all tracks.
+    indexes: Range<usize>,
     track: usize,
-    part: Range<u64>,
+    range: Range<u64>,
     gap: u64,
 }
 
@@ -122,8 +123,8 @@ impl Iterator for Runs<'_> {
 
     fn next(&mut self) -> Option<Range<u64>> {
         let mut run: Option<Range<u64>> = None;
-        while let Some(place) = self.places.clone().next() {
-            match (self.plan.needed(self.track, place, &self.part), &mut run) {
+        while let Some(index) = self.indexes.clone().next() {
+            match (self.plan.needed(self.track, index, &self.range), &mut run) {
                 (None, _) => {}
                 (Some(needed), None) => run = Some(needed),
                 (Some(needed), Some(run)) if needed.start.saturating_sub(run.end) <= self.gap => {
@@ -131,44 +132,44 @@ impl Iterator for Runs<'_> {
                 }
                 (Some(_), Some(_)) => break,
             }
-            self.places.next();
+            self.indexes.next();
         }
         run
     }
 }
 
 impl Layout {
-    /// All places in a file of a track are in front of this one.
+    /// The exclusive upper limit of offsets in the file of a track.
     pub const MAX_FILE_LEN: u64 = 1 << 56;
 
-    /// One that is to have so many pieces.
-    pub fn with_capacity(pieces: usize) -> Layout {
-        Layout { extents: Vec::with_capacity(pieces), len: 0 }
+    /// Returns an empty layout with room for `count` extents.
+    pub fn with_capacity(count: usize) -> Layout {
+        Layout { extents: Vec::with_capacity(count), len: 0 }
     }
 
-    /// The next piece: these bytes of a track, of which there must be some.
+    /// Appends the bytes `range` of a track, which must not be empty.
     pub fn add(&mut self, track: u8, range: Range<u64>) {
         debug_assert!(range.start < range.end, "{range:?}");
         self.extents.push(PackedExtent::new(self.len, track, range.start));
         self.len += range.end - range.start;
     }
 
-    /// The length of all pieces.
+    /// Returns the length of all extents.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether there is no piece.
+    /// Returns whether there are no extents.
     pub fn is_empty(&self) -> bool {
         self.extents.is_empty()
     }
 
-    /// Where each piece of a track begins, behind the head.
-    pub fn places(&self, track: u8) -> impl Iterator<Item = u64> {
-        self.extents.iter().filter(move |mark| mark.track() == track).map(|mark| mark.at)
+    /// Returns the offset of each extent of a track, counted from the end of the header.
+    pub fn track_offsets(&self, track: u8) -> impl Iterator<Item = u64> {
+        self.extents.iter().filter(move |extent| extent.track() == track).map(|extent| extent.at)
     }
 
-    /// It is complete, and this stands in front of it.
+    /// Completes the layout with the header `head`.
     pub fn plan(
         self,
         head: Vec<u8>,
@@ -181,44 +182,44 @@ impl Layout {
 }
 
 impl Plan {
-    /// The length of the file.
+    /// Returns the length of the joined file.
     pub fn len(&self) -> u64 {
         self.head.len() as u64 + self.layout.len
     }
 
-    /// Whether there is nothing in it.
+    /// Returns whether the joined file is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What stands in front of the pieces.
+    /// Returns the header, which precedes the extents.
     pub fn head(&self) -> &[u8] {
         &self.head
     }
 
-    /// What it takes to keep it in memory.
+    /// Returns how many bytes of memory the plan occupies.
     pub fn memory_size(&self) -> usize {
         let rules = match &self.rewriter {
-            Rewriter::Clusters(rules) => rules.weight(),
-            // A few words a track.
+            Rewriter::Clusters(rules) => rules.memory_size(),
+            // A few words per track.
             Rewriter::None | Rewriter::Fragments(_) => 0,
         };
-        let marks = self.layout.extents.capacity() * size_of::<PackedExtent>();
-        size_of::<Plan>() + self.head.capacity() + marks + rules
+        let extents = self.layout.extents.capacity() * size_of::<PackedExtent>();
+        size_of::<Plan>() + self.head.capacity() + extents + rules
     }
 
-    /// What tells this plan from others: whatever was computed from its inputs.
+    /// Returns a digest of everything that was computed from the inputs, by which plans differ.
     pub fn digest(&self) -> [u8; 32] {
         let mut context = Context::new(&SHA256);
         context.update(&(self.head.len() as u64).to_be_bytes());
         context.update(&self.head);
-        for marks in self.layout.extents.chunks(64) {
-            let mut told = [[0; 16]; 64];
-            for (told, mark) in told.iter_mut().zip(marks) {
-                told[..8].copy_from_slice(&mark.at.to_be_bytes());
-                told[8..].copy_from_slice(&mark.from.to_be_bytes());
+        for extents in self.layout.extents.chunks(64) {
+            let mut encoded = [[0; 16]; 64];
+            for (encoded, extent) in encoded.iter_mut().zip(extents) {
+                encoded[..8].copy_from_slice(&extent.at.to_be_bytes());
+                encoded[8..].copy_from_slice(&extent.from.to_be_bytes());
             }
-            context.update(told[..marks.len()].as_flattened());
+            context.update(encoded[..extents.len()].as_flattened());
         }
         context.update(&self.len().to_be_bytes());
         self.rewriter.encode(&mut |bytes| context.update(bytes));
@@ -227,102 +228,107 @@ impl Plan {
         digest
     }
 
-    /// The pieces, in their order.
+    /// Returns the extents in the order of the joined file.
     pub fn extents(&self) -> impl DoubleEndedIterator<Item = Extent> + ExactSizeIterator {
-        (0..self.layout.extents.len()).map(|place| self.extent(place))
+        (0..self.layout.extents.len()).map(|index| self.extent(index))
     }
 
-    fn extent(&self, place: usize) -> Extent {
-        let Layout { extents: marks, len } = &self.layout;
-        let mark = marks[place];
-        let end = marks.get(place + 1).map_or(*len, |next| next.at);
-        let at = self.head.len() as u64 + mark.at;
-        Extent { track: mark.track(), from: mark.from(), at, len: end - mark.at }
+    fn extent(&self, index: usize) -> Extent {
+        let Layout { extents, len } = &self.layout;
+        let extent = extents[index];
+        let end = extents.get(index + 1).map_or(*len, |next| next.at);
+        let at = self.head.len() as u64 + extent.at;
+        Extent { track: extent.track(), from: extent.from(), at, len: end - extent.at }
     }
 
-    /// Which pieces have bytes of `part` in them.
-    fn within(&self, part: &Range<u64>) -> Range<usize> {
-        let marks = &self.layout.extents;
+    /// Returns the indexes of the extents that overlap `range`.
+    fn overlapping(&self, range: &Range<u64>) -> Range<usize> {
+        let extents = &self.layout.extents;
         let [start, end] =
-            [part.start, part.end].map(|at| at.saturating_sub(self.head.len() as u64));
-        let first = marks.partition_point(|mark| mark.at <= start).saturating_sub(1);
-        first..marks.partition_point(|mark| mark.at < end)
+            [range.start, range.end].map(|at| at.saturating_sub(self.head.len() as u64));
+        let first = extents.partition_point(|extent| extent.at <= start).saturating_sub(1);
+        first..extents.partition_point(|extent| extent.at < end)
     }
 
-    /// Which bytes of the track at this place it takes to make `part`, if any.
-    pub fn source_range(&self, track: usize, part: &Range<u64>) -> Option<Range<u64>> {
-        // The pieces of a track are in the order of its file.
-        let first = self.within(part).find_map(|place| self.needed(track, place, part))?;
-        let last = self.within(part).rev().find_map(|place| self.needed(track, place, part))?;
+    /// Returns the bytes of track number `track` that are needed to produce `range`, if any.
+    pub fn source_range(&self, track: usize, range: &Range<u64>) -> Option<Range<u64>> {
+        // The extents of a track are in the order of its file.
+        let first = self.overlapping(range).find_map(|index| self.needed(track, index, range))?;
+        let last =
+            self.overlapping(range).rev().find_map(|index| self.needed(track, index, range))?;
         Some(first.start..last.end)
     }
 
-    /// The same in runs, between which more than `gap` bytes are not needed.
-    pub fn runs(&self, track: usize, part: &Range<u64>, gap: u64) -> Runs<'_> {
-        Runs { plan: self, places: self.within(part), track, part: part.clone(), gap }
+    /// Returns [`source_range`](Plan::source_range) split into runs: between two runs, more than
+    /// `gap` bytes are not needed.
+    pub fn runs(&self, track: usize, range: &Range<u64>, gap: u64) -> Runs<'_> {
+        Runs { plan: self, indexes: self.overlapping(range), track, range: range.clone(), gap }
     }
 
-    /// What of a piece it takes to make `part`, if it is one of this track.
-    fn needed(&self, track: usize, place: usize, part: &Range<u64>) -> Option<Range<u64>> {
-        let Extent { track: of, from, at, len } = self.extent(place);
+    /// Returns the bytes of the extent at `index` that are needed to produce `range`, if it is an
+    /// extent of this track.
+    fn needed(&self, track: usize, index: usize, range: &Range<u64>) -> Option<Range<u64>> {
+        let Extent { track: of, from, at, len } = self.extent(index);
         if usize::from(of) != track {
             return None;
         }
-        let (start, end) = (part.start.saturating_sub(at), len.min(part.end - at.min(part.end)));
+        let (start, end) = (range.start.saturating_sub(at), len.min(range.end - at.min(range.end)));
         Some(match &self.rewriter {
             Rewriter::None => from + start..from + end,
-            // What is to be changed is found from the beginning on.
+            // The fields to rewrite are found by parsing the extent from its start.
             rules => {
                 let is_finished = end == len;
-                let behind = if is_finished { rules.behind(of, from + len) } else { 0 };
-                from..from + len + behind
+                let lookahead = if is_finished { rules.lookahead(of, from + len) } else { 0 };
+                from..from + len + lookahead
             }
         })
     }
 
-    /// Where in the file of the track at this place the first byte of `part` is, if it lies within
-    /// a piece whose beginning must be read for that.
-    pub fn seek_target(&self, track: usize, part: &Range<u64>) -> Option<u64> {
-        let piece = self.extent(self.within(part).next()?);
-        let is_inside = usize::from(piece.track) == track && part.start > piece.at;
-        (is_inside && self.rewriter != Rewriter::None).then(|| piece.from + (part.start - piece.at))
+    /// Returns the offset in the file of track number `track` of the first byte of `range`, if that
+    /// byte lies inside an extent that has to be parsed from its start.
+    pub fn seek_target(&self, track: usize, range: &Range<u64>) -> Option<u64> {
+        let extent = self.extent(self.overlapping(range).next()?);
+        let is_inside = usize::from(extent.track) == track && range.start > extent.at;
+        (is_inside && self.rewriter != Rewriter::None)
+            .then(|| extent.from + (range.start - extent.at))
     }
 
-    /// How many bytes from the beginning of a piece on must be read so that everything up to
-    /// `target` (counted from there, too) can be passed over; `None` if these `bytes` do not tell.
+    /// Returns how many of the first bytes of an extent have to be read so that everything up to
+    /// `target` (also counted from the start of the extent) can be skipped; `None` if `bytes` are
+    /// too few to know.
     pub fn media_start(&self, bytes: &[u8], target: u64) -> Option<usize> {
         match &self.rewriter {
-            Rewriter::Fragments(_) => fragmented::way_in(bytes, target),
+            Rewriter::Fragments(_) => fragmented::media_start(bytes, target),
             Rewriter::None | Rewriter::Clusters(_) => None,
         }
     }
 
-    /// Makes the bytes of `part`, in order, and gives them to `send`. `inputs` bring what the
-    /// tracks [need](Plan::source_range), in the order of the tracks.
+    /// Writes the bytes of `range`, in order, to `send`. `inputs` deliver what each track
+    /// [needs](Plan::source_range), in the order of the tracks.
     pub fn write_range(
         &self,
-        part: &Range<u64>,
+        range: &Range<u64>,
         inputs: &mut [TrackInput<'_>],
         send: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        RangeWriter::new(0, part.clone(), send).write(&self.head)?;
-        for place in self.within(part) {
-            let Extent { track, from, at, len } = self.extent(place);
-            let mut window = RangeWriter::new(at, part.clone(), send);
+        RangeWriter::new(0, range.clone(), send).write(&self.head)?;
+        for index in self.overlapping(range) {
+            let Extent { track, from, at, len } = self.extent(index);
+            let mut window = RangeWriter::new(at, range.clone(), send);
             let input = &mut inputs[usize::from(track)];
             match &self.rewriter {
                 Rewriter::None => {
-                    let ahead = window.skip_ahead(len);
-                    input.skip_to(from + ahead)?;
-                    window.copy(input, len - ahead)?;
+                    let skipped = window.skip_ahead(len);
+                    input.skip_to(from + skipped)?;
+                    window.copy(input, len - skipped)?;
                 }
                 Rewriter::Fragments(rules) => {
                     input.skip_to(from)?;
-                    rules.emit(track, place, len, input, &mut window)?;
+                    rules.rewrite(track, index, len, input, &mut window)?;
                 }
                 Rewriter::Clusters(rules) => {
                     input.skip_to(from)?;
-                    rules.emit(track, place, len, input, &mut window)?;
+                    rules.rewrite(track, index, len, input, &mut window)?;
                 }
             }
         }

@@ -9,7 +9,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::edits::{self, Edit, NANOS, Rescale, plain};
+use super::edits::{self, Edit, NANOS, Rescale, simple};
 use super::entry;
 use super::layout::Rewriter;
 use super::tags::udta;
@@ -75,7 +75,7 @@ struct Selection {
 }
 
 /// Checks a file by its moov, behind which `top` stands.
-pub(super) fn survey(top: TopLevelBoxes<'_>, moov: Vec<u8>) -> Result<Movie, SurveyError> {
+pub(super) fn read_index(top: TopLevelBoxes<'_>, moov: Vec<u8>) -> Result<Movie, SurveyError> {
     let mut movie = Movie { moov, brands: top.brands().to_vec(), media: Vec::new() };
     let mut end = 0;
     for kind in [TrackKind::Video, TrackKind::Audio] {
@@ -126,9 +126,9 @@ impl Movie {
     fn open(&self, kind: TrackKind, file: u8) -> Result<Option<ParsedTrack<'_>>, Unsupported> {
         let moov = Moov::read(&self.moov)?;
         if moov.mvex.is_some() {
-            return Err(Unsupported("it has samples in fragments"));
+            return Err(Unsupported("the file has samples in fragments"));
         }
-        let Some(trak) = moov.of_kind(kind) else { return Ok(None) };
+        let Some(trak) = moov.track_of_kind(kind) else { return Ok(None) };
         let trak = Trak::read(trak)?;
         let mut tables = Tables::read(&trak)?;
         if self.is_quicktime()
@@ -156,7 +156,7 @@ fn wanted<'a>(
     files: &[(TrackKind, &'a Movie)],
     alone: bool,
 ) -> Result<Vec<ParsedTrack<'a>>, Unsupported> {
-    const NONE: Unsupported = Unsupported("it has no track of the kind that it was named for");
+    const NONE: Unsupported = Unsupported("the file has no track of the expected kind");
     let mut tracks = Vec::new();
     for (place, (kind, movie)) in (0u8..).zip(files) {
         tracks.push((movie.open(*kind, place)?.ok_or(NONE)?, movie));
@@ -186,7 +186,7 @@ pub(super) fn plan(
 /// When the first of these tracks is shown, as far as their edit lists are simple enough to tell.
 fn begin(tracks: &[ParsedTrack<'_>]) -> Duration {
     let begins = tracks.iter().map(|track| {
-        let empty = plain(&track.edits).map_or(0, |plain| plain.empty);
+        let empty = simple(&track.edits).map_or(0, |simple| simple.empty);
         Rescale { from: track.movie_scale, to: NANOS }.floor(empty).unwrap_or(0)
     });
     Duration::from_nanos(begins.min().unwrap_or_default())
@@ -218,7 +218,7 @@ fn laid_out(
     ftyp: &[u8],
     udta: &[u8],
 ) -> Result<Plan, Unsupported> {
-    let scale = edits::common(tracks.iter().map(|track| track.movie_scale));
+    let scale = edits::common_timescale(tracks.iter().map(|track| track.movie_scale));
     let selections = trim::select(tracks, trim, clock, scale)?;
     let (layout, chunks) = chunks::lay_out(tracks, &selections)?;
     let film = MovieBuilder { tracks, selections: &selections, chunks: &chunks, scale };

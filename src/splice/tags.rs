@@ -1,25 +1,25 @@
-//! What a file says of itself: title, artist, date, cover, as players know it from iTunes.
+//! Writes title, artist, date and cover in the form that players know from iTunes.
 //!
-//! A `udta` for the end of a moov (ISO/IEC 14496-12 §8.10.1), with a `meta` of handler `mdir` and
-//! an `ilst` in it; its atoms are described in the QuickTime File Format Specification, "Metadata".
-//! Its length depends on nothing but the tags, as the plan of a file must be the same each time.
-//! Must never know what kind of MP4 it goes into.
+//! The tags are a `udta` for the end of a moov (ISO/IEC 14496-12 §8.10.1), with a `meta` of handler
+//! `mdir` and an `ilst` in it; its atoms are described in the QuickTime File Format Specification,
+//! "Metadata". The length depends on nothing but the tags, as the plan of a file must always be the
+//! same.
 
 use crate::container::isobmff::boxed;
 use crate::media::{CoverArt, Metadata};
 
-/// The longest text, in bytes. iTunes itself stops at 255; nobody shows more than this.
-const LONGEST_TEXT: usize = 1024;
-/// The largest cover: the head of the file is sent before any picture is.
-const LARGEST_COVER: usize = 4 << 20;
+/// The longest text, in bytes. iTunes itself stops at 255; no player shows more than this.
+const MAX_TEXT: usize = 1024;
+/// The largest cover, in bytes: it delays the first media data.
+const MAX_COVER: usize = 4 << 20;
 
 /// The well-known types of values.
 const UTF_8: u32 = 1;
 const JPEG: u32 = 13;
 const PNG: u32 = 14;
 
-/// The box for these tags; nothing at all if there are none. What is empty, and a cover that is
-/// too large, is left out.
+/// Returns the udta box for these tags; no bytes if there are none. Empty texts and a cover that is
+/// too large are omitted.
 pub(super) fn udta(tags: &Metadata) -> Vec<u8> {
     let items = [
         text(b"\xa9nam", tags.title.as_deref()),
@@ -35,8 +35,8 @@ pub(super) fn udta(tags: &Metadata) -> Vec<u8> {
     boxed(b"udta", &[&boxed(b"meta", &[&[0; 4], &handler(), &ilst])])
 }
 
-/// Says that the items are what iTunes writes (§8.4.3 of ISO/IEC 14496-12; the reserved words hold
-/// the manufacturer, whom some readers look for).
+/// Returns the handler that declares iTunes items (§8.4.3 of ISO/IEC 14496-12; the reserved words
+/// hold the manufacturer, which some readers check).
 fn handler() -> Vec<u8> {
     boxed(b"hdlr", &[&[0; 8], b"mdir", b"appl", &[0; 8], b"\0"])
 }
@@ -44,27 +44,27 @@ fn handler() -> Vec<u8> {
 fn text(kind: &[u8; 4], text: Option<&str>) -> Vec<u8> {
     match text.map(str::trim) {
         None | Some("") => Vec::new(),
-        Some(text) => item(kind, UTF_8, cut(text, LONGEST_TEXT).as_bytes()),
+        Some(text) => item(kind, UTF_8, truncate(text, MAX_TEXT).as_bytes()),
     }
 }
 
 fn cover(cover: Option<&CoverArt>) -> Vec<u8> {
     match cover {
-        Some(cover) if (1..=LARGEST_COVER).contains(&cover.bytes.len()) => {
+        Some(cover) if (1..=MAX_COVER).contains(&cover.bytes.len()) => {
             item(b"covr", if cover.is_jpeg { JPEG } else { PNG }, &cover.bytes)
         }
         _ => Vec::new(),
     }
 }
 
-/// An item with its value, in no particular language.
-fn item(kind: &[u8; 4], of: u32, value: &[u8]) -> Vec<u8> {
-    boxed(kind, &[&boxed(b"data", &[&of.to_be_bytes(), &[0; 4], value])])
+/// Returns an item with its value, without a language.
+fn item(kind: &[u8; 4], value_type: u32, value: &[u8]) -> Vec<u8> {
+    boxed(kind, &[&boxed(b"data", &[&value_type.to_be_bytes(), &[0; 4], value])])
 }
 
-/// As much of a text as fits into `most` bytes.
-fn cut(text: &str, most: usize) -> &str {
-    (0..=most.min(text.len())).rev().find_map(|end| text.get(..end)).unwrap_or_default()
+/// Returns as much of `text` as fits into `max` bytes.
+fn truncate(text: &str, max: usize) -> &str {
+    (0..=max.min(text.len())).rev().find_map(|end| text.get(..end)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -92,7 +92,7 @@ mod tests {
             udta(&Metadata { title: blank, cover, ..Metadata::default() }),
             Vec::<u8>::new()
         );
-        let large = CoverArt { is_jpeg: true, bytes: vec![0; LARGEST_COVER + 1].into() };
+        let large = CoverArt { is_jpeg: true, bytes: vec![0; MAX_COVER + 1].into() };
         assert_eq!(udta(&Metadata { cover: Some(large), ..Metadata::default() }), Vec::<u8>::new());
     }
 
@@ -104,7 +104,8 @@ mod tests {
             date: Some("2024-02-29".to_owned()),
             cover: Some(CoverArt { is_jpeg: false, bytes: Arc::new([1, 2, 3]) }),
         });
-        let value = |of: u8, value: &[u8]| [&[0, 0, 0, of, 0, 0, 0, 0], value].concat();
+        let value =
+            |value_type: u8, value: &[u8]| [&[0, 0, 0, value_type, 0, 0, 0, 0], value].concat();
         assert_eq!(
             items(&udta),
             [
@@ -118,10 +119,10 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut_between_characters() {
-        let title = Some(format!("x{}", "ä".repeat(LONGEST_TEXT)));
+        let title = Some(format!("x{}", "ä".repeat(MAX_TEXT)));
         let udta = udta(&Metadata { title, ..Metadata::default() });
         let text = items(&udta)[0].1[8..].to_vec();
-        assert_eq!(text.len(), LONGEST_TEXT - 1);
+        assert_eq!(text.len(), MAX_TEXT - 1);
         assert!(String::from_utf8(text).is_ok());
     }
 }

@@ -37,7 +37,7 @@ pub struct Track {
     info: entry::Info,
     entry: entry::TrackEntry,
     /// In the order of the file, each up to the next; never empty.
-    pieces: Vec<ClusterRun>,
+    runs: Vec<ClusterRun>,
     /// Where the last piece ends.
     end: u64,
 }
@@ -63,12 +63,12 @@ impl Track {
 
     /// Where the piece of this number begins, or the last one ends.
     fn at(&self, number: usize) -> u64 {
-        self.pieces.get(number).map_or(self.end, |piece| piece.at)
+        self.runs.get(number).map_or(self.end, |run| run.at)
     }
 }
 
-pub(super) fn survey(look: &mut dyn ReadAt) -> Result<Track, SurveyError> {
-    index::survey(look)
+pub(super) fn read_index(reader: &mut dyn ReadAt) -> Result<Track, SurveyError> {
+    index::read_index(reader)
 }
 
 pub(super) fn plan(
@@ -76,12 +76,14 @@ pub(super) fn plan(
     options: &Options<'_>,
 ) -> Result<Plan, Unsupported> {
     if tracks.iter().any(|(kind, track)| track.entry.kind != *kind) {
-        return Err(Unsupported("its track is a picture where a sound is wanted, or the reverse"));
+        return Err(Unsupported(
+            "the file has a video track where an audio track is expected, or the reverse",
+        ));
     }
     let tracks: Vec<&Track> = tracks.iter().map(|(_, track)| *track).collect();
     let same = |pair: &[&Track]| pair[0].info.scale == pair[1].info.scale;
     if !tracks.windows(2).all(same) {
-        return Err(Unsupported("the files do not tell time in the same ticks (TimestampScale)"));
+        return Err(Unsupported("the files have different timescales (TimestampScale)"));
     }
     interleave::plan(&tracks, options)
 }

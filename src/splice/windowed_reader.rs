@@ -1,8 +1,8 @@
-//! Looks at a file so that what stands close together takes one request: at its front, which is here
-//! or on its way, and through a window that moves to where else something is to be read.
+//! [`WindowedReader`] reads adjacent data with one request: the start of the file, which is buffered
+//! or on its way, and a window that moves to wherever else something has to be read.
 //!
-//! Every look beyond the front may be a request to an upstream while a client waits, hence their
-//! number is limited. Must never know what the bytes mean.
+//! Each read beyond the start may be a request to an upstream while a client waits, hence their
+//! number is limited. **API boundary:** the reader does not interpret the bytes.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,63 +10,63 @@ use std::ops::Range;
 use super::{NextRead, ReadAt, SurveyError, Unsupported};
 use crate::container::probe::PROBE_SIZE;
 
-/// The front of a file: it comes by itself.
-const FRONT: u64 = PROBE_SIZE as u64;
+/// The start of a file, which arrives without a request of its own.
+const PREFIX: u64 = PROBE_SIZE as u64;
 
-/// How far is looked.
+/// How much and how often a [`WindowedReader`] reads.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WindowPolicy {
-    /// What a look beyond the front brings at least.
-    ahead: u64,
-    /// So often may be looked there.
-    looks: usize,
+    /// The least that one read beyond the start fetches.
+    min_read: u64,
+    /// The maximum number of such reads.
+    reads: usize,
 }
 
 impl WindowPolicy {
-    /// A moof is mostly shorter, and comes with what is around it. There may be a look at each
-    /// fragment of a walk, and some more.
-    pub(super) const FRAGMENTS: WindowPolicy = WindowPolicy { ahead: 16 << 10, looks: 160 };
-    /// An index that ends the file is mostly shorter, and so comes with its header and with what is
-    /// behind it.
-    pub(super) const CLUSTERS: WindowPolicy = WindowPolicy { ahead: 256 << 10, looks: 12 };
+    /// For fragments: most moofs are shorter, and arrive with their neighbours. A walk may read
+    /// once per fragment, and some more.
+    pub(super) const FRAGMENTS: WindowPolicy = WindowPolicy { min_read: 16 << 10, reads: 160 };
+    /// For clusters: most indexes at the end of a file are shorter, and so arrive together with
+    /// their header and with what follows them.
+    pub(super) const CLUSTERS: WindowPolicy = WindowPolicy { min_read: 256 << 10, reads: 12 };
 }
 
 pub(super) struct WindowedReader<'a> {
-    look: &'a mut dyn ReadAt,
-    reach: WindowPolicy,
-    /// Where the window begins, and what is in it.
+    inner: &'a mut dyn ReadAt,
+    policy: WindowPolicy,
+    /// The offset of the window, and its bytes.
     at: u64,
     bytes: Vec<u8>,
-    looks: usize,
+    reads: usize,
 }
 
 impl<'a> WindowedReader<'a> {
-    pub(super) fn new(look: &'a mut dyn ReadAt, reach: WindowPolicy) -> WindowedReader<'a> {
-        WindowedReader { look, reach, at: 0, bytes: Vec::new(), looks: 0 }
+    pub(super) fn new(inner: &'a mut dyn ReadAt, policy: WindowPolicy) -> WindowedReader<'a> {
+        WindowedReader { inner, policy, at: 0, bytes: Vec::new(), reads: 0 }
     }
 
-    /// Exactly these bytes, which must lie within the file.
+    /// Returns exactly the bytes of `range`, which must lie within the file.
     pub(super) fn bytes(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
-        if range.end <= FRONT {
-            return self.look.read_at(range);
+        if range.end <= PREFIX {
+            return self.inner.read_at(range);
         }
-        self.see(&range)?;
+        self.move_window(&range)?;
         // Both are within the window, and so within memory.
-        let place = |end: u64| end.checked_sub(self.at).map(|place| place as usize);
-        let within = place(range.start).zip(place(range.end));
-        let seen = within.and_then(|(from, to)| self.bytes.get(from..to));
-        Ok(seen.ok_or(Unsupported("its bytes are not to be had"))?.into())
+        let index = |end: u64| end.checked_sub(self.at).map(|index| index as usize);
+        let bounds = index(range.start).zip(index(range.end));
+        let seen = bounds.and_then(|(from, to)| self.bytes.get(from..to));
+        Ok(seen.ok_or(Unsupported("the index reader lost track of its window"))?.into())
     }
 
-    /// Moves the window, if not all of `range` is in it.
-    fn see(&mut self, range: &Range<u64>) -> Result<(), SurveyError> {
+    /// Moves the window, unless it holds all of `range`.
+    fn move_window(&mut self, range: &Range<u64>) -> Result<(), SurveyError> {
         if range.start < self.at || range.end > self.at + self.bytes.len() as u64 {
-            self.looks += 1;
-            if self.looks > self.reach.looks {
-                return Err(Unsupported("its index is spread over too many places").into());
+            self.reads += 1;
+            if self.reads > self.policy.reads {
+                return Err(Unsupported("the index takes too many requests to read").into());
             }
-            let least = range.start.saturating_add(self.reach.ahead).min(self.len());
-            self.bytes = self.look.read_at(range.start..range.end.max(least))?.into_owned();
+            let min_end = range.start.saturating_add(self.policy.min_read).min(self.len());
+            self.bytes = self.inner.read_at(range.start..range.end.max(min_end))?.into_owned();
             self.at = range.start;
         }
         Ok(())
@@ -75,20 +75,20 @@ impl<'a> WindowedReader<'a> {
 
 impl ReadAt for WindowedReader<'_> {
     fn len(&self) -> u64 {
-        self.look.len()
+        self.inner.len()
     }
 
     fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
         self.bytes(range)
     }
 
-    /// Their time is limited, not their number.
+    /// Chains are limited in time, not in number.
     fn chains(&mut self, begins: Vec<Range<u64>>, next: &NextRead<'_>) -> Result<(), SurveyError> {
-        self.look.chains(begins, next)
+        self.inner.chains(begins, next)
     }
 
     fn buffered_len(&self) -> u64 {
-        self.look.buffered_len()
+        self.inner.buffered_len()
     }
 }
 
@@ -96,12 +96,12 @@ impl ReadAt for WindowedReader<'_> {
 mod tests {
     use super::*;
 
-    /// A file of numbers that notes what is looked at.
+    /// A file of numbers that records the ranges read.
     struct Noted(u64, Vec<Range<u64>>);
 
     impl Noted {
-        fn far(&self) -> usize {
-            self.1.iter().filter(|range| range.end > FRONT).count()
+        fn remote_reads(&self) -> usize {
+            self.1.iter().filter(|range| range.end > PREFIX).count()
         }
     }
 
@@ -116,10 +116,10 @@ mod tests {
         }
     }
 
-    fn read(near: &mut WindowedReader<'_>, places: &[u64]) {
-        for at in places {
-            let end = (at + 10).min(near.len());
-            let bytes = near.bytes(*at..end).unwrap();
+    fn read(reader: &mut WindowedReader<'_>, offsets: &[u64]) {
+        for at in offsets {
+            let end = (at + 10).min(reader.len());
+            let bytes = reader.bytes(*at..end).unwrap();
             assert_eq!((bytes.len() as u64, bytes[0]), (end - at, (at / 1000) as u8), "{at}");
         }
     }
@@ -127,19 +127,19 @@ mod tests {
     #[test]
     fn what_is_in_sight_is_not_looked_at_again() {
         let mut file = Noted(1_000_000, Vec::new());
-        let mut near = WindowedReader::new(&mut file, WindowPolicy::FRAGMENTS);
-        let places = [0, 60_000, 500_000, 500_100, 516_374, 65_526, 516_370, 516_375];
-        read(&mut near, &places);
-        read(&mut near, &[499_999, 999_995, 0]);
-        assert!(near.bytes(1_000_000..1_000_000).unwrap().is_empty());
-        assert_eq!(file.far(), 4);
+        let mut reader = WindowedReader::new(&mut file, WindowPolicy::FRAGMENTS);
+        let offsets = [0, 60_000, 500_000, 500_100, 516_374, 65_526, 516_370, 516_375];
+        read(&mut reader, &offsets);
+        read(&mut reader, &[499_999, 999_995, 0]);
+        assert!(reader.bytes(1_000_000..1_000_000).unwrap().is_empty());
+        assert_eq!(file.remote_reads(), 4);
 
         let mut file = Noted(2_000_000, Vec::new());
-        let mut near = WindowedReader::new(&mut file, WindowPolicy::CLUSTERS);
-        let places = [0, 65_000, 1_500_000, 1_700_000, 60_000, 1_500_500, 1_300_000, 65_530];
-        read(&mut near, &places);
-        read(&mut near, &[1_999_995]);
-        assert_eq!(file.far(), 4);
+        let mut reader = WindowedReader::new(&mut file, WindowPolicy::CLUSTERS);
+        let offsets = [0, 65_000, 1_500_000, 1_700_000, 60_000, 1_500_500, 1_300_000, 65_530];
+        read(&mut reader, &offsets);
+        read(&mut reader, &[1_999_995]);
+        assert_eq!(file.remote_reads(), 4);
     }
 
     #[test]
@@ -151,11 +151,12 @@ mod tests {
 
     #[test]
     fn it_does_not_look_for_ever() {
-        for reach in [WindowPolicy::FRAGMENTS, WindowPolicy::CLUSTERS] {
+        for policy in [WindowPolicy::FRAGMENTS, WindowPolicy::CLUSTERS] {
             let mut file = Noted(u64::MAX, Vec::new());
-            let mut near = WindowedReader::new(&mut file, reach);
-            let looks = (1..1000).take_while(|far| near.bytes(far << 30..(far << 30) + 1).is_ok());
-            assert_eq!(looks.count(), reach.looks);
+            let mut reader = WindowedReader::new(&mut file, policy);
+            let reads =
+                (1..1000).take_while(|gib| reader.bytes(gib << 30..(gib << 30) + 1).is_ok());
+            assert_eq!(reads.count(), policy.reads);
         }
     }
 }

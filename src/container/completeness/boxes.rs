@@ -44,12 +44,12 @@ impl Structure for Boxes {
 
     fn end(&self) -> Result<(), Incomplete> {
         match self {
-            Boxes { awaits_media: true, .. } => Err(Incomplete("it ends within a fragment")),
+            Boxes { awaits_media: true, .. } => Err(Incomplete("the file ends within a fragment")),
             Boxes { has_moov: true, has_media: false, .. } => {
-                Err(Incomplete("it ends before its media"))
+                Err(Incomplete("the file ends before its media data (mdat)"))
             }
             Boxes { has_moov: false, has_media: true, .. } => {
-                Err(Incomplete("it ends before its index (moov)"))
+                Err(Incomplete("the file ends before its index (moov)"))
             }
             _ => Ok(()),
         }

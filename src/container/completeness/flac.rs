@@ -59,12 +59,12 @@ impl Structure for Flac {
 
     fn end(&self) -> Result<(), Incomplete> {
         if self.state != State::Frames {
-            return Err(Incomplete("it ends before its sound"));
+            return Err(Incomplete("the file ends before its audio frames"));
         }
         if self.total > self.samples {
-            return Err(Incomplete("it has fewer samples than it says itself"));
+            return Err(Incomplete("the file has fewer samples than it declares"));
         }
-        if self.checksum == 0 { Ok(()) } else { Err(Incomplete("its last frame is cut")) }
+        if self.checksum == 0 { Ok(()) } else { Err(Incomplete("the last frame is truncated")) }
     }
 }
 

@@ -41,7 +41,7 @@ impl Structure for Pages {
     }
 
     fn end(&self) -> Result<(), Incomplete> {
-        if self.begun.is_empty() { Ok(()) } else { Err(Incomplete("its last page is missing")) }
+        if self.begun.is_empty() { Ok(()) } else { Err(Incomplete("the last page is missing")) }
     }
 }
 

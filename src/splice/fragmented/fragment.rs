@@ -1,7 +1,7 @@
 //! What one movie fragment (ISO/IEC 14496-12 §8.8.4) says of its samples. Only reads; must never take
 //! a time for sane that could not be added to another.
 
-use super::MOST_TICKS;
+use super::MAX_TICKS;
 use super::init::{InitSegment, header_at};
 use super::table::Table;
 use crate::container::completeness::Incomplete;
@@ -36,79 +36,80 @@ pub(super) struct FragmentInfo {
 }
 
 /// Boxes in front of a moof that belong to its fragment.
-const MOST_IN_FRONT: usize = 8;
-const STRANGE: Unsupported = Unsupported("a fragment is malformed");
-const SHORT: Incomplete = Incomplete("it is shorter than its fragments say");
-const NONE: Unsupported = Unsupported("where a fragment should be is none");
+const MAX_BOXES_IN_FRONT: usize = 8;
+const MALFORMED: Unsupported = Unsupported("a fragment is malformed");
+const PAST_END: Incomplete = Incomplete("the file is shorter than its fragments declare");
+const NO_MOOF: Unsupported = Unsupported("expected a fragment (moof)");
 
 /// Reads the fragment that begins at `at`.
-pub(super) fn facts_at(
-    look: &mut dyn ReadAt,
+pub(super) fn info_at(
+    reader: &mut dyn ReadAt,
     at: u64,
     init: &InitSegment,
 ) -> Result<FragmentInfo, SurveyError> {
-    fragment_at(look, at, init, None)
+    fragment_at(reader, at, init, None)
 }
 
 /// The same; its samples are noted in `table`.
 pub(super) fn fragment_at(
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     at: u64,
     init: &InitSegment,
     mut table: Option<&mut Table>,
 ) -> Result<FragmentInfo, SurveyError> {
     let mut moof_at = at;
-    for _ in 0..MOST_IN_FRONT {
-        let header = header_at(look, moof_at)?.ok_or(NONE)?;
+    for _ in 0..MAX_BOXES_IN_FRONT {
+        let header = header_at(reader, moof_at)?.ok_or(NO_MOOF)?;
         let known: [&[u8; 4]; 9] =
             [b"moof", b"styp", b"sidx", b"ssix", b"free", b"skip", b"emsg", b"prft", b"uuid"];
         if !known.contains(&&header.kind) {
-            return Err(NONE.into());
+            return Err(NO_MOOF.into());
         }
-        let len = header.len.ok_or(STRANGE)?;
-        if len > look.len() - moof_at {
-            return Err(SHORT.into());
+        let len = header.len.ok_or(MALFORMED)?;
+        if len > reader.len() - moof_at {
+            return Err(PAST_END.into());
         }
         match &header.kind {
             b"moof" if len <= MAX_ELEMENT as u64 => {
                 let media_at = moof_at + len;
-                let mdat = header_at(look, media_at)?.filter(|next| next.kind == *b"mdat");
-                let mdat = mdat.ok_or(Unsupported("a fragment has no media behind it"))?;
-                let rest = look.len() - media_at;
+                let mdat = header_at(reader, media_at)?.filter(|next| next.kind == *b"mdat");
+                let mdat =
+                    mdat.ok_or(Unsupported("a fragment is not followed by its media data (mdat)"))?;
+                let rest = reader.len() - media_at;
                 let mdat_len = mdat.len.unwrap_or(rest);
                 if mdat_len > rest {
-                    return Err(SHORT.into());
+                    return Err(PAST_END.into());
                 }
-                let moof = look.read_at(moof_at..media_at)?;
+                let moof = reader.read_at(moof_at..media_at)?;
                 let table = table.as_mut().map(|table| (&mut **table, moof_at));
-                let facts = read(&moof[header.header..], init, table)?;
+                let info = read(&moof[header.header..], init, table)?;
                 return Ok(FragmentInfo {
                     moof: moof_at - at,
                     media: media_at - at + mdat.header as u64,
                     len: media_at - at + mdat_len,
-                    ..facts
+                    ..info
                 });
             }
             b"moof" => break,
             _ => moof_at += len,
         }
     }
-    Err(NONE.into())
+    Err(NO_MOOF.into())
 }
 
 /// By how much the fragment at `at` is in front of 0. What a coder needs to begin with is, and some
 /// writers say so in a field that has no sign.
 pub(super) fn lead_at(
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     at: u64,
     init: &InitSegment,
 ) -> Result<u64, SurveyError> {
     /// More than any coder needs.
     const SECONDS: u64 = 10;
     let most = SECONDS * u64::from(init.timescale);
-    let facts = facts_at(look, at, &InitSegment { lead: most, ..init.clone() });
-    match facts {
-        Ok(facts) if facts.is_timed => Ok(most.saturating_sub(facts.time)),
+    let info = info_at(reader, at, &InitSegment { lead: most, ..init.clone() });
+    match info {
+        Ok(info) if info.is_timed => Ok(most.saturating_sub(info.time)),
         Ok(_) | Err(SurveyError::Refused(_)) => Ok(0),
         Err(halt) => Err(halt),
     }
@@ -157,25 +158,25 @@ fn read(
     init: &InitSegment,
     mut noted: Noted<'_>,
 ) -> Result<FragmentInfo, Unsupported> {
-    let (mut facts, mut has_others) = (None, false);
-    for traf in children(moof).ok_or(STRANGE)?.iter().filter(|found| found.kind == *b"traf") {
-        let boxes = children(traf.payload()).ok_or(STRANGE)?;
-        let tfhd = boxes.iter().find(|found| found.kind == *b"tfhd").ok_or(STRANGE)?.payload();
-        if u32_at(tfhd, 4).ok_or(STRANGE)? != init.id {
+    let (mut info, mut has_others) = (None, false);
+    for traf in children(moof).ok_or(MALFORMED)?.iter().filter(|found| found.kind == *b"traf") {
+        let boxes = children(traf.payload()).ok_or(MALFORMED)?;
+        let tfhd = boxes.iter().find(|found| found.kind == *b"tfhd").ok_or(MALFORMED)?.payload();
+        if u32_at(tfhd, 4).ok_or(MALFORMED)? != init.id {
             has_others = true;
             continue;
         }
         if has_others && !has_base(tfhd) {
-            return Err(Unsupported("the media of a fragment are behind those of another track"));
+            return Err(Unsupported("a fragment stores its media after that of another track"));
         }
         // A second one of the same track goes on without telling the time again.
-        if facts.is_some() {
-            return Err(Unsupported("a fragment tells of its track twice"));
+        if info.is_some() {
+            return Err(Unsupported("a fragment has two parts (traf) of one track"));
         }
         let noted = noted.as_mut().map(|(table, at)| (&mut **table, *at));
-        facts = Some(read_traf(&boxes, tfhd, init, noted).ok_or(STRANGE)?);
+        info = Some(read_traf(&boxes, tfhd, init, noted).ok_or(MALFORMED)?);
     }
-    facts.ok_or(Unsupported("a fragment is of another track"))
+    info.ok_or(Unsupported("a fragment belongs to another track"))
 }
 
 /// Whether the place of its media is told without a look at the tracks in front of it.
@@ -217,8 +218,8 @@ fn read_traf(
     }
     let Samples { at, shown, syncs, is_entry, .. } = samples;
     let Shown { first, earliest, latest } = shown?;
-    let is_sane = at < MOST_TICKS && latest < MOST_TICKS;
-    let facts = FragmentInfo {
+    let is_sane = at < MAX_TICKS && latest < MAX_TICKS;
+    let info = FragmentInfo {
         time,
         is_timed: tfdt.is_some(),
         earliest,
@@ -231,7 +232,7 @@ fn read_traf(
         media: 0,
         len: 0,
     };
-    is_sane.then_some(facts)
+    is_sane.then_some(info)
 }
 
 /// What holds of samples that say nothing else.

@@ -10,7 +10,7 @@ use super::fragment::FragmentInfo;
 use super::init::InitSegment;
 use super::table::{Extent, Run, Table};
 use super::walk::{Step, Walk};
-use super::{index, led, seconds_late};
+use super::{index, seconds_late, with_lead};
 use crate::container::isobmff::boxed;
 use crate::error::Unsupported;
 use crate::media::TrackKind;
@@ -27,19 +27,19 @@ pub(in crate::splice) struct Gathered {
 
 /// Reads the fragments behind a moov, which ends at `behind`.
 pub(in crate::splice) fn gather(
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     moov: &[u8],
     behind: u64,
 ) -> Result<Gathered, SurveyError> {
-    let init = led(look, InitSegment::read(moov)?, behind)?;
+    let init = with_lead(reader, InitSegment::read(moov)?, behind)?;
     if init.kind != TrackKind::Audio {
-        return Err(Unsupported("it is not sound").into());
+        return Err(Unsupported("the file is not audio").into());
     }
-    let (first, known) = index::claimed(look, &init, behind)?;
+    let (first, known) = index::claimed(reader, &init, behind)?;
     let known = known.map_or(Vec::new(), |known| known.fragments);
-    let steps = Walk::new(&init, first, &known).with_samples().steps(look)?;
-    let first = steps.first().ok_or(Unsupported("it has no fragments"))?.facts;
-    let media = steps.iter().map(|Step { from, facts, .. }| from + facts.media..from + facts.len);
+    let steps = Walk::new(&init, first, &known).with_samples().steps(reader)?;
+    let first = steps.first().ok_or(Unsupported("the file has no fragments"))?.info;
+    let media = steps.iter().map(|Step { from, info, .. }| from + info.media..from + info.len);
     let media = media.collect();
     let table = joined(steps)?;
     Ok(Gathered { moov: moov_of(&init, &first, &table)?, media })
@@ -48,13 +48,13 @@ pub(in crate::splice) fn gather(
 /// The samples of all fragments.
 fn joined(steps: Vec<Step>) -> Result<Table, Unsupported> {
     let mut all = Table::default();
-    let mut ends = steps.first().map_or(0, |first| first.facts.time);
-    for Step { facts, table, .. } in steps {
-        all.append(*table.unwrap_or_default(), ends, facts.time)?;
-        ends = facts.time.saturating_add(facts.duration);
+    let mut ends = steps.first().map_or(0, |first| first.info.time);
+    for Step { info, table, .. } in steps {
+        all.append(*table.unwrap_or_default(), ends, info.time)?;
+        ends = info.time.saturating_add(info.duration);
     }
     if !all.is_all_sync() {
-        return Err(Unsupported("some of its samples cannot be decoded alone"));
+        return Err(Unsupported("some samples are not sync samples"));
     }
     Ok(all)
 }
@@ -89,8 +89,9 @@ fn edits_of(
     first: &FragmentInfo,
     media: u64,
 ) -> Result<Vec<Edit>, Unsupported> {
-    let plain = edits::plain(&init.edits).ok_or(Unsupported("its edit list is not simple"))?;
-    let SimpleEdit { empty, media_time, segment } = plain;
+    let simple =
+        edits::simple(&init.edits).ok_or(Unsupported("the edit list is not a single edit"))?;
+    let SimpleEdit { empty, media_time, segment } = simple;
     let scale = Rescale { from: init.movie_scale, to: init.timescale };
     let late = first.time - seconds_late(init, first.time) * u64::from(init.timescale);
     let media_time = u64::try_from(media_time).unwrap_or(0).saturating_add(init.lead);

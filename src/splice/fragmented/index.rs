@@ -10,20 +10,20 @@ use std::ops::Range;
 use super::Fragment;
 use super::fragment;
 use super::init::{InitSegment, header_at};
-use super::walk::{MOST, Step, Walk};
+use super::walk::{MAX_FRAGMENTS, Step, Walk};
 use crate::container::completeness::Incomplete;
 use crate::container::isobmff::{children, header, u32_at, u64_at};
 use crate::error::Unsupported;
 use crate::splice::{ReadAt, SurveyError};
 
 /// The largest index that is read.
-const LARGEST: u64 = 4 << 20;
+const MAX_INDEX: u64 = 4 << 20;
 /// Indexes within indexes.
-const DEEPEST: usize = 4;
+const MAX_DEPTH: usize = 4;
 /// Boxes between moov and media, or behind it.
-const MOST_BETWEEN: usize = 32;
+const MAX_BOXES_BETWEEN: usize = 32;
 
-const ABSENT: Unsupported = Unsupported("it has no index of its fragments (sidx, mfra)");
+const NO_INDEX: Unsupported = Unsupported("the file has no fragment index (sidx, mfra)");
 
 /// All fragments of a file.
 pub(super) struct Index {
@@ -47,16 +47,16 @@ impl Index {
 
     /// Of all fragments, each of which was looked at.
     pub(super) fn of(steps: &[Step]) -> Result<Index, Unsupported> {
-        let fragments = steps.iter().map(|Step { from, facts, .. }| {
-            let len = u32::try_from(facts.len);
-            let len = len.map_err(|_| Unsupported("a fragment of it is too long"))?;
-            let (time, is_entry) = (facts.earliest, facts.is_entry);
+        let fragments = steps.iter().map(|Step { from, info, .. }| {
+            let len = u32::try_from(info.len);
+            let len = len.map_err(|_| Unsupported("a fragment is too long"))?;
+            let (time, is_entry) = (info.earliest, info.is_entry);
             Ok(Fragment { from: *from, time, len, is_entry })
         });
         let fragments = fragments.collect::<Result<Vec<_>, Unsupported>>()?;
-        let end = steps.last().map(|step| step.facts.earliest.saturating_add(step.facts.duration));
+        let end = steps.last().map(|step| step.info.earliest.saturating_add(step.info.duration));
         let within = steps.iter().enumerate();
-        let within = within.filter(|(_, step)| step.facts.has_sync && !step.facts.is_entry);
+        let within = within.filter(|(_, step)| step.info.has_sync && !step.info.is_entry);
         let within = within.map(|(place, _)| place).collect();
         Ok(Index { is_proven: true, within, ..Index::claimed(fragments, end.unwrap_or(0)) })
     }
@@ -64,41 +64,41 @@ impl Index {
 
 /// Finds all fragments; `behind` is where the moov ends.
 pub(super) fn read(
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     init: &InitSegment,
     behind: u64,
 ) -> Result<Index, SurveyError> {
-    match claimed(look, init, behind)? {
+    match claimed(reader, init, behind)? {
         (_, Some(index)) => Ok(index),
-        (first, None) => Ok(Index::of(&Walk::new(init, first, &[]).steps(look)?)?),
+        (first, None) => Ok(Index::of(&Walk::new(init, first, &[]).steps(reader)?)?),
     }
 }
 
 /// Where the first fragment is, and what an index says of all of them, if there is one.
 pub(super) fn claimed(
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     init: &InitSegment,
     behind: u64,
 ) -> Result<(u64, Option<Index>), SurveyError> {
-    let Front { first, sidx } = front(look, init, behind)?;
+    let Front { first, sidx } = front(reader, init, behind)?;
     if let Some((at, len)) = sidx
-        && let Some(index) = from_sidx(look, init, at, len)?
+        && let Some(index) = from_sidx(reader, init, at, len)?
     {
         return Ok((index.fragments.first().map_or(first, |begin| begin.from), Some(index)));
     }
-    Ok((first, from_mfra(look, init, first)?))
+    Ok((first, from_mfra(reader, init, first)?))
 }
 
 /// Where the first fragment is, and when fragments begin and where, as an index says of the track of
 /// `init`, be there others beside it: those that it calls entries, if it tells. Nothing if there is none.
 pub(super) fn told(
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     init: &InitSegment,
     behind: u64,
 ) -> Result<(u64, Entries), SurveyError> {
-    let Front { first, sidx } = front(look, init, behind)?;
+    let Front { first, sidx } = front(reader, init, behind)?;
     if let Some((at, len)) = sidx
-        && let Some(mut index) = from_sidx(look, init, at, len)?
+        && let Some(mut index) = from_sidx(reader, init, at, len)?
     {
         if index.fragments.iter().any(|fragment| fragment.is_entry) {
             index.fragments.retain(|fragment| fragment.is_entry);
@@ -106,7 +106,7 @@ pub(super) fn told(
         let fragments = index.fragments.iter().map(|fragment| (fragment.time, fragment.from));
         return Ok((first, fragments.collect()));
     }
-    Ok((first, mfra(look, init, first)?.map_or(Vec::new(), |(_, entries)| entries)))
+    Ok((first, mfra(reader, init, first)?.map_or(Vec::new(), |(_, entries)| entries)))
 }
 
 /// What is between the moov and the first fragment.
@@ -120,20 +120,22 @@ pub(super) struct Front {
 /// Looks at what is behind the moov. Where there are several indexes, each is of another track; one
 /// that is alone may have the wrong number.
 pub(super) fn front(
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     init: &InitSegment,
     behind: u64,
 ) -> Result<Front, SurveyError> {
     let (mut at, mut first) = (behind, None);
     let (mut own, mut others) = (None, Vec::new());
-    for _ in 0..MOST_BETWEEN {
-        let Some(header) = header_at(look, at)? else { break };
+    for _ in 0..MAX_BOXES_BETWEEN {
+        let Some(header) = header_at(reader, at)? else { break };
         match (&header.kind, header.len) {
             (b"free" | b"skip" | b"wide" | b"uuid", Some(len)) => at = at.saturating_add(len),
             (b"sidx", Some(len)) => {
                 first.get_or_insert(at);
                 let id = at + header.header as u64 + 4;
-                if id + 4 <= look.len() && u32_at(&look.read_at(id..id + 4)?, 0) == Some(init.id) {
+                if id + 4 <= reader.len()
+                    && u32_at(&reader.read_at(id..id + 4)?, 0) == Some(init.id)
+                {
                     own.get_or_insert((at, len));
                 } else {
                     others.push((at, len));
@@ -145,34 +147,34 @@ pub(super) fn front(
                 break;
             }
             _ if first.is_some() => break,
-            _ => return Err(Unsupported("it has an unknown box in front of its fragments").into()),
+            _ => return Err(Unsupported("the file has an unknown box before its fragments").into()),
         }
     }
     let alone = if let [other] = others[..] { Some(other) } else { None };
     match first {
         Some(first) => Ok(Front { first, sidx: own.or(alone) }),
-        None if header_at(look, at)?.is_some() => Err(ABSENT.into()),
+        None if header_at(reader, at)?.is_some() => Err(NO_INDEX.into()),
         None => Ok(Front { first: at, sidx: None }),
     }
 }
 
 /// Reads the index at `at`; `None` if it cannot be used.
 fn from_sidx(
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     init: &InitSegment,
     at: u64,
     len: u64,
 ) -> Result<Option<Index>, SurveyError> {
     let mut index = Index::claimed(Vec::new(), 0);
-    let Some(end) = expand(look, init, at, len, 0, &mut index)? else { return Ok(None) };
+    let Some(end) = expand(reader, init, at, len, 0, &mut index)? else { return Ok(None) };
     if index.fragments.is_empty() {
         return Ok(None);
     }
     // A look there would be one more request that the client waits for.
-    if may_be_mfra(look.len() - end, index.fragments.len() as u64) {
-        return Ok(Some(Index { unseen: end..look.len(), ..index }));
+    if may_be_mfra(reader.len() - end, index.fragments.len() as u64) {
+        return Ok(Some(Index { unseen: end..reader.len(), ..index }));
     }
-    Ok(is_all(look, end)?.then_some(index))
+    Ok(is_all(reader, end)?.then_some(index))
 }
 
 /// Whether the random access index (mfra, §8.8.9) of so many fragments of one track may be so long.
@@ -187,22 +189,22 @@ fn may_be_mfra(len: u64, fragments: u64) -> bool {
 
 /// Adds what an index refers to, and says where that ends; `None` if it cannot be used.
 fn expand(
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     init: &InitSegment,
     at: u64,
     len: u64,
     depth: usize,
     index: &mut Index,
 ) -> Result<Option<u64>, SurveyError> {
-    let whole = look.len();
-    if len > LARGEST || len > whole - at || depth > DEEPEST {
+    let whole = reader.len();
+    if len > MAX_INDEX || len > whole - at || depth > MAX_DEPTH {
         return Ok(None);
     }
-    let bytes = look.read_at(at..at + len)?.into_owned();
+    let bytes = reader.read_at(at..at + len)?.into_owned();
     let sidx = header(&bytes).and_then(|header| Sidx::read(&bytes[header.header..]));
     let Some(sidx) = sidx.filter(|sidx| sidx.timescale > 0) else { return Ok(None) };
     let Some(mut from) = (at + len).checked_add(sidx.first_offset) else { return Ok(None) };
-    if !is_padding(look, at + len, from)? {
+    if !is_padding(reader, at + len, from)? {
         return Ok(None);
     }
     let ticks = |ticks: u64| in_timescale(ticks, sidx.timescale, init.timescale);
@@ -213,20 +215,20 @@ fn expand(
         let end = from.checked_add(reference.len.into()).filter(|_| reference.len > 0);
         let Some(end) = end else { return Ok(None) };
         if end > whole {
-            return Err(Incomplete("it is shorter than its index (sidx) says").into());
+            return Err(Incomplete("the file is shorter than its index (sidx) declares").into());
         }
         time = time.saturating_add(reference.duration);
         let Some(ends) = ticks(time) else { return Ok(None) };
         if reference.is_index {
-            let header = header_at(look, from)?.filter(|header| header.kind == *b"sidx");
+            let header = header_at(reader, from)?.filter(|header| header.kind == *b"sidx");
             let Some(inner) = header.and_then(|header| header.len) else { return Ok(None) };
-            let reached = expand(look, init, from, inner, depth + 1, index)?;
+            let reached = expand(reader, init, from, inner, depth + 1, index)?;
             // It speaks of itself and of what is behind it, up to the next one.
             if reached != Some(end) {
                 return Ok(None);
             }
         } else {
-            if index.fragments.len() == MOST {
+            if index.fragments.len() == MAX_FRAGMENTS {
                 return Ok(None);
             }
             let (len, is_entry) = (reference.len, reference.is_entry);
@@ -246,15 +248,15 @@ fn in_timescale(ticks: u64, from: u32, to: u32) -> Option<u64> {
 }
 
 /// Whether nothing but indexes and padding is behind `end`.
-pub(super) fn is_all(look: &mut dyn ReadAt, end: u64) -> Result<bool, SurveyError> {
+pub(super) fn is_all(reader: &mut dyn ReadAt, end: u64) -> Result<bool, SurveyError> {
     let mut at = end;
-    for _ in 0..MOST_BETWEEN {
-        if at == look.len() {
+    for _ in 0..MAX_BOXES_BETWEEN {
+        if at == reader.len() {
             return Ok(true);
         }
-        let Some(header) = header_at(look, at)? else { return Ok(false) };
+        let Some(header) = header_at(reader, at)? else { return Ok(false) };
         match (&header.kind, header.len) {
-            (b"free" | b"skip" | b"mfra", Some(len)) if len <= look.len() - at => at += len,
+            (b"free" | b"skip" | b"mfra", Some(len)) if len <= reader.len() - at => at += len,
             _ => return Ok(false),
         }
     }
@@ -262,13 +264,13 @@ pub(super) fn is_all(look: &mut dyn ReadAt, end: u64) -> Result<bool, SurveyErro
 }
 
 /// Whether nothing that belongs to the film is between an index and what it refers to first.
-fn is_padding(look: &mut dyn ReadAt, from: u64, to: u64) -> Result<bool, SurveyError> {
+fn is_padding(reader: &mut dyn ReadAt, from: u64, to: u64) -> Result<bool, SurveyError> {
     let mut at = from;
-    for _ in 0..MOST_BETWEEN {
+    for _ in 0..MAX_BOXES_BETWEEN {
         if at >= to {
             return Ok(at == to);
         }
-        let Some(header) = header_at(look, at)? else { return Ok(false) };
+        let Some(header) = header_at(reader, at)? else { return Ok(false) };
         match (&header.kind, header.len) {
             (b"free" | b"skip" | b"wide" | b"uuid" | b"styp" | b"sidx" | b"ssix", Some(len)) => {
                 at = at.saturating_add(len);
@@ -322,12 +324,12 @@ impl Sidx<'_> {
 }
 
 fn from_mfra(
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     init: &InitSegment,
     first: u64,
 ) -> Result<Option<Index>, SurveyError> {
-    match mfra(look, init, first)? {
-        Some((at, entries)) => spans(look, init, first, at, &entries),
+    match mfra(reader, init, first)? {
+        Some((at, entries)) => spans(reader, init, first, at, &entries),
         None => Ok(None),
     }
 }
@@ -338,25 +340,25 @@ type Entries = Vec<(u64, u64)>;
 /// Reads the index at the end of the file, whose length stands in the last 16 bytes (§8.8.11): where it
 /// begins, and its entries.
 fn mfra(
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     init: &InitSegment,
     first: u64,
 ) -> Result<Option<(u64, Entries)>, SurveyError> {
-    let len = look.len();
+    let len = reader.len();
     let Some(last) = len.checked_sub(16).filter(|at| *at > first) else { return Ok(None) };
-    let mfro = look.read_at(last..len)?;
+    let mfro = reader.read_at(last..len)?;
     if mfro.get(4..8) != Some(b"mfro") {
         return Ok(None);
     }
     let size = u32_at(&mfro, 12).map_or(0, u64::from);
-    let Some(at) = len.checked_sub(size).filter(|at| *at > first && size <= LARGEST) else {
+    let Some(at) = len.checked_sub(size).filter(|at| *at > first && size <= MAX_INDEX) else {
         return Ok(None);
     };
-    let mfra = look.read_at(at..len)?;
+    let mfra = reader.read_at(at..len)?;
     let entries = header(&mfra)
         .filter(|header| header.kind == *b"mfra" && header.len == Some(size))
         .and_then(|header| entries(&mfra[header.header..], init.id))
-        .filter(|entries| !entries.is_empty() && entries.len() <= MOST);
+        .filter(|entries| !entries.is_empty() && entries.len() <= MAX_FRAGMENTS);
     Ok(entries.map(|entries| (at, entries)))
 }
 
@@ -390,7 +392,7 @@ fn entries(mfra: &[u8], id: u32) -> Option<Entries> {
 
 /// The runs between the entries, from the first fragment at `first` to `end`.
 fn spans(
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     init: &InitSegment,
     first: u64,
     end: u64,
@@ -401,11 +403,11 @@ fn spans(
         return Ok(None);
     };
     // All that is in front of the first entry must belong to it: styp, sidx.
-    let facts = fragment::facts_at(look, first, init)?;
-    if !is_rising || *begin < first || first + facts.len <= *begin || *last >= end {
+    let info = fragment::info_at(reader, first, init)?;
+    if !is_rising || *begin < first || first + info.len <= *begin || *last >= end {
         return Ok(None);
     }
-    let tail = match fragment::facts_at(look, *last, init) {
+    let tail = match fragment::info_at(reader, *last, init) {
         Ok(tail) => tail,
         Err(SurveyError::Refused(_) | SurveyError::Incomplete(_)) => return Ok(None),
         Err(halt) => return Err(halt),

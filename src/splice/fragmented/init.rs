@@ -7,7 +7,7 @@ use crate::container::isobmff::{self, Header, u32_at};
 use crate::error::Unsupported;
 use crate::media::TrackKind;
 use crate::splice::edits::{self, Edit, NANOS, Rescale, SimpleEdit};
-use crate::splice::trak::{MALFORMED, Moov, Trak, whole};
+use crate::splice::trak::{MALFORMED, Moov, Trak, boxes_of};
 use crate::splice::{ReadAt, SurveyError};
 
 /// What the moov says of the track.
@@ -40,30 +40,36 @@ impl InitSegment {
     /// Reads what is in a moov, of the only track.
     pub(super) fn read(moov: &[u8]) -> Result<InitSegment, Unsupported> {
         let moov = Moov::read(moov)?;
-        InitSegment::of(&moov, moov.lone()?)
+        InitSegment::of(&moov, moov.only_track()?)
     }
 
     /// The same of the track of this kind that a player would take, if there are others.
     pub(super) fn of_kind(moov: &[u8], kind: TrackKind) -> Result<InitSegment, Unsupported> {
         let moov = Moov::read(moov)?;
-        InitSegment::of(&moov, moov.of_kind(kind).ok_or(Unsupported("it has no such track"))?)
+        InitSegment::of(
+            &moov,
+            moov.track_of_kind(kind)
+                .ok_or(Unsupported("the file has no track of the expected kind"))?,
+        )
     }
 
     fn of(moov: &Moov<'_>, trak: &[u8]) -> Result<InitSegment, Unsupported> {
-        let mvex = moov.mvex.as_ref().ok_or(Unsupported("it has no fragments"))?;
+        let mvex = moov.mvex.as_ref().ok_or(Unsupported("the file has no fragments"))?;
         let bytes = trak;
         let trak = Trak::read(trak)?;
         let kind = match &trak.handler {
             b"vide" => TrackKind::Video,
             b"soun" => TrackKind::Audio,
-            _ => return Err(Unsupported("its track is neither picture nor sound")),
+            _ => return Err(Unsupported("the track is neither video nor audio")),
         };
         let counts = trak.stbl.iter().filter(|found| matches!(&found.kind, b"stsz" | b"stz2"));
         if counts.into_iter().any(|found| u32_at(found.payload(), 8) != Some(0)) {
-            return Err(Unsupported("it has samples both in its moov and in fragments"));
+            return Err(Unsupported(
+                "the file has samples both in its index (moov) and in fragments",
+            ));
         }
         let id = trak.id()?;
-        let trex = whole(mvex.payload())?
+        let trex = boxes_of(mvex.payload())?
             .into_iter()
             .find(|found| found.kind == *b"trex" && u32_at(found.payload(), 4) == Some(id));
         let trex = trex.map(|trex| trex.payload().to_vec()).filter(|trex| trex.len() == 24);
@@ -81,13 +87,13 @@ impl InitSegment {
 
     /// Its time line; refused if its edit list is more than a delay and a beginning.
     pub(super) fn timeline(&self) -> Result<Timeline, Unsupported> {
-        let uncuttable = Unsupported("its edit list is not simple, and cannot be cut");
-        self.plain_timeline().ok_or(uncuttable)
+        let uncuttable = Unsupported("the edit list is not a single edit and cannot be trimmed");
+        self.simple_timeline().ok_or(uncuttable)
     }
 
     /// Its time line, if its edit list is no more than a delay and a beginning.
-    pub(super) fn plain_timeline(&self) -> Option<Timeline> {
-        let SimpleEdit { empty, media_time, .. } = edits::plain(&self.edits)?;
+    pub(super) fn simple_timeline(&self) -> Option<Timeline> {
+        let SimpleEdit { empty, media_time, .. } = edits::simple(&self.edits)?;
         let scale = Rescale { from: self.movie_scale, to: self.timescale };
         let (timescale, delay) = (self.timescale, scale.round(empty).ok()?);
         let media_time = u64::try_from(media_time).ok()?.checked_add(self.lead)?;
@@ -96,17 +102,17 @@ impl InitSegment {
 }
 
 /// The header of the box at `at`; `None` at the end of the file, or where there is none.
-pub(super) fn header_at(look: &mut dyn ReadAt, at: u64) -> Result<Option<Header>, SurveyError> {
-    let end = look.len().min(at.saturating_add(16));
+pub(super) fn header_at(reader: &mut dyn ReadAt, at: u64) -> Result<Option<Header>, SurveyError> {
+    let end = reader.len().min(at.saturating_add(16));
     if at >= end {
         return Ok(None);
     }
-    Ok(isobmff::header(&look.read_at(at..end)?))
+    Ok(isobmff::header(&reader.read_at(at..end)?))
 }
 
 impl Timeline {
     /// Everything is shown when it is composed.
-    pub(super) fn plain(timescale: u32) -> Timeline {
+    pub(super) fn identity(timescale: u32) -> Timeline {
         Timeline { timescale, delay: 0, media_time: 0 }
     }
 

@@ -3,34 +3,34 @@
 
 use std::time::Duration;
 
-use super::fragment::{FragmentInfo, facts_at, fragment_at};
+use super::fragment::{FragmentInfo, fragment_at, info_at};
 use super::init::InitSegment;
 use super::table::Table;
 use super::walk::{Step, Walk};
-use super::{index, led};
+use super::{index, with_lead};
 use crate::media::TrackKind;
 use crate::splice::{ReadAt, SurveyError};
 
 /// So many fragments are looked at, from the one on in which the part begins: each may be a request.
-const MOST_LOOKS: usize = 24;
+const MAX_READS: usize = 24;
 
 /// When the last key frame of the video is decoded that is shown at `start` or before, as far as the
 /// fragments tell to which an index leads, or all of them if there is none.
 pub(in crate::splice) fn key_frame(
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     moov: &[u8],
     behind: u64,
     start: Duration,
 ) -> Result<Option<Duration>, SurveyError> {
-    let init = led(look, InitSegment::of_kind(moov, TrackKind::Video)?, behind)?;
+    let init = with_lead(reader, InitSegment::of_kind(moov, TrackKind::Video)?, behind)?;
     let timeline = init.timeline()?;
     let start = timeline.media_time(start);
-    let mut fragments = fragments(look, &init, behind)?;
+    let mut fragments = fragments(reader, &init, behind)?;
     // What an index says may be off a little.
     fragments.retain(|(time, _)| *time <= start.saturating_add(init.timescale.into()));
-    for (_, from) in fragments.iter().rev().take(MOST_LOOKS) {
+    for (_, from) in fragments.iter().rev().take(MAX_READS) {
         let mut table = Table::default();
-        match fragment_at(look, *from, &init, Some(&mut table)) {
+        match fragment_at(reader, *from, &init, Some(&mut table)) {
             Ok(FragmentInfo { time, is_timed: true, .. }) => {
                 if let Some(time) = table.last_sync(time, start) {
                     return Ok(Some(timeline.presentation_time(time)));
@@ -46,18 +46,18 @@ pub(in crate::splice) fn key_frame(
 
 /// When fragments begin in which key frames may be, and where.
 fn fragments(
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     init: &InitSegment,
     behind: u64,
 ) -> Result<Vec<(u64, u64)>, SurveyError> {
-    let (first, mut told) = index::told(look, init, behind)?;
+    let (first, mut told) = index::told(reader, init, behind)?;
     let Some((begin, from)) = told.first().copied() else {
-        let steps = Walk::new(init, first, &[]).steps(look)?;
-        let steps = steps.iter().filter(|Step { facts, .. }| facts.has_sync);
-        return Ok(steps.map(|Step { from, facts, .. }| (facts.time, *from)).collect());
+        let steps = Walk::new(init, first, &[]).steps(reader)?;
+        let steps = steps.iter().filter(|Step { info, .. }| info.has_sync);
+        return Ok(steps.map(|Step { from, info, .. }| (info.time, *from)).collect());
     };
     // An index may count from elsewhere.
-    if let Ok(FragmentInfo { time, is_timed: true, .. }) = facts_at(look, from, init) {
+    if let Ok(FragmentInfo { time, is_timed: true, .. }) = info_at(reader, from, init) {
         for (at, _) in &mut told {
             *at = at.saturating_sub(begin).saturating_add(time);
         }

@@ -43,14 +43,14 @@ impl FragmentRewriter {
     }
 
     /// How many bytes behind a piece of `track` that ends at `end` are needed to finish it.
-    pub(in crate::splice) fn behind(&self, track: u8, end: u64) -> u64 {
+    pub(in crate::splice) fn lookahead(&self, track: u8, end: u64) -> u64 {
         let is_last = self.tracks.get(usize::from(track)).is_some_and(|rule| rule.is_last(end));
         if is_last { TrackPatch::PEEK as u64 } else { 0 }
     }
 
     /// Makes the piece of `track` whose `len` bytes come next from `input`; `place` is its own
     /// among all pieces.
-    pub(in crate::splice) fn emit(
+    pub(in crate::splice) fn rewrite(
         &self,
         track: u8,
         place: usize,
@@ -67,13 +67,14 @@ impl FragmentRewriter {
         while left > 0 && !window.is_over() {
             let head = Head::take(left, input)?;
             let payload = head.len - head.bytes().len() as u64;
-            if payload == 0 && rule.is_last(input.at()) && window.wants(head.bytes().len() as u64) {
+            if payload == 0 && rule.is_last(input.at()) && window.reaches(head.bytes().len() as u64)
+            {
                 rule.see_what_is_left(0, input)?;
             }
             match &head.kind {
                 b"moof" => {
                     if !has_media {
-                        return Err(input.mismatch("a fragment has no media"));
+                        return Err(input.mismatch("a fragment has no media data (mdat)"));
                     }
                     has_media = false;
                     let count = usize::try_from(payload).unwrap_or(usize::MAX);
@@ -87,7 +88,9 @@ impl FragmentRewriter {
                 }
                 b"mdat" => {
                     if fragments == 0 {
-                        return Err(input.mismatch("its media begins before its fragment"));
+                        return Err(
+                            input.mismatch("media data (mdat) precedes its fragment (moof)")
+                        );
                     }
                     has_media = true;
                     window.write(head.bytes())?;
@@ -102,7 +105,7 @@ impl FragmentRewriter {
                     let count = usize::try_from(payload).unwrap_or(usize::MAX);
                     let prft = input.read_exact(count)?;
                     if !put(prft, 4, rule.new_id) {
-                        return Err(input.mismatch("a producer's time (prft) is malformed"));
+                        return Err(input.mismatch("a prft box is malformed"));
                     }
                     window.write(head.bytes())?;
                     window.write(prft)?;
@@ -116,12 +119,12 @@ impl FragmentRewriter {
                     window.write(&head.renamed(*b"free"))?;
                     rule.pass(input, window, payload)?;
                 }
-                _ => return Err(input.mismatch("an unknown box is among its fragments")),
+                _ => return Err(input.mismatch("an unknown box lies between the fragments")),
             }
             left -= head.len;
         }
         if left == 0 && (fragments == 0 || !has_media) {
-            return Err(input.mismatch("where a fragment should be is none"));
+            return Err(input.mismatch("expected a fragment (moof)"));
         }
         Ok(())
     }
@@ -129,7 +132,7 @@ impl FragmentRewriter {
 
 /// How many of these bytes from the beginning of a piece there are up to the media that `target`
 /// is in: everything between the two can be passed over.
-pub(in crate::splice) fn way_in(bytes: &[u8], target: u64) -> Option<usize> {
+pub(in crate::splice) fn media_start(bytes: &[u8], target: u64) -> Option<usize> {
     let mut at = 0;
     loop {
         let found = isobmff::header(bytes.get(at..)?)?;
@@ -154,7 +157,7 @@ struct Head {
 impl Head {
     /// Takes the next one from a piece of which `left` bytes are left.
     fn take(left: u64, input: &mut TrackInput<'_>) -> Result<Head, Error> {
-        const OUTSIDE: &str = "a box is larger than the fragment that it is in";
+        const OUTSIDE: &str = "a box runs past the end of its fragment";
         let mut raw = [0; 16];
         if left < 8 {
             return Err(input.mismatch(OUTSIDE));
@@ -168,7 +171,7 @@ impl Head {
             raw[8..].copy_from_slice(input.read_exact(8)?);
         }
         let Some(found) = isobmff::header(&raw) else {
-            return Err(input.mismatch("a box has no room for its own header"));
+            return Err(input.mismatch("a box is shorter than its own header"));
         };
         // What goes on to the end of its file goes on to the end of the last piece.
         let len = found.len.unwrap_or(left);
@@ -231,7 +234,7 @@ impl TrackPatch {
         let len = self.unseen.end - self.unseen.start;
         let is_index = |found: &Header| matches!(&found.kind, b"mfra" | b"free" | b"skip");
         if found.filter(is_index).and_then(|found| found.len) != Some(len) {
-            return Err(input.mismatch("there are fragments that its index leaves out"));
+            return Err(input.mismatch("there are fragments that the index omits"));
         }
         bytes.truncate(count);
         Ok(bytes)
@@ -239,7 +242,7 @@ impl TrackPatch {
 
     /// Changes a moof (without its header), which moves by `moved` bytes.
     fn patch(&self, moof: &mut [u8], number: u32, moved: u64) -> Result<(), &'static str> {
-        const MALFORMED: &str = "a fragment's head (moof) is malformed";
+        const MALFORMED: &str = "a moof box is malformed";
         let (mut has_number, mut has_track, mut has_others) = (false, false, false);
         for found in places(moof).ok_or(MALFORMED)? {
             let payload = &mut moof[found.payload.clone()];
@@ -260,7 +263,7 @@ impl TrackPatch {
         if !has_number {
             return Err(MALFORMED);
         }
-        if has_track { Ok(()) } else { Err("a fragment is of another track") }
+        if has_track { Ok(()) } else { Err("a fragment belongs to another track") }
     }
 
     /// `None` if it is of another track, as one in front of it is if it `has_others`.
@@ -270,7 +273,7 @@ impl TrackPatch {
         moved: u64,
         has_others: bool,
     ) -> Option<Result<(), &'static str>> {
-        const MALFORMED: Option<Result<(), &str>> = Some(Err("a fragment of a track is malformed"));
+        const MALFORMED: Option<Result<(), &str>> = Some(Err("a traf box is malformed"));
         let Some(boxes) = places(traf) else { return MALFORMED };
         let Some(tfhd) = boxes.iter().find(|found| found.kind == *b"tfhd") else {
             return MALFORMED;
@@ -282,14 +285,14 @@ impl TrackPatch {
             None => return MALFORMED,
         };
         if has_others && !has_base(payload) {
-            return Some(Err("the media of a fragment are behind those of another track"));
+            return Some(Err("a fragment stores its media after that of another track"));
         }
         if u32_at(payload, 0).is_some_and(|has| has & flags::BASE_DATA_OFFSET != 0) {
             let Some(base) = u64_at(payload, 8) else { return MALFORMED };
             payload[8..16].copy_from_slice(&base.wrapping_add(moved).to_be_bytes());
         }
         let Some(tfdt) = boxes.iter().find(|found| found.kind == *b"tfdt") else {
-            let missing = Some(Err("a fragment does not tell its time"));
+            let missing = Some(Err("a fragment has no decode time (tfdt)"));
             return if self.shift == self.lead { Some(Ok(())) } else { missing };
         };
         let payload = &mut traf[tfdt.payload.clone()];
@@ -298,13 +301,13 @@ impl TrackPatch {
         let Some(time) = time else { return MALFORMED };
         // In front of 0 is what would be behind all that 64 bits can tell.
         let Some(time) = time.wrapping_add(self.lead).checked_sub(self.shift) else {
-            return Some(Err("a fragment is earlier than its index says"));
+            return Some(Err("a fragment begins earlier than the index declares"));
         };
         if wide {
             payload[4..12].copy_from_slice(&time.to_be_bytes());
         } else {
             let Ok(time) = u32::try_from(time) else {
-                return Some(Err("a fragment is later than there is room for"));
+                return Some(Err("a fragment's decode time does not fit in its field"));
             };
             put(payload, 4, time);
         }

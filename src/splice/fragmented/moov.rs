@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Chosen;
+use super::SelectedTrack;
 use super::init::{Timeline, ticks};
 use crate::container::isobmff::boxed;
 use crate::error::Unsupported;
@@ -14,11 +14,11 @@ use crate::splice::{entry, tags};
 
 /// Everything in front of the indexes.
 pub(super) fn head(
-    chosen: &[Chosen<'_>],
+    chosen: &[SelectedTrack<'_>],
     duration: Duration,
     tags: &Metadata,
 ) -> Result<Vec<u8>, Unsupported> {
-    let scale = edits::common(chosen.iter().map(|chosen| chosen.track.init.movie_scale));
+    let scale = edits::common_timescale(chosen.iter().map(|chosen| chosen.track.init.movie_scale));
     let length = |duration: Duration| {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Rescale { from: NANOS, to: scale }.round(nanos)
@@ -38,7 +38,12 @@ pub(super) fn head(
 }
 
 /// The track as it was, but for its number, its durations and, where it was cut, its edit list.
-fn trak(chosen: &Chosen<'_>, id: u32, scale: u32, duration: u64) -> Result<Vec<u8>, Unsupported> {
+fn trak(
+    chosen: &SelectedTrack<'_>,
+    id: u32,
+    scale: u32,
+    duration: u64,
+) -> Result<Vec<u8>, Unsupported> {
     let init = &chosen.track.init;
     let edits = if chosen.is_cut {
         of_timeline(&chosen.timeline, scale)?
@@ -73,7 +78,7 @@ fn of_timeline(timeline: &Timeline, scale: u32) -> Result<Vec<Edit>, Unsupported
 }
 
 /// The media's own duration is where players look that cannot seek.
-fn mdia(trak: &Trak<'_>, chosen: &Chosen<'_>) -> Result<Vec<u8>, Unsupported> {
+fn mdia(trak: &Trak<'_>, chosen: &SelectedTrack<'_>) -> Result<Vec<u8>, Unsupported> {
     let begin = chosen.fragments.first().map_or(0, |first| first.time);
     let lasts = chosen.end.saturating_sub(begin);
     let mut parts = Vec::new();

@@ -1,12 +1,12 @@
 //! The indexes of the joined file (ISO/IEC 14496-12 §8.16.3): one for each track, the picture's
 //! last.
 //!
-//! With both, a player opens the file and finds any place in it with one request each. Players
+//! With both, a player opens the file and finds any offset in it with one request each. Players
 //! trust an index only if the media follows right behind it, hence the order. A reference leads to a
 //! fragment with which decoding can begin, and goes on over those with which it cannot. Must never
 //! promise what is not so: of fragments that nobody has looked at, it says nothing of key frames.
 
-use super::Chosen;
+use super::SelectedTrack;
 use crate::media::TrackKind;
 use crate::splice::Layout;
 
@@ -14,7 +14,7 @@ use crate::splice::Layout;
 const FIXED: u64 = 8 + 4 + 8 + 16 + 4;
 const REFERENCE: u64 = 12;
 /// References of one index: their number has 16 bits.
-const MOST: usize = u16::MAX as usize;
+const MAX_REFERENCES: usize = u16::MAX as usize;
 
 /// What a reference says of where it leads to: nothing at all; that decoding can begin there; that it
 /// can with what is shown first (a stream access point of type 1, Annex I).
@@ -40,7 +40,7 @@ impl Index {
 }
 
 /// Adds all indexes to what is in front of the first fragment, or none where there can be none.
-pub(super) fn add_indexes(head: &mut Vec<u8>, chosen: &[Chosen<'_>], layout: &Layout) {
+pub(super) fn add_indexes(head: &mut Vec<u8>, chosen: &[SelectedTrack<'_>], layout: &Layout) {
     let of = |(track, chosen)| index(track, chosen, layout);
     let indexes = chosen.iter().enumerate().map(of).collect::<Option<Vec<_>>>();
     let Some(indexes) = indexes else { return };
@@ -54,14 +54,14 @@ pub(super) fn add_indexes(head: &mut Vec<u8>, chosen: &[Chosen<'_>], layout: &La
 }
 
 /// The index of one track; `None` if there can be none.
-fn index(track: usize, chosen: &Chosen<'_>, layout: &Layout) -> Option<Index> {
+fn index(track: usize, chosen: &SelectedTrack<'_>, layout: &Layout) -> Option<Index> {
     let fragments = chosen.fragments;
     let earliest = chosen.shown(fragments.first()?.time);
     // All of them where there are not too many; else of as many as must be one.
     let mut each = 1;
     let references = loop {
         let references = references(track, chosen, layout, each)?;
-        if references.len() <= MOST {
+        if references.len() <= MAX_REFERENCES {
             break references;
         }
         each += 1;
@@ -70,7 +70,7 @@ fn index(track: usize, chosen: &Chosen<'_>, layout: &Layout) -> Option<Index> {
         track: track as u32 + 1,
         timescale: chosen.timescale(),
         earliest: u64::try_from(earliest.max(0)).ok()?,
-        begin: layout.places(track as u8).next()?,
+        begin: layout.track_offsets(track as u8).next()?,
         references,
     })
 }
@@ -79,13 +79,13 @@ fn index(track: usize, chosen: &Chosen<'_>, layout: &Layout) -> Option<Index> {
 /// Of `each` fragments that could have one, the first has.
 fn references(
     track: usize,
-    chosen: &Chosen<'_>,
+    chosen: &SelectedTrack<'_>,
     layout: &Layout,
     each: usize,
 ) -> Option<Vec<[u32; 3]>> {
     let mut references = Vec::with_capacity(chosen.fragments.len().div_ceil(each));
-    let mut fragments = chosen.fragments.iter().zip(layout.places(track as u8));
-    let (mut last, mut place) = fragments.next()?;
+    let mut fragments = chosen.fragments.iter().zip(layout.track_offsets(track as u8));
+    let (mut last, mut offset) = fragments.next()?;
     let mut add = |last: &super::Fragment, len: u64, until: u64| {
         let len = u32::try_from(len).ok().filter(|len| *len < 1 << 31)?;
         let duration = u32::try_from(until.checked_sub(last.time)?).ok()?;
@@ -103,14 +103,14 @@ fn references(
         if passed < each {
             continue;
         }
-        add(last, at - place, fragment.time)?;
-        (last, place, passed) = (fragment, at, 0);
+        add(last, at - offset, fragment.time)?;
+        (last, offset, passed) = (fragment, at, 0);
     }
-    add(last, layout.len() - place, chosen.end)?;
+    add(last, layout.len() - offset, chosen.end)?;
     Some(references)
 }
 
-fn kind(chosen: &Chosen<'_>, is_entry: bool) -> u32 {
+fn kind(chosen: &SelectedTrack<'_>, is_entry: bool) -> u32 {
     match (chosen.track.init.kind, is_entry && chosen.track.is_proven) {
         (_, false) => UNKNOWN,
         // Pictures may be shown before the key frame in front of which they do not stand.

@@ -8,10 +8,10 @@ use crate::error::Unsupported;
 
 /// The most samples of a file whose fragments are told of so: twelve hours of sound at 48 kHz. Each
 /// takes a few bytes here, and a few more in the moov.
-pub(super) const MOST_SAMPLES: usize = 2 << 20;
+pub(super) const MAX_SAMPLES: usize = 2 << 20;
 
 /// The most of one fragment.
-const MOST_IN_ONE: usize = 1 << 16;
+const MAX_SAMPLES_PER_FRAGMENT: usize = 1 << 16;
 
 /// So many samples with the same value.
 pub(super) type Run<T> = (u32, T);
@@ -76,7 +76,7 @@ impl Table {
         is_sync: bool,
     ) -> Option<()> {
         let total = self.sizes.len().checked_add(count as usize)?;
-        if total > MOST_IN_ONE {
+        if total > MAX_SAMPLES_PER_FRAGMENT {
             return None;
         }
         self.sizes.resize(total, size);
@@ -127,13 +127,13 @@ impl Table {
     }
 
     /// Whether all of it lies in the media of its fragment, which begins at `from`.
-    pub(super) fn lies_within(&self, from: u64, facts: &FragmentInfo) -> bool {
+    pub(super) fn lies_within(&self, from: u64, info: &FragmentInfo) -> bool {
         let mut sizes = self.sizes.iter();
         self.extents.iter().all(|extent| {
             let len: u64 =
                 sizes.by_ref().take(extent.samples as usize).map(|size| u64::from(*size)).sum();
             let end = extent.at.checked_add(len);
-            extent.at >= from + facts.media && end.is_some_and(|end| end <= from + facts.len)
+            extent.at >= from + info.media && end.is_some_and(|end| end <= from + info.len)
         })
     }
 
@@ -154,8 +154,8 @@ impl Table {
             }
             add(&mut self.durations, 1, moved).ok_or(UNEVEN)?;
         }
-        if self.sizes.len() + next.sizes.len() > MOST_SAMPLES {
-            return Err(Unsupported("it has too many samples"));
+        if self.sizes.len() + next.sizes.len() > MAX_SAMPLES {
+            return Err(Unsupported("the track has too many samples"));
         }
         self.sizes.extend(next.sizes);
         for (count, duration) in next.durations {
@@ -172,4 +172,4 @@ impl Table {
     }
 }
 
-const UNEVEN: Unsupported = Unsupported("its fragments do not follow each other in time");
+const UNEVEN: Unsupported = Unsupported("the fragments are not consecutive in time");

@@ -10,7 +10,7 @@ use crate::container::probe::{Format, PROBE_SIZE};
 use crate::error::{Error, UpstreamError};
 use crate::media::Metadata;
 use crate::options::ContainerChoice;
-use crate::splice::golden::{self, How};
+use crate::splice::golden::{self, Case};
 use crate::splice::top_level::TopLevelBoxes;
 use crate::splice::trak::Moov;
 use crate::splice::windowed_reader::{WindowPolicy, WindowedReader};
@@ -30,15 +30,15 @@ use seen::{Seen, seen};
 use sketch::{Index, Sketch, sketch};
 
 /// The survey from the beginning of a file on; `None` if it has no fragments.
-fn survey(look: &mut dyn ReadAt, trim: TimeRange) -> Result<Option<Track>, SurveyError> {
-    let look = &mut WindowedReader::new(look, WindowPolicy::FRAGMENTS);
-    let mut top = TopLevelBoxes::new(look);
+fn read_index(reader: &mut dyn ReadAt, trim: TimeRange) -> Result<Option<Track>, SurveyError> {
+    let reader = &mut WindowedReader::new(reader, WindowPolicy::FRAGMENTS);
+    let mut top = TopLevelBoxes::new(reader);
     let moov = top.moov()?;
     if Moov::read(&moov)?.mvex.is_none() {
         return Ok(None);
     }
     let behind = top.at();
-    super::survey(look, &moov, behind, trim).map(Some)
+    super::read_index(reader, &moov, behind, trim).map(Some)
 }
 
 /// A file in memory that counts the looks at it, but for those at its front, which is here already.
@@ -102,7 +102,7 @@ fn emit(plan: &Plan, part: Range<u64>, files: &Files) -> Result<Vec<u8>, Error> 
 
 fn planned(sketches: &[Sketch], trim: TimeRange) -> (Plan, Files) {
     let files = sketches.iter().map(|sketch| (sketch.kind, sketch.bytes())).collect();
-    let tracks: Vec<_> = sketches.iter().map(|s| (s.kind, s.survey(trim).unwrap())).collect();
+    let tracks: Vec<_> = sketches.iter().map(|s| (s.kind, s.read_index(trim).unwrap())).collect();
     let tracks: Vec<_> = tracks.iter().map(|(kind, track)| (*kind, track)).collect();
     (plan(&tracks, &options(trim)).unwrap(), files)
 }
@@ -167,27 +167,27 @@ fn golden_files() {
     let check = |files: &[_], how, expected| golden::check(Format::Mp4, files, how, expected);
     check(
         &film,
-        How::default(),
+        Case::default(),
         ("f84770bc03e02b9598993919f4bb55a3", "ff50978516a611f4914103afd75e1924"),
     );
     check(
         &film,
-        How { is_tagged: true, ..How::default() },
+        Case { is_tagged: true, ..Case::default() },
         ("32dfcf685acb4503181f2fa2c937913c", "825096ca214c8c38acf0b8bdfb865dbf"),
     );
     check(
         &film,
-        How { trim: (1800, Some(3500)), ..How::default() },
+        Case { trim: (1800, Some(3500)), ..Case::default() },
         ("e5ed9362be28f23bb7095bca6255f637", "c5d649652e1ce59640fc96191dfcda16"),
     );
     check(
         &files(&[TrackKind::Video]),
-        How::default(),
+        Case::default(),
         ("de4c0a20d24cb8699c8b8ddec2cece03", "8afe29441ccabcd760b8a0cda454ba99"),
     );
     check(
         &files(&[TrackKind::Audio]),
-        How { is_gathered: true, ..How::default() },
+        Case { is_gathered: true, ..Case::default() },
         ("8999feeb08e7d6e34e7a19e52f0c6670", "311e701ee2d5f616aaa1386498c6cc04"),
     );
     // Edit lists, and an index that does not tell what is behind the last fragment.
@@ -198,7 +198,7 @@ fn golden_files() {
         [(TrackKind::Video, late.bytes()), (TrackKind::Audio, sketch(TrackKind::Audio).bytes())];
     check(
         &late,
-        How { is_tagged: true, ..How::default() },
+        Case { is_tagged: true, ..Case::default() },
         ("459de7c04055aac30948ef18ff26426e", "2779f6fd488616d7e40ce1118f4d8efb"),
     );
 }

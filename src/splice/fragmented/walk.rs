@@ -14,48 +14,48 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::fragment::{FragmentInfo, fragment_at};
 use super::index::is_all;
 use super::init::InitSegment;
-use super::table::{MOST_SAMPLES, Table};
-use super::{Fragment, MOST_TICKS};
+use super::table::{MAX_SAMPLES, Table};
+use super::{Fragment, MAX_TICKS};
 use crate::container::isobmff::{self, Header};
 use crate::container::probe::PROBE_SIZE;
 use crate::error::Unsupported;
 use crate::splice::{MAX_ELEMENT, ReadAt, SurveyError};
 
 /// Fragments of one file, at most: two days in pieces of two seconds.
-pub(super) const MOST: usize = 1 << 17;
+pub(super) const MAX_FRAGMENTS: usize = 1 << 17;
 /// At how many places at once; and to how many fragments, more or less, one place is worth its
 /// connection.
-const ABREAST: u64 = 16;
-const WORTH_ONE: u64 = 8;
+const MAX_CHAINS: u64 = 16;
+const FRAGMENTS_PER_CHAIN: u64 = 8;
 /// What is looked at of a fragment at first, later on as much as the one before it needed, and some
 /// more.
-const AHEAD: u64 = 4 << 10;
-const LEAST_AHEAD: u64 = 1 << 10;
+const HEAD_READ: u64 = 4 << 10;
+const MIN_HEAD_READ: u64 = 1 << 10;
 /// What is looked through at once for a fragment.
-const SCAN: u64 = 256 << 10;
+const SCAN_READ: u64 = 256 << 10;
 /// How often a walk may begin anew where it began with what was no fragment.
-const GUESSES: u32 = 64;
+const MAX_GUESSES: u32 = 64;
 /// The most that is looked at once at each of the places.
-const LONGEST_WINDOW: u64 = 1 << 20;
+const MAX_WINDOW: u64 = 1 << 20;
 /// Header of a moof, and the mfhd that it must begin with (§8.8.5).
-const SIGN: usize = 24;
+const SIGNATURE: usize = 24;
 
 /// A fragment that was looked at.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     pub(super) from: u64,
-    pub(super) facts: FragmentInfo,
+    pub(super) info: FragmentInfo,
     /// Its samples, if they are wanted.
     pub(super) table: Option<Box<Table>>,
 }
 
 impl Step {
     fn moof(&self) -> u64 {
-        self.from + self.facts.moof
+        self.from + self.info.moof
     }
 
     fn end(&self) -> u64 {
-        self.from + self.facts.len
+        self.from + self.info.len
     }
 }
 
@@ -83,52 +83,52 @@ impl<'a> Walk<'a> {
     }
 
     /// All fragments up to the end of the file.
-    pub(super) fn steps(&self, look: &mut dyn ReadAt) -> Result<Vec<Step>, SurveyError> {
+    pub(super) fn steps(&self, reader: &mut dyn ReadAt) -> Result<Vec<Step>, SurveyError> {
         let mut steps = Vec::new();
         // What is at the front is here, or comes by itself.
         let mut at = self.first;
-        while at + AHEAD <= PROBE_SIZE as u64 && !is_all(look, at)? {
-            let step = self.step(look, at)?;
+        while at + HEAD_READ <= PROBE_SIZE as u64 && !is_all(reader, at)? {
+            let step = self.step(reader, at)?;
             at = step.end();
             steps.push(step);
         }
-        if !is_all(look, at)? {
-            let chains = self.chains(look, at, steps.last());
-            let chains = self.walk_abreast(look, chains)?;
-            self.link(look, &mut steps, at, chains)?;
+        if !is_all(reader, at)? {
+            let chains = self.chains(reader, at, steps.last());
+            let chains = self.walk_abreast(reader, chains)?;
+            self.link(reader, &mut steps, at, chains)?;
         }
         tell_times(&mut steps);
         Ok(steps)
     }
 
-    fn step(&self, look: &mut dyn ReadAt, from: u64) -> Result<Step, SurveyError> {
+    fn step(&self, reader: &mut dyn ReadAt, from: u64) -> Result<Step, SurveyError> {
         let mut table = self.tables.then(Box::<Table>::default);
-        let facts = fragment_at(look, from, self.init, table.as_deref_mut())?;
+        let info = fragment_at(reader, from, self.init, table.as_deref_mut())?;
         if let Some(table) = &mut table {
-            if !table.lies_within(from, &facts) {
-                return Err(Unsupported("samples are where no media is").into());
+            if !table.lies_within(from, &info) {
+                return Err(Unsupported("samples lie outside the media data (mdat)").into());
             }
             table.shrink();
             let count = table.sizes.len();
-            if self.samples.fetch_add(count, Ordering::Relaxed) + count > MOST_SAMPLES {
-                return Err(Unsupported("it has too many samples").into());
+            if self.samples.fetch_add(count, Ordering::Relaxed) + count > MAX_SAMPLES {
+                return Err(Unsupported("the track has too many samples").into());
             }
         }
-        if self.fragments.fetch_add(1, Ordering::Relaxed) >= MOST {
-            return Err(Unsupported("it has too many fragments").into());
+        if self.fragments.fetch_add(1, Ordering::Relaxed) >= MAX_FRAGMENTS {
+            return Err(Unsupported("the file has too many fragments").into());
         }
-        Ok(Step { from, facts, table })
+        Ok(Step { from, info, table })
     }
 
     /// Where the walk begins, from the fragment at `at` on, and how far it goes from each place.
-    fn chains(&self, look: &dyn ReadAt, at: u64, before: Option<&Step>) -> Vec<Chain> {
-        let len = look.len();
+    fn chains(&self, reader: &dyn ReadAt, at: u64, before: Option<&Step>) -> Vec<Chain> {
+        let len = reader.len();
         let known = self.known.partition_point(|fragment| fragment.from < at);
         let known = &self.known[known..];
         // Of the first fragment little is known of how large the others are, but nothing better.
-        let typical = before.map_or(SCAN, |step| step.facts.len).max(1);
+        let typical = before.map_or(SCAN_READ, |step| step.info.len).max(1);
         let count = if known.is_empty() { (len - at) / typical } else { known.len() as u64 };
-        let count = (count / WORTH_ONE).clamp(1, ABREAST);
+        let count = (count / FRAGMENTS_PER_CHAIN).clamp(1, MAX_CHAINS);
         let begins = (1..count).map(|place| match known {
             [] => at + ((len - at) as u128 * place as u128 / count as u128) as u64,
             known => known[known.len() * place as usize / count as usize].from,
@@ -140,9 +140,9 @@ impl<'a> Walk<'a> {
             .map(|(place, (&at, until))| Chain {
                 at,
                 until,
-                guesses: if place > 0 { GUESSES } else { 0 },
+                guesses: if place > 0 { MAX_GUESSES } else { 0 },
                 is_searching: place > 0 && known.is_empty(),
-                ahead: AHEAD,
+                ahead: HEAD_READ,
                 steps: Vec::new(),
             })
             .collect()
@@ -151,13 +151,13 @@ impl<'a> Walk<'a> {
     /// Walks along all of them.
     fn walk_abreast(
         &self,
-        look: &mut dyn ReadAt,
+        reader: &mut dyn ReadAt,
         chains: Vec<Chain>,
     ) -> Result<Vec<Chain>, SurveyError> {
-        let len = look.len();
+        let len = reader.len();
         let begins = chains.iter().map(|chain| chain.wanted(len)).collect();
         let chains: Vec<_> = chains.into_iter().map(Mutex::new).collect();
-        look.chains(begins, &|place, at, bytes| {
+        reader.chains(begins, &|place, at, bytes| {
             let mut window = Window { at, bytes, len, missing: None };
             lock(&chains[place]).go_on(self, &mut window)
         })?;
@@ -170,7 +170,7 @@ impl<'a> Walk<'a> {
     /// before it has led. Where it has led to none of them, it is gone on with up to where it does.
     fn link(
         &self,
-        look: &mut dyn ReadAt,
+        reader: &mut dyn ReadAt,
         steps: &mut Vec<Step>,
         mut at: u64,
         chains: Vec<Chain>,
@@ -178,7 +178,7 @@ impl<'a> Walk<'a> {
         for (place, chain) in chains.into_iter().enumerate() {
             let mut found = if place == 0 { Some(0) } else { chain.place_of(steps.last()) };
             while found.is_none() && chain.steps.last().is_some_and(|last| at <= last.moof()) {
-                let step = self.step(look, at)?;
+                let step = self.step(reader, at)?;
                 at = step.end();
                 steps.push(step);
                 found = chain.place_of(steps.last());
@@ -190,8 +190,8 @@ impl<'a> Walk<'a> {
                 steps.push(step);
             }
         }
-        while !is_all(look, at)? {
-            let step = self.step(look, at)?;
+        while !is_all(reader, at)? {
+            let step = self.step(reader, at)?;
             at = step.end();
             steps.push(step);
         }
@@ -202,13 +202,13 @@ impl<'a> Walk<'a> {
 /// Fragments that do not tell when they begin go on where the ones before them end.
 fn tell_times(steps: &mut [Step]) {
     let mut time: u64 = 0;
-    for Step { facts, .. } in steps {
-        if !facts.is_timed {
-            facts.earliest = facts.earliest.saturating_add(time);
-            facts.composed = facts.composed.saturating_add(time);
-            facts.time = time;
+    for Step { info, .. } in steps {
+        if !info.is_timed {
+            info.earliest = info.earliest.saturating_add(time);
+            info.composed = info.composed.saturating_add(time);
+            info.time = time;
         }
-        time = facts.time.saturating_add(facts.duration).min(MOST_TICKS);
+        time = info.time.saturating_add(info.duration).min(MAX_TICKS);
     }
 }
 
@@ -229,7 +229,7 @@ struct Chain {
 impl Chain {
     /// What is to be looked at next.
     fn wanted(&self, len: u64) -> Range<u64> {
-        let count = if self.is_searching { SCAN } else { self.ahead };
+        let count = if self.is_searching { SCAN_READ } else { self.ahead };
         self.at..self.at.saturating_add(count).min(len)
     }
 
@@ -246,8 +246,9 @@ impl Chain {
                     return Ok(Some(self.wanted(window.len)));
                 }
                 let Some(found) = self.search(window) else {
-                    self.at = window.end().saturating_sub(SIGN as u64 - 1).max(self.at + 1);
-                    let is_over = self.at >= self.until.min(window.len.saturating_sub(SIGN as u64));
+                    self.at = window.end().saturating_sub(SIGNATURE as u64 - 1).max(self.at + 1);
+                    let is_over =
+                        self.at >= self.until.min(window.len.saturating_sub(SIGNATURE as u64));
                     return Ok((!is_over).then(|| self.wanted(window.len)));
                 };
                 (self.at, self.is_searching) = (found, false);
@@ -262,8 +263,8 @@ impl Chain {
             }
             match walk.step(window, self.at) {
                 Ok(step) => {
-                    let head = step.facts.media + 16;
-                    self.ahead = (head + head / 4).clamp(LEAST_AHEAD, SCAN);
+                    let head = step.info.media + 16;
+                    self.ahead = (head + head / 4).clamp(MIN_HEAD_READ, SCAN_READ);
                     self.at = step.end();
                     self.steps.push(step);
                 }
@@ -286,7 +287,7 @@ impl Chain {
         let missing = window.missing.clone()?;
         let wanted = self.wanted(window.len);
         let all = wanted.start..wanted.end.max(missing.end);
-        (all.end - all.start <= LONGEST_WINDOW).then_some(all)
+        (all.end - all.start <= MAX_WINDOW).then_some(all)
     }
 
     /// Where something begins that may be a fragment.
@@ -299,7 +300,7 @@ impl Chain {
             let mfhd = isobmff::header(&sign[8..]).filter(|mfhd| mfhd.kind == *b"mfhd");
             mfhd.is_some_and(|mfhd| mfhd.len == Some(16)) && len <= MAX_ELEMENT as u64
         };
-        let found = bytes.windows(SIGN).position(|sign| sign[4] == b'm' && is_moof(sign))?;
+        let found = bytes.windows(SIGNATURE).position(|sign| sign[4] == b'm' && is_moof(sign))?;
         Some(self.at + found as u64)
     }
 
@@ -340,7 +341,7 @@ impl ReadAt for Window<'_> {
             Some(bytes) => Ok(bytes.into()),
             None => {
                 self.missing = Some(range);
-                Err(Unsupported("its bytes are not to be had").into())
+                Err(Unsupported("the index reader lost track of its window").into())
             }
         }
     }

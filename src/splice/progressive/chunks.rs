@@ -11,18 +11,18 @@ use super::tables::BACKWARDS;
 use super::{ParsedTrack, Selection};
 use crate::error::Unsupported;
 use crate::splice::Layout;
-use crate::splice::edits::{Rescale, plain};
+use crate::splice::edits::{Rescale, simple};
 
 /// How long the samples of a chunk last together, in milliseconds.
-const STEP: u64 = 500;
+const CHUNK_MILLIS: u64 = 500;
 /// In how many steps a track is divided at most: the pieces of two tracks, of 16 bytes each, then
 /// take up half a MiB.
-const MOST_STEPS: u64 = 1 << 14;
+const MAX_STEPS: u64 = 1 << 14;
 /// The most chunks of all tracks. Where a file has two, its order may make them as short as a sample
 /// is: this is 5 hours of such a file. Each takes 20 bytes.
-const MOST_CHUNKS: usize = 1 << 21;
+const MAX_CHUNKS: usize = 1 << 21;
 /// The most pieces: those of the sound in such a film. They are kept as long as the plan is.
-const MOST_PIECES: usize = 1 << 19;
+const MAX_EXTENTS: usize = 1 << 19;
 
 /// Where the chunks of a track are in the joined file.
 #[derive(Debug, Default)]
@@ -71,24 +71,24 @@ pub(super) fn lay_out(
         }
     }
     let mut chunks: Vec<Chunks> = tracks.iter().map(|_| Chunks::default()).collect();
-    let (mut pieces, mut count) = (Pieces::default(), 0);
+    let (mut extents, mut count) = (ExtentMerger::default(), 0);
     while let Some(file) = next_file(&mut files) {
-        let Some(chunk) = file.next_chunk(&mut pieces)? else { break };
+        let Some(chunk) = file.next_chunk(&mut extents)? else { break };
         count += 1;
-        if count > MOST_CHUNKS {
-            return Err(Unsupported("its samples are in too many chunks"));
+        if count > MAX_CHUNKS {
+            return Err(Unsupported("the samples are in too many chunks"));
         }
         chunks[chunk.place].add(chunk.offset, chunk.samples, chunk.description);
     }
-    Ok((pieces.finished(), chunks))
+    Ok((extents.finished(), chunks))
 }
 
 /// How long chunks are to be, in milliseconds: longer for a very long film.
 fn step(tracks: &[ParsedTrack<'_>], selections: &[Selection]) -> Result<u64, Unsupported> {
-    let mut step = STEP;
+    let mut step = CHUNK_MILLIS;
     for (track, selection) in tracks.iter().zip(selections) {
         let millis = Rescale { from: track.trak.scale, to: 1000 }.floor(selection.media)?;
-        step = step.max(millis.div_ceil(MOST_STEPS));
+        step = step.max(millis.div_ceil(MAX_STEPS));
     }
     Ok(step)
 }
@@ -96,9 +96,9 @@ fn step(tracks: &[ParsedTrack<'_>], selections: &[Selection]) -> Result<u64, Uns
 /// Which time of its media a track begins with, as far as its edits are simple enough to tell. It
 /// is for the order only.
 fn zero(track: &ParsedTrack<'_>) -> Result<i128, Unsupported> {
-    let Some(plain) = plain(&track.edits) else { return Ok(0) };
+    let Some(simple) = simple(&track.edits) else { return Ok(0) };
     let scale = Rescale { from: track.movie_scale, to: track.trak.scale };
-    Ok(i128::from(plain.media_time) - i128::from(scale.floor(plain.empty)?))
+    Ok(i128::from(simple.media_time) - i128::from(scale.floor(simple.empty)?))
 }
 
 /// The time that is divided in steps.
@@ -174,11 +174,11 @@ impl InFile<'_> {
     }
 
     /// Samples that follow each other in the file and belong together.
-    fn next_chunk(&mut self, pieces: &mut Pieces) -> Result<Option<Chunk>, Unsupported> {
+    fn next_chunk(&mut self, extents: &mut ExtentMerger) -> Result<Option<Chunk>, Unsupported> {
         let Some((of, first)) = self.next() else { return Ok(None) };
         let InTrack { place, clock, .. } = self.tracks[of];
         let until = clock.end_of(clock.step_at(first.time));
-        let (offset, description) = (pieces.len(), first.description);
+        let (offset, description) = (extents.len(), first.description);
         let mut chunk = Chunk { place, offset, samples: 0, description };
         while let Some((same, batch)) = self.next()
             && same == of
@@ -191,7 +191,7 @@ impl InFile<'_> {
             }
             // That the file holds them was made sure of.
             self.at = batch.at + batch.len(count);
-            pieces.add(self.file, batch.at..self.at)?;
+            extents.add(self.file, batch.at..self.at)?;
             chunk.samples += count;
             self.tracks[of].samples.pass(&batch, count);
         }
@@ -201,13 +201,13 @@ impl InFile<'_> {
 
 /// What is one run in a file stays one piece.
 #[derive(Default)]
-struct Pieces {
+struct ExtentMerger {
     layout: Layout,
     pending: Option<(u8, Range<u64>)>,
     count: usize,
 }
 
-impl Pieces {
+impl ExtentMerger {
     /// Everything so far.
     fn len(&self) -> u64 {
         let pending = self.pending.as_ref().map_or(0, |(_, range)| range.end - range.start);
@@ -222,8 +222,10 @@ impl Pieces {
             }
             _ => {
                 self.count += 1;
-                if self.count > MOST_PIECES {
-                    return Err(Unsupported("its samples are scattered"));
+                if self.count > MAX_EXTENTS {
+                    return Err(Unsupported(
+                        "the samples of the tracks are interleaved too finely",
+                    ));
                 }
                 if let Some((file, range)) = self.pending.replace((file, range)) {
                     self.layout.add(file, range);

@@ -58,7 +58,7 @@ impl BoxWriter {
         self.bytes.extend(kind);
         let filled = fill(self)?;
         let len = u32::try_from(self.bytes.len() - at);
-        let len = len.map_err(|_| Unsupported("the index would be too long"))?;
+        let len = len.map_err(|_| Unsupported("the index of the joined file would be too long"))?;
         self.bytes[at..at + 4].copy_from_slice(&len.to_be_bytes());
         Ok(filled)
     }
@@ -103,7 +103,8 @@ impl MovieBuilder<'_> {
             return scale.ceil(selection.media);
         }
         selection.edits.iter().try_fold(0u64, |sum, edit| {
-            sum.checked_add(shown(edit)?).ok_or(Unsupported("its times are too large"))
+            sum.checked_add(shown(edit)?)
+                .ok_or(Unsupported("the file has timestamps that are too large"))
         })
     }
 

@@ -6,9 +6,9 @@ use std::ops::Range;
 use super::tables::Tables;
 use crate::error::Unsupported;
 
-pub(super) const TOO_LONG: Unsupported = Unsupported("its times are too large");
+pub(super) const TOO_LONG: Unsupported = Unsupported("the file has timestamps that are too large");
 /// Of more samples it is not told one by one when each is shown: 9 hours at 60 pictures a second.
-const MOST_SAMPLES: u32 = 2 << 20;
+const MAX_SAMPLES: u32 = 2 << 20;
 
 /// In the time scale of the media.
 pub(super) enum Shown {
@@ -57,8 +57,8 @@ impl Shown {
     }
 
     fn each(tables: &Tables<'_>) -> Result<(Shown, i64), Unsupported> {
-        if tables.count() > MOST_SAMPLES {
-            return Err(Unsupported("it has too many samples to be cut"));
+        if tables.count() > MAX_SAMPLES {
+            return Err(Unsupported("the track has too many samples to be trimmed"));
         }
         let (mut each, mut end) = (Vec::new(), 0);
         for batch in tables.samples() {

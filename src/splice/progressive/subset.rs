@@ -8,7 +8,7 @@ use super::tables::{Tables, table};
 use crate::container::isobmff::{Found, boxed, u32_at};
 use crate::error::Unsupported;
 
-const SHORT: Unsupported = Unsupported("a table of its index is too short to be cut");
+const SHORT: Unsupported = Unsupported("a sample table is too short to be trimmed");
 
 /// Writes what a box of the sample table says of these samples.
 pub(super) fn cut(
@@ -35,7 +35,7 @@ pub(super) fn cut(
         // Bounds of the shifts (§8.6.1.4), parts of samples (§8.7.7), stand-ins for seeking
         // (§8.6.3), padding (§8.7.6) and priorities (§8.5.3): a player does without.
         b"cslg" | b"subs" | b"stsh" | b"padb" | b"stdp" | b"free" | b"skip" => {}
-        _ => return Err(Unsupported("its index has a table that cannot be cut")),
+        _ => return Err(Unsupported("the index has a table that cannot be trimmed")),
     }
     Ok(())
 }

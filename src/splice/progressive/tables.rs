@@ -11,11 +11,11 @@ use crate::splice::trak::{Trak, at_most_one, one};
 
 /// The most samples of a track of which each has a size of its own: 30 hours at 60 pictures a second. Where
 /// all have the same, as in sound without compression, it matters only how many chunks there are.
-const MOST_SAMPLES: u32 = 8 << 20;
+const MAX_SAMPLES: u32 = 8 << 20;
 
-const INCONSISTENT: Unsupported = Unsupported("the tables of its index contradict each other");
+const INCONSISTENT: Unsupported = Unsupported("the sample tables contradict each other");
 pub(super) const BACKWARDS: Unsupported =
-    Unsupported("its samples are not in the order of their file");
+    Unsupported("the samples are not stored in decoding order");
 
 /// The tables of a track.
 #[derive(Clone, Copy)]
@@ -62,10 +62,10 @@ impl<'a> Tables<'a> {
     pub(super) fn check(&self, media: &[Range<u64>]) -> Result<(), Unsupported> {
         let count = self.count();
         if count == 0 {
-            return Err(Unsupported("it has no samples"));
+            return Err(Unsupported("the track has no samples"));
         }
-        if matches!(self.sizes, Sizes::Each { .. }) && count > MOST_SAMPLES {
-            return Err(Unsupported("it has too many samples"));
+        if matches!(self.sizes, Sizes::Each { .. }) && count > MAX_SAMPLES {
+            return Err(Unsupported("the track has too many samples"));
         }
         let sums = [Some(&self.times), self.shifts.as_ref()];
         if sums.into_iter().flatten().any(|runs| runs.sum() != u64::from(count)) {
@@ -115,7 +115,7 @@ impl<'a> Tables<'a> {
                 within = media.next();
             }
             if within.is_none_or(|within| batch.at < within.start) {
-                return Err(Unsupported("samples are where no media is"));
+                return Err(Unsupported("samples lie outside the media data (mdat)"));
             }
             before = end;
         }
@@ -161,7 +161,8 @@ fn sizes<'a>(stbl: &[Found<'a>]) -> Result<Sizes<'a>, Unsupported> {
         (None, Some(stz2)) => {
             let bits = stz2.payload().get(7).copied().filter(|bits| matches!(bits, 8 | 16));
             // Sizes of 4 bits, which the standard allows too, are none that any sample has.
-            let bits = bits.ok_or(Unsupported("the sizes of its samples have a strange width"))?;
+            let bits =
+                bits.ok_or(Unsupported("the sample size fields (stz2) have an unsupported width"))?;
             Ok(Sizes::Each { bits, sizes: table(&stz2, 8, usize::from(bits / 8))? })
         }
         _ => Err(INCONSISTENT),

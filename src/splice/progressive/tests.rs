@@ -7,7 +7,7 @@ use crate::container::isobmff::{boxed, children, u32_at, u64_at};
 use crate::container::probe::Format;
 use crate::media::Metadata;
 use crate::options::{ContainerChoice, TimeRange};
-use crate::splice::golden::{self, How};
+use crate::splice::golden::{self, Case};
 use crate::splice::{Extent, ReadAt};
 
 mod broken;
@@ -16,18 +16,18 @@ mod refusals;
 mod uniform;
 
 /// The survey from the beginning of a file on.
-fn survey(look: &mut dyn ReadAt) -> Result<Movie, SurveyError> {
-    let mut top = TopLevelBoxes::new(look);
+fn read_index(reader: &mut dyn ReadAt) -> Result<Movie, SurveyError> {
+    let mut top = TopLevelBoxes::new(reader);
     let moov = top.moov()?;
-    super::survey(top, moov)
+    super::read_index(top, moov)
 }
 
 fn plan_of(tracks: &[(TrackKind, &Crafted)], trim: TimeRange) -> Result<Plan, SurveyError> {
-    let mut surveys = Vec::new();
+    let mut indexes = Vec::new();
     for (kind, crafted) in tracks {
-        surveys.push((*kind, survey(&mut crafted.file())?));
+        indexes.push((*kind, read_index(&mut crafted.file())?));
     }
-    let tracks: Vec<_> = surveys.iter().map(|(kind, track)| (*kind, track)).collect();
+    let tracks: Vec<_> = indexes.iter().map(|(kind, track)| (*kind, track)).collect();
     let tags = Metadata::default();
     Ok(plan(
         &tracks,
@@ -35,7 +35,7 @@ fn plan_of(tracks: &[(TrackKind, &Crafted)], trim: TimeRange) -> Result<Plan, Su
     )?)
 }
 
-fn lone(crafted: &Crafted) -> Result<Plan, SurveyError> {
+fn only_track(crafted: &Crafted) -> Result<Plan, SurveyError> {
     plan_of(&[(TrackKind::Video, crafted)], TimeRange::default())
 }
 
@@ -121,7 +121,7 @@ fn offsets_are_narrow_as_long_as_they_fit() {
             .with(table(b"stsc", &[1, 1, 4, 1]))
             .with(table(b"stco", &[1, MEDIA as u32]));
         crafted.media = 4 << 30;
-        let plan = lone(&crafted).unwrap();
+        let plan = only_track(&crafted).unwrap();
         in_stbl(&plan, 0, kind);
         let head = head(&plan);
         assert_eq!(&head[head.len() - mdat_header + 4..][..4], b"mdat", "{size}");
@@ -210,7 +210,7 @@ fn media_may_stand_in_several_boxes() {
             time_range: TimeRange::default(),
             metadata: &tags,
         };
-        let movie = survey(&mut file(offsets, last));
+        let movie = read_index(&mut file(offsets, last));
         movie.is_ok_and(|movie| plan(&[(TrackKind::Video, &movie)], &options).is_ok())
     };
     for last in [38, 0] {
@@ -236,27 +236,27 @@ fn golden_files() {
     let check = |files: &[_], how, expected| golden::check(Format::Mp4, files, how, expected);
     check(
         &film,
-        How::default(),
+        Case::default(),
         ("2f0ecbf8fb7b916ce61c158dda128a6a", "4753a1165a7d2cc99bbe9a63bcdc5106"),
     );
     check(
         &film,
-        How { is_tagged: true, ..How::default() },
+        Case { is_tagged: true, ..Case::default() },
         ("25f4eceaa659ae05c707afd6a03cee96", "f3b428e2d174157283185d72e516e920"),
     );
     check(
         &film,
-        How { trim: (1600, Some(2400)), ..How::default() },
+        Case { trim: (1600, Some(2400)), ..Case::default() },
         ("eff6acfab9a5b14f0227cd38c0e478cb", "064b7d91c97edba0e110e66748ef5d6f"),
     );
     check(
         &film[..1],
-        How::default(),
+        Case::default(),
         ("610082fe881cc4d812f88d3f9080308b", "a99318d6a4f5eb409cd4c58ab11a2c31"),
     );
     check(
         &film[1..],
-        How { is_tagged: true, ..How::default() },
+        Case { is_tagged: true, ..Case::default() },
         ("a5b3906ebbcfc65525211c5eaf8ee075", "1509ccefe75725c414605b0c02403fc4"),
     );
 }

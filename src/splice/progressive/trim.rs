@@ -10,7 +10,7 @@ use super::shown::{Shown, TOO_LONG};
 use super::{ParsedTrack, Selection};
 use crate::error::Unsupported;
 use crate::options::TimeRange;
-use crate::splice::edits::{Edit, NANOS, NORMAL, Rescale, SimpleEdit, plain, rescaled};
+use crate::splice::edits::{Edit, NANOS, NORMAL, Rescale, SimpleEdit, rescaled, simple};
 
 /// From when on the times of a part count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) fn select(
         return tracks.iter().map(|track| whole(track, scale)).collect();
     }
     if trim.end.is_some_and(|end| end <= trim.start) {
-        return Err(Unsupported("it is to end before it begins"));
+        return Err(Unsupported("the requested end is not after the start"));
     }
     let nanos = |time: Duration| i64::try_from(time.as_nanos()).map_err(|_| TOO_LONG);
     let mut from = CutPoint::About(nanos(trim.start)?);
@@ -119,8 +119,9 @@ struct PresentationTimeline {
 
 impl PresentationTimeline {
     fn of(track: &ParsedTrack<'_>) -> Result<PresentationTimeline, Unsupported> {
-        let plain = plain(&track.edits).ok_or(Unsupported("its edit list is not simple"))?;
-        let SimpleEdit { empty, media_time, segment } = plain;
+        let simple =
+            simple(&track.edits).ok_or(Unsupported("the edit list is not a single edit"))?;
+        let SimpleEdit { empty, media_time, segment } = simple;
         let nanos = Rescale { from: track.movie_scale, to: NANOS }.floor(empty)?;
         let empty = i64::try_from(nanos).map_err(|_| TOO_LONG)?;
         let (shown, mut end) = Shown::of(&track.tables)?;
@@ -168,7 +169,7 @@ impl PresentationTimeline {
     fn start(&self, from: CutPoint) -> Result<(CutStart, i64), Unsupported> {
         let (CutPoint::About(at) | CutPoint::Exactly(at)) = from;
         if at >= self.nanos(self.end)? {
-            return Err(Unsupported("it ends before what is wanted of it begins"));
+            return Err(Unsupported("the track ends before the requested start"));
         }
         if at < self.empty {
             let sample = self.sync_before(self.media_time).unwrap_or(0);
@@ -218,10 +219,11 @@ impl PresentationTimeline {
         let decoded = i64::try_from(decoded).map_err(|_| TOO_LONG)?;
         let media_time = start.shown - decoded;
         if media_time < 0 {
-            return Err(Unsupported("samples are shown before they are decoded"));
+            return Err(Unsupported("samples are presented before they are decoded"));
         }
         let ticks = u64::try_from(stop.shown - start.shown).ok().filter(|ticks| *ticks > 0);
-        let ticks = ticks.ok_or(Unsupported("nothing of it is wanted"))?;
+        let ticks =
+            ticks.ok_or(Unsupported("the track has no samples in the requested time range"))?;
         let segment = Rescale { from: self.scale, to: scale }.ceil(ticks)?;
         let empty = u64::try_from(start.empty).map_err(|_| TOO_LONG)?;
         let empty = Rescale { from: NANOS, to: scale }.round(empty)?;

@@ -1,90 +1,91 @@
-//! Which track of a file is meant. Files hold more than their film: chapters as text or as pictures,
-//! time codes, hints for servers, covers, other languages. Pure; a track that makes no sense is none
-//! that is meant.
+//! Track selection: which track of a kind a player would take. Files hold more than their main
+//! tracks: chapters as text or as images, time codes, hint tracks, covers, other languages. The
+//! selection is pure; a malformed track is never selected.
 
 use crate::container::isobmff::{Found, children, u32_at};
 
-/// The kinds of sample descriptions that hold still pictures. Nobody means them who asks for video,
-/// if there is anything else.
-const STILLS: [&[u8; 4]; 5] = [b"jpeg", b"png ", b"tiff", b"gif ", b"BMP "];
+/// The sample entry types of still images, which are not selected as video if there is anything
+/// else.
+const STILL_IMAGES: [&[u8; 4]; 5] = [b"jpeg", b"png ", b"tiff", b"gif ", b"BMP "];
 
-/// What matters of a track in order to choose.
+/// A track and its rank.
 struct Candidate<'a> {
     trak: &'a [u8],
-    /// Ordered: the largest is the best.
-    merit: Merit,
+    /// The highest rank is selected.
+    rank: Rank,
 }
 
-/// What speaks for a track, the most important first.
+/// The criteria of the selection, the most important first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Merit {
+struct Rank {
     has_samples: bool,
-    is_of_film: bool,
-    moves: bool,
+    is_no_chapter_track: bool,
+    is_moving: bool,
     is_enabled: bool,
 }
 
-/// The track with this handler that a player would take: the first one that is enabled, of those
-/// that have samples and belong to the film itself.
-pub(super) fn choose<'a>(traks: &[&'a [u8]], handler: &[u8; 4]) -> Option<&'a [u8]> {
+/// Returns the track with this handler that a player would take: the first enabled one among those
+/// that have samples and are not chapters.
+pub(super) fn select<'a>(traks: &[&'a [u8]], handler: &[u8; 4]) -> Option<&'a [u8]> {
     let chapters: Vec<u32> = traks.iter().flat_map(|trak| chapters_of(trak)).collect();
     let mut best: Option<Candidate<'a>> = None;
     for trak in traks.iter().filter(|trak| handler_of(trak) == Some(handler)) {
-        let merit = merit(trak, &chapters);
-        // Of equals the first one stays.
-        if best.as_ref().is_none_or(|best| merit > best.merit) {
-            best = Some(Candidate { trak, merit });
+        let rank = rank(trak, &chapters);
+        // Among equals the first one stays.
+        if best.as_ref().is_none_or(|best| rank > best.rank) {
+            best = Some(Candidate { trak, rank });
         }
     }
     best.map(|best| best.trak)
 }
 
-fn merit(trak: &[u8], chapters: &[u32]) -> Merit {
+fn rank(trak: &[u8], chapters: &[u32]) -> Rank {
     let id = id_and_flags(trak);
     let described = description_of(trak);
-    Merit {
-        // In fragments they come later; then no track has any.
+    Rank {
+        // In a fragmented file no track has samples here.
         has_samples: sample_count(trak).is_some_and(|count| count > 0),
-        is_of_film: id.is_none_or(|(id, _)| !chapters.contains(&id)),
-        moves: described.is_none_or(|kind| !STILLS.contains(&&kind)),
+        is_no_chapter_track: id.is_none_or(|(id, _)| !chapters.contains(&id)),
+        is_moving: described.is_none_or(|kind| !STILL_IMAGES.contains(&&kind)),
         is_enabled: id.is_some_and(|(_, flags)| flags & 1 == 1),
     }
 }
 
-/// The handler of a track (ISO/IEC 14496-12 §8.4.3).
+/// Returns the handler of a track (ISO/IEC 14496-12 §8.4.3).
 pub(super) fn handler_of(trak: &[u8]) -> Option<&[u8; 4]> {
     let mdia = descend(trak, &[b"mdia"])?;
     descend(mdia, &[b"hdlr"])?.get(8..)?.first_chunk()
 }
 
-/// Number and flags of a track (§8.3.2).
+/// Returns the track_ID and the flags of a track (§8.3.2).
 fn id_and_flags(trak: &[u8]) -> Option<(u32, u32)> {
     let tkhd = descend(trak, &[b"tkhd"])?;
     let at = if tkhd.first() == Some(&0) { 12 } else { 20 };
     Some((u32_at(tkhd, at)?, u32_at(tkhd, 0)? & 0xff_ffff))
 }
 
-/// The numbers of the tracks that hold the chapters of this one (§8.3.3; the type is QuickTime's).
+/// Returns the IDs of the tracks that hold the chapters of this one (§8.3.3; the reference type is
+/// QuickTime's).
 fn chapters_of(trak: &[u8]) -> Vec<u32> {
     let chap = descend(trak, &[b"tref", b"chap"]).unwrap_or_default();
     chap.chunks_exact(4).filter_map(|id| u32_at(id, 0)).collect()
 }
 
-/// How many samples a track has (§8.7.3).
+/// Returns the number of samples of a track (§8.7.3).
 fn sample_count(trak: &[u8]) -> Option<u32> {
     let stbl = descend(trak, &[b"mdia", b"minf", b"stbl"])?;
     u32_at(descend(stbl, &[b"stsz"]).or_else(|| descend(stbl, &[b"stz2"]))?, 8)
 }
 
-/// The type of the first sample description (§8.5.2).
+/// Returns the type of the first sample description (§8.5.2).
 fn description_of(trak: &[u8]) -> Option<[u8; 4]> {
     let stsd = descend(trak, &[b"mdia", b"minf", b"stbl", b"stsd"])?;
     stsd.get(12..)?.first_chunk().copied()
 }
 
-/// What is in the first box that this way leads to.
-fn descend<'a>(bytes: &'a [u8], way: &[&[u8; 4]]) -> Option<&'a [u8]> {
-    way.iter().try_fold(bytes, |bytes, kind| {
+/// Returns the payload of the first box at `path`.
+fn descend<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
+    path.iter().try_fold(bytes, |bytes, kind| {
         let boxes = children(bytes)?;
         boxes.iter().find(|found| found.kind == **kind).map(Found::payload)
     })
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
     use crate::container::isobmff::boxed;
 
-    /// A track of this handler with this number, these flags, samples of this kind, and so many.
+    /// Returns a track with this handler, ID, flags, sample entry type and number of samples.
     fn trak(handler: &[u8; 4], id: u8, flags: u8, described: &[u8; 4], samples: u8) -> Vec<u8> {
         let tkhd = boxed(b"tkhd", &[&[0, 0, 0, flags], &[0; 8], &[0, 0, 0, id], &[0; 68]]);
         let hdlr = boxed(b"hdlr", &[&[0; 8], handler, &[0; 13]]);
@@ -111,10 +112,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn assert_chosen(traks: &[Vec<u8>], handler: &[u8; 4], place: Option<usize>) {
+    fn assert_chosen(traks: &[Vec<u8>], handler: &[u8; 4], index: Option<usize>) {
         let traks: Vec<_> = traks.iter().map(Vec::as_slice).collect();
-        let chosen = choose(&traks, handler);
-        assert_eq!(chosen, place.map(|place| traks[place]));
+        let chosen = select(&traks, handler);
+        assert_eq!(chosen, index.map(|index| traks[index]));
     }
 
     #[test]
@@ -126,15 +127,16 @@ mod tests {
         let empty = trak(b"vide", 4, 3, b"avc1", 0);
         let cover = trak(b"vide", 5, 3, b"jpeg", 1);
         let stills = trak(b"vide", 6, 3, b"avc1", 3);
-        let sound = with_chapters(&trak(b"soun", 7, 3, b"mp4a", 80), 6);
-        let film = [&text, &cover, &empty, &off, &stills, &main, &second, &sound].map(Clone::clone);
-        assert_chosen(&film, b"vide", Some(5));
-        assert_chosen(&film, b"soun", Some(7));
-        assert_chosen(&film, b"tmcd", None);
+        let audio = with_chapters(&trak(b"soun", 7, 3, b"mp4a", 80), 6);
+        let traks_of_file =
+            [&text, &cover, &empty, &off, &stills, &main, &second, &audio].map(Clone::clone);
+        assert_chosen(&traks_of_file, b"vide", Some(5));
+        assert_chosen(&traks_of_file, b"soun", Some(7));
+        assert_chosen(&traks_of_file, b"tmcd", None);
         // Each of them is better than nothing.
         for lone in [main, off, empty, cover, stills] {
-            assert_chosen(&[text.clone(), lone, sound.clone()], b"vide", Some(1));
+            assert_chosen(&[text.clone(), lone, audio.clone()], b"vide", Some(1));
         }
-        assert_chosen(&[vec![1, 2, 3], sound], b"soun", Some(1));
+        assert_chosen(&[vec![1, 2, 3], audio], b"soun", Some(1));
     }
 }

@@ -26,8 +26,8 @@ pub(super) struct Blocks {
     time: Option<i64>,
 }
 
-const OTHER_TIME: &str = "a cluster has not the time that its cue says";
-const OTHER_BLOCK: &str = "a group has not exactly one block";
+const OTHER_TIME: &str = "a cluster does not begin at the time of its cue";
+const OTHER_BLOCK: &str = "a BlockGroup does not have exactly one Block";
 
 impl Blocks {
     /// The head of a block: track, time, flags.
@@ -51,7 +51,7 @@ impl Blocks {
     /// The time of the cluster; gives what is to stand there instead, never more.
     pub(super) fn timestamp(&mut self, time: u64) -> Result<u64, &'static str> {
         let signed = i64::try_from(time).ok().filter(|_| time < MAX_TICKS);
-        let signed = signed.ok_or("a cluster has no sane timestamp")?;
+        let signed = signed.ok_or("a cluster timestamp is out of range")?;
         if self.time.replace(signed).is_some() {
             return Err("a cluster has two timestamps");
         }
@@ -66,7 +66,7 @@ impl Blocks {
     pub(super) fn block(&mut self, head: &mut [u8]) -> Result<BlockAction, &'static str> {
         let [track, high, low, _] = head else { return Err("a block is too short") };
         if *track != self.from {
-            return Err("a block is of another track");
+            return Err("a block belongs to another track");
         }
         *track = self.to;
         let cluster = self.time.ok_or("a block comes before the timestamp of its cluster")?;
@@ -87,7 +87,8 @@ impl Blocks {
         // much: what is left of them cannot overflow.
         let nearer = (zero - cluster).max(0);
         let relative = i64::from(i16::from_be_bytes([*high, *low])) - nearer;
-        let relative = i16::try_from(relative).map_err(|_| "a block is too far away")?;
+        let relative =
+            i16::try_from(relative).map_err(|_| "a block is too far from its cluster timestamp")?;
         [*high, *low] = relative.to_be_bytes();
         Ok(BlockAction::Kept)
     }
@@ -96,11 +97,11 @@ impl Blocks {
     pub(super) fn group(&mut self, bytes: &mut [u8]) -> Result<BlockAction, &'static str> {
         let (mut at, mut fate) = (0, None);
         while at < bytes.len() {
-            let header = ebml::header(&bytes[at..]).ok_or("a group is malformed")?;
+            let header = ebml::header(&bytes[at..]).ok_or("a BlockGroup is malformed")?;
             let size = header.size.and_then(|size| usize::try_from(size).ok());
             let start = at + header.len;
             let end = size.and_then(|size| start.checked_add(size));
-            let end = end.filter(|end| *end <= bytes.len()).ok_or("a group is malformed")?;
+            let end = end.filter(|end| *end <= bytes.len()).ok_or("a BlockGroup is malformed")?;
             match header.id {
                 ids::BLOCK => {
                     let head = bytes[start..end].first_chunk_mut::<{ Blocks::HEAD }>();

@@ -37,7 +37,7 @@ impl ClusterRewriteRules {
     }
 
     /// What it takes to keep them in memory.
-    pub(in crate::splice) fn weight(&self) -> usize {
+    pub(in crate::splice) fn memory_size(&self) -> usize {
         self.times.capacity() * size_of::<u64>()
     }
 
@@ -53,7 +53,7 @@ impl ClusterRewriteRules {
 
     /// Makes the piece of `track` whose `len` bytes come next from `input`; `place` is its own
     /// among all pieces.
-    pub(in crate::splice) fn emit(
+    pub(in crate::splice) fn rewrite(
         &self,
         track: u8,
         place: usize,
@@ -64,7 +64,7 @@ impl ClusterRewriteRules {
         let due = self.times.get(place).copied();
         let from = self.numbers.get(usize::from(track)).copied().unwrap_or(0);
         let blocks = Blocks::new(from, track + 1, due, self.cut);
-        ClusterRewriter { input, window, blocks }.piece(len)
+        ClusterRewriter { input, window, blocks }.run(len)
     }
 }
 
@@ -94,19 +94,19 @@ struct ClusterRewriter<'p, 'i, 'w> {
 }
 
 impl ClusterRewriter<'_, '_, '_> {
-    fn piece(&mut self, len: u64) -> Result<(), Error> {
+    fn run(&mut self, len: u64) -> Result<(), Error> {
         let (mut left, mut is_first) = (len, true);
         while left > 0 && !self.window.is_over() {
             let head = self.head(left)?;
             left -= head.len();
             match head.id {
                 ids::CLUSTER => self.cluster(&head)?,
-                _ if is_first => return Err(self.wrong("a cue leads to no cluster")),
+                _ if is_first => return Err(self.wrong("a cue does not point to a cluster")),
                 ids::VOID => self.copy(&head)?,
                 ids::CUES | ids::TAGS | ids::SEEK_HEAD | ids::ATTACHMENTS | ids::CHAPTERS => {
                     self.leave_out(&head)?;
                 }
-                _ => return Err(self.wrong("there is something strange between its clusters")),
+                _ => return Err(self.wrong("an unexpected element lies between clusters")),
             }
             is_first = false;
         }
@@ -130,7 +130,7 @@ impl ClusterRewriter<'_, '_, '_> {
                     head.void();
                     self.copy(&head)?;
                 }
-                _ => return Err(self.wrong("there is something strange in a cluster")),
+                _ => return Err(self.wrong("an unexpected element lies in a cluster")),
             }
         }
         if self.window.is_over() { Ok(()) } else { self.check(Blocks::end) }
@@ -169,7 +169,7 @@ impl ClusterRewriter<'_, '_, '_> {
     fn group(&mut self, mut head: Head) -> Result<(), Error> {
         let size = usize::try_from(head.size).unwrap_or(usize::MAX);
         if size == 0 {
-            return Err(self.wrong("a group has no block"));
+            return Err(self.wrong("a BlockGroup has no Block"));
         }
         let bytes = self.input.read_exact(size)?;
         let fate = self.blocks.group(bytes);
@@ -209,11 +209,11 @@ impl ClusterRewriter<'_, '_, '_> {
         head.id =
             ebml::uint_of(&field[..id_len]).and_then(|id| u32::try_from(id).ok()).unwrap_or(0);
         let Some(size) = ebml::size_of_field(&field[id_len..]) else {
-            return Err(self.wrong("a cluster or an element in it has no size"));
+            return Err(self.wrong("a cluster or an element in it has an unknown size"));
         };
         head.size = size;
         if size > left - head.len as u64 {
-            return Err(self.wrong("the sizes of its clusters do not add up"));
+            return Err(self.wrong("the element sizes in a cluster do not add up"));
         }
         Ok(head)
     }
@@ -222,13 +222,13 @@ impl ClusterRewriter<'_, '_, '_> {
     fn field(&mut self, head: &mut Head, longest: usize, left: u64) -> Result<(), Error> {
         let room = usize::try_from(left).unwrap_or(usize::MAX) - head.len;
         if room == 0 {
-            return Err(self.wrong("the sizes of its clusters do not add up"));
+            return Err(self.wrong("the element sizes in a cluster do not add up"));
         }
         let first = self.input.read_exact(1)?[0];
         head.bytes[head.len] = first;
         let width = ebml::width(first);
         if width > longest.min(room) {
-            return Err(self.wrong("there is no element where one should be"));
+            return Err(self.wrong("expected an EBML element"));
         }
         if width > 1 {
             let rest = self.input.read_exact(width - 1)?;

@@ -8,7 +8,7 @@ use crate::container::ebml::{self, Element, MALFORMED};
 use crate::error::Unsupported;
 
 /// More clusters than any film has: five hours of them, each shorter than 0.2 s.
-const MAX_PIECES: usize = 100_000;
+const MAX_RUNS: usize = 100_000;
 /// What a cluster may have in front of its first block: a time, a place, a size and a checksum.
 const IN_FRONT: u64 = 64;
 /// As much of a cluster as it takes to find its first block.
@@ -20,28 +20,30 @@ pub(super) fn read(
     number: u64,
     segment: &Range<u64>,
 ) -> Result<Vec<ClusterRun>, Unsupported> {
-    let mut pieces: Vec<ClusterRun> = Vec::new();
+    let mut runs: Vec<ClusterRun> = Vec::new();
     for point in ebml::children(payload) {
         let point = point?;
         if point.id != ids::CUE_POINT {
             continue;
         }
-        let Some(piece) = piece(point, number, segment)? else { continue };
-        match pieces.last() {
+        let Some(run) = run(point, number, segment)? else { continue };
+        match runs.last() {
             // Another cue into the same cluster.
-            Some(last) if last.at == piece.at && last.time <= piece.time => {}
-            Some(last) if last.at >= piece.at || last.time >= piece.time => {
-                return Err(Unsupported("its cues are not in order"));
+            Some(last) if last.at == run.at && last.time <= run.time => {}
+            Some(last) if last.at >= run.at || last.time >= run.time => {
+                return Err(Unsupported("the index (Cues) is not in order"));
             }
-            _ if pieces.len() == MAX_PIECES => return Err(Unsupported("it has too many clusters")),
-            _ => pieces.push(piece),
+            _ if runs.len() == MAX_RUNS => {
+                return Err(Unsupported("the file has too many clusters"));
+            }
+            _ => runs.push(run),
         }
     }
-    Ok(pieces)
+    Ok(runs)
 }
 
 /// Where a cue leads to in track `number`, if it does.
-pub(super) fn piece(
+pub(super) fn run(
     point: Element<'_>,
     number: u64,
     segment: &Range<u64>,
@@ -56,10 +58,11 @@ pub(super) fn piece(
         }
     }
     let Some((position, is_inside)) = place else { return Ok(None) };
-    let time =
-        time.filter(|time| *time < MAX_TICKS).ok_or(Unsupported("a cue has no sane time"))?;
+    let time = time
+        .filter(|time| *time < MAX_TICKS)
+        .ok_or(Unsupported("a cue has no valid time (CueTime)"))?;
     let at = segment.start.checked_add(position).filter(|at| *at < segment.end);
-    let at = at.ok_or(Unsupported("a cue leads beyond its end"))?;
+    let at = at.ok_or(Unsupported("a cue points past the end of the file"))?;
     Ok(Some(ClusterRun { at, time, is_cue: true, is_inside }))
 }
 
@@ -85,17 +88,16 @@ fn position(positions: Element<'_>, number: u64) -> Result<Option<(u64, bool)>, 
 }
 
 /// Makes sure that all pieces are in front of `end`, and their times ascend.
-pub(super) fn are_in_order(pieces: &[ClusterRun], end: u64) -> Result<(), Unsupported> {
-    let ascend =
-        pieces.windows(2).all(|pair| pair[0].at < pair[1].at && pair[0].time < pair[1].time);
-    let is_within = pieces.last().is_some_and(|last| last.at < end);
-    if ascend && is_within { Ok(()) } else { Err(Unsupported("its cues are not in order")) }
+pub(super) fn are_in_order(runs: &[ClusterRun], end: u64) -> Result<(), Unsupported> {
+    let ascend = runs.windows(2).all(|pair| pair[0].at < pair[1].at && pair[0].time < pair[1].time);
+    let is_within = runs.last().is_some_and(|last| last.at < end);
+    if ascend && is_within { Ok(()) } else { Err(Unsupported("the index (Cues) is not in order")) }
 }
 
 /// When the first block of the cluster plays that begins with these bytes.
 pub(super) fn first_block(bytes: &[u8]) -> Result<u64, Unsupported> {
     const NONE: Unsupported =
-        Unsupported("its first cluster has no cue and does not begin with a block");
+        Unsupported("the first cluster has no cue and does not begin with a block");
     let cluster = ebml::header(bytes).filter(|header| header.id == ids::CLUSTER).ok_or(NONE)?;
     let mut rest = &bytes[cluster.len..];
     let mut time = None;

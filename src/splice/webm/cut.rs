@@ -20,7 +20,7 @@ pub(super) struct TimeWindow {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Choice {
     /// The pieces of each track.
-    pub(super) pieces: Vec<Range<usize>>,
+    pub(super) runs: Vec<Range<usize>>,
     /// Nothing if it is all of the film, whose times are then left as they are.
     pub(super) cut: Option<TimeWindow>,
     /// How long it plays.
@@ -31,67 +31,67 @@ pub(super) struct Choice {
 /// one there is what plays in between. `trim` is counted from where the film begins. `tracks` must not
 /// be empty.
 pub(super) fn choose(tracks: &[&Track], trim: TimeRange) -> Result<Choice, Unsupported> {
-    let begins = tracks.iter().filter_map(|track| {
-        track.pieces.first().map(|piece| duration(piece.time, track.info.scale))
-    });
+    let begins = tracks
+        .iter()
+        .filter_map(|track| track.runs.first().map(|run| duration(run.time, track.info.scale)));
     let begin = begins.min().unwrap_or_default();
     let longest = tracks.iter().map(|track| track.info.duration).max().unwrap_or_default();
     if trim.is_full() {
-        let pieces = tracks.iter().map(|track| 0..track.pieces.len()).collect();
-        return Ok(Choice { pieces, cut: None, duration: longest });
+        let runs = tracks.iter().map(|track| 0..track.runs.len()).collect();
+        return Ok(Choice { runs, cut: None, duration: longest });
     }
     // A file that begins late may say how long it plays, or until when.
     let longest = if longest > begin { longest } else { begin.saturating_add(longest) };
     let trim = trim.on_clock_from(begin);
     if trim.start >= longest {
-        return Err(Unsupported("the film is over before the start that is wanted"));
+        return Err(Unsupported("the media ends before the requested start"));
     }
     if trim.end.is_some_and(|end| end <= trim.start) {
-        return Err(Unsupported("there is nothing between the start and the end that are wanted"));
+        return Err(Unsupported("the requested end is not after the start"));
     }
     let (range, cut) = lead(tracks[0], trim);
     let others = tracks[1..].iter().map(|track| within(track, cut));
     let scale = tracks[0].info.scale;
     let duration =
         longest.min(duration(cut.until, scale)).saturating_sub(duration(cut.zero, scale));
-    let pieces = std::iter::once(range).chain(others).collect();
-    Ok(Choice { pieces, cut: Some(cut), duration })
+    let runs = std::iter::once(range).chain(others).collect();
+    Ok(Choice { runs, cut: Some(cut), duration })
 }
 
 /// Where the track is cut that says it.
 fn lead(track: &Track, trim: TimeRange) -> (Range<usize>, TimeWindow) {
-    let (pieces, scale) = (&track.pieces, track.info.scale);
+    let (runs, scale) = (&track.runs, track.info.scale);
     let start = ticks(trim.start, scale);
-    let first = pieces.partition_point(|piece| piece.time <= start).saturating_sub(1);
+    let first = runs.partition_point(|run| run.time <= start).saturating_sub(1);
     // A film that begins later than it is wanted begins when it is wanted.
-    let zero = pieces[first].time.min(start);
+    let zero = runs[first].time.min(start);
     let Some(end) = trim.end else {
-        return (first..pieces.len(), TimeWindow { zero, until: u64::MAX });
+        return (first..runs.len(), TimeWindow { zero, until: u64::MAX });
     };
     let end = ticks(end + Duration::from_nanos(scale - 1), scale);
-    let next = pieces.partition_point(|piece| piece.time < end).max(first + 1);
-    let Some(piece) = pieces.get(next) else {
+    let next = runs.partition_point(|run| run.time < end).max(first + 1);
+    let Some(run) = runs.get(next) else {
         let until = end.max(ticks(track.info.duration, scale));
-        return (first..pieces.len(), TimeWindow { zero, until });
+        return (first..runs.len(), TimeWindow { zero, until });
     };
     // What it has in front of its cue belongs to the part.
-    (first..next + usize::from(piece.is_inside), TimeWindow { zero, until: piece.time })
+    (first..next + usize::from(run.is_inside), TimeWindow { zero, until: run.time })
 }
 
 /// When the last piece begins that a player may begin with, and that plays at `start`.
 pub(super) fn entry(track: &Track, start: Duration) -> Option<Duration> {
-    let (pieces, scale) = (&track.pieces, track.info.scale);
-    let behind = pieces.partition_point(|piece| piece.time <= ticks(start, scale));
-    let piece = pieces[..behind].iter().rfind(|piece| piece.is_cue)?;
-    Some(duration(piece.time, scale))
+    let (runs, scale) = (&track.runs, track.info.scale);
+    let behind = runs.partition_point(|run| run.time <= ticks(start, scale));
+    let run = runs[..behind].iter().rfind(|run| run.is_cue)?;
+    Some(duration(run.time, scale))
 }
 
 /// The pieces of which something plays in this part.
 fn within(track: &Track, cut: TimeWindow) -> Range<usize> {
-    let pieces = &track.pieces;
-    let first = pieces.partition_point(|piece| piece.time <= cut.zero).saturating_sub(1);
-    let next = pieces.partition_point(|piece| piece.time < cut.until);
-    let inside = pieces.get(next).is_some_and(|piece| piece.is_inside);
+    let runs = &track.runs;
+    let first = runs.partition_point(|run| run.time <= cut.zero).saturating_sub(1);
+    let next = runs.partition_point(|run| run.time < cut.until);
+    let inside = runs.get(next).is_some_and(|run| run.is_inside);
     first..(next + usize::from(inside)).max(first)
 }
 

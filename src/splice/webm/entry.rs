@@ -36,10 +36,10 @@ pub(super) fn info(payload: &[u8]) -> Result<Info, Unsupported> {
             ticks = Some(ebml::float_of(field.payload).ok_or(MALFORMED)?);
         }
     }
-    let nanos = ticks.ok_or(Unsupported("it does not say how long it plays"))? * scale as f64;
+    let nanos = ticks.ok_or(Unsupported("the file has no Duration"))? * scale as f64;
     // Also false for NaN; a century is not a film.
     if !(nanos > 0.0 && nanos < 3.2e18) {
-        return Err(Unsupported("its Duration makes no sense"));
+        return Err(Unsupported("the Duration is out of range"));
     }
     Ok(Info { scale, duration: Duration::from_nanos(nanos.round() as u64) })
 }
@@ -57,7 +57,7 @@ pub(super) fn scale(info: &[u8]) -> Result<u64, Unsupported> {
     if (1..=1_000_000_000).contains(&scale) {
         Ok(scale)
     } else {
-        Err(Unsupported("its TimestampScale makes no sense"))
+        Err(Unsupported("the TimestampScale is out of range"))
     }
 }
 
@@ -67,10 +67,10 @@ pub(super) fn lone(tracks: &[u8]) -> Result<TrackEntry, Unsupported> {
     for track in ebml::children(tracks) {
         let track = track?;
         if track.id == ids::TRACK_ENTRY && found.replace(entry(track.payload)?).is_some() {
-            return Err(Unsupported("it has several tracks"));
+            return Err(Unsupported("the file has several tracks"));
         }
     }
-    found.ok_or(Unsupported("it has no track"))
+    found.ok_or(Unsupported("the file has no track"))
 }
 
 fn entry(payload: &[u8]) -> Result<TrackEntry, Unsupported> {
@@ -88,10 +88,14 @@ fn entry(payload: &[u8]) -> Result<TrackEntry, Unsupported> {
             | ids::VOID
             | ids::TRACK_OVERLAY
             | ids::TRACK_TRANSLATE => {}
-            ids::TRACK_OPERATION => return Err(Unsupported("its track is made of others")),
-            ids::CONTENT_ENCODINGS => return Err(Unsupported("it is encrypted or compressed")),
+            ids::TRACK_OPERATION => {
+                return Err(Unsupported("the track is composed of other tracks (TrackOperation)"));
+            }
+            ids::CONTENT_ENCODINGS => {
+                return Err(Unsupported("the track is encrypted or compressed (ContentEncodings)"));
+            }
             ids::TRACK_TIMESTAMP_SCALE if ebml::float_of(field.payload) != Some(1.0) => {
-                return Err(Unsupported("its track has a clock of its own"));
+                return Err(Unsupported("the track has a TrackTimestampScale of its own"));
             }
             id => {
                 match id {
@@ -105,12 +109,12 @@ fn entry(payload: &[u8]) -> Result<TrackEntry, Unsupported> {
     }
     let number = number.and_then(|number| u8::try_from(number).ok());
     let number = number.filter(|number| (1..128).contains(number));
-    let number = number.ok_or(Unsupported("its track has no number of one byte"))?;
+    let number = number.ok_or(Unsupported("the track number does not fit in one byte"))?;
     // The track types of RFC 9559 §5.1.4.1.3, and the codecs of the WebM container guidelines.
     let kind = match (kind, ebml::text_of(codec)) {
         (Some(1), b"V_VP8" | b"V_VP9" | b"V_AV1") => TrackKind::Video,
         (Some(2), b"A_OPUS" | b"A_VORBIS") => TrackKind::Audio,
-        _ => return Err(Unsupported("its codec is none of WebM")),
+        _ => return Err(Unsupported("the codec is not allowed in WebM")),
     };
     Ok(TrackEntry { kind, number, uid, rest })
 }

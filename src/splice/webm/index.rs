@@ -12,58 +12,58 @@ use crate::splice::{MAX_READ, ReadAt, SurveyError};
 
 /// No Info, Tracks or SeekHead comes near this: the largest have the tables of Vorbis in them, or
 /// the title of a film.
-const MAX_PART: u64 = 1 << 20;
+const MAX_METADATA: u64 = 1 << 20;
 /// Elements in front of the first cluster, and behind the last one.
 const MAX_ELEMENTS: usize = 64;
 
-pub(super) fn survey(look: &mut dyn ReadAt) -> Result<Track, SurveyError> {
-    let mut sight = EbmlReader::new(look);
-    let (doc_type, segment) = segment(&mut sight)?;
+pub(super) fn read_index(reader: &mut dyn ReadAt) -> Result<Track, SurveyError> {
+    let mut reader = EbmlReader::new(reader);
+    let (doc_type, segment) = segment(&mut reader)?;
     if doc_type != b"webm" {
-        return Err(Unsupported("it is Matroska, but not WebM").into());
+        return Err(Unsupported("the file is Matroska, but not WebM").into());
     }
-    let front = front(&mut sight, &segment)?;
+    let front = front(&mut reader, &segment)?;
     let tracks = front.tracks.as_ref();
-    let tracks = tracks.ok_or(Unsupported("its Tracks are not in front of its clusters"))?;
+    let tracks = tracks.ok_or(Unsupported("the file has no Tracks before its clusters"))?;
     let entry = entry::lone(tracks)?;
-    let at = front.place_of_cues().ok_or(Unsupported("it has no index (Cues)"))?;
-    let info = front.info.ok_or(Unsupported("its Info is not in front of its clusters"))?;
+    let at = front.place_of_cues().ok_or(Unsupported("the file has no index (Cues)"))?;
+    let info = front.info.ok_or(Unsupported("the file has no Info before its clusters"))?;
     let info = entry::info(&info)?;
-    let header = sight.header(at)?;
+    let header = reader.header(at)?;
     if header.id != ids::CUES {
-        return Err(Unsupported("its SeekHead leads to no Cues").into());
+        return Err(Unsupported("the SeekHead does not point to Cues").into());
     }
-    let payload = sight.payload(at, header, MAX_READ - ebml::MAX_HEADER as u64)?;
-    let mut pieces = cues::read(&payload, u64::from(entry.number), &segment)?;
-    let (first, last) = match &pieces[..] {
+    let payload = reader.payload(at, header, MAX_READ - ebml::MAX_HEADER as u64)?;
+    let mut runs = cues::read(&payload, u64::from(entry.number), &segment)?;
+    let (first, last) = match &runs[..] {
         [first, .., last] => (first.at, last.at),
         [lone] => (lone.at, lone.at),
-        [] => return Err(Unsupported("its index (Cues) is empty").into()),
+        [] => return Err(Unsupported("the index (Cues) is empty").into()),
     };
     if first < front.cluster {
-        return Err(Unsupported("a cue leads to the front of its first cluster").into());
+        return Err(Unsupported("a cue points before the first cluster").into());
     }
     if first > front.cluster {
-        let time = cues::first_block(&sight.bytes(front.cluster, cues::BEGINNING)?)?;
-        pieces.insert(0, ClusterRun { at: front.cluster, time, is_cue: false, is_inside: false });
+        let time = cues::first_block(&reader.bytes(front.cluster, cues::BEGINNING)?)?;
+        runs.insert(0, ClusterRun { at: front.cluster, time, is_cue: false, is_inside: false });
     }
     // Some SeekHeads list clusters too.
     let others = front.seeks.iter().filter(|(id, _)| *id != ids::CLUSTER).map(|(_, at)| *at);
     let behind = others.chain([at]).filter(|at| *at > last);
     let end = behind.min().unwrap_or(segment.end);
-    only_leftovers(&mut sight, end..segment.end)?;
-    cues::are_in_order(&pieces, end)?;
-    Ok(Track { info, entry, pieces, end })
+    only_leftovers(&mut reader, end..segment.end)?;
+    cues::are_in_order(&runs, end)?;
+    Ok(Track { info, entry, runs, end })
 }
 
 /// What the file calls its kind, and what its segment has in it: the bounds of all positions (RFC 9559
 /// §16).
-pub(super) fn segment(sight: &mut EbmlReader<'_>) -> Result<(Vec<u8>, Range<u64>), SurveyError> {
-    let ebml = sight.header(0)?;
+pub(super) fn segment(reader: &mut EbmlReader<'_>) -> Result<(Vec<u8>, Range<u64>), SurveyError> {
+    let ebml = reader.header(0)?;
     if ebml.id != ids::EBML {
         return Err(MALFORMED.into());
     }
-    let payload = sight.payload(0, ebml, MAX_PART)?;
+    let payload = reader.payload(0, ebml, MAX_METADATA)?;
     let at = (ebml.len + payload.len()) as u64;
     let mut doc_type = Vec::new();
     for field in ebml::children(&payload) {
@@ -75,7 +75,7 @@ pub(super) fn segment(sight: &mut EbmlReader<'_>) -> Result<(Vec<u8>, Range<u64>
             _ => {}
         }
     }
-    let Header { id, len, size } = sight.header(at)?;
+    let Header { id, len, size } = reader.header(at)?;
     if id != ids::SEGMENT {
         return Err(MALFORMED.into());
     }
@@ -83,15 +83,13 @@ pub(super) fn segment(sight: &mut EbmlReader<'_>) -> Result<(Vec<u8>, Range<u64>
     let end = match size {
         Some(size) => start.checked_add(size).ok_or(MALFORMED)?,
         // It reaches to the end. If it was never finished, it has no cues.
-        None => sight.len(),
+        None => reader.len(),
     };
-    match end.cmp(&sight.len()) {
-        std::cmp::Ordering::Less => {
-            Err(Unsupported("there is something behind its segment").into())
-        }
+    match end.cmp(&reader.len()) {
+        std::cmp::Ordering::Less => Err(Unsupported("the file has data after its Segment").into()),
         std::cmp::Ordering::Equal => Ok((doc_type, start..end)),
         std::cmp::Ordering::Greater => {
-            Err(Incomplete("its segment is shorter than it says").into())
+            Err(Incomplete("the file is shorter than its Segment declares").into())
         }
     }
 }
@@ -117,20 +115,20 @@ impl SegmentPreamble {
 }
 
 pub(super) fn front(
-    sight: &mut EbmlReader<'_>,
+    reader: &mut EbmlReader<'_>,
     segment: &Range<u64>,
 ) -> Result<SegmentPreamble, SurveyError> {
     let mut front = SegmentPreamble::default();
     let mut at = segment.start;
     for _ in 0..MAX_ELEMENTS {
         if at >= segment.end {
-            return Err(Unsupported("it has no clusters").into());
+            return Err(Unsupported("the file has no clusters").into());
         }
-        let header = sight.header(at)?;
+        let header = reader.header(at)?;
         match header.id {
             ids::CLUSTER if header.size.is_none() => {
                 return Err(
-                    Unsupported("its clusters have no sizes, as in a live recording").into()
+                    Unsupported("the clusters have unknown sizes, as in a live recording").into()
                 );
             }
             ids::CLUSTER => {
@@ -138,19 +136,19 @@ pub(super) fn front(
                 return Ok(front);
             }
             ids::SEEK_HEAD => {
-                front.seeks.extend(seeks(&sight.payload(at, header, MAX_PART)?, segment)?);
+                front.seeks.extend(seeks(&reader.payload(at, header, MAX_METADATA)?, segment)?);
             }
-            ids::INFO => front.info = Some(sight.payload(at, header, MAX_PART)?.to_vec()),
+            ids::INFO => front.info = Some(reader.payload(at, header, MAX_METADATA)?.to_vec()),
             ids::TRACKS if front.tracks.is_some() => {
-                return Err(Unsupported("it has several tracks").into());
+                return Err(Unsupported("the file has several tracks").into());
             }
-            ids::TRACKS => front.tracks = Some(sight.payload(at, header, MAX_PART)?.to_vec()),
+            ids::TRACKS => front.tracks = Some(reader.payload(at, header, MAX_METADATA)?.to_vec()),
             ids::CUES => front.cues = Some(at),
             _ => {}
         }
         at = behind(at, header, segment.end)?;
     }
-    Err(Unsupported("there is too much in front of its clusters").into())
+    Err(Unsupported("the file has too many elements before its clusters").into())
 }
 
 /// Where the element at `at` ends, if that is not beyond `end`.
@@ -180,19 +178,19 @@ fn seeks(payload: &[u8], segment: &Range<u64>) -> Result<Vec<(u32, u64)>, Unsupp
         let id = id.and_then(|id| u32::try_from(id).ok()).ok_or(MALFORMED)?;
         let at = position.and_then(|position| segment.start.checked_add(position));
         let at = at.filter(|at| *at < segment.end);
-        seeks.push((id, at.ok_or(Unsupported("its SeekHead leads beyond its end"))?));
+        seeks.push((id, at.ok_or(Unsupported("the SeekHead points past the end of the file"))?));
     }
     Ok(seeks)
 }
 
 /// Makes sure that nothing of the film is in `range`, which the joined file is to do without.
-fn only_leftovers(sight: &mut EbmlReader<'_>, range: Range<u64>) -> Result<(), SurveyError> {
+fn only_leftovers(reader: &mut EbmlReader<'_>, range: Range<u64>) -> Result<(), SurveyError> {
     let mut at = range.start;
     for _ in 0..MAX_ELEMENTS {
         if at == range.end {
             return Ok(());
         }
-        let header = sight.header(at)?;
+        let header = reader.header(at)?;
         match header.id {
             ids::CUES
             | ids::TAGS
@@ -200,8 +198,8 @@ fn only_leftovers(sight: &mut EbmlReader<'_>, range: Range<u64>) -> Result<(), S
             | ids::VOID
             | ids::ATTACHMENTS
             | ids::CHAPTERS => at = behind(at, header, range.end)?,
-            _ => return Err(Unsupported("there are clusters behind its index").into()),
+            _ => return Err(Unsupported("the file has clusters after its index (Cues)").into()),
         }
     }
-    Err(Unsupported("there is too much behind its clusters").into())
+    Err(Unsupported("the file has too many elements after its clusters").into())
 }

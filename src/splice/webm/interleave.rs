@@ -12,7 +12,7 @@ use crate::splice::{Layout, Options, Plan, layout};
 
 /// A piece that plays longer than this keeps the other track waiting for too long: a player has to
 /// hold all of it.
-const LONGEST: Duration = Duration::from_secs(60);
+const MAX_RUN: Duration = Duration::from_secs(60);
 
 /// A piece in the joined file.
 struct Placed {
@@ -29,7 +29,9 @@ struct Placed {
 
 pub(super) fn plan(tracks: &[&Track], options: &Options<'_>) -> Result<Plan, Unsupported> {
     if tracks.len() > 1 && tracks.iter().any(|track| is_coarse(track)) {
-        return Err(Unsupported("its index (Cues) is too coarse to join it with another file"));
+        return Err(Unsupported(
+            "the index (Cues) is too coarse to join the file with another one",
+        ));
     }
     let choice = cut::choose(tracks, options.time_range)?;
     let placed = place(tracks, &choice);
@@ -47,9 +49,9 @@ pub(super) fn plan(tracks: &[&Track], options: &Options<'_>) -> Result<Plan, Uns
     let head = head.bytes()?;
     let mut layout = Layout::with_capacity(placed.len());
     let mut rules = ClusterRewriteRules::new(&entries, choice.cut);
-    for piece in placed {
-        rules.expect(piece.time);
-        layout.add(piece.track, piece.range);
+    for run in placed {
+        rules.expect(run.time);
+        layout.add(run.track, run.range);
     }
     Ok(layout.plan(head, Container::Webm, choice.duration, layout::Rewriter::Clusters(rules)))
 }
@@ -57,29 +59,29 @@ pub(super) fn plan(tracks: &[&Track], options: &Options<'_>) -> Result<Plan, Uns
 /// Whether a piece of the track plays for too long.
 fn is_coarse(track: &Track) -> bool {
     let scale = u128::from(track.info.scale);
-    let times = track.pieces.iter().map(|piece| u128::from(piece.time) * scale);
+    let times = track.runs.iter().map(|run| u128::from(run.time) * scale);
     let ends = times.clone().skip(1).chain([track.info.duration.as_nanos()]);
-    times.zip(ends).any(|(time, end)| end.saturating_sub(time) > LONGEST.as_nanos())
+    times.zip(ends).any(|(time, end)| end.saturating_sub(time) > MAX_RUN.as_nanos())
 }
 
 /// Both tracks by time. Sound first where both begin at once: what a cue leads to is the sound that
 /// plays at its time, and the less lies between that and the picture the better.
 fn place(tracks: &[&Track], choice: &Choice) -> Vec<Placed> {
     let mut placed = Vec::new();
-    for (number, (track, range)) in (0..).zip(tracks.iter().zip(&choice.pieces)) {
+    for (number, (track, range)) in (0..).zip(tracks.iter().zip(&choice.runs)) {
         placed.extend(range.clone().map(|index| Placed {
             track: number,
             range: track.at(index)..track.at(index + 1),
             at: 0,
-            time: track.pieces[index].time,
-            is_cue: track.pieces[index].is_cue,
+            time: track.runs[index].time,
+            is_cue: track.runs[index].is_cue,
         }));
     }
-    placed.sort_by_key(|piece| (piece.time, std::cmp::Reverse(piece.track)));
+    placed.sort_by_key(|run| (run.time, std::cmp::Reverse(run.track)));
     let mut at = 0;
-    for piece in &mut placed {
-        piece.at = at;
-        at += piece.range.end - piece.range.start;
+    for run in &mut placed {
+        run.at = at;
+        at += run.range.end - run.range.start;
     }
     placed
 }
@@ -89,11 +91,11 @@ fn place(tracks: &[&Track], choice: &Choice) -> Vec<Placed> {
 /// began at the picture would be silent up to the next cluster of sound.
 fn cues(placed: &[Placed], cut: TimeWindow) -> Vec<(u64, u64)> {
     let (mut cues, mut sound) = (Vec::new(), u64::MAX);
-    for piece in placed {
-        if piece.track > 0 {
-            sound = piece.at;
-        } else if (piece.is_cue && piece.time < cut.until) || cues.is_empty() {
-            cues.push((piece.time.saturating_sub(cut.zero), piece.at.min(sound)));
+    for run in placed {
+        if run.track > 0 {
+            sound = run.at;
+        } else if (run.is_cue && run.time < cut.until) || cues.is_empty() {
+            cues.push((run.time.saturating_sub(cut.zero), run.at.min(sound)));
         }
     }
     cues

@@ -13,20 +13,20 @@ use crate::splice::{MAX_READ, ReadAt, SurveyError};
 const VIDEO: u64 = 1;
 
 /// How long a frame is shown where the track does not say it, and at most.
-const USUAL_FRAME: Duration = Duration::from_millis(40);
-const LONGEST_FRAME: Duration = Duration::from_secs(1);
+const DEFAULT_FRAME: Duration = Duration::from_millis(40);
+const MAX_FRAME: Duration = Duration::from_secs(1);
 /// So many frames are decoded between a key frame and when it is shown.
-const MOST_REORDERED: u32 = 4;
+const MAX_REORDERED: u32 = 4;
 
 /// When what the last cue of the first video track leads to that is not behind `start` is decoded, or a
 /// little before.
 pub(in crate::splice) fn key_frame(
-    look: &mut dyn ReadAt,
+    reader: &mut dyn ReadAt,
     start: Duration,
 ) -> Result<Option<Duration>, SurveyError> {
-    let mut sight = EbmlReader::new(look);
-    let (_, segment) = index::segment(&mut sight)?;
-    let front = index::front(&mut sight, &segment)?;
+    let mut reader = EbmlReader::new(reader);
+    let (_, segment) = index::segment(&mut reader)?;
+    let front = index::front(&mut reader, &segment)?;
     let (Some(info), Some(tracks), Some(at)) = (&front.info, &front.tracks, front.place_of_cues())
     else {
         return Ok(None);
@@ -34,11 +34,11 @@ pub(in crate::splice) fn key_frame(
     let (scale, Some(video)) = (entry::scale(info)?, video(tracks)?) else {
         return Ok(None);
     };
-    let header = sight.header(at)?;
+    let header = reader.header(at)?;
     if header.id != ids::CUES {
         return Ok(None);
     }
-    let payload = sight.payload(at, header, MAX_READ - ebml::MAX_HEADER as u64)?;
+    let payload = reader.payload(at, header, MAX_READ - ebml::MAX_HEADER as u64)?;
     let start = cut::ticks(start, scale);
     let mut last = None;
     for point in ebml::children(&payload) {
@@ -46,8 +46,8 @@ pub(in crate::splice) fn key_frame(
         if point.id != ids::CUE_POINT {
             continue;
         }
-        let piece = cues::piece(point, video.number, &segment)?;
-        let time = piece.map(|piece| piece.time).filter(|time| *time <= start.min(MAX_TICKS));
+        let run = cues::run(point, video.number, &segment)?;
+        let time = run.map(|run| run.time).filter(|time| *time <= start.min(MAX_TICKS));
         last = last.max(time);
     }
     Ok(last.map(|ticks| cut::duration(ticks, scale).saturating_sub(video.reordering)))
@@ -68,7 +68,7 @@ fn video(tracks: &[u8]) -> Result<Option<Video>, Unsupported> {
         if track.id != ids::TRACK_ENTRY {
             continue;
         }
-        let (mut number, mut kind, mut codec, mut frame) = (None, None, &b""[..], USUAL_FRAME);
+        let (mut number, mut kind, mut codec, mut frame) = (None, None, &b""[..], DEFAULT_FRAME);
         for field in ebml::children(track.payload) {
             let field = field?;
             match field.id {
@@ -82,8 +82,8 @@ fn video(tracks: &[u8]) -> Result<Option<Video>, Unsupported> {
         if kind == Some(VIDEO) {
             // In these, all frames of one time are one block.
             let is_in_order = matches!(codec, b"V_VP8" | b"V_VP9" | b"V_AV1");
-            let reordered = if is_in_order { 0 } else { MOST_REORDERED };
-            let reordering = frame.min(LONGEST_FRAME) * reordered;
+            let reordered = if is_in_order { 0 } else { MAX_REORDERED };
+            let reordering = frame.min(MAX_FRAME) * reordered;
             return Ok(Some(Video { number: number.ok_or(MALFORMED)?, reordering }));
         }
     }

@@ -12,8 +12,8 @@ use crate::splice::{MAX_READ, ReadAt, SurveyError};
 pub(super) struct EbmlReader<'a>(WindowedReader<'a>);
 
 impl<'a> EbmlReader<'a> {
-    pub(super) fn new(look: &'a mut dyn ReadAt) -> EbmlReader<'a> {
-        EbmlReader(WindowedReader::new(look, WindowPolicy::CLUSTERS))
+    pub(super) fn new(reader: &'a mut dyn ReadAt) -> EbmlReader<'a> {
+        EbmlReader(WindowedReader::new(reader, WindowPolicy::CLUSTERS))
     }
 
     /// The length of the file.
@@ -45,7 +45,7 @@ impl<'a> EbmlReader<'a> {
     ) -> Result<Cow<'_, [u8]>, SurveyError> {
         let size = header.size.ok_or(MALFORMED)?;
         if size > most {
-            return Err(Unsupported("an element of its head is too large").into());
+            return Err(Unsupported("an element before the clusters is too large").into());
         }
         let bytes = self.bytes(at + header.len as u64, size)?;
         if bytes.len() as u64 == size { Ok(bytes) } else { Err(MALFORMED.into()) }
@@ -73,9 +73,9 @@ mod tests {
     #[test]
     fn no_more_is_looked_at_than_may_be() {
         let mut file = Endless;
-        let mut sight = EbmlReader::new(&mut file);
-        assert_eq!(*sight.bytes(0, 3).unwrap(), [0; 3]);
-        assert!(sight.bytes(0, MAX_READ + 1).is_err());
-        assert!(sight.bytes(u64::MAX, u64::MAX).is_err());
+        let mut reader = EbmlReader::new(&mut file);
+        assert_eq!(*reader.bytes(0, 3).unwrap(), [0; 3]);
+        assert!(reader.bytes(0, MAX_READ + 1).is_err());
+        assert!(reader.bytes(u64::MAX, u64::MAX).is_err());
     }
 }

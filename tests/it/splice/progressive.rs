@@ -177,11 +177,8 @@ fn what_cannot_be_joined_is_refused() {
         Film::of(video, audio).try_plan(&as_it_is(&Metadata::default())).unwrap_err().0
     };
     let kind = kinds::plain();
-    assert_eq!(
-        refusal(&kind.audio, &kind.video),
-        "it has no track of the kind that it was named for"
-    );
-    assert_eq!(refusal(&kind.video, &kinds::encrypted()), "it is encrypted");
+    assert_eq!(refusal(&kind.audio, &kind.video), "the file has no track of the expected kind");
+    assert_eq!(refusal(&kind.video, &kinds::encrypted()), "the file is encrypted");
     let cut = |path: &Path| {
         let bytes = std::fs::read(path).unwrap();
         bytes[..bytes.len() - 1000].to_vec()

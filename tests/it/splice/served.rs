@@ -227,12 +227,12 @@ fn what_cannot_be_spliced_says_why() {
     ];
     let refused = ask(scene.daemon.address(), "GET", &splice_path(&video, &audio, &[]), "");
     assert_eq!((refused.head.status, refused.code().as_str()), (422, "splice-refused"));
-    assert!(refused.text().contains("different kinds"), "{}", refused.text());
+    assert!(refused.text().contains("different container formats"), "{}", refused.text());
     let auto = any_path(Some(&video), Some(&audio), &[]);
     let answer = ask(scene.daemon.address(), "GET", &auto, "");
     assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete));
     let timing = header(&answer, "Server-Timing");
-    assert!(timing.contains("ffmpeg (the files are of different kinds)"), "{timing}");
+    assert!(timing.contains("ffmpeg (the files are in different container formats)"), "{timing}");
     let plain = scene.origin.put("plain", Resource::file(track_file("audio")));
     let unranged = any_path(Some(&video), Some(&plain), &[]);
     let timing = header(&ask(scene.daemon.address(), "GET", &unranged, ""), "Server-Timing");

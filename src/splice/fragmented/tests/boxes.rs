@@ -75,7 +75,7 @@ fn another_track_becomes_free() {
             (fragment.foreign, fragment.base) = (Some(true), Base::Silent);
         }
     });
-    assert!(film[0].refusal().contains("behind those of another track"));
+    assert!(film[0].refusal().contains("after that of another track"));
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn bytes_that_contradict_are_not_passed_on() {
     type Change = fn(&mut Vec<u8>);
     let changes: [(Change, &str); 14] = [
         (|b| rename(b, b"moof", b"free"), "before its fragment"),
-        (|b| rename(b, b"mdat", b"free"), "where a fragment should be is none"),
+        (|b| rename(b, b"mdat", b"free"), "expected a fragment (moof)"),
         (|b| rename(b, b"mdat", b"what"), "unknown box"),
         (|b| rename(b, b"mdat", b"moof"), "no media"),
         (|b| rename(b, b"mfhd", b"free"), "malformed"),
@@ -169,7 +169,7 @@ fn bytes_that_contradict_are_not_passed_on() {
         let at = behind(bytes, b"tfhd") + 15;
         bytes[at] = 8;
     });
-    assert_eq!(other, "a fragment is of another track");
+    assert_eq!(other, "a fragment belongs to another track");
 }
 
 fn rename(bytes: &mut [u8], from: &[u8; 4], to: &[u8; 4]) {

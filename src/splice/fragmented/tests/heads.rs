@@ -11,8 +11,8 @@ fn heads_that_do_not_fit_are_refused() {
         change(&mut sketch);
         sketch.refusal()
     };
-    assert_eq!(with(|s| s.codec = *b"encv"), "it is encrypted");
-    assert_eq!(with(|s| s.codec = *b"enca"), "it is encrypted");
+    assert_eq!(with(|s| s.codec = *b"encv"), "the file is encrypted");
+    assert_eq!(with(|s| s.codec = *b"enca"), "the file is encrypted");
     assert!(with(|s| s.samples = 1).contains("samples both"));
     assert!(with(|s| s.traks = 2).contains("one track"));
     assert!(with(|s| s.traks = 0).contains("no track"));
@@ -30,7 +30,7 @@ fn an_unknown_box_in_front_of_the_fragments_is_refused() {
     sketch.between = boxed(b"what", &[]);
     assert!(sketch.refusal().contains("unknown box"));
     sketch.between = boxed(b"free", &[]).repeat(40);
-    assert!(sketch.refusal().contains("no index"));
+    assert!(sketch.refusal().contains("no fragment index"));
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_file_that_is_cut_off_is_refused() {
         // Up to the head everything is missing of which the file could be known.
         while bytes.len() > whole - 400 {
             bytes.pop();
-            let found = survey(&mut File::of(bytes.clone()), TimeRange::default());
+            let found = read_index(&mut File::of(bytes.clone()), TimeRange::default());
             if let Ok(Some(track)) = found {
                 let end = track.fragments.last().map(|last| last.range().end);
                 assert!(end.unwrap() <= bytes.len() as u64);
@@ -53,7 +53,7 @@ fn a_file_that_is_cut_off_is_refused() {
 
 #[test]
 fn the_other_kind_is_refused() {
-    let video = sketch(TrackKind::Video).survey(TimeRange::default()).unwrap();
+    let video = sketch(TrackKind::Video).read_index(TimeRange::default()).unwrap();
     let refusal = plan(&[(TrackKind::Audio, &video)], &options(TimeRange::default())).unwrap_err();
     assert!(refusal.0.contains("another kind"));
 }

@@ -103,7 +103,7 @@ fn beyond_four_gibibytes() {
     let mut files = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
     let tracks: Vec<_> = files
         .iter_mut()
-        .map(|(kind, file)| (*kind, survey(file, TimeRange::default()).unwrap().unwrap()))
+        .map(|(kind, file)| (*kind, read_index(file, TimeRange::default()).unwrap().unwrap()))
         .collect();
     let tracks: Vec<_> = tracks.iter().map(|(kind, track)| (*kind, track)).collect();
     let plan = plan(&tracks, &options(TimeRange::default())).unwrap();
@@ -162,7 +162,7 @@ fn references_of_two_gibibytes_are_not_made() {
     let mut files = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
     let tracks: Vec<_> = files
         .iter_mut()
-        .map(|(kind, file)| (*kind, survey(file, TimeRange::default()).unwrap().unwrap()))
+        .map(|(kind, file)| (*kind, read_index(file, TimeRange::default()).unwrap().unwrap()))
         .collect();
     let tracks: Vec<_> = tracks.iter().map(|(kind, track)| (*kind, track)).collect();
     let plan = plan(&tracks, &options(TimeRange::default())).unwrap();
@@ -180,7 +180,7 @@ fn nothing_is_allocated_by_a_length_that_is_claimed() {
             let head = if kind == b"moov" { ftyp } else { &head };
             let runs = vec![(0, [head, &large].concat())];
             // A look at more than MAX_READ would panic.
-            let found = survey(&mut Sparse { len: 1 << 42, runs }, TimeRange::default());
+            let found = read_index(&mut Sparse { len: 1 << 42, runs }, TimeRange::default());
             assert!(
                 matches!(
                     found,
@@ -196,5 +196,5 @@ fn nothing_is_allocated_by_a_length_that_is_claimed() {
     let traf = boxed(b"traf", &[&boxed(b"tfhd", &[&be(&[0, 7])]), &tfdt, &trun]);
     let moof = boxed(b"moof", &[&boxed(b"mfhd", &[&be(&[0, 1])]), &traf]);
     let bytes = [sketch(TrackKind::Video).head(), moof, boxed(b"mdat", &[])].concat();
-    assert!(survey(&mut File::of(bytes), TimeRange::default()).is_err());
+    assert!(read_index(&mut File::of(bytes), TimeRange::default()).is_err());
 }

@@ -8,7 +8,7 @@ use crate::container::isobmff::boxed;
 /// How many fragments are found, and by how many looks beyond the front.
 fn found(bytes: Vec<u8>) -> Result<(usize, usize), &'static str> {
     let mut file = File::of(bytes);
-    match survey(&mut file, TimeRange::default()) {
+    match read_index(&mut file, TimeRange::default()) {
         Ok(track) => Ok((track.unwrap().fragments.len(), file.looks)),
         Err(SurveyError::Refused(Unsupported(why)) | SurveyError::Incomplete(Incomplete(why))) => {
             Err(why)
@@ -146,7 +146,7 @@ fn times_of_an_index_that_are_not_those_of_the_fragments_are_not_believed() {
     let mut bytes = film[0].bytes();
     let at = bytes.windows(4).position(|window| window == b"sidx").unwrap() + 12;
     bytes[at..at + 4].copy_from_slice(&(SECOND / 2).to_be_bytes());
-    let track = survey(&mut File::of(bytes), TimeRange::default()).unwrap().unwrap();
+    let track = read_index(&mut File::of(bytes), TimeRange::default()).unwrap().unwrap();
     let times: Vec<_> = track.fragments.iter().map(|fragment| fragment.time).collect();
     assert_eq!(times, [0, 12_800, 25_600, 38_400, 51_200]);
     assert_eq!(track.end, 64_000);
@@ -225,7 +225,7 @@ fn indexes_in_indexes_for_ever() {
     };
     assert_eq!(deep(4).map(|found| found.0), Ok(5));
     // A few more stand in front of the first fragment, and are in its way then.
-    assert_eq!(deep(9).map(|found| found.0), Err("where a fragment should be is none"));
+    assert_eq!(deep(9).map(|found| found.0), Err("expected a fragment (moof)"));
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_crowd_of_indexes_is_not_read_one_by_one() {
         [sidx(1, 0, 0, &[&to[..], &flat(lens)].concat()), inner].concat()
     });
     let mut file = File::of(bytes);
-    assert!(survey(&mut file, TimeRange::default()).is_err());
+    assert!(read_index(&mut file, TimeRange::default()).is_err());
     assert!(file.looks < 200, "{}", file.looks);
 }
 
@@ -264,7 +264,7 @@ fn references_that_cannot_be_are_not_followed() {
     // So it would be if the file had been cut.
     let beyond: [Change; 2] = [|to| to[4].1 += 1, |to| to[4].1 = 0x7fff_ffff];
     for change in beyond {
-        assert_eq!(with(change), Err("it is shorter than its index (sidx) says"));
+        assert_eq!(with(change), Err("the file is shorter than its index (sidx) declares"));
     }
     assert_eq!(found(indexed(|lens| sidx(0, 0, 0, &flat(lens)))), Ok((5, 0)), "no timescale");
     assert_eq!(found(indexed(|lens| sidx(SECOND, 0, u64::MAX, &flat(lens)))), Ok((5, 0)));
@@ -291,7 +291,7 @@ fn as_long_as_mfra(kind: &[u8; 4], fragments: usize) -> Vec<u8> {
 fn what_may_be_an_index_is_seen_while_the_last_fragment_goes_out() {
     for kind in [b"mfra", b"free"] {
         let film = film(|sketch| sketch.behind = as_long_as_mfra(kind, 5));
-        let track = film[0].survey(TimeRange::default()).unwrap();
+        let track = film[0].read_index(TimeRange::default()).unwrap();
         assert_eq!(track.unseen.end - track.unseen.start, 48 + 19 * 5);
         joined(&film);
         // Whoever wants the beginning needs nothing of the end.
@@ -307,7 +307,7 @@ fn what_may_be_an_index_is_seen_while_the_last_fragment_goes_out() {
     }
     let otherwise = film(|sketch| sketch.behind = as_long_as_mfra(b"mfra", 4));
     assert!(
-        otherwise[0].survey(TimeRange::default()).unwrap().unseen.is_empty(),
+        otherwise[0].read_index(TimeRange::default()).unwrap().unseen.is_empty(),
         "it was looked at"
     );
 }
@@ -320,7 +320,7 @@ fn fragments_that_are_left_out_fail_before_the_last_byte() {
             let at = bytes.len() - (48 + 19 * 5) + place;
             bytes[at..at + 4].copy_from_slice(kind);
         };
-        assert_eq!(contradiction_in(&film, spoil), "there are fragments that its index leaves out");
+        assert_eq!(contradiction_in(&film, spoil), "there are fragments that the index omits");
         let (plan, mut files) = planned(&film, TimeRange::default());
         spoil(&mut files[0].1);
         let last = plan.extents().rfind(|piece| piece.track == 0).unwrap();
@@ -334,7 +334,7 @@ fn fragments_that_are_left_out_fail_before_the_last_byte() {
 fn what_is_behind_the_media() {
     let behind = |bytes: Vec<u8>| {
         let film = film(|sketch| sketch.behind = bytes);
-        film[0].survey(TimeRange::default()).map(|track| track.fragments.len())
+        film[0].read_index(TimeRange::default()).map(|track| track.fragments.len())
     };
     assert_eq!(behind(boxed(b"free", &[])), Ok(5));
     assert_eq!(behind(boxed(b"mfra", &[])), Ok(5));
@@ -397,5 +397,8 @@ fn an_index_that_counts_from_elsewhere_counts_from_the_first_fragment() {
         assert_eq!(seen.indexes[1].earliest, 0);
     }
     let insane = film(|sketch| sketch.index = Index::Sidx(SECOND, u64::MAX - 20_000));
-    assert!(insane[0].survey(TimeRange::default()).is_ok(), "as there is another way to find them");
+    assert!(
+        insane[0].read_index(TimeRange::default()).is_ok(),
+        "as there is another way to find them"
+    );
 }

@@ -68,7 +68,7 @@ proptest! {
         );
         let Ok(video) = splice_survey(Format::Mp4, &mut File::of(bytes.clone()), trim) else { return Ok(()) };
         let audio = sketch(TrackKind::Audio);
-        let Ok(sound) = audio.survey(trim) else { return Ok(()) };
+        let Ok(sound) = audio.read_index(trim) else { return Ok(()) };
         let tracks = [(TrackKind::Video, video), (TrackKind::Audio, TrackIndex::Fragmented(Box::new(sound)))];
         let Ok(plan) = crate::splice::plan(&tracks, &options(trim)) else { return Ok(()) };
         changed(&mut bytes, &later);
@@ -105,11 +105,11 @@ proptest! {
             _ => vec![(delay, -1), (0, media_time)],
         };
         let trim = part(start, length.map(|length| start + 1 + u64::from(length)));
-        let surveys: Vec<_> = film.iter().map(|sketch| (sketch.kind, sketch.survey(trim))).collect();
-        if surveys.iter().any(|(_, survey)| survey.is_err()) {
+        let indexes: Vec<_> = film.iter().map(|sketch| (sketch.kind, sketch.read_index(trim))).collect();
+        if indexes.iter().any(|(_, index)| index.is_err()) {
             return Ok(());
         }
-        let tracks: Vec<_> = surveys.iter().map(|(kind, s)| (*kind, s.as_ref().unwrap())).collect();
+        let tracks: Vec<_> = indexes.iter().map(|(kind, s)| (*kind, s.as_ref().unwrap())).collect();
         if plan(&tracks, &options(trim)).is_err() {
             return Ok(());
         }

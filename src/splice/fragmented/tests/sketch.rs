@@ -272,12 +272,12 @@ impl Sketch {
         [bytes, self.behind.clone()].concat()
     }
 
-    pub(super) fn survey(&self, trim: TimeRange) -> Result<Track, SurveyError> {
-        super::survey(&mut File::of(self.bytes()), trim).map(Option::unwrap)
+    pub(super) fn read_index(&self, trim: TimeRange) -> Result<Track, SurveyError> {
+        super::read_index(&mut File::of(self.bytes()), trim).map(Option::unwrap)
     }
 
     pub(super) fn refusal(&self) -> &'static str {
-        match self.survey(TimeRange::default()) {
+        match self.read_index(TimeRange::default()) {
             Err(
                 SurveyError::Refused(Unsupported(why)) | SurveyError::Incomplete(Incomplete(why)),
             ) => why,

@@ -130,9 +130,9 @@ fn a_part_of_a_late_film_is_one_of_what_is_played() {
     let mut film = film(|_| {});
     late(&mut film[0], 5 * 12_800);
     let trim = part(1700, None);
-    let tracks = film.map(|sketch| (sketch.kind, sketch.survey(trim).unwrap()));
+    let tracks = film.map(|sketch| (sketch.kind, sketch.read_index(trim).unwrap()));
     let refusal = plan(&tracks.each_ref().map(|(kind, track)| (*kind, track)), &options(trim));
-    assert!(refusal.unwrap_err().0.contains("too long after its sound"));
+    assert!(refusal.unwrap_err().0.contains("too long after the audio"));
 }
 
 #[test]
@@ -175,11 +175,11 @@ fn a_coarse_index_does_not_move_times_below_zero() {
 #[test]
 fn nothing_is_left_behind_the_end() {
     let refusal = |film: &[Sketch], trim| {
-        let tracks: Vec<_> = film.iter().map(|s| (s.kind, s.survey(trim).unwrap())).collect();
+        let tracks: Vec<_> = film.iter().map(|s| (s.kind, s.read_index(trim).unwrap())).collect();
         let tracks: Vec<_> = tracks.iter().map(|(kind, track)| (*kind, track)).collect();
         plan(&tracks, &options(trim)).unwrap_err().0
     };
-    const OVER: &str = "the film ends before start";
+    const OVER: &str = "the media ends before the requested start";
     assert_eq!(refusal(&[sketch(TrackKind::Video)], part(5000, None)), OVER);
     // The sound ends first: what is left of it is there, and silent.
     let mut film = film(|_| {});

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::sketch::{Index, Run, fragment};
-use super::walk::MOST;
+use super::walk::MAX_FRAGMENTS;
 use super::*;
 use crate::container::completeness::Incomplete;
 use crate::container::isobmff::boxed;
@@ -24,7 +24,7 @@ fn long(count: u64, front: &dyn Fn(u64) -> Vec<u8>) -> Sketch {
 
 /// Makes sure that all of its fragments are found, and only they.
 fn assert_found(sketch: &Sketch) {
-    let track = sketch.survey(TimeRange::default()).unwrap();
+    let track = sketch.read_index(TimeRange::default()).unwrap();
     let head = sketch.head().len();
     let mut at = head as u64;
     let runs = sketch.runs_at(head);
@@ -81,7 +81,7 @@ fn an_index_that_lies_says_where_to_begin_at_most() {
         sketch.index = Index::Sidx(12_800, 0);
         sketch.fragments_mut().skip(1).for_each(|fragment| fragment.syncs = (false, false));
         change(&mut sketch);
-        sketch.survey(TimeRange::default())
+        sketch.read_index(TimeRange::default())
     };
     let track = with(&|_| {}).unwrap();
     assert!(track.is_proven && track.fragments.len() == 800);
@@ -101,13 +101,13 @@ fn an_index_whose_lengths_miss_the_fragments_is_not_followed() {
         let len = if place % 2 == 0 { len + 5 } else { len - 5 };
         bytes[at..at + 4].copy_from_slice(&len.to_be_bytes());
     }
-    let track = survey(&mut File::of(bytes), TimeRange::default()).unwrap().unwrap();
+    let track = read_index(&mut File::of(bytes), TimeRange::default()).unwrap().unwrap();
     assert!(track.is_proven && track.fragments.len() == 300);
 }
 
 #[test]
 fn a_walk_ends_with_a_reason() {
-    let refusal = |bytes: Vec<u8>| match survey(&mut File::of(bytes), TimeRange::default()) {
+    let refusal = |bytes: Vec<u8>| match read_index(&mut File::of(bytes), TimeRange::default()) {
         Err(SurveyError::Refused(Unsupported(why)) | SurveyError::Incomplete(Incomplete(why))) => {
             why
         }
@@ -122,10 +122,13 @@ fn a_walk_ends_with_a_reason() {
         let why = refusal(bytes);
         assert!(why.contains("fragment"), "{why}");
     }
-    assert_eq!(refusal(whole[..whole.len() - 1].to_vec()), "it is shorter than its fragments say");
-    let many = long(MOST as u64 + 1, &|_| Vec::new()).bytes();
+    assert_eq!(
+        refusal(whole[..whole.len() - 1].to_vec()),
+        "the file is shorter than its fragments declare"
+    );
+    let many = long(MAX_FRAGMENTS as u64 + 1, &|_| Vec::new()).bytes();
     let begun = Instant::now();
-    assert_eq!(refusal(many), "it has too many fragments");
+    assert_eq!(refusal(many), "the file has too many fragments");
     println!("{:?}", begun.elapsed());
 }
 
@@ -158,8 +161,10 @@ fn key_frames_within_fragments_are_none_to_cut_at() {
         assert_eq!(cut_and_joined(&film, part(start, None)).times(1).len(), 5);
     }
     for start in [3000, 4999] {
-        match film[0].survey(part(start, None)) {
-            Err(SurveyError::Refused(Unsupported(why))) => assert!(why.contains("within"), "{why}"),
+        match film[0].read_index(part(start, None)) {
+            Err(SurveyError::Refused(Unsupported(why))) => {
+                assert!(why.contains("inside a fragment"), "{why}")
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -171,13 +176,13 @@ fn fragments_that_do_not_tell_their_times_follow_each_other() {
         sketch.index = Index::None;
         sketch.fragments_mut().for_each(|fragment| fragment.is_timed = false);
     });
-    let track = film[0].survey(TimeRange::default()).unwrap();
+    let track = film[0].read_index(TimeRange::default()).unwrap();
     let times: Vec<_> = track.fragments.iter().map(|fragment| fragment.time).collect();
     assert_eq!(times, [0, 12_800, 25_600, 38_400, 51_200]);
     assert_eq!(joined(&film).indexes[1].references.len(), 5);
-    match film[0].survey(part(1000, None)) {
+    match film[0].read_index(part(1000, None)) {
         Err(SurveyError::Refused(Unsupported(why))) => {
-            assert!(why.contains("do not tell their times"), "{why}");
+            assert!(why.contains("have no decode time"), "{why}");
         }
         other => panic!("{other:?}"),
     }

@@ -46,11 +46,11 @@ proptest! {
                 *at = byte;
             }
         }
-        if let Ok(track) = survey(&mut file) {
+        if let Ok(track) = read_index(&mut file) {
             let tags = Metadata::default();
             let mut tracks = vec![(TrackKind::Video, &track)];
             let sound = Crafted::new(b"soun");
-            let sound = survey(&mut sound.file()).unwrap();
+            let sound = read_index(&mut sound.file()).unwrap();
             if both {
                 tracks.push((TrackKind::Audio, &sound));
             }
@@ -72,6 +72,6 @@ proptest! {
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), len in any::<u64>()) {
         let len = len.max(bytes.len() as u64);
         let mut file = Sparse { len, runs: vec![(0, bytes)], looks: 0 };
-        prop_assert!(survey(&mut file).is_err());
+        prop_assert!(read_index(&mut file).is_err());
     }
 }

@@ -79,14 +79,14 @@ fn what_is_shown_late_is_waited_for() {
         let head = head(&plan_of(&[(TrackKind::Video, &crafted)], trim).unwrap());
         assert_eq!(edits_of(&head), expected, "{trim:?}");
     }
-    let whole = head(&lone(&crafted).unwrap());
+    let whole = head(&only_track(&crafted).unwrap());
     assert!(!whole.windows(4).any(|window| window == b"elst"), "as it was");
 }
 
 #[test]
 fn what_is_fed_keeps_its_times() {
     let crafted = Crafted::new(b"vide").with(table(b"stss", &[2, 1, 4]));
-    let movie = survey(&mut crafted.file()).unwrap();
+    let movie = read_index(&mut crafted.file()).unwrap();
     let fed = |trim| for_streaming(TrackKind::Video, &movie, true, trim).unwrap();
     let late = fed(part(1700, Some(2200)));
     assert_eq!(edits_of(&head(&late)), [(1500, -1), (1000, 0)]);
@@ -94,7 +94,7 @@ fn what_is_fed_keeps_its_times() {
     assert_eq!(late.extents().map(|piece| piece.len).sum::<u64>(), 20);
     // What cannot be cut is fed whole.
     let crafted = Crafted::new(b"vide").edited(&[(500, 0), (500, 1500)]);
-    let movie = survey(&mut crafted.file()).unwrap();
+    let movie = read_index(&mut crafted.file()).unwrap();
     let whole = for_streaming(TrackKind::Video, &movie, true, part(700, None)).unwrap();
     assert_eq!(whole.extents().map(|piece| piece.len).sum::<u64>(), 60);
 }

@@ -10,10 +10,10 @@ fn what_would_be_wrong_is_refused() {
     let other_file = boxed(b"url ", &[&[0; 4], b"http://x\0"]);
     let enca = boxed(b"enca", &[&[0; 8]]);
     let [compressed, fragments] = [b"cmov", b"mvex"];
-    let inconsistent = "the tables of its index contradict each other";
-    let order = "its samples are not in the order of their file";
-    let nowhere = "samples are where no media is";
-    let behind = "samples are behind its end";
+    let inconsistent = "the sample tables contradict each other";
+    let order = "the samples are not stored in decoding order";
+    let nowhere = "samples lie outside the media data (mdat)";
+    let behind = "samples lie past the end of the file";
     let at = MEDIA as u32;
     let count = (8 << 20) + 1u32;
     let sizes = [&[0, 0, 0, 8][..], &count.to_be_bytes(), &vec![1; count as usize]].concat();
@@ -22,26 +22,26 @@ fn what_would_be_wrong_is_refused() {
         (
             Crafted { ftyp: boxed(b"ftyp", &[b"qt  ", &[0; 12]]), ..new() }
                 .with(boxed(b"stsd", &[&[0, 0, 0, 0, 0, 0, 0, 1], &boxed(b"cvid", &[&[0; 78]])])),
-            "it is a QuickTime file whose video MP4 does not know",
+            "the QuickTime file has a video codec that is not allowed in MP4",
         ),
-        (Crafted { more: boxed(compressed, &[]), ..new() }, "its index is compressed"),
-        (Crafted { more: boxed(fragments, &[]), ..new() }, "it has samples in fragments"),
-        (
-            Crafted { handler: *b"soun", ..new() },
-            "it has no track of the kind that it was named for",
-        ),
-        (Crafted { scale: 0, ..new() }, "its index is malformed"),
-        (Crafted { movie_scale: 0, ..new() }, "its index is malformed"),
+        (Crafted { more: boxed(compressed, &[]), ..new() }, "the index (moov) is compressed"),
+        (Crafted { more: boxed(fragments, &[]), ..new() }, "the file has samples in fragments"),
+        (Crafted { handler: *b"soun", ..new() }, "the file has no track of the expected kind"),
+        (Crafted { scale: 0, ..new() }, "the index (moov) is malformed"),
+        (Crafted { movie_scale: 0, ..new() }, "the index (moov) is malformed"),
         (
             Crafted {
                 dinf: boxed(b"dinf", &[&boxed(b"dref", &[&[0, 0, 0, 0, 0, 0, 0, 1], &other_file])]),
                 ..new()
             },
-            "its media are in another file",
+            "the media data is in another file",
         ),
-        (new().with(boxed(b"stsd", &[&[0, 0, 0, 0, 0, 0, 0, 1], &enca])), "it is encrypted"),
-        (new().with(table(b"saio", &[0])), "its samples have auxiliary information"),
-        (new().without(b"stts"), "its index lacks a box"),
+        (new().with(boxed(b"stsd", &[&[0, 0, 0, 0, 0, 0, 0, 1], &enca])), "the file is encrypted"),
+        (
+            new().with(table(b"saio", &[0])),
+            "the samples have auxiliary information (saiz, saio, senc)",
+        ),
+        (new().without(b"stts"), "the index (moov) lacks a required box"),
         (new().without(b"stco"), inconsistent),
         (new().with(table(b"co64", &[0])), inconsistent),
         (new().with(table(b"stts", &[1, 5, 500])), inconsistent),
@@ -54,10 +54,10 @@ fn what_would_be_wrong_is_refused() {
         (new().with(table(b"stsc", &[1, 2, 3, 1])), inconsistent),
         (new().with(table(b"stsc", &[2, 1, 3, 1, 1, 3, 1])), inconsistent),
         (new().with(table(b"stsc", &[2, 1, 6, 1, 2, 0, 1])), inconsistent),
-        (new().with(table(b"stsz", &[10, 0])), "it has no samples"),
+        (new().with(table(b"stsz", &[10, 0])), "the track has no samples"),
         (new().with(table(b"stsz", &[0, 6, 10])), inconsistent),
         (new().with(table(b"stsz", &[1, u32::MAX])), inconsistent),
-        (new().without(b"stsz").with(many), "it has too many samples"),
+        (new().without(b"stsz").with(many), "the track has too many samples"),
         (new().with(table(b"stco", &[2, at + 30, at])), order),
         (new().with(table(b"stco", &[2, at, at + 29])), order),
         (new().with(table(b"stco", &[2, at, at + 31])), nowhere),
@@ -66,7 +66,7 @@ fn what_would_be_wrong_is_refused() {
         (new().without(b"stco").with(table(b"co64", &[2, 0, at, u32::MAX, u32::MAX])), behind),
     ];
     for (number, (crafted, why)) in cases.iter().enumerate() {
-        assert_eq!(refusal(lone(crafted)), *why, "case {number}");
+        assert_eq!(refusal(only_track(crafted)), *why, "case {number}");
     }
 }
 
@@ -74,9 +74,9 @@ fn what_would_be_wrong_is_refused() {
 fn a_part_of_a_film_with_several_edits_is_refused() {
     for edits in [&[(500, 0), (500, 1500)][..], &[(500, -1), (500, -1), (500, 0)], &[(5, -1)]] {
         let crafted = Crafted::new(b"vide").edited(edits);
-        assert!(lone(&crafted).is_ok(), "as a whole it is no problem");
+        assert!(only_track(&crafted).is_ok(), "as a whole it is no problem");
         let plan = plan_of(&[(TrackKind::Video, &crafted)], part(0, Some(1000)));
-        assert_eq!(refusal(plan), "its edit list is not simple", "{edits:?}");
+        assert_eq!(refusal(plan), "the edit list is not a single edit", "{edits:?}");
     }
     // A few bytes tell of as many samples as one likes, which are not shown in their order.
     let count = (2 << 20) + 1;
@@ -87,11 +87,11 @@ fn a_part_of_a_film_with_several_edits_is_refused() {
         .with(table(b"stsz", &[1, count]))
         .with(table(b"stco", &[1, MEDIA as u32]));
     many.media = count.into();
-    assert!(lone(&many).is_ok());
+    assert!(only_track(&many).is_ok());
     let plan = plan_of(&[(TrackKind::Video, &many)], part(0, Some(1000)));
-    assert_eq!(refusal(plan), "it has too many samples to be cut");
+    assert_eq!(refusal(plan), "the track has too many samples to be trimmed");
     assert!(plan_of(&[(TrackKind::Video, &many.without(b"ctts"))], part(0, Some(1000))).is_ok());
     let unknown = Crafted::new(b"vide").with(table(b"csgp", &[0]));
     let plan = plan_of(&[(TrackKind::Video, &unknown)], part(0, Some(1000)));
-    assert_eq!(refusal(plan), "its index has a table that cannot be cut");
+    assert_eq!(refusal(plan), "the index has a table that cannot be trimmed");
 }

@@ -6,7 +6,7 @@ use crate::container::ebml::{element, fixed, opening, uint};
 use crate::error::Unsupported;
 use crate::media::TrackKind;
 use crate::splice::SurveyError;
-use crate::splice::webm::{Track, head, ids, survey};
+use crate::splice::webm::{Track, head, ids, read_index};
 
 /// A file that is to be, and what is odd about it.
 #[derive(Clone)]
@@ -105,12 +105,12 @@ impl Sketch {
         [element(ids::EBML, &[&doc_type]), segment].concat()
     }
 
-    pub(super) fn survey(&self) -> Result<Track, SurveyError> {
-        survey(&mut File(self.bytes()))
+    pub(super) fn read_index(&self) -> Result<Track, SurveyError> {
+        read_index(&mut File(self.bytes()))
     }
 
     pub(super) fn refusal(&self) -> &'static str {
-        match self.survey() {
+        match self.read_index() {
             Err(
                 SurveyError::Refused(Unsupported(why)) | SurveyError::Incomplete(Incomplete(why)),
             ) => why,

@@ -144,7 +144,7 @@ fn the_configuration_names_the_engine_unless_the_client_does() {
     for (configured, fits, does_not) in [
         ("ffmpeg", "ffmpeg\"", Ok("ffmpeg\"")),
         ("splice", "splice\"", Err((422, "splice-refused"))),
-        ("auto", "splice\"", Ok("ffmpeg (the files are of different kinds)\"")),
+        ("auto", "splice\"", Ok("ffmpeg (the files are in different container formats)\"")),
     ] {
         let stage = Stage::with(&format!("[muxer]\nengine = {configured:?}\n{LOOPBACK}"));
         let [video, audio] = TRACKS.map(|track| stage.origin.url(track));

@@ -105,6 +105,6 @@ fn what_is_not_there_is_refused() {
     let film = Film::of(&kind.video, &kind.audio);
     let tags = Metadata::default();
     let refusal = |start, end| film.try_plan(&options(&tags, start, end)).unwrap_err().0;
-    assert_eq!(refusal(10.1, None), "it ends before what is wanted of it begins");
-    assert_eq!(refusal(5.0, Some(5.0)), "it is to end before it begins");
+    assert_eq!(refusal(10.1, None), "the track ends before the requested start");
+    assert_eq!(refusal(5.0, Some(5.0)), "the requested end is not after the start");
 }

@@ -41,10 +41,10 @@ fn a_file_that_is_cut_off_is_refused() {
     let mut film = Film::of(&pair.video, &pair.audio);
     film.files[0].1.pop();
     let refusal = film.try_plan(&as_it_is(&Metadata::default())).unwrap_err();
-    assert!(refusal.0.contains("shorter than it says"));
+    assert!(refusal.0.contains("shorter than its Segment"));
     film.files[0].1.extend([0xec, 0x80, 0xec, 0x80]);
     let refusal = film.try_plan(&as_it_is(&Metadata::default())).unwrap_err();
-    assert!(refusal.0.contains("behind its segment"));
+    assert!(refusal.0.contains("after its Segment"));
 }
 
 /// Where the clusters of a file are.
