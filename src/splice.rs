@@ -157,7 +157,7 @@ impl TrackIndex {
     pub fn duration(&self) -> Option<Duration> {
         match self {
             TrackIndex::Progressive(movie) => movie.duration(),
-            TrackIndex::Fragmented(track) => track.shown_until(),
+            TrackIndex::Fragmented(track) => track.presentation_end(),
             TrackIndex::Webm(_) => None,
         }
     }

@@ -1,8 +1,8 @@
-//! Fragmented MP4: the fragments of both files, in the order of their times, behind a moov and
-//! indexes (sidx) that are made of theirs (ISO/IEC 14496-12 §8.8, §8.16).
+//! Splices fragmented MP4 (ISO/IEC 14496-12 §8.8, §8.16): the fragments of both files in the order of
+//! their timestamps, after a moov and segment indexes (sidx) that are derived from theirs.
 //!
-//! Fragments carry their own times and sizes, so that nothing but fields of fixed width in them
-//! changes. Must never look at the media itself.
+//! Fragments carry their own timestamps and sizes, so that only fields of fixed width in them change.
+//! **Invariant:** media data is never interpreted.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -35,39 +35,38 @@ pub(super) use key_frame::key_frame;
 pub(super) use moof::{FragmentRewriter, media_start};
 use walk::Walk;
 
-/// Times are less than this many ticks, so that sums of them fit.
+/// The exclusive upper limit of timestamps in ticks, so that sums of them fit.
 const MAX_TICKS: u64 = 1 << 61;
 
-/// What is known of a fragmented MP4 file.
+/// The index of a fragmented MP4 file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Track {
     init: InitSegment,
-    /// In their order in the file.
+    /// The fragments in file order.
     fragments: Vec<Fragment>,
-    /// When the last one ends.
+    /// The end of the last fragment, in composition time.
     end: u64,
-    /// What is behind them, if nobody looked there.
-    unseen: Range<u64>,
-    /// Whether what is known of them is from themselves, and not from an index.
-    is_proven: bool,
-    /// What the first fragment says of itself.
+    /// The bytes after the last fragment, if they were not read.
+    unverified: Range<u64>,
+    /// Whether the facts about the fragments come from the fragments and not from an index.
+    is_verified: bool,
+    /// The info of the first fragment.
     first: FragmentInfo,
-    /// Where the wanted part begins among the fragments, and what that one says.
-    wanted: (usize, FragmentInfo),
-    /// How many whole seconds it begins late, as its fragments tell.
-    late: u64,
+    /// Index and info of the fragment with which the requested time range begins.
+    selected: (usize, FragmentInfo),
+    /// By how many full seconds the timestamps of the fragments begin late.
+    late_seconds: u64,
 }
 
-/// A run of the file that begins with a fragment, and mostly is one. It lasts until the next one
-/// begins.
+/// A byte range that begins with a fragment, and mostly is one. It lasts until the next one begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fragment {
-    /// Where it begins in the file.
+    /// The offset in the file.
     from: u64,
-    /// Its earliest composition time, in the track's timescale.
+    /// The earliest composition time, in the media timescale.
     time: u64,
     len: u32,
-    /// Whether decoding can begin with it.
+    /// Whether decoding can begin here.
     is_entry: bool,
 }
 
@@ -77,57 +76,57 @@ impl Fragment {
     }
 }
 
-/// Reads the index of the fragments behind a moov, which ends at `behind`.
+/// Reads the index of the fragments after a moov, which ends at `moov_end`.
 pub(super) fn read_index(
     reader: &mut dyn ReadAt,
     moov: &[u8],
-    behind: u64,
+    moov_end: u64,
     trim: TimeRange,
 ) -> Result<Track, SurveyError> {
-    let init = with_lead(reader, InitSegment::read(moov)?, behind)?;
-    let mut index = index::read(reader, &init, behind)?;
+    let init = with_lead(reader, InitSegment::read(moov)?, moov_end)?;
+    let mut index = index::read(reader, &init, moov_end)?;
     let begin = index.fragments.first().ok_or(Unsupported("the file has no fragments"))?.from;
     let first = info_at(reader, begin, &init)?;
-    let late = seconds_late(&init, first.time);
-    // The whole film would begin so much earlier.
+    let late_seconds = seconds_late(&init, first.time);
+    // An untrimmed output begins earlier by as much.
     let start = Some(trim.start).filter(|start| !start.is_zero());
-    let start = start.map(|start| start + Duration::from_secs(late));
+    let start = start.map(|start| start + Duration::from_secs(late_seconds));
     if !first.is_timed && !trim.is_full() {
         return Err(
             Unsupported("the fragments have no decode time (tfdt) and cannot be trimmed").into()
         );
     }
-    let mut wanted = index.wanted(reader, &init, &first, start)?;
-    if wanted.is_none() {
-        // What lies once is not believed again: all fragments are looked at.
+    let mut selected = index.selected(reader, &init, &first, start)?;
+    if selected.is_none() {
+        // The index contradicts a fragment and is not trusted any more: all fragments are read.
         index = Index::of(&Walk::new(&init, begin, &index.fragments).steps(reader)?)?;
-        wanted = index.wanted(reader, &init, &first, start)?;
+        selected = index.selected(reader, &init, &first, start)?;
     }
-    let wanted = wanted.ok_or(Unsupported("the fragments changed while they were read"))?;
-    let Index { fragments, end, unseen, is_proven, .. } = index;
-    Ok(Track { init, fragments, end, unseen, is_proven, first, wanted, late })
+    let selected = selected.ok_or(Unsupported("the fragments changed while they were read"))?;
+    let Index { fragments, end, unverified, is_verified, .. } = index;
+    Ok(Track { init, fragments, end, unverified, is_verified, first, selected, late_seconds })
 }
 
 impl Index {
-    /// With which fragment the part begins that is wanted from `start` on, and what that one says;
-    /// makes all times those of composition. `None` if the fragments that are looked at for it
-    /// contradict: those are the first one, the one that is wanted, and the second one if it is at
-    /// hand, or if the first one looks as if it were cut anywhere.
-    fn wanted(
+    /// Finds the fragment with which the time range from `start` on begins, and returns its index and
+    /// info; converts all times to composition times. Returns `None` if a fragment that is read
+    /// contradicts the index: the first one, the selected one, and the second one if it is buffered
+    /// or if the first one looks as if fragments were cut anywhere.
+    fn selected(
         &mut self,
         reader: &mut dyn ReadAt,
         init: &InitSegment,
         first: &FragmentInfo,
         start: Option<Duration>,
     ) -> Result<Option<(usize, FragmentInfo)>, SurveyError> {
-        let is_picture = init.kind == TrackKind::Video;
+        let is_video = init.kind == TrackKind::Video;
         let Some(end) = in_composition_time(&mut self.fragments, self.end, first.earliest) else {
-            return if self.is_proven { Err(INSANE.into()) } else { Ok(None) };
+            return if self.is_verified { Err(OUT_OF_RANGE.into()) } else { Ok(None) };
         };
         self.end = end;
-        if !self.is_proven && !self.fragments.iter().any(|fragment| fragment.is_entry) {
-            // It says nothing of entries: of sound, each fragment is one if the first is.
-            if is_picture || !first.is_entry {
+        if !self.is_verified && !self.fragments.iter().any(|fragment| fragment.is_entry) {
+            // The index has no sync flags: in audio, each fragment is an entry if the first one is.
+            if is_video || !first.is_entry {
                 return Ok(None);
             }
             self.fragments.iter_mut().for_each(|fragment| fragment.is_entry = true);
@@ -135,12 +134,12 @@ impl Index {
         let agrees = |fragment: &Fragment, info: &FragmentInfo| {
             let off = fragment.time.abs_diff(info.earliest);
             let is_in_time = off <= u64::from(init.timescale) / TOLERANCE || !info.is_timed;
-            self.is_proven || (is_in_time && (info.is_entry || !fragment.is_entry))
+            self.is_verified || (is_in_time && (info.is_entry || !fragment.is_entry))
         };
         let mut agreed = |fragment: &Fragment| match info_at(reader, fragment.from, init) {
             Ok(info) => Ok(Some(info).filter(|info| agrees(fragment, info))),
-            // Where an index leads to may be anything.
-            Err(SurveyError::Refused(_) | SurveyError::Incomplete(_)) if !self.is_proven => {
+            // An index may point anywhere.
+            Err(SurveyError::Refused(_) | SurveyError::Incomplete(_)) if !self.is_verified => {
                 Ok(None)
             }
             Err(halt) => Err(halt),
@@ -148,20 +147,20 @@ impl Index {
         if !agrees(&self.fragments[0], first) {
             return Ok(None);
         }
-        if let Some(second) = self.fragments.get(1).filter(|_| !self.is_proven) {
-            let is_at_hand = second.from + TYPICAL_HEAD <= PROBE_SIZE as u64;
-            let is_wanted = is_at_hand || (is_picture && !first.is_closed);
-            if is_wanted && agreed(second)?.is_none() {
+        if let Some(second) = self.fragments.get(1).filter(|_| !self.is_verified) {
+            let is_buffered = second.from + TYPICAL_HEAD <= PROBE_SIZE as u64;
+            let is_read = is_buffered || (is_video && !first.is_closed);
+            if is_read && agreed(second)?.is_none() {
                 return Ok(None);
             }
         }
         let Some(start) = start else { return Ok(Some((0, *first))) };
         let start = init.timeline()?.media_time(start);
-        // A picture needs its key frame.
+        // A video frame needs its key frame.
         let at = self.fragments.iter().rposition(|f| f.time <= start && f.is_entry).unwrap_or(0);
-        let behind = self.fragments[at + 1..].iter().zip(at + 1..);
-        let mut behind = behind.take_while(|(fragment, _)| fragment.time <= start);
-        if is_picture && behind.any(|(_, place)| self.within.contains(&place)) {
+        let later = self.fragments[at + 1..].iter().zip(at + 1..);
+        let mut later = later.take_while(|(fragment, _)| fragment.time <= start);
+        if is_video && later.any(|(_, index)| self.within.contains(&index)) {
             return Err(
                 Unsupported("the requested start is at a key frame inside a fragment").into()
             );
@@ -173,20 +172,20 @@ impl Index {
     }
 }
 
-/// An index may be wrong by this part of a second: some count in coarse ticks, or what is shown rather
-/// than what is decoded.
+/// The tolerance for times in an index, as a fraction of a second (1/10): some use coarse ticks, or
+/// count presentation times rather than decode times.
 const TOLERANCE: u64 = 10;
-/// The heads of most fragments are shorter.
+/// The typical upper limit of the length of a moof.
 const TYPICAL_HEAD: u64 = 4 << 10;
-const INSANE: Unsupported = Unsupported("the index has times that are out of range");
+const OUT_OF_RANGE: Unsupported = Unsupported("the index has times that are out of range");
 
-/// The same with what its fragments are in front of 0, of which only a simple edit list can be kept.
+/// Returns `init` with the lead of its fragments before time 0, which needs a simple edit list.
 fn with_lead(
     reader: &mut dyn ReadAt,
     mut init: InitSegment,
-    behind: u64,
+    moov_end: u64,
 ) -> Result<InitSegment, SurveyError> {
-    let first = index::front(reader, &init, behind)?.first;
+    let first = index::front(reader, &init, moov_end)?.first;
     init.lead = fragment::lead_at(reader, first, &init)?;
     if init.lead > 0 {
         init.timeline()?;
@@ -194,20 +193,22 @@ fn with_lead(
     Ok(init)
 }
 
-/// How many seconds can be taken from all times of a track whose first one is this.
+/// Returns how many full seconds can be subtracted from all timestamps of a track that begins at
+/// `first`.
 fn seconds_late(init: &InitSegment, first: u64) -> u64 {
     let timescale = u64::from(init.timescale);
     match init.simple_timeline() {
-        // This is how little a coder needs to begin with.
+        // Encoder priming takes less than a second.
         Some(timeline) if timeline.media_time < timescale => first / timescale,
-        // Its edit list tells of times as they are.
+        // The edit list refers to the timestamps as they are.
         _ => 0,
     }
 }
 
-/// Moves the times of all fragments so that the first one begins when it says itself, and gives when
-/// the last one, which ended at `end`, ends then; `None` if some are not sane. An index may count from
-/// elsewhere: its times are those at which something is shown (§8.16.3), and not all writers mean that.
+/// Shifts the times of all fragments so that the first one begins at `earliest`, its own composition
+/// time. Returns the end of the last one, which was `end` before; `None` if some are out of range. An
+/// index may count from elsewhere: its times should be presentation times (§8.16.3), and not all
+/// writers comply.
 fn in_composition_time(fragments: &mut [Fragment], end: u64, earliest: u64) -> Option<u64> {
     let begin = fragments.first().map_or(0, |first| first.time);
     let moved = |time: u64| {
@@ -223,17 +224,17 @@ fn in_composition_time(fragments: &mut [Fragment], end: u64, earliest: u64) -> O
     moved(end)
 }
 
-/// What of a track goes into the joined file, and how it is moved.
+/// The part of a track that goes into the joined file, and its shift in time.
 struct SelectedTrack<'a> {
     track: &'a Track,
     fragments: &'a [Fragment],
-    /// When the last of these ends.
+    /// The end of the last of these fragments.
     end: u64,
-    /// What is taken from its times, in its timescale.
+    /// Subtracted from all timestamps, in the media timescale.
     shift: u64,
-    /// How its times, then, become those of the joined film.
+    /// The mapping of shifted timestamps to presentation time in the joined file.
     timeline: Timeline,
-    /// Whether its edit list is to be made anew, for that.
+    /// Whether the edit list has to be rewritten for that.
     is_cut: bool,
 }
 
@@ -242,22 +243,22 @@ impl SelectedTrack<'_> {
         self.track.init.timescale
     }
 
-    /// When something of this composition time is shown in the joined film, in ticks of the track;
-    /// what comes before 0 is not.
-    fn shown(&self, time: u64) -> i128 {
+    /// Returns the presentation time in the joined file of a composition time, in ticks of the track;
+    /// negative times are not presented.
+    fn presentation_ticks(&self, time: u64) -> i128 {
         i128::from(time) - i128::from(self.shift) + self.timeline.offset()
     }
 
-    /// What is behind the last fragment, if that is the last one of its file and nobody looked.
-    fn unseen(&self) -> Range<u64> {
-        let unseen = &self.track.unseen;
+    /// Returns the unread bytes after the last fragment, if that is the last one of its file.
+    fn unverified(&self) -> Range<u64> {
+        let unverified = &self.track.unverified;
         let end = self.fragments.last().map(|last| last.range().end);
-        if end == Some(unseen.start) { unseen.clone() } else { 0..0 }
+        if end == Some(unverified.start) { unverified.clone() } else { 0..0 }
     }
 
-    /// How long it plays in the joined film.
+    /// Returns the duration of the track in the joined file.
     fn duration(&self) -> Duration {
-        let end = self.shown(self.end).max(0);
+        let end = self.presentation_ticks(self.end).max(0);
         init::seconds(u64::try_from(end).unwrap_or(u64::MAX), self.timescale())
     }
 }
@@ -271,27 +272,31 @@ pub(super) fn plan(
             return Err(Unsupported("the file has another kind of track than expected"));
         }
     }
-    let chosen =
-        if options.time_range.is_full() { whole(tracks) } else { cut(tracks, options.time_range)? };
-    let layout = in_order(&chosen);
+    let chosen = if options.time_range.is_full() {
+        untrimmed(tracks)
+    } else {
+        trimmed(tracks, options.time_range)?
+    };
+    let layout = interleave(&chosen);
     let duration = chosen.iter().map(SelectedTrack::duration).max().unwrap_or_default();
 
     let mut head = moov::head(&chosen, duration, options.metadata)?;
     sidx::add_indexes(&mut head, &chosen, &layout);
-    let rules = chosen.iter().enumerate().map(|(place, chosen)| moof::TrackPatch {
+    let rules = chosen.iter().enumerate().map(|(index, chosen)| moof::TrackPatch {
         old_id: chosen.track.init.id,
         lead: chosen.track.init.lead,
-        new_id: place as u32 + 1,
+        new_id: index as u32 + 1,
         shift: chosen.shift,
-        unseen: chosen.unseen(),
+        unverified: chosen.unverified(),
     });
     let rules = PlanRules::Fragments(FragmentRewriter { tracks: rules.collect() });
     Ok(layout.plan(head, Container::Mp4, duration, rules))
 }
 
-/// All fragments of all tracks. Where both begin late, so many whole seconds are taken from both.
-fn whole<'a>(tracks: &[(TrackKind, &'a Track)]) -> Vec<SelectedTrack<'a>> {
-    let seconds = tracks.iter().map(|(_, track)| track.late).min().unwrap_or(0);
+/// Selects all fragments of all tracks. Full seconds by which both tracks begin late are subtracted
+/// from both.
+fn untrimmed<'a>(tracks: &[(TrackKind, &'a Track)]) -> Vec<SelectedTrack<'a>> {
+    let seconds = tracks.iter().map(|(_, track)| track.late_seconds).min().unwrap_or(0);
     let chosen = tracks.iter().map(|(_, track)| {
         let shift = seconds * u64::from(track.init.timescale);
         let timeline = track.init.simple_timeline();
@@ -302,39 +307,39 @@ fn whole<'a>(tracks: &[(TrackKind, &'a Track)]) -> Vec<SelectedTrack<'a>> {
     chosen.collect()
 }
 
-/// The fragments that `trim` leaves, so moved that the picture begins at 0.
-fn cut<'a>(
+/// Selects the fragments within `trim`, shifted so that the video begins at 0.
+fn trimmed<'a>(
     tracks: &[(TrackKind, &'a Track)],
     trim: TimeRange,
 ) -> Result<Vec<SelectedTrack<'a>>, Unsupported> {
     let lead = tracks.first().map(|(_, track)| *track).ok_or(Unsupported("there is no track"))?;
-    if tracks.iter().any(|(_, track)| track.late < lead.late) {
+    if tracks.iter().any(|(_, track)| track.late_seconds < lead.late_seconds) {
         return Err(Unsupported("the video begins too long after the audio to be trimmed"));
     }
-    let late = Duration::from_secs(lead.late);
-    let (at, info) = lead.wanted;
+    let late_seconds = Duration::from_secs(lead.late_seconds);
+    let (at, info) = lead.selected;
     let timeline = lead.init.timeline()?;
-    // When the first picture is shown, on the time line of the whole film. Those that would be shown
-    // before the key frame need what is left out.
+    // The presentation time of the first frame, on the timeline of the input. Frames presented before
+    // the key frame depend on what is omitted.
     let zero = timeline.presentation_time(if at > 0 { info.composed } else { info.earliest });
-    let end = lead.until(at, trim.end.map(|end| end + late), &timeline);
+    let end = lead.until(at, trim.end.map(|end| end + late_seconds), &timeline);
     let until = timeline.presentation_time(lead.begins(end));
     let mut all = Vec::new();
-    for (place, (_, track)) in tracks.iter().enumerate() {
+    for (index, (_, track)) in tracks.iter().enumerate() {
         let timeline = track.init.timeline()?;
-        if timeline.media_time(trim.start + late) >= track.end {
+        if timeline.media_time(trim.start + late_seconds) >= track.end {
             return Err(Unsupported("the media ends before the requested start"));
         }
-        let (from, to) = if place == 0 {
+        let (from, to) = if index == 0 {
             (at, end)
         } else {
-            let wanted = timeline.media_time(zero);
-            let from = track.fragments.iter().rposition(|f| f.time <= wanted).unwrap_or(0);
+            let selected = timeline.media_time(zero);
+            let from = track.fragments.iter().rposition(|f| f.time <= selected).unwrap_or(0);
             (from, track.until(from, trim.end.map(|_| until), &timeline))
         };
         let fragments = &track.fragments[from..to];
-        // Times begin at 0; what is left to take from them goes into the edit list.
-        let begins = if place == 0 { info.time } else { track.begins_behind(fragments[0].time) };
+        // Timestamps begin at 0; the rest of the shift goes into the edit list.
+        let begins = if index == 0 { info.time } else { track.begins_behind(fragments[0].time) };
         let shift = begins.min(timeline.media_time(zero));
         let timeline = timeline.rebase(zero, shift);
         all.push(SelectedTrack {
@@ -350,31 +355,31 @@ fn cut<'a>(
 }
 
 impl Track {
-    /// When the part that was wanted can begin to be decoded.
+    /// Returns the time at which decoding of the requested time range begins.
     pub(super) fn entry(&self) -> Option<Duration> {
-        let (_, info) = self.wanted;
+        let (_, info) = self.selected;
         let timeline = self.init.timeline().ok().filter(|_| info.is_entry)?;
         Some(timeline.presentation_time(info.time))
     }
 
-    /// Until when it is shown.
-    pub(super) fn shown_until(&self) -> Option<Duration> {
+    /// Returns the presentation time of the end of the track.
+    pub(super) fn presentation_end(&self) -> Option<Duration> {
         Some(self.init.simple_timeline()?.presentation_time(self.end)).filter(|end| !end.is_zero())
     }
 
-    /// When this one of its fragments begins; when the last one ends, if it is behind that.
+    /// Returns the begin of a fragment, or the end of the last one if `index` is past it.
     fn begins(&self, index: usize) -> u64 {
         self.fragments.get(index).map_or(self.end, |fragment| fragment.time)
     }
 
-    /// A decoding time that the fragment of this time, which nobody looked at, has reached for
-    /// sure: an index may tell times in coarser ticks than its track, and rounded.
+    /// Returns a decode time that an unread fragment with this time has certainly reached: an index
+    /// may have coarser ticks than its track, and round.
     fn begins_behind(&self, time: u64) -> u64 {
         let offset = self.first.earliest.saturating_sub(self.first.time);
         time.saturating_sub(offset).saturating_sub(u64::from(self.init.timescale) / 10)
     }
 
-    /// Behind the last fragment that begins before `end`; at least one behind `from`.
+    /// Returns the index after the last fragment that begins before `end`; at least `from` + 1.
     fn until(&self, from: usize, end: Option<Duration>, timeline: &Timeline) -> usize {
         let Some(end) = end else { return self.fragments.len() };
         let end = timeline.media_time(end);
@@ -383,30 +388,30 @@ impl Track {
     }
 }
 
-/// All fragments in the order of the joined file: by their times, sound first where they begin
-/// together, but for the very first, without whose picture some players give up.
-fn in_order(chosen: &[SelectedTrack<'_>]) -> Layout {
+/// Interleaves the fragments by time, audio first where two begin together. Only the very first one
+/// is of the video: some players give up if the file does not begin with a frame.
+fn interleave(chosen: &[SelectedTrack<'_>]) -> Layout {
     let count = chosen.iter().map(|chosen| chosen.fragments.len()).sum();
     let mut layout = Layout::with_capacity(count);
     let [video, audio] = chosen else {
         chosen[0].fragments.iter().for_each(|fragment| layout.add(0, fragment.range()));
         return layout;
     };
-    // When one is shown, in ticks of both timescales multiplied.
+    // Presentation times, in ticks of both timescales multiplied.
     let times = |own: &SelectedTrack<'_>, other: &SelectedTrack<'_>| {
-        let (zero, scale) = (own.shown(0), i128::from(other.timescale()));
+        let (zero, scale) = (own.presentation_ticks(0), i128::from(other.timescale()));
         move |fragment: &Fragment| (i128::from(fragment.time) + zero) * scale
     };
-    let (of_picture, of_sound) = (times(video, audio), times(audio, video));
-    let mut sounds = audio.fragments.iter().peekable();
-    for (place, picture) in video.fragments.iter().enumerate() {
-        let due = of_picture(picture);
-        let is_before = |sound: &&Fragment| place > 0 && of_sound(sound) <= due;
-        while let Some(sound) = sounds.next_if(is_before) {
-            layout.add(1, sound.range());
+    let (video_time, audio_time) = (times(video, audio), times(audio, video));
+    let mut audio_fragments = audio.fragments.iter().peekable();
+    for (index, frame) in video.fragments.iter().enumerate() {
+        let due = video_time(frame);
+        let is_before = |fragment: &&Fragment| index > 0 && audio_time(fragment) <= due;
+        while let Some(fragment) = audio_fragments.next_if(is_before) {
+            layout.add(1, fragment.range());
         }
-        layout.add(0, picture.range());
+        layout.add(0, frame.range());
     }
-    sounds.for_each(|sound| layout.add(1, sound.range()));
+    audio_fragments.for_each(|fragment| layout.add(1, fragment.range()));
     layout
 }

@@ -1,8 +1,8 @@
-//! Sound in fragments, told of as if all of it stood in its moov: players of Apple take a file of
-//! fragments alone for twice as long as it is, and many do not know how long it is at all.
+//! Gathers a fragmented audio file into a progressive one: Apple's players take a file of fragments
+//! alone for twice as long as it is, and many players do not know its duration at all.
 //!
-//! The heads of all fragments are read for that, and a moov is made of them; the samples stay where
-//! they are. Must never tell of a sample that was not seen to lie within media.
+//! The moofs of all fragments are read, and a moov is made of them; the samples stay where they are.
+//! **Invariant:** every sample in the moov was checked to lie within media data.
 
 use std::ops::Range;
 
@@ -19,34 +19,34 @@ use crate::splice::headers::{mdhd, mvhd};
 use crate::splice::trak::Trak;
 use crate::splice::{ReadAt, SurveyError};
 
-/// A moov that tells of all samples, and where the media lie.
+/// The payload of a moov that describes all samples, and the byte ranges of the media data.
 pub(in crate::splice) struct Gathered {
     pub(in crate::splice) moov: Vec<u8>,
     pub(in crate::splice) media: Vec<Range<u64>>,
 }
 
-/// Reads the fragments behind a moov, which ends at `behind`.
+/// Reads the fragments after the moov, which ends at `moov_end`.
 pub(in crate::splice) fn gather(
     reader: &mut dyn ReadAt,
     moov: &[u8],
-    behind: u64,
+    moov_end: u64,
 ) -> Result<Gathered, SurveyError> {
-    let init = with_lead(reader, InitSegment::read(moov)?, behind)?;
+    let init = with_lead(reader, InitSegment::read(moov)?, moov_end)?;
     if init.kind != TrackKind::Audio {
         return Err(Unsupported("the file is not audio").into());
     }
-    let (first, known) = index::claimed(reader, &init, behind)?;
+    let (first, known) = index::claimed(reader, &init, moov_end)?;
     let known = known.map_or(Vec::new(), |known| known.fragments);
     let steps = Walk::new(&init, first, &known).with_samples().steps(reader)?;
     let first = steps.first().ok_or(Unsupported("the file has no fragments"))?.info;
     let media = steps.iter().map(|Step { from, info, .. }| from + info.media..from + info.len);
     let media = media.collect();
-    let table = joined(steps)?;
+    let table = join_tables(steps)?;
     Ok(Gathered { moov: moov_of(&init, &first, &table)?, media })
 }
 
-/// The samples of all fragments.
-fn joined(steps: Vec<Step>) -> Result<Table, Unsupported> {
+/// Joins the samples of all fragments to one table.
+fn join_tables(steps: Vec<Step>) -> Result<Table, Unsupported> {
     let mut all = Table::default();
     let mut ends = steps.first().map_or(0, |first| first.info.time);
     for Step { info, table, .. } in steps {
@@ -59,7 +59,7 @@ fn joined(steps: Vec<Step>) -> Result<Table, Unsupported> {
     Ok(all)
 }
 
-/// What stands in the moov, which counts in ticks of the track.
+/// Returns the payload of the moov, whose movie timescale is that of the track.
 fn moov_of(
     init: &InitSegment,
     first: &FragmentInfo,
@@ -67,7 +67,8 @@ fn moov_of(
 ) -> Result<Vec<u8>, Unsupported> {
     let media = table.duration();
     let edits = edits_of(init, first, media)?;
-    let shown = if edits.is_empty() { media } else { edits.iter().map(|edit| edit.segment).sum() };
+    let presented =
+        if edits.is_empty() { media } else { edits.iter().map(|edit| edit.segment).sum() };
     let trak = Trak::read(&init.trak)?;
     let mut parts = Vec::new();
     for found in &trak.boxes {
@@ -79,11 +80,11 @@ fn moov_of(
         }
     }
     let trak = boxed(b"trak", &[&parts.concat()]);
-    Ok([mvhd(init.timescale, shown, init.id.saturating_add(1)), trak].concat())
+    Ok([mvhd(init.timescale, presented, init.id.saturating_add(1)), trak].concat())
 }
 
-/// When the samples are shown that begin at 0 now: whole seconds that they begin late are left out, as
-/// always.
+/// Returns the edit list for samples whose timestamps begin at 0 now. Full seconds by which they began
+/// late are dropped, as everywhere.
 fn edits_of(
     init: &InitSegment,
     first: &FragmentInfo,
@@ -93,23 +94,23 @@ fn edits_of(
         edits::simple(&init.edits).ok_or(Unsupported("the edit list is not a single edit"))?;
     let SimpleEdit { empty, media_time, segment } = simple;
     let scale = Rescale { from: init.movie_scale, to: init.timescale };
-    let late = first.time - seconds_late(init, first.time) * u64::from(init.timescale);
+    let late_ticks = first.time - seconds_late(init, first.time) * u64::from(init.timescale);
     let media_time = u64::try_from(media_time).unwrap_or(0).saturating_add(init.lead);
-    let empty = scale.round(empty)?.saturating_add(late.saturating_sub(media_time));
-    let begin = media_time.saturating_sub(late);
+    let empty = scale.round(empty)?.saturating_add(late_ticks.saturating_sub(media_time));
+    let begin = media_time.saturating_sub(late_ticks);
     let rest = media.checked_sub(begin).filter(|rest| *rest > 0).ok_or(edits::TOO_LONG)?;
-    // What a coder has padded its last samples with is not to be heard; but some say only how long
-    // the first fragment is.
+    // Encoder padding at the end should not be heard; but some writers store only the duration of
+    // the first fragment.
     let padding = |segment: &u64| rest.saturating_sub(*segment) < u64::from(init.timescale);
     let segment = segment.map(|segment| scale.round(segment)).transpose()?;
     let segment = segment.filter(padding).unwrap_or(rest).min(rest);
-    let nothing = Edit { segment: empty, media_time: -1, rate: NORMAL };
+    let empty_edit = Edit { segment: empty, media_time: -1, rate: NORMAL };
     let media_time = i64::try_from(begin).map_err(|_| edits::TOO_LONG)?;
-    let shown = Edit { segment, media_time, rate: NORMAL };
+    let presented = Edit { segment, media_time, rate: NORMAL };
     Ok(match (empty, begin) {
         (0, 0) if segment == media => Vec::new(),
-        (0, _) => vec![shown],
-        _ => vec![nothing, shown],
+        (0, _) => vec![presented],
+        _ => vec![empty_edit, presented],
     })
 }
 
@@ -131,7 +132,7 @@ fn mdia(trak: &Trak<'_>, table: &Table, media: u64) -> Result<Vec<u8>, Unsupport
     Ok(boxed(b"mdia", &[&parts.concat()]))
 }
 
-/// The tables of all samples (§8.5 to §8.7). Of those that were there, what describes samples stays.
+/// Returns the sample tables (§8.5 to §8.7); of the old ones only the sample descriptions stay.
 fn stbl(trak: &Trak<'_>, table: &Table) -> Vec<u8> {
     let stsd = trak.stbl.iter().filter(|found| found.kind == *b"stsd");
     let stsd: Vec<u8> = stsd.flat_map(|found| found.bytes).copied().collect();
@@ -156,22 +157,22 @@ fn stbl(trak: &Trak<'_>, table: &Table) -> Vec<u8> {
     boxed(b"stbl", &[&stsd, &stts, &ctts, &stsc(&table.extents), &stsz, &co64])
 }
 
-/// How many samples each extent has, and what describes them.
+/// Returns the stsc: number of samples and sample description of each extent.
 fn stsc(extents: &[Extent]) -> Vec<u8> {
     let mut entries = Vec::new();
     let mut before = None;
     for (number, extent) in (1u32..).zip(extents) {
-        let alike = Some((extent.samples, extent.description));
-        if before != alike {
+        let key = Some((extent.samples, extent.description));
+        if before != key {
             entries.push([number, extent.samples, extent.description].map(u32::to_be_bytes));
-            before = alike;
+            before = key;
         }
     }
     let bytes = entries.as_flattened().as_flattened();
     boxed(b"stsc", &[&[0; 4], &be(entries.len()), bytes])
 }
 
-/// A number of entries: there are never more than 32 bits can tell.
+/// Encodes a number of entries, which always fits in 32 bits.
 fn be(count: usize) -> [u8; 4] {
     (count as u32).to_be_bytes()
 }

@@ -1,8 +1,8 @@
-//! Where the fragments are: from the segment index (sidx, ISO/IEC 14496-12 §8.16.3), else from
-//! the random access index at the end (mfra, §8.8.9), else from a walk over the fragments.
+//! Finds the fragments: by the segment index (sidx, ISO/IEC 14496-12 §8.16.3), else by the random
+//! access index at the end (mfra, §8.8.9), else by a walk over the fragments.
 //!
-//! Must never take an index for good that does not reach from the first fragment to the end. What it
-//! says of times and key frames is a claim, which is held against the fragments that are looked at.
+//! **Invariant:** an index is used only if it reaches from the first fragment to the end of the file.
+//! Its times and sync flags are claims, which are checked against the fragments that are read.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -16,36 +16,36 @@ use crate::container::isobmff::{children, header, u32_at, u64_at};
 use crate::error::Unsupported;
 use crate::splice::{ReadAt, SurveyError};
 
-/// The largest index that is read.
+/// The largest index that is read, in bytes.
 const MAX_INDEX: u64 = 4 << 20;
-/// Indexes within indexes.
+/// The maximum depth of nested indexes.
 const MAX_DEPTH: usize = 4;
-/// Boxes between moov and media, or behind it.
+/// The maximum number of boxes between moov and media data, or after it.
 const MAX_BOXES_BETWEEN: usize = 32;
 
 const NO_INDEX: Unsupported = Unsupported("the file has no fragment index (sidx, mfra)");
 
-/// All fragments of a file.
+/// The fragments of a file.
 pub(super) struct Index {
     pub(super) fragments: Vec<Fragment>,
-    /// When the last one ends.
+    /// The end of the last fragment.
     pub(super) end: u64,
-    /// What is behind them and was not looked at, because it is as long as an index that belongs
-    /// there: one that is to be seen before the last fragment has gone out. Mostly nothing.
-    pub(super) unseen: Range<u64>,
-    /// Whether each fragment was looked at: what is said of it is so.
-    pub(super) is_proven: bool,
-    /// Which fragments do not begin with a key frame but have one, as far as that is known.
+    /// The bytes after the last fragment, if they were not read because they are as long as an mfra
+    /// would be. They are verified before the last byte of the last fragment is sent. Mostly empty.
+    pub(super) unverified: Range<u64>,
+    /// Whether each fragment was read, so that nothing here is a mere claim.
+    pub(super) is_verified: bool,
+    /// The fragments that have a key frame but do not begin with one, as far as known.
     pub(super) within: BTreeSet<usize>,
 }
 
 impl Index {
-    /// An index from which fragments are known that nobody has looked at.
+    /// Returns fragments that an index claims and that were not read.
     fn claimed(fragments: Vec<Fragment>, end: u64) -> Index {
-        Index { fragments, end, unseen: 0..0, is_proven: false, within: BTreeSet::new() }
+        Index { fragments, end, unverified: 0..0, is_verified: false, within: BTreeSet::new() }
     }
 
-    /// Of all fragments, each of which was looked at.
+    /// Returns all fragments, each of which was read by a walk.
     pub(super) fn of(steps: &[Step]) -> Result<Index, Unsupported> {
         let fragments = steps.iter().map(|Step { from, info, .. }| {
             let len = u32::try_from(info.len);
@@ -57,30 +57,31 @@ impl Index {
         let end = steps.last().map(|step| step.info.earliest.saturating_add(step.info.duration));
         let within = steps.iter().enumerate();
         let within = within.filter(|(_, step)| step.info.has_sync && !step.info.is_entry);
-        let within = within.map(|(place, _)| place).collect();
-        Ok(Index { is_proven: true, within, ..Index::claimed(fragments, end.unwrap_or(0)) })
+        let within = within.map(|(index, _)| index).collect();
+        Ok(Index { is_verified: true, within, ..Index::claimed(fragments, end.unwrap_or(0)) })
     }
 }
 
-/// Finds all fragments; `behind` is where the moov ends.
+/// Finds all fragments after the moov, which ends at `moov_end`.
 pub(super) fn read(
     reader: &mut dyn ReadAt,
     init: &InitSegment,
-    behind: u64,
+    moov_end: u64,
 ) -> Result<Index, SurveyError> {
-    match claimed(reader, init, behind)? {
+    match claimed(reader, init, moov_end)? {
         (_, Some(index)) => Ok(index),
         (first, None) => Ok(Index::of(&Walk::new(init, first, &[]).steps(reader)?)?),
     }
 }
 
-/// Where the first fragment is, and what an index says of all of them, if there is one.
+/// Returns the offset of the first fragment, and what an index claims of all fragments, if there is
+/// one.
 pub(super) fn claimed(
     reader: &mut dyn ReadAt,
     init: &InitSegment,
-    behind: u64,
+    moov_end: u64,
 ) -> Result<(u64, Option<Index>), SurveyError> {
-    let Front { first, sidx } = front(reader, init, behind)?;
+    let Front { first, sidx } = front(reader, init, moov_end)?;
     if let Some((at, len)) = sidx
         && let Some(index) = from_sidx(reader, init, at, len)?
     {
@@ -89,14 +90,15 @@ pub(super) fn claimed(
     Ok((first, from_mfra(reader, init, first)?))
 }
 
-/// Where the first fragment is, and when fragments begin and where, as an index says of the track of
-/// `init`, be there others beside it: those that it calls entries, if it tells. Nothing if there is none.
-pub(super) fn told(
+/// Returns the offset of the first fragment, and the time and offset of the fragments that an index
+/// lists for the track of `init` (also among other tracks): only entries, if the index flags them.
+/// The list is empty if there is no index.
+pub(super) fn listed(
     reader: &mut dyn ReadAt,
     init: &InitSegment,
-    behind: u64,
+    moov_end: u64,
 ) -> Result<(u64, Entries), SurveyError> {
-    let Front { first, sidx } = front(reader, init, behind)?;
+    let Front { first, sidx } = front(reader, init, moov_end)?;
     if let Some((at, len)) = sidx
         && let Some(mut index) = from_sidx(reader, init, at, len)?
     {
@@ -109,22 +111,22 @@ pub(super) fn told(
     Ok((first, mfra(reader, init, first)?.map_or(Vec::new(), |(_, entries)| entries)))
 }
 
-/// What is between the moov and the first fragment.
+/// The boxes between the moov and the first fragment.
 pub(super) struct Front {
-    /// The first box that belongs to the media or tells of it.
+    /// The offset of the first box that belongs to the media or indexes it.
     pub(super) first: u64,
-    /// Where the index of the track is, and how long.
+    /// Offset and length of the index of the track.
     sidx: Option<(u64, u64)>,
 }
 
-/// Looks at what is behind the moov. Where there are several indexes, each is of another track; one
-/// that is alone may have the wrong number.
+/// Reads the headers of the boxes after the moov. With several indexes, each is of another track; a
+/// single one may have the wrong reference_ID.
 pub(super) fn front(
     reader: &mut dyn ReadAt,
     init: &InitSegment,
-    behind: u64,
+    moov_end: u64,
 ) -> Result<Front, SurveyError> {
-    let (mut at, mut first) = (behind, None);
+    let (mut at, mut first) = (moov_end, None);
     let (mut own, mut others) = (None, Vec::new());
     for _ in 0..MAX_BOXES_BETWEEN {
         let Some(header) = header_at(reader, at)? else { break };
@@ -150,15 +152,15 @@ pub(super) fn front(
             _ => return Err(Unsupported("the file has an unknown box before its fragments").into()),
         }
     }
-    let alone = if let [other] = others[..] { Some(other) } else { None };
+    let single = if let [other] = others[..] { Some(other) } else { None };
     match first {
-        Some(first) => Ok(Front { first, sidx: own.or(alone) }),
+        Some(first) => Ok(Front { first, sidx: own.or(single) }),
         None if header_at(reader, at)?.is_some() => Err(NO_INDEX.into()),
         None => Ok(Front { first: at, sidx: None }),
     }
 }
 
-/// Reads the index at `at`; `None` if it cannot be used.
+/// Reads the sidx at `at`; `None` if it cannot be used.
 fn from_sidx(
     reader: &mut dyn ReadAt,
     init: &InitSegment,
@@ -170,24 +172,24 @@ fn from_sidx(
     if index.fragments.is_empty() {
         return Ok(None);
     }
-    // A look there would be one more request that the client waits for.
+    // Reading there would take one more request while the client waits.
     if may_be_mfra(reader.len() - end, index.fragments.len() as u64) {
-        return Ok(Some(Index { unseen: end..reader.len(), ..index }));
+        return Ok(Some(Index { unverified: end..reader.len(), ..index }));
     }
     Ok(is_all(reader, end)?.then_some(index))
 }
 
-/// Whether the random access index (mfra, §8.8.9) of so many fragments of one track may be so long.
+/// Returns whether an mfra (§8.8.9) with this many fragments of one track may have the length `len`.
 fn may_be_mfra(len: u64, fragments: u64) -> bool {
     /// mfra, tfra and mfro without entries.
     const EMPTY: u64 = 8 + 24 + 16;
-    /// Time and place have 32 or 64 bits each, the three numbers behind them 1 to 4 bytes.
+    /// Time and offset have 32 or 64 bits each, the three numbers after them 1 to 4 bytes.
     const ENTRY: std::ops::RangeInclusive<u64> = 4 + 4 + 3..=8 + 8 + 12;
-    let entries = len.checked_sub(EMPTY).filter(|entries| entries % fragments == 0);
-    entries.is_some_and(|entries| ENTRY.contains(&(entries / fragments)))
+    let entries_len = len.checked_sub(EMPTY).filter(|len| len % fragments == 0);
+    entries_len.is_some_and(|len| ENTRY.contains(&(len / fragments)))
 }
 
-/// Adds what an index refers to, and says where that ends; `None` if it cannot be used.
+/// Adds the fragments that a sidx refers to and returns where they end; `None` if it cannot be used.
 fn expand(
     reader: &mut dyn ReadAt,
     init: &InitSegment,
@@ -196,8 +198,8 @@ fn expand(
     depth: usize,
     index: &mut Index,
 ) -> Result<Option<u64>, SurveyError> {
-    let whole = reader.len();
-    if len > MAX_INDEX || len > whole - at || depth > MAX_DEPTH {
+    let file_len = reader.len();
+    if len > MAX_INDEX || len > file_len - at || depth > MAX_DEPTH {
         return Ok(None);
     }
     let bytes = reader.read_at(at..at + len)?.into_owned();
@@ -214,7 +216,7 @@ fn expand(
     for reference in sidx.references() {
         let end = from.checked_add(reference.len.into()).filter(|_| reference.len > 0);
         let Some(end) = end else { return Ok(None) };
-        if end > whole {
+        if end > file_len {
             return Err(Incomplete("the file is shorter than its index (sidx) declares").into());
         }
         time = time.saturating_add(reference.duration);
@@ -223,7 +225,7 @@ fn expand(
             let header = header_at(reader, from)?.filter(|header| header.kind == *b"sidx");
             let Some(inner) = header.and_then(|header| header.len) else { return Ok(None) };
             let reached = expand(reader, init, from, inner, depth + 1, index)?;
-            // It speaks of itself and of what is behind it, up to the next one.
+            // A nested index covers itself and what follows it, up to the next one.
             if reached != Some(end) {
                 return Ok(None);
             }
@@ -247,7 +249,7 @@ fn in_timescale(ticks: u64, from: u32, to: u32) -> Option<u64> {
     u64::try_from(u128::from(ticks) * u128::from(to) / u128::from(from)).ok()
 }
 
-/// Whether nothing but indexes and padding is behind `end`.
+/// Returns whether only indexes and padding follow `end`.
 pub(super) fn is_all(reader: &mut dyn ReadAt, end: u64) -> Result<bool, SurveyError> {
     let mut at = end;
     for _ in 0..MAX_BOXES_BETWEEN {
@@ -263,7 +265,7 @@ pub(super) fn is_all(reader: &mut dyn ReadAt, end: u64) -> Result<bool, SurveyEr
     Ok(false)
 }
 
-/// Whether nothing that belongs to the film is between an index and what it refers to first.
+/// Returns whether no media lies between an index and its first reference.
 fn is_padding(reader: &mut dyn ReadAt, from: u64, to: u64) -> Result<bool, SurveyError> {
     let mut at = from;
     for _ in 0..MAX_BOXES_BETWEEN {
@@ -285,7 +287,7 @@ struct Sidx<'a> {
     timescale: u32,
     earliest: u64,
     first_offset: u64,
-    /// Its references, each of twelve bytes.
+    /// The references, each of twelve bytes.
     entries: &'a [u8],
 }
 
@@ -312,7 +314,7 @@ impl Sidx<'_> {
         let (entries, _) = self.entries.as_chunks::<12>();
         entries.iter().map(|entry| {
             let [sized, duration, sap] = [0, 4, 8].map(|at| u32_at(entry, at).unwrap_or_default());
-            // Types 1 to 3 are those at which decoding can begin (Annex I).
+            // Decoding can begin at SAP types 1 to 3 (Annex I).
             let sap = sap >> 28;
             let is_entry = sap & 8 != 0 && (1..=3).contains(&(sap & 7));
             // Some writers leave the type at 0, for "unknown".
@@ -329,16 +331,16 @@ fn from_mfra(
     first: u64,
 ) -> Result<Option<Index>, SurveyError> {
     match mfra(reader, init, first)? {
-        Some((at, entries)) => spans(reader, init, first, at, &entries),
+        Some((at, entries)) => fragments_from_tfra(reader, init, first, at, &entries),
         None => Ok(None),
     }
 }
 
-/// Time and place of each entry of the track.
+/// Time and offset of each entry of the track.
 type Entries = Vec<(u64, u64)>;
 
-/// Reads the index at the end of the file, whose length stands in the last 16 bytes (§8.8.11): where it
-/// begins, and its entries.
+/// Reads the mfra at the end of the file, whose length is in the last 16 bytes (mfro, §8.8.11).
+/// Returns its offset and its entries.
 fn mfra(
     reader: &mut dyn ReadAt,
     init: &InitSegment,
@@ -357,13 +359,13 @@ fn mfra(
     let mfra = reader.read_at(at..len)?;
     let entries = header(&mfra)
         .filter(|header| header.kind == *b"mfra" && header.len == Some(size))
-        .and_then(|header| entries(&mfra[header.header..], init.id))
+        .and_then(|header| tfra_entries(&mfra[header.header..], init.id))
         .filter(|entries| !entries.is_empty() && entries.len() <= MAX_FRAGMENTS);
     Ok(entries.map(|entries| (at, entries)))
 }
 
-/// Time and place of each entry of this track (tfra, §8.8.10).
-fn entries(mfra: &[u8], id: u32) -> Option<Entries> {
+/// Returns time and offset of each entry of this track (tfra, §8.8.10).
+fn tfra_entries(mfra: &[u8], id: u32) -> Option<Entries> {
     let boxes = children(mfra)?;
     let mut tfras = boxes.iter().filter(|found| found.kind == *b"tfra");
     let tfra = tfras.find(|found| u32_at(found.payload(), 4) == Some(id))?.payload();
@@ -373,11 +375,11 @@ fn entries(mfra: &[u8], id: u32) -> Option<Entries> {
     let size = if wide { 16 } else { 8 } + numbers.iter().sum::<usize>();
     let count = u32_at(tfra, 12)? as usize;
     let rest = tfra.get(16..).filter(|rest| Some(rest.len()) == count.checked_mul(size))?;
-    let behind = size - numbers[1] - numbers[2];
+    let numbers_at = size - numbers[1] - numbers[2];
     let entry = |entry: &[u8]| {
-        // Numbers of trun and sample: it must be the first one of its fragment that is meant.
+        // The numbers of trun and sample: each entry must point to the first sample of its fragment.
         let number = |bytes: &[u8]| bytes.iter().fold(0_u32, |n, byte| n << 8 | u32::from(*byte));
-        let (trun, sample) = entry.get(behind..)?.split_at_checked(numbers[1])?;
+        let (trun, sample) = entry.get(numbers_at..)?.split_at_checked(numbers[1])?;
         if number(trun) != 1 || number(sample) != 1 {
             return None;
         }
@@ -390,8 +392,8 @@ fn entries(mfra: &[u8], id: u32) -> Option<Entries> {
     rest.chunks_exact(size).map(entry).collect()
 }
 
-/// The runs between the entries, from the first fragment at `first` to `end`.
-fn spans(
+/// Returns the byte ranges between the entries, from the first fragment at `first` to `end`.
+fn fragments_from_tfra(
     reader: &mut dyn ReadAt,
     init: &InitSegment,
     first: u64,
@@ -402,7 +404,7 @@ fn spans(
     let Some(((_, begin), (_, last))) = entries.first().zip(entries.last()) else {
         return Ok(None);
     };
-    // All that is in front of the first entry must belong to it: styp, sidx.
+    // Boxes before the first entry must belong to it: styp, sidx.
     let info = fragment::info_at(reader, first, init)?;
     if !is_rising || *begin < first || first + info.len <= *begin || *last >= end {
         return Ok(None);
@@ -412,7 +414,7 @@ fn spans(
         Err(SurveyError::Refused(_) | SurveyError::Incomplete(_)) => return Ok(None),
         Err(halt) => return Err(halt),
     };
-    // The last run may have more fragments than the one that is indexed.
+    // The last byte range may have more fragments than the indexed one.
     if last + tail.len != end {
         return Ok(None);
     }

@@ -1,5 +1,5 @@
-//! The moov of a fragmented file (ISO/IEC 14496-12 §8.2): its one track, and how its times are
-//! shown. Must never take more of it than can be understood.
+//! Reads the moov of a fragmented file (the initialization segment, ISO/IEC 14496-12 §8.2): its one
+//! track, and the mapping of its timestamps to presentation time.
 
 use std::time::Duration;
 
@@ -10,40 +10,40 @@ use crate::splice::edits::{self, Edit, NANOS, Rescale, SimpleEdit};
 use crate::splice::trak::{MALFORMED, Moov, Trak, boxes_of};
 use crate::splice::{ReadAt, SurveyError};
 
-/// What the moov says of the track.
+/// The moov of a fragmented file, as far as splice uses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct InitSegment {
     pub(super) kind: TrackKind,
     pub(super) id: u32,
     pub(super) timescale: u32,
     pub(super) movie_scale: u32,
-    /// What the trak consists of.
+    /// The payload of the trak.
     pub(super) trak: Vec<u8>,
-    /// What a sample is like of which its fragment says nothing (trex, without its header).
+    /// The payload of the trex: defaults for samples.
     pub(super) trex: Vec<u8>,
     pub(super) edits: Vec<Edit>,
-    /// How much earlier than 0 its fragments begin, which has no place in a file: added to all times.
+    /// By how much the fragments begin before time 0, which no file can express: added to all times.
     pub(super) lead: u64,
 }
 
-/// How composition times of a track become times of the film (elst, §8.6.6).
+/// The mapping of composition times of a track to presentation time (elst, §8.6.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Timeline {
     pub(super) timescale: u32,
-    /// Shown later by this, in ticks of the track.
+    /// The delay of the presentation, in ticks of the track.
     pub(super) delay: u64,
-    /// What comes before this time is not shown.
+    /// Samples before this time are not presented.
     pub(super) media_time: u64,
 }
 
 impl InitSegment {
-    /// Reads what is in a moov, of the only track.
+    /// Reads the payload of a moov with only one track.
     pub(super) fn read(moov: &[u8]) -> Result<InitSegment, Unsupported> {
         let moov = Moov::read(moov)?;
         InitSegment::of(&moov, moov.only_track()?)
     }
 
-    /// The same of the track of this kind that a player would take, if there are others.
+    /// Reads the payload of a moov and selects the track of this kind that a player would take.
     pub(super) fn of_kind(moov: &[u8], kind: TrackKind) -> Result<InitSegment, Unsupported> {
         let moov = Moov::read(moov)?;
         InitSegment::of(
@@ -85,13 +85,13 @@ impl InitSegment {
         })
     }
 
-    /// Its time line; refused if its edit list is more than a delay and a beginning.
+    /// Returns the timeline; refuses an edit list that is not simple.
     pub(super) fn timeline(&self) -> Result<Timeline, Unsupported> {
         let uncuttable = Unsupported("the edit list is not a single edit and cannot be trimmed");
         self.simple_timeline().ok_or(uncuttable)
     }
 
-    /// Its time line, if its edit list is no more than a delay and a beginning.
+    /// Returns the timeline, if the edit list is simple: at most an empty edit and one edit.
     pub(super) fn simple_timeline(&self) -> Option<Timeline> {
         let SimpleEdit { empty, media_time, .. } = edits::simple(&self.edits)?;
         let scale = Rescale { from: self.movie_scale, to: self.timescale };
@@ -101,7 +101,7 @@ impl InitSegment {
     }
 }
 
-/// The header of the box at `at`; `None` at the end of the file, or where there is none.
+/// Reads the header of the box at `at`; `None` at the end of the file, or if it is malformed.
 pub(super) fn header_at(reader: &mut dyn ReadAt, at: u64) -> Result<Option<Header>, SurveyError> {
     let end = reader.len().min(at.saturating_add(16));
     if at >= end {
@@ -111,50 +111,50 @@ pub(super) fn header_at(reader: &mut dyn ReadAt, at: u64) -> Result<Option<Heade
 }
 
 impl Timeline {
-    /// Everything is shown when it is composed.
+    /// Returns the timeline on which presentation time is composition time.
     pub(super) fn identity(timescale: u32) -> Timeline {
         Timeline { timescale, delay: 0, media_time: 0 }
     }
 
-    /// What is added to composition times, in ticks of the track.
+    /// Returns what is added to composition times, in ticks of the track.
     pub(super) fn offset(&self) -> i128 {
         i128::from(self.delay) - i128::from(self.media_time)
     }
 
-    /// How long nothing is shown at first.
+    /// Returns the delay of the presentation.
     pub(super) fn delay(&self) -> Duration {
         seconds(self.delay, self.timescale)
     }
 
-    /// The composition time, in ticks of the track, of what is shown at this time of the film.
+    /// Returns the composition time, in ticks of the track, of the presentation time `at`.
     pub(super) fn media_time(&self, at: Duration) -> u64 {
         ticks(at, self.timescale).saturating_add(self.media_time).saturating_sub(self.delay)
     }
 
-    /// That of a film that begins at `zero` of this one, if `shift` is taken from all times, which
-    /// is no more than what is shown then.
+    /// Returns the timeline of a file that begins at presentation time `zero` of this one, with `shift`
+    /// subtracted from all timestamps. `shift` is at most the composition time at `zero`.
     pub(super) fn rebase(&self, zero: Duration, shift: u64) -> Timeline {
         let (timescale, zero) = (self.timescale, ticks(zero, self.timescale));
-        // Where this is more than 0, nothing is shown yet.
+        // The rest of the delay.
         let delay = self.delay.saturating_sub(zero);
-        let gone = self.media_time.saturating_add(zero.saturating_sub(self.delay));
-        Timeline { timescale, delay, media_time: gone.saturating_sub(shift) }
+        let skipped = self.media_time.saturating_add(zero.saturating_sub(self.delay));
+        Timeline { timescale, delay, media_time: skipped.saturating_sub(shift) }
     }
 
-    /// When something of this composition time is shown.
+    /// Returns the presentation time of the composition time `ticks`.
     pub(super) fn presentation_time(&self, ticks: u64) -> Duration {
         let ticks = ticks.saturating_add(self.delay).saturating_sub(self.media_time);
         seconds(ticks, self.timescale)
     }
 }
 
-/// A duration in ticks, to the nearest.
+/// Converts a duration to ticks, rounding to the nearest.
 pub(super) fn ticks(duration: Duration, timescale: u32) -> u64 {
     let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     Rescale { from: NANOS, to: timescale }.round(nanos).unwrap_or(u64::MAX)
 }
 
-/// Ticks as a duration.
+/// Converts ticks to a duration.
 pub(super) fn seconds(ticks: u64, timescale: u32) -> Duration {
     let nanos = Rescale { from: timescale, to: NANOS }.floor(ticks);
     Duration::from_nanos(nanos.unwrap_or(u64::MAX))

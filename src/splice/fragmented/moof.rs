@@ -1,6 +1,7 @@
-//! One movie fragment (ISO/IEC 14496-12 §8.8.4) on its way: how it is changed.
+//! Rewrites movie fragments (ISO/IEC 14496-12 §8.8.4) while they are copied: sequence number, track_ID,
+//! decode time and offsets, all in fields of fixed width.
 //!
-//! All that changes has a fixed width. Must never let through what the plan did not know of.
+//! **Invariant:** bytes that the plan did not know of never get into the joined file.
 
 use std::ops::Range;
 
@@ -9,69 +10,73 @@ use crate::container::isobmff::{self, Header, children, u32_at, u64_at};
 use crate::error::Error;
 use crate::splice::{RangeWriter, TrackInput};
 
-/// How the fragments of each track are changed.
+/// The rewrite rules for the fragments of all tracks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FragmentRewriter {
     pub(super) tracks: Vec<TrackPatch>,
 }
 
-/// How many numbers there are for the fragments of a piece; gaps are allowed (§8.8.5).
-pub(super) const NUMBERS: u32 = 1 << 12;
+/// The number of sequence numbers reserved for the fragments of one extent; gaps are allowed (§8.8.5).
+pub(super) const SEQUENCE_NUMBERS: u32 = 1 << 12;
 
-/// How the fragments of a track are changed.
+/// The rewrite rules for the fragments of a track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TrackPatch {
     pub(super) old_id: u32,
     pub(super) new_id: u32,
-    /// Added to the decoding time, and then taken from it.
+    /// Added to the decode time, and `shift` subtracted from the sum.
     pub(super) lead: u64,
     pub(super) shift: u64,
-    /// Where there must be no more than an index, behind the last fragment; empty if that was seen.
-    pub(super) unseen: Range<u64>,
+    /// The bytes after the last fragment, which must be no more than an index; empty if they were
+    /// checked already.
+    pub(super) unverified: Range<u64>,
 }
 
 impl FragmentRewriter {
-    /// Gives `update` an unambiguous encoding, for a digest.
+    /// Feeds `update` an unambiguous encoding, for a digest.
     pub(in crate::splice) fn encode(&self, update: &mut dyn FnMut(&[u8])) {
-        for TrackPatch { old_id, new_id, lead, shift, unseen } in &self.tracks {
+        for TrackPatch { old_id, new_id, lead, shift, unverified } in &self.tracks {
             update(&old_id.to_be_bytes());
             update(&new_id.to_be_bytes());
-            for number in [*lead, *shift, unseen.start, unseen.end] {
+            for number in [*lead, *shift, unverified.start, unverified.end] {
                 update(&number.to_be_bytes());
             }
         }
     }
 
-    /// How many bytes behind a piece of `track` that ends at `end` are needed to finish it.
+    /// Returns how many bytes after an extent of `track` that ends at `end` are needed to complete
+    /// it.
     pub(in crate::splice) fn lookahead(&self, track: u8, end: u64) -> u64 {
-        let is_last = self.tracks.get(usize::from(track)).is_some_and(|rule| rule.is_last(end));
+        let is_last = self.tracks.get(usize::from(track)).is_some_and(|patch| patch.is_last(end));
         if is_last { TrackPatch::PEEK as u64 } else { 0 }
     }
 
-    /// Makes the piece of `track` whose `len` bytes come next from `input`; `place` is its own
-    /// among all pieces.
+    /// Rewrites the extent of `track` whose `len` bytes come next from `input`; `extent_index` is
+    /// its index among all extents.
     pub(in crate::splice) fn rewrite(
         &self,
         track: u8,
-        place: usize,
+        extent_index: usize,
         len: u64,
         input: &mut TrackInput<'_>,
-        window: &mut RangeWriter<'_>,
+        writer: &mut RangeWriter<'_>,
     ) -> Result<(), Error> {
-        let rule = &self.tracks[usize::from(track)];
-        // There are never so many that they would not fit.
-        let number = (place as u32).wrapping_mul(NUMBERS).wrapping_add(1);
-        // Both sides advance alike; a difference that wraps around still adds up.
-        let moved = window.at().wrapping_sub(input.at());
+        let patch = &self.tracks[usize::from(track)];
+        // The number of extents is limited, so that this never wraps around.
+        let number = (extent_index as u32).wrapping_mul(SEQUENCE_NUMBERS).wrapping_add(1);
+        // Both offsets advance alike; a difference that wraps around still adds up.
+        let displacement = writer.at().wrapping_sub(input.at());
         let (mut left, mut fragments, mut has_media) = (len, 0, true);
-        while left > 0 && !window.is_over() {
-            let head = Head::take(left, input)?;
-            let payload = head.len - head.bytes().len() as u64;
-            if payload == 0 && rule.is_last(input.at()) && window.reaches(head.bytes().len() as u64)
+        while left > 0 && !writer.is_over() {
+            let header = BoxHeader::take(left, input)?;
+            let payload = header.len - header.bytes().len() as u64;
+            if payload == 0
+                && patch.is_last(input.at())
+                && writer.reaches(header.bytes().len() as u64)
             {
-                rule.see_what_is_left(0, input)?;
+                patch.check_rest(0, input)?;
             }
-            match &head.kind {
+            match &header.kind {
                 b"moof" => {
                     if !has_media {
                         return Err(input.mismatch("a fragment has no media data (mdat)"));
@@ -79,11 +84,13 @@ impl FragmentRewriter {
                     has_media = false;
                     let count = usize::try_from(payload).unwrap_or(usize::MAX);
                     let moof = input.read_exact(count)?;
-                    if let Err(why) = rule.patch(moof, number.wrapping_add(fragments), moved) {
+                    if let Err(why) =
+                        patch.patch(moof, number.wrapping_add(fragments), displacement)
+                    {
                         return Err(input.mismatch(why));
                     }
-                    window.write(head.bytes())?;
-                    window.write(moof)?;
+                    writer.write(header.bytes())?;
+                    writer.write(moof)?;
                     fragments += 1;
                 }
                 b"mdat" => {
@@ -93,35 +100,35 @@ impl FragmentRewriter {
                         );
                     }
                     has_media = true;
-                    window.write(head.bytes())?;
-                    rule.pass(input, window, payload)?;
+                    writer.write(header.bytes())?;
+                    patch.copy(input, writer, payload)?;
                 }
-                // They tell of times as they were.
-                b"prft" | b"emsg" if rule.shift > 0 => {
-                    window.write(&head.renamed(*b"free"))?;
-                    rule.pass(input, window, payload)?;
+                // These boxes refer to timestamps before the shift.
+                b"prft" | b"emsg" if patch.shift > 0 => {
+                    writer.write(&header.renamed(*b"free"))?;
+                    patch.copy(input, writer, payload)?;
                 }
                 b"prft" => {
                     let count = usize::try_from(payload).unwrap_or(usize::MAX);
                     let prft = input.read_exact(count)?;
-                    if !put(prft, 4, rule.new_id) {
+                    if !write_u32(prft, 4, patch.new_id) {
                         return Err(input.mismatch("a prft box is malformed"));
                     }
-                    window.write(head.bytes())?;
-                    window.write(prft)?;
+                    writer.write(header.bytes())?;
+                    writer.write(prft)?;
                 }
                 b"styp" | b"emsg" | b"free" | b"skip" | b"uuid" => {
-                    window.write(head.bytes())?;
-                    rule.pass(input, window, payload)?;
+                    writer.write(header.bytes())?;
+                    patch.copy(input, writer, payload)?;
                 }
-                // They speak of the file that they come from.
+                // These boxes describe the input file.
                 b"sidx" | b"ssix" | b"mfra" | b"moov" | b"ftyp" => {
-                    window.write(&head.renamed(*b"free"))?;
-                    rule.pass(input, window, payload)?;
+                    writer.write(&header.renamed(*b"free"))?;
+                    patch.copy(input, writer, payload)?;
                 }
                 _ => return Err(input.mismatch("an unknown box lies between the fragments")),
             }
-            left -= head.len;
+            left -= header.len;
         }
         if left == 0 && (fragments == 0 || !has_media) {
             return Err(input.mismatch("expected a fragment (moof)"));
@@ -130,8 +137,8 @@ impl FragmentRewriter {
     }
 }
 
-/// How many of these bytes from the beginning of a piece there are up to the media that `target`
-/// is in: everything between the two can be passed over.
+/// Returns the offset, from the start of an extent, of the media data that contains `target`:
+/// everything between the two can be skipped. `bytes` are the first bytes of the extent.
 pub(in crate::splice) fn media_start(bytes: &[u8], target: u64) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -145,26 +152,26 @@ pub(in crate::splice) fn media_start(bytes: &[u8], target: u64) -> Option<usize>
     }
 }
 
-/// The header of a box on its way.
-struct Head {
+/// The header of a box that is being copied.
+struct BoxHeader {
     kind: [u8; 4],
-    /// Header included.
+    /// The length of the box, header included.
     len: u64,
     raw: [u8; 16],
-    wide: bool,
+    is_wide: bool,
 }
 
-impl Head {
-    /// Takes the next one from a piece of which `left` bytes are left.
-    fn take(left: u64, input: &mut TrackInput<'_>) -> Result<Head, Error> {
+impl BoxHeader {
+    /// Reads the next header from an extent of which `left` bytes remain.
+    fn take(left: u64, input: &mut TrackInput<'_>) -> Result<BoxHeader, Error> {
         const OUTSIDE: &str = "a box runs past the end of its fragment";
         let mut raw = [0; 16];
         if left < 8 {
             return Err(input.mismatch(OUTSIDE));
         }
         raw[..8].copy_from_slice(input.read_exact(8)?);
-        let wide = raw[..4] == [0, 0, 0, 1];
-        if wide {
+        let is_wide = raw[..4] == [0, 0, 0, 1];
+        if is_wide {
             if left < 16 {
                 return Err(input.mismatch(OUTSIDE));
             }
@@ -173,7 +180,7 @@ impl Head {
         let Some(found) = isobmff::header(&raw) else {
             return Err(input.mismatch("a box is shorter than its own header"));
         };
-        // What goes on to the end of its file goes on to the end of the last piece.
+        // A box that extends to the end of its file extends to the end of the last extent.
         let len = found.len.unwrap_or(left);
         if len > left {
             return Err(input.mismatch(OUTSIDE));
@@ -182,11 +189,11 @@ impl Head {
             let Ok(len) = u32::try_from(len) else { return Err(input.mismatch(OUTSIDE)) };
             raw[..4].copy_from_slice(&len.to_be_bytes());
         }
-        Ok(Head { kind: found.kind, len, raw, wide })
+        Ok(BoxHeader { kind: found.kind, len, raw, is_wide })
     }
 
     fn bytes(&self) -> &[u8] {
-        if self.wide { &self.raw } else { &self.raw[..8] }
+        if self.is_wide { &self.raw } else { &self.raw[..8] }
     }
 
     fn renamed(&self, kind: [u8; 4]) -> Vec<u8> {
@@ -197,41 +204,42 @@ impl Head {
 }
 
 impl TrackPatch {
-    /// What is looked at of what is behind the last fragment: the header of a box.
+    /// The number of bytes to read after the last fragment: the header of a box.
     const PEEK: usize = 8;
 
-    /// Whether there must be no more of the film from here on, and that was not seen yet.
+    /// Returns whether the media must end at `at`, and that was not checked yet.
     fn is_last(&self, at: u64) -> bool {
-        !self.unseen.is_empty() && self.unseen.start == at
+        !self.unverified.is_empty() && self.unverified.start == at
     }
 
-    /// The next bytes, those not looked at that are not wanted. The very last one of the track goes out
-    /// when what is behind it has been seen: behind that, nothing could be shown to be wrong.
-    fn pass(
+    /// Copies the next `len` bytes, and skips those before the requested range. The very last byte
+    /// of the track is sent only after the bytes that follow it were checked: later, an error could
+    /// not be reported any more.
+    fn copy(
         &self,
         input: &mut TrackInput<'_>,
-        window: &mut RangeWriter<'_>,
+        writer: &mut RangeWriter<'_>,
         len: u64,
     ) -> Result<(), Error> {
-        let ahead = window.skip_ahead(len);
-        input.skip_to(input.at() + ahead)?;
-        let len = len - ahead;
+        let skipped = writer.skip_ahead(len);
+        input.skip_to(input.at() + skipped)?;
+        let len = len - skipped;
         if len == 0 || !self.is_last(input.at() + len) {
-            return window.copy(input, len);
+            return writer.copy(input, len);
         }
-        window.copy(input, len - 1)?;
-        if window.is_over() {
+        writer.copy(input, len - 1)?;
+        if writer.is_over() {
             return Ok(());
         }
-        let last = self.see_what_is_left(1, input)?;
-        window.write(&last)
+        let last = self.check_rest(1, input)?;
+        writer.write(&last)
     }
 
-    /// Takes the next `count` bytes, behind which there must be an index and no more.
-    fn see_what_is_left(&self, count: usize, input: &mut TrackInput<'_>) -> Result<Vec<u8>, Error> {
+    /// Reads the next `count` bytes, and checks that only an index follows them.
+    fn check_rest(&self, count: usize, input: &mut TrackInput<'_>) -> Result<Vec<u8>, Error> {
         let mut bytes = input.read_exact(count + Self::PEEK)?.to_vec();
         let found = isobmff::header(&bytes[count..]);
-        let len = self.unseen.end - self.unseen.start;
+        let len = self.unverified.end - self.unverified.start;
         let is_index = |found: &Header| matches!(&found.kind, b"mfra" | b"free" | b"skip");
         if found.filter(is_index).and_then(|found| found.len) != Some(len) {
             return Err(input.mismatch("there are fragments that the index omits"));
@@ -240,17 +248,17 @@ impl TrackPatch {
         Ok(bytes)
     }
 
-    /// Changes a moof (without its header), which moves by `moved` bytes.
-    fn patch(&self, moof: &mut [u8], number: u32, moved: u64) -> Result<(), &'static str> {
+    /// Rewrites the payload of a moof, which moves by `displacement` bytes.
+    fn patch(&self, moof: &mut [u8], number: u32, displacement: u64) -> Result<(), &'static str> {
         const MALFORMED: &str = "a moof box is malformed";
         let (mut has_number, mut has_track, mut has_others) = (false, false, false);
-        for found in places(moof).ok_or(MALFORMED)? {
+        for found in child_ranges(moof).ok_or(MALFORMED)? {
             let payload = &mut moof[found.payload.clone()];
             match &found.kind {
-                b"mfhd" => has_number = put(payload, 4, number),
-                b"traf" => match self.patch_traf(payload, moved, has_others) {
+                b"mfhd" => has_number = write_u32(payload, 4, number),
+                b"traf" => match self.patch_traf(payload, displacement, has_others) {
                     Some(Ok(())) => has_track = true,
-                    // Of another track, which is not in the joined file.
+                    // A traf of another track, which is not in the joined file.
                     None => {
                         moof[found.at + 4..found.at + 8].copy_from_slice(b"free");
                         has_others = true;
@@ -266,21 +274,22 @@ impl TrackPatch {
         if has_track { Ok(()) } else { Err("a fragment belongs to another track") }
     }
 
-    /// `None` if it is of another track, as one in front of it is if it `has_others`.
+    /// Rewrites a traf. Returns `None` if it is of another track; `has_others` says that an earlier
+    /// one was.
     fn patch_traf(
         &self,
         traf: &mut [u8],
-        moved: u64,
+        displacement: u64,
         has_others: bool,
     ) -> Option<Result<(), &'static str>> {
         const MALFORMED: Option<Result<(), &str>> = Some(Err("a traf box is malformed"));
-        let Some(boxes) = places(traf) else { return MALFORMED };
+        let Some(boxes) = child_ranges(traf) else { return MALFORMED };
         let Some(tfhd) = boxes.iter().find(|found| found.kind == *b"tfhd") else {
             return MALFORMED;
         };
         let payload = &mut traf[tfhd.payload.clone()];
         match u32_at(payload, 4) {
-            Some(id) if id == self.old_id => put(payload, 4, self.new_id),
+            Some(id) if id == self.old_id => write_u32(payload, 4, self.new_id),
             Some(_) => return None,
             None => return MALFORMED,
         };
@@ -289,41 +298,41 @@ impl TrackPatch {
         }
         if u32_at(payload, 0).is_some_and(|has| has & flags::BASE_DATA_OFFSET != 0) {
             let Some(base) = u64_at(payload, 8) else { return MALFORMED };
-            payload[8..16].copy_from_slice(&base.wrapping_add(moved).to_be_bytes());
+            payload[8..16].copy_from_slice(&base.wrapping_add(displacement).to_be_bytes());
         }
         let Some(tfdt) = boxes.iter().find(|found| found.kind == *b"tfdt") else {
             let missing = Some(Err("a fragment has no decode time (tfdt)"));
             return if self.shift == self.lead { Some(Ok(())) } else { missing };
         };
         let payload = &mut traf[tfdt.payload.clone()];
-        let wide = payload.first() != Some(&0);
-        let time = if wide { u64_at(payload, 4) } else { u32_at(payload, 4).map(u64::from) };
+        let is_wide = payload.first() != Some(&0);
+        let time = if is_wide { u64_at(payload, 4) } else { u32_at(payload, 4).map(u64::from) };
         let Some(time) = time else { return MALFORMED };
-        // In front of 0 is what would be behind all that 64 bits can tell.
+        // A negative time is stored as a very large one.
         let Some(time) = time.wrapping_add(self.lead).checked_sub(self.shift) else {
             return Some(Err("a fragment begins earlier than the index declares"));
         };
-        if wide {
+        if is_wide {
             payload[4..12].copy_from_slice(&time.to_be_bytes());
         } else {
             let Ok(time) = u32::try_from(time) else {
                 return Some(Err("a fragment's decode time does not fit in its field"));
             };
-            put(payload, 4, time);
+            write_u32(payload, 4, time);
         }
         Some(Ok(()))
     }
 }
 
-/// A box among bytes that are to be changed.
-struct Place {
+/// A box within bytes that are being rewritten.
+struct ChildRange {
     kind: [u8; 4],
     at: usize,
     payload: std::ops::Range<usize>,
 }
 
-fn places(bytes: &[u8]) -> Option<Vec<Place>> {
-    let found = children(bytes)?.into_iter().map(|found| Place {
+fn child_ranges(bytes: &[u8]) -> Option<Vec<ChildRange>> {
+    let found = children(bytes)?.into_iter().map(|found| ChildRange {
         kind: found.kind,
         at: found.at,
         payload: found.at + found.header..found.at + found.bytes.len(),
@@ -331,7 +340,7 @@ fn places(bytes: &[u8]) -> Option<Vec<Place>> {
     Some(found.collect())
 }
 
-fn put(bytes: &mut [u8], at: usize, number: u32) -> bool {
+fn write_u32(bytes: &mut [u8], at: usize, number: u32) -> bool {
     let Some(field) = bytes.get_mut(at..at + 4) else { return false };
     field.copy_from_slice(&number.to_be_bytes());
     true

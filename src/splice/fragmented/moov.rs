@@ -1,4 +1,4 @@
-//! The head of the joined file: ftyp and moov (ISO/IEC 14496-12 §4.3, §8.2, §8.8.1).
+//! Writes the header of the joined file: ftyp and moov (ISO/IEC 14496-12 §4.3, §8.2, §8.8.1).
 
 use std::time::Duration;
 
@@ -12,23 +12,23 @@ use crate::splice::headers::{mdhd, mvhd, tkhd};
 use crate::splice::trak::Trak;
 use crate::splice::{entry, tags};
 
-/// Everything in front of the indexes.
+/// Returns everything that precedes the indexes.
 pub(super) fn head(
     chosen: &[SelectedTrack<'_>],
     duration: Duration,
     tags: &Metadata,
 ) -> Result<Vec<u8>, Unsupported> {
     let scale = edits::common_timescale(chosen.iter().map(|chosen| chosen.track.init.movie_scale));
-    let length = |duration: Duration| {
+    let movie_ticks = |duration: Duration| {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Rescale { from: NANOS, to: scale }.round(nanos)
     };
-    let mut parts = vec![mvhd(scale, length(duration)?, chosen.len() as u32 + 1)];
-    // Without its duration here, some players take the film for a live one.
-    let mut mvex = vec![boxed(b"mehd", &[&[1, 0, 0, 0], &length(duration)?.to_be_bytes()])];
-    for (place, chosen) in chosen.iter().enumerate() {
-        let (trex, id) = (&chosen.track.init.trex, place as u32 + 1);
-        parts.push(trak(chosen, id, scale, length(chosen.duration())?)?);
+    let mut parts = vec![mvhd(scale, movie_ticks(duration)?, chosen.len() as u32 + 1)];
+    // Without a duration here, some players take the file for a live stream.
+    let mut mvex = vec![boxed(b"mehd", &[&[1, 0, 0, 0], &movie_ticks(duration)?.to_be_bytes()])];
+    for (index, chosen) in chosen.iter().enumerate() {
+        let (trex, id) = (&chosen.track.init.trex, index as u32 + 1);
+        parts.push(trak(chosen, id, scale, movie_ticks(chosen.duration())?)?);
         mvex.push(boxed(b"trex", &[&trex[..4], &id.to_be_bytes(), &trex[8..]]));
     }
     parts.push(boxed(b"mvex", &[&mvex.concat()]));
@@ -37,7 +37,8 @@ pub(super) fn head(
     Ok([ftyp, boxed(b"moov", &[&parts.concat()])].concat())
 }
 
-/// The track as it was, but for its number, its durations and, where it was cut, its edit list.
+/// Returns the trak of the input with a new track_ID and durations and, if it was trimmed, a new edit
+/// list.
 fn trak(
     chosen: &SelectedTrack<'_>,
     id: u32,
@@ -55,7 +56,7 @@ fn trak(
     for found in &trak.boxes {
         match &found.kind {
             b"tkhd" => parts.extend([tkhd(found, id, duration)?, edits::edts(&edits)]),
-            // Other tracks are not there any more; what the file said of itself, it says anew.
+            // References to tracks that are not in the joined file, and metadata, which is written anew.
             b"edts" | b"tref" | b"udta" | b"meta" => {}
             b"mdia" => parts.push(mdia(&trak, chosen)?),
             _ => parts.push(found.bytes.to_vec()),
@@ -64,27 +65,27 @@ fn trak(
     Ok(boxed(b"trak", &[&parts.concat()]))
 }
 
-/// The edit list of a time line; none if everything is shown from the beginning on.
+/// Returns the edit list of a timeline; empty if everything is presented from the beginning on.
 fn of_timeline(timeline: &Timeline, scale: u32) -> Result<Vec<Edit>, Unsupported> {
     let media_time = i64::try_from(timeline.media_time).map_err(|_| edits::TOO_LONG)?;
-    let nothing = Edit { segment: ticks(timeline.delay(), scale), media_time: -1, rate: NORMAL };
-    // A length of 0 means to the end, which nobody knows here of later fragments (§8.6.6.1).
-    let shown = Edit { segment: 0, media_time, rate: NORMAL };
-    Ok(match (nothing.segment, media_time) {
+    let empty_edit = Edit { segment: ticks(timeline.delay(), scale), media_time: -1, rate: NORMAL };
+    // A duration of 0 means to the end of all fragments, including later ones (§8.6.6.1).
+    let edit = Edit { segment: 0, media_time, rate: NORMAL };
+    Ok(match (empty_edit.segment, media_time) {
         (0, 0) => Vec::new(),
-        (0, _) => vec![shown],
-        _ => vec![nothing, shown],
+        (0, _) => vec![edit],
+        _ => vec![empty_edit, edit],
     })
 }
 
-/// The media's own duration is where players look that cannot seek.
+/// Returns the mdia with the duration of the media, which players use that cannot seek.
 fn mdia(trak: &Trak<'_>, chosen: &SelectedTrack<'_>) -> Result<Vec<u8>, Unsupported> {
     let begin = chosen.fragments.first().map_or(0, |first| first.time);
-    let lasts = chosen.end.saturating_sub(begin);
+    let duration = chosen.end.saturating_sub(begin);
     let mut parts = Vec::new();
     for found in &trak.mdia {
         parts.push(match &found.kind {
-            b"mdhd" => mdhd(found, lasts)?,
+            b"mdhd" => mdhd(found, duration)?,
             b"minf" => minf(trak)?,
             _ => found.bytes.to_vec(),
         });
@@ -92,7 +93,7 @@ fn mdia(trak: &Trak<'_>, chosen: &SelectedTrack<'_>) -> Result<Vec<u8>, Unsuppor
     Ok(boxed(b"mdia", &[&parts.concat()]))
 }
 
-/// Only what its samples are may be called otherwise.
+/// Returns the minf; only the type of the sample descriptions may change.
 fn minf(trak: &Trak<'_>) -> Result<Vec<u8>, Unsupported> {
     let mut parts = Vec::new();
     for found in &trak.minf {

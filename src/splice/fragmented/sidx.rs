@@ -1,23 +1,25 @@
-//! The indexes of the joined file (ISO/IEC 14496-12 §8.16.3): one for each track, the picture's
-//! last.
+//! Writes the segment indexes of the joined file (sidx, ISO/IEC 14496-12 §8.16.3): one for each track,
+//! that of the video last.
 //!
-//! With both, a player opens the file and finds any offset in it with one request each. Players
-//! trust an index only if the media follows right behind it, hence the order. A reference leads to a
-//! fragment with which decoding can begin, and goes on over those with which it cannot. Must never
-//! promise what is not so: of fragments that nobody has looked at, it says nothing of key frames.
+//! With both, a player opens the file and seeks to any time in it with one request each. Players
+//! trust an index only if the media follows it immediately, hence the order. A reference points to a
+//! fragment at which decoding can begin, and covers the following ones at which it cannot.
+//!
+//! **Invariant:** an index claims nothing unverified: of fragments that were not read, it has no
+//! stream access points.
 
 use super::SelectedTrack;
 use crate::media::TrackKind;
 use crate::splice::Layout;
 
-/// Header, version, identity, times and count, for version 1.
+/// The length of header, version, IDs, times and count, in version 1.
 const FIXED: u64 = 8 + 4 + 8 + 16 + 4;
 const REFERENCE: u64 = 12;
-/// References of one index: their number has 16 bits.
+/// The maximum number of references: reference_count has 16 bits.
 const MAX_REFERENCES: usize = u16::MAX as usize;
 
-/// What a reference says of where it leads to: nothing at all; that decoding can begin there; that it
-/// can with what is shown first (a stream access point of type 1, Annex I).
+/// The stream access point of a reference: unknown; decoding can begin there; decoding can begin
+/// there with the sample that is presented first (SAP type 1, Annex I).
 const UNKNOWN: u32 = 0;
 const ENTRY: u32 = 1 << 31;
 const FIRST_ENTRY: u32 = 1 << 31 | 1 << 28;
@@ -27,9 +29,9 @@ struct Index {
     track: u32,
     timescale: u32,
     earliest: u64,
-    /// Where its first fragment is, behind all indexes.
+    /// The offset of the first fragment, after all indexes.
     begin: u64,
-    /// Length, duration and kind.
+    /// Length, duration and SAP of each reference.
     references: Vec<[u32; 3]>,
 }
 
@@ -39,25 +41,25 @@ impl Index {
     }
 }
 
-/// Adds all indexes to what is in front of the first fragment, or none where there can be none.
+/// Appends all indexes to `head`, or none if one of them is impossible.
 pub(super) fn add_indexes(head: &mut Vec<u8>, chosen: &[SelectedTrack<'_>], layout: &Layout) {
     let of = |(track, chosen)| index(track, chosen, layout);
     let indexes = chosen.iter().enumerate().map(of).collect::<Option<Vec<_>>>();
     let Some(indexes) = indexes else { return };
     let lens: Vec<_> = indexes.iter().map(Index::len).collect();
     head.reserve_exact(lens.iter().sum::<u64>() as usize);
-    // In the order sound, picture: what stands behind the index of the sound is that of the picture.
+    // Audio first: only the index of the video follows that of the audio.
     for (track, index) in indexes.iter().enumerate().rev() {
-        let between: u64 = lens[..track].iter().sum();
-        write(head, index, between);
+        let gap: u64 = lens[..track].iter().sum();
+        write(head, index, gap);
     }
 }
 
-/// The index of one track; `None` if there can be none.
+/// Returns the index of one track; `None` if its values do not fit.
 fn index(track: usize, chosen: &SelectedTrack<'_>, layout: &Layout) -> Option<Index> {
     let fragments = chosen.fragments;
-    let earliest = chosen.shown(fragments.first()?.time);
-    // All of them where there are not too many; else of as many as must be one.
+    let earliest = chosen.presentation_ticks(fragments.first()?.time);
+    // All entries if they fit; otherwise every second, every third and so on.
     let mut each = 1;
     let references = loop {
         let references = references(track, chosen, layout, each)?;
@@ -75,8 +77,8 @@ fn index(track: usize, chosen: &SelectedTrack<'_>, layout: &Layout) -> Option<In
     })
 }
 
-/// Each reference runs to the next one's fragment of its track, the last one to the end of the file.
-/// Of `each` fragments that could have one, the first has.
+/// Returns the references. Each one extends to the fragment of the next one, the last one to the end
+/// of the file. Only every `each`-th possible fragment gets a reference.
 fn references(
     track: usize,
     chosen: &SelectedTrack<'_>,
@@ -89,12 +91,12 @@ fn references(
     let mut add = |last: &super::Fragment, len: u64, until: u64| {
         let len = u32::try_from(len).ok().filter(|len| *len < 1 << 31)?;
         let duration = u32::try_from(until.checked_sub(last.time)?).ok()?;
-        references.push([len, duration, kind(chosen, last.is_entry)]);
+        references.push([len, duration, sap(chosen, last.is_entry)]);
         (duration > 0).then_some(())
     };
     let mut passed = 0;
     for (fragment, at) in fragments {
-        // One that does not advance, or not before the end, belongs to the one in front of it.
+        // A fragment that does not advance in time, or is past the end, belongs to the one before it.
         let advances = fragment.time > last.time && fragment.time < chosen.end;
         if !fragment.is_entry || !advances {
             continue;
@@ -110,17 +112,17 @@ fn references(
     Some(references)
 }
 
-fn kind(chosen: &SelectedTrack<'_>, is_entry: bool) -> u32 {
-    match (chosen.track.init.kind, is_entry && chosen.track.is_proven) {
+fn sap(chosen: &SelectedTrack<'_>, is_entry: bool) -> u32 {
+    match (chosen.track.init.kind, is_entry && chosen.track.is_verified) {
         (_, false) => UNKNOWN,
-        // Pictures may be shown before the key frame in front of which they do not stand.
+        // Frames that follow the key frame in the file may be presented before it.
         (TrackKind::Video, true) => ENTRY,
         (TrackKind::Audio, true) => FIRST_ENTRY,
     }
 }
 
-/// Writes an index, `between` which and the first fragment are so many bytes.
-fn write(head: &mut Vec<u8>, index: &Index, between: u64) {
+/// Writes an index that is `gap` bytes away from the end of all indexes.
+fn write(head: &mut Vec<u8>, index: &Index, gap: u64) {
     // There are no more references than 16 bits can number.
     let (len, count) = (index.len() as u32, index.references.len() as u16);
     let fixed: [&[u8]; 9] = [
@@ -130,7 +132,7 @@ fn write(head: &mut Vec<u8>, index: &Index, between: u64) {
         &index.track.to_be_bytes(),
         &index.timescale.to_be_bytes(),
         &index.earliest.to_be_bytes(),
-        &(between + index.begin).to_be_bytes(),
+        &(gap + index.begin).to_be_bytes(),
         &[0, 0],
         &count.to_be_bytes(),
     ];

@@ -1,22 +1,23 @@
-//! The samples of fragments, one after the other: what a moov would tell of them, had it been written
-//! when they were known. Must never hold more of them than its limit.
+//! [`Table`] records the samples of fragments in the form in which a moov describes them.
+//!
+//! **Invariant:** a table holds at most [`MAX_SAMPLES`].
 
 use std::iter::repeat_n;
 
 use super::fragment::FragmentInfo;
 use crate::error::Unsupported;
 
-/// The most samples of a file whose fragments are told of so: twelve hours of sound at 48 kHz. Each
+/// The most samples of a file whose fragments are gathered: twelve hours of audio at 48 kHz. Each
 /// takes a few bytes here, and a few more in the moov.
 pub(super) const MAX_SAMPLES: usize = 2 << 20;
 
-/// The most of one fragment.
+/// The most samples of one fragment.
 const MAX_SAMPLES_PER_FRAGMENT: usize = 1 << 16;
 
-/// So many samples with the same value.
+/// A number of consecutive samples, and their common value.
 pub(super) type Run<T> = (u32, T);
 
-/// A run of media without a gap.
+/// A contiguous byte range of media data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Extent {
     pub(super) at: u64,
@@ -24,27 +25,27 @@ pub(super) struct Extent {
     pub(super) description: u32,
 }
 
-/// The samples of fragments, in their order.
+/// The samples of fragments, in decoding order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Table {
     pub(super) sizes: Vec<u32>,
-    /// How long they last, and how much later than decoded they are shown.
+    /// Durations, and composition time offsets.
     pub(super) durations: Vec<Run<u32>>,
     pub(super) offsets: Vec<Run<i32>>,
     pub(super) extents: Vec<Extent>,
-    /// Whether they can be decoded alone.
+    /// Sync flags.
     syncs: Vec<Run<bool>>,
-    /// Where the next sample is, if nothing else is said, and what describes it.
+    /// The offset of the next sample by default, and its sample description.
     next: u64,
     description: u32,
 }
 
-/// The values of all samples.
-fn each<T: Copy>(runs: &[Run<T>]) -> impl Iterator<Item = T> {
+/// Iterates over the values of all samples.
+fn per_sample<T: Copy>(runs: &[Run<T>]) -> impl Iterator<Item = T> {
     runs.iter().flat_map(|(count, value)| repeat_n(*value, *count as usize))
 }
 
-fn add<T: PartialEq>(runs: &mut Vec<Run<T>>, count: u32, value: T) -> Option<()> {
+fn push_run<T: PartialEq>(runs: &mut Vec<Run<T>>, count: u32, value: T) -> Option<()> {
     match runs.last_mut() {
         Some((before, same)) if *same == value => *before = before.checked_add(count)?,
         _ => runs.push((count, value)),
@@ -53,21 +54,21 @@ fn add<T: PartialEq>(runs: &mut Vec<Run<T>>, count: u32, value: T) -> Option<()>
 }
 
 impl Table {
-    /// A fragment begins, whose media are counted from `base` and described so.
-    pub(super) fn begin(&mut self, base: u64, description: u32) {
+    /// Begins a fragment with this base data offset and sample description.
+    pub(super) fn begin_fragment(&mut self, base: u64, description: u32) {
         (self.next, self.description) = (base, description);
     }
 
-    /// A run begins, this far from the base, or where the one before it ended.
-    pub(super) fn run(&mut self, base: u64, offset: Option<i32>) -> Option<()> {
+    /// Begins a run (trun) at an offset from the base, or where the run before it ended.
+    pub(super) fn begin_run(&mut self, base: u64, offset: Option<i32>) -> Option<()> {
         let at = offset.map_or(Some(self.next), |offset| base.checked_add_signed(offset.into()))?;
         self.extents.push(Extent { at, samples: 0, description: self.description });
         self.next = at;
         Some(())
     }
 
-    /// So many samples that are all alike; `None` if that cannot be.
-    pub(super) fn samples(
+    /// Adds `count` samples that are all alike; `None` if they exceed a limit.
+    pub(super) fn push_samples(
         &mut self,
         count: u32,
         size: u32,
@@ -80,16 +81,16 @@ impl Table {
             return None;
         }
         self.sizes.resize(total, size);
-        add(&mut self.durations, count, duration)?;
-        add(&mut self.offsets, count, i32::try_from(offset).ok()?)?;
-        add(&mut self.syncs, count, is_sync)?;
+        push_run(&mut self.durations, count, duration)?;
+        push_run(&mut self.offsets, count, i32::try_from(offset).ok()?)?;
+        push_run(&mut self.syncs, count, is_sync)?;
         let extent = self.extents.last_mut()?;
         extent.samples += count;
         self.next = self.next.checked_add(u64::from(count) * u64::from(size))?;
         Some(())
     }
 
-    /// Takes no more room than it must: there are thousands of them.
+    /// Frees spare memory: there are thousands of tables.
     pub(super) fn shrink(&mut self) {
         self.sizes.shrink_to_fit();
         self.durations.shrink_to_fit();
@@ -98,35 +99,38 @@ impl Table {
         self.syncs.shrink_to_fit();
     }
 
-    /// How long the samples last together.
+    /// Returns the total duration of the samples.
     pub(super) fn duration(&self) -> u64 {
-        // There are no more samples than a few millions.
-        self.durations.iter().map(|(count, lasts)| u64::from(*count) * u64::from(*lasts)).sum()
+        // The sum cannot overflow: there are at most a few million samples.
+        self.durations
+            .iter()
+            .map(|(count, duration)| u64::from(*count) * u64::from(*duration))
+            .sum()
     }
 
-    /// Whether each sample can be decoded alone.
+    /// Returns whether every sample is a sync sample.
     pub(super) fn is_all_sync(&self) -> bool {
         self.syncs.iter().all(|(_, is_sync)| *is_sync)
     }
 
-    /// When the last sample is decoded that can be alone and is shown at `until` or before, the first one
-    /// being decoded at `from`.
+    /// Returns the decode time of the last sync sample that is presented at `until` or before, if the
+    /// first sample is decoded at `from`.
     pub(super) fn last_sync(&self, from: u64, until: u64) -> Option<u64> {
         let (mut time, mut found) = (from, None);
-        let mut durations = each(&self.durations);
-        let mut offsets = each(&self.offsets);
-        let syncs = each(&self.syncs);
+        let mut durations = per_sample(&self.durations);
+        let mut offsets = per_sample(&self.offsets);
+        let syncs = per_sample(&self.syncs);
         for is_sync in syncs {
-            let (lasts, offset) = (durations.next()?, offsets.next()?);
+            let (duration, offset) = (durations.next()?, offsets.next()?);
             if is_sync && time.saturating_add_signed(offset.into()) <= until {
                 found = Some(time);
             }
-            time = time.saturating_add(lasts.into());
+            time = time.saturating_add(duration.into());
         }
         found
     }
 
-    /// Whether all of it lies in the media of its fragment, which begins at `from`.
+    /// Returns whether all samples lie in the media data of their fragment, which begins at `from`.
     pub(super) fn lies_within(&self, from: u64, info: &FragmentInfo) -> bool {
         let mut sizes = self.sizes.iter();
         self.extents.iter().all(|extent| {
@@ -137,8 +141,8 @@ impl Table {
         })
     }
 
-    /// The samples of the next fragment, which begins at `begins` when this one ends at `ends`: what
-    /// lies between is the last sample's, which lasts longer, or less.
+    /// Appends the samples of the next fragment, which begins at time `begins`, while this one ends at
+    /// `ends`: the duration of the last sample is extended or shortened by the difference.
     pub(super) fn append(
         &mut self,
         next: Table,
@@ -146,30 +150,31 @@ impl Table {
         begins: u64,
     ) -> Result<(), Unsupported> {
         if begins != ends {
-            let (count, last) = self.durations.pop().ok_or(UNEVEN)?;
+            let (count, last) = self.durations.pop().ok_or(NOT_CONSECUTIVE)?;
             let moved = i64::from(last) + begins.cast_signed() - ends.cast_signed();
-            let moved = u32::try_from(moved).ok().filter(|moved| *moved > 0).ok_or(UNEVEN)?;
+            let moved =
+                u32::try_from(moved).ok().filter(|moved| *moved > 0).ok_or(NOT_CONSECUTIVE)?;
             if count > 1 {
                 self.durations.push((count - 1, last));
             }
-            add(&mut self.durations, 1, moved).ok_or(UNEVEN)?;
+            push_run(&mut self.durations, 1, moved).ok_or(NOT_CONSECUTIVE)?;
         }
         if self.sizes.len() + next.sizes.len() > MAX_SAMPLES {
             return Err(Unsupported("the track has too many samples"));
         }
         self.sizes.extend(next.sizes);
         for (count, duration) in next.durations {
-            add(&mut self.durations, count, duration).ok_or(UNEVEN)?;
+            push_run(&mut self.durations, count, duration).ok_or(NOT_CONSECUTIVE)?;
         }
         for (count, offset) in next.offsets {
-            add(&mut self.offsets, count, offset).ok_or(UNEVEN)?;
+            push_run(&mut self.offsets, count, offset).ok_or(NOT_CONSECUTIVE)?;
         }
         self.extents.extend(next.extents.into_iter().filter(|extent| extent.samples > 0));
         for (count, is_sync) in next.syncs {
-            add(&mut self.syncs, count, is_sync).ok_or(UNEVEN)?;
+            push_run(&mut self.syncs, count, is_sync).ok_or(NOT_CONSECUTIVE)?;
         }
         Ok(())
     }
 }
 
-const UNEVEN: Unsupported = Unsupported("the fragments are not consecutive in time");
+const NOT_CONSECUTIVE: Unsupported = Unsupported("the fragments are not consecutive in time");

@@ -1,10 +1,12 @@
-//! A walk from fragment to fragment, where no index can be believed.
+//! [`Walk`] reads a file fragment by fragment, where no index can be trusted.
 //!
-//! Each fragment tells where the next one begins, and to look at one takes a round trip; so the walk
-//! goes on at several places of the file at once, each up to where the next one began. Where an index
-//! says where fragments are, it begins there; else at guessed places, from which it looks for what may
-//! be a fragment. Must never believe what the chain from the first fragment on does not lead to: what
-//! looks like a fragment may be part of the media.
+//! Each fragment tells where the next one begins, and reading one takes a round trip. So the walk
+//! proceeds in several chains at once, each up to where the next one began. Where an index lists
+//! fragments, the chains begin there; otherwise at guessed offsets, from which each searches for a
+//! signature of a fragment.
+//!
+//! **Invariant:** only fragments that the chain from the first fragment leads to are believed: what
+//! looks like a fragment may be media data.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -21,31 +23,31 @@ use crate::container::probe::PROBE_SIZE;
 use crate::error::Unsupported;
 use crate::splice::{MAX_ELEMENT, ReadAt, SurveyError};
 
-/// Fragments of one file, at most: two days in pieces of two seconds.
+/// The maximum number of fragments of a file: three days in fragments of two seconds.
 pub(super) const MAX_FRAGMENTS: usize = 1 << 17;
-/// At how many places at once; and to how many fragments, more or less, one place is worth its
-/// connection.
+/// The maximum number of concurrent chains, and the number of fragments from which one more chain is
+/// worth its connection.
 const MAX_CHAINS: u64 = 16;
 const FRAGMENTS_PER_CHAIN: u64 = 8;
-/// What is looked at of a fragment at first, later on as much as the one before it needed, and some
-/// more.
+/// The size of the first read of a fragment, and the minimum of later ones, which are as large as the
+/// fragment before needed, and some more.
 const HEAD_READ: u64 = 4 << 10;
 const MIN_HEAD_READ: u64 = 1 << 10;
-/// What is looked through at once for a fragment.
+/// The size of a read that searches for a fragment.
 const SCAN_READ: u64 = 256 << 10;
-/// How often a walk may begin anew where it began with what was no fragment.
+/// How often a chain may restart because it began with bytes that were no fragment.
 const MAX_GUESSES: u32 = 64;
-/// The most that is looked at once at each of the places.
+/// The largest read of a chain.
 const MAX_WINDOW: u64 = 1 << 20;
-/// Header of a moof, and the mfhd that it must begin with (§8.8.5).
+/// The length of the signature: the header of a moof, and the mfhd that it must begin with (§8.8.5).
 const SIGNATURE: usize = 24;
 
-/// A fragment that was looked at.
+/// A fragment that was read.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     pub(super) from: u64,
     pub(super) info: FragmentInfo,
-    /// Its samples, if they are wanted.
+    /// The samples, if they were requested.
     pub(super) table: Option<Box<Table>>,
 }
 
@@ -59,33 +61,34 @@ impl Step {
     }
 }
 
-/// What is to be walked over.
+/// The parameters of a walk.
 pub(super) struct Walk<'a> {
     init: &'a InitSegment,
     first: u64,
     known: &'a [Fragment],
     tables: bool,
-    /// How many fragments, and samples, have been taken note of.
+    /// The numbers of fragments and of samples that were recorded.
     fragments: AtomicUsize,
     samples: AtomicUsize,
 }
 
 impl<'a> Walk<'a> {
-    /// From the fragment at `first` on, and from some of those that are `known`.
+    /// Returns a walk from the fragment at `first` on, whose chains begin at some of the `known`
+    /// fragments.
     pub(super) fn new(init: &'a InitSegment, first: u64, known: &'a [Fragment]) -> Walk<'a> {
         let (fragments, samples) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Walk { init, first, known, tables: false, fragments, samples }
     }
 
-    /// On which the samples are taken note of, too.
+    /// Records the samples, too.
     pub(super) fn with_samples(self) -> Walk<'a> {
         Walk { tables: true, ..self }
     }
 
-    /// All fragments up to the end of the file.
+    /// Reads all fragments up to the end of the file.
     pub(super) fn steps(&self, reader: &mut dyn ReadAt) -> Result<Vec<Step>, SurveyError> {
         let mut steps = Vec::new();
-        // What is at the front is here, or comes by itself.
+        // The start of the file is buffered or on its way.
         let mut at = self.first;
         while at + HEAD_READ <= PROBE_SIZE as u64 && !is_all(reader, at)? {
             let step = self.step(reader, at)?;
@@ -94,10 +97,10 @@ impl<'a> Walk<'a> {
         }
         if !is_all(reader, at)? {
             let chains = self.chains(reader, at, steps.last());
-            let chains = self.walk_abreast(reader, chains)?;
+            let chains = self.follow(reader, chains)?;
             self.link(reader, &mut steps, at, chains)?;
         }
-        tell_times(&mut steps);
+        derive_times(&mut steps);
         Ok(steps)
     }
 
@@ -120,54 +123,54 @@ impl<'a> Walk<'a> {
         Ok(Step { from, info, table })
     }
 
-    /// Where the walk begins, from the fragment at `at` on, and how far it goes from each place.
+    /// Returns the chains from the fragment at `at` on, each with its start and end.
     fn chains(&self, reader: &dyn ReadAt, at: u64, before: Option<&Step>) -> Vec<Chain> {
         let len = reader.len();
         let known = self.known.partition_point(|fragment| fragment.from < at);
         let known = &self.known[known..];
-        // Of the first fragment little is known of how large the others are, but nothing better.
+        // The size of the first fragment is a poor estimate for the others, but the best one.
         let typical = before.map_or(SCAN_READ, |step| step.info.len).max(1);
         let count = if known.is_empty() { (len - at) / typical } else { known.len() as u64 };
         let count = (count / FRAGMENTS_PER_CHAIN).clamp(1, MAX_CHAINS);
-        let begins = (1..count).map(|place| match known {
-            [] => at + ((len - at) as u128 * place as u128 / count as u128) as u64,
-            known => known[known.len() * place as usize / count as usize].from,
+        let begins = (1..count).map(|number| match known {
+            [] => at + ((len - at) as u128 * number as u128 / count as u128) as u64,
+            known => known[known.len() * number as usize / count as usize].from,
         });
         let begins: Vec<u64> = std::iter::once(at).chain(begins).collect();
-        let untils = begins[1..].iter().copied().chain([u64::MAX]);
-        let chains = begins.iter().zip(untils).enumerate();
+        let ends = begins[1..].iter().copied().chain([u64::MAX]);
+        let chains = begins.iter().zip(ends).enumerate();
         chains
-            .map(|(place, (&at, until))| Chain {
+            .map(|(number, (&at, end))| Chain {
                 at,
-                until,
-                guesses: if place > 0 { MAX_GUESSES } else { 0 },
-                is_searching: place > 0 && known.is_empty(),
-                ahead: HEAD_READ,
+                end,
+                guesses: if number > 0 { MAX_GUESSES } else { 0 },
+                is_searching: number > 0 && known.is_empty(),
+                head_read: HEAD_READ,
                 steps: Vec::new(),
             })
             .collect()
     }
 
-    /// Walks along all of them.
-    fn walk_abreast(
+    /// Follows all chains concurrently.
+    fn follow(
         &self,
         reader: &mut dyn ReadAt,
         chains: Vec<Chain>,
     ) -> Result<Vec<Chain>, SurveyError> {
         let len = reader.len();
-        let begins = chains.iter().map(|chain| chain.wanted(len)).collect();
+        let begins = chains.iter().map(|chain| chain.next_read(len)).collect();
         let chains: Vec<_> = chains.into_iter().map(Mutex::new).collect();
-        reader.chains(begins, &|place, at, bytes| {
+        reader.chains(begins, &|number, at, bytes| {
             let mut window = Window { at, bytes, len, missing: None };
-            lock(&chains[place]).go_on(self, &mut window)
+            lock(&chains[number]).advance(self, &mut window)
         })?;
-        // Nothing in them is half-changed by a panic, after which nobody would be here.
+        // A panic would end the request before a half-changed chain is used.
         let chains = chains.into_iter();
         Ok(chains.map(|chain| chain.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
     }
 
-    /// Puts together what belongs together: the steps of a chain from the one on to which the chain
-    /// before it has led. Where it has led to none of them, it is gone on with up to where it does.
+    /// Links the chains: of each chain, the steps from the one on to which the chains before it lead.
+    /// Where they lead to none of them, the walk continues from there until it meets the chain.
     fn link(
         &self,
         reader: &mut dyn ReadAt,
@@ -175,17 +178,17 @@ impl<'a> Walk<'a> {
         mut at: u64,
         chains: Vec<Chain>,
     ) -> Result<(), SurveyError> {
-        for (place, chain) in chains.into_iter().enumerate() {
-            let mut found = if place == 0 { Some(0) } else { chain.place_of(steps.last()) };
+        for (number, chain) in chains.into_iter().enumerate() {
+            let mut found = if number == 0 { Some(0) } else { chain.position_of(steps.last()) };
             while found.is_none() && chain.steps.last().is_some_and(|last| at <= last.moof()) {
                 let step = self.step(reader, at)?;
                 at = step.end();
                 steps.push(step);
-                found = chain.place_of(steps.last());
+                found = chain.position_of(steps.last());
             }
             let Some(found) = found else { continue };
-            // The one that both have is there already.
-            for step in chain.steps.into_iter().skip(if place == 0 { 0 } else { found + 1 }) {
+            // The step that both have is in `steps` already.
+            for step in chain.steps.into_iter().skip(if number == 0 { 0 } else { found + 1 }) {
                 at = step.end();
                 steps.push(step);
             }
@@ -199,8 +202,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Fragments that do not tell when they begin go on where the ones before them end.
-fn tell_times(steps: &mut [Step]) {
+/// Sets the times of fragments without a decode time: each continues where the one before it ends.
+fn derive_times(steps: &mut [Step]) {
     let mut time: u64 = 0;
     for Step { info, .. } in steps {
         if !info.is_timed {
@@ -212,30 +215,30 @@ fn tell_times(steps: &mut [Step]) {
     }
 }
 
-/// A walk from one place on.
+/// A walk from one offset on.
 struct Chain {
-    /// Where the next fragment begins, or is looked for.
+    /// The offset of the next fragment, or of the search for it.
     at: u64,
-    /// It ends with the first fragment whose moof is not in front of this.
-    until: u64,
-    /// How often it may be wrong about where it began; and whether it looks for a fragment.
+    /// The chain ends with the first fragment whose moof is not before this offset.
+    end: u64,
+    /// The number of restarts that are left, and whether the chain searches for a fragment.
     guesses: u32,
     is_searching: bool,
-    /// What is looked at of a fragment.
-    ahead: u64,
+    /// The size of the next read of a fragment.
+    head_read: u64,
     steps: Vec<Step>,
 }
 
 impl Chain {
-    /// What is to be looked at next.
-    fn wanted(&self, len: u64) -> Range<u64> {
-        let count = if self.is_searching { SCAN_READ } else { self.ahead };
+    /// Returns the range to read next.
+    fn next_read(&self, len: u64) -> Range<u64> {
+        let count = if self.is_searching { SCAN_READ } else { self.head_read };
         self.at..self.at.saturating_add(count).min(len)
     }
 
-    /// Goes on as far as these bytes reach; what is to be looked at next, if anything. What it cannot
-    /// go on from ends it, and is met again by whoever is led there.
-    fn go_on(
+    /// Advances as far as `window` reaches and returns the range to read next, if any. A fragment that
+    /// cannot be read ends the chain, and is read again by the chain that leads there.
+    fn advance(
         &mut self,
         walk: &Walk<'_>,
         window: &mut Window<'_>,
@@ -243,17 +246,17 @@ impl Chain {
         loop {
             if self.is_searching {
                 if self.at < window.at {
-                    return Ok(Some(self.wanted(window.len)));
+                    return Ok(Some(self.next_read(window.len)));
                 }
                 let Some(found) = self.search(window) else {
                     self.at = window.end().saturating_sub(SIGNATURE as u64 - 1).max(self.at + 1);
                     let is_over =
-                        self.at >= self.until.min(window.len.saturating_sub(SIGNATURE as u64));
-                    return Ok((!is_over).then(|| self.wanted(window.len)));
+                        self.at >= self.end.min(window.len.saturating_sub(SIGNATURE as u64));
+                    return Ok((!is_over).then(|| self.next_read(window.len)));
                 };
                 (self.at, self.is_searching) = (found, false);
             }
-            if self.steps.last().is_some_and(|last| last.moof() >= self.until) {
+            if self.steps.last().is_some_and(|last| last.moof() >= self.end) {
                 return Ok(None);
             }
             match is_all(window, self.at) {
@@ -264,7 +267,7 @@ impl Chain {
             match walk.step(window, self.at) {
                 Ok(step) => {
                     let head = step.info.media + 16;
-                    self.ahead = (head + head / 4).clamp(MIN_HEAD_READ, SCAN_READ);
+                    self.head_read = (head + head / 4).clamp(MIN_HEAD_READ, SCAN_READ);
                     self.at = step.end();
                     self.steps.push(step);
                 }
@@ -275,22 +278,22 @@ impl Chain {
         }
     }
 
-    /// Where it began was none, or only looked like one.
+    /// Restarts the search: the chain began with bytes that only looked like a fragment.
     fn guess_again(&mut self) {
         let began = self.steps.first().map_or(self.at, Step::moof);
         self.steps.clear();
         (self.at, self.guesses, self.is_searching) = (began + 8, self.guesses - 1, true);
     }
 
-    /// What is to be looked at to go on from the fragment at hand, if that is not too much.
+    /// Returns the range to read to complete the current fragment, if that is not too large.
     fn missing(&self, window: &Window<'_>) -> Option<Range<u64>> {
         let missing = window.missing.clone()?;
-        let wanted = self.wanted(window.len);
-        let all = wanted.start..wanted.end.max(missing.end);
+        let next_read = self.next_read(window.len);
+        let all = next_read.start..next_read.end.max(missing.end);
         (all.end - all.start <= MAX_WINDOW).then_some(all)
     }
 
-    /// Where something begins that may be a fragment.
+    /// Returns the offset of the next signature of a fragment.
     fn search(&self, window: &Window<'_>) -> Option<u64> {
         let from = usize::try_from(self.at.checked_sub(window.at)?).ok()?;
         let bytes = window.bytes.get(from..)?;
@@ -304,8 +307,8 @@ impl Chain {
         Some(self.at + found as u64)
     }
 
-    /// Which of its steps is at the same fragment.
-    fn place_of(&self, step: Option<&Step>) -> Option<usize> {
+    /// Returns which of the chain's steps is at the fragment of `step`.
+    fn position_of(&self, step: Option<&Step>) -> Option<usize> {
         let moof = step?.moof();
         self.steps.binary_search_by_key(&moof, Step::moof).ok()
     }
@@ -315,7 +318,7 @@ fn lock(chain: &Mutex<Chain>) -> MutexGuard<'_, Chain> {
     chain.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Bytes of a file that are here; notes what is looked for in vain.
+/// A byte range of a file in memory, which records the read that was not possible.
 struct Window<'a> {
     at: u64,
     bytes: &'a [u8],
@@ -335,8 +338,8 @@ impl ReadAt for Window<'_> {
     }
 
     fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
-        let place = |at: u64| usize::try_from(at.checked_sub(self.at)?).ok();
-        let within = place(range.start).zip(place(range.end));
+        let index = |at: u64| usize::try_from(at.checked_sub(self.at)?).ok();
+        let within = index(range.start).zip(index(range.end));
         match within.and_then(|(from, to)| self.bytes.get(from..to)) {
             Some(bytes) => Ok(bytes.into()),
             None => {

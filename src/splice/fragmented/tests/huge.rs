@@ -131,7 +131,7 @@ fn beyond_four_gibibytes() {
         let part = part_of(&plan, &files, piece.at - 50..piece.at + 3000);
         assert_eq!(part[..50], [0; 50]);
         let moof = seen::inside(&part[50..50 + 8 + moof_len(&part[50..])], &[b"moof"]);
-        assert_eq!(seen::inside(moof, &[b"mfhd"])[4..], be(&[place * moof::NUMBERS + 1]));
+        assert_eq!(seen::inside(moof, &[b"mfhd"])[4..], be(&[place * moof::SEQUENCE_NUMBERS + 1]));
         assert_eq!(seen::inside(moof, &[b"traf", b"tfhd"])[4..8], be(&[track]));
     }
     // A part within the media of the last fragment, beyond 9 GiB.

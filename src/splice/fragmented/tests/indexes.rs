@@ -36,7 +36,7 @@ fn flat(lens: &[u32]) -> Vec<Reference> {
 fn each_kind_of_index_finds_the_same() {
     let by_sidx = joined(&film(|_| {}));
     assert_eq!(by_sidx.front, ["ftyp", "moov", "sidx", "sidx", "moof"]);
-    let numbers = (0..10).map(|place| place * moof::NUMBERS + 1);
+    let numbers = (0..10).map(|place| place * moof::SEQUENCE_NUMBERS + 1);
     assert_eq!(by_sidx.numbers(), numbers.collect::<Vec<_>>());
     assert_eq!(by_sidx.times(1), [0, 12_800, 25_600, 38_400, 51_200]);
     for index in [Index::None, Index::Mfra, Index::Sidx(1000, 0), Index::Sidx(90_000, 0)] {
@@ -292,7 +292,7 @@ fn what_may_be_an_index_is_seen_while_the_last_fragment_goes_out() {
     for kind in [b"mfra", b"free"] {
         let film = film(|sketch| sketch.behind = as_long_as_mfra(kind, 5));
         let track = film[0].read_index(TimeRange::default()).unwrap();
-        assert_eq!(track.unseen.end - track.unseen.start, 48 + 19 * 5);
+        assert_eq!(track.unverified.end - track.unverified.start, 48 + 19 * 5);
         joined(&film);
         // Whoever wants the beginning needs nothing of the end.
         let end = film[0].bytes().len() as u64 - (48 + 19 * 5);
@@ -307,7 +307,7 @@ fn what_may_be_an_index_is_seen_while_the_last_fragment_goes_out() {
     }
     let otherwise = film(|sketch| sketch.behind = as_long_as_mfra(b"mfra", 4));
     assert!(
-        otherwise[0].read_index(TimeRange::default()).unwrap().unseen.is_empty(),
+        otherwise[0].read_index(TimeRange::default()).unwrap().unverified.is_empty(),
         "it was looked at"
     );
 }

@@ -35,7 +35,7 @@ fn assert_found(sketch: &Sketch) {
         at += run.len() as u64;
     }
     assert_eq!(track.end, runs.len() as u64 * SECOND);
-    assert!(track.is_proven);
+    assert!(track.is_verified);
 }
 
 /// Something in front of each fragment, of another length each time.
@@ -84,7 +84,7 @@ fn an_index_that_lies_says_where_to_begin_at_most() {
         sketch.read_index(TimeRange::default())
     };
     let track = with(&|_| {}).unwrap();
-    assert!(track.is_proven && track.fragments.len() == 800);
+    assert!(track.is_verified && track.fragments.len() == 800);
     assert_eq!(track.fragments.iter().filter(|fragment| fragment.is_entry).count(), 1);
 }
 
@@ -102,7 +102,7 @@ fn an_index_whose_lengths_miss_the_fragments_is_not_followed() {
         bytes[at..at + 4].copy_from_slice(&len.to_be_bytes());
     }
     let track = read_index(&mut File::of(bytes), TimeRange::default()).unwrap().unwrap();
-    assert!(track.is_proven && track.fragments.len() == 300);
+    assert!(track.is_verified && track.fragments.len() == 300);
 }
 
 #[test]
