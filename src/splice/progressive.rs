@@ -1,10 +1,11 @@
-//! Progressive MP4: all samples of a file stand in its moov (ISO/IEC 14496-12 §8). The joined file
-//! has the wanted tracks in one moov in front, and behind it their samples in the order of their
-//! times: it can be played from its first bytes on, and from anywhere.
+//! Splices progressive MP4 (ISO/IEC 14496-12 §8), where the moov describes all samples. The joined file
+//! has the selected tracks in one moov at its start, and their samples after it in the order of their
+//! timestamps: it can be played while it arrives, and from anywhere.
 //!
-//! What is told of single samples stays as the inputs have it; only where samples lie is written
-//! anew. The bytes of the samples themselves are copied, never changed. Must never plan to read a
-//! file backwards, nor keep more of it than its moov.
+//! Tables about single samples are copied from the inputs; only the offsets of samples are written
+//! anew. The bytes of the samples themselves are copied, never changed.
+//!
+//! **Invariant:** no plan reads a file backwards, and of a file no more than its moov is stored.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -25,8 +26,8 @@ mod chunks;
 mod crafted;
 mod head;
 mod moov;
+mod presentation_times;
 mod samples;
-mod shown;
 mod subset;
 mod tables;
 #[cfg(test)]
@@ -36,50 +37,50 @@ mod trim;
 use head::{Brand, MovieBuilder};
 use samples::Sizes;
 use tables::Tables;
-use trim::Clock;
+use trim::TimeOrigin;
 
-/// What is known of a progressive MP4 file: its moov, and where its media lie. The tables in it are as
-/// compact as anything that could be made of them; they are checked when a track is taken.
+/// The index of a progressive MP4 file: its moov, and the byte ranges of its media data. The tables of
+/// the moov are as compact as any other form; they are checked when a track is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Movie {
     moov: Vec<u8>,
-    /// What the file calls itself.
+    /// The brands of the file.
     brands: Vec<Brand>,
-    /// In their order, as far as samples lie in them.
+    /// The payloads of the mdat boxes that hold samples, in file order.
     media: Vec<Range<u64>>,
 }
 
-/// A track that is read from a [`Movie`].
+/// A track of a [`Movie`].
 struct ParsedTrack<'a> {
-    /// The place of its file among all files.
+    /// The index of its file.
     file: u8,
-    /// Whether its descriptions may be those of QuickTime, and have to become those of MP4.
+    /// Whether its sample descriptions may be QuickTime's and have to be converted to MP4's.
     is_quicktime: bool,
     trak: Trak<'a>,
     tables: Tables<'a>,
     edits: Vec<Edit>,
-    /// That of the durations of edits.
+    /// The movie timescale, in which edits have their durations.
     movie_scale: u32,
 }
 
-/// What of a track goes into the joined file.
+/// The part of a track that goes into the joined file.
 struct Selection {
-    /// Its samples, counted from 0.
+    /// The samples, counted from 0.
     samples: Range<u32>,
-    /// When they are shown, in the time scale of the joined file.
+    /// The edit list, in the movie timescale of the joined file.
     edits: Vec<Edit>,
-    /// How long the samples last together, in the time scale of the media.
+    /// The total duration of the samples, in the media timescale.
     media: u64,
-    /// Whether they are not all.
+    /// Whether samples are omitted.
     is_cut: bool,
 }
 
-/// Checks a file by its moov, behind which `top` stands.
+/// Reads the index of a file with this moov, after which `top` is positioned.
 pub(super) fn read_index(top: TopLevelBoxes<'_>, moov: Vec<u8>) -> Result<Movie, SurveyError> {
     let mut movie = Movie { moov, brands: top.brands().to_vec(), media: Vec::new() };
     let mut end = 0;
     for kind in [TrackKind::Video, TrackKind::Audio] {
-        // Whoever wants the track hears why it cannot be had.
+        // An unusable track is reported when it is opened for a plan.
         if let Ok(Some(track)) = movie.open(kind, 0) {
             end = end.max(track.tables.last_chunk().map_or(0, |at| at.saturating_add(1)));
         }
@@ -89,40 +90,40 @@ pub(super) fn read_index(top: TopLevelBoxes<'_>, moov: Vec<u8>) -> Result<Movie,
 }
 
 impl Movie {
-    /// One whose moov was made of what its fragments say.
+    /// Returns the index of a fragmented file whose fragments were gathered in a moov.
     pub(super) fn gathered(moov: Vec<u8>, brands: &[Brand], media: Vec<Range<u64>>) -> Movie {
         Movie { moov, brands: brands.to_vec(), media }
     }
 
-    /// How long it says that it plays.
+    /// Returns the duration that the moov declares.
     pub(super) fn duration(&self) -> Option<Duration> {
         let Moov { scale, duration, .. } = Moov::read(&self.moov).ok()?;
         Rescale { from: scale, to: NANOS }.floor(duration?).ok().map(Duration::from_nanos)
     }
 
-    /// When the first of its tracks begins to be shown.
+    /// Returns the presentation time at which the first track begins.
     pub(super) fn begin(&self) -> Duration {
         let kinds = [TrackKind::Video, TrackKind::Audio].into_iter();
         let tracks: Vec<_> = kinds.filter_map(|kind| self.open(kind, 0).ok().flatten()).collect();
         begin(&tracks)
     }
 
-    /// When its last picture before `start` that can be decoded alone is decoded.
+    /// Returns the decode time of the last sync sample of the video at or before `start`.
     pub(super) fn entry(&self, start: Duration) -> Option<Duration> {
         trim::entry(&self.open(TrackKind::Video, 0).ok()??, start)
     }
 
-    /// Whether there is a track of this kind in it.
+    /// Returns whether the file has a track of this kind.
     pub(super) fn has(&self, kind: TrackKind) -> bool {
         Moov::read(&self.moov).is_ok_and(|moov| moov.has(kind))
     }
 
-    /// Files of before there was a ftyp are of QuickTime, too.
+    /// Returns whether the file is QuickTime; so are files without a ftyp, which came later.
     fn is_quicktime(&self) -> bool {
         self.brands.is_empty() || self.brands.contains(head::QUICKTIME)
     }
 
-    /// Its track of this kind, if it has one.
+    /// Opens the track of this kind, if the file has one.
     fn open(&self, kind: TrackKind, file: u8) -> Result<Option<ParsedTrack<'_>>, Unsupported> {
         let moov = Moov::read(&self.moov)?;
         if moov.mvex.is_some() {
@@ -134,7 +135,7 @@ impl Movie {
         if self.is_quicktime()
             && let Sizes::Same { size: size @ 1, .. } = &mut tables.sizes
         {
-            // Of sound without compression QuickTime says so, and means the samples of all channels.
+            // QuickTime stores 1 for uncompressed audio, and means one sample of all channels.
             let stsd = trak.stbl.iter().find(|found| found.kind == *b"stsd");
             *size = stsd.and_then(entry::pcm_size).unwrap_or(*size);
         }
@@ -150,18 +151,18 @@ impl Movie {
     }
 }
 
-/// The tracks that are wanted of files that were named for these kinds, video first. Whoever names
-/// one file for its video, and no other, means the film, hence its audio, too.
-fn wanted<'a>(
+/// Opens the selected tracks of the files, video first. A single file that was requested for its video
+/// contributes its audio, too.
+fn open_tracks<'a>(
     files: &[(TrackKind, &'a Movie)],
     alone: bool,
 ) -> Result<Vec<ParsedTrack<'a>>, Unsupported> {
     const NONE: Unsupported = Unsupported("the file has no track of the expected kind");
     let mut tracks = Vec::new();
-    for (place, (kind, movie)) in (0u8..).zip(files) {
-        tracks.push((movie.open(*kind, place)?.ok_or(NONE)?, movie));
+    for (index, (kind, movie)) in (0u8..).zip(files) {
+        tracks.push((movie.open(*kind, index)?.ok_or(NONE)?, movie));
         if alone && *kind == TrackKind::Video {
-            tracks.extend(movie.open(TrackKind::Audio, place)?.map(|audio| (audio, movie)));
+            tracks.extend(movie.open(TrackKind::Audio, index)?.map(|audio| (audio, movie)));
         }
     }
     for (track, movie) in &tracks {
@@ -174,16 +175,17 @@ pub(super) fn plan(
     files: &[(TrackKind, &Movie)],
     options: &Options<'_>,
 ) -> Result<Plan, Unsupported> {
-    let tracks = wanted(files, files.len() == 1)?;
+    let tracks = open_tracks(files, files.len() == 1)?;
     let brands: Vec<_> = files.iter().map(|(_, movie)| &movie.brands[..]).collect();
     let trim = match options.time_range.is_full() {
         true => options.time_range,
         false => options.time_range.on_clock_from(begin(&tracks)),
     };
-    laid_out(&tracks, trim, Clock::Anew, &head::ftyp(&brands), &udta(options.metadata))
+    lay_out(&tracks, trim, TimeOrigin::Trimmed, &head::ftyp(&brands), &udta(options.metadata))
 }
 
-/// When the first of these tracks is shown, as far as their edit lists are simple enough to tell.
+/// Returns the presentation time at which the first of these tracks begins, as far as their edit lists
+/// are simple.
 fn begin(tracks: &[ParsedTrack<'_>]) -> Duration {
     let begins = tracks.iter().map(|track| {
         let empty = simple(&track.edits).map_or(0, |simple| simple.empty);
@@ -192,37 +194,37 @@ fn begin(tracks: &[ParsedTrack<'_>]) -> Duration {
     Duration::from_nanos(begins.min().unwrap_or_default())
 }
 
-/// One file as if it were made for streaming, with its times as they are; `trim` is by its own clock.
-/// One of QuickTime stays one, with all that MP4 does not know.
+/// Lays out one file for streaming, with its timestamps as they are; `trim` is in the file's own time.
+/// A QuickTime file stays one, with everything that MP4 does not have.
 pub(super) fn for_streaming(
     kind: TrackKind,
     movie: &Movie,
     alone: bool,
     trim: TimeRange,
 ) -> Result<Plan, Unsupported> {
-    let mut tracks = wanted(&[(kind, movie)], alone)?;
+    let mut tracks = open_tracks(&[(kind, movie)], alone)?;
     let ftyp = if movie.is_quicktime() {
         tracks.iter_mut().for_each(|track| track.is_quicktime = false);
         head::quicktime()
     } else {
         head::ftyp(&[&movie.brands])
     };
-    laid_out(&tracks, trim, Clock::Kept, &ftyp, &[])
-        .or_else(|_| laid_out(&tracks, TimeRange::default(), Clock::Kept, &ftyp, &[]))
+    lay_out(&tracks, trim, TimeOrigin::Input, &ftyp, &[])
+        .or_else(|_| lay_out(&tracks, TimeRange::default(), TimeOrigin::Input, &ftyp, &[]))
 }
 
-fn laid_out(
+fn lay_out(
     tracks: &[ParsedTrack<'_>],
     trim: TimeRange,
-    clock: Clock,
+    origin: TimeOrigin,
     ftyp: &[u8],
     udta: &[u8],
 ) -> Result<Plan, Unsupported> {
     let scale = edits::common_timescale(tracks.iter().map(|track| track.movie_scale));
-    let selections = trim::select(tracks, trim, clock, scale)?;
+    let selections = trim::select(tracks, trim, origin, scale)?;
     let (layout, chunks) = chunks::lay_out(tracks, &selections)?;
-    let film = MovieBuilder { tracks, selections: &selections, chunks: &chunks, scale };
-    let (head, duration) = film.head(ftyp, udta, layout.len())?;
+    let builder = MovieBuilder { tracks, selections: &selections, chunks: &chunks, scale };
+    let (head, duration) = builder.head(ftyp, udta, layout.len())?;
     let duration = Duration::from_nanos(Rescale { from: scale, to: NANOS }.floor(duration)?);
     Ok(layout.plan(head, Container::Mp4, duration, Rewriter::None))
 }

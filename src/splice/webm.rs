@@ -1,9 +1,11 @@
-//! WebM: the clusters of both files, in the order of their times (RFC 9559).
+//! Splices WebM (RFC 9559): the clusters of both files in the order of their timestamps.
 //!
-//! A file is known from its head and its cues. What lies between the clusters that two cues lead
-//! to, mostly one cluster, is a [`Extent`](crate::splice::Extent): it goes into the joined file as a whole, at its own
-//! length, but for what names its track, its place or, in a part of a film, its time. Must never
-//! copy a byte that was not understood: whatever the cues did not announce is a contradiction.
+//! A file is known from its header and its cues. The clusters from one cue to the next, mostly one
+//! cluster, are an [`Extent`](crate::splice::Extent): they go into the joined file in their own
+//! length, except that track number, position and, in a trimmed file, timestamps are rewritten.
+//!
+//! **Invariant:** no byte is copied that was not parsed: whatever the cues did not announce is an
+//! index mismatch.
 
 use std::time::Duration;
 
@@ -28,40 +30,40 @@ mod tests;
 pub(super) use cluster::ClusterRewriteRules;
 pub(super) use key_frame::key_frame;
 
-/// Times are less than this many ticks, so that sums of them, and floats, are exact.
+/// The exclusive upper limit of timestamps in ticks, so that sums of them, and floats, are exact.
 const MAX_TICKS: u64 = 1 << 53;
 
-/// What is known of a WebM file.
+/// The index of a WebM file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Track {
     info: entry::Info,
     entry: entry::TrackEntry,
-    /// In the order of the file, each up to the next; never empty.
+    /// The cluster runs in file order, each up to the next; never empty.
     runs: Vec<ClusterRun>,
-    /// Where the last piece ends.
+    /// The end of the last run.
     end: u64,
 }
 
-/// A run of clusters that begins where a cue leads to.
+/// A run of clusters that begins where a cue points to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ClusterRun {
-    /// Where it begins in the file.
+    /// The offset in the file.
     at: u64,
-    /// When it plays, in ticks: the time of its cue, or of its first block if it has none.
+    /// The time in ticks: that of its cue, or of its first block if it has no cue.
     time: u64,
-    /// Whether a player may begin here.
+    /// Whether a cue points here, so that playback may begin here.
     is_cue: bool,
-    /// Whether the block that the cue leads to may have earlier ones in front of it in its cluster.
+    /// Whether the block that the cue points to may have earlier ones before it in its cluster.
     is_inside: bool,
 }
 
 impl Track {
-    /// When a player may begin that is to play from `start` on.
+    /// Returns the time of the last cue at or before `start`.
     pub(super) fn entry(&self, start: Duration) -> Option<Duration> {
         cut::entry(self, start)
     }
 
-    /// Where the piece of this number begins, or the last one ends.
+    /// Returns the offset of a run, or the end of the last one if `number` is past it.
     fn at(&self, number: usize) -> u64 {
         self.runs.get(number).map_or(self.end, |run| run.at)
     }

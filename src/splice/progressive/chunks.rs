@@ -1,8 +1,8 @@
-//! The order of the joined file: the samples of each track in chunks of about the same time, and
-//! the chunks of the files in turn, so that a player finds near each other what it plays together.
-//! The tracks of one file stay in each other's order, which is the only one in which it is read.
+//! Orders the joined file: the samples of each track form chunks of about the same duration, and the
+//! chunks of the files alternate, so that a player finds close together what it plays together. The
+//! tracks of one file keep their order, which is the only one in which the file is read.
 //!
-//! Everything is laid out in one go over the samples; of them nothing is kept but where chunks are.
+//! The layout is made in one pass over the samples; only the offsets of chunks are stored.
 
 use std::ops::Range;
 
@@ -13,30 +13,30 @@ use crate::error::Unsupported;
 use crate::splice::Layout;
 use crate::splice::edits::{Rescale, simple};
 
-/// How long the samples of a chunk last together, in milliseconds.
+/// The duration of a chunk, in milliseconds.
 const CHUNK_MILLIS: u64 = 500;
-/// In how many steps a track is divided at most: the pieces of two tracks, of 16 bytes each, then
-/// take up half a MiB.
+/// The maximum number of steps that a track is divided into: the extents of two tracks, of 16 bytes
+/// each, then take half a MiB.
 const MAX_STEPS: u64 = 1 << 14;
-/// The most chunks of all tracks. Where a file has two, its order may make them as short as a sample
-/// is: this is 5 hours of such a file. Each takes 20 bytes.
+/// The maximum number of chunks of all tracks. Where a file has two tracks, its order may make chunks
+/// as short as a sample: this is 5 hours of such a file. Each takes 20 bytes.
 const MAX_CHUNKS: usize = 1 << 21;
-/// The most pieces: those of the sound in such a film. They are kept as long as the plan is.
+/// The maximum number of extents: those of the audio in such a file. They are stored with the plan.
 const MAX_EXTENTS: usize = 1 << 19;
 
-/// Where the chunks of a track are in the joined file.
+/// The chunks of a track in the joined file.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
-    /// Each from the first byte of the media on.
+    /// The offset of each chunk, from the first byte of the media data.
     pub(super) offsets: Vec<u64>,
-    /// How many samples they have and what describes them, for each run of chunks that are alike.
-    pub(super) alike: Vec<Alike>,
+    /// Number of samples and sample description, for each run of chunks that are alike.
+    pub(super) runs: Vec<ChunkRun>,
 }
 
-/// Chunks that are alike (§8.7.4).
+/// Consecutive chunks with the same number of samples and sample description (§8.7.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Alike {
-    /// The first of them, counted from 1.
+pub(super) struct ChunkRun {
+    /// The first chunk, counted from 1.
     pub(super) first: u32,
     pub(super) samples: u32,
     pub(super) description: u32,
@@ -45,29 +45,30 @@ pub(super) struct Alike {
 impl Chunks {
     fn add(&mut self, offset: u64, samples: u32, description: u32) {
         self.offsets.push(offset);
-        let of = |alike: &Alike| (alike.samples, alike.description);
-        if self.alike.last().map(of) != Some((samples, description)) {
-            // Their number is limited.
+        let of = |runs: &ChunkRun| (runs.samples, runs.description);
+        if self.runs.last().map(of) != Some((samples, description)) {
+            // The number of chunks is limited.
             let first = self.offsets.len() as u32;
-            self.alike.push(Alike { first, samples, description });
+            self.runs.push(ChunkRun { first, samples, description });
         }
     }
 }
 
-/// The order of these samples of the tracks: the pieces of their files, and the chunks of each track.
+/// Orders the selected samples of the tracks. Returns the extents of their files, and the chunks of
+/// each track.
 pub(super) fn lay_out(
     tracks: &[ParsedTrack<'_>],
     selections: &[Selection],
 ) -> Result<(Layout, Vec<Chunks>), Unsupported> {
     let step = step(tracks, selections)?;
-    let mut files: Vec<InFile<'_>> = Vec::new();
-    for (place, (track, selection)) in tracks.iter().zip(selections).enumerate() {
+    let mut files: Vec<FileCursor<'_>> = Vec::new();
+    for (index, (track, selection)) in tracks.iter().zip(selections).enumerate() {
         let samples = track.tables.samples().within(&selection.samples);
-        let clock = ChunkGrid::of(track, zero(track)?, step);
-        let own = InTrack { place, samples, clock };
+        let grid = ChunkGrid::of(track, zero(track)?, step);
+        let own = TrackCursor { index, samples, grid };
         match files.iter_mut().find(|file| file.file == track.file) {
             Some(file) => file.tracks.push(own),
-            None => files.push(InFile { file: track.file, tracks: vec![own], at: 0 }),
+            None => files.push(FileCursor { file: track.file, tracks: vec![own], at: 0 }),
         }
     }
     let mut chunks: Vec<Chunks> = tracks.iter().map(|_| Chunks::default()).collect();
@@ -78,12 +79,12 @@ pub(super) fn lay_out(
         if count > MAX_CHUNKS {
             return Err(Unsupported("the samples are in too many chunks"));
         }
-        chunks[chunk.place].add(chunk.offset, chunk.samples, chunk.description);
+        chunks[chunk.index].add(chunk.offset, chunk.samples, chunk.description);
     }
-    Ok((extents.finished(), chunks))
+    Ok((extents.finish(), chunks))
 }
 
-/// How long chunks are to be, in milliseconds: longer for a very long film.
+/// Returns the duration of chunks in milliseconds, which is longer for very long media.
 fn step(tracks: &[ParsedTrack<'_>], selections: &[Selection]) -> Result<u64, Unsupported> {
     let mut step = CHUNK_MILLIS;
     for (track, selection) in tracks.iter().zip(selections) {
@@ -93,20 +94,20 @@ fn step(tracks: &[ParsedTrack<'_>], selections: &[Selection]) -> Result<u64, Uns
     Ok(step)
 }
 
-/// Which time of its media a track begins with, as far as its edits are simple enough to tell. It
-/// is for the order only.
+/// Returns the media time with which the presentation of a track begins, as far as its edit list is
+/// simple. It only affects the order.
 fn zero(track: &ParsedTrack<'_>) -> Result<i128, Unsupported> {
     let Some(simple) = simple(&track.edits) else { return Ok(0) };
     let scale = Rescale { from: track.movie_scale, to: track.trak.scale };
     Ok(i128::from(simple.media_time) - i128::from(scale.floor(simple.empty)?))
 }
 
-/// The time that is divided in steps.
+/// The division of a track's time in steps.
 #[derive(Clone, Copy)]
 struct ChunkGrid {
-    /// What has this time is shown first.
+    /// The media time with which the presentation begins.
     zero: i128,
-    /// Ticks of a step, times 1000.
+    /// The ticks of a step, times 1000.
     step: u128,
 }
 
@@ -120,48 +121,48 @@ impl ChunkGrid {
         u64::try_from(since * 1000 / self.step).unwrap_or(u64::MAX)
     }
 
-    /// When the step behind this one begins, unless it never does.
+    /// Returns the time at which the step after this one begins, if it is not out of range.
     fn end_of(self, step: u64) -> Option<u64> {
         let since = ((u128::from(step) + 1) * self.step).div_ceil(1000);
         u64::try_from(i128::try_from(since).ok()?.checked_add(self.zero)?).ok()
     }
 }
 
-/// The samples that are still to come of a track.
-struct InTrack<'a> {
-    /// Its place among all tracks.
-    place: usize,
+/// The remaining samples of a track.
+struct TrackCursor<'a> {
+    /// The index of the track.
+    index: usize,
     samples: Samples<'a>,
-    clock: ChunkGrid,
+    grid: ChunkGrid,
 }
 
-/// The samples that are still to come of a file.
-struct InFile<'a> {
+/// The remaining samples of a file.
+struct FileCursor<'a> {
     file: u8,
-    tracks: Vec<InTrack<'a>>,
-    /// Where the last one ended.
+    tracks: Vec<TrackCursor<'a>>,
+    /// The end of the last sample.
     at: u64,
 }
 
-/// A chunk of the joined file.
+/// A chunk in the joined file.
 struct Chunk {
-    /// Of which track it is.
-    place: usize,
+    /// The index of its track.
+    index: usize,
     offset: u64,
     samples: u32,
     description: u32,
 }
 
-/// The file that goes on earliest.
-fn next_file<'f, 'a>(files: &'f mut [InFile<'a>]) -> Option<&'f mut InFile<'a>> {
+/// Returns the file whose next sample is earliest.
+fn next_file<'f, 'a>(files: &'f mut [FileCursor<'a>]) -> Option<&'f mut FileCursor<'a>> {
     let steps = files.iter_mut().enumerate();
-    let steps = steps.filter_map(|(place, file)| Some((file.next_step()?, place)));
-    let (_, place) = steps.min()?;
-    files.get_mut(place)
+    let steps = steps.filter_map(|(index, file)| Some((file.next_step()?, index)));
+    let (_, index) = steps.min()?;
+    files.get_mut(index)
 }
 
-impl InFile<'_> {
-    /// Which of the tracks goes on in the file, and with which samples.
+impl FileCursor<'_> {
+    /// Returns the track whose samples come next in the file, and these samples.
     fn next(&mut self) -> Option<(usize, Batch)> {
         let nexts = self.tracks.iter_mut().enumerate();
         let nexts = nexts.filter_map(|(of, track)| Some((of, track.samples.peek()?)));
@@ -170,16 +171,16 @@ impl InFile<'_> {
 
     fn next_step(&mut self) -> Option<u64> {
         let (of, batch) = self.next()?;
-        Some(self.tracks[of].clock.step_at(batch.time))
+        Some(self.tracks[of].grid.step_at(batch.time))
     }
 
-    /// Samples that follow each other in the file and belong together.
+    /// Takes the next samples of one track that are contiguous in the file and in one step.
     fn next_chunk(&mut self, extents: &mut ExtentMerger) -> Result<Option<Chunk>, Unsupported> {
         let Some((of, first)) = self.next() else { return Ok(None) };
-        let InTrack { place, clock, .. } = self.tracks[of];
-        let until = clock.end_of(clock.step_at(first.time));
+        let TrackCursor { index, grid, .. } = self.tracks[of];
+        let until = grid.end_of(grid.step_at(first.time));
         let (offset, description) = (extents.len(), first.description);
-        let mut chunk = Chunk { place, offset, samples: 0, description };
+        let mut chunk = Chunk { index, offset, samples: 0, description };
         while let Some((same, batch)) = self.next()
             && same == of
             && batch.description == description
@@ -189,17 +190,17 @@ impl InFile<'_> {
             if batch.at < self.at {
                 return Err(BACKWARDS);
             }
-            // That the file holds them was made sure of.
+            // `Tables::check` made sure that the samples lie within the file.
             self.at = batch.at + batch.len(count);
             extents.add(self.file, batch.at..self.at)?;
             chunk.samples += count;
-            self.tracks[of].samples.pass(&batch, count);
+            self.tracks[of].samples.advance(&batch, count);
         }
         Ok(Some(chunk))
     }
 }
 
-/// What is one run in a file stays one piece.
+/// Merges adjacent byte ranges of a file to one extent.
 #[derive(Default)]
 struct ExtentMerger {
     layout: Layout,
@@ -208,7 +209,7 @@ struct ExtentMerger {
 }
 
 impl ExtentMerger {
-    /// Everything so far.
+    /// Returns the length of everything added so far.
     fn len(&self) -> u64 {
         let pending = self.pending.as_ref().map_or(0, |(_, range)| range.end - range.start);
         self.layout.len() + pending
@@ -235,7 +236,7 @@ impl ExtentMerger {
         Ok(())
     }
 
-    fn finished(mut self) -> Layout {
+    fn finish(mut self) -> Layout {
         if let Some((file, range)) = self.pending {
             self.layout.add(file, range);
         }

@@ -1,5 +1,5 @@
-//! The head of the joined file: its ftyp, its moov, and the header of its mdat. Knows where each
-//! chunk will be, as the head's own length does not depend on it.
+//! Writes the header of the joined file: ftyp, moov, and the header of the mdat. The offset of each chunk
+//! is known, as the length of the header does not depend on it.
 
 use super::chunks::Chunks;
 use super::{ParsedTrack, Selection, moov};
@@ -8,47 +8,48 @@ use crate::error::Unsupported;
 use crate::splice::edits::{Edit, Rescale};
 use crate::splice::headers::mvhd;
 
-/// A brand: which rules a file follows (§4.3).
+/// A brand: a specification that a file conforms to (§4.3).
 pub(super) type Brand = [u8; 4];
 
-/// What the joined file follows in any case.
+/// The brands of every joined file.
 const BRANDS: [&Brand; 4] = [b"isom", b"iso2", b"mp41", b"mp42"];
-/// What it follows if one of the inputs does: rules for what is copied, not for the layout.
-const KEPT: [&Brand; 6] = [b"iso4", b"iso5", b"iso6", b"avc1", b"av01", b"dby1"];
+/// The brands that are copied from the inputs, because they concern samples and not the layout.
+const COPIED_BRANDS: [&Brand; 6] = [b"iso4", b"iso5", b"iso6", b"avc1", b"av01", b"dby1"];
 
-/// The ftyp for inputs of these brands.
+/// Returns the ftyp for inputs with these brands.
 pub(super) fn ftyp(inputs: &[&[Brand]]) -> Vec<u8> {
-    let kept = KEPT.into_iter().filter(|kept| inputs.iter().any(|of| of.contains(kept)));
-    let brands: Vec<Brand> = BRANDS.into_iter().chain(kept).copied().collect();
+    let copied =
+        COPIED_BRANDS.into_iter().filter(|copied| inputs.iter().any(|of| of.contains(copied)));
+    let brands: Vec<Brand> = BRANDS.into_iter().chain(copied).copied().collect();
     boxed(b"ftyp", &[b"isom", &0x200u32.to_be_bytes(), brands.as_flattened()])
 }
 
-/// The ftyp of a QuickTime file.
+/// Returns the ftyp of a QuickTime file.
 pub(super) fn quicktime() -> Vec<u8> {
     boxed(b"ftyp", &[QUICKTIME, &0x200u32.to_be_bytes(), QUICKTIME])
 }
 
-/// What QuickTime files call themselves.
+/// The brand of QuickTime files.
 pub(super) const QUICKTIME: &Brand = b"qt  ";
 
-/// All that the joined file is made of.
+/// The contents of the joined file.
 pub(super) struct MovieBuilder<'a> {
     pub(super) tracks: &'a [ParsedTrack<'a>],
     pub(super) selections: &'a [Selection],
     pub(super) chunks: &'a [Chunks],
-    /// Its time scale.
+    /// The movie timescale.
     pub(super) scale: u32,
 }
 
-/// Boxes that are being written.
+/// A buffer to which nested boxes are written.
 #[derive(Default)]
 pub(super) struct BoxWriter {
     pub(super) bytes: Vec<u8>,
 }
 
 impl BoxWriter {
-    /// A box of this type in which there will be what `fill` writes.
-    pub(super) fn within<T>(
+    /// Writes a box of this type whose payload `fill` writes.
+    pub(super) fn nest<T>(
         &mut self,
         kind: &[u8; 4],
         fill: impl FnOnce(&mut BoxWriter) -> Result<T, Unsupported>,
@@ -65,7 +66,8 @@ impl BoxWriter {
 }
 
 impl MovieBuilder<'_> {
-    /// Everything in front of the first of `media` bytes, and how long the film is in its time scale.
+    /// Returns the header before `media` bytes of media data, and the duration of the file in its
+    /// movie timescale.
     pub(super) fn head(
         &self,
         ftyp: &[u8],
@@ -76,9 +78,9 @@ impl MovieBuilder<'_> {
         let durations = durations.map(|(track, selection)| self.duration(track, selection));
         let durations = durations.collect::<Result<Vec<_>, _>>()?;
         let longest = durations.iter().copied().max().unwrap_or(0);
-        let mut head = self.written(ftyp, udta, &durations, media, false)?;
+        let mut head = self.with_zero_offsets(ftyp, udta, &durations, media, false)?;
         if u32::try_from(head.0.len() as u64 + media).is_err() {
-            head = self.written(ftyp, udta, &durations, media, true)?;
+            head = self.with_zero_offsets(ftyp, udta, &durations, media, true)?;
         }
         let (mut bytes, offsets) = head;
         let media = bytes.len() as u64;
@@ -88,11 +90,11 @@ impl MovieBuilder<'_> {
         Ok((bytes, longest))
     }
 
-    /// How long a track is shown.
+    /// Returns the presentation duration of a track.
     fn duration(&self, track: &ParsedTrack<'_>, selection: &Selection) -> Result<u64, Unsupported> {
         let scale = Rescale { from: track.trak.scale, to: self.scale };
-        let shown = |edit: &Edit| match edit {
-            // It lasts to the end of the media.
+        let edit_duration = |edit: &Edit| match edit {
+            // A duration of 0 lasts to the end of the media.
             Edit { segment: 0, media_time, .. } => {
                 let from = u64::try_from(*media_time).unwrap_or(selection.media);
                 scale.ceil(selection.media.saturating_sub(from))
@@ -103,29 +105,29 @@ impl MovieBuilder<'_> {
             return scale.ceil(selection.media);
         }
         selection.edits.iter().try_fold(0u64, |sum, edit| {
-            sum.checked_add(shown(edit)?)
+            sum.checked_add(edit_duration(edit)?)
                 .ok_or(Unsupported("the file has timestamps that are too large"))
         })
     }
 
-    /// The head with all offsets 0, and where they are in it.
-    fn written(
+    /// Returns the header with all chunk offsets 0, and their positions in it.
+    fn with_zero_offsets(
         &self,
         ftyp: &[u8],
         udta: &[u8],
         durations: &[u64],
         media: u64,
-        wide: bool,
+        is_64_bit: bool,
     ) -> Result<(Vec<u8>, Vec<Offsets>), Unsupported> {
         let mut out = BoxWriter { bytes: ftyp.to_vec() };
-        let offsets = out.within(b"moov", |out| {
+        let offsets = out.nest(b"moov", |out| {
             let longest = durations.iter().copied().max().unwrap_or(0);
             let next = self.tracks.len() as u32 + 1;
             out.bytes.extend(mvhd(self.scale, longest, next));
             let mut offsets = Vec::new();
-            for (place, duration) in durations.iter().enumerate() {
-                let at = moov::trak(out, self, place, *duration, wide)?;
-                offsets.push(Offsets { at, wide });
+            for (index, duration) in durations.iter().enumerate() {
+                let at = moov::trak(out, self, index, *duration, is_64_bit)?;
+                offsets.push(Offsets { at, is_64_bit });
             }
             out.bytes.extend(udta);
             Ok(offsets)
@@ -141,17 +143,17 @@ impl MovieBuilder<'_> {
     }
 }
 
-/// Where the offsets of the chunks of a track are to be written.
+/// The position of the chunk offsets of a track in the header.
 struct Offsets {
     at: usize,
-    wide: bool,
+    is_64_bit: bool,
 }
 
 impl Offsets {
     fn write(mut self, head: &mut [u8], offsets: impl Iterator<Item = u64>) {
         for offset in offsets {
             let bytes = offset.to_be_bytes();
-            let bytes = if self.wide { &bytes[..] } else { &bytes[4..] };
+            let bytes = if self.is_64_bit { &bytes[..] } else { &bytes[4..] };
             head[self.at..self.at + bytes.len()].copy_from_slice(bytes);
             self.at += bytes.len();
         }

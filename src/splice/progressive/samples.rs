@@ -1,32 +1,34 @@
-//! The samples of a track, one after the other, out of tables that are read in place. Never
-//! allocates, and never trusts a table to go on; never takes longer than the tables are.
+//! [`Samples`] iterates over the samples of a track, reading the tables of its moov in place.
+//!
+//! **Invariant:** it never allocates, tolerates tables that end early, and never takes more steps than
+//! the tables have entries.
 
 use std::ops::Range;
 
 use crate::container::isobmff::{u32_at, u64_at};
 
-/// Samples that are alike and lie one behind the other in their file. Of sound without compression there
-/// are thousands in each chunk, and hundreds of millions in a film.
+/// Consecutive samples that are alike and contiguous in their file. Uncompressed audio has thousands of
+/// them in each chunk, and hundreds of millions in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Batch {
-    /// How many, at least one.
+    /// The number of samples, at least one.
     pub(super) count: u32,
-    /// Where the first one begins in its file.
+    /// The offset of the first sample in its file.
     pub(super) at: u64,
-    /// That of each.
+    /// The size of each sample.
     pub(super) size: u32,
-    /// When the first one is decoded, in the time scale of its media.
+    /// The decode time of the first sample, in the media timescale.
     pub(super) time: u64,
-    /// How long each lasts.
+    /// The duration of each sample (sample_delta).
     pub(super) delta: u32,
-    /// How much later each is shown.
+    /// The composition time offset of each sample.
     pub(super) shift: i32,
-    /// Their sample description.
+    /// The index of the sample description.
     pub(super) description: u32,
 }
 
 impl Batch {
-    /// How many of them are decoded before this time.
+    /// Returns how many of the samples are decoded before `time`.
     pub(super) fn before(&self, time: u64) -> u32 {
         match time.checked_sub(self.time) {
             None | Some(0) => 0,
@@ -38,23 +40,23 @@ impl Batch {
         }
     }
 
-    /// How many bytes so many of them have.
+    /// Returns the length of `count` of the samples.
     pub(super) fn len(&self, count: u32) -> u64 {
         u64::from(self.size) * u64::from(count)
     }
 }
 
-/// A table of runs: of so many samples, each has this value.
+/// A run-length table: pairs of a number of samples and their common value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RunLengthTable<'a>(pub(super) &'a [u8]);
 
 impl<'a> RunLengthTable<'a> {
-    /// How many samples, and which value they have.
+    /// Returns the pairs of number and value.
     pub(super) fn runs(self) -> impl Iterator<Item = (u32, u32)> + use<'a> {
         self.0.chunks_exact(8).filter_map(|run| Some((u32_at(run, 0)?, u32_at(run, 4)?)))
     }
 
-    /// What all samples in front of this one last together.
+    /// Returns the sum of the values of all samples before `sample`.
     pub(super) fn total_before(self, sample: u32) -> Option<u64> {
         let (mut left, mut total) = (sample, 0u64);
         for (count, value) in self.runs() {
@@ -65,29 +67,29 @@ impl<'a> RunLengthTable<'a> {
         Some(total)
     }
 
-    /// How many samples it tells of.
+    /// Returns the number of samples in the table.
     pub(super) fn sum(self) -> u64 {
-        // No table is so long that this could overflow.
+        // The sum cannot overflow: the number of entries is limited by the length of a box.
         self.runs().map(|(count, _)| u64::from(count)).sum()
     }
 }
 
-/// The value of each sample in turn.
+/// A cursor in a [`RunLengthTable`].
 #[derive(Debug, Clone, Copy)]
-struct Each<'a> {
+struct RunCursor<'a> {
     rest: &'a [u8],
     left: u32,
     value: u32,
 }
 
-impl<'a> Each<'a> {
-    fn of(RunLengthTable(rest): RunLengthTable<'a>) -> Each<'a> {
-        Each { rest, left: 0, value: 0 }
+impl<'a> RunCursor<'a> {
+    fn of(RunLengthTable(rest): RunLengthTable<'a>) -> RunCursor<'a> {
+        RunCursor { rest, left: 0, value: 0 }
     }
 }
 
-impl Each<'_> {
-    /// The next one, and how many samples have it.
+impl RunCursor<'_> {
+    /// Returns the next value, and the number of samples that still have it.
     fn peek(&mut self) -> Option<(u32, u32)> {
         while self.left == 0 {
             self.left = u32_at(self.rest, 0)?;
@@ -98,26 +100,26 @@ impl Each<'_> {
     }
 }
 
-/// The sizes of samples.
+/// The sizes of samples (stsz, stz2).
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Sizes<'a> {
-    /// All have the same.
+    /// All samples have the same size.
     Same { size: u32, count: u32 },
-    /// Each has its own, a number of this many bits.
+    /// Each sample has a size of its own, a number of this many bits.
     Each { bits: u8, sizes: &'a [u8] },
 }
 
 impl Sizes<'_> {
-    /// How many samples there are.
+    /// Returns the number of samples.
     pub(super) fn count(&self) -> u32 {
         match self {
             Sizes::Same { count, .. } => *count,
-            // The number stood in 32 bits.
+            // The number came from a field of 32 bits.
             Sizes::Each { bits, sizes } => (sizes.len() / usize::from(bits / 8)) as u32,
         }
     }
 
-    /// The size of a sample, counted from 0.
+    /// Returns the size of a sample, counted from 0.
     pub(super) fn of(&self, sample: u32) -> Option<u32> {
         let at = sample as usize;
         match self {
@@ -131,20 +133,20 @@ impl Sizes<'_> {
     }
 }
 
-/// Where chunks are, and how many samples they have.
+/// The chunks of a track: their offsets, and the numbers of their samples.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ChunkTable<'a> {
-    /// Those of stsc (§8.7.4).
+    /// The entries of stsc (§8.7.4).
     pub(super) entries: &'a [u8],
-    /// Those of stco, or of co64 when they are `wide` (§8.7.5).
+    /// The entries of stco, or of co64 if `wide` (§8.7.5).
     pub(super) offsets: &'a [u8],
     pub(super) wide: bool,
 }
 
-/// From which chunk on chunks have how many samples.
+/// An entry of stsc: the number of samples of each chunk from `first` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// Counted from 1.
+    /// The first chunk, counted from 1.
     pub(super) first: u32,
     pub(super) samples: u32,
     pub(super) description: u32,
@@ -159,13 +161,13 @@ impl<'a> ChunkTable<'a> {
         })
     }
 
-    /// How many chunks there are.
+    /// Returns the number of chunks.
     pub(super) fn chunks(self) -> u32 {
-        // The number stood in 32 bits.
+        // The number came from a field of 32 bits.
         (self.offsets.len() / if self.wide { 8 } else { 4 }) as u32
     }
 
-    /// Where a chunk begins, counted from 0.
+    /// Returns the offset of a chunk, counted from 0.
     pub(super) fn offset(self, chunk: u32) -> Option<u64> {
         let at = chunk as usize;
         match self.wide {
@@ -175,40 +177,40 @@ impl<'a> ChunkTable<'a> {
     }
 }
 
-/// The samples of a track.
+/// An iterator over the samples of a track.
 pub(super) struct Samples<'a> {
-    times: Each<'a>,
-    shifts: Option<Each<'a>>,
+    times: RunCursor<'a>,
+    shifts: Option<RunCursor<'a>>,
     sizes: Sizes<'a>,
-    places: ChunkTable<'a>,
-    /// The next sample, when it is decoded, and before which one they end.
+    chunk_table: ChunkTable<'a>,
+    /// The next sample, its decode time, and the sample before which the iteration ends.
     number: u32,
     time: u64,
     end: u32,
-    /// The next chunk, and the entries that are still to come.
+    /// The next chunk, and the current entry of stsc.
     chunk: u32,
     entry: usize,
-    /// Where the next sample of this chunk is, how many are left, and what describes them.
+    /// In this chunk: the offset of the next sample, the number left, and the sample description.
     at: u64,
     left: u32,
     description: u32,
 }
 
 impl<'a> Samples<'a> {
-    /// All of them, as far as the tables tell.
+    /// Returns all samples of the tables.
     pub(super) fn new(
         times: RunLengthTable<'a>,
         shifts: Option<RunLengthTable<'a>>,
         sizes: Sizes<'a>,
-        places: ChunkTable<'a>,
+        chunk_table: ChunkTable<'a>,
     ) -> Samples<'a> {
-        let (times, shifts, end) = (Each::of(times), shifts.map(Each::of), sizes.count());
+        let (times, shifts, end) = (RunCursor::of(times), shifts.map(RunCursor::of), sizes.count());
         let (number, time, chunk, entry, at, left, description) = (0, 0, 0, 0, 0, 0, 0);
         Samples {
             times,
             shifts,
             sizes,
-            places,
+            chunk_table,
             number,
             time,
             end,
@@ -220,25 +222,25 @@ impl<'a> Samples<'a> {
         }
     }
 
-    /// Of them, these.
+    /// Restricts the iteration to `samples`.
     pub(super) fn within(mut self, samples: &Range<u32>) -> Samples<'a> {
         while self.number < samples.start
             && let Some(batch) = self.peek()
         {
-            self.pass(&batch, batch.count.min(samples.start - self.number));
+            self.advance(&batch, batch.count.min(samples.start - self.number));
         }
         self.end = self.end.min(samples.end);
         self
     }
 
-    /// The next ones that are alike. `None` at the end, or where the tables end early.
+    /// Returns the next samples that are alike; `None` at the end, or where the tables end early.
     pub(super) fn peek(&mut self) -> Option<Batch> {
         let count = self.end.checked_sub(self.number).filter(|count| *count > 0)?;
         while self.left == 0 {
-            self.turn()?;
+            self.next_chunk()?;
         }
         let (delta, lasting) = self.times.peek()?;
-        // They are signed in either version of the table: writers and readers have agreed.
+        // Offsets are signed in either version of the table: writers and readers have agreed on it.
         let (shift, shifted) = match &mut self.shifts {
             Some(shifts) => shifts.peek()?,
             None => (0, u32::MAX),
@@ -256,26 +258,26 @@ impl<'a> Samples<'a> {
         Some(batch)
     }
 
-    /// Passes over the first `count` of the batch that is next.
-    pub(super) fn pass(&mut self, batch: &Batch, count: u32) {
+    /// Advances past the first `count` samples of the next batch.
+    pub(super) fn advance(&mut self, batch: &Batch, count: u32) {
         self.number += count;
         self.left -= count;
         self.times.left -= count;
         if let Some(shifts) = &mut self.shifts {
             shifts.left -= count;
         }
-        // That neither is too large was seen.
+        // `peek` checked both sums for overflow.
         self.at += batch.len(count);
         self.time += u64::from(batch.delta) * u64::from(count);
     }
 
-    /// Goes on to the next chunk.
-    fn turn(&mut self) -> Option<()> {
-        let entries = self.places.entries;
+    /// Advances to the next chunk.
+    fn next_chunk(&mut self) -> Option<()> {
+        let entries = self.chunk_table.entries;
         if u32_at(entries, (self.entry + 1) * 12) == self.chunk.checked_add(1) {
             self.entry += 1;
         }
-        self.at = self.places.offset(self.chunk)?;
+        self.at = self.chunk_table.offset(self.chunk)?;
         self.left = u32_at(entries, self.entry * 12 + 4)?;
         self.description = u32_at(entries, self.entry * 12 + 8)?;
         self.chunk += 1;
@@ -288,7 +290,7 @@ impl Iterator for Samples<'_> {
 
     fn next(&mut self) -> Option<Batch> {
         let batch = self.peek()?;
-        self.pass(&batch, batch.count);
+        self.advance(&batch, batch.count);
         Some(batch)
     }
 }

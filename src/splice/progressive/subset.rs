@@ -1,5 +1,5 @@
-//! Tables that tell of each sample, cut down to those that are wanted. What cannot be cut but only
-//! helps is left out; what would be wrong without its counterpart is refused.
+//! Trims sample tables to the selected samples. A table that cannot be trimmed is omitted if it is only
+//! a hint, and refused if omitting it would be wrong.
 
 use std::ops::Range;
 
@@ -10,15 +10,15 @@ use crate::error::Unsupported;
 
 const SHORT: Unsupported = Unsupported("a sample table is too short to be trimmed");
 
-/// Writes what a box of the sample table says of these samples.
-pub(super) fn cut(
+/// Writes a box of the sample table, trimmed to `samples`.
+pub(super) fn trim(
     out: &mut BoxWriter,
     found: &Found<'_>,
     samples: &Range<u32>,
     tables: &Tables<'_>,
 ) -> Result<(), Unsupported> {
     match &found.kind {
-        // They describe samples, but do not say which.
+        // Descriptions, which do not refer to single samples.
         b"stsd" | b"sgpd" => out.bytes.extend(found.bytes),
         b"stts" | b"ctts" => out.bytes.extend(runs(found, 4, samples)?),
         b"sbgp" => {
@@ -32,46 +32,46 @@ pub(super) fn cut(
             let each = each.get(samples.start as usize..samples.end as usize).ok_or(SHORT)?;
             out.bytes.extend(boxed(b"sdtp", &[&found.payload()[..4], each]));
         }
-        // Bounds of the shifts (§8.6.1.4), parts of samples (§8.7.7), stand-ins for seeking
-        // (§8.6.3), padding (§8.7.6) and priorities (§8.5.3): a player does without.
+        // Bounds of composition offsets (§8.6.1.4), sub-samples (§8.7.7), shadow sync samples
+        // (§8.6.3), padding bits (§8.7.6) and degradation priorities (§8.5.3): players do without.
         b"cslg" | b"subs" | b"stsh" | b"padb" | b"stdp" | b"free" | b"skip" => {}
         _ => return Err(Unsupported("the index has a table that cannot be trimmed")),
     }
     Ok(())
 }
 
-/// A table of runs, behind `skip` bytes, as far as they are of these samples.
+/// Returns a run-length table, which follows `skip` bytes, trimmed to `samples`.
 fn runs(found: &Found<'_>, skip: usize, samples: &Range<u32>) -> Result<Vec<u8>, Unsupported> {
     let entries = table(found, skip, 8)?;
-    let (mut cut, mut at) = (Vec::new(), 0u64);
+    let (mut trimmed, mut at) = (Vec::new(), 0u64);
     let (start, end) = (u64::from(samples.start), u64::from(samples.end));
     for run in entries.chunks_exact(8) {
         let next = at + u64::from(u32_at(run, 0).ok_or(SHORT)?);
         let within = next.min(end).saturating_sub(at.max(start));
         if within > 0 {
-            // It is no more than it was.
-            cut.extend((within as u32).to_be_bytes());
-            cut.extend(&run[4..]);
+            // The number is at most the old one, hence fits.
+            trimmed.extend((within as u32).to_be_bytes());
+            trimmed.extend(&run[4..]);
         }
         at = next;
     }
-    let count = (cut.len() / 8) as u32;
-    Ok(boxed(&found.kind, &[&found.payload()[..skip], &count.to_be_bytes(), &cut]))
+    let count = (trimmed.len() / 8) as u32;
+    Ok(boxed(&found.kind, &[&found.payload()[..skip], &count.to_be_bytes(), &trimmed]))
 }
 
-/// A table of sample numbers, counted from 1.
+/// Returns a table of sample numbers, counted from 1, trimmed to `samples`.
 fn numbers(found: &Found<'_>, samples: &Range<u32>) -> Result<Vec<u8>, Unsupported> {
-    let mut cut = Vec::new();
+    let mut trimmed = Vec::new();
     for number in table(found, 4, 4)?.chunks_exact(4).filter_map(|number| u32_at(number, 0)) {
         if number.checked_sub(1).is_some_and(|sample| samples.contains(&sample)) {
-            cut.extend((number - samples.start).to_be_bytes());
+            trimmed.extend((number - samples.start).to_be_bytes());
         }
     }
-    let count = (cut.len() / 4) as u32;
-    Ok(boxed(&found.kind, &[&found.payload()[..4], &count.to_be_bytes(), &cut]))
+    let count = (trimmed.len() / 4) as u32;
+    Ok(boxed(&found.kind, &[&found.payload()[..4], &count.to_be_bytes(), &trimmed]))
 }
 
-/// The sizes of these samples.
+/// Returns the stsz for `samples`.
 fn stsz(tables: &Tables<'_>, samples: &Range<u32>) -> Result<Vec<u8>, Unsupported> {
     use super::samples::Sizes;
     let count = samples.end - samples.start;

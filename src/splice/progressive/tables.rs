@@ -1,6 +1,7 @@
-//! The tables that tell of each sample of a track: how long (§8.6.1), how large (§8.7.3), where
-//! (§8.7.4, §8.7.5). Read in place, one sample after the other; must never allocate by a count that
-//! a table claims.
+//! [`Tables`] finds and checks the sample tables of a track: durations (§8.6.1), sizes (§8.7.3), chunks
+//! and offsets (§8.7.4, §8.7.5). They are read in place.
+//!
+//! **Invariant:** nothing is allocated by a count that a table claims.
 
 use std::ops::Range;
 
@@ -9,34 +10,34 @@ use crate::container::isobmff::{self, Found, u32_at};
 use crate::error::Unsupported;
 use crate::splice::trak::{Trak, at_most_one, one};
 
-/// The most samples of a track of which each has a size of its own: 30 hours at 60 pictures a second. Where
-/// all have the same, as in sound without compression, it matters only how many chunks there are.
+/// The maximum number of samples if each has a size of its own: 30 hours at 60 frames per second. Where
+/// all have the same, as in uncompressed audio, only the number of chunks matters.
 const MAX_SAMPLES: u32 = 8 << 20;
 
 const INCONSISTENT: Unsupported = Unsupported("the sample tables contradict each other");
 pub(super) const BACKWARDS: Unsupported =
     Unsupported("the samples are not stored in decoding order");
 
-/// The tables of a track.
+/// The sample tables of a track.
 #[derive(Clone, Copy)]
 pub(super) struct Tables<'a> {
-    /// How long samples last (stts).
+    /// Sample durations (stts).
     pub(super) times: RunLengthTable<'a>,
-    /// How much later than decoded they are shown (ctts), if at all.
+    /// Composition time offsets (ctts), if there are any.
     pub(super) shifts: Option<RunLengthTable<'a>>,
-    /// The numbers of those that can be decoded alone (stss); all, if it is not there.
+    /// The numbers of sync samples (stss); `None` if all are.
     pub(super) sync: Option<&'a [u8]>,
     pub(super) sizes: Sizes<'a>,
-    places: ChunkTable<'a>,
+    chunk_table: ChunkTable<'a>,
     descriptions: u32,
 }
 
 impl<'a> Tables<'a> {
-    /// Finds the tables; what they say is not yet consistent.
+    /// Finds the tables, without checking their consistency.
     pub(super) fn read(trak: &Trak<'a>) -> Result<Tables<'a>, Unsupported> {
         let stbl = &trak.stbl;
         let entries = table(&one(stbl, b"stsc")?, 4, 12)?;
-        let places = match (at_most_one(stbl, b"stco")?, at_most_one(stbl, b"co64")?) {
+        let chunk_table = match (at_most_one(stbl, b"stco")?, at_most_one(stbl, b"co64")?) {
             (Some(stco), None) => ChunkTable { entries, offsets: table(&stco, 4, 4)?, wide: false },
             (None, Some(co64)) => ChunkTable { entries, offsets: table(&co64, 4, 8)?, wide: true },
             _ => return Err(INCONSISTENT),
@@ -47,18 +48,18 @@ impl<'a> Tables<'a> {
             shifts: shifts.map(RunLengthTable),
             sync: at_most_one(stbl, b"stss")?.map(|stss| table(&stss, 4, 4)).transpose()?,
             sizes: sizes(stbl)?,
-            places,
+            chunk_table,
             descriptions: trak.descriptions,
         })
     }
 
-    /// How many samples there are.
+    /// Returns the number of samples.
     pub(super) fn count(&self) -> u32 {
         self.sizes.count()
     }
 
-    /// Makes sure that the tables tell the same of the same samples, and that the samples lie within
-    /// `media`, in their order.
+    /// Checks that the tables agree with each other, and that the samples lie within `media`, in their
+    /// order.
     pub(super) fn check(&self, media: &[Range<u64>]) -> Result<(), Unsupported> {
         let count = self.count();
         if count == 0 {
@@ -82,11 +83,11 @@ impl<'a> Tables<'a> {
         self.check_samples(media)
     }
 
-    /// Makes sure that the chunks hold each sample once, and that each has a description.
+    /// Checks that the chunks hold each sample once, and that each has a sample description.
     fn check_chunks(&self) -> Result<(), Unsupported> {
         let (mut samples, mut before) = (0u64, 0);
-        let mut entries = self.places.entries().peekable();
-        let chunks = self.places.chunks();
+        let mut entries = self.chunk_table.entries().peekable();
+        let chunks = self.chunk_table.chunks();
         while let Some(entry) = entries.next() {
             let next = entries.peek().map_or(chunks.checked_add(1), |next| Some(next.first));
             let of = next.and_then(|next| next.checked_sub(entry.first)).filter(|of| *of > 0);
@@ -122,23 +123,23 @@ impl<'a> Tables<'a> {
         if count == self.count() { Ok(()) } else { Err(INCONSISTENT) }
     }
 
-    /// Where the last chunk begins.
+    /// Returns the offset of the last chunk.
     pub(super) fn last_chunk(&self) -> Option<u64> {
-        self.places.offset(self.places.chunks().checked_sub(1)?)
+        self.chunk_table.offset(self.chunk_table.chunks().checked_sub(1)?)
     }
 
-    /// All samples, in the order in which they are decoded. Ends early if the tables do.
+    /// Returns all samples in decoding order. The iteration ends early if the tables do.
     pub(super) fn samples(&self) -> Samples<'a> {
-        Samples::new(self.times, self.shifts, self.sizes, self.places)
+        Samples::new(self.times, self.shifts, self.sizes, self.chunk_table)
     }
 
-    /// The numbers of samples that can be decoded alone, counted from 1.
+    /// Returns the numbers of the sync samples, counted from 1; `None` if all are.
     pub(super) fn sync_numbers(&self) -> Option<impl Iterator<Item = u32> + use<'a>> {
         self.sync.map(|stss| stss.chunks_exact(4).filter_map(|number| u32_at(number, 0)))
     }
 }
 
-/// The entries of a table, as [`isobmff::table`] finds them.
+/// Returns the entries of a table, as [`isobmff::table`] finds them.
 pub(super) fn table<'a>(
     found: &Found<'a>,
     skip: usize,
@@ -147,7 +148,7 @@ pub(super) fn table<'a>(
     isobmff::table(found, skip, size).ok_or(INCONSISTENT)
 }
 
-/// The sizes of samples, in either form (§8.7.3).
+/// Returns the sizes of samples, in either form (§8.7.3).
 fn sizes<'a>(stbl: &[Found<'a>]) -> Result<Sizes<'a>, Unsupported> {
     match (at_most_one(stbl, b"stsz")?, at_most_one(stbl, b"stz2")?) {
         (Some(stsz), None) => match u32_at(stsz.payload(), 4) {
@@ -160,7 +161,7 @@ fn sizes<'a>(stbl: &[Found<'a>]) -> Result<Sizes<'a>, Unsupported> {
         },
         (None, Some(stz2)) => {
             let bits = stz2.payload().get(7).copied().filter(|bits| matches!(bits, 8 | 16));
-            // Sizes of 4 bits, which the standard allows too, are none that any sample has.
+            // The standard also allows 4 bits, in which no real sample size fits.
             let bits =
                 bits.ok_or(Unsupported("the sample size fields (stz2) have an unsupported width"))?;
             Ok(Sizes::Each { bits, sizes: table(&stz2, 8, usize::from(bits / 8))? })

@@ -1,35 +1,36 @@
-//! Which samples of the tracks are wanted, and when they are shown. Pure.
+//! Selects the samples of the tracks for a time range, and computes their edit lists. Pure.
 //!
-//! The first track, the picture if there is one, says where the joined file begins: at a sample that
-//! can be decoded alone. The other follows: it begins with the sample that is heard at that time,
-//! and its edit list says where within that sample.
+//! The first track, the video if there is one, determines where the joined file begins: at a sync
+//! sample. The other track follows: it begins with the sample that is presented at that time, and its
+//! edit list starts within that sample.
 
 use std::time::Duration;
 
-use super::shown::{Shown, TOO_LONG};
+use super::presentation_times::{PresentationTimes, TOO_LONG};
 use super::{ParsedTrack, Selection};
 use crate::error::Unsupported;
 use crate::options::TimeRange;
 use crate::splice::edits::{Edit, NANOS, NORMAL, Rescale, SimpleEdit, rescaled, simple};
 
-/// From when on the times of a part count.
+/// The origin of the timestamps in a trimmed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Clock {
-    /// From its own beginning.
-    Anew,
-    /// From that of the film.
-    Kept,
+pub(super) enum TimeOrigin {
+    /// The beginning of the trimmed file.
+    Trimmed,
+    /// The beginning of the input.
+    Input,
 }
 
-/// What of the tracks is wanted, in the time scale of the joined file. `trim` is by their own clock.
+/// Selects the samples of the tracks for `trim`, which is in the time of the input. `scale` is the
+/// movie timescale of the joined file.
 pub(super) fn select(
     tracks: &[ParsedTrack<'_>],
     trim: TimeRange,
-    clock: Clock,
+    origin: TimeOrigin,
     scale: u32,
 ) -> Result<Vec<Selection>, Unsupported> {
     if trim.is_full() {
-        return tracks.iter().map(|track| whole(track, scale)).collect();
+        return tracks.iter().map(|track| untrimmed(track, scale)).collect();
     }
     if trim.end.is_some_and(|end| end <= trim.start) {
         return Err(Unsupported("the requested end is not after the start"));
@@ -39,80 +40,79 @@ pub(super) fn select(
     let mut end = trim.end.map(nanos).transpose()?;
     let mut selections = Vec::new();
     for track in tracks {
-        let line = PresentationTimeline::of(track)?;
-        let (start, zero) = line.start(from)?;
-        let stop = line.stop(start.sample, end)?;
-        let passed = if clock == Clock::Kept { zero } else { 0 };
-        let empty = start.empty.checked_add(passed).ok_or(TOO_LONG)?;
-        selections.push(line.selection(track, scale, CutStart { empty, ..start }, &stop)?);
-        // What is seen longer is heard longer too.
-        end = end.map(|end| stop.shown_until.map_or(end, |until| until.max(end)));
+        let timeline = PresentationTimeline::of(track)?;
+        let (start, zero) = timeline.start(from)?;
+        let cut_end = timeline.end_at(start.sample, end)?;
+        let skipped = if origin == TimeOrigin::Input { zero } else { 0 };
+        let empty = start.empty.checked_add(skipped).ok_or(TOO_LONG)?;
+        selections.push(timeline.selection(track, scale, CutStart { empty, ..start }, &cut_end)?);
+        // The audio lasts as long as the video.
+        end = end.map(|end| cut_end.presentation_end.map_or(end, |until| until.max(end)));
         from = CutPoint::Exactly(zero);
     }
     Ok(selections)
 }
 
-/// When the last sample of a track that can be decoded alone, and is shown no later than `start`, is
-/// decoded.
+/// Returns the decode time of the last sync sample of a track that is presented no later than `start`.
 pub(super) fn entry(track: &ParsedTrack<'_>, start: Duration) -> Option<Duration> {
     let start = CutPoint::About(i64::try_from(start.as_nanos()).ok()?);
-    let line = PresentationTimeline::of(track).ok()?;
-    let (CutStart { sample, .. }, _) = line.start(start).ok()?;
+    let timeline = PresentationTimeline::of(track).ok()?;
+    let (CutStart { sample, .. }, _) = timeline.start(start).ok()?;
     let decoded = track.tables.times.total_before(sample)?;
-    let nanos = line.nanos(i64::try_from(decoded).ok()?).ok()?;
+    let nanos = timeline.nanos(i64::try_from(decoded).ok()?).ok()?;
     Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
 }
 
-/// All of a track.
-fn whole(track: &ParsedTrack<'_>, scale: u32) -> Result<Selection, Unsupported> {
+/// Selects all samples of a track.
+fn untrimmed(track: &ParsedTrack<'_>, scale: u32) -> Result<Selection, Unsupported> {
     let edits = rescaled(&track.edits, Rescale { from: track.movie_scale, to: scale })?;
-    // Neither sum can overflow: there are not that many samples.
+    // The sum cannot overflow: the number of samples has 32 bits, and so has each duration.
     let runs = track.tables.times.runs();
     let media = runs.map(|(count, delta)| u64::from(count) * u64::from(delta)).sum();
     Ok(Selection { samples: 0..track.tables.count(), edits, media, is_cut: false })
 }
 
-/// Where a track is to begin, in nanoseconds of the film.
+/// The requested start of a track, in nanoseconds of the input.
 #[derive(Clone, Copy)]
 enum CutPoint {
-    /// Where it can be cut, then or before.
+    /// At the last sync sample at or before this time.
     About(i64),
-    /// Then, be it within a sample.
+    /// At exactly this time, even within a sample.
     Exactly(i64),
 }
 
-/// Where a track begins.
+/// The start of a trimmed track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct CutStart {
-    /// With which sample.
+    /// The first sample.
     sample: u32,
-    /// Which time of its media is shown first.
+    /// The media time that is presented first.
     shown: i64,
-    /// For how many nanoseconds nothing is shown before.
+    /// The duration of the empty edit before it, in nanoseconds.
     empty: i64,
 }
 
-/// Where a track ends.
+/// The end of a trimmed track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct CutEnd {
-    /// Before which sample.
+    /// The sample after the last one.
     sample: u32,
-    /// Until which time of its media it is shown.
+    /// The media time at which the presentation ends.
     shown: i64,
-    /// That, in nanoseconds of the film, if it is not its own end.
-    shown_until: Option<i64>,
+    /// The same in nanoseconds of the input; `None` at the end of the track.
+    presentation_end: Option<i64>,
 }
 
-/// When the samples of a track are shown.
+/// The presentation of a track.
 struct PresentationTimeline {
-    shown: Shown,
-    /// Those that can be decoded alone, counted from 0; all, if it is not said.
+    shown: PresentationTimes,
+    /// The sync samples, counted from 0; `None` if all are.
     sync: Option<Vec<u32>>,
-    /// When the last one is over, or is not shown any more.
+    /// The media time at which the presentation ends.
     end: i64,
-    /// Where its media begin to be shown.
+    /// The media time at which the presentation begins.
     media_time: i64,
-    /// When they do, in nanoseconds.
+    /// The duration of the empty edit before it, in nanoseconds.
     empty: i64,
     scale: u32,
 }
@@ -124,7 +124,7 @@ impl PresentationTimeline {
         let SimpleEdit { empty, media_time, segment } = simple;
         let nanos = Rescale { from: track.movie_scale, to: NANOS }.floor(empty)?;
         let empty = i64::try_from(nanos).map_err(|_| TOO_LONG)?;
-        let (shown, mut end) = Shown::of(&track.tables)?;
+        let (shown, mut end) = PresentationTimes::of(&track.tables)?;
         let scale = track.trak.scale;
         if let Some(segment) = segment {
             let segment = Rescale { from: track.movie_scale, to: scale }.ceil(segment)?;
@@ -135,28 +135,28 @@ impl PresentationTimeline {
         Ok(PresentationTimeline { shown, sync, end, media_time, empty, scale })
     }
 
-    /// When this time of the media is shown.
+    /// Converts a media time to a presentation time in nanoseconds.
     fn nanos(&self, ticks: i64) -> Result<i64, Unsupported> {
         let since = i128::from(ticks) - i128::from(self.media_time);
         let nanos = (since * i128::from(NANOS)).div_euclid(self.scale.into());
         i64::try_from(nanos + i128::from(self.empty)).map_err(|_| TOO_LONG)
     }
 
-    /// Which time of the media is shown then: the nearest.
+    /// Converts a presentation time to a media time, rounding to the nearest.
     fn ticks(&self, nanos: i64) -> Result<i64, Unsupported> {
         let since = (i128::from(nanos) - i128::from(self.empty)) * i128::from(self.scale);
         let ticks = (since + i128::from(NANOS / 2)).div_euclid(NANOS.into());
         i64::try_from(ticks + i128::from(self.media_time)).map_err(|_| TOO_LONG)
     }
 
-    /// The first time of the media that is shown no earlier than that.
+    /// Returns the first media time that is presented no earlier than `nanos`.
     fn from(&self, nanos: i64) -> i64 {
         let since = (i128::from(nanos) - i128::from(self.empty)) * i128::from(self.scale);
         let ticks = -(-since).div_euclid(NANOS.into()) + i128::from(self.media_time);
         i64::try_from(ticks).unwrap_or(if ticks < 0 { i64::MIN } else { i64::MAX })
     }
 
-    /// The last sample that can be decoded alone and is shown no later than `ticks`.
+    /// Returns the last sync sample that is presented no later than `ticks`.
     fn sync_before(&self, ticks: i64) -> Option<u32> {
         let is_before = |sample: &u32| self.shown.at(*sample).is_some_and(|at| at <= ticks);
         match &self.sync {
@@ -165,7 +165,8 @@ impl PresentationTimeline {
         }
     }
 
-    /// Where the track begins if the film begins `from` there, and when in the film that is.
+    /// Returns the start of the track if the file starts at `from`, and the exact presentation time of
+    /// that start.
     fn start(&self, from: CutPoint) -> Result<(CutStart, i64), Unsupported> {
         let (CutPoint::About(at) | CutPoint::Exactly(at)) = from;
         if at >= self.nanos(self.end)? {
@@ -187,16 +188,16 @@ impl PresentationTimeline {
         Ok((start, if let CutPoint::About(_) = from { self.nanos(shown)? } else { at }))
     }
 
-    /// Where the track ends that begins with the sample `first`: so that nothing that is left out
-    /// is shown before anything that is kept.
-    fn stop(&self, first: u32, end: Option<i64>) -> Result<CutEnd, Unsupported> {
-        let own = CutEnd { sample: self.shown.count(), shown: self.end, shown_until: None };
+    /// Returns the end of the track that begins with the sample `first`, so that no omitted sample is
+    /// presented before a selected one.
+    fn end_at(&self, first: u32, end: Option<i64>) -> Result<CutEnd, Unsupported> {
+        let own = CutEnd { sample: self.shown.count(), shown: self.end, presentation_end: None };
         let Some(end) = end else { return Ok(own) };
         let Some((sample, shown)) = self.shown.cut_behind(first, &(self.from(end)..self.end))
         else {
             return Ok(own);
         };
-        Ok(CutEnd { sample, shown, shown_until: Some(self.nanos(shown)?) })
+        Ok(CutEnd { sample, shown, presentation_end: Some(self.nanos(shown)?) })
     }
 
     fn selection(
@@ -204,24 +205,24 @@ impl PresentationTimeline {
         track: &ParsedTrack<'_>,
         scale: u32,
         start: CutStart,
-        stop: &CutEnd,
+        cut_end: &CutEnd,
     ) -> Result<Selection, Unsupported> {
-        let samples = start.sample..stop.sample;
+        let samples = start.sample..cut_end.sample;
         let time = |sample| track.tables.times.total_before(sample).ok_or(TOO_LONG);
         let decoded = time(start.sample)?;
-        let media = time(stop.sample)? - decoded;
-        // Where nothing is shown at first, the edit list says so: players disagree about a track that
-        // it lets begin before its first sample.
+        let media = time(cut_end.sample)? - decoded;
+        // A gap at the start becomes an empty edit: players disagree about an edit that begins before
+        // the first sample.
         let shown = self.shown.earliest(&samples).unwrap_or(start.shown).max(start.shown);
-        let wait = self.nanos(shown)? - self.nanos(start.shown)?;
+        let gap = self.nanos(shown)? - self.nanos(start.shown)?;
         let start =
-            CutStart { shown, empty: start.empty.checked_add(wait).ok_or(TOO_LONG)?, ..start };
+            CutStart { shown, empty: start.empty.checked_add(gap).ok_or(TOO_LONG)?, ..start };
         let decoded = i64::try_from(decoded).map_err(|_| TOO_LONG)?;
         let media_time = start.shown - decoded;
         if media_time < 0 {
             return Err(Unsupported("samples are presented before they are decoded"));
         }
-        let ticks = u64::try_from(stop.shown - start.shown).ok().filter(|ticks| *ticks > 0);
+        let ticks = u64::try_from(cut_end.shown - start.shown).ok().filter(|ticks| *ticks > 0);
         let ticks =
             ticks.ok_or(Unsupported("the track has no samples in the requested time range"))?;
         let segment = Rescale { from: self.scale, to: scale }.ceil(ticks)?;

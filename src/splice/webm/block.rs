@@ -1,68 +1,75 @@
-//! The blocks of a piece (RFC 9559 §10): are they of the track and the time that were announced, and
-//! what becomes of them? Pure.
+//! Checks and rewrites the headers of blocks (RFC 9559 §10): their track and time must be those that
+//! the cues announced. Pure.
 
 use super::cut::TimeWindow;
 use super::{MAX_TICKS, ids};
 use crate::container::ebml;
 
-/// What becomes of a block.
+/// The decision about a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BlockAction {
-    Kept,
-    /// It is not in the part that is wanted.
-    Left,
+    Keep,
+    /// The block is outside the requested time range.
+    Drop,
 }
 
-/// The blocks of one piece, in their order.
+/// The state for the blocks of one run, in their order.
 pub(super) struct Blocks {
-    /// Their track's number in their own file and in the joined one, as in a block: one byte,
-    /// with the length mark.
+    /// The track number in the input and in the joined file, encoded as in a block: one byte, with
+    /// the length marker.
     from: u8,
     to: u8,
     cut: Option<TimeWindow>,
-    /// When a block of the first cluster must play, until it was there.
-    due: Option<i64>,
-    /// The time of their cluster.
+    /// The time that a block of the first cluster must have; `None` once that block was seen.
+    expected_time: Option<i64>,
+    /// The timestamp of the current cluster.
     time: Option<i64>,
 }
 
-const OTHER_TIME: &str = "a cluster does not begin at the time of its cue";
-const OTHER_BLOCK: &str = "a BlockGroup does not have exactly one Block";
+const WRONG_TIME: &str = "a cluster does not begin at the time of its cue";
+const NOT_ONE_BLOCK: &str = "a BlockGroup does not have exactly one Block";
 
 impl Blocks {
-    /// The head of a block: track, time, flags.
+    /// The length of a block header: track, time, flags.
     pub(super) const HEAD: usize = 4;
 
-    pub(super) fn new(from: u8, to: u8, due: Option<u64>, cut: Option<TimeWindow>) -> Blocks {
-        let due = due.and_then(|due| i64::try_from(due).ok());
-        Blocks { from: from | 0x80, to: to | 0x80, cut, due, time: None }
+    pub(super) fn new(
+        from: u8,
+        to: u8,
+        expected_time: Option<u64>,
+        cut: Option<TimeWindow>,
+    ) -> Blocks {
+        let expected_time = expected_time.and_then(|time| i64::try_from(time).ok());
+        Blocks { from: from | 0x80, to: to | 0x80, cut, expected_time, time: None }
     }
 
-    /// A cluster begins.
+    /// Begins a cluster.
     pub(super) fn cluster(&mut self) {
         self.time = None;
     }
 
-    /// A cluster ends.
+    /// Ends a cluster.
     pub(super) fn end(&mut self) -> Result<(), &'static str> {
-        if self.due.is_none() { Ok(()) } else { Err(OTHER_TIME) }
+        if self.expected_time.is_none() { Ok(()) } else { Err(WRONG_TIME) }
     }
 
-    /// The time of the cluster; gives what is to stand there instead, never more.
+    /// Checks the timestamp of a cluster and returns the one to write, which is never larger.
     pub(super) fn timestamp(&mut self, time: u64) -> Result<u64, &'static str> {
         let signed = i64::try_from(time).ok().filter(|_| time < MAX_TICKS);
         let signed = signed.ok_or("a cluster timestamp is out of range")?;
         if self.time.replace(signed).is_some() {
             return Err("a cluster has two timestamps");
         }
-        // No block is further away from its cluster than its own time reaches.
-        match self.due {
-            Some(due) if i16::try_from(due - signed).is_err() => Err(OTHER_TIME),
+        // The relative time of a block has 16 bits.
+        match self.expected_time {
+            Some(expected_time) if i16::try_from(expected_time - signed).is_err() => {
+                Err(WRONG_TIME)
+            }
             _ => Ok(self.cut.map_or(time, |cut| time.saturating_sub(cut.zero))),
         }
     }
 
-    /// The head of a block, which is changed.
+    /// Checks and rewrites the header of a block.
     pub(super) fn block(&mut self, head: &mut [u8]) -> Result<BlockAction, &'static str> {
         let [track, high, low, _] = head else { return Err("a block is too short") };
         if *track != self.from {
@@ -71,31 +78,31 @@ impl Blocks {
         *track = self.to;
         let cluster = self.time.ok_or("a block comes before the timestamp of its cluster")?;
         let time = cluster + i64::from(i16::from_be_bytes([*high, *low]));
-        match self.due {
-            Some(due) if time > due => return Err(OTHER_TIME),
-            Some(due) if time == due => self.due = None,
+        match self.expected_time {
+            Some(expected_time) if time > expected_time => return Err(WRONG_TIME),
+            Some(expected_time) if time == expected_time => self.expected_time = None,
             _ => {}
         }
-        let Some(TimeWindow { zero, until }) = self.cut else { return Ok(BlockAction::Kept) };
+        let Some(TimeWindow { zero, until }) = self.cut else { return Ok(BlockAction::Keep) };
         let (Ok(zero), Ok(time)) = (i64::try_from(zero), u64::try_from(time)) else {
-            return Ok(BlockAction::Left);
+            return Ok(BlockAction::Drop);
         };
         if time >= until || time < zero as u64 {
-            return Ok(BlockAction::Left);
+            return Ok(BlockAction::Drop);
         }
-        // A cluster that begins before 0 begins at 0 now, and its blocks are nearer to it by as
-        // much: what is left of them cannot overflow.
-        let nearer = (zero - cluster).max(0);
-        let relative = i64::from(i16::from_be_bytes([*high, *low])) - nearer;
+        // A cluster that began before 0 begins at 0 now, and its blocks are closer to it by as
+        // much: their relative time cannot overflow.
+        let overlap = (zero - cluster).max(0);
+        let relative = i64::from(i16::from_be_bytes([*high, *low])) - overlap;
         let relative =
             i16::try_from(relative).map_err(|_| "a block is too far from its cluster timestamp")?;
         [*high, *low] = relative.to_be_bytes();
-        Ok(BlockAction::Kept)
+        Ok(BlockAction::Keep)
     }
 
-    /// What is in a group, where the head of its block is changed.
+    /// Checks the payload of a BlockGroup and rewrites the header of its block.
     pub(super) fn group(&mut self, bytes: &mut [u8]) -> Result<BlockAction, &'static str> {
-        let (mut at, mut fate) = (0, None);
+        let (mut at, mut action) = (0, None);
         while at < bytes.len() {
             let header = ebml::header(&bytes[at..]).ok_or("a BlockGroup is malformed")?;
             let size = header.size.and_then(|size| usize::try_from(size).ok());
@@ -106,16 +113,16 @@ impl Blocks {
                 ids::BLOCK => {
                     let head = bytes[start..end].first_chunk_mut::<{ Blocks::HEAD }>();
                     let of = self.block(head.ok_or("a block is too short")?)?;
-                    if fate.replace(of).is_some() {
-                        return Err(OTHER_BLOCK);
+                    if action.replace(of).is_some() {
+                        return Err(NOT_ONE_BLOCK);
                     }
                 }
-                // A sum of what was changed.
+                // The checksum would be wrong after the rewrite.
                 ids::CRC_32 => bytes[at] = ids::VOID as u8,
                 _ => {}
             }
             at = end;
         }
-        fate.ok_or(OTHER_BLOCK)
+        action.ok_or(NOT_ONE_BLOCK)
     }
 }

@@ -1,6 +1,8 @@
-//! How clusters are changed on their way (RFC 9559 §5.1.3): the number of their track, their times
-//! in a part of a film, and what would not be true any more. Every change keeps the width of what
-//! it changes. Must never hold a block, only its head, nor let through what it does not know.
+//! Rewrites clusters (RFC 9559 §5.1.3) while they are copied: track number, timestamps in a trimmed
+//! file, and elements that would no longer be true. Every change keeps the length.
+//!
+//! **Invariant:** a SimpleBlock is never buffered, only its header; and no unknown element is let
+//! through.
 
 use super::block::{BlockAction, Blocks};
 use super::cut::TimeWindow;
@@ -10,18 +12,18 @@ use crate::container::ebml::{self, MAX_HEADER};
 use crate::error::Error;
 use crate::splice::{RangeWriter, TrackInput};
 
-/// How clusters are changed.
+/// The rewrite rules for clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterRewriteRules {
-    /// The number of each track in its own file.
+    /// The number of each track in its input file.
     numbers: Vec<u8>,
     cut: Option<TimeWindow>,
-    /// When each piece plays, in ticks of the film.
+    /// The time of each extent, in ticks.
     times: Vec<u64>,
 }
 
 impl ClusterRewriteRules {
-    /// Gives `update` an unambiguous encoding, for a digest.
+    /// Feeds `update` an unambiguous encoding, for a digest.
     pub(in crate::splice) fn encode(&self, update: &mut dyn FnMut(&[u8])) {
         let ClusterRewriteRules { numbers, cut, times } = self;
         update(&[numbers.len() as u8]);
@@ -36,7 +38,7 @@ impl ClusterRewriteRules {
         }
     }
 
-    /// What it takes to keep them in memory.
+    /// Returns how many bytes of memory the rules occupy.
     pub(in crate::splice) fn memory_size(&self) -> usize {
         self.times.capacity() * size_of::<u64>()
     }
@@ -46,38 +48,38 @@ impl ClusterRewriteRules {
         ClusterRewriteRules { numbers, cut, times: Vec::new() }
     }
 
-    /// Takes note of the next piece.
-    pub(super) fn expect(&mut self, time: u64) {
+    /// Records the time of the next extent.
+    pub(super) fn push_time(&mut self, time: u64) {
         self.times.push(time);
     }
 
-    /// Makes the piece of `track` whose `len` bytes come next from `input`; `place` is its own
-    /// among all pieces.
+    /// Rewrites the extent of `track` whose `len` bytes come next from `input`; `index` is its index
+    /// among all extents.
     pub(in crate::splice) fn rewrite(
         &self,
         track: u8,
-        place: usize,
+        index: usize,
         len: u64,
         input: &mut TrackInput<'_>,
-        window: &mut RangeWriter<'_>,
+        writer: &mut RangeWriter<'_>,
     ) -> Result<(), Error> {
-        let due = self.times.get(place).copied();
+        let expected_time = self.times.get(index).copied();
         let from = self.numbers.get(usize::from(track)).copied().unwrap_or(0);
-        let blocks = Blocks::new(from, track + 1, due, self.cut);
-        ClusterRewriter { input, window, blocks }.run(len)
+        let blocks = Blocks::new(from, track + 1, expected_time, self.cut);
+        ClusterRewriter { input, writer, blocks }.run(len)
     }
 }
 
-/// The header of an element, with room for the head of a block.
-struct Head {
+/// The header of an element, with room for the header of a block.
+struct ElementHeader {
     id: u32,
     bytes: [u8; MAX_HEADER + Blocks::HEAD],
     len: usize,
     size: u64,
 }
 
-impl Head {
-    /// An element with an ID of one byte becomes one that says nothing, of the same length.
+impl ElementHeader {
+    /// Turns an element with an ID of one byte into a Void of the same length.
     fn void(&mut self) {
         self.bytes[0] = ids::VOID as u8;
     }
@@ -89,152 +91,161 @@ impl Head {
 
 struct ClusterRewriter<'p, 'i, 'w> {
     input: &'p mut TrackInput<'i>,
-    window: &'p mut RangeWriter<'w>,
+    writer: &'p mut RangeWriter<'w>,
     blocks: Blocks,
 }
 
 impl ClusterRewriter<'_, '_, '_> {
     fn run(&mut self, len: u64) -> Result<(), Error> {
         let (mut left, mut is_first) = (len, true);
-        while left > 0 && !self.window.is_over() {
-            let head = self.head(left)?;
-            left -= head.len();
-            match head.id {
-                ids::CLUSTER => self.cluster(&head)?,
-                _ if is_first => return Err(self.wrong("a cue does not point to a cluster")),
-                ids::VOID => self.copy(&head)?,
+        while left > 0 && !self.writer.is_over() {
+            let header = self.header(left)?;
+            left -= header.len();
+            match header.id {
+                ids::CLUSTER => self.cluster(&header)?,
+                _ if is_first => return Err(self.mismatch("a cue does not point to a cluster")),
+                ids::VOID => self.copy(&header)?,
                 ids::CUES | ids::TAGS | ids::SEEK_HEAD | ids::ATTACHMENTS | ids::CHAPTERS => {
-                    self.leave_out(&head)?;
+                    self.copy_as_void(&header)?;
                 }
-                _ => return Err(self.wrong("an unexpected element lies between clusters")),
+                _ => return Err(self.mismatch("an unexpected element lies between clusters")),
             }
             is_first = false;
         }
         Ok(())
     }
 
-    fn cluster(&mut self, cluster: &Head) -> Result<(), Error> {
-        self.window.write(&cluster.bytes[..cluster.len])?;
+    fn cluster(&mut self, cluster: &ElementHeader) -> Result<(), Error> {
+        self.writer.write(&cluster.bytes[..cluster.len])?;
         self.blocks.cluster();
         let mut left = cluster.size;
-        while left > 0 && !self.window.is_over() {
-            let mut head = self.head(left)?;
-            left -= head.len();
-            match head.id {
-                ids::SIMPLE_BLOCK => self.block(head)?,
-                ids::BLOCK_GROUP => self.group(head)?,
-                ids::TIMESTAMP => self.timestamp(&head)?,
-                ids::VOID => self.copy(&head)?,
-                // They speak of the place and the bytes of the cluster in its own file.
+        while left > 0 && !self.writer.is_over() {
+            let mut header = self.header(left)?;
+            left -= header.len();
+            match header.id {
+                ids::SIMPLE_BLOCK => self.block(header)?,
+                ids::BLOCK_GROUP => self.group(header)?,
+                ids::TIMESTAMP => self.timestamp(&header)?,
+                ids::VOID => self.copy(&header)?,
+                // These elements describe the position and the bytes of the cluster in the input.
                 ids::POSITION | ids::PREV_SIZE | ids::CRC_32 => {
-                    head.void();
-                    self.copy(&head)?;
+                    header.void();
+                    self.copy(&header)?;
                 }
-                _ => return Err(self.wrong("an unexpected element lies in a cluster")),
+                _ => return Err(self.mismatch("an unexpected element lies in a cluster")),
             }
         }
-        if self.window.is_over() { Ok(()) } else { self.check(Blocks::end) }
+        if self.writer.is_over() { Ok(()) } else { self.check(Blocks::end) }
     }
 
-    fn timestamp(&mut self, head: &Head) -> Result<(), Error> {
-        if head.size > 8 {
-            return Err(self.wrong("a cluster has a malformed timestamp"));
+    fn timestamp(&mut self, header: &ElementHeader) -> Result<(), Error> {
+        if header.size > 8 {
+            return Err(self.mismatch("a cluster has a malformed timestamp"));
         }
         let mut bytes = [0; 8];
-        let field = &mut bytes[8 - head.size as usize..];
+        let field = &mut bytes[8 - header.size as usize..];
         if !field.is_empty() {
             field.copy_from_slice(self.input.read_exact(field.len())?);
         }
         let time = u64::from_be_bytes(bytes);
         let time = self.check(|blocks| blocks.timestamp(time))?;
-        // It is not more than before: it fits.
-        self.window.write(&head.bytes[..head.len])?;
-        self.window.write(&time.to_be_bytes()[8 - head.size as usize..])
+        // The new time is at most the old one, hence fits.
+        self.writer.write(&header.bytes[..header.len])?;
+        self.writer.write(&time.to_be_bytes()[8 - header.size as usize..])
     }
 
-    fn block(&mut self, mut head: Head) -> Result<(), Error> {
-        let Some(rest) = head.size.checked_sub(Blocks::HEAD as u64) else {
-            return Err(self.wrong("a block is too short"));
+    fn block(&mut self, mut header: ElementHeader) -> Result<(), Error> {
+        let Some(rest) = header.size.checked_sub(Blocks::HEAD as u64) else {
+            return Err(self.mismatch("a block is too short"));
         };
-        let end = head.len + Blocks::HEAD;
-        head.bytes[head.len..end].copy_from_slice(self.input.read_exact(Blocks::HEAD)?);
-        if self.check(|blocks| blocks.block(&mut head.bytes[head.len..end]))? == BlockAction::Left {
-            head.void();
+        let end = header.len + Blocks::HEAD;
+        header.bytes[header.len..end].copy_from_slice(self.input.read_exact(Blocks::HEAD)?);
+        if self.check(|blocks| blocks.block(&mut header.bytes[header.len..end]))?
+            == BlockAction::Drop
+        {
+            header.void();
         }
-        self.window.write(&head.bytes[..end])?;
-        self.window.copy(self.input, rest)
+        self.writer.write(&header.bytes[..end])?;
+        self.writer.copy(self.input, rest)
     }
 
-    /// A group is held whole: whether it is left out says the block in it, and there are few.
-    fn group(&mut self, mut head: Head) -> Result<(), Error> {
-        let size = usize::try_from(head.size).unwrap_or(usize::MAX);
+    /// Copies a BlockGroup, which is buffered completely: the block in it decides whether it is
+    /// dropped, and groups are rare.
+    fn group(&mut self, mut header: ElementHeader) -> Result<(), Error> {
+        let size = usize::try_from(header.size).unwrap_or(usize::MAX);
         if size == 0 {
-            return Err(self.wrong("a BlockGroup has no Block"));
+            return Err(self.mismatch("a BlockGroup has no Block"));
         }
         let bytes = self.input.read_exact(size)?;
-        let fate = self.blocks.group(bytes);
-        if fate == Ok(BlockAction::Left) {
-            head.void();
+        let action = self.blocks.group(bytes);
+        if action == Ok(BlockAction::Drop) {
+            header.void();
         }
-        if fate.is_ok() {
-            self.window.write(&head.bytes[..head.len])?;
-            self.window.write(bytes)?;
+        if action.is_ok() {
+            self.writer.write(&header.bytes[..header.len])?;
+            self.writer.write(bytes)?;
         }
-        fate.map(|_| ()).map_err(|why| self.wrong(why))
+        action.map(|_| ()).map_err(|why| self.mismatch(why))
     }
 
-    /// An element as it is, but for what was changed in its header.
-    fn copy(&mut self, head: &Head) -> Result<(), Error> {
-        self.window.write(&head.bytes[..head.len])?;
-        self.window.copy(self.input, head.size)
+    /// Copies an element with its header as it is now.
+    fn copy(&mut self, header: &ElementHeader) -> Result<(), Error> {
+        self.writer.write(&header.bytes[..header.len])?;
+        self.writer.copy(self.input, header.size)
     }
 
-    /// An element of an ID longer than a byte becomes one that says nothing, of the same length.
-    fn leave_out(&mut self, head: &Head) -> Result<(), Error> {
-        // Its header may be longer than that of a Void can be; what is over is in the Void then.
-        let width = (head.len - 1).min(8);
-        let opening = ebml::opening(ids::VOID, head.len() - 1 - width as u64, width);
-        self.window.write(&opening)?;
-        self.window.write(&[0; MAX_HEADER][..head.len - opening.len()])?;
-        self.window.copy(self.input, head.size)
+    /// Turns an element with a longer ID into a Void of the same length.
+    fn copy_as_void(&mut self, header: &ElementHeader) -> Result<(), Error> {
+        // The header may be longer than that of a Void can be; the rest of it goes into the Void.
+        let width = (header.len - 1).min(8);
+        let opening = ebml::opening(ids::VOID, header.len() - 1 - width as u64, width);
+        self.writer.write(&opening)?;
+        self.writer.write(&[0; MAX_HEADER][..header.len - opening.len()])?;
+        self.writer.copy(self.input, header.size)
     }
 
-    /// The next header; what it opens must end with the `left` bytes that it is in.
-    fn head(&mut self, left: u64) -> Result<Head, Error> {
-        let mut head = Head { id: 0, bytes: [0; MAX_HEADER + Blocks::HEAD], len: 0, size: 0 };
-        self.field(&mut head, 4, left)?;
-        let id_len = head.len;
-        self.field(&mut head, 8, left)?;
-        let field = &head.bytes[..head.len];
-        head.id =
+    /// Reads the next header; its element must end within the `left` bytes of its parent.
+    fn header(&mut self, left: u64) -> Result<ElementHeader, Error> {
+        let mut header =
+            ElementHeader { id: 0, bytes: [0; MAX_HEADER + Blocks::HEAD], len: 0, size: 0 };
+        self.field(&mut header, 4, left)?;
+        let id_len = header.len;
+        self.field(&mut header, 8, left)?;
+        let field = &header.bytes[..header.len];
+        header.id =
             ebml::uint_of(&field[..id_len]).and_then(|id| u32::try_from(id).ok()).unwrap_or(0);
         let Some(size) = ebml::size_of_field(&field[id_len..]) else {
-            return Err(self.wrong("a cluster or an element in it has an unknown size"));
+            return Err(self.mismatch("a cluster or an element in it has an unknown size"));
         };
-        head.size = size;
-        if size > left - head.len as u64 {
-            return Err(self.wrong("the element sizes in a cluster do not add up"));
+        header.size = size;
+        if size > left - header.len as u64 {
+            return Err(self.mismatch("the element sizes in a cluster do not add up"));
         }
-        Ok(head)
+        Ok(header)
     }
 
-    /// A field of variable size behind those that `head` has.
-    fn field(&mut self, head: &mut Head, longest: usize, left: u64) -> Result<(), Error> {
-        let room = usize::try_from(left).unwrap_or(usize::MAX) - head.len;
+    /// Reads a variable-size integer and appends it to `header`.
+    fn field(
+        &mut self,
+        header: &mut ElementHeader,
+        max_width: usize,
+        left: u64,
+    ) -> Result<(), Error> {
+        let room = usize::try_from(left).unwrap_or(usize::MAX) - header.len;
         if room == 0 {
-            return Err(self.wrong("the element sizes in a cluster do not add up"));
+            return Err(self.mismatch("the element sizes in a cluster do not add up"));
         }
         let first = self.input.read_exact(1)?[0];
-        head.bytes[head.len] = first;
+        header.bytes[header.len] = first;
         let width = ebml::width(first);
-        if width > longest.min(room) {
-            return Err(self.wrong("expected an EBML element"));
+        if width > max_width.min(room) {
+            return Err(self.mismatch("expected an EBML element"));
         }
         if width > 1 {
             let rest = self.input.read_exact(width - 1)?;
-            head.bytes[head.len + 1..head.len + width].copy_from_slice(rest);
+            header.bytes[header.len + 1..header.len + width].copy_from_slice(rest);
         }
-        head.len += width;
+        header.len += width;
         Ok(())
     }
 
@@ -245,7 +256,7 @@ impl ClusterRewriter<'_, '_, '_> {
         by(&mut self.blocks).map_err(|why| self.input.mismatch(why))
     }
 
-    fn wrong(&self, why: &'static str) -> Error {
+    fn mismatch(&self, why: &'static str) -> Error {
         self.input.mismatch(why)
     }
 }

@@ -1,5 +1,6 @@
-//! The index of a WebM file (RFC 9559 §5.1.5): which clusters there are, and from when on they
-//! play. Must never keep more of it than the clusters are.
+//! Reads the index of a WebM file (Cues, RFC 9559 §5.1.5): which clusters there are, and their times.
+//!
+//! **Invariant:** at most one entry is stored per cluster.
 
 use std::ops::Range;
 
@@ -7,14 +8,14 @@ use super::{ClusterRun, MAX_TICKS, ids};
 use crate::container::ebml::{self, Element, MALFORMED};
 use crate::error::Unsupported;
 
-/// More clusters than any film has: five hours of them, each shorter than 0.2 s.
+/// The maximum number of cluster runs: five hours of clusters, each shorter than 0.2 s.
 const MAX_RUNS: usize = 100_000;
-/// What a cluster may have in front of its first block: a time, a place, a size and a checksum.
-const IN_FRONT: u64 = 64;
-/// As much of a cluster as it takes to find its first block.
-pub(super) const BEGINNING: u64 = 512;
+/// The maximum length of what precedes the first block of a cluster: time, position, size, checksum.
+const MAX_PREFIX: u64 = 64;
+/// How much of a cluster is read to find its first block.
+pub(super) const CLUSTER_READ: u64 = 512;
 
-/// The clusters that cues of track `number` lead to, in their order.
+/// Returns the clusters that the cues of track `number` point to, in their order.
 pub(super) fn read(
     payload: &[u8],
     number: u64,
@@ -42,22 +43,22 @@ pub(super) fn read(
     Ok(runs)
 }
 
-/// Where a cue leads to in track `number`, if it does.
+/// Returns the cluster that a CuePoint points to in track `number`, if it does.
 pub(super) fn run(
     point: Element<'_>,
     number: u64,
     segment: &Range<u64>,
 ) -> Result<Option<ClusterRun>, Unsupported> {
-    let (mut time, mut place) = (None, None);
+    let (mut time, mut cue) = (None, None);
     for field in ebml::children(point.payload) {
         let field = field?;
         match field.id {
             ids::CUE_TIME => time = Some(field.uint()?),
-            ids::CUE_TRACK_POSITIONS if place.is_none() => place = position(field, number)?,
+            ids::CUE_TRACK_POSITIONS if cue.is_none() => cue = position(field, number)?,
             _ => {}
         }
     }
-    let Some((position, is_inside)) = place else { return Ok(None) };
+    let Some((position, is_inside)) = cue else { return Ok(None) };
     let time = time
         .filter(|time| *time < MAX_TICKS)
         .ok_or(Unsupported("a cue has no valid time (CueTime)"))?;
@@ -66,7 +67,8 @@ pub(super) fn run(
     Ok(Some(ClusterRun { at, time, is_cue: true, is_inside }))
 }
 
-/// Where in the segment the cluster is, and whether the block may have others in front of it.
+/// Returns the position of the cluster in the segment, and whether the block may have earlier ones
+/// before it.
 fn position(positions: Element<'_>, number: u64) -> Result<Option<(u64, bool)>, Unsupported> {
     let (mut track, mut cluster, mut relative, mut count) = (None, None, None, None);
     for field in ebml::children(positions.payload) {
@@ -82,47 +84,47 @@ fn position(positions: Element<'_>, number: u64) -> Result<Option<(u64, bool)>, 
     if track != Some(number) {
         return Ok(None);
     }
-    // Neither has to be there.
-    let is_first = relative.map_or(count == Some(1), |relative| relative <= IN_FRONT);
+    // Both fields are optional.
+    let is_first = relative.map_or(count == Some(1), |relative| relative <= MAX_PREFIX);
     Ok(Some((cluster.ok_or(MALFORMED)?, !is_first)))
 }
 
-/// Makes sure that all pieces are in front of `end`, and their times ascend.
+/// Checks that all runs begin before `end` and that their offsets and times ascend.
 pub(super) fn are_in_order(runs: &[ClusterRun], end: u64) -> Result<(), Unsupported> {
     let ascend = runs.windows(2).all(|pair| pair[0].at < pair[1].at && pair[0].time < pair[1].time);
     let is_within = runs.last().is_some_and(|last| last.at < end);
     if ascend && is_within { Ok(()) } else { Err(Unsupported("the index (Cues) is not in order")) }
 }
 
-/// When the first block of the cluster plays that begins with these bytes.
+/// Returns the time of the first block of a cluster, given the first bytes of the cluster.
 pub(super) fn first_block(bytes: &[u8]) -> Result<u64, Unsupported> {
-    const NONE: Unsupported =
+    const NO_BLOCK: Unsupported =
         Unsupported("the first cluster has no cue and does not begin with a block");
-    let cluster = ebml::header(bytes).filter(|header| header.id == ids::CLUSTER).ok_or(NONE)?;
+    let cluster = ebml::header(bytes).filter(|header| header.id == ids::CLUSTER).ok_or(NO_BLOCK)?;
     let mut rest = &bytes[cluster.len..];
     let mut time = None;
     loop {
-        let header = ebml::header(rest).ok_or(NONE)?;
+        let header = ebml::header(rest).ok_or(NO_BLOCK)?;
         let payload = &rest[header.len..];
         match header.id {
-            // The block is most often the first in its group.
+            // The Block is mostly the first element of its group.
             ids::BLOCK_GROUP => {
                 rest = payload;
                 continue;
             }
             ids::SIMPLE_BLOCK | ids::BLOCK => {
-                let [_, high, low, ..] = *payload else { return Err(NONE) };
+                let [_, high, low, ..] = *payload else { return Err(NO_BLOCK) };
                 let time: Option<i64> = time;
-                let block = time.ok_or(NONE)? + i64::from(i16::from_be_bytes([high, low]));
-                return u64::try_from(block).map_err(|_| NONE);
+                let block = time.ok_or(NO_BLOCK)? + i64::from(i16::from_be_bytes([high, low]));
+                return u64::try_from(block).map_err(|_| NO_BLOCK);
             }
             _ => {}
         }
-        let size = header.size.and_then(|size| usize::try_from(size).ok()).ok_or(NONE)?;
+        let size = header.size.and_then(|size| usize::try_from(size).ok()).ok_or(NO_BLOCK)?;
         if header.id == ids::TIMESTAMP {
             let ticks = payload.get(..size).and_then(ebml::uint_of).filter(|t| *t < MAX_TICKS);
             time = ticks.and_then(|ticks| i64::try_from(ticks).ok());
         }
-        rest = payload.get(size..).ok_or(NONE)?;
+        rest = payload.get(size..).ok_or(NO_BLOCK)?;
     }
 }

@@ -1,4 +1,4 @@
-//! Which pieces of the tracks are in the joined file, and when it begins and ends. Pure.
+//! Selects the cluster runs for a time range, and computes its exact bounds. Pure.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -7,30 +7,30 @@ use super::Track;
 use crate::error::Unsupported;
 use crate::options::TimeRange;
 
-/// The part of the film that is left, in ticks of the film.
+/// The time range of the joined file, in ticks of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TimeWindow {
-    /// What becomes 0.
+    /// The time that becomes 0.
     pub(super) zero: u64,
-    /// What begins from here on is left out.
+    /// Blocks from this time on are dropped.
     pub(super) until: u64,
 }
 
-/// What is in the joined file.
+/// The selected contents of the joined file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Choice {
-    /// The pieces of each track.
+pub(super) struct RunSelection {
+    /// The indexes of the runs of each track.
     pub(super) runs: Vec<Range<usize>>,
-    /// Nothing if it is all of the film, whose times are then left as they are.
+    /// `None` if nothing is trimmed; timestamps stay as they are then.
     pub(super) cut: Option<TimeWindow>,
-    /// How long it plays.
+    /// The duration of the joined file.
     pub(super) duration: Duration,
 }
 
-/// Chooses. The first track says where the cuts are, at the beginnings of its pieces; of the other
-/// one there is what plays in between. `trim` is counted from where the film begins. `tracks` must not
-/// be empty.
-pub(super) fn choose(tracks: &[&Track], trim: TimeRange) -> Result<Choice, Unsupported> {
+/// Selects the runs for `trim`, which is relative to the beginning of the media. The first track
+/// determines the cuts, at the beginnings of its runs; of the other track the blocks in between are
+/// selected. `tracks` must not be empty.
+pub(super) fn select(tracks: &[&Track], trim: TimeRange) -> Result<RunSelection, Unsupported> {
     let begins = tracks
         .iter()
         .filter_map(|track| track.runs.first().map(|run| duration(run.time, track.info.scale)));
@@ -38,9 +38,9 @@ pub(super) fn choose(tracks: &[&Track], trim: TimeRange) -> Result<Choice, Unsup
     let longest = tracks.iter().map(|track| track.info.duration).max().unwrap_or_default();
     if trim.is_full() {
         let runs = tracks.iter().map(|track| 0..track.runs.len()).collect();
-        return Ok(Choice { runs, cut: None, duration: longest });
+        return Ok(RunSelection { runs, cut: None, duration: longest });
     }
-    // A file that begins late may say how long it plays, or until when.
+    // In a file that begins late, Duration may mean the duration or the end.
     let longest = if longest > begin { longest } else { begin.saturating_add(longest) };
     let trim = trim.on_clock_from(begin);
     if trim.start >= longest {
@@ -49,21 +49,21 @@ pub(super) fn choose(tracks: &[&Track], trim: TimeRange) -> Result<Choice, Unsup
     if trim.end.is_some_and(|end| end <= trim.start) {
         return Err(Unsupported("the requested end is not after the start"));
     }
-    let (range, cut) = lead(tracks[0], trim);
-    let others = tracks[1..].iter().map(|track| within(track, cut));
+    let (range, cut) = cut_first_track(tracks[0], trim);
+    let others = tracks[1..].iter().map(|track| overlapping(track, cut));
     let scale = tracks[0].info.scale;
     let duration =
         longest.min(duration(cut.until, scale)).saturating_sub(duration(cut.zero, scale));
     let runs = std::iter::once(range).chain(others).collect();
-    Ok(Choice { runs, cut: Some(cut), duration })
+    Ok(RunSelection { runs, cut: Some(cut), duration })
 }
 
-/// Where the track is cut that says it.
-fn lead(track: &Track, trim: TimeRange) -> (Range<usize>, TimeWindow) {
+/// Returns the runs of the track that determines the cuts, and the cuts.
+fn cut_first_track(track: &Track, trim: TimeRange) -> (Range<usize>, TimeWindow) {
     let (runs, scale) = (&track.runs, track.info.scale);
     let start = ticks(trim.start, scale);
     let first = runs.partition_point(|run| run.time <= start).saturating_sub(1);
-    // A film that begins later than it is wanted begins when it is wanted.
+    // Media that begins after the requested start keeps the gap.
     let zero = runs[first].time.min(start);
     let Some(end) = trim.end else {
         return (first..runs.len(), TimeWindow { zero, until: u64::MAX });
@@ -74,11 +74,11 @@ fn lead(track: &Track, trim: TimeRange) -> (Range<usize>, TimeWindow) {
         let until = end.max(ticks(track.info.duration, scale));
         return (first..runs.len(), TimeWindow { zero, until });
     };
-    // What it has in front of its cue belongs to the part.
+    // Blocks of this run that precede its cue are before the end.
     (first..next + usize::from(run.is_inside), TimeWindow { zero, until: run.time })
 }
 
-/// When the last piece begins that a player may begin with, and that plays at `start`.
+/// Returns the time of the last run with a cue at or before `start`.
 pub(super) fn entry(track: &Track, start: Duration) -> Option<Duration> {
     let (runs, scale) = (&track.runs, track.info.scale);
     let behind = runs.partition_point(|run| run.time <= ticks(start, scale));
@@ -86,8 +86,8 @@ pub(super) fn entry(track: &Track, start: Duration) -> Option<Duration> {
     Some(duration(run.time, scale))
 }
 
-/// The pieces of which something plays in this part.
-fn within(track: &Track, cut: TimeWindow) -> Range<usize> {
+/// Returns the runs that overlap the time window.
+fn overlapping(track: &Track, cut: TimeWindow) -> Range<usize> {
     let runs = &track.runs;
     let first = runs.partition_point(|run| run.time <= cut.zero).saturating_sub(1);
     let next = runs.partition_point(|run| run.time < cut.until);
@@ -95,7 +95,7 @@ fn within(track: &Track, cut: TimeWindow) -> Range<usize> {
     first..(next + usize::from(inside)).max(first)
 }
 
-/// Whole ticks in this time.
+/// Converts a time to ticks, rounding down.
 pub(super) fn ticks(time: Duration, scale: u64) -> u64 {
     u64::try_from(time.as_nanos() / u128::from(scale)).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,5 @@
-//! The Info and the only track of a WebM file (RFC 9559 §5.1.2, §5.1.4): what is to be known of
-//! them, and what of them goes into the joined file as it is.
+//! Reads Info and the only TrackEntry of a WebM file (RFC 9559 §5.1.2, §5.1.4), and writes the track
+//! for the joined file.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::container::ebml::{self, MALFORMED};
 use crate::error::Unsupported;
 use crate::media::TrackKind;
 
-/// How time is told in a file.
+/// Timescale and duration of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Info {
-    /// Nanoseconds a tick.
+    /// Nanoseconds per tick.
     pub(super) scale: u64,
     /// How long it plays.
     pub(super) duration: Duration,
@@ -44,7 +44,7 @@ pub(super) fn info(payload: &[u8]) -> Result<Info, Unsupported> {
     Ok(Info { scale, duration: Duration::from_nanos(nanos.round() as u64) })
 }
 
-/// Nanoseconds a tick.
+/// Returns the nanoseconds per tick (TimestampScale).
 pub(super) fn scale(info: &[u8]) -> Result<u64, Unsupported> {
     let mut scale = 1_000_000;
     for field in ebml::children(info) {
@@ -62,7 +62,7 @@ pub(super) fn scale(info: &[u8]) -> Result<u64, Unsupported> {
 }
 
 /// Reads the only track among these.
-pub(super) fn lone(tracks: &[u8]) -> Result<TrackEntry, Unsupported> {
+pub(super) fn only_track(tracks: &[u8]) -> Result<TrackEntry, Unsupported> {
     let mut found = None;
     for track in ebml::children(tracks) {
         let track = track?;

@@ -1,6 +1,7 @@
-//! The head of the joined WebM file: everything in front of its clusters, the cues among it. With
-//! the cues in front a player needs one request to know the film. Must never ask a clock, nor
-//! chance.
+//! Writes the header of the joined WebM file: everything before its clusters, including the cues. With
+//! the cues first, a player needs one request to know the file.
+//!
+//! **Invariant:** the header depends on its inputs only, not on time or chance.
 
 use std::time::Duration;
 
@@ -10,21 +11,21 @@ use crate::container::ebml::{element, fixed, opening, uint, width_of};
 use crate::error::Unsupported;
 use crate::media::Metadata;
 
-/// What the head is made from.
+/// The contents of the header.
 pub(super) struct Head<'a> {
     pub(super) entries: &'a [&'a TrackEntry],
-    /// Nanoseconds a tick.
+    /// Nanoseconds per tick.
     pub(super) scale: u64,
     pub(super) duration: Duration,
     pub(super) tags: &'a Metadata,
-    /// Times in ticks, and places behind the head.
+    /// Times in ticks, and offsets after the header.
     pub(super) cues: &'a [(u64, u64)],
-    /// The length of all that is behind the head.
+    /// The length of everything after the header.
     pub(super) media: u64,
 }
 
 impl Head<'_> {
-    /// All of it. Numbers that depend on its own length have fields of fixed widths.
+    /// Returns the header. Numbers that depend on its own length have fields of fixed widths.
     pub(super) fn bytes(&self) -> Result<Vec<u8>, Unsupported> {
         let mut parts = vec![(ids::INFO, self.info()), (ids::TRACKS, self.tracks())];
         parts.extend([(ids::TAGS, tags::tags(self.tags))]);
@@ -42,7 +43,7 @@ impl Head<'_> {
     }
 
     fn info(&self) -> Vec<u8> {
-        // A film has less nanoseconds than a float has whole numbers.
+        // A float holds every possible number of nanoseconds exactly.
         let ticks = self.duration.as_nanos() as f64 / self.scale as f64;
         let title = self.tags.title.as_deref().map(|title| text(ids::TITLE, title));
         let fields: [&[u8]; 5] = [
@@ -55,7 +56,7 @@ impl Head<'_> {
         element(ids::INFO, &fields)
     }
 
-    /// Numbered from 1 on. The IDs stay, unless both files have the same or none.
+    /// Returns Tracks, numbered from 1. The UIDs stay, unless both files have the same or none.
     fn tracks(&self) -> Vec<u8> {
         let mut uids: Vec<u64> = self.entries.iter().map(|entry| entry.uid).collect();
         if uids.contains(&0) || uids.first() == uids.get(1) {
@@ -66,12 +67,12 @@ impl Head<'_> {
         element(ids::TRACKS, &[&entries.collect::<Vec<_>>()])
     }
 
-    /// The cues, which begin `before` bytes behind the beginning of the segment.
+    /// Returns the Cues, which begin `before` bytes after the start of the segment's payload.
     fn cues(&self, before: u64) -> Vec<u8> {
         let time_width = width_of(self.cues.iter().map(|(time, _)| *time).max().unwrap_or(0));
         let point_len = |at_width: usize| 2 + (2 + time_width) + 2 + 3 + (2 + at_width);
         let len = |at_width| 12 + (self.cues.len() * point_len(at_width)) as u64;
-        // Whatever the width, the cues are not longer than with the widest.
+        // Narrower fields only make the Cues shorter.
         let at_width = width_of(before + len(8) + self.media);
         let media = before + len(at_width);
         let mut bytes = opening(ids::CUES, len(at_width) - 12, 8);
@@ -87,7 +88,7 @@ impl Head<'_> {
 }
 
 fn ebml() -> Vec<u8> {
-    // Version 4 has what Opus needs, CodecDelay and SeekPreRoll; who knows version 2 can read it.
+    // Version 4 has CodecDelay and SeekPreRoll, which Opus needs; readers of version 2 suffice.
     let fields: [&[u8]; 7] = [
         &uint(ids::EBML_VERSION, 1),
         &uint(ids::EBML_READ_VERSION, 1),
@@ -100,7 +101,7 @@ fn ebml() -> Vec<u8> {
     element(ids::EBML, &fields)
 }
 
-/// An ID of 4 bytes and a position of 8, each in an element, both in another.
+/// A Seek with an ID of 4 bytes and a position of 8.
 const SEEK_LEN: u64 = (2 + 1) + (2 + 1 + 4) + (2 + 1 + 8);
 
 fn seek_head_len(count: usize) -> u64 {

@@ -1,4 +1,4 @@
-//! The IDs of the elements that matter here (RFC 8794 §11.2, RFC 9559 §5). Must hold nothing else.
+//! The element IDs that splice uses (RFC 8794 §11.2, RFC 9559 §5).
 
 pub(super) const EBML: u32 = 0x1a45_dfa3;
 pub(super) const EBML_VERSION: u32 = 0x4286;

@@ -1,5 +1,7 @@
-//! Surveys a WebM file: its head from the front, its cues wherever they are, and what lies behind
-//! its clusters. Must never read a cluster, but for the beginning of one that no cue leads to.
+//! Reads the index of a WebM file: the elements before its clusters, the cues wherever they are, and
+//! the element headers after its clusters.
+//!
+//! **Invariant:** no cluster is read, except the first bytes of one that no cue points to.
 
 use std::ops::Range;
 
@@ -10,10 +12,10 @@ use crate::container::ebml::{self, Header, MALFORMED};
 use crate::error::Unsupported;
 use crate::splice::{MAX_READ, ReadAt, SurveyError};
 
-/// No Info, Tracks or SeekHead comes near this: the largest have the tables of Vorbis in them, or
-/// the title of a film.
+/// The maximum length of Info, Tracks and SeekHead: the largest hold the tables of Vorbis, or a long
+/// title.
 const MAX_METADATA: u64 = 1 << 20;
-/// Elements in front of the first cluster, and behind the last one.
+/// The maximum number of elements before the first cluster, and after the last one.
 const MAX_ELEMENTS: usize = 64;
 
 pub(super) fn read_index(reader: &mut dyn ReadAt) -> Result<Track, SurveyError> {
@@ -22,12 +24,12 @@ pub(super) fn read_index(reader: &mut dyn ReadAt) -> Result<Track, SurveyError> 
     if doc_type != b"webm" {
         return Err(Unsupported("the file is Matroska, but not WebM").into());
     }
-    let front = front(&mut reader, &segment)?;
-    let tracks = front.tracks.as_ref();
+    let preamble = preamble(&mut reader, &segment)?;
+    let tracks = preamble.tracks.as_ref();
     let tracks = tracks.ok_or(Unsupported("the file has no Tracks before its clusters"))?;
-    let entry = entry::lone(tracks)?;
-    let at = front.place_of_cues().ok_or(Unsupported("the file has no index (Cues)"))?;
-    let info = front.info.ok_or(Unsupported("the file has no Info before its clusters"))?;
+    let entry = entry::only_track(tracks)?;
+    let at = preamble.cues_offset().ok_or(Unsupported("the file has no index (Cues)"))?;
+    let info = preamble.info.ok_or(Unsupported("the file has no Info before its clusters"))?;
     let info = entry::info(&info)?;
     let header = reader.header(at)?;
     if header.id != ids::CUES {
@@ -40,24 +42,24 @@ pub(super) fn read_index(reader: &mut dyn ReadAt) -> Result<Track, SurveyError> 
         [lone] => (lone.at, lone.at),
         [] => return Err(Unsupported("the index (Cues) is empty").into()),
     };
-    if first < front.cluster {
+    if first < preamble.cluster {
         return Err(Unsupported("a cue points before the first cluster").into());
     }
-    if first > front.cluster {
-        let time = cues::first_block(&reader.bytes(front.cluster, cues::BEGINNING)?)?;
-        runs.insert(0, ClusterRun { at: front.cluster, time, is_cue: false, is_inside: false });
+    if first > preamble.cluster {
+        let time = cues::first_block(&reader.bytes(preamble.cluster, cues::CLUSTER_READ)?)?;
+        runs.insert(0, ClusterRun { at: preamble.cluster, time, is_cue: false, is_inside: false });
     }
-    // Some SeekHeads list clusters too.
-    let others = front.seeks.iter().filter(|(id, _)| *id != ids::CLUSTER).map(|(_, at)| *at);
-    let behind = others.chain([at]).filter(|at| *at > last);
-    let end = behind.min().unwrap_or(segment.end);
-    only_leftovers(&mut reader, end..segment.end)?;
+    // Some SeekHeads list clusters, too.
+    let others = preamble.seeks.iter().filter(|(id, _)| *id != ids::CLUSTER).map(|(_, at)| *at);
+    let following = others.chain([at]).filter(|at| *at > last);
+    let end = following.min().unwrap_or(segment.end);
+    check_trailer(&mut reader, end..segment.end)?;
     cues::are_in_order(&runs, end)?;
     Ok(Track { info, entry, runs, end })
 }
 
-/// What the file calls its kind, and what its segment has in it: the bounds of all positions (RFC 9559
-/// §16).
+/// Returns the DocType, and the byte range of the payload of the Segment, to which all positions are
+/// relative (RFC 9559 §16).
 pub(super) fn segment(reader: &mut EbmlReader<'_>) -> Result<(Vec<u8>, Range<u64>), SurveyError> {
     let ebml = reader.header(0)?;
     if ebml.id != ids::EBML {
@@ -82,7 +84,7 @@ pub(super) fn segment(reader: &mut EbmlReader<'_>) -> Result<(Vec<u8>, Range<u64
     let start = at + len as u64;
     let end = match size {
         Some(size) => start.checked_add(size).ok_or(MALFORMED)?,
-        // It reaches to the end. If it was never finished, it has no cues.
+        // A segment of unknown size extends to the end of the file. An unfinished one has no cues.
         None => reader.len(),
     };
     match end.cmp(&reader.len()) {
@@ -94,31 +96,31 @@ pub(super) fn segment(reader: &mut EbmlReader<'_>) -> Result<(Vec<u8>, Range<u64
     }
 }
 
-/// What stands in front of the clusters.
+/// The elements before the clusters.
 #[derive(Default)]
 pub(super) struct SegmentPreamble {
-    /// Read later: that of a live recording lacks what must be there.
+    /// Parsed later: the Info of a live recording lacks required fields.
     pub(super) info: Option<Vec<u8>>,
     pub(super) tracks: Option<Vec<u8>>,
     cues: Option<u64>,
-    /// What the SeekHead leads to, and where that is in the file.
+    /// The elements that the SeekHead points to, by ID and file offset.
     seeks: Vec<(u32, u64)>,
     cluster: u64,
 }
 
 impl SegmentPreamble {
-    /// Where its index is.
-    pub(super) fn place_of_cues(&self) -> Option<u64> {
+    /// Returns the file offset of the Cues.
+    pub(super) fn cues_offset(&self) -> Option<u64> {
         let sought = self.seeks.iter().find(|(id, _)| *id == ids::CUES);
         self.cues.or(sought.map(|(_, at)| *at))
     }
 }
 
-pub(super) fn front(
+pub(super) fn preamble(
     reader: &mut EbmlReader<'_>,
     segment: &Range<u64>,
 ) -> Result<SegmentPreamble, SurveyError> {
-    let mut front = SegmentPreamble::default();
+    let mut preamble = SegmentPreamble::default();
     let mut at = segment.start;
     for _ in 0..MAX_ELEMENTS {
         if at >= segment.end {
@@ -132,33 +134,35 @@ pub(super) fn front(
                 );
             }
             ids::CLUSTER => {
-                front.cluster = at;
-                return Ok(front);
+                preamble.cluster = at;
+                return Ok(preamble);
             }
             ids::SEEK_HEAD => {
-                front.seeks.extend(seeks(&reader.payload(at, header, MAX_METADATA)?, segment)?);
+                preamble.seeks.extend(seeks(&reader.payload(at, header, MAX_METADATA)?, segment)?);
             }
-            ids::INFO => front.info = Some(reader.payload(at, header, MAX_METADATA)?.to_vec()),
-            ids::TRACKS if front.tracks.is_some() => {
+            ids::INFO => preamble.info = Some(reader.payload(at, header, MAX_METADATA)?.to_vec()),
+            ids::TRACKS if preamble.tracks.is_some() => {
                 return Err(Unsupported("the file has several tracks").into());
             }
-            ids::TRACKS => front.tracks = Some(reader.payload(at, header, MAX_METADATA)?.to_vec()),
-            ids::CUES => front.cues = Some(at),
+            ids::TRACKS => {
+                preamble.tracks = Some(reader.payload(at, header, MAX_METADATA)?.to_vec())
+            }
+            ids::CUES => preamble.cues = Some(at),
             _ => {}
         }
-        at = behind(at, header, segment.end)?;
+        at = element_end(at, header, segment.end)?;
     }
     Err(Unsupported("the file has too many elements before its clusters").into())
 }
 
-/// Where the element at `at` ends, if that is not beyond `end`.
-fn behind(at: u64, header: Header, end: u64) -> Result<u64, Unsupported> {
+/// Returns the end of the element at `at`, if that is not past `end`.
+fn element_end(at: u64, header: Header, end: u64) -> Result<u64, Unsupported> {
     let len = header.size.and_then(|size| size.checked_add(header.len as u64));
-    let behind = len.and_then(|len| at.checked_add(len)).ok_or(MALFORMED)?;
-    if behind <= end { Ok(behind) } else { Err(MALFORMED) }
+    let element_end = len.and_then(|len| at.checked_add(len)).ok_or(MALFORMED)?;
+    if element_end <= end { Ok(element_end) } else { Err(MALFORMED) }
 }
 
-/// What a SeekHead leads to (RFC 9559 §5.1.1).
+/// Returns the entries of a SeekHead (RFC 9559 §5.1.1).
 fn seeks(payload: &[u8], segment: &Range<u64>) -> Result<Vec<(u32, u64)>, Unsupported> {
     let mut seeks = Vec::new();
     for seek in ebml::children(payload) {
@@ -183,8 +187,8 @@ fn seeks(payload: &[u8], segment: &Range<u64>) -> Result<Vec<(u32, u64)>, Unsupp
     Ok(seeks)
 }
 
-/// Makes sure that nothing of the film is in `range`, which the joined file is to do without.
-fn only_leftovers(reader: &mut EbmlReader<'_>, range: Range<u64>) -> Result<(), SurveyError> {
+/// Checks that `range`, which is left out of the joined file, holds no media.
+fn check_trailer(reader: &mut EbmlReader<'_>, range: Range<u64>) -> Result<(), SurveyError> {
     let mut at = range.start;
     for _ in 0..MAX_ELEMENTS {
         if at == range.end {
@@ -197,7 +201,7 @@ fn only_leftovers(reader: &mut EbmlReader<'_>, range: Range<u64>) -> Result<(), 
             | ids::SEEK_HEAD
             | ids::VOID
             | ids::ATTACHMENTS
-            | ids::CHAPTERS => at = behind(at, header, range.end)?,
+            | ids::CHAPTERS => at = element_end(at, header, range.end)?,
             _ => return Err(Unsupported("the file has clusters after its index (Cues)").into()),
         }
     }

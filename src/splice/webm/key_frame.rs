@@ -1,5 +1,5 @@
-//! Which key frame of a Matroska or WebM file a part begins with, whatever tracks are in it, as its Cues
-//! tell (RFC 9559 §5.1.5). They lead to what a player may begin with.
+//! Finds the key frame with which a time range of a Matroska or WebM file begins, whatever tracks the
+//! file has, by its Cues (RFC 9559 §5.1.5).
 
 use std::time::Duration;
 
@@ -9,25 +9,26 @@ use crate::container::ebml::{self, MALFORMED};
 use crate::error::Unsupported;
 use crate::splice::{MAX_READ, ReadAt, SurveyError};
 
-/// The type of a track with video in it (§5.1.4.1.3).
+/// The TrackType of video (§5.1.4.1.3).
 const VIDEO: u64 = 1;
 
-/// How long a frame is shown where the track does not say it, and at most.
+/// The assumed frame duration where the track has none, and the maximum.
 const DEFAULT_FRAME: Duration = Duration::from_millis(40);
 const MAX_FRAME: Duration = Duration::from_secs(1);
-/// So many frames are decoded between a key frame and when it is shown.
+/// The maximum number of frames decoded between a key frame and its presentation.
 const MAX_REORDERED: u32 = 4;
 
-/// When what the last cue of the first video track leads to that is not behind `start` is decoded, or a
-/// little before.
+/// Returns the decode time, or a little earlier, of the block that the last cue of the first video
+/// track at or before `start` points to.
 pub(in crate::splice) fn key_frame(
     reader: &mut dyn ReadAt,
     start: Duration,
 ) -> Result<Option<Duration>, SurveyError> {
     let mut reader = EbmlReader::new(reader);
     let (_, segment) = index::segment(&mut reader)?;
-    let front = index::front(&mut reader, &segment)?;
-    let (Some(info), Some(tracks), Some(at)) = (&front.info, &front.tracks, front.place_of_cues())
+    let preamble = index::preamble(&mut reader, &segment)?;
+    let (Some(info), Some(tracks), Some(at)) =
+        (&preamble.info, &preamble.tracks, preamble.cues_offset())
     else {
         return Ok(None);
     };
@@ -53,15 +54,15 @@ pub(in crate::splice) fn key_frame(
     Ok(last.map(|ticks| cut::duration(ticks, scale).saturating_sub(video.reordering)))
 }
 
-/// What matters of a video track.
+/// The facts of a video track.
 struct Video {
-    /// What blocks and cues call it.
+    /// The track number in blocks and cues.
     number: u64,
-    /// How long a key frame may be decoded before it is shown, which no block tells.
+    /// How long before its presentation a key frame may be decoded, which no block tells.
     reordering: Duration,
 }
 
-/// The first video track.
+/// Returns the first video track.
 fn video(tracks: &[u8]) -> Result<Option<Video>, Unsupported> {
     for track in ebml::children(tracks) {
         let track = track?;
@@ -80,7 +81,7 @@ fn video(tracks: &[u8]) -> Result<Option<Video>, Unsupported> {
             }
         }
         if kind == Some(VIDEO) {
-            // In these, all frames of one time are one block.
+            // These codecs have no reordering: all frames of one time are one block.
             let is_in_order = matches!(codec, b"V_VP8" | b"V_VP9" | b"V_AV1");
             let reordered = if is_in_order { 0 } else { MAX_REORDERED };
             let reordering = frame.min(MAX_FRAME) * reordered;

@@ -1,6 +1,6 @@
-//! What of a file is in sight, as elements: where one begins and ends, and what is in it.
+//! [`EbmlReader`] reads elements of a file: a header, or a payload of limited length.
 //!
-//! Must never know what the bytes mean beyond that, nor hold a payload that is longer than was said.
+//! **API boundary:** it does not interpret payloads.
 
 use std::borrow::Cow;
 
@@ -16,12 +16,12 @@ impl<'a> EbmlReader<'a> {
         EbmlReader(WindowedReader::new(reader, WindowPolicy::CLUSTERS))
     }
 
-    /// The length of the file.
+    /// Returns the length of the file.
     pub(super) fn len(&self) -> u64 {
         self.0.len()
     }
 
-    /// The bytes from `at` on: `count` of them, or fewer if the file ends.
+    /// Returns `count` bytes from `at` on, or fewer if the file ends.
     pub(super) fn bytes(&mut self, at: u64, count: u64) -> Result<Cow<'_, [u8]>, SurveyError> {
         let end = at.saturating_add(count).min(self.len());
         if at > end || count > MAX_READ {
@@ -30,21 +30,21 @@ impl<'a> EbmlReader<'a> {
         self.0.bytes(at..end)
     }
 
-    /// The header of the element at `at`.
+    /// Reads the header of the element at `at`.
     pub(super) fn header(&mut self, at: u64) -> Result<Header, SurveyError> {
         let bytes = self.bytes(at, MAX_HEADER as u64)?;
         ebml::header(&bytes).ok_or(MALFORMED.into())
     }
 
-    /// What is in the element at `at`, which must not be longer than `most`.
+    /// Reads the payload of the element at `at`, refused if it is longer than `max`.
     pub(super) fn payload(
         &mut self,
         at: u64,
         header: Header,
-        most: u64,
+        max: u64,
     ) -> Result<Cow<'_, [u8]>, SurveyError> {
         let size = header.size.ok_or(MALFORMED)?;
-        if size > most {
+        if size > max {
             return Err(Unsupported("an element before the clusters is too large").into());
         }
         let bytes = self.bytes(at + header.len as u64, size)?;

@@ -1,5 +1,6 @@
-//! What a WebM file says of itself (RFC 9559 §5.1.8, §5.1.6): title, artist and date as tags, the
-//! cover as an attached file. Must never shorten what it was given.
+//! Writes title, artist and date as tags and the cover as an attached file (RFC 9559 §5.1.8, §5.1.6).
+//!
+//! **Invariant:** nothing is shortened: what is too large is refused.
 
 use super::head::text;
 use super::ids;
@@ -7,14 +8,14 @@ use crate::container::ebml::{element, uint};
 use crate::error::Unsupported;
 use crate::media::Metadata;
 
-/// A cover stands in front of the film, and whoever plays it waits for all of it.
+/// The largest cover, in bytes: it delays the first media data.
 const MAX_COVER: usize = 4 << 20;
 
-/// The tags, or nothing.
+/// Returns the Tags element; no bytes if there are no tags.
 pub(super) fn tags(tags: &Metadata) -> Vec<u8> {
-    // Names of RFC 9559's companion, the Matroska tag registry.
+    // Names of the Matroska tag registry.
     let named = [("TITLE", &tags.title), ("ARTIST", &tags.artist), ("DATE_RELEASED", &tags.date)];
-    let said: Vec<u8> = named
+    let simple_tags: Vec<u8> = named
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.as_deref()?)))
         .flat_map(|(name, value)| {
@@ -22,15 +23,16 @@ pub(super) fn tags(tags: &Metadata) -> Vec<u8> {
             element(ids::SIMPLE_TAG, &fields)
         })
         .collect();
-    if said.is_empty() {
-        return said;
+    if simple_tags.is_empty() {
+        return simple_tags;
     }
-    // Without targets they are about the whole film.
-    let tag = element(ids::TAG, &[&element(ids::TARGETS, &[]), &said]);
+    // Empty Targets mean the complete file.
+    let tag = element(ids::TAG, &[&element(ids::TARGETS, &[]), &simple_tags]);
     element(ids::TAGS, &[&tag])
 }
 
-/// The cover as a file under the name that players look for, or nothing.
+/// Returns the Attachments with the cover under the name that players expect; no bytes if there is
+/// no cover.
 pub(super) fn attachments(tags: &Metadata) -> Result<Vec<u8>, Unsupported> {
     let Some(cover) = &tags.cover else { return Ok(Vec::new()) };
     if cover.bytes.len() > MAX_COVER {

@@ -146,18 +146,18 @@ fn behind(bytes: &[u8], kind: &[u8; 4]) -> usize {
 fn bytes_that_contradict_are_not_passed_on() {
     type Change = fn(&mut Vec<u8>);
     let changes: [(Change, &str); 14] = [
-        (|b| rename(b, b"moof", b"free"), "before its fragment"),
+        (|b| rename(b, b"moof", b"free"), "precedes its fragment"),
         (|b| rename(b, b"mdat", b"free"), "expected a fragment (moof)"),
         (|b| rename(b, b"mdat", b"what"), "unknown box"),
         (|b| rename(b, b"mdat", b"moof"), "no media"),
         (|b| rename(b, b"mfhd", b"free"), "malformed"),
         (|b| rename(b, b"tfhd", b"free"), "malformed"),
         (|b| rename(b, b"traf", b"free"), "another track"),
-        (|b| resize(b, b"moof", 4), "no room"),
+        (|b| resize(b, b"moof", 4), "shorter than its own header"),
         (|b| resize(b, b"moof", 8), "malformed"),
-        (|b| resize(b, b"moof", 0x7fff_ffff), "larger"),
-        (|b| resize(b, b"mdat", 0x7fff_ffff), "larger"),
-        (|b| resize(b, b"mdat", 1), "larger"),
+        (|b| resize(b, b"moof", 0x7fff_ffff), "past the end of its fragment"),
+        (|b| resize(b, b"mdat", 0x7fff_ffff), "past the end of its fragment"),
+        (|b| resize(b, b"mdat", 1), "past the end of its fragment"),
         (|b| resize(b, b"traf", 9), "malformed"),
         (|b| resize(b, b"tfhd", 0x7fff_ffff), "malformed"),
     ];

@@ -1,5 +1,6 @@
-//! When the samples of a track are shown. Most tracks show them in the order in which they are decoded:
-//! then it is told of as many as are alike at once, be they hundreds of millions. Pure.
+//! [`PresentationTimes`] holds the presentation times of the samples of a track. Most tracks present
+//! samples in decoding order: then runs of equal durations are stored, be they hundreds of millions of
+//! samples. Pure.
 
 use std::ops::Range;
 
@@ -7,56 +8,56 @@ use super::tables::Tables;
 use crate::error::Unsupported;
 
 pub(super) const TOO_LONG: Unsupported = Unsupported("the file has timestamps that are too large");
-/// Of more samples it is not told one by one when each is shown: 9 hours at 60 pictures a second.
+/// The maximum number of samples with individual times: 9 hours at 60 frames per second.
 const MAX_SAMPLES: u32 = 2 << 20;
 
-/// In the time scale of the media.
-pub(super) enum Shown {
-    /// One after the other.
+/// The presentation times of samples, in the media timescale.
+pub(super) enum PresentationTimes {
+    /// Samples are presented in decoding order, without gaps.
     InOrder {
-        /// From each on samples last equally long.
-        steps: Vec<Step>,
+        /// Runs of samples with equal durations.
+        runs: Vec<EqualRun>,
         count: u32,
     },
-    /// Each at a time of its own.
+    /// Each sample has a time of its own.
     Each(Vec<i64>),
 }
 
-/// Samples that last equally long.
-pub(super) struct Step {
+/// Consecutive samples with equal durations.
+pub(super) struct EqualRun {
     first: u32,
-    lasts: u32,
-    /// When the first one is shown.
+    duration: u32,
+    /// The presentation time of the first sample.
     at: i64,
 }
 
-impl Shown {
-    /// When they are shown, and when the last one is over.
-    pub(super) fn of(tables: &Tables<'_>) -> Result<(Shown, i64), Unsupported> {
+impl PresentationTimes {
+    /// Returns the presentation times of all samples, and the end of the last one.
+    pub(super) fn of(tables: &Tables<'_>) -> Result<(PresentationTimes, i64), Unsupported> {
         let mut shifts = tables.shifts.iter().flat_map(|shifts| shifts.runs());
         let shifts = shifts.by_ref().filter(|(count, _)| *count > 0).map(|(_, shift)| shift);
         let mut shifts = shifts.map(u32::cast_signed);
         let shift = shifts.next().unwrap_or(0);
-        // As steps they would take up more than one by one, if each lasts differently.
+        // If the durations all differ, runs would take more memory than individual times.
         let are_few = tables.times.runs().count() <= tables.count() as usize / 2 + 1;
         match are_few && shifts.all(|other| other == shift) {
-            true => Shown::in_order(tables, shift),
-            false => Shown::each(tables),
+            true => PresentationTimes::in_order(tables, shift),
+            false => PresentationTimes::each(tables),
         }
     }
 
-    fn in_order(tables: &Tables<'_>, shift: i32) -> Result<(Shown, i64), Unsupported> {
-        let (mut steps, mut first, mut at) = (Vec::new(), 0u32, i64::from(shift));
-        for (count, lasts) in tables.times.runs().filter(|(count, _)| *count > 0) {
-            steps.push(Step { first, lasts, at });
+    fn in_order(tables: &Tables<'_>, shift: i32) -> Result<(PresentationTimes, i64), Unsupported> {
+        let (mut runs, mut first, mut at) = (Vec::new(), 0u32, i64::from(shift));
+        for (count, duration) in tables.times.runs().filter(|(count, _)| *count > 0) {
+            runs.push(EqualRun { first, duration, at });
             first = first.checked_add(count).ok_or(TOO_LONG)?;
-            let together = i64::from(count).checked_mul(lasts.into()).ok_or(TOO_LONG)?;
+            let together = i64::from(count).checked_mul(duration.into()).ok_or(TOO_LONG)?;
             at = at.checked_add(together).ok_or(TOO_LONG)?;
         }
-        Ok((Shown::InOrder { steps, count: first }, at))
+        Ok((PresentationTimes::InOrder { runs, count: first }, at))
     }
 
-    fn each(tables: &Tables<'_>) -> Result<(Shown, i64), Unsupported> {
+    fn each(tables: &Tables<'_>) -> Result<(PresentationTimes, i64), Unsupported> {
         if tables.count() > MAX_SAMPLES {
             return Err(Unsupported("the track has too many samples to be trimmed"));
         }
@@ -70,42 +71,43 @@ impl Shown {
                 end = end.max(at);
             }
         }
-        Ok((Shown::Each(each), end))
+        Ok((PresentationTimes::Each(each), end))
     }
 
-    /// How many samples there are.
+    /// Returns the number of samples.
     pub(super) fn count(&self) -> u32 {
         match self {
-            Shown::InOrder { count, .. } => *count,
-            // There are not more than were counted in 32 bits.
-            Shown::Each(each) => each.len() as u32,
+            PresentationTimes::InOrder { count, .. } => *count,
+            // The number came from a field of 32 bits.
+            PresentationTimes::Each(each) => each.len() as u32,
         }
     }
 
-    /// When a sample is shown.
+    /// Returns the presentation time of a sample.
     pub(super) fn at(&self, sample: u32) -> Option<i64> {
         match self {
-            Shown::InOrder { steps, count } => {
-                let place = steps.partition_point(|step| step.first <= sample);
-                let step = steps.get(place.checked_sub(1)?).filter(|_| sample < *count)?;
-                // That no time is too large was seen.
-                Some(step.at + i64::from(sample - step.first) * i64::from(step.lasts))
+            PresentationTimes::InOrder { runs, count } => {
+                let index = runs.partition_point(|run| run.first <= sample);
+                let run = runs.get(index.checked_sub(1)?).filter(|_| sample < *count)?;
+                // `in_order` checked that no time overflows.
+                Some(run.at + i64::from(sample - run.first) * i64::from(run.duration))
             }
-            Shown::Each(each) => each.get(sample as usize).copied(),
+            PresentationTimes::Each(each) => each.get(sample as usize).copied(),
         }
     }
 
-    /// The last one that is shown no later than `until`.
+    /// Returns the last sample in decoding order that is presented no later than `until`.
     pub(super) fn last_up_to(&self, until: i64) -> Option<u32> {
         match self {
-            Shown::InOrder { .. } => self.count_while(|at| at <= until).checked_sub(1),
-            Shown::Each(each) => {
+            PresentationTimes::InOrder { .. } => self.count_while(|at| at <= until).checked_sub(1),
+            PresentationTimes::Each(each) => {
                 each.iter().rposition(|at| *at <= until).and_then(|at| u32::try_from(at).ok())
             }
         }
     }
 
-    /// How many there are in front of the first of which this is not so, where they are in order.
+    /// Returns how many samples precede the first one for which `is_so` does not hold, in a track
+    /// that is in order.
     fn count_while(&self, is_so: impl Fn(i64) -> bool) -> u32 {
         let (mut low, mut high) = (0, self.count());
         while low < high {
@@ -118,10 +120,11 @@ impl Shown {
         low
     }
 
-    /// The first sample behind `first` with which something later begins: all up to it is shown before
-    /// it, and all from it on within `times`. And when that is shown.
+    /// Returns the first sample after `first` at which the track can be cut, and its earliest
+    /// presentation time, which must lie within `times`: everything before that sample is presented
+    /// earlier.
     pub(super) fn cut_behind(&self, first: u32, times: &Range<i64>) -> Option<(u32, i64)> {
-        let Shown::Each(each) = self else {
+        let PresentationTimes::Each(each) = self else {
             let mut sample = self.count_while(|at| at < times.start).max(first + 1);
             let before = self.at(sample - 1)?;
             if self.at(sample)? == before {
@@ -135,21 +138,23 @@ impl Shown {
             earliest[at - 1] = earliest[at - 1].min(earliest[at]);
         }
         let mut latest = i64::MIN;
-        for (sample, shown) in (0u32..).zip(each).skip(first as usize) {
+        for (sample, time) in (0u32..).zip(each).skip(first as usize) {
             let at = earliest[sample as usize];
             if latest < at && sample > first && times.contains(&at) {
                 return Some((sample, at));
             }
-            latest = latest.max(*shown);
+            latest = latest.max(*time);
         }
         None
     }
 
-    /// When the first of these is shown.
+    /// Returns the earliest presentation time of `samples`.
     pub(super) fn earliest(&self, samples: &Range<u32>) -> Option<i64> {
         match self {
-            Shown::InOrder { .. } => self.at(samples.start).filter(|_| !samples.is_empty()),
-            Shown::Each(each) => {
+            PresentationTimes::InOrder { .. } => {
+                self.at(samples.start).filter(|_| !samples.is_empty())
+            }
+            PresentationTimes::Each(each) => {
                 each.get(samples.start as usize..samples.end as usize)?.iter().copied().min()
             }
         }
@@ -162,25 +167,25 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// What is told of many at once is what would be told one by one.
+        /// Both representations give the same answers.
         #[test]
         fn both_tell_the_same(
-            runs in prop::collection::vec((1u32..5, 0u32..4), 1..6),
+            pairs in prop::collection::vec((1u32..5, 0u32..4), 1..6),
             shift in -3i64..4,
             first in 0u32..8,
             times in (-4i64..30, -4i64..30),
         ) {
-            let (mut steps, mut each, mut at) = (Vec::new(), Vec::new(), shift);
-            for (count, lasts) in runs {
-                steps.push(Step { first: each.len() as u32, lasts, at });
+            let (mut runs, mut each, mut at) = (Vec::new(), Vec::new(), shift);
+            for (count, duration) in pairs {
+                runs.push(EqualRun { first: each.len() as u32, duration, at });
                 for _ in 0..count {
                     each.push(at);
-                    at += i64::from(lasts);
+                    at += i64::from(duration);
                 }
             }
             let count = each.len() as u32;
             let (first, times) = (first % count, times.0..times.1);
-            let [many, single] = [Shown::InOrder { steps, count }, Shown::Each(each)];
+            let [many, single] = [PresentationTimes::InOrder { runs, count }, PresentationTimes::Each(each)];
             for sample in 0..count + 2 {
                 prop_assert_eq!(many.at(sample), single.at(sample));
                 let samples = first..sample.clamp(first, count);
