@@ -32,7 +32,7 @@ fn what_does_not_fit_is_refused_in_words() {
     let film = Film::of(video, audio);
     let tags = Metadata::default();
     let options = Options { container: ContainerChoice::Mp4, ..as_it_is(&tags) };
-    assert!(film.try_plan(&options).unwrap_err().0.contains("another container"));
+    assert!(film.try_plan(&options).unwrap_err().0.contains("requested container"));
 }
 
 #[test]
@@ -63,14 +63,14 @@ fn bytes_that_contradict_the_cues_are_never_passed_on() {
     let second = clusters(&film.files[1].1)[1];
     let (time, block) = (second + 7, second + 11);
     let changes: [(usize, u8, &str); 8] = [
-        (second + 3, 0x01, "no cluster"),
+        (second + 3, 0x01, "not point to a cluster"),
         (second + 4, 0x20, "do not add up"),
         (second + 6, 0x01, "do not add up"),
-        (time, 0x04, "strange"),
-        (time + 2, 0x20, "the time that its cue says"),
-        (time + 3, 0x01, "the time that its cue says"),
+        (time, 0x04, "unexpected"),
+        (time + 2, 0x20, "the time of its cue"),
+        (time + 3, 0x01, "the time of its cue"),
         (block + 3, 0x02, "another track"),
-        (block + 5, 0x01, "the time that its cue says"),
+        (block + 5, 0x01, "the time of its cue"),
     ];
     for (offset, flip, why) in changes {
         let mut film = Film { files: film.files.clone() };
