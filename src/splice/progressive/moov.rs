@@ -79,7 +79,7 @@ fn minf(
     for found in &builder.tracks[index].trak.minf {
         match &found.kind {
             b"stbl" => {
-                offsets = Some(out.nest(b"stbl", |out| stbl(out, builder, index, is_64_bit))?)
+                offsets = Some(out.nest(b"stbl", |out| stbl(out, builder, index, is_64_bit))?);
             }
             // QuickTime's own form of the data reference, and a second handler.
             b"dinf" if is_quicktime => out.bytes.extend(dinf()),

@@ -145,7 +145,7 @@ pub(super) fn preamble(
                 return Err(Unsupported("the file has several tracks").into());
             }
             ids::TRACKS => {
-                preamble.tracks = Some(reader.payload(at, header, MAX_METADATA)?.to_vec())
+                preamble.tracks = Some(reader.payload(at, header, MAX_METADATA)?.to_vec());
             }
             ids::CUES => preamble.cues = Some(at),
             _ => {}

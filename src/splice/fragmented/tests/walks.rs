@@ -163,7 +163,7 @@ fn key_frames_within_fragments_are_none_to_cut_at() {
     for start in [3000, 4999] {
         match film[0].read_index(part(start, None)) {
             Err(SurveyError::Refused(Unsupported(why))) => {
-                assert!(why.contains("inside a fragment"), "{why}")
+                assert!(why.contains("inside a fragment"), "{why}");
             }
             other => panic!("{other:?}"),
         }
