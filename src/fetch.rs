@@ -1,8 +1,12 @@
-//! One track's bytes, from its upstream to whoever reads them, whatever the network does.
+//! Reads the bytes of one track from its upstream, whatever the network does.
 //!
-//! A track is fetched in parts of bounded length, the next one asked for while the last is still
-//! arriving. What breaks is taken up again at the exact byte, as long as the upstream proves that
-//! it is still the same file; where it does not, the track fails. Must never know the muxer.
+//! [`TrackReader`] requests byte ranges of bounded length and prefetches the next one while the
+//! last is still arriving. A transfer that breaks is resumed at the exact byte.
+//!
+//! **Invariant:** a transfer resumes only if the upstream proves that it still serves the same
+//! file; otherwise the track fails.
+//!
+//! **API boundary:** nothing here knows containers, ffmpeg or the client.
 
 use std::collections::VecDeque;
 use std::mem::replace;
@@ -39,9 +43,10 @@ use prefetch::Prefetch;
 use retry_budget::RetryBudget;
 use throughput::ThroughputMonitor;
 
-/// Tries for a first answer: whoever pasted a wrong link is not to wait long for being told.
+/// Maximum number of retries before the first response: a client that pasted a wrong link learns so
+/// soon.
 const OPENING_RETRIES: u32 = 2;
-/// The reader of one track.
+/// Reads one track.
 pub struct TrackReader<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     upstream: &'scope UpstreamClient,
@@ -49,52 +54,55 @@ pub struct TrackReader<'scope, 'env> {
     track: TrackKind,
     location: Arc<RemoteLocation>,
     refresh: Option<RefreshHandle>,
-    /// What is asked for at once, at most; the most that was given at once; and what is wanted at
-    /// once just now, if anything.
+    /// Maximum size of a range request.
     chunk: u64,
-    fits: u64,
+    /// Size of the largest body received so far.
+    largest_body: u64,
+    /// Number of bytes that the caller needs at once; 0 if it reads as they come.
     size_hint: u64,
-    /// What was done when something was refused.
-    tried: Fallbacks,
+    /// What was changed after a refusal.
+    fallbacks: Fallbacks,
     budget: RetryBudget,
-    /// Whether somebody still waits for a first answer.
-    opening: bool,
-    pace: ThroughputMonitor,
-    /// The HTTP client whose turn it is, and those that have had theirs.
+    /// Whether no response has arrived yet.
+    is_opening: bool,
+    throughput: ThroughputMonitor,
+    /// The HTTP client of the current response, and those of earlier ones.
     client: Arc<HttpClient>,
     idle_clients: Vec<Arc<HttpClient>>,
-    /// Where the last answer came from, after all redirects.
+    /// URL of the last response, after all redirects.
     effective_url: Option<Url>,
-    /// What is known of the file since its first answer.
+    /// The file, as its first response described it.
     file: Option<RemoteFile>,
-    /// Whether that was told by somebody else before the first answer, which must agree with it.
-    foretold: bool,
-    /// Whether the upstream is to compare validators itself: some refuse the question.
-    if_range: bool,
-    /// Whether the location is another one than the validators were of.
-    is_renewed: bool,
-    /// Where reading began, where it is, and where it ends, if that is known.
-    begin: u64,
+    /// Whether the caller gave `file`; the first response must then match it.
+    is_pinned: bool,
+    /// Whether requests carry If-Range (RFC 9110 §13.1.5), which some upstreams refuse.
+    send_if_range: bool,
+    /// Whether the location was refreshed and the validators are not known there yet.
+    has_new_location: bool,
+    /// Offset of the first byte, of the next byte, and of the end (exclusive) if that is known.
+    start: u64,
     offset: u64,
     end: Option<u64>,
     body: Option<RangeBody>,
     prefetched: VecDeque<Prefetch<'scope>>,
-    /// Held by each thread that asks ahead, also by those whose answer is not wanted any more.
+    /// Cloned by each prefetching thread, even when its response is no longer needed; the count
+    /// limits them.
     in_flight: Arc<()>,
-    /// When, and where, this part began and the one before it.
-    since: [(Instant, u64); 2],
-    /// What the quickest answer took.
+    /// Time and offset at which the current body and the one before it began.
+    rate_window: [(Instant, u64); 2],
+    /// Response time of the quickest response.
     min_response_time: Option<Duration>,
-    /// The last bytes read, and what was looked at before or elsewhere: what must be there again.
+    /// The last bytes read, and those read earlier or elsewhere in the file: the upstream must send
+    /// them again unchanged.
     recent_bytes: Fingerprint,
     fingerprints: Vec<Fingerprint>,
-    /// Bytes that were looked at but not yet taken.
+    /// Bytes that were peeked at but not taken.
     peeked: Vec<u8>,
 }
 
 impl<'scope, 'env> TrackReader<'scope, 'env> {
-    /// Asks the track's upstream for its first `first` bytes (or as many as it gives at once) and
-    /// waits for the answer.
+    /// Requests the first `first` bytes of the track (or as many as one request may cover) and
+    /// waits for the response.
     pub fn open(
         scope: &'scope Scope<'scope, 'env>,
         upstream: &'scope UpstreamClient,
@@ -105,18 +113,18 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         TrackReader::begin(scope, upstream, track, first, cancel).wait()
     }
 
-    /// Asks the track's upstream for `part` of a file that is known already, first for `first` bytes of
-    /// it, and waits for the answer, which must be of that same file.
+    /// Requests `range` of a known file, beginning with its first `first` bytes, and waits for the
+    /// response, which must be of that same file.
     pub fn open_range(
         scope: &'scope Scope<'scope, 'env>,
         upstream: &'scope UpstreamClient,
         track: &Track,
-        part: Range<u64>,
+        range: Range<u64>,
         first: u64,
         file: &RemoteFile,
         cancel: &Arc<CancelToken>,
     ) -> Result<TrackReader<'scope, 'env>, Error> {
-        TrackReader::begin_range(scope, upstream, track, part, first, file, cancel).wait()
+        TrackReader::begin_range(scope, upstream, track, range, first, file, cancel).wait()
     }
 
     /// One that is to be [opened](TrackReader::wait): it asks already, if that needs no waiting.
@@ -127,38 +135,40 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         first: u64,
         cancel: &Arc<CancelToken>,
     ) -> TrackReader<'scope, 'env> {
-        let mut source = TrackReader::new(scope, upstream, track, cancel);
-        source.size_hint = first;
-        source.send_first_request();
-        source
+        let mut reader = TrackReader::new(scope, upstream, track, cancel);
+        reader.size_hint = first;
+        reader.send_first_request();
+        reader
     }
 
-    /// The same of `part` of a file that is known already.
+    /// Like [`begin`](TrackReader::begin), for `range` of a file that is known already.
     pub fn begin_range(
         scope: &'scope Scope<'scope, 'env>,
         upstream: &'scope UpstreamClient,
         track: &Track,
-        part: Range<u64>,
+        range: Range<u64>,
         first: u64,
         file: &RemoteFile,
         cancel: &Arc<CancelToken>,
     ) -> TrackReader<'scope, 'env> {
-        let mut source = TrackReader::new(scope, upstream, track, cancel);
-        source.size_hint = first;
-        let wavers = file.wavers || upstream.host_memory.is_unstable(&track.location.url, file);
-        (source.file, source.foretold) = (Some(RemoteFile { wavers, ..file.clone() }), true);
-        source.begin_at(part.start);
-        source.end = Some(part.end);
-        source.send_first_request();
-        source
+        let mut reader = TrackReader::new(scope, upstream, track, cancel);
+        reader.size_hint = first;
+        let validators_vary =
+            file.validators_vary || upstream.host_memory.is_unstable(&track.location.url, file);
+        (reader.file, reader.is_pinned) =
+            (Some(RemoteFile { validators_vary, ..file.clone() }), true);
+        reader.begin_at(range.start);
+        reader.end = Some(range.end);
+        reader.send_first_request();
+        reader
     }
 
-    /// Waits for the first answer.
+    /// Waits for the first response.
     pub fn wait(mut self) -> Result<TrackReader<'scope, 'env>, Error> {
         self.back_off(Duration::ZERO)?;
         self.receive_first_response()?;
-        // From now on it is worth the while to be patient.
-        self.opening = false;
+        // Bytes have arrived: from now on patience pays.
+        self.is_opening = false;
         self.budget = RetryBudget::new(self.upstream.retries, self.upstream.min_progress());
         Ok(self)
     }
@@ -171,15 +181,15 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         Ok(())
     }
 
-    /// What came is not the file: whether there is a fresh location, which is then asked for its first
-    /// `first` bytes.
+    /// Discards everything after bytes that turned out not to be the file, and requests the first
+    /// `first` bytes from a refreshed location. Returns `false` if there is none.
     pub fn restart_from(&mut self, first: u64) -> Result<bool, Error> {
         self.drop_connections();
         self.begin_at(0);
         if !self.refreshed() {
             return Ok(false);
         }
-        (self.file, self.is_renewed, self.end, self.size_hint) = (None, false, None, first);
+        (self.file, self.has_new_location, self.end, self.size_hint) = (None, false, None, first);
         (self.recent_bytes, self.fingerprints, self.peeked) =
             (Fingerprint::default(), Vec::new(), Vec::new());
         self.back_off(Duration::ZERO)?;
@@ -187,7 +197,7 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
     }
 
     fn begin_at(&mut self, at: u64) {
-        (self.begin, self.offset, self.since) = (at, at, [(Instant::now(), at); 2]);
+        (self.start, self.offset, self.rate_window) = (at, at, [(Instant::now(), at); 2]);
     }
 
     fn new(
@@ -204,29 +214,29 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
             location: Arc::new(track.location.clone()),
             refresh: track.refresh.clone(),
             chunk: upstream.chunk_size(&track.location),
-            fits: 0,
+            largest_body: 0,
             size_hint: 0,
-            tried: Fallbacks::default(),
+            fallbacks: Fallbacks::default(),
             budget: RetryBudget::new(
                 upstream.retries.min(OPENING_RETRIES),
                 upstream.min_progress(),
             ),
-            opening: true,
-            pace: ThroughputMonitor::new(upstream.min_throughput, upstream.stall_timeout),
+            is_opening: true,
+            throughput: ThroughputMonitor::new(upstream.min_throughput, upstream.stall_timeout),
             client: upstream.client(&track.location.url, cancel),
             idle_clients: Vec::new(),
             effective_url: None,
             file: None,
-            foretold: false,
-            if_range: true,
-            is_renewed: false,
-            begin: 0,
+            is_pinned: false,
+            send_if_range: true,
+            has_new_location: false,
+            start: 0,
             offset: 0,
             end: None,
             body: None,
             prefetched: VecDeque::new(),
             in_flight: Arc::new(()),
-            since: [(Instant::now(), 0); 2],
+            rate_window: [(Instant::now(), 0); 2],
             min_response_time: None,
             recent_bytes: Fingerprint::default(),
             fingerprints: Vec::new(),
@@ -234,31 +244,30 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         }
     }
 
-    /// Which track this is.
+    /// Returns the kind of the track.
     pub fn track(&self) -> TrackKind {
         self.track
     }
 
-    /// The same, where it is now.
+    /// Returns the track with its current location.
     pub fn as_track(&self) -> Track {
         let location = RemoteLocation::clone(&self.location);
         Track { kind: self.track, location, refresh: self.refresh.clone() }
     }
 
-    /// What its upstream says of the file.
+    /// Returns the file as its upstream describes it.
     pub fn file(&self) -> &RemoteFile {
         const UNKNOWN: &RemoteFile = &RemoteFile {
             len: None,
             ranged: false,
             validators: Validators { etag: None, modified: None },
-            wavers: false,
+            validators_vary: false,
         };
-        // There is one as soon as there is a source.
+        // Known as soon as the first response has arrived.
         self.file.as_ref().unwrap_or(UNKNOWN)
     }
 
-    /// The next bytes. 0 means that the track is complete, and nothing else (or that `buffer`
-    /// is empty).
+    /// Reads the next bytes. Returns 0 only if the track is complete or `buffer` is empty.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         let count = self.read_with_retry(buffer)?;
         self.prefetch();
@@ -279,17 +288,19 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         Ok(0)
     }
 
-    /// How much is still to come, if that is known. What was looked at may reach behind the end.
+    /// Returns how many bytes are still to be read, if the end is known. Peeked bytes may lie
+    /// beyond the end.
     fn remaining(&self) -> Option<u64> {
         self.end.map(|end| end.saturating_sub(self.offset))
     }
 
-    /// The next bytes of this part, or 0 when it is over.
+    /// Reads the next bytes of the current body and holds the upstream to its minimum throughput; 0
+    /// at the end of the body.
     fn read_checked(&mut self, buffer: &mut [u8]) -> Result<usize, UpstreamError> {
-        let asked = Instant::now();
+        let started = Instant::now();
         let count = self.read_body(buffer)?;
-        // The wait for an answer counts, too, or a byte an answer would be fast enough.
-        self.pace.record(count, asked.elapsed()).map_err(UpstreamError::Slow)?;
+        // Response time counts, too: otherwise a byte per response would be fast enough.
+        self.throughput.record(count, started.elapsed()).map_err(UpstreamError::Slow)?;
         Ok(count)
     }
 
@@ -297,12 +308,12 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         if self.body.is_none() {
             self.next_response()?;
         }
-        let left = self.remaining().unwrap_or(u64::MAX);
-        let Some(part) = &mut self.body else { return Ok(0) };
-        let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let count = part.read(&mut buffer[..room])?;
+        let remaining = self.remaining().unwrap_or(u64::MAX);
+        let Some(body) = &mut self.body else { return Ok(0) };
+        let len = usize::try_from(remaining).unwrap_or(usize::MAX).min(buffer.len());
+        let count = body.read(&mut buffer[..len])?;
         if count == 0 {
-            if part.end.is_none() {
+            if body.end.is_none() {
                 self.end = Some(self.offset);
             }
             self.body = None;
@@ -320,37 +331,37 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         self.budget.progress(count);
     }
 
-    /// Takes the answer that was asked for ahead, or asks now.
+    /// Takes the prefetched response, or sends the next request.
     fn next_response(&mut self) -> Result<(), UpstreamError> {
-        let answer = match self.prefetched.pop_front() {
-            Some(ahead) => {
-                let before = replace(&mut self.client, ahead.client.clone());
+        let response = match self.prefetched.pop_front() {
+            Some(prefetch) => {
+                let before = replace(&mut self.client, prefetch.client.clone());
                 if !Arc::ptr_eq(&before, &self.client) {
                     self.idle_clients.push(before);
                 }
-                ahead.into_response()
+                prefetch.into_response()
             }
             None => self.build_request(self.offset, self.client.clone()).send(),
         };
-        let mut answer = answer?;
+        let mut response = response?;
         if self.file.is_none() {
-            answer = self.complete(answer)?;
+            response = self.complete(response)?;
         }
-        let RangeResponse { body: mut part, file, url, .. } = answer;
-        if !self.verify(&mut part)? {
-            // The part before was shorter than it had been asked for.
+        let RangeResponse { mut body, file, url, .. } = response;
+        if !self.verify(&mut body)? {
+            // The body before was shorter than its request.
             self.prefetched.clear();
             return Ok(());
         }
-        self.learn(&part);
-        self.tried.came();
-        self.fits = self.fits.max(part.end.map_or(0, |end| end - part.begin));
-        let quickest = self.min_response_time.unwrap_or(Duration::MAX).min(part.response_time);
+        self.learn(&body);
+        self.fallbacks.came();
+        self.largest_body = self.largest_body.max(body.end.map_or(0, |end| end - body.start));
+        let quickest = self.min_response_time.unwrap_or(Duration::MAX).min(body.response_time);
         (self.effective_url, self.min_response_time) = (Some(url), Some(quickest));
         match &mut self.file {
-            // Behind a fresh location the same file may have other validators.
-            Some(known) if self.is_renewed => {
-                (known.validators, self.is_renewed) = (file.validators, false);
+            // At the new location, the same file may have other validators.
+            Some(known) if self.has_new_location => {
+                (known.validators, self.has_new_location) = (file.validators, false);
             }
             Some(_) => {}
             None => {
@@ -358,8 +369,8 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
                 self.file = Some(file);
             }
         }
-        self.body = Some(part);
-        self.since = [self.since[1], (Instant::now(), self.offset)];
+        self.body = Some(body);
+        self.rate_window = [self.rate_window[1], (Instant::now(), self.offset)];
         Ok(())
     }
 
@@ -367,7 +378,7 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         self.upstream.client(&self.location.url, &self.cancel)
     }
 
-    /// What to ask for next, from the byte at `from` on.
+    /// Builds the request for the bytes from offset `from` on.
     fn build_request(&self, from: u64, client: Arc<HttpClient>) -> RangeRequest<'scope> {
         let ranged = self.file.as_ref().is_none_or(|file| file.ranged);
         let from = from - self.overlap(from);
@@ -377,19 +388,19 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
             client,
             location: self.location.clone(),
             effective_url: self.effective_url.clone(),
-            range: (ranged && !self.tried.asks_for_all).then_some(from..to),
+            range: (ranged && !self.fallbacks.next_is_full).then_some(from..to),
             file: self.file.clone(),
-            if_range: self.if_range,
+            send_if_range: self.send_if_range,
             sent_at: None,
         }
     }
 }
 
 impl Drop for TrackReader<'_, '_> {
-    /// Connections on which everything was read are of use for those who come next.
+    /// Returns connections whose responses were read to the end to the pool.
     fn drop(&mut self) {
-        if let Some(part) = self.body.take() {
-            part.drain_for_reuse();
+        if let Some(body) = self.body.take() {
+            body.drain_for_reuse();
         }
         for client in self.idle_clients.iter().chain([&self.client]) {
             self.upstream.idle_clients.put_back(client, &self.location.url);

@@ -57,7 +57,7 @@ mod tests {
             len: Some(len),
             ranged: true,
             validators: Validators::default(),
-            wavers: false,
+            validators_vary: false,
         };
         let files = IncompleteFiles::default();
         (0..=MAX_FILES).for_each(|number| files.insert(&url(number), &file(7), "it is cut"));

@@ -1,34 +1,34 @@
-//! Byte ranges (RFC 9110 §14): what a client asks for, and what an upstream says that it sends.
+//! Byte ranges (RFC 9110 §14): parses Range and Content-Range.
 //!
-//! Half-open inside, inclusive only in HTTP's own words. Pure: no I/O.
+//! Ranges are half-open in memory and inclusive only in the fields. Pure: no I/O.
 
 use std::ops::Range;
 
-/// What a client wants of a file.
+/// What a Range field selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RangeHeader {
-    /// All of it: nothing else was asked for, or nothing that can be understood (§14.2 lets a
-    /// server ignore such a field; so does this one with several ranges at once).
+    /// The full file: the field is missing or invalid (RFC 9110 §14.2 lets a server ignore such a
+    /// field; this one also ignores several ranges).
     Full,
     /// These bytes.
     Range(Range<u64>),
-    /// Bytes that it does not have: 416.
+    /// Bytes beyond the end of the file: 416.
     Unsatisfiable,
 }
 
-/// Reads a Range field for a file of `len` bytes.
+/// Parses a Range field for a file of `len` bytes.
 pub fn parse_range(field: &[u8], len: u64) -> RangeHeader {
     let Some((first, last)) = bounds(field) else { return RangeHeader::Full };
-    let part = match (first, last) {
+    let range = match (first, last) {
         (Some(first), Some(last)) if last < first => return RangeHeader::Full,
         (Some(first), last) => first..last.map_or(len, |last| last.saturating_add(1).min(len)),
         (None, Some(count)) => len.saturating_sub(count)..len,
         (None, None) => return RangeHeader::Full,
     };
-    if part.is_empty() { RangeHeader::Unsatisfiable } else { RangeHeader::Range(part) }
+    if range.is_empty() { RangeHeader::Unsatisfiable } else { RangeHeader::Range(range) }
 }
 
-/// `bytes=FIRST-LAST` with one of the two left out, or neither.
+/// Parses `bytes=FIRST-LAST`, where either or both may be missing.
 fn bounds(field: &[u8]) -> Option<(Option<u64>, Option<u64>)> {
     let set = strip_unit(field, b'=')?;
     let dash = set.iter().position(|byte| *byte == b'-')?;
@@ -39,50 +39,50 @@ fn bounds(field: &[u8]) -> Option<(Option<u64>, Option<u64>)> {
     Some((number(&set[..dash])?, number(&set[dash + 1..])?))
 }
 
-/// The Range field for these bytes.
-pub fn format_range(part: &Range<u64>) -> String {
-    format!("bytes={}-{}", part.start, part.end.saturating_sub(1))
+/// Returns the Range field for a range.
+pub fn format_range(range: &Range<u64>) -> String {
+    format!("bytes={}-{}", range.start, range.end.saturating_sub(1))
 }
 
-/// What a Content-Range field says.
+/// The value of a Content-Range field (RFC 9110 §14.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContentRange {
-    /// These bytes of a file of `len`.
+    /// A range of a file.
     Range {
         /// Never empty, and within the file.
-        part: Range<u64>,
-        /// The length of all of it, unless it is kept back (`*`).
+        range: Range<u64>,
+        /// Length of the complete file, unless it is unknown (`*`).
         len: Option<u64>,
     },
-    /// None: the file has only `len` bytes (416).
+    /// No range: the file has only `len` bytes (416).
     Unsatisfiable {
-        /// The length of all of it.
+        /// Length of the complete file.
         len: u64,
     },
 }
 
-/// Reads a Content-Range field; `None` if it is none or makes no sense.
+/// Parses a Content-Range field; `None` if it is invalid.
 pub fn parse_content_range(field: &[u8]) -> Option<ContentRange> {
-    let rest = strip_unit(field, b' ')?;
-    let slash = rest.iter().position(|byte| *byte == b'/')?;
-    let (span, len) = (&rest[..slash], &rest[slash + 1..]);
-    if span == b"*" {
+    let value = strip_unit(field, b' ')?;
+    let slash = value.iter().position(|byte| *byte == b'/')?;
+    let (range, len) = (&value[..slash], &value[slash + 1..]);
+    if range == b"*" {
         return decimal(len).map(|len| ContentRange::Unsatisfiable { len });
     }
     let len = if len == b"*" { None } else { Some(decimal(len)?) };
-    let dash = span.iter().position(|byte| *byte == b'-')?;
-    let (first, last) = (decimal(&span[..dash])?, decimal(&span[dash + 1..])?);
+    let dash = range.iter().position(|byte| *byte == b'-')?;
+    let (first, last) = (decimal(&range[..dash])?, decimal(&range[dash + 1..])?);
     let is_within = last < len.unwrap_or(u64::MAX);
-    (first <= last && is_within).then(|| ContentRange::Range { part: first..last + 1, len })
+    (first <= last && is_within).then(|| ContentRange::Range { range: first..last + 1, len })
 }
 
-fn strip_unit(field: &[u8], separator: u8) -> Option<&[u8]> {
+fn strip_unit(field: &[u8], expected: u8) -> Option<&[u8]> {
     let (unit, rest) = field.split_at_checked(5)?;
-    let (between, rest) = rest.split_first()?;
-    (unit.eq_ignore_ascii_case(b"bytes") && *between == separator).then_some(rest)
+    let (actual, rest) = rest.split_first()?;
+    (unit.eq_ignore_ascii_case(b"bytes") && *actual == expected).then_some(rest)
 }
 
-/// A number of digits alone (`parse` would take a sign), as large as it goes if it is larger.
+/// Parses a number of digits alone (`parse` would accept a sign), saturating.
 pub fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn ranges_as_rfc_9110_has_them() {
         let huge = format!("bytes=0-{}", "9".repeat(40));
-        for (field, part) in [
+        for (field, range) in [
             ("bytes=0-0", 0..1),
             ("bytes=0-499", 0..100),
             ("bytes=99-", 99..100),
@@ -108,7 +108,7 @@ mod tests {
             ("Bytes=10-19", 10..20),
             (&huge, 0..100),
         ] {
-            assert_eq!(parse_range(field.as_bytes(), 100), RangeHeader::Range(part), "{field}");
+            assert_eq!(parse_range(field.as_bytes(), 100), RangeHeader::Range(range), "{field}");
         }
         for field in ["bytes=100-", "bytes=100-200", "bytes=-0"] {
             assert_eq!(parse_range(field.as_bytes(), 100), RangeHeader::Unsatisfiable, "{field}");
@@ -137,11 +137,11 @@ mod tests {
     fn content_ranges_are_taken_literally() {
         assert_eq!(
             parse_content_range(b"bytes 0-9/100"),
-            Some(ContentRange::Range { part: 0..10, len: Some(100) })
+            Some(ContentRange::Range { range: 0..10, len: Some(100) })
         );
         assert_eq!(
             parse_content_range(b"bytes 0-9/*"),
-            Some(ContentRange::Range { part: 0..10, len: None })
+            Some(ContentRange::Range { range: 0..10, len: None })
         );
         assert_eq!(
             parse_content_range(b"bytes */100"),
@@ -169,18 +169,18 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_wanted_lies_in_the_file(field in "bytes=[0-9,\\-]{0,24}", len: u64) {
-            if let RangeHeader::Range(part) = parse_range(field.as_bytes(), len) {
-                prop_assert!(part.start < part.end && part.end <= len);
+            if let RangeHeader::Range(range) = parse_range(field.as_bytes(), len) {
+                prop_assert!(range.start < range.end && range.end <= len);
             }
         }
 
         #[test]
         fn our_own_words_are_understood(start in 0..1_000_u64, count in 1..1_000_u64) {
-            let part = start..start + count;
-            let whole = part.end + 5;
-            prop_assert_eq!(parse_range(format_range(&part).as_bytes(), whole), RangeHeader::Range(part.clone()));
-            let said = format!("bytes {}-{}/{whole}", part.start, part.end - 1);
-            prop_assert_eq!(parse_content_range(said.as_bytes()), Some(ContentRange::Range { part, len: Some(whole) }));
+            let range = start..start + count;
+            let len = range.end + 5;
+            prop_assert_eq!(parse_range(format_range(&range).as_bytes(), len), RangeHeader::Range(range.clone()));
+            let field = format!("bytes {}-{}/{len}", range.start, range.end - 1);
+            prop_assert_eq!(parse_content_range(field.as_bytes()), Some(ContentRange::Range { range, len: Some(len) }));
         }
 
         #[test]

@@ -119,7 +119,12 @@ mod tests {
         let of = |len, etag, modified| {
             let value = |text: Option<&'static str>| text.map(HeaderValue::from_static);
             let validators = Validators { etag: value(etag), modified: value(modified) };
-            super::etag(&RemoteFile { len: Some(len), ranged: true, validators, wavers: false })
+            super::etag(&RemoteFile {
+                len: Some(len),
+                ranged: true,
+                validators,
+                validators_vary: false,
+            })
         };
         let one = of(7, Some("\"a\""), None);
         assert_eq!(one, of(7, Some("\"a\""), None));

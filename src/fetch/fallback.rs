@@ -1,6 +1,8 @@
-//! What is refused, or answered with something else, is asked for in another way: each way once, or
-//! some few times, until it brings something new. Must never take what is not proven to be of the
-//! same file.
+//! Changes a request after it was refused or answered with something else.
+//!
+//! Each change is tried once, or a few times, until a response brings something new.
+//!
+//! **Invariant:** no change accepts bytes that are not proven to belong to the same file.
 
 use std::sync::Arc;
 
@@ -9,49 +11,52 @@ use crate::fetch::TrackReader;
 use crate::http_client::Validators;
 use crate::http_client::validate::LENGTH_CHANGED;
 
-/// What is refused is not asked for in smaller parts than this.
+/// Requests do not shrink below this size after a refusal.
 const MIN_CHUNK: u64 = 256 << 10;
-/// Answers in a row that are not of the file, whose place another server may take.
+/// Maximum number of consecutive responses of another file before the request fails; another server
+/// behind the same name may answer the next one.
 const MAX_NODES: u32 = 3;
-/// Fresh locations that are asked for without the length of a chunk in between.
+/// Maximum number of refreshed locations without progress of one chunk in between.
 const MAX_REFRESHES: u32 = 3;
 
-/// What was tried since something new came.
+/// The changes since the last response that brought something new.
 #[derive(Default)]
 pub(super) struct Fallbacks {
-    /// Other servers.
+    /// Number of requests repeated in the hope of another server.
     nodes: u32,
-    /// Whether one of them has the file under another name.
+    /// Whether one of the servers reported other validators.
     is_unproven: bool,
-    /// A question without a range, which is of use before the first answer only; and whether that is
-    /// what is to be asked next.
-    all: bool,
-    pub(super) asks_for_all: bool,
-    /// Fresh locations; where the last new one was asked for, and whether it was of no use.
+    /// Whether a request without a range was tried, which helps before the first response only; and
+    /// whether the next request is one.
+    tried_full: bool,
+    pub(super) next_is_full: bool,
+    /// Number of refreshed locations; the offset at which the last new one was fetched; and whether
+    /// it did not help.
     refreshes: u32,
     refreshed_at: Option<u64>,
     pub(super) in_vain: bool,
 }
 
 impl Fallbacks {
-    /// Whether another server may be asked, and was.
+    /// Returns whether another server may be tried, and whether one was.
     pub(super) fn other_nodes(&self) -> (bool, bool) {
         (self.nodes < MAX_NODES, self.nodes > 0)
     }
 
-    /// Whether the file has several names, and that of before was found again.
+    /// Returns whether the file has several validators and the earlier one was seen again.
     pub(super) fn is_found_again(&self) -> bool {
         self.is_unproven
     }
 
-    /// An answer has brought something of the file.
+    /// Records a response that brought bytes of the file.
     pub(super) fn came(&mut self) {
-        (self.nodes, self.is_unproven, self.asks_for_all) = (0, false, false);
+        (self.nodes, self.is_unproven, self.next_is_full) = (0, false, false);
     }
 }
 
-/// Whether a fault may be due to a location that has expired. Sites say that in many ways: with a
-/// status, a redirect to a login, a web page, or some words of another length than the file.
+/// Returns whether a fault may come from an expired location. Sites signal that in many ways: a
+/// status, a redirect to a login, a web page, or a message whose length differs from that of the
+/// file.
 pub(super) fn is_stale(fault: &UpstreamError) -> bool {
     match fault {
         UpstreamError::Status(_)
@@ -69,38 +74,39 @@ pub(super) fn is_stale(fault: &UpstreamError) -> bool {
 }
 
 impl TrackReader<'_, '_> {
-    /// Changes how the next question is asked: whether there is another way.
+    /// Changes how the next request is made; returns `false` if nothing is left to change.
     pub(super) fn try_fallback(&mut self, fault: &UpstreamError) -> bool {
-        let asked_for_all = std::mem::take(&mut self.tried.asks_for_all);
+        let was_full = std::mem::take(&mut self.fallbacks.next_is_full);
         self.without_condition(fault)
             || self.with_smaller_range(fault)
             || self.clamped_to_size(fault)
             || self.comparing_bytes(fault)
             || self.another_node(fault)
-            || (!asked_for_all && self.without_range(fault))
+            || (!was_full && self.without_range(fault))
             || (is_stale(fault) && self.refreshed())
     }
 
-    /// Some do not like If-Range, or take no validator of their own for theirs.
+    /// Drops If-Range: some servers reject the field, or do not recognise their own validator in
+    /// it.
     fn without_condition(&mut self, fault: &UpstreamError) -> bool {
-        let asked_if = self.if_range && self.file().validators.best().is_some();
+        let sent_if_range = self.send_if_range && self.file().validators.best().is_some();
         let may_be_why = matches!(
             fault,
             UpstreamError::RangeIgnored | UpstreamError::Status(400 | 403 | 412 | 416 | 501)
         );
-        if asked_if && may_be_why {
-            self.if_range = false;
+        if sent_if_range && may_be_why {
+            self.send_if_range = false;
         }
-        asked_if && may_be_why
+        sent_if_range && may_be_why
     }
 
-    /// Some do not give much at once.
+    /// Requests less at once: some servers limit the size of a range.
     fn with_smaller_range(&mut self, fault: &UpstreamError) -> bool {
         let part_len = self.request_size();
-        // As much as they have given before; if that was next to nothing, it does not tell.
-        let less = match self.fits {
+        // The largest body received so far is a good limit, unless it was tiny.
+        let less = match self.largest_body {
             0..MIN_CHUNK => (part_len / 2).max(MIN_CHUNK),
-            fits => fits,
+            largest_body => largest_body,
         };
         if less >= part_len || !matches!(fault, UpstreamError::Status(403 | 413)) {
             return false;
@@ -109,7 +115,8 @@ impl TrackReader<'_, '_> {
         true
     }
 
-    /// Some refuse what reaches beyond the end, but say where that is.
+    /// Clamps the range to the end of the file: some servers refuse ranges beyond it, but report
+    /// the length.
     fn clamped_to_size(&mut self, fault: &UpstreamError) -> bool {
         let UpstreamError::PastEnd(len) = *fault else { return false };
         let is_nearer = self.file.is_none() && self.end.is_none_or(|end| len < end);
@@ -119,9 +126,9 @@ impl TrackReader<'_, '_> {
         is_nearer
     }
 
-    /// A validator says no, and another one yes: where bytes were read, they tell.
+    /// Compares bytes when the validators contradict each other and bytes were read before.
     fn comparing_bytes(&mut self, fault: &UpstreamError) -> bool {
-        let can_compare = self.offset > self.begin && self.has_tail();
+        let can_compare = self.offset > self.start && self.has_tail();
         let Some(file) = self
             .file
             .as_mut()
@@ -129,11 +136,12 @@ impl TrackReader<'_, '_> {
         else {
             return false;
         };
-        file.wavers = true;
+        file.validators_vary = true;
         true
     }
 
-    /// Many servers answer to one name; not all of them may have the file as it was, or be in order.
+    /// Repeats the request: many servers share one name, and one of them may hold another version
+    /// or be faulty.
     fn another_node(&mut self, fault: &UpstreamError) -> bool {
         let is_of_another_file = match fault {
             UpstreamError::ValidatorsDisagree => true,
@@ -146,15 +154,15 @@ impl TrackReader<'_, '_> {
             | UpstreamError::Protocol(_) => self.file.is_some(),
             _ => false,
         };
-        if !is_of_another_file || self.tried.nodes >= MAX_NODES {
+        if !is_of_another_file || self.fallbacks.nodes >= MAX_NODES {
             return false;
         }
-        self.tried.nodes += 1;
-        self.tried.is_unproven |= *fault == UpstreamError::ValidatorsDisagree;
+        self.fallbacks.nodes += 1;
+        self.fallbacks.is_unproven |= *fault == UpstreamError::ValidatorsDisagree;
         true
     }
 
-    /// Some know no ranges, and refuse them instead of ignoring them.
+    /// Requests the full file: some servers refuse a range instead of ignoring it.
     fn without_range(&mut self, fault: &UpstreamError) -> bool {
         let refuses_ranges = matches!(
             fault,
@@ -163,57 +171,58 @@ impl TrackReader<'_, '_> {
                 | UpstreamError::Multipart
                 | UpstreamError::PastEnd(_)
         );
-        let may_be = self.file.is_none() && self.begin == 0;
-        if !refuses_ranges || !may_be || self.tried.all {
+        let may_be = self.file.is_none() && self.start == 0;
+        if !refuses_ranges || !may_be || self.fallbacks.tried_full {
             return false;
         }
-        (self.tried.all, self.tried.asks_for_all) = (true, true);
+        (self.fallbacks.tried_full, self.fallbacks.next_is_full) = (true, true);
         true
     }
 
-    /// Whether there is a fresh location to go on with.
+    /// Fetches a fresh location; returns `false` if there is none to continue with.
     pub(super) fn refreshed(&mut self) -> bool {
         let Some(refresh) = self.refresh.clone() else { return false };
-        if self.tried.refreshed_at == Some(self.offset) {
+        if self.fallbacks.refreshed_at == Some(self.offset) {
             refresh.is_in_vain(&self.location);
-            self.tried.in_vain = true;
+            self.fallbacks.in_vain = true;
             return false;
         }
-        let since = self.offset.saturating_sub(self.tried.refreshed_at.unwrap_or(0));
+        let since = self.offset.saturating_sub(self.fallbacks.refreshed_at.unwrap_or(0));
         if since >= self.upstream.chunk {
-            self.tried.refreshes = 0;
+            self.fallbacks.refreshes = 0;
         }
-        if self.tried.refreshes >= MAX_REFRESHES {
+        if self.fallbacks.refreshes >= MAX_REFRESHES {
             return false;
         }
-        self.tried.refreshes += 1;
+        self.fallbacks.refreshes += 1;
         let fresh = match refresh.refresh(&self.location, &self.cancel) {
             Ok(fresh) => fresh,
             Err(why) => {
-                log::warn!("no fresh location for {} from {:?}: {why}", self.track, self.location);
+                let (track, location) = (self.track, &self.location);
+                log::warn!("cannot refresh location: {track} {location:?}: {why}");
                 return false;
             }
         };
-        // It was refused, and will be again.
-        self.tried.in_vain = fresh.location == *self.location;
-        if self.tried.in_vain {
+        // The same location was refused, and will be again.
+        self.fallbacks.in_vain = fresh.location == *self.location;
+        if self.fallbacks.in_vain {
             return false;
         }
         if fresh.is_new {
-            self.tried.refreshed_at = Some(self.offset);
+            self.fallbacks.refreshed_at = Some(self.offset);
         }
         if fresh.location.url.origin() != self.location.url.origin() {
             self.idle_clients.clear();
         }
         self.location = Arc::new(fresh.location);
         self.chunk = self.upstream.chunk_size(&self.location);
-        self.tried.nodes = 0;
-        // Its length must be the same, and the bytes before the break; or, where there are
-        // none of these, what the client was told of the file.
-        let has_read = self.offset > self.begin || (self.begin == 0 && !self.foretold);
+        self.fallbacks.nodes = 0;
+        // The refreshed file must have the same length and repeat the bytes before the break. Where
+        // no bytes were read, the validators that the client was given decide.
+        let has_read = self.offset > self.start || (self.start == 0 && !self.is_pinned);
         if let Some(file) = self.file.as_mut().filter(|_| has_read) {
             file.validators = Validators::default();
-            self.is_renewed = true;
+            self.has_new_location = true;
         }
         true
     }

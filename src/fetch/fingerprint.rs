@@ -1,5 +1,5 @@
-//! That it is still the same file: where no validator proves it, what was seen of it before is
-//! fetched again and compared.
+//! Proves that a file is still the same where no validator does: refetches bytes that were read
+//! before and compares them.
 
 use std::mem::take;
 use std::time::Instant;
@@ -10,23 +10,23 @@ use crate::http_client::body::RangeBody;
 use crate::http_client::request::{RangeRequest, RangeResponse};
 use crate::http_client::validate::MAX_SKIP;
 
-/// The last bytes of what was seen that are compared.
+/// Number of trailing bytes that are compared.
 const OVERLAP: usize = 1 << 10;
 
 const REPLACED: UpstreamError =
-    UpstreamError::EntityChanged("what was looked at in it is not there any more");
+    UpstreamError::EntityChanged("bytes read earlier are different now");
 
-/// Bytes of the file that were seen.
+/// Some bytes of the file and their offset.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fingerprint {
-    /// At most [`OVERLAP`] of them.
+    /// At most [`OVERLAP`] bytes.
     bytes: Vec<u8>,
-    /// Where they end.
+    /// Offset of their end.
     end: u64,
 }
 
 impl Fingerprint {
-    /// More was seen, up to `end`.
+    /// Appends `bytes`, which end at offset `end`.
     pub(super) fn extend(&mut self, bytes: &[u8], end: u64) {
         let excess = (self.bytes.len() + bytes.len()).saturating_sub(OVERLAP);
         self.bytes.drain(..excess.min(self.bytes.len()));
@@ -34,7 +34,7 @@ impl Fingerprint {
         self.end = end;
     }
 
-    /// The last `count` of them.
+    /// Returns the last `count` bytes.
     fn last(&self, count: u64) -> &[u8] {
         let from = self.bytes.len().saturating_sub(usize::try_from(count).unwrap_or(OVERLAP));
         &self.bytes[from..]
@@ -42,43 +42,47 @@ impl Fingerprint {
 }
 
 impl TrackReader<'_, '_> {
-    /// Whether an ETag proves that it is the same file.
+    /// Returns whether an ETag proves that the file is the same.
     pub(super) fn has_validator(&self) -> bool {
-        self.file().validators.etag.is_some() && !self.file().wavers
+        self.file().validators.etag.is_some() && !self.file().validators_vary
     }
 
-    /// Whether the bytes before the next one were seen, and did not pass by.
+    /// Returns whether the bytes before the current offset were read by this process, and not
+    /// spliced past it.
     pub(super) fn has_tail(&self) -> bool {
-        let wanted = (self.offset - self.begin).min(OVERLAP as u64);
-        self.recent_bytes.end == self.offset && self.recent_bytes.bytes.len() as u64 >= wanted
+        let expected = (self.offset - self.start).min(OVERLAP as u64);
+        self.recent_bytes.end == self.offset && self.recent_bytes.bytes.len() as u64 >= expected
     }
 
-    /// How many of the bytes before `from` are to be asked for again, and compared: where an ETag
-    /// proves that it is the same file, none.
+    /// Returns how many bytes before `from` to request again and compare: none where an ETag proves
+    /// that the file is the same.
     pub(super) fn overlap(&self, from: u64) -> u64 {
-        if self.has_validator() { 0 } else { (from - self.begin).min(OVERLAP as u64) }
+        if self.has_validator() { 0 } else { (from - self.start).min(OVERLAP as u64) }
     }
 
-    /// Compares the bytes of a part that were read before; `false` if it does not go on where the
-    /// last one ended.
-    pub(super) fn verify(&mut self, part: &mut RangeBody) -> Result<bool, UpstreamError> {
+    /// Compares the overlapping bytes of `body` with those read before. Returns `false` if `body`
+    /// does not continue at the current offset.
+    pub(super) fn verify(&mut self, body: &mut RangeBody) -> Result<bool, UpstreamError> {
         let overlap = self.overlap(self.offset);
-        let early = (self.offset - overlap).checked_sub(part.begin);
-        let Some(early) = early.filter(|early| *early <= MAX_SKIP) else { return Ok(false) };
-        self.skip(part, early)?;
-        let known = self.recent_bytes.last(overlap);
-        if known.len() as u64 != overlap || !self.matches(part, known)? {
+        let skipped = (self.offset - overlap).checked_sub(body.start);
+        let Some(skipped) = skipped.filter(|skipped| *skipped <= MAX_SKIP) else {
+            return Ok(false);
+        };
+        self.skip(body, skipped)?;
+        let expected = self.recent_bytes.last(overlap);
+        if expected.len() as u64 != overlap || !self.matches(body, expected)? {
             return Err(UpstreamError::EntityChanged(
-                "it repeats the bytes before a break differently",
+                "the bytes before the break are different now",
             ));
         }
-        // One that has nothing else in it would be asked for again and again.
-        if overlap > 0 && part.end.is_some_and(|end| end <= self.offset) {
+        // A body that holds only the overlap would be requested again and again.
+        if overlap > 0 && body.end.is_some_and(|end| end <= self.offset) {
             return Err(UpstreamError::WrongRange);
         }
-        // After the answer to which they belong, or it might be of another file than they.
-        for seen in &self.fingerprints {
-            if !self.is_unchanged(seen)? {
+        // Checked only after a response of the file has come: otherwise the bytes might be of
+        // another file than that response.
+        for fingerprint in &self.fingerprints {
+            if !self.is_unchanged(fingerprint)? {
                 return Err(REPLACED);
             }
         }
@@ -86,8 +90,8 @@ impl TrackReader<'_, '_> {
         Ok(true)
     }
 
-    /// What was seen of the file up to now lies elsewhere: if nothing else proves that what comes
-    /// next is of the same file, it is looked at once more.
+    /// Stores the recent bytes before reading moves elsewhere in the file: if no validator proves
+    /// that the next response is of the same file, they are fetched and compared once more.
     pub(super) fn stash_fingerprint(&mut self) {
         let tail = take(&mut self.recent_bytes);
         if self.file().validators.best().is_none() && !tail.bytes.is_empty() {
@@ -95,12 +99,12 @@ impl TrackReader<'_, '_> {
         }
     }
 
-    /// Another source has seen something of the file, which must still be the same: what was seen
-    /// before it is looked at once more, now, and what it has seen later.
+    /// Takes over the fingerprints of another reader of the same file, and compares the bytes that
+    /// this reader read before with what the upstream sends now.
     pub fn absorb(&mut self, mut other: TrackReader<'_, '_>) -> Result<(), Error> {
         other.stash_fingerprint();
         self.fingerprints = take(&mut other.fingerprints);
-        // Its connection is of use now.
+        // Returns its connection to the pool, where the next request finds it.
         drop(other);
         while !self.fingerprints.is_empty() {
             match self.is_unchanged(&self.recent_bytes) {
@@ -112,53 +116,53 @@ impl TrackReader<'_, '_> {
         Ok(())
     }
 
-    fn is_unchanged(&self, seen: &Fingerprint) -> Result<bool, UpstreamError> {
-        let from = seen.end - seen.bytes.len() as u64;
+    fn is_unchanged(&self, fingerprint: &Fingerprint) -> Result<bool, UpstreamError> {
+        let from = fingerprint.end - fingerprint.bytes.len() as u64;
         let client = self.client_for_prefetch();
-        let question = self.build_request(self.offset, client.clone());
-        let question = RangeRequest { range: Some(from..seen.end), ..question };
-        let RangeResponse { body: mut part, .. } = question.send()?;
-        let early = from.saturating_sub(part.begin);
-        self.skip(&mut part, early)?;
-        let repeats = self.matches(&mut part, &seen.bytes);
-        part.drain_for_reuse();
+        let request = self.build_request(self.offset, client.clone());
+        let request = RangeRequest { range: Some(from..fingerprint.end), ..request };
+        let RangeResponse { mut body, .. } = request.send()?;
+        let skipped = from.saturating_sub(body.start);
+        self.skip(&mut body, skipped)?;
+        let repeats = self.matches(&mut body, &fingerprint.bytes);
+        body.drain_for_reuse();
         self.upstream.idle_clients.put_back(&client, &self.location.url);
         repeats
     }
 
-    /// Whether a part goes on with bytes that are known.
-    fn matches(&self, part: &mut RangeBody, known: &[u8]) -> Result<bool, UpstreamError> {
-        let mut bytes = vec![0; known.len()];
-        self.fill(part, &mut bytes, Instant::now())?;
-        Ok(bytes == known)
+    /// Returns whether the next bytes of `body` are `expected`.
+    fn matches(&self, body: &mut RangeBody, expected: &[u8]) -> Result<bool, UpstreamError> {
+        let mut bytes = vec![0; expected.len()];
+        self.fill(body, &mut bytes, Instant::now())?;
+        Ok(bytes == expected)
     }
 
-    /// Reads what an answer brings in front of what was asked for.
-    fn skip(&self, part: &mut RangeBody, mut count: u64) -> Result<(), UpstreamError> {
-        let mut room = [0; 16 << 10];
-        let begun = Instant::now();
+    /// Discards the bytes of a response that precede the requested range.
+    fn skip(&self, body: &mut RangeBody, mut count: u64) -> Result<(), UpstreamError> {
+        let mut buffer = [0; 16 << 10];
+        let started = Instant::now();
         while count > 0 {
-            let some = usize::try_from(count).unwrap_or(usize::MAX).min(room.len());
-            self.fill(part, &mut room[..some], begun)?;
-            count -= some as u64;
+            let len = usize::try_from(count).unwrap_or(usize::MAX).min(buffer.len());
+            self.fill(body, &mut buffer[..len], started)?;
+            count -= len as u64;
         }
         Ok(())
     }
 
     fn fill(
         &self,
-        part: &mut RangeBody,
+        body: &mut RangeBody,
         bytes: &mut [u8],
-        begun: Instant,
+        started: Instant,
     ) -> Result<(), UpstreamError> {
         let limit = self.upstream.stall_timeout;
         let mut filled = 0;
         while filled < bytes.len() {
-            // Each byte in time would be hours for all.
-            if begun.elapsed() > limit {
+            // The stall timeout limits the total: a byte within each timeout would take hours.
+            if started.elapsed() > limit {
                 return Err(UpstreamError::Timeout("while reading", limit));
             }
-            match part.read(&mut bytes[filled..])? {
+            match body.read(&mut bytes[filled..])? {
                 0 => return Err(UpstreamError::WrongRange),
                 count => filled += count,
             }

@@ -1,4 +1,4 @@
-//! The head of a track: what is looked at before it is known what of the track is wanted.
+//! Peeks at the first bytes of a track before the caller knows which ranges of the track to read.
 
 use std::mem::take;
 use std::ops::Range;
@@ -10,63 +10,62 @@ use crate::fetch::prefetch::MIN_REQUEST_SIZE;
 use crate::http_client::body::RangeBody;
 
 impl TrackReader<'_, '_> {
-    /// The bytes looked at so far.
+    /// Returns the bytes peeked at so far.
     pub fn peeked(&self) -> &[u8] {
         &self.peeked
     }
 
-    /// So much is wanted of what comes next, and at once: it is asked for in one part, if it may be.
-    /// 0 if that is not so any more.
+    /// Announces that the caller needs the next `len` bytes at once: they are requested in one
+    /// range, up to the maximum request size. 0 withdraws the hint.
     pub fn set_size_hint(&mut self, len: u64) {
         self.size_hint = if len > 0 { len.max(MIN_REQUEST_SIZE) } else { 0 };
     }
 
-    /// Looks at more bytes, up to `limit` in all, as they come; `false` when there are none to be
-    /// had.
+    /// Peeks at more bytes, up to `limit` in total; returns `false` at the end of the track.
     pub fn fill_peeked(&mut self, limit: usize) -> Result<bool, Error> {
         const STEP: usize = 64 << 10;
-        let old = self.peeked.len();
-        let wanted = STEP.min(limit.saturating_sub(old));
-        self.peeked.resize(old + wanted, 0);
-        let mut head = take(&mut self.peeked);
-        let count = self.read_with_retry(&mut head[old..]);
-        head.truncate(old + count.as_ref().copied().unwrap_or(0));
-        self.peeked = head;
+        let old_len = self.peeked.len();
+        let wanted = STEP.min(limit.saturating_sub(old_len));
+        self.peeked.resize(old_len + wanted, 0);
+        let mut bytes = take(&mut self.peeked);
+        let count = self.read_with_retry(&mut bytes[old_len..]);
+        bytes.truncate(old_len + count.as_ref().copied().unwrap_or(0));
+        self.peeked = bytes;
         Ok(count? > 0)
     }
 
-    /// What was looked at, to be passed on before the first [`fetch`](TrackReader::read).
+    /// Takes the peeked bytes, which precede the first [`read`](TrackReader::read).
     pub fn take_peeked(&mut self) -> Vec<u8> {
         take(&mut self.peeked)
     }
 
-    /// Whether everything was read that is to be had.
+    /// Returns whether every byte of the range was read.
     pub fn is_over(&self) -> bool {
         self.remaining() == Some(0)
     }
 
-    /// From now on only these bytes, which come behind the last ones of those that were wanted before;
-    /// how many are between. What was looked at may have gone beyond them.
-    pub fn continue_with(&mut self, part: Range<u64>) -> u64 {
-        let passed = part.start.saturating_sub(self.end.unwrap_or(self.offset));
-        self.restrict_to(part);
-        passed
+    /// Restricts reading to `range`, which follows the range before, and returns the size of the
+    /// gap between them. Peeked bytes may lie beyond it.
+    pub fn continue_with(&mut self, range: Range<u64>) -> u64 {
+        let gap = range.start.saturating_sub(self.end.unwrap_or(self.offset));
+        self.restrict_to(range);
+        gap
     }
 
-    /// From now on only these bytes of a file whose parts can be asked for.
-    pub fn restrict_to(&mut self, part: Range<u64>) {
-        self.end = Some(part.end);
-        let seen = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(self.peeked.len());
-        let (from, to) = (seen(part.start), seen(part.end));
-        if from as u64 == part.start || part.start == self.offset {
+    /// Restricts reading to `range` of a file that supports ranges.
+    pub fn restrict_to(&mut self, range: Range<u64>) {
+        self.end = Some(range.end);
+        let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(self.peeked.len());
+        let (from, to) = (index(range.start), index(range.end));
+        if from as u64 == range.start || range.start == self.offset {
             self.peeked.truncate(to);
             self.peeked.drain(..from);
-            // It may have been long, and is sent much later.
+            // The bytes may be many, and are sent much later.
             self.peeked.shrink_to_fit();
             // How quickly it is read shows from now on.
-            self.since = [(Instant::now(), self.offset); 2];
+            self.rate_window = [(Instant::now(), self.offset); 2];
         } else {
-            // A connection on which everything was read is of use for it.
+            // A connection whose response was read to the end serves the next request.
             if self.body.take().map_or(self.prefetched.is_empty(), RangeBody::drain_for_reuse) {
                 self.prefetched.clear();
             } else {
@@ -74,7 +73,7 @@ impl TrackReader<'_, '_> {
             }
             self.peeked = Vec::new();
             self.stash_fingerprint();
-            self.begin_at(part.start);
+            self.begin_at(range.start);
         }
     }
 }

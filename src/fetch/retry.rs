@@ -1,5 +1,4 @@
-//! What a source does when something fails: it waits, changes what must be changed, and asks
-//! again; or it gives up.
+//! Recovers from faults: waits, changes the next request, and retries; or fails the track.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -8,44 +7,44 @@ use crate::error::{Error, UpstreamError};
 use crate::fetch::TrackReader;
 use crate::fetch::fallback::is_stale;
 
-/// A busy upstream that asks for a longer wait than this before its first answer is reported
-/// rather than waited for: the client can come back by itself.
+/// A busy upstream that requests a longer wait than this before its first response is reported to
+/// the client, which can come back by itself.
 const OPENING_WAIT: Duration = Duration::from_secs(5);
 
 impl TrackReader<'_, '_> {
-    /// Makes everything ready for the next try, and waits until it is time for it; or gives up.
+    /// Prepares the next try and waits until it is due, or fails.
     pub(super) fn recover(&mut self, fault: UpstreamError) -> Result<(), Error> {
         let redirected = self.effective_url.as_ref().is_some_and(|url| *url != self.location.url);
         self.drop_connections();
-        // Where a redirect led to may expire; it is asked where it leads to now.
-        let leads_on = redirected && is_stale(&fault) && self.can_resume();
-        if leads_on { self.retry(&fault, Duration::ZERO) } else { self.retry_or_fail(fault) }
+        // The target of a redirect may have expired; the original URL leads to the current one.
+        let follows_again = redirected && is_stale(&fault) && self.can_resume();
+        if follows_again { self.retry(&fault, Duration::ZERO) } else { self.retry_or_fail(fault) }
     }
 
-    /// The same, without letting go of a connection.
+    /// Like [`recover`](TrackReader::recover), but keeps the connection.
     pub(super) fn retry_or_fail(&mut self, fault: UpstreamError) -> Result<(), Error> {
         let wait = if self.can_resume() { self.next_attempt(&fault) } else { None };
         match (wait, fault) {
             (Some(wait), fault) => self.retry(&fault, wait),
-            (None, UpstreamError::Status(status)) if self.tried.in_vain => {
+            (None, UpstreamError::Status(status)) if self.fallbacks.in_vain => {
                 Err(self.failed(UpstreamError::StillRefused(status)))
             }
             (None, fault) => Err(self.failed(fault)),
         }
     }
 
-    /// What cannot be asked for in parts cannot be gone on with.
+    /// Returns whether the transfer can resume: without ranges only before its first byte.
     fn can_resume(&self) -> bool {
         self.file().ranged || self.offset == 0
     }
 
     fn retry(&self, fault: &UpstreamError, wait: Duration) -> Result<(), Error> {
         self.upstream.retries_made.fetch_add(1, Ordering::Relaxed);
-        log::debug!("{} upstream: {fault}; trying again in {wait:.1?}", self.track);
+        log::debug!("retrying upstream in {wait:.1?}: {} {fault}", self.track);
         self.back_off(wait)
     }
 
-    /// Lets `wait` pass, and the time before which the location must not be asked for.
+    /// Waits for `wait`, and until the location becomes available.
     #[expect(clippy::disallowed_methods, reason = "that time is given as one of day")]
     pub(super) fn back_off(&self, wait: Duration) -> Result<(), Error> {
         let until = self.location.available_at;
@@ -61,7 +60,8 @@ impl TrackReader<'_, '_> {
         }
     }
 
-    /// Changes what the fault wants changed; after how long to ask again, if at all.
+    /// Makes the change that `fault` requires; returns the wait before the next try, or `None` if
+    /// there is none.
     fn next_attempt(&mut self, fault: &UpstreamError) -> Option<Duration> {
         match fault {
             UpstreamError::Unreachable(_) if self.file.is_none() => None,
@@ -79,7 +79,7 @@ impl TrackReader<'_, '_> {
     }
 
     fn max_wait(&self) -> Duration {
-        let limit = if self.opening { OPENING_WAIT } else { Duration::MAX };
+        let limit = if self.is_opening { OPENING_WAIT } else { Duration::MAX };
         limit.min(self.upstream.max_wait)
     }
 
@@ -87,8 +87,8 @@ impl TrackReader<'_, '_> {
         Error::Upstream { track: self.track, fault }
     }
 
-    /// Lets go of the connection in use, so that the next question is asked on a new one. The others
-    /// have not failed.
+    /// Drops the connection in use: the next request uses a new one. Idle connections have not
+    /// failed and stay.
     pub(super) fn drop_connections(&mut self) {
         (self.body, self.effective_url) = (None, None);
         self.prefetched.clear();

@@ -1,49 +1,57 @@
-//! How often a source asks again, and after how long. Pure, but for the jitter.
+//! Limits retries and computes the wait before each. Pure, but for the jitter.
 
 use std::time::Duration;
 
-/// The wait before the second try; each one after it doubles.
+/// Wait before the second retry; each later one doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
-/// No wait is longer, unless the upstream asks for it.
+/// Maximum wait, unless the upstream requests a longer one.
 const MAX_WAIT: Duration = Duration::from_secs(8);
-/// Fewer bytes are never progress.
+/// Fewer bytes never count as progress.
 const MIN_PROGRESS: u64 = 4 << 10;
 
-/// Tries that are left without progress in between.
+/// Retries that remain while nothing progresses.
 #[derive(Debug)]
 pub(super) struct RetryBudget {
     retries: u32,
-    /// What a healthy upstream brings within a stall timeout, and so what counts as progress.
+    /// What a healthy upstream sends within a stall timeout, which is what counts as progress.
     min_progress: u64,
     failures: u32,
-    since: u64,
+    /// Bytes received since the last failure that reset the count.
+    progress: u64,
 }
 
 impl RetryBudget {
-    pub(super) fn new(retries: u32, enough: u64) -> RetryBudget {
-        RetryBudget { retries, min_progress: enough.max(MIN_PROGRESS), failures: 0, since: 0 }
-    }
-
-    /// Takes note of bytes that came.
-    pub(super) fn progress(&mut self, count: usize) {
-        self.since = self.since.saturating_add(count as u64);
-        if self.since >= self.min_progress {
-            (self.failures, self.since) = (0, 0);
+    pub(super) fn new(retries: u32, min_progress: u64) -> RetryBudget {
+        RetryBudget {
+            retries,
+            min_progress: min_progress.max(MIN_PROGRESS),
+            failures: 0,
+            progress: 0,
         }
     }
 
-    /// Takes note of a failure: after how long to try again, if at all. What came too slowly is
-    /// no progress, or a byte a second would refill the budget for ever.
+    /// Records received bytes.
+    pub(super) fn progress(&mut self, count: usize) {
+        self.progress = self.progress.saturating_add(count as u64);
+        if self.progress >= self.min_progress {
+            (self.failures, self.progress) = (0, 0);
+        }
+    }
+
+    /// Records a failure; returns the wait before the next try, or `None` if the budget is spent.
+    /// Bytes that came too slowly are no progress: a byte a second would refill the budget for
+    /// ever.
     pub(super) fn spend(&mut self, too_slow: bool) -> Option<Duration> {
         if too_slow {
-            self.since = 0;
+            self.progress = 0;
         }
         self.failures += 1;
         (self.failures <= self.retries).then(|| jittered(wait(self.failures)))
     }
 }
 
-/// The first try again comes at once: most connections break for no reason that lasts.
+/// Returns the wait after `failures` failures. The first retry is immediate: most connections break
+/// for no lasting reason.
 fn wait(failures: u32) -> Duration {
     match failures {
         0 | 1 => Duration::ZERO,
@@ -51,13 +59,13 @@ fn wait(failures: u32) -> Duration {
     }
 }
 
-/// Somewhere between half of it and all of it, so that those who failed together do not come back
+/// Returns between half and all of `wait`, so that streams that failed together do not retry
 /// together.
 fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
-/// Between 95 % and 100 % of `chunk`: requests that are not all alike.
+/// Returns between 95 % and 100 % of `chunk`, so that requests are not all alike.
 pub(super) fn jittered_chunk(chunk: u64) -> u64 {
     chunk - fastrand::u64(0..=chunk / 20)
 }
@@ -68,8 +76,8 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_a_limit() {
-        let io_guard: Vec<_> = (1..10).map(|n| wait(n).as_millis()).collect();
-        assert_eq!(io_guard, [0, 250, 500, 1000, 2000, 4000, 8000, 8000, 8000]);
+        let waits: Vec<_> = (1..10).map(|n| wait(n).as_millis()).collect();
+        assert_eq!(waits, [0, 250, 500, 1000, 2000, 4000, 8000, 8000, 8000]);
         assert_eq!(wait(u32::MAX), MAX_WAIT);
         let jittered = jittered(MAX_WAIT);
         assert!(jittered >= MAX_WAIT / 2 && jittered <= MAX_WAIT);

@@ -1,9 +1,9 @@
-//! Whether an upstream keeps to its minimum throughput. Pure.
+//! Detects an upstream that is slower than its minimum throughput. Pure.
 
 use std::time::Duration;
 
-/// Watches one upstream. Only the time spent waiting for it counts: a client that reads slowly
-/// is not the upstream's fault.
+/// Measures one upstream. Only the time spent waiting for it counts: a client that reads slowly is
+/// not the upstream's fault.
 #[derive(Debug)]
 pub(super) struct ThroughputMonitor {
     min_throughput: u64,
@@ -17,7 +17,8 @@ impl ThroughputMonitor {
         ThroughputMonitor { min_throughput, window, waited: Duration::ZERO, bytes: 0 }
     }
 
-    /// Takes note of a read; the error is the rate when it was too low over a whole window.
+    /// Records a read. The error is the rate in bytes per second if it was too low over a complete
+    /// window.
     pub(super) fn record(&mut self, count: usize, waited: Duration) -> Result<(), u64> {
         self.bytes += count as u64;
         self.waited += waited;
@@ -37,13 +38,13 @@ mod tests {
 
     #[test]
     fn a_byte_a_second_is_too_slow_however_steady() {
-        let mut pace = ThroughputMonitor::new(1000, Duration::from_secs(10));
+        let mut monitor = ThroughputMonitor::new(1000, Duration::from_secs(10));
         let second = Duration::from_secs(1);
-        let verdicts: Vec<_> = (0..10).map(|_| pace.record(1, second)).collect();
+        let verdicts: Vec<_> = (0..10).map(|_| monitor.record(1, second)).collect();
         assert!(verdicts[..9].iter().all(Result::is_ok));
         assert_eq!(verdicts[9], Err(1));
         // A quick one that we read slowly is not.
-        assert_eq!(pace.record(10, Duration::from_millis(1)), Ok(()));
-        assert_eq!(pace.record(20_000, 10 * second), Ok(()));
+        assert_eq!(monitor.record(10, Duration::from_millis(1)), Ok(()));
+        assert_eq!(monitor.record(20_000, 10 * second), Ok(()));
     }
 }

@@ -1,6 +1,7 @@
-//! HTTP clients, and those that rest between two streams: whoever seeks, resumes or takes the next
-//! film from the same place saves the time that a name, TCP and TLS take. Must never know what is
-//! asked.
+//! HTTP clients and the pool of idle ones: a client that seeks, resumes or fetches the next file
+//! from the same host saves the DNS lookup and the TCP and TLS handshakes.
+//!
+//! **API boundary:** the pool knows origins, and nothing of the requests.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,10 +14,10 @@ use crate::cancel::CancelToken;
 use crate::http_client::connection::IoGuard;
 use crate::http_client::pool::ConnectionPool;
 
-/// Clients that may rest, all upstreams together.
+/// Maximum number of idle clients, for all upstreams together.
 const MAX_IDLE_CLIENTS: usize = 16;
 
-/// An HTTP client for one question at a time, and what its waits end with.
+/// An HTTP client for one request at a time, with the guard that bounds its waits.
 pub(crate) struct HttpClient {
     pub(crate) agent: Agent,
     pub(crate) io_guard: Arc<IoGuard>,
@@ -25,42 +26,42 @@ pub(crate) struct HttpClient {
 
 impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Lane")
+        f.write_str("HttpClient")
     }
 }
 
-/// Clients whose streams are over, and where they have asked.
+/// Idle clients whose streams are over, each with the origin of its requests.
 #[derive(Debug, Default)]
 pub(crate) struct ClientPool(Mutex<VecDeque<(Origin, Arc<HttpClient>)>>);
 
 impl ClientPool {
-    /// The last one that has asked there, for a stream that ends with `stop`.
+    /// Takes the most recent client of the origin of `url`, for a stream that ends with `cancel`.
     pub(crate) fn checkout(&self, url: &Url, cancel: &Arc<CancelToken>) -> Option<Arc<HttpClient>> {
-        let mut resting = self.lock();
-        let place = resting.iter().rposition(|(to, _)| *to == url.origin())?;
-        let (_, client) = resting.remove(place)?;
+        let mut idle = self.lock();
+        let index = idle.iter().rposition(|(to, _)| *to == url.origin())?;
+        let (_, client) = idle.remove(index)?;
         client.io_guard.set_cancel_token(Some(cancel));
         Some(client)
     }
 
-    /// Keeps a client that has asked there, if its connection is of use and nobody else has it.
+    /// Stores a client, if its connection is reusable and nothing else holds the client.
     pub(crate) fn put_back(&self, client: &Arc<HttpClient>, url: &Url) {
         if Arc::strong_count(client) > 1 || !client.pool.is_idle() {
             return;
         }
         client.io_guard.set_cancel_token(None);
-        let mut resting = self.lock();
-        resting.push_back((url.origin(), client.clone()));
-        let excess = resting.len().saturating_sub(MAX_IDLE_CLIENTS);
-        resting.drain(..excess);
+        let mut idle = self.lock();
+        idle.push_back((url.origin(), client.clone()));
+        let excess = idle.len().saturating_sub(MAX_IDLE_CLIENTS);
+        idle.drain(..excess);
     }
 
-    /// Lets go of those whose connections have rested for too long, or were closed.
+    /// Drops clients whose connections were idle for too long, or were closed.
     pub(crate) fn evict_expired(&self) {
         self.lock().retain(|(_, client)| client.pool.is_idle());
     }
 
-    /// Nothing here is left half-changed by a panic.
+    /// No panic leaves this state half-changed.
     fn lock(&self) -> MutexGuard<'_, VecDeque<(Origin, Arc<HttpClient>)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,9 +1,10 @@
-//! A connection to an upstream, whose answers may be read past ureq.
+//! A connection to an upstream, whose response bodies may be read past ureq.
 //!
-//! ureq reads into a buffer of its own and copies from there, which is a large part of what it costs
-//! to carry a byte. A body whose length is known, and that nothing is to be done to, is just so many
-//! bytes on the connection: they are read right into where they are wanted. Every wait ends with the
-//! stream. Must never know HTTP.
+//! ureq reads into a buffer of its own and copies from there, which is a large part of the cost per
+//! byte. A body of known length without a transfer or content coding is plain bytes on the
+//! connection; these are read directly to their destination. Every wait ends with the stream.
+//!
+//! **API boundary:** nothing here knows HTTP.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -18,40 +19,40 @@ use ureq::{Error, Timeout};
 use crate::cancel::{CancelToken, WaitOutcome};
 use crate::sys;
 
-/// What the waits of an HTTP client end with.
+/// Bounds the waits of an HTTP client: by the stream's end and by a deadline.
 pub(crate) struct IoGuard(Mutex<IoLimits>);
 
 #[derive(Clone)]
 struct IoLimits {
-    /// The stream that it serves, if it serves one.
+    /// The stream that the client serves, if it serves one.
     cancel: Option<Arc<CancelToken>>,
-    /// When the next bytes of a body must be there, however many segments ureq has to read for
-    /// them: the trailers of a chunked body give it segments, but its reader nothing.
+    /// When the next body bytes are due, however many reads ureq needs for them: the trailers of a
+    /// chunked body give it input, but its reader nothing.
     deadline: Option<Instant>,
 }
 
 impl IoGuard {
-    /// With this stream.
+    /// Makes a guard for the stream of `cancel`.
     pub(crate) fn new(cancel: &Arc<CancelToken>) -> IoGuard {
         IoGuard(Mutex::new(IoLimits { cancel: Some(cancel.clone()), deadline: None }))
     }
 
-    /// From now on with another stream, or there is nothing to be waited for.
+    /// Switches to another stream, or to none.
     pub(crate) fn set_cancel_token(&self, cancel: Option<&Arc<CancelToken>>) {
         *lock(&self.0) = IoLimits { cancel: cancel.cloned(), deadline: None };
     }
 
-    /// From now on at `deadline`, too.
+    /// Sets the deadline of every wait.
     pub(crate) fn set_deadline(&self, deadline: Instant) {
         lock(&self.0).deadline = Some(deadline);
     }
 
-    /// No longer: until the next [`until`](IoGuard::set_deadline).
+    /// Removes the deadline until the next [`set_deadline`](IoGuard::set_deadline).
     pub(crate) fn set_idle(&self) {
         lock(&self.0).deadline = None;
     }
 
-    /// Waits for `fd`, and for `limit` at most.
+    /// Waits for `fd`, at most for `limit`.
     pub(crate) fn wait(
         &self,
         fd: BorrowedFd<'_>,
@@ -68,19 +69,19 @@ impl IoGuard {
         }
     }
 
-    /// Whether the stream is over.
+    /// Returns whether the stream is over.
     pub(crate) fn is_cancelled(&self) -> bool {
         lock(&self.0).cancel.as_ref().is_none_or(|cancel| cancel.is_cancelled())
     }
 
-    /// The error if none of them is to begin: bytes that are always there are not waited for, and
-    /// some that ureq reads give its reader nothing.
+    /// Fails if the deadline has passed or the stream is over. Needed before each read: bytes that
+    /// are always there are never waited for, and some of them give the reader of ureq nothing.
     fn check_limits(&self, reason: Timeout) -> Result<(), Error> {
-        let ends = lock(&self.0);
-        if ends.deadline.is_some_and(|deadline| time_left(deadline).is_zero()) {
+        let limits = lock(&self.0);
+        if limits.deadline.is_some_and(|deadline| time_left(deadline).is_zero()) {
             return Err(Error::Timeout(reason));
         }
-        match &ends.cancel {
+        match &limits.cancel {
             Some(cancel) if !cancel.is_cancelled_cheap() => Ok(()),
             _ => Err(cancelled().into()),
         }
@@ -95,31 +96,32 @@ fn cancelled() -> io::Error {
     io::Error::other("the stream is over")
 }
 
-/// A connection.
+/// A TCP connection to an upstream, or to the proxy that leads there.
 pub(crate) struct Connection {
     pub(crate) socket: TcpStream,
-    /// Scheme, host and port that it leads to, and where it was made to: a proxy perhaps.
+    /// Scheme, host and port of the upstream; and the address connected to, which may be that of a
+    /// proxy.
     pub(crate) origin: String,
     pub(crate) peer: SocketAddr,
     io_guard: Arc<IoGuard>,
-    /// What ureq has read of it and not yet used.
+    /// Number of bytes that ureq has read and not yet consumed.
     buffered: AtomicUsize,
-    /// An answer was read to its end: it is ready for the next question.
+    /// Whether the last response was read to its end, so that the next request may be sent.
     is_reusable: AtomicBool,
 }
 
 impl Connection {
     pub(crate) fn new(
         socket: TcpStream,
-        (to, peer): (String, SocketAddr),
+        (origin, peer): (String, SocketAddr),
         io_guard: Arc<IoGuard>,
     ) -> Arc<Connection> {
-        let (buffered, is_free) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Arc::new(Connection { socket, origin: to, peer, io_guard, buffered, is_reusable: is_free })
+        let (buffered, is_reusable) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Arc::new(Connection { socket, origin, peer, io_guard, buffered, is_reusable })
     }
 
-    /// The next bytes, as `take` takes them off the socket; 0 when the other side has closed. They are
-    /// waited for until all waits end, and for `limit` at most.
+    /// Calls `take` on the socket, waiting until it is readable (at most for `limit`); 0 when the
+    /// peer has closed.
     pub(crate) fn retry_when_ready(
         &self,
         limit: Duration,
@@ -148,34 +150,36 @@ impl Connection {
         self.io_guard.wait(self.socket.as_fd(), interest, limit, reason)
     }
 
-    /// Whether nothing is on it that was not read: data or a hang-up mean that it is of no use.
+    /// Returns whether nothing unread has arrived: data or a hang-up on an idle connection make it
+    /// unusable.
     pub(crate) fn is_idle(&self) -> bool {
-        let idle = sys::poll([(self.socket.as_fd(), sys::READABLE)], Some(Duration::ZERO));
-        idle.is_ok_and(|[spoke]| !spoke)
+        let ready = sys::poll([(self.socket.as_fd(), sys::READABLE)], Some(Duration::ZERO));
+        ready.is_ok_and(|[has_event]| !has_event)
     }
 
-    /// Whether ureq has used all that it has read: what comes next is on the connection.
+    /// Returns whether ureq has consumed all that it has read, so that the next bytes come from the
+    /// socket.
     pub(crate) fn is_buffer_empty(&self) -> bool {
         self.buffered.load(Ordering::Relaxed) == 0
     }
 
-    /// The answer on it was read to its end.
+    /// Records that the response was read to its end.
     pub(crate) fn mark_reusable(&self) {
         self.is_reusable.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was, and nothing was asked since.
+    /// Returns whether the last response was read to its end and no request was sent since.
     pub(crate) fn is_reusable(&self) -> bool {
         self.is_reusable.load(Ordering::Relaxed)
     }
 
-    /// Something is being asked on it.
+    /// Records that a request is being sent.
     pub(crate) fn mark_in_use(&self) {
         self.is_reusable.store(false, Ordering::Relaxed);
     }
 }
 
-/// ureq's buffers of a connection, which tell how much it has not used.
+/// ureq's buffers of a connection, which count unconsumed input.
 pub(crate) struct CountedBuffers {
     pub(crate) buffers: LazyBuffers,
     pub(crate) connection: Arc<Connection>,
@@ -219,7 +223,7 @@ impl Buffers for CountedBuffers {
     }
 }
 
-/// Nothing here is left half-changed by a panic.
+/// Locks `mutex`: no panic leaves its state half-changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

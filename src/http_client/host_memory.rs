@@ -1,6 +1,9 @@
-//! What was learned of upstreams, and spares questions the next time: how much a host gives at once,
-//! and how the servers behind one name call a file. All of it is a hint. Must never hold a URL, which
-//! may be signed, nor more than its limit.
+//! Remembers what earlier responses showed of upstreams, which spares requests: the size of a range
+//! that a host sends, and the validators that the servers behind one name use for a file. All of it
+//! is a hint.
+//!
+//! **Invariant:** no URL is stored, as it may be signed, and no more than [`MAX_ENTRIES`] of each
+//! kind.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,36 +16,37 @@ use url::Url;
 use crate::error::UpstreamError;
 use crate::http_client::validate::{RemoteFile, ValidatorMatch, Validators};
 
-/// Of each kind so many are remembered, and for so long: then a host may give more again.
+/// Maximum number of entries of each kind, and their lifetime: afterwards a host may send more
+/// again.
 const MAX_ENTRIES: usize = 512;
 const MAX_AGE: Duration = Duration::from_secs(3600);
-/// Validators that are longer are not remembered.
+/// Longer validators are not stored.
 const MAX_VALIDATOR_LEN: usize = 256;
 
-/// What was learned.
+/// The memory of all hosts.
 #[derive(Default)]
 pub(crate) struct HostMemory(Mutex<State>);
 
 impl fmt::Debug for HostMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Learned")
+        f.write_str("HostMemory")
     }
 }
 
 #[derive(Default)]
 struct State {
     hasher: RandomState,
-    chunks: ExpiringMap<u64>,
-    names: ExpiringMap<Name>,
+    request_limits: ExpiringMap<u64>,
+    validators: ExpiringMap<StoredValidators>,
 }
 
-/// What a file is called.
-struct Name {
+/// The validators under which a file is known.
+struct StoredValidators {
     validators: Validators,
-    wavers: bool,
+    validators_vary: bool,
 }
 
-/// Some of a kind, the last ones.
+/// The latest entries of one kind.
 struct ExpiringMap<V>(HashMap<u64, (V, Instant)>);
 
 impl<V> Default for ExpiringMap<V> {
@@ -67,7 +71,8 @@ impl<V> ExpiringMap<V> {
 }
 
 impl State {
-    /// The signature is mostly in the query, and changes.
+    /// Hashes what identifies a file. The query is left out: it mostly holds the signature, which
+    /// changes.
     fn key(&self, url: &Url, file: &RemoteFile) -> u64 {
         self.hash((url.origin(), url.path(), file.len))
     }
@@ -78,78 +83,89 @@ impl State {
 }
 
 impl HostMemory {
-    /// As much as the host gives at once, if it was found to give less than it was asked for.
-    pub(crate) fn chunk(&self, url: &Url) -> Option<u64> {
+    /// Returns the number of bytes that the host sends at once, if it was found to send less than
+    /// requested.
+    pub(crate) fn request_limit(&self, url: &Url) -> Option<u64> {
         let mut state = self.lock();
         let key = state.hash(url.origin());
-        state.chunks.get(key).copied()
+        state.request_limits.get(key).copied()
     }
 
-    /// The host gives so much at once, and no more.
-    pub(crate) fn set_chunk(&self, url: &Url, chunk: u64) {
+    /// Records that the host sends at most `limit` bytes at once.
+    pub(crate) fn set_request_limit(&self, url: &Url, request_limit: u64) {
         let mut state = self.lock();
         let key = state.hash(url.origin());
-        state.chunks.insert(key, chunk);
+        state.request_limits.insert(key, request_limit);
     }
 
-    /// Calls a file as it was called before, where that is the same file: another server may have
-    /// another name for it. The fault if one should be asked that has the name of before; `may_ask`
-    /// says whether that is to be tried, and `was_asked` whether it was.
-    pub(crate) fn name(
+    /// Replaces the validators of `file` by those under which it is known, where it is the same
+    /// file: another server may use others. Fails if another server should be tried, which may have
+    /// the known ones; `may_retry` says whether that is allowed, and `was_tried` whether it was
+    /// done.
+    pub(crate) fn canonicalize(
         &self,
         url: &Url,
         file: &mut RemoteFile,
-        may_ask: bool,
-        was_asked: bool,
+        may_retry: bool,
+        was_tried: bool,
     ) -> Result<(), UpstreamError> {
         let len = |validators: &Validators| {
             let values = [&validators.etag, &validators.modified];
             values.into_iter().flatten().map(|value| value.len()).sum::<usize>()
         };
-        let is_of_use = (1..=MAX_VALIDATOR_LEN).contains(&len(&file.validators));
+        let is_storable = (1..=MAX_VALIDATOR_LEN).contains(&len(&file.validators));
         let mut state = self.lock();
         let key = state.key(url, file);
-        let Some(name) = state.names.get(key) else {
-            if file.len.is_some() && is_of_use {
-                let name = Name { validators: file.validators.clone(), wavers: false };
-                state.names.insert(key, name);
+        let Some(known) = state.validators.get(key) else {
+            if file.len.is_some() && is_storable {
+                let known = StoredValidators {
+                    validators: file.validators.clone(),
+                    validators_vary: false,
+                };
+                state.validators.insert(key, known);
             }
             return Ok(());
         };
-        match name.validators.compare(&file.validators) {
-            ValidatorMatch::Same => name.wavers |= was_asked,
-            ValidatorMatch::Weak if name.wavers => {}
-            likeness => {
-                let dates = [&name.validators.modified, &file.validators.modified];
+        match known.validators.compare(&file.validators) {
+            ValidatorMatch::Same => known.validators_vary |= was_tried,
+            ValidatorMatch::Weak if known.validators_vary => {}
+            comparison => {
+                let dates = [&known.validators.modified, &file.validators.modified];
                 let is_plain = dates.iter().all(|date| date.is_some()) && dates[0] != dates[1];
-                if may_ask && !(is_plain && likeness == ValidatorMatch::Different) {
+                if may_retry && !(is_plain && comparison == ValidatorMatch::Different) {
                     return Err(UpstreamError::ValidatorsDisagree);
                 }
-                *name = Name { validators: file.validators.clone(), wavers: false };
+                *known = StoredValidators {
+                    validators: file.validators.clone(),
+                    validators_vary: false,
+                };
             }
         }
-        file.validators.clone_from(&name.validators);
-        file.wavers = name.wavers;
+        file.validators.clone_from(&known.validators);
+        file.validators_vary = known.validators_vary;
         Ok(())
     }
 
-    /// Bytes have shown that the same file has several names.
+    /// Records that bytes have proven several validators to be of the same file.
     pub(crate) fn mark_unstable(&self, url: &Url, file: &RemoteFile) {
         let mut state = self.lock();
         let key = state.key(url, file);
-        if let Some(name) = state.names.get(key) {
-            name.wavers = true;
+        if let Some(known) = state.validators.get(key) {
+            known.validators_vary = true;
         }
     }
 
-    /// Whether it has.
+    /// Returns whether the file is known under several validators.
     pub(crate) fn is_unstable(&self, url: &Url, file: &RemoteFile) -> bool {
         let mut state = self.lock();
         let key = state.key(url, file);
-        state.names.get(key).is_some_and(|name| name.wavers && name.validators == file.validators)
+        state
+            .validators
+            .get(key)
+            .is_some_and(|known| known.validators_vary && known.validators == file.validators)
     }
 
-    /// Nothing here is left half-changed by a panic.
+    /// No panic leaves this state half-changed.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -163,7 +179,7 @@ mod tests {
     fn file(etag: Option<&'static str>, modified: Option<&'static str>) -> RemoteFile {
         let value = |text: Option<&'static str>| text.map(HeaderValue::from_static);
         let validators = Validators { etag: value(etag), modified: value(modified) };
-        RemoteFile { len: Some(7), ranged: true, validators, wavers: false }
+        RemoteFile { len: Some(7), ranged: true, validators, validators_vary: false }
     }
 
     fn url(number: usize) -> Url {
@@ -172,34 +188,47 @@ mod tests {
 
     #[test]
     fn a_file_keeps_its_name_while_it_may_be_the_same() {
-        let learned = HostMemory::default();
-        let name = |etag, modified, may_ask, was_asked| {
+        let memory = HostMemory::default();
+        let canonicalize = |etag, modified, may_retry, was_tried| {
             let mut file = file(etag, modified);
-            let named = learned.name(&url(0), &mut file, may_ask, was_asked);
-            named.map(|()| (file.validators.etag, file.wavers))
+            let result = memory.canonicalize(&url(0), &mut file, may_retry, was_tried);
+            result.map(|()| (file.validators.etag, file.validators_vary))
         };
-        let called = |etag, wavers| Ok((Some(HeaderValue::from_static(etag)), wavers));
-        assert_eq!(name(Some("a"), Some("x"), true, false), called("a", false));
-        assert_eq!(name(Some("b"), Some("x"), true, false), Err(UpstreamError::ValidatorsDisagree));
+        let called =
+            |etag, validators_vary| Ok((Some(HeaderValue::from_static(etag)), validators_vary));
+        assert_eq!(canonicalize(Some("a"), Some("x"), true, false), called("a", false));
+        assert_eq!(
+            canonicalize(Some("b"), Some("x"), true, false),
+            Err(UpstreamError::ValidatorsDisagree)
+        );
         // It was not found again: it is another file.
-        assert_eq!(name(Some("b"), Some("x"), false, true), called("b", false));
-        assert_eq!(name(Some("a"), Some("x"), true, false), Err(UpstreamError::ValidatorsDisagree));
-        assert_eq!(name(Some("b"), Some("x"), true, true), called("b", true));
+        assert_eq!(canonicalize(Some("b"), Some("x"), false, true), called("b", false));
+        assert_eq!(
+            canonicalize(Some("a"), Some("x"), true, false),
+            Err(UpstreamError::ValidatorsDisagree)
+        );
+        assert_eq!(canonicalize(Some("b"), Some("x"), true, true), called("b", true));
         for etag in [Some("a"), Some("c"), None] {
-            assert_eq!(name(etag, Some("x"), true, false), called("b", true));
+            assert_eq!(canonicalize(etag, Some("x"), true, false), called("b", true));
         }
-        assert_eq!(name(Some("c"), Some("y"), true, false), called("c", false));
-        assert_eq!(name(Some("d"), None, true, false), Err(UpstreamError::ValidatorsDisagree));
+        assert_eq!(canonicalize(Some("c"), Some("y"), true, false), called("c", false));
+        assert_eq!(
+            canonicalize(Some("d"), None, true, false),
+            Err(UpstreamError::ValidatorsDisagree)
+        );
     }
 
     #[test]
     fn the_last_ones_are_remembered() {
-        let learned = HostMemory::default();
+        let memory = HostMemory::default();
         for number in 0..2 * MAX_ENTRIES {
-            learned.name(&url(number), &mut file(Some("a"), None), true, false).unwrap();
-            learned.set_chunk(&Url::parse(&format!("http://{number}.example")).unwrap(), 1);
+            memory.canonicalize(&url(number), &mut file(Some("a"), None), true, false).unwrap();
+            memory.set_request_limit(&Url::parse(&format!("http://{number}.example")).unwrap(), 1);
         }
-        let state = learned.lock();
-        assert_eq!((state.names.0.len(), state.chunks.0.len()), (MAX_ENTRIES, MAX_ENTRIES));
+        let state = memory.lock();
+        assert_eq!(
+            (state.validators.0.len(), state.request_limits.0.len()),
+            (MAX_ENTRIES, MAX_ENTRIES)
+        );
     }
 }

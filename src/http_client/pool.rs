@@ -1,9 +1,11 @@
-//! The connections of one HTTP client, and those that it keeps: ureq has one for as long as a
-//! question and its answer take, and no longer.
+//! The connection pool of one HTTP client: ureq holds a connection only for the length of one
+//! request and its response.
 //!
-//! It would keep some itself, but not those whose answers were read past it, and none on which
-//! something was asked and not yet answered: to ask before its time costs no thread where a
-//! connection from before is there for it. Must never know what is asked.
+//! ureq's own pool does not serve here: it drops connections whose responses were read past it, and
+//! holds none on which a request was sent without waiting for the response. Such a request needs no
+//! thread where a pooled connection is available.
+//!
+//! **API boundary:** nothing here knows what is requested.
 
 use std::fmt;
 use std::io;
@@ -23,95 +25,98 @@ use crate::http_client::transport::{TcpConnector, TcpTransport, origin};
 use crate::net::address_policy::PolicyResolver;
 use crate::sys;
 
-/// Connections that one client keeps: to where it asks, and to where that redirects it.
+/// Maximum number of idle connections of one client: one to the origin, and one to where that
+/// redirects.
 const MAX_IDLE_CONNECTIONS: usize = 2;
 
-/// A connection, with TLS on it or without.
+/// A transport with TLS or without.
 type TlsTransport = <RustlsConnector as Connector<TcpTransport>>::Out;
 
 /// The connections of one HTTP client.
 pub(crate) struct ConnectionPool {
     state: Mutex<PoolState>,
-    /// One that has been at rest for longer is not used again: whoever is on the way may have
-    /// forgotten it, and would not say so.
+    /// Connections that were idle for longer are not reused: a middlebox may have dropped them
+    /// without notice.
     max_idle_age: Duration,
 }
 
 impl fmt::Debug for ConnectionPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Lines")
+        f.write_str("ConnectionPool")
     }
 }
 
 #[derive(Default)]
 struct PoolState {
-    /// The last one on which something was asked.
+    /// The connection of the last request.
     last_connection: Weak<Connection>,
     idle: Vec<IdleConnection>,
-    /// How often one of them was used again.
+    /// Number of times that a connection was reused.
     reuse_count: u64,
-    /// Whether answers are not waited for.
-    only_asks: bool,
+    /// Whether requests are sent without waiting for the response.
+    send_only_mode: bool,
 }
 
 struct IdleConnection {
     transport: TlsTransport,
     connection: Arc<Connection>,
     since: Instant,
-    /// Whether the next thing on it is the answer to what was asked last.
-    is_asked: bool,
+    /// Whether a request was sent on it whose response is still to be read.
+    is_sent: bool,
 }
 
 impl IdleConnection {
-    fn is_usable(&self, longest_rest: Duration) -> bool {
-        self.is_asked || (self.since.elapsed() < longest_rest && self.connection.is_idle())
+    fn is_usable(&self, max_idle_age: Duration) -> bool {
+        self.is_sent || (self.since.elapsed() < max_idle_age && self.connection.is_idle())
     }
 }
 
 impl ConnectionPool {
-    /// None yet, which are to rest for so long at most.
-    pub(crate) fn new(longest_rest: Duration) -> ConnectionPool {
-        ConnectionPool { state: Mutex::default(), max_idle_age: longest_rest }
+    /// Makes an empty pool.
+    pub(crate) fn new(max_idle_age: Duration) -> ConnectionPool {
+        ConnectionPool { state: Mutex::default(), max_idle_age }
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolState> {
         lock(&self.state)
     }
 
-    /// The one on which the last question was asked, and so its answer comes.
+    /// Returns the connection of the last request, on which the response arrives.
     pub(crate) fn last_connection(&self) -> Option<Arc<Connection>> {
         self.lock().last_connection.upgrade()
     }
 
-    /// How often one that was kept was used so far.
+    /// Returns how often a connection was reused so far.
     pub(crate) fn reuse_count(&self) -> u64 {
         self.lock().reuse_count
     }
 
-    /// Whether one is of use for any question, and none is owed an answer.
+    /// Returns whether a connection is ready for any request, and none has a response outstanding.
     pub(crate) fn is_idle(&self) -> bool {
-        let known = self.lock();
-        let is_of_use = |kept: &IdleConnection| kept.is_usable(self.max_idle_age);
-        known.idle.iter().any(is_of_use) && !known.idle.iter().any(|kept| kept.is_asked)
+        let state = self.lock();
+        let is_usable = |idle: &IdleConnection| idle.is_usable(self.max_idle_age);
+        state.idle.iter().any(is_usable) && !state.idle.iter().any(|idle| idle.is_sent)
     }
 
-    /// Has `ask` ask and not wait for the answer, if there is a connection for that: whether it was
-    /// asked. The answer is there for whoever asks the same next.
-    pub(crate) fn send_only(&self, ask: impl FnOnce()) -> bool {
+    /// Runs `send` so that it sends its request on an idle connection without reading the response;
+    /// returns whether the request was sent. The next `send` of the same request receives the
+    /// response.
+    pub(crate) fn send_only(&self, send: impl FnOnce()) -> bool {
         self.drop_sent();
-        self.lock().only_asks = true;
-        ask();
-        let mut known = self.lock();
-        known.only_asks = false;
-        known.idle.iter().any(|kept| kept.is_asked)
+        self.lock().send_only_mode = true;
+        send();
+        let mut state = self.lock();
+        state.send_only_mode = false;
+        state.idle.iter().any(|idle| idle.is_sent)
     }
 
-    /// Nobody wants the answer to what was only asked.
+    /// Drops connections whose response is no longer needed.
     pub(crate) fn drop_sent(&self) {
-        self.lock().idle.retain(|kept| !kept.is_asked);
+        self.lock().idle.retain(|idle| !idle.is_sent);
     }
 
-    /// Whether there is something to be read of what was asked last, now or within `limit`.
+    /// Returns whether a response has begun to arrive on the connection of the last request, now or
+    /// within `limit`.
     pub(crate) fn poll_response(&self, limit: Duration) -> bool {
         let connection = self.last_connection();
         connection.is_some_and(|connection| {
@@ -119,51 +124,51 @@ impl ConnectionPool {
         })
     }
 
-    /// Where a connection that is kept leads to, if it is of use for `uri`. An error where one must
-    /// not be made.
+    /// Returns the address of a reusable connection for `uri`. Fails in send-only mode if there is
+    /// none, as no connection must be made then.
     pub(crate) fn peer(&self, uri: &Uri) -> Result<Option<SocketAddr>, Error> {
         let to = origin(uri);
-        let mut known = self.lock();
-        known.idle.retain(|kept| kept.connection.origin != to || kept.is_usable(self.max_idle_age));
-        let peer = known
+        let mut state = self.lock();
+        state.idle.retain(|idle| idle.connection.origin != to || idle.is_usable(self.max_idle_age));
+        let peer = state
             .idle
             .iter()
-            .find(|kept| kept.connection.origin == to)
-            .map(|kept| kept.connection.peer);
-        if peer.is_none() && known.only_asks { Err(not_sent()) } else { Ok(peer) }
+            .find(|idle| idle.connection.origin == to)
+            .map(|idle| idle.connection.peer);
+        if peer.is_none() && state.send_only_mode { Err(not_sent()) } else { Ok(peer) }
     }
 
     fn checkout(&self, to: &str) -> Option<IdleConnection> {
-        let mut known = self.lock();
-        let place = known.idle.iter().position(|kept| kept.connection.origin == to)?;
-        Some(known.idle.remove(place))
+        let mut state = self.lock();
+        let index = state.idle.iter().position(|idle| idle.connection.origin == to)?;
+        Some(state.idle.remove(index))
     }
 
-    fn put_back(&self, kept: IdleConnection) {
-        let mut known = self.lock();
-        known.idle.retain(|other| other.connection.origin != kept.connection.origin);
-        known.idle.push(kept);
-        let excess = known.idle.len().saturating_sub(MAX_IDLE_CONNECTIONS);
-        known.idle.drain(..excess);
+    fn put_back(&self, idle: IdleConnection) {
+        let mut state = self.lock();
+        state.idle.retain(|other| other.connection.origin != idle.connection.origin);
+        state.idle.push(idle);
+        let excess = state.idle.len().saturating_sub(MAX_IDLE_CONNECTIONS);
+        state.idle.drain(..excess);
     }
 }
 
-/// Travels through ureq, and is seen by nobody.
+/// Makes ureq give up; no caller sees this error.
 fn not_sent() -> Error {
-    io::Error::other("it is not waited for").into()
+    io::Error::other("the response is not awaited").into()
 }
 
-/// Gives ureq its connections: one that is kept, or a new one.
+/// Connects ureq by a pooled connection or a new one.
 pub(crate) struct PoolingConnector {
     pub(crate) dial: TcpConnector,
-    /// It keeps the certificates and the sessions of servers, for all connections of a daemon.
+    /// Shared by all connections of the daemon: it holds certificates and TLS sessions.
     pub(crate) tls: Arc<RustlsConnector>,
     pub(crate) pool: Arc<ConnectionPool>,
 }
 
 impl fmt::Debug for PoolingConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Exchange")
+        f.write_str("PoolingConnector")
     }
 }
 
@@ -176,21 +181,25 @@ impl Connector for PoolingConnector {
         _: Option<()>,
     ) -> Result<Option<PooledTransport>, Error> {
         let pool = self.pool.clone();
-        if let Some(IdleConnection { transport: clad, connection, is_asked, .. }) =
+        if let Some(IdleConnection { transport, connection, is_sent, .. }) =
             pool.checkout(&origin(details.uri))
         {
             pool.lock().reuse_count += 1;
-            return Ok(Some(PooledTransport { transport: Some(clad), connection, pool, is_asked }));
+            return Ok(Some(PooledTransport {
+                transport: Some(transport),
+                connection,
+                pool,
+                is_sent,
+            }));
         }
-        let wire = self.dial.connect(details)?;
-        let connection = wire.connection.clone();
-        let clad = self.tls.connect(details, Some(wire))?;
-        Ok(Some(PooledTransport { transport: clad, connection, pool, is_asked: false }))
+        let tcp = self.dial.connect(details)?;
+        let connection = tcp.connection.clone();
+        let transport = self.tls.connect(details, Some(tcp))?;
+        Ok(Some(PooledTransport { transport, connection, pool, is_sent: false }))
     }
 }
 
-/// Tells ureq where a name leads to: where a connection is kept that leads there, it is not looked
-/// up.
+/// Resolves names for ureq; no lookup takes place where a pooled connection leads to the origin.
 #[derive(Debug)]
 pub(crate) struct PoolingResolver {
     pub(crate) checked: PolicyResolver,
@@ -213,28 +222,28 @@ impl Resolver for PoolingResolver {
     }
 }
 
-/// A connection that ureq has.
+/// A pooled connection while ureq holds it.
 pub(crate) struct PooledTransport {
-    /// Until it is let go of.
+    /// `Some` until it returns to the pool.
     transport: Option<TlsTransport>,
     connection: Arc<Connection>,
     pool: Arc<ConnectionPool>,
-    /// Whether what is to be asked was asked already.
-    is_asked: bool,
+    /// Whether the request was sent already.
+    is_sent: bool,
 }
 
 impl PooledTransport {
     fn transport(&mut self) -> &mut TlsTransport {
         match &mut self.transport {
-            Some(clad) => clad,
-            None => unreachable!("it is there until it is dropped"),
+            Some(transport) => transport,
+            None => unreachable!("taken only by drop"),
         }
     }
 }
 
 impl fmt::Debug for PooledTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Lent")
+        f.write_str("PooledTransport")
     }
 }
 
@@ -245,7 +254,7 @@ impl Transport for PooledTransport {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.pool.lock().last_connection = Arc::downgrade(&self.connection);
-        if self.is_asked {
+        if self.is_sent {
             return Ok(());
         }
         self.connection.mark_in_use();
@@ -253,15 +262,15 @@ impl Transport for PooledTransport {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.is_asked = self.pool.lock().only_asks;
-        if self.is_asked {
+        self.is_sent = self.pool.lock().send_only_mode;
+        if self.is_sent {
             return Err(not_sent());
         }
         self.transport().await_input(timeout)
     }
 
-    /// ureq wants to know when an answer is over and it would keep the connection. It does not look
-    /// below TLS.
+    /// Called by ureq at the end of a response to learn whether it could keep the connection. Data
+    /// below TLS is not considered there.
     fn is_open(&mut self) -> bool {
         let is_open = self.transport().is_open() && self.connection.is_buffer_empty();
         if is_open {
@@ -277,15 +286,15 @@ impl Transport for PooledTransport {
 
 impl Drop for PooledTransport {
     fn drop(&mut self) {
-        if let Some(clad) =
-            self.transport.take().filter(|_| self.is_asked || self.connection.is_reusable())
+        if let Some(transport) =
+            self.transport.take().filter(|_| self.is_sent || self.connection.is_reusable())
         {
             let (connection, since) = (self.connection.clone(), Instant::now());
             self.pool.put_back(IdleConnection {
-                transport: clad,
+                transport,
                 connection,
                 since,
-                is_asked: self.is_asked,
+                is_sent: self.is_sent,
             });
         }
     }

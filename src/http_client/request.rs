@@ -1,5 +1,5 @@
-//! One question to an upstream: redirects, header fields, and what it means when there is no
-//! answer.
+//! Sends one range request to an upstream: header fields, redirects, and the classification of
+//! failures.
 
 use std::io;
 use std::ops::Range;
@@ -21,105 +21,109 @@ use crate::media::{RemoteLocation, cookie_field};
 use crate::net::address_policy::Refused;
 use crate::range;
 
-/// Redirects that are followed for one question.
+/// Maximum number of redirects followed for one request.
 const MAX_REDIRECTS: usize = 5;
 
-/// A question, with all that it takes to ask it, on whatever thread.
+/// A request with everything that sending it takes, on any thread.
 pub(crate) struct RangeRequest<'u> {
     pub(crate) upstream: &'u UpstreamClient,
     pub(crate) client: Arc<HttpClient>,
     pub(crate) location: Arc<RemoteLocation>,
-    /// Where an earlier answer really came from.
+    /// URL of an earlier response, after redirects.
     pub(crate) effective_url: Option<Url>,
-    /// The bytes that are wanted; `None` for all of them, in one go.
+    /// The requested bytes; `None` for the full file.
     pub(crate) range: Option<Range<u64>>,
-    /// What the answer must agree with.
+    /// The file that the response must match.
     pub(crate) file: Option<RemoteFile>,
-    /// Whether to say that, too, in an If-Range field.
-    pub(crate) if_range: bool,
-    /// When it was put, if it was.
+    /// Whether to send its validator in If-Range (RFC 9110 §13.1.5).
+    pub(crate) send_if_range: bool,
+    /// When the request was sent ahead of its response, if it was.
     pub(crate) sent_at: Option<Instant>,
 }
 
-/// An answer that is what was asked for.
+/// A response that was validated against its request.
 pub(crate) struct RangeResponse {
     pub(crate) body: RangeBody,
     pub(crate) file: RemoteFile,
-    /// Whether it goes on behind what was asked for.
+    /// Whether the body extends beyond the requested range.
     pub(crate) is_more: bool,
-    /// Where it came from.
+    /// URL of the response, after redirects.
     pub(crate) url: Url,
 }
 
 impl RangeRequest<'_> {
-    /// Asks without waiting for the answer, if a connection is there for it that was kept: whether
-    /// that was so. It is to be asked again, for the answer.
+    /// Sends the request on a pooled connection without waiting for the response; returns whether a
+    /// connection was available. [`send`](RangeRequest::send) then receives the response.
     pub(crate) fn send_only(&mut self) -> bool {
         self.client.io_guard.set_idle();
         let now = Instant::now();
         let url = self.effective_url.as_ref().unwrap_or(&self.location.url);
-        // That ureq misses its answer is in order.
-        let was_put = self.client.pool.send_only(|| drop(self.request(url).call()));
-        self.sent_at = was_put.then_some(now);
-        was_put
+        // ureq fails for want of a response, which is expected.
+        let was_sent = self.client.pool.send_only(|| drop(self.request(url).call()));
+        self.sent_at = was_sent.then_some(now);
+        was_sent
     }
 
-    /// Asks, and follows redirects.
+    /// Sends the request, follows redirects and validates the response.
     pub(crate) fn send(self) -> Result<RangeResponse, UpstreamError> {
-        let asked = self.sent_at.unwrap_or_else(|| {
+        let sent_at = self.sent_at.unwrap_or_else(|| {
             self.client.pool.drop_sent();
             Instant::now()
         });
         self.client.io_guard.set_idle();
-        let first = &self.location.url;
-        let mut url = self.effective_url.as_ref().unwrap_or(first).clone();
+        let origin_url = &self.location.url;
+        let mut url = self.effective_url.as_ref().unwrap_or(origin_url).clone();
         for _ in 0..=MAX_REDIRECTS {
             let response = self.send_once(&url)?;
             if matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 url = next_hop(&url, response.headers())?;
                 continue;
             }
-            let (file, extent) = judge(&response, &self)?;
-            let is_bare = url.scheme() == "http" && is_bare(&response, extent);
-            let connection = self.client.pool.last_connection().filter(|_| is_bare);
-            let stays = is_keep_alive(&response);
+            let (file, body_range) = judge(&response, &self)?;
+            let is_raw = url.scheme() == "http" && is_raw(&response, body_range);
+            let connection = self.client.pool.last_connection().filter(|_| is_raw);
+            let is_persistent = is_keep_alive(&response);
             let body = response.into_body().into_reader();
             let io_guard = self.client.io_guard.clone();
-            let part = RangeBody::new(body, extent, io_guard, self.upstream, asked);
-            let part = part.on_connection(connection, stays);
-            let asked = self.range.as_ref().map(|part| part.end);
-            let is_more = part.end.zip(asked).is_some_and(|(end, asked)| end > asked);
-            return Ok(RangeResponse { body: part, file, is_more, url });
+            let body = RangeBody::new(body, body_range, io_guard, self.upstream, sent_at);
+            let body = body.on_connection(connection, is_persistent);
+            let requested_end = self.range.as_ref().map(|range| range.end);
+            let is_more =
+                body.end.zip(requested_end).is_some_and(|(end, requested)| end > requested);
+            return Ok(RangeResponse { body, file, is_more, url });
         }
-        Err(UpstreamError::Redirect("it redirected too often"))
+        Err(UpstreamError::Redirect("it redirected more than 5 times"))
     }
 
-    /// The length that is said when nothing but the head of an answer is asked for.
+    /// Sends a HEAD request and returns the Content-Length of the response.
     pub(crate) fn head_len(&self) -> Option<u64> {
         let url = self.effective_url.as_ref().unwrap_or(&self.location.url);
         let agent = &self.client.agent;
-        let answer = self.with_fields(agent.head(url.as_str()), url).call().ok()?;
-        let len = answer.headers().get(header::CONTENT_LENGTH)?.as_bytes();
-        range::decimal(len).filter(|_| answer.status() == 200)
+        let response = self.with_fields(agent.head(url.as_str()), url).call().ok()?;
+        let len = response.headers().get(header::CONTENT_LENGTH)?.as_bytes();
+        range::decimal(len).filter(|_| response.status() == 200)
     }
 
     fn send_once(&self, url: &Url) -> Result<Response<Body>, UpstreamError> {
-        let before = self.client.pool.reuse_count();
-        let mut answer = self.request(url).call();
-        // A connection from before may have been closed while the question was on its way, or be of
-        // no use for another reason. A GET may be sent again (RFC 9112 §9.3.1).
+        let reuse_count = self.client.pool.reuse_count();
+        let mut response = self.request(url).call();
+        // A pooled connection may have been closed while the request was on its way, or be broken
+        // in another way. A GET may be sent again (RFC 9112 §9.3.1).
         let failed = |error: &ureq::Error| !matches!(error, ureq::Error::Timeout(_));
-        let was_kept = self.client.pool.reuse_count() > before;
-        if answer.as_ref().is_err_and(failed) && was_kept && !self.client.io_guard.is_cancelled() {
-            answer = self.request(url).call();
+        let was_reused = self.client.pool.reuse_count() > reuse_count;
+        if response.as_ref().is_err_and(failed)
+            && was_reused
+            && !self.client.io_guard.is_cancelled()
+        {
+            response = self.request(url).call();
         }
-        answer.map_err(|error| unreachable(error, self.upstream))
+        response.map_err(|error| unreachable(error, self.upstream))
     }
 
     fn request(&self, url: &Url) -> RequestBuilder<WithoutBody> {
         let mut request = self.with_fields(self.client.agent.get(url.as_str()), url);
-        if let Some(part) = &self.range {
-            request = request.header(header::RANGE, range::format_range(part));
+        if let Some(range) = &self.range {
+            request = request.header(header::RANGE, range::format_range(range));
         }
         if let Some(validator) = self.expected() {
             request = request.header(header::IF_RANGE, validator);
@@ -127,7 +131,7 @@ impl RangeRequest<'_> {
         request
     }
 
-    /// With the fields and cookies of the location.
+    /// Adds the header fields and cookies of the location.
     fn with_fields(
         &self,
         mut request: RequestBuilder<WithoutBody>,
@@ -135,7 +139,7 @@ impl RangeRequest<'_> {
     ) -> RequestBuilder<WithoutBody> {
         let elsewhere = url.origin() != self.location.url.origin();
         for (name, value) in &self.location.headers {
-            if is_ours(name) || (elsewhere && is_credential(name)) {
+            if is_controlled(name) || (elsewhere && is_credential(name)) {
                 continue;
             }
             request = request.header(name, value);
@@ -146,43 +150,44 @@ impl RangeRequest<'_> {
         request
     }
 
-    /// What goes into If-Range, if it is sent.
+    /// Returns the validator for If-Range, if the field is sent.
     fn expected(&self) -> Option<&HeaderValue> {
-        let file = self.file.as_ref().filter(|_| self.if_range && self.range.is_some())?;
-        file.validators.best().filter(|_| !file.wavers)
+        let file = self.file.as_ref().filter(|_| self.send_if_range && self.range.is_some())?;
+        file.validators.best().filter(|_| !file.validators_vary)
     }
 }
 
 fn judge(
     response: &Response<Body>,
-    question: &RangeRequest<'_>,
+    request: &RangeRequest<'_>,
 ) -> Result<(RemoteFile, BodyRange), UpstreamError> {
     let status = response.status().as_u16();
-    let known = Expectation {
-        part: question.range.clone(),
-        file: question.file.as_ref(),
-        if_range_sent: question.expected().is_some(),
+    let expectation = Expectation {
+        range: request.range.clone(),
+        file: request.file.as_ref(),
+        if_range_sent: request.expected().is_some(),
     };
-    known.validate(status, response.version(), response.headers())
+    expectation.validate(status, response.version(), response.headers())
 }
 
-/// Whether the bytes of the body are those of the file, and as many as its length says.
-fn is_bare(response: &Response<Body>, extent: BodyRange) -> bool {
+/// Returns whether the bytes of the body are the bytes of the file, as many as Content-Length says.
+fn is_raw(response: &Response<Body>, body_range: BodyRange) -> bool {
     let headers = response.headers();
     let len = headers.get(header::CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse().ok());
     let is_coded = headers.contains_key(header::TRANSFER_ENCODING);
-    !is_coded && len.is_some() && len == extent.end.map(|end| end - extent.start)
+    !is_coded && len.is_some() && len == body_range.end.map(|end| end - body_range.start)
 }
 
-/// Whether the connection is there for another question (RFC 9112 §9.3).
+/// Returns whether the connection persists after the response (RFC 9112 §9.3).
 fn is_keep_alive(response: &Response<Body>) -> bool {
     let says_so = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
     let mut all = response.headers().get_all(header::CONNECTION).iter();
     response.version() == Version::HTTP_11 && all.all(says_so)
 }
 
-/// Fields that say which bytes are wanted and how they travel: not for others to set.
-fn is_ours(name: &HeaderName) -> bool {
+/// Returns whether a location may not set this field, which decides what is sent and how it is
+/// framed.
+fn is_controlled(name: &HeaderName) -> bool {
     [
         header::HOST,
         header::RANGE,
@@ -202,12 +207,12 @@ fn is_ours(name: &HeaderName) -> bool {
     .contains(name)
 }
 
-/// Fields that are not for the hosts that a redirect leads to.
+/// Returns whether the field is withheld from other hosts that a redirect leads to.
 fn is_credential(name: &HeaderName) -> bool {
     [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION].contains(name)
 }
 
-/// Where a redirect leads.
+/// Returns the target of a redirect, if it is safe to follow.
 fn next_hop(from: &Url, headers: &HeaderMap) -> Result<Url, UpstreamError> {
     let to = headers
         .get(header::LOCATION)
@@ -215,27 +220,27 @@ fn next_hop(from: &Url, headers: &HeaderMap) -> Result<Url, UpstreamError> {
         .and_then(|value| from.join(value).ok())
         .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
         .ok_or(UpstreamError::Redirect(
-            "it redirected to something that is not an http or https URL",
+            "it redirected to an invalid URL or one that is not http or https",
         ))?;
     if from.scheme() == "https" && to.scheme() == "http" {
         return Err(UpstreamError::Redirect("it redirected from https to http"));
     }
     if !to.username().is_empty() || to.password().is_some() {
-        return Err(UpstreamError::Redirect("it redirected to a URL with a user name in it"));
+        return Err(UpstreamError::Redirect("it redirected to a URL with credentials"));
     }
     Ok(to)
 }
 
-/// A text that others had a part in, at a length that can be shown.
+/// Shortens a text of foreign origin to a length fit for a message.
 pub(crate) fn shorten(text: String) -> String {
-    const LONGEST: usize = 200;
-    match text.char_indices().nth(LONGEST) {
+    const MAX_CHARS: usize = 200;
+    match text.char_indices().nth(MAX_CHARS) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,
     }
 }
 
-/// What ureq says before the first body byte, in our words. Its own may hold the URL.
+/// Classifies a ureq error before the first body byte. ureq's own messages may hold the URL.
 fn unreachable(error: ureq::Error, upstream: &UpstreamClient) -> UpstreamError {
     let tls = |why: String| UpstreamError::Unreachable(shorten(format!("TLS: {why}")));
     match error {
@@ -243,11 +248,11 @@ fn unreachable(error: ureq::Error, upstream: &UpstreamClient) -> UpstreamError {
             UpstreamError::Timeout(upstream.connecting(), upstream.connect_timeout)
         }
         ureq::Error::Timeout(_) => {
-            UpstreamError::Timeout("while waiting for its answer", upstream.stall_timeout)
+            UpstreamError::Timeout("while waiting for its response", upstream.stall_timeout)
         }
-        ureq::Error::HostNotFound => UpstreamError::Unreachable("its name was not found".into()),
-        ureq::Error::ConnectionFailed => UpstreamError::Unreachable("connecting failed".into()),
-        // Nothing but rustls calls it so.
+        ureq::Error::HostNotFound => UpstreamError::Unreachable("host name not found".into()),
+        ureq::Error::ConnectionFailed => UpstreamError::Unreachable("connection failed".into()),
+        // Only rustls uses this kind.
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
             tls(error.to_string())
         }
@@ -258,7 +263,7 @@ fn unreachable(error: ureq::Error, upstream: &UpstreamClient) -> UpstreamError {
             Ok(refused) => UpstreamError::AddressRefused(refused.to_string()),
             Err(error) => UpstreamError::Unreachable(shorten(error.to_string())),
         },
-        ureq::Error::BadUri(_) => UpstreamError::Protocol("its URL cannot be asked for".into()),
+        ureq::Error::BadUri(_) => UpstreamError::Protocol("its URL is invalid".into()),
         error => UpstreamError::Protocol(shorten(error.to_string())),
     }
 }

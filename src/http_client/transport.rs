@@ -1,8 +1,10 @@
-//! The TCP connection below ureq: every wait on it also ends when its stream does.
+//! The TCP transport below ureq, whose waits also end with the stream.
 //!
-//! ureq's own transport blocks in `connect` and `read`; this one polls the socket beside the
-//! stream's [`CancelToken`](crate::cancel::CancelToken), so a stream that is over lets go of its upstreams at once. Must never know
-//! HTTP.
+//! ureq's own transport blocks in `connect` and `read`; this one polls the socket together with the
+//! stream's [`CancelToken`](crate::cancel::CancelToken), so a stream that is over releases its
+//! upstreams at once.
+//!
+//! **API boundary:** nothing here knows HTTP.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -22,27 +24,27 @@ use crate::http_client::connection::{Connection, CountedBuffers, IoGuard};
 use crate::net::{Families, proxy, target};
 use crate::sys;
 
-/// What is read of an answer over plain HTTP at once, and the longest head of one: a stream may have
-/// several connections, and holds as much for each.
+/// Size of the input buffer for plain HTTP, and so the maximum length of a response head there: a
+/// stream may have several connections, with a buffer for each.
 const PLAIN_BUFFER: usize = 32 << 10;
 
-/// Makes the connections of one HTTP client.
+/// Makes the TCP connections of one HTTP client.
 pub(crate) struct TcpConnector {
     pub(crate) io_guard: Arc<IoGuard>,
     pub(crate) families: Arc<Families>,
-    /// What all connections lead through.
+    /// The proxy that all connections lead through.
     pub(crate) proxy: Option<Proxy>,
 }
 
 impl TcpConnector {
-    /// A new connection to one of the addresses.
+    /// Connects to one of the addresses, trying each in turn.
     pub(crate) fn connect(&self, details: &ConnectionDetails) -> Result<TcpTransport, Error> {
         let limit = limit(details.timeout);
         let deadline = Instant::now() + limit;
         let mut last = Error::HostNotFound;
         let mut left = u32::try_from(details.addrs.len()).unwrap_or(1);
         for address in &details.addrs[..] {
-            // The time is shared out, so that one silent address does not use it all up.
+            // Each address gets a share of the time, so that a silent one does not use it all up.
             let share = deadline.saturating_duration_since(Instant::now()) / left;
             match connect(*address, share, &self.io_guard) {
                 Ok(socket) => {
@@ -66,7 +68,7 @@ impl TcpConnector {
         })
     }
 
-    /// The connection, led on to the upstream if `line` only leads to the proxy.
+    /// Wraps the connection in a transport, and extends it to the upstream if it leads to a proxy.
     fn through_proxy(
         &self,
         connection: Arc<Connection>,
@@ -75,26 +77,26 @@ impl TcpConnector {
     ) -> Result<TcpTransport, Error> {
         let sizes = details.config;
         let input = match details.uri.scheme_str() {
-            // Bodies are mostly read past it.
+            // Most of a body is read past this buffer.
             Some("http") => PLAIN_BUFFER,
             _ => sizes.input_buffer_size(),
         };
         let buffers = LazyBuffers::new(input, sizes.output_buffer_size());
-        let wire = TcpTransport {
+        let transport = TcpTransport {
             buffers: CountedBuffers { buffers, connection: connection.clone() },
             connection,
         };
-        let Some(proxy) = &self.proxy else { return Ok(wire) };
+        let Some(proxy) = &self.proxy else { return Ok(transport) };
         let left = deadline.saturating_duration_since(Instant::now());
-        let mut connection = TransportAdapter::new(wire, details.current_time.clone());
-        connection.set_timeout(NextTimeout { after: left.into(), ..details.timeout });
+        let mut adapter = TransportAdapter::new(transport, details.current_time.clone());
+        adapter.set_timeout(NextTimeout { after: left.into(), ..details.timeout });
         let (host, port) = target(details.uri);
-        proxy::connect_through(proxy, &mut connection, host, port)?;
-        Ok(connection.into_inner())
+        proxy::connect_through(proxy, &mut adapter, host, port)?;
+        Ok(adapter.into_inner())
     }
 }
 
-/// What a connection leads to.
+/// Returns the origin of `uri` (RFC 9110 §4.3.1).
 pub(crate) fn origin(uri: &Uri) -> String {
     let (host, port) = target(uri);
     format!("{}://{host}:{port}", uri.scheme_str().unwrap_or_default())
@@ -110,7 +112,7 @@ fn connect(address: SocketAddr, limit: Duration, io_guard: &IoGuard) -> Result<T
     Ok(socket)
 }
 
-/// A connection, as ureq has it.
+/// A TCP connection with its ureq buffers.
 pub(crate) struct TcpTransport {
     pub(crate) connection: Arc<Connection>,
     buffers: CountedBuffers,
@@ -118,7 +120,7 @@ pub(crate) struct TcpTransport {
 
 impl fmt::Debug for TcpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Wire")
+        f.write_str("TcpTransport")
     }
 }
 
@@ -157,7 +159,7 @@ impl Transport for TcpTransport {
     }
 }
 
-/// ureq's way of saying "no limit" is an enum of its own.
+/// Converts the timeout of ureq, whose "no limit" is a variant of its own.
 fn limit(timeout: NextTimeout) -> Duration {
     match timeout.after {
         ureq::unversioned::transport::time::Duration::Exact(limit) => limit,

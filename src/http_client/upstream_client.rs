@@ -1,4 +1,4 @@
-//! How upstreams are treated: the same for every stream of a daemon.
+//! The client of all upstreams: settings and shared state of a daemon's connections.
 
 use std::fs;
 use std::io;
@@ -24,20 +24,19 @@ use crate::media::RemoteLocation;
 use crate::net::Families;
 use crate::net::address_policy::{AddressPolicy, PolicyResolver};
 
-/// The buffer between a socket and its reader.
+/// Size of the buffer between a socket and its reader.
 pub const SOCKET_BUFFER: usize = 128 << 10;
-/// What goes at once through a conduit from an upstream's socket to a client's.
+/// Maximum number of bytes moved at once from an upstream's socket to a client's by splice(2).
 pub const SPLICE_CHUNK: usize = 256 << 10;
-/// Room for a request head: URL, fields and cookies of a site that is generous with them.
+/// Room for a request head: URL, header fields, and the cookies of a site that sets many.
 const REQUEST_BUFFER: usize = 32 << 10;
-/// A resolver that wants a track to be asked for in smaller parts than this does not get its way:
-/// a part has to bring something new.
+/// Minimum chunk size that a location may demand: each response has to bring something new.
 const MIN_CHUNK: u64 = 16 << 10;
-/// Bytes of a response head that are read at most. Behind an interim answer (1xx) ureq takes all
-/// that is in the buffer for the head.
+/// Maximum length of a response head. After an interim response (1xx), ureq counts everything in
+/// its buffer as part of the head.
 const MAX_RESPONSE_HEAD: usize = SOCKET_BUFFER;
 
-/// The settings, and what is made of them once.
+/// The settings, and what is derived from them once.
 #[derive(Debug)]
 pub struct UpstreamClient {
     policy: AddressPolicy,
@@ -52,21 +51,21 @@ pub struct UpstreamClient {
     pub(crate) retries: u32,
     pub(crate) max_wait: Duration,
     pub(crate) chunk: u64,
-    /// How often something was asked for again, in all.
+    /// Total number of retries.
     pub(crate) retries_made: AtomicU64,
-    /// HTTP clients of streams that are over.
+    /// Idle HTTP clients.
     pub(crate) idle_clients: ClientPool,
     pub(crate) host_memory: HostMemory,
 }
 
 impl UpstreamClient {
-    /// As the configuration wants it; fails when `ca_file` cannot be read.
+    /// Makes the client that `config` describes; fails if `ca_file` cannot be read.
     pub fn new(config: &config::UpstreamConfig) -> io::Result<UpstreamClient> {
         let roots = match &config.ca_file {
             None => RootCerts::WebPki,
             Some(file) => read_roots(file).map_err(|error| {
-                let named = format!("upstream.ca_file {}: {error}", file.display());
-                io::Error::new(error.kind(), named)
+                let message = format!("upstream.ca_file {}: {error}", file.display());
+                io::Error::new(error.kind(), message)
             })?,
         };
         Ok(UpstreamClient {
@@ -88,39 +87,39 @@ impl UpstreamClient {
         })
     }
 
-    /// By which of a name's addresses it is asked: what reads pages for it must choose alike.
+    /// Returns the choice of address family, which yt-dlp must share.
     pub fn families(&self) -> &Arc<Families> {
         &self.families
     }
 
-    /// How often something was asked for again, all tracks together.
+    /// Returns the total number of retries, for all tracks.
     pub fn retries_made(&self) -> u64 {
         self.retries_made.load(Ordering::Relaxed)
     }
 
-    /// What may be asked for at once there.
+    /// Returns the maximum size of a request for `location`.
     pub(crate) fn chunk_size(&self, location: &RemoteLocation) -> u64 {
-        let known = self.host_memory.chunk(&location.url).unwrap_or(u64::MAX);
-        location.chunk.unwrap_or(u64::MAX).min(known).clamp(MIN_CHUNK, self.chunk)
+        let learned = self.host_memory.request_limit(&location.url).unwrap_or(u64::MAX);
+        location.chunk.unwrap_or(u64::MAX).min(learned).clamp(MIN_CHUNK, self.chunk)
     }
 
-    /// What is being done when a connection is waited for.
+    /// Returns the operation named in a connect timeout.
     pub(crate) fn connecting(&self) -> &'static str {
         if self.proxy.is_some() { "while connecting through the proxy" } else { "while connecting" }
     }
 
-    /// What a healthy upstream brings within a stall timeout at the least.
+    /// Returns the minimum number of bytes that a healthy upstream sends within a stall timeout.
     pub(crate) fn min_progress(&self) -> u64 {
         self.min_throughput.saturating_mul(self.stall_timeout.as_secs())
     }
 
-    /// An HTTP client whose waits end with the stream, for whoever asks there: one that has asked
-    /// there before, if one rests.
+    /// Returns an HTTP client whose waits end with the stream: an idle one of the same origin, or a
+    /// new one.
     pub(crate) fn client(&self, url: &Url, cancel: &Arc<CancelToken>) -> Arc<HttpClient> {
         self.idle_clients.checkout(url, cancel).unwrap_or_else(|| self.new_client(cancel))
     }
 
-    /// Closes connections that have been at rest for too long; after how long to call this again.
+    /// Closes connections that were idle for too long; returns the time until the next call is due.
     pub fn evict_idle(&self) -> Duration {
         const MIN_EVICT_INTERVAL: Duration = Duration::from_millis(10);
         const MAX_EVICT_INTERVAL: Duration = Duration::from_secs(15);
@@ -133,15 +132,15 @@ impl UpstreamClient {
         }
     }
 
-    /// The same without a connection.
+    /// Makes an HTTP client without a connection.
     pub(crate) fn new_client(&self, cancel: &Arc<CancelToken>) -> Arc<HttpClient> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            // Redirects are followed by hand, to look at each hop.
+            // Redirects are followed in `request.rs`, which checks each hop.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            // The environment's proxy is not ours to use: it would bypass the policy. The
-            // configuration's is not ureq's to use: see `source/proxy.rs`.
+            // The environment's proxy would bypass the address policy; the configured one is used
+            // by `transport.rs`.
             .proxy(None)
             .tls_config(TlsConfig::builder().root_certs(self.roots.clone()).build())
             .user_agent(concat!("ytcanal/", env!("CARGO_PKG_VERSION")))
@@ -151,27 +150,31 @@ impl UpstreamClient {
             .max_response_header_size(MAX_RESPONSE_HEAD)
             .input_buffer_size(SOCKET_BUFFER)
             .output_buffer_size(REQUEST_BUFFER)
-            // They are kept in `source/lines.rs`.
+            // Idle connections stay in `pool.rs`.
             .max_idle_connections(0)
             .timeout_connect(Some(self.connect_timeout))
             .timeout_send_request(Some(self.stall_timeout))
             .timeout_recv_response(Some(self.stall_timeout))
-            // Per read: a total would forbid long films.
+            // Per read: a total would forbid long videos.
             .timeout_per_read(Some(self.stall_timeout))
             .build();
         let (io_guard, pool) =
             (Arc::new(IoGuard::new(cancel)), Arc::new(ConnectionPool::new(self.keepalive_timeout)));
         let proxy = self.proxy.clone();
         let families = self.families.clone();
-        let dial = TcpConnector {
+        let tcp = TcpConnector {
             io_guard: io_guard.clone(),
             families: families.clone(),
             proxy: proxy.clone(),
         };
-        let exchange = PoolingConnector { dial, tls: self.tls.clone(), pool: pool.clone() };
+        let connector = PoolingConnector { dial: tcp, tls: self.tls.clone(), pool: pool.clone() };
         let checked = PolicyResolver { policy: self.policy.clone(), families, proxy };
-        let names = PoolingResolver { checked, pool: pool.clone() };
-        Arc::new(HttpClient { agent: Agent::with_parts(config, exchange, names), io_guard, pool })
+        let resolver = PoolingResolver { checked, pool: pool.clone() };
+        Arc::new(HttpClient {
+            agent: Agent::with_parts(config, connector, resolver),
+            io_guard,
+            pool,
+        })
     }
 }
 
@@ -179,16 +182,16 @@ fn read_roots(file: &std::path::Path) -> io::Result<RootCerts> {
     let pem = fs::read(file)?;
     let mut certificates = Vec::new();
     for item in parse_pem(&pem) {
-        let damaged = || io::Error::other("a certificate in it is damaged");
+        let damaged = || io::Error::other("a certificate in it cannot be parsed; use PEM");
         if let PemItem::Certificate(certificate) = item.map_err(|_| damaged())? {
-            // Tried here, for later on a certificate that is none would only fail to match.
+            // Parsed here, because later an invalid certificate would only fail to match.
             let der = CertificateDer::from_slice(certificate.der());
             RootCertStore::empty().add(der).map_err(|_| damaged())?;
             certificates.push(certificate);
         }
     }
     if certificates.is_empty() {
-        return Err(io::Error::other("there is no certificate (PEM) in it"));
+        return Err(io::Error::other("it contains no certificate; use PEM"));
     }
     Ok(RootCerts::new_with_certs(&certificates))
 }

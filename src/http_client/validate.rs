@@ -1,6 +1,8 @@
-//! Whether an answer is what was asked for: the right part, of the same file as before, with an
-//! end that can be told from a cut. What it says is a hint, and taken as widely as it can be as long
-//! as it does not let other bytes through. Pure.
+//! Validates a response against its request: the requested range, of the same file as before, with
+//! an end that can be told from a truncation.
+//!
+//! What a server reports is a hint, and read as tolerantly as possible without letting other bytes
+//! through. Pure.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -11,30 +13,31 @@ use ureq::http::header::{self, HeaderMap, HeaderValue};
 use crate::error::UpstreamError;
 use crate::range::{self, ContentRange, decimal};
 
-/// What is known of the file behind a URL, once it has answered.
+/// What is known of the file behind a URL after its first response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteFile {
-    /// Its length, if it tells.
+    /// Length in bytes, if the upstream reports it.
     pub len: Option<u64>,
-    /// Whether parts of it can be asked for.
+    /// Whether the upstream serves byte ranges of it.
     pub ranged: bool,
-    /// What tells this file from another one of the same name.
+    /// What distinguishes this version from others under the same URL.
     pub validators: Validators,
-    /// Whether its servers name it differently: one of its validators may be another one if the
-    /// other is the same, and proves nothing.
-    pub wavers: bool,
+    /// Whether its servers report different validators: then one of them may differ if the other
+    /// matches, and neither is proof.
+    pub validators_vary: bool,
 }
 
 impl RemoteFile {
-    fn of(len: Option<u64>, ranged: bool, headers: &HeaderMap) -> RemoteFile {
-        RemoteFile { len, ranged, validators: Validators::of(headers), wavers: false }
+    fn new(len: Option<u64>, ranged: bool, headers: &HeaderMap) -> RemoteFile {
+        RemoteFile { len, ranged, validators: Validators::new(headers), validators_vary: false }
     }
 
-    /// What tells this file from others, as far as its upstream says, as bytes.
+    /// Returns the length and validators as bytes, which identify the file as far as its upstream
+    /// describes it.
     pub fn identity(&self) -> Vec<u8> {
         let text = |value: &Option<HeaderValue>| value.as_ref().map(|v| v.as_bytes().to_vec());
         let len = self.len.map(|len| len.to_string().into_bytes());
-        // No field of a header has a line end in it.
+        // A field value holds no line feed.
         let fields = [len, text(&self.validators.etag), text(&self.validators.modified)];
         fields.map(Option::unwrap_or_default).join(&b'\n')
     }
@@ -43,25 +46,25 @@ impl RemoteFile {
 /// The validators of a file (RFC 9110 §8.8).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Validators {
-    /// Its ETag, unless that is a weak one.
+    /// The ETag, unless it is weak.
     pub etag: Option<HeaderValue>,
-    /// Its Last-Modified date, as it came. It has whole seconds only, and may be the same for
-    /// two files.
+    /// The Last-Modified date as received. Its resolution is one second, so two versions may share
+    /// it.
     pub modified: Option<HeaderValue>,
 }
 
 impl Validators {
-    fn of(headers: &HeaderMap) -> Validators {
+    fn new(headers: &HeaderMap) -> Validators {
         let etag = headers.get(header::ETAG).filter(|value| value.as_bytes().starts_with(b"\""));
         Validators { etag: etag.cloned(), modified: headers.get(header::LAST_MODIFIED).cloned() }
     }
 
-    /// The stronger one, for an If-Range field.
+    /// Returns the stronger validator, for If-Range (RFC 9110 §13.1.5).
     pub fn best(&self) -> Option<&HeaderValue> {
         self.etag.as_ref().or(self.modified.as_ref())
     }
 
-    /// What these say of the file with `other`.
+    /// Compares the validators of two responses.
     pub(crate) fn compare(&self, other: &Validators) -> ValidatorMatch {
         let pairs = [(&self.etag, &other.etag), (&self.modified, &other.modified)];
         let same = pairs.map(|pair| match pair {
@@ -72,7 +75,7 @@ impl Validators {
             [Some(true), Some(false)] | [Some(false), Some(true)] => ValidatorMatch::Weak,
             [Some(true), _] => ValidatorMatch::Same,
             [Some(false), _] | [_, Some(false)] => ValidatorMatch::Different,
-            // A date does not stand in for an ETag that is missing.
+            // A date does not replace an ETag that is missing.
             [None, Some(true)] if self.etag.is_some() => ValidatorMatch::Weak,
             [None, Some(true)] => ValidatorMatch::Same,
             [None, None] => ValidatorMatch::Unknown,
@@ -83,38 +86,39 @@ impl Validators {
 /// What two pairs of validators say of their files, if these have the same length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ValidatorMatch {
-    /// They are the same.
+    /// The files are the same.
     Same,
-    /// One validator is the same, and the other is not, or not there any more.
+    /// One validator is the same, and the other differs or is missing.
     Weak,
-    /// They are not the same.
+    /// The files differ.
     Different,
-    /// Nothing.
+    /// There is nothing to compare.
     Unknown,
 }
 
-/// So much in front of what was asked for is passed over at most, where an answer begins earlier.
+/// Maximum number of bytes skipped where a body begins before the requested range.
 pub(crate) const MAX_SKIP: u64 = 1 << 20;
 
-/// Why a file is another one for its length: other reasons leave less room for doubt.
-pub(crate) const LENGTH_CHANGED: &str = "its length is another one";
+/// The reason for [`UpstreamError::EntityChanged`] that may also be a message sent instead of the
+/// file.
+pub(crate) const LENGTH_CHANGED: &str = "its length differs";
 
-/// Where the part begins, and where it ends if that is known.
+/// Offset of the first byte of the body in the file, and of the end (exclusive) if that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BodyRange {
     pub(crate) start: u64,
     pub(crate) end: Option<u64>,
 }
 
-/// What an answer is judged by.
+/// What a response must match.
 pub(crate) struct Expectation<'a> {
-    pub(crate) part: Option<Range<u64>>,
+    pub(crate) range: Option<Range<u64>>,
     pub(crate) file: Option<&'a RemoteFile>,
     pub(crate) if_range_sent: bool,
 }
 
 impl Expectation<'_> {
-    /// Judges an answer with this head.
+    /// Validates a response by its head; returns the file and the range that the body covers.
     pub(crate) fn validate(
         &self,
         status: u16,
@@ -123,10 +127,10 @@ impl Expectation<'_> {
     ) -> Result<(RemoteFile, BodyRange), UpstreamError> {
         let content_range = headers.get(header::CONTENT_RANGE).map(HeaderValue::as_bytes);
         let content_range = content_range.and_then(range::parse_content_range);
-        let judged = match (status, content_range) {
+        let result = match (status, content_range) {
             (200, _) => self.validate_full(version, headers),
-            (206, Some(ContentRange::Range { part, len })) => {
-                self.validate_partial(&part, len, version, headers)
+            (206, Some(ContentRange::Range { range, len })) => {
+                self.validate_partial(&range, len, version, headers)
             }
             (206, _) if is_multipart(headers) => Err(UpstreamError::Multipart),
             (206, _) => Err(UpstreamError::WrongRange),
@@ -136,141 +140,145 @@ impl Expectation<'_> {
             (429 | 503, _) => Err(UpstreamError::Busy(status, retry_after(headers))),
             _ => Err(UpstreamError::Status(status)),
         };
-        // Some scripts call all they send a web page: it is one if it is not the file.
-        judged.map_err(|fault| match fault {
+        // Some scripts label everything they send as HTML: only a body that is not the file is a
+        // web page.
+        result.map_err(|fault| match fault {
             UpstreamError::Status(_) | UpstreamError::Busy(..) => fault,
             _ if is_page(headers) => UpstreamError::WebPage,
             fault => fault,
         })
     }
 
-    /// None of the bytes that were asked for, as the file has no more than `len`.
+    /// Validates a 416 response: the file has `len` bytes and none of the requested ones.
     fn validate_unsatisfiable(
         &self,
         len: u64,
         headers: &HeaderMap,
     ) -> Result<(RemoteFile, BodyRange), UpstreamError> {
-        let Some(asked) = &self.part else { return Err(UpstreamError::Status(416)) };
-        let file = RemoteFile::of(Some(len), true, headers);
+        let Some(requested) = &self.range else { return Err(UpstreamError::Status(416)) };
+        let file = RemoteFile::new(Some(len), true, headers);
         if self.file.is_some_and(|known| known.len.is_some() && known.len != file.len) {
             return Err(UpstreamError::EntityChanged(LENGTH_CHANGED));
         }
-        // Asked for the first bytes of an empty file.
-        if len == 0 && asked.start == 0 {
+        // The first bytes of an empty file were requested.
+        if len == 0 && requested.start == 0 {
             self.check_same_entity(&file)?;
             return Ok((file, BodyRange { start: 0, end: Some(0) }));
         }
-        let is_past = asked.start < len && len < asked.end;
+        let is_past = requested.start < len && len < requested.end;
         Err(if is_past { UpstreamError::PastEnd(len) } else { UpstreamError::Status(416) })
     }
 
-    /// All of the file, whatever part was asked for.
+    /// Validates a 200 response: the full file, whatever range was requested.
     fn validate_full(
         &self,
         version: Version,
         headers: &HeaderMap,
     ) -> Result<(RemoteFile, BodyRange), UpstreamError> {
         let len = body_length(version, headers)?;
-        let extent = BodyRange { start: 0, end: len };
+        let body_range = BodyRange { start: 0, end: len };
         match self.file {
-            // If-Range leads to this answer when the file has changed.
+            // This is the response of If-Range when the file has changed.
             Some(_) if self.if_range_sent => Err(UpstreamError::RangeIgnored),
             Some(known) if known.ranged => {
-                let file = RemoteFile::of(len, true, headers);
+                let file = RemoteFile::new(len, true, headers);
                 self.check_same_entity(&file)?;
-                let is_far = self.part.as_ref().is_none_or(|part| part.start > MAX_SKIP);
-                let gone = UpstreamError::EntityChanged("it sends no parts of it any more");
-                if is_far { Err(gone) } else { Ok((file, extent)) }
+                let is_far = self.range.as_ref().is_none_or(|range| range.start > MAX_SKIP);
+                let gone = UpstreamError::EntityChanged("it no longer serves byte ranges of it");
+                if is_far { Err(gone) } else { Ok((file, body_range)) }
             }
             _ => {
-                let file = RemoteFile::of(len, false, headers);
+                let file = RemoteFile::new(len, false, headers);
                 self.check_same_entity(&file)?;
-                Ok((file, extent))
+                Ok((file, body_range))
             }
         }
     }
 
     fn validate_partial(
         &self,
-        part: &Range<u64>,
+        range: &Range<u64>,
         len: Option<u64>,
         version: Version,
         headers: &HeaderMap,
     ) -> Result<(RemoteFile, BodyRange), UpstreamError> {
-        // It may send less than was asked for, or more, but not something else. Who asked for
-        // everything is not content with a part.
-        let asked = self.part.clone().unwrap_or(0..len.unwrap_or(u64::MAX));
-        let early = asked.start.checked_sub(part.start);
-        let is_all = self.part.is_some() || part.end == asked.end;
-        if early.is_none_or(|early| early > MAX_SKIP) || part.end <= asked.start || !is_all {
+        // The server may send less than was requested, or more, but nothing else. A request for the
+        // full file is not satisfied by a range.
+        let requested = self.range.clone().unwrap_or(0..len.unwrap_or(u64::MAX));
+        let skipped = requested.start.checked_sub(range.start);
+        let is_all = self.range.is_some() || range.end == requested.end;
+        if skipped.is_none_or(|skipped| skipped > MAX_SKIP)
+            || range.end <= requested.start
+            || !is_all
+        {
             return Err(UpstreamError::WrongRange);
         }
         let body = match body_length(version, headers) {
-            // Content-Range tells as well how many bytes there must be.
+            // Content-Range also gives the number of bytes.
             Err(UpstreamError::LengthUnknown) if !is_delimited(headers) => None,
             body => body?,
         };
-        if body.is_some_and(|len| len != part.end - part.start) {
+        if body.is_some_and(|len| len != range.end - range.start) {
             return Err(UpstreamError::WrongRange);
         }
         let len = len.or(self.file.and_then(|known| known.len));
-        let file = RemoteFile::of(len, self.part.is_some(), headers);
-        if len.is_some_and(|len| part.end > len) {
+        let file = RemoteFile::new(len, self.range.is_some(), headers);
+        if len.is_some_and(|len| range.end > len) {
             return Err(UpstreamError::EntityChanged(LENGTH_CHANGED));
         }
         self.check_same_entity(&file)?;
-        Ok((file, BodyRange { start: part.start, end: Some(part.end) }))
+        Ok((file, BodyRange { start: range.start, end: Some(range.end) }))
     }
 
-    /// Whether an answer belongs to the file that is known already.
+    /// Checks that a response belongs to the file that is known already.
     fn check_same_entity(&self, file: &RemoteFile) -> Result<(), UpstreamError> {
         let Some(known) = self.file else { return Ok(()) };
         if known.len != file.len {
             return Err(UpstreamError::EntityChanged(LENGTH_CHANGED));
         }
-        // The upstream may have compared it itself (RFC 9110 §13.1.5).
+        // The upstream may have compared the validator itself (RFC 9110 §13.1.5).
         let is_compared = self.if_range_sent && file.validators.etag.is_none();
         match known.validators.compare(&file.validators) {
-            ValidatorMatch::Weak if !known.wavers && !is_compared => {
+            ValidatorMatch::Weak if !known.validators_vary && !is_compared => {
                 Err(UpstreamError::ValidatorsDisagree)
             }
-            ValidatorMatch::Different => Err(UpstreamError::EntityChanged(
-                "its validator (ETag or Last-Modified) is another one",
-            )),
+            ValidatorMatch::Different => {
+                Err(UpstreamError::EntityChanged("its validator (ETag or Last-Modified) differs"))
+            }
             ValidatorMatch::Unknown if known.validators.best().is_some() && !self.if_range_sent => {
-                Err(UpstreamError::EntityChanged("it does not show its validator any more"))
+                Err(UpstreamError::EntityChanged("it no longer sends its validator"))
             }
             _ => Ok(()),
         }
     }
 }
 
-/// Whether a body is of a type that media never have, but for the careless.
+/// Returns whether the body has a type that media only have by mistake.
 fn is_page(headers: &HeaderMap) -> bool {
     ["text/html", "application/xhtml+xml", "application/json"]
         .iter()
-        .any(|page| is_type(headers, page))
+        .any(|page_type| is_type(headers, page_type))
 }
 
-/// Whether several parts come as one body (RFC 9110 §14.6).
+/// Returns whether the body is multipart (RFC 9110 §14.6).
 fn is_multipart(headers: &HeaderMap) -> bool {
     is_type(headers, "multipart/byteranges")
 }
 
-fn is_type(headers: &HeaderMap, named: &str) -> bool {
-    let said = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    let said = said.split(|byte| *byte == b';').next().unwrap_or_default();
-    said.trim_ascii().eq_ignore_ascii_case(named.as_bytes())
+fn is_type(headers: &HeaderMap, expected: &str) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let content_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    content_type.trim_ascii().eq_ignore_ascii_case(expected.as_bytes())
 }
 
-/// Whether a body has an end of its own, and not only that of the connection.
+/// Returns whether the body has an end other than that of the connection.
 fn is_delimited(headers: &HeaderMap) -> bool {
     headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING)
 }
 
-/// Whether a body is coded, for all that its Content-Encoding says: these are the codings that
-/// there are (IANA HTTP Content Coding Registry). Other words are there by mistake, such as `none`
-/// or the name of a character set, and change nothing; if they did, what comes would not be media.
+/// Returns whether Content-Encoding names a registered coding (IANA HTTP Content Coding Registry).
+/// Other values appear by mistake, such as `none` or the name of a character set, and change
+/// nothing; if they did, the body would not be media.
 fn has_content_coding(headers: &HeaderMap) -> bool {
     const CODINGS: [&str; 13] = [
         "aes128gcm",
@@ -297,18 +305,18 @@ fn has_content_coding(headers: &HeaderMap) -> bool {
     all.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(is_coding)
 }
 
-/// Checks that the end of a body can be told from a cut: by its length, or by the last chunk of
-/// a chunked body (then `None`).
+/// Returns the length of a body whose end can be told from a truncation: by its length, or by the
+/// last chunk of a chunked body (then `None`).
 ///
-/// What ureq takes for a chunked body is not to be seen from outside, so this is stricter than
-/// any reading of the standard: HTTP/1.1, and `chunked` alone. Were ureq to read until the
-/// connection closes, a cut would pass for the end.
+/// What ureq takes for a chunked body cannot be seen from outside, so this check is stricter than
+/// any reading of the standard: HTTP/1.1, and `chunked` alone. If ureq read until the connection
+/// closes, a truncation would pass for the end.
 fn body_length(version: Version, headers: &HeaderMap) -> Result<Option<u64>, UpstreamError> {
     let all = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
     if has_content_coding(headers) {
         return Err(UpstreamError::UnexpectedEncoding);
     }
-    // When both are there the length is not what delimits the body, but must be right, too.
+    // When both fields are present, the length does not delimit the body, but must be right.
     let lengths = all(header::CONTENT_LENGTH);
     let announced = match lengths[..] {
         [] => None,
@@ -326,7 +334,8 @@ fn body_length(version: Version, headers: &HeaderMap) -> Result<Option<u64>, Ups
     }
 }
 
-/// After how long the upstream wants to be asked again: seconds, or a date (RFC 9110 §10.2.3).
+/// Returns the wait that the upstream requests in Retry-After: seconds, or a date (RFC 9110
+/// §10.2.3).
 #[expect(clippy::disallowed_methods, reason = "an upstream may name a time of day")]
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
@@ -354,55 +363,55 @@ mod tests {
     #[test]
     fn an_answer_must_be_able_to_prove_its_end() {
         let judge_as = |version, pairs: &[_]| body_length(version, &headers(pairs));
-        let judge = |pairs: &[_]| judge_as(Version::HTTP_11, pairs);
-        assert_eq!(judge(&[(header::CONTENT_LENGTH, "7")]), Ok(Some(7)));
-        assert_eq!(judge(&[(header::TRANSFER_ENCODING, "chunked")]), Ok(None));
+        let check = |pairs: &[_]| judge_as(Version::HTTP_11, pairs);
+        assert_eq!(check(&[(header::CONTENT_LENGTH, "7")]), Ok(Some(7)));
+        assert_eq!(check(&[(header::TRANSFER_ENCODING, "chunked")]), Ok(None));
         let both = [(header::CONTENT_LENGTH, "7"), (header::TRANSFER_ENCODING, "Chunked")];
-        assert_eq!(judge(&both), Ok(Some(7)));
-        assert_eq!(judge(&[]), Err(UpstreamError::LengthUnknown));
+        assert_eq!(check(&both), Ok(Some(7)));
+        assert_eq!(check(&[]), Err(UpstreamError::LengthUnknown));
         for encoding in ["xchunked", "not-chunked", "\"chunked", "foo chunked", "gzip, chunked"] {
             let pairs = [(header::TRANSFER_ENCODING, encoding)];
-            assert_eq!(judge(&pairs), Err(UpstreamError::LengthUnknown), "{encoding}");
+            assert_eq!(check(&pairs), Err(UpstreamError::LengthUnknown), "{encoding}");
         }
         let chunked = [(header::TRANSFER_ENCODING, "chunked")];
         assert_eq!(judge_as(Version::HTTP_10, &chunked), Err(UpstreamError::LengthUnknown));
         for length in ["+7", "7, 7", "", "0x7", "99999999999999999999"] {
             let pairs = [(header::CONTENT_LENGTH, length)];
-            assert_eq!(judge(&pairs), Err(UpstreamError::LengthUnknown), "{length}");
+            assert_eq!(check(&pairs), Err(UpstreamError::LengthUnknown), "{length}");
         }
         let twice = [(header::CONTENT_LENGTH, "7"), (header::CONTENT_LENGTH, "7")];
-        assert_eq!(judge(&twice), Err(UpstreamError::LengthUnknown));
+        assert_eq!(check(&twice), Err(UpstreamError::LengthUnknown));
         let pairs = [(header::CONTENT_LENGTH, "7"), (header::CONTENT_ENCODING, "gzip")];
-        assert_eq!(judge(&pairs), Err(UpstreamError::UnexpectedEncoding));
+        assert_eq!(check(&pairs), Err(UpstreamError::UnexpectedEncoding));
     }
 
-    /// Judges a 206 with these fields for a question about bytes 10 to 19.
-    fn judge_part(
+    /// Validates a 206 with these fields for a request of bytes 10 to 19.
+    fn validate_part(
         file: Option<&RemoteFile>,
         if_range_sent: bool,
         range: &str,
         more: &[(HeaderName, &str)],
     ) -> Result<Option<u64>, UpstreamError> {
-        let known = Expectation { part: Some(10..20), file, if_range_sent };
+        let expectation = Expectation { range: Some(10..20), file, if_range_sent };
         let mut pairs = more.to_vec();
         pairs.extend([(header::CONTENT_RANGE, range), (header::TRANSFER_ENCODING, "chunked")]);
-        known.validate(206, Version::HTTP_11, &headers(&pairs)).map(|(_, span)| span.end)
+        expectation.validate(206, Version::HTTP_11, &headers(&pairs)).map(|(_, span)| span.end)
     }
 
     #[test]
     fn only_the_part_that_was_asked_for_is_taken() {
-        let judge = |range| judge_part(None, false, range, &[]);
-        assert_eq!(judge("bytes 10-19/100"), Ok(Some(20)));
-        assert_eq!(judge("bytes 10-14/100"), Ok(Some(15)));
-        // More than that: the rest is not read.
-        assert_eq!(judge("bytes 9-19/100"), Ok(Some(20)));
-        assert_eq!(judge("bytes 10-20/100"), Ok(Some(21)));
-        assert_eq!(judge("bytes 0-99/100"), Ok(Some(100)));
-        assert_eq!(judge("bytes 10-19/*"), Ok(Some(20)));
+        let check = |range| validate_part(None, false, range, &[]);
+        assert_eq!(check("bytes 10-19/100"), Ok(Some(20)));
+        assert_eq!(check("bytes 10-14/100"), Ok(Some(15)));
+        // The excess is not read.
+        assert_eq!(check("bytes 9-19/100"), Ok(Some(20)));
+        assert_eq!(check("bytes 10-20/100"), Ok(Some(21)));
+        assert_eq!(check("bytes 0-99/100"), Ok(Some(100)));
+        assert_eq!(check("bytes 10-19/*"), Ok(Some(20)));
         for range in ["bytes 11-19/100", "bytes 0-9/100", "bytes 20-29/100", "bytes */100"] {
-            assert_eq!(judge(range), Err(UpstreamError::WrongRange), "{range}");
+            assert_eq!(check(range), Err(UpstreamError::WrongRange), "{range}");
         }
-        let far = Expectation { part: Some(2 << 20..3 << 20), file: None, if_range_sent: false };
+        let far = Expectation { range: Some(2 << 20..3 << 20), file: None, if_range_sent: false };
         let fields = headers(&[
             (header::CONTENT_RANGE, "bytes 1048575-3145727/9000000"),
             (header::TRANSFER_ENCODING, "chunked"),
@@ -410,11 +419,11 @@ mod tests {
         assert_eq!(far.validate(206, Version::HTTP_11, &fields), Err(UpstreamError::WrongRange));
         let wrong = [(header::CONTENT_LENGTH, "9")];
         assert_eq!(
-            judge_part(None, false, "bytes 10-19/100", &wrong),
+            validate_part(None, false, "bytes 10-19/100", &wrong),
             Err(UpstreamError::WrongRange)
         );
         let all = |range| {
-            let known = Expectation { part: None, file: None, if_range_sent: false };
+            let known = Expectation { range: None, file: None, if_range_sent: false };
             let fields = headers(&[(header::CONTENT_RANGE, range)]);
             known.validate(206, Version::HTTP_10, &fields).map(|(file, _)| (file.len, file.ranged))
         };
@@ -422,34 +431,35 @@ mod tests {
         assert_eq!(all("bytes 0-8/10"), Err(UpstreamError::WrongRange));
         assert_eq!(all("bytes 0-8/*"), Err(UpstreamError::WrongRange));
         let several = headers(&[(header::CONTENT_TYPE, "multipart/byteranges; boundary=x")]);
-        let known = Expectation { part: Some(0..9), file: None, if_range_sent: false };
-        let judged = known.validate(206, Version::HTTP_11, &several);
-        assert_eq!(judged, Err(UpstreamError::Multipart));
+        let known = Expectation { range: Some(0..9), file: None, if_range_sent: false };
+        let result = known.validate(206, Version::HTTP_11, &several);
+        assert_eq!(result, Err(UpstreamError::Multipart));
     }
 
     #[test]
     fn a_page_is_one_only_if_it_is_not_the_file() {
-        let file = RemoteFile::of(Some(100), true, &HeaderMap::new());
-        let judge = |status, pairs: &[_]| {
-            let known = Expectation { part: Some(10..20), file: Some(&file), if_range_sent: false };
+        let file = RemoteFile::new(Some(100), true, &HeaderMap::new());
+        let check = |status, pairs: &[_]| {
+            let known =
+                Expectation { range: Some(10..20), file: Some(&file), if_range_sent: false };
             let html = [(header::CONTENT_TYPE, "Text/HTML; charset=utf-8")];
             known.validate(status, Version::HTTP_11, &headers(&[pairs, &html].concat())).map(drop)
         };
         let len = |len| (header::CONTENT_LENGTH, len);
-        assert_eq!(judge(200, &[len("99")]), Err(UpstreamError::WebPage));
-        assert_eq!(judge(200, &[]), Err(UpstreamError::WebPage));
+        assert_eq!(check(200, &[len("99")]), Err(UpstreamError::WebPage));
+        assert_eq!(check(200, &[]), Err(UpstreamError::WebPage));
         let encoded = [len("100"), (header::CONTENT_ENCODING, "gzip")];
-        assert_eq!(judge(200, &encoded), Err(UpstreamError::WebPage));
-        let part = [len("10"), (header::CONTENT_RANGE, "bytes 10-19/99")];
-        assert_eq!(judge(206, &part), Err(UpstreamError::WebPage));
-        let part = [len("10"), (header::CONTENT_RANGE, "bytes 10-19/100")];
-        assert_eq!(judge(206, &part), Ok(()));
-        assert_eq!(judge(403, &[len("9")]), Err(UpstreamError::Status(403)));
+        assert_eq!(check(200, &encoded), Err(UpstreamError::WebPage));
+        let range = [len("10"), (header::CONTENT_RANGE, "bytes 10-19/99")];
+        assert_eq!(check(206, &range), Err(UpstreamError::WebPage));
+        let range = [len("10"), (header::CONTENT_RANGE, "bytes 10-19/100")];
+        assert_eq!(check(206, &range), Ok(()));
+        assert_eq!(check(403, &[len("9")]), Err(UpstreamError::Status(403)));
     }
 
     #[test]
     fn words_that_are_no_codings_change_nothing() {
-        let judge = |value| {
+        let check = |value| {
             let pairs = [(header::CONTENT_LENGTH, "7"), (header::CONTENT_ENCODING, value)];
             body_length(Version::HTTP_11, &headers(&pairs))
         };
@@ -464,11 +474,11 @@ mod tests {
             "\"none\"",
             ",",
         ] {
-            assert_eq!(judge(word), Ok(Some(7)), "{word}");
+            assert_eq!(check(word), Ok(Some(7)), "{word}");
         }
         for word in ["gzip", "GZIP", "x-gzip", "br", "deflate", "zstd", "identity, gzip", "\"br\""]
         {
-            assert_eq!(judge(word), Err(UpstreamError::UnexpectedEncoding), "{word}");
+            assert_eq!(check(word), Err(UpstreamError::UnexpectedEncoding), "{word}");
         }
     }
 
@@ -476,56 +486,56 @@ mod tests {
     fn a_part_of_another_file_is_not_taken() {
         let validators =
             Validators { etag: Some(HeaderValue::from_static("\"1\"")), modified: None };
-        let file = RemoteFile { len: Some(100), ranged: true, validators, wavers: false };
-        let judge = |if_range, range, more: &[_]| judge_part(Some(&file), if_range, range, more);
-        let is_changed = |judged| matches!(judged, Err(UpstreamError::EntityChanged(_)));
+        let file = RemoteFile { len: Some(100), ranged: true, validators, validators_vary: false };
+        let check = |if_range, range, more: &[_]| validate_part(Some(&file), if_range, range, more);
+        let is_changed = |result| matches!(result, Err(UpstreamError::EntityChanged(_)));
         let range = "bytes 10-19/100";
-        assert_eq!(judge(false, range, &[(header::ETAG, "\"1\"")]), Ok(Some(20)));
-        assert!(is_changed(judge(true, range, &[(header::ETAG, "\"2\"")])));
-        assert!(is_changed(judge(true, "bytes 10-19/101", &[(header::ETAG, "\"1\"")])));
-        // Without a validator only an upstream that was asked to compare it is believed.
-        assert_eq!(judge(true, range, &[]), Ok(Some(20)));
-        assert!(is_changed(judge(false, range, &[])));
-        // The date does not stand in for the ETag.
+        assert_eq!(check(false, range, &[(header::ETAG, "\"1\"")]), Ok(Some(20)));
+        assert!(is_changed(check(true, range, &[(header::ETAG, "\"2\"")])));
+        assert!(is_changed(check(true, "bytes 10-19/101", &[(header::ETAG, "\"1\"")])));
+        // Without a validator, only an upstream that was sent If-Range is trusted.
+        assert_eq!(check(true, range, &[]), Ok(Some(20)));
+        assert!(is_changed(check(false, range, &[])));
+        // The date does not replace the ETag.
         let date = HeaderValue::from_static("Sun, 22 Nov 2026 10:00:00 GMT");
         let mut dated = file.clone();
         dated.validators.modified = Some(date.clone());
         let shown = [(header::LAST_MODIFIED, date.to_str().unwrap())];
         let unproven = Err(UpstreamError::ValidatorsDisagree);
-        assert_eq!(judge_part(Some(&dated), false, range, &shown), unproven);
+        assert_eq!(validate_part(Some(&dated), false, range, &shown), unproven);
         let otherwise = [(header::ETAG, "\"2\""), shown[0].clone()];
-        assert_eq!(judge_part(Some(&dated), true, range, &otherwise), unproven);
-        let wavering = RemoteFile { wavers: true, ..dated.clone() };
-        assert_eq!(judge_part(Some(&wavering), false, range, &otherwise), Ok(Some(20)));
+        assert_eq!(validate_part(Some(&dated), true, range, &otherwise), unproven);
+        let wavering = RemoteFile { validators_vary: true, ..dated.clone() };
+        assert_eq!(validate_part(Some(&wavering), false, range, &otherwise), Ok(Some(20)));
         let both_other = [(header::ETAG, "\"2\""), (header::LAST_MODIFIED, "x")];
-        assert!(is_changed(judge_part(Some(&wavering), false, range, &both_other)));
+        assert!(is_changed(validate_part(Some(&wavering), false, range, &both_other)));
         let redated = [(header::ETAG, "\"1\""), (header::LAST_MODIFIED, "x")];
-        assert_eq!(judge_part(Some(&dated), false, range, &redated), unproven);
-        assert_eq!(judge_part(Some(&dated), true, range, &shown), Ok(Some(20)));
+        assert_eq!(validate_part(Some(&dated), false, range, &redated), unproven);
+        assert_eq!(validate_part(Some(&dated), true, range, &shown), Ok(Some(20)));
         dated.validators.etag = None;
-        assert_eq!(judge_part(Some(&dated), false, range, &shown), Ok(Some(20)));
-        let whole = |if_range_sent, start, etag| {
-            let part = Some(start..start + 10);
-            let known = Expectation { part, file: Some(&file), if_range_sent };
+        assert_eq!(validate_part(Some(&dated), false, range, &shown), Ok(Some(20)));
+        let full = |if_range_sent, start, etag| {
+            let range = Some(start..start + 10);
+            let known = Expectation { range, file: Some(&file), if_range_sent };
             let fields = headers(&[(header::CONTENT_LENGTH, "100"), (header::ETAG, etag)]);
-            known.validate(200, Version::HTTP_11, &fields).map(|(_, extent)| extent.start)
+            known.validate(200, Version::HTTP_11, &fields).map(|(_, body_range)| body_range.start)
         };
-        assert_eq!(whole(true, 10, "\"1\""), Err(UpstreamError::RangeIgnored));
-        assert_eq!(whole(false, 10, "\"1\""), Ok(0));
-        assert!(is_changed(whole(false, MAX_SKIP + 1, "\"1\"").map(Some)));
-        assert!(is_changed(whole(false, 10, "\"2\"").map(Some)));
+        assert_eq!(full(true, 10, "\"1\""), Err(UpstreamError::RangeIgnored));
+        assert_eq!(full(false, 10, "\"1\""), Ok(0));
+        assert!(is_changed(full(false, MAX_SKIP + 1, "\"1\"").map(Some)));
+        assert!(is_changed(full(false, 10, "\"2\"").map(Some)));
     }
 
     #[test]
     fn an_empty_file_is_one() {
-        let known = Expectation { part: Some(0..10), file: None, if_range_sent: false };
-        let judge = |range: &str| {
+        let known = Expectation { range: Some(0..10), file: None, if_range_sent: false };
+        let check = |range: &str| {
             let fields = headers(&[(header::CONTENT_RANGE, range)]);
             known.validate(416, Version::HTTP_11, &fields).map(|(file, _)| file.len)
         };
-        assert_eq!(judge("bytes */0"), Ok(Some(0)));
-        assert_eq!(judge("bytes */9"), Err(UpstreamError::PastEnd(9)));
-        assert_eq!(judge("bytes */10"), Err(UpstreamError::Status(416)));
+        assert_eq!(check("bytes */0"), Ok(Some(0)));
+        assert_eq!(check("bytes */9"), Err(UpstreamError::PastEnd(9)));
+        assert_eq!(check("bytes */10"), Err(UpstreamError::Status(416)));
     }
 
     #[test]

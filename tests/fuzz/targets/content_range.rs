@@ -1,4 +1,4 @@
-//! The Content-Range field of an upstream: a part is never empty, and lies within the file.
+//! The Content-Range field of an upstream: a range is never empty, and lies within the file.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -12,23 +12,23 @@ fuzz_target!(|input: (u64, u64, u64, &[u8])| {
     // What is well formed is understood as plain arithmetic has it.
     let said = format!("bytes {first}-{last}/{len}");
     let makes_sense = first <= last && last < len;
-    let part = makes_sense.then(|| ContentRange::Range { part: first..last + 1, len: Some(len) });
-    assert_eq!(parse_content_range(said.as_bytes()), part, "{said}");
+    let range = makes_sense.then(|| ContentRange::Range { part: first..last + 1, len: Some(len) });
+    assert_eq!(parse_content_range(said.as_bytes()), range, "{said}");
     let said = format!("bytes {first}-{last}/*");
     let makes_sense = first <= last && last < u64::MAX;
-    let part = makes_sense.then(|| ContentRange::Range { part: first..last + 1, len: None });
-    assert_eq!(parse_content_range(said.as_bytes()), part, "{said}");
+    let range = makes_sense.then(|| ContentRange::Range { part: first..last + 1, len: None });
+    assert_eq!(parse_content_range(said.as_bytes()), range, "{said}");
 });
 
 /// What was sent makes sense, and says the same when it is written down again.
 fn sensible(bytes: &[u8]) {
     let Some(said) = parse_content_range(bytes) else { return };
     let again = match &said {
-        ContentRange::Range { part, len } => {
-            assert!(part.start < part.end, "{said:?}");
-            assert!(len.is_none_or(|len| part.end <= len), "{said:?}");
+        ContentRange::Range { range, len } => {
+            assert!(range.start < part.end, "{said:?}");
+            assert!(len.is_none_or(|len| range.end <= len), "{said:?}");
             let len = len.map_or("*".into(), |len| len.to_string());
-            format!("bytes {}-{}/{len}", part.start, part.end - 1)
+            format!("bytes {}-{}/{len}", range.start, part.end - 1)
         }
         ContentRange::Unsatisfiable { len } => format!("bytes */{len}"),
     };

@@ -224,8 +224,8 @@ fn a_file_without_validators_that_changes_at_a_break_is_a_broken_download() {
 /// Nothing in its media would tell; what its index says is only true of the first one.
 #[test]
 fn a_file_without_validators_that_changes_behind_its_index_is_a_broken_download() {
-    const REPEATED: &str = "it repeats the bytes before a break differently";
-    const GONE: &str = "what was looked at in it is not there any more";
+    const REPEATED: &str = "the bytes before the break are different now";
+    const GONE: &str = "bytes read earlier are different now";
     let middle = "Range: bytes=9000000-\r\n";
     for (faststart, requests, fields, said) in [
         // The media go on with what was looked at.
