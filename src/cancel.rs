@@ -1,12 +1,12 @@
-//! How a stream is stopped: the first error wins, the muxer is killed, and every wait ends.
+//! Cancels a stream: the first error wins, the muxer is killed, and every wait ends.
 //!
-//! A stream is several threads that wait for different things: an upstream, a pipe, a client.
-//! Each of these waits is a `poll` on two descriptors, its own and the [`CancelToken`]'s, so one ring of
-//! its bell ends them all; no thread has to know another. A client that hangs up, and a server that
-//! gives up what still runs, ring in the same place: no thread has to look after them. This is the
-//! only thing in the project that calls against the direction of the request.
+//! The threads of a stream wait for different things: an upstream, a pipe, a client. Each wait is a
+//! `poll` on two descriptors, its own and the [`CancelToken`]'s, so one write to its eventfd ends
+//! them all, and no thread has to know another. A client that hangs up and a server that aborts are
+//! sources of the same epoll instance, so no thread has to watch them. Nothing else in the project
+//! calls against the direction of a request.
 //!
-//! Must never decide who is right: it keeps the first cause and forgets the rest.
+//! **Invariant:** the token takes no decisions: it stores the first cause and ignores later ones.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,85 +17,88 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::sys::{self, Epoll, EventFd};
 
-/// What the threads of one stream share: whether, and why, it is over.
+/// The state shared by the threads of one stream: whether and why the stream is over.
 #[derive(Debug)]
 pub struct CancelToken {
     cause: Mutex<Option<Arc<Error>>>,
-    bell: EventFd,
-    /// Everything that rings.
-    rings: Epoll,
-    /// Whether the bell was rung, for those who ask often.
-    ended: AtomicBool,
-    /// The process group to kill, while its leader has not been reaped.
-    muxer: Mutex<Option<u32>>,
+    event: EventFd,
+    /// Everything that cancels: the eventfd, the client's socket, the server's abort signal.
+    sources: Epoll,
+    /// Whether the eventfd was written to, for frequent checks.
+    is_signalled: AtomicBool,
+    /// The process group to kill, until its leader is reaped.
+    process: Mutex<Option<u32>>,
 }
 
-/// What rings, by name.
-const BELL: u64 = 0;
+/// The epoll data of each source.
+const SIGNALLED: u64 = 0;
 const CLIENT: u64 = 1;
 const ABORT: u64 = 2;
 
 /// How a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitOutcome {
-    /// What was waited for is there.
+    /// The awaited descriptor is ready.
     Ready,
     /// The stream is over.
     Stopped,
-    /// The time ran out.
+    /// The time limit passed.
     TimedOut,
 }
 
 impl CancelToken {
-    /// For a stream that begins.
+    /// Makes a token that only the stream itself cancels.
     pub fn new() -> io::Result<CancelToken> {
-        let (bell, rings) = (EventFd::new()?, Epoll::new()?);
-        rings.add(bell.as_fd(), sys::READABLE, BELL)?;
-        let (cause, muxer, ended) = (Mutex::new(None), Mutex::new(None), AtomicBool::new(false));
-        Ok(CancelToken { cause, bell, rings, ended, muxer })
+        let (event, sources) = (EventFd::new()?, Epoll::new()?);
+        sources.add(event.as_fd(), sys::READABLE, SIGNALLED)?;
+        let (cause, process, is_signalled) =
+            (Mutex::new(None), Mutex::new(None), AtomicBool::new(false));
+        Ok(CancelToken { cause, event, sources, is_signalled, process })
     }
 
-    /// For a stream that is over when its client hangs up on `socket`, or when `abort` rings.
+    /// Makes a token that also cancels when the client hangs up on `socket`, or when `abort`
+    /// becomes readable.
     pub fn with(socket: BorrowedFd<'_>, abort: BorrowedFd<'_>) -> io::Result<CancelToken> {
         let cancel = CancelToken::new()?;
-        cancel.rings.add(socket, sys::HUNG_UP, CLIENT)?;
-        cancel.rings.add(abort, sys::READABLE, ABORT)?;
+        cancel.sources.add(socket, sys::HUNG_UP, CLIENT)?;
+        cancel.sources.add(abort, sys::READABLE, ABORT)?;
         Ok(cancel)
     }
 
-    /// Ends the stream because of `error`, unless it is over already.
+    /// Cancels the stream with `error` as its cause, unless it has one already.
     pub fn cancel_with(&self, error: Error) {
-        lock(&self.cause).get_or_insert_with(|| Arc::new(self.client_left().unwrap_or(error)));
+        lock(&self.cause).get_or_insert_with(|| Arc::new(self.outside_cause().unwrap_or(error)));
         self.cancel();
     }
 
-    /// Who does not want the stream any more. What fails then fails because of that.
-    fn client_left(&self) -> Option<Error> {
-        let ready = self.rings.ready();
-        let rings = |name, error| ready.contains(&name).then_some(error);
-        rings(ABORT, Error::Draining).or_else(|| rings(CLIENT, Error::ClientLeft))
+    /// Returns the outside cause, if there is one: whatever fails then fails because of it.
+    fn outside_cause(&self) -> Option<Error> {
+        let ready = self.sources.ready();
+        let cause = |name, error| ready.contains(&name).then_some(error);
+        cause(ABORT, Error::Draining).or_else(|| cause(CLIENT, Error::ClientLeft))
     }
 
-    /// Ends every wait and kills the muxer if it still runs, without giving a cause.
+    /// Ends every wait and kills the muxer if it still runs, without setting a cause.
     pub fn cancel(&self) {
-        self.ended.store(true, Ordering::SeqCst);
-        self.bell.signal();
+        self.is_signalled.store(true, Ordering::SeqCst);
+        self.event.signal();
         self.kill_process();
     }
 
-    /// Why the stream failed, if it did.
+    /// Returns the cause, if the stream failed.
     pub fn cause(&self) -> Option<Arc<Error>> {
         lock(&self.cause).clone()
     }
 
-    /// Whether the stream is over.
+    /// Returns whether the stream is over.
     pub fn is_cancelled(&self) -> bool {
         self.is_cancelled_cheap() || self.sleep(Duration::ZERO).unwrap_or(true)
     }
 
-    /// Whether somebody has ended it. This costs nothing, and does not see that a client has left.
+    /// Returns whether the stream was cancelled by one of its threads. This costs no system call,
+    /// and misses a client that has left.
     pub fn is_cancelled_cheap(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
+        self.is_signalled.load(Ordering::SeqCst)
     }
 
     /// Waits for `fd`, for the end of the stream, or until `limit` has passed.
@@ -113,29 +116,30 @@ impl CancelToken {
         })
     }
 
-    /// Lets `time` pass; `true` when the stream ended in it.
-    pub fn sleep(&self, time: Duration) -> io::Result<bool> {
-        sys::poll([(self.as_fd(), sys::READABLE)], Some(time)).map(|[over]| over)
+    /// Waits for `duration`; returns `true` if the stream ended meanwhile.
+    pub fn sleep(&self, duration: Duration) -> io::Result<bool> {
+        sys::poll([(self.as_fd(), sys::READABLE)], Some(duration)).map(|[is_over]| is_over)
     }
 
-    /// Puts the process group led by `leader` under this stop: from now on the end of the
-    /// stream kills it. If the end has come already, it is killed here.
+    /// Registers the process group led by `leader`, which is killed when the stream ends, or at
+    /// once if it has ended.
     pub fn attach_process(&self, leader: u32) {
-        *lock(&self.muxer) = Some(leader);
+        *lock(&self.process) = Some(leader);
         if self.is_cancelled_cheap() {
             self.kill_process();
         }
     }
 
-    /// Lets go of the process group, which its owner is about to reap: after that its number
-    /// may belong to another process, which must not be killed in its place.
+    /// Forgets the process group before its owner reaps the leader: afterwards the pid may belong
+    /// to another process, which must not be killed.
     pub fn detach_process(&self) {
-        *lock(&self.muxer) = None;
+        *lock(&self.process) = None;
     }
 
+    /// Kills the registered process group.
     fn kill_process(&self) {
-        // The lock is held over the kill, so that `release` waits for it.
-        if let Some(leader) = *lock(&self.muxer)
+        // The lock is held during the kill, so that `detach_process` waits for it.
+        if let Some(leader) = *lock(&self.process)
             && let Err(error) = sys::kill_group(leader)
         {
             log::warn!("cannot kill the muxer (process group {leader}): {error}");
@@ -145,11 +149,11 @@ impl CancelToken {
 
 impl AsFd for CancelToken {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.rings.as_fd()
+        self.sources.as_fd()
     }
 }
 
-/// Nothing here is left half-changed by a panic, so a poisoned lock is as good as a whole one.
+/// Locks `mutex`: no panic leaves its state half-changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

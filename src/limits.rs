@@ -1,8 +1,7 @@
-//! The right to something of which there is a limited number: so many in all, and so many for each
-//! client.
+//! Limits concurrent work: at most N permits in total, and at most M for each client.
 //!
-//! Whoever has to wait is served in the order of coming, but for those whose client has its share.
-//! A wait has an end, no more wait than may, and nobody waits for what is not given out any more.
+//! Clients wait in order of arrival, except that those at their own limit are passed over. Every
+//! wait has an end, the queue is bounded, and closing the limiter ends all waits.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -16,34 +15,34 @@ use crate::cancel::CancelToken;
 use crate::error::{Error, LimitExceeded};
 use crate::sys::{self, EventFd};
 
-/// All slots of a kind.
+/// Issues permits of one kind.
 pub struct StreamLimiter {
-    in_all: usize,
+    total: usize,
     per_client: usize,
-    /// So many may wait in all, and for each client.
+    /// Maximum length of the queue: in total and for each client.
     waiting: (usize, usize),
     state: Mutex<State>,
     drained: Receiver<()>,
 }
 
 struct State {
-    in_all: usize,
+    total: usize,
     by_client: HashMap<IpAddr, usize>,
     waiting: VecDeque<(IpAddr, Arc<Waiter>)>,
-    /// Every slot holds a clone: when the last is gone, `all_back` is disconnected. `None` when
-    /// no more slots are given.
+    /// Cloned into every permit: when the last is dropped, `drained` is disconnected. `None` once
+    /// the limiter is closed.
     open: Option<Sender<()>>,
 }
 
-/// Held by one who waits.
+/// One entry of the queue.
 struct Waiter {
-    /// Rung when the wait is over, under the lock of the state only.
+    /// Signalled when the wait is over, under the lock of the state only.
     wake: EventFd,
-    /// What a slot holds, if one was given.
+    /// The content of the permit, if one was granted.
     permit: OnceLock<Sender<()>>,
 }
 
-/// One taken slot; dropping it gives it back.
+/// A permit, returned on drop.
 pub struct StreamPermit<'a> {
     limiter: &'a StreamLimiter,
     client: IpAddr,
@@ -51,43 +50,38 @@ pub struct StreamPermit<'a> {
 }
 
 impl StreamLimiter {
-    /// So many slots in all, and so many for one client. As many as may have one may wait for one.
-    pub fn new(in_all: usize, per_client: usize) -> StreamLimiter {
-        let (open, all_back) = channel::bounded(0);
+    /// Makes a limiter with `total` permits, at most `per_client` for one client. The queue has the
+    /// same limits.
+    pub fn new(total: usize, per_client: usize) -> StreamLimiter {
+        let (open, drained) = channel::bounded(0);
         let (by_client, waiting) = (HashMap::new(), VecDeque::new());
-        let state = Mutex::new(State { in_all: 0, by_client, waiting, open: Some(open) });
-        StreamLimiter {
-            in_all,
-            per_client,
-            waiting: (in_all, per_client),
-            state,
-            drained: all_back,
-        }
+        let state = Mutex::new(State { total: 0, by_client, waiting, open: Some(open) });
+        StreamLimiter { total, per_client, waiting: (total, per_client), state, drained }
     }
 
-    /// The same, where all may wait: something else limits how many come.
+    /// Removes the limits of the queue, for callers whose number is limited elsewhere.
     pub fn without_queue_limit(self) -> StreamLimiter {
         StreamLimiter { waiting: (usize::MAX, usize::MAX), ..self }
     }
 
-    /// Gives no more slots, nor to those who wait. What is returned is disconnected when all are
-    /// back.
+    /// Issues no more permits and ends all waits. The returned channel is disconnected when all
+    /// permits are back.
     pub fn close(&self) -> &Receiver<()> {
         let mut state = self.lock();
         state.open = None;
-        for (_, ticket) in state.waiting.drain(..) {
-            ticket.wake.signal();
+        for (_, waiter) in state.waiting.drain(..) {
+            waiter.wake.signal();
         }
         &self.drained
     }
 
-    /// Whether no more slots are given.
+    /// Returns whether the limiter is closed.
     pub fn is_closed(&self) -> bool {
         self.lock().open.is_none()
     }
 
-    /// Takes a slot for `client`, or says which limit still stands against it when it has waited
-    /// for so long, or when the stream is over.
+    /// Acquires a permit for `client`, waiting at most for `patience`. Fails with the limit that
+    /// still stands against it then, or when the stream is over.
     pub fn try_acquire(
         &self,
         client: IpAddr,
@@ -102,65 +96,67 @@ impl StreamLimiter {
             state.count(client);
             return Ok(StreamPermit { limiter: self, client, _open: open });
         };
-        let own = state.waiting.iter().filter(|(waiting, _)| *waiting == client).count();
-        let may_wait = state.waiting.len() < self.waiting.0 && own < self.waiting.1;
+        let waiting_of_client =
+            state.waiting.iter().filter(|(waiting, _)| *waiting == client).count();
+        let may_wait = state.waiting.len() < self.waiting.0 && waiting_of_client < self.waiting.1;
         if patience.is_zero() || !may_wait {
             return Err(full.into());
         }
         let until = Instant::now().checked_add(patience);
-        let bell = EventFd::new().map_err(|error| Error::system("make an eventfd", &error))?;
-        let ticket = Arc::new(Waiter { wake: bell, permit: OnceLock::new() });
-        state.waiting.push_back((client, ticket.clone()));
+        let wake = EventFd::new().map_err(|error| Error::system("make an eventfd", &error))?;
+        let waiter = Arc::new(Waiter { wake, permit: OnceLock::new() });
+        state.waiting.push_back((client, waiter.clone()));
         drop(state);
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let awaited = [cancel.as_fd(), ticket.wake.as_fd()].map(|fd| (fd, sys::READABLE));
+        let awaited = [cancel.as_fd(), waiter.wake.as_fd()].map(|fd| (fd, sys::READABLE));
         let waited = sys::poll(awaited, left);
         // Now it is known for sure: a slot may have been given a moment ago.
         let mut state = self.lock();
-        state.waiting.retain(|(_, waiting)| !Arc::ptr_eq(waiting, &ticket));
-        let given = ticket.permit.get().cloned();
+        state.waiting.retain(|(_, waiting)| !Arc::ptr_eq(waiting, &waiter));
+        let granted = waiter.permit.get().cloned();
         let closed = state.open.is_none();
         drop(state);
-        let slot = given.map(|open| StreamPermit { limiter: self, client, _open: open });
+        let permit = granted.map(|open| StreamPermit { limiter: self, client, _open: open });
         waited.map_err(|error| Error::system("wait for a slot", &error))?;
-        match slot {
+        match permit {
             _ if cancel.is_cancelled() => Err(Error::Stopped),
-            Some(slot) => Ok(slot),
+            Some(permit) => Ok(permit),
             None if closed => Err(LimitExceeded::Draining.into()),
             None => Err(full.into()),
         }
     }
 
-    /// Slots that are taken now.
+    /// Returns the number of permits in use.
     pub fn in_use(&self) -> usize {
-        self.lock().in_all
+        self.lock().total
     }
 
-    /// Those who wait for one.
+    /// Returns the length of the queue.
     pub fn waiting(&self) -> usize {
         self.lock().waiting.len()
     }
 
-    /// What stands against another slot for `client`.
+    /// Returns the limit that forbids `client` another permit, if any.
     fn reached_limit(&self, state: &State, client: IpAddr) -> Option<LimitExceeded> {
-        let own = state.by_client.get(&client).copied().unwrap_or_default();
+        let in_use = state.by_client.get(&client).copied().unwrap_or_default();
         match () {
-            () if own >= self.per_client => Some(LimitExceeded::ClientStreams),
-            () if state.in_all >= self.in_all => Some(LimitExceeded::Streams),
+            () if in_use >= self.per_client => Some(LimitExceeded::ClientStreams),
+            () if state.total >= self.total => Some(LimitExceeded::Streams),
             () => None,
         }
     }
 
-    /// Gives what is free to those who wait.
+    /// Grants free permits to the queue.
     fn wake_waiters(&self, state: &mut State) {
         let Some(open) = state.open.clone() else { return };
-        while state.in_all < self.in_all {
-            let may = |(client, _): &(IpAddr, _)| self.reached_limit(state, *client).is_none();
-            let Some(next) = state.waiting.iter().position(may) else { return };
-            let Some((client, ticket)) = state.waiting.remove(next) else { return };
+        while state.total < self.total {
+            let may_start =
+                |(client, _): &(IpAddr, _)| self.reached_limit(state, *client).is_none();
+            let Some(next) = state.waiting.iter().position(may_start) else { return };
+            let Some((client, waiter)) = state.waiting.remove(next) else { return };
             state.count(client);
-            ticket.permit.get_or_init(|| open.clone());
-            ticket.wake.signal();
+            waiter.permit.get_or_init(|| open.clone());
+            waiter.wake.signal();
         }
     }
 
@@ -172,14 +168,14 @@ impl StreamLimiter {
 impl State {
     fn count(&mut self, client: IpAddr) {
         *self.by_client.entry(client).or_default() += 1;
-        self.in_all += 1;
+        self.total += 1;
     }
 }
 
 impl Drop for StreamPermit<'_> {
     fn drop(&mut self) {
         let mut state = self.limiter.lock();
-        state.in_all -= 1;
+        state.total -= 1;
         if let Some(own) = state.by_client.get_mut(&self.client) {
             *own -= 1;
             if *own == 0 {
@@ -190,7 +186,8 @@ impl Drop for StreamPermit<'_> {
     }
 }
 
-/// Who a client is: with IPv6 it has a whole /64 to choose addresses from.
+/// Returns the key under which a client is counted: an IPv6 client has a complete /64 to choose
+/// addresses from.
 pub fn client_key(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(v6) => {
@@ -213,9 +210,9 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// What stands against one that does not wait.
-    fn full(slots: &StreamLimiter, text: &str) -> LimitExceeded {
-        match slots.try_acquire(client(text), &CancelToken::new().unwrap(), Duration::ZERO) {
+    /// Returns the limit that refuses a client that does not wait.
+    fn full(limiter: &StreamLimiter, text: &str) -> LimitExceeded {
+        match limiter.try_acquire(client(text), &CancelToken::new().unwrap(), Duration::ZERO) {
             Err(Error::LimitExceeded(full)) => full,
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("it was given"),
@@ -232,87 +229,87 @@ mod tests {
 
     #[test]
     fn both_limits_hold_and_slots_come_back() {
-        let (slots, cancel) = (StreamLimiter::new(3, 2), CancelToken::new().unwrap());
-        let now = |text| slots.try_acquire(client(text), &cancel, Duration::ZERO).unwrap();
+        let (limiter, cancel) = (StreamLimiter::new(3, 2), CancelToken::new().unwrap());
+        let now = |text| limiter.try_acquire(client(text), &cancel, Duration::ZERO).unwrap();
         let first = now("2001:db8::1");
         let _second = now("2001:db8::2");
-        assert_eq!(full(&slots, "2001:db8::3"), LimitExceeded::ClientStreams);
+        assert_eq!(full(&limiter, "2001:db8::3"), LimitExceeded::ClientStreams);
         let _third = now("10.0.0.1");
-        assert_eq!(full(&slots, "10.0.0.2"), LimitExceeded::Streams);
+        assert_eq!(full(&limiter, "10.0.0.2"), LimitExceeded::Streams);
         drop(first);
-        assert_eq!(slots.in_use(), 2);
+        assert_eq!(limiter.in_use(), 2);
         let _again = now("2001:db8::9");
-        assert_eq!(full(&slots, "10.0.0.3"), LimitExceeded::Streams);
+        assert_eq!(full(&limiter, "10.0.0.3"), LimitExceeded::Streams);
     }
 
     #[test]
     fn those_who_wait_come_in_their_order_but_none_over_its_share() {
-        let (slots, cancel) =
+        let (limiter, cancel) =
             (StreamLimiter::new(2, 1).without_queue_limit(), CancelToken::new().unwrap());
-        let now = |text| slots.try_acquire(client(text), &cancel, Duration::ZERO).unwrap();
+        let now = |text| limiter.try_acquire(client(text), &cancel, Duration::ZERO).unwrap();
         let (first, second) = (now("10.0.0.1"), now("10.0.0.2"));
         let (say, order) = channel::unbounded();
         thread::scope(|scope| {
             for (place, text) in ["10.0.0.1", "10.0.0.3", "10.0.0.4"].into_iter().enumerate() {
-                let (slots, cancel, say) = (&slots, &cancel, say.clone());
+                let (limiter, cancel, say) = (&limiter, &cancel, say.clone());
                 scope.spawn(move || {
-                    let slot = slots.try_acquire(client(text), cancel, LONG).unwrap();
-                    say.send((text, slot)).unwrap();
+                    let permit = limiter.try_acquire(client(text), cancel, LONG).unwrap();
+                    say.send((text, permit)).unwrap();
                 });
-                until(|| slots.waiting() == place + 1);
+                until(|| limiter.waiting() == place + 1);
             }
             // The first of them has its share already.
             drop(second);
             let (text, third) = order.recv().unwrap();
-            assert_eq!((text, slots.waiting()), ("10.0.0.3", 2));
+            assert_eq!((text, limiter.waiting()), ("10.0.0.3", 2));
             drop(first);
             let (text, again) = order.recv().unwrap();
             assert_eq!(text, "10.0.0.1");
             drop((third, again));
             assert_eq!(order.recv().unwrap().0, "10.0.0.4");
         });
-        assert_eq!((slots.in_use(), slots.waiting()), (0, 0));
+        assert_eq!((limiter.in_use(), limiter.waiting()), (0, 0));
     }
 
     #[test]
     fn a_wait_ends_with_the_stream_or_in_time_and_not_all_may() {
-        let (slots, cancel) = (StreamLimiter::new(1, 1), CancelToken::new().unwrap());
-        let first = slots.try_acquire(client("10.0.0.1"), &cancel, LONG).unwrap();
-        let short = slots.try_acquire(client("10.0.0.2"), &cancel, Duration::from_millis(1));
+        let (limiter, cancel) = (StreamLimiter::new(1, 1), CancelToken::new().unwrap());
+        let first = limiter.try_acquire(client("10.0.0.1"), &cancel, LONG).unwrap();
+        let short = limiter.try_acquire(client("10.0.0.2"), &cancel, Duration::from_millis(1));
         assert!(matches!(short, Err(Error::LimitExceeded(LimitExceeded::Streams))));
         thread::scope(|scope| {
             let waiting =
-                scope.spawn(|| slots.try_acquire(client("10.0.0.1"), &cancel, LONG).err());
-            until(|| slots.waiting() == 1);
+                scope.spawn(|| limiter.try_acquire(client("10.0.0.1"), &cancel, LONG).err());
+            until(|| limiter.waiting() == 1);
             let another = CancelToken::new().unwrap();
-            let too_many = slots.try_acquire(client("10.0.0.3"), &another, LONG).err();
+            let too_many = limiter.try_acquire(client("10.0.0.3"), &another, LONG).err();
             assert_eq!(too_many, Some(Error::LimitExceeded(LimitExceeded::Streams)));
             cancel.cancel();
             assert_eq!(waiting.join().unwrap(), Some(Error::Stopped));
         });
         drop(first);
-        assert_eq!((slots.in_use(), slots.waiting()), (0, 0));
+        assert_eq!((limiter.in_use(), limiter.waiting()), (0, 0));
         let endless = StreamLimiter::new(0, 0).without_queue_limit();
         assert!(endless.try_acquire(client("10.0.0.1"), &cancel, LONG).is_err());
     }
 
     #[test]
     fn closing_waits_for_the_last_slot_and_sends_away_who_waits() {
-        let (slots, cancel) = (StreamLimiter::new(1, 1), CancelToken::new().unwrap());
-        let slot = slots.try_acquire([10, 0, 0, 1].into(), &cancel, LONG).unwrap();
+        let (limiter, cancel) = (StreamLimiter::new(1, 1), CancelToken::new().unwrap());
+        let permit = limiter.try_acquire([10, 0, 0, 1].into(), &cancel, LONG).unwrap();
         thread::scope(|scope| {
             let waiting =
-                scope.spawn(|| slots.try_acquire([10, 0, 0, 2].into(), &cancel, LONG).err());
-            until(|| slots.waiting() == 1);
-            let all_back = slots.close();
+                scope.spawn(|| limiter.try_acquire([10, 0, 0, 2].into(), &cancel, LONG).err());
+            until(|| limiter.waiting() == 1);
+            let drained = limiter.close();
             assert_eq!(
                 waiting.join().unwrap(),
                 Some(Error::LimitExceeded(LimitExceeded::Draining))
             );
-            assert_eq!(all_back.try_recv(), Err(TryRecvError::Empty));
-            assert_eq!(full(&slots, "10.0.0.1"), LimitExceeded::Draining);
-            drop(slot);
-            assert_eq!(all_back.try_recv(), Err(TryRecvError::Disconnected));
+            assert_eq!(drained.try_recv(), Err(TryRecvError::Empty));
+            assert_eq!(full(&limiter, "10.0.0.1"), LimitExceeded::Draining);
+            drop(permit);
+            assert_eq!(drained.try_recv(), Err(TryRecvError::Disconnected));
         });
     }
 }

@@ -1,21 +1,22 @@
-//! Memory that the indexes and plans of spliced files take, of all streams together: an index may be
-//! long, and whoever asks for many films with long ones must not take all that there is. Must never
-//! make anybody wait: who gets none does without a plan.
+//! Limits the memory of all indexes and plans of spliced files together: an index may be long, and
+//! a client that requests many media with long ones must not exhaust memory.
+//!
+//! **Invariant:** nothing waits for memory. A stream that gets none continues without a plan.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// So much of it is nobody's business: the indexes of nearly all films.
+/// Reservations up to this size are free: nearly all indexes are smaller.
 const UNCOUNTED: u64 = 1 << 20;
 
-/// What there is of it.
+/// The budget, shared by all reservations.
 #[derive(Debug)]
 pub struct MemoryBudget {
     limit: u64,
     taken: AtomicU64,
 }
 
-/// What somebody has of it, until it is dropped.
+/// A share of the budget, returned on drop.
 #[derive(Debug)]
 pub struct Reservation {
     budget: Arc<MemoryBudget>,
@@ -23,25 +24,26 @@ pub struct Reservation {
 }
 
 impl MemoryBudget {
-    /// So many bytes.
+    /// Makes a budget of `limit` bytes.
     pub fn new(limit: u64) -> Arc<MemoryBudget> {
         Arc::new(MemoryBudget { limit, taken: AtomicU64::new(0) })
     }
 
-    /// A share with nothing in it yet.
+    /// Returns an empty reservation.
     pub fn reservation(self: &Arc<MemoryBudget>) -> Reservation {
         Reservation { budget: self.clone(), bytes: 0 }
     }
 }
 
 impl Reservation {
-    /// Makes it one of so many bytes, or more if it is already;
-    /// `false`, and as it was, if there are not so many left.
+    /// Grows the reservation to `bytes`, if it is smaller; returns `false` and changes nothing if
+    /// the budget has too little left.
     pub fn grow(&mut self, bytes: u64) -> bool {
         bytes <= self.bytes || self.resize(bytes)
     }
 
-    /// Makes it one of so many bytes; `false`, and as it was, if there are not so many left.
+    /// Resizes the reservation to `bytes`; returns `false` and changes nothing if the budget has
+    /// too little left.
     pub fn resize(&mut self, bytes: u64) -> bool {
         let bytes = if bytes > UNCOUNTED { bytes } else { 0 };
         let Some(more) = bytes.checked_sub(self.bytes) else {
@@ -59,7 +61,7 @@ impl Reservation {
         fits
     }
 
-    /// Adds what is in another one, in which then is nothing.
+    /// Takes over the bytes of another reservation, which is empty then.
     pub fn absorb(&mut self, other: &mut Reservation) {
         self.bytes += std::mem::take(&mut other.bytes);
     }

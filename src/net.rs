@@ -1,5 +1,4 @@
-//! Which addresses may be reached, and how: the address policy, proxies, and the gateway that holds
-//! the connections of yt-dlp to the same policy.
+//! Addresses, proxies, and the SOCKS gateway that holds yt-dlp's connections to the address policy.
 //!
 //! **Invariant:** no connection to an upstream is opened to an address that [`AddressPolicy`] does
 //! not permit, whatever name, redirect or encoding led to it.
@@ -15,7 +14,7 @@ pub use address_family::Families;
 pub use address_policy::AddressPolicy;
 pub use socks_gateway::SocksGateway;
 
-/// Host (IPv6 without brackets) and port of a URL.
+/// Returns host (IPv6 without brackets) and port of a URL.
 pub(crate) fn target(uri: &Uri) -> (&str, u16) {
     let host = uri.host().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');

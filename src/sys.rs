@@ -1,7 +1,7 @@
-//! The operating system behind safe functions: every `unsafe` block and every libc call of
-//! the project stands here.
+//! Wraps the operating system in safe functions: every `unsafe` block and every libc call of the
+//! project is in this module.
 //!
-//! Must never hold policy: no limits, no retries, no log lines.
+//! **Invariant:** no policy here: no limits, no retries, no log lines about requests.
 
 #![allow(unsafe_code, reason = "the one place where libc is called")]
 
@@ -21,17 +21,17 @@ mod splice_pipe;
 pub use epoll::Epoll;
 pub use splice_pipe::SplicePipe;
 
-/// Interest in [`poll`]: there is something to read, or the writers are gone.
+/// Interest in [`poll`]: data is readable, or every writer is gone.
 pub const READABLE: i16 = libc::POLLIN;
 /// Interest in [`poll`]: a write would make progress.
 pub const WRITABLE: i16 = libc::POLLOUT;
-/// Interest in [`poll`]: the peer closed its side; seen without reading anything.
+/// Interest in [`poll`]: the peer closed its side; reported without reading anything.
 pub const HUNG_UP: i16 = libc::POLLRDHUP;
 
-/// Waits until one of `fds` is ready or `timeout` has passed, and says which are.
+/// Waits until one of `fds` is ready or `timeout` has passed; returns which are ready.
 ///
-/// A descriptor counts as ready when anything is reported for it, an error or a hang-up
-/// included: the read or write that follows tells what it was.
+/// A descriptor counts as ready when anything is reported for it, including an error or a hang-up,
+/// which the read or write that follows returns.
 pub fn poll<const N: usize>(
     fds: [(BorrowedFd<'_>, i16); N],
     timeout: Option<Duration>,
@@ -57,19 +57,19 @@ pub fn poll<const N: usize>(
     }
 }
 
-/// A bell that stays rung: every later [`poll`] for its readability returns at once.
+/// An eventfd that stays readable once signalled: every later [`poll`] returns at once.
 #[derive(Debug)]
 pub struct EventFd(OwnedFd);
 
 impl EventFd {
-    /// A new, silent bell (an eventfd).
+    /// Makes an unsignalled eventfd.
     pub fn new() -> io::Result<EventFd> {
         // SAFETY: eventfd takes no pointers; the result is checked before it is owned.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         owned(fd).map(EventFd)
     }
 
-    /// Rings it, for good.
+    /// Makes it readable, for good.
     pub fn signal(&self) {
         let one = 1u64.to_ne_bytes();
         // SAFETY: `one` is eight readable bytes, which is what an eventfd takes. It cannot
@@ -77,7 +77,7 @@ impl EventFd {
         unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
     }
 
-    /// Whether it has been rung.
+    /// Returns whether it was signalled.
     pub fn is_signalled(&self) -> bool {
         poll([(self.as_fd(), READABLE)], Some(Duration::ZERO)).is_ok_and(|[rung]| rung)
     }
@@ -101,8 +101,8 @@ fn checked(result: libc::c_int) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// A TCP listener. An IPv6 one takes IPv6 only, so that `0.0.0.0` and `[::]` may stand in one
-/// configuration. It does not block: [`poll`] it, then accept.
+/// Opens a non-blocking TCP listener: [`poll`] it, then accept. An IPv6 one accepts IPv6 only, so
+/// that `0.0.0.0` and `[::]` may stand in one configuration.
 pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     let socket = tcp_socket(address)?;
     set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, &1i32)?;
@@ -118,7 +118,7 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     Ok(TcpListener::from(socket))
 }
 
-/// Begins a TCP connection and does not wait for it: [`poll`] for [`WRITABLE`], then look at
+/// Begins a TCP connection without waiting for it: [`poll`] for [`WRITABLE`], then check
 /// [`TcpStream::take_error`].
 pub fn start_connect(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = tcp_socket(address)?;
@@ -174,20 +174,20 @@ fn set_option<T>(fd: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> io::Re
     checked(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, pointer.cast(), len) })
 }
 
-/// Whether the coming close of `socket`, also by the end of the process, sends a reset instead of
-/// an orderly end and throws away what was not sent yet: the peer cannot take it for complete.
+/// Sets whether closing `socket`, also by the end of the process, sends a reset instead of an
+/// orderly end and discards unsent bytes: then the peer cannot take the response for complete.
 pub fn reset_on_close(socket: &TcpStream, reset: bool) -> io::Result<()> {
     let linger = libc::linger { l_onoff: i32::from(reset), l_linger: 0 };
     set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_LINGER, &linger)
 }
 
-/// Keeps at most about `len` bytes in `socket` that the peer has not made room for. It is
-/// writable again when half of them are gone (tcp(7), TCP_NOTSENT_LOWAT).
+/// Limits the unsent bytes in the buffer of `socket` to about `len`. It becomes writable again when
+/// half of them are sent (tcp(7), TCP_NOTSENT_LOWAT).
 pub fn set_notsent_lowat(socket: &TcpStream, len: u32) -> io::Result<()> {
     set_option(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, &len)
 }
 
-/// Bytes in a pipe that have not been read.
+/// Returns the number of unread bytes in a pipe.
 pub fn bytes_in_pipe(pipe: BorrowedFd<'_>) -> io::Result<usize> {
     let mut count: libc::c_int = 0;
     // SAFETY: FIONREAD writes one int through the pointer, which is valid for it.
@@ -195,7 +195,7 @@ pub fn bytes_in_pipe(pipe: BorrowedFd<'_>) -> io::Result<usize> {
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
-/// Whether a signal was ignored by whoever started this process, and still is.
+/// Returns whether `signal` was ignored by the parent of this process, and still is.
 pub fn is_ignored(signal: i32) -> bool {
     // SAFETY: a `sigaction` of zeros is a valid one to be overwritten; the call only reads the
     // disposition.
@@ -206,9 +206,9 @@ pub fn is_ignored(signal: i32) -> bool {
     }
 }
 
-/// Has the allocator give memory back that is free. glibc has eight heaps for each processor, and
-/// keeps the more in each of them the larger the blocks are that are freed. Here it has few, each of
-/// which keeps what a long film takes at its start, and no more.
+/// Makes the allocator return free memory. glibc has eight arenas per processor, and each retains
+/// more the larger the freed blocks are. Here there are few arenas, each of which retains what a
+/// long video takes at its start, and no more.
 pub fn tune_allocator() {
     #[cfg(target_env = "gnu")]
     for (setting, value) in [
@@ -230,7 +230,7 @@ pub fn make_fifo(path: &Path) -> io::Result<()> {
     checked(unsafe { libc::mkfifo(path.as_ptr(), 0o600) })
 }
 
-/// Makes reads and writes return instead of waiting.
+/// Makes a descriptor non-blocking.
 pub fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: F_GETFL takes no argument.
     let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
@@ -239,14 +239,14 @@ pub fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) })
 }
 
-/// Asks for a pipe buffer of `len` bytes. The kernel may refuse (a limit per user).
+/// Requests a pipe buffer of `len` bytes. The kernel may refuse (a limit per user).
 pub fn set_pipe_len(pipe: BorrowedFd<'_>, len: i32) -> io::Result<()> {
     // SAFETY: F_SETPIPE_SZ takes an int and no pointers.
     checked(unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, len) })
 }
 
-/// Puts the coming child in a process group of its own and has the kernel kill it when the
-/// thread that spawns it ends: whatever becomes of us, it does not stay behind.
+/// Puts the coming child in a process group of its own and makes the kernel kill it when the thread
+/// that spawns it ends: it never outlives this process.
 pub fn kill_on_parent_exit(command: &mut Command) {
     command.process_group(0);
     let parent = std::process::id();
@@ -255,7 +255,7 @@ pub fn kill_on_parent_exit(command: &mut Command) {
     unsafe {
         command.pre_exec(move || {
             checked(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
-            // The parent may have died before the line above took effect.
+            // The parent may have died before PR_SET_PDEATHSIG took effect.
             if libc::getppid().cast_unsigned() != parent {
                 return Err(io::Error::from_raw_os_error(libc::ESRCH));
             }
@@ -264,16 +264,16 @@ pub fn kill_on_parent_exit(command: &mut Command) {
     }
 }
 
-/// Has the coming child map no more than so many bytes of memory of its own, and be the first that
-/// is killed when there is none left.
-pub fn limit_memory_and_prefer_oom(command: &mut Command, most: u64) {
+/// Limits the private memory of the coming child to `max_bytes`, and makes it the first one that
+/// the kernel kills when memory runs out.
+pub fn limit_memory_and_prefer_oom(command: &mut Command, max_bytes: u64) {
     // SAFETY: between fork and exec only setrlimit, open, write and close are called, all
     // async-signal-safe, and nothing is allocated.
     unsafe {
         command.pre_exec(move || {
-            let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+            let limit = libc::rlimit { rlim_cur: max_bytes, rlim_max: max_bytes };
             checked(libc::setrlimit(libc::RLIMIT_DATA, &raw const limit))?;
-            // Where /proc is not as usual, it is killed as anybody is.
+            // Without /proc, the child is as likely to be killed as other processes.
             let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY);
             if file >= 0 {
                 libc::write(file, b"1000".as_ptr().cast(), 4);
@@ -284,8 +284,8 @@ pub fn limit_memory_and_prefer_oom(command: &mut Command, most: u64) {
     }
 }
 
-/// Kills a whole process group. The caller must know that its leader has not been reaped, or
-/// the number may belong to someone else.
+/// Kills a process group. The caller must know that its leader has not been reaped, or the number
+/// may belong to another one.
 pub fn kill_group(leader: u32) -> io::Result<()> {
     let Ok(leader @ 2..) = libc::pid_t::try_from(leader) else {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -294,7 +294,7 @@ pub fn kill_group(leader: u32) -> io::Result<()> {
     checked(unsafe { libc::killpg(leader, libc::SIGKILL) })
 }
 
-/// A descriptor that becomes [`READABLE`] when the child `pid` (not yet reaped) has ended.
+/// Returns a descriptor that becomes [`READABLE`] when the child `pid` (not yet reaped) has ended.
 pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
     let pid = libc::pid_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: pidfd_open(2) takes a pid and flags, and returns a new descriptor or -1.
@@ -302,12 +302,12 @@ pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
     owned(RawFd::try_from(fd).unwrap_or(-1))
 }
 
-/// Raises the soft limit of open descriptors to the hard one.
+/// Raises the soft limit of open descriptors to the hard one, and returns it.
 pub fn raise_descriptor_limit() -> io::Result<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a live rlimit for the length of the call.
     checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
-    // A service manager has done it already, and may not let us.
+    // A service manager has raised it already, and may forbid the call.
     if limit.rlim_cur == limit.rlim_max {
         return Ok(limit.rlim_cur);
     }
@@ -317,14 +317,14 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
-/// The length of a page of memory.
+/// Returns the size of a memory page.
 pub fn page_size() -> u64 {
     // SAFETY: takes no pointers.
     let len = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     u64::try_from(len).unwrap_or(4096)
 }
 
-/// The number of the user this process runs as.
+/// Returns the effective user id of this process.
 pub fn user_id() -> u32 {
     // SAFETY: takes nothing and cannot fail.
     unsafe { libc::geteuid() }
@@ -337,12 +337,12 @@ mod tests {
 
     #[test]
     fn a_bell_stays_rung() {
-        let bell = EventFd::new().unwrap();
-        assert!(!bell.is_signalled());
-        bell.signal();
-        bell.signal();
-        assert!(bell.is_signalled());
-        assert!(bell.is_signalled());
+        let event = EventFd::new().unwrap();
+        assert!(!event.is_signalled());
+        event.signal();
+        event.signal();
+        assert!(event.is_signalled());
+        assert!(event.is_signalled());
     }
 
     #[test]

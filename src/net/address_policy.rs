@@ -1,7 +1,10 @@
-//! Which addresses an upstream may have: the door that keeps strangers out of our network.
+//! The address policy: which addresses upstreams may have, so that no request reaches the
+//! operator's network.
 //!
-//! Checked where the connection is made, on every hop, after DNS, so that no spelling of an
-//! address and no name that points inwards gets round it. Must never connect.
+//! Checked where the connection is made, on every hop, after DNS, so that no spelling of an address
+//! and no name that points inwards evades it.
+//!
+//! **API boundary:** nothing here connects.
 
 use std::fmt;
 use std::io;
@@ -18,27 +21,27 @@ use crate::config::{self, HostPattern, Proxy};
 use crate::net::address_family::{Families, no_such_family};
 use crate::net::{proxy, target};
 
-/// What may be connected to: what is public, plus `allow`, minus `deny`.
+/// Permits public addresses, plus `allow`, minus `deny`.
 #[derive(Debug, Clone, Default)]
 pub struct AddressPolicy {
-    /// Reachable although not public.
+    /// Permitted although not public.
     pub allow: Vec<HostPattern>,
-    /// Not reachable although public, or allowed.
+    /// Refused although public, or allowed.
     pub deny: Vec<HostPattern>,
-    /// Whether names are looked up by a proxy, out of our sight.
+    /// Whether a proxy resolves names, beyond the control of this policy.
     pub behind_proxy: bool,
 }
 
 impl AddressPolicy {
-    /// Whether `host`, which resolved to `address`, may be connected to.
+    /// Returns whether `host`, which resolved to `address`, may be connected to.
     pub fn permits(&self, host: &str, address: IpAddr) -> bool {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
-        // An IPv4 address in IPv6 clothes is judged as what it is.
+        // An IPv4-mapped IPv6 address is checked as an IPv4 address.
         let address = address.to_canonical();
         let named = |patterns: &[HostPattern], address| {
             patterns.iter().any(|pattern| pattern.matches(&host, address))
         };
-        // One that leads on to another address must not lead to a denied one.
+        // An address that embeds another one must not lead to a denied one.
         let denied = named(&self.deny, address)
             || embedded(address).is_some_and(|inner| named(&self.deny, inner.into()));
         !denied && (named(&self.allow, address) || is_public(address))
@@ -46,23 +49,23 @@ impl AddressPolicy {
 }
 
 impl AddressPolicy {
-    /// Those of the addresses that `host` resolved to which may be connected to; `None` if none of
-    /// them may. They are connected to as they are: a name that leads somewhere else the next time
-    /// is judged anew, the next time.
+    /// Returns the permitted ones of the addresses that `host` resolved to; `None` if none is.
+    /// Connections are made to these addresses, not to the name, so a name that resolves
+    /// differently the next time is checked anew.
     pub(crate) fn permitted(
         &self,
         host: &str,
-        mut found: Vec<SocketAddr>,
+        mut addresses: Vec<SocketAddr>,
     ) -> Option<Vec<SocketAddr>> {
-        let was_empty = found.is_empty();
-        found.retain(|address| self.permits(host, address.ip()));
-        (was_empty || !found.is_empty()).then_some(found)
+        let was_empty = addresses.is_empty();
+        addresses.retain(|address| self.permits(host, address.ip()));
+        (was_empty || !addresses.is_empty()).then_some(addresses)
     }
 
-    /// Whether the upstream's `host` may be given to a proxy, which will look it up where we
-    /// cannot see what comes of it: an address is judged as one, and a name by itself.
+    /// Returns whether `host` may be given to a proxy, which resolves it out of sight: an address
+    /// is checked as one, and a name by itself.
     pub fn permits_unseen(&self, host: &str) -> bool {
-        // As whoever looks it up might read it: 127.1 and 0x7f000001 are addresses, too.
+        // Parsed as tolerantly as any resolver might: 127.1 and 0x7f000001 are addresses, too.
         let host = match host.parse().map_or_else(|_| Host::parse(host), |v6| Ok(Host::Ipv6(v6))) {
             Ok(Host::Ipv4(address)) => return self.permits(host, address.into()),
             Ok(Host::Ipv6(address)) => return self.permits(host, address.into()),
@@ -75,29 +78,29 @@ impl AddressPolicy {
 }
 
 impl AddressPolicy {
-    /// As the configuration wants it.
+    /// Makes the policy that the configuration describes.
     pub fn from_config(config: &config::UpstreamConfig) -> AddressPolicy {
         let behind_proxy = config.proxy.is_some();
         AddressPolicy { allow: config.allow.clone(), deny: config.deny.clone(), behind_proxy }
     }
 
-    /// Whether a page may be read that somebody else fetches, who looks its host up again: all that
-    /// it leads to now must be permitted. One that is not found leads nowhere.
-    pub fn permits_page(&self, link: &Url) -> bool {
-        let host = link.host_str().unwrap_or_default();
+    /// Returns whether a page may be read by yt-dlp, which resolves the host again: all current
+    /// addresses must be permitted. A host that does not resolve is permitted, as it leads nowhere.
+    pub fn permits_page(&self, page_url: &Url) -> bool {
+        let host = page_url.host_str().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         if self.behind_proxy {
             return self.permits_unseen(host);
         }
-        let port = link.port_or_known_default().unwrap_or(80);
-        let found = (host, port).to_socket_addrs();
-        found.map_or(true, |mut found| found.all(|address| self.permits(host, address.ip())))
+        let port = page_url.port_or_known_default().unwrap_or(80);
+        let addresses = (host, port).to_socket_addrs();
+        addresses
+            .map_or(true, |mut addresses| addresses.all(|address| self.permits(host, address.ip())))
     }
 }
 
-/// Names that lead inwards wherever they are looked up: those of one label, and those under the
-/// domains that are set aside for it (RFC 6761, RFC 6762 with its appendix G, RFC 8375, ICANN
-/// for `internal`).
+/// Returns whether a name leads inwards wherever it is resolved: names of one label, and those
+/// under reserved domains (RFC 6761, RFC 6762 with its appendix G, RFC 8375, ICANN for `internal`).
 fn is_local_name(host: &str) -> bool {
     const LOCAL: [&str; 10] = [
         "localhost",
@@ -115,8 +118,8 @@ fn is_local_name(host: &str) -> bool {
     !host.contains('.') || LOCAL.iter().any(under)
 }
 
-/// Networks that are not part of the public internet, or that lead back out of IPv6 into them
-/// (IANA special-purpose address registries, RFC 6890 and later).
+/// Returns whether an address is part of the public internet, and does not lead from IPv6 back into
+/// a special-purpose network (IANA special-purpose address registries, RFC 6890 and later).
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -162,7 +165,8 @@ const SPECIAL_V6: [Ipv6Net; 4] = [
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0], 96);
 const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0], 16);
 
-/// The IPv4 address that a translator (RFC 6052) or a 6to4 relay (RFC 3056) makes of this one.
+/// Returns the IPv4 address to which a translator (RFC 6052) or a 6to4 relay (RFC 3056) maps this
+/// one.
 fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
     let IpAddr::V6(v6) = address else { return None };
     let octets = v6.octets();
@@ -187,16 +191,16 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     GLOBAL_V6.contains(&address) && !SPECIAL_V6.iter().any(|net| net.contains(&address))
 }
 
-/// ureq's resolver with the policy in it: only addresses that may be connected to come out.
+/// ureq's resolver under the policy: returns only permitted addresses.
 #[derive(Debug)]
 pub(crate) struct PolicyResolver {
     pub(crate) policy: AddressPolicy,
     pub(crate) families: Arc<Families>,
-    /// What all connections lead through: then these are the proxy's own addresses.
+    /// The proxy of all connections, if there is one; its own addresses are returned then.
     pub(crate) proxy: Option<Proxy>,
 }
 
-/// No address of the host may be connected to. Travels through ureq as its `Error::Other`.
+/// The error for a host without a permitted address. Travels through ureq as its `Error::Other`.
 #[derive(Debug)]
 pub(crate) struct Refused {
     host: String,
@@ -223,29 +227,29 @@ impl Resolver for PolicyResolver {
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let (host, port) = target(uri);
         let refused = || ureq::Error::Other(Box::new(Refused { host: host.into() }));
-        // getaddrinfo cannot be interrupted; resolv.conf bounds it (5 s and 2 tries a server by
+        // getaddrinfo cannot be interrupted; resolv.conf limits it (5 s and 2 tries per server by
         // default). A thread to abandon it in would outlive its stream.
-        let found: Vec<SocketAddr> = match &self.proxy {
+        let addresses: Vec<SocketAddr> = match &self.proxy {
             Some(_) if !self.policy.permits_unseen(host) => return Err(refused()),
             Some(proxy) => proxy::addresses(proxy)
                 .map_err(|error| io::Error::other(format!("cannot look up the proxy: {error}")))?
                 .collect(),
             None => {
-                let found = (host, port).to_socket_addrs();
-                let found = found.map_err(|_| ureq::Error::HostNotFound)?.collect();
-                let permitted = self.policy.permitted(host, found).ok_or_else(refused)?;
+                let addresses = (host, port).to_socket_addrs();
+                let addresses = addresses.map_err(|_| ureq::Error::HostNotFound)?.collect();
+                let permitted = self.policy.permitted(host, addresses).ok_or_else(refused)?;
                 self.families.order(permitted).ok_or_else(no_such_family)?
             }
         };
-        let mut addresses = self.empty();
-        for address in found.into_iter().take(MAX_ADDRESSES) {
-            addresses.push(address);
+        let mut resolved = self.empty();
+        for address in addresses.into_iter().take(MAX_ADDRESSES) {
+            resolved.push(address);
         }
-        if addresses.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(addresses) }
+        if resolved.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(resolved) }
     }
 }
 
-/// ureq's array has room for so many.
+/// Capacity of ureq's address array.
 const MAX_ADDRESSES: usize = 16;
 
 #[cfg(test)]
@@ -319,8 +323,8 @@ mod tests {
     fn a_name_that_answers_differently_is_judged_each_time() {
         let policy = AddressPolicy::default();
         let at = |address: &str| -> SocketAddr { address.parse().unwrap() };
-        let judge = |found: &[&str]| {
-            policy.permitted("films.example", found.iter().map(|address| at(address)).collect())
+        let judge = |addresses: &[&str]| {
+            policy.permitted("films.example", addresses.iter().map(|address| at(address)).collect())
         };
         assert_eq!(judge(&["1.1.1.1:80"]), Some(vec![at("1.1.1.1:80")]));
         assert_eq!(judge(&["127.0.0.1:80"]), None);

@@ -1,8 +1,9 @@
-//! Asks a proxy for a connection to an upstream. Must never look a name up: that is the proxy's
-//! to do.
+//! Opens a connection to an upstream through a proxy.
 //!
 //! ureq has connectors for proxies, but they open sockets of their own, whose waits would not end
 //! with the stream.
+//!
+//! **Invariant:** the host name is not resolved here: that is up to the proxy.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -11,35 +12,35 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 
 use crate::config::{Proxy, ProxyKind};
 
-/// The addresses of the proxy itself. It is the operator's choice, so no policy applies.
+/// Returns the addresses of the proxy itself. The operator chose it, so no policy applies.
 pub(crate) fn addresses(proxy: &Proxy) -> io::Result<impl Iterator<Item = SocketAddr>> {
     (proxy.host.as_str(), proxy.port).to_socket_addrs()
 }
 
-/// Asks for a connection to `host`; after it, `line` leads there.
+/// Requests a connection to `host`; afterwards, `connection` leads there.
 pub(crate) fn connect_through(
     proxy: &Proxy,
-    line: &mut (impl Read + Write),
+    connection: &mut (impl Read + Write),
     host: &str,
     port: u16,
 ) -> io::Result<()> {
     match proxy.kind {
-        ProxyKind::Http => connect(line, proxy.login.as_ref(), host, port),
-        ProxyKind::Socks5h => socks(line, proxy.login.as_ref(), host, port),
+        ProxyKind::Http => connect(connection, proxy.login.as_ref(), host, port),
+        ProxyKind::Socks5h => socks(connection, proxy.login.as_ref(), host, port),
     }
-    // Ours, and ureq's with their limits, are of the kind "other".
+    // Errors made here, and ureq's limits, have the kind "other".
     .map_err(|error| match error.kind() {
         io::ErrorKind::Other => error,
-        io::ErrorKind::UnexpectedEof => refused("it hung up"),
+        io::ErrorKind::UnexpectedEof => refused("it closed the connection"),
         _ => refused(&error.to_string()),
     })
 }
 
 type Login = (String, String);
 
-/// RFC 9110 §9.3.6.
+/// Sends a CONNECT request (RFC 9110 §9.3.6).
 fn connect(
-    line: &mut (impl Read + Write),
+    connection: &mut (impl Read + Write),
     login: Option<&Login>,
     host: &str,
     port: u16,
@@ -53,29 +54,29 @@ fn connect(
         request += &format!("Proxy-Authorization: Basic {login}\r\n");
     }
     request += "\r\n";
-    line.write_all(request.as_bytes())?;
-    line.flush()?;
+    connection.write_all(request.as_bytes())?;
+    connection.flush()?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() == MAX_HEAD {
-            return Err(refused("its answer has no end"));
+            return Err(refused("its response head is too long"));
         }
         let mut byte = [0];
-        line.read_exact(&mut byte)?;
+        connection.read_exact(&mut byte)?;
         head.push(byte[0]);
     }
     let mut fields = [httparse::EMPTY_HEADER; 64];
-    let mut answer = httparse::Response::new(&mut fields);
-    match answer.parse(&head).map(|_| answer.code) {
+    let mut response = httparse::Response::new(&mut fields);
+    match response.parse(&head).map(|_| response.code) {
         Ok(Some(200..300)) => Ok(()),
         Ok(Some(status)) => Err(refused(&format!("HTTP status {status}"))),
         _ => Err(refused("it does not speak HTTP")),
     }
 }
 
-/// RFC 1928, with user name and password as in RFC 1929.
+/// Opens a SOCKS 5 connection (RFC 1928), with user name and password of RFC 1929.
 fn socks(
-    line: &mut (impl Read + Write),
+    connection: &mut (impl Read + Write),
     login: Option<&Login>,
     host: &str,
     port: u16,
@@ -83,20 +84,22 @@ fn socks(
     const NO_LOGIN: u8 = 0;
     const LOGIN: u8 = 2;
     const NONE_OF_THEM: u8 = 0xff;
-    line.write_all(&[5, 1, if login.is_some() { LOGIN } else { NO_LOGIN }])?;
-    line.flush()?;
-    match (read_array(line)?, login) {
+    connection.write_all(&[5, 1, if login.is_some() { LOGIN } else { NO_LOGIN }])?;
+    connection.flush()?;
+    match (read_array(connection)?, login) {
         ([5, NO_LOGIN], _) => {}
         ([5, LOGIN], Some((user, password))) => {
-            line.write_all(
+            connection.write_all(
                 &[&[1][..], &length_prefixed(user)?[..], &length_prefixed(password)?].concat(),
             )?;
-            line.flush()?;
-            if read_array::<2>(line)?[1] != 0 {
+            connection.flush()?;
+            if read_array::<2>(connection)?[1] != 0 {
                 return Err(refused("wrong user name or password"));
             }
         }
-        ([5, NONE_OF_THEM | LOGIN], _) => return Err(refused("it wants another kind of login")),
+        ([5, NONE_OF_THEM | LOGIN], _) => {
+            return Err(refused("it requires an unsupported login method"));
+        }
         _ => return Err(refused("it does not speak SOCKS 5")),
     }
     let address = match host.parse() {
@@ -104,18 +107,18 @@ fn socks(
         Ok(IpAddr::V6(v6)) => [&[4][..], &v6.octets()].concat(),
         Err(_) => [&[3][..], &length_prefixed(host)?].concat(),
     };
-    line.write_all(&[&[5, 1, 0], &address[..], &port.to_be_bytes()].concat())?;
-    line.flush()?;
-    let [5, reply, _, kind] = read_array(line)? else {
+    connection.write_all(&[&[5, 1, 0], &address[..], &port.to_be_bytes()].concat())?;
+    connection.flush()?;
+    let [5, reply, _, kind] = read_array(connection)? else {
         return Err(refused("it does not speak SOCKS 5"));
     };
-    // The address that it connects from: of no use, but it must be read.
+    // The address that the proxy connects from is unused, but must be read.
     let len = match kind {
         1 => 4,
         4 => 16,
-        _ => usize::from(read_array::<1>(line)?[0]),
+        _ => usize::from(read_array::<1>(connection)?[0]),
     };
-    line.read_exact(&mut vec![0; len + 2])?;
+    connection.read_exact(&mut vec![0; len + 2])?;
     match reply {
         0 => Ok(()),
         2 => Err(refused("its rules forbid it")),
@@ -126,9 +129,9 @@ fn socks(
     }
 }
 
-fn read_array<const N: usize>(line: &mut impl Read) -> io::Result<[u8; N]> {
+fn read_array<const N: usize>(connection: &mut impl Read) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
-    line.read_exact(&mut bytes)?;
+    connection.read_exact(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -145,8 +148,8 @@ pub(crate) fn refused(why: &str) -> io::Error {
 mod tests {
     use super::*;
 
-    /// What is said to a proxy that answers with `answer`, and what comes of it.
-    fn say(proxy: &str, host: &str, answer: &[u8]) -> (Vec<u8>, Result<(), String>) {
+    /// Returns what is sent to a proxy that responds with `response`, and the outcome.
+    fn say(proxy: &str, host: &str, response: &[u8]) -> (Vec<u8>, Result<(), String>) {
         struct Line<'a>(Vec<u8>, &'a [u8]);
         impl Read for Line<'_> {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -161,19 +164,19 @@ mod tests {
                 Ok(())
             }
         }
-        let mut line = Line(Vec::new(), answer);
-        let said = connect_through(&proxy.parse().unwrap(), &mut line, host, 443);
-        (line.0, said.map_err(|error| error.to_string()))
+        let mut connection = Line(Vec::new(), response);
+        let sent = connect_through(&proxy.parse().unwrap(), &mut connection, host, 443);
+        (connection.0, sent.map_err(|error| error.to_string()))
     }
 
     #[test]
     fn http_proxies() {
-        let (said, outcome) =
+        let (sent, outcome) =
             say("http://u:p@h", "a.example", b"HTTP/1.1 200 Fine\r\nX: y\r\n\r\n");
         assert_eq!(outcome, Ok(()));
-        let said = String::from_utf8(said).unwrap();
-        assert!(said.starts_with("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n"));
-        assert!(said.contains("Proxy-Authorization: Basic dTpw\r\n"), "{said}");
+        let sent = String::from_utf8(sent).unwrap();
+        assert!(sent.starts_with("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n"));
+        assert!(sent.contains("Proxy-Authorization: Basic dTpw\r\n"), "{sent}");
         assert!(say("http://h", "::1", b"").0.starts_with(b"CONNECT [::1]:443 "));
         let refusal = say("http://h", "a", b"HTTP/1.1 407 No\r\n\r\n").1.unwrap_err();
         assert!(refusal.contains("407"), "{refusal}");
@@ -184,22 +187,22 @@ mod tests {
     #[test]
     fn socks_proxies() {
         let fine = [5, 0, 5, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        let (said, outcome) = say("socks5h://h", "a.example", &fine);
+        let (sent, outcome) = say("socks5h://h", "a.example", &fine);
         assert_eq!(outcome, Ok(()));
-        assert_eq!(said, b"\x05\x01\x00\x05\x01\x00\x03\x09a.example\x01\xbb");
-        let (said, _) = say("socks5h://h", "10.0.0.1", &fine);
-        assert_eq!(said[3..], [5, 1, 0, 1, 10, 0, 0, 1, 1, 187]);
+        assert_eq!(sent, b"\x05\x01\x00\x05\x01\x00\x03\x09a.example\x01\xbb");
+        let (sent, _) = say("socks5h://h", "10.0.0.1", &fine);
+        assert_eq!(sent[3..], [5, 1, 0, 1, 10, 0, 0, 1, 1, 187]);
         let with_login = [5, 2, 1, 0, 5, 0, 0, 3, 1, b'x', 0, 0];
-        let (said, outcome) = say("socks5h://u:p@h", "a", &with_login);
+        let (sent, outcome) = say("socks5h://u:p@h", "a", &with_login);
         assert_eq!(outcome, Ok(()));
-        assert_eq!(said[3..8], [1, 1, b'u', 1, b'p']);
-        for (answer, word) in [
+        assert_eq!(sent[3..8], [1, 1, b'u', 1, b'p']);
+        for (response, word) in [
             (&[5, 0xff][..], "login"),
             (&[5, 2], "login"),
             (&[4, 0], "speak"),
             (&[5, 0, 5, 5, 0, 1, 0, 0, 0, 0, 0, 0], "refused"),
         ] {
-            let error = say("socks5h://h", "a", answer).1.unwrap_err();
+            let error = say("socks5h://h", "a", response).1.unwrap_err();
             assert!(error.contains(word), "{error}");
         }
         assert!(say("socks5h://h", &"a".repeat(256), &fine).1.is_err());

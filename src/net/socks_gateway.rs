@@ -1,9 +1,10 @@
-//! The way out for a program that reads pages for us: a SOCKS 5 proxy (RFC 1928) on loopback that
-//! connects it only to what the address policy permits, judged like every other connection where it
-//! is made, after DNS. So no redirect, no second look-up and nothing that a page says leads inwards.
+//! A SOCKS 5 proxy (RFC 1928) on loopback for yt-dlp: connects only to what the address policy
+//! permits, checked where each connection is made, after DNS. So no redirect, no second resolution
+//! and nothing in a page leads inwards.
 //!
-//! It asks for a password (RFC 1929), for it is nobody else's way out. Must never look at what goes
-//! through.
+//! The gateway requires a password (RFC 1929), as it serves no other process.
+//!
+//! **API boundary:** nothing here reads what is relayed.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -23,12 +24,12 @@ mod guarded_socket;
 
 use guarded_socket::{GuardedSocket, relay};
 
-/// Connections at a time. Those beyond are closed; a page takes some few.
+/// Maximum number of concurrent connections; further ones are closed. A page takes a few.
 const MAX_CONNECTIONS: usize = 128;
 const BACKLOG: i32 = 128;
 const USER: &str = "ytcanal";
 
-/// The open gate; dropping it closes it, and ends all that goes through.
+/// A running gateway; dropping it closes it and every connection through it.
 pub struct SocksGateway {
     address: SocketAddr,
     password: String,
@@ -36,7 +37,7 @@ pub struct SocksGateway {
     acceptor: Option<JoinHandle<()>>,
 }
 
-/// What is asked of whom.
+/// The state of the accepting thread and its connections.
 struct Acceptor {
     policy: AddressPolicy,
     families: Arc<Families>,
@@ -48,7 +49,7 @@ struct Acceptor {
 }
 
 impl SocksGateway {
-    /// Opens one for upstreams that are treated so.
+    /// Opens a gateway for upstreams with this configuration.
     pub fn open(
         config: &config::UpstreamConfig,
         families: &Arc<Families>,
@@ -57,7 +58,7 @@ impl SocksGateway {
         let address = listener.local_addr()?;
         let closing = Arc::new(EventFd::new()?);
         let password = secret()?;
-        let keeper = Acceptor {
+        let acceptor = Acceptor {
             policy: AddressPolicy::from_config(config),
             families: families.clone(),
             proxy: config.proxy.clone(),
@@ -66,12 +67,12 @@ impl SocksGateway {
             closing: closing.clone(),
             open: AtomicUsize::new(0),
         };
-        let thread = thread::Builder::new().name("gate".into());
-        let keeper = thread.spawn(move || keeper.accept_loop(&listener))?;
-        Ok(SocksGateway { address, password, closing, acceptor: Some(keeper) })
+        let thread = thread::Builder::new().name("socks gateway".into());
+        let acceptor = thread.spawn(move || acceptor.accept_loop(&listener))?;
+        Ok(SocksGateway { address, password, closing, acceptor: Some(acceptor) })
     }
 
-    /// Where it is, as a proxy is named, with the password: a secret.
+    /// Returns the proxy URL of the gateway, with the password: a secret.
     pub fn url(&self) -> String {
         format!("socks5h://{USER}:{}@{}", self.password, self.address)
     }
@@ -80,35 +81,35 @@ impl SocksGateway {
 impl Drop for SocksGateway {
     fn drop(&mut self) {
         self.closing.signal();
-        if let Some(keeper) = self.acceptor.take()
-            && keeper.join().is_err()
+        if let Some(acceptor) = self.acceptor.take()
+            && acceptor.join().is_err()
         {
-            log::error!("the gate's thread panicked; this is a fault in ytcanal");
+            log::error!("SOCKS gateway thread panicked; this is a bug in ytcanal");
         }
     }
 }
 
-/// A word that nobody guesses.
+/// Returns an unguessable password.
 fn secret() -> io::Result<String> {
     let mut bytes = [0; 16];
     let random = ring::rand::SystemRandom::new();
     ring::rand::SecureRandom::fill(&random, &mut bytes)
-        .map_err(|_| io::Error::other("the system has no random numbers"))?;
+        .map_err(|_| io::Error::other("the system provides no random numbers"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 impl Acceptor {
-    /// Takes connections until the gate closes, each on a thread of its own.
+    /// Accepts connections until the gateway closes, and serves each on a thread of its own.
     fn accept_loop(&self, listener: &TcpListener) {
         thread::scope(|scope| {
             loop {
-                let awaited = [self.closing.as_fd(), listener.as_fd()];
-                match sys::poll(awaited.map(|fd| (fd, sys::READABLE)), None) {
+                let interests = [self.closing.as_fd(), listener.as_fd()];
+                match sys::poll(interests.map(|fd| (fd, sys::READABLE)), None) {
                     Ok([false, true]) => {}
                     _ => return,
                 }
                 let Ok((socket, _)) = listener.accept() else {
-                    // For want of descriptors, perhaps; it stays readable meanwhile.
+                    // Descriptors may have run out; the listener stays readable meanwhile.
                     self.pause();
                     continue;
                 };
@@ -116,10 +117,10 @@ impl Acceptor {
                     self.open.fetch_sub(1, Ordering::Relaxed);
                     continue;
                 }
-                let thread = thread::Builder::new().name("gate connection".into());
+                let thread = thread::Builder::new().name("socks relay".into());
                 let spawned = thread.spawn_scoped(scope, move || {
                     if let Err(error) = self.handle(socket) {
-                        log::debug!("a connection through the gate ended: {error}");
+                        log::debug!("SOCKS gateway connection ended: {error}");
                     }
                     self.open.fetch_sub(1, Ordering::Relaxed);
                 });
@@ -132,72 +133,75 @@ impl Acceptor {
     }
 
     fn pause(&self) {
-        let awaited = [(self.closing.as_fd(), sys::READABLE)];
-        if sys::poll(awaited, Some(Duration::from_millis(50))).is_err() {
+        let interests = [(self.closing.as_fd(), sys::READABLE)];
+        if sys::poll(interests, Some(Duration::from_millis(50))).is_err() {
             thread::yield_now();
         }
     }
 
-    /// The life of a connection.
+    /// Serves one connection.
     fn handle(&self, socket: TcpStream) -> io::Result<()> {
-        let mut inside = GuardedSocket::new(socket, &self.closing)?;
-        let (host, port) = self.read_request(&mut inside)?;
-        let mut outside = match self.connect(&host, port) {
-            Ok(outside) => outside,
+        let mut client = GuardedSocket::new(socket, &self.closing)?;
+        let (host, port) = self.read_request(&mut client)?;
+        let mut upstream = match self.connect(&host, port) {
+            Ok(upstream) => upstream,
             Err(error) => {
                 let reply = match error.kind() {
                     io::ErrorKind::PermissionDenied => {
-                        log::info!("what reads pages wanted to connect to {host:?}: {error}");
+                        log::info!("refused a connection of yt-dlp: {host:?}: {error}");
                         FORBIDDEN
                     }
                     io::ErrorKind::ConnectionRefused => REFUSED,
                     _ => UNREACHABLE,
                 };
-                inside.write_all(&reply_message(reply))?;
-                return inside.shut_down();
+                client.write_all(&reply_message(reply))?;
+                return client.shut_down();
             }
         };
-        inside.write_all(&reply_message(GRANTED))?;
-        relay(&mut inside, &mut outside, &self.closing)?;
-        inside.shut_down()
+        client.write_all(&reply_message(GRANTED))?;
+        relay(&mut client, &mut upstream, &self.closing)?;
+        client.shut_down()
     }
 
-    /// Where the connection is to lead, once its password was right.
-    fn read_request(&self, inside: &mut GuardedSocket<'_>) -> io::Result<(String, u16)> {
+    /// Reads the login and the request; returns the target.
+    fn read_request(&self, client: &mut GuardedSocket<'_>) -> io::Result<(String, u16)> {
         const LOGIN: u8 = 2;
         let refused = |why| io::Error::new(io::ErrorKind::InvalidData, why);
-        let [5, count] = inside.read_array()? else { return Err(refused("it is not SOCKS 5")) };
+        let [5, count] = client.read_array()? else {
+            return Err(refused("the client does not speak SOCKS 5"));
+        };
         let mut methods = vec![0; usize::from(count)];
-        inside.read_exact(&mut methods)?;
+        client.read_exact(&mut methods)?;
         if !methods.contains(&LOGIN) {
-            inside.write_all(&[5, 0xff])?;
-            return Err(refused("it has no login"));
+            client.write_all(&[5, 0xff])?;
+            return Err(refused("the client offers no password login"));
         }
-        inside.write_all(&[5, LOGIN])?;
-        let [1] = inside.read_array()? else { return Err(refused("its login is of another kind")) };
-        let (user, password) = (inside.read_prefixed()?, inside.read_prefixed()?);
+        client.write_all(&[5, LOGIN])?;
+        let [1] = client.read_array()? else { return Err(refused("the login is not of RFC 1929")) };
+        let (user, password) = (client.read_prefixed()?, client.read_prefixed()?);
         if user != USER.as_bytes() || password != self.password.as_bytes() {
-            inside.write_all(&[1, 1])?;
-            return Err(refused("its login is wrong"));
+            client.write_all(&[1, 1])?;
+            return Err(refused("wrong user name or password"));
         }
-        inside.write_all(&[1, 0])?;
-        let [5, command, _, kind] = inside.read_array()? else {
-            return Err(refused("not SOCKS 5"));
+        client.write_all(&[1, 0])?;
+        let [5, command, _, kind] = client.read_array()? else {
+            return Err(refused("the request is not SOCKS 5"));
         };
         let host = match kind {
-            1 => Ipv4Addr::from(inside.read_array::<4>()?).to_string(),
-            4 => Ipv6Addr::from(inside.read_array::<16>()?).to_string(),
-            _ => String::from_utf8(inside.read_prefixed()?).map_err(|_| refused("not a name"))?,
+            1 => Ipv4Addr::from(client.read_array::<4>()?).to_string(),
+            4 => Ipv6Addr::from(client.read_array::<16>()?).to_string(),
+            _ => String::from_utf8(client.read_prefixed()?)
+                .map_err(|_| refused("the host name is not UTF-8"))?,
         };
-        let port = u16::from_be_bytes(inside.read_array()?);
+        let port = u16::from_be_bytes(client.read_array()?);
         if command != 1 {
-            inside.write_all(&reply_message(UNKNOWN_COMMAND))?;
-            return Err(refused("it wants something else than a connection"));
+            client.write_all(&reply_message(UNKNOWN_COMMAND))?;
+            return Err(refused("the command is not CONNECT"));
         }
         Ok((host, port))
     }
 
-    /// A connection to there, if it may be: through the proxy, if there is one.
+    /// Connects to the target, if that is permitted: through the proxy, if there is one.
     fn connect(&self, host: &str, port: u16) -> io::Result<GuardedSocket<'_>> {
         let forbidden = || {
             let why = "that is not a public address; the operator can allow it in upstream.allow";
@@ -207,26 +211,26 @@ impl Acceptor {
             let found: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
             let permitted = self.policy.permitted(host, found).ok_or_else(forbidden)?;
             let arranged = self.families.order(permitted).ok_or_else(no_such_family)?;
-            let (outside, address) = self.dial(&arranged)?;
+            let (upstream, address) = self.dial(&arranged)?;
             self.families.record_success(address, &arranged);
-            return Ok(outside);
+            return Ok(upstream);
         };
         if !self.policy.permits_unseen(host) {
             return Err(forbidden());
         }
-        let (mut outside, _) = self.dial(&proxy::addresses(proxy)?.collect::<Vec<_>>())?;
-        outside.idle_timeout = self.connect_timeout;
-        proxy::connect_through(proxy, &mut outside, host, port)?;
-        outside.idle_timeout = guarded_socket::IDLE_TIMEOUT;
-        Ok(outside)
+        let (mut upstream, _) = self.dial(&proxy::addresses(proxy)?.collect::<Vec<_>>())?;
+        upstream.idle_timeout = self.connect_timeout;
+        proxy::connect_through(proxy, &mut upstream, host, port)?;
+        upstream.idle_timeout = guarded_socket::IDLE_TIMEOUT;
+        Ok(upstream)
     }
 
-    /// A connection to the first of the addresses that answers.
+    /// Connects to one of the addresses, trying each in turn.
     fn dial(&self, addresses: &[SocketAddr]) -> io::Result<(GuardedSocket<'_>, SocketAddr)> {
         let deadline = Instant::now() + self.connect_timeout;
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for (tried, address) in addresses.iter().enumerate() {
-            // The time is shared out, so that one silent address does not use it all up.
+            // Each address gets a share of the time, so that a silent one does not use it all up.
             let left = u32::try_from(addresses.len() - tried).unwrap_or(1);
             let share = deadline.saturating_duration_since(Instant::now()) / left;
             match self.dial_one(*address, share) {
@@ -239,8 +243,8 @@ impl Acceptor {
 
     fn dial_one(&self, address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
         let socket = sys::start_connect(address)?;
-        let awaited = [(self.closing.as_fd(), sys::READABLE), (socket.as_fd(), sys::WRITABLE)];
-        match sys::poll(awaited, Some(limit))? {
+        let interests = [(self.closing.as_fd(), sys::READABLE), (socket.as_fd(), sys::WRITABLE)];
+        match sys::poll(interests, Some(limit))? {
             [false, true] => match socket.take_error()? {
                 Some(error) => Err(error),
                 None => Ok(socket),
@@ -250,7 +254,7 @@ impl Acceptor {
     }
 }
 
-// The replies of RFC 1928 §6.
+// Replies (RFC 1928 §6).
 const GRANTED: u8 = 0;
 const FORBIDDEN: u8 = 2;
 const UNREACHABLE: u8 = 4;
@@ -266,10 +270,15 @@ mod tests {
     use super::*;
     use crate::config::HostPattern;
 
-    /// What the gate leads to for a client with this login that wants to go to `host`.
-    fn through(gate: &SocksGateway, login: &str, host: &str, port: u16) -> io::Result<TcpStream> {
-        let proxy: Proxy = format!("socks5h://{login}@{}", gate.address).parse().unwrap();
-        let mut line = TcpStream::connect(gate.address)?;
+    /// Connects through the gateway with this login to `host`.
+    fn through(
+        gateway: &SocksGateway,
+        login: &str,
+        host: &str,
+        port: u16,
+    ) -> io::Result<TcpStream> {
+        let proxy: Proxy = format!("socks5h://{login}@{}", gateway.address).parse().unwrap();
+        let mut line = TcpStream::connect(gateway.address)?;
         line.set_read_timeout(Some(Duration::from_secs(60)))?;
         proxy::connect_through(&proxy, &mut line, host, port)?;
         Ok(line)
@@ -280,30 +289,30 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let allow = vec![HostPattern::Net("127.0.0.1/32".parse().unwrap())];
-        let gate = SocksGateway::open(
+        let gateway = SocksGateway::open(
             &config::UpstreamConfig { allow, ..Default::default() },
             &Arc::default(),
         )
         .unwrap();
-        let login = format!("{USER}:{}", gate.password);
-        let mut inside = through(&gate, &login, "127.0.0.1", port).unwrap();
-        let (mut outside, _) = listener.accept().unwrap();
-        inside.write_all(b"ask").unwrap();
+        let login = format!("{USER}:{}", gateway.password);
+        let mut client = through(&gateway, &login, "127.0.0.1", port).unwrap();
+        let (mut upstream, _) = listener.accept().unwrap();
+        client.write_all(b"ask").unwrap();
         let mut asked = [0; 3];
-        outside.read_exact(&mut asked).unwrap();
-        outside.write_all(b"answer").unwrap();
-        drop(outside);
+        upstream.read_exact(&mut asked).unwrap();
+        upstream.write_all(b"answer").unwrap();
+        drop(upstream);
         let mut answer = Vec::new();
-        inside.read_to_end(&mut answer).unwrap();
+        client.read_to_end(&mut answer).unwrap();
         assert_eq!((&asked, &answer[..]), (b"ask", &b"answer"[..]));
 
         listener.set_nonblocking(true).unwrap();
         for host in ["127.0.0.2", "::1", "::ffff:127.0.0.2", "10.0.0.1", "169.254.169.254"] {
-            let error = through(&gate, &login, host, port).unwrap_err().to_string();
+            let error = through(&gateway, &login, host, port).unwrap_err().to_string();
             assert!(error.contains("its rules forbid it"), "{host}: {error}");
         }
         for login in ["ytcanal:", "ytcanal:0", "me:me"] {
-            assert!(through(&gate, login, "127.0.0.1", port).is_err(), "{login}");
+            assert!(through(&gateway, login, "127.0.0.1", port).is_err(), "{login}");
         }
         assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
@@ -313,17 +322,17 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let allow = vec![HostPattern::Net("127.0.0.1/32".parse().unwrap())];
-        let gate = SocksGateway::open(
+        let gateway = SocksGateway::open(
             &config::UpstreamConfig { allow, ..Default::default() },
             &Arc::default(),
         )
         .unwrap();
-        let login = format!("{USER}:{}", gate.password);
-        let mut inside = through(&gate, &login, "127.0.0.1", port).unwrap();
+        let login = format!("{USER}:{}", gateway.password);
+        let mut client = through(&gateway, &login, "127.0.0.1", port).unwrap();
         let (_outside, _) = listener.accept().unwrap();
-        // One that says nothing at all.
-        let _silent = TcpStream::connect(gate.address).unwrap();
-        drop(gate);
-        assert!(!matches!(inside.read(&mut [0]), Ok(1)));
+        // A connection that sends nothing.
+        let _silent = TcpStream::connect(gateway.address).unwrap();
+        drop(gateway);
+        assert!(!matches!(client.read(&mut [0]), Ok(1)));
     }
 }

@@ -1,4 +1,4 @@
-//! The two ends of a connection through the gate, and what goes to and fro between them.
+//! The two sockets of a gateway connection, and the relay between them.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -7,45 +7,45 @@ use std::time::{Duration, Instant};
 
 use crate::sys::{self, EventFd};
 
-/// How long a connection may be silent: more than what reads pages waits for an answer.
+/// Maximum silence on a connection: longer than yt-dlp waits for a response.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a connection is kept for its last bytes to be taken.
+/// Maximum wait for the peer to take the last bytes.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// To and fro, until one side has closed.
+/// Relays bytes in both directions until one side closes.
 pub(crate) fn relay(
-    inside: &mut GuardedSocket<'_>,
-    outside: &mut GuardedSocket<'_>,
+    client: &mut GuardedSocket<'_>,
+    upstream: &mut GuardedSocket<'_>,
     closing: &EventFd,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 16 << 10];
     loop {
-        let awaited = [closing.as_fd(), inside.socket.as_fd(), outside.socket.as_fd()];
+        let interests = [closing.as_fd(), client.socket.as_fd(), upstream.socket.as_fd()];
         let [over, from_inside, from_outside] =
-            sys::poll(awaited.map(|fd| (fd, sys::READABLE)), Some(IDLE_TIMEOUT))?;
+            sys::poll(interests.map(|fd| (fd, sys::READABLE)), Some(IDLE_TIMEOUT))?;
         if over || !(from_inside || from_outside) {
             return Err(io::ErrorKind::TimedOut.into());
         }
         if from_inside {
-            match inside.read(&mut buffer)? {
+            match client.read(&mut buffer)? {
                 0 => return Ok(()),
-                count => outside.write_all(&buffer[..count])?,
+                count => upstream.write_all(&buffer[..count])?,
             }
         }
         if from_outside {
-            match outside.read(&mut buffer)? {
+            match upstream.read(&mut buffer)? {
                 0 => return Ok(()),
-                count => inside.write_all(&buffer[..count])?,
+                count => client.write_all(&buffer[..count])?,
             }
         }
     }
 }
 
-/// A socket whose waits have a limit, and end with the gate.
+/// A socket whose waits have a limit, and end with the gateway.
 pub(crate) struct GuardedSocket<'g> {
     socket: TcpStream,
     closing: &'g EventFd,
-    /// How long it may be silent.
+    /// Maximum silence.
     pub(crate) idle_timeout: Duration,
 }
 
@@ -62,7 +62,7 @@ impl<'g> GuardedSocket<'g> {
         Ok(bytes)
     }
 
-    /// Bytes behind their number.
+    /// Reads a byte string with its length in front.
     pub(crate) fn read_prefixed(&mut self) -> io::Result<Vec<u8>> {
         let [count] = self.read_array()?;
         let mut bytes = vec![0; usize::from(count)];
@@ -71,23 +71,23 @@ impl<'g> GuardedSocket<'g> {
     }
 
     fn wait(&self, interest: i16) -> io::Result<()> {
-        let awaited = [(self.closing.as_fd(), sys::READABLE), (self.socket.as_fd(), interest)];
-        match sys::poll(awaited, Some(self.idle_timeout))? {
+        let interests = [(self.closing.as_fd(), sys::READABLE), (self.socket.as_fd(), interest)];
+        match sys::poll(interests, Some(self.idle_timeout))? {
             [false, true] => Ok(()),
             _ => Err(io::ErrorKind::TimedOut.into()),
         }
     }
 
-    /// Says that there is no more, and waits a little for the other side to have seen it: closing
-    /// with unread bytes would reset the connection, and lose what was sent.
+    /// Shuts down the write side and waits briefly for the peer to read everything: closing with
+    /// unread bytes would reset the connection and lose what was sent.
     pub(crate) fn shut_down(self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)?;
         let deadline = Instant::now() + LINGER;
         let mut sink = [0; 4096];
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let awaited = [self.closing.as_fd(), self.socket.as_fd()];
-            match sys::poll(awaited.map(|fd| (fd, sys::READABLE)), Some(left))? {
+            let interests = [self.closing.as_fd(), self.socket.as_fd()];
+            match sys::poll(interests.map(|fd| (fd, sys::READABLE)), Some(left))? {
                 [false, true] if (&self.socket).read(&mut sink)? > 0 => {}
                 _ => return Ok(()),
             }
