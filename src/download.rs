@@ -114,7 +114,7 @@ fn run<'c, 'edge>(
             MediaSource::Urls(media) => media,
             MediaSource::Page { link, choice } => {
                 let client = client.address();
-                let offer = app.resolver.offer(&link, &RequestContext { client, cancel })?;
+                let offer = app.resolver.resolve(&link, &RequestContext { client, cancel })?;
                 let mut media = resolve::media(&app.resolver, &offer, &choice, client)?;
                 if choice.cover {
                     let picture = Thumbnail::fetch(&offer, &app.upstream, cancel)?;

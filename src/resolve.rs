@@ -1,9 +1,10 @@
-//! From a page link to what its film is on offer as.
+//! Resolves page URLs: determines the formats in which a page offers its media.
 //!
-//! A page is read by yt-dlp (in one of two ways), and what came of it is kept for as long as
-//! its URLs are good. However many ask for one page at the same time, it is read once; whoever is
-//! first does it for all, and if their client leaves, the next one begins anew. Must never fetch
-//! media.
+//! yt-dlp reads a page (in one of two ways), and the result is cached for as long as its URLs are
+//! valid. However many requests need one page at the same time, it is read once: the first request
+//! reads it for all, and if its client leaves, the next one starts over.
+//!
+//! **API boundary:** nothing here fetches media.
 
 use std::io;
 use std::net::IpAddr;
@@ -43,41 +44,42 @@ use cache::{Lookup, PageCache};
 use fork_server::ForkServerBackend;
 use subprocess::SubprocessBackend;
 
-/// Reads pages, and remembers them.
+/// Reads pages and caches the results.
 pub struct Resolver {
     config: Config,
     policy: AddressPolicy,
-    /// All that yt-dlp connects to, it connects to through this.
+    /// Carries every connection of yt-dlp.
     _gateway: SocksGateway,
-    /// The ways to call yt-dlp; the first one that works is taken.
+    /// The ways to run yt-dlp; the first one that works is used.
     backends: Vec<Box<dyn Backend>>,
-    /// For as many as may be called at a time; half of them for one client.
+    /// Limits concurrent runs; one client gets half of them.
     limiter: StreamLimiter,
-    /// Where yt-dlp may keep what it learns of sites.
+    /// Holds the cache of yt-dlp.
     runtime_dir: Arc<RuntimeDir>,
     cache: PageCache,
+    /// Number of pages read, and of failures.
     read: AtomicU64,
     failed: AtomicU64,
-    /// What is behind a link that leads to nobody's page but ours.
-    built_in: OnceLock<Arc<PageMedia>>,
+    /// The page that this program serves itself, for the demo.
+    built_in_page: OnceLock<Arc<PageMedia>>,
 }
 
 impl Resolver {
-    /// As the configuration wants it.
+    /// Makes the resolver that the configuration describes.
     pub fn new(
         config: &Config,
         families: &Arc<Families>,
         runtime: &Arc<RuntimeDir>,
     ) -> io::Result<Resolver> {
         let resolver = &config.resolver;
-        let gate = SocksGateway::open(&config.upstream, families)?;
-        let environment = ChildEnv::with(Some(&gate.url()));
+        let gateway = SocksGateway::open(&config.upstream, families)?;
+        let environment = ChildEnv::with(Some(&gateway.url()));
         let memory = resolver.memory.0;
-        let mut ways: Vec<Box<dyn Backend>> = Vec::new();
+        let mut backends: Vec<Box<dyn Backend>> = Vec::new();
         if resolver.fork_server {
             let program = resolver.command.clone();
             let environment = environment.clone();
-            ways.push(Box::new(ForkServerBackend::new(
+            backends.push(Box::new(ForkServerBackend::new(
                 program,
                 environment,
                 runtime.clone(),
@@ -85,7 +87,7 @@ impl Resolver {
             )));
         }
         let (program, runtime) = (resolver.command.clone(), runtime.clone());
-        ways.push(Box::new(SubprocessBackend {
+        backends.push(Box::new(SubprocessBackend {
             program,
             environment,
             runtime: runtime.clone(),
@@ -94,9 +96,9 @@ impl Resolver {
         Ok(Resolver {
             config: config.clone(),
             policy: AddressPolicy::from_config(&config.upstream),
-            _gateway: gate,
-            backends: ways,
-            // Each of them has the slot of a stream, which are limited.
+            _gateway: gateway,
+            backends,
+            // Every waiting request holds a stream permit, and these are limited.
             limiter: StreamLimiter::new(resolver.processes, resolver.processes.div_ceil(2))
                 .without_queue_limit(),
             cache: PageCache::new(
@@ -106,54 +108,59 @@ impl Resolver {
             runtime_dir: runtime,
             read: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-            built_in: OnceLock::new(),
+            built_in_page: OnceLock::new(),
         })
     }
 
-    /// From now on the link of `offer` needs no reading. There can be one such link.
-    pub fn register_builtin(&self, offer: PageMedia) {
-        self.built_in.get_or_init(|| Arc::new(offer));
+    /// Registers a page that needs no reading. There can be one.
+    pub fn register_builtin(&self, page: PageMedia) {
+        self.built_in_page.get_or_init(|| Arc::new(page));
     }
 
-    /// Pages that were read so far.
+    /// Returns the number of pages read so far.
     pub fn pages_read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// Pages that could not be read so far.
+    /// Returns the number of pages that could not be read so far.
     pub fn pages_failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// What the film behind `link` is on offer as.
-    pub fn offer(&self, link: &Url, context: &RequestContext<'_>) -> Result<Arc<PageMedia>, Error> {
-        self.resolve_newer_than(link, 0, context).map(|(offer, _)| offer)
+    /// Returns what the page behind `link` offers.
+    pub fn resolve(
+        &self,
+        link: &Url,
+        context: &RequestContext<'_>,
+    ) -> Result<Arc<PageMedia>, Error> {
+        self.resolve_newer_than(link, 0, context).map(|(page, _)| page)
     }
 
-    /// The same, but read later than the offer with this serial number was; and whether it was read
-    /// for this. It is the same offer where reading the page again was in vain a moment ago.
+    /// Like [`resolve`](Resolver::resolve), but returns a page newer than `generation`, and whether
+    /// it was read for this call. Returns the same page where reading it again was futile a moment
+    /// ago.
     pub fn resolve_newer_than(
         &self,
         link: &Url,
-        serial: u64,
+        generation: u64,
         context: &RequestContext<'_>,
     ) -> Result<(Arc<PageMedia>, bool), Error> {
-        if let Some(offer) = self.built_in.get().filter(|offer| offer.link == *link) {
-            return Ok((offer.clone(), true));
+        if let Some(page) = self.built_in_page.get().filter(|page| page.link == *link) {
+            return Ok((page.clone(), true));
         }
         loop {
-            match self.cache.get(link, serial)? {
-                Lookup::Hit(offer) => return Ok((offer, false)),
+            match self.cache.get(link, generation)? {
+                Lookup::Hit(page) => return Ok((page, false)),
                 Lookup::Miss(flight) => {
                     let read = self.read(link, context);
                     let count = if read.is_ok() { &self.read } else { &self.failed };
                     count.fetch_add(1, Ordering::Relaxed);
-                    return flight.complete(read).map(|offer| (offer, true));
+                    return flight.complete(read).map(|page| (page, true));
                 }
-                Lookup::InFlight(way) => match way.wait(context.cancel)? {
-                    // Whoever was at it has left.
+                Lookup::InFlight(waiter) => match waiter.wait(context.cancel)? {
+                    // The client of the request that read the page has left.
                     None | Some(Err(Error::Stopped)) => {}
-                    Some(Ok(offer)) if offer.generation > serial => return Ok((offer, true)),
+                    Some(Ok(page)) if page.generation > generation => return Ok((page, true)),
                     Some(Ok(_)) => {}
                     Some(Err(error)) => return Err(error),
                 },
@@ -161,88 +168,88 @@ impl Resolver {
         }
     }
 
-    /// The locations of the offer with this serial number were refused, although they were fresh:
-    /// for a while its page is not read for that again.
-    fn mark_stale(&self, link: &Url, serial: u64) {
-        self.cache.mark_stale(link, serial);
+    /// Records that the locations of this generation were refused although they were fresh: for a
+    /// while the page is not read again because of that.
+    fn mark_stale(&self, link: &Url, generation: u64) {
+        self.cache.mark_stale(link, generation);
     }
 
-    /// Reads the page.
+    /// Reads a page.
     fn read(&self, link: &Url, context: &RequestContext<'_>) -> Result<PageMedia, Error> {
-        let begun = Instant::now();
+        let started = Instant::now();
         if !self.policy.permits_page(link) {
             let host = link.host_str().unwrap_or_default();
-            return Err(unresolved(ResolveError::address(host)));
+            return Err(resolve_error(ResolveError::address(host)));
         }
-        let said = self.run(link, begun, context)?;
-        let offer = if said.code == 0 {
-            ytdlp_json::read(link, &said.stdout)
+        let output = self.run(link, started, context)?;
+        let page = if output.code == 0 {
+            ytdlp_json::read(link, &output.stdout)
         } else {
-            Err(classify::classify(said.code, &said.stderr))
+            Err(classify::classify(output.code, &output.stderr))
         };
         let host = link.host_str().unwrap_or_default();
-        match &offer {
-            Ok(offer) => log::debug!(
+        match &page {
+            Ok(page) => log::debug!(
                 "read a page of {host} in {:.1?}: {} renditions",
-                begun.elapsed(),
-                offer.renditions.len()
+                started.elapsed(),
+                page.renditions.len()
             ),
-            Err(why) => log::debug!("a page of {host} was not read: {}", why.message),
+            Err(why) => log::debug!("failed to read a page of {host}: {}", why.message),
         }
-        offer.map_err(unresolved)
+        page.map_err(resolve_error)
     }
 
     fn run(
         &self,
         link: &Url,
-        begun: Instant,
+        started: Instant,
         context: &RequestContext<'_>,
     ) -> Result<Output, Error> {
         let limit = self.config.resolver.timeout.0;
-        let until = begun + limit;
+        let deadline = started + limit;
         let RequestContext { client, cancel } = *context;
-        let _slot = self.limiter.try_acquire(client, cancel, limit).map_err(|error| {
-            let is_full = matches!(error, Error::LimitExceeded(_));
-            if is_full { unresolved(ResolveError::busy()) } else { error }
+        let _permit = self.limiter.try_acquire(client, cancel, limit).map_err(|error| {
+            let is_limit = matches!(error, Error::LimitExceeded(_));
+            if is_limit { resolve_error(ResolveError::busy()) } else { error }
         })?;
         let arguments = backend::arguments(&self.config, &self.runtime_dir.pages(), link);
-        self.run_backends(&arguments, until, cancel)
+        self.run_backends(&arguments, deadline, cancel)
     }
 
-    /// Calls it in the first way that works.
+    /// Runs yt-dlp in the first way that works.
     fn run_backends(
         &self,
         arguments: &[String],
-        until: Instant,
+        deadline: Instant,
         cancel: &CancelToken,
     ) -> Result<Output, Error> {
         let limit = self.config.resolver.timeout.0;
-        for way in &self.backends {
-            return match way.run(arguments, until, cancel) {
-                Ok(said) => Ok(said),
+        for backend in &self.backends {
+            return match backend.run(arguments, deadline, cancel) {
+                Ok(output) => Ok(output),
                 Err(BackendError::Cancelled) => Err(Error::Stopped),
-                Err(BackendError::TimedOut) => Err(unresolved(ResolveError::timeout(limit))),
-                Err(BackendError::Failed(why)) => Err(unresolved(why)),
+                Err(BackendError::TimedOut) => Err(resolve_error(ResolveError::timeout(limit))),
+                Err(BackendError::Failed(why)) => Err(resolve_error(why)),
                 Err(BackendError::Unavailable(why)) => {
-                    log::debug!("yt-dlp is called anew for each page: {why}");
+                    log::debug!("starting yt-dlp for each page: fork server unavailable: {why}");
                     continue;
                 }
             };
         }
-        Err(unresolved(ResolveError::failed("there is no way to call it")))
+        Err(resolve_error(ResolveError::failed("no backend is available")))
     }
 }
 
-/// For whom something is found out.
+/// The request on whose behalf a page is read.
 #[derive(Clone, Copy)]
 pub struct RequestContext<'a> {
-    /// Its address: nobody gets all places.
+    /// Address of the client, which limits its share of concurrent runs.
     pub client: IpAddr,
-    /// Until it does not want it any more.
+    /// Ends the reading when the client no longer needs it.
     pub cancel: &'a CancelToken,
 }
 
-/// As an error of a stream.
-fn unresolved(why: ResolveError) -> Error {
+/// Wraps the failure as an error of the stream.
+fn resolve_error(why: ResolveError) -> Error {
     Error::Resolve(Box::new(why))
 }

@@ -1,7 +1,7 @@
-//! How yt-dlp is called: its arguments, its environment, and what came of it.
+//! Runs yt-dlp: its arguments, and the interface of the two backends.
 //!
-//! Two ways lead there, [`Command`](super::subprocess) and [`Fork`](super::fork_server); both take the same
-//! arguments and give back the same.
+//! [`SubprocessBackend`](super::subprocess) and [`ForkServerBackend`](super::fork_server) take the
+//! same arguments and return the same output.
 
 use std::path::Path;
 use std::time::Instant;
@@ -12,12 +12,12 @@ use super::classify::ResolveError;
 use crate::cancel::CancelToken;
 use crate::config::Config;
 
-/// What it prints of a page may be so long; a film with captions in all languages takes some MB.
+/// Maximum length of standard output; a video with captions in all languages takes a few MB.
 pub(super) const MAX_STDOUT: usize = 16 << 20;
-/// What it says beside that; the end is kept.
+/// Maximum length of standard error; the end is kept.
 pub(super) const MAX_STDERR: usize = 64 << 10;
 
-/// What it ended with.
+/// The result of a run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Output {
     pub(super) code: i32,
@@ -25,45 +25,46 @@ pub(super) struct Output {
     pub(super) stderr: String,
 }
 
-/// Why there is nothing that it ended with.
+/// Why a run has no result.
 #[derive(Debug)]
 pub(super) enum BackendError {
-    /// The stream is over that it was called for.
+    /// The stream that needed it is over.
     Cancelled,
-    /// It was too late; it has been killed.
+    /// The deadline passed; yt-dlp was killed.
     TimedOut,
-    /// It is for people to know why.
+    /// The run failed; the user learns why.
     Failed(ResolveError),
-    /// This way leads nowhere now; the other one may.
+    /// This backend does not work now; the other one may.
     Unavailable(String),
 }
 
-/// A way to call it.
+/// A way to run yt-dlp.
 pub(super) trait Backend: Send + Sync {
-    /// Calls it with these arguments. It must be over, with all that it started, before this
-    /// returns.
+    /// Runs yt-dlp with these arguments.
+    ///
+    /// **Invariant:** it has ended, with all its child processes, before this returns.
     fn run(
         &self,
         arguments: &[String],
-        until: Instant,
+        deadline: Instant,
         cancel: &CancelToken,
     ) -> Result<Output, BackendError>;
 }
 
-/// Its arguments for `link`, which nothing in them can be taken for an option.
+/// Returns the arguments for `link`, in which nothing can be taken for an option.
 pub(super) fn arguments(config: &Config, cache: &Path, link: &Url) -> Vec<String> {
     let cache = cache.to_string_lossy();
     let mut list: Vec<&str> = vec![
-        // Nobody's settings but ours.
+        // No settings but these.
         "--ignore-config",
         "--no-plugin-dirs",
         "--no-remote-components",
-        // One film. A list is told from one by its being a list, not by reading all of it.
+        // One video. A playlist is recognised as such without reading all of it.
         "--no-playlist",
         "--flat-playlist",
         "--playlist-items",
         "1",
-        // It is called again where that may help; here a client waits.
+        // A client is waiting; failed pages are read again where that may help.
         "--socket-timeout",
         "10",
         "--retries",
@@ -77,7 +78,7 @@ pub(super) fn arguments(config: &Config, cache: &Path, link: &Url) -> Vec<String
     ];
     let extractors = config.resolver.extractors.join(",");
     list.extend(["--ies", &extractors]);
-    // Any format will do: the choice is ours, and an error where there is none is welcome.
+    // Any format: `selection` chooses, and an error is welcome where there is none.
     list.extend(["--format", "b*", "--dump-single-json"]);
     list.extend(config.resolver.extra_args.iter().map(String::as_str));
     list.extend(["--", link.as_str()]);

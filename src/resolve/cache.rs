@@ -1,4 +1,4 @@
-//! Pages that were read lately, and those that are being read: of each page only one at a time.
+//! Caches pages that were read, and deduplicates concurrent readings of one page.
 
 use std::collections::HashMap;
 use std::os::fd::AsFd;
@@ -12,16 +12,16 @@ use crate::error::Error;
 use crate::media::page_media::PageMedia;
 use crate::sys::{self, EventFd};
 
-/// What is left of the life of a URL when it is not given out any more, or half of it if that is
-/// less: a download takes its time, and may be interrupted and gone on with.
-const MARGIN: Duration = Duration::from_secs(600);
+/// Validity that a URL must have left when it is handed out, or half its total if that is less: a
+/// download takes time, and may be interrupted and resumed.
+const MIN_REMAINING: Duration = Duration::from_secs(600);
 
-/// How long a page is not read again on account of URLs that are refused, when those that it had
-/// given afresh were refused, too: what is missing is something else, and a download program with
-/// eight connections would have it read for each of its tries.
-const STALE_MEMORY: Duration = Duration::from_secs(30);
+/// How long a page is not read again after freshly read URLs were refused, too: the cause is
+/// something else, and a download program with eight connections would have the page read for each
+/// retry.
+const STALE_DURATION: Duration = Duration::from_secs(30);
 
-/// All pages that are kept.
+/// The cache, with the readings in flight.
 pub(super) struct PageCache {
     limit: usize,
     ttl: Duration,
@@ -30,111 +30,117 @@ pub(super) struct PageCache {
 
 #[derive(Default)]
 struct State {
-    pages: HashMap<Url, Page>,
-    /// The weights of all pages.
+    pages: HashMap<Url, CachedPage>,
+    /// Sum of the sizes of all pages.
     memory_size: usize,
-    flights: HashMap<Url, Arc<InFlight>>,
-    /// Counts how often a page was read or asked for.
+    in_flight: HashMap<Url, Arc<InFlight>>,
+    /// Logical clock, which counts readings and lookups.
     clock: u64,
 }
 
-struct Page {
-    offer: Arc<PageMedia>,
+struct CachedPage {
+    media: Arc<PageMedia>,
     until: Instant,
-    used: u64,
-    /// Until when it is what there is for those who want a later one, too.
-    stale_since: Option<Instant>,
+    last_used: u64,
+    /// Until then, requests for a newer page get this one, too.
+    refuse_newer_until: Option<Instant>,
 }
 
-/// What there is of a page.
+/// The outcome of a lookup.
 pub(super) enum Lookup<'k> {
-    /// It was read.
+    /// The page is cached.
     Hit(Arc<PageMedia>),
-    /// It is being read.
+    /// Another request is reading the page.
     InFlight(FlightWaiter),
-    /// It is for whoever asked to read it.
+    /// The caller has to read the page.
     Miss(FlightGuard<'k>),
 }
 
-/// The reading of a page.
+/// A reading in flight.
 pub(super) struct InFlight {
     finished: EventFd,
     outcome: OnceLock<Result<Arc<PageMedia>, Error>>,
 }
 
-/// Somebody else reads it.
+/// Waits for a reading by another request.
 pub(super) struct FlightWaiter(Arc<InFlight>);
 
-/// The duty to say what came of reading it; those who wait are let go, whatever happens.
+/// The obligation to complete a reading; waiters are woken whatever happens.
 pub(super) struct FlightGuard<'k> {
-    kept: &'k PageCache,
+    cache: &'k PageCache,
     link: Url,
-    flight: Arc<InFlight>,
+    in_flight: Arc<InFlight>,
 }
 
 impl PageCache {
-    /// Pages of so many bytes in all, none for longer than `ttl`.
+    /// Makes a cache of `limit` bytes, in which pages stay at most for `ttl`.
     pub(super) fn new(limit: usize, ttl: Duration) -> PageCache {
         PageCache { limit, ttl, state: Mutex::default() }
     }
 
-    /// What there is of a page that was read later than the one with this serial number.
-    pub(super) fn get(&self, link: &Url, serial: u64) -> Result<Lookup<'_>, Error> {
+    /// Looks up a page newer than `generation`.
+    pub(super) fn get(&self, link: &Url, generation: u64) -> Result<Lookup<'_>, Error> {
         let mut state = self.lock();
         state.clock += 1;
         let now = state.clock;
         if let Some(page) = state.pages.get_mut(link)
             && page.until > Instant::now()
-            && (page.offer.generation > serial
-                || page.offer.generation == serial
-                    && page.stale_since.is_some_and(|until| until > Instant::now()))
+            && (page.media.generation > generation
+                || page.media.generation == generation
+                    && page.refuse_newer_until.is_some_and(|until| until > Instant::now()))
         {
-            page.used = now;
-            return Ok(Lookup::Hit(page.offer.clone()));
+            page.last_used = now;
+            return Ok(Lookup::Hit(page.media.clone()));
         }
-        if let Some(flight) = state.flights.get(link) {
-            return Ok(Lookup::InFlight(FlightWaiter(flight.clone())));
+        if let Some(in_flight) = state.in_flight.get(link) {
+            return Ok(Lookup::InFlight(FlightWaiter(in_flight.clone())));
         }
-        let landed = EventFd::new().map_err(|error| Error::system("make an eventfd", &error))?;
-        let flight = Arc::new(InFlight { finished: landed, outcome: OnceLock::new() });
-        state.flights.insert(link.clone(), flight.clone());
-        Ok(Lookup::Miss(FlightGuard { kept: self, link: link.clone(), flight }))
+        let finished = EventFd::new().map_err(|error| Error::system("make an eventfd", &error))?;
+        let in_flight = Arc::new(InFlight { finished, outcome: OnceLock::new() });
+        state.in_flight.insert(link.clone(), in_flight.clone());
+        Ok(Lookup::Miss(FlightGuard { cache: self, link: link.clone(), in_flight }))
     }
 
-    /// Nothing later than the offer with this serial number is to be had for a while.
-    pub(super) fn mark_stale(&self, link: &Url, serial: u64) {
+    /// Records that no newer page than `generation` helps for a while.
+    pub(super) fn mark_stale(&self, link: &Url, generation: u64) {
         let mut state = self.lock();
-        if let Some(page) = state.pages.get_mut(link).filter(|page| page.offer.generation == serial)
+        if let Some(page) =
+            state.pages.get_mut(link).filter(|page| page.media.generation == generation)
         {
-            page.stale_since = Instant::now().checked_add(STALE_MEMORY);
+            page.refuse_newer_until = Instant::now().checked_add(STALE_DURATION);
         }
     }
 
-    fn insert(&self, offer: &Arc<PageMedia>) {
-        let Some(until) = self.until(offer.expires) else { return };
-        let weight = offer.memory_size();
+    fn insert(&self, page: &Arc<PageMedia>) {
+        let Some(until) = self.until(page.expires) else { return };
+        let memory_size = page.memory_size();
         let mut state = self.lock();
-        state.remove(&offer.link);
-        if weight > self.limit {
+        state.remove(&page.link);
+        if memory_size > self.limit {
             return;
         }
-        while state.memory_size + weight > self.limit {
-            let oldest = state.pages.iter().min_by_key(|(_, page)| page.used);
+        while state.memory_size + memory_size > self.limit {
+            let oldest = state.pages.iter().min_by_key(|(_, page)| page.last_used);
             let Some(oldest) = oldest.map(|(link, _)| link.clone()) else { break };
             state.remove(&oldest);
         }
-        state.memory_size += weight;
-        let page = Page { offer: offer.clone(), until, used: offer.generation, stale_since: None };
-        state.pages.insert(offer.link.clone(), page);
+        state.memory_size += memory_size;
+        let cached = CachedPage {
+            media: page.clone(),
+            until,
+            last_used: page.generation,
+            refuse_newer_until: None,
+        };
+        state.pages.insert(page.link.clone(), cached);
     }
 
-    /// Until when an offer is good that expires then.
+    /// Returns until when a page with this expiry is handed out.
     #[expect(clippy::disallowed_methods, reason = "the time in a URL is one of day")]
     fn until(&self, expires: Option<SystemTime>) -> Option<Instant> {
         let left = match expires {
             Some(at) => {
                 let left = at.duration_since(SystemTime::now()).ok()?;
-                left - MARGIN.min(left / 2)
+                left - MIN_REMAINING.min(left / 2)
             }
             None => self.ttl,
         };
@@ -149,19 +155,19 @@ impl PageCache {
 impl State {
     fn remove(&mut self, link: &Url) {
         if let Some(page) = self.pages.remove(link) {
-            self.memory_size -= page.offer.memory_size();
+            self.memory_size -= page.media.memory_size();
         }
     }
 }
 
 impl FlightWaiter {
-    /// Waits for what comes of it; `None` if whoever was at it has panicked.
+    /// Waits for the outcome; `None` if the reading request panicked.
     pub(super) fn wait(
         &self,
         cancel: &CancelToken,
     ) -> Result<Option<Result<Arc<PageMedia>, Error>>, Error> {
-        let awaited = [cancel.as_fd(), self.0.finished.as_fd()].map(|fd| (fd, sys::READABLE));
-        match sys::poll(awaited, None) {
+        let interests = [cancel.as_fd(), self.0.finished.as_fd()].map(|fd| (fd, sys::READABLE));
+        match sys::poll(interests, None) {
             Ok([true, _]) => Err(Error::Stopped),
             Ok(_) => Ok(self.0.outcome.get().cloned()),
             Err(error) => Err(Error::system("wait for a page", &error)),
@@ -170,25 +176,25 @@ impl FlightWaiter {
 }
 
 impl FlightGuard<'_> {
-    /// Says it to all who wait, and keeps it if it is a page.
+    /// Publishes the outcome to all waiters, and caches the page.
     pub(super) fn complete(self, read: Result<PageMedia, Error>) -> Result<Arc<PageMedia>, Error> {
-        let outcome = read.map(|mut offer| {
-            let mut state = self.kept.lock();
+        let outcome = read.map(|mut page| {
+            let mut state = self.cache.lock();
             state.clock += 1;
-            offer.generation = state.clock;
-            Arc::new(offer)
+            page.generation = state.clock;
+            Arc::new(page)
         });
-        if let Ok(offer) = &outcome {
-            self.kept.insert(offer);
+        if let Ok(page) = &outcome {
+            self.cache.insert(page);
         }
-        self.flight.outcome.get_or_init(|| outcome).clone()
+        self.in_flight.outcome.get_or_init(|| outcome).clone()
     }
 }
 
 impl Drop for FlightGuard<'_> {
     fn drop(&mut self) {
-        self.kept.lock().flights.remove(&self.link);
-        self.flight.finished.signal();
+        self.cache.lock().in_flight.remove(&self.link);
+        self.in_flight.finished.signal();
     }
 }
 
@@ -197,7 +203,7 @@ mod tests {
     use super::*;
     use crate::media::page_media::PageMedia;
 
-    fn offer(link: &Url, expires: Option<SystemTime>) -> PageMedia {
+    fn page(link: &Url, expires: Option<SystemTime>) -> PageMedia {
         PageMedia {
             link: link.clone(),
             generation: 0,
@@ -217,75 +223,75 @@ mod tests {
         Url::parse(&format!("http://films.example/{number}")).unwrap()
     }
 
-    fn land(kept: &PageCache, link: &Url, expires: Option<SystemTime>) -> Arc<PageMedia> {
-        let Lookup::Miss(landing) = kept.get(link, 0).unwrap() else { panic!() };
-        landing.complete(Ok(offer(link, expires))).unwrap()
+    fn land(cache: &PageCache, link: &Url, expires: Option<SystemTime>) -> Arc<PageMedia> {
+        let Lookup::Miss(guard) = cache.get(link, 0).unwrap() else { panic!() };
+        guard.complete(Ok(page(link, expires))).unwrap()
     }
 
     #[test]
     fn ten_ask_and_one_reads() {
-        let (kept, link, cancel) = (
+        let (cache, link, cancel) = (
             PageCache::new(1 << 20, Duration::from_secs(60)),
             link(0),
             CancelToken::new().unwrap(),
         );
-        let Lookup::Miss(landing) = kept.get(&link, 0).unwrap() else { panic!() };
+        let Lookup::Miss(guard) = cache.get(&link, 0).unwrap() else { panic!() };
         std::thread::scope(|scope| {
             let others: Vec<_> = (0..10)
                 .map(|_| {
-                    let Lookup::InFlight(way) = kept.get(&link, 0).unwrap() else { panic!() };
+                    let Lookup::InFlight(waiter) = cache.get(&link, 0).unwrap() else { panic!() };
                     let cancel = &cancel;
-                    scope.spawn(move || way.wait(cancel).unwrap().unwrap().unwrap())
+                    scope.spawn(move || waiter.wait(cancel).unwrap().unwrap().unwrap())
                 })
                 .collect();
-            let read = landing.complete(Ok(offer(&link, None))).unwrap();
+            let read = guard.complete(Ok(page(&link, None))).unwrap();
             for other in others {
                 assert!(Arc::ptr_eq(&other.join().unwrap(), &read));
             }
-            assert!(matches!(kept.get(&link, 0).unwrap(), Lookup::Hit(_)));
+            assert!(matches!(cache.get(&link, 0).unwrap(), Lookup::Hit(_)));
             // A later one is not there yet, unless it would be of no use.
-            assert!(matches!(kept.get(&link, read.generation).unwrap(), Lookup::Miss(_)));
-            kept.mark_stale(&link, read.generation);
-            assert!(matches!(kept.get(&link, read.generation).unwrap(), Lookup::Hit(_)));
+            assert!(matches!(cache.get(&link, read.generation).unwrap(), Lookup::Miss(_)));
+            cache.mark_stale(&link, read.generation);
+            assert!(matches!(cache.get(&link, read.generation).unwrap(), Lookup::Hit(_)));
         });
     }
 
     #[test]
     fn whoever_leaves_lets_the_next_one_begin() {
-        let (kept, link, cancel) = (
+        let (cache, link, cancel) = (
             PageCache::new(1 << 20, Duration::from_secs(60)),
             link(0),
             CancelToken::new().unwrap(),
         );
-        let Lookup::Miss(landing) = kept.get(&link, 0).unwrap() else { panic!() };
-        let Lookup::InFlight(way) = kept.get(&link, 0).unwrap() else { panic!() };
-        drop(landing);
-        assert!(way.wait(&cancel).unwrap().is_none());
-        let Lookup::Miss(landing) = kept.get(&link, 0).unwrap() else { panic!() };
-        let Lookup::InFlight(way) = kept.get(&link, 0).unwrap() else { panic!() };
-        assert_eq!(landing.complete(Err(Error::Stopped)), Err(Error::Stopped));
-        assert_eq!(way.wait(&cancel).unwrap(), Some(Err(Error::Stopped)));
+        let Lookup::Miss(guard) = cache.get(&link, 0).unwrap() else { panic!() };
+        let Lookup::InFlight(waiter) = cache.get(&link, 0).unwrap() else { panic!() };
+        drop(guard);
+        assert!(waiter.wait(&cancel).unwrap().is_none());
+        let Lookup::Miss(guard) = cache.get(&link, 0).unwrap() else { panic!() };
+        let Lookup::InFlight(waiter) = cache.get(&link, 0).unwrap() else { panic!() };
+        assert_eq!(guard.complete(Err(Error::Stopped)), Err(Error::Stopped));
+        assert_eq!(waiter.wait(&cancel).unwrap(), Some(Err(Error::Stopped)));
         cancel.cancel();
-        let Lookup::Miss(_landing) = kept.get(&link, 0).unwrap() else { panic!() };
-        let Lookup::InFlight(way) = kept.get(&link, 0).unwrap() else { panic!() };
-        assert_eq!(way.wait(&cancel), Err(Error::Stopped));
+        let Lookup::Miss(_guard) = cache.get(&link, 0).unwrap() else { panic!() };
+        let Lookup::InFlight(waiter) = cache.get(&link, 0).unwrap() else { panic!() };
+        assert_eq!(waiter.wait(&cancel), Err(Error::Stopped));
     }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "as above")]
     fn pages_go_when_they_are_old_or_many() {
-        let kept = PageCache::new(3 * offer(&link(0), None).memory_size(), Duration::from_secs(60));
-        let is_kept = |number| matches!(kept.get(&link(number), 0).unwrap(), Lookup::Hit(_));
+        let cache = PageCache::new(3 * page(&link(0), None).memory_size(), Duration::from_secs(60));
+        let is_cached = |number| matches!(cache.get(&link(number), 0).unwrap(), Lookup::Hit(_));
         for number in 0..3 {
-            land(&kept, &link(number), None);
+            land(&cache, &link(number), None);
         }
-        assert!(is_kept(0));
-        land(&kept, &link(3), None);
-        assert!(is_kept(0) && !is_kept(1) && is_kept(2) && is_kept(3));
-        land(&kept, &link(4), Some(SystemTime::now() + Duration::from_secs(60)));
-        assert!(is_kept(4));
-        land(&kept, &link(5), Some(SystemTime::now() - Duration::from_secs(1)));
-        assert!(!is_kept(5));
+        assert!(is_cached(0));
+        land(&cache, &link(3), None);
+        assert!(is_cached(0) && !is_cached(1) && is_cached(2) && is_cached(3));
+        land(&cache, &link(4), Some(SystemTime::now() + Duration::from_secs(60)));
+        assert!(is_cached(4));
+        land(&cache, &link(5), Some(SystemTime::now() - Duration::from_secs(1)));
+        assert!(!is_cached(5));
         let none = PageCache::new(0, Duration::from_secs(60));
         land(&none, &link(0), None);
         assert!(matches!(none.get(&link(0), 0).unwrap(), Lookup::Miss(_)));

@@ -1,4 +1,4 @@
-//! What it means that a page could not be read, and what its reader's words mean. Pure.
+//! Classifies failures to read a page: what yt-dlp's messages mean. Pure.
 
 use crate::problem_code::ProblemCode;
 
@@ -8,18 +8,18 @@ pub use crate::error::ResolveError;
 
 mod words;
 
-use words::{Sentence, TABLE};
+use words::{FAILURE_PATTERNS, Sentence};
 
-/// A site that had enough of us has it for about so long.
+/// Seconds after which a site usually accepts requests again.
 const SITE_BUSY_RETRY: u32 = 600;
-/// When to ask again for what has not begun.
+/// Seconds after which to retry media that are not available yet.
 const NOT_YET_RETRY: u32 = 300;
-/// The longest piece of somebody else's words that is passed on.
+/// Maximum length of a quoted message.
 const MAX_MESSAGE: usize = 300;
 
 impl ResolveError {
-    fn new(code: ProblemCode, said: impl Into<String>) -> ResolveError {
-        ResolveError { code, message: said.into(), retry_after: None }
+    fn new(code: ProblemCode, message: impl Into<String>) -> ResolveError {
+        ResolveError { code, message: message.into(), retry_after: None }
     }
 
     fn retry_after(self, seconds: u32) -> ResolveError {
@@ -31,10 +31,10 @@ impl ResolveError {
     }
 
     pub(super) fn address(host: &str) -> ResolveError {
-        let said = format!(
+        let message = format!(
             "{host:?} is not a public address; the operator can allow it in upstream.allow"
         );
-        ResolveError::new(ProblemCode::AddressRefused, said)
+        ResolveError::new(ProblemCode::AddressRefused, message)
     }
 
     pub(super) fn playlist(link: &Url) -> ResolveError {
@@ -47,70 +47,68 @@ impl ResolveError {
         ResolveError::new(ProblemCode::Playlist, format!("the link leads to a playlist; {hint}"))
     }
 
-    pub(super) fn not_yet(said: &str) -> ResolveError {
-        ResolveError::new(ProblemCode::NotYet, said).retry_after(NOT_YET_RETRY)
+    pub(super) fn not_yet(message: &str) -> ResolveError {
+        ResolveError::new(ProblemCode::NotYet, message).retry_after(NOT_YET_RETRY)
     }
 
     pub(super) fn live() -> ResolveError {
-        let said = "it is live now; it can be downloaded when it has ended";
-        ResolveError::new(ProblemCode::NoFormat, said)
+        let message = "it is live now; it can be downloaded after it has ended";
+        ResolveError::new(ProblemCode::NoFormat, message)
     }
 
-    /// What there is of it still grows, or lacks its beginning.
+    /// The recording of a live stream that has just ended, which still grows or lacks its
+    /// beginning.
     pub(super) fn just_ended() -> ResolveError {
         ResolveError::not_yet(
-            "the live stream has just ended and its site is still making the recording; try again \
+            "the live stream has just ended and the site is still processing the recording; try again \
              later",
         )
     }
 
     pub(super) fn drm() -> ResolveError {
-        ResolveError::new(ProblemCode::Drm, "it is protected (DRM), which cannot be taken off")
+        ResolveError::new(ProblemCode::Drm, "it is protected (DRM), which cannot be removed")
     }
 
-    /// There is nothing that would do.
-    pub fn no_format(said: &str) -> ResolveError {
-        ResolveError::new(ProblemCode::NoFormat, said)
+    /// The page offers no format that matches the request.
+    pub fn no_format(message: &str) -> ResolveError {
+        ResolveError::new(ProblemCode::NoFormat, message)
     }
 
     pub(super) fn timeout(limit: std::time::Duration) -> ResolveError {
-        let said = format!("the page could not be read within {limit:?} (resolver.timeout)");
-        ResolveError::new(ProblemCode::ResolveTimeout, said)
+        let message = format!("the page could not be read within {limit:?} (resolver.timeout)");
+        ResolveError::new(ProblemCode::ResolveTimeout, message)
     }
 
     pub(super) fn busy() -> ResolveError {
-        let said = "too many pages are being read (resolver.processes)";
-        ResolveError::new(ProblemCode::ResolverBusy, said).retry_after(5)
+        let message = "too many pages are being read (resolver.processes)";
+        ResolveError::new(ProblemCode::ResolverBusy, message).retry_after(5)
     }
 
     pub(super) fn missing(program: &str) -> ResolveError {
-        let said = format!(
-            "{program:?} was not found, which reads pages; install yt-dlp or set resolver.command, \
+        let message = format!(
+            "{program:?} was not found; install yt-dlp or set resolver.command, \
              then run `ytcanal check`"
         );
-        ResolveError::new(ProblemCode::ResolverMissing, said)
+        ResolveError::new(ProblemCode::ResolverMissing, message)
     }
 
-    pub(super) fn failed(said: &str) -> ResolveError {
-        ResolveError::new(
-            ProblemCode::ResolverFailed,
-            format!("the reader of pages failed: {said}"),
-        )
+    pub(super) fn failed(message: &str) -> ResolveError {
+        ResolveError::new(ProblemCode::ResolverFailed, format!("yt-dlp failed: {message}"))
     }
 
-    pub(super) fn broken(said: &str) -> ResolveError {
-        let said = format!("the reader of pages does not understand this one: {said}");
-        ResolveError::new(ProblemCode::ExtractorBroken, format!("{said}; update yt-dlp"))
+    pub(super) fn broken(message: &str) -> ResolveError {
+        let message = format!("yt-dlp cannot read this page: {message}");
+        ResolveError::new(ProblemCode::ExtractorBroken, format!("{message}; update yt-dlp"))
     }
 }
 
-/// What yt-dlp means by ending with `code` and saying this. It says what went wrong in prose only,
-/// hence the table.
+/// Returns what an exit code and the messages of yt-dlp mean. They describe failures in prose only,
+/// hence the patterns.
 pub(super) fn classify(code: i32, stderr: &str) -> ResolveError {
     if code == 2 {
-        return ResolveError::failed(&format!("it does not know its arguments: {}", last(stderr)));
+        return ResolveError::failed(&format!("invalid arguments: {}", last(stderr)));
     }
-    // One beside an error only tells where that came from.
+    // A traceback beside an error only shows where that came from.
     let error = error_in(stderr);
     if let Some(traceback) =
         stderr.rfind("Traceback (most recent call last)").filter(|_| error.is_none())
@@ -119,36 +117,45 @@ pub(super) fn classify(code: i32, stderr: &str) -> ResolveError {
     }
     let error = error.unwrap_or_else(|| last_line(stderr));
     let mut sentences = vec![Sentence::new(error)];
-    let says = |sentences: &[Sentence], words: &str| sentences.iter().any(|one| one.says(words));
-    // Where there is no format, it is a warning that tells why.
+    let contains =
+        |sentences: &[Sentence], words: &str| sentences.iter().any(|one| one.contains(words));
+    // Where no format is available, a warning tells why.
     if ["requested format is not available", "no video formats"]
         .iter()
-        .any(|words| says(&sentences, words))
+        .any(|words| contains(&sentences, words))
     {
         sentences = stderr.lines().map(Sentence::new).collect();
     }
     let shown = clean(error);
-    match TABLE.iter().find(|kind| kind.words.split('|').any(|words| says(&sentences, words))) {
-        Some(kind) => ResolveError {
-            code: kind.code,
-            message: if kind.quotes { format!("{}: {shown}", kind.said) } else { kind.said.into() },
-            retry_after: kind.retry_after,
+    match FAILURE_PATTERNS
+        .iter()
+        .find(|pattern| pattern.words.split('|').any(|words| contains(&sentences, words)))
+    {
+        Some(pattern) => ResolveError {
+            code: pattern.code,
+            message: if pattern.quotes {
+                format!("{}: {shown}", pattern.message)
+            } else {
+                pattern.message.into()
+            },
+            retry_after: pattern.retry_after,
         },
         None if shown.is_empty() => {
-            ResolveError::failed(&format!("it ended with {code}, silently"))
+            ResolveError::failed(&format!("it exited with code {code} and no message"))
         }
-        None => {
-            ResolveError::new(ProblemCode::ResolveFailed, format!("the page was not read: {shown}"))
-        }
+        None => ResolveError::new(
+            ProblemCode::ResolveFailed,
+            format!("the page could not be read: {shown}"),
+        ),
     }
 }
 
-/// The last error, without its mark and the name of the extractor.
+/// Returns the last error, without its prefix and the name of the extractor.
 fn error_in(stderr: &str) -> Option<&str> {
     let at = stderr.rfind("ERROR: ")?;
     let error = stderr[at + "ERROR: ".len()..].lines().next().unwrap_or_default();
     Some(match error.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
-        // `[site] id: words`; an id has no blanks in it.
+        // `[site] id: words`; an id contains no blanks.
         Some((_, rest)) => match rest.split_once(": ") {
             Some((id, words)) if !id.contains(' ') => words,
             _ => rest,
@@ -165,8 +172,8 @@ fn last_line(stderr: &str) -> &str {
     stderr.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default()
 }
 
-/// Words that may be shown: in one line, not too long, without a URL, which may be signed, and
-/// without advice that is for those who sit at yt-dlp itself.
+/// Makes a message fit to be shown: one line of limited length, without URLs, which may be signed,
+/// and without advice for those who run yt-dlp themselves.
 fn clean(words: &str) -> String {
     let words = words.split("; please report this issue").next().unwrap_or_default();
     let shown = words.split_whitespace().map(|word| match word.find("://") {

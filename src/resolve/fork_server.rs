@@ -1,9 +1,13 @@
-//! yt-dlp that is loaded already: one Python with it in memory, which forks a child for each page.
+//! Runs yt-dlp in children of a fork server: one Python process with yt-dlp loaded, which forks a
+//! child for each page.
 //!
-//! Half a second of each call is Python reading yt-dlp's own code; here it is done once. The server
-//! (`forkserver.py`) begins with the first page and ends with the daemon, however that ends: it
-//! holds a pipe whose other end is here. A call is a connection: closing it kills the child. Must
-//! never be needed: whatever goes wrong here, the command can do.
+//! Half a second of each run is Python reading yt-dlp's own code; the fork server does that once.
+//! The server (`forkserver.py`) starts with the first page and ends with the daemon, however that
+//! ends: it holds a pipe whose other end is here. A run is a connection; closing it kills the
+//! child.
+//!
+//! **Invariant:** nothing depends on this backend: whatever fails here, the subprocess backend can
+//! do.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -25,24 +29,25 @@ use crate::runtime_dir::RuntimeDir;
 use crate::sys;
 
 const SERVER: &str = include_str!("forkserver.py");
-/// The longest answer: what is printed, in JSON, where each byte may become six.
+/// Maximum length of a response: both outputs in JSON, where a byte may become six.
 const MAX_RESPONSE: usize = 6 * (MAX_STDOUT + MAX_STDERR);
-/// More digits than the number of a process has.
+/// More digits than a pid has.
 const MAX_PID_DIGITS: usize = 20;
-/// Within this a child has begun, also if the server has to be loaded first; else it hangs.
-const BEGIN_LIMIT: Duration = Duration::from_secs(10);
-/// After a server has failed, the command is called for so long before another one is tried.
+/// Maximum time until a child has started, including loading the server; afterwards the server
+/// counts as hanging.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time after a failure of the server until another one is started.
 const RETRY_AFTER_FAILURE: Duration = Duration::from_secs(60);
-/// What a server gets to end by itself.
-const END_LIMIT: Duration = Duration::from_secs(1);
+/// Time that a server gets to exit by itself.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The way through the server.
+/// The backend that uses the server.
 pub(super) struct ForkServerBackend {
     command: PathBuf,
     environment: ChildEnv,
-    /// Where the server listens.
+    /// Holds the socket of the server.
     runtime: Arc<RuntimeDir>,
-    /// What a child may take of memory, with all that it starts.
+    /// Maximum memory of a run, with all its child processes.
     memory: u64,
     state: Mutex<State>,
 }
@@ -50,12 +55,12 @@ pub(super) struct ForkServerBackend {
 enum State {
     Idle,
     Running(ServerProcess),
-    /// It failed; not before then again.
+    /// The server failed; the next one is started at this time.
     Failed(Instant),
 }
 
 impl ForkServerBackend {
-    /// For the yt-dlp that is called so.
+    /// Makes the backend for this yt-dlp command.
     pub(super) fn new(
         command: PathBuf,
         environment: ChildEnv,
@@ -65,14 +70,13 @@ impl ForkServerBackend {
         ForkServerBackend { command, environment, runtime, memory, state: Mutex::new(State::Idle) }
     }
 
-    /// A connection to the server, which is started for calls with these arguments if it does not
-    /// run.
+    /// Connects to the server, and starts it for runs with these arguments if it is not running.
     fn connect(&self, arguments: &[String]) -> io::Result<UnixStream> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let State::Failed(until) = &*state
-            && Instant::now() < *until
+        if let State::Failed(retry_at) = &*state
+            && Instant::now() < *retry_at
         {
-            return Err(io::Error::other("it has failed lately"));
+            return Err(io::Error::other("the fork server failed a moment ago"));
         }
         let pages = self.runtime.pages();
         let socket = pages.join("server");
@@ -101,7 +105,7 @@ impl ForkServerBackend {
     ) -> io::Result<ServerProcess> {
         let command = config::find_in_path(&self.command).ok_or(io::ErrorKind::NotFound)?;
         let words = interpreter(&command)
-            .ok_or_else(|| io::Error::other("it is not a Python script with its #! line"))?;
+            .ok_or_else(|| io::Error::other("yt-dlp is not a Python script with a #! line"))?;
         match fs::remove_file(socket) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -109,7 +113,7 @@ impl ForkServerBackend {
         let listener = UnixListener::bind(socket)?;
         let (reader, lifeline) = io::pipe()?;
         let (program, words) = words.split_first().ok_or(io::ErrorKind::NotFound)?;
-        // What all calls have in common it can do beforehand; only the link differs.
+        // Everything that all runs share is done beforehand; only the link differs.
         let common = arguments.iter().take_while(|argument| *argument != "--");
         let mut python = Command::new(program);
         python
@@ -119,19 +123,19 @@ impl ForkServerBackend {
             .args(common)
             .stdin(Stdio::from(OwnedFd::from(listener)))
             .stdout(Stdio::from(OwnedFd::from(reader)))
-            // A line for the operator, should something be wrong with it.
+            // The server reports its own failures to the daemon's log.
             .stderr(Stdio::inherit())
-            // Ctrl-C is for us; it ends when we do.
+            // Ctrl-C is for the daemon, which ends the server.
             .process_group(0);
         self.environment.apply(&mut python, pages);
-        // Not tied to this thread, which serves one client: the lifeline does it.
+        // Not killed with this thread, which serves one client: the lifeline ends it.
         let child = python.spawn()?;
-        log::debug!("yt-dlp is being loaded by {program}");
+        log::debug!("starting the fork server with {program}");
         Ok(ServerProcess { lifeline: Some(lifeline.into()), child, socket: socket.to_owned() })
     }
 
-    /// Lets go of a server that has not answered as it should.
-    fn give_up(&self) {
+    /// Records that the server did not respond as it should, which also ends it.
+    fn mark_failed(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         *state = State::Failed(Instant::now() + RETRY_AFTER_FAILURE);
     }
@@ -157,31 +161,32 @@ impl Backend for ForkServerBackend {
         cancel: &CancelToken,
     ) -> Result<Output, BackendError> {
         let connection = self.connect(arguments).map_err(|error| unavailable(&error))?;
-        let said = Session { connection, until, cancel, watch: None }.run(arguments, self.memory);
-        if let Err(BackendError::Unavailable(_)) = said {
-            // It answers for each child of its, whatever becomes of that: so it is gone itself.
-            self.give_up();
+        let result = Session { connection, until, cancel, watch: None }.run(arguments, self.memory);
+        if let Err(BackendError::Unavailable(_)) = result {
+            // The server responds for each child, whatever becomes of that: so the server itself is
+            // gone.
+            self.mark_failed();
         }
-        said
+        result
     }
 }
 
-/// One question and its answer.
+/// One request and its response.
 struct Session<'s> {
     connection: UnixStream,
     until: Instant,
     cancel: &'s CancelToken,
-    /// Over the child, once it is known which that is.
+    /// Watches the child, once its pid is known.
     watch: Option<MemoryWatch>,
 }
 
 impl Session<'_> {
     fn run(mut self, arguments: &[String], memory: u64) -> Result<Output, BackendError> {
-        let broken = |_| BackendError::Unavailable("its server broke off".into());
-        let mut question = serde_json::to_vec(&ForkRequest { argv: arguments }).map_err(broken)?;
-        question.push(b'\n');
-        self.send(&question)?;
-        self.await_begin()?;
+        let broken = |_| BackendError::Unavailable("the fork server closed the connection".into());
+        let mut request = serde_json::to_vec(&ForkRequest { argv: arguments }).map_err(broken)?;
+        request.push(b'\n');
+        self.send(&request)?;
+        self.await_start()?;
         self.watch = Some(MemoryWatch::over(self.child()?, memory));
         let line = self.read_response()?;
         let ForkResponse { code, stdout, stderr } =
@@ -189,11 +194,11 @@ impl Session<'_> {
         Ok(Output { code, stdout: stdout.into_bytes(), stderr })
     }
 
-    fn send(&mut self, mut question: &[u8]) -> Result<(), BackendError> {
+    fn send(&mut self, mut request: &[u8]) -> Result<(), BackendError> {
         self.connection.set_nonblocking(true).map_err(|error| unavailable(&error))?;
-        while !question.is_empty() {
-            match self.connection.write(question) {
-                Ok(count) => question = &question[count..],
+        while !request.is_empty() {
+            match self.connection.write(request) {
+                Ok(count) => request = &request[count..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.wait(sys::WRITABLE)?;
                 }
@@ -204,21 +209,21 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Waits for a child to say that it has begun, by a line in front of its answer.
-    fn await_begin(&mut self) -> Result<(), BackendError> {
+    /// Waits until a child announces its start by a line before its response.
+    fn await_start(&mut self) -> Result<(), BackendError> {
         let left = self.until.saturating_duration_since(Instant::now());
-        match self.cancel.wait(self.connection.as_fd(), sys::READABLE, left.min(BEGIN_LIMIT)) {
+        match self.cancel.wait(self.connection.as_fd(), sys::READABLE, left.min(START_TIMEOUT)) {
             Ok(WaitOutcome::Ready) => Ok(()),
             Ok(WaitOutcome::Stopped) => Err(BackendError::Cancelled),
-            Ok(WaitOutcome::TimedOut) if left > BEGIN_LIMIT => {
-                Err(BackendError::Unavailable("its server does not answer".into()))
+            Ok(WaitOutcome::TimedOut) if left > START_TIMEOUT => {
+                Err(BackendError::Unavailable("the fork server does not respond".into()))
             }
             Ok(WaitOutcome::TimedOut) => Err(BackendError::TimedOut),
             Err(error) => Err(unavailable(&error)),
         }
     }
 
-    /// Reads the number of the child, which leads a process group of its own.
+    /// Reads the pid of the child, which leads a process group of its own.
     fn child(&mut self) -> Result<u32, BackendError> {
         let (mut line, mut byte) = (String::new(), [0]);
         while line.len() < MAX_PID_DIGITS {
@@ -233,17 +238,23 @@ impl Session<'_> {
                 Err(error) => return Err(unavailable(&error)),
             }
         }
-        line.parse().map_err(|_| BackendError::Unavailable("its server broke off".into()))
+        line.parse().map_err(|_| BackendError::Unavailable("the fork server sent no pid".into()))
     }
 
     fn read_response(&mut self) -> Result<Vec<u8>, BackendError> {
-        let mut said = Vec::new();
+        let mut response = Vec::new();
         let mut buffer = vec![0; 64 << 10];
         loop {
             match self.connection.read(&mut buffer) {
-                Ok(0) => return Ok(said),
-                Ok(count) if said.len() + count <= MAX_RESPONSE => said.extend(&buffer[..count]),
-                Ok(_) => return Err(BackendError::Unavailable("its answer is too long".into())),
+                Ok(0) => return Ok(response),
+                Ok(count) if response.len() + count <= MAX_RESPONSE => {
+                    response.extend(&buffer[..count])
+                }
+                Ok(_) => {
+                    return Err(BackendError::Unavailable(
+                        "the response of the fork server is too long".into(),
+                    ));
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.wait(sys::READABLE)?;
                 }
@@ -275,7 +286,7 @@ fn unavailable(error: &io::Error) -> BackendError {
     BackendError::Unavailable(error.to_string())
 }
 
-/// The running server. Fields drop in this order: it ends when its lifeline does.
+/// The running server, which exits when its lifeline closes.
 struct ServerProcess {
     lifeline: Option<OwnedFd>,
     child: Child,
@@ -290,46 +301,46 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // It may be gone already, with its directory.
+        // The socket may be gone already, with its directory.
         fs::remove_file(&self.socket).ok();
         self.lifeline = None;
         let ended = sys::pidfd(self.child.id())
-            .and_then(|exit| sys::poll([(exit.as_fd(), sys::READABLE)], Some(END_LIMIT)));
+            .and_then(|exit| sys::poll([(exit.as_fd(), sys::READABLE)], Some(EXIT_TIMEOUT)));
         if !matches!(ended, Ok([true]))
             && let Err(error) = self.child.kill()
         {
-            log::warn!("cannot kill the server of yt-dlp: {error}");
+            log::warn!("cannot kill the fork server: {error}");
         }
         if let Err(error) = self.child.wait() {
-            log::warn!("cannot wait for the server of yt-dlp: {error}");
+            log::warn!("cannot wait for the fork server: {error}");
         }
     }
 }
 
-/// What runs a script: the words of its first line.
+/// Returns the command that runs a script, as its first line names it.
 fn interpreter(script: &Path) -> Option<Vec<String>> {
-    let mut begin = Vec::new();
-    fs::File::open(script).ok()?.take(1024).read_to_end(&mut begin).ok()?;
-    interpreter_in(&begin)
+    let mut start = Vec::new();
+    fs::File::open(script).ok()?.take(1024).read_to_end(&mut start).ok()?;
+    interpreter_in(&start)
 }
 
-fn interpreter_in(begin: &[u8]) -> Option<Vec<String>> {
-    let mut lines = begin.split(|byte| *byte == b'\n').map(str::from_utf8);
+fn interpreter_in(start: &[u8]) -> Option<Vec<String>> {
+    let mut lines = start.split(|byte| *byte == b'\n').map(str::from_utf8);
     let first = lines.next()?.ok()?.strip_prefix("#!")?;
-    let mut words: Vec<String> = first.split_whitespace().map(str::to_owned).collect();
-    if words.first()?.ends_with("/sh") {
-        // What pip writes where the path has blanks in it, or is long: a line that is shell and
-        // Python at once.
+    let mut command: Vec<String> = first.split_whitespace().map(str::to_owned).collect();
+    if command.first()?.ends_with("/sh") {
+        // pip writes this where the path contains blanks or is long: a line that is both shell and
+        // Python.
         let line = lines.next()?.ok()?.strip_prefix("'''exec' ")?;
         let line = line.strip_suffix(" \"$0\" \"$@\"")?;
-        words = vec![line.trim_matches('"').to_owned()];
+        command = vec![line.trim_matches('"').to_owned()];
     }
-    // `env -S` and the like are for the shell to understand.
-    let plain = words.len() == 1 || (words.len() == 2 && words[0].ends_with("/env"));
-    let is_python = Path::new(words.last()?)
+    // `env -S` and the like are left to the shell.
+    let is_plain = command.len() == 1 || (command.len() == 2 && command[0].ends_with("/env"));
+    let is_python = Path::new(command.last()?)
         .file_name()
         .is_some_and(|name| name.to_string_lossy().starts_with("python"));
-    (plain && is_python).then_some(words)
+    (is_plain && is_python).then_some(command)
 }
 
 #[cfg(test)]

@@ -1,23 +1,23 @@
-"""Keeps yt-dlp loaded, and forks a child of itself for each page. Run as
+"""Keeps yt-dlp loaded, and forks a child of itself for each page. Usage:
 
     PYTHON -c THIS DATA COMMAND [ARGUMENT...]
 
-DATA is the RLIMIT_DATA of a child and of each process that it starts; COMMAND is the yt-dlp, a script
-or a zip file of Python's; ARGUMENTs are what all its calls have in common, up to the `--` before the
-link. fd 0 listens (a Unix socket), fd 1 is the lifeline (a pipe
-whose other end the daemon holds), fd 2 is the log. A connection brings one line of JSON, {"argv":
-[...]}, and gets two back: the number of the child, which leads a process group of its own, and
-{"code": 0, "stdout": "...", "stderr": "..."}, what COMMAND would have said; the code is a negative
-number if a signal killed it. To close the connection before that is to kill the child, and what it
-has started.
+DATA is the RLIMIT_DATA of a child and of each process that it starts. COMMAND is yt-dlp: a script or
+a Python zip file. ARGUMENTs are shared by all runs, up to the `--` before the URL. fd 0 is a listening
+Unix socket, fd 1 is the lifeline (a pipe whose other end the daemon holds), fd 2 is the log.
 
-The parent waits for nothing but poll, and must never do the work of a page itself: what that leaves
-in memory would be in every later child.
+A connection sends one line of JSON, {"argv": [...]}, and receives two lines: the pid of the child,
+which leads a process group of its own, and {"code": 0, "stdout": "...", "stderr": "..."}, which is the
+outcome of COMMAND; the code is a negative number if a signal killed it. Closing the connection before
+that kills the child and all that it has started.
+
+The parent blocks in poll alone. Invariant: it never reads a page itself, because every later child
+would inherit the memory which that takes.
 """
 
 import sys
 
-# The directory that this happens to run in is nobody's library.
+# No modules are imported from the working directory.
 if sys.path[0] == '':
     del sys.path[0]
 
@@ -40,21 +40,21 @@ import traceback
 import zipfile
 
 DATA, COMMAND, *ARGUMENTS = sys.argv[1:]
-# Stands in for a link until there is one; it is never looked up.
-NOWHERE = 'http://fork.invalid/'
-# What one page may print; of its errors the end will do.
-MOST_OUTPUT = 16 << 20
-MOST_ERRORS = 64 << 10
-LONGEST_REQUEST = 1 << 20
-# The children of what has become this process: [[pid, descriptor of the connection], ...].
+# Stands in for the URL until a request brings one; it is never resolved.
+PLACEHOLDER_URL = 'http://fork.invalid/'
+# Maximum length of both outputs; of errors the end is returned.
+MAX_OUTPUT = 16 << 20
+MAX_ERRORS = 64 << 10
+MAX_REQUEST = 1 << 20
+# The children of the server that this process replaced: [[pid, descriptor of the connection], ...].
 CHILDREN = 'YTCANAL_CHILDREN'
 PR_SET_PDEATHSIG = 1  # prctl(2)
-# What yt-dlp says while it is being loaded is for nobody, and may have a proxy's password in it.
+# What yt-dlp prints while it is loaded is discarded: it may contain the password of a proxy.
 LOG = os.fdopen(os.dup(2), 'w', buffering=1)
 LIBC = ctypes.CDLL(None)
 
-# `end` is a descriptor that tells of the end of the process.
-Child = collections.namedtuple('Child', 'pid end connection')
+# `pidfd` becomes readable when the process exits.
+Child = collections.namedtuple('Child', 'pid pidfd connection')
 
 
 def main():
@@ -63,16 +63,16 @@ def main():
     except Exception as error:
         print(f'cannot load the yt-dlp of {COMMAND}: {error!r}', file=LOG)
         sys.exit(3)
-    become(2, os.open(os.devnull, os.O_WRONLY))
-    # What returns from here is a child, or has not come as far as its link.
-    code = run([*ARGUMENTS, '--', NOWHERE]) if ARGUMENTS else None
+    redirect(2, os.open(os.devnull, os.O_WRONLY))
+    # Returns in a child, or if yt-dlp did not get as far as its URL.
+    code = run([*ARGUMENTS, '--', PLACEHOLDER_URL]) if ARGUMENTS else None
     if not server.client:
         code = run(server.serve())
-    answer(server.client, code)
+    respond(server.client, code)
 
 
 def run(argv):
-    """Runs the command in this process; its exit code."""
+    """Runs the command in this process; returns its exit code."""
     sys.argv = [COMMAND, *argv]
     try:
         runpy.run_path(COMMAND, run_name='__main__')
@@ -82,7 +82,7 @@ def run(argv):
         print(end.code, file=sys.stderr)
         return 1
     except BaseException:
-        # Unless there is too much already.
+        # The output may be full.
         with contextlib.suppress(OSError):
             traceback.print_exc()
         return 1
@@ -94,20 +94,20 @@ class Server:
         self.pid = os.getpid()
         self.listener = socket.socket(fileno=0)
         self.listener.setblocking(False)
-        # In a child: who waits for its answer.
+        # In a child: the connection that its response goes to.
         self.client = None
         self.children = []
         for pid, descriptor in json.loads(os.environ.pop(CHILDREN, '[]')):
             os.set_inheritable(descriptor, False)
             self.adopt(pid, socket.socket(fileno=descriptor))
-        # A kernel without this one is better found out now.
+        # Fails now on a kernel without pidfd_open.
         os.close(os.pidfd_open(self.pid))
         self.load()
 
     def load(self):
-        # Looking for garbage writes to every object, and so unshares it from the children.
+        # Garbage collection writes to every object, and so unshares its page from the children.
         gc.disable()
-        # Two thousand patterns tell whose a link is; the cache of `re` would hold 512.
+        # Two thousand patterns identify the extractor of a URL; the cache of `re` holds 512 by default.
         re._MAXCACHE = 1 << 14
         is_zip = zipfile.is_zipfile(COMMAND)
         sys.path.insert(0, COMMAND if is_zip else os.path.dirname(os.path.realpath(COMMAND)))
@@ -115,71 +115,71 @@ class Server:
         if not spec:
             raise ImportError('there is no module yt_dlp')
         home = os.path.dirname(spec.origin)
-        # The directory around it changes with whatever else is installed there.
-        self.places = [COMMAND, os.path.join(home, 'version.py'), os.path.dirname(home)]
+        # The directory around the package changes with whatever else is installed there.
+        self.watched_paths = [COMMAND, os.path.join(home, 'version.py'), os.path.dirname(home)]
         self.stamp = self.stamps()
         import yt_dlp
         with contextlib.suppress(ImportError):
             import yt_dlp.extractor.youtube
         download = yt_dlp.YoutubeDL.download
 
-        def wait_for_a_link(ydl, links):
+        def wait_for_link(ydl, urls):
             if not self.client:
-                *arguments, _, link = self.serve(warming(ydl))
+                *arguments, _, url = self.serve(warm_up(ydl))
                 if arguments != ARGUMENTS:
-                    raise SystemExit('these are not the arguments that the server began with')
-                links = [link]
-            return download(ydl, links)
+                    raise SystemExit('the arguments differ from those that the server was started with')
+                urls = [url]
+            return download(ydl, urls)
 
-        # yt-dlp comes as far as it can without a link, and each child goes on from there.
-        yt_dlp.YoutubeDL.download = wait_for_a_link
+        # yt-dlp runs as far as it can without a URL, and each child continues from there.
+        yt_dlp.YoutubeDL.download = wait_for_link
 
     def stamps(self):
-        """Changes when yt-dlp is upgraded."""
+        """Returns a value that changes when yt-dlp is upgraded."""
         def stamp(path):
             with contextlib.suppress(OSError):
                 status = os.stat(path)
                 return status.st_mtime_ns, status.st_size, status.st_ino
-        return [stamp(path) for path in self.places]
+        return [stamp(path) for path in self.watched_paths]
 
     def serve(self, tasks=iter(())):
-        """Serves until the daemon ends; where there is nothing to do, does one of the tasks.
-        Returns in the children: the arguments of their call."""
+        """Serves until the daemon ends, and runs one of the tasks whenever idle. Returns in the
+        children only: the arguments of their run."""
         idle = 0
         while True:
             ready = self.wait(idle)
             if 1 in ready:
                 self.end()
             for child in self.children.copy():
-                if child.end in ready or child.connection.fileno() in ready:
-                    self.bury(child)
+                if child.pidfd in ready or child.connection.fileno() in ready:
+                    self.reap(child)
             if 0 in ready:
                 if self.stamps() != self.stamp:
-                    self.begin_anew()
+                    self.restart()
                 if self.fork():
-                    return self.call()
+                    return self.start_child()
             if not ready and next(tasks, self) is self:
                 idle = None
 
     def wait(self, timeout):
         poll = select.poll()
         poll.register(0, select.POLLIN)
-        # Of the others' ends nothing but that they are closed, which is told unasked.
+        # Of the other descriptors only hang-ups matter, which poll reports in any case.
         poll.register(1, 0)
         for child in self.children:
-            poll.register(child.end, select.POLLIN)
+            poll.register(child.pidfd, select.POLLIN)
             poll.register(child.connection, 0)
         return [descriptor for descriptor, _ in poll.poll(timeout)]
 
     def fork(self):
-        """Takes a connection, for which there is then a child; true in that child."""
+        """Accepts a connection and forks a child for it; returns true in that child."""
         try:
             connection, _ = self.listener.accept()
             pid = os.fork()
             if pid:
                 self.adopt(pid, connection)
         except OSError as error:
-            # Out of descriptors or of processes. Who is waiting sees that nobody will answer.
+            # Out of descriptors or of processes. The daemon sees the connection close.
             print(f'cannot fork: {error}', file=LOG)
             time.sleep(0.1)
             return False
@@ -195,57 +195,57 @@ class Server:
             os.waitpid(pid, 0)
             raise
 
-    def call(self):
-        """Makes a child of this process, and reads what it is to do."""
+    def start_child(self):
+        """Sets up this process as a child, and reads its request."""
         os.setsid()
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != self.pid:
             os._exit(1)
         for child in self.children:
-            os.close(child.end)
+            os.close(child.pidfd)
             child.connection.close()
         self.listener.detach()
-        # Nothing it starts has the listener or the lifeline; all that is printed is kept, by
-        # whomever. Python ignores SIGXFSZ: to print more is an error like any other.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT))
-        # A small answer may be a large page. What is really taken the daemon looks at.
+        # Its own children get neither the listener nor the lifeline, and print to the same files.
+        # Python ignores SIGXFSZ, so printing more than the limit raises an ordinary error.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_OUTPUT, MAX_OUTPUT))
+        # A small response may expand to a large page. The daemon measures the memory really used.
         resource.setrlimit(resource.RLIMIT_DATA, (int(DATA), int(DATA)))
         with contextlib.suppress(OSError), open('/proc/self/oom_score_adj', 'w') as score:
             score.write('1000')
-        become(0, os.open(os.devnull, os.O_RDONLY))
+        redirect(0, os.open(os.devnull, os.O_RDONLY))
         for stream in sys.stdout, sys.stderr:
-            become(stream.fileno(), os.memfd_create('said'))
+            redirect(stream.fileno(), os.memfd_create('output'))
             stream.reconfigure(encoding='utf-8', errors='backslashreplace')
         gc.freeze()
         gc.enable()
-        # The work has begun.
+        # Announces the start.
         self.client.sendall(b'%d\n' % os.getpid())
         with self.client.makefile('rb') as lines:
-            return json.loads(lines.readline(LONGEST_REQUEST))['argv']
+            return json.loads(lines.readline(MAX_REQUEST))['argv']
 
-    def bury(self, child):
-        """Kills what is left of a child, and speaks for it if it was not to the end."""
+    def reap(self, child):
+        """Kills what is left of a child, and responds for it if it failed to."""
         self.children.remove(child)
-        # Its number is its own until it is waited for.
+        # The pid is not reused before the child is reaped.
         for kill in os.kill, os.killpg:
             with contextlib.suppress(ProcessLookupError):
                 kill(child.pid, signal.SIGKILL)
         _, status = os.waitpid(child.pid, 0)
-        os.close(child.end)
+        os.close(child.pidfd)
         if status:
-            said = {'code': os.waitstatus_to_exitcode(status), 'stdout': '', 'stderr': ''}
+            response = {'code': os.waitstatus_to_exitcode(status), 'stdout': '', 'stderr': ''}
             child.connection.setblocking(False)
             with contextlib.suppress(OSError):
-                child.connection.send(json.dumps(said).encode() + b'\n')
+                child.connection.send(json.dumps(response).encode() + b'\n')
         child.connection.close()
 
     def end(self):
         for child in self.children.copy():
-            self.bury(child)
+            self.reap(child)
         os._exit(0)
 
-    def begin_anew(self):
-        """Becomes the server of the yt-dlp that is there now. Who is waiting goes on waiting."""
+    def restart(self):
+        """Replaces this process by a server with the yt-dlp installed now. Open connections stay."""
         for child in self.children:
             os.set_inheritable(child.connection.fileno(), True)
         children = [[child.pid, child.connection.fileno()] for child in self.children]
@@ -254,47 +254,47 @@ class Server:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def become(descriptor, other):
+def redirect(descriptor, other):
     os.dup2(other, descriptor)
     os.close(other)
 
 
-def warming(ydl):
-    """Does, bit by bit, what all links have in common and is kept in memory."""
+def warm_up(ydl):
+    """Initialises, step by step, what all URLs share in memory."""
     yield first_request(ydl)
     for extractor in list(ydl._ies.values()):
-        # One that is broken is so for its own links only.
+        # A broken extractor fails for its own URLs only.
         with contextlib.suppress(Exception):
-            extractor.suitable(NOWHERE)
+            extractor.suitable(PLACEHOLDER_URL)
         yield
 
 
 def first_request(ydl):
-    """Has the certificates read; but not where cookies would be, too, for their file may change."""
+    """Loads the certificates; but not if that loads cookies, too, for their file may change."""
     if ydl.params.get('cookiefile') or ydl.params.get('cookiesfrombrowser'):
         return
     from yt_dlp.networking import Request
-    # Nobody listens at a port that is only bound.
+    # A port that is only bound refuses connections.
     with socket.socket() as closed, contextlib.suppress(Exception):
         closed.bind(('127.0.0.1', 0))
         url = f'http://127.0.0.1:{closed.getsockname()[1]}/'
         ydl.urlopen(Request(url, proxies={'all': '__noproxy__'}))
 
 
-def answer(client, code):
+def respond(client, code):
     atexit._run_exitfuncs()
     for stream in sys.stdout, sys.stderr:
         with contextlib.suppress(OSError):
             stream.flush()
     printed, errors = (os.fstat(descriptor).st_size for descriptor in (1, 2))
     stdout = os.pread(1, printed, 0)
-    stderr = os.pread(2, MOST_ERRORS, max(0, errors - MOST_ERRORS))
-    if max(printed, errors) >= MOST_OUTPUT:
+    stderr = os.pread(2, MAX_ERRORS, max(0, errors - MAX_ERRORS))
+    if max(printed, errors) >= MAX_OUTPUT:
         code, stdout, stderr = 1, b'', b'ERROR: output too large\n'
-    said = {'code': code, 'stdout': stdout.decode(errors='replace'),
-            'stderr': stderr.decode(errors='replace')}
+    response = {'code': code, 'stdout': stdout.decode(errors='replace'),
+                'stderr': stderr.decode(errors='replace')}
     with contextlib.suppress(OSError):
-        client.sendall(json.dumps(said).encode() + b'\n')
+        client.sendall(json.dumps(response).encode() + b'\n')
         client.shutdown(socket.SHUT_WR)
     os._exit(0)
 

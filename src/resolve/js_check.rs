@@ -1,7 +1,9 @@
-//! Whether YouTube's scripts can be run: tried out, as for a page.
+//! Checks whether YouTube's scripts can be run, by running one as for a page.
 //!
-//! yt-dlp is called in the way in which the daemon calls it, with the same environment and limits,
-//! for a link that only an extractor of ours knows. Must never leave this machine.
+//! yt-dlp runs as it does for the daemon, with the same environment and limits, for a URL that only
+//! the extractor in `trial.py` knows.
+//!
+//! **Invariant:** nothing leaves this machine.
 
 use std::fs;
 use std::io;
@@ -15,38 +17,39 @@ use crate::cancel::CancelToken;
 
 const EXTRACTOR: &str = include_str!("trial.py");
 const LINK: &str = "http://trial.invalid/js";
-/// How its error begins if there was a runtime.
+/// Prefix of the error message if there was a runtime.
 const FAILED: &str = "failed: ";
 
-/// What came of it.
+/// The result of the check.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Javascript {
     /// This runtime ran a script.
     Runs(String),
-    /// It was there, and did not: what went wrong.
+    /// A runtime was found and failed; the reason.
     Fails(String),
-    /// yt-dlp finds none that it takes.
+    /// yt-dlp finds no runtime that it accepts.
     Missing,
-    /// This yt-dlp cannot be asked, and why.
+    /// This yt-dlp does not support the check; the reason.
     Untried(String),
 }
 
 impl Resolver {
-    /// Has a line of JavaScript run by whatever yt-dlp would have YouTube's scripts run by.
+    /// Runs a line of JavaScript in the runtime that yt-dlp would use for YouTube's scripts.
     pub fn try_javascript(&self) -> Javascript {
         match self.run_check() {
-            Ok(said) => interpret(&said),
+            Ok(output) => interpret(&output),
             Err(why) => Javascript::Fails(why),
         }
     }
 
-    /// What the command says when it is called with these arguments and comes to its end.
+    /// Runs the command with these arguments, and returns both outputs if it ends in time.
     pub fn run_tool(&self, arguments: &[&str]) -> Option<String> {
         let arguments: Vec<String> = arguments.iter().copied().map(str::to_owned).collect();
         let until = Instant::now() + self.config.resolver.timeout.0;
-        // The command is the last way, and there always.
-        let said = self.backends.last()?.run(&arguments, until, &CancelToken::new().ok()?).ok()?;
-        Some(String::from_utf8_lossy(&said.stdout).into_owned() + &said.stderr)
+        // The subprocess is the last backend, and always available.
+        let output =
+            self.backends.last()?.run(&arguments, until, &CancelToken::new().ok()?).ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr)
     }
 
     fn run_check(&self) -> Result<Output, String> {
@@ -67,30 +70,30 @@ impl Resolver {
     }
 }
 
-fn interpret(said: &Output) -> Javascript {
-    if said.code == 0 {
-        let page: Option<Value> = serde_json::from_slice(&said.stdout).ok();
+fn interpret(output: &Output) -> Javascript {
+    if output.code == 0 {
+        let page: Option<Value> = serde_json::from_slice(&output.stdout).ok();
         let runtime = page.as_ref().and_then(|page| page["title"].as_str());
         return match runtime {
             Some(runtime) => Javascript::Runs(printable(runtime)),
-            None => Javascript::Untried("it says nothing of it".into()),
+            None => Javascript::Untried("yt-dlp did not report the runtime".into()),
         };
     }
     let error =
-        said.stderr.split_once("ERROR: [ytcanal-trial] js: ").map(|(_, error)| error.trim());
+        output.stderr.split_once("ERROR: [ytcanal-trial] js: ").map(|(_, error)| error.trim());
     match error {
         Some("none") => Javascript::Missing,
         Some(error) if error.starts_with(FAILED) => {
             Javascript::Fails(printable(&error[FAILED.len()..]))
         }
         Some(error) => Javascript::Untried(printable(error)),
-        None => Javascript::Untried(printable(&said.stderr)),
+        None => Javascript::Untried(printable(&output.stderr)),
     }
 }
 
-/// In one line, and not too long.
-fn printable(said: &str) -> String {
-    let words: Vec<&str> = said
+/// Shortens the text to one line of limited length.
+fn printable(output: &str) -> String {
+    let words: Vec<&str> = output
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())
         .collect();

@@ -1,4 +1,5 @@
-//! From a film on offer to the tracks that make it, each with a way to a fresh location.
+//! Builds the media of a request from a page: the selected tracks, each with a source of fresh
+//! locations.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,59 +17,59 @@ use crate::media::{
     TrackKind,
 };
 
-/// What is to be streamed of `offer`.
+/// Returns the media that `request` selects from `page`.
 pub fn media(
     resolver: &Arc<Resolver>,
-    offer: &Arc<PageMedia>,
-    choice: &FormatRequest,
+    page: &Arc<PageMedia>,
+    request: &FormatRequest,
     client: IpAddr,
 ) -> Result<Media, Error> {
-    let chosen = select_formats(offer, choice);
+    let selected = select_formats(page, request);
     let SelectedFormats { video, audio } =
-        chosen.map_err(|NoMatch(why)| Error::Resolve(Box::new(ResolveError::no_format(why))))?;
-    let chosen = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
-    let tracks = chosen.into_iter().filter_map(|(kind, rendition)| {
+        selected.map_err(|NoMatch(why)| Error::Resolve(Box::new(ResolveError::no_format(why))))?;
+    let selected = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
+    let tracks = selected.into_iter().filter_map(|(kind, rendition)| {
         let rendition = rendition?;
         let refresh = Some(RefreshHandle::from_refresher(PageRefresher::new(
-            resolver, offer, rendition, client,
+            resolver, page, rendition, client,
         )));
         Some(Track { kind, location: rendition.location.clone(), refresh })
     });
-    let tags = Metadata {
-        title: offer.title.clone(),
-        artist: offer.uploader.clone(),
-        date: offer.date.clone(),
+    let metadata = Metadata {
+        title: page.title.clone(),
+        artist: page.uploader.clone(),
+        date: page.date.clone(),
         cover: None,
     };
-    // Two films without a title are not to have one name.
-    let name = offer.title.clone().or_else(|| Some(offer.id.clone()));
-    Ok(Media { name, tracks: tracks.collect(), metadata: tags })
+    // Falls back to the id, so that two videos without a title have different names.
+    let name = page.title.clone().or_else(|| Some(page.id.clone()));
+    Ok(Media { name, tracks: tracks.collect(), metadata })
 }
 
-/// Asks for the page anew, and takes the rendition of the same name if it is the same file.
+/// Reads the page again, and returns the rendition with the same id if it is the same file.
 struct PageRefresher {
     resolver: Arc<Resolver>,
     link: Url,
-    known: Rendition,
+    rendition: Rendition,
     client: IpAddr,
-    /// Two tracks of one film, or eight parts of it, find out at the same time that their URLs
-    /// have expired: the page is read once.
+    /// Generation and location of the last reading. Two tracks, or eight byte ranges of one, find
+    /// out at the same time that their URLs have expired: the page is read once.
     newest: Mutex<(u64, RemoteLocation)>,
 }
 
 impl PageRefresher {
     fn new(
         resolver: &Arc<Resolver>,
-        offer: &PageMedia,
+        page: &PageMedia,
         rendition: &Rendition,
         client: IpAddr,
     ) -> PageRefresher {
         PageRefresher {
             resolver: resolver.clone(),
-            link: offer.link.clone(),
-            known: rendition.clone(),
+            link: page.link.clone(),
+            rendition: rendition.clone(),
             client,
-            newest: Mutex::new((offer.generation, rendition.location.clone())),
+            newest: Mutex::new((page.generation, rendition.location.clone())),
         }
     }
 
@@ -83,30 +84,31 @@ impl LocationRefresher for PageRefresher {
         refused: &RemoteLocation,
         cancel: &CancelToken,
     ) -> Result<FreshLocation, String> {
-        let (serial, location) = self.newest().clone();
-        // Whoever read of the track before has got a newer one than this source began with.
+        let (generation, location) = self.newest().clone();
+        // An earlier reader of the track has a newer location than this one started with.
         if location.url != refused.url {
             return Ok(FreshLocation { location, is_new: false });
         }
         let context = RequestContext { client: self.client, cancel };
-        let later = self.resolver.resolve_newer_than(&self.link, serial, &context);
-        let (offer, is_new) = later.map_err(|error| error.to_string())?;
-        if offer.generation == serial {
+        let later = self.resolver.resolve_newer_than(&self.link, generation, &context);
+        let (page, is_new) = later.map_err(|error| error.to_string())?;
+        if page.generation == generation {
             return Ok(FreshLocation { location, is_new: true });
         }
-        let fresh = offer.rendition(&self.known.id).ok_or("its page does not offer it any more")?;
-        if !self.known.is_same_file(fresh) {
-            return Err("its page offers another file in its place".into());
+        let fresh = page.rendition(&self.rendition.id).ok_or("its page no longer offers it")?;
+        if !self.rendition.is_same_file(fresh) {
+            return Err("its page now offers another file under the same id".into());
         }
-        let location = RemoteLocation { len: self.known.location.len, ..fresh.location.clone() };
-        *self.newest() = (offer.generation, location.clone());
+        let location =
+            RemoteLocation { len: self.rendition.location.len, ..fresh.location.clone() };
+        *self.newest() = (page.generation, location.clone());
         Ok(FreshLocation { location, is_new })
     }
 
     fn is_in_vain(&self, refused: &RemoteLocation) {
-        let (serial, location) = self.newest().clone();
+        let (generation, location) = self.newest().clone();
         if location.url == refused.url {
-            self.resolver.mark_stale(&self.link, serial);
+            self.resolver.mark_stale(&self.link, generation);
         }
     }
 }

@@ -1,55 +1,57 @@
-//! Which page links are read, and how they are cleaned. Pure.
+//! Validates and normalises the page URLs that clients send. Pure.
 
 use url::Url;
 
 use super::classify::ResolveError;
 
-/// No page has a longer address.
+/// Longer than the URL of any page.
 const MAX_LEN: usize = 4000;
 
-/// Reads a link as a person pastes it: with blanks around it, or without `https://`.
+/// Parses a URL as people paste it: surrounded by blanks, or without `https://`.
 pub fn parse_page_url(text: &str) -> Result<Url, ResolveError> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(ResolveError::bad_link("is empty; paste the link of a video's page"));
+        return Err(ResolveError::bad_link("is empty; paste the URL of a video's page"));
     }
     if text.len() > MAX_LEN {
-        return Err(ResolveError::bad_link("is longer than any link"));
+        return Err(ResolveError::bad_link("is too long"));
     }
     if text.contains(|letter: char| letter.is_control() || letter.is_whitespace()) {
-        return Err(ResolveError::bad_link("must be one link without blanks in it"));
+        return Err(ResolveError::bad_link("must be one URL without blanks"));
     }
     let parsed = match Url::parse(text) {
         Err(url::ParseError::RelativeUrlWithoutBase) if looks_like_a_host(text) => {
             Url::parse(&format!("https://{text}"))
         }
-        // `films.example:8080/x` has no scheme, though it looks like one to a parser.
+        // The parser takes `films.example` in `films.example:8080/x` for a scheme.
         Ok(url) if !url.has_host() && looks_like_a_host(text) => {
             Url::parse(&format!("https://{text}"))
         }
         parsed => parsed,
     };
     let mut url =
-        parsed.map_err(|error| ResolveError::bad_link(&format!("is no link: {error}")))?;
+        parsed.map_err(|error| ResolveError::bad_link(&format!("is not a URL: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(ResolveError::bad_link("must be an http or https link"));
+        return Err(ResolveError::bad_link("must be an http or https URL"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(ResolveError::bad_link("must not have a user name or password in it"));
+        return Err(ResolveError::bad_link("must not contain a user name or password"));
     }
     url.set_fragment(None);
     strip_playlist(&mut url);
     Ok(url)
 }
 
-/// Whether this begins as `films.example` does, and not as `data:` or `--option`.
+/// Returns whether the text begins with a host such as `films.example`, and not with `data:` or
+/// `--option`.
 fn looks_like_a_host(text: &str) -> bool {
     let host = text.split(['/', '?', ':']).next().unwrap_or_default();
     let is_name = host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
     is_name && !host.starts_with('-') && host.trim_matches('.').contains('.')
 }
 
-/// Who pastes the link of a video means the video, and not the list that they found it in.
+/// Removes the playlist from the URL of a video: people who paste it mean the video, not the list
+/// in which they found it.
 fn strip_playlist(url: &mut Url) {
     const PLAYLIST_PARAMS: [&str; 4] = ["list", "index", "start_radio", "pp"];
     let names_a_video = url.query_pairs().any(|(name, value)| name == "v" && !value.is_empty());
@@ -59,15 +61,15 @@ fn strip_playlist(url: &mut Url) {
     if !(is_youtube && (names_a_video || is_short)) {
         return;
     }
-    let kept: Vec<(String, String)> = url
+    let remaining: Vec<(String, String)> = url
         .query_pairs()
         .filter(|(name, _)| !PLAYLIST_PARAMS.contains(&&**name) && name != "si" && name != "t")
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect();
-    if kept.is_empty() {
+    if remaining.is_empty() {
         url.set_query(None);
     } else {
-        url.query_pairs_mut().clear().extend_pairs(kept);
+        url.query_pairs_mut().clear().extend_pairs(remaining);
     }
 }
 
@@ -129,7 +131,7 @@ mod tests {
         fn whatever_is_pasted(text in "\\PC{0,60}") {
             if let Ok(url) = parse_page_url(&text) {
                 prop_assert!(url.as_str().starts_with("http"));
-                // It is taken for what it is the second time, too.
+                // Parsing is idempotent.
                 prop_assert_eq!(parse_page_url(url.as_str()).unwrap(), url);
             }
         }

@@ -1,7 +1,8 @@
-//! yt-dlp as a child process: one for each page.
+//! Runs yt-dlp as a child process, one for each page.
 //!
-//! It is the leader of a process group, which is killed as one: a JavaScript runtime may be its
-//! child. Must never outlive the call.
+//! The child leads a process group, which is killed as one: a JavaScript runtime may be its child.
+//!
+//! **Invariant:** no process outlives the run.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,13 +19,13 @@ use crate::config::ChildEnv;
 use crate::runtime_dir::RuntimeDir;
 use crate::sys;
 
-/// A program that speaks yt-dlp's interface.
+/// A program with the interface of yt-dlp.
 pub(super) struct SubprocessBackend {
     pub(super) program: PathBuf,
     pub(super) environment: ChildEnv,
-    /// Where it keeps what it learns.
+    /// Holds the cache of yt-dlp.
     pub(super) runtime: Arc<RuntimeDir>,
-    /// What it may take of memory, with all that it starts.
+    /// Maximum memory of a run, with all its child processes.
     pub(super) memory: u64,
 }
 
@@ -32,7 +33,7 @@ impl Backend for SubprocessBackend {
     fn run(
         &self,
         arguments: &[String],
-        until: Instant,
+        deadline: Instant,
         cancel: &CancelToken,
     ) -> Result<Output, BackendError> {
         let mut command = process::Command::new(&self.program);
@@ -48,7 +49,7 @@ impl Backend for SubprocessBackend {
             })
         })?;
         let watch = MemoryWatch::over(child.id(), self.memory);
-        ChildGuard { child, reaped: false }.read_output(until, cancel, watch)
+        ChildGuard { child, reaped: false }.read_output(deadline, cancel, watch)
     }
 }
 
@@ -58,39 +59,41 @@ struct ChildGuard {
 }
 
 impl ChildGuard {
-    /// Takes what it says until it ends. Whoever else holds its pipes then is not waited for.
+    /// Reads both outputs until the child exits. Other processes that hold its pipes by then are
+    /// not waited for.
     fn read_output(
         &mut self,
-        until: Instant,
+        deadline: Instant,
         cancel: &CancelToken,
         mut watch: MemoryWatch,
     ) -> Result<Output, BackendError> {
-        let ended = sys::pidfd(self.child.id()).map_err(|error| system(&error))?;
-        let mut stdout = OutputPipe::of(self.child.stdout.take())?;
-        let mut stderr = OutputPipe::of(self.child.stderr.take())?;
+        let exited = sys::pidfd(self.child.id()).map_err(|error| system(&error))?;
+        let mut stdout = OutputPipe::new(self.child.stdout.take())?;
+        let mut stderr = OutputPipe::new(self.child.stderr.take())?;
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            // One that is at its end is not waited for any more.
-            let (out, err) = (stdout.awaited(&ended), stderr.awaited(&ended));
-            let awaited = [cancel.as_fd(), ended.as_fd(), out, err].map(|fd| (fd, sys::READABLE));
-            let [over, has_ended, out, err] =
-                sys::poll(awaited, Some(watch.next_wait(left))).map_err(|error| system(&error))?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            // A pipe at its end is replaced by a descriptor that is polled anyway.
+            let (out, err) = (stdout.fd_or(&exited), stderr.fd_or(&exited));
+            let interests =
+                [cancel.as_fd(), exited.as_fd(), out, err].map(|fd| (fd, sys::READABLE));
+            let [over, has_exited, out, err] = sys::poll(interests, Some(watch.next_wait(left)))
+                .map_err(|error| system(&error))?;
             if over {
                 return Err(BackendError::Cancelled);
             }
-            if left.is_zero() && !(has_ended || out || err) {
+            if left.is_zero() && !(has_exited || out || err) {
                 return Err(BackendError::TimedOut);
             }
             watch.check()?;
             stdout.drain();
             stderr.drain();
             if stdout.output.len() > MAX_STDOUT {
-                let failed = ResolveError::broken("it printed more than any page has to say");
+                let failed = ResolveError::broken("the output is too long");
                 return Err(BackendError::Failed(failed));
             }
             let excess = stderr.output.len().saturating_sub(MAX_STDERR);
             stderr.output.drain(..excess);
-            if has_ended {
+            if has_exited {
                 break;
             }
         }
@@ -99,7 +102,7 @@ impl ChildGuard {
         Ok(Output { code, stdout: stdout.output, stderr })
     }
 
-    /// Kills whatever is left of its process group, and waits for it; what it ended with.
+    /// Kills what is left of the process group, and reaps the child; returns its exit code.
     fn kill_and_wait(&mut self) -> Option<i32> {
         if self.reaped {
             return None;
@@ -118,33 +121,33 @@ impl Drop for ChildGuard {
     }
 }
 
-/// A pipe that it writes into, and what came out of it.
+/// One output of the child.
 struct OutputPipe<R> {
     /// `None` at its end.
     open: Option<R>,
     output: Vec<u8>,
 }
 
-/// What is taken at once, so that the other pipe has its turn.
+/// Maximum number of bytes read at once, so that the other pipe has its turn.
 const MAX_READ_PER_TURN: usize = 1 << 20;
 
 impl<R: Read + AsFd> OutputPipe<R> {
-    fn of(open: Option<R>) -> Result<OutputPipe<R>, BackendError> {
+    fn new(open: Option<R>) -> Result<OutputPipe<R>, BackendError> {
         if let Some(pipe) = &open {
             sys::set_nonblocking(pipe.as_fd()).map_err(|error| system(&error))?;
         }
         Ok(OutputPipe { open, output: Vec::new() })
     }
 
-    fn awaited<'p>(&'p self, otherwise: &'p OwnedFd) -> BorrowedFd<'p> {
+    fn fd_or<'p>(&'p self, otherwise: &'p OwnedFd) -> BorrowedFd<'p> {
         self.open.as_ref().map_or(otherwise.as_fd(), R::as_fd)
     }
 
     fn drain(&mut self) {
         let mut buffer = [0; 16 << 10];
-        let most = self.output.len() + MAX_READ_PER_TURN;
+        let max_len = self.output.len() + MAX_READ_PER_TURN;
         while let Some(pipe) = &mut self.open
-            && self.output.len() < most
+            && self.output.len() < max_len
         {
             match pipe.read(&mut buffer) {
                 Ok(count) if count > 0 => self.output.extend(&buffer[..count]),
@@ -157,5 +160,5 @@ impl<R: Read + AsFd> OutputPipe<R> {
 }
 
 fn system(error: &io::Error) -> BackendError {
-    BackendError::Failed(ResolveError::failed(&format!("cannot listen to it: {error}")))
+    BackendError::Failed(ResolveError::failed(&format!("cannot read its output: {error}")))
 }

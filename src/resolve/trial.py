@@ -1,20 +1,20 @@
-"""Has yt-dlp solve a challenge of YouTube's without the internet: it is an extractor of yt-dlp's, and
-its link is http://trial.invalid/js. What runs the script, and how, is yt-dlp's own choice, as it is for
-a real page; the title of what comes out says which runtime that was.
+"""An extractor that makes yt-dlp solve a YouTube challenge without the internet, for the URL
+http://trial.invalid/js. yt-dlp itself chooses the runtime of the script, as for a real page; the title of
+the result names that runtime.
 """
 
 from yt_dlp.extractor.common import InfoExtractor
 from yt_dlp.utils import ExtractorError
 
-# As long as the script of YouTube's player, for it is that which takes time and memory. The solver
-# looks through all of it for a function that makes a URL and marks it `alr=yes`.
+# The length of the script of YouTube's player, which determines time and memory. The solver searches
+# all of it for a function that makes a URL and marks it `alr=yes`.
 LENGTH = 2_700_000
-FILLING = (
+FILLER = (
     'g.f%d=function(a,b,c){var e=a.config.get(b,[c,"some words",17]);if(!e||e.length<2)return null;'
     'for(var f=0;f<e.length;f++){e[f]=(function(h){return h?h.value+c:{key:h,value:b}})(e[f])}'
     'this.state=e;return g.other(e,this.element.parent,!0)};\n')
 PLAYER = '''
-var _player = {}; (function(g) { var window = this; FILLING
+var _player = {}; (function(g) { var window = this; FILLER
   var U = function() { this.fields = {} };
   U.prototype.set = function(name, value) { this.fields[name] = value };
   U.prototype.get = function(name) { return this.fields[name] };
@@ -37,7 +37,7 @@ class YtCanalTrialIE(InfoExtractor):
         except ExtractorError:
             raise
         except Exception as error:
-            # Its inner parts may be others by now.
+            # The internals of yt-dlp used here may have changed.
             raise ExtractorError(f'untried: {error!r}', expected=True)
         return {'id': 'js', 'title': runtime, 'url': url}
 
@@ -49,8 +49,8 @@ class YtCanalTrialIE(InfoExtractor):
         )
         youtube = self._downloader.get_info_extractor('Youtube')
         youtube.initialize()
-        filling = ''.join(FILLING % number for number in range(LENGTH // len(FILLING)))
-        player = PLAYER.replace('FILLING', filling)
+        filler = ''.join(FILLER % number for number in range(LENGTH // len(FILLER)))
+        player = PLAYER.replace('FILLER', filler)
         youtube._code_cache[youtube._player_js_cache_key(PLAYER_URL)] = player
         challenge = NChallengeInput(challenges=[CHALLENGE], player_url=PLAYER_URL)
         requests = [JsChallengeRequest(type=JsChallengeType.N, video_id='js', input=challenge)]
@@ -59,10 +59,10 @@ class YtCanalTrialIE(InfoExtractor):
             info = getattr(provider, 'runtime_info', None)
             runtime = f'{info.name} {info.version}' if info else provider.PROVIDER_NAME
             try:
-                for answer in provider.bulk_solve(requests):
-                    if answer.error:
-                        raise answer.error
-                    if answer.response.output.results == {CHALLENGE: SOLUTION}:
+                for response in provider.bulk_solve(requests):
+                    if response.error:
+                        raise response.error
+                    if response.response.output.results == {CHALLENGE: SOLUTION}:
                         return runtime
                 raise ValueError('the solution is wrong')
             except Exception as error:

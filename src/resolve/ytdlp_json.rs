@@ -1,6 +1,7 @@
-//! What yt-dlp's `-J` says of a page. Pure: bytes in, offer out.
+//! Parses the output of `yt-dlp -J`. Pure: bytes in, page out.
 //!
-//! Must never trust it: every field may be missing, of another type, or absurd.
+//! **Invariant:** nothing in the output is trusted: every field may be missing, of another type, or
+//! absurd.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,44 +18,44 @@ use crate::media::variant::Variant;
 
 mod schema;
 
-use schema::{Format, Page, Thumbnail, whole_letters};
+use schema::{Format, Page, Thumbnail, replace_lone_surrogates};
 
-/// The most renditions that are looked at; a film with many languages has some hundreds.
+/// Maximum number of formats read; a video with many languages has a few hundred.
 const MAX_FORMATS: usize = 2000;
-/// The longest text that is kept of a page.
+/// Maximum length of a text.
 const MAX_TEXT: usize = 500;
-/// The longest URL of a file, the longest name of a rendition, and the most that a location takes
-/// with its fields and cookies: others are not of use to anybody.
+/// Maximum length of a media URL and of a format id, and maximum memory of a location with its
+/// fields and cookies. Longer ones are dropped.
 const MAX_URL: usize = 8 << 10;
 const MAX_ID: usize = 100;
 const MAX_LOCATION: usize = 32 << 10;
 
-/// Reads what was said of `link`.
-pub fn read(link: &Url, said: &[u8]) -> Result<PageMedia, ResolveError> {
-    let said = &*whole_letters(said);
-    let page: Option<Page> = serde_json::from_slice(said)
-        .map_err(|_| ResolveError::broken("what it printed is not the JSON that yt-dlp prints"))?;
-    let mut page = page.ok_or(ResolveError::broken("it printed nothing about the page"))?;
+/// Parses the output for `link`.
+pub fn read(link: &Url, json: &[u8]) -> Result<PageMedia, ResolveError> {
+    let json = &*replace_lone_surrogates(json);
+    let page: Option<Page> = serde_json::from_slice(json)
+        .map_err(|_| ResolveError::broken("the output is not the JSON of yt-dlp"))?;
+    let mut page = page.ok_or(ResolveError::broken("the output is empty"))?;
     match page.kind.as_deref() {
         None | Some("video") => {}
         Some("playlist" | "multi_video") => return Err(ResolveError::playlist(link)),
-        Some(_) => return Err(ResolveError::broken("it is neither a video nor a playlist")),
+        Some(_) => return Err(ResolveError::broken("the page is neither a video nor a playlist")),
     }
     match page.live_status.as_deref() {
-        Some("is_upcoming") => return Err(ResolveError::not_yet("it has not begun yet")),
+        Some("is_upcoming") => return Err(ResolveError::not_yet("it has not started yet")),
         Some("is_live") => return Err(ResolveError::live()),
         Some("post_live") => return Err(ResolveError::just_ended()),
         _ => {}
     }
     let mut formats = std::mem::take(&mut page.formats).unwrap_or_default();
     if formats.is_empty() {
-        // A page that is one file says at its top what else is said of each format.
-        formats.extend(serde_json::from_slice::<Format>(said));
+        // A page with a single file has the fields of the format at the top level.
+        formats.extend(serde_json::from_slice::<Format>(json));
     }
     let renditions: Vec<Rendition> =
         formats.iter().take(MAX_FORMATS).filter_map(Format::rendition).collect();
     if renditions.is_empty() {
-        // What is protected yt-dlp leaves out by itself.
+        // yt-dlp itself leaves out protected formats.
         let protected = page.has_drm == Some(true);
         return Err(if protected { ResolveError::drm() } else { nothing_usable(&formats) });
     }
@@ -75,7 +76,7 @@ pub fn read(link: &Url, said: &[u8]) -> Result<PageMedia, ResolveError> {
 }
 
 impl Format {
-    /// What can be fetched as one file and may be; else it is none of the renditions.
+    /// Returns the rendition, if the format can be downloaded as one file.
     fn rendition(&self) -> Option<Rendition> {
         if self.has_drm == Some(true) || !self.is_one_file() {
             return None;
@@ -89,8 +90,8 @@ impl Format {
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return None;
         }
-        let (picture, sound) = (self.picture(), self.sound());
-        if picture.is_none() && sound.is_none() {
+        let (video, audio) = (self.video(), self.audio());
+        if video.is_none() && audio.is_none() {
             return None;
         }
         let size = self.filesize.and_then(integer).map(Size::Exact);
@@ -104,48 +105,49 @@ impl Format {
         let rank = [self.preference, self.quality, self.source_preference];
         Some(Rendition {
             id,
-            video: picture,
-            audio: sound,
+            video,
+            audio,
             family: self.family(),
             variant,
             location,
             size: size.or(self.filesize_approx.and_then(integer).map(Size::Approximate)),
             bitrate: self.tbr.and_then(|kilobits| integer(kilobits * 1000.0)),
-            // In halves: a quality may lie between two others.
+            // Doubled before rounding: a quality may lie between two integers.
             rank: rank.map(|rank| (rank.unwrap_or(-1.0) * 2.0) as i64),
         })
     }
 
     fn is_one_file(&self) -> bool {
         matches!(self.protocol.as_deref(), None | Some("http" | "https"))
-            // Small pictures for the bar of a player are no film.
+            // Storyboards for the seek bar of a player are no video.
             && !matches!(self.ext.as_deref(), Some("mhtml" | "jpg" | "jpeg" | "png" | "webp"))
     }
 
-    fn picture(&self) -> Option<VideoFormat> {
+    fn video(&self) -> Option<VideoFormat> {
         let codec = match self.vcodec.as_deref() {
             Some("none") => return None,
-            // Nobody says what is in it: then its name has to tell.
-            None if self.is_named_as_sound() => return None,
+            // The codecs are unknown: the file extension decides.
+            None if self.has_audio_extension() => return None,
             codec => codec.map_or(VideoCodec::Other, VideoCodec::from_codec_string),
         };
         let range = self.dynamic_range.as_deref().unwrap_or("SDR");
         let fps = self.fps.and_then(integer).and_then(|fps| u32::try_from(fps).ok());
-        Some(VideoFormat { codec, height: self.lines(), fps, hdr: range != "SDR" })
+        Some(VideoFormat { codec, height: self.height(), fps, hdr: range != "SDR" })
     }
 
-    /// As the site calls it, or else the shorter side: a film on a phone stands upright.
-    fn lines(&self) -> u32 {
+    /// Returns the resolution in the site's notation, or else the shorter side: a video from a
+    /// phone is upright.
+    fn height(&self) -> u32 {
         let number = |side: Option<f64>| side.and_then(integer).and_then(|s| u32::try_from(s).ok());
         let (width, height) = (number(self.width), number(self.height));
         let shorter = height.unwrap_or(0).min(width.unwrap_or(u32::MAX));
         let note = self.format_note.as_deref().unwrap_or_default();
-        let named = note.split_once('p').and_then(|(lines, _)| lines.parse().ok());
-        // 1920 × 800 is called 1080p; other numbers mean something else.
-        named.filter(|named| (shorter..=2 * shorter).contains(named)).unwrap_or(shorter)
+        let hint = note.split_once('p').and_then(|(height, _)| height.parse().ok());
+        // 1920 × 800 is called 1080p; numbers out of this range mean something else.
+        hint.filter(|hint| (shorter..=2 * shorter).contains(hint)).unwrap_or(shorter)
     }
 
-    fn sound(&self) -> Option<AudioFormat> {
+    fn audio(&self) -> Option<AudioFormat> {
         let codec = match self.acodec.as_deref() {
             Some("none") => return None,
             codec => codec.map_or(AudioCodec::Other, AudioCodec::from_codec_string),
@@ -158,7 +160,7 @@ impl Format {
         Some(AudioFormat { codec, language: self.language.clone().filter(is_tag), preference })
     }
 
-    fn is_named_as_sound(&self) -> bool {
+    fn has_audio_extension(&self) -> bool {
         let ext = self.ext.as_deref().unwrap_or_default();
         ["m4a", "mp3", "aac", "ogg", "oga", "opus", "flac", "wav"].contains(&ext)
     }
@@ -177,7 +179,7 @@ impl Format {
             Some((name, HeaderValue::from_str(value).ok()?))
         });
         let mut headers: Vec<_> = fields.collect();
-        // A map has no order, and the same fields must be the same location.
+        // A map has no order, and equal fields must give equal locations.
         headers.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
         let chunk = self.downloader_options.as_ref().and_then(|options| options.http_chunk_size);
         let available_at = self.available_at.and_then(system_time);
@@ -193,7 +195,7 @@ impl Format {
     }
 }
 
-/// Why none of these can be taken.
+/// Returns why none of these formats can be downloaded.
 fn nothing_usable(formats: &[Format]) -> ResolveError {
     if formats.iter().any(|format| format.has_drm == Some(true)) {
         return ResolveError::drm();
@@ -201,16 +203,16 @@ fn nothing_usable(formats: &[Format]) -> ResolveError {
     let in_pieces = |format: &Format| format.url.is_some() && !format.is_one_file();
     if formats.iter().any(in_pieces) {
         ResolveError::no_format(
-            "it is offered in pieces only (HLS or DASH), which cannot be joined yet",
+            "the page offers only segmented formats (HLS or DASH), which are not supported",
         )
     } else {
-        ResolveError::no_format("nothing that can be downloaded is on offer")
+        ResolveError::no_format("the page offers nothing that can be downloaded")
     }
 }
 
-/// A number that is one of something.
+/// Converts a number to an integer of at least 1.
 fn integer(number: f64) -> Option<u64> {
-    // More than this and a float does not know it exactly.
+    // Larger integers are not exact in a float.
     (1.0..9e15).contains(&number).then_some(number as u64)
 }
 
@@ -218,22 +220,23 @@ fn system_time(seconds: f64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(integer(seconds)?))
 }
 
-/// Sites tell it in the URL: `expire=SECONDS`, or `/expire/SECONDS/` in its path.
+/// Returns the expiry in a URL, which sites put in its query as `expire=SECONDS`, or in its path as
+/// `/expire/SECONDS/`.
 fn expiry(url: &Url) -> Option<SystemTime> {
-    let named = |name: &str| name == "expire" || name == "expires";
-    let asked =
-        url.query_pairs().find(|(name, _)| named(name)).map(|(_, value)| value.into_owned());
+    let is_expiry = |name: &str| name == "expire" || name == "expires";
+    let in_query =
+        url.query_pairs().find(|(name, _)| is_expiry(name)).map(|(_, value)| value.into_owned());
     let in_path = || {
         let mut segments = url.path_segments()?;
-        segments.find(|segment| named(segment))?;
+        segments.find(|segment| is_expiry(segment))?;
         segments.next().map(str::to_owned)
     };
-    let seconds: f64 = asked.or_else(in_path)?.parse().ok()?;
-    // Something else than a time of day if it lies in the last century.
+    let seconds: f64 = in_query.or_else(in_path)?.parse().ok()?;
+    // A number from before 2001 is no point in time.
     system_time(seconds).filter(|_| seconds > 1e9)
 }
 
-/// The largest one that browsers and files take, or the one that the page names.
+/// Returns the largest thumbnail that browsers and files support, or the one that the page names.
 fn thumbnail(all: &[Thumbnail], named: Option<String>) -> Option<RemoteLocation> {
     let usable = |text: &str| {
         let url = Url::parse(text).ok()?;
@@ -241,24 +244,24 @@ fn thumbnail(all: &[Thumbnail], named: Option<String>) -> Option<RemoteLocation>
     };
     let candidates = all.iter().filter_map(|one| Some((one, usable(one.url.as_deref()?)?)));
     let best = candidates
-        // More than a page shows is a waste.
+        // Larger ones than a page shows waste bandwidth.
         .filter(|(one, _)| one.width.is_none_or(|width| width <= 1280.0))
         .max_by_key(|(one, url)| {
             let is_jpeg = url.path().ends_with(".jpg") || url.path().ends_with(".jpeg");
-            // One without a size is mostly the original.
+            // A thumbnail without a size is mostly the original.
             (is_jpeg, one.width.is_none(), one.width.and_then(integer))
         })
         .map(|(_, url)| url);
     best.or_else(|| usable(&named?)).map(RemoteLocation::from)
 }
 
-/// `20260501` as `2026-05-01`.
+/// Converts `20260501` to `2026-05-01`.
 fn date(text: &str) -> Option<String> {
     let digits = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| format!("{}-{}-{}", &text[..4], &text[4..6], &text[6..]))
 }
 
-/// One line of text, and not too much.
+/// Cleans a text to one line of limited length.
 fn text(text: &str) -> String {
     let clean = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
     clean.take(MAX_TEXT).collect::<String>().trim().to_owned()

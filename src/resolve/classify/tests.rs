@@ -391,14 +391,14 @@ fn ways_to_end_without_an_error() {
     }
     assert_eq!(classify(2, "yt-dlp: error: no such option: --x\n").code.status(), 500);
     let crashed = "Traceback (most recent call last):\n  File \"x\"\nKeyError: 'a'\n";
-    assert_eq!(classify(1, crashed).message, "the reader of pages failed: KeyError: 'a'");
+    assert_eq!(classify(1, crashed).message, "yt-dlp failed: KeyError: 'a'");
 }
 
 #[test]
 fn words_of_others_come_without_links_and_tricks() {
     let said =
         classify(1, "WARNING: x\nERROR: [a:b] id-1: odd\u{1b}[31m https://a/?sig=1 end\n").message;
-    assert_eq!(said, "the page was not read: odd[31m (a link) end");
+    assert_eq!(said, "the page could not be read: odd[31m (a link) end");
     assert!(classify(1, &format!("ERROR: {}", "x".repeat(5000))).message.len() < 400);
     // A link has no say in what was meant.
     assert_eq!(

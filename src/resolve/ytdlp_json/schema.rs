@@ -1,4 +1,4 @@
-//! The fields of yt-dlp's JSON that are of use. Any of them may be missing, or of another type.
+//! The fields of yt-dlp's JSON that are read. Any of them may be missing, or of another type.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -106,52 +106,52 @@ pub(super) struct DownloaderOptions {
     pub(super) http_chunk_size: Option<f64>,
 }
 
-/// What is not of its type counts as not said.
+/// Treats a value of another type as missing.
 fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Said<T> {
-        Well(T),
-        Otherwise(IgnoredAny),
+    enum Lenient<T> {
+        Valid(T),
+        Invalid(IgnoredAny),
     }
-    Ok(match Said::deserialize(deserializer)? {
-        Said::Well(value) => Some(value),
-        Said::Otherwise(_) => None,
+    Ok(match Lenient::deserialize(deserializer)? {
+        Lenient::Valid(value) => Some(value),
+        Lenient::Invalid(_) => None,
     })
 }
 
-/// Sites cut texts where JavaScript can: between the two halves of a letter (`\ud83c` and
-/// `\udfac`). Python lets such a half stand, JSON here does not: it becomes U+FFFD.
-pub(super) fn whole_letters(said: &[u8]) -> Cow<'_, [u8]> {
-    let half = |at: usize, kinds: &str| {
-        let escape = said.get(at..at + 6)?;
+/// Replaces lone surrogates by U+FFFD. Sites cut texts where JavaScript can: between the two halves
+/// of a surrogate pair (`\ud83c` and `\udfac`). Python accepts such a half, serde_json does not.
+pub(super) fn replace_lone_surrogates(json: &[u8]) -> Cow<'_, [u8]> {
+    let surrogate = |at: usize, kinds: &str| {
+        let escape = json.get(at..at + 6)?;
         let is_half = escape.starts_with(b"\\u")
             && escape[2].eq_ignore_ascii_case(&b'd')
             && kinds.as_bytes().contains(&escape[3].to_ascii_lowercase());
         is_half.then_some(())
     };
-    let mut mended = Vec::new();
+    let mut output = Vec::new();
     let (mut at, mut copied) = (0, 0);
-    while let Some(found) = said[at..].iter().position(|byte| *byte == b'\\') {
-        at += found;
-        let (first, second) = (half(at, "89ab").is_some(), half(at, "cdef").is_some());
-        if first && half(at + 6, "cdef").is_some() {
+    while let Some(offset) = json[at..].iter().position(|byte| *byte == b'\\') {
+        at += offset;
+        let (is_high, is_low) = (surrogate(at, "89ab").is_some(), surrogate(at, "cdef").is_some());
+        if is_high && surrogate(at + 6, "cdef").is_some() {
             at += 12;
-        } else if first || second {
-            mended.extend_from_slice(&said[copied..at]);
-            mended.extend_from_slice(b"\\ufffd");
+        } else if is_high || is_low {
+            output.extend_from_slice(&json[copied..at]);
+            output.extend_from_slice(b"\\ufffd");
             at += 6;
             copied = at;
         } else {
-            // The next byte is escaped, and may be another of these.
-            at = (at + 2).min(said.len());
+            // The next byte is escaped, and may be a backslash.
+            at = (at + 2).min(json.len());
         }
     }
     if copied == 0 {
-        return Cow::Borrowed(said);
+        return Cow::Borrowed(json);
     }
-    mended.extend_from_slice(&said[copied..]);
-    Cow::Owned(mended)
+    output.extend_from_slice(&json[copied..]);
+    Cow::Owned(output)
 }

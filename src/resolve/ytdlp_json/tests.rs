@@ -166,7 +166,7 @@ proptest! {
 #[test]
 fn half_a_letter_is_no_reason_to_refuse_a_page() {
     let whole = br#"{"title": "\ud83c\udfac \\ud83c \u00e4"}"#;
-    assert!(matches!(whole_letters(whole), Cow::Borrowed(_)));
+    assert!(matches!(replace_lone_surrogates(whole), Cow::Borrowed(_)));
     for (said, mended) in [
         (r#""cut \ud83c""#, r#""cut \ufffd""#),
         (r#""\udfac\ud83c\ud83c\udfac""#, r#""\ufffd\ufffd\ud83c\udfac""#),
@@ -174,6 +174,6 @@ fn half_a_letter_is_no_reason_to_refuse_a_page() {
         (r"\ud83", r"\ud83"),
         (r"\", r"\"),
     ] {
-        assert_eq!(whole_letters(said.as_bytes()), mended.as_bytes(), "{said}");
+        assert_eq!(replace_lone_surrogates(said.as_bytes()), mended.as_bytes(), "{said}");
     }
 }
