@@ -1,6 +1,6 @@
-//! Every limit, wait and address of the daemon, with its default and its check.
+//! The configuration: every limit, wait and address of the daemon, with its default and its check.
 //!
-//! `config/ytcanal.toml` shows every key at its default; a test holds the two equal.
+//! `config/ytcanal.toml` shows every key at its default; a test keeps the two equal.
 
 use std::fmt;
 use std::fs;
@@ -24,14 +24,14 @@ pub use proxy::{Proxy, ProxyKind};
 pub use resolver::ResolverConfig;
 pub use units::{ByteSize, HumanDuration};
 
-/// The whole configuration. Every part has a default; an unknown key is an error.
+/// The complete configuration. Every key has a default; an unknown key is an error.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Addresses to listen on; port 0 picks a free one.
     #[serde(deserialize_with = "non_empty")]
     pub listen: Vec<SocketAddr>,
-    /// Where the named pipes live; see [`Config::runtime_dir`].
+    /// Directory of the named pipes; see [`Config::runtime_dir`].
     pub runtime_dir: PathBuf,
     /// What clients may use.
     pub limits: LimitsConfig,
@@ -49,30 +49,30 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// Open connections in all.
+    /// Maximum number of open connections.
     #[serde(deserialize_with = "positive")]
     pub connections: usize,
-    /// Streams in all.
+    /// Maximum number of streams.
     #[serde(deserialize_with = "positive")]
     pub streams: usize,
-    /// Streams of one client address (of one /64 network with IPv6).
+    /// Maximum number of streams of one client address (of one /64 network with IPv6).
     #[serde(deserialize_with = "positive")]
     pub streams_per_client: usize,
-    /// ffmpeg processes in all; half of them for one client.
+    /// Maximum number of ffmpeg processes; half of them for one client.
     #[serde(deserialize_with = "positive")]
     pub muxers: usize,
-    /// Time for which a stream waits for one of these to be free; 0 for not at all.
+    /// Maximum time that a stream waits for one of these; 0 for no waiting.
     pub slot_timeout: HumanDuration,
-    /// Length of a request head.
+    /// Maximum length of a request head.
     #[serde(deserialize_with = "head_size")]
     pub head_bytes: ByteSize,
-    /// Time for a request head to arrive.
+    /// Maximum time for a request head to arrive.
     #[serde(deserialize_with = "finite")]
     pub head_timeout: HumanDuration,
-    /// Time in which a client must read something.
+    /// Maximum time in which a client reads nothing.
     #[serde(deserialize_with = "finite")]
     pub client_stall_timeout: HumanDuration,
-    /// Time that running streams get at shutdown.
+    /// Time for running streams to end at shutdown.
     pub drain_timeout: HumanDuration,
 }
 
@@ -80,40 +80,40 @@ pub struct LimitsConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpstreamConfig {
-    /// Networks and names that may be reached although they are not public.
+    /// Networks and names that are permitted although they are not public.
     pub allow: Vec<HostPattern>,
-    /// Networks and names that may not be reached although they are public.
+    /// Networks and names that are refused although they are public.
     pub deny: Vec<HostPattern>,
-    /// Time for a connection, TLS included.
+    /// Maximum time to connect, including TLS.
     #[serde(deserialize_with = "finite")]
     pub connect_timeout: HumanDuration,
-    /// Time in which a byte must come.
+    /// Maximum time without a byte.
     #[serde(deserialize_with = "finite")]
     pub stall_timeout: HumanDuration,
-    /// Bytes a second that must come, over a window of `stall_timeout`; 0 for no minimum.
+    /// Minimum bytes per second, over a window of `stall_timeout`; 0 for no minimum.
     pub min_throughput: ByteSize,
-    /// Time for which a connection is kept on which everything was read; 0 for not at all.
+    /// Maximum time that an idle connection is reused; 0 for no reuse.
     pub keepalive_timeout: HumanDuration,
-    /// Failures in a row, without progress in between, after which one more is final.
+    /// Maximum number of consecutive retries without progress.
     pub retries: u32,
-    /// The longest wait that an upstream may ask for.
+    /// Longest wait that an upstream may request.
     #[serde(deserialize_with = "finite")]
     pub max_wait: HumanDuration,
-    /// What is asked for at once, at most.
+    /// Maximum size of a range request.
     #[serde(deserialize_with = "chunk_size")]
     pub chunk: ByteSize,
-    /// What may be fetched before the muxer has asked for it, for each track.
+    /// Maximum number of bytes fetched before ffmpeg reads them, for each track.
     #[serde(deserialize_with = "read_ahead_size")]
     pub read_ahead: ByteSize,
-    /// The addresses that are connected to, of names that have several kinds.
+    /// Address family to connect to, for names with addresses of both.
     pub family: AddressFamily,
-    /// What all connections to upstreams lead through.
+    /// Proxy of all connections to upstreams.
     pub proxy: Option<Proxy>,
     /// Certificate authorities to trust instead of the well-known ones (PEM).
     pub ca_file: Option<PathBuf>,
 }
 
-/// Kinds of addresses.
+/// Address families.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AddressFamily {
@@ -132,16 +132,16 @@ pub enum AddressFamily {
 pub struct MuxerConfig {
     /// A program name, looked up in PATH, or a path.
     pub ffmpeg: PathBuf,
-    /// Time in which it must read or write something, when it could.
+    /// Maximum time in which it neither reads nor writes although it could.
     #[serde(deserialize_with = "finite")]
     pub stall_timeout: HumanDuration,
-    /// What joins tracks if the client does not care.
+    /// The default engine.
     #[serde(deserialize_with = "engine")]
     pub engine: Engine,
-    /// Time in which the indexes of its tracks must have been read, or a film is not spliced.
+    /// Maximum time to read the indexes of the tracks; afterwards they are not spliced.
     #[serde(deserialize_with = "finite")]
     pub plan_timeout: HumanDuration,
-    /// Memory for the plans of spliced files.
+    /// Maximum memory for the plans of spliced files.
     pub plan_cache: ByteSize,
 }
 
@@ -172,13 +172,13 @@ impl Default for LimitsConfig {
     fn default() -> LimitsConfig {
         LimitsConfig {
             connections: 1024,
-            // Of 1 MB each, unless it has an ffmpeg.
+            // About 1 MB each, unless ffmpeg runs.
             streams: 64,
             // As many as a download program opens for one file.
             streams_per_client: 16,
-            // Each has some 20 MB of its own: this fits a machine with 512 MB.
+            // About 20 MB each: this fits a machine with 512 MB.
             muxers: 8,
-            // Less than proxies and download programs wait for an answer.
+            // Less than proxies and download programs wait for a response.
             slot_timeout: HumanDuration(Duration::from_secs(20)),
             head_bytes: ByteSize(16 << 10),
             head_timeout: HumanDuration(Duration::from_secs(10)),
@@ -195,11 +195,12 @@ impl Default for UpstreamConfig {
             deny: Vec::new(),
             connect_timeout: HumanDuration(Duration::from_secs(10)),
             stall_timeout: HumanDuration(Duration::from_secs(20)),
-            // Below the rate of any sound worth hearing, should an origin send at film speed.
+            // Below the bit rate of any acceptable audio, in case an origin sends at playback
+            // speed.
             min_throughput: ByteSize(1 << 10),
-            // Routers remember a silent connection for a minute and more, servers for some seconds.
+            // Routers remember an idle connection for a minute or more, servers for some seconds.
             keepalive_timeout: HumanDuration(Duration::from_secs(15)),
-            // With the waits between them: about as long as a router takes to come back.
+            // With the waits in between: about as long as a router takes to restart.
             retries: 8,
             max_wait: HumanDuration(Duration::from_secs(60)),
             chunk: ByteSize(10 << 20),
@@ -218,7 +219,7 @@ impl Default for MuxerConfig {
             stall_timeout: HumanDuration(Duration::from_secs(60)),
             engine: Engine::Auto,
             plan_timeout: HumanDuration(Duration::from_secs(20)),
-            // A film of an hour takes some 100 KB, if it comes in fragments.
+            // A fragmented video of an hour takes about 100 KB.
             plan_cache: ByteSize(16 << 20),
         }
     }
@@ -230,11 +231,12 @@ impl Default for LogConfig {
     }
 }
 
-/// The value of `runtime_dir` that leaves the choice to us.
+/// The value of `runtime_dir` that selects a directory automatically.
 const AUTO: &str = "auto";
 
 // The checks stand here and not behind the reading, so that toml can name the line.
 
+/// The checks run during deserialisation, so that toml can name the line.
 fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
     let all = Vec::deserialize(deserializer)?;
     refuse_if(all.is_empty(), "name at least one address")?;
@@ -266,10 +268,10 @@ fn read_ahead_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSiz
 }
 
 fn finite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HumanDuration, D::Error> {
-    let span = HumanDuration::deserialize(deserializer)?;
+    let duration = HumanDuration::deserialize(deserializer)?;
     let day = Duration::from_secs(24 * 3600);
-    refuse_if(span.0.is_zero() || span.0 > day, "must be more than 0s and at most 24h")?;
-    Ok(span)
+    refuse_if(duration.0.is_zero() || duration.0 > day, "must be more than 0s and at most 24h")?;
+    Ok(duration)
 }
 
 fn refuse_if<E: serde::de::Error>(bad: bool, why: &str) -> Result<(), E> {
@@ -292,7 +294,7 @@ fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LevelFilter, D::E
     })
 }
 
-/// A configuration that cannot be used. The text names the file, the line and the key.
+/// The error for an unusable configuration. The text names the file, the line and the key.
 #[derive(Debug)]
 pub struct Invalid(String);
 
@@ -317,7 +319,8 @@ impl Config {
         toml::from_str(text).map_err(|error| Invalid(without_login(error.to_string().trim_end())))
     }
 
-    /// The directory for the named pipes and the like; the environment says which `"auto"` is.
+    /// Returns the directory for the named pipes and other runtime files; the environment decides
+    /// for `"auto"`.
     pub fn runtime_dir(&self) -> PathBuf {
         if self.runtime_dir == Path::new(AUTO) {
             process_env::runtime_dir()
@@ -327,11 +330,11 @@ impl Config {
     }
 }
 
-/// A message of toml's without the line it quotes, where that may have a proxy's password in it.
+/// Removes the quoted line from a toml message where it may contain a proxy's password.
 fn without_login(message: &str) -> String {
     let lines = message.lines().map(|line| match line.split_once(" | ") {
         Some((number, quoted)) if quoted.contains('@') => {
-            format!("{number} | (not shown, for it may have a password in it)")
+            format!("{number} | (hidden: may contain a password)")
         }
         _ => line.to_owned(),
     });
@@ -346,8 +349,8 @@ mod tests {
 
     #[test]
     fn the_shipped_file_says_the_defaults_and_every_key() {
-        // Each key stands there commented out, so that what a user wrote stands out. One that
-        // is not set by default has dots for its value.
+        // Each key is commented out, so that what a user sets stands out. Keys that are unset by
+        // default have dots as their value.
         let uncommented: String = SHIPPED
             .lines()
             .filter(|line| !line.ends_with("= ..."))
@@ -382,7 +385,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_key_and_the_line() {
-        for (text, wanted) in [
+        for (text, expected) in [
             ("[limits]\nstreems = 3", &["line 2", "streems"][..]),
             ("[limits]\nhead_timeout = \"soon\"", &["line 2", "head_timeout", "soon"]),
             ("listen = [\"localhost\"]", &["line 1", "listen"]),
@@ -396,7 +399,7 @@ mod tests {
             ("[log]\nlevel = \"loud\"", &["line 2", "level", "loud"]),
         ] {
             let error = Config::parse(text).unwrap_err().to_string();
-            for part in wanted {
+            for part in expected {
                 assert!(error.contains(part), "{part:?} is not in: {error}");
             }
         }

@@ -28,7 +28,7 @@ const CACHE_CONTROL: &str = "private, max-age=3600";
 /// Tells what is on offer behind `link`.
 pub fn info(app: &App, link: &Url, client: &ClientConnection<'_>) -> Result<Response, Problem> {
     let offer = with_client_cancellation(app, link, client, |context, _| {
-        app.resolver.offer(link, context)
+        app.resolver.resolve(link, context)
     })?;
     Ok(Response::ok("application/json", format!("{:#}\n", offer_json(&offer))))
 }
@@ -40,7 +40,7 @@ pub fn thumbnail(
     client: &ClientConnection<'_>,
 ) -> Result<Response, Problem> {
     let picture = with_client_cancellation(app, link, client, |context, cancel| {
-        let offer = app.resolver.offer(link, context)?;
+        let offer = app.resolver.resolve(link, context)?;
         Thumbnail::fetch(&offer, &app.upstream, cancel)
     })?;
     Ok(Response::ok(picture.media_type, picture.bytes).with("Cache-Control", CACHE_CONTROL))
@@ -88,17 +88,17 @@ fn offer_json(offer: &PageMedia) -> Value {
 fn video(row: &FormatOption<'_>, link: &str) -> Value {
     let picture = row.video();
     json!({
-        "quality": quality(row.choice.quality),
+        "quality": quality(row.request.quality),
         "height": picture.map(|picture| picture.height).filter(|lines| *lines > 0),
         "fps": picture.and_then(|picture| picture.fps),
-        "container": row.choice.container.as_str(),
+        "container": row.request.container.as_str(),
         "video_codec": picture.and_then(|picture| picture.codec.as_str()),
         "audio_codec": row.audio().and_then(|sound| sound.codec.as_str()),
         "hdr": picture.is_some_and(|picture| picture.hdr),
         "variant": row.variant().map(Variant::as_str),
         "size": row.size().map(Size::bytes),
         "exact": matches!(row.size(), Some(Size::Exact(_))),
-        "download": download(&row.choice, link),
+        "download": download(&row.request, link),
     })
 }
 
@@ -107,8 +107,8 @@ fn audio(row: &FormatOption<'_>, link: &str, languages: &[&str]) -> Value {
     let language = sound.and_then(|sound| sound.language.as_deref());
     let original = languages.first().is_none_or(|original| Some(*original) == language);
     json!({
-        "container": row.choice.container.as_str(),
-        "codec": match row.choice.container.as_str() {
+        "container": row.request.container.as_str(),
+        "codec": match row.request.container.as_str() {
             "mp3" => Some("mp3"),
             "opus" => Some("opus"),
             "m4a" => Some("aac"),
@@ -117,10 +117,10 @@ fn audio(row: &FormatOption<'_>, link: &str, languages: &[&str]) -> Value {
         "language": language,
         "original": original,
         "variant": row.variant().map(Variant::as_str),
-        "bitrate": row.chosen.audio.and_then(|rendition| rendition.bitrate),
+        "bitrate": row.formats.audio.and_then(|rendition| rendition.bitrate),
         "size": row.size().map(Size::bytes),
         "exact": matches!(row.size(), Some(Size::Exact(_))),
-        "download": download(&row.choice, link),
+        "download": download(&row.request, link),
     })
 }
 

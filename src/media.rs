@@ -1,4 +1,4 @@
-//! What is to be joined: tracks, where their bytes are, and what the file is called. Pure.
+//! The media of a request: tracks, the locations of their bytes, and metadata. Pure.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,37 +18,37 @@ pub mod selection;
 pub mod variant;
 pub use cookie::{Cookie, cookie_field};
 
-/// One elementary stream (or one finished file) and where its bytes are.
+/// One elementary stream (or one finished file) and the location of its bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Track {
-    /// Picture or sound.
+    /// Video or audio.
     pub kind: TrackKind,
-    /// Where to ask for it.
+    /// Where to fetch it.
     pub location: RemoteLocation,
-    /// What gives another location for the same file, should this one be refused.
+    /// Provides another location of the same file when this one is refused.
     pub refresh: Option<RefreshHandle>,
 }
 
-/// Where a track is to be had, and what must be said to get it.
+/// The location of a track, with everything that a request for it must carry.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RemoteLocation {
-    /// An http or https address. May be signed, hence secret: log only its host.
+    /// An http or https URL. It may be signed, hence secret: only its host is logged.
     pub url: Url,
-    /// Header fields that go with each request. Those that say which bytes are wanted, and how
-    /// they are to travel, are ours and not taken from here.
+    /// Header fields of each request. Those that select bytes or frame the message are not taken
+    /// from here.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Cookies, each for the addresses that it is meant for.
+    /// Cookies, each with its scope.
     pub cookies: Vec<Cookie>,
-    /// Not to be asked for before then.
+    /// Time before which requests are refused.
     pub available_at: Option<SystemTime>,
-    /// No more bytes than this at once, if it is less than `upstream.chunk`.
+    /// Maximum size of a request, if it is less than `upstream.chunk`.
     pub chunk: Option<u64>,
-    /// How long the file is, as its page says: a hint, for when its server does not say it.
+    /// Length of the file according to its page: a hint for when its server does not report it.
     pub len: Option<u64>,
 }
 
 impl From<Url> for RemoteLocation {
-    /// A URL that needs nothing else.
+    /// Makes a location that needs nothing but its URL.
     fn from(url: Url) -> RemoteLocation {
         let (headers, cookies) = (Vec::new(), Vec::new());
         RemoteLocation { url, headers, cookies, available_at: None, chunk: None, len: None }
@@ -56,12 +56,12 @@ impl From<Url> for RemoteLocation {
 }
 
 impl RemoteLocation {
-    /// About how many bytes of memory it takes beside its own size.
+    /// Returns the approximate memory on the heap, in bytes.
     pub fn memory_size(&self) -> usize {
         let fields = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
         let cookies = self.cookies.iter();
         let cookies = cookies.map(|c| c.pair.len() + c.domain.len() + c.path.len());
-        // What each of them takes beside its bytes.
+        // Overhead of each field and cookie.
         const EACH: usize = 128;
         let count = self.headers.len() + self.cookies.len();
         self.url.as_str().len() + fields.sum::<usize>() + cookies.sum::<usize>() + count * EACH
@@ -80,29 +80,29 @@ impl fmt::Debug for Track {
     }
 }
 
-/// What gives fresh locations of a file.
+/// A shared [`LocationRefresher`].
 #[derive(Clone)]
 pub struct RefreshHandle(Arc<dyn LocationRefresher>);
 
-/// Gives fresh locations of a file.
+/// Provides fresh locations of a file.
 pub trait LocationRefresher: Send + Sync {
-    /// Another location than the one that was refused, or why there is none. It may take its time
-    /// but must end with the stream.
+    /// Returns another location than the refused one, or why there is none. It may block, but must
+    /// end with the stream.
     fn refresh(
         &self,
         refused: &RemoteLocation,
         cancel: &CancelToken,
     ) -> Result<FreshLocation, String>;
 
-    /// A fresh one was refused, too, at the same place: to ask for still another one would not help.
+    /// Reports that a fresh location was refused at the same offset, so another one would not help.
     fn is_in_vain(&self, _refused: &RemoteLocation) {}
 }
 
-/// A location that was found out after another one had been refused.
+/// A location found after another one was refused.
 pub struct FreshLocation {
-    /// Where the file is now.
+    /// The current location.
     pub location: RemoteLocation,
-    /// Whether it was found out for this; else it may have expired as well.
+    /// Whether it was found for this call; otherwise it may have expired as well.
     pub is_new: bool,
 }
 
@@ -120,22 +120,23 @@ where
 }
 
 impl RefreshHandle {
-    /// With this function.
+    /// Makes a handle from a function.
     pub fn new(
-        ask: impl Fn(&RemoteLocation, &CancelToken) -> Result<RemoteLocation, String>
+        refresh: impl Fn(&RemoteLocation, &CancelToken) -> Result<RemoteLocation, String>
         + Send
         + Sync
         + 'static,
     ) -> RefreshHandle {
-        RefreshHandle(Arc::new(ask))
+        RefreshHandle(Arc::new(refresh))
     }
 
-    /// With something that also wants to know what came of it.
+    /// Makes a handle from a refresher that also receives
+    /// [`is_in_vain`](LocationRefresher::is_in_vain).
     pub fn from_refresher(refresher: impl LocationRefresher + 'static) -> RefreshHandle {
         RefreshHandle(Arc::new(refresher))
     }
 
-    /// Asks for one.
+    /// Returns a fresh location.
     pub fn refresh(
         &self,
         refused: &RemoteLocation,
@@ -144,7 +145,7 @@ impl RefreshHandle {
         self.0.refresh(refused, cancel)
     }
 
-    /// Says that the fresh one was of no use.
+    /// Reports that the fresh location did not help.
     pub fn is_in_vain(&self, refused: &RemoteLocation) {
         self.0.is_in_vain(refused);
     }
@@ -158,36 +159,36 @@ impl PartialEq for RefreshHandle {
 
 impl Eq for RefreshHandle {}
 
-/// A film: one or two tracks and what the file is to be called.
+/// One or two tracks, and the name and metadata of the file made of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Media {
-    /// The wish for a file name, as the client gave it: not yet safe for a header.
+    /// The requested file name: not yet safe for a header field.
     pub name: Option<String>,
     /// Video first; never empty, never two of a kind.
     pub tracks: Vec<Track>,
-    /// What the file is to say of itself.
+    /// Metadata of the file.
     pub metadata: Metadata,
 }
 
-/// What a file says of itself.
+/// The metadata of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Metadata {
     /// Title
     pub title: Option<String>,
     /// Artist
     pub artist: Option<String>,
-    /// When it came out: a year, or `YYYY-MM-DD`.
+    /// Release date: a year, or `YYYY-MM-DD`.
     pub date: Option<String>,
-    /// A picture of it.
+    /// Cover art.
     pub cover: Option<CoverArt>,
 }
 
-/// A still picture.
+/// A cover image.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CoverArt {
-    /// JPEG, or else PNG.
+    /// Whether it is JPEG; otherwise it is PNG.
     pub is_jpeg: bool,
-    /// The file.
+    /// The image file.
     pub bytes: Arc<[u8]>,
 }
 

@@ -1,4 +1,4 @@
-//! Networks, addresses and host names, as the configuration writes them.
+//! Networks, addresses and host names in the configuration.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -24,11 +24,11 @@ impl HostPattern {
             return text.parse().ok().map(canonical).map(HostPattern::Net);
         }
         let name = text.trim_end_matches('.').to_ascii_lowercase();
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        (!name.is_empty() && name.chars().all(fits)).then_some(HostPattern::Name(name))
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        (!name.is_empty() && name.chars().all(is_allowed)).then_some(HostPattern::Name(name))
     }
 
-    /// Whether it fits `host` (in lower case), which resolved to `address`.
+    /// Returns whether it matches `host` (in lower case), which resolved to `address`.
     pub fn matches(&self, host: &str, address: IpAddr) -> bool {
         match self {
             HostPattern::Net(net) => net.contains(&address),
@@ -36,7 +36,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether it fits `host` (in lower case), whatever that resolves to.
+    /// Returns whether it matches `host` (in lower case), whatever that resolves to.
     pub fn names(&self, host: &str) -> bool {
         match self {
             HostPattern::Net(_) => false,
@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for HostPattern {
     }
 }
 
-/// A network of IPv4 addresses in IPv6 clothes as what it is.
+/// Converts a network of IPv4-mapped IPv6 addresses to IPv4.
 fn canonical(net: IpNet) -> IpNet {
     match net {
         IpNet::V6(v6) if v6.prefix_len() >= 96 => match v6.addr().to_ipv4_mapped() {

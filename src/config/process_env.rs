@@ -1,5 +1,5 @@
-//! The environment: what systemd and the session say to us through it, and what we pass on to
-//! others. The only place that reads it.
+//! The process environment: what systemd and the session pass in, and what is passed on to child
+//! processes. No other module reads it.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,12 +12,12 @@ use std::process::Command;
 
 use crate::sys;
 
-/// The directory that systemd made for the service, else one in the session's runtime directory,
-/// else one in the system's temporary directory.
+/// Returns the directory that systemd made for the service, else one in the session's runtime
+/// directory, else one in the system's temporary directory.
 pub(super) fn runtime_dir() -> PathBuf {
     let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    if let Some(made_for_us) = absolute("RUNTIME_DIRECTORY") {
-        return made_for_us;
+    if let Some(by_systemd) = absolute("RUNTIME_DIRECTORY") {
+        return by_systemd;
     }
     match absolute("XDG_RUNTIME_DIR").filter(|dir| dir.is_dir()) {
         Some(session) => session.join("ytcanal"),
@@ -25,34 +25,33 @@ pub(super) fn runtime_dir() -> PathBuf {
     }
 }
 
-/// The environment of a program that reads pages: what it needs, and nothing that could turn it to
-/// other ways.
+/// The environment of yt-dlp: what it needs, and nothing that could change its behaviour.
 #[derive(Debug, Clone)]
 pub struct ChildEnv(Vec<(&'static str, OsString)>);
 
 impl ChildEnv {
-    /// With this proxy for all that it connects to: on a command line everybody could read its
-    /// password.
+    /// Makes an environment with this proxy for every connection: on the command line, its password
+    /// would be public.
     pub fn with(proxy: Option<&str>) -> ChildEnv {
         const PASSED_ON: [&str; 5] = ["PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
         const PROXIES: [&str; 4] = ["http_proxy", "https_proxy", "ftp_proxy", "all_proxy"];
-        let passed_on = PASSED_ON.into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
-        let mut all: Vec<_> = passed_on.collect();
-        // What it prints is UTF-8.
-        all.push(("LC_ALL", "C.UTF-8".into()));
-        all.extend(PROXIES.into_iter().filter_map(|name| Some((name, proxy?.into()))));
-        ChildEnv(all)
+        let inherited = PASSED_ON.into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
+        let mut variables: Vec<_> = inherited.collect();
+        // Makes the output UTF-8.
+        variables.push(("LC_ALL", "C.UTF-8".into()));
+        variables.extend(PROXIES.into_iter().filter_map(|name| Some((name, proxy?.into()))));
+        ChildEnv(variables)
     }
 
-    /// Has `command` run in it. What it starts may write below `dir`.
+    /// Sets the environment of `command`. Child processes may write below `dir`.
     pub fn apply(&self, command: &mut Command, dir: &Path) {
         command.env_clear().envs(self.0.iter().cloned());
-        // Without this, or a home, deno does not start; and what it says is for a log.
+        // Without this or a home directory, deno does not start; and its output goes to a log.
         command.env("DENO_DIR", dir.join("deno")).env("NO_COLOR", "1");
     }
 }
 
-/// Where `program` is: itself if it is a path, else the first of that name in PATH.
+/// Returns the path of `program`: itself if it is a path, else the first of that name in PATH.
 pub fn find_in_path(program: &Path) -> Option<PathBuf> {
     if program.components().count() > 1 {
         return program.is_file().then(|| program.to_owned());
@@ -61,8 +60,8 @@ pub fn find_in_path(program: &Path) -> Option<PathBuf> {
     env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
-/// Whether `stream`, "device:inode" (systemd.exec(5)), is what our standard error leads to: a
-/// service's children inherit the variable, wherever their output goes.
+/// Returns whether `stream`, "device:inode" (systemd.exec(5)), is the standard error of this
+/// process: the children of a service inherit the variable, wherever their output goes.
 fn is_our_stderr(stream: &str) -> bool {
     let stderr = io::stderr().as_fd().try_clone_to_owned().map(fs::File::from);
     stderr
@@ -70,12 +69,12 @@ fn is_our_stderr(stream: &str) -> bool {
         .is_ok_and(|meta| stream == format!("{}:{}", meta.dev(), meta.ino()))
 }
 
-/// What systemd says to a service through its environment.
+/// What systemd passes to a service.
 #[derive(Debug, Default)]
 pub struct SystemdEnv {
-    /// Where to say that we are ready.
+    /// The socket for sd_notify(3).
     pub notify_socket: Option<OsString>,
-    /// Whether the log goes to the journal, which wants priorities and has its own clock.
+    /// Whether the log goes to the journal, which expects priorities and adds timestamps.
     pub journal: bool,
 }
 

@@ -1,4 +1,4 @@
-//! `[resolver]`: how page links are read.
+//! `[resolver]`: how pages are read.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,32 +7,32 @@ use serde::{Deserialize, Deserializer};
 
 use super::{ByteSize, HumanDuration, finite, positive, refuse_if};
 
-/// `[resolver]`: how page links are read.
+/// `[resolver]`: how pages are read.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResolverConfig {
-    /// A program that speaks yt-dlp's interface: a name, looked up in PATH, or a path.
+    /// A program with the interface of yt-dlp: a name, looked up in PATH, or a path.
     pub command: PathBuf,
-    /// Arguments of it beside ours.
+    /// Additional arguments.
     #[serde(deserialize_with = "arguments")]
     pub extra_args: Vec<String>,
-    /// Time to read a page.
+    /// Maximum time to read a page.
     #[serde(deserialize_with = "finite")]
     pub timeout: HumanDuration,
-    /// How long what was read of a page is used, unless its URLs expire before.
+    /// Maximum time that a page stays cached, unless its URLs expire earlier.
     pub cache_ttl: HumanDuration,
-    /// Memory for what was read of pages.
+    /// Maximum memory for cached pages.
     pub cache: ByteSize,
-    /// Pages that are read at a time.
+    /// Maximum number of pages read at a time.
     #[serde(deserialize_with = "positive")]
     pub processes: usize,
-    /// What the processes of one reading may hold of memory together.
+    /// Maximum memory of the processes that read one page.
     #[serde(deserialize_with = "memory")]
     pub memory: ByteSize,
-    /// Which of its extractors may read pages.
+    /// The extractors that may read pages.
     #[serde(deserialize_with = "extractors")]
     pub extractors: Vec<String>,
-    /// Whether one Python with yt-dlp in it is kept, and forked for each page.
+    /// Whether to keep a Python process with yt-dlp loaded, which forks a child for each page.
     pub fork_server: bool,
 }
 
@@ -42,13 +42,13 @@ impl Default for ResolverConfig {
             command: PathBuf::from("yt-dlp"),
             extra_args: Vec::new(),
             timeout: HumanDuration(Duration::from_secs(30)),
-            // YouTube's URLs are good for six.
+            // YouTube's URLs are valid for six hours.
             cache_ttl: HumanDuration(Duration::from_secs(5 * 3600)),
-            // Of some 100 KB each, if they are YouTube's.
+            // About 100 KB for each page of YouTube.
             cache: ByteSize(16 << 20),
-            // Of 55 MB each, or some 20 when they are forked.
+            // 55 MB each, or about 20 MB when they are forked.
             processes: 4,
-            // yt-dlp takes up to 100 MB, and deno 260 for a script of YouTube's player of 2.7 MB.
+            // yt-dlp takes up to 100 MB, and deno 260 MB for YouTube's player script of 2.7 MB.
             memory: ByteSize(512 << 20),
             extractors: vec!["default".into(), "-generic".into()],
             fork_server: true,
@@ -56,25 +56,25 @@ impl Default for ResolverConfig {
     }
 }
 
-/// The link comes behind a `--` of ours; a second one would make it something else.
+/// The URL follows a `--`; a second one would change its meaning.
 fn arguments<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let all = Vec::<String>::deserialize(deserializer)?;
-    refuse_if(all.iter().any(|argument| argument == "--"), "must not have \"--\" in it")?;
-    Ok(all)
+    let list = Vec::<String>::deserialize(deserializer)?;
+    refuse_if(list.iter().any(|argument| argument == "--"), "must not contain \"--\"")?;
+    Ok(list)
 }
 
-/// Less is not enough for yt-dlp and a runtime that only says its version.
+/// Less is not enough for yt-dlp and a JavaScript runtime that prints its version.
 fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
     let size = ByteSize::deserialize(deserializer)?;
     refuse_if(!(128 << 20..=64 << 30).contains(&size.0), "must lie between 128MiB and 64GiB")?;
     Ok(size)
 }
 
-/// They are joined by commas.
+/// The names are joined by commas.
 fn extractors<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let all = Vec::<String>::deserialize(deserializer)?;
-    refuse_if(all.is_empty(), "name at least one, such as \"default\"")?;
-    let strange = |name: &String| name.is_empty() || name.contains([',', ' ']);
-    refuse_if(all.iter().any(strange), "write one name in each pair of quotes")?;
-    Ok(all)
+    let list = Vec::<String>::deserialize(deserializer)?;
+    refuse_if(list.is_empty(), "name at least one, such as \"default\"")?;
+    let is_invalid = |name: &String| name.is_empty() || name.contains([',', ' ']);
+    refuse_if(list.iter().any(is_invalid), "write one name in each pair of quotes")?;
+    Ok(list)
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
-/// A span of time from the configuration: digits and one of `ms`, `s`, `m`, `h`.
+/// A duration: digits and one of `ms`, `s`, `m`, `h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HumanDuration(pub Duration);
 
-/// A number of bytes from the configuration: digits and one of `B`, `KiB`, `MiB`, `GiB`.
+/// A number of bytes: digits and one of `B`, `KiB`, `MiB`, `GiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteSize(pub u64);
 

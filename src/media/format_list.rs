@@ -1,6 +1,7 @@
-//! What a film is on offer as, for people to choose from. Pure.
+//! Lists the formats that a page offers, for people to choose from. Pure.
 //!
-//! Each row says by which choice it is had, and that choice leads to the row's own files.
+//! Each entry contains the request that selects it, and that request leads to the entry's own
+//! files.
 
 use std::cmp::Reverse;
 
@@ -11,197 +12,197 @@ use super::selection::{FormatRequest, Quality, SelectedFormats, select_formats};
 use super::variant::Variant;
 use crate::options::ContainerChoice;
 
-/// A film with a picture, in one quality and container.
+/// One entry: a video in one quality and container, or audio alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FormatOption<'o> {
-    /// What leads to it.
-    pub choice: FormatRequest,
-    /// The files.
-    pub chosen: SelectedFormats<'o>,
+    /// The request that selects it.
+    pub request: FormatRequest,
+    /// The selected files.
+    pub formats: SelectedFormats<'o>,
 }
 
-/// All of the menu.
+/// All entries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FormatList<'o> {
-    /// Pictures with their sound, the best first.
+    /// Videos with their audio, the best first.
     pub videos: Vec<FormatOption<'o>>,
-    /// Sounds alone, the best first.
+    /// Audio alone, the best first.
     pub audios: Vec<FormatOption<'o>>,
-    /// The languages of the sound, if there are several, the original first.
+    /// Audio languages, if there are several, the original first.
     pub languages: Vec<&'o str>,
 }
 
 impl FormatOption<'_> {
-    /// How long the file will be, as far as the page tells.
+    /// Returns the size of the file, as far as the page reports it.
     pub fn size(&self) -> Option<Size> {
-        let SelectedFormats { video, audio } = self.chosen;
+        let SelectedFormats { video, audio } = self.formats;
         match (video, audio) {
             (Some(video), Some(audio)) => {
                 let sum = video.size?.bytes().checked_add(audio.size?.bytes())?;
                 Some(Size::Approximate(sum))
             }
-            (Some(lone), None) => lone.size,
-            (None, Some(lone)) => {
-                lone.size.filter(|_| is_taken_as_it_is(lone, self.choice.container))
+            (Some(file), None) => file.size,
+            (None, Some(file)) => {
+                file.size.filter(|_| is_passthrough(file, self.request.container))
             }
             (None, None) => None,
         }
     }
 
-    /// The picture that is in it.
+    /// Returns the video format.
     pub fn video(&self) -> Option<&VideoFormat> {
-        self.chosen.video?.video.as_ref()
+        self.formats.video?.video.as_ref()
     }
 
-    /// The sound that is in it.
+    /// Returns the audio format.
     pub fn audio(&self) -> Option<&AudioFormat> {
-        self.chosen.audio.or(self.chosen.video)?.audio.as_ref()
+        self.formats.audio.or(self.formats.video)?.audio.as_ref()
     }
 
-    /// How it differs from the film as it was made.
+    /// Returns how it differs from the original.
     pub fn variant(&self) -> Option<Variant> {
-        let SelectedFormats { video, audio } = self.chosen;
+        let SelectedFormats { video, audio } = self.formats;
         [video, audio].into_iter().flatten().find_map(|rendition| rendition.variant)
     }
 }
 
-/// Whether a file of sound is passed through for this container.
-fn is_taken_as_it_is(lone: &Rendition, container: ContainerChoice) -> bool {
+/// Returns whether an audio file is passed through unchanged for this container.
+fn is_passthrough(file: &Rendition, container: ContainerChoice) -> bool {
     let fits = match container {
         ContainerChoice::Auto => true,
-        ContainerChoice::M4a | ContainerChoice::Mp4 => lone.family == ContainerFamily::Mp4,
-        ContainerChoice::Webm => lone.family == ContainerFamily::Webm,
+        ContainerChoice::M4a | ContainerChoice::Mp4 => file.family == ContainerFamily::Mp4,
+        ContainerChoice::Webm => file.family == ContainerFamily::Webm,
         ContainerChoice::Mkv | ContainerChoice::Mp3 | ContainerChoice::Opus => false,
     };
-    fits && lone.video.is_none()
+    fits && file.video.is_none()
 }
 
-/// Everything that a film is on offer as.
-pub fn list_formats(offer: &PageMedia) -> FormatList<'_> {
-    let languages = languages(offer);
-    FormatList { videos: videos(offer), audios: audios(offer, &languages), languages }
+/// Returns all formats that a page offers.
+pub fn list_formats(page: &PageMedia) -> FormatList<'_> {
+    let languages = languages(page);
+    FormatList { videos: videos(page), audios: audios(page, &languages), languages }
 }
 
-fn videos(offer: &PageMedia) -> Vec<FormatOption<'_>> {
+fn videos(page: &PageMedia) -> Vec<FormatOption<'_>> {
     let mut kinds: Vec<Kind> = Vec::new();
-    for rendition in &offer.renditions {
-        let Some(picture) = &rendition.video else { continue };
-        let kind = (picture.height, picture.hdr, rendition.family, rendition.variant);
+    for rendition in &page.renditions {
+        let Some(video) = &rendition.video else { continue };
+        let kind = (video.height, video.hdr, rendition.family, rendition.variant);
         if !kinds.contains(&kind) {
             kinds.push(kind);
         }
     }
-    kinds.sort_by_key(|(lines, hdr, family, variant)| {
+    kinds.sort_by_key(|(height, hdr, family, variant)| {
         let family = [ContainerFamily::Mp4, ContainerFamily::Webm, ContainerFamily::Other]
             .map(|f| f != *family);
-        (variant.is_some(), Reverse(*lines), *hdr, family)
+        (variant.is_some(), Reverse(*height), *hdr, family)
     });
-    kinds.into_iter().filter_map(|kind| option(offer, kind)).collect()
+    kinds.into_iter().filter_map(|kind| option(page, kind)).collect()
 }
 
-/// Lines, whether HDR, and what it is in.
+/// Height, whether HDR, container family, and variant.
 type Kind = (u32, bool, ContainerFamily, Option<Variant>);
 
-/// The row of the best that there is of this kind.
-fn option(offer: &PageMedia, (lines, hdr, family, variant): Kind) -> Option<FormatOption<'_>> {
-    let is_meant = |r: &Rendition| {
+/// Returns the entry for the best rendition of this kind.
+fn option(page: &PageMedia, (height, hdr, family, variant): Kind) -> Option<FormatOption<'_>> {
+    let matches = |r: &Rendition| {
         (r.family, r.variant) == (family, variant)
-            && r.video.as_ref().is_some_and(|p| (p.height, p.hdr) == (lines, hdr))
+            && r.video.as_ref().is_some_and(|p| (p.height, p.hdr) == (height, hdr))
     };
     let container = match family {
         ContainerFamily::Mp4 => ContainerChoice::Mp4,
         ContainerFamily::Webm => ContainerChoice::Webm,
         ContainerFamily::Other => ContainerChoice::Auto,
     };
-    // Zero lines: nobody knows how many.
-    let quality = if lines == 0 { Quality::Best } else { Quality::AtMost(lines) };
+    // Height 0 means unknown.
+    let quality = if height == 0 { Quality::Best } else { Quality::AtMost(height) };
     let any = FormatRequest { quality, container, hdr, variant, ..FormatRequest::default() };
-    let codecs = offer.renditions.iter().filter(|r| is_meant(r));
+    let codecs = page.renditions.iter().filter(|r| matches(r));
     let mut codecs: Vec<_> =
         codecs.filter_map(|r| r.video.as_ref()?.codec.as_str().map(|_| r)).collect();
-    // The one that would be taken anyway, if it is one of these; else the first that can be had.
+    // The codec selected by default comes first, if it is one of these; then the others.
     codecs.reverse();
-    let choices =
-        std::iter::once(any.clone()).chain(codecs.into_iter().map(|rendition| FormatRequest {
-            codec: rendition.video.as_ref().map(|picture| picture.codec),
-            ..any.clone()
-        }));
-    choices
-        .filter_map(|choice| {
-            select_formats(offer, &choice).ok().map(|chosen| FormatOption { choice, chosen })
+    let requests = std::iter::once(any.clone()).chain(codecs.into_iter().map(|rendition| {
+        FormatRequest { codec: rendition.video.as_ref().map(|video| video.codec), ..any.clone() }
+    }));
+    requests
+        .filter_map(|request| {
+            select_formats(page, &request).ok().map(|formats| FormatOption { request, formats })
         })
-        .find(|row| row.chosen.video.is_some_and(is_meant))
-        .map(|mut row| {
-            // The codec stands in the link as it does in the row.
-            row.choice.codec =
-                row.video().map(|p| p.codec).filter(|codec| codec.as_str().is_some());
-            row
+        .find(|option| option.formats.video.is_some_and(matches))
+        .map(|mut option| {
+            // The link names the codec that the entry shows.
+            option.request.codec =
+                option.video().map(|p| p.codec).filter(|codec| codec.as_str().is_some());
+            option
         })
 }
 
-fn audios<'o>(offer: &'o PageMedia, languages: &[&'o str]) -> Vec<FormatOption<'o>> {
-    let tongues: Vec<Option<&str>> = match languages {
+fn audios<'o>(page: &'o PageMedia, languages: &[&'o str]) -> Vec<FormatOption<'o>> {
+    let languages: Vec<Option<&str>> = match languages {
         [] => vec![None],
         several => several.iter().copied().map(Some).collect(),
     };
     let has = |codec| {
-        let alone = offer.renditions.iter().filter(|r| r.video.is_none());
-        alone.filter_map(|r| r.audio.as_ref()).any(|sound| sound.codec == codec)
+        let alone = page.renditions.iter().filter(|r| r.video.is_none());
+        alone.filter_map(|r| r.audio.as_ref()).any(|audio| audio.codec == codec)
     };
-    let row_of = |container, language: Option<&str>, variant| {
+    let option_of = |container, language: Option<&str>, variant| {
         let language = language.map(str::to_owned);
         let quality = Quality::AudioOnly;
-        let choice =
+        let request =
             FormatRequest { quality, container, language, variant, ..FormatRequest::default() };
-        let chosen = select_formats(offer, &choice).ok()?;
-        Some(FormatOption { choice, chosen })
+        let formats = select_formats(page, &request).ok()?;
+        Some(FormatOption { request, formats })
     };
-    let row = |container, language| row_of(container, language, None);
-    let mut rows: Vec<FormatOption<'o>> = Vec::new();
-    for (place, tongue) in tongues.into_iter().enumerate() {
-        // A recoding of it is offered once, not in every language.
-        rows.extend(
-            (place == 0 || has(AudioCodec::Aac))
-                .then(|| row(ContainerChoice::M4a, tongue))
+    let option = |container, language| option_of(container, language, None);
+    let mut options: Vec<FormatOption<'o>> = Vec::new();
+    for (index, language) in languages.into_iter().enumerate() {
+        // A transcoded file is listed once, not for each language.
+        options.extend(
+            (index == 0 || has(AudioCodec::Aac))
+                .then(|| option(ContainerChoice::M4a, language))
                 .flatten(),
         );
-        rows.extend(has(AudioCodec::Opus).then(|| row(ContainerChoice::Opus, tongue)).flatten());
-        rows.extend((place == 0).then(|| row(ContainerChoice::Mp3, tongue)).flatten());
+        options.extend(
+            has(AudioCodec::Opus).then(|| option(ContainerChoice::Opus, language)).flatten(),
+        );
+        options.extend((index == 0).then(|| option(ContainerChoice::Mp3, language)).flatten());
     }
-    // What no language leads to.
-    for rendition in offer.renditions.iter().filter(|rendition| rendition.video.is_none()) {
+    // Variants that no language selects.
+    for rendition in page.renditions.iter().filter(|rendition| rendition.video.is_none()) {
         let variant = rendition.variant;
         if variant.is_none() {
             continue;
         }
         for container in [ContainerChoice::M4a, ContainerChoice::Opus] {
-            let known = |row: &FormatOption<'_>| {
-                row.variant() == variant && row.choice.container == container
+            let is_listed = |option: &FormatOption<'_>| {
+                option.variant() == variant && option.request.container == container
             };
-            let fits = rendition.audio.as_ref().is_some_and(|sound| match container {
-                ContainerChoice::M4a => sound.codec == AudioCodec::Aac,
-                _ => sound.codec == AudioCodec::Opus,
+            let fits = rendition.audio.as_ref().is_some_and(|audio| match container {
+                ContainerChoice::M4a => audio.codec == AudioCodec::Aac,
+                _ => audio.codec == AudioCodec::Opus,
             });
-            if fits && !rows.iter().any(known) {
-                let row = row_of(container, None, variant);
-                rows.extend(row.filter(|row| row.variant() == variant));
+            if fits && !options.iter().any(is_listed) {
+                let option = option_of(container, None, variant);
+                options.extend(option.filter(|option| option.variant() == variant));
             }
         }
     }
-    rows
+    options
 }
 
-fn languages(offer: &PageMedia) -> Vec<&str> {
-    let mut sounds: Vec<&AudioFormat> = offer
+fn languages(page: &PageMedia) -> Vec<&str> {
+    let mut audios: Vec<&AudioFormat> = page
         .renditions
         .iter()
         .filter(|rendition| rendition.video.is_none())
         .filter_map(|rendition| rendition.audio.as_ref())
-        .filter(|sound| sound.language.is_some())
+        .filter(|audio| audio.language.is_some())
         .collect();
-    sounds.sort_by_key(|sound| Reverse(sound.preference));
+    audios.sort_by_key(|audio| Reverse(audio.preference));
     let mut languages: Vec<&str> = Vec::new();
-    for language in sounds.into_iter().filter_map(|sound| sound.language.as_deref()) {
+    for language in audios.into_iter().filter_map(|audio| audio.language.as_deref()) {
         if !languages.contains(&language) {
             languages.push(language);
         }

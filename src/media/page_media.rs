@@ -1,4 +1,4 @@
-//! What a page link offers: a film in several renditions, as whoever read the page tells. Pure.
+//! The media that a page offers in several renditions, as yt-dlp reports them. Pure.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,82 +7,82 @@ use url::Url;
 use super::RemoteLocation;
 use super::variant::Variant;
 
-/// A film as its page offers it.
+/// The media of one page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PageMedia {
-    /// The page.
+    /// URL of the page.
     pub link: Url,
-    /// Counts up with each reading of a page: a later one has fresher locations.
+    /// Number of the reading, which increases: a later one has fresher locations.
     pub generation: u64,
-    /// What its site calls it.
+    /// Id on the site.
     pub id: String,
-    /// Who read the page.
+    /// The yt-dlp extractor that read the page.
     pub extractor: String,
-    /// What it is called.
+    /// Title.
     pub title: Option<String>,
-    /// Who made it, or put it there.
+    /// Author or uploader.
     pub uploader: Option<String>,
     /// `YYYY-MM-DD`
     pub date: Option<String>,
-    /// How long it plays.
+    /// Duration.
     pub duration: Option<Duration>,
-    /// A picture of it.
+    /// Location of a thumbnail.
     pub thumbnail: Option<RemoteLocation>,
-    /// From the least to the best, as whoever read the page sees it.
+    /// From the worst to the best, in yt-dlp's order.
     pub renditions: Vec<Rendition>,
-    /// When the first of the locations ceases to be of use.
+    /// When the first of the locations expires.
     pub expires: Option<SystemTime>,
 }
 
-/// One file of the film: a picture, a sound, or both.
+/// One file with video, audio, or both.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rendition {
-    /// What its site calls it; the same after each reading of the page.
+    /// Id on the site; stable across readings of the page.
     pub id: String,
-    /// Its picture, if it has one.
+    /// Its video, if it has any.
     pub video: Option<VideoFormat>,
-    /// Its sound, if it has one.
+    /// Its audio, if it has any.
     pub audio: Option<AudioFormat>,
-    /// What kind of file it is.
+    /// Its container family.
     pub family: ContainerFamily,
-    /// How it differs from the film as it was made.
+    /// How it differs from the original.
     pub variant: Option<Variant>,
-    /// Where it is.
+    /// Its location.
     pub location: RemoteLocation,
-    /// How long the file is.
+    /// Size of the file.
     pub size: Option<Size>,
-    /// Bits a second.
+    /// Bits per second.
     pub bitrate: Option<u64>,
-    /// How much the reader of the page prefers it, most important first.
+    /// yt-dlp's preferences, the most important first.
     pub rank: [i64; 3],
 }
 
-/// A picture.
+/// A video format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VideoFormat {
-    /// How it is coded.
+    /// Codec.
     pub codec: VideoCodec,
-    /// What people call its resolution: 1080 for 1920 × 1080, for 1080 × 1920 and for 1920 × 800.
+    /// Nominal resolution: 1080 for 1920 × 1080, for 1080 × 1920 and for 1920 × 800.
     pub height: u32,
-    /// Pictures a second.
+    /// Frames per second.
     pub fps: Option<u32>,
-    /// Whether it is of high dynamic range.
+    /// Whether the dynamic range is high.
     pub hdr: bool,
 }
 
-/// A sound.
+/// An audio format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AudioFormat {
-    /// How it is coded.
+    /// Codec.
     pub codec: AudioCodec,
-    /// Its language, as a tag of BCP 47.
+    /// Language tag (BCP 47).
     pub language: Option<String>,
-    /// How much this language is the one that is meant: the original above a translation, and a
-    /// description of the picture below both.
+    /// Preference of the language: the original above a translation, and an audio description below
+    /// both.
     pub preference: i64,
 }
 
-/// Codecs of pictures.
+/// Video codecs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VideoCodec {
     /// H.264, AVC
@@ -93,11 +93,11 @@ pub enum VideoCodec {
     Vp9,
     /// AV1
     Av1,
-    /// Another one, or nobody knows.
+    /// Another or unknown codec.
     Other,
 }
 
-/// Codecs of sounds.
+/// Audio codecs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AudioCodec {
     /// AAC
@@ -108,32 +108,32 @@ pub enum AudioCodec {
     Mp3,
     /// Vorbis
     Vorbis,
-    /// Another one, or nobody knows.
+    /// Another or unknown codec.
     Other,
 }
 
-/// Kinds of files. Two files of one kind can be spliced.
+/// Container families. Two files of one family can be spliced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ContainerFamily {
     /// MP4, M4A
     Mp4,
     /// WebM
     Webm,
-    /// Another one, or nobody knows.
+    /// Another or unknown container.
     Other,
 }
 
-/// The length of a file.
+/// The size of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// So many bytes.
+    /// Exact size in bytes.
     Exact(u64),
-    /// About so many.
+    /// Approximate size in bytes.
     Approximate(u64),
 }
 
 impl Size {
-    /// In bytes.
+    /// Returns the size in bytes.
     pub fn bytes(self) -> u64 {
         match self {
             Size::Exact(bytes) | Size::Approximate(bytes) => bytes,
@@ -142,7 +142,7 @@ impl Size {
 }
 
 impl VideoCodec {
-    /// The word for it in parameters and in what is told of a film.
+    /// Returns the name in parameters and in the JSON response.
     pub fn as_str(self) -> Option<&'static str> {
         Some(match self {
             VideoCodec::H264 => "h264",
@@ -153,7 +153,7 @@ impl VideoCodec {
         })
     }
 
-    /// By its name in a `codecs` parameter (RFC 6381) or in yt-dlp.
+    /// Parses a codec of a `codecs` parameter (RFC 6381) or of yt-dlp.
     pub fn from_codec_string(name: &str) -> VideoCodec {
         match prefix(name) {
             "avc1" | "avc3" | "h264" => VideoCodec::H264,
@@ -166,7 +166,7 @@ impl VideoCodec {
 }
 
 impl AudioCodec {
-    /// The word for it in what is told of a film.
+    /// Returns the name in the JSON response.
     pub fn as_str(self) -> Option<&'static str> {
         Some(match self {
             AudioCodec::Aac => "aac",
@@ -177,10 +177,10 @@ impl AudioCodec {
         })
     }
 
-    /// By its name in a `codecs` parameter (RFC 6381) or in yt-dlp.
+    /// Parses a codec of a `codecs` parameter (RFC 6381) or of yt-dlp.
     pub fn from_codec_string(name: &str) -> AudioCodec {
         match prefix(name) {
-            // Object type 0x6b of MPEG-4 is MPEG-1 audio.
+            // Object type indications 0x6b and 0x69 are MPEG-1 and MPEG-2 audio.
             "mp4a" if name.starts_with("mp4a.6b") || name.starts_with("mp4a.69") => AudioCodec::Mp3,
             "mp4a" | "aac" => AudioCodec::Aac,
             "opus" => AudioCodec::Opus,
@@ -196,14 +196,14 @@ fn prefix(codec: &str) -> &str {
 }
 
 impl PageMedia {
-    /// The rendition that is called so.
+    /// Returns the rendition with this id.
     pub fn rendition(&self, id: &str) -> Option<&Rendition> {
         self.renditions.iter().find(|rendition| rendition.id == id)
     }
 }
 
 impl PageMedia {
-    /// About how many bytes of memory it takes.
+    /// Returns the approximate memory, in bytes.
     pub fn memory_size(&self) -> usize {
         let texts = [&self.title, &self.uploader, &self.date];
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
@@ -218,8 +218,8 @@ impl Rendition {
         size_of::<Rendition>() + self.id.len() + self.location.memory_size()
     }
 
-    /// Whether another location leads to the same file as this one, as far as the page tells: the
-    /// length, and what YouTube writes into its URLs of the file itself.
+    /// Returns whether another rendition is the same file, as far as the page tells: by its size,
+    /// and by what YouTube's URLs reveal of the file.
     pub fn is_same_file(&self, other: &Rendition) -> bool {
         let sizes = [self.size, other.size].map(|size| match size {
             Some(Size::Exact(bytes)) => Some(bytes),
@@ -229,15 +229,15 @@ impl Rendition {
             [Some(one), Some(two)] => one == two,
             _ => true,
         };
-        let facts = |rendition: &Rendition| {
+        let identifiers = |rendition: &Rendition| {
             let pairs = rendition.location.url.query_pairs();
-            let mut facts: Vec<(String, String)> = pairs
+            let mut identifiers: Vec<(String, String)> = pairs
                 .filter(|(name, _)| ["itag", "clen", "lmt", "xtags"].contains(&&**name))
                 .map(|(name, value)| (name.into_owned(), value.into_owned()))
                 .collect();
-            facts.sort();
-            facts
+            identifiers.sort();
+            identifiers
         };
-        same_size && self.id == other.id && facts(self) == facts(other)
+        same_size && self.id == other.id && identifiers(self) == identifiers(other)
     }
 }

@@ -1,7 +1,7 @@
-//! Which renditions of a film are taken, as a person would expect it. Pure.
+//! Selects renditions for a request, as people would expect. Pure.
 //!
-//! A rule that stands earlier counts for more; where all are equal, the reader of the page knows
-//! best. Pairs of one family are preferred, for they can be spliced.
+//! Earlier rules take precedence; where all are equal, yt-dlp's ranking decides. Pairs of one
+//! container family are preferred, as they can be spliced.
 
 use std::cmp::Reverse;
 
@@ -11,169 +11,177 @@ use super::page_media::{
 use super::variant::Variant;
 use crate::options::ContainerChoice;
 
-/// What a client would like of a film that comes in several renditions.
+/// The requested format of media with several renditions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct FormatRequest {
-    /// How good, or what of it.
+    /// Maximum quality, or audio alone.
     pub quality: Quality,
-    /// The container of the file.
+    /// Container of the file.
     pub container: ContainerChoice,
-    /// How the picture is to be coded, if there is such a one.
+    /// Preferred video codec.
     pub codec: Option<VideoCodec>,
-    /// The language of the sound, if there is such a one.
+    /// Preferred audio language.
     pub language: Option<String>,
-    /// Whether a high dynamic range is welcome.
+    /// Whether HDR is allowed.
     pub hdr: bool,
-    /// Which variant, if there is such a one; else the film as it was made, if it is there.
+    /// Preferred variant; without one, the original.
     pub variant: Option<Variant>,
-    /// Whether its picture is to be the cover of the file.
+    /// Whether to embed the thumbnail as cover art.
     pub cover: bool,
 }
 
-/// The rank of what nobody has ranked; what is ranked lower is the last to be taken.
+/// The rank of unranked renditions; those ranked lower come last.
 const UNRANKED: i64 = -2;
 
-/// How good a picture is wanted.
+/// The requested quality.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Quality {
-    /// The best there is.
+    /// The best available.
     #[default]
     Best,
-    /// No more lines than so many, if there is such a one.
+    /// At most this height, if available.
     AtMost(u32),
-    /// None: sound alone.
+    /// No video.
     AudioOnly,
 }
 
-/// What is taken: two files, or one.
+/// The selected files: one or two.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SelectedFormats<'o> {
-    /// The file with the picture.
+    /// The file with the video.
     pub video: Option<&'o Rendition>,
-    /// The file with the sound, if that is another one.
+    /// The file with the audio, if it is another one.
     pub audio: Option<&'o Rendition>,
 }
 
-/// There is nothing that would do; why not.
+/// No rendition matches; the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoMatch(pub &'static str);
 
-/// Chooses.
+/// Selects the renditions for a request.
 pub fn select_formats<'o>(
-    offer: &'o PageMedia,
-    choice: &FormatRequest,
+    page: &'o PageMedia,
+    request: &FormatRequest,
 ) -> Result<SelectedFormats<'o>, NoMatch> {
-    if choice.quality == Quality::AudioOnly {
-        let audio = select_audio(offer, choice, None).or_else(|| select_muxed_audio(offer, choice));
-        let audio = audio.ok_or(NoMatch("there is no sound on offer"))?;
+    if request.quality == Quality::AudioOnly {
+        let audio = select_audio(page, request, None).or_else(|| select_muxed_audio(page, request));
+        let audio = audio.ok_or(NoMatch("the page offers no audio"))?;
         return Ok(SelectedFormats { video: None, audio: Some(audio) });
     }
-    let Some(video) = select_video(offer, choice) else {
-        return Err(NoMatch(match choice.container {
-            ContainerChoice::Webm if offer.renditions.iter().any(|r| r.video.is_some()) => {
-                "none of its renditions fits into webm; container=mkv takes all of them"
+    let Some(video) = select_video(page, request) else {
+        return Err(NoMatch(match request.container {
+            ContainerChoice::Webm if page.renditions.iter().any(|r| r.video.is_some()) => {
+                "no rendition fits into webm; container=mkv accepts all"
             }
-            _ => "there is no picture on offer; quality=audio gives the sound",
+            _ => "the page offers no video; quality=audio selects the audio",
         }));
     };
     if video.audio.is_some() {
         return Ok(SelectedFormats { video: Some(video), audio: None });
     }
-    let audio = select_audio(offer, choice, Some(video.family));
-    if audio.is_none() && select_audio(offer, choice, None).is_some() {
-        return Err(NoMatch("none of its sounds fits into webm; container=mkv takes all of them"));
+    let audio = select_audio(page, request, Some(video.family));
+    if audio.is_none() && select_audio(page, request, None).is_some() {
+        return Err(NoMatch("no audio of the page fits into webm; container=mkv accepts all"));
     }
-    // One without any sound anywhere is a silent film.
+    // Without any audio the video is silent.
     Ok(SelectedFormats { video: Some(video), audio })
 }
 
-fn select_video<'o>(offer: &'o PageMedia, choice: &FormatRequest) -> Option<&'o Rendition> {
+fn select_video<'o>(page: &'o PageMedia, request: &FormatRequest) -> Option<&'o Rendition> {
     let speaks = |rendition: &Rendition| {
-        rendition.audio.as_ref().is_some_and(|sound| language_match(sound, choice) > 0)
+        rendition
+            .audio
+            .as_ref()
+            .is_some_and(|audio_format| language_match(audio_format, request) > 0)
     };
-    // Where there is a sound in the language that is wanted, a file that brings another one is of no
-    // use.
-    let has_tongue = offer.renditions.iter().any(|r| r.video.is_none() && speaks(r));
-    let of_use = |r: &Rendition| !has_tongue || r.audio.is_none() || speaks(r);
-    let pictures = offer.renditions.iter().filter_map(|r| Some((r, r.video.as_ref()?)));
-    let fitting = pictures.filter(|(r, picture)| fits(r, picture, choice.container));
-    let best = fitting.max_by_key(|(r, picture)| {
-        (of_use(r), preference(r, choice), video_rank(r, picture, choice))
+    // Where separate audio in the requested language exists, a file that contains another language
+    // is unsuitable.
+    let has_language = page.renditions.iter().any(|r| r.video.is_none() && speaks(r));
+    let is_suitable = |r: &Rendition| !has_language || r.audio.is_none() || speaks(r);
+    let videos = page.renditions.iter().filter_map(|r| Some((r, r.video.as_ref()?)));
+    let fitting = videos.filter(|(r, video_format)| fits(r, video_format, request.container));
+    let best = fitting.max_by_key(|(r, video_format)| {
+        (is_suitable(r), preference(r, request), video_rank(r, video_format, request))
     });
     best.map(|(rendition, _)| rendition)
 }
 
-/// Whether a picture can be put into a container at all (the WebM container guidelines).
-fn fits(rendition: &Rendition, picture: &VideoFormat, container: ContainerChoice) -> bool {
+/// Returns whether a container can hold the video (WebM container guidelines).
+fn fits(rendition: &Rendition, video_format: &VideoFormat, container: ContainerChoice) -> bool {
     use VideoCodec::{Av1, Other, Vp9};
     container != ContainerChoice::Webm
-        || matches!(picture.codec, Av1 | Vp9)
-        || (picture.codec == Other && rendition.family == ContainerFamily::Webm)
+        || matches!(video_format.codec, Av1 | Vp9)
+        || (video_format.codec == Other && rendition.family == ContainerFamily::Webm)
 }
 
-/// The variant that is wanted, or else the film as it was made.
-fn preference(rendition: &Rendition, choice: &FormatRequest) -> impl Ord + use<> {
-    (rendition.variant == choice.variant, rendition.variant.is_none())
+/// Ranks the requested variant first, then the original.
+fn preference(rendition: &Rendition, request: &FormatRequest) -> impl Ord + use<> {
+    (rendition.variant == request.variant, rendition.variant.is_none())
 }
 
-/// What makes one picture better than another, the most important first.
+/// Ranks videos by what makes one better than another, the most important first.
 fn video_rank(
     rendition: &Rendition,
-    picture: &VideoFormat,
-    choice: &FormatRequest,
+    video_format: &VideoFormat,
+    request: &FormatRequest,
 ) -> impl Ord + use<> {
-    let codec = choice.codec.is_some_and(|codec| codec == picture.codec);
-    // Not every screen can show it, and on the others it looks dull.
-    let range = choice.hdr || !picture.hdr;
-    let within = match choice.quality {
-        Quality::AtMost(most) => picture.height <= most,
+    let codec = request.codec.is_some_and(|codec| codec == video_format.codec);
+    // Not every screen shows HDR, and on others it looks dull.
+    let dynamic_range = request.hdr || !video_format.hdr;
+    let within = match request.quality {
+        Quality::AtMost(max_height) => video_format.height <= max_height,
         Quality::Best | Quality::AudioOnly => true,
     };
     // Of those that are too large, the smallest.
-    let lines = if within { (Reverse(0), picture.height) } else { (Reverse(picture.height), 0) };
-    let family = match (choice.container, rendition.family) {
+    let height =
+        if within { (Reverse(0), video_format.height) } else { (Reverse(video_format.height), 0) };
+    let family = match (request.container, rendition.family) {
         (ContainerChoice::Webm, ContainerFamily::Webm) => 3,
         (_, ContainerFamily::Mp4) => 2,
         (_, ContainerFamily::Webm) => 1,
         (_, ContainerFamily::Other) => 0,
     };
-    let played = match picture.codec {
+    let compatibility = match video_format.codec {
         VideoCodec::H264 => 4,
         VideoCodec::Vp9 => 3,
         VideoCodec::Av1 => 2,
         VideoCodec::H265 => 1,
         VideoCodec::Other => 0,
     };
-    let fps = picture.fps.unwrap_or(0);
-    let taste = (family, played, rendition.audio.is_none());
-    let most_important = (rendition.rank[0].min(UNRANKED), within, codec, range, lines);
-    (most_important, picture.hdr, fps, taste, rendition.rank, rendition.bitrate)
+    let fps = video_format.fps.unwrap_or(0);
+    let secondary = (family, compatibility, rendition.audio.is_none());
+    let primary = (rendition.rank[0].min(UNRANKED), within, codec, dynamic_range, height);
+    (primary, video_format.hdr, fps, secondary, rendition.rank, rendition.bitrate)
 }
 
-/// The best file of sound alone, to go with a picture of this family.
+/// Selects the best file of audio alone, to go with a video of this family.
 fn select_audio<'o>(
-    offer: &'o PageMedia,
-    choice: &FormatRequest,
+    page: &'o PageMedia,
+    request: &FormatRequest,
     with: Option<ContainerFamily>,
 ) -> Option<&'o Rendition> {
-    let alone = offer.renditions.iter().filter(|rendition| rendition.video.is_none());
-    let sounds = alone.filter_map(|r| Some((r, r.audio.as_ref()?)));
-    let best = sounds
-        .filter(|(_, sound)| with.is_none() || fits_webm(sound, choice.container))
-        .max_by_key(|(r, sound)| {
-            let suits = match choice.container {
-                ContainerChoice::Mp4 | ContainerChoice::M4a => sound.codec == AudioCodec::Aac,
-                ContainerChoice::Webm | ContainerChoice::Opus => sound.codec == AudioCodec::Opus,
-                ContainerChoice::Mp3 => sound.codec == AudioCodec::Mp3,
+    let alone = page.renditions.iter().filter(|rendition| rendition.video.is_none());
+    let audios = alone.filter_map(|r| Some((r, r.audio.as_ref()?)));
+    let best = audios
+        .filter(|(_, audio_format)| with.is_none() || fits_webm(audio_format, request.container))
+        .max_by_key(|(r, audio_format)| {
+            let is_preferred = match request.container {
+                ContainerChoice::Mp4 | ContainerChoice::M4a => {
+                    audio_format.codec == AudioCodec::Aac
+                }
+                ContainerChoice::Webm | ContainerChoice::Opus => {
+                    audio_format.codec == AudioCodec::Opus
+                }
+                ContainerChoice::Mp3 => audio_format.codec == AudioCodec::Mp3,
                 ContainerChoice::Auto | ContainerChoice::Mkv => match with {
                     Some(family) => r.family == family,
-                    None => sound.codec == AudioCodec::Aac,
+                    None => audio_format.codec == AudioCodec::Aac,
                 },
             };
             (
-                audio_rank(r, sound, choice),
+                audio_rank(r, audio_format, request),
                 r.rank[0].min(UNRANKED),
-                suits,
+                is_preferred,
                 with == Some(r.family),
                 r.rank,
                 r.bitrate,
@@ -182,40 +190,51 @@ fn select_audio<'o>(
     best.map(|(rendition, _)| rendition)
 }
 
-fn fits_webm(sound: &AudioFormat, container: ContainerChoice) -> bool {
+fn fits_webm(audio_format: &AudioFormat, container: ContainerChoice) -> bool {
     container != ContainerChoice::Webm
-        || matches!(sound.codec, AudioCodec::Opus | AudioCodec::Vorbis)
+        || matches!(audio_format.codec, AudioCodec::Opus | AudioCodec::Vorbis)
 }
 
-/// Where there is no sound alone, it is taken out of the film that has the least of a picture
-/// around it.
-fn select_muxed_audio<'o>(offer: &'o PageMedia, choice: &FormatRequest) -> Option<&'o Rendition> {
-    let films = offer.renditions.iter().filter_map(|r| Some((r, r.audio.as_ref()?)));
-    let best = films.max_by_key(|(r, sound)| {
+/// Selects the file whose audio is extracted where there is no audio alone: the smallest one.
+fn select_muxed_audio<'o>(page: &'o PageMedia, request: &FormatRequest) -> Option<&'o Rendition> {
+    let muxed = page.renditions.iter().filter_map(|r| Some((r, r.audio.as_ref()?)));
+    let best = muxed.max_by_key(|(r, audio_format)| {
         let size = r.size.map_or(u64::MAX, super::page_media::Size::bytes);
-        (audio_rank(r, sound, choice), Reverse(size))
+        (audio_rank(r, audio_format, request), Reverse(size))
     });
     best.map(|(rendition, _)| rendition)
 }
 
-/// How much a sound is the one that is meant, whatever its quality.
+/// Ranks audio by content, whatever its quality.
 fn audio_rank(
     rendition: &Rendition,
-    sound: &AudioFormat,
-    choice: &FormatRequest,
+    audio_format: &AudioFormat,
+    request: &FormatRequest,
 ) -> impl Ord + use<> {
     let variant = rendition.variant;
-    let is_wanted = choice.variant.is_some() && variant == choice.variant;
-    // The original with some sound processing is still nearer to it than what a machine speaks.
-    let is_itself = !variant.is_some_and(Variant::has_other_content);
-    (language_match(sound, choice), is_wanted, is_itself, sound.preference, variant.is_none())
+    let is_requested = request.variant.is_some() && variant == request.variant;
+    // The original with sound processing is closer to it than a machine's voice.
+    let is_original = !variant.is_some_and(Variant::has_other_content);
+    (
+        language_match(audio_format, request),
+        is_requested,
+        is_original,
+        audio_format.preference,
+        variant.is_none(),
+    )
 }
 
-/// How well a sound is in the language that is wanted: `pt` gives `pt-BR`, too.
-fn language_match(sound: &AudioFormat, choice: &FormatRequest) -> u8 {
-    let (Some(wanted), Some(language)) = (&choice.language, &sound.language) else { return 0 };
+/// Rates the match of the language: `pt` also accepts `pt-BR`.
+fn language_match(audio_format: &AudioFormat, request: &FormatRequest) -> u8 {
+    let (Some(requested), Some(language)) = (&request.language, &audio_format.language) else {
+        return 0;
+    };
     let main = |tag: &str| tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
-    if language.eq_ignore_ascii_case(wanted) { 2 } else { u8::from(main(language) == main(wanted)) }
+    if language.eq_ignore_ascii_case(requested) {
+        2
+    } else {
+        u8::from(main(language) == main(requested))
+    }
 }
 
 #[cfg(test)]

@@ -1,40 +1,40 @@
-//! What makes one rendition of a film another thing than the film as it was made. Pure.
+//! Variants: renditions that differ from the original media. Pure.
 //!
-//! Sites offer them beside the original, often at a higher resolution or under its very name; nobody
-//! gets one who did not ask for it, unless there is nothing else.
+//! Sites offer them beside the original, often at a higher resolution or under its very name; a
+//! variant is selected only on request, or if there is nothing else.
 
 use url::Url;
 
-/// How a rendition differs from what was made.
+/// How a rendition differs from the original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Variant {
     /// Enlarged by a program.
     Upscaled,
-    /// Voices are louder than they were.
+    /// With raised voices.
     VoiceBoost,
-    /// Its dynamic range is compressed.
+    /// With compressed dynamic range.
     Drc,
-    /// Spoken by a machine.
+    /// Dubbed by a machine.
     Dubbed,
-    /// Somebody tells what is to be seen.
+    /// With audio description.
     Described,
-    /// Somebody signs what is to be heard.
+    /// With a sign language interpreter.
     Signed,
-    /// For a player that lets one look around.
+    /// For a 360° player.
     Spherical,
-    /// One picture for each eye.
+    /// Stereoscopic.
     Stereo,
-    /// Sound from all around, for the same player.
+    /// Spatial audio for a 360° player.
     Spatial,
-    /// With the site's mark in the picture.
+    /// With the site's watermark.
     Watermarked,
-    /// A piece of it.
+    /// An excerpt.
     Preview,
     /// Known to be broken or cut.
     Damaged,
 }
 
-/// Each with its name in parameters, and how notes tell it.
+/// Each variant with its parameter value, and the phrases that mark it in notes.
 const ALL: [(Variant, &str, &[&str]); 12] = [
     (Variant::Damaged, "damaged", &["damaged", "incomplete", "last 2 hours"]),
     (Variant::Preview, "preview", &["preview", "trailer"]),
@@ -51,53 +51,52 @@ const ALL: [(Variant, &str, &[&str]); 12] = [
 ];
 
 impl Variant {
-    /// The word for it in parameters and in what is told of a film.
+    /// Returns its parameter value.
     pub fn as_str(self) -> &'static str {
         ALL.iter().find(|(variant, ..)| *variant == self).map_or("", |(_, name, _)| name)
     }
 
-    /// By that word.
+    /// Parses a parameter value.
     pub fn from_name(name: &str) -> Option<Variant> {
-        ALL.iter().find(|(_, known, _)| *known == name).map(|(variant, ..)| *variant)
+        ALL.iter().find(|(_, word, _)| *word == name).map(|(variant, ..)| *variant)
     }
 
-    /// As a site tells it: by the name of a rendition, by the note that its reader made on it, by
-    /// its language, or in its URL.
+    /// Detects a variant by the note of yt-dlp, the language, the URL or the id of a rendition.
     pub fn detect(id: &str, note: &str, language: Option<&str>, url: &Url) -> Option<Variant> {
         let note = format!(" {}", note.to_lowercase());
-        let noted = ALL.iter().find(|(.., words)| words.iter().any(|words| note.contains(words)));
-        if let Some((variant, ..)) = noted {
+        let by_note = ALL.iter().find(|(.., words)| words.iter().any(|words| note.contains(words)));
+        if let Some((variant, ..)) = by_note {
             return Some(*variant);
         }
         if language.is_some_and(|tag| tag.to_ascii_lowercase().ends_with("-desc")) {
             return Some(Variant::Described);
         }
-        // YouTube's `xtags=drc=1:lang=en`, and what its reader hangs on its numbers. Elsewhere `sr`
-        // is Serbian.
+        // YouTube's `xtags=drc=1:lang=en`, and the suffixes that yt-dlp appends to YouTube's
+        // numbers. Elsewhere `sr` is Serbian.
         let tags = url.query_pairs().find(|(name, _)| name == "xtags");
         let tags = tags.map(|(_, tags)| tags.into_owned()).unwrap_or_default();
         let (number, suffix) = id.split_once('-').unwrap_or_default();
         let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
         let suffixes = suffix.split('-').filter(|_| is_number);
-        let of_suffix = |suffix: &str| match suffix {
+        let from_suffix = |suffix: &str| match suffix {
             "sr" => Some(Variant::Upscaled),
             "vb" => Some(Variant::VoiceBoost),
             "drc" => Some(Variant::Drc),
             _ => None,
         };
-        let of_tag = |tag: &str| match tag.split_once('=')? {
+        let from_tag = |tag: &str| match tag.split_once('=')? {
             ("acont", "dubbed-auto") => Some(Variant::Dubbed),
             ("acont", "descriptive") => Some(Variant::Described),
-            (name, "1") => of_suffix(name),
+            (name, "1") => from_suffix(name),
             _ => None,
         };
         let dubbed = id.contains("dubbed-auto").then_some(Variant::Dubbed);
         dubbed
-            .or_else(|| tags.split(':').chain(suffixes.clone()).find_map(of_tag))
-            .or_else(|| suffixes.clone().find_map(of_suffix))
+            .or_else(|| tags.split(':').chain(suffixes.clone()).find_map(from_tag))
+            .or_else(|| suffixes.clone().find_map(from_suffix))
     }
 
-    /// Whether other things are heard or seen in it, or less of them.
+    /// Returns whether it has other content than the original, or less.
     pub fn has_other_content(self) -> bool {
         use Variant::{Damaged, Described, Dubbed, Preview, Signed};
         matches!(self, Dubbed | Described | Signed | Preview | Damaged)

@@ -215,7 +215,7 @@ fn the_film_as_it_was_made_unless_asked_otherwise() {
     }
     assert_eq!(menu.videos[0].variant(), None);
     for row in rows {
-        assert_eq!(select_formats(&film, &row.choice).unwrap(), row.chosen);
+        assert_eq!(select_formats(&film, &row.request).unwrap(), row.formats);
     }
     // Where there is nothing else, it is taken.
     let film = offer(&[
@@ -229,7 +229,7 @@ fn the_film_as_it_was_made_unless_asked_otherwise() {
 fn each_row_of_the_menu_leads_to_its_own_files() {
     let film = film();
     let menu = list_formats(&film);
-    let rows: Vec<String> = menu.videos.iter().map(|row| ids(&film, &row.choice)).collect();
+    let rows: Vec<String> = menu.videos.iter().map(|row| ids(&film, &row.request)).collect();
     assert_eq!(
         rows,
         [
@@ -244,14 +244,14 @@ fn each_row_of_the_menu_leads_to_its_own_files() {
         ]
     );
     for row in menu.videos.iter().chain(&menu.audios) {
-        assert_eq!(select_formats(&film, &row.choice).unwrap(), row.chosen);
+        assert_eq!(select_formats(&film, &row.request).unwrap(), row.formats);
     }
     assert_eq!(menu.languages, ["en", "de"]);
     let audios: Vec<_> = menu
         .audios
         .iter()
         .map(|row| {
-            (row.choice.container.as_str(), row.choice.language.as_deref(), row.size().is_some())
+            (row.request.container.as_str(), row.request.language.as_deref(), row.size().is_some())
         })
         .collect();
     assert_eq!(

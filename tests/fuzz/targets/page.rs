@@ -18,7 +18,7 @@ fuzz_target!(|said: &[u8]| {
     }
     let menu = list_formats(&offer);
     for row in menu.videos.iter().chain(&menu.audios) {
-        assert_eq!(select_formats(&offer, &row.choice).as_ref(), Ok(&row.chosen));
+        assert_eq!(select_formats(&offer, &row.request).as_ref(), Ok(&row.formats));
         row.size();
     }
     for container in
