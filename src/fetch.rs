@@ -127,7 +127,8 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         TrackReader::begin_range(scope, upstream, track, range, first, file, cancel).wait()
     }
 
-    /// One that is to be [opened](TrackReader::wait): it asks already, if that needs no waiting.
+    /// Makes a reader to [wait](TrackReader::wait) for. The request is sent at once if a pooled
+    /// connection is available.
     pub fn begin(
         scope: &'scope Scope<'scope, 'env>,
         upstream: &'scope UpstreamClient,

@@ -95,7 +95,7 @@ pub trait LocationRefresher: Send + Sync {
     ) -> Result<FreshLocation, String>;
 
     /// Reports that a fresh location was refused at the same offset, so another one would not help.
-    fn is_in_vain(&self, _refused: &RemoteLocation) {}
+    fn report_refused_again(&self, _refused: &RemoteLocation) {}
 }
 
 /// A location found after another one was refused.
@@ -131,7 +131,7 @@ impl RefreshHandle {
     }
 
     /// Makes a handle from a refresher that also receives
-    /// [`is_in_vain`](LocationRefresher::is_in_vain).
+    /// [`report_refused_again`](LocationRefresher::report_refused_again).
     pub fn from_refresher(refresher: impl LocationRefresher + 'static) -> RefreshHandle {
         RefreshHandle(Arc::new(refresher))
     }
@@ -146,8 +146,8 @@ impl RefreshHandle {
     }
 
     /// Reports that the fresh location did not help.
-    pub fn is_in_vain(&self, refused: &RemoteLocation) {
-        self.0.is_in_vain(refused);
+    pub fn report_refused_again(&self, refused: &RemoteLocation) {
+        self.0.report_refused_again(refused);
     }
 }
 

@@ -336,7 +336,7 @@ mod tests {
     use std::io::Read;
 
     #[test]
-    fn a_bell_stays_rung() {
+    fn a_signalled_eventfd_stays_readable() {
         let event = EventFd::new().unwrap();
         assert!(!event.is_signalled());
         event.signal();

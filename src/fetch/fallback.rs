@@ -34,7 +34,7 @@ pub(super) struct Fallbacks {
     /// it did not help.
     refreshes: u32,
     refreshed_at: Option<u64>,
-    pub(super) in_vain: bool,
+    pub(super) is_futile: bool,
 }
 
 impl Fallbacks {
@@ -171,8 +171,8 @@ impl TrackReader<'_, '_> {
                 | UpstreamError::Multipart
                 | UpstreamError::PastEnd(_)
         );
-        let may_be = self.file.is_none() && self.start == 0;
-        if !refuses_ranges || !may_be || self.fallbacks.tried_full {
+        let can_be_tried = self.file.is_none() && self.start == 0;
+        if !refuses_ranges || !can_be_tried || self.fallbacks.tried_full {
             return false;
         }
         (self.fallbacks.tried_full, self.fallbacks.next_is_full) = (true, true);
@@ -183,8 +183,8 @@ impl TrackReader<'_, '_> {
     pub(super) fn refreshed(&mut self) -> bool {
         let Some(refresh) = self.refresh.clone() else { return false };
         if self.fallbacks.refreshed_at == Some(self.offset) {
-            refresh.is_in_vain(&self.location);
-            self.fallbacks.in_vain = true;
+            refresh.report_refused_again(&self.location);
+            self.fallbacks.is_futile = true;
             return false;
         }
         let since = self.offset.saturating_sub(self.fallbacks.refreshed_at.unwrap_or(0));
@@ -204,8 +204,8 @@ impl TrackReader<'_, '_> {
             }
         };
         // The same location was refused, and will be again.
-        self.fallbacks.in_vain = fresh.location == *self.location;
-        if self.fallbacks.in_vain {
+        self.fallbacks.is_futile = fresh.location == *self.location;
+        if self.fallbacks.is_futile {
             return false;
         }
         if fresh.is_new {

@@ -26,7 +26,7 @@ impl TrackReader<'_, '_> {
         let wait = if self.can_resume() { self.next_attempt(&fault) } else { None };
         match (wait, fault) {
             (Some(wait), fault) => self.retry(&fault, wait),
-            (None, UpstreamError::Status(status)) if self.fallbacks.in_vain => {
+            (None, UpstreamError::Status(status)) if self.fallbacks.is_futile => {
                 Err(self.failed(UpstreamError::StillRefused(status)))
             }
             (None, fault) => Err(self.failed(fault)),

@@ -355,7 +355,7 @@ mod tests {
             "a.home.arpa",
             "printer.local",
             "cdn.bad.example",
-            // Addresses, to whoever looks them up.
+            // Addresses, to some resolvers.
             "127.1",
             "127.0.0.1.",
             "169.254.43518",

@@ -298,13 +298,13 @@ mod tests {
         let mut client = through(&gateway, &login, "127.0.0.1", port).unwrap();
         let (mut upstream, _) = listener.accept().unwrap();
         client.write_all(b"ask").unwrap();
-        let mut asked = [0; 3];
-        upstream.read_exact(&mut asked).unwrap();
+        let mut request = [0; 3];
+        upstream.read_exact(&mut request).unwrap();
         upstream.write_all(b"answer").unwrap();
         drop(upstream);
-        let mut answer = Vec::new();
-        client.read_to_end(&mut answer).unwrap();
-        assert_eq!((&asked, &answer[..]), (b"ask", &b"answer"[..]));
+        let mut response = Vec::new();
+        client.read_to_end(&mut response).unwrap();
+        assert_eq!((&request, &response[..]), (b"ask", &b"answer"[..]));
 
         listener.set_nonblocking(true).unwrap();
         for host in ["127.0.0.2", "::1", "::ffff:127.0.0.2", "10.0.0.1", "169.254.169.254"] {

@@ -105,7 +105,7 @@ impl LocationRefresher for PageRefresher {
         Ok(FreshLocation { location, is_new })
     }
 
-    fn is_in_vain(&self, refused: &RemoteLocation) {
+    fn report_refused_again(&self, refused: &RemoteLocation) {
         let (generation, location) = self.newest().clone();
         if location.url == refused.url {
             self.resolver.mark_stale(&self.link, generation);

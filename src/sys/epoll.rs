@@ -60,7 +60,7 @@ mod tests {
     use crate::sys::EventFd;
 
     #[test]
-    fn a_bundle_is_ready_when_one_in_it_is() {
+    fn a_set_is_ready_when_one_in_it_is() {
         let (epoll, first, second) =
             (Epoll::new().unwrap(), EventFd::new().unwrap(), EventFd::new().unwrap());
         epoll.add(first.as_fd(), READABLE, 1).unwrap();

@@ -1,4 +1,4 @@
-//! Choices among what a site such as YouTube offers.
+//! Selections among the formats of a site such as YouTube.
 
 use super::*;
 use crate::media::format_list::{FormatOption, list_formats};
@@ -28,7 +28,7 @@ fn offer(formats: &[Value]) -> PageMedia {
     ytdlp_json::read(&link, json!({"formats": formats}).to_string().as_bytes()).unwrap()
 }
 
-/// As YouTube has it.
+/// A page of YouTube.
 fn film() -> PageMedia {
     offer(&[
         with(sound("140-drc", "m4a", "mp4a.40.2", "en", 10), "quality", 2.5),
@@ -120,7 +120,7 @@ fn sites_that_offer_less() {
     assert!(
         select_formats(&song, &FormatRequest::default()).unwrap_err().0.contains("quality=audio")
     );
-    // A picture with its own sound is of no use to who wants another language.
+    // Muxed audio in another language does not serve the request.
     let dubbed = offer(&[
         sound("de", "m4a", "mp4a.40.2", "de", -1),
         picture("silent", 360, "mp4", "avc1"),
@@ -179,7 +179,7 @@ fn the_film_as_it_was_made_unless_asked_otherwise() {
         with(sound("140", "m4a", "mp4a.40.2", "en", -1), "quality", 3),
         with(sound("140-vb", "m4a", "mp4a.40.2", "en", -1), "quality", 5),
         with(sound("140-drc", "m4a", "mp4a.40.2", "en", -1), "quality", 4),
-        // The site thinks that this is the default for whoever asks in German.
+        // The site marks this as the default for German clients.
         with(sound("140-de", "m4a", "mp4a.40.2", "de", 5), "format_note", "German, dubbed-auto"),
         sound("140-desc", "m4a", "mp4a.40.2", "en-desc", 10),
     ]);

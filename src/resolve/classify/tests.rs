@@ -1,8 +1,8 @@
-//! Sentences as they come from yt-dlp, its extractors, and the sites that these quote.
+//! Messages of yt-dlp, its extractors, and the sites that these quote.
 
 use super::*;
 
-/// Behind `ERROR: [site] id: ` unless there are warnings before it.
+/// Messages that follow `ERROR: [site] id: `, unless warnings precede it.
 const SAID: &[(u16, &str, &[&str])] = &[
     (
         403,
@@ -340,21 +340,22 @@ fn each_sentence_is_of_its_kind() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for (status, code, sentences) in SAID {
-        for said in *sentences {
+        for message in *sentences {
             count += 1;
-            let spelled =
-                [*said, &said.to_uppercase(), &said.replace('\'', "\u{2019}")].map(String::from);
-            for said in spelled {
-                let found = classify(1, &format!("WARNING: x\nERROR: [site:it] id_-1: {said}\n"));
+            let spelled = [*message, &message.to_uppercase(), &message.replace('\'', "\u{2019}")]
+                .map(String::from);
+            for message in spelled {
+                let found =
+                    classify(1, &format!("WARNING: x\nERROR: [site:it] id_-1: {message}\n"));
                 if (found.code.status(), found.code.as_str()) != (*status, *code) {
                     wrong.push(format!(
-                        "{said}: {} {}, not {code}",
+                        "{message}: {} {}, not {code}",
                         found.code.status(),
                         found.code.as_str()
                     ));
                 }
                 let again = [503, 429].contains(&found.code.status());
-                assert_eq!(found.retry_after.is_some(), again, "{said}");
+                assert_eq!(found.retry_after.is_some(), again, "{message}");
             }
         }
     }
@@ -374,7 +375,7 @@ fn a_warning_tells_why_there_is_no_format() {
             assert!(*code != "resolver-missing" || found.message.contains("ytcanal check"));
         }
     }
-    // Beside an error that says it all, it tells nothing.
+    // An error beside it takes precedence.
     let (_, _, unsolved) = WARNED[2];
     let found = classify(1, &format!("{unsolved}\nERROR: [youtube] x: Private video"));
     assert_eq!(found.code.as_str(), "private");
@@ -382,12 +383,12 @@ fn a_warning_tells_why_there_is_no_format() {
 
 #[test]
 fn ways_to_end_without_an_error() {
-    for (said, code) in [
+    for (message, code) in [
         ("", "resolver-failed"),
         ("WARNING: x\nSomething: killed\n", "resolve-failed"),
         ("ERROR: Unsupported URL: http://a/", "unsupported-link"),
     ] {
-        assert_eq!(classify(1, said).code.as_str(), code, "{said}");
+        assert_eq!(classify(1, message).code.as_str(), code, "{message}");
     }
     assert_eq!(classify(2, "yt-dlp: error: no such option: --x\n").code.status(), 500);
     let crashed = "Traceback (most recent call last):\n  File \"x\"\nKeyError: 'a'\n";
@@ -396,11 +397,11 @@ fn ways_to_end_without_an_error() {
 
 #[test]
 fn words_of_others_come_without_links_and_tricks() {
-    let said =
+    let message =
         classify(1, "WARNING: x\nERROR: [a:b] id-1: odd\u{1b}[31m https://a/?sig=1 end\n").message;
-    assert_eq!(said, "the page could not be read: odd[31m (a link) end");
+    assert_eq!(message, "the page could not be read: odd[31m (a link) end");
     assert!(classify(1, &format!("ERROR: {}", "x".repeat(5000))).message.len() < 400);
-    // A link has no say in what was meant.
+    // The words of a URL do not count.
     assert_eq!(
         classify(1, "ERROR: [a] b: odd: https://a/private-login").code.as_str(),
         "resolve-failed"

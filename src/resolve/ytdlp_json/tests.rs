@@ -1,4 +1,4 @@
-//! Pages as yt-dlp tells them, and as it never would.
+//! Pages as yt-dlp prints them, and as it never would.
 
 use std::time::Duration;
 
@@ -144,7 +144,7 @@ fn lines_are_what_people_call_them() {
 }
 
 proptest! {
-    /// Whatever stands where, it is no reason to panic.
+    /// No value of any field makes it panic.
     #[test]
     fn fields_of_any_type(text in "[ -~]{0,12}", number in any::<f64>(), which in 0_usize..40) {
         const NAMES: [&str; 20] = [

@@ -216,7 +216,7 @@ fn a_file_without_validators_that_changes_at_a_break_is_a_broken_download() {
         assert_eq!(answer.head.status, 200);
         assert_ne!(answer.ending, Ending::Complete, "{track}");
         // It is the repeated bytes that tell.
-        stage.daemon.logs("differently");
+        stage.daemon.logs("are different now");
         assert_eq!(header(&answer, "ETag"), "");
     }
 }
