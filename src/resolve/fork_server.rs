@@ -248,7 +248,7 @@ impl Session<'_> {
             match self.connection.read(&mut buffer) {
                 Ok(0) => return Ok(response),
                 Ok(count) if response.len() + count <= MAX_RESPONSE => {
-                    response.extend(&buffer[..count])
+                    response.extend(&buffer[..count]);
                 }
                 Ok(_) => {
                     return Err(BackendError::Unavailable(
