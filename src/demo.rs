@@ -75,7 +75,7 @@ fn configuration(listen: Vec<SocketAddr>) -> io::Result<Config> {
 
 /// Binds to the configured addresses, or to any port if the default one is taken.
 fn bind(mut config: Config, offer: &PageMedia) -> io::Result<Server> {
-    let bind = |config| Server::bind(config).map(|server| server.with_built_in(offer.clone()));
+    let bind = |config| Server::bind(config).map(|server| server.with_builtin(offer.clone()));
     match bind(config.clone()) {
         Err(error)
             if error.kind() == io::ErrorKind::AddrInUse

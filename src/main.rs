@@ -1,5 +1,6 @@
-//! `ytcanal`: reads the command line and the configuration, and does as they say. Must never
-//! know HTTP or media.
+//! Entry point of `ytcanal`: reads the command line and the configuration, and runs the command.
+//!
+//! **Invariant:** knows neither HTTP nor media.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -15,33 +16,33 @@ use ytcanal::logging;
 use ytcanal::serve;
 use ytcanal::sys;
 
-/// For a command line that cannot be understood.
-const USAGE: u8 = 2;
+/// The exit status for a wrong command line.
+const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     sys::tune_allocator();
-    let ask = match cli::parse(std::env::args_os().skip(1)) {
-        Ok(ask) => ask,
+    let command = match cli::parse(std::env::args_os().skip(1)) {
+        Ok(command) => command,
         Err(error) => {
-            complain(&format!("{error}\nTry `ytcanal --help`."));
-            return ExitCode::from(USAGE);
+            report_error(&format!("{error}\nTry `ytcanal --help`."));
+            return ExitCode::from(EXIT_USAGE);
         }
     };
-    match run(ask) {
+    match run(command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        // Whoever read our output has had enough of it.
+        // The reader of the output closed it (`ytcanal check | head -1`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error.to_string());
+            report_error(&error.to_string());
             ExitCode::FAILURE
         }
     }
 }
 
-/// Does what was asked for; `false` when the answer to `check` is no.
-fn run(ask: Command) -> io::Result<bool> {
-    match ask {
+/// Runs a command; `false` if `check` found that something is missing.
+fn run(command: Command) -> io::Result<bool> {
+    match command {
         Command::Help => io::stdout().write_all(cli::HELP.as_bytes())?,
         Command::Version => writeln!(io::stdout(), "ytcanal {}", env!("CARGO_PKG_VERSION"))?,
         Command::Check { config } => return check::check(config.as_deref(), &mut io::stdout()),
@@ -50,7 +51,7 @@ fn run(ask: Command) -> io::Result<bool> {
             demo::demo(listen)?;
         }
         Command::Serve { config, listen } => {
-            let config = read(config.as_deref(), listen)?;
+            let config = read_config(config.as_deref(), listen)?;
             let service = SystemdEnv::from_env();
             logging::start(config.log.level, service.journal);
             serve::serve(config, &service)?;
@@ -59,7 +60,8 @@ fn run(ask: Command) -> io::Result<bool> {
     Ok(true)
 }
 
-fn read(file: Option<&Path>, listen: Vec<SocketAddr>) -> io::Result<Config> {
+/// Reads the configuration; addresses of the command line replace those of the file.
+fn read_config(file: Option<&Path>, listen: Vec<SocketAddr>) -> io::Result<Config> {
     let mut config = file.map_or(Ok(Config::default()), Config::read).map_err(io::Error::other)?;
     if !listen.is_empty() {
         config.listen = listen;
@@ -67,9 +69,9 @@ fn read(file: Option<&Path>, listen: Vec<SocketAddr>) -> io::Result<Config> {
     Ok(config)
 }
 
-/// Says something on standard error, where there may be nobody.
-fn complain(text: &str) {
-    // The journal takes this for an error (sd-daemon(3)).
+/// Writes an error to standard error, which may be closed.
+fn report_error(text: &str) {
+    // The journal reads this prefix as the priority `err` (sd-daemon(3)).
     let priority = if SystemdEnv::from_env().journal { "<3>" } else { "" };
     writeln!(io::stderr(), "{priority}ytcanal: {text}").ok();
 }

@@ -1,8 +1,8 @@
-//! The named pipes between the downloaders and the muxer, and the directory they live in.
+//! Owns the runtime directory of the daemon, and the named pipes that ffmpeg reads tracks from.
 //!
-//! Each daemon has a directory of its own and holds it locked (flock): a directory whose lock can
-//! be had belongs to a daemon that is dead, however it died, and is removed. The lock also keeps
-//! systemd-tmpfiles from taking an old directory for a forgotten one.
+//! Each daemon has a directory of its own and holds a lock on it (flock): a directory whose lock is
+//! free belongs to a daemon that is dead, however it died, and is removed. The lock also keeps
+//! systemd-tmpfiles from removing an old directory.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,60 +16,70 @@ use crate::error::Error;
 use crate::media::TrackKind;
 use crate::sys;
 
-const PREFIX: &str = "run-";
-const PAGES: &str = "pages";
+const DIR_PREFIX: &str = "run-";
+const PAGES_DIR: &str = "pages";
 
 /// The directory of one daemon; removed on drop.
 #[derive(Debug)]
 pub struct RuntimeDir {
     base: PathBuf,
-    own: Mutex<Claim>,
+    claim: Mutex<Claim>,
 }
 
+/// A locked directory.
 #[derive(Debug)]
 struct Claim {
     dir: TempDir,
-    /// Held locked until the directory is gone (fields drop in this order).
+    /// Locked until the directory is removed (fields drop in this order).
     _lock: File,
 }
 
 impl RuntimeDir {
-    /// Makes a directory in `base` and removes those of dead predecessors.
+    /// Creates a locked directory in `base`, and removes those of dead daemons.
     pub fn claim(base: &Path) -> io::Result<RuntimeDir> {
-        let own = Mutex::new(Claim::acquire(base)?);
-        Ok(RuntimeDir { base: base.to_owned(), own })
+        let claim = Mutex::new(Claim::acquire(base)?);
+        Ok(RuntimeDir { base: base.to_owned(), claim })
     }
 
-    /// Where what reads pages has its things; elsewhere when the directory was made anew.
+    /// Returns the directory in which yt-dlp keeps its files. Creates it, in a new runtime directory if
+    /// the old one was removed.
     pub fn pages(&self) -> PathBuf {
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = match own.make_pages() {
+        let mut claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        let created = match claim.create_pages_dir() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.claim_anew(&mut own, &error)
+                self.reclaim(&mut claim, &error)
             }
-            made => made,
+            created => created,
         };
-        if let Err(error) = made {
-            log::debug!("there is no directory for what reads pages: {error}");
+        if let Err(error) = created {
+            log::debug!("cannot create the directory of yt-dlp: {error}");
         }
-        own.dir.path().join(PAGES)
+        claim.dir.path().join(PAGES_DIR)
     }
 
-    /// Makes a pipe for each of `kinds`, in a directory of their own.
+    /// Creates a named pipe for each of `kinds`, in a directory of their own.
     pub fn fifos(&self, kinds: impl Iterator<Item = TrackKind> + Clone) -> io::Result<FifoSet> {
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        match own.fifos(kinds.clone()) {
+        let mut claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        match claim.fifos(kinds.clone()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.claim_anew(&mut own, &error)?;
-                own.fifos(kinds)
+                self.reclaim(&mut claim, &error)?;
+                claim.fifos(kinds)
             }
-            made => made,
+            created => created,
         }
     }
 
-    fn claim_anew(&self, own: &mut Claim, why: &io::Error) -> io::Result<()> {
-        log::warn!("someone removed the runtime directory; making it anew: {why}");
-        *own = Claim::acquire(&self.base)?;
+    /// Removes the directory although `self` may be shared with threads that hang.
+    pub fn remove(&self) {
+        let claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = fs::remove_dir_all(claim.dir.path()) {
+            log::warn!("cannot remove the runtime directory: {error}");
+        }
+    }
+
+    fn reclaim(&self, claim: &mut Claim, cause: &io::Error) -> io::Result<()> {
+        log::warn!("the runtime directory was removed; creating a new one: {cause}");
+        *claim = Claim::acquire(&self.base)?;
         Ok(())
     }
 }
@@ -84,29 +94,29 @@ impl Claim {
                  directory of this user",
             ));
         }
-        // One daemon at a time looks and claims, so that no one takes a directory whose owner
-        // has not got round to locking it for a dead one.
-        let door = File::open(base)?;
-        door.lock()?;
+        // One daemon at a time sweeps and claims: a directory that was created and is not locked yet
+        // would look like that of a dead daemon.
+        let base_lock = File::open(base)?;
+        base_lock.lock()?;
         sweep(base)?;
-        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(base)?;
+        let dir = tempfile::Builder::new().prefix(DIR_PREFIX).tempdir_in(base)?;
         let lock = File::open(dir.path())?;
         lock.lock()?;
-        let own = Claim { dir, _lock: lock };
-        own.make_pages()?;
-        Ok(own)
+        let claim = Claim { dir, _lock: lock };
+        claim.create_pages_dir()?;
+        Ok(claim)
     }
 
-    /// Also where someone has removed it, and nothing else.
-    fn make_pages(&self) -> io::Result<()> {
-        match fs::create_dir(self.dir.path().join(PAGES)) {
+    /// Creates the directory of yt-dlp, unless it exists.
+    fn create_pages_dir(&self) -> io::Result<()> {
+        match fs::create_dir(self.dir.path().join(PAGES_DIR)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => Ok(()),
         }
     }
 
     fn fifos(&self, kinds: impl Iterator<Item = TrackKind>) -> io::Result<FifoSet> {
-        self.make_pages()?;
+        self.create_pages_dir()?;
         let dir = tempfile::Builder::new().prefix("stream-").tempdir_in(self.dir.path())?;
         let fifos = FifoSet { path: dir.path().to_owned(), dir: Some(dir) };
         for kind in kinds {
@@ -120,11 +130,11 @@ impl Claim {
 fn sweep(base: &Path) -> io::Result<()> {
     for entry in fs::read_dir(base)? {
         let entry = entry?;
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+        if !entry.file_name().to_string_lossy().starts_with(DIR_PREFIX) {
             continue;
         }
         if File::open(entry.path())?.try_lock().is_ok() {
-            log::info!("removing what a killed predecessor left in {}", entry.path().display());
+            log::info!("removing the runtime directory of a dead daemon: {}", entry.path().display());
             fs::remove_dir_all(entry.path())?;
         }
     }
@@ -140,14 +150,15 @@ pub struct FifoSet {
 }
 
 impl FifoSet {
-    /// Where the pipe of a track is.
+    /// Returns the path of the pipe of a track.
     pub fn path(&self, kind: TrackKind) -> PathBuf {
         self.path.join(kind.as_str())
     }
 
-    /// What `error`, of a muxer that has not begun, really means if someone removed the pipes.
-    pub fn blame(&self, error: Error) -> Error {
-        if self.path.exists() { error } else { vanished() }
+    /// Replaces `error`, of an ffmpeg that has written nothing, if the cause is that the pipes were
+    /// removed.
+    pub fn explain(&self, error: Error) -> Error {
+        if self.path.exists() { error } else { fifo_removed() }
     }
 }
 
@@ -155,17 +166,18 @@ impl Drop for FifoSet {
     fn drop(&mut self) {
         match self.dir.take().map_or(Ok(()), TempDir::close) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                log::warn!("cannot remove the pipes of a stream: {error}");
+                log::warn!("cannot remove the named pipes of a stream: {error}");
             }
             _ => {}
         }
     }
 }
 
-pub(crate) fn vanished() -> Error {
+/// The error of a stream whose named pipes were removed while it ran.
+pub(crate) fn fifo_removed() -> Error {
     Error::System {
         operation: "use the named pipes in runtime_dir",
-        message: "someone removed them".into(),
+        message: "another process removed them".into(),
     }
 }
 
@@ -176,7 +188,7 @@ mod tests {
     fn runs(base: &Path) -> usize {
         fs::read_dir(base)
             .unwrap()
-            .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with(PREFIX))
+            .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with(DIR_PREFIX))
             .count()
     }
 

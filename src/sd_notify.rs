@@ -1,4 +1,4 @@
-//! Telling systemd how we are (sd_notify(3)): one datagram a message.
+//! Reports the state of the service to systemd (sd_notify(3)): one datagram per message.
 
 use std::ffi::OsString;
 use std::io;
@@ -6,24 +6,24 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// The way to systemd, if it wants to know.
-#[derive(Debug, Default)]
+/// The notification socket of systemd, if there is one.
+#[derive(Debug, Clone, Default)]
 pub struct SdNotify {
     socket: Option<OsString>,
 }
 
 impl SdNotify {
-    /// With the socket that systemd named, if it did.
+    /// Uses the socket of `NOTIFY_SOCKET`; without one, messages are dropped.
     pub fn new(socket: Option<OsString>) -> SdNotify {
         SdNotify { socket }
     }
 
-    /// We take requests.
+    /// Reports that the service accepts requests.
     pub fn ready(&self) {
         self.send("READY=1\nSTATUS=Serving\n");
     }
 
-    /// We are on our way out.
+    /// Reports that the service is shutting down.
     pub fn stopping(&self) {
         self.send("STOPPING=1\nSTATUS=Draining\n");
     }
@@ -38,7 +38,7 @@ impl SdNotify {
             UnixDatagram::unbound()?.send_to_addr(message.as_bytes(), &address)
         };
         if let Err(error) = sent() {
-            log::warn!("systemd cannot be told: {error}");
+            log::warn!("cannot notify systemd: {error}");
         }
     }
 }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn systemd_hears_that_we_are_ready() {
+    fn systemd_is_notified_of_readiness() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notify");
         let systemd = UnixDatagram::bind(&path).unwrap();

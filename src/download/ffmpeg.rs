@@ -61,7 +61,7 @@ fn serve_through<'scope, 'c, 'edge>(
     let progress = Arc::new(FeedProgress::default());
     let pipe_len = probe::pipe_len(app.config.upstream.read_ahead.0);
     let downloaders = probe::feed(scope, tracks, fifos, pipe_len, &progress, cancel)?;
-    let opening = muxer.read_header(job, &progress).map_err(|error| fifos.blame(error))?;
+    let opening = muxer.read_header(job, &progress).map_err(|error| fifos.explain(error))?;
     app.metrics.first_byte(asked.elapsed());
 
     let mut body = context.commit(&head(context, job, planned, Instant::now(), engine))?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::cancel::{CancelToken, WaitOutcome};
 use crate::error::{Error, FfmpegError};
-use crate::runtime_dir::vanished;
+use crate::runtime_dir::fifo_removed;
 use crate::sys;
 
 /// The writing end of a named pipe. Closing it tells the muxer that the track is complete: when
@@ -71,7 +71,7 @@ impl<'s> FifoWriter<'s> {
                     return Err(FeedError::Stopped);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Err(FeedError::Failed(vanished()));
+                    return Err(FeedError::Failed(fifo_removed()));
                 }
                 Err(error) => return Err(system(error)),
             }

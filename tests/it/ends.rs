@@ -11,9 +11,10 @@ use crate::support::answer::Ending;
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, Setup};
 use crate::support::gate::Gate;
+use crate::support::names::Names;
 use crate::support::origin::Origin;
 use crate::support::script::Resource;
-use crate::support::{PATIENCE, media};
+use crate::support::{PATIENCE, eventually, media};
 
 const DOWNLOADS: usize = 200;
 const AT_A_TIME: usize = 8;
@@ -217,6 +218,24 @@ fn a_second_signal_ends_at_once() {
     daemon.terminate();
     daemon.exit(Duration::from_secs(10));
     assert_ne!(client.body(&head).1, Ending::Complete);
+}
+
+/// getaddrinfo(3) cannot be interrupted: the daemon ends without it, but does not report success.
+#[test]
+fn a_name_look_up_that_hangs_is_a_failure_and_leaves_nothing() {
+    let names = Names::new(&[("slow.example", &["hangs"])]);
+    let setup = Setup { environment: names.environment(), ..Setup::default() };
+    let mut daemon = Daemon::start_with(&setup);
+    let client =
+        Client::get(daemon.address(), &mux_path(Some("http://slow.example/v"), None, &[]));
+    eventually("the look-up begins", PATIENCE, || (!names.looked_up().is_empty()).then_some(()));
+    daemon.terminate();
+    daemon.logs("draining: 1 streams");
+    daemon.terminate();
+    assert_eq!(daemon.exit(PATIENCE).code(), Some(1), "{}", daemon.log());
+    assert!(daemon.log().contains("check the name servers"), "{}", daemon.log());
+    assert_eq!(directories(daemon.runtime_dir()), BTreeSet::new());
+    drop(client);
 }
 
 #[test]

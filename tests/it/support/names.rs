@@ -17,7 +17,7 @@ pub(crate) struct Names {
 
 impl Names {
     /// Each with its answers, one for each look-up; the last one stays. An answer is
-    /// `"address"` or `"address+address"`.
+    /// `"address"`, `"address+address"`, or `"hangs"` for one that never comes.
     pub(crate) fn new(names: &[(&str, &[&str])]) -> Self {
         let entry = |(name, answers): &(&str, &[&str])| format!("{name} {}", answers.join(" "));
         let table: Vec<String> = names.iter().map(entry).collect();
