@@ -1,4 +1,4 @@
-//! What all streams of a daemon share.
+//! Holds the state that all requests share.
 
 use std::io;
 use std::sync::Arc;
@@ -14,57 +14,57 @@ use crate::plan_cache::PlanCache;
 use crate::resolve::Resolver;
 use crate::runtime_dir::RuntimeDir;
 
-/// What long indexes may take while they are read, and plans while they are used.
+/// Memory for indexes while they are read and for plans while they are used, beside the plan cache.
 const INDEX_MEMORY: u64 = 128 << 20;
 
-/// The daemon's insides, without its edge.
+/// The state shared by all requests; the HTTP server is not part of it.
 pub struct App {
-    /// As it was configured.
+    /// The configuration.
     pub config: Config,
-    /// How upstreams are treated.
+    /// Makes requests to upstreams.
     pub upstream: UpstreamClient,
-    /// What is known of the ffmpeg at hand.
+    /// The version of the installed ffmpeg.
     pub ffmpeg: Version,
-    /// Reads the pages behind links.
+    /// Resolves page links by yt-dlp.
     pub resolver: Arc<Resolver>,
-    /// Where the named pipes live.
+    /// Holds the named pipes of ffmpeg and the files of yt-dlp.
     pub runtime_dir: Arc<RuntimeDir>,
-    /// Plans of spliced files.
+    /// Caches the plans of spliced files.
     pub plan_cache: PlanCache,
-    /// Files that were found to lack their end.
+    /// Remembers files that lack their end.
     pub incomplete_files: IncompleteFiles,
-    /// What these and the indexes that they are made of may take.
+    /// Limits the memory of indexes and plans.
     pub memory_budget: Arc<MemoryBudget>,
-    /// Who may run a stream.
+    /// Limits concurrent downloads, in total and per client.
     pub stream_limiter: StreamLimiter,
-    /// Who may have an ffmpeg.
+    /// Limits concurrent ffmpeg processes.
     pub ffmpeg_limiter: StreamLimiter,
-    /// What is counted.
+    /// Counts downloads and their outcomes.
     pub metrics: Metrics,
 }
 
 impl App {
-    /// Claims the runtime directory and makes the rest.
+    /// Creates the state: claims the runtime directory, runs `ffmpeg -version`, prepares the resolver.
     pub fn new(config: Config) -> io::Result<App> {
         let base = config.runtime_dir();
-        let runtime = RuntimeDir::claim(&base).map_err(|error| {
+        let runtime_dir = RuntimeDir::claim(&base).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot use {}: {error}", base.display()))
         })?;
-        let runtime = Arc::new(runtime);
+        let runtime_dir = Arc::new(runtime_dir);
         let ffmpeg = Version::of(&config.muxer.ffmpeg);
         if ffmpeg.0.is_none() {
             log::warn!(
-                "{} does not run or does not tell its version; `ytcanal check` says more",
+                "{} does not run or reports no version; run `ytcanal check`",
                 config.muxer.ffmpeg.display()
             );
         }
         let limits = &config.limits;
         let upstream = UpstreamClient::new(&config.upstream)?;
         Ok(App {
-            resolver: Arc::new(Resolver::new(&config, upstream.families(), &runtime)?),
+            resolver: Arc::new(Resolver::new(&config, upstream.families(), &runtime_dir)?),
             upstream,
             ffmpeg,
-            runtime_dir: runtime,
+            runtime_dir,
             memory_budget: MemoryBudget::new(
                 INDEX_MEMORY.saturating_add(config.muxer.plan_cache.0),
             ),

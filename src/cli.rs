@@ -1,4 +1,4 @@
-//! The command line: its parser and its help text.
+//! Parses the command line; holds the help text.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -9,19 +9,19 @@ use lexopt::prelude::*;
 /// A parsed command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command {
-    /// `ytcanal serve`
+    /// `ytcanal serve`: runs the server.
     Serve {
         /// `--config`
         config: Option<PathBuf>,
-        /// `--listen`, which replaces `listen` of the configuration.
+        /// `--listen`; replaces `listen` of the configuration.
         listen: Vec<SocketAddr>,
     },
-    /// `ytcanal demo`
+    /// `ytcanal demo`: runs the demonstration.
     Demo {
         /// `--listen`
         listen: Vec<SocketAddr>,
     },
-    /// `ytcanal check`
+    /// `ytcanal check`: verifies configuration and dependencies.
     Check {
         /// `--config`
         config: Option<PathBuf>,
@@ -32,7 +32,7 @@ pub enum Command {
     Version,
 }
 
-/// The output of `--help`.
+/// The output of `ytcanal --help`.
 pub const HELP: &str = "\
 ytcanal downloads the video behind a page link, or behind a video URL and an audio URL, and joins video
 and audio into one file while both are still arriving.
@@ -63,27 +63,31 @@ Examples:
   curl -OJG http://127.0.0.1:8080/mux --data-urlencode video=URL --data-urlencode audio=URL
 ";
 
-/// Reads the arguments (without the program's own name).
+/// Parses the arguments (without the program's own name).
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    read(lexopt::Parser::from_args(arguments)).map_err(|error| error.to_string())
+    parse_arguments(lexopt::Parser::from_args(arguments)).map_err(|error| error.to_string())
 }
 
-fn read(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
+fn parse_arguments(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     let mut command: Option<String> = None;
     let (mut config, mut listen) = (None, Vec::new());
     while let Some(argument) = parser.next()? {
-        let with_config = matches!(command.as_deref(), Some("serve" | "check"));
-        let with_listen = matches!(command.as_deref(), Some("serve" | "demo"));
+        let takes_config = matches!(command.as_deref(), Some("serve" | "check"));
+        let takes_listen = matches!(command.as_deref(), Some("serve" | "demo"));
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),
             Short('V') | Long("version") => return Ok(Command::Version),
-            Long("config") if with_config => config = Some(parser.value()?.into()),
-            Long("listen") if with_listen => listen.push(parser.value()?.parse_with(address)?),
+            Long("config") if takes_config => config = Some(parser.value()?.into()),
+            Long("listen") if takes_listen => {
+                listen.push(parser.value()?.parse_with(parse_address)?)
+            }
             Value(value) if command.is_none() => {
                 let name = value.string()?;
                 if !matches!(name.as_str(), "serve" | "demo" | "check") {
-                    return Err(format!("there is no command {name:?}").into());
+                    return Err(
+                        format!("unknown command {name:?}: use serve, demo or check").into()
+                    );
                 }
                 command = Some(name);
             }
@@ -98,7 +102,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     }
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         format!("{text:?} is not an address with a port, such as 127.0.0.1:8080 or [::1]:8080")
     })
@@ -108,7 +112,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 mod tests {
     use super::*;
 
-    fn ask(line: &str) -> Result<Command, String> {
+    fn parse_line(line: &str) -> Result<Command, String> {
         parse(line.split_whitespace().map(OsString::from))
     }
 
@@ -116,18 +120,18 @@ mod tests {
     fn commands_and_their_options() {
         let listen = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:8080".parse().unwrap()];
         assert_eq!(
-            ask("serve --config a.toml --listen 127.0.0.1:0 --listen=[::1]:8080"),
+            parse_line("serve --config a.toml --listen 127.0.0.1:0 --listen=[::1]:8080"),
             Ok(Command::Serve { config: Some("a.toml".into()), listen })
         );
-        assert_eq!(ask("demo"), Ok(Command::Demo { listen: vec![] }));
-        assert_eq!(ask("check"), Ok(Command::Check { config: None }));
-        assert_eq!(ask("serve -h"), Ok(Command::Help));
-        assert_eq!(ask("-V"), Ok(Command::Version));
+        assert_eq!(parse_line("demo"), Ok(Command::Demo { listen: vec![] }));
+        assert_eq!(parse_line("check"), Ok(Command::Check { config: None }));
+        assert_eq!(parse_line("serve -h"), Ok(Command::Help));
+        assert_eq!(parse_line("-V"), Ok(Command::Version));
     }
 
     #[test]
     fn errors_name_what_is_wrong() {
-        for (line, part) in [
+        for (line, fragment) in [
             ("", "missing command: serve, demo or check"),
             ("swim", "\"swim\""),
             ("serve --fast", "--fast"),
@@ -136,8 +140,8 @@ mod tests {
             ("serve --config", "--config"),
             ("serve twice", "twice"),
         ] {
-            let error = ask(line).unwrap_err();
-            assert!(error.contains(part), "{line:?}: {error}");
+            let error = parse_line(line).unwrap_err();
+            assert!(error.contains(fragment), "{line:?}: {error}");
         }
     }
 }

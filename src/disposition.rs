@@ -1,22 +1,23 @@
-//! From a wish for a file name to a header that is safe, for whoever saves the file.
+//! Builds the Content-Disposition field (RFC 6266): a requested file name becomes one that is safe on
+//! every file system.
 
 use std::fmt::Write;
 
 use deunicode::deunicode_with_tofu;
 use ring::digest::{SHA256, digest};
 
-/// The longest name, in bytes of UTF-8, without the extension: file systems take 255, and programs
-/// hang something of their own on the name of what they have not got all of.
-const LONGEST: usize = 180;
-/// What a file is called whose client did not say.
-const NAMELESS: &str = "video";
+/// The maximum length of a name without its extension, in bytes of UTF-8. File systems allow 255, and
+/// programs append suffixes of their own to the names of incomplete files.
+const MAX_NAME: usize = 180;
+/// The name of a file for which none was requested.
+const DEFAULT_NAME: &str = "video";
 
-/// The value of Content-Disposition (RFC 6266): a plain name for those that know no other (curl,
-/// for one), and the real one. Two names that differ also do so in plain letters.
-pub fn attachment(wish: Option<&str>, extension: &str) -> String {
-    let name = file_name(wish.unwrap_or_default(), extension);
+/// Returns the value of Content-Disposition: `filename` in ASCII, for clients that ignore `filename*`
+/// (curl, for one), and `filename*` in UTF-8. Names that differ in UTF-8 also differ in ASCII.
+pub fn attachment(requested: Option<&str>, extension: &str) -> String {
+    let name = file_name(requested.unwrap_or_default(), extension);
     let mut value =
-        format!("attachment; filename=\"{}\"; filename*=UTF-8''", plain_name(&name, extension));
+        format!("attachment; filename=\"{}\"; filename*=UTF-8''", ascii_name(&name, extension));
     for byte in name.bytes() {
         // RFC 8187 §3.2.1, attr-char.
         if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
@@ -29,23 +30,24 @@ pub fn attachment(wish: Option<&str>, extension: &str) -> String {
     value
 }
 
-/// The same name in ASCII: as it sounds, for most of the letters of the world.
-fn plain_name(name: &str, extension: &str) -> String {
-    let sound = deunicode_with_tofu(name, "_");
-    let is_told =
-        sound.trim_end_matches(extension).bytes().any(|byte| byte.is_ascii_alphanumeric());
-    let wish = if name.is_ascii() || is_told {
-        // There may be quotes in it now, and an escape would be undone by some.
-        sound.replace('"', "'").replace('%', "_")
+/// Transliterates a file name to ASCII. A name of which no letter or digit is left gets the default
+/// name and a hash.
+fn ascii_name(name: &str, extension: &str) -> String {
+    let transliterated = deunicode_with_tofu(name, "_");
+    let is_readable =
+        transliterated.trim_end_matches(extension).bytes().any(|byte| byte.is_ascii_alphanumeric());
+    let stem = if name.is_ascii() || is_readable {
+        // Transliteration may yield quotes and percent signs, which some clients would decode.
+        transliterated.replace('"', "'").replace('%', "_")
     } else {
-        format!("{NAMELESS} {}", mark(name))
+        format!("{DEFAULT_NAME} {}", short_hash(name))
     };
-    file_name(&wish, extension)
+    file_name(&stem, extension)
 }
 
-/// A name that every file system takes and that hides nothing.
-fn file_name(wish: &str, extension: &str) -> String {
-    let mut stem = wish.trim();
+/// Returns a name that every file system accepts, without invisible characters.
+fn file_name(requested: &str, extension: &str) -> String {
+    let mut stem = requested.trim();
     while let Some(shorter) = without_extension(stem, extension) {
         stem = shorter;
     }
@@ -53,7 +55,7 @@ fn file_name(wish: &str, extension: &str) -> String {
     for c in stem.chars().filter(|c| !is_invisible(*c)) {
         let c = match c {
             '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' => '_',
-            // It would be taken for an option.
+            // Programs would parse it as an option.
             '-' if name.is_empty() => '_',
             c if c.is_control() || c.is_whitespace() => ' ',
             c => c,
@@ -63,19 +65,19 @@ fn file_name(wish: &str, extension: &str) -> String {
             name.push(c);
         }
     }
-    if name.len() > LONGEST {
-        // What makes it another one than the next of a series may stand at its end.
-        let mark = format!(" {}", mark(&name));
-        let room = LONGEST - mark.len();
+    if name.len() > MAX_NAME {
+        // The names of a series may differ only at their ends, which are cut off.
+        let hash = format!(" {}", short_hash(&name));
+        let room = MAX_NAME - hash.len();
         let end = (0..=room).rfind(|end| name.is_char_boundary(*end)).unwrap_or_default();
         name.truncate(end);
         name.truncate(name.trim_end_matches([' ', '.']).len());
-        name += &mark;
+        name += &hash;
     }
     let name = name.trim_end_matches([' ', '.']);
-    let name = if name.is_empty() { NAMELESS } else { name };
-    let before = if is_device(name) { "_" } else { "" };
-    format!("{before}{name}.{extension}")
+    let name = if name.is_empty() { DEFAULT_NAME } else { name };
+    let prefix = if is_device(name) { "_" } else { "" };
+    format!("{prefix}{name}.{extension}")
 }
 
 fn without_extension<'n>(name: &'n str, extension: &str) -> Option<&'n str> {
@@ -83,13 +85,13 @@ fn without_extension<'n>(name: &'n str, extension: &str) -> Option<&'n str> {
     last.eq_ignore_ascii_case(extension).then_some(stem)
 }
 
-/// Some letters that stand for a whole name, since no two names have the same.
-fn mark(name: &str) -> String {
+/// Returns eight hexadecimal digits of the hash of a name.
+fn short_hash(name: &str) -> String {
     let hash = digest(&SHA256, name.as_bytes());
     hash.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What Windows takes for a device, whatever stands behind the first dot.
+/// Whether Windows reserves the name for a device; it ignores everything after the first dot.
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
     let numbered = ["COM", "LPT"].iter().find_map(|device| stem.strip_prefix(device));
@@ -101,8 +103,8 @@ fn is_device(name: &str) -> bool {
         })
 }
 
-/// Marks that nobody sees: those that make `exe.mp4` look like `4pm.exe`, and some without width.
-/// Two of them stay, which join letters of Persian and of emojis (U+200C and U+200D).
+/// Whether `c` is invisible: direction marks, which make `exe.mp4` look like `4pm.exe`, and characters
+/// without width. U+200C and U+200D stay: Persian and emojis need them.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
@@ -115,9 +117,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The plain name and the real one.
-    fn names(wish: &str) -> (String, String) {
-        let value = attachment(Some(wish), "mp4");
+    /// The ASCII name and the UTF-8 name.
+    fn names(requested: &str) -> (String, String) {
+        let value = attachment(Some(requested), "mp4");
         let names = value.strip_prefix("attachment; filename=\"").unwrap();
         let (plain, real) = names.split_once("\"; filename*=UTF-8''").unwrap();
         let real = percent_encoding::percent_decode_str(real).decode_utf8().unwrap();
@@ -126,7 +128,7 @@ mod tests {
 
     #[test]
     fn names_are_made_safe() {
-        for (wish, name) in [
+        for (requested, name) in [
             ("A film", "A film.mp4"),
             ("", "video.mp4"),
             ("a/../b\\c", "a_.._b_c.mp4"),
@@ -147,7 +149,7 @@ mod tests {
             ("COM10", "COM10.mp4"),
             ("a\u{2028}b\u{3000}c", "a b c.mp4"),
         ] {
-            assert_eq!(file_name(wish, "mp4"), name, "{wish:?}");
+            assert_eq!(file_name(requested, "mp4"), name, "{requested:?}");
         }
         assert_eq!(
             attachment(Some("Ö \"x\" 🎬"), "mp4"),
@@ -158,7 +160,7 @@ mod tests {
 
     #[test]
     fn every_alphabet_has_a_plain_name() {
-        for (wish, plain) in [
+        for (requested, ascii) in [
             ("東京物語", "Dong Jing Wu Yu.mp4"),
             ("ひらがな", "hiragana.mp4"),
             ("Привет, мир", "Privet, mir.mp4"),
@@ -169,10 +171,10 @@ mod tests {
             ("ＣＯＮ", "_CON.mp4"),
             ("．ｈ", "h.mp4"),
         ] {
-            assert_eq!(names(wish).0, plain, "{wish:?}");
+            assert_eq!(names(requested).0, ascii, "{requested:?}");
         }
-        // Nobody knows how these sound.
-        let [one, other] = ["\u{e000}", "\u{e001}"].map(|wish| names(wish).0);
+        // Private use: there is no transliteration.
+        let [one, other] = ["\u{e000}", "\u{e001}"].map(|requested| names(requested).0);
         assert!(one.starts_with("video ") && one != other, "{one}");
     }
 
@@ -182,18 +184,18 @@ mod tests {
             let (first, second) = (names(&format!("{long} 1")), names(&format!("{long} 2")));
             assert!(first.0 != second.0 && first.1 != second.1, "{first:?}");
             for name in [first.0, first.1] {
-                assert!(name.len() <= LONGEST + 4 && name.ends_with(".mp4"), "{name}");
+                assert!(name.len() <= MAX_NAME + 4 && name.ends_with(".mp4"), "{name}");
             }
         }
     }
 
     proptest! {
         #[test]
-        fn every_name_is_one_line_of_ascii_and_short(wish in "\\PC{0,400}|(?s).{0,60}") {
-            let value = attachment(Some(&wish), "webm");
+        fn every_name_is_one_line_of_ascii_and_short(requested in "\\PC{0,400}|(?s).{0,60}") {
+            let value = attachment(Some(&requested), "webm");
             prop_assert!(value.bytes().all(|b| (0x20..0x7f).contains(&b)), "{}", value);
             prop_assert_eq!(value.matches('"').count(), 2);
-            prop_assert!(file_name(&wish, "webm").len() <= LONGEST + 5);
+            prop_assert!(file_name(&requested, "webm").len() <= MAX_NAME + 5);
         }
     }
 }

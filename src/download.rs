@@ -1,7 +1,10 @@
-//! ★ Serves one client, from the tracks to the last byte. Read this first.
+//! ★ Serves one download, from the request to the last byte. Read this first.
 //!
-//! One thread a track fetches it; this one starts the muxer between them and the client, and
-//! relays. Whatever goes wrong first stops them all, and so does a client that leaves. Must never hold logic of its own.
+//! The thread of the connection resolves the media, probes its tracks, chooses a [`Strategy`], and sends
+//! the body. With ffmpeg, one more thread per track feeds it. The first error cancels all of them, as does
+//! a client that leaves.
+//!
+//! **Invariant:** holds the order of the steps, and no logic of its own.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -33,27 +36,28 @@ mod representation;
 mod sink;
 mod splice;
 
-/// Sends `film` to `client` as one file, or an error, or an abort.
+/// Sends the media of `source` to `client` as one file. On an error, sends a problem before the commit
+/// point and resets the connection after it.
 pub fn serve(
     app: &App,
-    film: MediaSource,
+    source: MediaSource,
     options: OutputOptions,
     request: &Request,
     client: ClientConnection<'_>,
 ) {
-    let begun = Instant::now();
-    // Threads, child, pipes and slot are gone before the client hears that it has everything: a
-    // script that asks for the next file at once finds the slot free.
-    let named = film.to_string();
-    let outcome = match run(app, film, options, request, &client) {
+    let started = Instant::now();
+    let label = source.to_string();
+    // Threads, child process, pipes and permit are released before the client sees the end: a script
+    // that sends its next request at once finds the slot free.
+    let outcome = match run(app, source, options, request, &client) {
         Ok(Outcome::Head(head)) => Ok(Some(ShortResponse::Head(head))),
-        Ok(Outcome::Reply(reply)) => Ok(Some(ShortResponse::Reply(reply))),
+        Ok(Outcome::Response(response)) => Ok(Some(ShortResponse::Response(response))),
         Ok(Outcome::Body(body)) => body.finish().map(|()| None).map_err(Arc::new),
         Err(cause) => Err(cause),
     };
     let problem = outcome.as_ref().err().map(|cause| Problem::from(&**cause));
     app.metrics.stream_ended(problem.as_ref().map_or("complete", |problem| problem.code.as_str()));
-    // What is the operator's to mend must not drown among what clients and upstreams do.
+    // Errors that the operator can fix must stand out from those of clients and upstreams.
     let level = match outcome.as_ref().err().map(|cause| &**cause) {
         Some(cause) if cause.is_server_fault() => Level::Error,
         None | Some(Error::ClientLeft) => Level::Info,
@@ -62,17 +66,17 @@ pub fn serve(
     };
     log::log!(
         level,
-        "{} {named}: {}, {} bytes in {:.1?}",
+        "{} {label}: {}, {} bytes in {:.1?}",
         client.address(),
         outcome.as_ref().err().map_or_else(|| "complete".into(), ToString::to_string),
         client.sent(),
-        begun.elapsed(),
+        started.elapsed(),
     );
     match (outcome, problem) {
         (Ok(Some(ShortResponse::Head(head))), _) => client.respond_head(&head, request),
-        (Ok(Some(ShortResponse::Reply(reply))), _) => client.respond(reply, Some(request)),
+        (Ok(Some(ShortResponse::Response(response))), _) => client.respond(response, Some(request)),
         (Ok(None), _) => client.close(),
-        // After the commit point the reset of the connection is all that can be said.
+        // After the commit point, dropping the connection resets it.
         (Err(_), Some(problem)) if !client.is_committed() => {
             client.respond(Response::problem(&problem, request.wants_html), Some(request));
         }
@@ -80,75 +84,69 @@ pub fn serve(
     }
 }
 
-/// An answer without a body of media.
+/// A response without a media body.
 enum ShortResponse {
     Head(ResponseHead),
-    Reply(Response),
+    Response(Response),
 }
 
-/// What a stream came to.
-enum Outcome<'c, 'edge> {
-    /// This head is all that is to be sent.
+/// How a download ended.
+enum Outcome<'c, 'server> {
+    /// The response is this head (HEAD, or 304).
     Head(ResponseHead),
-    /// Nothing of the file is to be sent, but this.
-    Reply(Response),
-    /// Everything was sent but the end.
-    Body(BodyWriter<'c, 'edge>),
+    /// The response is a problem (412 or 416).
+    Response(Response),
+    /// The complete body was sent, but for its end.
+    Body(BodyWriter<'c, 'server>),
 }
 
-/// Runs the stream in its slot, and its threads in their scope.
-fn run<'c, 'edge>(
+/// Runs a download with its permit held, and its threads in a scope.
+fn run<'c, 'server>(
     app: &App,
-    film: MediaSource,
+    source: MediaSource,
     options: OutputOptions,
     request: &Request,
-    client: &'c ClientConnection<'edge>,
-) -> Result<Outcome<'c, 'edge>, Arc<Error>> {
+    client: &'c ClientConnection<'server>,
+) -> Result<Outcome<'c, 'server>, Arc<Error>> {
     let options = OutputOptions { engine: options.engine.or(app.config.muxer.engine), ..options };
-    let asked = Instant::now();
+    let started = Instant::now();
     with_client_cancellation(client, |cancel| {
-        let patience = app.config.limits.slot_timeout.0;
-        let _slot = app.stream_limiter.try_acquire(client.address(), cancel, patience)?;
+        let timeout = app.config.limits.slot_timeout.0;
+        let _permit = app.stream_limiter.try_acquire(client.address(), cancel, timeout)?;
         app.metrics.stream_started();
-        let media = match film {
+        let media = match source {
             MediaSource::Urls(media) => media,
             MediaSource::Page { link, choice } => {
                 let client = client.address();
-                let offer = app.resolver.resolve(&link, &RequestContext { client, cancel })?;
-                let mut media = resolve::media(&app.resolver, &offer, &choice, client)?;
+                let page_media = app.resolver.resolve(&link, &RequestContext { client, cancel })?;
+                let mut media = resolve::media(&app.resolver, &page_media, &choice, client)?;
                 if choice.cover {
-                    let picture = Thumbnail::fetch(&offer, &app.upstream, cancel)?;
-                    media.metadata.cover = Some(picture.cover()?);
+                    let thumbnail = Thumbnail::fetch(&page_media, &app.upstream, cancel)?;
+                    media.metadata.cover = Some(thumbnail.cover()?);
                 }
                 media
             }
         };
         let resolved = Instant::now();
         let media = &media;
-        let context = DownloadContext {
-            app,
-            media,
-            options,
-            request,
-            client,
-            cancel,
-            started: asked,
-            resolved,
-        };
+        let context =
+            DownloadContext { app, media, options, request, client, cancel, started, resolved };
         thread::scope(|scope| {
-            // Ends the threads of the scope whatever happens in it, a panic included.
-            let _end = CancelOnDrop(cancel);
+            // Ends the threads of the scope however it is left, by a panic included.
+            let _cancel = CancelOnDrop(cancel);
             run_engine(scope, &context).inspect_err(|error| cancel.cancel_with(error.clone()))
         })
     })
 }
 
-/// Does something that a client waits for; it is stopped when the client leaves.
+/// Runs `work` with a token that is cancelled when the client leaves. An error cancels it, too; the
+/// first cause is returned.
 pub(crate) fn with_client_cancellation<T>(
     client: &ClientConnection<'_>,
     work: impl FnOnce(&Arc<CancelToken>) -> Result<T, Error>,
 ) -> Result<T, Arc<Error>> {
-    let cancel = client.cancel_token().map_err(|e| Error::system("look after a client", &e))?;
+    let cancel =
+        client.cancel_token().map_err(|e| Error::system("watch the connection of a client", &e))?;
     let cancel = Arc::new(cancel);
     work(&cancel).map_err(|error| {
         cancel.cancel_with(error.clone());
@@ -156,73 +154,73 @@ pub(crate) fn with_client_cancellation<T>(
     })
 }
 
-/// The story itself.
-fn run_engine<'scope, 'env, 'c, 'edge>(
+/// Serves from the plan cache, or probes the tracks, chooses the strategy, and runs its engine.
+fn run_engine<'scope, 'env, 'c, 'server>(
     scope: &'scope Scope<'scope, 'env>,
-    context: &'scope DownloadContext<'c, 'edge, '_>,
-) -> Result<Outcome<'c, 'edge>, Error> {
+    context: &'scope DownloadContext<'c, 'server, '_>,
+) -> Result<Outcome<'c, 'server>, Error> {
     let DownloadContext { media, options, request, .. } = context;
-    if let Some(served) = splice::serve_cached_plan(scope, context)? {
-        return Ok(served);
+    if let Some(outcome) = splice::serve_cached_plan(scope, context)? {
+        return Ok(outcome);
     }
     let wants_all = request.is_full_get() && options.time_range.is_full();
-    let first = if wants_all { FIRST_REQUEST_SIZE } else { probe::PROBE_SIZE };
-    let mut tracks = probe::probe_tracks(scope, context, first)?;
+    let first_size = if wants_all { FIRST_REQUEST_SIZE } else { probe::PROBE_SIZE };
+    let mut tracks = probe::probe_tracks(scope, context, first_size)?;
     let key_frame = index_reader::find_key_frame(scope, context, &mut tracks)?;
     let inputs = tracks.iter().map(|track| track.input).collect();
-    let surveys: Vec<_> = tracks.iter_mut().map(|track| track.survey.take()).collect();
-    match plan(inputs, &surveys, key_frame, options, &media.metadata)? {
-        Strategy::Passthrough(finished) => {
-            passthrough::serve(scope, context, tracks.swap_remove(0), finished)
+    let indexes: Vec<_> = tracks.iter_mut().map(|track| track.index.take()).collect();
+    match plan(inputs, &indexes, key_frame, options, &media.metadata)? {
+        Strategy::Passthrough(output_type) => {
+            passthrough::serve(scope, context, tracks.swap_remove(0), output_type)
         }
         Strategy::Splice(plan) => splice::serve_new_plan(context, tracks, plan),
-        Strategy::Ffmpeg(FfmpegPlan { job, feeds, refused }) => {
-            let why = refused.map(|refused| format!(" ({refused})")).unwrap_or_default();
-            log::debug!("{:?}: joined by ffmpeg{why}", media.tracks);
+        Strategy::Ffmpeg(FfmpegPlan { job, feeds, refusal }) => {
+            let reason = refusal.map(|refusal| format!(" ({refusal})")).unwrap_or_default();
+            log::debug!("muxing by ffmpeg{reason}: {:?}", media.tracks);
             tracks.iter_mut().zip(feeds).for_each(|(track, feed)| track.feed = feed);
             tracks.retain(|track| job.inputs.iter().any(|used| used.kind == track.input.kind));
-            ffmpeg::serve(scope, context, tracks, &job, &format!("ffmpeg{why}"))
+            ffmpeg::serve(scope, context, tracks, &job, &format!("ffmpeg{reason}"))
         }
     }
 }
 
-/// One request that is being answered.
-struct DownloadContext<'c, 'edge, 's> {
+/// The context of one download.
+struct DownloadContext<'c, 'server, 's> {
     app: &'s App,
     media: &'s Media,
     options: OutputOptions,
     request: &'s Request,
-    client: &'c ClientConnection<'edge>,
+    client: &'c ClientConnection<'server>,
     cancel: &'s Arc<CancelToken>,
     started: Instant,
-    /// When it was known where the tracks are.
+    /// When the URLs of the tracks were known.
     resolved: Instant,
 }
 
-impl<'c, 'edge> DownloadContext<'c, 'edge, '_> {
-    /// What every head of a file says.
+impl<'c, 'server> DownloadContext<'c, 'server, '_> {
+    /// Returns a head with the fields that all media responses have.
     fn head(&self, media_type: &'static str, extension: &'static str) -> ResponseHead {
         ResponseHead::default()
             .with("Content-Type", media_type)
             .with("Content-Disposition", attachment(self.media.name.as_deref(), extension))
             .with("Cache-Control", "no-store")
             .with("X-Content-Type-Options", "nosniff")
-            // Else nginx reads ahead of a slow client, into a file as large as the film.
+            // nginx would buffer the whole file on its disk for a slow client.
             .with("X-Accel-Buffering", "no")
     }
 
-    /// What Server-Timing says: when it was known where the tracks are, what to send, when the first
-    /// of it was there, and what made it.
-    fn server_timing(&self, planned: Instant, first: Instant, engine: &str) -> String {
+    /// Returns the value of Server-Timing: when the media were resolved, when the strategy was chosen,
+    /// when the first byte of the body was available, and the engine.
+    fn server_timing(&self, planned: Instant, first_byte: Instant, engine: &str) -> String {
         let millis = |at: Instant| (at - self.started).as_secs_f64() * 1000.0;
-        let [resolved, planned, first] = [self.resolved, planned, first].map(millis);
+        let [resolved, planned, first] = [self.resolved, planned, first_byte].map(millis);
         format!(
             "resolve;dur={resolved:.1}, plan;dur={planned:.1}, first;dur={first:.1}, \
              engine;desc=\"{engine}\""
         )
     }
 
-    fn commit(&self, head: &ResponseHead) -> Result<BodyWriter<'c, 'edge>, Error> {
+    fn commit(&self, head: &ResponseHead) -> Result<BodyWriter<'c, 'server>, Error> {
         BodyWriter::commit(self.client, self.request, head)
     }
 
@@ -230,7 +228,7 @@ impl<'c, 'edge> DownloadContext<'c, 'edge, '_> {
         Response::problem(problem, self.request.wants_html)
     }
 
-    /// Rings when the stream is over.
+    /// Returns the descriptor that becomes readable when the download is cancelled.
     fn cancelled(&self) -> BorrowedFd<'_> {
         self.cancel.as_fd()
     }

@@ -1,4 +1,4 @@
-//! From a request to its answer: the table of contents of the server.
+//! Dispatches each request to the module that responds to it.
 
 use crate::app::App;
 use crate::config;
@@ -11,28 +11,30 @@ use crate::problem_code::ProblemCode;
 use crate::route::{Route, route};
 use crate::web_ui::{self, Prefill};
 
-/// Answers all requests of a daemon.
+/// The handler of all requests.
 pub struct AppHandler<'a> {
-    /// What streams need.
+    /// The shared state.
     pub app: &'a App,
-    /// What is asked of the edge: how much has it sent?
+    /// The HTTP server, for its metrics.
     pub http_server: &'a HttpServer<'a>,
-    /// What stands in the fields of the page.
+    /// The initial content of the web page's form.
     pub prefill: &'a Prefill,
 }
 
 impl Handler for AppHandler<'_> {
     fn handle(&self, request: &Request, client: ClientConnection<'_>) {
-        let reply = match route(&request.target) {
-            Ok(Route::Download { source: film, options }) => {
-                return download::serve(self.app, film, options, request, client);
+        let response = match route(&request.target) {
+            Ok(Route::Download { source, options }) => {
+                return download::serve(self.app, source, options, request, client);
             }
-            Ok(Route::Info(link)) => self.to_reply(info::info(self.app, &link, &client), request),
+            Ok(Route::Info(link)) => {
+                self.to_response(info::info(self.app, &link, &client), request)
+            }
             Ok(Route::Thumbnail(link)) => {
-                self.to_reply(info::thumbnail(self.app, &link, &client), request)
+                self.to_response(info::thumbnail(self.app, &link, &client), request)
             }
-            Ok(Route::Page(link)) if link.is_empty() => web_ui::reply(self.prefill),
-            Ok(Route::Page(link)) => web_ui::reply(&Prefill { link }),
+            Ok(Route::Page(link)) if link.is_empty() => web_ui::page(self.prefill),
+            Ok(Route::Page(link)) => web_ui::page(&Prefill { link }),
             Ok(Route::Manifest) => web_ui::manifest(),
             Ok(Route::Icon) => web_ui::icon(),
             Ok(Route::Healthz) => Response::ok("text/plain", "ok\n"),
@@ -41,7 +43,7 @@ impl Handler for AppHandler<'_> {
                 Response::problem(&problem.retry_after(5), request.wants_html)
             }
             Ok(Route::Readyz) if config::find_in_path(&self.app.config.muxer.ffmpeg).is_none() => {
-                // For a load balancer it is a state, not a fault: 503.
+                // Not ready is a state and no fault: a load balancer expects 503, not the 500 of this code.
                 let problem = Problem {
                     status: 503,
                     ..Problem::new(ProblemCode::MuxerMissing, "ffmpeg was not found")
@@ -51,18 +53,18 @@ impl Handler for AppHandler<'_> {
             Ok(Route::Readyz) => Response::ok("text/plain", "ready\n"),
             Ok(Route::Metrics) => Response::ok("text/plain; version=0.0.4", self.metrics()),
             Err(problem) => {
-                // Not its detail: a badly encoded query may have put a piece of a URL in it.
+                // Not the detail: a badly encoded query may put a part of a signed URL into it.
                 log::info!("{} {}", client.address(), problem.code);
                 Response::problem(&problem, request.wants_html)
             }
         };
-        client.respond(reply, Some(request));
+        client.respond(response, Some(request));
     }
 }
 
 impl AppHandler<'_> {
-    fn to_reply(&self, told: Result<Response, Problem>, request: &Request) -> Response {
-        told.unwrap_or_else(|problem| Response::problem(&problem, request.wants_html))
+    fn to_response(&self, result: Result<Response, Problem>, request: &Request) -> Response {
+        result.unwrap_or_else(|problem| Response::problem(&problem, request.wants_html))
     }
 
     fn metrics(&self) -> String {
@@ -71,7 +73,7 @@ impl AppHandler<'_> {
             streams: self.app.stream_limiter.in_use(),
             streams_waiting: self.app.stream_limiter.waiting(),
             sent_bytes: self.http_server.bytes_sent(),
-            zero_copy_bytes: self.http_server.bytes_uncopied(),
+            zero_copy_bytes: self.http_server.zero_copy_bytes(),
             retries: self.app.upstream.retries_made(),
             pages_read: self.app.resolver.pages_read(),
             pages_failed: self.app.resolver.pages_failed(),

@@ -1,8 +1,7 @@
-//! The edge of the server: listening sockets, connections and their limits.
+//! Serves HTTP/1.1: accepts connections up to a limit, reads one request from each, and passes it to
+//! the [`Handler`] with the [`ClientConnection`] to respond on.
 //!
-//! Strangers talk to this room only. It takes connections up to a cap, reads one request from
-//! each within its limits, and hands it on with the [`ClientConnection`] to answer. Must never know what
-//! is being sent.
+//! **Invariant:** knows nothing of the content that it sends. All untrusted requests come in here.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -32,28 +31,28 @@ pub use preconditions::{Selection, select};
 pub use request::Request;
 pub use response::Response;
 
-/// Connections that the kernel keeps for us between two looks.
+/// The backlog of listen(2): connections that the kernel queues between two accepts.
 const BACKLOG: i32 = 1024;
-/// What waits in the kernel for a slow client. It bounds what such a client costs, and it makes
-/// half of it the least that a client must take within `limits.client_stall_timeout`.
+/// The unsent bytes that the kernel buffers for a slow client. They bound the memory that such a client
+/// costs, and half of them is the least that it must read within `limits.client_stall_timeout`.
 const NOTSENT_LOWAT: u32 = 128 << 10;
-/// The pause after the system refused a connection, for want of descriptors for example.
-const RETRY_DELAY: Duration = Duration::from_millis(50);
-/// Connections over the cap that are told so; those beyond are closed without a word.
-const MAX_REFUSALS: usize = 32;
-/// Time for the head of a request that will be refused.
-const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// The pause after accept(2) failed, for want of descriptors, for example.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
+/// Connections above the limit that get a 503 at the same time; further ones are closed.
+const MAX_REJECTIONS: usize = 32;
+/// How long the request of a rejected connection may take to arrive.
+const REJECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What all connections share.
+/// The state that all connections share.
 pub struct HttpServer<'a> {
     limits: &'a LimitsConfig,
-    /// Rung when no more connections are to be taken.
+    /// Signalled when no more connections are accepted.
     closing: EventFd,
-    /// Rung when what still runs is to be given up.
+    /// Signalled when active connections are aborted.
     abort: EventFd,
     connections: AtomicUsize,
-    refusals: AtomicUsize,
-    sent: TrafficCounters,
+    rejections: AtomicUsize,
+    traffic: TrafficCounters,
 }
 
 /// A listening socket.
@@ -70,82 +69,82 @@ impl Listener {
         Ok(Listener { socket, address })
     }
 
-    /// The address, with the port that port 0 became.
+    /// Returns the address, with the port that the kernel chose for port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-/// What answers requests; called on a thread of the connection's own.
+/// Responds to requests, each on the thread of its connection.
 pub trait Handler: Sync {
-    /// Answers `request`.
+    /// Responds to `request` on `client`.
     fn handle(&self, request: &Request, client: ClientConnection<'_>);
 }
 
 impl<'a> HttpServer<'a> {
-    /// An edge without listeners yet.
+    /// Creates a server without listeners.
     pub fn new(limits: &'a LimitsConfig) -> io::Result<HttpServer<'a>> {
         Ok(HttpServer {
             limits,
             closing: EventFd::new()?,
             abort: EventFd::new()?,
             connections: AtomicUsize::new(0),
-            refusals: AtomicUsize::new(0),
-            sent: TrafficCounters::default(),
+            rejections: AtomicUsize::new(0),
+            traffic: TrafficCounters::default(),
         })
     }
 
-    /// Takes no more connections; those that have not asked for anything yet are closed.
+    /// Stops accepting connections; closes those that have sent no request yet.
     pub fn close(&self) {
         self.closing.signal();
     }
 
-    /// Gives up everything that still runs, visibly for the clients.
+    /// Aborts all active connections by a reset, which clients see as an error.
     pub fn abort(&self) {
         self.closing.signal();
         self.abort.signal();
     }
 
-    /// Connections that are open now.
+    /// Returns the number of open connections.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Bytes sent to clients so far.
+    /// Returns the number of bytes sent to clients.
     pub fn bytes_sent(&self) -> u64 {
-        self.sent.bytes.load(Ordering::Relaxed)
+        self.traffic.bytes.load(Ordering::Relaxed)
     }
 
-    /// Those of them that went from socket to socket without a copy.
-    pub fn bytes_uncopied(&self) -> u64 {
-        self.sent.uncopied.load(Ordering::Relaxed)
+    /// Returns the number of those bytes that were sent by splice(2), without a copy.
+    pub fn zero_copy_bytes(&self) -> u64 {
+        self.traffic.zero_copy.load(Ordering::Relaxed)
     }
 
-    /// Takes connections from `listener` until [`close`](HttpServer::close), each on a thread in
-    /// `scope`. Each holds a clone of `alive` for as long as it lives. Nothing that a client
-    /// does and nothing that the system runs out of ends this loop.
+    /// Accepts connections from `listener` until [`close`](HttpServer::close), and handles each on a
+    /// thread in `scope`, which holds a clone of `alive` until it ends. Neither clients nor a shortage of
+    /// resources end this loop.
     pub fn accept_loop<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         listener: &Listener,
-        answer: &'scope impl Handler,
+        handler: &'scope impl Handler,
         alive: &Sender<()>,
     ) {
         let mut shortage = false;
         loop {
-            let waiting = (listener.socket.as_fd(), sys::READABLE);
-            let taken = match sys::poll([(self.closing.as_fd(), sys::READABLE), waiting], None) {
+            let pending = (listener.socket.as_fd(), sys::READABLE);
+            let accepted = match sys::poll([(self.closing.as_fd(), sys::READABLE), pending], None) {
                 Ok([true, _]) => return,
-                Ok(_) => self.accept(scope, listener, answer, alive),
+                Ok(_) => self.accept(scope, listener, handler, alive),
                 Err(error) => Err(error),
             };
-            match taken {
+            match accepted {
                 Ok(()) => shortage = false,
                 Err(error) if is_transient(&error) => {}
                 Err(error) => {
-                    // Once, not twenty times a second for as long as it lasts.
+                    // Once per shortage, not at every retry.
                     if !shortage {
-                        log::error!("cannot take connections, trying on: {error}");
+                        log::error!("cannot accept connections, retrying: {error}");
                     }
                     shortage = true;
                     self.pause();
@@ -154,12 +153,12 @@ impl<'a> HttpServer<'a> {
         }
     }
 
-    /// Takes one connection and starts its thread.
+    /// Accepts one connection and starts its thread.
     fn accept<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         listener: &Listener,
-        answer: &'scope impl Handler,
+        handler: &'scope impl Handler,
         alive: &Sender<()>,
     ) -> io::Result<()> {
         let (socket, peer) = listener.socket.accept()?;
@@ -168,14 +167,14 @@ impl<'a> HttpServer<'a> {
         sys::set_notsent_lowat(&socket, NOTSENT_LOWAT)?;
         let stall_limit = self.limits.client_stall_timeout.0;
         let client =
-            ClientConnection::new(socket, peer, stall_limit, self.abort.as_fd(), &self.sent);
-        self.spawn_connection(scope, client, answer, alive.clone())
+            ClientConnection::new(socket, peer, stall_limit, self.abort.as_fd(), &self.traffic);
+        self.spawn_connection(scope, client, handler, alive.clone())
     }
 
-    /// Waits a little, for the system to have again what it ran out of.
+    /// Waits for [`ACCEPT_RETRY_DELAY`], or until the server closes.
     fn pause(&self) {
-        if sys::poll([(self.closing.as_fd(), sys::READABLE)], Some(RETRY_DELAY)).is_err() {
-            thread::sleep(RETRY_DELAY);
+        if sys::poll([(self.closing.as_fd(), sys::READABLE)], Some(ACCEPT_RETRY_DELAY)).is_err() {
+            thread::sleep(ACCEPT_RETRY_DELAY);
         }
     }
 
@@ -183,41 +182,43 @@ impl<'a> HttpServer<'a> {
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         client: ClientConnection<'scope>,
-        answer: &'scope impl Handler,
+        handler: &'scope impl Handler,
         alive: Sender<()>,
     ) -> io::Result<()> {
-        let place = ConnectionPermit::try_acquire(&self.connections, self.limits.connections);
-        let refusal = match place {
+        let permit = ConnectionPermit::try_acquire(&self.connections, self.limits.connections);
+        let rejection = match permit {
             Some(_) => None,
-            None => match ConnectionPermit::try_acquire(&self.refusals, MAX_REFUSALS) {
-                Some(refusal) => Some(refusal),
+            None => match ConnectionPermit::try_acquire(&self.rejections, MAX_REJECTIONS) {
+                Some(rejection) => Some(rejection),
                 None => return Ok(()),
             },
         };
         let thread = thread::Builder::new().name("connection".into());
         let started = thread.spawn_scoped(scope, move || {
-            // Both are given back when the thread ends, after its client is closed.
+            // Dropped at the end of the thread, after the connection is closed.
             let _alive = alive;
-            let _refusal = refusal;
-            let spoken = catch_unwind(AssertUnwindSafe(|| match place {
-                Some(_) => self.handle_connection(client, answer),
+            let _rejection = rejection;
+            let handled = catch_unwind(AssertUnwindSafe(|| match permit {
+                Some(_) => self.handle_connection(client, handler),
                 None => self.reject_overloaded(client),
             }));
-            if spoken.is_err() {
-                // The client saw a reset. The scope must not: it would pass the panic on to
-                // the whole server when it ends.
-                log::error!("a connection's thread panicked; this is a fault in ytcanal");
+            if handled.is_err() {
+                // The client saw a reset. The scope must not see the panic: it would resume it in the
+                // thread of the server.
+                log::error!("the thread of a connection panicked: a bug in ytcanal");
             }
         });
-        // Of its kind it would be one of those that pass (EAGAIN).
-        started.map(drop).map_err(|error| io::Error::other(format!("no thread to be had: {error}")))
+        // The kind of the original error, EAGAIN, would count as transient.
+        started
+            .map(drop)
+            .map_err(|error| io::Error::other(format!("cannot start a thread: {error}")))
     }
 
-    fn handle_connection(&self, client: ClientConnection<'_>, answer: &impl Handler) {
+    fn handle_connection(&self, client: ClientConnection<'_>, handler: &impl Handler) {
         let limits = &self.limits;
         let (max_len, timeout) = (limits.head_bytes.0 as usize, limits.head_timeout.0);
         match request::read(client.socket(), max_len, timeout, self.closing.as_fd()) {
-            Ok(request) => answer.handle(&request, client),
+            Ok(request) => handler.handle(&request, client),
             Err(request::RequestError::Disconnected) => {}
             Err(request::RequestError::Invalid(problem)) => {
                 log::info!("{} bad request: {}", client.address(), problem.detail);
@@ -226,11 +227,11 @@ impl<'a> HttpServer<'a> {
         }
     }
 
-    /// Tells a client that there is no room for it. Its request is read first: closing with
-    /// unread bytes would reset the connection, and the client would not see why.
+    /// Responds with 503. The request is read first: closing a socket with unread bytes resets the
+    /// connection, and the client would not see the response.
     fn reject_overloaded(&self, client: ClientConnection<'_>) {
         let (max_len, closing) = (self.limits.head_bytes.0 as usize, self.closing.as_fd());
-        let timeout = REFUSAL_TIMEOUT.min(self.limits.head_timeout.0);
+        let timeout = REJECTION_TIMEOUT.min(self.limits.head_timeout.0);
         if let Ok(request) = request::read(client.socket(), max_len, timeout, closing) {
             let problem =
                 Problem::new(ProblemCode::ConnectionsFull, "too many connections are open")
@@ -240,13 +241,13 @@ impl<'a> HttpServer<'a> {
     }
 }
 
-/// One of a limited number of places, given back on drop.
+/// A permit for one connection, released on drop.
 struct ConnectionPermit<'a>(&'a AtomicUsize);
 
 impl<'a> ConnectionPermit<'a> {
-    fn try_acquire(taken: &'a AtomicUsize, limit: usize) -> Option<ConnectionPermit<'a>> {
-        let place = ConnectionPermit(taken);
-        if taken.fetch_add(1, Ordering::Relaxed) < limit { Some(place) } else { None }
+    fn try_acquire(in_use: &'a AtomicUsize, limit: usize) -> Option<ConnectionPermit<'a>> {
+        let permit = ConnectionPermit(in_use);
+        if in_use.fetch_add(1, Ordering::Relaxed) < limit { Some(permit) } else { None }
     }
 }
 
@@ -256,7 +257,7 @@ impl Drop for ConnectionPermit<'_> {
     }
 }
 
-/// Errors of one connection, which say nothing about the next (accept(2)).
+/// Whether an error of accept(2) concerns one connection only, and not the next.
 fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,6 +1,7 @@
-//! Files that were found to lack their end while they were passed through. Where only the last bytes
-//! of a file show that, a client that resumes would be sent just these, and take the file for
-//! complete. Must never hold more than its limit.
+//! Remembers files that turned out to be truncated while they were passed through. A client that
+//! resumes such a download would receive only the last bytes, and take the file for complete.
+//!
+//! **Invariant:** holds at most [`MAX_FILES`] entries.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -10,36 +11,36 @@ use url::Url;
 
 use crate::http_client::RemoteFile;
 
-/// The most that are remembered.
+/// The maximum number of remembered files.
 const MAX_FILES: usize = 1024;
 
-/// What was found, the oldest first.
+/// The files that are known to be incomplete, the oldest first.
 #[derive(Debug, Default)]
 pub struct IncompleteFiles {
     hasher: RandomState,
-    found: Mutex<VecDeque<(u64, &'static str)>>,
+    entries: Mutex<VecDeque<(u64, &'static str)>>,
 }
 
 impl IncompleteFiles {
-    /// Remembers that the file behind `url` is incomplete, and how that shows.
-    pub fn insert(&self, url: &Url, file: &RemoteFile, how: &'static str) {
+    /// Remembers that the file at `url` is incomplete, and the reason.
+    pub fn insert(&self, url: &Url, file: &RemoteFile, reason: &'static str) {
         let key = self.key(url, file);
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.retain(|(known, _)| *known != key);
-        if found.len() == MAX_FILES {
-            found.pop_front();
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|(known, _)| *known != key);
+        if entries.len() == MAX_FILES {
+            entries.pop_front();
         }
-        found.push_back((key, how));
+        entries.push_back((key, reason));
     }
 
-    /// How it shows that the file is incomplete, if that was found before.
+    /// Returns the reason why the file is incomplete, if that is known.
     pub fn get(&self, url: &Url, file: &RemoteFile) -> Option<&'static str> {
         let key = self.key(url, file);
-        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.iter().find(|(known, _)| *known == key).map(|(_, how)| *how)
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.iter().find(|(known, _)| *known == key).map(|(_, reason)| *reason)
     }
 
-    /// A file that is replaced has another length or another validator.
+    /// Returns the key of a file. A replaced file has another length or another validator.
     fn key(&self, url: &Url, file: &RemoteFile) -> u64 {
         self.hasher.hash_one((url.as_str(), file.identity()))
     }
@@ -65,6 +66,6 @@ mod tests {
         assert_eq!(files.get(&url(1), &file(7)), Some("it is cut"));
         assert_eq!(files.get(&url(1), &file(8)), None);
         assert_eq!(files.get(&url(0), &file(7)), None);
-        assert_eq!(files.found.lock().unwrap().len(), MAX_FILES);
+        assert_eq!(files.entries.lock().unwrap().len(), MAX_FILES);
     }
 }

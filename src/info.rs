@@ -1,4 +1,4 @@
-//! What a page link offers, told to those who ask: as JSON, and its picture.
+//! Responds to `/info` with the formats of a page as JSON, and to `/thumbnail` with its image.
 
 use std::sync::Arc;
 
@@ -19,34 +19,34 @@ use crate::problem::Problem;
 use crate::resolve::RequestContext;
 use crate::thumbnail::Thumbnail;
 
-/// What must be encoded inside a query (RFC 3986 §2.3).
+/// The characters to percent-encode in a query value: all but the unreserved ones (RFC 3986 §2.3).
 pub const NOT_UNRESERVED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// How a browser may keep a picture; nobody on the way may.
+/// Browsers may cache a thumbnail; shared caches may not.
 const CACHE_CONTROL: &str = "private, max-age=3600";
 
-/// Tells what is on offer behind `link`.
+/// Lists the formats of the media behind `link`.
 pub fn info(app: &App, link: &Url, client: &ClientConnection<'_>) -> Result<Response, Problem> {
-    let offer = with_client_cancellation(app, link, client, |context, _| {
+    let media = with_client_cancellation(app, link, client, |context, _| {
         app.resolver.resolve(link, context)
     })?;
-    Ok(Response::ok("application/json", format!("{:#}\n", offer_json(&offer))))
+    Ok(Response::ok("application/json", format!("{:#}\n", media_json(&media))))
 }
 
-/// Gives the picture of what is behind `link`.
+/// Returns the thumbnail of the media behind `link`.
 pub fn thumbnail(
     app: &App,
     link: &Url,
     client: &ClientConnection<'_>,
 ) -> Result<Response, Problem> {
-    let picture = with_client_cancellation(app, link, client, |context, cancel| {
-        let offer = app.resolver.resolve(link, context)?;
-        Thumbnail::fetch(&offer, &app.upstream, cancel)
+    let thumbnail = with_client_cancellation(app, link, client, |context, cancel| {
+        let media = app.resolver.resolve(link, context)?;
+        Thumbnail::fetch(&media, &app.upstream, cancel)
     })?;
-    Ok(Response::ok(picture.media_type, picture.bytes).with("Cache-Control", CACHE_CONTROL))
+    Ok(Response::ok(thumbnail.media_type, thumbnail.bytes).with("Cache-Control", CACHE_CONTROL))
 }
 
-/// Does something that a client waits for, until it leaves.
+/// Runs `work` with a permit for a download; cancels it if the client leaves.
 fn with_client_cancellation<T>(
     app: &App,
     link: &Url,
@@ -54,81 +54,80 @@ fn with_client_cancellation<T>(
     work: impl FnOnce(&RequestContext<'_>, &Arc<CancelToken>) -> Result<T, Error>,
 ) -> Result<T, Problem> {
     let problem = |error: &Error| {
-        let host = link.host_str().unwrap_or("nowhere");
+        let host = link.host_str().unwrap_or("no host");
         log::info!("{} a page of {host}: {error}", client.address());
         Problem::from(error)
     };
     download::with_client_cancellation(client, |cancel| {
-        let patience = app.config.limits.slot_timeout.0;
-        let _slot = app.stream_limiter.try_acquire(client.address(), cancel, patience)?;
+        let timeout = app.config.limits.slot_timeout.0;
+        let _permit = app.stream_limiter.try_acquire(client.address(), cancel, timeout)?;
         work(&RequestContext { client: client.address(), cancel }, cancel)
     })
     .map_err(|error| problem(&error))
 }
 
-fn offer_json(offer: &PageMedia) -> Value {
-    let FormatList { videos, audios, languages } = list_formats(offer);
-    let link = percent_encode(offer.link.as_str());
-    let thumbnail = offer.thumbnail.as_ref().map(|_| format!("/thumbnail?url={link}"));
+fn media_json(media: &PageMedia) -> Value {
+    let FormatList { videos, audios, languages } = list_formats(media);
+    let link = percent_encode(media.link.as_str());
+    let thumbnail = media.thumbnail.as_ref().map(|_| format!("/thumbnail?url={link}"));
     json!({
-        "url": offer.link.as_str(),
-        "id": offer.id,
-        "extractor": offer.extractor,
-        "title": offer.title,
-        "uploader": offer.uploader,
-        "duration": offer.duration.map(|duration| duration.as_secs_f64()),
-        "date": offer.date,
+        "url": media.link.as_str(),
+        "id": media.id,
+        "extractor": media.extractor,
+        "title": media.title,
+        "uploader": media.uploader,
+        "duration": media.duration.map(|duration| duration.as_secs_f64()),
+        "date": media.date,
         "thumbnail": thumbnail,
-        "videos": videos.iter().map(|row| video(row, &link)).collect::<Vec<_>>(),
-        "audios": audios.iter().map(|row| audio(row, &link, &languages)).collect::<Vec<_>>(),
+        "videos": videos.iter().map(|option| video(option, &link)).collect::<Vec<_>>(),
+        "audios": audios.iter().map(|option| audio(option, &link, &languages)).collect::<Vec<_>>(),
         "languages": languages,
     })
 }
 
-fn video(row: &FormatOption<'_>, link: &str) -> Value {
-    let picture = row.video();
+fn video(option: &FormatOption<'_>, link: &str) -> Value {
+    let video = option.video();
     json!({
-        "quality": quality(row.request.quality),
-        "height": picture.map(|picture| picture.height).filter(|lines| *lines > 0),
-        "fps": picture.and_then(|picture| picture.fps),
-        "container": row.request.container.as_str(),
-        "video_codec": picture.and_then(|picture| picture.codec.as_str()),
-        "audio_codec": row.audio().and_then(|sound| sound.codec.as_str()),
-        "hdr": picture.is_some_and(|picture| picture.hdr),
-        "variant": row.variant().map(Variant::as_str),
-        "size": row.size().map(Size::bytes),
-        "exact": matches!(row.size(), Some(Size::Exact(_))),
-        "download": download(&row.request, link),
+        "quality": quality_param(option.request.quality),
+        "height": video.map(|video| video.height).filter(|height| *height > 0),
+        "fps": video.and_then(|video| video.fps),
+        "container": option.request.container.as_str(),
+        "video_codec": video.and_then(|video| video.codec.as_str()),
+        "audio_codec": option.audio().and_then(|audio| audio.codec.as_str()),
+        "hdr": video.is_some_and(|video| video.hdr),
+        "variant": option.variant().map(Variant::as_str),
+        "size": option.size().map(Size::bytes),
+        "exact": matches!(option.size(), Some(Size::Exact(_))),
+        "download": download(&option.request, link),
     })
 }
 
-fn audio(row: &FormatOption<'_>, link: &str, languages: &[&str]) -> Value {
-    let sound = row.audio();
-    let language = sound.and_then(|sound| sound.language.as_deref());
+fn audio(option: &FormatOption<'_>, link: &str, languages: &[&str]) -> Value {
+    let audio = option.audio();
+    let language = audio.and_then(|audio| audio.language.as_deref());
     let original = languages.first().is_none_or(|original| Some(*original) == language);
     json!({
-        "container": row.request.container.as_str(),
-        "codec": match row.request.container.as_str() {
+        "container": option.request.container.as_str(),
+        "codec": match option.request.container.as_str() {
             "mp3" => Some("mp3"),
             "opus" => Some("opus"),
             "m4a" => Some("aac"),
-            _ => sound.and_then(|sound| sound.codec.as_str()),
+            _ => audio.and_then(|audio| audio.codec.as_str()),
         },
         "language": language,
         "original": original,
-        "variant": row.variant().map(Variant::as_str),
-        "bitrate": row.formats.audio.and_then(|rendition| rendition.bitrate),
-        "size": row.size().map(Size::bytes),
-        "exact": matches!(row.size(), Some(Size::Exact(_))),
-        "download": download(&row.request, link),
+        "variant": option.variant().map(Variant::as_str),
+        "bitrate": option.formats.audio.and_then(|rendition| rendition.bitrate),
+        "size": option.size().map(Size::bytes),
+        "exact": matches!(option.size(), Some(Size::Exact(_))),
+        "download": download(&option.request, link),
     })
 }
 
-/// The request that leads to a row.
+/// Returns the request target that downloads a format.
 fn download(choice: &FormatRequest, link: &str) -> String {
-    let FormatRequest { quality: how_good, container, codec, language, hdr, variant, cover: _ } =
-        choice;
-    let mut target = format!("/download?url={link}&quality={}", quality(*how_good));
+    let FormatRequest { quality, container, codec, language, hdr, variant, cover: _ } = choice;
+    let mut target = format!("/download?url={link}&quality={}", quality_param(*quality));
     target += &format!("&container={}", container.as_str());
     if let Some(codec) = codec.and_then(crate::media::page_media::VideoCodec::as_str) {
         target += &format!("&codec={codec}");
@@ -145,10 +144,11 @@ fn download(choice: &FormatRequest, link: &str) -> String {
     target
 }
 
-fn quality(quality: Quality) -> String {
+/// Returns the value of the parameter `quality`.
+fn quality_param(quality: Quality) -> String {
     match quality {
         Quality::Best => "best".into(),
-        Quality::AtMost(lines) => lines.to_string(),
+        Quality::AtMost(height) => height.to_string(),
         Quality::AudioOnly => "audio".into(),
     }
 }

@@ -1,4 +1,5 @@
-//! The log: one line a record, on standard error, with nothing in it that was not meant.
+//! Writes the log to standard error: one line per record, without control characters, and without the
+//! records of libraries.
 
 use std::io::{self, LineWriter};
 
@@ -6,26 +7,27 @@ use log::{LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, FormatItem, WriteLogger, format_description};
 
 /// RFC 3339, in UTC, without simplelog's nanoseconds.
-const TIME: &[FormatItem<'_>] =
+const TIME_FORMAT: &[FormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
-/// Starts the log. The journal gets priorities and no times, which it knows itself.
+/// Installs the logger. For the journal, records have priorities (sd-daemon(3)) instead of times and
+/// levels, which it adds itself.
 pub fn start(level: LevelFilter, journal: bool) {
-    let shown = if journal { LevelFilter::Off } else { LevelFilter::Error };
+    let prefix_level = if journal { LevelFilter::Off } else { LevelFilter::Error };
     let config = ConfigBuilder::new()
-        .set_time_level(shown)
-        .set_time_format_custom(TIME)
-        .set_max_level(shown)
+        .set_time_level(prefix_level)
+        .set_time_format_custom(TIME_FORMAT)
+        .set_max_level(prefix_level)
         .set_thread_level(LevelFilter::Off)
         .set_target_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
         // Libraries log URLs, and a URL may be signed.
         .add_filter_allow_str("ytcanal")
         .build();
-    // Standard error is not buffered: a line would go out in pieces.
+    // Standard error is unbuffered: a line would be written in several calls, and mix with others.
     let lines = LineWriter::new(io::stderr());
     let inner = WriteLogger::new(level, config, lines);
-    // A second start, in a test, keeps the first logger.
+    // A second call, in a test, keeps the first logger.
     if log::set_boxed_logger(Box::new(OneLine { inner, journal })).is_ok() {
         log::set_max_level(level);
     }
@@ -64,7 +66,7 @@ impl<L: Log> Log for OneLine<L> {
     }
 }
 
-/// Escapes what would begin a new line or command a terminal.
+/// Escapes control characters, which would begin a new line or control a terminal.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
@@ -77,7 +79,7 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// Characters that begin a line or turn its direction, and show themselves by nothing else.
+/// Whether `c` is invisible and breaks a line or changes the direction of text.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,

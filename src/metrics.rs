@@ -1,4 +1,4 @@
-//! Counters, and their text for Prometheus. Must never slow the stream.
+//! Counts downloads, and renders all metrics for Prometheus.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,57 +6,57 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// What is counted over the life of a daemon.
+/// The counters of the daemon.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    /// Streams that were begun.
+    /// Downloads that were started.
     started: AtomicU64,
-    /// How they ended: `"complete"`, or the code of the error.
+    /// Downloads that ended, by result: `"complete"` or the problem code.
     ended: Mutex<BTreeMap<&'static str, u64>>,
     first_byte_micros: AtomicU64,
     first_bytes: AtomicU64,
 }
 
-/// What is read off when it is asked for.
+/// Values that other modules count, read when the metrics are requested.
 #[derive(Debug, Clone, Copy)]
 pub struct Snapshot {
     /// Open connections.
     pub connections: usize,
-    /// Running streams.
+    /// Active downloads.
     pub streams: usize,
-    /// Streams that wait to be let run.
+    /// Downloads that wait for a permit.
     pub streams_waiting: usize,
     /// Bytes sent to clients.
     pub sent_bytes: u64,
-    /// Those of them that went from socket to socket without a copy.
+    /// Bytes sent to clients by splice(2), from socket to socket without a copy.
     pub zero_copy_bytes: u64,
-    /// Questions that were asked upstreams again.
+    /// Retried requests to upstreams.
     pub retries: u64,
-    /// Pages that were read.
+    /// Page links resolved by yt-dlp.
     pub pages_read: u64,
-    /// Pages that could not be read.
+    /// Page links that yt-dlp failed to resolve.
     pub pages_failed: u64,
 }
 
 impl Metrics {
-    /// A stream begins.
+    /// Counts a download that starts.
     pub fn stream_started(&self) {
         self.started.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The first muxed bytes were there so long after the request.
-    pub fn first_byte(&self, after: Duration) {
-        let micros = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
+    /// Records the time from the request to the first byte of the body.
+    pub fn first_byte(&self, elapsed: Duration) {
+        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         self.first_byte_micros.fetch_add(micros, Ordering::Relaxed);
         self.first_bytes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A stream came to its end.
-    pub fn stream_ended(&self, how: &'static str) {
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner).entry(how).or_default() += 1;
+    /// Counts a download that ended, by its result.
+    pub fn stream_ended(&self, result: &'static str) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner).entry(result).or_default() += 1;
     }
 
-    /// The text (Prometheus exposition format 0.0.4).
+    /// Renders the metrics (Prometheus text exposition format 0.0.4).
     pub fn render(&self, now: Snapshot) -> String {
         let mut text = String::with_capacity(1024);
         let mut metric = |name: &str, kind: &str, help: &str, samples: &[(String, f64)]| {
@@ -70,23 +70,23 @@ impl Metrics {
         let one = |value: f64| [(String::new(), value)];
         let count = |value: &AtomicU64| value.load(Ordering::Relaxed) as f64;
         metric("connections_active", "gauge", "Open connections.", &one(now.connections as f64));
-        metric("streams_active", "gauge", "Running streams.", &one(now.streams as f64));
+        metric("streams_active", "gauge", "Active downloads.", &one(now.streams as f64));
         metric(
             "streams_waiting",
             "gauge",
-            "Streams that wait for a slot.",
+            "Downloads that wait for a free slot (limits.streams).",
             &one(now.streams_waiting as f64),
         );
-        metric("streams_total", "counter", "Streams begun.", &one(count(&self.started)));
+        metric("streams_total", "counter", "Downloads started.", &one(count(&self.started)));
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let ended: Vec<_> = ended
             .iter()
-            .map(|(how, count)| (format!("{{result=\"{how}\"}}"), *count as f64))
+            .map(|(result, count)| (format!("{{result=\"{result}\"}}"), *count as f64))
             .collect();
         metric(
             "streams_ended_total",
             "counter",
-            "Streams ended, by result: complete or the code of the error.",
+            "Downloads ended, by result: complete or a problem code.",
             &ended,
         );
         metric(
@@ -98,24 +98,24 @@ impl Metrics {
         metric(
             "zero_copy_bytes_total",
             "counter",
-            "Bytes sent to clients that went from socket to socket without a copy.",
+            "Bytes sent to clients by splice(2), without a copy.",
             &one(now.zero_copy_bytes as f64),
         );
         metric(
             "upstream_retries_total",
             "counter",
-            "Requests to upstreams that were made again after a failure.",
+            "Requests to upstreams that were retried after a failure.",
             &one(now.retries as f64),
         );
         let pages = [("ok", now.pages_read), ("failed", now.pages_failed)];
         metric(
             "pages_read_total",
             "counter",
-            "Pages read by the resolver, by result.",
-            &pages.map(|(how, count)| (format!("{{result=\"{how}\"}}"), count as f64)),
+            "Page links resolved by yt-dlp, by result.",
+            &pages.map(|(result, count)| (format!("{{result=\"{result}\"}}"), count as f64)),
         );
         let name = "first_byte_seconds";
-        let help = "Time from the request to the first muxed byte.";
+        let help = "Time from the request to the first byte of the body.";
         let samples = [
             ("_sum".to_owned(), count(&self.first_byte_micros) / 1e6),
             ("_count".to_owned(), count(&self.first_bytes)),
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_has_help_type_and_samples() {
+    fn metrics_have_help_type_and_samples() {
         let stats = Metrics::default();
         stats.stream_started();
         stats.first_byte(Duration::from_millis(1500));

@@ -1,8 +1,10 @@
-//! The plans of spliced files that were made lately, so that a client that comes back for the rest
-//! of a file, or for eight parts of it at once, does not have its indexes read again.
+//! Caches the plans of spliced files, least recently used first out, so that a client that resumes a
+//! download, or requests several byte ranges of it at once, does not cause the indexes to be read again.
 //!
-//! A plan is found by everything that went into it: addresses, fields, cookies, options. Whoever
-//! uses one must still make sure that the files are the same. Must never hold more than its limit.
+//! The key of a plan is everything that it was made from: URLs, header fields, cookies, options. The
+//! caller verifies that the remote files are still the same.
+//!
+//! **Invariant:** the cached plans take no more memory than the limit.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,24 +17,24 @@ use crate::memory_budget::Reservation;
 use crate::options::OutputOptions;
 use crate::splice::Plan;
 
-/// A plan, and the files that it was made of.
+/// A plan, and the files that it was made from.
 #[derive(Debug)]
 pub struct CachedPlan {
-    /// The layout.
+    /// The plan.
     pub plan: Plan,
-    /// The files of its tracks, in their order.
+    /// The files of the tracks, in the order of the tracks.
     pub files: Vec<RemoteFile>,
-    /// The strong validator of the joined file, if there can be one.
+    /// The strong ETag of the joined file, if all upstreams send validators.
     pub etag: Option<String>,
-    /// Of the memory for plans.
+    /// The reservation in the memory budget.
     pub memory: Reservation,
 }
 
-/// What a plan is found by.
+/// The hash of everything that a plan was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PlanKey([u8; 32]);
 
-/// All plans that are kept.
+/// The cache.
 #[derive(Debug)]
 pub struct PlanCache {
     limit: usize,
@@ -43,7 +45,7 @@ pub struct PlanCache {
 struct Entries {
     by_key: HashMap<PlanKey, Entry>,
     memory_size: usize,
-    /// Counts how often something was asked for.
+    /// Counts the look-ups; orders entries by their last use.
     clock: u64,
 }
 
@@ -54,21 +56,21 @@ struct Entry {
 }
 
 impl PlanKey {
-    /// Of this film with this wish.
+    /// Returns the key of these tracks with these options.
     pub fn new(media: &Media, options: &OutputOptions) -> PlanKey {
         let mut context = Context::new(&SHA256);
-        // Each with its length, so that nothing can pose as something else.
+        // Each field is preceded by its length, so that no two inputs hash the same bytes.
         let mut add = |bytes: &[u8]| {
             context.update(&bytes.len().to_be_bytes());
             context.update(bytes);
         };
         add(format!("{options:?}").as_bytes());
-        let tags = &media.metadata;
-        for text in [&tags.title, &tags.artist, &tags.date] {
+        let metadata = &media.metadata;
+        for text in [&metadata.title, &metadata.artist, &metadata.date] {
             add(format!("{text:?}").as_bytes());
         }
-        add(tags.cover.as_ref().map_or(&[], |cover| &cover.bytes));
-        add(&[tags.cover.as_ref().is_some_and(|cover| cover.is_jpeg).into()]);
+        add(metadata.cover.as_ref().map_or(&[], |cover| &cover.bytes));
+        add(&[metadata.cover.as_ref().is_some_and(|cover| cover.is_jpeg).into()]);
         for track in &media.tracks {
             add(track.kind.as_str().as_bytes());
             add(track.location.url.as_str().as_bytes());
@@ -97,40 +99,41 @@ impl CachedPlan {
 }
 
 impl PlanCache {
-    /// Keeps plans of so many bytes in all.
+    /// Returns a cache for plans of at most `limit` bytes in total.
     pub fn new(limit: usize) -> PlanCache {
         PlanCache { limit, entries: Mutex::default() }
     }
 
-    /// The plan that was kept for `key`, if it is still there.
+    /// Returns the plan of `key`, if it is cached.
     pub fn get(&self, key: &PlanKey) -> Option<Arc<CachedPlan>> {
-        let mut kept = self.lock();
-        kept.clock += 1;
-        let now = kept.clock;
-        let entry = kept.by_key.get_mut(key)?;
+        let mut entries = self.lock();
+        entries.clock += 1;
+        let now = entries.clock;
+        let entry = entries.by_key.get_mut(key)?;
         entry.last_used = now;
         Some(entry.plan.clone())
     }
 
-    /// Keeps a plan, and lets go of those that were not asked for the longest.
-    pub fn insert(&self, key: PlanKey, spliced: &Arc<CachedPlan>) {
-        let weight = spliced.memory_size();
-        let mut kept = self.lock();
-        kept.remove(&key);
-        if weight > self.limit {
+    /// Inserts a plan, and evicts the least recently used ones to make room. A plan larger than the
+    /// limit is not cached.
+    pub fn insert(&self, key: PlanKey, plan: &Arc<CachedPlan>) {
+        let size = plan.memory_size();
+        let mut entries = self.lock();
+        entries.remove(&key);
+        if size > self.limit {
             return;
         }
-        while kept.memory_size + weight > self.limit {
-            let oldest = kept.by_key.iter().min_by_key(|(_, entry)| entry.last_used);
+        while entries.memory_size + size > self.limit {
+            let oldest = entries.by_key.iter().min_by_key(|(_, entry)| entry.last_used);
             let Some(oldest) = oldest.map(|(key, _)| *key) else { break };
-            kept.remove(&oldest);
+            entries.remove(&oldest);
         }
-        kept.memory_size += weight;
-        let used = kept.clock;
-        kept.by_key.insert(key, Entry { plan: spliced.clone(), last_used: used });
+        entries.memory_size += size;
+        let last_used = entries.clock;
+        entries.by_key.insert(key, Entry { plan: plan.clone(), last_used });
     }
 
-    /// Lets go of a plan that proved wrong.
+    /// Removes a plan that upstreams contradict.
     pub fn remove(&self, key: &PlanKey) {
         self.lock().remove(key);
     }
@@ -160,7 +163,7 @@ mod tests {
     use ureq::http::HeaderValue;
     use ureq::http::header::{AUTHORIZATION, REFERER};
 
-    fn film() -> Media {
+    fn media() -> Media {
         let location = RemoteLocation::from(url::Url::parse("http://films.example/v").unwrap());
         let track = |kind| Track { kind, location: location.clone(), refresh: None };
         let tracks = vec![track(TrackKind::Video), track(TrackKind::Audio)];
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_goes_into_a_plan_tells_it_from_others() {
+    fn every_input_of_a_plan_changes_its_key() {
         type Change = fn(&mut Media, &mut OutputOptions);
         let changes: [Change; 18] = [
             |_, _| {},
@@ -218,46 +221,46 @@ mod tests {
         let keys: Vec<_> = changes
             .iter()
             .map(|change| {
-                let (mut media, mut options) = (film(), OutputOptions::default());
+                let (mut media, mut options) = (media(), OutputOptions::default());
                 change(&mut media, &mut options);
                 PlanKey::new(&media, &options)
             })
             .collect();
-        for (place, key) in keys.iter().enumerate() {
+        for (index, key) in keys.iter().enumerate() {
             let same = keys.iter().position(|other| other == key);
-            assert_eq!(same, Some(place), "this change makes no difference");
+            assert_eq!(same, Some(index), "this change makes no difference");
         }
-        assert_eq!(keys[0], PlanKey::new(&film(), &OutputOptions::default()));
+        assert_eq!(keys[0], PlanKey::new(&media(), &OutputOptions::default()));
     }
 
     #[test]
-    fn the_longest_unused_make_room_for_the_new() {
-        let spliced = |len: usize| {
+    fn the_least_recently_used_are_evicted() {
+        let cached_plan = |len: usize| {
             let layout = Layout::default();
             let plan = layout.plan(vec![0; len], Container::Mp4, Duration::ZERO, Rewriter::None);
             let memory = MemoryBudget::new(0).reservation();
             Arc::new(CachedPlan { plan, files: Vec::new(), etag: None, memory })
         };
         let key = |number: u8| PlanKey([number; 32]);
-        let plans = PlanCache::new(10 * spliced(10_000).memory_size());
+        let plans = PlanCache::new(10 * cached_plan(10_000).memory_size());
         for number in 0..100 {
-            plans.insert(key(number), &spliced(10_000));
-            // It is asked for again and again.
+            plans.insert(key(number), &cached_plan(10_000));
+            // The first plan is used all the time.
             assert!(plans.get(&key(0)).is_some());
-            let kept = plans.lock();
-            let weight: usize = kept.by_key.values().map(|entry| entry.plan.memory_size()).sum();
+            let entries = plans.lock();
+            let size: usize = entries.by_key.values().map(|entry| entry.plan.memory_size()).sum();
             assert_eq!(
-                (kept.memory_size, kept.by_key.len()),
-                (weight, 10.min(number as usize + 1))
+                (entries.memory_size, entries.by_key.len()),
+                (size, 10.min(number as usize + 1))
             );
-            assert!(weight <= plans.limit);
+            assert!(size <= plans.limit);
         }
         assert!(plans.get(&key(90)).is_none() && plans.get(&key(91)).is_some());
-        // One that does not fit takes nothing from the others, but is not what it was, either.
-        plans.insert(key(0), &spliced(200_000));
+        // A plan that does not fit evicts no others, but replaces its predecessor.
+        plans.insert(key(0), &cached_plan(200_000));
         assert!(plans.get(&key(0)).is_none() && plans.get(&key(99)).is_some());
         (0..100).for_each(|number| plans.remove(&key(number)));
         assert_eq!(plans.lock().memory_size, 0);
-        PlanCache::new(0).insert(key(0), &spliced(1));
+        PlanCache::new(0).insert(key(0), &cached_plan(1));
     }
 }

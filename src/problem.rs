@@ -1,4 +1,5 @@
-//! Errors as HTTP tells them: the only place where an error gets its status and its problem code.
+//! Maps errors to problem details (RFC 9457): the only place that gives an error its HTTP status and
+//! its problem code.
 
 use std::time::Duration;
 
@@ -6,23 +7,23 @@ use crate::error::{Error, FfmpegError, InputError, LimitExceeded, UpstreamError}
 use crate::problem_code::ProblemCode;
 use crate::track_kind::TrackKind;
 
-/// An error as HTTP tells it (RFC 9457).
+/// A problem detail (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The HTTP status.
     pub status: u16,
-    /// A stable word for programs.
+    /// The problem code, stable for programs.
     pub code: ProblemCode,
-    /// A sentence for people.
+    /// A sentence for users.
     pub detail: String,
-    /// The track that is to blame.
+    /// The track that caused it.
     pub track: Option<TrackKind>,
-    /// Seconds after which another try may help.
+    /// The value of Retry-After in seconds.
     pub retry_after: Option<u32>,
 }
 
 impl Problem {
-    /// A problem without a track.
+    /// Returns a problem without a track.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Problem {
         Problem {
             status: code.status(),
@@ -33,7 +34,7 @@ impl Problem {
         }
     }
 
-    /// The same, with the advice to come back after so many seconds.
+    /// Adds a Retry-After field of `seconds`.
     pub fn retry_after(mut self, seconds: u32) -> Problem {
         self.retry_after = Some(seconds);
         self
@@ -51,7 +52,7 @@ impl From<&Error> for Problem {
             Error::LimitExceeded(LimitExceeded::Draining) | Error::Draining => {
                 (ProblemCode::Draining, Some(5))
             }
-            Error::Resolve(why) => (why.code, why.retry_after),
+            Error::Resolve(error) => (error.code, error.retry_after),
             Error::NoThumbnail => (ProblemCode::NoThumbnail, None),
             Error::Upstream { fault, .. } => match fault {
                 UpstreamError::AddressRefused(_) => (ProblemCode::AddressRefused, None),
@@ -103,7 +104,7 @@ impl From<&Error> for Problem {
             ) => (ProblemCode::MuxRefused, None),
             Error::Ffmpeg(FfmpegError::ShortInput(_)) => (ProblemCode::UpstreamCut, None),
             Error::Ffmpeg(_) => (ProblemCode::MuxerFailed, None),
-            // Only a client that closed no more than its sending half can read this one.
+            // Only a client that closed just its sending half can read this.
             Error::ClientLeft => (ProblemCode::ClientLeft, None),
             Error::ClientStalled(_) => (ProblemCode::ClientStalled, None),
             Error::Stopped => (ProblemCode::Internal, None),
@@ -112,14 +113,14 @@ impl From<&Error> for Problem {
         let track = match error {
             Error::Upstream { track, .. } | Error::Unusable { track, .. } => Some(*track),
             Error::Ffmpeg(FfmpegError::Misread { track, .. }) => Some(*track),
-            Error::NotSpliced(refused) => refused.track,
+            Error::NotSpliced(refusal) => refusal.track,
             _ => None,
         };
         Problem { status: code.status(), code, detail: error.to_string(), track, retry_after }
     }
 }
 
-/// For a Retry-After field; half a minute where nothing better is known.
+/// Returns the value of Retry-After: 30 s where the upstream named none.
 fn seconds(wait: Option<Duration>) -> u32 {
     wait.map_or(30, |wait| u32::try_from(wait.as_secs().saturating_add(1)).unwrap_or(u32::MAX))
 }
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn however_long_an_upstream_wants_to_be_left_alone() {
+    fn a_retry_after_of_any_length_is_passed_on() {
         let fault = UpstreamError::Busy(503, Some(Duration::from_secs(u64::MAX)));
         let problem = Problem::from(&Error::Upstream { track: TrackKind::Video, fault });
         assert_eq!((problem.status, problem.retry_after), (503, Some(u32::MAX)));
@@ -146,12 +147,12 @@ mod tests {
 
     #[test]
     fn errors_stay_small() {
-        // They travel in every Result of the byte path.
+        // Every Result of the byte path has room for one.
         assert!(size_of::<Error>() <= 48, "{}", size_of::<Error>());
     }
 
     #[test]
-    fn a_bug_is_told_as_one_and_is_ours() {
+    fn an_internal_error_is_reported_as_a_bug() {
         let error = Error::Internal("a download has no track");
         assert!(error.is_server_fault() && !Error::Stopped.is_server_fault());
         let problem = Problem::from(&error);

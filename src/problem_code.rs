@@ -1,11 +1,11 @@
-//! Problem codes: the stable words by which a client tells one error from another, and the HTTP status
-//! of each. `docs/api.md` has the same table.
+//! Defines the problem codes, by which clients distinguish errors, and the HTTP status of each.
+//! `docs/api.md` has the same table.
 
 use std::fmt;
 
 macro_rules! problem_codes {
     ($($variant:ident = $status:literal $code:literal,)+) => {
-        /// What went wrong, as a client sees it.
+        /// A problem code (the `code` member of a problem detail).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[expect(missing_docs, reason = "docs/api.md says what each of them means")]
         pub enum ProblemCode {
@@ -13,17 +13,17 @@ macro_rules! problem_codes {
         }
 
         impl ProblemCode {
-            /// All of them, by status.
+            /// All codes, by status.
             pub const ALL: &[ProblemCode] = &[$(ProblemCode::$variant,)+];
 
-            /// The HTTP status.
+            /// Returns the HTTP status.
             pub const fn status(self) -> u16 {
                 match self {
                     $(ProblemCode::$variant => $status,)+
                 }
             }
 
-            /// The word in a problem's `code` member.
+            /// Returns the value of the `code` member.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(ProblemCode::$variant => $code,)+

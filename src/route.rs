@@ -1,4 +1,4 @@
-//! From path and query to what is wanted. Pure: no I/O.
+//! Parses request targets: paths and their query parameters. Pure.
 
 use std::fmt;
 
@@ -14,61 +14,61 @@ use crate::problem_code::ProblemCode;
 mod page;
 mod timestamp;
 
-/// Where a film is.
+/// Where the media of a download come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MediaSource {
-    /// In these files.
+    /// From these media URLs (`/mux`).
     Urls(Media),
-    /// Behind this link of a page.
+    /// From a page link (`/download`).
     Page {
-        /// The page.
+        /// The page link.
         link: Url,
-        /// Which of its renditions are wanted.
+        /// The requested format.
         choice: FormatRequest,
     },
 }
 
-/// What a request is for.
+/// A parsed request target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// The page, with this link filled in.
+    /// The web page, with this link prefilled.
     Page(String),
-    /// What the page needs: its manifest, or its icon.
+    /// The web app manifest.
     Manifest,
-    /// Its icon.
+    /// The icon.
     Icon,
-    /// A film as one file.
+    /// Media as one file.
     Download {
-        /// Where it is.
+        /// The source of the media.
         source: MediaSource,
-        /// What the client would like of the file.
+        /// The requested container, engine and time range.
         options: OutputOptions,
     },
-    /// What a page link offers.
+    /// The available formats of a page.
     Info(Url),
-    /// A picture of what a page link offers.
+    /// The thumbnail of a page.
     Thumbnail(Url),
-    /// Is the process alive?
+    /// Liveness: 200 while the process runs.
     Healthz,
-    /// Would it take a stream?
+    /// Readiness: 200 while the server accepts downloads.
     Readyz,
-    /// Counters for Prometheus.
+    /// Metrics for Prometheus.
     Metrics,
 }
 
 impl fmt::Display for MediaSource {
-    /// For the log: no more of a link than its host.
+    /// Formats for the log: only the host of a link, which may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MediaSource::Urls(media) => write!(f, "{:?}", media.tracks),
             MediaSource::Page { link, .. } => {
-                write!(f, "a page of {}", link.host_str().unwrap_or("nowhere"))
+                write!(f, "a page of {}", link.host_str().unwrap_or("no host"))
             }
         }
     }
 }
 
-/// Reads a request target: `/path?query`, percent-encoded.
+/// Parses a request target: `/path?query`, percent-encoded.
 pub fn route(target: &str) -> Result<Route, Problem> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     match path {
@@ -85,7 +85,7 @@ pub fn route(target: &str) -> Result<Route, Problem> {
         "/metrics" => Ok(Route::Metrics),
         _ => Err(Problem::new(
             ProblemCode::NotFound,
-            "there is nothing here; the page is at /, downloads are at /download?url=LINK and \
+            "unknown path; the web page is at /, downloads are at /download?url=LINK and \
              /mux?video=URL&audio=URL",
         )),
     }
@@ -101,7 +101,7 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
         [track(TrackKind::Video)?, track(TrackKind::Audio)?].into_iter().flatten().collect();
     let name = query.text("name");
     let mut text = |name: &str| query.text(name).map(|text| sanitize(&text));
-    let tags = Metadata {
+    let metadata = Metadata {
         title: text("title").or_else(|| name.as_deref().map(sanitize)),
         artist: text("artist"),
         date: text("date"),
@@ -116,22 +116,20 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
     if tracks.is_empty() {
         return Err(Problem::new(
             ProblemCode::MissingParameter,
-            "name at least one of the parameters video and audio, each a percent-encoded media \
-             URL",
+            "the parameters video and audio are missing; give at least one, each a percent-encoded \
+             media URL",
         ));
     }
-    Ok(Route::Download {
-        source: MediaSource::Urls(Media { name, tracks, metadata: tags }),
-        options,
-    })
+    Ok(Route::Download { source: MediaSource::Urls(Media { name, tracks, metadata }), options })
 }
 
-/// A text that may stand in a file: one line of it, and not too much.
+/// Sanitises a text for the metadata of a file: no control characters, at most 500 characters.
 fn sanitize(text: &str) -> String {
     const MAX_LEN: usize = 500;
     text.chars().filter(|letter| !letter.is_control()).take(MAX_LEN).collect()
 }
 
+/// Returns the problem `bad-parameter`: the name of a parameter and what is wrong with it.
 fn bad_parameter(what: &str) -> Problem {
     Problem::new(ProblemCode::BadParameter, format!("the parameter {what}"))
 }
@@ -177,10 +175,10 @@ fn media_url(kind: TrackKind, text: &str) -> Result<Url, Problem> {
     Ok(url)
 }
 
-/// The parameters of a query, each to be taken once.
+/// The parameters of a query; each is removed when it is read.
 struct Query(Vec<(String, String)>);
 
-/// More than any route has.
+/// The maximum number of parameters, more than any route has.
 const MAX_PARAMETERS: usize = 32;
 
 impl Query {
@@ -190,7 +188,7 @@ impl Query {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decode(name)?, decode(value)?);
             if parameters.iter().any(|(known, _)| *known == name) {
-                let detail = format!("the parameter {} is there twice", shown(&name));
+                let detail = format!("the parameter {} is there twice", for_message(&name));
                 return Err(Problem::new(ProblemCode::DuplicateParameter, detail));
             }
             if parameters.len() == MAX_PARAMETERS {
@@ -202,36 +200,37 @@ impl Query {
         Ok(Query(parameters))
     }
 
+    /// Removes a parameter.
     fn take(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.swap_remove(at).1)
     }
 
-    /// The same; a form sends the fields that were left empty, too.
+    /// Removes a parameter that is not empty: HTML forms send empty fields, too.
     fn text(&mut self, name: &str) -> Option<String> {
         self.take(name).filter(|text| !text.is_empty())
     }
 
-    /// What has not been taken by now is not known.
+    /// Fails if a parameter was not read: it is unknown.
     fn reject_unknown(self) -> Result<(), Problem> {
         let Some((name, _)) = self.0.first() else { return Ok(()) };
         let detail = format!(
-            "the parameter {} is not known here; a URL inside a parameter must be \
+            "the parameter {} is unknown; a URL inside a parameter must be \
              percent-encoded (curl: -G --data-urlencode)",
-            shown(name)
+            for_message(name)
         );
         Err(Problem::new(ProblemCode::UnknownParameter, detail))
     }
 }
 
-/// Decodes as a form does (WHATWG URL §5.1), but takes no bytes that are not UTF-8.
+/// Decodes `application/x-www-form-urlencoded` (WHATWG URL §5.1), but rejects bytes that are not UTF-8.
 fn decode(text: &str) -> Result<String, Problem> {
     let text = text.replace('+', " ");
     let bytes = text.as_bytes();
     let hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
-    let whole = |at: usize| bytes[at] != b'%' || (hex(at + 1) && hex(at + 2));
+    let is_valid = |at: usize| bytes[at] != b'%' || (hex(at + 1) && hex(at + 2));
     match percent_decode_str(&text).decode_utf8() {
-        Ok(decoded) if (0..bytes.len()).all(whole) => Ok(decoded.into_owned()),
+        Ok(decoded) if (0..bytes.len()).all(is_valid) => Ok(decoded.into_owned()),
         _ => Err(Problem::new(
             ProblemCode::BadParameter,
             "the query is not properly percent-encoded UTF-8 (a lone % is written %25)",
@@ -239,8 +238,8 @@ fn decode(text: &str) -> Result<String, Problem> {
     }
 }
 
-/// A client's text for use in a message: short and without control characters.
-fn shown(text: &str) -> String {
+/// Shortens and escapes a text of the client for a message.
+fn for_message(text: &str) -> String {
     text.chars().take(40).flat_map(char::escape_debug).collect()
 }
 
@@ -293,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn every_disguise_of_an_address_comes_out_as_the_address() {
+    fn every_spelling_of_an_address_is_normalised() {
         for host in ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "%31%32%37.0.0.1"] {
             let url = media_url(TrackKind::Video, &format!("http://{host}/")).unwrap();
             assert_eq!(url.host_str(), Some("127.0.0.1"), "{host}");

@@ -134,7 +134,10 @@ fn sweep(base: &Path) -> io::Result<()> {
             continue;
         }
         if File::open(entry.path())?.try_lock().is_ok() {
-            log::info!("removing the runtime directory of a dead daemon: {}", entry.path().display());
+            log::info!(
+                "removing the runtime directory of a dead daemon: {}",
+                entry.path().display()
+            );
             fs::remove_dir_all(entry.path())?;
         }
     }

@@ -1,7 +1,7 @@
-//! Two tracks in, one file out.
+//! Chooses how the probed tracks of a download become one file: passed through, spliced, or muxed by
+//! ffmpeg. Pure.
 //!
-//! [`FfmpegJob`] decides (purely) what the file will be; [`ffmpeg`](crate::ffmpeg) makes it. Must never know HTTP
-//! beyond the media type of a file.
+//! **Invariant:** knows of HTTP no more than the media type of a file.
 
 use std::time::Duration;
 
@@ -13,216 +13,218 @@ use crate::media::{Metadata, TrackKind};
 use crate::options::{ContainerChoice, Engine, OutputOptions, TimeRange};
 use crate::splice::{self, TrackIndex};
 
-/// What becomes of the tracks.
+/// How the tracks become one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Strategy {
-    /// The only one is finished as it is.
+    /// The only track is sent as it is.
     Passthrough(OutputType),
-    /// They are spliced.
+    /// The tracks are spliced by a plan.
     Splice(splice::Plan),
-    /// They are joined by ffmpeg.
+    /// The tracks are muxed by ffmpeg.
     Ffmpeg(FfmpegPlan),
 }
 
-/// How ffmpeg joins tracks.
+/// How ffmpeg muxes the tracks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FfmpegPlan {
-    /// What it makes of them.
+    /// The inputs and the output.
     pub job: FfmpegJob,
-    /// What each input is given instead of its file, where that is not as it must be to be joined
-    /// while it arrives, or holds more than is wanted.
+    /// For each input, the plan of a streamable file to feed instead of the remote file, where that has
+    /// its index at its end or is longer than the time range.
     pub feeds: Vec<Option<splice::Plan>>,
-    /// Why they are not spliced, if that was tried.
-    pub refused: Option<SpliceRefusal>,
+    /// Why splice refused the tracks, if it was tried.
+    pub refusal: Option<SpliceRefusal>,
 }
 
-/// What splice found out about a track, or why it is of no use to it.
-pub type Surveyed = Result<TrackIndex, Unsupported>;
+/// The index of a track, or why splice does not support it.
+pub type IndexResult = Result<TrackIndex, Unsupported>;
 
-/// Decides what becomes of `inputs`; of each there is a survey, if it was worth the while. `key_frame` is
-/// where what is wanted of the video begins, if that was looked for beside it.
+/// Chooses the strategy for `inputs`, with the index of each where it was read. `key_frame` is the time
+/// of the key frame before the start of the time range, if it was searched for.
 pub fn plan(
     mut inputs: Vec<ProbedInput>,
-    surveys: &[Option<Surveyed>],
+    indexes: &[Option<IndexResult>],
     key_frame: Option<Duration>,
     options: &OutputOptions,
-    tags: &Metadata,
+    metadata: &Metadata,
 ) -> Result<Strategy, Error> {
     if let [lone] = inputs[..]
         && is_passable(lone, options)
-        && tags.cover.is_none()
+        && metadata.cover.is_none()
     {
-        if is_gathered(lone, 1, options) {
-            match try_splice(&inputs, surveys, options, tags) {
+        if wants_single_index(lone, 1, options) {
+            match try_splice(&inputs, indexes, options, metadata) {
                 Some(Ok(plan)) => return Ok(Strategy::Splice(plan)),
-                Some(Err(refused)) => log::debug!("passed through as it is: {refused}"),
+                Some(Err(refusal)) => log::debug!("passing through: {refusal}"),
                 None => {}
             }
         }
         return Ok(Strategy::Passthrough(output_type(lone)));
     }
-    if is_beyond(&inputs, options.time_range) {
+    if starts_beyond_end(&inputs, options.time_range) {
         return Err(Error::StartBeyondEnd);
     }
-    let refused = match try_splice(&inputs, surveys, options, tags) {
+    let refusal = match try_splice(&inputs, indexes, options, metadata) {
         Some(Ok(plan)) => return Ok(Strategy::Splice(plan)),
-        Some(Err(refused)) if options.engine == Engine::Splice => {
-            // Which of them it is shows when they are looked at one by one.
-            if refused.why == splice::ENCRYPTED {
-                feeds(&mut inputs, surveys, options.time_range)?;
+        Some(Err(refusal)) if options.engine == Engine::Splice => {
+            // Fails with an error that names the encrypted track.
+            if refusal.why == splice::ENCRYPTED {
+                feeds(&mut inputs, indexes, options.time_range)?;
             }
-            return Err(Error::NotSpliced(refused));
+            return Err(Error::NotSpliced(refusal));
         }
-        Some(Err(refused)) => Some(refused),
+        Some(Err(refusal)) => Some(refusal),
         None => None,
     };
     let options = &OutputOptions {
-        time_range: with_entry(&inputs, surveys, key_frame, options.time_range),
+        time_range: from_key_frame(&inputs, indexes, key_frame, options.time_range),
         ..*options
     };
-    let feeds = feeds(&mut inputs, surveys, options.time_range)?;
-    Ok(Strategy::Ffmpeg(FfmpegPlan { job: FfmpegJob::new(inputs, options, tags)?, feeds, refused }))
+    let feeds = feeds(&mut inputs, indexes, options.time_range)?;
+    let job = FfmpegJob::new(inputs, options, metadata)?;
+    Ok(Strategy::Ffmpeg(FfmpegPlan { job, feeds, refusal }))
 }
 
-/// Whether it is worth the while to survey a track of a film that has so many: it may be spliced, or
-/// ffmpeg cannot have it as it is.
-pub fn is_surveyed(
+/// Whether the index of a track is read, of a download with this number of tracks: the track may be
+/// spliced, or ffmpeg cannot read it as it is.
+pub fn needs_index(
     input: ProbedInput,
     tracks: usize,
     options: &OutputOptions,
-    tags: &Metadata,
+    metadata: &Metadata,
 ) -> bool {
-    let is_finished =
-        is_passed(input, tracks, options, tags) && !is_gathered(input, tracks, options);
-    !is_finished && (options.engine != Engine::Ffmpeg || !input.probe.index_first)
+    let is_final = is_passed_through(input, tracks, options, metadata)
+        && !wants_single_index(input, tracks, options);
+    !is_final && (options.engine != Engine::Ffmpeg || !input.probe.index_first)
 }
 
-/// Whether it is sound alone, in fragments, for which players want one index of all samples; who names
-/// MP4 gets it as it is.
-pub fn is_gathered(input: ProbedInput, tracks: usize, options: &OutputOptions) -> bool {
+/// Whether the input is a lone fragmented audio track, which is rewritten with one index of all samples
+/// since players need that to seek. With `container=mp4` it is passed through.
+pub fn wants_single_index(input: ProbedInput, tracks: usize, options: &OutputOptions) -> bool {
     tracks == 1
         && options.engine != Engine::Ffmpeg
         && input.kind == TrackKind::Audio
-        && is_as_asked(input)
+        && is_of_its_kind(input)
         && input.probe.in_fragments
         && matches!(options.container, ContainerChoice::Auto | ContainerChoice::M4a)
 }
 
-fn is_passed(input: ProbedInput, tracks: usize, options: &OutputOptions, tags: &Metadata) -> bool {
-    tracks == 1 && is_passable(input, options) && tags.cover.is_none()
-}
-
-/// Whether more should be known of a track than its front tells, which may take another request: how
-/// long it plays, if only its end tells that, and if it is joined; when it begins, if it is cut; what its
-/// tracks are, if they are told of far behind, it is joined, and no survey will tell. Where no part of
-/// it can be asked for (`ranged`), its end is too far.
-pub fn needs_survey(
+fn is_passed_through(
     input: ProbedInput,
     tracks: usize,
     options: &OutputOptions,
-    tags: &Metadata,
+    metadata: &Metadata,
+) -> bool {
+    tracks == 1 && is_passable(input, options) && metadata.cover.is_none()
+}
+
+/// Whether a thorough probe of a track is worth another request: for its duration, if only its end has
+/// that; for its first timestamp, if it is trimmed; for its codecs, if their description is far from the
+/// beginning and no index will be read. Without byte ranges (`ranged`) its end is out of reach.
+pub fn needs_thorough_probe(
+    input: ProbedInput,
+    tracks: usize,
+    options: &OutputOptions,
+    metadata: &Metadata,
     ranged: bool,
 ) -> bool {
-    let head = input.probe;
-    let is_joined = !is_passed(input, tracks, options, tags);
-    match head.format {
-        Format::Ogg => ranged && head.end.is_none() && is_joined,
+    let info = input.probe;
+    let is_muxed = !is_passed_through(input, tracks, options, metadata);
+    match info.format {
+        Format::Ogg => ranged && info.end.is_none() && is_muxed,
         Format::Webm | Format::Matroska => ranged && !options.time_range.is_full(),
         Format::Mp4 => {
-            let is_surveyed = ranged && options.engine != Engine::Ffmpeg;
-            head.is_encrypted.is_none() && is_joined && !is_surveyed
+            let is_indexed = ranged && options.engine != Engine::Ffmpeg;
+            info.is_encrypted.is_none() && is_muxed && !is_indexed
         }
         _ => false,
     }
 }
 
-/// From when on the video of an input is to be shown, on its own clock, if its key frames are to be looked
-/// for: it is cut, no survey told of them, and ffmpeg is not what was asked for.
-pub fn awaits_key_frame(
+/// Returns the start of the time range on the clock of the inputs, if the key frame before it must be
+/// searched for: the video is trimmed, no index lists its key frames, and the engine is `auto`.
+pub fn key_frame_target(
     inputs: &[ProbedInput],
     kind: TrackKind,
-    survey: Option<&Surveyed>,
+    index: Option<&IndexResult>,
     options: &OutputOptions,
 ) -> Option<Duration> {
     let OutputOptions { engine, time_range: TimeRange { start, .. }, .. } = *options;
-    let is_told = matches!(survey, Some(Ok(_)));
-    let is_cut = kind == TrackKind::Video && engine == Engine::Auto && !start.is_zero();
-    (is_cut && !is_told).then(|| start.saturating_add(begin(inputs)))
+    let is_indexed = matches!(index, Some(Ok(_)));
+    let is_trimmed = kind == TrackKind::Video && engine == Engine::Auto && !start.is_zero();
+    (is_trimmed && !is_indexed).then(|| start.saturating_add(begin(inputs)))
 }
 
-/// The tracks spliced, or why not; `None` if nobody wants that.
+/// Plans a splice of the tracks; `None` if an index was not read or the engine is `ffmpeg`.
 fn try_splice(
     inputs: &[ProbedInput],
-    surveys: &[Option<Surveyed>],
+    indexes: &[Option<IndexResult>],
     options: &OutputOptions,
-    tags: &Metadata,
+    metadata: &Metadata,
 ) -> Option<Result<splice::Plan, SpliceRefusal>> {
     if options.engine == Engine::Ffmpeg {
         return None;
     }
-    let surveys = surveys.iter().map(Option::as_ref).collect::<Option<Vec<_>>>()?;
-    let tracks = inputs.iter().zip(surveys).map(|(input, survey)| match survey {
-        Ok(survey) => Ok((input.kind, survey)),
+    let indexes = indexes.iter().map(Option::as_ref).collect::<Option<Vec<_>>>()?;
+    let tracks = inputs.iter().zip(indexes).map(|(input, index)| match index {
+        Ok(index) => Ok((input.kind, index)),
         Err(why) => Err(SpliceRefusal { track: Some(input.kind), why: *why }),
     });
-    let options = splice::Options {
-        container: options.container,
-        time_range: options.time_range,
-        metadata: tags,
-    };
+    let options =
+        splice::Options { container: options.container, time_range: options.time_range, metadata };
     Some(tracks.collect::<Result<Vec<_>, _>>().and_then(|tracks| {
         splice::plan(&tracks, &options).map_err(|why| SpliceRefusal { track: None, why })
     }))
 }
 
-/// A part that begins with a key frame of its picture, where that is known: ffmpeg would leave out all of
-/// it up to the next one. What is decoded before the start is left out, whenever it is shown.
-fn with_entry(
+/// Moves the start of a time range back to the key frame before it, where that is known: ffmpeg would
+/// drop the video up to the next key frame. What is decoded before the start is dropped, whenever it is
+/// presented.
+fn from_key_frame(
     inputs: &[ProbedInput],
-    surveys: &[Option<Surveyed>],
+    indexes: &[Option<IndexResult>],
     key_frame: Option<Duration>,
-    trim: TimeRange,
+    range: TimeRange,
 ) -> TimeRange {
     let begin = begin(inputs);
-    let start = trim.start.saturating_add(begin);
-    let mut picture =
-        inputs.iter().zip(surveys).filter(|(ProbedInput { kind, probe: head }, _)| {
-            let end = head.video_end.or(head.end);
-            *kind == TrackKind::Video && end.is_none_or(|end| end > start)
-        });
-    let entry = picture.find_map(|(_, survey)| match survey {
-        Some(Ok(survey)) => survey.entry(start),
+    let start = range.start.saturating_add(begin);
+    let mut videos = inputs.iter().zip(indexes).filter(|(ProbedInput { kind, probe: info }, _)| {
+        let end = info.video_end.or(info.end);
+        *kind == TrackKind::Video && end.is_none_or(|end| end > start)
+    });
+    let entry = videos.find_map(|(_, index)| match index {
+        Some(Ok(index)) => index.entry(start),
         _ => key_frame.filter(|key_frame| *key_frame <= start),
     });
-    match entry.filter(|_| !trim.start.is_zero()) {
-        Some(entry) => TimeRange { start: entry.saturating_sub(begin), ..trim },
-        None => trim,
+    match entry.filter(|_| !range.start.is_zero()) {
+        Some(entry) => TimeRange { start: entry.saturating_sub(begin), ..range },
+        None => range,
     }
 }
 
-/// What ffmpeg is given instead of files: a film with its samples in its index as if it were made for
-/// streaming, with that index in front and no more than what is wanted. The inputs are then such
-/// files. One with its index at its end can be joined in no other way.
+/// Plans what ffmpeg reads instead of the remote files: a progressive MP4 as if it were made for
+/// streaming, with its index in front and only the samples of the time range. Updates `inputs`
+/// accordingly. ffmpeg cannot read a file with its index at its end from a pipe in any other way.
 fn feeds(
     inputs: &mut [ProbedInput],
-    surveys: &[Option<Surveyed>],
-    trim: TimeRange,
+    indexes: &[Option<IndexResult>],
+    range: TimeRange,
 ) -> Result<Vec<Option<splice::Plan>>, Error> {
     let alone = inputs.len() == 1;
-    let trim = if trim.is_full() { trim } else { trim.on_clock_from(begin(inputs)) };
+    let range = if range.is_full() { range } else { range.on_clock_from(begin(inputs)) };
     let mut feeds = Vec::with_capacity(inputs.len());
-    for (input, survey) in inputs.iter_mut().zip(surveys) {
-        let laid_out = match survey {
-            Some(Ok(survey)) => splice::for_streaming((input.kind, survey), alone, trim),
+    for (input, index) in inputs.iter_mut().zip(indexes) {
+        let planned = match index {
+            Some(Ok(index)) => splice::for_streaming((input.kind, index), alone, range),
             Some(Err(why)) => Some(Err(*why)),
             None => None,
         };
-        feeds.push(match laid_out {
+        feeds.push(match planned {
             Some(Ok(plan)) => {
                 let view = View::front(plan.head(), Some(plan.len()), false);
-                if let Probe::Recognised(head) = probe(&view) {
-                    // Cut, it keeps its clock.
-                    input.probe = ProbeInfo { begin: input.probe.begin, ..head };
+                if let Probe::Recognised(info) = probe(&view) {
+                    // A trimmed file keeps its clock.
+                    input.probe = ProbeInfo { begin: input.probe.begin, ..info };
                 }
                 Some(plan)
             }
@@ -239,44 +241,44 @@ fn feeds(
     Ok(feeds)
 }
 
-/// Whether a lone file is what is wanted as it is.
+/// Whether a lone file already is what was requested.
 fn is_passable(lone: ProbedInput, options: &OutputOptions) -> bool {
     options.engine != Engine::Ffmpeg
         && options.time_range.is_full()
-        && is_as_asked(lone)
+        && is_of_its_kind(lone)
         && fits(lone.probe.format, options.container)
 }
 
-/// Whether a file holds what it was named for: who asks for a picture takes the sound in it, but
-/// who asks for sound alone does not want the film.
-fn is_as_asked(ProbedInput { kind, probe: head }: ProbedInput) -> bool {
-    kind == TrackKind::Video || head.has_picture == Some(false)
+/// Whether a file holds the requested kind of media: a `video` may have audio in it, but an `audio` must
+/// not have video.
+fn is_of_its_kind(ProbedInput { kind, probe: info }: ProbedInput) -> bool {
+    kind == TrackKind::Video || info.has_picture == Some(false)
 }
 
-/// Whether a file of this format is what a client would like.
-fn fits(format: Format, wanted: ContainerChoice) -> bool {
-    match wanted {
+/// Whether a file of this format satisfies the requested container.
+fn fits(format: Format, container: ContainerChoice) -> bool {
+    match container {
         ContainerChoice::Auto => true,
         ContainerChoice::Mp4 => format == Format::Mp4,
         ContainerChoice::Webm => format == Format::Webm,
         ContainerChoice::Mkv => format == Format::Matroska,
         ContainerChoice::M4a => format == Format::Mp4,
         ContainerChoice::Mp3 => format == Format::Mp3,
-        // Ogg may have Vorbis in it.
+        // Ogg may hold Vorbis.
         ContainerChoice::Opus => false,
     }
 }
 
-/// Media types as IANA has them; RFC 5334 for Ogg.
-fn output_type(ProbedInput { kind, probe: head }: ProbedInput) -> OutputType {
+/// Returns the media type as registered with IANA (RFC 5334 for Ogg), and the file name extension.
+fn output_type(ProbedInput { kind, probe: info }: ProbedInput) -> OutputType {
     let kinds = std::iter::once(kind);
-    let (media_type, extension) = match head.format {
+    let (media_type, extension) = match info.format {
         Format::Mp4 => return type_of(Container::Mp4, kinds),
         Format::Webm => return type_of(Container::Webm, kinds),
         Format::Matroska => return type_of(Container::Mkv, kinds),
         Format::Ogg if kind == TrackKind::Video => ("video/ogg", "ogv"),
         Format::Ogg => ("audio/ogg", "ogg"),
-        Format::Mp3 if head.audio == Some(Codec::Mp2) => ("audio/mpeg", "mp2"),
+        Format::Mp3 if info.audio == Some(Codec::Mp2) => ("audio/mpeg", "mp2"),
         Format::Mp3 => ("audio/mpeg", "mp3"),
         Format::Adts => ("audio/aac", "aac"),
         Format::Flac => ("audio/flac", "flac"),
@@ -292,11 +294,11 @@ fn output_type(ProbedInput { kind, probe: head }: ProbedInput) -> OutputType {
     OutputType { media_type, extension }
 }
 
-/// Whether nothing of the film is left, as far as it is known how long it plays.
-fn is_beyond(inputs: &[ProbedInput], trim: TimeRange) -> bool {
+/// Whether the time range starts after the end of all inputs; `false` if an end is unknown.
+fn starts_beyond_end(inputs: &[ProbedInput], range: TimeRange) -> bool {
     let ends = inputs.iter().map(|input| input.probe.end).collect::<Option<Vec<_>>>();
     let last = ends.and_then(|ends| ends.into_iter().max());
-    last.is_some_and(|last| trim.start.saturating_add(begin(inputs)) >= last)
+    last.is_some_and(|last| range.start.saturating_add(begin(inputs)) >= last)
 }
 
 #[cfg(test)]
@@ -304,15 +306,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lone_file_that_is_as_wanted_is_passed_through() {
-        let plan = |format, wanted, index_first| {
-            let head = ProbeInfo { index_first, has_picture: Some(false), ..ProbeInfo::of(format) };
-            let survey = (!index_first).then_some(Err(Unsupported("it is none")));
+    fn a_lone_file_of_the_requested_kind_is_passed_through() {
+        let plan = |format, container, index_first| {
+            let info = ProbeInfo { index_first, has_picture: Some(false), ..ProbeInfo::of(format) };
+            let index = (!index_first).then_some(Err(Unsupported("it has none")));
             plan(
-                vec![ProbedInput { kind: TrackKind::Audio, probe: head }],
-                &[survey],
+                vec![ProbedInput { kind: TrackKind::Audio, probe: info }],
+                &[index],
                 None,
-                &OutputOptions { container: wanted, ..OutputOptions::default() },
+                &OutputOptions { container, ..OutputOptions::default() },
                 &Metadata::default(),
             )
         };

@@ -1,6 +1,6 @@
-//! The picture of a film: for the page that shows it, and as the cover of its file.
+//! Fetches the thumbnail of a page's media, for the web page and as cover art.
 //!
-//! Must never pass on what is no picture, nor keep more of it than a page needs.
+//! **Invariant:** passes on images only, of at most [`MAX_SIZE`].
 
 use std::sync::Arc;
 use std::thread;
@@ -12,30 +12,30 @@ use crate::http_client::UpstreamClient;
 use crate::media::page_media::PageMedia;
 use crate::media::{CoverArt, Track, TrackKind};
 
-/// One that is larger is none for a page, nor for the head of a file.
+/// The maximum size in bytes: larger images suit neither a web page nor cover art.
 const MAX_SIZE: usize = 2 << 20;
 
-/// A picture.
+/// An image.
 pub struct Thumbnail {
-    /// What it is, by its first bytes; whatever else it claims to be, nobody gets it from us.
+    /// The media type by the first bytes; the upstream's Content-Type is ignored.
     pub media_type: &'static str,
-    /// The file.
+    /// The content of the file.
     pub bytes: Vec<u8>,
 }
 
 impl Thumbnail {
-    /// The picture of a film that has one.
+    /// Fetches the thumbnail of a page's media, if there is one.
     pub fn fetch(
-        offer: &PageMedia,
+        media: &PageMedia,
         upstream: &UpstreamClient,
         cancel: &Arc<CancelToken>,
     ) -> Result<Thumbnail, Error> {
-        let location = offer.thumbnail.clone().ok_or(Error::NoThumbnail)?;
+        let location = media.thumbnail.clone().ok_or(Error::NoThumbnail)?;
         let track = Track { kind: TrackKind::Video, location, refresh: None };
         let bytes = download(&track, upstream, cancel).map_err(|error| match error {
-            // It is no track, so none is to blame.
+            // The error would name a track, and no track caused it.
             Error::Upstream { fault, .. } => {
-                log::debug!("the picture of a film, from {:?}: {fault}", track.location);
+                log::debug!("cannot fetch a thumbnail from {:?}: {fault}", track.location);
                 Error::NoThumbnail
             }
             error => error,
@@ -47,7 +47,7 @@ impl Thumbnail {
         }
     }
 
-    /// The same as a cover, which is of the two kinds that players know.
+    /// Converts the image to cover art: JPEG or PNG, the formats that MP4 and players support.
     pub fn cover(self) -> Result<CoverArt, Error> {
         let is_jpeg = match self.media_type {
             "image/jpeg" => true,
@@ -58,7 +58,7 @@ impl Thumbnail {
     }
 }
 
-/// All of a file, if it is not too large.
+/// Downloads a file; `None` if it is larger than [`MAX_SIZE`].
 fn download(
     track: &Track,
     upstream: &UpstreamClient,
@@ -78,6 +78,7 @@ fn download(
     })
 }
 
+/// Returns the media type of an image by its first bytes.
 fn media_type(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),

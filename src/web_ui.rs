@@ -1,8 +1,7 @@
-//! The page at `/`: one file of HTML with its style and its script, which works without the
-//! script too and asks no other host for anything. Beside it what makes it an app: an icon, and a
-//! manifest through which a phone offers it for sharing.
+//! Serves the web page: one HTML file with inline style and script, which also works without the script,
+//! and the manifest and icon through which phones install it and share links with it.
 //!
-//! It must never let a link that was given to it be anything but text.
+//! **Invariant:** a prefilled link is text; the page loads nothing from other hosts.
 
 use std::sync::LazyLock;
 
@@ -10,49 +9,49 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use ring::digest::{SHA256, digest};
 
 use crate::http_server::Response;
-use crate::http_server::response::escape;
+use crate::http_server::response::escape_html;
 
 const PAGE: &str = include_str!("page.html");
 const MANIFEST: &str = include_str!("page/manifest.webmanifest");
 const ICON: &str = include_str!("page/icon.svg");
 
-/// Where in the page the link goes.
+/// The placeholder of the link in the page.
 const LINK: &str = "{{link}}";
 
-/// Icon and manifest may be an hour old; they change with the program only.
+/// Icon and manifest may be cached for an hour; they change only with the program.
 const CACHE_CONTROL: &str = "max-age=3600";
 
-/// What stands in the field when the page opens.
+/// The initial content of the form.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Prefill {
-    /// The link to a page with a video; empty if there is none.
+    /// The page link; may be empty.
     pub link: String,
 }
 
-/// The page as an answer.
-pub fn reply(prefill: &Prefill) -> Response {
-    Response::ok("text/html; charset=utf-8", PAGE.replace(LINK, &escape(&prefill.link)))
-        // May be kept, but not without asking for it again: a browser that goes back then finds
-        // the page as it was left, with what was typed.
+/// Returns the page.
+pub fn page(prefill: &Prefill) -> Response {
+    Response::ok("text/html; charset=utf-8", PAGE.replace(LINK, &escape_html(&prefill.link)))
+        // Not no-store: a browser that navigates back restores the page with its form content.
         .with("Cache-Control", "no-cache")
         .with("Content-Security-Policy", CSP.as_str())
-        // The link in the field is nobody else's business.
+        // The URL may contain the prefilled link.
         .with("Referrer-Policy", "no-referrer")
 }
 
-/// What the page is as an app, and that links can be shared with it.
+/// Returns the web app manifest, which declares the page as a target for shared links.
 pub fn manifest() -> Response {
     Response::ok("application/manifest+json", MANIFEST).with("Cache-Control", CACHE_CONTROL)
 }
 
-/// The page's icon.
+/// Returns the icon.
 pub fn icon() -> Response {
     Response::ok("image/svg+xml", ICON)
         .with("Cache-Control", CACHE_CONTROL)
         .with("Content-Security-Policy", "default-src 'none'")
 }
 
-/// Only the page's own script and style run, and everything comes from this server.
+/// The Content-Security-Policy: only the inline script and style of the page, identified by their
+/// hashes, and only content of this server.
 static CSP: LazyLock<String> = LazyLock::new(|| {
     format!(
         "default-src 'self'; script-src {}; style-src {}; img-src 'self'; media-src 'self'; \
@@ -62,13 +61,13 @@ static CSP: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// What stands in the page's only element of this name.
+/// Returns the text of the page's only element of this name.
 fn element_text(element: &str) -> &'static str {
-    let begun = PAGE.split_once(&format!("<{element}>")).map_or("", |(_, rest)| rest);
-    begun.split_once(&format!("</{element}>")).map_or("", |(text, _)| text)
+    let rest = PAGE.split_once(&format!("<{element}>")).map_or("", |(_, rest)| rest);
+    rest.split_once(&format!("</{element}>")).map_or("", |(text, _)| text)
 }
 
-/// A text as a policy names it (CSP Level 3, §2.3.1).
+/// Returns the hash source of an inline text (CSP Level 3, §2.3.1).
 fn hash(text: &str) -> String {
     format!("'sha256-{}'", BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes())))
 }
@@ -77,20 +76,20 @@ fn hash(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Bytes; what a phone on a bad line waits for.
-    const LARGEST: usize = 30_000;
+    /// In bytes: the page must load quickly on a slow mobile connection.
+    const MAX_PAGE_SIZE: usize = 30_000;
 
     fn html(link: &str) -> String {
-        PAGE.replace(LINK, &escape(link))
+        PAGE.replace(LINK, &escape_html(link))
     }
 
     #[test]
     fn the_page_is_small_and_whole() {
-        assert!(PAGE.len() < LARGEST, "{} bytes", PAGE.len());
+        assert!(PAGE.len() < MAX_PAGE_SIZE, "{} bytes", PAGE.len());
         for element in ["<script>", "</script>", "<style>", "</style>", LINK] {
             assert_eq!(PAGE.matches(element).count(), 1, "{element}");
         }
-        // These would need more than the policy gives.
+        // The policy forbids these.
         for refused in [" style=", " onclick=", "<script ", "<style ", "url(", "@import", "eval("] {
             assert!(!PAGE.contains(refused), "{refused}");
         }
@@ -127,7 +126,7 @@ mod tests {
         assert!(page.contains(&format!("value=\"{text}\"")), "{page}");
         assert_eq!(page.matches("<script").count(), 1);
         assert!(html("").contains("value=\"\""));
-        // What would be put in again if it were put in twice.
+        // A placeholder in the link is not replaced again.
         assert!(html("{{link}}").contains("value=\"{{link}}\""));
     }
 

@@ -1,4 +1,5 @@
-//! What splice looks at: the heads of the tracks, and whatever else tells of their layout.
+//! Reads the indexes of remote tracks for splice: at their beginnings, or at any other offset by range
+//! requests.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,19 +18,19 @@ use crate::memory_budget::Reservation;
 use crate::splice::{self, NextRead, ReadAt, SurveyError, TrackIndex};
 use crate::strategy;
 
-/// What lies no further behind the bytes that are here is read on to rather than asked for.
+/// The largest gap after the buffered bytes that is read through instead of sending a range request.
 const MAX_SKIP_AHEAD: u64 = 256 << 10;
-/// No more than this is kept of the beginning of a file.
+/// The maximum number of buffered bytes from the beginning of a file.
 const MAX_BUFFERED: u64 = 48 << 20;
 
-/// What a chain of looks may have at hand, more or less.
+/// The approximate memory of one chain of reads.
 const CHAIN_WINDOW: u64 = 512 << 10;
 
-/// While an index is read, there are so many copies of it, or of what is made of it.
-const COPIES_OF_INDEX: u64 = 4;
+/// How many copies of an index, raw or parsed, exist while it is read.
+const INDEX_COPIES: u64 = 4;
 
-/// Surveys a track whose upstream has answered, or says why that is of no use.
-pub(super) fn survey<'scope, 'env>(
+/// Reads the index of a track whose upstream has responded, or returns why splice does not support it.
+pub(super) fn read_index<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     context: &'scope DownloadContext<'_, '_, '_>,
     track: &Track,
@@ -38,39 +39,39 @@ pub(super) fn survey<'scope, 'env>(
     memory: &mut Reservation,
 ) -> Result<Result<TrackIndex, Unsupported>, Error> {
     let Some(len) = source.file().len.filter(|_| source.file().ranged) else {
-        return Ok(Err(Unsupported("its upstream does not send parts of it")));
+        return Ok(Err(Unsupported("its upstream does not support byte ranges")));
     };
     let deadline = Instant::now() + context.app.config.muxer.plan_timeout.0;
-    let mut looking = IndexReader { scope, context, source, len, deadline, memory };
+    let mut reader = IndexReader { scope, context, source, len, deadline, memory };
     let DownloadContext { media, options, .. } = context;
-    let gathered = if strategy::is_gathered(input, media.tracks.len(), options) {
-        Some(splice::read_gathered_index(&mut looking))
+    let gathered = if strategy::wants_single_index(input, media.tracks.len(), options) {
+        Some(splice::read_gathered_index(&mut reader))
     } else {
         None
     };
-    let surveyed = match gathered {
-        // A part of it must be made, if only of fragments.
+    let gathered = match gathered {
+        // A time range must be spliced, if only from fragments.
         Some(Err(SurveyError::Refused(_))) if !options.time_range.is_full() => None,
         other => other,
     };
-    match surveyed
-        .unwrap_or_else(|| splice::read_index(input.probe.format, &mut looking, options.time_range))
+    match gathered
+        .unwrap_or_else(|| splice::read_index(input.probe.format, &mut reader, options.time_range))
     {
-        Ok(survey) => Ok(Ok(survey)),
-        Err(SurveyError::Refused(refusal)) => Ok(Err(refusal)),
+        Ok(index) => Ok(Ok(index)),
+        Err(SurveyError::Refused(unsupported)) => Ok(Err(unsupported)),
         Err(SurveyError::Incomplete(how)) => Err(incomplete(track.kind, how)),
         Err(SurveyError::Failed(error)) => Err(error),
     }
 }
 
-/// Makes sure that an MP4 file whose end nobody will have seen with all that is in front of it is not
-/// cut, as far as its boxes tell.
-pub(super) fn check<'scope, 'env>(
+/// Verifies by its top-level boxes that an MP4 is not truncated. For ranges that begin after the first
+/// byte, where completeness cannot be followed while the file is sent.
+pub(super) fn check_boxes<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     context: &'scope DownloadContext<'_, '_, '_>,
-    opened: &mut ProbedTrack<'scope, 'env>,
+    probed: &mut ProbedTrack<'scope, 'env>,
 ) -> Result<(), Error> {
-    let (ProbedTrack { source, input, memory, .. }, [track]) = (opened, &context.media.tracks[..])
+    let (ProbedTrack { source, input, memory, .. }, [track]) = (probed, &context.media.tracks[..])
     else {
         return Ok(());
     };
@@ -78,30 +79,31 @@ pub(super) fn check<'scope, 'env>(
         return Ok(());
     };
     let deadline = Instant::now() + context.app.config.muxer.plan_timeout.0;
-    let mut looking = IndexReader { scope, context, source, len, deadline, memory };
-    match splice::check_boxes(&mut looking) {
+    let mut reader = IndexReader { scope, context, source, len, deadline, memory };
+    match splice::check_boxes(&mut reader) {
         Ok(()) | Err(SurveyError::Refused(_)) => Ok(()),
         Err(SurveyError::Incomplete(how)) => Err(incomplete(track.kind, how)),
         Err(SurveyError::Failed(error)) => Err(error),
     }
 }
 
-/// Finds out with which key frame a part begins of a video whose survey does not tell.
+/// Searches for the key frame before the start of the time range, in a video without an index of key
+/// frames.
 pub(super) fn find_key_frame<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     context: &'scope DownloadContext<'_, '_, '_>,
     tracks: &mut [ProbedTrack<'scope, 'env>],
 ) -> Result<Option<Duration>, Error> {
     let inputs: Vec<ProbedInput> = tracks.iter().map(|track| track.input).collect();
-    for (opened, track) in tracks.iter_mut().zip(&context.media.tracks) {
-        let ProbedTrack { source, input, memory, survey, .. } = opened;
+    for (probed, track) in tracks.iter_mut().zip(&context.media.tracks) {
+        let ProbedTrack { source, input, memory, index, .. } = probed;
         let start =
-            strategy::awaits_key_frame(&inputs, input.kind, survey.as_ref(), &context.options);
+            strategy::key_frame_target(&inputs, input.kind, index.as_ref(), &context.options);
         let Some(start) = start else { continue };
         let Some(len) = source.file().len.filter(|_| source.file().ranged) else { continue };
         let deadline = Instant::now() + context.app.config.muxer.plan_timeout.0;
-        let mut looking = IndexReader { scope, context, source, len, deadline, memory };
-        return match splice::key_frame(input.probe.format, &mut looking, start) {
+        let mut reader = IndexReader { scope, context, source, len, deadline, memory };
+        return match splice::key_frame(input.probe.format, &mut reader, start) {
             Ok(found) => Ok(found),
             Err(SurveyError::Refused(_)) => Ok(None),
             Err(SurveyError::Incomplete(how)) => Err(incomplete(track.kind, how)),
@@ -111,9 +113,8 @@ pub(super) fn find_key_frame<'scope, 'env>(
     Ok(None)
 }
 
-/// Bytes at `at` of a file that is being recognised, as many as a look takes; nothing if they cannot be
-/// seen there.
-pub(super) fn sniff_far<'scope, 'env>(
+/// Reads [`PROBE_SIZE`] bytes at `at` of a file that is being probed; none if they cannot be read.
+pub(super) fn probe_at<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     context: &'scope DownloadContext<'_, '_, '_>,
     source: &mut TrackReader<'scope, 'env>,
@@ -128,20 +129,21 @@ pub(super) fn sniff_far<'scope, 'env>(
     if at >= end {
         return Ok(Vec::new());
     }
-    let mut looking = IndexReader { scope, context, source, len, deadline, memory };
-    match looking.read_at(at..end) {
+    let mut reader = IndexReader { scope, context, source, len, deadline, memory };
+    match reader.read_at(at..end) {
         Ok(bytes) => Ok(bytes.into_owned()),
         Err(SurveyError::Refused(_) | SurveyError::Incomplete(_)) => Ok(Vec::new()),
         Err(SurveyError::Failed(error)) => Err(error),
     }
 }
 
+/// Random access to a remote file, with a deadline and a memory reservation.
 struct IndexReader<'l, 'scope, 'env, 'a> {
     scope: &'scope Scope<'scope, 'env>,
     context: &'scope DownloadContext<'a, 'a, 'a>,
     source: &'l mut TrackReader<'scope, 'env>,
     len: u64,
-    /// Until when everything must have been seen.
+    /// When all reads must be done.
     deadline: Instant,
     memory: &'l mut Reservation,
 }
@@ -152,11 +154,11 @@ impl ReadAt for IndexReader<'_, '_, '_, '_> {
     }
 
     fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
-        let here = self.source.peeked().len() as u64;
-        let is_near = range.end <= MAX_BUFFERED && range.start <= here + MAX_SKIP_AHEAD;
-        let more = range.end.saturating_sub(if is_near { here } else { range.start });
-        if !self.memory.grow((here + more).saturating_mul(COPIES_OF_INDEX)) {
-            return Err(Unsupported("too many long indexes are being read").into());
+        let buffered = self.source.peeked().len() as u64;
+        let is_near = range.end <= MAX_BUFFERED && range.start <= buffered + MAX_SKIP_AHEAD;
+        let more = range.end.saturating_sub(if is_near { buffered } else { range.start });
+        if !self.memory.grow((buffered + more).saturating_mul(INDEX_COPIES)) {
+            return Err(OUT_OF_MEMORY.into());
         }
         if is_near {
             self.buffered(range).map(Cow::from)
@@ -167,34 +169,34 @@ impl ReadAt for IndexReader<'_, '_, '_, '_> {
 
     fn chains(&mut self, begins: Vec<Range<u64>>, next: &NextRead<'_>) -> Result<(), SurveyError> {
         if !self.memory.grow((begins.len() as u64).saturating_mul(CHAIN_WINDOW)) {
-            return Err(Unsupported("too many long indexes are being read").into());
+            return Err(OUT_OF_MEMORY.into());
         }
-        let (far, is_over) = (self.remote_reads(), &AtomicBool::new(false));
-        // Together they go from where the first one begins to the end of the file.
+        let (remote, is_over) = (self.remote_reads(), &AtomicBool::new(false));
+        // Together the chains cover the file from the first begin to its end.
         let total = begins.first().map_or(0, |first| self.len.saturating_sub(first.start));
-        let (far, pace) = (&far, &Pace::new(self.deadline, total));
-        let ended = thread::scope(|threads| {
+        let (remote, scan) = (&remote, &ScanProgress::new(self.deadline, total));
+        let results = thread::scope(|threads| {
             let chains = begins.into_iter().enumerate().map(|(chain, begin)| {
                 let work = move || {
-                    let ended = far.chain(chain, begin, next, pace, is_over);
-                    is_over.fetch_or(ended.is_err(), Ordering::Relaxed);
-                    ended
+                    let result = remote.read_chain(chain, begin, next, scan, is_over);
+                    is_over.fetch_or(result.is_err(), Ordering::Relaxed);
+                    result
                 };
-                let thread = thread::Builder::new().name("look".into());
+                let thread = thread::Builder::new().name("index".into());
                 let started = thread.spawn_scoped(threads, work);
                 started.map_err(|e| Error::system("start a thread", &e))
             });
             let chains: Vec<_> = chains.collect();
             is_over.fetch_or(chains.iter().any(Result::is_err), Ordering::Relaxed);
-            let ended = chains.into_iter().map(|chain| match chain {
+            let results = chains.into_iter().map(|chain| match chain {
                 Ok(chain) => chain.join().unwrap_or(Err(PANICKED.into())),
                 Err(error) => Err(error.into()),
             });
-            ended.collect::<Vec<_>>()
+            results.collect::<Vec<_>>()
         });
-        // Those that were ended by another one's failure have none of their own.
+        // Chains that ended because another one failed have no error of their own.
         for source in
-            ended.into_iter().collect::<Result<Vec<_>, SurveyError>>()?.into_iter().flatten()
+            results.into_iter().collect::<Result<Vec<_>, SurveyError>>()?.into_iter().flatten()
         {
             self.source.absorb(source)?;
         }
@@ -207,16 +209,17 @@ impl ReadAt for IndexReader<'_, '_, '_, '_> {
 }
 
 impl<'scope, 'env, 'a> IndexReader<'_, 'scope, 'env, 'a> {
-    /// What the head reaches, or will.
+    /// Reads a range from the buffered beginning of the file, which grows as needed.
     fn buffered(&mut self, range: Range<u64>) -> Result<&[u8], SurveyError> {
-        // Neither is more than fits into memory.
+        // Both are at most MAX_BUFFERED.
         let (from, to) = (range.start as usize, range.end as usize);
         self.source.set_size_hint(range.end.saturating_sub(self.source.peeked().len() as u64));
-        let looked = self.fill_up_to(to);
+        let filled = self.fill_up_to(to);
         self.source.set_size_hint(0);
-        looked.map(|()| &self.source.peeked()[from..to])
+        filled.map(|()| &self.source.peeked()[from..to])
     }
 
+    /// Buffers the file up to `end`.
     fn fill_up_to(&mut self, end: usize) -> Result<(), SurveyError> {
         while self.source.peeked().len() < end {
             self.check_deadline()?;
@@ -227,16 +230,16 @@ impl<'scope, 'env, 'a> IndexReader<'_, 'scope, 'env, 'a> {
         Ok(())
     }
 
-    /// What is asked for by itself.
+    /// Reads a range by a request of its own.
     fn remote(&mut self, range: Range<u64>) -> Result<Vec<u8>, SurveyError> {
-        let (source, bytes) = self.remote_reads().look(None, range)?;
+        let (source, bytes) = self.remote_reads().read(None, range)?;
         self.source.absorb(source)?;
         Ok(bytes)
     }
 
     fn remote_reads(&self) -> RemoteReads<'_, 'scope, 'env, 'a> {
         let (scope, context, deadline) = (self.scope, self.context, self.deadline);
-        // Its location may be another one by now.
+        // The current location, which may have been refreshed.
         let (track, file) = (self.source.as_track(), self.source.file());
         RemoteReads { scope, context, track, file, deadline }
     }
@@ -246,50 +249,55 @@ impl<'scope, 'env, 'a> IndexReader<'_, 'scope, 'env, 'a> {
     }
 }
 
-const TOO_LONG: Unsupported = Unsupported("its index took too long to read");
+const TOO_SLOW: Unsupported = Unsupported("reading its index exceeds muxer.plan_timeout");
+const OUT_OF_MEMORY: Unsupported =
+    Unsupported("too many long indexes are being read at the same time");
 
 fn check_deadline(deadline: Instant) -> Result<(), Unsupported> {
-    if Instant::now() > deadline { Err(TOO_LONG) } else { Ok(()) }
+    if Instant::now() > deadline { Err(TOO_SLOW) } else { Ok(()) }
 }
 
-/// How fast a file is walked along, at several places at once.
-struct Pace {
-    begun: Instant,
-    /// How long it may take.
-    most: Duration,
-    /// How long all of it is but for what the first looks saw, which are longer than those behind them.
+/// The progress of parallel chains of reads along a file.
+struct ScanProgress {
+    started: Instant,
+    /// The available time.
+    limit: Duration,
+    /// The length of the file without the extents of the first read of each chain, which are longer than
+    /// those of later reads.
     total: AtomicU64,
-    /// How much of that is behind.
-    passed: AtomicU64,
+    /// How much of that was scanned.
+    scanned: AtomicU64,
 }
 
-impl Pace {
-    fn new(deadline: Instant, total: u64) -> Pace {
-        let begun = Instant::now();
-        let most = deadline.saturating_duration_since(begun);
-        Pace { begun, most, total: AtomicU64::new(total), passed: AtomicU64::new(0) }
+impl ScanProgress {
+    fn new(deadline: Instant, total: u64) -> ScanProgress {
+        let started = Instant::now();
+        let limit = deadline.saturating_duration_since(started);
+        ScanProgress { started, limit, total: AtomicU64::new(total), scanned: AtomicU64::new(0) }
     }
 
-    fn passed(&self, bytes: u64, at_first: bool) {
-        if at_first {
+    /// Records the extent of one read.
+    fn record(&self, bytes: u64, is_first: bool) {
+        if is_first {
             let rest = |total: u64| Some(total.saturating_sub(bytes));
-            // It never says no.
+            // The closure always returns a value.
             self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).ok();
         } else {
-            self.passed.fetch_add(bytes, Ordering::Relaxed);
+            self.scanned.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
-    /// Whether a quarter of the time is over, and all of the file would take more than twice of it.
+    /// Whether a quarter of the time has passed, and at this rate the file takes more than twice the limit.
     fn is_hopeless(&self, now: Instant) -> bool {
-        let elapsed = now.saturating_duration_since(self.begun);
-        let passed = self.passed.load(Ordering::Relaxed);
-        let whole = elapsed.as_secs_f64() * self.total.load(Ordering::Relaxed) as f64;
-        elapsed > self.most / 4 && whole > 2.0 * self.most.as_secs_f64() * passed as f64
+        let elapsed = now.saturating_duration_since(self.started);
+        let scanned = self.scanned.load(Ordering::Relaxed) as f64;
+        let total = self.total.load(Ordering::Relaxed) as f64;
+        elapsed > self.limit / 4
+            && elapsed.as_secs_f64() * total > 2.0 * self.limit.as_secs_f64() * scanned
     }
 }
 
-/// What it takes to look anywhere in a file, on whatever thread.
+/// Reads ranges of a file on any thread.
 struct RemoteReads<'l, 'scope, 'env, 'a> {
     scope: &'scope Scope<'scope, 'env>,
     context: &'scope DownloadContext<'a, 'a, 'a>,
@@ -299,8 +307,8 @@ struct RemoteReads<'l, 'scope, 'env, 'a> {
 }
 
 impl<'scope, 'env> RemoteReads<'_, 'scope, 'env, '_> {
-    /// These bytes, on the connection of a source that has looked elsewhere, or on one of its own.
-    fn look(
+    /// Reads a range, with a source that is done with another one, or with a new source.
+    fn read(
         &self,
         source: Option<TrackReader<'scope, 'env>>,
         range: Range<u64>,
@@ -334,31 +342,32 @@ impl<'scope, 'env> RemoteReads<'_, 'scope, 'env, '_> {
         Ok((source, bytes))
     }
 
-    /// Looks along a chain to its end, or until all are over, or without hope.
-    fn chain(
+    /// Reads a chain, in which each read tells the range of the next, until it ends, another chain fails,
+    /// or it cannot end in time.
+    fn read_chain(
         &self,
         chain: usize,
         begin: Range<u64>,
         next: &NextRead<'_>,
-        pace: &Pace,
+        scan: &ScanProgress,
         is_over: &AtomicBool,
     ) -> Result<Option<TrackReader<'scope, 'env>>, SurveyError> {
-        let (first, mut source, mut wanted) = (begin.start, None, Some(begin));
-        while let Some(range) = wanted.filter(|_| !is_over.load(Ordering::Relaxed)) {
+        let (first, mut source, mut next_range) = (begin.start, None, Some(begin));
+        while let Some(range) = next_range.filter(|_| !is_over.load(Ordering::Relaxed)) {
             let at = range.start;
-            let (same, bytes) = self.look(source, range)?;
-            source = Some(same);
-            wanted = next(chain, at, &bytes)?;
-            let passed = wanted.as_ref().map_or(0, |next| next.start.saturating_sub(at));
-            pace.passed(passed, at == first);
-            if wanted.is_some() && pace.is_hopeless(Instant::now()) {
-                return Err(TOO_LONG.into());
+            let (used, bytes) = self.read(source, range)?;
+            source = Some(used);
+            next_range = next(chain, at, &bytes)?;
+            let extent = next_range.as_ref().map_or(0, |next| next.start.saturating_sub(at));
+            scan.record(extent, at == first);
+            if next_range.is_some() && scan.is_hopeless(Instant::now()) {
+                return Err(TOO_SLOW.into());
             }
         }
         Ok(source)
     }
 
-    /// A source gives all that it was asked for, or fails; this is for the case that it does not.
+    /// The error of a source that ended early without an error.
     fn truncated(&self, received: u64) -> SurveyError {
         let fault = UpstreamError::Truncated { received, announced: self.file.len };
         Error::Upstream { track: self.track.kind, fault }.into()
@@ -370,16 +379,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hope_is_lost_after_a_while_and_only_far_behind() {
-        let pace = Pace::new(Instant::now() + Duration::from_secs(20), 1500);
-        pace.passed(500, true);
-        let after = |passed: u64, seconds: u64| {
-            pace.passed.store(passed, Ordering::Relaxed);
-            pace.is_hopeless(pace.begun + Duration::from_secs(seconds))
+    fn a_scan_is_given_up_late_and_only_if_it_is_far_too_slow() {
+        let scan = ScanProgress::new(Instant::now() + Duration::from_secs(20), 1500);
+        scan.record(500, true);
+        let after = |scanned: u64, seconds: u64| {
+            scan.scanned.store(scanned, Ordering::Relaxed);
+            scan.is_hopeless(scan.started + Duration::from_secs(seconds))
         };
-        assert!(!after(0, 4), "it has hardly begun");
+        assert!(!after(0, 4), "it has hardly started");
         assert!(after(0, 6) && after(100, 6));
-        // All of it in 30 s: others may be quicker.
+        // 30 s in total at this rate, which may still improve.
         assert!(!after(200, 6) && !after(500, 15));
         assert!(after(300, 15));
     }

@@ -1,5 +1,4 @@
-//! One finished file is passed through as it is, and behaves as on the server that it is on:
-//! length, ranges, conditions.
+//! Passes a lone file through as it is, with the length, ranges and preconditions of a static file.
 
 use std::thread::Scope;
 use std::time::Instant;
@@ -17,48 +16,48 @@ use crate::http_client::RemoteFile;
 use crate::http_server::BodyWriter;
 use crate::media::{RemoteLocation, Track};
 
-/// Fewer bytes are sent on no quicker unseen.
+/// The smallest zero-copy transfer: below it, a copy is as fast.
 const MIN_SPLICE_SIZE: u64 = 32 << 10;
 
-/// Sends what the client wants of the file.
-pub(super) fn serve<'scope, 'env, 'c, 'edge>(
+/// Sends the requested range of the file.
+pub(super) fn serve<'scope, 'env, 'c, 'server>(
     scope: &'scope Scope<'scope, 'env>,
-    context: &'scope DownloadContext<'c, 'edge, '_>,
-    mut opened: ProbedTrack<'scope, 'env>,
-    finished: OutputType,
-) -> Result<Outcome<'c, 'edge>, Error> {
-    let ProbedInput { kind, probe: ProbeInfo { format, .. } } = opened.input;
-    let file = opened.source.file().clone();
+    context: &'scope DownloadContext<'c, 'server, '_>,
+    mut track: ProbedTrack<'scope, 'env>,
+    output_type: OutputType,
+) -> Result<Outcome<'c, 'server>, Error> {
+    let ProbedInput { kind, probe: ProbeInfo { format, .. } } = track.input;
+    let file = track.source.file().clone();
     let [Track { location: RemoteLocation { url, .. }, .. }, ..] = &context.media.tracks[..] else {
         return Err(Error::Internal("a download has no track"));
     };
-    if let Some(how) = context.app.incomplete_files.get(url, &file) {
-        return Err(incomplete(kind, Incomplete(how)));
+    if let Some(reason) = context.app.incomplete_files.get(url, &file) {
+        return Err(incomplete(kind, Incomplete(reason)));
     }
     let etag = etag(&file);
     let planned = Instant::now();
-    let head = context.head(finished.media_type, finished.extension);
-    let (head, part) =
+    let head = context.head(output_type.media_type, output_type.extension);
+    let (head, range) =
         match select_representation(context, head, etag.as_deref(), file.len, file.ranged) {
-            Representation::Done(served) => return Ok(served),
-            Representation::Send(head, part) => (head, part),
+            Representation::Done(outcome) => return Ok(outcome),
+            Representation::Send(head, range) => (head, range),
         };
-    let begin = part.as_ref().map_or(0, |part| part.start);
-    if begin > 0 {
-        index_reader::check(scope, context, &mut opened)?;
+    let start = range.as_ref().map_or(0, |range| range.start);
+    if start > 0 {
+        index_reader::check_boxes(scope, context, &mut track)?;
     }
-    let mut source = opened.source;
-    if let Some(part) = part {
-        source.restrict_to(part);
+    let mut source = track.source;
+    if let Some(range) = range {
+        source.restrict_to(range);
     }
-    // Who begins elsewhere cannot tell what the bytes are.
-    let mut completeness = (begin == 0).then(|| Completeness::new(format, file.len));
-    let is_cut = |how: Incomplete| {
-        context.app.incomplete_files.insert(url, &file, how.0);
-        incomplete(kind, how)
+    // Completeness can be followed from the beginning of a file only.
+    let mut completeness = (start == 0).then(|| Completeness::new(format, file.len));
+    let truncated = |reason: Incomplete| {
+        context.app.incomplete_files.insert(url, &file, reason.0);
+        incomplete(kind, reason)
     };
 
-    // Nothing is sent before there is something to send.
+    // The commit waits for the first bytes, since an error before them can still be a response.
     let mut first = source.take_peeked();
     if first.is_empty() {
         first.resize(BodyWriter::CHUNK, 0);
@@ -66,43 +65,43 @@ pub(super) fn serve<'scope, 'env, 'c, 'edge>(
         first.truncate(count);
     }
     if let Some(completeness) = &mut completeness {
-        completeness.see(&first).map_err(is_cut)?;
+        completeness.see(&first).map_err(truncated)?;
     }
     context.app.metrics.first_byte(context.started.elapsed());
     let timing = context.server_timing(planned, Instant::now(), "pass");
     let mut body = context.commit(&head.with("Server-Timing", timing))?;
     body.write(&first, context.cancelled())?;
     body.flush(context.cancelled())?;
-    let mut out = ClientSink::new(body);
+    let mut sink = ClientSink::new(body);
     loop {
         let skippable = completeness.as_ref().map_or(u64::MAX, Completeness::skippable);
         if skippable >= MIN_SPLICE_SIZE {
-            let count = out.splice_from(&mut source, skippable, context.cancelled())? as u64;
+            let count = sink.splice_from(&mut source, skippable, context.cancelled())? as u64;
             if count > 0 {
                 if let Some(completeness) = &mut completeness {
-                    completeness.skip(count).map_err(is_cut)?;
+                    completeness.skip(count).map_err(truncated)?;
                 }
                 continue;
             }
         }
-        let count = source.read(out.body.spare_buffer())?;
-        let bytes = &out.body.spare_buffer()[..count];
-        // Before they are sent: with the last byte, a client has what it takes for the file.
+        let count = source.read(sink.body.spare_buffer())?;
+        let bytes = &sink.body.spare_buffer()[..count];
+        // Before they are sent: with the last byte, the client considers the file complete.
         if let Some(completeness) = &mut completeness {
-            completeness.see(bytes).map_err(is_cut)?;
+            completeness.see(bytes).map_err(truncated)?;
             if count == 0 && file.len.is_none() {
-                completeness.end().map_err(is_cut)?;
+                completeness.end().map_err(truncated)?;
             }
         }
         match count {
-            0 => return Ok(Outcome::Body(out.body)),
-            count => out.body.commit_buffer(count, context.cancelled())?,
+            0 => return Ok(Outcome::Body(sink.body)),
+            count => sink.body.commit_buffer(count, context.cancelled())?,
         }
     }
 }
 
-/// A strong validator that is the same on every server that passes this file through: made of
-/// its length and of the upstream's own validators. Without those there is none.
+/// Returns the strong ETag of a file, the same on every server that passes it through: the hash of its
+/// length and the upstream's validators. `None` without validators.
 fn etag(file: &RemoteFile) -> Option<String> {
     file.validators.best()?;
     Some(representation::etag([&b"pass 2"[..], &file.identity()]))

@@ -1,52 +1,53 @@
-//! Reads what a plan needs of a file, run after run: what lies far between is not asked for.
+//! Reads the byte ranges that a plan needs of a remote file, without requesting the long gaps.
 
 use super::splice::PositionedSource;
 use crate::error::Error;
 use crate::fetch::TrackReader;
 use crate::splice::Runs;
 
-/// No more than this lies between bytes that are asked for together: to fetch it takes no longer than
-/// to ask once more.
+/// The largest gap that is fetched along with the bytes around it: that takes no longer than another
+/// request.
 pub(super) const MAX_GAP: u64 = 512 << 10;
 
-/// A source on its way along the runs of a plan.
+/// A reader that follows the runs of a plan.
 pub(super) struct PlannedReader<'r, 'scope, 'env> {
     source: TrackReader<'scope, 'env>,
-    /// What was read of it already, the last first.
-    first: Vec<Vec<u8>>,
-    /// Those that are still to come.
+    /// Bytes that were read already, the last first.
+    buffered: Vec<Vec<u8>>,
+    /// The remaining runs.
     runs: Runs<'r>,
 }
 
 impl<'r, 'scope, 'env> PlannedReader<'r, 'scope, 'env> {
-    /// What comes behind `entered`, which is at the first of `runs`.
-    pub(super) fn new(entered: PositionedSource<'scope, 'env>, mut runs: Runs<'r>) -> Self {
-        let PositionedSource { mut source, head, .. } = entered;
+    /// Continues from `positioned`, which is at the first of `runs`.
+    pub(super) fn new(positioned: PositionedSource<'scope, 'env>, mut runs: Runs<'r>) -> Self {
+        let PositionedSource { mut source, head, .. } = positioned;
         runs.next();
-        PlannedReader { first: vec![source.take_peeked(), head], source, runs }
+        PlannedReader { buffered: vec![source.take_peeked(), head], source, runs }
     }
 
-    /// The next bytes that are here already.
+    /// Returns the next bytes that were read already.
     pub(super) fn take_buffered(&mut self) -> Option<Vec<u8>> {
-        std::iter::from_fn(|| self.first.pop()).find(|bytes| !bytes.is_empty())
+        std::iter::from_fn(|| self.buffered.pop()).find(|bytes| !bytes.is_empty())
     }
 
-    /// The next ones behind those.
-    pub(super) fn read(&mut self, room: &mut [u8]) -> Result<usize, Error> {
-        match self.source.read(room)? {
+    /// Reads the bytes after those.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        match self.source.read(buffer)? {
             0 => Err(Error::Internal("a reader ended before its range without an error")),
             count => Ok(count),
         }
     }
 
-    /// Where the next bytes come from, if none are at hand.
+    /// Returns the source, if no bytes are buffered.
     pub(super) fn source(&mut self) -> Option<&mut TrackReader<'scope, 'env>> {
-        self.first.iter().all(Vec::is_empty).then_some(&mut self.source)
+        self.buffered.iter().all(Vec::is_empty).then_some(&mut self.source)
     }
 
-    /// Goes on to the next run, if this one is over: how many of the next `most` bytes that leaves out.
-    pub(super) fn skip(&mut self, most: u64) -> u64 {
-        if most == 0 || !self.source().is_some_and(|source| source.is_over()) {
+    /// Moves to the next run if this one is over; returns how many bytes that skips. `max` is 0 if none
+    /// may be skipped.
+    pub(super) fn skip(&mut self, max: u64) -> u64 {
+        if max == 0 || !self.source().is_some_and(|source| source.is_over()) {
             return 0;
         }
         self.runs.next().map_or(0, |run| self.source.continue_with(run))

@@ -1,5 +1,4 @@
-//! What of a file is sent, as its request's conditions and ranges have it: the same for each file
-//! whose length is known.
+//! Applies preconditions and ranges to a file of known content: selects status, fields and bytes.
 
 use std::ops::Range;
 
@@ -8,48 +7,48 @@ use crate::http_server::{ResponseHead, Selection, select};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 
-/// What is to be sent.
-pub(super) enum Representation<'c, 'edge> {
-    /// No bytes of the file.
-    Done(Outcome<'c, 'edge>),
-    /// This head, and then these bytes of the file; all of it, if nothing is said.
+/// The selected response.
+pub(super) enum Representation<'c, 'server> {
+    /// A response without bytes of the file.
+    Done(Outcome<'c, 'server>),
+    /// This head, then this byte range of the file; `None` for the complete file.
     Send(ResponseHead, Option<Range<u64>>),
 }
 
-/// Completes `head` for a file with this strong ETag, if it has one, of this length, if that is
-/// known; `ranged` says whether parts of it can be sent.
-pub(super) fn select_representation<'c, 'edge>(
-    context: &DownloadContext<'c, 'edge, '_>,
+/// Selects the response for a file and completes its `head`. `etag` is the strong ETag, if there is one,
+/// `len` the length, if known; `ranged` says whether byte ranges can be sent.
+pub(super) fn select_representation<'c, 'server>(
+    context: &DownloadContext<'c, 'server, '_>,
     mut head: ResponseHead,
     etag: Option<&str>,
     len: Option<u64>,
     ranged: bool,
-) -> Representation<'c, 'edge> {
-    let part_of = len.filter(|_| ranged);
-    let selected = select(context.request, etag, part_of);
-    head = head.with("Accept-Ranges", if part_of.is_some() { "bytes" } else { "none" });
+) -> Representation<'c, 'server> {
+    let ranged_len = len.filter(|_| ranged);
+    let selection = select(context.request, etag, ranged_len);
+    head = head.with("Accept-Ranges", if ranged_len.is_some() { "bytes" } else { "none" });
     if let Some(etag) = etag {
         head = head.with("ETag", etag);
     }
-    match (selected, part_of) {
+    match (selection, ranged_len) {
         (Selection::NotModified, _) => Representation::Done(Outcome::Head(head.status(304))),
         (Selection::PreconditionFailed, _) => {
-            let detail = "the file is not the one that If-Match names";
+            let detail = "the file does not match If-Match; download it again";
             let problem = Problem::new(ProblemCode::PreconditionFailed, detail);
-            Representation::Done(Outcome::Reply(context.problem_response(&problem)))
+            Representation::Done(Outcome::Response(context.problem_response(&problem)))
         }
         (Selection::Unsatisfiable, Some(len)) => {
-            let detail = format!("the file has {len} bytes, and none of those asked for");
-            let reply =
+            let detail = format!("the file has {len} bytes, and none of the requested range");
+            let response =
                 context.problem_response(&Problem::new(ProblemCode::RangeNotSatisfiable, detail));
-            Representation::Done(Outcome::Reply(
-                reply.with("Content-Range", format!("bytes */{len}")),
+            Representation::Done(Outcome::Response(
+                response.with("Content-Range", format!("bytes */{len}")),
             ))
         }
-        (Selection::Range(part), Some(len)) => {
-            let range = format!("bytes {}-{}/{len}", part.start, part.end - 1);
-            let head = head.status(206).with("Content-Range", range);
-            Representation::Send(head.length(part.end - part.start), Some(part))
+        (Selection::Range(range), Some(len)) => {
+            let content_range = format!("bytes {}-{}/{len}", range.start, range.end - 1);
+            let head = head.status(206).with("Content-Range", content_range);
+            Representation::Send(head.length(range.end - range.start), Some(range))
         }
         _ => {
             let head = match len {
@@ -64,7 +63,7 @@ pub(super) fn select_representation<'c, 'edge>(
     }
 }
 
-/// A strong validator made of everything that a file depends on.
+/// Returns a strong ETag: the hash of everything that the content of a file depends on.
 pub(super) fn etag<'b>(identity: impl IntoIterator<Item = &'b [u8]>) -> String {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
     for bytes in identity {

@@ -1,5 +1,5 @@
-//! Where a file goes, and the short way there: what need not be seen passes from the socket of an
-//! upstream to that of the client without a copy.
+//! Sends a body to the client. Bytes that need not be inspected go from the socket of the upstream to
+//! that of the client by splice(2), without a copy.
 
 use std::cell::OnceCell;
 use std::os::fd::BorrowedFd;
@@ -10,43 +10,45 @@ use crate::http_client::SPLICE_CHUNK;
 use crate::http_server::BodyWriter;
 use crate::sys::SplicePipe;
 
-/// A body, and the short way to it.
-pub(super) struct ClientSink<'c, 'edge> {
-    pub(super) body: BodyWriter<'c, 'edge>,
-    /// Made when it is first of use. Empty but while bytes are being passed on.
+/// A body, and a pipe for zero-copy transfers into it.
+pub(super) struct ClientSink<'c, 'server> {
+    pub(super) body: BodyWriter<'c, 'server>,
+    /// Created on first use; `None` if that failed. Empty between transfers.
     splice_pipe: OnceCell<Option<SplicePipe>>,
 }
 
-impl<'c, 'edge> ClientSink<'c, 'edge> {
-    pub(super) fn new(body: BodyWriter<'c, 'edge>) -> ClientSink<'c, 'edge> {
+impl<'c, 'server> ClientSink<'c, 'server> {
+    pub(super) fn new(body: BodyWriter<'c, 'server>) -> ClientSink<'c, 'server> {
         ClientSink { body, splice_pipe: OnceCell::new() }
     }
 
-    /// Passes on up to `most` of the next bytes of `source`: how many, none if they must be fetched.
+    /// Transfers at most `max` of the next bytes of `source`; returns how many. 0 if zero-copy is not
+    /// possible now, and the caller must read them.
     pub(super) fn splice_from(
         &mut self,
         source: &mut TrackReader<'_, '_>,
-        most: u64,
-        over: BorrowedFd<'_>,
+        max: u64,
+        cancelled: BorrowedFd<'_>,
     ) -> Result<usize, Error> {
         if !self.body.is_unframed() || !source.can_splice() {
             return Ok(0);
         }
-        let Some(conduit) = self.splice_pipe.get_or_init(conduit) else { return Ok(0) };
-        // They may have to be waited for.
-        self.body.flush(over)?;
-        let count = source.splice_into(conduit, most)?;
-        self.body.send_through(conduit, count, over)?;
+        let Some(pipe) = self.splice_pipe.get_or_init(new_splice_pipe) else { return Ok(0) };
+        // The upstream may have to be waited for.
+        self.body.flush(cancelled)?;
+        let count = source.splice_into(pipe, max)?;
+        self.body.splice_from(pipe, count, cancelled)?;
         Ok(count)
     }
 }
 
-/// It is of use with less room than it might have, and nobody depends on it.
-fn conduit() -> Option<SplicePipe> {
-    let made = SplicePipe::new().inspect_err(|error| log::debug!("no conduit: {error}"));
-    let conduit = made.ok()?;
-    if let Err(error) = conduit.resize(SPLICE_CHUNK as i32) {
-        log::debug!("a conduit is smaller than it might be: {error}");
+/// Creates a pipe. Without one, bytes are copied; a smaller one is only slower.
+fn new_splice_pipe() -> Option<SplicePipe> {
+    let created =
+        SplicePipe::new().inspect_err(|error| log::debug!("cannot create a splice pipe: {error}"));
+    let pipe = created.ok()?;
+    if let Err(error) = pipe.resize(SPLICE_CHUNK as i32) {
+        log::debug!("cannot enlarge a splice pipe: {error}");
     }
-    Some(conduit)
+    Some(pipe)
 }

@@ -134,7 +134,7 @@ impl FfmpegJob {
     }
 
     /// What the file is to those who get it.
-    pub fn finished(&self) -> OutputType {
+    pub fn output_type(&self) -> OutputType {
         type_of(self.container, self.tracks.iter().map(|track| track.kind))
     }
 }
@@ -310,7 +310,7 @@ mod tests {
         let both = job(&[Format::Mp4, Format::Mp4], ContainerChoice::Auto);
         let durations = vec![Some(Duration::from_secs(1)), Some(Duration::from_secs(2))];
         assert_eq!(both.durations(), durations);
-        assert_eq!(both.finished().media_type, "video/mp4");
+        assert_eq!(both.output_type().media_type, "video/mp4");
     }
 
     /// A film from 10 to 14 s with a sound until 12 s.

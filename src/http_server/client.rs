@@ -1,5 +1,7 @@
-//! One client's connection: what is sent to it, and whether it is still there. Every wait has a
-//! limit and ends with the stream. Must never know what is being sent.
+//! Sends responses on the connection of a client, and detects that the client leaves or stalls.
+//!
+//! **Invariant:** every wait has a timeout and ends with the download; the content of a response is
+//! unknown here.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -14,49 +16,49 @@ use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::sys;
 
-/// How long a closed connection is kept for the client to take its last bytes.
-const LINGER: Duration = Duration::from_secs(2);
+/// How long a connection stays half-closed for the client to read the last bytes.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What all clients of an edge were sent.
+/// The bytes sent to all clients of a server.
 #[derive(Debug, Default)]
 pub(super) struct TrafficCounters {
     pub(super) bytes: AtomicU64,
-    /// Those of them that went from socket to socket without a copy.
-    pub(super) uncopied: AtomicU64,
+    /// Bytes sent by splice(2), from socket to socket without a copy.
+    pub(super) zero_copy: AtomicU64,
 }
 
-/// A connection with a request on it that waits for its answer.
-pub struct ClientConnection<'edge> {
+/// A connection whose request waits for its response.
+pub struct ClientConnection<'server> {
     socket: TcpStream,
     peer: SocketAddr,
     stall_limit: Duration,
-    /// Rung when the server gives up what still runs.
-    abort: BorrowedFd<'edge>,
+    /// Signalled when the server aborts active connections.
+    abort: BorrowedFd<'server>,
     /// Set at the commit point.
     committed: AtomicBool,
     sent: AtomicU64,
-    sent_in_all: &'edge TrafficCounters,
+    traffic: &'server TrafficCounters,
 }
 
-impl<'edge> ClientConnection<'edge> {
+impl<'server> ClientConnection<'server> {
     pub(super) fn new(
         socket: TcpStream,
         peer: SocketAddr,
         stall_limit: Duration,
-        abort: BorrowedFd<'edge>,
-        sent_in_all: &'edge TrafficCounters,
-    ) -> ClientConnection<'edge> {
+        abort: BorrowedFd<'server>,
+        traffic: &'server TrafficCounters,
+    ) -> ClientConnection<'server> {
         let (committed, sent) = (AtomicBool::new(false), AtomicU64::new(0));
-        ClientConnection { socket, peer, stall_limit, abort, committed, sent, sent_in_all }
+        ClientConnection { socket, peer, stall_limit, abort, committed, sent, traffic }
     }
 
-    /// Its address.
+    /// Returns the address of the client.
     pub fn address(&self) -> IpAddr {
         self.peer.ip().to_canonical()
     }
 
-    /// Rings when the server gives up what still runs.
-    pub(super) fn abort(&self) -> BorrowedFd<'edge> {
+    /// Returns the descriptor that becomes readable when the server aborts active connections.
+    pub(super) fn abort(&self) -> BorrowedFd<'server> {
         self.abort
     }
 
@@ -64,98 +66,99 @@ impl<'edge> ClientConnection<'edge> {
         &self.socket
     }
 
-    /// Whether media bytes have been sent, so that an error can no longer be told in words.
+    /// Whether the commit point has passed, so that an error can no longer be a response.
     pub fn is_committed(&self) -> bool {
         self.committed.load(Ordering::Relaxed)
     }
 
-    /// Media bytes it was sent.
+    /// Returns the number of body bytes sent.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// From here on, an error can only be shown as an abort.
+    /// Passes the commit point: from here on, the only error that a client can see is a reset.
     pub(super) fn commit(&self) -> Result<(), Error> {
         self.committed.store(true, Ordering::Relaxed);
         sys::reset_on_close(&self.socket, true)
             .map_err(|e| Error::system("arm the reset of a connection", &e))
     }
 
-    /// All that was announced was sent.
+    /// Lets the connection close in order, after the complete body was sent.
     pub(super) fn disarm_reset(&self) -> Result<(), Error> {
         sys::reset_on_close(&self.socket, false)
             .map_err(|e| Error::system("disarm the reset of a connection", &e))
     }
 
-    /// So many media bytes went out to it.
+    /// Counts body bytes.
     pub(super) fn count(&self, len: usize) {
         self.sent.fetch_add(len as u64, Ordering::Relaxed);
     }
 
-    /// So many of the bytes that went out to it were not copied.
-    pub(super) fn count_uncopied(&self, len: usize) {
-        self.sent_in_all.uncopied.fetch_add(len as u64, Ordering::Relaxed);
+    /// Counts bytes that were sent by splice(2).
+    pub(super) fn count_zero_copy(&self, len: usize) {
+        self.traffic.zero_copy.fetch_add(len as u64, Ordering::Relaxed);
     }
 
-    /// Answers with something small and closes the connection in good order.
-    pub fn respond(self, reply: Response, request: Option<&Request>) {
-        let sent = match reply.print(request) {
+    /// Sends a small response and closes the connection in order.
+    pub fn respond(self, response: Response, request: Option<&Request>) {
+        let sent = match response.print(request) {
             Ok(bytes) => self.send([&bytes], self.abort).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         match sent {
             Ok(()) => self.close(),
-            Err(why) => log::debug!("no answer to {}: {why}", self.address()),
+            Err(error) => log::debug!("cannot respond to {}: {error}", self.address()),
         }
     }
 
-    /// Answers with the head of a media answer alone.
+    /// Sends the head of a media response without a body (HEAD, or 304).
     pub fn respond_head(self, head: &ResponseHead, request: &Request) {
         if self.send([&head.print(request)], self.abort).is_ok() {
             self.close();
         }
     }
 
-    /// What ends when the client leaves, or when the server gives up what still runs.
+    /// Returns a token that is cancelled when the client leaves or the server aborts.
     pub fn cancel_token(&self) -> io::Result<CancelToken> {
         CancelToken::with(self.socket.as_fd(), self.abort)
     }
 
-    /// Sends all of these runs of bytes, one after the other; ends when nothing could be sent for the
-    /// stall limit, or when `over` rings.
+    /// Sends these slices in order; fails if nothing can be sent for the stall timeout, or when
+    /// `cancelled` becomes readable.
     pub(super) fn send<const N: usize>(
         &self,
-        runs: [&[u8]; N],
-        over: BorrowedFd<'_>,
+        slices: [&[u8]; N],
+        cancelled: BorrowedFd<'_>,
     ) -> Result<(), Error> {
-        let len = runs.iter().map(|run| run.len()).sum();
-        let mut runs = runs.map(IoSlice::new);
-        let mut left = &mut runs[..];
-        self.write_with(len, over, |mut socket| {
+        let len = slices.iter().map(|slice| slice.len()).sum();
+        let mut slices = slices.map(IoSlice::new);
+        let mut left = &mut slices[..];
+        self.write_with(len, cancelled, |mut socket| {
             let count = socket.write_vectored(left)?;
             IoSlice::advance_slices(&mut left, count);
             Ok(count)
         })
     }
 
-    /// Has `give` give bytes to the socket until these were `len`.
+    /// Calls `write` whenever the socket is writable, until `len` bytes are written.
     pub(super) fn write_with(
         &self,
         len: usize,
-        over: BorrowedFd<'_>,
-        mut give: impl FnMut(&TcpStream) -> io::Result<usize>,
+        cancelled: BorrowedFd<'_>,
+        mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Result<(), Error> {
         let mut left = len;
         while left > 0 {
-            match give(&self.socket) {
+            match write(&self.socket) {
                 Ok(0) => return Err(Error::ClientLeft),
                 Ok(count) => {
-                    self.sent_in_all.bytes.fetch_add(count as u64, Ordering::Relaxed);
+                    self.traffic.bytes.fetch_add(count as u64, Ordering::Relaxed);
                     left -= count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let room = (self.socket.as_fd(), sys::WRITABLE);
-                    match sys::poll([(over, sys::READABLE), room], Some(self.stall_limit)) {
+                    let writable = (self.socket.as_fd(), sys::WRITABLE);
+                    match sys::poll([(cancelled, sys::READABLE), writable], Some(self.stall_limit))
+                    {
                         Ok([true, _]) => return Err(Error::Stopped),
                         Ok([_, true]) => {}
                         Ok(_) => return Err(Error::ClientStalled(self.stall_limit)),
@@ -169,13 +172,13 @@ impl<'edge> ClientConnection<'edge> {
         Ok(())
     }
 
-    /// Says that there is no more, and waits a little for the client to hang up: closing with
-    /// unread bytes of its in our buffer would reset the connection and lose what we sent.
+    /// Shuts down the sending half, and waits for the client to close: closing a socket with unread bytes
+    /// would reset the connection and lose what was sent.
     pub fn close(self) {
         if self.socket.shutdown(std::net::Shutdown::Write).is_err() {
             return;
         }
-        let deadline = Instant::now() + LINGER;
+        let deadline = Instant::now() + LINGER_TIMEOUT;
         let mut sink = [0; 4096];
         loop {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -1,42 +1,43 @@
-//! What of a file a request wants, given its conditions (RFC 9110 §13.2.2). Pure.
+//! Evaluates the preconditions and the range of a request (RFC 9110 §13.2.2 and §14.2). Pure.
 
 use std::ops::Range;
 
 use super::request::Request;
 use crate::range::{self, RangeHeader};
 
-/// The outcome.
+/// What a response sends of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
-    /// All of it: 200.
+    /// The complete file: 200.
     Full,
-    /// These bytes: 206.
+    /// This byte range: 206.
     Range(Range<u64>),
-    /// Bytes that it does not have: 416.
+    /// No byte of the requested range exists: 416.
     Unsatisfiable,
-    /// The client has it already: 304.
+    /// The client's copy is current: 304.
     NotModified,
-    /// It is not the file that the client means: 412.
+    /// If-Match names another file: 412.
     PreconditionFailed,
 }
 
-/// Judges `request` for a file with this strong ETag, if it has one, and this length, if parts of
-/// it can be sent.
+/// Selects what to send of a file with this strong ETag, if it has one, and this length, if byte ranges
+/// of it can be sent.
 pub fn select(request: &Request, etag: Option<&str>, len: Option<u64>) -> Selection {
     let conditions = &request.preconditions;
-    if conditions.if_match.as_ref().is_some_and(|field| !names(field, etag, false)) {
+    if conditions.if_match.as_ref().is_some_and(|field| !matches_etag(field, etag, false)) {
         return Selection::PreconditionFailed;
     }
-    if conditions.if_none_match.as_ref().is_some_and(|field| names(field, etag, true)) {
+    if conditions.if_none_match.as_ref().is_some_and(|field| matches_etag(field, etag, true)) {
         return Selection::NotModified;
     }
-    // Ranges are defined for GET alone (§14.2); a date in If-Range never fits, for we send none.
+    // Ranges are defined for GET alone (§14.2); a date in If-Range never matches, since no response
+    // has a Last-Modified.
     let same = conditions.if_range.as_ref().is_none_or(|field| Some(field.as_str()) == etag);
     match (&conditions.range, len) {
         (Some(field), Some(len)) if same && !request.head_only => {
             match range::parse_range(field.as_bytes(), len) {
                 RangeHeader::Full => Selection::Full,
-                RangeHeader::Range(part) => Selection::Range(part),
+                RangeHeader::Range(range) => Selection::Range(range),
                 RangeHeader::Unsatisfiable => Selection::Unsatisfiable,
             }
         }
@@ -44,15 +45,15 @@ pub fn select(request: &Request, etag: Option<&str>, len: Option<u64>) -> Select
     }
 }
 
-/// Whether a list of entity tags names this one; with `weakly`, weak ones count, too (§8.8.3.2).
-fn names(field: &str, etag: Option<&str>, weakly: bool) -> bool {
+/// Whether a list of entity tags contains `etag`, by weak or strong comparison (§8.8.3.2).
+fn matches_etag(field: &str, etag: Option<&str>, weak: bool) -> bool {
     if field.trim() == "*" {
         return true;
     }
     let Some(etag) = etag else { return false };
-    // Our own tags have no comma in them, so that a foreign one cut at its comma is not ours.
+    // Tags of this server have no comma, so that a piece of a foreign one never matches.
     field.split(',').map(str::trim).any(|tag| {
-        let tag = if weakly { tag.strip_prefix("W/").unwrap_or(tag) } else { tag };
+        let tag = if weak { tag.strip_prefix("W/").unwrap_or(tag) } else { tag };
         tag == etag
     })
 }
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_come_in_their_order() {
+    fn preconditions_have_the_precedence_of_rfc_9110() {
         for (fields, outcome) in [
             ("", Selection::Full),
             ("Range: bytes=1-2\r\n", Selection::Range(1..3)),
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_had_in_parts_is_sent_whole() {
+    fn a_file_without_ranges_is_sent_in_full() {
         let head = b"GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=1-2\r\nIf-Match: \"x\"\r\n\r\n";
         let mut request = super::super::request::parse_request(head).unwrap();
         assert_eq!(select(&request, None, None), Selection::PreconditionFailed);

@@ -1,6 +1,6 @@
-//! The head of a request: read under a limit of size and one of time, and judged.
+//! Reads and parses the head of a request, within limits of size and time.
 //!
-//! Must never know the routes.
+//! **Invariant:** knows no routes.
 
 use std::io::{self, Read};
 use std::net::TcpStream;
@@ -11,23 +11,23 @@ use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::sys;
 
-/// A request that we can answer: GET or HEAD, without a body.
+/// A GET or HEAD request without a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Whether only the head of the answer is wanted.
+    /// Whether the method is HEAD.
     pub head_only: bool,
-    /// Path and query as they came, still percent-encoded; begins with a slash.
+    /// Path and query, percent-encoded as received; begins with a slash.
     pub target: String,
-    /// Whether the client knows chunked bodies (HTTP/1.1).
+    /// Whether the client speaks HTTP/1.1, and so understands chunked transfer coding.
     pub http_1_1: bool,
-    /// Whether a person with a browser is asking.
+    /// Whether Accept contains `text/html`, as browsers send it.
     pub wants_html: bool,
-    /// Which part of a file is wanted, and if what.
+    /// The range and the preconditions.
     pub preconditions: Preconditions,
 }
 
-/// The fields of conditional and range requests (RFC 9110 §13.1, §14.2), as they came. One that
-/// is there twice is joined with commas, which makes a Range of no use and an If-Range fit nothing.
+/// The fields of conditional and range requests (RFC 9110 §13.1, §14.2), as received. A repeated field is
+/// joined by commas (§5.3), which makes a Range invalid and an If-Range match nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Preconditions {
     /// Range
@@ -41,30 +41,32 @@ pub struct Preconditions {
 }
 
 impl Request {
-    /// Whether it is for all of something from its first byte on, as far as the request tells:
-    /// what depends on an ETag may well be for nothing.
+    /// Whether the response will be a complete file: a GET without a range and without preconditions,
+    /// which may need no byte of the file.
     pub fn is_full_get(&self) -> bool {
         let Preconditions { range, if_match, if_none_match, .. } = &self.preconditions;
-        let depends = if_match.is_some() || if_none_match.is_some();
-        !self.head_only && !depends && range.as_deref().is_none_or(|range| range == "bytes=0-")
+        let is_conditional = if_match.is_some() || if_none_match.is_some();
+        !self.head_only
+            && !is_conditional
+            && range.as_deref().is_none_or(|range| range == "bytes=0-")
     }
 }
 
 /// Why there is no request.
 #[derive(Debug)]
 pub(super) enum RequestError {
-    /// The connection is of no use any more; there is nobody to answer.
+    /// The client closed the connection, sent nothing in time, or the server is closing.
     Disconnected,
-    /// It is to be answered with this.
+    /// The request is invalid; the response is this problem.
     Invalid(Problem),
 }
 
-/// Header fields a request may have.
+/// The maximum number of header fields.
 const MAX_FIELDS: usize = 64;
-/// What is read at once.
+/// Bytes read per system call.
 const READ_SIZE: usize = 4 << 10;
 
-/// Reads a request head of at most `max_len` bytes within `limit`; `closing` ends the wait.
+/// Reads and parses a request head of at most `max_len` bytes within `limit`; `closing` ends the wait.
 pub(super) fn read(
     mut socket: &TcpStream,
     max_len: usize,
@@ -78,7 +80,7 @@ pub(super) fn read(
         match sys::poll([(closing, sys::READABLE), (socket.as_fd(), sys::READABLE)], Some(left)) {
             Ok([true, _]) | Err(_) => return Err(RequestError::Disconnected),
             Ok([_, true]) => {}
-            // Who never said a word gets none either.
+            // A connection without a request, as browsers open ahead of time, gets no response.
             Ok(_) if bytes.is_empty() => return Err(RequestError::Disconnected),
             Ok(_) => return Err(bad(ProblemCode::HeadTimeout, "the request head took too long")),
         }
@@ -98,7 +100,7 @@ pub(super) fn read(
             }
             Err(_) => return Err(RequestError::Disconnected),
         }
-        // Parsed only once its end is there: a head that trickles in costs one parse, not many.
+        // Parsed only once it is complete: a head that trickles in costs one parse.
         if let Some(len) = end_of_head(&bytes, old) {
             return parse_request(&bytes[..len]).map_err(RequestError::Invalid);
         }
@@ -115,9 +117,10 @@ fn bad(code: ProblemCode, detail: impl Into<String>) -> RequestError {
     RequestError::Invalid(Problem::new(code, detail))
 }
 
-/// Where the empty line ends that ends the head, if it has come; `seen` bytes had been looked at.
-fn end_of_head(bytes: &[u8], seen: usize) -> Option<usize> {
-    let from = seen.saturating_sub(3);
+/// Returns the length of the head including its empty line, if that has arrived; the first `searched`
+/// bytes do not contain it.
+fn end_of_head(bytes: &[u8], searched: usize) -> Option<usize> {
+    let from = searched.saturating_sub(3);
     (from..bytes.len()).find_map(|at| {
         let rest = &bytes[at..];
         if rest.starts_with(b"\n\r\n") {
@@ -130,7 +133,7 @@ fn end_of_head(bytes: &[u8], seen: usize) -> Option<usize> {
     })
 }
 
-/// Reads a whole head.
+/// Parses a complete request head.
 pub fn parse_request(bytes: &[u8]) -> Result<Request, Problem> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut parsed = httparse::Request::new(&mut fields);
@@ -139,7 +142,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request, Problem> {
         Err(httparse::Error::Version) => {
             return Err(Problem::new(
                 ProblemCode::HttpVersion,
-                "this server speaks HTTP/1.1 and 1.0",
+                "the HTTP version is not supported; use HTTP/1.1 or HTTP/1.0",
             ));
         }
         Err(httparse::Error::TooManyHeaders) => {
@@ -147,18 +150,18 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request, Problem> {
             return Err(Problem::new(ProblemCode::HeadTooLarge, detail));
         }
         Ok(httparse::Status::Partial) | Err(_) => {
-            return Err(Problem::new(ProblemCode::BadRequest, "this is not an HTTP request"));
+            return Err(Problem::new(ProblemCode::BadRequest, "the request is not valid HTTP/1.1"));
         }
     }
     let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version)
     else {
-        return Err(Problem::new(ProblemCode::BadRequest, "this is not an HTTP request"));
+        return Err(Problem::new(ProblemCode::BadRequest, "the request is not valid HTTP/1.1"));
     };
     let head_only = match method {
         "GET" => false,
         "HEAD" => true,
         _ => {
-            let detail = "only GET and HEAD are answered here";
+            let detail = "the method is not supported; use GET or HEAD";
             return Err(Problem::new(ProblemCode::MethodNotAllowed, detail));
         }
     };
@@ -168,13 +171,13 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request, Problem> {
     };
     if values("transfer-encoding") != [b""; 0] || values("content-length").iter().any(|v| v != b"0")
     {
-        let detail = "a request here must not have a body";
+        let detail = "a request must not have a body";
         return Err(Problem::new(ProblemCode::BodyRefused, detail));
     }
     // RFC 9112 §3.2: exactly one Host field, for HTTP/1.1.
     let hosts = values("host").len();
     if hosts > 1 || (hosts == 0 && version == 1) {
-        let detail = "the request must have one Host field";
+        let detail = "the request must have exactly one Host field";
         return Err(Problem::new(ProblemCode::BadRequest, detail));
     }
     let accept = values("accept").concat();
@@ -184,20 +187,22 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request, Problem> {
         http_1_1: version == 1,
         wants_html: accept.windows(9).any(|w| w.eq_ignore_ascii_case(b"text/html")),
         preconditions: Preconditions {
-            range: list(&values("range")),
-            if_range: list(&values("if-range")),
-            if_match: list(&values("if-match")),
-            if_none_match: list(&values("if-none-match")),
+            range: joined(&values("range")),
+            if_range: joined(&values("if-range")),
+            if_match: joined(&values("if-match")),
+            if_none_match: joined(&values("if-none-match")),
         },
     })
 }
 
-fn list(values: &[&[u8]]) -> Option<String> {
-    let joined = values.join(&b","[..]);
-    (!values.is_empty()).then(|| String::from_utf8_lossy(&joined).trim().to_owned())
+/// Joins the values of a field by commas; `None` without any.
+fn joined(values: &[&[u8]]) -> Option<String> {
+    let list = values.join(&b","[..]);
+    (!values.is_empty()).then(|| String::from_utf8_lossy(&list).trim().to_owned())
 }
 
-/// A server must also take the form that is meant for proxies (RFC 9112 §3.2.2).
+/// Converts a request target to origin-form; a server must also accept absolute-form (RFC 9112
+/// §3.2.2).
 fn origin_form(target: &str) -> Result<String, Problem> {
     let path = match target.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => {
@@ -208,7 +213,10 @@ fn origin_form(target: &str) -> Result<String, Problem> {
     if path.starts_with('/') {
         return Ok(path.to_owned());
     }
-    Err(Problem::new(ProblemCode::BadRequest, "the request target must be a path"))
+    Err(Problem::new(
+        ProblemCode::BadRequest,
+        "the request target must be a path that begins with /",
+    ))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Small answers: pages, metrics, problems. tiny_http prints them into memory; [`ClientConnection`] sends.
+//! Builds small responses: pages, metrics, problems. tiny_http serialises them; [`ClientConnection`] sends
+//! them.
 //!
 //! [`ClientConnection`]: super::client::ClientConnection
 
@@ -9,10 +10,10 @@ use tiny_http::{HTTPVersion, Header, StatusCode};
 use super::request::Request;
 use crate::problem::Problem;
 
-/// What every answer says of its server.
+/// The value of the Server field.
 pub(super) const SERVER: &str = concat!("ytcanal/", env!("CARGO_PKG_VERSION"));
 
-/// An answer that fits in memory.
+/// A response that fits in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     status: u16,
@@ -21,12 +22,12 @@ pub struct Response {
 }
 
 impl Response {
-    /// A good answer.
+    /// Returns a response with status 200.
     pub fn ok(content_type: &str, body: impl Into<Vec<u8>>) -> Response {
         Response::new(200, content_type, body)
     }
 
-    /// An answer with the fields that all have.
+    /// Returns a response with the fields that all responses have.
     pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Response {
         Response { status, fields: Vec::new(), body: body.into() }
             .with("Content-Type", content_type)
@@ -34,33 +35,33 @@ impl Response {
             .with("X-Content-Type-Options", "nosniff")
     }
 
-    /// The same with this field, in the place of one of the same name. The value must be ours, or
-    /// safe for a header.
+    /// Sets a field, replacing one of the same name. The value must not come from outside unless it is
+    /// safe in a header.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
         self.fields.retain(|(known, _)| *known != name);
         self.fields.push((name, value.into()));
         self
     }
 
-    /// An error as the client likes to read it: JSON (RFC 9457), or a page for a browser.
+    /// Returns a problem in the form that the client accepts: JSON (RFC 9457), or HTML for a browser.
     pub fn problem(problem: &Problem, wants_html: bool) -> Response {
-        let reply = if wants_html {
+        let response = if wants_html {
             Response::new(problem.status, "text/html; charset=utf-8", problem_page(problem))
                 .with("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
         } else {
             Response::new(problem.status, "application/problem+json", problem_json(problem))
         };
-        let reply = match problem.retry_after {
-            Some(seconds) => reply.with("Retry-After", seconds.to_string()),
-            None => reply,
+        let response = match problem.retry_after {
+            Some(seconds) => response.with("Retry-After", seconds.to_string()),
+            None => response,
         };
         match problem.status {
-            405 => reply.with("Allow", "GET, HEAD"),
-            _ => reply,
+            405 => response.with("Allow", "GET, HEAD"),
+            _ => response,
         }
     }
 
-    /// Its bytes on the wire.
+    /// Returns the response as sent.
     pub(super) fn print(self, request: Option<&Request>) -> io::Result<Vec<u8>> {
         let http_1_1 = request.is_none_or(|request| request.http_1_1);
         let head_only = request.is_some_and(|request| request.head_only);
@@ -83,7 +84,7 @@ impl Response {
                 head_only,
                 None,
             )?;
-        // tiny_http keeps this field for itself, and we close after every answer.
+        // tiny_http does not let callers set this field; every connection has one response.
         let status_line_end = bytes.windows(2).position(|w| w == b"\r\n").map_or(0, |at| at + 2);
         bytes.splice(status_line_end..status_line_end, *b"Connection: close\r\n");
         Ok(bytes)
@@ -96,7 +97,7 @@ fn reason(status: u16) -> &'static str {
 
 fn problem_json(problem: &Problem) -> Vec<u8> {
     let mut json = serde_json::json!({
-        // RFC 9457 §4.2.1: the status says it all, `code` says which.
+        // RFC 9457 §4.2.1: no more than the status; `code` is the extension that tells problems apart.
         "type": "about:blank",
         "title": reason(problem.status),
         "status": problem.status,
@@ -112,7 +113,7 @@ fn problem_json(problem: &Problem) -> Vec<u8> {
 }
 
 fn problem_page(problem: &Problem) -> Vec<u8> {
-    let mut detail = escape(&problem.detail);
+    let mut detail = escape_html(&problem.detail);
     if let Some(first) = detail.get_mut(..1) {
         first.make_ascii_uppercase();
     }
@@ -131,8 +132,8 @@ fn problem_page(problem: &Problem) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Makes text safe inside HTML, attributes included.
-pub fn escape(text: &str) -> String {
+/// Escapes text for HTML, attributes included.
+pub fn escape_html(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -168,16 +169,16 @@ mod tests {
 
     #[test]
     fn a_field_is_there_once() {
-        let reply = Response::ok("text/plain", "x").with("Cache-Control", "no-cache");
-        let head = String::from_utf8(reply.print(None).unwrap()).unwrap();
+        let response = Response::ok("text/plain", "x").with("Cache-Control", "no-cache");
+        let head = String::from_utf8(response.print(None).unwrap()).unwrap();
         assert!(head.contains("\r\nCache-Control: no-cache\r\n"), "{head}");
         assert!(!head.contains("no-store"), "{head}");
     }
 
     #[test]
     fn a_long_body_is_not_chunked_for_anyone() {
-        let reply = Response::ok("text/plain", vec![b'x'; 100_000]);
-        let bytes = reply.print(None).unwrap();
+        let response = Response::ok("text/plain", vec![b'x'; 100_000]);
+        let bytes = response.print(None).unwrap();
         let head = String::from_utf8_lossy(&bytes[..400]);
         assert!(head.contains("Content-Length: 100000\r\n"), "{head}");
         assert!(!head.contains("Transfer-Encoding"));

@@ -1,4 +1,4 @@
-//! Requests about the links of pages. Pure.
+//! Parses the parameters of requests with page links. Pure.
 
 use url::Url;
 
@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::resolve;
 
-/// `/download`
+/// Parses `/download`.
 pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
     let link = link(&mut query)?;
     let container = container(&mut query)?;
@@ -24,7 +24,7 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
         variant: variant(&mut query)?,
         cover: bool_param(&mut query, "cover")?,
     };
-    // Who asks for a film as MP3 wants its sound.
+    // An audio container implies audio only.
     if container.is_audio() {
         choice.quality = Quality::AudioOnly;
     }
@@ -33,69 +33,70 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
     Ok(Route::Download { source: MediaSource::Page { link, choice }, options })
 }
 
-/// `/info` and `/thumbnail`
+/// Parses `/info` and `/thumbnail`: a page link and nothing else.
 pub(super) fn lone_link(mut query: Query) -> Result<Url, Problem> {
     let link = link(&mut query)?;
     query.reject_unknown()?;
     Ok(link)
 }
 
-/// `/watch`: whoever puts the name of this server in the place of YouTube's.
+/// Parses `/watch`: a YouTube link whose host was replaced by this server's.
 pub(super) fn watch(mut query: Query) -> Result<Route, Problem> {
     let video = query.text("v").ok_or_else(|| {
         Problem::new(
             ProblemCode::MissingParameter,
-            "the parameter v must name a video of YouTube's",
+            "the parameter v is missing; it must be a YouTube video ID",
         )
     })?;
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if video.len() > 64 || !video.bytes().all(is_name) {
-        return Err(bad_parameter("v must be the name of a video of YouTube's"));
+    let is_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if video.len() > 64 || !video.bytes().all(is_id) {
+        return Err(bad_parameter("v must be a YouTube video ID"));
     }
-    // What else YouTube writes into its links (list, t, si) means nothing here.
+    // Other parameters of YouTube links (list, t, si) are ignored.
     Ok(Route::Page(format!("https://www.youtube.com/watch?v={video}")))
 }
 
-/// `/`: empty, or with a link that somebody has shared. Telephones put links into the text.
+/// Parses `/`, with or without a link shared by a phone, which may be inside the text or the title.
 pub(super) fn front(mut query: Query) -> Result<Route, Problem> {
     let url = query.text("url");
     let (text, title) = (query.text("text"), query.text("title"));
     query.reject_unknown()?;
-    let in_words =
-        [text, title].into_iter().flatten().find_map(|words| link_in(&words).map(str::to_owned));
-    Ok(Route::Page(url.or(in_words).unwrap_or_default()))
+    let shared =
+        [text, title].into_iter().flatten().find_map(|text| link_in(&text).map(str::to_owned));
+    Ok(Route::Page(url.or(shared).unwrap_or_default()))
 }
 
-/// The first http(s) link in a text.
+/// Finds the first http(s) link in a text.
 fn link_in(text: &str) -> Option<&str> {
     let begins = |word: &str| {
         ["http://", "https://"].iter().any(|scheme| {
             word.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
         })
     };
-    let places = text.char_indices().map(|(at, _)| &text[at..]);
-    let link = places.into_iter().find(|rest| begins(rest))?;
+    let mut suffixes = text.char_indices().map(|(at, _)| &text[at..]);
+    let link = suffixes.find(|rest| begins(rest))?;
     let end = link.find(|letter: char| letter.is_whitespace() || matches!(letter, '<' | '>' | '"'));
     Some(&link[..end.unwrap_or(link.len())])
 }
 
 fn link(query: &mut Query) -> Result<Url, Problem> {
     let text = query.text("url").ok_or_else(|| {
-        let detail = "the parameter url must be the link of a video's page, percent-encoded";
+        let detail = "the parameter url is missing; it must be a page link, percent-encoded";
         Problem::new(ProblemCode::MissingParameter, detail)
     })?;
     resolve::parse_page_url(&text).map_err(|why| Problem::from(&Error::Resolve(Box::new(why))))
 }
 
 fn quality(query: &mut Query) -> Result<Quality, Problem> {
-    let wrong = || bad_parameter("quality must be best, audio, or a number of lines such as 1080");
+    let wrong =
+        || bad_parameter("quality must be best, audio, or a maximum height in pixels such as 1080");
     match query.text("quality").as_deref() {
         None | Some("best") => Ok(Quality::Best),
         Some("audio") => Ok(Quality::AudioOnly),
-        Some(lines) => {
-            let lines = crate::range::decimal(lines.as_bytes()).ok_or_else(wrong)?;
-            let lines = u32::try_from(lines).ok().filter(|lines| (1..=10_000).contains(lines));
-            lines.map(Quality::AtMost).ok_or_else(wrong)
+        Some(height) => {
+            let height = crate::range::decimal(height.as_bytes()).ok_or_else(wrong)?;
+            let height = u32::try_from(height).ok().filter(|height| (1..=10_000).contains(height));
+            height.map(Quality::AtMost).ok_or_else(wrong)
         }
     }
 }
@@ -115,13 +116,13 @@ fn language(query: &mut Query) -> Result<Option<String>, Problem> {
     let Some(tag) = query.text("lang") else { return Ok(None) };
     let is_tag = (2..=35).contains(&tag.len())
         && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let wrong = || bad_parameter("lang must be the tag of a language, such as en or pt-BR");
+    let wrong = || bad_parameter("lang must be a language tag such as en or pt-BR");
     is_tag.then_some(Some(tag)).ok_or_else(wrong)
 }
 
 fn variant(query: &mut Query) -> Result<Option<Variant>, Problem> {
     let Some(name) = query.text("variant") else { return Ok(None) };
-    let wrong = || bad_parameter("variant must be one that /info tells of");
+    let wrong = || bad_parameter("variant must be one that /info lists");
     Variant::from_name(&name).map(Some).ok_or_else(wrong)
 }
 

@@ -1,19 +1,19 @@
-//! Times in a film, as people write them: `90`, `90.5`, `1:30`, `1:02:03.5`. Pure.
+//! Parses times in media: `90`, `90.5`, `1:30`, `1:02:03.5`. Pure.
 
 use std::time::Duration;
 
-/// Nothing plays longer: 1,000 hours.
+/// The maximum time: 1,000 hours, longer than any media.
 const MAX_SECONDS: u64 = 1000 * 3600;
 
-/// Reads seconds, minutes and seconds, or hours, minutes and seconds.
+/// Parses `S`, `M:S` or `H:M:S`, with an optional fraction of a second.
 pub(super) fn time(text: &str) -> Option<Duration> {
     let (clock, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let mut seconds: u64 = 0;
     let fields: Vec<&str> = clock.split(':').collect();
-    for (place, field) in fields.iter().enumerate() {
+    for (index, field) in fields.iter().enumerate() {
         let number = crate::range::decimal(field.as_bytes())?;
-        // 1:75 is a slip of the keyboard; 90 and 90:00 are not.
-        if place > 0 && (number >= 60 || field.len() > 2) {
+        // 1:75 is a typing error; 90 and 90:00 are not.
+        if index > 0 && (number >= 60 || field.len() > 2) {
             return None;
         }
         seconds = seconds.checked_mul(60)?.checked_add(number)?;

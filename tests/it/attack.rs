@@ -164,7 +164,7 @@ fn a_daemon_out_of_descriptors_recovers() {
     for _ in 0..3 {
         // What the daemon cannot accept waits in the kernel's queue.
         let crowd: Vec<_> = (0..60).map(|_| Client::try_connect(daemon.address())).collect();
-        daemon.logs("cannot take connections");
+        daemon.logs("cannot accept connections");
         drop(crowd);
         eventually("it answers again", PATIENCE, || {
             (status_of(&daemon, b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n") == Some(200))
@@ -173,7 +173,7 @@ fn a_daemon_out_of_descriptors_recovers() {
     }
     daemon.settles(&baseline, PATIENCE);
     // A shortage is told when it begins, not for as long as it lasts.
-    let warnings = daemon.log().matches("cannot take connections").count();
+    let warnings = daemon.log().matches("cannot accept connections").count();
     assert!(warnings < 60, "{warnings} lines of log for three shortages");
 }
 

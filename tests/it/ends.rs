@@ -226,8 +226,7 @@ fn a_name_look_up_that_hangs_is_a_failure_and_leaves_nothing() {
     let names = Names::new(&[("slow.example", &["hangs"])]);
     let setup = Setup { environment: names.environment(), ..Setup::default() };
     let mut daemon = Daemon::start_with(&setup);
-    let client =
-        Client::get(daemon.address(), &mux_path(Some("http://slow.example/v"), None, &[]));
+    let client = Client::get(daemon.address(), &mux_path(Some("http://slow.example/v"), None, &[]));
     eventually("the look-up begins", PATIENCE, || (!names.looked_up().is_empty()).then_some(()));
     daemon.terminate();
     daemon.logs("draining: 1 streams");

@@ -1,6 +1,7 @@
-//! The way to the first byte that is wanted of a track: past what need not be fetched.
+//! Positions the reader of a track at the first bytes that a plan needs.
 //!
-//! A part that begins within a piece needs the head of that piece, but not what lies between.
+//! A byte range that begins within an extent needs the beginning of that extent, which tells how it is
+//! rewritten, but not the bytes between.
 
 use std::ops::Range;
 
@@ -9,59 +10,61 @@ use crate::error::Error;
 use crate::fetch::TrackReader;
 use crate::splice::Plan;
 
-/// What lies between is fetched and passed over if it is less than this: asking once more takes a
-/// while, too.
-const FAR: u64 = 128 << 10;
-/// What is asked for of the head of a piece.
-const PEEK: u64 = 32 << 10;
+/// The smallest gap worth another request; a smaller one is fetched and dropped.
+const MIN_GAP: u64 = 128 << 10;
+/// How much of the beginning of an extent is requested.
+const PEEK_SIZE: u64 = 32 << 10;
 
-/// The way to what is needed of a track first.
+/// Where the first read of a track begins.
 pub(in crate::download) struct TrackRead {
-    /// That, up to the next long gap.
-    needs: Range<u64>,
-    /// Where the wanted bytes begin, if that is far behind the beginning of their piece.
+    /// The needed range, up to the next long gap.
+    needed: Range<u64>,
+    /// Where the requested bytes begin, if that is far from the beginning of their extent.
     target: Option<u64>,
-    /// What is to be asked for first.
+    /// The range of the first request.
     pub(in crate::download) first: Range<u64>,
 }
 
-/// A source that is ready to bring what is needed.
+/// A reader that is positioned at the needed bytes.
 pub(in crate::download) struct PositionedSource<'scope, 'env> {
     pub(in crate::download) source: TrackReader<'scope, 'env>,
-    /// What comes before what the source brings.
+    /// The bytes before those of the source.
     pub(in crate::download) head: Vec<u8>,
-    /// Where all of it begins.
+    /// The offset of `head` in the file.
     pub(in crate::download) at: u64,
-    /// What is left out, behind the head.
+    /// The range between `head` and the bytes of the source that is not fetched.
     pub(in crate::download) gap: Range<u64>,
 }
 
 impl TrackRead {
-    /// What `part` needs of the track at this place, if it needs something of it.
-    pub(in crate::download) fn to(
+    /// Returns the first read of the track at `index` for `range` of the output, if that needs any of its
+    /// bytes.
+    pub(in crate::download) fn new(
         plan: &Plan,
-        place: usize,
-        part: &Range<u64>,
+        index: usize,
+        range: &Range<u64>,
     ) -> Option<TrackRead> {
-        let needs = plan.runs(place, part, MAX_GAP).next()?;
-        let far = |target: &u64| *target - needs.start > FAR && needs.end - needs.start > PEEK;
-        let target = plan.seek_target(place, part).filter(far);
-        let end = if target.is_some() { needs.start + PEEK } else { needs.end };
-        Some(TrackRead { first: needs.start..end, needs, target })
+        let needed = plan.runs(index, range, MAX_GAP).next()?;
+        let is_far = |target: &u64| {
+            *target - needed.start > MIN_GAP && needed.end - needed.start > PEEK_SIZE
+        };
+        let target = plan.seek_target(index, range).filter(is_far);
+        let end = if target.is_some() { needed.start + PEEK_SIZE } else { needed.end };
+        Some(TrackRead { first: needed.start..end, needed, target })
     }
 
-    /// Goes it with a source that was asked for the first of it.
-    pub(in crate::download) fn enter<'scope, 'env>(
+    /// Positions a source that has requested `first`.
+    pub(in crate::download) fn position<'scope, 'env>(
         self,
         plan: &Plan,
         mut source: TrackReader<'scope, 'env>,
     ) -> Result<PositionedSource<'scope, 'env>, Error> {
-        let TrackRead { needs, target, .. } = self;
-        let at = needs.start;
+        let TrackRead { needed, target, .. } = self;
+        let at = needed.start;
         let Some(target) = target else {
             return Ok(PositionedSource { source, head: Vec::new(), at, gap: 0..0 });
         };
-        while source.fill_peeked(PEEK as usize)? {}
+        while source.fill_peeked(PEEK_SIZE as usize)? {}
         let mut head = source.take_peeked();
         let mut from = at + head.len() as u64;
         let mut gap = 0..0;
@@ -69,7 +72,7 @@ impl TrackRead {
             head.truncate(inside);
             (gap, from) = (at + inside as u64..target, target);
         }
-        source.restrict_to(from..needs.end);
+        source.restrict_to(from..needed.end);
         Ok(PositionedSource { source, head, at, gap })
     }
 }
