@@ -1,4 +1,4 @@
-//! `ytcanal check`: is everything there to run the server, and what is to be done if not?
+//! `ytcanal check`: verifies configuration and dependencies, and prints the remedy for what is missing.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,9 +8,9 @@ use crate::config::{self, Config};
 use crate::http_client::UpstreamClient;
 use crate::runtime_dir::RuntimeDir;
 
-mod reader;
+mod ytdlp;
 
-/// Looks at everything, says what it found, and returns whether all is well.
+/// Runs all checks, prints one line for each, and returns whether all mandatory ones passed.
 pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
     let config = match file.map_or(Ok(Config::default()), Config::read) {
         Ok(config) => config,
@@ -19,21 +19,21 @@ pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
             return Ok(false);
         }
     };
-    let from = file.map_or("the defaults".into(), |file| file.display().to_string());
-    writeln!(out, "config   ok      {from}")?;
+    let source = file.map_or("the defaults".into(), |file| file.display().to_string());
+    writeln!(out, "config   ok      {source}")?;
     let upstream = UpstreamClient::new(&config.upstream);
     if let Err(error) = &upstream {
         writeln!(out, "upstream FAILED  {error}")?;
     }
-    let ffmpeg = look_for("ffmpeg", &config.muxer.ffmpeg, "-version", out, |program| {
+    let ffmpeg = check_program("ffmpeg", &config.muxer.ffmpeg, "-version", out, |program| {
         format!(
             "cannot run {program}; install ffmpeg (apt install ffmpeg) or set muxer.ffmpeg to \
-             where it is"
+             its path"
         )
     })?;
     let base = config.runtime_dir();
-    let runtime = RuntimeDir::claim(&base);
-    match &runtime {
+    let runtime_dir = RuntimeDir::claim(&base);
+    match &runtime_dir {
         Ok(_) => writeln!(out, "runtime  ok      {}", base.display())?,
         Err(error) => writeln!(
             out,
@@ -42,15 +42,16 @@ pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
             base.display()
         )?,
     }
-    let is_there = runtime.is_ok();
-    if let (Ok(runtime), Ok(_)) = (runtime, &upstream) {
-        // Without it there are no page links, but all the rest: no failure.
-        reader::look(&config, runtime, out)?;
+    let has_runtime_dir = runtime_dir.is_ok();
+    if let (Ok(runtime_dir), Ok(_)) = (runtime_dir, &upstream) {
+        // Not mandatory: without yt-dlp everything but page links works.
+        ytdlp::check(&config, runtime_dir, out)?;
     }
-    Ok(upstream.is_ok() && ffmpeg && is_there)
+    Ok(upstream.is_ok() && ffmpeg && has_runtime_dir)
 }
 
-fn look_for(
+/// Prints whether a program runs, with its path and version or a hint.
+fn check_program(
     label: &str,
     program: &Path,
     flag: &str,
@@ -59,8 +60,8 @@ fn look_for(
 ) -> io::Result<bool> {
     match version(program, flag) {
         Some(line) => {
-            let place = config::find_in_path(program).unwrap_or_else(|| program.to_owned());
-            writeln!(out, "{label:<8} ok      {} ({line})", place.display())?;
+            let path = config::find_in_path(program).unwrap_or_else(|| program.to_owned());
+            writeln!(out, "{label:<8} ok      {} ({line})", path.display())?;
             Ok(true)
         }
         None => {
@@ -70,7 +71,7 @@ fn look_for(
     }
 }
 
-/// The first line of what a program says of its version.
+/// Returns the first line of a program's version output.
 fn version(program: &Path, flag: &str) -> Option<String> {
     let output = Command::new(program).arg(flag).stdin(Stdio::null()).output().ok()?;
     let line = String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_owned();
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_ffmpeg_is_said_with_its_remedy() {
+    fn a_missing_ffmpeg_is_reported_with_its_remedy() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("c.toml");
         let runtime = dir.path().join("run");

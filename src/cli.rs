@@ -80,7 +80,7 @@ fn parse_arguments(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error>
             Short('V') | Long("version") => return Ok(Command::Version),
             Long("config") if takes_config => config = Some(parser.value()?.into()),
             Long("listen") if takes_listen => {
-                listen.push(parser.value()?.parse_with(parse_address)?)
+                listen.push(parser.value()?.parse_with(parse_address)?);
             }
             Value(value) if command.is_none() => {
                 let name = value.string()?;

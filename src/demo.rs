@@ -1,5 +1,5 @@
-//! `ytcanal demo`: the whole thing without a network. Makes a sample, serves it from an origin
-//! of its own at a film-like pace, downloads it once through the real server, and stays.
+//! `ytcanal demo`: a demonstration without a network. Generates a sample, serves it from a local origin at
+//! the pace of a video site, downloads it through the real server, and keeps running.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
@@ -24,48 +24,48 @@ mod sample;
 use origin::Origin;
 use sample::Sample;
 
-/// How much faster than it plays the sample is sent: 3 minutes arrive in 15 seconds.
+/// The speed of the origin relative to playback: the sample of 3 minutes arrives in 15 seconds.
 const SPEED: f64 = 12.0;
 
-/// Runs the demonstration until it is told to end.
+/// Runs the demonstration until a signal.
 pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
     let config = configuration(listen)?;
     let dir = tempfile::tempdir()?;
-    say("Making a sample: a clock and a tone, 3 minutes, in two qualities ...")?;
-    let sample = Sample::make(&config.muxer.ffmpeg, dir.path())?;
+    say("Generating a sample: a test pattern and a tone, 3 minutes, in two qualities ...")?;
+    let sample = Sample::generate(&config.muxer.ffmpeg, dir.path())?;
     let pace = sample.duration.div_f64(SPEED);
     let origin = Origin::bind(sample.files.clone(), pace)?;
-    let offer = sample.offer(&origin)?;
-    let prefill = Prefill { link: offer.link.to_string() };
-    let server = bind(config, &offer)?;
+    let media = sample.page_media(&origin)?;
+    let prefill = Prefill { link: media.link.to_string() };
+    let server = bind(config, &media)?;
     let Some(address) = server.addresses().first().copied() else { return Ok(()) };
     thread::scope(|scope| {
         scope.spawn(|| origin.serve());
-        let ended = with_signals(|quit| {
+        let ended = with_signals(|shutdown| {
             let (prefill, file) = (&prefill, dir.path().join("sample.mp4"));
             scope.spawn(move || {
-                let shown = show(address, prefill, &file);
-                if let Err(error) = shown.and_then(|()| invite(address, prefill)) {
-                    log::warn!("the download ended early: {error}");
+                let downloaded = download(address, prefill, &file);
+                if let Err(error) = downloaded.and_then(|()| print_examples(address, prefill)) {
+                    log::warn!("the download of the demonstration failed: {error}");
                 }
             });
-            server.run(prefill, quit, &SdNotify::default())
+            server.run(prefill, shutdown, &SdNotify::default())
         });
         origin.end();
         ended
     })
 }
 
-/// A configuration that serves this machine only.
+/// Returns a configuration that listens on loopback only.
 fn configuration(listen: Vec<SocketAddr>) -> io::Result<Config> {
-    // Only the demonstration reaches back into its own machine, and must not take others along.
+    // **Invariant:** the demonstration may fetch from loopback, and so must not be reachable by others.
     if let Some(open) = listen.iter().find(|address| !address.ip().is_loopback()) {
-        let said = format!("the demonstration listens on loopback only, not on {open}");
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, said));
+        let message = format!("the demonstration cannot listen on {open}; use a loopback address");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     let mut config = Config::default();
     config.upstream.allow = vec![HostPattern::Net(IpAddr::from([127, 0, 0, 1]).into())];
-    // Ctrl-C does not wait for the end of a film.
+    // Ctrl-C does not wait for downloads.
     config.limits.drain_timeout = HumanDuration(Duration::from_millis(500));
     if !listen.is_empty() {
         config.listen = listen;
@@ -73,9 +73,9 @@ fn configuration(listen: Vec<SocketAddr>) -> io::Result<Config> {
     Ok(config)
 }
 
-/// Binds to the configured addresses, or to any port if the default one is taken.
-fn bind(mut config: Config, offer: &PageMedia) -> io::Result<Server> {
-    let bind = |config| Server::bind(config).map(|server| server.with_builtin(offer.clone()));
+/// Binds to the configured addresses, or to any free port if the default one is in use.
+fn bind(mut config: Config, media: &PageMedia) -> io::Result<Server> {
+    let bind = |config| Server::bind(config).map(|server| server.with_builtin(media.clone()));
     match bind(config.clone()) {
         Err(error)
             if error.kind() == io::ErrorKind::AddrInUse
@@ -88,19 +88,19 @@ fn bind(mut config: Config, offer: &PageMedia) -> io::Result<Server> {
     }
 }
 
-/// Downloads the sample through the server, as any client would, and looks at what came.
-fn show(address: SocketAddr, prefill: &Prefill, file: &Path) -> io::Result<()> {
+/// Downloads the sample through the server as any client, and prints its progress and ffprobe's report.
+fn download(address: SocketAddr, prefill: &Prefill, file: &Path) -> io::Result<()> {
     say("\nDownloading it through the server, while it is still being fetched:")?;
-    let asked = Instant::now();
+    let started = Instant::now();
     let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
-    let answer = agent.get(download_url(address, prefill)).call().map_err(io::Error::other)?;
-    let len = answer.body().content_length();
-    let mut body = answer.into_body().into_reader();
+    let response = agent.get(download_url(address, prefill)).call().map_err(io::Error::other)?;
+    let len = response.body().content_length();
+    let mut body = response.into_body().into_reader();
     let mut out = BufWriter::new(File::create(file)?);
     let (mut buffer, mut total, mut shown) = (vec![0; 64 << 10], 0u64, Duration::ZERO);
     loop {
         let count = body.read(&mut buffer)?;
-        let elapsed = asked.elapsed();
+        let elapsed = started.elapsed();
         if total == 0 {
             let of = len.map_or_else(String::new, |len| format!(", of {len} in all"));
             say(&format!("  first bytes after {} ms{of}", elapsed.as_millis()))?;
@@ -116,35 +116,36 @@ fn show(address: SocketAddr, prefill: &Prefill, file: &Path) -> io::Result<()> {
         }
     }
     out.flush()?;
-    say(&format!("  complete: {total} bytes in {:.1} s", asked.elapsed().as_secs_f64()))?;
+    say(&format!("  complete: {total} bytes in {:.1} s", started.elapsed().as_secs_f64()))?;
     let report = Command::new("ffprobe")
         .args(["-v", "error", "-show_entries"])
         .args(["format=format_long_name,duration:stream=codec_type,codec_long_name"])
         .args(["-of", "default=noprint_wrappers=1"])
         .arg(file)
         .output()?;
-    say("\nWhat ffprobe says of it:")?;
+    say("\nThe report of ffprobe:")?;
     for line in String::from_utf8_lossy(&report.stdout).lines() {
         say(&format!("  {line}"))?;
     }
     fs::remove_file(file)
 }
 
-fn invite(address: SocketAddr, prefill: &Prefill) -> io::Result<()> {
+/// Prints commands to try.
+fn print_examples(address: SocketAddr, prefill: &Prefill) -> io::Result<()> {
     let url = download_url(address, prefill);
     let info = url.replace("/download?", "/info?");
     say(&format!(
         "\nTry it yourself:\n\
          \x20 curl -o film.mp4 '{url}'\n\
-         interrupt it, and go on:\n\
+         interrupt and resume it:\n\
          \x20 curl -C - -o film.mp4 '{url}'\n\
-         a part of it:\n\
+         a time range:\n\
          \x20 curl -o part.mp4 '{url}&start=1:00&end=1:30'\n\
-         its sound alone, as MP3:\n\
+         the audio as MP3:\n\
          \x20 curl -OJ '{url}&container=mp3'\n\
-         what there is to choose from:\n\
+         the available formats:\n\
          \x20 curl '{info}'\n\
-         or open the page, where the sample's link is filled in:\n\
+         or open the web page, where the link of the sample is filled in:\n\
          \x20 http://{address}/\n\
          Ctrl-C ends the demonstration."
     ))

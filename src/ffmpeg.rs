@@ -1,8 +1,8 @@
-//! The muxer that joins anything: ffmpeg as a child process, fed through named pipes, read from
-//! its standard output.
+//! Runs ffmpeg as a child process, which reads tracks from named pipes and writes the muxed file to its
+//! standard output.
 //!
-//! Must never trust its exit status alone: ffmpeg ends well on inputs that were cut short. What
-//! the sources delivered is the caller's to check.
+//! **Invariant:** the exit status alone is never trusted, since ffmpeg exits with success on truncated
+//! inputs; callers verify what the sources delivered.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,7 +20,7 @@ use crate::sys;
 mod arguments;
 mod feed_progress;
 pub mod fifo;
-mod head;
+mod header;
 mod job;
 pub mod patch_duration;
 mod report;
@@ -31,50 +31,50 @@ pub(crate) use job::begin;
 pub use job::{FfmpegJob, MappedTrack, Transcode};
 
 pub use arguments::{Version, arguments};
-use head::Written;
+use header::Written;
 use stderr::StderrTail;
 
-/// How long ffmpeg may take to end after it closed its output.
+/// How long ffmpeg may take to exit after it closed its output.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long is listened to what it has to say when nothing else is waited for.
+/// How long standard error is drained without waiting for more.
 const STDERR_TIMEOUT: Duration = Duration::from_millis(200);
-/// How long the head of an MP4 waits for the first fragment behind it. That takes up to ten seconds of
-/// film, which the client need not wait for; one that cannot be made at all fails at once.
-const FRAGMENT_LIMIT: Duration = Duration::from_millis(100);
-/// So much of a part is held back until it is known to have something of each track. What there is
-/// while the key frame of a picture is missing is sound, of ten seconds or less.
-const MOST_HELD: usize = 4 << 20;
-/// What its output pipe holds: several reads, so that it need not wait for each of ours.
+/// How long the header of an MP4 waits for the first fragment. That takes up to ten seconds of media, which
+/// the client need not wait for; a fragment that cannot be made at all fails at once.
+const FIRST_FRAGMENT_TIMEOUT: Duration = Duration::from_millis(100);
+/// The maximum size of the output that is held back until each track has a packet in the time range.
+/// Before the first key frame of the video there is only audio, of at most ten seconds.
+const MAX_HELD: usize = 4 << 20;
+/// The capacity of the output pipe: several reads, so that ffmpeg does not wait for each of them.
 const PIPE_LEN: i32 = 1 << 20;
 
 /// How a wait for ffmpeg ended.
 enum Event {
-    /// What was waited for is there.
+    /// The awaited descriptor is readable.
     Awaited,
-    /// It has something to say on its standard error.
-    Words,
-    /// The time ran out.
-    Nothing,
+    /// Standard error is readable.
+    Stderr,
+    /// The timeout has passed.
+    TimedOut,
 }
 
-/// A running ffmpeg. Dropping it kills it, and waits until it is gone.
+/// A running ffmpeg. Dropping it kills and reaps the process.
 pub struct FfmpegProcess<'s> {
     child: Child,
     stdout: ChildStdout,
     /// `None` once ffmpeg has closed it.
     stderr: Option<ChildStderr>,
-    words: StderrTail,
+    stderr_tail: StderrTail,
     reaped: bool,
-    /// Whether something of it has gone out, or will whatever comes.
-    has_begun: bool,
-    /// Whether it has ended well already.
-    has_ended: bool,
+    /// Whether the header was returned to the caller.
+    has_header: bool,
+    /// Whether ffmpeg has exited with success.
+    has_finished: bool,
     cancel: &'s CancelToken,
     stall_limit: Duration,
 }
 
 impl<'s> FfmpegProcess<'s> {
-    /// Starts ffmpeg. It belongs to `stop` from then on.
+    /// Starts ffmpeg. `cancel` kills it from then on.
     pub fn start(
         config: &config::MuxerConfig,
         version: Version,
@@ -88,7 +88,7 @@ impl<'s> FfmpegProcess<'s> {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // It would make ffmpeg write a report file, with our arguments, wherever it says.
+            // FFREPORT would make ffmpeg write a report file that contains its arguments.
             .env_remove("FFREPORT");
         sys::kill_on_parent_exit(&mut command);
         let failed = |error: io::Error| {
@@ -102,56 +102,56 @@ impl<'s> FfmpegProcess<'s> {
         let mut child = command.spawn().map_err(failed)?;
         cancel.attach_process(child.id());
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            unreachable!("both were asked for as pipes");
+            unreachable!("both were requested as pipes");
         };
         sys::set_nonblocking(stdout.as_fd()).map_err(|error| system(&error))?;
         if let Err(error) = sys::set_pipe_len(stdout.as_fd(), PIPE_LEN) {
-            log::debug!("the muxer's output pipe keeps its usual length: {error}");
+            log::debug!("cannot resize the output pipe of ffmpeg: {error}");
         }
         Ok(FfmpegProcess {
             child,
             stdout,
             stderr: Some(stderr),
-            words: StderrTail::default(),
+            stderr_tail: StderrTail::default(),
             reaped: false,
-            has_begun: false,
-            has_ended: false,
+            has_header: false,
+            has_finished: false,
             cancel,
             stall_limit: config.stall_timeout.0,
         })
     }
 
-    /// The first bytes of the joined file, of tracks in which ffmpeg sees what was recognised.
+    /// Reads the header of the output, and verifies that ffmpeg found in its inputs what the probe found.
     pub fn read_header(
         &mut self,
         job: &FfmpegJob,
         progress: &FeedProgress,
     ) -> Result<Vec<u8>, Error> {
-        let opening = self.first_bytes(job, progress).and_then(|bytes| {
-            self.hear_report(job)?;
+        let header = self.first_bytes(job, progress).and_then(|bytes| {
+            self.read_report(job)?;
             self.hold(bytes, job, progress)
         });
-        // What it saw in its inputs may explain why it gave up.
-        if !matches!(opening, Ok(_) | Err(Error::Ffmpeg(FfmpegError::Refused(_)))) {
-            return opening;
+        // The report may explain why ffmpeg gave up.
+        if !matches!(header, Ok(_) | Err(Error::Ffmpeg(FfmpegError::Refused(_)))) {
+            return header;
         }
-        let lacking = self.words.lacking.and_then(|input| job.inputs.get(input));
+        let lacking = self.stderr_tail.lacking.and_then(|input| job.inputs.get(input));
         if let Some(ProbedInput { kind, .. }) = lacking {
-            let said = format!("there is no {kind} track in it");
-            return Err(Error::Ffmpeg(FfmpegError::Misread { track: *kind, message: said }));
+            let message = format!("there is no {kind} track in it");
+            return Err(Error::Ffmpeg(FfmpegError::Misread { track: *kind, message }));
         }
-        self.words.report.agrees_with(job)?;
-        if let (Err(_), true) = (&opening, self.words.is_empty && !job.time_range.is_full())
-            && let Some(kind) = self.words.report.awaits(job)
+        self.stderr_tail.report.agrees_with(job)?;
+        if let (Err(_), true) = (&header, self.stderr_tail.is_empty && !job.time_range.is_full())
+            && let Some(kind) = self.stderr_tail.report.missing_kind(job)
         {
             return Err(Error::Ffmpeg(FfmpegError::Without { kind, trim: job.time_range }));
         }
-        self.has_begun = true;
-        opening.map(|bytes| with_durations(bytes, job))
+        self.has_header = true;
+        header.map(|bytes| with_durations(bytes, job))
     }
 
-    /// Waits until something of each track has come that is in the part: one that has no key frame of
-    /// the picture in it is an error, which shows when all of it was read.
+    /// Waits until the report lists a packet of each track in the time range. A range without a key frame
+    /// of the video is an error, which ffmpeg reports at the end of its inputs.
     fn hold(
         &mut self,
         mut bytes: Vec<u8>,
@@ -159,10 +159,11 @@ impl<'s> FfmpegProcess<'s> {
         progress: &FeedProgress,
     ) -> Result<Vec<u8>, Error> {
         let mut buffer = vec![0; 64 << 10];
-        let is_part = !job.time_range.is_full();
-        let is_awaited = |words: &StderrTail| is_part && words.report.awaits(job).is_some();
-        while bytes.len() < MOST_HELD && is_awaited(&self.words) {
-            match self.read_unless(&mut buffer, progress, &|words| !is_awaited(words))? {
+        let is_trimmed = !job.time_range.is_full();
+        let is_awaited =
+            |stderr: &StderrTail| is_trimmed && stderr.report.missing_kind(job).is_some();
+        while bytes.len() < MAX_HELD && is_awaited(&self.stderr_tail) {
+            match self.read_unless(&mut buffer, progress, &|stderr| !is_awaited(stderr))? {
                 Some(0) => {
                     self.finish()?;
                     break;
@@ -170,36 +171,36 @@ impl<'s> FfmpegProcess<'s> {
                 Some(count) => bytes.extend(&buffer[..count]),
                 None => {}
             }
-            self.hear_out();
+            self.drain_available_stderr();
         }
         Ok(bytes)
     }
 
-    /// Waits until it has said what it sees in its inputs, which it mostly does before its first byte.
-    fn hear_report(&mut self, job: &FfmpegJob) -> Result<(), Error> {
+    /// Waits for the complete report of the inputs, which mostly comes before the first byte.
+    fn read_report(&mut self, job: &FfmpegJob) -> Result<(), Error> {
         let deadline = Instant::now() + self.stall_limit;
-        self.hear_out();
-        while !self.words.report.is_whole(job) {
+        self.drain_available_stderr();
+        while !self.stderr_tail.report.is_complete(job) {
             let left = deadline.saturating_duration_since(Instant::now());
-            let heard = match &self.stderr {
+            let waited = match &self.stderr {
                 Some(stderr) if !left.is_zero() => {
                     self.cancel.wait(stderr.as_fd(), sys::READABLE, left)
                 }
                 _ => Ok(WaitOutcome::TimedOut),
             };
-            match heard.map_err(|error| system(&error))? {
+            match waited.map_err(|error| system(&error))? {
                 WaitOutcome::Ready => self.drain_stderr(),
                 WaitOutcome::Stopped => return Err(Error::Stopped),
                 WaitOutcome::TimedOut => {
-                    let said = "it did not say what it sees in its inputs".into();
-                    return Err(Error::Ffmpeg(FfmpegError::Failed(said)));
+                    let message = "it did not report the tracks of its inputs".into();
+                    return Err(Error::Ffmpeg(FfmpegError::Failed(message)));
                 }
             }
         }
         Ok(())
     }
 
-    /// Up to the first media: an ffmpeg that ends behind the head has made nothing.
+    /// Reads up to the first media data: an ffmpeg that ends after the header has muxed nothing.
     fn first_bytes(&mut self, job: &FfmpegJob, progress: &FeedProgress) -> Result<Vec<u8>, Error> {
         let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
         let mut until = None;
@@ -214,13 +215,13 @@ impl<'s> FfmpegProcess<'s> {
                     return Err(Error::Ffmpeg(without_media(&bytes)));
                 }
                 Some(count) => bytes.extend(&buffer[..count]),
-                // Its first fragment takes longer.
+                // The first fragment takes longer.
                 None => break,
             }
-            match head::written(job.container, &bytes) {
-                Written::Head => {}
-                Written::WholeHead => {
-                    until = until.or_else(|| Some(Instant::now() + FRAGMENT_LIMIT));
+            match header::progress(job.container, &bytes) {
+                Written::PartialHeader => {}
+                Written::Header => {
+                    until = until.or_else(|| Some(Instant::now() + FIRST_FRAGMENT_TIMEOUT));
                 }
                 Written::Media => break,
             }
@@ -228,47 +229,47 @@ impl<'s> FfmpegProcess<'s> {
         Ok(bytes)
     }
 
-    /// The next bytes of the joined file; 0 at its end, which [`finish`](FfmpegProcess::finish) must
-    /// confirm. While `supply` grows, ffmpeg is at work although nothing
-    /// comes out, and while an upstream is waited for, so may ffmpeg.
+    /// Reads the next bytes of the output; 0 at its end, which [`finish`](FfmpegProcess::finish) must
+    /// confirm. ffmpeg counts as stalled only if `progress` does not grow and no feeder waits for an
+    /// upstream.
     pub fn read(&mut self, buffer: &mut [u8], progress: &FeedProgress) -> Result<usize, Error> {
         Ok(self.read_unless(buffer, progress, &|_| false)?.unwrap_or(0))
     }
 
-    /// The same, or nothing once it has said what makes that needless.
+    /// Reads like [`read`](FfmpegProcess::read); `None` once standard error satisfies `is_needless`.
     fn read_unless(
         &mut self,
         buffer: &mut [u8],
         progress: &FeedProgress,
         is_needless: &dyn Fn(&StderrTail) -> bool,
     ) -> Result<Option<usize>, Error> {
-        let mut given_before = progress.given();
+        let mut fed_before = progress.bytes_fed();
         let mut deadline = Instant::now() + self.stall_limit;
         loop {
-            if is_needless(&self.words) {
+            if is_needless(&self.stderr_tail) {
                 return Ok(None);
             }
             if let Some(count) = self.read_now(buffer)? {
                 return Ok(Some(count));
             }
-            // To talk is no work.
+            // Output on standard error does not extend the deadline.
             let left = deadline.saturating_duration_since(Instant::now());
             match self.wait(self.stdout.as_fd(), left)? {
                 Event::Awaited => {}
-                Event::Words if !left.is_zero() => self.drain_stderr(),
-                Event::Words | Event::Nothing => {
-                    let given = progress.given();
-                    if given == given_before && !progress.is_awaited() {
+                Event::Stderr if !left.is_zero() => self.drain_stderr(),
+                Event::Stderr | Event::TimedOut => {
+                    let fed = progress.bytes_fed();
+                    if fed == fed_before && !progress.is_awaiting_upstream() {
                         return Err(Error::Ffmpeg(FfmpegError::Stalled(self.stall_limit)));
                     }
-                    given_before = given;
+                    fed_before = fed;
                     deadline = Instant::now() + self.stall_limit;
                 }
             }
         }
     }
 
-    /// The same, or nothing if nothing has come by then.
+    /// Reads the next bytes of the output; `None` if there are none by `until`.
     fn read_until(&mut self, buffer: &mut [u8], until: Instant) -> Result<Option<usize>, Error> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -277,12 +278,13 @@ impl<'s> FfmpegProcess<'s> {
                 None => {}
                 read => return Ok(read),
             }
-            if matches!(self.wait(self.stdout.as_fd(), left)?, Event::Words) {
+            if matches!(self.wait(self.stdout.as_fd(), left)?, Event::Stderr) {
                 self.drain_stderr();
             }
         }
     }
 
+    /// Reads what is available; `None` if reading would block.
     fn read_now(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Error> {
         loop {
             return match self.stdout.read(buffer) {
@@ -294,58 +296,57 @@ impl<'s> FfmpegProcess<'s> {
         }
     }
 
-    /// Waits for `awaited`, for ffmpeg to say something, or for `limit` to pass.
+    /// Waits until `awaited` or standard error is readable, or `limit` has passed.
     fn wait(&self, awaited: BorrowedFd<'_>, limit: Duration) -> Result<Event, Error> {
-        let over = (self.cancel.as_fd(), sys::READABLE);
+        let cancelled = (self.cancel.as_fd(), sys::READABLE);
         let awaited = (awaited, sys::READABLE);
         let ready = match &self.stderr {
             Some(stderr) => {
-                sys::poll([over, awaited, (stderr.as_fd(), sys::READABLE)], Some(limit))
+                sys::poll([cancelled, awaited, (stderr.as_fd(), sys::READABLE)], Some(limit))
             }
-            None => sys::poll([over, awaited], Some(limit)).map(|[o, a]| [o, a, false]),
+            None => sys::poll([cancelled, awaited], Some(limit)).map(|[c, a]| [c, a, false]),
         };
         match ready.map_err(|error| system(&error))? {
             [true, ..] => Err(Error::Stopped),
             [_, true, _] => Ok(Event::Awaited),
-            [_, _, true] => Ok(Event::Words),
-            _ => Ok(Event::Nothing),
+            [_, _, true] => Ok(Event::Stderr),
+            _ => Ok(Event::TimedOut),
         }
     }
 
-    /// Waits for ffmpeg to end after its output has, and says whether it ended well.
+    /// Waits for ffmpeg to exit after its output has ended; fails unless it exits with success.
     pub fn finish(&mut self) -> Result<(), Error> {
-        if self.has_ended {
+        if self.has_finished {
             return Ok(());
         }
         self.wait_for_exit()?;
-        // Ends what a wrapper around ffmpeg has left behind, which may hold the pipe open.
+        // Also kills children of a wrapper script around ffmpeg, which may hold the pipe open.
         let status = self.reap().map_err(|error| system(&error))?;
-        // Whoever else holds that pipe is not waited for.
-        self.hear_out();
+        self.drain_available_stderr();
         if status.success() {
-            if let Some(line) = self.words.short_input.take() {
+            if let Some(line) = self.stderr_tail.short_input.take() {
                 return Err(Error::Ffmpeg(FfmpegError::ShortInput(line)));
             }
-            if let Some(line) = self.words.last() {
-                log::warn!("ffmpeg ended well, but said: {line}");
+            if let Some(line) = self.stderr_tail.last() {
+                log::warn!("ffmpeg exited with success and wrote to standard error: {line}");
             }
-            self.has_ended = true;
+            self.has_finished = true;
             return Ok(());
         }
-        let said = match self.words.last() {
+        let message = match self.stderr_tail.last() {
             Some(line) => format!("{line} ({status})"),
             None => status.to_string(),
         };
-        // Ended by itself before any media: it did not like what it got.
-        let refused = !self.has_begun && status.code().is_some();
+        // An exit by itself before any media means that it does not support the inputs.
+        let refused = !self.has_header && status.code().is_some();
         Err(Error::Ffmpeg(if refused {
-            FfmpegError::Refused(said)
+            FfmpegError::Refused(message)
         } else {
-            FfmpegError::Failed(said)
+            FfmpegError::Failed(message)
         }))
     }
 
-    /// Waits until it has ended, and listens to it meanwhile, lest a full pipe keep it.
+    /// Waits until ffmpeg has exited, and drains its standard error meanwhile: a full pipe would block it.
     fn wait_for_exit(&mut self) -> Result<(), Error> {
         let exit = sys::pidfd(self.child.id()).map_err(|error| system(&error))?;
         let deadline = Instant::now() + EXIT_TIMEOUT;
@@ -353,26 +354,26 @@ impl<'s> FfmpegProcess<'s> {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.wait(exit.as_fd(), left)? {
                 Event::Awaited => return Ok(()),
-                Event::Words if !left.is_zero() => self.drain_stderr(),
-                Event::Words | Event::Nothing => {
+                Event::Stderr if !left.is_zero() => self.drain_stderr(),
+                Event::Stderr | Event::TimedOut => {
                     return Err(Error::Ffmpeg(FfmpegError::Stalled(EXIT_TIMEOUT)));
                 }
             }
         }
     }
 
-    /// Kills whatever is left of its process group, and waits for it.
+    /// Kills the process group, and reaps ffmpeg.
     fn reap(&mut self) -> io::Result<ExitStatus> {
         self.reaped = true;
         if let Err(error) = sys::kill_group(self.child.id()) {
-            log::warn!("cannot kill the muxer: {error}");
+            log::warn!("cannot kill ffmpeg: {error}");
         }
         self.cancel.detach_process();
         self.child.wait()
     }
 
-    /// Takes what it has said by now, or much of it if it never ends.
-    fn hear_out(&mut self) {
+    /// Drains standard error without waiting for more, for at most [`STDERR_TIMEOUT`].
+    fn drain_available_stderr(&mut self) {
         let deadline = Instant::now() + STDERR_TIMEOUT;
         while let Some(stderr) = &self.stderr
             && Instant::now() < deadline
@@ -382,12 +383,12 @@ impl<'s> FfmpegProcess<'s> {
         }
     }
 
-    /// Takes what ffmpeg says. It must be taken: a full pipe would make it wait.
+    /// Reads from standard error once. It must be drained: a full pipe would block ffmpeg.
     fn drain_stderr(&mut self) {
         let Some(stderr) = &mut self.stderr else { return };
-        let mut said = [0; 1024];
-        match stderr.read(&mut said) {
-            Ok(count) if count > 0 => self.words.hear(&said[..count]),
+        let mut buffer = [0; 1024];
+        match stderr.read(&mut buffer) {
+            Ok(count) if count > 0 => self.stderr_tail.push(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             _ => self.stderr = None,
         }
@@ -399,13 +400,13 @@ impl Drop for FfmpegProcess<'_> {
         if !self.reaped
             && let Err(error) = self.reap()
         {
-            log::warn!("cannot wait for the muxer: {error}");
+            log::warn!("cannot reap ffmpeg: {error}");
         }
     }
 }
 
-/// The first bytes of a file with the durations that ffmpeg could not know. Nothing is lost if they do not
-/// fit: then they are as it wrote them.
+/// Adds the durations, which ffmpeg could not know, to the header of an MP4. A header of an unknown shape
+/// stays as it is.
 fn with_durations(bytes: Vec<u8>, job: &FfmpegJob) -> Vec<u8> {
     if job.container != Container::Mp4 {
         return bytes;
@@ -413,20 +414,20 @@ fn with_durations(bytes: Vec<u8>, job: &FfmpegJob) -> Vec<u8> {
     match patch_duration::with_durations(&bytes, &job.durations()) {
         patch_duration::Scan::Complete(patched) => patched,
         patch_duration::Scan::NeedMore | patch_duration::Scan::Unsupported => {
-            log::warn!("ffmpeg wrote an index of an unknown shape; its durations stay 0");
+            log::warn!("cannot set the durations: ffmpeg wrote a moov box of an unknown shape");
             bytes
         }
     }
 }
 
-/// What is wrong with an ffmpeg that ended well after these bytes, in which there is no media.
+/// The error of an ffmpeg that exited with success after these bytes, which contain no media.
 fn without_media(bytes: &[u8]) -> FfmpegError {
     if bytes.is_empty() {
-        return FfmpegError::Failed("it ended without having written the start of a file".into());
+        return FfmpegError::Failed("it ended without writing a header".into());
     }
-    FfmpegError::Refused("there is no media in what is wanted of them".into())
+    FfmpegError::Refused("there is no media in the requested range".into())
 }
 
 fn system(error: &io::Error) -> Error {
-    Error::System { operation: "read from the muxer", message: error.to_string() }
+    Error::System { operation: "read from ffmpeg", message: error.to_string() }
 }

@@ -1,4 +1,4 @@
-//! YtCanal joins a video URL and an audio URL into one file while both are still downloading.
+//! YtCanal muxes a video URL and an audio URL into one file while both are still being downloaded.
 //!
 //! A request travels through the modules in this order:
 //!
@@ -6,18 +6,18 @@
 //! client ─ http_server ─ handler ─ route ─ download ★ ─ resolve ─ fetch ─ splice or ffmpeg ─ client
 //! ```
 //!
-//! [`download::serve`] tells the whole story; read it first. The modules are layers: each one imports
-//! only from those above it in this table, which the test `layers` holds the code to.
+//! [`download::serve`] has the steps of a download in order; read it first. The modules form layers: each
+//! imports only from layers above it in this table. The test `layers` verifies that.
 //!
 //! | layer | modules |
 //! |---|---|
 //! | system | [`sys`] |
 //! | values | [`track_kind`], [`problem_code`], [`range`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`cancel`], [`media`] |
-//! | containers | [`container`] (boxes, elements, what first bytes tell), [`splice`] (files of known length, without a muxer) |
+//! | containers | [`container`] (boxes, elements, probing), [`splice`] (output files of known length and content, without ffmpeg) |
 //! | configuration | [`config`], [`logging`], [`sd_notify`] |
-//! | network | [`net`] (addresses, proxies), [`http_client`] (ranges of upstream files), [`fetch`] (the bytes of a track, whatever the network does) |
-//! | processes | [`runtime_dir`], [`ffmpeg`], [`limits`], [`resolve`] (from a page link to its media, by yt-dlp) |
-//! | server | [`problem`], [`http_server`], [`strategy`] (which engine), [`plan_cache`], [`incomplete`], [`metrics`], [`app`] (what requests share) |
+//! | network | [`net`] (addresses, proxies), [`http_client`] (range requests to upstreams), [`fetch`] (reading a remote track, with retries and prefetch) |
+//! | processes | [`runtime_dir`], [`ffmpeg`], [`limits`], [`resolve`] (page links to media, by yt-dlp) |
+//! | server | [`problem`], [`http_server`], [`strategy`] (passthrough, splice or ffmpeg), [`plan_cache`], [`incomplete`], [`metrics`], [`app`] (state shared by all requests) |
 //! | requests | [`route`], [`thumbnail`], [`download`], [`info`], [`web_ui`], [`handler`] |
 //! | program | [`serve`], [`check`], [`demo`], [`cli`] |
 

@@ -249,7 +249,7 @@ impl<'scope, 'env, 'a> IndexReader<'_, 'scope, 'env, 'a> {
     }
 }
 
-const TOO_SLOW: Unsupported = Unsupported("reading its index exceeds muxer.plan_timeout");
+const TOO_SLOW: Unsupported = Unsupported("its index took too long to read (muxer.plan_timeout)");
 const OUT_OF_MEMORY: Unsupported =
     Unsupported("too many long indexes are being read at the same time");
 

@@ -1,4 +1,4 @@
-//! How ffmpeg is called. Pure, but for the question of its version.
+//! Builds the command line of ffmpeg. Pure, but for reading its version.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -14,15 +14,15 @@ use crate::media::{Metadata, TrackKind};
 use crate::options::TimeRange;
 use crate::runtime_dir::FifoSet;
 
-/// ffmpeg's arguments for a joint whose tracks come through `pipes`. Pure.
+/// Returns ffmpeg's arguments for a job whose tracks come through these named pipes. Pure.
 pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsString> {
     let mut list: Vec<OsString> = Vec::with_capacity(64);
     let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
-    // -xerror: an input that breaks off in the middle of a packet is an error, not the end.
+    // -xerror: an input that ends in the middle of a packet is an error, not the end.
     list.extend(words("-hide_banner -nostdin -nostats -loglevel error -xerror"));
     for input in &job.inputs {
-        // Nothing but this pipe may be opened and no other format be guessed, whatever the
-        // bytes say.
+        // **Invariant:** ffmpeg opens nothing but this pipe and guesses no other format, whatever the
+        // bytes contain.
         let demuxer = demuxer(input.probe.format);
         list.extend(words("-protocol_whitelist file"));
         list.extend(words(&format!("-format_whitelist {demuxer} -f {demuxer}")));
@@ -36,28 +36,26 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
         pipe.push(fifos.path(input.kind));
         list.extend(["-i".into(), pipe]);
     }
-    // First what it sees in them.
+    // The first output is the report of the inputs.
     let maps: Vec<OsString> = job.tracks.iter().flat_map(|track| map(job, track)).collect();
     list.extend_from_slice(&maps);
-    // Of what is coded anew, a part may begin within a packet.
+    // Transcoded audio may begin within a packet, which the report would drop.
     if job.transcode.is_none() {
         list.extend(trim(job));
     }
     list.extend(words(&report::output(version.0)));
     list.extend(maps);
-    // A track of which nothing came out is an error, not an end. A whole film may have an empty one.
+    // A track without packets is an error; only a full video may have an empty audio track.
     let may_be_empty = job.time_range.is_full() && job.tracks.iter().any(|track| track.is_optional);
     let empty = if may_be_empty { "empty_output" } else { "empty_output_stream" };
     list.extend(words(&format!("-abort_on {empty}")));
-    // The packets as they are, with the times they have: without -copyts each input would be
-    // moved to begin at 0, and the tracks out of step.
-    // Without +bitexact there would be a random number in a Matroska file, and no two downloads
-    // alike.
+    // -copyts keeps the timestamps: otherwise each input would be shifted to begin at 0, and the tracks
+    // be out of sync. +bitexact omits the random UID of a Matroska file, so that downloads are equal.
     list.extend(words("-c copy -copyts -fflags +bitexact"));
-    // Bit rates at which hardly anyone hears a difference. Constant for MP3: players take it to
-    // tell how long it plays, for nothing else in the file does.
-    if let Some(recoding) = job.transcode {
-        list.extend(words(match recoding {
+    // Bit rates that are transparent to most listeners. Constant for MP3, from which players compute the
+    // duration, since nothing else in the file tells it.
+    if let Some(transcode) = job.transcode {
+        list.extend(words(match transcode {
             Transcode::Aac => "-c:a aac -b:a 160k",
             Transcode::Mp3 => "-c:a libmp3lame -b:a 192k",
             Transcode::Opus => "-c:a libopus -b:a 128k",
@@ -75,23 +73,22 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
     }
     match job.container {
         Container::Mp4 => {
-            // The index of random access points (mfra) would be wrong: it counts from the start
-            // of the file, and we make the moov grow.
+            // skip_trailer: the offsets of an mfra box would be wrong after the moov box has grown.
             let flags = "frag_keyframe+empty_moov+default_base_moof+skip_trailer";
-            let is_late = job.needs_edit_lists() || !job.is_described();
-            let delay = if is_late { "+delay_moov" } else { "" };
-            // Chapters would be a track of their own. Versions before 6.0 call FLAC and TrueHD in
-            // MP4 experimental, which are in their standards by now.
+            let needs_packets = job.needs_edit_lists() || !job.is_described();
+            let delay = if needs_packets { "+delay_moov" } else { "" };
+            // Chapters would become a track. Versions before 6.0 treat FLAC and TrueHD in MP4, which are
+            // standardised by now, as experimental.
             list.extend(words("-map_chapters -1 -strict experimental"));
             let video = job.source(TrackKind::Video).and_then(|input| input.probe.sample_entry);
             if let Some(tag) = video.and_then(|entry| version.tag(entry)) {
                 list.extend(words(&format!("-tag:v {tag}")));
             }
             list.extend(words(&format!("-f mp4 -movflags {flags}{delay} -frag_duration")));
-            list.push(job.longest_fragment().as_micros().to_string().into());
+            list.push(job.max_fragment_duration().as_micros().to_string().into());
         }
         Container::Webm | Container::Mkv => {
-            // What this muxer cannot look up at the end, it takes from a tag.
+            // The muxer cannot seek back to set the duration, but reads it from a tag.
             if let Some(longest) = job.durations().into_iter().flatten().max() {
                 let duration = format!("DURATION={}", clock(longest));
                 list.extend(["-metadata".into(), duration.into()]);
@@ -99,7 +96,7 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
             let muxer = if job.container == Container::Webm { "webm" } else { "matroska" };
             list.extend(words(&format!("-f {muxer}")));
         }
-        // Its own summary of the file would have to be written at the end, in front.
+        // A Xing header would have to be written at the start, at the end of the file.
         Container::Mp3 => list.extend(words("-f mp3 -write_xing 0")),
         Container::Ogg => list.extend(words("-f ogg")),
     }
@@ -107,8 +104,8 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
     list
 }
 
-/// What is taken of what arrives: the sound from `start` on, the picture from its next key frame on, both
-/// counted from `start`.
+/// Returns the options of the time range: the output has the audio from `start` and the video from the next
+/// key frame, with timestamps relative to `start`.
 fn trim(job: &FfmpegJob) -> Vec<OsString> {
     let TimeRange { start, end } = job.time_range;
     let start = Some(start).filter(|start| *start > job.zero());
@@ -119,7 +116,7 @@ fn trim(job: &FfmpegJob) -> Vec<OsString> {
     bounds.flatten().collect()
 }
 
-/// What makes ffmpeg take this track. A cover is no picture of a film.
+/// Returns the option that maps a track. `V` excludes cover art.
 fn map(
     job: &FfmpegJob,
     MappedTrack { from, kind, is_optional, .. }: &MappedTrack,
@@ -130,7 +127,7 @@ fn map(
     ["-map".into(), format!("{input}:{letter}:0{optional}").into()]
 }
 
-/// How much too early this ffmpeg would write the Opus of this joint.
+/// Returns by how much this ffmpeg would write the Opus audio of the job too early.
 fn early_opus(job: &FfmpegJob, version: Version) -> Option<Duration> {
     let is_early = version.is_early_with_opus()
         && job.transcode.is_none()
@@ -139,59 +136,60 @@ fn early_opus(job: &FfmpegJob, version: Version) -> Option<Duration> {
     Some(Duration::from_secs(1) * u32::from(samples.get()) / 48_000)
 }
 
-/// What is done to packets on their way, by kind of track.
+/// Returns the bitstream filters, by type of stream.
 fn filters(job: &FfmpegJob, version: Version) -> Vec<(char, Vec<String>)> {
     let (mut video, mut audio) = (Vec::new(), Vec::new());
-    let sound = job.source(TrackKind::Audio);
-    let is_lone_film = sound.is_some_and(|input| input.kind == TrackKind::Video);
-    // To move the input would move its pictures, too. In these versions a filter counts in the ticks
-    // of the output, milliseconds here.
-    if let Some(pre_skip) = early_opus(job, version).filter(|_| is_lone_film) {
+    let audio_input = job.source(TrackKind::Audio);
+    let is_lone_video = audio_input.is_some_and(|input| input.kind == TrackKind::Video);
+    // -itsoffset would shift the video, too. In these versions a filter counts in the timebase of the
+    // output: milliseconds.
+    if let Some(pre_skip) = early_opus(job, version).filter(|_| is_lone_video) {
         audio.push(format!("setts=ts=TS+{:.0}", pre_skip.as_secs_f64() * 1000.0));
     }
     if job.container == Container::Mp4 && job.transcode.is_none() {
-        // Without a container the decoder's settings stand in each packet; MP4 wants them in its
-        // index.
-        if sound.is_some_and(|input| input.probe.format == Format::Adts) {
+        // ADTS has the decoder configuration in each packet, MP4 in the sample description.
+        if audio_input.is_some_and(|input| input.probe.format == Format::Adts) {
             audio.push("aac_adtstoasc".into());
         }
-        // Two packets of MP4 never have the same time, those of others may: -xerror would make an
-        // error of what ffmpeg moves by a tick.
-        let may_be_same = |input: &ProbedInput| !input.probe.format.is_raw();
-        if sound.is_some_and(may_be_same) {
-            audio.push(APART.into());
+        // MP4 needs strictly increasing decode timestamps, other formats do not: with -xerror, the
+        // correction that ffmpeg makes by one tick is an error.
+        let may_repeat = |input: &ProbedInput| !input.probe.format.is_raw();
+        if audio_input.is_some_and(may_repeat) {
+            audio.push(INCREASING.into());
         }
-        let picture = job.source(TrackKind::Video);
-        if picture.is_some_and(may_be_same) && version.filters_in_ticks_of_output() {
-            video.push(APART.into());
+        let video_input = job.source(TrackKind::Video);
+        if video_input.is_some_and(may_repeat) && version.filters_in_output_timebase() {
+            video.push(INCREASING.into());
         }
     }
     [('v', video), ('a', audio)].into_iter().filter(|(_, filters)| !filters.is_empty()).collect()
 }
 
-/// Moves a packet behind the one before it.
-const APART: &str = "setts=pts=if(gt(PREV_OUTDTS+1\\,PTS)\\,PREV_OUTDTS+1\\,PTS)\
+/// Moves a packet after the one before it, if their timestamps are equal.
+const INCREASING: &str = "setts=pts=if(gt(PREV_OUTDTS+1\\,PTS)\\,PREV_OUTDTS+1\\,PTS)\
                      :dts=if(gt(PREV_OUTDTS+1\\,DTS)\\,PREV_OUTDTS+1\\,DTS)";
 
+/// The options of each input.
+///
 /// * `thread_queue_size 0`: up to 5.1, ffmpeg reads several inputs on threads of their own, and
-///   when they cannot seek it sleeps 10 ms whenever it has used up what those read ahead (8
-///   packets, unless told otherwise): a download that could take 4 s takes 45. With 0 it reads
-///   them itself, in turn, which waits for nothing and keeps nothing. Later versions do not
-///   sleep, and take 0 for their default.
+///   when they cannot seek it sleeps 10 ms whenever their queues are empty (8 packets by
+///   default): a download that could take 4 s takes 45. With 0 it reads the inputs in turn on one
+///   thread, without queues. Later versions do not sleep, and treat 0 as the default.
 /// * `fpsprobesize 0`: no frames are read to guess a frame rate that is not used; the first
 ///   byte comes 25 ms earlier.
 const INPUT: &str = "-thread_queue_size 0 -fpsprobesize 0";
 
-/// `H:MM:SS.mmm`, as ffmpeg reads a duration.
+/// Formats a duration for ffmpeg: `H:MM:SS.mmm`.
 fn clock(duration: Duration) -> String {
     let (seconds, millis) = (duration.as_secs(), duration.subsec_millis());
     format!("{}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
+/// Returns ffmpeg's name of the demuxer.
 fn demuxer(format: Format) -> &'static str {
     match format {
         Format::Mp4 => "mp4",
-        // One demuxer for both, which goes by both names.
+        // One demuxer reads both; either of its names works.
         Format::Webm | Format::Matroska => "matroska",
         Format::Ogg => "ogg",
         Format::Mp3 => "mp3",
@@ -207,25 +205,25 @@ fn demuxer(format: Format) -> &'static str {
     }
 }
 
-/// What is known of the ffmpeg at hand: the version of its library for containers, if it told.
+/// The major version of libavformat in the installed ffmpeg, if it is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Version(pub Option<u32>);
 
 impl Version {
-    /// Asks `program`.
+    /// Reads the version by running `program -version`.
     pub fn of(program: &Path) -> Version {
         let output = Command::new(program).arg("-version").stdin(Stdio::null()).output();
         Version(output.ok().and_then(|output| libavformat(&output.stdout)))
     }
 
-    /// Before FFmpeg 6.0 (libavformat 60), the Matroska muxer writes Opus too early by its
-    /// pre-skip: each remux moves it 6.5 ms against the picture.
+    /// Whether the Matroska muxer writes Opus too early by its pre-skip, as it does before FFmpeg 6.0
+    /// (libavformat 60): each remux would shift the audio by 6.5 ms against the video.
     fn is_early_with_opus(self) -> bool {
         self.0.is_some_and(|major| major < 60)
     }
 
-    /// What this one takes for the type of a sample entry, if it is better than what it would take by
-    /// itself. Before 7.0 (libavformat 61) it may not know that of Dolby Vision.
+    /// Returns the value of `-tag:v` that keeps the type of a sample entry, where the default is worse.
+    /// Before FFmpeg 7.0 (libavformat 61), those of Dolby Vision may be unknown.
     fn tag(self, entry: SampleEntry) -> Option<&'static str> {
         match entry {
             SampleEntry::Dvh1 if self.0.is_none_or(|major| major < 61) => {
@@ -236,17 +234,17 @@ impl Version {
         }
     }
 
-    /// In FFmpeg 5 filters see the times that the muxer will. Later ones show them those of the
-    /// input, which are often milliseconds: to move pictures by those would add up.
-    fn filters_in_ticks_of_output(self) -> bool {
+    /// Whether bitstream filters see the timestamps of the output, as in FFmpeg 5. Later versions pass those
+    /// of the input, often milliseconds: shifts of video by whole milliseconds would add up.
+    fn filters_in_output_timebase(self) -> bool {
         self.0 == Some(59)
     }
 }
 
-/// The major version in a line such as `libavformat    59. 27.100 / 59. 27.100`.
-fn libavformat(said: &[u8]) -> Option<u32> {
-    let said = String::from_utf8_lossy(said);
-    let line = said.lines().find_map(|line| line.trim().strip_prefix("libavformat"))?;
+/// Parses the major version from a line such as `libavformat    59. 27.100 / 59. 27.100`.
+fn libavformat(output: &[u8]) -> Option<u32> {
+    let output = String::from_utf8_lossy(output);
+    let line = output.lines().find_map(|line| line.trim().strip_prefix("libavformat"))?;
     line.split('.').next()?.trim().parse().ok()
 }
 
@@ -258,19 +256,19 @@ mod tests {
     use crate::runtime_dir::RuntimeDir;
 
     #[test]
-    fn each_input_is_told_its_format_and_may_open_nothing_else() {
+    fn each_input_has_one_format_and_opens_nothing_else() {
         let base = tempfile::tempdir().unwrap();
         let dir = RuntimeDir::claim(&base.path().join("with space")).unwrap();
         let fifos = dir.fifos([TrackKind::Video, TrackKind::Audio].into_iter()).unwrap();
         let pre_skip = std::num::NonZeroU16::new(312);
-        let head = |format| ProbeInfo {
+        let info = |format| ProbeInfo {
             format,
             end: None,
             shifted: false,
             pre_skip,
             ..ProbeInfo::of(format)
         };
-        let input = |kind, format| ProbedInput { kind, probe: head(format) };
+        let input = |kind, format| ProbedInput { kind, probe: info(format) };
         let inputs =
             vec![input(TrackKind::Video, Format::Mp4), input(TrackKind::Audio, Format::Webm)];
         let job = FfmpegJob::new(inputs, &OutputOptions::default(), &Metadata::default()).unwrap();
@@ -292,25 +290,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_of_the_film_is_said() {
+    fn time_range_and_metadata_are_passed() {
         let base = tempfile::tempdir().unwrap();
         let dir = RuntimeDir::claim(base.path()).unwrap();
         let fifos = dir.fifos([TrackKind::Video].into_iter()).unwrap();
         let inputs =
             vec![ProbedInput { kind: TrackKind::Video, probe: ProbeInfo::of(Format::Mp4) }];
-        let trim =
+        let time_range =
             TimeRange { start: Duration::from_millis(90_500), end: Some(Duration::from_secs(99)) };
-        let tags = Metadata { title: Some("a = b".into()), ..Metadata::default() };
+        let metadata = Metadata { title: Some("a = b".into()), ..Metadata::default() };
         let job = FfmpegJob::new(
             inputs,
-            &OutputOptions { time_range: trim, ..OutputOptions::default() },
-            &tags,
+            &OutputOptions { time_range, ..OutputOptions::default() },
+            &metadata,
         )
         .unwrap();
         let list = arguments(&job, &fifos, Version(None));
         let text = list.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-        let wanted = "-ss 0:01:30.500 -to 0:01:39.000 -metadata title=a = b -map_chapters -1 -strict experimental -f mp4";
-        assert!(text.contains(wanted), "{text}");
+        let expected = "-ss 0:01:30.500 -to 0:01:39.000 -metadata title=a = b -map_chapters -1 -strict experimental -f mp4";
+        assert!(text.contains(expected), "{text}");
         let of_report = format!("-ss 0:01:30.500 -to 0:01:39.000 {}", report::output(None));
         assert!(text.contains(&of_report), "{text}");
         assert!(report::output(Some(60)).contains("-frames:a 1"));
@@ -325,9 +323,9 @@ mod tests {
 
     #[test]
     fn versions_are_read() {
-        let said =
+        let output =
             b"ffmpeg version 5.1.9\n  libavutil 57. 28.100\n  libavformat    59. 27.100 / 59\n";
-        assert_eq!(libavformat(said), Some(59));
+        assert_eq!(libavformat(output), Some(59));
         assert_eq!(libavformat(b"something else"), None);
     }
 }

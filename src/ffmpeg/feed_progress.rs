@@ -1,21 +1,22 @@
-//! What goes into a muxer: how much was given, and whether more is waited for.
+//! Tracks how much ffmpeg was fed, and whether feeders wait for upstreams: a process without output stalls
+//! only if neither explains it.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// What the downloaders of a stream give to its muxer.
+/// The progress of all feeders of one ffmpeg.
 #[derive(Debug, Default)]
 pub struct FeedProgress {
-    given: AtomicU64,
+    bytes_fed: AtomicU64,
     awaiting: AtomicUsize,
 }
 
 impl FeedProgress {
-    /// Takes note of bytes that were given.
+    /// Adds bytes that were written to a pipe.
     pub fn add(&self, count: usize) {
-        self.given.fetch_add(count as u64, Ordering::Relaxed);
+        self.bytes_fed.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    /// Does something that may have to wait for an upstream.
+    /// Runs `fetch`, which may wait for an upstream.
     pub fn while_awaiting<T>(&self, fetch: impl FnOnce() -> T) -> T {
         self.awaiting.fetch_add(1, Ordering::Relaxed);
         let fetched = fetch();
@@ -23,13 +24,13 @@ impl FeedProgress {
         fetched
     }
 
-    /// Bytes that were given so far, all tracks together.
-    pub fn given(&self) -> u64 {
-        self.given.load(Ordering::Relaxed)
+    /// Returns the bytes fed so far, of all tracks.
+    pub fn bytes_fed(&self) -> u64 {
+        self.bytes_fed.load(Ordering::Relaxed)
     }
 
-    /// Whether the muxer may be waiting for an upstream.
-    pub fn is_awaited(&self) -> bool {
+    /// Whether a feeder waits for an upstream, and so ffmpeg may, too.
+    pub fn is_awaiting_upstream(&self) -> bool {
         self.awaiting.load(Ordering::Relaxed) > 0
     }
 }

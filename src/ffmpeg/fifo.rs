@@ -1,4 +1,4 @@
-//! The writing end of a named pipe that ffmpeg reads one track from.
+//! Writes a track into the named pipe that ffmpeg reads it from.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -12,8 +12,10 @@ use crate::error::{Error, FfmpegError};
 use crate::runtime_dir::fifo_removed;
 use crate::sys;
 
-/// The writing end of a named pipe. Closing it tells the muxer that the track is complete: when
-/// it is not, the stream must have been failed before, which kills the muxer.
+/// The writing end of a named pipe.
+///
+/// **Invariant:** ffmpeg sees its end as the end of the track. If the track is incomplete, the download is
+/// cancelled before the pipe is closed, which kills ffmpeg.
 pub struct FifoWriter<'s> {
     pipe: File,
     cancel: &'s CancelToken,
@@ -22,29 +24,29 @@ pub struct FifoWriter<'s> {
 /// Why a pipe takes no more bytes.
 #[derive(Debug)]
 pub enum FeedError {
-    /// The stream is over.
+    /// The download was cancelled.
     Stopped,
-    /// The muxer closed its end. If it should not have, its exit status tells why.
+    /// ffmpeg closed its end. If that is an error, its exit status tells why.
     Closed,
-    /// Something else.
+    /// Another error.
     Failed(Error),
 }
 
 impl<'s> FifoWriter<'s> {
-    /// Opens the pipe at `path`, as soon as the muxer has opened its end.
+    /// Opens the pipe at `path` once ffmpeg has opened its end.
     ///
-    /// A blocking open would hang for ever if the muxer died first, and one for reading *and*
-    /// writing would hide its death. So: ask again until it is there. A muxer that never opens
-    /// it is the watchdog's to see.
+    /// A blocking open would hang if ffmpeg dies before, and an open for reading *and* writing would
+    /// hide its death. Hence a retry loop; an ffmpeg that never opens the pipe runs into its stall
+    /// timeout.
     ///
-    /// It holds about `len` bytes: the kernel makes it a power of two, and allows any user 1 MiB
-    /// (pipe-max-size).
+    /// The capacity is about `len` bytes: the kernel rounds it up to a power of two, and allows
+    /// unprivileged users 1 MiB (pipe-max-size, pipe(7)).
     pub fn open(
         path: &Path,
         len: u64,
         cancel: &'s CancelToken,
     ) -> Result<FifoWriter<'s>, FeedError> {
-        const STEP: Duration = Duration::from_millis(1);
+        const RETRY_INTERVAL: Duration = Duration::from_millis(1);
         let system = |error: io::Error| {
             FeedError::Failed(Error::System {
                 operation: "open a named pipe",
@@ -56,17 +58,17 @@ impl<'s> FifoWriter<'s> {
                 Ok(pipe) => {
                     let len = i32::try_from(len).unwrap_or(i32::MAX);
                     if let Err(error) = sys::set_pipe_len(pipe.as_fd(), len) {
-                        log::debug!("the pipe keeps its usual length: {error}");
+                        log::debug!("cannot resize a named pipe: {error}");
                     }
                     return Ok(FifoWriter { pipe, cancel });
                 }
-                // Nobody has it open for reading yet.
+                // ffmpeg has not opened it for reading yet (fifo(7)).
                 Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
-                    if cancel.sleep(STEP).map_err(system)? {
+                    if cancel.sleep(RETRY_INTERVAL).map_err(system)? {
                         return Err(FeedError::Stopped);
                     }
                 }
-                // The pipes are removed when the stream is over; or by someone else.
+                // The pipes are removed at the end of a download, or by another process.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && cancel.is_cancelled() => {
                     return Err(FeedError::Stopped);
                 }
@@ -78,34 +80,33 @@ impl<'s> FifoWriter<'s> {
         }
     }
 
-    /// Closes the pipe, which tells the muxer that the track is complete, once the muxer has read
-    /// all of it: what a pipe still holds when its reader goes is lost without a word.
+    /// Closes the pipe as the end of a complete track, once ffmpeg has read everything: bytes in a pipe
+    /// whose reader goes away are lost without an error.
     pub fn complete(self) -> Result<(), FeedError> {
-        const STEP: Duration = Duration::from_millis(1);
+        const POLL_INTERVAL: Duration = Duration::from_millis(1);
         while sys::bytes_in_pipe(self.pipe.as_fd()).map_err(|error| failed(&error))? > 0 {
-            // There is no event for an empty pipe; its reader's end is one, and is told as room.
+            // There is no event for an empty pipe. A closed reader is one (POLLERR).
             let gone = sys::poll([(self.pipe.as_fd(), 0)], Some(Duration::ZERO));
             if gone.is_ok_and(|[gone]| gone) {
                 return Err(FeedError::Closed);
             }
-            if self.cancel.sleep(STEP).map_err(|error| failed(&error))? {
+            if self.cancel.sleep(POLL_INTERVAL).map_err(|error| failed(&error))? {
                 return Err(FeedError::Stopped);
             }
         }
         Ok(())
     }
 
-    /// Writes all of `bytes`, however long the muxer takes.
+    /// Writes all of `bytes`, however long ffmpeg takes.
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), FeedError> {
         use std::io::Write;
-        const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(86_400);
+        const NO_TIMEOUT: Duration = Duration::from_secs(86_400);
         while !bytes.is_empty() {
             match self.pipe.write(bytes) {
                 Ok(count) => bytes = &bytes[count..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let room =
-                        self.cancel.wait(self.pipe.as_fd(), sys::WRITABLE, AS_LONG_AS_IT_TAKES);
-                    match room {
+                    let writable = self.cancel.wait(self.pipe.as_fd(), sys::WRITABLE, NO_TIMEOUT);
+                    match writable {
                         Ok(WaitOutcome::Stopped) => return Err(FeedError::Stopped),
                         Ok(_) => {}
                         Err(error) => return Err(failed(&error)),
@@ -123,7 +124,9 @@ impl<'s> FifoWriter<'s> {
 }
 
 fn failed(error: &io::Error) -> FeedError {
-    FeedError::Failed(Error::Ffmpeg(FfmpegError::Failed(format!("writing to it: {error}"))))
+    FeedError::Failed(Error::Ffmpeg(FfmpegError::Failed(format!(
+        "cannot write to its input: {error}"
+    ))))
 }
 
 #[cfg(test)]
@@ -157,7 +160,7 @@ mod tests {
         let cancel = CancelToken::new().unwrap();
         let feed = FifoWriter { pipe: feed.pipe, cancel: &cancel };
         std::thread::scope(|scope| {
-            // The reader goes, and the pipe was not empty.
+            // The reader closes a pipe that is not empty.
             let completing = scope.spawn(|| feed.complete());
             drop(reader);
             assert!(matches!(completing.join().unwrap(), Err(FeedError::Closed)));

@@ -1,4 +1,4 @@
-//! How ffmpeg is to join tracks: into which container, what is coded anew, what the file says. Pure.
+//! Plans an ffmpeg job: the container, the mapped tracks, the transcoding, the metadata. Pure.
 
 use std::time::Duration;
 
@@ -8,57 +8,57 @@ use crate::error::{Error, InputError};
 use crate::media::{Metadata, TrackKind};
 use crate::options::{ContainerChoice, OutputOptions, TimeRange};
 
-/// How the tracks will be joined.
+/// What ffmpeg muxes, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FfmpegJob {
-    /// Video first.
+    /// The inputs, video first.
     pub inputs: Vec<ProbedInput>,
-    /// What of them will be in the file, video first.
+    /// The tracks of the output, video first.
     pub tracks: Vec<MappedTrack>,
-    /// What the file will be.
+    /// The container of the output.
     pub container: Container,
-    /// What of the film will be in it, by the clock of the inputs.
+    /// The time range of the output, on the clock of the inputs.
     pub time_range: TimeRange,
-    /// What it will say of itself.
+    /// The metadata of the output.
     pub metadata: Metadata,
-    /// How its sound is coded anew, if it does not fit as it is.
+    /// The codec that the audio is transcoded to, if it does not fit as it is.
     pub transcode: Option<Transcode>,
 }
 
-/// A track that is taken from an input.
+/// A track of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MappedTrack {
-    /// Which input.
+    /// The kind of the input that it comes from.
     pub from: TrackKind,
-    /// Which of its tracks: the first of this kind.
+    /// The kind of the track: the first one of this kind in the input.
     pub kind: TrackKind,
-    /// How it is coded, if that is known.
+    /// The codec, if known.
     pub codec: Option<Codec>,
-    /// Until when it plays, by the clock of the inputs, if that is known.
+    /// The end on the clock of the inputs, if known.
     pub end: Option<Duration>,
-    /// Whether it may be missing: a film may have no sound.
+    /// Whether it may be missing: a video may have no audio.
     pub is_optional: bool,
 }
 
-/// A sound that is coded anew.
+/// The target codec of a transcoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transcode {
-    /// As AAC.
+    /// AAC.
     Aac,
-    /// As MP3.
+    /// MP3.
     Mp3,
-    /// As Opus.
+    /// Opus.
     Opus,
 }
 
 impl FfmpegJob {
-    /// Decides how to join `inputs`. Those that have nothing of what is wanted are left out.
+    /// Plans the job for `inputs`, without those that have no media in the time range.
     pub fn new(
         mut inputs: Vec<ProbedInput>,
         options: &OutputOptions,
-        tags: &Metadata,
+        metadata: &Metadata,
     ) -> Result<FfmpegJob, Error> {
-        let (trim, tracks) = wanted(&inputs, options.time_range);
+        let (time_range, tracks) = select_tracks(&inputs, options.time_range);
         if tracks.is_empty() {
             return Err(Error::StartBeyondEnd);
         }
@@ -70,12 +70,12 @@ impl FfmpegJob {
             ContainerChoice::M4a => Container::Mp4,
             ContainerChoice::Mp3 => Container::Mp3,
             ContainerChoice::Opus => Container::Ogg,
-            ContainerChoice::Auto => suitable(&inputs),
+            ContainerChoice::Auto => default_container(&inputs),
         };
-        let recoding = inputs.first().and_then(|input| transcode(input.probe, options.container));
-        // Of what is coded anew nothing stays as it is.
+        let transcode = inputs.first().and_then(|input| transcode(input.probe, options.container));
+        // Transcoded ADTS goes into any container.
         let mut raw = inputs.iter().filter(|input| input.probe.format == Format::Adts);
-        if let Some(raw) = raw.next().filter(|_| recoding.is_none())
+        if let Some(raw) = raw.next().filter(|_| transcode.is_none())
             && (container != Container::Mp4
                 || options.container == ContainerChoice::Auto && !fit_mp4(&inputs))
         {
@@ -85,26 +85,25 @@ impl FfmpegJob {
             inputs,
             tracks,
             container,
-            time_range: trim,
-            metadata: tags.clone(),
-            transcode: recoding,
+            time_range,
+            metadata: metadata.clone(),
+            transcode,
         })
     }
 
-    /// The input that a track of this kind is taken from.
+    /// Returns the input that the track of this kind comes from.
     pub fn source(&self, kind: TrackKind) -> Option<&ProbedInput> {
         let from = self.tracks.iter().find(|track| track.kind == kind)?.from;
         self.inputs.iter().find(|input| input.kind == from)
     }
 
-    /// What of the clock of the inputs is to be 0 to ffmpeg, of a part: no later than they begin. It leaves
-    /// out what is decoded before a start that it is told, be it the first picture of a film that is
-    /// shown then.
+    /// Returns the time on the clock of the inputs that is 0 for ffmpeg: at most their begin. ffmpeg drops
+    /// what is decoded before `-ss`, even the first frame of a video that is presented later.
     pub fn zero(&self) -> Duration {
         self.time_range.start.min(begin(&self.inputs))
     }
 
-    /// Until when each track will play, if it tells.
+    /// Returns the duration of each track of the output, if known.
     pub fn durations(&self) -> Vec<Option<Duration>> {
         let left = |end: Duration| {
             end.min(self.time_range.end.unwrap_or(end)).saturating_sub(self.time_range.start)
@@ -112,41 +111,41 @@ impl FfmpegJob {
         self.tracks.iter().map(|track| track.end.map(left)).collect()
     }
 
-    /// Whether an MP4 needs edit lists to keep the tracks in step. They stand in the index, and
-    /// ffmpeg knows them only at the end of the first fragment: the first byte has to wait for
-    /// it. Only tracks that begin at 0 and were not shifted do without.
+    /// Whether an MP4 needs edit lists to keep the tracks in sync. They are in the moov box, and ffmpeg
+    /// knows them only at the end of the first fragment, for which the first byte has to wait. Tracks that
+    /// begin at 0 and are not shifted need none.
     pub fn needs_edit_lists(&self) -> bool {
         !self.time_range.is_full() || self.inputs.iter().any(|input| input.probe.shifted)
     }
 
-    /// Whether the head of an MP4 can be written before ffmpeg has seen a packet of each track.
+    /// Whether ffmpeg can write the moov box of an MP4 before it has a packet of each track.
     pub fn is_described(&self) -> bool {
         let codecs = self.inputs.iter().flat_map(codecs);
         self.transcode.is_some()
             || codecs.into_iter().all(|codec| codec.is_some_and(Codec::is_described))
     }
 
-    /// After how much film a fragment of an MP4 ends if no picture begins a new one before: with
-    /// sound alone none ever does, and ffmpeg would keep all of it until its end.
-    pub fn longest_fragment(&self) -> Duration {
-        let has_picture = self.tracks.iter().any(|track| track.kind == TrackKind::Video);
-        Duration::from_secs(if has_picture { 10 } else { 1 })
+    /// Returns the maximum duration of a fragment of an MP4. Key frames of the video begin new fragments
+    /// earlier; without video, ffmpeg would buffer all of the audio until its end.
+    pub fn max_fragment_duration(&self) -> Duration {
+        let has_video = self.tracks.iter().any(|track| track.kind == TrackKind::Video);
+        Duration::from_secs(if has_video { 10 } else { 1 })
     }
 
-    /// What the file is to those who get it.
+    /// Returns the media type and the file name extension of the output.
     pub fn output_type(&self) -> OutputType {
         type_of(self.container, self.tracks.iter().map(|track| track.kind))
     }
 }
 
-/// What is taken of the inputs if this much of the film is wanted, and that by their own clock: a film
-/// begins where the first of its files does, and a track may be over before what is wanted begins.
-fn wanted(inputs: &[ProbedInput], trim: TimeRange) -> (TimeRange, Vec<MappedTrack>) {
-    let mut tracks = mapped(inputs);
-    if trim.is_full() {
-        return (trim, tracks);
+/// Converts a time range to the clock of the inputs, which begins with the earliest of them, and returns
+/// the tracks with media in it.
+fn select_tracks(inputs: &[ProbedInput], range: TimeRange) -> (TimeRange, Vec<MappedTrack>) {
+    let mut tracks = all_tracks(inputs);
+    if range.is_full() {
+        return (range, tracks);
     }
-    let TimeRange { start, end } = trim.on_clock_from(begin(inputs));
+    let TimeRange { start, end } = range.on_clock_from(begin(inputs));
     let begins =
         |from| inputs.iter().find(|input| input.kind == from).map(|input| input.probe.begin);
     tracks.retain(|track| {
@@ -154,19 +153,19 @@ fn wanted(inputs: &[ProbedInput], trim: TimeRange) -> (TimeRange, Vec<MappedTrac
         let is_later = end.is_some_and(|end| begins(track.from).is_some_and(|begin| begin >= end));
         !is_over && !is_later
     });
-    // Where nothing is cut off, ffmpeg would say in some heads that it plays until there.
+    // An end after the end of all tracks would become the duration in some headers.
     let is_cut = |end: &Duration| tracks.iter().any(|track| track.end.is_none_or(|own| own > *end));
     (TimeRange { start, end: end.filter(is_cut) }, tracks)
 }
 
-/// When the first of them begins.
+/// Returns the begin of the earliest input.
 pub(crate) fn begin(inputs: &[ProbedInput]) -> Duration {
     inputs.iter().map(|input| input.probe.begin).min().unwrap_or_default()
 }
 
-/// All that is taken of the inputs. A lone film may have its sound with it.
-fn mapped(inputs: &[ProbedInput]) -> Vec<MappedTrack> {
-    let of = |input: &ProbedInput, kind, is_optional| {
+/// Returns all tracks of the inputs. A lone video may have audio in it.
+fn all_tracks(inputs: &[ProbedInput]) -> Vec<MappedTrack> {
+    let map = |input: &ProbedInput, kind, is_optional| {
         let ProbeInfo { end, video, audio, video_end, audio_end, .. } = input.probe;
         let (codec, own_end) = match kind {
             TrackKind::Video => (video, video_end),
@@ -174,23 +173,23 @@ fn mapped(inputs: &[ProbedInput]) -> Vec<MappedTrack> {
         };
         MappedTrack { from: input.kind, kind, codec, end: own_end.or(end), is_optional }
     };
-    let mut tracks: Vec<_> = inputs.iter().map(|input| of(input, input.kind, false)).collect();
-    if let [film @ ProbedInput { kind: TrackKind::Video, .. }] = inputs {
-        tracks.push(of(film, TrackKind::Audio, true));
+    let mut tracks: Vec<_> = inputs.iter().map(|input| map(input, input.kind, false)).collect();
+    if let [lone @ ProbedInput { kind: TrackKind::Video, .. }] = inputs {
+        tracks.push(map(lone, TrackKind::Audio, true));
     }
     tracks
 }
 
-/// What has to become of a sound for it to be what its container promises.
-fn transcode(head: ProbeInfo, wanted: ContainerChoice) -> Option<Transcode> {
-    let is = |codec| head.audio == Some(codec);
-    match wanted {
-        ContainerChoice::M4a if matches!(head.audio, Some(Codec::Aac | Codec::Alac)) => None,
-        // Of an MP4 that does not tell yet.
-        ContainerChoice::M4a if head.format == Format::Mp4 && head.audio.is_none() => None,
+/// Returns the target codec, if the audio does not have the codec that its container implies.
+fn transcode(info: ProbeInfo, container: ContainerChoice) -> Option<Transcode> {
+    let is = |codec| info.audio == Some(codec);
+    match container {
+        ContainerChoice::M4a if matches!(info.audio, Some(Codec::Aac | Codec::Alac)) => None,
+        // The codec of this MP4 is not known yet.
+        ContainerChoice::M4a if info.format == Format::Mp4 && info.audio.is_none() => None,
         ContainerChoice::M4a => Some(Transcode::Aac),
-        // In MP4, layer II goes by the same name.
-        ContainerChoice::Mp3 if !is(Codec::Mp3) || head.format == Format::Mp4 => {
+        // MP4 does not distinguish MPEG audio layers II and III.
+        ContainerChoice::Mp3 if !is(Codec::Mp3) || info.format == Format::Mp4 => {
             Some(Transcode::Mp3)
         }
         ContainerChoice::Opus if !is(Codec::Opus) => Some(Transcode::Opus),
@@ -198,22 +197,22 @@ fn transcode(head: ProbeInfo, wanted: ContainerChoice) -> Option<Transcode> {
     }
 }
 
-/// How the tracks are coded that are taken from an input, as far as that is known: of one that is
-/// wanted for its picture, its sound goes along if it is the only input.
+/// Returns the codecs of the tracks of an input, as far as they are known: of a video input, also the
+/// audio in it.
 fn codecs(input: &ProbedInput) -> impl Iterator<Item = Option<Codec>> + use<> {
     let ProbeInfo { video, audio, .. } = input.probe;
-    let is_picture = input.kind == TrackKind::Video;
-    let first = if is_picture { video } else { audio };
-    std::iter::once(first).chain(audio.filter(|_| is_picture).map(Some))
+    let is_video = input.kind == TrackKind::Video;
+    let first = if is_video { video } else { audio };
+    std::iter::once(first).chain(audio.filter(|_| is_video).map(Some))
 }
 
-/// Whether MP4 takes all that is known of what is in them.
+/// Whether MP4 supports all known codecs of the inputs.
 fn fit_mp4(inputs: &[ProbedInput]) -> bool {
     inputs.iter().flat_map(codecs).flatten().all(Codec::fits_mp4)
 }
 
-/// The narrowest container that takes whatever these files hold.
-fn suitable(inputs: &[ProbedInput]) -> Container {
+/// Returns the container for `auto`: the most widely supported one that can hold the inputs.
+fn default_container(inputs: &[ProbedInput]) -> Container {
     let formats = |fits: fn(Format) -> bool| inputs.iter().all(|input| fits(input.probe.format));
     let is_mp4 = |format| matches!(format, Format::Mp4 | Format::Flv) || Format::is_raw(format);
     let fit_webm = || inputs.iter().flat_map(codecs).flatten().all(Codec::fits_webm);
@@ -231,14 +230,14 @@ mod tests {
     use super::*;
     use crate::problem::Problem;
 
-    fn job(formats: &[Format], wanted: ContainerChoice) -> FfmpegJob {
+    fn job(formats: &[Format], container: ContainerChoice) -> FfmpegJob {
         let kinds = [TrackKind::Video, TrackKind::Audio];
         let inputs = formats.iter().zip(kinds).enumerate().map(|(seconds, (format, kind))| {
             let duration = Some(Duration::from_secs(seconds as u64 + 1));
-            let head = ProbeInfo { end: duration, ..ProbeInfo::of(*format) };
-            ProbedInput { kind, probe: head }
+            let info = ProbeInfo { end: duration, ..ProbeInfo::of(*format) };
+            ProbedInput { kind, probe: info }
         });
-        FfmpegJob::new(inputs.collect(), &options(wanted), &Metadata::default()).unwrap()
+        FfmpegJob::new(inputs.collect(), &options(container), &Metadata::default()).unwrap()
     }
 
     fn options(container: ContainerChoice) -> OutputOptions {
@@ -246,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_container_suits_both_tracks() {
+    fn the_default_container_holds_both_tracks() {
         for (formats, container) in [
             (&[Format::Mp4, Format::Mp4][..], Container::Mp4),
             (&[Format::Mp4, Format::Adts], Container::Mp4),
@@ -264,10 +263,10 @@ mod tests {
     }
 
     #[test]
-    fn a_codec_that_mp4_does_not_take_goes_into_matroska() {
+    fn a_codec_that_mp4_does_not_support_goes_into_matroska() {
         let of = |video, audio| {
-            let head = ProbeInfo { video, audio, ..ProbeInfo::of(Format::Mp4) };
-            let inputs = vec![ProbedInput { kind: TrackKind::Video, probe: head }];
+            let info = ProbeInfo { video, audio, ..ProbeInfo::of(Format::Mp4) };
+            let inputs = vec![ProbedInput { kind: TrackKind::Video, probe: info }];
             FfmpegJob::new(inputs, &options(ContainerChoice::Auto), &Metadata::default()).unwrap()
         };
         for (audio, container, is_described) in [
@@ -283,16 +282,16 @@ mod tests {
         assert!(!of(None, Some(Codec::Aac)).is_described());
     }
 
-    /// It goes into nothing else, unless it is coded anew.
+    /// Unless it is transcoded.
     #[test]
-    fn raw_aac_goes_into_mp4_or_nowhere() {
-        let job = |video, wanted| {
-            let picture = ProbeInfo { video, ..ProbeInfo::of(Format::Ogg) };
-            let sound = ProbeInfo { audio: Some(Codec::Aac), ..ProbeInfo::of(Format::Adts) };
-            let picture = ProbedInput { kind: TrackKind::Video, probe: picture };
-            let sound = ProbedInput { kind: TrackKind::Audio, probe: sound };
-            let inputs = video.map(|_| picture).into_iter().chain([sound]).collect();
-            let job = FfmpegJob::new(inputs, &options(wanted), &Metadata::default());
+    fn raw_aac_goes_into_mp4_only() {
+        let job = |video, container| {
+            let info = ProbeInfo { video, ..ProbeInfo::of(Format::Ogg) };
+            let first = ProbedInput { kind: TrackKind::Video, probe: info };
+            let info = ProbeInfo { audio: Some(Codec::Aac), ..ProbeInfo::of(Format::Adts) };
+            let raw = ProbedInput { kind: TrackKind::Audio, probe: info };
+            let inputs = video.map(|_| first).into_iter().chain([raw]).collect();
+            let job = FfmpegJob::new(inputs, &options(container), &Metadata::default());
             job.map(|job| job.container).map_err(|error| Problem::from(&error).code.as_str())
         };
         let refused = Err("mux-refused");
@@ -306,14 +305,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_joint_tells_of_itself() {
+    fn a_job_has_durations_and_a_media_type() {
         let both = job(&[Format::Mp4, Format::Mp4], ContainerChoice::Auto);
         let durations = vec![Some(Duration::from_secs(1)), Some(Duration::from_secs(2))];
         assert_eq!(both.durations(), durations);
         assert_eq!(both.output_type().media_type, "video/mp4");
     }
 
-    /// A film from 10 to 14 s with a sound until 12 s.
+    /// A video from 10 to 14 s with audio until 12 s.
     fn late() -> ProbeInfo {
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         let begin = Duration::from_secs(10);
@@ -322,11 +321,11 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_counted_from_where_the_film_begins() {
-        let part = |start, end: Option<u64>| {
-            let trim =
+    fn a_time_range_is_relative_to_the_begin_of_the_media() {
+        let range = |start, end: Option<u64>| {
+            let time_range =
                 TimeRange { start: Duration::from_secs(start), end: end.map(Duration::from_secs) };
-            let options = OutputOptions { time_range: trim, ..OutputOptions::default() };
+            let options = OutputOptions { time_range, ..OutputOptions::default() };
             let inputs = vec![ProbedInput { kind: TrackKind::Video, probe: late() }];
             FfmpegJob::new(inputs, &options, &Metadata::default()).map(|job| {
                 let kinds: Vec<_> = job.tracks.iter().map(|track| track.kind).collect();
@@ -337,25 +336,25 @@ mod tests {
             })
         };
         let both = || vec![TrackKind::Video, TrackKind::Audio];
-        assert_eq!(part(1, None), Ok((both(), 11, None, vec![Some(3), Some(1)])));
-        assert_eq!(part(1, Some(3)), Ok((both(), 11, Some(13), vec![Some(2), Some(1)])));
-        // Nothing is cut off at this end.
-        assert_eq!(part(1, Some(9)), Ok((both(), 11, None, vec![Some(3), Some(1)])));
-        assert_eq!(part(0, None), Ok((both(), 0, None, vec![Some(14), Some(12)])));
-        // The sound is over.
-        assert_eq!(part(2, None), Ok((vec![TrackKind::Video], 12, None, vec![Some(2)])));
-        assert_eq!(part(4, None), Err(Error::StartBeyondEnd));
+        assert_eq!(range(1, None), Ok((both(), 11, None, vec![Some(3), Some(1)])));
+        assert_eq!(range(1, Some(3)), Ok((both(), 11, Some(13), vec![Some(2), Some(1)])));
+        // The end is after the end of all tracks.
+        assert_eq!(range(1, Some(9)), Ok((both(), 11, None, vec![Some(3), Some(1)])));
+        assert_eq!(range(0, None), Ok((both(), 0, None, vec![Some(14), Some(12)])));
+        // The audio has ended.
+        assert_eq!(range(2, None), Ok((vec![TrackKind::Video], 12, None, vec![Some(2)])));
+        assert_eq!(range(4, None), Err(Error::StartBeyondEnd));
     }
 
     #[test]
-    fn a_file_with_nothing_of_a_part_is_left_out() {
+    fn an_input_without_media_in_the_time_range_is_left_out() {
         let early = ProbeInfo { end: Some(Duration::from_secs(4)), ..ProbeInfo::of(Format::Webm) };
         let inputs = [(TrackKind::Video, late()), (TrackKind::Audio, early)];
-        let inputs: Vec<_> = inputs.map(|(kind, head)| ProbedInput { kind, probe: head }).into();
+        let inputs: Vec<_> = inputs.map(|(kind, info)| ProbedInput { kind, probe: info }).into();
         for (start, end, left) in [(1, Some(3), TrackKind::Audio), (5, None, TrackKind::Video)] {
-            let trim =
+            let time_range =
                 TimeRange { start: Duration::from_secs(start), end: end.map(Duration::from_secs) };
-            let options = OutputOptions { time_range: trim, ..OutputOptions::default() };
+            let options = OutputOptions { time_range, ..OutputOptions::default() };
             let job = FfmpegJob::new(inputs.clone(), &options, &Metadata::default()).unwrap();
             let kinds: Vec<_> = job.inputs.iter().map(|input| input.kind).collect();
             assert_eq!((kinds, job.tracks.len()), (vec![left], 1));
@@ -363,28 +362,28 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_is_coded_anew_only_where_it_must() {
-        let recoding = |format, audio, container| {
-            let head = ProbeInfo { audio, ..ProbeInfo::of(format) };
-            let inputs = vec![ProbedInput { kind: TrackKind::Audio, probe: head }];
+    fn audio_is_transcoded_only_where_it_must() {
+        let transcode = |format, audio, container| {
+            let info = ProbeInfo { audio, ..ProbeInfo::of(format) };
+            let inputs = vec![ProbedInput { kind: TrackKind::Audio, probe: info }];
             FfmpegJob::new(inputs, &options(container), &Metadata::default()).unwrap().transcode
         };
         let opus = Some(Codec::Opus);
-        assert_eq!(recoding(Format::Mp4, None, ContainerChoice::M4a), None);
-        assert_eq!(recoding(Format::Mp4, Some(Codec::Aac), ContainerChoice::M4a), None);
+        assert_eq!(transcode(Format::Mp4, None, ContainerChoice::M4a), None);
+        assert_eq!(transcode(Format::Mp4, Some(Codec::Aac), ContainerChoice::M4a), None);
         assert_eq!(
-            recoding(Format::Mp4, Some(Codec::Ac3), ContainerChoice::M4a),
+            transcode(Format::Mp4, Some(Codec::Ac3), ContainerChoice::M4a),
             Some(Transcode::Aac)
         );
-        assert_eq!(recoding(Format::Webm, opus, ContainerChoice::M4a), Some(Transcode::Aac));
-        assert_eq!(recoding(Format::Mp4, None, ContainerChoice::Mp3), Some(Transcode::Mp3));
-        assert_eq!(recoding(Format::Mp3, Some(Codec::Mp3), ContainerChoice::Mp3), None);
+        assert_eq!(transcode(Format::Webm, opus, ContainerChoice::M4a), Some(Transcode::Aac));
+        assert_eq!(transcode(Format::Mp4, None, ContainerChoice::Mp3), Some(Transcode::Mp3));
+        assert_eq!(transcode(Format::Mp3, Some(Codec::Mp3), ContainerChoice::Mp3), None);
         assert_eq!(
-            recoding(Format::Mp3, Some(Codec::Mp2), ContainerChoice::Mp3),
+            transcode(Format::Mp3, Some(Codec::Mp2), ContainerChoice::Mp3),
             Some(Transcode::Mp3)
         );
-        assert_eq!(recoding(Format::Webm, opus, ContainerChoice::Opus), None);
-        assert_eq!(recoding(Format::Webm, None, ContainerChoice::Opus), Some(Transcode::Opus));
-        assert_eq!(recoding(Format::Webm, opus, ContainerChoice::Webm), None);
+        assert_eq!(transcode(Format::Webm, opus, ContainerChoice::Opus), None);
+        assert_eq!(transcode(Format::Webm, None, ContainerChoice::Opus), Some(Transcode::Opus));
+        assert_eq!(transcode(Format::Webm, opus, ContainerChoice::Webm), None);
     }
 }

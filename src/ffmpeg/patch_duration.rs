@@ -1,31 +1,29 @@
-//! The duration in the index that ffmpeg writes. It cannot know it, for it writes the index
-//! (moov) first; we do, from the heads of the inputs. Without it players show nonsense.
+//! Sets the durations in the moov box of a fragmented MP4. ffmpeg writes that box first and cannot know
+//! them; the probed inputs tell them. Without a duration, players show a wrong one.
 //!
-//! It goes to each place where a player looks: mvex/mehd, where ISO/IEC 14496-12 wants the
-//! duration of a fragmented film, mvhd and tkhd, and mdhd, which is where ffmpeg's own demuxer
-//! looks when it cannot seek.
+//! The duration goes into every box that players read it from: mvex/mehd, which ISO/IEC 14496-12 defines
+//! for fragmented files, mvhd and tkhd, and mdhd, which ffmpeg's own demuxer reads when it cannot seek.
 //!
-//! The index may grow: with `default_base_moof` nothing behind it counts from the start of the
-//! file. Pure.
+//! The moov box may grow: with `default_base_moof` no offset is relative to the start of the file. Pure.
 
 use std::time::Duration;
 
-/// The longest index that is looked at.
+/// The maximum size of a moov box.
 const MAX_MOOV: usize = 1 << 20;
 
-/// The outcome of a look at the first bytes of a file.
+/// The outcome for the first bytes of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Scan {
-    /// The index is not all there yet.
+    /// The moov box is incomplete.
     NeedMore,
-    /// It is: the bytes, with the duration in.
+    /// The bytes with the durations set.
     Complete(Vec<u8>),
-    /// This is not what ffmpeg writes; leave it as it is.
+    /// The bytes have another structure than ffmpeg writes.
     Unsupported,
 }
 
-/// Writes the durations of the tracks that tell, in their order, into the index among the first
-/// `bytes` of a fragmented MP4. The film lasts as long as the longest of them.
+/// Sets the durations of the tracks, where known, in the moov box among the first `bytes` of a fragmented
+/// MP4. The movie is as long as the longest track.
 pub fn with_durations(bytes: &[u8], tracks: &[Option<Duration>]) -> Scan {
     let mut at = 0;
     loop {
@@ -35,11 +33,11 @@ pub fn with_durations(bytes: &[u8], tracks: &[Option<Duration>]) -> Scan {
         if !(8..=MAX_MOOV).contains(&found.len) {
             return Scan::Unsupported;
         }
-        let Some(whole) = bytes.get(at..at + found.len) else { return Scan::NeedMore };
+        let Some(complete) = bytes.get(at..at + found.len) else { return Scan::NeedMore };
         match &found.kind {
             b"ftyp" => at += found.len,
             b"moov" => {
-                let Some(moov) = patched(whole, tracks) else { return Scan::Unsupported };
+                let Some(moov) = patched(complete, tracks) else { return Scan::Unsupported };
                 return Scan::Complete([&bytes[..at], &moov, &bytes[at + found.len..]].concat());
             }
             _ => return Scan::Unsupported,
@@ -47,6 +45,7 @@ pub fn with_durations(bytes: &[u8], tracks: &[Option<Duration>]) -> Scan {
     }
 }
 
+/// A box at an offset.
 #[derive(Debug, Clone, Copy)]
 struct Found {
     kind: [u8; 4],
@@ -59,7 +58,7 @@ fn find(bytes: &[u8], at: usize) -> Option<Found> {
     Some(Found { kind: *bytes.get(at + 4..)?.first_chunk()?, at, len })
 }
 
-/// The children of the box at `parent`, which must fill it exactly.
+/// Returns the children of a box, which must fill it exactly.
 fn children(bytes: &[u8], parent: Found) -> Option<Vec<Found>> {
     let (mut at, end) = (parent.at + 8, parent.at + parent.len);
     let mut all = Vec::new();
@@ -74,6 +73,7 @@ fn children(bytes: &[u8], parent: Found) -> Option<Vec<Found>> {
     Some(all)
 }
 
+/// Returns a moov box with the durations set, and with an mehd box.
 fn patched(moov: &[u8], tracks: &[Option<Duration>]) -> Option<Vec<u8>> {
     let mut bytes = moov.to_vec();
     let root = find(moov, 0)?;
@@ -82,8 +82,8 @@ fn patched(moov: &[u8], tracks: &[Option<Duration>]) -> Option<Vec<u8>> {
     let (mvhd, mvex) = (child(b"mvhd")?, child(b"mvex")?);
     let timescale = u32_at(moov, mvhd.at + TIMESCALE)?;
     let Some(longest) = tracks.iter().copied().flatten().max() else { return Some(bytes) };
-    let whole = ticks(longest, timescale)?;
-    put(&mut bytes, mvhd, MVHD_DURATION, whole)?;
+    let movie = ticks(longest, timescale)?;
+    set_u32(&mut bytes, mvhd, MVHD_DURATION, movie)?;
     let traks: Vec<Found> = boxes.iter().filter(|found| &found.kind == b"trak").copied().collect();
     if traks.is_empty() {
         return None;
@@ -92,16 +92,16 @@ fn patched(moov: &[u8], tracks: &[Option<Duration>]) -> Option<Vec<u8>> {
         let Some(duration) = duration else { continue };
         let inside = children(moov, trak)?;
         let tkhd = *inside.iter().find(|found| &found.kind == b"tkhd")?;
-        put(&mut bytes, tkhd, TKHD_DURATION, ticks(*duration, timescale)?)?;
+        set_u32(&mut bytes, tkhd, TKHD_DURATION, ticks(*duration, timescale)?)?;
         let mdia = *inside.iter().find(|found| &found.kind == b"mdia")?;
         let mdhd = *children(moov, mdia)?.iter().find(|found| &found.kind == b"mdhd")?;
         let media_timescale = u32_at(moov, mdhd.at + TIMESCALE)?;
-        // Of the media alone, which may begin later than the film.
-        let media = duration.saturating_sub(wait(moov, &inside, timescale));
-        put(&mut bytes, mdhd, MDHD_DURATION, ticks(media, media_timescale)?)?;
+        // The media duration excludes an empty edit at the beginning.
+        let media = duration.saturating_sub(empty_edit(moov, &inside, timescale));
+        set_u32(&mut bytes, mdhd, MDHD_DURATION, ticks(media, media_timescale)?)?;
     }
-    // §8.8.2: how long the film is, all fragments together.
-    let mehd = [&16u32.to_be_bytes()[..], b"mehd", &[0; 4], &whole.to_be_bytes()].concat();
+    // §8.8.2: the duration of the movie including all fragments.
+    let mehd = [&16u32.to_be_bytes()[..], b"mehd", &[0; 4], &movie.to_be_bytes()].concat();
     for grown in [mvex, root] {
         let len = u32::try_from(grown.len + mehd.len()).ok()?;
         bytes.get_mut(grown.at..)?.first_chunk_mut().map(|field| *field = len.to_be_bytes())?;
@@ -110,9 +110,8 @@ fn patched(moov: &[u8], tracks: &[Option<Duration>]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// For how long nothing of a track is shown at first: the empty edit that its list may begin with
-/// (§8.6.6).
-fn wait(moov: &[u8], inside: &[Found], timescale: u32) -> Duration {
+/// Returns the duration of the empty edit at the beginning of a track's edit list (§8.6.6), or 0.
+fn empty_edit(moov: &[u8], inside: &[Found], timescale: u32) -> Duration {
     let list = || {
         let edts = *inside.iter().find(|found| &found.kind == b"edts")?;
         let elst = *children(moov, edts)?.iter().find(|found| &found.kind == b"elst")?;
@@ -127,15 +126,15 @@ fn wait(moov: &[u8], inside: &[Found], timescale: u32) -> Duration {
     list().unwrap_or_default()
 }
 
-/// Where the fields are, counted from the start of the box, in version 0 (§8.2.2, §8.3.2,
-/// §8.4.2), which ffmpeg writes while the duration is 0.
+/// The offsets of fields from the start of a box of version 0 (§8.2.2, §8.3.2, §8.4.2), which ffmpeg
+/// writes while the duration is 0.
 const TIMESCALE: usize = 20;
 const MVHD_DURATION: usize = 24;
 const TKHD_DURATION: usize = 28;
 const MDHD_DURATION: usize = 24;
 
-/// Fills in a field of 32 bits in a box of version 0, if it is 0 as expected.
-fn put(bytes: &mut [u8], found: Found, offset: usize, value: u32) -> Option<()> {
+/// Sets a 32-bit field in a box of version 0, if it is 0 as expected.
+fn set_u32(bytes: &mut [u8], found: Found, offset: usize, value: u32) -> Option<()> {
     let field = bytes.get_mut(found.at + 8..found.at + found.len)?;
     let (version, field) = (*field.first()?, field.get_mut(offset - 8..)?.first_chunk_mut()?);
     if version != 0 || *field != [0; 4] {
@@ -153,7 +152,7 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// All ones would mean "unknown".
+/// Converts a duration to a timescale; `None` if it does not fit. All ones would mean "unknown".
 fn ticks(duration: Duration, timescale: u32) -> Option<u32> {
     let ticks = duration.as_nanos() * u128::from(timescale) / 1_000_000_000;
     u32::try_from(ticks).ok().filter(|ticks| *ticks != u32::MAX)

@@ -1,24 +1,23 @@
-//! What ffmpeg sees in its inputs, as it reports it, held against what was recognised.
+//! Parses the report of what ffmpeg found in its inputs, and compares it with what the probe found.
 //!
-//! It tells people of its inputs, too, but among what strangers write into files: titles, languages,
-//! names of tags, line breaks and all. So it is given a second output, for one packet of each track, of
-//! the kind that its own tests compare (`framecrc`): the head of that is made of numbers and of names
-//! that ffmpeg has for things. It comes on its standard error, before the head of the file. The packets
-//! are those of the part that is wanted, and so tell what has a place in it before all of it is made.
+//! The usual log of ffmpeg describes the inputs, too, but with text from the files: titles, languages, tag
+//! names, line breaks. So ffmpeg gets a second output in the format of its own regression tests
+//! (`framecrc`), with one packet of each track. Its header consists of numbers and of ffmpeg's own names.
+//! It is written to standard error before the header of the file. The packets are within the time range,
+//! and so tell early which tracks have media in it.
 //!
-//! **Invariant:** a report that says two things of one track is never believed. Pure.
+//! **Invariant:** a report with two different values for one field is rejected. Pure.
 
 use crate::container::probe::Codec;
 use crate::error::{Error, FfmpegError};
 use crate::ffmpeg::job::{FfmpegJob, MappedTrack};
 use crate::media::TrackKind;
 
-/// The output that is the report, of whatever was mapped in front of it. It goes out as soon as it is
-/// written, and has one packet of each track.
+/// Returns the arguments of the report output, after its `-map`s: one packet of each track, flushed at once.
 ///
 /// FFmpeg 7.0 (libavformat 61) ends all tracks of an output with the first one that has its `-frames`;
-/// there, a filter drops the packets behind the first one. Versions before it read ahead of the other
-/// tracks without limit for an output of which nothing comes.
+/// there, a bitstream filter drops all packets but the first. Earlier versions would buffer the other
+/// inputs without limit while such an output stays empty.
 pub(super) fn output(major: Option<u32>) -> String {
     let first = match major {
         Some(61..) => "-bsf noise=drop=gt(n\\,0)",
@@ -27,123 +26,125 @@ pub(super) fn output(major: Option<u32>) -> String {
     format!("-c copy {first} -flush_packets 1 -f framecrc pipe:2")
 }
 
-/// No joint has more tracks.
-const MOST: usize = 2;
+/// The maximum number of tracks of a job.
+const MAX_TRACKS: usize = 2;
 
-/// What was reported so far.
+/// The report so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    tracks: [Seen; MOST],
-    /// Whether something was said twice, and not the same.
+    tracks: [ReportedTrack; MAX_TRACKS],
+    /// Whether a field was reported with two different values.
     is_contradictory: bool,
 }
 
-/// What ffmpeg says of one track.
+/// What ffmpeg reports of one track.
 #[derive(Debug, Default)]
-struct Seen {
+struct ReportedTrack {
     media: Option<String>,
     codec: Option<String>,
-    /// Its dimensions, or how many channels it has.
+    /// The dimensions of a video, or the channel layout of an audio.
     shape: Option<String>,
     rate: Option<String>,
-    /// Whether there is any of it in what is wanted.
+    /// Whether there is a packet in the time range.
     has_packet: bool,
 }
 
 impl Report {
-    /// Takes note of a line, if it is one of a report: `#codec_id 0: h264`, or that of a packet.
-    pub(super) fn note(&mut self, line: &str) -> bool {
+    /// Parses a line; `false` if it is not of a report (`#codec_id 0: h264`, or a packet).
+    pub(super) fn parse_line(&mut self, line: &str) -> bool {
         let mut fields = line.split(',').map(str::trim);
         if fields.clone().count() >= 6
             && let Some(track) = fields.next().and_then(|track| track.parse::<u8>().ok())
         {
-            if let Some(seen) = self.tracks.get_mut(usize::from(track)) {
-                seen.has_packet = true;
+            if let Some(reported) = self.tracks.get_mut(usize::from(track)) {
+                reported.has_packet = true;
             }
             return true;
         }
         let Some(line) = line.strip_prefix('#') else { return false };
-        let fact = line.split_once(": ").and_then(|(name, value)| {
+        let entry = line.split_once(": ").and_then(|(name, value)| {
             let (name, track) = name.split_once(' ')?;
-            let seen = self.tracks.get_mut(track.parse::<usize>().ok()?)?;
+            let reported = self.tracks.get_mut(track.parse::<usize>().ok()?)?;
             let field = match name {
-                "media_type" => &mut seen.media,
-                "codec_id" => &mut seen.codec,
-                "dimensions" | "channel_layout_name" => &mut seen.shape,
-                "sample_rate" => &mut seen.rate,
+                "media_type" => &mut reported.media,
+                "codec_id" => &mut reported.codec,
+                "dimensions" | "channel_layout_name" => &mut reported.shape,
+                "sample_rate" => &mut reported.rate,
                 _ => return None,
             };
             Some((field, value.trim()))
         });
-        if let Some((field, value)) = fact {
+        if let Some((field, value)) = entry {
             let known = field.get_or_insert_with(|| value.to_owned());
             self.is_contradictory |= known != value;
         }
         true
     }
 
-    /// Whether it tells of all tracks that must be there.
-    pub(super) fn is_whole(&self, job: &FfmpegJob) -> bool {
+    /// Whether all mandatory tracks of the job were reported.
+    pub(super) fn is_complete(&self, job: &FfmpegJob) -> bool {
         let mut tracks = job.tracks.iter().zip(&self.tracks);
-        tracks.all(|(mapped, seen)| mapped.is_optional || seen.shape.is_some())
+        tracks.all(|(mapped, reported)| mapped.is_optional || reported.shape.is_some())
     }
 
-    /// The first kind of track of which nothing was seen yet that is in the part. What need not be there
-    /// is in it if there is any.
-    pub(super) fn awaits(&self, job: &FfmpegJob) -> Option<TrackKind> {
+    /// Returns the kind of the first reported track without a packet in the time range so far.
+    pub(super) fn missing_kind(&self, job: &FfmpegJob) -> Option<TrackKind> {
         let mut tracks = job.tracks.iter().zip(&self.tracks);
-        let is_empty = |seen: &Seen| !seen.has_packet && seen.media.is_some();
-        tracks.find_map(|(mapped, seen)| is_empty(seen).then_some(mapped.kind))
+        let is_empty = |track: &ReportedTrack| !track.has_packet && track.media.is_some();
+        tracks.find_map(|(mapped, reported)| is_empty(reported).then_some(mapped.kind))
     }
 
-    /// Whether all that it tells is as it was recognised.
+    /// Compares the report with the probed inputs; fails with the track that differs.
     pub(super) fn agrees_with(&self, job: &FfmpegJob) -> Result<(), Error> {
-        for (mapped, seen) in job.tracks.iter().zip(&self.tracks) {
-            let Some(codec) = &seen.codec else { continue };
-            let misread = |said: String| {
-                Err(Error::Ffmpeg(FfmpegError::Misread { track: mapped.from, message: said }))
+        for (mapped, reported) in job.tracks.iter().zip(&self.tracks) {
+            let Some(codec) = &reported.codec else { continue };
+            let misread = |message: String| {
+                Err(Error::Ffmpeg(FfmpegError::Misread { track: mapped.from, message }))
             };
             if self.is_contradictory {
-                return misread(format!("ffmpeg says two things of its {} track", mapped.kind));
+                return misread(format!(
+                    "ffmpeg contradicts itself about its {} track",
+                    mapped.kind
+                ));
             }
-            if let Some(why) = seen.disagreement(codec, mapped) {
-                return misread(why);
+            if let Some(difference) = reported.difference(codec, mapped) {
+                return misread(difference);
             }
         }
         Ok(())
     }
 }
 
-impl Seen {
-    /// Why this track cannot be joined as what it was taken for.
-    fn disagreement(&self, codec: &str, mapped: &MappedTrack) -> Option<String> {
+impl ReportedTrack {
+    /// Returns how the track differs from what was probed, if it does.
+    fn difference(&self, codec: &str, mapped: &MappedTrack) -> Option<String> {
         let MappedTrack { kind, codec: claimed, .. } = *mapped;
         let media = self.media.as_deref().unwrap_or("nothing");
         if media != kind.as_str() {
-            return Some(format!("what should be its {kind} track is {media} to ffmpeg"));
+            return Some(format!("ffmpeg reads its {kind} track as {media}"));
         }
         if matches!(codec, "none" | "unknown_codec") {
             return Some(format!("ffmpeg does not know the codec of its {kind} track"));
         }
-        let seen = Codec::of_ffmpeg_name(codec);
+        let found = Codec::of_ffmpeg_name(codec);
         let is_wrong = |claimed: &Codec| {
-            !claimed.may_be(seen) || *claimed == Codec::IsoPcm && codec == "pcm_s16le"
+            !claimed.may_be(found) || *claimed == Codec::IsoPcm && codec == "pcm_s16le"
         };
         if let Some(claimed) = claimed.filter(is_wrong) {
-            return Some(format!("its head says {claimed}, and to ffmpeg it is {codec}"));
+            return Some(format!("its header says {claimed}, and ffmpeg finds {codec}"));
         }
         let lacks = |text: &Option<String>| {
             let mut numbers = text.iter().flat_map(|text| text.split(['x', ' ']));
             numbers.any(|number| matches!(number, "" | "0"))
         };
-        let what = match kind {
+        let property = match kind {
             TrackKind::Video if lacks(&self.shape) => "size",
             TrackKind::Audio if lacks(&self.rate) => "sample rate",
-            // Those of MPEG-H are in its own descriptions, and it may have objects instead.
-            TrackKind::Audio if lacks(&self.shape) && seen != Codec::MpegH => "number of channels",
+            // MPEG-H describes its channels in its own structures, and may have objects instead.
+            TrackKind::Audio if lacks(&self.shape) && found != Codec::MpegH => "number of channels",
             _ => return None,
         };
-        Some(format!("ffmpeg finds no {what} of its {kind} track"))
+        Some(format!("ffmpeg finds no {property} in its {kind} track"))
     }
 }
 
@@ -171,7 +172,7 @@ mod tests {
 
     fn report(lines: &str) -> Report {
         let mut report = Report::default();
-        assert!(lines.lines().all(|line| report.note(line)), "{lines}");
+        assert!(lines.lines().all(|line| report.parse_line(line)), "{lines}");
         report
     }
 
@@ -182,51 +183,53 @@ mod tests {
         #codec_id 1: aac\n#sample_rate 1: 44100\n#channel_layout_name 1: mono\n";
 
     #[test]
-    fn a_report_is_whole_when_it_tells_of_all_tracks() {
+    fn a_report_is_complete_with_all_tracks() {
         let lines: Vec<_> = PAIR.lines().collect();
         for count in 0..lines.len() {
-            assert!(!report(&lines[..count].join("\n")).is_whole(&pair()), "{count}");
+            assert!(!report(&lines[..count].join("\n")).is_complete(&pair()), "{count}");
         }
-        let whole = report(PAIR);
-        assert!(whole.is_whole(&pair()));
-        assert_eq!(whole.agrees_with(&pair()), Ok(()));
-        // Of its tracks, the first has a packet before the other.
-        assert_eq!(whole.awaits(&pair()), Some(TrackKind::Video));
+        let complete = report(PAIR);
+        assert!(complete.is_complete(&pair()));
+        assert_eq!(complete.agrees_with(&pair()), Ok(()));
+        // Neither track has a packet yet: the first one is missing.
+        assert_eq!(complete.missing_kind(&pair()), Some(TrackKind::Video));
         let packet = |track| format!("{PAIR}{track},    0,    0,    1,    1310, 0xe4bf8a5b\n");
-        assert_eq!(report(&packet("0")).awaits(&pair()), Some(TrackKind::Audio));
-        assert_eq!(report(&packet("1")).awaits(&pair()), Some(TrackKind::Video));
-        assert_eq!(report(&packet("0, 0, 0, 1, 1310, 0x1\n1")).awaits(&pair()), None);
-        // The sound of a film is taken if there is one.
-        let film = job(&[(TrackKind::Video, Some(Codec::H264), None)]);
-        assert!(report(&lines[..8].join("\n")).is_whole(&film));
-        assert_eq!(whole.agrees_with(&film), Ok(()));
+        assert_eq!(report(&packet("0")).missing_kind(&pair()), Some(TrackKind::Audio));
+        assert_eq!(report(&packet("1")).missing_kind(&pair()), Some(TrackKind::Video));
+        assert_eq!(report(&packet("0, 0, 0, 1, 1310, 0x1\n1")).missing_kind(&pair()), None);
+        // The audio of a lone video is optional.
+        let lone = job(&[(TrackKind::Video, Some(Codec::H264), None)]);
+        assert!(report(&lines[..8].join("\n")).is_complete(&lone));
+        assert_eq!(complete.agrees_with(&lone), Ok(()));
         let lines = format!("{}\n0, 0, 0, 1, 1310, 0xe4bf8a5b", lines[..8].join("\n"));
-        assert_eq!(report(&lines).awaits(&film), None);
+        assert_eq!(report(&lines).missing_kind(&lone), None);
     }
 
-    fn said(line: &str, instead: &str) -> String {
+    fn message(line: &str, instead: &str) -> String {
         assert!(PAIR.contains(line));
         match report(&PAIR.replace(line, instead)).agrees_with(&pair()) {
-            Err(Error::Ffmpeg(FfmpegError::Misread { track, message: said })) => {
-                format!("{track}: {said}")
+            Err(Error::Ffmpeg(FfmpegError::Misread { track, message })) => {
+                format!("{track}: {message}")
             }
             other => panic!("{instead}: {other:?}"),
         }
     }
 
     #[test]
-    fn what_is_not_as_it_was_recognised_is_named() {
-        let codec = said("codec_id 1: aac", "codec_id 1: mp3");
-        assert_eq!(codec, "audio: its head says AAC, and to ffmpeg it is mp3");
-        assert!(said("codec_id 0: h264", "codec_id 0: none").starts_with("video: ffmpeg does not"));
-        assert!(said("media_type 1: audio", "media_type 1: data").contains("is data to"));
-        assert!(said("160x90", "0x0").ends_with("no size of its video track"));
-        assert!(said("1: 44100", "1: 0").ends_with("no sample rate of its audio track"));
-        assert!(said("1: mono", "1: 0 channels").contains("number of channels"));
+    fn differences_are_named() {
+        let codec = message("codec_id 1: aac", "codec_id 1: mp3");
+        assert_eq!(codec, "audio: its header says AAC, and ffmpeg finds mp3");
+        assert!(
+            message("codec_id 0: h264", "codec_id 0: none").starts_with("video: ffmpeg does not")
+        );
+        assert!(message("media_type 1: audio", "media_type 1: data").ends_with("track as data"));
+        assert!(message("160x90", "0x0").ends_with("no size in its video track"));
+        assert!(message("1: 44100", "1: 0").ends_with("no sample rate in its audio track"));
+        assert!(message("1: mono", "1: 0 channels").contains("number of channels"));
     }
 
     #[test]
-    fn relatives_agree_and_what_is_unknown_does() {
+    fn related_and_unknown_codecs_agree() {
         let head = |claimed| job(&[(TrackKind::Audio, None, claimed)]);
         for (claimed, seen) in [
             (Some(Codec::Ac3), "eac3"),
@@ -246,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_of_objects_needs_no_channels() {
+    fn object_audio_needs_no_channels() {
         let lines = "#media_type 0: audio\n#codec_id 0: mpegh_3d_audio\n#sample_rate 0: 48000\n\
                      #channel_layout_name 0: 0 channels";
         let job = job(&[(TrackKind::Audio, None, Some(Codec::MpegH))]);
@@ -254,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn pcm_whose_description_is_not_read_is_no_other() {
+    fn pcm_with_an_unread_description_is_no_other_codec() {
         let job = job(&[(TrackKind::Audio, None, Some(Codec::IsoPcm))]);
         let lines = |codec| {
             format!(
@@ -267,17 +270,18 @@ mod tests {
     }
 
     #[test]
-    fn who_says_two_things_is_not_believed() {
+    fn a_contradictory_report_is_rejected() {
         for lines in [format!("{PAIR}#codec_id 1: mp3\n"), format!("#codec_id 1: mp3\n{PAIR}")] {
             let report = report(&lines);
             assert!(matches!(report.agrees_with(&pair()), Err(Error::Ffmpeg(_))));
         }
         assert_eq!(report(&format!("{PAIR}{PAIR}")).agrees_with(&pair()), Ok(()));
         assert_eq!(report("#codec_id 7: x\n#\n#x y: z").agrees_with(&pair()), Ok(()));
-        assert!(!Report::default().note("[mp4 @ 0x5] #codec_id 0: h264"));
+        assert!(!Report::default().parse_line("[mp4 @ 0x5] #codec_id 0: h264"));
         assert!(
-            Report::default().note("0,          0,          0,        1,     1310, 0xe4bf8a5b")
+            Report::default()
+                .parse_line("0,          0,          0,        1,     1310, 0xe4bf8a5b")
         );
-        assert!(!Report::default().note("1, 2, 3"));
+        assert!(!Report::default().parse_line("1, 2, 3"));
     }
 }

@@ -228,7 +228,7 @@ fn without_parts_of_it_there_is_no_way() {
         let answer = scene.daemon.get(&any_path(Some(&url), None, &extra));
         assert_eq!((answer.head.status, answer.code().as_str()), (422, "index-at-end"));
         let detail = answer.problem()["detail"].to_string();
-        assert!(detail.contains("does not send parts"), "{detail}");
+        assert!(detail.contains("does not support byte ranges"), "{detail}");
     }
 }
 

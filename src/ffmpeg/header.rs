@@ -1,43 +1,43 @@
-//! Where in what ffmpeg writes the head of a file ends and its media begins. Pure.
+//! Finds where the header ends and the media data begin in the output of ffmpeg. Pure.
 
 use crate::container::{Container, ebml, isobmff};
 
-/// The longest head that is looked at.
-const LONGEST: usize = 1 << 20;
+/// The maximum size of a header; longer output counts as media.
+const MAX_HEADER: usize = 1 << 20;
 
-/// How far a file has come.
+/// How much of a file was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
-    /// Not all of its head is there, or nothing tells whether it is.
-    Head,
-    /// All of its head is, and nothing else.
-    WholeHead,
-    /// Media, or something that is not known.
+    /// A part of the header, or no sign of its end.
+    PartialHeader,
+    /// The complete header and nothing else.
+    Header,
+    /// Media data, or something unknown.
     Media,
 }
 
-/// How far a file has come that begins with `bytes`.
-pub(super) fn written(container: Container, bytes: &[u8]) -> Written {
-    if bytes.len() > LONGEST {
+/// Returns how much of a file was written that begins with `bytes`.
+pub(super) fn progress(container: Container, bytes: &[u8]) -> Written {
+    if bytes.len() > MAX_HEADER {
         return Written::Media;
     }
     match container {
-        Container::Mp4 => boxes_written(bytes),
-        Container::Webm | Container::Mkv => elements_written(bytes),
-        Container::Ogg => pages_written(bytes),
-        Container::Mp3 => tag_written(bytes),
+        Container::Mp4 => mp4_progress(bytes),
+        Container::Webm | Container::Mkv => matroska_progress(bytes),
+        Container::Ogg => ogg_progress(bytes),
+        Container::Mp3 => mp3_progress(bytes),
     }
 }
 
-/// Fragments follow the index.
-fn boxes_written(bytes: &[u8]) -> Written {
+/// A fragmented MP4: moof boxes follow the moov box.
+fn mp4_progress(bytes: &[u8]) -> Written {
     let (mut at, mut has_index) = (0, false);
     loop {
         let rest = bytes.get(at..).unwrap_or(&[]);
         let Some(found) = isobmff::header(rest) else {
             return match rest.len() {
-                0 if has_index => Written::WholeHead,
-                0..16 => Written::Head,
+                0 if has_index => Written::Header,
+                0..16 => Written::PartialHeader,
                 _ => Written::Media,
             };
         };
@@ -45,15 +45,15 @@ fn boxes_written(bytes: &[u8]) -> Written {
         match (&found.kind, end) {
             (b"ftyp", Some(end)) if end > at => at = end,
             (b"moov", Some(end)) if end > at => (at, has_index) = (end, end <= bytes.len()),
-            // ffmpeg gave it up, without any error.
-            (b"moov", None) => return Written::Head,
+            // A moov box of size 0: ffmpeg gave up, without an error.
+            (b"moov", None) => return Written::PartialHeader,
             _ => return Written::Media,
         }
     }
 }
 
-/// Clusters are in the segment, behind everything else (RFC 9559).
-fn elements_written(bytes: &[u8]) -> Written {
+/// Matroska: clusters follow all other elements of the segment (RFC 9559).
+fn matroska_progress(bytes: &[u8]) -> Written {
     const EBML: u32 = 0x1a45_dfa3;
     const SEGMENT: u32 = 0x1853_8067;
     const CLUSTER: u32 = 0x1f43_b675;
@@ -61,45 +61,55 @@ fn elements_written(bytes: &[u8]) -> Written {
     loop {
         let rest = bytes.get(at..).unwrap_or(&[]);
         let Some(found) = ebml::header(rest) else {
-            return if rest.len() < ebml::MAX_HEADER { Written::Head } else { Written::Media };
+            return if rest.len() < ebml::MAX_HEADER {
+                Written::PartialHeader
+            } else {
+                Written::Media
+            };
         };
         let size = found.size.and_then(|size| usize::try_from(size).ok());
         at += match (found.id, size) {
             (EBML, None) | (CLUSTER, _) => return Written::Media,
             (SEGMENT, _) => found.len,
-            (_, Some(size)) if size < LONGEST => found.len + size,
+            (_, Some(size)) if size < MAX_HEADER => found.len + size,
             _ => return Written::Media,
         };
     }
 }
 
-/// A page with a granule position is one of media (RFC 7845 §4); on a page of all ones no packet ends
+/// Ogg: header pages have the granule position 0 (RFC 7845 §4), or all ones if no packet ends on the page
 /// (RFC 3533 §6).
-fn pages_written(mut bytes: &[u8]) -> Written {
+fn ogg_progress(mut bytes: &[u8]) -> Written {
     const HEADER: usize = 27;
     loop {
-        let Some(header) = bytes.first_chunk::<HEADER>() else { return Written::Head };
-        let is_of_head = [[0; 8], [0xff; 8]].iter().any(|none| header[6..14] == none[..]);
-        if !header.starts_with(b"OggS") || !is_of_head {
+        let Some(header) = bytes.first_chunk::<HEADER>() else { return Written::PartialHeader };
+        let is_header = [[0; 8], [0xff; 8]].iter().any(|none| header[6..14] == none[..]);
+        if !header.starts_with(b"OggS") || !is_header {
             return Written::Media;
         }
         let segments = usize::from(header[26]);
-        let Some(table) = bytes.get(HEADER..HEADER + segments) else { return Written::Head };
+        let Some(table) = bytes.get(HEADER..HEADER + segments) else {
+            return Written::PartialHeader;
+        };
         let len = table.iter().map(|len| usize::from(*len)).sum::<usize>();
-        let Some(rest) = bytes.get(HEADER + segments + len..) else { return Written::Head };
+        let Some(rest) = bytes.get(HEADER + segments + len..) else {
+            return Written::PartialHeader;
+        };
         bytes = rest;
     }
 }
 
-/// An ID3v2 tag may be in front of the frames (id3.org, §3.1).
-fn tag_written(bytes: &[u8]) -> Written {
+/// MP3: an ID3v2 tag may precede the frames (id3.org, §3.1).
+fn mp3_progress(bytes: &[u8]) -> Written {
     match bytes {
         [b'I', b'D', b'3', _, _, _, a, b, c, d, rest @ ..] => {
             let len =
                 [a, b, c, d].iter().fold(0, |len, byte| len << 7 | usize::from(**byte & 0x7f));
-            if rest.len() > len { Written::Media } else { Written::Head }
+            if rest.len() > len { Written::Media } else { Written::PartialHeader }
         }
-        _ if bytes.len() < 10 && b"ID3".starts_with(&bytes[..bytes.len().min(3)]) => Written::Head,
+        _ if bytes.len() < 10 && b"ID3".starts_with(&bytes[..bytes.len().min(3)]) => {
+            Written::PartialHeader
+        }
         _ => Written::Media,
     }
 }
@@ -118,7 +128,7 @@ mod tests {
         [&head[..], &[payload.len() as u8], payload].concat()
     }
 
-    /// Heads, and the first bytes of the media behind them.
+    /// Headers, and the first bytes of the media after them.
     fn files() -> Vec<(Container, Vec<u8>, Vec<u8>)> {
         let head = [boxed(b"ftyp", b"isom"), boxed(b"moov", &[7; 300])].concat();
         let ebml = [&b"\x1a\x45\xdf\xa3\x84aaaa\x18\x53\x80\x67\x01"[..], &[0xff; 7]].concat();
@@ -134,24 +144,28 @@ mod tests {
     }
 
     #[test]
-    fn media_are_told_from_the_head_in_front_of_them() {
+    fn media_begin_after_the_header() {
         for (container, head, media) in files() {
             for len in 0..head.len() {
-                assert_eq!(written(container, &head[..len]), Written::Head, "{container:?} {len}");
+                assert_eq!(
+                    progress(container, &head[..len]),
+                    Written::PartialHeader,
+                    "{container:?} {len}"
+                );
             }
-            let is_told = container == Container::Mp4;
-            let whole = if is_told { Written::WholeHead } else { Written::Head };
-            assert_eq!(written(container, &head), whole, "{container:?}");
-            assert_eq!(written(container, &[head, media].concat()), Written::Media);
+            let has_end = container == Container::Mp4;
+            let complete = if has_end { Written::Header } else { Written::PartialHeader };
+            assert_eq!(progress(container, &head), complete, "{container:?}");
+            assert_eq!(progress(container, &[head, media].concat()), Written::Media);
         }
-        assert_eq!(written(Container::Mp3, b"\xff\xfb"), Written::Media, "no tag");
+        assert_eq!(progress(Container::Mp3, b"\xff\xfb"), Written::Media, "no tag");
     }
 
     #[test]
-    fn what_is_not_known_is_not_held_back() {
+    fn unknown_bytes_are_not_held_back() {
         for container in [Container::Mp4, Container::Mkv, Container::Ogg, Container::Mp3] {
-            assert_eq!(written(container, &[0; 64]), Written::Media);
-            assert_eq!(written(container, &vec![b'I'; LONGEST + 1]), Written::Media);
+            assert_eq!(progress(container, &[0; 64]), Written::Media);
+            assert_eq!(progress(container, &vec![b'I'; MAX_HEADER + 1]), Written::Media);
         }
     }
 
@@ -163,7 +177,7 @@ mod tests {
             tail in prop::collection::vec(any::<u8>(), 0..60),
         ) {
             let (container, head, _) = files().swap_remove(which);
-            written(container, &[&head[..cut.min(head.len())], &tail].concat());
+            progress(container, &[&head[..cut.min(head.len())], &tail].concat());
         }
     }
 }

@@ -1,0 +1,174 @@
+//! The part of `ytcanal check` for yt-dlp: whether it runs, how old it is, and whether it can run the
+//! JavaScript of YouTube.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use time::{Date, Month, OffsetDateTime};
+
+use crate::config::{self, Config};
+use crate::net::Families;
+use crate::resolve::{Javascript, Resolver};
+use crate::runtime_dir::RuntimeDir;
+
+/// The age in days from which yt-dlp is reported as old: sites change, and old versions fail for some.
+const MAX_AGE: i64 = 60;
+/// The packages to install from PyPI: yt-dlp, and a JavaScript runtime for YouTube.
+const PACKAGES: &str = "\"yt-dlp[default]\" deno";
+/// The virtual environment to install them in; Debian's pip refuses to install elsewhere (PEP 668).
+const VENV: &str = "/opt/yt-dlp";
+
+/// Checks yt-dlp and prints the results.
+pub(super) fn check(
+    config: &Config,
+    runtime_dir: RuntimeDir,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let command = &config.resolver.command;
+    let Some(path) = config::find_in_path(command) else {
+        return writeln!(
+            out,
+            "yt-dlp   none    {} was not found; page links do not work without it; install it, or set \
+             resolver.command to its path{}",
+            command.display(),
+            install_commands()
+        );
+    };
+    let families = Families::new(config.upstream.family);
+    let resolver = Resolver::new(config, &Arc::new(families), &Arc::new(runtime_dir))?;
+    let (output, runs_scripts) = run(config, &resolver);
+    let Some(version) = version(&output) else {
+        return writeln!(
+            out,
+            "yt-dlp   none    {} does not run or prints no version; page links will not work",
+            path.display()
+        );
+    };
+    let update = update_commands(&path);
+    let path = path.display();
+    match age(&version, today()) {
+        Some(days) if days > MAX_AGE => writeln!(
+            out,
+            "yt-dlp   old     {path} ({version}, {days} days old); sites change: update it{update}"
+        )?,
+        Some(days) => writeln!(out, "yt-dlp   ok      {path} ({version}, {days} days old)")?,
+        None => writeln!(out, "yt-dlp   ok      {path} ({version})")?,
+    }
+    // A replacement with the same interface may have no JavaScript.
+    if !runs_scripts {
+        return Ok(());
+    }
+    match resolver.try_javascript() {
+        Javascript::Runs(runtime) => writeln!(out, "js       ok      {runtime}"),
+        Javascript::Missing => writeln!(
+            out,
+            "js       none    yt-dlp finds no JavaScript runtime, without which YouTube offers few formats \
+             or none; install deno{update}"
+        ),
+        Javascript::Fails(error) => writeln!(
+            out,
+            "js       broken  yt-dlp cannot run the scripts of YouTube, which then offers few formats \
+             or none ({error}); {}",
+            remedy(&error, &update)
+        ),
+        Javascript::Untried(error) => {
+            writeln!(out, "js       unknown yt-dlp could not be run to test it: {error}")
+        }
+    }
+}
+
+/// Returns the commands that install yt-dlp.
+fn install_commands() -> String {
+    format!(
+        ":\n           sudo python3 -m venv {VENV} && sudo {VENV}/bin/pip install -U {PACKAGES}\n           \
+         sudo ln -s {VENV}/bin/yt-dlp /usr/local/bin/"
+    )
+}
+
+/// Returns the command that updates the yt-dlp at `path` by its pip; without one, those that install it.
+fn update_commands(path: &Path) -> String {
+    let pip = path.canonicalize().ok().map(|file| file.with_file_name("pip"));
+    match pip.filter(|pip| pip.is_file()) {
+        Some(pip) => format!(":\n           sudo {} install -U {PACKAGES}", pip.display()),
+        None => install_commands(),
+    }
+}
+
+/// Returns a remedy for a JavaScript runtime that fails with `error`.
+fn remedy(error: &str, update: &str) -> String {
+    if error.contains("script available") {
+        return format!("its solver is missing{update}");
+    }
+    if error.contains("resolver.memory") {
+        return "raise resolver.memory".into();
+    }
+    format!(
+        "where code generation at run time is forbidden (MemoryDenyWriteExecute in a unit), set \
+         resolver.extra_args = [\"--extractor-args\", \"youtube-ejs:jitless=true\"]; otherwise update \
+         it{update}"
+    )
+}
+
+/// Runs yt-dlp as for a page but without a link. Returns its output, and whether it may support JavaScript:
+/// `true` also if it did not exit in time.
+fn run(config: &Config, resolver: &Resolver) -> (String, bool) {
+    let extra_args = config.resolver.extra_args.iter().map(String::as_str);
+    let mut arguments = vec!["--ignore-config", "--no-plugin-dirs", "--color", "never"];
+    arguments.extend(extra_args.chain(["--verbose"]));
+    let output = resolver.run_tool(&arguments);
+    let runs_scripts = output.as_ref().is_none_or(|output| output.contains("JS runtimes: "));
+    // A replacement with the same interface may not print its version with --verbose.
+    let output = output
+        .filter(|output| version(output).is_some())
+        .or_else(|| resolver.run_tool(&["--version"]))
+        .unwrap_or_default();
+    (output, runs_scripts)
+}
+
+/// Parses the version from the output: alone on a line, or `yt-dlp version stable@2026.10.26 from ...`.
+fn version(output: &str) -> Option<String> {
+    let is_version = |word: &str| {
+        word.contains('.') && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    };
+    let named = output.lines().find_map(|line| line.split_once("yt-dlp version "));
+    let word = match named {
+        Some((_, rest)) => rest.split_whitespace().next()?.rsplit('@').next()?,
+        None => output.lines().map(str::trim).find(|line| is_version(line))?,
+    };
+    Some(word.chars().filter(|letter| letter.is_ascii_graphic()).take(40).collect())
+}
+
+/// Returns the age in days of a version, which is a date.
+fn age(version: &str, today: Date) -> Option<i64> {
+    let mut numbers = version.split('.').map(str::parse::<i32>);
+    let mut next = || numbers.next()?.ok();
+    let (year, month, day) = (next()?, next()?, next()?);
+    let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
+    let date = Date::from_calendar_date(year, month, u8::try_from(day).ok()?).ok()?;
+    Some((today - date).whole_days().max(0))
+}
+
+#[expect(clippy::disallowed_methods, reason = "versions are dates")]
+fn today() -> Date {
+    OffsetDateTime::from(SystemTime::now()).date()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_and_their_age() {
+        let output =
+            "[debug] yt-dlp version stable@2026.10.26 from yt-dlp/yt-dlp [c91f8de0b] (pip)\n";
+        assert_eq!(version(output).as_deref(), Some("2026.10.26"));
+        assert_eq!(version("2026.10.26\n").as_deref(), Some("2026.10.26"));
+        assert_eq!(version("Usage: x\n"), None);
+        let today = Date::from_calendar_date(2026, Month::November, 26).unwrap();
+        assert_eq!(age("2026.10.26", today), Some(31));
+        assert_eq!(age("2026.10.26.1", today), Some(31));
+        assert_eq!((age("1.2", today), age("2026.13.1", today)), (None, None));
+    }
+}
