@@ -1,7 +1,7 @@
 //! Remembers files that turned out to be truncated while they were passed through. A client that
 //! resumes such a download would receive only the last bytes, and take the file for complete.
 //!
-//! **Invariant:** holds at most [`MAX_FILES`] entries.
+//! **Invariant:** holds at most `MAX_FILES` entries.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};

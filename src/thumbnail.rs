@@ -1,6 +1,6 @@
 //! Fetches the thumbnail of a page's media, for the web page and as cover art.
 //!
-//! **Invariant:** passes on images only, of at most [`MAX_SIZE`].
+//! **Invariant:** passes on images only, of at most `MAX_SIZE`.
 
 use std::sync::Arc;
 use std::thread;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::support::answer::Ending;
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, Setup};
-use crate::support::observe::memory;
+use crate::support::process_snapshot::memory;
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 use crate::support::{PATIENCE, eventually, media, run};
 
 /// What the daemon may grow by over all attacks, its thread stacks included.

@@ -5,13 +5,13 @@
 
 use serde_json::{Value, json};
 
-use crate::support::blurter::Blurter;
+use crate::support::raw_server::Blurter;
 use crate::support::chromium::Chromium;
 use crate::support::daemon::{Daemon, LOOPBACK};
-use crate::support::gate::Gate;
+use crate::support::barrier::Gate;
 use crate::support::media;
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 use crate::support::served::{WAYS, Way};
 
 /// Bytes a second that each connection to the origin brings: some ten times what playing takes,

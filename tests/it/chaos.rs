@@ -13,10 +13,10 @@ use std::thread::{self, JoinHandle};
 use crate::support::answer::{Answer, Ending};
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, Setup};
-use crate::support::gate::Gate;
-use crate::support::observe::Snapshot;
+use crate::support::barrier::Gate;
+use crate::support::process_snapshot::Snapshot;
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 use crate::support::{PATIENCE, eventually, media, signal};
 
 /// A daemon with an origin, and a film that it is known to join.
@@ -170,7 +170,7 @@ fn an_origin_that_stays_away_is_a_broken_download() {
 fn stop(pid: u32) {
     signal(pid, "STOP");
     eventually("it stands", PATIENCE, || {
-        let process = crate::support::observe::process(pid)?;
+        let process = crate::support::process_snapshot::process(pid)?;
         (process.state == "T").then_some(())
     });
 }

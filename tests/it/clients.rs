@@ -11,9 +11,9 @@ use tempfile::TempDir;
 
 use crate::support::answer::Ending;
 use crate::support::daemon::{Daemon, LOOPBACK};
-use crate::support::gate::Gate;
+use crate::support::barrier::Gate;
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 use crate::support::served::{WAYS, Way};
 use crate::support::{PATIENCE, eventually, media, number_from, run, start};
 

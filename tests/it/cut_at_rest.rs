@@ -14,7 +14,7 @@ use crate::support::client::{Client, any_path};
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::media::{self, generate};
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 use crate::support::{generated_table, run};
 
 /// What is told of a file by its bytes alone ends where two fragments or frames of it meet: nothing

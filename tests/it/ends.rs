@@ -10,10 +10,10 @@ use std::time::Duration;
 use crate::support::answer::Ending;
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, Setup};
-use crate::support::gate::Gate;
+use crate::support::barrier::Gate;
 use crate::support::names::Names;
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 use crate::support::{PATIENCE, eventually, media};
 
 const DOWNLOADS: usize = 200;

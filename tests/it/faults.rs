@@ -11,9 +11,9 @@ use crate::support::client::{Client, get, mux_path};
 use crate::support::curl::curl_command;
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::film::{TRACKS, request, track_file};
-use crate::support::gate::Gate;
+use crate::support::barrier::Gate;
 use crate::support::origin::{Origin, refused_url};
-use crate::support::script::{Fault, Resource};
+use crate::support::resource::{Fault, Resource};
 use crate::support::{PATIENCE, eventually, media};
 
 /// Short waits, so that a stall is found soon; the muxer's own wait is longer, so that the

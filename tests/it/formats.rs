@@ -11,7 +11,7 @@ use crate::support::client::any_path;
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::framemd5::{Exactness, Packet, assert_same, packets};
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 use crate::support::{media, run};
 
 mod far_index;

@@ -7,7 +7,7 @@ use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, script};
 use crate::support::media;
 use crate::support::origin::{Origin, refused_url};
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 
 #[test]
 fn head_is_get_without_a_body() {

@@ -10,7 +10,7 @@ use crate::support::client::any_path;
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::framemd5::{Exactness, assert_same, packets};
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 use crate::support::{media, run};
 
 const FRAGMENTS: &str = "+frag_keyframe+empty_moov+default_base_moof+dash+global_sidx";

@@ -4,9 +4,9 @@ use crate::support::answer::{Answer, Ending};
 use crate::support::client::{Client, mux_path};
 use crate::support::curl::curl;
 use crate::support::daemon::{Daemon, LOOPBACK};
-use crate::support::gate::Gate;
+use crate::support::barrier::Gate;
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 use crate::support::{PATIENCE, eventually, media};
 
 /// Nobody waits.

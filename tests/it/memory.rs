@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use crate::support::client::{Client, mux_path, splice_path};
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::media;
-use crate::support::observe::memory;
+use crate::support::process_snapshot::memory;
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 
 const SILENCE: Duration = Duration::from_secs(30);
 const FFMPEG_LIMIT: u64 = 80 << 20;

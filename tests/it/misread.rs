@@ -8,7 +8,7 @@ use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::framemd5::packets;
 use crate::support::media::{self, generate};
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 use crate::support::{PATIENCE, eventually};
 
 struct Scene {

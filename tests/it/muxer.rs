@@ -6,9 +6,9 @@ use crate::support::answer::Ending;
 use crate::support::client::{Client, get, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, binary, script};
 use crate::support::film::{request, track_file};
-use crate::support::gate::Gate;
+use crate::support::barrier::Gate;
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 use crate::support::{PATIENCE, media, run, signal};
 
 #[test]

@@ -8,10 +8,10 @@ use crate::support::answer::Ending;
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::framemd5::{Exactness, assert_same, packets};
-use crate::support::gate::Gate;
+use crate::support::barrier::Gate;
 use crate::support::media;
 use crate::support::origin::Origin;
-use crate::support::script::{Fault, Resource};
+use crate::support::resource::{Fault, Resource};
 use crate::support::ytdlp;
 
 /// Seconds by which the duration of an output may differ from that of its longest input.

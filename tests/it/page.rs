@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::chromium::{Chromium, View};
-use crate::support::gate::Gate;
+use crate::support::barrier::Gate;
 use crate::support::{media, run};
 
 mod looks;

@@ -5,9 +5,9 @@ use crate::support::client::{ask, mux_path};
 use crate::support::curl::curl;
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::film::track_file;
-use crate::support::gate::Gate;
+use crate::support::barrier::Gate;
 use crate::support::origin::Origin;
-use crate::support::script::{Fault, Resource};
+use crate::support::resource::{Fault, Resource};
 use crate::support::{media, run};
 
 struct Passing {

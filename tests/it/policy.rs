@@ -11,8 +11,8 @@ use crate::support::daemon::{Daemon, LOOPBACK, Setup};
 use crate::support::film::{TRACKS, request, track_file};
 use crate::support::names::Names;
 use crate::support::origin::Origin;
-use crate::support::script::{Fault, Resource};
-use crate::support::tripwire::Tripwire;
+use crate::support::resource::{Fault, Resource};
+use crate::support::connection_detector::Tripwire;
 use spellings::{BAD_URLS, INNER, INNER_URLS, LOCAL_NAMES, LOOPBACK_V4};
 
 #[test]

@@ -9,7 +9,7 @@ use crate::support::answer::Ending;
 use crate::support::client::{any_path, ask, mux_path, splice_path};
 use crate::support::daemon::Daemon;
 use crate::support::origin::Origin;
-use crate::support::script::{Fault, Resource};
+use crate::support::resource::{Fault, Resource};
 use crate::support::{PATIENCE, media, number_from};
 
 const DOWNLOADS: usize = 1000;

@@ -14,9 +14,9 @@ use fastrand::Rng;
 use crate::support::answer::Ending;
 use crate::support::client::{Client, mux_path, splice_path};
 use crate::support::daemon::{Daemon, Setup};
-use crate::support::observe::{Snapshot, memory};
+use crate::support::process_snapshot::{Snapshot, memory};
 use crate::support::origin::{Origin, refused_url};
-use crate::support::script::{Fault, Resource};
+use crate::support::resource::{Fault, Resource};
 use crate::support::{PATIENCE, media, number_from};
 
 /// Clients that do something at the same time.

@@ -14,7 +14,7 @@ use ytcanal::http_client::UpstreamClient;
 use ytcanal::media::{Cookie, RemoteLocation, Track, TrackKind};
 
 use crate::support::origin::Origin;
-use crate::support::script::{Fault as Scripted, Resource};
+use crate::support::resource::{Fault as Scripted, Resource};
 
 mod nodes;
 mod parts;

@@ -11,7 +11,7 @@ use crate::support::framemd5::{Packet, packets};
 use crate::support::media::{self, Pair};
 use crate::support::origin::Origin;
 use crate::support::run;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 
 const SECOND: i64 = 1_000_000_000;
 /// The sound of a frame may begin a little before or behind it.

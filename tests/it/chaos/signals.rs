@@ -7,8 +7,8 @@ use super::{Scene, stop};
 use crate::support::answer::Ending;
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, Setup};
-use crate::support::gate::Gate;
-use crate::support::script::Resource;
+use crate::support::barrier::Gate;
+use crate::support::resource::Resource;
 use crate::support::{PATIENCE, eventually, media, signal};
 
 /// Moments at which a signal is sent, for each signal.

@@ -8,7 +8,7 @@ use super::printed;
 use crate::support::client::mux_path;
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 use crate::support::{media, run};
 
 /// Downloads this, with the name that the server gives to it, into that directory.

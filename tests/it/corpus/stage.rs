@@ -19,7 +19,7 @@ use crate::support::answer::{Answer, Ending};
 use crate::support::client::any_path;
 use crate::support::daemon::Daemon;
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 
 const CONFIG: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 64\n\
     [upstream]\nallow = [\"127.0.0.0/8\"]\n";

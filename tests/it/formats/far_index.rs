@@ -7,7 +7,7 @@ use crate::support::daemon::Daemon;
 use crate::support::framemd5::packets;
 use crate::support::media;
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 
 const FRAGMENTS: &str = "+frag_keyframe+empty_moov+default_base_moof+dash+global_sidx";
 

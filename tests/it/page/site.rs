@@ -11,7 +11,7 @@ use crate::support::chromium::Chromium;
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::media;
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 
 /// The site and the daemon.
 pub(super) struct Site {

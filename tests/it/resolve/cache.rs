@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::support::answer::Ending;
 use crate::support::client::{Client, ask};
-use crate::support::gate::Gate;
-use crate::support::script::Resource;
+use crate::support::barrier::Gate;
+use crate::support::resource::Resource;
 use crate::support::ytdlp::{self, FILM, Site, download_path, path_of, sizes};
 
 /// As a browser, a player and a download program do it one after the other.

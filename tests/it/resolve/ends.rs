@@ -10,9 +10,9 @@ use serde_json::json;
 use crate::support::answer::Ending;
 use crate::support::client::{Client, ask};
 use crate::support::daemon::{Daemon, LOOPBACK, script};
-use crate::support::gate::Gate;
-use crate::support::observe::{descendants, process};
-use crate::support::script::Resource;
+use crate::support::barrier::Gate;
+use crate::support::process_snapshot::{descendants, process};
+use crate::support::resource::Resource;
 use crate::support::ytdlp::{self, FILM, Site, WAYS, download_path, sizes};
 use crate::support::{PATIENCE, eventually, signal};
 
@@ -113,7 +113,7 @@ fn a_flood_is_not_listened_to() {
         assert!([500, 502].contains(&answer.head.status), "{way}: {}", answer.text());
         answer.problem();
         daemon.settles(&baseline, PATIENCE);
-        let peak = crate::support::observe::memory(daemon.pid(), "VmHWM");
+        let peak = crate::support::process_snapshot::memory(daemon.pid(), "VmHWM");
         assert!(peak < 200 << 20, "{way}: {} MB", peak >> 20);
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::daemon::Daemon;
 use crate::support::origin::refused_url;
-use crate::support::script::{Fault, Resource};
+use crate::support::resource::{Fault, Resource};
 use crate::support::ytdlp::{self, FILM, Site, WAYS, download_path, sizes};
 
 /// The site's link or its ID, and what it is to be answered with.

@@ -7,7 +7,7 @@ use crate::support::answer::{Answer, Ending};
 use crate::support::daemon::{Daemon, LOOPBACK, Setup};
 use crate::support::names::Names;
 use crate::support::origin::Origin;
-use crate::support::script::{Fault, Resource};
+use crate::support::resource::{Fault, Resource};
 use crate::support::ytdlp::{self, FILM, file, path_of, sizes};
 
 const FORMATS: [&str; 2] = ["137", "140-1"];

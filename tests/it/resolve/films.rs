@@ -7,7 +7,7 @@ use crate::support::client::ask;
 use crate::support::daemon::{Daemon, Setup};
 use crate::support::framemd5::{Exactness, assert_same, packets};
 use crate::support::names::Names;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 use crate::support::ytdlp::{
     self, DEFAULT_EXTRACTORS, FILM, Site, WAYS, download_path, file, sizes,
 };

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use crate::support::daemon::Daemon;
 use crate::support::origin::Origin;
-use crate::support::script::{Fault, Resource};
+use crate::support::resource::{Fault, Resource};
 use crate::support::ytdlp::{WAYS, command, path_of};
 
 #[test]

@@ -7,7 +7,7 @@ use crate::support::answer::Ending;
 use crate::support::daemon::Daemon;
 use crate::support::framemd5::{Exactness, assert_same, packets};
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 use crate::support::ytdlp::{self, WAYS, download_path, path_of};
 use crate::support::{media, run};
 

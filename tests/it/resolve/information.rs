@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::daemon::Daemon;
 use crate::support::run;
-use crate::support::script::{Fault, Resource};
+use crate::support::resource::{Fault, Resource};
 use crate::support::ytdlp::{self, FILM, Site, file, path_of, sizes};
 
 fn info(daemon: &Daemon, link: &str) -> Value {

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::daemon::Daemon;
-use crate::support::observe::{descendants, memory};
+use crate::support::process_snapshot::{descendants, memory};
 use crate::support::ytdlp::{self, FILM, Site, WAYS, download_path, path_of};
 use crate::support::{PATIENCE, eventually};
 

@@ -9,7 +9,7 @@ use crate::support::answer::Ending;
 use crate::support::client::{Client, ask};
 use crate::support::daemon::Daemon;
 use crate::support::origin::Origin;
-use crate::support::script::{Fault, Resource};
+use crate::support::resource::{Fault, Resource};
 use crate::support::ytdlp::{self, FILM, Site, download_path, file, sizes};
 use crate::support::{request_range, run};
 

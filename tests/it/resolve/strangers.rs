@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::support::daemon::{Daemon, LOOPBACK, Setup, script};
 use crate::support::names::Names;
-use crate::support::tripwire::Tripwire;
+use crate::support::connection_detector::Tripwire;
 use crate::support::ytdlp::{WAYS, download_path, path_of};
 
 /// An address that nobody refuses, and that nothing here connects to.

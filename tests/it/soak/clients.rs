@@ -6,7 +6,7 @@ use super::{Film, Stage, Visitor};
 use crate::support::answer::{Answer, Ending};
 use crate::support::client::{Client, mux_path, splice_path};
 use crate::support::media;
-use crate::support::script::{Fault, Resource};
+use crate::support::resource::{Fault, Resource};
 
 /// What clients do that want the file.
 impl Stage {

@@ -8,7 +8,7 @@ use crate::support::client::{ask, mux_path, splice_path};
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::film::{TRACKS, track_file};
 use crate::support::origin::Origin;
-use crate::support::script::{Node, Resource};
+use crate::support::resource::{Node, Resource};
 
 const DATES: [&str; 2] = ["Sun, 22 Nov 2026 10:00:00 GMT", "Sun, 22 Nov 2026 10:00:07 GMT"];
 

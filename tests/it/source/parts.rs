@@ -13,7 +13,7 @@ use ytcanal::http_client::UpstreamClient;
 use super::{content, ranges, read, read_of, settings, track};
 use crate::support::origin::Origin;
 use crate::support::request_range;
-use crate::support::script::{Fault as Scripted, Resource, WrongRange};
+use crate::support::resource::{Fault as Scripted, Resource, WrongRange};
 
 #[test]
 fn a_track_is_fetched_in_bounded_parts() {

@@ -6,7 +6,7 @@ use ytcanal::error::UpstreamError;
 
 use super::{LEN, content, ranges, read, settings, track};
 use crate::support::origin::Origin;
-use crate::support::script::{Fault as Scripted, Resource, WrongRange};
+use crate::support::resource::{Fault as Scripted, Resource, WrongRange};
 
 /// One part is longer than the file.
 fn wide() -> config::UpstreamConfig {

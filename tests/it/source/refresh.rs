@@ -13,7 +13,7 @@ use ytcanal::media::{RefreshHandle, RemoteLocation, Track};
 
 use super::{content, read, settings, track};
 use crate::support::origin::Origin;
-use crate::support::script::{Fault as Scripted, Resource};
+use crate::support::resource::{Fault as Scripted, Resource};
 use crate::support::{PATIENCE, eventually};
 
 /// A track at `old` whose refresh leads to `new`, and the count of refreshes.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::thread;
 
 use super::*;
-use crate::support::authority::Authority;
+use crate::support::test_ca::Authority;
 
 fn film() -> Resource {
     Resource::bytes(content()).ranges().keep_alive().etag("\"1\"")

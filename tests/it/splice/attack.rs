@@ -14,7 +14,7 @@ use crate::support::film::{TRACKS, track_file};
 use crate::support::media::Pair;
 use crate::support::origin::Origin;
 use crate::support::request_range;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 
 const ONE: &str = "\"1\"";
 const TWO: &str = "\"2\"";

@@ -7,7 +7,7 @@ use crate::support::client::{any_path, ask, mux_path, splice_path};
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::film::{TRACKS, track_file};
 use crate::support::origin::Origin;
-use crate::support::script::{Fault, Resource};
+use crate::support::resource::{Fault, Resource};
 use crate::support::spliced::{Film, as_it_is};
 use crate::support::{PATIENCE, media, request_range};
 

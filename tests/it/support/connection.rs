@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::origin::Holdings;
 use super::request::Request;
-use super::script::{Fault, Resource};
-use super::span::{Asked, Span};
+use super::resource::{Fault, Resource};
+use super::response_range::{Asked, Span};
 use super::stop::Stop;
-use super::wire::Wire;
+use super::transport::Wire;
 
 pub(super) struct Connection<'a> {
     wire: Wire,

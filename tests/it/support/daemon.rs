@@ -13,7 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::answer::Answer;
-use super::observe::{self, Snapshot};
+use super::process_snapshot::{self, Snapshot};
 use super::{PATIENCE, client, eventually, signal};
 
 /// Lets the daemon fetch from origins on this machine.
@@ -155,8 +155,8 @@ impl Daemon {
     }
 
     /// The processes the daemon started.
-    pub(crate) fn children(&self) -> Vec<observe::Process> {
-        observe::children(self.pid())
+    pub(crate) fn children(&self) -> Vec<process_snapshot::Process> {
+        process_snapshot::children(self.pid())
     }
 
     /// What the daemon holds once it has come to rest.

@@ -7,7 +7,7 @@ use super::client::mux_path;
 use super::daemon::Daemon;
 use super::media;
 use super::origin::Origin;
-use super::script::Resource;
+use super::resource::Resource;
 
 /// The tracks by their parameter names.
 pub(crate) const TRACKS: [&str; 2] = ["video", "audio"];

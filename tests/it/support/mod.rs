@@ -1,8 +1,8 @@
 //! What the tests stand on: an origin, proxies to it, a client, a daemon under observation, sample media.
 
 pub(crate) mod answer;
-pub(crate) mod authority;
-pub(crate) mod blurter;
+pub(crate) mod test_ca;
+pub(crate) mod raw_server;
 pub(crate) mod chromium;
 pub(crate) mod client;
 mod connection;
@@ -11,26 +11,26 @@ pub(crate) mod daemon;
 pub(crate) mod film;
 pub(crate) mod films;
 pub(crate) mod framemd5;
-pub(crate) mod gate;
+pub(crate) mod barrier;
 pub(crate) mod generated_table;
 pub(crate) mod media;
 pub(crate) mod names;
-pub(crate) mod observe;
+pub(crate) mod process_snapshot;
 pub(crate) mod origin;
-mod place;
+mod path_state;
 mod player;
 pub(crate) mod proxy;
 mod request;
-pub(crate) mod script;
+pub(crate) mod resource;
 pub(crate) mod served;
 mod server;
-mod span;
+mod response_range;
 pub(crate) mod spliced;
 mod stop;
-mod trial;
-pub(crate) mod tripwire;
+mod self_tests;
+pub(crate) mod connection_detector;
 pub(crate) mod webms;
-mod wire;
+mod transport;
 pub(crate) mod youtube;
 pub(crate) mod ytdlp;
 

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
-use super::authority::{Authority, Certificate};
+use super::test_ca::{Authority, Certificate};
 use super::connection::Connection;
-use super::place::Place;
-use super::script::Resource;
+use super::path_state::Place;
+use super::resource::Resource;
 use super::server::Server;
-use super::wire::Wire;
+use super::transport::Wire;
 
 pub(crate) use super::request::Request;
 

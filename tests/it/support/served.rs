@@ -6,7 +6,7 @@ use std::path::Path;
 use super::client::{mux_path, splice_path};
 use super::media::{Film, file_end};
 use super::origin::Origin;
-use super::script::Resource;
+use super::resource::Resource;
 
 /// The ways in which a film can come.
 pub(crate) const WAYS: [Way; 2] = [Way::Lone, Way::Spliced];

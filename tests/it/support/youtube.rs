@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::names::Names;
 use super::origin::{Origin, Request};
 use super::player;
-use super::script::{Fault, Resource};
+use super::resource::{Fault, Resource};
 use super::ytdlp::file;
 
 /// The video that is there.

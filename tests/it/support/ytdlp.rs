@@ -12,7 +12,7 @@ use super::daemon::{Daemon, LOOPBACK};
 use super::media::{self, generate, picture, sound};
 use super::origin::{Origin, Request};
 use super::run;
-use super::script::Resource;
+use super::resource::Resource;
 
 /// The film that every site has.
 pub(crate) const FILM: &str = "film";

@@ -8,7 +8,7 @@ use super::{ONE, Stage, header, with_more};
 use crate::support::answer::Ending;
 use crate::support::client::{Client, ask};
 use crate::support::daemon::LOOPBACK;
-use crate::support::script::{Fault, Resource};
+use crate::support::resource::{Fault, Resource};
 use crate::support::{PATIENCE, eventually, media, number_from};
 
 /// More parts at a time than one client may have otherwise.

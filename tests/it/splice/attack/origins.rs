@@ -18,7 +18,7 @@ use crate::support::answer::Ending;
 use crate::support::daemon::LOOPBACK;
 use crate::support::film::TRACKS;
 use crate::support::origin::Origin;
-use crate::support::script::{Fault, Resource, WrongRange};
+use crate::support::resource::{Fault, Resource, WrongRange};
 use crate::support::spliced::{Film, as_it_is};
 use crate::support::{PATIENCE, media, number_from, webms};
 

@@ -5,7 +5,7 @@ use crate::support::answer::Ending;
 use crate::support::client::{any_path, ask, splice_path};
 use crate::support::daemon::LOOPBACK;
 use crate::support::film::TRACKS;
-use crate::support::script::{Fault, Resource};
+use crate::support::resource::{Fault, Resource};
 use crate::support::{media, request_range};
 
 #[test]

@@ -15,7 +15,7 @@ use crate::support::framemd5::{Exactness, assert_same, packets};
 use crate::support::media::{self, file_duration, file_end, streamed_duration};
 use crate::support::origin::Origin;
 use crate::support::run;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 
 const GLOBAL: &str = "+empty_moov+default_base_moof+dash+global_sidx";
 

@@ -14,7 +14,7 @@ use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::framemd5::{Exactness, packets};
 use crate::support::media::{self, Pair};
 use crate::support::origin::Origin;
-use crate::support::script::Resource;
+use crate::support::resource::Resource;
 use crate::support::spliced::assert_joined;
 use crate::support::{number_from, run};
 

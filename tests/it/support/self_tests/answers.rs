@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use super::{address, content};
 use crate::support::answer::{Answer, Ending};
 use crate::support::client::{Client, get};
-use crate::support::gate::Gate;
+use crate::support::barrier::Gate;
 use crate::support::origin::Origin;
-use crate::support::script::{Fault, Resource};
+use crate::support::resource::{Fault, Resource};
 use crate::support::{PATIENCE, eventually};
 
 const DATE: &str = "Sun, 22 Nov 2026 10:00:00 GMT";

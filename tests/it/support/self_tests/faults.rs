@@ -5,7 +5,7 @@ use crate::support::answer::{Answer, Ending};
 use crate::support::client::{Client, get};
 use crate::support::curl::curl;
 use crate::support::origin::Origin;
-use crate::support::script::{Fault, Resource, WrongRange};
+use crate::support::resource::{Fault, Resource, WrongRange};
 
 /// Asks for a range of `/x` on a connection of its own.
 fn range(origin: &Origin, range: &str) -> Answer {

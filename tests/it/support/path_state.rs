@@ -2,8 +2,8 @@
 //! next request meets.
 
 use super::request::Request;
-use super::script::{Fault, Resource, Turn};
-use super::span::{Asked, first_byte};
+use super::resource::{Fault, Resource, Turn};
+use super::response_range::{Asked, first_byte};
 
 /// Counts what requests have met.
 pub(super) struct Place {

@@ -1,7 +1,7 @@
 //! Which bytes of a resource an origin sends, and the head it sends before them.
 
 use super::request::Request;
-use super::script::{Fault, Resource, WrongRange};
+use super::resource::{Fault, Resource, WrongRange};
 
 /// What a request asks of a resource.
 pub(super) enum Asked {

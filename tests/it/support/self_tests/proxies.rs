@@ -1,13 +1,13 @@
 //! Both proxies, as curl and a raw client see them.
 
 use super::{address, content};
-use crate::support::authority::Authority;
+use crate::support::test_ca::Authority;
 use crate::support::client::Client;
 use crate::support::curl::{Curl, curl};
-use crate::support::gate::Gate;
+use crate::support::barrier::Gate;
 use crate::support::origin::{Origin, refused_url};
 use crate::support::proxy::Proxy;
-use crate::support::script::{Fault, Resource};
+use crate::support::resource::{Fault, Resource};
 
 /// What curl says when CONNECT is answered with an error, and when SOCKS is.
 const REFUSED: [i32; 2] = [56, 97];

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gate::Gate;
+use super::barrier::Gate;
 
 /// The bytes of a resource.
 #[derive(Clone, Debug)]

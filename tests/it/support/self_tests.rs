@@ -13,10 +13,10 @@ use super::answer::Ending;
 use super::client::{Client, get};
 use super::curl::curl;
 use super::framemd5::{Exactness, assert_same, packets};
-use super::gate::Gate;
+use super::barrier::Gate;
 use super::media;
 use super::origin::{Origin, refused_url};
-use super::script::{Fault, Resource};
+use super::resource::{Fault, Resource};
 
 fn content() -> Vec<u8> {
     (0..300_000_u32).map(|index| (index % 251) as u8).collect()
