@@ -1,43 +1,45 @@
-//! The integration tests: the real binary, real sockets, real ffmpeg, real curl, real Chromium,
-//! no network.
+//! Integration tests: the real binary with real sockets, ffmpeg, yt-dlp, curl and Chromium, without a
+//! network.
 //!
-//! Every test starts its own daemon on a loopback port and, where it needs one, its own
-//! origin with scripted faults. A missing tool fails a test and says what to install.
+//! Every test starts its own daemon on a loopback port and, where it needs one, its own origin with
+//! scripted faults. A missing tool fails a test with a message that says what to install.
 //!
-//! - `contract`: what each path answers, good input and bad
-//! - `heads`: response heads of media, file names, secrets
-//! - `corpus`: files of all shapes, or whatever lies in a folder
-//! - `packets`: the packets that come out are the packets that went in
-//! - `formats`: what is recognised is what is joined, in all the guises of files
-//! - `hevc`: what HEVC is called in MP4
-//! - `splice`: what is joined without ffmpeg, layout and bytes
-//! - `trim`: a part of a film
-//! - `clients`: curl, wget and aria2c interrupted and resumed, as with a static file
-//! - `behind_nginx`: a real nginx in front keeps nothing on its disk
-//! - `browser`: Chromium plays, seeks and downloads
-//! - `page`: the page in Chromium, as people use it
-//! - `index_at_end`: films whose index is behind their media are joined all the same
-//! - `pass`: a lone file is passed through and behaves as on its own server
-//! - `resume`: a thousand downloads over connections that break
-//! - `source`: fresh locations, fields, cookies, and origins with wishes of their own
-//! - `ends`: complete downloads, clients that leave, signals, leftovers of a killed daemon
-//! - `resolve`: page links, read by the real yt-dlp from a site on loopback
-//! - `matrix`: every fault at every moment; a table of docs/reliability.md
-//! - `cut_at_rest`: no file that lacks its end comes out complete; the second table there
-//! - `faults`: what the client sees when a source fails
-//! - `misread`: what ffmpeg sees in a file is what was recognised
-//! - `muxer`: what the client sees when ffmpeg is missing, dies or hangs
-//! - `chaos`: what happens around the daemon, to ffmpeg, its directory, an origin, itself
-//! - `soak`: mixed clients for a while, and the memory after it
-//! - `policy`: which addresses and sources are never touched
-//! - `tls`: upstreams over https, trusted and not
-//! - `proxy`: upstreams behind a proxy
-//! - `attack`: hostile bytes and crowds of connections
-//! - `memory`: a client that does not read costs no memory
-//! - `layers`: no module imports upwards
-//! - `limits`: slots are counted, refused and given back
-//! - `commands`: the command line, `check` and `demo`
-//! - `documentation`: error codes, links and the length of the README
+//! | theme | what it proves |
+//! |---|---|
+//! | `contract` | each path responds as documented, to valid and invalid requests |
+//! | `heads` | header fields of media responses, file names, no secrets in the log |
+//! | `documentation` | problem codes, links and the length of the README |
+//! | `layers` | no module imports upwards |
+//! | `commands` | the command line, `check` and `demo` |
+//! | `corpus` | files of all structures, or all files in a folder, are downloaded or refused correctly |
+//! | `packets` | the packets of the output are the packets of the inputs |
+//! | `formats` | every recognised format is muxed, in all its variants |
+//! | `hevc` | HEVC has the right sample entry in MP4 |
+//! | `splice` | the layout and the bytes of files that are joined without ffmpeg |
+//! | `trim` | a time range has the right packets and durations |
+//! | `index_at_end` | MP4 files with their index after the media data are joined |
+//! | `pass` | a lone file is passed through with the behaviour of a static file |
+//! | `clients` | curl, wget and aria2c interrupt and resume a download as with a static file |
+//! | `resume` | a thousand downloads over connections that break are complete |
+//! | `behind_nginx` | nginx in front of the server buffers nothing on disk |
+//! | `browser` | Chromium plays, seeks and downloads |
+//! | `page` | the web page works in Chromium |
+//! | `source` | refreshed URLs, header fields, cookies, and origins with special requirements |
+//! | `resolve` | page links are resolved by the real yt-dlp from a site on loopback |
+//! | `ends` | complete downloads, clients that leave, signals, directories of killed daemons |
+//! | `limits` | downloads are counted, refused and released |
+//! | `matrix` | every fault at every moment has its result; a table of docs/reliability.md |
+//! | `cut_at_rest` | no truncated file ends as complete; the second table there |
+//! | `faults` | what the client sees when an upstream fails |
+//! | `misread` | a difference between the probe and ffmpeg is an error |
+//! | `muxer` | what the client sees when ffmpeg is missing, dies or hangs |
+//! | `chaos` | faults of ffmpeg, the runtime directory, an origin and the daemon itself |
+//! | `soak` | mixed clients over a longer time, and the memory afterwards |
+//! | `memory` | a client that does not read costs no memory |
+//! | `attack` | hostile bytes and crowds of connections |
+//! | `policy` | which addresses are never connected to |
+//! | `tls` | upstreams over HTTPS with trusted and untrusted certificates |
+//! | `proxy` | upstreams behind a proxy |
 
 // Helpers outside `#[test]` functions count as ordinary code for these lints, yet a panic
 // is how a test helper reports and standard output is where a test prints its table.
