@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::support::answer::Ending;
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, Setup};
-use crate::support::process_snapshot::memory;
 use crate::support::origin::Origin;
+use crate::support::process_snapshot::memory;
 use crate::support::resource::Resource;
 use crate::support::{PATIENCE, eventually, media, run};
 

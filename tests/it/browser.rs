@@ -5,12 +5,12 @@
 
 use serde_json::{Value, json};
 
-use crate::support::raw_server::Blurter;
+use crate::support::barrier::Gate;
 use crate::support::chromium::Chromium;
 use crate::support::daemon::{Daemon, LOOPBACK};
-use crate::support::barrier::Gate;
 use crate::support::media;
 use crate::support::origin::Origin;
+use crate::support::raw_server::Blurter;
 use crate::support::resource::Resource;
 use crate::support::served::{WAYS, Way};
 

@@ -11,16 +11,16 @@ use std::path::Path;
 use std::thread::{self, JoinHandle};
 
 use crate::support::answer::{Answer, Ending};
+use crate::support::barrier::Gate;
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, Setup};
-use crate::support::barrier::Gate;
-use crate::support::process_snapshot::Snapshot;
 use crate::support::origin::Origin;
+use crate::support::process_snapshot::Snapshot;
 use crate::support::resource::Resource;
 use crate::support::{PATIENCE, eventually, media, signal};
 
 /// A daemon with an origin, and a film that it is known to join.
-struct Scene {
+struct TestSetup {
     origin: Origin,
     daemon: Daemon,
     path: String,
@@ -49,7 +49,7 @@ impl Held {
     }
 }
 
-impl Scene {
+impl TestSetup {
     fn new(config: &str) -> Self {
         Self::with(&Setup { config: format!("{LOOPBACK}{config}"), ..Setup::default() })
     }
@@ -147,7 +147,7 @@ fn an_origin_that_comes_back_is_gone_on_with() {
 
 #[test]
 fn an_origin_that_stays_away_is_a_broken_download() {
-    let scene = Scene::new("retries = 2\n");
+    let scene = TestSetup::new("retries = 2\n");
     let origin = Origin::start();
     let pair = media::minute();
     let gate = Gate::default();

@@ -10,8 +10,8 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use tempfile::TempDir;
 
 use crate::support::answer::Ending;
-use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::barrier::Gate;
+use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::origin::Origin;
 use crate::support::resource::Resource;
 use crate::support::served::{WAYS, Way};

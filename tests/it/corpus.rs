@@ -14,12 +14,12 @@ mod ranges;
 mod recipes;
 mod refusals;
 mod report;
-mod stage;
+mod test_setup;
 
 use std::path::Path;
 
 use report::Report;
-use stage::Stage;
+use test_setup::TestSetup;
 
 use crate::support::number_from;
 
@@ -38,7 +38,7 @@ fn what_comes_in_comes_out_right() {
     };
     let asks = if chosen.is_empty() { ask::few(&subjects) } else { ask::many(&subjects) };
     println!("{} files, {} requests", subjects.len(), asks.len());
-    let outcomes = Stage::new(&subjects, seed).run(&asks);
+    let outcomes = TestSetup::new(&subjects, seed).run(&asks);
     let report = Report::new(&subjects, &outcomes);
     println!("{}", report.summary());
     if chosen.is_empty() {

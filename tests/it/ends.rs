@@ -8,9 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::answer::Ending;
+use crate::support::barrier::Gate;
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, Setup};
-use crate::support::barrier::Gate;
 use crate::support::names::Names;
 use crate::support::origin::Origin;
 use crate::support::resource::Resource;

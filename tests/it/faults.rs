@@ -7,11 +7,11 @@ use std::sync::Mutex;
 use std::thread;
 
 use crate::support::answer::{Answer, Ending};
+use crate::support::barrier::Gate;
 use crate::support::client::{Client, get, mux_path};
 use crate::support::curl::curl_command;
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::film::{TRACKS, request, track_file};
-use crate::support::barrier::Gate;
 use crate::support::origin::{Origin, refused_url};
 use crate::support::resource::{Fault, Resource};
 use crate::support::{PATIENCE, eventually, media};

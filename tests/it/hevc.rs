@@ -18,16 +18,16 @@ const FRAGMENTS: &str = "+frag_keyframe+empty_moov+default_base_moof+dash+global
 /// Parameters of a request.
 type Extra<'a> = &'a [(&'a str, &'a str)];
 
-struct Scene {
+struct TestSetup {
     origin: Origin,
     daemon: Daemon,
     directory: TempDir,
 }
 
-impl Scene {
-    fn new() -> Scene {
+impl TestSetup {
+    fn new() -> TestSetup {
         let directory = tempfile::tempdir().unwrap();
-        Scene { origin: Origin::start(), daemon: Daemon::start(LOOPBACK), directory }
+        TestSetup { origin: Origin::start(), daemon: Daemon::start(LOOPBACK), directory }
     }
 
     /// What comes of this video and perhaps a sound, by this engine.
@@ -68,7 +68,7 @@ fn copied(source: &Path, extension: &str, options: &[&str]) -> PathBuf {
     media::generate("sets-copied", extension, &words)
 }
 
-impl Scene {
+impl TestSetup {
     /// `file` with these bytes in place of the first of those in its sample description.
     fn replaced(&self, file: &Path, from: &[u8], to: &[u8]) -> PathBuf {
         let mut bytes = std::fs::read(file).unwrap();
@@ -94,7 +94,7 @@ fn tag(file: &Path) -> String {
 
 #[test]
 fn it_is_called_hvc1_whatever_it_came_in() {
-    let (scene, source) = (Scene::new(), coded("mkv", "libx265", &[]));
+    let (scene, source) = (TestSetup::new(), coded("mkv", "libx265", &[]));
     let fragments = copied(&source, "mp4", &["-movflags", FRAGMENTS]);
     let indexed = copied(&source, "mp4", &["-movflags", "+faststart"]);
     let at_end = copied(&source, "mp4", &[]);
@@ -139,7 +139,7 @@ fn it_is_called_hvc1_whatever_it_came_in() {
 /// Its players would look for them in the description.
 #[test]
 fn it_is_not_where_parameter_sets_are_missing() {
-    let (scene, source) = (Scene::new(), coded("mkv", "libx265", &[]));
+    let (scene, source) = (TestSetup::new(), coded("mkv", "libx265", &[]));
     let in_band = copied(&source, "mp4", &["-bsf:v", "dump_extra=freq=keyframe"]);
     // Its picture parameter sets are gone: the array is of something else.
     let without = scene.replaced(&in_band, &[0x22, 0, 1, 0], &[0x28, 0, 1, 0]);
@@ -157,7 +157,7 @@ fn it_is_not_where_parameter_sets_are_missing() {
 /// What is said of HEVC holds for what Dolby Vision calls it, and for AVC.
 #[test]
 fn relatives_are_called_likewise() {
-    let (scene, source) = (Scene::new(), coded("mkv", "libx265", &[]));
+    let (scene, source) = (TestSetup::new(), coded("mkv", "libx265", &[]));
     let fragments = copied(&source, "mp4", &["-movflags", FRAGMENTS]);
     let dolby = scene.replaced(&fragments, b"hev1", b"dvhe");
     let avc = coded("mp4", "libx264", &["-movflags", FRAGMENTS]);

@@ -21,16 +21,16 @@ mod pcm;
 const IN_STEP: i64 = 2_000_000;
 
 /// A daemon, an origin, and a place for what is downloaded.
-struct Scene {
+struct TestSetup {
     origin: Origin,
     daemon: Daemon,
     directory: TempDir,
 }
 
-impl Scene {
-    fn new() -> Scene {
+impl TestSetup {
+    fn new() -> TestSetup {
         let directory = tempfile::tempdir().unwrap();
-        Scene { origin: Origin::start(), daemon: Daemon::start(LOOPBACK), directory }
+        TestSetup { origin: Origin::start(), daemon: Daemon::start(LOOPBACK), directory }
     }
 
     fn ask(&self, video: Option<&Path>, audio: Option<&Path>, extra: &[(&str, &str)]) -> Answer {
@@ -88,7 +88,7 @@ fn assert_lasts(file: &Path, seconds: f64) {
 
 #[test]
 fn a_film_goes_into_another_container() {
-    let (scene, film) = (Scene::new(), film());
+    let (scene, film) = (TestSetup::new(), film());
     for file in [&film, &crowded("mp4"), &crowded("mov")] {
         let joined = scene.file(Some(file), None, &[("container", "mkv")], "ffmpeg");
         assert_eq!(streams(&joined), ["video", "audio"], "{file:?}");
@@ -100,7 +100,7 @@ fn a_film_goes_into_another_container() {
 /// What MP4 does not know, ffmpeg is given as QuickTime has it.
 #[test]
 fn what_only_quicktime_knows_goes_into_matroska() {
-    let (scene, inputs) = (Scene::new(), ["-i", film().to_str().unwrap()].map(String::from));
+    let (scene, inputs) = (TestSetup::new(), ["-i", film().to_str().unwrap()].map(String::from));
     for coded in [["-c:v", "copy", "-c:a", "pcm_s16le"], ["-c:v", "mjpeg", "-c:a", "pcm_s24le"]] {
         let file = media::generate(
             "only-mov",
@@ -118,7 +118,7 @@ fn what_only_quicktime_knows_goes_into_matroska() {
 
 #[test]
 fn it_is_joined_with_files_of_other_kinds() {
-    let (scene, film, webm) = (Scene::new(), film(), media::webm());
+    let (scene, film, webm) = (TestSetup::new(), film(), media::webm());
     let joined = scene.file(Some(&film), Some(&webm.audio), &[], "ffmpeg");
     assert_in_step(&joined, [&film, &webm.audio], "with webm audio");
     let joined = scene.file(Some(&webm.video), Some(&crowded("mp4")), &[], "ffmpeg");
@@ -127,7 +127,7 @@ fn it_is_joined_with_files_of_other_kinds() {
 
 #[test]
 fn ffmpeg_joins_it_if_it_is_to() {
-    let (scene, film, other) = (Scene::new(), film(), crowded("mp4"));
+    let (scene, film, other) = (TestSetup::new(), film(), crowded("mp4"));
     let by_ffmpeg = [("engine", "ffmpeg")];
     for (video, audio) in
         [(Some(&*film), None), (Some(&*film), Some(&*other)), (None, Some(&*film))]
@@ -145,7 +145,7 @@ fn ffmpeg_joins_it_if_it_is_to() {
 
 #[test]
 fn sound_is_taken_out_into_another_container() {
-    let scene = Scene::new();
+    let scene = TestSetup::new();
     for file in [film(), crowded("mp4"), crowded("mov"), m4a()] {
         let joined = scene.file(None, Some(&file), &[("container", "mkv")], "ffmpeg");
         assert_eq!(streams(&joined), ["audio"], "{file:?}");
@@ -156,7 +156,7 @@ fn sound_is_taken_out_into_another_container() {
 /// With everything else that it holds: chapters, cover, and what it says of itself.
 #[test]
 fn sound_that_is_wanted_as_it_is_is_passed() {
-    let (scene, file) = (Scene::new(), m4a());
+    let (scene, file) = (TestSetup::new(), m4a());
     for extra in [&[][..], &[("container", "mp4")]] {
         let passed = scene.file(None, Some(&file), extra, "pass");
         assert!(std::fs::read(passed).unwrap() == std::fs::read(&file).unwrap(), "{extra:?}");
@@ -204,7 +204,7 @@ fn a_part_of_it_stays_in_step_and_costs_no_more() {
         (None, Some(film), &mkv),
     ];
     for (video, audio, extra) in cases {
-        let scene = Scene::new();
+        let scene = TestSetup::new();
         let joined = scene.file(video, audio, extra, "ffmpeg");
         let what = format!("{video:?} + {audio:?}");
         let sources = [("v", video), ("a", audio.or(video))];
@@ -222,7 +222,7 @@ fn a_part_of_it_stays_in_step_and_costs_no_more() {
 
 #[test]
 fn without_parts_of_it_there_is_no_way() {
-    let (scene, film) = (Scene::new(), film());
+    let (scene, film) = (TestSetup::new(), film());
     let url = scene.origin.put("v", Resource::file(&film));
     for extra in [[("container", "mkv")], [("engine", "ffmpeg")]] {
         let answer = scene.daemon.get(&any_path(Some(&url), None, &extra));
@@ -241,11 +241,11 @@ fn of_a_film_only_the_sound_is_fetched() {
     let video = media::progressive("loud-video", noise, &[&coded[..], &rate].concat());
     let tone = "anoisesrc=seed=9:sample_rate=48000:duration=8";
     let audio = media::progressive("loud-audio", tone, &["-c:a", "aac", "-b:a", "96k"]);
-    let scene = Scene::new();
+    let scene = TestSetup::new();
     // Chunks of half a second, hence of more than a MiB.
     let film = scene.file(Some(&video), Some(&audio), &[], "splice");
     for (extra, engine) in [(&[][..], "splice"), (&[("container", "mkv")], "ffmpeg")] {
-        let scene = Scene::new();
+        let scene = TestSetup::new();
         let sound = scene.file(None, Some(&film), extra, engine);
         let [before, after] = [&audio, &sound].map(|file| packets(file, "a"));
         assert_eq!(before.len(), after.len());
@@ -254,7 +254,7 @@ fn of_a_film_only_the_sound_is_fetched() {
         assert!(asked < len / 10, "{engine}: {asked} of {len}");
     }
     // Any part of it is the same alone.
-    let scene = Scene::new();
+    let scene = TestSetup::new();
     let whole = scene.ask(None, Some(&film), &[]).body;
     let path = any_path(None, Some(&scene.origin.url("a")), &[]);
     for (from, to) in [(0, 99), (500, 60_000), (30_000, 30_001), (50_000, whole.len() - 1)] {
@@ -278,7 +278,7 @@ fn sound_whose_beginning_was_looked_at_goes_on_far_behind() {
     let words: Vec<String> = words.into_iter().map(String::from).collect();
     let film = media::generate("wide-film", "mov", &words);
     for (extra, engine) in [(&[][..], "splice"), (&[("container", "mkv")], "ffmpeg")] {
-        let scene = Scene::new();
+        let scene = TestSetup::new();
         let sound = scene.file(None, Some(&film), extra, engine);
         let [before, after] = [&audio, &sound].map(|file| packets(file, "a"));
         assert_eq!(before.len(), after.len(), "{engine}");

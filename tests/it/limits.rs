@@ -1,10 +1,10 @@
 //! Slots are counted, waited for, refused with a hint to come back, and given back.
 
 use crate::support::answer::{Answer, Ending};
+use crate::support::barrier::Gate;
 use crate::support::client::{Client, mux_path};
 use crate::support::curl::curl;
 use crate::support::daemon::{Daemon, LOOPBACK};
-use crate::support::barrier::Gate;
 use crate::support::origin::Origin;
 use crate::support::resource::Resource;
 use crate::support::{PATIENCE, eventually, media};

@@ -7,12 +7,12 @@ use std::sync::{Mutex, OnceLock};
 use std::thread;
 
 use crate::support::answer::Ending;
-use crate::support::test_ca::Certificate;
 use crate::support::client::{get, mux_path, splice_path};
 use crate::support::daemon::Daemon;
 use crate::support::film::{TRACKS, request, track_file};
 use crate::support::origin::Origin;
 use crate::support::resource::{Fault, Resource, WrongRange};
+use crate::support::test_ca::Certificate;
 use crate::support::{PATIENCE, generated_table};
 
 /// Few retries, so that what lasts is found out soon, and short waits. Two: some faults are put

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crate::support::client::{Client, mux_path, splice_path};
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::media;
-use crate::support::process_snapshot::memory;
 use crate::support::origin::Origin;
+use crate::support::process_snapshot::memory;
 use crate::support::resource::Resource;
 
 const SILENCE: Duration = Duration::from_secs(30);

@@ -11,14 +11,14 @@ use crate::support::origin::Origin;
 use crate::support::resource::Resource;
 use crate::support::{PATIENCE, eventually};
 
-struct Scene {
+struct TestSetup {
     origin: Origin,
     daemon: Daemon,
 }
 
-impl Scene {
-    fn new() -> Scene {
-        Scene { origin: Origin::start(), daemon: Daemon::start(LOOPBACK) }
+impl TestSetup {
+    fn new() -> TestSetup {
+        TestSetup { origin: Origin::start(), daemon: Daemon::start(LOOPBACK) }
     }
 
     /// What `engine=ffmpeg` makes of these tracks.
@@ -85,7 +85,7 @@ fn a_sample_entry_with_two_faces_is_refused() {
         bytes[size..size + 4].copy_from_slice(&len.to_be_bytes());
     }
     bytes.splice(at..at, decoy.iter().copied());
-    Scene::new().refuses(&bytes, &["MP3", "aac"]);
+    TestSetup::new().refuses(&bytes, &["MP3", "aac"]);
 }
 
 /// Of two CodecIDs one counts for us, and the other for ffmpeg.
@@ -94,7 +94,7 @@ fn a_track_with_two_codecs_is_refused() {
     let named = ["-c:a", "ac3", "-metadata:s:a:0", "title=12345678"];
     let mut bytes = read(&sound("mkv", &named));
     replace(&mut bytes, b"\x53\x6e\x8812345678", b"\x86\x89A_MPEG/L3");
-    Scene::new().refuses(&bytes, &["MP3", "ac3"]);
+    TestSetup::new().refuses(&bytes, &["MP3", "ac3"]);
 }
 
 /// A sound that it does not know, a file without any, and one that names a sound that is none.
@@ -104,23 +104,23 @@ fn a_sound_that_ffmpeg_does_not_see_is_refused() {
         let mut bytes = fragments();
         replace(&mut bytes, b"mp4a", entry);
         replace(&mut bytes, b"esds", b"free");
-        Scene::new().refuses(&bytes, &["codec", "not know"]);
+        TestSetup::new().refuses(&bytes, &["codec", "not know"]);
     }
     for file in [&media::minute().video, &media::webm().video] {
-        Scene::new().refuses(&read(file), &["no audio track"]);
+        TestSetup::new().refuses(&read(file), &["no audio track"]);
     }
     let mut bytes = read(&sound("mkv", &["-c:a", "ac3", "-metadata:s:a:0", "title=1234567"]));
     // What it is stands there twice.
     replace(&mut bytes, b"\x53\x6e\x871234567", b"\xec\x85aaaaa\x83\x81\x02");
     let at = bytes.windows(3).rposition(|window| window == b"\x83\x81\x02").unwrap();
     bytes[at + 2] = 0x11;
-    Scene::new().refuses(&bytes, &["no audio track"]);
+    TestSetup::new().refuses(&bytes, &["no audio track"]);
 }
 
 /// Others call some codecs by the name of a relative, and files are good all the same.
 #[test]
 fn relatives_go_by_one_name() {
-    let scene = Scene::new();
+    let scene = TestSetup::new();
     let called = |coded: &str, name: &[u8], other: &[u8]| {
         let file = sound("mkv", &["-c:a", coded]);
         let mut bytes = read(&file);
@@ -152,7 +152,7 @@ fn a_file_cannot_speak_for_ffmpeg() {
         for key in ["title", "language", "TITLE\n#codec_id 0: mp3\n"] {
             let tag = format!("{key}={lines}");
             let bytes = read(&sound("mkv", &["-c:a", "ac3", place, &tag]));
-            let scene = Scene::new();
+            let scene = TestSetup::new();
             let answer = scene.ask(None, Some(&bytes), "mkv");
             assert_eq!(answer.ending, Ending::Complete, "{}", answer.text());
             assert_eq!(answer.head.status, 200, "{}", answer.text());
@@ -178,7 +178,7 @@ fn a_cover_in_front_of_the_film_is_not_its_picture() {
     let in_front = moov + 8;
     let long = len(&bytes, udta);
     bytes[in_front..udta + long].rotate_right(long);
-    let answer = Scene::new().ask(Some(&bytes), None, "mkv");
+    let answer = TestSetup::new().ask(Some(&bytes), None, "mkv");
     assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.text());
     let joined = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(joined.path(), &answer.body).unwrap();

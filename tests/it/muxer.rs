@@ -3,10 +3,10 @@
 use std::process::Command;
 
 use crate::support::answer::Ending;
+use crate::support::barrier::Gate;
 use crate::support::client::{Client, get, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, binary, script};
 use crate::support::film::{request, track_file};
-use crate::support::barrier::Gate;
 use crate::support::origin::Origin;
 use crate::support::resource::Resource;
 use crate::support::{PATIENCE, media, run, signal};

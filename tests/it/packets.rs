@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::support::answer::Ending;
+use crate::support::barrier::Gate;
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::framemd5::{Exactness, assert_same, packets};
-use crate::support::barrier::Gate;
 use crate::support::media;
 use crate::support::origin::Origin;
 use crate::support::resource::{Fault, Resource};

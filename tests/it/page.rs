@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::chromium::{Chromium, View};
 use crate::support::barrier::Gate;
+use crate::support::chromium::{Chromium, View};
 use crate::support::{media, run};
 
 mod looks;

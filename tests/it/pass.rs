@@ -1,11 +1,11 @@
 //! One finished file behaves as on the server that it comes from: length, ranges, conditions.
 
 use crate::support::answer::{Answer, Ending};
+use crate::support::barrier::Gate;
 use crate::support::client::{ask, mux_path};
 use crate::support::curl::curl;
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::film::track_file;
-use crate::support::barrier::Gate;
 use crate::support::origin::Origin;
 use crate::support::resource::{Fault, Resource};
 use crate::support::{media, run};

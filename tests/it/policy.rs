@@ -6,13 +6,13 @@ mod spellings;
 use crate::support::PATIENCE;
 use crate::support::answer::{Answer, Ending};
 use crate::support::client::{Client, get, mux_path};
+use crate::support::connection_detector::Tripwire;
 use crate::support::curl::curl;
 use crate::support::daemon::{Daemon, LOOPBACK, Setup};
 use crate::support::film::{TRACKS, request, track_file};
 use crate::support::names::Names;
 use crate::support::origin::Origin;
 use crate::support::resource::{Fault, Resource};
-use crate::support::connection_detector::Tripwire;
 use spellings::{BAD_URLS, INNER, INNER_URLS, LOCAL_NAMES, LOOPBACK_V4};
 
 #[test]

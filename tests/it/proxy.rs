@@ -4,17 +4,17 @@
 use std::net::SocketAddr;
 
 use crate::support::answer::{Answer, Ending};
-use crate::support::test_ca::Authority;
-use crate::support::raw_server::Blurter;
+use crate::support::barrier::Gate;
 use crate::support::client::{Client, mux_path};
+use crate::support::connection_detector::Tripwire;
 use crate::support::daemon::{Daemon, LOOPBACK, Setup};
 use crate::support::film::{download, put_film, track_file};
-use crate::support::barrier::Gate;
 use crate::support::names::Names;
 use crate::support::origin::{Origin, refused_url};
 use crate::support::proxy::Proxy;
+use crate::support::raw_server::Blurter;
 use crate::support::resource::{Fault, Resource};
-use crate::support::connection_detector::Tripwire;
+use crate::support::test_ca::Authority;
 use crate::support::{PATIENCE, eventually};
 
 fn both() -> [Proxy; 2] {

@@ -14,8 +14,8 @@ use fastrand::Rng;
 use crate::support::answer::Ending;
 use crate::support::client::{Client, mux_path, splice_path};
 use crate::support::daemon::{Daemon, Setup};
-use crate::support::process_snapshot::{Snapshot, memory};
 use crate::support::origin::{Origin, refused_url};
+use crate::support::process_snapshot::{Snapshot, memory};
 use crate::support::resource::{Fault, Resource};
 use crate::support::{PATIENCE, media, number_from};
 
@@ -38,30 +38,30 @@ const CONFIG: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 
     connect_timeout = \"2s\"\nstall_timeout = \"2s\"\n";
 
 /// What a client does; it says how that ended.
-type Act = fn(&Stage, &mut Visitor) -> String;
+type Act = fn(&TestSetup, &mut Visitor) -> String;
 
 /// Everything a client may do, and how often.
 const MIX: [(&str, usize, Act); 20] = [
     ("joined", 8, |stage, _| stage.downloads(&stage.joined)),
     ("joined, webm", 8, |stage, _| stage.downloads(&stage.webm)),
-    ("joined over cuts", 8, Stage::joins_over_cuts),
+    ("joined over cuts", 8, TestSetup::joins_over_cuts),
     ("passed", 8, |stage, _| stage.downloads(&stage.passed)),
-    ("passed over cuts", 8, Stage::passes_over_cuts),
+    ("passed over cuts", 8, TestSetup::passes_over_cuts),
     ("a part", 8, |stage, visitor| stage.takes_a_part(visitor, &stage.passed)),
-    ("a part over cuts", 8, Stage::takes_a_part_over_cuts),
+    ("a part over cuts", 8, TestSetup::takes_a_part_over_cuts),
     ("spliced", 8, |stage, _| stage.downloads(&stage.spliced)),
     ("spliced, webm", 8, |stage, _| stage.downloads(&stage.spliced_webm)),
-    ("spliced over cuts", 8, Stage::splices_over_cuts),
+    ("spliced over cuts", 8, TestSetup::splices_over_cuts),
     ("spliced part", 8, |stage, visitor| stage.takes_a_part(visitor, &stage.spliced)),
     ("spliced webm part", 8, |stage, visitor| stage.takes_a_part(visitor, &stage.spliced_webm)),
-    ("seeks", 10, Stage::seeks),
-    ("leaves", 10, Stage::leaves),
-    ("stops reading", 2, Stage::stops_reading),
-    ("half-closed", 4, Stage::half_closes),
-    ("half a head", 4, Stage::sends_half_a_head),
-    ("garbage", 8, Stage::sends_garbage),
-    ("HEAD", 8, Stage::asks_for_heads),
-    ("bad URL", 4, Stage::asks_for_what_fails),
+    ("seeks", 10, TestSetup::seeks),
+    ("leaves", 10, TestSetup::leaves),
+    ("stops reading", 2, TestSetup::stops_reading),
+    ("half-closed", 4, TestSetup::half_closes),
+    ("half a head", 4, TestSetup::sends_half_a_head),
+    ("garbage", 8, TestSetup::sends_garbage),
+    ("HEAD", 8, TestSetup::asks_for_heads),
+    ("bad URL", 4, TestSetup::asks_for_what_fails),
 ];
 
 /// What to ask for and what must come.
@@ -71,7 +71,7 @@ struct Film {
 }
 
 /// The daemon and all that its clients share.
-struct Stage {
+struct TestSetup {
     origin: Origin,
     daemon: Daemon,
     joined: Film,
@@ -99,7 +99,7 @@ fn mixed_clients_leave_nothing() {
     let seed = number_from("YTCANAL_SEED").unwrap_or_else(|| fastrand::u64(..));
     let whole = Duration::from_secs(number_from("YTCANAL_SOAK").unwrap_or(SECONDS));
     println!("YTCANAL_SEED={seed} YTCANAL_SOAK={}", whole.as_secs());
-    let stage = Stage::new();
+    let stage = TestSetup::new();
     let baseline = stage.daemon.baseline();
     let mark = FIRST_MARK.min(whole / 3);
     let first = stage.plays(mark, Rng::with_seed(seed), &baseline);
@@ -114,7 +114,7 @@ fn mixed_clients_leave_nothing() {
     assert!(second <= limit, "{first} bytes at first, {second} in the end");
 }
 
-impl Stage {
+impl TestSetup {
     fn new() -> Self {
         let origin = Origin::start();
         let daemon = Daemon::start_with(&Setup { config: CONFIG.to_owned(), ..Setup::default() });

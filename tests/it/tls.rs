@@ -5,15 +5,15 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::answer::Ending;
-use crate::support::test_ca::{Authority, Certificate};
-use crate::support::raw_server::Blurter;
+use crate::support::barrier::Gate;
 use crate::support::client::{Client, mux_path};
+use crate::support::connection_detector::Tripwire;
 use crate::support::daemon::{Daemon, LOOPBACK, binary};
 use crate::support::film::{download, put_film, track_file};
-use crate::support::barrier::Gate;
 use crate::support::origin::{Origin, Request};
+use crate::support::raw_server::Blurter;
 use crate::support::resource::{Fault, Resource};
-use crate::support::connection_detector::Tripwire;
+use crate::support::test_ca::{Authority, Certificate};
 use crate::support::{PATIENCE, run};
 
 /// A daemon that reaches this machine and trusts this file's authorities.

@@ -10,8 +10,8 @@ use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::framemd5::{Packet, packets};
 use crate::support::media::{self, Pair};
 use crate::support::origin::Origin;
-use crate::support::run;
 use crate::support::resource::Resource;
+use crate::support::run;
 
 const SECOND: i64 = 1_000_000_000;
 /// The sound of a frame may begin a little before or behind it.

@@ -6,13 +6,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Scene;
+use super::TestSetup;
 use crate::support::answer::Answer;
 use crate::support::daemon::{LOOPBACK, Setup, script};
 use crate::support::run;
 
 /// It says what is wrong and where to mend it, but not where we keep our files.
-fn is_told(scene: &Scene, answer: &Answer) {
+fn is_told(scene: &TestSetup, answer: &Answer) {
     let text = answer.text();
     assert_eq!((answer.head.status, answer.code().as_str()), (500, "internal"), "{text}");
     let problem = answer.problem();
@@ -24,7 +24,7 @@ fn is_told(scene: &Scene, answer: &Answer) {
 }
 
 /// The daemon's own directory within the one that it was given.
-fn own(scene: &Scene) -> PathBuf {
+fn own(scene: &TestSetup) -> PathBuf {
     let mut entries = fs::read_dir(scene.daemon.runtime_dir()).unwrap();
     let own = entries.next().expect("it has a directory of its own").unwrap().path();
     assert!(entries.next().is_none(), "it has another one");
@@ -33,7 +33,7 @@ fn own(scene: &Scene) -> PathBuf {
 
 #[test]
 fn a_directory_that_is_removed_is_made_anew() {
-    let scene = Scene::new("");
+    let scene = TestSetup::new("");
     let held = scene.held();
     fs::remove_dir_all(scene.daemon.runtime_dir()).unwrap();
     // The pipes of a running stream are open and need no names any more.
@@ -55,7 +55,7 @@ fn a_directory_that_vanishes_before_ffmpeg_has_opened_its_pipes_is_an_error() {
         &format!("[ -e {flag:?} ] && rm -r {flag:?} {runtime:?}\nexec ffmpeg \"$@\""),
     );
     let muxer = format!("[muxer]\nffmpeg = {stand_in:?}\nstall_timeout = \"30s\"\n");
-    let scene = Scene::with(&Setup {
+    let scene = TestSetup::with(&Setup {
         config: format!("{LOOPBACK}{muxer}"),
         runtime_dir: Some(runtime),
         ..Setup::default()
@@ -74,7 +74,7 @@ fn a_directory_that_vanishes_before_ffmpeg_has_opened_its_pipes_is_an_error() {
 
 #[test]
 fn a_directory_that_has_become_a_file_is_told_and_got_over() {
-    let scene = Scene::new("");
+    let scene = TestSetup::new("");
     let runtime = scene.daemon.runtime_dir();
     let aside = runtime.with_extension("aside");
     // It comes back as it was, or not at all.
@@ -97,7 +97,7 @@ fn a_directory_that_has_become_a_file_is_told_and_got_over() {
 fn a_read_only_directory_is_told_and_got_over() {
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
     let without = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"].map(String::from);
-    let scene = Scene::with(&Setup {
+    let scene = TestSetup::with(&Setup {
         config: LOOPBACK.to_owned(),
         through: if is_root { without.into() } else { vec![] },
         ..Setup::default()
@@ -126,7 +126,7 @@ fn a_full_directory_is_told_and_got_over() {
         let directory = tempfile::tempdir().unwrap();
         let inodes = INODES_OF_ONE_STREAM + spare;
         let Some(through) = small_file_system(directory.path(), inodes) else { return };
-        let scene = Scene::with(&Setup {
+        let scene = TestSetup::with(&Setup {
             config: LOOPBACK.to_owned(),
             runtime_dir: Some(directory.path().to_owned()),
             through,

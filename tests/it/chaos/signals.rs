@@ -3,11 +3,11 @@
 use std::thread;
 use std::time::Duration;
 
-use super::{Scene, stop};
+use super::{TestSetup, stop};
 use crate::support::answer::Ending;
+use crate::support::barrier::Gate;
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, Setup};
-use crate::support::barrier::Gate;
 use crate::support::resource::Resource;
 use crate::support::{PATIENCE, eventually, media, signal};
 
@@ -20,13 +20,13 @@ const SENT: &str = "ytcanal_sent_bytes_total";
 
 /// A film of some 100 MB: what lies in buffers between ffmpeg and the client is little of it, so
 /// that a byte that was read tells how far ffmpeg has come.
-fn long_film(config: &str) -> Scene {
+fn long_film(config: &str) -> TestSetup {
     let config = format!("{LOOPBACK}{config}");
-    Scene::of(&Setup { config, ..Setup::default() }, media::high_bit_rate())
+    TestSetup::of(&Setup { config, ..Setup::default() }, media::high_bit_rate())
 }
 
 /// So many bytes at which to send a signal; ffmpeg has some way to go behind each.
-fn moments(scene: &Scene) -> Vec<usize> {
+fn moments(scene: &TestSetup) -> Vec<usize> {
     let seed = std::env::var("YTCANAL_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     println!("YTCANAL_SEED={seed}");
@@ -56,7 +56,7 @@ fn an_ffmpeg_that_is_killed_or_stands_is_a_broken_download() {
 
 #[test]
 fn an_ffmpeg_killed_before_its_first_byte_is_an_error() {
-    let scene = Scene::new("");
+    let scene = TestSetup::new("");
     let gate = Gate::default();
     // The index of the picture ends behind this, and ffmpeg writes nothing without it.
     let video = Resource::file(&media::minute().video).ranges().gate(20_000, &gate);
@@ -100,7 +100,7 @@ fn an_ffmpeg_that_stands_for_a_while_is_waited_for() {
 fn a_daemon_that_stands_for_a_while_goes_on() {
     let limits = "stall_timeout = \"2s\"\nconnect_timeout = \"2s\"\n\
         [limits]\nclient_stall_timeout = \"2s\"\n[muxer]\nstall_timeout = \"2s\"\n";
-    let scene = Scene::new(limits);
+    let scene = TestSetup::new(limits);
     let held = scene.held();
     stop(scene.daemon.pid());
     thread::sleep(STILL * 3);
@@ -114,7 +114,7 @@ fn a_daemon_that_stands_for_a_while_goes_on() {
 /// It is what a write to a closed socket sends.
 #[test]
 fn sigpipe_ends_nothing() {
-    let scene = Scene::new("");
+    let scene = TestSetup::new("");
     let held = scene.held();
     signal(scene.daemon.pid(), "PIPE");
     scene.goes_on(held);
@@ -127,7 +127,7 @@ fn sighup_lets_streams_come_to_their_end() {
     // The tests themselves may run under nohup.
     let through = ["env", "--default-signal=HUP"].map(String::from).into();
     let setup = Setup { config: LOOPBACK.into(), through, ..Setup::default() };
-    let mut scene = Scene::with(&setup);
+    let mut scene = TestSetup::with(&setup);
     let held = scene.held();
     signal(scene.daemon.pid(), "HUP");
     scene.daemon.logs("draining: 1 streams");
@@ -154,7 +154,7 @@ fn a_daemon_under_nohup_outlives_its_terminal() {
 #[test]
 fn a_signal_that_ends_the_daemon_is_a_broken_download() {
     for name in ["USR1", "ABRT", "QUIT"] {
-        let mut scene = Scene::new("");
+        let mut scene = TestSetup::new("");
         let held = scene.held();
         signal(scene.daemon.pid(), name);
         assert_eq!(held.ends().1, Ending::Reset, "SIG{name}");

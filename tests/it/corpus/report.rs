@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::folder::Subject;
-use super::stage::Outcome;
+use super::test_setup::Outcome;
 
 pub(super) struct Report<'a> {
     subjects: &'a [Subject],

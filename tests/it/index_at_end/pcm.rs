@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Scene, moved};
+use super::{TestSetup, moved};
 use crate::support::framemd5::packets;
 use crate::support::{media, run};
 
@@ -36,7 +36,7 @@ fn decoded(file: &Path) -> Vec<u8> {
 
 #[test]
 fn all_of_its_samples_come() {
-    let (scene, [sound, film]) = (Scene::new(), recordings());
+    let (scene, [sound, film]) = (TestSetup::new(), recordings());
     let samples = decoded(&sound);
     assert_eq!(samples.len(), SECONDS * RATE * 2);
     let video = media::minute().video.as_path();
@@ -58,7 +58,7 @@ fn all_of_its_samples_come() {
 /// QuickTime itself said of each sample that it has one byte, whatever it has.
 #[test]
 fn samples_may_be_said_to_have_one_byte() {
-    let scene = Scene::new();
+    let scene = TestSetup::new();
     for (coded, channels) in [("pcm_s16le", "2"), ("pcm_s24be", "1"), ("pcm_f32le", "2")] {
         let words = ["-ac", channels, "-c:a", coded].map(String::from);
         let sound = [&media::sound(48_000, 15)[..], &words].concat();
@@ -86,7 +86,7 @@ fn a_part_of_them_costs_no_more() {
     for (video, audio, name) in
         [(Some(&*film), None, "v"), (None, Some(&*film), "a"), (None, Some(&*sound), "a")]
     {
-        let scene = Scene::new();
+        let scene = TestSetup::new();
         let part = [("start", "100"), ("end", "130"), ("container", "mkv")];
         let joined = scene.file(video, audio, &part, "ffmpeg");
         let what = format!("{video:?} + {audio:?}");

@@ -3,13 +3,13 @@
 use super::spellings::LOCATIONS;
 use super::{ONLY_OUTER, at_port, origin_beside_tripwire};
 use crate::support::answer::Ending;
-use crate::support::test_ca::Authority;
+use crate::support::barrier::Gate;
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::film::{request, track_file};
-use crate::support::barrier::Gate;
 use crate::support::origin::Origin;
 use crate::support::resource::{Fault, Resource};
+use crate::support::test_ca::Authority;
 use crate::support::{PATIENCE, eventually};
 
 #[test]

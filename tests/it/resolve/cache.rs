@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::answer::Ending;
-use crate::support::client::{Client, ask};
 use crate::support::barrier::Gate;
+use crate::support::client::{Client, ask};
 use crate::support::resource::Resource;
 use crate::support::ytdlp::{self, FILM, Site, download_path, path_of, sizes};
 

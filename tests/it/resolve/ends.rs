@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 
 use crate::support::answer::Ending;
+use crate::support::barrier::Gate;
 use crate::support::client::{Client, ask};
 use crate::support::daemon::{Daemon, LOOPBACK, script};
-use crate::support::barrier::Gate;
 use crate::support::process_snapshot::{descendants, process};
 use crate::support::resource::Resource;
 use crate::support::ytdlp::{self, FILM, Site, WAYS, download_path, sizes};

@@ -6,8 +6,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::daemon::Daemon;
-use crate::support::run;
 use crate::support::resource::{Fault, Resource};
+use crate::support::run;
 use crate::support::ytdlp::{self, FILM, Site, file, path_of, sizes};
 
 fn info(daemon: &Daemon, link: &str) -> Value {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::support::connection_detector::Tripwire;
 use crate::support::daemon::{Daemon, LOOPBACK, Setup, script};
 use crate::support::names::Names;
-use crate::support::connection_detector::Tripwire;
 use crate::support::ytdlp::{WAYS, download_path, path_of};
 
 /// An address that nobody refuses, and that nothing here connects to.

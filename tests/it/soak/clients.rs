@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::{Film, Stage, Visitor};
+use super::{Film, TestSetup, Visitor};
 use crate::support::answer::{Answer, Ending};
 use crate::support::client::{Client, mux_path, splice_path};
 use crate::support::media;
 use crate::support::resource::{Fault, Resource};
 
 /// What clients do that want the file.
-impl Stage {
+impl TestSetup {
     pub(super) fn downloads(&self, film: &Film) -> String {
         self.is_same(&self.daemon.get(&film.path), 200, &film.body)
     }
@@ -101,7 +101,7 @@ impl Stage {
 }
 
 /// What the others do.
-impl Stage {
+impl TestSetup {
     pub(super) fn leaves(&self, visitor: &mut Visitor) -> String {
         let random = &mut visitor.random;
         let mut client =

@@ -20,13 +20,13 @@ const ONE: &str = "\"1\"";
 const TWO: &str = "\"2\"";
 
 /// An origin with the minute on it, and a daemon.
-struct Stage {
+struct TestSetup {
     origin: Origin,
     daemon: Daemon,
     path: String,
 }
 
-impl Stage {
+impl TestSetup {
     fn new() -> Self {
         Self::with(LOOPBACK)
     }

@@ -15,13 +15,13 @@ const ONE: &str = "\"1\"";
 const TWO: &str = "\"2\"";
 
 /// The minute on an origin, and a daemon.
-struct Scene {
+struct TestSetup {
     origin: Origin,
     daemon: Daemon,
     path: String,
 }
 
-impl Scene {
+impl TestSetup {
     fn new() -> Self {
         let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
         let path = put(&origin, [ONE, ONE]);
@@ -61,7 +61,7 @@ fn expected() -> Vec<u8> {
 
 #[test]
 fn a_pair_is_served_like_a_file() {
-    let scene = Scene::new();
+    let scene = TestSetup::new();
     let baseline = scene.daemon.baseline();
     let whole = scene.ask("GET", "");
     assert_eq!((whole.head.status, whole.ending), (200, Ending::Complete), "{}", whole.text());
@@ -109,7 +109,7 @@ fn a_pair_is_served_like_a_file() {
 
 #[test]
 fn a_head_is_that_of_the_file_and_touches_no_media() {
-    let scene = Scene::new();
+    let scene = TestSetup::new();
     let head = scene.ask("HEAD", "");
     // The first 64 KiB of each track tell everything.
     let requests = scene.origin.requests();
@@ -129,7 +129,7 @@ fn a_head_is_that_of_the_file_and_touches_no_media() {
 
 #[test]
 fn the_etag_is_the_same_everywhere_and_changes_with_any_input() {
-    let (one, other) = (Scene::new(), Scene::new());
+    let (one, other) = (TestSetup::new(), TestSetup::new());
     let etag = one.etag();
     assert_eq!(etag, other.etag());
     for etags in [[TWO, ONE], [ONE, TWO]] {
@@ -149,7 +149,7 @@ fn the_etag_is_the_same_everywhere_and_changes_with_any_input() {
 
 #[test]
 fn who_comes_back_does_not_have_the_heads_read_again() {
-    let scene = Scene::new();
+    let scene = TestSetup::new();
     let len: u64 = header(&scene.ask("HEAD", ""), "Content-Length").parse().unwrap();
     let before = scene.origin.requests().len();
     let answer = scene.ask("GET", &format!("Range: bytes={}-\r\n", len / 2));
@@ -184,7 +184,7 @@ fn media_are_copied_only_where_they_must_be_seen() {
 #[test]
 fn a_file_that_changes_in_mid_download_is_a_broken_download() {
     for track in TRACKS {
-        let scene = Scene::new();
+        let scene = TestSetup::new();
         let file = || Resource::file(track_file(track)).ranges();
         let half = file().len() / 2;
         // The second request goes on with what broke there, in another file.
@@ -203,7 +203,7 @@ fn a_file_that_changes_in_mid_download_is_a_broken_download() {
 #[test]
 fn bytes_that_contradict_the_plan_are_a_broken_download() {
     for track in TRACKS {
-        let scene = Scene::new();
+        let scene = TestSetup::new();
         let mut bytes = std::fs::read(track_file(track)).unwrap();
         let moofs: Vec<_> =
             (0..bytes.len() - 4).filter(|at| &bytes[*at..at + 4] == b"moof").collect();
@@ -219,7 +219,7 @@ fn bytes_that_contradict_the_plan_are_a_broken_download() {
 
 #[test]
 fn what_cannot_be_spliced_says_why() {
-    let scene = Scene::new();
+    let scene = TestSetup::new();
     let sound = media::webm().audio.clone();
     let [video, audio] = [
         scene.origin.put("video", Resource::file(track_file("video")).ranges().etag(ONE)),

@@ -1,36 +1,36 @@
 //! What the tests stand on: an origin, proxies to it, a client, a daemon under observation, sample media.
 
 pub(crate) mod answer;
-pub(crate) mod test_ca;
-pub(crate) mod raw_server;
+pub(crate) mod barrier;
 pub(crate) mod chromium;
 pub(crate) mod client;
 mod connection;
+pub(crate) mod connection_detector;
 pub(crate) mod curl;
 pub(crate) mod daemon;
 pub(crate) mod film;
 pub(crate) mod films;
 pub(crate) mod framemd5;
-pub(crate) mod barrier;
 pub(crate) mod generated_table;
 pub(crate) mod media;
 pub(crate) mod names;
-pub(crate) mod process_snapshot;
 pub(crate) mod origin;
 mod path_state;
 mod player;
+pub(crate) mod process_snapshot;
 pub(crate) mod proxy;
+pub(crate) mod raw_server;
 mod request;
 pub(crate) mod resource;
+mod response_range;
+mod self_tests;
 pub(crate) mod served;
 mod server;
-mod response_range;
 pub(crate) mod spliced;
 mod stop;
-mod self_tests;
-pub(crate) mod connection_detector;
-pub(crate) mod webms;
+pub(crate) mod test_ca;
 mod transport;
+pub(crate) mod webms;
 pub(crate) mod youtube;
 pub(crate) mod ytdlp;
 

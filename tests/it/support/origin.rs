@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
-use super::test_ca::{Authority, Certificate};
 use super::connection::Connection;
 use super::path_state::Place;
 use super::resource::Resource;
 use super::server::Server;
+use super::test_ca::{Authority, Certificate};
 use super::transport::Wire;
 
 pub(crate) use super::request::Request;

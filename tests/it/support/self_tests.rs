@@ -10,10 +10,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::answer::Ending;
+use super::barrier::Gate;
 use super::client::{Client, get};
 use super::curl::curl;
 use super::framemd5::{Exactness, assert_same, packets};
-use super::barrier::Gate;
 use super::media;
 use super::origin::{Origin, refused_url};
 use super::resource::{Fault, Resource};

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use super::daemon::{Daemon, LOOPBACK};
 use super::media::{self, generate, picture, sound};
 use super::origin::{Origin, Request};
-use super::run;
 use super::resource::Resource;
+use super::run;
 
 /// The film that every site has.
 pub(crate) const FILM: &str = "film";

@@ -4,7 +4,7 @@ use std::thread;
 
 use fastrand::Rng;
 
-use super::{ONE, Stage, header, with_more};
+use super::{ONE, TestSetup, header, with_more};
 use crate::support::answer::Ending;
 use crate::support::client::{Client, ask};
 use crate::support::daemon::LOOPBACK;
@@ -19,7 +19,7 @@ const MANY: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\n\
 fn who_leaves_leaves_nothing_but_the_plan() {
     // An origin that is slower than its clients: it is what the daemon waits for when they leave.
     let pair = &media::five_minutes().tracks;
-    let stage = Stage::of(LOOPBACK, |track| {
+    let stage = TestSetup::of(LOOPBACK, |track| {
         let file = if track == "video" { &pair.video } else { &pair.audio };
         Resource::file(file).ranges().keep_alive().etag(ONE).pace(4 << 20)
     });
@@ -45,7 +45,7 @@ fn who_leaves_leaves_nothing_but_the_plan() {
 #[test]
 fn who_stops_reading_is_let_go() {
     let config = format!("[limits]\nclient_stall_timeout = \"2s\"\n{LOOPBACK}");
-    let stage = Stage::of_film(&config, &media::five_minutes().tracks);
+    let stage = TestSetup::of_film(&config, &media::five_minutes().tracks);
     let baseline = stage.daemon.baseline();
     for range in ["bytes=0-", "bytes=20000000-"] {
         let mut client = Client::connect(stage.daemon.address());
@@ -62,7 +62,7 @@ fn who_stops_reading_is_let_go() {
 
 #[test]
 fn a_film_in_fifty_pieces_is_the_film() {
-    let stage = Stage::of_film(LOOPBACK, &media::five_minutes().tracks);
+    let stage = TestSetup::of_film(LOOPBACK, &media::five_minutes().tracks);
     let whole = stage.whole();
     let etag = header(&whole, "ETag");
     let baseline = stage.daemon.baseline();
@@ -90,9 +90,9 @@ fn a_film_in_fifty_pieces_is_the_film() {
 fn forty_parts_at_once_are_the_film() {
     // Once with a plan from before, once with forty that make it at the same time.
     for is_known in [false, true] {
-        let stage = Stage::with(MANY);
+        let stage = TestSetup::with(MANY);
         let baseline = stage.daemon.baseline();
-        let whole = Stage::new().whole().body;
+        let whole = TestSetup::new().whole().body;
         if is_known {
             stage.etag();
         }
@@ -117,7 +117,7 @@ fn forty_parts_at_once_are_the_film() {
 #[test]
 fn who_leaves_before_the_plan_is_made_is_not_waited_for() {
     // The look behind the media is never answered, and three of those waits are a minute.
-    let stage = Stage::of(LOOPBACK, |track| {
+    let stage = TestSetup::of(LOOPBACK, |track| {
         let silent = with_more(track).etag(ONE).fault(Fault::Silent);
         with_more(track).etag(ONE).becomes(silent, 1)
     });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Stage, header};
+use super::{TestSetup, header};
 use crate::support::answer::Ending;
 use crate::support::client::ask;
 use crate::support::daemon::LOOPBACK;
@@ -16,7 +16,7 @@ const HEADS: u64 = 2 * (64 << 10);
 const FRAGMENT: u64 = 1 << 20;
 
 /// All bytes that were asked for, and how many requests it were.
-fn asked(stage: &Stage, act: impl FnOnce()) -> (u64, usize) {
+fn asked(stage: &TestSetup, act: impl FnOnce()) -> (u64, usize) {
     let asked = stage.asked_during(act);
     (asked.iter().map(|(_, range)| range.end - range.start).sum(), asked.len())
 }
@@ -32,7 +32,7 @@ fn what_sends_nothing_fetches_next_to_nothing() {
             ("HEAD", "If-None-Match: *\r\n", 304),
             ("HEAD", "Range: bytes=1000000-\r\n", 200),
         ] {
-            let stage = Stage::new();
+            let stage = TestSetup::new();
             if known {
                 stage.etag();
             }
@@ -49,7 +49,7 @@ fn what_sends_nothing_fetches_next_to_nothing() {
 fn an_index_is_asked_for_at_once_however_long_it_is() {
     // Where it is at the end, there is a look at its header first.
     for (faststart, most) in [(true, 2), (false, 3)] {
-        let stage = Stage::of_film(LOOPBACK, &media::long_indexes(faststart));
+        let stage = TestSetup::of_film(LOOPBACK, &media::long_indexes(faststart));
         let requests = stage.asked_during(|| assert_ne!(stage.etag(), "", "{faststart}"));
         for track in TRACKS {
             let of_it = requests.iter().filter(|(path, _)| path.ends_with(track));
@@ -61,7 +61,7 @@ fn an_index_is_asked_for_at_once_however_long_it_is() {
 
 #[test]
 fn a_part_fetches_itself_and_the_head_of_its_fragments() {
-    let stage = Stage::of_film(LOOPBACK, &media::five_minutes().tracks);
+    let stage = TestSetup::of_film(LOOPBACK, &media::five_minutes().tracks);
     let whole = stage.whole().body;
     let middle = whole.len() / 2;
     for (known, head) in [(true, 0), (false, HEADS)] {
@@ -69,7 +69,7 @@ fn a_part_fetches_itself_and_the_head_of_its_fragments() {
             let stage = if known {
                 &stage
             } else {
-                &Stage::of_film(LOOPBACK, &media::five_minutes().tracks)
+                &TestSetup::of_film(LOOPBACK, &media::five_minutes().tracks)
             };
             let (bytes, requests) = asked(stage, || {
                 let field = format!("Range: bytes={first}-{}\r\n", first + len - 1);
@@ -93,7 +93,7 @@ fn a_trimmed_film_fetches_what_is_left_of_it() {
     for (trim, seconds) in
         [("&start=100&end=130", 30), ("&end=20", 20), ("&start=285", 15), ("&start=0&end=5", 5)]
     {
-        let stage = Stage::of_film(LOOPBACK, pair);
+        let stage = TestSetup::of_film(LOOPBACK, pair);
         let path = format!("{}{trim}", stage.path);
         let requests = |act: &mut dyn FnMut()| {
             let before = stage.origin.requests().len();

@@ -13,7 +13,7 @@ use ytcanal::fetch::TrackReader;
 use ytcanal::http_client::UpstreamClient;
 use ytcanal::media::{Metadata, RefreshHandle, RemoteLocation, Track, TrackKind};
 
-use super::{ONE, Stage, TWO, header, healthy, with_more};
+use super::{ONE, TWO, TestSetup, header, healthy, with_more};
 use crate::support::answer::Ending;
 use crate::support::daemon::LOOPBACK;
 use crate::support::film::TRACKS;
@@ -33,7 +33,7 @@ fn then(track: &str, other: Resource) -> Resource {
 
 #[test]
 fn a_look_that_fails_is_told_and_not_guessed() {
-    let whole = Stage::new().whole().body;
+    let whole = TestSetup::new().whole().body;
     let status = |status| Fault::Status(status, vec![]);
     let faulty = |fault: Fault| move |track: &str| with_more(track).etag(ONE).fault(fault.clone());
     type Becomes = Box<dyn Fn(&str) -> Resource>;
@@ -78,7 +78,7 @@ fn a_look_that_fails_is_told_and_not_guessed() {
             // The sound is so short that what lies in front is passed over.
             let is_found = (name, track) == ("all of it", "audio");
             let (status, code) = if is_found { (200, "") } else { (status, code) };
-            let stage = Stage::of(&format!("{LOOPBACK}{SHORT}"), |name| {
+            let stage = TestSetup::of(&format!("{LOOPBACK}{SHORT}"), |name| {
                 if name == track { then(name, becomes(name)) } else { with_more(name).etag(ONE) }
             });
             let baseline = stage.daemon.baseline();
@@ -100,7 +100,7 @@ fn an_index_that_takes_too_long_to_read_is_left_to_ffmpeg() {
         let file = if track == "video" { &pair.video } else { &pair.audio };
         Resource::file(file).ranges().keep_alive().etag(ONE).delay(Duration::from_millis(500))
     };
-    let stage = Stage::of(&format!("[muxer]\nplan_timeout = \"1s\"\n{LOOPBACK}"), slow);
+    let stage = TestSetup::of(&format!("[muxer]\nplan_timeout = \"1s\"\n{LOOPBACK}"), slow);
     let refused = stage.ask("GET", "");
     assert_eq!((refused.head.status, refused.code().as_str()), (422, "splice-refused"));
     let why = String::from_utf8_lossy(&refused.body).into_owned();
@@ -121,7 +121,7 @@ fn cues_at_the_end_are_looked_for_with_the_same_care() {
             Resource::file(file).ranges().etag(ONE)
         };
         let becomes = |track: &str| file(track).becomes(file(track).fault(fault.clone()), 1);
-        let stage = Stage::of(&format!("{LOOPBACK}{SHORT}"), becomes);
+        let stage = TestSetup::of(&format!("{LOOPBACK}{SHORT}"), becomes);
         let answer = stage.ask("GET", "");
         assert_eq!((answer.head.status, answer.ending), (status, Ending::Complete), "{fault:?}");
     }
@@ -132,7 +132,7 @@ fn an_index_of_random_bytes_is_refused_or_of_no_consequence() {
     let seed = number_from("YTCANAL_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("YTCANAL_SEED={seed}");
     let mut random = Rng::with_seed(seed);
-    let stage = Stage::new();
+    let stage = TestSetup::new();
     let baseline = stage.daemon.baseline();
     for _ in 0..60 {
         for track in TRACKS {
@@ -202,7 +202,7 @@ fn damaged_place(bytes: &[u8], random: &mut Rng) -> usize {
 fn a_file_without_validators_that_changes_at_a_break_is_a_broken_download() {
     for track in TRACKS {
         let half = healthy(track).len() / 2;
-        let stage = Stage::of(LOOPBACK, |name| {
+        let stage = TestSetup::of(LOOPBACK, |name| {
             if name != track {
                 return healthy(name);
             }
@@ -238,10 +238,10 @@ fn a_file_without_validators_that_changes_behind_its_index_is_a_broken_download(
         let pair = media::long_indexes(faststart);
         let file = |name: &str| if name == "video" { &pair.video } else { &pair.audio };
         let film = |name: &str| Resource::file(file(name)).ranges();
-        let whole = Stage::of(LOOPBACK, film).ask("GET", fields);
+        let whole = TestSetup::of(LOOPBACK, film).ask("GET", fields);
         assert_eq!(whole.ending, Ending::Complete);
         for track in TRACKS {
-            let stage = Stage::of(LOOPBACK, |name| {
+            let stage = TestSetup::of(LOOPBACK, |name| {
                 let resource = film(name);
                 if name != track {
                     return resource;
@@ -272,9 +272,9 @@ fn a_file_without_validators_that_changes_while_it_is_looked_at_is_an_error() {
         other[64..half].iter_mut().for_each(|byte| *byte ^= 1);
         film(name).becomes(Resource::bytes(other).ranges(), 1)
     };
-    Stage::of(LOOPBACK, film).whole();
+    TestSetup::of(LOOPBACK, film).whole();
     let stage =
-        Stage::of(LOOPBACK, |name| if name == "video" { film(name) } else { changed(name) });
+        TestSetup::of(LOOPBACK, |name| if name == "video" { film(name) } else { changed(name) });
     let answer = stage.ask("GET", "");
     assert_eq!((answer.head.status, answer.code().as_str()), (502, "upstream-changed"));
 }
@@ -283,7 +283,7 @@ fn a_file_without_validators_that_changes_while_it_is_looked_at_is_an_error() {
 fn a_download_that_fails_is_told_by_its_cause() {
     const TIMES: usize = 10;
     for track in TRACKS {
-        let stage = Stage::of(&format!("{LOOPBACK}retries = 0\n"), |name| {
+        let stage = TestSetup::of(&format!("{LOOPBACK}retries = 0\n"), |name| {
             let resource = healthy(name).etag(ONE);
             let half = resource.len() / 2;
             if name == track { resource.fault(Fault::CutAt(half)) } else { resource }

@@ -1,6 +1,6 @@
 //! Plans that are kept: how many, for whom, and for how long they are right.
 
-use super::{ONE, Stage, TWO, header, healthy};
+use super::{ONE, TWO, TestSetup, header, healthy};
 use crate::support::answer::Ending;
 use crate::support::client::{any_path, ask, splice_path};
 use crate::support::daemon::LOOPBACK;
@@ -10,7 +10,7 @@ use crate::support::{media, request_range};
 
 #[test]
 fn a_hundred_films_do_not_fill_more_than_the_cache() {
-    let stage = Stage::with(&format!("[muxer]\nplan_cache = \"32KiB\"\n{LOOPBACK}"));
+    let stage = TestSetup::with(&format!("[muxer]\nplan_cache = \"32KiB\"\n{LOOPBACK}"));
     let film = |number: usize| {
         let [video, audio] = TRACKS
             .map(|track| stage.origin.put(&format!("{track}{number}"), healthy(track).etag(ONE)));
@@ -33,9 +33,9 @@ fn a_hundred_films_do_not_fill_more_than_the_cache() {
 
 #[test]
 fn without_a_cache_everything_is_the_same() {
-    let stage = Stage::with(&format!("[muxer]\nplan_cache = \"0B\"\n{LOOPBACK}"));
+    let stage = TestSetup::with(&format!("[muxer]\nplan_cache = \"0B\"\n{LOOPBACK}"));
     let whole = stage.whole();
-    assert!(whole.body == Stage::new().whole().body);
+    assert!(whole.body == TestSetup::new().whole().body);
     let part =
         stage.ask("GET", &format!("Range: bytes=1000000-\r\nIf-Range: {}\r\n", stage.etag()));
     assert_eq!((part.head.status, part.ending), (206, Ending::Complete));
@@ -45,7 +45,7 @@ fn without_a_cache_everything_is_the_same() {
 #[test]
 fn a_changed_upstream_is_noticed_by_all_who_come_back() {
     for track in TRACKS {
-        let stage = Stage::new();
+        let stage = TestSetup::new();
         let whole = stage.whole();
         let old = header(&whole, "ETag");
         // Another file of the same length; each question meets it with the old plan in the cache.
@@ -99,7 +99,7 @@ fn renamed(track: &str, is_renamed: bool) -> Resource {
 
 #[test]
 fn where_nothing_tells_files_apart_no_plan_is_kept() {
-    let stage = Stage::of(LOOPBACK, healthy);
+    let stage = TestSetup::of(LOOPBACK, healthy);
     let old = stage.whole();
     assert_eq!(header(&old, "ETag"), "");
     assert_eq!(header(&old, "Accept-Ranges"), "bytes");
@@ -113,14 +113,14 @@ fn where_nothing_tells_files_apart_no_plan_is_kept() {
         stage.origin.put(track, renamed(track, true));
     }
     let new = stage.whole();
-    let afresh = Stage::of(LOOPBACK, |track| renamed(track, true));
+    let afresh = TestSetup::of(LOOPBACK, |track| renamed(track, true));
     assert!(new.body != old.body && new.body == afresh.whole().body, "neither is it");
 }
 
 #[test]
 fn a_plan_does_not_make_anybody_wait_longer() {
     let settings = "stall_timeout = \"2s\"\n";
-    let stage = Stage::with(&format!("{LOOPBACK}{settings}"));
+    let stage = TestSetup::with(&format!("{LOOPBACK}{settings}"));
     let busy = vec![("Retry-After", "40".to_owned())];
     for (fault, status) in
         [(Fault::Silent, 504), (Fault::Status(429, busy), 503), (Fault::Status(404, vec![]), 404)]
@@ -146,7 +146,7 @@ fn the_configuration_names_the_engine_unless_the_client_does() {
         ("splice", "splice\"", Err((422, "splice-refused"))),
         ("auto", "splice\"", Ok("ffmpeg (the files are in different container formats)\"")),
     ] {
-        let stage = Stage::with(&format!("[muxer]\nengine = {configured:?}\n{LOOPBACK}"));
+        let stage = TestSetup::with(&format!("[muxer]\nengine = {configured:?}\n{LOOPBACK}"));
         let [video, audio] = TRACKS.map(|track| stage.origin.url(track));
         let opus = stage.origin.put("opus", Resource::file(opus).ranges().etag(ONE));
         let made = |audio: &str, extra: &[(&str, &str)]| {
@@ -172,7 +172,7 @@ fn the_configuration_names_the_engine_unless_the_client_does() {
 #[test]
 fn only_whole_requests_are_bounded() {
     // Every request of a spliced stream is a bounded range: some servers answer nothing else.
-    let stage = Stage::of(LOOPBACK, |track| healthy(track).only_bounded_ranges().etag(ONE));
+    let stage = TestSetup::of(LOOPBACK, |track| healthy(track).only_bounded_ranges().etag(ONE));
     stage.whole();
     stage.etag();
     assert!(!stage.origin.requests().iter().any(|request| request_range(request).is_empty()));

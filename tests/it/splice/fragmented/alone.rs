@@ -14,8 +14,8 @@ use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::framemd5::{Exactness, assert_same, packets};
 use crate::support::media::{self, file_duration, file_end, streamed_duration};
 use crate::support::origin::Origin;
-use crate::support::run;
 use crate::support::resource::Resource;
+use crate::support::run;
 
 const GLOBAL: &str = "+empty_moov+default_base_moof+dash+global_sidx";
 
@@ -27,12 +27,12 @@ fn sound(name: &str, coder: &[&str], flags: &str) -> PathBuf {
     media::generate(&format!("alone-{name}"), "mp4", &arguments)
 }
 
-struct Scene {
+struct TestSetup {
     origin: Origin,
     daemon: Daemon,
 }
 
-impl Scene {
+impl TestSetup {
     fn new(config: &str) -> Self {
         Self { origin: Origin::start(), daemon: Daemon::start(config) }
     }
@@ -79,7 +79,7 @@ fn assert_progressive(answer: &Answer, source: &Path) {
 
 #[test]
 fn it_has_one_index_of_all_samples() {
-    let scene = Scene::new(LOOPBACK);
+    let scene = TestSetup::new(LOOPBACK);
     let aac = ["-c:a", "aac", "-b:a", "128k"];
     let each = "+empty_moov+default_base_moof+dash+skip_trailer";
     let sources = [
@@ -106,7 +106,7 @@ fn it_has_one_index_of_all_samples() {
 
 #[test]
 fn any_part_of_it_is_the_same_as_of_the_whole() {
-    let scene = Scene::new(LOOPBACK);
+    let scene = TestSetup::new(LOOPBACK);
     let bytes = fs::read(&media::minute().audio).unwrap();
     let whole = scene.get(bytes.clone(), &[], "");
     assert_progressive(&whole, &media::minute().audio);
@@ -121,7 +121,7 @@ fn any_part_of_it_is_the_same_as_of_the_whole() {
 
 #[test]
 fn a_part_in_time_and_what_it_says_of_itself() {
-    let scene = Scene::new(LOOPBACK);
+    let scene = TestSetup::new(LOOPBACK);
     let bytes = fs::read(&media::minute().audio).unwrap();
     let tagged = [("start", "10.5"), ("end", "20"), ("title", "Lied"), ("artist", "Sänger")];
     let part = scene.get(bytes, &tagged, "");
@@ -150,11 +150,11 @@ fn where_it_cannot_be_read_it_is_passed_as_it_is() {
     // A fragment that is none.
     let mut broken = bytes.clone();
     broken[moof(7) + 24..moof(7) + 28].copy_from_slice(b"what");
-    let scene = Scene::new(LOOPBACK);
+    let scene = TestSetup::new(LOOPBACK);
     let answer = scene.get(broken.clone(), &[], "");
     assert_eq!((engine(&answer).as_str(), answer.body == broken), ("pass", true));
     // Too far away to be read in time.
-    let scene = Scene::new(&format!("[muxer]\nplan_timeout = \"100ms\"\n{LOOPBACK}"));
+    let scene = TestSetup::new(&format!("[muxer]\nplan_timeout = \"100ms\"\n{LOOPBACK}"));
     let file = Resource::bytes(bytes.clone()).ranges().keep_alive().etag("\"sound\"");
     let url = scene.origin.put("sound", file.delay(Duration::from_millis(150)));
     let answer = ask(scene.daemon.address(), "GET", &any_path(None, Some(&url), &[]), "");
@@ -163,7 +163,7 @@ fn where_it_cannot_be_read_it_is_passed_as_it_is() {
 
 #[test]
 fn an_hour_is_read_soon() {
-    let scene = Scene::new(LOOPBACK);
+    let scene = TestSetup::new(LOOPBACK);
     let file = Resource::file(&media::hour().tracks.audio).ranges().keep_alive().etag("\"hour\"");
     let url = scene.origin.put("sound", file.delay(Duration::from_millis(50)));
     let begun = std::time::Instant::now();
@@ -177,7 +177,7 @@ fn an_hour_is_read_soon() {
 
 #[test]
 fn an_initialisation_alone_is_no_film() {
-    let scene = Scene::new(LOOPBACK);
+    let scene = TestSetup::new(LOOPBACK);
     let bytes = fs::read(&media::minute().audio).unwrap();
     let boxes = children(&bytes).unwrap();
     let moov = boxes.iter().find(|found| found.kind == *b"moov").unwrap();

@@ -46,13 +46,13 @@ fn film(fragments: u32) -> Pair {
 }
 
 /// An origin whose answers take a round trip, and a daemon.
-struct Scene {
+struct TestSetup {
     origin: Origin,
     daemon: Daemon,
     path: String,
 }
 
-impl Scene {
+impl TestSetup {
     fn of(pair: &Pair, round_trip: Duration) -> Self {
         Self::with(pair, round_trip, LOOPBACK)
     }
@@ -72,7 +72,7 @@ impl Scene {
 /// How long the plan of the film takes, and what it says.
 fn plan_of(fragments: u32, round_trip: Duration) -> (Duration, usize) {
     let pair = film(fragments);
-    let scene = Scene::of(&pair, round_trip);
+    let scene = TestSetup::of(&pair, round_trip);
     let begun = Instant::now();
     let answer = ask(scene.daemon.address(), "HEAD", &scene.path, "");
     let took = begun.elapsed();
@@ -98,7 +98,7 @@ fn a_film_of_ordinary_length_has_a_length() {
 #[test]
 fn nobody_waits_for_a_walk_without_hope() {
     let config = format!("{LOOPBACK}[muxer]\nplan_timeout = \"4s\"\n");
-    let scene = Scene::with(&film(1200), Duration::from_millis(200), &config);
+    let scene = TestSetup::with(&film(1200), Duration::from_millis(200), &config);
     let path = scene.path.replace("splice", "auto");
     let begun = Instant::now();
     let mut client = Client::get(scene.daemon.address(), &path);
@@ -117,7 +117,7 @@ fn nobody_waits_for_a_walk_without_hope() {
 #[test]
 fn an_index_for_each_fragment_becomes_one_of_all() {
     let pair = film(90);
-    let scene = Scene::of(&pair, Duration::ZERO);
+    let scene = TestSetup::of(&pair, Duration::ZERO);
     let answer = ask(scene.daemon.address(), "GET", &scene.path, "");
     assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.code());
     assert!(answer.head.header("Server-Timing").unwrap().contains("splice"));
@@ -198,7 +198,8 @@ fn what_an_index_says_of_key_frames_is_so_or_is_not_passed_on() {
     ];
     for (name, cut) in shapes {
         let video = cut_anywhere(name, cut);
-        let scene = Scene::of(&Pair { video: video.clone(), audio: audio.clone() }, Duration::ZERO);
+        let scene =
+            TestSetup::of(&Pair { video: video.clone(), audio: audio.clone() }, Duration::ZERO);
         let get = |path: &str| ask(scene.daemon.address(), "GET", path, "");
         let complete = |answer: Answer| {
             let ending = (answer.head.status, answer.ending);

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::{address, content};
 use crate::support::answer::{Answer, Ending};
-use crate::support::client::{Client, get};
 use crate::support::barrier::Gate;
+use crate::support::client::{Client, get};
 use crate::support::origin::Origin;
 use crate::support::resource::{Fault, Resource};
 use crate::support::{PATIENCE, eventually};

@@ -1,13 +1,13 @@
 //! Both proxies, as curl and a raw client see them.
 
 use super::{address, content};
-use crate::support::test_ca::Authority;
+use crate::support::barrier::Gate;
 use crate::support::client::Client;
 use crate::support::curl::{Curl, curl};
-use crate::support::barrier::Gate;
 use crate::support::origin::{Origin, refused_url};
 use crate::support::proxy::Proxy;
 use crate::support::resource::{Fault, Resource};
+use crate::support::test_ca::Authority;
 
 /// What curl says when CONNECT is answered with an error, and when SOCKS is.
 const REFUSED: [i32; 2] = [56, 97];

@@ -14,10 +14,10 @@ use tempfile::NamedTempFile;
 
 use super::{address, content};
 use crate::support::PATIENCE;
-use crate::support::test_ca::{Authority, Certificate};
 use crate::support::curl::{Curl, curl};
 use crate::support::origin::Origin;
 use crate::support::resource::{Fault, Resource};
+use crate::support::test_ca::{Authority, Certificate};
 
 /// What curl says when it does not trust the other side.
 const UNTRUSTED: i32 = 60;

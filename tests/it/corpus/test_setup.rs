@@ -49,7 +49,7 @@ pub(super) struct Outcome {
 }
 
 /// The daemon, the origin with all files, and what is known of files that came.
-pub(super) struct Stage<'a> {
+pub(super) struct TestSetup<'a> {
     subjects: &'a [Subject],
     seed: u64,
     origin: Origin,
@@ -64,7 +64,7 @@ pub(super) struct Stage<'a> {
     durations: Mutex<HashMap<usize, bool>>,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> TestSetup<'a> {
     pub(super) fn new(subjects: &'a [Subject], seed: u64) -> Self {
         let (origin, daemon) = (Origin::start(), Daemon::start(CONFIG));
         let folder = tempfile::tempdir().unwrap();
