@@ -10,10 +10,10 @@
 //! All read the same files from the same loopback origin, in the same run, taking turns. The report
 //! goes to stdout and, with a picture of it, to `tests/bench/results`; with `--quick` there are fewer
 //! and shorter films and it goes below `target`.
-//! With `--carry` it measures only what splice costs beside those that join nothing (see `carry`),
-//! with `--starts` how soon the first bytes come of a short and of a long film (see `starts`),
-//! with `--crowd` it measures many slow clients at a time instead (see `crowd`), with `--seams` the
-//! seams between the parts of a track (see `seams`), with `--resolve` the reading of pages (see
+//! With `--carry` it measures only what splice costs beside those that join nothing (see `overhead`),
+//! with `--starts` how soon the first bytes come of a short and of a long film (see `time_to_first_byte`),
+//! with `--crowd` it measures many slow clients at a time instead (see `slow_clients`), with `--seams` the
+//! seams between the parts of a track (see `range_boundaries`), with `--resolve` the reading of pages (see
 //! `resolve`).
 //!
 //! It asserts nothing; it must never decide whether a figure is good.
@@ -25,33 +25,33 @@
     reason = "a program for the terminal, without an interface of its own"
 )]
 
-mod abreast;
-mod carry;
-mod contest;
-mod crowd;
+mod compare;
+mod concurrent;
 mod figures;
 mod framing;
 mod machine;
 mod media;
 mod origin;
+mod overhead;
 mod picture;
 mod plot;
 mod proc;
+mod range_boundaries;
 mod reader;
 mod relays;
 mod report;
 mod resolve;
-mod seams;
 mod server;
-mod starts;
+mod slow_clients;
 mod systems;
+mod time_to_first_byte;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use contest::{Course, Rounds};
+use compare::{Course, Rounds};
 use media::{Film, Rate};
 use origin::{Line, Origin};
 use report::Report;
@@ -69,15 +69,15 @@ fn main() -> ExitCode {
     let outcome = if args.first().is_some_and(|arg| arg == relays::COPY_LOOP) {
         relays::run_copy_loop(&args[1..])
     } else if is("--seams") {
-        seams::run(&target)
+        range_boundaries::run(&target)
     } else if is("--carry") {
-        carry::run(&target, &args)
+        overhead::run(&target, &args)
     } else if is("--starts") {
-        starts::run(&target, &args)
+        time_to_first_byte::run(&target, &args)
     } else if is("--resolve") {
         resolve::run(&target)
     } else if is("--crowd") {
-        crowd::run(&target, &args)
+        slow_clients::run(&target, &args)
     } else if is("--quick") {
         compare(&QUICK, &target, &target.join("bench-results"))
     } else {
@@ -147,15 +147,15 @@ fn compare(plan: &Plan, target: &Path, results: &Path) -> Outcome<()> {
     let mut standings = Vec::new();
     for (film, (.., rounds)) in films.iter().zip(plan.near) {
         let course = Course { title: film.title(), film, origin: &near, place: "/near" };
-        standings.push(contest::hold(course, &systems, rounds)?);
+        standings.push(compare::hold(course, &systems, rounds)?);
     }
     let hour = films.get(1).ok_or("no film of an hour")?;
     let rounds = Rounds { starts: plan.far, hauls: 0, original_hauls: 0, together: 0 };
     let course = Course { title: hour.title(), film: hour, origin: &far, place: "/far" };
-    let far_standing = contest::hold(course, &systems, &rounds)?;
+    let far_standing = compare::hold(course, &systems, &rounds)?;
     let links = Links::new(&near, "/near", &stroll, 0);
     let joining: [&dyn System; 3] = [&splice, &ffmpeg, &original];
-    let tallies = joining.map(|system| abreast::run(system, &links, plan.abreast));
+    let tallies = joining.map(|system| concurrent::run(system, &links, plan.abreast));
 
     let machine = machine::describe()?;
     let report = Report {

@@ -1,6 +1,6 @@
 //! Which figures the picture shows: four panels, a group for each system, a colour for each film.
 
-use crate::contest::{Entry, Standing};
+use crate::compare::{Entry, Standing};
 use crate::plot::{self, Panel};
 use crate::report;
 

@@ -2,10 +2,10 @@
 //!
 //! It must never decide whether a figure is good.
 
-use crate::abreast::{ABREAST, STROLL, Tally};
-use crate::carry;
-use crate::contest::{Entry, Standing};
+use crate::compare::{Entry, Standing};
+use crate::concurrent::{ABREAST, STROLL, Tally};
 use crate::figures::{Spread, short};
+use crate::overhead;
 use crate::reader::Body;
 use crate::relays::NGINX_DEFAULTS;
 
@@ -68,7 +68,7 @@ impl Report<'_> {
         text + &format!(
             "| *upstream* | {} | | | | | | | |\n\n{}\n",
             first(&standing.upstream).with_ends(),
-            carry::beside(standing).replace('\n', "\\\n"),
+            overhead::beside(standing).replace('\n', "\\\n"),
         )
     }
 

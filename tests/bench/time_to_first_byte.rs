@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use crate::Outcome;
-use crate::contest;
+use crate::compare;
 use crate::figures::Spread;
 use crate::media::{Film, Rate};
 use crate::origin::Origin;
@@ -41,10 +41,10 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
                     all[place].push(seconds * 1e3);
                 }
             };
-            contest::settle();
+            compare::settle();
             note(&mut upstream, origin.ask(&film.video)?.first_byte());
             for (server, firsts) in servers.iter().zip(&mut firsts) {
-                contest::settle();
+                compare::settle();
                 note(firsts, server.fetch(&links, Until::Media)?.first_byte());
             }
         }

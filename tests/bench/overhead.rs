@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use crate::Outcome;
-use crate::contest::{self, Course, Entry, Rounds, Standing};
+use crate::compare::{self, Course, Entry, Rounds, Standing};
 use crate::figures::Spread;
 use crate::media::{Film, Rate};
 use crate::origin::Origin;
@@ -41,7 +41,7 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
     let mut systems: Vec<&dyn System> = vec![&splice, &copying, &nginx, &copy_loop];
     systems.extend(other.iter().map(|other| other as &dyn System));
     let course = Course { title: film.title(), film: &film, origin: &origin, place: "/near" };
-    let standing = contest::hold(course, &systems, &rounds)?;
+    let standing = compare::hold(course, &systems, &rounds)?;
     for entry in &standing.entries {
         let (wall, cpu) = (entry.wall().with_ends(), entry.cpu().with_ends());
         let behind = entry.starts.iter().zip(&standing.upstream);
