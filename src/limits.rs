@@ -110,14 +110,14 @@ impl StreamLimiter {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let awaited = [cancel.as_fd(), waiter.wake.as_fd()].map(|fd| (fd, sys::READABLE));
         let waited = sys::poll(awaited, left);
-        // Now it is known for sure: a slot may have been given a moment ago.
+        // Checked under the lock: a permit may have been granted a moment ago.
         let mut state = self.lock();
         state.waiting.retain(|(_, waiting)| !Arc::ptr_eq(waiting, &waiter));
         let granted = waiter.permit.get().cloned();
         let closed = state.open.is_none();
         drop(state);
         let permit = granted.map(|open| StreamPermit { limiter: self, client, _open: open });
-        waited.map_err(|error| Error::system("wait for a slot", &error))?;
+        waited.map_err(|error| Error::system("wait for a permit", &error))?;
         match permit {
             _ if cancel.is_cancelled() => Err(Error::Stopped),
             Some(permit) => Ok(permit),

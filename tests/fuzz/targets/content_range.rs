@@ -12,11 +12,11 @@ fuzz_target!(|input: (u64, u64, u64, &[u8])| {
     // What is well formed is understood as plain arithmetic has it.
     let said = format!("bytes {first}-{last}/{len}");
     let makes_sense = first <= last && last < len;
-    let range = makes_sense.then(|| ContentRange::Range { part: first..last + 1, len: Some(len) });
+    let range = makes_sense.then(|| ContentRange::Range { range: first..last + 1, len: Some(len) });
     assert_eq!(parse_content_range(said.as_bytes()), range, "{said}");
     let said = format!("bytes {first}-{last}/*");
     let makes_sense = first <= last && last < u64::MAX;
-    let range = makes_sense.then(|| ContentRange::Range { part: first..last + 1, len: None });
+    let range = makes_sense.then(|| ContentRange::Range { range: first..last + 1, len: None });
     assert_eq!(parse_content_range(said.as_bytes()), range, "{said}");
 });
 
@@ -25,10 +25,10 @@ fn sensible(bytes: &[u8]) {
     let Some(said) = parse_content_range(bytes) else { return };
     let again = match &said {
         ContentRange::Range { range, len } => {
-            assert!(range.start < part.end, "{said:?}");
+            assert!(range.start < range.end, "{said:?}");
             assert!(len.is_none_or(|len| range.end <= len), "{said:?}");
             let len = len.map_or("*".into(), |len| len.to_string());
-            format!("bytes {}-{}/{len}", range.start, part.end - 1)
+            format!("bytes {}-{}/{len}", range.start, range.end - 1)
         }
         ContentRange::Unsatisfiable { len } => format!("bytes */{len}"),
     };
