@@ -1,5 +1,5 @@
-//! Media containers as they lie in files: their boxes and elements, what their first bytes tell, and
-//! whether their end is there.
+//! Media containers: parsers for boxes and elements, the probe of first bytes, and checks of
+//! completeness.
 
 use crate::track_kind::TrackKind;
 
@@ -26,19 +26,20 @@ pub enum Container {
     Ogg,
 }
 
-/// What a file is to those who get it.
+/// Media type and file extension of a joined file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputType {
-    /// Its media type.
+    /// The media type.
     pub media_type: &'static str,
-    /// Its file extension.
+    /// The file extension.
     pub extension: &'static str,
 }
 
-/// The media type (RFC 4337, RFC 9559 §14) and the file extension of tracks in a container.
+/// Returns media type (RFC 4337, RFC 9559 §14) and file extension for tracks of these kinds in a
+/// container.
 pub fn type_of(container: Container, mut kinds: impl Iterator<Item = TrackKind>) -> OutputType {
-    let has_picture = kinds.any(|kind| kind == TrackKind::Video);
-    let (media_type, extension) = match (container, has_picture) {
+    let has_video = kinds.any(|kind| kind == TrackKind::Video);
+    let (media_type, extension) = match (container, has_video) {
         (Container::Mp4, true) => ("video/mp4", "mp4"),
         (Container::Mp4, false) => ("audio/mp4", "m4a"),
         (Container::Webm, true) => ("video/webm", "webm"),

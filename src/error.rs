@@ -1,7 +1,8 @@
-//! Everything that can end a stream, and what a client is told about it.
+//! [`Error`], everything that can end a download, with its message for the client.
 //!
-//! One enum and one `match` to an HTTP status. Texts are lower case without a full stop, name
-//! the track and the phase, and never hold a URL, which may carry a signature.
+//! Messages are lower case without a full stop, and name the track and the phase.
+//!
+//! **Invariant:** no message holds a URL, which may carry a signature.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,82 +12,82 @@ use crate::track_kind::TrackKind;
 
 use crate::options::TimeRange;
 
-/// Why a stream did not come to its good end.
+/// Why a download failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// There is no slot for another stream.
+    /// A limit on concurrent downloads was reached.
     LimitExceeded(LimitExceeded),
-    /// A page link led to no film.
+    /// A page link could not be resolved to media.
     Resolve(Box<ResolveError>),
-    /// A film has no picture that could be shown, or be its cover.
+    /// The page has no usable thumbnail.
     NoThumbnail,
     /// A track could not be fetched.
     Upstream {
-        /// Which one.
+        /// The track.
         track: TrackKind,
-        /// What went wrong.
+        /// The fault.
         fault: UpstreamError,
     },
-    /// A track was fetched but is nothing that can be joined.
+    /// A track was fetched but cannot be joined.
     Unusable {
-        /// Which one.
+        /// The track.
         track: TrackKind,
-        /// What it is instead.
+        /// The reason.
         reason: InputError,
     },
-    /// What was wanted of the film begins behind its end.
+    /// The requested time range begins after the end of the media.
     StartBeyondEnd,
-    /// Splice alone was wanted, and it cannot join these tracks.
+    /// `engine=splice` was requested, and splice cannot join these tracks.
     NotSpliced(SpliceRefusal),
-    /// The muxer did not do its work.
+    /// ffmpeg failed.
     Ffmpeg(FfmpegError),
     /// The client closed the connection.
     ClientLeft,
-    /// The client read nothing for so long.
+    /// The client read nothing for this long.
     ClientStalled(Duration),
     /// The server is shutting down and `drain_timeout` is over.
     Draining,
-    /// Another thread of the stream has stopped it and given the cause, which counts.
+    /// Another thread of the download cancelled it and reported the cause.
     Stopped,
-    /// The code is not in a state in which it can be: a bug.
+    /// The code reached an impossible state: a bug.
     Internal(&'static str),
-    /// The system refused something that every stream needs.
+    /// The operating system refused an operation that every download needs.
     System {
-        /// What was being done.
+        /// The operation, as in "cannot {operation}".
         operation: &'static str,
-        /// What the system said.
+        /// The message of the system.
         message: String,
     },
 }
 
-/// Why a page link led to no film: as HTTP tells it.
+/// Why a page link could not be resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolveError {
-    /// What it is to clients.
+    /// The problem code of the response.
     pub code: ProblemCode,
-    /// A sentence for people.
+    /// The message for people.
     pub message: String,
-    /// Seconds after which another try may help.
+    /// Seconds after which a retry may help.
     pub retry_after: Option<u32>,
 }
 
 impl ResolveError {
-    /// Whether it is for the operator of this server to mend.
+    /// Returns whether the operator of this server has to fix the cause.
     pub fn is_server_fault(&self) -> bool {
         self.code.status() == 500
     }
 }
 
-/// Why these files cannot be spliced, or one of them cannot.
+/// Why splice cannot join these files, or cannot use one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unsupported(pub &'static str);
 
-/// Why tracks are not spliced.
+/// Why splice was refused for a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpliceRefusal {
-    /// The track that it is about, if it is about one.
+    /// The track that the reason concerns, if it concerns one.
     pub track: Option<TrackKind>,
-    /// What is in the way.
+    /// The reason.
     pub why: Unsupported,
 }
 
@@ -99,116 +100,115 @@ impl fmt::Display for SpliceRefusal {
     }
 }
 
-/// Which limit a stream would have gone over.
+/// The limit that a download would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitExceeded {
     /// `limits.streams`
     Streams,
     /// `limits.streams_per_client`
     ClientStreams,
-    /// `limits.muxers`, or the half of it that one client may have.
+    /// `limits.muxers`, or the half of it that a single client may use.
     Ffmpeg,
     /// The server is shutting down.
     Draining,
 }
 
-/// What can go wrong between us and an upstream.
+/// A fault of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpstreamError {
-    /// Its address is not one that we may connect to.
+    /// The address policy forbids its address.
     AddressRefused(String),
-    /// No connection: DNS, refused, reset, TLS.
+    /// The connection failed: DNS, refused, reset, TLS.
     Unreachable(String),
-    /// It answered with this status.
+    /// The response has this status.
     Status(u16),
-    /// The same, and so it did at the same place with a URL that its page gave afresh.
+    /// The response has this status, and so had the one to a fresh URL from the page at the same offset.
     StillRefused(u16),
-    /// It sent a web page instead of the file.
+    /// The response is a web page instead of the file.
     WebPage,
-    /// It is busy (429 or 503), and said after how long to come back.
+    /// The upstream is busy (429 or 503), with the delay of its `Retry-After`.
     Busy(u16, Option<Duration>),
-    /// The track may not be asked for before so long.
+    /// The track must not be requested before this time has passed.
     NotYetAvailable(Duration),
-    /// It redirected too often, to nowhere, or from https to http.
+    /// The upstream redirected too often, without a target, or from https to http.
     Redirect(&'static str),
-    /// It sent other bytes than were asked for.
+    /// The response has another byte range than requested.
     WrongRange,
-    /// It sent several parts although one was asked for.
+    /// The response has several byte ranges (multipart/byteranges) although one was requested.
     Multipart,
-    /// It sends nothing of what reaches beyond the end of its file, which has so many bytes.
+    /// The upstream refuses a range that reaches past the end of the file, which has this length.
     PastEnd(u64),
-    /// It sent everything although a part was asked for, unless the file had changed.
+    /// The upstream sent the complete file although a range was requested, and the file had not changed.
     RangeIgnored,
-    /// One of its validators (ETag, Last-Modified) is another one and the other is not: it has
-    /// either another file, or several servers that name the same one differently.
+    /// One validator (ETag, Last-Modified) changed and the other did not: either the file changed, or
+    /// several servers label the same file differently.
     ValidatorsDisagree,
-    /// It is not the same file any more.
+    /// The file changed during the download.
     EntityChanged(&'static str),
-    /// Its bytes are not what its own index says.
+    /// The bytes of the file contradict its own index.
     IndexMismatch(&'static str),
-    /// Its answer has no length, so its end could not be told from a cut.
+    /// The response has no length, so that truncation could not be detected.
     LengthUnknown,
-    /// Its answer is encoded although we asked for none.
+    /// The response has a content coding although none was accepted.
     UnexpectedEncoding,
-    /// Its file lacks its end, as the file says itself.
+    /// The file on the upstream is incomplete, by its own structure.
     Incomplete(&'static str),
-    /// It stopped before the end.
+    /// The body ended early.
     Truncated {
-        /// So many bytes came.
+        /// The number of bytes received.
         received: u64,
-        /// So many were announced.
+        /// The number of bytes announced, if any.
         announced: Option<u64>,
     },
-    /// Nothing came for so long.
+    /// A phase took longer than this limit.
     Timeout(&'static str, Duration),
-    /// It sent fewer bytes a second than `upstream.min_throughput`.
+    /// The rate in bytes per second is below `upstream.min_throughput`.
     Slow(u64),
-    /// It does not speak HTTP as it should.
+    /// The response violates HTTP.
     Protocol(String),
 }
 
-/// Why fetched bytes cannot be joined.
+/// Why a fetched file cannot be joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputError {
-    /// Not a media container that we know; what it looks like.
+    /// The file has no supported media container; with what it looks like.
     NotMedia(&'static str),
-    /// A file with its index (moov, Tracks) behind the media, and why that cannot be read first.
+    /// The index (moov, Tracks) follows the media; with why it cannot be read first.
     IndexAtEnd(&'static str),
-    /// Its samples are encrypted.
+    /// The samples are encrypted.
     Encrypted,
-    /// AAC without a container, which ffmpeg cannot put into another one than MP4 while it
-    /// arrives.
+    /// The file is AAC in ADTS, which ffmpeg can put into no container but MP4 while it arrives.
     OnlyInMp4,
 }
 
-/// What can go wrong with ffmpeg.
+/// A failure of ffmpeg.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FfmpegError {
-    /// There is no such program.
+    /// The program was not found.
     Missing(String),
-    /// It could not be started.
+    /// The program could not be started.
     Spawn(String),
-    /// It ended before its first byte: these tracks do not go together. Its last words.
+    /// ffmpeg ended before its first byte: it cannot join these tracks. The last lines of its stderr.
     Refused(String),
-    /// It sees something else in a track than was recognised.
+    /// ffmpeg found something else in a track than the probe.
     Misread {
-        /// The file that it is about.
+        /// The track.
         track: TrackKind,
-        /// What it sees instead.
+        /// What ffmpeg found.
         message: String,
     },
-    /// Nothing of a track is in the part that is wanted.
+    /// A track has nothing in the requested time range.
     Without {
-        /// Which kind of track.
+        /// The kind of track.
         kind: TrackKind,
-        /// The part.
+        /// The requested time range.
         trim: TimeRange,
     },
-    /// It ended badly later on. Its last words.
+    /// ffmpeg failed later. The last lines of its stderr.
     Failed(String),
-    /// It ended well, but said that an input lacks its end.
+    /// ffmpeg succeeded, but reported that an input is truncated.
     ShortInput(String),
-    /// It neither read nor wrote for so long.
+    /// ffmpeg neither read nor wrote for this long.
     Stalled(Duration),
 }
 
@@ -216,20 +216,26 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::LimitExceeded(LimitExceeded::Streams) => {
-                write!(f, "all streams of this server are in use")
+                write!(
+                    f,
+                    "the server is at its limit of concurrent downloads (limits.streams); retry later"
+                )
             }
             Error::LimitExceeded(LimitExceeded::ClientStreams) => {
-                write!(f, "this client runs as many streams as it may")
+                write!(
+                    f,
+                    "this client is at its limit of concurrent downloads (limits.streams_per_client)"
+                )
             }
             Error::LimitExceeded(LimitExceeded::Ffmpeg) => {
-                write!(f, "no more ffmpeg may run now (limits.muxers)")
+                write!(f, "no more ffmpeg processes may run now (limits.muxers); retry later")
             }
             Error::LimitExceeded(LimitExceeded::Draining) | Error::Draining => {
                 write!(f, "the server is shutting down")
             }
             Error::Resolve(why) => f.write_str(&why.message),
             Error::NoThumbnail => {
-                write!(f, "there is no picture of this film that is to be had and of use")
+                write!(f, "no usable thumbnail is available")
             }
             Error::Upstream { track, fault } => write!(f, "{track} upstream: {fault}"),
             Error::Unusable { track, reason: InputError::NotMedia(what) } => {
@@ -241,7 +247,7 @@ impl fmt::Display for Error {
                  read first here ({why}); use one made for streaming (ffmpeg: -movflags +faststart)"
             ),
             Error::Unusable { track, reason: InputError::Encrypted } => {
-                write!(f, "the {track} file is encrypted (DRM), which cannot be taken off")
+                write!(f, "the {track} file is encrypted (DRM) and cannot be downloaded")
             }
             Error::Unusable { track, reason: InputError::OnlyInMp4 } => {
                 write!(
@@ -251,11 +257,11 @@ impl fmt::Display for Error {
                      not take"
                 )
             }
-            Error::StartBeyondEnd => write!(f, "the film ends before start"),
-            Error::NotSpliced(refused) => {
+            Error::StartBeyondEnd => write!(f, "the media ends before the requested start"),
+            Error::NotSpliced(refusal) => {
                 write!(
                     f,
-                    "splice cannot join these tracks ({refused}); engine=ffmpeg lets ffmpeg join them"
+                    "splice cannot join these tracks ({refusal}); engine=ffmpeg lets ffmpeg join them"
                 )
             }
             Error::Ffmpeg(fault) => fault.fmt(f),
@@ -263,10 +269,10 @@ impl fmt::Display for Error {
             Error::ClientStalled(limit) => {
                 write!(f, "the client read nothing for {limit:?} (limits.client_stall_timeout)")
             }
-            Error::Stopped => write!(f, "the stream was stopped"),
+            Error::Stopped => write!(f, "the download was cancelled"),
             Error::Internal(what) => write!(f, "internal error: {what}; this is a bug in ytcanal"),
-            Error::System { operation: doing, message: said } => {
-                write!(f, "cannot {doing}: {said}")
+            Error::System { operation, message } => {
+                write!(f, "cannot {operation}: {message}")
             }
         }
     }
@@ -280,63 +286,64 @@ impl fmt::Display for UpstreamError {
             UpstreamError::Status(status) => write!(f, "it answered with HTTP status {status}"),
             UpstreamError::StillRefused(status) => write!(
                 f,
-                "it answered with HTTP status {status}, and so it did at the same place with a \
+                "it answered with HTTP status {status}, and again at the same offset with a \
                  fresh URL from the page"
             ),
             UpstreamError::WebPage => write!(f, "it sent a web page instead of the file"),
             UpstreamError::Busy(status, _) => {
-                write!(f, "it is busy and answered with HTTP status {status}")
+                write!(f, "it is busy (HTTP status {status})")
             }
             UpstreamError::NotYetAvailable(wait) => {
-                write!(f, "it may not be asked for within the next {wait:.0?}")
+                write!(f, "the track is not available before {wait:.0?} have passed")
             }
             UpstreamError::Redirect(why) => write!(f, "{why}"),
-            UpstreamError::WrongRange => write!(f, "it sent other bytes than were asked for"),
+            UpstreamError::WrongRange => write!(f, "it sent another byte range than requested"),
             UpstreamError::Multipart => {
-                write!(f, "it sent several parts (multipart/byteranges) although one was asked for")
+                write!(
+                    f,
+                    "it sent several byte ranges (multipart/byteranges) although one was requested"
+                )
             }
             UpstreamError::PastEnd(len) => {
-                write!(f, "it refused a range that reaches beyond its {len} bytes")
+                write!(f, "it refused a range that reaches past the end of its {len} bytes")
             }
             UpstreamError::RangeIgnored => {
-                write!(f, "it sent everything although a part was asked for")
+                write!(f, "it sent the complete file although a byte range was requested")
             }
             UpstreamError::ValidatorsDisagree => write!(
                 f,
-                "its ETag or its Last-Modified is another one, and nothing proves that its file \
-                 is still the same"
+                "its ETag or its Last-Modified changed, and nothing proves that the file is still \
+                 the same"
             ),
             UpstreamError::EntityChanged(how) => {
-                write!(f, "its file was changed during the download: {how}")
+                write!(f, "the file changed during the download: {how}")
             }
             UpstreamError::IndexMismatch(how) => {
-                write!(f, "its file contradicts its own index: {how}")
+                write!(f, "the file contradicts its own index: {how}")
             }
-            UpstreamError::LengthUnknown => write!(
-                f,
-                "it does not tell the length of its answer, so a cut could not be told from the \
-                 end"
-            ),
+            UpstreamError::LengthUnknown => {
+                write!(f, "its response has no length, so that truncation would go unnoticed")
+            }
             UpstreamError::UnexpectedEncoding => {
-                write!(f, "its answer is compressed although we asked for none")
+                write!(f, "its response is compressed although no compression was accepted")
             }
             UpstreamError::Incomplete(how) => {
-                write!(f, "its file was cut before it was put there: {how}")
+                write!(f, "the file is incomplete on the server: {how}")
             }
             UpstreamError::Truncated { received, announced: Some(announced) } => {
                 write!(f, "the connection ended after {received} of {announced} bytes")
             }
             UpstreamError::Truncated { received, announced: None } => {
-                write!(f, "the connection ended in mid-answer, after {received} bytes")
+                write!(f, "the connection ended within the response, after {received} bytes")
             }
             UpstreamError::Timeout(phase, limit) => {
-                write!(f, "nothing came for {limit:?} ({phase})")
+                write!(f, "timed out after {limit:?} ({phase})")
             }
             UpstreamError::Slow(rate) => {
-                write!(f, "it sent only {rate} bytes a second, below upstream.min_throughput")
+                write!(f, "it sent only {rate} bytes per second, less than upstream.min_throughput")
             }
             UpstreamError::Protocol(why) => {
-                write!(f, "it does not speak HTTP as it should ({why})")
+                write!(f, "its response violates HTTP ({why})")
             }
         }
     }
@@ -347,34 +354,34 @@ impl fmt::Display for FfmpegError {
         match self {
             FfmpegError::Missing(program) => write!(
                 f,
-                "the muxer {program:?} was not found; install ffmpeg (apt install ffmpeg) or set \
+                "ffmpeg ({program:?}) was not found; install it (apt install ffmpeg) or set \
                  muxer.ffmpeg, then run `ytcanal check`"
             ),
-            FfmpegError::Spawn(said) => write!(f, "the muxer could not be started: {said}"),
-            FfmpegError::Refused(said) => {
-                write!(f, "the muxer cannot join these tracks: {said}")
+            FfmpegError::Spawn(message) => write!(f, "ffmpeg could not be started: {message}"),
+            FfmpegError::Refused(message) => {
+                write!(f, "ffmpeg cannot join these tracks: {message}")
             }
-            FfmpegError::Misread { track, message: said } => {
-                write!(f, "the {track} file cannot be joined: {said}")
+            FfmpegError::Misread { track, message } => {
+                write!(f, "the {track} file cannot be joined: {message}")
             }
             FfmpegError::Without { kind, trim } => {
                 let what = match kind {
                     TrackKind::Video => "no key frame of the video",
                     TrackKind::Audio => "no audio",
                 };
-                let (place, remedy) = match (trim.start.is_zero(), trim.end) {
+                let (position, remedy) = match (trim.start.is_zero(), trim.end) {
                     (false, Some(_)) => ("between start and end", "begin earlier or end later"),
-                    (false, None) => ("behind start", "begin earlier"),
+                    (false, None) => ("after start", "begin earlier"),
                     (true, _) => ("before end", "end later"),
                 };
-                write!(f, "{what} lies {place}: {remedy}")
+                write!(f, "{what} lies {position}: {remedy}")
             }
-            FfmpegError::Failed(said) => write!(f, "the muxer failed: {said}"),
-            FfmpegError::ShortInput(said) => {
-                write!(f, "a file was cut before it was put on its server: {said}")
+            FfmpegError::Failed(message) => write!(f, "ffmpeg failed: {message}"),
+            FfmpegError::ShortInput(message) => {
+                write!(f, "a file is incomplete on its server: {message}")
             }
             FfmpegError::Stalled(limit) => {
-                write!(f, "the muxer did nothing for {limit:?} (muxer.stall_timeout)")
+                write!(f, "ffmpeg did nothing for {limit:?} (muxer.stall_timeout)")
             }
         }
     }
@@ -383,14 +390,14 @@ impl fmt::Display for FfmpegError {
 impl std::error::Error for Error {}
 
 impl Error {
-    /// The system refused `doing`.
-    pub fn system(doing: &'static str, error: &std::io::Error) -> Error {
-        Error::System { operation: doing, message: error.to_string() }
+    /// Returns the error that the system refused `operation`.
+    pub fn system(operation: &'static str, error: &std::io::Error) -> Error {
+        Error::System { operation, message: error.to_string() }
     }
 }
 
 impl Error {
-    /// Whether it is for the operator of this server to mend.
+    /// Returns whether the operator of this server has to fix the cause.
     pub fn is_server_fault(&self) -> bool {
         match self {
             Error::System { .. } | Error::Internal(_) => true,
@@ -405,7 +412,7 @@ impl Error {
 }
 
 impl From<LimitExceeded> for Error {
-    fn from(full: LimitExceeded) -> Error {
-        Error::LimitExceeded(full)
+    fn from(limit: LimitExceeded) -> Error {
+        Error::LimitExceeded(limit)
     }
 }

@@ -1,8 +1,9 @@
-//! Whether a file is complete, as far as it tells itself: its boxes, elements, pages, chunks or
-//! frames say how long they are. A file that was cut before it was put on a server arrives without
-//! any error, so that nothing else shows that its end is missing. Pure.
+//! [`Completeness`] checks whether a file is complete by its own structure: its boxes, elements, pages,
+//! chunks or frames declare their lengths. A file that was truncated before it was put on a server
+//! arrives without any network error, so that nothing else reveals the missing end. Pure.
 //!
-//! **Invariant:** what is held is bounded by a header's length, never by a length that a file claims.
+//! **Invariant:** what is buffered is bounded by the length of a header, never by a length that a file
+//! claims.
 
 use std::fmt;
 
@@ -18,7 +19,7 @@ mod pages;
 #[cfg(test)]
 mod tests;
 
-/// A file lacks its end; how that shows.
+/// The error that the end of a file is missing; with the evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Incomplete(pub &'static str);
 
@@ -28,55 +29,55 @@ impl fmt::Display for Incomplete {
     }
 }
 
-/// No header of a unit is longer.
+/// The maximum length of a unit's header.
 const MAX_HEADER: usize = 512;
 
-/// Follows the bytes of a file from the first one on.
+/// Checks the bytes of a file as they arrive.
 pub struct Completeness {
     structure: Box<dyn Structure>,
     /// The length of the file, if it is known.
     len: Option<u64>,
     offset: u64,
-    /// Where the current unit ends; `None` once nothing says more about the end of the file.
+    /// The end of the current unit; `None` once the structure tells nothing more.
     unit_end: Option<u64>,
-    /// The beginning of a unit whose header is not here yet.
+    /// The first bytes of a unit whose header is still incomplete.
     header: Vec<u8>,
 }
 
-/// A unit that a file consists of, as its header tells.
+/// A unit of a file, by its header.
 #[derive(Debug, PartialEq, Eq)]
 enum Unit {
-    /// More of its header is needed.
+    /// More of the header is needed.
     NeedMore,
-    /// It has this length, which is not 0.
+    /// The unit has this length, which is not 0.
     Len(u64),
-    /// It reaches to the end of the file, or nothing is known of what comes here.
+    /// The unit extends to the end of the file, or is unknown.
     Open,
 }
 
-/// How files of one format are made of units.
+/// The structure of files of one format.
 trait Structure: Send {
-    /// Reads the unit at `offset`, which begins with `bytes`; these may go on behind it.
+    /// Parses the unit at `offset`, which begins with `bytes`; these may extend past it.
     fn unit(&mut self, offset: u64, bytes: &[u8]) -> Unit;
 
-    /// The least length of the file, as what was read so far tells.
+    /// Returns the minimum length of the file, by what was read so far.
     fn min_len(&self) -> u64 {
         0
     }
 
-    /// Whether bytes that are no whole header are the beginning of a unit rather than padding.
+    /// Returns whether an incomplete header at the end is the start of a unit rather than padding.
     fn is_begun(&self, header: &[u8]) -> bool {
         header.iter().any(|byte| *byte != 0)
     }
 
-    /// What is missing when the file ends behind a whole unit.
+    /// Checks whether the file may end after a complete unit.
     fn end(&self) -> Result<(), Incomplete> {
         Ok(())
     }
 }
 
 impl Completeness {
-    /// Follows a file of `format`, of `len` bytes if that is known.
+    /// Returns a check for a file of `format`, of `len` bytes if that is known.
     pub fn new(format: Format, len: Option<u64>) -> Completeness {
         let structure: Box<dyn Structure> = match format {
             Format::Mp4 => Box::new(boxes::Boxes::default()),
@@ -95,8 +96,8 @@ impl Completeness {
         Completeness { structure, len, offset: 0, unit_end: Some(0), header: Vec::new() }
     }
 
-    /// Reads the next bytes. An error comes as soon as it is certain, at the latest with the last
-    /// byte of a file whose length is known.
+    /// Checks the next bytes. An error is reported as soon as it is certain, at the latest with the last
+    /// byte of a file of known length.
     pub fn see(&mut self, mut bytes: &[u8]) -> Result<(), Incomplete> {
         while !bytes.is_empty() {
             let within = usize::try_from(self.unread()).unwrap_or(usize::MAX).min(bytes.len());
@@ -110,25 +111,25 @@ impl Completeness {
         Ok(())
     }
 
-    /// How many of the next bytes may be sent on without being [seen](Completeness::see): those that
-    /// tell nothing, but for the last byte of the file.
+    /// Returns how many of the next bytes may be sent without being [seen](Completeness::see): payload,
+    /// except the last byte of the file.
     pub fn skippable(&self) -> u64 {
         let before_last = self.len.map_or(u64::MAX, |len| len.saturating_sub(self.offset + 1));
         self.unread().min(before_last)
     }
 
-    /// How much is left of the current unit.
+    /// Returns how many bytes are left of the current unit.
     fn unread(&self) -> u64 {
         self.unit_end.map_or(u64::MAX, |end| end.saturating_sub(self.offset))
     }
 
-    /// Passes over bytes that tell nothing.
+    /// Skips payload bytes.
     pub fn skip(&mut self, count: u64) -> Result<(), Incomplete> {
         self.offset += count;
         if self.len == Some(self.offset) { self.end() } else { Ok(()) }
     }
 
-    /// Must be called at the end of a file whose length was not known.
+    /// Checks the end of a file whose length was not known; it must be called there.
     pub fn end(&self) -> Result<(), Incomplete> {
         let is_within = self.unit_end.is_some_and(|end| self.offset < end);
         if is_within || self.structure.is_begun(&self.header) {
@@ -138,14 +139,14 @@ impl Completeness {
         self.structure.end()
     }
 
-    /// Reads a header; what follows the bytes that were taken for it.
+    /// Parses a header and returns the bytes after it.
     fn read_header<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], Incomplete> {
         let begin = self.offset - self.header.len() as u64;
         let unit = if self.header.is_empty() {
             self.structure.unit(begin, bytes)
         } else {
-            let taken = bytes.len().min(MAX_HEADER.saturating_sub(self.header.len()));
-            let header = [&self.header, &bytes[..taken]].concat();
+            let used = bytes.len().min(MAX_HEADER.saturating_sub(self.header.len()));
+            let header = [&self.header, &bytes[..used]].concat();
             self.structure.unit(begin, &header)
         };
         match unit {
@@ -154,7 +155,7 @@ impl Completeness {
                 self.skip(bytes.len() as u64)?;
                 return Ok(&[]);
             }
-            // What its first bytes were not enough for is at least as long as they are.
+            // A unit is at least as long as the bytes that were too few for its header.
             Unit::Len(len) if len > 0 && len >= self.header.len() as u64 => {
                 let end = begin.checked_add(len).ok_or(PAST_END)?;
                 self.holds(end, self.len)?;

@@ -1,10 +1,11 @@
-//! The elements of Matroska files (RFC 8794): found strictly, written plainly.
+//! Parses and writes EBML elements (RFC 8794), of which Matroska consists. Parsing is strict.
 //!
-//! Must never allocate by a size that an element claims, nor look beyond the bytes at hand.
+//! **Invariant:** nothing is allocated by a size that an element claims, and no byte is read past the
+//! given slice.
 
 use crate::error::Unsupported;
 
-/// What is not made of whole elements, one behind the other.
+/// Refusal of bytes that are not a sequence of complete elements.
 pub const MALFORMED: Unsupported = Unsupported("the file has malformed EBML elements");
 
 /// The longest header: an ID of 4 bytes (RFC 9559 §3) and a size of 8 (RFC 8794 §6).
@@ -13,38 +14,38 @@ pub const MAX_HEADER: usize = 12;
 /// The header of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// Its ID, with the length mark.
+    /// The ID, with the length marker.
     pub id: u32,
     /// The length of the header.
     pub len: usize,
-    /// The length of what is in the element; `None` if it is unknown (RFC 8794 §6.2).
+    /// The length of the payload; `None` if it is unknown (RFC 8794 §6.2).
     pub size: Option<u64>,
 }
 
-/// An element within bytes that are all at hand.
+/// A complete element within a byte slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Element<'a> {
-    /// Its ID, with the length mark.
+    /// The ID, with the length marker.
     pub id: u32,
-    /// What is in it.
+    /// The payload.
     pub payload: &'a [u8],
-    /// All of it.
+    /// The bytes of the element, header included.
     pub bytes: &'a [u8],
 }
 
 impl Element<'_> {
-    /// What is in it as a number (RFC 8794 §7.2).
+    /// Returns the payload as an unsigned integer (RFC 8794 §7.2).
     pub fn uint(&self) -> Result<u64, Unsupported> {
         uint_of(self.payload).ok_or(MALFORMED)
     }
 }
 
-/// A number of at most 8 bytes (RFC 8794 §7.2).
+/// Reads an unsigned integer of at most 8 bytes (RFC 8794 §7.2).
 pub fn uint_of(bytes: &[u8]) -> Option<u64> {
     (bytes.len() <= 8).then(|| bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
 }
 
-/// A floating-point number of 0, 4 or 8 bytes (RFC 8794 §7.3).
+/// Reads a floating-point number of 0, 4 or 8 bytes (RFC 8794 §7.3).
 pub fn float_of(bytes: &[u8]) -> Option<f64> {
     match bytes.len() {
         0 => Some(0.0),
@@ -54,19 +55,19 @@ pub fn float_of(bytes: &[u8]) -> Option<f64> {
     }
 }
 
-/// A text, which zeros may follow (RFC 8794 §7.4).
+/// Reads a string, which may be padded with zeros (RFC 8794 §7.4).
 pub fn text_of(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().position(|byte| *byte == 0);
     bytes[..end.unwrap_or(bytes.len())].trim_ascii_end()
 }
 
-/// The length of a variable-size integer that begins with this byte (RFC 8794 §4.1): 1 to 8, or 9
-/// where there is none.
+/// Returns the length of a variable-size integer that begins with this byte (RFC 8794 §4.1): 1 to 8, or
+/// 9 if the byte is invalid.
 pub fn width(first: u8) -> usize {
     first.leading_zeros() as usize + 1
 }
 
-/// The size that these bytes say, which are all of its field.
+/// Reads a complete size field; `None` if the size is unknown.
 pub fn size_of_field(bytes: &[u8]) -> Option<u64> {
     let marked = uint_of(bytes)?;
     // At most 8 bytes of 7 bits.
@@ -76,7 +77,7 @@ pub fn size_of_field(bytes: &[u8]) -> Option<u64> {
     (size != mark - 1).then_some(size)
 }
 
-/// Reads the header at the beginning of `bytes`; `None` when there is not all of one.
+/// Parses the header at the start of `bytes`; `None` if it is incomplete or invalid.
 pub fn header(bytes: &[u8]) -> Option<Header> {
     let id_len = width(*bytes.first()?);
     if id_len > 4 {
@@ -91,7 +92,7 @@ pub fn header(bytes: &[u8]) -> Option<Header> {
     Some(Header { id, len, size: size_of_field(bytes.get(id_len..len)?) })
 }
 
-/// The elements that `bytes` consist of, up to the first that is not whole.
+/// Iterates over the elements that `bytes` consist of, up to the first incomplete one.
 pub fn children(bytes: &[u8]) -> impl Iterator<Item = Result<Element<'_>, Unsupported>> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
@@ -111,7 +112,7 @@ fn first(bytes: &[u8]) -> Option<Element<'_>> {
     Some(Element { id, payload: &bytes[len..], bytes })
 }
 
-/// An element with this in it, its size as short as can be.
+/// Writes an element with the payload `parts` and the shortest possible size field.
 pub fn element(id: u32, parts: &[&[u8]]) -> Vec<u8> {
     let size = parts.iter().map(|part| part.len()).sum::<usize>() as u64;
     let width = (1..8).find(|width| size < (1 << (7 * width)) - 1).unwrap_or(8);
@@ -120,24 +121,24 @@ pub fn element(id: u32, parts: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-/// The header of an element, with a size field of this many bytes, which must suffice.
+/// Writes the header of an element with a size field of `width` bytes, which must suffice.
 pub fn opening(id: u32, size: u64, width: usize) -> Vec<u8> {
     let mut bytes = shortest(u64::from(id));
     bytes.extend_from_slice(&size_field(size, width));
     bytes
 }
 
-/// A size in a field of this many bytes, 1 to 8, which must suffice.
+/// Writes a size field of `width` bytes, 1 to 8, which must suffice.
 pub fn size_field(size: u64, width: usize) -> Vec<u8> {
     fixed(size | 1 << (7 * width), width)
 }
 
-/// A number in this many bytes, at most 8, which must suffice.
+/// Writes a number in `width` bytes, at most 8, which must suffice.
 pub fn fixed(value: u64, width: usize) -> Vec<u8> {
     value.to_be_bytes()[8 - width..].to_vec()
 }
 
-/// The fewest bytes, at least one, that this number takes.
+/// Returns the smallest number of bytes, at least one, that hold `value`.
 pub fn width_of(value: u64) -> usize {
     8 - (value.leading_zeros() as usize / 8).min(7)
 }
@@ -146,7 +147,7 @@ fn shortest(value: u64) -> Vec<u8> {
     fixed(value, width_of(value))
 }
 
-/// An element that holds a number.
+/// Writes an element with an unsigned integer.
 pub fn uint(id: u32, value: u64) -> Vec<u8> {
     element(id, &[&shortest(value)])
 }

@@ -1,39 +1,39 @@
-//! The boxes of ISO base media files (ISO/IEC 14496-12 §4.2): found strictly, written plainly.
+//! Parses and writes boxes of ISO base media files (ISO/IEC 14496-12 §4.2). Parsing is strict.
 
-/// A box within bytes that are all at hand.
+/// A complete box within a byte slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found<'a> {
-    /// Its type.
+    /// The type of the box.
     pub kind: [u8; 4],
-    /// Where it begins among the bytes that were looked through.
+    /// The offset in the slice that was parsed.
     pub at: usize,
-    /// Length of its header.
+    /// The length of the header.
     pub header: usize,
-    /// All of it, header included.
+    /// The bytes of the box, header included.
     pub bytes: &'a [u8],
 }
 
 impl<'a> Found<'a> {
-    /// What is in it.
+    /// Returns the payload.
     pub fn payload(&self) -> &'a [u8] {
         &self.bytes[self.header..]
     }
 }
 
-/// The header of a box: its type, and lengths of header and whole. A length of 0 means "to the
-/// end of the file".
+/// The header of a box: its type, the length of the header, and the length of the box. A length of 0
+/// means "to the end of the file".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// Its type.
+    /// The type of the box.
     pub kind: [u8; 4],
-    /// 8 or 16.
+    /// The length of the header, 8 or 16.
     pub header: usize,
-    /// Header included; `None` for all the rest of the file.
+    /// The length of the box, header included; `None` to the end of the file.
     pub len: Option<u64>,
 }
 
-/// Reads the header at the beginning of `bytes`; `None` when there is not all of one, or when its
-/// length is less than its own.
+/// Parses the header at the start of `bytes`; `None` if it is incomplete, or if the box is shorter than
+/// its header.
 pub fn header(bytes: &[u8]) -> Option<Header> {
     let kind = *bytes.get(4..)?.first_chunk()?;
     let (header, len) = match u32::from_be_bytes(*bytes.first_chunk()?) {
@@ -44,14 +44,14 @@ pub fn header(bytes: &[u8]) -> Option<Header> {
     (len >= header as u64).then_some(Header { kind, header, len: Some(len) })
 }
 
-/// More boxes are never in one.
-const MOST_CHILDREN: usize = 1 << 12;
+/// The maximum number of children of a box.
+const MAX_CHILDREN: usize = 1 << 12;
 
-/// All boxes that `bytes` consist of; `None` if they do not consist of whole boxes, or of too many.
+/// Returns all boxes that `bytes` consist of; `None` if one is incomplete, or if there are too many.
 pub fn children(bytes: &[u8]) -> Option<Vec<Found<'_>>> {
     let (mut found, mut at) = (Vec::new(), 0);
     while at < bytes.len() {
-        if found.len() == MOST_CHILDREN {
+        if found.len() == MAX_CHILDREN {
             return None;
         }
         let rest = &bytes[at..];
@@ -63,15 +63,15 @@ pub fn children(bytes: &[u8]) -> Option<Vec<Found<'_>>> {
     Some(found)
 }
 
-/// The entries of a table: behind `skip` bytes comes their number, and then they, each of `size`
-/// bytes. `None` if they are not all there.
+/// Returns the entries of a table: `skip` bytes are followed by the number of entries, and then by the
+/// entries, each of `size` bytes. Returns `None` if they are incomplete.
 pub fn table<'a>(found: &Found<'a>, skip: usize, size: usize) -> Option<&'a [u8]> {
     let payload = found.payload();
     let count = usize::try_from(u32_at(payload, skip)?).ok()?;
     payload.get(skip + 4..)?.get(..count.checked_mul(size)?)
 }
 
-/// A box of this type with this in it.
+/// Writes a box of this type with the payload `parts`.
 pub fn boxed(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
     let len = 8 + parts.iter().map(|part| part.len()).sum::<usize>();
     let mut bytes = Vec::with_capacity(len);
@@ -82,12 +82,12 @@ pub fn boxed(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-/// The 32-bit number at `at`.
+/// Reads the 32-bit number at `at`.
 pub fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// The 64-bit number at `at`.
+/// Reads the 64-bit number at `at`.
 pub fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_crowd_of_boxes_is_none() {
         let many = |count| boxed(b"free", &[]).repeat(count);
-        assert_eq!(children(&many(MOST_CHILDREN)).map(|found| found.len()), Some(MOST_CHILDREN));
-        assert_eq!(children(&many(MOST_CHILDREN + 1)), None);
+        assert_eq!(children(&many(MAX_CHILDREN)).map(|found| found.len()), Some(MAX_CHILDREN));
+        assert_eq!(children(&many(MAX_CHILDREN + 1)), None);
     }
 }

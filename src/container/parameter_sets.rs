@@ -1,23 +1,25 @@
-//! Parameter sets of AVC and HEVC in the records that configure a decoder (ISO/IEC 14496-15 §5.3.3.1
-//! and §8.3.2.1). Whether all kinds are there decides what a video may be called in MP4. Pure; must
-//! never call complete what was cut.
+//! Finds the parameter sets of AVC and HEVC in decoder configuration records (ISO/IEC 14496-15
+//! §5.3.3.1 and §8.3.2.1). If all kinds are there, MP4 may use the sample entry type that promises it.
+//! Pure.
+//!
+//! **Invariant:** a truncated record is never called complete.
 
-/// The type of a sample entry that says that all parameter sets are in it. Players of Apple take HEVC
-/// by no other.
+/// The sample entry types that promise complete parameter sets in the sample entry. Apple's players
+/// take HEVC by no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SampleEntry {
     /// AVC.
     Avc1,
-    /// The same with Dolby Vision.
+    /// AVC with Dolby Vision.
     Dva1,
     /// HEVC.
     Hvc1,
-    /// The same with Dolby Vision.
+    /// HEVC with Dolby Vision.
     Dvh1,
 }
 
 impl SampleEntry {
-    /// Its four letters.
+    /// Returns the four-character code.
     pub fn name(self) -> &'static str {
         match self {
             SampleEntry::Avc1 => "avc1",
@@ -28,7 +30,8 @@ impl SampleEntry {
     }
 }
 
-/// The one for an entry of this `kind`, if all parameter sets are in what `record` gives by its type.
+/// Returns the type for a sample entry of this `kind`, if all parameter sets are in its configuration
+/// record, which `record` finds by box type.
 pub(crate) fn sample_entry<'a>(
     kind: &[u8; 4],
     record: impl Fn(&[u8; 4]) -> Option<&'a [u8]>,
@@ -44,7 +47,7 @@ pub(crate) fn sample_entry<'a>(
     }
 }
 
-/// Whether there is a VPS, a SPS and a PPS in a record of HEVC.
+/// Returns whether an HEVC record has a VPS, an SPS and a PPS.
 pub(crate) fn has_hevc(record: &[u8]) -> bool {
     let mut sets = [false; 3];
     let Some((count, mut rest)) = record.get(22..).and_then(<[u8]>::split_first) else {
@@ -61,7 +64,7 @@ pub(crate) fn has_hevc(record: &[u8]) -> bool {
     sets == [true; 3]
 }
 
-/// Whether there is a SPS and a PPS in a record of AVC.
+/// Returns whether an AVC record has an SPS and a PPS.
 fn has_avc(record: &[u8]) -> bool {
     let units = |bytes: &[u8], mask: u8| -> Option<(bool, usize)> {
         let counted = [&[0, bytes.first()? & mask], &bytes[1..]].concat();
@@ -77,7 +80,7 @@ fn has_avc(record: &[u8]) -> bool {
     both().unwrap_or(false)
 }
 
-/// Whether there are any of these units, each with its length in front, and what is behind them.
+/// Returns whether a list of length-prefixed units has any non-empty unit, and the bytes after it.
 fn units_of(bytes: &[u8]) -> Option<(bool, &[u8])> {
     let (count, mut rest) = bytes.split_first_chunk()?;
     let mut any = false;
@@ -107,20 +110,20 @@ mod tests {
 
     #[test]
     fn the_type_says_that_all_parameter_sets_are_there() {
-        let whole = hvcc(&[32, 33, 34, 39]);
+        let complete = hvcc(&[32, 33, 34, 39]);
         for kind in [b"hev1", b"hvc1"] {
-            assert_eq!(of(kind, &whole), Some("hvc1"));
+            assert_eq!(of(kind, &complete), Some("hvc1"));
         }
-        assert_eq!(of(b"dvhe", &whole), Some("dvh1"));
-        assert_eq!(of(b"av01", &whole), None);
+        assert_eq!(of(b"dvhe", &complete), Some("dvh1"));
+        assert_eq!(of(b"av01", &complete), None);
         for lacks in [&[][..], &[32, 33], &[33, 34], &[32, 34, 39]] {
             assert_eq!(of(b"hev1", &hvcc(lacks)), None, "{lacks:?}");
         }
-        for end in 0..whole.len() {
-            assert_eq!(of(b"hev1", &whole[..end]), None, "cut at {end}");
+        for end in 0..complete.len() {
+            assert_eq!(of(b"hev1", &complete[..end]), None, "cut at {end}");
         }
         // It says that it has one more, and its sets are empty.
-        let more = [&whole[..22], &[5], &whole[23..]].concat();
+        let more = [&complete[..22], &[5], &complete[23..]].concat();
         assert_eq!(of(b"hev1", &more), None);
         let empty = [0xa0, 0, 1, 0, 0, 0xa1, 0, 1, 0, 0, 0xa2, 0, 1, 0, 0];
         assert_eq!(of(b"hev1", &[&[1; 22][..], &[3], &empty].concat()), None);

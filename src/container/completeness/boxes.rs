@@ -1,5 +1,5 @@
-//! ISO base media files: boxes (ISO/IEC 14496-12 §4.2), and the lengths of fragments that an index
-//! tells (sidx, §8.16.3).
+//! ISO base media files: boxes (ISO/IEC 14496-12 §4.2), and the lengths of fragments in an index
+//! (sidx, §8.16.3).
 
 use super::{Incomplete, Structure, Unit};
 use crate::container::isobmff::{Header, header, u32_at, u64_at};
@@ -8,9 +8,9 @@ use crate::container::isobmff::{Header, header, u32_at, u64_at};
 pub(super) struct Boxes {
     has_moov: bool,
     has_media: bool,
-    /// A moof came, and the media that it describes did not.
+    /// Whether a moof was seen, but not yet its media data.
     awaits_media: bool,
-    /// References of a sidx that are still to come, and where those end that came.
+    /// The number of references of a sidx that are still to come, and the end of those before them.
     references: u16,
     referenced: u64,
     min_len: u64,
@@ -24,7 +24,7 @@ impl Structure for Boxes {
         let Some(Header { kind, header, len }) = header(bytes) else {
             return if bytes.len() < 16 { Unit::NeedMore } else { Unit::Open };
         };
-        // Something else that was appended.
+        // Appended data that is no box.
         if !kind.iter().all(|byte| matches!(byte, b' '..=b'~' | 0xa9)) {
             return Unit::Open;
         }
@@ -57,7 +57,7 @@ impl Structure for Boxes {
 }
 
 impl Boxes {
-    /// The part of an index that is in front of its references, which are units of their own.
+    /// Parses the fields of a sidx before its references, which are treated as units of their own.
     fn sidx(&mut self, offset: u64, header: usize, len: Option<u64>, bytes: &[u8]) -> Unit {
         let Some(len) = len else { return Unit::Open };
         let before = header + if bytes.get(header) == Some(&0) { 24 } else { 32 };

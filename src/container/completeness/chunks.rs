@@ -1,20 +1,19 @@
-//! Sound in chunks: RIFF, and RF64, whose sizes of 64 bits stand in a chunk of their own (EBU Tech
-//! 3306); AIFF, which is the same the other way round; Wave64, with wider names and sizes; and AU, which
-//! is one chunk.
+//! Audio in chunks: RIFF, and RF64, whose 64-bit sizes are in a chunk of their own (EBU Tech 3306);
+//! AIFF, the big-endian relative; Wave64, with longer names and sizes; and AU, which is one chunk.
 
 use super::{Structure, Unit};
 use crate::container::probe::{is_placeholder, wave64};
 
-/// How a chunk tells its size.
+/// The form of a chunk's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
-    /// In 32 bits, the lowest first.
+    /// 32 bits, little-endian.
     Riff,
-    /// In 32 bits, the highest first.
+    /// 32 bits, big-endian.
     Aiff,
-    /// In 64 bits, its header counted.
+    /// 64 bits, header included.
     Wave64,
-    /// In 32 bits, the highest first, behind its offset.
+    /// 32 bits, big-endian, after the offset.
     Au,
 }
 
@@ -22,19 +21,19 @@ enum Layout {
 pub(super) struct Chunks {
     layout: Layout,
     is_open: bool,
-    /// What follows a chunk for the next one to begin at an even place, and may be missing at the end.
+    /// The padding to an even offset after a chunk, which may be missing at the end.
     pad: u64,
-    /// The length of the sound, where its own chunk does not tell it.
-    sound: Option<u64>,
+    /// The length of the audio, where its own chunk does not declare it.
+    audio_len: Option<u64>,
 }
 
-/// A header of a chunk.
+/// The header of a chunk.
 struct Header {
     len: u64,
-    /// What is behind it.
+    /// The length of the payload.
     payload: u64,
-    is_sound: bool,
-    /// Whether it has a name that a chunk may have.
+    is_audio: bool,
+    /// Whether the name is a valid chunk name.
     is_named: bool,
 }
 
@@ -56,10 +55,10 @@ impl Chunks {
     }
 
     fn new(layout: Layout) -> Chunks {
-        Chunks { layout, is_open: false, pad: 0, sound: None }
+        Chunks { layout, is_open: false, pad: 0, audio_len: None }
     }
 
-    /// What is in front of the chunks.
+    /// Returns the length of what precedes the chunks.
     fn opening(&self) -> u64 {
         match self.layout {
             Layout::Riff | Layout::Aiff => 12,
@@ -76,21 +75,21 @@ impl Chunks {
             Layout::Riff | Layout::Aiff => {
                 let is_riff = self.layout == Layout::Riff;
                 let read = if is_riff { u32::from_le_bytes } else { u32::from_be_bytes };
-                let sound = if is_riff { b"data" } else { b"SSND" };
-                let (is_sound, is_named) = (name == sound, is_plain(name));
-                Header { len: 8, payload: read(size).into(), is_sound, is_named }
+                let audio_len = if is_riff { b"data" } else { b"SSND" };
+                let (is_audio, is_named) = (name == audio_len, is_plain(name));
+                Header { len: 8, payload: read(size).into(), is_audio, is_named }
             }
             Layout::Wave64 => {
                 let size = u64::from_le_bytes(*bytes.get(16..24)?.first_chunk()?);
                 let payload = size.saturating_sub(wave64::HEADER);
                 let is_named = size >= wave64::HEADER && is_plain(name);
-                let is_sound = bytes.starts_with(&wave64::DATA);
-                Header { len: wave64::HEADER, payload, is_sound, is_named }
+                let is_audio = bytes.starts_with(&wave64::DATA);
+                Header { len: wave64::HEADER, payload, is_audio, is_named }
             }
             Layout::Au => {
                 let payload = u32::from_be_bytes(*bytes.get(8..12)?.first_chunk()?).into();
                 let len = u32::from_be_bytes(size).into();
-                Header { len, payload, is_sound: true, is_named: name == b".snd" && len >= 12 }
+                Header { len, payload, is_audio: true, is_named: name == b".snd" && len >= 12 }
             }
         })
     }
@@ -106,17 +105,17 @@ impl Structure for Chunks {
             return Unit::Len(pad);
         }
         let Some(header) = self.header(bytes) else { return Unit::NeedMore };
-        let Header { len, mut payload, is_sound, is_named } = header;
+        let Header { len, mut payload, is_audio, is_named } = header;
         if bytes.starts_with(b"ds64") && self.layout == Layout::Riff {
             if payload < 16 {
                 return Unit::Open;
             }
             let Some(sizes) = bytes.get(8..24) else { return Unit::NeedMore };
-            self.sound = sizes.last_chunk().map(|sound| u64::from_le_bytes(*sound));
+            self.audio_len = sizes.last_chunk().map(|audio_len| u64::from_le_bytes(*audio_len));
         }
-        if is_sound && is_placeholder(payload) {
-            match self.sound {
-                Some(sound) if (1..u64::MAX >> 1).contains(&sound) => payload = sound,
+        if is_audio && is_placeholder(payload) {
+            match self.audio_len {
+                Some(audio_len) if (1..u64::MAX >> 1).contains(&audio_len) => payload = audio_len,
                 _ => return Unit::Open,
             }
         }

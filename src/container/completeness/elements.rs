@@ -1,4 +1,4 @@
-//! Matroska and WebM: the segment, or where that has no size, what is in it (RFC 8794, RFC 9559).
+//! Matroska and WebM: the Segment, or its children if its size is unknown (RFC 8794, RFC 9559).
 
 use super::{Structure, Unit};
 use crate::container::ebml::{Header, MAX_HEADER, header};
@@ -8,7 +8,7 @@ const CLUSTER: u32 = 0x1f43_b675;
 
 #[derive(Debug, Default)]
 pub(super) struct Elements {
-    /// The segment said its size, and so nothing more is to be learnt.
+    /// Whether the Segment declared its size, so that nothing more can be learnt.
     is_known: bool,
 }
 
@@ -24,7 +24,7 @@ impl Structure for Elements {
                 self.is_known = id == SEGMENT;
                 Unit::Len(size.saturating_add(len as u64))
             }
-            // As in a live recording: their children are the next units.
+            // A live recording: the children are the next units.
             Some(Header { id: SEGMENT | CLUSTER, len, size: None }) => Unit::Len(len as u64),
             Some(_) => Unit::Open,
         }

@@ -1,24 +1,24 @@
-//! FLAC: the blocks of metadata, and then frames, which do not tell their length. So each is found by
-//! its header, and the checksum of the last one tells whether it is whole (RFC 9639).
+//! FLAC (RFC 9639): metadata blocks, and then frames, which do not declare their length. Each frame is
+//! found by its header, and the checksum of the last one shows whether it is complete.
 
 use super::frames::id3_len;
 use super::{Incomplete, Structure, Unit};
 
-/// The longest header of a frame, its checksum included (RFC 9639 §9.1).
+/// The maximum length of a frame header, its checksum included (RFC 9639 §9.1).
 const MAX_HEADER: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Flac {
     state: State,
-    /// Samples in all, if the file tells.
+    /// The total number of samples, if the file declares it.
     total: u64,
-    /// Samples of a block, where all blocks are alike.
+    /// The number of samples per block, if it is constant.
     block: u64,
-    /// Bytes that may be the header of a frame: they begin like one.
+    /// Bytes that may be a frame header: they begin like one.
     candidate: Vec<u8>,
-    /// Behind the last frame that was found.
+    /// The number of samples up to the end of the last frame found.
     samples: u64,
-    /// Of all bytes since that frame began.
+    /// The checksum of all bytes since that frame began.
     checksum: u16,
 }
 
@@ -38,7 +38,7 @@ impl Structure for Flac {
                 let Some(header) = bytes.get(..needed) else { return Unit::NeedMore };
                 match id3_len(header) {
                     Some(len) => Unit::Len(len),
-                    // A tag of another kind is in front.
+                    // The file begins with an unknown tag.
                     None if !bytes.starts_with(b"fLaC") => {
                         self.state = State::Frames;
                         Unit::Open
@@ -69,7 +69,7 @@ impl Structure for Flac {
 }
 
 impl Flac {
-    /// A block of metadata (§8.1); the first one, STREAMINFO (§8.2), tells of the frames.
+    /// Parses a metadata block (§8.1); the first one, STREAMINFO (§8.2), describes the frames.
     fn block(&mut self, bytes: &[u8]) -> Unit {
         let Some([kind, len @ ..]) = bytes.first_chunk::<4>() else { return Unit::NeedMore };
         let len = len.iter().fold(0, |len, byte| len << 8 | u64::from(*byte));
@@ -94,7 +94,7 @@ impl Flac {
             return;
         }
         self.candidate.push(byte);
-        // It is recognised by its last byte, the checksum of those before it.
+        // A header is recognised by its last byte, the checksum of the bytes before it.
         let found = (0..self.candidate.len()).find_map(|at| {
             let header = &self.candidate[at..];
             frame_header(header).map(|header| (at, header))
@@ -108,11 +108,10 @@ impl Flac {
         }
     }
 
-    /// The candidate's bytes from `at` on are a header: the number of its frame or first sample, and
-    /// its samples.
+    /// Begins a frame: the candidate's bytes from `at` on are its header.
     fn frame(&mut self, at: usize, Header { number, samples, is_variable }: Header) {
         let begin = if is_variable { number } else { number.saturating_mul(self.block) };
-        // Others look like one by chance.
+        // Other bytes look like a header by chance.
         if begin != self.samples {
             return;
         }
@@ -125,11 +124,11 @@ impl Flac {
 struct Header {
     number: u64,
     samples: u64,
-    /// Whether samples are numbered rather than frames.
+    /// Whether `number` counts samples rather than frames.
     is_variable: bool,
 }
 
-/// Reads the header of a frame (§9.1), if `bytes` are exactly one.
+/// Parses a frame header (§9.1), if `bytes` are exactly one.
 fn frame_header(bytes: &[u8]) -> Option<Header> {
     let (last, header) = bytes.split_last()?;
     if header.len() < 5 || header[0] != 0xff || header[1] & 0xfe != 0xf8 {
@@ -139,7 +138,7 @@ fn frame_header(bytes: &[u8]) -> Option<Header> {
         return None;
     }
     let (code, rate) = (header[2] >> 4, header[2] & 15);
-    // The number is coded as UTF-8 codes letters (§9.1.5).
+    // The number is encoded like a character in UTF-8 (§9.1.5).
     let ones = header[4].leading_ones() as usize;
     let more = match ones {
         0 => 0,
@@ -176,12 +175,12 @@ fn frame_header(bytes: &[u8]) -> Option<Header> {
     (rest.len() == of_rate).then_some(Header { number, samples, is_variable })
 }
 
-/// The checksum of a header: x^8 + x^2 + x + 1 (§9.1.8).
+/// Updates the checksum of a header: x^8 + x^2 + x + 1 (§9.1.8).
 fn crc8(crc: u8, byte: u8) -> u8 {
     (0..8).fold(crc ^ byte, |crc, _| if crc & 0x80 == 0 { crc << 1 } else { crc << 1 ^ 0x07 })
 }
 
-/// The checksum of a frame: x^16 + x^15 + x^2 + 1 (§9.3). It is 0 behind a whole frame.
+/// Updates the checksum of a frame: x^16 + x^15 + x^2 + 1 (§9.3). It is 0 after a complete frame.
 fn crc16(crc: u16, byte: u8) -> u16 {
     const TABLE: [u16; 256] = {
         let mut table = [0; 256];

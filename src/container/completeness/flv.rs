@@ -1,4 +1,4 @@
-//! Flash video: tags that each tell their length and nothing else (Adobe's specification, annex E).
+//! Flash video: tags that declare their lengths (Adobe's specification, annex E).
 
 use super::{Structure, Unit};
 
@@ -18,7 +18,7 @@ impl Structure for Flv {
             // The header has nine bytes, and a size of no tag behind it.
             return if len < 9 { Unit::Open } else { Unit::Len(len + 4) };
         }
-        // Sound, picture or script data; then its length, and behind it that of all of the tag.
+        // Audio, video or script data; its length; and after the data the length of the tag.
         let Some([kind, a, b, c]) = bytes.first_chunk() else { return Unit::NeedMore };
         match kind & 0x1f {
             8 | 9 | 18 => Unit::Len(u64::from(u32::from_be_bytes([0, *a, *b, *c])) + 11 + 4),

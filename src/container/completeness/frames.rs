@@ -1,15 +1,15 @@
-//! Sound without a container: frames, each of which tells its length, and the length of all of them
-//! that the first frame of an MP3 file may tell (the Xing and the VBRI header).
+//! Audio without a container: frames that declare their lengths, and the length of all of them, which
+//! the first frame of an MP3 file may declare (Xing and VBRI header).
 
 use super::{Structure, Unit};
 use crate::container::probe::{self, Format};
 
-/// More of a frame is never needed to know its length.
+/// The number of bytes that suffice to know the length of a frame.
 const HEADER: usize = 10;
 
 pub(super) struct Frames {
     frame_len: fn(&[u8]) -> Option<usize>,
-    /// The first frame of an MP3 file is still to come.
+    /// Whether the first frame of an MP3 file is still to come.
     is_first: bool,
     min_len: u64,
 }
@@ -35,9 +35,9 @@ impl Structure for Frames {
             return Unit::Open;
         };
         if self.is_first {
-            let Some(frame) = bytes.get(..len.min(FACTS)) else { return Unit::NeedMore };
+            let Some(frame) = bytes.get(..len.min(SUMMARY_LEN)) else { return Unit::NeedMore };
             self.is_first = false;
-            self.min_len = all_frames(frame).map_or(0, |len| offset.saturating_add(len.into()));
+            self.min_len = declared_len(frame).map_or(0, |len| offset.saturating_add(len.into()));
         }
         Unit::Len(len as u64)
     }
@@ -51,7 +51,7 @@ impl Structure for Frames {
     }
 }
 
-/// The length of a tag in front of the frames (ID3v2 §3.1), header and footer included.
+/// Returns the length of an ID3v2 tag (§3.1), header and footer included.
 pub(super) fn id3_len(header: &[u8]) -> Option<u64> {
     let [b'I', b'D', b'3', _, _, flags, size @ ..] = header else { return None };
     let size =
@@ -59,17 +59,16 @@ pub(super) fn id3_len(header: &[u8]) -> Option<u64> {
     Some(size + if flags & 0x10 == 0 { 10 } else { 20 })
 }
 
-/// As much of the first frame as may tell of all frames: 36 bytes, and the header behind them.
-const FACTS: usize = 56;
+/// How much of the first frame may hold a summary: 36 bytes, and the header after them.
+const SUMMARY_LEN: usize = 56;
 
-/// The length of all frames, if the first one tells it.
-fn all_frames(frame: &[u8]) -> Option<u32> {
+/// Returns the length of all frames, if the first one declares it.
+fn declared_len(frame: &[u8]) -> Option<u32> {
     let u32_at = |at: usize| Some(u32::from_be_bytes(*frame.get(at..)?.first_chunk()?));
     if frame.get(36..40) == Some(b"VBRI") {
         return u32_at(46);
     }
-    // Behind the header and the side information, whose length depends on the version and on how
-    // many channels there are.
+    // After the header and the side information, whose length depends on version and channels.
     let at = [13, 21, 36]
         .into_iter()
         .find(|at| matches!(frame.get(*at..at + 4), Some(b"Xing" | b"Info")))?;

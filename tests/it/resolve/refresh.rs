@@ -277,7 +277,7 @@ fn refreshing_has_an_end() {
     assert!(asked <= 24, "{asked} requests");
     let again = ask(daemon.address(), "GET", &path, "Range: bytes=-100000\r\n");
     assert_eq!((again.head.status, again.code()), (502, "upstream-status".into()));
-    assert!(again.text().contains("403, and so it did at the same place with a fresh URL"));
+    assert!(again.text().contains("403, and again at the same offset with a fresh URL"));
 
     let directory = tempfile::tempdir().unwrap();
     let before = site.media_requests().len();
