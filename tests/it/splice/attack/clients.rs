@@ -39,7 +39,7 @@ fn who_leaves_leaves_nothing_but_the_plan() {
         assert_eq!(heads.count(), 0, "from {from}: {asked:?}");
     }
     stage.daemon.logs("the client closed the connection");
-    assert!(!stage.daemon.log().contains("was stopped"), "the cause is not in the log");
+    assert!(!stage.daemon.log().contains("was cancelled"), "the cause is not in the log");
 }
 
 #[test]
