@@ -1,8 +1,9 @@
-//! What kind of file begins with these bytes, what is in it, and how long it plays. Pure: bytes in,
-//! verdict out.
+//! [`probe`] recognises the format, tracks, codecs and duration of a file by its first bytes. Pure.
 //!
-//! The verdict is forced on ffmpeg, which therefore never guesses: a playlist dressed as a video
-//! cannot make it open other files. Nothing here allocates by a length that a file claims.
+//! The format is forced on ffmpeg, which therefore never guesses: a playlist disguised as a video cannot
+//! make it open other files.
+//!
+//! **Invariant:** nothing is allocated by a length that a file claims.
 
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -30,12 +31,12 @@ pub use codec::Codec;
 pub(super) use riff::is_placeholder;
 pub use view::{PROBE_SIZE, View};
 
-/// The container formats that we take.
+/// The supported container formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// ISO base media: mp4, m4a, mov (ISO/IEC 14496-12).
     Mp4,
-    /// Matroska restricted to web codecs.
+    /// WebM, the subset of Matroska with web codecs.
     Webm,
     /// Matroska (RFC 9559).
     Matroska,
@@ -53,7 +54,7 @@ pub enum Format {
     Flac,
     /// RIFF/WAVE.
     Wav,
-    /// Wave64, WAVE with wide sizes.
+    /// Wave64: WAVE with 64-bit sizes.
     Wave64,
     /// AIFF.
     Aiff,
@@ -64,81 +65,81 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether nothing but the frames of one codec is in it.
+    /// Returns whether the format consists of frames of one codec only.
     pub fn is_raw(self) -> bool {
         matches!(self, Format::Mp3 | Format::Adts | Format::Ac3 | Format::Eac3)
     }
 }
 
-/// What is known of a file from its first bytes.
+/// The facts about a file that its first bytes reveal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbeInfo {
-    /// Its container.
+    /// The container format.
     pub format: Format,
-    /// When it begins to play, on its own clock: 0 for nearly all, later for what was cut out of
-    /// something longer.
+    /// The presentation time at which the file begins: 0 for nearly all, later for a cutout of a longer
+    /// recording.
     pub begin: Duration,
-    /// Until when it plays, on that clock, if it says so this early.
+    /// The presentation time at which the file ends, if it is known this early.
     pub end: Option<Duration>,
-    /// The same of its first picture track, if that is told apart.
+    /// The end of the first video track, if it is known separately.
     pub video_end: Option<Duration>,
-    /// The same of its first sound track.
+    /// The end of the first audio track, if it is known separately.
     pub audio_end: Option<Duration>,
-    /// Whether its timestamps may be moved against what its packets say (edit lists, codec
-    /// delay), or begin elsewhere than at 0. Only a whole and simple MP4 index can deny it.
+    /// Whether presentation times may differ from the timestamps of packets (edit lists, codec delay),
+    /// or may begin elsewhere than at 0. Only a complete and simple MP4 index can rule it out.
     pub shifted: bool,
-    /// Of an Opus track: how many samples of 1/48000 s at its start are not to be heard.
+    /// The pre-skip of an Opus track: samples of 1/48000 s at its start that are not presented.
     pub pre_skip: Option<NonZeroU16>,
-    /// Whether there is a picture in it, if that is known.
+    /// Whether the file has video, if known.
     pub has_picture: Option<bool>,
-    /// Whether it is an MP4 whose samples are in fragments.
+    /// Whether the file is a fragmented MP4.
     pub in_fragments: bool,
-    /// How its first picture track is coded, if that is known.
+    /// The codec of the first video track, if known.
     pub video: Option<Codec>,
-    /// What MP4 calls that track, if all parameter sets of its video stand in its description.
+    /// The sample entry type for that track, if its description has all parameter sets.
     pub sample_entry: Option<SampleEntry>,
-    /// How its first sound track is coded.
+    /// The codec of the first audio track, if known.
     pub audio: Option<Codec>,
-    /// Whether its index comes before its media, as it must to be joined while it arrives.
+    /// Whether the index precedes the media, as joining while downloading requires.
     pub index_first: bool,
-    /// Whether its samples are encrypted; nothing if its index is so long that it may tell of more
-    /// tracks than were seen.
+    /// Whether the samples are encrypted; `None` if the index is so long that it may describe more
+    /// tracks than were read.
     pub is_encrypted: Option<bool>,
-    /// So many bytes in front are of no use to a demuxer.
+    /// The number of first bytes to withhold from a demuxer.
     pub skip: u64,
-    /// From this byte on they are of no use to it either: it may end before it has read them.
+    /// The offset from which bytes are of no use to a demuxer: it may end before it has read them.
     pub until: u64,
-    /// A size in its head that its writer did not know.
+    /// A correction of a size in the header that the writer did not know.
     pub header_patch: Option<HeaderPatch>,
 }
 
-/// A number in a file's head, and what it should be.
+/// A number in the header of a file, and its correct value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeaderPatch {
-    /// Where it is.
+    /// The offset.
     pub at: u32,
-    /// What it should be.
+    /// The correct value.
     pub value: u64,
-    /// Whether it has eight bytes, and not four.
+    /// Whether the field has eight bytes rather than four.
     pub is_wide: bool,
 }
 
 impl HeaderPatch {
-    /// Puts it right in `bytes`, which begin the file.
+    /// Corrects `bytes`, the first bytes of the file.
     pub fn apply(&self, bytes: &mut [u8]) {
         let value = self.value.to_le_bytes();
-        let narrow = u32::try_from(self.value).unwrap_or(u32::MAX).to_le_bytes();
-        let value = if self.is_wide { &value[..] } else { &narrow[..] };
-        let place =
+        let low_bytes = u32::try_from(self.value).unwrap_or(u32::MAX).to_le_bytes();
+        let value = if self.is_wide { &value[..] } else { &low_bytes[..] };
+        let field =
             usize::try_from(self.at).ok().and_then(|at| bytes.get_mut(at..at + value.len()));
-        if let Some(place) = place {
-            place.copy_from_slice(value);
+        if let Some(field) = field {
+            field.copy_from_slice(value);
         }
     }
 }
 
 impl ProbeInfo {
-    /// A file of which nothing is known but its container.
+    /// Returns the info of a file of which only the format is known.
     pub(crate) fn of(format: Format) -> ProbeInfo {
         let may_have = matches!(
             format,
@@ -166,33 +167,33 @@ impl ProbeInfo {
     }
 }
 
-/// One track with what is known of its file.
+/// A track and the info about its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbedInput {
-    /// Picture or sound.
+    /// Video or audio.
     pub kind: TrackKind,
-    /// What its first bytes say.
+    /// The info about its file.
     pub probe: ProbeInfo,
 }
 
-/// The outcome of a look at a file.
+/// The result of probing a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probe {
-    /// More bytes of its front are needed to tell.
+    /// More of the first bytes are needed.
     NeedMore,
-    /// The bytes at this offset are.
+    /// The bytes at this offset are needed.
     At(u64),
-    /// It can be joined.
+    /// The file can be joined.
     Recognised(ProbeInfo),
-    /// It cannot.
+    /// The file cannot be joined.
     Unsupported(InputError),
 }
 
-/// Looks at what is seen of a file. It asks for more of the front only while that may still come, and
-/// never twice for the same place.
+/// Probes the bytes in `view`. It requests more of the first bytes only while they may still arrive, and
+/// never requests the same offset twice.
 pub fn probe(view: &View<'_>) -> Probe {
     match recognise(view) {
-        Ok(head) => Probe::Recognised(head),
+        Ok(info) => Probe::Recognised(info),
         Err(Probe::NeedMore) if view.all => {
             Probe::Unsupported(InputError::NotMedia(looks_like(view.front)))
         }
@@ -201,10 +202,10 @@ pub fn probe(view: &View<'_>) -> Probe {
 }
 
 fn recognise(view: &View<'_>) -> Result<ProbeInfo, Probe> {
-    let bytes = view.need(0, ENOUGH)?;
+    let bytes = view.need(0, MIN_PROBE)?;
     let refused = |what| Err(Probe::Unsupported(InputError::NotMedia(what)));
     match bytes {
-        [] => return refused("it is empty"),
+        [] => return refused("the response is empty"),
         [0x1a, 0x45, 0xdf, 0xa3, ..] => return matroska::sniff(view),
         [b'O', b'g', b'g', b'S', ..] => return ogg::sniff(view),
         [b'F', b'L', b'V', 1, ..] => return flv::sniff(view),
@@ -215,41 +216,41 @@ fn recognise(view: &View<'_>) -> Result<ProbeInfo, Probe> {
         _ if mp4::begins(bytes) => return mp4::sniff(view),
         _ => {}
     }
-    if let Some(what) = named(bytes) {
+    if let Some(what) = known_unsupported(bytes) {
         return refused(what);
     }
-    let front = tags::pass(view)?;
+    let front = tags::skip(view)?;
     if view.need(front.end, 4)?.starts_with(b"fLaC") {
         return Ok(ProbeInfo { skip: front.foreign, ..flac::sniff(view, front.end)? });
     }
     match frames::sniff(view)? {
-        Some(head) => Ok(head),
+        Some(info) => Ok(info),
         None => refused(looks_like(bytes)),
     }
 }
 
-/// Bytes after which a file that is none of ours has shown it.
-const ENOUGH: usize = 16;
+/// The number of bytes by which an unsupported file is recognised.
+const MIN_PROBE: usize = 16;
 
-/// What begins like this, if it is something that is often met and never taken.
-fn named(bytes: &[u8]) -> Option<&'static str> {
+/// Returns what begins like this, if it is a common file type that is not supported.
+fn known_unsupported(bytes: &[u8]) -> Option<&'static str> {
     let text = bytes.trim_ascii_start();
     let begins =
         |with: &[u8]| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     if begins(b"#EXTM3U") {
-        Some("it is an HLS playlist, not a media file")
+        Some("it is an HLS playlist")
     } else if begins(b"<MPD") || begins(b"<?xml") {
-        Some("it is an XML document (a DASH manifest?), not a media file")
+        Some("it is an XML document (a DASH manifest?)")
     } else if begins(b"<!doctype") || begins(b"<html") {
-        Some("it is a web page, not a media file")
+        Some("it is a web page")
     } else if begins(b"{") || begins(b"[") {
-        Some("it is JSON, not a media file")
+        Some("it is JSON")
     } else if bytes.starts_with(b"RIFF") && bytes.get(8..11) == Some(b"AVI") {
-        Some("it is an AVI file, which cannot be joined while it arrives")
+        Some("it is an AVI file, which cannot be joined while it is downloaded")
     } else if bytes.starts_with(&[0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11]) {
-        Some("it is a Windows Media file (ASF), which is not taken")
+        Some("it is a Windows Media file (ASF), which is not supported")
     } else if bytes.starts_with(&[0, 0, 1, 0xba]) {
-        Some("it is an MPEG program stream, which is not taken")
+        Some("it is an MPEG program stream, which is not supported")
     } else if bytes.starts_with(b"RIFF") || bytes.starts_with(b".RMF") || bytes.starts_with(b"PK") {
         Some(UNKNOWN)
     } else {
@@ -261,37 +262,37 @@ fn not_media(what: &'static str) -> Probe {
     Probe::Unsupported(InputError::NotMedia(what))
 }
 
-const NEITHER: InputError = InputError::NotMedia("there is neither video nor audio in it");
+const NEITHER: InputError = InputError::NotMedia("it has neither video nor audio");
 
-const UNKNOWN: &str = "it is no container that we know (mp4, webm, mkv, ogg, flv, mp3, aac, ac3, flac, wav, aiff, au)";
+const UNKNOWN: &str = "it is in no supported container (mp4, webm, mkv, ogg, flv, mp3, aac, ac3, flac, wav, aiff, au)";
 
-/// A word for people about something that is not media.
+/// Returns a description for people of a file that is not media.
 fn looks_like(bytes: &[u8]) -> &'static str {
-    named(bytes).unwrap_or(UNKNOWN)
+    known_unsupported(bytes).unwrap_or(UNKNOWN)
 }
 
-/// The pre-skip in an identification header (RFC 7845 §5.1).
+/// Returns the pre-skip in an Opus identification header (RFC 7845 §5.1).
 fn opus_head(bytes: &[u8]) -> Option<NonZeroU16> {
     let rest = bytes.strip_prefix(b"OpusHead")?;
     NonZeroU16::new(u16::from_le_bytes(*rest.get(2..)?.first_chunk()?))
 }
 
-/// How long the frame of AAC is that these bytes begin with.
+/// Returns the length of the AAC frame at the start of `bytes`.
 pub(super) fn adts_frame_len(bytes: &[u8]) -> Option<usize> {
     mpeg_audio::adts(bytes).map(|frame| frame.len)
 }
 
-/// The same of MPEG audio.
+/// Returns the length of the MPEG audio frame at the start of `bytes`.
 pub(super) fn mpeg_frame_len(bytes: &[u8]) -> Option<usize> {
     mpeg_audio::frame(bytes).map(|frame| frame.len)
 }
 
-/// The same of AC-3 of either kind.
+/// Returns the length of the AC-3 or E-AC-3 frame at the start of `bytes`.
 pub(super) fn ac3_frame_len(bytes: &[u8]) -> Option<usize> {
     ac3::frame(bytes).map(|frame| frame.len)
 }
 
-/// Seconds from a count of ticks, if the count means anything.
+/// Converts ticks to a duration; `None` if it would be 0 or out of range.
 fn from_ticks(ticks: u64, per_second: u64) -> Option<Duration> {
     if ticks == 0 || per_second == 0 {
         return None;
@@ -323,8 +324,10 @@ mod tests {
         assert!(refusal(b"\n <!DOCTYPE html><html>").contains("web page"));
         assert!(refusal(b"{\"error\": \"no\"}").contains("JSON"));
         assert!(refusal(b"<?xml version='1.0'?><MPD>").contains("XML"));
-        assert!(refusal(b"\xff\xd8\xff\xe0 a picture").contains("no container"));
-        assert!(refusal(b"ffconcat version 1.0\nfile /etc/passwd").contains("no container"));
+        assert!(refusal(b"\xff\xd8\xff\xe0 a picture").contains("no supported container"));
+        assert!(
+            refusal(b"ffconcat version 1.0\nfile /etc/passwd").contains("no supported container")
+        );
     }
 
     #[test]

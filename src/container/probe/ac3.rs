@@ -1,9 +1,9 @@
-//! Frames of AC-3 and of Enhanced AC-3 (ETSI TS 102 366 §4.3 and §E.1.2).
+//! Parses the headers of AC-3 and Enhanced AC-3 frames (ETSI TS 102 366 §4.3 and §E.1.2).
 
 use super::Codec;
 use super::frames::Frame;
 
-/// The frame that these bytes begin with. Both kinds have `bsid` at the same place.
+/// Parses the frame header at the start of `bytes`. Both kinds have `bsid` at the same offset.
 pub(super) fn frame(bytes: &[u8]) -> Option<Frame> {
     let [0x0b, 0x77, b2, b3, b4, b5, ..] = *bytes else { return None };
     match b5 >> 3 {
@@ -20,10 +20,10 @@ fn plain(b4: u8, bsid: u8) -> Option<Frame> {
         [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640];
     let code = usize::from(b4 & 0x3f);
     let (full, bits) = (*RATES.get(usize::from(b4 >> 6))?, *KILOBITS.get(code / 2)? * 1000);
-    // Words of 16 bits; at 44.1 kHz they do not come out even, and every other frame has one more.
+    // The length is in 16-bit words; at 44.1 kHz every other frame has one more.
     let extra = if full == 44_100 { code as u32 & 1 } else { 0 };
     let len = (bits * 96 / full + extra) as usize * 2;
-    // Two more of them halve and quarter the rate.
+    // A `bsid` of 9 or 10 halves or quarters the rate.
     let rate = full >> bsid.saturating_sub(8);
     Some(Frame { codec: Codec::Ac3, len, samples: 1536, rate, same: u32::from(b4 >> 6), bits })
 }
@@ -35,7 +35,7 @@ fn enhanced(b2: u8, b3: u8, b4: u8) -> Option<Frame> {
         3 => (*RATES.get(usize::from(b4 >> 4 & 3))? / 2, 6),
         _ => (RATES[code], [1, 2, 3, 6][usize::from(b4 >> 4 & 3)]),
     };
-    // A dependent substream adds channels to the frame before it, another programme is not played.
+    // A dependent substream adds channels to the frame before it; another programme is not played.
     let (kind, substream) = (b2 >> 6, b2 >> 3 & 7);
     let is_own = matches!(kind, 0 | 2) && substream == 0;
     let samples = if is_own { blocks * 256 } else { 0 };

@@ -1,8 +1,8 @@
-//! How the samples of a track are coded, as its container names it, and which containers take that.
+//! [`Codec`] identifies codecs by their names in containers, and knows which containers take them.
 
 use std::fmt;
 
-/// A codec that is known by its name in a container.
+/// A codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
     /// AVC, ISO/IEC 14496-10.
@@ -47,10 +47,10 @@ pub enum Codec {
     Vorbis,
     /// Speex.
     Speex,
-    /// Samples that are not compressed.
+    /// Uncompressed samples.
     Pcm,
-    /// The same as ISO/IEC 23003-5 describes them, if not as 16 bits in little-endian order: for that an
-    /// ffmpeg takes them that does not read the description (before 6.1).
+    /// Uncompressed samples of ISO/IEC 23003-5 other than 16-bit little-endian, which is what an ffmpeg
+    /// before 6.1 takes them for without reading the description.
     IsoPcm,
     /// DTS.
     Dts,
@@ -58,12 +58,12 @@ pub enum Codec {
     TrueHd,
     /// MPEG-H 3D audio, ISO/IEC 23008-3.
     MpegH,
-    /// One that is not among these.
+    /// Any other codec.
     Other,
 }
 
 impl Codec {
-    /// Whether MP4 has a place for it that players look at.
+    /// Returns whether MP4 can hold the codec in a form that players support.
     pub fn fits_mp4(self) -> bool {
         use Codec::*;
         matches!(
@@ -88,19 +88,19 @@ impl Codec {
         )
     }
 
-    /// Whether it is one of WebM's (WebM Container Guidelines).
+    /// Returns whether WebM allows the codec (WebM Container Guidelines).
     pub fn fits_webm(self) -> bool {
         matches!(self, Codec::Vp8 | Codec::Vp9 | Codec::Av1 | Codec::Opus | Codec::Vorbis)
     }
 
-    /// Whether the head of a file says all of it that the head of an MP4 must say. Of the others
-    /// ffmpeg has to see a packet first.
+    /// Returns whether the header of a file has everything that the header of an MP4 needs. For other
+    /// codecs ffmpeg has to see a packet first.
     pub fn is_described(self) -> bool {
         use Codec::*;
         matches!(self, H264 | Hevc | Av1 | Mpeg4 | Aac | Mp3 | Alac | Flac | Opus)
     }
 
-    /// By the type of its sample entry (ISO/IEC 14496-12 §8.5.2; mp4ra.org), all of which is `entry`.
+    /// Returns the codec of a sample entry (ISO/IEC 14496-12 §8.5.2; mp4ra.org) with this type and payload.
     pub(super) fn of_sample_entry(kind: [u8; 4], entry: &[u8]) -> Codec {
         match &kind {
             b"avc1" | b"avc2" | b"avc3" | b"avc4" | b"dva1" | b"dvav" => Codec::H264,
@@ -117,7 +117,7 @@ impl Codec {
             },
             b"mp4a" => match object_type(entry) {
                 Some(0x40 | 0x66..=0x68) | None => Codec::Aac,
-                // Both say so of layer II and III alike.
+                // Both values are used for layer II and III alike.
                 Some(0x69 | 0x6b) => Codec::Mp3,
                 Some(0xa5) => Codec::Ac3,
                 Some(0xa6) => Codec::Eac3,
@@ -144,7 +144,7 @@ impl Codec {
         }
     }
 
-    /// By its CodecID (RFC 9559 §5.1.4.1.21 and its registry).
+    /// Returns the codec of a CodecID (RFC 9559 §5.1.4.1.21 and its registry).
     pub(super) fn of_codec_id(id: &[u8]) -> Codec {
         match id {
             b"V_MPEG4/ISO/AVC" => Codec::H264,
@@ -174,7 +174,7 @@ impl Codec {
         }
     }
 
-    /// By a name that `ffmpeg` says when it tells of a stream.
+    /// Returns the codec with this name in ffmpeg's description of a stream.
     pub fn of_ffmpeg_name(name: &str) -> Codec {
         match name {
             "h264" => Codec::H264,
@@ -206,9 +206,9 @@ impl Codec {
         }
     }
 
-    /// Whether a track that is said to be of this codec may be of the `other` to whoever reads its
-    /// packets: some go by the name of a relative, and what is made for S/PDIF lies in PCM (IEC
-    /// 61937). Of what has no name here, nothing is known.
+    /// Returns whether a track declared as this codec may turn out to be `other` by its packets: some
+    /// are declared as a related codec, and S/PDIF streams lie in PCM (IEC 61937). Nothing is known
+    /// about [`Codec::Other`].
     pub fn may_be(self, other: Codec) -> bool {
         use Codec::*;
         let family = |codec| match codec {

@@ -1,20 +1,20 @@
-//! Native FLAC (RFC 9639): how long it plays stands in its first block of metadata.
+//! Probes native FLAC (RFC 9639), whose first metadata block has the duration.
 
 use std::time::Duration;
 
 use super::{Codec, Format, Probe, ProbeInfo, View, from_ticks};
 
-/// The mark, the header of STREAMINFO, and as much of it as is read (§8.2).
-const HEAD: usize = 4 + 4 + 18;
+/// The length of the signature, the header of STREAMINFO, and as much of it as is read (§8.2).
+const HEADER_LEN: usize = 4 + 4 + 18;
 
-/// What a file says that has its mark at `at`.
+/// Probes a file with its signature at `at`.
 pub(super) fn sniff(view: &View<'_>, at: u64) -> Result<ProbeInfo, Probe> {
-    let duration = stream_info(view.need(at, HEAD)?);
+    let duration = stream_info(view.need(at, HEADER_LEN)?);
     Ok(ProbeInfo { end: duration, audio: Some(Codec::Flac), ..ProbeInfo::of(Format::Flac) })
 }
 
 fn stream_info(bytes: &[u8]) -> Option<Duration> {
-    // 20 bits of sampling rate, 3 of channels, 5 of sample size, and then 36 of their number.
+    // 20 bits of sample rate, 3 of channels, 5 of sample size, and 36 of the number of samples.
     let bits = u64::from_be_bytes(*bytes.get(4 + 4 + 10..)?.first_chunk()?);
     let (rate, samples) = (bits >> 44, bits & 0xf_ffff_ffff);
     if bytes[4] & 0x7f != 0 { None } else { from_ticks(samples, rate) }

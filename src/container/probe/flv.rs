@@ -1,24 +1,23 @@
-//! Flash video (Adobe's specification, version 10.1, annex E).
+//! Probes Flash video (Adobe's specification, version 10.1, annex E).
 
 use std::time::Duration;
 
 use super::{Codec, Format, Probe, ProbeInfo, View};
 
-/// The header, and behind it the size of the tag before the first, which there is not.
+/// The length of the header, and of the "previous tag size" after it.
 const HEADER: u64 = 9 + 4;
-/// A header of a tag, without what is in it.
+/// The length of the header of a tag.
 const TAG: u64 = 11;
-/// So many tags tell of the tracks.
-const MOST_TAGS: usize = 16;
+/// The maximum number of tags that are read to find the codecs.
+const MAX_TAGS: usize = 16;
 
 pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
     let flags = view.need(0, 9)?.get(4).copied().unwrap_or_default();
-    let (has_picture, has_sound) = (flags & 1 != 0, flags & 4 != 0);
-    let mut head = ProbeInfo { has_picture: Some(has_picture), ..ProbeInfo::of(Format::Flv) };
+    let (has_video, has_audio) = (flags & 1 != 0, flags & 4 != 0);
+    let mut info = ProbeInfo { has_picture: Some(has_video), ..ProbeInfo::of(Format::Flv) };
     let mut at = HEADER;
-    for _ in 0..MOST_TAGS {
-        let is_known =
-            (head.video.is_some() || !has_picture) && (head.audio.is_some() || !has_sound);
+    for _ in 0..MAX_TAGS {
+        let is_known = (info.video.is_some() || !has_video) && (info.audio.is_some() || !has_audio);
         if is_known {
             break;
         }
@@ -27,20 +26,20 @@ pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
         let len = u64::from(u32::from_be_bytes([0, a, b, c]));
         let first = bytes.get(TAG as usize).copied();
         match (kind & 0x1f, first) {
-            (8, Some(first)) => head.audio = Some(sound(first)),
-            (9, Some(first)) => head.video = Some(picture(first)),
+            (8, Some(first)) => info.audio = Some(audio_codec(first)),
+            (9, Some(first)) => info.video = Some(video_codec(first)),
             (18, _) => {
-                let most = usize::try_from(len).unwrap_or(usize::MAX).min(4 << 10);
-                head.end = duration(view.want(at + TAG, most)?);
+                let script_len = usize::try_from(len).unwrap_or(usize::MAX).min(4 << 10);
+                info.end = duration(view.want(at + TAG, script_len)?);
             }
             _ => {}
         }
         at += TAG + len + 4;
     }
-    Ok(head)
+    Ok(info)
 }
 
-fn sound(first: u8) -> Codec {
+fn audio_codec(first: u8) -> Codec {
     match first >> 4 {
         0 | 3 => Codec::Pcm,
         2 | 14 => Codec::Mp3,
@@ -50,8 +49,8 @@ fn sound(first: u8) -> Codec {
     }
 }
 
-fn picture(first: u8) -> Codec {
-    // The mark of an extended header, which names the codec by four letters.
+fn video_codec(first: u8) -> Codec {
+    // The flag of an extended header, which names the codec by a four-character code.
     if first & 0x80 != 0 {
         return Codec::Other;
     }
@@ -63,7 +62,7 @@ fn picture(first: u8) -> Codec {
     }
 }
 
-/// What onMetaData says: a number (AMF 0, type 0) of this name.
+/// Returns the duration in onMetaData: a number (AMF 0, type 0) of this name.
 fn duration(script: &[u8]) -> Option<Duration> {
     const NAME: &[u8] = b"\0\x08duration\0";
     let at = script.windows(NAME.len()).position(|window| window == NAME)?;

@@ -1,9 +1,9 @@
-//! Frames of MPEG audio, and of AAC in ADTS.
+//! Parses the headers of MPEG audio frames, and of AAC frames in ADTS.
 
 use super::Codec;
 use super::frames::Frame;
 
-/// ISO/IEC 13818-7 §6.2: the frame length stands in 13 bits of the ADTS header.
+/// Parses an ADTS header (ISO/IEC 13818-7 §6.2), which has the frame length in 13 bits.
 pub(super) fn adts(bytes: &[u8]) -> Option<Frame> {
     const RATES: [u32; 13] = [
         96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025,
@@ -19,11 +19,12 @@ pub(super) fn adts(bytes: &[u8]) -> Option<Frame> {
     is_frame.then_some(Frame { codec: Codec::Aac, len, samples, rate, same, bits: 0 })
 }
 
-/// ISO/IEC 11172-3 §2.4.1.3 and 13818-3: the length follows from bit rate and sampling rate.
+/// Parses an MPEG audio header (ISO/IEC 11172-3 §2.4.1.3 and 13818-3): the length follows from bit rate
+/// and sample rate.
 pub(super) fn frame(bytes: &[u8]) -> Option<Frame> {
     let [0xff, b1, b2, ..] = *bytes else { return None };
     let (version, layer) = (b1 >> 3 & 3, b1 >> 1 & 3);
-    // From here on layers have the numbers that they are called by.
+    // From here on `layer` is the layer's usual number minus one.
     let (codec, layer) = match layer {
         3 => (Codec::Mp1, 0),
         2 => (Codec::Mp2, 1),
@@ -58,46 +59,46 @@ pub(super) fn frame(bytes: &[u8]) -> Option<Frame> {
     is_frame.then_some(Frame { codec, len: len as usize, samples, rate, same, bits })
 }
 
-/// Kilobits a second of MPEG-1, by layer.
+/// Kilobits per second in MPEG-1, by layer.
 const FULL_RATES: [[u32; 15]; 3] = [
     [0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
     [0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
     [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
 ];
-/// The same of MPEG-2 and 2.5.
+/// Kilobits per second in MPEG-2 and 2.5, by layer.
 const HALF_RATES: [[u32; 15]; 3] = [
     [0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256],
     [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
     [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
 ];
 
-/// How many frames the first one says that there are, if it is a summary instead of sound: that of
-/// Xing and LAME, behind the side information, or that of Fraunhofer (VBRI), always at one place.
-pub(super) fn frames_told(bytes: &[u8], codec: Codec) -> Option<u32> {
+/// Returns the number of frames that the first one declares, if it is a summary instead of audio: that
+/// of Xing and LAME, after the side information, or that of Fraunhofer (VBRI), at a fixed offset.
+pub(super) fn declared_frames(bytes: &[u8], codec: Codec) -> Option<u32> {
     let [_, b1, _, b3, ..] = *bytes else { return None };
     if codec != Codec::Mp3 {
         return None;
     }
     let is_full = b1 >> 3 & 3 == 3;
     let is_mono = b3 >> 6 == 3;
-    let side = match (is_full, is_mono) {
+    let side_info = match (is_full, is_mono) {
         (true, false) => 32,
         (true, true) | (false, false) => 17,
         (false, true) => 9,
     };
-    // A sum of the frame may stand in front.
-    let sum = if b1 & 1 == 0 { 2 } else { 0 };
+    // A checksum may precede the side information.
+    let checksum = if b1 & 1 == 0 { 2 } else { 0 };
     let number = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
-    let xing = [4 + side, 4 + sum + side]
+    let xing = [4 + side_info, 4 + checksum + side_info]
         .into_iter()
         .find(|at| bytes.get(*at..*at + 4).is_some_and(|mark| mark == b"Xing" || mark == b"Info"));
-    let told = match xing {
+    let declared = match xing {
         Some(at) if number(at + 4)? & 1 == 1 => number(at + 8),
         Some(_) => None,
         None if bytes.get(36..40)? == b"VBRI" => number(36 + 14),
         None => None,
     };
-    told.filter(|frames| *frames > 0)
+    declared.filter(|frames| *frames > 0)
 }
 
 #[cfg(test)]

@@ -1,33 +1,33 @@
-//! Ogg (RFC 3533): what its streams are stands in their first pages, which all come first, and when
-//! it ends in its last.
+//! Probes Ogg (RFC 3533): the first pages, which come before all others, describe the streams, and the
+//! last page has the duration.
 
 use std::num::NonZeroU16;
 use std::time::Duration;
 
 use super::{Codec, Format, Probe, ProbeInfo, View, from_ticks};
 
-/// The header of a page, without its table of segments.
+/// The length of a page header without its segment table.
 const PAGE: usize = 27;
-/// No more streams are in a file.
-const MOST_STREAMS: usize = 16;
-/// Where the last page is looked for: none is longer.
+/// The maximum number of streams.
+const MAX_STREAMS: usize = 16;
+/// How much of the end is searched for the last page: no page is longer.
 const TAIL: u64 = 64 << 10;
 
-/// What the first page of a stream says of it.
+/// The facts in the first page of a stream.
 #[derive(Clone, Copy)]
 struct Stream {
     serial: u32,
     codec: Codec,
-    /// Whether it is one of pictures; `None` if it is neither that nor sound.
-    is_picture: Option<bool>,
-    /// Samples a second, of sound.
+    /// Whether the stream is video; `None` if it is neither video nor audio.
+    is_video: Option<bool>,
+    /// Samples per second of audio.
     rate: u64,
     skip: u16,
 }
 
 pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
     let (mut at, mut streams) = (0, Vec::new());
-    for _ in 0..MOST_STREAMS {
+    for _ in 0..MAX_STREAMS {
         let page = view.need(at, PAGE)?;
         let is_first = page.starts_with(b"OggS") && page.get(5).is_some_and(|flags| flags & 2 != 0);
         let Some(segments) = page.get(26).filter(|_| is_first).copied() else { break };
@@ -41,27 +41,27 @@ pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
         streams.extend(stream(packet, u32::from_le_bytes(serial.unwrap_or_default())));
         at += (head + len) as u64;
     }
-    let of = |wanted| streams.iter().find(|stream| stream.is_picture == Some(wanted)).copied();
-    let (picture, sound) = (of(true), of(false));
-    let opus = sound.filter(|sound| sound.codec == Codec::Opus);
-    let duration = match sound.filter(|_| picture.is_none()) {
-        Some(sound) => last(view, sound)?,
+    let of = |wanted| streams.iter().find(|stream| stream.is_video == Some(wanted)).copied();
+    let (video, audio) = (of(true), of(false));
+    let opus = audio.filter(|audio| audio.codec == Codec::Opus);
+    let duration = match audio.filter(|_| video.is_none()) {
+        Some(audio) => stream_end(view, audio)?,
         None => None,
     };
     Ok(ProbeInfo {
         end: duration,
-        video: picture.map(|stream| stream.codec),
-        audio: sound.map(|stream| stream.codec),
-        has_picture: Some(picture.is_some()),
+        video: video.map(|stream| stream.codec),
+        audio: audio.map(|stream| stream.codec),
+        has_picture: Some(video.is_some()),
         pre_skip: opus.and_then(|opus| NonZeroU16::new(opus.skip)),
         ..ProbeInfo::of(Format::Ogg)
     })
 }
 
-/// By its first packet, as the mappings of the codecs have it (RFC 7845 §5.1 for Opus).
+/// Recognises a stream by its first packet, by the mappings of the codecs (RFC 7845 §5.1 for Opus).
 fn stream(packet: &[u8], serial: u32) -> Option<Stream> {
-    let sound = |codec, rate| Stream { serial, codec, is_picture: Some(false), rate, skip: 0 };
-    let picture = |codec| Stream { serial, codec, is_picture: Some(true), rate: 0, skip: 0 };
+    let audio = |codec, rate| Stream { serial, codec, is_video: Some(false), rate, skip: 0 };
+    let video = |codec| Stream { serial, codec, is_video: Some(true), rate: 0, skip: 0 };
     let rate = |at: usize| {
         let rate = packet.get(at..).and_then(|rest| rest.first_chunk()).copied();
         u64::from(u32::from_le_bytes(rate.unwrap_or_default()))
@@ -70,27 +70,25 @@ fn stream(packet: &[u8], serial: u32) -> Option<Stream> {
         [b'O', b'p', b'u', b's', b'H', b'e', b'a', b'd', ..] => {
             let skip = packet.get(10..).and_then(|rest| rest.first_chunk()).copied();
             let skip = u16::from_le_bytes(skip.unwrap_or_default());
-            Stream { skip, ..sound(Codec::Opus, 48_000) }
+            Stream { skip, ..audio(Codec::Opus, 48_000) }
         }
-        [1, b'v', b'o', b'r', b'b', b'i', b's', ..] => sound(Codec::Vorbis, rate(12)),
+        [1, b'v', b'o', b'r', b'b', b'i', b's', ..] => audio(Codec::Vorbis, rate(12)),
         [0x7f, b'F', b'L', b'A', b'C', ..] => {
-            // The native head stands behind nine bytes, STREAMINFO's rate in its 20 bits there.
+            // The native header follows nine bytes; STREAMINFO has the rate in 20 bits.
             let bits = packet.get(9 + 18..).and_then(|rest| rest.first_chunk::<4>());
             let rate = u64::from(u32::from_be_bytes(bits.copied().unwrap_or_default()) >> 12);
-            sound(Codec::Flac, rate)
+            audio(Codec::Flac, rate)
         }
-        [b'S', b'p', b'e', b'e', b'x', b' ', ..] => sound(Codec::Speex, rate(36)),
-        [0x80, b't', b'h', b'e', b'o', b'r', b'a', ..] => picture(Codec::Theora),
-        [b'O', b'V', b'P', b'8', b'0', ..] => picture(Codec::Vp8),
-        [b'B', b'B', b'C', b'D', ..] | [1, b'v', b'i', b'd', b'e', b'o', ..] => {
-            picture(Codec::Other)
-        }
+        [b'S', b'p', b'e', b'e', b'x', b' ', ..] => audio(Codec::Speex, rate(36)),
+        [0x80, b't', b'h', b'e', b'o', b'r', b'a', ..] => video(Codec::Theora),
+        [b'O', b'V', b'P', b'8', b'0', ..] => video(Codec::Vp8),
+        [b'B', b'B', b'C', b'D', ..] | [1, b'v', b'i', b'd', b'e', b'o', ..] => video(Codec::Other),
         _ => return None,
     })
 }
 
-/// When a stream of sound ends: the position that its last page tells, in samples.
-fn last(view: &View<'_>, of: Stream) -> Result<Option<Duration>, Probe> {
+/// Returns the end of an audio stream by the granule position of its last page, in samples.
+fn stream_end(view: &View<'_>, of: Stream) -> Result<Option<Duration>, Probe> {
     let Some(len) = view.len else { return Ok(None) };
     let from = len.saturating_sub(TAIL);
     let bytes = view.want(from, (len - from) as usize)?;

@@ -1,30 +1,30 @@
-//! Tags in front of raw frames: ID3v2 and APEv2, any number of them, and the padding behind them.
+//! Skips tags before raw frames: ID3v2 and APEv2, any number of them, and the padding after them.
 //!
-//! Only their lengths are read. A picture in one may hold any bytes at all, those of frames too.
+//! Only their lengths are read. A cover in a tag may contain any bytes, also those of frames.
 
 use super::{Probe, View};
 
-/// No file has more tags in front.
-const MOST_TAGS: usize = 8;
-/// So many zeros may follow the last one: some writers pad by whole pages.
-const LONGEST_PADDING: usize = 32 << 10;
+/// The maximum number of tags before the frames.
+const MAX_TAGS: usize = 8;
+/// The maximum number of zeros after the last tag: some writers pad by full pages.
+const MAX_PADDING: usize = 32 << 10;
 
-/// Where the media begin, and what is in front of them.
+/// The tags before the media.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Front {
-    /// Behind all tags, and the zeros behind them.
+    /// The offset after all tags and the zeros after them.
     pub(super) end: u64,
-    /// How much of that is of no use to a demuxer: all up to the last tag that is not ID3.
+    /// The number of bytes of no use to a demuxer: all up to the last tag that is not ID3.
     pub(super) foreign: u64,
     /// Whether there is any tag.
     pub(super) is_tagged: bool,
 }
 
-/// Passes by the tags at the beginning of a file.
-pub(super) fn pass(view: &View<'_>) -> Result<Front, Probe> {
+/// Skips the tags at the beginning of a file.
+pub(super) fn skip(view: &View<'_>) -> Result<Front, Probe> {
     let mut front = Front::default();
-    for _ in 0..MOST_TAGS {
-        let bytes = view.need(front.end, LONGEST_HEADER)?;
+    for _ in 0..MAX_TAGS {
+        let bytes = view.need(front.end, MAX_HEADER)?;
         let Some((len, is_id3)) = id3(bytes).or_else(|| ape(bytes)) else { break };
         front.end += len;
         front.is_tagged = true;
@@ -37,9 +37,10 @@ pub(super) fn pass(view: &View<'_>) -> Result<Front, Probe> {
     Ok(front)
 }
 
-const LONGEST_HEADER: usize = 32;
+const MAX_HEADER: usize = 32;
 
-/// An ID3v2 tag (id3.org, ID3v2.4.0 §3.1): its length in 28 bits, without header and footer.
+/// Returns the length of an ID3v2 tag (id3.org, ID3v2.4.0 §3.1), whose size field has 28 bits and excludes
+/// header and footer.
 fn id3(bytes: &[u8]) -> Option<(u64, bool)> {
     let [b'I', b'D', b'3', major, minor, flags, a, b, c, d, ..] = *bytes else { return None };
     if major == 0xff || minor == 0xff || (a | b | c | d) & 0x80 != 0 {
@@ -50,8 +51,8 @@ fn id3(bytes: &[u8]) -> Option<(u64, bool)> {
     Some((10 + len + if has_footer { 10 } else { 0 }, true))
 }
 
-/// An APEv2 tag in front, which therefore has a header (flag 29): its length counts the footer, if
-/// there is one, but not the header.
+/// Returns the length of an APEv2 tag at the beginning, which therefore has a header (flag 29): its size
+/// includes the footer, if there is one, but not the header.
 fn ape(bytes: &[u8]) -> Option<(u64, bool)> {
     let rest = bytes.strip_prefix(b"APETAGEX")?;
     let len = u32::from_le_bytes(*rest.get(4..)?.first_chunk()?);
@@ -61,7 +62,7 @@ fn ape(bytes: &[u8]) -> Option<(u64, bool)> {
 
 fn zeros(view: &View<'_>, at: u64) -> Result<usize, Probe> {
     let mut count = 0;
-    while count < LONGEST_PADDING {
+    while count < MAX_PADDING {
         let bytes = view.need(at, count + 1)?;
         let more = bytes.iter().skip(count).take_while(|byte| **byte == 0).count();
         count += more;
@@ -69,7 +70,7 @@ fn zeros(view: &View<'_>, at: u64) -> Result<usize, Probe> {
             break;
         }
     }
-    Ok(count.min(LONGEST_PADDING))
+    Ok(count.min(MAX_PADDING))
 }
 
 #[cfg(test)]
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     fn passed(bytes: &[u8]) -> Result<Front, Probe> {
-        pass(&View::front(bytes, None, true))
+        skip(&View::front(bytes, None, true))
     }
 
     #[test]
@@ -109,8 +110,8 @@ mod tests {
         let tag = b"ID3\x03\0\0\0\x7f\0\0rest";
         let view = View { may_look: true, ..View::front(tag, Some(3 << 20), true) };
         let at = 10 + (0x7f << 14);
-        assert_eq!(pass(&view), Err(Probe::At(at)));
+        assert_eq!(skip(&view), Err(Probe::At(at)));
         let far = [(at, vec![0xff; 64 << 10])];
-        assert_eq!(pass(&View { far: &far, ..view }).unwrap().end, at);
+        assert_eq!(skip(&View { far: &far, ..view }).unwrap().end, at);
     }
 }

@@ -1,58 +1,57 @@
-//! What is seen of a file while it is being recognised: its front, and places further on.
-//!
-//! Pure: a parser that needs bytes that are not here says which, and is asked again when they are.
+//! [`View`] holds the bytes of a file that are available to the probe: the first ones, and some at other
+//! offsets. Pure: a parser that needs other bytes returns their offset, and runs again when they are
+//! there.
 
 use super::Probe;
 
-/// How many of a file's first bytes come by themselves; what is further on is asked for.
+/// The number of first bytes that every probe gets; bytes at other offsets are requested.
 pub const PROBE_SIZE: usize = 64 << 10;
 
-/// What is seen of a file.
+/// The available bytes of a file.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
-    /// Its first bytes.
+    /// The first bytes.
     pub front: &'a [u8],
-    /// Its length, if that is known.
+    /// The length of the file, if known.
     pub len: Option<u64>,
-    /// Whether no more of the front will come.
+    /// Whether no more of the first bytes will arrive.
     pub all: bool,
-    /// Bytes from elsewhere, each with its offset.
+    /// Bytes at other offsets, each with its offset.
     pub far: &'a [(u64, Vec<u8>)],
-    /// Whether other places than the front can be seen at all: else what is there stays unknown.
+    /// Whether bytes at other offsets can be requested; otherwise they stay unknown.
     pub may_look: bool,
-    /// Whether they are worth it for whatever makes a fuller picture, and not only for what the file
-    /// is.
+    /// Whether they are worth a request for details, too, and not only for recognising the format.
     pub is_thorough: bool,
 }
 
 impl<'a> View<'a> {
-    /// The front alone.
+    /// Returns a view of the first bytes only.
     pub fn front(front: &'a [u8], len: Option<u64>, all: bool) -> View<'a> {
         View { front, len, all, far: &[], may_look: false, is_thorough: false }
     }
 
-    /// Bytes at `at`: at least `count` of them, or fewer where the file ends or no more can be seen.
-    /// The verdict that asks for them, if they may still come.
+    /// Returns the bytes at `at`: at least `count` of them, or fewer where the file ends or no more can
+    /// be had. Returns the [`Probe`] that requests them, if they may still arrive.
     pub(super) fn need(&self, at: u64, count: usize) -> Result<&'a [u8], Probe> {
-        let here = self.here(at);
-        let ends = self.len.is_some_and(|len| at.saturating_add(here.len() as u64) >= len);
-        if here.len() >= count || ends {
-            return Ok(here);
+        let available = self.available(at);
+        let ends = self.len.is_some_and(|len| at.saturating_add(available.len() as u64) >= len);
+        if available.len() >= count || ends {
+            return Ok(available);
         }
         if at.saturating_add(count as u64) <= PROBE_SIZE as u64 {
-            return if self.all { Ok(here) } else { Err(Probe::NeedMore) };
+            return if self.all { Ok(available) } else { Err(Probe::NeedMore) };
         }
-        let was_looked_at = self.far.iter().any(|(from, _)| *from == at);
-        if self.may_look && !was_looked_at { Err(Probe::At(at)) } else { Ok(here) }
+        let was_requested = self.far.iter().any(|(from, _)| *from == at);
+        if self.may_look && !was_requested { Err(Probe::At(at)) } else { Ok(available) }
     }
 
-    /// The same, of what is further on than the front only if this look is a thorough one.
+    /// Like [`need`](View::need), but requests bytes at other offsets only if the view is thorough.
     pub(super) fn want(&self, at: u64, count: usize) -> Result<&'a [u8], Probe> {
         View { may_look: self.may_look && self.is_thorough, ..*self }.need(at, count)
     }
 
-    /// The most of the bytes at `at` that are here.
-    fn here(&self, at: u64) -> &'a [u8] {
+    /// Returns the longest available run of bytes at `at`.
+    fn available(&self, at: u64) -> &'a [u8] {
         let of = |(from, bytes): (u64, &'a [u8])| {
             let from = usize::try_from(at.checked_sub(from)?).ok()?;
             bytes.get(from..)
