@@ -1,4 +1,4 @@
-//! Matroska and WebM (RFC 8794, RFC 9559): which of the two, what is in it, and how long it plays.
+//! Probes Matroska and WebM (RFC 8794, RFC 9559): DocType, tracks and duration.
 
 use std::time::Duration;
 
@@ -33,54 +33,55 @@ const TAG_STRING: u64 = 0x4487;
 
 const NANOS: u64 = 1_000_000_000;
 
-/// Nanoseconds a tick, unless it is said (§5.1.2.9).
+/// The default of TimestampScale, in nanoseconds per tick (§5.1.2.9).
 const DEFAULT_SCALE: u64 = 1_000_000;
-/// How far is waited for the first cluster once it is known what the tracks are.
-const NEAR: u64 = 16 << 10;
-/// A cluster is read as far as its timestamp, which stands at its beginning (§5.1.3.1).
-const CLUSTER_FRONT: usize = 64;
-/// So many elements are between the tracks and the first cluster.
-const MOST_ELEMENTS: usize = 16;
+/// How far the first cluster is awaited once the tracks are known.
+const MAX_CLUSTER_WAIT: u64 = 16 << 10;
+/// How much of a cluster is read, to reach its timestamp, which is near its beginning (§5.1.3.1).
+const CLUSTER_READ: usize = 64;
+/// The maximum number of elements between the tracks and the first cluster.
+const MAX_ELEMENTS: usize = 16;
 
 pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
     let seen = view.front.len().min(PROBE_SIZE);
     let all = view.all || seen == PROBE_SIZE;
-    let Found { mut head, scale, behind } =
+    let Parsed { mut info, scale, next_at } =
         read(&view.front[..seen], all, view.len == Some(seen as u64))?;
-    if let Some(at) = behind {
-        head.begin = begin(view, at, scale)?.unwrap_or_default();
-        // It may say how long it plays, or until when.
-        let begin = head.begin;
-        for end in [&mut head.end, &mut head.video_end, &mut head.audio_end] {
+    if let Some(at) = next_at {
+        info.begin = begin(view, at, scale)?.unwrap_or_default();
+        // Duration may mean the duration or the end.
+        let begin = info.begin;
+        for end in [&mut info.end, &mut info.video_end, &mut info.audio_end] {
             *end = end.map(|end| if end > begin { end } else { begin.saturating_add(end) });
         }
     }
-    Ok(head)
+    Ok(info)
 }
 
-/// What the front of a file says.
+/// The result of parsing the first bytes of a file.
 #[derive(Debug, PartialEq, Eq)]
-struct Found {
-    head: ProbeInfo,
-    /// Nanoseconds a tick.
+struct Parsed {
+    info: ProbeInfo,
+    /// Nanoseconds per tick.
     scale: u64,
-    /// What follows on what was read of the segment; nothing if that does not matter.
-    behind: Option<u64>,
+    /// The offset after the parsed part of the segment; `None` if that does not matter.
+    next_at: Option<u64>,
 }
 
-/// When the first cluster at or behind `at` begins. It is looked for as far as it is near, or with
-/// a thorough look.
+/// Returns the timestamp of the first cluster at or after `at`. It is searched nearby, or, with a thorough
+/// view, everywhere.
 fn begin(view: &View<'_>, mut at: u64, scale: u64) -> Result<Option<Duration>, Probe> {
-    for _ in 0..MOST_ELEMENTS {
-        if !view.is_thorough && at + CLUSTER_FRONT as u64 > NEAR {
+    for _ in 0..MAX_ELEMENTS {
+        if !view.is_thorough && at + CLUSTER_READ as u64 > MAX_CLUSTER_WAIT {
             break;
         }
-        let Some(element) = Elements { bytes: view.want(at, CLUSTER_FRONT)?, at }.next() else {
+        let Some(element) = Elements { bytes: view.want(at, CLUSTER_READ)?, at }.next() else {
             break;
         };
         if element.id == CLUSTER {
             let timestamp = Elements::of(element.payload).find(|field| field.id == TIMESTAMP);
-            let ticks = timestamp.filter(|field| field.whole).map(|field| number(field.payload));
+            let ticks =
+                timestamp.filter(|field| field.is_complete).map(|field| number(field.payload));
             return Ok(ticks.and_then(|ticks| from_ticks(ticks.checked_mul(scale)?, NANOS)));
         }
         let Some(end) = element.end else { break };
@@ -89,97 +90,100 @@ fn begin(view: &View<'_>, mut at: u64, scale: u64) -> Result<Option<Duration>, P
     Ok(None)
 }
 
-/// `all` means that no more can be seen, `ends` that the file has no more.
-fn read(bytes: &[u8], all: bool, ends: bool) -> Result<Found, Probe> {
+/// Parses the first bytes of a file. `all` means that no more are available, `ends` that the file has no
+/// more.
+fn read(bytes: &[u8], all: bool, ends: bool) -> Result<Parsed, Probe> {
     let mut top = Elements::of(bytes);
-    let header = top.next().filter(|header| header.whole).ok_or(Probe::NeedMore)?;
+    let header = top.next().filter(|header| header.is_complete).ok_or(Probe::NeedMore)?;
     let mut fields = Elements::of(header.payload);
     let format = match fields.find(|e| e.id == DOC_TYPE).map(|e| text_of(e.payload)) {
         Some(b"webm") => Format::Webm,
         Some(b"matroska") => Format::Matroska,
-        _ => return Err(not_media("it is EBML, but neither webm nor mkv")),
+        _ => return Err(not_media("it is EBML, but neither WebM nor Matroska")),
     };
-    let mut found = Found { head: ProbeInfo::of(format), scale: DEFAULT_SCALE, behind: None };
+    let mut found = Parsed { info: ProbeInfo::of(format), scale: DEFAULT_SCALE, next_at: None };
     let Some(segment) = top.next().filter(|segment| segment.id == SEGMENT) else {
         return if all { Ok(found) } else { Err(Probe::NeedMore) };
     };
     let (mut has_info, mut uids) = (false, None);
-    // Of a file that was cut it is told elsewhere that it was.
-    let mut is_cut = segment.lacks_its_end;
+    // Truncation is reported elsewhere.
+    let mut is_cut = segment.is_truncated;
     for child in segment.children() {
-        is_cut |= child.lacks_its_end;
+        is_cut |= child.is_truncated;
         match child.id {
-            INFO if child.whole => {
-                (found.head.end, found.scale) = info(child.payload);
+            INFO if child.is_complete => {
+                (found.info.end, found.scale) = info(child.payload);
                 has_info = true;
             }
-            TRACKS if child.whole && is_beside(child.payload) => {
+            TRACKS if child.is_complete && has_other_tracks_only(child.payload) => {
                 return Err(Probe::Unsupported(super::NEITHER));
             }
-            TRACKS if child.whole => uids = Some(tracks(&mut found.head, child.payload)),
-            TAGS if child.whole => tags(&mut found.head, child.payload, uids.unwrap_or_default()),
+            TRACKS if child.is_complete => uids = Some(tracks(&mut found.info, child.payload)),
+            TAGS if child.is_complete => {
+                tags(&mut found.info, child.payload, uids.unwrap_or_default())
+            }
             CLUSTER => {
-                // A player that has all of the file finds them, whoever joins it meanwhile does not.
-                found.head.index_first = uids.is_some();
-                return Ok(Found { behind: Some(child.at), ..found });
+                // Tracks after the clusters can be found in a complete file, but not while downloading.
+                found.info.index_first = uids.is_some();
+                return Ok(Parsed { next_at: Some(child.at), ..found });
             }
             _ => {}
         }
-        found.behind = child.end;
+        found.next_at = child.end;
     }
-    // Behind the first cluster there is nothing of use that is not in front of it.
+    // Nothing after the first cluster is needed.
     let is_enough = has_info && uids.is_some() && !ends;
     match () {
         () if is_enough => Ok(found),
         () if !all && !ends => Err(Probe::NeedMore),
-        () if ends && !is_cut => Err(not_media("it has no media in it (no clusters)")),
-        () => Ok(Found { behind: None, ..found }),
+        () if ends && !is_cut => Err(not_media("it has no media (no clusters)")),
+        () => Ok(Parsed { next_at: None, ..found }),
     }
 }
 
-/// What tags call the first tracks.
+/// The UIDs of the first tracks, by which tags refer to them.
 #[derive(Debug, Clone, Copy, Default)]
 struct Uids {
     video: Option<u64>,
     audio: Option<u64>,
 }
 
-/// What the tracks say of themselves (RFC 9559 §5.1.4).
-fn tracks(head: &mut ProbeInfo, tracks: &[u8]) -> Uids {
-    let (mut has_picture, mut has_sound, mut uids) = (false, false, Uids::default());
+/// Reads Tracks (RFC 9559 §5.1.4) into `info`, and returns the UIDs of the first tracks.
+fn tracks(info: &mut ProbeInfo, tracks: &[u8]) -> Uids {
+    let (mut has_video, mut has_audio, mut uids) = (false, false, Uids::default());
     for entry in Elements::of(tracks).filter(|entry| entry.id == TRACK_ENTRY) {
         let field = |id| Elements::of(entry.payload).find(|field| field.id == id);
         let codec = field(CODEC_ID).map(|id| Codec::of_codec_id(text_of(id.payload)));
         let kind = field(TRACK_TYPE).and_then(|kind| kind.payload.last().copied());
         match kind {
-            Some(1) if !has_picture => {
-                has_picture = true;
-                head.video = codec;
-                // There it is the same record as in MP4.
+            Some(1) if !has_video => {
+                has_video = true;
+                info.video = codec;
+                // CodecPrivate is the same record as in MP4.
                 let sets = field(CODEC_PRIVATE).is_some_and(|private| has_hevc(private.payload));
-                head.sample_entry =
+                info.sample_entry =
                     (codec == Some(Codec::Hevc) && sets).then_some(SampleEntry::Hvc1);
                 uids.video = field(TRACK_UID).map(|uid| number(uid.payload));
             }
-            Some(2) if !has_sound => {
-                has_sound = true;
-                head.audio = codec;
-                head.pre_skip = field(CODEC_PRIVATE).and_then(|private| opus_head(private.payload));
+            Some(2) if !has_audio => {
+                has_audio = true;
+                info.audio = codec;
+                info.pre_skip = field(CODEC_PRIVATE).and_then(|private| opus_head(private.payload));
                 uids.audio = field(TRACK_UID).map(|uid| number(uid.payload));
             }
             _ => {}
         }
         let is_played = matches!(kind, Some(1 | 2));
         if is_played && field(CONTENT_ENCODINGS).is_some_and(is_encryption) {
-            head.is_encrypted = Some(true);
+            info.is_encrypted = Some(true);
         }
     }
-    head.has_picture = Some(has_picture);
+    info.has_picture = Some(has_video);
     uids
 }
 
-/// Whether all tracks are of other kinds than video and audio.
-fn is_beside(tracks: &[u8]) -> bool {
+/// Returns whether all tracks are of other kinds than video and audio.
+fn has_other_tracks_only(tracks: &[u8]) -> bool {
     let entries = || Elements::of(tracks).filter(|entry| entry.id == TRACK_ENTRY);
     let is_other = |entry: Element<'_>| {
         let kind = Elements::of(entry.payload).find(|field| field.id == TRACK_TYPE);
@@ -188,30 +192,30 @@ fn is_beside(tracks: &[u8]) -> bool {
     entries().next().is_some() && entries().all(is_other)
 }
 
-/// Until when the tracks play, which many writers put into tags that all programs know (RFC 9559
-/// §5.1.8): "DURATION", as "00:00:04.223000000".
-fn tags(head: &mut ProbeInfo, tags: &[u8], uids: Uids) {
+/// Reads the end of each track, which many writers store in a tag (RFC 9559 §5.1.8): "DURATION", as
+/// "00:00:04.223000000".
+fn tags(info: &mut ProbeInfo, tags: &[u8], uids: Uids) {
     for tag in Elements::of(tags).filter(|tag| tag.id == TAG) {
         let fields = || Elements::of(tag.payload);
         let targets = fields().filter(|field| field.id == TARGETS);
         let uid = targets.flat_map(|targets| Elements::of(targets.payload));
         let uid =
             uid.filter(|field| field.id == TAG_TRACK_UID).map(|uid| number(uid.payload)).next();
-        let told = fields().filter(|field| field.id == SIMPLE_TAG).find_map(|tag| {
+        let end = fields().filter(|field| field.id == SIMPLE_TAG).find_map(|tag| {
             let field = |id| Elements::of(tag.payload).find(|field| field.id == id);
             field(TAG_NAME).filter(|name| text_of(name.payload) == b"DURATION")?;
             clock(text_of(field(TAG_STRING)?.payload))
         });
         if uid.is_some() && uid == uids.video {
-            head.video_end = told;
+            info.video_end = end;
         }
         if uid.is_some() && uid == uids.audio {
-            head.audio_end = told;
+            info.audio_end = end;
         }
     }
 }
 
-/// Hours, minutes and seconds.
+/// Parses hours, minutes and seconds.
 fn clock(text: &[u8]) -> Option<Duration> {
     let text = std::str::from_utf8(text).ok()?;
     let (hours, rest) = text.split_once(':')?;
@@ -219,11 +223,11 @@ fn clock(text: &[u8]) -> Option<Duration> {
     let [hours, minutes] = [hours, minutes].map(|text| text.parse::<u32>().ok());
     let seconds = Duration::try_from_secs_f64(seconds.parse().ok()?).ok()?;
     let minutes = u64::from(hours?) * 60 + u64::from(minutes?);
-    let whole = Duration::from_secs(minutes * 60).checked_add(seconds)?;
-    Some(whole).filter(|whole| !whole.is_zero())
+    let is_complete = Duration::from_secs(minutes * 60).checked_add(seconds)?;
+    Some(is_complete).filter(|is_complete| !is_complete.is_zero())
 }
 
-/// Whether one of these encodings is an encryption (§5.1.4.1.31); the others only make it smaller.
+/// Returns whether one of these encodings is an encryption (§5.1.4.1.31); the others are compressions.
 fn is_encryption(encodings: Element<'_>) -> bool {
     let mut encodings = Elements::of(encodings.payload).filter(|e| e.id == CONTENT_ENCODING);
     encodings.any(|encoding| {
@@ -234,7 +238,7 @@ fn is_encryption(encodings: Element<'_>) -> bool {
     })
 }
 
-/// How long the file plays, and the nanoseconds of a tick (RFC 9559 §5.1.2).
+/// Returns the duration, and the nanoseconds per tick (RFC 9559 §5.1.2).
 fn info(info: &[u8]) -> (Option<Duration>, u64) {
     let (mut scale, mut ticks) = (DEFAULT_SCALE, None);
     for field in Elements::of(info) {
@@ -250,43 +254,43 @@ fn info(info: &[u8]) -> (Option<Duration>, u64) {
             _ => {}
         }
     }
-    // Also false for NaN; a century is not a film.
+    // Also false for NaN, and for more than a century.
     let nanos = ticks.map(|ticks| ticks * scale as f64).filter(|nanos| *nanos > 0.0);
     let nanos = nanos.filter(|nanos| *nanos < 3.2e18);
     (nanos.and_then(|nanos| from_ticks(nanos as u64, NANOS)), scale)
 }
 
-/// One element, of which perhaps only the beginning is there.
+/// An element, of which possibly only the beginning is available.
 #[derive(Clone, Copy)]
 struct Element<'a> {
     id: u64,
-    /// Where it is.
+    /// The file offset.
     at: u64,
-    /// Where what is in it begins.
+    /// The file offset of the payload.
     payload_at: u64,
-    /// Where it ends, if it says so.
+    /// The end, if the size is known.
     end: Option<u64>,
     payload: &'a [u8],
-    whole: bool,
-    /// Whether it is longer than what is there.
-    lacks_its_end: bool,
+    is_complete: bool,
+    /// Whether the element is longer than the available bytes.
+    is_truncated: bool,
 }
 
 impl<'a> Element<'a> {
-    /// The elements in it.
+    /// Iterates over the children.
     fn children(&self) -> Elements<'a> {
         Elements { bytes: self.payload, at: self.payload_at }
     }
 }
 
-/// The elements among bytes that stand at this place of the file.
+/// An iterator over elements in bytes that begin at a file offset.
 struct Elements<'a> {
     bytes: &'a [u8],
     at: u64,
 }
 
 impl<'a> Elements<'a> {
-    /// Those of which the place does not matter.
+    /// Iterates over elements whose file offset does not matter.
     fn of(bytes: &'a [u8]) -> Elements<'a> {
         Elements { bytes, at: 0 }
     }
@@ -300,7 +304,7 @@ impl<'a> Iterator for Elements<'a> {
         let (size, size_len) = vint(self.bytes.get(id_len..)?, 8, true)?;
         let header = id_len + size_len;
         let rest = self.bytes.get(header..)?;
-        // All value bits set: the size is unknown, the element reaches as far as it may.
+        // All value bits set: the size is unknown, and the element extends as far as possible.
         let unknown = size == (1 << (7 * size_len)) - 1;
         let there = if unknown { rest.len() } else { clamp(size, rest.len()) };
         let (payload, after) = rest.split_at(there);
@@ -308,8 +312,8 @@ impl<'a> Iterator for Elements<'a> {
         let end = if unknown { None } else { payload_at.checked_add(size) };
         *self = Elements { bytes: after, at: payload_at + there as u64 };
         let is_there = there as u64 == size;
-        let (whole, lacks_its_end) = (!unknown && is_there, !unknown && !is_there);
-        Some(Element { id, at, payload_at, end, payload, whole, lacks_its_end })
+        let (is_complete, is_truncated) = (!unknown && is_there, !unknown && !is_there);
+        Some(Element { id, at, payload_at, end, payload, is_complete, is_truncated })
     }
 }
 
@@ -317,22 +321,22 @@ fn clamp(size: u64, available: usize) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX).min(available)
 }
 
-/// An unsigned integer (RFC 8794 §7.2), of which no more than the last eight bytes count.
+/// Reads an unsigned integer (RFC 8794 §7.2), of which only the last eight bytes count.
 fn number(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
-/// A variable-size integer of at most `longest` bytes (RFC 8794 §4), its mark kept in an ID and
-/// cut off a size.
-fn vint(bytes: &[u8], longest: usize, cut: bool) -> Option<(u64, usize)> {
+/// Reads a variable-size integer of at most `max_len` bytes (RFC 8794 §4); the length marker is kept in an
+/// ID and dropped from a size.
+fn vint(bytes: &[u8], max_len: usize, drop_marker: bool) -> Option<(u64, usize)> {
     let first = *bytes.first()?;
     let len = first.leading_zeros() as usize + 1;
-    if len > longest {
+    if len > max_len {
         return None;
     }
     let value = bytes.get(..len)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
     let mark = 1 << (7 * len);
-    Some((if cut { value ^ mark } else { value }, len))
+    Some((if drop_marker { value ^ mark } else { value }, len))
 }
 
 #[cfg(test)]
@@ -360,13 +364,13 @@ mod tests {
         let scale = element(&[0x2a, 0xd7, 0xb1], &[0x0f, 0x42, 0x40]);
         let ticks = element(&[0x44, 0x89], &2500f64.to_be_bytes());
         let bytes = file("webm", &[scale, ticks].concat());
-        let head = ProbeInfo {
+        let info = ProbeInfo {
             end: Some(Duration::from_millis(2500)),
             pre_skip: std::num::NonZeroU16::new(312),
             has_picture: Some(false),
             ..ProbeInfo::of(Format::Webm)
         };
-        assert_eq!(read(&bytes, false, false).map(|found| found.head), Ok(head));
+        assert_eq!(read(&bytes, false, false).map(|found| found.info), Ok(info));
         assert_eq!(read(&bytes[..bytes.len() - 1], false, false), Err(Probe::NeedMore));
     }
 
@@ -374,8 +378,8 @@ mod tests {
     fn senseless_durations_are_none() {
         for ticks in [f64::NAN, f64::INFINITY, -1.0, 0.0, 1e300] {
             let bytes = file("matroska", &element(&[0x44, 0x89], &ticks.to_be_bytes()));
-            let Ok(Found { head, .. }) = read(&bytes, false, false) else { panic!() };
-            assert_eq!(head.end, None, "{ticks}");
+            let Ok(Parsed { info, .. }) = read(&bytes, false, false) else { panic!() };
+            assert_eq!(info.end, None, "{ticks}");
         }
     }
 
@@ -394,17 +398,17 @@ mod tests {
     }
 
     fn track(fields: &[Vec<u8>]) -> ProbeInfo {
-        let mut head = ProbeInfo::of(Format::Matroska);
-        tracks(&mut head, &element(&[0xae], &fields.concat()));
-        head
+        let mut info = ProbeInfo::of(Format::Matroska);
+        tracks(&mut info, &element(&[0xae], &fields.concat()));
+        info
     }
 
     #[test]
     fn tracks_tell_their_codecs() {
         let id = |id: &str| element(&[0x86], id.as_bytes());
         let kind = |kind| element(&[0x83], &[kind]);
-        let head = track(&[kind(1), id("V_MPEG4/ISO/AVC\0")]);
-        assert_eq!((head.video, head.has_picture), (Some(Codec::H264), Some(true)));
+        let info = track(&[kind(1), id("V_MPEG4/ISO/AVC\0")]);
+        assert_eq!((info.video, info.has_picture), (Some(Codec::H264), Some(true)));
         assert_eq!(track(&[kind(2), id("A_AC3/BSID9")]).audio, Some(Codec::Ac3));
         assert_eq!(track(&[kind(17), id("S_TEXT/UTF8")]).audio, None);
     }
@@ -442,7 +446,7 @@ mod tests {
 
     #[test]
     fn the_first_cluster_tells_when_a_file_begins() {
-        let seconds = |head: ProbeInfo| (head.begin.as_secs(), head.end.map(|end| end.as_secs()));
+        let seconds = |info: ProbeInfo| (info.begin.as_secs(), info.end.map(|end| end.as_secs()));
         let bytes = late(&[]);
         let view = View::front(&bytes, Some(1 << 30), false);
         assert_eq!(sniff(&view).map(seconds), Ok((10, Some(14))));
@@ -463,8 +467,8 @@ mod tests {
         let mut bytes = late(&[]);
         let ticks = bytes.windows(8).position(|at| at == 14_000f64.to_be_bytes()).unwrap();
         bytes[ticks..ticks + 8].copy_from_slice(&4_000f64.to_be_bytes());
-        let head = sniff(&View::front(&bytes, None, false)).unwrap();
-        assert_eq!(head.end, Some(Duration::from_secs(14)));
+        let info = sniff(&View::front(&bytes, None, false)).unwrap();
+        assert_eq!(info.end, Some(Duration::from_secs(14)));
     }
 
     #[test]
@@ -477,8 +481,8 @@ mod tests {
         };
         let of = |tags: &[Vec<u8>]| {
             let tags = element(&[0x12, 0x54, 0xc3, 0x67], &tags.concat());
-            let head = sniff(&View::front(&late(&tags), None, false)).unwrap();
-            (head.video_end, head.audio_end)
+            let info = sniff(&View::front(&late(&tags), None, false)).unwrap();
+            (info.video_end, info.audio_end)
         };
         let tags = [tag(9, b"00:00:13.5000000\0"), tag(7, b"0:01:00"), tag(8, b"0:09:00")];
         let (video, audio) = (Duration::from_secs(60), Duration::from_millis(13_500));
@@ -494,8 +498,8 @@ mod tests {
         let cluster = element(&[0x1f, 0x43, 0xb6, 0x75], &[0; 9]);
         let tracks = element(&[0x16, 0x54, 0xae, 0x6b], &[]);
         let segment = element(&[0x18, 0x53, 0x80, 0x67], &[cluster, tracks].concat());
-        let head = read(&[header.clone(), segment].concat(), false, true);
-        assert!(!head.unwrap().head.index_first);
+        let info = read(&[header.clone(), segment].concat(), false, true);
+        assert!(!info.unwrap().info.index_first);
         let empty = [header, element(&[0x18, 0x53, 0x80, 0x67], b"")].concat();
         assert!(matches!(read(&empty, false, true), Err(Probe::Unsupported(_))));
     }

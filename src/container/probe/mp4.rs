@@ -1,4 +1,4 @@
-//! ISO base media files (ISO/IEC 14496-12): where the index is, and what it says of the tracks.
+//! Probes ISO base media files (ISO/IEC 14496-12): the position of the index, and the tracks in it.
 
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -12,43 +12,42 @@ use crate::media::TrackKind;
 mod times;
 use times::{SegmentIndex, Times};
 
-/// Boxes that a file may begin with.
-const FIRST: [&[u8; 4]; 8] =
+/// The types of boxes that a file may begin with.
+const FIRST_BOXES: [&[u8; 4]; 8] =
     [b"ftyp", b"styp", b"moov", b"free", b"skip", b"wide", b"pdin", b"mdat"];
 
-const EMPTY: InputError =
-    InputError::NotMedia("it is the initialisation of fragments, and none are behind it");
+const EMPTY: InputError = InputError::NotMedia("it is an initialization segment without fragments");
 
-/// Whether this looks like an ISO base media file.
+/// Returns whether the bytes begin an ISO base media file.
 pub(super) fn begins(bytes: &[u8]) -> bool {
-    bytes.get(4..8).is_some_and(|kind| FIRST.iter().any(|first| *first == kind))
+    bytes.get(4..8).is_some_and(|kind| FIRST_BOXES.iter().any(|first| *first == kind))
 }
 
-/// How far boxes are followed: a file has no more of them in front of its media.
-const MOST_BOXES: usize = 64;
-/// A trak is read as far as what its samples are, which stands in front of where they are.
-const TRAK_FRONT: usize = 4 << 10;
-/// A moof is read as far as the time of its first track, which stands near its beginning.
-const MOOF_FRONT: usize = 256;
+/// The maximum number of boxes before the media.
+const MAX_BOXES: usize = 64;
+/// How much of a trak is read, to reach its sample descriptions, which precede its large tables.
+const TRAK_READ: usize = 4 << 10;
+/// How much of a moof is read, to reach the decode time of its first track, near its beginning.
+const MOOF_READ: usize = 256;
 
 pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
     let (mut at, mut cmaf) = (0u64, false);
     let mut index: Option<Index> = None;
-    for _ in 0..MOST_BOXES {
-        // Whatever stands in front of the index may be long: what a program says of itself, say.
+    for _ in 0..MAX_BOXES {
+        // Boxes before the index may be long: metadata of a program, for example.
         let bytes = if index.is_none() { view.need(at, 16)? } else { view.want(at, 16)? };
         let Some(isobmff::Header { kind, header, len }) = isobmff::header(bytes) else { break };
         let end = len.map_or(u64::MAX, |len| at.saturating_add(len));
         let long = usize::try_from(end - at).unwrap_or(usize::MAX);
         let here = view.want(at, 0)?;
         let payload = here.get(header..long.min(here.len())).unwrap_or(&[]);
-        let is_whole = here.len() >= long;
+        let is_complete = here.len() >= long;
         match (&kind, &mut index) {
-            (b"ftyp", None) if !is_whole && long < PROBE_SIZE => {
+            (b"ftyp", None) if !is_complete && long < PROBE_SIZE => {
                 let ftyp = view.want(at, long)?;
-                cmaf = has_negative_offsets(ftyp.get(header..).unwrap_or(&[]));
+                cmaf = is_cmaf(ftyp.get(header..).unwrap_or(&[]));
             }
-            (b"ftyp", None) => cmaf = has_negative_offsets(payload),
+            (b"ftyp", None) => cmaf = is_cmaf(payload),
             (b"moov", None) => index = Some(moov(view, at, header, end, cmaf)?),
             (b"sidx", Some(found)) => {
                 let sidx = view.want(at, long.min(PROBE_SIZE))?;
@@ -60,27 +59,29 @@ pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
                 }
                 let is_at_start = segments.is_some_and(|segments| segments.earliest == 0);
                 found.is_at_start |= is_at_start;
-                // Each track may have an index of its own.
-                if is_at_start && found.is_told() {
-                    return Ok(found.head);
+                // Each track may have a sidx of its own.
+                if is_at_start && found.has_all_ends() {
+                    return Ok(found.info);
                 }
-                // When it begins stands in its first fragment.
-                found.head.shifted |=
-                    !is_at_start && end.saturating_add(MOOF_FRONT as u64) > PROBE_SIZE as u64;
+                // The first fragment has the begin.
+                found.info.shifted |=
+                    !is_at_start && end.saturating_add(MOOF_READ as u64) > PROBE_SIZE as u64;
             }
             (b"moof", Some(found)) => {
-                let moof = view.want(at, long.min(MOOF_FRONT))?;
+                let moof = view.want(at, long.min(MOOF_READ))?;
                 let first = moof.get(header..).and_then(times::first_time);
-                found.head.shifted |= !found.is_at_start && first.is_none_or(|(_, time)| time != 0);
-                found.begin_with(first);
-                return Ok(found.head);
+                found.info.shifted |= !found.is_at_start && first.is_none_or(|(_, time)| time != 0);
+                found.read_first_fragment(first);
+                return Ok(found.info);
             }
-            (b"mdat", Some(found)) => return Ok(found.head),
+            (b"mdat", Some(found)) => return Ok(found.info),
             (b"mdat", None) => {
                 return Ok(ProbeInfo { index_first: false, ..ProbeInfo::of(Format::Mp4) });
             }
             (b"moof", None) => {
-                return Err(not_media("it is a fragment without its initialisation (no moov)"));
+                return Err(not_media(
+                    "it is a fragment without its initialization segment (no moov)",
+                ));
             }
             _ => {}
         }
@@ -96,145 +97,145 @@ pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
     let ends = view.len.is_some_and(|len| at >= len);
     match index {
         Some(index) if ends && !index.has_media => Err(Probe::Unsupported(EMPTY)),
-        // When its fragments begin was not seen.
-        Some(Index { head, is_at_start: true, .. }) => Ok(head),
-        Some(Index { head, is_fragmented, is_enough, .. }) if is_enough || view.all || ends => {
-            Ok(ProbeInfo { shifted: head.shifted || is_fragmented, ..head })
+        // The begin of the fragments was not read.
+        Some(Index { info, is_at_start: true, .. }) => Ok(info),
+        Some(Index { info, is_fragmented, is_enough, .. }) if is_enough || view.all || ends => {
+            Ok(ProbeInfo { shifted: info.shifted || is_fragmented, ..info })
         }
-        None if view.all || ends => Err(not_media("it is an mp4 without an index (no moov)")),
+        None if view.all || ends => Err(not_media("it is an MP4 file without an index (no moov)")),
         _ => Err(Probe::NeedMore),
     }
 }
 
-/// What a moov says, and what it leaves open.
+/// The facts of a moov, and what they leave open.
 #[derive(Clone, Copy)]
 struct Index {
-    head: ProbeInfo,
-    /// Whether nothing behind it tells more.
+    info: ProbeInfo,
+    /// Whether later boxes add nothing.
     is_enough: bool,
     is_fragmented: bool,
-    /// Whether there are samples, or fragments.
+    /// Whether there are samples or fragments.
     has_media: bool,
-    /// Whether an index of segments says that they begin at 0.
+    /// Whether a sidx declares that its segments begin at 0.
     is_at_start: bool,
-    /// The times of the first picture track.
+    /// The times of the first video track.
     video: Option<Times>,
-    /// The same of the first sound track.
+    /// The times of the first audio track.
     audio: Option<Times>,
 }
 
 impl Index {
-    /// Whether no other index of segments is expected: of two tracks, each may have one.
-    fn is_told(&self) -> bool {
-        let ProbeInfo { video_end, audio_end, .. } = self.head;
+    /// Returns whether no further sidx is expected: each of two tracks may have one.
+    fn has_all_ends(&self) -> bool {
+        let ProbeInfo { video_end, audio_end, .. } = self.info;
         self.video.is_none() || self.audio.is_none() || video_end.is_some() && audio_end.is_some()
     }
 
-    /// What an index of segments says, which ends at `end` in a file of `len` bytes.
+    /// Records the facts of a sidx that ends at `end` in a file of `len` bytes.
     fn read_segments(&mut self, segments: SegmentIndex, end: u64, len: Option<u64>) {
         let is_of = |times: &Option<Times>| times.is_some_and(|times| times.id == segments.track);
         let times = [self.video, self.audio].into_iter().find(is_of).flatten();
         let begin = segments.begin(times);
-        if self.head.begin.is_zero() {
-            self.head.begin = begin;
+        if self.info.begin.is_zero() {
+            self.info.begin = begin;
         }
         let Some(length) = segments.length(end, len) else { return };
         let until = Some(begin.saturating_add(length));
         if is_of(&self.video) {
-            self.head.video_end = until;
+            self.info.video_end = until;
         }
         if is_of(&self.audio) {
-            self.head.audio_end = until;
+            self.info.audio_end = until;
         }
-        self.head.end = self.head.end.max(until);
+        self.info.end = self.info.end.max(until);
     }
 
-    /// What the first fragment says: its track, and when that begins.
-    fn begin_with(&mut self, first: Option<(u32, u64)>) {
-        let head = &mut self.head;
-        let Some((track, time)) = first.filter(|_| head.begin.is_zero()) else { return };
+    /// Records the first fragment: its track, and its decode time.
+    fn read_first_fragment(&mut self, first: Option<(u32, u64)>) {
+        let info = &mut self.info;
+        let Some((track, time)) = first.filter(|_| info.begin.is_zero()) else { return };
         let times = [self.video, self.audio].into_iter().flatten().find(|times| times.id == track);
-        head.begin = times.map_or(Duration::ZERO, |times| times.shown(time));
-        // It may tell how long it plays, or until when.
-        head.end =
-            head.end.map(|end| if end > head.begin { end } else { head.begin.saturating_add(end) });
+        info.begin = times.map_or(Duration::ZERO, |times| times.presentation_time(time));
+        // The declared duration may mean the duration or the end.
+        info.end =
+            info.end.map(|end| if end > info.begin { end } else { info.begin.saturating_add(end) });
     }
 }
 
-/// Reads the moov at `at`. One of a progressive film may be megabytes long: of that, what is in front
-/// is read.
+/// Reads the moov at `at`. That of a long progressive file may take megabytes: then only its first bytes
+/// are read.
 fn moov(view: &View<'_>, at: u64, header: usize, end: u64, cmaf: bool) -> Result<Index, Probe> {
     let len = usize::try_from(end - at).unwrap_or(usize::MAX);
     let bytes = view.want(at, 0)?;
     let bytes = bytes.get(header..len.min(bytes.len())).unwrap_or(&[]);
-    let is_whole = bytes.len() == len - header;
+    let is_complete = bytes.len() == len - header;
     let is_long = end > PROBE_SIZE as u64;
     let may_come = !view.all && at < view.front.len() as u64;
-    if is_whole && is_beside(bytes) {
+    if is_complete && has_other_tracks_only(bytes) {
         return Err(Probe::Unsupported(super::NEITHER));
     }
     let mut index = read_moov(bytes);
-    let head = &mut index.head;
-    head.shifted |= cmaf || !is_whole;
-    index.is_fragmented |= !is_whole && head.end.is_none();
-    if is_whole {
-        index.is_enough = head.end.is_some() && !index.is_fragmented;
+    let info = &mut index.info;
+    info.shifted |= cmaf || !is_complete;
+    index.is_fragmented |= !is_complete && info.end.is_none();
+    if is_complete {
+        index.is_enough = info.end.is_some() && !index.is_fragmented;
         return Ok(index);
     }
-    // What is not there yet may be a picture.
-    head.has_picture = head.has_picture.filter(|there| *there);
+    // A track that is not available yet may be video.
+    info.has_picture = info.has_picture.filter(|is_there| *is_there);
     index.has_media = true;
-    let is_told = head.end.is_some() && (head.video.is_some() || head.audio.is_some());
-    if may_come && !(is_long && is_told) {
+    let has_all_ends = info.end.is_some() && (info.video.is_some() || info.audio.is_some());
+    if may_come && !(is_long && has_all_ends) {
         return Err(Probe::NeedMore);
     }
     index.is_enough = true;
-    let is_seen = tracks_beyond(view, at + header as u64, end, head)?;
-    head.is_encrypted = head.is_encrypted.filter(|is_encrypted| *is_encrypted || is_seen);
+    let is_seen = tracks_beyond(view, at + header as u64, end, info)?;
+    info.is_encrypted = info.is_encrypted.filter(|is_encrypted| *is_encrypted || is_seen);
     Ok(index)
 }
 
-/// Reads the tracks of a long moov that are not among the bytes in front, up to the first of each kind,
-/// for no others are joined. False if not all of them can be seen.
+/// Reads the tracks of a long moov that are not among the first bytes, up to the first of each kind, as no
+/// others are joined. Returns false if not all of them can be read.
 fn tracks_beyond(
     view: &View<'_>,
     mut at: u64,
     end: u64,
-    head: &mut ProbeInfo,
+    info: &mut ProbeInfo,
 ) -> Result<bool, Probe> {
-    // What is in front is waited for only if all is.
+    // First bytes are awaited only in a thorough view.
     let want = |at, count| view.want(at, if view.is_thorough { count } else { 0 });
-    for _ in 0..MOST_BOXES {
-        if head.video.is_some() && head.audio.is_some() {
+    for _ in 0..MAX_BOXES {
+        if info.video.is_some() && info.audio.is_some() {
             return Ok(true);
         }
         if at >= end {
-            head.has_picture = head.has_picture.or(Some(false));
+            info.has_picture = info.has_picture.or(Some(false));
             return Ok(true);
         }
         let found = isobmff::header(want(at, 16)?);
         let Some(isobmff::Header { kind, header, len: Some(len) }) = found else { break };
         if &kind == b"trak" {
             let long = usize::try_from(len).unwrap_or(usize::MAX);
-            let bytes = want(at, long.min(TRAK_FRONT))?;
+            let bytes = want(at, long.min(TRAK_READ))?;
             let payload = bytes.get(header..long.min(bytes.len())).unwrap_or(&[]);
-            if track(payload, head).kind == Some(TrackKind::Video) {
-                head.has_picture = Some(true);
+            if track(payload, info).kind == Some(TrackKind::Video) {
+                info.has_picture = Some(true);
             }
-            head.pre_skip = head.pre_skip.or(opus_pre_skip(payload));
+            info.pre_skip = info.pre_skip.or(opus_pre_skip(payload));
         }
         at = at.saturating_add(len);
     }
     Ok(false)
 }
 
-/// CMAF files may shift their pictures by negative composition offsets (ISO/IEC 23000-19
-/// §7.5.17), which stand in the fragments.
-fn has_negative_offsets(ftyp: &[u8]) -> bool {
+/// Returns whether the brands declare CMAF, whose fragments may have negative composition offsets
+/// (ISO/IEC 23000-19 §7.5.17).
+fn is_cmaf(ftyp: &[u8]) -> bool {
     ftyp.chunks_exact(4).any(|brand| matches!(brand, b"cmfc" | b"cmf2"))
 }
 
-/// One box, of which perhaps only the beginning is there.
+/// A box, of which possibly only the beginning is available.
 struct Found<'a> {
     kind: [u8; 4],
     payload: &'a [u8],
@@ -252,7 +253,7 @@ impl<'a> Iterator for Boxes<'a> {
         let rest = self.bytes.get(usize::try_from(self.at).ok()?..)?;
         let kind = *rest.get(4..)?.first_chunk()?;
         let (size, header) = match u32::from_be_bytes(*rest.first_chunk()?) {
-            // To the end of the file.
+            // The box extends to the end of the file.
             0 => (u64::MAX - self.at, 8),
             1 => (u64::from_be_bytes(*rest.get(8..)?.first_chunk()?), 16),
             size => (u64::from(size), 8),
@@ -261,16 +262,16 @@ impl<'a> Iterator for Boxes<'a> {
             return None;
         }
         let end = self.at.checked_add(size)?;
-        let there = usize::try_from(size).unwrap_or(usize::MAX).min(rest.len());
-        let payload = rest.get(header..there).unwrap_or(&[]);
+        let is_there = usize::try_from(size).unwrap_or(usize::MAX).min(rest.len());
+        let payload = rest.get(header..is_there).unwrap_or(&[]);
         self.at = end;
         Some(Found { kind, payload })
     }
 }
 
-/// What a moov, or as much of it as is there, says of the whole film.
+/// Reads a moov, or its available beginning.
 fn read_moov(moov: &[u8]) -> Index {
-    let mut head =
+    let mut info =
         ProbeInfo { shifted: false, has_picture: Some(false), ..ProbeInfo::of(Format::Mp4) };
     let (mut in_mvhd, mut in_mehd, mut timescale) = (None, None, 0);
     let (mut fragmented, mut has_samples) = (false, false);
@@ -280,28 +281,28 @@ fn read_moov(moov: &[u8]) -> Index {
             b"mvhd" => {
                 if let Some((ticks, scale)) = mvhd_duration(child.payload) {
                     timescale = scale;
-                    in_mvhd = meaningful(ticks, timescale);
+                    in_mvhd = known_duration(ticks, timescale);
                 }
             }
             b"mvex" => {
                 fragmented = true;
                 let mehd = descend(child.payload, b"mehd").and_then(mehd_duration);
-                in_mehd = mehd.and_then(|ticks| meaningful(ticks, timescale));
+                in_mehd = mehd.and_then(|ticks| known_duration(ticks, timescale));
             }
             b"trak" => {
-                let track = track(child.payload, &mut head);
-                let is_picture = track.kind == Some(TrackKind::Video);
-                head.has_picture = head.has_picture.map(|any| any || is_picture);
-                let there = track.samples.is_some_and(|count| count > 0);
-                has_samples |= there;
+                let track = track(child.payload, &mut info);
+                let is_video = track.kind == Some(TrackKind::Video);
+                info.has_picture = info.has_picture.map(|any| any || is_video);
+                let is_there = track.samples.is_some_and(|count| count > 0);
+                has_samples |= is_there;
                 let times = Times::read(child.payload);
-                let end = times.filter(|_| there).and_then(|times| times.end(timescale));
+                let end = times.filter(|_| is_there).and_then(|times| times.end(timescale));
                 match track.kind {
                     Some(TrackKind::Video) if video.is_none() => {
-                        (video, head.video_end) = (times, end);
+                        (video, info.video_end) = (times, end);
                     }
                     Some(TrackKind::Audio) if audio.is_none() => {
-                        (audio, head.audio_end) = (times, end);
+                        (audio, info.audio_end) = (times, end);
                     }
                     _ => {}
                 }
@@ -309,25 +310,25 @@ fn read_moov(moov: &[u8]) -> Index {
             _ => {}
         }
     }
-    // With samples of its own and fragments behind it, a moov tells of its own samples only.
+    // The durations of a moov with samples do not cover the fragments after it.
     let of_all = in_mvhd.filter(|_| !(fragmented && has_samples));
-    head.end = in_mehd.or(of_all);
+    info.end = in_mehd.or(of_all);
     if has_samples && !fragmented {
         let begins = [video, audio].into_iter().flatten().map(|times| times.begin(timescale));
-        head.begin = begins.min().unwrap_or_default();
+        info.begin = begins.min().unwrap_or_default();
     }
     if fragmented && has_samples {
-        (head.video_end, head.audio_end) = (None, None);
+        (info.video_end, info.audio_end) = (None, None);
     }
-    head.pre_skip = opus_pre_skip(moov).filter(|_| head.audio == Some(Codec::Opus));
-    head.in_fragments = fragmented && !has_samples;
+    info.pre_skip = opus_pre_skip(moov).filter(|_| info.audio == Some(Codec::Opus));
+    info.in_fragments = fragmented && !has_samples;
     let is_fragmented = fragmented;
     let (is_enough, is_at_start, has_media) = (false, false, has_samples);
-    Index { head, is_enough, is_fragmented, has_media, is_at_start, video, audio }
+    Index { info, is_enough, is_fragmented, has_media, is_at_start, video, audio }
 }
 
-/// Whether all tracks of a moov are of other kinds than video and audio: text, say.
-fn is_beside(moov: &[u8]) -> bool {
+/// Returns whether all tracks of a moov are of other kinds than video and audio, such as text.
+fn has_other_tracks_only(moov: &[u8]) -> bool {
     let handlers = || {
         let traks = Boxes { bytes: moov, at: 0 }.filter(|found| found.kind == *b"trak");
         traks.map(|trak| handler(trak.payload))
@@ -337,58 +338,58 @@ fn is_beside(moov: &[u8]) -> bool {
     handlers().next().is_some() && handlers().all(is_other)
 }
 
-/// What kind of media a track is of (§8.4.3).
+/// Returns the handler type of a track (§8.4.3).
 fn handler(trak: &[u8]) -> Option<&[u8]> {
     let handler = descend(trak, b"mdia").and_then(|mdia| descend(mdia, b"hdlr"));
     handler.and_then(|hdlr| hdlr.get(8..12))
 }
 
-/// A track, as far as its container cares.
+/// The kind of a track, and the number of its samples.
 struct Track {
     kind: Option<TrackKind>,
     samples: Option<u32>,
 }
 
-/// Reads a track, or as much of it as is there, and notes in `head` what it says.
-fn track(trak: &[u8], head: &mut ProbeInfo) -> Track {
+/// Reads a trak, or its available beginning, and records its facts in `info`.
+fn track(trak: &[u8], info: &mut ProbeInfo) -> Track {
     let edits = descend(trak, b"edts");
-    head.shifted |= edits.is_some_and(|edits| !is_plain(edits));
-    head.shifted |= has_early_pictures(trak);
+    info.shifted |= edits.is_some_and(|edits| !is_identity_edit(edits));
+    info.shifted |= has_negative_composition_offsets(trak);
     let kind = match handler(trak) {
         Some(b"vide") => Some(TrackKind::Video),
         Some(b"soun") => Some(TrackKind::Audio),
         _ => None,
     };
-    let way: [&[u8; 4]; 4] = [b"mdia", b"minf", b"stbl", b"stsd"];
-    let stsd = way.into_iter().try_fold(trak, descend).and_then(|stsd| stsd.get(8..));
+    let path: [&[u8; 4]; 4] = [b"mdia", b"minf", b"stbl", b"stsd"];
+    let stsd = path.into_iter().try_fold(trak, descend).and_then(|stsd| stsd.get(8..));
     let entry = stsd.and_then(|stsd| Boxes { bytes: stsd, at: 0 }.next());
     let codec = entry.as_ref().map(|entry| Codec::of_sample_entry(entry.kind, entry.payload));
     match kind {
-        Some(TrackKind::Video) if head.video.is_none() => {
-            head.video = codec;
-            head.sample_entry = entry.as_ref().and_then(with_all_sets);
+        Some(TrackKind::Video) if info.video.is_none() => {
+            info.video = codec;
+            info.sample_entry = entry.as_ref().and_then(complete_sample_entry);
         }
         Some(TrackKind::Video) => {}
-        Some(TrackKind::Audio) => head.audio = head.audio.or(codec),
+        Some(TrackKind::Audio) => info.audio = info.audio.or(codec),
         None => return Track { kind, samples: sample_count(trak) },
     }
     let mut entries = stsd.into_iter().flat_map(|stsd| Boxes { bytes: stsd, at: 0 });
     if entries.any(|entry| is_encrypted(&entry)) {
-        head.is_encrypted = Some(true);
+        info.is_encrypted = Some(true);
     }
     Track { kind, samples: sample_count(trak) }
 }
 
-/// What a description of video may be called because all parameter sets are in it.
-fn with_all_sets(entry: &Found<'_>) -> Option<SampleEntry> {
-    /// The fields in front of its boxes (§12.1.3).
+/// Returns the sample entry type for a video description with complete parameter sets.
+fn complete_sample_entry(entry: &Found<'_>) -> Option<SampleEntry> {
+    /// The length of the fields before its boxes (§12.1.3).
     const VISUAL: usize = 78;
     let bytes = entry.payload.get(VISUAL..)?;
     parameter_sets::sample_entry(&entry.kind, |kind| descend(bytes, kind))
 }
 
-/// Whether samples of this description are encrypted: it is called so (common encryption, ISO/IEC
-/// 23001-7 §4.2, PIFF likewise, FairPlay), or says how.
+/// Returns whether samples of this description are encrypted: its type says so (common encryption,
+/// ISO/IEC 23001-7 §4.2, PIFF likewise, FairPlay), or its scheme.
 fn is_encrypted(entry: &Found<'_>) -> bool {
     const SCHEMES: [&[u8; 4]; 7] = [b"cenc", b"cbc1", b"cens", b"cbcs", b"piff", b"itun", b"adkm"];
     let scheme = entry.payload.windows(12).find(|window| window.starts_with(b"schm"));
@@ -397,24 +398,24 @@ fn is_encrypted(entry: &Found<'_>) -> bool {
         || scheme.is_some_and(|scheme| SCHEMES.iter().any(|known| scheme[8..] == known[..]))
 }
 
-/// Whether some samples are shown before they are decoded (§8.6.1.3, and QuickTime in its version 0):
-/// ffmpeg counts from when the first is decoded, which is then before 0.
-fn has_early_pictures(trak: &[u8]) -> bool {
-    let way: [&[u8; 4]; 4] = [b"mdia", b"minf", b"stbl", b"ctts"];
-    let entries = way.into_iter().try_fold(trak, descend).and_then(|ctts| ctts.get(8..));
+/// Returns whether some samples are presented before they are decoded (§8.6.1.3, and QuickTime in its
+/// version 0): ffmpeg then counts from the first decode time, which is before 0.
+fn has_negative_composition_offsets(trak: &[u8]) -> bool {
+    let path: [&[u8; 4]; 4] = [b"mdia", b"minf", b"stbl", b"ctts"];
+    let entries = path.into_iter().try_fold(trak, descend).and_then(|ctts| ctts.get(8..));
     entries.is_some_and(|entries| entries.chunks_exact(8).any(|entry| entry[4] & 0x80 != 0))
 }
 
-/// How many samples a track has in the moov itself (§8.7.3).
+/// Returns the number of samples of a track in the moov itself (§8.7.3).
 fn sample_count(trak: &[u8]) -> Option<u32> {
-    let way: [&[u8; 4]; 4] = [b"mdia", b"minf", b"stbl", b"stsz"];
-    let stsz = way.into_iter().try_fold(trak, descend)?;
+    let path: [&[u8; 4]; 4] = [b"mdia", b"minf", b"stbl", b"stsz"];
+    let stsz = path.into_iter().try_fold(trak, descend)?;
     u32_at(stsz, 8)
 }
 
-/// The pre-skip of an Opus track, from the box that stands for its head ("Encapsulation of Opus
-/// in ISO Base Media File Format" §4.3.2). Its way down is long (trak, mdia, minf, stbl, stsd,
-/// Opus) and its name a word of its own, so it is looked for.
+/// Returns the pre-skip of an Opus track, from the box dOps ("Encapsulation of Opus in ISO Base Media File
+/// Format" §4.3.2). The box is deeply nested (trak, mdia, minf, stbl, stsd, Opus) and its type unusual, so it
+/// is searched.
 fn opus_pre_skip(moov: &[u8]) -> Option<NonZeroU16> {
     let at = moov.windows(4).position(|window| window == b"dOps")?;
     NonZeroU16::new(u16::from_be_bytes(*moov.get(at + 6..)?.first_chunk()?))
@@ -424,7 +425,7 @@ fn descend<'a>(parent: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
     Boxes { bytes: parent, at: 0 }.find(|found| found.kind == *kind).map(|found| found.payload)
 }
 
-/// Duration and timescale (§8.2.2): version and flags, then times of 4 or 8 bytes.
+/// Returns duration and timescale of a mvhd (§8.2.2): version and flags, then times of 4 or 8 bytes.
 fn mvhd_duration(mvhd: &[u8]) -> Option<(u64, u64)> {
     Some(match mvhd.first()? {
         0 => (u64::from(u32_at(mvhd, 16)?), u64::from(u32_at(mvhd, 12)?)),
@@ -439,8 +440,8 @@ fn mehd_duration(mehd: &[u8]) -> Option<u64> {
     }
 }
 
-/// Whether an edit list (§8.6.6) only says "from the start": one edit at media time 0.
-fn is_plain(edts: &[u8]) -> bool {
+/// Returns whether an edit list (§8.6.6) has one edit at media time 0.
+fn is_identity_edit(edts: &[u8]) -> bool {
     let Some(elst) = descend(edts, b"elst") else { return true };
     let media_time = match elst.first() {
         Some(0) => u32_at(elst, 12).map(u64::from),
@@ -449,8 +450,8 @@ fn is_plain(edts: &[u8]) -> bool {
     u32_at(elst, 4) == Some(1) && media_time == Some(0)
 }
 
-/// A duration of all ones means "unknown", in either width (§8.2.2.3).
-fn meaningful(ticks: u64, timescale: u64) -> Option<Duration> {
+/// Converts a duration; all bits set means "unknown", in either width (§8.2.2.3).
+fn known_duration(ticks: u64, timescale: u64) -> Option<Duration> {
     if ticks == u64::MAX || ticks == u64::from(u32::MAX) {
         return None;
     }
