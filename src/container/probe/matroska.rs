@@ -120,7 +120,7 @@ fn read(bytes: &[u8], all: bool, ends: bool) -> Result<Parsed, Probe> {
             }
             TRACKS if child.is_complete => uids = Some(tracks(&mut found.info, child.payload)),
             TAGS if child.is_complete => {
-                tags(&mut found.info, child.payload, uids.unwrap_or_default())
+                tags(&mut found.info, child.payload, uids.unwrap_or_default());
             }
             CLUSTER => {
                 // Tracks after the clusters can be found in a complete file, but not while downloading.
