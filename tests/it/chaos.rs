@@ -134,7 +134,7 @@ fn an_origin_that_comes_back_is_gone_on_with() {
         let port = origin.port();
         drop(origin);
         // It has been looked for in vain.
-        daemon.logs("upstream: no connection");
+        daemon.logs("no connection");
         origin = Origin::start_on(port);
         put(&origin, &open);
         let (body, ending) = held.ends();
