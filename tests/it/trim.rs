@@ -294,7 +294,7 @@ fn a_part_without_a_key_frame_that_is_nowhere_told_of_is_refused() {
                 &[("start", "1.2"), ("end", "2.2")][..],
                 "between start and end: begin earlier or end",
             ),
-            (&[("start", "1.2")], "behind start: begin earlier"),
+            (&[("start", "1.2")], "after start: begin earlier"),
         ] {
             for container in ["auto", "mkv", "mp4"] {
                 let extra = [range, &[("container", container)]].concat();
