@@ -126,8 +126,7 @@ pub(super) fn duration(
     };
     let right = [length(&mut made.into_iter()), length(&mut spans.into_iter())].concat();
     let packet = tracks.iter().map(|track| track.source.longest_packet()).max().unwrap_or_default();
-    // The last packet of an encoder is shorter than the others, and ffmpeg's sidx leaves out the priming.
-    let tolerance = DURATION.max(2.0 * packet as f64 / 1e6) + 0.001 + slack;
+    let tolerance = DURATION.max(packet as f64 / 1e6) + 0.001 + slack;
     let Some(said) = said else { return Err("no duration".into()) };
     if right.iter().any(|right| (said - right).abs() <= tolerance) {
         return Ok(());
