@@ -50,13 +50,15 @@ pub struct StreamPermit<'a> {
 }
 
 impl StreamLimiter {
-    /// Makes a limiter with `total` permits, at most `per_client` for one client. The queue has the
-    /// same limits.
+    /// Makes a limiter with `total` permits, at most `per_client` for one client. The queue is twice as
+    /// long: a request that its client dropped counts until the server has seen that, and the one in
+    /// its place must not be refused meanwhile.
     pub fn new(total: usize, per_client: usize) -> StreamLimiter {
         let (open, drained) = channel::bounded(0);
         let (by_client, waiting) = (HashMap::new(), VecDeque::new());
         let state = Mutex::new(State { total: 0, by_client, waiting, open: Some(open) });
-        StreamLimiter { total, per_client, waiting: (total, per_client), state, drained }
+        let waiting = (total.saturating_mul(2), per_client.saturating_mul(2));
+        StreamLimiter { total, per_client, waiting, state, drained }
     }
 
     /// Removes the limits of the queue, for callers whose number is limited elsewhere.
@@ -280,12 +282,14 @@ mod tests {
         thread::scope(|scope| {
             let waiting =
                 scope.spawn(|| limiter.try_acquire(client("10.0.0.1"), &cancel, LONG).err());
-            until(|| limiter.waiting() == 1);
+            let also = scope.spawn(|| limiter.try_acquire(client("10.0.0.1"), &cancel, LONG).err());
+            until(|| limiter.waiting() == 2);
             let another = CancelToken::new().unwrap();
             let too_many = limiter.try_acquire(client("10.0.0.3"), &another, LONG).err();
             assert_eq!(too_many, Some(Error::LimitExceeded(LimitExceeded::Streams)));
             cancel.cancel();
             assert_eq!(waiting.join().unwrap(), Some(Error::Stopped));
+            assert_eq!(also.join().unwrap(), Some(Error::Stopped));
         });
         drop(first);
         assert_eq!((limiter.in_use(), limiter.waiting()), (0, 0));

@@ -144,7 +144,9 @@ fn who_comes_too_early_waits() {
     let head = first.first_byte();
     let mut second = Client::get(daemon.address(), &path);
     until_waiting(&daemon, 1.0);
-    // As many may wait as may run.
+    let mut third = Client::get(daemon.address(), &path);
+    until_waiting(&daemon, 2.0);
+    // Twice as many may wait as may run.
     assert_full(&daemon.get(&path), "client-streams-full");
     // What takes no slot is answered.
     assert_eq!(daemon.get("/readyz").head.status, 200);
@@ -152,6 +154,8 @@ fn who_comes_too_early_waits() {
     assert_eq!(first.body(&head).1, Ending::Complete);
     let head = second.first_byte();
     assert_eq!((head.status, second.body(&head).1), (200, Ending::Complete));
+    let head = third.first_byte();
+    assert_eq!((head.status, third.body(&head).1), (200, Ending::Complete));
     assert_eq!(daemon.metric("ytcanal_streams_waiting"), 0.0);
 }
 
