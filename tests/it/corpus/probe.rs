@@ -225,13 +225,23 @@ impl Track {
     /// When its first packet is shown, and when its last one ends.
     pub(super) fn span(&self) -> (i64, i64) {
         let starts = self.packets.iter().map(|packet| packet.pts);
-        let ends = self.packets.iter().map(|packet| packet.pts + packet.duration);
+        let untold = if self.has_durations() { 0 } else { self.longest_packet() };
+        let ends = self.packets.iter().map(|packet| packet.pts + packet.duration + untold);
         (starts.min().unwrap_or_default(), ends.max().unwrap_or_default())
     }
 
-    /// The longest that a packet is shown.
+    /// The longest that a packet is shown: until the next one, where ffprobe does not say it (FLAC in MP4).
     pub(super) fn longest_packet(&self) -> i64 {
-        self.packets.iter().map(|packet| packet.duration).max().unwrap_or_default()
+        if self.has_durations() {
+            return self.packets.iter().map(|packet| packet.duration).max().unwrap_or_default();
+        }
+        let mut times: Vec<_> = self.packets.iter().map(|packet| packet.pts).collect();
+        times.sort_unstable();
+        times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+    }
+
+    fn has_durations(&self) -> bool {
+        self.packets.iter().any(|packet| packet.duration > 0)
     }
 
     pub(super) fn is_pcm(&self) -> bool {
