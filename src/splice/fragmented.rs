@@ -124,6 +124,9 @@ impl Index {
             return if self.is_verified { Err(OUT_OF_RANGE.into()) } else { Ok(None) };
         };
         self.end = end;
+        if !is_video && !self.is_verified {
+            self.include_priming(first, u64::from(init.timescale) / TOLERANCE);
+        }
         if !self.is_verified && !self.fragments.iter().any(|fragment| fragment.is_entry) {
             // The index has no sync flags: in audio, each fragment is an entry if the first one is.
             if is_video || !first.is_entry {
@@ -169,6 +172,19 @@ impl Index {
             return Ok(Some((0, *first)));
         }
         Ok(agreed(&self.fragments[at])?.map(|info| (at, info)))
+    }
+
+    /// Moves all audio fragments after the `first` one to where that really ends, and the end of the
+    /// file with them. Some writers, ffmpeg among them, omit the encoder's priming from the duration of
+    /// the first reference, so that all later times are too early by as much: by `limit` at most.
+    fn include_priming(&mut self, first: &FragmentInfo, limit: u64) {
+        let first_end = first.earliest.saturating_add(first.duration);
+        let claimed_end = self.fragments.get(1).map_or(self.end, |second| second.time);
+        let priming = first_end.saturating_sub(claimed_end);
+        if priming <= limit {
+            self.fragments.iter_mut().skip(1).for_each(|fragment| fragment.time += priming);
+            self.end += priming;
+        }
     }
 }
 

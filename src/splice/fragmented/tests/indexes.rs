@@ -50,6 +50,26 @@ fn each_kind_of_index_finds_the_same() {
 }
 
 #[test]
+fn priming_that_an_index_omits_is_counted() {
+    let ends = |omitted: u32| {
+        let sketch = Sketch { index: Index::None, ..sketch(TrackKind::Audio) };
+        let runs = sketch.runs_at(0);
+        let references = runs.iter().enumerate().map(|(number, run)| {
+            let omitted = if number == 0 { omitted } else { 0 };
+            (false, run.len() as u32, 48_000 - omitted, SAP)
+        });
+        let index = sidx(48_000, 0, 0, &references.collect::<Vec<_>>());
+        let mut file = File::of([sketch.head(), index, runs.concat()].concat());
+        let track = read_index(&mut file, TimeRange::default()).unwrap().unwrap();
+        (track.fragments[1].time, track.end)
+    };
+    // That of AAC and of HE-AAC; an index that omits more than any encoder needs is not used.
+    for omitted in [0, 1024, 2112, 9600] {
+        assert_eq!(ends(omitted), (48_000, 240_000), "{omitted}");
+    }
+}
+
+#[test]
 fn what_is_at_the_front_takes_no_further_look() {
     assert_eq!(found(sketch(TrackKind::Video).bytes()), Ok((5, 0)));
 }
