@@ -9,7 +9,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::thread::{self, Scope};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use log::Level;
 
@@ -21,6 +21,7 @@ use crate::fetch::FIRST_REQUEST_SIZE;
 use crate::http_server::{BodyWriter, ClientConnection, Request, Response, ResponseHead};
 use crate::media::Media;
 use crate::options::OutputOptions;
+use crate::plan_cache::PlanKey;
 use crate::problem::Problem;
 use crate::resolve::{self, RequestContext};
 use crate::route::MediaSource;
@@ -35,6 +36,9 @@ mod probe;
 mod representation;
 mod sink;
 mod splice;
+
+use probe::ProbedTrack;
+use splice::{PlanOutcome, Readers};
 
 /// Sends the media of `source` to `client` as one file. On an error, sends a problem before the commit
 /// point and resets the connection after it.
@@ -159,21 +163,33 @@ fn run_engine<'scope, 'env, 'c, 'server>(
     scope: &'scope Scope<'scope, 'env>,
     context: &'scope DownloadContext<'c, 'server, '_>,
 ) -> Result<Outcome<'c, 'server>, Error> {
-    let DownloadContext { media, options, request, .. } = context;
-    if let Some(outcome) = splice::serve_cached_plan(scope, context)? {
-        return Ok(outcome);
+    let DownloadContext { app, media, options, request, .. } = context;
+    let key = PlanKey::new(media, options);
+    if let Some(cached) = app.plan_cache.get(&key) {
+        match splice::serve_plan(scope, context, &key, &cached, Readers::Unopened)? {
+            PlanOutcome::Served(outcome) => return Ok(outcome),
+            // A new plan may succeed, or reports the error itself.
+            PlanOutcome::Stale(error) => {
+                log::debug!("discarding cached plan: {error}");
+                app.plan_cache.remove(&key);
+            }
+        }
     }
     let wants_all = request.is_full_get() && options.time_range.is_full();
     let first_size = if wants_all { FIRST_REQUEST_SIZE } else { probe::PROBE_SIZE };
     let mut tracks = probe::probe_tracks(scope, context, first_size)?;
     let key_frame = index_reader::find_key_frame(scope, context, &mut tracks)?;
-    let inputs = tracks.iter().map(|track| track.input).collect();
-    let indexes: Vec<_> = tracks.iter_mut().map(|track| track.index.take()).collect();
-    match plan(inputs, &indexes, key_frame, options, &media.metadata)? {
+    match choose_strategy(context, &mut tracks, key_frame)? {
         Strategy::Passthrough(output_type) => {
             passthrough::serve(scope, context, tracks.swap_remove(0), output_type)
         }
-        Strategy::Splice(plan) => splice::serve_new_plan(context, tracks, plan),
+        Strategy::Splice(plan) => {
+            let (cached, readers) = splice::cache_plan(context, key, plan, tracks);
+            match splice::serve_plan(scope, context, &key, &cached, readers)? {
+                PlanOutcome::Served(outcome) => Ok(outcome),
+                PlanOutcome::Stale(error) => Err(error),
+            }
+        }
         Strategy::Ffmpeg(FfmpegPlan { job, feeds, refusal }) => {
             let reason = refusal.map(|refusal| format!(" ({refusal})")).unwrap_or_default();
             log::debug!("muxing by ffmpeg{reason}: {:?}", media.tracks);
@@ -182,6 +198,17 @@ fn run_engine<'scope, 'env, 'c, 'server>(
             ffmpeg::serve(scope, context, tracks, &job, &format!("ffmpeg{reason}"))
         }
     }
+}
+
+/// Chooses the strategy for these tracks. Their indexes, which may be long, are dropped.
+fn choose_strategy(
+    context: &DownloadContext<'_, '_, '_>,
+    tracks: &mut [ProbedTrack<'_, '_>],
+    key_frame: Option<Duration>,
+) -> Result<Strategy, Error> {
+    let inputs = tracks.iter().map(|track| track.input).collect();
+    let indexes: Vec<_> = tracks.iter_mut().map(|track| track.index.take()).collect();
+    plan(inputs, &indexes, key_frame, &context.options, &context.media.metadata)
 }
 
 /// The context of one download.

@@ -32,88 +32,109 @@ mod seek;
 
 pub(super) use seek::{PositionedSource, TrackRead};
 
-/// Serves a file by a plan that was just made from these tracks, which are open at their beginnings.
-pub(super) fn serve_new_plan<'c, 'server>(
-    context: &DownloadContext<'c, 'server, '_>,
-    mut tracks: Vec<ProbedTrack<'_, '_>>,
+/// How serving a file by a plan ended.
+pub(super) enum PlanOutcome<'c, 'server> {
+    /// The response was chosen, and its body sent.
+    Served(Outcome<'c, 'server>),
+    /// An upstream does not serve what the plan needs of it. Nothing was sent.
+    Stale(Error),
+}
+
+/// The readers that a plan is served from.
+pub(super) enum Readers<'scope, 'env> {
+    /// Each is at the beginning of its track: the plan was made from these files.
+    Open(Vec<TrackReader<'scope, 'env>>),
+    /// There are none yet. Their first responses verify that the files are those of the plan.
+    Unopened,
+}
+
+/// Caches the plan that was made from these tracks; returns it with their readers.
+pub(super) fn cache_plan<'scope, 'env>(
+    context: &DownloadContext<'_, '_, '_>,
+    key: PlanKey,
     plan: splice::Plan,
-) -> Result<Outcome<'c, 'server>, Error> {
-    let planned = Instant::now();
+    mut tracks: Vec<ProbedTrack<'scope, 'env>>,
+) -> (Arc<CachedPlan>, Readers<'scope, 'env>) {
     let mut memory = context.app.memory_budget.reservation();
     tracks.iter_mut().for_each(|track| memory.absorb(&mut track.memory));
+    // The indexes are dropped by now.
+    memory.resize(plan.memory_size() as u64);
     let files: Vec<_> = tracks.iter().map(|track| track.source.file().clone()).collect();
     let etag = etag(&plan, &files);
-    let mut cached = CachedPlan { plan, files, etag, memory };
-    let representation = select_for_plan(context, &cached);
-    let range = needed_range(&representation, &cached.plan);
-    let reads = tracks.into_iter().enumerate().map(|(index, ProbedTrack { mut source, .. })| {
-        let read = TrackRead::new(&cached.plan, index, &range)?;
-        source.restrict_to(read.first.clone());
-        Some((read, source))
-    });
-    let reads: Vec<_> = reads.collect();
-    // The indexes are dropped by now.
-    cached.memory.resize(cached.plan.memory_size() as u64);
-    let cached = Arc::new(cached);
-    let key = PlanKey::new(context.media, &context.options);
+    let cached = Arc::new(CachedPlan { plan, files, etag, memory });
     // Without validators a later request could not verify that the files are the same.
     if cached.etag.is_some() {
         context.app.plan_cache.insert(key, &cached);
     }
-    let head = match representation {
-        Representation::Done(outcome) => return Ok(outcome),
-        Representation::Send(head, _) => head,
-    };
-    let positioned = reads.into_iter().map(|read| match read {
-        Some((read, source)) => read.position(&cached.plan, source).map(Some),
-        None => Ok(None),
-    });
-    let sources = positioned.collect::<Result<Vec<_>, _>>()?;
-    send(context, &cached, sources, head, range, planned)
-        .inspect_err(|error| remove_if_contradicted(context, &key, error))
+    (cached, Readers::Open(tracks.into_iter().map(|track| track.source).collect()))
 }
 
-/// Returns the byte range of the output that a response needs: empty if it has no body.
-fn needed_range(representation: &Representation<'_, '_>, plan: &splice::Plan) -> Range<u64> {
-    match representation {
-        Representation::Send(_, range) => range.clone().unwrap_or(0..plan.len()),
-        Representation::Done(_) => 0..0,
-    }
-}
-
-/// Serves a file by a cached plan; `None` if there is none or a remote file has changed.
-pub(super) fn serve_cached_plan<'scope, 'c, 'server>(
-    scope: &'scope Scope<'scope, '_>,
-    context: &'scope DownloadContext<'c, 'server, '_>,
-) -> Result<Option<Outcome<'c, 'server>>, Error> {
-    let key = PlanKey::new(context.media, &context.options);
-    let Some(cached) = context.app.plan_cache.get(&key) else { return Ok(None) };
-    let planned = Instant::now();
-    let representation = select_for_plan(context, &cached);
-    let range = needed_range(&representation, &cached.plan);
-    let Some(sources) = position_sources(scope, context, &key, &cached, &range)? else {
-        return Ok(None);
-    };
-    match representation {
-        Representation::Done(outcome) => Ok(Some(outcome)),
-        Representation::Send(head, _) => send(context, &cached, sources, head, range, planned)
-            .inspect_err(|error| remove_if_contradicted(context, &key, error))
-            .map(Some),
-    }
-}
-
-/// Requests the first bytes that a cached plan needs of its tracks, and verifies that the files are the
-/// same. Returns a source for each track that is needed; `None` if the plan cannot be used, which removes
-/// it from the cache.
-fn position_sources<'scope, 'env>(
+/// Serves a file by its plan.
+pub(super) fn serve_plan<'scope, 'env, 'c, 'server>(
     scope: &'scope Scope<'scope, 'env>,
-    context: &'scope DownloadContext<'_, '_, '_>,
+    context: &'scope DownloadContext<'c, 'server, '_>,
     key: &PlanKey,
     cached: &Arc<CachedPlan>,
-    range: &Range<u64>,
-) -> Result<Option<Vec<Option<PositionedSource<'scope, 'env>>>>, Error> {
-    let reads: Vec<_> =
-        (0..cached.files.len()).map(|index| TrackRead::new(&cached.plan, index, range)).collect();
+    readers: Readers<'scope, 'env>,
+) -> Result<PlanOutcome<'c, 'server>, Error> {
+    let planned = Instant::now();
+    let representation = select_for_plan(context, cached);
+    let range = match &representation {
+        Representation::Send(_, range) => range.clone().unwrap_or(0..cached.plan.len()),
+        Representation::Done(_) => 0..0,
+    };
+    let reads = (0..cached.files.len()).map(|index| TrackRead::new(&cached.plan, index, &range));
+    let reads: Vec<_> = reads.collect();
+    let sources = match readers {
+        Readers::Open(readers) => position_readers(cached, readers, reads),
+        Readers::Unopened => open_readers(scope, context, cached, reads),
+    };
+    let sources = match sources {
+        Ok(sources) => sources,
+        // Another plan would need these bytes, too.
+        Err(error @ Error::Upstream { fault: UpstreamError::StillRefused(_), .. }) => {
+            return Err(error);
+        }
+        Err(error @ Error::Upstream { .. }) if !context.cancel.is_cancelled() => {
+            return Ok(PlanOutcome::Stale(error));
+        }
+        Err(error) => return Err(error),
+    };
+    let outcome = match representation {
+        Representation::Done(outcome) => outcome,
+        Representation::Send(head, _) => send(context, cached, sources, head, range, planned)
+            .inspect_err(|error| remove_if_contradicted(context, key, error))?,
+    };
+    Ok(PlanOutcome::Served(outcome))
+}
+
+/// Positions open readers at the first bytes that the plan needs of their tracks, if any.
+fn position_readers<'scope, 'env>(
+    cached: &CachedPlan,
+    readers: Vec<TrackReader<'scope, 'env>>,
+    reads: Vec<Option<TrackRead>>,
+) -> Result<Vec<Option<PositionedSource<'scope, 'env>>>, Error> {
+    let needed = readers.into_iter().zip(reads).map(|(mut source, read)| {
+        let read = read?;
+        source.restrict_to(read.first.clone());
+        Some((read, source))
+    });
+    // All requests are sent before the first response is awaited.
+    let needed: Vec<_> = needed.collect();
+    let positioned = needed
+        .into_iter()
+        .map(|needed| needed.map(|(read, source)| read.position(&cached.plan, source)).transpose());
+    positioned.collect()
+}
+
+/// Opens a reader for each track at the first bytes that a cached plan needs of it, and verifies that the
+/// files are the same. Returns those of the tracks that are needed.
+fn open_readers<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    context: &'scope DownloadContext<'_, '_, '_>,
+    cached: &Arc<CachedPlan>,
+    reads: Vec<Option<TrackRead>>,
+) -> Result<Vec<Option<PositionedSource<'scope, 'env>>>, Error> {
     // All tracks are verified if none is needed, or if the client asks whether its copy is current.
     let none_needed = reads.iter().all(Option::is_none);
     let conditions = &context.request.preconditions;
@@ -145,22 +166,10 @@ fn position_sources<'scope, 'env>(
     })?;
     let mut sources: Vec<_> = cached.files.iter().map(|_| None).collect();
     for result in results {
-        match result {
-            Ok((index, positioned)) => sources[index] = positioned,
-            // A new plan would fail in the same way.
-            Err(error @ Error::Upstream { fault: UpstreamError::StillRefused(_), .. }) => {
-                return Err(error);
-            }
-            // A new plan may succeed, or reports the error itself.
-            Err(Error::Upstream { track, fault }) if !cancel.is_cancelled() => {
-                log::debug!("discarding cached plan: {track} upstream: {fault}");
-                app.plan_cache.remove(key);
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        }
+        let (index, positioned) = result?;
+        sources[index] = positioned;
     }
-    Ok(Some(sources))
+    Ok(sources)
 }
 
 /// Removes a plan from the cache if upstreams contradict it. It stays if the client leaves, as players do
