@@ -5,6 +5,9 @@
 
 use crate::error::Unsupported;
 
+pub(crate) mod ids;
+pub mod partial;
+
 /// Refusal of bytes that are not a sequence of complete elements.
 pub const MALFORMED: Unsupported = Unsupported("the file has malformed EBML elements");
 

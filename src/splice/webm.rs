@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use super::{Options, Plan, ReadAt, SurveyError, Unsupported};
+use crate::container::ebml::ids;
 use crate::media::TrackKind;
 
 mod block;
@@ -18,7 +19,6 @@ mod cues;
 mod cut;
 mod entry;
 mod head;
-mod ids;
 mod index;
 mod interleave;
 mod key_frame;

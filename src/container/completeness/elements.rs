@@ -1,10 +1,8 @@
 //! Matroska and WebM: the Segment, or its children if its size is unknown (RFC 8794, RFC 9559).
 
 use super::{Structure, Unit};
+use crate::container::ebml::ids::{CLUSTER, SEGMENT};
 use crate::container::ebml::{Header, MAX_HEADER, header};
-
-const SEGMENT: u32 = 0x1853_8067;
-const CLUSTER: u32 = 0x1f43_b675;
 
 #[derive(Debug, Default)]
 pub(super) struct Elements {

@@ -3,33 +3,9 @@
 use std::time::Duration;
 
 use super::{Codec, Format, PROBE_SIZE, Probe, ProbeInfo, View, from_ticks, not_media, opus_head};
-use crate::container::ebml::text_of;
+use crate::container::ebml::partial::{PartialElement, elements};
+use crate::container::ebml::{float_of, ids, text_of, uint_of};
 use crate::container::parameter_sets::{SampleEntry, has_hevc};
-
-const DOC_TYPE: u64 = 0x4282;
-const SEGMENT: u64 = 0x1853_8067;
-const INFO: u64 = 0x1549_a966;
-const TIMESTAMP_SCALE: u64 = 0x2a_d7b1;
-const DURATION: u64 = 0x4489;
-const TRACKS: u64 = 0x1654_ae6b;
-const TRACK_ENTRY: u64 = 0xae;
-const TRACK_TYPE: u64 = 0x83;
-const CODEC_ID: u64 = 0x86;
-const CODEC_PRIVATE: u64 = 0x63a2;
-const CONTENT_ENCODINGS: u64 = 0x6d80;
-const CONTENT_ENCODING: u64 = 0x6240;
-const CONTENT_ENCODING_TYPE: u64 = 0x5033;
-const CONTENT_ENCRYPTION: u64 = 0x5035;
-const CLUSTER: u64 = 0x1f43_b675;
-const TIMESTAMP: u64 = 0xe7;
-const TRACK_UID: u64 = 0x73c5;
-const TAGS: u64 = 0x1254_c367;
-const TAG: u64 = 0x7373;
-const TARGETS: u64 = 0x63c0;
-const TAG_TRACK_UID: u64 = 0x63c5;
-const SIMPLE_TAG: u64 = 0x67c8;
-const TAG_NAME: u64 = 0x45a3;
-const TAG_STRING: u64 = 0x4487;
 
 const NANOS: u64 = 1_000_000_000;
 
@@ -75,13 +51,14 @@ fn begin(view: &View<'_>, mut at: u64, scale: u64) -> Result<Option<Duration>, P
         if !view.is_thorough && at + CLUSTER_READ as u64 > MAX_CLUSTER_WAIT {
             break;
         }
-        let Some(element) = Elements { bytes: view.want(at, CLUSTER_READ)?, at }.next() else {
+        let Some(element) = elements(view.want(at, CLUSTER_READ)?, at).next() else {
             break;
         };
-        if element.id == CLUSTER {
-            let timestamp = Elements::of(element.payload).find(|field| field.id == TIMESTAMP);
-            let ticks =
-                timestamp.filter(|field| field.is_complete).map(|field| number(field.payload));
+        if element.id == ids::CLUSTER {
+            let timestamp = element.child(ids::TIMESTAMP);
+            let ticks = timestamp
+                .filter(|field| field.is_complete)
+                .and_then(|field| uint_of(field.payload));
             return Ok(ticks.and_then(|ticks| from_ticks(ticks.checked_mul(scale)?, NANOS)));
         }
         let Some(end) = element.end else { break };
@@ -93,16 +70,16 @@ fn begin(view: &View<'_>, mut at: u64, scale: u64) -> Result<Option<Duration>, P
 /// Parses the first bytes of a file. `all` means that no more are available, `ends` that the file has no
 /// more.
 fn read(bytes: &[u8], all: bool, ends: bool) -> Result<Parsed, Probe> {
-    let mut top = Elements::of(bytes);
+    let mut top = elements(bytes, 0);
     let header = top.next().filter(|header| header.is_complete).ok_or(Probe::NeedMore)?;
-    let mut fields = Elements::of(header.payload);
-    let format = match fields.find(|e| e.id == DOC_TYPE).map(|e| text_of(e.payload)) {
+    let mut fields = header.children();
+    let format = match fields.find(|e| e.id == ids::DOC_TYPE).map(|e| text_of(e.payload)) {
         Some(b"webm") => Format::Webm,
         Some(b"matroska") => Format::Matroska,
         _ => return Err(not_media("it is EBML, but neither WebM nor Matroska")),
     };
     let mut found = Parsed { info: ProbeInfo::of(format), scale: DEFAULT_SCALE, next_at: None };
-    let Some(segment) = top.next().filter(|segment| segment.id == SEGMENT) else {
+    let Some(segment) = top.next().filter(|segment| segment.id == ids::SEGMENT) else {
         return if all { Ok(found) } else { Err(Probe::NeedMore) };
     };
     let (mut has_info, mut uids) = (false, None);
@@ -111,18 +88,18 @@ fn read(bytes: &[u8], all: bool, ends: bool) -> Result<Parsed, Probe> {
     for child in segment.children() {
         is_cut |= child.is_truncated;
         match child.id {
-            INFO if child.is_complete => {
+            ids::INFO if child.is_complete => {
                 (found.info.end, found.scale) = info(child.payload);
                 has_info = true;
             }
-            TRACKS if child.is_complete && has_other_tracks_only(child.payload) => {
+            ids::TRACKS if child.is_complete && has_other_tracks_only(child.payload) => {
                 return Err(Probe::Unsupported(super::NEITHER));
             }
-            TRACKS if child.is_complete => uids = Some(tracks(&mut found.info, child.payload)),
-            TAGS if child.is_complete => {
+            ids::TRACKS if child.is_complete => uids = Some(tracks(&mut found.info, child.payload)),
+            ids::TAGS if child.is_complete => {
                 tags(&mut found.info, child.payload, uids.unwrap_or_default());
             }
-            CLUSTER => {
+            ids::CLUSTER => {
                 // Tracks after the clusters can be found in a complete file, but not while downloading.
                 found.info.index_first = uids.is_some();
                 return Ok(Parsed { next_at: Some(child.at), ..found });
@@ -151,30 +128,32 @@ struct Uids {
 /// Reads Tracks (RFC 9559 §5.1.4) into `info`, and returns the UIDs of the first tracks.
 fn tracks(info: &mut ProbeInfo, tracks: &[u8]) -> Uids {
     let (mut has_video, mut has_audio, mut uids) = (false, false, Uids::default());
-    for entry in Elements::of(tracks).filter(|entry| entry.id == TRACK_ENTRY) {
-        let field = |id| Elements::of(entry.payload).find(|field| field.id == id);
-        let codec = field(CODEC_ID).map(|id| Codec::of_codec_id(text_of(id.payload)));
-        let kind = field(TRACK_TYPE).and_then(|kind| kind.payload.last().copied());
+    for entry in elements(tracks, 0).filter(|entry| entry.id == ids::TRACK_ENTRY) {
+        let field = |id| entry.child(id);
+        let codec = field(ids::CODEC_ID).map(|id| Codec::of_codec_id(text_of(id.payload)));
+        let kind = field(ids::TRACK_TYPE).and_then(|kind| kind.payload.last().copied());
         match kind {
             Some(1) if !has_video => {
                 has_video = true;
                 info.video = codec;
                 // CodecPrivate is the same record as in MP4.
-                let sets = field(CODEC_PRIVATE).is_some_and(|private| has_hevc(private.payload));
+                let sets =
+                    field(ids::CODEC_PRIVATE).is_some_and(|private| has_hevc(private.payload));
                 info.sample_entry =
                     (codec == Some(Codec::Hevc) && sets).then_some(SampleEntry::Hvc1);
-                uids.video = field(TRACK_UID).map(|uid| number(uid.payload));
+                uids.video = field(ids::TRACK_UID).and_then(|uid| uint_of(uid.payload));
             }
             Some(2) if !has_audio => {
                 has_audio = true;
                 info.audio = codec;
-                info.pre_skip = field(CODEC_PRIVATE).and_then(|private| opus_head(private.payload));
-                uids.audio = field(TRACK_UID).map(|uid| number(uid.payload));
+                info.pre_skip =
+                    field(ids::CODEC_PRIVATE).and_then(|private| opus_head(private.payload));
+                uids.audio = field(ids::TRACK_UID).and_then(|uid| uint_of(uid.payload));
             }
             _ => {}
         }
         let is_played = matches!(kind, Some(1 | 2));
-        if is_played && field(CONTENT_ENCODINGS).is_some_and(is_encryption) {
+        if is_played && field(ids::CONTENT_ENCODINGS).is_some_and(is_encryption) {
             info.is_encrypted = Some(true);
         }
     }
@@ -184,9 +163,9 @@ fn tracks(info: &mut ProbeInfo, tracks: &[u8]) -> Uids {
 
 /// Returns whether all tracks are of other kinds than video and audio.
 fn has_other_tracks_only(tracks: &[u8]) -> bool {
-    let entries = || Elements::of(tracks).filter(|entry| entry.id == TRACK_ENTRY);
-    let is_other = |entry: Element<'_>| {
-        let kind = Elements::of(entry.payload).find(|field| field.id == TRACK_TYPE);
+    let entries = || elements(tracks, 0).filter(|entry| entry.id == ids::TRACK_ENTRY);
+    let is_other = |entry: PartialElement<'_>| {
+        let kind = entry.child(ids::TRACK_TYPE);
         kind.is_some_and(|kind| !matches!(kind.payload.last(), Some(1 | 2)))
     };
     entries().next().is_some() && entries().all(is_other)
@@ -195,16 +174,12 @@ fn has_other_tracks_only(tracks: &[u8]) -> bool {
 /// Reads the end of each track, which many writers store in a tag (RFC 9559 §5.1.8): "DURATION", as
 /// "00:00:04.223000000".
 fn tags(info: &mut ProbeInfo, tags: &[u8], uids: Uids) {
-    for tag in Elements::of(tags).filter(|tag| tag.id == TAG) {
-        let fields = || Elements::of(tag.payload);
-        let targets = fields().filter(|field| field.id == TARGETS);
-        let uid = targets.flat_map(|targets| Elements::of(targets.payload));
-        let uid =
-            uid.filter(|field| field.id == TAG_TRACK_UID).map(|uid| number(uid.payload)).next();
-        let end = fields().filter(|field| field.id == SIMPLE_TAG).find_map(|tag| {
-            let field = |id| Elements::of(tag.payload).find(|field| field.id == id);
-            field(TAG_NAME).filter(|name| text_of(name.payload) == b"DURATION")?;
-            clock(text_of(field(TAG_STRING)?.payload))
+    for tag in elements(tags, 0).filter(|tag| tag.id == ids::TAG) {
+        let uid = tag.child(ids::TARGETS).and_then(|targets| targets.child(ids::TAG_TRACK_UID));
+        let uid = uid.and_then(|uid| uint_of(uid.payload));
+        let end = tag.children().filter(|field| field.id == ids::SIMPLE_TAG).find_map(|tag| {
+            tag.child(ids::TAG_NAME).filter(|name| text_of(name.payload) == b"DURATION")?;
+            clock(text_of(tag.child(ids::TAG_STRING)?.payload))
         });
         if uid.is_some() && uid == uids.video {
             info.video_end = end;
@@ -228,12 +203,12 @@ fn clock(text: &[u8]) -> Option<Duration> {
 }
 
 /// Returns whether one of these encodings is an encryption (§5.1.4.1.31); the others are compressions.
-fn is_encryption(encodings: Element<'_>) -> bool {
-    let mut encodings = Elements::of(encodings.payload).filter(|e| e.id == CONTENT_ENCODING);
+fn is_encryption(encodings: PartialElement<'_>) -> bool {
+    let mut encodings = encodings.children().filter(|e| e.id == ids::CONTENT_ENCODING);
     encodings.any(|encoding| {
-        Elements::of(encoding.payload).any(|field| match field.id {
-            CONTENT_ENCODING_TYPE => field.payload.last() == Some(&1),
-            id => id == CONTENT_ENCRYPTION,
+        encoding.children().any(|field| match field.id {
+            ids::CONTENT_ENCODING_TYPE => field.payload.last() == Some(&1),
+            id => id == ids::CONTENT_ENCRYPTION,
         })
     })
 }
@@ -241,16 +216,12 @@ fn is_encryption(encodings: Element<'_>) -> bool {
 /// Returns the duration, and the nanoseconds per tick (RFC 9559 §5.1.2).
 fn info(info: &[u8]) -> (Option<Duration>, u64) {
     let (mut scale, mut ticks) = (DEFAULT_SCALE, None);
-    for field in Elements::of(info) {
+    for field in elements(info, 0) {
         match (field.id, field.payload) {
-            (TIMESTAMP_SCALE, bytes) if (1..=8).contains(&bytes.len()) => scale = number(bytes),
-            (DURATION, bytes) => {
-                ticks = match bytes.len() {
-                    4 => bytes.first_chunk().map(|b| f64::from(f32::from_be_bytes(*b))),
-                    8 => bytes.first_chunk().map(|b| f64::from_be_bytes(*b)),
-                    _ => None,
-                };
+            (ids::TIMESTAMP_SCALE, bytes) if !bytes.is_empty() => {
+                scale = uint_of(bytes).unwrap_or(scale);
             }
+            (ids::DURATION, bytes) => ticks = float_of(bytes),
             _ => {}
         }
     }
@@ -258,85 +229,6 @@ fn info(info: &[u8]) -> (Option<Duration>, u64) {
     let nanos = ticks.map(|ticks| ticks * scale as f64).filter(|nanos| *nanos > 0.0);
     let nanos = nanos.filter(|nanos| *nanos < 3.2e18);
     (nanos.and_then(|nanos| from_ticks(nanos as u64, NANOS)), scale)
-}
-
-/// An element, of which possibly only the beginning is available.
-#[derive(Clone, Copy)]
-struct Element<'a> {
-    id: u64,
-    /// The file offset.
-    at: u64,
-    /// The file offset of the payload.
-    payload_at: u64,
-    /// The end, if the size is known.
-    end: Option<u64>,
-    payload: &'a [u8],
-    is_complete: bool,
-    /// Whether the element is longer than the available bytes.
-    is_truncated: bool,
-}
-
-impl<'a> Element<'a> {
-    /// Iterates over the children.
-    fn children(&self) -> Elements<'a> {
-        Elements { bytes: self.payload, at: self.payload_at }
-    }
-}
-
-/// An iterator over elements in bytes that begin at a file offset.
-struct Elements<'a> {
-    bytes: &'a [u8],
-    at: u64,
-}
-
-impl<'a> Elements<'a> {
-    /// Iterates over elements whose file offset does not matter.
-    fn of(bytes: &'a [u8]) -> Elements<'a> {
-        Elements { bytes, at: 0 }
-    }
-}
-
-impl<'a> Iterator for Elements<'a> {
-    type Item = Element<'a>;
-
-    fn next(&mut self) -> Option<Element<'a>> {
-        let (id, id_len) = vint(self.bytes, 4, false)?;
-        let (size, size_len) = vint(self.bytes.get(id_len..)?, 8, true)?;
-        let header = id_len + size_len;
-        let rest = self.bytes.get(header..)?;
-        // All value bits set: the size is unknown, and the element extends as far as possible.
-        let unknown = size == (1 << (7 * size_len)) - 1;
-        let there = if unknown { rest.len() } else { clamp(size, rest.len()) };
-        let (payload, after) = rest.split_at(there);
-        let (at, payload_at) = (self.at, self.at + header as u64);
-        let end = if unknown { None } else { payload_at.checked_add(size) };
-        *self = Elements { bytes: after, at: payload_at + there as u64 };
-        let is_there = there as u64 == size;
-        let (is_complete, is_truncated) = (!unknown && is_there, !unknown && !is_there);
-        Some(Element { id, at, payload_at, end, payload, is_complete, is_truncated })
-    }
-}
-
-fn clamp(size: u64, available: usize) -> usize {
-    usize::try_from(size).unwrap_or(usize::MAX).min(available)
-}
-
-/// Reads an unsigned integer (RFC 8794 §7.2), of which only the last eight bytes count.
-fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
-}
-
-/// Reads a variable-size integer of at most `max_len` bytes (RFC 8794 §4); the length marker is kept in an
-/// ID and dropped from a size.
-fn vint(bytes: &[u8], max_len: usize, drop_marker: bool) -> Option<(u64, usize)> {
-    let first = *bytes.first()?;
-    let len = first.leading_zeros() as usize + 1;
-    if len > max_len {
-        return None;
-    }
-    let value = bytes.get(..len)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
-    let mark = 1 << (7 * len);
-    Some((if drop_marker { value ^ mark } else { value }, len))
 }
 
 #[cfg(test)]
