@@ -1,4 +1,5 @@
-//! Parses and writes EBML elements (RFC 8794), of which Matroska consists. Parsing is strict.
+//! Parses and writes EBML elements (RFC 8794), of which Matroska consists. Parsing is strict,
+//! except in [`partial`].
 //!
 //! **Invariant:** nothing is allocated by a size that an element claims, and no byte is read past the
 //! given slice.

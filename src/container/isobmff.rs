@@ -1,8 +1,14 @@
-//! Parses and writes boxes of ISO base media files (ISO/IEC 14496-12 §4.2). Parsing is strict.
+//! Parses and writes boxes of ISO base media files (ISO/IEC 14496-12 §4.2). Parsing is strict, except in
+//! [`partial`].
+
+pub mod edit_list;
+pub mod fields;
+pub mod partial;
+pub mod sidx;
 
 /// A complete box within a byte slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found<'a> {
+pub struct Mp4Box<'a> {
     /// The type of the box.
     pub kind: [u8; 4],
     /// The offset in the slice that was parsed.
@@ -13,7 +19,7 @@ pub struct Found<'a> {
     pub bytes: &'a [u8],
 }
 
-impl<'a> Found<'a> {
+impl<'a> Mp4Box<'a> {
     /// Returns the payload.
     pub fn payload(&self) -> &'a [u8] {
         &self.bytes[self.header..]
@@ -48,7 +54,7 @@ pub fn header(bytes: &[u8]) -> Option<Header> {
 const MAX_CHILDREN: usize = 1 << 12;
 
 /// Returns all boxes that `bytes` consist of; `None` if one is incomplete, or if there are too many.
-pub fn children(bytes: &[u8]) -> Option<Vec<Found<'_>>> {
+pub fn children(bytes: &[u8]) -> Option<Vec<Mp4Box<'_>>> {
     let (mut found, mut at) = (Vec::new(), 0);
     while at < bytes.len() {
         if found.len() == MAX_CHILDREN {
@@ -57,15 +63,23 @@ pub fn children(bytes: &[u8]) -> Option<Vec<Found<'_>>> {
         let rest = &bytes[at..];
         let Header { kind, header, len } = header(rest)?;
         let len = usize::try_from(len?).ok()?;
-        found.push(Found { kind, at, header, bytes: rest.get(..len)? });
+        found.push(Mp4Box { kind, at, header, bytes: rest.get(..len)? });
         at += len;
     }
     Some(found)
 }
 
+/// Returns the payload of the first box at `path`; `None` if a box on the way is malformed.
+pub fn find<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
+    path.iter().try_fold(bytes, |bytes, kind| {
+        let boxes = children(bytes)?;
+        boxes.iter().find(|found| found.kind == **kind).map(Mp4Box::payload)
+    })
+}
+
 /// Returns the entries of a table: `skip` bytes are followed by the number of entries, and then by the
 /// entries, each of `size` bytes. Returns `None` if they are incomplete.
-pub fn table<'a>(found: &Found<'a>, skip: usize, size: usize) -> Option<&'a [u8]> {
+pub fn table<'a>(found: &Mp4Box<'a>, skip: usize, size: usize) -> Option<&'a [u8]> {
     let payload = found.payload();
     let count = usize::try_from(u32_at(payload, skip)?).ok()?;
     payload.get(skip + 4..)?.get(..count.checked_mul(size)?)

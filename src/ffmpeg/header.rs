@@ -1,5 +1,6 @@
 //! Finds where the header ends and the media data begin in the output of ffmpeg. Pure.
 
+use crate::container::ebml::ids;
 use crate::container::{Container, ebml, isobmff};
 
 /// The maximum size of a header; longer output counts as media.
@@ -54,9 +55,6 @@ fn mp4_progress(bytes: &[u8]) -> Written {
 
 /// Matroska: clusters follow all other elements of the segment (RFC 9559).
 fn matroska_progress(bytes: &[u8]) -> Written {
-    const EBML: u32 = 0x1a45_dfa3;
-    const SEGMENT: u32 = 0x1853_8067;
-    const CLUSTER: u32 = 0x1f43_b675;
     let mut at = 0;
     loop {
         let rest = bytes.get(at..).unwrap_or(&[]);
@@ -69,8 +67,8 @@ fn matroska_progress(bytes: &[u8]) -> Written {
         };
         let size = found.size.and_then(|size| usize::try_from(size).ok());
         at += match (found.id, size) {
-            (EBML, None) | (CLUSTER, _) => return Written::Media,
-            (SEGMENT, _) => found.len,
+            (ids::EBML, None) | (ids::CLUSTER, _) => return Written::Media,
+            (ids::SEGMENT, _) => found.len,
             (_, Some(size)) if size < MAX_HEADER => found.len + size,
             _ => return Written::Media,
         };

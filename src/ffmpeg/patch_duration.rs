@@ -8,8 +8,14 @@
 
 use std::time::Duration;
 
+use crate::container::isobmff::edit_list::EditList;
+use crate::container::isobmff::fields::TimeHeader;
+use crate::container::isobmff::{Header, Mp4Box, boxed, children, find, header};
+
 /// The maximum size of a moov box.
 const MAX_MOOV: usize = 1 << 20;
+/// The maximum length of the header of a box.
+const MAX_HEADER: usize = 16;
 
 /// The outcome for the first bytes of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,129 +33,104 @@ pub enum Scan {
 pub fn with_durations(bytes: &[u8], tracks: &[Option<Duration>]) -> Scan {
     let mut at = 0;
     loop {
-        let Some(found) = find(bytes, at) else {
-            return if bytes.len() > MAX_MOOV { Scan::Unsupported } else { Scan::NeedMore };
+        let rest = &bytes[at..];
+        let Some(Header { kind, header, len }) = header(rest) else {
+            return if rest.len() < MAX_HEADER { Scan::NeedMore } else { Scan::Unsupported };
         };
-        if !(8..=MAX_MOOV).contains(&found.len) {
-            return Scan::Unsupported;
-        }
-        let Some(complete) = bytes.get(at..at + found.len) else { return Scan::NeedMore };
-        match &found.kind {
-            b"ftyp" => at += found.len,
+        let len = len.and_then(|len| usize::try_from(len).ok()).filter(|len| *len <= MAX_MOOV);
+        let Some(len) = len else { return Scan::Unsupported };
+        let Some(complete) = rest.get(..len) else { return Scan::NeedMore };
+        match &kind {
+            b"ftyp" => at += len,
             b"moov" => {
-                let Some(moov) = patched(complete, tracks) else { return Scan::Unsupported };
-                return Scan::Complete([&bytes[..at], &moov, &bytes[at + found.len..]].concat());
+                let moov = patched(&complete[header..], tracks);
+                return moov.map_or(Scan::Unsupported, |moov| {
+                    Scan::Complete([&bytes[..at], &moov, &rest[len..]].concat())
+                });
             }
             _ => return Scan::Unsupported,
         }
     }
 }
 
-/// A box at an offset.
-#[derive(Debug, Clone, Copy)]
-struct Found {
-    kind: [u8; 4],
-    at: usize,
-    len: usize,
-}
-
-fn find(bytes: &[u8], at: usize) -> Option<Found> {
-    let len = u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?) as usize;
-    Some(Found { kind: *bytes.get(at + 4..)?.first_chunk()?, at, len })
-}
-
-/// Returns the children of a box, which must fill it exactly.
-fn children(bytes: &[u8], parent: Found) -> Option<Vec<Found>> {
-    let (mut at, end) = (parent.at + 8, parent.at + parent.len);
-    let mut all = Vec::new();
-    while at < end {
-        let child = find(bytes, at)?;
-        if child.len < 8 || child.len > end - child.at {
-            return None;
-        }
-        at += child.len;
-        all.push(child);
-    }
-    Some(all)
-}
-
-/// Returns a moov box with the durations set, and with an mehd box.
+/// Returns a moov box with this payload, the durations set, and with an mehd box.
 fn patched(moov: &[u8], tracks: &[Option<Duration>]) -> Option<Vec<u8>> {
-    let mut bytes = moov.to_vec();
-    let root = find(moov, 0)?;
-    let boxes = children(moov, root)?;
-    let child = |kind: &[u8; 4]| boxes.iter().find(|found| found.kind == *kind).copied();
-    let (mvhd, mvex) = (child(b"mvhd")?, child(b"mvex")?);
-    let timescale = u32_at(moov, mvhd.at + TIMESCALE)?;
-    let Some(longest) = tracks.iter().copied().flatten().max() else { return Some(bytes) };
+    let longest = tracks.iter().copied().flatten().max();
+    let Some(longest) = longest else { return Some(boxed(b"moov", &[moov])) };
+    let TimeHeader { timescale, .. } = TimeHeader::read(find(moov, &[b"mvhd"])?)?;
+    find(moov, &[b"mvex"])?;
     let movie = ticks(longest, timescale)?;
-    set_u32(&mut bytes, mvhd, MVHD_DURATION, movie)?;
-    let traks: Vec<Found> = boxes.iter().filter(|found| &found.kind == b"trak").copied().collect();
-    if traks.is_empty() {
-        return None;
-    }
-    for (trak, duration) in traks.into_iter().zip(tracks) {
-        let Some(duration) = duration else { continue };
-        let inside = children(moov, trak)?;
-        let tkhd = *inside.iter().find(|found| &found.kind == b"tkhd")?;
-        set_u32(&mut bytes, tkhd, TKHD_DURATION, ticks(*duration, timescale)?)?;
-        let mdia = *inside.iter().find(|found| &found.kind == b"mdia")?;
-        let mdhd = *children(moov, mdia)?.iter().find(|found| &found.kind == b"mdhd")?;
-        let media_timescale = u32_at(moov, mdhd.at + TIMESCALE)?;
-        // The media duration excludes an empty edit at the beginning.
-        let media = duration.saturating_sub(empty_edit(moov, &inside, timescale));
-        set_u32(&mut bytes, mdhd, MDHD_DURATION, ticks(media, media_timescale)?)?;
-    }
-    // §8.8.2: the duration of the movie including all fragments.
-    let mehd = [&16u32.to_be_bytes()[..], b"mehd", &[0; 4], &movie.to_be_bytes()].concat();
-    for grown in [mvex, root] {
-        let len = u32::try_from(grown.len + mehd.len()).ok()?;
-        bytes.get_mut(grown.at..)?.first_chunk_mut().map(|field| *field = len.to_be_bytes())?;
-    }
-    bytes.splice(mvex.at + 8..mvex.at + 8, mehd);
-    Some(bytes)
+    let mut durations = tracks.iter();
+    let moov = rebuilt(moov, |found| match &found.kind {
+        b"mvhd" => with_u32(found, MVHD_DURATION, movie),
+        b"trak" => match durations.next() {
+            Some(Some(duration)) => patched_trak(found.payload(), *duration, timescale),
+            _ => Some(found.bytes.to_vec()),
+        },
+        // §8.8.2: the duration of the movie including all fragments.
+        b"mvex" => {
+            let mehd = boxed(b"mehd", &[&[0; 4], &movie.to_be_bytes()]);
+            Some(boxed(b"mvex", &[&mehd, found.payload()]))
+        }
+        _ => Some(found.bytes.to_vec()),
+    })?;
+    let has_tracks = durations.len() < tracks.len();
+    has_tracks.then(|| boxed(b"moov", &[&moov]))
+}
+
+/// Returns a trak box with this payload and the durations of the track and of its media set.
+fn patched_trak(trak: &[u8], duration: Duration, movie_timescale: u32) -> Option<Vec<u8>> {
+    let media_header = TimeHeader::read(find(trak, &[b"mdia", b"mdhd"])?)?;
+    find(trak, &[b"tkhd"])?;
+    let track = ticks(duration, movie_timescale)?;
+    // The media duration excludes an empty edit at the beginning.
+    let media = duration.saturating_sub(empty_edit(trak, movie_timescale));
+    let media = ticks(media, media_header.timescale)?;
+    let trak = rebuilt(trak, |found| match &found.kind {
+        b"tkhd" => with_u32(found, TKHD_DURATION, track),
+        b"mdia" => {
+            let mdia = rebuilt(found.payload(), |found| match &found.kind {
+                b"mdhd" => with_u32(found, MDHD_DURATION, media),
+                _ => Some(found.bytes.to_vec()),
+            });
+            Some(boxed(b"mdia", &[&mdia?]))
+        }
+        _ => Some(found.bytes.to_vec()),
+    });
+    Some(boxed(b"trak", &[&trak?]))
+}
+
+/// Returns the boxes that `bytes` consist of, each replaced by what `replace` returns.
+fn rebuilt(bytes: &[u8], replace: impl FnMut(&Mp4Box<'_>) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+    let boxes = children(bytes)?.iter().map(replace).collect::<Option<Vec<_>>>()?;
+    Some(boxes.concat())
 }
 
 /// Returns the duration of the empty edit at the beginning of a track's edit list (§8.6.6), or 0.
-fn empty_edit(moov: &[u8], inside: &[Found], timescale: u32) -> Duration {
-    let list = || {
-        let edts = *inside.iter().find(|found| &found.kind == b"edts")?;
-        let elst = *children(moov, edts)?.iter().find(|found| &found.kind == b"elst")?;
-        let entry = elst.at + 16;
-        let (ticks, is_empty) = match moov.get(elst.at + 8)? {
-            0 => (u64::from(u32_at(moov, entry)?), u32_at(moov, entry + 4)? == u32::MAX),
-            _ => (u64_at(moov, entry)?, u64_at(moov, entry + 8)? == u64::MAX),
-        };
-        let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(timescale.max(1));
-        is_empty.then(|| u64::try_from(nanos).map(Duration::from_nanos).ok())?
-    };
-    list().unwrap_or_default()
+fn empty_edit(trak: &[u8], timescale: u32) -> Duration {
+    let list = find(trak, &[b"edts", b"elst"]).and_then(EditList::read);
+    let first = list.and_then(|list| list.edits().next());
+    let Some(empty) = first.filter(|edit| edit.media_time == -1) else { return Duration::ZERO };
+    let nanos = u128::from(empty.segment) * 1_000_000_000 / u128::from(timescale.max(1));
+    u64::try_from(nanos).map(Duration::from_nanos).unwrap_or_default()
 }
 
-/// The offsets of fields from the start of a box of version 0 (§8.2.2, §8.3.2, §8.4.2), which ffmpeg
+/// The offsets of fields in the payloads of boxes of version 0 (§8.2.2, §8.3.2, §8.4.2), which ffmpeg
 /// writes while the duration is 0.
-const TIMESCALE: usize = 20;
-const MVHD_DURATION: usize = 24;
-const TKHD_DURATION: usize = 28;
-const MDHD_DURATION: usize = 24;
+const MVHD_DURATION: usize = 16;
+const TKHD_DURATION: usize = 20;
+const MDHD_DURATION: usize = 16;
 
-/// Sets a 32-bit field in a box of version 0, if it is 0 as expected.
-fn set_u32(bytes: &mut [u8], found: Found, offset: usize, value: u32) -> Option<()> {
-    let field = bytes.get_mut(found.at + 8..found.at + found.len)?;
-    let (version, field) = (*field.first()?, field.get_mut(offset - 8..)?.first_chunk_mut()?);
+/// Returns a box of version 0 with a 32-bit field set, which must be 0 as expected.
+fn with_u32(found: &Mp4Box<'_>, offset: usize, value: u32) -> Option<Vec<u8>> {
+    let mut bytes = found.bytes.to_vec();
+    let payload = &mut bytes[found.header..];
+    let (version, field) = (*payload.first()?, payload.get_mut(offset..)?.first_chunk_mut()?);
     if version != 0 || *field != [0; 4] {
         return None;
     }
     *field = value.to_be_bytes();
-    Some(())
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+    Some(bytes)
 }
 
 /// Converts a duration to a timescale; `None` if it does not fit. All ones would mean "unknown".
@@ -161,13 +142,13 @@ fn ticks(duration: Duration, timescale: u32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::isobmff::{self, u32_at};
     use proptest::prelude::*;
 
     const SECOND: [Option<Duration>; 1] = [Some(Duration::from_secs(1))];
 
     fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
-        let size = u32::try_from(payload.len() + 8).unwrap();
-        [&size.to_be_bytes()[..], kind, payload].concat()
+        isobmff::boxed(kind, &[payload])
     }
 
     fn file() -> Vec<u8> {
@@ -198,13 +179,10 @@ mod tests {
         let media_ticks = (61_500u32 * 90).to_be_bytes();
         assert!(new.windows(4).any(|window| *window == media_ticks), "mdhd");
         assert!(new.ends_with(&boxed(b"moof", &[7; 9])));
-        let moov = find(&new, 12).unwrap();
-        assert_eq!(&moov.kind, b"moov");
-        let inside = children(&new, moov).unwrap();
-        assert_eq!(
-            inside.iter().map(|b| b.kind).collect::<Vec<_>>(),
-            [*b"mvhd", *b"trak", *b"mvex", *b"udta"]
-        );
+        let media = new.windows(4).position(|window| window == b"moof").unwrap() - 4;
+        let moov = find(&new[..media], &[b"moov"]).unwrap();
+        let kinds: Vec<_> = children(moov).unwrap().iter().map(|found| found.kind).collect();
+        assert_eq!(kinds, [*b"mvhd", *b"trak", *b"mvex", *b"udta"]);
     }
 
     #[test]

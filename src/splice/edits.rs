@@ -3,7 +3,9 @@
 
 use super::Unsupported;
 use super::trak::{MALFORMED, Trak, at_most_one, boxes_of, one};
-use crate::container::isobmff::{boxed, table, u32_at, u64_at};
+use crate::container::isobmff::boxed;
+use crate::container::isobmff::edit_list::EditList;
+pub(super) use crate::container::isobmff::edit_list::{Edit, NORMAL_RATE};
 
 /// The timescale of nanoseconds.
 pub(super) const NANOS: u32 = 1_000_000_000;
@@ -14,43 +16,13 @@ const MAX_COMMON: u32 = 1_000_000;
 
 pub(super) const TOO_LONG: Unsupported = Unsupported("the file has timestamps that are too large");
 
-/// One entry of an edit list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Edit {
-    /// segment_duration, in the movie timescale.
-    pub(super) segment: u64,
-    /// Start in the media, in the media timescale; -1 for an empty edit.
-    pub(super) media_time: i64,
-    /// media_rate, as a fixed-point number (16.16).
-    pub(super) rate: u32,
-}
-
-/// The media_rate 1.0.
-pub(super) const NORMAL: u32 = 0x1_0000;
-
 /// Reads the edits of a track; returns none if it has no edit list.
 pub(super) fn read(trak: &Trak<'_>) -> Result<Vec<Edit>, Unsupported> {
     let Some(edts) = at_most_one(&trak.boxes, b"edts")? else { return Ok(Vec::new()) };
     let elst = one(&boxes_of(edts.payload())?, b"elst")?;
-    let (is_64_bit, size) = match elst.payload().first() {
-        Some(0) => (false, 12),
-        Some(1) => (true, 20),
-        _ => return Err(Unsupported("the edit list is malformed")),
-    };
-    let entries = table(&elst, 4, size).ok_or(MALFORMED)?.chunks_exact(size);
-    let edit = |entry: &[u8]| match is_64_bit {
-        false => Some(Edit {
-            segment: u32_at(entry, 0)?.into(),
-            media_time: u32_at(entry, 4)?.cast_signed().into(),
-            rate: u32_at(entry, 8)?,
-        }),
-        true => Some(Edit {
-            segment: u64_at(entry, 0)?,
-            media_time: u64_at(entry, 8)?.cast_signed(),
-            rate: u32_at(entry, 16)?,
-        }),
-    };
-    entries.map(|entry| edit(entry).ok_or(TOO_LONG)).collect()
+    let list = EditList::read(elst.payload()).ok_or(Unsupported("the edit list is malformed"))?;
+    let edits: Vec<Edit> = list.edits().collect();
+    if edits.len() as u64 == u64::from(list.count) { Ok(edits) } else { Err(MALFORMED) }
 }
 
 /// Writes the edts box of these edits; returns no bytes if there are none.
@@ -102,7 +74,7 @@ pub(super) fn simple(edits: &[Edit]) -> Option<SimpleEdit> {
     };
     let segment = Some(shown.segment).filter(|segment| *segment > 0);
     let Edit { media_time, rate, .. } = *shown;
-    (media_time >= 0 && rate == NORMAL).then_some(SimpleEdit { empty, media_time, segment })
+    (media_time >= 0 && rate == NORMAL_RATE).then_some(SimpleEdit { empty, media_time, segment })
 }
 
 /// Returns the movie timescale of a file joined from files with these timescales: one in which all

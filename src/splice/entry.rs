@@ -7,7 +7,7 @@
 
 use super::Unsupported;
 use super::trak::{MALFORMED, boxes_of};
-use crate::container::isobmff::{Found, Header, boxed, header, u32_at, u64_at};
+use crate::container::isobmff::{Header, Mp4Box, boxed, header, u32_at, u64_at};
 use crate::container::parameter_sets::sample_entry;
 
 /// The length of the common fields: reserved bytes, and data_reference_index.
@@ -43,7 +43,7 @@ const WINDOWS_MEDIA: [&[u8; 4]; 2] = [b"wma ", b"owma"];
 
 /// Returns the stsd for a track with this handler in the joined file.
 pub(super) fn stsd(
-    found: &Found<'_>,
+    found: &Mp4Box<'_>,
     handler: &[u8; 4],
     is_quicktime: bool,
 ) -> Result<Vec<u8>, Unsupported> {
@@ -67,17 +67,17 @@ pub(super) fn stsd(
 
 /// Returns a video description, `bytes`, with the sample entry type that promises complete parameter
 /// sets, if they are complete (ISO/IEC 14496-15 §5.4.2, §8.4.1).
-fn with_canonical_type(bytes: &[u8], entry: &Found<'_>) -> Vec<u8> {
+fn with_canonical_type(bytes: &[u8], entry: &Mp4Box<'_>) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let boxes = leading_boxes(entry.payload().get(VISUAL_LEN..).unwrap_or_default());
     let record = |kind: &[u8; 4]| boxes.iter().find(|found| found.kind == *kind);
-    let name = sample_entry(&entry.kind, |kind| record(kind).map(Found::payload));
+    let name = sample_entry(&entry.kind, |kind| record(kind).map(Mp4Box::payload));
     let name = name.map_or(&entry.kind[..], |name| name.name().as_bytes());
     bytes[4..8].copy_from_slice(name);
     bytes
 }
 
-fn convert_quicktime_video(entry: &Found<'_>) -> Result<Vec<u8>, Unsupported> {
+fn convert_quicktime_video(entry: &Mp4Box<'_>) -> Result<Vec<u8>, Unsupported> {
     if !VIDEO_CODECS.contains(&&entry.kind) {
         return Err(Unsupported("the QuickTime file has a video codec that is not allowed in MP4"));
     }
@@ -96,7 +96,7 @@ fn convert_quicktime_video(entry: &Found<'_>) -> Result<Vec<u8>, Unsupported> {
 
 /// Converts colour information from QuickTime's form to MP4's (§12.1.5), which has a full_range flag
 /// in addition; QuickTime never uses the full range.
-fn colr(found: &Found<'_>) -> Vec<u8> {
+fn colr(found: &Mp4Box<'_>) -> Vec<u8> {
     match found.payload().strip_prefix(b"nclc").and_then(|rest| rest.first_chunk::<6>()) {
         Some(colours) => boxed(b"colr", &[b"nclx", colours, &[0]]),
         None => found.bytes.to_vec(),
@@ -105,7 +105,7 @@ fn colr(found: &Found<'_>) -> Vec<u8> {
 
 /// Converts any of the three versions of a QuickTime sound description (§12.2.3 and "Sound Sample
 /// Description Version 2") to version 0, the one that MP4 has.
-fn convert_quicktime_audio(entry: &Found<'_>) -> Result<Vec<u8>, Unsupported> {
+fn convert_quicktime_audio(entry: &Mp4Box<'_>) -> Result<Vec<u8>, Unsupported> {
     const UNKNOWN: Unsupported =
         Unsupported("the QuickTime file has an audio codec that is not allowed in MP4");
     let payload = entry.payload();
@@ -156,7 +156,7 @@ fn convert_quicktime_audio(entry: &Found<'_>) -> Result<Vec<u8>, Unsupported> {
 
 /// Returns the bytes per sample of all channels together, if the first description is of
 /// uncompressed QuickTime audio in version 0 or 1.
-pub(super) fn pcm_size(stsd: &Found<'_>) -> Option<u32> {
+pub(super) fn pcm_size(stsd: &Mp4Box<'_>) -> Option<u32> {
     let entry = *leading_boxes(stsd.payload().get(8..)?).first()?;
     let field = |at: usize| {
         let bytes = entry.payload().get(COMMON_LEN + at..)?.first_chunk()?;
@@ -174,7 +174,7 @@ pub(super) fn pcm_size(stsd: &Found<'_>) -> Option<u32> {
 }
 
 /// Returns the boxes up to the first bytes that are none: QuickTime ends some lists with four zeros.
-fn leading_boxes(bytes: &[u8]) -> Vec<Found<'_>> {
+fn leading_boxes(bytes: &[u8]) -> Vec<Mp4Box<'_>> {
     /// A sample description has a handful of boxes.
     const MAX_BOXES: usize = 64;
     let (mut found, mut at) = (Vec::new(), 0);
@@ -182,7 +182,7 @@ fn leading_boxes(bytes: &[u8]) -> Vec<Found<'_>> {
         let rest = &bytes[at..];
         let Some(Header { kind, header, len: Some(len) }) = header(rest) else { break };
         let Some(bytes) = usize::try_from(len).ok().and_then(|len| rest.get(..len)) else { break };
-        found.push(Found { kind, at, header, bytes });
+        found.push(Mp4Box { kind, at, header, bytes });
         at += bytes.len();
     }
     found

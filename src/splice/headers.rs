@@ -4,7 +4,7 @@
 
 use super::Unsupported;
 use super::trak::MALFORMED;
-use crate::container::isobmff::{Found, boxed, u32_at, u64_at};
+use crate::container::isobmff::{Mp4Box, boxed, u32_at, u64_at};
 
 /// The identity matrix.
 const UNITY: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
@@ -38,7 +38,7 @@ fn times(made: [u64; 2], own: &[u8], duration: u64) -> Vec<u8> {
 }
 
 /// Returns a track header (§8.3.2): enabled, in the presentation, without an alternate group.
-pub(super) fn tkhd(found: &Found<'_>, id: u32, duration: u64) -> Result<Vec<u8>, Unsupported> {
+pub(super) fn tkhd(found: &Mp4Box<'_>, id: u32, duration: u64) -> Result<Vec<u8>, Unsupported> {
     let payload = found.payload();
     let version_and_flags = u32_at(payload, 0).ok_or(MALFORMED)?;
     let (made, rest) = match version_and_flags >> 24 {
@@ -56,7 +56,7 @@ pub(super) fn tkhd(found: &Found<'_>, id: u32, duration: u64) -> Result<Vec<u8>,
 }
 
 /// Returns a media header (§8.4.2) with another duration.
-pub(super) fn mdhd(found: &Found<'_>, duration: u64) -> Result<Vec<u8>, Unsupported> {
+pub(super) fn mdhd(found: &Mp4Box<'_>, duration: u64) -> Result<Vec<u8>, Unsupported> {
     let mut mdhd = found.bytes.to_vec();
     let payload = &mut mdhd[found.header..];
     let wide = payload.first() != Some(&0);

@@ -2,7 +2,8 @@
 //! what cannot be spliced. It only finds boxes and never changes any.
 
 use super::{ENCRYPTED, Unsupported};
-use crate::container::isobmff::{Found, children, u32_at, u64_at};
+use crate::container::isobmff::fields::{TimeHeader, TrackHeader, handler_type};
+use crate::container::isobmff::{Mp4Box, children, u32_at};
 use crate::media::TrackKind;
 
 mod choice;
@@ -10,13 +11,13 @@ mod choice;
 /// A parsed trak, down to the boxes that splice rewrites.
 pub(super) struct Trak<'a> {
     /// The children of the trak.
-    pub(super) boxes: Vec<Found<'a>>,
+    pub(super) boxes: Vec<Mp4Box<'a>>,
     /// The children of its mdia.
-    pub(super) mdia: Vec<Found<'a>>,
+    pub(super) mdia: Vec<Mp4Box<'a>>,
     /// The children of its minf.
-    pub(super) minf: Vec<Found<'a>>,
+    pub(super) minf: Vec<Mp4Box<'a>>,
     /// The children of its stbl.
-    pub(super) stbl: Vec<Found<'a>>,
+    pub(super) stbl: Vec<Mp4Box<'a>>,
     /// The handler type (§8.4.3): video, audio or something else.
     pub(super) handler: [u8; 4],
     /// The media timescale.
@@ -34,7 +35,7 @@ pub(super) struct Moov<'a> {
     /// The payloads of its traks.
     pub(super) traks: Vec<&'a [u8]>,
     /// The mvex box, which a fragmented file has.
-    pub(super) mvex: Option<Found<'a>>,
+    pub(super) mvex: Option<Mp4Box<'a>>,
 }
 
 impl<'a> Moov<'a> {
@@ -44,11 +45,11 @@ impl<'a> Moov<'a> {
         if boxes.iter().any(|found| found.kind == *b"cmov") {
             return Err(Unsupported("the index (moov) is compressed"));
         }
-        let mvhd = one(&boxes, b"mvhd")?.payload();
-        let (scale, duration) = (time_scale(mvhd)?, duration(mvhd));
+        let TimeHeader { timescale: scale, duration } = time_header(one(&boxes, b"mvhd")?)?;
+        let duration = duration.filter(|duration| *duration > 0);
         let mvex = at_most_one(&boxes, b"mvex")?;
         let traks = boxes.iter().filter(|found| found.kind == *b"trak");
-        let traks: Vec<_> = traks.map(Found::payload).collect();
+        let traks: Vec<_> = traks.map(Mp4Box::payload).collect();
         if traks.is_empty() {
             return Err(Unsupported("the file has no track"));
         }
@@ -90,9 +91,8 @@ impl<'a> Trak<'a> {
         let mdia = boxes_of(one(&boxes, b"mdia")?.payload())?;
         let minf = boxes_of(one(&mdia, b"minf")?.payload())?;
         let stbl = boxes_of(one(&minf, b"stbl")?.payload())?;
-        let scale = time_scale(one(&mdia, b"mdhd")?.payload())?;
-        let handler = one(&mdia, b"hdlr")?.payload().get(8..).and_then(|rest| rest.first_chunk());
-        let handler = *handler.ok_or(MALFORMED)?;
+        let scale = time_header(one(&mdia, b"mdhd")?)?.timescale;
+        let handler = *handler_type(one(&mdia, b"hdlr")?.payload()).ok_or(MALFORMED)?;
         check_references(one(&minf, b"dinf")?.payload())?;
         let descriptions = check_descriptions(one(&stbl, b"stsd")?.payload())?;
         for found in &stbl {
@@ -109,7 +109,7 @@ impl<'a> Trak<'a> {
     /// Returns the track_ID (§8.3.2).
     pub(super) fn id(&self) -> Result<u32, Unsupported> {
         let tkhd = one(&self.boxes, b"tkhd")?.payload();
-        let id = u32_at(tkhd, if tkhd.first() == Some(&0) { 12 } else { 20 });
+        let id = TrackHeader::read(tkhd).map(|header| header.id);
         id.filter(|id| *id != 0).ok_or(MALFORMED)
     }
 }
@@ -117,20 +117,20 @@ impl<'a> Trak<'a> {
 pub(super) const MALFORMED: Unsupported = Unsupported("the index (moov) is malformed");
 
 /// Returns the boxes that `bytes` consist of.
-pub(super) fn boxes_of(bytes: &[u8]) -> Result<Vec<Found<'_>>, Unsupported> {
+pub(super) fn boxes_of(bytes: &[u8]) -> Result<Vec<Mp4Box<'_>>, Unsupported> {
     children(bytes).ok_or(MALFORMED)
 }
 
 /// Returns the only box of this type.
-pub(super) fn one<'a>(boxes: &[Found<'a>], kind: &[u8; 4]) -> Result<Found<'a>, Unsupported> {
+pub(super) fn one<'a>(boxes: &[Mp4Box<'a>], kind: &[u8; 4]) -> Result<Mp4Box<'a>, Unsupported> {
     at_most_one(boxes, kind)?.ok_or(Unsupported("the index (moov) lacks a required box"))
 }
 
 /// Returns the only box of this type, if there is one.
 pub(super) fn at_most_one<'a>(
-    boxes: &[Found<'a>],
+    boxes: &[Mp4Box<'a>],
     kind: &[u8; 4],
-) -> Result<Option<Found<'a>>, Unsupported> {
+) -> Result<Option<Mp4Box<'a>>, Unsupported> {
     let mut track_of_kind = boxes.iter().filter(|found| found.kind == *kind);
     match (track_of_kind.next(), track_of_kind.next()) {
         (found, None) => Ok(found.copied()),
@@ -138,30 +138,16 @@ pub(super) fn at_most_one<'a>(
     }
 }
 
-/// Returns the timescale of a mvhd (§8.2.2) or a mdhd (§8.4.2), which begin alike.
-fn time_scale(header: &[u8]) -> Result<u32, Unsupported> {
-    let at = match header.first() {
-        Some(0) => 12,
-        Some(1) => 20,
-        _ => return Err(MALFORMED),
-    };
-    u32_at(header, at).filter(|scale| *scale > 0).ok_or(MALFORMED)
-}
-
-/// Returns the duration of a mvhd; all bits set means unknown (§8.2.2).
-fn duration(mvhd: &[u8]) -> Option<u64> {
-    match mvhd.first()? {
-        0 => u32_at(mvhd, 16).filter(|duration| *duration != u32::MAX).map(u64::from),
-        _ => u64_at(mvhd, 24).filter(|duration| *duration != u64::MAX),
-    }
-    .filter(|duration| *duration > 0)
+/// Reads a mvhd or mdhd, which must have a timescale.
+fn time_header(found: Mp4Box<'_>) -> Result<TimeHeader, Unsupported> {
+    TimeHeader::read(found.payload()).filter(|header| header.timescale > 0).ok_or(MALFORMED)
 }
 
 /// Refuses data references to other files (§8.7.2): flag 1 of each must be set.
 fn check_references(dinf: &[u8]) -> Result<(), Unsupported> {
     let dref = one(&boxes_of(dinf)?, b"dref")?.payload();
     let references = boxes_of(dref.get(8..).ok_or(MALFORMED)?)?;
-    let own = |found: &Found<'_>| found.payload().get(3).is_some_and(|flags| flags & 1 == 1);
+    let own = |found: &Mp4Box<'_>| found.payload().get(3).is_some_and(|flags| flags & 1 == 1);
     match references.iter().all(own) {
         true if !references.is_empty() => Ok(()),
         _ => Err(Unsupported("the media data is in another file")),
@@ -173,7 +159,7 @@ fn check_references(dinf: &[u8]) -> Result<(), Unsupported> {
 fn check_descriptions(stsd: &[u8]) -> Result<u32, Unsupported> {
     let entries = boxes_of(stsd.get(8..).ok_or(MALFORMED)?)?;
     let encrypted =
-        |found: &Found<'_>| found.kind.starts_with(b"enc") || found.kind.starts_with(b"drm");
+        |found: &Mp4Box<'_>| found.kind.starts_with(b"enc") || found.kind.starts_with(b"drm");
     if entries.iter().any(encrypted) {
         return Err(ENCRYPTED);
     }

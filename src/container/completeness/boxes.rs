@@ -2,7 +2,8 @@
 //! (sidx, §8.16.3).
 
 use super::{Incomplete, Structure, Unit};
-use crate::container::isobmff::{Header, header, u32_at, u64_at};
+use crate::container::isobmff::sidx::{REFERENCE_LEN, Reference, SegmentIndex, fixed_len};
+use crate::container::isobmff::{Header, header};
 
 #[derive(Debug, Default)]
 pub(super) struct Boxes {
@@ -60,32 +61,30 @@ impl Boxes {
     /// Parses the fields of a sidx before its references, which are treated as units of their own.
     fn sidx(&mut self, offset: u64, header: usize, len: Option<u64>, bytes: &[u8]) -> Unit {
         let Some(len) = len else { return Unit::Open };
-        let before = header + if bytes.get(header) == Some(&0) { 24 } else { 32 };
-        if len < before as u64 {
+        let payload = &bytes[header..];
+        let Some(fixed) = fixed_len(payload).map(|fixed| header + fixed) else {
+            return if len == header as u64 { Unit::Len(len) } else { Unit::NeedMore };
+        };
+        if len < fixed as u64 {
             return Unit::Len(len);
         }
-        let Some(fields) = bytes.get(header..before) else { return Unit::NeedMore };
-        let count = u16::from_be_bytes([fields[fields.len() - 2], fields[fields.len() - 1]]);
-        let first_offset = match fields[0] {
-            0 => u32_at(fields, 16).map(u64::from),
-            _ => u64_at(fields, 20),
-        };
-        let first = first_offset.and_then(|first| offset.checked_add(len)?.checked_add(first));
-        let Some(first) = first.filter(|_| len == before as u64 + u64::from(count) * 12) else {
+        let Some(index) = SegmentIndex::read(payload) else { return Unit::NeedMore };
+        let first = offset.checked_add(len).and_then(|end| end.checked_add(index.first_offset));
+        let references_len = u64::from(index.count) * REFERENCE_LEN as u64;
+        let Some(first) = first.filter(|_| len == fixed as u64 + references_len) else {
             return Unit::Len(len);
         };
-        (self.references, self.referenced) = (count, first);
-        Unit::Len(before as u64)
+        (self.references, self.referenced) = (index.count, first);
+        Unit::Len(fixed as u64)
     }
 
     fn reference(&mut self, bytes: &[u8]) -> Unit {
-        let Some(entry) = bytes.get(..12) else { return Unit::NeedMore };
-        let size = u32_at(entry, 0).unwrap_or(0) & 0x7fff_ffff;
-        self.referenced = self.referenced.saturating_add(size.into());
+        let Some(entry) = bytes.first_chunk() else { return Unit::NeedMore };
+        self.referenced = self.referenced.saturating_add(Reference::read(entry).len.into());
         self.references -= 1;
         if self.references == 0 {
             self.min_len = self.min_len.max(self.referenced);
         }
-        Unit::Len(12)
+        Unit::Len(REFERENCE_LEN as u64)
     }
 }

@@ -5,12 +5,18 @@ use std::time::Duration;
 
 use super::{Codec, Format, PROBE_SIZE, Probe, ProbeInfo, View, from_ticks, not_media};
 use crate::container::isobmff;
+use crate::container::isobmff::edit_list::EditList;
+use crate::container::isobmff::fields::{
+    TimeHeader, fragment_duration, handler_type, sample_count,
+};
+use crate::container::isobmff::partial::{PartialBox, boxes, find};
+use crate::container::isobmff::sidx::SegmentIndex;
 use crate::container::parameter_sets::{self, SampleEntry};
 use crate::error::InputError;
 use crate::media::TrackKind;
 
 mod times;
-use times::{SegmentIndex, Times};
+use times::{Segments, Times};
 
 /// The types of boxes that a file may begin with.
 const FIRST_BOXES: [&[u8; 4]; 8] =
@@ -53,7 +59,7 @@ pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
                 let sidx = view.want(at, long.min(PROBE_SIZE))?;
                 let sidx = sidx.get(header..long.min(sidx.len())).unwrap_or(&[]);
                 found.has_media = true;
-                let segments = SegmentIndex::read(sidx);
+                let segments = SegmentIndex::read(sidx).map(Segments::of);
                 if let Some(segments) = segments {
                     found.read_segments(segments, end, view.len);
                 }
@@ -132,7 +138,7 @@ impl Index {
     }
 
     /// Records the facts of a sidx that ends at `end` in a file of `len` bytes.
-    fn read_segments(&mut self, segments: SegmentIndex, end: u64, len: Option<u64>) {
+    fn read_segments(&mut self, segments: Segments, end: u64, len: Option<u64>) {
         let is_of = |times: &Option<Times>| times.is_some_and(|times| times.id == segments.track);
         let times = [self.video, self.audio].into_iter().find(is_of).flatten();
         let begin = segments.begin(times);
@@ -235,40 +241,6 @@ fn is_cmaf(ftyp: &[u8]) -> bool {
     ftyp.chunks_exact(4).any(|brand| matches!(brand, b"cmfc" | b"cmf2"))
 }
 
-/// A box, of which possibly only the beginning is available.
-struct Found<'a> {
-    kind: [u8; 4],
-    payload: &'a [u8],
-}
-
-struct Boxes<'a> {
-    bytes: &'a [u8],
-    at: u64,
-}
-
-impl<'a> Iterator for Boxes<'a> {
-    type Item = Found<'a>;
-
-    fn next(&mut self) -> Option<Found<'a>> {
-        let rest = self.bytes.get(usize::try_from(self.at).ok()?..)?;
-        let kind = *rest.get(4..)?.first_chunk()?;
-        let (size, header) = match u32::from_be_bytes(*rest.first_chunk()?) {
-            // The box extends to the end of the file.
-            0 => (u64::MAX - self.at, 8),
-            1 => (u64::from_be_bytes(*rest.get(8..)?.first_chunk()?), 16),
-            size => (u64::from(size), 8),
-        };
-        if size < header as u64 {
-            return None;
-        }
-        let end = self.at.checked_add(size)?;
-        let is_there = usize::try_from(size).unwrap_or(usize::MAX).min(rest.len());
-        let payload = rest.get(header..is_there).unwrap_or(&[]);
-        self.at = end;
-        Some(Found { kind, payload })
-    }
-}
-
 /// Reads a moov, or its available beginning.
 fn read_moov(moov: &[u8]) -> Index {
     let mut info =
@@ -276,18 +248,18 @@ fn read_moov(moov: &[u8]) -> Index {
     let (mut in_mvhd, mut in_mehd, mut timescale) = (None, None, 0);
     let (mut fragmented, mut has_samples) = (false, false);
     let (mut video, mut audio) = (None, None);
-    for child in (Boxes { bytes: moov, at: 0 }) {
+    for child in boxes(moov) {
         match &child.kind {
             b"mvhd" => {
-                if let Some((ticks, scale)) = mvhd_duration(child.payload) {
-                    timescale = scale;
-                    in_mvhd = known_duration(ticks, timescale);
+                if let Some(header) = TimeHeader::read(child.payload) {
+                    timescale = header.timescale.into();
+                    in_mvhd = header.duration.and_then(|ticks| from_ticks(ticks, timescale));
                 }
             }
             b"mvex" => {
                 fragmented = true;
-                let mehd = descend(child.payload, b"mehd").and_then(mehd_duration);
-                in_mehd = mehd.and_then(|ticks| known_duration(ticks, timescale));
+                let mehd = find(child.payload, &[b"mehd"]).and_then(fragment_duration);
+                in_mehd = mehd.and_then(|ticks| from_ticks(ticks, timescale));
             }
             b"trak" => {
                 let track = track(child.payload, &mut info);
@@ -330,18 +302,17 @@ fn read_moov(moov: &[u8]) -> Index {
 /// Returns whether all tracks of a moov are of other kinds than video and audio, such as text.
 fn has_other_tracks_only(moov: &[u8]) -> bool {
     let handlers = || {
-        let traks = Boxes { bytes: moov, at: 0 }.filter(|found| found.kind == *b"trak");
+        let traks = boxes(moov).filter(|found| found.kind == *b"trak");
         traks.map(|trak| handler(trak.payload))
     };
     let is_other =
-        |handler: Option<&[u8]>| handler.is_some_and(|of| of != b"vide" && of != b"soun");
+        |handler: Option<&[u8; 4]>| handler.is_some_and(|of| of != b"vide" && of != b"soun");
     handlers().next().is_some() && handlers().all(is_other)
 }
 
 /// Returns the handler type of a track (§8.4.3).
-fn handler(trak: &[u8]) -> Option<&[u8]> {
-    let handler = descend(trak, b"mdia").and_then(|mdia| descend(mdia, b"hdlr"));
-    handler.and_then(|hdlr| hdlr.get(8..12))
+fn handler(trak: &[u8]) -> Option<&[u8; 4]> {
+    find(trak, &[b"mdia", b"hdlr"]).and_then(handler_type)
 }
 
 /// The kind of a track, and the number of its samples.
@@ -352,17 +323,16 @@ struct Track {
 
 /// Reads a trak, or its available beginning, and records its facts in `info`.
 fn track(trak: &[u8], info: &mut ProbeInfo) -> Track {
-    let edits = descend(trak, b"edts");
-    info.shifted |= edits.is_some_and(|edits| !is_identity_edit(edits));
+    let elst = find(trak, &[b"edts", b"elst"]);
+    info.shifted |= elst.is_some_and(|elst| !is_identity_edit(elst));
     info.shifted |= has_negative_composition_offsets(trak);
     let kind = match handler(trak) {
         Some(b"vide") => Some(TrackKind::Video),
         Some(b"soun") => Some(TrackKind::Audio),
         _ => None,
     };
-    let path: [&[u8; 4]; 4] = [b"mdia", b"minf", b"stbl", b"stsd"];
-    let stsd = path.into_iter().try_fold(trak, descend).and_then(|stsd| stsd.get(8..));
-    let entry = stsd.and_then(|stsd| Boxes { bytes: stsd, at: 0 }.next());
+    let stsd = find(trak, &[b"mdia", b"minf", b"stbl", b"stsd"]).and_then(|stsd| stsd.get(8..));
+    let entry = stsd.and_then(|stsd| boxes(stsd).next());
     let codec = entry.as_ref().map(|entry| Codec::of_sample_entry(entry.kind, entry.payload));
     match kind {
         Some(TrackKind::Video) if info.video.is_none() => {
@@ -371,26 +341,26 @@ fn track(trak: &[u8], info: &mut ProbeInfo) -> Track {
         }
         Some(TrackKind::Video) => {}
         Some(TrackKind::Audio) => info.audio = info.audio.or(codec),
-        None => return Track { kind, samples: sample_count(trak) },
+        None => return Track { kind, samples: samples_of(trak) },
     }
-    let mut entries = stsd.into_iter().flat_map(|stsd| Boxes { bytes: stsd, at: 0 });
+    let mut entries = stsd.into_iter().flat_map(boxes);
     if entries.any(|entry| is_encrypted(&entry)) {
         info.is_encrypted = Some(true);
     }
-    Track { kind, samples: sample_count(trak) }
+    Track { kind, samples: samples_of(trak) }
 }
 
 /// Returns the sample entry type for a video description with complete parameter sets.
-fn complete_sample_entry(entry: &Found<'_>) -> Option<SampleEntry> {
+fn complete_sample_entry(entry: &PartialBox<'_>) -> Option<SampleEntry> {
     /// The length of the fields before its boxes (§12.1.3).
     const VISUAL: usize = 78;
     let bytes = entry.payload.get(VISUAL..)?;
-    parameter_sets::sample_entry(&entry.kind, |kind| descend(bytes, kind))
+    parameter_sets::sample_entry(&entry.kind, |kind| find(bytes, &[kind]))
 }
 
 /// Returns whether samples of this description are encrypted: its type says so (common encryption,
 /// ISO/IEC 23001-7 §4.2, PIFF likewise, FairPlay), or its scheme.
-fn is_encrypted(entry: &Found<'_>) -> bool {
+fn is_encrypted(entry: &PartialBox<'_>) -> bool {
     const SCHEMES: [&[u8; 4]; 7] = [b"cenc", b"cbc1", b"cens", b"cbcs", b"piff", b"itun", b"adkm"];
     let scheme = entry.payload.windows(12).find(|window| window.starts_with(b"schm"));
     entry.kind.starts_with(b"enc")
@@ -401,16 +371,14 @@ fn is_encrypted(entry: &Found<'_>) -> bool {
 /// Returns whether some samples are presented before they are decoded (§8.6.1.3, and QuickTime in its
 /// version 0): ffmpeg then counts from the first decode time, which is before 0.
 fn has_negative_composition_offsets(trak: &[u8]) -> bool {
-    let path: [&[u8; 4]; 4] = [b"mdia", b"minf", b"stbl", b"ctts"];
-    let entries = path.into_iter().try_fold(trak, descend).and_then(|ctts| ctts.get(8..));
+    let ctts = find(trak, &[b"mdia", b"minf", b"stbl", b"ctts"]);
+    let entries = ctts.and_then(|ctts| ctts.get(8..));
     entries.is_some_and(|entries| entries.chunks_exact(8).any(|entry| entry[4] & 0x80 != 0))
 }
 
 /// Returns the number of samples of a track in the moov itself (§8.7.3).
-fn sample_count(trak: &[u8]) -> Option<u32> {
-    let path: [&[u8; 4]; 4] = [b"mdia", b"minf", b"stbl", b"stsz"];
-    let stsz = path.into_iter().try_fold(trak, descend)?;
-    u32_at(stsz, 8)
+fn samples_of(trak: &[u8]) -> Option<u32> {
+    find(trak, &[b"mdia", b"minf", b"stbl", b"stsz"]).and_then(sample_count)
 }
 
 /// Returns the pre-skip of an Opus track, from the box dOps ("Encapsulation of Opus in ISO Base Media File
@@ -421,49 +389,10 @@ fn opus_pre_skip(moov: &[u8]) -> Option<NonZeroU16> {
     NonZeroU16::new(u16::from_be_bytes(*moov.get(at + 6..)?.first_chunk()?))
 }
 
-fn descend<'a>(parent: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
-    Boxes { bytes: parent, at: 0 }.find(|found| found.kind == *kind).map(|found| found.payload)
-}
-
-/// Returns duration and timescale of a mvhd (§8.2.2): version and flags, then times of 4 or 8 bytes.
-fn mvhd_duration(mvhd: &[u8]) -> Option<(u64, u64)> {
-    Some(match mvhd.first()? {
-        0 => (u64::from(u32_at(mvhd, 16)?), u64::from(u32_at(mvhd, 12)?)),
-        _ => (u64_at(mvhd, 24)?, u64::from(u32_at(mvhd, 20)?)),
-    })
-}
-
-fn mehd_duration(mehd: &[u8]) -> Option<u64> {
-    match mehd.first()? {
-        0 => u32_at(mehd, 4).map(u64::from),
-        _ => u64_at(mehd, 4),
-    }
-}
-
 /// Returns whether an edit list (§8.6.6) has one edit at media time 0.
-fn is_identity_edit(edts: &[u8]) -> bool {
-    let Some(elst) = descend(edts, b"elst") else { return true };
-    let media_time = match elst.first() {
-        Some(0) => u32_at(elst, 12).map(u64::from),
-        _ => u64_at(elst, 16),
-    };
-    u32_at(elst, 4) == Some(1) && media_time == Some(0)
-}
-
-/// Converts a duration; all bits set means "unknown", in either width (§8.2.2.3).
-fn known_duration(ticks: u64, timescale: u64) -> Option<Duration> {
-    if ticks == u64::MAX || ticks == u64::from(u32::MAX) {
-        return None;
-    }
-    from_ticks(ticks, timescale)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+fn is_identity_edit(elst: &[u8]) -> bool {
+    let list = EditList::read(elst).filter(|list| list.count == 1);
+    list.and_then(|list| list.edits().next()).is_some_and(|edit| edit.media_time == 0)
 }
 
 #[cfg(test)]

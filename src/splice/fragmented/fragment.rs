@@ -6,7 +6,8 @@ use super::MAX_TICKS;
 use super::init::{InitSegment, header_at};
 use super::table::Table;
 use crate::container::completeness::Incomplete;
-use crate::container::isobmff::{Found, children, u32_at, u64_at};
+use crate::container::isobmff::fields::decode_time;
+use crate::container::isobmff::{Mp4Box, children, u32_at};
 use crate::error::Unsupported;
 use crate::splice::{MAX_ELEMENT, ReadAt, SurveyError};
 
@@ -188,16 +189,15 @@ pub(super) fn has_base(tfhd: &[u8]) -> bool {
 }
 
 fn read_traf(
-    boxes: &[Found<'_>],
+    boxes: &[Mp4Box<'_>],
     tfhd: &[u8],
     init: &InitSegment,
     mut recorder: Recorder<'_>,
 ) -> Option<FragmentInfo> {
-    let tfdt = boxes.iter().find(|found| found.kind == *b"tfdt").map(Found::payload);
+    let tfdt = boxes.iter().find(|found| found.kind == *b"tfdt").map(Mp4Box::payload);
     let time = match tfdt {
         None => 0,
-        Some(tfdt) if *tfdt.first()? == 0 => init.lead + u64::from(u32_at(tfdt, 4)?),
-        Some(tfdt) => u64_at(tfdt, 4)?.wrapping_add(init.lead),
+        Some(tfdt) => decode_time(tfdt)?.wrapping_add(init.lead),
     };
     let flags_field = u32_at(tfhd, 0)?;
     let mut fields = Fields(tfhd.get(8..)?);

@@ -14,7 +14,7 @@ use super::{index, seconds_late, with_lead};
 use crate::container::isobmff::boxed;
 use crate::error::Unsupported;
 use crate::media::TrackKind;
-use crate::splice::edits::{self, Edit, NORMAL, Rescale, SimpleEdit};
+use crate::splice::edits::{self, Edit, NORMAL_RATE, Rescale, SimpleEdit};
 use crate::splice::headers::{mdhd, mvhd};
 use crate::splice::trak::Trak;
 use crate::splice::{ReadAt, SurveyError};
@@ -104,9 +104,9 @@ fn edits_of(
     let padding = |segment: &u64| rest.saturating_sub(*segment) < u64::from(init.timescale);
     let segment = segment.map(|segment| scale.round(segment)).transpose()?;
     let segment = segment.filter(padding).unwrap_or(rest).min(rest);
-    let empty_edit = Edit { segment: empty, media_time: -1, rate: NORMAL };
+    let empty_edit = Edit { segment: empty, media_time: -1, rate: NORMAL_RATE };
     let media_time = i64::try_from(begin).map_err(|_| edits::TOO_LONG)?;
-    let presented = Edit { segment, media_time, rate: NORMAL };
+    let presented = Edit { segment, media_time, rate: NORMAL_RATE };
     Ok(match (empty, begin) {
         (0, 0) if segment == media => Vec::new(),
         (0, _) => vec![presented],

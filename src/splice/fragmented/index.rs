@@ -12,6 +12,7 @@ use super::fragment;
 use super::init::{InitSegment, header_at};
 use super::walk::{MAX_FRAGMENTS, Step, Walk};
 use crate::container::completeness::Incomplete;
+use crate::container::isobmff::sidx::SegmentIndex;
 use crate::container::isobmff::{children, header, u32_at, u64_at};
 use crate::error::Unsupported;
 use crate::splice::{ReadAt, SurveyError};
@@ -203,8 +204,10 @@ fn expand(
         return Ok(None);
     }
     let bytes = reader.read_at(at..at + len)?.into_owned();
-    let sidx = header(&bytes).and_then(|header| Sidx::read(&bytes[header.header..]));
-    let Some(sidx) = sidx.filter(|sidx| sidx.timescale > 0) else { return Ok(None) };
+    let sidx = header(&bytes).and_then(|header| SegmentIndex::read(&bytes[header.header..]));
+    let Some(sidx) = sidx.filter(|sidx| sidx.timescale > 0 && sidx.is_complete()) else {
+        return Ok(None);
+    };
     let Some(mut from) = (at + len).checked_add(sidx.first_offset) else { return Ok(None) };
     if !is_padding(reader, at + len, from)? {
         return Ok(None);
@@ -219,7 +222,7 @@ fn expand(
         if end > file_len {
             return Err(Incomplete("the file is shorter than its index (sidx) declares").into());
         }
-        time = time.saturating_add(reference.duration);
+        time = time.saturating_add(reference.duration.into());
         let Some(ends) = ticks(time) else { return Ok(None) };
         if reference.is_index {
             let header = header_at(reader, from)?.filter(|header| header.kind == *b"sidx");
@@ -281,48 +284,6 @@ fn is_padding(reader: &mut dyn ReadAt, from: u64, to: u64) -> Result<bool, Surve
         }
     }
     Ok(false)
-}
-
-struct Sidx<'a> {
-    timescale: u32,
-    earliest: u64,
-    first_offset: u64,
-    /// The references, each of twelve bytes.
-    entries: &'a [u8],
-}
-
-struct Reference {
-    is_index: bool,
-    len: u32,
-    duration: u64,
-    is_entry: bool,
-}
-
-impl Sidx<'_> {
-    fn read(payload: &[u8]) -> Option<Sidx<'_>> {
-        let timescale = u32_at(payload, 8)?;
-        let (earliest, first_offset, rest) = match payload.first()? {
-            0 => (u32_at(payload, 12)?.into(), u32_at(payload, 16)?.into(), payload.get(20..)?),
-            _ => (u64_at(payload, 12)?, u64_at(payload, 20)?, payload.get(28..)?),
-        };
-        let count = usize::from(u16::from_be_bytes(*rest.get(2..)?.first_chunk()?));
-        let entries = rest.get(4..).filter(|entries| entries.len() == count * 12)?;
-        Some(Sidx { timescale, earliest, first_offset, entries })
-    }
-
-    fn references(&self) -> impl ExactSizeIterator<Item = Reference> {
-        let (entries, _) = self.entries.as_chunks::<12>();
-        entries.iter().map(|entry| {
-            let [sized, duration, sap] = [0, 4, 8].map(|at| u32_at(entry, at).unwrap_or_default());
-            // Decoding can begin at SAP types 1 to 3 (Annex I).
-            let sap = sap >> 28;
-            let is_entry = sap & 8 != 0 && (1..=3).contains(&(sap & 7));
-            // Some writers leave the type at 0, for "unknown".
-            let is_entry = is_entry || sap == 8;
-            let (is_index, len) = (sized >> 31 == 1, sized & 0x7fff_ffff);
-            Reference { is_index, len, duration: duration.into(), is_entry }
-        })
-    }
 }
 
 fn from_mfra(

@@ -7,7 +7,7 @@ use super::init::{Timeline, ticks};
 use crate::container::isobmff::boxed;
 use crate::error::Unsupported;
 use crate::media::Metadata;
-use crate::splice::edits::{self, Edit, NANOS, NORMAL, Rescale};
+use crate::splice::edits::{self, Edit, NANOS, NORMAL_RATE, Rescale};
 use crate::splice::headers::{mdhd, mvhd, tkhd};
 use crate::splice::trak::Trak;
 use crate::splice::{entry, tags};
@@ -68,9 +68,10 @@ fn trak(
 /// Returns the edit list of a timeline; empty if everything is presented from the beginning on.
 fn of_timeline(timeline: &Timeline, scale: u32) -> Result<Vec<Edit>, Unsupported> {
     let media_time = i64::try_from(timeline.media_time).map_err(|_| edits::TOO_LONG)?;
-    let empty_edit = Edit { segment: ticks(timeline.delay(), scale), media_time: -1, rate: NORMAL };
+    let empty_edit =
+        Edit { segment: ticks(timeline.delay(), scale), media_time: -1, rate: NORMAL_RATE };
     // A duration of 0 means to the end of all fragments, including later ones (§8.6.6.1).
-    let edit = Edit { segment: 0, media_time, rate: NORMAL };
+    let edit = Edit { segment: 0, media_time, rate: NORMAL_RATE };
     Ok(match (empty_edit.segment, media_time) {
         (0, 0) => Vec::new(),
         (0, _) => vec![edit],

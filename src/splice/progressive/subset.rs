@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::head::BoxWriter;
 use super::tables::{Tables, table};
-use crate::container::isobmff::{Found, boxed, u32_at};
+use crate::container::isobmff::{Mp4Box, boxed, u32_at};
 use crate::error::Unsupported;
 
 const SHORT: Unsupported = Unsupported("a sample table is too short to be trimmed");
@@ -13,7 +13,7 @@ const SHORT: Unsupported = Unsupported("a sample table is too short to be trimme
 /// Writes a box of the sample table, trimmed to `samples`.
 pub(super) fn trim(
     out: &mut BoxWriter,
-    found: &Found<'_>,
+    found: &Mp4Box<'_>,
     samples: &Range<u32>,
     tables: &Tables<'_>,
 ) -> Result<(), Unsupported> {
@@ -41,7 +41,7 @@ pub(super) fn trim(
 }
 
 /// Returns a run-length table, which follows `skip` bytes, trimmed to `samples`.
-fn runs(found: &Found<'_>, skip: usize, samples: &Range<u32>) -> Result<Vec<u8>, Unsupported> {
+fn runs(found: &Mp4Box<'_>, skip: usize, samples: &Range<u32>) -> Result<Vec<u8>, Unsupported> {
     let entries = table(found, skip, 8)?;
     let (mut trimmed, mut at) = (Vec::new(), 0u64);
     let (start, end) = (u64::from(samples.start), u64::from(samples.end));
@@ -60,7 +60,7 @@ fn runs(found: &Found<'_>, skip: usize, samples: &Range<u32>) -> Result<Vec<u8>,
 }
 
 /// Returns a table of sample numbers, counted from 1, trimmed to `samples`.
-fn numbers(found: &Found<'_>, samples: &Range<u32>) -> Result<Vec<u8>, Unsupported> {
+fn numbers(found: &Mp4Box<'_>, samples: &Range<u32>) -> Result<Vec<u8>, Unsupported> {
     let mut trimmed = Vec::new();
     for number in table(found, 4, 4)?.chunks_exact(4).filter_map(|number| u32_at(number, 0)) {
         if number.checked_sub(1).is_some_and(|sample| samples.contains(&sample)) {

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::samples::{ChunkTable, RunLengthTable, Samples, Sizes};
-use crate::container::isobmff::{self, Found, u32_at};
+use crate::container::isobmff::{self, Mp4Box, u32_at};
 use crate::error::Unsupported;
 use crate::splice::trak::{Trak, at_most_one, one};
 
@@ -141,7 +141,7 @@ impl<'a> Tables<'a> {
 
 /// Returns the entries of a table, as [`isobmff::table`] finds them.
 pub(super) fn table<'a>(
-    found: &Found<'a>,
+    found: &Mp4Box<'a>,
     skip: usize,
     size: usize,
 ) -> Result<&'a [u8], Unsupported> {
@@ -149,7 +149,7 @@ pub(super) fn table<'a>(
 }
 
 /// Returns the sizes of samples, in either form (§8.7.3).
-fn sizes<'a>(stbl: &[Found<'a>]) -> Result<Sizes<'a>, Unsupported> {
+fn sizes<'a>(stbl: &[Mp4Box<'a>]) -> Result<Sizes<'a>, Unsupported> {
     match (at_most_one(stbl, b"stsz")?, at_most_one(stbl, b"stz2")?) {
         (Some(stsz), None) => match u32_at(stsz.payload(), 4) {
             Some(0) => Ok(Sizes::Each { bits: 32, sizes: table(&stsz, 8, 4)? }),

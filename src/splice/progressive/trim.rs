@@ -10,7 +10,7 @@ use super::presentation_times::{PresentationTimes, TOO_LONG};
 use super::{ParsedTrack, Selection};
 use crate::error::Unsupported;
 use crate::options::TimeRange;
-use crate::splice::edits::{Edit, NANOS, NORMAL, Rescale, SimpleEdit, rescaled, simple};
+use crate::splice::edits::{Edit, NANOS, NORMAL_RATE, Rescale, SimpleEdit, rescaled, simple};
 
 /// The origin of the timestamps in a trimmed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,9 +230,9 @@ impl PresentationTimeline {
         let empty = Rescale { from: NANOS, to: scale }.round(empty)?;
         let mut edits = Vec::new();
         if empty > 0 {
-            edits.push(Edit { segment: empty, media_time: -1, rate: NORMAL });
+            edits.push(Edit { segment: empty, media_time: -1, rate: NORMAL_RATE });
         }
-        edits.push(Edit { segment, media_time, rate: NORMAL });
+        edits.push(Edit { segment, media_time, rate: NORMAL_RATE });
         Ok(Selection { samples, edits, media, is_cut: true })
     }
 }

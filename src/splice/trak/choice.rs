@@ -2,7 +2,8 @@
 //! tracks: chapters as text or as images, time codes, hint tracks, covers, other languages. The
 //! selection is pure; a malformed track is never selected.
 
-use crate::container::isobmff::{Found, children, u32_at};
+use crate::container::isobmff::fields::{TrackHeader, handler_type, sample_count};
+use crate::container::isobmff::{find, u32_at};
 
 /// The sample entry types of still images, which are not selected as video if there is anything
 /// else.
@@ -40,55 +41,39 @@ pub(super) fn select<'a>(traks: &[&'a [u8]], handler: &[u8; 4]) -> Option<&'a [u
 }
 
 fn rank(trak: &[u8], chapters: &[u32]) -> Rank {
-    let id = id_and_flags(trak);
+    let header = find(trak, &[b"tkhd"]).and_then(TrackHeader::read);
     let described = description_of(trak);
     Rank {
         // In a fragmented file no track has samples here.
-        has_samples: sample_count(trak).is_some_and(|count| count > 0),
-        is_no_chapter_track: id.is_none_or(|(id, _)| !chapters.contains(&id)),
+        has_samples: samples_of(trak).is_some_and(|count| count > 0),
+        is_no_chapter_track: header.is_none_or(|header| !chapters.contains(&header.id)),
         is_moving: described.is_none_or(|kind| !STILL_IMAGES.contains(&&kind)),
-        is_enabled: id.is_some_and(|(_, flags)| flags & 1 == 1),
+        is_enabled: header.is_some_and(|header| header.flags & 1 == 1),
     }
 }
 
 /// Returns the handler of a track (ISO/IEC 14496-12 §8.4.3).
 pub(super) fn handler_of(trak: &[u8]) -> Option<&[u8; 4]> {
-    let mdia = descend(trak, &[b"mdia"])?;
-    descend(mdia, &[b"hdlr"])?.get(8..)?.first_chunk()
-}
-
-/// Returns the track_ID and the flags of a track (§8.3.2).
-fn id_and_flags(trak: &[u8]) -> Option<(u32, u32)> {
-    let tkhd = descend(trak, &[b"tkhd"])?;
-    let at = if tkhd.first() == Some(&0) { 12 } else { 20 };
-    Some((u32_at(tkhd, at)?, u32_at(tkhd, 0)? & 0xff_ffff))
+    find(trak, &[b"mdia", b"hdlr"]).and_then(handler_type)
 }
 
 /// Returns the IDs of the tracks that hold the chapters of this one (§8.3.3; the reference type is
 /// QuickTime's).
 fn chapters_of(trak: &[u8]) -> Vec<u32> {
-    let chap = descend(trak, &[b"tref", b"chap"]).unwrap_or_default();
+    let chap = find(trak, &[b"tref", b"chap"]).unwrap_or_default();
     chap.chunks_exact(4).filter_map(|id| u32_at(id, 0)).collect()
 }
 
 /// Returns the number of samples of a track (§8.7.3).
-fn sample_count(trak: &[u8]) -> Option<u32> {
-    let stbl = descend(trak, &[b"mdia", b"minf", b"stbl"])?;
-    u32_at(descend(stbl, &[b"stsz"]).or_else(|| descend(stbl, &[b"stz2"]))?, 8)
+fn samples_of(trak: &[u8]) -> Option<u32> {
+    let stbl = find(trak, &[b"mdia", b"minf", b"stbl"])?;
+    find(stbl, &[b"stsz"]).or_else(|| find(stbl, &[b"stz2"])).and_then(sample_count)
 }
 
 /// Returns the type of the first sample description (§8.5.2).
 fn description_of(trak: &[u8]) -> Option<[u8; 4]> {
-    let stsd = descend(trak, &[b"mdia", b"minf", b"stbl", b"stsd"])?;
+    let stsd = find(trak, &[b"mdia", b"minf", b"stbl", b"stsd"])?;
     stsd.get(12..)?.first_chunk().copied()
-}
-
-/// Returns the payload of the first box at `path`.
-fn descend<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
-    path.iter().try_fold(bytes, |bytes, kind| {
-        let boxes = children(bytes)?;
-        boxes.iter().find(|found| found.kind == **kind).map(Found::payload)
-    })
 }
 
 #[cfg(test)]

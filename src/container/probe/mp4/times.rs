@@ -3,7 +3,12 @@
 
 use std::time::Duration;
 
-use super::{descend, from_ticks, known_duration, mvhd_duration, u32_at, u64_at};
+use super::from_ticks;
+use crate::container::isobmff::edit_list::EditList;
+use crate::container::isobmff::fields::{TimeHeader, TrackHeader, decode_time};
+use crate::container::isobmff::partial::find;
+use crate::container::isobmff::sidx::{Reference, SegmentIndex};
+use crate::container::isobmff::u32_at;
 
 /// The times of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +16,7 @@ pub(super) struct Times {
     /// The track_ID.
     pub(super) id: u32,
     /// The duration in the movie timescale, all edits together.
-    movie_duration: u64,
+    movie_duration: Option<u64>,
     /// The media timescale.
     scale: u64,
     /// The media time that is presented first, and the duration of the empty edit before it, in the movie
@@ -23,17 +28,17 @@ pub(super) struct Times {
 impl Times {
     /// Reads a trak, or its available beginning.
     pub(super) fn read(trak: &[u8]) -> Option<Times> {
-        let tkhd = descend(trak, b"tkhd")?;
-        let (id, movie_duration) = match tkhd.first()? {
-            0 => (u32_at(tkhd, 12)?, u64::from(u32_at(tkhd, 20)?)),
-            _ => (u32_at(tkhd, 20)?, u64_at(tkhd, 28)?),
-        };
-        // The mdhd begins like the mvhd.
-        let mdhd = descend(trak, b"mdia").and_then(|mdia| descend(mdia, b"mdhd"));
-        let (_, scale) = mdhd.and_then(mvhd_duration)?;
-        let elst = descend(trak, b"edts").and_then(|edts| descend(edts, b"elst"));
-        let (empty, media_time) = elst.and_then(first_edit).unwrap_or_default();
-        Some(Times { id, movie_duration, scale, media_time, empty })
+        let track = TrackHeader::read(find(trak, &[b"tkhd"])?)?;
+        let media = TimeHeader::read(find(trak, &[b"mdia", b"mdhd"])?)?;
+        let list = find(trak, &[b"edts", b"elst"]).and_then(EditList::read);
+        let (empty, media_time) = list.and_then(first_edit).unwrap_or_default();
+        Some(Times {
+            id: track.id,
+            movie_duration: track.duration,
+            scale: media.timescale.into(),
+            media_time,
+            empty,
+        })
     }
 
     /// Returns the begin by the edit list, in a file with this movie timescale.
@@ -43,7 +48,7 @@ impl Times {
 
     /// Returns the end by the track header, in a file with this movie timescale.
     pub(super) fn end(&self, movie_scale: u64) -> Option<Duration> {
-        known_duration(self.movie_duration, movie_scale)
+        self.movie_duration.and_then(|ticks| from_ticks(ticks, movie_scale))
     }
 
     /// Returns the presentation time of a media time.
@@ -53,26 +58,21 @@ impl Times {
 }
 
 /// Returns the duration of the empty edits at the beginning, and the media time of the first other edit.
-fn first_edit(elst: &[u8]) -> Option<(u64, u64)> {
-    let is_64_bit = *elst.first()? != 0;
+fn first_edit(list: EditList<'_>) -> Option<(u64, u64)> {
     let mut empty = 0u64;
-    for edit in elst.get(8..)?.chunks_exact(if is_64_bit { 20 } else { 12 }) {
-        let (segment, time) = match is_64_bit {
-            false => (u64::from(u32_at(edit, 0)?), i64::from(u32_at(edit, 4)?.cast_signed())),
-            true => (u64_at(edit, 0)?, u64_at(edit, 8)?.cast_signed()),
-        };
-        match u64::try_from(time) {
+    for edit in list.edits() {
+        match u64::try_from(edit.media_time) {
             Ok(time) => return Some((empty, time)),
-            Err(_) => empty = empty.saturating_add(segment),
+            Err(_) => empty = empty.saturating_add(edit.segment),
         }
     }
     None
 }
 
-/// A segment index (sidx).
+/// The sum of the segments of a segment index (sidx).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SegmentIndex {
-    /// The track_ID of its segments.
+pub(super) struct Segments {
+    /// The track_ID of the segments.
     pub(super) track: u32,
     scale: u64,
     /// The earliest presentation time.
@@ -85,21 +85,18 @@ pub(super) struct SegmentIndex {
     ticks: u64,
 }
 
-impl SegmentIndex {
-    /// Reads a sidx, of which at least the fixed fields must be available.
-    pub(super) fn read(sidx: &[u8]) -> Option<SegmentIndex> {
-        let (track, scale) = (u32_at(sidx, 4)?, u64::from(u32_at(sidx, 8)?));
-        let (earliest, offset, fields_end) = match sidx.first()? {
-            0 => (u64::from(u32_at(sidx, 12)?), u64::from(u32_at(sidx, 16)?), 20),
-            _ => (u64_at(sidx, 12)?, u64_at(sidx, 20)?, 28),
-        };
-        let count = u16::from_be_bytes(*sidx.get(fields_end + 2..)?.first_chunk()?);
-        let (mut bytes, mut ticks) = (0u64, 0u64);
-        for entry in sidx.get(fields_end + 4..)?.chunks_exact(12).take(usize::from(count)) {
-            bytes += u64::from(u32_at(entry, 0)? & 0x7fff_ffff);
-            ticks += u64::from(u32_at(entry, 4)?);
+impl Segments {
+    pub(super) fn of(index: SegmentIndex<'_>) -> Segments {
+        let sum = |of: fn(Reference) -> u32| index.references().map(|one| u64::from(of(one))).sum();
+        Segments {
+            track: index.track,
+            scale: index.timescale.into(),
+            earliest: index.earliest,
+            offset: index.first_offset,
+            count: index.count.into(),
+            bytes: sum(|reference| reference.len),
+            ticks: sum(|reference| reference.duration),
         }
-        Some(SegmentIndex { track, scale, earliest, offset, count: count.into(), bytes, ticks })
     }
 
     /// Returns the presentation time at which the track begins.
@@ -126,12 +123,8 @@ impl SegmentIndex {
 
 /// Returns the first track of a fragment, and its decode time, in its ticks.
 pub(super) fn first_time(moof: &[u8]) -> Option<(u32, u64)> {
-    let traf = descend(moof, b"traf")?;
-    let track = descend(traf, b"tfhd").and_then(|tfhd| u32_at(tfhd, 4));
-    let tfdt = descend(traf, b"tfdt")?;
-    let time = match tfdt.first()? {
-        0 => u64::from(u32_at(tfdt, 4)?),
-        _ => u64_at(tfdt, 4)?,
-    };
+    let traf = find(moof, &[b"traf"])?;
+    let track = find(traf, &[b"tfhd"]).and_then(|tfhd| u32_at(tfhd, 4));
+    let time = decode_time(find(traf, &[b"tfdt"])?)?;
     Some((track.unwrap_or_default(), time))
 }

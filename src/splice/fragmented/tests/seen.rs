@@ -1,7 +1,7 @@
 //! What a player would see of a joined file, read without the code that is tested but for where
 //! boxes begin and end.
 
-use crate::container::isobmff::{Found, children, u32_at, u64_at};
+use crate::container::isobmff::{Mp4Box, children, u32_at, u64_at};
 
 /// A joined file.
 pub(super) struct Seen {
@@ -37,7 +37,7 @@ pub(super) struct Fragment {
     pub(super) boxes: Vec<String>,
 }
 
-fn named(found: &Found<'_>) -> String {
+fn named(found: &Mp4Box<'_>) -> String {
     String::from_utf8_lossy(&found.kind).into_owned()
 }
 
@@ -70,7 +70,7 @@ pub(super) fn seen(bytes: &[u8]) -> Seen {
     seen
 }
 
-fn index(sidx: &Found<'_>) -> Index {
+fn index(sidx: &Mp4Box<'_>) -> Index {
     let payload = sidx.payload();
     assert_eq!(payload[0], 1);
     let first_offset = u64_at(payload, 20).unwrap();
@@ -90,7 +90,7 @@ fn index(sidx: &Found<'_>) -> Index {
     }
 }
 
-fn fragment(bytes: &[u8], moof: &Found<'_>) -> Fragment {
+fn fragment(bytes: &[u8], moof: &Mp4Box<'_>) -> Fragment {
     let traf = inside(moof.payload(), &[b"traf"]);
     let tfhd = inside(traf, &[b"tfhd"]);
     let base = match u32_at(tfhd, 0).unwrap() & 1 {
@@ -99,7 +99,7 @@ fn fragment(bytes: &[u8], moof: &Found<'_>) -> Fragment {
     };
     let boxes = children(traf).unwrap();
     let tfdt =
-        boxes.iter().find(|found| found.kind == *b"tfdt").map_or(&[0; 8][..], Found::payload);
+        boxes.iter().find(|found| found.kind == *b"tfdt").map_or(&[0; 8][..], Mp4Box::payload);
     let trun = inside(traf, &[b"trun"]);
     let from = base as usize + u32_at(trun, 8).unwrap() as usize;
     let len = u32_at(trun, 4).unwrap() as usize * 10;

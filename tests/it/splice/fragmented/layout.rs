@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ytcanal::container::isobmff::{Found, children, u32_at, u64_at};
+use ytcanal::container::isobmff::{Mp4Box, children, u32_at, u64_at};
 
 /// The first box at the end of this way down.
 fn inside<'a>(from: &'a [u8], way: &[&[u8; 4]]) -> &'a [u8] {
@@ -44,7 +44,7 @@ pub(super) fn check(file: &[u8]) -> usize {
     indexes.len()
 }
 
-fn references(sidx: &Found<'_>, tracks: &BTreeMap<usize, u32>, end: usize, is_last: bool) {
+fn references(sidx: &Mp4Box<'_>, tracks: &BTreeMap<usize, u32>, end: usize, is_last: bool) {
     let payload = sidx.payload();
     let (track, first_offset) = (u32_at(payload, 4).unwrap(), u64_at(payload, 20).unwrap());
     assert_eq!(is_last, first_offset == 0, "only the last one stands in front of the media");
