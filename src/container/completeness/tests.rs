@@ -46,7 +46,7 @@ fn boxes_and_the_fragments_that_an_index_names() {
 
     let fragment = [boxed(b"moof", &[3; 20]), mdat].concat();
     let plain = [&ftyp[..], &moov, &fragment, &fragment].concat();
-    // Nothing tells that a second one was there.
+    // The missing second one leaves no trace.
     let between = plain.len() - fragment.len();
     is_complete_alone(Format::Mp4, &plain, &[ftyp.len(), between]);
     let size = u32::try_from(fragment.len()).unwrap().to_be_bytes();
@@ -58,7 +58,7 @@ fn boxes_and_the_fragments_that_an_index_names() {
         let indexed = [&ftyp[..], &moov, &sidx, &fragment, &fragment].concat();
         is_complete_alone(Format::Mp4, &indexed, &[ftyp.len()]);
     }
-    // Zeros and other leftovers behind the last box are none of ours.
+    // Zeros and other leftovers after the last box are ignored.
     assert_eq!(outcomes(Format::Mp4, &[&progressive[..], &[0; 5]].concat()), [true; 3]);
     assert_eq!(outcomes(Format::Mp4, &[&progressive[..], &[0xff; 50]].concat()), [true; 3]);
 }
@@ -76,7 +76,7 @@ fn elements_with_and_without_sizes() {
     let after = |count: usize| live.len() - count * cluster.len();
     let info = head.len() + unknown.len();
     is_complete_alone(Format::Matroska, &live, &[head.len(), info, after(1), after(2)]);
-    // Clusters without sizes: their blocks are looked at.
+    // Clusters without sizes: their blocks are parsed.
     let opened = [&opening(0x1f43_b675, 0, 1)[..4], &[0xff], &element(0xa3, &[&[5; 200]])].concat();
     let live = [&head[..], &unknown, &opened].concat();
     is_complete_alone(Format::Webm, &live, &[head.len(), info, info + 5]);
@@ -95,7 +95,7 @@ fn pages_up_to_the_last_one_of_each_stream() {
     let chained = [&one[..], &two].concat();
     assert_eq!(outcomes(Format::Ogg, &chained), [true; 3]);
     assert_eq!(outcomes(Format::Ogg, &chained[..one.len() + 30]), [false; 3]);
-    // What lies between pages, or behind the last one, is none of them.
+    // Bytes between pages, or after the last one, are no pages.
     for between in [&b"x"[..], b"OgOgg", &[0; 40], &[b'O'; 700]] {
         let gap = [&page(2, 1), between, &page(0, 1), between, &page(4, 1), b"end"].concat();
         assert_eq!(outcomes(Format::Ogg, &gap), [true; 3], "{between:?}");
@@ -111,7 +111,7 @@ fn chunks_with_sizes_that_are_known() {
         [b"RIFF\0\0\0\0WAVE", &fmt[..], b"data", &data.to_le_bytes(), &vec![3; len]].concat()
     };
     is_complete_alone(Format::Wav, &wave(40, 40), &[12, 36]);
-    // The byte behind an odd length is often missing.
+    // The padding byte after an odd length is often missing.
     assert_eq!(outcomes(Format::Wav, &wave(41, 41)), [true; 3]);
     assert_eq!(outcomes(Format::Wav, &wave(41, 42)), [true; 3]);
     for unknown in [0, u32::MAX, 0x7fff_ffff, 0x8000_0000] {
@@ -149,7 +149,7 @@ fn tags_of_flash_and_other_chunks() {
     let head = b"FLV\x01\x05\0\0\0\x09\0\0\0\0";
     let flv = [&head[..], &tag(18), &tag(9), &tag(8)].concat();
     is_complete_alone(Format::Flv, &flv, &[13, 78, 143]);
-    // A header that is shorter than itself tells nothing, in whatever pieces it comes.
+    // A header that declares less than its own length is ignored, however the bytes arrive.
     assert_eq!(outcomes(Format::Flv, b"FLV\x01\x05\0\0\0\x02\0\0\0\0"), [true; 3]);
     let aiff = [&b"FORM\0\0\0\0AIFFCOMM\0\0\0\x12"[..], &[1; 18], b"SSND\0\0\0\x28", &[3; 40]];
     is_complete_alone(Format::Aiff, &aiff.concat(), &[12, 38]);

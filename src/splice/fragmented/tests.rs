@@ -17,17 +17,17 @@ use crate::splice::windowed_reader::{WindowPolicy, WindowedReader};
 use crate::splice::{MAX_READ, TrackInput};
 
 mod boxes;
+mod fixture;
 mod heads;
 mod huge;
 mod indexes;
 mod random;
 mod seen;
-mod sketch;
 mod times;
 mod walks;
 
+use fixture::{Fixture, Index, fixture};
 use seen::{Seen, seen};
-use sketch::{Index, Sketch, sketch};
 
 /// The survey from the beginning of a file on; `None` if it has no fragments.
 fn read_index(reader: &mut dyn ReadAt, trim: TimeRange) -> Result<Option<Track>, SurveyError> {
@@ -100,16 +100,16 @@ fn emit(plan: &Plan, part: Range<u64>, files: &Files) -> Result<Vec<u8>, Error> 
     Ok(made)
 }
 
-fn planned(sketches: &[Sketch], trim: TimeRange) -> (Plan, Files) {
-    let files = sketches.iter().map(|sketch| (sketch.kind, sketch.bytes())).collect();
-    let tracks: Vec<_> = sketches.iter().map(|s| (s.kind, s.read_index(trim).unwrap())).collect();
+fn planned(fixtures: &[Fixture], trim: TimeRange) -> (Plan, Files) {
+    let files = fixtures.iter().map(|fixture| (fixture.kind, fixture.bytes())).collect();
+    let tracks: Vec<_> = fixtures.iter().map(|s| (s.kind, s.read_index(trim).unwrap())).collect();
     let tracks: Vec<_> = tracks.iter().map(|(kind, track)| (*kind, track)).collect();
     (plan(&tracks, &options(trim)).unwrap(), files)
 }
 
 /// Joins these, and makes sure of the length, of its parts, and of what always holds.
-fn cut_and_joined(sketches: &[Sketch], trim: TimeRange) -> Seen {
-    let (plan, files) = planned(sketches, trim);
+fn cut_and_joined(fixtures: &[Fixture], trim: TimeRange) -> Seen {
+    let (plan, files) = planned(fixtures, trim);
     let made = emit(&plan, 0..plan.len(), &files).unwrap();
     assert_eq!(made.len() as u64, plan.len());
     for (start, end) in (0..plan.len()).step_by(101).zip((1..plan.len()).step_by(149)) {
@@ -123,31 +123,31 @@ fn cut_and_joined(sketches: &[Sketch], trim: TimeRange) -> Seen {
 }
 
 /// Joins these whole, and makes sure that all media are there.
-fn joined(sketches: &[Sketch]) -> Seen {
-    let seen = cut_and_joined(sketches, TimeRange::default());
-    for (track, sketch) in (1..).zip(sketches) {
+fn joined(fixtures: &[Fixture]) -> Seen {
+    let seen = cut_and_joined(fixtures, TimeRange::default());
+    for (track, fixture) in (1..).zip(fixtures) {
         let media: Vec<_> = seen.of(track).into_iter().map(|(_, media)| media).collect();
-        let expected: Vec<_> = sketch.fragments().map(|fragment| fragment.media()).collect();
+        let expected: Vec<_> = fixture.fragments().map(|fragment| fragment.media()).collect();
         assert_eq!(media, expected, "of track {track}");
     }
     seen
 }
 
-/// The film of two sketches, the first of which is changed.
-fn film(change: impl FnOnce(&mut Sketch)) -> [Sketch; 2] {
-    let mut sketches = [sketch(TrackKind::Video), sketch(TrackKind::Audio)];
-    change(&mut sketches[0]);
-    sketches
+/// Returns a video and an audio fixture; `change` is applied to the video.
+fn pair(change: impl FnOnce(&mut Fixture)) -> [Fixture; 2] {
+    let mut fixtures = [fixture(TrackKind::Video), fixture(TrackKind::Audio)];
+    change(&mut fixtures[0]);
+    fixtures
 }
 
-/// Why the bytes of the picture, changed so behind the plan's back, cannot be what was planned.
+/// Returns why the video, changed after planning, contradicts the plan.
 fn contradiction(change: impl FnOnce(&mut Vec<u8>)) -> &'static str {
-    contradiction_in(&film(|_| {}), change)
+    contradiction_in(&pair(|_| {}), change)
 }
 
-/// The same of this film.
-fn contradiction_in(film: &[Sketch], change: impl FnOnce(&mut Vec<u8>)) -> &'static str {
-    let (plan, mut files) = planned(film, TimeRange::default());
+/// Like [`contradiction`], for these fixtures.
+fn contradiction_in(pair: &[Fixture], change: impl FnOnce(&mut Vec<u8>)) -> &'static str {
+    let (plan, mut files) = planned(pair, TimeRange::default());
     let before = files[0].1.len();
     change(&mut files[0].1);
     assert_eq!(files[0].1.len(), before, "a file of the same length");
@@ -161,22 +161,22 @@ fn contradiction_in(film: &[Sketch], change: impl FnOnce(&mut Vec<u8>)) -> &'sta
 #[test]
 fn golden_files() {
     let files = |kinds: &[TrackKind]| -> Vec<_> {
-        kinds.iter().map(|kind| (*kind, sketch(*kind).bytes())).collect()
+        kinds.iter().map(|kind| (*kind, fixture(*kind).bytes())).collect()
     };
-    let film = files(&[TrackKind::Video, TrackKind::Audio]);
+    let pair = files(&[TrackKind::Video, TrackKind::Audio]);
     let check = |files: &[_], how, expected| golden::check(Format::Mp4, files, how, expected);
     check(
-        &film,
+        &pair,
         Case::default(),
         ("f84770bc03e02b9598993919f4bb55a3", "ff50978516a611f4914103afd75e1924"),
     );
     check(
-        &film,
+        &pair,
         Case { is_tagged: true, ..Case::default() },
         ("32dfcf685acb4503181f2fa2c937913c", "825096ca214c8c38acf0b8bdfb865dbf"),
     );
     check(
-        &film,
+        &pair,
         Case { trim: (1800, Some(3500)), ..Case::default() },
         ("e5ed9362be28f23bb7095bca6255f637", "c5d649652e1ce59640fc96191dfcda16"),
     );
@@ -190,12 +190,12 @@ fn golden_files() {
         Case { is_gathered: true, ..Case::default() },
         ("8999feeb08e7d6e34e7a19e52f0c6670", "311e701ee2d5f616aaa1386498c6cc04"),
     );
-    // Edit lists, and an index that does not tell what is behind the last fragment.
-    let mut late = sketch(TrackKind::Video);
+    // Edit lists, and an index that does not tell what follows the last fragment.
+    let mut late = fixture(TrackKind::Video);
     late.edits = vec![(50, -1), (0, 1024)];
     late.index = Index::Mfra;
     let late =
-        [(TrackKind::Video, late.bytes()), (TrackKind::Audio, sketch(TrackKind::Audio).bytes())];
+        [(TrackKind::Video, late.bytes()), (TrackKind::Audio, fixture(TrackKind::Audio).bytes())];
     check(
         &late,
         Case { is_tagged: true, ..Case::default() },

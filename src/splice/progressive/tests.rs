@@ -130,17 +130,17 @@ fn offsets_are_narrow_as_long_as_they_fit() {
 
 #[test]
 fn chunks_are_interleaved_and_gaps_left_out() {
-    let picture = Crafted::new(b"vide");
-    // The sound's second chunk lies 5 bytes behind its first, and has another description.
+    let video = Crafted::new(b"vide");
+    // The audio's second chunk begins 5 bytes after its first, and has another sample description.
     let entries = [boxed(b"mp4a", &[&[0; 8]]), boxed(b"mp4a", &[&[1; 8]])].concat();
-    let mut sound = Crafted::new(b"soun")
+    let mut audio = Crafted::new(b"soun")
         .with(boxed(b"stsd", &[&[0, 0, 0, 0, 0, 0, 0, 2], &entries]))
         .with(table(b"stts", &[1, 6, 250]))
         .with(table(b"stsc", &[2, 1, 3, 1, 2, 3, 2]))
         .with(table(b"stco", &[2, MEDIA as u32, MEDIA as u32 + 35]));
-    sound.media = 65;
+    audio.media = 65;
     let plan =
-        plan_of(&[(TrackKind::Video, &picture), (TrackKind::Audio, &sound)], TimeRange::default())
+        plan_of(&[(TrackKind::Video, &video), (TrackKind::Audio, &audio)], TimeRange::default())
             .unwrap();
     let copies: Vec<_> =
         plan.extents().map(|Extent { track, from, .. }| (track, from - MEDIA)).collect();
@@ -155,15 +155,15 @@ fn chunks_are_interleaved_and_gaps_left_out() {
 
 #[test]
 fn headers_tell_of_the_joined_film() {
-    let picture = Crafted { movie_scale: 600, ..Crafted::new(b"vide") };
+    let video = Crafted { movie_scale: 600, ..Crafted::new(b"vide") };
     // So long that milliseconds do not fit into 32 bits.
-    let sound = Crafted::new(b"soun").with(table(b"stts", &[1, 6, 1 << 31]));
-    let of = |film: &[(TrackKind, &Crafted)]| {
-        let head = head(&plan_of(film, TimeRange::default()).unwrap());
+    let audio = Crafted::new(b"soun").with(table(b"stts", &[1, 6, 1 << 31]));
+    let of = |pair: &[(TrackKind, &Crafted)]| {
+        let head = head(&plan_of(pair, TimeRange::default()).unwrap());
         head[..head.windows(4).position(|window| window == b"mdat").unwrap() - 4].to_vec()
     };
-    let film = [(TrackKind::Video, &picture), (TrackKind::Audio, &sound)];
-    let moov = of(&film);
+    let pair = [(TrackKind::Video, &video), (TrackKind::Audio, &audio)];
+    let moov = of(&pair);
     let mvhd = inside(&moov, &[(b"moov", 0), (b"mvhd", 0)]);
     assert_eq!((mvhd.len(), mvhd[0], u32_at(&mvhd, 20)), (112, 1, Some(3000)));
     assert_eq!(u64_at(&mvhd, 24), Some(18 << 31));
@@ -171,12 +171,12 @@ fn headers_tell_of_the_joined_film() {
     let [first, second] =
         [0, 1].map(|of| inside(&moov, &[(b"moov", 0), (b"trak", of), (b"tkhd", 0)]));
     assert_eq!([12, 20].map(|at| u32_at(&first, at)), [Some(1), Some(9000)], "track, duration");
-    assert_eq!((first.len(), u32_at(&first, 0)), (84, Some(3)), "enabled, in the film");
+    assert_eq!((first.len(), u32_at(&first, 0)), (84, Some(3)), "enabled, in the presentation");
     assert_eq!(first[24..], [&[7; 10][..], &[0; 2], &[7; 48]].concat(), "no alternative");
     assert_eq!((second.len(), u32_at(&second, 0)), (96, Some((1 << 24) | 3)));
     assert_eq!((u32_at(&second, 20), u64_at(&second, 28)), (Some(2), Some(18 << 31)));
     assert!(!moov.windows(4).any(|window| window == b"udta"), "what they said of themselves");
-    let moov = of(&film[..1]);
+    let moov = of(&pair[..1]);
     let mvhd = inside(&moov, &[(b"moov", 0), (b"mvhd", 0)]);
     assert_eq!(
         (mvhd.len(), mvhd[0], u32_at(&mvhd, 16), u32_at(&mvhd, 96)),
@@ -232,30 +232,30 @@ fn golden_files() {
     };
     let video = Crafted::new(b"vide").with(table(b"stss", &[2, 1, 4]));
     let audio = Crafted::new(b"soun").edited(&[(3000, 250)]);
-    let film = [(TrackKind::Video, file(&video)), (TrackKind::Audio, file(&audio))];
+    let pair = [(TrackKind::Video, file(&video)), (TrackKind::Audio, file(&audio))];
     let check = |files: &[_], how, expected| golden::check(Format::Mp4, files, how, expected);
     check(
-        &film,
+        &pair,
         Case::default(),
         ("2f0ecbf8fb7b916ce61c158dda128a6a", "4753a1165a7d2cc99bbe9a63bcdc5106"),
     );
     check(
-        &film,
+        &pair,
         Case { is_tagged: true, ..Case::default() },
         ("25f4eceaa659ae05c707afd6a03cee96", "f3b428e2d174157283185d72e516e920"),
     );
     check(
-        &film,
+        &pair,
         Case { trim: (1600, Some(2400)), ..Case::default() },
         ("eff6acfab9a5b14f0227cd38c0e478cb", "064b7d91c97edba0e110e66748ef5d6f"),
     );
     check(
-        &film[..1],
+        &pair[..1],
         Case::default(),
         ("610082fe881cc4d812f88d3f9080308b", "a99318d6a4f5eb409cd4c58ab11a2c31"),
     );
     check(
-        &film[1..],
+        &pair[1..],
         Case { is_tagged: true, ..Case::default() },
         ("a5b3906ebbcfc65525211c5eaf8ee075", "1509ccefe75725c414605b0c02403fc4"),
     );

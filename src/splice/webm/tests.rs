@@ -16,8 +16,8 @@ use crate::options::{ContainerChoice, TimeRange};
 use crate::splice::golden::{self, Case};
 use crate::splice::{TrackIndex, TrackInput, plan as splice_plan, read_index as splice_survey};
 
-mod sketch;
-use sketch::{Sketch, entry, sketch};
+mod fixture;
+use fixture::{Fixture, entry, fixture};
 
 /// A file in memory.
 struct File(Vec<u8>);
@@ -59,9 +59,9 @@ fn emit(plan: &Plan, part: Range<u64>, files: &[(TrackKind, Vec<u8>)]) -> Result
 }
 
 /// Joins these, and makes sure of the length.
-fn joined(sketches: &[Sketch], options: &Options<'_>) -> Result<Vec<u8>, Error> {
-    let files: Vec<_> = sketches.iter().map(|sketch| (sketch.kind, sketch.bytes())).collect();
-    let tracks: Vec<_> = sketches.iter().map(|s| (s.kind, s.read_index().unwrap())).collect();
+fn joined(fixtures: &[Fixture], options: &Options<'_>) -> Result<Vec<u8>, Error> {
+    let files: Vec<_> = fixtures.iter().map(|fixture| (fixture.kind, fixture.bytes())).collect();
+    let tracks: Vec<_> = fixtures.iter().map(|s| (s.kind, s.read_index().unwrap())).collect();
     let tracks: Vec<_> = tracks.iter().map(|(kind, track)| (*kind, track)).collect();
     let plan = plan(&tracks, options).unwrap();
     let made = emit(&plan, 0..plan.len(), &files)?;
@@ -110,12 +110,12 @@ fn of(blocks: &[(u8, i64)], track: u8) -> Vec<i64> {
 #[test]
 fn both_tracks_are_numbered_anew_and_in_step() {
     let made =
-        joined(&[sketch(TrackKind::Video), sketch(TrackKind::Audio)], &options(0, None)).unwrap();
+        joined(&[fixture(TrackKind::Video), fixture(TrackKind::Audio)], &options(0, None)).unwrap();
     let blocks = blocks(&made);
     let times: Vec<i64> = (0..50).map(|tenth| tenth * 100).collect();
     assert_eq!(of(&blocks, 1), times);
     assert_eq!(of(&blocks, 2), times);
-    assert_eq!(blocks[0].0, 0x82, "sound first, where a cue leads to");
+    assert_eq!(blocks[0].0, 0x82, "audio first, where a cue leads to");
     assert!(!top(&made).iter().any(|element| element.id == ids::VOID), "nothing of no use");
     let tracks = top(&made).into_iter().find(|element| element.id == ids::TRACKS).unwrap();
     let entries: Vec<_> = ebml::children(tracks.payload).map(Result::unwrap).collect();
@@ -131,14 +131,14 @@ fn both_tracks_are_numbered_anew_and_in_step() {
 
 #[test]
 fn sound_is_cut_inside_its_clusters() {
-    // Its clusters begin 300 ms earlier than those of the picture, but for the first one.
-    let mut video = sketch(TrackKind::Video);
+    // Its clusters begin 300 ms earlier than those of the video, but for the first one.
+    let mut video = fixture(TrackKind::Video);
     video.clusters.remove(0);
     for (time, content) in &mut video.clusters {
         *time -= 300;
         content.splice(2..4, (*time as u16).to_be_bytes());
     }
-    let made = joined(&[video, sketch(TrackKind::Audio)], &options(1800, Some(2700))).unwrap();
+    let made = joined(&[video, fixture(TrackKind::Audio)], &options(1800, Some(2700))).unwrap();
     let blocks = blocks(&made);
     let times: Vec<i64> = (0..10).map(|tenth| tenth * 100).collect();
     assert_eq!(of(&blocks, 1), times);
@@ -148,13 +148,13 @@ fn sound_is_cut_inside_its_clusters() {
 #[test]
 fn what_stands_in_front_of_a_cue_is_cut_off_or_kept() {
     // Each cue leads to the block after half a second.
-    let mut video = sketch(TrackKind::Video);
+    let mut video = fixture(TrackKind::Video);
     video.clusters.iter_mut().for_each(|cluster| cluster.0 += 500);
     // Not all say where in the cluster it is.
     for place in [uint(ids::CUE_RELATIVE_POSITION, 300), uint(ids::CUE_BLOCK_NUMBER, 6), vec![]] {
         video.place = place;
-        let film = [video.clone(), sketch(TrackKind::Audio)];
-        let made = joined(&film, &options(1700, Some(2200))).unwrap();
+        let pair = [video.clone(), fixture(TrackKind::Audio)];
+        let made = joined(&pair, &options(1700, Some(2200))).unwrap();
         let blocks = blocks(&made);
         let times: Vec<i64> = (0..10).map(|tenth| tenth * 100).collect();
         assert_eq!(of(&blocks, 1), times);
@@ -164,9 +164,9 @@ fn what_stands_in_front_of_a_cue_is_cut_off_or_kept() {
 
 #[test]
 fn clusters_without_cues_are_found_and_kept() {
-    let mut video = sketch(TrackKind::Video);
+    let mut video = fixture(TrackKind::Video);
     video.cued = |number| number == 2;
-    let made = joined(&[video, sketch(TrackKind::Audio)], &options(0, None)).unwrap();
+    let made = joined(&[video, fixture(TrackKind::Audio)], &options(0, None)).unwrap();
     assert_eq!(of(&blocks(&made), 1).len(), 50);
 }
 
@@ -174,10 +174,10 @@ fn clusters_without_cues_are_found_and_kept() {
 fn what_lies_between_the_clusters_says_nothing_any_more() {
     let tags = element(ids::TAGS, &[&[7; 40]]);
     let long = [&opening(ids::TAGS, 3, 8), &b"abc"[..]].concat();
-    let mut video = sketch(TrackKind::Video);
+    let mut video = fixture(TrackKind::Video);
     let mut last = std::mem::take(&mut video.clusters[4].1);
     last.truncate(last.len() - tags.len() - long.len());
-    // The bytes of the last cluster are now those of a shorter one, and two of tags behind it.
+    // The bytes of the last cluster are now those of a shorter one, followed by two bytes of tags.
     video.clusters.truncate(4);
     video.behind = Vec::new();
     let bytes = video.bytes();
@@ -195,15 +195,15 @@ fn what_lies_between_the_clusters_says_nothing_any_more() {
 
 #[test]
 fn heads_that_do_not_fit_are_refused() {
-    let with = |change: fn(&mut Sketch)| {
-        let mut sketch = sketch(TrackKind::Video);
-        change(&mut sketch);
-        sketch.refusal()
+    let with = |change: fn(&mut Fixture)| {
+        let mut fixture = fixture(TrackKind::Video);
+        change(&mut fixture);
+        fixture.refusal()
     };
     let entry_with = |more: &[u8]| {
-        let mut sketch = sketch(TrackKind::Video);
-        sketch.entries = vec![entry(TrackKind::Video, more)];
-        sketch.refusal()
+        let mut fixture = fixture(TrackKind::Video);
+        fixture.entries = vec![entry(TrackKind::Video, more)];
+        fixture.refusal()
     };
     assert!(with(|s| s.doc_type = "matroska").contains("Matroska"));
     assert!(with(|s| s.entries.push(entry(TrackKind::Audio, &[]))).contains("several"));
@@ -225,11 +225,11 @@ fn heads_that_do_not_fit_are_refused() {
 
 #[test]
 fn files_that_do_not_go_together_are_refused() {
-    let video = sketch(TrackKind::Video).read_index().unwrap();
-    let mut sound = sketch(TrackKind::Audio);
-    sound.info.push(uint(ids::TIMESTAMP_SCALE, 100_000));
-    let sound = sound.read_index().unwrap();
-    let both = [(TrackKind::Video, &video), (TrackKind::Audio, &sound)];
+    let video = fixture(TrackKind::Video).read_index().unwrap();
+    let mut audio = fixture(TrackKind::Audio);
+    audio.info.push(uint(ids::TIMESTAMP_SCALE, 100_000));
+    let audio = audio.read_index().unwrap();
+    let both = [(TrackKind::Video, &video), (TrackKind::Audio, &audio)];
     assert!(plan(&both, &options(0, None)).unwrap_err().0.contains("TimestampScale"));
     assert!(
         plan(&[(TrackKind::Audio, &video)], &options(0, None)).unwrap_err().0.contains("reverse")
@@ -243,10 +243,10 @@ fn files_that_do_not_go_together_are_refused() {
 #[test]
 fn clusters_that_contradict_are_not_passed_on() {
     let contradiction = |change: fn(&mut Vec<u8>)| {
-        let sketch = sketch(TrackKind::Video);
+        let fixture = fixture(TrackKind::Video);
         let plan =
-            plan(&[(TrackKind::Video, &sketch.read_index().unwrap())], &options(0, None)).unwrap();
-        let mut other = sketch;
+            plan(&[(TrackKind::Video, &fixture.read_index().unwrap())], &options(0, None)).unwrap();
+        let mut other = fixture;
         let before = other.clusters[2].1.len();
         change(&mut other.clusters[2].1);
         assert_eq!(other.clusters[2].1.len(), before, "a file of the same length");
@@ -271,8 +271,8 @@ fn clusters_that_contradict_are_not_passed_on() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Whatever is changed in a file, in front of the plan or behind it: no panic, and a file that
-    /// is made has the length that was said.
+    /// Changes to a file, before or after planning, cause no panic, and an output has the planned
+    /// length.
     #[test]
     fn no_bytes_make_it_panic(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
@@ -281,7 +281,7 @@ proptest! {
         start in 0u64..6000,
         length in any::<Option<u16>>(),
     ) {
-        let mut bytes = sketch(TrackKind::Video).bytes();
+        let mut bytes = fixture(TrackKind::Video).bytes();
         for (at, value) in &changes {
             // Most of what matters is in front.
             let at = if value % 2 == 0 { at.index(200) } else { at.index(bytes.len()) };
@@ -291,7 +291,7 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()));
         }
         let Ok(video) = splice_survey(Format::Webm, &mut File(bytes.clone()), TimeRange::default()) else { return Ok(()) };
-        let audio = sketch(TrackKind::Audio);
+        let audio = fixture(TrackKind::Audio);
         let tracks = [(TrackKind::Video, video), (TrackKind::Audio, TrackIndex::Webm(audio.read_index().unwrap()))];
         let end = length.map(|length| start + u64::from(length));
         let Ok(plan) = splice_plan(&tracks, &options(start, end)) else { return Ok(()) };
@@ -308,9 +308,9 @@ proptest! {
     /// Clusters of random bytes end in an error, not in a panic.
     #[test]
     fn no_cluster_makes_it_panic(content in prop::collection::vec(any::<u8>(), 40..200)) {
-        let sketch = sketch(TrackKind::Video);
-        let plan = plan(&[(TrackKind::Video, &sketch.read_index().unwrap())], &options(500, None)).unwrap();
-        let mut bytes = sketch.bytes();
+        let fixture = fixture(TrackKind::Video);
+        let plan = plan(&[(TrackKind::Video, &fixture.read_index().unwrap())], &options(500, None)).unwrap();
+        let mut bytes = fixture.bytes();
         let id = ids::CLUSTER.to_be_bytes();
         let at = bytes.windows(4).position(|window| window == id).unwrap() + 12;
         bytes[at..at + content.len()].copy_from_slice(&content);
@@ -321,22 +321,22 @@ proptest! {
 #[test]
 fn golden_files() {
     let files = |kinds: &[TrackKind]| -> Vec<_> {
-        kinds.iter().map(|kind| (*kind, sketch(*kind).bytes())).collect()
+        kinds.iter().map(|kind| (*kind, fixture(*kind).bytes())).collect()
     };
-    let film = files(&[TrackKind::Video, TrackKind::Audio]);
+    let pair = files(&[TrackKind::Video, TrackKind::Audio]);
     let check = |files: &[_], how, expected| golden::check(Format::Webm, files, how, expected);
     check(
-        &film,
+        &pair,
         Case::default(),
         ("72f6ddb168e0c168d7a9988d8b853ace", "72a493bc57cfee5d199fc3f0041f89b5"),
     );
     check(
-        &film,
+        &pair,
         Case { is_tagged: true, ..Case::default() },
         ("6134e3bc36f7e627e140e9d27211ff3b", "ff74b290441f8b238de670d2d23f753d"),
     );
     check(
-        &film,
+        &pair,
         Case { trim: (1800, Some(2700)), ..Case::default() },
         ("7b2ef15e97c6fc919fc1e3543dedcaa4", "8bcc9b7dda837c85e1e33cccb46cf1dd"),
     );

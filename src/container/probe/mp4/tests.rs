@@ -112,7 +112,7 @@ fn a_moov_with_samples_does_not_speak_for_its_fragments() {
         let trak = boxed(b"trak", &boxed(b"mdia", &boxed(b"minf", &stbl)));
         let moov = boxed(b"moov", &[mvhd(1000, 5), trak, boxed(b"mvex", &[])].concat());
         let file = [moov, moof(0)].concat();
-        // What has samples in its moov is nothing that anything can be made of.
+        // A file with samples in its moov needs no fragments.
         let expected = if count == 0 { fragmented(known(millis)) } else { known(millis) };
         assert_eq!(sniff(&file, None, false), expected);
     }
@@ -187,7 +187,7 @@ fn encrypted_samples_are_told_by_their_descriptions() {
     assert!(of(&boxed(b"drms", &[0; 20])));
 }
 
-/// A trak with an ID, a time scale of its media, how long it plays in that of the film, and edits.
+/// A trak with an ID, a time scale of its media, how long it plays in that of the pair, and edits.
 fn timed(handler: &[u8; 4], id: u32, scale: u32, long: u32, edits: &[(u32, i32)]) -> Vec<u8> {
     let be =
         |numbers: &[u32]| -> Vec<u8> { numbers.iter().flat_map(|n| n.to_be_bytes()).collect() };
@@ -209,7 +209,7 @@ fn seconds(head: ProbeInfo) -> [Option<u64>; 4] {
 
 #[test]
 fn tracks_tell_when_they_begin_and_end() {
-    let film = |video: &[(u32, i32)], audio: &[(u32, i32)]| {
+    let pair = |video: &[(u32, i32)], audio: &[(u32, i32)]| {
         let tracks =
             [timed(b"vide", 1, 90_000, 4000, video), timed(b"soun", 2, 48_000, 6000, audio)];
         let moov = boxed(b"moov", &[mvhd(1000, 6000), tracks.concat()].concat());
@@ -219,9 +219,9 @@ fn tracks_tell_when_they_begin_and_end() {
     };
     let ends = [Some(6), Some(4), Some(6)];
     let begins = |begin, ends: [Option<u64>; 3]| [&[Some(begin)][..], &ends].concat();
-    assert_eq!(film(&[(0, 0)], &[(0, 1024)])[..], begins(0, ends));
-    assert_eq!(film(&[(3000, -1), (0, 0)], &[(0, 0)])[..], begins(0, ends));
-    assert_eq!(film(&[(3000, -1), (0, 0)], &[(2000, -1), (0, 0)])[..], begins(2, ends));
+    assert_eq!(pair(&[(0, 0)], &[(0, 1024)])[..], begins(0, ends));
+    assert_eq!(pair(&[(3000, -1), (0, 0)], &[(0, 0)])[..], begins(0, ends));
+    assert_eq!(pair(&[(3000, -1), (0, 0)], &[(2000, -1), (0, 0)])[..], begins(2, ends));
 }
 
 #[test]

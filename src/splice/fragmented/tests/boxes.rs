@@ -1,53 +1,53 @@
 //! Fragments of all shapes on their way, and those that contradict.
 
-use super::sketch::{Base, Index, Mdat, be, sidx};
+use super::fixture::{Base, Index, Mdat, be, sidx};
 use super::*;
 use crate::container::isobmff::boxed;
 
 #[test]
 fn media_of_all_lengths() {
-    let seen = joined(&film(|sketch| {
-        sketch.fragments_mut().for_each(|fragment| fragment.mdat = Mdat::Wide);
+    let seen = joined(&pair(|fixture| {
+        fixture.fragments_mut().for_each(|fragment| fragment.mdat = Mdat::Wide);
     }));
     assert_eq!(seen.times(1).len(), 5);
-    // The last one goes on to the end of its file, and gets its length, for the sound is behind it.
+    // The last one extends to the end of its file, and gets a length, since the audio follows it.
     for index in [Index::Sidx(12_800, 0), Index::None] {
-        let mut film = film(|sketch| {
-            sketch.index = index;
-            sketch.runs[4].fragments[0].mdat = Mdat::ToTheEnd;
+        let mut pair = pair(|fixture| {
+            fixture.index = index;
+            fixture.runs[4].fragments[0].mdat = Mdat::ToTheEnd;
         });
-        let late = film[1].runs[4].clone();
-        film[1].runs.push(late);
-        film[1].runs[5].fragments[0].time += 48_000;
-        assert_eq!(joined(&film).times(2).len(), 6);
+        let late = pair[1].runs[4].clone();
+        pair[1].runs.push(late);
+        pair[1].runs[5].fragments[0].time += 48_000;
+        assert_eq!(joined(&pair).times(2).len(), 6);
     }
 }
 
 #[test]
 fn places_in_the_file_move_with_it() {
     for base in [Base::Moof, Base::Absolute, Base::Silent] {
-        let mut film = film(|sketch| {
-            sketch.fragments_mut().for_each(|fragment| fragment.base = base);
-            sketch.runs[2].front = boxed(b"styp", &[b"msdhiso6"]);
+        let mut pair = pair(|fixture| {
+            fixture.fragments_mut().for_each(|fragment| fragment.base = base);
+            fixture.runs[2].front = boxed(b"styp", &[b"msdhiso6"]);
         });
-        film[1].fragments_mut().for_each(|fragment| fragment.base = base);
-        joined(&film);
+        pair[1].fragments_mut().for_each(|fragment| fragment.base = base);
+        joined(&pair);
     }
 }
 
 #[test]
 fn narrow_times_are_moved_as_wide_ones() {
     for is_wide in [true, false] {
-        let mut film = film(|_| {});
-        for sketch in &mut film {
-            let second = u64::from(sketch.timescale);
-            sketch.index = Index::None;
-            for fragment in sketch.fragments_mut() {
+        let mut pair = pair(|_| {});
+        for fixture in &mut pair {
+            let second = u64::from(fixture.timescale);
+            fixture.index = Index::None;
+            for fragment in fixture.fragments_mut() {
                 fragment.time += 1000 * second + second / 2;
                 fragment.is_wide = is_wide;
             }
         }
-        let seen = joined(&film);
+        let seen = joined(&pair);
         assert_eq!(seen.times(1)[..2], [6400, 19_200]);
         assert_eq!(seen.times(2)[..2], [24_000, 72_000]);
         let earliest: Vec<_> = seen.indexes.iter().map(|index| index.earliest).collect();
@@ -58,8 +58,8 @@ fn narrow_times_are_moved_as_wide_ones() {
 #[test]
 fn another_track_becomes_free() {
     for (in_front, base) in [(false, Base::Silent), (true, Base::Moof), (true, Base::Absolute)] {
-        let seen = joined(&film(|sketch| {
-            for fragment in sketch.fragments_mut() {
+        let seen = joined(&pair(|fixture| {
+            for fragment in fixture.fragments_mut() {
                 (fragment.foreign, fragment.base) = (Some(in_front), base);
             }
         }));
@@ -69,13 +69,13 @@ fn another_track_becomes_free() {
         }
         assert_eq!(seen.fragments[0].boxes, expected);
     }
-    // Without the other one, its media would be looked for where those of the other one are.
-    let film = film(|sketch| {
-        for fragment in sketch.fragments_mut() {
+    // Without the other traf, its media offset would be that of the other one.
+    let pair = pair(|fixture| {
+        for fragment in fixture.fragments_mut() {
             (fragment.foreign, fragment.base) = (Some(true), Base::Silent);
         }
     });
-    assert!(film[0].refusal().contains("after that of another track"));
+    assert!(pair[0].refusal().contains("after that of another track"));
 }
 
 #[test]
@@ -85,8 +85,8 @@ fn boxes_between_fragments() {
     let styp = boxed(b"styp", &[b"msdhiso6"]);
     let own = sidx(12_800, 0, 0, &[]);
     let front = [styp, own.clone(), emsg.clone(), prft].concat();
-    let film = film(|sketch| sketch.runs.iter_mut().for_each(|run| run.front = front.clone()));
-    let (plan, files) = planned(&film, TimeRange::default());
+    let pair = pair(|fixture| fixture.runs.iter_mut().for_each(|run| run.front = front.clone()));
+    let (plan, files) = planned(&pair, TimeRange::default());
     let made = emit(&plan, 0..plan.len(), &files).unwrap();
     let whole = seen(&made);
     whole.check();
@@ -101,26 +101,26 @@ fn boxes_between_fragments() {
 fn what_tells_of_times_becomes_free_where_they_are_moved() {
     let prft = boxed(b"prft", &[&be(&[0, 7, 1, 2, 3])]);
     let emsg = boxed(b"emsg", &[&[9; 40]]);
-    let mut film = film(|sketch| {
-        sketch.runs.iter_mut().for_each(|run| run.front = [&prft[..], &emsg].concat());
+    let mut pair = pair(|fixture| {
+        fixture.runs.iter_mut().for_each(|run| run.front = [&prft[..], &emsg].concat());
     });
-    for sketch in &mut film {
-        let second = u64::from(sketch.timescale);
-        sketch.fragments_mut().for_each(|fragment| fragment.time += 10 * second);
+    for fixture in &mut pair {
+        let second = u64::from(fixture.timescale);
+        fixture.fragments_mut().for_each(|fragment| fragment.time += 10 * second);
     }
-    assert_eq!(joined(&film).front[4..], ["free", "free", "moof"]);
+    assert_eq!(joined(&pair).front[4..], ["free", "free", "moof"]);
 }
 
 #[test]
 fn an_empty_box_at_the_end_is_left_out_with_what_is_behind_it() {
     let index = boxed(b"mfra", &[&[0; 20]]);
-    let film = film(|sketch| sketch.behind = index.clone());
-    let (plan, mut files) = planned(&film[..1], TimeRange::default());
+    let pair = pair(|fixture| fixture.behind = index.clone());
+    let (plan, mut files) = planned(&pair[..1], TimeRange::default());
     // The media of the last fragment are shorter by what it takes.
     let bytes = &mut files[0].1;
     let end = bytes.len() - index.len();
-    let last = end - sketch::MEDIA - 8;
-    bytes[last..last + 4].copy_from_slice(&(sketch::MEDIA as u32).to_be_bytes());
+    let last = end - fixture::MEDIA - 8;
+    bytes[last..last + 4].copy_from_slice(&(fixture::MEDIA as u32).to_be_bytes());
     bytes[end - 8..end].copy_from_slice(&boxed(b"free", &[]));
     let whole = emit(&plan, 0..plan.len(), &files).unwrap();
     for left in 0..10 {
@@ -136,7 +136,7 @@ fn moof(bytes: &[u8], number: usize) -> usize {
     moofs.nth(number).unwrap() - 4
 }
 
-/// Where the first box of this type begins behind the second moof.
+/// Returns the offset of the first box of this type after the second moof.
 fn behind(bytes: &[u8], kind: &[u8; 4]) -> usize {
     let from = moof(bytes, 1);
     from + bytes[from..].windows(4).position(|window| window == kind).unwrap() - 4
@@ -184,12 +184,12 @@ fn resize(bytes: &mut [u8], kind: &[u8; 4], len: u32) {
 
 #[test]
 fn a_time_that_is_earlier_than_what_is_taken_from_it_contradicts() {
-    let mut film = film(|_| {});
-    for sketch in &mut film {
-        let second = u64::from(sketch.timescale);
-        sketch.fragments_mut().for_each(|fragment| fragment.time += 10 * second);
+    let mut pair = pair(|_| {});
+    for fixture in &mut pair {
+        let second = u64::from(fixture.timescale);
+        fixture.fragments_mut().for_each(|fragment| fragment.time += 10 * second);
     }
-    let (plan, mut files) = planned(&film, TimeRange::default());
+    let (plan, mut files) = planned(&pair, TimeRange::default());
     let at = behind(&files[0].1, b"tfdt") + 12;
     files[0].1[at..at + 8].fill(0);
     let Err(Error::Upstream { fault: UpstreamError::IndexMismatch(why), .. }) =
@@ -202,17 +202,17 @@ fn a_time_that_is_earlier_than_what_is_taken_from_it_contradicts() {
 
 #[test]
 fn a_box_without_content_at_the_end_of_the_needed_bytes() {
-    // Nothing is read behind it, to no avail.
-    let film = film(|sketch| {
-        let fragment = &mut sketch.runs[4];
+    // Nothing after it is read in vain.
+    let pair = pair(|fixture| {
+        let fragment = &mut fixture.runs[4];
         fragment.front = boxed(b"free", &[]);
     });
-    joined(&film);
-    let (plan, mut files) = planned(&film[..1], TimeRange::default());
+    joined(&pair);
+    let (plan, mut files) = planned(&pair[..1], TimeRange::default());
     let bytes = &mut files[0].1;
-    let last = bytes.len() - sketch::MEDIA - 8;
+    let last = bytes.len() - fixture::MEDIA - 8;
     // The media are shorter, and an empty prft ends the file.
-    bytes[last..last + 4].copy_from_slice(&(sketch::MEDIA as u32).to_be_bytes());
+    bytes[last..last + 4].copy_from_slice(&(fixture::MEDIA as u32).to_be_bytes());
     let end = bytes.len() - 8;
     bytes[end..].copy_from_slice(&boxed(b"prft", &[]));
     let error = emit(&plan, 0..plan.len(), &files).unwrap_err();

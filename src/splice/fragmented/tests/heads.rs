@@ -1,15 +1,15 @@
 //! What heads say, and which are refused.
 
-use super::sketch::{Index, be};
+use super::fixture::{Index, be};
 use super::*;
 use crate::container::isobmff::{boxed, children, u32_at, u64_at};
 
 #[test]
 fn heads_that_do_not_fit_are_refused() {
-    let with = |change: fn(&mut Sketch)| {
-        let mut sketch = sketch(TrackKind::Video);
-        change(&mut sketch);
-        sketch.refusal()
+    let with = |change: fn(&mut Fixture)| {
+        let mut fixture = fixture(TrackKind::Video);
+        change(&mut fixture);
+        fixture.refusal()
     };
     assert_eq!(with(|s| s.codec = *b"encv"), "the file is encrypted");
     assert_eq!(with(|s| s.codec = *b"enca"), "the file is encrypted");
@@ -20,23 +20,23 @@ fn heads_that_do_not_fit_are_refused() {
     assert!(with(|s| s.timescale = 0).contains("malformed"));
     assert!(with(|s| s.movie_scale = 0).contains("malformed"));
     assert!(with(|s| s.id = 0).contains("malformed"));
-    let empty = |s: &mut Sketch| (s.runs, s.index) = (Vec::new(), Index::None);
+    let empty = |s: &mut Fixture| (s.runs, s.index) = (Vec::new(), Index::None);
     assert!(with(empty).contains("no fragments"));
 }
 
 #[test]
 fn an_unknown_box_in_front_of_the_fragments_is_refused() {
-    let mut sketch = Sketch { index: Index::None, ..sketch(TrackKind::Video) };
-    sketch.between = boxed(b"what", &[]);
-    assert!(sketch.refusal().contains("unknown box"));
-    sketch.between = boxed(b"free", &[]).repeat(40);
-    assert!(sketch.refusal().contains("no fragment index"));
+    let mut fixture = Fixture { index: Index::None, ..fixture(TrackKind::Video) };
+    fixture.between = boxed(b"what", &[]);
+    assert!(fixture.refusal().contains("unknown box"));
+    fixture.between = boxed(b"free", &[]).repeat(40);
+    assert!(fixture.refusal().contains("no fragment index"));
 }
 
 #[test]
 fn a_file_that_is_cut_off_is_refused() {
     for index in [Index::None, Index::Sidx(12_800, 0), Index::Mfra] {
-        let mut bytes = Sketch { index, ..sketch(TrackKind::Video) }.bytes();
+        let mut bytes = Fixture { index, ..fixture(TrackKind::Video) }.bytes();
         let whole = bytes.len();
         // Up to the head everything is missing of which the file could be known.
         while bytes.len() > whole - 400 {
@@ -53,22 +53,22 @@ fn a_file_that_is_cut_off_is_refused() {
 
 #[test]
 fn the_other_kind_is_refused() {
-    let video = sketch(TrackKind::Video).read_index(TimeRange::default()).unwrap();
+    let video = fixture(TrackKind::Video).read_index(TimeRange::default()).unwrap();
     let refusal = plan(&[(TrackKind::Audio, &video)], &options(TimeRange::default())).unwrap_err();
     assert!(refusal.0.contains("another kind"));
 }
 
 #[test]
 fn the_joined_head_is_of_the_whole_film() {
-    let mut film = film(|sketch| sketch.edits = vec![(300, -1), (3000, 1280)]);
-    film[1].runs.truncate(4);
-    film[1].movie_scale = 90_000;
-    let seen = joined(&film);
+    let mut pair = pair(|fixture| fixture.edits = vec![(300, -1), (3000, 1280)]);
+    pair[1].runs.truncate(4);
+    pair[1].movie_scale = 90_000;
+    let seen = joined(&pair);
     let kinds: Vec<_> = children(&seen.moov).unwrap().iter().map(|found| found.kind).collect();
     assert_eq!(kinds, [*b"mvhd", *b"trak", *b"trak", *b"mvex"]);
     let mvhd = seen::inside(&seen.moov, &[b"mvhd"]);
     assert_eq!(u32_at(mvhd, 12), Some(90_000), "the finer one of both");
-    // Half a second of nothing, and without the first tenth: 5.4 s of picture, 4 s of sound.
+    // Half a second of empty edit, and without the first tenth: 5.4 s of video, 4 s of audio.
     assert_eq!(u32_at(mvhd, 16), Some(486_000));
     assert_eq!(mvhd[mvhd.len() - 4..], be(&[3]), "the next number of a track");
     let mvex = seen::inside(&seen.moov, &[b"mvex"]);

@@ -1,6 +1,6 @@
-//! A film that would not fit on this disk.
+//! Files that would not fit on this disk.
 
-use super::sketch::{ENTRY, be, sidx};
+use super::fixture::{ENTRY, be, sidx};
 use super::*;
 use crate::container::isobmff::boxed;
 
@@ -36,19 +36,19 @@ impl ReadAt for Sparse {
 }
 
 /// Fragments of `len` bytes, a second each.
-fn sparse(sketch: &Sketch, count: u64, len: u32) -> Sparse {
-    let references = vec![(false, len, sketch.timescale, ENTRY); count as usize];
-    let head = [sketch.head(), sidx(sketch.timescale, 0, 0, &references)].concat();
+fn sparse(fixture: &Fixture, count: u64, len: u32) -> Sparse {
+    let references = vec![(false, len, fixture.timescale, ENTRY); count as usize];
+    let head = [fixture.head(), sidx(fixture.timescale, 0, 0, &references)].concat();
     let begin = head.len() as u64;
     let mut runs = vec![(0, head)];
     for number in 0..count {
-        let fragment = &sketch::fragment(number * u64::from(sketch.timescale), 0);
+        let fragment = &fixture::fragment(number * u64::from(fixture.timescale), 0);
         let at = begin + number * u64::from(len);
-        let mut sketch = sketch.clone();
-        sketch.runs =
-            vec![sketch::Run { fragments: vec![fragment.clone()], front: Vec::new(), sap: ENTRY }];
-        let mut bytes = sketch.runs_at(0).concat();
-        let moof = bytes.len() - sketch::MEDIA - 8;
+        let mut fixture = fixture.clone();
+        fixture.runs =
+            vec![fixture::Run { fragments: vec![fragment.clone()], front: Vec::new(), sap: ENTRY }];
+        let mut bytes = fixture.runs_at(0).concat();
+        let moof = bytes.len() - fixture::MEDIA - 8;
         bytes.truncate(moof + 8);
         bytes[moof..moof + 4].copy_from_slice(&(len - moof as u32).to_be_bytes());
         runs.push((at, bytes));
@@ -56,7 +56,7 @@ fn sparse(sketch: &Sketch, count: u64, len: u32) -> Sparse {
     Sparse { len: begin + count * u64::from(len), runs }
 }
 
-/// Brings zeros where there is nothing.
+/// Returns zeros in the holes.
 fn part_of(plan: &Plan, files: &[(TrackKind, Sparse)], part: Range<u64>) -> Vec<u8> {
     let mut inputs = Vec::new();
     for (track, (kind, file)) in files.iter().enumerate() {
@@ -98,8 +98,8 @@ fn part_of(plan: &Plan, files: &[(TrackKind, Sparse)], part: Range<u64>) -> Vec<
 #[test]
 fn beyond_four_gibibytes() {
     const GIB: u32 = 1 << 30;
-    let video = sparse(&sketch(TrackKind::Video), 9, GIB);
-    let audio = sparse(&sketch(TrackKind::Audio), 9, 1 << 20);
+    let video = sparse(&fixture(TrackKind::Video), 9, GIB);
+    let audio = sparse(&fixture(TrackKind::Audio), 9, 1 << 20);
     let mut files = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
     let tracks: Vec<_> = files
         .iter_mut()
@@ -122,12 +122,12 @@ fn beyond_four_gibibytes() {
         lens.map(|entry| u64::from(u32::from_be_bytes(*entry.first_chunk().unwrap()))).sum::<u64>()
     };
     assert_eq!(reach(1), media);
-    // The first one of the sound stands behind the first of the picture.
+    // The first one of the audio follows the first of the video.
     assert_eq!(reach(0), media - u64::from(GIB));
-    // The last fragments of both, sound first, and a few bytes around them.
+    // The last fragments of both, audio first, and a few bytes around them.
     let mut last = plan.extents().rev();
-    let (picture, sound) = (last.next().unwrap(), last.next().unwrap());
-    for (piece, track, place) in [(sound, 2, 16), (picture, 1, 17)] {
+    let (video, audio) = (last.next().unwrap(), last.next().unwrap());
+    for (piece, track, place) in [(audio, 2, 16), (video, 1, 17)] {
         let part = part_of(&plan, &files, piece.at - 50..piece.at + 3000);
         assert_eq!(part[..50], [0; 50]);
         let moof = seen::inside(&part[50..50 + 8 + moof_len(&part[50..])], &[b"moof"]);
@@ -151,9 +151,9 @@ fn moof_len(bytes: &[u8]) -> usize {
 
 #[test]
 fn references_of_two_gibibytes_are_not_made() {
-    // Two fragments of the picture of 1.5 GiB stand between those of the sound.
-    let video = sparse(&sketch(TrackKind::Video), 4, 3 << 29);
-    let mut slow = sketch(TrackKind::Audio);
+    // Two fragments of the video of 1.5 GiB lie between those of the audio.
+    let video = sparse(&fixture(TrackKind::Video), 4, 3 << 29);
+    let mut slow = fixture(TrackKind::Audio);
     slow.timescale = 48_000;
     let mut audio = sparse(&slow, 2, 1000);
     // The second one is two seconds later.
@@ -174,7 +174,7 @@ fn references_of_two_gibibytes_are_not_made() {
 fn nothing_is_allocated_by_a_length_that_is_claimed() {
     for kind in [b"moov", b"sidx", b"moof"] {
         for claimed in [1_u64 << 24, 1 << 31, 1 << 40, u64::MAX - 7] {
-            let head = sketch(TrackKind::Video).head();
+            let head = fixture(TrackKind::Video).head();
             let ftyp = &head[..16];
             let large = [&be(&[1])[..], kind, &claimed.to_be_bytes()].concat();
             let head = if kind == b"moov" { ftyp } else { &head };
@@ -195,6 +195,6 @@ fn nothing_is_allocated_by_a_length_that_is_claimed() {
     let tfdt = boxed(b"tfdt", &[&be(&[0, 0])]);
     let traf = boxed(b"traf", &[&boxed(b"tfhd", &[&be(&[0, 7])]), &tfdt, &trun]);
     let moof = boxed(b"moof", &[&boxed(b"mfhd", &[&be(&[0, 1])]), &traf]);
-    let bytes = [sketch(TrackKind::Video).head(), moof, boxed(b"mdat", &[])].concat();
+    let bytes = [fixture(TrackKind::Video).head(), moof, boxed(b"mdat", &[])].concat();
     assert!(read_index(&mut File::of(bytes), TimeRange::default()).is_err());
 }

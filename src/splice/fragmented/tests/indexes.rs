@@ -1,6 +1,6 @@
 //! Where the fragments are: indexes of all shapes, and what is done where one is of no use.
 
-use super::sketch::{Index, Reference, Run, be, sidx};
+use super::fixture::{Index, Reference, Run, be, sidx};
 use super::*;
 use crate::container::completeness::Incomplete;
 use crate::container::isobmff::boxed;
@@ -17,16 +17,16 @@ fn found(bytes: Vec<u8>) -> Result<(usize, usize), &'static str> {
     }
 }
 
-/// A picture whose index is made of the lengths of its runs.
+/// Returns a video whose index `with` makes of the lengths of its runs.
 fn indexed(with: impl FnOnce(&[u32]) -> Vec<u8>) -> Vec<u8> {
-    let sketch = Sketch { index: Index::None, ..sketch(TrackKind::Video) };
-    let runs = sketch.runs_at(0);
+    let fixture = Fixture { index: Index::None, ..fixture(TrackKind::Video) };
+    let runs = fixture.runs_at(0);
     let lens: Vec<u32> = runs.iter().map(|run| run.len() as u32).collect();
-    [sketch.head(), with(&lens), runs.concat()].concat()
+    [fixture.head(), with(&lens), runs.concat()].concat()
 }
 
 const SECOND: u32 = 12_800;
-const SAP: u32 = sketch::ENTRY;
+const SAP: u32 = fixture::ENTRY;
 
 fn flat(lens: &[u32]) -> Vec<Reference> {
     lens.iter().map(|len| (false, *len, SECOND, SAP)).collect()
@@ -34,13 +34,13 @@ fn flat(lens: &[u32]) -> Vec<Reference> {
 
 #[test]
 fn each_kind_of_index_finds_the_same() {
-    let by_sidx = joined(&film(|_| {}));
+    let by_sidx = joined(&pair(|_| {}));
     assert_eq!(by_sidx.front, ["ftyp", "moov", "sidx", "sidx", "moof"]);
     let numbers = (0..10).map(|place| place * moof::SEQUENCE_NUMBERS + 1);
     assert_eq!(by_sidx.numbers(), numbers.collect::<Vec<_>>());
     assert_eq!(by_sidx.times(1), [0, 12_800, 25_600, 38_400, 51_200]);
     for index in [Index::None, Index::Mfra, Index::Sidx(1000, 0), Index::Sidx(90_000, 0)] {
-        let other = joined(&film(|sketch| sketch.index = index));
+        let other = joined(&pair(|fixture| fixture.index = index));
         assert_eq!(other.times(1), by_sidx.times(1));
         let lens =
             |seen: &Seen| seen.indexes.iter().map(|i| i.references.clone()).collect::<Vec<_>>();
@@ -52,14 +52,14 @@ fn each_kind_of_index_finds_the_same() {
 #[test]
 fn priming_that_an_index_omits_is_counted() {
     let ends = |omitted: u32| {
-        let sketch = Sketch { index: Index::None, ..sketch(TrackKind::Audio) };
-        let runs = sketch.runs_at(0);
+        let fixture = Fixture { index: Index::None, ..fixture(TrackKind::Audio) };
+        let runs = fixture.runs_at(0);
         let references = runs.iter().enumerate().map(|(number, run)| {
             let omitted = if number == 0 { omitted } else { 0 };
             (false, run.len() as u32, 48_000 - omitted, SAP)
         });
         let index = sidx(48_000, 0, 0, &references.collect::<Vec<_>>());
-        let mut file = File::of([sketch.head(), index, runs.concat()].concat());
+        let mut file = File::of([fixture.head(), index, runs.concat()].concat());
         let track = read_index(&mut file, TimeRange::default()).unwrap().unwrap();
         (track.fragments[1].time, track.end)
     };
@@ -71,99 +71,102 @@ fn priming_that_an_index_omits_is_counted() {
 
 #[test]
 fn what_is_at_the_front_takes_no_further_look() {
-    assert_eq!(found(sketch(TrackKind::Video).bytes()), Ok((5, 0)));
+    assert_eq!(found(fixture(TrackKind::Video).bytes()), Ok((5, 0)));
 }
 
 #[test]
 fn entries_lead_to_several_fragments() {
-    let pairs = |sketch: &mut Sketch| {
-        let fragments: Vec<_> = sketch.fragments().cloned().collect();
+    let pairs = |fixture: &mut Fixture| {
+        let fragments: Vec<_> = fixture.fragments().cloned().collect();
         let runs = fragments.chunks(2).map(|pair| Run {
             fragments: pair.to_vec(),
             front: Vec::new(),
             sap: SAP,
         });
-        sketch.runs = runs.collect();
+        fixture.runs = runs.collect();
     };
     for index in [Index::Sidx(SECOND, 0), Index::Mfra] {
-        let seen = joined(&film(|sketch| {
-            pairs(sketch);
-            sketch.index = index;
+        let seen = joined(&pair(|fixture| {
+            pairs(fixture);
+            fixture.index = index;
         }));
         assert!(seen.numbers().windows(2).all(|pair| pair[0] < pair[1]));
         assert_eq!(seen.indexes[1].references.len(), seen.times(1).len().div_ceil(2));
     }
 }
 
-/// What the index of the picture says of key frames, and how long its references last.
-fn told(seen: &Seen) -> (Vec<u32>, Vec<u32>) {
+/// Returns the stream access points in the index of the video, and the durations of its references in seconds.
+fn sap_and_durations(seen: &Seen) -> (Vec<u32>, Vec<u32>) {
     let index = &seen.indexes[1];
     (index.kinds.clone(), index.references.iter().map(|(_, lasts)| lasts / SECOND).collect())
 }
 
 #[test]
 fn of_key_frames_nothing_is_said_that_was_not_seen() {
-    let film = |index| film(|sketch| (sketch.index, sketch.runs[2].sap) = (index, 0));
+    let pair = |index| pair(|fixture| (fixture.index, fixture.runs[2].sap) = (index, 0));
     // The third one is none, says the index; the others may be.
-    assert_eq!(told(&joined(&film(Index::Sidx(SECOND, 0)))), (vec![0; 4], vec![1, 2, 1, 1]));
-    assert_eq!(told(&joined(&film(Index::None))), (vec![1 << 31; 5], vec![1; 5]));
+    assert_eq!(
+        sap_and_durations(&joined(&pair(Index::Sidx(SECOND, 0)))),
+        (vec![0; 4], vec![1, 2, 1, 1])
+    );
+    assert_eq!(sap_and_durations(&joined(&pair(Index::None))), (vec![1 << 31; 5], vec![1; 5]));
 }
 
 #[test]
 fn references_lead_to_key_frames() {
     for index in [Index::Sidx(SECOND, 0), Index::Mfra, Index::None] {
         // Key frames every other second, whatever the index says of them.
-        let seen = joined(&film(|sketch| {
-            sketch.index = index;
-            sketch.runs[1].fragments[0].syncs = (false, false);
-            sketch.runs[3].fragments[0].syncs = (false, true);
+        let seen = joined(&pair(|fixture| {
+            fixture.index = index;
+            fixture.runs[1].fragments[0].syncs = (false, false);
+            fixture.runs[3].fragments[0].syncs = (false, true);
         }));
-        assert_eq!(told(&seen), (vec![1 << 31; 3], vec![2, 2, 1]));
+        assert_eq!(sap_and_durations(&seen), (vec![1 << 31; 3], vec![2, 2, 1]));
     }
     // None but the first.
-    let seen = joined(&film(|sketch| {
-        sketch.fragments_mut().skip(1).for_each(|fragment| fragment.syncs = (false, false));
+    let seen = joined(&pair(|fixture| {
+        fixture.fragments_mut().skip(1).for_each(|fragment| fragment.syncs = (false, false));
     }));
-    assert_eq!(told(&seen), (vec![1 << 31], vec![5]));
-    // Not even that one: then decoding cannot begin there, and nothing is said.
-    let seen = joined(&film(|sketch| {
-        sketch.fragments_mut().for_each(|fragment| fragment.syncs = (false, false));
+    assert_eq!(sap_and_durations(&seen), (vec![1 << 31], vec![5]));
+    // Not even the first one: decoding cannot begin there, and no access point is declared.
+    let seen = joined(&pair(|fixture| {
+        fixture.fragments_mut().for_each(|fragment| fragment.syncs = (false, false));
     }));
-    assert_eq!(told(&seen), (vec![0], vec![5]));
+    assert_eq!(sap_and_durations(&seen), (vec![0], vec![5]));
 }
 
 #[test]
 fn a_part_begins_with_a_key_frame() {
     for index in [Index::Sidx(SECOND, 0), Index::Mfra, Index::None] {
-        let film = film(|sketch| {
-            sketch.index = index;
-            let others = sketch.fragments_mut().enumerate().filter(|(place, _)| place % 3 > 0);
+        let pair = pair(|fixture| {
+            fixture.index = index;
+            let others = fixture.fragments_mut().enumerate().filter(|(place, _)| place % 3 > 0);
             others.for_each(|(_, fragment)| fragment.syncs = (false, false));
         });
         for (start, first) in [(1700, 0), (2999, 0), (3000, 3), (4500, 3)] {
-            let seen = cut_and_joined(&film, part(start, None));
-            assert_eq!(seen.of(1)[0].1, film[0].runs[first].fragments[0].media(), "{start}");
+            let seen = cut_and_joined(&pair, part(start, None));
+            assert_eq!(seen.of(1)[0].1, pair[0].runs[first].fragments[0].media(), "{start}");
         }
     }
 }
 
 #[test]
 fn an_index_that_says_nothing_of_key_frames_is_not_taken_to_deny_them() {
-    let seen = joined(&film(|sketch| sketch.runs.iter_mut().for_each(|run| run.sap = 0)));
-    assert_eq!(told(&seen), (vec![1 << 31; 5], vec![1; 5]));
-    let seen = joined(&film(|sketch| {
+    let seen = joined(&pair(|fixture| fixture.runs.iter_mut().for_each(|run| run.sap = 0)));
+    assert_eq!(sap_and_durations(&seen), (vec![1 << 31; 5], vec![1; 5]));
+    let seen = joined(&pair(|fixture| {
         // It takes no time, says the index; and so it does not advance.
-        sketch.index = Index::None;
-        sketch.runs[2].fragments[0].time = 12_800;
+        fixture.index = Index::None;
+        fixture.runs[2].fragments[0].time = 12_800;
     }));
-    assert_eq!(told(&seen).1, [1, 2, 1, 1]);
+    assert_eq!(sap_and_durations(&seen).1, [1, 2, 1, 1]);
 }
 
 #[test]
 fn times_of_an_index_that_are_not_those_of_the_fragments_are_not_believed() {
     // Half of the ticks a second that it counts in.
-    let film = film(|sketch| sketch.index = Index::Sidx(SECOND, 0));
-    let mut bytes = film[0].bytes();
+    let pair = pair(|fixture| fixture.index = Index::Sidx(SECOND, 0));
+    let mut bytes = pair[0].bytes();
     let at = bytes.windows(4).position(|window| window == b"sidx").unwrap() + 12;
     bytes[at..at + 4].copy_from_slice(&(SECOND / 2).to_be_bytes());
     let track = read_index(&mut File::of(bytes), TimeRange::default()).unwrap().unwrap();
@@ -244,7 +247,7 @@ fn indexes_in_indexes_for_ever() {
         }))
     };
     assert_eq!(deep(4).map(|found| found.0), Ok(5));
-    // A few more stand in front of the first fragment, and are in its way then.
+    // A few more precede the first fragment.
     assert_eq!(deep(9).map(|found| found.0), Err("expected a fragment (moof)"));
 }
 
@@ -294,14 +297,14 @@ fn references_that_cannot_be_are_not_followed() {
 #[test]
 fn the_first_reference_may_be_further_on_but_not_behind_a_fragment() {
     let free = boxed(b"free", &[&[1; 30]]);
-    let seen = joined(&film(|sketch| sketch.between = free.clone()));
+    let seen = joined(&pair(|fixture| fixture.between = free.clone()));
     assert_eq!(seen.times(1).len(), 5);
     assert_eq!(seen.indexes.len(), 2);
     let behind_first = indexed(|lens| sidx(SECOND, 0, lens[0].into(), &flat(&lens[1..])));
     assert_eq!(found(behind_first), Ok((5, 0)), "the one before is not lost");
 }
 
-/// The index (mfra) of so many fragments, as ffmpeg writes it, of which nothing is read but its
+/// Returns the index (mfra) of `count` fragments, as ffmpeg writes it, of which is read only its
 /// beginning.
 fn as_long_as_mfra(kind: &[u8; 4], fragments: usize) -> Vec<u8> {
     boxed(kind, &[&vec![0; 24 + 19 * fragments + 16]])
@@ -310,22 +313,22 @@ fn as_long_as_mfra(kind: &[u8; 4], fragments: usize) -> Vec<u8> {
 #[test]
 fn what_may_be_an_index_is_seen_while_the_last_fragment_goes_out() {
     for kind in [b"mfra", b"free"] {
-        let film = film(|sketch| sketch.behind = as_long_as_mfra(kind, 5));
-        let track = film[0].read_index(TimeRange::default()).unwrap();
+        let pair = pair(|fixture| fixture.behind = as_long_as_mfra(kind, 5));
+        let track = pair[0].read_index(TimeRange::default()).unwrap();
         assert_eq!(track.unverified.end - track.unverified.start, 48 + 19 * 5);
-        joined(&film);
-        // Whoever wants the beginning needs nothing of the end.
-        let end = film[0].bytes().len() as u64 - (48 + 19 * 5);
-        let (plan, _) = planned(&film, TimeRange::default());
+        joined(&pair);
+        // A range at the beginning needs no bytes of the end.
+        let end = pair[0].bytes().len() as u64 - (48 + 19 * 5);
+        let (plan, _) = planned(&pair, TimeRange::default());
         let needs = |part| plan.source_range(0, &part).unwrap();
         assert_eq!(needs(0..plan.len()).end, end + 8);
         assert!(needs(0..plan.len() / 2).end <= end);
-        // Nor is it needed for a part of the film that ends before.
-        let (plan, _) = planned(&film, part(0, Some(1500)));
+        // It is not needed either for a time range that ends before it.
+        let (plan, _) = planned(&pair, part(0, Some(1500)));
         assert!(plan.source_range(0, &(0..plan.len())).unwrap().end < end);
-        cut_and_joined(&film, part(1500, None));
+        cut_and_joined(&pair, part(1500, None));
     }
-    let otherwise = film(|sketch| sketch.behind = as_long_as_mfra(b"mfra", 4));
+    let otherwise = pair(|fixture| fixture.behind = as_long_as_mfra(b"mfra", 4));
     assert!(
         otherwise[0].read_index(TimeRange::default()).unwrap().unverified.is_empty(),
         "it was looked at"
@@ -334,14 +337,14 @@ fn what_may_be_an_index_is_seen_while_the_last_fragment_goes_out() {
 
 #[test]
 fn fragments_that_are_left_out_fail_before_the_last_byte() {
-    let film = film(|sketch| sketch.behind = as_long_as_mfra(b"mfra", 5));
+    let pair = pair(|fixture| fixture.behind = as_long_as_mfra(b"mfra", 5));
     for (place, kind) in [(4, b"moof"), (4, b"mdat"), (0, &[0, 0, 0, 100])] {
         let spoil = |bytes: &mut Vec<u8>| {
             let at = bytes.len() - (48 + 19 * 5) + place;
             bytes[at..at + 4].copy_from_slice(kind);
         };
-        assert_eq!(contradiction_in(&film, spoil), "there are fragments that the index omits");
-        let (plan, mut files) = planned(&film, TimeRange::default());
+        assert_eq!(contradiction_in(&pair, spoil), "there are fragments that the index omits");
+        let (plan, mut files) = planned(&pair, TimeRange::default());
         spoil(&mut files[0].1);
         let last = plan.extents().rfind(|piece| piece.track == 0).unwrap();
         let end = last.at + last.len;
@@ -353,8 +356,8 @@ fn fragments_that_are_left_out_fail_before_the_last_byte() {
 #[test]
 fn what_is_behind_the_media() {
     let behind = |bytes: Vec<u8>| {
-        let film = film(|sketch| sketch.behind = bytes);
-        film[0].read_index(TimeRange::default()).map(|track| track.fragments.len())
+        let pair = pair(|fixture| fixture.behind = bytes);
+        pair[0].read_index(TimeRange::default()).map(|track| track.fragments.len())
     };
     assert_eq!(behind(boxed(b"free", &[])), Ok(5));
     assert_eq!(behind(boxed(b"mfra", &[])), Ok(5));
@@ -366,7 +369,7 @@ fn what_is_behind_the_media() {
 #[test]
 fn mfra_that_does_not_fit() {
     let with = |change: &dyn Fn(&mut Vec<u8>)| {
-        let mut bytes = Sketch { index: Index::Mfra, ..sketch(TrackKind::Video) }.bytes();
+        let mut bytes = Fixture { index: Index::Mfra, ..fixture(TrackKind::Video) }.bytes();
         let before = bytes.len();
         change(&mut bytes);
         (found(bytes), before)
@@ -374,7 +377,7 @@ fn mfra_that_does_not_fit() {
     // Entries of 11 bytes, and then 16 of mfro.
     let last = 16 + 11;
     assert_eq!(with(&|_| {}).0.unwrap().0, 5);
-    // The second sample of a fragment: players would find nothing to begin with.
+    // The second sample of a fragment: players could not begin there.
     assert_eq!(with(&|bytes| *bytes.iter_mut().nth_back(16).unwrap() = 2).0.unwrap().0, 5);
     // Times, places and lengths that make no sense are not believed.
     for (back, value) in [(last - 1, 0xff), (last - 5, 0xff), (last - 8, 1), (0, 0), (3, 0xff)] {
@@ -386,8 +389,8 @@ fn mfra_that_does_not_fit() {
         assert!(matches!(found.0, Ok((5, _)) | Err(_)));
     }
     let wide = |mut bytes: Vec<u8>, times: [u64; 2]| {
-        let sketch = sketch(TrackKind::Video);
-        let runs = sketch.runs_at(0);
+        let fixture = fixture(TrackKind::Video);
+        let runs = fixture.runs_at(0);
         let begin = bytes.len();
         let at = [begin, begin + runs[0].len()];
         bytes.extend(runs[..2].concat());
@@ -403,7 +406,7 @@ fn mfra_that_does_not_fit() {
         bytes.extend(boxed(b"mfra", &[&tfra, &mfro]));
         found(bytes)
     };
-    let head = sketch(TrackKind::Video).head();
+    let head = fixture(TrackKind::Video).head();
     assert_eq!(wide(head.clone(), [5, 12_805]), Ok((2, 0)));
     assert_eq!(wide(head.clone(), [0, u64::MAX]), Ok((2, 0)), "the fragments know better");
     assert!(wide(head, [u64::MAX - 1, u64::MAX]).is_ok(), "a difference of one");
@@ -412,11 +415,11 @@ fn mfra_that_does_not_fit() {
 #[test]
 fn an_index_that_counts_from_elsewhere_counts_from_the_first_fragment() {
     for earliest in [0, 12_345, 1 << 40] {
-        let seen = joined(&film(|sketch| sketch.index = Index::Sidx(SECOND, earliest)));
+        let seen = joined(&pair(|fixture| fixture.index = Index::Sidx(SECOND, earliest)));
         assert_eq!(seen.times(1), [0, 12_800, 25_600, 38_400, 51_200]);
         assert_eq!(seen.indexes[1].earliest, 0);
     }
-    let insane = film(|sketch| sketch.index = Index::Sidx(SECOND, u64::MAX - 20_000));
+    let insane = pair(|fixture| fixture.index = Index::Sidx(SECOND, u64::MAX - 20_000));
     assert!(
         insane[0].read_index(TimeRange::default()).is_ok(),
         "as there is another way to find them"

@@ -1,32 +1,32 @@
-//! No bytes make any of it panic, and what is made has the length that was said.
+//! No bytes cause a panic, and an output has the planned length.
 
 use proptest::prelude::*;
 use proptest::sample::Index as Place;
 
-use super::sketch::{Index, Mdat};
+use super::fixture::{Index, Mdat};
 use super::*;
 use crate::container::isobmff::boxed;
 use crate::container::probe::Format;
 use crate::splice::{TrackIndex, read_index as splice_survey};
 
-/// A picture of many shapes.
-fn odd(shape: u8) -> Sketch {
-    let mut sketch = sketch(TrackKind::Video);
-    sketch.index = match shape % 4 {
+/// Generates videos of many shapes.
+fn odd(shape: u8) -> Fixture {
+    let mut fixture = fixture(TrackKind::Video);
+    fixture.index = match shape % 4 {
         0 => Index::None,
         1 => Index::Mfra,
         2 => Index::Sidx(1000, 0),
         _ => Index::Sidx(12_800, 0),
     };
     if shape & 4 != 0 {
-        sketch.edits = vec![(100, -1), (0, 1280)];
+        fixture.edits = vec![(100, -1), (0, 1280)];
     }
     if shape & 8 != 0 {
-        sketch.runs[1].front = boxed(b"prft", &[&[0; 20]]);
-        sketch.runs[3].fragments[0].foreign = Some(true);
-        sketch.runs[4].fragments[0].mdat = Mdat::ToTheEnd;
+        fixture.runs[1].front = boxed(b"prft", &[&[0; 20]]);
+        fixture.runs[3].fragments[0].foreign = Some(true);
+        fixture.runs[4].fragments[0].mdat = Mdat::ToTheEnd;
     }
-    sketch
+    fixture
 }
 
 fn changed(bytes: &mut [u8], changes: &[(Place, u8)]) {
@@ -67,9 +67,9 @@ proptest! {
             length.map(|length| start + 1 + u64::from(length)),
         );
         let Ok(video) = splice_survey(Format::Mp4, &mut File::of(bytes.clone()), trim) else { return Ok(()) };
-        let audio = sketch(TrackKind::Audio);
-        let Ok(sound) = audio.read_index(trim) else { return Ok(()) };
-        let tracks = [(TrackKind::Video, video), (TrackKind::Audio, TrackIndex::Fragmented(Box::new(sound)))];
+        let audio = fixture(TrackKind::Audio);
+        let Ok(index) = audio.read_index(trim) else { return Ok(()) };
+        let tracks = [(TrackKind::Video, video), (TrackKind::Audio, TrackIndex::Fragmented(Box::new(index)))];
         let Ok(plan) = crate::splice::plan(&tracks, &options(trim)) else { return Ok(()) };
         changed(&mut bytes, &later);
         let files = vec![(TrackKind::Video, bytes), (TrackKind::Audio, audio.bytes())];
@@ -84,7 +84,7 @@ proptest! {
         }
     }
 
-    /// Whatever the part of the film: its tracks are in step, and it has what is wanted.
+    /// In any time range the tracks are in step, and the requested media is there.
     #[test]
     fn parts_are_in_bounds_and_in_step(
         start in 0u64..4999,
@@ -95,17 +95,17 @@ proptest! {
         delay in 0u32..1200,
         who in 0usize..2,
     ) {
-        let mut film = film(|_| {});
-        for (sketch, late) in film.iter_mut().zip([video_late, audio_late]) {
-            sketch.fragments_mut().for_each(|fragment| fragment.time += late);
+        let mut pair = pair(|_| {});
+        for (fixture, late) in pair.iter_mut().zip([video_late, audio_late]) {
+            fixture.fragments_mut().for_each(|fragment| fragment.time += late);
         }
-        film[who].edits = match delay % 3 {
+        pair[who].edits = match delay % 3 {
             0 => vec![],
             1 => vec![(0, media_time)],
             _ => vec![(delay, -1), (0, media_time)],
         };
         let trim = part(start, length.map(|length| start + 1 + u64::from(length)));
-        let indexes: Vec<_> = film.iter().map(|sketch| (sketch.kind, sketch.read_index(trim))).collect();
+        let indexes: Vec<_> = pair.iter().map(|fixture| (fixture.kind, fixture.read_index(trim))).collect();
         if indexes.iter().any(|(_, index)| index.is_err()) {
             return Ok(());
         }
@@ -113,13 +113,13 @@ proptest! {
         if plan(&tracks, &options(trim)).is_err() {
             return Ok(());
         }
-        // What is wanted is told in times of the whole film.
-        let whole = times::shown(&cut_and_joined(&film, TimeRange::default()), &film)[0].moved;
+        // The requested times are those of the complete file.
+        let whole = times::shown(&cut_and_joined(&pair, TimeRange::default()), &pair)[0].moved;
         let start = start + whole.cast_unsigned();
-        let seen = cut_and_joined(&film, trim);
-        let shown = times::shown(&seen, &film);
+        let seen = cut_and_joined(&pair, trim);
+        let shown = times::shown(&seen, &pair);
         prop_assert!((shown[0].moved - shown[1].moved).abs() <= 2, "{shown:?}");
-        // The picture that is shown at the start is there, and what is shown first begins at 0.
+        // The video that is shown at the start is there, and what is shown first begins at 0.
         prop_assert!(shown[0].from <= start.cast_signed() || shown[0].is_first, "{shown:?}");
         prop_assert!(shown[0].to > start.cast_signed(), "{shown:?}");
     }

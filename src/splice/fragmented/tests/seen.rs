@@ -115,16 +115,16 @@ fn fragment(bytes: &[u8], moof: &Mp4Box<'_>) -> Fragment {
 
 impl Seen {
     /// What the joined file must always be: each index leads only to fragments of its own track and
-    /// to the end, the last one begins right behind itself; numbers rise.
+    /// to the end, the last one begins right after itself; numbers rise.
     pub(super) fn check(&self) {
         assert!(self.fragments.windows(2).all(|pair| pair[0].number < pair[1].number));
-        assert_eq!(self.fragments[0].track, 1, "the very first is of the picture");
+        assert_eq!(self.fragments[0].track, 1, "the very first is of the video");
         let Some(last) = self.indexes.last() else { return };
         assert_eq!((last.track, last.first_offset), (1, 0));
         for index in &self.indexes {
             let mut at = index.anchor;
             for (len, duration) in &index.references {
-                // What stands in front of a moof belongs to it.
+                // Boxes before a moof belong to it.
                 let fragment = self.fragments.iter().find(|fragment| fragment.at >= at).unwrap();
                 assert_eq!(fragment.track, index.track, "at {at}");
                 assert!(*duration > 0);
@@ -148,7 +148,7 @@ impl Seen {
         self.fragments.iter().map(|fragment| fragment.number).collect()
     }
 
-    /// Duration in ticks of the film and media time of each edit of a track.
+    /// Duration in the movie timescale and media time of each edit of a track.
     pub(super) fn edits(&self, track: usize) -> Vec<(u64, u64)> {
         let traks: Vec<_> = children(&self.moov).unwrap();
         let trak = traks.iter().filter(|found| found.kind == *b"trak").nth(track - 1).unwrap();

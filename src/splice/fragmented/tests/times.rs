@@ -1,10 +1,10 @@
-//! Times: what is taken from them, edit lists, and parts of a film, whose tracks stay in step.
+//! Times: what is subtracted from them, edit lists, and time ranges, whose tracks stay in step.
 
-use super::sketch::Index;
+use super::fixture::Index;
 use super::*;
 use crate::container::isobmff::u32_at;
 
-/// What of a track is in a joined film, in milliseconds of the film that it is of.
+/// The part of a track that is in a joined file, in milliseconds of its source.
 #[derive(Debug)]
 pub(super) struct Shown {
     /// How much later that is than in the joined one.
@@ -12,7 +12,7 @@ pub(super) struct Shown {
     /// When the first of its fragments begins, and the last one ends.
     pub(super) from: i64,
     pub(super) to: i64,
-    /// Whether there is nothing in front of it.
+    /// Whether nothing precedes it.
     pub(super) is_first: bool,
 }
 
@@ -31,106 +31,107 @@ fn by(edits: &[(u64, u64)], ticks: u64, scale: u32, movie: u32) -> i64 {
     }
 }
 
-/// Of picture and sound, by the times of their fragments and their edit lists, new and old.
-pub(super) fn shown(seen: &Seen, sketches: &[Sketch; 2]) -> [Shown; 2] {
+/// Of video and audio, by the times of their fragments and their edit lists, new and old.
+pub(super) fn shown(seen: &Seen, fixtures: &[Fixture; 2]) -> [Shown; 2] {
     let movie = u32_at(seen::inside(&seen.moov, &[b"mvhd"]), 12).unwrap();
-    [(1, &sketches[0]), (2, &sketches[1])].map(|(track, sketch)| {
-        let edits = sketch.edits.iter();
+    [(1, &fixtures[0]), (2, &fixtures[1])].map(|(track, fixture)| {
+        let edits = fixture.edits.iter();
         let edits: Vec<_> = edits.map(|(d, t)| (u64::from(*d), t.cast_unsigned().into())).collect();
         let of = seen.of(track);
-        let place = |media: &[u8]| sketch.fragments().position(|one| one.media() == media).unwrap();
+        let place =
+            |media: &[u8]| fixture.fragments().position(|one| one.media() == media).unwrap();
         let (first, last) = (place(&of[0].1), place(&of[of.len() - 1].1));
-        let film = |place: usize, more: u32| {
-            let time = sketch.fragments().nth(place).unwrap().time + u64::from(more);
-            by(&edits, time, sketch.timescale, sketch.movie_scale)
+        let pair = |place: usize, more: u32| {
+            let time = fixture.fragments().nth(place).unwrap().time + u64::from(more);
+            by(&edits, time, fixture.timescale, fixture.movie_scale)
         };
-        let new = by(&seen.edits(track as usize), of[0].0, sketch.timescale, movie);
+        let new = by(&seen.edits(track as usize), of[0].0, fixture.timescale, movie);
         Shown {
-            moved: film(first, 0) - new,
-            from: film(first, 0),
-            to: film(last, sketch.timescale),
+            moved: pair(first, 0) - new,
+            from: pair(first, 0),
+            to: pair(last, fixture.timescale),
             is_first: first == 0,
         }
     })
 }
 
 /// The tracks are moved alike; by how much.
-fn in_step(seen: &Seen, sketches: &[Sketch; 2]) -> i64 {
-    let [video, audio] = shown(seen, sketches);
+fn in_step(seen: &Seen, fixtures: &[Fixture; 2]) -> i64 {
+    let [video, audio] = shown(seen, fixtures);
     assert!((video.moved - audio.moved).abs() <= 2, "{video:?} and {audio:?}");
     video.moved
 }
 
-fn late(sketch: &mut Sketch, ticks: u64) {
-    sketch.fragments_mut().for_each(|fragment| fragment.time += ticks);
+fn late(fixture: &mut Fixture, ticks: u64) {
+    fixture.fragments_mut().for_each(|fragment| fragment.time += ticks);
 }
 
 #[test]
 fn both_begin_late_by_whole_seconds() {
     for (video, audio, seconds) in [(3.5, 7.25, 3), (0.5, 9.0, 0), (100.0, 100.0, 100)] {
-        let mut film = film(|_| {});
-        late(&mut film[0], (video * 12_800.0) as u64);
-        late(&mut film[1], (audio * 48_000.0) as u64);
-        let seen = joined(&film);
-        assert_eq!(in_step(&seen, &film), seconds * 1000);
+        let mut pair = pair(|_| {});
+        late(&mut pair[0], (video * 12_800.0) as u64);
+        late(&mut pair[1], (audio * 48_000.0) as u64);
+        let seen = joined(&pair);
+        assert_eq!(in_step(&seen, &pair), seconds * 1000);
         assert_eq!(seen.times(1)[0], (video * 12_800.0) as u64 - seconds as u64 * 12_800);
     }
 }
 
 #[test]
 fn an_edit_list_that_takes_the_lateness_away_is_not_doubled() {
-    // It begins at 100 s and is shown from there on: nothing is late.
-    let mut film = film(|sketch| sketch.edits = vec![(0, 1_280_000)]);
-    late(&mut film[0], 1_280_000);
-    late(&mut film[1], 4_800_000);
-    let seen = joined(&film);
+    // It begins at 100 s and is presented from there on without a delay.
+    let mut pair = pair(|fixture| fixture.edits = vec![(0, 1_280_000)]);
+    late(&mut pair[0], 1_280_000);
+    late(&mut pair[1], 4_800_000);
+    let seen = joined(&pair);
     assert_eq!((seen.times(1)[0], seen.times(2)[0]), (1_280_000, 4_800_000));
-    assert_eq!(in_step(&seen, &film), 0);
+    assert_eq!(in_step(&seen, &pair), 0);
     // What a coder needs to begin with is no reason.
-    film[0].edits = vec![(0, 1024)];
-    assert_eq!(in_step(&joined(&film), &film), 100_000);
-    // Nobody knows what this one means.
-    film[0].edits = vec![(5, 0), (5, 3000), (5, 1024)];
-    assert_eq!(joined(&film).times(1)[0], 1_280_000);
+    pair[0].edits = vec![(0, 1024)];
+    assert_eq!(in_step(&joined(&pair), &pair), 100_000);
+    // This one has no known meaning.
+    pair[0].edits = vec![(5, 0), (5, 3000), (5, 1024)];
+    assert_eq!(joined(&pair).times(1)[0], 1_280_000);
 }
 
 #[test]
 fn order_is_by_what_is_shown() {
-    // The sound is shown 2.5 s later than its fragments say.
-    let mut film = film(|_| {});
-    film[1].edits = vec![(1500, -1), (0, 0)];
-    let seen = joined(&film);
+    // The audio is shown 2.5 s later than its fragments say.
+    let mut pair = pair(|_| {});
+    pair[1].edits = vec![(1500, -1), (0, 0)];
+    let seen = joined(&pair);
     let tracks: Vec<_> = seen.fragments.iter().map(|fragment| fragment.track).collect();
     assert_eq!(tracks, [1, 1, 1, 2, 1, 2, 1, 2, 2, 2]);
     assert_eq!(seen.indexes[0].earliest, 120_000);
-    assert_eq!(in_step(&seen, &film), 0);
+    assert_eq!(in_step(&seen, &pair), 0);
 }
 
 #[test]
 fn a_part_is_cut_at_fragments() {
-    let film = film(|_| {});
-    let seen = cut_and_joined(&film, part(1700, Some(3200)));
+    let pair = pair(|_| {});
+    let seen = cut_and_joined(&pair, part(1700, Some(3200)));
     assert_eq!((seen.times(1).len(), seen.times(2).len()), (3, 3));
-    assert_eq!(in_step(&seen, &film), 1000);
-    let seen = cut_and_joined(&film, part(0, Some(1)));
+    assert_eq!(in_step(&seen, &pair), 1000);
+    let seen = cut_and_joined(&pair, part(0, Some(1)));
     assert_eq!((seen.times(1).len(), seen.times(2).len()), (1, 1));
 }
 
 #[test]
 fn a_part_of_a_late_film_is_one_of_what_is_played() {
     for (video, audio, taken) in [(100, 100, 100), (3, 4, 3), (0, 5, 0)] {
-        let mut film = film(|_| {});
-        late(&mut film[0], video * 12_800);
-        late(&mut film[1], audio * 48_000);
-        let seen = cut_and_joined(&film, part(1700, Some(3200)));
+        let mut pair = pair(|_| {});
+        late(&mut pair[0], video * 12_800);
+        late(&mut pair[1], audio * 48_000);
+        let seen = cut_and_joined(&pair, part(1700, Some(3200)));
         assert_eq!(seen.times(1).len(), 3, "{video}, {audio}");
-        assert_eq!(in_step(&seen, &film), (taken + 1) * 1000);
+        assert_eq!(in_step(&seen, &pair), (taken + 1) * 1000);
     }
-    // Of the whole film, less is taken from the times of the picture than it was looked for with.
-    let mut film = film(|_| {});
-    late(&mut film[0], 5 * 12_800);
+    // In the complete file, less is subtracted from the times of the video.
+    let mut pair = pair(|_| {});
+    late(&mut pair[0], 5 * 12_800);
     let trim = part(1700, None);
-    let tracks = film.map(|sketch| (sketch.kind, sketch.read_index(trim).unwrap()));
+    let tracks = pair.map(|fixture| (fixture.kind, fixture.read_index(trim).unwrap()));
     let refusal = plan(&tracks.each_ref().map(|(kind, track)| (*kind, track)), &options(trim));
     assert!(refusal.unwrap_err().0.contains("too long after the audio"));
 }
@@ -147,13 +148,13 @@ fn what_an_edit_list_hides_stays_hidden_behind_a_delay() {
 
 #[test]
 fn a_part_keeps_delays() {
-    // Whichever track begins later does so in a part of the film, too.
+    // The track that begins later does so in a time range, too.
     for delayed in [0, 1] {
         for (start, end) in [(0, Some(3000)), (500, None), (1600, None), (3100, Some(3200))] {
-            let mut film = film(|_| {});
-            film[delayed].edits = vec![(900, -1), (0, 1000)];
-            let seen = cut_and_joined(&film, part(start, end));
-            let moved = in_step(&seen, &film);
+            let mut pair = pair(|_| {});
+            pair[delayed].edits = vec![(900, -1), (0, 1000)];
+            let seen = cut_and_joined(&pair, part(start, end));
+            let moved = in_step(&seen, &pair);
             println!("{delayed}: {start} to {end:?}: {moved}");
             assert!(moved <= start.cast_signed().max(1500), "{moved} ms");
         }
@@ -162,47 +163,47 @@ fn a_part_keeps_delays() {
 
 #[test]
 fn a_coarse_index_does_not_move_times_below_zero() {
-    // Milliseconds, rounded up: the sound begins earlier than its index says.
-    let mut film = film(|_| {});
-    film[1].index = Index::Sidx(1000, 0);
-    film[1].fragments_mut().skip(1).for_each(|fragment| fragment.time -= 40);
+    // Milliseconds, rounded up: the audio begins earlier than its index says.
+    let mut pair = pair(|_| {});
+    pair[1].index = Index::Sidx(1000, 0);
+    pair[1].fragments_mut().skip(1).for_each(|fragment| fragment.time -= 40);
     for start in [1000, 1500, 2000, 4999] {
-        let seen = cut_and_joined(&film, part(start, None));
-        in_step(&seen, &film);
+        let seen = cut_and_joined(&pair, part(start, None));
+        in_step(&seen, &pair);
     }
 }
 
 #[test]
 fn nothing_is_left_behind_the_end() {
-    let refusal = |film: &[Sketch], trim| {
-        let tracks: Vec<_> = film.iter().map(|s| (s.kind, s.read_index(trim).unwrap())).collect();
+    let refusal = |pair: &[Fixture], trim| {
+        let tracks: Vec<_> = pair.iter().map(|s| (s.kind, s.read_index(trim).unwrap())).collect();
         let tracks: Vec<_> = tracks.iter().map(|(kind, track)| (*kind, track)).collect();
         plan(&tracks, &options(trim)).unwrap_err().0
     };
     const OVER: &str = "the media ends before the requested start";
-    assert_eq!(refusal(&[sketch(TrackKind::Video)], part(5000, None)), OVER);
-    // The sound ends first: what is left of it is there, and silent.
-    let mut film = film(|_| {});
-    film[1].runs.truncate(2);
-    assert_eq!(refusal(&film, part(3500, None)), OVER);
-    // That begins late, and is as late in all of the film.
-    late(&mut film[1], 2 * 48_000);
-    cut_and_joined(&film, part(3500, None));
-    late(&mut film[0], 7 * 12_800);
-    late(&mut film[1], 7 * 48_000);
-    cut_and_joined(&film, part(3500, None));
-    assert_eq!(refusal(&film, part(4100, None)), OVER);
+    assert_eq!(refusal(&[fixture(TrackKind::Video)], part(5000, None)), OVER);
+    // The audio ends first: what is left of it is there, and silent.
+    let mut pair = pair(|_| {});
+    pair[1].runs.truncate(2);
+    assert_eq!(refusal(&pair, part(3500, None)), OVER);
+    // That begins late, and by as much in the complete file.
+    late(&mut pair[1], 2 * 48_000);
+    cut_and_joined(&pair, part(3500, None));
+    late(&mut pair[0], 7 * 12_800);
+    late(&mut pair[1], 7 * 48_000);
+    cut_and_joined(&pair, part(3500, None));
+    assert_eq!(refusal(&pair, part(4100, None)), OVER);
 }
 
 #[test]
 fn what_is_in_front_of_zero_stays_there() {
-    // As if 64 bits had a sign: the sound begins 312 ticks early.
-    let mut film = film(|_| {});
-    for fragment in film[1].fragments_mut() {
+    // As if 64 bits had a sign: the audio begins 312 ticks early.
+    let mut pair = pair(|_| {});
+    for fragment in pair[1].fragments_mut() {
         fragment.time = fragment.time.wrapping_sub(312);
     }
     for trim in [TimeRange::default(), part(1700, None)] {
-        let seen = cut_and_joined(&film, trim);
+        let seen = cut_and_joined(&pair, trim);
         let begun = u64::from(!trim.is_full()) * 48_000;
         let first = seen.times(2)[0];
         let edits = seen.edits(2);

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::sketch::{Index, Run, fragment};
+use super::fixture::{Index, Run, fragment};
 use super::walk::MAX_FRAGMENTS;
 use super::*;
 use crate::container::completeness::Incomplete;
@@ -10,24 +10,24 @@ use crate::container::isobmff::boxed;
 
 const SECOND: u64 = 12_800;
 
-/// A picture of so many fragments with something in front of each, and without an index.
-fn long(count: u64, front: &dyn Fn(u64) -> Vec<u8>) -> Sketch {
-    let mut sketch = Sketch { index: Index::None, ..sketch(TrackKind::Video) };
+/// Returns a video of `count` fragments with boxes before each, and without an index.
+fn long(count: u64, front: &dyn Fn(u64) -> Vec<u8>) -> Fixture {
+    let mut fixture = Fixture { index: Index::None, ..fixture(TrackKind::Video) };
     let run = |at: u64| Run {
         fragments: vec![fragment(at * SECOND, at as u8)],
         front: front(at),
-        sap: sketch::ENTRY,
+        sap: fixture::ENTRY,
     };
-    sketch.runs = (0..count).map(run).collect();
-    sketch
+    fixture.runs = (0..count).map(run).collect();
+    fixture
 }
 
 /// Makes sure that all of its fragments are found, and only they.
-fn assert_found(sketch: &Sketch) {
-    let track = sketch.read_index(TimeRange::default()).unwrap();
-    let head = sketch.head().len();
+fn assert_found(fixture: &Fixture) {
+    let track = fixture.read_index(TimeRange::default()).unwrap();
+    let head = fixture.head().len();
     let mut at = head as u64;
-    let runs = sketch.runs_at(head);
+    let runs = fixture.runs_at(head);
     assert_eq!(track.fragments.len(), runs.len());
     for (place, (found, run)) in track.fragments.iter().zip(&runs).enumerate() {
         let time = place as u64 * SECOND;
@@ -56,7 +56,7 @@ fn fragments_are_found_wherever_the_walk_begins() {
 
 #[test]
 fn what_looks_like_a_fragment_is_none() {
-    // The media of another film, fragment by fragment, in front of each fragment: a chain that begins
+    // The media of another file, fragment by fragment, in front of each fragment: a chain that begins
     // in there goes on in there for a while.
     let decoy = |at: u64| {
         let other = long(30, &|_| Vec::new());
@@ -64,10 +64,10 @@ fn what_looks_like_a_fragment_is_none() {
         boxed(b"emsg", &[&bytes[..bytes.len() - (at % 100) as usize]])
     };
     assert_found(&long(600, &decoy));
-    // One that claims to be so long that it leads behind the next ones.
+    // One that claims a length past the next ones.
     let leaps = |at: u64| {
         let mut bytes = long(1, &|_| Vec::new()).runs_at(0).concat();
-        let mdat = bytes.len() - sketch::MEDIA - 8;
+        let mdat = bytes.len() - fixture::MEDIA - 8;
         bytes[mdat..mdat + 4].copy_from_slice(&(20_000 + at as u32).to_be_bytes());
         boxed(b"emsg", &[&bytes])
     };
@@ -76,12 +76,12 @@ fn what_looks_like_a_fragment_is_none() {
 
 #[test]
 fn an_index_that_lies_says_where_to_begin_at_most() {
-    let with = |change: &dyn Fn(&mut Sketch)| {
-        let mut sketch = long(800, &styp);
-        sketch.index = Index::Sidx(12_800, 0);
-        sketch.fragments_mut().skip(1).for_each(|fragment| fragment.syncs = (false, false));
-        change(&mut sketch);
-        sketch.read_index(TimeRange::default())
+    let with = |change: &dyn Fn(&mut Fixture)| {
+        let mut fixture = long(800, &styp);
+        fixture.index = Index::Sidx(12_800, 0);
+        fixture.fragments_mut().skip(1).for_each(|fragment| fragment.syncs = (false, false));
+        change(&mut fixture);
+        fixture.read_index(TimeRange::default())
     };
     let track = with(&|_| {}).unwrap();
     assert!(track.is_verified && track.fragments.len() == 800);
@@ -90,9 +90,9 @@ fn an_index_that_lies_says_where_to_begin_at_most() {
 
 #[test]
 fn an_index_whose_lengths_miss_the_fragments_is_not_followed() {
-    let mut sketch = long(300, &styp);
-    sketch.index = Index::Sidx(12_800, 0);
-    let mut bytes = sketch.bytes();
+    let mut fixture = long(300, &styp);
+    fixture.index = Index::Sidx(12_800, 0);
+    let mut bytes = fixture.bytes();
     let at = bytes.windows(4).position(|window| window == b"sidx").unwrap() - 4 + 40;
     // Each is off by what the one before it has too much.
     for place in 0..300 {
@@ -135,8 +135,8 @@ fn a_walk_ends_with_a_reason() {
 #[test]
 fn more_fragments_than_an_index_can_number() {
     for (count, each) in [(65_535, 1), (65_536, 2), (100_000, 2)] {
-        let film = [long(count, &|_| Vec::new()), sketch(TrackKind::Audio)];
-        let (plan, files) = planned(&film, TimeRange::default());
+        let pair = [long(count, &|_| Vec::new()), fixture(TrackKind::Audio)];
+        let (plan, files) = planned(&pair, TimeRange::default());
         let front = plan.extents().next().unwrap().at;
         let head = emit(&plan, 0..front, &files).unwrap();
         let sidx = crate::container::isobmff::children(&head).unwrap();
@@ -153,15 +153,15 @@ fn more_fragments_than_an_index_can_number() {
 fn key_frames_within_fragments_are_none_to_cut_at() {
     // Each second begins with what cannot be decoded alone, but for the first; in the fourth is what
     // can.
-    let mut film = film(|sketch| sketch.index = Index::None);
-    for (place, fragment) in film[0].fragments_mut().enumerate().skip(1) {
+    let mut pair = pair(|fixture| fixture.index = Index::None);
+    for (place, fragment) in pair[0].fragments_mut().enumerate().skip(1) {
         fragment.syncs = (false, place == 3);
     }
     for start in [1000, 2999] {
-        assert_eq!(cut_and_joined(&film, part(start, None)).times(1).len(), 5);
+        assert_eq!(cut_and_joined(&pair, part(start, None)).times(1).len(), 5);
     }
     for start in [3000, 4999] {
-        match film[0].read_index(part(start, None)) {
+        match pair[0].read_index(part(start, None)) {
             Err(SurveyError::Refused(Unsupported(why))) => {
                 assert!(why.contains("inside a fragment"), "{why}");
             }
@@ -172,15 +172,15 @@ fn key_frames_within_fragments_are_none_to_cut_at() {
 
 #[test]
 fn fragments_that_do_not_tell_their_times_follow_each_other() {
-    let film = film(|sketch| {
-        sketch.index = Index::None;
-        sketch.fragments_mut().for_each(|fragment| fragment.is_timed = false);
+    let pair = pair(|fixture| {
+        fixture.index = Index::None;
+        fixture.fragments_mut().for_each(|fragment| fragment.is_timed = false);
     });
-    let track = film[0].read_index(TimeRange::default()).unwrap();
+    let track = pair[0].read_index(TimeRange::default()).unwrap();
     let times: Vec<_> = track.fragments.iter().map(|fragment| fragment.time).collect();
     assert_eq!(times, [0, 12_800, 25_600, 38_400, 51_200]);
-    assert_eq!(joined(&film).indexes[1].references.len(), 5);
-    match film[0].read_index(part(1000, None)) {
+    assert_eq!(joined(&pair).indexes[1].references.len(), 5);
+    match pair[0].read_index(part(1000, None)) {
         Err(SurveyError::Refused(Unsupported(why))) => {
             assert!(why.contains("have no decode time"), "{why}");
         }

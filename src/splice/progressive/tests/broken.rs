@@ -1,4 +1,4 @@
-//! Whatever a file says, nothing panics.
+//! No file causes a panic.
 
 use proptest::prelude::*;
 
@@ -49,10 +49,10 @@ proptest! {
         if let Ok(track) = read_index(&mut file) {
             let tags = Metadata::default();
             let mut tracks = vec![(TrackKind::Video, &track)];
-            let sound = Crafted::new(b"soun");
-            let sound = read_index(&mut sound.file()).unwrap();
+            let audio = Crafted::new(b"soun");
+            let audio = read_index(&mut audio.file()).unwrap();
             if both {
-                tracks.push((TrackKind::Audio, &sound));
+                tracks.push((TrackKind::Audio, &audio));
             }
             for trim in [TimeRange::default(), part(start, Some(start + len)), part(start, None)] {
                 let options = Options { container: ContainerChoice::Auto, time_range: trim, metadata: &tags };

@@ -1,4 +1,4 @@
-//! Parts of a film.
+//! Time ranges.
 
 use super::super::crafted::{Crafted, table};
 use super::*;
@@ -31,11 +31,11 @@ fn a_part_has_tables_of_its_own() {
 #[test]
 fn an_edit_list_says_where_a_part_begins() {
     let edts = |trim, of: usize| {
-        // The picture comes 250 ms late; of the sound, the first 100 ticks are not heard.
-        let picture =
+        // The video comes 250 ms late; of the audio, the first 100 ticks are not heard.
+        let video =
             Crafted { movie_scale: 600, ..Crafted::new(b"vide").edited(&[(150, -1), (1800, 0)]) };
-        let sound = Crafted { scale: 2000, ..Crafted::new(b"soun") }.edited(&[(0, 100)]);
-        let tracks = [(TrackKind::Video, &picture), (TrackKind::Audio, &sound)];
+        let audio = Crafted { scale: 2000, ..Crafted::new(b"soun") }.edited(&[(0, 100)]);
+        let tracks = [(TrackKind::Video, &video), (TrackKind::Audio, &audio)];
         let head = head(&plan_of(&tracks, trim).unwrap());
         let moov = &head[..head.windows(4).position(|window| window == b"mdat").unwrap() - 4];
         let way: [(&[u8; 4], usize); 4] = [(b"moov", 0), (b"trak", of), (b"edts", 0), (b"elst", 0)];
@@ -44,20 +44,20 @@ fn an_edit_list_says_where_a_part_begins() {
             (2..elst.len() / 4).map(|at| u32_at(&elst, at * 4).unwrap()).collect();
         numbers.chunks(3).map(|edit| (edit[0], edit[1].cast_signed())).collect::<Vec<_>>()
     };
-    // The joined film counts in 3000ths.
+    // The joined file counts in 3000ths.
     assert_eq!(edts(TimeRange::default(), 0), [(750, -1), (9000, 0)]);
     assert_eq!(edts(TimeRange::default(), 1), [(0, 100)]);
-    // Still nothing to be seen: half of the wait is left. Of the sound 200 ticks more are not heard.
+    // Half of the empty edit is left, and 200 more ticks of the audio are not presented.
     assert_eq!(edts(part(100, None), 0), [(450, -1), (9000, 0)]);
     assert_eq!(edts(part(100, None), 1), [(4050, 300)]);
-    // The picture that is shown at 750; the sound at 1600, 100 ticks within its fourth sample.
+    // The video that is shown at 750; the audio at 1600, 100 ticks within its fourth sample.
     assert_eq!(edts(part(900, None), 0), [(7500, 0)]);
     assert_eq!(edts(part(900, None), 1), [(2100, 100)]);
 }
 
 #[test]
 fn nothing_that_is_left_out_is_shown_before_what_is_kept() {
-    // Shown at 0, 1500, 500, 1000, 3000, 2000: the second sample is needed for the two behind it.
+    // Shown at 0, 1500, 500, 1000, 3000, 2000: the second sample is needed for the two after it.
     let crafted = Crafted::new(b"vide")
         .edited(&[(3500, 1000)])
         .with(table(b"ctts", &[5, 1, 1000, 1, 2000, 2, 500, 1, 2000, 1, 500]))

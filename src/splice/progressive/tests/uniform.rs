@@ -1,4 +1,4 @@
-//! Sound without compression: samples that are all alike, and far more than anyone could go through.
+//! Audio without compression: samples that are all alike, and far more than anyone could go through.
 
 use super::*;
 

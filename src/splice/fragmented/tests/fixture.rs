@@ -9,14 +9,14 @@ use crate::options::TimeRange;
 use crate::splice::SurveyError;
 use crate::splice::fragmented::Track;
 
-/// A file that is to be, and what is odd about it.
+/// A file to generate, and its oddities.
 #[derive(Clone)]
-pub(super) struct Sketch {
+pub(super) struct Fixture {
     pub(super) kind: TrackKind,
     pub(super) id: u32,
     pub(super) timescale: u32,
     pub(super) movie_scale: u32,
-    /// Duration in ticks of the film, and media time.
+    /// Duration in the movie timescale, and media time.
     pub(super) edits: Vec<(u32, i32)>,
     pub(super) codec: [u8; 4],
     /// How many samples the moov claims.
@@ -47,7 +47,7 @@ pub(super) struct Fragment {
     pub(super) is_wide: bool,
     pub(super) base: Base,
     pub(super) mdat: Mdat,
-    /// A traf of another track behind (or in front of) its own.
+    /// A traf of another track after (or before) its own.
     pub(super) foreign: Option<bool>,
     /// Whether its first sample, and each other one, can be decoded alone.
     pub(super) syncs: (bool, bool),
@@ -61,7 +61,7 @@ pub(super) struct Fragment {
 pub(super) enum Base {
     Moof,
     Absolute,
-    /// Nothing is said.
+    /// None is given.
     Silent,
 }
 
@@ -95,21 +95,21 @@ pub(super) fn fragment(time: u64, fill: u8) -> Fragment {
 }
 
 /// Five fragments of a second.
-pub(super) fn sketch(kind: TrackKind) -> Sketch {
-    let is_picture = kind == TrackKind::Video;
-    let (id, timescale) = if is_picture { (7, 12_800) } else { (3, 48_000) };
+pub(super) fn fixture(kind: TrackKind) -> Fixture {
+    let is_video = kind == TrackKind::Video;
+    let (id, timescale) = if is_video { (7, 12_800) } else { (3, 48_000) };
     let run = |second: u8| Run {
         fragments: vec![fragment(u64::from(second) * u64::from(timescale), second)],
         front: Vec::new(),
         sap: ENTRY,
     };
-    Sketch {
+    Fixture {
         kind,
         id,
         timescale,
         movie_scale: 600,
         edits: Vec::new(),
-        codec: if is_picture { *b"avc1" } else { *b"mp4a" },
+        codec: if is_video { *b"avc1" } else { *b"mp4a" },
         samples: 0,
         traks: 1,
         has_trex: true,
@@ -175,7 +175,7 @@ pub(super) fn sidx(scale: u32, earliest: u64, gap: u64, to: &[Reference]) -> Vec
     boxed(b"sidx", &[&be(&[1 << 24, 1, scale]), &times, &count, &entries])
 }
 
-impl Sketch {
+impl Fixture {
     pub(super) fn fragments(&self) -> impl Iterator<Item = &Fragment> {
         self.runs.iter().flat_map(|run| &run.fragments)
     }

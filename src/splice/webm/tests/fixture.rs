@@ -8,9 +8,9 @@ use crate::media::TrackKind;
 use crate::splice::SurveyError;
 use crate::splice::webm::{Track, head, ids, read_index};
 
-/// A file that is to be, and what is odd about it.
+/// A file to generate, and its oddities.
 #[derive(Clone)]
-pub(super) struct Sketch {
+pub(super) struct Fixture {
     pub(super) kind: TrackKind,
     pub(super) doc_type: &'static str,
     pub(super) info: Vec<Vec<u8>>,
@@ -43,7 +43,7 @@ fn group(relative: i16) -> Vec<u8> {
 }
 
 /// Ten blocks in each of five clusters of a second.
-pub(super) fn sketch(kind: TrackKind) -> Sketch {
+pub(super) fn fixture(kind: TrackKind) -> Fixture {
     let clusters = (0..5u64).map(|second| {
         let blocks = (0..10).flat_map(|tenth: i16| match tenth {
             7 => group(tenth * 100),
@@ -55,7 +55,7 @@ pub(super) fn sketch(kind: TrackKind) -> Sketch {
         let blocks: Vec<u8> = blocks.collect();
         (second * 1000, [time, old.concat(), blocks].concat())
     });
-    Sketch {
+    Fixture {
         kind,
         doc_type: "webm",
         info: vec![element(ids::DURATION, &[&5000f64.to_be_bytes()])],
@@ -68,7 +68,7 @@ pub(super) fn sketch(kind: TrackKind) -> Sketch {
     }
 }
 
-impl Sketch {
+impl Fixture {
     pub(super) fn bytes(&self) -> Vec<u8> {
         let info = element(ids::INFO, &[&self.info.concat()]);
         let mut front = [info, element(ids::TRACKS, &[&self.entries.concat()])].concat();
@@ -91,7 +91,7 @@ impl Sketch {
             at += cluster.len();
             clusters.extend(cluster);
         }
-        // A SeekHead of fixed length, for everything behind it depends on it.
+        // A SeekHead of fixed length, since the following offsets depend on it.
         let id = element(ids::SEEK_ID, &[&ids::CUES.to_be_bytes()]);
         let place = element(ids::SEEK_POSITION, &[&fixed(at as u64, 4)]);
         let seek = element(ids::SEEK, &[&id, &place]);
