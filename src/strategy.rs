@@ -95,7 +95,7 @@ pub fn needs_index(
 ) -> bool {
     let is_final = is_passed_through(input, tracks, options, metadata)
         && !wants_single_index(input, tracks, options);
-    !is_final && (options.engine != Engine::Ffmpeg || !input.probe.index_first)
+    !is_final && (options.engine != Engine::Ffmpeg || !input.probe.is_faststart)
 }
 
 /// Whether the input is a lone fragmented audio track, which is rewritten with one index of all samples
@@ -231,7 +231,7 @@ fn feeds(
             Some(Err(splice::ENCRYPTED)) => {
                 return Err(Error::Unusable { track: input.kind, reason: InputError::Encrypted });
             }
-            Some(Err(Unsupported(why))) if !input.probe.index_first => {
+            Some(Err(Unsupported(why))) if !input.probe.is_faststart => {
                 let reason = InputError::IndexAtEnd(why);
                 return Err(Error::Unusable { track: input.kind, reason });
             }
@@ -252,7 +252,7 @@ fn is_passable(lone: ProbedInput, options: &OutputOptions) -> bool {
 /// Whether a file holds the requested kind of media: a `video` may have audio in it, but an `audio` must
 /// not have video.
 fn is_of_its_kind(ProbedInput { kind, probe: info }: ProbedInput) -> bool {
-    kind == TrackKind::Video || info.has_picture == Some(false)
+    kind == TrackKind::Video || info.has_video == Some(false)
 }
 
 /// Whether a file of this format satisfies the requested container.
@@ -307,9 +307,9 @@ mod tests {
 
     #[test]
     fn a_lone_file_of_the_requested_kind_is_passed_through() {
-        let plan = |format, container, index_first| {
-            let info = ProbeInfo { index_first, has_picture: Some(false), ..ProbeInfo::of(format) };
-            let index = (!index_first).then_some(Err(Unsupported("it has none")));
+        let plan = |format, container, is_faststart| {
+            let info = ProbeInfo { is_faststart, has_video: Some(false), ..ProbeInfo::of(format) };
+            let index = (!is_faststart).then_some(Err(Unsupported("it has none")));
             plan(
                 vec![ProbedInput { kind: TrackKind::Audio, probe: info }],
                 &[index],

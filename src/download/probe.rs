@@ -83,7 +83,7 @@ pub(super) fn probe_tracks<'scope, 'env>(
         if let Some(Ok(index)) = &index {
             // An index at the end of a file tells more than the first bytes.
             let info = &mut input.probe;
-            info.has_picture = index.has_video().or(info.has_picture);
+            info.has_video = index.has_video().or(info.has_video);
             info.begin = index.begin().unwrap_or(info.begin);
             info.end = info.end.or(index.duration());
         }

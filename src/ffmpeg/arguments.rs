@@ -264,7 +264,7 @@ mod tests {
         let info = |format| ProbeInfo {
             format,
             end: None,
-            shifted: false,
+            needs_edit_list: false,
             pre_skip,
             ..ProbeInfo::of(format)
         };

@@ -113,9 +113,9 @@ impl FfmpegJob {
 
     /// Whether an MP4 needs edit lists to keep the tracks in sync. They are in the moov box, and ffmpeg
     /// knows them only at the end of the first fragment, for which the first byte has to wait. Tracks that
-    /// begin at 0 and are not shifted need none.
+    /// begin at 0 with presentation times as stored need none.
     pub fn needs_edit_lists(&self) -> bool {
-        !self.time_range.is_full() || self.inputs.iter().any(|input| input.probe.shifted)
+        !self.time_range.is_full() || self.inputs.iter().any(|input| input.probe.needs_edit_list)
     }
 
     /// Whether ffmpeg can write the moov box of an MP4 before it has a packet of each track.

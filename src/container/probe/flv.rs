@@ -14,7 +14,7 @@ const MAX_TAGS: usize = 16;
 pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
     let flags = view.need(0, 9)?.get(4).copied().unwrap_or_default();
     let (has_video, has_audio) = (flags & 1 != 0, flags & 4 != 0);
-    let mut info = ProbeInfo { has_picture: Some(has_video), ..ProbeInfo::of(Format::Flv) };
+    let mut info = ProbeInfo { has_video: Some(has_video), ..ProbeInfo::of(Format::Flv) };
     let mut at = HEADER;
     for _ in 0..MAX_TAGS {
         let is_known = (info.video.is_some() || !has_video) && (info.audio.is_some() || !has_audio);

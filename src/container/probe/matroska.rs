@@ -101,7 +101,7 @@ fn read(bytes: &[u8], all: bool, ends: bool) -> Result<Parsed, Probe> {
             }
             ids::CLUSTER => {
                 // Tracks after the clusters can be found in a complete file, but not while downloading.
-                found.info.index_first = uids.is_some();
+                found.info.is_faststart = uids.is_some();
                 return Ok(Parsed { next_at: Some(child.at), ..found });
             }
             _ => {}
@@ -157,7 +157,7 @@ fn tracks(info: &mut ProbeInfo, tracks: &[u8]) -> Uids {
             info.is_encrypted = Some(true);
         }
     }
-    info.has_picture = Some(has_video);
+    info.has_video = Some(has_video);
     uids
 }
 
@@ -259,7 +259,7 @@ mod tests {
         let info = ProbeInfo {
             end: Some(Duration::from_millis(2500)),
             pre_skip: std::num::NonZeroU16::new(312),
-            has_picture: Some(false),
+            has_video: Some(false),
             ..ProbeInfo::of(Format::Webm)
         };
         assert_eq!(read(&bytes, false, false).map(|found| found.info), Ok(info));
@@ -300,7 +300,7 @@ mod tests {
         let id = |id: &str| element(&[0x86], id.as_bytes());
         let kind = |kind| element(&[0x83], &[kind]);
         let info = track(&[kind(1), id("V_MPEG4/ISO/AVC\0")]);
-        assert_eq!((info.video, info.has_picture), (Some(Codec::H264), Some(true)));
+        assert_eq!((info.video, info.has_video), (Some(Codec::H264), Some(true)));
         assert_eq!(track(&[kind(2), id("A_AC3/BSID9")]).audio, Some(Codec::Ac3));
         assert_eq!(track(&[kind(17), id("S_TEXT/UTF8")]).audio, None);
     }
@@ -391,7 +391,7 @@ mod tests {
         let tracks = element(&[0x16, 0x54, 0xae, 0x6b], &[]);
         let segment = element(&[0x18, 0x53, 0x80, 0x67], &[cluster, tracks].concat());
         let info = read(&[header.clone(), segment].concat(), false, true);
-        assert!(!info.unwrap().info.index_first);
+        assert!(!info.unwrap().info.is_faststart);
         let empty = [header, element(&[0x18, 0x53, 0x80, 0x67], b"")].concat();
         assert!(matches!(read(&empty, false, true), Err(Probe::Unsupported(_))));
     }

@@ -1,22 +1,19 @@
 //! Probes ISO base media files (ISO/IEC 14496-12): the position of the index, and the tracks in it.
 
-use std::num::NonZeroU16;
 use std::time::Duration;
 
 use super::{Codec, Format, PROBE_SIZE, Probe, ProbeInfo, View, from_ticks, not_media};
 use crate::container::isobmff;
-use crate::container::isobmff::edit_list::EditList;
-use crate::container::isobmff::fields::{
-    TimeHeader, fragment_duration, handler_type, sample_count,
-};
-use crate::container::isobmff::partial::{PartialBox, boxes, find};
+use crate::container::isobmff::fields::{TimeHeader, fragment_duration};
+use crate::container::isobmff::partial::{boxes, find};
 use crate::container::isobmff::sidx::SegmentIndex;
-use crate::container::parameter_sets::{self, SampleEntry};
 use crate::error::InputError;
 use crate::media::TrackKind;
 
 mod times;
+mod track;
 use times::{Segments, Times};
+use track::{handler, opus_pre_skip, track};
 
 /// The types of boxes that a file may begin with.
 const FIRST_BOXES: [&[u8; 4]; 8] =
@@ -58,31 +55,21 @@ pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
             (b"sidx", Some(found)) => {
                 let sidx = view.want(at, long.min(PROBE_SIZE))?;
                 let sidx = sidx.get(header..long.min(sidx.len())).unwrap_or(&[]);
-                found.has_media = true;
-                let segments = SegmentIndex::read(sidx).map(Segments::of);
-                if let Some(segments) = segments {
-                    found.read_segments(segments, end, view.len);
-                }
-                let is_at_start = segments.is_some_and(|segments| segments.earliest == 0);
-                found.is_at_start |= is_at_start;
-                // Each track may have a sidx of its own.
-                if is_at_start && found.has_all_ends() {
+                if found.read_sidx(sidx, end, view.len) {
                     return Ok(found.info);
                 }
-                // The first fragment has the begin.
-                found.info.shifted |=
-                    !is_at_start && end.saturating_add(MOOF_READ as u64) > PROBE_SIZE as u64;
             }
             (b"moof", Some(found)) => {
                 let moof = view.want(at, long.min(MOOF_READ))?;
                 let first = moof.get(header..).and_then(times::first_time);
-                found.info.shifted |= !found.is_at_start && first.is_none_or(|(_, time)| time != 0);
+                found.info.needs_edit_list |=
+                    !found.is_at_start && first.is_none_or(|(_, time)| time != 0);
                 found.read_first_fragment(first);
                 return Ok(found.info);
             }
             (b"mdat", Some(found)) => return Ok(found.info),
             (b"mdat", None) => {
-                return Ok(ProbeInfo { index_first: false, ..ProbeInfo::of(Format::Mp4) });
+                return Ok(ProbeInfo { is_faststart: false, ..ProbeInfo::of(Format::Mp4) });
             }
             (b"moof", None) => {
                 return Err(not_media(
@@ -101,14 +88,20 @@ pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
         }
     }
     let ends = view.len.is_some_and(|len| at >= len);
+    conclude(index, view.all || ends, ends)
+}
+
+/// Returns the verdict when no more boxes can be read. `all` means that no more bytes arrive, `ends` that the
+/// file has no more.
+fn conclude(index: Option<Index>, all: bool, ends: bool) -> Result<ProbeInfo, Probe> {
     match index {
         Some(index) if ends && !index.has_media => Err(Probe::Unsupported(EMPTY)),
         // The begin of the fragments was not read.
         Some(Index { info, is_at_start: true, .. }) => Ok(info),
-        Some(Index { info, is_fragmented, is_enough, .. }) if is_enough || view.all || ends => {
-            Ok(ProbeInfo { shifted: info.shifted || is_fragmented, ..info })
+        Some(Index { info, is_fragmented, is_enough, .. }) if is_enough || all => {
+            Ok(ProbeInfo { needs_edit_list: info.needs_edit_list || is_fragmented, ..info })
         }
-        None if view.all || ends => Err(not_media("it is an MP4 file without an index (no moov)")),
+        None if all => Err(not_media("it is an MP4 file without an index (no moov)")),
         _ => Err(Probe::NeedMore),
     }
 }
@@ -135,6 +128,25 @@ impl Index {
     fn has_all_ends(&self) -> bool {
         let ProbeInfo { video_end, audio_end, .. } = self.info;
         self.video.is_none() || self.audio.is_none() || video_end.is_some() && audio_end.is_some()
+    }
+
+    /// Reads a sidx that ends at `end` in a file of `len` bytes; returns whether no later box is needed.
+    fn read_sidx(&mut self, sidx: &[u8], end: u64, len: Option<u64>) -> bool {
+        self.has_media = true;
+        let segments = SegmentIndex::read(sidx).map(Segments::of);
+        if let Some(segments) = segments {
+            self.read_segments(segments, end, len);
+        }
+        let is_at_start = segments.is_some_and(|segments| segments.earliest == 0);
+        self.is_at_start |= is_at_start;
+        // Each track may have a sidx of its own.
+        if is_at_start && self.has_all_ends() {
+            return true;
+        }
+        // The first fragment has the begin.
+        self.info.needs_edit_list |=
+            !is_at_start && end.saturating_add(MOOF_READ as u64) > PROBE_SIZE as u64;
+        false
     }
 
     /// Records the facts of a sidx that ends at `end` in a file of `len` bytes.
@@ -182,14 +194,14 @@ fn moov(view: &View<'_>, at: u64, header: usize, end: u64, cmaf: bool) -> Result
     }
     let mut index = read_moov(bytes);
     let info = &mut index.info;
-    info.shifted |= cmaf || !is_complete;
+    info.needs_edit_list |= cmaf || !is_complete;
     index.is_fragmented |= !is_complete && info.end.is_none();
     if is_complete {
         index.is_enough = info.end.is_some() && !index.is_fragmented;
         return Ok(index);
     }
     // A track that is not available yet may be video.
-    info.has_picture = info.has_picture.filter(|is_there| *is_there);
+    info.has_video = info.has_video.filter(|is_there| *is_there);
     index.has_media = true;
     let has_all_ends = info.end.is_some() && (info.video.is_some() || info.audio.is_some());
     if may_come && !(is_long && has_all_ends) {
@@ -216,7 +228,7 @@ fn tracks_beyond(
             return Ok(true);
         }
         if at >= end {
-            info.has_picture = info.has_picture.or(Some(false));
+            info.has_video = info.has_video.or(Some(false));
             return Ok(true);
         }
         let found = isobmff::header(want(at, 16)?);
@@ -226,7 +238,7 @@ fn tracks_beyond(
             let bytes = want(at, long.min(TRAK_READ))?;
             let payload = bytes.get(header..long.min(bytes.len())).unwrap_or(&[]);
             if track(payload, info).kind == Some(TrackKind::Video) {
-                info.has_picture = Some(true);
+                info.has_video = Some(true);
             }
             info.pre_skip = info.pre_skip.or(opus_pre_skip(payload));
         }
@@ -244,7 +256,7 @@ fn is_cmaf(ftyp: &[u8]) -> bool {
 /// Reads a moov, or its available beginning.
 fn read_moov(moov: &[u8]) -> Index {
     let mut info =
-        ProbeInfo { shifted: false, has_picture: Some(false), ..ProbeInfo::of(Format::Mp4) };
+        ProbeInfo { needs_edit_list: false, has_video: Some(false), ..ProbeInfo::of(Format::Mp4) };
     let (mut in_mvhd, mut in_mehd, mut timescale) = (None, None, 0);
     let (mut fragmented, mut has_samples) = (false, false);
     let (mut video, mut audio) = (None, None);
@@ -264,7 +276,7 @@ fn read_moov(moov: &[u8]) -> Index {
             b"trak" => {
                 let track = track(child.payload, &mut info);
                 let is_video = track.kind == Some(TrackKind::Video);
-                info.has_picture = info.has_picture.map(|any| any || is_video);
+                info.has_video = info.has_video.map(|any| any || is_video);
                 let is_there = track.samples.is_some_and(|count| count > 0);
                 has_samples |= is_there;
                 let times = Times::read(child.payload);
@@ -308,91 +320,6 @@ fn has_other_tracks_only(moov: &[u8]) -> bool {
     let is_other =
         |handler: Option<&[u8; 4]>| handler.is_some_and(|of| of != b"vide" && of != b"soun");
     handlers().next().is_some() && handlers().all(is_other)
-}
-
-/// Returns the handler type of a track (§8.4.3).
-fn handler(trak: &[u8]) -> Option<&[u8; 4]> {
-    find(trak, &[b"mdia", b"hdlr"]).and_then(handler_type)
-}
-
-/// The kind of a track, and the number of its samples.
-struct Track {
-    kind: Option<TrackKind>,
-    samples: Option<u32>,
-}
-
-/// Reads a trak, or its available beginning, and records its facts in `info`.
-fn track(trak: &[u8], info: &mut ProbeInfo) -> Track {
-    let elst = find(trak, &[b"edts", b"elst"]);
-    info.shifted |= elst.is_some_and(|elst| !is_identity_edit(elst));
-    info.shifted |= has_negative_composition_offsets(trak);
-    let kind = match handler(trak) {
-        Some(b"vide") => Some(TrackKind::Video),
-        Some(b"soun") => Some(TrackKind::Audio),
-        _ => None,
-    };
-    let stsd = find(trak, &[b"mdia", b"minf", b"stbl", b"stsd"]).and_then(|stsd| stsd.get(8..));
-    let entry = stsd.and_then(|stsd| boxes(stsd).next());
-    let codec = entry.as_ref().map(|entry| Codec::of_sample_entry(entry.kind, entry.payload));
-    match kind {
-        Some(TrackKind::Video) if info.video.is_none() => {
-            info.video = codec;
-            info.sample_entry = entry.as_ref().and_then(complete_sample_entry);
-        }
-        Some(TrackKind::Video) => {}
-        Some(TrackKind::Audio) => info.audio = info.audio.or(codec),
-        None => return Track { kind, samples: samples_of(trak) },
-    }
-    let mut entries = stsd.into_iter().flat_map(boxes);
-    if entries.any(|entry| is_encrypted(&entry)) {
-        info.is_encrypted = Some(true);
-    }
-    Track { kind, samples: samples_of(trak) }
-}
-
-/// Returns the sample entry type for a video description with complete parameter sets.
-fn complete_sample_entry(entry: &PartialBox<'_>) -> Option<SampleEntry> {
-    /// The length of the fields before its boxes (§12.1.3).
-    const VISUAL: usize = 78;
-    let bytes = entry.payload.get(VISUAL..)?;
-    parameter_sets::sample_entry(&entry.kind, |kind| find(bytes, &[kind]))
-}
-
-/// Returns whether samples of this description are encrypted: its type says so (common encryption,
-/// ISO/IEC 23001-7 §4.2, PIFF likewise, FairPlay), or its scheme.
-fn is_encrypted(entry: &PartialBox<'_>) -> bool {
-    const SCHEMES: [&[u8; 4]; 7] = [b"cenc", b"cbc1", b"cens", b"cbcs", b"piff", b"itun", b"adkm"];
-    let scheme = entry.payload.windows(12).find(|window| window.starts_with(b"schm"));
-    entry.kind.starts_with(b"enc")
-        || entry.kind.starts_with(b"drm")
-        || scheme.is_some_and(|scheme| SCHEMES.iter().any(|known| scheme[8..] == known[..]))
-}
-
-/// Returns whether some samples are presented before they are decoded (§8.6.1.3, and QuickTime in its
-/// version 0): ffmpeg then counts from the first decode time, which is before 0.
-fn has_negative_composition_offsets(trak: &[u8]) -> bool {
-    let ctts = find(trak, &[b"mdia", b"minf", b"stbl", b"ctts"]);
-    let entries = ctts.and_then(|ctts| ctts.get(8..));
-    entries.is_some_and(|entries| entries.chunks_exact(8).any(|entry| entry[4] & 0x80 != 0))
-}
-
-/// Returns the number of samples of a track in the moov itself (§8.7.3).
-fn samples_of(trak: &[u8]) -> Option<u32> {
-    find(trak, &[b"mdia", b"minf", b"stbl", b"stsz"]).and_then(sample_count)
-}
-
-/// Returns the pre-skip of an Opus track, from the box dOps ("Encapsulation of Opus in ISO Base Media File
-/// Format" §4.3.2). The box is deeply nested (trak, mdia, minf, stbl, stsd, Opus) and its type unusual, so it
-/// is searched.
-fn opus_pre_skip(moov: &[u8]) -> Option<NonZeroU16> {
-    let at = moov.windows(4).position(|window| window == b"dOps")?;
-    NonZeroU16::new(u16::from_be_bytes(*moov.get(at + 6..)?.first_chunk()?))
-}
-
-/// Returns whether an edit list (§8.6.6) has one edit at media time 0.
-fn is_identity_edit(elst: &[u8]) -> bool {
-    let list = EditList::read(elst).filter(|list| list.count == 1);
-    list.and_then(|list| list.edits().next()).is_some_and(|edit| edit.media_time == 0)
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
         end: duration,
         video: video.map(|stream| stream.codec),
         audio: audio.map(|stream| stream.codec),
-        has_picture: Some(video.is_some()),
+        has_video: Some(video.is_some()),
         pre_skip: opus.and_then(|opus| NonZeroU16::new(opus.skip)),
         ..ProbeInfo::of(Format::Ogg)
     })

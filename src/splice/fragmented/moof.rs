@@ -70,63 +70,40 @@ impl FragmentRewriter {
         while left > 0 && !writer.is_over() {
             let header = BoxHeader::take(left, input)?;
             let payload = header.len - header.bytes().len() as u64;
-            if payload == 0
-                && patch.is_last(input.at())
-                && writer.reaches(header.bytes().len() as u64)
-            {
+            let ends = payload == 0 && patch.is_last(input.at());
+            if ends && writer.reaches(header.bytes().len() as u64) {
                 patch.check_rest(0, input)?;
             }
-            match &header.kind {
-                b"moof" => {
-                    if !has_media {
-                        return Err(input.mismatch("a fragment has no media data (mdat)"));
-                    }
-                    has_media = false;
-                    let count = usize::try_from(payload).unwrap_or(usize::MAX);
-                    let moof = input.read_exact(count)?;
-                    if let Err(why) =
-                        patch.patch(moof, number.wrapping_add(fragments), displacement)
-                    {
+            match BoxAction::of(&header.kind, patch.shift > 0) {
+                BoxAction::RewriteMoof if !has_media => {
+                    return Err(input.mismatch("a fragment has no media data (mdat)"));
+                }
+                BoxAction::RewriteMoof => {
+                    let number = number.wrapping_add(fragments);
+                    let moof = read_payload(input, payload)?;
+                    if let Err(why) = patch.patch(moof, number, displacement) {
                         return Err(input.mismatch(why));
                     }
                     writer.write(header.bytes())?;
                     writer.write(moof)?;
-                    fragments += 1;
+                    (fragments, has_media) = (fragments + 1, false);
                 }
-                b"mdat" => {
-                    if fragments == 0 {
-                        return Err(
-                            input.mismatch("media data (mdat) precedes its fragment (moof)")
-                        );
-                    }
-                    has_media = true;
-                    writer.write(header.bytes())?;
-                    patch.copy(input, writer, payload)?;
+                BoxAction::CopyMedia if fragments == 0 => {
+                    return Err(input.mismatch("media data (mdat) precedes its fragment (moof)"));
                 }
-                // These boxes refer to timestamps before the shift.
-                b"prft" | b"emsg" if patch.shift > 0 => {
+                BoxAction::RewritePrft => patch.rewrite_prft(&header, payload, input, writer)?,
+                BoxAction::Hide => {
                     writer.write(&header.renamed(*b"free"))?;
                     patch.copy(input, writer, payload)?;
                 }
-                b"prft" => {
-                    let count = usize::try_from(payload).unwrap_or(usize::MAX);
-                    let prft = input.read_exact(count)?;
-                    if !write_u32(prft, 4, patch.new_id) {
-                        return Err(input.mismatch("a prft box is malformed"));
-                    }
-                    writer.write(header.bytes())?;
-                    writer.write(prft)?;
-                }
-                b"styp" | b"emsg" | b"free" | b"skip" | b"uuid" => {
+                action @ (BoxAction::CopyMedia | BoxAction::Copy) => {
+                    has_media |= action == BoxAction::CopyMedia;
                     writer.write(header.bytes())?;
                     patch.copy(input, writer, payload)?;
                 }
-                // These boxes describe the input file.
-                b"sidx" | b"ssix" | b"mfra" | b"moov" | b"ftyp" => {
-                    writer.write(&header.renamed(*b"free"))?;
-                    patch.copy(input, writer, payload)?;
+                BoxAction::Refuse => {
+                    return Err(input.mismatch("an unknown box lies between the fragments"));
                 }
-                _ => return Err(input.mismatch("an unknown box lies between the fragments")),
             }
             left -= header.len;
         }
@@ -134,6 +111,39 @@ impl FragmentRewriter {
             return Err(input.mismatch("expected a fragment (moof)"));
         }
         Ok(())
+    }
+}
+
+fn read_payload<'i>(input: &'i mut TrackInput<'_>, len: u64) -> Result<&'i mut [u8], Error> {
+    input.read_exact(usize::try_from(len).unwrap_or(usize::MAX))
+}
+
+/// What becomes of a box between fragments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BoxAction {
+    RewriteMoof,
+    CopyMedia,
+    RewritePrft,
+    Copy,
+    /// Its type becomes "free".
+    Hide,
+    Refuse,
+}
+
+impl BoxAction {
+    /// Returns the action for a box of this type. `is_shifted` tells whether timestamps change.
+    fn of(kind: &[u8; 4], is_shifted: bool) -> BoxAction {
+        match kind {
+            b"moof" => BoxAction::RewriteMoof,
+            b"mdat" => BoxAction::CopyMedia,
+            // These boxes refer to timestamps before the shift.
+            b"prft" | b"emsg" if is_shifted => BoxAction::Hide,
+            b"prft" => BoxAction::RewritePrft,
+            b"styp" | b"emsg" | b"free" | b"skip" | b"uuid" => BoxAction::Copy,
+            // These boxes describe the input file.
+            b"sidx" | b"ssix" | b"mfra" | b"moov" | b"ftyp" => BoxAction::Hide,
+            _ => BoxAction::Refuse,
+        }
     }
 }
 
@@ -204,6 +214,22 @@ impl BoxHeader {
 }
 
 impl TrackPatch {
+    /// Copies a prft (§8.16.5) with the new track_ID.
+    fn rewrite_prft(
+        &self,
+        header: &BoxHeader,
+        len: u64,
+        input: &mut TrackInput<'_>,
+        writer: &mut RangeWriter<'_>,
+    ) -> Result<(), Error> {
+        let prft = read_payload(input, len)?;
+        if !write_u32(prft, 4, self.new_id) {
+            return Err(input.mismatch("a prft box is malformed"));
+        }
+        writer.write(header.bytes())?;
+        writer.write(prft)
+    }
+
     /// The number of bytes to read after the last fragment: the header of a box.
     const PEEK: usize = 8;
 

@@ -24,6 +24,7 @@ mod indexes;
 mod random;
 mod seen;
 mod times;
+mod trailer;
 mod walks;
 
 use fixture::{Fixture, Index, fixture};

@@ -35,8 +35,13 @@ fn moof(time: u32) -> Vec<u8> {
 
 fn known(millis: Option<u64>) -> Probe {
     let end = millis.map(Duration::from_millis);
-    let has_picture = Some(false);
-    Probe::Recognised(ProbeInfo { end, shifted: false, has_picture, ..ProbeInfo::of(Format::Mp4) })
+    let has_video = Some(false);
+    Probe::Recognised(ProbeInfo {
+        end,
+        needs_edit_list: false,
+        has_video,
+        ..ProbeInfo::of(Format::Mp4)
+    })
 }
 
 /// The same of a file whose samples are in fragments.
@@ -66,7 +71,7 @@ fn mvhd_tells_the_duration_before_the_rest_of_a_long_moov() {
     let file = [boxed(b"ftyp", b"isom"), moov].concat();
     let Probe::Recognised(head) = sniff(&file[..200], None, true) else { panic!() };
     assert_eq!(head.end, Some(Duration::from_millis(1500)));
-    assert!(head.shifted, "the edit lists may still come");
+    assert!(head.needs_edit_list, "the edit lists may still come");
 }
 
 #[test]
@@ -78,7 +83,7 @@ fn mehd_and_sidx_tell_it_when_mvhd_does_not() {
     let Probe::Recognised(late) = sniff(&[&moov[..], &moof(7)].concat(), None, false) else {
         panic!()
     };
-    assert!(late.shifted);
+    assert!(late.needs_edit_list);
 
     let moov = boxed(b"moov", &mvhd(1000, 0));
     let file = [moov, sidx(&[(400, 2000), (300, 1500)])].concat();
@@ -97,10 +102,10 @@ fn edit_lists_that_move_a_track_are_seen() {
         let elst = boxed(b"elst", &[&[0; 4], &entry[..]].concat());
         boxed(b"trak", &boxed(b"edts", &elst))
     };
-    for (media_time, shifted) in [(0, false), (1024, true)] {
+    for (media_time, needs_edit_list) in [(0, false), (1024, true)] {
         let moov = boxed(b"moov", &[mvhd(1000, 5), trak(media_time)].concat());
         let Probe::Recognised(head) = sniff(&moov, None, false) else { panic!() };
-        assert_eq!(head.shifted, shifted, "{media_time}");
+        assert_eq!(head.needs_edit_list, needs_edit_list, "{media_time}");
     }
 }
 
@@ -122,7 +127,7 @@ fn a_moov_with_samples_does_not_speak_for_its_fragments() {
 fn an_index_behind_the_media_is_refused() {
     let file = [boxed(b"ftyp", b"isom"), boxed(b"mdat", &[0; 64])].concat();
     let Probe::Recognised(head) = sniff(&file, None, false) else { panic!("not known") };
-    assert!(!head.index_first);
+    assert!(!head.is_faststart);
     let fragment = [boxed(b"styp", b"msdh"), boxed(b"moof", &[0; 64])].concat();
     assert!(matches!(sniff(&fragment, None, false), Probe::Unsupported(_)));
 }
@@ -165,7 +170,7 @@ fn tracks_far_behind_the_front_are_looked_at() {
             }
         };
         assert_eq!(head.is_encrypted, Some(true));
-        assert_eq!((head.video, head.has_picture), (Some(Codec::H264), Some(true)));
+        assert_eq!((head.video, head.has_video), (Some(Codec::H264), Some(true)));
         assert_eq!(far.len(), 1, "looks, {before} tables in front of all");
     }
 }
@@ -243,7 +248,7 @@ fn each_track_may_have_an_index_of_segments() {
     let of = |file: &[u8]| {
         let verdict = sniff(file, Some(file.len() as u64 + 400), false);
         let Probe::Recognised(head) = verdict else { panic!("{verdict:?}") };
-        (seconds(head), head.shifted)
+        (seconds(head), head.needs_edit_list)
     };
     assert_eq!(of(&file(0)), ([Some(0), Some(5), Some(4), Some(5)], true));
     let late = [file(10_000), boxed(b"moof", &[0; 300])].concat();
