@@ -65,10 +65,13 @@ impl CancelToken {
         Ok(cancel)
     }
 
-    /// Cancels the stream with `error` as its cause, unless it has one already.
-    pub fn cancel_with(&self, error: Error) {
-        lock(&self.cause).get_or_insert_with(|| Arc::new(self.outside_cause().unwrap_or(error)));
+    /// Cancels the stream with `error` as its cause, unless it has one already; returns the cause.
+    pub fn cancel_with(&self, error: Error) -> Arc<Error> {
+        let cause = lock(&self.cause)
+            .get_or_insert_with(|| Arc::new(self.outside_cause().unwrap_or(error)))
+            .clone();
         self.cancel();
+        cause
     }
 
     /// Returns the outside cause, if there is one: whatever fails then fails because of it.

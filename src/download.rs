@@ -6,38 +6,42 @@
 //!
 //! **Invariant:** holds the order of the steps, and no logic of its own.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::thread::{self, Scope};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use log::Level;
 
 use crate::app::App;
 use crate::cancel::CancelToken;
-use crate::disposition::attachment;
 use crate::error::Error;
 use crate::fetch::FIRST_REQUEST_SIZE;
 use crate::http_server::{BodyWriter, ClientConnection, Request, Response, ResponseHead};
+use crate::limits::StreamPermit;
 use crate::media::Media;
 use crate::options::OutputOptions;
 use crate::plan_cache::PlanKey;
-use crate::problem::Problem;
 use crate::resolve::{self, RequestContext};
 use crate::route::MediaSource;
 use crate::strategy::{FfmpegPlan, Strategy, plan};
 use crate::thumbnail::Thumbnail;
 
+mod context;
+mod feed;
 mod ffmpeg;
 mod index_reader;
 mod passthrough;
 mod planned_reader;
 mod probe;
+mod record;
 mod representation;
 mod sink;
 mod splice;
 
+use context::DownloadContext;
 use probe::ProbedTrack;
+use record::Record;
 use splice::{PlanOutcome, Readers};
 
 /// Sends the media of `source` to `client` as one file. On an error, sends a problem before the commit
@@ -47,127 +51,182 @@ pub fn serve(
     source: MediaSource,
     options: OutputOptions,
     request: &Request,
-    client: ClientConnection<'_>,
+    client: ClientConnection,
 ) {
-    let started = Instant::now();
-    let label = source.to_string();
+    let record = Record::new(app, &source, &client);
     // Threads, child process, pipes and permit are released before the client sees the end: a script
     // that sends its next request at once finds the slot free.
-    let outcome = match run(app, source, options, request, &client) {
-        Ok(Outcome::Head(head)) => Ok(Some(ShortResponse::Head(head))),
-        Ok(Outcome::Response(response)) => Ok(Some(ShortResponse::Response(response))),
-        Ok(Outcome::Body(body)) => body.finish().map(|()| None).map_err(Arc::new),
-        Err(cause) => Err(cause),
-    };
-    let problem = outcome.as_ref().err().map(|cause| Problem::from(&**cause));
-    app.metrics.stream_ended(problem.as_ref().map_or("complete", |problem| problem.code.as_str()));
-    // Errors that the operator can fix must stand out from those of clients and upstreams.
-    let level = match outcome.as_ref().err().map(|cause| &**cause) {
-        Some(cause) if cause.is_server_fault() => Level::Error,
-        None | Some(Error::ClientLeft) => Level::Info,
-        Some(_) if client.is_committed() => Level::Warn,
-        Some(_) => Level::Info,
-    };
-    log::log!(
-        level,
-        "{} {label}: {}, {} bytes in {:.1?}",
-        client.address(),
-        outcome.as_ref().err().map_or_else(|| "complete".into(), ToString::to_string),
-        client.sent(),
-        started.elapsed(),
-    );
-    match (outcome, problem) {
-        (Ok(Some(ShortResponse::Head(head))), _) => client.respond_head(&head, request),
-        (Ok(Some(ShortResponse::Response(response))), _) => client.respond(response, Some(request)),
-        (Ok(None), _) => client.close(),
-        // After the commit point, dropping the connection resets it.
-        (Err(_), Some(problem)) if !client.is_committed() => {
+    match run(app, source, options, request, client) {
+        Ended::Unsent(client, response) => {
+            record.complete(0);
+            match response {
+                ShortResponse::Head(head) => client.respond_head(&head, request),
+                ShortResponse::Response(response) => client.respond(response, Some(request)),
+            }
+        }
+        Ended::Failed(client, cause) => {
+            let problem = record.failed(&cause, Level::Info, 0);
             client.respond(Response::problem(&problem, request.wants_html), Some(request));
         }
-        (Err(_), _) => drop(client),
+        Ended::Sent(body) => {
+            let sent = body.sent();
+            match body.finish() {
+                Ok(finished) => {
+                    record.complete(sent);
+                    finished.close();
+                }
+                Err(error) => drop(record.failed(&error, Level::Warn, sent)),
+            }
+        }
+        Ended::Aborted(body, cause) => {
+            record.failed(&cause, Level::Warn, body.sent());
+            // Resets the connection.
+            drop(body);
+        }
     }
+}
+
+/// How a download ended.
+enum Ended {
+    /// The response is a short one. Nothing was sent.
+    Unsent(ClientConnection, ShortResponse),
+    /// It failed before the commit point. Nothing was sent.
+    Failed(ClientConnection, Arc<Error>),
+    /// The complete body was sent, but for its end.
+    Sent(BodyWriter),
+    /// It failed after the commit point.
+    Aborted(BodyWriter, Arc<Error>),
 }
 
 /// A response without a media body.
 enum ShortResponse {
+    /// This head (HEAD, or 304).
     Head(ResponseHead),
+    /// A problem (412 or 416).
     Response(Response),
-}
-
-/// How a download ended.
-enum Outcome<'c, 'server> {
-    /// The response is this head (HEAD, or 304).
-    Head(ResponseHead),
-    /// The response is a problem (412 or 416).
-    Response(Response),
-    /// The complete body was sent, but for its end.
-    Body(BodyWriter<'c, 'server>),
 }
 
 /// Runs a download with its permit held, and its threads in a scope.
-fn run<'c, 'server>(
+fn run(
     app: &App,
     source: MediaSource,
     options: OutputOptions,
     request: &Request,
-    client: &'c ClientConnection<'server>,
-) -> Result<Outcome<'c, 'server>, Arc<Error>> {
+    client: ClientConnection,
+) -> Ended {
     let options = OutputOptions { engine: options.engine.or(app.config.muxer.engine), ..options };
     let started = Instant::now();
-    with_client_cancellation(client, |cancel| {
-        let timeout = app.config.limits.slot_timeout.0;
-        let _permit = app.stream_limiter.try_acquire(client.address(), cancel, timeout)?;
-        app.metrics.stream_started();
-        let media = match source {
-            MediaSource::Urls(media) => media,
-            MediaSource::Page { link, choice } => {
-                let client = client.address();
-                let page_media = app.resolver.resolve(&link, &RequestContext { client, cancel })?;
-                let mut media = resolve::media(&app.resolver, &page_media, &choice, client)?;
-                if choice.cover {
-                    let thumbnail = Thumbnail::fetch(&page_media, &app.upstream, cancel)?;
-                    media.metadata.cover = Some(thumbnail.cover()?);
-                }
-                media
-            }
+    let cancel = match client.cancel_token() {
+        Ok(cancel) => Arc::new(cancel),
+        Err(error) => {
+            let error = Error::system("watch the connection of a client", &error);
+            return Ended::Failed(client, Arc::new(error));
+        }
+    };
+    let (cancel, address) = (&cancel, client.address());
+    let (_permit, media) = match acquire(app, source, address, cancel) {
+        Ok(acquired) => acquired,
+        Err(error) => return Ended::Failed(client, cancel.cancel_with(error)),
+    };
+    let (media, resolved) = (&media, Instant::now());
+    thread::scope(|scope| {
+        // Ends the threads of the scope however it is left, by a panic included.
+        let _cancel = CancelOnDrop(cancel);
+        let context = DownloadContext {
+            scope,
+            app,
+            media,
+            options,
+            request,
+            client: address,
+            cancel,
+            started,
+            resolved,
         };
-        let resolved = Instant::now();
-        let media = &media;
-        let context =
-            DownloadContext { app, media, options, request, client, cancel, started, resolved };
-        thread::scope(|scope| {
-            // Ends the threads of the scope however it is left, by a panic included.
-            let _cancel = CancelOnDrop(cancel);
-            run_engine(scope, &context).inspect_err(|error| cancel.cancel_with(error.clone()))
-        })
+        match prepare(&context) {
+            Ok(Prepared::Short(response)) => Ended::Unsent(client, response),
+            Ok(Prepared::Media(response)) => send(&context, client, response),
+            Err(error) => Ended::Failed(client, cancel.cancel_with(error)),
+        }
     })
 }
 
-/// Runs `work` with a token that is cancelled when the client leaves. An error cancels it, too; the
-/// first cause is returned.
-pub(crate) fn with_client_cancellation<T>(
-    client: &ClientConnection<'_>,
-    work: impl FnOnce(&Arc<CancelToken>) -> Result<T, Error>,
-) -> Result<T, Arc<Error>> {
-    let cancel =
-        client.cancel_token().map_err(|e| Error::system("watch the connection of a client", &e))?;
-    let cancel = Arc::new(cancel);
-    work(&cancel).map_err(|error| {
-        cancel.cancel_with(error.clone());
-        cancel.cause().unwrap_or_else(|| Arc::new(error))
-    })
+/// Acquires a permit for a download, and finds out the locations of its tracks.
+fn acquire<'a>(
+    app: &'a App,
+    source: MediaSource,
+    client: IpAddr,
+    cancel: &Arc<CancelToken>,
+) -> Result<(StreamPermit<'a>, Media), Error> {
+    let timeout = app.config.limits.slot_timeout.0;
+    let permit = app.stream_limiter.try_acquire(client, cancel, timeout)?;
+    app.metrics.stream_started();
+    let media = match source {
+        MediaSource::Urls(media) => media,
+        MediaSource::Page { link, choice } => {
+            let page_media = app.resolver.resolve(&link, &RequestContext { client, cancel })?;
+            let mut media = resolve::media(&app.resolver, &page_media, &choice, client)?;
+            if choice.cover {
+                let thumbnail = Thumbnail::fetch(&page_media, &app.upstream, cancel)?;
+                media.metadata.cover = Some(thumbnail.cover()?);
+            }
+            media
+        }
+    };
+    Ok((permit, media))
 }
 
-/// Serves from the plan cache, or probes the tracks, chooses the strategy, and runs its engine.
-fn run_engine<'scope, 'env, 'c, 'server>(
-    scope: &'scope Scope<'scope, 'env>,
-    context: &'scope DownloadContext<'c, 'server, '_>,
-) -> Result<Outcome<'c, 'server>, Error> {
+/// A response that can be sent. Until here, every error is a problem.
+enum Prepared<'s> {
+    Short(ShortResponse),
+    Media(MediaResponse<'s>),
+}
+
+/// A media response whose first bytes are available.
+struct MediaResponse<'s> {
+    head: ResponseHead,
+    /// The engine as Server-Timing names it.
+    engine: String,
+    /// When the strategy was chosen.
+    planned: Instant,
+    body: Box<dyn MediaBody + 's>,
+}
+
+/// The body of a response, by one of the engines.
+trait MediaBody {
+    /// Writes the body. Its end is left to the caller, who marks it when the engine has released all that
+    /// it holds.
+    fn write(self: Box<Self>, body: &mut BodyWriter) -> Result<(), Error>;
+}
+
+/// Passes the commit point, and sends the body.
+fn send(
+    context: &DownloadContext<'_, '_>,
+    client: ClientConnection,
+    response: MediaResponse<'_>,
+) -> Ended {
+    let DownloadContext { app, request, cancel, started, .. } = *context;
+    let MediaResponse { head, engine, planned, body: media } = response;
+    app.metrics.first_byte(started.elapsed());
+    let timing = context.server_timing(planned, Instant::now(), &engine);
+    let mut body = match client.commit(&head.with("Server-Timing", timing), request) {
+        Ok(body) => body,
+        Err((client, error)) => return Ended::Failed(client, cancel.cancel_with(error)),
+    };
+    match media.write(&mut body).and_then(|()| body.flush(context.cancelled())) {
+        Ok(()) => Ended::Sent(body),
+        Err(error) => Ended::Aborted(body, cancel.cancel_with(error)),
+    }
+}
+
+/// Prepares the response from the plan cache, or probes the tracks, chooses the strategy, and prepares its
+/// engine.
+fn prepare<'scope>(context: &DownloadContext<'scope, '_>) -> Result<Prepared<'scope>, Error> {
     let DownloadContext { app, media, options, request, .. } = context;
     let key = PlanKey::new(media, options);
     if let Some(cached) = app.plan_cache.get(&key) {
-        match splice::serve_plan(scope, context, &key, &cached, Readers::Unopened)? {
-            PlanOutcome::Served(outcome) => return Ok(outcome),
+        match splice::serve_plan(context, key, cached, Readers::Unopened)? {
+            PlanOutcome::Served(prepared) => return Ok(prepared),
             // A new plan may succeed, or reports the error itself.
             PlanOutcome::Stale(error) => {
                 log::debug!("discarding cached plan: {error}");
@@ -177,16 +236,16 @@ fn run_engine<'scope, 'env, 'c, 'server>(
     }
     let wants_all = request.is_full_get() && options.time_range.is_full();
     let first_size = if wants_all { FIRST_REQUEST_SIZE } else { probe::PROBE_SIZE };
-    let mut tracks = probe::probe_tracks(scope, context, first_size)?;
-    let key_frame = index_reader::find_key_frame(scope, context, &mut tracks)?;
+    let mut tracks = probe::probe_tracks(context, first_size)?;
+    let key_frame = index_reader::find_key_frame(context, &mut tracks)?;
     match choose_strategy(context, &mut tracks, key_frame)? {
         Strategy::Passthrough(output_type) => {
-            passthrough::serve(scope, context, tracks.swap_remove(0), output_type)
+            passthrough::prepare(context, tracks.swap_remove(0), output_type)
         }
         Strategy::Splice(plan) => {
             let (cached, readers) = splice::cache_plan(context, key, plan, tracks);
-            match splice::serve_plan(scope, context, &key, &cached, readers)? {
-                PlanOutcome::Served(outcome) => Ok(outcome),
+            match splice::serve_plan(context, key, cached, readers)? {
+                PlanOutcome::Served(prepared) => Ok(prepared),
                 PlanOutcome::Stale(error) => Err(error),
             }
         }
@@ -195,70 +254,20 @@ fn run_engine<'scope, 'env, 'c, 'server>(
             log::debug!("muxing by ffmpeg{reason}: {:?}", media.tracks);
             tracks.iter_mut().zip(feeds).for_each(|(track, feed)| track.feed = feed);
             tracks.retain(|track| job.inputs.iter().any(|used| used.kind == track.input.kind));
-            ffmpeg::serve(scope, context, tracks, &job, &format!("ffmpeg{reason}"))
+            ffmpeg::prepare(context, tracks, &job, format!("ffmpeg{reason}"))
         }
     }
 }
 
 /// Chooses the strategy for these tracks. Their indexes, which may be long, are dropped.
 fn choose_strategy(
-    context: &DownloadContext<'_, '_, '_>,
+    context: &DownloadContext<'_, '_>,
     tracks: &mut [ProbedTrack<'_, '_>],
     key_frame: Option<Duration>,
 ) -> Result<Strategy, Error> {
     let inputs = tracks.iter().map(|track| track.input).collect();
     let indexes: Vec<_> = tracks.iter_mut().map(|track| track.index.take()).collect();
     plan(inputs, &indexes, key_frame, &context.options, &context.media.metadata)
-}
-
-/// The context of one download.
-struct DownloadContext<'c, 'server, 's> {
-    app: &'s App,
-    media: &'s Media,
-    options: OutputOptions,
-    request: &'s Request,
-    client: &'c ClientConnection<'server>,
-    cancel: &'s Arc<CancelToken>,
-    started: Instant,
-    /// When the URLs of the tracks were known.
-    resolved: Instant,
-}
-
-impl<'c, 'server> DownloadContext<'c, 'server, '_> {
-    /// Returns a head with the fields that all media responses have.
-    fn head(&self, media_type: &'static str, extension: &'static str) -> ResponseHead {
-        ResponseHead::default()
-            .with("Content-Type", media_type)
-            .with("Content-Disposition", attachment(self.media.name.as_deref(), extension))
-            .with("Cache-Control", "no-store")
-            .with("X-Content-Type-Options", "nosniff")
-            // nginx would buffer the whole file on its disk for a slow client.
-            .with("X-Accel-Buffering", "no")
-    }
-
-    /// Returns the value of Server-Timing: when the media were resolved, when the strategy was chosen,
-    /// when the first byte of the body was available, and the engine.
-    fn server_timing(&self, planned: Instant, first_byte: Instant, engine: &str) -> String {
-        let millis = |at: Instant| (at - self.started).as_secs_f64() * 1000.0;
-        let [resolved, planned, first] = [self.resolved, planned, first_byte].map(millis);
-        format!(
-            "resolve;dur={resolved:.1}, plan;dur={planned:.1}, first;dur={first:.1}, \
-             engine;desc=\"{engine}\""
-        )
-    }
-
-    fn commit(&self, head: &ResponseHead) -> Result<BodyWriter<'c, 'server>, Error> {
-        BodyWriter::commit(self.client, self.request, head)
-    }
-
-    fn problem_response(&self, problem: &Problem) -> Response {
-        Response::problem(problem, self.request.wants_html)
-    }
-
-    /// Returns the descriptor that becomes readable when the download is cancelled.
-    fn cancelled(&self) -> BorrowedFd<'_> {
-        self.cancel.as_fd()
-    }
 }
 
 struct CancelOnDrop<'a>(&'a CancelToken);

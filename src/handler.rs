@@ -22,7 +22,7 @@ pub struct AppHandler<'a> {
 }
 
 impl Handler for AppHandler<'_> {
-    fn handle(&self, request: &Request, client: ClientConnection<'_>) {
+    fn handle(&self, request: &Request, client: ClientConnection) {
         let response = match route(&request.target) {
             Ok(Route::Download { source, options }) => {
                 return download::serve(self.app, source, options, request, client);

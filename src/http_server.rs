@@ -7,7 +7,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, Scope};
 use std::time::Duration;
 
@@ -18,15 +19,18 @@ use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::sys::{self, EventFd};
 
-pub mod body;
-pub mod client;
+mod body;
+mod client;
+mod connection;
+mod head;
 mod preconditions;
 pub mod request;
 pub mod response;
 
-pub use body::{BodyWriter, ResponseHead};
+pub use body::{BodyWriter, Finished};
 pub use client::ClientConnection;
-use client::TrafficCounters;
+use connection::{Connection, Shared};
+pub use head::ResponseHead;
 pub use preconditions::{Selection, select};
 pub use request::Request;
 pub use response::Response;
@@ -48,11 +52,9 @@ pub struct HttpServer<'a> {
     limits: &'a LimitsConfig,
     /// Signalled when no more connections are accepted.
     closing: EventFd,
-    /// Signalled when active connections are aborted.
-    abort: EventFd,
     connections: AtomicUsize,
     rejections: AtomicUsize,
-    traffic: TrafficCounters,
+    shared: Arc<Shared>,
 }
 
 /// A listening socket.
@@ -78,19 +80,19 @@ impl Listener {
 /// Responds to requests, each on the thread of its connection.
 pub trait Handler: Sync {
     /// Responds to `request` on `client`.
-    fn handle(&self, request: &Request, client: ClientConnection<'_>);
+    fn handle(&self, request: &Request, client: ClientConnection);
 }
 
 impl<'a> HttpServer<'a> {
     /// Creates a server without listeners.
     pub fn new(limits: &'a LimitsConfig) -> io::Result<HttpServer<'a>> {
+        let (sent, zero_copy) = (AtomicU64::new(0), AtomicU64::new(0));
         Ok(HttpServer {
             limits,
             closing: EventFd::new()?,
-            abort: EventFd::new()?,
             connections: AtomicUsize::new(0),
             rejections: AtomicUsize::new(0),
-            traffic: TrafficCounters::default(),
+            shared: Arc::new(Shared { abort: EventFd::new()?, sent, zero_copy }),
         })
     }
 
@@ -102,7 +104,7 @@ impl<'a> HttpServer<'a> {
     /// Aborts all active connections by a reset, which clients see as an error.
     pub fn abort(&self) {
         self.closing.signal();
-        self.abort.signal();
+        self.shared.abort.signal();
     }
 
     /// Returns the number of open connections.
@@ -112,12 +114,12 @@ impl<'a> HttpServer<'a> {
 
     /// Returns the number of bytes sent to clients.
     pub fn bytes_sent(&self) -> u64 {
-        self.traffic.bytes.load(Ordering::Relaxed)
+        self.shared.sent.load(Ordering::Relaxed)
     }
 
     /// Returns the number of those bytes that were sent by splice(2), without a copy.
     pub fn zero_copy_bytes(&self) -> u64 {
-        self.traffic.zero_copy.load(Ordering::Relaxed)
+        self.shared.zero_copy.load(Ordering::Relaxed)
     }
 
     /// Accepts connections from `listener` until [`close`](HttpServer::close), and handles each on a
@@ -166,9 +168,8 @@ impl<'a> HttpServer<'a> {
         socket.set_nodelay(true)?;
         sys::set_notsent_lowat(&socket, NOTSENT_LOWAT)?;
         let stall_limit = self.limits.client_stall_timeout.0;
-        let client =
-            ClientConnection::new(socket, peer, stall_limit, self.abort.as_fd(), &self.traffic);
-        self.spawn_connection(scope, client, handler, alive.clone())
+        let connection = Connection { socket, peer, stall_limit, shared: self.shared.clone() };
+        self.spawn_connection(scope, ClientConnection::new(connection), handler, alive.clone())
     }
 
     /// Waits for [`ACCEPT_RETRY_DELAY`], or until the server closes.
@@ -181,7 +182,7 @@ impl<'a> HttpServer<'a> {
     fn spawn_connection<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
-        client: ClientConnection<'scope>,
+        client: ClientConnection,
         handler: &'scope impl Handler,
         alive: Sender<()>,
     ) -> io::Result<()> {
@@ -214,7 +215,7 @@ impl<'a> HttpServer<'a> {
             .map_err(|error| io::Error::other(format!("cannot start a thread: {error}")))
     }
 
-    fn handle_connection(&self, client: ClientConnection<'_>, handler: &impl Handler) {
+    fn handle_connection(&self, client: ClientConnection, handler: &impl Handler) {
         let limits = &self.limits;
         let (max_len, timeout) = (limits.head_bytes.0 as usize, limits.head_timeout.0);
         match request::read(client.socket(), max_len, timeout, self.closing.as_fd()) {
@@ -229,7 +230,7 @@ impl<'a> HttpServer<'a> {
 
     /// Responds with 503. The request is read first: closing a socket with unread bytes resets the
     /// connection, and the client would not see the response.
-    fn reject_overloaded(&self, client: ClientConnection<'_>) {
+    fn reject_overloaded(&self, client: ClientConnection) {
         let (max_len, closing) = (self.limits.head_bytes.0 as usize, self.closing.as_fd());
         let timeout = REJECTION_TIMEOUT.min(self.limits.head_timeout.0);
         if let Ok(request) = request::read(client.socket(), max_len, timeout, closing) {

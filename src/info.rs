@@ -8,7 +8,6 @@ use url::Url;
 
 use crate::app::App;
 use crate::cancel::CancelToken;
-use crate::download;
 use crate::error::Error;
 use crate::http_server::{ClientConnection, Response};
 use crate::media::format_list::{FormatList, FormatOption, list_formats};
@@ -26,7 +25,7 @@ pub const NOT_UNRESERVED: &AsciiSet =
 const CACHE_CONTROL: &str = "private, max-age=3600";
 
 /// Lists the formats of the media behind `link`.
-pub fn info(app: &App, link: &Url, client: &ClientConnection<'_>) -> Result<Response, Problem> {
+pub fn info(app: &App, link: &Url, client: &ClientConnection) -> Result<Response, Problem> {
     let media = with_client_cancellation(app, link, client, |context, _| {
         app.resolver.resolve(link, context)
     })?;
@@ -34,11 +33,7 @@ pub fn info(app: &App, link: &Url, client: &ClientConnection<'_>) -> Result<Resp
 }
 
 /// Returns the thumbnail of the media behind `link`.
-pub fn thumbnail(
-    app: &App,
-    link: &Url,
-    client: &ClientConnection<'_>,
-) -> Result<Response, Problem> {
+pub fn thumbnail(app: &App, link: &Url, client: &ClientConnection) -> Result<Response, Problem> {
     let thumbnail = with_client_cancellation(app, link, client, |context, cancel| {
         let media = app.resolver.resolve(link, context)?;
         Thumbnail::fetch(&media, &app.upstream, cancel)
@@ -50,7 +45,7 @@ pub fn thumbnail(
 fn with_client_cancellation<T>(
     app: &App,
     link: &Url,
-    client: &ClientConnection<'_>,
+    client: &ClientConnection,
     work: impl FnOnce(&RequestContext<'_>, &Arc<CancelToken>) -> Result<T, Error>,
 ) -> Result<T, Problem> {
     let problem = |error: &Error| {
@@ -58,12 +53,16 @@ fn with_client_cancellation<T>(
         log::info!("{} a page of {host}: {error}", client.address());
         Problem::from(error)
     };
-    download::with_client_cancellation(client, |cancel| {
-        let timeout = app.config.limits.slot_timeout.0;
-        let _permit = app.stream_limiter.try_acquire(client.address(), cancel, timeout)?;
-        work(&RequestContext { client: client.address(), cancel }, cancel)
-    })
-    .map_err(|error| problem(&error))
+    let cancel = client
+        .cancel_token()
+        .map_err(|e| problem(&Error::system("watch the connection of a client", &e)))?;
+    let cancel = &Arc::new(cancel);
+    let timeout = app.config.limits.slot_timeout.0;
+    let permit = app.stream_limiter.try_acquire(client.address(), cancel, timeout);
+    permit
+        .and_then(|_permit| work(&RequestContext { client: client.address(), cancel }, cancel))
+        // If the client has left, that is the cause.
+        .map_err(|error| problem(&cancel.cancel_with(error)))
 }
 
 fn media_json(media: &PageMedia) -> Value {

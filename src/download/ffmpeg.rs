@@ -2,37 +2,37 @@
 //! thread relays the output.
 
 use std::sync::Arc;
-use std::thread::Scope;
 use std::time::Instant;
 
-use super::probe::{self, ProbedTrack};
-use super::{DownloadContext, Outcome};
+use super::feed::{self, FeedPool};
+use super::probe::ProbedTrack;
+use super::{DownloadContext, MediaBody, MediaResponse, Prepared, ShortResponse};
 use crate::container::OutputType;
 use crate::error::{Error, LimitExceeded};
 use crate::ffmpeg::{FeedProgress, FfmpegJob, FfmpegProcess};
-use crate::http_server::{BodyWriter, ResponseHead};
+use crate::http_server::BodyWriter;
+use crate::limits::StreamPermit;
 use crate::runtime_dir::FifoSet;
 
-/// Muxes the tracks by ffmpeg and sends the output.
-pub(super) fn serve<'scope, 'c, 'server>(
-    scope: &'scope Scope<'scope, '_>,
-    context: &'scope DownloadContext<'c, 'server, '_>,
-    tracks: Vec<ProbedTrack<'scope, '_>>,
+/// Starts to mux the tracks by ffmpeg, up to the header of the output.
+pub(super) fn prepare<'scope, 'env>(
+    context: &DownloadContext<'scope, 'env>,
+    tracks: Vec<ProbedTrack<'scope, 'env>>,
     job: &FfmpegJob,
-    engine: &str,
-) -> Result<Outcome<'c, 'server>, Error> {
+    engine: String,
+) -> Result<Prepared<'scope>, Error> {
     let DownloadContext { app, cancel, .. } = *context;
     let planned = Instant::now();
+    let OutputType { media_type, extension } = job.output_type();
+    let head = context.head(media_type, extension).with("Accept-Ranges", "none");
     if context.request.head_only {
-        return Ok(Outcome::Head(head(context, job, planned, planned, engine)));
+        let timing = context.server_timing(planned, planned, &engine);
+        return Ok(Prepared::Short(ShortResponse::Head(head.with("Server-Timing", timing))));
     }
 
-    // Released when ffmpeg has ended.
     let timeout = app.config.limits.slot_timeout.0;
-    let _permit = app
-        .ffmpeg_limiter
-        .try_acquire(context.client.address(), cancel, timeout)
-        .map_err(|error| {
+    let permit =
+        app.ffmpeg_limiter.try_acquire(context.client, cancel, timeout).map_err(|error| {
             let is_full = matches!(error, Error::LimitExceeded(_));
             if is_full { LimitExceeded::Ffmpeg.into() } else { error }
         })?;
@@ -44,69 +44,68 @@ pub(super) fn serve<'scope, 'c, 'server>(
     })?;
     // Cancel before the pipes are removed: a feeder that still waits for ffmpeg to open its pipe would
     // report that another process removed it.
-    serve_through(&fifos, scope, context, tracks, job, engine, planned)
-        .inspect_err(|error| cancel.cancel_with(error.clone()))
+    let muxing = Muxing::start(context, tracks, job, &fifos)
+        .inspect_err(|error| drop(cancel.cancel_with(error.clone())))?;
+    let body = MuxedBody { muxing, _fifos: fifos, _permit: permit };
+    Ok(Prepared::Media(MediaResponse { head, engine, planned, body: Box::new(body) }))
 }
 
-/// Muxes the tracks through these pipes.
-fn serve_through<'scope, 'c, 'server>(
-    fifos: &FifoSet,
-    scope: &'scope Scope<'scope, '_>,
-    context: &'scope DownloadContext<'c, 'server, '_>,
-    tracks: Vec<ProbedTrack<'scope, '_>>,
-    job: &FfmpegJob,
-    engine: &str,
-    planned: Instant,
-) -> Result<Outcome<'c, 'server>, Error> {
-    let DownloadContext { app, cancel, started, .. } = *context;
-    let mut process = FfmpegProcess::start(&app.config.muxer, app.ffmpeg, job, fifos, cancel)?;
-    let progress = Arc::new(FeedProgress::default());
-    let pipe_len = probe::pipe_len(app.config.upstream.read_ahead.0);
-    let feeders = probe::feed(scope, tracks, fifos, pipe_len, &progress, cancel)?;
-    let header = process.read_header(job, &progress).map_err(|error| fifos.explain(error))?;
-    app.metrics.first_byte(started.elapsed());
-
-    let mut body = context.commit(&head(context, job, planned, Instant::now(), engine))?;
-    relay(context, &header, &mut process, &mut body, &progress)?;
-    // The end of the output proves nothing by itself: ffmpeg must have exited with success, and every
-    // feeder must have delivered its complete track.
-    process.finish()?;
-    // With an end time, ffmpeg does not read the rest of its inputs.
-    if job.time_range.end.is_none() {
-        feeders.all_complete()?;
-    }
-    Ok(Outcome::Body(body))
+/// The output of ffmpeg. What it needs is released in this order.
+struct MuxedBody<'scope, 'env> {
+    muxing: Muxing<'scope, 'env>,
+    _fifos: FifoSet,
+    _permit: StreamPermit<'scope>,
 }
 
-/// Relays the output of ffmpeg to the client until it ends.
-fn relay(
-    context: &DownloadContext<'_, '_, '_>,
-    header: &[u8],
-    process: &mut FfmpegProcess<'_>,
-    body: &mut BodyWriter<'_, '_>,
-    progress: &FeedProgress,
-) -> Result<(), Error> {
-    body.write(header, context.cancelled())?;
-    body.flush(context.cancelled())?;
-    loop {
-        match process.read(body.spare_buffer(), progress)? {
-            0 => return Ok(()),
-            count => body.commit_buffer(count, context.cancelled())?,
-        }
+impl MediaBody for MuxedBody<'_, '_> {
+    fn write(self: Box<Self>, body: &mut BodyWriter) -> Result<(), Error> {
+        let MuxedBody { muxing, _fifos, _permit } = *self;
+        let cancel = muxing.context.cancel;
+        // As above: before the pipes are removed.
+        muxing.relay(body).inspect_err(|error| drop(cancel.cancel_with(error.clone())))
     }
 }
 
-/// Returns the head of the response.
-fn head(
-    context: &DownloadContext<'_, '_, '_>,
-    job: &FfmpegJob,
-    planned: Instant,
-    first_byte: Instant,
-    engine: &str,
-) -> ResponseHead {
-    let OutputType { media_type, extension } = job.output_type();
-    context
-        .head(media_type, extension)
-        .with("Accept-Ranges", "none")
-        .with("Server-Timing", context.server_timing(planned, first_byte, engine))
+/// A running ffmpeg with the feeders of its inputs.
+struct Muxing<'scope, 'env> {
+    context: DownloadContext<'scope, 'env>,
+    process: FfmpegProcess<'scope>,
+    feeders: FeedPool,
+    progress: Arc<FeedProgress>,
+    /// The first bytes of the output.
+    header: Vec<u8>,
+    /// Whether ffmpeg must read its inputs to their ends.
+    reads_all: bool,
+}
+
+impl<'scope, 'env> Muxing<'scope, 'env> {
+    /// Starts ffmpeg and its feeders, and reads the first bytes of the output.
+    fn start(
+        context: &DownloadContext<'scope, 'env>,
+        tracks: Vec<ProbedTrack<'scope, 'env>>,
+        job: &FfmpegJob,
+        fifos: &FifoSet,
+    ) -> Result<Muxing<'scope, 'env>, Error> {
+        let DownloadContext { app, cancel, .. } = *context;
+        let mut process = FfmpegProcess::start(&app.config.muxer, app.ffmpeg, job, fifos, cancel)?;
+        let progress = Arc::new(FeedProgress::default());
+        let feeders = feed::feed(context, tracks, fifos, &progress)?;
+        let header = process.read_header(job, &progress).map_err(|error| fifos.explain(error))?;
+        // With an end time, ffmpeg does not read the rest of its inputs.
+        let reads_all = job.time_range.end.is_none();
+        Ok(Muxing { context: *context, process, feeders, progress, header, reads_all })
+    }
+
+    /// Relays the output of ffmpeg to the client until it ends.
+    fn relay(self, body: &mut BodyWriter) -> Result<(), Error> {
+        let Muxing { context, mut process, feeders, progress, header, reads_all } = self;
+        let cancelled = context.cancelled();
+        body.write(&header, cancelled)?;
+        drop(header);
+        while body.write_from(cancelled, |buffer| process.read(buffer, &progress))? > 0 {}
+        // The end of the output proves nothing by itself: ffmpeg must have exited with success, and every
+        // feeder must have delivered its complete track.
+        process.finish()?;
+        if reads_all { feeders.all_complete() } else { Ok(()) }
+    }
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, Scope};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::DownloadContext;
@@ -31,8 +31,7 @@ const INDEX_COPIES: u64 = 4;
 
 /// Reads the index of a track whose upstream has responded, or returns why splice does not support it.
 pub(super) fn read_index<'scope, 'env>(
-    scope: &'scope Scope<'scope, 'env>,
-    context: &'scope DownloadContext<'_, '_, '_>,
+    context: &DownloadContext<'scope, 'env>,
     track: &Track,
     source: &mut TrackReader<'scope, 'env>,
     input: ProbedInput,
@@ -42,7 +41,7 @@ pub(super) fn read_index<'scope, 'env>(
         return Ok(Err(Unsupported("its upstream does not support byte ranges")));
     };
     let deadline = Instant::now() + context.app.config.muxer.plan_timeout.0;
-    let mut reader = IndexReader { scope, context, source, len, deadline, memory };
+    let mut reader = IndexReader { context: *context, source, len, deadline, memory };
     let DownloadContext { media, options, .. } = context;
     let gathered = if strategy::wants_single_index(input, media.tracks.len(), options) {
         Some(splice::read_gathered_index(&mut reader))
@@ -67,8 +66,7 @@ pub(super) fn read_index<'scope, 'env>(
 /// Verifies by its top-level boxes that an MP4 is not truncated. For ranges that begin after the first
 /// byte, where completeness cannot be followed while the file is sent.
 pub(super) fn check_boxes<'scope, 'env>(
-    scope: &'scope Scope<'scope, 'env>,
-    context: &'scope DownloadContext<'_, '_, '_>,
+    context: &DownloadContext<'scope, 'env>,
     probed: &mut ProbedTrack<'scope, 'env>,
 ) -> Result<(), Error> {
     let (ProbedTrack { source, input, memory, .. }, [track]) = (probed, &context.media.tracks[..])
@@ -79,7 +77,7 @@ pub(super) fn check_boxes<'scope, 'env>(
         return Ok(());
     };
     let deadline = Instant::now() + context.app.config.muxer.plan_timeout.0;
-    let mut reader = IndexReader { scope, context, source, len, deadline, memory };
+    let mut reader = IndexReader { context: *context, source, len, deadline, memory };
     match splice::check_boxes(&mut reader) {
         Ok(()) | Err(SurveyError::Refused(_)) => Ok(()),
         Err(SurveyError::Incomplete(how)) => Err(incomplete(track.kind, how)),
@@ -90,8 +88,7 @@ pub(super) fn check_boxes<'scope, 'env>(
 /// Searches for the key frame before the start of the time range, in a video without an index of key
 /// frames.
 pub(super) fn find_key_frame<'scope, 'env>(
-    scope: &'scope Scope<'scope, 'env>,
-    context: &'scope DownloadContext<'_, '_, '_>,
+    context: &DownloadContext<'scope, 'env>,
     tracks: &mut [ProbedTrack<'scope, 'env>],
 ) -> Result<Option<Duration>, Error> {
     let inputs: Vec<ProbedInput> = tracks.iter().map(|track| track.input).collect();
@@ -102,7 +99,7 @@ pub(super) fn find_key_frame<'scope, 'env>(
         let Some(start) = start else { continue };
         let Some(len) = source.file().len.filter(|_| source.file().ranged) else { continue };
         let deadline = Instant::now() + context.app.config.muxer.plan_timeout.0;
-        let mut reader = IndexReader { scope, context, source, len, deadline, memory };
+        let mut reader = IndexReader { context: *context, source, len, deadline, memory };
         return match splice::key_frame(input.probe.format, &mut reader, start) {
             Ok(found) => Ok(found),
             Err(SurveyError::Refused(_)) => Ok(None),
@@ -115,8 +112,7 @@ pub(super) fn find_key_frame<'scope, 'env>(
 
 /// Reads [`PROBE_SIZE`] bytes at `at` of a file that is being probed; none if they cannot be read.
 pub(super) fn probe_at<'scope, 'env>(
-    scope: &'scope Scope<'scope, 'env>,
-    context: &'scope DownloadContext<'_, '_, '_>,
+    context: &DownloadContext<'scope, 'env>,
     source: &mut TrackReader<'scope, 'env>,
     at: u64,
     memory: &mut Reservation,
@@ -129,7 +125,7 @@ pub(super) fn probe_at<'scope, 'env>(
     if at >= end {
         return Ok(Vec::new());
     }
-    let mut reader = IndexReader { scope, context, source, len, deadline, memory };
+    let mut reader = IndexReader { context: *context, source, len, deadline, memory };
     match reader.read_at(at..end) {
         Ok(bytes) => Ok(bytes.into_owned()),
         Err(SurveyError::Refused(_) | SurveyError::Incomplete(_)) => Ok(Vec::new()),
@@ -138,9 +134,8 @@ pub(super) fn probe_at<'scope, 'env>(
 }
 
 /// Random access to a remote file, with a deadline and a memory reservation.
-struct IndexReader<'l, 'scope, 'env, 'a> {
-    scope: &'scope Scope<'scope, 'env>,
-    context: &'scope DownloadContext<'a, 'a, 'a>,
+struct IndexReader<'l, 'scope, 'env> {
+    context: DownloadContext<'scope, 'env>,
     source: &'l mut TrackReader<'scope, 'env>,
     len: u64,
     /// When all reads must be done.
@@ -148,7 +143,7 @@ struct IndexReader<'l, 'scope, 'env, 'a> {
     memory: &'l mut Reservation,
 }
 
-impl ReadAt for IndexReader<'_, '_, '_, '_> {
+impl ReadAt for IndexReader<'_, '_, '_> {
     fn len(&self) -> u64 {
         self.len
     }
@@ -208,7 +203,7 @@ impl ReadAt for IndexReader<'_, '_, '_, '_> {
     }
 }
 
-impl<'scope, 'env, 'a> IndexReader<'_, 'scope, 'env, 'a> {
+impl<'scope, 'env> IndexReader<'_, 'scope, 'env> {
     /// Reads a range from the buffered beginning of the file, which grows as needed.
     fn buffered(&mut self, range: Range<u64>) -> Result<&[u8], SurveyError> {
         // Both are at most MAX_BUFFERED.
@@ -237,11 +232,11 @@ impl<'scope, 'env, 'a> IndexReader<'_, 'scope, 'env, 'a> {
         Ok(bytes)
     }
 
-    fn remote_reads(&self) -> RemoteReads<'_, 'scope, 'env, 'a> {
-        let (scope, context, deadline) = (self.scope, self.context, self.deadline);
+    fn remote_reads(&self) -> RemoteReads<'scope, 'env> {
+        let (context, deadline) = (self.context, self.deadline);
         // The current location, which may have been refreshed.
-        let (track, file) = (self.source.as_track(), self.source.file());
-        RemoteReads { scope, context, track, file, deadline }
+        let (track, file) = (self.source.as_track(), self.source.file().clone());
+        RemoteReads { context, track, file, deadline }
     }
 
     fn check_deadline(&self) -> Result<(), Unsupported> {
@@ -298,22 +293,21 @@ impl ScanProgress {
 }
 
 /// Reads ranges of a file on any thread.
-struct RemoteReads<'l, 'scope, 'env, 'a> {
-    scope: &'scope Scope<'scope, 'env>,
-    context: &'scope DownloadContext<'a, 'a, 'a>,
+struct RemoteReads<'scope, 'env> {
+    context: DownloadContext<'scope, 'env>,
     track: Track,
-    file: &'l RemoteFile,
+    file: RemoteFile,
     deadline: Instant,
 }
 
-impl<'scope, 'env> RemoteReads<'_, 'scope, 'env, '_> {
+impl<'scope, 'env> RemoteReads<'scope, 'env> {
     /// Reads a range, with a source that is done with another one, or with a new source.
     fn read(
         &self,
         source: Option<TrackReader<'scope, 'env>>,
         range: Range<u64>,
     ) -> Result<(TrackReader<'scope, 'env>, Vec<u8>), SurveyError> {
-        let DownloadContext { app, cancel, .. } = *self.context;
+        let DownloadContext { scope, app, cancel, .. } = self.context;
         let (start, len) = (range.start, range.end - range.start);
         let mut source = match source {
             Some(mut source) => {
@@ -321,12 +315,12 @@ impl<'scope, 'env> RemoteReads<'_, 'scope, 'env, '_> {
                 source
             }
             None => TrackReader::open_range(
-                self.scope,
+                scope,
                 &app.upstream,
                 &self.track,
                 range,
                 len,
-                self.file,
+                &self.file,
                 cancel,
             )?,
         };

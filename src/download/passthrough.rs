@@ -1,31 +1,32 @@
 //! Passes a lone file through as it is, with the length, ranges and preconditions of a static file.
 
-use std::thread::Scope;
 use std::time::Instant;
+
+use url::Url;
 
 use super::index_reader;
 use super::probe::{ProbedTrack, incomplete};
 use super::representation::{self, Representation, select_representation};
 use super::sink::ClientSink;
-use super::{DownloadContext, Outcome};
+use super::{DownloadContext, MediaBody, MediaResponse, Prepared};
 use crate::container::OutputType;
 use crate::container::completeness::{Completeness, Incomplete};
 use crate::container::probe::{ProbeInfo, ProbedInput};
 use crate::error::Error;
+use crate::fetch::TrackReader;
 use crate::http_client::RemoteFile;
 use crate::http_server::BodyWriter;
-use crate::media::{RemoteLocation, Track};
+use crate::media::{RemoteLocation, Track, TrackKind};
 
 /// The smallest zero-copy transfer: below it, a copy is as fast.
 const MIN_SPLICE_SIZE: u64 = 32 << 10;
 
-/// Sends the requested range of the file.
-pub(super) fn serve<'scope, 'env, 'c, 'server>(
-    scope: &'scope Scope<'scope, 'env>,
-    context: &'scope DownloadContext<'c, 'server, '_>,
+/// Prepares the response with the requested range of the file.
+pub(super) fn prepare<'scope, 'env>(
+    context: &DownloadContext<'scope, 'env>,
     mut track: ProbedTrack<'scope, 'env>,
     output_type: OutputType,
-) -> Result<Outcome<'c, 'server>, Error> {
+) -> Result<Prepared<'scope>, Error> {
     let ProbedInput { kind, probe: ProbeInfo { format, .. } } = track.input;
     let file = track.source.file().clone();
     let [Track { location: RemoteLocation { url, .. }, .. }, ..] = &context.media.tracks[..] else {
@@ -39,23 +40,20 @@ pub(super) fn serve<'scope, 'env, 'c, 'server>(
     let head = context.head(output_type.media_type, output_type.extension);
     let (head, range) =
         match select_representation(context, head, etag.as_deref(), file.len, file.ranged) {
-            Representation::Done(outcome) => return Ok(outcome),
+            Representation::Short(response) => return Ok(Prepared::Short(response)),
             Representation::Send(head, range) => (head, range),
         };
     let start = range.as_ref().map_or(0, |range| range.start);
     if start > 0 {
-        index_reader::check_boxes(scope, context, &mut track)?;
+        index_reader::check_boxes(context, &mut track)?;
     }
     let mut source = track.source;
     if let Some(range) = range {
         source.restrict_to(range);
     }
     // Completeness can be followed from the beginning of a file only.
-    let mut completeness = (start == 0).then(|| Completeness::new(format, file.len));
-    let truncated = |reason: Incomplete| {
-        context.app.incomplete_files.insert(url, &file, reason.0);
-        incomplete(kind, reason)
-    };
+    let completeness = (start == 0).then(|| Completeness::new(format, file.len));
+    let mut check = Check { context: *context, kind, url, file, completeness };
 
     // The commit waits for the first bytes, since an error before them can still be a response.
     let mut first = source.take_peeked();
@@ -64,39 +62,90 @@ pub(super) fn serve<'scope, 'env, 'c, 'server>(
         let count = source.read(&mut first)?;
         first.truncate(count);
     }
-    if let Some(completeness) = &mut completeness {
-        completeness.see(&first).map_err(truncated)?;
-    }
-    context.app.metrics.first_byte(context.started.elapsed());
-    let timing = context.server_timing(planned, Instant::now(), "pass");
-    let mut body = context.commit(&head.with("Server-Timing", timing))?;
-    body.write(&first, context.cancelled())?;
-    body.flush(context.cancelled())?;
-    let mut sink = ClientSink::new(body);
-    loop {
-        let skippable = completeness.as_ref().map_or(u64::MAX, Completeness::skippable);
-        if skippable >= MIN_SPLICE_SIZE {
-            let count = sink.splice_from(&mut source, skippable, context.cancelled())? as u64;
-            if count > 0 {
-                if let Some(completeness) = &mut completeness {
-                    completeness.skip(count).map_err(truncated)?;
+    check.see(&first)?;
+    let body = Box::new(PassedBody { check, first, source });
+    Ok(Prepared::Media(MediaResponse { head, engine: "pass".into(), planned, body }))
+}
+
+/// A byte range of a remote file.
+struct PassedBody<'scope, 'env> {
+    check: Check<'scope, 'env>,
+    first: Vec<u8>,
+    /// The rest.
+    source: TrackReader<'scope, 'env>,
+}
+
+impl MediaBody for PassedBody<'_, '_> {
+    fn write(self: Box<Self>, body: &mut BodyWriter) -> Result<(), Error> {
+        let PassedBody { mut check, first, mut source } = *self;
+        let cancelled = check.context.cancelled();
+        body.write(&first, cancelled)?;
+        body.flush(cancelled)?;
+        drop(first);
+        let mut sink = ClientSink::new(body);
+        loop {
+            let skippable = check.skippable();
+            if skippable >= MIN_SPLICE_SIZE {
+                let count = sink.splice_from(&mut source, skippable, cancelled)? as u64;
+                if count > 0 {
+                    check.skip(count)?;
+                    continue;
                 }
-                continue;
+            }
+            let count = sink.body.write_from(cancelled, |buffer| {
+                let count = source.read(buffer)?;
+                // Before they are sent: with the last byte, the client considers the file complete.
+                check.see(&buffer[..count])?;
+                Ok(count)
+            })?;
+            if count == 0 {
+                return check.end();
             }
         }
-        let count = source.read(sink.body.spare_buffer())?;
-        let bytes = &sink.body.spare_buffer()[..count];
-        // Before they are sent: with the last byte, the client considers the file complete.
-        if let Some(completeness) = &mut completeness {
-            completeness.see(bytes).map_err(truncated)?;
-            if count == 0 && file.len.is_none() {
-                completeness.end().map_err(truncated)?;
-            }
+    }
+}
+
+/// Checks the bytes of a file on their way, and remembers that it is truncated.
+struct Check<'scope, 'env> {
+    context: DownloadContext<'scope, 'env>,
+    kind: TrackKind,
+    url: &'scope Url,
+    file: RemoteFile,
+    /// `None` for a range from the middle of the file.
+    completeness: Option<Completeness>,
+}
+
+impl Check<'_, '_> {
+    fn see(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.verify(|completeness| completeness.see(bytes))
+    }
+
+    /// Returns how many of the next bytes need not be seen.
+    fn skippable(&self) -> u64 {
+        self.completeness.as_ref().map_or(u64::MAX, Completeness::skippable)
+    }
+
+    fn skip(&mut self, count: u64) -> Result<(), Error> {
+        self.verify(|completeness| completeness.skip(count))
+    }
+
+    /// Checks that the file may end here. With a length, that was known before the last byte.
+    fn end(&mut self) -> Result<(), Error> {
+        if self.file.len.is_some() {
+            return Ok(());
         }
-        match count {
-            0 => return Ok(Outcome::Body(sink.body)),
-            count => sink.body.commit_buffer(count, context.cancelled())?,
-        }
+        self.verify(|completeness| completeness.end())
+    }
+
+    fn verify(
+        &mut self,
+        check: impl FnOnce(&mut Completeness) -> Result<(), Incomplete>,
+    ) -> Result<(), Error> {
+        let Some(completeness) = &mut self.completeness else { return Ok(()) };
+        check(completeness).map_err(|reason| {
+            self.context.app.incomplete_files.insert(self.url, &self.file, reason.0);
+            incomplete(self.kind, reason)
+        })
     }
 }
 

@@ -2,28 +2,28 @@
 
 use std::ops::Range;
 
-use super::{DownloadContext, Outcome};
+use super::{DownloadContext, ShortResponse};
 use crate::http_server::{ResponseHead, Selection, select};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 
 /// The selected response.
-pub(super) enum Representation<'c, 'server> {
+pub(super) enum Representation {
     /// A response without bytes of the file.
-    Done(Outcome<'c, 'server>),
+    Short(ShortResponse),
     /// This head, then this byte range of the file; `None` for the complete file.
     Send(ResponseHead, Option<Range<u64>>),
 }
 
 /// Selects the response for a file and completes its `head`. `etag` is the strong ETag, if there is one,
 /// `len` the length, if known; `ranged` says whether byte ranges can be sent.
-pub(super) fn select_representation<'c, 'server>(
-    context: &DownloadContext<'c, 'server, '_>,
+pub(super) fn select_representation(
+    context: &DownloadContext<'_, '_>,
     mut head: ResponseHead,
     etag: Option<&str>,
     len: Option<u64>,
     ranged: bool,
-) -> Representation<'c, 'server> {
+) -> Representation {
     let ranged_len = len.filter(|_| ranged);
     let selection = select(context.request, etag, ranged_len);
     head = head.with("Accept-Ranges", if ranged_len.is_some() { "bytes" } else { "none" });
@@ -31,17 +31,17 @@ pub(super) fn select_representation<'c, 'server>(
         head = head.with("ETag", etag);
     }
     match (selection, ranged_len) {
-        (Selection::NotModified, _) => Representation::Done(Outcome::Head(head.status(304))),
+        (Selection::NotModified, _) => Representation::Short(ShortResponse::Head(head.status(304))),
         (Selection::PreconditionFailed, _) => {
             let detail = "the file does not match If-Match; download it again";
             let problem = Problem::new(ProblemCode::PreconditionFailed, detail);
-            Representation::Done(Outcome::Response(context.problem_response(&problem)))
+            Representation::Short(ShortResponse::Response(context.problem_response(&problem)))
         }
         (Selection::Unsatisfiable, Some(len)) => {
             let detail = format!("the file has {len} bytes, and none of the requested range");
             let response =
                 context.problem_response(&Problem::new(ProblemCode::RangeNotSatisfiable, detail));
-            Representation::Done(Outcome::Response(
+            Representation::Short(ShortResponse::Response(
                 response.with("Content-Range", format!("bytes */{len}")),
             ))
         }
@@ -56,7 +56,7 @@ pub(super) fn select_representation<'c, 'server>(
                 None => head,
             };
             if context.request.head_only {
-                return Representation::Done(Outcome::Head(head));
+                return Representation::Short(ShortResponse::Head(head));
             }
             Representation::Send(head, None)
         }

@@ -4,21 +4,21 @@
 use std::cell::OnceCell;
 use std::os::fd::BorrowedFd;
 
+use super::planned_reader::TrackSource;
 use crate::error::Error;
-use crate::fetch::TrackReader;
 use crate::http_client::SPLICE_CHUNK;
 use crate::http_server::BodyWriter;
 use crate::sys::SplicePipe;
 
 /// A body, and a pipe for zero-copy transfers into it.
-pub(super) struct ClientSink<'c, 'server> {
-    pub(super) body: BodyWriter<'c, 'server>,
+pub(super) struct ClientSink<'b> {
+    pub(super) body: &'b mut BodyWriter,
     /// Created on first use; `None` if that failed. Empty between transfers.
     splice_pipe: OnceCell<Option<SplicePipe>>,
 }
 
-impl<'c, 'server> ClientSink<'c, 'server> {
-    pub(super) fn new(body: BodyWriter<'c, 'server>) -> ClientSink<'c, 'server> {
+impl<'b> ClientSink<'b> {
+    pub(super) fn new(body: &'b mut BodyWriter) -> ClientSink<'b> {
         ClientSink { body, splice_pipe: OnceCell::new() }
     }
 
@@ -26,18 +26,18 @@ impl<'c, 'server> ClientSink<'c, 'server> {
     /// possible now, and the caller must read them.
     pub(super) fn splice_from(
         &mut self,
-        source: &mut TrackReader<'_, '_>,
+        source: &mut dyn TrackSource,
         max: u64,
         cancelled: BorrowedFd<'_>,
     ) -> Result<usize, Error> {
-        if !self.body.is_unframed() || !source.can_splice() {
+        let Some(mut body) = self.body.unframed().filter(|_| source.can_splice()) else {
             return Ok(0);
-        }
+        };
         let Some(pipe) = self.splice_pipe.get_or_init(new_splice_pipe) else { return Ok(0) };
         // The upstream may have to be waited for.
-        self.body.flush(cancelled)?;
+        body.flush(cancelled)?;
         let count = source.splice_into(pipe, max)?;
-        self.body.splice_from(pipe, count, cancelled)?;
+        body.splice_from(pipe, count, cancelled)?;
         Ok(count)
     }
 }

@@ -6,19 +6,18 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::thread::Scope;
 use std::time::Instant;
 
 use super::planned_reader::{MAX_GAP, PlannedReader};
 use super::probe::{self, ProbedTrack};
 use super::representation::{self, Representation, select_representation};
 use super::sink::ClientSink;
-use super::{DownloadContext, Outcome};
+use super::{DownloadContext, MediaBody, MediaResponse, Prepared};
 use crate::container::{OutputType, type_of};
 use crate::error::{Error, UpstreamError};
 use crate::fetch::{FIRST_REQUEST_SIZE, TrackReader};
 use crate::http_client::RemoteFile;
-use crate::http_server::ResponseHead;
+use crate::http_server::BodyWriter;
 use crate::media::TrackKind;
 use crate::plan_cache::{CachedPlan, PlanKey};
 use crate::splice::{self, ChunkSource, Runs, TrackInput};
@@ -33,9 +32,9 @@ mod seek;
 pub(super) use seek::{PositionedSource, TrackRead};
 
 /// How serving a file by a plan ended.
-pub(super) enum PlanOutcome<'c, 'server> {
-    /// The response was chosen, and its body sent.
-    Served(Outcome<'c, 'server>),
+pub(super) enum PlanOutcome<'scope> {
+    /// The response is ready.
+    Served(Prepared<'scope>),
     /// An upstream does not serve what the plan needs of it. Nothing was sent.
     Stale(Error),
 }
@@ -50,7 +49,7 @@ pub(super) enum Readers<'scope, 'env> {
 
 /// Caches the plan that was made from these tracks; returns it with their readers.
 pub(super) fn cache_plan<'scope, 'env>(
-    context: &DownloadContext<'_, '_, '_>,
+    context: &DownloadContext<'_, '_>,
     key: PlanKey,
     plan: splice::Plan,
     mut tracks: Vec<ProbedTrack<'scope, 'env>>,
@@ -69,25 +68,24 @@ pub(super) fn cache_plan<'scope, 'env>(
     (cached, Readers::Open(tracks.into_iter().map(|track| track.source).collect()))
 }
 
-/// Serves a file by its plan.
-pub(super) fn serve_plan<'scope, 'env, 'c, 'server>(
-    scope: &'scope Scope<'scope, 'env>,
-    context: &'scope DownloadContext<'c, 'server, '_>,
-    key: &PlanKey,
-    cached: &Arc<CachedPlan>,
+/// Prepares the response with a file by its plan.
+pub(super) fn serve_plan<'scope, 'env>(
+    context: &DownloadContext<'scope, 'env>,
+    key: PlanKey,
+    cached: Arc<CachedPlan>,
     readers: Readers<'scope, 'env>,
-) -> Result<PlanOutcome<'c, 'server>, Error> {
+) -> Result<PlanOutcome<'scope>, Error> {
     let planned = Instant::now();
-    let representation = select_for_plan(context, cached);
+    let representation = select_for_plan(context, &cached);
     let range = match &representation {
         Representation::Send(_, range) => range.clone().unwrap_or(0..cached.plan.len()),
-        Representation::Done(_) => 0..0,
+        Representation::Short(_) => 0..0,
     };
     let reads = (0..cached.files.len()).map(|index| TrackRead::new(&cached.plan, index, &range));
     let reads: Vec<_> = reads.collect();
     let sources = match readers {
-        Readers::Open(readers) => position_readers(cached, readers, reads),
-        Readers::Unopened => open_readers(scope, context, cached, reads),
+        Readers::Open(readers) => position_readers(&cached, readers, reads),
+        Readers::Unopened => open_readers(context, &cached, reads),
     };
     let sources = match sources {
         Ok(sources) => sources,
@@ -100,20 +98,24 @@ pub(super) fn serve_plan<'scope, 'env, 'c, 'server>(
         }
         Err(error) => return Err(error),
     };
-    let outcome = match representation {
-        Representation::Done(outcome) => outcome,
-        Representation::Send(head, _) => send(context, cached, sources, head, range, planned)
-            .inspect_err(|error| remove_if_contradicted(context, key, error))?,
-    };
-    Ok(PlanOutcome::Served(outcome))
+    Ok(PlanOutcome::Served(match representation {
+        Representation::Short(response) => Prepared::Short(response),
+        // The plan holds the first bytes of the file.
+        Representation::Send(head, _) => Prepared::Media(MediaResponse {
+            head,
+            engine: "splice".into(),
+            planned,
+            body: Box::new(SplicedBody { context: *context, key, cached, sources, range }),
+        }),
+    }))
 }
 
 /// Positions open readers at the first bytes that the plan needs of their tracks, if any.
-fn position_readers<'scope, 'env>(
+fn position_readers<'scope>(
     cached: &CachedPlan,
-    readers: Vec<TrackReader<'scope, 'env>>,
+    readers: Vec<TrackReader<'scope, '_>>,
     reads: Vec<Option<TrackRead>>,
-) -> Result<Vec<Option<PositionedSource<'scope, 'env>>>, Error> {
+) -> Result<Vec<Option<PositionedSource<'scope>>>, Error> {
     let needed = readers.into_iter().zip(reads).map(|(mut source, read)| {
         let read = read?;
         source.restrict_to(read.first.clone());
@@ -129,19 +131,18 @@ fn position_readers<'scope, 'env>(
 
 /// Opens a reader for each track at the first bytes that a cached plan needs of it, and verifies that the
 /// files are the same. Returns those of the tracks that are needed.
-fn open_readers<'scope, 'env>(
-    scope: &'scope Scope<'scope, 'env>,
-    context: &'scope DownloadContext<'_, '_, '_>,
+fn open_readers<'scope>(
+    context: &DownloadContext<'scope, '_>,
     cached: &Arc<CachedPlan>,
     reads: Vec<Option<TrackRead>>,
-) -> Result<Vec<Option<PositionedSource<'scope, 'env>>>, Error> {
+) -> Result<Vec<Option<PositionedSource<'scope>>>, Error> {
     // All tracks are verified if none is needed, or if the client asks whether its copy is current.
     let none_needed = reads.iter().all(Option::is_none);
     let conditions = &context.request.preconditions;
     let all = none_needed || conditions.if_range.is_some() || conditions.if_match.is_some();
     let requests = reads.into_iter().zip(&context.media.tracks).enumerate();
     let requests = requests.filter(|(_, (read, _))| all || read.is_some());
-    let DownloadContext { app, cancel, .. } = *context;
+    let DownloadContext { scope, app, cancel, .. } = *context;
     let sources = requests.map(|(index, (read, track))| {
         let file = &cached.files[index];
         // If no byte of a track is needed, one is requested to verify the file.
@@ -174,7 +175,7 @@ fn open_readers<'scope, 'env>(
 
 /// Removes a plan from the cache if upstreams contradict it. It stays if the client leaves, as players do
 /// at each seek, or if an upstream breaks off.
-fn remove_if_contradicted(context: &DownloadContext<'_, '_, '_>, key: &PlanKey, error: &Error) {
+fn remove_if_contradicted(context: &DownloadContext<'_, '_>, key: &PlanKey, error: &Error) {
     let contradicts = |error: &Error| {
         let Error::Upstream { fault, .. } = error else { return false };
         matches!(
@@ -190,10 +191,7 @@ fn remove_if_contradicted(context: &DownloadContext<'_, '_, '_>, key: &PlanKey, 
 }
 
 /// Selects the response for the file of a plan.
-fn select_for_plan<'c, 'server>(
-    context: &DownloadContext<'c, 'server, '_>,
-    cached: &CachedPlan,
-) -> Representation<'c, 'server> {
+fn select_for_plan(context: &DownloadContext<'_, '_>, cached: &CachedPlan) -> Representation {
     let kinds = context.media.tracks.iter().map(|track| track.kind);
     let OutputType { media_type, extension } = type_of(cached.plan.container, kinds);
     let head = context.head(media_type, extension);
@@ -210,40 +208,41 @@ fn etag(plan: &splice::Plan, files: &[RemoteFile]) -> Option<String> {
     Some(representation::etag(layout.into_iter().chain(identities.iter().map(Vec::as_slice))))
 }
 
-/// Sends a byte range of the file.
-fn send<'c, 'server>(
-    context: &DownloadContext<'c, 'server, '_>,
-    cached: &CachedPlan,
-    sources: Vec<Option<PositionedSource<'_, '_>>>,
-    head: ResponseHead,
+/// A byte range of a spliced file.
+struct SplicedBody<'scope, 'env> {
+    context: DownloadContext<'scope, 'env>,
+    key: PlanKey,
+    cached: Arc<CachedPlan>,
+    /// A source for each track that the range needs.
+    sources: Vec<Option<PositionedSource<'scope>>>,
     range: Range<u64>,
-    planned: Instant,
-) -> Result<Outcome<'c, 'server>, Error> {
-    let DownloadContext { app, media, started, .. } = *context;
-    // The plan holds the first bytes of the file.
-    app.metrics.first_byte(started.elapsed());
-    let timing = context.server_timing(planned, Instant::now(), "splice");
-    let body = context.commit(&head.with("Server-Timing", timing))?;
-    let sink = RefCell::new(ClientSink::new(body));
-    let cancelled = context.cancelled();
-    let inputs = media.tracks.iter().zip(sources).enumerate().map(|(index, (track, source))| {
-        let runs = cached.plan.runs(index, &range, MAX_GAP);
-        input(track.kind, source, runs, &sink, cancelled)
-    });
-    let mut inputs: Vec<_> = inputs.collect();
-    let mut write = |bytes: &[u8]| sink.borrow_mut().body.write(bytes, cancelled);
-    cached.plan.write_range(&range, &mut inputs, &mut write)?;
-    sink.borrow_mut().body.flush(cancelled)?;
-    drop(inputs);
-    Ok(Outcome::Body(sink.into_inner().body))
+}
+
+impl MediaBody for SplicedBody<'_, '_> {
+    fn write(self: Box<Self>, body: &mut BodyWriter) -> Result<(), Error> {
+        let SplicedBody { context, key, cached, sources, range } = *self;
+        let cancelled = context.cancelled();
+        let sink = RefCell::new(ClientSink::new(body));
+        let tracks = context.media.tracks.iter().zip(sources).enumerate();
+        let inputs = tracks.map(|(index, (track, source))| {
+            let runs = cached.plan.runs(index, &range, MAX_GAP);
+            input(track.kind, source, runs, &sink, cancelled)
+        });
+        let mut inputs: Vec<_> = inputs.collect();
+        let mut write = |bytes: &[u8]| sink.borrow_mut().body.write(bytes, cancelled);
+        cached
+            .plan
+            .write_range(&range, &mut inputs, &mut write)
+            .inspect_err(|error| remove_if_contradicted(&context, &key, error))
+    }
 }
 
 /// Wraps the source of a track as an input of the plan.
-fn input<'i, 'scope: 'i, 'env: 'i>(
+fn input<'i>(
     kind: TrackKind,
-    positioned: Option<PositionedSource<'scope, 'env>>,
+    positioned: Option<PositionedSource<'i>>,
     runs: Runs<'i>,
-    sink: &'i RefCell<ClientSink<'_, '_>>,
+    sink: &'i RefCell<ClientSink<'_>>,
     cancelled: BorrowedFd<'i>,
 ) -> TrackInput<'i> {
     let Some(positioned) = positioned else {
@@ -258,15 +257,15 @@ fn input<'i, 'scope: 'i, 'env: 'i>(
 }
 
 /// Reads a track; flushes the body before it waits for the upstream.
-struct SourceFeed<'i, 'scope, 'env, 'c, 'server> {
-    reader: PlannedReader<'i, 'scope, 'env>,
-    sink: &'i RefCell<ClientSink<'c, 'server>>,
+struct SourceFeed<'i, 'b> {
+    reader: PlannedReader<'i>,
+    sink: &'i RefCell<ClientSink<'b>>,
     cancelled: BorrowedFd<'i>,
     /// The size of the next read.
     read_size: usize,
 }
 
-impl ChunkSource for SourceFeed<'_, '_, '_, '_, '_> {
+impl ChunkSource for SourceFeed<'_, '_> {
     fn next_chunk(&mut self, mut buffer: Vec<u8>) -> Result<(Vec<u8>, usize), Error> {
         if let Some(bytes) = self.reader.take_buffered() {
             let count = bytes.len();

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::download::planned_reader::MAX_GAP;
+use crate::download::planned_reader::{MAX_GAP, TrackSource};
 use crate::error::Error;
 use crate::fetch::TrackReader;
 use crate::splice::Plan;
@@ -26,8 +26,8 @@ pub(in crate::download) struct TrackRead {
 }
 
 /// A reader that is positioned at the needed bytes.
-pub(in crate::download) struct PositionedSource<'scope, 'env> {
-    pub(in crate::download) source: TrackReader<'scope, 'env>,
+pub(in crate::download) struct PositionedSource<'s> {
+    pub(in crate::download) source: Box<dyn TrackSource + 's>,
     /// The bytes before those of the source.
     pub(in crate::download) head: Vec<u8>,
     /// The offset of `head` in the file.
@@ -54,15 +54,16 @@ impl TrackRead {
     }
 
     /// Positions a source that has requested `first`.
-    pub(in crate::download) fn position<'scope, 'env>(
+    pub(in crate::download) fn position<'scope>(
         self,
         plan: &Plan,
-        mut source: TrackReader<'scope, 'env>,
-    ) -> Result<PositionedSource<'scope, 'env>, Error> {
+        mut source: TrackReader<'scope, '_>,
+    ) -> Result<PositionedSource<'scope>, Error> {
         let TrackRead { needed, target, .. } = self;
         let at = needed.start;
         let Some(target) = target else {
-            return Ok(PositionedSource { source, head: Vec::new(), at, gap: 0..0 });
+            let head = source.take_peeked();
+            return Ok(PositionedSource { source: Box::new(source), head, at, gap: 0..0 });
         };
         while source.fill_peeked(PEEK_SIZE as usize)? {}
         let mut head = source.take_peeked();
@@ -73,6 +74,6 @@ impl TrackRead {
             (gap, from) = (at + inside as u64..target, target);
         }
         source.restrict_to(from..needed.end);
-        Ok(PositionedSource { source, head, at, gap })
+        Ok(PositionedSource { source: Box::new(source), head, at, gap })
     }
 }

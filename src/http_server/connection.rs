@@ -1,0 +1,115 @@
+//! The socket of a client: sends bytes, and detects that the client leaves or stalls.
+//!
+//! **Invariant:** every wait has a timeout and ends with the download; the content of a response is
+//! unknown here.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::sys::{self, EventFd};
+
+/// How long a connection stays half-closed for the client to read the last bytes.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What all connections of a server share.
+pub(super) struct Shared {
+    /// Signalled when the server aborts active connections.
+    pub(super) abort: EventFd,
+    /// The bytes sent to all clients.
+    pub(super) sent: AtomicU64,
+    /// Those of them that were sent by splice(2), from socket to socket without a copy.
+    pub(super) zero_copy: AtomicU64,
+}
+
+/// The connection of one client. Dropping it closes the socket.
+pub(super) struct Connection {
+    pub(super) socket: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) stall_limit: Duration,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Connection {
+    /// Returns the descriptor that becomes readable when the server aborts active connections.
+    pub(super) fn abort(&self) -> BorrowedFd<'_> {
+        self.shared.abort.as_fd()
+    }
+
+    /// Sends these slices in order; fails if nothing can be sent for the stall timeout, or when
+    /// `cancelled` becomes readable.
+    pub(super) fn send<const N: usize>(
+        &self,
+        slices: [&[u8]; N],
+        cancelled: BorrowedFd<'_>,
+    ) -> Result<(), Error> {
+        let len = slices.iter().map(|slice| slice.len()).sum();
+        let mut slices = slices.map(IoSlice::new);
+        let mut left = &mut slices[..];
+        self.write_with(len, cancelled, |mut socket| {
+            let count = socket.write_vectored(left)?;
+            IoSlice::advance_slices(&mut left, count);
+            Ok(count)
+        })
+    }
+
+    /// Calls `write` whenever the socket is writable, until `len` bytes are written.
+    pub(super) fn write_with(
+        &self,
+        len: usize,
+        cancelled: BorrowedFd<'_>,
+        mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Result<(), Error> {
+        let mut left = len;
+        while left > 0 {
+            match write(&self.socket) {
+                Ok(0) => return Err(Error::ClientLeft),
+                Ok(count) => {
+                    self.shared.sent.fetch_add(count as u64, Ordering::Relaxed);
+                    left -= count;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let writable = (self.socket.as_fd(), sys::WRITABLE);
+                    match sys::poll([(cancelled, sys::READABLE), writable], Some(self.stall_limit))
+                    {
+                        Ok([true, _]) => return Err(Error::Stopped),
+                        Ok([_, true]) => {}
+                        Ok(_) => return Err(Error::ClientStalled(self.stall_limit)),
+                        Err(_) => return Err(Error::ClientLeft),
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(Error::ClientLeft),
+            }
+        }
+        Ok(())
+    }
+
+    /// Shuts down the sending half, and waits for the client to close: closing a socket with unread bytes
+    /// would reset the connection and lose what was sent.
+    pub(super) fn close(self) {
+        if self.socket.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        let deadline = Instant::now() + LINGER_TIMEOUT;
+        let mut sink = [0; 4096];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let more = (self.socket.as_fd(), sys::READABLE);
+            match sys::poll([(self.abort(), sys::READABLE), more], Some(left)) {
+                Ok([false, true]) => {}
+                _ => return,
+            }
+            match (&self.socket).read(&mut sink) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The head of a media response.
+
+use super::request::Request;
+use super::response::SERVER;
+
+/// The head of a media response.
+#[derive(Debug, Clone, Default)]
+pub struct ResponseHead {
+    /// `None` for 200.
+    status: Option<u16>,
+    pub(super) length: Option<u64>,
+    fields: Vec<(&'static str, String)>,
+}
+
+impl ResponseHead {
+    /// Sets a status other than 200.
+    pub fn status(mut self, status: u16) -> ResponseHead {
+        self.status = Some(status);
+        self
+    }
+
+    /// Sets Content-Length; the body must have exactly this many bytes.
+    pub fn length(mut self, length: u64) -> ResponseHead {
+        self.length = Some(length);
+        self
+    }
+
+    /// Adds a field. The value must not come from outside unless it is safe in a header.
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> ResponseHead {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    /// Returns the head as sent.
+    pub(super) fn print(&self, request: &Request) -> Vec<u8> {
+        let reason = match self.status {
+            None => "200 OK",
+            Some(206) => "206 Partial Content",
+            Some(304) => "304 Not Modified",
+            Some(other) => unreachable!("no media response has the status {other}"),
+        };
+        let mut text = format!("HTTP/1.{} {reason}\r\n", u8::from(request.http_1_1));
+        let date = httpdate();
+        let common = [("Server", SERVER), ("Date", date.as_str()), ("Connection", "close")];
+        let own = self.fields.iter().map(|(name, value)| (*name, value.as_str()));
+        let length = self.length.map(|length| length.to_string());
+        let framing = match Framing::new(request, self) {
+            _ if self.status == Some(304) => None,
+            Framing::Chunked => Some(("Transfer-Encoding", "chunked")),
+            Framing::Length => length.as_deref().map(|length| ("Content-Length", length)),
+            Framing::UntilClose => None,
+        };
+        for (name, value) in common.into_iter().chain(own).chain(framing) {
+            debug_assert!(!value.contains(['\r', '\n', '\0']), "{name}: {value:?}");
+            text.extend([name, ": ", value, "\r\n"]);
+        }
+        text.push_str("\r\n");
+        text.into_bytes()
+    }
+}
+
+/// Returns the current time as an HTTP date, as tiny_http prints it for small responses.
+#[expect(clippy::disallowed_methods, reason = "Date is the time of day")]
+fn httpdate() -> String {
+    httpdate::fmt_http_date(std::time::SystemTime::now())
+}
+
+/// How the end of the body is marked (RFC 9112 §6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// Content-Length.
+    Length,
+    /// HTTP/1.1: chunked transfer coding.
+    Chunked,
+    /// HTTP/1.0: the end of the connection.
+    UntilClose,
+}
+
+impl Framing {
+    pub(super) fn new(request: &Request, head: &ResponseHead) -> Framing {
+        match head.length {
+            Some(_) => Framing::Length,
+            None if request.http_1_1 => Framing::Chunked,
+            None => Framing::UntilClose,
+        }
+    }
+}
