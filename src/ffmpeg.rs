@@ -6,10 +6,11 @@
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::cancel::{CancelToken, WaitOutcome};
+use crate::child_group::ChildGroup;
 use crate::config;
 use crate::container::Container;
 use crate::container::probe::ProbedInput;
@@ -59,12 +60,11 @@ enum Event {
 
 /// A running ffmpeg. Dropping it kills and reaps the process.
 pub struct FfmpegProcess<'s> {
-    child: Child,
+    child: ChildGroup<'s>,
     stdout: ChildStdout,
     /// `None` once ffmpeg has closed it.
     stderr: Option<ChildStderr>,
     stderr_tail: StderrTail,
-    reaped: bool,
     /// Whether the header was returned to the caller.
     has_header: bool,
     /// Whether ffmpeg has exited with success.
@@ -99,10 +99,9 @@ impl<'s> FfmpegProcess<'s> {
                 _ => FfmpegError::Spawn(error.to_string()),
             })
         };
-        let mut child = command.spawn().map_err(failed)?;
-        cancel.attach_process(child.id());
-        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            unreachable!("both were requested as pipes");
+        let mut child = ChildGroup::spawn(&mut command).map_err(failed)?.killed_by(cancel);
+        let (Some(stdout), Some(stderr)) = child.take_outputs() else {
+            return Err(Error::Internal("ffmpeg has no pipes for its output"));
         };
         sys::set_nonblocking(stdout.as_fd()).map_err(|error| system(&error))?;
         if let Err(error) = sys::set_pipe_len(stdout.as_fd(), PIPE_LEN) {
@@ -113,7 +112,6 @@ impl<'s> FfmpegProcess<'s> {
             stdout,
             stderr: Some(stderr),
             stderr_tail: StderrTail::default(),
-            reaped: false,
             has_header: false,
             has_finished: false,
             cancel,
@@ -321,7 +319,7 @@ impl<'s> FfmpegProcess<'s> {
         }
         self.wait_for_exit()?;
         // Also kills children of a wrapper script around ffmpeg, which may hold the pipe open.
-        let status = self.reap().map_err(|error| system(&error))?;
+        let status = self.child.kill_and_wait().map_err(|error| system(&error))?;
         self.drain_available_stderr();
         if status.success() {
             if let Some(line) = self.stderr_tail.short_input.take() {
@@ -348,7 +346,7 @@ impl<'s> FfmpegProcess<'s> {
 
     /// Waits until ffmpeg has exited, and drains its standard error meanwhile: a full pipe would block it.
     fn wait_for_exit(&mut self) -> Result<(), Error> {
-        let exit = sys::pidfd(self.child.id()).map_err(|error| system(&error))?;
+        let exit = self.child.exit_fd().map_err(|error| system(&error))?;
         let deadline = Instant::now() + EXIT_TIMEOUT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -360,16 +358,6 @@ impl<'s> FfmpegProcess<'s> {
                 }
             }
         }
-    }
-
-    /// Kills the process group, and reaps ffmpeg.
-    fn reap(&mut self) -> io::Result<ExitStatus> {
-        self.reaped = true;
-        if let Err(error) = sys::kill_group(self.child.id()) {
-            log::warn!("cannot kill ffmpeg: {error}");
-        }
-        self.cancel.detach_process();
-        self.child.wait()
     }
 
     /// Drains standard error without waiting for more, for at most [`STDERR_TIMEOUT`].
@@ -391,16 +379,6 @@ impl<'s> FfmpegProcess<'s> {
             Ok(count) if count > 0 => self.stderr_tail.push(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             _ => self.stderr = None,
-        }
-    }
-}
-
-impl Drop for FfmpegProcess<'_> {
-    fn drop(&mut self) {
-        if !self.reaped
-            && let Err(error) = self.reap()
-        {
-            log::warn!("cannot reap ffmpeg: {error}");
         }
     }
 }

@@ -4,17 +4,22 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
 use super::origin::Origin;
+use crate::child_group::ChildGroup;
 use crate::media::RemoteLocation;
 use crate::media::page_media::{
     AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, Size, VideoCodec, VideoFormat,
 };
+use crate::sys;
+
+/// How long ffmpeg may take for a file of the sample.
+const GENERATION_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Media files in memory.
 pub(super) struct Sample {
@@ -41,11 +46,10 @@ impl Sample {
         for (file, arguments) in recipes() {
             running.push((file, start(ffmpeg, &arguments, &dir.join(&file[1..]))?));
         }
-        // Reap all processes before an error is returned.
-        let ended: Vec<_> = running.iter_mut().map(|(file, child)| (*file, child.wait())).collect();
         let mut files = Vec::new();
-        for (file, status) in ended {
-            if !status?.success() {
+        for (file, mut child) in running {
+            child.has_exited_within(GENERATION_TIMEOUT)?;
+            if !child.kill_and_wait()?.success() {
                 return Err(io::Error::other("ffmpeg failed to generate the sample"));
             }
             files.push((file, fs::read(dir.join(&file[1..]))?.into()));
@@ -126,16 +130,17 @@ fn recipes() -> Vec<(&'static str, String)> {
     recipes
 }
 
-fn start(ffmpeg: &Path, arguments: &str, file: &Path) -> io::Result<Child> {
-    Command::new(ffmpeg)
+fn start(ffmpeg: &Path, arguments: &str, file: &Path) -> io::Result<ChildGroup<'static>> {
+    let mut command = Command::new(ffmpeg);
+    command
         .args(["-nostdin", "-loglevel", "error", "-y"])
         .args(arguments.split_whitespace())
         .arg(file)
-        .stdin(Stdio::null())
-        .spawn()
-        .map_err(|error| {
-            let program = ffmpeg.display();
-            let hint = "install ffmpeg (apt install ffmpeg)";
-            io::Error::new(error.kind(), format!("cannot run {program}: {error}; {hint}"))
-        })
+        .stdin(Stdio::null());
+    sys::kill_on_parent_exit(&mut command);
+    ChildGroup::spawn(&mut command).map_err(|error| {
+        let program = ffmpeg.display();
+        let hint = "install ffmpeg (apt install ffmpeg)";
+        io::Error::new(error.kind(), format!("cannot run {program}: {error}; {hint}"))
+    })
 }

@@ -10,12 +10,11 @@
 //! do.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::backend::{Backend, BackendError, MAX_STDERR, MAX_STDOUT, Output};
 use super::memory_watch::{self, MemoryWatch};
 use crate::cancel::{CancelToken, WaitOutcome};
+use crate::child_group::ChildGroup;
 use crate::config::{self, ChildEnv};
 use crate::runtime_dir::RuntimeDir;
 use crate::sys;
@@ -80,7 +80,7 @@ impl ForkServerBackend {
         }
         let pages = self.runtime.pages();
         let socket = pages.join("server");
-        if let State::Running(server) = &mut *state
+        if let State::Running(server) = &*state
             && server.socket == socket
             && !server.has_ended()
         {
@@ -124,14 +124,13 @@ impl ForkServerBackend {
             .stdin(Stdio::from(OwnedFd::from(listener)))
             .stdout(Stdio::from(OwnedFd::from(reader)))
             // The server reports its own failures to the daemon's log.
-            .stderr(Stdio::inherit())
-            // Ctrl-C is for the daemon, which ends the server.
-            .process_group(0);
+            .stderr(Stdio::inherit());
         self.environment.apply(&mut python, pages);
-        // Not killed with this thread, which serves one client: the lifeline ends it.
-        let child = python.spawn()?;
+        // Not killed with this thread, which serves one client: the lifeline ends it. Ctrl-C is for the
+        // daemon, which ends the server; hence it is in a group of its own.
+        let child = ChildGroup::spawn(&mut python)?.with_grace(EXIT_TIMEOUT);
         log::debug!("starting the fork server with {program}");
-        Ok(ServerProcess { lifeline: Some(lifeline.into()), child, socket: socket.to_owned() })
+        Ok(ServerProcess { _lifeline: lifeline, child, socket: socket.to_owned() })
     }
 
     /// Records that the server did not respond as it should, which also ends it.
@@ -286,34 +285,18 @@ fn unavailable(error: &io::Error) -> BackendError {
     BackendError::Unavailable(error.to_string())
 }
 
-/// The running server, which exits when its lifeline closes.
+/// The running server. Dropping it closes its lifeline, upon which it kills its children and exits, and
+/// then waits for it (fields drop in this order).
 struct ServerProcess {
-    lifeline: Option<OwnedFd>,
-    child: Child,
+    _lifeline: PipeWriter,
+    child: ChildGroup<'static>,
     socket: PathBuf,
 }
 
 impl ServerProcess {
-    fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
-    }
-}
-
-impl Drop for ServerProcess {
-    fn drop(&mut self) {
-        // The socket may be gone already, with its directory.
-        fs::remove_file(&self.socket).ok();
-        self.lifeline = None;
-        let ended = sys::pidfd(self.child.id())
-            .and_then(|exit| sys::poll([(exit.as_fd(), sys::READABLE)], Some(EXIT_TIMEOUT)));
-        if !matches!(ended, Ok([true]))
-            && let Err(error) = self.child.kill()
-        {
-            log::warn!("cannot kill the fork server: {error}");
-        }
-        if let Err(error) = self.child.wait() {
-            log::warn!("cannot wait for the fork server: {error}");
-        }
+    fn has_ended(&self) -> bool {
+        // One that cannot be observed is replaced.
+        self.child.has_exited_within(Duration::ZERO).unwrap_or(true)
     }
 }
 

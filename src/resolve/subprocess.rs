@@ -7,7 +7,7 @@
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::process::{self, Child, Stdio};
+use std::process::{self, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,6 +15,7 @@ use super::backend::{Backend, BackendError, MAX_STDERR, MAX_STDOUT, Output};
 use super::classify::ResolveError;
 use super::memory_watch::{self, MemoryWatch};
 use crate::cancel::CancelToken;
+use crate::child_group::ChildGroup;
 use crate::config::ChildEnv;
 use crate::runtime_dir::RuntimeDir;
 use crate::sys;
@@ -41,7 +42,7 @@ impl Backend for SubprocessBackend {
         self.environment.apply(&mut command, &self.runtime.pages());
         sys::kill_on_parent_exit(&mut command);
         sys::limit_memory_and_prefer_oom(&mut command, memory_watch::data_limit(self.memory));
-        let child = command.spawn().map_err(|error| {
+        let child = ChildGroup::spawn(&mut command).map_err(|error| {
             let program = self.program.to_string_lossy();
             BackendError::Failed(match error.kind() {
                 io::ErrorKind::NotFound => ResolveError::missing(&program),
@@ -49,76 +50,51 @@ impl Backend for SubprocessBackend {
             })
         })?;
         let watch = MemoryWatch::over(child.id(), self.memory);
-        ChildGuard { child, reaped: false }.read_output(deadline, cancel, watch)
+        read_output(child, deadline, cancel, watch)
     }
 }
 
-struct ChildGuard {
-    child: Child,
-    reaped: bool,
-}
-
-impl ChildGuard {
-    /// Reads both outputs until the child exits. Other processes that hold its pipes by then are
-    /// not waited for.
-    fn read_output(
-        &mut self,
-        deadline: Instant,
-        cancel: &CancelToken,
-        mut watch: MemoryWatch,
-    ) -> Result<Output, BackendError> {
-        let exited = sys::pidfd(self.child.id()).map_err(|error| system(&error))?;
-        let mut stdout = OutputPipe::new(self.child.stdout.take())?;
-        let mut stderr = OutputPipe::new(self.child.stderr.take())?;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            // A pipe at its end is replaced by a descriptor that is polled anyway.
-            let (out, err) = (stdout.fd_or(&exited), stderr.fd_or(&exited));
-            let interests =
-                [cancel.as_fd(), exited.as_fd(), out, err].map(|fd| (fd, sys::READABLE));
-            let [over, has_exited, out, err] = sys::poll(interests, Some(watch.next_wait(left)))
-                .map_err(|error| system(&error))?;
-            if over {
-                return Err(BackendError::Cancelled);
-            }
-            if left.is_zero() && !(has_exited || out || err) {
-                return Err(BackendError::TimedOut);
-            }
-            watch.check()?;
-            stdout.drain();
-            stderr.drain();
-            if stdout.output.len() > MAX_STDOUT {
-                let failed = ResolveError::broken("the output is too long");
-                return Err(BackendError::Failed(failed));
-            }
-            let excess = stderr.output.len().saturating_sub(MAX_STDERR);
-            stderr.output.drain(..excess);
-            if has_exited {
-                break;
-            }
+/// Reads both outputs until the child exits. Other processes that hold its pipes by then are not waited
+/// for.
+fn read_output(
+    mut child: ChildGroup<'_>,
+    deadline: Instant,
+    cancel: &CancelToken,
+    mut watch: MemoryWatch,
+) -> Result<Output, BackendError> {
+    let exited = child.exit_fd().map_err(|error| system(&error))?;
+    let (stdout, stderr) = child.take_outputs();
+    let (mut stdout, mut stderr) = (OutputPipe::new(stdout)?, OutputPipe::new(stderr)?);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // A pipe at its end is replaced by a descriptor that is polled anyway.
+        let (out, err) = (stdout.fd_or(&exited), stderr.fd_or(&exited));
+        let interests = [cancel.as_fd(), exited.as_fd(), out, err].map(|fd| (fd, sys::READABLE));
+        let [over, has_exited, out, err] =
+            sys::poll(interests, Some(watch.next_wait(left))).map_err(|error| system(&error))?;
+        if over {
+            return Err(BackendError::Cancelled);
         }
-        let code = self.kill_and_wait().unwrap_or(-1);
-        let stderr = String::from_utf8_lossy(&stderr.output).into_owned();
-        Ok(Output { code, stdout: stdout.output, stderr })
-    }
-
-    /// Kills what is left of the process group, and reaps the child; returns its exit code.
-    fn kill_and_wait(&mut self) -> Option<i32> {
-        if self.reaped {
-            return None;
+        if left.is_zero() && !(has_exited || out || err) {
+            return Err(BackendError::TimedOut);
         }
-        self.reaped = true;
-        if let Err(error) = sys::kill_group(self.child.id()) {
-            log::warn!("cannot kill {}: {error}", self.child.id());
+        watch.check()?;
+        stdout.drain();
+        stderr.drain();
+        if stdout.output.len() > MAX_STDOUT {
+            let failed = ResolveError::broken("the output is too long");
+            return Err(BackendError::Failed(failed));
         }
-        self.child.wait().ok()?.code()
+        let excess = stderr.output.len().saturating_sub(MAX_STDERR);
+        stderr.output.drain(..excess);
+        if has_exited {
+            break;
+        }
     }
-}
-
-impl Drop for ChildGuard {
-    fn drop(&mut self) {
-        self.kill_and_wait();
-    }
+    // No code means that it was killed.
+    let status = child.kill_and_wait().map_err(|error| system(&error))?;
+    let stderr = String::from_utf8_lossy(&stderr.output).into_owned();
+    Ok(Output { code: status.code().unwrap_or(-1), stdout: stdout.output, stderr })
 }
 
 /// One output of the child.
