@@ -6,6 +6,8 @@ use std::fmt::Write;
 use deunicode::deunicode_with_tofu;
 use ring::digest::{SHA256, digest};
 
+use crate::text::is_invisible;
+
 /// The maximum length of a name without its extension, in bytes of UTF-8. File systems allow 255, and
 /// programs append suffixes of their own to the names of incomplete files.
 const MAX_NAME: usize = 180;
@@ -101,15 +103,6 @@ fn is_device(name: &str) -> bool {
             let digit = digits.next().is_some_and(|c| matches!(c, '0'..='9' | '¹' | '²' | '³'));
             digit && digits.next().is_none()
         })
-}
-
-/// Whether `c` is invisible: direction marks, which make `exe.mp4` look like `4pm.exe`, and characters
-/// without width. U+200C and U+200D stay: Persian and emojis need them.
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
-    )
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, Scope};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crossbeam::channel::Sender;
 use crate::config::LimitsConfig;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
+use crate::semaphore::Semaphore;
 use crate::sys::{self, EventFd};
 
 mod body;
@@ -52,8 +53,8 @@ pub struct HttpServer<'a> {
     limits: &'a LimitsConfig,
     /// Signalled when no more connections are accepted.
     closing: EventFd,
-    connections: AtomicUsize,
-    rejections: AtomicUsize,
+    connections: Semaphore,
+    rejections: Semaphore,
     shared: Arc<Shared>,
 }
 
@@ -90,8 +91,8 @@ impl<'a> HttpServer<'a> {
         Ok(HttpServer {
             limits,
             closing: EventFd::new()?,
-            connections: AtomicUsize::new(0),
-            rejections: AtomicUsize::new(0),
+            connections: Semaphore::new(limits.connections),
+            rejections: Semaphore::new(MAX_REJECTIONS),
             shared: Arc::new(Shared { abort: EventFd::new()?, sent, zero_copy }),
         })
     }
@@ -109,7 +110,7 @@ impl<'a> HttpServer<'a> {
 
     /// Returns the number of open connections.
     pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+        self.connections.in_use()
     }
 
     /// Returns the number of bytes sent to clients.
@@ -186,14 +187,11 @@ impl<'a> HttpServer<'a> {
         handler: &'scope impl Handler,
         alive: Sender<()>,
     ) -> io::Result<()> {
-        let permit = ConnectionPermit::try_acquire(&self.connections, self.limits.connections);
-        let rejection = match permit {
-            Some(_) => None,
-            None => match ConnectionPermit::try_acquire(&self.rejections, MAX_REJECTIONS) {
-                Some(rejection) => Some(rejection),
-                None => return Ok(()),
-            },
-        };
+        let permit = self.connections.try_acquire();
+        let rejection = if permit.is_none() { self.rejections.try_acquire() } else { None };
+        if permit.is_none() && rejection.is_none() {
+            return Ok(());
+        }
         let thread = thread::Builder::new().name("connection".into());
         let started = thread.spawn_scoped(scope, move || {
             // Dropped at the end of the thread, after the connection is closed.
@@ -239,22 +237,6 @@ impl<'a> HttpServer<'a> {
                     .retry_after(5);
             client.respond(Response::problem(&problem, request.wants_html), Some(&request));
         }
-    }
-}
-
-/// A permit for one connection, released on drop.
-struct ConnectionPermit<'a>(&'a AtomicUsize);
-
-impl<'a> ConnectionPermit<'a> {
-    fn try_acquire(in_use: &'a AtomicUsize, limit: usize) -> Option<ConnectionPermit<'a>> {
-        let permit = ConnectionPermit(in_use);
-        if in_use.fetch_add(1, Ordering::Relaxed) < limit { Some(permit) } else { None }
-    }
-}
-
-impl Drop for ConnectionPermit<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -3,41 +3,44 @@
 //!
 //! **Invariant:** holds at most `MAX_FILES` entries.
 
-use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use url::Url;
 
 use crate::http_client::RemoteFile;
+use crate::lru::LruMap;
 
 /// The maximum number of remembered files.
 const MAX_FILES: usize = 1024;
 
-/// The files that are known to be incomplete, the oldest first.
-#[derive(Debug, Default)]
+/// The files that are known to be incomplete.
+#[derive(Debug)]
 pub struct IncompleteFiles {
     hasher: RandomState,
-    entries: Mutex<VecDeque<(u64, &'static str)>>,
+    reasons: Mutex<LruMap<u64, &'static str>>,
+}
+
+impl Default for IncompleteFiles {
+    fn default() -> IncompleteFiles {
+        let reasons = Mutex::new(LruMap::new(MAX_FILES));
+        IncompleteFiles { hasher: RandomState::default(), reasons }
+    }
 }
 
 impl IncompleteFiles {
     /// Remembers that the file at `url` is incomplete, and the reason.
     pub fn insert(&self, url: &Url, file: &RemoteFile, reason: &'static str) {
-        let key = self.key(url, file);
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|(known, _)| *known != key);
-        if entries.len() == MAX_FILES {
-            entries.pop_front();
-        }
-        entries.push_back((key, reason));
+        self.lock().insert(self.key(url, file), reason, 1);
     }
 
     /// Returns the reason why the file is incomplete, if that is known.
     pub fn get(&self, url: &Url, file: &RemoteFile) -> Option<&'static str> {
-        let key = self.key(url, file);
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.iter().find(|(known, _)| *known == key).map(|(_, reason)| *reason)
+        self.lock().get(&self.key(url, file)).copied()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruMap<u64, &'static str>> {
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the key of a file. A replaced file has another length or another validator.
@@ -66,6 +69,6 @@ mod tests {
         assert_eq!(files.get(&url(1), &file(7)), Some("it is cut"));
         assert_eq!(files.get(&url(1), &file(8)), None);
         assert_eq!(files.get(&url(0), &file(7)), None);
-        assert_eq!(files.entries.lock().unwrap().len(), MAX_FILES);
+        assert_eq!(files.lock().len(), MAX_FILES);
     }
 }

@@ -12,7 +12,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | system | [`sys`] |
-//! | values | [`track_kind`], [`problem_code`], [`range`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`cancel`], [`media`] |
+//! | values | [`text`], [`lru`], [`semaphore`], [`track_kind`], [`problem_code`], [`range`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`cancel`], [`media`] |
 //! | containers | [`container`] (boxes, elements, probing), [`splice`] (output files of known length and content, without ffmpeg) |
 //! | configuration | [`config`], [`logging`], [`sd_notify`] |
 //! | network | [`net`] (addresses, proxies), [`http_client`] (range requests to upstreams), [`fetch`] (reading a remote track, with retries and prefetch) |
@@ -41,6 +41,7 @@ pub mod incomplete;
 pub mod info;
 pub mod limits;
 pub mod logging;
+pub mod lru;
 pub mod media;
 pub mod memory_budget;
 pub mod metrics;
@@ -54,10 +55,12 @@ pub mod resolve;
 pub mod route;
 pub mod runtime_dir;
 pub mod sd_notify;
+pub mod semaphore;
 pub mod serve;
 pub mod splice;
 pub mod strategy;
 pub mod sys;
+pub mod text;
 pub mod thumbnail;
 pub mod track_kind;
 pub mod web_ui;

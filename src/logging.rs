@@ -6,6 +6,8 @@ use std::io::{self, LineWriter};
 use log::{LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, FormatItem, WriteLogger, format_description};
 
+use crate::text::escaped;
+
 /// RFC 3339, in UTC, without simplelog's nanoseconds.
 const TIME_FORMAT: &[FormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
@@ -52,7 +54,7 @@ impl<L: Log> Log for OneLine<L> {
             log::Level::Info => "<6>",
             _ => "<7>",
         };
-        let text = format!("{priority}{}", one_line(&record.args().to_string()));
+        let text = format!("{priority}{}", escaped(&record.args().to_string()));
         self.inner.log(
             &Record::builder()
                 .metadata(record.metadata().clone())
@@ -63,36 +65,5 @@ impl<L: Log> Log for OneLine<L> {
 
     fn flush(&self) {
         self.inner.flush();
-    }
-}
-
-/// Escapes control characters, which would begin a new line or control a terminal.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || is_invisible(c) {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-    line
-}
-
-/// Whether `c` is invisible and breaks a line or changes the direction of text.
-fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_stays_one_line() {
-        assert_eq!(one_line("a\nb\r\x1b[31mc\u{7f}ü"), "a\\nb\\r\\u{1b}[31mc\\u{7f}ü");
     }
 }

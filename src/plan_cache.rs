@@ -6,12 +6,12 @@
 //!
 //! **Invariant:** the cached plans take no more memory than the limit.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ring::digest::{Context, SHA256};
 
 use crate::http_client::RemoteFile;
+use crate::lru::LruMap;
 use crate::media::Media;
 use crate::memory_budget::Reservation;
 use crate::options::OutputOptions;
@@ -36,24 +36,7 @@ pub struct PlanKey([u8; 32]);
 
 /// The cache.
 #[derive(Debug)]
-pub struct PlanCache {
-    limit: usize,
-    entries: Mutex<Entries>,
-}
-
-#[derive(Debug, Default)]
-struct Entries {
-    by_key: HashMap<PlanKey, Entry>,
-    memory_size: usize,
-    /// Counts the look-ups; orders entries by their last use.
-    clock: u64,
-}
-
-#[derive(Debug)]
-struct Entry {
-    plan: Arc<CachedPlan>,
-    last_used: u64,
-}
+pub struct PlanCache(Mutex<LruMap<PlanKey, Arc<CachedPlan>>>);
 
 impl PlanKey {
     /// Returns the key of these tracks with these options.
@@ -101,36 +84,18 @@ impl CachedPlan {
 impl PlanCache {
     /// Returns a cache for plans of at most `limit` bytes in total.
     pub fn new(limit: usize) -> PlanCache {
-        PlanCache { limit, entries: Mutex::default() }
+        PlanCache(Mutex::new(LruMap::new(limit)))
     }
 
     /// Returns the plan of `key`, if it is cached.
     pub fn get(&self, key: &PlanKey) -> Option<Arc<CachedPlan>> {
-        let mut entries = self.lock();
-        entries.clock += 1;
-        let now = entries.clock;
-        let entry = entries.by_key.get_mut(key)?;
-        entry.last_used = now;
-        Some(entry.plan.clone())
+        self.lock().get(key).cloned()
     }
 
     /// Inserts a plan, and evicts the least recently used ones to make room. A plan larger than the
     /// limit is not cached.
     pub fn insert(&self, key: PlanKey, plan: &Arc<CachedPlan>) {
-        let size = plan.memory_size();
-        let mut entries = self.lock();
-        entries.remove(&key);
-        if size > self.limit {
-            return;
-        }
-        while entries.memory_size + size > self.limit {
-            let oldest = entries.by_key.iter().min_by_key(|(_, entry)| entry.last_used);
-            let Some(oldest) = oldest.map(|(key, _)| *key) else { break };
-            entries.remove(&oldest);
-        }
-        entries.memory_size += size;
-        let last_used = entries.clock;
-        entries.by_key.insert(key, Entry { plan: plan.clone(), last_used });
+        self.lock().insert(key, plan.clone(), plan.memory_size());
     }
 
     /// Removes a plan that upstreams contradict.
@@ -138,16 +103,8 @@ impl PlanCache {
         self.lock().remove(key);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Entries {
-    fn remove(&mut self, key: &PlanKey) {
-        if let Some(entry) = self.by_key.remove(key) {
-            self.memory_size -= entry.plan.memory_size();
-        }
+    fn lock(&self) -> MutexGuard<'_, LruMap<PlanKey, Arc<CachedPlan>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -234,33 +191,19 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_are_evicted() {
-        let cached_plan = |len: usize| {
+    fn the_plans_take_no_more_memory_than_the_limit() {
+        let cached_plan = || {
             let layout = Layout::default();
-            let plan = layout.plan(vec![0; len], Container::Mp4, Duration::ZERO, Rewriter::None);
+            let plan = layout.plan(vec![0; 10_000], Container::Mp4, Duration::ZERO, Rewriter::None);
             let memory = MemoryBudget::new(0).reservation();
             Arc::new(CachedPlan { plan, files: Vec::new(), etag: None, memory })
         };
-        let key = |number: u8| PlanKey([number; 32]);
-        let plans = PlanCache::new(10 * cached_plan(10_000).memory_size());
-        for number in 0..100 {
-            plans.insert(key(number), &cached_plan(10_000));
-            // The first plan is used all the time.
-            assert!(plans.get(&key(0)).is_some());
-            let entries = plans.lock();
-            let size: usize = entries.by_key.values().map(|entry| entry.plan.memory_size()).sum();
-            assert_eq!(
-                (entries.memory_size, entries.by_key.len()),
-                (size, 10.min(number as usize + 1))
-            );
-            assert!(size <= plans.limit);
-        }
-        assert!(plans.get(&key(90)).is_none() && plans.get(&key(91)).is_some());
-        // A plan that does not fit evicts no others, but replaces its predecessor.
-        plans.insert(key(0), &cached_plan(200_000));
-        assert!(plans.get(&key(0)).is_none() && plans.get(&key(99)).is_some());
-        (0..100).for_each(|number| plans.remove(&key(number)));
-        assert_eq!(plans.lock().memory_size, 0);
-        PlanCache::new(0).insert(key(0), &cached_plan(1));
+        let size = cached_plan().memory_size();
+        assert!(size > 10_000);
+        let plans = PlanCache::new(2 * size);
+        (0..3).for_each(|number| plans.insert(PlanKey([number; 32]), &cached_plan()));
+        assert!(plans.get(&PlanKey([0; 32])).is_none() && plans.get(&PlanKey([1; 32])).is_some());
+        plans.remove(&PlanKey([1; 32]));
+        assert!(plans.get(&PlanKey([1; 32])).is_none() && plans.get(&PlanKey([2; 32])).is_some());
     }
 }

@@ -10,9 +10,15 @@ use crate::media::{Media, Metadata, Track, TrackKind};
 use crate::options::{ContainerChoice, Engine, OutputOptions, TimeRange};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
+use crate::text::{escaped, one_line};
 
 mod page;
 mod timestamp;
+
+/// The maximum length of a text for the metadata of a file, in characters.
+const MAX_METADATA: usize = 500;
+/// The maximum length of a quotation in a message, in characters.
+const MAX_QUOTE: usize = 40;
 
 /// Where the media of a download come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,9 +106,9 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
     let tracks: Vec<Track> =
         [track(TrackKind::Video)?, track(TrackKind::Audio)?].into_iter().flatten().collect();
     let name = query.text("name");
-    let mut text = |name: &str| query.text(name).map(|text| sanitize(&text));
+    let mut text = |name: &str| query.text(name).map(|text| one_line(&text, MAX_METADATA));
     let metadata = Metadata {
-        title: text("title").or_else(|| name.as_deref().map(sanitize)),
+        title: text("title").or_else(|| name.as_deref().map(|name| one_line(name, MAX_METADATA))),
         artist: text("artist"),
         date: text("date"),
         cover: None,
@@ -121,12 +127,6 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
         ));
     }
     Ok(Route::Download { source: MediaSource::Urls(Media { name, tracks, metadata }), options })
-}
-
-/// Sanitises a text for the metadata of a file: no control characters, at most 500 characters.
-fn sanitize(text: &str) -> String {
-    const MAX_LEN: usize = 500;
-    text.chars().filter(|letter| !letter.is_control()).take(MAX_LEN).collect()
 }
 
 /// Returns the problem `bad-parameter`: the name of a parameter and what is wrong with it.
@@ -188,7 +188,7 @@ impl Query {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decode(name)?, decode(value)?);
             if parameters.iter().any(|(known, _)| *known == name) {
-                let detail = format!("the parameter {} is there twice", for_message(&name));
+                let detail = format!("the parameter {} is there twice", quoted(&name));
                 return Err(Problem::new(ProblemCode::DuplicateParameter, detail));
             }
             if parameters.len() == MAX_PARAMETERS {
@@ -217,7 +217,7 @@ impl Query {
         let detail = format!(
             "the parameter {} is unknown; a URL inside a parameter must be \
              percent-encoded (curl: -G --data-urlencode)",
-            for_message(name)
+            quoted(name)
         );
         Err(Problem::new(ProblemCode::UnknownParameter, detail))
     }
@@ -238,9 +238,9 @@ fn decode(text: &str) -> Result<String, Problem> {
     }
 }
 
-/// Shortens and escapes a text of the client for a message.
-fn for_message(text: &str) -> String {
-    text.chars().take(40).flat_map(char::escape_debug).collect()
+/// Returns a text of the client for a message, with everything visible.
+fn quoted(text: &str) -> String {
+    one_line(&escaped(text), MAX_QUOTE)
 }
 
 #[cfg(test)]

@@ -3,9 +3,12 @@
 //! **Invariant:** stores at most a few lines, and removes the paths of the named pipes from them.
 
 use crate::ffmpeg::report::Report;
+use crate::text::one_line;
 
 /// The maximum length of a line; the rest is dropped.
 const MAX_LINE: usize = 2 << 10;
+/// The maximum length of a message, in characters.
+const MAX_MESSAGE: usize = 300;
 
 /// What ffmpeg has written to standard error so far.
 #[derive(Debug, Default)]
@@ -54,11 +57,11 @@ impl StderrTail {
             self.is_empty |= line.contains(EMPTY);
             let line = for_clients(line);
             if self.short_input.is_none() && is_about_short_input(&line) {
-                self.short_input = Some(line.clone());
+                self.short_input = Some(one_line(&line, MAX_MESSAGE));
             }
             self.lacking = self.lacking.or_else(|| lacking(&line));
             if self.last.is_none() || !is_generic_failure(&line) {
-                self.last = Some(line);
+                self.last = Some(one_line(&line, MAX_MESSAGE));
             }
         }
         self.line.clear();

@@ -207,7 +207,7 @@ impl RangeBody {
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(ureq::Error::Timeout(_)) => self.timeout(),
             Some(ureq::Error::Protocol(error)) => {
-                UpstreamError::Protocol(shorten(error.to_string()))
+                UpstreamError::Protocol(shorten(&error.to_string()))
             }
             _ => self.truncated(),
         }

@@ -5,7 +5,6 @@
 //! **Invariant:** no URL is stored, as it may be signed, and no more than [`MAX_ENTRIES`] of each
 //! kind.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,6 +14,7 @@ use url::Url;
 
 use crate::error::UpstreamError;
 use crate::http_client::validate::{RemoteFile, ValidatorMatch, Validators};
+use crate::lru::LruMap;
 
 /// Maximum number of entries of each kind, and their lifetime: afterwards a host may send more
 /// again.
@@ -47,26 +47,22 @@ struct StoredValidators {
 }
 
 /// The latest entries of one kind.
-struct ExpiringMap<V>(HashMap<u64, (V, Instant)>);
+struct ExpiringMap<V>(LruMap<u64, (V, Instant)>);
 
 impl<V> Default for ExpiringMap<V> {
     fn default() -> ExpiringMap<V> {
-        ExpiringMap(HashMap::new())
+        ExpiringMap(LruMap::new(MAX_ENTRIES))
     }
 }
 
 impl<V> ExpiringMap<V> {
     fn get(&mut self, key: u64) -> Option<&mut V> {
-        let (value, since) = self.0.get_mut(&key)?;
+        let (value, since) = self.0.get(&key)?;
         (since.elapsed() < MAX_AGE).then_some(value)
     }
 
     fn insert(&mut self, key: u64, value: V) {
-        self.0.insert(key, (value, Instant::now()));
-        if self.0.len() > MAX_ENTRIES {
-            let oldest = self.0.iter().min_by_key(|(_, (_, since))| *since).map(|(key, _)| *key);
-            oldest.map(|key| self.0.remove(&key));
-        }
+        self.0.insert(key, (value, Instant::now()), 1);
     }
 }
 

@@ -20,6 +20,7 @@ use crate::http_client::validate::{BodyRange, Expectation, RemoteFile};
 use crate::media::{RemoteLocation, cookie_field};
 use crate::net::address_policy::Refused;
 use crate::range;
+use crate::text;
 
 /// Maximum number of redirects followed for one request.
 const MAX_REDIRECTS: usize = 5;
@@ -232,17 +233,14 @@ fn next_hop(from: &Url, headers: &HeaderMap) -> Result<Url, UpstreamError> {
 }
 
 /// Shortens a text of foreign origin to a length fit for a message.
-pub(crate) fn shorten(text: String) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     const MAX_CHARS: usize = 200;
-    match text.char_indices().nth(MAX_CHARS) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
+    text::one_line(text, MAX_CHARS)
 }
 
 /// Classifies a ureq error before the first body byte. ureq's own messages may hold the URL.
 fn unreachable(error: ureq::Error, upstream: &UpstreamClient) -> UpstreamError {
-    let tls = |why: String| UpstreamError::Unreachable(shorten(format!("TLS: {why}")));
+    let tls = |why: String| UpstreamError::Unreachable(shorten(&format!("TLS: {why}")));
     match error {
         ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
             UpstreamError::Timeout(upstream.connecting(), upstream.connect_timeout)
@@ -256,15 +254,15 @@ fn unreachable(error: ureq::Error, upstream: &UpstreamClient) -> UpstreamError {
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
             tls(error.to_string())
         }
-        ureq::Error::Io(error) => UpstreamError::Unreachable(shorten(error.to_string())),
+        ureq::Error::Io(error) => UpstreamError::Unreachable(shorten(&error.to_string())),
         ureq::Error::Tls(why) => tls(why.into()),
         ureq::Error::Rustls(error) => tls(error.to_string()),
         ureq::Error::Other(error) => match error.downcast::<Refused>() {
             Ok(refused) => UpstreamError::AddressRefused(refused.to_string()),
-            Err(error) => UpstreamError::Unreachable(shorten(error.to_string())),
+            Err(error) => UpstreamError::Unreachable(shorten(&error.to_string())),
         },
         ureq::Error::BadUri(_) => UpstreamError::Protocol("its URL is invalid".into()),
-        error => UpstreamError::Protocol(shorten(error.to_string())),
+        error => UpstreamError::Protocol(shorten(&error.to_string())),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::request::Request;
 use super::response::SERVER;
+use crate::text::field_value;
 
 /// The head of a media response.
 #[derive(Debug, Clone, Default)]
@@ -25,9 +26,9 @@ impl ResponseHead {
         self
     }
 
-    /// Adds a field. The value must not come from outside unless it is safe in a header.
+    /// Adds a field.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> ResponseHead {
-        self.fields.push((name, value.into()));
+        self.fields.push((name, field_value(value.into())));
         self
     }
 
@@ -51,7 +52,6 @@ impl ResponseHead {
             Framing::UntilClose => None,
         };
         for (name, value) in common.into_iter().chain(own).chain(framing) {
-            debug_assert!(!value.contains(['\r', '\n', '\0']), "{name}: {value:?}");
             text.extend([name, ": ", value, "\r\n"]);
         }
         text.push_str("\r\n");

@@ -9,6 +9,7 @@ use tiny_http::{HTTPVersion, Header, StatusCode};
 
 use super::request::Request;
 use crate::problem::Problem;
+use crate::text::field_value;
 
 /// The value of the Server field.
 pub(super) const SERVER: &str = concat!("ytcanal/", env!("CARGO_PKG_VERSION"));
@@ -35,11 +36,10 @@ impl Response {
             .with("X-Content-Type-Options", "nosniff")
     }
 
-    /// Sets a field, replacing one of the same name. The value must not come from outside unless it is
-    /// safe in a header.
+    /// Sets a field, replacing one of the same name.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
         self.fields.retain(|(known, _)| *known != name);
-        self.fields.push((name, value.into()));
+        self.fields.push((name, field_value(value.into())));
         self
     }
 

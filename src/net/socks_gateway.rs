@@ -10,7 +10,6 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use crate::config::{self, Proxy};
 use crate::net::address_family::{Families, no_such_family};
 use crate::net::address_policy::AddressPolicy;
 use crate::net::proxy;
+use crate::semaphore::Semaphore;
 use crate::sys::{self, EventFd};
 
 mod guarded_socket;
@@ -45,7 +45,7 @@ struct Acceptor {
     connect_timeout: Duration,
     password: String,
     closing: Arc<EventFd>,
-    open: AtomicUsize,
+    open: Semaphore,
 }
 
 impl SocksGateway {
@@ -65,7 +65,7 @@ impl SocksGateway {
             connect_timeout: config.connect_timeout.0,
             password: password.clone(),
             closing: closing.clone(),
-            open: AtomicUsize::new(0),
+            open: Semaphore::new(MAX_CONNECTIONS),
         };
         let thread = thread::Builder::new().name("socks gateway".into());
         let acceptor = thread.spawn(move || acceptor.accept_loop(&listener))?;
@@ -113,19 +113,15 @@ impl Acceptor {
                     self.pause();
                     continue;
                 };
-                if self.open.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
-                    self.open.fetch_sub(1, Ordering::Relaxed);
-                    continue;
-                }
+                let Some(permit) = self.open.try_acquire() else { continue };
                 let thread = thread::Builder::new().name("socks relay".into());
                 let spawned = thread.spawn_scoped(scope, move || {
                     if let Err(error) = self.handle(socket) {
                         log::debug!("SOCKS gateway connection ended: {error}");
                     }
-                    self.open.fetch_sub(1, Ordering::Relaxed);
+                    drop(permit);
                 });
                 if spawned.is_err() {
-                    self.open.fetch_sub(1, Ordering::Relaxed);
                     self.pause();
                 }
             }

@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::cancel::CancelToken;
 use crate::error::Error;
+use crate::lru::LruMap;
 use crate::media::page_media::PageMedia;
 use crate::sys::{self, EventFd};
 
@@ -23,25 +24,20 @@ const STALE_DURATION: Duration = Duration::from_secs(30);
 
 /// The cache, with the readings in flight.
 pub(super) struct PageCache {
-    limit: usize,
     ttl: Duration,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
-    pages: HashMap<Url, CachedPage>,
-    /// Sum of the sizes of all pages.
-    memory_size: usize,
+    pages: LruMap<Url, CachedPage>,
     in_flight: HashMap<Url, Arc<InFlight>>,
-    /// Logical clock, which counts readings and lookups.
-    clock: u64,
+    /// The number of pages read.
+    generation: u64,
 }
 
 struct CachedPage {
     media: Arc<PageMedia>,
     until: Instant,
-    last_used: u64,
     /// Until then, requests for a newer page get this one, too.
     refuse_newer_until: Option<Instant>,
 }
@@ -75,21 +71,19 @@ pub(super) struct FlightGuard<'k> {
 impl PageCache {
     /// Makes a cache of `limit` bytes, in which pages stay at most for `ttl`.
     pub(super) fn new(limit: usize, ttl: Duration) -> PageCache {
-        PageCache { limit, ttl, state: Mutex::default() }
+        let (pages, in_flight) = (LruMap::new(limit), HashMap::new());
+        PageCache { ttl, state: Mutex::new(State { pages, in_flight, generation: 0 }) }
     }
 
     /// Looks up a page newer than `generation`.
     pub(super) fn get(&self, link: &Url, generation: u64) -> Result<Lookup<'_>, Error> {
         let mut state = self.lock();
-        state.clock += 1;
-        let now = state.clock;
-        if let Some(page) = state.pages.get_mut(link)
+        if let Some(page) = state.pages.get(link)
             && page.until > Instant::now()
             && (page.media.generation > generation
                 || page.media.generation == generation
                     && page.refuse_newer_until.is_some_and(|until| until > Instant::now()))
         {
-            page.last_used = now;
             return Ok(Lookup::Hit(page.media.clone()));
         }
         if let Some(in_flight) = state.in_flight.get(link) {
@@ -104,8 +98,7 @@ impl PageCache {
     /// Records that no newer page than `generation` helps for a while.
     pub(super) fn mark_stale(&self, link: &Url, generation: u64) {
         let mut state = self.lock();
-        if let Some(page) =
-            state.pages.get_mut(link).filter(|page| page.media.generation == generation)
+        if let Some(page) = state.pages.get(link).filter(|page| page.media.generation == generation)
         {
             page.refuse_newer_until = Instant::now().checked_add(STALE_DURATION);
         }
@@ -113,25 +106,8 @@ impl PageCache {
 
     fn insert(&self, page: &Arc<PageMedia>) {
         let Some(until) = self.until(page.expires) else { return };
-        let memory_size = page.memory_size();
-        let mut state = self.lock();
-        state.remove(&page.link);
-        if memory_size > self.limit {
-            return;
-        }
-        while state.memory_size + memory_size > self.limit {
-            let oldest = state.pages.iter().min_by_key(|(_, page)| page.last_used);
-            let Some(oldest) = oldest.map(|(link, _)| link.clone()) else { break };
-            state.remove(&oldest);
-        }
-        state.memory_size += memory_size;
-        let cached = CachedPage {
-            media: page.clone(),
-            until,
-            last_used: page.generation,
-            refuse_newer_until: None,
-        };
-        state.pages.insert(page.link.clone(), cached);
+        let cached = CachedPage { media: page.clone(), until, refuse_newer_until: None };
+        self.lock().pages.insert(page.link.clone(), cached, page.memory_size());
     }
 
     /// Returns until when a page with this expiry is handed out.
@@ -149,14 +125,6 @@ impl PageCache {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn remove(&mut self, link: &Url) {
-        if let Some(page) = self.pages.remove(link) {
-            self.memory_size -= page.media.memory_size();
-        }
     }
 }
 
@@ -180,8 +148,8 @@ impl FlightGuard<'_> {
     pub(super) fn complete(self, read: Result<PageMedia, Error>) -> Result<Arc<PageMedia>, Error> {
         let outcome = read.map(|mut page| {
             let mut state = self.cache.lock();
-            state.clock += 1;
-            page.generation = state.clock;
+            state.generation += 1;
+            page.generation = state.generation;
             Arc::new(page)
         });
         if let Ok(page) = &outcome {

@@ -5,6 +5,7 @@ use crate::problem_code::ProblemCode;
 use url::Url;
 
 pub use crate::error::ResolveError;
+use crate::text::one_line;
 
 mod words;
 
@@ -15,7 +16,7 @@ const SITE_BUSY_RETRY: u32 = 600;
 /// Seconds after which to retry media that are not available yet.
 const NOT_YET_RETRY: u32 = 300;
 /// Maximum length of a quoted message.
-const MAX_MESSAGE: usize = 300;
+pub(super) const MAX_MESSAGE: usize = 300;
 
 impl ResolveError {
     fn new(code: ProblemCode, message: impl Into<String>) -> ResolveError {
@@ -180,8 +181,7 @@ fn clean(words: &str) -> String {
         Some(_) => "(a link)",
         None => word,
     });
-    let line = shown.collect::<Vec<_>>().join(" ");
-    line.chars().filter(|letter| !letter.is_control()).take(MAX_MESSAGE).collect()
+    one_line(&shown.collect::<Vec<_>>().join(" "), MAX_MESSAGE)
 }
 
 #[cfg(test)]

@@ -12,8 +12,10 @@ use std::time::Instant;
 use serde_json::Value;
 use url::Url;
 
+use super::classify::MAX_MESSAGE;
 use super::{Output, Resolver, backend};
 use crate::cancel::CancelToken;
+use crate::text::one_line;
 
 const EXTRACTOR: &str = include_str!("trial.py");
 const LINK: &str = "http://trial.invalid/js";
@@ -75,7 +77,7 @@ fn interpret(output: &Output) -> Javascript {
         let page: Option<Value> = serde_json::from_slice(&output.stdout).ok();
         let runtime = page.as_ref().and_then(|page| page["title"].as_str());
         return match runtime {
-            Some(runtime) => Javascript::Runs(printable(runtime)),
+            Some(runtime) => Javascript::Runs(one_line(runtime, MAX_MESSAGE)),
             None => Javascript::Untried("yt-dlp did not report the runtime".into()),
         };
     }
@@ -84,18 +86,9 @@ fn interpret(output: &Output) -> Javascript {
     match error {
         Some("none") => Javascript::Missing,
         Some(error) if error.starts_with(FAILED) => {
-            Javascript::Fails(printable(&error[FAILED.len()..]))
+            Javascript::Fails(one_line(&error[FAILED.len()..], MAX_MESSAGE))
         }
-        Some(error) => Javascript::Untried(printable(error)),
-        None => Javascript::Untried(printable(&output.stderr)),
+        Some(error) => Javascript::Untried(one_line(error, MAX_MESSAGE)),
+        None => Javascript::Untried(one_line(&output.stderr, MAX_MESSAGE)),
     }
-}
-
-/// Shortens the text to one line of limited length.
-fn printable(output: &str) -> String {
-    let words: Vec<&str> = output
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-        .collect();
-    words.join(" ").chars().take(300).collect()
 }

@@ -15,6 +15,7 @@ use crate::media::page_media::{
     AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, Size, VideoCodec, VideoFormat,
 };
 use crate::media::variant::Variant;
+use crate::text::one_line;
 
 mod schema;
 
@@ -261,10 +262,9 @@ fn date(text: &str) -> Option<String> {
     digits.then(|| format!("{}-{}-{}", &text[..4], &text[4..6], &text[6..]))
 }
 
-/// Cleans a text to one line of limited length.
+/// Cleans a text for metadata and `/info`.
 fn text(text: &str) -> String {
-    let clean = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
-    clean.take(MAX_TEXT).collect::<String>().trim().to_owned()
+    one_line(text, MAX_TEXT)
 }
 
 #[cfg(test)]

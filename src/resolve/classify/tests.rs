@@ -399,7 +399,7 @@ fn ways_to_end_without_an_error() {
 fn words_of_others_come_without_links_and_tricks() {
     let message =
         classify(1, "WARNING: x\nERROR: [a:b] id-1: odd\u{1b}[31m https://a/?sig=1 end\n").message;
-    assert_eq!(message, "the page could not be read: odd[31m (a link) end");
+    assert_eq!(message, "the page could not be read: odd [31m (a link) end");
     assert!(classify(1, &format!("ERROR: {}", "x".repeat(5000))).message.len() < 400);
     // The words of a URL do not count.
     assert_eq!(
