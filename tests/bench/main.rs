@@ -13,7 +13,8 @@
 //! With `--carry` it measures only what splice costs beside those that join nothing (see `overhead`),
 //! with `--starts` how soon the first bytes come of a short and of a long film (see `time_to_first_byte`),
 //! with `--crowd` it measures many slow clients at a time instead (see `slow_clients`), with `--seams` the
-//! seams between the parts of a track (see `range_boundaries`), with `--resolve` the reading of pages (see
+//! seams between the parts of a track (see `range_boundaries`), with `--builds=PROGRAM` another build of the
+//! daemon beside this one, over HTTPS and HTTP (see `builds`), with `--resolve` the reading of pages (see
 //! `resolve`).
 //!
 //! It asserts nothing; it must never decide whether a figure is good.
@@ -25,10 +26,12 @@
     reason = "a program for the terminal, without an interface of its own"
 )]
 
+mod builds;
 mod compare;
 mod concurrent;
 mod figures;
 mod framing;
+mod https;
 mod machine;
 mod media;
 mod origin;
@@ -74,6 +77,8 @@ fn main() -> ExitCode {
         overhead::run(&target, &args)
     } else if is("--starts") {
         time_to_first_byte::run(&target, &args)
+    } else if let Some(other) = args.iter().find_map(|arg| arg.strip_prefix("--builds=")) {
+        builds::run(&target, Path::new(other))
     } else if is("--resolve") {
         resolve::run(&target)
     } else if is("--crowd") {

@@ -17,13 +17,17 @@ use crate::systems::LOOPBACK;
 pub(crate) const NGINX_DEFAULTS: &str = "proxy_buffering on, proxy_buffers 8 × a page, \
      proxy_max_temp_file_size 1024m, proxy_http_version 1.0";
 
+/// What nginx is to relay.
+pub(crate) fn relay(addr: SocketAddr, near: SocketAddr, far: SocketAddr) -> String {
+    format!(
+        "listen {addr};
+        location /near/ {{ proxy_pass http://{near}; }}
+        location /far/ {{ proxy_pass http://{far}; }}"
+    )
+}
+
 /// nginx with one worker and nothing of its own outside of `scratch`.
-pub(crate) fn nginx(
-    addr: SocketAddr,
-    near: SocketAddr,
-    far: SocketAddr,
-    scratch: &Path,
-) -> Outcome<Command> {
+pub(crate) fn nginx(site: &str, scratch: &Path) -> Outcome<Command> {
     fs::create_dir(scratch)?;
     let dir = scratch.display();
     // For root it would put its worker under another user, who cannot write here.
@@ -42,11 +46,7 @@ http {{
     fastcgi_temp_path {dir}/fastcgi;
     scgi_temp_path {dir}/scgi;
     uwsgi_temp_path {dir}/uwsgi;
-    server {{
-        listen {addr};
-        location /near/ {{ proxy_pass http://{near}; }}
-        location /far/ {{ proxy_pass http://{far}; }}
-    }}
+    server {{ {site} }}
 }}
 "
     );

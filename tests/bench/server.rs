@@ -110,8 +110,17 @@ impl Server {
     pub(crate) fn nginx(near: &Origin, far: &Origin, scratch: &Path) -> Outcome<Self> {
         // nginx takes no port 0; nobody else is likely to get this one in the meantime.
         let addr = TcpListener::bind((LOOPBACK, 0))?.local_addr()?;
-        let command = relays::nginx(addr, near.addr(), far.addr(), &scratch.join("nginx"))?;
-        Self::start("nginx proxy_pass", Asked::ToPassOn, Listens::At(addr), command)
+        let site = relays::relay(addr, near.addr(), far.addr());
+        let command = relays::nginx(&site, &scratch.join("nginx"))?;
+        Self::nginx_at("nginx proxy_pass", addr, command)
+    }
+
+    pub(crate) fn nginx_at(
+        name: &'static str,
+        addr: SocketAddr,
+        command: Command,
+    ) -> Outcome<Self> {
+        Self::start(name, Asked::ToPassOn, Listens::At(addr), command)
     }
 
     pub(crate) fn copy_loop(near: &Origin, far: &Origin) -> Outcome<Self> {
