@@ -1,9 +1,9 @@
-//! Two files, surveyed, planned and joined: whatever they hold, the joined file has the length that
-//! was said, or is an error; any part of it is the same made alone; no byte is read in vain.
+//! Reads the indexes of two files, plans and joins them: whatever they hold, the joined file has the planned
+//! length or is an error; any byte range of it is the same on its own; no byte is read in vain.
 //!
-//! An input is a line of numbers, and behind it both files: the length of the first, that of the
-//! chunks in which they come, where the wanted part of the film begins and how long it is in
-//! milliseconds (0 for all of it), and where a part of the joined file begins.
+//! An input is a line of numbers, followed by both files. The numbers are the length of the first file, that
+//! of the chunks in which the files arrive, start and length of the time range in milliseconds (a length of 0
+//! means all), and the start of a byte range.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -18,7 +18,7 @@ use ytcanal::splice::{
 };
 
 const TAGS: Metadata = Metadata { title: None, artist: None, date: None, cover: None };
-/// A survey that looks more often than this keeps the client waiting for too long.
+/// Reading an index in more steps than this would keep the client waiting for too long.
 const MAX_READS: usize = 2000;
 
 struct File<'a>(&'a [u8], usize);
@@ -31,9 +31,9 @@ impl ReadAt for File<'_> {
     fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
         assert!(range.start <= range.end && range.end <= self.len(), "{range:?}");
         assert!(range.end - range.start <= MAX_READ, "{range:?}");
-        // The front is here already.
+        // The first bytes are buffered already.
         self.1 += usize::from(range.end > PROBE_SIZE as u64);
-        assert!(self.1 <= MAX_READS, "it does not stop to look");
+        assert!(self.1 <= MAX_READS, "it does not stop reading");
         Ok(self.0[range.start as usize..range.end as usize].into())
     }
 }
@@ -55,6 +55,9 @@ pub fn joined(format: Format, input: &[u8]) {
     };
     let files = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
     let [video, audio] = files.map(|(_, bytes)| read_index(format, &mut File(bytes, 0), trim).ok());
+    for (_, bytes) in files {
+        splice::key_frame(format, &mut File(bytes, 0), trim.start).ok();
+    }
     let case = Case { chunk: (chunk as usize).max(1), trim, part };
     if let Some(video) = &video {
         case.join(&files[..1], std::slice::from_ref(video));
@@ -74,15 +77,15 @@ struct Case {
 }
 
 impl Case {
-    fn join(&self, files: &[(TrackKind, &[u8])], surveys: &[TrackIndex]) {
+    fn join(&self, files: &[(TrackKind, &[u8])], indexes: &[TrackIndex]) {
         let options =
             Options { container: ContainerChoice::Auto, time_range: self.trim, metadata: &TAGS };
         let kinds = files.iter().map(|(kind, _)| *kind);
-        let tracks: Vec<_> = kinds.zip(surveys.iter().cloned()).collect();
+        let tracks: Vec<_> = kinds.zip(indexes.iter().cloned()).collect();
         let Ok(plan) = splice::plan(&tracks, &options) else { return };
         assert!(splice::plan(&tracks, &options).as_ref() == Ok(&plan), "another plan");
         let sources: u64 = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-        // No more is made than is in sight: heads, indexes, and their tables anew.
+        // The output is bounded by the inputs, plus heads, indexes and new tables.
         assert!(plan.len() <= 8 * sources + (64 << 10), "{} of {sources} bytes", plan.len());
         let whole = self.emit(&plan, 0..plan.len(), files);
         if let Ok(whole) = &whole {
@@ -98,7 +101,7 @@ impl Case {
         }
     }
 
-    /// The inputs bring exactly what is said to be needed.
+    /// Writes a byte range from inputs that deliver exactly what the plan needs.
     fn emit(
         &self,
         plan: &Plan,

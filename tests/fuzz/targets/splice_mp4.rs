@@ -1,4 +1,4 @@
-//! Two files of MP4, fragmented and progressive: they are joined as was planned, or not at all.
+//! Two MP4 files, fragmented and progressive: they are joined as planned, or not at all.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Two files of WebM: they are joined as was planned, or not at all.
+//! Two WebM files: they are joined as planned, or not at all.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

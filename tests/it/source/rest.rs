@@ -108,3 +108,36 @@ fn an_answer_that_nobody_took_is_not_taken_for_that_of_the_next_question() {
         assert!(!connections(&origin, asked).contains(&left));
     }
 }
+
+/// Without a validator, the bytes before a break are compared; the connection that carries them may break,
+/// too.
+#[test]
+fn a_break_while_bytes_are_compared_is_retried() {
+    let film = || Resource::bytes(content()).ranges().keep_alive();
+    let origin = Origin::start();
+    // The second response ends within the kilobyte that is compared.
+    let second = film().fault(Scripted::CutAt(299_500)).fault_times(1);
+    let first = film().fault(Scripted::CutAt(300_000)).becomes(second, 1);
+    let track = track(&origin.put("v", first));
+    let upstream = UpstreamClient::new(&settings()).unwrap();
+    assert!(read_of(&upstream, &track) == Ok(content()));
+    assert_eq!(upstream.retries_made(), 2);
+}
+
+/// A connection that fails says nothing of the others.
+#[test]
+fn a_failure_leaves_idle_connections_alone() {
+    let (healthy, failing) = (Origin::start(), Origin::start());
+    let healthy_track = track(&healthy.put("v", film()));
+    let upstream = UpstreamClient::new(&settings()).unwrap();
+    assert!(read_of(&upstream, &healthy_track) == Ok(content()));
+    let before = connections(&healthy, 0);
+    for fault in [Scripted::CutAt(300_000), Scripted::HangUp, Scripted::Status(503, Vec::new())] {
+        let track = track(&failing.put("v", film().fault(fault).fault_times(1)));
+        assert!(read_of(&upstream, &track) == Ok(content()));
+        assert!(upstream.retries_made() > 0);
+        let asked = healthy.requests().len();
+        assert!(read_of(&upstream, &healthy_track) == Ok(content()));
+        assert!(before.contains(&healthy.requests()[asked].connection));
+    }
+}
