@@ -159,7 +159,8 @@ $(AXE): tests/axe/package.json | $(VENV)/complete
 	@rm -rf $(TARGET)/axe
 	@mkdir -p $(TARGET)/axe
 	@cp $< $(TARGET)/axe
-	@cd $(TARGET)/axe && DENO_DIR=cache DENO_NO_UPDATE_CHECK=1 $(abspath $(VENV))/bin/deno install --quiet
+	@cd $(TARGET)/axe && DENO_DIR=cache DENO_NO_UPDATE_CHECK=1 DENO_TLS_CA_STORE=system \
+	  $(abspath $(VENV))/bin/deno install --quiet
 	@touch $@
 
 clean:
