@@ -75,9 +75,10 @@ case $missing in *cargo-web*)
     '  Debian 12:    bookworm-security has a newer one; add it to the package sources' \
     '  otherwise:    rustup, https://www.rust-lang.org/tools/install'
 esac
+# What is fetched is not kept: it is half a gigabyte.
 # shellcheck disable=SC2086
-$as_root env DEBIAN_FRONTEND=noninteractive \
-  apt-get install -y --no-install-recommends ca-certificates $missing
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+  -o APT::Keep-Downloaded-Packages=false ca-certificates $missing
 # Debian starts nginx when it is installed; nobody wants a web server on this machine.
 case $missing in *nginx*)
   [ ! -d /run/systemd/system ] || $as_root systemctl disable --now nginx
