@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn time_range_and_metadata_are_passed() {
         let base = tempfile::tempdir().unwrap();
-        let dir = RuntimeDir::claim(base.path()).unwrap();
+        let dir = RuntimeDir::claim(&base.path().join("run")).unwrap();
         let fifos = dir.fifos([TrackKind::Video].into_iter()).unwrap();
         let inputs =
             vec![ProbedInput { kind: TrackKind::Video, probe: ProbeInfo::of(Format::Mp4) }];
