@@ -8,12 +8,15 @@
 pub(crate) mod body;
 pub(crate) mod client;
 pub(crate) mod connection;
+mod framing;
 pub(crate) mod host_memory;
 mod pool;
+pub(crate) mod remote_file;
 pub(crate) mod request;
+mod retry_after;
 mod transport;
 mod upstream_client;
 pub(crate) mod validate;
 
+pub use remote_file::{RemoteFile, Validators};
 pub use upstream_client::{SOCKET_BUFFER, SPLICE_CHUNK, UpstreamClient};
-pub use validate::{RemoteFile, Validators};

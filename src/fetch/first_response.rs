@@ -4,8 +4,8 @@
 use crate::error::UpstreamError;
 use crate::fetch::TrackReader;
 use crate::http_client::body::RangeBody;
+use crate::http_client::remote_file::{RemoteFile, ValidatorMatch};
 use crate::http_client::request::{RangeRequest, RangeResponse};
-use crate::http_client::validate::{RemoteFile, ValidatorMatch};
 
 impl<'scope> TrackReader<'scope, '_> {
     /// Completes the first response.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use crate::error::UpstreamError;
-use crate::http_client::validate::{RemoteFile, ValidatorMatch, Validators};
+use crate::http_client::remote_file::{RemoteFile, ValidatorMatch, Validators};
 use crate::lru::LruMap;
 
 /// Maximum number of entries of each kind, and their lifetime: afterwards a host may send more

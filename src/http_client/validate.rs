@@ -5,96 +5,15 @@
 //! through. Pure.
 
 use std::ops::Range;
-use std::time::Duration;
 
 use ureq::http::Version;
 use ureq::http::header::{self, HeaderMap, HeaderValue};
 
 use crate::error::UpstreamError;
-use crate::range::{self, ContentRange, decimal};
-
-/// What is known of the file behind a URL after its first response.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RemoteFile {
-    /// Length in bytes, if the upstream reports it.
-    pub len: Option<u64>,
-    /// Whether the upstream serves byte ranges of it.
-    pub ranged: bool,
-    /// What distinguishes this version from others under the same URL.
-    pub validators: Validators,
-    /// Whether its servers report different validators: then one of them may differ if the other
-    /// matches, and neither is proof.
-    pub validators_vary: bool,
-}
-
-impl RemoteFile {
-    fn new(len: Option<u64>, ranged: bool, headers: &HeaderMap) -> RemoteFile {
-        RemoteFile { len, ranged, validators: Validators::new(headers), validators_vary: false }
-    }
-
-    /// Returns the length and validators as bytes, which identify the file as far as its upstream
-    /// describes it.
-    pub fn identity(&self) -> Vec<u8> {
-        let text = |value: &Option<HeaderValue>| value.as_ref().map(|v| v.as_bytes().to_vec());
-        let len = self.len.map(|len| len.to_string().into_bytes());
-        // A field value holds no line feed.
-        let fields = [len, text(&self.validators.etag), text(&self.validators.modified)];
-        fields.map(Option::unwrap_or_default).join(&b'\n')
-    }
-}
-
-/// The validators of a file (RFC 9110 §8.8).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Validators {
-    /// The ETag, unless it is weak.
-    pub etag: Option<HeaderValue>,
-    /// The Last-Modified date as received. Its resolution is one second, so two versions may share
-    /// it.
-    pub modified: Option<HeaderValue>,
-}
-
-impl Validators {
-    fn new(headers: &HeaderMap) -> Validators {
-        let etag = headers.get(header::ETAG).filter(|value| value.as_bytes().starts_with(b"\""));
-        Validators { etag: etag.cloned(), modified: headers.get(header::LAST_MODIFIED).cloned() }
-    }
-
-    /// Returns the stronger validator, for If-Range (RFC 9110 §13.1.5).
-    pub fn best(&self) -> Option<&HeaderValue> {
-        self.etag.as_ref().or(self.modified.as_ref())
-    }
-
-    /// Compares the validators of two responses.
-    pub(crate) fn compare(&self, other: &Validators) -> ValidatorMatch {
-        let pairs = [(&self.etag, &other.etag), (&self.modified, &other.modified)];
-        let same = pairs.map(|pair| match pair {
-            (Some(one), Some(other)) => Some(one == other),
-            _ => None,
-        });
-        match same {
-            [Some(true), Some(false)] | [Some(false), Some(true)] => ValidatorMatch::Weak,
-            [Some(true), _] => ValidatorMatch::Same,
-            [Some(false), _] | [_, Some(false)] => ValidatorMatch::Different,
-            // A date does not replace an ETag that is missing.
-            [None, Some(true)] if self.etag.is_some() => ValidatorMatch::Weak,
-            [None, Some(true)] => ValidatorMatch::Same,
-            [None, None] => ValidatorMatch::Unknown,
-        }
-    }
-}
-
-/// What two pairs of validators say of their files, if these have the same length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ValidatorMatch {
-    /// The files are the same.
-    Same,
-    /// One validator is the same, and the other differs or is missing.
-    Weak,
-    /// The files differ.
-    Different,
-    /// There is nothing to compare.
-    Unknown,
-}
+use crate::http_client::framing::{body_length, is_delimited};
+use crate::http_client::remote_file::{RemoteFile, ValidatorMatch};
+use crate::http_client::retry_after::retry_after;
+use crate::range::{self, ContentRange};
 
 /// Maximum number of bytes skipped where a body begins before the requested range.
 pub(crate) const MAX_SKIP: u64 = 1 << 20;
@@ -271,86 +190,12 @@ fn is_type(headers: &HeaderMap, expected: &str) -> bool {
     content_type.trim_ascii().eq_ignore_ascii_case(expected.as_bytes())
 }
 
-/// Returns whether the body has an end other than that of the connection.
-fn is_delimited(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING)
-}
-
-/// Returns whether Content-Encoding names a registered coding (IANA HTTP Content Coding Registry).
-/// Other values appear by mistake, such as `none` or the name of a character set, and change
-/// nothing; if they did, the body would not be media.
-fn has_content_coding(headers: &HeaderMap) -> bool {
-    const CODINGS: [&str; 13] = [
-        "aes128gcm",
-        "br",
-        "brotli",
-        "compress",
-        "dcb",
-        "dcz",
-        "deflate",
-        "exi",
-        "gzip",
-        "pack200-gzip",
-        "x-compress",
-        "x-gzip",
-        "zstd",
-    ];
-    let is_coding = |word: &[u8]| {
-        let word = word.trim_ascii();
-        let bare = word.strip_prefix(b"\"").and_then(|word| word.strip_suffix(b"\""));
-        let word = bare.unwrap_or(word);
-        CODINGS.iter().any(|coding| word.eq_ignore_ascii_case(coding.as_bytes()))
-    };
-    let all = headers.get_all(header::CONTENT_ENCODING);
-    all.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(is_coding)
-}
-
-/// Returns the length of a body whose end can be told from a truncation: by its length, or by the
-/// last chunk of a chunked body (then `None`).
-///
-/// What ureq takes for a chunked body cannot be seen from outside, so this check is stricter than
-/// any reading of the standard: HTTP/1.1, and `chunked` alone. If ureq read until the connection
-/// closes, a truncation would pass for the end.
-fn body_length(version: Version, headers: &HeaderMap) -> Result<Option<u64>, UpstreamError> {
-    let all = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
-    if has_content_coding(headers) {
-        return Err(UpstreamError::UnexpectedEncoding);
-    }
-    // When both fields are present, the length does not delimit the body, but must be right.
-    let lengths = all(header::CONTENT_LENGTH);
-    let announced = match lengths[..] {
-        [] => None,
-        [one] => {
-            Some(decimal(one).filter(|len| *len < u64::MAX).ok_or(UpstreamError::LengthUnknown)?)
-        }
-        _ => return Err(UpstreamError::LengthUnknown),
-    };
-    match all(header::TRANSFER_ENCODING)[..] {
-        [] if announced.is_some() => Ok(announced),
-        [chunked] if version == Version::HTTP_11 && chunked.eq_ignore_ascii_case(b"chunked") => {
-            Ok(announced)
-        }
-        _ => Err(UpstreamError::LengthUnknown),
-    }
-}
-
-/// Returns the wait that the upstream requests in Retry-After: seconds, or a date (RFC 9110
-/// §10.2.3).
-#[expect(clippy::disallowed_methods, reason = "an upstream may name a time of day")]
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Some(seconds) = decimal(value.as_bytes()) {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(std::time::SystemTime::now()).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use ureq::http::HeaderName;
 
     use super::*;
+    use crate::http_client::remote_file::Validators;
 
     fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -358,31 +203,6 @@ mod tests {
             headers.append(name.clone(), value.parse().unwrap());
         }
         headers
-    }
-
-    #[test]
-    fn an_answer_must_be_able_to_prove_its_end() {
-        let judge_as = |version, pairs: &[_]| body_length(version, &headers(pairs));
-        let check = |pairs: &[_]| judge_as(Version::HTTP_11, pairs);
-        assert_eq!(check(&[(header::CONTENT_LENGTH, "7")]), Ok(Some(7)));
-        assert_eq!(check(&[(header::TRANSFER_ENCODING, "chunked")]), Ok(None));
-        let both = [(header::CONTENT_LENGTH, "7"), (header::TRANSFER_ENCODING, "Chunked")];
-        assert_eq!(check(&both), Ok(Some(7)));
-        assert_eq!(check(&[]), Err(UpstreamError::LengthUnknown));
-        for encoding in ["xchunked", "not-chunked", "\"chunked", "foo chunked", "gzip, chunked"] {
-            let pairs = [(header::TRANSFER_ENCODING, encoding)];
-            assert_eq!(check(&pairs), Err(UpstreamError::LengthUnknown), "{encoding}");
-        }
-        let chunked = [(header::TRANSFER_ENCODING, "chunked")];
-        assert_eq!(judge_as(Version::HTTP_10, &chunked), Err(UpstreamError::LengthUnknown));
-        for length in ["+7", "7, 7", "", "0x7", "99999999999999999999"] {
-            let pairs = [(header::CONTENT_LENGTH, length)];
-            assert_eq!(check(&pairs), Err(UpstreamError::LengthUnknown), "{length}");
-        }
-        let twice = [(header::CONTENT_LENGTH, "7"), (header::CONTENT_LENGTH, "7")];
-        assert_eq!(check(&twice), Err(UpstreamError::LengthUnknown));
-        let pairs = [(header::CONTENT_LENGTH, "7"), (header::CONTENT_ENCODING, "gzip")];
-        assert_eq!(check(&pairs), Err(UpstreamError::UnexpectedEncoding));
     }
 
     /// Validates a 206 with these fields for a request of bytes 10 to 19.
@@ -458,31 +278,6 @@ mod tests {
     }
 
     #[test]
-    fn words_that_are_no_codings_change_nothing() {
-        let check = |value| {
-            let pairs = [(header::CONTENT_LENGTH, "7"), (header::CONTENT_ENCODING, value)];
-            body_length(Version::HTTP_11, &headers(&pairs))
-        };
-        for word in [
-            "none",
-            "None",
-            "",
-            "identity",
-            "identity, identity",
-            "binary",
-            "utf-8",
-            "\"none\"",
-            ",",
-        ] {
-            assert_eq!(check(word), Ok(Some(7)), "{word}");
-        }
-        for word in ["gzip", "GZIP", "x-gzip", "br", "deflate", "zstd", "identity, gzip", "\"br\""]
-        {
-            assert_eq!(check(word), Err(UpstreamError::UnexpectedEncoding), "{word}");
-        }
-    }
-
-    #[test]
     fn a_part_of_another_file_is_not_taken() {
         let validators =
             Validators { etag: Some(HeaderValue::from_static("\"1\"")), modified: None };
@@ -536,20 +331,5 @@ mod tests {
         assert_eq!(check("bytes */0"), Ok(Some(0)));
         assert_eq!(check("bytes */9"), Err(UpstreamError::PastEnd(9)));
         assert_eq!(check("bytes */10"), Err(UpstreamError::Status(416)));
-    }
-
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "the upstream names a time of day")]
-    fn busy_upstreams_say_for_how_long() {
-        let wait = |value: &str| {
-            let pairs = [(header::RETRY_AFTER, value)];
-            retry_after(&headers(&pairs)).map(|wait| wait.as_secs())
-        };
-        assert_eq!(wait("7"), Some(7));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(0));
-        assert_eq!(wait("soon"), None);
-        let later = std::time::SystemTime::now() + Duration::from_secs(100);
-        let seconds = wait(&httpdate::fmt_http_date(later)).unwrap();
-        assert!((98..=100).contains(&seconds), "{seconds}");
     }
 }
