@@ -9,7 +9,6 @@
 //! **API boundary:** nothing here knows containers, ffmpeg or the client.
 
 use std::collections::VecDeque;
-use std::mem::replace;
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread::Scope;
@@ -33,8 +32,7 @@ mod zero_copy;
 
 pub use prefetch::FIRST_REQUEST_SIZE;
 
-use crate::http_client::body::RangeBody;
-use crate::http_client::client::HttpClient;
+use crate::http_client::body::{DRAIN_TIMEOUT, RangeBody};
 use crate::http_client::request::{RangeRequest, RangeResponse};
 use crate::http_client::{RemoteFile, UpstreamClient, Validators};
 use fallback::Fallbacks;
@@ -66,9 +64,8 @@ pub struct TrackReader<'scope, 'env> {
     /// Whether no response has arrived yet.
     is_opening: bool,
     throughput: ThroughputMonitor,
-    /// The HTTP client of the current response, and those of earlier ones.
-    client: Arc<HttpClient>,
-    idle_clients: Vec<Arc<HttpClient>>,
+    /// Whether the next request may use a pooled connection.
+    may_reuse: bool,
     /// URL of the last response, after all redirects.
     effective_url: Option<Url>,
     /// The file, as its first response described it.
@@ -224,8 +221,7 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
             ),
             is_opening: true,
             throughput: ThroughputMonitor::new(upstream.min_throughput, upstream.stall_timeout),
-            client: upstream.client(&track.location.url, cancel),
-            idle_clients: Vec::new(),
+            may_reuse: true,
             effective_url: None,
             file: None,
             is_pinned: false,
@@ -286,6 +282,9 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
                 Err(fault) => self.recover(fault)?,
             }
         }
+        if let Some(body) = self.body.as_mut().filter(|_| !buffer.is_empty()) {
+            body.settle(DRAIN_TIMEOUT);
+        }
         Ok(0)
     }
 
@@ -330,20 +329,19 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
     fn advance(&mut self, count: usize) {
         self.offset += count as u64;
         self.budget.progress(count);
+        if let Some(body) = self.body.as_mut().filter(|_| self.end == Some(self.offset)) {
+            // The caller may read no more. Mostly, the end has arrived together with the last byte.
+            body.settle(Duration::ZERO);
+        }
     }
 
     /// Takes the prefetched response, or sends the next request.
     fn next_response(&mut self) -> Result<(), UpstreamError> {
         let response = match self.prefetched.pop_front() {
-            Some(prefetch) => {
-                let before = replace(&mut self.client, prefetch.client.clone());
-                if !Arc::ptr_eq(&before, &self.client) {
-                    self.idle_clients.push(before);
-                }
-                prefetch.into_response()
-            }
-            None => self.build_request(self.offset, self.client.clone()).send(),
+            Some(prefetch) => prefetch.into_response(),
+            None => self.build_request(self.offset).fetch(),
         };
+        self.may_reuse = true;
         let mut response = response?;
         if self.file.is_none() {
             response = self.complete(response)?;
@@ -375,36 +373,20 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         Ok(())
     }
 
-    fn client_for_prefetch(&self) -> Arc<HttpClient> {
-        self.upstream.client(&self.location.url, &self.cancel)
-    }
-
     /// Builds the request for the bytes from offset `from` on.
-    fn build_request(&self, from: u64, client: Arc<HttpClient>) -> RangeRequest<'scope> {
+    fn build_request(&self, from: u64) -> RangeRequest<'scope> {
         let ranged = self.file.as_ref().is_none_or(|file| file.ranged);
         let from = from - self.overlap(from);
         let to = from.saturating_add(self.request_size()).min(self.end.unwrap_or(u64::MAX));
         RangeRequest {
             upstream: self.upstream,
-            client,
+            cancel: self.cancel.clone(),
             location: self.location.clone(),
             effective_url: self.effective_url.clone(),
             range: (ranged && !self.fallbacks.next_is_full).then_some(from..to),
             file: self.file.clone(),
             send_if_range: self.send_if_range,
-            sent_at: None,
-        }
-    }
-}
-
-impl Drop for TrackReader<'_, '_> {
-    /// Returns connections whose responses were read to the end to the pool.
-    fn drop(&mut self) {
-        if let Some(body) = self.body.take() {
-            body.drain_for_reuse();
-        }
-        for client in self.idle_clients.iter().chain([&self.client]) {
-            self.upstream.idle_clients.put_back(client, &self.location.url);
+            may_reuse: self.may_reuse,
         }
     }
 }

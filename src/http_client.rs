@@ -1,4 +1,4 @@
-//! The HTTP client of upstreams: ureq over a pool of our own connections.
+//! The HTTP client of upstreams: the protocol engine of ureq over a pool of our own connections.
 //!
 //! One request is a byte range of one file. A response is checked against what is known of the
 //! file before its body is read.
@@ -6,14 +6,17 @@
 //! **Invariant:** a connection is reused only if its last response was read to the end.
 
 pub(crate) mod body;
-pub(crate) mod client;
-pub(crate) mod connection;
+mod connect;
+mod connection;
+mod exchange;
 mod framing;
 pub(crate) mod host_memory;
+mod io_guard;
 mod pool;
 pub(crate) mod remote_file;
 pub(crate) mod request;
 mod retry_after;
+mod tls;
 mod transport;
 mod upstream_client;
 pub(crate) mod validate;

@@ -3,10 +3,11 @@
 //! **Invariant:** no connection to an upstream is opened to an address that [`AddressPolicy`] does
 //! not permit, whatever name, redirect or encoding led to it.
 
-use ureq::http::Uri;
+use url::Url;
 
 pub(crate) mod address_family;
 pub mod address_policy;
+pub(crate) mod dial;
 pub(crate) mod proxy;
 mod socks_gateway;
 
@@ -15,12 +16,8 @@ pub use address_policy::AddressPolicy;
 pub use socks_gateway::SocksGateway;
 
 /// Returns host (IPv6 without brackets) and port of a URL.
-pub(crate) fn target(uri: &Uri) -> (&str, u16) {
-    let host = uri.host().unwrap_or_default();
+pub(crate) fn target(url: &Url) -> (&str, u16) {
+    let host = url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let port = uri.port_u16().unwrap_or(match uri.scheme_str() {
-        Some("https") => 443,
-        _ => 80,
-    });
-    (host, port)
+    (host, url.port_or_known_default().unwrap_or(80))
 }

@@ -211,9 +211,6 @@ impl TrackReader<'_, '_> {
         if fresh.is_new {
             self.fallbacks.refreshed_at = Some(self.offset);
         }
-        if fresh.location.url.origin() != self.location.url.origin() {
-            self.idle_clients.clear();
-        }
         self.location = Arc::new(fresh.location);
         self.chunk = self.upstream.chunk_size(&self.location);
         self.fallbacks.nodes = 0;

@@ -104,8 +104,8 @@ impl TrackReader<'_, '_> {
     pub fn absorb(&mut self, mut other: TrackReader<'_, '_>) -> Result<(), Error> {
         other.stash_fingerprint();
         self.fingerprints = take(&mut other.fingerprints);
-        // Returns its connection to the pool, where the next request finds it.
-        drop(other);
+        // The next request finds its connection in the pool.
+        other.body.map(RangeBody::drain_for_reuse);
         while !self.fingerprints.is_empty() {
             match self.is_unchanged(&self.recent_bytes) {
                 Ok(true) => break,
@@ -118,15 +118,14 @@ impl TrackReader<'_, '_> {
 
     fn is_unchanged(&self, fingerprint: &Fingerprint) -> Result<bool, UpstreamError> {
         let from = fingerprint.end - fingerprint.bytes.len() as u64;
-        let client = self.client_for_prefetch();
-        let request = self.build_request(self.offset, client.clone());
-        let request = RangeRequest { range: Some(from..fingerprint.end), ..request };
-        let RangeResponse { mut body, .. } = request.send()?;
+        let request = self.build_request(self.offset);
+        let range = Some(from..fingerprint.end);
+        let request = RangeRequest { range, may_reuse: true, ..request };
+        let RangeResponse { mut body, .. } = request.fetch()?;
         let skipped = from.saturating_sub(body.start);
         self.skip(&mut body, skipped)?;
         let repeats = self.matches(&mut body, &fingerprint.bytes);
         body.drain_for_reuse();
-        self.upstream.idle_clients.put_back(&client, &self.location.url);
         repeats
     }
 

@@ -52,7 +52,7 @@ impl<'scope> TrackReader<'scope, '_> {
     /// Returns the response with the length of the file where the server withheld it
     /// (`Content-Range: bytes …/*`); or another response, whose end is delimited.
     fn with_size(&self, mut response: RangeResponse) -> Result<RangeResponse, UpstreamError> {
-        if let Ok(full) = (RangeRequest { range: None, ..self.probe_request(None) }).send() {
+        if let Ok(full) = (RangeRequest { range: None, ..self.probe_request(None) }).fetch() {
             let validators = &response.file.validators;
             match validators.compare(&full.file.validators) {
                 ValidatorMatch::Different => return Err(UpstreamError::ValidatorsDisagree),
@@ -78,7 +78,7 @@ impl<'scope> TrackReader<'scope, '_> {
     fn ends_at(&self, len: u64) -> bool {
         let Some(last) = len.checked_sub(1) else { return false };
         let range = Some(last..len.saturating_add(1));
-        let response = RangeRequest { range, ..self.probe_request(None) }.send();
+        let response = RangeRequest { range, ..self.probe_request(None) }.fetch();
         response.is_ok_and(|RangeResponse { body, .. }| body.start == last && body.end == Some(len))
     }
 
@@ -89,13 +89,13 @@ impl<'scope> TrackReader<'scope, '_> {
         };
         let file = RemoteFile { ranged: true, ..file.clone() };
         let response =
-            RangeRequest { range: Some(last..len), ..self.probe_request(Some(file)) }.send();
+            RangeRequest { range: Some(last..len), ..self.probe_request(Some(file)) }.fetch();
         response.is_ok_and(|RangeResponse { body, .. }| body.start == last)
     }
 
     /// Builds a separate request on a connection of its own.
     fn probe_request(&self, file: Option<RemoteFile>) -> RangeRequest<'scope> {
-        let request = self.build_request(0, self.upstream.new_client(&self.cancel));
-        RangeRequest { file, send_if_range: false, ..request }
+        let request = self.build_request(0);
+        RangeRequest { file, send_if_range: false, may_reuse: false, ..request }
     }
 }

@@ -10,8 +10,7 @@ use crossbeam::channel::{self, Receiver};
 use crate::error::UpstreamError;
 use crate::fetch::TrackReader;
 use crate::fetch::retry_budget::jittered_chunk;
-use crate::http_client::client::HttpClient;
-use crate::http_client::request::{RangeRequest, RangeResponse};
+use crate::http_client::request::{RangeRequest, RangeResponse, SentRequest};
 
 /// Size of the first request for bytes that go to the client. While a nearby upstream sends a large
 /// range it leaves no bandwidth for the other track; and a shorter one ends before it shows how
@@ -36,13 +35,12 @@ const MIN_RESPONSE_TIME: Duration = Duration::from_millis(10);
 /// A response that was requested ahead.
 pub(super) struct Prefetch<'u> {
     pub(super) end: u64,
-    pub(super) client: Arc<HttpClient>,
     response: Pending<'u>,
 }
 
 enum Pending<'u> {
-    /// The request was sent; the response arrives on the connection of its client.
-    OnConnection(Box<RangeRequest<'u>>),
+    /// The request was sent on a pooled connection.
+    OnConnection(Box<SentRequest<'u>>),
     /// A thread sends the request and receives the response.
     OnThread(Receiver<Result<RangeResponse, UpstreamError>>),
 }
@@ -50,7 +48,7 @@ enum Pending<'u> {
 impl Prefetch<'_> {
     pub(super) fn into_response(self) -> Result<RangeResponse, UpstreamError> {
         match self.response {
-            Pending::OnConnection(request) => request.send(),
+            Pending::OnConnection(request) => request.receive(),
             Pending::OnThread(response) => response.recv().unwrap_or_else(|_| {
                 Err(UpstreamError::Unreachable("the request was abandoned".into()))
             }),
@@ -59,7 +57,7 @@ impl Prefetch<'_> {
 
     /// Returns whether the response has begun to arrive, now or within `limit`.
     fn is_ready(&self, limit: Duration) -> bool {
-        matches!(self.response, Pending::OnConnection(_)) && self.client.pool.poll_response(limit)
+        matches!(&self.response, Pending::OnConnection(request) if request.poll(limit))
     }
 }
 
@@ -83,17 +81,15 @@ impl<'scope> TrackReader<'scope, '_> {
             if from >= end || from.saturating_sub(self.offset) > distance {
                 break;
             }
-            let client = self.idle_clients.pop().unwrap_or_else(|| self.client_for_prefetch());
-            let mut request = self.build_request(from, client.clone());
+            let request = self.build_request(from);
             let end = request.range.as_ref().map_or(end, |range| range.end);
-            let response = if request.send_only() {
-                Some(Pending::OnConnection(Box::new(request)))
-            } else {
-                self.send_on_thread(request)
+            let response = match request.send() {
+                Ok(sent) => Some(Pending::OnConnection(Box::new(sent))),
+                Err(request) => self.send_on_thread(*request),
             };
             // If the request cannot be sent now, it is sent when its bytes are due.
             let Some(response) = response else { break };
-            self.prefetched.push_back(Prefetch { end, client, response });
+            self.prefetched.push_back(Prefetch { end, response });
         }
     }
 
@@ -104,7 +100,7 @@ impl<'scope> TrackReader<'scope, '_> {
         let thread = thread::Builder::new().name("prefetch".into());
         let spawned = thread.spawn_scoped(self.scope, move || {
             // Nothing receives any more if an earlier range has failed.
-            sender.send(request.send()).ok();
+            sender.send(request.fetch()).ok();
             drop(guard);
         });
         spawned.inspect_err(|error| log::debug!("cannot start a prefetch thread: {error}")).ok()?;
@@ -116,11 +112,11 @@ impl<'scope> TrackReader<'scope, '_> {
         if self.location.available_at.is_some() || self.remaining() == Some(0) {
             return;
         }
-        let mut request = self.build_request(self.offset, self.client.clone());
+        let request = self.build_request(self.offset);
         let end = request.range.as_ref().map_or(u64::MAX, |range| range.end);
-        if request.send_only() {
-            let (client, pending) = (self.client.clone(), Pending::OnConnection(Box::new(request)));
-            self.prefetched.push_back(Prefetch { end, client, response: pending });
+        if let Ok(sent) = request.send() {
+            let response = Pending::OnConnection(Box::new(sent));
+            self.prefetched.push_back(Prefetch { end, response });
         }
     }
 

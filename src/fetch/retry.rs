@@ -92,6 +92,6 @@ impl TrackReader<'_, '_> {
     pub(super) fn drop_connections(&mut self) {
         (self.body, self.effective_url) = (None, None);
         self.prefetched.clear();
-        self.client = self.upstream.new_client(&self.cancel);
+        self.may_reuse = false;
     }
 }

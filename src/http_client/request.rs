@@ -1,27 +1,26 @@
-//! Sends one range request to an upstream: header fields, redirects, and the classification of
-//! failures.
+//! Sends one range request to an upstream, and receives its response: header fields, connections
+//! and redirects.
+//!
+//! A [`RangeRequest`] becomes a [`SentRequest`] where a pooled connection is available, and either
+//! becomes a [`RangeResponse`].
 
-use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ureq::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use ureq::http::{Response, Version};
-use ureq::typestate::WithoutBody;
-use ureq::{Body, RequestBuilder, Timeout};
+use ureq::http::{Method, Request, request};
 use url::Url;
 
+use crate::cancel::CancelToken;
 use crate::error::UpstreamError;
 use crate::http_client::body::RangeBody;
-use crate::http_client::client::HttpClient;
+use crate::http_client::exchange::{Exchange, Framing, Response};
 use crate::http_client::remote_file::RemoteFile;
 use crate::http_client::upstream_client::UpstreamClient;
-use crate::http_client::validate::{BodyRange, Expectation};
+use crate::http_client::validate::Expectation;
 use crate::media::{RemoteLocation, cookie_field};
-use crate::net::address_policy::Refused;
 use crate::range;
-use crate::text;
 
 /// Maximum number of redirects followed for one request.
 const MAX_REDIRECTS: usize = 5;
@@ -29,7 +28,7 @@ const MAX_REDIRECTS: usize = 5;
 /// A request with everything that sending it takes, on any thread.
 pub(crate) struct RangeRequest<'u> {
     pub(crate) upstream: &'u UpstreamClient,
-    pub(crate) client: Arc<HttpClient>,
+    pub(crate) cancel: Arc<CancelToken>,
     pub(crate) location: Arc<RemoteLocation>,
     /// URL of an earlier response, after redirects.
     pub(crate) effective_url: Option<Url>,
@@ -39,8 +38,15 @@ pub(crate) struct RangeRequest<'u> {
     pub(crate) file: Option<RemoteFile>,
     /// Whether to send its validator in If-Range (RFC 9110 §13.1.5).
     pub(crate) send_if_range: bool,
-    /// When the request was sent ahead of its response, if it was.
-    pub(crate) sent_at: Option<Instant>,
+    /// Whether a pooled connection may be used.
+    pub(crate) may_reuse: bool,
+}
+
+/// A request that was sent, and whose response is still to be received.
+pub(crate) struct SentRequest<'u> {
+    request: RangeRequest<'u>,
+    exchange: Exchange,
+    sent_at: Instant,
 }
 
 /// A response that was validated against its request.
@@ -53,42 +59,49 @@ pub(crate) struct RangeResponse {
     pub(crate) url: Url,
 }
 
-impl RangeRequest<'_> {
-    /// Sends the request on a pooled connection without waiting for the response; returns whether a
-    /// connection was available. [`send`](RangeRequest::send) then receives the response.
-    pub(crate) fn send_only(&mut self) -> bool {
-        self.client.io_guard.set_idle();
-        let now = Instant::now();
-        let url = self.effective_url.as_ref().unwrap_or(&self.location.url);
-        // ureq fails for want of a response, which is expected.
-        let was_sent = self.client.pool.send_only(|| drop(self.request(url).call()));
-        self.sent_at = was_sent.then_some(now);
-        was_sent
+impl<'u> RangeRequest<'u> {
+    /// Sends the request on a pooled connection, without waiting for the response; returns the
+    /// request if there is no such connection.
+    pub(crate) fn send(self) -> Result<SentRequest<'u>, Box<RangeRequest<'u>>> {
+        let sent_at = Instant::now();
+        match self.send_pooled(&Method::GET, self.url()) {
+            Some(exchange) => Ok(SentRequest { request: self, exchange, sent_at }),
+            None => Err(Box::new(self)),
+        }
     }
 
-    /// Sends the request, follows redirects and validates the response.
-    pub(crate) fn send(self) -> Result<RangeResponse, UpstreamError> {
-        let sent_at = self.sent_at.unwrap_or_else(|| {
-            self.client.pool.drop_sent();
-            Instant::now()
-        });
-        self.client.io_guard.set_idle();
-        let origin_url = &self.location.url;
-        let mut url = self.effective_url.as_ref().unwrap_or(origin_url).clone();
+    /// Sends the request and waits for the response.
+    pub(crate) fn fetch(self) -> Result<RangeResponse, UpstreamError> {
+        self.receive(None, Instant::now())
+    }
+
+    /// Receives the response of the request, which may have been sent already; follows redirects
+    /// and validates the response.
+    fn receive(
+        self,
+        mut sent: Option<Exchange>,
+        sent_at: Instant,
+    ) -> Result<RangeResponse, UpstreamError> {
+        let mut url = self.url().clone();
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.send_once(&url)?;
-            if matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+            let response = self.respond(&Method::GET, &url, sent.take())?;
+            if matches!(response.head.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 url = next_hop(&url, response.headers())?;
+                if matches!(response.framing, Framing::Length(0)) && response.is_persistent() {
+                    self.upstream.pool.put_back(response.connection);
+                }
                 continue;
             }
-            let (file, body_range) = judge(&response, &self)?;
-            let is_raw = url.scheme() == "http" && is_raw(&response, body_range);
-            let connection = self.client.pool.last_connection().filter(|_| is_raw);
-            let is_persistent = is_keep_alive(&response);
-            let body = response.into_body().into_reader();
-            let io_guard = self.client.io_guard.clone();
-            let body = RangeBody::new(body, body_range, io_guard, self.upstream, sent_at);
-            let body = body.on_connection(connection, is_persistent);
+            let head = &response.head;
+            let expectation = Expectation {
+                range: self.range.clone(),
+                file: self.file.as_ref(),
+                if_range_sent: self.if_range().is_some(),
+            };
+            let status = head.status().as_u16();
+            let (file, body_range) =
+                expectation.validate(status, head.version(), head.headers())?;
+            let body = RangeBody::new(response, body_range, self.upstream, sent_at);
             let requested_end = self.range.as_ref().map(|range| range.end);
             let is_more =
                 body.end.zip(requested_end).is_some_and(|(end, requested)| end > requested);
@@ -99,46 +112,69 @@ impl RangeRequest<'_> {
 
     /// Sends a HEAD request and returns the Content-Length of the response.
     pub(crate) fn head_len(&self) -> Option<u64> {
-        let url = self.effective_url.as_ref().unwrap_or(&self.location.url);
-        let agent = &self.client.agent;
-        let response = self.with_fields(agent.head(url.as_str()), url).call().ok()?;
+        let response = self.respond(&Method::HEAD, self.url(), None).ok()?;
         let len = response.headers().get(header::CONTENT_LENGTH)?.as_bytes();
-        range::decimal(len).filter(|_| response.status() == 200)
+        range::decimal(len).filter(|_| response.head.status() == 200)
     }
 
-    fn send_once(&self, url: &Url) -> Result<Response<Body>, UpstreamError> {
-        let reuse_count = self.client.pool.reuse_count();
-        let mut response = self.request(url).call();
-        // A pooled connection may have been closed while the request was on its way, or be broken
-        // in another way. A GET may be sent again (RFC 9112 §9.3.1).
-        let failed = |error: &ureq::Error| !matches!(error, ureq::Error::Timeout(_));
-        let was_reused = self.client.pool.reuse_count() > reuse_count;
-        if response.as_ref().is_err_and(failed)
-            && was_reused
-            && !self.client.io_guard.is_cancelled()
-        {
-            response = self.request(url).call();
-        }
-        response.map_err(|error| unreachable(error, self.upstream))
-    }
-
-    fn request(&self, url: &Url) -> RequestBuilder<WithoutBody> {
-        let mut request = self.with_fields(self.client.agent.get(url.as_str()), url);
-        if let Some(range) = &self.range {
-            request = request.header(header::RANGE, range::format_range(range));
-        }
-        if let Some(validator) = self.expected() {
-            request = request.header(header::IF_RANGE, validator);
-        }
-        request
-    }
-
-    /// Adds the header fields and cookies of the location.
-    fn with_fields(
+    /// Returns the response of one exchange with `url`, which `sent` has begun if it is given.
+    fn respond(
         &self,
-        mut request: RequestBuilder<WithoutBody>,
+        method: &Method,
         url: &Url,
-    ) -> RequestBuilder<WithoutBody> {
+        sent: Option<Exchange>,
+    ) -> Result<Response, UpstreamError> {
+        let limit = self.upstream.stall_timeout;
+        if let Some(exchange) = sent.or_else(|| self.send_pooled(method, url)) {
+            match exchange.receive(limit) {
+                Ok(response) => return Ok(response),
+                Err(error) if error.is_timeout() || self.cancel.is_cancelled() => {
+                    return Err(error.into_fault(limit));
+                }
+                // The connection may have been closed while the request was on its way, or be
+                // broken in another way. The request may be sent again (RFC 9112 §9.3.1).
+                Err(_) => {}
+            }
+        }
+        let request = self.build(method, url)?;
+        let connection = self.upstream.connect(url, &self.cancel)?;
+        Exchange::send(connection, request, limit)
+            .and_then(|exchange| exchange.receive(limit))
+            .map_err(|error| error.into_fault(limit))
+    }
+
+    /// Sends the request on a pooled connection; `None` if there is none, or if it turns out to be
+    /// closed.
+    fn send_pooled(&self, method: &Method, url: &Url) -> Option<Exchange> {
+        if !self.may_reuse {
+            return None;
+        }
+        let connection = self.upstream.pool.checkout(&url.origin(), &self.cancel)?;
+        let request = self.build(method, url).ok()?;
+        Exchange::send(connection, request, self.upstream.stall_timeout).ok()
+    }
+
+    /// Returns the URL to send the request to.
+    fn url(&self) -> &Url {
+        self.effective_url.as_ref().unwrap_or(&self.location.url)
+    }
+
+    fn build(&self, method: &Method, url: &Url) -> Result<Request<()>, UpstreamError> {
+        let mut request = Request::builder().method(method).uri(url.as_str());
+        if *method == Method::GET
+            && let Some(range) = &self.range
+        {
+            request = request.header(header::RANGE, range::format_range(range));
+            if let Some(validator) = self.if_range() {
+                request = request.header(header::IF_RANGE, validator);
+            }
+        }
+        let request = self.with_fields(request, url).body(());
+        request.map_err(|_| UpstreamError::Protocol("its URL is invalid".into()))
+    }
+
+    /// Adds the header fields and cookies of the location, and what it leaves open.
+    fn with_fields(&self, mut request: request::Builder, url: &Url) -> request::Builder {
         let elsewhere = url.origin() != self.location.url.origin();
         for (name, value) in &self.location.headers {
             if is_controlled(name) || (elsewhere && is_credential(name)) {
@@ -149,42 +185,37 @@ impl RangeRequest<'_> {
         if let Some(cookies) = cookie_field(&self.location.cookies, url) {
             request = request.header(header::COOKIE, cookies);
         }
+        let defaults = [
+            (header::USER_AGENT, concat!("ytcanal/", env!("CARGO_PKG_VERSION"))),
+            (header::ACCEPT, "*/*"),
+            // A compressed body would hide the length.
+            (header::ACCEPT_ENCODING, "identity"),
+        ];
+        for (name, value) in defaults {
+            if request.headers_ref().is_some_and(|headers| !headers.contains_key(&name)) {
+                request = request.header(name, value);
+            }
+        }
         request
     }
 
     /// Returns the validator for If-Range, if the field is sent.
-    fn expected(&self) -> Option<&HeaderValue> {
+    fn if_range(&self) -> Option<&HeaderValue> {
         let file = self.file.as_ref().filter(|_| self.send_if_range && self.range.is_some())?;
         file.validators.best().filter(|_| !file.validators_vary)
     }
 }
 
-fn judge(
-    response: &Response<Body>,
-    request: &RangeRequest<'_>,
-) -> Result<(RemoteFile, BodyRange), UpstreamError> {
-    let status = response.status().as_u16();
-    let expectation = Expectation {
-        range: request.range.clone(),
-        file: request.file.as_ref(),
-        if_range_sent: request.expected().is_some(),
-    };
-    expectation.validate(status, response.version(), response.headers())
-}
+impl SentRequest<'_> {
+    /// Returns whether the response has begun to arrive, now or within `limit`.
+    pub(crate) fn poll(&self, limit: Duration) -> bool {
+        self.exchange.poll(limit)
+    }
 
-/// Returns whether the bytes of the body are the bytes of the file, as many as Content-Length says.
-fn is_raw(response: &Response<Body>, body_range: BodyRange) -> bool {
-    let headers = response.headers();
-    let len = headers.get(header::CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse().ok());
-    let is_coded = headers.contains_key(header::TRANSFER_ENCODING);
-    !is_coded && len.is_some() && len == body_range.end.map(|end| end - body_range.start)
-}
-
-/// Returns whether the connection persists after the response (RFC 9112 §9.3).
-fn is_keep_alive(response: &Response<Body>) -> bool {
-    let says_so = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
-    let mut all = response.headers().get_all(header::CONNECTION).iter();
-    response.version() == Version::HTTP_11 && all.all(says_so)
+    /// Receives the response.
+    pub(crate) fn receive(self) -> Result<RangeResponse, UpstreamError> {
+        self.request.receive(Some(self.exchange), self.sent_at)
+    }
 }
 
 /// Returns whether a location may not set this field, which decides what is sent and how it is
@@ -231,40 +262,6 @@ fn next_hop(from: &Url, headers: &HeaderMap) -> Result<Url, UpstreamError> {
         return Err(UpstreamError::Redirect("it redirected to a URL with credentials"));
     }
     Ok(to)
-}
-
-/// Shortens a text of foreign origin to a length fit for a message.
-pub(crate) fn shorten(text: &str) -> String {
-    const MAX_CHARS: usize = 200;
-    text::one_line(text, MAX_CHARS)
-}
-
-/// Classifies a ureq error before the first body byte. ureq's own messages may hold the URL.
-fn unreachable(error: ureq::Error, upstream: &UpstreamClient) -> UpstreamError {
-    let tls = |why: String| UpstreamError::Unreachable(shorten(&format!("TLS: {why}")));
-    match error {
-        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
-            UpstreamError::Timeout(upstream.connecting(), upstream.connect_timeout)
-        }
-        ureq::Error::Timeout(_) => {
-            UpstreamError::Timeout("while waiting for its response", upstream.stall_timeout)
-        }
-        ureq::Error::HostNotFound => UpstreamError::Unreachable("host name not found".into()),
-        ureq::Error::ConnectionFailed => UpstreamError::Unreachable("connection failed".into()),
-        // Only rustls uses this kind.
-        ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-            tls(error.to_string())
-        }
-        ureq::Error::Io(error) => UpstreamError::Unreachable(shorten(&error.to_string())),
-        ureq::Error::Tls(why) => tls(why.into()),
-        ureq::Error::Rustls(error) => tls(error.to_string()),
-        ureq::Error::Other(error) => match error.downcast::<Refused>() {
-            Ok(refused) => UpstreamError::AddressRefused(refused.to_string()),
-            Err(error) => UpstreamError::Unreachable(shorten(&error.to_string())),
-        },
-        ureq::Error::BadUri(_) => UpstreamError::Protocol("its URL is invalid".into()),
-        error => UpstreamError::Protocol(shorten(&error.to_string())),
-    }
 }
 
 #[cfg(test)]

@@ -1,168 +1,173 @@
-//! The TCP transport below ureq, whose waits also end with the stream.
-//!
-//! ureq's own transport blocks in `connect` and `read`; this one polls the socket together with the
-//! stream's [`CancelToken`](crate::cancel::CancelToken), so a stream that is over releases its
-//! upstreams at once.
+//! The transports of HTTP: TCP, and TLS over it. All waits are bounded by an [`IoGuard`], so a
+//! stream that is over releases its upstreams at once.
 //!
 //! **API boundary:** nothing here knows HTTP.
 
-use std::fmt;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ureq::http::Uri;
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport, TransportAdapter,
-};
-use ureq::{Error, Timeout};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use crate::config::Proxy;
-use crate::http_client::connection::{Connection, CountedBuffers, IoGuard};
-use crate::net::{Families, proxy, target};
+use crate::http_client::io_guard::IoGuard;
+use crate::http_client::upstream_client::SOCKET_BUFFER;
 use crate::sys;
 
-/// Size of the input buffer for plain HTTP, and so the maximum length of a response head there: a
-/// stream may have several connections, with a buffer for each.
-const PLAIN_BUFFER: usize = 32 << 10;
-
-/// Makes the TCP connections of one HTTP client.
-pub(crate) struct TcpConnector {
-    pub(crate) io_guard: Arc<IoGuard>,
-    pub(crate) families: Arc<Families>,
-    /// The proxy that all connections lead through.
-    pub(crate) proxy: Option<Proxy>,
+/// A nonblocking socket that waits as its guard permits.
+pub(crate) struct Socket {
+    pub(crate) tcp: TcpStream,
+    pub(crate) guard: IoGuard,
 }
 
-impl TcpConnector {
-    /// Connects to one of the addresses, trying each in turn.
-    pub(crate) fn connect(&self, details: &ConnectionDetails) -> Result<TcpTransport, Error> {
-        let limit = limit(details.timeout);
-        let deadline = Instant::now() + limit;
-        let mut last = Error::HostNotFound;
-        let mut left = u32::try_from(details.addrs.len()).unwrap_or(1);
-        for address in &details.addrs[..] {
-            // Each address gets a share of the time, so that a silent one does not use it all up.
-            let share = deadline.saturating_duration_since(Instant::now()) / left;
-            match connect(*address, share, &self.io_guard) {
-                Ok(socket) => {
-                    if self.proxy.is_none() {
-                        self.families.record_success(*address, &details.addrs[..]);
-                    }
-                    let to = (origin(details.uri), *address);
-                    let connection = Connection::new(socket, to, self.io_guard.clone());
-                    return self.through_proxy(connection, details, deadline);
-                }
-                Err(error) => last = error,
-            }
-            if self.io_guard.is_cancelled() {
-                break;
-            }
-            left -= 1;
-        }
-        Err(match last {
-            Error::Io(error) if self.proxy.is_some() => proxy::refused(&error.to_string()).into(),
-            last => last,
-        })
-    }
-
-    /// Wraps the connection in a transport, and extends it to the upstream if it leads to a proxy.
-    fn through_proxy(
+impl Socket {
+    /// Calls `attempt` on the socket, waiting until it does not block.
+    pub(crate) fn retry_when_ready(
         &self,
-        connection: Arc<Connection>,
-        details: &ConnectionDetails,
-        deadline: Instant,
-    ) -> Result<TcpTransport, Error> {
-        let sizes = details.config;
-        let input = match details.uri.scheme_str() {
-            // Most of a body is read past this buffer.
-            Some("http") => PLAIN_BUFFER,
-            _ => sizes.input_buffer_size(),
-        };
-        let buffers = LazyBuffers::new(input, sizes.output_buffer_size());
-        let transport = TcpTransport {
-            buffers: CountedBuffers { buffers, connection: connection.clone() },
-            connection,
-        };
-        let Some(proxy) = &self.proxy else { return Ok(transport) };
-        let left = deadline.saturating_duration_since(Instant::now());
-        let mut adapter = TransportAdapter::new(transport, details.current_time.clone());
-        adapter.set_timeout(NextTimeout { after: left.into(), ..details.timeout });
-        let (host, port) = target(details.uri);
-        proxy::connect_through(proxy, &mut adapter, host, port)?;
-        Ok(adapter.into_inner())
-    }
-}
-
-/// Returns the origin of `uri` (RFC 9110 §4.3.1).
-pub(crate) fn origin(uri: &Uri) -> String {
-    let (host, port) = target(uri);
-    format!("{}://{host}:{port}", uri.scheme_str().unwrap_or_default())
-}
-
-fn connect(address: SocketAddr, limit: Duration, io_guard: &IoGuard) -> Result<TcpStream, Error> {
-    let socket = sys::start_connect(address)?;
-    io_guard.wait(socket.as_fd(), sys::WRITABLE, limit, Timeout::Connect)?;
-    if let Some(error) = socket.take_error()? {
-        return Err(error.into());
-    }
-    socket.set_nodelay(true)?;
-    Ok(socket)
-}
-
-/// A TCP connection with its ureq buffers.
-pub(crate) struct TcpTransport {
-    pub(crate) connection: Arc<Connection>,
-    buffers: CountedBuffers,
-}
-
-impl fmt::Debug for TcpTransport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TcpTransport")
-    }
-}
-
-impl Transport for TcpTransport {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let timeout = timeout.for_write();
-        let mut sent = 0;
-        while sent < amount {
-            match (&self.connection.socket).write(&self.buffers.output()[sent..amount]) {
-                Ok(count) => sent += count,
+        interest: i16,
+        mut attempt: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            self.guard.check()?;
+            match attempt(&self.tcp) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.connection.wait(sys::WRITABLE, limit(timeout), timeout.reason)?;
+                    self.guard.wait(self.tcp.as_fd(), interest)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
+                done => return done,
             }
         }
-        Ok(())
     }
 
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let timeout = timeout.for_read();
-        let buffer = self.buffers.input_append_buf();
-        let next = |mut socket: &TcpStream| socket.read(buffer);
-        let count = self.connection.retry_when_ready(limit(timeout), timeout.reason, next)?;
-        self.buffers.input_appended(count);
-        Ok(count > 0)
-    }
-
-    fn is_open(&mut self) -> bool {
-        self.connection.is_idle()
+    /// Returns whether nothing unread has arrived: neither data nor a hang-up.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let ready = sys::poll([(self.tcp.as_fd(), sys::READABLE)], Some(Duration::ZERO));
+        ready.is_ok_and(|[has_event]| !has_event)
     }
 }
 
-/// Converts the timeout of ureq, whose "no limit" is a variant of its own.
-fn limit(timeout: NextTimeout) -> Duration {
-    match timeout.after {
-        ureq::unversioned::transport::time::Duration::Exact(limit) => limit,
-        ureq::unversioned::transport::time::Duration::NotHappening => Duration::from_secs(86_400),
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.retry_when_ready(sys::READABLE, |mut tcp| tcp.read(buffer))
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.retry_when_ready(sys::WRITABLE, |mut tcp| tcp.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A TCP connection, or one with TLS.
+pub(crate) enum Transport {
+    Tcp(Socket),
+    Tls(Box<StreamOwned<ClientConnection, BufferedSocket>>),
+}
+
+impl Transport {
+    /// Performs the TLS handshake with `host` on a connection.
+    pub(crate) fn secure(
+        socket: Socket,
+        host: &str,
+        config: &Arc<ClientConfig>,
+    ) -> io::Result<Transport> {
+        let invalid = |_| io::Error::other("the host name does not suit TLS");
+        let name = ServerName::try_from(host.to_owned()).map_err(invalid)?;
+        let mut tls = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+        let mut socket = BufferedSocket(BufReader::with_capacity(SOCKET_BUFFER, socket));
+        tls.complete_io(&mut socket)?;
+        Ok(Transport::Tls(Box::new(StreamOwned::new(tls, socket))))
+    }
+
+    pub(crate) fn socket(&self) -> &Socket {
+        match self {
+            Transport::Tcp(socket) => socket,
+            Transport::Tls(stream) => stream.sock.0.get_ref(),
+        }
+    }
+
+    pub(crate) fn guard(&mut self) -> &mut IoGuard {
+        match self {
+            Transport::Tcp(socket) => &mut socket.guard,
+            Transport::Tls(stream) => &mut stream.sock.0.get_mut().guard,
+        }
+    }
+
+    /// Returns whether everything that was received has been read and the peer has not closed. What
+    /// TLS sends besides data, such as session tickets, does not count.
+    pub(crate) fn is_drained(&mut self) -> bool {
+        let is_empty = match self {
+            Transport::Tcp(_) => true,
+            Transport::Tls(stream) => stream.sock.decrypt_buffered(&mut stream.conn),
+        };
+        is_empty && self.socket().is_quiet()
+    }
+}
+
+impl Read for Transport {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(socket) => socket.read(buffer),
+            Transport::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Transport {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(socket) => socket.write(bytes),
+            Transport::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Transport::Tcp(socket) => socket.flush(),
+            Transport::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+/// The socket below TLS: rustls reads a few kilobytes at a time, so they come out of a buffer.
+pub(crate) struct BufferedSocket(BufReader<Socket>);
+
+impl BufferedSocket {
+    /// Decrypts what is in the buffer; returns whether there was no data in it.
+    fn decrypt_buffered(&mut self, tls: &mut ClientConnection) -> bool {
+        loop {
+            let has_data = tls.process_new_packets().map_or(true, |state| {
+                state.plaintext_bytes_to_read() > 0 || state.peer_has_closed()
+            });
+            if has_data || self.0.buffer().is_empty() {
+                return !has_data;
+            }
+            match tls.read_tls(&mut self.0.buffer()) {
+                Ok(count) if count > 0 => self.0.consume(count),
+                _ => return false,
+            }
+        }
+    }
+}
+
+impl Read for BufferedSocket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for BufferedSocket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.get_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

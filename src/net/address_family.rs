@@ -9,7 +9,6 @@
 //!
 //! **API boundary:** nothing here resolves names.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -51,11 +50,6 @@ impl Families {
             self.first.store(family(address), Ordering::Relaxed);
         }
     }
-}
-
-/// The error for a name with addresses, but none of the configured family.
-pub(crate) fn no_such_family() -> io::Error {
-    io::Error::other("the host name has no address of the family set in upstream.family")
 }
 
 fn family(address: SocketAddr) -> u8 {

@@ -6,20 +6,13 @@
 //!
 //! **API boundary:** nothing here connects.
 
-use std::fmt;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
 
 use ipnet::{Ipv4Net, Ipv6Net};
-use ureq::http::Uri;
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::NextTimeout;
 use url::{Host, Url};
 
-use crate::config::{self, HostPattern, Proxy};
-use crate::net::address_family::{Families, no_such_family};
-use crate::net::{proxy, target};
+use crate::config::{self, HostPattern};
+use crate::net::target;
 
 /// Permits public addresses, plus `allow`, minus `deny`.
 #[derive(Debug, Clone, Default)]
@@ -87,12 +80,10 @@ impl AddressPolicy {
     /// Returns whether a page may be read by yt-dlp, which resolves the host again: all current
     /// addresses must be permitted. A host that does not resolve is permitted, as it leads nowhere.
     pub fn permits_page(&self, page_url: &Url) -> bool {
-        let host = page_url.host_str().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let (host, port) = target(page_url);
         if self.behind_proxy {
             return self.permits_unseen(host);
         }
-        let port = page_url.port_or_known_default().unwrap_or(80);
         let addresses = (host, port).to_socket_addrs();
         addresses
             .map_or(true, |mut addresses| addresses.all(|address| self.permits(host, address.ip())))
@@ -190,67 +181,6 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
     GLOBAL_V6.contains(&address) && !SPECIAL_V6.iter().any(|net| net.contains(&address))
 }
-
-/// ureq's resolver under the policy: returns only permitted addresses.
-#[derive(Debug)]
-pub(crate) struct PolicyResolver {
-    pub(crate) policy: AddressPolicy,
-    pub(crate) families: Arc<Families>,
-    /// The proxy of all connections, if there is one; its own addresses are returned then.
-    pub(crate) proxy: Option<Proxy>,
-}
-
-/// The error for a host without a permitted address. Travels through ureq as its `Error::Other`.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    host: String,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} is not a public address; the operator can allow it in upstream.allow",
-            self.host
-        )
-    }
-}
-
-impl std::error::Error for Refused {}
-
-impl Resolver for PolicyResolver {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        _: &ureq::config::Config,
-        _: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let (host, port) = target(uri);
-        let refused = || ureq::Error::Other(Box::new(Refused { host: host.into() }));
-        // getaddrinfo cannot be interrupted; resolv.conf limits it (5 s and 2 tries per server by
-        // default). A thread to abandon it in would outlive its stream.
-        let addresses: Vec<SocketAddr> = match &self.proxy {
-            Some(_) if !self.policy.permits_unseen(host) => return Err(refused()),
-            Some(proxy) => proxy::addresses(proxy)
-                .map_err(|error| io::Error::other(format!("cannot look up the proxy: {error}")))?
-                .collect(),
-            None => {
-                let addresses = (host, port).to_socket_addrs();
-                let addresses = addresses.map_err(|_| ureq::Error::HostNotFound)?.collect();
-                let permitted = self.policy.permitted(host, addresses).ok_or_else(refused)?;
-                self.families.order(permitted).ok_or_else(no_such_family)?
-            }
-        };
-        let mut resolved = self.empty();
-        for address in addresses.into_iter().take(MAX_ADDRESSES) {
-            resolved.push(address);
-        }
-        if resolved.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(resolved) }
-    }
-}
-
-/// Capacity of ureq's address array.
-const MAX_ADDRESSES: usize = 16;
 
 #[cfg(test)]
 mod tests {

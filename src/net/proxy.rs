@@ -1,8 +1,5 @@
 //! Opens a connection to an upstream through a proxy.
 //!
-//! ureq has connectors for proxies, but they open sockets of their own, whose waits would not end
-//! with the stream.
-//!
 //! **Invariant:** the host name is not resolved here: that is up to the proxy.
 
 use std::io::{self, Read, Write};
@@ -28,9 +25,9 @@ pub(crate) fn connect_through(
         ProxyKind::Http => connect(connection, proxy.login.as_ref(), host, port),
         ProxyKind::Socks5h => socks(connection, proxy.login.as_ref(), host, port),
     }
-    // Errors made here, and ureq's limits, have the kind "other".
+    // Errors made here, and by a stream that is over, have the kind "other".
     .map_err(|error| match error.kind() {
-        io::ErrorKind::Other => error,
+        io::ErrorKind::Other | io::ErrorKind::TimedOut => error,
         io::ErrorKind::UnexpectedEof => refused("it closed the connection"),
         _ => refused(&error.to_string()),
     })

@@ -7,16 +7,16 @@
 //! **API boundary:** nothing here reads what is relayed.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::config::{self, Proxy};
-use crate::net::address_family::{Families, no_such_family};
-use crate::net::address_policy::AddressPolicy;
-use crate::net::proxy;
+use crate::cancel::WaitOutcome;
+use crate::config;
+use crate::net::address_family::Families;
+use crate::net::dial::{DialError, Dialer};
 use crate::semaphore::Semaphore;
 use crate::sys::{self, EventFd};
 
@@ -39,10 +39,7 @@ pub struct SocksGateway {
 
 /// The state of the accepting thread and its connections.
 struct Acceptor {
-    policy: AddressPolicy,
-    families: Arc<Families>,
-    proxy: Option<Proxy>,
-    connect_timeout: Duration,
+    dialer: Dialer,
     password: String,
     closing: Arc<EventFd>,
     open: Semaphore,
@@ -59,10 +56,7 @@ impl SocksGateway {
         let closing = Arc::new(EventFd::new()?);
         let password = secret()?;
         let acceptor = Acceptor {
-            policy: AddressPolicy::from_config(config),
-            families: families.clone(),
-            proxy: config.proxy.clone(),
-            connect_timeout: config.connect_timeout.0,
+            dialer: Dialer::new(config, families),
             password: password.clone(),
             closing: closing.clone(),
             open: Semaphore::new(MAX_CONNECTIONS),
@@ -142,12 +136,16 @@ impl Acceptor {
         let mut upstream = match self.connect(&host, port) {
             Ok(upstream) => upstream,
             Err(error) => {
-                let reply = match error.kind() {
-                    io::ErrorKind::PermissionDenied => {
-                        log::info!("refused a connection of yt-dlp: {host:?}: {error}");
+                let reply = match &error {
+                    DialError::Refused { .. } => {
+                        log::info!("refused a connection of yt-dlp: {error}");
                         FORBIDDEN
                     }
-                    io::ErrorKind::ConnectionRefused => REFUSED,
+                    DialError::Failed(error)
+                        if error.kind() == io::ErrorKind::ConnectionRefused =>
+                    {
+                        REFUSED
+                    }
                     _ => UNREACHABLE,
                 };
                 client.write_all(&reply_message(reply))?;
@@ -198,55 +196,22 @@ impl Acceptor {
     }
 
     /// Connects to the target, if that is permitted: through the proxy, if there is one.
-    fn connect(&self, host: &str, port: u16) -> io::Result<GuardedSocket<'_>> {
-        let forbidden = || {
-            let why = "that is not a public address; the operator can allow it in upstream.allow";
-            io::Error::new(io::ErrorKind::PermissionDenied, why)
-        };
-        let Some(proxy) = &self.proxy else {
-            let found: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
-            let permitted = self.policy.permitted(host, found).ok_or_else(forbidden)?;
-            let arranged = self.families.order(permitted).ok_or_else(no_such_family)?;
-            let (upstream, address) = self.dial(&arranged)?;
-            self.families.record_success(address, &arranged);
-            return Ok(upstream);
-        };
-        if !self.policy.permits_unseen(host) {
-            return Err(forbidden());
-        }
-        let (mut upstream, _) = self.dial(&proxy::addresses(proxy)?.collect::<Vec<_>>())?;
-        upstream.idle_timeout = self.connect_timeout;
-        proxy::connect_through(proxy, &mut upstream, host, port)?;
+    fn connect(&self, host: &str, port: u16) -> Result<GuardedSocket<'_>, DialError> {
+        let addresses = self.dialer.resolve(host, port)?;
+        let deadline = Instant::now() + self.dialer.timeout;
+        let socket = self.dialer.dial(&addresses, deadline, |socket, interest, limit| {
+            let interests = [(self.closing.as_fd(), sys::READABLE), (socket, interest)];
+            Ok(match sys::poll(interests, Some(limit))? {
+                [true, _] => WaitOutcome::Stopped,
+                [_, true] => WaitOutcome::Ready,
+                _ => WaitOutcome::TimedOut,
+            })
+        })?;
+        let mut upstream = GuardedSocket::new(socket, &self.closing)?;
+        upstream.idle_timeout = self.dialer.timeout;
+        self.dialer.extend(&mut upstream, host, port)?;
         upstream.idle_timeout = guarded_socket::IDLE_TIMEOUT;
         Ok(upstream)
-    }
-
-    /// Connects to one of the addresses, trying each in turn.
-    fn dial(&self, addresses: &[SocketAddr]) -> io::Result<(GuardedSocket<'_>, SocketAddr)> {
-        let deadline = Instant::now() + self.connect_timeout;
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for (tried, address) in addresses.iter().enumerate() {
-            // Each address gets a share of the time, so that a silent one does not use it all up.
-            let left = u32::try_from(addresses.len() - tried).unwrap_or(1);
-            let share = deadline.saturating_duration_since(Instant::now()) / left;
-            match self.dial_one(*address, share) {
-                Ok(socket) => return Ok((GuardedSocket::new(socket, &self.closing)?, *address)),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    fn dial_one(&self, address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
-        let socket = sys::start_connect(address)?;
-        let interests = [(self.closing.as_fd(), sys::READABLE), (socket.as_fd(), sys::WRITABLE)];
-        match sys::poll(interests, Some(limit))? {
-            [false, true] => match socket.take_error()? {
-                Some(error) => Err(error),
-                None => Ok(socket),
-            },
-            _ => Err(io::ErrorKind::TimedOut.into()),
-        }
     }
 }
 
@@ -264,7 +229,8 @@ fn reply_message(reply: u8) -> [u8; 10] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::HostPattern;
+    use crate::config::{HostPattern, Proxy};
+    use crate::net::proxy;
 
     /// Connects through the gateway with this login to `host`.
     fn through(
