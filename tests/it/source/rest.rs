@@ -131,12 +131,11 @@ fn a_failure_leaves_idle_connections_alone() {
     let healthy_track = track(&healthy.put("v", film()));
     let upstream = UpstreamClient::new(&settings()).unwrap();
     assert!(read_of(&upstream, &healthy_track) == Ok(content()));
-    let before = connections(&healthy, 0);
     for fault in [Scripted::CutAt(300_000), Scripted::HangUp, Scripted::Status(503, Vec::new())] {
         let track = track(&failing.put("v", film().fault(fault).fault_times(1)));
         assert!(read_of(&upstream, &track) == Ok(content()));
         assert!(upstream.retries_made() > 0);
-        let asked = healthy.requests().len();
+        let (asked, before) = (healthy.requests().len(), connections(&healthy, 0));
         assert!(read_of(&upstream, &healthy_track) == Ok(content()));
         assert!(before.contains(&healthy.requests()[asked].connection));
     }
