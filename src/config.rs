@@ -9,15 +9,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use log::LevelFilter;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::options::Engine;
 
+mod checks;
 mod host_pattern;
 mod process_env;
 mod proxy;
 mod resolver;
 mod units;
+use checks::{chunk_size, engine, finite, head_size, level, non_empty, positive, read_ahead_size};
 pub use host_pattern::HostPattern;
 pub use process_env::{ChildEnv, SystemdEnv, find_in_path};
 pub use proxy::{Proxy, ProxyKind};
@@ -233,66 +235,6 @@ impl Default for LogConfig {
 
 /// The value of `runtime_dir` that selects a directory automatically.
 const AUTO: &str = "auto";
-
-// The checks stand here and not behind the reading, so that toml can name the line.
-
-/// The checks run during deserialisation, so that toml can name the line.
-fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
-    let all = Vec::deserialize(deserializer)?;
-    refuse_if(all.is_empty(), "name at least one address")?;
-    Ok(all)
-}
-
-fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let count = usize::deserialize(deserializer)?;
-    refuse_if(count == 0, "with 0 nothing could be served")?;
-    Ok(count)
-}
-
-fn head_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
-    let size = ByteSize::deserialize(deserializer)?;
-    refuse_if(!(1 << 10..=1 << 20).contains(&size.0), "must lie between 1KiB and 1MiB")?;
-    Ok(size)
-}
-
-fn chunk_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
-    let size = ByteSize::deserialize(deserializer)?;
-    refuse_if(!(512 << 10..=1 << 30).contains(&size.0), "must lie between 512KiB and 1GiB")?;
-    Ok(size)
-}
-
-fn read_ahead_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
-    let size = ByteSize::deserialize(deserializer)?;
-    refuse_if(!(256 << 10..=2 << 20).contains(&size.0), "must lie between 256KiB and 2MiB")?;
-    Ok(size)
-}
-
-fn finite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HumanDuration, D::Error> {
-    let duration = HumanDuration::deserialize(deserializer)?;
-    let day = Duration::from_secs(24 * 3600);
-    refuse_if(duration.0.is_zero() || duration.0 > day, "must be more than 0s and at most 24h")?;
-    Ok(duration)
-}
-
-fn refuse_if<E: serde::de::Error>(bad: bool, why: &str) -> Result<(), E> {
-    if bad { Err(E::custom(why)) } else { Ok(()) }
-}
-
-fn engine<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Engine, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Engine::from_name(&text).ok_or_else(|| {
-        serde::de::Error::custom(format!("{text:?} is not an engine; write auto, splice or ffmpeg"))
-    })
-}
-
-fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LevelFilter, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|_| {
-        serde::de::Error::custom(format!(
-            "{text:?} is not a level; write error, warn, info, debug or off"
-        ))
-    })
-}
 
 /// The error for an unusable configuration. The text names the file, the line and the key.
 #[derive(Debug)]

@@ -10,7 +10,11 @@ use std::time::Duration;
 use crate::problem_code::ProblemCode;
 use crate::track_kind::TrackKind;
 
-use crate::options::TimeRange;
+mod ffmpeg;
+mod upstream;
+
+pub use ffmpeg::FfmpegError;
+pub use upstream::UpstreamError;
 
 /// Why a download failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,61 +117,6 @@ pub enum LimitExceeded {
     Draining,
 }
 
-/// A fault of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UpstreamError {
-    /// The address policy forbids its address.
-    AddressRefused(String),
-    /// The connection failed: DNS, refused, reset, TLS.
-    Unreachable(String),
-    /// The response has this status.
-    Status(u16),
-    /// The response has this status, and so had the one to a fresh URL from the page at the same offset.
-    StillRefused(u16),
-    /// The response is a web page instead of the file.
-    WebPage,
-    /// The upstream is busy (429 or 503), with the delay of its `Retry-After`.
-    Busy(u16, Option<Duration>),
-    /// The track must not be requested before this time has passed.
-    NotYetAvailable(Duration),
-    /// The upstream redirected too often, without a target, or from https to http.
-    Redirect(&'static str),
-    /// The response has another byte range than requested.
-    WrongRange,
-    /// The response has several byte ranges (multipart/byteranges) although one was requested.
-    Multipart,
-    /// The upstream refuses a range that reaches past the end of the file, which has this length.
-    PastEnd(u64),
-    /// The upstream sent the complete file although a range was requested, and the file had not changed.
-    RangeIgnored,
-    /// One validator (ETag, Last-Modified) changed and the other did not: either the file changed, or
-    /// several servers label the same file differently.
-    ValidatorsDisagree,
-    /// The file changed during the download.
-    EntityChanged(&'static str),
-    /// The bytes of the file contradict its own index.
-    IndexMismatch(&'static str),
-    /// The response has no length, so that truncation could not be detected.
-    LengthUnknown,
-    /// The response has a content coding although none was accepted.
-    UnexpectedEncoding,
-    /// The file on the upstream is incomplete, by its own structure.
-    Incomplete(&'static str),
-    /// The body ended early.
-    Truncated {
-        /// The number of bytes received.
-        received: u64,
-        /// The number of bytes announced, if any.
-        announced: Option<u64>,
-    },
-    /// A phase took longer than this limit.
-    Timeout(&'static str, Duration),
-    /// The rate in bytes per second is below `upstream.min_throughput`.
-    Slow(u64),
-    /// The response violates HTTP.
-    Protocol(String),
-}
-
 /// Why a fetched file cannot be joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputError {
@@ -179,37 +128,6 @@ pub enum InputError {
     Encrypted,
     /// The file is AAC in ADTS, which ffmpeg can put into no container but MP4 while it arrives.
     OnlyInMp4,
-}
-
-/// A failure of ffmpeg.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FfmpegError {
-    /// The program was not found.
-    Missing(String),
-    /// The program could not be started.
-    Spawn(String),
-    /// ffmpeg ended before its first byte: it cannot join these tracks. The last lines of its stderr.
-    Refused(String),
-    /// ffmpeg found something else in a track than the probe.
-    Misread {
-        /// The track.
-        track: TrackKind,
-        /// What ffmpeg found.
-        message: String,
-    },
-    /// A track has nothing in the requested time range.
-    Without {
-        /// The kind of track.
-        kind: TrackKind,
-        /// The requested time range.
-        trim: TimeRange,
-    },
-    /// ffmpeg failed later. The last lines of its stderr.
-    Failed(String),
-    /// ffmpeg succeeded, but reported that an input is truncated.
-    ShortInput(String),
-    /// ffmpeg neither read nor wrote for this long.
-    Stalled(Duration),
 }
 
 impl fmt::Display for Error {
@@ -278,115 +196,6 @@ impl fmt::Display for Error {
     }
 }
 
-impl fmt::Display for UpstreamError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            UpstreamError::AddressRefused(why) => write!(f, "{why}"),
-            UpstreamError::Unreachable(why) => write!(f, "no connection ({why})"),
-            UpstreamError::Status(status) => write!(f, "it answered with HTTP status {status}"),
-            UpstreamError::StillRefused(status) => write!(
-                f,
-                "it answered with HTTP status {status}, and again at the same offset with a \
-                 fresh URL from the page"
-            ),
-            UpstreamError::WebPage => write!(f, "it sent a web page instead of the file"),
-            UpstreamError::Busy(status, _) => {
-                write!(f, "it is busy (HTTP status {status})")
-            }
-            UpstreamError::NotYetAvailable(wait) => {
-                write!(f, "the track is not available before {wait:.0?} have passed")
-            }
-            UpstreamError::Redirect(why) => write!(f, "{why}"),
-            UpstreamError::WrongRange => write!(f, "it sent another byte range than requested"),
-            UpstreamError::Multipart => {
-                write!(
-                    f,
-                    "it sent several byte ranges (multipart/byteranges) although one was requested"
-                )
-            }
-            UpstreamError::PastEnd(len) => {
-                write!(f, "it refused a range that reaches past the end of its {len} bytes")
-            }
-            UpstreamError::RangeIgnored => {
-                write!(f, "it sent the complete file although a byte range was requested")
-            }
-            UpstreamError::ValidatorsDisagree => write!(
-                f,
-                "its ETag or its Last-Modified changed, and nothing proves that the file is still \
-                 the same"
-            ),
-            UpstreamError::EntityChanged(how) => {
-                write!(f, "the file changed during the download: {how}")
-            }
-            UpstreamError::IndexMismatch(how) => {
-                write!(f, "the file contradicts its own index: {how}")
-            }
-            UpstreamError::LengthUnknown => {
-                write!(f, "its response has no length, so that truncation would go unnoticed")
-            }
-            UpstreamError::UnexpectedEncoding => {
-                write!(f, "its response is compressed although no compression was accepted")
-            }
-            UpstreamError::Incomplete(how) => {
-                write!(f, "the file is incomplete on the server: {how}")
-            }
-            UpstreamError::Truncated { received, announced: Some(announced) } => {
-                write!(f, "the connection ended after {received} of {announced} bytes")
-            }
-            UpstreamError::Truncated { received, announced: None } => {
-                write!(f, "the connection ended within the response, after {received} bytes")
-            }
-            UpstreamError::Timeout(phase, limit) => {
-                write!(f, "timed out after {limit:?} ({phase})")
-            }
-            UpstreamError::Slow(rate) => {
-                write!(f, "it sent only {rate} bytes per second, less than upstream.min_throughput")
-            }
-            UpstreamError::Protocol(why) => {
-                write!(f, "its response violates HTTP ({why})")
-            }
-        }
-    }
-}
-
-impl fmt::Display for FfmpegError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FfmpegError::Missing(program) => write!(
-                f,
-                "ffmpeg ({program:?}) was not found; install it (apt install ffmpeg) or set \
-                 muxer.ffmpeg, then run `ytcanal check`"
-            ),
-            FfmpegError::Spawn(message) => write!(f, "ffmpeg could not be started: {message}"),
-            FfmpegError::Refused(message) => {
-                write!(f, "ffmpeg cannot join these tracks: {message}")
-            }
-            FfmpegError::Misread { track, message } => {
-                write!(f, "the {track} file cannot be joined: {message}")
-            }
-            FfmpegError::Without { kind, trim } => {
-                let what = match kind {
-                    TrackKind::Video => "no key frame of the video",
-                    TrackKind::Audio => "no audio",
-                };
-                let (position, remedy) = match (trim.start.is_zero(), trim.end) {
-                    (false, Some(_)) => ("between start and end", "begin earlier or end later"),
-                    (false, None) => ("after start", "begin earlier"),
-                    (true, _) => ("before end", "end later"),
-                };
-                write!(f, "{what} lies {position}: {remedy}")
-            }
-            FfmpegError::Failed(message) => write!(f, "ffmpeg failed: {message}"),
-            FfmpegError::ShortInput(message) => {
-                write!(f, "a file is incomplete on its server: {message}")
-            }
-            FfmpegError::Stalled(limit) => {
-                write!(f, "ffmpeg did nothing for {limit:?} (muxer.stall_timeout)")
-            }
-        }
-    }
-}
-
 impl std::error::Error for Error {}
 
 impl Error {
@@ -394,9 +203,7 @@ impl Error {
     pub fn system(operation: &'static str, error: &std::io::Error) -> Error {
         Error::System { operation, message: error.to_string() }
     }
-}
 
-impl Error {
     /// Returns whether the operator of this server has to fix the cause.
     pub fn is_server_fault(&self) -> bool {
         match self {

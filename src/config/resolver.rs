@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-use super::{ByteSize, HumanDuration, finite, positive, refuse_if};
+use super::checks::{finite, positive, refuse_if};
+use super::{ByteSize, HumanDuration};
 
 /// `[resolver]`: how pages are read.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
