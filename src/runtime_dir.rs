@@ -118,7 +118,7 @@ impl Claim {
     fn fifos(&self, kinds: impl Iterator<Item = TrackKind>) -> io::Result<FifoSet> {
         self.create_pages_dir()?;
         let dir = tempfile::Builder::new().prefix("stream-").tempdir_in(self.dir.path())?;
-        let fifos = FifoSet { path: dir.path().to_owned(), dir: Some(dir) };
+        let fifos = FifoSet { dir };
         for kind in kinds {
             sys::make_fifo(&fifos.path(kind))?;
         }
@@ -144,30 +144,28 @@ fn sweep(base: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The named pipes of one stream; removed on drop.
+/// The named pipes of one stream. [`remove`](FifoSet::remove) ends them; dropping them removes them, too,
+/// so that it happens on every path.
 #[derive(Debug)]
 pub struct FifoSet {
-    /// `None` only while it is dropped.
-    dir: Option<TempDir>,
-    path: PathBuf,
+    dir: TempDir,
 }
 
 impl FifoSet {
     /// Returns the path of the pipe of a track.
     pub fn path(&self, kind: TrackKind) -> PathBuf {
-        self.path.join(kind.as_str())
+        self.dir.path().join(kind.as_str())
     }
 
     /// Replaces `error`, of an ffmpeg that has written nothing, if the cause is that the pipes were
     /// removed.
     pub fn explain(&self, error: Error) -> Error {
-        if self.path.exists() { error } else { fifo_removed() }
+        if self.dir.path().exists() { error } else { fifo_removed() }
     }
-}
 
-impl Drop for FifoSet {
-    fn drop(&mut self) {
-        match self.dir.take().map_or(Ok(()), TempDir::close) {
+    /// Removes the pipes.
+    pub fn remove(self) {
+        match self.dir.close() {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 log::warn!("cannot remove the named pipes of a stream: {error}");
             }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crossbeam::channel::{self, Receiver, Sender};
 
 use super::DownloadContext;
+use super::index_reader::RemoteFileReader;
 use super::planned_reader::{MAX_GAP, PlannedReader};
 use super::probe::{ProbedTrack, completeness, incomplete};
 use super::splice::TrackRead;
@@ -41,7 +42,8 @@ pub(super) fn feed<'scope, 'env>(
     let DownloadContext { scope, app, cancel, .. } = *context;
     let pipe_len = pipe_len(app.config.upstream.read_ahead.0);
     let mut results = Vec::with_capacity(tracks.len());
-    for ProbedTrack { source, input, feed, mut memory, .. } in tracks {
+    for ProbedTrack { file, input, feed, .. } in tracks {
+        let RemoteFileReader { source, mut memory, .. } = file;
         let (sender, result) = channel::bounded(1);
         let pipe = fifos.path(input.kind);
         let task = FeedTask { input, pipe, pipe_len, progress: progress.clone(), cancel };

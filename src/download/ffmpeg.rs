@@ -46,23 +46,26 @@ pub(super) fn prepare<'scope, 'env>(
     // report that another process removed it.
     let muxing = Muxing::start(context, tracks, job, &fifos)
         .inspect_err(|error| drop(cancel.cancel_with(error.clone())))?;
-    let body = MuxedBody { muxing, _fifos: fifos, _permit: permit };
+    let body = MuxedBody { muxing, fifos, _permit: permit };
     Ok(Prepared::Media(MediaResponse { head, engine, planned, body: Box::new(body) }))
 }
 
 /// The output of ffmpeg. What it needs is released in this order.
 struct MuxedBody<'scope, 'env> {
     muxing: Muxing<'scope, 'env>,
-    _fifos: FifoSet,
+    fifos: FifoSet,
     _permit: StreamPermit<'scope>,
 }
 
 impl MediaBody for MuxedBody<'_, '_> {
     fn write(self: Box<Self>, body: &mut BodyWriter) -> Result<(), Error> {
-        let MuxedBody { muxing, _fifos, _permit } = *self;
+        let MuxedBody { muxing, fifos, _permit } = *self;
         let cancel = muxing.context.cancel;
         // As above: before the pipes are removed.
-        muxing.relay(body).inspect_err(|error| drop(cancel.cancel_with(error.clone())))
+        let relayed =
+            muxing.relay(body).inspect_err(|error| drop(cancel.cancel_with(error.clone())));
+        fifos.remove();
+        relayed
     }
 }
 

@@ -3,20 +3,24 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::DownloadContext;
 use super::probe::{PANICKED, ProbedTrack, incomplete};
 use crate::container::probe::{Format, PROBE_SIZE, ProbedInput};
-use crate::error::{Error, Unsupported, UpstreamError};
+use crate::error::{Error, Unsupported};
 use crate::fetch::TrackReader;
 use crate::http_client::RemoteFile;
-use crate::media::Track;
+use crate::media::TrackKind;
 use crate::memory_budget::Reservation;
 use crate::splice::{self, NextRead, ReadAt, SurveyError, TrackIndex};
 use crate::strategy;
+
+mod remote_reads;
+
+use remote_reads::{RemoteReads, ScanProgress, check_deadline};
 
 /// The largest gap after the buffered bytes that is read through instead of sending a range request.
 const MAX_SKIP_AHEAD: u64 = 256 << 10;
@@ -29,22 +33,44 @@ const CHAIN_WINDOW: u64 = 512 << 10;
 /// How many copies of an index, raw or parsed, exist while it is read.
 const INDEX_COPIES: u64 = 4;
 
+/// A remote file that can be read at any offset, with the memory that these reads reserve.
+pub(super) struct RemoteFileReader<'scope, 'env> {
+    context: DownloadContext<'scope, 'env>,
+    pub(super) source: TrackReader<'scope, 'env>,
+    /// The reservation in the memory budget.
+    pub(super) memory: Reservation,
+    /// When the reads of the current search must be done.
+    deadline: Instant,
+}
+
+impl<'scope, 'env> RemoteFileReader<'scope, 'env> {
+    pub(super) fn new(
+        context: DownloadContext<'scope, 'env>,
+        source: TrackReader<'scope, 'env>,
+    ) -> RemoteFileReader<'scope, 'env> {
+        let memory = context.app.memory_budget.reservation();
+        RemoteFileReader { context, source, memory, deadline: Instant::now() }
+    }
+
+    /// Begins a search in the file; `None` if its upstream does not support byte ranges.
+    fn search(&mut self) -> Option<&mut RemoteFileReader<'scope, 'env>> {
+        let RemoteFile { len, ranged, .. } = *self.source.file();
+        self.deadline = Instant::now() + self.context.app.config.muxer.plan_timeout.0;
+        (ranged && len.is_some()).then_some(self)
+    }
+}
+
 /// Reads the index of a track whose upstream has responded, or returns why splice does not support it.
-pub(super) fn read_index<'scope, 'env>(
-    context: &DownloadContext<'scope, 'env>,
-    track: &Track,
-    source: &mut TrackReader<'scope, 'env>,
+pub(super) fn read_index(
+    file: &mut RemoteFileReader<'_, '_>,
     input: ProbedInput,
-    memory: &mut Reservation,
 ) -> Result<Result<TrackIndex, Unsupported>, Error> {
-    let Some(len) = source.file().len.filter(|_| source.file().ranged) else {
+    let DownloadContext { media, options, .. } = file.context;
+    let Some(reader) = file.search() else {
         return Ok(Err(Unsupported("its upstream does not support byte ranges")));
     };
-    let deadline = Instant::now() + context.app.config.muxer.plan_timeout.0;
-    let mut reader = IndexReader { context: *context, source, len, deadline, memory };
-    let DownloadContext { media, options, .. } = context;
-    let gathered = if strategy::wants_single_index(input, media.tracks.len(), options) {
-        Some(splice::read_gathered_index(&mut reader))
+    let gathered = if strategy::wants_single_index(input, media.tracks.len(), &options) {
+        Some(splice::read_gathered_index(reader))
     } else {
         None
     };
@@ -53,79 +79,46 @@ pub(super) fn read_index<'scope, 'env>(
         Some(Err(SurveyError::Refused(_))) if !options.time_range.is_full() => None,
         other => other,
     };
-    match gathered
-        .unwrap_or_else(|| splice::read_index(input.probe.format, &mut reader, options.time_range))
-    {
-        Ok(index) => Ok(Ok(index)),
-        Err(SurveyError::Refused(unsupported)) => Ok(Err(unsupported)),
-        Err(SurveyError::Incomplete(how)) => Err(incomplete(track.kind, how)),
-        Err(SurveyError::Failed(error)) => Err(error),
-    }
+    let index = gathered
+        .unwrap_or_else(|| splice::read_index(input.probe.format, reader, options.time_range));
+    supported(index, input.kind)
 }
 
 /// Verifies by its top-level boxes that an MP4 is not truncated. For ranges that begin after the first
 /// byte, where completeness cannot be followed while the file is sent.
-pub(super) fn check_boxes<'scope, 'env>(
-    context: &DownloadContext<'scope, 'env>,
-    probed: &mut ProbedTrack<'scope, 'env>,
-) -> Result<(), Error> {
-    let (ProbedTrack { source, input, memory, .. }, [track]) = (probed, &context.media.tracks[..])
-    else {
-        return Ok(());
-    };
-    let Some(len) = source.file().len.filter(|_| input.probe.format == Format::Mp4) else {
-        return Ok(());
-    };
-    let deadline = Instant::now() + context.app.config.muxer.plan_timeout.0;
-    let mut reader = IndexReader { context: *context, source, len, deadline, memory };
-    match splice::check_boxes(&mut reader) {
-        Ok(()) | Err(SurveyError::Refused(_)) => Ok(()),
-        Err(SurveyError::Incomplete(how)) => Err(incomplete(track.kind, how)),
-        Err(SurveyError::Failed(error)) => Err(error),
+pub(super) fn check_boxes(track: &mut ProbedTrack<'_, '_>) -> Result<(), Error> {
+    let input = track.input;
+    match track.file.search().filter(|_| input.probe.format == Format::Mp4) {
+        Some(reader) => supported(splice::check_boxes(reader), input.kind).map(drop),
+        None => Ok(()),
     }
 }
 
 /// Searches for the key frame before the start of the time range, in a video without an index of key
 /// frames.
-pub(super) fn find_key_frame<'scope, 'env>(
-    context: &DownloadContext<'scope, 'env>,
-    tracks: &mut [ProbedTrack<'scope, 'env>],
+pub(super) fn find_key_frame(
+    context: &DownloadContext<'_, '_>,
+    tracks: &mut [ProbedTrack<'_, '_>],
 ) -> Result<Option<Duration>, Error> {
     let inputs: Vec<ProbedInput> = tracks.iter().map(|track| track.input).collect();
-    for (probed, track) in tracks.iter_mut().zip(&context.media.tracks) {
-        let ProbedTrack { source, input, memory, index, .. } = probed;
+    for ProbedTrack { file, input, index, .. } in tracks {
         let start =
             strategy::key_frame_target(&inputs, input.kind, index.as_ref(), &context.options);
         let Some(start) = start else { continue };
-        let Some(len) = source.file().len.filter(|_| source.file().ranged) else { continue };
-        let deadline = Instant::now() + context.app.config.muxer.plan_timeout.0;
-        let mut reader = IndexReader { context: *context, source, len, deadline, memory };
-        return match splice::key_frame(input.probe.format, &mut reader, start) {
-            Ok(found) => Ok(found),
-            Err(SurveyError::Refused(_)) => Ok(None),
-            Err(SurveyError::Incomplete(how)) => Err(incomplete(track.kind, how)),
-            Err(SurveyError::Failed(error)) => Err(error),
-        };
+        let Some(reader) = file.search() else { continue };
+        let found = splice::key_frame(input.probe.format, reader, start);
+        return supported(found, input.kind).map(|found| found.unwrap_or(None));
     }
     Ok(None)
 }
 
 /// Reads [`PROBE_SIZE`] bytes at `at` of a file that is being probed; none if they cannot be read.
-pub(super) fn probe_at<'scope, 'env>(
-    context: &DownloadContext<'scope, 'env>,
-    source: &mut TrackReader<'scope, 'env>,
-    at: u64,
-    memory: &mut Reservation,
-) -> Result<Vec<u8>, Error> {
-    let Some(len) = source.file().len.filter(|_| source.file().ranged) else {
-        return Ok(Vec::new());
-    };
-    let deadline = Instant::now() + context.app.config.muxer.plan_timeout.0;
-    let end = len.min(at.saturating_add(PROBE_SIZE as u64));
+pub(super) fn probe_at(file: &mut RemoteFileReader<'_, '_>, at: u64) -> Result<Vec<u8>, Error> {
+    let Some(reader) = file.search() else { return Ok(Vec::new()) };
+    let end = reader.len().min(at.saturating_add(PROBE_SIZE as u64));
     if at >= end {
         return Ok(Vec::new());
     }
-    let mut reader = IndexReader { context: *context, source, len, deadline, memory };
     match reader.read_at(at..end) {
         Ok(bytes) => Ok(bytes.into_owned()),
         Err(SurveyError::Refused(_) | SurveyError::Incomplete(_)) => Ok(Vec::new()),
@@ -133,19 +126,22 @@ pub(super) fn probe_at<'scope, 'env>(
     }
 }
 
-/// Random access to a remote file, with a deadline and a memory reservation.
-struct IndexReader<'l, 'scope, 'env> {
-    context: DownloadContext<'scope, 'env>,
-    source: &'l mut TrackReader<'scope, 'env>,
-    len: u64,
-    /// When all reads must be done.
-    deadline: Instant,
-    memory: &'l mut Reservation,
+/// Tells a file that splice does not support from a failure.
+fn supported<T>(
+    found: Result<T, SurveyError>,
+    track: TrackKind,
+) -> Result<Result<T, Unsupported>, Error> {
+    match found {
+        Ok(found) => Ok(Ok(found)),
+        Err(SurveyError::Refused(unsupported)) => Ok(Err(unsupported)),
+        Err(SurveyError::Incomplete(how)) => Err(incomplete(track, how)),
+        Err(SurveyError::Failed(error)) => Err(error),
+    }
 }
 
-impl ReadAt for IndexReader<'_, '_, '_> {
+impl ReadAt for RemoteFileReader<'_, '_> {
     fn len(&self) -> u64 {
-        self.len
+        self.source.file().len.unwrap_or(0)
     }
 
     fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
@@ -168,7 +164,7 @@ impl ReadAt for IndexReader<'_, '_, '_> {
         }
         let (remote, is_over) = (self.remote_reads(), &AtomicBool::new(false));
         // Together the chains cover the file from the first begin to its end.
-        let total = begins.first().map_or(0, |first| self.len.saturating_sub(first.start));
+        let total = begins.first().map_or(0, |first| self.len().saturating_sub(first.start));
         let (remote, scan) = (&remote, &ScanProgress::new(self.deadline, total));
         let results = thread::scope(|threads| {
             let chains = begins.into_iter().enumerate().map(|(chain, begin)| {
@@ -203,7 +199,7 @@ impl ReadAt for IndexReader<'_, '_, '_> {
     }
 }
 
-impl<'scope, 'env> IndexReader<'_, 'scope, 'env> {
+impl<'scope, 'env> RemoteFileReader<'scope, 'env> {
     /// Reads a range from the buffered beginning of the file, which grows as needed.
     fn buffered(&mut self, range: Range<u64>) -> Result<&[u8], SurveyError> {
         // Both are at most MAX_BUFFERED.
@@ -244,146 +240,5 @@ impl<'scope, 'env> IndexReader<'_, 'scope, 'env> {
     }
 }
 
-const TOO_SLOW: Unsupported = Unsupported("its index took too long to read (muxer.plan_timeout)");
 const OUT_OF_MEMORY: Unsupported =
     Unsupported("too many long indexes are being read at the same time");
-
-fn check_deadline(deadline: Instant) -> Result<(), Unsupported> {
-    if Instant::now() > deadline { Err(TOO_SLOW) } else { Ok(()) }
-}
-
-/// The progress of parallel chains of reads along a file.
-struct ScanProgress {
-    started: Instant,
-    /// The available time.
-    limit: Duration,
-    /// The length of the file without the extents of the first read of each chain, which are longer than
-    /// those of later reads.
-    total: AtomicU64,
-    /// How much of that was scanned.
-    scanned: AtomicU64,
-}
-
-impl ScanProgress {
-    fn new(deadline: Instant, total: u64) -> ScanProgress {
-        let started = Instant::now();
-        let limit = deadline.saturating_duration_since(started);
-        ScanProgress { started, limit, total: AtomicU64::new(total), scanned: AtomicU64::new(0) }
-    }
-
-    /// Records the extent of one read.
-    fn record(&self, bytes: u64, is_first: bool) {
-        if is_first {
-            let rest = |total: u64| Some(total.saturating_sub(bytes));
-            // The closure always returns a value.
-            self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).ok();
-        } else {
-            self.scanned.fetch_add(bytes, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether a quarter of the time has passed, and at this rate the file takes more than twice the limit.
-    fn is_hopeless(&self, now: Instant) -> bool {
-        let elapsed = now.saturating_duration_since(self.started);
-        let scanned = self.scanned.load(Ordering::Relaxed) as f64;
-        let total = self.total.load(Ordering::Relaxed) as f64;
-        elapsed > self.limit / 4
-            && elapsed.as_secs_f64() * total > 2.0 * self.limit.as_secs_f64() * scanned
-    }
-}
-
-/// Reads ranges of a file on any thread.
-struct RemoteReads<'scope, 'env> {
-    context: DownloadContext<'scope, 'env>,
-    track: Track,
-    file: RemoteFile,
-    deadline: Instant,
-}
-
-impl<'scope, 'env> RemoteReads<'scope, 'env> {
-    /// Reads a range, with a source that is done with another one, or with a new source.
-    fn read(
-        &self,
-        source: Option<TrackReader<'scope, 'env>>,
-        range: Range<u64>,
-    ) -> Result<(TrackReader<'scope, 'env>, Vec<u8>), SurveyError> {
-        let DownloadContext { scope, app, cancel, .. } = self.context;
-        let (start, len) = (range.start, range.end - range.start);
-        let mut source = match source {
-            Some(mut source) => {
-                source.restrict_to(range);
-                source
-            }
-            None => TrackReader::open_range(
-                scope,
-                &app.upstream,
-                &self.track,
-                range,
-                len,
-                &self.file,
-                cancel,
-            )?,
-        };
-        let mut bytes = vec![0; len as usize];
-        let mut filled = 0;
-        while filled < bytes.len() {
-            check_deadline(self.deadline)?;
-            match source.read(&mut bytes[filled..])? {
-                0 => return Err(self.truncated(start + filled as u64)),
-                count => filled += count,
-            }
-        }
-        Ok((source, bytes))
-    }
-
-    /// Reads a chain, in which each read tells the range of the next, until it ends, another chain fails,
-    /// or it cannot end in time.
-    fn read_chain(
-        &self,
-        chain: usize,
-        begin: Range<u64>,
-        next: &NextRead<'_>,
-        scan: &ScanProgress,
-        is_over: &AtomicBool,
-    ) -> Result<Option<TrackReader<'scope, 'env>>, SurveyError> {
-        let (first, mut source, mut next_range) = (begin.start, None, Some(begin));
-        while let Some(range) = next_range.filter(|_| !is_over.load(Ordering::Relaxed)) {
-            let at = range.start;
-            let (used, bytes) = self.read(source, range)?;
-            source = Some(used);
-            next_range = next(chain, at, &bytes)?;
-            let extent = next_range.as_ref().map_or(0, |next| next.start.saturating_sub(at));
-            scan.record(extent, at == first);
-            if next_range.is_some() && scan.is_hopeless(Instant::now()) {
-                return Err(TOO_SLOW.into());
-            }
-        }
-        Ok(source)
-    }
-
-    /// The error of a source that ended early without an error.
-    fn truncated(&self, received: u64) -> SurveyError {
-        let fault = UpstreamError::Truncated { received, announced: self.file.len };
-        Error::Upstream { track: self.track.kind, fault }.into()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scan_is_given_up_late_and_only_if_it_is_far_too_slow() {
-        let scan = ScanProgress::new(Instant::now() + Duration::from_secs(20), 1500);
-        scan.record(500, true);
-        let after = |scanned: u64, seconds: u64| {
-            scan.scanned.store(scanned, Ordering::Relaxed);
-            scan.is_hopeless(scan.started + Duration::from_secs(seconds))
-        };
-        assert!(!after(0, 4), "it has hardly started");
-        assert!(after(0, 6) && after(100, 6));
-        // 30 s in total at this rate, which may still improve.
-        assert!(!after(200, 6) && !after(500, 15));
-        assert!(after(300, 15));
-    }
-}

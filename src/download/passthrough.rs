@@ -28,7 +28,7 @@ pub(super) fn prepare<'scope, 'env>(
     output_type: OutputType,
 ) -> Result<Prepared<'scope>, Error> {
     let ProbedInput { kind, probe: ProbeInfo { format, .. } } = track.input;
-    let file = track.source.file().clone();
+    let file = track.file.source.file().clone();
     let [Track { location: RemoteLocation { url, .. }, .. }, ..] = &context.media.tracks[..] else {
         return Err(Error::Internal("a download has no track"));
     };
@@ -45,9 +45,9 @@ pub(super) fn prepare<'scope, 'env>(
         };
     let start = range.as_ref().map_or(0, |range| range.start);
     if start > 0 {
-        index_reader::check_boxes(context, &mut track)?;
+        index_reader::check_boxes(&mut track)?;
     }
-    let mut source = track.source;
+    let mut source = track.file.source;
     if let Some(range) = range {
         source.restrict_to(range);
     }

@@ -3,14 +3,15 @@
 use std::thread::{self, Scope};
 use std::time::Duration;
 
-use super::{DownloadContext, index_reader};
+use super::DownloadContext;
+use super::index_reader::{self, RemoteFileReader};
 use crate::container::completeness::{Completeness, Incomplete};
 use crate::container::probe::{self, Probe, ProbeInfo, ProbedInput, View};
 use crate::error::{Error, InputError, Unsupported, UpstreamError};
 use crate::fetch::TrackReader;
 use crate::http_client::RemoteFile;
-use crate::media::{Track, TrackKind};
-use crate::memory_budget::Reservation;
+use crate::media::{Media, Track, TrackKind};
+use crate::options::OutputOptions;
 use crate::splice::{self, TrackIndex};
 use crate::strategy;
 
@@ -27,14 +28,12 @@ pub(super) const PROBE_SIZE: u64 = probe::PROBE_SIZE as u64;
 
 /// An open track whose format is known.
 pub(super) struct ProbedTrack<'scope, 'env> {
-    pub(super) source: TrackReader<'scope, 'env>,
+    pub(super) file: RemoteFileReader<'scope, 'env>,
     pub(super) input: ProbedInput,
     /// The index of the track, or why splice does not support it; `None` if it was not read.
     pub(super) index: Option<Result<TrackIndex, Unsupported>>,
     /// The plan of the file to feed to ffmpeg instead of the remote file.
     pub(super) feed: Option<splice::Plan>,
-    /// The reservation in the memory budget.
-    pub(super) memory: Reservation,
 }
 
 /// Opens and probes all tracks at the same time; the first request of each is for `first_size` bytes.
@@ -47,19 +46,17 @@ pub(super) fn probe_tracks<'scope, 'env>(
     let begin = |track| TrackReader::begin(scope, &app.upstream, track, first_size, cancel);
     let sources = media.tracks.iter().map(|track| (track, begin(track)));
     let open_one = move |track: &'scope Track, source: Result<TrackReader<'scope, 'env>, Error>| {
-        let mut source = source?;
-        let mut memory = app.memory_budget.reservation();
-        let prober = Prober { context, track };
-        let mut input = prober.probe_or_refresh(&mut source, first_size, &mut memory)?;
+        let mut file = RemoteFileReader::new(context, source?);
+        let prober = Prober { media, options: &options, track };
+        let mut input = prober.probe_or_refresh(&mut file, first_size)?;
         // The first bytes may show that the file is truncated, before anything is sent.
-        let mut completeness = completeness(input.probe, source.file().len);
+        let mut completeness = completeness(input.probe, file.source.file().len);
         let begin = usize::try_from(input.probe.skip).unwrap_or(usize::MAX);
-        let peeked = source.peeked().get(begin..).unwrap_or(&[]);
+        let peeked = file.source.peeked().get(begin..).unwrap_or(&[]);
         completeness.see(peeked).map_err(|how| incomplete(track.kind, how))?;
         let reads_index =
             strategy::needs_index(input, media.tracks.len(), &options, &media.metadata);
-        let index = reads_index
-            .then(|| index_reader::read_index(&context, track, &mut source, input, &mut memory));
+        let index = reads_index.then(|| index_reader::read_index(&mut file, input));
         let index = index.transpose()?;
         // The sample description may be out of reach of the probe.
         if matches!(index, Some(Err(splice::ENCRYPTED))) {
@@ -72,7 +69,7 @@ pub(super) fn probe_tracks<'scope, 'env>(
             info.begin = index.begin().unwrap_or(info.begin);
             info.end = info.end.or(index.duration());
         }
-        Ok(ProbedTrack { source, input, index, feed: None, memory })
+        Ok(ProbedTrack { file, input, index, feed: None })
     };
     // The first error cancels the other tracks at once.
     let probed = for_each_track(scope, sources, move |track, source| {
@@ -136,41 +133,38 @@ fn is_text(bytes: &[u8]) -> bool {
 }
 
 /// Determines the format of a track.
-struct Prober<'scope, 'env> {
-    context: DownloadContext<'scope, 'env>,
-    track: &'scope Track,
+struct Prober<'a> {
+    media: &'a Media,
+    options: &'a OutputOptions,
+    track: &'a Track,
 }
 
-impl<'scope, 'env> Prober<'scope, 'env> {
+impl Prober<'_> {
     /// Probes the track. If the response is text, the location may have expired, which some sites report by
     /// a web page with status 200: then it is refreshed, once, and `first_size` bytes are requested of it.
     fn probe_or_refresh(
         &self,
-        source: &mut TrackReader<'scope, 'env>,
+        file: &mut RemoteFileReader<'_, '_>,
         first_size: u64,
-        memory: &mut Reservation,
     ) -> Result<ProbedInput, Error> {
         loop {
-            match self.probe(source, memory) {
+            match self.probe(file) {
                 Err(Error::Unusable { reason: InputError::NotMedia(_), .. })
-                    if is_text(source.peeked()) && source.restart_from(first_size)? => {}
+                    if is_text(file.source.peeked()) && file.source.restart_from(first_size)? => {}
                 result => return result,
             }
         }
     }
 
     /// Probes the first bytes, and bytes at other offsets where the format needs that.
-    fn probe(
-        &self,
-        source: &mut TrackReader<'scope, 'env>,
-        memory: &mut Reservation,
-    ) -> Result<ProbedInput, Error> {
-        let DownloadContext { media, options, .. } = &self.context;
+    fn probe(&self, file: &mut RemoteFileReader<'_, '_>) -> Result<ProbedInput, Error> {
+        let Prober { media, options, .. } = *self;
         let (mut all, mut is_thorough, mut far) = (false, false, Vec::new());
         loop {
-            let RemoteFile { len, ranged, .. } = *source.file();
+            let RemoteFile { len, ranged, .. } = *file.source.file();
             let may_look = far.len() < MAX_FAR_READS && (ranged && len.is_some() || !all);
-            let view = View { front: source.peeked(), len, all, far: &far, may_look, is_thorough };
+            let view =
+                View { front: file.source.peeked(), len, all, far: &far, may_look, is_thorough };
             match probe::probe(&view) {
                 Probe::Recognised(info) if info.is_encrypted == Some(true) => {
                     return Err(self.unusable(InputError::Encrypted));
@@ -187,21 +181,24 @@ impl<'scope, 'env> Prober<'scope, 'env> {
                 }
                 Probe::Unsupported(reason) => return Err(self.unusable(reason)),
                 Probe::At(at) if ranged && len.is_some() => {
-                    let bytes = index_reader::probe_at(&self.context, source, at, memory)?;
+                    let bytes = index_reader::probe_at(file, at)?;
                     far.push((at, bytes));
                 }
                 // Without byte ranges, the file is read up to there, if that is not too far.
                 Probe::At(at) => {
                     let end = usize::try_from(at).map_or(MAX_TAG_SIZE, |at| at + probe::PROBE_SIZE);
-                    let is_near = end < MAX_TAG_SIZE && memory.grow(end as u64);
-                    while is_near && source.peeked().len() < end && source.fill_peeked(end)? {}
+                    let is_near = end < MAX_TAG_SIZE && file.memory.grow(end as u64);
+                    while is_near
+                        && file.source.peeked().len() < end
+                        && file.source.fill_peeked(end)?
+                    {}
                     all = true;
                 }
                 Probe::NeedMore => {
                     // Mostly a few bytes are enough; otherwise a long index is among them.
-                    let is_first = source.peeked().is_empty();
+                    let is_first = file.source.peeked().is_empty();
                     let len = if is_first { FIRST_PROBE_SIZE } else { probe::PROBE_SIZE };
-                    all = !source.fill_peeked(len)?;
+                    all = !file.source.fill_peeked(len)?;
                 }
             }
         }

@@ -55,17 +55,17 @@ pub(super) fn cache_plan<'scope, 'env>(
     mut tracks: Vec<ProbedTrack<'scope, 'env>>,
 ) -> (Arc<CachedPlan>, Readers<'scope, 'env>) {
     let mut memory = context.app.memory_budget.reservation();
-    tracks.iter_mut().for_each(|track| memory.absorb(&mut track.memory));
+    tracks.iter_mut().for_each(|track| memory.absorb(&mut track.file.memory));
     // The indexes are dropped by now.
     memory.resize(plan.memory_size() as u64);
-    let files: Vec<_> = tracks.iter().map(|track| track.source.file().clone()).collect();
+    let files: Vec<_> = tracks.iter().map(|track| track.file.source.file().clone()).collect();
     let etag = etag(&plan, &files);
     let cached = Arc::new(CachedPlan { plan, files, etag, memory });
     // Without validators a later request could not verify that the files are the same.
     if cached.etag.is_some() {
         context.app.plan_cache.insert(key, &cached);
     }
-    (cached, Readers::Open(tracks.into_iter().map(|track| track.source).collect()))
+    (cached, Readers::Open(tracks.into_iter().map(|track| track.file.source).collect()))
 }
 
 /// Prepares the response with a file by its plan.
