@@ -36,7 +36,7 @@ pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
     let pace = sample.duration.div_f64(SPEED);
     let origin = Origin::bind(sample.files.clone(), pace)?;
     let media = sample.page_media(&origin)?;
-    let prefill = Prefill { link: media.link.to_string() };
+    let prefill = Prefill { page_url: media.page_url.to_string() };
     let server = bind(config, &media)?;
     let Some(address) = server.addresses().first().copied() else { return Ok(()) };
     thread::scope(|scope| {
@@ -152,8 +152,8 @@ fn print_examples(address: SocketAddr, prefill: &Prefill) -> io::Result<()> {
 }
 
 fn download_url(address: SocketAddr, prefill: &Prefill) -> String {
-    let link = utf8_percent_encode(&prefill.link, NOT_UNRESERVED);
-    format!("http://{address}/download?url={link}")
+    let page_url = utf8_percent_encode(&prefill.page_url, NOT_UNRESERVED);
+    format!("http://{address}/download?url={page_url}")
 }
 
 fn say(line: &str) -> io::Result<()> {

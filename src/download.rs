@@ -163,8 +163,8 @@ fn acquire<'a>(
     app.metrics.stream_started();
     let media = match source {
         MediaSource::Urls(media) => media,
-        MediaSource::Page { link, choice } => {
-            let page_media = app.resolver.resolve(&link, &RequestContext { client, cancel })?;
+        MediaSource::Page { page_url, choice } => {
+            let page_media = app.resolver.resolve(&page_url, &RequestContext { client, cancel })?;
             let mut media = resolve::media(&app.resolver, &page_media, &choice, client)?;
             if choice.cover {
                 let thumbnail = Thumbnail::fetch(&page_media, &app.upstream, cancel)?;
@@ -270,6 +270,7 @@ fn choose_strategy(
     plan(inputs, &indexes, key_frame, &context.options, &context.media.metadata)
 }
 
+/// Cancels the download when its scope is left: without that, a panic would wait for threads that wait.
 struct CancelOnDrop<'a>(&'a CancelToken);
 
 impl Drop for CancelOnDrop<'_> {

@@ -27,14 +27,14 @@ impl Handler for AppHandler<'_> {
             Ok(Route::Download { source, options }) => {
                 return download::serve(self.app, source, options, request, client);
             }
-            Ok(Route::Info(link)) => {
-                self.to_response(info::info(self.app, &link, &client), request)
+            Ok(Route::Info(page_url)) => {
+                self.to_response(info::info(self.app, &page_url, &client), request)
             }
-            Ok(Route::Thumbnail(link)) => {
-                self.to_response(info::thumbnail(self.app, &link, &client), request)
+            Ok(Route::Thumbnail(page_url)) => {
+                self.to_response(info::thumbnail(self.app, &page_url, &client), request)
             }
-            Ok(Route::Page(link)) if link.is_empty() => web_ui::page(self.prefill),
-            Ok(Route::Page(link)) => web_ui::page(&Prefill { link }),
+            Ok(Route::Page(page_url)) if page_url.is_empty() => web_ui::page(self.prefill),
+            Ok(Route::Page(page_url)) => web_ui::page(&Prefill { page_url }),
             Ok(Route::Manifest) => web_ui::manifest(),
             Ok(Route::Icon) => web_ui::icon(),
             Ok(Route::Healthz) => Response::ok("text/plain", "ok\n"),

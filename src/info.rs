@@ -24,18 +24,22 @@ pub const NOT_UNRESERVED: &AsciiSet =
 /// Browsers may cache a thumbnail; shared caches may not.
 const CACHE_CONTROL: &str = "private, max-age=3600";
 
-/// Lists the formats of the media behind `link`.
-pub fn info(app: &App, link: &Url, client: &ClientConnection) -> Result<Response, Problem> {
-    let media = with_client_cancellation(app, link, client, |context, _| {
-        app.resolver.resolve(link, context)
+/// Lists the formats of the media behind `page_url`.
+pub fn info(app: &App, page_url: &Url, client: &ClientConnection) -> Result<Response, Problem> {
+    let media = with_client_cancellation(app, page_url, client, |context, _| {
+        app.resolver.resolve(page_url, context)
     })?;
     Ok(Response::ok("application/json", format!("{:#}\n", media_json(&media))))
 }
 
-/// Returns the thumbnail of the media behind `link`.
-pub fn thumbnail(app: &App, link: &Url, client: &ClientConnection) -> Result<Response, Problem> {
-    let thumbnail = with_client_cancellation(app, link, client, |context, cancel| {
-        let media = app.resolver.resolve(link, context)?;
+/// Returns the thumbnail of the media behind `page_url`.
+pub fn thumbnail(
+    app: &App,
+    page_url: &Url,
+    client: &ClientConnection,
+) -> Result<Response, Problem> {
+    let thumbnail = with_client_cancellation(app, page_url, client, |context, cancel| {
+        let media = app.resolver.resolve(page_url, context)?;
         Thumbnail::fetch(&media, &app.upstream, cancel)
     })?;
     Ok(Response::ok(thumbnail.media_type, thumbnail.bytes).with("Cache-Control", CACHE_CONTROL))
@@ -44,12 +48,12 @@ pub fn thumbnail(app: &App, link: &Url, client: &ClientConnection) -> Result<Res
 /// Runs `work` with a permit for a download; cancels it if the client leaves.
 fn with_client_cancellation<T>(
     app: &App,
-    link: &Url,
+    page_url: &Url,
     client: &ClientConnection,
     work: impl FnOnce(&RequestContext<'_>, &Arc<CancelToken>) -> Result<T, Error>,
 ) -> Result<T, Problem> {
     let problem = |error: &Error| {
-        let host = link.host_str().unwrap_or("no host");
+        let host = page_url.host_str().unwrap_or("no host");
         log::info!("{} a page of {host}: {error}", client.address());
         Problem::from(error)
     };
@@ -67,10 +71,10 @@ fn with_client_cancellation<T>(
 
 fn media_json(media: &PageMedia) -> Value {
     let FormatList { videos, audios, languages } = list_formats(media);
-    let link = percent_encode(media.link.as_str());
-    let thumbnail = media.thumbnail.as_ref().map(|_| format!("/thumbnail?url={link}"));
+    let page_url = percent_encode(media.page_url.as_str());
+    let thumbnail = media.thumbnail.as_ref().map(|_| format!("/thumbnail?url={page_url}"));
     json!({
-        "url": media.link.as_str(),
+        "url": media.page_url.as_str(),
         "id": media.id,
         "extractor": media.extractor,
         "title": media.title,
@@ -78,13 +82,13 @@ fn media_json(media: &PageMedia) -> Value {
         "duration": media.duration.map(|duration| duration.as_secs_f64()),
         "date": media.date,
         "thumbnail": thumbnail,
-        "videos": videos.iter().map(|option| video(option, &link)).collect::<Vec<_>>(),
-        "audios": audios.iter().map(|option| audio(option, &link, &languages)).collect::<Vec<_>>(),
+        "videos": videos.iter().map(|option| video(option, &page_url)).collect::<Vec<_>>(),
+        "audios": audios.iter().map(|option| audio(option, &page_url, &languages)).collect::<Vec<_>>(),
         "languages": languages,
     })
 }
 
-fn video(option: &FormatOption<'_>, link: &str) -> Value {
+fn video(option: &FormatOption<'_>, page_url: &str) -> Value {
     let video = option.video();
     json!({
         "quality": quality_param(option.request.quality),
@@ -97,11 +101,11 @@ fn video(option: &FormatOption<'_>, link: &str) -> Value {
         "variant": option.variant().map(Variant::as_str),
         "size": option.size().map(Size::bytes),
         "exact": matches!(option.size(), Some(Size::Exact(_))),
-        "download": download(&option.request, link),
+        "download": download(&option.request, page_url),
     })
 }
 
-fn audio(option: &FormatOption<'_>, link: &str, languages: &[&str]) -> Value {
+fn audio(option: &FormatOption<'_>, page_url: &str, languages: &[&str]) -> Value {
     let audio = option.audio();
     let language = audio.and_then(|audio| audio.language.as_deref());
     let original = languages.first().is_none_or(|original| Some(*original) == language);
@@ -119,14 +123,14 @@ fn audio(option: &FormatOption<'_>, link: &str, languages: &[&str]) -> Value {
         "bitrate": option.formats.audio.and_then(|rendition| rendition.bitrate),
         "size": option.size().map(Size::bytes),
         "exact": matches!(option.size(), Some(Size::Exact(_))),
-        "download": download(&option.request, link),
+        "download": download(&option.request, page_url),
     })
 }
 
 /// Returns the request target that downloads a format.
-fn download(choice: &FormatRequest, link: &str) -> String {
+fn download(choice: &FormatRequest, page_url: &str) -> String {
     let FormatRequest { quality, container, codec, language, hdr, variant, cover: _ } = choice;
-    let mut target = format!("/download?url={link}&quality={}", quality_param(*quality));
+    let mut target = format!("/download?url={page_url}&quality={}", quality_param(*quality));
     target += &format!("&container={}", container.as_str());
     if let Some(codec) = codec.and_then(crate::media::page_media::VideoCodec::as_str) {
         target += &format!("&codec={codec}");

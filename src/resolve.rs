@@ -127,13 +127,13 @@ impl Resolver {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Returns what the page behind `link` offers.
+    /// Returns what the page behind `page_url` offers.
     pub fn resolve(
         &self,
-        link: &Url,
+        page_url: &Url,
         context: &RequestContext<'_>,
     ) -> Result<Arc<PageMedia>, Error> {
-        self.resolve_newer_than(link, 0, context).map(|(page, _)| page)
+        self.resolve_newer_than(page_url, 0, context).map(|(page, _)| page)
     }
 
     /// Like [`resolve`](Resolver::resolve), but returns a page newer than `generation`, and whether
@@ -141,18 +141,18 @@ impl Resolver {
     /// ago.
     pub fn resolve_newer_than(
         &self,
-        link: &Url,
+        page_url: &Url,
         generation: u64,
         context: &RequestContext<'_>,
     ) -> Result<(Arc<PageMedia>, bool), Error> {
-        if let Some(page) = self.built_in_page.get().filter(|page| page.link == *link) {
+        if let Some(page) = self.built_in_page.get().filter(|page| page.page_url == *page_url) {
             return Ok((page.clone(), true));
         }
         loop {
-            match self.cache.get(link, generation)? {
+            match self.cache.get(page_url, generation)? {
                 Lookup::Hit(page) => return Ok((page, false)),
                 Lookup::Miss(flight) => {
-                    let read = self.read(link, context);
+                    let read = self.read(page_url, context);
                     let count = if read.is_ok() { &self.read } else { &self.failed };
                     count.fetch_add(1, Ordering::Relaxed);
                     return flight.complete(read).map(|page| (page, true));
@@ -170,24 +170,24 @@ impl Resolver {
 
     /// Records that the locations of this generation were refused although they were fresh: for a
     /// while the page is not read again because of that.
-    fn mark_stale(&self, link: &Url, generation: u64) {
-        self.cache.mark_stale(link, generation);
+    fn mark_stale(&self, page_url: &Url, generation: u64) {
+        self.cache.mark_stale(page_url, generation);
     }
 
     /// Reads a page.
-    fn read(&self, link: &Url, context: &RequestContext<'_>) -> Result<PageMedia, Error> {
+    fn read(&self, page_url: &Url, context: &RequestContext<'_>) -> Result<PageMedia, Error> {
         let started = Instant::now();
-        if !self.policy.permits_page(link) {
-            let host = link.host_str().unwrap_or_default();
+        if !self.policy.permits_page(page_url) {
+            let host = page_url.host_str().unwrap_or_default();
             return Err(resolve_error(ResolveError::address(host)));
         }
-        let output = self.run(link, started, context)?;
+        let output = self.run(page_url, started, context)?;
         let page = if output.code == 0 {
-            ytdlp_json::read(link, &output.stdout)
+            ytdlp_json::read(page_url, &output.stdout)
         } else {
             Err(classify::classify(output.code, &output.stderr))
         };
-        let host = link.host_str().unwrap_or_default();
+        let host = page_url.host_str().unwrap_or_default();
         match &page {
             Ok(page) => log::debug!(
                 "read a page of {host} in {:.1?}: {} renditions",
@@ -201,7 +201,7 @@ impl Resolver {
 
     fn run(
         &self,
-        link: &Url,
+        page_url: &Url,
         started: Instant,
         context: &RequestContext<'_>,
     ) -> Result<Output, Error> {
@@ -212,7 +212,7 @@ impl Resolver {
             let is_limit = matches!(error, Error::LimitExceeded(_));
             if is_limit { resolve_error(ResolveError::busy()) } else { error }
         })?;
-        let arguments = backend::arguments(&self.config, &self.runtime_dir.pages(), link);
+        let arguments = backend::arguments(&self.config, &self.runtime_dir.pages(), page_url);
         self.run_backends(&arguments, deadline, cancel)
     }
 

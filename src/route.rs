@@ -28,7 +28,7 @@ pub enum MediaSource {
     /// From a page link (`/download`).
     Page {
         /// The page link.
-        link: Url,
+        page_url: Url,
         /// The requested format.
         choice: FormatRequest,
     },
@@ -67,8 +67,8 @@ impl fmt::Display for MediaSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MediaSource::Urls(media) => write!(f, "{:?}", media.tracks),
-            MediaSource::Page { link, .. } => {
-                write!(f, "a page of {}", link.host_str().unwrap_or("no host"))
+            MediaSource::Page { page_url, .. } => {
+                write!(f, "a page of {}", page_url.host_str().unwrap_or("no host"))
             }
         }
     }

@@ -25,12 +25,12 @@ const CACHE_CONTROL: &str = "max-age=3600";
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Prefill {
     /// The page link; may be empty.
-    pub link: String,
+    pub page_url: String,
 }
 
 /// Returns the page.
 pub fn page(prefill: &Prefill) -> Response {
-    Response::ok("text/html; charset=utf-8", PAGE.replace(LINK, &escape_html(&prefill.link)))
+    Response::ok("text/html; charset=utf-8", PAGE.replace(LINK, &escape_html(&prefill.page_url)))
         // Not no-store: a browser that navigates back restores the page with its form content.
         .with("Cache-Control", "no-cache")
         .with("Content-Security-Policy", CSP.as_str())
@@ -79,8 +79,8 @@ mod tests {
     /// In bytes: the page must load quickly on a slow mobile connection.
     const MAX_PAGE_SIZE: usize = 30_000;
 
-    fn html(link: &str) -> String {
-        PAGE.replace(LINK, &escape_html(link))
+    fn html(page_url: &str) -> String {
+        PAGE.replace(LINK, &escape_html(page_url))
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Sample {
             });
         }
         Ok(PageMedia {
-            link: url("/sample")?,
+            page_url: url("/sample")?,
             generation: 1,
             id: "sample".into(),
             extractor: "demonstration".into(),

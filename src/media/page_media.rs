@@ -11,7 +11,7 @@ use super::variant::Variant;
 #[derive(Debug, Clone, PartialEq)]
 pub struct PageMedia {
     /// URL of the page.
-    pub link: Url,
+    pub page_url: Url,
     /// Number of the reading, which increases: a later one has fresher locations.
     pub generation: u64,
     /// Id on the site.
@@ -209,7 +209,7 @@ impl PageMedia {
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
         let renditions: usize = self.renditions.iter().map(Rendition::memory_size).sum();
         let thumbnail = self.thumbnail.as_ref().map_or(0, RemoteLocation::memory_size);
-        size_of::<PageMedia>() + self.link.as_str().len() + texts + thumbnail + renditions
+        size_of::<PageMedia>() + self.page_url.as_str().len() + texts + thumbnail + renditions
     }
 }
 

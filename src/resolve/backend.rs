@@ -51,8 +51,8 @@ pub(super) trait Backend: Send + Sync {
     ) -> Result<Output, BackendError>;
 }
 
-/// Returns the arguments for `link`, in which nothing can be taken for an option.
-pub(super) fn arguments(config: &Config, cache: &Path, link: &Url) -> Vec<String> {
+/// Returns the arguments for `page_url`, in which nothing can be taken for an option.
+pub(super) fn arguments(config: &Config, cache: &Path, page_url: &Url) -> Vec<String> {
     let cache = cache.to_string_lossy();
     let mut list: Vec<&str> = vec![
         // No settings but these.
@@ -81,7 +81,7 @@ pub(super) fn arguments(config: &Config, cache: &Path, link: &Url) -> Vec<String
     // Any format: `selection` chooses, and an error is welcome where there is none.
     list.extend(["--format", "b*", "--dump-single-json"]);
     list.extend(config.resolver.extra_args.iter().map(String::as_str));
-    list.extend(["--", link.as_str()]);
+    list.extend(["--", page_url.as_str()]);
     list.into_iter().map(str::to_owned).collect()
 }
 
@@ -93,8 +93,8 @@ mod tests {
     fn the_link_comes_last_and_is_no_option() {
         let mut config = Config::default();
         config.resolver.extra_args = vec!["--plugin-dirs".into(), "/p".into()];
-        let link = Url::parse("https://films.example/--exec").unwrap();
-        let list = arguments(&config, Path::new("/c"), &link);
+        let page_url = Url::parse("https://films.example/--exec").unwrap();
+        let list = arguments(&config, Path::new("/c"), &page_url);
         assert!(list.ends_with(&[
             "--plugin-dirs".into(),
             "/p".into(),

@@ -64,7 +64,7 @@ pub(super) struct FlightWaiter(Arc<InFlight>);
 /// The obligation to complete a reading; waiters are woken whatever happens.
 pub(super) struct FlightGuard<'k> {
     cache: &'k PageCache,
-    link: Url,
+    page_url: Url,
     in_flight: Arc<InFlight>,
 }
 
@@ -76,9 +76,9 @@ impl PageCache {
     }
 
     /// Looks up a page newer than `generation`.
-    pub(super) fn get(&self, link: &Url, generation: u64) -> Result<Lookup<'_>, Error> {
+    pub(super) fn get(&self, page_url: &Url, generation: u64) -> Result<Lookup<'_>, Error> {
         let mut state = self.lock();
-        if let Some(page) = state.pages.get(link)
+        if let Some(page) = state.pages.get(page_url)
             && page.until > Instant::now()
             && (page.media.generation > generation
                 || page.media.generation == generation
@@ -86,19 +86,20 @@ impl PageCache {
         {
             return Ok(Lookup::Hit(page.media.clone()));
         }
-        if let Some(in_flight) = state.in_flight.get(link) {
+        if let Some(in_flight) = state.in_flight.get(page_url) {
             return Ok(Lookup::InFlight(FlightWaiter(in_flight.clone())));
         }
         let finished = EventFd::new().map_err(|error| Error::system("make an eventfd", &error))?;
         let in_flight = Arc::new(InFlight { finished, outcome: OnceLock::new() });
-        state.in_flight.insert(link.clone(), in_flight.clone());
-        Ok(Lookup::Miss(FlightGuard { cache: self, link: link.clone(), in_flight }))
+        state.in_flight.insert(page_url.clone(), in_flight.clone());
+        Ok(Lookup::Miss(FlightGuard { cache: self, page_url: page_url.clone(), in_flight }))
     }
 
     /// Records that no newer page than `generation` helps for a while.
-    pub(super) fn mark_stale(&self, link: &Url, generation: u64) {
+    pub(super) fn mark_stale(&self, page_url: &Url, generation: u64) {
         let mut state = self.lock();
-        if let Some(page) = state.pages.get(link).filter(|page| page.media.generation == generation)
+        if let Some(page) =
+            state.pages.get(page_url).filter(|page| page.media.generation == generation)
         {
             page.refuse_newer_until = Instant::now().checked_add(STALE_DURATION);
         }
@@ -107,7 +108,7 @@ impl PageCache {
     fn insert(&self, page: &Arc<PageMedia>) {
         let Some(until) = self.until(page.expires) else { return };
         let cached = CachedPage { media: page.clone(), until, refuse_newer_until: None };
-        self.lock().pages.insert(page.link.clone(), cached, page.memory_size());
+        self.lock().pages.insert(page.page_url.clone(), cached, page.memory_size());
     }
 
     /// Returns until when a page with this expiry is handed out.
@@ -161,7 +162,7 @@ impl FlightGuard<'_> {
 
 impl Drop for FlightGuard<'_> {
     fn drop(&mut self) {
-        self.cache.lock().in_flight.remove(&self.link);
+        self.cache.lock().in_flight.remove(&self.page_url);
         self.in_flight.finished.signal();
     }
 }
@@ -171,9 +172,9 @@ mod tests {
     use super::*;
     use crate::media::page_media::PageMedia;
 
-    fn page(link: &Url, expires: Option<SystemTime>) -> PageMedia {
+    fn page(page_url: &Url, expires: Option<SystemTime>) -> PageMedia {
         PageMedia {
-            link: link.clone(),
+            page_url: page_url.clone(),
             generation: 0,
             id: String::new(),
             extractor: String::new(),
@@ -187,81 +188,84 @@ mod tests {
         }
     }
 
-    fn link(number: usize) -> Url {
+    fn page_url(number: usize) -> Url {
         Url::parse(&format!("http://films.example/{number}")).unwrap()
     }
 
-    fn land(cache: &PageCache, link: &Url, expires: Option<SystemTime>) -> Arc<PageMedia> {
-        let Lookup::Miss(guard) = cache.get(link, 0).unwrap() else { panic!() };
-        guard.complete(Ok(page(link, expires))).unwrap()
+    fn land(cache: &PageCache, page_url: &Url, expires: Option<SystemTime>) -> Arc<PageMedia> {
+        let Lookup::Miss(guard) = cache.get(page_url, 0).unwrap() else { panic!() };
+        guard.complete(Ok(page(page_url, expires))).unwrap()
     }
 
     #[test]
     fn ten_ask_and_one_reads() {
-        let (cache, link, cancel) = (
+        let (cache, page_url, cancel) = (
             PageCache::new(1 << 20, Duration::from_secs(60)),
-            link(0),
+            page_url(0),
             CancelToken::new().unwrap(),
         );
-        let Lookup::Miss(guard) = cache.get(&link, 0).unwrap() else { panic!() };
+        let Lookup::Miss(guard) = cache.get(&page_url, 0).unwrap() else { panic!() };
         std::thread::scope(|scope| {
             let others: Vec<_> = (0..10)
                 .map(|_| {
-                    let Lookup::InFlight(waiter) = cache.get(&link, 0).unwrap() else { panic!() };
+                    let Lookup::InFlight(waiter) = cache.get(&page_url, 0).unwrap() else {
+                        panic!()
+                    };
                     let cancel = &cancel;
                     scope.spawn(move || waiter.wait(cancel).unwrap().unwrap().unwrap())
                 })
                 .collect();
-            let read = guard.complete(Ok(page(&link, None))).unwrap();
+            let read = guard.complete(Ok(page(&page_url, None))).unwrap();
             for other in others {
                 assert!(Arc::ptr_eq(&other.join().unwrap(), &read));
             }
-            assert!(matches!(cache.get(&link, 0).unwrap(), Lookup::Hit(_)));
+            assert!(matches!(cache.get(&page_url, 0).unwrap(), Lookup::Hit(_)));
             // A later one is not there yet, unless it would be of no use.
-            assert!(matches!(cache.get(&link, read.generation).unwrap(), Lookup::Miss(_)));
-            cache.mark_stale(&link, read.generation);
-            assert!(matches!(cache.get(&link, read.generation).unwrap(), Lookup::Hit(_)));
+            assert!(matches!(cache.get(&page_url, read.generation).unwrap(), Lookup::Miss(_)));
+            cache.mark_stale(&page_url, read.generation);
+            assert!(matches!(cache.get(&page_url, read.generation).unwrap(), Lookup::Hit(_)));
         });
     }
 
     #[test]
     fn whoever_leaves_lets_the_next_one_begin() {
-        let (cache, link, cancel) = (
+        let (cache, page_url, cancel) = (
             PageCache::new(1 << 20, Duration::from_secs(60)),
-            link(0),
+            page_url(0),
             CancelToken::new().unwrap(),
         );
-        let Lookup::Miss(guard) = cache.get(&link, 0).unwrap() else { panic!() };
-        let Lookup::InFlight(waiter) = cache.get(&link, 0).unwrap() else { panic!() };
+        let Lookup::Miss(guard) = cache.get(&page_url, 0).unwrap() else { panic!() };
+        let Lookup::InFlight(waiter) = cache.get(&page_url, 0).unwrap() else { panic!() };
         drop(guard);
         assert!(waiter.wait(&cancel).unwrap().is_none());
-        let Lookup::Miss(guard) = cache.get(&link, 0).unwrap() else { panic!() };
-        let Lookup::InFlight(waiter) = cache.get(&link, 0).unwrap() else { panic!() };
+        let Lookup::Miss(guard) = cache.get(&page_url, 0).unwrap() else { panic!() };
+        let Lookup::InFlight(waiter) = cache.get(&page_url, 0).unwrap() else { panic!() };
         assert_eq!(guard.complete(Err(Error::Stopped)), Err(Error::Stopped));
         assert_eq!(waiter.wait(&cancel).unwrap(), Some(Err(Error::Stopped)));
         cancel.cancel();
-        let Lookup::Miss(_guard) = cache.get(&link, 0).unwrap() else { panic!() };
-        let Lookup::InFlight(waiter) = cache.get(&link, 0).unwrap() else { panic!() };
+        let Lookup::Miss(_guard) = cache.get(&page_url, 0).unwrap() else { panic!() };
+        let Lookup::InFlight(waiter) = cache.get(&page_url, 0).unwrap() else { panic!() };
         assert_eq!(waiter.wait(&cancel), Err(Error::Stopped));
     }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "as above")]
     fn pages_go_when_they_are_old_or_many() {
-        let cache = PageCache::new(3 * page(&link(0), None).memory_size(), Duration::from_secs(60));
-        let is_cached = |number| matches!(cache.get(&link(number), 0).unwrap(), Lookup::Hit(_));
+        let cache =
+            PageCache::new(3 * page(&page_url(0), None).memory_size(), Duration::from_secs(60));
+        let is_cached = |number| matches!(cache.get(&page_url(number), 0).unwrap(), Lookup::Hit(_));
         for number in 0..3 {
-            land(&cache, &link(number), None);
+            land(&cache, &page_url(number), None);
         }
         assert!(is_cached(0));
-        land(&cache, &link(3), None);
+        land(&cache, &page_url(3), None);
         assert!(is_cached(0) && !is_cached(1) && is_cached(2) && is_cached(3));
-        land(&cache, &link(4), Some(SystemTime::now() + Duration::from_secs(60)));
+        land(&cache, &page_url(4), Some(SystemTime::now() + Duration::from_secs(60)));
         assert!(is_cached(4));
-        land(&cache, &link(5), Some(SystemTime::now() - Duration::from_secs(1)));
+        land(&cache, &page_url(5), Some(SystemTime::now() - Duration::from_secs(1)));
         assert!(!is_cached(5));
         let none = PageCache::new(0, Duration::from_secs(60));
-        land(&none, &link(0), None);
-        assert!(matches!(none.get(&link(0), 0).unwrap(), Lookup::Miss(_)));
+        land(&none, &page_url(0), None);
+        assert!(matches!(none.get(&page_url(0), 0).unwrap(), Lookup::Miss(_)));
     }
 }

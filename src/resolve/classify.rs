@@ -38,8 +38,8 @@ impl ResolveError {
         ResolveError::new(ProblemCode::AddressRefused, message)
     }
 
-    pub(super) fn playlist(link: &Url) -> ResolveError {
-        let parameter = link.query_pairs().find(|(name, _)| name == "list").is_some();
+    pub(super) fn playlist(page_url: &Url) -> ResolveError {
+        let parameter = page_url.query_pairs().find(|(name, _)| name == "list").is_some();
         let hint = if parameter {
             "drop the parameter list from it"
         } else {

@@ -64,8 +64,8 @@ impl Resolver {
         let plugins = dir.to_string_lossy().into_owned();
         config.resolver.extra_args.extend(["--plugin-dirs".into(), plugins]);
         config.resolver.extractors = vec!["ytcanal-trial".into()];
-        let link = Url::parse(LINK).map_err(|error| error.to_string())?;
-        let arguments = backend::arguments(&config, &self.runtime_dir.pages(), &link);
+        let page_url = Url::parse(LINK).map_err(|error| error.to_string())?;
+        let arguments = backend::arguments(&config, &self.runtime_dir.pages(), &page_url);
         let until = Instant::now() + self.config.resolver.timeout.0;
         let cancel = CancelToken::new().map_err(|error| error.to_string())?;
         self.run_backends(&arguments, until, &cancel).map_err(|error| error.to_string())

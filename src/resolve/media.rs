@@ -49,7 +49,7 @@ pub fn media(
 /// Reads the page again, and returns the rendition with the same id if it is the same file.
 struct PageRefresher {
     resolver: Arc<Resolver>,
-    link: Url,
+    page_url: Url,
     rendition: Rendition,
     client: IpAddr,
     /// Generation and location of the last reading. Two tracks, or eight byte ranges of one, find
@@ -66,7 +66,7 @@ impl PageRefresher {
     ) -> PageRefresher {
         PageRefresher {
             resolver: resolver.clone(),
-            link: page.link.clone(),
+            page_url: page.page_url.clone(),
             rendition: rendition.clone(),
             client,
             newest: Mutex::new((page.generation, rendition.location.clone())),
@@ -90,7 +90,7 @@ impl LocationRefresher for PageRefresher {
             return Ok(FreshLocation { location, is_new: false });
         }
         let context = RequestContext { client: self.client, cancel };
-        let later = self.resolver.resolve_newer_than(&self.link, generation, &context);
+        let later = self.resolver.resolve_newer_than(&self.page_url, generation, &context);
         let (page, is_new) = later.map_err(|error| error.to_string())?;
         if page.generation == generation {
             return Ok(FreshLocation { location, is_new: true });
@@ -108,7 +108,7 @@ impl LocationRefresher for PageRefresher {
     fn report_refused_again(&self, refused: &RemoteLocation) {
         let (generation, location) = self.newest().clone();
         if location.url == refused.url {
-            self.resolver.mark_stale(&self.link, generation);
+            self.resolver.mark_stale(&self.page_url, generation);
         }
     }
 }

@@ -31,15 +31,15 @@ const MAX_URL: usize = 8 << 10;
 const MAX_ID: usize = 100;
 const MAX_LOCATION: usize = 32 << 10;
 
-/// Parses the output for `link`.
-pub fn read(link: &Url, json: &[u8]) -> Result<PageMedia, ResolveError> {
+/// Parses the output for `page_url`.
+pub fn read(page_url: &Url, json: &[u8]) -> Result<PageMedia, ResolveError> {
     let json = &*replace_lone_surrogates(json);
     let page: Option<Page> = serde_json::from_slice(json)
         .map_err(|_| ResolveError::broken("the output is not the JSON of yt-dlp"))?;
     let mut page = page.ok_or(ResolveError::broken("the output is empty"))?;
     match page.kind.as_deref() {
         None | Some("video") => {}
-        Some("playlist" | "multi_video") => return Err(ResolveError::playlist(link)),
+        Some("playlist" | "multi_video") => return Err(ResolveError::playlist(page_url)),
         Some(_) => return Err(ResolveError::broken("the page is neither a video nor a playlist")),
     }
     match page.live_status.as_deref() {
@@ -62,7 +62,7 @@ pub fn read(link: &Url, json: &[u8]) -> Result<PageMedia, ResolveError> {
     }
     let expires = renditions.iter().filter_map(|r| expiry(&r.location.url)).min();
     Ok(PageMedia {
-        link: link.clone(),
+        page_url: page_url.clone(),
         generation: 0,
         id: page.id.as_deref().map(text).unwrap_or_default(),
         extractor: page.extractor.as_deref().map(text).unwrap_or_default(),

@@ -13,7 +13,7 @@ use crate::resolve;
 
 /// Parses `/download`.
 pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
-    let link = link(&mut query)?;
+    let page_url = page_url(&mut query)?;
     let container = container(&mut query)?;
     let mut choice = FormatRequest {
         quality: quality(&mut query)?,
@@ -30,14 +30,14 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
     }
     let options = options(&mut query, container)?;
     query.reject_unknown()?;
-    Ok(Route::Download { source: MediaSource::Page { link, choice }, options })
+    Ok(Route::Download { source: MediaSource::Page { page_url, choice }, options })
 }
 
 /// Parses `/info` and `/thumbnail`: a page link and nothing else.
 pub(super) fn lone_link(mut query: Query) -> Result<Url, Problem> {
-    let link = link(&mut query)?;
+    let page_url = page_url(&mut query)?;
     query.reject_unknown()?;
-    Ok(link)
+    Ok(page_url)
 }
 
 /// Parses `/watch`: a YouTube link whose host was replaced by this server's.
@@ -74,12 +74,13 @@ fn link_in(text: &str) -> Option<&str> {
         })
     };
     let mut suffixes = text.char_indices().map(|(at, _)| &text[at..]);
-    let link = suffixes.find(|rest| begins(rest))?;
-    let end = link.find(|letter: char| letter.is_whitespace() || matches!(letter, '<' | '>' | '"'));
-    Some(&link[..end.unwrap_or(link.len())])
+    let page_url = suffixes.find(|rest| begins(rest))?;
+    let end =
+        page_url.find(|letter: char| letter.is_whitespace() || matches!(letter, '<' | '>' | '"'));
+    Some(&page_url[..end.unwrap_or(page_url.len())])
 }
 
-fn link(query: &mut Query) -> Result<Url, Problem> {
+fn page_url(query: &mut Query) -> Result<Url, Problem> {
     let text = query.text("url").ok_or_else(|| {
         let detail = "the parameter url is missing; it must be a page link, percent-encoded";
         Problem::new(ProblemCode::MissingParameter, detail)
@@ -144,12 +145,12 @@ mod tests {
     fn a_link_and_what_is_wanted_of_it() {
         let target = "/download?url=https%3A%2F%2Ffilms.example%2Fa&quality=720&container=webm\
                       &codec=vp9&lang=pt-BR&hdr=1&variant=drc&start=&end=1:30&engine=";
-        let Ok(Route::Download { source: MediaSource::Page { link, choice }, options }) =
+        let Ok(Route::Download { source: MediaSource::Page { page_url, choice }, options }) =
             route(target)
         else {
             panic!()
         };
-        assert_eq!(link.as_str(), "https://films.example/a");
+        assert_eq!(page_url.as_str(), "https://films.example/a");
         let wanted = FormatRequest {
             quality: Quality::AtMost(720),
             container: ContainerChoice::Webm,
@@ -198,7 +199,7 @@ mod tests {
     #[test]
     fn links_are_filled_in() {
         let filled = |target: &str| match route(target) {
-            Ok(Route::Page(link)) => link,
+            Ok(Route::Page(page_url)) => page_url,
             other => panic!("{target}: {other:?}"),
         };
         assert_eq!(filled("/"), "");
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_shared_text_has_a_link_in_it() {
-        for (text, link) in [
+        for (text, page_url) in [
             (
                 "Look: HTTPS://youtu.be/abc?si=1 \u{2013} fine, http://b/",
                 Some("HTTPS://youtu.be/abc?si=1"),
@@ -224,7 +225,7 @@ mod tests {
             ("a film", None),
             ("ftp://a.example/ http:/a", None),
         ] {
-            assert_eq!(link_in(text), link, "{text}");
+            assert_eq!(link_in(text), page_url, "{text}");
         }
     }
 }

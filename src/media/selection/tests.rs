@@ -24,8 +24,8 @@ fn with(mut format: Value, name: &str, value: impl Into<Value>) -> Value {
 }
 
 fn offer(formats: &[Value]) -> PageMedia {
-    let link = Url::parse("https://films.example/").unwrap();
-    ytdlp_json::read(&link, json!({"formats": formats}).to_string().as_bytes()).unwrap()
+    let page_url = Url::parse("https://films.example/").unwrap();
+    ytdlp_json::read(&page_url, json!({"formats": formats}).to_string().as_bytes()).unwrap()
 }
 
 /// A page of YouTube.

@@ -10,8 +10,8 @@ use std::borrow::Cow;
 use super::*;
 
 fn read_json(page: &Value) -> Result<PageMedia, ResolveError> {
-    let link = Url::parse("https://films.example/watch?v=1").unwrap();
-    read(&link, page.to_string().as_bytes())
+    let page_url = Url::parse("https://films.example/watch?v=1").unwrap();
+    read(&page_url, page.to_string().as_bytes())
 }
 
 fn format(id: &str, more: &Value) -> Value {

@@ -32,10 +32,13 @@ fn plain(target: &str) {
             media.tracks.iter().for_each(|track| is_plain(&track.location.url));
             assert!(media.name.is_none_or(|name| !name.is_empty()), "{target:?}");
         }
-        Ok(Route::Download { source: MediaSource::Page { link, .. }, .. } | Route::Info(link)) => {
-            is_plain(&link);
+        Ok(
+            Route::Download { source: MediaSource::Page { page_url, .. }, .. }
+            | Route::Info(page_url),
+        ) => {
+            is_plain(&page_url);
             // Read a second time, as the page does with what `/info` tells it, it is the same.
-            assert_eq!(resolve::parse_page_url(link.as_str()).expect("a link"), link);
+            assert_eq!(resolve::parse_page_url(page_url.as_str()).expect("a page URL"), page_url);
         }
         Ok(_) => {}
         Err(problem) => {
