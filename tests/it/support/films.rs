@@ -1,4 +1,4 @@
-//! Films as they lie on servers: video and audio in one file, the index at its end, and beside them
+//! Video files as servers have them: video and audio in one file, the index at its end, and beside them
 //! what phones and editors add. Made by ffmpeg, as all media.
 
 use std::path::{Path, PathBuf};
@@ -29,13 +29,13 @@ const CODED: [&str; 12] = [
     "aac",
 ];
 
-/// A film as a phone makes it: video and audio, index at the end.
+/// A file as a phone makes it: video and audio, index at the end.
 pub(crate) fn film() -> PathBuf {
     let inputs = ["-f", "lavfi", "-i", VIDEO, "-f", "lavfi", "-i", NOISE];
     generate("several-film", "mp4", &owned(&[&inputs[..], &CODED].concat()))
 }
 
-/// The film, in a file of `extension`, with all that an editor puts beside it: another video, another
+/// The video, in a file of `extension`, with all that an editor puts beside it: another video, another
 /// language, chapters, a time code where there can be one, and a cover.
 pub(crate) fn crowded(extension: &str) -> PathBuf {
     let chapters = chapters();

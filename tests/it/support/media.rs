@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::run;
 
-/// A picture track and a sound track that belong together.
+/// A video track and an audio track that belong together.
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) video: PathBuf,
@@ -104,7 +104,7 @@ pub(crate) fn five_hours() -> &'static Pair {
     })
 }
 
-/// A film as two tracks, and as one file of both with its index at the head.
+/// A video as two tracks, and as one file of both with its index at the beginning.
 #[derive(Debug)]
 pub(crate) struct Film {
     name: &'static str,
@@ -203,7 +203,7 @@ pub(crate) fn progressive(name: &str, filter: &str, coded: &[&str]) -> PathBuf {
     generate(name, "mp4", &arguments.into_iter().map(String::from).collect::<Vec<_>>())
 }
 
-/// The minute in one file, picture and sound, with its index at the head.
+/// The minute in one file, video and audio, with its index at the beginning.
 pub(crate) fn finished() -> &'static Path {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
     FILE.get_or_init(|| {
@@ -214,7 +214,7 @@ pub(crate) fn finished() -> &'static Path {
     })
 }
 
-/// Five seconds of sound in each of the other formats, by the extension of their files.
+/// Five seconds of audio in each of the other formats, by the extension of their files.
 pub(crate) fn sounds() -> &'static [(&'static str, PathBuf)] {
     static FILES: OnceLock<Vec<(&'static str, PathBuf)>> = OnceLock::new();
     FILES.get_or_init(|| {
@@ -261,7 +261,7 @@ fn duration(command: &mut Command) -> Option<f64> {
     String::from_utf8_lossy(&output.stdout).trim().parse().ok()
 }
 
-/// The arguments for a test picture.
+/// The arguments for a test video.
 pub(crate) fn picture(size: &str, rate: u32, seconds: u32) -> [String; 4] {
     let source = format!("testsrc=size={size}:rate={rate}:duration={seconds}");
     ["-f", "lavfi", "-i", &source].map(String::from)

@@ -15,7 +15,7 @@ pub(crate) struct Snapshot {
     files: Vec<String>,
 }
 
-/// A process as /proc tells it.
+/// A process as /proc describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) pid: u32,

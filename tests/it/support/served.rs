@@ -1,4 +1,4 @@
-//! A film at a URL of the daemon that must look like a static file there: of a known length,
+//! A video file at a URL of the daemon that must look like a static file there: of a known length,
 //! resumable, seekable. It is asked for here and nowhere else.
 
 use std::path::Path;
@@ -8,10 +8,10 @@ use super::media::{Film, file_end};
 use super::origin::Origin;
 use super::resource::Resource;
 
-/// The ways in which a film can come.
+/// The engines that can serve a video.
 pub(crate) const WAYS: [Way; 2] = [Way::Lone, Way::Spliced];
 
-/// How a film comes.
+/// How a video is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     /// From one file that is passed through.
@@ -21,7 +21,7 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    /// Puts the film on an origin, under a script, and says the request for it.
+    /// Puts the files on an origin, under a script, and returns the request for them.
     pub(crate) fn request(
         self,
         origin: &Origin,
@@ -43,7 +43,7 @@ impl Way {
         }
     }
 
-    /// When the film ends, in seconds.
+    /// When the video ends, in seconds.
     pub(crate) fn duration(self, film: &Film) -> f64 {
         match self {
             Self::Lone => file_end(&film.finished()),

@@ -19,7 +19,7 @@ use ytcanal::splice::{
 use super::framemd5::{Exactness, assert_same, packets};
 use super::{number_from, run};
 
-/// Everything of the film, in whatever container suits it.
+/// The complete video, in the container that suits it.
 pub(crate) fn as_it_is(tags: &Metadata) -> Options<'_> {
     Options { container: ContainerChoice::Auto, time_range: TimeRange::default(), metadata: tags }
 }
@@ -64,7 +64,7 @@ fn surveyed(
 }
 
 impl Film {
-    /// Of a picture and a sound.
+    /// Of a video and an audio track.
     pub(crate) fn of(video: &Path, audio: &Path) -> Film {
         let read = |path| fs::read(path).unwrap();
         Film { files: vec![(TrackKind::Video, read(video)), (TrackKind::Audio, read(audio))] }

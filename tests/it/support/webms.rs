@@ -20,7 +20,7 @@ pub(crate) fn shifted(name: &str, file: &Path, by: &str, options: &[&str]) -> Pa
     )
 }
 
-/// A picture, 25 frames and a key frame a second.
+/// A video, 25 frames and a key frame a second.
 pub(crate) fn coded_picture(coder: &[&str], seconds: u32) -> PathBuf {
     let coded = ["-g", "25", "-b:v", "100k", "-c:v"];
     let coded = [&coded[..], coder].concat().into_iter().map(String::from);
@@ -35,7 +35,7 @@ pub(crate) fn coded_sound(coder: &[&str], seconds: u32) -> PathBuf {
     generate(coder[0], "webm", &arguments)
 }
 
-/// Four minutes, looped from 15 seconds, three clusters of sound a second.
+/// Four minutes, looped from 15 seconds, three clusters of audio a second.
 pub(crate) fn long_film() -> (PathBuf, PathBuf) {
     let pair = media::webm();
     let looped = |name: &str, file: &Path, options: &[&str]| {

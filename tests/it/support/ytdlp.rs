@@ -1,4 +1,4 @@
-//! The real yt-dlp, from the tests' own venv, and a film site on loopback for it (its other half is
+//! The real yt-dlp, from the tests' own venv, and a video site on loopback for it (its other half is
 //! a plugin of yt-dlp's, `tests/ytdlp/plugins`).
 
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use super::origin::{Origin, Request};
 use super::resource::Resource;
 use super::run;
 
-/// The film that every site has.
+/// The video that every site has.
 pub(crate) const FILM: &str = "film";
 
 /// Its formats by their names on the site, which are YouTube's, and the file behind each.
@@ -53,7 +53,7 @@ fn av1() -> PathBuf {
     generate("av1", "mp4", &arguments)
 }
 
-/// Another sound than that of the original.
+/// An audio track other than the original.
 fn dubbed(extension: &str, coder: &str) -> PathBuf {
     let flags = "+frag_keyframe+empty_moov+default_base_moof+dash+global_sidx";
     let fragments = ["-frag_duration", "5000000", "-movflags", flags];
@@ -77,7 +77,7 @@ impl Site {
         site
     }
 
-    /// Puts a film there, in all formats.
+    /// Puts a video there, in all formats.
     pub(crate) fn put_film(&self, id: &str) {
         self.put_film_media(id);
         self.put_page(id, &json!({ "formats": sizes(formats().iter().map(|(name, _)| *name)) }));
@@ -92,7 +92,7 @@ impl Site {
         }
     }
 
-    /// What the plugin gets to know of a film; it says what that means.
+    /// What the plugin learns of a video; the plugin documents the fields.
     pub(crate) fn put_page(&self, id: &str, page: &Value) {
         self.put_pages(id, &[page]);
     }
@@ -104,17 +104,17 @@ impl Site {
         self.put_at_page(id, pages.fold(last, |later, page| page.becomes(later, 1)));
     }
 
-    /// What the page of a film answers.
+    /// What the page of a video responds.
     pub(crate) fn put_at_page(&self, id: &str, resource: Resource) {
         self.origin.put(&format!("page/{id}"), resource);
     }
 
-    /// The link of a film's page.
+    /// The URL of a video's page.
     pub(crate) fn link(&self, id: &str) -> String {
         self.origin.url(&format!("watch?v={id}"))
     }
 
-    /// How often the page of a film was read.
+    /// How often the page of a video was read.
     pub(crate) fn reads(&self, id: &str) -> usize {
         let page = format!("/page/{id}");
         self.origin.requests().iter().filter(|request| request.path == page).count()
@@ -126,13 +126,13 @@ impl Site {
         requests.filter(|request| request.path.starts_with("/f/")).collect()
     }
 
-    /// How many requests there were for media of a film.
+    /// The number of requests for media of a video.
     pub(crate) fn requests_at(&self, id: &str) -> usize {
         let place = format!("/f/{id}/");
         self.media_requests().iter().filter(|request| request.path.starts_with(&place)).count()
     }
 
-    /// The formats of a film that were asked for, each once.
+    /// The formats of a video that were requested, each once.
     pub(crate) fn formats_asked(&self, id: &str) -> Vec<String> {
         let place = format!("/f/{id}/");
         let mut asked: Vec<String> = self
