@@ -31,7 +31,7 @@ pub mod response;
 pub use body::{BodyWriter, Finished};
 pub use client::ClientConnection;
 use connection::{Connection, Shared};
-pub use head::ResponseHead;
+pub use head::{MediaStatus, ResponseHead};
 pub use preconditions::{Selection, select};
 pub use request::Request;
 pub use response::Response;

@@ -217,20 +217,20 @@ mod tests {
         match limiter.try_acquire(client(text), &CancelToken::new().unwrap(), Duration::ZERO) {
             Err(Error::LimitExceeded(full)) => full,
             Err(error) => panic!("{error}"),
-            Ok(_) => panic!("it was given"),
+            Ok(_) => panic!("a permit was granted"),
         }
     }
 
-    fn until(is_so: impl Fn() -> bool) {
-        let begun = Instant::now();
-        while !is_so() {
-            assert!(begun.elapsed() < LONG, "it never comes to that");
+    fn until(condition: impl Fn() -> bool) {
+        let started = Instant::now();
+        while !condition() {
+            assert!(started.elapsed() < LONG, "timed out");
             thread::yield_now();
         }
     }
 
     #[test]
-    fn both_limits_hold_and_slots_come_back() {
+    fn both_limits_hold_and_permits_come_back() {
         let (limiter, cancel) = (StreamLimiter::new(3, 2), CancelToken::new().unwrap());
         let now = |text| limiter.try_acquire(client(text), &cancel, Duration::ZERO).unwrap();
         let first = now("2001:db8::1");
@@ -245,22 +245,22 @@ mod tests {
     }
 
     #[test]
-    fn those_who_wait_come_in_their_order_but_none_over_its_share() {
+    fn waiters_are_served_in_order_but_none_above_its_limit() {
         let (limiter, cancel) =
             (StreamLimiter::new(2, 1).without_queue_limit(), CancelToken::new().unwrap());
         let now = |text| limiter.try_acquire(client(text), &cancel, Duration::ZERO).unwrap();
         let (first, second) = (now("10.0.0.1"), now("10.0.0.2"));
-        let (say, order) = channel::unbounded();
+        let (granted, order) = channel::unbounded();
         thread::scope(|scope| {
-            for (place, text) in ["10.0.0.1", "10.0.0.3", "10.0.0.4"].into_iter().enumerate() {
-                let (limiter, cancel, say) = (&limiter, &cancel, say.clone());
+            for (ahead, text) in ["10.0.0.1", "10.0.0.3", "10.0.0.4"].into_iter().enumerate() {
+                let (limiter, cancel, granted) = (&limiter, &cancel, granted.clone());
                 scope.spawn(move || {
                     let permit = limiter.try_acquire(client(text), cancel, LONG).unwrap();
-                    say.send((text, permit)).unwrap();
+                    granted.send((text, permit)).unwrap();
                 });
-                until(|| limiter.waiting() == place + 1);
+                until(|| limiter.waiting() == ahead + 1);
             }
-            // The first of them has its share already.
+            // The first of them is at its limit.
             drop(second);
             let (text, third) = order.recv().unwrap();
             assert_eq!((text, limiter.waiting()), ("10.0.0.3", 2));
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_with_the_stream_or_in_time_and_not_all_may() {
+    fn a_wait_ends_with_its_download_or_in_time_and_the_queue_is_limited() {
         let (limiter, cancel) = (StreamLimiter::new(1, 1), CancelToken::new().unwrap());
         let first = limiter.try_acquire(client("10.0.0.1"), &cancel, LONG).unwrap();
         let short = limiter.try_acquire(client("10.0.0.2"), &cancel, Duration::from_millis(1));
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_waits_for_the_last_slot_and_sends_away_who_waits() {
+    fn closing_waits_for_the_last_permit_and_refuses_waiters() {
         let (limiter, cancel) = (StreamLimiter::new(1, 1), CancelToken::new().unwrap());
         let permit = limiter.try_acquire([10, 0, 0, 1].into(), &cancel, LONG).unwrap();
         thread::scope(|scope| {

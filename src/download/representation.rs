@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{DownloadContext, ShortResponse};
-use crate::http_server::{ResponseHead, Selection, select};
+use crate::http_server::{MediaStatus, ResponseHead, Selection, select};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 
@@ -31,7 +31,9 @@ pub(super) fn select_representation(
         head = head.with("ETag", etag);
     }
     match (selection, ranged_len) {
-        (Selection::NotModified, _) => Representation::Short(ShortResponse::Head(head.status(304))),
+        (Selection::NotModified, _) => {
+            Representation::Short(ShortResponse::Head(head.status(MediaStatus::NotModified)))
+        }
         (Selection::PreconditionFailed, _) => {
             let detail = "the file does not match If-Match; download it again";
             let problem = Problem::new(ProblemCode::PreconditionFailed, detail);
@@ -47,7 +49,8 @@ pub(super) fn select_representation(
         }
         (Selection::Range(range), Some(len)) => {
             let content_range = format!("bytes {}-{}/{len}", range.start, range.end - 1);
-            let head = head.status(206).with("Content-Range", content_range);
+            let head =
+                head.status(MediaStatus::PartialContent).with("Content-Range", content_range);
             Representation::Send(head.length(range.end - range.start), Some(range))
         }
         _ => {

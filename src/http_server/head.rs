@@ -4,19 +4,30 @@ use super::request::Request;
 use super::response::SERVER;
 use crate::text::field_value;
 
+/// The status of a media response.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MediaStatus {
+    /// 200
+    #[default]
+    Ok,
+    /// 206
+    PartialContent,
+    /// 304
+    NotModified,
+}
+
 /// The head of a media response.
 #[derive(Debug, Clone, Default)]
 pub struct ResponseHead {
-    /// `None` for 200.
-    status: Option<u16>,
+    status: MediaStatus,
     pub(super) length: Option<u64>,
     fields: Vec<(&'static str, String)>,
 }
 
 impl ResponseHead {
     /// Sets a status other than 200.
-    pub fn status(mut self, status: u16) -> ResponseHead {
-        self.status = Some(status);
+    pub fn status(mut self, status: MediaStatus) -> ResponseHead {
+        self.status = status;
         self
     }
 
@@ -35,10 +46,9 @@ impl ResponseHead {
     /// Returns the head as sent.
     pub(super) fn print(&self, request: &Request) -> Vec<u8> {
         let reason = match self.status {
-            None => "200 OK",
-            Some(206) => "206 Partial Content",
-            Some(304) => "304 Not Modified",
-            Some(other) => unreachable!("no media response has the status {other}"),
+            MediaStatus::Ok => "200 OK",
+            MediaStatus::PartialContent => "206 Partial Content",
+            MediaStatus::NotModified => "304 Not Modified",
         };
         let mut text = format!("HTTP/1.{} {reason}\r\n", u8::from(request.http_1_1));
         let date = httpdate();
@@ -46,7 +56,7 @@ impl ResponseHead {
         let own = self.fields.iter().map(|(name, value)| (*name, value.as_str()));
         let length = self.length.map(|length| length.to_string());
         let framing = match Framing::new(request, self) {
-            _ if self.status == Some(304) => None,
+            _ if self.status == MediaStatus::NotModified => None,
             Framing::Chunked => Some(("Transfer-Encoding", "chunked")),
             Framing::Length => length.as_deref().map(|length| ("Content-Length", length)),
             Framing::UntilClose => None,
