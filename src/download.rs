@@ -225,8 +225,8 @@ fn prepare<'scope>(context: &DownloadContext<'scope, '_>) -> Result<Prepared<'sc
     let DownloadContext { app, media, options, request, .. } = context;
     let key = PlanKey::new(media, options);
     if let Some(cached) = app.plan_cache.get(&key) {
-        match splice::serve_plan(context, key, cached, Readers::Unopened)? {
-            PlanOutcome::Served(prepared) => return Ok(prepared),
+        match splice::prepare(context, key, cached, Readers::Unopened)? {
+            PlanOutcome::Ready(prepared) => return Ok(prepared),
             // A new plan may succeed, or reports the error itself.
             PlanOutcome::Stale(error) => {
                 log::debug!("discarding cached plan: {error}");
@@ -244,8 +244,8 @@ fn prepare<'scope>(context: &DownloadContext<'scope, '_>) -> Result<Prepared<'sc
         }
         Strategy::Splice(plan) => {
             let (cached, readers) = splice::cache_plan(context, key, plan, tracks);
-            match splice::serve_plan(context, key, cached, readers)? {
-                PlanOutcome::Served(prepared) => Ok(prepared),
+            match splice::prepare(context, key, cached, readers)? {
+                PlanOutcome::Ready(prepared) => Ok(prepared),
                 PlanOutcome::Stale(error) => Err(error),
             }
         }

@@ -31,10 +31,10 @@ mod seek;
 
 pub(super) use seek::{PositionedSource, TrackRead};
 
-/// How serving a file by a plan ended.
+/// Whether a plan can be used.
 pub(super) enum PlanOutcome<'scope> {
     /// The response is ready.
-    Served(Prepared<'scope>),
+    Ready(Prepared<'scope>),
     /// An upstream does not serve what the plan needs of it. Nothing was sent.
     Stale(Error),
 }
@@ -69,7 +69,7 @@ pub(super) fn cache_plan<'scope, 'env>(
 }
 
 /// Prepares the response with a file by its plan.
-pub(super) fn serve_plan<'scope, 'env>(
+pub(super) fn prepare<'scope, 'env>(
     context: &DownloadContext<'scope, 'env>,
     key: PlanKey,
     cached: Arc<CachedPlan>,
@@ -98,7 +98,7 @@ pub(super) fn serve_plan<'scope, 'env>(
         }
         Err(error) => return Err(error),
     };
-    Ok(PlanOutcome::Served(match representation {
+    Ok(PlanOutcome::Ready(match representation {
         Representation::Short(response) => Prepared::Short(response),
         // The plan holds the first bytes of the file.
         Representation::Send(head, _) => Prepared::Media(MediaResponse {

@@ -199,3 +199,85 @@ impl Finished {
 
 /// The error of a body whose length is not that of Content-Length.
 const WRONG_LENGTH: Error = Error::Internal("the length of a body differs from Content-Length");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http_server::ClientConnection;
+    use crate::http_server::connection::Shared;
+    use crate::http_server::request::Preconditions;
+    use crate::sys::EventFd;
+    use std::io::{ErrorKind, Read};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
+    use std::time::Duration;
+
+    /// Begins a body, and returns its client.
+    fn begin(length: Option<u64>) -> (BodyWriter, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, peer) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let (sent, zero_copy) = (AtomicU64::new(0), AtomicU64::new(0));
+        let shared = Arc::new(Shared { abort: EventFd::new().unwrap(), sent, zero_copy });
+        let stall_limit = Duration::from_secs(60);
+        let connection = ClientConnection::new(Connection { socket, peer, stall_limit, shared });
+        let request = Request {
+            head_only: false,
+            target: "/".into(),
+            http_1_1: true,
+            wants_html: false,
+            preconditions: Preconditions::default(),
+        };
+        let head = length.into_iter().fold(ResponseHead::default(), ResponseHead::length);
+        let body = connection.commit(&head, &request).map_err(|(_, error)| error).unwrap();
+        (body, client)
+    }
+
+    /// Returns the body that the client received, if it ended in order.
+    fn received(mut client: TcpStream) -> Result<String, ErrorKind> {
+        let mut text = String::new();
+        client.read_to_string(&mut text).map_err(|error| error.kind())?;
+        Ok(text.split_once("\r\n\r\n").unwrap().1.to_owned())
+    }
+
+    #[test]
+    fn a_finished_body_has_its_framing_and_its_end() {
+        let never = EventFd::new().unwrap();
+        for (length, expected) in [(Some(5), "abcde"), (None, "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")] {
+            let (mut body, client) = begin(length);
+            body.write(b"abc", never.as_fd()).unwrap();
+            // What was written comes before what is read into the buffer.
+            let read = |buffer: &mut [u8]| {
+                buffer[..2].copy_from_slice(b"de");
+                Ok(2)
+            };
+            assert_eq!(body.write_from(never.as_fd(), read).unwrap(), 2);
+            assert_eq!(body.write_from(never.as_fd(), |_| Ok(0)).unwrap(), 0);
+            assert_eq!((body.sent(), body.unframed().is_some()), (5, length.is_some()));
+            drop(body.finish().unwrap());
+            assert_eq!(received(client).as_deref(), Ok(expected));
+        }
+        let (body, client) = begin(None);
+        drop(body.finish().unwrap());
+        assert_eq!(received(client).as_deref(), Ok("0\r\n\r\n"));
+    }
+
+    #[test]
+    fn no_other_body_ends_in_order() {
+        let never = EventFd::new().unwrap();
+        for length in [Some(4), Some(2), None] {
+            let (mut body, client) = begin(length);
+            let written =
+                body.write(b"abc", never.as_fd()).and_then(|()| body.flush(never.as_fd()));
+            assert_eq!(written.is_err(), length == Some(2));
+            if length.is_some() {
+                assert_eq!(body.finish().err(), Some(WRONG_LENGTH));
+            } else {
+                drop(body);
+            }
+            assert_eq!(received(client), Err(ErrorKind::ConnectionReset), "{length:?}");
+        }
+    }
+}
