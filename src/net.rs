@@ -8,6 +8,7 @@ use url::Url;
 pub(crate) mod address_family;
 pub mod address_policy;
 pub(crate) mod dial;
+mod nearby;
 pub(crate) mod proxy;
 mod socks_gateway;
 

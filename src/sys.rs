@@ -7,7 +7,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -179,6 +179,12 @@ fn set_option<T>(fd: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> io::Re
 pub fn reset_on_close(socket: &TcpStream, reset: bool) -> io::Result<()> {
     let linger = libc::linger { l_onoff: i32::from(reset), l_linger: 0 };
     set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_LINGER, &linger)
+}
+
+/// Restricts `socket` to destinations that are reached without a gateway (socket(7), SO_DONTROUTE).
+pub fn set_dontroute(socket: &UdpSocket) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_DONTROUTE, &on)
 }
 
 /// Limits the unsent bytes in the buffer of `socket` to about `len`. It becomes writable again when

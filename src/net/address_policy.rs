@@ -1,4 +1,4 @@
-//! The address policy: which addresses upstreams may have, so that no request reaches the
+//! The address policy: which addresses upstreams may have, so that no request reaches this host or the
 //! operator's network.
 //!
 //! Checked where the connection is made, on every hop, after DNS, so that no spelling of an address
@@ -12,6 +12,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use url::{Host, Url};
 
 use crate::config::{self, HostPattern};
+use crate::net::nearby::is_nearby;
 use crate::net::target;
 
 /// Permits public addresses, plus `allow`, minus `deny`.
@@ -37,7 +38,7 @@ impl AddressPolicy {
         // An address that embeds another one must not lead to a denied one.
         let denied = named(&self.deny, address)
             || embedded(address).is_some_and(|inner| named(&self.deny, inner.into()));
-        !denied && (named(&self.allow, address) || is_public(address))
+        !denied && (named(&self.allow, address) || is_public(address) && !is_inward(address))
     }
 }
 
@@ -90,6 +91,11 @@ impl AddressPolicy {
     }
 }
 
+/// Returns whether a public address leads to this host or its network, also through a translator.
+fn is_inward(address: IpAddr) -> bool {
+    is_nearby(address) || embedded(address).is_some_and(|inner| is_nearby(inner.into()))
+}
+
 /// Returns whether a name leads inwards wherever it is resolved: names of one label, and those
 /// under reserved domains (RFC 6761, RFC 6762 with its appendix G, RFC 8375, ICANN for `internal`).
 fn is_local_name(host: &str) -> bool {
@@ -127,23 +133,24 @@ const fn v6(segments: [u16; 3], prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), prefix)
 }
 
-const SPECIAL_V4: [Ipv4Net; 16] = [
-    v4(0, 0, 0, 0, 8),       // this network
-    v4(10, 0, 0, 0, 8),      // private
-    v4(100, 64, 0, 0, 10),   // carrier-grade NAT
-    v4(127, 0, 0, 0, 8),     // loopback
-    v4(169, 254, 0, 0, 16),  // link-local, and the clouds' metadata service
-    v4(172, 16, 0, 0, 12),   // private
-    v4(192, 0, 0, 0, 24),    // IETF protocol assignments
-    v4(192, 0, 2, 0, 24),    // documentation
-    v4(192, 31, 196, 0, 24), // AS112
-    v4(192, 52, 193, 0, 24), // automatic multicast tunnelling
-    v4(192, 88, 99, 0, 24),  // 6to4 relays
-    v4(192, 168, 0, 0, 16),  // private
-    v4(198, 18, 0, 0, 15),   // benchmarks
-    v4(198, 51, 100, 0, 24), // documentation
-    v4(203, 0, 113, 0, 24),  // documentation
-    v4(224, 0, 0, 0, 3),     // multicast, reserved, broadcast
+const SPECIAL_V4: [Ipv4Net; 17] = [
+    v4(0, 0, 0, 0, 8),        // this network
+    v4(10, 0, 0, 0, 8),       // private
+    v4(100, 64, 0, 0, 10),    // carrier-grade NAT
+    v4(127, 0, 0, 0, 8),      // loopback
+    v4(168, 63, 129, 16, 32), // the metadata service of Azure
+    v4(169, 254, 0, 0, 16),   // link-local, and the metadata service of other clouds
+    v4(172, 16, 0, 0, 12),    // private
+    v4(192, 0, 0, 0, 24),     // IETF protocol assignments
+    v4(192, 0, 2, 0, 24),     // documentation
+    v4(192, 31, 196, 0, 24),  // AS112
+    v4(192, 52, 193, 0, 24),  // automatic multicast tunnelling
+    v4(192, 88, 99, 0, 24),   // 6to4 relays
+    v4(192, 168, 0, 0, 16),   // private
+    v4(198, 18, 0, 0, 15),    // benchmarks
+    v4(198, 51, 100, 0, 24),  // documentation
+    v4(203, 0, 113, 0, 24),   // documentation
+    v4(224, 0, 0, 0, 3),      // multicast, reserved, broadcast
 ];
 
 const GLOBAL_V6: Ipv6Net = v6([0x2000, 0, 0], 3);
@@ -202,6 +209,7 @@ mod tests {
             "172.31.255.255",
             "192.168.0.1",
             "169.254.169.254",
+            "168.63.129.16",
             "100.64.0.1",
             "100.127.255.255",
             "192.0.0.8",

@@ -54,7 +54,10 @@ impl fmt::Display for DialError {
         match self {
             DialError::Refused { host } => {
                 let remedy = "the operator can allow it in upstream.allow";
-                write!(f, "{host:?} is not a public address; {remedy}")
+                write!(
+                    f,
+                    "{host:?} is not a public address outside of this server's network; {remedy}"
+                )
             }
             DialError::HostNotFound => f.write_str("host name not found"),
             DialError::TimedOut => f.write_str("connecting took too long"),

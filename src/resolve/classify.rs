@@ -33,7 +33,8 @@ impl ResolveError {
 
     pub(super) fn address(host: &str) -> ResolveError {
         let message = format!(
-            "{host:?} is not a public address; the operator can allow it in upstream.allow"
+            "{host:?} is not a public address outside of this server's network; the operator can allow \
+             it in upstream.allow"
         );
         ResolveError::new(ProblemCode::AddressRefused, message)
     }

@@ -1,5 +1,6 @@
 //! Which addresses and which kinds of source are never touched.
 
+mod own_network;
 mod redirects;
 mod spellings;
 
