@@ -19,7 +19,7 @@ use crate::sys;
 const DIR_PREFIX: &str = "run-";
 const PAGES_DIR: &str = "pages";
 
-/// The directory of one daemon; removed on drop.
+/// The directory of one daemon. Dropping it removes it, so that this happens on every path.
 #[derive(Debug)]
 pub struct RuntimeDir {
     base: PathBuf,

@@ -173,6 +173,7 @@ pub fn with_signals<T>(f: impl FnOnce(&Receiver<()>) -> io::Result<T>) -> io::Re
     })
 }
 
+/// Ends the thread that waits for signals.
 struct CloseOnDrop(Handle);
 
 impl Drop for CloseOnDrop {

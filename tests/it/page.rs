@@ -17,8 +17,8 @@ mod tongues;
 use site::{Site, TITLE};
 
 /// Pastes a link and waits until there is something to choose.
-fn find(chromium: &mut Chromium, link: &str) {
-    chromium.paste("#url", link);
+fn find(chromium: &mut Chromium, page_url: &str) {
+    chromium.paste("#url", page_url);
     chromium.until("!document.querySelector('#result').hidden");
 }
 
@@ -65,8 +65,8 @@ fn a_link_is_pasted_and_its_film_comes_with_its_size() {
     );
     assert_eq!(chromium.evaluate("document.activeElement.id"), "url");
     // People copy more than the link.
-    find(&mut chromium, &format!("Look at this: {} It is long.", site.link("film")));
-    assert_eq!(chromium.evaluate("document.querySelector('#url').value"), site.link("film"));
+    find(&mut chromium, &format!("Look at this: {} It is long.", site.page_url("film")));
+    assert_eq!(chromium.evaluate("document.querySelector('#url').value"), site.page_url("film"));
     assert_eq!(chromium.text("#title"), TITLE);
     assert_eq!(chromium.text("#by"), "Somebody afloat · 1\u{a0}May\u{a0}2026");
     assert_eq!(chromium.text("#time"), "1:00");
@@ -100,7 +100,7 @@ fn a_link_is_pasted_and_its_film_comes_with_its_size() {
 fn a_film_is_watched_and_sought_in_where_it_was_found() {
     let site = Site::start(|resource| resource);
     let mut chromium = site.open();
-    find(&mut chromium, &site.link("film"));
+    find(&mut chromium, &site.page_url("film"));
     chromium.click("#thumb");
     chromium.until("document.querySelector('#player').currentTime > 0.5");
     let duration = chromium.evaluate("player.duration").as_f64().unwrap();
@@ -132,7 +132,7 @@ fn a_film_is_watched_and_sought_in_where_it_was_found() {
 fn a_part_is_chosen_and_the_line_for_curl_brings_it() {
     let site = Site::start(|resource| resource);
     let mut chromium = site.open();
-    find(&mut chromium, &site.link("film"));
+    find(&mut chromium, &site.page_url("film"));
     chromium.click("#trim summary");
     chromium.click("#start");
     for (wrong, hint) in [("1:75", "1:30"), ("2:00", "it lasts 1:00"), ("x", "1:30")] {
@@ -176,9 +176,9 @@ fn what_is_wrong_is_said_below_the_field() {
     let mut chromium = site.open();
     let problem = "document.querySelector('#problem').textContent";
     let table = [
-        (site.link("private"), "private"),
-        (site.link("busy"), "Try again in "),
-        (site.link("gone"), ""),
+        (site.page_url("private"), "private"),
+        (site.page_url("busy"), "Try again in "),
+        (site.page_url("gone"), ""),
         ("a film about canals".into(), "https://"),
         ("ftp://films.example/film".into(), "https://"),
     ];
@@ -191,7 +191,7 @@ fn what_is_wrong_is_said_below_the_field() {
         assert!(said.ends_with('.') && !said.ends_with(".."), "{said}");
         assert_eq!(chromium.evaluate("document.querySelector('#url').ariaInvalid"), "true");
         assert_eq!(chromium.evaluate("document.querySelector('#card').hidden"), true);
-        chromium.paste("#url", &site.link("film"));
+        chromium.paste("#url", &site.page_url("film"));
         chromium.until(&format!("!{problem} && !document.querySelector('#result').hidden"));
         assert_eq!(chromium.evaluate("document.querySelector('#url').ariaInvalid"), "false");
     }
@@ -203,12 +203,12 @@ fn a_new_link_ends_the_look_at_the_old_one() {
     let site = Site::start(|resource| resource);
     let baseline = site.daemon.baseline();
     let mut chromium = site.open();
-    chromium.paste("#url", &site.link("slow"));
+    chromium.paste("#url", &site.page_url("slow"));
     chromium.until("!document.querySelector('#waiting').hidden");
     crate::support::eventually("the old link is looked at", crate::support::PATIENCE, || {
         (!site.daemon.children().is_empty()).then_some(())
     });
-    find(&mut chromium, &site.link("film"));
+    find(&mut chromium, &site.page_url("film"));
     let failed = chromium.event("Network.loadingFailed", |_| true);
     assert_eq!(failed["canceled"], true, "{failed}");
     site.assert_clean(&mut chromium);

@@ -23,7 +23,7 @@ fn the_keyboard_is_enough() {
     let mut chromium = site.open();
     download_to(&mut chromium, directory.path());
     // A typed link is looked up without a key being pressed for it.
-    chromium.write(&site.link("film"));
+    chromium.write(&site.page_url("film"));
     chromium.until("!document.querySelector('#result').hidden");
     tab(&mut chromium);
     assert_eq!(chromium.evaluate("document.activeElement.id"), "go");
@@ -48,9 +48,10 @@ fn without_its_script_a_form_downloads() {
     let mut chromium = site.open();
     download_to(&mut chromium, directory.path());
     chromium.scripts(false);
-    let link: String = url::form_urlencoded::byte_serialize(site.link("film").as_bytes()).collect();
-    chromium.open(&site.daemon.url(&format!("/?url={link}")));
-    assert_eq!(chromium.evaluate("document.querySelector('#url').value"), site.link("film"));
+    let page_url: String =
+        url::form_urlencoded::byte_serialize(site.page_url("film").as_bytes()).collect();
+    chromium.open(&site.daemon.url(&format!("/?url={page_url}")));
+    assert_eq!(chromium.evaluate("document.querySelector('#url').value"), site.page_url("film"));
     assert_eq!(chromium.evaluate("document.querySelector('#go').offsetWidth"), 0);
     chromium.screenshot("page-without-script");
     chromium.click(".plain [name=end]");
@@ -58,7 +59,7 @@ fn without_its_script_a_form_downloads() {
     chromium.click(".plain button");
     let begun = chromium.event("Browser.downloadWillBegin", |_| true);
     let file = downloaded(&mut chromium, &begun, directory.path());
-    let path = format!("/download?url={link}&quality=1080&container=auto&start=&end=0%3A20");
+    let path = format!("/download?url={page_url}&quality=1080&container=auto&start=&end=0%3A20");
     assert!(file == site.daemon.get(&path).body, "another file");
     site.assert_clean(&mut chromium);
 }
@@ -71,14 +72,14 @@ fn a_link_can_be_brought_along() {
         |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
     let field = "document.querySelector('#url').value";
     // As a phone shares it.
-    let text = encode(&format!("Canals: {} and more", site.link("film")));
+    let text = encode(&format!("Canals: {} and more", site.page_url("film")));
     chromium.open(&site.daemon.url(&format!("/?title=Canals&text={text}")));
     chromium.until("!document.querySelector('#result').hidden");
-    assert_eq!(chromium.evaluate(field), site.link("film"));
+    assert_eq!(chromium.evaluate(field), site.page_url("film"));
     // What was chosen last is chosen again.
     chromium.click("#audios label");
     let chosen = chromium.text(":checked + b");
-    chromium.open(&site.daemon.url(&format!("/?url={}", encode(&site.link("film")))));
+    chromium.open(&site.daemon.url(&format!("/?url={}", encode(&site.page_url("film")))));
     chromium.until("!document.querySelector('#result').hidden");
     assert_eq!(chromium.text(":checked + b"), chosen);
     // As the bookmark brings it, from whatever page one is on.

@@ -36,7 +36,7 @@ impl Site {
     }
 
     /// The link to a page: `film`, or a word that stands for what is wrong with it.
-    pub(super) fn link(&self, page: &str) -> String {
+    pub(super) fn page_url(&self, page: &str) -> String {
         self.origin.url(page)
     }
 

@@ -11,7 +11,7 @@ fn its_languages_and_formats_can_be_chosen() {
     let mut chromium = Chromium::start();
     download_to(&mut chromium, directory.path());
     chromium.open(&daemon.url("/"));
-    find(&mut chromium, &site.link(FILM));
+    find(&mut chromium, &site.page_url(FILM));
     // One of each height is in view, in the container that most things play.
     let offered = chromium.text("#videos");
     println!("offered: {offered:?}");

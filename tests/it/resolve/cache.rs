@@ -15,7 +15,7 @@ use crate::support::ytdlp::{self, FILM, Site, download_path, path_of, sizes};
 #[test]
 fn a_head_a_download_and_eight_parts_read_it_once() {
     let (site, daemon) = (Site::start(), ytdlp::daemon(""));
-    let path = download_path(&site.link(FILM), &[("quality", "720")]);
+    let path = download_path(&site.page_url(FILM), &[("quality", "720")]);
     let head = ask(daemon.address(), "HEAD", &path, "").head;
     let whole = daemon.get(&path);
     assert_eq!((whole.head.status, whole.ending), (200, Ending::Complete));
@@ -36,9 +36,9 @@ fn a_head_a_download_and_eight_parts_read_it_once() {
     });
     assert!(parts.concat() == whole.body, "the parts are not the whole");
     // Another quality of it is on the same page, and so is what is told of it.
-    assert_eq!(daemon.get(&path_of("info", &site.link(FILM), &[])).head.status, 200);
+    assert_eq!(daemon.get(&path_of("info", &site.page_url(FILM), &[])).head.status, 200);
     assert_eq!(
-        daemon.get(&download_path(&site.link(FILM), &[("container", "m4a")])).head.status,
+        daemon.get(&download_path(&site.page_url(FILM), &[("container", "m4a")])).head.status,
         200
     );
     assert_eq!(site.reads(FILM), 1);
@@ -49,7 +49,7 @@ fn ten_at_once_read_it_once() {
     let (site, daemon, gate) = (Site::start(), ytdlp::daemon(""), Gate::default());
     let page = json!({ "formats": sizes(["137", "140-1"]) }).to_string();
     site.put_at_page(FILM, Resource::bytes(page).gate(1, &gate));
-    let path = download_path(&site.link(FILM), &[]);
+    let path = download_path(&site.page_url(FILM), &[]);
     let mut clients: Vec<Client> = (0..10).map(|_| Client::get(daemon.address(), &path)).collect();
     gate.reached();
     crate::support::eventually("all of them are waiting", crate::support::PATIENCE, || {
@@ -68,7 +68,7 @@ fn the_first_one_leaves_and_the_others_get_it() {
     let page = json!({ "formats": sizes(["137", "140-1"]) }).to_string();
     let held = Resource::bytes(page.clone()).gate(1, &gate);
     site.put_at_page(FILM, held.becomes(Resource::bytes(page), 1));
-    let path = download_path(&site.link(FILM), &[]);
+    let path = download_path(&site.page_url(FILM), &[]);
     let first = Client::get(daemon.address(), &path);
     gate.reached();
     let mut second = Client::get(daemon.address(), &path);
@@ -86,14 +86,14 @@ fn the_first_one_leaves_and_the_others_get_it() {
 #[test]
 fn what_expires_is_read_again() {
     let (site, daemon) = (Site::start(), ytdlp::daemon(""));
-    let path = download_path(&site.link(FILM), &[]);
+    let path = download_path(&site.page_url(FILM), &[]);
     let ask = |path: &str| ask(daemon.address(), "HEAD", path, "").head.status;
     site.put_page(FILM, &json!({ "formats": sizes(["137", "140-1"]), "expires_in": -60 }));
     assert_eq!([ask(&path), ask(&path)], [200; 2]);
     assert_eq!(site.reads(FILM), 2);
     // And those that lie longer than the operator wants.
     let brief = ytdlp::daemon("cache_ttl = \"1ms\"");
-    let path = download_path(&site.link("other"), &[]);
+    let path = download_path(&site.page_url("other"), &[]);
     site.put_film("other");
     for _ in 0..2 {
         let status = crate::support::client::ask(brief.address(), "HEAD", &path, "").head.status;
@@ -110,7 +110,7 @@ fn an_error_is_shared_and_forgotten() {
     let broken = Resource::bytes("no JSON").gate(1, &gate);
     let good = json!({ "formats": sizes(["137", "140-1"]) }).to_string();
     site.put_at_page(FILM, broken.becomes(Resource::bytes(good), 1));
-    let path = download_path(&site.link(FILM), &[]);
+    let path = download_path(&site.page_url(FILM), &[]);
     let mut clients: Vec<Client> = (0..3).map(|_| Client::get(daemon.address(), &path)).collect();
     gate.reached();
     crate::support::eventually("all of them are waiting", crate::support::PATIENCE, || {

@@ -25,7 +25,7 @@ fn are_gone(pids: &BTreeSet<u32>) {
 /// Asks for the film of the site, so that whatever stays has come. On a busy machine that may take
 /// longer than a test wants to wait for a page.
 fn warm_up(daemon: &Daemon, site: &Site) {
-    let path = download_path(&site.link(FILM), &[]);
+    let path = download_path(&site.page_url(FILM), &[]);
     eventually("a page is read", PATIENCE, || {
         let status = ask(daemon.address(), "HEAD", &path, "").head.status;
         assert!([200, 504].contains(&status), "{status}");
@@ -63,7 +63,7 @@ fn hang_until_the_deadline(way: &str) {
     warm_up(&daemon, &site);
     let (staying, baseline) = (at_rest(&daemon), daemon.baseline());
     let clients = ["hang", "hang-with-child"].map(|id| {
-        let client = Client::get(daemon.address(), &download_path(&site.link(id), &[]));
+        let client = Client::get(daemon.address(), &download_path(&site.page_url(id), &[]));
         (id, client)
     });
     // One hangs alone, the other one waits for its child.
@@ -90,7 +90,7 @@ fn a_client_that_leaves_takes_it_along() {
         warm_up(&daemon, &site);
         let (staying, baseline) = (at_rest(&daemon), daemon.baseline());
         let client =
-            Client::get(daemon.address(), &download_path(&site.link("hang-with-child"), &[]));
+            Client::get(daemon.address(), &download_path(&site.page_url("hang-with-child"), &[]));
         // Those that nobody would wait for go to another parent, and have to be looked for.
         let hanging = eventually("it hangs", PATIENCE, || {
             let all = descendants(daemon.pid());
@@ -109,7 +109,7 @@ fn a_flood_is_not_listened_to() {
         let (site, daemon) = (Site::start(), ytdlp::daemon(way));
         warm_up(&daemon, &site);
         let baseline = daemon.baseline();
-        let answer = daemon.get(&download_path(&site.link("flood"), &[]));
+        let answer = daemon.get(&download_path(&site.page_url("flood"), &[]));
         assert!([500, 502].contains(&answer.head.status), "{way}: {}", answer.text());
         answer.problem();
         daemon.settles(&baseline, PATIENCE);
@@ -162,7 +162,7 @@ fn a_fork_server_that_is_killed_is_not_missed() {
     warm_up(&daemon, &site);
     signal(fork_server(&daemon), "KILL");
     site.put_film("next");
-    let answer = daemon.get(&download_path(&site.link("next"), &[]));
+    let answer = daemon.get(&download_path(&site.page_url("next"), &[]));
     assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.text());
     // In the middle of a page as well: nobody knows what became of that, so it is read again.
     let daemon = ytdlp::daemon("");
@@ -170,7 +170,7 @@ fn a_fork_server_that_is_killed_is_not_missed() {
     let page = json!({ "formats": sizes(["137", "140-1"]) }).to_string();
     site.put_at_page("held", Resource::bytes(page).gate(1, &gate));
     site.put_film_media("held");
-    let mut client = Client::get(daemon.address(), &download_path(&site.link("held"), &[]));
+    let mut client = Client::get(daemon.address(), &download_path(&site.page_url("held"), &[]));
     gate.reached();
     let server = fork_server(&daemon);
     let orphans = descendants(server);
@@ -197,11 +197,11 @@ fn a_new_yt_dlp_takes_over() {
     let page = json!({ "formats": sizes(["137", "140-1"]) }).to_string();
     site.put_at_page("held", Resource::bytes(page).gate(1, &gate));
     site.put_film_media("held");
-    let mut held = Client::get(daemon.address(), &download_path(&site.link("held"), &[]));
+    let mut held = Client::get(daemon.address(), &download_path(&site.page_url("held"), &[]));
     gate.reached();
     std::fs::File::open(&own).unwrap().set_modified(now()).unwrap();
     site.put_film("next");
-    let answer = daemon.get(&download_path(&site.link("next"), &[]));
+    let answer = daemon.get(&download_path(&site.page_url("next"), &[]));
     assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.text());
     // It is the same process, which has begun anew.
     assert_eq!(fork_server(&daemon), server);
@@ -225,7 +225,7 @@ fn nothing_outlives_the_daemon() {
         let mut daemon = Daemon::start(&config);
         warm_up(&daemon, &site);
         let staying = at_rest(&daemon).len();
-        let _client = Client::get(daemon.address(), &download_path(&site.link("hang"), &[]));
+        let _client = Client::get(daemon.address(), &download_path(&site.page_url("hang"), &[]));
         eventually("it hangs", PATIENCE, || {
             (descendants(daemon.pid()).len() == staying + 1).then_some(())
         });
@@ -244,9 +244,9 @@ fn pages_have_their_turn() {
     let page = json!({ "formats": sizes(["137", "140-1"]) }).to_string();
     site.put_at_page("held", Resource::bytes(page).gate(1, &gate));
     site.put_film_media("held");
-    let mut first = Client::get(daemon.address(), &download_path(&site.link("held"), &[]));
+    let mut first = Client::get(daemon.address(), &download_path(&site.page_url("held"), &[]));
     gate.reached();
-    let mut second = Client::get(daemon.address(), &download_path(&site.link(FILM), &[]));
+    let mut second = Client::get(daemon.address(), &download_path(&site.page_url(FILM), &[]));
     eventually("both are waiting", PATIENCE, || {
         (daemon.metric("ytcanal_streams_active") == 2.0).then_some(())
     });
@@ -256,7 +256,7 @@ fn pages_have_their_turn() {
         assert_eq!(client.answer().ending, Ending::Complete);
     }
     let impatient = ytdlp::daemon("processes = 1\ntimeout = \"3s\"");
-    let mut hanging = Client::get(impatient.address(), &download_path(&site.link("hang"), &[]));
+    let mut hanging = Client::get(impatient.address(), &download_path(&site.page_url("hang"), &[]));
     eventually("it hangs", PATIENCE, || (!descendants(impatient.pid()).is_empty()).then_some(()));
     let answer = hanging.answer();
     assert_eq!(answer.code(), "resolve-timeout", "{}", answer.text());
@@ -280,6 +280,6 @@ fn a_site_that_never_answers() {
     let site = Site::start();
     site.put_at_page("slow", Resource::bytes("{}").delay(Duration::from_secs(3600)));
     let daemon = ytdlp::daemon("timeout = \"2s\"");
-    let answer = daemon.get(&download_path(&site.link("slow"), &[]));
+    let answer = daemon.get(&download_path(&site.page_url("slow"), &[]));
     assert_eq!((answer.head.status, answer.code().as_str()), (504, "resolve-timeout"));
 }

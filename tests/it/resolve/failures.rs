@@ -57,24 +57,24 @@ const SAID: [Row<'_>; 39] = [
 /// be signed.
 fn wrong(daemon: &Daemon, rows: &[(String, u16, &str)]) -> Vec<String> {
     let mut wrong = Vec::new();
-    for (link, status, code) in rows {
+    for (page_url, status, code) in rows {
         for page in ["download", "info"] {
-            let answer = daemon.get(&ytdlp::path_of(page, link, &[]));
+            let answer = daemon.get(&ytdlp::path_of(page, page_url, &[]));
             let found = (answer.head.status, answer.code());
             if found != (*status, (*code).to_owned()) {
-                wrong.push(format!("{page} of {link}: {found:?}, {}", answer.text()));
+                wrong.push(format!("{page} of {page_url}: {found:?}, {}", answer.text()));
                 continue;
             }
             let problem = answer.problem();
             let detail = problem["detail"].as_str().unwrap();
-            assert!(!detail.contains("://") && !detail.contains("ERROR"), "{link}: {detail}");
+            assert!(!detail.contains("://") && !detail.contains("ERROR"), "{page_url}: {detail}");
         }
     }
     wrong
 }
 
 fn links(site: &Site, rows: &[Row<'static>]) -> Vec<(String, u16, &'static str)> {
-    rows.iter().map(|(id, status, code)| (site.link(id), *status, *code)).collect()
+    rows.iter().map(|(id, status, code)| (site.page_url(id), *status, *code)).collect()
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn every_failure_has_its_status() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // It is none that is remembered.
     site.put_film("no-such-page");
-    assert_eq!(daemon.get(&download_path(&site.link("no-such-page"), &[])).head.status, 200);
+    assert_eq!(daemon.get(&download_path(&site.page_url("no-such-page"), &[])).head.status, 200);
 }
 
 /// Half a second each, hence few.
@@ -124,7 +124,7 @@ fn the_network_fails() {
     rows.push((nobody, 502, "site-unreachable"));
     let wrong = wrong(&daemon, &rows);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let cut = daemon.get(&download_path(&site.link("cut"), &[]));
+    let cut = daemon.get(&download_path(&site.page_url("cut"), &[]));
     assert_eq!(cut.head.status, 502, "{}", cut.text());
     assert!(["site-unreachable", "resolve-failed"].contains(&cut.code().as_str()), "{cut:?}");
 }
@@ -165,15 +165,15 @@ fn a_page_without_a_file() {
     ];
     let rows = pages.map(|(id, page, (_, status, code))| {
         site.put_page(id, &page);
-        (site.link(id), status, code)
+        (site.page_url(id), status, code)
     });
     let wrong = wrong(&daemon, &rows);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let ended = daemon.get(&download_path(&site.link("ended"), &[]));
+    let ended = daemon.get(&download_path(&site.page_url("ended"), &[]));
     assert_eq!(ended.head.header("Retry-After"), Some("300"), "{}", ended.text());
     site.put_film_media("ended");
     site.put_page("ended", &status("was_live"));
-    assert_eq!(daemon.get(&download_path(&site.link("ended"), &[])).head.status, 200);
+    assert_eq!(daemon.get(&download_path(&site.page_url("ended"), &[])).head.status, 200);
 }
 
 #[test]
@@ -191,10 +191,10 @@ fn what_cannot_be_had_of_a_film() {
     let (site, daemon) = (Site::start(), ytdlp::daemon(""));
     site.put_page(FILM, &json!({ "formats": sizes(["137"]) }));
     for wish in [[("quality", "audio")], [("container", "webm")]] {
-        let answer = daemon.get(&download_path(&site.link(FILM), &wish));
+        let answer = daemon.get(&download_path(&site.page_url(FILM), &wish));
         assert_eq!((answer.head.status, answer.code().as_str()), (422, "no-format"), "{wish:?}");
     }
-    let link = site.link(FILM);
+    let page_url = site.page_url(FILM);
     for (wish, code) in [
         (("quality", "huge"), "bad-parameter"),
         (("container", "avi"), "bad-parameter"),
@@ -203,7 +203,7 @@ fn what_cannot_be_had_of_a_film() {
         (("colour", "red"), "unknown-parameter"),
         (("url", "http://127.0.0.1/"), "duplicate-parameter"),
     ] {
-        let answer = daemon.get(&download_path(&link, &[wish]));
+        let answer = daemon.get(&download_path(&page_url, &[wish]));
         assert_eq!((answer.head.status, answer.code().as_str()), (400, code), "{wish:?}");
         assert!(answer.text().contains(wish.0), "{}", answer.text());
     }
@@ -211,6 +211,6 @@ fn what_cannot_be_had_of_a_film() {
     // A form sends its empty fields, too.
     site.put_film(FILM);
     let empty = ["quality", "container", "codec", "lang", "hdr", "engine", "start", "end"];
-    let answer = daemon.get(&download_path(&link, &empty.map(|name| (name, ""))));
+    let answer = daemon.get(&download_path(&page_url, &empty.map(|name| (name, ""))));
     assert_eq!(answer.head.status, 200, "{}", answer.text());
 }

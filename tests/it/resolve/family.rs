@@ -37,8 +37,8 @@ fn daemon(names: &Names, family: &str) -> Daemon {
 }
 
 fn ask(daemon: &Daemon, page: &str, port: u16) -> Answer {
-    let link = format!("http://films.example:{port}/watch?v={FILM}");
-    daemon.get(&path_of(page, &link, &[]))
+    let page_url = format!("http://films.example:{port}/watch?v={FILM}");
+    daemon.get(&path_of(page, &page_url, &[]))
 }
 
 #[test]

@@ -39,7 +39,8 @@ fn good(daemon: &Daemon, path: &str) -> Answer {
 fn a_link_becomes_a_film_in_either_way() {
     for way in WAYS {
         let (site, daemon) = (Site::start(), ytdlp::daemon(&[way, DEFAULT_EXTRACTORS].concat()));
-        let path = download_path(&site.link(FILM), &[("quality", "1080"), ("engine", "splice")]);
+        let path =
+            download_path(&site.page_url(FILM), &[("quality", "1080"), ("engine", "splice")]);
         let answer = good(&daemon, &path);
         let head = &answer.head;
         assert_eq!(head.header("Content-Type"), Some("video/mp4"));
@@ -95,7 +96,7 @@ fn the_choice_is_the_one_that_a_person_would_make() {
     let daemon = ytdlp::daemon("");
     for (wish, video, audio, kind) in table {
         let site = Site::start();
-        let answer = good(&daemon, &download_path(&site.link(FILM), wish));
+        let answer = good(&daemon, &download_path(&site.page_url(FILM), wish));
         let mut expected: Vec<&str> = video.into_iter().chain(audio).collect();
         expected.sort();
         assert_eq!(site.formats_asked(FILM), expected, "{wish:?}");
@@ -108,7 +109,7 @@ fn the_choice_is_the_one_that_a_person_would_make() {
 fn sound_in_other_clothes() {
     let (site, daemon) = (Site::start(), ytdlp::daemon(""));
     for (container, kind) in [("opus", "audio/ogg"), ("mp3", "audio/mpeg")] {
-        let path = download_path(&site.link(FILM), &[("container", container)]);
+        let path = download_path(&site.page_url(FILM), &[("container", container)]);
         let answer = good(&daemon, &path);
         assert_eq!(answer.head.header("Content-Type"), Some(kind));
         let name = answer.head.header("Content-Disposition").unwrap();
@@ -129,7 +130,7 @@ fn sound_in_other_clothes() {
 fn a_finished_file_stays_as_it_is() {
     let (site, daemon) = (Site::start(), ytdlp::daemon(""));
     site.put_page(FILM, &json!({ "formats": sizes(["18", "140-1"]) }));
-    let answer = good(&daemon, &download_path(&site.link(FILM), &[]));
+    let answer = good(&daemon, &download_path(&site.page_url(FILM), &[]));
     assert!(answer.body == std::fs::read(file("18")).unwrap(), "the bytes differ");
     assert_eq!(site.formats_asked(FILM), ["18"]);
 }
@@ -144,7 +145,7 @@ fn fields_and_cookies_reach_the_media_server() {
         format["downloader_options"] = json!({ "http_chunk_size": 700 << 10 });
     }
     site.put_page(FILM, &json!({ "formats": formats }));
-    good(&daemon, &download_path(&site.link(FILM), &[]));
+    good(&daemon, &download_path(&site.page_url(FILM), &[]));
     let requests = site.media_requests();
     assert!(requests.len() > 5, "{requests:?}");
     for request in requests {
@@ -161,8 +162,8 @@ fn fields_and_cookies_reach_the_media_server() {
 fn a_part_of_a_film() {
     let (site, daemon) = (Site::start(), ytdlp::daemon(""));
     let wish = [("quality", "720"), ("start", "20"), ("end", "0:0:30")];
-    let part = good(&daemon, &download_path(&site.link(FILM), &wish));
-    let whole = good(&daemon, &download_path(&site.link(FILM), &wish[..1]));
+    let part = good(&daemon, &download_path(&site.page_url(FILM), &wish));
+    let whole = good(&daemon, &download_path(&site.page_url(FILM), &wish[..1]));
     assert!(part.body.len() < whole.body.len() / 3);
     assert_ne!(part.head.header("ETag"), whole.head.header("ETag"));
     assert_eq!(site.reads(FILM), 1);
@@ -182,12 +183,12 @@ fn a_link_of_youtube() {
         environment: names.environment(),
         ..Setup::default()
     });
-    for link in [
+    for page_url in [
         format!("https://www.youtube.com/watch?v={id}&list=PL1&index=2&t=3s"),
         format!("https://youtu.be/{id}?si=abc"),
     ] {
-        let head = ask(daemon.address(), "HEAD", &download_path(&link, &[]), "").head;
-        assert_eq!(head.status, 200, "{link}: {head:?}");
+        let head = ask(daemon.address(), "HEAD", &download_path(&page_url, &[]), "").head;
+        assert_eq!(head.status, 200, "{page_url}: {head:?}");
         assert_eq!(head.header("Content-Type"), Some("video/mp4"));
     }
     assert_eq!(site.formats_asked(id), ["140-1", "401"]);
@@ -209,7 +210,7 @@ fn odd_titles_make_sound_names() {
         let site = Site::start();
         let formats = sizes(["137", "140-1"]);
         site.put_page(FILM, &json!({ "formats": formats, "info": { "title": title } }));
-        let path = download_path(&site.link(FILM), &[]);
+        let path = download_path(&site.page_url(FILM), &[]);
         let head = ask(daemon.address(), "HEAD", &path, "").head;
         assert_eq!(head.status, 200, "{title:?}: {head:?}");
         let name = head.header("Content-Disposition").unwrap();
@@ -221,6 +222,6 @@ fn odd_titles_make_sound_names() {
     let page = json!({ "formats": sizes(["137", "140-1"]), "info": { "title": "HALF" } });
     let page = page.to_string().replace("HALF", "cut \\ud83c");
     site.put_at_page(FILM, Resource::bytes(page));
-    let head = ask(daemon.address(), "HEAD", &download_path(&site.link(FILM), &[]), "").head;
+    let head = ask(daemon.address(), "HEAD", &download_path(&site.page_url(FILM), &[]), "").head;
     assert_eq!(head.status, 200, "{head:?}");
 }

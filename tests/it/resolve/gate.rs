@@ -17,13 +17,13 @@ fn a_page_that_leads_inwards_is_refused_where_it_would_be_connected_to() {
     for way in WAYS {
         let origin = Origin::start();
         let away = Resource::bytes("away").fault(Fault::Redirect(target.clone()));
-        let link = origin.put("page", away);
+        let page_url = origin.put("page", away);
         let daemon = Daemon::start(&format!(
             "[upstream]\nallow = [\"127.0.0.1/32\"]\n[resolver]\ncommand = {:?}\n\
              extractors = [\"default\"]\n{way}",
             command()
         ));
-        let answer = daemon.get(&path_of("info", &link, &[]));
+        let answer = daemon.get(&path_of("info", &page_url, &[]));
         assert_eq!((answer.head.status, answer.code().as_str()), (403, "address-refused"), "{way}");
         assert!(!origin.requests().is_empty(), "{way}: it did not come as far");
         assert!(inner.accept().is_err(), "{way}: it went inwards");

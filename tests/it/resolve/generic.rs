@@ -42,13 +42,13 @@ fn with_the_generic_extractor_they_are_films() {
     let daemon = ytdlp::daemon(GENERIC);
     let [page, film, manifest] = put_plain_things(&origin);
     let whole = std::fs::read(media::finished()).unwrap();
-    for link in [&page, &film] {
-        let answer = daemon.get(&download_path(link, &[]));
-        assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{link}");
-        assert!(answer.body == whole, "{link}: the bytes differ");
+    for page_url in [&page, &film] {
+        let answer = daemon.get(&download_path(page_url, &[]));
+        assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{page_url}");
+        assert!(answer.body == whole, "{page_url}: the bytes differ");
     }
-    let name = |link: &str| {
-        let answer = daemon.get(&path_of("info", link, &[]));
+    let name = |page_url: &str| {
+        let answer = daemon.get(&path_of("info", page_url, &[]));
         let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         said["title"].as_str().unwrap().to_owned()
     };
@@ -71,10 +71,10 @@ fn without_it_they_are_refused_and_not_even_looked_at() {
     let links = put_plain_things(&origin);
     for way in WAYS {
         let daemon = ytdlp::daemon(&[way, ytdlp::DEFAULT_EXTRACTORS].concat());
-        for link in &links {
-            let answer = daemon.get(&download_path(link, &[]));
+        for page_url in &links {
+            let answer = daemon.get(&download_path(page_url, &[]));
             let found = (answer.head.status, answer.code());
-            assert_eq!(found, (400, "unsupported-link".into()), "{link}: {}", answer.text());
+            assert_eq!(found, (400, "unsupported-link".into()), "{page_url}: {}", answer.text());
         }
     }
     assert_eq!(origin.requests().len(), 0);
@@ -95,7 +95,7 @@ fn a_playlist_of_pieces_says_so() {
     assert!(made.status.success());
     origin.put("0.ts", Resource::file(&segment));
     let list = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n0.ts\n#EXT-X-ENDLIST\n";
-    let link = origin.put("film.m3u8", Resource::bytes(list));
-    let answer = daemon.get(&download_path(&link, &[]));
+    let page_url = origin.put("film.m3u8", Resource::bytes(list));
+    let answer = daemon.get(&download_path(&page_url, &[]));
     assert_eq!((answer.head.status, answer.code().as_str()), (422, "no-format"), "{answer:?}");
 }

@@ -10,8 +10,8 @@ use crate::support::resource::{Fault, Resource};
 use crate::support::run;
 use crate::support::ytdlp::{self, FILM, Site, file, path_of, sizes};
 
-fn info(daemon: &Daemon, link: &str) -> Value {
-    let answer = daemon.get(&path_of("info", link, &[]));
+fn info(daemon: &Daemon, page_url: &str) -> Value {
+    let answer = daemon.get(&path_of("info", page_url, &[]));
     assert_eq!(answer.head.status, 200, "{}", answer.text());
     assert_eq!(answer.head.header("Content-Type"), Some("application/json"));
     serde_json::from_slice(&answer.body).unwrap()
@@ -20,9 +20,9 @@ fn info(daemon: &Daemon, link: &str) -> Value {
 #[test]
 fn what_is_on_offer() {
     let (site, daemon) = (Site::start(), ytdlp::daemon(""));
-    let said = info(&daemon, &site.link(FILM));
+    let said = info(&daemon, &site.page_url(FILM));
     for (name, value) in [
-        ("url", json!(site.link(FILM))),
+        ("url", json!(site.page_url(FILM))),
         ("id", json!(FILM)),
         ("extractor", json!("canal")),
         ("title", json!("A film: film")),
@@ -84,7 +84,7 @@ fn what_is_on_offer() {
 #[test]
 fn every_row_leads_to_its_file() {
     let (site, daemon) = (Site::start(), ytdlp::daemon(""));
-    let said = info(&daemon, &site.link(FILM));
+    let said = info(&daemon, &site.page_url(FILM));
     let rows = ["videos", "audios"].map(|kind| said[kind].as_array().unwrap().clone()).concat();
     assert!(rows.len() >= 12, "{said:#}");
     for row in rows {
@@ -116,7 +116,7 @@ fn what_is_not_known_is_null() {
         nothing.into_iter().map(|(name, null)| (name.to_owned(), null)).collect();
     nothing.insert("thumbnails".into(), json!([]));
     site.put_page(FILM, &json!({ "formats": formats, "info": nothing }));
-    let said = info(&daemon, &site.link(FILM));
+    let said = info(&daemon, &site.page_url(FILM));
     for name in ["uploader", "duration", "date", "thumbnail"] {
         assert_eq!(said[name], Value::Null, "{name} of {said:#}");
     }
@@ -126,7 +126,7 @@ fn what_is_not_known_is_null() {
         (&row["size"], &row["fps"], &row["exact"]),
         (&json!(null), &json!(null), &json!(false))
     );
-    assert_eq!(daemon.get(&path_of("thumbnail", &site.link(FILM), &[])).head.status, 404);
+    assert_eq!(daemon.get(&path_of("thumbnail", &site.page_url(FILM), &[])).head.status, 404);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn the_picture_of_a_film() {
     let (site, daemon) = (Site::start(), ytdlp::daemon(""));
     let directory = tempfile::tempdir().unwrap();
     let jpeg = picture(&directory.path().join("t.jpg"));
-    let path = path_of("thumbnail", &site.link(FILM), &[]);
+    let path = path_of("thumbnail", &site.page_url(FILM), &[]);
     let put = |resource: Resource| {
         site.origin.put(&format!("t/{FILM}.jpg"), resource.clone());
         site.origin.put(&format!("t/{FILM}.webp"), resource);

@@ -38,14 +38,14 @@ fn a_page_that_takes_all_memory_is_given_up() {
     for way in WAYS {
         let site = Site::start();
         let daemon = ytdlp::daemon(&format!("{way}memory = \"{MOST}MiB\""));
-        let good = path_of("info", &site.link(FILM), &[]);
+        let good = path_of("info", &site.page_url(FILM), &[]);
         assert_eq!(daemon.get(&good).head.status, 200);
         let staying = eventually("only what stays is there", PATIENCE, || {
             let all = descendants(daemon.pid());
             (all.len() == daemon.children().len()).then_some(all)
         });
         for id in ["devour", "devour-with-children"] {
-            let (answer, peak) = peak_while(&daemon, &download_path(&site.link(id), &[]));
+            let (answer, peak) = peak_while(&daemon, &download_path(&site.page_url(id), &[]));
             let found = (answer.head.status, answer.code());
             assert_eq!(found, (500, "resolver-failed".into()), "{id}, {way}: {}", answer.text());
             assert!(answer.text().contains("resolver.memory"), "{id}, {way}: {}", answer.text());
@@ -56,7 +56,7 @@ fn a_page_that_takes_all_memory_is_given_up() {
             });
         }
         site.put_film("next");
-        let next = daemon.get(&path_of("info", &site.link("next"), &[]));
+        let next = daemon.get(&path_of("info", &site.page_url("next"), &[]));
         assert_eq!(next.head.status, 200, "{way}: {}", next.text());
     }
 }

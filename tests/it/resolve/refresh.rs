@@ -68,7 +68,7 @@ fn unchanged(_: &str, _: &mut Value) {}
 fn undisturbed(daemon: &Daemon, wish: &[(&str, &str)]) -> Vec<u8> {
     let site = Site::start();
     site.put_page(FILM, &json!({ "formats": sizes(FORMATS) }));
-    let answer = daemon.get(&download_path(&site.link(FILM), wish));
+    let answer = daemon.get(&download_path(&site.page_url(FILM), wish));
     assert_eq!(answer.ending, Ending::Complete, "{}", answer.text());
     answer.body
 }
@@ -101,7 +101,7 @@ fn a_film_whose_urls_expire_is_the_same_byte_for_byte() {
         let site = expiring(after);
         let pages = ["old", "new"].map(|place| page(&site, place, unchanged));
         site.put_pages(FILM, &pages.each_ref());
-        let path = download_path(&site.link(FILM), &[]);
+        let path = download_path(&site.page_url(FILM), &[]);
         let answer = daemon.get(&path);
         assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{when}");
         assert!(answer.body == whole, "{when}: the bytes differ");
@@ -136,7 +136,7 @@ fn urls_expire_in_many_guises() {
             expire(&site, after, &guise);
             let pages = ["old", "new"].map(|place| page(&site, place, unchanged));
             site.put_pages(FILM, &pages.each_ref());
-            let path = download_path(&site.link(FILM), &[]);
+            let path = download_path(&site.page_url(FILM), &[]);
             let begin = ask(daemon.address(), "GET", &path, "Range: bytes=0-100\r\n");
             assert_eq!((begin.head.status, begin.ending), (206, Ending::Complete), "{what}");
             assert!(begin.body == whole[..101], "{what}");
@@ -162,7 +162,7 @@ fn a_web_page_again_is_one() {
         }
         let pages = ["old", "new"].map(|place| page(&site, place, unchanged));
         site.put_pages(FILM, &pages.each_ref());
-        let path = download_path(&site.link(FILM), &[]);
+        let path = download_path(&site.page_url(FILM), &[]);
         let status = match guise {
             Fault::Status(404 | 410, _) => 404,
             Fault::Words(200, ..) => 422,
@@ -189,7 +189,7 @@ fn through_ffmpeg_too() {
     let site = expiring([4, 2]);
     let pages = ["old", "new"].map(|place| page(&site, place, unchanged));
     site.put_pages(FILM, &pages.each_ref());
-    let answer = daemon.get(&download_path(&site.link(FILM), &ffmpeg));
+    let answer = daemon.get(&download_path(&site.page_url(FILM), &ffmpeg));
     assert_eq!(answer.ending, Ending::Complete, "{}", answer.text());
     assert!(answer.body == whole, "the bytes differ");
     assert_eq!(site.reads(FILM), 2);
@@ -203,7 +203,7 @@ fn urls_that_have_expired_before_the_first_byte() {
     let site = expiring([0, 0]);
     let pages = ["old", "new"].map(|place| page(&site, place, unchanged));
     site.put_pages(FILM, &pages.each_ref());
-    let answer = daemon.get(&download_path(&site.link(FILM), &[]));
+    let answer = daemon.get(&download_path(&site.page_url(FILM), &[]));
     assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.text());
     assert!(answer.body == whole, "the bytes differ");
     assert_eq!(site.reads(FILM), 2);
@@ -244,7 +244,7 @@ fn another_file_is_not_gone_on_with() {
     for (what, later) in cases {
         site.origin.put("f/old/137", media("137").becomes(expired(media("137")), LATE[0]));
         site.put_at_page(what, Resource::bytes(old.to_string()).becomes(later, 1));
-        let mut client = Client::get(daemon.address(), &download_path(&site.link(what), &[]));
+        let mut client = Client::get(daemon.address(), &download_path(&site.page_url(what), &[]));
         let head = client.head();
         assert_eq!(head.status, 200, "{what}: {head:?}");
         let (body, ending) = client.body(&head);
@@ -269,7 +269,7 @@ fn refreshing_has_an_end() {
     let pages = ["old", "new"].map(|place| page(&site, place, unchanged));
     site.put_pages(FILM, &pages.each_ref());
     let daemon = ytdlp::daemon("");
-    let path = download_path(&site.link(FILM), &[]);
+    let path = download_path(&site.page_url(FILM), &[]);
     let answer = daemon.get(&path);
     assert_eq!((answer.head.status, answer.ending), (200, Ending::Reset), "{:.300}", answer.text());
     assert_eq!(site.reads(FILM), 2);

@@ -76,10 +76,10 @@ fn what_is_no_link_runs_nothing() {
     ];
     for way in WAYS {
         let daemon = Daemon::start(&format!("{LOOPBACK}{}{way}", stand_in.config()));
-        for link in links {
+        for page_url in links {
             for page in ["download", "info", "thumbnail"] {
-                let answer = daemon.get(&path_of(page, link, &[]));
-                let shown: String = link.chars().take(60).collect();
+                let answer = daemon.get(&path_of(page, page_url, &[]));
+                let shown: String = page_url.chars().take(60).collect();
                 assert_eq!(answer.head.status, 400, "{page} of {shown:?}: {}", answer.text());
                 let code = answer.problem()["code"].as_str().unwrap().to_owned();
                 assert!(
@@ -112,14 +112,14 @@ fn a_link_is_one_argument_and_the_last() {
         environment: names.environment(),
         ..Setup::default()
     });
-    for link in [
+    for page_url in [
         "https://films.example/--exec=x",
         "https://films.example/?a=$(touch%20x)&b=`id`;c='\"",
         "https://films.example/%0a--exec%20x",
         "https://films.example/%(title)s",
     ] {
-        let answer = daemon.get(&download_path(link, &[]));
-        assert_eq!(answer.code(), "resolve-failed", "{link}: {}", answer.text());
+        let answer = daemon.get(&download_path(page_url, &[]));
+        assert_eq!(answer.code(), "resolve-failed", "{page_url}: {}", answer.text());
         let arguments = stand_in.arguments().expect("it was called");
         std::fs::remove_file(stand_in.file()).unwrap();
         let [.., dashes, last] = &arguments[..] else { panic!("{arguments:?}") };
@@ -181,8 +181,8 @@ fn pages_of_inner_addresses_are_not_read() {
     assert_eq!(inner.connections(), 0);
     // With the exception that the operator makes, it is asked.
     let daemon = start("[upstream]\nallow = [\"inner.example\"]\n");
-    let link = format!("http://inner.example:{port}/");
-    assert_eq!(daemon.get(&download_path(&link, &[])).code(), "resolve-failed");
+    let page_url = format!("http://inner.example:{port}/");
+    assert_eq!(daemon.get(&download_path(&page_url, &[])).code(), "resolve-failed");
     assert!(stand_in.arguments().is_some());
 }
 

@@ -39,9 +39,9 @@ fn daemon(site: &Youtube, names: &Names, more: &str) -> Daemon {
 fn the_riddles_are_solved_in_either_way() {
     for way in WAYS {
         let site = Youtube::start(|_| ());
-        let (link, names) = Youtube::link();
+        let (page_url, names) = Youtube::page_url();
         let daemon = daemon(&site, &names, way);
-        let path = download_path(&link, &[("quality", "1080"), ("engine", "splice")]);
+        let path = download_path(&page_url, &[("quality", "1080"), ("engine", "splice")]);
         let answer = daemon.get(&path);
         assert_eq!(answer.head.status, 200, "{way}: {}", answer.text());
         assert_eq!(answer.ending, Ending::Complete, "{way}");
@@ -63,8 +63,8 @@ fn the_riddles_are_solved_in_either_way() {
 /// The page is read again in mid-download: the riddles are others, and the file is the same.
 #[test]
 fn what_is_refused_in_the_middle_is_read_anew() {
-    let (link, names) = Youtube::link();
-    let path = download_path(&link, &[("quality", "1080"), ("engine", "splice")]);
+    let (page_url, names) = Youtube::page_url();
+    let path = download_path(&page_url, &[("quality", "1080"), ("engine", "splice")]);
     let [undisturbed, refused] = [Youtube::start(|_| ()), Youtube::expiring(3)].map(|site| {
         let daemon = daemon(&site, &names, "");
         let answer = daemon.get(&path);
@@ -86,10 +86,10 @@ fn media_are_not_asked_for_before_they_are_there() {
         answer["adPlacements"] = json!([{ "adPlacementRenderer": {
             "config": config, "renderer": { "instreamVideoAdRenderer": renderer } } }]);
     });
-    let (link, names) = Youtube::link();
+    let (page_url, names) = Youtube::page_url();
     let daemon = daemon(&site, &names, "");
     let begun = Instant::now();
-    let answer = daemon.get(&download_path(&link, &[("quality", "1080")]));
+    let answer = daemon.get(&download_path(&page_url, &[("quality", "1080")]));
     assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.text());
     // The API was asked later than this test began.
     assert!(begun.elapsed() >= Duration::from_secs(SECONDS), "{:?}", begun.elapsed());
@@ -100,7 +100,7 @@ fn media_are_not_asked_for_before_they_are_there() {
 #[test]
 fn without_a_runtime_there_is_no_film() {
     let site = Youtube::start(|_| ());
-    let (link, names) = Youtube::link();
+    let (page_url, names) = Youtube::page_url();
     let setup = Setup {
         config: ytdlp::config(
             &["--extractor-args", &site.argument(), "--no-js-runtimes"],
@@ -109,7 +109,7 @@ fn without_a_runtime_there_is_no_film() {
         environment: names.environment(),
         ..Setup::default()
     };
-    let answer = Daemon::start_with(&setup).get(&download_path(&link, &[]));
+    let answer = Daemon::start_with(&setup).get(&download_path(&page_url, &[]));
     let found = (answer.head.status, answer.code());
     assert_eq!(found, (500, "resolver-missing".into()), "{}", answer.text());
     assert!(site.media_requests().is_empty());
@@ -123,8 +123,8 @@ fn formats_without_a_url_are_none() {
             format.as_object_mut().unwrap().remove("signatureCipher");
         }
     });
-    let (link, names) = Youtube::link();
-    let answer = daemon(&site, &names, "").get(&download_path(&link, &[]));
+    let (page_url, names) = Youtube::page_url();
+    let answer = daemon(&site, &names, "").get(&download_path(&page_url, &[]));
     let found = (answer.head.status, answer.code());
     assert_eq!(found, (502, "extractor-broken".into()), "{}", answer.text());
 }

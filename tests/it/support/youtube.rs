@@ -103,7 +103,7 @@ impl Youtube {
     }
 
     /// The link of the video, and the names that a daemon must know for it.
-    pub(crate) fn link() -> (String, Names) {
+    pub(crate) fn page_url() -> (String, Names) {
         let names = Names::new(&[("www.youtube.com", &["1.2.3.4"])]);
         (format!("https://www.youtube.com/watch?v={ID}"), names)
     }

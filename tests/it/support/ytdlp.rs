@@ -110,7 +110,7 @@ impl Site {
     }
 
     /// The URL of a video's page.
-    pub(crate) fn link(&self, id: &str) -> String {
+    pub(crate) fn page_url(&self, id: &str) -> String {
         self.origin.url(&format!("watch?v={id}"))
     }
 
@@ -154,15 +154,15 @@ pub(crate) fn sizes<'n>(names: impl IntoIterator<Item = &'n str>) -> Value {
 }
 
 /// The path and query of a request about a link: `download`, `info` and so on.
-pub(crate) fn path_of(page: &str, link: &str, parameters: &[(&str, &str)]) -> String {
+pub(crate) fn path_of(page: &str, page_url: &str, parameters: &[(&str, &str)]) -> String {
     let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
     let more = parameters.iter().map(|(name, value)| format!("&{name}={}", encode(value)));
-    format!("/{page}?url={}{}", encode(link), more.collect::<String>())
+    format!("/{page}?url={}{}", encode(page_url), more.collect::<String>())
 }
 
 /// The path and query of a download.
-pub(crate) fn download_path(link: &str, parameters: &[(&str, &str)]) -> String {
-    path_of("download", link, parameters)
+pub(crate) fn download_path(page_url: &str, parameters: &[(&str, &str)]) -> String {
+    path_of("download", page_url, parameters)
 }
 
 /// What the operator has who says nothing.
