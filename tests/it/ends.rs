@@ -240,15 +240,16 @@ fn a_name_look_up_that_hangs_is_a_failure_and_leaves_nothing() {
 #[test]
 fn a_new_daemon_clears_up_after_the_dead_and_spares_the_living() {
     let (origin, gate) = (Origin::start(), Gate::default());
-    let shared = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let shared = directory.path().join("run");
     let setup = Setup {
         config: LOOPBACK.to_owned(),
-        runtime_dir: Some(shared.path().to_owned()),
+        runtime_dir: Some(shared.clone()),
         ..Setup::default()
     };
     let path = gated_minute(&origin, half_of_the_picture(), &gate);
     let living = Daemon::start_with(&setup);
-    let of_the_living = directories(shared.path());
+    let of_the_living = directories(&shared);
     assert!(!of_the_living.is_empty(), "no directory of its own");
     let mut client = Client::get(living.address(), &path);
     let head = client.first_byte();
@@ -257,12 +258,11 @@ fn a_new_daemon_clears_up_after_the_dead_and_spares_the_living() {
     let mut abandoned = Client::get(dead.address(), &path);
     abandoned.first_byte();
     dead.kill();
-    let leftovers: Vec<_> =
-        directories(shared.path()).difference(&of_the_living).cloned().collect();
+    let leftovers: Vec<_> = directories(&shared).difference(&of_the_living).cloned().collect();
     assert!(!leftovers.is_empty(), "the killed daemon left nothing");
 
     let _next = Daemon::start_with(&setup);
-    let now = directories(shared.path());
+    let now = directories(&shared);
     assert!(leftovers.iter().all(|name| !now.contains(name)), "{now:?}");
     assert!(of_the_living.is_subset(&now), "{now:?}");
     gate.open();

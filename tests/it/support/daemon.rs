@@ -59,7 +59,6 @@ impl Daemon {
         let directory = tempfile::tempdir().unwrap();
         let runtime_dir = setup.runtime_dir.clone().unwrap_or_else(|| directory.path().join("run"));
         let config = directory.path().join("config.toml");
-        std::fs::create_dir_all(&runtime_dir).unwrap();
         std::fs::write(&config, whole_config(&runtime_dir, &setup.config)).unwrap();
         let mut child = command(setup)
             .args(["serve", "--config"])
