@@ -15,12 +15,14 @@ use crate::options::Engine;
 
 mod checks;
 mod host_pattern;
+mod ports;
 mod process_env;
 mod proxy;
 mod resolver;
 mod units;
 use checks::{chunk_size, engine, finite, head_size, level, non_empty, positive, read_ahead_size};
 pub use host_pattern::HostPattern;
+pub use ports::Ports;
 pub use process_env::{ChildEnv, SystemdEnv, find_in_path};
 pub use proxy::{Proxy, ProxyKind};
 pub use resolver::ResolverConfig;
@@ -86,6 +88,8 @@ pub struct UpstreamConfig {
     pub allow: Vec<HostPattern>,
     /// Networks and names that are refused although they are public.
     pub deny: Vec<HostPattern>,
+    /// Ports that upstreams may have, unless `allow` names them.
+    pub ports: Ports,
     /// Maximum time to connect, including TLS.
     #[serde(deserialize_with = "finite")]
     pub connect_timeout: HumanDuration,
@@ -195,6 +199,7 @@ impl Default for UpstreamConfig {
         UpstreamConfig {
             allow: Vec::new(),
             deny: Vec::new(),
+            ports: Ports::default(),
             connect_timeout: HumanDuration(Duration::from_secs(10)),
             stall_timeout: HumanDuration(Duration::from_secs(20)),
             // Below the bit rate of any acceptable audio, in case an origin sends at playback
@@ -309,7 +314,7 @@ mod tests {
         let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
         assert_eq!(
             (count, unset),
-            (2 + 9 + 11 + 9 + 5 + 1, 2),
+            (2 + 9 + 12 + 9 + 5 + 1, 2),
             "a key is missing from config/ytcanal.toml"
         );
     }
@@ -338,6 +343,7 @@ mod tests {
             ("[upstream]\nchunk = \"1KiB\"", &["line 2", "chunk", "512KiB"]),
             ("[upstream]\nproxy = \"ftp://a\"", &["line 2", "proxy", "socks5h"]),
             ("[upstream]\nallow = [\"10.0.0.0/99\"]", &["line 2", "allow", "10.0.0.0/99"]),
+            ("[upstream]\nports = [\"http\"]", &["line 2", "ports", "http", "1024-65535"]),
             ("[log]\nlevel = \"loud\"", &["line 2", "level", "loud"]),
         ] {
             let error = Config::parse(text).unwrap_err().to_string();

@@ -19,7 +19,7 @@ use crate::config::{ChildEnv, Config};
 use crate::error::Error;
 use crate::limits::StreamLimiter;
 use crate::media::page_media::PageMedia;
-use crate::net::{AddressPolicy, Families, SocksGateway};
+use crate::net::{AddressPolicy, Families, SocksGateway, target};
 use crate::runtime_dir::RuntimeDir;
 
 mod backend;
@@ -178,8 +178,8 @@ impl Resolver {
     fn read(&self, page_url: &Url, context: &RequestContext<'_>) -> Result<PageMedia, Error> {
         let started = Instant::now();
         if !self.policy.permits_page(page_url) {
-            let host = page_url.host_str().unwrap_or_default();
-            return Err(resolve_error(ResolveError::address(host)));
+            let (host, port) = target(page_url);
+            return Err(resolve_error(ResolveError::address(self.policy.refusal(host, port))));
         }
         let output = self.run(page_url, started, context)?;
         let page = if output.code == 0 {

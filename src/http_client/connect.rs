@@ -63,7 +63,7 @@ impl UpstreamClient {
                 };
                 UpstreamError::Timeout(operation, self.dialer.timeout)
             }
-            DialError::Refused { .. } => UpstreamError::AddressRefused(error.to_string()),
+            DialError::Refused(why) => UpstreamError::AddressRefused(why),
             DialError::Failed(error) => unreachable(&error),
             DialError::HostNotFound | DialError::Stopped => {
                 unreachable(&io::Error::other(error.to_string()))

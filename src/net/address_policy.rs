@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use ipnet::{Ipv4Net, Ipv6Net};
 use url::{Host, Url};
 
-use crate::config::{self, HostPattern};
+use crate::config::{self, HostPattern, Ports};
 use crate::net::nearby::is_nearby;
 use crate::net::target;
 
@@ -22,6 +22,8 @@ pub struct AddressPolicy {
     pub allow: Vec<HostPattern>,
     /// Refused although public, or allowed.
     pub deny: Vec<HostPattern>,
+    /// The ports that upstreams may have; those in `allow` may have any.
+    pub ports: Ports,
     /// Whether a proxy resolves names, beyond the control of this policy.
     pub behind_proxy: bool,
 }
@@ -52,13 +54,47 @@ impl AddressPolicy {
         mut addresses: Vec<SocketAddr>,
     ) -> Option<Vec<SocketAddr>> {
         let was_empty = addresses.is_empty();
-        addresses.retain(|address| self.permits(host, address.ip()));
+        addresses.retain(|address| self.permits_socket(host, *address));
         (was_empty || !addresses.is_empty()).then_some(addresses)
+    }
+
+    /// Returns whether `host`, which resolved to `address`, may be connected to on its port.
+    fn permits_socket(&self, host: &str, address: SocketAddr) -> bool {
+        let ip = address.ip().to_canonical();
+        let host_name = host.trim_end_matches('.').to_ascii_lowercase();
+        let is_allowed = || self.allow.iter().any(|pattern| pattern.matches(&host_name, ip));
+        self.permits(host, ip) && (self.ports.permit(address.port()) || is_allowed())
+    }
+
+    /// Returns why `host` is not connected to on this port, and the remedy.
+    pub(crate) fn refusal(&self, host: &str, port: u16) -> String {
+        if self.ports.permit(port) {
+            format!(
+                "{host:?} is not a public address outside of this server's network; the operator can \
+                 allow it in upstream.allow"
+            )
+        } else {
+            format!(
+                "port {port} of {host:?} is none that media servers have; the operator can permit it in \
+                 upstream.ports"
+            )
+        }
     }
 
     /// Returns whether `host` may be given to a proxy, which resolves it out of sight: an address
     /// is checked as one, and a name by itself.
-    pub fn permits_unseen(&self, host: &str) -> bool {
+    pub fn permits_unseen(&self, host: &str, port: u16) -> bool {
+        let name = host.trim_end_matches('.').to_ascii_lowercase();
+        let address = host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
+        let is_allowed = |pattern: &HostPattern| match address {
+            Some(address) => pattern.matches(&name, address),
+            None => pattern.names(&name),
+        };
+        self.permits_unseen_host(host)
+            && (self.ports.permit(port) || self.allow.iter().any(is_allowed))
+    }
+
+    fn permits_unseen_host(&self, host: &str) -> bool {
         // Parsed as tolerantly as any resolver might: 127.1 and 0x7f000001 are addresses, too.
         let host = match host.parse().map_or_else(|_| Host::parse(host), |v6| Ok(Host::Ipv6(v6))) {
             Ok(Host::Ipv4(address)) => return self.permits(host, address.into()),
@@ -75,7 +111,12 @@ impl AddressPolicy {
     /// Makes the policy that the configuration describes.
     pub fn from_config(config: &config::UpstreamConfig) -> AddressPolicy {
         let behind_proxy = config.proxy.is_some();
-        AddressPolicy { allow: config.allow.clone(), deny: config.deny.clone(), behind_proxy }
+        AddressPolicy {
+            allow: config.allow.clone(),
+            deny: config.deny.clone(),
+            ports: config.ports.clone(),
+            behind_proxy,
+        }
     }
 
     /// Returns whether a page may be read by yt-dlp, which resolves the host again: all current
@@ -83,11 +124,12 @@ impl AddressPolicy {
     pub fn permits_page(&self, page_url: &Url) -> bool {
         let (host, port) = target(page_url);
         if self.behind_proxy {
-            return self.permits_unseen(host);
+            return self.permits_unseen(host, port);
         }
         let addresses = (host, port).to_socket_addrs();
-        addresses
-            .map_or(true, |mut addresses| addresses.all(|address| self.permits(host, address.ip())))
+        addresses.map_or(true, |mut addresses| {
+            addresses.all(|address| self.permits_socket(host, address))
+        })
     }
 }
 
@@ -274,9 +316,9 @@ mod tests {
     fn what_is_given_to_a_proxy_is_judged_by_its_name() {
         let pattern = |text: &str| text.parse::<HostPattern>().unwrap();
         let (allow, deny) = (vec![pattern("nas.lan")], vec![pattern(".bad.example")]);
-        let policy = AddressPolicy { allow, deny, behind_proxy: false };
+        let policy = AddressPolicy { allow, deny, ..AddressPolicy::default() };
         for host in ["films.example", "FILMS.example.", "1.1.1.1", "2606:4700::1111", "nas.lan"] {
-            assert!(policy.permits_unseen(host), "{host}");
+            assert!(policy.permits_unseen(host, 443), "{host}");
         }
         for host in [
             "localhost",
@@ -303,7 +345,7 @@ mod tests {
             "films.example\r\nX: y",
             "",
         ] {
-            assert!(!policy.permits_unseen(host), "{host}");
+            assert!(!policy.permits_unseen(host, 443), "{host}");
         }
     }
 
@@ -314,6 +356,7 @@ mod tests {
             allow: vec![pattern("192.168.1.0/24"), pattern("nas.lan"), pattern(".home.arpa")],
             deny: vec![pattern("8.8.8.8"), pattern("::ffff:9.9.9.0/120"), pattern("bad.example")],
             behind_proxy: true,
+            ports: Ports::default(),
         };
         assert!(permits(&policy, "192.168.1.7"));
         assert!(permits(&policy, "::ffff:192.168.1.7"));

@@ -34,11 +34,8 @@ pub(crate) struct Dialer {
 /// Why no connection was made.
 #[derive(Debug)]
 pub(crate) enum DialError {
-    /// The policy permits no address of the host.
-    Refused {
-        /// Its name, or the address itself.
-        host: String,
-    },
+    /// The policy permits no address of the host, or not the port; with the reason and the remedy.
+    Refused(String),
     /// The name has no address.
     HostNotFound,
     /// Nothing responded in time.
@@ -52,13 +49,7 @@ pub(crate) enum DialError {
 impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            DialError::Refused { host } => {
-                let remedy = "the operator can allow it in upstream.allow";
-                write!(
-                    f,
-                    "{host:?} is not a public address outside of this server's network; {remedy}"
-                )
-            }
+            DialError::Refused(why) => f.write_str(why),
             DialError::HostNotFound => f.write_str("host name not found"),
             DialError::TimedOut => f.write_str("connecting took too long"),
             DialError::Stopped => f.write_str("the stream is over"),
@@ -95,11 +86,11 @@ impl Dialer {
     /// Returns the permitted addresses of `host`, the ones to try first at the front; or those of
     /// the proxy, which resolves the host itself.
     pub(crate) fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
-        let refused = || DialError::Refused { host: host.into() };
+        let refused = || DialError::Refused(self.policy.refusal(host, port));
         // getaddrinfo cannot be interrupted; resolv.conf limits it (5 s and 2 tries per server by
         // default). A thread to abandon it in would outlive its stream.
         let mut addresses: Vec<SocketAddr> = match &self.proxy {
-            Some(_) if !self.policy.permits_unseen(host) => return Err(refused()),
+            Some(_) if !self.policy.permits_unseen(host, port) => return Err(refused()),
             Some(proxy) => proxy::addresses(proxy)
                 .map_err(|error| io::Error::other(format!("cannot look up the proxy: {error}")))?
                 .collect(),

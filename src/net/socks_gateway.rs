@@ -137,7 +137,7 @@ impl Acceptor {
             Ok(upstream) => upstream,
             Err(error) => {
                 let reply = match &error {
-                    DialError::Refused { .. } => {
+                    DialError::Refused(_) => {
                         log::info!("refused a connection of yt-dlp: {error}");
                         FORBIDDEN
                     }

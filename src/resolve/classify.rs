@@ -31,12 +31,8 @@ impl ResolveError {
         ResolveError::new(ProblemCode::BadLink, format!("the parameter url {why}"))
     }
 
-    pub(super) fn address(host: &str) -> ResolveError {
-        let message = format!(
-            "{host:?} is not a public address outside of this server's network; the operator can allow \
-             it in upstream.allow"
-        );
-        ResolveError::new(ProblemCode::AddressRefused, message)
+    pub(super) fn address(why: String) -> ResolveError {
+        ResolveError::new(ProblemCode::AddressRefused, why)
     }
 
     pub(super) fn playlist(page_url: &Url) -> ResolveError {

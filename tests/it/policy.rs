@@ -75,6 +75,27 @@ fn private_addresses_are_refused_unless_allowed() {
 }
 
 #[test]
+fn ports_of_other_protocols_are_refused() {
+    let origin = Origin::start();
+    let location = ("Location", "http://9.3.3.3:6379/v.mp4".to_owned());
+    let redirect = origin.put("r", Resource::bytes("").fault(Fault::Status(302, vec![location])));
+    let narrow = "[upstream]\nallow = [\"127.0.0.0/8\"]\nports = [\"443\", \"8000-8999\"]\n";
+    let refused = ["http://9.3.3.3:25/v.mp4", "http://9.3.3.3:6379/v.mp4", "https://9.3.3.3:22/v"];
+    let refused_too = ["http://9.3.3.3/v.mp4", "http://9.3.3.3:9000/v.mp4"];
+    for (config, more) in [(LOOPBACK, &[][..]), (narrow, &refused_too)] {
+        let daemon = Daemon::start(config);
+        let urls = || refused.iter().chain(more);
+        let media = urls().copied().chain([&*redirect]);
+        let media = media.map(|url| mux_path(Some(url), None, &[]));
+        for path in media.chain(urls().map(|url| format!("/download?url={url}"))) {
+            let answer = get(daemon.address(), &path);
+            assert_eq!((answer.head.status, answer.code()), (403, "address-refused".into()));
+            assert!(answer.text().contains("upstream.ports"), "{}", answer.text());
+        }
+    }
+}
+
+#[test]
 fn a_redirect_does_not_get_around_the_address_policy() {
     let (outer, inner) = (Origin::start(), Origin::start_at([127, 0, 0, 2].into()));
     let daemon = Daemon::start("[upstream]\nallow = [\"127.0.0.1/32\"]\n");

@@ -254,8 +254,10 @@ fn proxies_of_the_environment_are_ignored() {
     // Nor do they come between us and the proxy that was configured.
     let behind = start(format!("[upstream]\nproxy = {:?}\n", proxy.url()));
     download(&behind, Some("http://films.example/video"), None);
-    // One for each part.
-    assert_eq!((trap.connections(), proxy.targets().len()), (0, 2));
+    assert_eq!(trap.connections(), 0);
+    // The parts may share a connection.
+    let targets = proxy.targets();
+    assert!(!targets.is_empty() && targets.iter().all(|target| target == "films.example:80"));
 }
 
 /// The limit is an hour, so only the client's leaving can end the wait.
