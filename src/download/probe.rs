@@ -8,7 +8,7 @@ use super::index_reader::{self, RemoteFileReader};
 use crate::container::completeness::{Completeness, Incomplete};
 use crate::container::probe::{self, Probe, ProbeInfo, ProbedInput, View};
 use crate::error::{Error, InputError, Unsupported, UpstreamError};
-use crate::fetch::TrackReader;
+use crate::fetch::{PendingReader, TrackReader};
 use crate::http_client::RemoteFile;
 use crate::media::{Media, Track, TrackKind};
 use crate::options::OutputOptions;
@@ -43,7 +43,7 @@ pub(super) fn probe_tracks<'scope, 'env>(
 ) -> Result<Vec<ProbedTrack<'scope, 'env>>, Error> {
     let DownloadContext { scope, app, media, options, cancel, .. } = *context;
     let context = *context;
-    let begin = |track| TrackReader::begin(scope, &app.upstream, track, first_size, cancel);
+    let begin = |track| PendingReader::begin(scope, &app.upstream, track, first_size, cancel);
     let sources = media.tracks.iter().map(|track| (track, begin(track)));
     let open_one = move |track: &'scope Track, source: Result<TrackReader<'scope, 'env>, Error>| {
         let mut file = RemoteFileReader::new(context, source?);
@@ -83,7 +83,7 @@ pub(super) fn probe_tracks<'scope, 'env>(
 /// work is done on this thread.
 pub(super) fn for_each_track<'scope, 'env: 'scope, I: Send + 'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, 'env>,
-    sources: impl Iterator<Item = (I, TrackReader<'scope, 'env>)>,
+    sources: impl Iterator<Item = (I, PendingReader<'scope, 'env>)>,
     work: impl Fn(I, Result<TrackReader<'scope, 'env>, Error>) -> Result<T, Error>
     + Send
     + Clone

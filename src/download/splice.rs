@@ -15,7 +15,7 @@ use super::sink::ClientSink;
 use super::{DownloadContext, MediaBody, MediaResponse, Prepared};
 use crate::container::{OutputType, type_of};
 use crate::error::{Error, UpstreamError};
-use crate::fetch::{FIRST_REQUEST_SIZE, TrackReader};
+use crate::fetch::{FIRST_REQUEST_SIZE, PendingReader, TrackReader};
 use crate::http_client::RemoteFile;
 use crate::http_server::BodyWriter;
 use crate::media::TrackKind;
@@ -148,7 +148,7 @@ fn open_readers<'scope>(
         // If no byte of a track is needed, one is requested to verify the file.
         let one = 0..file.len.unwrap_or(0).min(1);
         let first = read.as_ref().map_or(one, |read| read.first.clone());
-        let source = TrackReader::begin_range(
+        let source = PendingReader::begin_range(
             scope,
             &app.upstream,
             track,

@@ -4,38 +4,85 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, UpstreamError};
-use crate::fetch::TrackReader;
-use crate::fetch::fallback::is_stale;
+use crate::fetch::cursor::Cursor;
+use crate::fetch::entity::Entity;
+use crate::fetch::fallback::{Fallbacks, is_stale};
+use crate::fetch::requester::Requester;
+use crate::fetch::retry_budget::RetryBudget;
+use crate::http_client::UpstreamClient;
 
+/// Maximum number of retries before the first response: a client that pasted a wrong link learns so
+/// soon.
+const OPENING_RETRIES: u32 = 2;
 /// A busy upstream that requests a longer wait than this before its first response is reported to
 /// the client, which can come back by itself.
 const OPENING_WAIT: Duration = Duration::from_secs(5);
 
-impl TrackReader<'_, '_> {
-    /// Prepares the next try and waits until it is due, or fails.
-    pub(super) fn recover(&mut self, fault: UpstreamError) -> Result<(), Error> {
-        let redirected = self.effective_url.as_ref().is_some_and(|url| *url != self.location.url);
-        self.drop_connections();
-        // The target of a redirect may have expired; the original URL leads to the current one.
-        let follows_again = redirected && is_stale(&fault) && self.can_resume();
-        if follows_again { self.retry(&fault, Duration::ZERO) } else { self.retry_or_fail(fault) }
+/// What was retried, and what may be retried yet.
+pub(super) struct Retry {
+    pub(super) budget: RetryBudget,
+    /// What was changed after a refusal.
+    pub(super) fallbacks: Fallbacks,
+    /// Maximum wait that an upstream may request.
+    max_wait: Duration,
+}
+
+impl Retry {
+    /// Permits little, as nothing has arrived yet.
+    pub(super) fn before_first_response(upstream: &UpstreamClient) -> Retry {
+        let retries = upstream.retries.min(OPENING_RETRIES);
+        Retry {
+            budget: RetryBudget::new(retries, upstream.min_progress()),
+            fallbacks: Fallbacks::default(),
+            max_wait: upstream.max_wait.min(OPENING_WAIT),
+        }
     }
 
-    /// Like [`recover`](TrackReader::recover), but keeps the connection.
-    pub(super) fn retry_or_fail(&mut self, fault: UpstreamError) -> Result<(), Error> {
-        let wait = if self.can_resume() { self.next_attempt(&fault) } else { None };
-        match (wait, fault) {
+    /// Permits more: bytes have arrived, and from now on patience pays.
+    pub(super) fn after_first_response(&mut self, upstream: &UpstreamClient) {
+        self.budget = RetryBudget::new(upstream.retries, upstream.min_progress());
+        self.max_wait = upstream.max_wait;
+    }
+}
+
+/// Returns whether the transfer can resume: without ranges only before its first byte.
+fn can_resume(entity: Option<&Entity>, cursor: &Cursor) -> bool {
+    cursor.offset == 0 || entity.is_some_and(|entity| entity.file.ranged)
+}
+
+impl Requester<'_> {
+    /// Prepares the next try on a new connection and waits until it is due, or fails.
+    pub(super) fn recover(
+        &mut self,
+        fault: UpstreamError,
+        entity: Option<&mut Entity>,
+        cursor: &mut Cursor,
+    ) -> Result<(), Error> {
+        let was_redirected = self.target.is_redirected();
+        self.target.effective_url = None;
+        self.may_reuse = false;
+        // The target of a redirect may have expired; the original URL leads to the current one.
+        if was_redirected && is_stale(&fault) && can_resume(entity.as_deref(), cursor) {
+            return self.retry(&fault, Duration::ZERO);
+        }
+        self.retry_or_fail(fault, entity, cursor)
+    }
+
+    /// Like [`recover`](Requester::recover), but the connection has not failed.
+    pub(super) fn retry_or_fail(
+        &mut self,
+        fault: UpstreamError,
+        entity: Option<&mut Entity>,
+        cursor: &mut Cursor,
+    ) -> Result<(), Error> {
+        let may_retry = can_resume(entity.as_deref(), cursor);
+        match (may_retry.then(|| self.next_attempt(&fault, entity, cursor)).flatten(), fault) {
             (Some(wait), fault) => self.retry(&fault, wait),
-            (None, UpstreamError::Status(status)) if self.fallbacks.is_futile => {
+            (None, UpstreamError::Status(status)) if self.retry.fallbacks.is_futile => {
                 Err(self.failed(UpstreamError::StillRefused(status)))
             }
             (None, fault) => Err(self.failed(fault)),
         }
-    }
-
-    /// Returns whether the transfer can resume: without ranges only before its first byte.
-    fn can_resume(&self) -> bool {
-        self.file().ranged || self.offset == 0
     }
 
     fn retry(&self, fault: &UpstreamError, wait: Duration) -> Result<(), Error> {
@@ -47,7 +94,7 @@ impl TrackReader<'_, '_> {
     /// Waits for `wait`, and until the location becomes available.
     #[expect(clippy::disallowed_methods, reason = "that time is given as one of day")]
     pub(super) fn back_off(&self, wait: Duration) -> Result<(), Error> {
-        let until = self.location.available_at;
+        let until = self.target.location.available_at;
         let early = until.and_then(|at| at.duration_since(SystemTime::now()).ok());
         let wait = wait.max(early.unwrap_or_default());
         if early.is_some_and(|early| early > self.upstream.max_wait) {
@@ -62,36 +109,29 @@ impl TrackReader<'_, '_> {
 
     /// Makes the change that `fault` requires; returns the wait before the next try, or `None` if
     /// there is none.
-    fn next_attempt(&mut self, fault: &UpstreamError) -> Option<Duration> {
+    fn next_attempt(
+        &mut self,
+        fault: &UpstreamError,
+        entity: Option<&mut Entity>,
+        cursor: &mut Cursor,
+    ) -> Option<Duration> {
+        let Retry { budget, max_wait, .. } = &mut self.retry;
         match fault {
-            UpstreamError::Unreachable(_) if self.file.is_none() => None,
-            UpstreamError::Busy(_, Some(wait)) if *wait > self.max_wait() => None,
+            UpstreamError::Unreachable(_) if entity.is_none() => None,
+            UpstreamError::Busy(_, Some(wait)) if *wait > *max_wait => None,
             UpstreamError::Busy(_, wait) => {
-                self.budget.spend(false).map(|backoff| backoff.max(wait.unwrap_or_default()))
+                budget.spend(false).map(|backoff| backoff.max(wait.unwrap_or_default()))
             }
-            UpstreamError::Slow(_) => self.budget.spend(true),
+            UpstreamError::Slow(_) => budget.spend(true),
             UpstreamError::Truncated { .. }
             | UpstreamError::Timeout(..)
             | UpstreamError::Unreachable(_)
-            | UpstreamError::Status(408 | 500 | 502 | 504) => self.budget.spend(false),
-            fault => self.try_fallback(fault).then_some(Duration::ZERO),
+            | UpstreamError::Status(408 | 500 | 502 | 504) => budget.spend(false),
+            fault => self.try_fallback(fault, entity, cursor).then_some(Duration::ZERO),
         }
-    }
-
-    fn max_wait(&self) -> Duration {
-        let limit = if self.is_opening { OPENING_WAIT } else { Duration::MAX };
-        limit.min(self.upstream.max_wait)
     }
 
     pub(super) fn failed(&self, fault: UpstreamError) -> Error {
         Error::Upstream { track: self.track, fault }
-    }
-
-    /// Drops the connection in use: the next request uses a new one. Idle connections have not
-    /// failed and stay.
-    pub(super) fn drop_connections(&mut self) {
-        (self.body, self.effective_url) = (None, None);
-        self.prefetched.clear();
-        self.may_reuse = false;
     }
 }

@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::thread;
 
+use ytcanal::fetch::PendingReader;
+
 use super::*;
 use crate::support::test_ca::Authority;
 
@@ -94,7 +96,7 @@ fn an_answer_that_nobody_took_is_not_taken_for_that_of_the_next_question() {
         let asked = origin.requests().len();
         let stop = Arc::new(CancelToken::new().unwrap());
         thread::scope(|scope| {
-            let source = TrackReader::begin(scope, &upstream, &track, 70_000, &stop);
+            let source = PendingReader::begin(scope, &upstream, &track, 70_000, &stop);
             assert!(source.poll_response(Duration::from_secs(10)));
             if !leaves_early {
                 let mut source = source.wait().unwrap();

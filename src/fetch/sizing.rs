@@ -1,0 +1,129 @@
+//! Sizes range requests, and decides how early the next one is sent. Pure, but for the clock and
+//! the jitter.
+
+use std::time::{Duration, Instant};
+
+use crate::fetch::retry_budget::jittered_chunk;
+
+/// Size of the first request for bytes that go to the client. While a nearby upstream sends a large
+/// range it leaves no bandwidth for the other track; and a shorter one ends before it shows how
+/// quickly the client reads, whose buffers are still filling.
+pub const FIRST_REQUEST_SIZE: u64 = 640 << 10;
+/// Later requests are at least this large, however slow the reader, unless the chunk limit is
+/// lower.
+pub(super) const MIN_REQUEST_SIZE: u64 = 512 << 10;
+/// The next request is sent when at most this many bytes are still to be read, or earlier.
+const MIN_PREFETCH_DISTANCE: u64 = 128 << 10;
+/// The prefetch distance in response times: some for the response, and some for the connection to
+/// gather speed.
+const PREFETCH_RESPONSE_TIMES: f64 = 4.0;
+/// A range is no longer than what is read in this time: bytes that wait for a slow reader occupy
+/// kernel memory, and were fetched in vain if the reader leaves.
+const TARGET_REQUEST_DURATION: Duration = Duration::from_secs(4);
+/// Shorter times say nothing about the speed of an upstream.
+const MIN_RESPONSE_TIME: Duration = Duration::from_millis(10);
+
+/// What the size of the next request depends on.
+pub(super) struct RequestSizing {
+    /// Number of bytes that the caller needs at once; 0 if it reads as they come.
+    pub(super) size_hint: u64,
+    /// Size of the largest body received so far.
+    pub(super) largest_body: u64,
+    /// Time and offset at which the current body and the one before it began.
+    rate_window: [(Instant, u64); 2],
+    /// Response time of the quickest response.
+    min_response_time: Duration,
+}
+
+impl RequestSizing {
+    /// Begins at `offset`; the caller needs `size_hint` bytes at once.
+    pub(super) fn new(offset: u64, size_hint: u64) -> RequestSizing {
+        RequestSizing {
+            size_hint,
+            largest_body: 0,
+            rate_window: [(Instant::now(), offset); 2],
+            min_response_time: Duration::MAX,
+        }
+    }
+
+    /// Forgets the rate: how quickly the reader reads shows from now on.
+    pub(super) fn restart(&mut self, offset: u64) {
+        self.rate_window = [(Instant::now(), offset); 2];
+    }
+
+    /// Records a body of `len` bytes that begins at `offset`.
+    pub(super) fn record_body(&mut self, len: u64, response_time: Duration, offset: u64) {
+        self.largest_body = self.largest_body.max(len);
+        self.min_response_time = self.min_response_time.min(response_time);
+        self.rate_window = [self.rate_window[1], (Instant::now(), offset)];
+    }
+
+    /// Returns the size of the next request of a reader at `offset`, at most `chunk`: the size
+    /// hint, or else what is read within [`TARGET_REQUEST_DURATION`].
+    pub(super) fn request_size(&self, chunk: u64, offset: u64) -> u64 {
+        if self.size_hint > 0 {
+            return self.size_hint.min(chunk);
+        }
+        let expected = (self.rate(offset) * TARGET_REQUEST_DURATION.as_secs_f64()) as u64;
+        jittered_chunk(expected.max(MIN_REQUEST_SIZE).min(chunk))
+    }
+
+    /// Returns how many bytes before the end of what is requested the next request is due.
+    pub(super) fn prefetch_distance(&self, offset: u64) -> u64 {
+        // Slower responses were slowed by prefetching itself, or by a busy machine; prefetching
+        // even more would help neither.
+        let response_time = self.min_response_time.as_secs_f64();
+        let distance = self.rate(offset) * response_time * PREFETCH_RESPONSE_TIMES;
+        MIN_PREFETCH_DISTANCE.max(distance as u64)
+    }
+
+    /// Returns bytes per second over the current body and the one before it, limited by the
+    /// upstream or by the reader, whichever is slower. Players read as fast as possible until their
+    /// buffers are full.
+    fn rate(&self, offset: u64) -> f64 {
+        let (started, first) = self.rate_window[0];
+        (offset - first) as f64 / started.elapsed().max(MIN_RESPONSE_TIME).as_secs_f64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHUNK: u64 = 10 << 20;
+
+    /// A reader that has read `count` bytes in the last ten seconds.
+    fn after(count: u64) -> (RequestSizing, u64) {
+        let mut sizing = RequestSizing::new(0, 0);
+        sizing.record_body(count, Duration::from_millis(100), 0);
+        for (since, _) in &mut sizing.rate_window {
+            *since = since.checked_sub(Duration::from_secs(10)).unwrap();
+        }
+        (sizing, count)
+    }
+
+    #[test]
+    fn the_size_follows_the_reader() {
+        let size = |count| {
+            let (sizing, offset) = after(count);
+            sizing.request_size(CHUNK, offset)
+        };
+        let about = |expected: u64| expected * 9 / 10..=expected;
+        assert!(about(MIN_REQUEST_SIZE).contains(&size(1000)));
+        assert!(about(4 << 20).contains(&size(10 << 20)));
+        assert!(about(CHUNK).contains(&size(1 << 30)));
+        let hinted = RequestSizing::new(0, 5000);
+        assert_eq!((hinted.request_size(CHUNK, 0), hinted.request_size(100, 0)), (5000, 100));
+    }
+
+    #[test]
+    fn the_next_request_is_sent_in_time() {
+        let distance = |count| {
+            let (sizing, offset) = after(count);
+            sizing.prefetch_distance(offset)
+        };
+        assert_eq!(distance(1000), MIN_PREFETCH_DISTANCE);
+        // Four times a tenth of a second.
+        assert!((3_900_000..=4_000_000).contains(&distance(100_000_000)));
+    }
+}
