@@ -146,7 +146,8 @@ impl<'u> RangeRequest<'u> {
     /// Sends the request on a pooled connection; `None` if there is none, or if it turns out to be
     /// closed.
     fn send_pooled(&self, method: &Method, url: &Url) -> Option<Exchange> {
-        if !self.may_reuse {
+        // A thread that outlives its stream takes no connection away from another one.
+        if !self.may_reuse || self.cancel.is_cancelled_cheap() {
             return None;
         }
         let connection = self.upstream.pool.checkout(&url.origin(), &self.cancel)?;
