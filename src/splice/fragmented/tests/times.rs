@@ -16,9 +16,9 @@ pub(super) struct Shown {
     pub(super) is_first: bool,
 }
 
-/// When something is shown, by an edit list whose durations count in ticks of `movie`.
+/// When something is shown, by an edit list whose durations count in ticks of `movie`; rounded down.
 fn by(edits: &[(u64, u64)], ticks: u64, scale: u32, movie: u32) -> i64 {
-    let millis = |ticks: i64, scale: u32| ticks * 1000 / i64::from(scale);
+    let millis = |ticks: i64, scale: u32| (ticks * 1000).div_euclid(scale.into());
     let ticks = ticks.cast_signed();
     match edits {
         [] => millis(ticks, scale),
@@ -49,7 +49,8 @@ pub(super) fn shown(seen: &Seen, fixtures: &[Fixture; 2]) -> [Shown; 2] {
         Shown {
             moved: pair(first, 0) - new,
             from: pair(first, 0),
-            to: pair(last, fixture.timescale),
+            // Rounded up: the last tick is still shown.
+            to: pair(last, fixture.timescale - 1) + 1,
             is_first: first == 0,
         }
     })
