@@ -78,6 +78,8 @@ impl Chromium {
                 .arg(format!("--user-data-dir={}", directory.path().join("profile").display()))
                 // Its launcher tidies up in the home, which must not be that of a person.
                 .env("HOME", directory.path())
+                // In the C locale, names of files that are not ASCII are replaced by `download`.
+                .env("LC_ALL", "C.UTF-8")
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(errors),
