@@ -157,9 +157,10 @@ fn filters(job: &FfmpegJob, version: Version) -> Vec<(char, Vec<String>)> {
         if audio_input.is_some_and(may_repeat) {
             audio.push(INCREASING.into());
         }
-        let video_input = job.source(TrackKind::Video);
-        if video_input.is_some_and(may_repeat) && version.filters_in_output_timebase() {
-            video.push(INCREASING.into());
+        if let Some(input) = job.source(TrackKind::Video).filter(|input| may_repeat(input)) {
+            let is_coarse =
+                !version.filters_in_output_timebase() && counts_millis(input.probe.format);
+            video.push(if is_coarse { INCREASING_IN_90_KHZ } else { INCREASING }.into());
         }
     }
     [('v', video), ('a', audio)].into_iter().filter(|(_, filters)| !filters.is_empty()).collect()
@@ -168,6 +169,17 @@ fn filters(job: &FfmpegJob, version: Version) -> Vec<(char, Vec<String>)> {
 /// Moves a packet after the one before it, if their timestamps are equal.
 const INCREASING: &str = "setts=pts=if(gt(PREV_OUTDTS+1\\,PTS)\\,PREV_OUTDTS+1\\,PTS)\
                      :dts=if(gt(PREV_OUTDTS+1\\,DTS)\\,PREV_OUTDTS+1\\,DTS)";
+
+/// The same for timestamps in milliseconds, by ticks of 1/90000 s: moves by whole milliseconds would add up
+/// where several frames have the same millisecond.
+const INCREASING_IN_90_KHZ: &str = "setts=time_base=1/90000:duration=DURATION*90\
+                               :pts=if(gt(PREV_OUTDTS+1\\,PTS*90)\\,PREV_OUTDTS+1\\,PTS*90)\
+                               :dts=if(gt(PREV_OUTDTS+1\\,DTS*90)\\,PREV_OUTDTS+1\\,DTS*90)";
+
+/// Returns whether the timestamps of this format are milliseconds.
+fn counts_millis(format: Format) -> bool {
+    matches!(format, Format::Webm | Format::Matroska | Format::Flv)
+}
 
 /// The options of each input.
 ///
@@ -235,7 +247,7 @@ impl Version {
     }
 
     /// Whether bitstream filters see the timestamps of the output, as in FFmpeg 5. Later versions pass those
-    /// of the input, often milliseconds: shifts of video by whole milliseconds would add up.
+    /// of the input.
     fn filters_in_output_timebase(self) -> bool {
         self.0 == Some(59)
     }

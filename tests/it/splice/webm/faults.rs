@@ -102,7 +102,7 @@ fn sums_and_places_of_the_old_file_are_left_out() {
     let film = Film { files: vec![(TrackKind::Video, video), (TrackKind::Audio, bytes)] };
     let plan = film.plan(&as_it_is(&Metadata::default()));
     let (_directory, file) = written(&film, &plan);
-    let (before, after) = (packets(&pair.audio, "a"), packets(&file, "a"));
+    let (before, after) = (packets(&summed, "a"), packets(&file, "a"));
     assert_same(&before, &after, Exactness::Every, "sound");
     let said = run(Command::new("ffmpeg").args(["-v", "error", "-i"]).arg(&file).args([
         "-err_detect",
