@@ -17,24 +17,10 @@ use crate::runtime_dir::FifoSet;
 /// Returns ffmpeg's arguments for a job whose tracks come through these named pipes. Pure.
 pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsString> {
     let mut list: Vec<OsString> = Vec::with_capacity(64);
-    let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
     // -xerror: an input that ends in the middle of a packet is an error, not the end.
     list.extend(words("-hide_banner -nostdin -nostats -loglevel error -xerror"));
     for input in &job.inputs {
-        // **Invariant:** ffmpeg opens nothing but this pipe and guesses no other format, whatever the
-        // bytes contain.
-        let demuxer = demuxer(input.probe.format);
-        list.extend(words("-protocol_whitelist file"));
-        list.extend(words(&format!("-format_whitelist {demuxer} -f {demuxer}")));
-        list.extend(words(INPUT));
-        let pre_skip = early_opus(job, version).filter(|_| input.kind == TrackKind::Audio);
-        let offset = pre_skip.unwrap_or_default().as_secs_f64() - job.zero().as_secs_f64();
-        if offset != 0.0 {
-            list.extend(words(&format!("-itsoffset {offset:.6}")));
-        }
-        let mut pipe = OsString::from("file:");
-        pipe.push(fifos.path(input.kind));
-        list.extend(["-i".into(), pipe]);
+        list.extend(input_options(job, input, fifos, version));
     }
     // The first output is the report of the inputs.
     let maps: Vec<OsString> = job.tracks.iter().flat_map(|track| map(job, track)).collect();
@@ -71,6 +57,43 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
             list.extend(["-metadata".into(), format!("{name}={text}").into()]);
         }
     }
+    list.extend(muxer_options(job, version));
+    list.push("pipe:1".into());
+    list
+}
+
+fn words(text: &str) -> Vec<OsString> {
+    text.split(' ').map(OsString::from).collect()
+}
+
+/// Returns the options of an input, which comes through its named pipe.
+fn input_options(
+    job: &FfmpegJob,
+    input: &ProbedInput,
+    fifos: &FifoSet,
+    version: Version,
+) -> Vec<OsString> {
+    let mut list = Vec::new();
+    // **Invariant:** ffmpeg opens nothing but this pipe and guesses no other format, whatever the
+    // bytes contain.
+    let demuxer = demuxer(input.probe.format);
+    list.extend(words("-protocol_whitelist file"));
+    list.extend(words(&format!("-format_whitelist {demuxer} -f {demuxer}")));
+    list.extend(words(INPUT));
+    let pre_skip = early_opus(job, version).filter(|_| input.kind == TrackKind::Audio);
+    let offset = pre_skip.unwrap_or_default().as_secs_f64() - job.zero().as_secs_f64();
+    if offset != 0.0 {
+        list.extend(words(&format!("-itsoffset {offset:.6}")));
+    }
+    let mut pipe = OsString::from("file:");
+    pipe.push(fifos.path(input.kind));
+    list.extend(["-i".into(), pipe]);
+    list
+}
+
+/// Returns the output format and its options.
+fn muxer_options(job: &FfmpegJob, version: Version) -> Vec<OsString> {
+    let mut list = Vec::new();
     match job.container {
         Container::Mp4 => {
             // skip_trailer: the offsets of an mfra box would be wrong after the moov box has grown.
@@ -100,7 +123,6 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
         Container::Mp3 => list.extend(words("-f mp3 -write_xing 0")),
         Container::Ogg => list.extend(words("-f ogg")),
     }
-    list.push("pipe:1".into());
     list
 }
 
