@@ -245,7 +245,8 @@ fn films_that_begin_late_are_cut_alike_by_all_engines() {
         let flags_of_video = &flags[..flags.len().min(2)];
         let pair = Pair {
             video: film(video, Some("25"), None, "10", flags_of_video),
-            audio: film(audio, None, Some(5), "10", flags),
+            // From 7.0 on, ffmpeg puts an encoder's priming before this time.
+            audio: film(audio, None, Some(5), "10.05", flags),
         };
         for engine in ["splice", "ffmpeg"] {
             let part = part(&pair, engine, &[("start", "1.3"), ("end", "3.2")]);

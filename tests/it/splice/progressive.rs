@@ -54,6 +54,13 @@ fn probed(file: &Path, entries: &str) -> Vec<String> {
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
+/// When a file ends, in seconds. From 7.0 on, ffprobe does not count what precedes the first packet.
+fn end(file: &Path, stream: &str) -> f64 {
+    let duration = media::file_duration(file).unwrap();
+    let last = packets(file, stream).iter().map(|packet| packet.pts).max().unwrap();
+    if duration + 0.5 < last as f64 / 1e9 { media::file_end(file) } else { duration }
+}
+
 #[test]
 fn every_packet_is_that_of_its_source() {
     for kind in kinds::all() {
@@ -68,8 +75,7 @@ fn every_packet_is_that_of_its_source() {
                 [source, &joined.path].map(|file| decoded(&["-copyts"], file, stream));
             assert_eq!(before, after, "{what}");
         }
-        let durations = [&kind.video, &kind.audio].map(|file| media::file_duration(file).unwrap());
-        let longest = durations.into_iter().fold(0.0, f64::max);
+        let longest = f64::max(end(&kind.video, "v"), end(&kind.audio, "a"));
         let joined = media::file_duration(&joined.path).unwrap();
         assert!((joined - longest).abs() < 0.002, "{}: {joined} of {longest}", kind.name);
         let announced = plan.duration.as_secs_f64();
