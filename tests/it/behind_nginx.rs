@@ -89,9 +89,9 @@ impl Front {
     }
 }
 
-/// A film of 45 MB, passed through, spliced, and joined by ffmpeg.
+/// A film of 91 MB, passed through, spliced, and joined by ffmpeg.
 fn ways(origin: &Origin) -> [String; 3] {
-    let film = media::five_minutes();
+    let film = media::ten_minutes();
     let [lone, spliced] = WAYS.map(|way| way.request(origin, film, |it| it));
     let [video, audio] = ["video", "audio"].map(|name| origin.url(name));
     [lone, spliced, mux_path(Some(&video), Some(&audio), &[])]

@@ -127,6 +127,12 @@ pub(crate) fn five_minutes() -> &'static Film {
     FILM.get_or_init(|| film("five-minutes", 5))
 }
 
+/// Ten minutes, of which the buffers of the kernel and the requests under way are a small part: 91 MB.
+pub(crate) fn ten_minutes() -> &'static Film {
+    static FILM: OnceLock<Film> = OnceLock::new();
+    FILM.get_or_init(|| film("ten-minutes", 10))
+}
+
 /// An hour, far longer than a test can wait for: 545 MB.
 pub(crate) fn hour() -> &'static Film {
     static FILM: OnceLock<Film> = OnceLock::new();
