@@ -44,9 +44,9 @@ fn has_content_coding(headers: &HeaderMap) -> bool {
 /// Returns the length of a body whose end can be told from a truncation: by its length, or by the
 /// last chunk of a chunked body (then `None`).
 ///
-/// What ureq takes for a chunked body cannot be seen from outside, so this check is stricter than
-/// any reading of the standard: HTTP/1.1, and `chunked` alone. If ureq read until the connection
-/// closes, a truncation would pass for the end.
+/// This check is stricter than any reading of the standard: HTTP/1.1, and `chunked` alone. If the
+/// protocol engine read another body until the connection closes, a truncation would pass for the
+/// end.
 pub(crate) fn body_length(
     version: Version,
     headers: &HeaderMap,

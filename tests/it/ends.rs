@@ -167,7 +167,9 @@ fn a_slow_client_is_not_a_stalled_one() {
     let (origin, pair) = (Origin::start(), media::five_hours());
     let daemon = Daemon::start(&format!("{LOOPBACK}[limits]\nclient_stall_timeout = \"4s\"\n"));
     let audio = origin.put("a", Resource::file(&pair.audio));
-    let mut client = Client::get(daemon.address(), &mux_path(None, Some(&audio), &[]));
+    let mut client = Client::connect(daemon.address());
+    client.fix_receive_buffer(4 << 20);
+    client.ask(&mux_path(None, Some(&audio), &[]), &[]);
     client.first_byte();
     // What waits in the kernel on either side is some megabytes: the pace begins behind it.
     client.read_raw(8 << 20);

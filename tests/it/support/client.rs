@@ -29,6 +29,12 @@ impl Client {
         Ok(Self { stream, pending: Vec::new(), over: None })
     }
 
+    /// Fixes the receive buffer, which the kernel would let grow to as much as 32 MB while the client reads
+    /// quickly.
+    pub(crate) fn fix_receive_buffer(&self, len: usize) {
+        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, len).unwrap();
+    }
+
     /// Sends any bytes.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
