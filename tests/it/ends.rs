@@ -160,7 +160,7 @@ fn a_killed_daemon_leaves_no_client_in_good_faith() {
     }
 }
 
-/// The client's own kernel tells of room in steps of some hundred kilobytes; what waits in ours
+/// The client's own kernel tells of room in steps of a sixteenth of its buffer; what waits in ours
 /// must not make that megabytes.
 #[test]
 fn a_slow_client_is_not_a_stalled_one() {
@@ -168,7 +168,7 @@ fn a_slow_client_is_not_a_stalled_one() {
     let daemon = Daemon::start(&format!("{LOOPBACK}[limits]\nclient_stall_timeout = \"4s\"\n"));
     let audio = origin.put("a", Resource::file(&pair.audio));
     let mut client = Client::connect(daemon.address());
-    client.fix_receive_buffer(4 << 20);
+    client.fix_receive_buffer(1 << 20);
     client.ask(&mux_path(None, Some(&audio), &[]), &[]);
     client.first_byte();
     // What waits in the kernel on either side is some megabytes: the pace begins behind it.
