@@ -55,12 +55,10 @@ fn probed(file: &Path, entries: &str) -> Vec<String> {
 }
 
 /// When a file ends, in seconds. From 7.0 on, ffprobe does not count what precedes the first packet.
-fn end(file: &Path) -> f64 {
-    let output = run(Command::new("ffprobe").arg("-version"));
-    let version = String::from_utf8(output.stdout).unwrap();
-    let version = version.split_whitespace().nth(2).unwrap().trim_start_matches('n');
-    let major: u32 = version.split('.').next().unwrap().parse().unwrap();
-    if major < 7 { media::file_duration(file).unwrap() } else { media::file_end(file) }
+fn end(file: &Path, stream: &str) -> f64 {
+    let duration = media::file_duration(file).unwrap();
+    let last = packets(file, stream).iter().map(|packet| packet.pts).max().unwrap();
+    if duration + 0.5 < last as f64 / 1e9 { media::file_end(file) } else { duration }
 }
 
 #[test]
@@ -77,9 +75,13 @@ fn every_packet_is_that_of_its_source() {
                 [source, &joined.path].map(|file| decoded(&["-copyts"], file, stream));
             assert_eq!(before, after, "{what}");
         }
-        let longest = f64::max(end(&kind.video), end(&kind.audio));
-        let joined = end(&joined.path);
-        assert!((joined - longest).abs() < 0.002, "{}: {joined} of {longest}", kind.name);
+        let longest = f64::max(end(&kind.video, "v"), end(&kind.audio, "a"));
+        // From 7.0 on, ffprobe counts what precedes a late picture if the sound is not late.
+        let pictures = packets(&kind.video, "v");
+        let late = pictures.iter().map(|packet| packet.pts).min().unwrap() as f64 / 1e9;
+        let joined = media::file_duration(&joined.path).unwrap();
+        let is_right = [longest, longest + late].iter().any(|end| (joined - end).abs() < 0.002);
+        assert!(is_right, "{}: {joined} of {longest}", kind.name);
         let announced = plan.duration.as_secs_f64();
         assert!((announced - longest).abs() < 0.002, "{}: {announced} of {longest}", kind.name);
     }
