@@ -14,9 +14,11 @@ pub use crate::track_kind::TrackKind;
 mod cookie;
 pub mod format_list;
 pub mod page_media;
+pub mod segments;
 pub mod selection;
 pub mod variant;
 pub use cookie::{Cookie, cookie_field};
+use segments::{SegmentKey, SegmentList};
 
 /// One elementary stream (or one finished file) and the location of its bytes.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,13 +47,56 @@ pub struct RemoteLocation {
     pub chunk: Option<u64>,
     /// Length of the file according to its page: a hint for when its server does not report it.
     pub len: Option<u64>,
+    /// What the URL leads to.
+    pub delivery: Delivery,
+}
+
+/// How the bytes of a track are delivered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// In one file, at the URL.
+    #[default]
+    File,
+    /// In segments that a playlist (HLS) at the URL lists.
+    Playlist(Arc<PlaylistHints>),
+    /// In these segments; the URL is that of their playlist, manifest or page.
+    Segments(Arc<SegmentList>),
+}
+
+/// What a page tells of a playlist that the playlist itself does not.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct PlaylistHints {
+    /// The text of the playlist, if the page holds it.
+    pub text: Option<String>,
+    /// A query to add to the URL of each segment.
+    pub segment_query: Option<String>,
+    /// A query to add to the URL of each key.
+    pub key_query: Option<String>,
+    /// A key that replaces those of the playlist.
+    pub key: Option<SegmentKey>,
+    /// An initialisation vector that replaces those of the playlist.
+    pub iv: Option<[u8; 16]>,
+}
+
+impl fmt::Debug for PlaylistHints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("hints")
+    }
 }
 
 impl From<Url> for RemoteLocation {
     /// Makes a location that needs nothing but its URL.
     fn from(url: Url) -> RemoteLocation {
         let (headers, cookies) = (Vec::new(), Vec::new());
-        RemoteLocation { url, headers, cookies, available_at: None, chunk: None, len: None }
+        RemoteLocation {
+            url,
+            headers,
+            cookies,
+            available_at: None,
+            chunk: None,
+            len: None,
+            delivery: Delivery::File,
+        }
     }
 }
 
@@ -64,7 +109,16 @@ impl RemoteLocation {
         // Overhead of each field and cookie.
         const EACH: usize = 128;
         let count = self.headers.len() + self.cookies.len();
-        self.url.as_str().len() + fields.sum::<usize>() + cookies.sum::<usize>() + count * EACH
+        let segments = match &self.delivery {
+            Delivery::Segments(list) => list.memory_size(),
+            Delivery::Playlist(hints) => hints.text.as_ref().map_or(0, String::len),
+            Delivery::File => 0,
+        };
+        self.url.as_str().len()
+            + fields.sum::<usize>()
+            + cookies.sum::<usize>()
+            + count * EACH
+            + segments
     }
 }
 

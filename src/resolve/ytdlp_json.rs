@@ -10,11 +10,11 @@ use url::Url;
 
 use super::classify::ResolveError;
 use super::cookies;
-use crate::media::RemoteLocation;
 use crate::media::page_media::{
     AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, Size, VideoCodec, VideoFormat,
 };
 use crate::media::variant::Variant;
+use crate::media::{Delivery, RemoteLocation};
 use crate::text::one_line;
 
 mod schema;
@@ -192,6 +192,7 @@ impl Format {
             available_at,
             chunk: chunk.and_then(integer),
             len: None,
+            delivery: Delivery::File,
         }
     }
 }

@@ -1,0 +1,125 @@
+//! A track that is delivered in segments, as playlists (HLS, RFC 8216) and manifests (DASH) list them. Pure.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+/// The segments of one track, in the order of their presentation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SegmentList {
+    /// The initialisation segments; media segments refer to them by index.
+    pub inits: Vec<InitSegment>,
+    /// The media segments.
+    pub segments: Vec<MediaSegment>,
+    /// Whether the list is complete; otherwise the media is live, and the list grows.
+    pub is_complete: bool,
+    /// Sequence number of the first segment.
+    pub media_sequence: u64,
+    /// Maximum duration of a segment; how often a live list is to be requested again.
+    pub target_duration: Duration,
+}
+
+/// Where the bytes of a segment are: a resource, or a range of one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SegmentLocation {
+    /// An http or https URL. It may be signed, hence secret.
+    pub url: Url,
+    /// The bytes of the resource; all of it if there is none.
+    pub range: Option<Range<u64>>,
+}
+
+/// An initialisation segment (EXT-X-MAP).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InitSegment {
+    /// Where its bytes are.
+    pub location: SegmentLocation,
+    /// How they are encrypted.
+    pub encryption: Option<SegmentEncryption>,
+}
+
+/// A media segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaSegment {
+    /// Where its bytes are.
+    pub location: SegmentLocation,
+    /// Duration, as the list declares it.
+    pub duration: Duration,
+    /// Index of its initialisation segment.
+    pub init: Option<u32>,
+    /// How its bytes are encrypted.
+    pub encryption: Option<SegmentEncryption>,
+    /// Whether timestamps, or anything else, may change before this segment.
+    pub is_discontinuous: bool,
+}
+
+/// Encryption of a complete segment by AES-128 in CBC mode with PKCS #7 padding (RFC 8216 §4.3.2.4).
+#[derive(Clone, PartialEq, Eq)]
+pub struct SegmentEncryption {
+    /// The key.
+    pub key: Arc<SegmentKey>,
+    /// The initialisation vector.
+    pub iv: [u8; 16],
+}
+
+/// A key, or where to fetch it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SegmentKey {
+    /// An http or https URL whose content is the key.
+    Remote(Url),
+    /// The key itself.
+    Inline([u8; 16]),
+}
+
+impl SegmentList {
+    /// Returns the sum of the durations of all segments.
+    pub fn duration(&self) -> Duration {
+        self.segments
+            .iter()
+            .map(|segment| segment.duration)
+            .fold(Duration::ZERO, Duration::saturating_add)
+    }
+
+    /// Returns the approximate memory on the heap, in bytes.
+    pub fn memory_size(&self) -> usize {
+        let inits =
+            self.inits.iter().map(|init| size_of::<InitSegment>() + init.location.heap_size());
+        let segments = self
+            .segments
+            .iter()
+            .map(|segment| size_of::<MediaSegment>() + segment.location.heap_size());
+        inits.sum::<usize>() + segments.sum::<usize>()
+    }
+}
+
+impl SegmentLocation {
+    fn heap_size(&self) -> usize {
+        self.url.as_str().len()
+    }
+}
+
+impl fmt::Debug for SegmentList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} segments", self.segments.len())
+    }
+}
+
+impl fmt::Debug for SegmentLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.url.host_str().unwrap_or("nowhere"))
+    }
+}
+
+impl fmt::Debug for SegmentEncryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AES-128")
+    }
+}
+
+impl fmt::Debug for SegmentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+}
