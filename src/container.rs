@@ -6,6 +6,7 @@ use crate::track_kind::TrackKind;
 pub mod completeness;
 pub mod ebml;
 pub mod isobmff;
+pub mod mpeg_ts;
 pub(crate) mod parameter_sets;
 pub mod probe;
 

@@ -258,7 +258,8 @@ fn is_of_its_kind(ProbedInput { kind, probe: info }: ProbedInput) -> bool {
 /// Whether a file of this format satisfies the requested container.
 fn fits(format: Format, container: ContainerChoice) -> bool {
     match container {
-        ContainerChoice::Auto => true,
+        // No browser plays a transport stream.
+        ContainerChoice::Auto => format != Format::MpegTs,
         ContainerChoice::Mp4 => format == Format::Mp4,
         ContainerChoice::Webm => format == Format::Webm,
         ContainerChoice::Mkv => format == Format::Matroska,
@@ -290,6 +291,7 @@ fn output_type(ProbedInput { kind, probe: info }: ProbedInput) -> OutputType {
         Format::Ac3 => ("audio/ac3", "ac3"),
         Format::Eac3 => ("audio/eac3", "eac3"),
         Format::Flv => ("video/x-flv", "flv"),
+        Format::MpegTs => ("video/mp2t", "ts"),
     };
     OutputType { media_type, extension }
 }

@@ -15,6 +15,7 @@ mod elements;
 mod flac;
 mod flv;
 mod frames;
+mod packets;
 mod pages;
 #[cfg(test)]
 mod tests;
@@ -86,6 +87,7 @@ impl Completeness {
             Format::Wav => Box::new(chunks::Chunks::riff()),
             Format::Flac => Box::new(flac::Flac::default()),
             Format::Flv => Box::new(flv::Flv::default()),
+            Format::MpegTs => Box::new(packets::Packets),
             Format::Aiff => Box::new(chunks::Chunks::aiff()),
             Format::Wave64 => Box::new(chunks::Chunks::wave64()),
             Format::Au => Box::new(chunks::Chunks::au()),

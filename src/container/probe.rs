@@ -21,6 +21,7 @@ mod frames;
 mod matroska;
 mod mp4;
 mod mpeg_audio;
+mod mpeg_ts;
 mod ogg;
 mod riff;
 mod tags;
@@ -62,6 +63,8 @@ pub enum Format {
     Au,
     /// Flash video.
     Flv,
+    /// An MPEG transport stream (ISO/IEC 13818-1).
+    MpegTs,
 }
 
 impl Format {
@@ -139,11 +142,22 @@ impl HeaderPatch {
 }
 
 impl ProbeInfo {
+    /// Returns whether the audio consists of AAC frames in ADTS, each with the decoder configuration.
+    pub(crate) fn has_adts(&self) -> bool {
+        self.format == Format::Adts
+            || self.format == Format::MpegTs && self.audio == Some(Codec::Aac)
+    }
+
     /// Returns the info of a file of which only the format is known.
     pub(crate) fn of(format: Format) -> ProbeInfo {
         let may_have = matches!(
             format,
-            Format::Mp4 | Format::Webm | Format::Matroska | Format::Ogg | Format::Flv
+            Format::Mp4
+                | Format::Webm
+                | Format::Matroska
+                | Format::Ogg
+                | Format::Flv
+                | Format::MpegTs
         );
         ProbeInfo {
             format,
@@ -214,10 +228,14 @@ fn recognise(view: &View<'_>) -> Result<ProbeInfo, Probe> {
         _ if wave64::begins(bytes) => return wave64::sniff(view),
         _ if riff::is_aiff(bytes) => return riff::aiff(view),
         _ if mp4::begins(bytes) => return mp4::sniff(view),
+        _ if mpeg_ts::begins(view)? => return mpeg_ts::sniff(view),
         _ => {}
     }
     if let Some(what) = known_unsupported(bytes) {
         return refused(what);
+    }
+    if let Some(info) = mpeg_ts::behind_image(view)? {
+        return Ok(info);
     }
     let front = tags::skip(view)?;
     if view.need(front.end, 4)?.starts_with(b"fLaC") {
@@ -264,7 +282,7 @@ fn not_media(what: &'static str) -> Probe {
 
 const NEITHER: InputError = InputError::NotMedia("it has neither video nor audio");
 
-const UNKNOWN: &str = "it is in no supported container (mp4, webm, mkv, ogg, flv, mp3, aac, ac3, flac, wav, aiff, au)";
+const UNKNOWN: &str = "it is in no supported container (mp4, webm, mkv, ts, ogg, flv, mp3, aac, ac3, flac, wav, aiff, au)";
 
 /// Returns a description for people of a file that is not media.
 fn looks_like(bytes: &[u8]) -> &'static str {

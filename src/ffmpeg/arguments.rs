@@ -170,7 +170,7 @@ fn filters(job: &FfmpegJob, version: Version) -> Vec<(char, Vec<String>)> {
     }
     if job.container == Container::Mp4 && job.transcode.is_none() {
         // ADTS has the decoder configuration in each packet, MP4 in the sample description.
-        if audio_input.is_some_and(|input| input.probe.format == Format::Adts) {
+        if audio_input.is_some_and(|input| input.probe.has_adts()) {
             audio.push("aac_adtstoasc".into());
         }
         // MP4 needs strictly increasing decode timestamps, other formats do not: with -xerror, the
@@ -236,6 +236,7 @@ fn demuxer(format: Format) -> &'static str {
         Format::Adts => "aac",
         Format::Flac => "flac",
         Format::Wav => "wav",
+        Format::MpegTs => "mpegts",
     }
 }
 

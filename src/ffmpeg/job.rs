@@ -74,7 +74,7 @@ impl FfmpegJob {
         };
         let transcode = inputs.first().and_then(|input| transcode(input.probe, options.container));
         // Transcoded ADTS goes into any container.
-        let mut raw = inputs.iter().filter(|input| input.probe.format == Format::Adts);
+        let mut raw = inputs.iter().filter(|input| input.probe.has_adts());
         if let Some(raw) = raw.next().filter(|_| transcode.is_none())
             && (container != Container::Mp4
                 || options.container == ContainerChoice::Auto && !fit_mp4(&inputs))
@@ -98,9 +98,12 @@ impl FfmpegJob {
     }
 
     /// Returns the time on the clock of the inputs that is 0 for ffmpeg: at most their begin. ffmpeg drops
-    /// what is decoded before `-ss`, even the first frame of a video that is presented later.
+    /// what is decoded before `-ss`, even the first frame of a video that is presented later. The clock of
+    /// a transport stream has no zero of its own.
     pub fn zero(&self) -> Duration {
-        self.time_range.start.min(begin(&self.inputs))
+        let begin = begin(&self.inputs);
+        let is_relative = self.inputs.iter().all(|input| input.probe.format == Format::MpegTs);
+        if is_relative { begin } else { self.time_range.start.min(begin) }
     }
 
     /// Returns the duration of each track of the output, if known.
@@ -213,10 +216,13 @@ fn fit_mp4(inputs: &[ProbedInput]) -> bool {
 
 /// Returns the container for `auto`: the most widely supported one that can hold the inputs.
 fn default_container(inputs: &[ProbedInput]) -> Container {
+    let has_adts = inputs.iter().any(|input| input.probe.has_adts());
     let formats = |fits: fn(Format) -> bool| inputs.iter().all(|input| fits(input.probe.format));
-    let is_mp4 = |format| matches!(format, Format::Mp4 | Format::Flv) || Format::is_raw(format);
+    let is_mp4 = |format| {
+        matches!(format, Format::Mp4 | Format::Flv | Format::MpegTs) || Format::is_raw(format)
+    };
     let fit_webm = || inputs.iter().flat_map(codecs).flatten().all(Codec::fits_webm);
-    if !formats(|format| format != Format::Adts) || formats(is_mp4) && fit_mp4(inputs) {
+    if has_adts || formats(is_mp4) && fit_mp4(inputs) {
         Container::Mp4
     } else if formats(|format| format == Format::Webm) && fit_webm() {
         Container::Webm

@@ -15,6 +15,7 @@ use crate::support::resource::Resource;
 use crate::support::{media, run};
 
 mod far_index;
+mod mpeg_ts;
 
 const SECONDS: u32 = 5;
 

@@ -177,6 +177,14 @@ fn tags_of_flash_and_other_chunks() {
 }
 
 #[test]
+fn packets_of_one_length() {
+    let packet = [&[0x47][..], &[5; 187]].concat();
+    is_complete_alone(Format::MpegTs, &packet.repeat(3), &[188, 376]);
+    // Of what is no packet nothing is known.
+    assert_eq!(outcomes(Format::MpegTs, &[&packet[..], &[0; 30]].concat()), [true; 3]);
+}
+
+#[test]
 fn what_may_be_skipped_never_has_the_last_byte_in_it() {
     let file = [boxed(b"moov", &[7; 40]), boxed(b"mdat", &[9; 3000])].concat();
     let mut completeness = Completeness::new(Format::Mp4, Some(file.len() as u64));
@@ -193,7 +201,7 @@ proptest::proptest! {
     fn no_bytes_make_it_panic_or_hold_much(
         format in proptest::sample::select(vec![
             Format::Mp4, Format::Webm, Format::Ogg, Format::Wav, Format::Flac, Format::Mp3, Format::Adts,
-            Format::Aiff, Format::Wave64, Format::Au, Format::Flv,
+            Format::Aiff, Format::Wave64, Format::Au, Format::Flv, Format::MpegTs,
         ]),
         start in proptest::sample::select(vec![
             &b""[..], b"\0\0\0\x08moov", b"\0\0\0\x30sidx", b"OggS", b"fLaC\x80\0\0\x22", b"ID3\x04\0\0",

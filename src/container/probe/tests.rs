@@ -7,7 +7,7 @@ fn sniff(bytes: &[u8], len: Option<u64>, all: bool) -> Probe {
     super::probe(&View::front(bytes, len, all))
 }
 
-fn refusal(bytes: &[u8]) -> &'static str {
+pub(super) fn refusal(bytes: &[u8]) -> &'static str {
     match sniff(bytes, None, true) {
         Probe::Unsupported(InputError::NotMedia(what)) => what,
         other => panic!("{other:?}"),
@@ -124,7 +124,7 @@ proptest! {
             &b""[..], b"\x1a\x45\xdf\xa3", b"\0\0\0\x08ftyp", b"\0\0\0\x08ftyp\0\0\x01\0moov",
             b".snd\0\0\0\x18", W64, b"ID3\x04\0\0\0\0", b"\xff\xfb\x90", b"\xff\xf1", b"\x0b\x77", b"FLV\x01", b"OggS\0\x02",
             b"RIFF\0\0\0\0WAVEdata", b"RF64\0\0\0\0WAVEds64", b"FORM\0\0\0\0AIFFCOMM", b"APETAGEX",
-            b"fLaC\0",
+            b"fLaC\0", b"\x89PNG\r\n\x1a\n",
         ]),
         tail in prop::collection::vec(any::<u8>(), 0..600),
         len in any::<Option<u64>>(),

@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use ytcanal::container::completeness::{Completeness, Incomplete};
 use ytcanal::container::probe::Format;
 
-const FORMATS: [Format; 12] = [
+const FORMATS: [Format; 13] = [
     Format::Mp4,
     Format::Webm,
     Format::Matroska,
@@ -19,6 +19,7 @@ const FORMATS: [Format; 12] = [
     Format::Aiff,
     Format::Wave64,
     Format::Au,
+    Format::MpegTs,
 ];
 
 fuzz_target!(|input: (u8, u8, &[u8])| {

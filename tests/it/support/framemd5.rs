@@ -28,11 +28,23 @@ pub(crate) enum Exactness {
 
 /// The packets of the only `v` or `a` stream of a file.
 pub(crate) fn packets(file: &Path, stream: &str) -> Vec<Packet> {
+    framemd5(file, stream, &["-c", "copy"])
+}
+
+/// The decoded frames of the only `v` or `a` stream of a file, for comparison where the bytes of packets
+/// differ.
+pub(crate) fn frames(file: &Path, stream: &str) -> Vec<Packet> {
+    framemd5(file, stream, &["-fps_mode", "passthrough", "-enc_time_base", "1/90000"])
+}
+
+fn framemd5(file: &Path, stream: &str, options: &[&str]) -> Vec<Packet> {
     let map = format!("0:{stream}");
     let output = run(Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-copyts", "-i"])
         .arg(file)
-        .args(["-map", &map, "-c", "copy", "-f", "framemd5", "-"]));
+        .args(["-map", &map])
+        .args(options)
+        .args(["-f", "framemd5", "-"]));
     assert!(
         output.status.success(),
         "{file:?} {stream}: {}",
