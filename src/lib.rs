@@ -13,7 +13,7 @@
 //! |---|---|
 //! | system | [`sys`] |
 //! | values | [`text`], [`lru`], [`semaphore`], [`track_kind`], [`problem_code`], [`range`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`cancel`], [`media`] |
-//! | containers | [`container`] (boxes, elements, probing), [`splice`] (output files of known length and content, without ffmpeg) |
+//! | containers | [`playlist`] (HLS), [`container`] (boxes, elements, probing), [`splice`] (output files of known length and content, without ffmpeg) |
 //! | configuration | [`config`], [`logging`], [`sd_notify`] |
 //! | network | [`net`] (addresses, proxies), [`http_client`] (range requests to upstreams), [`fetch`] (reading a remote track, with retries and prefetch) |
 //! | processes | [`child_group`], [`runtime_dir`], [`ffmpeg`], [`limits`], [`resolve`] (page links to media, by yt-dlp) |
@@ -48,6 +48,7 @@ pub mod metrics;
 pub mod net;
 pub mod options;
 pub mod plan_cache;
+pub mod playlist;
 pub mod problem;
 pub mod problem_code;
 pub mod range;

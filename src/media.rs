@@ -76,6 +76,18 @@ pub struct PlaylistHints {
     pub key: Option<SegmentKey>,
     /// An initialisation vector that replaces those of the playlist.
     pub iv: Option<[u8; 16]>,
+    /// Variables that the playlist may import, with their values: those of its master playlist.
+    pub variables: Vec<(String, String)>,
+}
+
+impl PlaylistHints {
+    /// Returns the approximate memory on the heap, in bytes.
+    pub fn memory_size(&self) -> usize {
+        let texts = [&self.text, &self.segment_query, &self.key_query];
+        let texts = texts.into_iter().flatten().map(String::len).sum::<usize>();
+        let variables = self.variables.iter().map(|(name, value)| name.len() + value.len());
+        size_of::<PlaylistHints>() + texts + variables.sum::<usize>()
+    }
 }
 
 impl fmt::Debug for PlaylistHints {
@@ -111,7 +123,7 @@ impl RemoteLocation {
         let count = self.headers.len() + self.cookies.len();
         let segments = match &self.delivery {
             Delivery::Segments(list) => list.memory_size(),
-            Delivery::Playlist(hints) => hints.text.as_ref().map_or(0, String::len),
+            Delivery::Playlist(hints) => hints.memory_size(),
             Delivery::File => 0,
         };
         self.url.as_str().len()

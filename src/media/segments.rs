@@ -90,13 +90,27 @@ impl SegmentList {
             .segments
             .iter()
             .map(|segment| size_of::<MediaSegment>() + segment.location.heap_size());
-        inits.sum::<usize>() + segments.sum::<usize>()
+        // Segments in sequence share their key.
+        let encryptions = self.segments.iter().filter_map(|segment| segment.encryption.as_ref());
+        let mut keys: Vec<_> = encryptions.map(|encryption| &encryption.key).collect();
+        keys.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        let keys = keys.into_iter().map(|key| size_of::<SegmentKey>() + key.heap_size());
+        inits.sum::<usize>() + segments.sum::<usize>() + keys.sum::<usize>()
     }
 }
 
 impl SegmentLocation {
     fn heap_size(&self) -> usize {
         self.url.as_str().len()
+    }
+}
+
+impl SegmentKey {
+    fn heap_size(&self) -> usize {
+        match self {
+            SegmentKey::Remote(url) => url.as_str().len(),
+            SegmentKey::Inline(_) => 0,
+        }
     }
 }
 

@@ -64,11 +64,12 @@ pub fn select_formats<'o>(
     request: &FormatRequest,
 ) -> Result<SelectedFormats<'o>, NoMatch> {
     if request.quality == Quality::AudioOnly {
-        let audio = select_audio(page, request, None).or_else(|| select_muxed_audio(page, request));
+        let audio = select_audio(&page.renditions, request, None)
+            .or_else(|| select_muxed_audio(&page.renditions, request));
         let audio = audio.ok_or(NoMatch("the page offers no audio"))?;
         return Ok(SelectedFormats { video: None, audio: Some(audio) });
     }
-    let Some(video) = select_video(page, request) else {
+    let Some(video) = select_video(&page.renditions, request) else {
         return Err(NoMatch(match request.container {
             ContainerChoice::Webm if page.renditions.iter().any(|r| r.video.is_some()) => {
                 "no rendition fits into webm; container=mkv accepts all"
@@ -79,15 +80,19 @@ pub fn select_formats<'o>(
     if video.audio.is_some() {
         return Ok(SelectedFormats { video: Some(video), audio: None });
     }
-    let audio = select_audio(page, request, Some(video.family));
-    if audio.is_none() && select_audio(page, request, None).is_some() {
+    let audio = select_audio(&page.renditions, request, Some(video.family));
+    if audio.is_none() && select_audio(&page.renditions, request, None).is_some() {
         return Err(NoMatch("no audio of the page fits into webm; container=mkv accepts all"));
     }
     // Without any audio the video is silent.
     Ok(SelectedFormats { video: Some(video), audio })
 }
 
-fn select_video<'o>(page: &'o PageMedia, request: &FormatRequest) -> Option<&'o Rendition> {
+/// Selects the best file with video.
+pub(crate) fn select_video<'o>(
+    renditions: &'o [Rendition],
+    request: &FormatRequest,
+) -> Option<&'o Rendition> {
     let speaks = |rendition: &Rendition| {
         rendition
             .audio
@@ -96,9 +101,9 @@ fn select_video<'o>(page: &'o PageMedia, request: &FormatRequest) -> Option<&'o 
     };
     // Where separate audio in the requested language exists, a file that contains another language
     // is unsuitable.
-    let has_language = page.renditions.iter().any(|r| r.video.is_none() && speaks(r));
+    let has_language = renditions.iter().any(|r| r.video.is_none() && speaks(r));
     let is_suitable = |r: &Rendition| !has_language || r.audio.is_none() || speaks(r);
-    let videos = page.renditions.iter().filter_map(|r| Some((r, r.video.as_ref()?)));
+    let videos = renditions.iter().filter_map(|r| Some((r, r.video.as_ref()?)));
     let fitting = videos.filter(|(r, video_format)| fits(r, video_format, request.container));
     let best = fitting.max_by_key(|(r, video_format)| {
         (is_suitable(r), preference(r, request), video_rank(r, video_format, request))
@@ -155,12 +160,12 @@ fn video_rank(
 }
 
 /// Selects the best file of audio alone, to go with a video of this family.
-fn select_audio<'o>(
-    page: &'o PageMedia,
+pub(crate) fn select_audio<'o>(
+    renditions: &'o [Rendition],
     request: &FormatRequest,
     with: Option<ContainerFamily>,
 ) -> Option<&'o Rendition> {
-    let alone = page.renditions.iter().filter(|rendition| rendition.video.is_none());
+    let alone = renditions.iter().filter(|rendition| rendition.video.is_none());
     let audios = alone.filter_map(|r| Some((r, r.audio.as_ref()?)));
     let best = audios
         .filter(|(_, audio_format)| with.is_none() || fits_webm(audio_format, request.container))
@@ -196,11 +201,15 @@ fn fits_webm(audio_format: &AudioFormat, container: ContainerChoice) -> bool {
 }
 
 /// Selects the file whose audio is extracted where there is no audio alone: the smallest one.
-fn select_muxed_audio<'o>(page: &'o PageMedia, request: &FormatRequest) -> Option<&'o Rendition> {
-    let muxed = page.renditions.iter().filter_map(|r| Some((r, r.audio.as_ref()?)));
+pub(crate) fn select_muxed_audio<'o>(
+    renditions: &'o [Rendition],
+    request: &FormatRequest,
+) -> Option<&'o Rendition> {
+    let muxed = renditions.iter().filter_map(|r| Some((r, r.audio.as_ref()?)));
     let best = muxed.max_by_key(|(r, audio_format)| {
         let size = r.size.map_or(u64::MAX, super::page_media::Size::bytes);
-        (audio_rank(r, audio_format, request), Reverse(size))
+        let bitrate = r.bitrate.unwrap_or(u64::MAX);
+        (audio_rank(r, audio_format, request), Reverse(size), Reverse(bitrate))
     });
     best.map(|(rendition, _)| rendition)
 }

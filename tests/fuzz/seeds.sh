@@ -55,4 +55,29 @@ webm="{$common,\"format_id\":\"248\",\"ext\":\"webm\",\"vcodec\":\"vp9\",\"acode
 audio="{$common,\"format_id\":\"140\",\"ext\":\"m4a\",\"vcodec\":\"none\",\"acodec\":\"mp4a.40.2\",\"language\":\"de\"}"
 echo "{\"title\":\"A film\",\"formats\":[$video,$webm,$audio]}" > "$directory/page/film"
 echo "{$common,\"ext\":\"mp4\"}" > "$directory/page/file"
+# Playlists: of segments, encrypted ones among them, and of playlists.
+mkdir -p "$directory/playlist"
+cat > "$directory/playlist/segments" << 'END'
+#EXTM3U
+#EXT-X-TARGETDURATION:6
+#EXT-X-MEDIA-SEQUENCE:7
+#EXT-X-MAP:URI="init.mp4",BYTERANGE="100@0"
+#EXTINF:6.006,
+#EXT-X-BYTERANGE:1000@100
+film.mp4
+#EXT-X-BYTERANGE:1000
+#EXTINF:6,
+film.mp4
+#EXT-X-DISCONTINUITY
+#EXT-X-KEY:METHOD=AES-128,URI="key",IV=0x01
+#EXTINF:1,
+2.ts
+#EXT-X-ENDLIST
+END
+cat > "$directory/playlist/playlists" << 'END'
+#EXTM3U
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="Deutsch",LANGUAGE="de",DEFAULT=YES,URI="a.m3u8"
+#EXT-X-STREAM-INF:BANDWIDTH=9,CODECS="avc1.640028,mp4a.40.2",RESOLUTION=1920x1080,AUDIO="a"
+v.m3u8
+END
 touch "$directory/done"
