@@ -11,6 +11,7 @@ use crate::limits::StreamLimiter;
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::plan_cache::PlanCache;
+use crate::playlist_loader::PlaylistLoader;
 use crate::resolve::Resolver;
 use crate::runtime_dir::RuntimeDir;
 
@@ -22,7 +23,9 @@ pub struct App {
     /// The configuration.
     pub config: Config,
     /// Makes requests to upstreams.
-    pub upstream: UpstreamClient,
+    pub upstream: Arc<UpstreamClient>,
+    /// Loads the segments of tracks that are delivered in segments.
+    pub playlist_loader: Arc<PlaylistLoader>,
     /// The version of the installed ffmpeg.
     pub ffmpeg: Version,
     /// Resolves page links by yt-dlp.
@@ -59,9 +62,10 @@ impl App {
             );
         }
         let limits = &config.limits;
-        let upstream = UpstreamClient::new(&config.upstream)?;
+        let upstream = Arc::new(UpstreamClient::new(&config.upstream)?);
         Ok(App {
             resolver: Arc::new(Resolver::new(&config, upstream.families(), &runtime_dir)?),
+            playlist_loader: Arc::new(PlaylistLoader::new(&upstream, config.muxer.plan_timeout.0)),
             upstream,
             ffmpeg,
             runtime_dir,

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::fetch::FIRST_REQUEST_SIZE;
 use crate::http_server::{BodyWriter, ClientConnection, Request, Response, ResponseHead};
 use crate::limits::StreamPermit;
-use crate::media::Media;
+use crate::media::{Delivery, Media, TrackKind};
 use crate::options::OutputOptions;
 use crate::plan_cache::PlanKey;
 use crate::resolve::{self, RequestContext};
@@ -40,7 +40,7 @@ mod sink;
 mod splice;
 
 use context::DownloadContext;
-use probe::ProbedTrack;
+use probe::{Probed, ProbedTrack};
 use record::Record;
 use splice::{PlanOutcome, Readers};
 
@@ -112,23 +112,75 @@ fn run(
     source: MediaSource,
     options: OutputOptions,
     request: &Request,
-    client: ClientConnection,
+    mut client: ClientConnection,
 ) -> Ended {
     let options = OutputOptions { engine: options.engine.or(app.config.muxer.engine), ..options };
     let started = Instant::now();
-    let cancel = match client.cancel_token() {
-        Ok(cancel) => Arc::new(cancel),
-        Err(error) => {
-            let error = Error::system("watch the connection of a client", &error);
-            return Ended::Failed(client, Arc::new(error));
-        }
+    let mut cancel = match cancel_token(&client) {
+        Ok(cancel) => cancel,
+        Err(error) => return Ended::Failed(client, Arc::new(error)),
     };
-    let (cancel, address) = (&cancel, client.address());
-    let (_permit, media) = match acquire(app, source, address, cancel) {
+    let (_permit, mut requested) = match acquire(app, source, client.address(), &cancel) {
         Ok(acquired) => acquired,
         Err(error) => return Ended::Failed(client, cancel.cancel_with(error)),
     };
-    let (media, resolved) = (&media, Instant::now());
+    loop {
+        let is_head = request.head_only;
+        let media = app.playlist_loader.load(requested.clone(), &options, is_head, &cancel);
+        let media = match media {
+            Ok(media) => media,
+            Err(error) => return Ended::Failed(client, cancel.cancel_with(error)),
+        };
+        let setup =
+            Setup { app, media: &media, options, request, started, resolved: Instant::now() };
+        let (left, playlists) = match attempt(&setup, client, &cancel) {
+            Attempt::Ended(ended) => {
+                if let Ended::Failed(_, cause) | Ended::Aborted(_, cause) = &ended
+                    && matches!(**cause, Error::Upstream { .. })
+                {
+                    app.playlist_loader.forget(&requested, &options);
+                }
+                return ended;
+            }
+            Attempt::Playlists(client, playlists) => (client, playlists),
+        };
+        client = left;
+        for track in requested.tracks.iter_mut().filter(|track| playlists.contains(&track.kind)) {
+            track.location.delivery = Delivery::Playlist(Arc::default());
+        }
+        // That of the first attempt has ended its threads.
+        cancel = match cancel_token(&client) {
+            Ok(cancel) => cancel,
+            Err(error) => return Ended::Failed(client, Arc::new(error)),
+        };
+    }
+}
+
+fn cancel_token(client: &ClientConnection) -> Result<Arc<CancelToken>, Error> {
+    let cancel = client.cancel_token();
+    cancel.map(Arc::new).map_err(|e| Error::system("watch the connection of a client", &e))
+}
+
+/// What a download is made from.
+struct Setup<'s> {
+    app: &'s App,
+    media: &'s Media,
+    options: OutputOptions,
+    request: &'s Request,
+    started: Instant,
+    resolved: Instant,
+}
+
+/// What became of a download.
+enum Attempt {
+    Ended(Ended),
+    /// These of its tracks are playlists. Nothing was sent.
+    Playlists(ClientConnection, Vec<TrackKind>),
+}
+
+/// Runs a download of media whose locations are known.
+fn attempt(setup: &Setup<'_>, client: ClientConnection, cancel: &Arc<CancelToken>) -> Attempt {
+    let Setup { app, media, options, request, started, resolved } = *setup;
     thread::scope(|scope| {
         // Ends the threads of the scope however it is left, by a panic included.
         let _cancel = CancelOnDrop(cancel);
@@ -138,16 +190,17 @@ fn run(
             media,
             options,
             request,
-            client: address,
+            client: client.address(),
             cancel,
             started,
             resolved,
         };
-        match prepare(&context) {
+        Attempt::Ended(match prepare(&context) {
             Ok(Prepared::Short(response)) => Ended::Unsent(client, response),
             Ok(Prepared::Media(response)) => send(&context, client, response),
+            Ok(Prepared::Playlists(kinds)) => return Attempt::Playlists(client, kinds),
             Err(error) => Ended::Failed(client, cancel.cancel_with(error)),
-        }
+        })
     })
 }
 
@@ -180,6 +233,8 @@ fn acquire<'a>(
 enum Prepared<'s> {
     Short(ShortResponse),
     Media(MediaResponse<'s>),
+    /// These tracks are playlists, which must be loaded first.
+    Playlists(Vec<TrackKind>),
 }
 
 /// A media response whose first bytes are available.
@@ -236,7 +291,10 @@ fn prepare<'scope>(context: &DownloadContext<'scope, '_>) -> Result<Prepared<'sc
     }
     let wants_all = request.is_full_get() && options.time_range.is_full();
     let first_size = if wants_all { FIRST_REQUEST_SIZE } else { probe::PROBE_SIZE };
-    let mut tracks = probe::probe_tracks(context, first_size)?;
+    let mut tracks = match probe::probe_tracks(context, first_size)? {
+        Probed::Tracks(tracks) => tracks,
+        Probed::Playlists(kinds) => return Ok(Prepared::Playlists(kinds)),
+    };
     let key_frame = index_reader::find_key_frame(context, &mut tracks)?;
     match choose_strategy(context, &mut tracks, key_frame)? {
         Strategy::Passthrough(output_type) => {

@@ -39,6 +39,13 @@ pub enum Error {
         /// The reason.
         reason: InputError,
     },
+    /// The playlist of a track cannot be used.
+    Playlist {
+        /// The track.
+        track: TrackKind,
+        /// The reason.
+        why: String,
+    },
     /// The requested time range begins after the end of the media.
     StartBeyondEnd,
     /// `engine=splice` was requested, and splice cannot join these tracks.
@@ -128,6 +135,8 @@ pub enum InputError {
     Encrypted,
     /// The file is AAC in ADTS, which ffmpeg can put into no container but MP4 while it arrives.
     OnlyInMp4,
+    /// It is live.
+    Live,
 }
 
 impl fmt::Display for Error {
@@ -164,6 +173,10 @@ impl fmt::Display for Error {
                 "the {track} file has its index (moov, Tracks) at its end, which cannot be \
                  read first here ({why}); use one made for streaming (ffmpeg: -movflags +faststart)"
             ),
+            Error::Playlist { track, why } => write!(f, "the playlist of the {track}: {why}"),
+            Error::Unusable { track, reason: InputError::Live } => {
+                write!(f, "the {track} is live now; it can be downloaded after it has ended")
+            }
             Error::Unusable { track, reason: InputError::Encrypted } => {
                 write!(f, "the {track} file is encrypted (DRM) and cannot be downloaded")
             }

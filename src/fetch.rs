@@ -1,11 +1,19 @@
 //! Reads the bytes of one track from its upstream, whatever the network does.
 //!
 //! A [`PendingReader`] has requested the first bytes of a track. With the first response it becomes
-//! a [`TrackReader`], which requests byte ranges of bounded length and prefetches the next one
-//! while the last is still arriving. A transfer that breaks is resumed at the exact byte.
+//! a [`TrackReader`]. A track is one file, or segments that are read as if they were one.
+//!
+//! A file is requested by byte ranges of bounded length; the next one is requested while the last is
+//! still arriving. A transfer that breaks is resumed at the exact byte.
 //!
 //! | part | what it holds |
 //! |---|---|
+//! | `pending_file`, `file_reader` | reads one file |
+//! | `segment_reader`, `segment_source` | reads segments, each as a file, the next one requested ahead |
+//! | `decrypt` | decrypts segments |
+//! | `segment_refresh` | fresh URLs of segments |
+//! | `sizes` | finds out how long segments are |
+//! | `document` | reads a small file: a playlist, a key |
 //! | `target` | where requests go: location, refresh, redirects |
 //! | `entity` | which file it is, and what proves that |
 //! | `cursor` | which range is read, and how far |
@@ -21,21 +29,30 @@
 //! **API boundary:** nothing here knows containers, ffmpeg or the client.
 
 mod cursor;
+mod decrypt;
+mod document;
 mod entity;
 mod fallback;
+mod file_reader;
 mod fingerprint;
 mod first_response;
 mod integrity;
-mod pending;
+mod pending_file;
 mod prefetch;
-mod reader;
 mod requester;
 mod retry;
 mod retry_budget;
+mod segment_reader;
+mod segment_refresh;
+mod segment_source;
+mod sizes;
 mod sizing;
 mod target;
 mod throughput;
+mod track_reader;
 
-pub use pending::PendingReader;
-pub use reader::TrackReader;
+pub use document::{Document, read_document};
+pub use segment_refresh::resource_location;
+pub use sizes::find_sizes;
 pub use sizing::FIRST_REQUEST_SIZE;
+pub use track_reader::{PendingReader, TrackReader};

@@ -13,7 +13,6 @@ mod framing;
 pub(crate) mod host_memory;
 mod io_guard;
 mod pool;
-pub(crate) mod remote_file;
 pub(crate) mod request;
 mod retry_after;
 mod tls;
@@ -21,5 +20,5 @@ mod transport;
 mod upstream_client;
 pub(crate) mod validate;
 
-pub use remote_file::{RemoteFile, Validators};
+pub use crate::media::remote_file::{RemoteFile, Validators};
 pub use upstream_client::{SOCKET_BUFFER, SPLICE_CHUNK, UpstreamClient};

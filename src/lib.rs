@@ -15,7 +15,7 @@
 //! | values | [`text`], [`lru`], [`semaphore`], [`track_kind`], [`problem_code`], [`range`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`cancel`], [`media`] |
 //! | containers | [`playlist`] (HLS), [`container`] (boxes, elements, probing), [`splice`] (output files of known length and content, without ffmpeg) |
 //! | configuration | [`config`], [`logging`], [`sd_notify`] |
-//! | network | [`net`] (addresses, proxies), [`http_client`] (range requests to upstreams), [`fetch`] (reading a remote track, with retries and prefetch) |
+//! | network | [`net`] (addresses, proxies), [`http_client`] (range requests to upstreams), [`fetch`] (reading a remote track, with retries and prefetch), [`playlist_loader`] (the segments of a track) |
 //! | processes | [`child_group`], [`runtime_dir`], [`ffmpeg`], [`limits`], [`resolve`] (page links to media, by yt-dlp) |
 //! | server | [`problem`], [`http_server`], [`strategy`] (passthrough, splice or ffmpeg), [`plan_cache`], [`incomplete`], [`metrics`], [`app`] (state shared by all requests) |
 //! | requests | [`route`], [`thumbnail`], [`download`], [`info`], [`web_ui`], [`handler`] |
@@ -49,6 +49,7 @@ pub mod net;
 pub mod options;
 pub mod plan_cache;
 pub mod playlist;
+pub mod playlist_loader;
 pub mod problem;
 pub mod problem_code;
 pub mod range;

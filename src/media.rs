@@ -14,6 +14,7 @@ pub use crate::track_kind::TrackKind;
 mod cookie;
 pub mod format_list;
 pub mod page_media;
+pub mod remote_file;
 pub mod segments;
 pub mod selection;
 pub mod variant;
@@ -113,6 +114,28 @@ impl From<Url> for RemoteLocation {
 }
 
 impl RemoteLocation {
+    /// Feeds `add` what distinguishes this location from others. No field may be mistaken for
+    /// another, so `add` has to keep them apart.
+    pub fn identify(&self, add: &mut dyn FnMut(&[u8])) {
+        add(self.url.as_str().as_bytes());
+        add(&self.headers.len().to_be_bytes());
+        for (name, value) in &self.headers {
+            add(name.as_str().as_bytes());
+            add(value.as_bytes());
+        }
+        for cookie in &self.cookies {
+            add(cookie.pair.as_bytes());
+            add(cookie.domain.as_bytes());
+            add(cookie.path.as_bytes());
+            add(&[cookie.subdomains.into(), cookie.secure.into()]);
+        }
+        match &self.delivery {
+            Delivery::File => {}
+            Delivery::Playlist(hints) => add(hints.text.as_deref().unwrap_or_default().as_bytes()),
+            Delivery::Segments(list) => list.identify(add),
+        }
+    }
+
     /// Returns the approximate memory on the heap, in bytes.
     pub fn memory_size(&self) -> usize {
         let fields = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len());

@@ -108,6 +108,30 @@ impl Engine {
     }
 }
 
+/// Whether the length of media in segments is found out before it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum LengthPolicy {
+    /// If that takes a few seconds at most.
+    #[default]
+    Auto,
+    /// As long as indexes may be read.
+    Wait,
+    /// Never: the download starts at once.
+    None,
+}
+
+impl LengthPolicy {
+    /// Returns the policy with this name in the API.
+    pub fn from_name(name: &str) -> Option<LengthPolicy> {
+        match name {
+            "auto" => Some(LengthPolicy::Auto),
+            "wait" => Some(LengthPolicy::Wait),
+            "none" => Some(LengthPolicy::None),
+            _ => None,
+        }
+    }
+}
+
 /// The output options of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct OutputOptions {
@@ -117,4 +141,6 @@ pub struct OutputOptions {
     pub engine: Engine,
     /// The requested time range.
     pub time_range: TimeRange,
+    /// Whether the length is found out beforehand.
+    pub length: LengthPolicy,
 }

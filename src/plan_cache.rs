@@ -56,18 +56,7 @@ impl PlanKey {
         add(&[metadata.cover.as_ref().is_some_and(|cover| cover.is_jpeg).into()]);
         for track in &media.tracks {
             add(track.kind.as_str().as_bytes());
-            add(track.location.url.as_str().as_bytes());
-            add(&track.location.headers.len().to_be_bytes());
-            for (name, value) in &track.location.headers {
-                add(name.as_str().as_bytes());
-                add(value.as_bytes());
-            }
-            for cookie in &track.location.cookies {
-                add(cookie.pair.as_bytes());
-                add(cookie.domain.as_bytes());
-                add(cookie.path.as_bytes());
-                add(&[cookie.subdomains.into(), cookie.secure.into()]);
-            }
+            track.location.identify(&mut add);
         }
         let mut key = [0; 32];
         key.copy_from_slice(context.finish().as_ref());

@@ -77,6 +77,7 @@ impl From<&Error> for Problem {
                     (ProblemCode::UpstreamChanged, None)
                 }
                 UpstreamError::IndexMismatch(_) => (ProblemCode::UpstreamContradiction, None),
+                UpstreamError::TooLong(_) => (ProblemCode::UpstreamPlaylist, None),
                 UpstreamError::LengthUnknown => (ProblemCode::UpstreamLengthUnknown, None),
                 UpstreamError::UnexpectedEncoding => (ProblemCode::UpstreamEncoded, None),
                 UpstreamError::Truncated { .. } | UpstreamError::Incomplete(_) => {
@@ -92,6 +93,8 @@ impl From<&Error> for Problem {
             Error::Unusable { reason: InputError::IndexAtEnd(_), .. } => {
                 (ProblemCode::IndexAtEnd, None)
             }
+            Error::Playlist { .. } => (ProblemCode::UpstreamPlaylist, None),
+            Error::Unusable { reason: InputError::Live, .. } => (ProblemCode::NoFormat, None),
             Error::Unusable { reason: InputError::Encrypted, .. } => (ProblemCode::Drm, None),
             Error::Unusable { reason: InputError::OnlyInMp4, .. } => {
                 (ProblemCode::MuxRefused, None)

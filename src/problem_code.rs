@@ -78,6 +78,7 @@ problem_codes! {
     UpstreamCut = 502 "upstream-cut",
     UpstreamEncoded = 502 "upstream-encoded",
     UpstreamLengthUnknown = 502 "upstream-length-unknown",
+    UpstreamPlaylist = 502 "upstream-playlist",
     UpstreamProtocol = 502 "upstream-protocol",
     UpstreamRange = 502 "upstream-range",
     UpstreamRedirect = 502 "upstream-redirect",

@@ -1,13 +1,14 @@
 //! Parses request targets: paths and their query parameters. Pure.
 
 use std::fmt;
+use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::media::selection::FormatRequest;
-use crate::media::{Media, Metadata, Track, TrackKind};
-use crate::options::{ContainerChoice, Engine, OutputOptions, TimeRange};
+use crate::media::{Delivery, Media, Metadata, RemoteLocation, Track, TrackKind};
+use crate::options::{ContainerChoice, Engine, LengthPolicy, OutputOptions, TimeRange};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::text::{escaped, one_line};
@@ -98,10 +99,15 @@ pub fn route(target: &str) -> Result<Route, Problem> {
 }
 
 fn mux(mut query: Query) -> Result<Route, Problem> {
-    let mut track = |kind: TrackKind| match query.text(kind.as_str()) {
-        None => Ok(None),
-        Some(text) => media_url(kind, &text)
-            .map(|url| Some(Track { kind, location: url.into(), refresh: None })),
+    let mut track = |kind: TrackKind| -> Result<Option<Track>, Problem> {
+        let Some(text) = query.text(kind.as_str()) else { return Ok(None) };
+        let url = media_url(kind, &text)?;
+        // Others are recognised by their first bytes, which takes one more request.
+        let is_playlist = [".m3u8", ".m3u"].iter().any(|end| url.path().ends_with(end));
+        let playlist = || Delivery::Playlist(Arc::default());
+        let delivery = if is_playlist { playlist() } else { Delivery::File };
+        let location = RemoteLocation { delivery, ..url.into() };
+        Ok(Some(Track { kind, location, refresh: None }))
     };
     let tracks: Vec<Track> =
         [track(TrackKind::Video)?, track(TrackKind::Audio)?].into_iter().flatten().collect();
@@ -156,7 +162,10 @@ fn options(query: &mut Query, container: ContainerChoice) -> Result<OutputOption
     if end.is_some_and(|end| end <= start) {
         return Err(bad_parameter("end must be later than start"));
     }
-    Ok(OutputOptions { container, engine, time_range: TimeRange { start, end } })
+    let length = query.text("length");
+    let length = length.map_or(Some(LengthPolicy::Auto), |name| LengthPolicy::from_name(&name));
+    let length = length.ok_or_else(|| bad_parameter("length must be auto, wait or none"))?;
+    Ok(OutputOptions { container, engine, time_range: TimeRange { start, end }, length })
 }
 
 fn media_url(kind: TrackKind, text: &str) -> Result<Url, Problem> {

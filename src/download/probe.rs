@@ -12,6 +12,7 @@ use crate::fetch::{PendingReader, TrackReader};
 use crate::http_client::RemoteFile;
 use crate::media::{Media, Track, TrackKind};
 use crate::options::OutputOptions;
+use crate::playlist;
 use crate::splice::{self, TrackIndex};
 use crate::strategy;
 
@@ -36,11 +37,19 @@ pub(super) struct ProbedTrack<'scope, 'env> {
     pub(super) feed: Option<splice::Plan>,
 }
 
+/// What the tracks of a download turned out to be.
+pub(super) enum Probed<'scope, 'env> {
+    /// All are media.
+    Tracks(Vec<ProbedTrack<'scope, 'env>>),
+    /// These are playlists.
+    Playlists(Vec<TrackKind>),
+}
+
 /// Opens and probes all tracks at the same time; the first request of each is for `first_size` bytes.
 pub(super) fn probe_tracks<'scope, 'env>(
     context: &DownloadContext<'scope, 'env>,
     first_size: u64,
-) -> Result<Vec<ProbedTrack<'scope, 'env>>, Error> {
+) -> Result<Probed<'scope, 'env>, Error> {
     let DownloadContext { scope, app, media, options, cancel, .. } = *context;
     let context = *context;
     let begin = |track| PendingReader::begin(scope, &app.upstream, track, first_size, cancel);
@@ -48,7 +57,9 @@ pub(super) fn probe_tracks<'scope, 'env>(
     let open_one = move |track: &'scope Track, source: Result<TrackReader<'scope, 'env>, Error>| {
         let mut file = RemoteFileReader::new(context, source?);
         let prober = Prober { media, options: &options, track };
-        let mut input = prober.probe_or_refresh(&mut file, first_size)?;
+        let Some(mut input) = prober.probe_or_refresh(&mut file, first_size)? else {
+            return Ok(Err(track.kind));
+        };
         // The first bytes may show that the file is truncated, before anything is sent.
         let mut completeness = completeness(input.probe, file.source.file().len);
         let begin = usize::try_from(input.probe.skip).unwrap_or(usize::MAX);
@@ -69,13 +80,20 @@ pub(super) fn probe_tracks<'scope, 'env>(
             info.begin = index.begin().unwrap_or(info.begin);
             info.end = info.end.or(index.duration());
         }
-        Ok(ProbedTrack { file, input, index, feed: None })
+        Ok(Ok(ProbedTrack { file, input, index, feed: None }))
     };
     // The first error cancels the other tracks at once.
     let probed = for_each_track(scope, sources, move |track, source| {
         open_one(track, source).inspect_err(|error: &Error| drop(cancel.cancel_with(error.clone())))
     })?;
-    probed.into_iter().collect()
+    let probed = probed.into_iter().collect::<Result<Vec<_>, Error>>()?;
+    let playlists = probed.iter().filter_map(|track| track.as_ref().err().copied());
+    let playlists: Vec<_> = playlists.collect();
+    Ok(if playlists.is_empty() {
+        Probed::Tracks(probed.into_iter().flatten().collect())
+    } else {
+        Probed::Playlists(playlists)
+    })
 }
 
 /// Waits for the first response of each source and runs `work` with it, all in parallel: the last one on
@@ -124,12 +142,11 @@ pub(super) fn incomplete(track: TrackKind, Incomplete(how): Incomplete) -> Error
     Error::Upstream { track, fault: UpstreamError::Incomplete(how) }
 }
 
-/// Whether these bytes are text, or none, rather than media of an unknown format. HLS playlists are text,
-/// but no sign of an expired location.
+/// Whether these bytes are text, or none, rather than media of an unknown format.
 fn is_text(bytes: &[u8]) -> bool {
     let first = &bytes[..bytes.len().min(1 << 10)];
     let is_text_byte = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~' | 0x80..);
-    first.iter().all(is_text_byte) && !first.starts_with(b"#EXTM3U")
+    first.iter().all(is_text_byte)
 }
 
 /// Determines the format of a track.
@@ -140,13 +157,13 @@ struct Prober<'a> {
 }
 
 impl Prober<'_> {
-    /// Probes the track. If the response is text, the location may have expired, which some sites report by
+    /// Probes the track; `None` if it is a playlist. If the response is text, the location may have expired, which some sites report by
     /// a web page with status 200: then it is refreshed, once, and `first_size` bytes are requested of it.
     fn probe_or_refresh(
         &self,
         file: &mut RemoteFileReader<'_, '_>,
         first_size: u64,
-    ) -> Result<ProbedInput, Error> {
+    ) -> Result<Option<ProbedInput>, Error> {
         loop {
             match self.probe(file) {
                 Err(Error::Unusable { reason: InputError::NotMedia(_), .. })
@@ -157,7 +174,7 @@ impl Prober<'_> {
     }
 
     /// Probes the first bytes, and bytes at other offsets where the format needs that.
-    fn probe(&self, file: &mut RemoteFileReader<'_, '_>) -> Result<ProbedInput, Error> {
+    fn probe(&self, file: &mut RemoteFileReader<'_, '_>) -> Result<Option<ProbedInput>, Error> {
         let Prober { media, options, .. } = *self;
         let (mut all, mut is_thorough, mut far) = (false, false, Vec::new());
         loop {
@@ -175,9 +192,12 @@ impl Prober<'_> {
                     let needs_more =
                         strategy::needs_thorough_probe(input, count, options, metadata, ranged);
                     if is_thorough || !needs_more {
-                        return Ok(input);
+                        return Ok(Some(input));
                     }
                     is_thorough = true;
+                }
+                Probe::Unsupported(_) if playlist::is_playlist(file.source.peeked()) => {
+                    return Ok(None);
                 }
                 Probe::Unsupported(reason) => return Err(self.unusable(reason)),
                 Probe::At(at) if ranged && len.is_some() => {

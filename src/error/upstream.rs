@@ -37,6 +37,8 @@ pub enum UpstreamError {
     EntityChanged(&'static str),
     /// The bytes of the file contradict its own index.
     IndexMismatch(&'static str),
+    /// A file that is read as a whole has more bytes than this.
+    TooLong(usize),
     /// The response has no length, so that truncation could not be detected.
     LengthUnknown,
     /// The response has a content coding although none was accepted.
@@ -100,6 +102,9 @@ impl fmt::Display for UpstreamError {
             }
             UpstreamError::IndexMismatch(how) => {
                 write!(f, "the file contradicts its own index: {how}")
+            }
+            UpstreamError::TooLong(limit) => {
+                write!(f, "its playlist or key has more than {limit} bytes")
             }
             UpstreamError::LengthUnknown => {
                 write!(f, "its response has no length, so that truncation would go unnoticed")

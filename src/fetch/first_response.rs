@@ -4,8 +4,8 @@
 use crate::error::UpstreamError;
 use crate::fetch::cursor::Cursor;
 use crate::fetch::requester::Requester;
-use crate::http_client::remote_file::{RemoteFile, ValidatorMatch};
 use crate::http_client::request::{RangeRequest, RangeResponse};
+use crate::media::remote_file::{RemoteFile, ValidatorMatch};
 
 impl<'u> Requester<'u> {
     /// Completes the first response.

@@ -86,25 +86,29 @@ impl<'scope, 'env> Prefetcher<'scope, 'env> {
             let end = request.range.as_ref().map_or(end, |range| range.end);
             let prefetch = match request.send() {
                 Ok(sent) => Some(Prefetch::OnConnection(Box::new(sent))),
-                Err(request) => self.send_on_thread(*request),
+                Err(request) => send_on_thread(self.scope, *request, self.in_flight.clone()),
             };
             // If the request cannot be sent now, it is sent when its bytes are due.
             let Some(prefetch) = prefetch else { break };
             self.queue.push_back((end, prefetch));
         }
     }
+}
 
-    /// Sends a request on a new thread; `None` if there is no thread for it.
-    fn send_on_thread(&self, request: RangeRequest<'scope>) -> Option<Prefetch<'scope>> {
-        let (sender, receiver) = channel::bounded(1);
-        let guard = self.in_flight.clone();
-        let thread = thread::Builder::new().name("prefetch".into());
-        let spawned = thread.spawn_scoped(self.scope, move || {
-            // Nothing receives any more if an earlier range has failed.
-            sender.send(request.fetch()).ok();
-            drop(guard);
-        });
-        spawned.inspect_err(|error| log::debug!("cannot start a prefetch thread: {error}")).ok()?;
-        Some(Prefetch::OnThread(receiver))
-    }
+/// Sends a request on a new thread, which keeps `guard` until the response has come; `None` if there
+/// is no thread for it.
+pub(super) fn send_on_thread<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    request: RangeRequest<'scope>,
+    guard: impl Send + 'scope,
+) -> Option<Prefetch<'scope>> {
+    let (sender, receiver) = channel::bounded(1);
+    let thread = thread::Builder::new().name("prefetch".into());
+    let spawned = thread.spawn_scoped(scope, move || {
+        // Nothing receives any more if an earlier range has failed.
+        sender.send(request.fetch()).ok();
+        drop(guard);
+    });
+    spawned.inspect_err(|error| log::debug!("cannot start a prefetch thread: {error}")).ok()?;
+    Some(Prefetch::OnThread(receiver))
 }

@@ -85,9 +85,10 @@ impl<'u> Requester<'u> {
         let response = self.complete(response, cursor)?;
         let mut entity = Entity::new(response.file.clone());
         let body = self.accept(response.body, &mut entity, cursor)?;
+        let body = body.ok_or(UpstreamError::WrongRange)?;
         self.target.effective_url = Some(response.url);
-        cursor.end = entity.file.len;
-        body.map(|body| (entity, body)).ok_or(UpstreamError::WrongRange)
+        cursor.end = cursor.end.or(entity.file.len);
+        Ok((entity, body))
     }
 
     /// Receives the next body of a file, or returns `None` if it does not continue at the cursor.

@@ -25,6 +25,8 @@ pub(super) struct Retry {
     pub(super) fallbacks: Fallbacks,
     /// Maximum wait that an upstream may request.
     max_wait: Duration,
+    /// Whether nothing of the track has arrived yet.
+    is_opening: bool,
 }
 
 impl Retry {
@@ -35,6 +37,7 @@ impl Retry {
             budget: RetryBudget::new(retries, upstream.min_progress()),
             fallbacks: Fallbacks::default(),
             max_wait: upstream.max_wait.min(OPENING_WAIT),
+            is_opening: true,
         }
     }
 
@@ -42,6 +45,7 @@ impl Retry {
     pub(super) fn after_first_response(&mut self, upstream: &UpstreamClient) {
         self.budget = RetryBudget::new(upstream.retries, upstream.min_progress());
         self.max_wait = upstream.max_wait;
+        self.is_opening = false;
     }
 }
 
@@ -115,9 +119,9 @@ impl Requester<'_> {
         entity: Option<&mut Entity>,
         cursor: &mut Cursor,
     ) -> Option<Duration> {
-        let Retry { budget, max_wait, .. } = &mut self.retry;
+        let Retry { budget, max_wait, is_opening, .. } = &mut self.retry;
         match fault {
-            UpstreamError::Unreachable(_) if entity.is_none() => None,
+            UpstreamError::Unreachable(_) if *is_opening && entity.is_none() => None,
             UpstreamError::Busy(_, Some(wait)) if *wait > *max_wait => None,
             UpstreamError::Busy(_, wait) => {
                 budget.spend(false).map(|backoff| backoff.max(wait.unwrap_or_default()))

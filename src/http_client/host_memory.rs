@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use crate::error::UpstreamError;
-use crate::http_client::remote_file::{RemoteFile, ValidatorMatch, Validators};
 use crate::lru::LruMap;
+use crate::media::remote_file::{RemoteFile, ValidatorMatch, Validators};
 
 /// Maximum number of entries of each kind, and their lifetime: afterwards a host may send more
 /// again.

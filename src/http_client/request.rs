@@ -16,9 +16,9 @@ use crate::cancel::CancelToken;
 use crate::error::UpstreamError;
 use crate::http_client::body::RangeBody;
 use crate::http_client::exchange::{Exchange, Framing, Response};
-use crate::http_client::remote_file::RemoteFile;
 use crate::http_client::upstream_client::UpstreamClient;
 use crate::http_client::validate::Expectation;
+use crate::media::remote_file::RemoteFile;
 use crate::media::{RemoteLocation, cookie_field};
 use crate::range;
 
@@ -242,7 +242,7 @@ fn is_controlled(name: &HeaderName) -> bool {
 }
 
 /// Returns whether the field is withheld from other hosts that a redirect leads to.
-fn is_credential(name: &HeaderName) -> bool {
+pub(crate) fn is_credential(name: &HeaderName) -> bool {
     [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION].contains(name)
 }
 

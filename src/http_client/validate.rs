@@ -11,8 +11,8 @@ use ureq::http::header::{self, HeaderMap, HeaderValue};
 
 use crate::error::UpstreamError;
 use crate::http_client::framing::{body_length, is_delimited};
-use crate::http_client::remote_file::{RemoteFile, ValidatorMatch};
 use crate::http_client::retry_after::retry_after;
+use crate::media::remote_file::{RemoteFile, ValidatorMatch};
 use crate::range::{self, ContentRange};
 
 /// Maximum number of bytes skipped where a body begins before the requested range.
@@ -195,7 +195,7 @@ mod tests {
     use ureq::http::HeaderName;
 
     use super::*;
-    use crate::http_client::remote_file::Validators;
+    use crate::media::remote_file::Validators;
 
     fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -5,7 +5,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ring::digest::{Context, SHA256};
 use url::Url;
+
+use super::remote_file::RemoteFile;
 
 /// The segments of one track, in the order of their presentation.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,6 +23,27 @@ pub struct SegmentList {
     pub media_sequence: u64,
     /// Maximum duration of a segment; how often a live list is to be requested again.
     pub target_duration: Duration,
+    /// What is known of the files of the segments, in the order of [`SegmentList::part`]. With it,
+    /// the segments are one file of known length.
+    pub files: Option<Arc<[SegmentFile]>>,
+}
+
+/// What is known of the file of one segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentFile {
+    /// Length of the segment in bytes, without encryption.
+    pub len: u64,
+    /// The resource that the segment is, or is a range of, if a response has described it.
+    pub resource: Option<RemoteFile>,
+}
+
+/// A segment as a part of the file that all segments are.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'l> {
+    /// Where its bytes are.
+    pub location: &'l SegmentLocation,
+    /// How they are encrypted.
+    pub encryption: Option<&'l SegmentEncryption>,
 }
 
 /// Where the bytes of a segment are: a resource, or a range of one.
@@ -82,6 +106,48 @@ impl SegmentList {
             .fold(Duration::ZERO, Duration::saturating_add)
     }
 
+    /// Feeds `add` what distinguishes this list from others.
+    pub fn identify(&self, add: &mut dyn FnMut(&[u8])) {
+        for Part { location, .. } in (0..self.part_count()).map_while(|index| self.part(index)) {
+            add(location.url.as_str().as_bytes());
+            let range = location.range.clone().unwrap_or_default();
+            add(&[range.start.to_be_bytes(), range.end.to_be_bytes()].concat());
+        }
+        add(&[self.files.is_some().into()]);
+    }
+
+    /// Returns how many parts the joined file has.
+    pub fn part_count(&self) -> usize {
+        usize::from(!self.inits.is_empty()) + self.segments.len()
+    }
+
+    /// Returns a part of the joined file: the initialisation segment is the first, and the media
+    /// segments follow.
+    pub fn part(&self, index: usize) -> Option<Part<'_>> {
+        let InitSegment { location, encryption } = match self.inits.first() {
+            Some(init) if index == 0 => init,
+            init => {
+                let segment = self.segments.get(index - usize::from(init.is_some()))?;
+                let MediaSegment { location, encryption, .. } = segment;
+                return Some(Part { location, encryption: encryption.as_ref() });
+            }
+        };
+        Some(Part { location, encryption: encryption.as_ref() })
+    }
+
+    /// Returns the joined file, as far as it is known.
+    pub fn remote_file(&self) -> RemoteFile {
+        let Some(files) = &self.files else { return RemoteFile::default() };
+        let mut context = Context::new(&SHA256);
+        for SegmentFile { len, resource } in &**files {
+            context.update(&len.to_be_bytes());
+            let identity = resource.as_ref().map(RemoteFile::identity).unwrap_or_default();
+            context.update(&identity.len().to_be_bytes());
+            context.update(&identity);
+        }
+        RemoteFile::joined(files.iter().map(|file| file.len).sum(), context.finish().as_ref())
+    }
+
     /// Returns the approximate memory on the heap, in bytes.
     pub fn memory_size(&self) -> usize {
         let inits =
@@ -95,7 +161,8 @@ impl SegmentList {
         let mut keys: Vec<_> = encryptions.map(|encryption| &encryption.key).collect();
         keys.dedup_by(|one, other| Arc::ptr_eq(one, other));
         let keys = keys.into_iter().map(|key| size_of::<SegmentKey>() + key.heap_size());
-        inits.sum::<usize>() + segments.sum::<usize>() + keys.sum::<usize>()
+        let files = self.files.as_ref().map_or(0, |files| files.len() * size_of::<SegmentFile>());
+        inits.sum::<usize>() + segments.sum::<usize>() + keys.sum::<usize>() + files
     }
 }
 

@@ -69,6 +69,7 @@ impl<'p> Reader<'p> {
             is_complete: false,
             media_sequence: 0,
             target_duration: Duration::ZERO,
+            files: None,
         };
         Reader {
             context,

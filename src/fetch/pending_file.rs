@@ -1,4 +1,4 @@
-//! A track that was requested, and whose first response is still to come.
+//! A file that was requested, and whose first response is still to come.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,27 +7,26 @@ use std::time::Duration;
 
 use crate::cancel::CancelToken;
 use crate::error::Error;
-use crate::fetch::TrackReader;
 use crate::fetch::cursor::Cursor;
 use crate::fetch::entity::Entity;
-use crate::fetch::prefetch::Prefetch;
+use crate::fetch::file_reader::FileReader;
+use crate::fetch::prefetch::{Prefetch, send_on_thread};
 use crate::fetch::requester::Requester;
 use crate::http_client::body::RangeBody;
-use crate::http_client::request::SentRequest;
 use crate::http_client::{RemoteFile, UpstreamClient};
 use crate::media::Track;
 
 /// A reader before its first response.
-pub struct PendingReader<'scope, 'env> {
+pub struct PendingFile<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     requester: Requester<'scope>,
     /// The file, if the caller knows it.
     expected: Option<Entity>,
     cursor: Cursor,
-    sent: Option<Box<SentRequest<'scope>>>,
+    sent: Option<Prefetch<'scope>>,
 }
 
-impl<'scope, 'env> PendingReader<'scope, 'env> {
+impl<'scope, 'env> PendingFile<'scope, 'env> {
     /// Requests the first `first` bytes of a track, if a pooled connection is available: that takes
     /// no waiting.
     pub fn begin(
@@ -36,12 +35,12 @@ impl<'scope, 'env> PendingReader<'scope, 'env> {
         track: &Track,
         first: u64,
         cancel: &Arc<CancelToken>,
-    ) -> PendingReader<'scope, 'env> {
+    ) -> PendingFile<'scope, 'env> {
         let requester = Requester::new(upstream, track, 0, first, cancel);
-        PendingReader::new(scope, requester, None, Cursor::default())
+        PendingFile::new(scope, requester, None, Cursor::default())
     }
 
-    /// Like [`begin`](PendingReader::begin), for `range` of a file that is known already.
+    /// Like [`begin`](PendingFile::begin), for `range` of a file that is known already.
     pub fn begin_range(
         scope: &'scope Scope<'scope, 'env>,
         upstream: &'scope UpstreamClient,
@@ -50,11 +49,24 @@ impl<'scope, 'env> PendingReader<'scope, 'env> {
         first: u64,
         file: &RemoteFile,
         cancel: &Arc<CancelToken>,
-    ) -> PendingReader<'scope, 'env> {
+    ) -> PendingFile<'scope, 'env> {
         let requester = Requester::new(upstream, track, range.start, first, cancel);
         let mut file = file.clone();
         file.validators_vary |= upstream.host_memory.is_unstable(&track.location.url, &file);
-        PendingReader::new(scope, requester, Some(Entity::pinned(file)), Cursor::over(range))
+        PendingFile::new(scope, requester, Some(Entity::pinned(file)), Cursor::over(range))
+    }
+
+    /// Like [`begin`](PendingFile::begin), for `range` of a file of which nothing else is known.
+    pub fn begin_part(
+        scope: &'scope Scope<'scope, 'env>,
+        upstream: &'scope UpstreamClient,
+        track: &Track,
+        range: Range<u64>,
+        cancel: &Arc<CancelToken>,
+    ) -> PendingFile<'scope, 'env> {
+        let size = range.end.saturating_sub(range.start);
+        let requester = Requester::new(upstream, track, range.start, size, cancel);
+        PendingFile::new(scope, requester, None, Cursor::over(range))
     }
 
     fn new(
@@ -62,11 +74,12 @@ impl<'scope, 'env> PendingReader<'scope, 'env> {
         requester: Requester<'scope>,
         expected: Option<Entity>,
         cursor: Cursor,
-    ) -> PendingReader<'scope, 'env> {
+    ) -> PendingFile<'scope, 'env> {
         let is_due = requester.target.location.available_at.is_none() && !cursor.is_over();
         let request = is_due.then(|| requester.request(expected.as_ref(), &cursor, cursor.offset));
-        let sent = request.and_then(|request| request.send().ok()).map(Box::new);
-        PendingReader { scope, requester, expected, cursor, sent }
+        let sent = request.and_then(|request| request.send().ok());
+        let sent = sent.map(|sent| Prefetch::OnConnection(Box::new(sent)));
+        PendingFile { scope, requester, expected, cursor, sent }
     }
 
     /// Returns whether the first request is sent.
@@ -74,15 +87,35 @@ impl<'scope, 'env> PendingReader<'scope, 'env> {
         self.sent.is_some()
     }
 
+    /// Takes part in the download of a track that has begun to arrive: from the first request on,
+    /// patience pays. Sends that request on a thread where no pooled connection was available.
+    pub fn ahead(mut self) -> PendingFile<'scope, 'env> {
+        self.requester.retry.after_first_response(self.requester.upstream);
+        if self.sent.is_none() && !self.cursor.is_over() {
+            let PendingFile { requester, expected, cursor, .. } = &self;
+            let request = requester.request(expected.as_ref(), cursor, cursor.offset);
+            self.sent = send_on_thread(self.scope, request, ());
+        }
+        self
+    }
+
+    /// Likewise, for bytes that are needed at once.
+    pub fn patient(mut self) -> PendingFile<'scope, 'env> {
+        self.requester.retry.after_first_response(self.requester.upstream);
+        self
+    }
+
     /// Returns whether the first response has begun to arrive, now or within `limit`.
     pub fn poll_response(&self, limit: Duration) -> bool {
-        self.sent.as_ref().is_some_and(|sent| sent.poll(limit))
+        match &self.sent {
+            Some(Prefetch::OnConnection(sent)) => sent.poll(limit),
+            _ => false,
+        }
     }
 
     /// Waits for the first response.
-    pub fn wait(self) -> Result<TrackReader<'scope, 'env>, Error> {
-        let PendingReader { scope, mut requester, expected, mut cursor, sent } = self;
-        let sent = sent.map(Prefetch::OnConnection);
+    pub fn wait(self) -> Result<FileReader<'scope, 'env>, Error> {
+        let PendingFile { scope, mut requester, expected, mut cursor, sent } = self;
         requester.back_off(Duration::ZERO)?;
         let (entity, body) = match expected {
             None => requester.open(sent, &mut cursor).map(|(entity, body)| (entity, Some(body)))?,
@@ -93,7 +126,7 @@ impl<'scope, 'env> PendingReader<'scope, 'env> {
         };
         requester.sizing.size_hint = 0;
         requester.retry.after_first_response(requester.upstream);
-        Ok(TrackReader::new(scope, requester, entity, cursor, body))
+        Ok(FileReader::new(scope, requester, entity, cursor, body))
     }
 }
 

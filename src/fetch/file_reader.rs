@@ -1,18 +1,15 @@
-//! The reader of a track whose upstream has responded.
+//! The reader of a file whose upstream has responded.
 
 use std::mem::take;
 use std::ops::Range;
-use std::sync::Arc;
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use crate::cancel::CancelToken;
 use crate::error::{Error, UpstreamError};
 use crate::fetch::cursor::Cursor;
 use crate::fetch::entity::Entity;
 use crate::fetch::fingerprint::Fingerprint;
 use crate::fetch::integrity::REPLACED;
-use crate::fetch::pending::PendingReader;
 use crate::fetch::prefetch::Prefetcher;
 use crate::fetch::requester::Requester;
 use crate::fetch::sizing::MIN_REQUEST_SIZE;
@@ -22,8 +19,8 @@ use crate::http_client::{RemoteFile, UpstreamClient};
 use crate::media::{Track, TrackKind};
 use crate::sys::SplicePipe;
 
-/// Reads one track.
-pub struct TrackReader<'scope, 'env> {
+/// Reads one file.
+pub struct FileReader<'scope, 'env> {
     requester: Requester<'scope>,
     entity: Entity,
     cursor: Cursor,
@@ -32,33 +29,7 @@ pub struct TrackReader<'scope, 'env> {
     throughput: ThroughputMonitor,
 }
 
-impl<'scope, 'env> TrackReader<'scope, 'env> {
-    /// Requests the first `first` bytes of the track (or as many as one request may cover) and
-    /// waits for the response.
-    pub fn open(
-        scope: &'scope Scope<'scope, 'env>,
-        upstream: &'scope UpstreamClient,
-        track: &Track,
-        first: u64,
-        cancel: &Arc<CancelToken>,
-    ) -> Result<TrackReader<'scope, 'env>, Error> {
-        PendingReader::begin(scope, upstream, track, first, cancel).wait()
-    }
-
-    /// Requests `range` of a known file, beginning with its first `first` bytes, and waits for the
-    /// response, which must be of that same file.
-    pub fn open_range(
-        scope: &'scope Scope<'scope, 'env>,
-        upstream: &'scope UpstreamClient,
-        track: &Track,
-        range: Range<u64>,
-        first: u64,
-        file: &RemoteFile,
-        cancel: &Arc<CancelToken>,
-    ) -> Result<TrackReader<'scope, 'env>, Error> {
-        PendingReader::begin_range(scope, upstream, track, range, first, file, cancel).wait()
-    }
-
+impl<'scope, 'env> FileReader<'scope, 'env> {
     /// Begins to read at `body`, the first one of a file, if any byte of it is needed.
     pub(super) fn new(
         scope: &'scope Scope<'scope, 'env>,
@@ -66,11 +37,11 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         entity: Entity,
         cursor: Cursor,
         body: Option<RangeBody>,
-    ) -> TrackReader<'scope, 'env> {
+    ) -> FileReader<'scope, 'env> {
         let UpstreamClient { min_throughput, stall_timeout, .. } = *requester.upstream;
         let throughput = ThroughputMonitor::new(min_throughput, stall_timeout);
         let prefetcher = Prefetcher::new(scope);
-        TrackReader { requester, entity, cursor, body, prefetcher, throughput }
+        FileReader { requester, entity, cursor, body, prefetcher, throughput }
     }
 
     /// Discards everything after bytes that turned out not to be the file, and requests the first
@@ -117,7 +88,7 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         &self.cursor.peeked
     }
 
-    /// Takes the peeked bytes, which precede the first [`read`](TrackReader::read).
+    /// Takes the peeked bytes, which precede the first [`read`](FileReader::read).
     pub fn take_peeked(&mut self) -> Vec<u8> {
         take(&mut self.cursor.peeked)
     }
@@ -228,7 +199,7 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         }
     }
 
-    /// Returns whether [`splice_into`](TrackReader::splice_into) can move the next bytes.
+    /// Returns whether [`splice_into`](FileReader::splice_into) can move the next bytes.
     pub fn can_splice(&self) -> bool {
         // Where nothing else proves that the bytes after a break are of the same file, the bytes
         // before it are compared, and so must be read.
@@ -239,7 +210,7 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
     }
 
     /// Moves up to `max_len` of the next bytes into `pipe` by splice(2), without copying them
-    /// through this process. Returns 0 where they must be [read](TrackReader::read).
+    /// through this process. Returns 0 where they must be [read](FileReader::read).
     pub fn splice_into(&mut self, pipe: &SplicePipe, max_len: u64) -> Result<usize, Error> {
         let max_len = max_len.min(self.cursor.remaining().unwrap_or(0));
         if !self.can_splice() {
@@ -270,8 +241,8 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
 
     /// Takes over the fingerprints of another reader of the same file, and compares the bytes that
     /// this reader read before with what the upstream sends now.
-    pub fn absorb(&mut self, other: TrackReader<'_, '_>) -> Result<(), Error> {
-        let TrackReader { mut entity, body, .. } = other;
+    pub fn absorb(&mut self, other: FileReader<'_, '_>) -> Result<(), Error> {
+        let FileReader { mut entity, body, .. } = other;
         entity.stash_fingerprint();
         self.entity.fingerprints = entity.fingerprints;
         // The next request finds its connection in the pool.
@@ -288,6 +259,11 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
             }
         }
         Ok(())
+    }
+
+    /// Ends reading. A connection whose response was read to the end serves the next request.
+    pub fn close(self) {
+        self.body.map(RangeBody::drain_for_reuse);
     }
 
     /// Drops the connection in use, prepares the next try on a new one, and waits until it is due;

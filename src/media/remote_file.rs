@@ -3,7 +3,7 @@
 use ureq::http::header::{self, HeaderMap, HeaderValue};
 
 /// What is known of the file behind a URL after its first response.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RemoteFile {
     /// Length in bytes, if the upstream reports it.
     pub len: Option<u64>,
@@ -19,6 +19,15 @@ pub struct RemoteFile {
 impl RemoteFile {
     pub(crate) fn new(len: Option<u64>, ranged: bool, headers: &HeaderMap) -> RemoteFile {
         RemoteFile { len, ranged, validators: Validators::new(headers), validators_vary: false }
+    }
+
+    /// Makes the file that several files are, one after the other; `digest` tells them apart from
+    /// others.
+    pub(crate) fn joined(len: u64, digest: &[u8]) -> RemoteFile {
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let etag = HeaderValue::from_str(&format!("\"{hex}\"")).ok();
+        let validators = Validators { etag, modified: None };
+        RemoteFile { len: Some(len), ranged: true, validators, validators_vary: false }
     }
 
     /// Returns the length and validators as bytes, which identify the file as far as its upstream

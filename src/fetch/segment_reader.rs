@@ -1,0 +1,332 @@
+//! Reads the segments of a track as if they were one file.
+//!
+//! Each segment is read by a reader of its own, which resumes, retries and refreshes as for any file.
+//! The next ones are requested while one is still arriving.
+//!
+//! **Invariant:** where the lengths of the segments are known, each is as long as it was then; and
+//! `read` returns 0 only behind the last one.
+
+use std::collections::{HashMap, VecDeque};
+use std::mem::take;
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread::Scope;
+use std::time::Duration;
+
+use crate::cancel::CancelToken;
+use crate::error::{Error, UpstreamError};
+use crate::fetch::cursor::Cursor;
+use crate::fetch::segment_refresh::{self, CurrentLocation};
+use crate::fetch::segment_source::{PendingSegment, SegmentBody, SegmentSource};
+use crate::http_client::{RemoteFile, UpstreamClient};
+use crate::media::segments::SegmentList;
+use crate::media::{Track, TrackKind};
+use crate::sys::SplicePipe;
+
+/// The next segments are requested until this many bytes are to be read, or [`MAX_AHEAD`] segments.
+const AHEAD_BYTES: u64 = 1 << 20;
+const MAX_AHEAD: usize = 3;
+
+/// A track in segments whose first one was requested.
+pub struct PendingSegments<'scope, 'env> {
+    reader: SegmentReader<'scope, 'env>,
+    /// The first segments, in order.
+    first: Result<VecDeque<PendingSegment<'scope, 'env>>, Error>,
+}
+
+/// Reads the segments of one track.
+pub struct SegmentReader<'scope, 'env> {
+    source: SegmentSource<'scope, 'env>,
+    list: Arc<SegmentList>,
+    /// The file that the segments are.
+    file: RemoteFile,
+    /// Where each segment begins in it, as far as that is known.
+    starts: Vec<u64>,
+    cursor: Cursor,
+    /// The segment that is read, and those that were requested ahead.
+    current: Option<SegmentBody<'scope, 'env>>,
+    ahead: VecDeque<PendingSegment<'scope, 'env>>,
+}
+
+impl<'scope, 'env> PendingSegments<'scope, 'env> {
+    /// Requests the first segments of a track, or of `known`, a range of a file that is known. `None`
+    /// if the track is not in segments.
+    pub(super) fn begin(
+        scope: &'scope Scope<'scope, 'env>,
+        upstream: &'scope UpstreamClient,
+        track: &Track,
+        known: Option<(Range<u64>, &RemoteFile)>,
+        cancel: &Arc<CancelToken>,
+    ) -> Option<PendingSegments<'scope, 'env>> {
+        let list = segment_refresh::list(&track.location)?.clone();
+        let source = SegmentSource {
+            scope,
+            upstream,
+            cancel: cancel.clone(),
+            kind: track.kind,
+            location: CurrentLocation::new(track),
+            resources: HashMap::new(),
+        };
+        let mut reader = SegmentReader::new(source, list);
+        let is_other = known.as_ref().is_some_and(|(_, file)| **file != reader.file);
+        if let Some((range, _)) = known {
+            reader.cursor = Cursor::over(range);
+        }
+        let first = if is_other {
+            Err(reader.failed(UpstreamError::EntityChanged("its segments are different now")))
+        } else {
+            reader.begin_first()
+        };
+        Some(PendingSegments { reader, first })
+    }
+
+    /// Returns whether the first request is sent.
+    pub(super) fn is_sent(&self) -> bool {
+        let first = self.first.as_ref().ok().and_then(VecDeque::front);
+        first.is_some_and(|first| first.file().is_sent())
+    }
+
+    /// Returns whether the first response has begun to arrive, now or within `limit`.
+    pub(super) fn poll_response(&self, limit: Duration) -> bool {
+        let first = self.first.as_ref().ok().and_then(VecDeque::front);
+        first.is_some_and(|first| first.file().poll_response(limit))
+    }
+
+    /// Waits for the first response.
+    pub(super) fn wait(self) -> Result<SegmentReader<'scope, 'env>, Error> {
+        let PendingSegments { mut reader, first } = self;
+        let mut first = first?;
+        if let Some(segment) = first.pop_front() {
+            reader.receive(segment)?;
+        }
+        reader.ahead = first;
+        Ok(reader)
+    }
+}
+
+impl<'scope, 'env> SegmentReader<'scope, 'env> {
+    fn new(
+        source: SegmentSource<'scope, 'env>,
+        list: Arc<SegmentList>,
+    ) -> SegmentReader<'scope, 'env> {
+        let file = list.remote_file();
+        let mut starts = vec![0];
+        for file in list.files.iter().flat_map(|files| files.iter()) {
+            starts.push(starts.last().copied().unwrap_or(0) + file.len);
+        }
+        let cursor = Cursor { end: file.len, ..Cursor::default() };
+        let ahead = VecDeque::new();
+        SegmentReader { source, list, file, starts, cursor, current: None, ahead }
+    }
+
+    /// Returns the kind of the track.
+    pub(super) fn track(&self) -> TrackKind {
+        self.source.kind
+    }
+
+    /// Returns the track with its current location.
+    pub(super) fn as_track(&self) -> Track {
+        self.source.location.as_track(self.source.kind)
+    }
+
+    /// Returns the file that the segments are.
+    pub(super) fn file(&self) -> &RemoteFile {
+        &self.file
+    }
+
+    /// Returns whether every byte of the range was read.
+    pub(super) fn is_over(&self) -> bool {
+        self.cursor.is_over()
+    }
+
+    /// Returns the bytes peeked at so far.
+    pub(super) fn peeked(&self) -> &[u8] {
+        &self.cursor.peeked
+    }
+
+    /// Takes the peeked bytes, which precede the first [`read`](SegmentReader::read).
+    pub(super) fn take_peeked(&mut self) -> Vec<u8> {
+        take(&mut self.cursor.peeked)
+    }
+
+    /// Peeks at more bytes, up to `limit` in total; returns `false` at the end of the track.
+    pub(super) fn fill_peeked(&mut self, limit: usize) -> Result<bool, Error> {
+        const STEP: usize = 64 << 10;
+        let mut bytes = take(&mut self.cursor.peeked);
+        let old_len = bytes.len();
+        bytes.resize(old_len + STEP.min(limit.saturating_sub(old_len)), 0);
+        let count = self.read(&mut bytes[old_len..]);
+        bytes.truncate(old_len + count.as_ref().copied().unwrap_or(0));
+        self.cursor.peeked = bytes;
+        Ok(count? > 0)
+    }
+
+    /// Restricts reading to `range` of a file of known length. Peeked bytes may lie beyond it.
+    pub(super) fn restrict_to(&mut self, range: Range<u64>) {
+        let is_shorter = self.cursor.end.is_none_or(|end| range.end < end);
+        let is_here = self.cursor.restrict_to(range);
+        // What was requested may reach beyond the new end.
+        if !is_here || is_shorter {
+            self.abandon();
+        }
+    }
+
+    /// Restricts reading to `range`, which follows the range before, and returns the size of the
+    /// gap between them.
+    pub(super) fn continue_with(&mut self, range: Range<u64>) -> u64 {
+        let gap = range.start.saturating_sub(self.cursor.end.unwrap_or(self.cursor.offset));
+        self.restrict_to(range);
+        gap
+    }
+
+    /// Reads the next bytes. Returns 0 only if the track is complete or `buffer` is empty.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        while !buffer.is_empty() && !self.cursor.is_over() {
+            let len = self.len_now(buffer.len() as u64) as usize;
+            let body = self.body()?;
+            let count = body.read(&mut buffer[..len])?;
+            if count > 0 {
+                self.advance(count)?;
+                return Ok(count);
+            }
+            self.finish_segment()?;
+        }
+        Ok(0)
+    }
+
+    /// Returns whether [`splice_into`](SegmentReader::splice_into) can move the next bytes.
+    pub(super) fn can_splice(&self) -> bool {
+        self.peeked().is_empty() && self.current.as_ref().is_some_and(SegmentBody::can_splice)
+    }
+
+    /// Moves up to `max_len` of the next bytes into `pipe` by splice(2). Returns 0 where they must be
+    /// [read](SegmentReader::read).
+    pub(super) fn splice_into(&mut self, pipe: &SplicePipe, max_len: u64) -> Result<usize, Error> {
+        let max_len = self.len_now(max_len);
+        let Some(body) = self.current.as_mut().filter(|_| self.cursor.peeked.is_empty()) else {
+            return Ok(0);
+        };
+        let count = body.splice_into(pipe, max_len)?;
+        self.advance(count)?;
+        Ok(count)
+    }
+
+    /// Ends reading.
+    pub(super) fn close(mut self) {
+        self.abandon();
+    }
+
+    /// Returns how many of the next `len` bytes belong to the range.
+    fn len_now(&self, len: u64) -> u64 {
+        len.min(self.cursor.remaining().unwrap_or(u64::MAX))
+    }
+
+    /// Counts bytes that were read, and requests what follows them.
+    fn advance(&mut self, count: usize) -> Result<(), Error> {
+        self.cursor.offset += count as u64;
+        if self.cursor.is_over() {
+            // The connection serves the next request.
+            self.current.take().into_iter().for_each(SegmentBody::close);
+            return Ok(());
+        }
+        self.request_ahead()
+    }
+
+    /// Abandons what was requested.
+    fn abandon(&mut self) {
+        self.current.take().into_iter().for_each(SegmentBody::close);
+        self.ahead.clear();
+    }
+
+    /// Returns the segment of the next byte, opened.
+    fn body(&mut self) -> Result<&mut SegmentBody<'scope, 'env>, Error> {
+        if self.current.is_none() {
+            let next = match self.ahead.pop_front() {
+                Some(next) => next,
+                None => self.begin(self.segment_at(self.cursor.offset))?.patient(),
+            };
+            self.receive(next)?;
+        }
+        self.current.as_mut().ok_or(Error::Internal("a segment was not opened"))
+    }
+
+    /// Waits for the response of a segment.
+    fn receive(&mut self, segment: PendingSegment<'scope, 'env>) -> Result<(), Error> {
+        let body = segment.wait(&mut self.source.resources)?;
+        // The next segment begins behind this one.
+        if let Some(len) = body.len().filter(|_| self.starts.len() == body.index + 1) {
+            self.starts.push(self.starts[body.index] + len);
+        }
+        self.current = Some(body);
+        Ok(())
+    }
+
+    /// Ends the current segment, all of whose bytes were read.
+    fn finish_segment(&mut self) -> Result<(), Error> {
+        let Some(body) = self.current.take() else { return Ok(()) };
+        let end = self.cursor.offset;
+        if self.starts.len() == body.index + 1 {
+            self.starts.push(end);
+        }
+        if self.starts.get(body.index + 1) != Some(&end) {
+            return Err(self.failed(UpstreamError::EntityChanged("a segment has another length")));
+        }
+        if body.index + 1 == self.list.part_count() {
+            self.cursor.end = Some(end);
+        }
+        body.close();
+        Ok(())
+    }
+
+    /// Requests the first segments: a short one, such as the initialisation, with the one after it.
+    fn begin_first(&self) -> Result<VecDeque<PendingSegment<'scope, 'env>>, Error> {
+        let mut first = VecDeque::new();
+        if !self.cursor.is_over() && self.list.part_count() > 0 {
+            first.push_back(self.begin(self.segment_at(self.cursor.offset))?);
+        }
+        Ok(first)
+    }
+
+    /// Requests the next segments, unless enough bytes are on their way.
+    fn request_ahead(&mut self) -> Result<(), Error> {
+        let Some(current) = &self.current else { return Ok(()) };
+        while self.ahead.len() < MAX_AHEAD {
+            let next = self.ahead.back().map_or(current.index, |last| last.index) + 1;
+            let start = self.starts.get(next).copied();
+            let is_needed = match (start, self.cursor.end) {
+                (Some(start), Some(end)) => start < end,
+                _ => next < self.list.part_count(),
+            };
+            let on_the_way = start.map(|start| start.saturating_sub(self.cursor.offset));
+            // One of unknown length is requested when that of the one before it is known.
+            let is_due = on_the_way.is_some_and(|bytes| bytes < AHEAD_BYTES);
+            if !is_needed || !is_due {
+                break;
+            }
+            let segment = self.begin(next)?.ahead();
+            self.ahead.push_back(segment);
+        }
+        Ok(())
+    }
+
+    /// Requests what is needed of a segment.
+    fn begin(&self, index: usize) -> Result<PendingSegment<'scope, 'env>, Error> {
+        let known = self.list.files.as_ref().and_then(|files| files.get(index));
+        let range = known.map(|file| {
+            let start = self.starts[index];
+            let end = self.cursor.end.unwrap_or(u64::MAX).saturating_sub(start).min(file.len);
+            self.cursor.offset.saturating_sub(start).min(end)..end
+        });
+        self.source.begin(&self.list, index, range)
+    }
+
+    /// Returns the segment in which the byte at `offset` is, as far as that is known.
+    fn segment_at(&self, offset: u64) -> usize {
+        let begun = self.starts.partition_point(|start| *start <= offset);
+        begun.saturating_sub(1).min(self.list.part_count().saturating_sub(1))
+    }
+
+    fn failed(&self, fault: UpstreamError) -> Error {
+        Error::Upstream { track: self.source.kind, fault }
+    }
+}

@@ -1,0 +1,125 @@
+//! The locations of segments: those of the list, until one of them is refused. Then the list is
+//! found again, once for all segments.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use url::Url;
+
+use crate::cancel::CancelToken;
+use crate::http_client::request::is_credential;
+use crate::media::segments::SegmentList;
+use crate::media::{
+    Delivery, FreshLocation, LocationRefresher, RefreshHandle, RemoteLocation, Track, TrackKind,
+};
+
+/// The location of a track in segments, which all its segments share.
+#[derive(Clone)]
+pub(super) struct CurrentLocation {
+    location: Arc<Mutex<RemoteLocation>>,
+    refresh: Option<RefreshHandle>,
+}
+
+impl CurrentLocation {
+    /// Begins with the location of `track`.
+    pub(super) fn new(track: &Track) -> CurrentLocation {
+        let location = Arc::new(Mutex::new(track.location.clone()));
+        CurrentLocation { location, refresh: track.refresh.clone() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RemoteLocation> {
+        self.location.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the track at its current location.
+    pub(super) fn as_track(&self, kind: TrackKind) -> Track {
+        Track { kind, location: self.lock().clone(), refresh: self.refresh.clone() }
+    }
+
+    /// Returns a segment as a track of its own.
+    pub(super) fn track(&self, kind: TrackKind, index: usize) -> Option<Track> {
+        let location = part_location(&self.lock(), index)?;
+        let refresh = self.refresh.is_some().then(|| {
+            RefreshHandle::from_refresher(SegmentRefresher { current: self.clone(), index })
+        });
+        Some(Track { kind, location, refresh })
+    }
+}
+
+/// Returns the list of a location.
+pub(super) fn list(location: &RemoteLocation) -> Option<&Arc<SegmentList>> {
+    match &location.delivery {
+        Delivery::Segments(list) => Some(list),
+        Delivery::File | Delivery::Playlist(_) => None,
+    }
+}
+
+/// Returns the location of a part of the file that the segments are.
+fn part_location(location: &RemoteLocation, index: usize) -> Option<RemoteLocation> {
+    let part = list(location)?.part(index)?;
+    Some(resource_location(location, part.location.url.clone()))
+}
+
+/// Returns the location of a resource that the track at `location` leads to. What proves who asks
+/// stays with the origin that it was meant for.
+pub fn resource_location(location: &RemoteLocation, url: Url) -> RemoteLocation {
+    let is_elsewhere = url.origin() != location.url.origin();
+    let headers = location.headers.iter().filter(|(name, _)| !is_elsewhere || !is_credential(name));
+    RemoteLocation {
+        headers: headers.cloned().collect(),
+        cookies: location.cookies.clone(),
+        chunk: location.chunk,
+        ..RemoteLocation::from(url)
+    }
+}
+
+/// Finds the fresh location of one segment.
+struct SegmentRefresher {
+    current: CurrentLocation,
+    index: usize,
+}
+
+impl LocationRefresher for SegmentRefresher {
+    fn refresh(
+        &self,
+        refused: &RemoteLocation,
+        cancel: &CancelToken,
+    ) -> Result<FreshLocation, String> {
+        const GONE: &str = "the list of its segments has another length now";
+        let current = self.current.lock().clone();
+        let location = part_location(&current, self.index).ok_or(GONE)?;
+        // Another segment has found a fresh list since.
+        if location.url != refused.url {
+            return Ok(FreshLocation { location, is_new: false });
+        }
+        let refresh = self.current.refresh.as_ref().ok_or("nothing leads to a fresh list")?;
+        let FreshLocation { location: mut fresh, is_new } = refresh.refresh(&current, cancel)?;
+        let (Some(old), Some(new)) = (list(&current), list(&fresh)) else {
+            return Err("it is not in segments any more".into());
+        };
+        if !is_same_media(old, new) {
+            return Err("its playlist now has other segments".into());
+        }
+        // Each response is compared with what is known of the file of its segment.
+        let known = SegmentList { files: old.files.clone(), ..SegmentList::clone(new) };
+        fresh.delivery = Delivery::Segments(Arc::new(known));
+        let location = part_location(&fresh, self.index).ok_or(GONE)?;
+        *self.current.lock() = fresh;
+        Ok(FreshLocation { location, is_new })
+    }
+
+    fn report_refused_again(&self, _refused: &RemoteLocation) {
+        if let Some(refresh) = &self.current.refresh {
+            refresh.report_refused_again(&self.current.lock().clone());
+        }
+    }
+}
+
+/// Returns whether two lists are of the same media, as far as they tell.
+fn is_same_media(one: &SegmentList, other: &SegmentList) -> bool {
+    let durations = one.segments.iter().zip(&other.segments);
+    one.part_count() == other.part_count()
+        && one.segments.len() == other.segments.len()
+        && durations.into_iter().all(|(one, other)| {
+            one.duration == other.duration && one.location.range == other.location.range
+        })
+}

@@ -1,0 +1,245 @@
+//! Opens the segments of a track, each as the file that it is, or as a part of one.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread::Scope;
+
+use url::Url;
+
+use crate::cancel::CancelToken;
+use crate::error::{Error, UpstreamError};
+use crate::fetch::decrypt::{BLOCK, Decryption};
+use crate::fetch::file_reader::FileReader;
+use crate::fetch::pending_file::PendingFile;
+use crate::fetch::segment_refresh::CurrentLocation;
+use crate::http_client::{RemoteFile, UpstreamClient};
+use crate::media::segments::{SegmentEncryption, SegmentKey, SegmentList};
+use crate::media::{Track, TrackKind};
+use crate::sys::SplicePipe;
+
+/// Bytes that are decrypted at once.
+const DECRYPT_SIZE: usize = 64 << 10;
+
+/// What requests for segments are made of.
+pub(super) struct SegmentSource<'scope, 'env> {
+    pub(super) scope: &'scope Scope<'scope, 'env>,
+    pub(super) upstream: &'scope UpstreamClient,
+    pub(super) cancel: Arc<CancelToken>,
+    pub(super) kind: TrackKind,
+    pub(super) location: CurrentLocation,
+    /// The resources that hold several segments, as far as responses have described them.
+    pub(super) resources: HashMap<Url, RemoteFile>,
+}
+
+/// A segment that was requested.
+pub(super) struct PendingSegment<'scope, 'env> {
+    pub(super) index: usize,
+    file: PendingFile<'scope, 'env>,
+    decryption: Option<SegmentDecryption>,
+    /// The resource that this segment is a part of, if it is.
+    resource: Option<Url>,
+}
+
+/// A segment that is arriving.
+pub(super) struct SegmentBody<'scope, 'env> {
+    pub(super) index: usize,
+    file: FileReader<'scope, 'env>,
+    decryption: Option<SegmentDecryption>,
+}
+
+/// The decryption of a range of a segment.
+struct SegmentDecryption {
+    decryption: Decryption,
+    /// Bytes before the range that come with its first block.
+    surplus: usize,
+    /// Whether the range ends with the segment, where the padding is.
+    is_to_end: bool,
+    /// Decrypted bytes, and how many of them were read.
+    output: Vec<u8>,
+    used: usize,
+    is_over: bool,
+}
+
+impl<'scope, 'env> SegmentSource<'scope, 'env> {
+    /// Requests `range` of a part of the file that the segments are, or all of it if its length is
+    /// unknown.
+    pub(super) fn begin(
+        &self,
+        list: &SegmentList,
+        index: usize,
+        range: Option<Range<u64>>,
+    ) -> Result<PendingSegment<'scope, 'env>, Error> {
+        let absent = Error::Internal("a segment is read that the list does not have");
+        let part = list.part(index).ok_or(absent)?;
+        let track = self
+            .location
+            .track(self.kind, index)
+            .ok_or(Error::Internal("the location of a segment is unknown"))?;
+        let known = list.files.as_ref().and_then(|files| files.get(index));
+        let shared = part.location.range.as_ref().map(|_| part.location.url.clone());
+        let resource = known.and_then(|file| file.resource.clone());
+        let resource = resource.or_else(|| self.resources.get(shared.as_ref()?).cloned());
+        let len = known.map(|file| file.len);
+        let is_to_end = range.as_ref().is_none_or(|range| Some(range.end) == len);
+        let (stored, decryption) = match part.encryption {
+            None => (range, None),
+            Some(encryption) => {
+                let decryption = SegmentDecryption::new(encryption, range.as_ref(), is_to_end);
+                (range.map(|range| encrypted_range(range, is_to_end)), Some(decryption?))
+            }
+        };
+        let whole = match (&part.location.range, resource.as_ref().and_then(|file| file.len)) {
+            (Some(range), _) => Some(range.clone()),
+            (None, len) => len.map(|len| 0..len),
+        };
+        let stored = match (stored, whole) {
+            // The length of what is encrypted follows from the resource.
+            (Some(stored), Some(whole)) => Some(
+                whole.start + stored.start..whole.end.min(whole.start.saturating_add(stored.end)),
+            ),
+            (Some(stored), None) => Some(stored),
+            (None, whole) => whole,
+        };
+        let file = self.request(&track, stored, resource.as_ref());
+        Ok(PendingSegment { index, file, decryption, resource: shared })
+    }
+
+    fn request(
+        &self,
+        track: &Track,
+        range: Option<Range<u64>>,
+        resource: Option<&RemoteFile>,
+    ) -> PendingFile<'scope, 'env> {
+        let (scope, upstream, cancel) = (self.scope, self.upstream, &self.cancel);
+        match (range, resource) {
+            (Some(range), Some(file)) => {
+                let size = range.end - range.start;
+                PendingFile::begin_range(scope, upstream, track, range, size, file, cancel)
+            }
+            // All of a resource of unknown length.
+            (Some(range), None) if range.end < u64::MAX => {
+                PendingFile::begin_part(scope, upstream, track, range, cancel)
+            }
+            _ => PendingFile::begin(scope, upstream, track, u64::MAX, cancel),
+        }
+    }
+}
+
+/// Returns the range of an encrypted segment to decrypt `range` from: whole blocks, and the one
+/// before them.
+fn encrypted_range(range: Range<u64>, is_to_end: bool) -> Range<u64> {
+    let block = BLOCK as u64;
+    let start = (range.start / block * block).saturating_sub(block);
+    let end = if is_to_end { u64::MAX } else { range.end.next_multiple_of(block) };
+    start..end
+}
+
+impl<'scope, 'env> PendingSegment<'scope, 'env> {
+    /// Waits no longer than others of its track would: it has begun to arrive.
+    pub(super) fn patient(self) -> PendingSegment<'scope, 'env> {
+        PendingSegment { file: self.file.patient(), ..self }
+    }
+
+    /// Likewise, and sends the request now.
+    pub(super) fn ahead(self) -> PendingSegment<'scope, 'env> {
+        PendingSegment { file: self.file.ahead(), ..self }
+    }
+
+    /// Returns the request.
+    pub(super) fn file(&self) -> &PendingFile<'scope, 'env> {
+        &self.file
+    }
+
+    /// Waits for the response. A resource that holds several segments is remembered.
+    pub(super) fn wait(
+        self,
+        resources: &mut HashMap<Url, RemoteFile>,
+    ) -> Result<SegmentBody<'scope, 'env>, Error> {
+        let PendingSegment { index, file, decryption, resource } = self;
+        let file = file.wait()?;
+        if let Some(url) = resource {
+            resources.entry(url).or_insert_with(|| file.file().clone());
+        }
+        Ok(SegmentBody { index, file, decryption })
+    }
+}
+
+impl SegmentBody<'_, '_> {
+    /// Returns the length of the segment, if that is known before its end.
+    pub(super) fn len(&self) -> Option<u64> {
+        self.file.file().len.filter(|_| self.decryption.is_none())
+    }
+
+    /// Reads the next bytes. Returns 0 only at the end of the range or if `buffer` is empty.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        let Some(state) = &mut self.decryption else { return self.file.read(buffer) };
+        while state.is_empty() && !state.is_over {
+            state.fill(&mut self.file)?;
+        }
+        Ok(state.take(buffer))
+    }
+
+    /// Returns whether the next bytes can be moved by splice(2).
+    pub(super) fn can_splice(&self) -> bool {
+        self.decryption.is_none() && self.file.can_splice()
+    }
+
+    /// Moves up to `max_len` of the next bytes into `pipe`.
+    pub(super) fn splice_into(&mut self, pipe: &SplicePipe, max_len: u64) -> Result<usize, Error> {
+        if self.can_splice() { self.file.splice_into(pipe, max_len) } else { Ok(0) }
+    }
+
+    /// Ends reading; the connection is reused if the response was read to the end.
+    pub(super) fn close(self) {
+        self.file.close();
+    }
+}
+
+impl SegmentDecryption {
+    fn new(
+        encryption: &SegmentEncryption,
+        range: Option<&Range<u64>>,
+        is_to_end: bool,
+    ) -> Result<SegmentDecryption, Error> {
+        let SegmentKey::Inline(key) = &*encryption.key else {
+            return Err(Error::Internal("a segment is decrypted without its key"));
+        };
+        let start = range.map_or(0, |range| range.start);
+        let is_first = start < BLOCK as u64;
+        let decryption = Decryption::new(key, is_first.then_some(encryption.iv));
+        let surplus = (start % BLOCK as u64) as usize;
+        let output = Vec::new();
+        Ok(SegmentDecryption { decryption, surplus, is_to_end, output, used: 0, is_over: false })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.used == self.output.len()
+    }
+
+    /// Decrypts the next bytes of `file`.
+    fn fill(&mut self, file: &mut FileReader<'_, '_>) -> Result<(), Error> {
+        let mut bytes = vec![0; DECRYPT_SIZE];
+        let count = file.read(&mut bytes)?;
+        (self.used, self.is_over) = (0, count == 0);
+        self.output.clear();
+        match (count, self.is_to_end) {
+            (0, true) => self.decryption.finish(&mut self.output).map_err(|why| {
+                let fault = UpstreamError::EntityChanged(why);
+                Error::Upstream { track: file.track(), fault }
+            })?,
+            (0, false) => self.decryption.stop(&mut self.output),
+            (count, _) => self.decryption.update(&bytes[..count], &mut self.output),
+        }
+        self.used = self.surplus.min(self.output.len());
+        self.surplus -= self.used;
+        Ok(())
+    }
+
+    fn take(&mut self, buffer: &mut [u8]) -> usize {
+        let count = buffer.len().min(self.output.len() - self.used);
+        buffer[..count].copy_from_slice(&self.output[self.used..][..count]);
+        self.used += count;
+        count
+    }
+}

@@ -1,0 +1,367 @@
+//! Loads the segments of tracks that are delivered in segments: playlists, keys, lengths.
+//!
+//! What was loaded is kept for a while: a client that resumes, or requests several byte ranges, must
+//! find the file as it was.
+//!
+//! **Invariant:** a list that leaves this module has at most one initialisation segment, and the key of
+//! each encrypted segment.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ring::digest::{Context, SHA256};
+use url::Url;
+
+use crate::cancel::CancelToken;
+use crate::error::{Error, InputError, UpstreamError};
+use crate::fetch::{self, Document};
+use crate::http_client::UpstreamClient;
+use crate::lru::LruMap;
+use crate::media::segments::SegmentList;
+use crate::media::selection::{FormatRequest, Quality};
+use crate::media::{
+    Delivery, FreshLocation, LocationRefresher, Media, PlaylistHints, RefreshHandle,
+    RemoteLocation, Track, TrackKind,
+};
+use crate::options::{LengthPolicy, OutputOptions};
+use crate::playlist::{self, MAX_SIZE, Playlist, PlaylistError, SelectedPlaylists};
+
+mod keys;
+
+/// How long to look for the lengths of all segments before a download starts without them.
+const LENGTH_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long loaded lists are kept, and their memory.
+const MAX_AGE: Duration = Duration::from_secs(3600);
+const CACHE_SIZE: usize = 16 << 20;
+
+/// The loader, with the lists that it keeps.
+pub struct PlaylistLoader {
+    upstream: Arc<UpstreamClient>,
+    /// How long the lengths are looked for if they are waited for.
+    plan_timeout: Duration,
+    loaded: Mutex<LruMap<Key, Loaded>>,
+}
+
+type Key = [u8; 32];
+
+/// What a track turned out to be.
+#[derive(Clone)]
+struct Loaded {
+    /// It, and the track that its playlist names beside it.
+    tracks: Vec<(TrackKind, RemoteLocation)>,
+    /// Whether the lengths were looked for, and for how long at most.
+    searched: Duration,
+    since: Instant,
+}
+
+/// What is requested of a playlist.
+#[derive(Clone, Copy)]
+struct Request<'r> {
+    options: &'r OutputOptions,
+    /// How long the lengths may be looked for.
+    length_timeout: Duration,
+    /// Whether the track is the only one: then its playlist may name another one beside it.
+    is_lone: bool,
+    cancel: &'r Arc<CancelToken>,
+}
+
+impl PlaylistLoader {
+    /// Makes the loader.
+    pub fn new(upstream: &Arc<UpstreamClient>, plan_timeout: Duration) -> PlaylistLoader {
+        let loaded = Mutex::new(LruMap::new(CACHE_SIZE));
+        PlaylistLoader { upstream: upstream.clone(), plan_timeout, loaded }
+    }
+
+    /// Returns `media` with the segments of all tracks that are in segments. `is_head` says that the
+    /// client wants to know the length and nothing else.
+    pub fn load(
+        self: &Arc<Self>,
+        media: Media,
+        options: &OutputOptions,
+        is_head: bool,
+        cancel: &Arc<CancelToken>,
+    ) -> Result<Media, Error> {
+        if media.tracks.iter().all(|track| track.location.delivery == Delivery::File) {
+            return Ok(media);
+        }
+        let length_timeout = match options.length {
+            LengthPolicy::None => Duration::ZERO,
+            LengthPolicy::Auto if !is_head => LENGTH_TIMEOUT.min(self.plan_timeout),
+            LengthPolicy::Auto | LengthPolicy::Wait => self.plan_timeout,
+        };
+        let is_lone = media.tracks.len() == 1;
+        let request = Request { options, length_timeout, is_lone, cancel };
+        let mut tracks = Vec::with_capacity(2);
+        for track in media.tracks {
+            if track.location.delivery == Delivery::File {
+                tracks.push(track);
+                continue;
+            }
+            let Loaded { tracks: found, .. } = self.load_track(&track, request)?;
+            tracks.extend(found.into_iter().map(|(kind, location)| {
+                let refresher = PlaylistRefresher {
+                    loader: self.clone(),
+                    kind,
+                    options: *options,
+                    is_lone,
+                    cancel: cancel.clone(),
+                    track: Mutex::new(track.clone()),
+                };
+                Track { kind, location, refresh: Some(RefreshHandle::from_refresher(refresher)) }
+            }));
+        }
+        Ok(Media { tracks, ..media })
+    }
+
+    /// Forgets what these tracks were loaded as, since an upstream contradicts it.
+    pub fn forget(&self, media: &Media, options: &OutputOptions) {
+        for track in &media.tracks {
+            self.lock().remove(&key(track, media.tracks.len() == 1, options));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruMap<Key, Loaded>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Loads what a track is, or finds it among what was loaded.
+    fn load_track(&self, track: &Track, request: Request<'_>) -> Result<Loaded, Error> {
+        let Request { options, length_timeout, is_lone, .. } = request;
+        let key = key(track, is_lone, options);
+        let kept = self.lock().get(&key).cloned();
+        let kept = kept.filter(|kept| kept.since.elapsed() < MAX_AGE);
+        if let Some(kept) = kept.filter(|kept| kept.is_exact() || kept.searched >= length_timeout) {
+            return Ok(kept);
+        }
+        let mut tracks = Vec::with_capacity(2);
+        for (kind, location) in self.locate(track, request)? {
+            let location = self.with_lengths(track, kind, location, request)?;
+            tracks.push((kind, location));
+        }
+        let loaded = Loaded { tracks, searched: length_timeout, since: Instant::now() };
+        self.lock().insert(key, loaded.clone(), loaded.memory_size());
+        Ok(loaded)
+    }
+
+    /// Returns where the segments of a track are, and those of the audio that belongs to it.
+    fn locate(
+        &self,
+        track: &Track,
+        request: Request<'_>,
+    ) -> Result<Vec<(TrackKind, RemoteLocation)>, Error> {
+        let Track { kind, location, .. } = track;
+        let (kind, cancel) = (*kind, request.cancel);
+        let hints = match &location.delivery {
+            Delivery::Playlist(hints) => hints,
+            Delivery::Segments(list) => {
+                let list = SegmentList::clone(list);
+                return Ok(vec![(kind, self.complete(kind, location, list, cancel)?)]);
+            }
+            Delivery::File => return Ok(vec![(kind, location.clone())]),
+        };
+        let master = match self.read(kind, location, hints, cancel)? {
+            (_, Playlist::Media(list)) => {
+                return Ok(vec![(kind, self.complete(kind, location, list, cancel)?)]);
+            }
+            (_, Playlist::Master(master)) => master,
+        };
+        let is_audio = kind == TrackKind::Audio;
+        let request = FormatRequest {
+            quality: if is_audio { Quality::AudioOnly } else { Quality::Best },
+            container: request.options.container,
+            ..FormatRequest::default()
+        };
+        let selected = master.select(&request);
+        let SelectedPlaylists { video, audio } =
+            selected.map_err(|why| Error::Playlist { track: kind, why: why.0.into() })?;
+        let hints = master.media_hints(hints);
+        let selected = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
+        let selected = selected.into_iter().filter_map(|(kind, url)| Some((kind, url?)));
+        let media = selected.map(|(kind, url)| {
+            let location = fetch::resource_location(location, url);
+            let (_, Playlist::Media(list)) = self.read(kind, &location, &hints, cancel)? else {
+                let why = "a playlist that lists playlists lists another such one";
+                return Err(Error::Playlist { track: kind, why: why.into() });
+            };
+            Ok((kind, self.complete(kind, &location, list, cancel)?))
+        });
+        media.collect()
+    }
+
+    /// Reads the playlist at `location`; returns its URL, too.
+    fn read(
+        &self,
+        kind: TrackKind,
+        location: &RemoteLocation,
+        hints: &PlaylistHints,
+        cancel: &Arc<CancelToken>,
+    ) -> Result<(Url, Playlist), Error> {
+        let Document { bytes, url } = match &hints.text {
+            Some(text) => Document { bytes: text.clone().into_bytes(), url: location.url.clone() },
+            None => self.document(kind, location, MAX_SIZE, cancel)?,
+        };
+        let parsed = playlist::parse(&bytes, &url, hints);
+        let playlist = parsed.map_err(|error| refused(kind, &error))?;
+        Ok((url, playlist))
+    }
+
+    /// Reads a small file.
+    fn document(
+        &self,
+        kind: TrackKind,
+        location: &RemoteLocation,
+        limit: usize,
+        cancel: &Arc<CancelToken>,
+    ) -> Result<Document, Error> {
+        let document = fetch::read_document(&self.upstream, location, limit, cancel);
+        document.map_err(|fault| cancelled(cancel, Error::Upstream { track: kind, fault }))
+    }
+
+    /// Returns the location of a list, with its keys, and with one initialisation segment.
+    fn complete(
+        &self,
+        kind: TrackKind,
+        location: &RemoteLocation,
+        mut list: SegmentList,
+        cancel: &Arc<CancelToken>,
+    ) -> Result<RemoteLocation, Error> {
+        if !list.is_complete {
+            return Err(unusable(kind, InputError::Live));
+        }
+        let read = |url: Url, limit: usize| {
+            let location = fetch::resource_location(location, url);
+            self.document(kind, &location, limit, cancel).map(|document| document.bytes)
+        };
+        keys::fetch_keys(kind, &mut list, &read)?;
+        keys::merge_inits(kind, &mut list, &read)?;
+        Ok(RemoteLocation { delivery: Delivery::Segments(Arc::new(list)), ..location.clone() })
+    }
+
+    /// Returns a location with the lengths of its segments, if they can be found out in time.
+    fn with_lengths(
+        &self,
+        track: &Track,
+        kind: TrackKind,
+        mut location: RemoteLocation,
+        request: Request<'_>,
+    ) -> Result<RemoteLocation, Error> {
+        let Request { length_timeout, cancel, .. } = request;
+        if request.options.length == LengthPolicy::None {
+            return Ok(location);
+        }
+        let searched = Track { kind, location: location.clone(), refresh: track.refresh.clone() };
+        let deadline = Instant::now() + length_timeout;
+        let files = fetch::find_sizes(&self.upstream, &searched, deadline, cancel);
+        let files =
+            files.map_err(|fault| cancelled(cancel, Error::Upstream { track: kind, fault }))?;
+        if let (Delivery::Segments(list), Some(files)) = (&mut location.delivery, files) {
+            Arc::make_mut(list).files = Some(files);
+        }
+        Ok(location)
+    }
+}
+
+impl Loaded {
+    /// Returns whether the lengths of all segments are known.
+    fn is_exact(&self) -> bool {
+        self.tracks.iter().all(|(_, location)| match &location.delivery {
+            Delivery::Segments(list) => list.files.is_some(),
+            Delivery::File | Delivery::Playlist(_) => true,
+        })
+    }
+
+    fn memory_size(&self) -> usize {
+        self.tracks.iter().map(|(_, location)| location.memory_size()).sum()
+    }
+}
+
+impl fmt::Debug for PlaylistLoader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the loader of playlists")
+    }
+}
+
+/// Loads a list again, from a fresh location if the page leads to one.
+struct PlaylistRefresher {
+    loader: Arc<PlaylistLoader>,
+    kind: TrackKind,
+    options: OutputOptions,
+    is_lone: bool,
+    cancel: Arc<CancelToken>,
+    /// What was requested, at its current location.
+    track: Mutex<Track>,
+}
+
+impl LocationRefresher for PlaylistRefresher {
+    fn refresh(
+        &self,
+        _refused: &RemoteLocation,
+        cancel: &CancelToken,
+    ) -> Result<FreshLocation, String> {
+        let mut track = self.track.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let PlaylistRefresher { loader, kind, options, is_lone, .. } = self;
+        // The next request of a client must not begin with the list that has expired.
+        loader.lock().remove(&key(&track, *is_lone, options));
+        let mut is_new = true;
+        if let Some(refresh) = &track.refresh {
+            let fresh = refresh.refresh(&track.location, cancel)?;
+            (track.location, is_new) = (fresh.location, fresh.is_new);
+        }
+        let request = Request {
+            options,
+            length_timeout: Duration::ZERO,
+            is_lone: *is_lone,
+            cancel: &self.cancel,
+        };
+        let located = loader.locate(&track, request).map_err(|error| error.to_string())?;
+        let location = located.into_iter().find(|(found, _)| found == kind);
+        let (_, location) = location.ok_or("its playlist no longer names it")?;
+        *self.track.lock().unwrap_or_else(PoisonError::into_inner) = track;
+        Ok(FreshLocation { location, is_new })
+    }
+
+    fn report_refused_again(&self, _refused: &RemoteLocation) {
+        let track = self.track.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(refresh) = &track.refresh {
+            refresh.report_refused_again(&track.location);
+        }
+    }
+}
+
+/// Returns the key of what a track turns out to be.
+fn key(track: &Track, is_lone: bool, options: &OutputOptions) -> Key {
+    let mut context = Context::new(&SHA256);
+    let mut add = |bytes: &[u8]| {
+        context.update(&bytes.len().to_be_bytes());
+        context.update(bytes);
+    };
+    add(track.kind.as_str().as_bytes());
+    add(&[is_lone.into()]);
+    add(format!("{:?} {:?}", options.container, options.length).as_bytes());
+    track.location.identify(&mut add);
+    let mut key = [0; 32];
+    key.copy_from_slice(context.finish().as_ref());
+    key
+}
+
+fn refused(track: TrackKind, error: &PlaylistError) -> Error {
+    match error {
+        PlaylistError::Drm(_) => unusable(track, InputError::Encrypted),
+        PlaylistError::NotPlaylist => unusable(track, InputError::NotMedia("it is no playlist")),
+        error => Error::Playlist { track, why: error.to_string() },
+    }
+}
+
+fn unusable(track: TrackKind, reason: InputError) -> Error {
+    Error::Unusable { track, reason }
+}
+
+/// Returns the error, unless the download was cancelled, which may have caused it.
+fn cancelled(cancel: &CancelToken, error: Error) -> Error {
+    match &error {
+        Error::Upstream { fault: UpstreamError::AddressRefused(_), .. } => error,
+        _ if cancel.is_cancelled() => Error::Stopped,
+        _ => error,
+    }
+}
