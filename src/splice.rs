@@ -32,7 +32,9 @@ mod golden;
 mod headers;
 mod input;
 mod layout;
+mod mpeg_ts;
 mod progressive;
+mod sidx;
 mod tags;
 mod top_level;
 mod trak;
@@ -82,6 +84,12 @@ pub trait ReadAt {
         Ok(())
     }
 
+    /// Returns the segments that the file consists of, one after the other, if it is delivered in
+    /// segments.
+    fn segments(&self) -> Option<&[SourceSegment]> {
+        None
+    }
+
     /// Returns how many of the first bytes are buffered, so that reading them takes no time.
     fn buffered_len(&self) -> u64 {
         0
@@ -91,6 +99,19 @@ pub trait ReadAt {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// A segment of a file that is delivered in segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceSegment {
+    /// The offset in the file.
+    pub offset: u64,
+    /// The length.
+    pub len: u64,
+    /// The duration, as the list of the segments declares it.
+    pub duration: Duration,
+    /// Whether timestamps, or anything else, may change before this segment.
+    pub is_discontinuous: bool,
 }
 
 /// Decides which range a chain reads next, given its number, the offset and the bytes just read;
@@ -139,6 +160,8 @@ pub enum TrackIndex {
     Progressive(progressive::Movie),
     /// WebM: cues that point to clusters.
     Webm(webm::Track),
+    /// MPEG transport stream: a list of segments.
+    MpegTs(Box<mpeg_ts::Track>),
 }
 
 /// What the client requested of the joined file.
@@ -159,6 +182,7 @@ impl TrackIndex {
             TrackIndex::Progressive(movie) => movie.duration(),
             TrackIndex::Fragmented(track) => track.presentation_end(),
             TrackIndex::Webm(_) => None,
+            TrackIndex::MpegTs(track) => Some(track.duration()),
         }
     }
 
@@ -166,7 +190,7 @@ impl TrackIndex {
     pub fn begin(&self) -> Option<Duration> {
         match self {
             TrackIndex::Progressive(movie) => Some(movie.begin()),
-            TrackIndex::Fragmented(_) | TrackIndex::Webm(_) => None,
+            TrackIndex::Fragmented(_) | TrackIndex::Webm(_) | TrackIndex::MpegTs(_) => None,
         }
     }
 
@@ -177,6 +201,7 @@ impl TrackIndex {
             TrackIndex::Progressive(movie) => movie.entry(start),
             TrackIndex::Fragmented(track) => track.entry(),
             TrackIndex::Webm(track) => track.entry(start),
+            TrackIndex::MpegTs(_) => None,
         };
         entry.filter(|entry| *entry <= start)
     }
@@ -186,6 +211,7 @@ impl TrackIndex {
     pub fn has_video(&self) -> Option<bool> {
         match self {
             TrackIndex::Progressive(movie) => Some(movie.has(TrackKind::Video)),
+            TrackIndex::MpegTs(track) => Some(track.has_video()),
             TrackIndex::Fragmented(_) | TrackIndex::Webm(_) => None,
         }
     }
@@ -214,7 +240,10 @@ pub fn read_index(
             Ok(TrackIndex::Fragmented(Box::new(track)))
         }
         Format::Webm => webm::read_index(reader).map(TrackIndex::Webm),
-        _ => Err(Unsupported("the file is neither MP4 nor WebM").into()),
+        Format::MpegTs => {
+            mpeg_ts::read_index(reader).map(|track| TrackIndex::MpegTs(Box::new(track)))
+        }
+        _ => Err(Unsupported("the file is neither MP4 nor WebM nor a transport stream").into()),
     }
 }
 
@@ -294,6 +323,12 @@ pub fn plan<S: Borrow<TrackIndex>>(
     }) {
         return if webm { webm::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
     }
+    if let Some(tracks) = all_of_kind(tracks, |index| match index {
+        TrackIndex::MpegTs(track) => Some(&**track),
+        _ => None,
+    }) {
+        return if mp4 { mpeg_ts::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
+    }
     Err(Unsupported("the files are in different container formats"))
 }
 
@@ -321,6 +356,6 @@ pub fn for_streaming(
         TrackIndex::Progressive(movie) => {
             Some(progressive::for_streaming(kind, movie, alone, trim))
         }
-        TrackIndex::Fragmented(_) | TrackIndex::Webm(_) => None,
+        TrackIndex::Fragmented(_) | TrackIndex::Webm(_) | TrackIndex::MpegTs(_) => None,
     }
 }

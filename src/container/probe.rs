@@ -29,6 +29,8 @@ mod view;
 pub(super) mod wave64;
 
 pub use codec::Codec;
+pub(super) use frames::{Frame as FrameHeader, frame as frame_header};
+pub(crate) use mpeg_ts::is_image;
 pub(super) use riff::is_placeholder;
 pub use view::{PROBE_SIZE, View};
 

@@ -137,6 +137,18 @@ impl<'a> TrackInput<'a> {
         Ok(&mut self.joined)
     }
 
+    /// Returns at least the next `count` bytes, which the source must have, and reads them again later.
+    pub fn peek(&mut self, count: usize) -> Result<&[u8], Error> {
+        while self.filled - self.used < count {
+            let (chunk, filled) = self.source.next_chunk(Vec::new())?;
+            self.chunk.truncate(self.filled);
+            self.chunk.drain(..self.used);
+            self.chunk.extend_from_slice(&chunk[..filled]);
+            (self.used, self.filled) = (0, self.chunk.len());
+        }
+        Ok(&self.chunk[self.used..self.filled])
+    }
+
     /// Skips everything before offset `at`.
     pub fn skip_to(&mut self, at: u64) -> Result<(), Error> {
         if at < self.at {

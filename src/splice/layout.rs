@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ring::digest::{Context, SHA256};
 
-use super::{RangeWriter, TrackInput, fragmented, webm};
+use super::{RangeWriter, TrackInput, fragmented, mpeg_ts, webm};
 use crate::container::Container;
 use crate::error::Error;
 
@@ -44,15 +44,26 @@ pub enum Rewriter {
     Fragments(fragmented::FragmentRewriter),
     /// Clusters of a WebM are renumbered and shifted.
     Clusters(webm::ClusterRewriteRules),
+    /// Segments of a transport stream become regions of an MP4.
+    Regions(mpeg_ts::RegionRewriter),
 }
 
 impl Rewriter {
-    /// Returns how many bytes after an extent of `track` that ends at `end` are needed to complete
-    /// it.
-    fn lookahead(&self, track: u8, end: u64) -> u64 {
+    /// Returns how many bytes after the extent number `index`, of `track`, that ends at `end` are needed
+    /// to complete it.
+    fn lookahead(&self, track: u8, index: usize, end: u64) -> u64 {
         match self {
             Rewriter::Fragments(rules) => rules.lookahead(track, end),
+            Rewriter::Regions(rules) => rules.lookahead(index),
             Rewriter::None | Rewriter::Clusters(_) => 0,
+        }
+    }
+
+    /// Returns how many bytes of its track an extent of this length is made of.
+    fn source_len(&self, len: u64) -> u64 {
+        match self {
+            Rewriter::Regions(_) => mpeg_ts::RegionRewriter::source_len(len),
+            _ => len,
         }
     }
 
@@ -67,6 +78,10 @@ impl Rewriter {
             }
             Rewriter::Clusters(rules) => {
                 update(&[2]);
+                rules.encode(update);
+            }
+            Rewriter::Regions(rules) => {
+                update(&[3]);
                 rules.encode(update);
             }
         }
@@ -154,6 +169,12 @@ impl Layout {
         self.len += range.end - range.start;
     }
 
+    /// Appends what is made of the bytes `range` of a track, which takes `padding` bytes more than they.
+    pub fn add_padded(&mut self, track: u8, range: Range<u64>, padding: u64) {
+        self.add(track, range);
+        self.len += padding;
+    }
+
     /// Returns the length of all extents.
     pub fn len(&self) -> u64 {
         self.len
@@ -201,6 +222,7 @@ impl Plan {
     pub fn memory_size(&self) -> usize {
         let rules = match &self.rewriter {
             Rewriter::Clusters(rules) => rules.memory_size(),
+            Rewriter::Regions(rules) => rules.memory_size(),
             // A few words per track.
             Rewriter::None | Rewriter::Fragments(_) => 0,
         };
@@ -277,9 +299,10 @@ impl Plan {
             Rewriter::None => from + start..from + end,
             // The fields to rewrite are found by parsing the extent from its start.
             rules => {
-                let is_finished = end == len;
-                let lookahead = if is_finished { rules.lookahead(of, from + len) } else { 0 };
-                from..from + len + lookahead
+                // The last frames of a region precede its padding.
+                let is_finished = end == len || matches!(rules, Rewriter::Regions(_));
+                let end = from + rules.source_len(len);
+                from..end + if is_finished { rules.lookahead(of, index, end) } else { 0 }
             }
         })
     }
@@ -289,8 +312,8 @@ impl Plan {
     pub fn seek_target(&self, track: usize, range: &Range<u64>) -> Option<u64> {
         let extent = self.extent(self.overlapping(range).next()?);
         let is_inside = usize::from(extent.track) == track && range.start > extent.at;
-        (is_inside && self.rewriter != Rewriter::None)
-            .then(|| extent.from + (range.start - extent.at))
+        let can_seek = !matches!(self.rewriter, Rewriter::None | Rewriter::Regions(_));
+        (is_inside && can_seek).then(|| extent.from + (range.start - extent.at))
     }
 
     /// Returns how many of the first bytes of an extent have to be read so that everything up to
@@ -299,7 +322,7 @@ impl Plan {
     pub fn media_start(&self, bytes: &[u8], target: u64) -> Option<usize> {
         match &self.rewriter {
             Rewriter::Fragments(_) => fragmented::media_start(bytes, target),
-            Rewriter::None | Rewriter::Clusters(_) => None,
+            Rewriter::None | Rewriter::Clusters(_) | Rewriter::Regions(_) => None,
         }
     }
 
@@ -327,6 +350,10 @@ impl Plan {
                     rules.rewrite(track, index, len, input, &mut window)?;
                 }
                 Rewriter::Clusters(rules) => {
+                    input.skip_to(from)?;
+                    rules.rewrite(track, index, len, input, &mut window)?;
+                }
+                Rewriter::Regions(rules) => {
                     input.skip_to(from)?;
                     rules.rewrite(track, index, len, input, &mut window)?;
                 }

@@ -2,6 +2,7 @@
 
 mod attack;
 mod fragmented;
+mod mpeg_ts;
 mod progressive;
 mod served;
 mod webm;

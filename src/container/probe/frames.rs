@@ -21,17 +21,17 @@ const HEADER: usize = 8;
 
 /// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub(super) codec: Codec,
-    pub(super) len: usize,
+pub(in crate::container) struct Frame {
+    pub(in crate::container) codec: Codec,
+    pub(in crate::container) len: usize,
     /// Samples per channel; 0 for a frame that only adds to the one before.
-    pub(super) samples: u32,
+    pub(in crate::container) samples: u32,
     /// Samples per second.
-    pub(super) rate: u32,
+    pub(in crate::container) rate: u32,
     /// The fields that must be equal in all frames of a file.
-    pub(super) same: u32,
+    pub(in crate::container) same: u32,
     /// Bits per second, if that is more exact than the length: padding makes some frames longer.
-    pub(super) bits: u32,
+    pub(in crate::container) bits: u32,
 }
 
 /// Consecutive frames.
@@ -126,7 +126,7 @@ fn run(view: &View<'_>, at: u64, min_frames: usize) -> Result<Option<Run>, Probe
 }
 
 /// Parses the frame header at the start of `bytes`.
-fn frame(bytes: &[u8]) -> Option<Frame> {
+pub(in crate::container) fn frame(bytes: &[u8]) -> Option<Frame> {
     match bytes {
         [0x0b, 0x77, ..] => ac3::frame(bytes),
         [0xff, second, ..] if second & 0xf6 == 0xf0 => mpeg_audio::adts(bytes),

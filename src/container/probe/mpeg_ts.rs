@@ -58,7 +58,7 @@ pub(super) fn behind_image(view: &View<'_>) -> Result<Option<ProbeInfo>, Probe> 
 }
 
 /// Returns whether these are the first bytes of a PNG, GIF, BMP or JPEG file.
-fn is_image(bytes: &[u8]) -> bool {
+pub(crate) fn is_image(bytes: &[u8]) -> bool {
     let begins = |mark: &&[u8]| bytes.starts_with(mark);
     [&b"\x89PNG\r\n\x1a\n"[..], b"GIF8", b"BM", b"\xff\xd8\xff"].iter().any(begins)
 }

@@ -92,7 +92,10 @@ fn every_packet_is_that_of_its_source() {
 fn h265_is_called_hvc1() {
     for file in kinds::h265() {
         assert_eq!(probed(&file, "stream=codec_tag_string")[0], "codec_tag_string=hev1");
-        let film = Film { files: vec![(TrackKind::Video, std::fs::read(&file).unwrap())] };
+        let film = Film {
+            files: vec![(TrackKind::Video, std::fs::read(&file).unwrap())],
+            ..Film::default()
+        };
         let joined = joined(&film, &as_it_is(&Metadata::default()));
         assert_eq!(probed(&joined.path, "stream=codec_tag_string"), ["codec_tag_string=hvc1"]);
         let [before, after] = [&file, &joined.path].map(|file| packets(file, "v"));
@@ -154,7 +157,7 @@ fn a_lone_file_gets_its_index_in_front() {
     for (kind, stream, path) in
         [(TrackKind::Video, "v", kind.video), (TrackKind::Audio, "a", kind.audio)]
     {
-        let film = Film { files: vec![(kind, std::fs::read(&path).unwrap())] };
+        let film = Film { files: vec![(kind, std::fs::read(&path).unwrap())], ..Film::default() };
         let plan = film.plan(&as_it_is(&Metadata::default()));
         assert_eq!(plan.extents().len(), 1, "all samples as they lie in their file");
         let joined = joined(&film, &as_it_is(&Metadata::default()));
@@ -194,6 +197,7 @@ fn what_cannot_be_joined_is_refused() {
         bytes[..bytes.len() - 1000].to_vec()
     };
     let files = vec![(TrackKind::Video, cut(&kind.video)), (TrackKind::Audio, cut(&kind.audio))];
-    let refused = Film { files }.try_plan(&as_it_is(&Metadata::default())).unwrap_err().0;
+    let refused =
+        Film { files, ..Film::default() }.try_plan(&as_it_is(&Metadata::default())).unwrap_err().0;
     assert_eq!(refused, "a box runs past the end of the file");
 }

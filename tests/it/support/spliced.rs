@@ -12,8 +12,8 @@ use ytcanal::error::{Error, Unsupported};
 use ytcanal::media::{Metadata, TrackKind};
 use ytcanal::options::{ContainerChoice, TimeRange};
 use ytcanal::splice::{
-    ChunkSource, MAX_READ, Options, Plan, ReadAt, SurveyError, TrackIndex, TrackInput, plan,
-    read_index,
+    ChunkSource, MAX_READ, Options, Plan, ReadAt, SourceSegment, SurveyError, TrackIndex,
+    TrackInput, plan, read_index,
 };
 
 use super::framemd5::{Exactness, assert_same, packets};
@@ -28,6 +28,7 @@ pub(crate) fn as_it_is(tags: &Metadata) -> Options<'_> {
 pub(crate) struct Looked {
     pub(crate) bytes: Vec<u8>,
     pub(crate) requests: usize,
+    pub(crate) segments: Option<Vec<SourceSegment>>,
 }
 
 impl ReadAt for Looked {
@@ -43,22 +44,30 @@ impl ReadAt for Looked {
         }
         Ok(self.bytes[range.start as usize..range.end as usize].into())
     }
+
+    fn segments(&self) -> Option<&[SourceSegment]> {
+        self.segments.as_deref()
+    }
 }
 
 /// What is to be joined, in memory.
+#[derive(Default)]
 pub(crate) struct Film {
     pub(crate) files: Vec<(TrackKind, Vec<u8>)>,
+    /// The segments of each file, if they have any.
+    pub(crate) segments: Vec<Vec<SourceSegment>>,
 }
 
 fn surveyed(
     (kind, bytes): &(TrackKind, Vec<u8>),
+    segments: Option<&Vec<SourceSegment>>,
     trim: TimeRange,
 ) -> Result<(TrackIndex, usize), SurveyError> {
     let head = &bytes[..bytes.len().min(PROBE_SIZE)];
     let Probe::Recognised(head) = probe(&View::front(head, Some(bytes.len() as u64), true)) else {
         panic!("the {kind} file is not known");
     };
-    let mut looked = Looked { bytes: bytes.clone(), requests: 0 };
+    let mut looked = Looked { bytes: bytes.clone(), requests: 0, segments: segments.cloned() };
     let survey = read_index(head.format, &mut looked, trim)?;
     Ok((survey, looked.requests))
 }
@@ -67,7 +76,8 @@ impl Film {
     /// Of a video and an audio track.
     pub(crate) fn of(video: &Path, audio: &Path) -> Film {
         let read = |path| fs::read(path).unwrap();
-        Film { files: vec![(TrackKind::Video, read(video)), (TrackKind::Audio, read(audio))] }
+        let files = vec![(TrackKind::Video, read(video)), (TrackKind::Audio, read(audio))];
+        Film { files, segments: Vec::new() }
     }
 
     /// The surveys of all files.
@@ -75,12 +85,16 @@ impl Film {
         &self,
         trim: TimeRange,
     ) -> Result<Vec<(TrackKind, TrackIndex)>, SurveyError> {
-        self.files.iter().map(|file| Ok((file.0, surveyed(file, trim)?.0))).collect()
+        let survey = |(index, file)| surveyed(file, self.segments.get(index), trim);
+        let files = self.files.iter().enumerate();
+        files.map(|(index, file)| Ok((file.0, survey((index, file))?.0))).collect()
     }
 
     /// How many requests beyond the first the survey of each file takes.
     pub(crate) fn requests(&self) -> Vec<usize> {
-        self.files.iter().map(|file| surveyed(file, TimeRange::default()).unwrap().1).collect()
+        let files = self.files.iter().enumerate();
+        let survey = |(index, file)| surveyed(file, self.segments.get(index), TimeRange::default());
+        files.map(|file| survey(file).unwrap().1).collect()
     }
 
     /// The plan; panics if there is none.

@@ -11,7 +11,10 @@ use crate::support::spliced::{Film, as_it_is};
 
 fn of(files: &[(TrackKind, &Path)]) -> Film {
     let read = |path: &Path| std::fs::read(path).unwrap();
-    Film { files: files.iter().map(|(kind, path)| (*kind, read(path))).collect() }
+    Film {
+        files: files.iter().map(|(kind, path)| (*kind, read(path))).collect(),
+        ..Film::default()
+    }
 }
 
 /// Joins the files, and makes sure that these tracks, and no others, are what comes out.

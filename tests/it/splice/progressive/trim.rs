@@ -85,7 +85,10 @@ fn cuts_fall_where_they_are_due() {
 #[test]
 fn a_lone_file_is_cut_too() {
     let kind = kinds::plain();
-    let film = Film { files: vec![(TrackKind::Audio, std::fs::read(&kind.audio).unwrap())] };
+    let film = Film {
+        files: vec![(TrackKind::Audio, std::fs::read(&kind.audio).unwrap())],
+        ..Film::default()
+    };
     let tags = Metadata::default();
     let plan = film.plan(&options(&tags, 5.0, Some(7.0)));
     assert!((plan.duration.as_secs_f64() - 2.0).abs() < 0.05, "{:?}", plan.duration);

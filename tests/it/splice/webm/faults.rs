@@ -73,7 +73,7 @@ fn bytes_that_contradict_the_cues_are_never_passed_on() {
         (block + 5, 0x01, "the time of its cue"),
     ];
     for (offset, flip, why) in changes {
-        let mut film = Film { files: film.files.clone() };
+        let mut film = Film { files: film.files.clone(), ..Film::default() };
         film.files[1].1[offset] ^= flip;
         let error = film.emit(&plan, 0..plan.len()).unwrap_err();
         let Error::Upstream { track: TrackKind::Audio, fault: UpstreamError::IndexMismatch(said) } =
@@ -99,7 +99,10 @@ fn sums_and_places_of_the_old_file_are_left_out() {
     let crc = |bytes: &[u8]| clusters(bytes).into_iter().filter(|at| bytes[at + 7] == 0xbf).count();
     assert!(crc(&bytes) > 2, "clusters with a sum");
     let video = std::fs::read(&pair.video).unwrap();
-    let film = Film { files: vec![(TrackKind::Video, video), (TrackKind::Audio, bytes)] };
+    let film = Film {
+        files: vec![(TrackKind::Video, video), (TrackKind::Audio, bytes)],
+        ..Film::default()
+    };
     let plan = film.plan(&as_it_is(&Metadata::default()));
     let (_directory, file) = written(&film, &plan);
     let (before, after) = (packets(&summed, "a"), packets(&file, "a"));

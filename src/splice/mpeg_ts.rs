@@ -1,0 +1,256 @@
+//! Splices MPEG transport streams in segments, as HLS has them (RFC 8216 §3.2), into fragmented MP4.
+//!
+//! The frames of each segment take a region of the joined file: fragments, and a `free` box that fills it
+//! up. **A region is [`PADDING`] longer than its segment**, so that all offsets follow from the lengths of
+//! the segments, before any media was read. That suffices, because a transport stream has more overhead
+//! than fragments: 4 bytes of each 188, and a header for each frame that is longer than its entry in a
+//! fragment. Media that does not fit all the same is an error, and never shortened.
+//!
+//! A region holds the frames that begin in its segment, so that it is made from that segment and what the
+//! next one begins with. Timestamps have 33 bits; what precedes them follows from the durations of the
+//! segments.
+
+use std::time::Duration;
+
+use super::layout::Rewriter;
+use super::sidx::{self, SegmentIndex};
+use super::{Layout, Options, Plan, Unsupported};
+use crate::container::Container;
+use crate::container::mpeg_ts::pes::{TICKS_PER_SECOND, WRAP};
+use crate::container::mpeg_ts::{AudioConfig, Times, VideoConfig};
+use crate::container::probe::Codec;
+use crate::media::TrackKind;
+use crate::options::ContainerChoice;
+use crate::splice::edits::Rescale;
+
+mod fragment;
+mod head;
+mod index;
+mod region;
+mod remux;
+#[cfg(test)]
+mod tests;
+
+pub(super) use index::read_index;
+pub(super) use region::RegionRewriter;
+use region::{FileRules, Region};
+use remux::{Clock, Stream, StreamConfig};
+
+/// By how much a region is longer than its segment.
+pub(super) const PADDING: u64 = 4096;
+/// The timescale of transport streams.
+const SCALE: u32 = TICKS_PER_SECOND as u32;
+
+/// The index of a transport stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Track {
+    video: Option<VideoTrack>,
+    audio: Option<AudioTrack>,
+    segments: Vec<Segment>,
+    /// The end of the last segment, in ticks.
+    end: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct VideoTrack {
+    pid: u16,
+    codec: Codec,
+    config: VideoConfig,
+    /// The timestamps of the first frame.
+    first: Times,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct AudioTrack {
+    pid: u16,
+    codec: Codec,
+    config: AudioConfig,
+    first: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Segment {
+    from: u64,
+    len: u64,
+    /// The sum of the durations of the segments before, in ticks.
+    time: u64,
+}
+
+impl Track {
+    /// Returns the duration, as the list of the segments declares it.
+    pub(super) fn duration(&self) -> Duration {
+        duration(self.end)
+    }
+
+    /// Returns whether there is video in the streams.
+    pub(super) fn has_video(&self) -> bool {
+        self.video.is_some()
+    }
+
+    fn video(&self, file: u8) -> Result<OutputTrack<'_>, Unsupported> {
+        let video = self.video.as_ref().ok_or(OTHER_KIND)?;
+        let config = StreamConfig::Video(video.config.clone());
+        let stream = Stream { pid: video.pid, codec: video.codec, config, id: 0 };
+        Ok(OutputTrack { file, segments: self, first: video.first, stream })
+    }
+
+    fn audio(&self, file: u8) -> Result<OutputTrack<'_>, Unsupported> {
+        let audio = self.audio.as_ref().ok_or(OTHER_KIND)?;
+        let config = StreamConfig::Audio(audio.config.clone());
+        let stream = Stream { pid: audio.pid, codec: audio.codec, config, id: 0 };
+        let first = Times { pts: audio.first, dts: audio.first };
+        Ok(OutputTrack { file, segments: self, first, stream })
+    }
+}
+
+const OTHER_KIND: Unsupported = Unsupported("the file has another kind of track than expected");
+
+/// A track of the joined file.
+struct OutputTrack<'t> {
+    /// The index of the file that it comes from.
+    file: u8,
+    segments: &'t Track,
+    first: Times,
+    stream: Stream,
+}
+
+impl OutputTrack<'_> {
+    /// Returns the timescale in the joined file: samples per second for audio, so that durations of
+    /// frames are exact.
+    fn scale(&self) -> u32 {
+        self.stream.config.scale()
+    }
+}
+
+/// Converts ticks of a transport stream to a duration.
+fn duration(ticks: u64) -> Duration {
+    let nanos = Rescale { from: SCALE, to: super::edits::NANOS }.floor(ticks);
+    Duration::from_nanos(nanos.unwrap_or(u64::MAX))
+}
+
+pub(super) fn plan(
+    files: &[(TrackKind, &Track)],
+    options: &Options<'_>,
+) -> Result<Plan, Unsupported> {
+    if !options.time_range.is_full() {
+        return Err(Unsupported("a transport stream is not trimmed without ffmpeg"));
+    }
+    let mut tracks = output_tracks(files)?;
+    let is_aac = |track: &OutputTrack<'_>| track.stream.codec == Codec::Aac;
+    if options.container == ContainerChoice::M4a && !tracks.iter().all(is_aac) {
+        return Err(Unsupported("the audio is not AAC"));
+    }
+    for (track, id) in tracks.iter_mut().zip(1..) {
+        track.stream.id = id;
+    }
+    let origin = origin(&tracks);
+    let (layout, regions) = interleave(files);
+    let end = files.iter().map(|(_, file)| file.end).max().unwrap_or_default();
+
+    let mut head = head::head(&tracks, origin, end, options.metadata)?;
+    let indexes = tracks.iter().map(|track| index_of(track, origin, &layout));
+    if let Some(indexes) = indexes.collect::<Option<Vec<_>>>() {
+        sidx::add(&mut head, &indexes);
+    }
+    let rules = (0..files.len() as u8).map(|file| {
+        let of_file = tracks.iter().filter(|track| track.file == file);
+        FileRules { streams: of_file.map(|track| track.stream.clone()).collect() }
+    });
+    let rules = RegionRewriter { files: rules.collect(), regions, clock: Clock { origin } };
+    Ok(layout.plan(head, Container::Mp4, duration(end), Rewriter::Regions(rules)))
+}
+
+/// Returns the tracks of the joined file, video first. A lone video has its audio in it.
+fn output_tracks<'t>(
+    files: &[(TrackKind, &'t Track)],
+) -> Result<Vec<OutputTrack<'t>>, Unsupported> {
+    let lone = files.len() == 1;
+    let mut tracks = Vec::new();
+    for ((kind, file), number) in files.iter().zip(0..) {
+        match kind {
+            TrackKind::Video => {
+                tracks.push(file.video(number)?);
+                if lone && file.audio.is_some() {
+                    tracks.push(file.audio(number)?);
+                }
+            }
+            TrackKind::Audio => tracks.push(file.audio(number)?),
+        }
+    }
+    Ok(tracks)
+}
+
+/// Returns the earliest timestamp of all tracks, which is 0 in the joined file.
+fn origin(tracks: &[OutputTrack<'_>]) -> u64 {
+    let any = tracks.first().map_or(0, |track| track.first.dts);
+    let earliest = tracks.iter().map(|track| Clock { origin: any }.ticks(track.first.dts, 0)).min();
+    any.wrapping_add_signed(earliest.unwrap_or_default()) % WRAP
+}
+
+/// Returns by how much the presentation of the first frame of all tracks is later than the origin.
+fn presentation_begin(tracks: &[OutputTrack<'_>], origin: u64) -> u64 {
+    let clock = Clock { origin };
+    let begins = tracks.iter().map(|track| clock.ticks(track.first.pts, 0).max(0));
+    begins.min().map_or(0, i64::cast_unsigned)
+}
+
+/// Interleaves the regions of the files by time, audio first where two begin together. Only the very
+/// first one is of the video.
+fn interleave(files: &[(TrackKind, &Track)]) -> (Layout, Vec<Region>) {
+    let count = files.iter().map(|(_, file)| file.segments.len()).sum();
+    let mut order = Vec::with_capacity(count);
+    for ((kind, file), number) in files.iter().zip(0_u8..) {
+        for (index, segment) in file.segments.iter().enumerate() {
+            let next_len = file.segments.get(index + 1).map_or(0, |next| next.len);
+            let is_first_frame = *kind == TrackKind::Video && index == 0;
+            let rank = (segment.time, !is_first_frame, *kind == TrackKind::Video);
+            order.push((rank, number, *segment, next_len));
+        }
+    }
+    order.sort_by_key(|(rank, ..)| *rank);
+    let mut layout = Layout::with_capacity(count);
+    let mut regions = Vec::with_capacity(count);
+    for (_, file, Segment { from, len, time }, next_len) in order {
+        layout.add_padded(file, from..from + len, PADDING);
+        regions.push(Region { time, next_len });
+    }
+    (layout, regions)
+}
+
+/// Returns the segment index of a track, by the declared times of its regions.
+fn index_of(track: &OutputTrack<'_>, origin: u64, layout: &Layout) -> Option<SegmentIndex> {
+    let scale = Rescale { from: SCALE, to: track.scale() };
+    let own = track.segments.segments.iter().zip(layout.track_offsets(track.file));
+    let mut starts: Vec<(u64, u64)> = Vec::new();
+    for (segment, at) in own {
+        // A segment without a duration belongs to the one before.
+        if starts.last().is_none_or(|(time, _)| *time < segment.time) {
+            starts.push((segment.time, at));
+        }
+    }
+    starts.retain(|(time, _)| *time < track.segments.end);
+    let begin = starts.first()?.1;
+    let each = starts.len().div_ceil(sidx::MAX_REFERENCES);
+    let starts: Vec<_> = starts.into_iter().step_by(each.max(1)).collect();
+    let ends = starts.iter().skip(1).copied().chain([(track.segments.end, layout.len())]);
+    let mut references = Vec::with_capacity(starts.len());
+    for ((time, at), (end, next)) in starts.iter().zip(ends) {
+        let len = u32::try_from(next - at).ok().filter(|len| *len < 1 << 31)?;
+        let ticks = scale.round(end).ok()? - scale.round(*time).ok()?;
+        // Of video it is not known which frames are key frames.
+        let sap = match track.stream.config {
+            StreamConfig::Video(_) => sidx::UNKNOWN,
+            StreamConfig::Audio(_) => sidx::FIRST_ENTRY,
+        };
+        references.push([len, u32::try_from(ticks).ok()?, sap]);
+    }
+    let clock = Clock { origin };
+    let earliest = clock.ticks(track.first.pts, 0).max(0).cast_unsigned();
+    Some(SegmentIndex {
+        track: track.stream.id,
+        timescale: track.scale(),
+        earliest: scale.round(earliest).ok()?,
+        begin,
+        references,
+    })
+}

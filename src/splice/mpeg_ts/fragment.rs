@@ -1,0 +1,161 @@
+//! [`Run`] collects consecutive samples of a track, and writes them as a fragment: moof and mdat (ISO/IEC
+//! 14496-12 §8.8).
+
+use crate::container::isobmff::boxed;
+use crate::container::mpeg_ts::Malformed;
+
+/// The flags of a sample at which decoding can begin, and of any other (§8.8.3.1).
+const SYNC: u32 = 0x0200_0000;
+const NOT_SYNC: u32 = 0x0101_0000;
+
+/// A sample; times in ticks of the track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sample {
+    /// Decoding time.
+    pub(super) time: u64,
+    pub(super) duration: u32,
+    /// By how much the presentation is later.
+    pub(super) offset: u32,
+    pub(super) is_sync: bool,
+}
+
+/// Samples that are not written yet.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Run {
+    samples: Vec<(Sample, u32)>,
+    data: Vec<u8>,
+}
+
+impl Run {
+    /// Returns the number of bytes of all samples.
+    pub(super) fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Appends a sample whose bytes `write` appends to the data.
+    pub(super) fn push<R>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<R, Malformed>,
+        sample: impl FnOnce(R) -> Sample,
+    ) -> Result<(), Malformed> {
+        let before = self.data.len();
+        let written = write(&mut self.data)?;
+        let len = (self.data.len() - before) as u32;
+        self.samples.push((sample(written), len));
+        Ok(())
+    }
+
+    /// Extends or shortens the last sample so that it ends at `time`.
+    pub(super) fn end_at(&mut self, time: u64) -> Result<(), Malformed> {
+        let Some((last, _)) = self.samples.last_mut() else { return Ok(()) };
+        let duration = time.checked_sub(last.time).and_then(|ticks| u32::try_from(ticks).ok());
+        last.duration = duration.ok_or(super::remux::NOT_IN_ORDER)?;
+        Ok(())
+    }
+
+    /// Appends a fragment of all samples to `out`, and forgets them.
+    pub(super) fn write(&mut self, track: u32, sequence: u32, out: &mut Vec<u8>) {
+        let Some((first, _)) = self.samples.first() else { return };
+        let fields = Fields::of(&self.samples);
+        let tfhd = fields.tfhd(track);
+        let tfdt = boxed(b"tfdt", &[&[1, 0, 0, 0], &first.time.to_be_bytes()]);
+        let mfhd = boxed(b"mfhd", &[&[0; 4], &sequence.to_be_bytes()]);
+        let trun_len = 8 + 12 + fields.len() * self.samples.len();
+        let traf_len = 8 + tfhd.len() + tfdt.len() + trun_len;
+        let moof_len = 8 + mfhd.len() + traf_len;
+        let header = |out: &mut Vec<u8>, len: usize, kind: &[u8; 4]| {
+            // Samples of at most a few megabytes, and their entries.
+            out.extend((len as u32).to_be_bytes());
+            out.extend(kind);
+        };
+        out.reserve(moof_len + 8 + self.data.len());
+        header(out, moof_len, b"moof");
+        out.extend(mfhd);
+        header(out, traf_len, b"traf");
+        out.extend(tfhd);
+        out.extend(tfdt);
+        header(out, trun_len, b"trun");
+        out.extend(fields.flags().to_be_bytes());
+        out.extend((self.samples.len() as u32).to_be_bytes());
+        // Where the data begins, from the begin of the moof.
+        out.extend((moof_len as u32 + 8).to_be_bytes());
+        for (sample, len) in &self.samples {
+            fields.write_entry(sample, *len, out);
+        }
+        header(out, 8 + self.data.len(), b"mdat");
+        out.extend_from_slice(&self.data);
+        self.samples.clear();
+        self.data.clear();
+    }
+}
+
+/// Which fields the entries of a trun have (§8.8.8.2); what is the same for all samples is in the tfhd.
+struct Fields {
+    duration: Option<u32>,
+    len: Option<u32>,
+    is_sync: Option<bool>,
+    has_offsets: bool,
+}
+
+impl Fields {
+    fn of(samples: &[(Sample, u32)]) -> Fields {
+        Fields {
+            duration: common(samples, |(sample, _)| sample.duration),
+            len: common(samples, |(_, len)| *len),
+            is_sync: common(samples, |(sample, _)| sample.is_sync),
+            has_offsets: samples.iter().any(|(sample, _)| sample.offset > 0),
+        }
+    }
+
+    /// Returns the length of an entry.
+    fn len(&self) -> usize {
+        let fields = [self.duration.is_none(), self.len.is_none(), self.is_sync.is_none()];
+        4 * (fields.into_iter().filter(|own| *own).count() + usize::from(self.has_offsets))
+    }
+
+    /// Returns the flags of the trun.
+    fn flags(&self) -> u32 {
+        let flag = |own: bool, flag: u32| if own { flag } else { 0 };
+        let has_data_offset = 1;
+        has_data_offset
+            | flag(self.duration.is_none(), 0x100)
+            | flag(self.len.is_none(), 0x200)
+            | flag(self.is_sync.is_none(), 0x400)
+            | flag(self.has_offsets, 0x800)
+    }
+
+    /// Returns the header of a track fragment whose offsets count from its moof (§8.8.7).
+    fn tfhd(&self, track: u32) -> Vec<u8> {
+        let defaults = [self.duration, self.len, self.is_sync.map(sample_flags)];
+        let flags = defaults.iter().zip([0x8, 0x10, 0x20]);
+        let flags = flags.filter(|(value, _)| value.is_some()).map(|(_, flag)| flag);
+        let flags: u32 = 0x02_0000 | flags.sum::<u32>();
+        let values = [Some(flags), Some(track)].into_iter().chain(defaults).flatten();
+        let values: Vec<_> = values.map(u32::to_be_bytes).collect();
+        boxed(b"tfhd", &[values.as_flattened()])
+    }
+
+    fn write_entry(&self, sample: &Sample, len: u32, out: &mut Vec<u8>) {
+        let own = |default: bool, value: u32| (!default).then_some(value);
+        let fields = [
+            own(self.duration.is_some(), sample.duration),
+            own(self.len.is_some(), len),
+            own(self.is_sync.is_some(), sample_flags(sample.is_sync)),
+            own(!self.has_offsets, sample.offset),
+        ];
+        fields.into_iter().flatten().for_each(|field| out.extend(field.to_be_bytes()));
+    }
+}
+
+fn sample_flags(is_sync: bool) -> u32 {
+    if is_sync { SYNC } else { NOT_SYNC }
+}
+
+/// Returns the value that all samples have.
+fn common<T: PartialEq>(
+    samples: &[(Sample, u32)],
+    value: impl Fn(&(Sample, u32)) -> T,
+) -> Option<T> {
+    let first = value(samples.first()?);
+    samples.iter().all(|sample| value(sample) == first).then_some(first)
+}

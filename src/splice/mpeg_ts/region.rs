@@ -1,0 +1,264 @@
+//! [`RegionRewriter`] makes the region of a segment in the joined file.
+
+use super::PADDING;
+use super::remux::{Clock, MAX_FRAGMENTS, Remuxer, Stream, StreamConfig};
+use crate::container::mpeg_ts::Malformed;
+use crate::container::mpeg_ts::packet::{PACKET_SIZE, SYNC_BYTE, count_synced};
+use crate::container::probe::is_image;
+use crate::error::Error;
+use crate::splice::{RangeWriter, TrackInput};
+
+/// The maximum number of bytes of the next segment that are read for frames that end there.
+const MAX_LOOKAHEAD: u64 = 256 << 10;
+/// The number of bytes of the next segment that are read at once.
+const LOOKAHEAD_STEP: u64 = 8 << 10;
+/// The maximum length of an image in front of the packets of a segment.
+const MAX_DISGUISE: u64 = 64 << 10;
+/// The number of bytes by which an image is recognised.
+const MAX_MARK: u64 = 8;
+/// The number of packets by which the first one is recognised.
+const MIN_PACKETS: usize = 4;
+const SYNC_LEN: u64 = (MIN_PACKETS as u64 - 1) * PACKET_SIZE as u64 + 1;
+
+/// How regions are made of segments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegionRewriter {
+    pub(super) files: Vec<FileRules>,
+    /// The region of each extent.
+    pub(super) regions: Vec<Region>,
+    pub(super) clock: Clock,
+}
+
+/// The streams of a file that become tracks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileRules {
+    pub(super) streams: Vec<Stream>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Region {
+    /// When the segment begins, as the list declares it, in ticks.
+    pub(super) time: u64,
+    /// The length of the next segment of the file; 0 if there is none.
+    pub(super) next_len: u64,
+}
+
+impl RegionRewriter {
+    /// Returns the length of the segment of an extent of this length.
+    pub(in crate::splice) fn source_len(len: u64) -> u64 {
+        len - PADDING
+    }
+
+    /// Returns how many bytes of the next segment the extent at `index` may need.
+    pub(in crate::splice) fn lookahead(&self, index: usize) -> u64 {
+        self.regions[index].next_len.min(MAX_LOOKAHEAD)
+    }
+
+    /// Feeds `update` an unambiguous encoding, for a digest. The configurations of decoders are in the
+    /// header.
+    pub(in crate::splice) fn encode(&self, update: &mut dyn FnMut(&[u8])) {
+        let RegionRewriter { files, regions, clock: Clock { origin } } = self;
+        update(&PADDING.to_be_bytes());
+        update(&origin.to_be_bytes());
+        for FileRules { streams } in files {
+            update(&[streams.len() as u8]);
+            for Stream { pid, codec: _, config, id } in streams {
+                let is_video = matches!(config, StreamConfig::Video(_));
+                update(&[u8::from(is_video)]);
+                update(&pid.to_be_bytes());
+                update(&id.to_be_bytes());
+            }
+        }
+        for Region { time, next_len } in regions {
+            update(&time.to_be_bytes());
+            update(&next_len.to_be_bytes());
+        }
+    }
+
+    /// Returns how many bytes of memory the rules occupy, about.
+    pub(in crate::splice) fn memory_size(&self) -> usize {
+        self.regions.capacity() * size_of::<Region>()
+    }
+
+    /// Makes the region of the extent of `track` whose bytes come next from `input`; `index` is its index
+    /// among all extents, `len` its length in the joined file.
+    pub(in crate::splice) fn rewrite(
+        &self,
+        track: u8,
+        index: usize,
+        len: u64,
+        input: &mut TrackInput<'_>,
+        window: &mut RangeWriter<'_>,
+    ) -> Result<(), Error> {
+        let Region { time, next_len } = self.regions[index];
+        let sequence = u32::try_from(index).unwrap_or(u32::MAX).wrapping_mul(MAX_FRAGMENTS);
+        let streams = &self.files[usize::from(track)].streams;
+        let mut remuxer = Remuxer::new(streams, self.clock, time, sequence.wrapping_add(1));
+        let mut region = RegionWriter { end: window.at() + len, window };
+        if !read_segment(&mut remuxer, RegionRewriter::source_len(len), input, &mut region)? {
+            return Ok(());
+        }
+        read_behind(&mut remuxer, next_len, input)?;
+        region.write(remuxer.output(), input)?;
+        region.pad(input)
+    }
+}
+
+/// Writes a region, which ends at `end` of the joined file.
+struct RegionWriter<'w, 'r> {
+    window: &'w mut RangeWriter<'r>,
+    end: u64,
+}
+
+impl RegionWriter<'_, '_> {
+    fn left(&self) -> u64 {
+        self.end - self.window.at()
+    }
+
+    /// Writes complete fragments.
+    fn write(&mut self, fragments: &mut Vec<u8>, input: &TrackInput<'_>) -> Result<(), Error> {
+        if fragments.len() as u64 > self.left() {
+            return Err(input.mismatch("a segment has more frames than fit in its place"));
+        }
+        self.window.write(fragments)?;
+        fragments.clear();
+        Ok(())
+    }
+
+    /// Fills the rest.
+    fn pad(&mut self, input: &TrackInput<'_>) -> Result<(), Error> {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        let left = self.left();
+        let Ok(len) = u32::try_from(left) else {
+            return Err(input.mismatch("a segment is too long"));
+        };
+        match left {
+            0 => return Ok(()),
+            8.. => self.window.write(&[&len.to_be_bytes()[..], b"free"].concat())?,
+            _ => return Err(input.mismatch("a segment has more frames than fit in its place")),
+        }
+        let left = self.left();
+        self.window.skip_ahead(left);
+        while self.left() > 0 && !self.window.is_over() {
+            let count = self.left().min(ZEROS.len() as u64);
+            self.window.write(&ZEROS[..count as usize])?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the packets of a segment of `len` bytes and writes the fragments. Returns whether the range is
+/// still incomplete.
+fn read_segment(
+    remuxer: &mut Remuxer<'_>,
+    len: u64,
+    input: &mut TrackInput<'_>,
+    region: &mut RegionWriter<'_, '_>,
+) -> Result<bool, Error> {
+    let skipped = disguise(len, len, input)?;
+    let skipped = skipped.ok_or_else(|| input.mismatch("a segment is no transport stream"))?;
+    input.skip_to(input.at() + skipped)?;
+    let mut left = len - skipped;
+    let mut packet = PartialPacket::default();
+    while left > 0 {
+        let mut chunk = &*input.read_some(left)?;
+        left -= chunk.len() as u64;
+        let mut result = Ok(());
+        while let Some(bytes) = packet.next(&mut chunk) {
+            result = result.and_then(|()| remuxer.push(&bytes));
+        }
+        result.map_err(|Malformed(why)| input.mismatch(why))?;
+        region.write(remuxer.output(), input)?;
+        if region.window.is_over() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Reads as much of the next segment of `len` bytes as is needed, and ends the frames.
+fn read_behind(
+    remuxer: &mut Remuxer<'_>,
+    len: u64,
+    input: &mut TrackInput<'_>,
+) -> Result<(), Error> {
+    remuxer.end_segment();
+    let max = len.min(MAX_LOOKAHEAD);
+    let mut is_all = max == len;
+    if remuxer.needs_more() && max > 0 {
+        match disguise(len, max, input)? {
+            Some(mut at) => {
+                while remuxer.needs_more() && at + (PACKET_SIZE as u64) <= max {
+                    let until = (at + LOOKAHEAD_STEP).min(max);
+                    let bytes = input.peek(until as usize)?;
+                    let (packets, _) = bytes[at as usize..].as_chunks();
+                    let mut result = Ok(());
+                    for packet in packets {
+                        if result.is_ok() && remuxer.needs_more() {
+                            result = remuxer.push(packet);
+                        }
+                        at += PACKET_SIZE as u64;
+                    }
+                    result.map_err(|Malformed(why)| input.mismatch(why))?;
+                }
+            }
+            // Its own region tells that it is no transport stream.
+            None => is_all = true,
+        }
+    }
+    remuxer.finish(is_all).map_err(|Malformed(why)| input.mismatch(why))
+}
+
+/// Returns the length of what precedes the packets of a segment of `len` bytes that comes next from
+/// `input`, of which at most `max` bytes are read: mostly nothing, sometimes an image that disguises them.
+fn disguise(len: u64, max: u64, input: &mut TrackInput<'_>) -> Result<Option<u64>, Error> {
+    let front = input.peek(max.min(MAX_MARK) as usize)?;
+    let (is_packet, is_image) = (front.first() == Some(&SYNC_BYTE), is_image(front));
+    if !is_packet && !is_image {
+        return Ok(None);
+    }
+    // All packets have the same length.
+    let mut at = len % PACKET_SIZE as u64;
+    while at < len.min(MAX_DISGUISE) {
+        let until = (at + SYNC_LEN).min(max);
+        let bytes = input.peek(until as usize)?;
+        let Some(bytes) = bytes.get(at as usize..until as usize) else { break };
+        let expected = bytes.len().div_ceil(PACKET_SIZE);
+        if expected > 0 && count_synced(bytes) == expected {
+            return Ok(Some(at));
+        }
+        if is_packet {
+            break;
+        }
+        at += PACKET_SIZE as u64;
+    }
+    Ok(None)
+}
+
+/// A packet that arrives in several pieces.
+struct PartialPacket {
+    bytes: [u8; PACKET_SIZE],
+    len: usize,
+}
+
+impl Default for PartialPacket {
+    fn default() -> PartialPacket {
+        PartialPacket { bytes: [0; PACKET_SIZE], len: 0 }
+    }
+}
+
+impl PartialPacket {
+    /// Returns the next complete packet, and removes its bytes from `chunk`.
+    fn next(&mut self, chunk: &mut &[u8]) -> Option<[u8; PACKET_SIZE]> {
+        let count = (PACKET_SIZE - self.len).min(chunk.len());
+        let (head, rest) = chunk.split_at(count);
+        self.bytes[self.len..self.len + count].copy_from_slice(head);
+        *chunk = rest;
+        self.len += count;
+        if self.len < PACKET_SIZE {
+            return None;
+        }
+        self.len = 0;
+        Some(self.bytes)
+    }
+}

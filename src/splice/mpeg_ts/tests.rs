@@ -1,0 +1,54 @@
+//! The clock of transport streams, and how fragments are written.
+
+use super::fragment::{Run, Sample};
+use super::*;
+use crate::container::isobmff::{children, find, u32_at, u64_at};
+
+#[test]
+fn timestamps_are_those_nearest_to_what_is_expected() {
+    let clock = Clock { origin: WRAP - 90_000 };
+    assert_eq!(clock.ticks(WRAP - 90_000, 0), 0);
+    assert_eq!(clock.ticks(WRAP - 90_001, 0), -1);
+    assert_eq!(clock.ticks(0, 0), 90_000, "it wraps within a segment");
+    assert_eq!(clock.ticks(0, WRAP + 80_000), WRAP.cast_signed() + 90_000, "after a day");
+    assert_eq!(clock.ticks(WRAP - 1, 89_000), 89_999);
+    assert_eq!(clock.ticks(5, 3 * WRAP), 3 * WRAP.cast_signed() + 90_005);
+    assert_eq!(Clock { origin: 0 }.ticks(WRAP / 2 - 1, 0), WRAP.cast_signed() / 2 - 1);
+}
+
+#[test]
+fn what_all_samples_share_is_written_once() {
+    let sample = |time, duration, offset, is_sync| Sample { time, duration, offset, is_sync };
+    let fragment = |samples: &[(Sample, &[u8])]| {
+        let mut run = Run::default();
+        for (sample, bytes) in samples {
+            let write = |data: &mut Vec<u8>| {
+                data.extend_from_slice(bytes);
+                Ok(())
+            };
+            run.push(write, |()| *sample).unwrap();
+        }
+        let mut out = Vec::new();
+        run.write(7, 3, &mut out);
+        assert_eq!(run.len(), 0);
+        let boxes = children(&out).unwrap();
+        assert_eq!([boxes[0].kind, boxes[1].kind], [*b"moof", *b"mdat"]);
+        let traf = find(boxes[0].payload(), &[b"traf"]).unwrap();
+        let of = |kind| find(traf, &[kind]).unwrap().to_vec();
+        let trun = of(b"trun");
+        assert_eq!(u32_at(&trun, 8), Some(boxes[0].bytes.len() as u32 + 8));
+        assert_eq!(u64_at(&of(b"tfdt"), 4), Some(samples[0].0.time));
+        let content: Vec<u8> = samples.iter().flat_map(|(_, bytes)| bytes.to_vec()).collect();
+        assert_eq!(boxes[1].payload(), content);
+        (of(b"tfhd"), trun)
+    };
+    let (tfhd, trun) =
+        fragment(&[(sample(5, 10, 0, true), b"abc"), (sample(15, 10, 0, true), b"def")]);
+    assert_eq!((tfhd.len(), trun.len()), (8 + 12, 12), "nothing differs");
+    assert_eq!(u32_at(&tfhd, 8), Some(10));
+    let (tfhd, trun) =
+        fragment(&[(sample(5, 10, 20, true), b"abc"), (sample(15, 11, 0, false), b"defg")]);
+    assert_eq!((tfhd.len(), trun.len()), (8, 12 + 2 * 16));
+    assert_eq!(u32_at(&trun, 0), Some(0x0f01));
+    assert_eq!([12, 16, 24, 28, 32].map(|at| u32_at(&trun, at)), [10, 3, 20, 11, 4].map(Some));
+}
