@@ -101,6 +101,7 @@ fn video(option: &FormatOption<'_>, page_url: &str) -> Value {
         "variant": option.variant().map(Variant::as_str),
         "size": option.size().map(Size::bytes),
         "exact": matches!(option.size(), Some(Size::Exact(_))),
+        "segments": option.is_segmented(),
         "download": download(&option.request, page_url),
     })
 }
@@ -123,6 +124,7 @@ fn audio(option: &FormatOption<'_>, page_url: &str, languages: &[&str]) -> Value
         "bitrate": option.formats.audio.and_then(|rendition| rendition.bitrate),
         "size": option.size().map(Size::bytes),
         "exact": matches!(option.size(), Some(Size::Exact(_))),
+        "segments": option.is_segmented(),
         "download": download(&option.request, page_url),
     })
 }

@@ -12,7 +12,9 @@ use crate::cancel::CancelToken;
 pub use crate::track_kind::TrackKind;
 
 mod cookie;
+pub mod extra_query;
 pub mod format_list;
+pub mod packed_segments;
 pub mod page_media;
 pub mod remote_file;
 pub mod segments;

@@ -25,11 +25,11 @@ mod keys;
 mod lines;
 mod master;
 mod media;
-mod query;
 mod select;
 mod variables;
 
 use context::Context;
+pub use keys::{initialisation_vector, inline_data};
 use lines::{Line, lines};
 pub use master::{AudioRendition, MasterPlaylist, VariantStream};
 pub use select::SelectedPlaylists;

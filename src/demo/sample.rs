@@ -85,6 +85,7 @@ impl Sample {
                 family: ContainerFamily::Mp4,
                 variant: None,
                 location: RemoteLocation::from(url(file)?),
+                segments: None,
                 size: Some(Size::Exact(bytes.len() as u64)),
                 bitrate: Some(bits / u64::from(SECONDS)),
                 rank: [0; 3],

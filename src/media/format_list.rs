@@ -49,6 +49,12 @@ impl FormatOption<'_> {
         }
     }
 
+    /// Returns whether any of the files is delivered in segments.
+    pub fn is_segmented(&self) -> bool {
+        let SelectedFormats { video, audio } = self.formats;
+        [video, audio].into_iter().flatten().any(Rendition::is_segmented)
+    }
+
     /// Returns the video format.
     pub fn video(&self) -> Option<&VideoFormat> {
         self.formats.video?.video.as_ref()

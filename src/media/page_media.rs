@@ -1,11 +1,13 @@
 //! The media that a page offers in several renditions, as yt-dlp reports them. Pure.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use url::Url;
 
-use super::RemoteLocation;
+use super::packed_segments::PackedSegments;
 use super::variant::Variant;
+use super::{Delivery, RemoteLocation};
 
 /// The media of one page.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +36,7 @@ pub struct PageMedia {
     pub expires: Option<SystemTime>,
 }
 
-/// One file with video, audio, or both.
+/// Video, audio, or both, in one file or in segments that are as good as one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rendition {
     /// Id on the site; stable across readings of the page.
@@ -47,8 +49,10 @@ pub struct Rendition {
     pub family: ContainerFamily,
     /// How it differs from the original.
     pub variant: Option<Variant>,
-    /// Its location.
+    /// Its location, without the segments that the page lists.
     pub location: RemoteLocation,
+    /// The segments that the page lists; then the location is that of their manifest.
+    pub segments: Option<Arc<PackedSegments>>,
     /// Size of the file.
     pub size: Option<Size>,
     /// Bits per second.
@@ -215,11 +219,25 @@ impl PageMedia {
 
 impl Rendition {
     fn memory_size(&self) -> usize {
-        size_of::<Rendition>() + self.id.len() + self.location.memory_size()
+        let segments = self.segments.as_ref().map_or(0, |segments| segments.memory_size());
+        size_of::<Rendition>() + self.id.len() + self.location.memory_size() + segments
     }
 
-    /// Returns whether another rendition is the same file, as far as the page tells: by its size,
-    /// and by what YouTube's URLs reveal of the file.
+    /// Returns whether it is delivered in segments.
+    pub fn is_segmented(&self) -> bool {
+        self.segments.is_some() || self.location.delivery != Delivery::File
+    }
+
+    /// Returns its location with its segments, for a track.
+    pub fn track_location(&self) -> Result<RemoteLocation, &'static str> {
+        let location = self.location.clone();
+        let Some(segments) = &self.segments else { return Ok(location) };
+        let delivery = Delivery::Segments(Arc::new(segments.unpack()?));
+        Ok(RemoteLocation { delivery, ..location })
+    }
+
+    /// Returns whether another rendition is the same file, as far as the page tells: by its size, by
+    /// the number of its segments, and by what YouTube's URLs reveal of the file.
     pub fn is_same_file(&self, other: &Rendition) -> bool {
         let sizes = [self.size, other.size].map(|size| match size {
             Some(Size::Exact(bytes)) => Some(bytes),
@@ -238,6 +256,8 @@ impl Rendition {
             identifiers.sort();
             identifiers
         };
-        same_size && self.id == other.id && identifiers(self) == identifiers(other)
+        let count = |rendition: &Rendition| rendition.segments.as_ref().map(|list| list.count());
+        let is_same = same_size && count(self) == count(other) && self.id == other.id;
+        is_same && identifiers(self) == identifiers(other)
     }
 }

@@ -1,7 +1,9 @@
 //! Selects renditions for a request, as people would expect. Pure.
 //!
 //! Earlier rules take precedence; where all are equal, yt-dlp's ranking decides. Pairs of one
-//! container family are preferred, as they can be spliced.
+//! container family are preferred, as they can be spliced. Of equal quality, a file is preferred to
+//! segments: its length is known at once. Both of a pair are files, or both are in segments, where
+//! that is possible: then their timestamps have one origin.
 
 use std::cmp::Reverse;
 
@@ -80,7 +82,7 @@ pub fn select_formats<'o>(
     if video.audio.is_some() {
         return Ok(SelectedFormats { video: Some(video), audio: None });
     }
-    let audio = select_audio(&page.renditions, request, Some(video.family));
+    let audio = select_audio(&page.renditions, request, Some(video));
     if audio.is_none() && select_audio(&page.renditions, request, None).is_some() {
         return Err(NoMatch("no audio of the page fits into webm; container=mkv accepts all"));
     }
@@ -156,14 +158,15 @@ fn video_rank(
     let fps = video_format.fps.unwrap_or(0);
     let secondary = (family, compatibility, rendition.audio.is_none());
     let primary = (rendition.rank[0].min(UNRANKED), within, codec, dynamic_range, height);
-    (primary, video_format.hdr, fps, secondary, rendition.rank, rendition.bitrate)
+    let is_file = !rendition.is_segmented();
+    (primary, video_format.hdr, fps, is_file, secondary, rendition.rank, rendition.bitrate)
 }
 
-/// Selects the best file of audio alone, to go with a video of this family.
+/// Selects the best file of audio alone, to go with this video.
 pub(crate) fn select_audio<'o>(
     renditions: &'o [Rendition],
     request: &FormatRequest,
-    with: Option<ContainerFamily>,
+    with: Option<&Rendition>,
 ) -> Option<&'o Rendition> {
     let alone = renditions.iter().filter(|rendition| rendition.video.is_none());
     let audios = alone.filter_map(|r| Some((r, r.audio.as_ref()?)));
@@ -179,15 +182,22 @@ pub(crate) fn select_audio<'o>(
                 }
                 ContainerChoice::Mp3 => audio_format.codec == AudioCodec::Mp3,
                 ContainerChoice::Auto | ContainerChoice::Mkv => match with {
-                    Some(family) => r.family == family,
+                    Some(video) => r.family == video.family,
                     None => audio_format.codec == AudioCodec::Aac,
                 },
+            };
+            let delivery = match with {
+                Some(video) => video.is_segmented() == r.is_segmented(),
+                // What has to be transcoded otherwise is better in segments.
+                None => request.container != ContainerChoice::Auto || !r.is_segmented(),
             };
             (
                 audio_rank(r, audio_format, request),
                 r.rank[0].min(UNRANKED),
+                delivery,
                 is_preferred,
-                with == Some(r.family),
+                with.is_some_and(|video| video.family == r.family),
+                !r.is_segmented(),
                 r.rank,
                 r.bitrate,
             )

@@ -2,10 +2,10 @@
 
 use url::Url;
 
-use super::query::ExtraQuery;
 use super::variables::Variables;
 use super::{PlaylistError, invalid};
 use crate::media::PlaylistHints;
+use crate::media::extra_query::ExtraQuery;
 
 /// Maximum length of a tag that is obeyed.
 pub(super) const MAX_LINE: usize = 16 << 10;

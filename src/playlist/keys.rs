@@ -55,7 +55,13 @@ impl Keys {
             "AES-128" => {
                 let iv = match (context.hints.iv, attributes.get("IV")) {
                     (Some(iv), _) => Some(iv),
-                    (None, text) => text.map(initialisation_vector).transpose()?,
+                    (None, None) => None,
+                    (None, Some(text)) => Some(
+                        text.strip_prefix("0x")
+                            .or(text.strip_prefix("0X"))
+                            .and_then(initialisation_vector)
+                            .ok_or_else(|| invalid("EXT-X-KEY has a malformed IV"))?,
+                    ),
                 };
                 let key = match &context.hints.key {
                     Some(key) => key.clone(),
@@ -112,7 +118,7 @@ fn key(uri: &str, context: &mut Context<'_>) -> Result<SegmentKey, PlaylistError
 }
 
 /// Decodes a data URL (RFC 2397) without its scheme.
-pub(crate) fn inline_data(data: &str) -> Option<Vec<u8>> {
+pub fn inline_data(data: &str) -> Option<Vec<u8>> {
     const TOLERANT: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -125,10 +131,8 @@ pub(crate) fn inline_data(data: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// Parses `0x` and up to 32 hexadecimal digits.
-fn initialisation_vector(text: &str) -> Result<[u8; 16], PlaylistError> {
-    let digits = text.strip_prefix("0x").or(text.strip_prefix("0X"));
-    let digits = digits.filter(|digits| digits.len() <= 32 && !digits.starts_with('+'));
-    let number = digits.and_then(|digits| u128::from_str_radix(digits, 16).ok());
-    number.map(u128::to_be_bytes).ok_or_else(|| invalid("EXT-X-KEY has a malformed IV"))
+/// Parses up to 32 hexadecimal digits as 16 bytes.
+pub fn initialisation_vector(digits: &str) -> Option<[u8; 16]> {
+    let digits = Some(digits).filter(|text| text.len() <= 32 && !text.starts_with('+'))?;
+    u128::from_str_radix(digits, 16).ok().map(u128::to_be_bytes)
 }

@@ -49,7 +49,7 @@ impl MasterPlaylist {
         let groups: Vec<_> = groups.filter_map(|variant| variant.audio_group.as_deref()).collect();
         let audios = self.audio.iter().rev().filter(|audio| groups.contains(&&*audio.group));
         let audios: Vec<_> = audios.map(|audio| self.audio_rendition(audio, url)).collect();
-        let audio = select_audio(&audios, request, Some(video.family));
+        let audio = select_audio(&audios, request, Some(video));
         if audio.is_none() && !audios.is_empty() {
             return Err(NoMatch(
                 "no audio of the playlist fits into webm; container=mkv accepts all",
@@ -143,6 +143,7 @@ fn described_as(
         family: ContainerFamily::Mp4,
         variant: None,
         location: RemoteLocation::from(url.clone()),
+        segments: None,
         size: None,
         bitrate: None,
         rank: [-2, if is_exotic { -4 } else { -2 }, -2],

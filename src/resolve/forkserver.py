@@ -27,6 +27,7 @@ import contextlib
 import ctypes
 import gc
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -133,6 +134,9 @@ class Server:
 
         # yt-dlp runs as far as it can without a URL, and each child continues from there.
         yt_dlp.YoutubeDL.download = wait_for_link
+        sanitize = yt_dlp.YoutubeDL.sanitize_info
+        yt_dlp.YoutubeDL.sanitize_info = staticmethod(
+            lambda info, *arguments, **named: sanitize(shorten(info), *arguments, **named))
 
     def stamps(self):
         """Returns a value that changes when yt-dlp is upgraded."""
@@ -267,6 +271,42 @@ def warm_up(ydl):
         with contextlib.suppress(Exception):
             extractor.suitable(PLACEHOLDER_URL)
         yield
+
+
+def shorten(info):
+    """Returns what yt-dlp prints of a page without what it repeats: a page may offer twenty formats of ten
+    thousand segments each, of which one format is printed three times."""
+    if not isinstance(info, dict) or info.get('_type') not in (None, 'video'):
+        return info
+    formats = info.get('formats')
+    if not isinstance(formats, list) or not formats:
+        return shorten_format(info)
+    repeated = ('fragments', 'requested_downloads', 'requested_formats')
+    info = {name: value for name, value in info.items() if name not in repeated}
+    return {**info, 'formats': [shorten_format(one) for one in formats]}
+
+
+def shorten_format(one):
+    if isinstance(one, dict) and (fragments := shorten_fragments(one.get('fragments'))):
+        return {**one, 'fragments': fragments}
+    return one
+
+
+def shorten_fragments(fragments):
+    """Returns the locations with what they have in common said once, and runs of equal durations; None if
+    it is not such a list. A fragment without the field `duration` has None, an unknown duration is 0."""
+    if not isinstance(fragments, list) or not all(isinstance(one, dict) for one in fragments):
+        return None
+    locations = [one.get('url') or one.get('path') for one in fragments]
+    if not all(isinstance(one, str) and '\n' not in one for one in locations):
+        return None
+    prefix = os.path.commonprefix(locations)
+    rest = [one[len(prefix):] for one in locations]
+    suffix = os.path.commonprefix([one[::-1] for one in rest])[::-1]
+    parts = '\n'.join(one[:len(one) - len(suffix)] for one in rest)
+    durations = ((one['duration'] or 0) if 'duration' in one else None for one in fragments)
+    runs = [(len(list(run)), duration) for duration, run in itertools.groupby(durations)]
+    return {'prefix': prefix, 'suffix': suffix, 'parts': parts, 'durations': runs}
 
 
 def first_request(ydl):

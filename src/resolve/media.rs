@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::media::page_media::{PageMedia, Rendition};
 use crate::media::selection::{FormatRequest, NoMatch, SelectedFormats, select_formats};
 use crate::media::{
-    FreshLocation, LocationRefresher, Media, Metadata, RefreshHandle, RemoteLocation, Track,
-    TrackKind,
+    Delivery, FreshLocation, LocationRefresher, Media, Metadata, RefreshHandle, RemoteLocation,
+    Track, TrackKind,
 };
 
 /// Returns the media that `request` selects from `page`.
@@ -28,12 +28,18 @@ pub fn media(
     let SelectedFormats { video, audio } =
         selected.map_err(|NoMatch(why)| Error::Resolve(Box::new(ResolveError::no_format(why))))?;
     let selected = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
-    let tracks = selected.into_iter().filter_map(|(kind, rendition)| {
-        let rendition = rendition?;
-        let refresh = Some(RefreshHandle::from_refresher(PageRefresher::new(
-            resolver, page, rendition, client,
-        )));
-        Some(Track { kind, location: rendition.location.clone(), refresh })
+    let tracks = selected.into_iter().filter_map(|(kind, rendition)| Some((kind, rendition?)));
+    let tracks = tracks.map(|(kind, rendition)| {
+        let location = rendition.track_location().map_err(Error::Internal)?;
+        let newest = Mutex::new((page.generation, location.clone()));
+        let refresh = Some(RefreshHandle::from_refresher(PageRefresher {
+            resolver: resolver.clone(),
+            page_url: page.page_url.clone(),
+            rendition: rendition.clone(),
+            client,
+            newest,
+        }));
+        Ok(Track { kind, location, refresh })
     });
     let metadata = Metadata {
         title: page.title.clone(),
@@ -43,7 +49,7 @@ pub fn media(
     };
     // Falls back to the id, so that two videos without a title have different names.
     let name = page.title.clone().or_else(|| Some(page.id.clone()));
-    Ok(Media { name, tracks: tracks.collect(), metadata })
+    Ok(Media { name, tracks: tracks.collect::<Result<_, Error>>()?, metadata })
 }
 
 /// Reads the page again, and returns the rendition with the same id if it is the same file.
@@ -58,21 +64,6 @@ struct PageRefresher {
 }
 
 impl PageRefresher {
-    fn new(
-        resolver: &Arc<Resolver>,
-        page: &PageMedia,
-        rendition: &Rendition,
-        client: IpAddr,
-    ) -> PageRefresher {
-        PageRefresher {
-            resolver: resolver.clone(),
-            page_url: page.page_url.clone(),
-            rendition: rendition.clone(),
-            client,
-            newest: Mutex::new((page.generation, rendition.location.clone())),
-        }
-    }
-
     fn newest(&self) -> MutexGuard<'_, (u64, RemoteLocation)> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,7 +77,7 @@ impl LocationRefresher for PageRefresher {
     ) -> Result<FreshLocation, String> {
         let (generation, location) = self.newest().clone();
         // An earlier reader of the track has a newer location than this one started with.
-        if location.url != refused.url {
+        if !is_same_place(&location, refused) {
             return Ok(FreshLocation { location, is_new: false });
         }
         let context = RequestContext { client: self.client, cancel };
@@ -100,15 +91,27 @@ impl LocationRefresher for PageRefresher {
             return Err("its page now offers another file under the same id".into());
         }
         let location =
-            RemoteLocation { len: self.rendition.location.len, ..fresh.location.clone() };
+            RemoteLocation { len: self.rendition.location.len, ..fresh.track_location()? };
         *self.newest() = (page.generation, location.clone());
         Ok(FreshLocation { location, is_new })
     }
 
     fn report_refused_again(&self, refused: &RemoteLocation) {
         let (generation, location) = self.newest().clone();
-        if location.url == refused.url {
+        if is_same_place(&location, refused) {
             self.resolver.mark_stale(&self.page_url, generation);
         }
     }
+}
+
+/// Returns whether two locations of a track are the same. A manifest may stay where it is while the URLs
+/// of its segments expire.
+fn is_same_place(one: &RemoteLocation, other: &RemoteLocation) -> bool {
+    let segments = match (&one.delivery, &other.delivery) {
+        (Delivery::Segments(one), Delivery::Segments(other)) => [one, other],
+        _ => return one.url == other.url,
+    };
+    let [first, second] =
+        segments.map(|list| list.segments.first().map(|segment| &segment.location));
+    one.url == other.url && first == second
 }

@@ -82,8 +82,11 @@ fn read_output(
         stdout.drain();
         stderr.drain();
         if stdout.output.len() > MAX_STDOUT {
-            let failed = ResolveError::broken("the output is too long");
-            return Err(BackendError::Failed(failed));
+            let message = format!(
+                "it printed more than {} MiB; long lists of segments take less with resolver.fork_server",
+                MAX_STDOUT >> 20
+            );
+            return Err(BackendError::Failed(ResolveError::failed(&message)));
         }
         let excess = stderr.output.len().saturating_sub(MAX_STDERR);
         stderr.output.drain(..excess);

@@ -5,20 +5,23 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde_json::value::RawValue;
 use ureq::http::{HeaderName, HeaderValue};
 use url::Url;
 
 use super::classify::ResolveError;
 use super::cookies;
+use crate::media::RemoteLocation;
 use crate::media::page_media::{
     AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, Size, VideoCodec, VideoFormat,
 };
 use crate::media::variant::Variant;
-use crate::media::{Delivery, RemoteLocation};
 use crate::text::one_line;
 
+mod delivery;
 mod schema;
 
+use delivery::Source;
 use schema::{Format, Page, Thumbnail, replace_lone_surrogates};
 
 /// Maximum number of formats read; a video with many languages has a few hundred.
@@ -34,9 +37,9 @@ const MAX_LOCATION: usize = 32 << 10;
 /// Parses the output for `page_url`.
 pub fn read(page_url: &Url, json: &[u8]) -> Result<PageMedia, ResolveError> {
     let json = &*replace_lone_surrogates(json);
-    let page: Option<Page> = serde_json::from_slice(json)
+    let page: Option<Page<'_>> = serde_json::from_slice(json)
         .map_err(|_| ResolveError::broken("the output is not the JSON of yt-dlp"))?;
-    let mut page = page.ok_or(ResolveError::broken("the output is empty"))?;
+    let page = page.ok_or(ResolveError::broken("the output is empty"))?;
     match page.kind.as_deref() {
         None | Some("video") => {}
         Some("playlist" | "multi_video") => return Err(ResolveError::playlist(page_url)),
@@ -48,19 +51,26 @@ pub fn read(page_url: &Url, json: &[u8]) -> Result<PageMedia, ResolveError> {
         Some("post_live") => return Err(ResolveError::just_ended()),
         _ => {}
     }
-    let mut formats = std::mem::take(&mut page.formats).unwrap_or_default();
+    let mut formats: Vec<&RawValue> =
+        page.formats.and_then(|list| serde_json::from_str(list.get()).ok()).unwrap_or_default();
     if formats.is_empty() {
         // A page with a single file has the fields of the format at the top level.
-        formats.extend(serde_json::from_slice::<Format>(json));
+        formats.extend(serde_json::from_slice::<&RawValue>(json));
     }
+    let mut refusals = Refusals::default();
+    let formats = formats.into_iter().take(MAX_FORMATS);
+    let formats =
+        formats.filter_map(|format| serde_json::from_str::<Format<'_>>(format.get()).ok());
     let renditions: Vec<Rendition> =
-        formats.iter().take(MAX_FORMATS).filter_map(Format::rendition).collect();
+        formats.filter_map(|format| format.rendition(page_url, &mut refusals)).collect();
     if renditions.is_empty() {
         // yt-dlp itself leaves out protected formats.
-        let protected = page.has_drm == Some(true);
-        return Err(if protected { ResolveError::drm() } else { nothing_usable(&formats) });
+        refusals.is_protected |= page.has_drm == Some(true);
+        return Err(refusals.into_error());
     }
-    let expires = renditions.iter().filter_map(|r| expiry(&r.location.url)).min();
+    let first_segments = renditions.iter().filter_map(|r| r.segments.as_ref()?.first_url());
+    let expires = renditions.iter().filter_map(|r| expiry(&r.location.url));
+    let expires = expires.chain(first_segments.filter_map(|url| expiry(&url))).min();
     Ok(PageMedia {
         page_url: page_url.clone(),
         generation: 0,
@@ -76,52 +86,87 @@ pub fn read(page_url: &Url, json: &[u8]) -> Result<PageMedia, ResolveError> {
     })
 }
 
-impl Format {
-    /// Returns the rendition, if the format can be downloaded as one file.
-    fn rendition(&self) -> Option<Rendition> {
-        if self.has_drm == Some(true) || !self.is_one_file() {
+/// Why formats cannot be downloaded.
+#[derive(Default)]
+struct Refusals {
+    is_protected: bool,
+    /// What they depend on.
+    reasons: Vec<String>,
+}
+
+impl Refusals {
+    fn add(&mut self, reason: &str) {
+        /// Maximum number of reasons, and length of each: they are for people.
+        const MAX_REASONS: usize = 5;
+        const MAX_REASON: usize = 60;
+        let reason = one_line(reason, MAX_REASON);
+        if self.reasons.len() < MAX_REASONS && !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
+
+    fn into_error(self) -> ResolveError {
+        match (self.is_protected, self.reasons.is_empty()) {
+            (true, _) => ResolveError::drm(),
+            (_, true) => ResolveError::no_format("the page offers nothing that can be downloaded"),
+            _ => ResolveError::no_format(&format!(
+                "the page offers its media only in ways that are not supported: {}",
+                self.reasons.join(", ")
+            )),
+        }
+    }
+}
+
+impl Format<'_> {
+    /// Returns the rendition, if the format can be downloaded.
+    fn rendition(&self, page_url: &Url, refusals: &mut Refusals) -> Option<Rendition> {
+        if self.has_drm == Some(true) {
+            refusals.is_protected = true;
             return None;
         }
         let id = self.format_id.clone().unwrap_or_default();
-        let url = self.url.as_deref().filter(|url| url.len() <= MAX_URL)?;
-        if id.len() > MAX_ID {
-            return None;
-        }
-        let url = Url::parse(url).ok()?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return None;
-        }
         let (video, audio) = (self.video(), self.audio());
-        if video.is_none() && audio.is_none() {
+        if self.is_storyboard() || id.len() > MAX_ID || (video.is_none() && audio.is_none()) {
             return None;
         }
-        let size = self.filesize.and_then(integer).map(Size::Exact);
-        let len = size.map(|size| size.bytes());
-        let location = RemoteLocation { len, ..self.location(url) };
+        let source = self.source(page_url).map_err(|reason| refusals.add(&reason)).ok()?;
+        let Source { url, delivery, segments } = source?;
+        let (exact, approximate) =
+            (self.filesize.and_then(integer), self.filesize_approx.and_then(integer));
+        let mut location = self.location(url);
         if location.memory_size() > MAX_LOCATION {
             return None;
         }
+        location.delivery = delivery;
         let note = self.format_note.as_deref().unwrap_or_default();
         let variant = Variant::detect(&id, note, self.language.as_deref(), &location.url);
         let rank = [self.preference, self.quality, self.source_preference];
-        Some(Rendition {
+        let mut rendition = Rendition {
             id,
             video,
             audio,
             family: self.family(),
             variant,
             location,
-            size: size.or(self.filesize_approx.and_then(integer).map(Size::Approximate)),
+            segments,
+            size: exact.map(Size::Exact).or(approximate.map(Size::Approximate)),
             bitrate: self.tbr.and_then(|kilobits| integer(kilobits * 1000.0)),
             // Doubled before rounding: a quality may lie between two integers.
             rank: rank.map(|rank| (rank.unwrap_or(-1.0) * 2.0) as i64),
-        })
+        };
+        if rendition.is_segmented() {
+            // Segments are not in the file as they are.
+            rendition.size = rendition.size.map(|size| Size::Approximate(size.bytes()));
+        } else {
+            rendition.location.len = exact;
+        }
+        Some(rendition)
     }
 
-    fn is_one_file(&self) -> bool {
-        matches!(self.protocol.as_deref(), None | Some("http" | "https"))
-            // Storyboards for the seek bar of a player are no video.
-            && !matches!(self.ext.as_deref(), Some("mhtml" | "jpg" | "jpeg" | "png" | "webp"))
+    /// Returns whether it is a storyboard for the seek bar of a player.
+    fn is_storyboard(&self) -> bool {
+        self.protocol.as_deref() == Some("mhtml")
+            || matches!(self.ext.as_deref(), Some("mhtml" | "jpg" | "jpeg" | "png" | "webp"))
     }
 
     fn video(&self) -> Option<VideoFormat> {
@@ -185,30 +230,8 @@ impl Format {
         let chunk = self.downloader_options.as_ref().and_then(|options| options.http_chunk_size);
         let available_at = self.available_at.and_then(system_time);
         let cookies = self.cookies.as_deref().map(cookies::read).unwrap_or_default();
-        RemoteLocation {
-            url,
-            headers,
-            cookies,
-            available_at,
-            chunk: chunk.and_then(integer),
-            len: None,
-            delivery: Delivery::File,
-        }
-    }
-}
-
-/// Returns why none of these formats can be downloaded.
-fn nothing_usable(formats: &[Format]) -> ResolveError {
-    if formats.iter().any(|format| format.has_drm == Some(true)) {
-        return ResolveError::drm();
-    }
-    let in_pieces = |format: &Format| format.url.is_some() && !format.is_one_file();
-    if formats.iter().any(in_pieces) {
-        ResolveError::no_format(
-            "the page offers only segmented formats (HLS or DASH), which are not supported",
-        )
-    } else {
-        ResolveError::no_format("the page offers nothing that can be downloaded")
+        let chunk = chunk.and_then(integer);
+        RemoteLocation { headers, cookies, available_at, chunk, ..RemoteLocation::from(url) }
     }
 }
 

@@ -55,6 +55,11 @@ webm="{$common,\"format_id\":\"248\",\"ext\":\"webm\",\"vcodec\":\"vp9\",\"acode
 audio="{$common,\"format_id\":\"140\",\"ext\":\"m4a\",\"vcodec\":\"none\",\"acodec\":\"mp4a.40.2\",\"language\":\"de\"}"
 echo "{\"title\":\"A film\",\"formats\":[$video,$webm,$audio]}" > "$directory/page/film"
 echo "{$common,\"ext\":\"mp4\"}" > "$directory/page/file"
+hls="{\"protocol\":\"m3u8_native\",\"url\":\"https://cdn.example/1.m3u8\",\"ext\":\"mp4\",\"extra_param_to_segment_url\":\"a=1\"}"
+dash='{"protocol":"http_dash_segments","ext":"mp4","fragment_base_url":"https://cdn.example/","fragments"'
+list='[{"path":"init.mp4"},{"path":"1.m4s","duration":2},{"path":"2.m4s","duration":2}]'
+short='{"prefix":"","suffix":".mp4","parts":"init\n1\n2","durations":[[1,null],[2,2]]}'
+printf "%s\n" "{\"formats\":[$hls,$dash:$list},$dash:$short}]}" > "$directory/page/segments"
 # Playlists: of segments, encrypted ones among them, and of playlists.
 mkdir -p "$directory/playlist"
 cat > "$directory/playlist/segments" << 'END'

@@ -10,5 +10,6 @@ mod generic;
 mod information;
 mod memory;
 mod refresh;
+mod segmented;
 mod strangers;
 mod youtube;

@@ -1,6 +1,8 @@
 //! Selections among the formats of a site such as YouTube.
 
 use super::*;
+
+mod segmented;
 use crate::media::format_list::{FormatOption, list_formats};
 use crate::resolve::ytdlp_json;
 use serde_json::{Value, json};

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 #[derive(Deserialize)]
-pub(super) struct Page {
+pub(super) struct Page<'j> {
     #[serde(rename = "_type", default, deserialize_with = "lenient")]
     pub(super) kind: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
@@ -36,8 +37,9 @@ pub(super) struct Page {
     pub(super) thumbnail: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) thumbnails: Option<Vec<Thumbnail>>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) formats: Option<Vec<Format>>,
+    /// Parsed one by one: all together they may be long.
+    #[serde(default, borrow)]
+    pub(super) formats: Option<&'j RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +51,7 @@ pub(super) struct Thumbnail {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Format {
+pub(super) struct Format<'j> {
     #[serde(default, deserialize_with = "lenient")]
     pub(super) format_id: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
@@ -98,6 +100,51 @@ pub(super) struct Format {
     pub(super) available_at: Option<f64>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) has_drm: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) hls_media_playlist_data: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) hls_aes: Option<HlsAes>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) extra_param_to_segment_url: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) extra_param_to_key_url: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) fragment_base_url: Option<String>,
+    /// A list of [`Fragment`], or a [`ShortFragments`].
+    #[serde(default, borrow)]
+    pub(super) fragments: Option<&'j RawValue>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct HlsAes {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) uri: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) key: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) iv: Option<String>,
+}
+
+/// A segment.
+#[derive(Deserialize)]
+pub(super) struct Fragment {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) url: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) path: Option<String>,
+    /// `None` if it lacks the field, as initialisation segments do; an unknown duration is 0.
+    #[serde(default, deserialize_with = "number_or_zero")]
+    pub(super) duration: Option<f64>,
+}
+
+/// All segments, as the fork server shortens them.
+#[derive(Deserialize)]
+pub(super) struct ShortFragments {
+    pub(super) prefix: String,
+    pub(super) suffix: String,
+    pub(super) parts: String,
+    /// Number of successive segments, and the duration of each.
+    pub(super) durations: Vec<(usize, Option<f64>)>,
 }
 
 #[derive(Deserialize)]
@@ -120,6 +167,10 @@ fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
         Lenient::Valid(value) => Some(value),
         Lenient::Invalid(_) => None,
     })
+}
+
+fn number_or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    lenient(deserializer).map(|number| number.or(Some(0.0)))
 }
 
 /// Replaces lone surrogates by U+FFFD. Sites cut texts where JavaScript can: between the two halves

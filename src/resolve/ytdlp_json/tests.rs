@@ -9,6 +9,8 @@ use std::borrow::Cow;
 
 use super::*;
 
+mod segmented;
+
 fn read_json(page: &Value) -> Result<PageMedia, ResolveError> {
     let page_url = Url::parse("https://films.example/watch?v=1").unwrap();
     read(&page_url, page.to_string().as_bytes())
@@ -92,7 +94,7 @@ fn what_cannot_be_taken_is_left_out_or_said() {
         assert!(read_json(&with(status)).is_ok(), "{status}");
     }
     assert_eq!(code(lone(format("1", &json!({"has_drm": true})))), "drm");
-    for protocol in ["m3u8_native", "http_dash_segments", "rtmp", "mhtml"] {
+    for protocol in ["http_dash_segments", "rtmp", "mhtml"] {
         assert_eq!(
             code(lone(format("1", &json!({"protocol": protocol})))),
             "no-format",

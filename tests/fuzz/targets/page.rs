@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use ytcanal::media::Delivery;
 use ytcanal::media::format_list::list_formats;
 use ytcanal::media::selection::{FormatRequest, Quality, select_formats};
 use ytcanal::options::ContainerChoice;
@@ -15,6 +16,8 @@ fuzz_target!(|said: &[u8]| {
         assert!(rendition.video.is_some() || rendition.audio.is_some());
         assert!(matches!(rendition.location.url.scheme(), "http" | "https"));
         assert!(rendition.is_same_file(rendition));
+        let location = rendition.track_location().expect("segments that were read once");
+        assert_eq!(location.delivery != Delivery::File, rendition.is_segmented());
     }
     let menu = list_formats(&offer);
     for row in menu.videos.iter().chain(&menu.audios) {

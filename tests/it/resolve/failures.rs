@@ -148,7 +148,7 @@ fn a_page_without_a_file() {
     let good = || sizes(["137", "140-1"]);
     let status = |status| json!({ "formats": good(), "info": { "live_status": status } });
     let pages: [(&str, Value, Row<'_>); 8] = [
-        ("hls", json!({ "formats": in_pieces("m3u8_native") }), ("", 422, "no-format")),
+        ("smooth", json!({ "formats": in_pieces("ism") }), ("", 422, "no-format")),
         ("dash", json!({ "formats": in_pieces("http_dash_segments") }), ("", 422, "no-format")),
         ("protected", json!({ "formats": protected }), ("", 422, "drm")),
         // Only small pictures for the bar of a player.

@@ -80,9 +80,8 @@ fn without_it_they_are_refused_and_not_even_looked_at() {
     assert_eq!(origin.requests().len(), 0);
 }
 
-/// Of a stream in pieces there is no file.
 #[test]
-fn a_playlist_of_pieces_says_so() {
+fn a_playlist_is_on_offer() {
     let origin = Origin::start();
     let daemon = Daemon::start(&ytdlp::config(&[], GENERIC));
     let directory = tempfile::tempdir().unwrap();
@@ -96,6 +95,8 @@ fn a_playlist_of_pieces_says_so() {
     origin.put("0.ts", Resource::file(&segment));
     let list = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n0.ts\n#EXT-X-ENDLIST\n";
     let page_url = origin.put("film.m3u8", Resource::bytes(list));
-    let answer = daemon.get(&download_path(&page_url, &[]));
-    assert_eq!((answer.head.status, answer.code().as_str()), (422, "no-format"), "{answer:?}");
+    let answer = daemon.get(&path_of("info", &page_url, &[]));
+    assert_eq!(answer.head.status, 200, "{}", answer.text());
+    let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(said["videos"][0]["segments"], true, "{said:#}");
 }

@@ -6,10 +6,12 @@ for http://127.0.0.1:PORT/page/ID, and takes the answer for the page of the film
     {"n": "1",                  goes into every URL of a track, as a signature would
      "expires_in": 21600,       seconds; goes into every URL as `expire=`
      "formats": {"137": {"filesize": 123456}, ...},
+     "manifests": ["hls.m3u8", "dash.mpd"],
      "info": {"title": "A film", ...}}
 
 all of which may be missing. `formats` says which formats there are, out of FORMATS below, and changes
-some of their fields; without it there are all. Their tracks are then at /f/ID/FORMAT of the origin,
+some of their fields; without it there are all. `manifests` are read by yt-dlp itself, at /f/ID/NAME;
+their formats are called hls-... and dash-.... Tracks are at /f/ID/FORMAT of the origin,
 thumbnails at /t/ID.jpg and /t/ID.webp. So a test says with its origin what the site does: that
 counts how often a page was asked for, and what it answers may change from one time to the next.
 
@@ -151,6 +153,7 @@ class CanalIE(InfoExtractor):
             ],
             'formats': [
                 *(self._format(base, video_id, page, format_id, changes) for format_id, changes in wanted.items()),
+                *self._manifests(base, video_id, page),
                 self._storyboard(base, video_id),
             ],
             '_format_sort_fields': ('quality', 'res', 'fps', 'hdr:12', 'source', 'vcodec', 'channels', 'acodec', 'lang', 'proto'),
@@ -171,6 +174,15 @@ class CanalIE(InfoExtractor):
             'filesize_approx': float_or_none(size),
             **fields,
         }
+
+    def _manifests(self, base, video_id, page):
+        """The formats that HLS playlists and DASH manifests list."""
+        for name in page.get('manifests', []):
+            url = f'{base}/f/{video_id}/{name}'
+            if name.endswith('.m3u8'):
+                yield from self._extract_m3u8_formats(url, video_id, 'mp4', m3u8_id='hls')
+            else:
+                yield from self._extract_mpd_formats(url, video_id, mpd_id='dash')
 
     def _storyboard(self, base, video_id):
         """Small pictures for the bar of a player, which are no film."""

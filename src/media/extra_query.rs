@@ -1,4 +1,4 @@
-//! A query that is added to URLs, as signatures are.
+//! A query that is added to URLs, as signatures are. Pure.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -6,14 +6,14 @@ use std::collections::HashSet;
 use url::{Url, form_urlencoded};
 
 /// A query to add to URLs.
-pub(super) struct ExtraQuery<'q> {
+pub struct ExtraQuery<'q> {
     query: &'q str,
     names: HashSet<Cow<'q, str>>,
 }
 
 impl<'q> ExtraQuery<'q> {
     /// Makes it from a query, with or without the leading `?`.
-    pub(super) fn new(query: &'q str) -> ExtraQuery<'q> {
+    pub fn new(query: &'q str) -> ExtraQuery<'q> {
         let query = query.strip_prefix('?').unwrap_or(query);
         let names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name).collect();
         ExtraQuery { query, names }
@@ -21,7 +21,7 @@ impl<'q> ExtraQuery<'q> {
 
     /// Adds the query to a URL; parameters of the same names are replaced. What stays is not encoded
     /// anew, because a signature may cover its spelling.
-    pub(super) fn add_to(&self, url: &mut Url) {
+    pub fn add_to(&self, url: &mut Url) {
         if self.query.is_empty() {
             return;
         }
