@@ -49,6 +49,22 @@ pub struct Track {
     segments: Vec<Segment>,
     /// The end of the last segment, in ticks.
     end: u64,
+    /// The parts between discontinuities, each with a clock of its own.
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Part {
+    /// The index of the first segment.
+    segment: usize,
+    firsts: Firsts,
+}
+
+/// The first timestamps of the streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Firsts {
+    video: Option<Times>,
+    audio: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +160,8 @@ pub(super) fn plan(
         track.stream.id = id;
     }
     let origin = origin(&tracks);
-    let (layout, regions) = interleave(files);
+    let clocks = clocks(files, &tracks, origin)?;
+    let (layout, regions) = interleave(files, &clocks);
     let end = files.iter().map(|(_, file)| file.end).max().unwrap_or_default();
 
     let mut head = head::head(&tracks, origin, end, options.metadata)?;
@@ -156,7 +173,7 @@ pub(super) fn plan(
         let of_file = tracks.iter().filter(|track| track.file == file);
         FileRules { streams: of_file.map(|track| track.stream.clone()).collect() }
     });
-    let rules = RegionRewriter { files: rules.collect(), regions, clock: Clock { origin } };
+    let rules = RegionRewriter { files: rules.collect(), regions };
     Ok(layout.plan(head, Container::Mp4, duration(end), Rewriter::Regions(rules)))
 }
 
@@ -194,25 +211,67 @@ fn presentation_begin(tracks: &[OutputTrack<'_>], origin: u64) -> u64 {
     begins.min().map_or(0, i64::cast_unsigned)
 }
 
+/// Returns the clock of each part. After a discontinuity the presentation goes on when the segments before
+/// have ended, as their list declares it; all files have the same discontinuities.
+fn clocks(
+    files: &[(TrackKind, &Track)],
+    tracks: &[OutputTrack<'_>],
+    origin: u64,
+) -> Result<Vec<Clock>, Unsupported> {
+    let begin = presentation_begin(tracks, origin);
+    let parts = files.first().map_or(0, |(_, file)| file.parts.len());
+    if files.iter().any(|(_, file)| file.parts.len() != parts) {
+        return Err(OTHER_PARTS);
+    }
+    let mut clocks = vec![Clock { origin }];
+    for number in 1..parts {
+        let times = files.iter().map(|(_, file)| file.segments[file.parts[number].segment].time);
+        let time = times.clone().min().unwrap_or_default();
+        if times.max().is_some_and(|latest| latest - time > MAX_APART) {
+            return Err(OTHER_PARTS);
+        }
+        let firsts = tracks.iter().filter_map(|track| {
+            let firsts = track.segments.parts[number].firsts;
+            match track.stream.config {
+                StreamConfig::Video(_) => firsts.video.map(|times| times.pts),
+                StreamConfig::Audio(_) => firsts.audio,
+            }
+        });
+        let any = firsts.clone().next().unwrap_or_default();
+        let earliest = firsts.map(|first| Clock { origin: any }.ticks(first, 0)).min();
+        let earliest = any.wrapping_add_signed(earliest.unwrap_or_default());
+        clocks.push(Clock { origin: earliest.wrapping_sub(begin).wrapping_sub(time) % WRAP });
+    }
+    Ok(clocks)
+}
+
+/// The maximum difference of the times at which two files have the same discontinuity: a second.
+const MAX_APART: u64 = TICKS_PER_SECOND;
+const OTHER_PARTS: Unsupported = Unsupported("video and audio have other discontinuities");
+
 /// Interleaves the regions of the files by time, audio first where two begin together. Only the very
 /// first one is of the video.
-fn interleave(files: &[(TrackKind, &Track)]) -> (Layout, Vec<Region>) {
+fn interleave(files: &[(TrackKind, &Track)], clocks: &[Clock]) -> (Layout, Vec<Region>) {
     let count = files.iter().map(|(_, file)| file.segments.len()).sum();
     let mut order = Vec::with_capacity(count);
     for ((kind, file), number) in files.iter().zip(0_u8..) {
         for (index, segment) in file.segments.iter().enumerate() {
-            let next_len = file.segments.get(index + 1).map_or(0, |next| next.len);
+            let part = file.parts.partition_point(|part| part.segment <= index);
+            let is_last = file.parts.get(part).is_some_and(|next| next.segment == index + 1);
+            let next = file.segments.get(index + 1).filter(|_| !is_last);
+            let next_len = next.map_or(0, |next| next.len);
+            let clock = clocks[part.saturating_sub(1)];
             let is_first_frame = *kind == TrackKind::Video && index == 0;
             let rank = (segment.time, !is_first_frame, *kind == TrackKind::Video);
-            order.push((rank, number, *segment, next_len));
+            order.push((rank, number, *segment, clock, next_len));
         }
     }
     order.sort_by_key(|(rank, ..)| *rank);
     let mut layout = Layout::with_capacity(count);
     let mut regions = Vec::with_capacity(count);
-    for (_, file, Segment { from, len, time }, next_len) in order {
+    for (_, file, Segment { from, len, time }, clock, next_len) in order {
         layout.add_padded(file, from..from + len, PADDING);
-        regions.push(Region { time, next_len });
+        regions.push(Region { time, clock, next_len });
     }
     (layout, regions)
 }

@@ -94,6 +94,12 @@ impl VideoConfig {
         })
     }
 
+    /// Returns whether the same decoder can go on with a video of the other configuration, whose parameter
+    /// sets are in it.
+    pub fn is_compatible(&self, other: &VideoConfig) -> bool {
+        (self.codec, self.format) == (other.codec, other.format)
+    }
+
     /// Returns width and height in pixels.
     pub fn size(&self) -> [u16; 2] {
         [self.format.width, self.format.height]

@@ -1,56 +1,117 @@
 //! Reads what the joined file has to tell of a transport stream before its media: the streams, the
 //! configurations of their decoders, and the first timestamps.
 
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::region::packets_begin;
 use super::remux::times;
-use super::{AudioTrack, SCALE, Segment, Track, VideoTrack};
-use crate::container::mpeg_ts::packet::{PACKET_SIZE, SYNC_BYTE};
+use super::{AudioTrack, Firsts, Part, SCALE, Segment, Track, VideoTrack};
+use crate::container::mpeg_ts::packet::PACKET_SIZE;
 use crate::container::mpeg_ts::{
     AudioConfig, AudioFrame, AudioFrames, Demuxer, Event, Malformed, Program, Times, VideoConfig,
     VideoUnit, VideoUnits,
 };
-use crate::container::probe::{Codec, PROBE_SIZE, Probe, View, probe};
+use crate::container::probe::{Codec, PROBE_SIZE};
 use crate::splice::edits::{NANOS, Rescale};
 use crate::splice::{ENCRYPTED, ReadAt, SourceSegment, SurveyError, Unsupported};
 
 /// The maximum number of segments.
 const MAX_SEGMENTS: usize = 1 << 16;
-/// How much of the first segment is read to find the first frames.
+/// The maximum number of parts between discontinuities.
+const MAX_PARTS: usize = 64;
+/// How much of a segment is read to find the first frames.
 const MAX_HEAD: u64 = 4 << 20;
 /// The number of bytes that are read at once.
 const STEP: u64 = 256 << 10;
 
 /// Reads the index of a transport stream in segments.
 pub(in crate::splice) fn read_index(reader: &mut dyn ReadAt) -> Result<Track, SurveyError> {
-    let segments = segments(reader)?;
-    let first = segments.list.first().map_or(0, |first| first.len);
-    let mut head = Head::default();
-    let mut at = packets_begin(reader, first)?;
-    while !head.is_complete() && at + (PACKET_SIZE as u64) <= first {
-        if at >= MAX_HEAD {
-            return Err(Unsupported("the first frames are too far from the beginning").into());
-        }
-        // The first bytes are there, without a request.
-        let end = if at < PROBE_SIZE as u64 { PROBE_SIZE as u64 } else { at + STEP };
-        let end = end.max(at + PACKET_SIZE as u64).min(first);
-        let bytes = reader.read_at(at..end)?;
-        let (packets, _) = bytes.as_chunks();
-        at += (packets.len() * PACKET_SIZE) as u64;
+    let Segments { list, starts, end } = segments(reader)?;
+    let mut scans = starts.iter().map(|index| Scan::new(list[*index]));
+    let mut first = scans.next().ok_or(NO_SEGMENTS)?;
+    let mut range = Some(first.begin());
+    while let Some(next) = range {
+        range = first.take(next.start, &reader.read_at(next)?)?;
+    }
+    let later: Vec<_> = scans.map(Mutex::new).collect();
+    read_later(reader, &later)?;
+    let (video, audio) = first.head.streams()?;
+    let mut track = Track { video, audio, segments: list, end, parts: Vec::new() };
+    let firsts = Firsts { video: track.video_first(), audio: track.audio_first() };
+    track.parts.push(Part { segment: 0, firsts });
+    for (scan, segment) in later.into_iter().zip(starts.into_iter().skip(1)) {
+        let scan = scan.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let firsts = track.firsts_of(scan.head.streams()?)?;
+        track.parts.push(Part { segment, firsts });
+    }
+    Ok(track)
+}
+
+/// Reads the first segments behind discontinuities.
+fn read_later(reader: &mut dyn ReadAt, scans: &[Mutex<Scan>]) -> Result<(), SurveyError> {
+    if scans.is_empty() {
+        return Ok(());
+    }
+    let lock = |scan: &Mutex<Scan>| -> Range<u64> {
+        scan.lock().unwrap_or_else(PoisonError::into_inner).begin()
+    };
+    let begins = scans.iter().map(lock).collect();
+    reader.chains(begins, &|chain, at, bytes| {
+        scans[chain].lock().unwrap_or_else(PoisonError::into_inner).take(at, bytes)
+    })
+}
+
+/// Finds the first frames of a segment.
+struct Scan {
+    segment: Segment,
+    head: Head,
+    is_begun: bool,
+}
+
+impl Scan {
+    fn new(segment: Segment) -> Scan {
+        Scan { segment, head: Head::default(), is_begun: false }
+    }
+
+    /// Returns the first range to read. The first bytes of a file are there, without a request.
+    fn begin(&self) -> Range<u64> {
+        self.segment.from..self.segment.from + self.segment.len.min(PROBE_SIZE as u64)
+    }
+
+    /// Takes the bytes at this offset of the file; returns the range to read next.
+    fn take(&mut self, at: u64, bytes: &[u8]) -> Result<Option<Range<u64>>, SurveyError> {
+        let Segment { from, len, .. } = self.segment;
+        let skipped = match std::mem::replace(&mut self.is_begun, true) {
+            true => 0,
+            false => packets_begin(bytes, len)
+                .ok_or(Unsupported("a segment does not consist of complete packets"))?,
+        };
+        let (packets, _) = bytes[skipped..].as_chunks();
         for packet in packets {
-            if !head.is_complete() {
-                head.take(packet)?;
+            if !self.head.is_complete() {
+                self.head.take(packet)?;
             }
         }
+        let next = at + (skipped + packets.len() * PACKET_SIZE) as u64;
+        let is_over = next + PACKET_SIZE as u64 > from + len;
+        if self.head.is_complete() || is_over {
+            self.head.finish()?;
+            return Ok(None);
+        }
+        if next - from >= MAX_HEAD {
+            return Err(Unsupported("the first frames are too far from the beginning").into());
+        }
+        Ok(Some(next..(next + STEP).min(from + len)))
     }
-    head.finish()?;
-    let (video, audio) = head.streams()?;
-    Ok(Track { video, audio, segments: segments.list, end: segments.end })
 }
 
 /// The segments of a file, with the sums of their durations.
 struct Segments {
     list: Vec<Segment>,
+    /// The first segment, and those after discontinuities.
+    starts: Vec<usize>,
     end: u64,
 }
 
@@ -59,10 +120,12 @@ fn segments(reader: &dyn ReadAt) -> Result<Segments, Unsupported> {
         .segments()
         .ok_or(Unsupported("the transport stream is not divided into segments of known length"))?;
     if list.is_empty() || list.len() > MAX_SEGMENTS {
-        return Err(Unsupported("there are no segments, or too many"));
+        return Err(NO_SEGMENTS);
     }
-    if list[1..].iter().any(|segment| segment.is_discontinuous) {
-        return Err(Unsupported("the timestamps of the segments are not continuous"));
+    let is_start = |index: &usize| *index == 0 || list[*index].is_discontinuous;
+    let starts: Vec<_> = (0..list.len()).filter(is_start).collect();
+    if starts.len() > MAX_PARTS {
+        return Err(Unsupported("there are too many discontinuities"));
     }
     let scale = Rescale { from: NANOS, to: SCALE };
     let ticks = |time: Duration| {
@@ -81,26 +144,12 @@ fn segments(reader: &dyn ReadAt) -> Result<Segments, Unsupported> {
     if next != reader.len() {
         return Err(Unsupported("the segments are not the whole file"));
     }
-    Ok(Segments { list: segments, end: ticks(time)? })
+    Ok(Segments { list: segments, starts, end: ticks(time)? })
 }
 
 const MAX_DURATION: Duration = Duration::from_secs(1000 * 24 * 3600);
+const NO_SEGMENTS: Unsupported = Unsupported("there are no segments, or too many");
 const TOO_LONG: Unsupported = Unsupported("the segments are too long");
-
-/// Returns where the packets of the first segment begin: behind an image, if one disguises them.
-fn packets_begin(reader: &mut dyn ReadAt, len: u64) -> Result<u64, SurveyError> {
-    let front = reader.read_at(0..len.min(PACKET_SIZE as u64))?;
-    if front.first() == Some(&SYNC_BYTE) && len.is_multiple_of(PACKET_SIZE as u64) {
-        return Ok(0);
-    }
-    let front = reader.read_at(0..len.min(PROBE_SIZE as u64))?;
-    match probe(&View::front(&front, Some(len), true)) {
-        Probe::Recognised(info) if (len - info.skip).is_multiple_of(PACKET_SIZE as u64) => {
-            Ok(info.skip)
-        }
-        _ => Err(Unsupported("a segment does not consist of complete packets").into()),
-    }
-}
 
 /// What was found so far.
 #[derive(Default)]
@@ -248,4 +297,34 @@ impl AudioHead {
 
 fn unsupported(error: Malformed) -> Unsupported {
     if error == Malformed::SCRAMBLED { ENCRYPTED } else { Unsupported(error.0) }
+}
+
+impl Track {
+    fn video_first(&self) -> Option<Times> {
+        self.video.as_ref().map(|video| video.first)
+    }
+
+    fn audio_first(&self) -> Option<u64> {
+        self.audio.as_ref().map(|audio| audio.first)
+    }
+
+    /// Returns the first timestamps of streams after a discontinuity, which must be like those before.
+    fn firsts_of(
+        &self,
+        (video, audio): (Option<VideoTrack>, Option<AudioTrack>),
+    ) -> Result<Firsts, Unsupported> {
+        let is_same_video = match (&self.video, &video) {
+            (Some(own), Some(other)) => own.config.is_compatible(&other.config),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        let is_same_audio = match (&self.audio, &audio) {
+            (Some(own), Some(other)) => own.config.is_compatible(&other.config),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        if !is_same_video || !is_same_audio {
+            return Err(Unsupported("the streams are others after a discontinuity"));
+        }
+        let video = video.map(|video| video.first);
+        Ok(Firsts { video, audio: audio.map(|audio| audio.first) })
+    }
 }

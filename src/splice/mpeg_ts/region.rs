@@ -14,8 +14,6 @@ const MAX_LOOKAHEAD: u64 = 256 << 10;
 const LOOKAHEAD_STEP: u64 = 8 << 10;
 /// The maximum length of an image in front of the packets of a segment.
 const MAX_DISGUISE: u64 = 64 << 10;
-/// The number of bytes by which an image is recognised.
-const MAX_MARK: u64 = 8;
 /// The number of packets by which the first one is recognised.
 const MIN_PACKETS: usize = 4;
 const SYNC_LEN: u64 = (MIN_PACKETS as u64 - 1) * PACKET_SIZE as u64 + 1;
@@ -26,7 +24,6 @@ pub struct RegionRewriter {
     pub(super) files: Vec<FileRules>,
     /// The region of each extent.
     pub(super) regions: Vec<Region>,
-    pub(super) clock: Clock,
 }
 
 /// The streams of a file that become tracks.
@@ -39,7 +36,8 @@ pub(super) struct FileRules {
 pub(super) struct Region {
     /// When the segment begins, as the list declares it, in ticks.
     pub(super) time: u64,
-    /// The length of the next segment of the file; 0 if there is none.
+    pub(super) clock: Clock,
+    /// The length of the next segment of the file; 0 if there is none, or if its clock is another.
     pub(super) next_len: u64,
 }
 
@@ -57,9 +55,8 @@ impl RegionRewriter {
     /// Feeds `update` an unambiguous encoding, for a digest. The configurations of decoders are in the
     /// header.
     pub(in crate::splice) fn encode(&self, update: &mut dyn FnMut(&[u8])) {
-        let RegionRewriter { files, regions, clock: Clock { origin } } = self;
+        let RegionRewriter { files, regions } = self;
         update(&PADDING.to_be_bytes());
-        update(&origin.to_be_bytes());
         for FileRules { streams } in files {
             update(&[streams.len() as u8]);
             for Stream { pid, codec: _, config, id } in streams {
@@ -69,8 +66,9 @@ impl RegionRewriter {
                 update(&id.to_be_bytes());
             }
         }
-        for Region { time, next_len } in regions {
+        for Region { time, clock: Clock { origin }, next_len } in regions {
             update(&time.to_be_bytes());
+            update(&origin.to_be_bytes());
             update(&next_len.to_be_bytes());
         }
     }
@@ -90,10 +88,10 @@ impl RegionRewriter {
         input: &mut TrackInput<'_>,
         window: &mut RangeWriter<'_>,
     ) -> Result<(), Error> {
-        let Region { time, next_len } = self.regions[index];
+        let Region { time, clock, next_len } = self.regions[index];
         let sequence = u32::try_from(index).unwrap_or(u32::MAX).wrapping_mul(MAX_FRAGMENTS);
         let streams = &self.files[usize::from(track)].streams;
-        let mut remuxer = Remuxer::new(streams, self.clock, time, sequence.wrapping_add(1));
+        let mut remuxer = Remuxer::new(streams, clock, time, sequence.wrapping_add(1));
         let mut region = RegionWriter { end: window.at() + len, window };
         if !read_segment(&mut remuxer, RegionRewriter::source_len(len), input, &mut region)? {
             return Ok(());
@@ -212,27 +210,27 @@ fn read_behind(
 /// Returns the length of what precedes the packets of a segment of `len` bytes that comes next from
 /// `input`, of which at most `max` bytes are read: mostly nothing, sometimes an image that disguises them.
 fn disguise(len: u64, max: u64, input: &mut TrackInput<'_>) -> Result<Option<u64>, Error> {
-    let front = input.peek(max.min(MAX_MARK) as usize)?;
-    let (is_packet, is_image) = (front.first() == Some(&SYNC_BYTE), is_image(front));
-    if !is_packet && !is_image {
-        return Ok(None);
-    }
+    let is_packet = input.peek(1)?.first() == Some(&SYNC_BYTE);
+    let needed = if is_packet { SYNC_LEN } else { MAX_DISGUISE }.min(max);
+    let front = input.peek(needed as usize)?;
+    let front = front.get(..needed as usize).unwrap_or(front);
+    Ok(packets_begin(front, len).map(|begin| begin as u64))
+}
+
+/// Returns where the packets of a segment of `len` bytes begin, of which these are the first.
+pub(super) fn packets_begin(front: &[u8], len: u64) -> Option<usize> {
+    let is_packet = front.first() == Some(&SYNC_BYTE);
     // All packets have the same length.
-    let mut at = len % PACKET_SIZE as u64;
-    while at < len.min(MAX_DISGUISE) {
-        let until = (at + SYNC_LEN).min(max);
-        let bytes = input.peek(until as usize)?;
-        let Some(bytes) = bytes.get(at as usize..until as usize) else { break };
-        let expected = bytes.len().div_ceil(PACKET_SIZE);
-        if expected > 0 && count_synced(bytes) == expected {
-            return Ok(Some(at));
-        }
-        if is_packet {
-            break;
-        }
-        at += PACKET_SIZE as u64;
+    let first = (len % PACKET_SIZE as u64) as usize;
+    let is_synced = |at: &usize| {
+        let bytes = front[*at..].get(..SYNC_LEN as usize).unwrap_or(&front[*at..]);
+        count_synced(bytes) == bytes.len().div_ceil(PACKET_SIZE)
+    };
+    match first {
+        0 if is_packet => Some(0).filter(is_synced),
+        _ if is_image(front) => (first..front.len()).step_by(PACKET_SIZE).find(is_synced),
+        _ => None,
     }
-    Ok(None)
 }
 
 /// A packet that arrives in several pieces.

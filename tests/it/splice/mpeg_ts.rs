@@ -10,7 +10,7 @@ use ytcanal::media::{Metadata, TrackKind};
 use ytcanal::options::ContainerChoice;
 use ytcanal::splice::{Options, SourceSegment};
 
-use crate::support::framemd5::{Packet, frames};
+use crate::support::framemd5::{Packet, frames, packets};
 use crate::support::media;
 use crate::support::run;
 use crate::support::spliced::{Film, as_it_is};
@@ -250,7 +250,6 @@ fn what_is_not_done_is_refused() {
     };
     let refused = |change: fn(&mut Film)| refusal(change, ContainerChoice::Auto);
     assert!(refused(|film| film.segments.clear()).contains("not divided"));
-    assert!(refused(|film| film.segments[0][2].is_discontinuous = true).contains("continuous"));
     assert!(refused(|film| film.segments[0][2].len += 1).contains("where it should be"));
     assert!(refused(|film| film.files[0].1.truncate(9000)).contains("whole file"));
     assert!(refusal(|_| {}, ContainerChoice::Webm).contains("container"));
@@ -305,5 +304,48 @@ fn damaged_bytes_are_harmless() {
         {
             assert_eq!(made.len() as u64, other.len());
         }
+    }
+}
+
+/// After a discontinuity the clock is another.
+#[test]
+fn discontinuities_are_carried_on() {
+    let inputs = both(48_000);
+    let part = |offset| {
+        let options =
+            [&X264[..], &["-bf", "2", "-c:a", "aac", "-output_ts_offset", offset]].concat();
+        hls(&coded(&inputs, &options))
+    };
+    let (first, second) = (part("36000"), part("7"));
+    let mut whole =
+        Hls { bytes: first.bytes.clone(), segments: first.segments.clone(), ..part("0") };
+    for (index, segment) in second.segments.iter().enumerate() {
+        let offset = segment.offset + first.bytes.len() as u64;
+        let is_discontinuous = index == 0;
+        whole.segments.push(SourceSegment { offset, is_discontinuous, ..*segment });
+    }
+    whole.bytes.extend(&second.bytes);
+    let (_directory, joined) = join(&[(TrackKind::Video, &whole)]);
+    lasts(&joined, 14.0, "both parts");
+    for stream in ["v", "a"] {
+        let after = frames(&joined, stream);
+        let parts = [&first.file, &second.file].map(|file| frames(file, stream));
+        // Where audio lasts longer than its segment, ffmpeg discards the frame that it overlaps.
+        let lost = packets(&joined, stream).len() - after.len();
+        assert!(lost <= usize::from(stream == "a"), "{stream}: {lost} frames");
+        let (own, other) = after.split_at(parts[0].len());
+        let parts = [&parts[0][..], &parts[1][lost..]];
+        assert_eq!([own.len(), other.len()], parts.map(<[Packet]>::len), "{stream}");
+        for (half, part) in [own, other].into_iter().zip(parts) {
+            for (frame, source) in half.iter().zip(part).skip(lost) {
+                // A decoder of audio goes on with what it has from the part before.
+                let is_alike = frame.md5 == source.md5 || half == other && stream == "a";
+                assert!(is_alike, "{stream}: {source:?} became {frame:?}");
+                let apart = (frame.pts - half[0].pts) - (source.pts - part[0].pts);
+                assert!(apart.abs() <= MILLISECOND, "{stream}: {source:?} became {frame:?}");
+            }
+        }
+        let gap = other[0].pts - own[0].pts;
+        assert!((gap - 7000 * MILLISECOND).abs() < 100 * MILLISECOND, "{stream}: {gap}");
     }
 }

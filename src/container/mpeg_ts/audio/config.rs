@@ -32,6 +32,14 @@ impl AudioConfig {
         Ok(AudioConfig { codec, first, channels, record })
     }
 
+    /// Returns whether the same decoder can go on with audio of the other configuration.
+    pub fn is_compatible(&self, other: &AudioConfig) -> bool {
+        let of = |config: &AudioConfig| {
+            (config.codec, config.first.same, config.first.rate, config.channels)
+        };
+        of(self) == of(other)
+    }
+
     /// Returns the type of the sample entry.
     pub fn entry_type(&self) -> [u8; 4] {
         match self.codec {
