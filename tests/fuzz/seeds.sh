@@ -4,7 +4,7 @@
 set -eu
 directory=$1
 [ ! -e "$directory/done" ] || exit 0
-mkdir -p "$directory/splice_mp4" "$directory/splice_webm"
+mkdir -p "$directory/splice_mp4" "$directory/splice_webm" "$directory/splice_mpeg_ts"
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
 
@@ -47,6 +47,18 @@ done
 join splice_mp4 front "$work/v-front.mp4" "$work/a-front.mp4"
 join splice_webm plain "$work/v.webm" "$work/a.webm"
 join splice_webm front "$work/v-front.webm" "$work/a-front.webm"
+# Segments of so many packets, of a second each.
+for track in v a; do
+  make -i "$work/$track.mp4" -c copy -muxdelay 0 -pat_period 1 "$work/$track.ts"
+done
+make -i "$work/a.mp4" -c:a ac3 -b:a 32k -ar 32000 "$work/ac3.ts"
+make -i "$work/v.mp4" -i "$work/a.mp4" -c copy -pat_period 1 "$work/both.ts"
+segments() {
+  len=$(stat -c %s "$2")
+  { echo "$len 700 $4 1000 999"; cat "$2" "$3"; } > "$directory/splice_mpeg_ts/$1"
+}
+segments apart "$work/v.ts" "$work/a.ts" 9
+segments both "$work/both.ts" "$work/ac3.ts" 14
 # Pages as yt-dlp tells them.
 mkdir -p "$directory/page"
 common='"protocol":"https","url":"https://cdn.example/1?expire=1795690209"'

@@ -3,7 +3,8 @@
 //!
 //! An input is a line of numbers, followed by both files. The numbers are the length of the first file, that
 //! of the chunks in which the files arrive, start and length of the time range in milliseconds (a length of 0
-//! means all), and the start of a byte range.
+//! means all), and the start of a byte range. Of transport streams, start and length are those of a segment, in
+//! packets and milliseconds.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -14,14 +15,18 @@ use ytcanal::error::Error;
 use ytcanal::media::{Metadata, TrackKind};
 use ytcanal::options::{ContainerChoice, TimeRange};
 use ytcanal::splice::{
-    self, MAX_READ, Options, Plan, ReadAt, SurveyError, TrackIndex, TrackInput, read_index,
+    self, MAX_READ, Options, Plan, ReadAt, SourceSegment, SurveyError, TrackIndex, TrackInput,
+    read_index,
 };
 
 const TAGS: Metadata = Metadata { title: None, artist: None, date: None, cover: None };
 /// Reading an index in more steps than this would keep the client waiting for too long.
 const MAX_READS: usize = 2000;
 
-struct File<'a>(&'a [u8], usize);
+/// How much longer the part of a segment is in the joined file.
+const PADDING: u64 = 4096;
+
+struct File<'a>(&'a [u8], usize, Option<Vec<SourceSegment>>);
 
 impl ReadAt for File<'_> {
     fn len(&self) -> u64 {
@@ -36,6 +41,23 @@ impl ReadAt for File<'_> {
         assert!(self.1 <= MAX_READS, "it does not stop reading");
         Ok(self.0[range.start as usize..range.end as usize].into())
     }
+
+    fn segments(&self) -> Option<&[SourceSegment]> {
+        self.2.as_deref()
+    }
+}
+
+/// Segments of so many packets.
+fn segments(bytes: &[u8], packets: u64, milliseconds: u64) -> Vec<SourceSegment> {
+    let each = (packets as usize % 1000 + 1) * 188;
+    let chunks = bytes.chunks(each).enumerate();
+    let segments = chunks.map(|(index, chunk)| SourceSegment {
+        offset: (index * each) as u64,
+        len: chunk.len() as u64,
+        duration: Duration::from_millis(milliseconds % 100_000),
+        is_discontinuous: false,
+    });
+    segments.collect()
 }
 
 /// Joins the files of an input, and each one with itself.
@@ -49,14 +71,17 @@ pub fn joined(format: Format, input: &[u8]) {
     let first = usize::try_from(first).map_or(rest.len() / 2, |first| first.min(rest.len()));
     let (video, audio) = rest.split_at(first);
     let start = start % 100_000;
+    let is_stream = format == Format::MpegTs;
     let trim = TimeRange {
         start: Duration::from_millis(start),
         end: (length > 0).then(|| Duration::from_millis(start + length % 100_000)),
     };
+    let trim = if is_stream { TimeRange::default() } else { trim };
     let files = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
-    let [video, audio] = files.map(|(_, bytes)| read_index(format, &mut File(bytes, 0), trim).ok());
+    let file = |bytes| File(bytes, 0, is_stream.then(|| segments(bytes, start, length)));
+    let [video, audio] = files.map(|(_, bytes)| read_index(format, &mut file(bytes), trim).ok());
     for (_, bytes) in files {
-        splice::key_frame(format, &mut File(bytes, 0), trim.start).ok();
+        splice::key_frame(format, &mut file(bytes), trim.start).ok();
     }
     let case = Case { chunk: (chunk as usize).max(1), trim, part };
     if let Some(video) = &video {
@@ -86,7 +111,8 @@ impl Case {
         assert!(splice::plan(&tracks, &options).as_ref() == Ok(&plan), "another plan");
         let sources: u64 = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
         // The output is bounded by the inputs, plus heads, indexes and new tables.
-        assert!(plan.len() <= 8 * sources + (64 << 10), "{} of {sources} bytes", plan.len());
+        let padding = plan.extents().len() as u64 * PADDING;
+        assert!(plan.len() <= 8 * sources + padding + (64 << 10), "{} of {sources} bytes", plan.len());
         let whole = self.emit(&plan, 0..plan.len(), files);
         if let Ok(whole) = &whole {
             assert_eq!(whole.len() as u64, plan.len());
