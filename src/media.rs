@@ -159,6 +159,21 @@ impl RemoteLocation {
     }
 }
 
+impl RemoteLocation {
+    /// Returns whether another location of the same track is this one. A manifest may stay where it is
+    /// while the URLs of its segments expire.
+    pub fn is_same_place(&self, other: &RemoteLocation) -> bool {
+        let is_same_list = match (&self.delivery, &other.delivery) {
+            (Delivery::Segments(one), Delivery::Segments(other)) => {
+                let first = |list: &SegmentList| list.segments.first().map(|s| s.location.clone());
+                first(one) == first(other)
+            }
+            _ => true,
+        };
+        self.url == other.url && is_same_list
+    }
+}
+
 impl fmt::Debug for RemoteLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.url.host_str().unwrap_or("nowhere"))

@@ -106,7 +106,7 @@ impl PlaylistLoader {
                     options: *options,
                     is_lone,
                     cancel: cancel.clone(),
-                    track: Mutex::new(track.clone()),
+                    newest: Mutex::new((track.clone(), location.clone())),
                 };
                 Track { kind, location, refresh: Some(RefreshHandle::from_refresher(refresher)) }
             }));
@@ -289,17 +289,27 @@ struct PlaylistRefresher {
     options: OutputOptions,
     is_lone: bool,
     cancel: Arc<CancelToken>,
-    /// What was requested, at its current location.
-    track: Mutex<Track>,
+    /// What was requested, at its current location, and the list that was loaded from there.
+    newest: Mutex<(Track, RemoteLocation)>,
+}
+
+impl PlaylistRefresher {
+    fn newest(&self) -> MutexGuard<'_, (Track, RemoteLocation)> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl LocationRefresher for PlaylistRefresher {
     fn refresh(
         &self,
-        _refused: &RemoteLocation,
+        refused: &RemoteLocation,
         cancel: &CancelToken,
     ) -> Result<FreshLocation, String> {
-        let mut track = self.track.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (mut track, location) = self.newest().clone();
+        // Another reader of the track has found a newer list than this one started with.
+        if !location.is_same_place(refused) {
+            return Ok(FreshLocation { location, is_new: false });
+        }
         let PlaylistRefresher { loader, kind, options, is_lone, .. } = self;
         // The next request of a client must not begin with the list that has expired.
         loader.lock().remove(&key(&track, *is_lone, options));
@@ -317,12 +327,12 @@ impl LocationRefresher for PlaylistRefresher {
         let located = loader.locate(&track, request).map_err(|error| error.to_string())?;
         let location = located.into_iter().find(|(found, _)| found == kind);
         let (_, location) = location.ok_or("its playlist no longer names it")?;
-        *self.track.lock().unwrap_or_else(PoisonError::into_inner) = track;
+        *self.newest() = (track, location.clone());
         Ok(FreshLocation { location, is_new })
     }
 
     fn report_refused_again(&self, _refused: &RemoteLocation) {
-        let track = self.track.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (track, _) = self.newest().clone();
         if let Some(refresh) = &track.refresh {
             refresh.report_refused_again(&track.location);
         }

@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::media::page_media::{PageMedia, Rendition};
 use crate::media::selection::{FormatRequest, NoMatch, SelectedFormats, select_formats};
 use crate::media::{
-    Delivery, FreshLocation, LocationRefresher, Media, Metadata, RefreshHandle, RemoteLocation,
-    Track, TrackKind,
+    FreshLocation, LocationRefresher, Media, Metadata, RefreshHandle, RemoteLocation, Track,
+    TrackKind,
 };
 
 /// Returns the media that `request` selects from `page`.
@@ -77,7 +77,7 @@ impl LocationRefresher for PageRefresher {
     ) -> Result<FreshLocation, String> {
         let (generation, location) = self.newest().clone();
         // An earlier reader of the track has a newer location than this one started with.
-        if !is_same_place(&location, refused) {
+        if !location.is_same_place(refused) {
             return Ok(FreshLocation { location, is_new: false });
         }
         let context = RequestContext { client: self.client, cancel };
@@ -98,20 +98,8 @@ impl LocationRefresher for PageRefresher {
 
     fn report_refused_again(&self, refused: &RemoteLocation) {
         let (generation, location) = self.newest().clone();
-        if is_same_place(&location, refused) {
+        if location.is_same_place(refused) {
             self.resolver.mark_stale(&self.page_url, generation);
         }
     }
-}
-
-/// Returns whether two locations of a track are the same. A manifest may stay where it is while the URLs
-/// of its segments expire.
-fn is_same_place(one: &RemoteLocation, other: &RemoteLocation) -> bool {
-    let segments = match (&one.delivery, &other.delivery) {
-        (Delivery::Segments(one), Delivery::Segments(other)) => [one, other],
-        _ => return one.url == other.url,
-    };
-    let [first, second] =
-        segments.map(|list| list.segments.first().map(|segment| &segment.location));
-    one.url == other.url && first == second
 }
