@@ -3,6 +3,7 @@
 //! **Invariant:** nothing in the output is trusted: every field may be missing, of another type, or
 //! absurd.
 
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use serde_json::value::RawValue;
@@ -57,12 +58,17 @@ pub fn read(page_url: &Url, json: &[u8]) -> Result<PageMedia, ResolveError> {
         // A page with a single file has the fields of the format at the top level.
         formats.extend(serde_json::from_slice::<&RawValue>(json));
     }
-    let mut refusals = Refusals::default();
     let formats = formats.into_iter().take(MAX_FORMATS);
-    let formats =
-        formats.filter_map(|format| serde_json::from_str::<Format<'_>>(format.get()).ok());
-    let renditions: Vec<Rendition> =
-        formats.filter_map(|format| format.rendition(page_url, &mut refusals)).collect();
+    let formats: Vec<Format<'_>> =
+        formats.filter_map(|format| serde_json::from_str(format.get()).ok()).collect();
+    let manifests: HashSet<&str> = formats.iter().filter_map(Format::manifest_of_audio).collect();
+    let mut refusals = Refusals::default();
+    let renditions = formats.iter().filter_map(|format| {
+        let is_apart = format.manifest_url.as_deref().is_some_and(|url| manifests.contains(url));
+        let rendition = format.rendition(page_url, &mut refusals)?;
+        Some(if is_apart { format.without_unknown_audio(rendition) } else { rendition })
+    });
+    let renditions: Vec<Rendition> = renditions.collect();
     if renditions.is_empty() {
         // yt-dlp itself leaves out protected formats.
         refusals.is_protected |= page.has_drm == Some(true);
@@ -204,6 +210,21 @@ impl Format<'_> {
                 && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
         Some(AudioFormat { codec, language: self.language.clone().filter(is_tag), preference })
+    }
+
+    /// Returns the playlist that lists it as audio to be played with its videos (EXT-X-MEDIA), if it is
+    /// such audio. yt-dlp ranks the alternatives lower.
+    fn manifest_of_audio(&self) -> Option<&str> {
+        let is_audio = self.vcodec.as_deref() == Some("none") && self.acodec.is_none();
+        let is_alternative = self.source_preference.is_some_and(|preference| preference < -1.0);
+        self.manifest_url.as_deref().filter(|_| is_audio && !is_alternative)
+    }
+
+    /// Returns a rendition whose playlist lists audio beside it. yt-dlp tells neither of its codecs, nor
+    /// whether it holds audio, too; players play the audio beside it (RFC 8216 §4.3.4.2).
+    fn without_unknown_audio(&self, rendition: Rendition) -> Rendition {
+        let is_unknown = self.acodec.is_none() && rendition.video.is_some();
+        if is_unknown { Rendition { audio: None, ..rendition } } else { rendition }
     }
 
     fn has_audio_extension(&self) -> bool {

@@ -10,6 +10,7 @@ mod generic;
 mod information;
 mod memory;
 mod refresh;
+mod segment_downloads;
 mod segmented;
 mod strangers;
 mod youtube;

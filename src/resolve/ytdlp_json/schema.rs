@@ -101,6 +101,8 @@ pub(super) struct Format<'j> {
     #[serde(default, deserialize_with = "lenient")]
     pub(super) has_drm: Option<bool>,
     #[serde(default, deserialize_with = "lenient")]
+    pub(super) manifest_url: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) hls_media_playlist_data: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) hls_aes: Option<HlsAes>,

@@ -183,3 +183,28 @@ fn long_lists_take_little() {
     assert_eq!(page.renditions.len(), 20);
     assert!(page.memory_size() < 1 << 20, "{}", page.memory_size());
 }
+
+/// A playlist of playlists without codecs, as yt-dlp lists it.
+#[test]
+fn audio_beside_a_video_of_unknown_codecs() {
+    let of = |id: &str, more: Value| {
+        let mut fields = hls(&json!({"manifest_url": "https://cdn.example/master.m3u8"}));
+        fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        format(id, &fields)
+    };
+    let kinds = |formats: &[Value]| -> Vec<(bool, bool)> {
+        let page = read_json(&json!({ "formats": formats })).unwrap();
+        page.renditions.iter().map(|r| (r.video.is_some(), r.audio.is_some())).collect()
+    };
+    let video = of("v", json!({"height": 720}));
+    let audio = of("a", json!({"vcodec": "none"}));
+    assert_eq!(kinds(&[audio.clone(), video.clone()]), [(false, true), (true, false)]);
+    // If only others are beside it, its own is in it.
+    let other = of("o", json!({"vcodec": "none", "source_preference": -2}));
+    assert_eq!(kinds(&[other, video.clone()]), [(false, true), (true, true)]);
+    let elsewhere = of("e", json!({"height": 720, "manifest_url": "https://cdn.example/2.m3u8"}));
+    let known = of("k", json!({"vcodec": "avc1", "acodec": "mp4a.40.2"}));
+    let small = of("s", json!({"vcodec": "none", "acodec": "mp4a.40.2"}));
+    assert_eq!(kinds(&[audio, elsewhere, known])[1..], [(true, true), (true, true)]);
+    assert_eq!(kinds(&[small, video]), [(false, true), (true, true)]);
+}

@@ -1,0 +1,204 @@
+//! Media in segments behind page links: downloaded whole, although URLs expire.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::answer::{Answer, Ending};
+use crate::support::client::ask;
+use crate::support::framemd5::frames;
+use crate::support::resource::{Fault, Resource};
+use crate::support::ytdlp::{self, FILM, Site, WAYS, download_path};
+use crate::support::{media, run};
+
+const DASH: &[&str] = &["-f", "dash", "-seg_duration", "2", "dash.mpd"];
+const HLS: &[&str] = &[
+    "-f",
+    "hls",
+    "-hls_time",
+    "2",
+    "-hls_playlist_type",
+    "vod",
+    "-master_pl_name",
+    "master.m3u8",
+    "-var_stream_map",
+    "v:0,agroup:g a:0,agroup:g",
+];
+const FRAGMENTS: &[&str] = &["-hls_segment_type", "fmp4"];
+
+/// The film of these tests, in segments of two seconds.
+struct Segmented {
+    directory: TempDir,
+    film: &'static Path,
+}
+
+impl Segmented {
+    /// Makes it by these arguments for ffmpeg.
+    fn new(arguments: &[&[&str]]) -> Segmented {
+        let (directory, film) = (tempfile::tempdir().unwrap(), media::finished());
+        let output = run(Command::new("ffmpeg")
+            .current_dir(directory.path())
+            .args(["-v", "error", "-nostdin", "-i"])
+            .arg(film)
+            .args(["-map", "0:v", "-map", "0:a", "-c", "copy"])
+            .args(arguments.concat()));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Segmented { directory, film }
+    }
+
+    fn hls(more: &[&str]) -> Segmented {
+        Segmented::new(&[HLS, more, &["stream_%v.m3u8"]])
+    }
+
+    /// Puts all files on the site, each changed by its name.
+    fn put(&self, site: &Site, place: &str, change: impl Fn(&str, Resource) -> Resource) {
+        for entry in std::fs::read_dir(self.directory.path()).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let resource = Resource::file(&path).ranges().keep_alive().etag("\"1\"");
+            site.origin.put(&format!("f/{place}/{name}"), change(name, resource));
+        }
+    }
+
+    /// Panics unless the answer is the film, all of it.
+    fn assert_is(&self, answer: &Answer, what: &str) {
+        let found = (answer.head.status, answer.ending);
+        assert_eq!(found, (200, Ending::Complete), "{what}: {}", answer.text());
+        let file = self.directory.path().join("answer.mp4");
+        std::fs::write(&file, &answer.body).unwrap();
+        let [pictures, shown] = [self.film, &file].map(|file| frames(file, "v"));
+        let hashes = |frames: &[_]| -> Vec<String> { frames.iter().map(hash).collect() };
+        assert_eq!(hashes(&pictures), hashes(&shown), "{what}");
+        let [before, after] = [self.film, &file].map(|file| frames(file, "a").len());
+        assert!(before.abs_diff(after) <= 2, "{what}: {before} and {after} frames of sound");
+    }
+}
+
+fn hash(frame: &crate::support::framemd5::Packet) -> String {
+    frame.md5.clone()
+}
+
+/// The page of a film whose only formats are in these manifests.
+fn manifests(names: &[&str]) -> Value {
+    json!({"formats": {}, "manifests": names})
+}
+
+#[test]
+fn a_film_in_segments_is_one_file() {
+    for (what, film, manifest, is_exact) in [
+        ("dash", Segmented::new(&[DASH]), "dash.mpd", true),
+        ("fragments", Segmented::hls(FRAGMENTS), "master.m3u8", true),
+        ("transport streams", Segmented::hls(&[]), "master.m3u8", false),
+    ] {
+        let mut first: Option<Answer> = None;
+        for way in WAYS {
+            let (site, daemon) = (Site::start(), ytdlp::daemon(way));
+            film.put(&site, FILM, |_, resource| resource);
+            site.put_page(FILM, &manifests(&[manifest]));
+            let path = download_path(&site.page_url(FILM), &[]);
+            let whole = daemon.get(&path);
+            film.assert_is(&whole, what);
+            if !is_exact {
+                continue;
+            }
+            let length = whole.body.len();
+            let said = whole.head.header("Content-Length");
+            assert_eq!(said, Some(length.to_string().as_str()), "{what}: {:?}", whole.head);
+            let head = ask(daemon.address(), "HEAD", &path, "").head;
+            assert_eq!(head.header("ETag"), whole.head.header("ETag"), "{what}");
+            for start in [0, 1, length / 3, length - 1] {
+                let end = (start + 100_000).min(length);
+                let field = format!("Range: bytes={start}-{}\r\n", end - 1);
+                let part = ask(daemon.address(), "GET", &path, &field);
+                assert_eq!((part.head.status, part.ending), (206, Ending::Complete), "{what}");
+                assert!(part.body == whole.body[start..end], "{what}: bytes from {start}");
+            }
+            assert_eq!(site.reads(FILM), 1, "{what}");
+            // Other URLs and another instance change nothing.
+            if let Some(first) = &first {
+                assert!(first.body == whole.body, "{what}");
+                assert_eq!(first.head.header("ETag"), whole.head.header("ETag"), "{what}");
+            }
+            first = Some(whole);
+        }
+    }
+}
+
+/// The page of the film at a place of the origin, as a site describes it that signs its URLs.
+fn signed(site: &Site, film: &Segmented, place: &str, is_dash: bool) -> Value {
+    let url = |name: &str| site.origin.url(&format!("f/{place}/{name}"));
+    let fragments = |stream: usize| {
+        let segment = |number: usize| format!("chunk-stream{stream}-{number:05}.m4s");
+        let exists = |name: &String| film.directory.path().join(name).exists();
+        let segments = (1..).map(segment).take_while(exists);
+        let segments = segments.map(|name| json!({"url": url(&name), "duration": 2}));
+        let init = json!({"url": url(&format!("init-stream{stream}.m4s"))});
+        std::iter::once(init).chain(segments).collect::<Vec<_>>()
+    };
+    let format = |stream: usize, more: Value| {
+        let mut fields = match is_dash {
+            true => json!({"protocol": "http_dash_segments", "fragments": fragments(stream),
+                "url": site.origin.url("f/manifest.mpd")}),
+            false => {
+                json!({"protocol": "m3u8_native", "url": url(&format!("stream_{stream}.m3u8"))})
+            }
+        };
+        fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        fields
+    };
+    let video = json!({"ext": "mp4", "vcodec": "avc1.4d401f", "acodec": "none", "height": 360});
+    let audio = json!({"ext": "mp4", "vcodec": "none", "acodec": "mp4a.40.2"});
+    json!({"formats": {"v": format(0, video), "a": format(1, audio)}})
+}
+
+#[test]
+fn segments_whose_urls_expire_are_found_again() {
+    for (what, film, last, is_dash) in [
+        ("dash", Segmented::new(&[DASH]), "chunk-stream0-00004.m4s", true),
+        ("hls", Segmented::hls(FRAGMENTS), "stream_03.m4s", false),
+    ] {
+        let (site, daemon) = (Site::start(), ytdlp::daemon(""));
+        // The lengths can be found out; then the URLs from the fourth segment on expire.
+        film.put(&site, "old", |name, resource| {
+            let expired = resource.clone().fault(Fault::Status(403, vec![]));
+            if name >= last && name.starts_with(&last[..last.len() - 6]) {
+                resource.becomes(expired, 1)
+            } else {
+                resource
+            }
+        });
+        film.put(&site, "new", |_, resource| resource);
+        let pages = ["old", "new"].map(|place| signed(&site, &film, place, is_dash));
+        site.put_pages(FILM, &pages.each_ref());
+        let path = download_path(&site.page_url(FILM), &[]);
+        let answer = daemon.get(&path);
+        film.assert_is(&answer, what);
+        assert_eq!(site.reads(FILM), 2, "{what}");
+        assert!(site.requests_at("new") > 0, "{what}");
+        let again = ask(daemon.address(), "GET", &path, "Range: bytes=-200000\r\n");
+        assert_eq!((again.head.status, again.ending), (206, Ending::Complete), "{what}");
+        assert!(again.body == answer.body[answer.body.len() - 200_000..], "{what}");
+        assert_eq!(again.head.header("ETag"), answer.head.header("ETag"), "{what}");
+    }
+}
+
+/// A page that leads to other segments under the old name does not lead to the same film.
+#[test]
+fn another_film_is_not_gone_on_with() {
+    let (site, daemon) = (Site::start(), ytdlp::daemon(""));
+    let film = Segmented::new(&[DASH]);
+    film.put(&site, "old", |name, resource| {
+        let expired = resource.clone().fault(Fault::Status(403, vec![]));
+        if name == "chunk-stream0-00004.m4s" { resource.becomes(expired, 1) } else { resource }
+    });
+    film.put(&site, "new", |_, resource| resource);
+    let [old, mut new] = ["old", "new"].map(|place| signed(&site, &film, place, true));
+    new["formats"]["v"]["fragments"].as_array_mut().unwrap().pop();
+    site.put_pages(FILM, &[&old, &new]);
+    let answer = daemon.get(&download_path(&site.page_url(FILM), &[]));
+    let is_whole = answer.head.status == 200 && answer.ending == Ending::Complete;
+    assert!(!is_whole, "{:?}", answer.head);
+    daemon.logs("another file under the same id");
+}
