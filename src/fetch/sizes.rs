@@ -1,5 +1,6 @@
 //! Finds out how long the segments of a track are, by a small range request for each.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -20,6 +21,8 @@ const CONCURRENCY: usize = 16;
 const MAX_PROBED: usize = 4000;
 /// How long to wait for an upstream that does not say so itself.
 const BUSY_WAIT: Duration = Duration::from_millis(500);
+/// Number of retries for each segment.
+const RETRIES: u32 = 3;
 
 /// Finds out the lengths of all segments of a track. Returns `None` if there is not enough time until
 /// `deadline`, or if an upstream does not tell; fails if a segment is missing.
@@ -94,7 +97,7 @@ struct Search<'s> {
 impl Search<'_> {
     /// Asks for one segment after the other until there is none, or one does not tell.
     fn run(&self) {
-        while !self.is_over.load(Ordering::Relaxed) {
+        while !self.is_over.load(Ordering::Relaxed) && Instant::now() < self.deadline {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             if index >= self.list.part_count() {
                 break;
@@ -145,22 +148,28 @@ impl Search<'_> {
         &self,
         location: &Arc<RemoteLocation>,
     ) -> Result<Option<RemoteFile>, UpstreamError> {
+        let mut retries = 0..RETRIES;
         loop {
             let response = self.request(location, 0..1, None).fetch();
-            let wait = match response {
+            let (wait, fault) = match response {
                 Ok(RangeResponse { body, file, .. }) => {
                     body.drain_for_reuse();
-                    return Ok(Some(file).filter(|file| file.ranged && file.len.is_some()));
+                    return Ok(Some(file).filter(|file| file.len.is_some()));
                 }
                 Err(fault @ UpstreamError::Status(404 | 410)) => return Err(fault),
-                Err(UpstreamError::Busy(_, wait)) => wait.unwrap_or(BUSY_WAIT),
-                Err(fault) => {
-                    log::debug!("a segment does not tell its length: {fault}");
-                    return Ok(None);
-                }
+                Err(fault @ UpstreamError::Busy(_, wait)) => (wait.unwrap_or(BUSY_WAIT), fault),
+                Err(
+                    fault @ (UpstreamError::Unreachable(_)
+                    | UpstreamError::Truncated { .. }
+                    | UpstreamError::Timeout(..)
+                    | UpstreamError::Status(408 | 500 | 502 | 504)),
+                ) => (Duration::ZERO, fault),
+                Err(fault) => (Duration::MAX, fault),
             };
-            let is_late = Instant::now() + wait > self.deadline;
-            if is_late || !matches!(self.cancel.sleep(wait), Ok(false)) {
+            let is_late = wait > self.deadline.saturating_duration_since(Instant::now());
+            let is_over = is_late || retries.next().is_none();
+            if is_over || !matches!(self.cancel.sleep(wait), Ok(false)) {
+                log::debug!("a segment does not tell its length: {fault}");
                 return Ok(None);
             }
         }
@@ -171,7 +180,7 @@ impl Search<'_> {
         &self,
         location: &Arc<RemoteLocation>,
         file: Option<&RemoteFile>,
-        stored: std::ops::Range<u64>,
+        stored: Range<u64>,
         part: &Part<'_>,
     ) -> Option<u64> {
         const TAIL: usize = 2 * BLOCK;
@@ -208,7 +217,7 @@ impl Search<'_> {
     fn request(
         &self,
         location: &Arc<RemoteLocation>,
-        range: std::ops::Range<u64>,
+        range: Range<u64>,
         file: Option<&RemoteFile>,
     ) -> RangeRequest<'_> {
         RangeRequest {

@@ -145,7 +145,9 @@ impl SegmentList {
             context.update(&identity.len().to_be_bytes());
             context.update(&identity);
         }
-        RemoteFile::joined(files.iter().map(|file| file.len).sum(), context.finish().as_ref())
+        let len = files.iter().map(|file| file.len).sum();
+        let ranged = files.iter().all(|file| file.resource.as_ref().is_none_or(|file| file.ranged));
+        RemoteFile { ranged, ..RemoteFile::joined(len, context.finish().as_ref()) }
     }
 
     /// Returns the approximate memory on the heap, in bytes.

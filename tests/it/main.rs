@@ -24,6 +24,7 @@
 //! | `behind_nginx` | nginx in front of the server buffers nothing on disk |
 //! | `browser` | Chromium plays, seeks and downloads |
 //! | `page` | the web page works in Chromium |
+//! | `segments` | media in segments (HLS) is one file |
 //! | `source` | refreshed URLs, header fields, cookies, and origins with special requirements |
 //! | `resolve` | page links are resolved by the real yt-dlp from a site on loopback |
 //! | `ends` | complete downloads, clients that leave, signals, directories of killed daemons |
@@ -74,6 +75,7 @@ mod policy;
 mod proxy;
 mod resolve;
 mod resume;
+mod segments;
 mod soak;
 mod source;
 mod splice;

@@ -322,7 +322,12 @@ pub(crate) fn derive(
     made(name, extension, &bytes, |partial| std::fs::write(partial, &bytes).unwrap())
 }
 
-fn made(name: &str, extension: &str, recipe: &impl Hash, make: impl FnOnce(&Path)) -> PathBuf {
+pub(super) fn made(
+    name: &str,
+    extension: &str,
+    recipe: &impl Hash,
+    make: impl FnOnce(&Path),
+) -> PathBuf {
     let mut hash = DefaultHasher::new();
     recipe.hash(&mut hash);
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("media");

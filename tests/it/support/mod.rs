@@ -12,6 +12,7 @@ pub(crate) mod film;
 pub(crate) mod films;
 pub(crate) mod framemd5;
 pub(crate) mod generated_table;
+pub(crate) mod hls;
 pub(crate) mod media;
 pub(crate) mod names;
 pub(crate) mod origin;

@@ -1,0 +1,168 @@
+//! Media in segments (HLS): one file, with a length where the lengths of the segments are known.
+
+use std::path::Path;
+use std::process::Command;
+
+use fastrand::Rng;
+
+use crate::support::answer::{Answer, Ending};
+use crate::support::client::{any_path, ask, get};
+use crate::support::daemon::{Daemon, LOOPBACK};
+use crate::support::hls::{HlsFilm, KINDS, named};
+use crate::support::media;
+use crate::support::origin::Origin;
+use crate::support::resource::{Fault, Resource};
+use crate::support::run;
+
+mod faults;
+
+/// The hashes of the decoded frames of a stream.
+fn frames(file: &Path, stream: &str) -> Vec<String> {
+    let output =
+        run(Command::new("ffmpeg").args(["-v", "error", "-nostdin", "-i"]).arg(file).args([
+            "-map",
+            &format!("0:{stream}"),
+            "-fps_mode",
+            "passthrough",
+            "-f",
+            "framehash",
+            "-",
+        ]));
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{file:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.rsplit(',').next().unwrap().trim().to_owned()).collect()
+}
+
+fn written(directory: &Path, body: &[u8]) -> std::path::PathBuf {
+    let file = directory.join("film.mp4");
+    std::fs::write(&file, body).unwrap();
+    file
+}
+
+fn assert_whole(answer: &Answer, what: &str) {
+    assert_eq!(
+        (answer.head.status, answer.ending),
+        (200, Ending::Complete),
+        "{what}: {}",
+        answer.text()
+    );
+}
+
+#[test]
+fn every_kind_has_the_frames_of_its_film() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+    let directory = tempfile::tempdir().unwrap();
+    for (number, kind) in KINDS.into_iter().enumerate() {
+        let film = HlsFilm::new(kind);
+        let url = film.put(&origin, &number.to_string());
+        let answer = daemon.get(&any_path(Some(&url), None, &[]));
+        assert_whole(&answer, kind.name);
+        let length = answer.head.header("Content-Length");
+        assert_eq!(length.is_some(), kind.is_exact, "{}: {:?}", kind.name, answer.head);
+        let file = written(directory.path(), &answer.body);
+        assert_eq!(frames(&film.source, "v"), frames(&file, "v"), "{}", kind.name);
+        // Sound is coded in frames that do not end with the film.
+        let [source, sound] = [&film.source, &file].map(|file| frames(file, "a"));
+        assert!(sound.len().abs_diff(source.len()) <= 2, "{}: {}", kind.name, sound.len());
+        let common = source.len().min(sound.len()) - 1;
+        assert!(
+            (0..3).any(|skip| source[1..common - 2] == sound[1 + skip..common - 2 + skip]),
+            "{}: the sound is another one",
+            kind.name
+        );
+        let duration = media::file_duration(&file).unwrap();
+        assert!((duration - 30.0).abs() < 0.15, "{}: {duration}", kind.name);
+    }
+}
+
+#[test]
+fn what_has_a_length_behaves_like_a_file() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+    let other = Daemon::start(LOOPBACK);
+    for (number, kind) in KINDS.into_iter().filter(|kind| kind.is_exact).enumerate() {
+        let url = HlsFilm::new(kind).put(&origin, &number.to_string());
+        let path = any_path(Some(&url), None, &[]);
+        let whole = daemon.get(&path);
+        let etag = whole.head.header("ETag").expect("it has an ETag").to_owned();
+        let head = ask(other.address(), "HEAD", &path, "").head;
+        assert_eq!(head.header("ETag"), Some(&*etag), "{}", kind.name);
+        assert_eq!(head.header("Content-Length"), whole.head.header("Content-Length"));
+        let mut random = Rng::with_seed(7);
+        for _ in 0..40 {
+            let start = random.usize(..whole.body.len());
+            let end = random.usize(start..whole.body.len()) + 1;
+            let fields = format!("Range: bytes={start}-{}\r\nIf-Range: {etag}\r\n", end - 1);
+            let part = ask(other.address(), "GET", &path, &fields);
+            assert_eq!(part.head.status, 206, "{}: {}", kind.name, part.text());
+            assert!(part.body == whole.body[start..end], "{}: {start}..{end}", kind.name);
+        }
+    }
+}
+
+/// A link to a playlist need not look like one.
+#[test]
+fn a_playlist_is_recognised_by_its_first_bytes() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+    let film = HlsFilm::new(named("fragments"));
+    let named = daemon.get(&any_path(Some(&film.put(&origin, "x")), None, &[]));
+    let text = film.text("list.m3u8");
+    let plain = origin.put("x/watch", Resource::bytes(text).ranges());
+    let answer = daemon.get(&any_path(Some(&plain), None, &[]));
+    assert_whole(&answer, "a playlist without a name");
+    assert!(answer.body == named.body);
+}
+
+#[test]
+fn the_length_can_be_waited_for_or_left_out() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+    let url = HlsFilm::new(named("fragments")).put(&origin, "x");
+    let get = |length: &str| daemon.get(&any_path(Some(&url), None, &[("length", length)]));
+    let [auto, wait, none] = ["auto", "wait", "none"].map(get);
+    for (answer, has_length) in [(&auto, true), (&wait, true), (&none, false)] {
+        assert_whole(answer, "fragments");
+        assert_eq!(answer.head.header("Content-Length").is_some(), has_length);
+    }
+    assert!(auto.body == wait.body && auto.body == none.body);
+    assert_eq!(get("long").code(), "bad-parameter");
+}
+
+/// What a playlist may not do, each by its name.
+#[test]
+fn playlists_that_cannot_be_used_are_refused() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+    let cases: [(&str, u16, &str); 6] = [
+        (
+            "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"skd://x\",KEYFORMAT=\"com.apple.streamingkeydelivery\"",
+            422,
+            "drm",
+        ),
+        ("#EXT-X-KEY:METHOD=AES-128,URI=\"nothing-there\"", 404, "upstream-not-found"),
+        ("#EXT-X-KEY:METHOD=AES-128,URI=\"short-key\"", 502, "upstream-playlist"),
+        ("#EXT-X-GAP", 502, "upstream-playlist"),
+        ("#EXT-X-BYTERANGE:12", 502, "upstream-playlist"),
+        ("#EXT-X-KEY:METHOD=AES-128,URI=\"http://10.0.0.1/key\"", 403, "address-refused"),
+    ];
+    origin.put("x/short-key", Resource::bytes("fifteen bytes !"));
+    for (line, status, code) in cases {
+        let film = HlsFilm::new(named("transport stream"));
+        let film = film.edit(|text| text.replacen("#EXTINF", &format!("{line}\n#EXTINF"), 1));
+        let answer = daemon.get(&any_path(Some(&film.put(&origin, "x")), None, &[]));
+        assert_eq!((answer.head.status, answer.code().as_str()), (status, code), "{line}");
+    }
+    let live = HlsFilm::new(named("transport stream"));
+    let live = live.edit(|text| text.replace("#EXT-X-ENDLIST", ""));
+    let answer = daemon.get(&any_path(Some(&live.put(&origin, "x")), None, &[]));
+    assert_eq!(answer.code(), "no-format", "{}", answer.text());
+}
+
+#[test]
+fn segments_elsewhere_are_subject_to_the_address_policy() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+    let film = HlsFilm::new(named("transport stream"));
+    let film =
+        film.edit(|text| text.replacen("\nlist3.ts", "\nhttp://169.254.169.254/list3.ts", 1));
+    let answer = daemon.get(&any_path(Some(&film.put(&origin, "x")), None, &[]));
+    assert!(answer.head.status == 403 || answer.ending != Ending::Complete, "{:?}", answer.head);
+}

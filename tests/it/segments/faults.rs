@@ -1,0 +1,164 @@
+//! Faults of segments: the client sees the same bytes, or a failure.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::*;
+
+/// Retries are few, so that what lasts is found out soon.
+const SETTINGS: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 64\n\
+    [upstream]\nallow = [\"127.0.0.0/8\"]\nretries = 2\nstall_timeout = \"2s\"\n";
+const ABREAST: usize = 12;
+
+/// What is done to one segment, and how often.
+fn faults() -> Vec<(&'static str, Fault, usize)> {
+    const ALWAYS: usize = usize::MAX;
+    vec![
+        ("cut once", Fault::CutAt(5000), 1),
+        ("cut always", Fault::CutAt(5000), ALWAYS),
+        ("reset once", Fault::ResetAt(5000), 1),
+        ("stalls once", Fault::StallAt(5000), 1),
+        ("stalls always", Fault::StallAt(5000), ALWAYS),
+        ("404", Fault::Status(404, Vec::new()), ALWAYS),
+        ("403", Fault::Status(403, Vec::new()), ALWAYS),
+        ("503 once", Fault::Status(503, Vec::new()), 1),
+        ("hangs up once", Fault::HangUp, 1),
+        ("no answer", Fault::Silent, ALWAYS),
+        ("a web page", Fault::Words(200, "text/html", "<html>no</html>"), ALWAYS),
+        ("longer than announced", Fault::LengthTooLargeBy(10), ALWAYS),
+        ("chunked", Fault::Chunked, ALWAYS),
+        ("chunked and cut", Fault::ChunkedCutAt(5000), ALWAYS),
+        ("no ranges", Fault::IgnoreRange, ALWAYS),
+    ]
+}
+
+/// One segment of a film with one fault.
+struct Cell {
+    what: String,
+    path: String,
+    expected: Vec<u8>,
+}
+
+impl Cell {
+    /// Whether this is what comes without the fault. Where a segment tells no length, or has no
+    /// ranges, another engine may join the same media.
+    fn is_met_by(&self, body: &[u8]) -> bool {
+        if !self.what.ends_with("no ranges") {
+            return body == self.expected;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let [is, should] = [body, &self.expected].map(|body| {
+            let file = written(directory.path(), body);
+            ["v", "a"].map(|stream| frames(&file, stream))
+        });
+        is == should
+    }
+}
+
+fn cells(origin: &Origin, daemon: &Daemon) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    let kinds = ["fragments", "fragments, apart", "transport stream, encrypted"].map(named);
+    for (kind, length) in kinds.into_iter().flat_map(|kind| [(kind, "auto"), (kind, "none")]) {
+        let film = HlsFilm::new(kind);
+        let names = film.segments();
+        let path = |url: &str| any_path(Some(url), None, &[("length", length)]);
+        let whole = daemon.get(&path(&film.put(origin, &format!("whole-{}", cells.len()))));
+        assert_whole(&whole, kind.name);
+        for (name, fault, times) in faults() {
+            for place in [0, names.len() / 2, names.len() - 1] {
+                let change = |segment: &str, resource: Resource| match segment {
+                    _ if segment == names[place] => {
+                        resource.fault(fault.clone()).fault_times(times)
+                    }
+                    _ => resource,
+                };
+                let url = film.put_with(origin, &format!("cell-{}", cells.len()), change);
+                let what = format!("{}, length={length}, segment {place}: {name}", kind.name);
+                cells.push(Cell { what, path: path(&url), expected: whole.body.clone() });
+            }
+        }
+    }
+    cells
+}
+
+/// Whatever happens to a segment, at whichever place of the film.
+#[test]
+fn a_fault_of_a_segment_is_mended_or_visible() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(SETTINGS));
+    let cells = cells(&origin, &daemon);
+    let (next, identical) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..ABREAST {
+            scope.spawn(|| {
+                while let Some(cell) = cells.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    let answer = get(daemon.address(), &cell.path);
+                    let is_whole = answer.head.status == 200 && answer.ending == Ending::Complete;
+                    let is_same = is_whole && cell.is_met_by(&answer.body);
+                    println!("{}: {}", cell.what, if is_same { "identical" } else { "failed" });
+                    assert!(is_same || !is_whole, "{}: it looks whole", cell.what);
+                    let is_passing = cell.what.ends_with("once");
+                    assert!(is_same || !is_passing, "{}: {}", cell.what, daemon.log());
+                    identical.fetch_add(usize::from(is_same), Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    println!("{} of {} identical", identical.into_inner(), cells.len());
+}
+
+/// Connections that break at random, in all segments.
+#[test]
+fn films_over_connections_that_break_are_whole() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(SETTINGS));
+    for (number, kind) in KINDS.into_iter().enumerate() {
+        let film = HlsFilm::new(kind);
+        let url = film.put(&origin, &format!("whole-{number}"));
+        let whole = daemon.get(&any_path(Some(&url), None, &[])).body;
+        for round in 0..6 {
+            let random = RefCell::new(Rng::with_seed(round));
+            let url =
+                film.put_with(&origin, &format!("broken-{number}-{round}"), |name, resource| {
+                    let mut random = random.borrow_mut();
+                    if name.ends_with(".m3u8") || resource.len() < 2000 || random.bool() {
+                        return resource;
+                    }
+                    let at = random.u64(1..resource.len());
+                    resource.fault(Fault::CutsAt(vec![at]))
+                });
+            let answer = daemon.get(&any_path(Some(&url), None, &[]));
+            assert_whole(&answer, kind.name);
+            assert!(answer.body == whole, "{}: round {round}", kind.name);
+        }
+    }
+}
+
+/// What a client holds of a film must not be continued with another one.
+#[test]
+fn a_segment_that_changed_is_found_out() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(SETTINGS));
+    let film = HlsFilm::new(named("fragments"));
+    let names = film.segments();
+    for (what, etag, shorter) in [("another ETag", "\"2\"", 0), ("another length", "\"1\"", 1)] {
+        let directory = what.replace(' ', "-");
+        let path = any_path(Some(&film.put(&origin, &directory)), None, &[]);
+        let whole = daemon.get(&path);
+        assert_whole(&whole, what);
+        film.put_with(&origin, &directory, |name, resource| {
+            if name != names[7] {
+                return resource;
+            }
+            let mut bytes = resource.read();
+            bytes.truncate(bytes.len() - shorter);
+            Resource::bytes(bytes).ranges().etag(etag).keep_alive()
+        });
+        let half = whole.body.len() / 2;
+        let rest = ask(daemon.address(), "GET", &path, &format!("Range: bytes={half}-\r\n"));
+        let is_whole = rest.head.status == 206 && rest.ending == Ending::Complete;
+        assert!(!is_whole, "{what}: {:?}", rest.head);
+        // The next request finds the film as it is now.
+        let now = daemon.get(&path);
+        assert_whole(&now, what);
+        assert_ne!(now.head.header("ETag"), whole.head.header("ETag"), "{what}");
+    }
+}
