@@ -7,7 +7,7 @@
 //! **Invariant:** holds the order of the steps, and no logic of its own.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use crate::limits::StreamPermit;
 use crate::media::{Delivery, Media, TrackKind};
 use crate::options::OutputOptions;
 use crate::plan_cache::PlanKey;
+use crate::playlist_loader::LoadedMedia;
 use crate::resolve::{self, RequestContext};
 use crate::route::MediaSource;
 use crate::strategy::{FfmpegPlan, Strategy, plan};
@@ -40,6 +41,7 @@ mod sink;
 mod splice;
 
 use context::DownloadContext;
+use index_reader::SegmentHeads;
 use probe::{Probed, ProbedTrack};
 use record::Record;
 use splice::{PlanOutcome, Readers};
@@ -127,12 +129,14 @@ fn run(
     loop {
         let is_head = request.head_only;
         let media = app.playlist_loader.load(requested.clone(), &options, is_head, &cancel);
-        let media = match media {
-            Ok(media) => media,
+        let LoadedMedia { media, heads } = match media {
+            Ok(loaded) => loaded,
             Err(error) => return Ended::Failed(client, cancel.cancel_with(error)),
         };
-        let setup =
-            Setup { app, media: &media, options, request, started, resolved: Instant::now() };
+        let heads = heads.into_iter().map(|(kind, heads)| (kind, SegmentHeads::new(heads)));
+        let heads = Mutex::new(heads.collect());
+        let (media, heads, resolved) = (&media, &heads, Instant::now());
+        let setup = Setup { app, media, heads, options, request, started, resolved };
         let (left, playlists) = match attempt(&setup, client, &cancel) {
             Attempt::Ended(ended) => {
                 if let Ended::Failed(_, cause) | Ended::Aborted(_, cause) = &ended
@@ -165,6 +169,7 @@ fn cancel_token(client: &ClientConnection) -> Result<Arc<CancelToken>, Error> {
 struct Setup<'s> {
     app: &'s App,
     media: &'s Media,
+    heads: &'s Mutex<Vec<(TrackKind, SegmentHeads)>>,
     options: OutputOptions,
     request: &'s Request,
     started: Instant,
@@ -180,7 +185,7 @@ enum Attempt {
 
 /// Runs a download of media whose locations are known.
 fn attempt(setup: &Setup<'_>, client: ClientConnection, cancel: &Arc<CancelToken>) -> Attempt {
-    let Setup { app, media, options, request, started, resolved } = *setup;
+    let Setup { app, media, heads, options, request, started, resolved } = *setup;
     thread::scope(|scope| {
         // Ends the threads of the scope however it is left, by a panic included.
         let _cancel = CancelOnDrop(cancel);
@@ -190,6 +195,7 @@ fn attempt(setup: &Setup<'_>, client: ClientConnection, cancel: &Arc<CancelToken
             media,
             options,
             request,
+            heads,
             client: client.address(),
             cancel,
             started,

@@ -53,6 +53,6 @@ mod track_reader;
 
 pub use document::{Document, read_document};
 pub use segment_refresh::resource_location;
-pub use sizes::find_sizes;
+pub use sizes::{SegmentSizes, find_sizes};
 pub use sizing::FIRST_REQUEST_SIZE;
 pub use track_reader::{PendingReader, TrackReader};

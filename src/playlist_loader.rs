@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ring::digest::{Context, SHA256};
@@ -15,7 +16,7 @@ use url::Url;
 
 use crate::cancel::CancelToken;
 use crate::error::{Error, InputError, UpstreamError};
-use crate::fetch::{self, Document};
+use crate::fetch::{self, Document, SegmentSizes};
 use crate::http_client::UpstreamClient;
 use crate::lru::LruMap;
 use crate::media::segments::SegmentList;
@@ -44,6 +45,16 @@ pub struct PlaylistLoader {
 }
 
 type Key = [u8; 32];
+
+/// Media whose segments were loaded.
+pub struct LoadedMedia {
+    /// The media.
+    pub media: Media,
+    /// The lengths of the segments of its tracks and their first bytes, as far as these came just now.
+    pub heads: Vec<(TrackKind, Heads)>,
+}
+
+type Heads = Vec<(u64, Vec<u8>)>;
 
 /// What a track turned out to be.
 #[derive(Clone)]
@@ -81,9 +92,9 @@ impl PlaylistLoader {
         options: &OutputOptions,
         is_head: bool,
         cancel: &Arc<CancelToken>,
-    ) -> Result<Media, Error> {
+    ) -> Result<LoadedMedia, Error> {
         if media.tracks.iter().all(|track| track.location.delivery == Delivery::File) {
-            return Ok(media);
+            return Ok(LoadedMedia { media, heads: Vec::new() });
         }
         let length_timeout = match options.length {
             LengthPolicy::None => Duration::ZERO,
@@ -92,26 +103,32 @@ impl PlaylistLoader {
         };
         let is_lone = media.tracks.len() == 1;
         let request = Request { options, length_timeout, is_lone, cancel };
-        let mut tracks = Vec::with_capacity(2);
-        for track in media.tracks {
-            if track.location.delivery == Delivery::File {
-                tracks.push(track);
-                continue;
-            }
-            let Loaded { tracks: found, .. } = self.load_track(&track, request)?;
-            tracks.extend(found.into_iter().map(|(kind, location)| {
-                let refresher = PlaylistRefresher {
-                    loader: self.clone(),
-                    kind,
-                    options: *options,
-                    is_lone,
-                    cancel: cancel.clone(),
-                    newest: Mutex::new((track.clone(), location.clone())),
+        let loaded = in_parallel(media.tracks, |track| {
+            let (loaded, heads) = self.load_track(&track, request)?;
+            Ok((track, loaded, heads))
+        })?;
+        let is_exact = loaded.iter().all(|(_, loaded, _)| loaded.is_exact());
+        let (mut tracks, mut all_heads) = (Vec::with_capacity(2), Vec::new());
+        for (track, loaded, heads) in loaded {
+            all_heads.extend(heads);
+            tracks.extend(loaded.tracks.into_iter().map(|(kind, location)| {
+                let location = if is_exact { location } else { without_lengths(location) };
+                let refresh = match location.delivery {
+                    Delivery::File => track.refresh.clone(),
+                    _ => Some(RefreshHandle::from_refresher(PlaylistRefresher {
+                        loader: self.clone(),
+                        kind,
+                        options: *options,
+                        is_lone,
+                        cancel: cancel.clone(),
+                        newest: Mutex::new((track.clone(), location.clone())),
+                    })),
                 };
-                Track { kind, location, refresh: Some(RefreshHandle::from_refresher(refresher)) }
+                Track { kind, location, refresh }
             }));
         }
-        Ok(Media { tracks, ..media })
+        let heads = if is_exact { all_heads } else { Vec::new() };
+        Ok(LoadedMedia { media: Media { tracks, ..media }, heads })
     }
 
     /// Forgets what these tracks were loaded as, since an upstream contradicts it.
@@ -126,22 +143,31 @@ impl PlaylistLoader {
     }
 
     /// Loads what a track is, or finds it among what was loaded.
-    fn load_track(&self, track: &Track, request: Request<'_>) -> Result<Loaded, Error> {
+    fn load_track(
+        &self,
+        track: &Track,
+        request: Request<'_>,
+    ) -> Result<(Loaded, Vec<(TrackKind, Heads)>), Error> {
         let Request { options, length_timeout, is_lone, .. } = request;
+        if track.location.delivery == Delivery::File {
+            let tracks = vec![(track.kind, track.location.clone())];
+            return Ok((Loaded::new(tracks, Duration::MAX), Vec::new()));
+        }
         let key = key(track, is_lone, options);
         let kept = self.lock().get(&key).cloned();
         let kept = kept.filter(|kept| kept.since.elapsed() < MAX_AGE);
         if let Some(kept) = kept.filter(|kept| kept.is_exact() || kept.searched >= length_timeout) {
-            return Ok(kept);
+            return Ok((kept, Vec::new()));
         }
-        let mut tracks = Vec::with_capacity(2);
-        for (kind, location) in self.locate(track, request)? {
-            let location = self.with_lengths(track, kind, location, request)?;
-            tracks.push((kind, location));
-        }
-        let loaded = Loaded { tracks, searched: length_timeout, since: Instant::now() };
+        let located = self.locate(track, request)?;
+        let sized = in_parallel(located, |(kind, location)| {
+            let (location, heads) = self.with_lengths(track, kind, location, request)?;
+            Ok(((kind, location), (kind, heads)))
+        })?;
+        let (tracks, heads) = sized.into_iter().unzip();
+        let loaded = Loaded::new(tracks, length_timeout);
         self.lock().insert(key, loaded.clone(), loaded.memory_size());
-        Ok(loaded)
+        Ok((loaded, heads))
     }
 
     /// Returns where the segments of a track are, and those of the audio that belongs to it.
@@ -178,15 +204,14 @@ impl PlaylistLoader {
         let hints = master.media_hints(hints);
         let selected = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
         let selected = selected.into_iter().filter_map(|(kind, url)| Some((kind, url?)));
-        let media = selected.map(|(kind, url)| {
+        in_parallel(selected.collect(), |(kind, url)| {
             let location = fetch::resource_location(location, url);
             let (_, Playlist::Media(list)) = self.read(kind, &location, &hints, cancel)? else {
                 let why = "a playlist that lists playlists lists another such one";
                 return Err(Error::Playlist { track: kind, why: why.into() });
             };
             Ok((kind, self.complete(kind, &location, list, cancel)?))
-        });
-        media.collect()
+        })
     }
 
     /// Reads the playlist at `location`; returns its URL, too.
@@ -238,31 +263,68 @@ impl PlaylistLoader {
         Ok(RemoteLocation { delivery: Delivery::Segments(Arc::new(list)), ..location.clone() })
     }
 
-    /// Returns a location with the lengths of its segments, if they can be found out in time.
+    /// Returns a location with the lengths of its segments, if they can be found out in time, and their
+    /// first bytes.
     fn with_lengths(
         &self,
         track: &Track,
         kind: TrackKind,
         mut location: RemoteLocation,
         request: Request<'_>,
-    ) -> Result<RemoteLocation, Error> {
+    ) -> Result<(RemoteLocation, Heads), Error> {
         let Request { length_timeout, cancel, .. } = request;
         if request.options.length == LengthPolicy::None {
-            return Ok(location);
+            return Ok((location, Vec::new()));
         }
         let searched = Track { kind, location: location.clone(), refresh: track.refresh.clone() };
         let deadline = Instant::now() + length_timeout;
-        let files = fetch::find_sizes(&self.upstream, &searched, deadline, cancel);
-        let files =
-            files.map_err(|fault| cancelled(cancel, Error::Upstream { track: kind, fault }))?;
-        if let (Delivery::Segments(list), Some(files)) = (&mut location.delivery, files) {
-            Arc::make_mut(list).files = Some(files);
-        }
-        Ok(location)
+        let sizes = fetch::find_sizes(&self.upstream, &searched, deadline, cancel);
+        let sizes =
+            sizes.map_err(|fault| cancelled(cancel, Error::Upstream { track: kind, fault }))?;
+        let (Delivery::Segments(list), Some(SegmentSizes { files, heads })) =
+            (&mut location.delivery, sizes)
+        else {
+            return Ok((location, Vec::new()));
+        };
+        let heads = files.iter().map(|file| file.len).zip(heads).collect();
+        Arc::make_mut(list).files = Some(files);
+        Ok((location, heads))
     }
 }
 
+/// Returns a location as if nothing were known of the lengths of its segments.
+fn without_lengths(mut location: RemoteLocation) -> RemoteLocation {
+    if let Delivery::Segments(list) = &mut location.delivery {
+        Arc::make_mut(list).files = None;
+    }
+    location
+}
+
+/// Runs `work` with each item at the same time, the last one on this thread.
+fn in_parallel<I: Send, T: Send>(
+    mut items: Vec<I>,
+    work: impl Fn(I) -> Result<T, Error> + Sync,
+) -> Result<Vec<T>, Error> {
+    let (last, work) = (items.pop(), &work);
+    thread::scope(|scope| {
+        let threads = items.into_iter().map(|item| {
+            let thread = thread::Builder::new().name("playlist".into());
+            let started = thread.spawn_scoped(scope, move || work(item));
+            started.map_err(|e| Error::system("start a thread", &e))
+        });
+        let threads = threads.collect::<Result<Vec<_>, Error>>()?;
+        let last = last.map(work);
+        let panicked = || Err(Error::Internal("a thread panicked"));
+        let done = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked()));
+        done.chain(last).collect()
+    })
+}
+
 impl Loaded {
+    fn new(tracks: Vec<(TrackKind, RemoteLocation)>, searched: Duration) -> Loaded {
+        Loaded { tracks, searched, since: Instant::now() }
+    }
+
     /// Returns whether the lengths of all segments are known.
     fn is_exact(&self) -> bool {
         self.tracks.iter().all(|(_, location)| match &location.delivery {

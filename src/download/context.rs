@@ -2,15 +2,16 @@
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 use std::time::Instant;
 
+use super::index_reader::SegmentHeads;
 use crate::app::App;
 use crate::cancel::CancelToken;
 use crate::disposition::attachment;
 use crate::http_server::{Request, Response, ResponseHead};
-use crate::media::Media;
+use crate::media::{Media, TrackKind};
 use crate::options::OutputOptions;
 use crate::problem::Problem;
 
@@ -23,6 +24,8 @@ pub(super) struct DownloadContext<'scope, 'env> {
     pub(super) media: &'scope Media,
     pub(super) options: OutputOptions,
     pub(super) request: &'scope Request,
+    /// The first bytes of the segments of each track, until somebody takes them.
+    pub(super) heads: &'scope Mutex<Vec<(TrackKind, SegmentHeads)>>,
     /// The address of the client.
     pub(super) client: IpAddr,
     pub(super) cancel: &'scope Arc<CancelToken>,
@@ -57,6 +60,13 @@ impl<'scope> DownloadContext<'scope, '_> {
             "resolve;dur={resolved:.1}, plan;dur={planned:.1}, first;dur={first:.1}, \
              engine;desc=\"{engine}\""
         )
+    }
+
+    /// Takes the first bytes of the segments of a track.
+    pub(super) fn take_heads(&self, kind: TrackKind) -> SegmentHeads {
+        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = heads.iter().position(|(of, _)| *of == kind);
+        found.map(|index| heads.swap_remove(index).1).unwrap_or_default()
     }
 
     pub(super) fn problem_response(&self, problem: &Problem) -> Response {

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,13 +14,16 @@ use crate::container::probe::{Format, PROBE_SIZE, ProbedInput};
 use crate::error::{Error, Unsupported};
 use crate::fetch::TrackReader;
 use crate::http_client::RemoteFile;
-use crate::media::TrackKind;
+use crate::media::segments::{MediaSegment, SegmentFile};
+use crate::media::{Delivery, TrackKind};
 use crate::memory_budget::Reservation;
-use crate::splice::{self, NextRead, ReadAt, SurveyError, TrackIndex};
+use crate::splice::{self, NextRead, ReadAt, SourceSegment, SurveyError, TrackIndex};
 use crate::strategy;
 
+mod heads;
 mod remote_reads;
 
+pub(super) use heads::SegmentHeads;
 use remote_reads::{RemoteReads, ScanProgress, check_deadline};
 
 /// The largest gap after the buffered bytes that is read through instead of sending a range request.
@@ -41,6 +45,9 @@ pub(super) struct RemoteFileReader<'scope, 'env> {
     pub(super) memory: Reservation,
     /// When the reads of the current search must be done.
     deadline: Instant,
+    /// The segments of the file, if it has any of known length, and what came of them already.
+    segments: Vec<SourceSegment>,
+    heads: Arc<SegmentHeads>,
 }
 
 impl<'scope, 'env> RemoteFileReader<'scope, 'env> {
@@ -48,8 +55,12 @@ impl<'scope, 'env> RemoteFileReader<'scope, 'env> {
         context: DownloadContext<'scope, 'env>,
         source: TrackReader<'scope, 'env>,
     ) -> RemoteFileReader<'scope, 'env> {
-        let memory = context.app.memory_budget.reservation();
-        RemoteFileReader { context, source, memory, deadline: Instant::now() }
+        let mut memory = context.app.memory_budget.reservation();
+        let segments = segments(&source);
+        let heads = context.take_heads(source.track());
+        let heads = Some(heads).filter(|heads| memory.grow(heads.memory_size()));
+        let heads = Arc::new(heads.unwrap_or_default());
+        RemoteFileReader { context, source, memory, deadline: Instant::now(), segments, heads }
     }
 
     /// Begins a search in the file; `None` if its upstream does not support byte ranges.
@@ -58,6 +69,21 @@ impl<'scope, 'env> RemoteFileReader<'scope, 'env> {
         self.deadline = Instant::now() + self.context.app.config.muxer.plan_timeout.0;
         (ranged && len.is_some()).then_some(self)
     }
+}
+
+/// Returns the segments of a track.
+fn segments(source: &TrackReader<'_, '_>) -> Vec<SourceSegment> {
+    let Delivery::Segments(list) = source.as_track().location.delivery else { return Vec::new() };
+    let Some(files) = &list.files else { return Vec::new() };
+    let inits = list.part_count() - list.segments.len();
+    let mut offset: u64 = files[..inits].iter().map(|file| file.len).sum();
+    let segments = list.segments.iter().zip(&files[inits..]);
+    let segments = segments.map(|(segment, SegmentFile { len, .. })| {
+        offset += len;
+        let MediaSegment { duration, is_discontinuous, .. } = *segment;
+        SourceSegment { offset: offset - len, len: *len, duration, is_discontinuous }
+    });
+    segments.collect()
 }
 
 /// Reads the index of a track whose upstream has responded, or returns why splice does not support it.
@@ -194,6 +220,10 @@ impl ReadAt for RemoteFileReader<'_, '_> {
         Ok(())
     }
 
+    fn segments(&self) -> Option<&[SourceSegment]> {
+        Some(&*self.segments).filter(|segments| !segments.is_empty())
+    }
+
     fn buffered_len(&self) -> u64 {
         self.source.peeked().len() as u64
     }
@@ -224,7 +254,7 @@ impl<'scope, 'env> RemoteFileReader<'scope, 'env> {
     /// Reads a range by a request of its own.
     fn remote(&mut self, range: Range<u64>) -> Result<Vec<u8>, SurveyError> {
         let (source, bytes) = self.remote_reads().read(None, range)?;
-        self.source.absorb(source)?;
+        source.map_or(Ok(()), |source| self.source.absorb(source))?;
         Ok(bytes)
     }
 
@@ -232,7 +262,7 @@ impl<'scope, 'env> RemoteFileReader<'scope, 'env> {
         let (context, deadline) = (self.context, self.deadline);
         // The current location, which may have been refreshed.
         let (track, file) = (self.source.as_track(), self.source.file().clone());
-        RemoteReads { context, track, file, deadline }
+        RemoteReads { context, track, file, heads: self.heads.clone(), deadline }
     }
 
     fn check_deadline(&self) -> Result<(), Unsupported> {

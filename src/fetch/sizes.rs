@@ -15,6 +15,18 @@ use crate::http_client::{RemoteFile, UpstreamClient};
 use crate::media::segments::{Part, SegmentFile, SegmentKey, SegmentList};
 use crate::media::{RemoteLocation, Track};
 
+/// The lengths of all segments of a track.
+pub struct SegmentSizes {
+    /// What is known of their files.
+    pub files: Arc<[SegmentFile]>,
+    /// Their first bytes, as far as they came; empty where nobody needs them.
+    pub heads: Vec<Vec<u8>>,
+}
+
+/// How much of each segment is requested if it is a fragment (of an MP4), which begins with its index;
+/// and if not.
+const HEAD_SIZE: u64 = 4 << 10;
+const NO_HEAD: u64 = 1;
 /// Number of requests at a time.
 const CONCURRENCY: usize = 16;
 /// Maximum number of segments that are asked for.
@@ -31,10 +43,10 @@ pub fn find_sizes(
     track: &Track,
     deadline: Instant,
     cancel: &Arc<CancelToken>,
-) -> Result<Option<Arc<[SegmentFile]>>, UpstreamError> {
+) -> Result<Option<SegmentSizes>, UpstreamError> {
     let Some(list) = segment_refresh::list(&track.location) else { return Ok(None) };
     if let Some(files) = declared(list) {
-        return Ok(Some(files));
+        return Ok(Some(SegmentSizes { files, heads: Vec::new() }));
     }
     let count = list.part_count();
     if count > MAX_PROBED {
@@ -65,7 +77,11 @@ pub fn find_sizes(
         return Err(fault);
     }
     let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(found.into_iter().collect::<Option<Vec<_>>>().map(Arc::from))
+    let found = found.into_iter().collect::<Option<Vec<_>>>();
+    Ok(found.map(|found| {
+        let (files, heads): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        SegmentSizes { files: Arc::from(files), heads }
+    }))
 }
 
 /// Returns the lengths that the list itself declares, if it does so for all segments.
@@ -78,6 +94,9 @@ fn declared(list: &SegmentList) -> Option<Arc<[SegmentFile]>> {
     files.collect::<Option<Vec<_>>>().map(Arc::from)
 }
 
+/// What a segment told: its file, and its first bytes.
+type Found = (SegmentFile, Vec<u8>);
+
 /// The search for the lengths of all segments.
 struct Search<'s> {
     upstream: &'s UpstreamClient,
@@ -89,7 +108,7 @@ struct Search<'s> {
     /// The next segment to ask for.
     next: AtomicUsize,
     is_over: AtomicBool,
-    found: Mutex<Vec<Option<SegmentFile>>>,
+    found: Mutex<Vec<Option<Found>>>,
     /// Why there is no such track.
     fault: Mutex<Option<UpstreamError>>,
 }
@@ -118,44 +137,39 @@ impl Search<'_> {
     }
 
     /// Finds out the length of one segment.
-    fn find(&self, index: usize) -> Result<Option<SegmentFile>, UpstreamError> {
+    fn find(&self, index: usize) -> Result<Option<Found>, UpstreamError> {
         let Some(part) = self.list.part(index) else { return Ok(None) };
         let Some(track) = self.location.track(self.track.kind, index) else { return Ok(None) };
         let location = Arc::new(track.location);
-        let stored = match &part.location.range {
-            Some(range) => range.clone(),
+        let (stored, resource, head) = match &part.location.range {
+            Some(range) => (range.clone(), None, Vec::new()),
             None => {
-                let Some(file) = self.describe(&location)? else { return Ok(None) };
-                let len = file.len.unwrap_or(0);
-                if part.encryption.is_none() {
-                    return Ok(Some(SegmentFile { len, resource: Some(file) }));
-                }
-                let padding = self.padding(&location, Some(&file), 0..len, &part);
-                let len = padding.map(|padding| len - padding);
-                return Ok(len.map(|len| SegmentFile { len, resource: Some(file) }));
+                let is_fragment = !self.list.inits.is_empty() && part.encryption.is_none();
+                let size = if is_fragment { HEAD_SIZE } else { NO_HEAD };
+                let Some((file, head)) = self.describe(&location, size)? else { return Ok(None) };
+                (0..file.len.unwrap_or(0), Some(file), head)
             }
         };
         let len = stored.end - stored.start;
-        if part.encryption.is_none() {
-            return Ok(Some(SegmentFile { len, resource: None }));
-        }
-        let padding = self.padding(&location, None, stored, &part);
-        Ok(padding.map(|padding| SegmentFile { len: len - padding, resource: None }))
+        let padding = match part.encryption {
+            None => Some(0),
+            Some(_) => self.padding(&location, resource.as_ref(), stored, &part),
+        };
+        Ok(padding.map(|padding| (SegmentFile { len: len - padding, resource }, head)))
     }
 
-    /// Returns the file of a segment by the response to a request for its first byte.
+    /// Returns the file of a segment by the response to a request for its first `size` bytes, and
+    /// these.
     fn describe(
         &self,
         location: &Arc<RemoteLocation>,
-    ) -> Result<Option<RemoteFile>, UpstreamError> {
+        size: u64,
+    ) -> Result<Option<(RemoteFile, Vec<u8>)>, UpstreamError> {
         let mut retries = 0..RETRIES;
         loop {
-            let response = self.request(location, 0..1, None).fetch();
+            let response = self.request(location, 0..size, None).fetch().and_then(read_head);
             let (wait, fault) = match response {
-                Ok(RangeResponse { body, file, .. }) => {
-                    body.drain_for_reuse();
-                    return Ok(Some(file).filter(|file| file.len.is_some()));
-                }
+                Ok(found) => return Ok(Some(found).filter(|(file, _)| file.len.is_some())),
                 Err(fault @ UpstreamError::Status(404 | 410)) => return Err(fault),
                 Err(fault @ UpstreamError::Busy(_, wait)) => (wait.unwrap_or(BUSY_WAIT), fault),
                 Err(
@@ -231,4 +245,22 @@ impl Search<'_> {
             may_reuse: true,
         }
     }
+}
+
+/// Reads the first bytes of a segment, unless all of it is coming.
+fn read_head(response: RangeResponse) -> Result<(RemoteFile, Vec<u8>), UpstreamError> {
+    let RangeResponse { mut body, file, is_more, .. } = response;
+    let mut head = Vec::new();
+    let len = body.end.filter(|end| !is_more && *end <= HEAD_SIZE).unwrap_or(0);
+    head.resize(len as usize, 0);
+    let mut filled = 0;
+    while filled < head.len() {
+        match body.read(&mut head[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    head.truncate(filled);
+    body.drain_for_reuse();
+    Ok((file, head))
 }

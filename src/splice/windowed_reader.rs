@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::{NextRead, ReadAt, SurveyError, Unsupported};
+use super::{NextRead, ReadAt, SourceSegment, SurveyError, Unsupported};
 use crate::container::probe::PROBE_SIZE;
 
 /// The start of a file, which arrives without a request of its own.
@@ -85,6 +85,10 @@ impl ReadAt for WindowedReader<'_> {
     /// Chains are limited in time, not in number.
     fn chains(&mut self, begins: Vec<Range<u64>>, next: &NextRead<'_>) -> Result<(), SurveyError> {
         self.inner.chains(begins, next)
+    }
+
+    fn segments(&self) -> Option<&[SourceSegment]> {
+        self.inner.segments()
     }
 
     fn buffered_len(&self) -> u64 {

@@ -1,10 +1,12 @@
 //! Reads ranges of a remote file by requests of their own, also several at a time.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::super::DownloadContext;
+use super::heads::SegmentHeads;
 use crate::error::{Error, Unsupported, UpstreamError};
 use crate::fetch::TrackReader;
 use crate::http_client::RemoteFile;
@@ -62,16 +64,22 @@ pub(super) struct RemoteReads<'scope, 'env> {
     pub(super) context: DownloadContext<'scope, 'env>,
     pub(super) track: Track,
     pub(super) file: RemoteFile,
+    /// What need not be requested.
+    pub(super) heads: Arc<SegmentHeads>,
     pub(super) deadline: Instant,
 }
 
 impl<'scope, 'env> RemoteReads<'scope, 'env> {
-    /// Reads a range, with a source that is done with another one, or with a new source.
+    /// Reads a range, with a source that is done with another one, or with a new source, which is
+    /// returned; with none if the bytes came before.
     pub(super) fn read(
         &self,
         source: Option<TrackReader<'scope, 'env>>,
         range: Range<u64>,
-    ) -> Result<(TrackReader<'scope, 'env>, Vec<u8>), SurveyError> {
+    ) -> Result<(Option<TrackReader<'scope, 'env>>, Vec<u8>), SurveyError> {
+        if let Some(bytes) = self.heads.get(&range) {
+            return Ok((source, bytes));
+        }
         let DownloadContext { scope, app, cancel, .. } = self.context;
         let (start, len) = (range.start, range.end - range.start);
         let mut source = match source {
@@ -98,7 +106,7 @@ impl<'scope, 'env> RemoteReads<'scope, 'env> {
                 count => filled += count,
             }
         }
-        Ok((source, bytes))
+        Ok((Some(source), bytes))
     }
 
     /// Reads a chain, in which each read tells the range of the next, until it ends, another chain fails,
@@ -115,7 +123,7 @@ impl<'scope, 'env> RemoteReads<'scope, 'env> {
         while let Some(range) = next_range.filter(|_| !is_over.load(Ordering::Relaxed)) {
             let at = range.start;
             let (used, bytes) = self.read(source, range)?;
-            source = Some(used);
+            source = used;
             next_range = next(chain, at, &bytes)?;
             let extent = next_range.as_ref().map_or(0, |next| next.start.saturating_sub(at));
             scan.record(extent, at == first);

@@ -126,15 +126,19 @@ impl<'a> Walk<'a> {
     /// Returns the chains from the fragment at `at` on, each with its start and end.
     fn chains(&self, reader: &dyn ReadAt, at: u64, before: Option<&Step>) -> Vec<Chain> {
         let len = reader.len();
-        let known = self.known.partition_point(|fragment| fragment.from < at);
-        let known = &self.known[known..];
+        // Each segment begins with a fragment, as do those that an index lists.
+        let known: Vec<u64> = match reader.segments() {
+            Some(segments) => segments.iter().map(|segment| segment.offset).collect(),
+            None => self.known.iter().map(|fragment| fragment.from).collect(),
+        };
+        let known = &known[known.partition_point(|from| *from < at)..];
         // The size of the first fragment is a poor estimate for the others, but the best one.
         let typical = before.map_or(SCAN_READ, |step| step.info.len).max(1);
         let count = if known.is_empty() { (len - at) / typical } else { known.len() as u64 };
         let count = (count / FRAGMENTS_PER_CHAIN).clamp(1, MAX_CHAINS);
         let begins = (1..count).map(|number| match known {
             [] => at + ((len - at) as u128 * number as u128 / count as u128) as u64,
-            known => known[known.len() * number as usize / count as usize].from,
+            known => known[known.len() * number as usize / count as usize],
         });
         let begins: Vec<u64> = std::iter::once(at).chain(begins).collect();
         let ends = begins[1..].iter().copied().chain([u64::MAX]);
