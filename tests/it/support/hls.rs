@@ -45,14 +45,14 @@ pub(crate) const KINDS: [Kind; 9] = [
     kind("fragments", true, ONE, "-hls_segment_type fmp4"),
     kind("fragments in one file", true, ONE, "-hls_segment_type fmp4 -hls_flags single_file"),
     kind("fragments, apart", true, APART, "-hls_segment_type fmp4"),
-    kind("transport stream", false, ONE, ""),
-    kind("transport stream in one file", false, ONE, "-hls_flags single_file"),
-    kind("transport stream, apart", false, APART, ""),
-    kind("transport stream, encrypted", false, ONE, "-hls_key_info_file info-with-iv"),
-    kind("transport stream, implied vectors", false, ONE, "-hls_key_info_file info"),
+    kind("transport stream", true, ONE, ""),
+    kind("transport stream in one file", true, ONE, "-hls_flags single_file"),
+    kind("transport stream, apart", true, APART, ""),
+    kind("transport stream, encrypted", true, ONE, "-hls_key_info_file info-with-iv"),
+    kind("transport stream, implied vectors", true, ONE, "-hls_key_info_file info"),
     kind(
         "transport stream, later sequence numbers",
-        false,
+        true,
         ONE,
         "-hls_key_info_file info -start_number 7794",
     ),
@@ -73,11 +73,15 @@ pub(crate) fn source() -> PathBuf {
 }
 
 impl HlsFilm {
-    /// Makes the film.
+    /// Makes the film of all kinds.
     pub(crate) fn new(kind: Kind) -> HlsFilm {
-        let source = source();
-        let recipe = (&source, kind.arguments, kind.playlist);
-        let directory = media::made("hls", "d", &recipe, |partial| make(partial, &source, kind));
+        HlsFilm::of(kind, &source())
+    }
+
+    /// Makes a film of a file.
+    pub(crate) fn of(kind: Kind, source: &Path) -> HlsFilm {
+        let recipe = (source, kind.arguments, kind.playlist);
+        let directory = media::made("hls", "d", &recipe, |partial| make(partial, source, kind));
         let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
         let files = entries.map(|path| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
@@ -85,7 +89,7 @@ impl HlsFilm {
         });
         let mut files: Vec<_> = files.collect();
         files.sort();
-        HlsFilm { source, files, playlist: kind.playlist }
+        HlsFilm { source: source.to_owned(), files, playlist: kind.playlist }
     }
 
     /// The names of the media segments of the first playlist, in their order.
