@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::site::Site;
-use super::{Chromium, download_to, downloaded};
+use super::{Chromium, download_to, downloaded, find};
 
 /// Goes on to what is next, which must show that it has the focus, and says what it is.
 fn tab(chromium: &mut Chromium) -> Value {
@@ -92,5 +92,18 @@ fn a_link_can_be_brought_along() {
     // In the place of another host; that one is not asked here, for there is no way to it.
     let page = site.daemon.get("/watch?v=a_b-c&list=PL1").text();
     assert!(page.contains("value=\"https://www.youtube.com/watch?v=a_b-c\""), "{page}");
+    site.assert_clean(&mut chromium);
+}
+
+#[test]
+fn a_size_that_is_not_known_is_told_to_be_so() {
+    let site = Site::start(|resource| resource);
+    let mut chromium = site.open();
+    find(&mut chromium, &site.page_url("segments"));
+    let chip = |chromium: &mut Chromium, label: &str| chromium.text(&format!("{label} small"));
+    assert_eq!(chip(&mut chromium, "#videos label:nth-child(2)"), "mp4 · size not known");
+    assert_eq!(chip(&mut chromium, "#audios label"), "96 kb/s · size not known");
+    chromium.click("#videos label:nth-child(2)");
+    assert_eq!(chromium.text("#size"), "720p · size not known");
     site.assert_clean(&mut chromium);
 }

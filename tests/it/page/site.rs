@@ -30,12 +30,14 @@ impl Site {
         let directory = tempfile::tempdir().unwrap();
         let page = directory.path().join("film.json");
         std::fs::write(&page, film(&origin, script).to_string()).unwrap();
-        let command = stand_in(directory.path(), &page);
+        let segments = directory.path().join("segments.json");
+        std::fs::write(&segments, film_in_segments(&origin).to_string()).unwrap();
+        let command = stand_in(directory.path(), &page, &segments);
         let config = format!("{LOOPBACK}[resolver]\ncommand = {command:?}\nfork_server = false\n");
         Self { daemon: Daemon::start(&config), origin, _directory: directory }
     }
 
-    /// The link to a page: `film`, or a word that stands for what is wrong with it.
+    /// The link to a page: `film`, `segments`, or a word that stands for what is wrong with it.
     pub(super) fn page_url(&self, page: &str) -> String {
         self.origin.url(page)
     }
@@ -59,9 +61,9 @@ impl Site {
 }
 
 /// Writes a program that answers as yt-dlp does, as far as the daemon can tell.
-fn stand_in(directory: &Path, film: &Path) -> PathBuf {
+fn stand_in(directory: &Path, film: &Path, segments: &Path) -> PathBuf {
     let file = directory.join("yt-dlp-stand-in");
-    let film = film.display();
+    let (film, segments) = (film.display(), segments.display());
     let text = format!(
         "#!/bin/sh\n\
          for link; do :; done\n\
@@ -69,6 +71,7 @@ fn stand_in(directory: &Path, film: &Path) -> PathBuf {
          case \"$link\" in\n\
          --version) echo 2026.10.26 ;;\n\
          */film) exec cat {film} ;;\n\
+         */segments) exec cat {segments} ;;\n\
          */private) fail \"Private video. Sign in if you've been granted access to this video\" ;;\n\
          */busy) fail 'Unable to download webpage: HTTP Error 429: Too Many Requests' ;;\n\
          */slow) exec sleep 600 ;;\n\
@@ -115,6 +118,27 @@ fn film(origin: &Origin, script: impl Fn(Resource) -> Resource) -> Value {
             picture("136", 720, "mp4", "avc1.4d401f", &mp4.video),
             picture("137", 1080, "mp4", "avc1.640028", &mp4.video),
             picture("313", 2160, "webm", "vp9", &webm.video),
+        ],
+    })
+}
+
+/// What yt-dlp says of a film of which there are segments alone.
+fn film_in_segments(origin: &Origin) -> Value {
+    let playlist = |id: &str, more: Value| {
+        let mut format = json!({
+            "format_id": id, "url": origin.url(&format!("{id}.m3u8")), "protocol": "m3u8_native",
+            "ext": "mp4",
+        });
+        format.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        format
+    };
+    json!({
+        "_type": "video", "id": "segments", "extractor": "site", "title": TITLE, "duration": 60.0,
+        "formats": [
+            playlist("a", json!({"vcodec": "none", "acodec": "mp4a.40.2", "tbr": 96})),
+            playlist("v", json!({"vcodec": "avc1.4d401f", "acodec": "none", "height": 720})),
+            playlist("w", json!({"vcodec": "avc1.640028", "acodec": "none", "height": 1080,
+                "filesize_approx": 5_000_000})),
         ],
     })
 }
