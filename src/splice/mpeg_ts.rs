@@ -38,6 +38,10 @@ use remux::{Clock, Stream, StreamConfig};
 
 /// By how much a region is longer than its segment.
 pub(super) const PADDING: u64 = 4096;
+/// By how much video is decoded earlier, in ticks, if its first frame is presented when it is decoded
+/// although others may be presented in another order: 100 ms. Then later frames are presented before they
+/// are decoded, which MP4 can express, but not all players understand.
+const LEAD: u64 = 9000;
 /// The timescale of transport streams.
 const SCALE: u32 = TICKS_PER_SECOND as u32;
 
@@ -105,15 +109,18 @@ impl Track {
 
     fn video(&self, file: u8) -> Result<OutputTrack<'_>, Unsupported> {
         let video = self.video.as_ref().ok_or(OTHER_KIND)?;
+        let Times { pts, dts } = video.first;
+        let lead = if video.config.may_reorder() && pts == dts { LEAD } else { 0 };
         let config = StreamConfig::Video(video.config.clone());
-        let stream = Stream { pid: video.pid, codec: video.codec, config, id: 0 };
-        Ok(OutputTrack { file, segments: self, first: video.first, stream })
+        let stream = Stream { pid: video.pid, codec: video.codec, config, id: 0, lead };
+        let first = Times { pts, dts: dts.wrapping_sub(lead) % WRAP };
+        Ok(OutputTrack { file, segments: self, first, stream })
     }
 
     fn audio(&self, file: u8) -> Result<OutputTrack<'_>, Unsupported> {
         let audio = self.audio.as_ref().ok_or(OTHER_KIND)?;
         let config = StreamConfig::Audio(audio.config.clone());
-        let stream = Stream { pid: audio.pid, codec: audio.codec, config, id: 0 };
+        let stream = Stream { pid: audio.pid, codec: audio.codec, config, id: 0, lead: 0 };
         let first = Times { pts: audio.first, dts: audio.first };
         Ok(OutputTrack { file, segments: self, first, stream })
     }

@@ -28,7 +28,7 @@ pub(super) fn picture_format(sps: &[u8]) -> Option<PictureFormat> {
         }
     }
     bits.unsigned()?;
-    skip_picture_order(&mut bits)?;
+    let order_type = skip_picture_order(&mut bits)?;
     bits.unsigned()?;
     bits.flag()?;
     let width = bits.unsigned()?.checked_add(1)?.checked_mul(16)?;
@@ -56,6 +56,8 @@ pub(super) fn picture_format(sps: &[u8]) -> Option<PictureFormat> {
         chroma: u8::try_from(chroma).ok().filter(|chroma| *chroma <= 3)?,
         depths: [narrow_depth(depths[0])?, narrow_depth(depths[1])?],
         is_progressive,
+        // In the type 2 the order of output is that of decoding (§8.2.1).
+        may_reorder: order_type != 2,
         pixel_aspect: pixel_aspect(&mut bits).unwrap_or([1, 1]),
     })
 }
@@ -81,19 +83,22 @@ fn skip_scaling_matrix(bits: &mut Bits, lists: usize) -> Option<()> {
     Some(())
 }
 
-fn skip_picture_order(bits: &mut Bits) -> Option<()> {
-    match bits.unsigned()? {
-        0 => bits.unsigned().map(drop),
+/// Returns the type of the picture order count.
+fn skip_picture_order(bits: &mut Bits) -> Option<u32> {
+    let order_type = bits.unsigned()?;
+    match order_type {
+        0 => bits.unsigned().map(drop)?,
         1 => {
             bits.flag()?;
             bits.signed()?;
             bits.signed()?;
             let cycle = bits.unsigned().filter(|count| *count <= 255)?;
-            (0..cycle).try_for_each(|_| bits.signed().map(drop))
+            (0..cycle).try_for_each(|_| bits.signed().map(drop))?;
         }
-        2 => Some(()),
-        _ => None,
+        2 => {}
+        _ => return None,
     }
+    Some(order_type)
 }
 
 /// Returns by how much the picture is cropped: left, right, top, bottom.

@@ -43,10 +43,24 @@ pub(super) fn picture_format(sps: &[u8]) -> Option<PictureFormat> {
         height: cropped(height, top, bottom, unit_y)?,
         chroma: u8::try_from(chroma).ok().filter(|chroma| *chroma <= 3)?,
         depths: [narrow_depth(depths[0])?, narrow_depth(depths[1])?],
+        may_reorder: may_reorder(&mut bits, sub_layers)?,
         // Each field has its own timestamp.
         is_progressive: true,
         pixel_aspect: [1, 1],
     })
+}
+
+/// Returns whether pictures may be output in another order than they are decoded.
+fn may_reorder(bits: &mut Bits, sub_layers: usize) -> Option<bool> {
+    bits.unsigned()?;
+    let count = if bits.flag()? { sub_layers + 1 } else { 1 };
+    let mut may_reorder = false;
+    for _ in 0..count {
+        bits.unsigned()?;
+        may_reorder |= bits.unsigned()? > 0;
+        bits.unsigned()?;
+    }
+    Some(may_reorder)
 }
 
 fn skip_sub_layers(bits: &mut Bits, count: usize) -> Option<()> {

@@ -44,6 +44,8 @@ pub(super) struct PictureFormat {
     pub(super) depths: [u8; 2],
     /// Whether there are frames only, no fields.
     pub(super) is_progressive: bool,
+    /// Whether pictures may be presented in another order than they are decoded.
+    pub(super) may_reorder: bool,
     /// The aspect ratio of a pixel.
     pub(super) pixel_aspect: [u16; 2],
 }
@@ -98,6 +100,11 @@ impl VideoConfig {
     /// sets are in it.
     pub fn is_compatible(&self, other: &VideoConfig) -> bool {
         (self.codec, self.format) == (other.codec, other.format)
+    }
+
+    /// Returns whether pictures may be presented in another order than they are decoded.
+    pub fn may_reorder(&self) -> bool {
+        self.format.may_reorder
     }
 
     /// Returns width and height in pixels.

@@ -14,8 +14,8 @@ pub(super) struct Sample {
     /// Decoding time.
     pub(super) time: u64,
     pub(super) duration: u32,
-    /// By how much the presentation is later.
-    pub(super) offset: u32,
+    /// By how much the presentation is later. Some encoders let it be earlier.
+    pub(super) offset: i32,
     pub(super) is_sync: bool,
 }
 
@@ -95,6 +95,7 @@ struct Fields {
     len: Option<u32>,
     is_sync: Option<bool>,
     has_offsets: bool,
+    has_negative_offsets: bool,
 }
 
 impl Fields {
@@ -103,7 +104,8 @@ impl Fields {
             duration: common(samples, |(sample, _)| sample.duration),
             len: common(samples, |(_, len)| *len),
             is_sync: common(samples, |(sample, _)| sample.is_sync),
-            has_offsets: samples.iter().any(|(sample, _)| sample.offset > 0),
+            has_offsets: samples.iter().any(|(sample, _)| sample.offset != 0),
+            has_negative_offsets: samples.iter().any(|(sample, _)| sample.offset < 0),
         }
     }
 
@@ -113,11 +115,12 @@ impl Fields {
         4 * (fields.into_iter().filter(|own| *own).count() + usize::from(self.has_offsets))
     }
 
-    /// Returns the flags of the trun.
+    /// Returns version and flags of the trun. Offsets are signed in version 1.
     fn flags(&self) -> u32 {
         let flag = |own: bool, flag: u32| if own { flag } else { 0 };
         let has_data_offset = 1;
-        has_data_offset
+        flag(self.has_negative_offsets, 1 << 24)
+            | has_data_offset
             | flag(self.duration.is_none(), 0x100)
             | flag(self.len.is_none(), 0x200)
             | flag(self.is_sync.is_none(), 0x400)
@@ -141,7 +144,7 @@ impl Fields {
             own(self.duration.is_some(), sample.duration),
             own(self.len.is_some(), len),
             own(self.is_sync.is_some(), sample_flags(sample.is_sync)),
-            own(!self.has_offsets, sample.offset),
+            own(!self.has_offsets, sample.offset.cast_unsigned()),
         ];
         fields.into_iter().flatten().for_each(|field| out.extend(field.to_be_bytes()));
     }

@@ -252,7 +252,7 @@ impl VideoHead {
         let VideoHead { codec, units, first, config, .. } = self;
         match event {
             Event::Begin(header) => {
-                units.begin_packet(times(&header));
+                units.begin_packet(times(&header, 0));
                 Ok(())
             }
             Event::Data(data) => units.push(data, &mut |unit, _| {

@@ -59,11 +59,12 @@ impl RegionRewriter {
         update(&PADDING.to_be_bytes());
         for FileRules { streams } in files {
             update(&[streams.len() as u8]);
-            for Stream { pid, codec: _, config, id } in streams {
+            for Stream { pid, codec: _, config, id, lead } in streams {
                 let is_video = matches!(config, StreamConfig::Video(_));
                 update(&[u8::from(is_video)]);
                 update(&pid.to_be_bytes());
                 update(&id.to_be_bytes());
+                update(&lead.to_be_bytes());
             }
         }
         for Region { time, clock: Clock { origin }, next_len } in regions {

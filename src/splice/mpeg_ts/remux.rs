@@ -31,6 +31,8 @@ pub(super) struct Stream {
     pub(super) config: StreamConfig,
     /// The number of the track in the joined file.
     pub(super) id: u32,
+    /// By how much video is decoded earlier than its timestamps tell.
+    pub(super) lead: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -258,10 +260,12 @@ impl<'s> Remuxer<'s> {
 impl StreamState<'_> {
     /// Takes an event of the segment itself.
     fn take(&mut self, event: Event<'_>) -> Result<(), Malformed> {
-        let StreamState { timing, run, frames, .. } = self;
-        self.has_begun = true;
+        let StreamState { stream, timing, run, frames, has_begun, .. } = self;
+        *has_begun = true;
         match (event, frames) {
-            (Event::Begin(header), Frames::Video(units, _)) => units.begin_packet(times(&header)),
+            (Event::Begin(header), Frames::Video(units, _)) => {
+                units.begin_packet(times(&header, stream.lead));
+            }
             (Event::Begin(header), Frames::Audio(frames, _)) => frames.begin_packet(header.pts),
             (Event::Data(data), Frames::Video(units, config)) => {
                 return units
@@ -280,9 +284,11 @@ impl StreamState<'_> {
         if self.is_settled {
             return Ok(());
         }
-        let StreamState { timing, run, frames, is_settled, .. } = self;
+        let StreamState { stream, timing, run, frames, is_settled, .. } = self;
         match (event, frames) {
-            (Event::Begin(header), Frames::Video(units, _)) => units.begin_packet(times(&header)),
+            (Event::Begin(header), Frames::Video(units, _)) => {
+                units.begin_packet(times(&header, stream.lead));
+            }
             (Event::Data(data), Frames::Video(units, config)) => {
                 let mut sink = |unit: VideoUnit<'_>, next| {
                     if !std::mem::replace(is_settled, true) {
@@ -316,10 +322,11 @@ impl StreamState<'_> {
     }
 }
 
-/// Returns the timestamps of a PES packet of video.
-pub(super) fn times(header: &PesHeader) -> Option<Times> {
+/// Returns the timestamps of a PES packet of video that is decoded earlier by `lead`.
+pub(super) fn times(header: &PesHeader, lead: u64) -> Option<Times> {
     let pts = header.pts?;
-    Some(Times { pts, dts: header.dts.unwrap_or(pts) })
+    let dts = header.dts.unwrap_or(pts);
+    Some(Times { pts, dts: dts.wrapping_sub(lead) % WRAP })
 }
 
 impl Timing {
@@ -336,8 +343,8 @@ impl Timing {
         next: Option<Times>,
     ) -> Result<(), Malformed> {
         let (time, shown) = (self.time(unit.times.dts)?, self.time(unit.times.pts)?);
-        let offset = shown.checked_sub(time).and_then(|offset| u32::try_from(offset).ok());
-        let offset = offset.ok_or(NOT_IN_ORDER)?;
+        let offset = i32::try_from(shown.cast_signed() - time.cast_signed());
+        let offset = offset.map_err(|_| NOT_IN_ORDER)?;
         let duration = match next {
             Some(next) => {
                 let ticks = self.time(next.dts)?.checked_sub(time);

@@ -50,5 +50,8 @@ fn what_all_samples_share_is_written_once() {
         fragment(&[(sample(5, 10, 20, true), b"abc"), (sample(15, 11, 0, false), b"defg")]);
     assert_eq!((tfhd.len(), trun.len()), (8, 12 + 2 * 16));
     assert_eq!(u32_at(&trun, 0), Some(0x0f01));
+    let (_, early) =
+        fragment(&[(sample(5, 10, -4, true), b"abc"), (sample(15, 10, 0, true), b"abc")]);
+    assert_eq!([0, 12].map(|at| u32_at(&early, at)), [0x100_0801, 0xffff_fffc].map(Some));
     assert_eq!([12, 16, 24, 28, 32].map(|at| u32_at(&trun, at)), [10, 3, 20, 11, 4].map(Some));
 }
