@@ -25,8 +25,8 @@ const ALLOWED: [Allowed; 10] = [
     },
     Allowed {
         code: "not-media",
-        about: &[".ts", ".m2ts"],
-        reason: "MPEG-TS is what HLS consists of, and comes with it",
+        about: &[".m2ts"],
+        reason: "MPEG-TS on discs, in packets of another length, is on no site",
     },
     Allowed {
         code: "mux-refused",
