@@ -256,8 +256,9 @@ fn clocks(
 const MAX_APART: u64 = TICKS_PER_SECOND;
 const OTHER_PARTS: Unsupported = Unsupported("video and audio have other discontinuities");
 
-/// Interleaves the regions of the files by time, audio first where two begin together. Only the very
-/// first one is of the video.
+/// Interleaves the regions of the files by time. The audio of the time at which a region of video begins
+/// follows that: a player that seeks finds the video first, then this audio, and reads on from there; with
+/// the video behind the audio, it reads the video twice, and loses its way (libavformat).
 fn interleave(files: &[(TrackKind, &Track)], clocks: &[Clock]) -> (Layout, Vec<Region>) {
     let count = files.iter().map(|(_, file)| file.segments.len()).sum();
     let mut order = Vec::with_capacity(count);
@@ -268,8 +269,12 @@ fn interleave(files: &[(TrackKind, &Track)], clocks: &[Clock]) -> (Layout, Vec<R
             let next = file.segments.get(index + 1).filter(|_| !is_last);
             let next_len = next.map_or(0, |next| next.len);
             let clock = clocks[part.saturating_sub(1)];
-            let is_first_frame = *kind == TrackKind::Video && index == 0;
-            let rank = (segment.time, !is_first_frame, *kind == TrackKind::Video);
+            // Audio goes behind the video that begins while it lasts.
+            let time = match kind {
+                TrackKind::Video => segment.time,
+                TrackKind::Audio => file.segments.get(index + 1).map_or(file.end, |next| next.time),
+            };
+            let rank = (time, *kind == TrackKind::Audio);
             order.push((rank, number, *segment, clock, next_len));
         }
     }
@@ -282,6 +287,11 @@ fn interleave(files: &[(TrackKind, &Track)], clocks: &[Clock]) -> (Layout, Vec<R
     }
     (layout, regions)
 }
+
+/// By how much later than declared a region is said to begin, in ticks: 100 ms. Declared times are not
+/// exact. A player that is led to a region whose frames are all later than what it looks for goes on with
+/// whatever it has from elsewhere; from a region that begins earlier it finds its way.
+const LATER: u64 = TICKS_PER_SECOND / 10;
 
 /// Returns the segment index of a track, by the declared times of its regions.
 fn index_of(track: &OutputTrack<'_>, origin: u64, layout: &Layout) -> Option<SegmentIndex> {
@@ -298,11 +308,15 @@ fn index_of(track: &OutputTrack<'_>, origin: u64, layout: &Layout) -> Option<Seg
     let begin = starts.first()?.1;
     let each = starts.len().div_ceil(sidx::MAX_REFERENCES);
     let starts: Vec<_> = starts.into_iter().step_by(each.max(1)).collect();
-    let ends = starts.iter().skip(1).copied().chain([(track.segments.end, layout.len())]);
+    let later = |(time, at)| (time + LATER, at);
+    let ends = starts.iter().skip(1).copied().map(later);
+    let ends = ends.chain([(track.segments.end, layout.len())]);
     let mut references = Vec::with_capacity(starts.len());
-    for ((time, at), (end, next)) in starts.iter().zip(ends) {
+    let mut begun = scale.round(starts.first()?.0).ok()?;
+    for ((_, at), (end, next)) in starts.iter().zip(ends) {
         let len = u32::try_from(next - at).ok().filter(|len| *len < 1 << 31)?;
-        let ticks = scale.round(end).ok()? - scale.round(*time).ok()?;
+        let end = scale.round(end).ok()?.max(begun);
+        let ticks = end - std::mem::replace(&mut begun, end);
         // Of video it is not known which frames are key frames.
         let sap = match track.stream.config {
             StreamConfig::Video(_) => sidx::UNKNOWN,

@@ -72,8 +72,9 @@ fn every_kind_has_the_frames_of_its_film() {
             "{}: the sound is another one",
             kind.name
         );
+        // Counted by ffprobe, with what precedes the first picture.
         let duration = media::file_duration(&file).unwrap();
-        assert!((duration - 30.0).abs() < 0.15, "{}: {duration}", kind.name);
+        assert!((duration - 30.0).abs() < 0.25, "{}: {duration}", kind.name);
     }
 }
 

@@ -1,5 +1,6 @@
-//! [`Run`] collects consecutive samples of a track, and writes them as a fragment: moof and mdat (ISO/IEC
-//! 14496-12 §8.8).
+//! [`Run`] collects consecutive samples of a track; [`write_fragment`] writes those of all tracks as one
+//! fragment: moof and mdat (ISO/IEC 14496-12 §8.8). Players that seek expect each track in the fragment
+//! to which its index leads.
 
 use crate::container::isobmff::boxed;
 use crate::container::mpeg_ts::Malformed;
@@ -53,40 +54,64 @@ impl Run {
         Ok(())
     }
 
-    /// Appends a fragment of all samples to `out`, and forgets them.
-    pub(super) fn write(&mut self, track: u32, sequence: u32, out: &mut Vec<u8>) {
+    /// Appends the traf of all samples of `track` to `out`. Their bytes begin at `data_offset` from the
+    /// begin of the moof.
+    fn write_traf(&self, track: u32, data_offset: usize, out: &mut Vec<u8>) {
         let Some((first, _)) = self.samples.first() else { return };
         let fields = Fields::of(&self.samples);
         let tfhd = fields.tfhd(track);
         let tfdt = boxed(b"tfdt", &[&[1, 0, 0, 0], &first.time.to_be_bytes()]);
-        let mfhd = boxed(b"mfhd", &[&[0; 4], &sequence.to_be_bytes()]);
         let trun_len = 8 + 12 + fields.len() * self.samples.len();
-        let traf_len = 8 + tfhd.len() + tfdt.len() + trun_len;
-        let moof_len = 8 + mfhd.len() + traf_len;
-        let header = |out: &mut Vec<u8>, len: usize, kind: &[u8; 4]| {
-            // Samples of at most a few megabytes, and their entries.
-            out.extend((len as u32).to_be_bytes());
-            out.extend(kind);
-        };
-        out.reserve(moof_len + 8 + self.data.len());
-        header(out, moof_len, b"moof");
-        out.extend(mfhd);
-        header(out, traf_len, b"traf");
+        header(out, 8 + tfhd.len() + tfdt.len() + trun_len, b"traf");
         out.extend(tfhd);
         out.extend(tfdt);
         header(out, trun_len, b"trun");
         out.extend(fields.flags().to_be_bytes());
         out.extend((self.samples.len() as u32).to_be_bytes());
-        // Where the data begins, from the begin of the moof.
-        out.extend((moof_len as u32 + 8).to_be_bytes());
+        out.extend((data_offset as u32).to_be_bytes());
         for (sample, len) in &self.samples {
             fields.write_entry(sample, *len, out);
         }
-        header(out, 8 + self.data.len(), b"mdat");
-        out.extend_from_slice(&self.data);
-        self.samples.clear();
-        self.data.clear();
     }
+}
+
+/// Appends a fragment of all samples of these tracks to `out`, and forgets them.
+pub(super) fn write_fragment<'r>(
+    tracks: impl Iterator<Item = (u32, &'r mut Run)>,
+    sequence: u32,
+    out: &mut Vec<u8>,
+) {
+    let mut tracks: Vec<_> = tracks.filter(|(_, run)| !run.samples.is_empty()).collect();
+    if tracks.is_empty() {
+        return;
+    }
+    let mfhd = boxed(b"mfhd", &[&[0; 4], &sequence.to_be_bytes()]);
+    // How long the moof is does not depend on where the data begins.
+    let moof = |data_offset: usize| {
+        let (mut trafs, mut data_offset) = (Vec::new(), data_offset);
+        for (track, run) in &tracks {
+            run.write_traf(*track, data_offset, &mut trafs);
+            data_offset += run.len();
+        }
+        boxed(b"moof", &[&mfhd, &trafs])
+    };
+    let moof = moof(moof(0).len() + 8);
+    let data_len: usize = tracks.iter().map(|(_, run)| run.len()).sum();
+    out.reserve(moof.len() + 8 + data_len);
+    out.extend(moof);
+    header(out, 8 + data_len, b"mdat");
+    for (_, run) in &mut tracks {
+        out.extend_from_slice(&run.data);
+        run.samples.clear();
+        run.data.clear();
+    }
+}
+
+/// Appends the header of a box of `len` bytes.
+fn header(out: &mut Vec<u8>, len: usize, kind: &[u8; 4]) {
+    // Samples of at most a few megabytes, and their entries.
+    out.extend((len as u32).to_be_bytes());
+    out.extend(kind);
 }
 
 /// Which fields the entries of a trun have (§8.8.8.2); what is the same for all samples is in the tfhd.

@@ -1,7 +1,7 @@
 //! [`Remuxer`] turns the packets of one segment into fragments.
 
 use super::SCALE;
-use super::fragment::{Run, Sample};
+use super::fragment::{Run, Sample, write_fragment};
 use crate::container::mpeg_ts::pes::WRAP;
 use crate::container::mpeg_ts::{
     AudioConfig, AudioFrame, AudioFrames, Demuxer, Event, Malformed, PACKET_SIZE, PesHeader,
@@ -11,7 +11,7 @@ use crate::container::probe::Codec;
 use crate::splice::edits::Rescale;
 
 /// The number of bytes of samples that are collected for a fragment.
-const FRAGMENT_SIZE: usize = 512 << 10;
+const FRAGMENT_SIZE: usize = 16 << 20;
 /// The maximum number of fragments of a segment; the numbers of those of the next one begin above.
 pub(super) const MAX_FRAGMENTS: u32 = 1 << 12;
 /// By how much timestamps of audio may differ from the sum of the durations of the frames before, in
@@ -243,16 +243,16 @@ impl<'s> Remuxer<'s> {
         Ok(())
     }
 
+    /// Writes what was collected of all streams as one fragment.
     fn write_fragments(&mut self) -> Result<(), Malformed> {
-        for state in &mut self.states {
-            if state.run.len() == 0 {
-                continue;
-            }
-            let Fragments { out, sequence, left } = &mut self.fragments;
-            *left = left.checked_sub(1).ok_or(Malformed("a segment is too long"))?;
-            state.run.write(state.stream.id, *sequence, out);
-            *sequence += 1;
+        if self.states.iter().all(|state| state.run.len() == 0) {
+            return Ok(());
         }
+        let Fragments { out, sequence, left } = &mut self.fragments;
+        *left = left.checked_sub(1).ok_or(Malformed("a segment is too long"))?;
+        let runs = self.states.iter_mut().map(|state| (state.stream.id, &mut state.run));
+        write_fragment(runs, *sequence, out);
+        *sequence += 1;
         Ok(())
     }
 }
