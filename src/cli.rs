@@ -54,7 +54,7 @@ Endpoints of the server:
   /download?url=LINK               the media of a page; also quality=best|1080|...|audio,
                                    container=auto|mp4|webm|mkv|m4a|mp3|opus, start=, end=
   /info?url=LINK                   the available formats of a page
-  /mux?video=URL&audio=URL         two media files joined; also name=, container=, start=, end=
+  /mux?video=URL&audio=URL         two media files joined; also name=, container=, length=, start=, end=
   /healthz /readyz /metrics        for monitoring
 docs/api.md has all parameters. Page links need yt-dlp (`ytcanal check` verifies it).
 

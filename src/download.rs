@@ -15,7 +15,7 @@ use log::Level;
 
 use crate::app::App;
 use crate::cancel::CancelToken;
-use crate::error::Error;
+use crate::error::{Error, LimitExceeded};
 use crate::fetch::FIRST_REQUEST_SIZE;
 use crate::http_server::{BodyWriter, ClientConnection, Request, Response, ResponseHead};
 use crate::limits::StreamPermit;
@@ -133,6 +133,12 @@ fn run(
             Ok(loaded) => loaded,
             Err(error) => return Ended::Failed(client, cancel.cancel_with(error)),
         };
+        let lists = media.tracks.iter().map(|track| track.location.memory_size() as u64).sum();
+        let mut memory = app.memory_budget.reservation();
+        if !memory.grow(lists) {
+            let error = Error::LimitExceeded(LimitExceeded::Memory);
+            return Ended::Failed(client, cancel.cancel_with(error));
+        }
         let heads = heads.into_iter().map(|(kind, heads)| (kind, SegmentHeads::new(heads)));
         let heads = Mutex::new(heads.collect());
         let (media, heads, resolved) = (&media, &heads, Instant::now());

@@ -114,6 +114,8 @@ impl fmt::Display for SpliceRefusal {
 /// The limit that a download would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitExceeded {
+    /// The memory for lists of segments.
+    Memory,
     /// `limits.streams`
     Streams,
     /// `limits.streams_per_client`
@@ -156,6 +158,9 @@ impl fmt::Display for Error {
             }
             Error::LimitExceeded(LimitExceeded::Ffmpeg) => {
                 write!(f, "no more ffmpeg processes may run now (limits.muxers); retry later")
+            }
+            Error::LimitExceeded(LimitExceeded::Memory) => {
+                write!(f, "too many long playlists are in use; retry later")
             }
             Error::LimitExceeded(LimitExceeded::Draining) | Error::Draining => {
                 write!(f, "the server is shutting down")

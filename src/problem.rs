@@ -48,6 +48,7 @@ impl From<&Error> for Problem {
             Error::LimitExceeded(LimitExceeded::ClientStreams) => {
                 (ProblemCode::ClientStreamsFull, Some(10))
             }
+            Error::LimitExceeded(LimitExceeded::Memory) => (ProblemCode::StreamsFull, Some(10)),
             Error::LimitExceeded(LimitExceeded::Ffmpeg) => (ProblemCode::MuxersFull, Some(10)),
             Error::LimitExceeded(LimitExceeded::Draining) | Error::Draining => {
                 (ProblemCode::Draining, Some(5))

@@ -1,6 +1,6 @@
 //! The clock of transport streams, and how fragments are written.
 
-use super::fragment::{Run, Sample};
+use super::fragment::{Run, Sample, write_fragment};
 use super::*;
 use crate::container::isobmff::{children, find, u32_at, u64_at};
 
@@ -29,7 +29,7 @@ fn what_all_samples_share_is_written_once() {
             run.push(write, |()| *sample).unwrap();
         }
         let mut out = Vec::new();
-        run.write(7, 3, &mut out);
+        write_fragment([(7, &mut run)].into_iter(), 3, &mut out);
         assert_eq!(run.len(), 0);
         let boxes = children(&out).unwrap();
         assert_eq!([boxes[0].kind, boxes[1].kind], [*b"moof", *b"mdat"]);
@@ -54,4 +54,32 @@ fn what_all_samples_share_is_written_once() {
         fragment(&[(sample(5, 10, -4, true), b"abc"), (sample(15, 10, 0, true), b"abc")]);
     assert_eq!([0, 12].map(|at| u32_at(&early, at)), [0x100_0801, 0xffff_fffc].map(Some));
     assert_eq!([12, 16, 24, 28, 32].map(|at| u32_at(&trun, at)), [10, 3, 20, 11, 4].map(Some));
+}
+
+#[test]
+fn a_fragment_has_the_samples_of_all_tracks() {
+    let mut runs = [Run::default(), Run::default(), Run::default()];
+    for (run, bytes) in runs[1..].iter_mut().zip([&b"video"[..], b"audio!"]) {
+        let write = |data: &mut Vec<u8>| {
+            data.extend_from_slice(bytes);
+            Ok(())
+        };
+        let sample = Sample { time: 9, duration: 1, offset: 0, is_sync: true };
+        run.push(write, |()| sample).unwrap();
+    }
+    let mut out = Vec::new();
+    write_fragment((1..).zip(&mut runs), 1, &mut out);
+    let boxes = children(&out).unwrap();
+    assert_eq!(boxes[1].payload(), b"videoaudio!");
+    let trafs = children(boxes[0].payload()).unwrap();
+    let trafs: Vec<_> = trafs.into_iter().filter(|part| part.kind == *b"traf").collect();
+    assert_eq!(trafs.len(), 2, "an empty run is left out");
+    let moof = boxes[0].bytes.len() as u32;
+    for (traf, (track, offset)) in trafs.iter().zip([(2, moof + 8), (3, moof + 13)]) {
+        let of = |kind| find(traf.payload(), &[kind]).unwrap().to_vec();
+        assert_eq!(u32_at(&of(b"tfhd"), 4), Some(track));
+        assert_eq!(u32_at(&of(b"trun"), 8), Some(offset));
+    }
+    write_fragment((1..).zip(&mut runs), 2, &mut out);
+    assert_eq!(children(&out).unwrap().len(), 2, "nothing is left to be written");
 }
