@@ -112,7 +112,11 @@ impl Case {
         let sources: u64 = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
         // The output is bounded by the inputs, plus heads, indexes and new tables.
         let padding = plan.extents().len() as u64 * PADDING;
-        assert!(plan.len() <= 8 * sources + padding + (64 << 10), "{} of {sources} bytes", plan.len());
+        assert!(
+            plan.len() <= 8 * sources + padding + (64 << 10),
+            "{} of {sources} bytes",
+            plan.len()
+        );
         let whole = self.emit(&plan, 0..plan.len(), files);
         if let Ok(whole) = &whole {
             assert_eq!(whole.len() as u64, plan.len());
