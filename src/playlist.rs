@@ -82,13 +82,14 @@ pub fn parse(bytes: &[u8], base: &Url, hints: &PlaylistHints) -> Result<Playlist
         lines(text).any(|line| matches!(line, Line::Tag(name, _) if names.contains(&name)))
     };
     let is_master = has(&["EXT-X-STREAM-INF", "EXT-X-MEDIA"]);
-    let is_media = has(&["EXTINF", "EXT-X-TARGETDURATION"]);
+    let is_media = has(&["EXT-X-TARGETDURATION"]);
     let context = Context::new(base, hints);
     match (is_master, is_media) {
         (true, false) => master::read(text, context).map(Playlist::Master),
         (false, true) => media::read(text, context).map(Playlist::Media),
         (true, true) => Err(invalid("it lists both segments and other playlists")),
-        (false, false) => Err(invalid("it lists neither segments nor other playlists")),
+        // A list of files, such as songs, has no such tag.
+        (false, false) => Err(PlaylistError::NotPlaylist),
     }
 }
 

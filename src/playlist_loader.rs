@@ -365,7 +365,9 @@ fn key(track: &Track, is_lone: bool, options: &OutputOptions) -> Key {
 fn refused(track: TrackKind, error: &PlaylistError) -> Error {
     match error {
         PlaylistError::Drm(_) => unusable(track, InputError::Encrypted),
-        PlaylistError::NotPlaylist => unusable(track, InputError::NotMedia("it is no playlist")),
+        PlaylistError::NotPlaylist => {
+            unusable(track, InputError::NotMedia("it is no HLS playlist"))
+        }
         error => Error::Playlist { track, why: error.to_string() },
     }
 }

@@ -115,7 +115,9 @@ impl From<&Error> for Problem {
             Error::System { .. } | Error::Internal(_) => (ProblemCode::Internal, None),
         };
         let track = match error {
-            Error::Upstream { track, .. } | Error::Unusable { track, .. } => Some(*track),
+            Error::Upstream { track, .. }
+            | Error::Unusable { track, .. }
+            | Error::Playlist { track, .. } => Some(*track),
             Error::Ffmpeg(FfmpegError::Misread { track, .. }) => Some(*track),
             Error::NotSpliced(refusal) => refusal.track,
             _ => None,

@@ -231,10 +231,9 @@ fn what_is_refused_is_named() {
         assert_eq!(problem(lines), told, "{lines}");
     }
     let list_of_songs = "#EXTM3U\n#EXTINF:123,A song\na.mp3\n#EXTINF:321,Another\nb.mp3\n";
-    assert!(read(list_of_songs).unwrap_err().to_string().contains("EXT-X-TARGETDURATION"));
-    for bytes in ["", "#EXTM3", "<!DOCTYPE html>", "#EXTM3U8", "EXTM3U"] {
+    for bytes in [list_of_songs, "", "#EXTM3", "<!DOCTYPE html>", "#EXTM3U8", "EXTM3U"] {
         assert_eq!(read(bytes), Err(PlaylistError::NotPlaylist), "{bytes}");
-        assert!(!is_playlist(bytes.as_bytes()));
+        assert!(bytes == list_of_songs || !is_playlist(bytes.as_bytes()));
     }
     assert!(is_playlist(b"#EXTM3U") && is_playlist(b"#EXTM3U,x") && is_playlist(b"#EXTM3U x\n"));
 }
