@@ -1,5 +1,7 @@
 //! NAL units in the byte stream format (ISO/IEC 14496-10 annex B, ISO/IEC 23008-2 annex B).
 
+use memchr::memmem;
+
 use crate::container::probe::Codec;
 
 /// The number of bytes from a start code on by which a unit is recognised.
@@ -64,16 +66,7 @@ pub(super) fn kind(codec: NalCodec, unit: &[u8]) -> NalKind {
 
 /// Returns the offset of the first start code (`00 00 01`) from `from` on.
 pub(super) fn find_start(bytes: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    while let Some([a, b, c]) = bytes.get(at..at + 3) {
-        match (a, b, c) {
-            (0, 0, 1) => return Some(at),
-            (_, _, 2..) => at += 3,
-            (_, 1.., _) => at += 2,
-            _ => at += 1,
-        }
-    }
-    None
+    memmem::find(bytes.get(from..)?, &[0, 0, 1]).map(|at| from + at)
 }
 
 /// Iterates over the units, without start codes and without the zeros after a unit.
