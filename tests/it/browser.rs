@@ -81,14 +81,14 @@ fn assert_plays(chromium: &mut Chromium, what: &str) {
     assert!(count("sound") >= 1000.0, "{what}: no sound: {watched}");
 }
 
-/// Plays what the daemon makes of `request`, a film of `meant` seconds, and seeks in it. Chromium counts
-/// by how much the first picture is composed late.
+/// Plays what the daemon makes of `request`, a film of `meant` seconds (or up to `late` more, by Chromium's
+/// count), and seeks in it.
 fn plays_and_seeks(
     chromium: &mut Chromium,
     page: &str,
     what: &str,
     (origin, daemon): (&Origin, &Daemon),
-    (request, meant): (&str, f64),
+    (request, meant, late): (&str, f64, f64),
 ) {
     let asked = || (origin.requests().len(), daemon.metric("ytcanal_streams_total"));
     chromium.open(page);
@@ -99,7 +99,8 @@ fn plays_and_seeks(
         loaded["took"]
     );
     let found = loaded["duration"].as_f64().unwrap();
-    assert!((found - meant).abs() < 0.25, "{what}: a duration of {found} s, it is {meant}");
+    let right = meant - 0.1..meant + late + 0.1;
+    assert!(right.contains(&found), "{what}: a duration of {found} s, it is {meant}");
     assert_plays(chromium, "from the beginning");
     // None of them at a key frame, before which players need not fetch anything.
     let moments = [meant / 2.0 + 2.7, meant - 30.3, meant / 4.0 - 0.4];
@@ -119,7 +120,7 @@ fn a_film_plays_and_can_be_sought_in() {
     let (page, mut chromium) = (format!("http://{}/", page.address()), Chromium::start());
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
     let request = Way::Spliced.request(&origin, media::hour(), |resource| resource.pace(LINE));
-    let film = (&*request, Way::Spliced.duration(media::hour()));
+    let film = (&*request, Way::Spliced.duration(media::hour()), 0.0);
     plays_and_seeks(&mut chromium, &page, "spliced", (&origin, &daemon), film);
 }
 
@@ -133,7 +134,8 @@ fn a_film_in_segments_plays_and_can_be_sought_in() {
         let film = HlsFilm::of(hls::named(name), &source);
         let url = film.put_with(&origin, "film", |_, resource| resource.pace(LINE));
         let request = any_path(Some(&url), None, &[("length", "wait")]);
-        plays_and_seeks(&mut chromium, &page, name, (&origin, &daemon), (&request, 300.0));
+        // Chromium says 300.16: the first picture is composed late.
+        plays_and_seeks(&mut chromium, &page, name, (&origin, &daemon), (&request, 300.0, 0.1));
     }
 }
 

@@ -61,6 +61,14 @@ fn end(file: &Path, stream: &str) -> f64 {
     if duration + 0.5 < last as f64 / 1e9 { media::file_end(file) } else { duration }
 }
 
+/// Whether ffprobe is 7.0 or later.
+fn counts_late_pictures() -> bool {
+    let output = run(Command::new("ffprobe").arg("-version"));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let version = text.split_whitespace().nth(2).unwrap().trim_start_matches('n');
+    version.split('.').next().unwrap().parse::<u32>().unwrap() >= 7
+}
+
 #[test]
 fn every_packet_is_that_of_its_source() {
     for kind in kinds::all() {
@@ -80,6 +88,7 @@ fn every_packet_is_that_of_its_source() {
         let pictures = packets(&kind.video, "v");
         let late = pictures.iter().map(|packet| packet.pts).min().unwrap() as f64 / 1e9;
         let joined = media::file_duration(&joined.path).unwrap();
+        let late = if counts_late_pictures() { late } else { 0.0 };
         let is_right = [longest, longest + late].iter().any(|end| (joined - end).abs() < 0.002);
         assert!(is_right, "{}: {joined} of {longest}", kind.name);
         let announced = plan.duration.as_secs_f64();
