@@ -46,13 +46,15 @@ impl Index {
         Index { fragments, end, unverified: 0..0, is_verified: false, within: BTreeSet::new() }
     }
 
-    /// Returns all fragments, each of which was read by a walk.
+    /// Returns all fragments, each of which was read by a walk. They begin with their moof: what precedes
+    /// it (styp, the index of a segment) is left out. libavformat reads a fragment twice if an index
+    /// refers to anything else than its moof, and then loses its way when it seeks back.
     pub(super) fn of(steps: &[Step]) -> Result<Index, Unsupported> {
-        let fragments = steps.iter().map(|Step { from, info, .. }| {
-            let len = u32::try_from(info.len);
+        let fragments = steps.iter().map(|step| {
+            let len = u32::try_from(step.end() - step.moof());
             let len = len.map_err(|_| Unsupported("a fragment is too long"))?;
-            let (time, is_entry) = (info.earliest, info.is_entry);
-            Ok(Fragment { from: *from, time, len, is_entry })
+            let (time, is_entry) = (step.info.earliest, step.info.is_entry);
+            Ok(Fragment { from: step.moof(), time, len, is_entry })
         });
         let fragments = fragments.collect::<Result<Vec<_>, Unsupported>>()?;
         let end = steps.last().map(|step| step.info.earliest.saturating_add(step.info.duration));

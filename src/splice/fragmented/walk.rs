@@ -52,11 +52,11 @@ pub(super) struct Step {
 }
 
 impl Step {
-    fn moof(&self) -> u64 {
+    pub(super) fn moof(&self) -> u64 {
         self.from + self.info.moof
     }
 
-    fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.from + self.info.len
     }
 }

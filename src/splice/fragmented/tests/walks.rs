@@ -22,16 +22,18 @@ fn long(count: u64, front: &dyn Fn(u64) -> Vec<u8>) -> Fixture {
     fixture
 }
 
-/// Makes sure that all of its fragments are found, and only they.
+/// Makes sure that all of its fragments are found, from their moof on, and only they.
 fn assert_found(fixture: &Fixture) {
     let track = fixture.read_index(TimeRange::default()).unwrap();
     let head = fixture.head().len();
     let mut at = head as u64;
     let runs = fixture.runs_at(head);
     assert_eq!(track.fragments.len(), runs.len());
-    for (place, (found, run)) in track.fragments.iter().zip(&runs).enumerate() {
-        let time = place as u64 * SECOND;
-        assert_eq!((found.from, found.len as usize, found.time), (at, run.len(), time));
+    let fronts = fixture.runs.iter().map(|run| run.front.len());
+    for (place, ((found, run), front)) in track.fragments.iter().zip(&runs).zip(fronts).enumerate()
+    {
+        let (from, time) = (at + front as u64, place as u64 * SECOND);
+        assert_eq!((found.from, found.len as usize, found.time), (from, run.len() - front, time));
         at += run.len() as u64;
     }
     assert_eq!(track.end, runs.len() as u64 * SECOND);
