@@ -160,7 +160,7 @@ pub enum TrackIndex {
     Progressive(progressive::Movie),
     /// WebM: cues that point to clusters.
     Webm(webm::Track),
-    /// MPEG transport stream: a list of segments.
+    /// MPEG transport stream, or packed audio: a list of segments.
     MpegTs(Box<mpeg_ts::Track>),
 }
 
@@ -176,13 +176,13 @@ pub struct Options<'a> {
 }
 
 impl TrackIndex {
-    /// Returns the duration that the file declares, if its index was read that far.
-    pub fn duration(&self) -> Option<Duration> {
+    /// Returns the presentation time at which the file declares to end, if its index was read that far.
+    pub fn end(&self) -> Option<Duration> {
         match self {
             TrackIndex::Progressive(movie) => movie.duration(),
             TrackIndex::Fragmented(track) => track.presentation_end(),
             TrackIndex::Webm(_) => None,
-            TrackIndex::MpegTs(track) => Some(track.duration()),
+            TrackIndex::MpegTs(track) => Some(track.presentation_end()),
         }
     }
 
@@ -240,8 +240,9 @@ pub fn read_index(
             Ok(TrackIndex::Fragmented(Box::new(track)))
         }
         Format::Webm => webm::read_index(reader).map(TrackIndex::Webm),
-        Format::MpegTs => {
-            mpeg_ts::read_index(reader).map(|track| TrackIndex::MpegTs(Box::new(track)))
+        _ if format == Format::MpegTs || format.is_raw() && reader.segments().is_some() => {
+            let track = mpeg_ts::read_index(format, reader)?;
+            Ok(TrackIndex::MpegTs(Box::new(track)))
         }
         _ => Err(Unsupported("the file is neither MP4 nor WebM nor a transport stream").into()),
     }

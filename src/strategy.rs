@@ -246,7 +246,7 @@ fn is_passable(lone: ProbedInput, options: &OutputOptions) -> bool {
     options.engine != Engine::Ffmpeg
         && options.time_range.is_full()
         && is_of_its_kind(lone)
-        && fits(lone.probe.format, options.container)
+        && fits(lone.probe, options.container)
 }
 
 /// Whether a file holds the requested kind of media: a `video` may have audio in it, but an `audio` must
@@ -255,11 +255,11 @@ fn is_of_its_kind(ProbedInput { kind, probe: info }: ProbedInput) -> bool {
     kind == TrackKind::Video || info.has_video == Some(false)
 }
 
-/// Whether a file of this format satisfies the requested container.
-fn fits(format: Format, container: ContainerChoice) -> bool {
+/// Whether a file satisfies the requested container.
+fn fits(ProbeInfo { format, is_packed, .. }: ProbeInfo, container: ContainerChoice) -> bool {
     match container {
-        // No browser plays a transport stream.
-        ContainerChoice::Auto => format != Format::MpegTs,
+        // No browser plays a transport stream, nor AAC with a tag every few seconds.
+        ContainerChoice::Auto => format != Format::MpegTs && (!is_packed || format == Format::Mp3),
         ContainerChoice::Mp4 => format == Format::Mp4,
         ContainerChoice::Webm => format == Format::Webm,
         ContainerChoice::Mkv => format == Format::Matroska,

@@ -20,6 +20,8 @@ mod pages;
 #[cfg(test)]
 mod tests;
 
+pub(super) use frames::id3_len;
+
 /// The error that the end of a file is missing; with the evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Incomplete(pub &'static str);

@@ -2,7 +2,8 @@
 //! elementary streams. Pure.
 //!
 //! A [`Demuxer`] takes packets and returns the bytes of the selected streams. [`VideoUnits`] and
-//! [`AudioFrames`] find the frames in them, whatever packets they are spread over.
+//! [`AudioFrames`] find the frames in them, whatever packets they are spread over. [`PackedAudio`] is what
+//! HLS has of audio without packets.
 //!
 //! **Invariant:** nothing is allocated by a length that a stream claims; a frame that is longer than
 //! [`MAX_UNIT`], missing packets, and frames without a known time are errors, never omitted silently.
@@ -13,6 +14,7 @@ mod bits;
 mod demuxer;
 mod hevc;
 mod nal;
+mod packed;
 pub mod packet;
 pub mod pes;
 pub mod psi;
@@ -20,12 +22,21 @@ pub mod psi;
 mod tests;
 mod video;
 
+use std::time::Duration;
+
 pub use audio::{AudioConfig, AudioFrame, AudioFrames};
 pub use demuxer::{Demuxer, Event};
+pub use packed::{PackedAudio, timestamp as packed_timestamp};
 pub use packet::{PACKET_SIZE, Packet};
 pub use pes::PesHeader;
 pub use psi::{ElementaryStream, Program, StreamKind, Tables};
 pub use video::{Times, VideoConfig, VideoUnit, VideoUnits};
+
+/// Returns the duration of a number of ticks of a transport stream.
+pub fn duration(ticks: u64) -> Duration {
+    let (seconds, rest) = (ticks / pes::TICKS_PER_SECOND, ticks % pes::TICKS_PER_SECOND);
+    Duration::new(seconds, (rest * 1_000_000_000 / pes::TICKS_PER_SECOND) as u32)
+}
 
 /// The maximum length of a frame.
 pub const MAX_UNIT: usize = 8 << 20;

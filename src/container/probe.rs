@@ -99,6 +99,9 @@ pub struct ProbeInfo {
     pub has_video: Option<bool>,
     /// Whether the file is a fragmented MP4.
     pub in_fragments: bool,
+    /// Whether the file is packed audio: frames in segments, each with a timestamp (RFC 8216 §3.4), which
+    /// demuxers ignore.
+    pub is_packed: bool,
     /// The codec of the first video track, if known.
     pub video: Option<Codec>,
     /// The sample entry type for that track, if its description has all parameter sets.
@@ -171,6 +174,7 @@ impl ProbeInfo {
             pre_skip: None,
             has_video: if may_have { None } else { Some(false) },
             in_fragments: false,
+            is_packed: false,
             video: None,
             sample_entry: None,
             audio: None,

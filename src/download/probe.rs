@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::DownloadContext;
 use super::index_reader::{self, RemoteFileReader};
 use crate::container::completeness::{Completeness, Incomplete};
+use crate::container::mpeg_ts;
 use crate::container::probe::{self, Probe, ProbeInfo, ProbedInput, View};
 use crate::error::{Error, InputError, Unsupported, UpstreamError};
 use crate::fetch::{PendingReader, TrackReader};
 use crate::http_client::RemoteFile;
-use crate::media::{Media, Track, TrackKind};
+use crate::media::{Delivery, Media, Track, TrackKind};
 use crate::options::OutputOptions;
 use crate::playlist;
 use crate::splice::{self, TrackIndex};
@@ -65,6 +66,7 @@ pub(super) fn probe_tracks<'scope, 'env>(
         let begin = usize::try_from(input.probe.skip).unwrap_or(usize::MAX);
         let peeked = file.source.peeked().get(begin..).unwrap_or(&[]);
         completeness.see(peeked).map_err(|how| incomplete(track.kind, how))?;
+        with_segments(&mut input.probe, &track.location.delivery, peeked);
         let reads_index =
             strategy::needs_index(input, media.tracks.len(), &options, &media.metadata);
         let index = reads_index.then(|| index_reader::read_index(&mut file, input));
@@ -78,7 +80,7 @@ pub(super) fn probe_tracks<'scope, 'env>(
             let info = &mut input.probe;
             info.has_video = index.has_video().or(info.has_video);
             info.begin = index.begin().unwrap_or(info.begin);
-            info.end = info.end.or(index.duration());
+            info.end = info.end.or(index.end());
         }
         Ok(Ok(ProbedTrack { file, input, index, feed: None }))
     };
@@ -86,7 +88,8 @@ pub(super) fn probe_tracks<'scope, 'env>(
     let probed = for_each_track(scope, sources, move |track, source| {
         open_one(track, source).inspect_err(|error: &Error| drop(cancel.cancel_with(error.clone())))
     })?;
-    let probed = probed.into_iter().collect::<Result<Vec<_>, Error>>()?;
+    let mut probed = probed.into_iter().collect::<Result<Vec<_>, Error>>()?;
+    align_untimed(&mut probed);
     let playlists = probed.iter().filter_map(|track| track.as_ref().err().copied());
     let playlists: Vec<_> = playlists.collect();
     Ok(if playlists.is_empty() {
@@ -94,6 +97,29 @@ pub(super) fn probe_tracks<'scope, 'env>(
     } else {
         Probed::Playlists(playlists)
     })
+}
+
+/// Corrects the info about a track that is delivered like this, by its first bytes: segments of frames
+/// have timestamps.
+fn with_segments(info: &mut ProbeInfo, delivery: &Delivery, peeked: &[u8]) {
+    info.is_packed = info.format.is_raw() && matches!(delivery, Delivery::Segments(_));
+    if info.is_packed
+        && let Some(ticks) = mpeg_ts::packed_timestamp(peeked)
+    {
+        info.begin = mpeg_ts::duration(ticks);
+    }
+}
+
+/// Lets packed audio without a timestamp begin when the other track does.
+fn align_untimed(tracks: &mut [Result<ProbedTrack<'_, '_>, TrackKind>]) {
+    let begin = tracks.iter().flatten().map(|track| track.input.probe.begin).max();
+    for track in tracks.iter_mut().flatten() {
+        let info = &mut track.input.probe;
+        if info.is_packed && info.begin.is_zero() {
+            info.begin = begin.unwrap_or_default();
+            info.end = info.end.map(|end| end.saturating_add(info.begin));
+        }
+    }
 }
 
 /// Waits for the first response of each source and runs `work` with it, all in parallel: the last one on

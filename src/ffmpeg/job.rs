@@ -102,7 +102,8 @@ impl FfmpegJob {
     /// a transport stream has no zero of its own.
     pub fn zero(&self) -> Duration {
         let begin = begin(&self.inputs);
-        let is_relative = self.inputs.iter().all(|input| input.probe.format == Format::MpegTs);
+        let is_relative = |info: ProbeInfo| info.format == Format::MpegTs || info.is_packed;
+        let is_relative = self.inputs.iter().all(|input| is_relative(input.probe));
         if is_relative { begin } else { self.time_range.start.min(begin) }
     }
 

@@ -59,10 +59,10 @@ impl Rewriter {
         }
     }
 
-    /// Returns how many bytes of its track an extent of this length is made of.
-    fn source_len(&self, len: u64) -> u64 {
+    /// Returns how many bytes of its track the extent number `index`, of this length, is made of.
+    fn source_len(&self, index: usize, len: u64) -> u64 {
         match self {
-            Rewriter::Regions(_) => mpeg_ts::RegionRewriter::source_len(len),
+            Rewriter::Regions(rules) => rules.source_len(index, len),
             _ => len,
         }
     }
@@ -301,7 +301,7 @@ impl Plan {
             rules => {
                 // The last frames of a region precede its padding.
                 let is_finished = end == len || matches!(rules, Rewriter::Regions(_));
-                let end = from + rules.source_len(len);
+                let end = from + rules.source_len(index, len);
                 from..end + if is_finished { rules.lookahead(of, index, end) } else { 0 }
             }
         })

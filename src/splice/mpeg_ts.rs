@@ -1,10 +1,16 @@
-//! Splices MPEG transport streams in segments, as HLS has them (RFC 8216 §3.2), into fragmented MP4.
+//! Splices MPEG transport streams in segments, and packed audio, as HLS has them (RFC 8216 §3.2 and §3.4),
+//! into fragmented MP4.
 //!
 //! The frames of each segment take a region of the joined file: fragments, and a `free` box that fills it
 //! up. **A region is [`PADDING`] longer than its segment**, so that all offsets follow from the lengths of
 //! the segments, before any media was read. That suffices, because a transport stream has more overhead
 //! than fragments: 4 bytes of each 188, and a header for each frame that is longer than its entry in a
 //! fragment. Media that does not fit all the same is an error, and never shortened.
+//!
+//! **Packed audio** is a tag and frames. A sample of AAC leaves out the header of its frame, of 7 bytes or
+//! more, and its entry in a fragment takes 4. So [`PADDING`] is left for the rest of the fragment, which has
+//! some 130 bytes. The frames of other codecs remain as they are, so that the entry adds to them: regions
+//! are longer by as many entries as there are frames in the duration of the segment.
 //!
 //! A region holds the frames that begin in its segment, so that it is made from that segment and what the
 //! next one begins with. Timestamps have 33 bits; what precedes them follows from the durations of the
@@ -17,7 +23,7 @@ use super::sidx::{self, SegmentIndex};
 use super::{Layout, Options, Plan, Unsupported};
 use crate::container::Container;
 use crate::container::mpeg_ts::pes::{TICKS_PER_SECOND, WRAP};
-use crate::container::mpeg_ts::{AudioConfig, Times, VideoConfig};
+use crate::container::mpeg_ts::{AudioConfig, Times, VideoConfig, duration};
 use crate::container::probe::Codec;
 use crate::media::TrackKind;
 use crate::options::ContainerChoice;
@@ -28,13 +34,16 @@ mod head;
 mod index;
 mod region;
 mod remux;
+mod scan;
 #[cfg(test)]
 mod tests;
+mod timing;
 
 pub(super) use index::read_index;
 pub(super) use region::RegionRewriter;
 use region::{FileRules, Region};
-use remux::{Clock, Stream, StreamConfig};
+use remux::{Stream, StreamConfig};
+use timing::Clock;
 
 /// By how much a region is longer than its segment.
 pub(super) const PADDING: u64 = 4096;
@@ -42,14 +51,20 @@ pub(super) const PADDING: u64 = 4096;
 /// although others may be presented in another order: 100 ms. Then later frames are presented before they
 /// are decoded, which MP4 can express, but not all players understand.
 const LEAD: u64 = 9000;
+/// The length of the entry of an audio frame in a fragment, and the minimum length of a frame: that of
+/// MPEG audio of 8 kbit/s (ISO/IEC 13818-3).
+const ENTRY_LEN: u64 = 4;
+const MIN_FRAME: u64 = 24;
 /// The timescale of transport streams.
 const SCALE: u32 = TICKS_PER_SECOND as u32;
 
-/// The index of a transport stream.
+/// The index of a transport stream, or of packed audio.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Track {
     video: Option<VideoTrack>,
     audio: Option<AudioTrack>,
+    /// Whether the segments are packed audio.
+    is_packed: bool,
     segments: Vec<Segment>,
     /// The end of the last segment, in ticks.
     end: u64,
@@ -62,6 +77,18 @@ struct Part {
     /// The index of the first segment.
     segment: usize,
     firsts: Firsts,
+}
+
+impl Firsts {
+    /// Returns when the presentation begins.
+    fn earliest(&self) -> Option<u64> {
+        let video = self.video.map(|times| times.pts);
+        let any = video.or(self.audio)?;
+        let clock = Clock { origin: any };
+        let firsts = [video, self.audio].into_iter().flatten();
+        let earliest = firsts.map(|first| clock.ticks(first, 0)).min().unwrap_or_default();
+        Some(any.wrapping_add_signed(earliest) % WRAP)
+    }
 }
 
 /// The first timestamps of the streams.
@@ -85,7 +112,8 @@ struct AudioTrack {
     pid: u16,
     codec: Codec,
     config: AudioConfig,
-    first: u64,
+    /// The timestamp of the first frame, which packed audio may lack.
+    first: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,9 +125,11 @@ struct Segment {
 }
 
 impl Track {
-    /// Returns the duration, as the list of the segments declares it.
-    pub(super) fn duration(&self) -> Duration {
-        duration(self.end)
+    /// Returns the presentation time of the end: the first timestamp, and the duration that the list of the
+    /// segments declares.
+    pub(super) fn presentation_end(&self) -> Duration {
+        let first = self.parts.first().and_then(|part| part.firsts.earliest());
+        duration(first.unwrap_or_default() + self.end)
     }
 
     /// Returns whether there is video in the streams.
@@ -117,12 +147,30 @@ impl Track {
         Ok(OutputTrack { file, segments: self, first, stream })
     }
 
-    fn audio(&self, file: u8) -> Result<OutputTrack<'_>, Unsupported> {
+    /// Returns the track of the audio, which begins at `begin` if it has no timestamps.
+    fn audio(&self, file: u8, begin: u64) -> Result<OutputTrack<'_>, Unsupported> {
         let audio = self.audio.as_ref().ok_or(OTHER_KIND)?;
         let config = StreamConfig::Audio(audio.config.clone());
         let stream = Stream { pid: audio.pid, codec: audio.codec, config, id: 0, lead: 0 };
-        let first = Times { pts: audio.first, dts: audio.first };
+        let first = audio.first.unwrap_or(begin);
+        let first = Times { pts: first, dts: first };
         Ok(OutputTrack { file, segments: self, first, stream })
+    }
+
+    /// Returns by how much the region of the segment at `index` is longer than that.
+    fn padding(&self, index: usize) -> u64 {
+        let audio = self.audio.as_ref().filter(|_| self.is_packed);
+        let Some(audio) = audio.filter(|audio| audio.codec != Codec::Aac) else { return PADDING };
+        let Segment { time, len, .. } = self.segments[index];
+        let ticks = self.begins(index + 1) - time;
+        let samples = ticks.saturating_mul(audio.config.rate().into()) / u64::from(SCALE);
+        let frames = samples / u64::from(audio.config.samples()).max(1) + 1;
+        PADDING + ENTRY_LEN * frames.min(len / MIN_FRAME)
+    }
+
+    /// Returns when a segment begins, or the end of the last one if `index` is past it.
+    fn begins(&self, index: usize) -> u64 {
+        self.segments.get(index).map_or(self.end, |segment| segment.time)
     }
 }
 
@@ -143,12 +191,6 @@ impl OutputTrack<'_> {
     fn scale(&self) -> u32 {
         self.stream.config.scale()
     }
-}
-
-/// Converts ticks of a transport stream to a duration.
-fn duration(ticks: u64) -> Duration {
-    let nanos = Rescale { from: SCALE, to: super::edits::NANOS }.floor(ticks);
-    Duration::from_nanos(nanos.unwrap_or(u64::MAX))
 }
 
 pub(super) fn plan(
@@ -176,11 +218,13 @@ pub(super) fn plan(
     if let Some(indexes) = indexes.collect::<Option<Vec<_>>>() {
         sidx::add(&mut head, &indexes);
     }
-    let rules = (0..files.len() as u8).map(|file| {
-        let of_file = tracks.iter().filter(|track| track.file == file);
-        FileRules { streams: of_file.map(|track| track.stream.clone()).collect() }
+    let rules = (0..).zip(files).map(|(number, (_, file))| {
+        let of_file = tracks.iter().filter(|track| track.file == number);
+        let streams = of_file.map(|track| track.stream.clone()).collect();
+        FileRules { streams, is_packed: file.is_packed }
     });
-    let rules = RegionRewriter { files: rules.collect(), regions };
+    let begin = presentation_begin(&tracks, origin);
+    let rules = RegionRewriter { files: rules.collect(), regions, begin };
     Ok(layout.plan(head, Container::Mp4, duration(end), Rewriter::Regions(rules)))
 }
 
@@ -191,14 +235,12 @@ fn output_tracks<'t>(
     let lone = files.len() == 1;
     let mut tracks = Vec::new();
     for ((kind, file), number) in files.iter().zip(0..) {
-        match kind {
-            TrackKind::Video => {
-                tracks.push(file.video(number)?);
-                if lone && file.audio.is_some() {
-                    tracks.push(file.audio(number)?);
-                }
-            }
-            TrackKind::Audio => tracks.push(file.audio(number)?),
+        if *kind == TrackKind::Video {
+            tracks.push(file.video(number)?);
+        }
+        if *kind == TrackKind::Audio || lone && file.audio.is_some() {
+            let begin = tracks.first().map_or(0, |video| video.first.pts);
+            tracks.push(file.audio(number, begin)?);
         }
     }
     Ok(tracks)
@@ -272,18 +314,20 @@ fn interleave(files: &[(TrackKind, &Track)], clocks: &[Clock]) -> (Layout, Vec<R
             // Audio goes behind the video that begins while it lasts.
             let time = match kind {
                 TrackKind::Video => segment.time,
-                TrackKind::Audio => file.segments.get(index + 1).map_or(file.end, |next| next.time),
+                TrackKind::Audio => file.begins(index + 1),
             };
             let rank = (time, *kind == TrackKind::Audio);
-            order.push((rank, number, *segment, clock, next_len));
+            let padding = file.padding(index);
+            let region = Region { time: segment.time, clock, next_len, padding };
+            order.push((rank, number, segment.from..segment.from + segment.len, region));
         }
     }
     order.sort_by_key(|(rank, ..)| *rank);
     let mut layout = Layout::with_capacity(count);
     let mut regions = Vec::with_capacity(count);
-    for (_, file, Segment { from, len, time }, clock, next_len) in order {
-        layout.add_padded(file, from..from + len, PADDING);
-        regions.push(Region { time, clock, next_len });
+    for (_, file, range, region) in order {
+        layout.add_padded(file, range, region.padding);
+        regions.push(region);
     }
     (layout, regions)
 }

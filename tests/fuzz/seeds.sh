@@ -59,6 +59,8 @@ segments() {
 }
 segments apart "$work/v.ts" "$work/a.ts" 9
 segments both "$work/both.ts" "$work/ac3.ts" 14
+make -i "$work/a.ts" -c copy -write_id3v2 1 "$work/packed.aac"
+segments packed "$work/v.ts" "$work/packed.aac" 900
 # Pages as yt-dlp tells them.
 mkdir -p "$directory/page"
 common='"protocol":"https","url":"https://cdn.example/1?expire=1795690209"'

@@ -52,7 +52,7 @@ impl Structure for Frames {
 }
 
 /// Returns the length of an ID3v2 tag (§3.1), header and footer included.
-pub(super) fn id3_len(header: &[u8]) -> Option<u64> {
+pub(in crate::container) fn id3_len(header: &[u8]) -> Option<u64> {
     let [b'I', b'D', b'3', _, _, flags, size @ ..] = header else { return None };
     let size =
         size.first_chunk::<4>()?.iter().fold(0, |len, byte| len << 7 | u64::from(byte & 127));

@@ -86,9 +86,6 @@ impl AudioFrames {
     /// that begins with that packet must find the same frame first.
     pub fn is_settled(&self) -> Result<bool, Malformed> {
         let Some(end) = self.segment_end.filter(|end| self.at >= *end) else { return Ok(false) };
-        if self.at == end {
-            return Ok(true);
-        }
         match self.find_first(end) {
             Some(found) if found == self.at => Ok(true),
             Some(_) => Err(Malformed("audio frames do not follow one another")),

@@ -50,7 +50,7 @@ impl Run {
     pub(super) fn end_at(&mut self, time: u64) -> Result<(), Malformed> {
         let Some((last, _)) = self.samples.last_mut() else { return Ok(()) };
         let duration = time.checked_sub(last.time).and_then(|ticks| u32::try_from(ticks).ok());
-        last.duration = duration.ok_or(super::remux::NOT_IN_ORDER)?;
+        last.duration = duration.ok_or(super::timing::NOT_IN_ORDER)?;
         Ok(())
     }
 

@@ -1,9 +1,10 @@
 //! [`RegionRewriter`] makes the region of a segment in the joined file.
 
-use super::PADDING;
-use super::remux::{Clock, MAX_FRAGMENTS, Remuxer, Stream, StreamConfig};
+use super::remux::{MAX_FRAGMENTS, Remuxer, Stream, StreamConfig};
+use super::timing::Clock;
 use crate::container::mpeg_ts::Malformed;
 use crate::container::mpeg_ts::packet::{PACKET_SIZE, SYNC_BYTE, count_synced};
+use crate::container::mpeg_ts::pes::WRAP;
 use crate::container::probe::is_image;
 use crate::error::Error;
 use crate::splice::{RangeWriter, TrackInput};
@@ -24,12 +25,16 @@ pub struct RegionRewriter {
     pub(super) files: Vec<FileRules>,
     /// The region of each extent.
     pub(super) regions: Vec<Region>,
+    /// When the presentation begins, in ticks.
+    pub(super) begin: u64,
 }
 
 /// The streams of a file that become tracks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FileRules {
     pub(super) streams: Vec<Stream>,
+    /// Whether the segments are packed audio, without packets.
+    pub(super) is_packed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +44,14 @@ pub(super) struct Region {
     pub(super) clock: Clock,
     /// The length of the next segment of the file; 0 if there is none, or if its clock is another.
     pub(super) next_len: u64,
+    /// By how much the region is longer than its segment.
+    pub(super) padding: u64,
 }
 
 impl RegionRewriter {
-    /// Returns the length of the segment of an extent of this length.
-    pub(in crate::splice) fn source_len(len: u64) -> u64 {
-        len - PADDING
+    /// Returns the length of the segment of the extent at `index`, which has this length.
+    pub(in crate::splice) fn source_len(&self, index: usize, len: u64) -> u64 {
+        len - self.regions[index].padding
     }
 
     /// Returns how many bytes of the next segment the extent at `index` may need.
@@ -55,10 +62,10 @@ impl RegionRewriter {
     /// Feeds `update` an unambiguous encoding, for a digest. The configurations of decoders are in the
     /// header.
     pub(in crate::splice) fn encode(&self, update: &mut dyn FnMut(&[u8])) {
-        let RegionRewriter { files, regions } = self;
-        update(&PADDING.to_be_bytes());
-        for FileRules { streams } in files {
-            update(&[streams.len() as u8]);
+        let RegionRewriter { files, regions, begin } = self;
+        update(&begin.to_be_bytes());
+        for FileRules { streams, is_packed } in files {
+            update(&[streams.len() as u8, u8::from(*is_packed)]);
             for Stream { pid, codec: _, config, id, lead } in streams {
                 let is_video = matches!(config, StreamConfig::Video(_));
                 update(&[u8::from(is_video)]);
@@ -67,10 +74,10 @@ impl RegionRewriter {
                 update(&lead.to_be_bytes());
             }
         }
-        for Region { time, clock: Clock { origin }, next_len } in regions {
-            update(&time.to_be_bytes());
-            update(&origin.to_be_bytes());
-            update(&next_len.to_be_bytes());
+        for Region { time, clock: Clock { origin }, next_len, padding } in regions {
+            for number in [time, origin, next_len, padding] {
+                update(&number.to_be_bytes());
+            }
         }
     }
 
@@ -89,16 +96,19 @@ impl RegionRewriter {
         input: &mut TrackInput<'_>,
         window: &mut RangeWriter<'_>,
     ) -> Result<(), Error> {
-        let Region { time, clock, next_len } = self.regions[index];
+        let Region { time, clock, next_len, padding } = self.regions[index];
         let sequence = u32::try_from(index).unwrap_or(u32::MAX).wrapping_mul(MAX_FRAGMENTS);
-        let streams = &self.files[usize::from(track)].streams;
-        let mut remuxer = Remuxer::new(streams, clock, time, sequence.wrapping_add(1));
+        let FileRules { streams, is_packed } = &self.files[usize::from(track)];
+        let remuxer = Remuxer::new(streams, clock, time, sequence.wrapping_add(1));
+        // By the list of the segments, where they have no timestamps.
+        let time = clock.origin.wrapping_add(time).wrapping_add(self.begin) % WRAP;
+        let mut remuxer = SegmentRemuxer { remuxer, packed: is_packed.then_some(time) };
         let mut region = RegionWriter { end: window.at() + len, window };
-        if !read_segment(&mut remuxer, RegionRewriter::source_len(len), input, &mut region)? {
+        if !remuxer.read_segment(len - padding, input, &mut region)? {
             return Ok(());
         }
-        read_behind(&mut remuxer, next_len, input)?;
-        region.write(remuxer.output(), input)?;
+        remuxer.read_behind(next_len, input)?;
+        region.write(remuxer.remuxer.output(), input)?;
         region.pad(input)
     }
 }
@@ -146,66 +156,101 @@ impl RegionWriter<'_, '_> {
     }
 }
 
-/// Reads the packets of a segment of `len` bytes and writes the fragments. Returns whether the range is
-/// still incomplete.
-fn read_segment(
-    remuxer: &mut Remuxer<'_>,
-    len: u64,
-    input: &mut TrackInput<'_>,
-    region: &mut RegionWriter<'_, '_>,
-) -> Result<bool, Error> {
-    let skipped = disguise(len, len, input)?;
-    let skipped = skipped.ok_or_else(|| input.mismatch("a segment is no transport stream"))?;
-    input.skip_to(input.at() + skipped)?;
-    let mut left = len - skipped;
-    let mut packet = PartialPacket::default();
-    while left > 0 {
-        let mut chunk = &*input.read_some(left)?;
-        left -= chunk.len() as u64;
-        let mut result = Ok(());
-        while let Some(bytes) = packet.next(&mut chunk) {
-            result = result.and_then(|()| remuxer.push(&bytes));
-        }
-        result.map_err(|Malformed(why)| input.mismatch(why))?;
-        region.write(remuxer.output(), input)?;
-        if region.window.is_over() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+/// Reads a segment, and what the next one has of its frames.
+struct SegmentRemuxer<'s> {
+    remuxer: Remuxer<'s>,
+    /// The timestamp by the list of the segments, if they are packed audio.
+    packed: Option<u64>,
 }
 
-/// Reads as much of the next segment of `len` bytes as is needed, and ends the frames.
-fn read_behind(
-    remuxer: &mut Remuxer<'_>,
-    len: u64,
-    input: &mut TrackInput<'_>,
-) -> Result<(), Error> {
-    remuxer.end_segment();
-    let max = len.min(MAX_LOOKAHEAD);
-    let mut is_all = max == len;
-    if remuxer.needs_more() && max > 0 {
-        match disguise(len, max, input)? {
-            Some(mut at) => {
-                while remuxer.needs_more() && at + (PACKET_SIZE as u64) <= max {
-                    let until = (at + LOOKAHEAD_STEP).min(max);
-                    let bytes = input.peek(until as usize)?;
-                    let (packets, _) = bytes[at as usize..].as_chunks();
-                    let mut result = Ok(());
-                    for packet in packets {
-                        if result.is_ok() && remuxer.needs_more() {
-                            result = remuxer.push(packet);
-                        }
-                        at += PACKET_SIZE as u64;
-                    }
-                    result.map_err(|Malformed(why)| input.mismatch(why))?;
-                }
+impl SegmentRemuxer<'_> {
+    /// Reads a segment of `len` bytes and writes the fragments. Returns whether the range is still
+    /// incomplete.
+    fn read_segment(
+        &mut self,
+        len: u64,
+        input: &mut TrackInput<'_>,
+        region: &mut RegionWriter<'_, '_>,
+    ) -> Result<bool, Error> {
+        let skipped = match self.packed {
+            None => disguise(len, len, input)?,
+            Some(_) => Some(0),
+        };
+        let skipped = skipped.ok_or_else(|| input.mismatch("a segment is no transport stream"))?;
+        input.skip_to(input.at() + skipped)?;
+        let mut left = len - skipped;
+        let mut packet = PartialPacket::default();
+        while left > 0 {
+            let chunk = &*input.read_some(left)?;
+            left -= chunk.len() as u64;
+            self.push(chunk, &mut packet).map_err(|Malformed(why)| input.mismatch(why))?;
+            region.write(self.remuxer.output(), input)?;
+            if region.window.is_over() {
+                return Ok(false);
             }
-            // Its own region tells that it is no transport stream.
-            None => is_all = true,
         }
+        Ok(true)
     }
-    remuxer.finish(is_all).map_err(|Malformed(why)| input.mismatch(why))
+
+    /// Takes the next bytes of the segment.
+    fn push(&mut self, mut chunk: &[u8], packet: &mut PartialPacket) -> Result<(), Malformed> {
+        if let Some(time) = self.packed {
+            return self.remuxer.push_packed(chunk, time);
+        }
+        while let Some(bytes) = packet.next(&mut chunk) {
+            self.remuxer.push(&bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Reads as much of the next segment of `len` bytes as is needed, and ends the frames.
+    fn read_behind(&mut self, len: u64, input: &mut TrackInput<'_>) -> Result<(), Error> {
+        let mismatch = |Malformed(why), input: &TrackInput<'_>| input.mismatch(why);
+        self.remuxer.end_segment().map_err(|error| mismatch(error, input))?;
+        let max = len.min(MAX_LOOKAHEAD);
+        let mut is_all = max == len;
+        if self.remuxer.needs_more() && max > 0 {
+            let begin = match self.packed {
+                None => disguise(len, max, input)?,
+                Some(_) => Some(0),
+            };
+            match begin {
+                Some(begin) => {
+                    let mut at = begin;
+                    while let Some(until) = self.next_behind(at, max) {
+                        let bytes = &input.peek(until as usize)?[at as usize..until as usize];
+                        let result = self.push_behind(bytes);
+                        at += result.map_err(|error| mismatch(error, input))?;
+                    }
+                }
+                // Its own region tells that it is no transport stream.
+                None => is_all = true,
+            }
+        }
+        self.remuxer.finish(is_all).map_err(|error| mismatch(error, input))
+    }
+
+    /// Returns how far the next segment is read after the bytes up to `at`, of at most `max`.
+    fn next_behind(&self, at: u64, max: u64) -> Option<u64> {
+        let min = if self.packed.is_some() { 1 } else { PACKET_SIZE as u64 };
+        let is_left = at + min <= max && self.remuxer.needs_more();
+        is_left.then(|| (at + LOOKAHEAD_STEP).min(max))
+    }
+
+    /// Takes the next bytes of the next segment; returns how many of them.
+    fn push_behind(&mut self, bytes: &[u8]) -> Result<u64, Malformed> {
+        if let Some(time) = self.packed {
+            self.remuxer.push_packed(bytes, time)?;
+            return Ok(bytes.len() as u64);
+        }
+        let (packets, _) = bytes.as_chunks();
+        for packet in packets {
+            if self.remuxer.needs_more() {
+                self.remuxer.push(packet)?;
+            }
+        }
+        Ok((packets.len() * PACKET_SIZE) as u64)
+    }
 }
 
 /// Returns the length of what precedes the packets of a segment of `len` bytes that comes next from

@@ -1,28 +1,18 @@
-//! [`Remuxer`] turns the packets of one segment into fragments.
+//! [`Remuxer`] turns the packets of one segment, or its packed audio, into fragments.
 
 use super::SCALE;
-use super::fragment::{Run, Sample, write_fragment};
-use crate::container::mpeg_ts::pes::WRAP;
+use super::fragment::{Run, write_fragment};
+use super::timing::{Clock, Timing, times};
 use crate::container::mpeg_ts::{
-    AudioConfig, AudioFrame, AudioFrames, Demuxer, Event, Malformed, PACKET_SIZE, PesHeader,
-    Program, Times, VideoConfig, VideoUnit, VideoUnits,
+    AudioConfig, AudioFrames, Demuxer, Event, Malformed, PACKET_SIZE, PackedAudio, Program,
+    VideoConfig, VideoUnit, VideoUnits,
 };
 use crate::container::probe::Codec;
-use crate::splice::edits::Rescale;
 
 /// The number of bytes of samples that are collected for a fragment.
 const FRAGMENT_SIZE: usize = 16 << 20;
 /// The maximum number of fragments of a segment; the numbers of those of the next one begin above.
 pub(super) const MAX_FRAGMENTS: u32 = 1 << 12;
-/// By how much timestamps of audio may differ from the sum of the durations of the frames before, in
-/// ticks: 2 ms. Some streams round them to milliseconds.
-const MAX_DRIFT: u64 = 180;
-/// The duration of a video frame after which there is none, and before which there is none: 1/30 s.
-const SOME_DURATION: u32 = SCALE / 30;
-
-pub(super) const NOT_IN_ORDER: Malformed = Malformed("the timestamps are not in order");
-const TOO_EARLY: Malformed = Malformed("a frame is earlier than the first one");
-
 /// A stream of a transport stream, and the track that it becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stream {
@@ -51,27 +41,10 @@ impl StreamConfig {
     }
 }
 
-/// Converts timestamps of 33 bits to ticks of the joined file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Clock {
-    /// The timestamp that is 0.
-    pub(super) origin: u64,
-}
-
-impl Clock {
-    /// Returns the time of this timestamp that is nearest to `expected`.
-    pub(super) fn ticks(self, timestamp: u64, expected: u64) -> i64 {
-        let expected = i64::try_from(expected).unwrap_or(i64::MAX / 2);
-        let (wrap, half) = (WRAP.cast_signed(), WRAP.cast_signed() / 2);
-        let time = timestamp.cast_signed() - self.origin.cast_signed();
-        let difference = (time - expected % wrap).rem_euclid(wrap);
-        expected + if difference < half { difference } else { difference - wrap }
-    }
-}
-
-/// Turns the packets of one segment into fragments.
+/// Turns the packets of one segment, or its packed audio, into fragments.
 pub(super) struct Remuxer<'s> {
     demuxer: Demuxer,
+    packed: PackedAudio,
     /// The state of each stream, in the order of the streams of the demuxer.
     states: Vec<StreamState<'s>>,
     fragments: Fragments,
@@ -96,17 +69,6 @@ enum Frames<'s> {
     Audio(AudioFrames, &'s AudioConfig),
 }
 
-/// Where the times of a stream are on the clock of the joined file.
-#[derive(Debug, Clone, Copy)]
-struct Timing {
-    clock: Clock,
-    /// When the segment begins, about.
-    expected: u64,
-    /// The time after the last frame of audio; the duration of the last frame of video.
-    next: Option<u64>,
-    duration: Option<u32>,
-}
-
 /// The fragments of the segment that are complete.
 struct Fragments {
     out: Vec<u8>,
@@ -127,7 +89,7 @@ impl<'s> Remuxer<'s> {
         let pids: Vec<_> = streams.iter().map(|stream| stream.pid).collect();
         let state = |stream: &'s Stream| StreamState {
             stream,
-            timing: Timing { clock, expected, next: None, duration: None },
+            timing: Timing::new(clock, expected),
             run: Run::default(),
             frames: match &stream.config {
                 StreamConfig::Video(config) => Frames::Video(VideoUnits::of(config), config),
@@ -139,6 +101,7 @@ impl<'s> Remuxer<'s> {
         };
         Remuxer {
             demuxer: Demuxer::new(&pids),
+            packed: PackedAudio::default(),
             states: streams.iter().map(state).collect(),
             fragments: Fragments { out: Vec::new(), sequence, left: MAX_FRAGMENTS },
             is_behind: false,
@@ -155,15 +118,36 @@ impl<'s> Remuxer<'s> {
         if let Some(program) = program {
             self.check_program(&program)?;
         }
+        self.write_long_fragments()
+    }
+
+    /// Takes packed audio, which has the timestamp `implied` if the segment has none.
+    pub(super) fn push_packed(&mut self, data: &[u8], implied: u64) -> Result<(), Malformed> {
+        let Remuxer { packed, states, is_behind, .. } = self;
+        let Some(state) = states.first_mut() else { return Ok(()) };
+        packed.push(data, Some(implied), &mut |event| match *is_behind {
+            false => state.take(event),
+            true => state.take_behind(event),
+        })?;
+        self.write_long_fragments()
+    }
+
+    /// Writes what was collected, if it is enough for a fragment.
+    fn write_long_fragments(&mut self) -> Result<(), Malformed> {
         let collected: usize = self.states.iter().map(|state| state.run.len()).sum();
         if collected >= FRAGMENT_SIZE { self.write_fragments() } else { Ok(()) }
     }
 
     /// Ends the segment. The next packets are those of the next one, which may have the end of frames
     /// that began in this one; no more of them than [needed](Remuxer::needs_more).
-    pub(super) fn end_segment(&mut self) {
+    pub(super) fn end_segment(&mut self) -> Result<(), Malformed> {
+        if self.packed.is_cut() {
+            return Err(Malformed("a tag is cut"));
+        }
         self.is_behind = true;
         self.demuxer.begin_segment();
+        let has_packed = self.packed.has_begun();
+        self.packed.begin_segment();
         for (index, state) in self.states.iter_mut().enumerate() {
             match &mut state.frames {
                 Frames::Video(units, _) => {
@@ -171,11 +155,13 @@ impl<'s> Remuxer<'s> {
                     state.is_settled = !state.has_begun;
                 }
                 Frames::Audio(frames, _) => {
-                    let is_open = self.demuxer.is_open(index);
+                    // The end of a packet is known, but not whether packed audio goes on.
+                    let is_open = self.demuxer.is_open(index) || has_packed;
                     state.is_settled = !is_open && !frames.is_within_frame();
                 }
             }
         }
+        Ok(())
     }
 
     /// Returns whether any stream may go on in the next segment.
@@ -319,73 +305,5 @@ impl StreamState<'_> {
             }
             Frames::Audio(..) => Ok(()),
         }
-    }
-}
-
-/// Returns the timestamps of a PES packet of video that is decoded earlier by `lead`.
-pub(super) fn times(header: &PesHeader, lead: u64) -> Option<Times> {
-    let pts = header.pts?;
-    let dts = header.dts.unwrap_or(pts);
-    Some(Times { pts, dts: dts.wrapping_sub(lead) % WRAP })
-}
-
-impl Timing {
-    fn time(&self, timestamp: u64) -> Result<u64, Malformed> {
-        u64::try_from(self.clock.ticks(timestamp, self.expected)).map_err(|_| TOO_EARLY)
-    }
-
-    /// Adds a video frame, which lasts until `next`.
-    fn add_video(
-        &mut self,
-        run: &mut Run,
-        config: &VideoConfig,
-        unit: VideoUnit<'_>,
-        next: Option<Times>,
-    ) -> Result<(), Malformed> {
-        let (time, shown) = (self.time(unit.times.dts)?, self.time(unit.times.pts)?);
-        let offset = i32::try_from(shown.cast_signed() - time.cast_signed());
-        let offset = offset.map_err(|_| NOT_IN_ORDER)?;
-        let duration = match next {
-            Some(next) => {
-                let ticks = self.time(next.dts)?.checked_sub(time);
-                ticks.and_then(|ticks| u32::try_from(ticks).ok()).ok_or(NOT_IN_ORDER)?
-            }
-            None => self.duration.unwrap_or(SOME_DURATION),
-        };
-        self.duration = Some(duration);
-        run.push(
-            |data| config.convert(&unit, data),
-            |is_sync| Sample { time, duration, offset, is_sync },
-        )
-    }
-
-    /// Adds an audio frame. Its time follows from the frames before, unless its timestamp differs.
-    fn add_audio(
-        &mut self,
-        run: &mut Run,
-        config: &AudioConfig,
-        frame: AudioFrame<'_>,
-    ) -> Result<(), Malformed> {
-        let scale = Rescale { from: SCALE, to: config.rate() };
-        let rescaled = |ticks| scale.round(ticks).map_err(|_| NOT_IN_ORDER);
-        let stated = frame.pts.map(|pts| rescaled(self.time(pts)?)).transpose()?;
-        let time = match (self.next, stated) {
-            (Some(next), Some(stated)) if stated.abs_diff(next) > rescaled(MAX_DRIFT)? => {
-                run.end_at(stated)?;
-                stated
-            }
-            (Some(next), _) => next,
-            (None, stated) => stated.ok_or(Malformed("the first frame has no timestamp"))?,
-        };
-        let duration = config.samples();
-        self.next = Some(time + u64::from(duration));
-        let payload = config.payload(frame.bytes)?;
-        run.push(
-            |data| {
-                data.extend_from_slice(payload);
-                Ok(())
-            },
-            |()| Sample { time, duration, offset: 0, is_sync: true },
-        )
     }
 }

@@ -60,6 +60,16 @@ fn segments(bytes: &[u8], packets: u64, milliseconds: u64) -> Vec<SourceSegment>
     segments.collect()
 }
 
+/// Returns the format of a transport stream or of packed audio.
+fn stream_format(bytes: &[u8]) -> Format {
+    match bytes {
+        [0x0b, ..] => Format::Ac3,
+        [0xff, second, ..] if second & 6 != 0 => Format::Mp3,
+        [0xff | b'I', ..] => Format::Adts,
+        _ => Format::MpegTs,
+    }
+}
+
 /// Joins the files of an input, and each one with itself.
 pub fn joined(format: Format, input: &[u8]) {
     let end = input.iter().take(64).position(|byte| *byte == b'\n').unwrap_or(0);
@@ -79,7 +89,9 @@ pub fn joined(format: Format, input: &[u8]) {
     let trim = if is_stream { TimeRange::default() } else { trim };
     let files = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
     let file = |bytes| File(bytes, 0, is_stream.then(|| segments(bytes, start, length)));
-    let [video, audio] = files.map(|(_, bytes)| read_index(format, &mut file(bytes), trim).ok());
+    let format_of = |bytes| if is_stream { stream_format(bytes) } else { format };
+    let index = |bytes| read_index(format_of(bytes), &mut file(bytes), trim).ok();
+    let [video, audio] = files.map(|(_, bytes)| index(bytes));
     for (_, bytes) in files {
         splice::key_frame(format, &mut file(bytes), trim.start).ok();
     }

@@ -15,6 +15,8 @@ use crate::support::media;
 use crate::support::run;
 use crate::support::spliced::{Film, as_it_is};
 
+mod packed;
+
 const MILLISECOND: i64 = 1_000_000;
 const X264: [&str; 8] = [
     "-c:v",
@@ -122,7 +124,8 @@ fn lasts(file: &Path, seconds: f64, what: &str) {
             .args(["-v", "error", "-select_streams", stream, "-show_entries", "stream=start_time"])
             .args(["-of", "csv=p=0"])
             .arg(file));
-        String::from_utf8_lossy(&output.stdout).trim().parse::<f64>().ok()
+        // Side data follows the comma.
+        String::from_utf8_lossy(&output.stdout).split([',', '\n']).next()?.parse::<f64>().ok()
     });
     let first = first.fold(f64::MAX, f64::min);
     assert!(first.abs() < 0.03, "{what} begins at {first}");

@@ -31,6 +31,11 @@ pub(crate) fn packets(file: &Path, stream: &str) -> Vec<Packet> {
     framemd5(file, stream, &["-c", "copy"])
 }
 
+/// Those of a stream of AAC in ADTS, without the headers that MP4 has not.
+pub(crate) fn packets_of_adts(file: &Path, stream: &str) -> Vec<Packet> {
+    framemd5(file, stream, &["-c", "copy", "-bsf:a", "aac_adtstoasc"])
+}
+
 /// The decoded frames of the only `v` or `a` stream of a file, for comparison where the bytes of packets
 /// differ.
 pub(crate) fn frames(file: &Path, stream: &str) -> Vec<Packet> {

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::framemd5::packets;
 use super::media;
 use super::origin::Origin;
+use super::packed_audio::{Packing, pack};
 use super::resource::Resource;
 use super::run;
 
@@ -39,6 +41,8 @@ const fn kind(
 
 const ONE: &str = "list.m3u8";
 const APART: &str = "master.m3u8";
+/// The playlist of the audio, if it is apart.
+const AUDIO: &str = "stream_1.m3u8";
 
 /// All kinds.
 pub(crate) const KINDS: [Kind; 9] = [
@@ -113,6 +117,31 @@ impl HlsFilm {
         let playlist = self.playlist;
         let (_, text) = self.files.iter_mut().find(|(name, _)| name == playlist).unwrap();
         *text = edit(String::from_utf8(text.clone()).unwrap()).into_bytes();
+        self
+    }
+
+    /// The same film, of a kind with video and audio apart, with packed audio.
+    pub(crate) fn with_packed_audio(mut self) -> HlsFilm {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in &self.files {
+            fs::write(directory.path().join(name), content).unwrap();
+        }
+        let list = directory.path().join(AUDIO);
+        let frames = directory.path().join("frames.aac");
+        let mut extract = Command::new("ffmpeg");
+        extract.args(["-v", "error", "-nostdin", "-i"]).arg(&list).args(["-c", "copy"]);
+        assert!(run(extract.arg(&frames)).status.success());
+        let begin = Some((packets(&list, "a")[0].pts.max(0) as u64 * 9).div_ceil(100_000));
+        let packing = Packing { frames: 90, samples: 1024, rate: 48_000, begin };
+        let mut text = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n".to_owned();
+        for (number, (segment, duration)) in pack(&frames, packing).into_iter().enumerate() {
+            let name = format!("packed{number}.aac");
+            text += &format!("#EXTINF:{:.6},\n{name}\n", duration.as_secs_f64());
+            self.files.push((name, segment));
+        }
+        text += "#EXT-X-ENDLIST\n";
+        let (_, playlist) = self.files.iter_mut().find(|(name, _)| name == AUDIO).unwrap();
+        *playlist = text.into_bytes();
         self
     }
 

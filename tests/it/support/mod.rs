@@ -16,6 +16,7 @@ pub(crate) mod hls;
 pub(crate) mod media;
 pub(crate) mod names;
 pub(crate) mod origin;
+pub(crate) mod packed_audio;
 mod path_state;
 mod player;
 pub(crate) mod process_snapshot;

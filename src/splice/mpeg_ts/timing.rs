@@ -1,0 +1,120 @@
+//! [`Timing`] gives the frames of a segment their times on the clock of the joined file.
+
+use super::SCALE;
+use super::fragment::{Run, Sample};
+use crate::container::mpeg_ts::pes::WRAP;
+use crate::container::mpeg_ts::{
+    AudioConfig, AudioFrame, Malformed, PesHeader, Times, VideoConfig, VideoUnit,
+};
+use crate::splice::edits::Rescale;
+
+/// By how much timestamps of audio may differ from the sum of the durations of the frames before, in
+/// ticks: 2 ms. Some streams round them to milliseconds.
+const MAX_DRIFT: u64 = 180;
+/// The duration of a video frame after which there is none, and before which there is none: 1/30 s.
+const SOME_DURATION: u32 = SCALE / 30;
+
+pub(super) const NOT_IN_ORDER: Malformed = Malformed("the timestamps are not in order");
+const TOO_EARLY: Malformed = Malformed("a frame is earlier than the first one");
+
+/// Converts timestamps of 33 bits to ticks of the joined file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Clock {
+    /// The timestamp that is 0.
+    pub(super) origin: u64,
+}
+
+impl Clock {
+    /// Returns the time of this timestamp that is nearest to `expected`.
+    pub(super) fn ticks(self, timestamp: u64, expected: u64) -> i64 {
+        let expected = i64::try_from(expected).unwrap_or(i64::MAX / 2);
+        let (wrap, half) = (WRAP.cast_signed(), WRAP.cast_signed() / 2);
+        let time = timestamp.cast_signed() - self.origin.cast_signed();
+        let difference = (time - expected % wrap).rem_euclid(wrap);
+        expected + if difference < half { difference } else { difference - wrap }
+    }
+}
+
+/// Where the times of a stream are on the clock of the joined file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timing {
+    clock: Clock,
+    /// When the segment begins, about.
+    expected: u64,
+    /// The time after the last frame of audio; the duration of the last frame of video.
+    next: Option<u64>,
+    duration: Option<u32>,
+}
+
+/// Returns the timestamps of a PES packet of video that is decoded earlier by `lead`.
+pub(super) fn times(header: &PesHeader, lead: u64) -> Option<Times> {
+    let pts = header.pts?;
+    let dts = header.dts.unwrap_or(pts);
+    Some(Times { pts, dts: dts.wrapping_sub(lead) % WRAP })
+}
+
+impl Timing {
+    /// Returns the timing of a segment that begins at `expected`, about.
+    pub(super) fn new(clock: Clock, expected: u64) -> Timing {
+        Timing { clock, expected, next: None, duration: None }
+    }
+
+    fn time(&self, timestamp: u64) -> Result<u64, Malformed> {
+        u64::try_from(self.clock.ticks(timestamp, self.expected)).map_err(|_| TOO_EARLY)
+    }
+
+    /// Adds a video frame, which lasts until `next`.
+    pub(super) fn add_video(
+        &mut self,
+        run: &mut Run,
+        config: &VideoConfig,
+        unit: VideoUnit<'_>,
+        next: Option<Times>,
+    ) -> Result<(), Malformed> {
+        let (time, shown) = (self.time(unit.times.dts)?, self.time(unit.times.pts)?);
+        let offset = i32::try_from(shown.cast_signed() - time.cast_signed());
+        let offset = offset.map_err(|_| NOT_IN_ORDER)?;
+        let duration = match next {
+            Some(next) => {
+                let ticks = self.time(next.dts)?.checked_sub(time);
+                ticks.and_then(|ticks| u32::try_from(ticks).ok()).ok_or(NOT_IN_ORDER)?
+            }
+            None => self.duration.unwrap_or(SOME_DURATION),
+        };
+        self.duration = Some(duration);
+        run.push(
+            |data| config.convert(&unit, data),
+            |is_sync| Sample { time, duration, offset, is_sync },
+        )
+    }
+
+    /// Adds an audio frame. Its time follows from the frames before, unless its timestamp differs.
+    pub(super) fn add_audio(
+        &mut self,
+        run: &mut Run,
+        config: &AudioConfig,
+        frame: AudioFrame<'_>,
+    ) -> Result<(), Malformed> {
+        let scale = Rescale { from: SCALE, to: config.rate() };
+        let rescaled = |ticks| scale.round(ticks).map_err(|_| NOT_IN_ORDER);
+        let stated = frame.pts.map(|pts| rescaled(self.time(pts)?)).transpose()?;
+        let time = match (self.next, stated) {
+            (Some(next), Some(stated)) if stated.abs_diff(next) > rescaled(MAX_DRIFT)? => {
+                run.end_at(stated)?;
+                stated
+            }
+            (Some(next), _) => next,
+            (None, stated) => stated.ok_or(Malformed("the first frame has no timestamp"))?,
+        };
+        let duration = config.samples();
+        self.next = Some(time + u64::from(duration));
+        let payload = config.payload(frame.bytes)?;
+        run.push(
+            |data| {
+                data.extend_from_slice(payload);
+                Ok(())
+            },
+            |()| Sample { time, duration, offset: 0, is_sync: true },
+        )
+    }
+}

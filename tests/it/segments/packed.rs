@@ -1,0 +1,58 @@
+//! Packed audio (RFC 8216 §3.4): beside video in any kind of segments, and alone.
+
+use super::*;
+use crate::support::framemd5::{frames as timed_frames, packets};
+
+/// The time of the first packet of audio, less that of the first frame of video, in nanoseconds.
+fn audio_later(file: &Path) -> i64 {
+    packets(file, "a")[0].pts - timed_frames(file, "v")[0].pts
+}
+
+#[test]
+fn packed_audio_is_in_sync() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+    let directory = tempfile::tempdir().unwrap();
+    let kinds = [("transport stream, apart", true), ("fragments, apart", false)];
+    for (number, (kind, is_exact)) in kinds.into_iter().enumerate() {
+        let film = HlsFilm::new(named(kind));
+        let url = film.put(&origin, &format!("plain-{number}"));
+        let expected = daemon.get(&any_path(Some(&url), None, &[]));
+        assert_whole(&expected, kind);
+        let file = written(directory.path(), &expected.body);
+        let (sound, later) = (packets(&file, "a"), audio_later(&file));
+        let pictures = frames(&file, "v");
+
+        let url = film.with_packed_audio().put(&origin, &format!("packed-{number}"));
+        let answer = daemon.get(&any_path(Some(&url), None, &[]));
+        assert_whole(&answer, kind);
+        let timing = answer.head.header("Server-Timing");
+        assert_eq!(answer.head.header("Content-Length").is_some(), is_exact, "{kind}: {timing:?}");
+        let file = written(directory.path(), &answer.body);
+        assert!(frames(&file, "v") == pictures, "{kind}");
+        let own: Vec<_> = packets(&file, "a").into_iter().map(|packet| packet.md5).collect();
+        assert!(own.iter().eq(sound.iter().map(|packet| &packet.md5)), "{kind}");
+        let apart = audio_later(&file) - later;
+        assert!(apart.abs() < 2_000_000, "{kind}: {apart} ns apart");
+    }
+}
+
+#[test]
+fn packed_audio_alone() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+    let directory = tempfile::tempdir().unwrap();
+    let film = HlsFilm::new(named("transport stream, apart")).with_packed_audio();
+    film.put(&origin, "x");
+    let url = origin.url("x/stream_1.m3u8");
+    for container in ["auto", "mp4"] {
+        let path = any_path(None, Some(&url), &[("container", container)]);
+        let answer = daemon.get(&path);
+        assert_whole(&answer, container);
+        assert!(answer.head.header("Content-Length").is_some(), "{container}");
+        assert_eq!(answer.head.header("Content-Type"), Some("audio/mp4"), "{container}");
+        let file = written(directory.path(), &answer.body);
+        let duration = media::file_duration(&file).unwrap();
+        assert!((duration - 30.0).abs() < 0.1, "{container}: {duration}");
+        assert!(frames(&file, "a").len() > 1400, "{container}");
+        assert_ranges(&Daemon::start(LOOPBACK), &path, &answer, 200);
+    }
+}
