@@ -137,8 +137,8 @@ pub enum InputError {
     Encrypted,
     /// The file is AAC in ADTS, which ffmpeg can put into no container but MP4 while it arrives.
     OnlyInMp4,
-    /// It is live.
-    Live,
+    /// It is live, and a time range was requested.
+    LiveRange,
 }
 
 impl fmt::Display for Error {
@@ -179,9 +179,11 @@ impl fmt::Display for Error {
                  read first here ({why}); use one made for streaming (ffmpeg: -movflags +faststart)"
             ),
             Error::Playlist { track, why } => write!(f, "the playlist of the {track}: {why}"),
-            Error::Unusable { track, reason: InputError::Live } => {
-                write!(f, "the {track} is live now; it can be downloaded after it has ended")
-            }
+            Error::Unusable { track, reason: InputError::LiveRange } => write!(
+                f,
+                "the {track} is live, of which no time range can be requested; start=0 begins with \
+                 the oldest that its playlist has, and without start it begins now"
+            ),
             Error::Unusable { track, reason: InputError::Encrypted } => {
                 write!(f, "the {track} file is encrypted (DRM) and cannot be downloaded")
             }

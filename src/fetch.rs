@@ -11,7 +11,9 @@
 //! | `pending_file`, `file_reader` | reads one file |
 //! | `segment_reader`, `segment_source` | reads segments, each as a file, the next one requested ahead |
 //! | `decrypt` | decrypts segments |
+//! | `segment_starts` | where segments begin in the file that they are |
 //! | `segment_refresh` | fresh URLs of segments |
+//! | `follow` | when the list of a live stream is loaded again |
 //! | `sizes` | finds out how long segments are |
 //! | `document` | reads a small file: a playlist, a key |
 //! | `target` | where requests go: location, refresh, redirects |
@@ -36,6 +38,7 @@ mod fallback;
 mod file_reader;
 mod fingerprint;
 mod first_response;
+mod follow;
 mod integrity;
 mod pending_file;
 mod prefetch;
@@ -45,6 +48,7 @@ mod retry_budget;
 mod segment_reader;
 mod segment_refresh;
 mod segment_source;
+mod segment_starts;
 mod sizes;
 mod sizing;
 mod target;

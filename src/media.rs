@@ -8,12 +8,14 @@ use ureq::http::{HeaderName, HeaderValue};
 use url::Url;
 
 use crate::cancel::CancelToken;
+use crate::error::Error;
 
 pub use crate::track_kind::TrackKind;
 
 mod cookie;
 pub mod extra_query;
 pub mod format_list;
+pub mod live;
 pub mod packed_segments;
 pub mod page_media;
 pub mod remote_file;
@@ -202,6 +204,12 @@ pub trait LocationRefresher: Send + Sync {
 
     /// Reports that a fresh location was refused at the same offset, so another one would not help.
     fn report_refused_again(&self, _refused: &RemoteLocation) {}
+
+    /// Returns the location of a live stream with its list as it is now. Segments before the sequence
+    /// number `from` are not needed.
+    fn reload(&self, _from: u64) -> Result<RemoteLocation, Error> {
+        Err(Error::Internal("a list that does not grow is loaded again"))
+    }
 }
 
 /// A location found after another one was refused.
@@ -249,6 +257,11 @@ impl RefreshHandle {
         cancel: &CancelToken,
     ) -> Result<FreshLocation, String> {
         self.0.refresh(refused, cancel)
+    }
+
+    /// Returns the location of a live stream with its list as it is now, from this sequence number on.
+    pub fn reload(&self, from: u64) -> Result<RemoteLocation, Error> {
+        self.0.reload(from)
     }
 
     /// Reports that the fresh location did not help.

@@ -143,4 +143,7 @@ pub struct OutputOptions {
     pub time_range: TimeRange,
     /// Whether the length is found out beforehand.
     pub length: LengthPolicy,
+    /// Whether a live stream begins with the oldest segment of its playlist (`start=0`) rather than near
+    /// its newest one.
+    pub from_oldest: bool,
 }

@@ -21,6 +21,7 @@ use crate::media::segments::SegmentList;
 
 mod attributes;
 mod context;
+mod date;
 mod keys;
 mod lines;
 mod master;

@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ring::digest::{Context, SHA256};
 use url::Url;
 
 use crate::cancel::CancelToken;
@@ -28,8 +27,11 @@ use crate::options::{LengthPolicy, OutputOptions};
 use crate::playlist::{self, MAX_SIZE, Playlist, PlaylistError, SelectedPlaylists};
 
 mod keys;
+mod live;
+mod loaded;
 mod refresh;
 
+use loaded::{Key, Loaded, Located, key, without_lengths};
 use refresh::PlaylistRefresher;
 
 /// How long to look for the lengths of all segments before a download starts without them.
@@ -46,8 +48,6 @@ pub struct PlaylistLoader {
     loaded: Mutex<LruMap<Key, Loaded>>,
 }
 
-type Key = [u8; 32];
-
 /// Media whose segments were loaded.
 pub struct LoadedMedia {
     /// The media.
@@ -57,16 +57,6 @@ pub struct LoadedMedia {
 }
 
 type Heads = Vec<(u64, Vec<u8>)>;
-
-/// What a track turned out to be.
-#[derive(Clone)]
-struct Loaded {
-    /// It, and the track that its playlist names beside it.
-    tracks: Vec<(TrackKind, RemoteLocation)>,
-    /// Whether the lengths were looked for, and for how long at most.
-    searched: Duration,
-    since: Instant,
-}
 
 /// What is requested of a playlist.
 #[derive(Clone, Copy)]
@@ -110,27 +100,46 @@ impl PlaylistLoader {
             Ok((track, loaded, heads))
         })?;
         let is_exact = loaded.iter().all(|(_, loaded, _)| loaded.is_exact());
-        let (mut tracks, mut all_heads) = (Vec::with_capacity(2), Vec::new());
+        let (mut located, mut all_heads) = (Vec::with_capacity(2), Vec::new());
         for (track, loaded, heads) in loaded {
             all_heads.extend(heads);
-            tracks.extend(loaded.tracks.into_iter().map(|(kind, location)| {
-                let location = if is_exact { location } else { without_lengths(location) };
-                let refresh = match location.delivery {
-                    Delivery::File => track.refresh.clone(),
-                    _ => Some(RefreshHandle::from_refresher(PlaylistRefresher {
-                        loader: self.clone(),
-                        kind,
-                        options: *options,
-                        is_lone,
-                        cancel: cancel.clone(),
-                        newest: Mutex::new((track.clone(), location.clone())),
-                    })),
-                };
-                Track { kind, location, refresh }
-            }));
+            located.extend(loaded.tracks.into_iter().map(|one| (track.clone(), one)));
         }
+        live::begin(&mut located.iter_mut().map(|(_, one)| one).collect::<Vec<_>>(), options)?;
+        let tracks = in_parallel(located, |(track, located)| {
+            self.readable(&track, located, request, is_exact)
+        })?;
         let heads = if is_exact { all_heads } else { Vec::new() };
         Ok(LoadedMedia { media: Media { tracks, ..media }, heads })
+    }
+
+    /// Returns a track that can be read, with what finds fresh locations of it.
+    fn readable(
+        self: &Arc<Self>,
+        track: &Track,
+        located: Located,
+        request: Request<'_>,
+        is_exact: bool,
+    ) -> Result<Track, Error> {
+        if located.location.is_live() {
+            let kind = located.kind;
+            let (location, refresh) = live::follow(self, track, located, request)?;
+            return Ok(Track { kind, location, refresh: Some(refresh) });
+        }
+        let Located { kind, location, .. } = located;
+        let location = if is_exact { location } else { without_lengths(location) };
+        let refresh = match location.delivery {
+            Delivery::File => track.refresh.clone(),
+            _ => Some(RefreshHandle::from_refresher(PlaylistRefresher {
+                loader: self.clone(),
+                kind,
+                options: *request.options,
+                is_lone: request.is_lone,
+                cancel: request.cancel.clone(),
+                newest: Mutex::new((track.clone(), location.clone())),
+            })),
+        };
+        Ok(Track { kind, location, refresh })
     }
 
     /// Forgets what these tracks were loaded as, since an upstream contradicts it.
@@ -152,7 +161,7 @@ impl PlaylistLoader {
     ) -> Result<(Loaded, Vec<(TrackKind, Heads)>), Error> {
         let Request { options, length_timeout, is_lone, .. } = request;
         if track.location.delivery == Delivery::File {
-            let tracks = vec![(track.kind, track.location.clone())];
+            let tracks = vec![Located::new(track.kind, track.location.clone())];
             return Ok((Loaded::new(tracks, Duration::MAX), Vec::new()));
         }
         let key = key(track, is_lone, options);
@@ -162,35 +171,34 @@ impl PlaylistLoader {
             return Ok((kept, Vec::new()));
         }
         let located = self.locate(track, request)?;
-        let sized = in_parallel(located, |(kind, location)| {
-            let (location, heads) = self.with_lengths(track, kind, location, request)?;
-            Ok(((kind, location), (kind, heads)))
+        let sized = in_parallel(located, |located| {
+            let kind = located.kind;
+            let (located, heads) = self.with_lengths(track, located, request)?;
+            Ok((located, (kind, heads)))
         })?;
         let (tracks, heads) = sized.into_iter().unzip();
         let loaded = Loaded::new(tracks, length_timeout);
-        self.lock().insert(key, loaded.clone(), loaded.memory_size());
+        if !loaded.tracks.iter().any(|track| track.location.is_live()) {
+            self.lock().insert(key, loaded.clone(), loaded.memory_size());
+        }
         Ok((loaded, heads))
     }
 
     /// Returns where the segments of a track are, and those of the audio that belongs to it.
-    fn locate(
-        &self,
-        track: &Track,
-        request: Request<'_>,
-    ) -> Result<Vec<(TrackKind, RemoteLocation)>, Error> {
+    fn locate(&self, track: &Track, request: Request<'_>) -> Result<Vec<Located>, Error> {
         let Track { kind, location, .. } = track;
         let (kind, cancel) = (*kind, request.cancel);
         let hints = match &location.delivery {
             Delivery::Playlist(hints) => hints,
             Delivery::Segments(list) => {
                 let list = SegmentList::clone(list);
-                return Ok(vec![(kind, self.complete(kind, location, list, cancel)?)]);
+                return Ok(vec![self.complete(kind, location, list, &Arc::default(), cancel)?]);
             }
-            Delivery::File => return Ok(vec![(kind, location.clone())]),
+            Delivery::File => return Ok(vec![Located::new(kind, location.clone())]),
         };
         let master = match self.read(kind, location, hints, cancel)? {
             (_, Playlist::Media(list)) => {
-                return Ok(vec![(kind, self.complete(kind, location, list, cancel)?)]);
+                return Ok(vec![self.complete(kind, location, list, hints, cancel)?]);
             }
             (_, Playlist::Master(master)) => master,
         };
@@ -203,7 +211,7 @@ impl PlaylistLoader {
         let selected = master.select(&request);
         let SelectedPlaylists { video, audio } =
             selected.map_err(|why| Error::Playlist { track: kind, why: why.0.into() })?;
-        let hints = master.media_hints(hints);
+        let hints = Arc::new(master.media_hints(hints));
         let selected = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
         let selected = selected.into_iter().filter_map(|(kind, url)| Some((kind, url?)));
         in_parallel(selected.collect(), |(kind, url)| {
@@ -212,7 +220,7 @@ impl PlaylistLoader {
                 let why = "a playlist that lists playlists lists another such one";
                 return Err(Error::Playlist { track: kind, why: why.into() });
             };
-            Ok((kind, self.complete(kind, &location, list, cancel)?))
+            self.complete(kind, &location, list, &hints, cancel)
         })
     }
 
@@ -245,24 +253,27 @@ impl PlaylistLoader {
         document.map_err(|fault| cancelled(cancel, Error::Upstream { track: kind, fault }))
     }
 
-    /// Returns the location of a list, with its keys, and with one initialisation segment.
+    /// Returns the location of a list, with its keys, and with one initialisation segment. Those of a live
+    /// stream come later, when it is known where it begins.
     fn complete(
         &self,
         kind: TrackKind,
         location: &RemoteLocation,
         mut list: SegmentList,
+        hints: &Arc<PlaylistHints>,
         cancel: &Arc<CancelToken>,
-    ) -> Result<RemoteLocation, Error> {
-        if !list.is_complete {
-            return Err(unusable(kind, InputError::Live));
-        }
+    ) -> Result<Located, Error> {
         let read = |url: Url, limit: usize| {
             let location = fetch::resource_location(location, url);
             self.document(kind, &location, limit, cancel).map(|document| document.bytes)
         };
-        keys::fetch_keys(kind, &mut list, &read)?;
-        keys::merge_inits(kind, &mut list, &read)?;
-        Ok(RemoteLocation { delivery: Delivery::Segments(Arc::new(list)), ..location.clone() })
+        if !list.is_live() {
+            keys::fetch_keys(kind, &mut list, &keys::Keys::new(), &read)?;
+            keys::merge_inits(kind, &mut list, &read)?;
+        }
+        let delivery = Delivery::Segments(Arc::new(list));
+        let location = RemoteLocation { delivery, ..location.clone() };
+        Ok(Located { kind, location, hints: hints.clone() })
     }
 
     /// Returns a location with the lengths of its segments, if they can be found out in time, and their
@@ -270,15 +281,16 @@ impl PlaylistLoader {
     fn with_lengths(
         &self,
         track: &Track,
-        kind: TrackKind,
-        mut location: RemoteLocation,
+        mut located: Located,
         request: Request<'_>,
-    ) -> Result<(RemoteLocation, Heads), Error> {
+    ) -> Result<(Located, Heads), Error> {
         let Request { length_timeout, cancel, .. } = request;
-        if request.options.length == LengthPolicy::None {
-            return Ok((location, Vec::new()));
+        if request.options.length == LengthPolicy::None || located.location.is_live() {
+            return Ok((located, Vec::new()));
         }
-        let searched = Track { kind, location: location.clone(), refresh: track.refresh.clone() };
+        let Located { kind, location, .. } = &mut located;
+        let (kind, refresh) = (*kind, track.refresh.clone());
+        let searched = Track { kind, location: location.clone(), refresh };
         let deadline = Instant::now() + length_timeout;
         let sizes = fetch::find_sizes(&self.upstream, &searched, deadline, cancel);
         let sizes =
@@ -286,20 +298,12 @@ impl PlaylistLoader {
         let (Delivery::Segments(list), Some(SegmentSizes { files, heads })) =
             (&mut location.delivery, sizes)
         else {
-            return Ok((location, Vec::new()));
+            return Ok((located, Vec::new()));
         };
         let heads = files.iter().map(|file| file.len).zip(heads).collect();
         Arc::make_mut(list).files = Some(files);
-        Ok((location, heads))
+        Ok((located, heads))
     }
-}
-
-/// Returns a location as if nothing were known of the lengths of its segments.
-fn without_lengths(mut location: RemoteLocation) -> RemoteLocation {
-    if let Delivery::Segments(list) = &mut location.delivery {
-        Arc::make_mut(list).files = None;
-    }
-    location
 }
 
 /// Runs `work` with each item at the same time, the last one on this thread.
@@ -322,44 +326,10 @@ fn in_parallel<I: Send, T: Send>(
     })
 }
 
-impl Loaded {
-    fn new(tracks: Vec<(TrackKind, RemoteLocation)>, searched: Duration) -> Loaded {
-        Loaded { tracks, searched, since: Instant::now() }
-    }
-
-    /// Returns whether the lengths of all segments are known.
-    fn is_exact(&self) -> bool {
-        self.tracks.iter().all(|(_, location)| match &location.delivery {
-            Delivery::Segments(list) => list.files.is_some(),
-            Delivery::File | Delivery::Playlist(_) => true,
-        })
-    }
-
-    fn memory_size(&self) -> usize {
-        self.tracks.iter().map(|(_, location)| location.memory_size()).sum()
-    }
-}
-
 impl fmt::Debug for PlaylistLoader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the loader of playlists")
     }
-}
-
-/// Returns the key of what a track turns out to be.
-fn key(track: &Track, is_lone: bool, options: &OutputOptions) -> Key {
-    let mut context = Context::new(&SHA256);
-    let mut add = |bytes: &[u8]| {
-        context.update(&bytes.len().to_be_bytes());
-        context.update(bytes);
-    };
-    add(track.kind.as_str().as_bytes());
-    add(&[is_lone.into()]);
-    add(format!("{:?} {:?}", options.container, options.length).as_bytes());
-    track.location.identify(&mut add);
-    let mut key = [0; 32];
-    key.copy_from_slice(context.finish().as_ref());
-    key
 }
 
 fn refused(track: TrackKind, error: &PlaylistError) -> Error {

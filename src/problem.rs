@@ -95,7 +95,9 @@ impl From<&Error> for Problem {
                 (ProblemCode::IndexAtEnd, None)
             }
             Error::Playlist { .. } => (ProblemCode::UpstreamPlaylist, None),
-            Error::Unusable { reason: InputError::Live, .. } => (ProblemCode::NoFormat, None),
+            Error::Unusable { reason: InputError::LiveRange, .. } => {
+                (ProblemCode::BadParameter, None)
+            }
             Error::Unusable { reason: InputError::Encrypted, .. } => (ProblemCode::Drm, None),
             Error::Unusable { reason: InputError::OnlyInMp4, .. } => {
                 (ProblemCode::MuxRefused, None)

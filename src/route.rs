@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -158,14 +159,17 @@ fn options(query: &mut Query, container: ContainerChoice) -> Result<OutputOption
             ))
         }),
     };
-    let (start, end) = (time("start")?.unwrap_or_default(), time("end")?);
+    let (start, end) = (time("start")?, time("end")?);
+    let from_oldest = start == Some(Duration::ZERO);
+    let start = start.unwrap_or_default();
     if end.is_some_and(|end| end <= start) {
         return Err(bad_parameter("end must be later than start"));
     }
     let length = query.text("length");
     let length = length.map_or(Some(LengthPolicy::Auto), |name| LengthPolicy::from_name(&name));
     let length = length.ok_or_else(|| bad_parameter("length must be auto, wait or none"))?;
-    Ok(OutputOptions { container, engine, time_range: TimeRange { start, end }, length })
+    let time_range = TimeRange { start, end };
+    Ok(OutputOptions { container, engine, time_range, length, from_oldest })
 }
 
 fn media_url(kind: TrackKind, text: &str) -> Result<Url, Problem> {

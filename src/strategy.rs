@@ -245,6 +245,8 @@ fn feeds(
 fn is_passable(lone: ProbedInput, options: &OutputOptions) -> bool {
     options.engine != Engine::Ffmpeg
         && options.time_range.is_full()
+        // The timestamps of one that is live may begin anywhere.
+        && !lone.probe.is_live
         && is_of_its_kind(lone)
         && fits(lone.probe, options.container)
 }

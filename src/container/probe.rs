@@ -97,6 +97,9 @@ pub struct ProbeInfo {
     pub pre_skip: Option<NonZeroU16>,
     /// Whether the file has video, if known.
     pub has_video: Option<bool>,
+    /// Whether the file is a live stream, of which nothing before its first bytes counts: it begins at 0,
+    /// whatever its timestamps are.
+    pub is_live: bool,
     /// Whether the file is a fragmented MP4.
     pub in_fragments: bool,
     /// Whether the file is packed audio: frames in segments, each with a timestamp (RFC 8216 §3.4), which
@@ -173,6 +176,7 @@ impl ProbeInfo {
             needs_edit_list: true,
             pre_skip: None,
             has_video: if may_have { None } else { Some(false) },
+            is_live: false,
             in_fragments: false,
             is_packed: false,
             video: None,

@@ -92,6 +92,9 @@ pub(super) fn read_index(
     input: ProbedInput,
 ) -> Result<Result<TrackIndex, Unsupported>, Error> {
     let DownloadContext { media, options, .. } = file.context;
+    if input.probe.is_live {
+        return Ok(Err(Unsupported("it is live")));
+    }
     let Some(reader) = file.search() else {
         return Ok(Err(Unsupported("its upstream does not support byte ranges")));
     };

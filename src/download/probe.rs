@@ -61,6 +61,7 @@ pub(super) fn probe_tracks<'scope, 'env>(
         let Some(mut input) = prober.probe_or_refresh(&mut file, first_size)? else {
             return Ok(Err(track.kind));
         };
+        input.probe.is_live = track.location.is_live();
         // The first bytes may show that the file is truncated, before anything is sent.
         let mut completeness = completeness(input.probe, file.source.file().len);
         let begin = usize::try_from(input.probe.skip).unwrap_or(usize::MAX);

@@ -3,8 +3,10 @@
 //! Each segment is read by a reader of its own, which resumes, retries and refreshes as for any file.
 //! The next ones are requested while one is still arriving.
 //!
+//! The list of a live stream is loaded again when a segment is needed that it does not have yet.
+//!
 //! **Invariant:** where the lengths of the segments are known, each is as long as it was then; and
-//! `read` returns 0 only behind the last one.
+//! `read` returns 0 only behind the last one of a list that is complete.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem::take;
@@ -16,8 +18,10 @@ use std::time::Duration;
 use crate::cancel::CancelToken;
 use crate::error::{Error, UpstreamError};
 use crate::fetch::cursor::Cursor;
+use crate::fetch::follow::Follower;
 use crate::fetch::segment_refresh::{self, CurrentLocation};
 use crate::fetch::segment_source::{PendingSegment, SegmentBody, SegmentSource};
+use crate::fetch::segment_starts::SegmentStarts;
 use crate::http_client::{RemoteFile, UpstreamClient};
 use crate::media::segments::SegmentList;
 use crate::media::{Track, TrackKind};
@@ -41,7 +45,11 @@ pub struct SegmentReader<'scope, 'env> {
     /// The file that the segments are.
     file: RemoteFile,
     /// Where each segment begins in it, as far as that is known.
-    starts: Vec<u64>,
+    starts: SegmentStarts,
+    /// The first media segment when it began.
+    first_segment: usize,
+    /// Follows the list, if it is that of a live stream.
+    follower: Option<Follower>,
     cursor: Cursor,
     /// The segment that is read, and those that were requested ahead.
     current: Option<SegmentBody<'scope, 'env>>,
@@ -110,13 +118,24 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
         list: Arc<SegmentList>,
     ) -> SegmentReader<'scope, 'env> {
         let file = list.remote_file();
-        let mut starts = vec![0];
-        for file in list.files.iter().flat_map(|files| files.iter()) {
-            starts.push(starts.last().copied().unwrap_or(0) + file.len);
-        }
+        let starts = SegmentStarts::new(&list);
+        let patience = source.upstream.stall_timeout;
+        let follower = list.is_live().then(|| Follower::new(patience));
         let cursor = Cursor { end: file.len, ..Cursor::default() };
         let ahead = VecDeque::new();
-        SegmentReader { source, list, file, starts, cursor, current: None, ahead }
+        let first_segment = list.first_segment();
+        let current = None;
+        SegmentReader {
+            source,
+            list,
+            file,
+            starts,
+            first_segment,
+            follower,
+            cursor,
+            current,
+            ahead,
+        }
     }
 
     /// Returns the kind of the track.
@@ -183,7 +202,7 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         while !buffer.is_empty() && !self.cursor.is_over() {
             let len = self.len_now(buffer.len() as u64) as usize;
-            let body = self.body()?;
+            let Some(body) = self.body()? else { continue };
             let count = body.read(&mut buffer[..len])?;
             if count > 0 {
                 self.advance(count)?;
@@ -238,24 +257,40 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
         self.ahead.clear();
     }
 
-    /// Returns the segment of the next byte, opened.
-    fn body(&mut self) -> Result<&mut SegmentBody<'scope, 'env>, Error> {
+    /// Returns the segment of the next byte, opened; `None` if the track turns out to end here.
+    fn body(&mut self) -> Result<Option<&mut SegmentBody<'scope, 'env>>, Error> {
         if self.current.is_none() {
             let next = match self.ahead.pop_front() {
                 Some(next) => next,
-                None => self.begin(self.segment_at(self.cursor.offset))?.patient(),
+                None => {
+                    let index = self.starts.segment_at(self.cursor.offset);
+                    if !self.is_listed(index)? {
+                        self.cursor.end = Some(self.cursor.offset);
+                        return Ok(None);
+                    }
+                    self.begin(index)?.patient()
+                }
             };
             self.receive(next)?;
         }
-        self.current.as_mut().ok_or(Error::Internal("a segment was not opened"))
+        Ok(self.current.as_mut())
+    }
+
+    /// Returns whether the list has this segment; that of a live stream may have it later.
+    fn is_listed(&mut self, index: usize) -> Result<bool, Error> {
+        if let Some(follower) = &mut self.follower {
+            let SegmentSource { kind, location, cancel, .. } = &self.source;
+            self.list = follower.wait_for(index, *kind, location, cancel)?;
+        }
+        Ok(index < self.list.part_count())
     }
 
     /// Waits for the response of a segment.
     fn receive(&mut self, segment: PendingSegment<'scope, 'env>) -> Result<(), Error> {
         let body = segment.wait(&mut self.source.resources)?;
         // The next segment begins behind this one.
-        if let Some(len) = body.len().filter(|_| self.starts.len() == body.index + 1) {
-            self.starts.push(self.starts[body.index] + len);
+        if let Some(len) = body.len() {
+            self.starts.record_len(body.index, len);
         }
         self.current = Some(body);
         Ok(())
@@ -265,13 +300,13 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
     fn finish_segment(&mut self) -> Result<(), Error> {
         let Some(body) = self.current.take() else { return Ok(()) };
         let end = self.cursor.offset;
-        if self.starts.len() == body.index + 1 {
-            self.starts.push(end);
-        }
-        if self.starts.get(body.index + 1) != Some(&end) {
+        let start = self.starts.get(body.index).unwrap_or(0);
+        self.starts.record_len(body.index, end.saturating_sub(start));
+        if self.starts.get(body.index + 1) != Some(end) {
             return Err(self.failed(UpstreamError::EntityChanged("a segment has another length")));
         }
-        if body.index + 1 == self.list.part_count() {
+        self.starts.forget_before(body.index);
+        if body.index + 1 == self.list.part_count() && !self.list.is_live() {
             self.cursor.end = Some(end);
         }
         body.close();
@@ -282,7 +317,7 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
     fn begin_first(&self) -> Result<VecDeque<PendingSegment<'scope, 'env>>, Error> {
         let mut first = VecDeque::new();
         if !self.cursor.is_over() && self.list.part_count() > 0 {
-            first.push_back(self.begin(self.segment_at(self.cursor.offset))?);
+            first.push_back(self.begin(self.starts.segment_at(self.cursor.offset))?);
         }
         Ok(first)
     }
@@ -292,7 +327,7 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
         let Some(current) = &self.current else { return Ok(()) };
         while self.ahead.len() < MAX_AHEAD {
             let next = self.ahead.back().map_or(current.index, |last| last.index) + 1;
-            let start = self.starts.get(next).copied();
+            let start = self.starts.get(next);
             let is_needed = match (start, self.cursor.end) {
                 (Some(start), Some(end)) => start < end,
                 _ => next < self.list.part_count(),
@@ -311,19 +346,19 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
 
     /// Requests what is needed of a segment.
     fn begin(&self, index: usize) -> Result<PendingSegment<'scope, 'env>, Error> {
+        const RESTARTS: &str =
+            "the timestamps of the live stream begin again (EXT-X-DISCONTINUITY)";
+        let is_live = self.follower.is_some();
+        if is_live && index > self.first_segment && self.list.is_discontinuous(index) {
+            return Err(self.failed(UpstreamError::EntityChanged(RESTARTS)));
+        }
         let known = self.list.files.as_ref().and_then(|files| files.get(index));
         let range = known.map(|file| {
-            let start = self.starts[index];
+            let start = self.starts.get(index).unwrap_or(0);
             let end = self.cursor.end.unwrap_or(u64::MAX).saturating_sub(start).min(file.len);
             self.cursor.offset.saturating_sub(start).min(end)..end
         });
         self.source.begin(&self.list, index, range)
-    }
-
-    /// Returns the segment in which the byte at `offset` is, as far as that is known.
-    fn segment_at(&self, offset: u64) -> usize {
-        let begun = self.starts.partition_point(|start| *start <= offset);
-        begun.saturating_sub(1).min(self.list.part_count().saturating_sub(1))
     }
 
     fn failed(&self, fault: UpstreamError) -> Error {

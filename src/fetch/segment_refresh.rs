@@ -6,11 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use url::Url;
 
 use crate::cancel::CancelToken;
+use crate::error::{Error, UpstreamError};
 use crate::http_client::request::is_credential;
 use crate::media::segments::SegmentList;
 use crate::media::{
     Delivery, FreshLocation, LocationRefresher, RefreshHandle, RemoteLocation, Track, TrackKind,
 };
+
+/// What was added to a live playlist and removed again before it was loaded.
+const SKIPPED: &str = "segments have left the live playlist before they could be read";
 
 /// The location of a track in segments, which all its segments share.
 #[derive(Clone)]
@@ -33,6 +37,31 @@ impl CurrentLocation {
     /// Returns the track at its current location.
     pub(super) fn as_track(&self, kind: TrackKind) -> Track {
         Track { kind, location: self.lock().clone(), refresh: self.refresh.clone() }
+    }
+
+    /// Returns the list of segments.
+    pub(super) fn list(&self) -> Option<Arc<SegmentList>> {
+        list(&self.lock()).cloned()
+    }
+
+    /// Loads the list of a live stream again, of which the part `next` is needed; returns whether there
+    /// is anything new. Earlier segments are forgotten.
+    pub(super) fn reload(&self, kind: TrackKind, next: usize) -> Result<bool, Error> {
+        let absent = Error::Internal("nothing loads the list of a live stream again");
+        let refresh = self.refresh.as_ref().ok_or(absent)?;
+        let from = self.list().map_or(0, |list| list.sequence_of(next));
+        let fresh = refresh.reload(from)?;
+        let mut current = self.lock();
+        let (Some(old), Some(new)) = (list(&current), list(&fresh)) else {
+            return Err(Error::Internal("a live stream has no list"));
+        };
+        let grown = old.continued_by(new, next).ok_or_else(|| {
+            let fault = UpstreamError::EntityChanged(SKIPPED);
+            Error::Upstream { track: kind, fault }
+        })?;
+        let is_news = grown.part_count() > next || !grown.is_live();
+        *current = RemoteLocation { delivery: Delivery::Segments(Arc::new(grown)), ..fresh };
+        Ok(is_news)
     }
 
     /// Returns a segment as a track of its own.
@@ -96,11 +125,14 @@ impl LocationRefresher for SegmentRefresher {
         let (Some(old), Some(new)) = (list(&current), list(&fresh)) else {
             return Err("it is not in segments any more".into());
         };
-        if !is_same_media(old, new) {
+        let known = if old.is_live() {
+            old.continued_by(new, self.index).ok_or(SKIPPED)?
+        } else if is_same_media(old, new) {
+            // Each response is compared with what is known of the file of its segment.
+            SegmentList { files: old.files.clone(), ..SegmentList::clone(new) }
+        } else {
             return Err("its playlist now has other segments".into());
-        }
-        // Each response is compared with what is known of the file of its segment.
-        let known = SegmentList { files: old.files.clone(), ..SegmentList::clone(new) };
+        };
         fresh.delivery = Delivery::Segments(Arc::new(known));
         let location = part_location(&fresh, self.index).ok_or(GONE)?;
         *self.current.lock() = fresh;

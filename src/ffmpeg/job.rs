@@ -99,10 +99,11 @@ impl FfmpegJob {
 
     /// Returns the time on the clock of the inputs that is 0 for ffmpeg: at most their begin. ffmpeg drops
     /// what is decoded before `-ss`, even the first frame of a video that is presented later. The clock of
-    /// a transport stream has no zero of its own.
+    /// a transport stream, or of a live stream, has no zero of its own.
     pub fn zero(&self) -> Duration {
         let begin = begin(&self.inputs);
-        let is_relative = |info: ProbeInfo| info.format == Format::MpegTs || info.is_packed;
+        let is_relative =
+            |info: ProbeInfo| info.is_live || info.format == Format::MpegTs || info.is_packed;
         let is_relative = self.inputs.iter().all(|input| is_relative(input.probe));
         if is_relative { begin } else { self.time_range.start.min(begin) }
     }

@@ -124,6 +124,9 @@ impl PackedSegments {
             segments: Vec::new(),
             is_complete: true,
             media_sequence: 0,
+            discontinuity_sequence: 0,
+            forgotten: 0,
+            end_date: None,
             target_duration: Duration::ZERO,
             files: None,
         };

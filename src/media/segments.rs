@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ring::digest::{Context, SHA256};
 use url::Url;
@@ -21,6 +21,12 @@ pub struct SegmentList {
     pub is_complete: bool,
     /// Sequence number of the first segment.
     pub media_sequence: u64,
+    /// Number of discontinuities before the first segment.
+    pub discontinuity_sequence: u64,
+    /// How many segments were before the first one: they were read, and forgotten.
+    pub forgotten: usize,
+    /// When the end of the last segment was recorded (EXT-X-PROGRAM-DATE-TIME).
+    pub end_date: Option<SystemTime>,
     /// Maximum duration of a segment; how often a live list is to be requested again.
     pub target_duration: Duration,
     /// What is known of the files of the segments, in the order of [`SegmentList::part`]. With it,
@@ -118,7 +124,19 @@ impl SegmentList {
 
     /// Returns how many parts the joined file has.
     pub fn part_count(&self) -> usize {
-        usize::from(!self.inits.is_empty()) + self.segments.len()
+        self.first_segment() + self.segments.len()
+    }
+
+    /// Returns which part of the joined file the first segment is.
+    pub fn first_segment(&self) -> usize {
+        usize::from(!self.inits.is_empty()) + self.forgotten
+    }
+
+    /// Returns whether timestamps may begin again with this part of the joined file.
+    pub fn is_discontinuous(&self, part: usize) -> bool {
+        let index = part.checked_sub(self.first_segment());
+        let segment = index.and_then(|index| self.segments.get(index));
+        segment.is_some_and(|segment| segment.is_discontinuous)
     }
 
     /// Returns a part of the joined file: the initialisation segment is the first, and the media
@@ -126,8 +144,8 @@ impl SegmentList {
     pub fn part(&self, index: usize) -> Option<Part<'_>> {
         let InitSegment { location, encryption } = match self.inits.first() {
             Some(init) if index == 0 => init,
-            init => {
-                let segment = self.segments.get(index - usize::from(init.is_some()))?;
+            _ => {
+                let segment = self.segments.get(index.checked_sub(self.first_segment())?)?;
                 let MediaSegment { location, encryption, .. } = segment;
                 return Some(Part { location, encryption: encryption.as_ref() });
             }

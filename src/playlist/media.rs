@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use url::Url;
 
 use super::attributes::Attributes;
 use super::context::Context;
+use super::date::date;
 use super::keys::{Keys, PlainKey};
 use super::lines::{Line, lines};
 use super::{MAX_HOSTS, MAX_SEGMENTS, PlaylistError, invalid};
@@ -44,6 +45,7 @@ struct Reader<'p> {
     /// For the next segment alone.
     duration: Option<Duration>,
     range: Option<ByteRange>,
+    date: Option<SystemTime>,
     is_discontinuous: bool,
 }
 
@@ -68,6 +70,9 @@ impl<'p> Reader<'p> {
             segments: Vec::new(),
             is_complete: false,
             media_sequence: 0,
+            discontinuity_sequence: 0,
+            forgotten: 0,
+            end_date: None,
             target_duration: Duration::ZERO,
             files: None,
         };
@@ -80,6 +85,7 @@ impl<'p> Reader<'p> {
             map: None,
             duration: None,
             range: None,
+            date: None,
             is_discontinuous: false,
         }
     }
@@ -106,7 +112,13 @@ impl<'p> Reader<'p> {
                 }
                 self.list.media_sequence = number(name, value)?;
             }
+            "EXT-X-DISCONTINUITY-SEQUENCE" => {
+                self.list.discontinuity_sequence = number(name, value).unwrap_or(0);
+            }
+            "EXT-X-PROGRAM-DATE-TIME" => self.date = date(value),
             "EXT-X-ENDLIST" => self.list.is_complete = true,
+            // It cannot change (§4.3.3.5).
+            "EXT-X-PLAYLIST-TYPE" if value == "VOD" => self.list.is_complete = true,
             "EXT-X-I-FRAMES-ONLY" | "EXT-X-SKIP" => {
                 return Err(PlaylistError::Unsupported(name.to_owned()));
             }
@@ -145,6 +157,8 @@ impl<'p> Reader<'p> {
             Some(range) => Some(range.from(self.range_start(&range, &url, &what)?, &what)?),
             None => None,
         };
+        let begin = self.date.take().or(self.list.end_date);
+        self.list.end_date = begin.and_then(|begin| begin.checked_add(duration));
         let key = self.keys.current()?;
         let encryption = key.map(|key| self.encryption(key)).transpose()?;
         let segment = MediaSegment {

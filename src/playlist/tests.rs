@@ -1,7 +1,7 @@
 //! Playlists as packagers write them, and as they should not.
 
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -100,10 +100,28 @@ fn a_list_that_is_stored_compressed() {
 
 #[test]
 fn a_list_without_its_end_is_live() {
+    let list = read(&PLAIN.replace("#EXT-X-ENDLIST", "#EXT-X-PLAYLIST-TYPE:EVENT")).unwrap();
+    assert!(!list.is_complete);
     let list = read(&PLAIN.replace("#EXT-X-ENDLIST", "#EXT-X-PLAYLIST-TYPE:VOD")).unwrap();
+    assert!(list.is_complete, "it cannot change");
+    let list = read(&PLAIN.replace("#EXT-X-ENDLIST", "")).unwrap();
     assert!(!list.is_complete);
     let list = read("#EXTM3U\n#EXT-X-TARGETDURATION:2\n").unwrap();
     assert!(!list.is_complete && list.segments.is_empty());
+}
+
+#[test]
+fn dates_and_discontinuities_of_a_list() {
+    let seconds = |lines: &str| {
+        let end = body(lines).unwrap().end_date;
+        end.map(|end| end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64())
+    };
+    let dated = "#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:01:00Z\n#EXTINF:1.5\na\n#EXTINF:2\nb";
+    assert_eq!(seconds(dated), Some(63.5));
+    assert_eq!(seconds(&format!("#EXTINF:9\nx\n{dated}")), Some(63.5));
+    assert_eq!(seconds("#EXT-X-PROGRAM-DATE-TIME:now\n#EXTINF:1.5\na"), None);
+    let list = body("#EXT-X-DISCONTINUITY-SEQUENCE:3\n#EXTINF:1\na").unwrap();
+    assert_eq!(list.discontinuity_sequence, 3);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ring::digest::{SHA256, digest};
 use url::Url;
 
-use crate::error::Error;
+use crate::error::{Error, UpstreamError};
 use crate::media::TrackKind;
 use crate::media::segments::{InitSegment, SegmentEncryption, SegmentKey, SegmentList};
 
@@ -20,13 +21,17 @@ const KEY_SIZE: usize = 16;
 /// Reads a resource of the list, of at most so many bytes.
 pub(super) type Read<'r> = dyn Fn(Url, usize) -> Result<Vec<u8>, Error> + 'r;
 
-/// Fetches the keys that the list refers to.
+/// Keys that were fetched.
+pub(super) type Keys = HashMap<Url, Arc<SegmentKey>>;
+
+/// Fetches the keys that the list refers to, except for those in `known`; returns all of them.
 pub(super) fn fetch_keys(
     kind: TrackKind,
     list: &mut SegmentList,
+    known: &Keys,
     read: &Read<'_>,
-) -> Result<(), Error> {
-    let mut keys: HashMap<Url, Arc<SegmentKey>> = HashMap::new();
+) -> Result<Keys, Error> {
+    let mut keys = Keys::new();
     let of_inits = list.inits.iter_mut().filter_map(|init| init.encryption.as_mut());
     let of_segments = list.segments.iter_mut().filter_map(|segment| segment.encryption.as_mut());
     for SegmentEncryption { key, .. } in of_inits.chain(of_segments) {
@@ -38,14 +43,89 @@ pub(super) fn fetch_keys(
         if keys.len() == MAX_KEYS {
             return Err(refused(kind, &format!("it has more than {MAX_KEYS} keys")));
         }
-        let bytes = read(url.clone(), KEY_SIZE)?;
-        let bytes = <[u8; KEY_SIZE]>::try_from(bytes);
-        let bytes = bytes.map_err(|_| refused(kind, "a key has not 16 bytes"))?;
-        let fetched = Arc::new(SegmentKey::Inline(bytes));
-        keys.insert(url.clone(), fetched.clone());
-        *key = fetched;
+        let found = match known.get(url) {
+            Some(known) => known.clone(),
+            None => {
+                let bytes = <[u8; KEY_SIZE]>::try_from(read(url.clone(), KEY_SIZE)?);
+                let bytes = bytes.map_err(|_| refused(kind, "a key has not 16 bytes"))?;
+                Arc::new(SegmentKey::Inline(bytes))
+            }
+        };
+        keys.insert(url.clone(), found.clone());
+        *key = found;
     }
-    Ok(())
+    Ok(keys)
+}
+
+/// The initialisation segment of a live stream, which must stay the same for as long as it lasts. Where it
+/// is may change.
+#[derive(Default)]
+pub(super) struct LiveInit {
+    /// Those that are known to be the same, the newest last; none if the stream has none.
+    known: Vec<InitSegment>,
+    /// The hash of their bytes.
+    digest: Option<[u8; 32]>,
+    has_begun: bool,
+}
+
+impl LiveInit {
+    /// Leaves one initialisation segment, if those of the list are all the same as before.
+    pub(super) fn merge(
+        &mut self,
+        kind: TrackKind,
+        list: &mut SegmentList,
+        read: &Read<'_>,
+    ) -> Result<(), Error> {
+        const CHANGED: &str = "its initialisation segment (EXT-X-MAP) is another one now";
+        let changed = || {
+            let fault = UpstreamError::EntityChanged(CHANGED);
+            Error::Upstream { track: kind, fault }
+        };
+        if list.segments.is_empty() {
+            return Ok(());
+        }
+        let is_same = |one: &InitSegment, other: &InitSegment| {
+            let keys = [one, other].map(|init| init.encryption.as_ref().map(|e| &e.key));
+            one.location == other.location && keys[0] == keys[1]
+        };
+        for init in &list.inits {
+            if self.known.iter().any(|known| is_same(known, init)) {
+                continue;
+            }
+            let can_compare = init.location.range.is_none() && init.encryption.is_none();
+            if self.has_begun && (self.digest.is_none() || !can_compare) {
+                return Err(changed());
+            }
+            if can_compare {
+                let bytes = read(init.location.url.clone(), MAX_INIT_SIZE)?;
+                let digest = Some(sha256(&bytes));
+                if self.has_begun && self.digest != digest {
+                    return Err(changed());
+                }
+                self.digest = digest;
+            }
+            self.has_begun = true;
+            if self.known.len() == MAX_INITS {
+                self.known.remove(0);
+            }
+            self.known.push(init.clone());
+        }
+        self.has_begun = true;
+        let count = usize::from(!self.known.is_empty());
+        let lacks_one = list.segments.iter().any(|segment| segment.init.is_none());
+        if lacks_one != (count == 0) {
+            return Err(changed());
+        }
+        list.inits = self.known.first().cloned().into_iter().collect();
+        list.segments.iter_mut().for_each(|segment| segment.init = Some(0).filter(|_| count > 0));
+        Ok(())
+    }
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    hash
 }
 
 /// Leaves one initialisation segment, if all have the same bytes. Lists name it again after each

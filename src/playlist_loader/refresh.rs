@@ -51,8 +51,8 @@ impl LocationRefresher for PlaylistRefresher {
             cancel: &self.cancel,
         };
         let located = loader.locate(&track, request).map_err(|error| error.to_string())?;
-        let location = located.into_iter().find(|(found, _)| found == kind);
-        let (_, location) = location.ok_or("its playlist no longer names it")?;
+        let located = located.into_iter().find(|located| located.kind == *kind);
+        let location = located.ok_or("its playlist no longer names it")?.location;
         *self.newest() = (track, location.clone());
         Ok(FreshLocation { location, is_new })
     }

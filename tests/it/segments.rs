@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 use fastrand::Rng;
 
@@ -15,6 +16,7 @@ use crate::support::resource::{Fault, Resource};
 use crate::support::run;
 
 mod faults;
+mod live;
 mod packed;
 
 /// The hashes of the decoded frames of a stream.
@@ -159,10 +161,6 @@ fn playlists_that_cannot_be_used_are_refused() {
         let answer = daemon.get(&any_path(Some(&film.put(&origin, "x")), None, &[]));
         assert_eq!((answer.head.status, answer.code().as_str()), (status, code), "{line}");
     }
-    let live = HlsFilm::new(named("transport stream"));
-    let live = live.edit(|text| text.replace("#EXT-X-ENDLIST", ""));
-    let answer = daemon.get(&any_path(Some(&live.put(&origin, "x")), None, &[]));
-    assert_eq!(answer.code(), "no-format", "{}", answer.text());
 }
 
 #[test]

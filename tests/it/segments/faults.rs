@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use super::*;
 

@@ -62,6 +62,15 @@ pub(crate) const KINDS: [Kind; 9] = [
     ),
 ];
 
+/// The kinds of live streams, in segments of a second.
+pub(crate) const LIVE: [Kind; 5] = [
+    kind("fragments", false, ONE, "-hls_time 1 -hls_segment_type fmp4"),
+    kind("transport stream", false, ONE, "-hls_time 1"),
+    kind("fragments, apart", false, APART, "-hls_time 1 -hls_segment_type fmp4"),
+    kind("transport stream, encrypted", false, ONE, "-hls_time 1 -hls_key_info_file info"),
+    kind("transport stream, encrypted again", false, ONE, "-hls_time 1 -hls_key_info_file info-2"),
+];
+
 /// The kind with this name.
 pub(crate) fn named(name: &str) -> Kind {
     KINDS.into_iter().find(|kind| kind.name == name).expect("there is this kind")
@@ -74,6 +83,15 @@ pub(crate) fn source() -> PathBuf {
     let coded: Vec<String> = coded.split_whitespace().map(str::to_owned).collect();
     let (picture, sound) = (media::picture("320x180", 25, 30), media::sound(48_000, 30));
     media::generate("hls-source", "mp4", &[&picture[..], &sound, &coded].concat())
+}
+
+/// The film of live streams: ten seconds, with B-frames and key frames every second.
+pub(crate) fn live_source() -> PathBuf {
+    let coded = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -b:v 500k -g 25 -bf 2 \
+                 -c:a aac -b:a 96k -movflags +faststart";
+    let coded: Vec<String> = coded.split_whitespace().map(str::to_owned).collect();
+    let (picture, sound) = (media::picture("320x180", 25, 10), media::sound(48_000, 10));
+    media::generate("live-source", "mp4", &[&picture[..], &sound, &coded].concat())
 }
 
 impl HlsFilm {
@@ -169,6 +187,8 @@ fn make(directory: &Path, source: &Path, kind: Kind) {
     fs::create_dir(directory).unwrap();
     fs::write(directory.join("key"), b"0123456789abcdef").unwrap();
     fs::write(directory.join("info"), "key\nkey\n").unwrap();
+    fs::write(directory.join("key-2"), b"fedcba9876543210").unwrap();
+    fs::write(directory.join("info-2"), "key-2\nkey-2\n").unwrap();
     let vector = "000102030405060708090a0b0c0d0e0f";
     fs::write(directory.join("info-with-iv"), format!("key\nkey\n{vector}\n")).unwrap();
     let apart = "-map 0:v -map 0:a -var_stream_map v:0,agroup:g_a:0,agroup:g \

@@ -13,6 +13,7 @@ pub(crate) mod films;
 pub(crate) mod framemd5;
 pub(crate) mod generated_table;
 pub(crate) mod hls;
+pub(crate) mod live;
 pub(crate) mod media;
 pub(crate) mod names;
 pub(crate) mod origin;
