@@ -79,6 +79,7 @@ fn media_json(media: &PageMedia) -> Value {
         "extractor": media.extractor,
         "title": media.title,
         "uploader": media.uploader,
+        "live": media.is_live,
         "duration": media.duration.map(|duration| duration.as_secs_f64()),
         "date": media.date,
         "thumbnail": thumbnail,

@@ -100,6 +100,7 @@ impl Sample {
             uploader: Some("ffmpeg".into()),
             date: None,
             duration: Some(self.duration),
+            is_live: false,
             thumbnail: Some(RemoteLocation::from(url(THUMBNAIL)?)),
             renditions,
             expires: None,

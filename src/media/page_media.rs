@@ -28,6 +28,8 @@ pub struct PageMedia {
     pub date: Option<String>,
     /// Duration.
     pub duration: Option<Duration>,
+    /// Whether it is live.
+    pub is_live: bool,
     /// Location of a thumbnail.
     pub thumbnail: Option<RemoteLocation>,
     /// From the worst to the best, in yt-dlp's order.

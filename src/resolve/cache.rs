@@ -17,6 +17,9 @@ use crate::sys::{self, EventFd};
 /// download takes time, and may be interrupted and resumed.
 const MIN_REMAINING: Duration = Duration::from_secs(600);
 
+/// How long a page is handed out whose media is live: it changes when the stream ends.
+const LIVE_TTL: Duration = Duration::from_secs(60);
+
 /// How long a page is not read again after freshly read URLs were refused, too: the cause is
 /// something else, and a download program with eight connections would have the page read for each
 /// retry.
@@ -106,27 +109,28 @@ impl PageCache {
     }
 
     fn insert(&self, page: &Arc<PageMedia>) {
-        let Some(until) = self.until(page.expires) else { return };
+        let ttl = if page.is_live { self.ttl.min(LIVE_TTL) } else { self.ttl };
+        let Some(until) = until(page.expires, ttl) else { return };
         let cached = CachedPage { media: page.clone(), until, refuse_newer_until: None };
         self.lock().pages.insert(page.page_url.clone(), cached, page.memory_size());
-    }
-
-    /// Returns until when a page with this expiry is handed out.
-    #[expect(clippy::disallowed_methods, reason = "the time in a URL is one of day")]
-    fn until(&self, expires: Option<SystemTime>) -> Option<Instant> {
-        let left = match expires {
-            Some(at) => {
-                let left = at.duration_since(SystemTime::now()).ok()?;
-                left - MIN_REMAINING.min(left / 2)
-            }
-            None => self.ttl,
-        };
-        Instant::now().checked_add(left.min(self.ttl))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns until when a page with this expiry is handed out, for `ttl` at most.
+#[expect(clippy::disallowed_methods, reason = "the time in a URL is one of day")]
+fn until(expires: Option<SystemTime>, ttl: Duration) -> Option<Instant> {
+    let left = match expires {
+        Some(at) => {
+            let left = at.duration_since(SystemTime::now()).ok()?;
+            left - MIN_REMAINING.min(left / 2)
+        }
+        None => ttl,
+    };
+    Instant::now().checked_add(left.min(ttl))
 }
 
 impl FlightWaiter {
@@ -182,6 +186,7 @@ mod tests {
             uploader: None,
             date: None,
             duration: None,
+            is_live: false,
             thumbnail: None,
             renditions: Vec::new(),
             expires,

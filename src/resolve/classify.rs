@@ -7,8 +7,10 @@ use url::Url;
 pub use crate::error::ResolveError;
 use crate::text::one_line;
 
+mod date;
 mod words;
 
+use date::utc_minute;
 use words::{FAILURE_PATTERNS, Sentence};
 
 /// Seconds after which a site usually accepts requests again.
@@ -49,9 +51,14 @@ impl ResolveError {
         ResolveError::new(ProblemCode::NotYet, message).retry_after(NOT_YET_RETRY)
     }
 
-    pub(super) fn live() -> ResolveError {
-        let message = "it is live now; it can be downloaded after it has ended";
-        ResolveError::new(ProblemCode::NoFormat, message)
+    /// A stream or premiere that begins at this time, in seconds since 1970, if it is known.
+    pub(super) fn upcoming(begin: Option<f64>) -> ResolveError {
+        match begin.and_then(utc_minute) {
+            Some(minute) => {
+                ResolveError::not_yet(&format!("it has not started yet; it begins at {minute}"))
+            }
+            None => ResolveError::not_yet("it has not started yet"),
+        }
     }
 
     /// The recording of a live stream that has just ended, which still grows or lacks its

@@ -47,11 +47,11 @@ pub fn read(page_url: &Url, json: &[u8]) -> Result<PageMedia, ResolveError> {
         Some(_) => return Err(ResolveError::broken("the page is neither a video nor a playlist")),
     }
     match page.live_status.as_deref() {
-        Some("is_upcoming") => return Err(ResolveError::not_yet("it has not started yet")),
-        Some("is_live") => return Err(ResolveError::live()),
+        Some("is_upcoming") => return Err(ResolveError::upcoming(page.release_timestamp)),
         Some("post_live") => return Err(ResolveError::just_ended()),
         _ => {}
     }
+    let is_live = page.live_status.as_deref() == Some("is_live") || page.is_live == Some(true);
     let mut formats: Vec<&RawValue> =
         page.formats.and_then(|list| serde_json::from_str(list.get()).ok()).unwrap_or_default();
     if formats.is_empty() {
@@ -65,6 +65,10 @@ pub fn read(page_url: &Url, json: &[u8]) -> Result<PageMedia, ResolveError> {
     let mut refusals = Refusals::default();
     let renditions = formats.iter().filter_map(|format| {
         let is_apart = format.manifest_url.as_deref().is_some_and(|url| manifests.contains(url));
+        if is_live && !format.is_playlist() {
+            refusals.add("a live stream that is not HLS");
+            return None;
+        }
         let rendition = format.rendition(page_url, &mut refusals)?;
         Some(if is_apart { format.without_unknown_audio(rendition) } else { rendition })
     });
@@ -86,6 +90,7 @@ pub fn read(page_url: &Url, json: &[u8]) -> Result<PageMedia, ResolveError> {
         uploader: page.uploader.or(page.channel).or(page.creator).as_deref().map(text),
         date: page.release_date.or(page.upload_date).as_deref().and_then(date),
         duration: page.duration.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        is_live,
         thumbnail: thumbnail(page.thumbnails.as_deref().unwrap_or_default(), page.thumbnail),
         renditions,
         expires,

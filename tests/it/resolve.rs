@@ -8,6 +8,7 @@ mod films;
 mod gate;
 mod generic;
 mod information;
+mod live;
 mod memory;
 mod refresh;
 mod segment_downloads;

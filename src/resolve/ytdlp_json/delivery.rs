@@ -32,6 +32,11 @@ impl Format<'_> {
         }
     }
 
+    /// Returns whether it is a playlist, which tells how a live stream goes on, and when it ends.
+    pub(super) fn is_playlist(&self) -> bool {
+        matches!(self.protocol.as_deref(), Some("m3u8_native" | "m3u8"))
+    }
+
     fn file(&self) -> Option<Source> {
         let url = http_url(self.url.as_deref()?)?;
         Some(Source { url, delivery: Delivery::File, segments: None })

@@ -31,6 +31,10 @@ pub(super) struct Page<'j> {
     pub(super) duration: Option<f64>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) live_status: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) is_live: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) release_timestamp: Option<f64>,
     #[serde(rename = "_has_drm", default, deserialize_with = "lenient")]
     pub(super) has_drm: Option<bool>,
     #[serde(default, deserialize_with = "lenient")]

@@ -91,8 +91,18 @@ fn what_cannot_be_taken_is_left_out_or_said() {
         assert_eq!(code(with(status)), told, "{status}");
     }
     for status in ["was_live", "not_live", "odd"] {
-        assert!(read_json(&with(status)).is_ok(), "{status}");
+        assert!(read_json(&with(status)).is_ok_and(|page| !page.is_live), "{status}");
     }
+    // Nothing but a playlist tells when it ends.
+    let mut live = with("is_live");
+    let list = format("2", &json!({"protocol": "m3u8_native"}));
+    live["formats"].as_array_mut().unwrap().push(list);
+    let live = read_json(&live).unwrap();
+    assert!(live.is_live && live.renditions.len() == 1);
+    let mut upcoming = with("is_upcoming");
+    upcoming["release_timestamp"] = json!(1_777_660_200);
+    let error = read_json(&upcoming).unwrap_err();
+    assert_eq!(error.message, "it has not started yet; it begins at 2026-05-01 18:30 UTC");
     assert_eq!(code(lone(format("1", &json!({"has_drm": true})))), "drm");
     for protocol in ["http_dash_segments", "rtmp", "mhtml"] {
         assert_eq!(

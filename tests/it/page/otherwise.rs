@@ -107,3 +107,17 @@ fn a_size_that_is_not_known_is_told_to_be_so() {
     assert_eq!(chromium.text("#size"), "720p · size not known");
     site.assert_clean(&mut chromium);
 }
+
+#[test]
+fn a_live_stream_is_told_to_be_one() {
+    let site = Site::start(|resource| resource);
+    let mut chromium = site.open();
+    find(&mut chromium, &site.page_url("live"));
+    assert_eq!(chromium.text("#videos label:nth-child(2) small"), "mp4 · live");
+    assert_eq!(chromium.text("#time"), "live");
+    chromium.click("#trim summary");
+    chromium.click("#end");
+    chromium.write("1:00");
+    assert!(chromium.text("#trouble").starts_with("A live stream has no such times."));
+    site.assert_clean(&mut chromium);
+}

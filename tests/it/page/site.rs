@@ -32,12 +32,15 @@ impl Site {
         std::fs::write(&page, film(&origin, script).to_string()).unwrap();
         let segments = directory.path().join("segments.json");
         std::fs::write(&segments, film_in_segments(&origin).to_string()).unwrap();
+        let mut live = film_in_segments(&origin);
+        live["live_status"] = json!("is_live");
+        std::fs::write(directory.path().join("live.json"), live.to_string()).unwrap();
         let command = stand_in(directory.path(), &page, &segments);
         let config = format!("{LOOPBACK}[resolver]\ncommand = {command:?}\nfork_server = false\n");
         Self { daemon: Daemon::start(&config), origin, _directory: directory }
     }
 
-    /// The link to a page: `film`, `segments`, or a word that stands for what is wrong with it.
+    /// The link to a page: `film`, `segments`, `live`, or a word that stands for what is wrong with it.
     pub(super) fn page_url(&self, page: &str) -> String {
         self.origin.url(page)
     }
@@ -64,6 +67,8 @@ impl Site {
 fn stand_in(directory: &Path, film: &Path, segments: &Path) -> PathBuf {
     let file = directory.join("yt-dlp-stand-in");
     let (film, segments) = (film.display(), segments.display());
+    let live = directory.join("live.json");
+    let live = live.display();
     let text = format!(
         "#!/bin/sh\n\
          for link; do :; done\n\
@@ -72,6 +77,7 @@ fn stand_in(directory: &Path, film: &Path, segments: &Path) -> PathBuf {
          --version) echo 2026.10.26 ;;\n\
          */film) exec cat {film} ;;\n\
          */segments) exec cat {segments} ;;\n\
+         */live) exec cat {live} ;;\n\
          */private) fail \"Private video. Sign in if you've been granted access to this video\" ;;\n\
          */busy) fail 'Unable to download webpage: HTTP Error 429: Too Many Requests' ;;\n\
          */slow) exec sleep 600 ;;\n\
