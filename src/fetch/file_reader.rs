@@ -78,6 +78,11 @@ impl<'scope, 'env> FileReader<'scope, 'env> {
         &self.entity.file
     }
 
+    /// Returns whether the first response was labelled as a web page.
+    pub fn is_page(&self) -> bool {
+        self.requester.is_page
+    }
+
     /// Returns whether every byte of the range was read.
     pub fn is_over(&self) -> bool {
         self.cursor.is_over()

@@ -105,6 +105,12 @@ impl<'scope, 'env> PendingFile<'scope, 'env> {
         self
     }
 
+    /// Fails if the response is labelled as a web page, since those before it were not.
+    pub fn without_pages(mut self, refuses_pages: bool) -> PendingFile<'scope, 'env> {
+        self.requester.refuses_pages = refuses_pages;
+        self
+    }
+
     /// Returns whether the first response has begun to arrive, now or within `limit`.
     pub fn poll_response(&self, limit: Duration) -> bool {
         match &self.sent {

@@ -24,6 +24,9 @@ pub(super) struct Requester<'u> {
     pub(super) target: Target,
     pub(super) sizing: RequestSizing,
     pub(super) retry: Retry,
+    /// Whether the first response was labelled as a web page, and whether it must not be.
+    pub(super) is_page: bool,
+    pub(super) refuses_pages: bool,
     /// Whether the next request may use a pooled connection.
     pub(super) may_reuse: bool,
 }
@@ -45,6 +48,8 @@ impl<'u> Requester<'u> {
             target: Target::new(track, upstream.chunk_size(&track.location)),
             sizing: RequestSizing::new(offset, size_hint),
             retry: Retry::before_first_response(upstream),
+            is_page: false,
+            refuses_pages: false,
             may_reuse: true,
         }
     }
@@ -82,6 +87,10 @@ impl<'u> Requester<'u> {
         cursor: &mut Cursor,
     ) -> Result<(Entity, RangeBody), UpstreamError> {
         let response = self.receive(sent, None, cursor)?;
+        self.is_page = response.is_page;
+        if self.is_page && self.refuses_pages {
+            return Err(UpstreamError::WebPage);
+        }
         let response = self.complete(response, cursor)?;
         let mut entity = Entity::new(response.file.clone());
         let body = self.accept(response.body, &mut entity, cursor)?;

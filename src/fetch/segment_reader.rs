@@ -74,6 +74,7 @@ impl<'scope, 'env> PendingSegments<'scope, 'env> {
             kind: track.kind,
             location: CurrentLocation::new(track),
             resources: HashMap::new(),
+            are_pages: None,
         };
         let mut reader = SegmentReader::new(source, list);
         let is_other = known.as_ref().is_some_and(|(_, file)| **file != reader.file);
@@ -287,7 +288,7 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
 
     /// Waits for the response of a segment.
     fn receive(&mut self, segment: PendingSegment<'scope, 'env>) -> Result<(), Error> {
-        let body = segment.wait(&mut self.source.resources)?;
+        let body = segment.wait(&mut self.source)?;
         // The next segment begins behind this one.
         if let Some(len) = body.len() {
             self.starts.record_len(body.index, len);

@@ -18,6 +18,8 @@ use crate::media::segments::{SegmentEncryption, SegmentKey, SegmentList};
 use crate::media::{Track, TrackKind};
 use crate::sys::SplicePipe;
 
+/// Maximum number of resources that are remembered.
+const MAX_RESOURCES: usize = 1000;
 /// Bytes that are decrypted at once.
 const DECRYPT_SIZE: usize = 64 << 10;
 
@@ -30,6 +32,9 @@ pub(super) struct SegmentSource<'scope, 'env> {
     pub(super) location: CurrentLocation,
     /// The resources that hold several segments, as far as responses have described them.
     pub(super) resources: HashMap<Url, RemoteFile>,
+    /// Whether segments are labelled as web pages, once one has come. Where they are not, a page that comes
+    /// instead of one is a message, such as that its URL has expired.
+    pub(super) are_pages: Option<bool>,
 }
 
 /// A segment that was requested.
@@ -102,6 +107,7 @@ impl<'scope, 'env> SegmentSource<'scope, 'env> {
             (None, whole) => whole,
         };
         let file = self.request(&track, stored, resource.as_ref());
+        let file = file.without_pages(self.are_pages == Some(false));
         Ok(PendingSegment { index, file, decryption, resource: shared })
     }
 
@@ -154,12 +160,17 @@ impl<'scope, 'env> PendingSegment<'scope, 'env> {
     /// Waits for the response. A resource that holds several segments is remembered.
     pub(super) fn wait(
         self,
-        resources: &mut HashMap<Url, RemoteFile>,
+        source: &mut SegmentSource<'scope, 'env>,
     ) -> Result<SegmentBody<'scope, 'env>, Error> {
         let PendingSegment { index, file, decryption, resource } = self;
         let file = file.wait()?;
+        source.are_pages.get_or_insert(file.is_page());
         if let Some(url) = resource {
-            resources.entry(url).or_insert_with(|| file.file().clone());
+            // A live stream may have a new one every hour.
+            if source.resources.len() == MAX_RESOURCES {
+                source.resources.clear();
+            }
+            source.resources.entry(url).or_insert_with(|| file.file().clone());
         }
         Ok(SegmentBody { index, file, decryption })
     }

@@ -17,7 +17,7 @@ use crate::error::UpstreamError;
 use crate::http_client::body::RangeBody;
 use crate::http_client::exchange::{Exchange, Framing, Response};
 use crate::http_client::upstream_client::UpstreamClient;
-use crate::http_client::validate::Expectation;
+use crate::http_client::validate::{Expectation, is_page};
 use crate::media::remote_file::RemoteFile;
 use crate::media::{RemoteLocation, cookie_field};
 use crate::range;
@@ -55,6 +55,8 @@ pub(crate) struct RangeResponse {
     pub(crate) file: RemoteFile,
     /// Whether the body extends beyond the requested range.
     pub(crate) is_more: bool,
+    /// Whether the response is labelled as a web page. Some scripts label everything like that.
+    pub(crate) is_page: bool,
     /// URL of the response, after redirects.
     pub(crate) url: Url,
 }
@@ -101,11 +103,12 @@ impl<'u> RangeRequest<'u> {
             let status = head.status().as_u16();
             let (file, body_range) =
                 expectation.validate(status, head.version(), head.headers())?;
+            let is_page = is_page(head.headers());
             let body = RangeBody::new(response, body_range, self.upstream, sent_at);
             let requested_end = self.range.as_ref().map(|range| range.end);
             let is_more =
                 body.end.zip(requested_end).is_some_and(|(end, requested)| end > requested);
-            return Ok(RangeResponse { body, file, is_more, url });
+            return Ok(RangeResponse { body, file, is_more, is_page, url });
         }
         Err(UpstreamError::Redirect("it redirected more than 5 times"))
     }

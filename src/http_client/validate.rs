@@ -173,7 +173,7 @@ impl Expectation<'_> {
 }
 
 /// Returns whether the body has a type that media only have by mistake.
-fn is_page(headers: &HeaderMap) -> bool {
+pub(crate) fn is_page(headers: &HeaderMap) -> bool {
     ["text/html", "application/xhtml+xml", "application/json"]
         .iter()
         .any(|page_type| is_type(headers, page_type))

@@ -11,7 +11,7 @@ const SETTINGS: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers 
 const ABREAST: usize = 12;
 
 /// What is done to one segment, and how often.
-fn faults() -> Vec<(&'static str, Fault, usize)> {
+pub(super) fn faults() -> Vec<(&'static str, Fault, usize)> {
     const ALWAYS: usize = usize::MAX;
     vec![
         ("cut once", Fault::CutAt(5000), 1),
@@ -33,10 +33,10 @@ fn faults() -> Vec<(&'static str, Fault, usize)> {
 }
 
 /// One segment of a film with one fault.
-struct Cell {
-    what: String,
-    path: String,
-    expected: Vec<u8>,
+pub(super) struct Cell {
+    pub(super) what: String,
+    pub(super) path: String,
+    pub(super) expected: Vec<u8>,
 }
 
 impl Cell {
@@ -85,7 +85,11 @@ fn cells(origin: &Origin, daemon: &Daemon) -> Vec<Cell> {
 #[test]
 fn a_fault_of_a_segment_is_mended_or_visible() {
     let (origin, daemon) = (Origin::start(), Daemon::start(SETTINGS));
-    let cells = cells(&origin, &daemon);
+    judge(&daemon, &cells(&origin, &daemon));
+}
+
+/// Panics if a download looks whole and is not, or if it fails for what soon passes.
+pub(super) fn judge(daemon: &Daemon, cells: &[Cell]) {
     let (next, identical) = (AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
         for _ in 0..ABREAST {

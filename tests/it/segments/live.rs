@@ -256,3 +256,34 @@ fn keys_change_and_initialisation_segments_move() {
         body.into_iter().for_each(|body| has_frames(&body, &expected, name));
     }
 }
+
+/// Whatever happens to a segment, at whichever place.
+#[test]
+fn a_fault_of_a_live_segment_is_mended_or_visible() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(SETTINGS));
+    let states = [(0, 4, false), (2, 10, true)];
+    let mut cells = Vec::new();
+    for name in ["fragments", "transport stream"] {
+        let film = film(name);
+        let whole =
+            outcome(&daemon, &put(&origin, &format!("whole-{}", cells.len()), name, &states));
+        let expected = whole.expect("nothing is wrong yet");
+        let (list, names) = (LiveList::of(&film, "list.m3u8"), film.segments());
+        for ((fault, broken, times), place) in faults::faults()
+            .into_iter()
+            .flat_map(|fault| [0, 5, 9].map(|place| (fault.clone(), place)))
+        {
+            let directory = format!("cell-{}", cells.len());
+            let url = film.put_with(&origin, &directory, |segment, resource| {
+                if segment == names[place] {
+                    return resource.fault(broken.clone()).fault_times(times);
+                }
+                resource
+            });
+            list.put(&origin, &format!("{directory}/list.m3u8"), &states);
+            let what = format!("{name}, live, segment {place}: {fault}");
+            cells.push(faults::Cell { what, path: from_oldest(&url), expected: expected.clone() });
+        }
+    }
+    faults::judge(&daemon, &cells);
+}
