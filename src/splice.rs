@@ -201,7 +201,7 @@ impl TrackIndex {
             TrackIndex::Progressive(movie) => movie.entry(start),
             TrackIndex::Fragmented(track) => track.entry(),
             TrackIndex::Webm(track) => track.entry(start),
-            TrackIndex::MpegTs(_) => None,
+            TrackIndex::MpegTs(track) => track.entry(),
         };
         entry.filter(|entry| *entry <= start)
     }
@@ -241,7 +241,7 @@ pub fn read_index(
         }
         Format::Webm => webm::read_index(reader).map(TrackIndex::Webm),
         _ if format == Format::MpegTs || format.is_raw() && reader.segments().is_some() => {
-            let track = mpeg_ts::read_index(format, reader)?;
+            let track = mpeg_ts::read_index(format, reader, trim.start)?;
             Ok(TrackIndex::MpegTs(Box::new(track)))
         }
         _ => Err(Unsupported("the file is neither MP4 nor WebM nor a transport stream").into()),

@@ -38,6 +38,12 @@ pub fn duration(ticks: u64) -> Duration {
     Duration::new(seconds, (rest * 1_000_000_000 / pes::TICKS_PER_SECOND) as u32)
 }
 
+/// Returns the number of ticks of a transport stream in a duration, rounded.
+pub fn ticks(duration: Duration) -> u64 {
+    let nanos = duration.as_nanos() * u128::from(pes::TICKS_PER_SECOND);
+    u64::try_from((nanos + 500_000_000) / 1_000_000_000).unwrap_or(u64::MAX >> 1)
+}
+
 /// The maximum length of a frame.
 pub const MAX_UNIT: usize = 8 << 20;
 

@@ -55,7 +55,8 @@ make -i "$work/a.mp4" -c:a ac3 -b:a 32k -ar 32000 "$work/ac3.ts"
 make -i "$work/v.mp4" -i "$work/a.mp4" -c copy -pat_period 1 "$work/both.ts"
 segments() {
   len=$(stat -c %s "$2")
-  { echo "$len 700 $4 1000 999"; cat "$2" "$3"; } > "$directory/splice_mpeg_ts/$1"
+  { echo "$len 700 0 0 999 $4 1000"; cat "$2" "$3"; } > "$directory/splice_mpeg_ts/$1"
+  { echo "$len 41 1300 900 77 $4 400"; cat "$2" "$3"; } > "$directory/splice_mpeg_ts/$1-part"
 }
 segments apart "$work/v.ts" "$work/a.ts" 9
 segments both "$work/both.ts" "$work/ac3.ts" 14

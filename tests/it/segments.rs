@@ -18,6 +18,7 @@ use crate::support::run;
 mod faults;
 mod live;
 mod packed;
+mod trim;
 
 /// The hashes of the decoded frames of a stream.
 fn frames(file: &Path, stream: &str) -> Vec<String> {

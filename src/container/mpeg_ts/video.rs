@@ -124,12 +124,7 @@ impl VideoConfig {
         let before = sample.len();
         for unit in nal::units(unit.bytes) {
             let kind = nal::kind(self.codec, unit).unit_type;
-            is_key_frame |= match self.codec {
-                NalCodec::Avc => {
-                    kind == avc::IDR || kind == avc::SEI && avc::is_recovery_point(unit)
-                }
-                NalCodec::Hevc => hevc::RANDOM_ACCESS.contains(&kind),
-            };
+            is_key_frame |= begins_decoding(self.codec, kind, unit);
             if kind == sequence_set(self.codec) && !self.is_same_format(unit) {
                 return Err(Malformed("the video changes its format"));
             }
@@ -140,9 +135,23 @@ impl VideoConfig {
         if sample.len() == before { Err(Malformed("a frame is empty")) } else { Ok(is_key_frame) }
     }
 
+    /// Returns whether decoding can begin with an access unit.
+    pub fn is_key_frame(&self, unit: &VideoUnit<'_>) -> bool {
+        nal::units(unit.bytes)
+            .any(|unit| begins_decoding(self.codec, nal::kind(self.codec, unit).unit_type, unit))
+    }
+
     fn is_same_format(&self, set: &[u8]) -> bool {
         self.sets.iter().any(|own| own == set)
             || picture_format(self.codec, set).as_ref() == Some(&self.format)
+    }
+}
+
+/// Returns whether decoding can begin with the access unit of this NAL unit.
+fn begins_decoding(codec: NalCodec, kind: u8, unit: &[u8]) -> bool {
+    match codec {
+        NalCodec::Avc => kind == avc::IDR || kind == avc::SEI && avc::is_recovery_point(unit),
+        NalCodec::Hevc => hevc::RANDOM_ACCESS.contains(&kind),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Writes the header of the joined file: ftyp and moov (ISO/IEC 14496-12 §4.3, §8).
 
 use super::remux::StreamConfig;
-use super::{OutputTrack, SCALE, presentation_begin};
+use super::{OutputTrack, SCALE};
 use crate::container::isobmff::{Mp4Box, boxed};
 use crate::container::mpeg_ts::{AudioConfig, VideoConfig};
 use crate::error::Unsupported;
@@ -10,14 +10,14 @@ use crate::splice::edits::{self, Edit, NORMAL_RATE, Rescale};
 use crate::splice::headers::{mvhd, tkhd};
 use crate::splice::{tags, trak};
 
-/// Returns everything that precedes the indexes, of a file whose presentation ends at `end`.
+/// Returns everything that precedes the indexes, of a file whose presentation begins at `begin`, and ends at
+/// `end`.
 pub(super) fn head(
     tracks: &[OutputTrack<'_>],
-    origin: u64,
+    begin: u64,
     end: u64,
     tags: &Metadata,
 ) -> Result<Vec<u8>, Unsupported> {
-    let begin = presentation_begin(tracks, origin);
     let mut parts = vec![mvhd(SCALE, end, tracks.len() as u32 + 1)];
     // Without a duration here, some players take the file for a live stream.
     let mut mvex = vec![boxed(b"mehd", &[&[1, 0, 0, 0], &end.to_be_bytes()])];
@@ -38,7 +38,7 @@ fn trak(track: &OutputTrack<'_>, begin: u64) -> Result<Vec<u8>, Unsupported> {
     // A duration of 0 means to the end of all fragments (§8.6.6.1).
     let edit = Edit { segment: 0, media_time, rate: NORMAL_RATE };
     let edits = if media_time == 0 { Vec::new() } else { vec![edit] };
-    let end = track.segments.end;
+    let end = track.end;
     let (kind, volume, size, header) = match &track.stream.config {
         StreamConfig::Video(config) => {
             (TrackKind::Video, 0, display_size(config), boxed(b"vmhd", &[&[0, 0, 0, 1], &[0; 8]]))

@@ -6,10 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::scan::{Scan, Streams};
-use super::{Firsts, Part, SCALE, Segment, Track};
-use crate::container::mpeg_ts::Times;
+use super::{Entry, Firsts, LATER, Part, Segment, Track};
+use crate::container::mpeg_ts::{Times, ticks};
 use crate::container::probe::{Codec, Format};
-use crate::splice::edits::{NANOS, Rescale};
 use crate::splice::{ReadAt, SourceSegment, SurveyError, Unsupported};
 
 /// The maximum number of segments.
@@ -17,25 +16,28 @@ const MAX_SEGMENTS: usize = 1 << 16;
 /// The maximum number of parts between discontinuities.
 const MAX_PARTS: usize = 64;
 
-/// Reads the index of a transport stream in segments, or of packed audio, if that is the format.
+/// The maximum number of segments in which the key frame before the start of a time range is looked for.
+const MAX_KEY_SEGMENTS: usize = 8;
+
+/// Reads the index of a transport stream in segments, or of packed audio, if that is the format. Finds the
+/// key frame with which a time range begins that starts at `start`.
 pub(in crate::splice) fn read_index(
     format: Format,
     reader: &mut dyn ReadAt,
+    start: Duration,
 ) -> Result<Track, SurveyError> {
     let packed = packed_codec(format);
     let Segments { list, starts, end } = segments(reader)?;
     let scans = starts.iter().map(|index| Scan::new(list[*index], packed));
     let mut scans = scans.collect::<Result<Vec<_>, _>>()?.into_iter();
     let mut first = scans.next().ok_or(NO_SEGMENTS)?;
-    let mut range = Some(first.begin());
-    while let Some(next) = range {
-        range = first.take(next.start, &reader.read_at(next)?)?;
-    }
+    first.run(reader)?;
     let later: Vec<_> = scans.map(Mutex::new).collect();
     read_later(reader, &later)?;
     let (video, audio) = first.streams()?;
     let is_packed = packed.is_some();
-    let mut track = Track { video, audio, is_packed, segments: list, end, parts: Vec::new() };
+    let (segments, parts) = (list, Vec::new());
+    let mut track = Track { video, audio, is_packed, segments, end, parts, entry: None };
     let firsts = Firsts { video: track.video_first(), audio: track.audio_first() };
     track.parts.push(Part { segment: 0, firsts });
     for (scan, segment) in later.into_iter().zip(starts.into_iter().skip(1)) {
@@ -43,7 +45,33 @@ pub(in crate::splice) fn read_index(
         let firsts = track.firsts_of(scan.streams()?)?;
         track.parts.push(Part { segment, firsts });
     }
+    track.entry = find_entry(reader, &track, ticks(start))?;
     Ok(track)
+}
+
+/// Returns the first key frame of the last segment whose first one is presented at `start` or before;
+/// `None` if that is the first segment.
+fn find_entry(
+    reader: &mut dyn ReadAt,
+    track: &Track,
+    start: u64,
+) -> Result<Option<Entry>, SurveyError> {
+    let Some(video) = &track.video else { return Ok(None) };
+    // Declared times are not exact.
+    let last = track.segment_at(start.saturating_add(LATER), 0).saturating_sub(1);
+    for segment in (1..=last).rev().take(MAX_KEY_SEGMENTS) {
+        let mut scan = Scan::for_key_frame(track.segments[segment], &video.config);
+        scan.run(reader)?;
+        if let Some(times) = scan.key_frame()
+            && track.presentation(segment, times.pts).1 <= start
+        {
+            return Ok(Some(Entry { segment, times }));
+        }
+    }
+    if last > MAX_KEY_SEGMENTS {
+        return Err(Unsupported("no segment before the requested start has a key frame").into());
+    }
+    Ok(None)
 }
 
 /// Returns the codec of packed audio of this format.
@@ -91,24 +119,20 @@ fn segments(reader: &dyn ReadAt) -> Result<Segments, Unsupported> {
     if starts.len() > MAX_PARTS {
         return Err(Unsupported("there are too many discontinuities"));
     }
-    let scale = Rescale { from: NANOS, to: SCALE };
-    let ticks = |time: Duration| {
-        scale.round(u64::try_from(time.as_nanos()).map_err(|_| TOO_LONG)?).map_err(|_| TOO_LONG)
-    };
     let (mut next, mut time) = (0, Duration::ZERO);
     let mut segments = Vec::with_capacity(list.len());
     for SourceSegment { offset, len, duration, .. } in list {
         if *offset != next || *len == 0 {
             return Err(Unsupported("a segment is empty, or not where it should be"));
         }
-        segments.push(Segment { from: *offset, len: *len, time: ticks(time)? });
+        segments.push(Segment { from: *offset, len: *len, time: ticks(time) });
         next = offset.checked_add(*len).ok_or(TOO_LONG)?;
         time = time.checked_add(*duration).filter(|time| *time < MAX_DURATION).ok_or(TOO_LONG)?;
     }
     if next != reader.len() {
         return Err(Unsupported("the segments are not the whole file"));
     }
-    Ok(Segments { list: segments, starts, end: ticks(time)? })
+    Ok(Segments { list: segments, starts, end: ticks(time) })
 }
 
 const MAX_DURATION: Duration = Duration::from_secs(1000 * 24 * 3600);

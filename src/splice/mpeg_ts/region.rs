@@ -1,7 +1,7 @@
 //! [`RegionRewriter`] makes the region of a segment in the joined file.
 
 use super::remux::{MAX_FRAGMENTS, Remuxer, Stream, StreamConfig};
-use super::timing::Clock;
+use super::timing::{Clock, Timing};
 use crate::container::mpeg_ts::Malformed;
 use crate::container::mpeg_ts::packet::{PACKET_SIZE, SYNC_BYTE, count_synced};
 use crate::container::mpeg_ts::pes::WRAP;
@@ -27,6 +27,8 @@ pub struct RegionRewriter {
     pub(super) regions: Vec<Region>,
     /// When the presentation begins, in ticks.
     pub(super) begin: u64,
+    /// Whether a time range begins there: what is earlier is left out.
+    pub(super) is_cut: bool,
 }
 
 /// The streams of a file that become tracks.
@@ -39,13 +41,15 @@ pub(super) struct FileRules {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Region {
-    /// When the segment begins, as the list declares it, in ticks.
-    pub(super) time: u64,
+    /// When the segment begins, in ticks from the begin of the presentation, as the list declares it.
+    pub(super) time: i64,
     pub(super) clock: Clock,
     /// The length of the next segment of the file; 0 if there is none, or if its clock is another.
     pub(super) next_len: u64,
     /// By how much the region is longer than its segment.
     pub(super) padding: u64,
+    /// Whether the time range begins here: video begins with its first key frame.
+    pub(super) is_entry: bool,
 }
 
 impl RegionRewriter {
@@ -62,8 +66,9 @@ impl RegionRewriter {
     /// Feeds `update` an unambiguous encoding, for a digest. The configurations of decoders are in the
     /// header.
     pub(in crate::splice) fn encode(&self, update: &mut dyn FnMut(&[u8])) {
-        let RegionRewriter { files, regions, begin } = self;
+        let RegionRewriter { files, regions, begin, is_cut } = self;
         update(&begin.to_be_bytes());
+        update(&[u8::from(*is_cut)]);
         for FileRules { streams, is_packed } in files {
             update(&[streams.len() as u8, u8::from(*is_packed)]);
             for Stream { pid, codec: _, config, id, lead } in streams {
@@ -74,10 +79,11 @@ impl RegionRewriter {
                 update(&lead.to_be_bytes());
             }
         }
-        for Region { time, clock: Clock { origin }, next_len, padding } in regions {
-            for number in [time, origin, next_len, padding] {
+        for Region { time, clock: Clock { origin }, next_len, padding, is_entry } in regions {
+            for number in [&time.cast_unsigned(), origin, next_len, padding] {
                 update(&number.to_be_bytes());
             }
+            update(&[u8::from(*is_entry)]);
         }
     }
 
@@ -96,12 +102,14 @@ impl RegionRewriter {
         input: &mut TrackInput<'_>,
         window: &mut RangeWriter<'_>,
     ) -> Result<(), Error> {
-        let Region { time, clock, next_len, padding } = self.regions[index];
+        let Region { time, clock, next_len, padding, is_entry } = self.regions[index];
         let sequence = u32::try_from(index).unwrap_or(u32::MAX).wrapping_mul(MAX_FRAGMENTS);
         let FileRules { streams, is_packed } = &self.files[usize::from(track)];
-        let remuxer = Remuxer::new(streams, clock, time, sequence.wrapping_add(1));
+        let mut timing = Timing::new(clock, time.max(0).cast_unsigned());
+        (timing.is_cut, timing.awaits_key_frame) = (self.is_cut, is_entry);
+        let remuxer = Remuxer::new(streams, timing, sequence.wrapping_add(1));
         // By the list of the segments, where they have no timestamps.
-        let time = clock.origin.wrapping_add(time).wrapping_add(self.begin) % WRAP;
+        let time = clock.origin.wrapping_add(self.begin).wrapping_add_signed(time) % WRAP;
         let mut remuxer = SegmentRemuxer { remuxer, packed: is_packed.then_some(time) };
         let mut region = RegionWriter { end: window.at() + len, window };
         if !remuxer.read_segment(len - padding, input, &mut region)? {

@@ -2,7 +2,7 @@
 
 use super::SCALE;
 use super::fragment::{Run, write_fragment};
-use super::timing::{Clock, Timing, times};
+use super::timing::{Timing, times};
 use crate::container::mpeg_ts::{
     AudioConfig, AudioFrames, Demuxer, Event, Malformed, PACKET_SIZE, PackedAudio, Program,
     VideoConfig, VideoUnit, VideoUnits,
@@ -78,18 +78,12 @@ struct Fragments {
 }
 
 impl<'s> Remuxer<'s> {
-    /// Returns a remuxer for a segment that begins at `expected`, whose fragments are numbered from
-    /// `sequence` on.
-    pub(super) fn new(
-        streams: &'s [Stream],
-        clock: Clock,
-        expected: u64,
-        sequence: u32,
-    ) -> Remuxer<'s> {
+    /// Returns a remuxer for a segment whose fragments are numbered from `sequence` on.
+    pub(super) fn new(streams: &'s [Stream], timing: Timing, sequence: u32) -> Remuxer<'s> {
         let pids: Vec<_> = streams.iter().map(|stream| stream.pid).collect();
         let state = |stream: &'s Stream| StreamState {
             stream,
-            timing: Timing::new(clock, expected),
+            timing,
             run: Run::default(),
             frames: match &stream.config {
                 StreamConfig::Video(config) => Frames::Video(VideoUnits::of(config), config),

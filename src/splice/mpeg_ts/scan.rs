@@ -12,7 +12,7 @@ use crate::container::mpeg_ts::{
     VideoConfig, VideoUnit, VideoUnits,
 };
 use crate::container::probe::{Codec, PROBE_SIZE};
-use crate::splice::{ENCRYPTED, SurveyError, Unsupported};
+use crate::splice::{ENCRYPTED, ReadAt, SurveyError, Unsupported};
 
 /// How much of a segment is read to find the first frames.
 const MAX_HEAD: u64 = 4 << 20;
@@ -34,6 +34,27 @@ impl Scan {
     pub(super) fn new(segment: Segment, packed: Option<Codec>) -> Result<Scan, Unsupported> {
         let head = packed.map_or(Ok(Head::default()), Head::packed)?;
         Ok(Scan { segment, head, is_begun: false })
+    }
+
+    /// Returns a scan for the first key frame of a segment with video of this configuration.
+    pub(super) fn for_key_frame(segment: Segment, config: &VideoConfig) -> Scan {
+        let head = Head { sought: Some(config.clone()), ..Head::default() };
+        Scan { segment, head, is_begun: false }
+    }
+
+    /// Reads as much of the segment as is needed.
+    pub(super) fn run(&mut self, reader: &mut dyn ReadAt) -> Result<(), SurveyError> {
+        let mut range = Some(self.begin());
+        while let Some(next) = range {
+            range = self.take(next.start, &reader.read_at(next)?)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the timestamps of the first key frame, if that was sought, and found.
+    pub(super) fn key_frame(&self) -> Option<Times> {
+        let facts = &self.head.video.as_ref()?.facts;
+        facts.first.filter(|_| facts.sought.is_some())
     }
 
     /// Returns what was found.
@@ -96,6 +117,8 @@ struct Head {
     video: Option<VideoHead>,
     audio: Option<AudioHead>,
     has_program: bool,
+    /// The configuration of the video whose first key frame is sought, and nothing else.
+    sought: Option<VideoConfig>,
 }
 
 const OTHER_CODEC: Unsupported =
@@ -103,10 +126,16 @@ const OTHER_CODEC: Unsupported =
 
 struct VideoHead {
     pid: u16,
-    codec: Codec,
     units: VideoUnits,
+    facts: VideoFacts,
+}
+
+struct VideoFacts {
+    codec: Codec,
     first: Option<Times>,
     config: Option<VideoConfig>,
+    /// The configuration of the video if its first frame is the first key frame.
+    sought: Option<VideoConfig>,
 }
 
 struct AudioHead {
@@ -130,7 +159,7 @@ impl Head {
 
     fn is_complete(&self) -> bool {
         self.has_program
-            && self.video.as_ref().is_none_or(|video| video.config.is_some())
+            && self.video.as_ref().is_none_or(|video| video.facts.config.is_some())
             && self.audio.as_ref().is_none_or(|audio| audio.config.is_some())
     }
 
@@ -162,10 +191,12 @@ impl Head {
         let mut pids = Vec::new();
         if let Some((pid, codec)) = program.video() {
             let units = VideoUnits::new(codec).ok_or(OTHER_CODEC)?;
-            self.video = Some(VideoHead { pid, codec, units, first: None, config: None });
+            let sought = self.sought.clone();
+            let facts = VideoFacts { codec, first: None, config: None, sought };
+            self.video = Some(VideoHead { pid, units, facts });
             pids.push(pid);
         }
-        if let Some((pid, codec)) = program.audio() {
+        if let Some((pid, codec)) = program.audio().filter(|_| self.sought.is_none()) {
             self.audio = Some(AudioHead::new(pid, codec)?);
             pids.push(pid);
         }
@@ -180,9 +211,9 @@ impl Head {
     /// Ends the last frame, at the end of the segment.
     fn finish(&mut self) -> Result<(), Unsupported> {
         let Some(video) = &mut self.video else { return Ok(()) };
-        let VideoHead { codec, units, first, config, .. } = video;
+        let VideoHead { units, facts, .. } = video;
         let mut sink = |unit: VideoUnit<'_>| {
-            read_video(*codec, unit, first, config);
+            facts.read(&unit);
             Ok(())
         };
         units.finish(&mut sink).map_err(unsupported)
@@ -196,7 +227,8 @@ impl Head {
         if self.packed.is_none() && !self.audio.as_ref().is_none_or(is_timed) {
             return Err(Unsupported("the first frame has no timestamp"));
         }
-        let video = self.video.and_then(|VideoHead { pid, codec, first, config, .. }| {
+        let video = self.video.and_then(|VideoHead { pid, facts, .. }| {
+            let VideoFacts { codec, first, config, .. } = facts;
             Some(VideoTrack { pid, codec, config: config?, first: first? })
         });
         let audio = self.audio.and_then(|AudioHead { pid, codec, first, config, .. }| {
@@ -208,30 +240,34 @@ impl Head {
 
 impl VideoHead {
     fn take(&mut self, event: Event<'_>) -> Result<(), Malformed> {
-        let VideoHead { codec, units, first, config, .. } = self;
+        let VideoHead { units, facts, .. } = self;
         match event {
             Event::Begin(header) => {
                 units.begin_packet(times(&header, 0));
                 Ok(())
             }
             Event::Data(data) => units.push(data, &mut |unit, _| {
-                read_video(*codec, unit, first, config);
+                facts.read(&unit);
                 Ok(())
             }),
         }
     }
 }
 
-/// Reads the parameter sets of a frame, and the timestamps of the first one.
-fn read_video(
-    codec: Codec,
-    unit: VideoUnit<'_>,
-    first: &mut Option<Times>,
-    config: &mut Option<VideoConfig>,
-) {
-    first.get_or_insert(unit.times);
-    if config.is_none() {
-        *config = VideoConfig::read(codec, &unit);
+impl VideoFacts {
+    /// Reads the parameter sets of a frame, and the timestamps of the first one.
+    fn read(&mut self, unit: &VideoUnit<'_>) {
+        let VideoFacts { codec, first, config, sought } = self;
+        if let Some(sought) = sought {
+            if config.is_none() && sought.is_key_frame(unit) {
+                (*first, *config) = (Some(unit.times), Some(sought.clone()));
+            }
+            return;
+        }
+        first.get_or_insert(unit.times);
+        if config.is_none() {
+            *config = VideoConfig::read(*codec, unit);
+        }
     }
 }
 

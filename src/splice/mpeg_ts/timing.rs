@@ -41,8 +41,12 @@ pub(super) struct Timing {
     clock: Clock,
     /// When the segment begins, about.
     expected: u64,
+    /// Whether frames of audio that are earlier than the origin of the clock are left out.
+    pub(super) is_cut: bool,
+    /// Whether frames of video are left out until there is a key frame.
+    pub(super) awaits_key_frame: bool,
     /// The time after the last frame of audio; the duration of the last frame of video.
-    next: Option<u64>,
+    next: Option<i64>,
     duration: Option<u32>,
 }
 
@@ -56,7 +60,8 @@ pub(super) fn times(header: &PesHeader, lead: u64) -> Option<Times> {
 impl Timing {
     /// Returns the timing of a segment that begins at `expected`, about.
     pub(super) fn new(clock: Clock, expected: u64) -> Timing {
-        Timing { clock, expected, next: None, duration: None }
+        let (is_cut, awaits_key_frame) = (false, false);
+        Timing { clock, expected, is_cut, awaits_key_frame, next: None, duration: None }
     }
 
     fn time(&self, timestamp: u64) -> Result<u64, Malformed> {
@@ -71,6 +76,10 @@ impl Timing {
         unit: VideoUnit<'_>,
         next: Option<Times>,
     ) -> Result<(), Malformed> {
+        if self.awaits_key_frame && !config.is_key_frame(&unit) {
+            return Ok(());
+        }
+        self.awaits_key_frame = false;
         let (time, shown) = (self.time(unit.times.dts)?, self.time(unit.times.pts)?);
         let offset = i32::try_from(shown.cast_signed() - time.cast_signed());
         let offset = offset.map_err(|_| NOT_IN_ORDER)?;
@@ -96,18 +105,31 @@ impl Timing {
         frame: AudioFrame<'_>,
     ) -> Result<(), Malformed> {
         let scale = Rescale { from: SCALE, to: config.rate() };
-        let rescaled = |ticks| scale.round(ticks).map_err(|_| NOT_IN_ORDER);
-        let stated = frame.pts.map(|pts| rescaled(self.time(pts)?)).transpose()?;
-        let time = match (self.next, stated) {
+        let rescaled = |ticks: u64| scale.round(ticks).map_err(|_| NOT_IN_ORDER);
+        let stated = frame.pts.map(|pts| {
+            let ticks = self.clock.ticks(pts, self.expected);
+            let time = rescaled(ticks.unsigned_abs())?.cast_signed();
+            Ok(if ticks < 0 { -time } else { time })
+        });
+        let time = match (self.next, stated.transpose()?) {
             (Some(next), Some(stated)) if stated.abs_diff(next) > rescaled(MAX_DRIFT)? => {
-                run.end_at(stated)?;
+                match u64::try_from(stated) {
+                    Ok(stated) => run.end_at(stated)?,
+                    Err(_) if run.len() == 0 => {}
+                    Err(_) => return Err(NOT_IN_ORDER),
+                }
                 stated
             }
             (Some(next), _) => next,
             (None, stated) => stated.ok_or(Malformed("the first frame has no timestamp"))?,
         };
         let duration = config.samples();
-        self.next = Some(time + u64::from(duration));
+        self.next = Some(time + i64::from(duration));
+        let time = match u64::try_from(time) {
+            Ok(time) => time,
+            Err(_) if self.is_cut => return Ok(()),
+            Err(_) => return Err(TOO_EARLY),
+        };
         let payload = config.payload(frame.bytes)?;
         run.push(
             |data| {

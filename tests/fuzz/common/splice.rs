@@ -3,8 +3,8 @@
 //!
 //! An input is a line of numbers, followed by both files. The numbers are the length of the first file, that
 //! of the chunks in which the files arrive, start and length of the time range in milliseconds (a length of 0
-//! means all), and the start of a byte range. Of transport streams, start and length are those of a segment, in
-//! packets and milliseconds.
+//! means all), and the start of a byte range; of transport streams also the length and the duration of a segment,
+//! in packets and milliseconds.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -76,7 +76,8 @@ pub fn joined(format: Format, input: &[u8]) {
     let (line, rest) = input.split_at(end);
     let line = String::from_utf8_lossy(line);
     let mut numbers = line.split_ascii_whitespace().map(|word| word.parse().unwrap_or(0_u64));
-    let [first, chunk, start, length, part] = std::array::from_fn(|_| numbers.next().unwrap_or(0));
+    let [first, chunk, start, length, part, packets, each] =
+        std::array::from_fn(|_| numbers.next().unwrap_or(0));
     let rest = rest.get(1..).unwrap_or_default();
     let first = usize::try_from(first).map_or(rest.len() / 2, |first| first.min(rest.len()));
     let (video, audio) = rest.split_at(first);
@@ -86,9 +87,8 @@ pub fn joined(format: Format, input: &[u8]) {
         start: Duration::from_millis(start),
         end: (length > 0).then(|| Duration::from_millis(start + length % 100_000)),
     };
-    let trim = if is_stream { TimeRange::default() } else { trim };
     let files = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
-    let file = |bytes| File(bytes, 0, is_stream.then(|| segments(bytes, start, length)));
+    let file = |bytes| File(bytes, 0, is_stream.then(|| segments(bytes, packets, each)));
     let format_of = |bytes| if is_stream { stream_format(bytes) } else { format };
     let index = |bytes| read_index(format_of(bytes), &mut file(bytes), trim).ok();
     let [video, audio] = files.map(|(_, bytes)| index(bytes));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use ytcanal::error::{Error, UpstreamError};
 use ytcanal::media::{Metadata, TrackKind};
-use ytcanal::options::ContainerChoice;
+use ytcanal::options::{ContainerChoice, TimeRange};
 use ytcanal::splice::{Options, SourceSegment};
 
 use crate::support::framemd5::{Packet, frames, packets};
@@ -16,6 +16,7 @@ use crate::support::run;
 use crate::support::spliced::{Film, as_it_is};
 
 mod packed;
+mod trim;
 
 const MILLISECOND: i64 = 1_000_000;
 const X264: [&str; 8] = [
@@ -82,8 +83,13 @@ fn film(files: &[(TrackKind, &Hls)]) -> Film {
 
 /// Joins them; all parts must be the same when made alone.
 fn join(files: &[(TrackKind, &Hls)]) -> (TempDir, PathBuf) {
+    join_range(files, TimeRange::default())
+}
+
+/// Joins what they have of a time range.
+fn join_range(files: &[(TrackKind, &Hls)], time_range: TimeRange) -> (TempDir, PathBuf) {
     let film = film(files);
-    let plan = film.plan(&as_it_is(&Metadata::default()));
+    let plan = film.plan(&Options { time_range, ..as_it_is(&Metadata::default()) });
     let whole = film.whole(&plan);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("joined.mp4");
@@ -310,6 +316,19 @@ fn damaged_bytes_are_harmless() {
     }
 }
 
+/// The second behind the first, after a discontinuity.
+fn in_two_parts(first: &Hls, second: &Hls) -> Hls {
+    let (mut bytes, mut segments) = (first.bytes.clone(), first.segments.clone());
+    for (index, segment) in second.segments.iter().enumerate() {
+        let offset = segment.offset + first.bytes.len() as u64;
+        let is_discontinuous = index == 0;
+        segments.push(SourceSegment { offset, is_discontinuous, ..*segment });
+    }
+    bytes.extend(&second.bytes);
+    let directory = tempfile::tempdir().unwrap();
+    Hls { file: directory.path().join("none"), _directory: directory, bytes, segments }
+}
+
 /// After a discontinuity the clock is another.
 #[test]
 fn discontinuities_are_carried_on() {
@@ -320,14 +339,7 @@ fn discontinuities_are_carried_on() {
         hls(&coded(&inputs, &options))
     };
     let (first, second) = (part("36000"), part("7"));
-    let mut whole =
-        Hls { bytes: first.bytes.clone(), segments: first.segments.clone(), ..part("0") };
-    for (index, segment) in second.segments.iter().enumerate() {
-        let offset = segment.offset + first.bytes.len() as u64;
-        let is_discontinuous = index == 0;
-        whole.segments.push(SourceSegment { offset, is_discontinuous, ..*segment });
-    }
-    whole.bytes.extend(&second.bytes);
+    let whole = in_two_parts(&first, &second);
     let (_directory, joined) = join(&[(TrackKind::Video, &whole)]);
     lasts(&joined, 14.0, "both parts");
     for stream in ["v", "a"] {

@@ -29,7 +29,7 @@ fn packed(rate: u32, codec: &[&str], extension: &str, seconds: u32, packing: Pac
     Hls { _directory: directory, file, bytes, segments }
 }
 
-fn aac(begin: Option<u64>) -> Hls {
+pub(super) fn aac(begin: Option<u64>) -> Hls {
     let packing = Packing { frames: 90, samples: 1024, rate: 44_100, begin };
     packed(44_100, &["-c:a", "aac"], "aac", 7, packing)
 }

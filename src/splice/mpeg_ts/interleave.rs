@@ -1,0 +1,94 @@
+//! Puts the regions of all files in order, and writes the segment indexes of the tracks.
+
+use super::region::Region;
+use super::remux::StreamConfig;
+use super::selection::{SelectedFile, Selection, Timeline};
+use super::timing::Clock;
+use super::{LATER, OutputTrack, SCALE};
+use crate::media::TrackKind;
+use crate::splice::Layout;
+use crate::splice::edits::Rescale;
+use crate::splice::sidx::{self, SegmentIndex};
+
+/// Interleaves the regions of the files by time. The audio of the time at which a region of video begins
+/// follows that: a player that seeks finds the video first, then this audio, and reads on from there; with
+/// the video behind the audio, it reads the video twice, and loses its way (libavformat).
+pub(super) fn interleave(selection: &Selection<'_>, timeline: &Timeline) -> (Layout, Vec<Region>) {
+    let count = selection.files.iter().map(|file| file.segments.len()).sum();
+    let mut order = Vec::with_capacity(count);
+    for (file, number) in selection.files.iter().zip(0_u8..) {
+        let SelectedFile { kind, track, segments } = file;
+        for index in segments.clone() {
+            let segment = track.segments[index];
+            let is_last = track.parts.iter().any(|part| part.segment == index + 1);
+            let next = track.segments.get(index + 1).filter(|_| !is_last);
+            let (clock, time) = timeline.of(track, index);
+            // Audio goes behind the video that begins while it lasts.
+            let is_audio = *kind == TrackKind::Audio;
+            let rank = (track.begins(index + usize::from(is_audio)), is_audio);
+            let region = Region {
+                time,
+                clock,
+                next_len: next.map_or(0, |next| next.len),
+                padding: track.padding(index),
+                is_entry: selection.cut.is_some() && index == segments.start,
+            };
+            order.push((rank, number, segment.from..segment.from + segment.len, region));
+        }
+    }
+    order.sort_by_key(|(rank, ..)| *rank);
+    let mut layout = Layout::with_capacity(count);
+    let mut regions = Vec::with_capacity(count);
+    for (_, file, range, region) in order {
+        layout.add_padded(file, range, region.padding);
+        regions.push(region);
+    }
+    (layout, regions)
+}
+
+/// Returns the segment index of a track of this file, by the declared times of its regions.
+pub(super) fn index_of(
+    track: &OutputTrack<'_>,
+    file: &SelectedFile<'_>,
+    timeline: &Timeline,
+    layout: &Layout,
+) -> Option<SegmentIndex> {
+    let scale = Rescale { from: SCALE, to: track.scale() };
+    let times = file.segments.clone().map(|index| timeline.of(file.track, index).1.max(0));
+    let mut starts: Vec<(u64, u64)> = Vec::new();
+    for (time, at) in times.map(i64::cast_unsigned).zip(layout.track_offsets(track.file)) {
+        // A segment without a duration belongs to the one before.
+        if starts.last().is_none_or(|(before, _)| *before < time) {
+            starts.push((time, at));
+        }
+    }
+    starts.retain(|(time, _)| *time < track.end);
+    let begin = starts.first()?.1;
+    let each = starts.len().div_ceil(sidx::MAX_REFERENCES);
+    let starts: Vec<_> = starts.into_iter().step_by(each.max(1)).collect();
+    let later = |(time, at)| (time + LATER, at);
+    let ends = starts.iter().skip(1).copied().map(later);
+    let ends = ends.chain([(track.end, layout.len())]);
+    let mut references = Vec::with_capacity(starts.len());
+    let mut begun = scale.round(starts.first()?.0).ok()?;
+    for ((_, at), (end, next)) in starts.iter().zip(ends) {
+        let len = u32::try_from(next - at).ok().filter(|len| *len < 1 << 31)?;
+        let end = scale.round(end).ok()?.max(begun);
+        let ticks = end - std::mem::replace(&mut begun, end);
+        // Of video it is not known which frames are key frames.
+        let sap = match track.stream.config {
+            StreamConfig::Video(_) => sidx::UNKNOWN,
+            StreamConfig::Audio(_) => sidx::FIRST_ENTRY,
+        };
+        references.push([len, u32::try_from(ticks).ok()?, sap]);
+    }
+    let clock = Clock { origin: timeline.origin };
+    let earliest = clock.ticks(track.first.pts, 0).max(0).cast_unsigned();
+    Some(SegmentIndex {
+        track: track.stream.id,
+        timescale: track.scale(),
+        earliest: scale.round(earliest).ok()?,
+        begin,
+        references,
+    })
+}
