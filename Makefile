@@ -131,7 +131,7 @@ tools-fuzz := $(tools-demo) c++:g++
 tools-python := python3 venv:python3-venv
 tools-bench := $(tools-demo) $(tools-python) curl nginx:nginx-light
 tools-debian := $(tools-bench) $(tools-fuzz) cargo-clippy:rust-web-clippy cargo-fmt:rustfmt-web \
-  aria2c:aria2 chromium ip:iproute2 systemd-analyze:systemd wget
+  aria2c:aria2 chromium firefox-esr ip:iproute2 systemd-analyze:systemd wget
 tools-system := debootstrap systemd-nspawn:systemd-container
 
 tools-build tools-demo tools-fuzz tools-python tools-bench tools-debian tools-system:

@@ -1,4 +1,4 @@
-//! Serves the web page: one HTML file with inline style and script, which also works without the script,
+//! Serves the web page: HTML with inline style and script, which also works without the script,
 //! and the manifest and icon through which phones install it and share links with it.
 //!
 //! **Invariant:** a prefilled link is text; the page loads nothing from other hosts.
@@ -11,7 +11,10 @@ use ring::digest::{SHA256, digest};
 use crate::http_server::Response;
 use crate::http_server::response::escape_html;
 
-const PAGE: &str = include_str!("page.html");
+/// The page, with the player in its script.
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    include_str!("page.html").replace("{{player}}", include_str!("page/player.js").trim_end())
+});
 const MANIFEST: &str = include_str!("page/manifest.webmanifest");
 const ICON: &str = include_str!("page/icon.svg");
 
@@ -51,10 +54,10 @@ pub fn icon() -> Response {
 }
 
 /// The Content-Security-Policy: only the inline script and style of the page, identified by their
-/// hashes, and only content of this server.
+/// hashes, and only content of this server. What the script hands to the player is a blob.
 static CSP: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "default-src 'self'; script-src {}; style-src {}; img-src 'self'; media-src 'self'; \
+        "default-src 'self'; script-src {}; style-src {}; img-src 'self'; media-src 'self' blob:; \
          object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
         hash(element_text("script")),
         hash(element_text("style"))
@@ -77,7 +80,7 @@ mod tests {
     use super::*;
 
     /// In bytes: the page must load quickly on a slow mobile connection.
-    const MAX_PAGE_SIZE: usize = 30_000;
+    const MAX_PAGE_SIZE: usize = 36_000;
 
     fn html(page_url: &str) -> String {
         PAGE.replace(LINK, &escape_html(page_url))

@@ -1,5 +1,5 @@
 //! Chromium as a client: it plays a film of an hour, seeks in it over a slow line, downloads one
-//! with the total in view, and shows the daemon's page.
+//! with the total in view, and shows the daemon's page. Firefox seeks by the player of that page.
 //!
 //! How long a seek takes is printed (`--nocapture`); the bound on it is there for hangs.
 
@@ -9,6 +9,7 @@ use crate::support::barrier::Gate;
 use crate::support::chromium::Chromium;
 use crate::support::client::any_path;
 use crate::support::daemon::{Daemon, LOOPBACK};
+use crate::support::firefox::Firefox;
 use crate::support::hls::{self, HlsFilm};
 use crate::support::media;
 use crate::support::origin::Origin;
@@ -136,6 +137,68 @@ fn a_film_in_segments_plays_and_can_be_sought_in() {
         let request = any_path(Some(&url), None, &[("length", "wait")]);
         // Chromium says 300.16: the first picture is composed late.
         plays_and_seeks(&mut chromium, &page, name, (&origin, &daemon), (&request, 300.0, 0.1));
+    }
+}
+
+/// What is measured in Firefox, on the page of the daemon.
+const IN_FIREFOX: &str = "
+  const player = document.querySelector('#player');
+  const plays = async (since) => {
+    const at = player.currentTime, frames = player.mozDecodedFrames;
+    await player.play();
+    while (player.currentTime < at + 1) await new Promise(done => setTimeout(done, 20));
+    if (player.mozDecodedFrames < frames + 10) throw Error('no picture');
+    if (!player.mozHasAudio) throw Error('no sound');
+  };
+  const next = (event) => new Promise((done, fail) => {
+    player.addEventListener(event, done, { once: true });
+    player.addEventListener('error', () => fail(Error(player.error.message)), { once: true });
+  });
+  const shows = async (moment) => {
+    const since = performance.now(), there = next('seeked');
+    player.currentTime = moment;
+    await there;
+    const took = performance.now() - since;
+    await plays();
+    return took;
+  };
+  const has = (moment) => [...Array(player.buffered.length).keys()].some(
+    (range) => player.buffered.start(range) <= moment && moment < player.buffered.end(range));
+";
+
+/// It ignores the index of a film in a plain player, and reads all that lies before a place.
+#[test]
+fn firefox_seeks_by_the_index() {
+    let mut firefox = Firefox::start();
+    let source = media::five_minutes().finished();
+    for kind in [None, Some("transport stream, apart"), Some("fragments, apart")] {
+        let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+        let request = match kind {
+            None => Way::Spliced.request(&origin, media::hour(), |resource| resource.pace(LINE)),
+            Some(name) => {
+                let film = HlsFilm::of(hls::named(name), &source);
+                let url = film.put_with(&origin, "film", |_, resource| resource.pace(LINE));
+                any_path(Some(&url), None, &[("length", "wait")])
+            }
+        };
+        firefox.open(&daemon.url("/"));
+        let seconds = if kind.is_some() { 300.0 } else { Way::Spliced.duration(media::hour()) };
+        let found = firefox.evaluate(&format!(
+            "{IN_FIREFOX}
+            const isIndexed = await playByIndex(player, {url}, 0, new AbortController().signal);
+            await plays();
+            const {{ duration }} = player;
+            const seeks = [];
+            for (const part of [0.5, 0.9, 0.25]) seeks.push(await shows(duration * part + 1.3));
+            const read = [0.1, 0.4, 0.7].filter((part) => has(duration * part));
+            return {{ isIndexed, duration, seeks, read }};",
+            url = json!(daemon.url(&request)),
+        ));
+        println!("{}: {found}", kind.unwrap_or("spliced"));
+        let duration = found["duration"].as_f64().unwrap();
+        assert!((duration - seconds).abs() < 0.2, "{duration} s, it is {seconds}");
+        assert_eq!(found["isIndexed"], true);
+        assert_eq!(found["read"], json!([]), "what lies between was read, too");
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::barrier::Gate;
 use crate::support::chromium::{Chromium, View};
+use crate::support::firefox::Firefox;
 use crate::support::{media, run};
 
 mod looks;
@@ -126,6 +127,39 @@ fn a_film_is_watched_and_sought_in_where_it_was_found() {
         json!([true, null])
     );
     site.assert_clean(&mut chromium);
+}
+
+#[test]
+fn firefox_is_led_by_the_index() {
+    let site = Site::start(|resource| resource);
+    let mut firefox = Firefox::start();
+    firefox.open(&site.daemon.url(&format!("/?url={}", site.page_url("film"))));
+    let until = "const until = async (condition) => {
+        while (!condition()) await new Promise(done => setTimeout(done, 20));
+    };
+    const player = document.querySelector('#player');";
+    let found = firefox.evaluate(&format!(
+        "{until}
+        await until(() => !document.querySelector('#result').hidden);
+        document.querySelector('#thumb').click();
+        await until(() => player.currentTime > 0.5);
+        player.currentTime = 45;
+        await until(() => !player.seeking && player.currentTime > 45.5);
+        const before = player.src;
+        document.querySelector('#videos label:nth-child(4)').click();
+        await until(() => player.src !== before && player.currentTime > 46);
+        const source = player.src, {{ duration }} = player;
+        document.querySelector('#watch').click();
+        return [before, source, duration, player.hidden, player.getAttribute('src')];"
+    ));
+    let [before, source, duration, rest @ ..] = found.as_array().unwrap().as_slice() else {
+        panic!("{found}")
+    };
+    for source in [before, source] {
+        assert!(source.as_str().unwrap().starts_with("blob:"), "{found}");
+    }
+    assert!((duration.as_f64().unwrap() - 60.0).abs() < 0.5, "{found}");
+    assert_eq!(rest, [json!(true), Value::Null]);
 }
 
 #[test]

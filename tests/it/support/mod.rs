@@ -10,6 +10,7 @@ pub(crate) mod curl;
 pub(crate) mod daemon;
 pub(crate) mod film;
 pub(crate) mod films;
+pub(crate) mod firefox;
 pub(crate) mod framemd5;
 pub(crate) mod generated_table;
 pub(crate) mod hls;
