@@ -9,6 +9,7 @@ pub mod isobmff;
 pub mod mpeg_ts;
 pub(crate) mod parameter_sets;
 pub mod probe;
+pub mod retime;
 
 pub use parameter_sets::SampleEntry;
 

@@ -32,6 +32,7 @@ mod context;
 mod feed;
 mod ffmpeg;
 mod index_reader;
+mod live;
 mod passthrough;
 mod planned_reader;
 mod probe;

@@ -56,6 +56,7 @@ mod throughput;
 mod track_reader;
 
 pub use document::{Document, read_document};
+pub use segment_reader::Discontinuity;
 pub use segment_refresh::resource_location;
 pub use sizes::{SegmentSizes, find_sizes};
 pub use sizing::FIRST_REQUEST_SIZE;

@@ -11,12 +11,14 @@ use crossbeam::channel::{self, Receiver, Sender};
 
 use super::DownloadContext;
 use super::index_reader::RemoteFileReader;
+use super::live::Mender;
 use super::planned_reader::{MAX_GAP, PlannedReader};
 use super::probe::{ProbedTrack, completeness, incomplete};
 use super::splice::TrackRead;
 use crate::cancel::CancelToken;
 use crate::container::probe::{ProbeInfo, ProbedInput};
-use crate::error::{Error, FfmpegError};
+use crate::container::retime::LiveClock;
+use crate::error::{Error, FfmpegError, UpstreamError};
 use crate::fetch::TrackReader;
 use crate::ffmpeg::FeedProgress;
 use crate::ffmpeg::fifo::{FeedError, FifoWriter};
@@ -42,11 +44,13 @@ pub(super) fn feed<'scope, 'env>(
     let DownloadContext { scope, app, cancel, .. } = *context;
     let pipe_len = pipe_len(app.config.upstream.read_ahead.0);
     let mut results = Vec::with_capacity(tracks.len());
+    let clock = Arc::new(LiveClock::default());
     for ProbedTrack { file, input, feed, .. } in tracks {
         let RemoteFileReader { source, mut memory, .. } = file;
         let (sender, result) = channel::bounded(1);
         let pipe = fifos.path(input.kind);
-        let task = FeedTask { input, pipe, pipe_len, progress: progress.clone(), cancel };
+        let (progress, clock) = (progress.clone(), clock.clone());
+        let task = FeedTask { input, pipe, pipe_len, progress, clock, cancel };
         // The index is dropped by now.
         memory.resize(feed.as_ref().map_or(0, splice::Plan::memory_size) as u64);
         thread::Builder::new()
@@ -97,6 +101,7 @@ struct FeedTask<'s> {
     pipe: PathBuf,
     pipe_len: u64,
     progress: Arc<FeedProgress>,
+    clock: Arc<LiveClock>,
     cancel: &'s CancelToken,
 }
 
@@ -152,22 +157,32 @@ impl FeedTask<'_> {
         let mut completeness = completeness(info, source.file().len);
         let incomplete = |how| FeedError::Failed(incomplete(kind, how));
         let mut left = info.until.saturating_sub(info.skip);
-        let mut write = |bytes: &[u8]| {
+        let mut mender = info.is_live.then(|| Mender::new(info.format, info.skip, &self.clock));
+        let mut write = |bytes: &[u8], source: &mut TrackReader<'_, '_>| {
             // Checked before it is written: ffmpeg would see a truncated end as the end of the track.
             completeness.see(bytes).map_err(incomplete)?;
             let count = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
             left -= count as u64;
-            self.write(&bytes[..count], fifo)
+            let Some(mender) = &mut mender else { return self.write(&bytes[..count], fifo) };
+            let mended = mender.mend(&bytes[..count], source.take_discontinuities());
+            let changed = |how| {
+                let fault = UpstreamError::EntityChanged(how);
+                FeedError::Failed(Error::Upstream { track: kind, fault })
+            };
+            self.write(&mended.map_err(changed)?, fifo)
         };
-        write(&front)?;
+        write(&front, &mut source)?;
         let mut buffer = vec![0; COPY_SIZE];
         loop {
             let fetched = self.progress.while_awaiting(|| source.read(&mut buffer));
             match fetched.map_err(FeedError::Failed)? {
-                0 => return completeness.end().map_err(incomplete),
-                count => write(&buffer[..count])?,
+                0 => break,
+                count => write(&buffer[..count], &mut source)?,
             }
         }
+        completeness.end().map_err(incomplete)?;
+        let rest = mender.map(Mender::finish).unwrap_or_default();
+        self.write(&rest, fifo)
     }
 
     /// Writes the file of a plan instead of the remote file.

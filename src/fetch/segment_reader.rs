@@ -31,6 +31,17 @@ use crate::sys::SplicePipe;
 const AHEAD_BYTES: u64 = 1 << 20;
 const MAX_AHEAD: usize = 3;
 
+/// Where the timestamps of a live stream may begin again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Discontinuity {
+    /// Offset of the first byte behind it.
+    pub offset: u64,
+    /// Its number in the stream.
+    pub number: u64,
+    /// Duration of what was read before it, from the previous one on.
+    pub after: Duration,
+}
+
 /// A track in segments whose first one was requested.
 pub struct PendingSegments<'scope, 'env> {
     reader: SegmentReader<'scope, 'env>,
@@ -50,6 +61,9 @@ pub struct SegmentReader<'scope, 'env> {
     first_segment: usize,
     /// Follows the list, if it is that of a live stream.
     follower: Option<Follower>,
+    /// What was read since the last discontinuity, and those that nobody has taken.
+    period: Duration,
+    discontinuities: Vec<Discontinuity>,
     cursor: Cursor,
     /// The segment that is read, and those that were requested ahead.
     current: Option<SegmentBody<'scope, 'env>>,
@@ -133,6 +147,8 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
             starts,
             first_segment,
             follower,
+            period: Duration::ZERO,
+            discontinuities: Vec::new(),
             cursor,
             current,
             ahead,
@@ -289,12 +305,29 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
     /// Waits for the response of a segment.
     fn receive(&mut self, segment: PendingSegment<'scope, 'env>) -> Result<(), Error> {
         let body = segment.wait(&mut self.source)?;
+        self.note_discontinuity(body.index);
         // The next segment begins behind this one.
         if let Some(len) = body.len() {
             self.starts.record_len(body.index, len);
         }
         self.current = Some(body);
         Ok(())
+    }
+
+    /// Records a discontinuity before a segment, which begins now.
+    fn note_discontinuity(&mut self, index: usize) {
+        let Some((segment, number)) = self.list.segment(index) else { return };
+        let is_followed = self.follower.is_some();
+        if is_followed && segment.is_discontinuous && index > self.first_segment {
+            let (offset, after) = (self.cursor.offset, take(&mut self.period));
+            self.discontinuities.push(Discontinuity { offset, number, after });
+        }
+        self.period = self.period.saturating_add(segment.duration);
+    }
+
+    /// Takes the discontinuities up to the last byte that was read.
+    pub(super) fn take_discontinuities(&mut self) -> Vec<Discontinuity> {
+        take(&mut self.discontinuities)
     }
 
     /// Ends the current segment, all of whose bytes were read.
@@ -347,12 +380,6 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
 
     /// Requests what is needed of a segment.
     fn begin(&self, index: usize) -> Result<PendingSegment<'scope, 'env>, Error> {
-        const RESTARTS: &str =
-            "the timestamps of the live stream begin again (EXT-X-DISCONTINUITY)";
-        let is_live = self.follower.is_some();
-        if is_live && index > self.first_segment && self.list.is_discontinuous(index) {
-            return Err(self.failed(UpstreamError::EntityChanged(RESTARTS)));
-        }
         let known = self.list.files.as_ref().and_then(|files| files.get(index));
         let range = known.map(|file| {
             let start = self.starts.get(index).unwrap_or(0);

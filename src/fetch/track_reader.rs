@@ -9,7 +9,7 @@ use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::fetch::file_reader::FileReader;
 use crate::fetch::pending_file::PendingFile;
-use crate::fetch::segment_reader::{PendingSegments, SegmentReader};
+use crate::fetch::segment_reader::{Discontinuity, PendingSegments, SegmentReader};
 use crate::http_client::{RemoteFile, UpstreamClient};
 use crate::media::{Track, TrackKind};
 use crate::sys::SplicePipe;
@@ -150,6 +150,14 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         match self {
             TrackReader::File(file) => file.file(),
             TrackReader::Segments(segments) => segments.file(),
+        }
+    }
+
+    /// Takes the discontinuities of a live stream, up to the last byte that was read.
+    pub fn take_discontinuities(&mut self) -> Vec<Discontinuity> {
+        match self {
+            TrackReader::File(_) => Vec::new(),
+            TrackReader::Segments(segments) => segments.take_discontinuities(),
         }
     }
 

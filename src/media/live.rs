@@ -65,7 +65,6 @@ impl SegmentList {
         let from = self.sequence_of(next);
         let (old_end, new_end) = (self.end_sequence(), new.end_sequence());
         let newest = if new_end >= old_end { new } else { self };
-        let discontinuities = newest.discontinuities();
         let segments = (from..old_end.max(new_end)).map(|sequence| {
             let (old, listed) = (self.at(sequence), new.at(sequence));
             let (index, segment) = listed.or(old)?;
@@ -73,20 +72,22 @@ impl SegmentList {
                 // Its tag may have left the list with the segment before.
                 Some((_, old)) => old.is_discontinuous,
                 None if index == 0 => {
-                    segment.is_discontinuous || new.discontinuity_sequence != self.discontinuities()
+                    segment.is_discontinuous || new.discontinuity_sequence > self.discontinuities()
                 }
                 None => segment.is_discontinuous,
             };
             Some(MediaSegment { is_discontinuous, ..segment.clone() })
         });
         let segments: Vec<_> = segments.collect::<Option<_>>()?;
-        let flags = segments.iter().filter(|segment| segment.is_discontinuous).count();
+        // Counted here: not all servers say how many have left their lists.
+        let left = self.segments.iter().take(usize::try_from(from - self.media_sequence).ok()?);
+        let left = left.filter(|segment| segment.is_discontinuous).count();
         Some(SegmentList {
             inits: self.inits.clone(),
             segments,
             is_complete: new.is_complete && new_end >= old_end,
             media_sequence: from,
-            discontinuity_sequence: discontinuities.saturating_sub(flags as u64),
+            discontinuity_sequence: self.discontinuity_sequence.saturating_add(left as u64),
             forgotten: next.saturating_sub(self.first_segment()) + self.forgotten,
             end_date: newest.end_date,
             target_duration: new.target_duration,
@@ -194,12 +195,14 @@ mod tests {
             list.segments.iter().map(|segment| segment.is_discontinuous).collect::<Vec<_>>()
         };
         let old = flag(list(10, 3), 2);
-        let without_tag = SegmentList { discontinuity_sequence: 1, ..list(12, 2) };
-        let grown = old.continued_by(&without_tag, 2).unwrap();
+        let grown = old.continued_by(&list(12, 2), 2).unwrap();
         assert_eq!(flags(&grown), [true, false]);
         let behind = |count| SegmentList { discontinuity_sequence: count, ..list(14, 2) };
         let next = |count| flags(&grown.continued_by(&behind(count), 4).unwrap());
         assert_eq!((next(1), next(2)), (vec![false, false], vec![true, false]));
+        assert_eq!(next(0), [false, false], "a server that does not count");
+        let later = grown.continued_by(&behind(1), 4).unwrap();
+        assert_eq!((later.discontinuity_sequence, grown.discontinuities()), (1, 1));
         let tagged = flag(behind(1), 1);
         assert_eq!(flags(&grown.continued_by(&tagged, 4).unwrap()), [false, true]);
     }

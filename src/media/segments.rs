@@ -132,11 +132,13 @@ impl SegmentList {
         usize::from(!self.inits.is_empty()) + self.forgotten
     }
 
-    /// Returns whether timestamps may begin again with this part of the joined file.
-    pub fn is_discontinuous(&self, part: usize) -> bool {
-        let index = part.checked_sub(self.first_segment());
-        let segment = index.and_then(|index| self.segments.get(index));
-        segment.is_some_and(|segment| segment.is_discontinuous)
+    /// Returns the media segment that is this part of the joined file, and the number of discontinuities
+    /// before it in the media.
+    pub fn segment(&self, part: usize) -> Option<(&MediaSegment, u64)> {
+        let index = part.checked_sub(self.first_segment())?;
+        let segment = self.segments.get(index)?;
+        let flags = self.segments[..=index].iter().filter(|segment| segment.is_discontinuous);
+        Some((segment, self.discontinuity_sequence.saturating_add(flags.count() as u64)))
     }
 
     /// Returns a part of the joined file: the initialisation segment is the first, and the media

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::support::client::Client;
+use crate::support::framemd5::{Packet, frames as timed_frames, packets};
 use crate::support::hls::{LIVE, live_source};
 use crate::support::live::{LiveList, Window, chain, playlist, status};
 
@@ -146,12 +147,6 @@ fn what_is_missing_or_ends_without_an_end_is_visible() {
         ("it begins again", &[(3, 7, false), (0, 3, false)]),
         ("an older end", &[(0, 6, false), (0, 5, true)]),
     ];
-    let film = film("transport stream");
-    let url = film.put(&origin, "restart");
-    let mut list = LiveList::of(&film, "list.m3u8");
-    list.segments[6].lines.insert(0, "#EXT-X-DISCONTINUITY".to_owned());
-    list.put(&origin, "restart/list.m3u8", &STATES);
-    assert!(outcome(&daemon, &url).is_none(), "timestamps begin again");
     thread::scope(|scope| {
         for (number, (what, states)) in cases.into_iter().enumerate() {
             let (origin, daemon) = (&origin, &daemon);
@@ -286,4 +281,63 @@ fn a_fault_of_a_live_segment_is_mended_or_visible() {
         }
     }
     faults::judge(&daemon, &cells);
+}
+
+/// How much later the second half of a stream is than the first one, which has the same content: in
+/// nanoseconds, by a packet that is in each of them once.
+fn lateness(packets: &[Packet]) -> i64 {
+    let times = |md5: &str| -> Vec<i64> {
+        packets.iter().filter(|packet| packet.md5 == md5).map(|packet| packet.pts).collect()
+    };
+    let twice = packets.iter().skip(packets.len() / 4).map(|packet| times(&packet.md5));
+    let twice =
+        twice.into_iter().find(|times| times.len() == 2).expect("a packet that is there twice");
+    twice[1] - twice[0]
+}
+
+/// The first half of the film twice: its timestamps begin again.
+#[test]
+fn timestamps_that_begin_again_are_carried_on() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(SETTINGS));
+    let half = frames(&live_source(), "v")[..125].to_vec();
+    for name in ["transport stream", "fragments", "fragments, apart"] {
+        let film = film(name);
+        let directory = name.replace([' ', ','], "-");
+        let url = film.put(&origin, &directory);
+        let is_apart = name.ends_with("apart");
+        let lists: &[&str] =
+            if is_apart { &["stream_0.m3u8", "stream_1.m3u8"] } else { &["list.m3u8"] };
+        for path in lists {
+            let mut list = LiveList::of(&film, path);
+            list.segments.truncate(5);
+            list.segments.extend_from_within(..);
+            list.segments[5].lines.insert(0, "#EXT-X-DISCONTINUITY".to_owned());
+            list.put(&origin, &format!("{directory}/{path}"), &STATES);
+        }
+        let body = outcome(&daemon, &url);
+        let body = body.unwrap_or_else(|| panic!("{name}: {}", daemon.log()));
+        has_frames(&body, &[&half[..], &half].concat(), name);
+        let directory = tempfile::tempdir().unwrap();
+        let file = written(directory.path(), &body);
+        let [video, audio] = [timed_frames(&file, "v"), packets(&file, "a")];
+        let (video, audio) = (lateness(&video), lateness(&audio));
+        assert!((video - 5_000_000_000).abs() < 50_000_000, "{name}: {video}");
+        assert!((video - audio).abs() < 2_000_000, "{name}: {video} and {audio}");
+    }
+    // What follows has other streams.
+    let [one, other] = ["transport stream", "transport stream, video alone"].map(film);
+    let (url, mut list) = (one.put(&origin, "other"), LiveList::of(&one, "list.m3u8"));
+    other.put(&origin, "alone");
+    let mut rest = LiveList::of(&other, "list.m3u8").segments.split_off(5);
+    rest[0].lines.insert(0, "#EXT-X-DISCONTINUITY".to_owned());
+    for line in rest.iter_mut().flat_map(|segment| &mut segment.lines) {
+        if !line.starts_with('#') {
+            *line = format!("../alone/{line}");
+        }
+    }
+    list.segments.truncate(5);
+    list.segments.extend(rest);
+    list.put(&origin, "other/list.m3u8", &STATES);
+    assert!(outcome(&daemon, &url).is_none());
+    assert!(daemon.log().contains("streams have become other ones"), "{}", daemon.log());
 }

@@ -63,11 +63,12 @@ pub(crate) const KINDS: [Kind; 9] = [
 ];
 
 /// The kinds of live streams, in segments of a second.
-pub(crate) const LIVE: [Kind; 5] = [
+pub(crate) const LIVE: [Kind; 6] = [
     kind("fragments", false, ONE, "-hls_time 1 -hls_segment_type fmp4"),
     kind("transport stream", false, ONE, "-hls_time 1"),
     kind("fragments, apart", false, APART, "-hls_time 1 -hls_segment_type fmp4"),
     kind("transport stream, encrypted", false, ONE, "-hls_time 1 -hls_key_info_file info"),
+    kind("transport stream, video alone", false, ONE, "-hls_time 1 -an"),
     kind("transport stream, encrypted again", false, ONE, "-hls_time 1 -hls_key_info_file info-2"),
 ];
 

@@ -1,0 +1,84 @@
+//! Mends the timestamps of a live track on its way to ffmpeg.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::container::probe::Format;
+use crate::container::retime::{LiveClock, Restart, Retimer};
+use crate::fetch::Discontinuity;
+
+/// Mends one track.
+pub(super) struct Mender {
+    /// `None` if the format has no timestamps that can be mended.
+    retimer: Option<Retimer>,
+    /// The offset of the next byte.
+    offset: u64,
+    restarts: VecDeque<Discontinuity>,
+}
+
+impl Mender {
+    /// Begins at `offset` of a track.
+    pub(super) fn new(format: Format, offset: u64, clock: &Arc<LiveClock>) -> Mender {
+        Mender { retimer: Retimer::new(format, clock), offset, restarts: VecDeque::new() }
+    }
+
+    /// Returns the next bytes of the track as ffmpeg should get them; `new` are the discontinuities among
+    /// them, or behind them.
+    pub(super) fn mend(
+        &mut self,
+        mut bytes: &[u8],
+        new: Vec<Discontinuity>,
+    ) -> Result<Vec<u8>, &'static str> {
+        self.restarts.extend(new);
+        let mut output = Vec::with_capacity(bytes.len());
+        loop {
+            let next = self.restarts.front().map_or(u64::MAX, |next| next.offset);
+            let len = usize::try_from(next.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+            let (before, behind) = bytes.split_at(len.min(bytes.len()));
+            match &mut self.retimer {
+                Some(retimer) => retimer.push(before, &mut output)?,
+                None => output.extend_from_slice(before),
+            }
+            self.offset += before.len() as u64;
+            bytes = behind;
+            if self.offset < next || bytes.is_empty() {
+                return Ok(output);
+            }
+            let Some(Discontinuity { number, after, .. }) = self.restarts.pop_front() else {
+                return Ok(output);
+            };
+            let retimer = self.retimer.as_mut();
+            let retimer = retimer.ok_or("its timestamps begin again (EXT-X-DISCONTINUITY)")?;
+            retimer.restart(Restart { number, after });
+        }
+    }
+
+    /// Returns what is left at the end.
+    pub(super) fn finish(self) -> Vec<u8> {
+        let mut output = Vec::new();
+        if let Some(retimer) = self.retimer {
+            retimer.finish(&mut output);
+        }
+        output
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_mended_is_an_error() {
+        let clock = Arc::new(LiveClock::default());
+        let at = |offset| Discontinuity { offset, number: 1, after: Duration::from_secs(1) };
+        let mut frames = Mender::new(Format::Adts, 2, &clock);
+        assert_eq!(frames.mend(b"abc", vec![at(7)]), Ok(b"abc".to_vec()));
+        assert_eq!(frames.mend(b"de", Vec::new()), Ok(b"de".to_vec()));
+        assert!(frames.mend(b"f", Vec::new()).is_err());
+        let mut packets = Mender::new(Format::MpegTs, 0, &clock);
+        assert_eq!(packets.mend(b"no packets", vec![at(3), at(5)]), Ok(b"no packets".to_vec()));
+        assert_eq!(packets.finish(), b"");
+    }
+}
