@@ -156,6 +156,8 @@ impl From<Error> for SurveyError {
 pub enum TrackIndex {
     /// Fragmented MP4: an index, and fragments that carry their own timestamps.
     Fragmented(Box<fragmented::Track>),
+    /// Segments of fragments that have video and audio in one.
+    Muxed(Box<fragmented::Muxed>),
     /// Progressive MP4: the moov describes all samples.
     Progressive(progressive::Movie),
     /// WebM: cues that point to clusters.
@@ -181,6 +183,7 @@ impl TrackIndex {
         match self {
             TrackIndex::Progressive(movie) => movie.duration(),
             TrackIndex::Fragmented(track) => track.presentation_end(),
+            TrackIndex::Muxed(muxed) => Some(muxed.duration()),
             TrackIndex::Webm(_) => None,
             TrackIndex::MpegTs(track) => Some(track.presentation_end()),
         }
@@ -190,7 +193,7 @@ impl TrackIndex {
     pub fn begin(&self) -> Option<Duration> {
         match self {
             TrackIndex::Progressive(movie) => Some(movie.begin()),
-            TrackIndex::Fragmented(_) | TrackIndex::Webm(_) | TrackIndex::MpegTs(_) => None,
+            _ => None,
         }
     }
 
@@ -202,6 +205,7 @@ impl TrackIndex {
             TrackIndex::Fragmented(track) => track.entry(),
             TrackIndex::Webm(track) => track.entry(start),
             TrackIndex::MpegTs(track) => track.entry(),
+            TrackIndex::Muxed(_) => None,
         };
         entry.filter(|entry| *entry <= start)
     }
@@ -212,6 +216,7 @@ impl TrackIndex {
         match self {
             TrackIndex::Progressive(movie) => Some(movie.has(TrackKind::Video)),
             TrackIndex::MpegTs(track) => Some(track.has_video()),
+            TrackIndex::Muxed(_) => Some(true),
             TrackIndex::Fragmented(_) | TrackIndex::Webm(_) => None,
         }
     }
@@ -236,6 +241,10 @@ pub fn read_index(
             }
             top.refuse_quicktime()?;
             let behind = top.at();
+            if trim.is_full() && fragmented::is_muxed(reader, &moov) {
+                let muxed = fragmented::read_muxed_index(reader, &moov, behind)?;
+                return Ok(TrackIndex::Muxed(Box::new(muxed)));
+            }
             let track = fragmented::read_index(reader, &moov, behind, trim)?;
             Ok(TrackIndex::Fragmented(Box::new(track)))
         }
@@ -330,7 +339,12 @@ pub fn plan<S: Borrow<TrackIndex>>(
     }) {
         return if mp4 { mpeg_ts::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
     }
-    Err(Unsupported("the files are in different container formats"))
+    match tracks {
+        [(TrackKind::Video, index)] if mp4 && let TrackIndex::Muxed(muxed) = index.borrow() => {
+            fragmented::plan_muxed(muxed, options)
+        }
+        _ => Err(Unsupported("the files are in different container formats")),
+    }
 }
 
 const OTHER_CONTAINER: Unsupported =
@@ -357,6 +371,6 @@ pub fn for_streaming(
         TrackIndex::Progressive(movie) => {
             Some(progressive::for_streaming(kind, movie, alone, trim))
         }
-        TrackIndex::Fragmented(_) | TrackIndex::Webm(_) | TrackIndex::MpegTs(_) => None,
+        _ => None,
     }
 }

@@ -52,7 +52,7 @@ pub fn plan(
         && is_passable(lone, options)
         && metadata.cover.is_none()
     {
-        if wants_single_index(lone, 1, options) {
+        if wants_other_index(lone, 1, options) {
             match try_splice(&inputs, indexes, options, metadata) {
                 Some(Ok(plan)) => return Ok(Strategy::Splice(plan)),
                 Some(Err(refusal)) => log::debug!("passing through: {refusal}"),
@@ -94,7 +94,7 @@ pub fn needs_index(
     metadata: &Metadata,
 ) -> bool {
     let is_final = is_passed_through(input, tracks, options, metadata)
-        && !wants_single_index(input, tracks, options);
+        && !wants_other_index(input, tracks, options);
     !is_final && (options.engine != Engine::Ffmpeg || !input.probe.is_faststart)
 }
 
@@ -107,6 +107,20 @@ pub fn wants_single_index(input: ProbedInput, tracks: usize, options: &OutputOpt
         && is_of_its_kind(input)
         && input.probe.in_fragments
         && matches!(options.container, ContainerChoice::Auto | ContainerChoice::M4a)
+}
+
+/// Whether the input is a lone file that could pass through, but is better spliced: with a single index, or,
+/// if it is fragmented video in segments, with its duration and an index of the segments.
+fn wants_other_index(input: ProbedInput, tracks: usize, options: &OutputOptions) -> bool {
+    let ProbeInfo { format, in_fragments, in_segments, is_live, .. } = input.probe;
+    let is_segmented = tracks == 1
+        && options.engine != Engine::Ffmpeg
+        && input.kind == TrackKind::Video
+        && format == Format::Mp4
+        && in_fragments
+        && in_segments
+        && !is_live;
+    is_segmented || wants_single_index(input, tracks, options)
 }
 
 fn is_passed_through(
@@ -258,10 +272,13 @@ fn is_of_its_kind(ProbedInput { kind, probe: info }: ProbedInput) -> bool {
 }
 
 /// Whether a file satisfies the requested container.
-fn fits(ProbeInfo { format, is_packed, .. }: ProbeInfo, container: ContainerChoice) -> bool {
+fn fits(info: ProbeInfo, container: ContainerChoice) -> bool {
+    let format = info.format;
     match container {
         // No browser plays a transport stream, nor AAC with a tag every few seconds.
-        ContainerChoice::Auto => format != Format::MpegTs && (!is_packed || format == Format::Mp3),
+        ContainerChoice::Auto => {
+            format != Format::MpegTs && (!info.is_packed() || format == Format::Mp3)
+        }
         ContainerChoice::Mp4 => format == Format::Mp4,
         ContainerChoice::Webm => format == Format::Webm,
         ContainerChoice::Mkv => format == Format::Matroska,

@@ -102,9 +102,8 @@ pub struct ProbeInfo {
     pub is_live: bool,
     /// Whether the file is a fragmented MP4.
     pub in_fragments: bool,
-    /// Whether the file is packed audio: frames in segments, each with a timestamp (RFC 8216 §3.4), which
-    /// demuxers ignore.
-    pub is_packed: bool,
+    /// Whether the file is delivered in segments.
+    pub in_segments: bool,
     /// The codec of the first video track, if known.
     pub video: Option<Codec>,
     /// The sample entry type for that track, if its description has all parameter sets.
@@ -156,6 +155,12 @@ impl ProbeInfo {
             || self.format == Format::MpegTs && self.audio == Some(Codec::Aac)
     }
 
+    /// Returns whether the file is packed audio: frames in segments, each with a timestamp (RFC 8216 §3.4),
+    /// which demuxers ignore.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.in_segments && self.format.is_raw()
+    }
+
     /// Returns the info of a file of which only the format is known.
     pub(crate) fn of(format: Format) -> ProbeInfo {
         let may_have = matches!(
@@ -178,7 +183,7 @@ impl ProbeInfo {
             has_video: if may_have { None } else { Some(false) },
             is_live: false,
             in_fragments: false,
-            is_packed: false,
+            in_segments: false,
             video: None,
             sample_entry: None,
             audio: None,

@@ -103,8 +103,8 @@ pub(super) fn probe_tracks<'scope, 'env>(
 /// Corrects the info about a track that is delivered like this, by its first bytes: segments of frames
 /// have timestamps.
 fn with_segments(info: &mut ProbeInfo, delivery: &Delivery, peeked: &[u8]) {
-    info.is_packed = info.format.is_raw() && matches!(delivery, Delivery::Segments(_));
-    if info.is_packed
+    info.in_segments = matches!(delivery, Delivery::Segments(_));
+    if info.is_packed()
         && let Some(ticks) = mpeg_ts::packed_timestamp(peeked)
     {
         info.begin = mpeg_ts::duration(ticks);
@@ -116,7 +116,7 @@ fn align_untimed(tracks: &mut [Result<ProbedTrack<'_, '_>, TrackKind>]) {
     let begin = tracks.iter().flatten().map(|track| track.input.probe.begin).max();
     for track in tracks.iter_mut().flatten() {
         let info = &mut track.input.probe;
-        if info.is_packed && info.begin.is_zero() {
+        if info.is_packed() && info.begin.is_zero() {
             info.begin = begin.unwrap_or_default();
             info.end = info.end.map(|end| end.saturating_add(info.begin));
         }

@@ -306,8 +306,10 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
     fn receive(&mut self, segment: PendingSegment<'scope, 'env>) -> Result<(), Error> {
         let body = segment.wait(&mut self.source)?;
         self.note_discontinuity(body.index);
-        // The next segment begins behind this one.
+        // The next segment begins behind this one, which may be a range of its resource.
+        let range = self.list.part(body.index).and_then(|part| part.location.range.clone());
         if let Some(len) = body.len() {
+            let len = range.map_or(len, |range| range.end - range.start);
             self.starts.record_len(body.index, len);
         }
         self.current = Some(body);

@@ -82,7 +82,7 @@ fn input_options(
     list.extend(words(INPUT));
     let pre_skip = early_opus(job, version).filter(|_| input.kind == TrackKind::Audio);
     // For ffmpeg, frames without a container begin at 0.
-    let begin = if input.probe.is_packed { input.probe.begin } else { Duration::ZERO };
+    let begin = if input.probe.is_packed() { input.probe.begin } else { Duration::ZERO };
     let later = pre_skip.unwrap_or_default() + begin;
     let offset = later.as_secs_f64() - job.zero().as_secs_f64();
     if offset != 0.0 {

@@ -103,7 +103,7 @@ impl FfmpegJob {
     pub fn zero(&self) -> Duration {
         let begin = begin(&self.inputs);
         let is_relative =
-            |info: ProbeInfo| info.is_live || info.format == Format::MpegTs || info.is_packed;
+            |info: ProbeInfo| info.is_live || info.format == Format::MpegTs || info.is_packed();
         let is_relative = self.inputs.iter().all(|input| is_relative(input.probe));
         if is_relative { begin } else { self.time_range.start.min(begin) }
     }

@@ -21,6 +21,7 @@ mod init;
 mod key_frame;
 mod moof;
 mod moov;
+mod muxed;
 mod selection;
 mod sidx;
 mod table;
@@ -34,6 +35,9 @@ use index::Index;
 use init::{InitSegment, Timeline};
 pub(super) use key_frame::key_frame;
 pub(super) use moof::{FragmentRewriter, media_start};
+pub(super) use muxed::{
+    Muxed, is_muxed, plan as plan_muxed, read_index as read_muxed_index, rewrite,
+};
 use selection::{SelectedTrack, trimmed, untrimmed};
 use walk::Walk;
 

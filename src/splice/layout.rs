@@ -42,6 +42,8 @@ pub enum Rewriter {
     None,
     /// Fragments of an MP4 are renumbered and shifted.
     Fragments(fragmented::FragmentRewriter),
+    /// Indexes in segments of fragments are renamed.
+    Muxed,
     /// Clusters of a WebM are renumbered and shifted.
     Clusters(webm::ClusterRewriteRules),
     /// Segments of a transport stream become regions of an MP4.
@@ -55,7 +57,7 @@ impl Rewriter {
         match self {
             Rewriter::Fragments(rules) => rules.lookahead(track, end),
             Rewriter::Regions(rules) => rules.lookahead(index),
-            Rewriter::None | Rewriter::Clusters(_) => 0,
+            Rewriter::None | Rewriter::Muxed | Rewriter::Clusters(_) => 0,
         }
     }
 
@@ -84,6 +86,7 @@ impl Rewriter {
                 update(&[3]);
                 rules.encode(update);
             }
+            Rewriter::Muxed => update(&[4]),
         }
     }
 }
@@ -224,7 +227,7 @@ impl Plan {
             Rewriter::Clusters(rules) => rules.memory_size(),
             Rewriter::Regions(rules) => rules.memory_size(),
             // A few words per track.
-            Rewriter::None | Rewriter::Fragments(_) => 0,
+            Rewriter::None | Rewriter::Fragments(_) | Rewriter::Muxed => 0,
         };
         let extents = self.layout.extents.capacity() * size_of::<PackedExtent>();
         size_of::<Plan>() + self.head.capacity() + extents + rules
@@ -312,7 +315,7 @@ impl Plan {
     pub fn seek_target(&self, track: usize, range: &Range<u64>) -> Option<u64> {
         let extent = self.extent(self.overlapping(range).next()?);
         let is_inside = usize::from(extent.track) == track && range.start > extent.at;
-        let can_seek = !matches!(self.rewriter, Rewriter::None | Rewriter::Regions(_));
+        let can_seek = matches!(self.rewriter, Rewriter::Fragments(_) | Rewriter::Clusters(_));
         (is_inside && can_seek).then(|| extent.from + (range.start - extent.at))
     }
 
@@ -322,7 +325,7 @@ impl Plan {
     pub fn media_start(&self, bytes: &[u8], target: u64) -> Option<usize> {
         match &self.rewriter {
             Rewriter::Fragments(_) => fragmented::media_start(bytes, target),
-            Rewriter::None | Rewriter::Clusters(_) | Rewriter::Regions(_) => None,
+            _ => None,
         }
     }
 
@@ -348,6 +351,10 @@ impl Plan {
                 Rewriter::Fragments(rules) => {
                     input.skip_to(from)?;
                     rules.rewrite(track, index, len, input, &mut window)?;
+                }
+                Rewriter::Muxed => {
+                    input.skip_to(from)?;
+                    fragmented::rewrite(len, input, &mut window)?;
                 }
                 Rewriter::Clusters(rules) => {
                     input.skip_to(from)?;

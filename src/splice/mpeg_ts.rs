@@ -19,7 +19,7 @@
 use std::time::Duration;
 
 use super::layout::Rewriter;
-use super::sidx;
+use super::sidx::{self, LATER};
 use super::{Options, Plan, Unsupported};
 use crate::container::Container;
 use crate::container::mpeg_ts::pes::{TICKS_PER_SECOND, WRAP};
@@ -58,10 +58,6 @@ const LEAD: u64 = 9000;
 /// MPEG audio of 8 kbit/s (ISO/IEC 13818-3).
 const ENTRY_LEN: u64 = 4;
 const MIN_FRAME: u64 = 24;
-/// By how much later than declared a region is said to begin, in ticks: 100 ms. Declared times are not
-/// exact. A player that is led to a region whose frames are all later than what it looks for goes on with
-/// whatever it has from elsewhere; from a region that begins earlier it finds its way.
-const LATER: u64 = TICKS_PER_SECOND / 10;
 /// The timescale of transport streams.
 const SCALE: u32 = TICKS_PER_SECOND as u32;
 

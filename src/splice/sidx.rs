@@ -3,6 +3,8 @@
 //! With both, a player opens the file and seeks to any time in it with one request each. Players
 //! trust an index only if the media follows it immediately, hence the order.
 
+use super::edits::Rescale;
+
 /// The length of header, version, IDs, times and count, in version 1.
 const FIXED: u64 = 8 + 4 + 8 + 16 + 4;
 const REFERENCE: u64 = 12;
@@ -25,6 +27,43 @@ pub(super) struct SegmentIndex {
     pub(super) begin: u64,
     /// Length, duration and SAP of each reference; at most [`MAX_REFERENCES`].
     pub(super) references: Vec<[u32; 3]>,
+}
+
+/// By how much later than declared a segment is said to begin, in ticks of 1/90000 s: 100 ms. Declared
+/// times are not exact. A player that is led to a segment whose frames are all later than what it looks for
+/// goes on with whatever it has from elsewhere; from a segment that begins earlier it finds its way.
+pub(super) const LATER: u64 = 9000;
+
+/// Returns the begin of the first of the segments that begin at these times and offsets, and a reference to
+/// each. Times are those that the list of the segments declares; `end` is that of the last one. `None` if an
+/// index cannot express it.
+pub(super) fn by_declared_times(
+    segments: &[(u64, u64)],
+    end: (u64, u64),
+    scale: Rescale,
+    sap: u32,
+) -> Option<(u64, Vec<[u32; 3]>)> {
+    let mut starts: Vec<(u64, u64)> = Vec::with_capacity(segments.len());
+    for (time, at) in segments {
+        // A segment without a duration belongs to the one before.
+        if starts.last().is_none_or(|(before, _)| before < time) && *time < end.0 {
+            starts.push((*time, *at));
+        }
+    }
+    let begin = starts.first()?.1;
+    let each = starts.len().div_ceil(MAX_REFERENCES);
+    let starts: Vec<_> = starts.into_iter().step_by(each.max(1)).collect();
+    let later = |(time, at)| (time + LATER, at);
+    let ends = starts.iter().skip(1).copied().map(later).chain([end]);
+    let mut references = Vec::with_capacity(starts.len());
+    let mut begun = scale.round(starts.first()?.0).ok()?;
+    for ((_, at), (end, next)) in starts.iter().zip(ends) {
+        let len = u32::try_from(next - at).ok().filter(|len| *len < 1 << 31)?;
+        let end = scale.round(end).ok()?.max(begun);
+        let ticks = end - std::mem::replace(&mut begun, end);
+        references.push([len, u32::try_from(ticks).ok()?, sap]);
+    }
+    Some((begin, references))
 }
 
 impl SegmentIndex {

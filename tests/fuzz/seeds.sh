@@ -47,6 +47,12 @@ done
 join splice_mp4 front "$work/v-front.mp4" "$work/a-front.mp4"
 join splice_webm plain "$work/v.webm" "$work/a.webm"
 join splice_webm front "$work/v-front.webm" "$work/a-front.webm"
+# A segment with both, and what initialises it.
+make -i "$work/v.mp4" -i "$work/a.mp4" -c copy -movflags frag_keyframe+empty_moov+default_base_moof+delay_moov \
+  "$work/muxed.mp4"
+offset=$(($(grep -abo moof "$work/muxed.mp4" | head -n 1 | cut -d: -f1) - 4))
+{ echo "$(stat -c %s "$work/muxed.mp4") 700 0 0 999 $offset"; cat "$work/muxed.mp4" "$work/a.mp4"; } \
+  > "$directory/splice_mp4/muxed"
 # Segments of so many packets, of a second each.
 for track in v a; do
   make -i "$work/$track.mp4" -c copy -muxdelay 0 -pat_period 1 "$work/$track.ts"

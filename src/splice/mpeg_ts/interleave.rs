@@ -4,7 +4,7 @@ use super::region::Region;
 use super::remux::StreamConfig;
 use super::selection::{SelectedFile, Selection, Timeline};
 use super::timing::Clock;
-use super::{LATER, OutputTrack, SCALE};
+use super::{OutputTrack, SCALE};
 use crate::media::TrackKind;
 use crate::splice::Layout;
 use crate::splice::edits::Rescale;
@@ -55,33 +55,15 @@ pub(super) fn index_of(
 ) -> Option<SegmentIndex> {
     let scale = Rescale { from: SCALE, to: track.scale() };
     let times = file.segments.clone().map(|index| timeline.of(file.track, index).1.max(0));
-    let mut starts: Vec<(u64, u64)> = Vec::new();
-    for (time, at) in times.map(i64::cast_unsigned).zip(layout.track_offsets(track.file)) {
-        // A segment without a duration belongs to the one before.
-        if starts.last().is_none_or(|(before, _)| *before < time) {
-            starts.push((time, at));
-        }
-    }
-    starts.retain(|(time, _)| *time < track.end);
-    let begin = starts.first()?.1;
-    let each = starts.len().div_ceil(sidx::MAX_REFERENCES);
-    let starts: Vec<_> = starts.into_iter().step_by(each.max(1)).collect();
-    let later = |(time, at)| (time + LATER, at);
-    let ends = starts.iter().skip(1).copied().map(later);
-    let ends = ends.chain([(track.end, layout.len())]);
-    let mut references = Vec::with_capacity(starts.len());
-    let mut begun = scale.round(starts.first()?.0).ok()?;
-    for ((_, at), (end, next)) in starts.iter().zip(ends) {
-        let len = u32::try_from(next - at).ok().filter(|len| *len < 1 << 31)?;
-        let end = scale.round(end).ok()?.max(begun);
-        let ticks = end - std::mem::replace(&mut begun, end);
-        // Of video it is not known which frames are key frames.
-        let sap = match track.stream.config {
-            StreamConfig::Video(_) => sidx::UNKNOWN,
-            StreamConfig::Audio(_) => sidx::FIRST_ENTRY,
-        };
-        references.push([len, u32::try_from(ticks).ok()?, sap]);
-    }
+    let starts = times.map(i64::cast_unsigned).zip(layout.track_offsets(track.file));
+    let starts: Vec<(u64, u64)> = starts.collect();
+    // Of video it is not known which frames are key frames.
+    let sap = match track.stream.config {
+        StreamConfig::Video(_) => sidx::UNKNOWN,
+        StreamConfig::Audio(_) => sidx::FIRST_ENTRY,
+    };
+    let (begin, references) =
+        sidx::by_declared_times(&starts, (track.end, layout.len()), scale, sap)?;
     let clock = Clock { origin: timeline.origin };
     let earliest = clock.ticks(track.first.pts, 0).max(0).cast_unsigned();
     Some(SegmentIndex {

@@ -4,7 +4,7 @@
 //! An input is a line of numbers, followed by both files. The numbers are the length of the first file, that
 //! of the chunks in which the files arrive, start and length of the time range in milliseconds (a length of 0
 //! means all), and the start of a byte range; of transport streams also the length and the duration of a segment,
-//! in packets and milliseconds.
+//! in packets and milliseconds; of MP4, the offset of the only segment, if there is one.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -60,6 +60,13 @@ fn segments(bytes: &[u8], packets: u64, milliseconds: u64) -> Vec<SourceSegment>
     segments.collect()
 }
 
+/// The segment behind what initialises it.
+fn only_segment(bytes: &[u8], offset: u64) -> Vec<SourceSegment> {
+    let len = (bytes.len() as u64).saturating_sub(offset);
+    let duration = Duration::from_secs(1);
+    vec![SourceSegment { offset, len, duration, is_discontinuous: false }]
+}
+
 /// Returns the format of a transport stream or of packed audio.
 fn stream_format(bytes: &[u8]) -> Format {
     match bytes {
@@ -88,7 +95,12 @@ pub fn joined(format: Format, input: &[u8]) {
         end: (length > 0).then(|| Duration::from_millis(start + length % 100_000)),
     };
     let files = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
-    let file = |bytes| File(bytes, 0, is_stream.then(|| segments(bytes, packets, each)));
+    let segmented = |bytes: &[u8]| match format {
+        Format::MpegTs => Some(segments(bytes, packets, each)),
+        Format::Mp4 if packets > 0 => Some(only_segment(bytes, packets)),
+        _ => None,
+    };
+    let file = |bytes| File(bytes, 0, segmented(bytes));
     let format_of = |bytes| if is_stream { stream_format(bytes) } else { format };
     let index = |bytes| read_index(format_of(bytes), &mut file(bytes), trim).ok();
     let [video, audio] = files.map(|(_, bytes)| index(bytes));
