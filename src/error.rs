@@ -46,6 +46,13 @@ pub enum Error {
         /// The reason.
         why: String,
     },
+    /// The initialisation segments of a track differ.
+    InitChanges {
+        /// The track.
+        track: TrackKind,
+        /// The codecs of the first one, and those of another one.
+        codecs: Box<[String; 2]>,
+    },
     /// The requested time range begins after the end of the media.
     StartBeyondEnd,
     /// `engine=splice` was requested, and splice cannot join these tracks.
@@ -179,6 +186,18 @@ impl fmt::Display for Error {
                  read first here ({why}); use one made for streaming (ffmpeg: -movflags +faststart)"
             ),
             Error::Playlist { track, why } => write!(f, "the playlist of the {track}: {why}"),
+            Error::InitChanges { track, codecs } => match &**codecs {
+                [from, to] if from == to => write!(
+                    f,
+                    "the {track} changes within its playlist: the initialisations (EXT-X-MAP) of its \
+                     parts differ, with the same codec ({from})"
+                ),
+                [from, to] => write!(
+                    f,
+                    "the {track} changes within its playlist from {from} to {to}, which one file \
+                     cannot hold"
+                ),
+            },
             Error::Unusable { track, reason: InputError::LiveRange } => write!(
                 f,
                 "the {track} is live, of which no time range can be requested; start=0 begins with \

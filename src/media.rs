@@ -22,7 +22,7 @@ pub mod remote_file;
 pub mod segments;
 pub mod selection;
 pub mod variant;
-pub use cookie::{Cookie, cookie_field};
+pub use cookie::{Cookie, add_cookies, cookie_field};
 use segments::{SegmentKey, SegmentList};
 
 /// One elementary stream (or one finished file) and the location of its bytes.

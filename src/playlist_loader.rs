@@ -6,6 +6,7 @@
 //! **Invariant:** a list that leaves this module has at most one initialisation segment, and the key of
 //! each encrypted segment.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -21,7 +22,7 @@ use crate::lru::LruMap;
 use crate::media::segments::SegmentList;
 use crate::media::selection::{FormatRequest, Quality};
 use crate::media::{
-    Delivery, Media, PlaylistHints, RefreshHandle, RemoteLocation, Track, TrackKind,
+    Delivery, Media, PlaylistHints, RefreshHandle, RemoteLocation, Track, TrackKind, add_cookies,
 };
 use crate::options::{LengthPolicy, OutputOptions};
 use crate::playlist::{self, MAX_SIZE, Playlist, PlaylistError, SelectedPlaylists};
@@ -188,19 +189,20 @@ impl PlaylistLoader {
     fn locate(&self, track: &Track, request: Request<'_>) -> Result<Vec<Located>, Error> {
         let Track { kind, location, .. } = track;
         let (kind, cancel) = (*kind, request.cancel);
-        let hints = match &location.delivery {
+        let mut location = location.clone();
+        let hints = match location.delivery.clone() {
             Delivery::Playlist(hints) => hints,
             Delivery::Segments(list) => {
-                let list = SegmentList::clone(list);
-                return Ok(vec![self.complete(kind, location, list, &Arc::default(), cancel)?]);
+                let list = Arc::unwrap_or_clone(list);
+                return Ok(vec![self.complete(kind, location, list, Arc::default(), cancel)?]);
             }
-            Delivery::File => return Ok(vec![Located::new(kind, location.clone())]),
+            Delivery::File => return Ok(vec![Located::new(kind, location)]),
         };
-        let master = match self.read(kind, location, hints, cancel)? {
-            (_, Playlist::Media(list)) => {
+        let master = match self.read(kind, &mut location, &hints, cancel)? {
+            Playlist::Media(list) => {
                 return Ok(vec![self.complete(kind, location, list, hints, cancel)?]);
             }
-            (_, Playlist::Master(master)) => master,
+            Playlist::Master(master) => master,
         };
         let is_audio = kind == TrackKind::Audio;
         let request = FormatRequest {
@@ -211,46 +213,67 @@ impl PlaylistLoader {
         let selected = master.select(&request);
         let SelectedPlaylists { video, audio } =
             selected.map_err(|why| Error::Playlist { track: kind, why: why.0.into() })?;
-        let hints = Arc::new(master.media_hints(hints));
+        let hints = Arc::new(master.media_hints(&hints));
         let selected = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
         let selected = selected.into_iter().filter_map(|(kind, url)| Some((kind, url?)));
         in_parallel(selected.collect(), |(kind, url)| {
-            let location = fetch::resource_location(location, url);
-            let (_, Playlist::Media(list)) = self.read(kind, &location, &hints, cancel)? else {
+            let mut location = fetch::resource_location(&location, url);
+            let Playlist::Media(list) = self.read(kind, &mut location, &hints, cancel)? else {
                 let why = "a playlist that lists playlists lists another such one";
                 return Err(Error::Playlist { track: kind, why: why.into() });
             };
-            self.complete(kind, &location, list, &hints, cancel)
+            self.complete(kind, location, list, hints.clone(), cancel)
         })
     }
 
-    /// Reads the playlist at `location`; returns its URL, too.
+    /// Reads the playlist at `location`, which keeps the cookies that come with it.
     fn read(
         &self,
         kind: TrackKind,
-        location: &RemoteLocation,
+        location: &mut RemoteLocation,
         hints: &PlaylistHints,
         cancel: &Arc<CancelToken>,
-    ) -> Result<(Url, Playlist), Error> {
-        let Document { bytes, url } = match &hints.text {
-            Some(text) => Document { bytes: text.clone().into_bytes(), url: location.url.clone() },
-            None => self.document(kind, location, MAX_SIZE, cancel)?,
+    ) -> Result<Playlist, Error> {
+        let parsed = match &hints.text {
+            Some(text) => playlist::parse(text.as_bytes(), &location.url, hints),
+            None => {
+                let Document { bytes, url, .. } =
+                    self.document(kind, location, MAX_SIZE, cancel)?;
+                playlist::parse(&bytes, &url, hints)
+            }
         };
-        let parsed = playlist::parse(&bytes, &url, hints);
-        let playlist = parsed.map_err(|error| refused(kind, &error))?;
-        Ok((url, playlist))
+        parsed.map_err(|error| refused(kind, &error))
     }
 
-    /// Reads a small file.
+    /// Reads a small file at `location`, which keeps the cookies that come with it.
     fn document(
         &self,
         kind: TrackKind,
-        location: &RemoteLocation,
+        location: &mut RemoteLocation,
         limit: usize,
         cancel: &Arc<CancelToken>,
     ) -> Result<Document, Error> {
         let document = fetch::read_document(&self.upstream, location, limit, cancel);
-        document.map_err(|fault| cancelled(cancel, Error::Upstream { track: kind, fault }))
+        let mut document =
+            document.map_err(|fault| cancelled(cancel, Error::Upstream { track: kind, fault }))?;
+        add_cookies(&mut location.cookies, std::mem::take(&mut document.cookies));
+        Ok(document)
+    }
+
+    /// Returns what reads the keys and initialisation segments of the playlist at `base`, which keeps the
+    /// cookies that come with them.
+    fn resources<'r>(
+        &'r self,
+        kind: TrackKind,
+        base: &'r RefCell<RemoteLocation>,
+        cancel: &'r Arc<CancelToken>,
+    ) -> impl Fn(Url, usize) -> Result<Vec<u8>, Error> + 'r {
+        move |url, limit| {
+            let mut location = fetch::resource_location(&base.borrow(), url);
+            let document = self.document(kind, &mut location, limit, cancel)?;
+            base.borrow_mut().cookies = location.cookies;
+            Ok(document.bytes)
+        }
     }
 
     /// Returns the location of a list, with its keys, and with one initialisation segment. Those of a live
@@ -258,22 +281,20 @@ impl PlaylistLoader {
     fn complete(
         &self,
         kind: TrackKind,
-        location: &RemoteLocation,
+        location: RemoteLocation,
         mut list: SegmentList,
-        hints: &Arc<PlaylistHints>,
+        hints: Arc<PlaylistHints>,
         cancel: &Arc<CancelToken>,
     ) -> Result<Located, Error> {
-        let read = |url: Url, limit: usize| {
-            let location = fetch::resource_location(location, url);
-            self.document(kind, &location, limit, cancel).map(|document| document.bytes)
-        };
+        let location = RefCell::new(location);
         if !list.is_live() {
+            let read = self.resources(kind, &location, cancel);
             keys::fetch_keys(kind, &mut list, &keys::Keys::new(), &read)?;
             keys::merge_inits(kind, &mut list, &read)?;
         }
         let delivery = Delivery::Segments(Arc::new(list));
-        let location = RemoteLocation { delivery, ..location.clone() };
-        Ok(Located { kind, location, hints: hints.clone() })
+        let location = RemoteLocation { delivery, ..location.into_inner() };
+        Ok(Located { kind, location, hints })
     }
 
     /// Returns a location with the lengths of its segments, if they can be found out in time, and their

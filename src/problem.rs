@@ -95,6 +95,7 @@ impl From<&Error> for Problem {
                 (ProblemCode::IndexAtEnd, None)
             }
             Error::Playlist { .. } => (ProblemCode::UpstreamPlaylist, None),
+            Error::InitChanges { .. } => (ProblemCode::MuxRefused, None),
             Error::Unusable { reason: InputError::LiveRange, .. } => {
                 (ProblemCode::BadParameter, None)
             }
@@ -119,7 +120,8 @@ impl From<&Error> for Problem {
         let track = match error {
             Error::Upstream { track, .. }
             | Error::Unusable { track, .. }
-            | Error::Playlist { track, .. } => Some(*track),
+            | Error::Playlist { track, .. }
+            | Error::InitChanges { track, .. } => Some(*track),
             Error::Ffmpeg(FfmpegError::Misread { track, .. }) => Some(*track),
             Error::NotSpliced(refusal) => refusal.track,
             _ => None,

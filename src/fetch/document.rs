@@ -9,7 +9,7 @@ use crate::error::UpstreamError;
 use crate::fetch::retry_budget::RetryBudget;
 use crate::http_client::UpstreamClient;
 use crate::http_client::request::{RangeRequest, RangeResponse};
-use crate::media::RemoteLocation;
+use crate::media::{Cookie, RemoteLocation};
 
 /// Maximum number of retries.
 const RETRIES: u32 = 2;
@@ -22,6 +22,8 @@ pub struct Document {
     pub bytes: Vec<u8>,
     /// Its URL, after redirects.
     pub url: Url,
+    /// The cookies that came with it.
+    pub cookies: Vec<Cookie>,
 }
 
 /// Reads the file at `location`; fails if it has more than `limit` bytes.
@@ -65,7 +67,7 @@ pub fn read_document(
 }
 
 fn read_all(response: RangeResponse, limit: usize) -> Result<Document, UpstreamError> {
-    let RangeResponse { mut body, url, .. } = response;
+    let RangeResponse { mut body, url, cookies, .. } = response;
     let mut bytes = Vec::new();
     loop {
         let len = bytes.len();
@@ -77,7 +79,7 @@ fn read_all(response: RangeResponse, limit: usize) -> Result<Document, UpstreamE
         }
         if count == 0 {
             body.drain_for_reuse();
-            return Ok(Document { bytes, url });
+            return Ok(Document { bytes, url, cookies });
         }
     }
 }

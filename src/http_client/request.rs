@@ -19,7 +19,7 @@ use crate::http_client::exchange::{Exchange, Framing, Response};
 use crate::http_client::upstream_client::UpstreamClient;
 use crate::http_client::validate::{Expectation, is_page};
 use crate::media::remote_file::RemoteFile;
-use crate::media::{RemoteLocation, cookie_field};
+use crate::media::{Cookie, RemoteLocation, cookie_field};
 use crate::range;
 
 /// Maximum number of redirects followed for one request.
@@ -57,6 +57,8 @@ pub(crate) struct RangeResponse {
     pub(crate) is_more: bool,
     /// Whether the response is labelled as a web page. Some scripts label everything like that.
     pub(crate) is_page: bool,
+    /// Cookies that the response sets, and the redirects before it.
+    pub(crate) cookies: Vec<Cookie>,
     /// URL of the response, after redirects.
     pub(crate) url: Url,
 }
@@ -85,8 +87,11 @@ impl<'u> RangeRequest<'u> {
         sent_at: Instant,
     ) -> Result<RangeResponse, UpstreamError> {
         let mut url = self.url().clone();
+        let mut cookies = Vec::new();
         for _ in 0..=MAX_REDIRECTS {
             let response = self.respond(&Method::GET, &url, sent.take())?;
+            let fields = response.headers().get_all(header::SET_COOKIE).iter();
+            cookies.extend(fields.filter_map(|field| Cookie::from_set_cookie(field, &url)));
             if matches!(response.head.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 url = next_hop(&url, response.headers())?;
                 if matches!(response.framing, Framing::Length(0)) && response.is_persistent() {
@@ -108,7 +113,7 @@ impl<'u> RangeRequest<'u> {
             let requested_end = self.range.as_ref().map(|range| range.end);
             let is_more =
                 body.end.zip(requested_end).is_some_and(|(end, requested)| end > requested);
-            return Ok(RangeResponse { body, file, is_more, is_page, url });
+            return Ok(RangeResponse { body, file, is_more, is_page, cookies, url });
         }
         Err(UpstreamError::Redirect("it redirected more than 5 times"))
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ring::digest::{SHA256, digest};
 use url::Url;
 
+use crate::container::probe::{Probe, ProbeInfo, View, probe};
 use crate::error::{Error, UpstreamError};
 use crate::media::TrackKind;
 use crate::media::segments::{InitSegment, SegmentEncryption, SegmentKey, SegmentList};
@@ -152,14 +153,27 @@ pub(super) fn merge_inits(
                 return Err(refused(kind, "its initialisation (EXT-X-MAP) changes"));
             }
             let bytes = read(location.url.clone(), MAX_INIT_SIZE)?;
-            if first.get_or_insert_with(|| bytes.clone()) != &bytes {
-                return Err(refused(kind, "its initialisation (EXT-X-MAP) changes"));
+            let first = first.get_or_insert_with(|| bytes.clone());
+            if *first != bytes {
+                let codecs = [&*first, &bytes].map(|init| codecs(init));
+                return Err(Error::InitChanges { track: kind, codecs: Box::new(codecs) });
             }
         }
     }
     list.inits.truncate(1);
     list.segments.iter_mut().for_each(|segment| segment.init = Some(0));
     Ok(())
+}
+
+/// Returns the codecs that an initialisation segment names, for people.
+fn codecs(init: &[u8]) -> String {
+    // Of unknown length: it lacks the media.
+    let codecs = match probe(&View::front(init, None, true)) {
+        Probe::Recognised(ProbeInfo { video, audio, .. }) => [video, audio],
+        _ => [None, None],
+    };
+    let names: Vec<String> = codecs.iter().flatten().map(|codec| format!("{codec:?}")).collect();
+    if names.is_empty() { "an unknown codec".into() } else { names.join(" and ") }
 }
 
 fn refused(track: TrackKind, why: &str) -> Error {

@@ -1,15 +1,13 @@
 //! Live streams: how they begin, and their lists as they grow.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use url::Url;
 
 use super::keys::{Keys, LiveInit, fetch_keys};
 use super::{Located, PlaylistLoader, Request, unusable};
 use crate::cancel::CancelToken;
 use crate::error::{Error, InputError, UpstreamError};
-use crate::fetch;
 use crate::media::live::begin_near_end;
 use crate::media::segments::SegmentList;
 use crate::media::{
@@ -108,24 +106,23 @@ impl LiveRefresher {
     fn complete(&self, stream: &mut Stream) -> Result<(), Error> {
         let Stream { location, keys, init, .. } = stream;
         let base = RemoteLocation { delivery: Delivery::File, ..location.clone() };
-        let read = |url: Url, limit: usize| {
-            let location = fetch::resource_location(&base, url);
-            let document = self.loader.document(self.kind, &location, limit, &self.cancel);
-            document.map(|document| document.bytes)
-        };
+        let base = RefCell::new(base);
+        let read = self.loader.resources(self.kind, &base, &self.cancel);
         if let Some(list) = live_list(location) {
             *keys = fetch_keys(self.kind, list, keys, &read)?;
             init.merge(self.kind, list, &read)?;
         }
+        drop(read);
+        location.cookies = base.into_inner().cookies;
         Ok(())
     }
 
     /// Loads the list at its current location, without what is before the sequence number `from`.
     fn load(&self, stream: &mut Stream, from: u64) -> Result<RemoteLocation, Error> {
-        let Stream { location, hints, .. } = &*stream;
+        let Stream { location, hints, .. } = stream;
         // The page may hold the list as it was; it grows at its URL.
         let hints = PlaylistHints { text: None, ..PlaylistHints::clone(hints) };
-        let (_, playlist) = self.loader.read(self.kind, location, &hints, &self.cancel)?;
+        let playlist = self.loader.read(self.kind, location, &hints, &self.cancel)?;
         let Playlist::Media(list) = playlist else {
             let why = "it lists playlists now".into();
             return Err(Error::Playlist { track: self.kind, why });

@@ -19,6 +19,7 @@ mod faults;
 mod live;
 mod muxed;
 mod packed;
+mod reported;
 mod trim;
 
 /// The hashes of the decoded frames of a stream.

@@ -62,6 +62,9 @@ pub(crate) const KINDS: [Kind; 9] = [
     ),
 ];
 
+/// A transport stream whose timestamps wrap in its third segment.
+pub(crate) const WRAPPING: Kind = kind("wrapping", true, ONE, "-output_ts_offset 95438");
+
 /// The kinds of live streams, in segments of a second.
 pub(crate) const LIVE: [Kind; 6] = [
     kind("fragments", false, ONE, "-hls_time 1 -hls_segment_type fmp4"),

@@ -178,6 +178,7 @@ pub(crate) struct Resource {
     pub(super) last_modified: Option<&'static str>,
     pub(super) nodes: Vec<Node>,
     pub(super) forbidden_from: u64,
+    pub(super) set_cookie: Option<&'static str>,
     pub(super) becomes: Option<(Box<Resource>, Turn)>,
 }
 
@@ -210,6 +211,7 @@ impl Resource {
             last_modified: None,
             nodes: Vec::new(),
             forbidden_from: u64::MAX,
+            set_cookie: None,
             becomes: None,
         }
     }
@@ -289,6 +291,11 @@ impl Resource {
     /// As `ranges`, but answers whatever reaches to this offset or beyond it with 403.
     pub(crate) fn forbidden_from(self, forbidden_from: u64) -> Self {
         Self { forbidden_from, ..self.ranges() }
+    }
+
+    /// Sets this cookie with each answer.
+    pub(crate) fn set_cookie(self, cookie: &'static str) -> Self {
+        Self { set_cookie: Some(cookie), ..self }
     }
 
     /// Is the other one, with its script, after so many requests.

@@ -138,6 +138,7 @@ impl Span {
             ("Content-Encoding", encoding),
             ("ETag", resource.etag),
             ("Last-Modified", resource.last_modified),
+            ("Set-Cookie", resource.set_cookie),
         ];
         for (name, value) in optional {
             head += &value.map_or_else(String::new, |value| format!("{name}: {value}\r\n"));
