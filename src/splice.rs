@@ -358,10 +358,11 @@ fn all_of_kind<'a, S: Borrow<TrackIndex>, T>(
     tracks.iter().map(|(kind, index)| select(index.borrow()).map(|track| (*kind, track))).collect()
 }
 
-/// Lays out a progressive MP4 for streaming: the moov first, then the requested samples. `alone`
-/// says that no other file is joined with it, so that a file passed as video contributes its audio,
-/// too. Everything outside `trim` that can be omitted is omitted; timestamps stay as they are.
-/// Returns `None` if the file is not a progressive MP4.
+/// Lays out a progressive MP4 for streaming: the moov first, then the requested samples; or a transport
+/// stream in segments as fragmented MP4, which has the configurations of the decoders first. `alone` says
+/// that no other file is joined with it, so that a file passed as video contributes its audio, too.
+/// Everything outside `trim` that can be omitted is omitted; timestamps stay as they are. Returns `None` if the
+/// file is neither.
 pub fn for_streaming(
     (kind, index): (TrackKind, &TrackIndex),
     alone: bool,
@@ -371,6 +372,7 @@ pub fn for_streaming(
         TrackIndex::Progressive(movie) => {
             Some(progressive::for_streaming(kind, movie, alone, trim))
         }
+        TrackIndex::MpegTs(track) => mpeg_ts::for_streaming((kind, track), alone, trim),
         _ => None,
     }
 }

@@ -235,10 +235,17 @@ fn feeds(
         };
         feeds.push(match planned {
             Some(Ok(plan)) => {
-                let view = View::front(plan.head(), Some(plan.len()), false);
+                // Fragments made of segments are not there yet, but all else is known of them.
+                let view = View::front(plan.head(), Some(plan.len()), input.probe.in_segments);
                 if let Probe::Recognised(info) = probe(&view) {
                     // A trimmed file keeps its clock.
-                    input.probe = ProbeInfo { begin: input.probe.begin, ..info };
+                    let ProbeInfo { begin, end, in_segments, .. } = input.probe;
+                    input.probe = ProbeInfo { begin, in_segments, ..info };
+                    if in_segments {
+                        // The header has durations only.
+                        let (video_end, audio_end) = (None, None);
+                        input.probe = ProbeInfo { end, video_end, audio_end, ..input.probe };
+                    }
                 }
                 Some(plan)
             }

@@ -99,20 +99,20 @@ impl FfmpegJob {
 
     /// Returns the time on the clock of the inputs that is 0 for ffmpeg: at most their begin. ffmpeg drops
     /// what is decoded before `-ss`, even the first frame of a video that is presented later. The clock of
-    /// a transport stream, or of a live stream, has no zero of its own.
+    /// a transport stream, of segments, or of a live stream, has no zero of its own.
     pub fn zero(&self) -> Duration {
         let begin = begin(&self.inputs);
         let is_relative =
-            |info: ProbeInfo| info.is_live || info.format == Format::MpegTs || info.is_packed();
+            |info: ProbeInfo| info.is_live || info.format == Format::MpegTs || info.in_segments;
         let is_relative = self.inputs.iter().all(|input| is_relative(input.probe));
         if is_relative { begin } else { self.time_range.start.min(begin) }
     }
 
     /// Returns the duration of each track of the output, if known.
     pub fn durations(&self) -> Vec<Option<Duration>> {
-        let left = |end: Duration| {
-            end.min(self.time_range.end.unwrap_or(end)).saturating_sub(self.time_range.start)
-        };
+        let start = self.time_range.start.max(self.zero());
+        let left =
+            |end: Duration| end.min(self.time_range.end.unwrap_or(end)).saturating_sub(start);
         self.tracks.iter().map(|track| track.end.map(left)).collect()
     }
 

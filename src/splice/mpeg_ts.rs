@@ -25,8 +25,8 @@ use crate::container::Container;
 use crate::container::mpeg_ts::pes::{TICKS_PER_SECOND, WRAP};
 use crate::container::mpeg_ts::{AudioConfig, Times, VideoConfig, duration};
 use crate::container::probe::Codec;
-use crate::media::TrackKind;
-use crate::options::ContainerChoice;
+use crate::media::{Metadata, TrackKind};
+use crate::options::{ContainerChoice, TimeRange};
 
 mod fragment;
 mod head;
@@ -42,10 +42,10 @@ mod timing;
 
 pub(super) use index::read_index;
 use interleave::{index_of, interleave};
-use region::FileRules;
 pub(super) use region::RegionRewriter;
+use region::{FileRules, Region};
 use remux::{Stream, StreamConfig};
-use selection::{Cut, SelectedFile, Selection, earliest};
+use selection::{Cut, SelectedFile, Selection, Timeline, earliest};
 use timing::Clock;
 
 /// By how much a region is longer than its segment.
@@ -227,7 +227,7 @@ pub(super) fn plan(
     options: &Options<'_>,
 ) -> Result<Plan, Unsupported> {
     let selection = Selection::new(files, options.time_range)?;
-    let tracks = output_tracks(&selection)?;
+    let tracks = output_tracks(&selection, files.len() == 1)?;
     let is_aac = |track: &OutputTrack<'_>| track.stream.codec == Codec::Aac;
     if options.container == ContainerChoice::M4a && !tracks.iter().all(is_aac) {
         return Err(Unsupported("the audio is not AAC"));
@@ -244,23 +244,59 @@ pub(super) fn plan(
     if let Some(indexes) = indexes.collect::<Option<Vec<_>>>() {
         sidx::add(&mut head, &indexes);
     }
-    let rules = (0..).zip(files).map(|(number, (_, file))| {
+    let rules = rules(&selection, &tracks, &timeline, regions);
+    Ok(layout.plan(head, Container::Mp4, duration(end), rules))
+}
+
+/// Lays out a file as ffmpeg reads it, with its timestamps as they are. `alone` says that no other file is
+/// joined with it. `None` if the file has no timestamps.
+pub(super) fn for_streaming(
+    (kind, file): (TrackKind, &Track),
+    alone: bool,
+    time_range: TimeRange,
+) -> Option<Result<Plan, Unsupported>> {
+    let first = file.parts.first()?.firsts.earliest()?;
+    // The range is on the clock of the file.
+    let earlier = |time: Duration| time.saturating_sub(duration(first));
+    let TimeRange { start, end } = time_range;
+    let time_range = TimeRange { start: earlier(start), end: end.map(earlier) };
+    let lay_out = || {
+        let selection = Selection::new(&[(kind, file)], time_range)?;
+        let tracks = output_tracks(&selection, alone)?;
+        let timeline = selection.timeline(&tracks)?.with_timestamps();
+        let (layout, regions) = interleave(&selection, &timeline);
+        let end = tracks.iter().map(|track| track.end).max().unwrap_or_default();
+        let head = head::head(&tracks, 0, end, &Metadata::default())?;
+        let rules = rules(&selection, &tracks, &timeline, regions);
+        Ok(layout.plan(head, Container::Mp4, duration(end), rules))
+    };
+    Some(lay_out())
+}
+
+fn rules(
+    selection: &Selection<'_>,
+    tracks: &[OutputTrack<'_>],
+    timeline: &Timeline,
+    regions: Vec<Region>,
+) -> Rewriter {
+    let files = (0..).zip(&selection.files).map(|(number, file)| {
         let of_file = tracks.iter().filter(|track| track.file == number);
         let streams = of_file.map(|track| track.stream.clone()).collect();
-        FileRules { streams, is_packed: file.is_packed }
+        FileRules { streams, is_packed: file.track.is_packed }
     });
-    let rules = RegionRewriter {
-        files: rules.collect(),
+    Rewriter::Regions(RegionRewriter {
+        files: files.collect(),
         regions,
         begin: timeline.begin,
         is_cut: selection.cut.is_some(),
-    };
-    Ok(layout.plan(head, Container::Mp4, duration(end), Rewriter::Regions(rules)))
+    })
 }
 
 /// Returns the tracks of the joined file, video first. A lone video has its audio in it.
-fn output_tracks<'t>(selection: &Selection<'t>) -> Result<Vec<OutputTrack<'t>>, Unsupported> {
-    let lone = selection.files.len() == 1;
+fn output_tracks<'t>(
+    selection: &Selection<'t>,
+    lone: bool,
+) -> Result<Vec<OutputTrack<'t>>, Unsupported> {
     let (mut tracks, mut begin): (Vec<OutputTrack<'t>>, u64) = (Vec::new(), 0);
     for (file, number) in selection.files.iter().zip(0_u8..) {
         let SelectedFile { kind, track, .. } = *file;

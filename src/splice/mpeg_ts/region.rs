@@ -105,7 +105,8 @@ impl RegionRewriter {
         let Region { time, clock, next_len, padding, is_entry } = self.regions[index];
         let sequence = u32::try_from(index).unwrap_or(u32::MAX).wrapping_mul(MAX_FRAGMENTS);
         let FileRules { streams, is_packed } = &self.files[usize::from(track)];
-        let mut timing = Timing::new(clock, time.max(0).cast_unsigned());
+        let expected = self.begin.saturating_add_signed(time);
+        let mut timing = Timing::new(clock, expected);
         (timing.is_cut, timing.awaits_key_frame) = (self.is_cut, is_entry);
         let remuxer = Remuxer::new(streams, timing, sequence.wrapping_add(1));
         // By the list of the segments, where they have no timestamps.

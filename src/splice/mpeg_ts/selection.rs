@@ -132,6 +132,15 @@ impl<'t> Selection<'t> {
 }
 
 impl Timeline {
+    /// Returns the timeline on which the timestamps of the first part are as they are.
+    pub(super) fn with_timestamps(mut self) -> Timeline {
+        for clock in &mut self.clocks {
+            clock.origin = clock.origin.wrapping_sub(self.origin) % WRAP;
+        }
+        self.begin += std::mem::take(&mut self.origin);
+        self
+    }
+
     /// Returns the clock of the segment at `index`, and when that begins after the presentation does.
     pub(super) fn of(&self, track: &Track, index: usize) -> (Clock, i64) {
         let part = track.part_of(index).min(self.clocks.len().saturating_sub(1));

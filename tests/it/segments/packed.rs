@@ -36,6 +36,40 @@ fn packed_audio_is_in_sync() {
     }
 }
 
+/// Through ffmpeg, for another container.
+#[test]
+fn streams_with_aac_become_matroska() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+    let directory = tempfile::tempdir().unwrap();
+    let of = |kind| HlsFilm::new(named(kind));
+    for (name, film, start, first) in [
+        ("one", of("transport stream"), "10.5", 250),
+        ("packed", of("transport stream, apart").with_packed_audio(), "0", 0),
+    ] {
+        let url = film.put(&origin, name);
+        let whole = daemon.get(&any_path(Some(&url), None, &[("container", "mp4")]));
+        let file = written(directory.path(), &whole.body);
+        let sounds = packets(&file, "a");
+        let answer =
+            daemon.get(&any_path(Some(&url), None, &[("container", "mkv"), ("start", start)]));
+        assert_whole(&answer, name);
+        let mkv = directory.path().join("film.mkv");
+        std::fs::write(&mkv, &answer.body).unwrap();
+        assert!(frames(&mkv, "v") == frames(&file, "v")[first..], "{name}");
+        let own = packets(&mkv, "a");
+        assert!(sounds.iter().rev().zip(own.iter().rev()).all(|(one, other)| one.md5 == other.md5));
+        let begin = timed_frames(&mkv, "v")[0].pts;
+        assert!(begin.abs() < 200_000_000, "{name} begins at {begin} ns");
+        let seconds = media::file_duration(&mkv).unwrap() + first as f64 / 25.0;
+        assert!((seconds - 30.0).abs() < 0.6, "{name}: {seconds}");
+        let ends = |file: &Path| {
+            packets(file, "a").last().unwrap().pts - timed_frames(file, "v").last().unwrap().pts
+        };
+        let apart = ends(&mkv) - ends(&file);
+        assert!(apart.abs() <= 2_000_000, "{name}: {apart} ns apart");
+    }
+}
+
 #[test]
 fn packed_audio_alone() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
