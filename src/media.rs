@@ -52,6 +52,8 @@ pub struct RemoteLocation {
     pub chunk: Option<u64>,
     /// Length of the file according to its page: a hint for when its server does not report it.
     pub len: Option<u64>,
+    /// Whether its server may refuse clients whose TLS handshake is not that of a browser.
+    pub expects_browser: bool,
     /// What the URL leads to.
     pub delivery: Delivery,
 }
@@ -112,6 +114,7 @@ impl From<Url> for RemoteLocation {
             available_at: None,
             chunk: None,
             len: None,
+            expects_browser: false,
             delivery: Delivery::File,
         }
     }

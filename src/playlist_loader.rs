@@ -254,8 +254,10 @@ impl PlaylistLoader {
         cancel: &Arc<CancelToken>,
     ) -> Result<Document, Error> {
         let document = fetch::read_document(&self.upstream, location, limit, cancel);
-        let mut document =
-            document.map_err(|fault| cancelled(cancel, Error::Upstream { track: kind, fault }))?;
+        let mut document = document.map_err(|fault| {
+            let fault = fault.of_browsers(location.expects_browser);
+            cancelled(cancel, Error::Upstream { track: kind, fault })
+        })?;
         add_cookies(&mut location.cookies, std::mem::take(&mut document.cookies));
         Ok(document)
     }
@@ -322,7 +324,7 @@ impl PlaylistLoader {
             return Ok((located, Vec::new()));
         };
         let heads = files.iter().map(|file| file.len).zip(heads).collect();
-        Arc::make_mut(list).files = Some(files);
+        Arc::make_mut(list).set_files(files);
         Ok((located, heads))
     }
 }

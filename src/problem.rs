@@ -60,9 +60,9 @@ impl From<&Error> for Problem {
                 UpstreamError::Status(404 | 410) | UpstreamError::StillRefused(404 | 410) => {
                     (ProblemCode::UpstreamNotFound, None)
                 }
-                UpstreamError::Status(_) | UpstreamError::StillRefused(_) => {
-                    (ProblemCode::UpstreamStatus, None)
-                }
+                UpstreamError::Status(_)
+                | UpstreamError::StillRefused(_)
+                | UpstreamError::BrowserExpected => (ProblemCode::UpstreamStatus, None),
                 UpstreamError::WebPage => (ProblemCode::NotMedia, None),
                 UpstreamError::Busy(_, wait) => (ProblemCode::UpstreamBusy, Some(seconds(*wait))),
                 UpstreamError::NotYetAvailable(wait) => {

@@ -14,6 +14,8 @@ pub enum UpstreamError {
     Status(u16),
     /// The response has this status, and so had the one to a fresh URL from the page at the same offset.
     StillRefused(u16),
+    /// The response has the status 403, from a server that may serve browsers only.
+    BrowserExpected,
     /// The response is a web page instead of the file.
     WebPage,
     /// The upstream is busy (429 or 503), with the delay of its `Retry-After`.
@@ -60,6 +62,18 @@ pub enum UpstreamError {
     Protocol(String),
 }
 
+impl UpstreamError {
+    /// Returns the fault with its likely cause, if the page says that its server expects browsers.
+    pub fn of_browsers(self, expects_browser: bool) -> UpstreamError {
+        match self {
+            UpstreamError::Status(403) | UpstreamError::StillRefused(403) if expects_browser => {
+                UpstreamError::BrowserExpected
+            }
+            fault => fault,
+        }
+    }
+}
+
 impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -70,6 +84,12 @@ impl fmt::Display for UpstreamError {
                 f,
                 "it answered with HTTP status {status}, and again at the same offset with a \
                  fresh URL from the page"
+            ),
+            UpstreamError::BrowserExpected => write!(
+                f,
+                "it answered with HTTP status 403; it may serve none but browsers, by their TLS \
+                 handshakes (what yt-dlp calls impersonation), which is not supported; use another \
+                 format of the page"
             ),
             UpstreamError::WebPage => write!(f, "it sent a web page instead of the file"),
             UpstreamError::Busy(status, _) => {

@@ -136,6 +136,7 @@ impl Requester<'_> {
     }
 
     pub(super) fn failed(&self, fault: UpstreamError) -> Error {
+        let fault = fault.of_browsers(self.target.location.expects_browser);
         Error::Upstream { track: self.track, fault }
     }
 }

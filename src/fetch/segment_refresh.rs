@@ -97,6 +97,7 @@ pub fn resource_location(location: &RemoteLocation, url: Url) -> RemoteLocation 
         headers: headers.cloned().collect(),
         cookies: location.cookies.clone(),
         chunk: location.chunk,
+        expects_browser: location.expects_browser,
         ..RemoteLocation::from(url)
     }
 }
@@ -127,9 +128,8 @@ impl LocationRefresher for SegmentRefresher {
         };
         let known = if old.is_live() {
             old.continued_by(new, self.index).ok_or(SKIPPED)?
-        } else if is_same_media(old, new) {
-            // Each response is compared with what is known of the file of its segment.
-            SegmentList { files: old.files.clone(), ..SegmentList::clone(new) }
+        } else if let Some(known) = same_media(old, new) {
+            known
         } else {
             return Err("its playlist now has other segments".into());
         };
@@ -146,12 +146,19 @@ impl LocationRefresher for SegmentRefresher {
     }
 }
 
-/// Returns whether two lists are of the same media, as far as they tell.
-fn is_same_media(one: &SegmentList, other: &SegmentList) -> bool {
-    let durations = one.segments.iter().zip(&other.segments);
-    one.part_count() == other.part_count()
-        && one.segments.len() == other.segments.len()
-        && durations.into_iter().all(|(one, other)| {
+/// Returns a new list with what is known of the files of an old one, if both are of the same media, as far
+/// as they tell. Each response is then compared with the file of its segment.
+fn same_media(old: &SegmentList, new: &SegmentList) -> Option<SegmentList> {
+    let mut new = new.clone();
+    match &old.files {
+        Some(files) => new.set_files(files.clone()),
+        None => new.files = None,
+    }
+    let mut pairs = old.segments.iter().zip(&new.segments);
+    let is_same = old.part_count() == new.part_count()
+        && old.segments.len() == new.segments.len()
+        && pairs.all(|(one, other)| {
             one.duration == other.duration && one.location.range == other.location.range
-        })
+        });
+    is_same.then_some(new)
 }

@@ -67,6 +67,7 @@ mod tests {
             forgotten: 0,
             end_date: None,
             target_duration: std::time::Duration::ZERO,
+            may_end_early: false,
             files: None,
         };
         let mut starts = SegmentStarts::new(&list);

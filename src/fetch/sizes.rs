@@ -17,7 +17,7 @@ use crate::media::{RemoteLocation, Track};
 
 /// The lengths of all segments of a track.
 pub struct SegmentSizes {
-    /// What is known of their files.
+    /// What is known of their files. There is none for the last segment if that does not exist.
     pub files: Arc<[SegmentFile]>,
     /// Their first bytes, as far as they came; empty where nobody needs them.
     pub heads: Vec<Vec<u8>>,
@@ -61,6 +61,7 @@ pub fn find_sizes(
         deadline,
         next: AtomicUsize::new(0),
         is_over: AtomicBool::new(false),
+        lacks_last: AtomicBool::new(false),
         found: Mutex::new(vec![None; count]),
         fault: Mutex::new(None),
     };
@@ -72,11 +73,14 @@ pub fn find_sizes(
         }
         search.run();
     });
-    let Search { found, fault, .. } = search;
+    let Search { found, fault, lacks_last, .. } = search;
     if let Some(fault) = fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(fault);
     }
-    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if lacks_last.into_inner() {
+        found.pop();
+    }
     let found = found.into_iter().collect::<Option<Vec<_>>>();
     Ok(found.map(|found| {
         let (files, heads): (Vec<_>, Vec<_>) = found.into_iter().unzip();
@@ -108,6 +112,8 @@ struct Search<'s> {
     /// The next segment to ask for.
     next: AtomicUsize,
     is_over: AtomicBool,
+    /// Whether the last segment does not exist.
+    lacks_last: AtomicBool,
     found: Mutex<Vec<Option<Found>>>,
     /// Why there is no such track.
     fault: Mutex<Option<UpstreamError>>,
@@ -127,6 +133,9 @@ impl Search<'_> {
                     found[index] = Some(file);
                 }
                 Ok(None) => self.is_over.store(true, Ordering::Relaxed),
+                Err(UpstreamError::Status(404)) if self.may_lack(index) => {
+                    self.lacks_last.store(true, Ordering::Relaxed);
+                }
                 Err(fault) => {
                     self.is_over.store(true, Ordering::Relaxed);
                     let mut first = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,6 +143,12 @@ impl Search<'_> {
                 }
             }
         }
+    }
+
+    /// Returns whether the list may have this segment by mistake.
+    fn may_lack(&self, index: usize) -> bool {
+        let list = self.list;
+        list.may_end_early && list.segments.len() > 1 && index + 1 == list.part_count()
     }
 
     /// Finds out the length of one segment.

@@ -91,6 +91,7 @@ impl SegmentList {
             forgotten: next.saturating_sub(self.first_segment()) + self.forgotten,
             end_date: newest.end_date,
             target_duration: new.target_duration,
+            may_end_early: false,
             files: None,
         })
     }
@@ -144,6 +145,7 @@ mod tests {
             forgotten: 0,
             end_date: None,
             target_duration: Duration::from_secs(1),
+            may_end_early: false,
             files: None,
         }
     }

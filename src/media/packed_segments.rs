@@ -128,6 +128,7 @@ impl PackedSegments {
             forgotten: 0,
             end_date: None,
             target_duration: Duration::ZERO,
+            may_end_early: true,
             files: None,
         };
         let (mut init, mut is_discontinuous, mut len) = (None, false, 0);

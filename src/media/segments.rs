@@ -29,6 +29,8 @@ pub struct SegmentList {
     pub end_date: Option<SystemTime>,
     /// Maximum duration of a segment; how often a live list is to be requested again.
     pub target_duration: Duration,
+    /// Whether there may be one segment less: their number was computed from a duration (DASH, `$Number$`).
+    pub may_end_early: bool,
     /// What is known of the files of the segments, in the order of [`SegmentList::part`]. With it,
     /// the segments are one file of known length.
     pub files: Option<Arc<[SegmentFile]>>,
@@ -110,6 +112,14 @@ impl SegmentList {
             .iter()
             .map(|segment| segment.duration)
             .fold(Duration::ZERO, Duration::saturating_add)
+    }
+
+    /// Takes what is known of the files of the segments. A last segment without a file does not exist.
+    pub fn set_files(&mut self, files: Arc<[SegmentFile]>) {
+        if self.may_end_early && files.len() + 1 == self.part_count() {
+            self.segments.pop();
+        }
+        self.files = Some(files);
     }
 
     /// Feeds `add` what distinguishes this list from others.

@@ -74,6 +74,7 @@ impl<'p> Reader<'p> {
             forgotten: 0,
             end_date: None,
             target_duration: Duration::ZERO,
+            may_end_early: false,
             files: None,
         };
         Reader {

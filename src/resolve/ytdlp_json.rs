@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, Value};
 use ureq::http::{HeaderName, HeaderValue};
 use url::Url;
 
@@ -257,7 +257,10 @@ impl Format<'_> {
         let available_at = self.available_at.and_then(system_time);
         let cookies = self.cookies.as_deref().map(cookies::read).unwrap_or_default();
         let chunk = chunk.and_then(integer);
-        RemoteLocation { headers, cookies, available_at, chunk, ..RemoteLocation::from(url) }
+        let expects_browser =
+            !matches!(self.impersonate, Value::Null | Value::Bool(false) | Value::Number(_));
+        let location = RemoteLocation::from(url);
+        RemoteLocation { headers, cookies, available_at, chunk, expects_browser, ..location }
     }
 }
 

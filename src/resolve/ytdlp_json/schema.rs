@@ -100,6 +100,8 @@ pub(super) struct Format<'j> {
     pub(super) cookies: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) downloader_options: Option<DownloaderOptions>,
+    #[serde(default)]
+    pub(super) impersonate: serde_json::Value,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) available_at: Option<f64>,
     #[serde(default, deserialize_with = "lenient")]

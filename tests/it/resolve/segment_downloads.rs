@@ -126,6 +126,49 @@ fn a_film_in_segments_is_one_file() {
     }
 }
 
+/// yt-dlp computes the number of segments from the duration, which may be a little longer than the film.
+#[test]
+fn a_last_segment_that_does_not_exist_is_left_out() {
+    let numbered = ["-use_timeline", "0", "-f", "dash", "-seg_duration", "5", "dash.mpd"];
+    let film = Segmented::new(&[&numbered]);
+    let (site, daemon) = (Site::start(), ytdlp::daemon(WAYS[0]));
+    let put = |place: &str, missing: &str| {
+        film.put(&site, place, |name, resource| match name {
+            "dash.mpd" => {
+                let text = String::from_utf8(resource.read()).unwrap();
+                let at = text.find("mediaPresentationDuration=\"PT").unwrap() + 29;
+                let end = at + text[at..].find('"').unwrap();
+                Resource::bytes(format!("{}1M1.5S{}", &text[..at], &text[end..]))
+            }
+            _ if name.ends_with(missing) => resource.fault(Fault::Status(404, Vec::new())),
+            _ => resource,
+        });
+        site.put_page(place, &manifests(&["dash.mpd"]));
+        daemon.get(&download_path(&site.page_url(place), &[]))
+    };
+    let answer = put(FILM, "nothing");
+    film.assert_is(&answer, "dash");
+    assert!(answer.head.header("Content-Length").is_some(), "{:?}", answer.head);
+    let answer = put("another", "-00012.m4s");
+    assert_ne!(answer.head.status, 200, "any other segment is needed");
+}
+
+/// A server that serves browsers only is named in the words for it.
+#[test]
+fn a_server_that_expects_browsers_is_told() {
+    for name in ["18", "list"] {
+        let (site, daemon) = (Site::start(), ytdlp::daemon(WAYS[0]));
+        let refused = Resource::bytes("").fault(Fault::Status(403, Vec::new()));
+        site.origin.put(&format!("f/{FILM}/{name}"), refused);
+        let protocol = if name == "18" { "http" } else { "m3u8_native" };
+        let format = json!({"protocol": protocol, "ext": "mp4", "impersonate": true});
+        site.put_page(FILM, &json!({"formats": {name: format}}));
+        let answer = daemon.get(&download_path(&site.page_url(FILM), &[]));
+        assert_eq!((answer.head.status, answer.code().as_str()), (502, "upstream-status"));
+        assert!(answer.text().contains("serve none but browsers"), "{}", answer.text());
+    }
+}
+
 /// The page of the film at a place of the origin, as a site describes it that signs its URLs.
 fn signed(site: &Site, film: &Segmented, place: &str, is_dash: bool) -> Value {
     let url = |name: &str| site.origin.url(&format!("f/{place}/{name}"));
