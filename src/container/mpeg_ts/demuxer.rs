@@ -169,9 +169,11 @@ impl Stream {
                 return Err(Malformed("packets are missing"));
             }
         }
-        let mut last = Payload { bytes: [0; MAX_PAYLOAD], len: payload.len() };
+        let none = (0, Payload { bytes: [0; MAX_PAYLOAD], len: 0 });
+        let (counter, last) = self.last.get_or_insert(none);
+        *counter = packet.counter;
+        last.len = payload.len();
         last.bytes[..payload.len()].copy_from_slice(payload);
-        self.last = Some((packet.counter, last));
         Ok(false)
     }
 }

@@ -1,5 +1,7 @@
 //! NAL units in the byte stream format (ISO/IEC 14496-10 annex B, ISO/IEC 23008-2 annex B).
 
+use std::sync::LazyLock;
+
 use memchr::memmem;
 
 use crate::container::probe::Codec;
@@ -66,7 +68,10 @@ pub(super) fn kind(codec: NalCodec, unit: &[u8]) -> NalKind {
 
 /// Returns the offset of the first start code (`00 00 01`) from `from` on.
 pub(super) fn find_start(bytes: &[u8], from: usize) -> Option<usize> {
-    memmem::find(bytes.get(from..)?, &[0, 0, 1]).map(|at| from + at)
+    // To prepare the search takes longer than to search the payload of a packet.
+    static FINDER: LazyLock<memmem::Finder<'static>> =
+        LazyLock::new(|| memmem::Finder::new(&[0, 0, 1]));
+    FINDER.find(bytes.get(from..)?).map(|at| from + at)
 }
 
 /// Iterates over the units, without start codes and without the zeros after a unit.

@@ -75,11 +75,11 @@ impl Run {
     }
 }
 
-/// Appends a fragment of all samples of these tracks to `out`, and forgets them.
+/// Appends a fragment of all samples of these tracks to `out`, in pieces, and forgets them.
 pub(super) fn write_fragment<'r>(
     tracks: impl Iterator<Item = (u32, &'r mut Run)>,
     sequence: u32,
-    out: &mut Vec<u8>,
+    out: &mut Vec<Vec<u8>>,
 ) {
     let mut tracks: Vec<_> = tracks.filter(|(_, run)| !run.samples.is_empty()).collect();
     if tracks.is_empty() {
@@ -95,15 +95,14 @@ pub(super) fn write_fragment<'r>(
         }
         boxed(b"moof", &[&mfhd, &trafs])
     };
-    let moof = moof(moof(0).len() + 8);
+    let mut front = moof(moof(0).len() + 8);
     let data_len: usize = tracks.iter().map(|(_, run)| run.len()).sum();
-    out.reserve(moof.len() + 8 + data_len);
-    out.extend(moof);
-    header(out, 8 + data_len, b"mdat");
+    header(&mut front, 8 + data_len, b"mdat");
+    out.push(front);
     for (_, run) in &mut tracks {
-        out.extend_from_slice(&run.data);
+        // The data is not copied.
+        out.push(std::mem::take(&mut run.data));
         run.samples.clear();
-        run.data.clear();
     }
 }
 

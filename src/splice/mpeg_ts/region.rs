@@ -117,7 +117,7 @@ impl RegionRewriter {
             return Ok(());
         }
         remuxer.read_behind(next_len, input)?;
-        region.write(remuxer.remuxer.output(), input)?;
+        region.write(&remuxer.remuxer.take_output(), input)?;
         region.pad(input)
     }
 }
@@ -134,13 +134,12 @@ impl RegionWriter<'_, '_> {
     }
 
     /// Writes complete fragments.
-    fn write(&mut self, fragments: &mut Vec<u8>, input: &TrackInput<'_>) -> Result<(), Error> {
-        if fragments.len() as u64 > self.left() {
+    fn write(&mut self, fragments: &[Vec<u8>], input: &TrackInput<'_>) -> Result<(), Error> {
+        let len: usize = fragments.iter().map(Vec::len).sum();
+        if len as u64 > self.left() {
             return Err(input.mismatch("a segment has more frames than fit in its place"));
         }
-        self.window.write(fragments)?;
-        fragments.clear();
-        Ok(())
+        fragments.iter().try_for_each(|piece| self.window.write(piece))
     }
 
     /// Fills the rest.
@@ -193,7 +192,7 @@ impl SegmentRemuxer<'_> {
             let chunk = &*input.read_some(left)?;
             left -= chunk.len() as u64;
             self.push(chunk, &mut packet).map_err(|Malformed(why)| input.mismatch(why))?;
-            region.write(self.remuxer.output(), input)?;
+            region.write(&self.remuxer.take_output(), input)?;
             if region.window.is_over() {
                 return Ok(false);
             }
@@ -206,9 +205,12 @@ impl SegmentRemuxer<'_> {
         if let Some(time) = self.packed {
             return self.remuxer.push_packed(chunk, time);
         }
-        while let Some(bytes) = packet.next(&mut chunk) {
-            self.remuxer.push(&bytes)?;
+        if let Some(bytes) = packet.complete(&mut chunk) {
+            self.remuxer.push(bytes)?;
         }
+        let (packets, rest) = chunk.as_chunks();
+        packets.iter().try_for_each(|packet| self.remuxer.push(packet))?;
+        packet.begin(rest);
         Ok(())
     }
 
@@ -301,8 +303,11 @@ impl Default for PartialPacket {
 }
 
 impl PartialPacket {
-    /// Returns the next complete packet, and removes its bytes from `chunk`.
-    fn next(&mut self, chunk: &mut &[u8]) -> Option<[u8; PACKET_SIZE]> {
+    /// Returns the packet that has begun, if `chunk` completes it, and removes its bytes from that.
+    fn complete(&mut self, chunk: &mut &[u8]) -> Option<&[u8; PACKET_SIZE]> {
+        if self.len == 0 {
+            return None;
+        }
         let count = (PACKET_SIZE - self.len).min(chunk.len());
         let (head, rest) = chunk.split_at(count);
         self.bytes[self.len..self.len + count].copy_from_slice(head);
@@ -312,6 +317,13 @@ impl PartialPacket {
             return None;
         }
         self.len = 0;
-        Some(self.bytes)
+        Some(&self.bytes)
+    }
+
+    /// Begins with the first bytes of a packet.
+    fn begin(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        self.bytes[self.len..end].copy_from_slice(bytes);
+        self.len = end;
     }
 }

@@ -71,7 +71,7 @@ enum Frames<'s> {
 
 /// The fragments of the segment that are complete.
 struct Fragments {
-    out: Vec<u8>,
+    out: Vec<Vec<u8>>,
     /// The number of the next one.
     sequence: u32,
     left: u32,
@@ -184,9 +184,9 @@ impl<'s> Remuxer<'s> {
         self.write_fragments()
     }
 
-    /// Returns the bytes of the fragments that are complete since the last call.
-    pub(super) fn output(&mut self) -> &mut Vec<u8> {
-        &mut self.fragments.out
+    /// Takes the fragments that are complete since the last call, in pieces.
+    pub(super) fn take_output(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.fragments.out)
     }
 
     /// Checks that a segment has the streams that the first one has; their PIDs may be others.
