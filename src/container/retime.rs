@@ -1,4 +1,4 @@
-//! Mends the timestamps of a live stream, so that they go on where they would begin again
+//! Mends the timestamps of media in segments of unknown length, such as a live stream, so that they go on where they would begin again
 //! (EXT-X-DISCONTINUITY, RFC 8216 §4.3.2.3). Pure.
 //!
 //! Behind a discontinuity, all timestamps are shifted by one amount, with which the first of them lies where
@@ -127,7 +127,31 @@ impl LiveClock {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Nothing makes it panic, and no byte is added or lost.
+        #[test]
+        fn any_bytes(parts in proptest::collection::vec(
+            proptest::collection::vec(prop_oneof![Just(0x47u8), Just(0), Just(1), any::<u8>()], 0..400), 0..4,
+        )) {
+            for format in [Format::MpegTs, Format::Mp4] {
+                let mut retimer = Retimer::new(format, &Arc::default()).unwrap();
+                let mut output = Vec::new();
+                for (number, part) in parts.iter().enumerate() {
+                    let after = Duration::from_secs(u64::MAX >> number);
+                    retimer.restart(Restart { number: number as u64, after });
+                    if retimer.push(part, &mut output).is_err() {
+                        return Ok(());
+                    }
+                }
+                retimer.finish(&mut output);
+                prop_assert_eq!(output.len(), parts.concat().len());
+            }
+        }
+    }
 
     #[test]
     fn tracks_share_a_shift() {

@@ -157,7 +157,8 @@ impl FeedTask<'_> {
         let mut completeness = completeness(info, source.file().len);
         let incomplete = |how| FeedError::Failed(incomplete(kind, how));
         let mut left = info.until.saturating_sub(info.skip);
-        let mut mender = info.is_live.then(|| Mender::new(info.format, info.skip, &self.clock));
+        let mends = source.has_discontinuities();
+        let mut mender = mends.then(|| Mender::new(info.format, info.skip, &self.clock));
         let mut write = |bytes: &[u8], source: &mut TrackReader<'_, '_>| {
             // Checked before it is written: ffmpeg would see a truncated end as the end of the track.
             completeness.see(bytes).map_err(incomplete)?;

@@ -1,4 +1,4 @@
-//! Mends the timestamps of a live track on its way to ffmpeg.
+//! Mends the timestamps of a track in segments of unknown length on its way to ffmpeg.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

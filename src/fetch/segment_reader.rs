@@ -31,7 +31,7 @@ use crate::sys::SplicePipe;
 const AHEAD_BYTES: u64 = 1 << 20;
 const MAX_AHEAD: usize = 3;
 
-/// Where the timestamps of a live stream may begin again.
+/// Where the timestamps of a track in segments may begin again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Discontinuity {
     /// Offset of the first byte behind it.
@@ -319,12 +319,16 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
     /// Records a discontinuity before a segment, which begins now.
     fn note_discontinuity(&mut self, index: usize) {
         let Some((segment, number)) = self.list.segment(index) else { return };
-        let is_followed = self.follower.is_some();
-        if is_followed && segment.is_discontinuous && index > self.first_segment {
+        if self.has_discontinuities() && segment.is_discontinuous && index > self.first_segment {
             let (offset, after) = (self.cursor.offset, take(&mut self.period));
             self.discontinuities.push(Discontinuity { offset, number, after });
         }
         self.period = self.period.saturating_add(segment.duration);
+    }
+
+    /// Returns whether its reader has to mind discontinuities: nothing else knows where segments begin.
+    pub(super) fn has_discontinuities(&self) -> bool {
+        self.list.files.is_none()
     }
 
     /// Takes the discontinuities up to the last byte that was read.

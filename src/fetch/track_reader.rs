@@ -153,7 +153,15 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         }
     }
 
-    /// Takes the discontinuities of a live stream, up to the last byte that was read.
+    /// Returns whether its timestamps may begin again: it is in segments whose lengths are not known.
+    pub fn has_discontinuities(&self) -> bool {
+        match self {
+            TrackReader::File(_) => false,
+            TrackReader::Segments(segments) => segments.has_discontinuities(),
+        }
+    }
+
+    /// Takes the discontinuities up to the last byte that was read.
     pub fn take_discontinuities(&mut self) -> Vec<Discontinuity> {
         match self {
             TrackReader::File(_) => Vec::new(),

@@ -305,18 +305,21 @@ fn timestamps_that_begin_again_are_carried_on() {
     let half = frames(&live_source(), "v")[..125].to_vec();
     for name in ["transport stream", "fragments", "fragments, apart"] {
         let film = film(name);
-        let directory = name.replace([' ', ','], "-");
-        let url = film.put(&origin, &directory);
+        let place = name.replace([' ', ','], "-");
+        let url = film.put(&origin, &place);
         let is_apart = name.ends_with("apart");
         let lists: &[&str] =
             if is_apart { &["stream_0.m3u8", "stream_1.m3u8"] } else { &["list.m3u8"] };
-        for path in lists {
-            let mut list = LiveList::of(&film, path);
-            list.segments.truncate(5);
-            list.segments.extend_from_within(..);
-            list.segments[5].lines.insert(0, "#EXT-X-DISCONTINUITY".to_owned());
-            list.put(&origin, &format!("{directory}/{path}"), &STATES);
-        }
+        let put_twice = |states: &[Window]| {
+            for path in lists {
+                let mut list = LiveList::of(&film, path);
+                list.segments.truncate(5);
+                list.segments.extend_from_within(..);
+                list.segments[5].lines.insert(0, "#EXT-X-DISCONTINUITY".to_owned());
+                list.put(&origin, &format!("{place}/{path}"), states);
+            }
+        };
+        put_twice(&STATES);
         let body = outcome(&daemon, &url);
         let body = body.unwrap_or_else(|| panic!("{name}: {}", daemon.log()));
         has_frames(&body, &[&half[..], &half].concat(), name);
@@ -326,6 +329,18 @@ fn timestamps_that_begin_again_are_carried_on() {
         let (video, audio) = (lateness(&video), lateness(&audio));
         assert!((video - 5_000_000_000).abs() < 50_000_000, "{name}: {video}");
         assert!((video - audio).abs() < 2_000_000, "{name}: {video} and {audio}");
+        // The same where a playlist is complete, and nobody knows the lengths of its segments.
+        if name != "fragments" {
+            put_twice(&[(0, 10, true)]);
+            let path = any_path(Some(&url), None, &[("length", "none")]);
+            let answer = daemon.get(&path);
+            assert_whole(&answer, name);
+            let file = written(directory.path(), &answer.body);
+            let [video, audio] = [timed_frames(&file, "v"), packets(&file, "a")];
+            let (video, audio) = (lateness(&video), lateness(&audio));
+            assert!((video - 5_000_000_000).abs() < 50_000_000, "{name}: {video}");
+            assert!((video - audio).abs() < 2_000_000, "{name}: {video} and {audio}");
+        }
     }
     // What follows has other streams.
     let [one, other] = ["transport stream", "transport stream, video alone"].map(film);
