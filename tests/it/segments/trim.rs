@@ -8,6 +8,8 @@ fn a_time_range_is_a_file_of_its_own() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
     let other = Daemon::start(LOOPBACK);
     let directory = tempfile::tempdir().unwrap();
+    let source = crate::support::hls::source();
+    let (pictures, sounds) = (timed_frames(&source, "v"), packets(&source, "a"));
     let apart = || HlsFilm::new(named("transport stream, apart"));
     for (name, film) in [
         ("one", HlsFilm::new(named("transport stream, encrypted"))),
@@ -22,7 +24,6 @@ fn a_time_range_is_a_file_of_its_own() {
         let file = written(directory.path(), &whole.body);
         let duration = media::file_duration(&file).unwrap();
         assert!(duration > 5.7 && duration < 8.2, "{name}: {duration}");
-        let pictures = timed_frames(&film.source, "v");
         let shown = timed_frames(&file, "v");
         assert!(
             shown
@@ -30,7 +31,6 @@ fn a_time_range_is_a_file_of_its_own() {
                 .map(|frame| &frame.md5)
                 .eq(pictures[250..400].iter().map(|frame| &frame.md5))
         );
-        let sounds = packets(&film.source, "a");
         let heard = packets(&file, "a");
         let first = sounds.iter().position(|packet| packet.md5 == heard[0].md5).unwrap();
         let moved = |source: i64, own: i64| source - own;

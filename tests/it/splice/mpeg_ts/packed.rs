@@ -80,12 +80,9 @@ fn packed_audio_alone() {
 fn packed_audio_beside_video() {
     let picture = [media::picture("320x180", 25, 7)];
     // The audio may begin a little earlier or later.
-    for (offset, begin) in [
-        ("36000", Some(36_000 * 90_000 + 4000)),
-        ("36000", Some(36_000 * 90_000 - 4000)),
-        ("95440", Some(95_440 * 90_000)),
-        ("36000", None),
-    ] {
+    for (offset, begin) in
+        [("36000", Some(36_000 * 90_000 + 4000)), ("95440", Some(95_440 * 90_000)), ("36000", None)]
+    {
         let what = format!("video from {offset}, audio from {begin:?}");
         let options = [&X264[..], &["-bf", "2", "-muxdelay", "0", "-output_ts_offset", offset]];
         let video = hls(&coded(&picture, &options.concat()));
