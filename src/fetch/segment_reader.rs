@@ -308,10 +308,8 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
         self.note_discontinuity(body.index);
         // The next segment begins behind this one, which may be a range of its resource.
         let range = self.list.part(body.index).and_then(|part| part.location.range.clone());
-        if let Some(len) = body.len() {
-            let len = range.map_or(len, |range| range.end - range.start);
-            self.starts.record_len(body.index, len);
-        }
+        let len = body.len().map(|len| range.map_or(len, |range| range.end - range.start));
+        len.into_iter().for_each(|len| self.starts.record_len(body.index, len));
         self.current = Some(body);
         Ok(())
     }
