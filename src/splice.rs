@@ -52,7 +52,7 @@ use windowed_reader::{WindowPolicy, WindowedReader};
 
 /// Version of the layout algorithm. It changes whenever the same inputs and options would give
 /// other bytes than before, so that a resumed download never continues in another layout.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The longest byte range of one [`ReadAt::read_at`].
 pub const MAX_READ: u64 = 16 << 20;

@@ -203,8 +203,12 @@ impl Track {
     }
 }
 
-/// Interleaves the fragments by time, audio first where two begin together. Only the very first one
-/// is of the video: some players give up if the file does not begin with a frame.
+/// The part of a second within which two fragments begin together.
+const TOGETHER: i128 = 10;
+
+/// Interleaves the fragments by time, video first where two begin together: players that seek read the
+/// fragment of the video, then that of the audio, and go on from there. Fragments of audio begin and end with
+/// its frames, up to [`TOGETHER`] before those of the video that they belong to.
 fn interleave(chosen: &[SelectedTrack<'_>]) -> Layout {
     let count = chosen.iter().map(|chosen| chosen.fragments.len()).sum();
     let mut layout = Layout::with_capacity(count);
@@ -218,10 +222,12 @@ fn interleave(chosen: &[SelectedTrack<'_>]) -> Layout {
         move |fragment: &Fragment| (i128::from(fragment.time) + zero) * scale
     };
     let (video_time, audio_time) = (times(video, audio), times(audio, video));
+    let together = i128::from(video.timescale()) * i128::from(audio.timescale()) / TOGETHER;
     let mut audio_fragments = audio.fragments.iter().peekable();
     for (index, frame) in video.fragments.iter().enumerate() {
-        let due = video_time(frame);
-        let is_before = |fragment: &&Fragment| index > 0 && audio_time(fragment) <= due;
+        let due = video_time(frame) - together;
+        // Some players give up if the file does not begin with a frame of the video.
+        let is_before = |fragment: &&Fragment| index > 0 && audio_time(fragment) < due;
         while let Some(fragment) = audio_fragments.next_if(is_before) {
             layout.add(1, fragment.range());
         }

@@ -238,6 +238,18 @@ impl<'a> RangeWriter<'a> {
         Ok(())
     }
 
+    /// Writes `len` zeros.
+    pub fn write_zeros(&mut self, len: u64) -> Result<(), Error> {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        let mut left = len - self.skip_ahead(len);
+        while left > 0 && !self.is_over() {
+            let count = left.min(ZEROS.len() as u64);
+            self.write(&ZEROS[..count as usize])?;
+            left -= count;
+        }
+        Ok(())
+    }
+
     /// Skips up to `max` bytes that precede the range; returns how many.
     pub fn skip_ahead(&mut self, max: u64) -> u64 {
         let ahead = self.range.start.saturating_sub(self.at).min(max);

@@ -1,7 +1,7 @@
 //! Splices MPEG transport streams in segments, and packed audio, as HLS has them (RFC 8216 §3.2 and §3.4),
 //! into fragmented MP4.
 //!
-//! The frames of each segment take a region of the joined file: fragments, and a `free` box that fills it
+//! The frames of each segment take a region of the joined file: fragments, the last of which fills it
 //! up. **A region is [`PADDING`] longer than its segment**, so that all offsets follow from the lengths of
 //! the segments, before any media was read. That suffices, because a transport stream has more overhead
 //! than fragments: 4 bytes of each 188, and a header for each frame that is longer than its entry in a

@@ -1,8 +1,8 @@
 //! Splices segments of fragments that have video and audio in one (HLS with EXT-X-MAP, RFC 8216 §3.3): the
 //! segments as they are, behind a moov that knows their duration, and a segment index for each track.
 //!
-//! The segments keep their lengths; indexes in them, whose offsets and times would mislead players,
-//! become `free` in place.
+//! The segments keep their lengths, but have nothing but fragments: indexes in them would mislead players, and
+//! fragments must follow each other without a gap. What is left out is made up for at the end of the last mdat.
 
 use std::time::Duration;
 
@@ -163,14 +163,15 @@ fn head(muxed: &Muxed, tags: &Metadata) -> Result<Vec<u8>, Unsupported> {
     Ok([ftyp, boxed(b"moov", &[&parts.concat()])].concat())
 }
 
-/// Copies the segment of `len` bytes that comes next from `input`, with its indexes renamed.
+/// Copies the fragments of the segment of `len` bytes that comes next from `input`. The last mdat is extended
+/// by what was left out before it.
 pub(in crate::splice) fn rewrite(
     len: u64,
     input: &mut TrackInput<'_>,
     window: &mut RangeWriter<'_>,
 ) -> Result<(), Error> {
     const LONGEST_HEADER: u64 = 16;
-    let mut left = len;
+    let (mut left, mut left_out) = (len, 0);
     while left > 0 && !window.is_over() {
         let front = input.peek(LONGEST_HEADER.min(left) as usize)?;
         let found = header(front.get(..LONGEST_HEADER.min(left) as usize).unwrap_or(front));
@@ -179,7 +180,6 @@ pub(in crate::splice) fn rewrite(
             found.len.filter(|box_len| *box_len <= left && *box_len >= found.header as u64);
         let box_len = box_len.ok_or_else(|| input.mismatch("a box is longer than its segment"))?;
         left -= box_len;
-        let mut rest = box_len;
         match &found.kind {
             b"moof" if box_len <= MAX_ELEMENT as u64 => {
                 let moof = input.read_exact(box_len as usize)?;
@@ -190,22 +190,49 @@ pub(in crate::splice) fn rewrite(
                         input.mismatch("a fragment has offsets in its file, or is malformed")
                     );
                 }
-                rest = 0;
             }
             b"moof" => return Err(input.mismatch("a fragment is too long")),
-            b"sidx" | b"ssix" | b"mfra" | b"ftyp" | b"moov" => {
+            b"mdat" => {
+                let more = if left == 0 { std::mem::take(&mut left_out) } else { 0 };
                 let bytes = input.read_exact(found.header)?;
-                bytes[4..8].copy_from_slice(b"free");
+                if !set_len(bytes, box_len + more) {
+                    return Err(input.mismatch("a box is too long"));
+                }
                 window.write(bytes)?;
-                rest -= found.header as u64;
+                let rest = box_len - found.header as u64;
+                let skipped = window.skip_ahead(rest);
+                input.skip_to(input.at() + skipped)?;
+                window.copy(input, rest - skipped)?;
+                window.write_zeros(more)?;
             }
-            _ => {}
+            _ => {
+                input.skip_to(input.at() + box_len)?;
+                left_out += box_len;
+            }
         }
-        let skipped = window.skip_ahead(rest);
-        input.skip_to(input.at() + skipped)?;
-        window.copy(input, rest - skipped)?;
+    }
+    if left_out > 0 && !window.is_over() {
+        // Something lies behind the last mdat.
+        let len = u32::try_from(left_out).map_err(|_| input.mismatch("a box is too long"))?;
+        window.write(&[&len.to_be_bytes()[..], b"free"].concat())?;
+        window.write_zeros(left_out - 8)?;
     }
     Ok(())
+}
+
+/// Sets the length of a box in its header.
+fn set_len(header: &mut [u8], len: u64) -> bool {
+    match (header, u32::try_from(len)) {
+        ([_, _, _, _, _, _, _, _, long @ ..], _) if !long.is_empty() => {
+            long.copy_from_slice(&len.to_be_bytes());
+            true
+        }
+        (header, Ok(len)) => {
+            header[..4].copy_from_slice(&len.to_be_bytes());
+            true
+        }
+        (_, Err(_)) => false,
+    }
 }
 
 /// Returns whether no fragment of a track has offsets from the beginning of the file (§8.8.7).
@@ -245,24 +272,33 @@ mod tests {
     }
 
     #[test]
-    fn indexes_in_a_segment_become_free() {
-        let segment = |index: &[u8; 4]| {
-            let parts = [
-                boxed(b"styp", &[b"msdh"]),
-                boxed(index, &[&[7; 30]]),
-                moof(0x2_0000),
-                boxed(b"mdat", &[&[9; 100]]),
-            ];
-            parts.concat()
-        };
-        let (source, expected) = (segment(b"sidx"), segment(b"free"));
-        let len = source.len() as u64;
-        assert_eq!(rewritten(&source, 0..len).unwrap(), expected);
-        for start in 0..len {
-            let end = (start + 20).min(len);
-            let made = rewritten(&source, start..end).unwrap();
-            assert_eq!(made, expected[start as usize..end as usize], "{start}");
+    fn fragments_follow_each_other_and_lengths_stay() {
+        let [styp, sidx] = [boxed(b"styp", &[b"msdh"]), boxed(b"sidx", &[&[7; 30]])];
+        let [moof, mdat] = [moof(0x2_0000), boxed(b"mdat", &[&[9; 100]])];
+        let filled = |count| boxed(b"mdat", &[&[9; 100], &vec![0; count]]);
+        let front = styp.len() + sidx.len();
+        for (source, expected) in [
+            ([&styp[..], &sidx, &moof, &mdat].concat(), [&moof[..], &filled(front)].concat()),
+            (
+                [&styp[..], &moof, &mdat, &sidx, &moof, &mdat].concat(),
+                [&moof[..], &mdat, &moof, &filled(front)].concat(),
+            ),
+            (
+                [&styp[..], &moof, &mdat, &sidx].concat(),
+                [&moof[..], &mdat, &boxed(b"free", &[&vec![0; front - 8]])].concat(),
+            ),
+        ] {
+            let len = source.len() as u64;
+            assert_eq!(rewritten(&source, 0..len).unwrap(), expected);
+            for start in 0..len {
+                let end = (start + 20).min(len);
+                let made = rewritten(&source, start..end).unwrap();
+                assert_eq!(made, expected[start as usize..end as usize], "{start}");
+            }
         }
+        let mut wide = [&[0, 0, 0, 1][..], b"mdat", &[0; 8]].concat();
+        assert!(set_len(&mut wide, 1 << 40) && wide[8..] == (1_u64 << 40).to_be_bytes());
+        assert!(!set_len(&mut wide[..8], 1 << 40));
     }
 
     #[test]

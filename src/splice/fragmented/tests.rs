@@ -169,17 +169,17 @@ fn golden_files() {
     check(
         &pair,
         Case::default(),
-        ("f84770bc03e02b9598993919f4bb55a3", "ff50978516a611f4914103afd75e1924"),
+        ("ac7210048af6c80e1af92e084e67bcac", "ad38005877b5e95436112f2f6104f08d"),
     );
     check(
         &pair,
         Case { is_tagged: true, ..Case::default() },
-        ("32dfcf685acb4503181f2fa2c937913c", "825096ca214c8c38acf0b8bdfb865dbf"),
+        ("4b9c37611918454f667d26fe14192155", "7df3422b753c3d59d720a76bede7d983"),
     );
     check(
         &pair,
         Case { trim: (1800, Some(3500)), ..Case::default() },
-        ("e5ed9362be28f23bb7095bca6255f637", "c5d649652e1ce59640fc96191dfcda16"),
+        ("7863504c5601bd91246f5afe2e0a3a0c", "3ccc60681e873382362a4c95ed8f0174"),
     );
     check(
         &files(&[TrackKind::Video]),
@@ -200,6 +200,6 @@ fn golden_files() {
     check(
         &late,
         Case { is_tagged: true, ..Case::default() },
-        ("459de7c04055aac30948ef18ff26426e", "2779f6fd488616d7e40ce1118f4d8efb"),
+        ("6c096dcc8117a23bb9c76c1d79a9f438", "32c76084892611f65c4931f5ca367c58"),
     );
 }

@@ -1,5 +1,4 @@
-//! [`Run`] collects consecutive samples of a track; [`write_fragment`] writes those of all tracks as one
-//! fragment: moof and mdat (ISO/IEC 14496-12 §8.8). Players that seek expect each track in the fragment
+//! [`Run`] collects consecutive samples of a track; a [`Fragment`] has those of all tracks: moof and mdat (ISO/IEC 14496-12 §8.8). Players that seek expect each track in the fragment
 //! to which its index leads.
 
 use crate::container::isobmff::boxed;
@@ -75,34 +74,68 @@ impl Run {
     }
 }
 
-/// Appends a fragment of all samples of these tracks to `out`, in pieces, and forgets them.
-pub(super) fn write_fragment<'r>(
-    tracks: impl Iterator<Item = (u32, &'r mut Run)>,
-    sequence: u32,
-    out: &mut Vec<Vec<u8>>,
-) {
-    let mut tracks: Vec<_> = tracks.filter(|(_, run)| !run.samples.is_empty()).collect();
-    if tracks.is_empty() {
-        return;
-    }
-    let mfhd = boxed(b"mfhd", &[&[0; 4], &sequence.to_be_bytes()]);
-    // How long the moof is does not depend on where the data begins.
-    let moof = |data_offset: usize| {
-        let (mut trafs, mut data_offset) = (Vec::new(), data_offset);
-        for (track, run) in &tracks {
-            run.write_traf(*track, data_offset, &mut trafs);
-            data_offset += run.len();
+/// A fragment, in pieces: all that precedes the media, and the media of each track.
+#[derive(Debug)]
+pub(super) struct Fragment {
+    front: Vec<u8>,
+    media: Vec<Vec<u8>>,
+}
+
+impl Fragment {
+    /// Returns a fragment of all samples of these tracks, and forgets them; `None` if there are no samples.
+    pub(super) fn of<'r>(
+        tracks: impl Iterator<Item = (u32, &'r mut Run)>,
+        sequence: u32,
+    ) -> Option<Fragment> {
+        let mut tracks: Vec<_> = tracks.filter(|(_, run)| !run.samples.is_empty()).collect();
+        if tracks.is_empty() {
+            return None;
         }
-        boxed(b"moof", &[&mfhd, &trafs])
-    };
-    let mut front = moof(moof(0).len() + 8);
-    let data_len: usize = tracks.iter().map(|(_, run)| run.len()).sum();
-    header(&mut front, 8 + data_len, b"mdat");
-    out.push(front);
-    for (_, run) in &mut tracks {
-        // The data is not copied.
-        out.push(std::mem::take(&mut run.data));
-        run.samples.clear();
+        let mfhd = boxed(b"mfhd", &[&[0; 4], &sequence.to_be_bytes()]);
+        // How long the moof is does not depend on where the data begins.
+        let moof = |data_offset: usize| {
+            let (mut trafs, mut data_offset) = (Vec::new(), data_offset);
+            for (track, run) in &tracks {
+                run.write_traf(*track, data_offset, &mut trafs);
+                data_offset += run.len();
+            }
+            boxed(b"moof", &[&mfhd, &trafs])
+        };
+        let mut front = moof(moof(0).len() + 8);
+        let media_len: usize = tracks.iter().map(|(_, run)| run.len()).sum();
+        header(&mut front, 8 + media_len, b"mdat");
+        let take = |(_, run): &mut (u32, &mut Run)| {
+            run.samples.clear();
+            // The data is not copied.
+            std::mem::take(&mut run.data)
+        };
+        Some(Fragment { front, media: tracks.iter_mut().map(take).collect() })
+    }
+
+    /// Returns a box without media.
+    pub(super) fn free() -> Fragment {
+        let mut front = Vec::new();
+        header(&mut front, 8, b"free");
+        Fragment { front, media: Vec::new() }
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.pieces().map(|piece| piece.len() as u64).sum()
+    }
+
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(&self.front).chain(&self.media).map(Vec::as_slice)
+    }
+
+    /// Declares that the last box is longer by `len` bytes, which follow. Returns whether that is possible.
+    pub(super) fn extend(&mut self, len: u64) -> bool {
+        let Some(length) = self.front.last_chunk_mut::<8>() else { return false };
+        let [a, b, c, d, ..] = *length;
+        let extended = u32::try_from(u64::from(u32::from_be_bytes([a, b, c, d])) + len);
+        extended.is_ok_and(|extended| {
+            length[..4].copy_from_slice(&extended.to_be_bytes());
+            true
+        })
     }
 }
 

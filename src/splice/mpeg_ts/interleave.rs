@@ -10,9 +10,8 @@ use crate::splice::Layout;
 use crate::splice::edits::Rescale;
 use crate::splice::sidx::{self, SegmentIndex};
 
-/// Interleaves the regions of the files by time. The audio of the time at which a region of video begins
-/// follows that: a player that seeks finds the video first, then this audio, and reads on from there; with
-/// the video behind the audio, it reads the video twice, and loses its way (libavformat).
+/// Interleaves the regions of the files by time, video first where two begin together: players that seek read
+/// the region of the video, then that of the audio, and go on from there.
 pub(super) fn interleave(selection: &Selection<'_>, timeline: &Timeline) -> (Layout, Vec<Region>) {
     let count = selection.files.iter().map(|file| file.segments.len()).sum();
     let mut order = Vec::with_capacity(count);
@@ -23,9 +22,7 @@ pub(super) fn interleave(selection: &Selection<'_>, timeline: &Timeline) -> (Lay
             let is_last = track.parts.iter().any(|part| part.segment == index + 1);
             let next = track.segments.get(index + 1).filter(|_| !is_last);
             let (clock, time) = timeline.of(track, index);
-            // Audio goes behind the video that begins while it lasts.
-            let is_audio = *kind == TrackKind::Audio;
-            let rank = (track.begins(index + usize::from(is_audio)), is_audio);
+            let rank = (segment.time, *kind == TrackKind::Audio);
             let region = Region {
                 time,
                 clock,

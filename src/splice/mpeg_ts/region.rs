@@ -1,5 +1,6 @@
 //! [`RegionRewriter`] makes the region of a segment in the joined file.
 
+use super::fragment::Fragment;
 use super::remux::{MAX_FRAGMENTS, Remuxer, Stream, StreamConfig};
 use super::timing::{Clock, Timing};
 use crate::container::mpeg_ts::Malformed;
@@ -117,8 +118,7 @@ impl RegionRewriter {
             return Ok(());
         }
         remuxer.read_behind(next_len, input)?;
-        region.write(&remuxer.remuxer.take_output(), input)?;
-        region.pad(input)
+        region.finish(remuxer.remuxer.take_output(), input)
     }
 }
 
@@ -134,33 +134,31 @@ impl RegionWriter<'_, '_> {
     }
 
     /// Writes complete fragments.
-    fn write(&mut self, fragments: &[Vec<u8>], input: &TrackInput<'_>) -> Result<(), Error> {
-        let len: usize = fragments.iter().map(Vec::len).sum();
-        if len as u64 > self.left() {
+    fn write(&mut self, fragments: &[Fragment], input: &TrackInput<'_>) -> Result<(), Error> {
+        if fragments.iter().map(Fragment::len).sum::<u64>() > self.left() {
             return Err(input.mismatch("a segment has more frames than fit in its place"));
         }
-        fragments.iter().try_for_each(|piece| self.window.write(piece))
+        fragments.iter().flat_map(Fragment::pieces).try_for_each(|piece| self.window.write(piece))
     }
 
-    /// Fills the rest.
-    fn pad(&mut self, input: &TrackInput<'_>) -> Result<(), Error> {
-        const ZEROS: [u8; 4096] = [0; 4096];
-        let left = self.left();
-        let Ok(len) = u32::try_from(left) else {
+    /// Writes the last fragments and fills the rest, which becomes part of the last mdat: libavformat reads a
+    /// fragment twice if it does not begin where the one before ends, and then loses its way when it seeks.
+    fn finish(
+        &mut self,
+        mut fragments: Vec<Fragment>,
+        input: &TrackInput<'_>,
+    ) -> Result<(), Error> {
+        if fragments.is_empty() && self.left() > 0 {
+            fragments.push(Fragment::free());
+        }
+        let len: u64 = fragments.iter().map(Fragment::len).sum();
+        if let Some(last) = fragments.last_mut()
+            && !last.extend(self.left().saturating_sub(len))
+        {
             return Err(input.mismatch("a segment is too long"));
-        };
-        match left {
-            0 => return Ok(()),
-            8.. => self.window.write(&[&len.to_be_bytes()[..], b"free"].concat())?,
-            _ => return Err(input.mismatch("a segment has more frames than fit in its place")),
         }
-        let left = self.left();
-        self.window.skip_ahead(left);
-        while self.left() > 0 && !self.window.is_over() {
-            let count = self.left().min(ZEROS.len() as u64);
-            self.window.write(&ZEROS[..count as usize])?;
-        }
-        Ok(())
+        self.write(&fragments, input)?;
+        self.window.write_zeros(self.left())
     }
 }
 

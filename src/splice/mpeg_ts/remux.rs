@@ -1,7 +1,7 @@
 //! [`Remuxer`] turns the packets of one segment, or its packed audio, into fragments.
 
 use super::SCALE;
-use super::fragment::{Run, write_fragment};
+use super::fragment::{Fragment, Run};
 use super::timing::{Timing, times};
 use crate::container::mpeg_ts::{
     AudioConfig, AudioFrames, Demuxer, Event, Malformed, PACKET_SIZE, PackedAudio, Program,
@@ -71,7 +71,7 @@ enum Frames<'s> {
 
 /// The fragments of the segment that are complete.
 struct Fragments {
-    out: Vec<Vec<u8>>,
+    out: Vec<Fragment>,
     /// The number of the next one.
     sequence: u32,
     left: u32,
@@ -185,7 +185,7 @@ impl<'s> Remuxer<'s> {
     }
 
     /// Takes the fragments that are complete since the last call, in pieces.
-    pub(super) fn take_output(&mut self) -> Vec<Vec<u8>> {
+    pub(super) fn take_output(&mut self) -> Vec<Fragment> {
         std::mem::take(&mut self.fragments.out)
     }
 
@@ -231,7 +231,7 @@ impl<'s> Remuxer<'s> {
         let Fragments { out, sequence, left } = &mut self.fragments;
         *left = left.checked_sub(1).ok_or(Malformed("a segment is too long"))?;
         let runs = self.states.iter_mut().map(|state| (state.stream.id, &mut state.run));
-        write_fragment(runs, *sequence, out);
+        out.extend(Fragment::of(runs, *sequence));
         *sequence += 1;
         Ok(())
     }

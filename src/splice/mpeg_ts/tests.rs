@@ -1,6 +1,6 @@
 //! The clock of transport streams, and how fragments are written.
 
-use super::fragment::{Run, Sample, write_fragment};
+use super::fragment::{Fragment, Run, Sample};
 use super::*;
 use crate::container::isobmff::{children, find, u32_at, u64_at};
 
@@ -28,10 +28,10 @@ fn what_all_samples_share_is_written_once() {
             };
             run.push(write, |()| *sample).unwrap();
         }
-        let mut out = Vec::new();
-        write_fragment([(7, &mut run)].into_iter(), 3, &mut out);
+        let fragment = Fragment::of([(7, &mut run)].into_iter(), 3).unwrap();
         assert_eq!(run.len(), 0);
-        let out = out.concat();
+        let out = fragment.pieces().collect::<Vec<_>>().concat();
+        assert_eq!(fragment.len(), out.len() as u64);
         let boxes = children(&out).unwrap();
         assert_eq!([boxes[0].kind, boxes[1].kind], [*b"moof", *b"mdat"]);
         let traf = find(boxes[0].payload(), &[b"traf"]).unwrap();
@@ -68,11 +68,11 @@ fn a_fragment_has_the_samples_of_all_tracks() {
         let sample = Sample { time: 9, duration: 1, offset: 0, is_sync: true };
         run.push(write, |()| sample).unwrap();
     }
-    let mut out = Vec::new();
-    write_fragment((1..).zip(&mut runs), 1, &mut out);
-    let bytes = out.concat();
+    let mut fragment = Fragment::of((1..).zip(&mut runs), 1).unwrap();
+    assert!(fragment.extend(1000) && !fragment.extend(u64::from(u32::MAX)));
+    let bytes = [fragment.pieces().collect::<Vec<_>>().concat(), vec![0; 1000]].concat();
     let boxes = children(&bytes).unwrap();
-    assert_eq!(boxes[1].payload(), b"videoaudio!");
+    assert_eq!(boxes[1].payload(), [&b"videoaudio!"[..], &[0; 1000]].concat());
     let trafs = children(boxes[0].payload()).unwrap();
     let trafs: Vec<_> = trafs.into_iter().filter(|part| part.kind == *b"traf").collect();
     assert_eq!(trafs.len(), 2, "an empty run is left out");
@@ -82,6 +82,5 @@ fn a_fragment_has_the_samples_of_all_tracks() {
         assert_eq!(u32_at(&of(b"tfhd"), 4), Some(track));
         assert_eq!(u32_at(&of(b"trun"), 8), Some(offset));
     }
-    write_fragment((1..).zip(&mut runs), 2, &mut out);
-    assert_eq!(out.concat().len(), bytes.len(), "nothing is left to be written");
+    assert!(Fragment::of((1..).zip(&mut runs), 2).is_none(), "nothing is left to be written");
 }
