@@ -163,7 +163,7 @@ impl Track {
         let Times { pts, dts } = video.first;
         let lead = if video.config.may_reorder() && pts == dts { LEAD } else { 0 };
         let config = StreamConfig::Video(video.config.clone());
-        let stream = Stream { pid: video.pid, codec: video.codec, config, id: 0, lead };
+        let stream = Stream { pid: video.pid, codec: video.codec, config, id: 0, lead, base: 0 };
         let Times { pts, dts } = cut.map_or(video.first, |cut| cut.times);
         Ok((Times { pts, dts: dts.wrapping_sub(lead) % WRAP }, stream))
     }
@@ -173,7 +173,7 @@ impl Track {
     fn audio(&self, cut: Option<&Cut>, begin: u64) -> Result<(Times, Stream), Unsupported> {
         let audio = self.audio.as_ref().ok_or(OTHER_KIND)?;
         let config = StreamConfig::Audio(audio.config.clone());
-        let stream = Stream { pid: audio.pid, codec: audio.codec, config, id: 0, lead: 0 };
+        let stream = Stream { pid: audio.pid, codec: audio.codec, config, id: 0, lead: 0, base: 0 };
         let frame = u64::from(SCALE) * u64::from(audio.config.samples());
         let frame = frame.div_ceil(u64::from(audio.config.rate()).max(1));
         let pts = match cut {
@@ -220,6 +220,15 @@ impl OutputTrack<'_> {
     fn scale(&self) -> u32 {
         self.stream.config.scale()
     }
+
+    fn is_audio(&self) -> bool {
+        matches!(self.stream.config, StreamConfig::Audio(_))
+    }
+
+    /// Returns when the first frame is presented, on the clock with this origin.
+    fn begin(&self, origin: u64) -> u64 {
+        Clock { origin }.ticks(self.first.pts, 0).max(0).cast_unsigned()
+    }
 }
 
 pub(super) fn plan(
@@ -227,12 +236,17 @@ pub(super) fn plan(
     options: &Options<'_>,
 ) -> Result<Plan, Unsupported> {
     let selection = Selection::new(files, options.time_range)?;
-    let tracks = output_tracks(&selection, files.len() == 1)?;
+    let mut tracks = output_tracks(&selection, files.len() == 1)?;
     let is_aac = |track: &OutputTrack<'_>| track.stream.codec == Codec::Aac;
     if options.container == ContainerChoice::M4a && !tracks.iter().all(is_aac) {
         return Err(Unsupported("the audio is not AAC"));
     }
     let timeline = selection.timeline(&tracks)?;
+    // Its edit list is left to skip what is not presented: since version 6, ffmpeg drops as much of the audio
+    // as the edit list skips, even if that begins later.
+    for track in tracks.iter_mut().filter(|track| track.is_audio()) {
+        track.stream.base = track.begin(timeline.origin).min(timeline.begin);
+    }
     let (layout, regions) = interleave(&selection, &timeline);
     let end = tracks.iter().map(|track| track.end).max().unwrap_or_default();
 

@@ -34,7 +34,8 @@ pub(super) fn head(
 
 fn trak(track: &OutputTrack<'_>, begin: u64) -> Result<Vec<u8>, Unsupported> {
     let scale = Rescale { from: SCALE, to: track.scale() };
-    let media_time = i64::try_from(scale.round(begin)?).map_err(|_| edits::TOO_LONG)?;
+    let media_time = scale.round(begin.saturating_sub(track.stream.base))?;
+    let media_time = i64::try_from(media_time).map_err(|_| edits::TOO_LONG)?;
     // A duration of 0 means to the end of all fragments (§8.6.6.1).
     let edit = Edit { segment: 0, media_time, rate: NORMAL_RATE };
     let edits = if media_time == 0 { Vec::new() } else { vec![edit] };

@@ -3,7 +3,6 @@
 use super::region::Region;
 use super::remux::StreamConfig;
 use super::selection::{SelectedFile, Selection, Timeline};
-use super::timing::Clock;
 use super::{OutputTrack, SCALE};
 use crate::media::TrackKind;
 use crate::splice::Layout;
@@ -61,8 +60,7 @@ pub(super) fn index_of(
     };
     let (begin, references) =
         sidx::by_declared_times(&starts, (track.end, layout.len()), scale, sap)?;
-    let clock = Clock { origin: timeline.origin };
-    let earliest = clock.ticks(track.first.pts, 0).max(0).cast_unsigned();
+    let earliest = track.begin(timeline.origin) - track.stream.base;
     Some(SegmentIndex {
         track: track.stream.id,
         timescale: track.scale(),

@@ -72,12 +72,13 @@ impl RegionRewriter {
         update(&[u8::from(*is_cut)]);
         for FileRules { streams, is_packed } in files {
             update(&[streams.len() as u8, u8::from(*is_packed)]);
-            for Stream { pid, codec: _, config, id, lead } in streams {
+            for Stream { pid, codec: _, config, id, lead, base } in streams {
                 let is_video = matches!(config, StreamConfig::Video(_));
                 update(&[u8::from(is_video)]);
                 update(&pid.to_be_bytes());
                 update(&id.to_be_bytes());
                 update(&lead.to_be_bytes());
+                update(&base.to_be_bytes());
             }
         }
         for Region { time, clock: Clock { origin }, next_len, padding, is_entry } in regions {

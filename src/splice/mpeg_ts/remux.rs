@@ -23,6 +23,8 @@ pub(super) struct Stream {
     pub(super) id: u32,
     /// By how much video is decoded earlier than its timestamps tell.
     pub(super) lead: u64,
+    /// By how much its times in the joined file are earlier than on the common clock, in ticks.
+    pub(super) base: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +85,7 @@ impl<'s> Remuxer<'s> {
         let pids: Vec<_> = streams.iter().map(|stream| stream.pid).collect();
         let state = |stream: &'s Stream| StreamState {
             stream,
-            timing,
+            timing: timing.earlier_by(stream.base),
             run: Run::default(),
             frames: match &stream.config {
                 StreamConfig::Video(config) => Frames::Video(VideoUnits::of(config), config),

@@ -212,7 +212,5 @@ pub(super) fn earliest(timestamps: impl Iterator<Item = u64> + Clone) -> u64 {
 
 /// Returns by how much the presentation of the first frame of all tracks is later than the origin.
 fn presentation_begin(tracks: &[OutputTrack<'_>], origin: u64) -> u64 {
-    let clock = Clock { origin };
-    let begins = tracks.iter().map(|track| clock.ticks(track.first.pts, 0).max(0));
-    begins.min().map_or(0, i64::cast_unsigned)
+    tracks.iter().map(|track| track.begin(origin)).min().unwrap_or_default()
 }

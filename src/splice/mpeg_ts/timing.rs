@@ -64,6 +64,12 @@ impl Timing {
         Timing { clock, expected, is_cut, awaits_key_frame, next: None, duration: None }
     }
 
+    /// Returns the timing with all times earlier by `ticks`.
+    pub(super) fn earlier_by(self, ticks: u64) -> Timing {
+        let clock = Clock { origin: self.clock.origin.wrapping_add(ticks) % WRAP };
+        Timing { clock, expected: self.expected.saturating_sub(ticks), ..self }
+    }
+
     fn time(&self, timestamp: u64) -> Result<u64, Malformed> {
         u64::try_from(self.clock.ticks(timestamp, self.expected)).map_err(|_| TOO_EARLY)
     }
