@@ -130,7 +130,7 @@ fn a_film_in_segments_plays_and_can_be_sought_in() {
     let page = Blurter::start(PAGE.as_bytes());
     let (page, mut chromium) = (format!("http://{}/", page.address()), Chromium::start());
     let source = media::five_minutes().finished();
-    for name in ["transport stream", "transport stream, apart", "fragments, apart"] {
+    for name in ["transport stream", "transport stream, apart", "fragments, apart", "fragments"] {
         let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
         let film = HlsFilm::of(hls::named(name), &source);
         let url = film.put_with(&origin, "film", |_, resource| resource.pace(LINE));
