@@ -1,17 +1,18 @@
-//! Mends the timestamps of media in segments of unknown length, such as a live stream, so that they go on where they would begin again
-//! (EXT-X-DISCONTINUITY, RFC 8216 §4.3.2.3). Pure.
+//! Mends the timestamps of media in segments of unknown length, such as a live stream, so that they go on
+//! where they would begin again (EXT-X-DISCONTINUITY, RFC 8216 §4.3.2.3). Pure.
 //!
 //! Behind a discontinuity, all timestamps are shifted by one amount, with which the first of them lies where
 //! the part before has ended by the declared durations. Tracks that are apart share it, or they would drift
 //! against each other.
 //!
-//! **Invariant:** nothing changes but timestamps and the counters of packets, nor the number of bytes; what cannot be mended is an error.
+//! **Invariant:** nothing changes but timestamps and the counters of packets, nor the number of bytes; what
+//! cannot be mended is an error.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::container::mpeg_ts::pes::TICKS_PER_SECOND;
+use crate::container::mpeg_ts::pes::{TICKS_PER_SECOND, WRAP};
 use crate::container::probe::Format;
 
 mod fragments;
@@ -22,6 +23,8 @@ use packets::Packets;
 
 /// Maximum number of shifts that are remembered for other tracks.
 const MAX_SHIFTS: usize = 64;
+/// By how much the tracks may differ about a shift, in ticks: 10 s. More is another discontinuity.
+const MAX_APART: i64 = 10 * TICKS_PER_SECOND as i64;
 
 /// The shifts of the parts of a live stream, in ticks of 1/90000 s, by the number of the discontinuity before
 /// each: all its tracks have them in common.
@@ -100,28 +103,32 @@ impl Retimer {
 
 impl Shift {
     /// Returns the shift of a timestamp, in the order of the bytes.
-    fn at(&mut self, time: i64) -> i64 {
+    fn at(&mut self, time: i64) -> Result<i64, &'static str> {
         if let Some(Restart { number, after }) = self.next.take() {
             let ticks = after.as_nanos() * u128::from(TICKS_PER_SECOND) / 1_000_000_000;
             let ticks = i64::try_from(ticks).unwrap_or(i64::MAX);
             let begin = self.start.map_or(time, |start| start.saturating_add(ticks));
-            self.ticks = self.clock.shift(number, begin.saturating_sub(time));
+            self.ticks = self.clock.shift(number, begin.saturating_sub(time))?;
             self.start = None;
         }
         self.start.get_or_insert(time.saturating_add(self.ticks));
-        self.ticks
+        Ok(self.ticks)
     }
 }
 
 impl LiveClock {
     /// Returns the shift behind this discontinuity: `own`, unless another track has come there before.
-    fn shift(&self, number: u64, own: i64) -> i64 {
+    fn shift(&self, number: u64, own: i64) -> Result<i64, &'static str> {
         let mut shifts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let shift = *shifts.entry(number).or_insert(own);
         while shifts.len() > MAX_SHIFTS {
             shifts.pop_first();
         }
-        shift
+        // Timestamps of 33 bits may have wrapped around in one of them.
+        let wrap = WRAP.cast_signed();
+        let apart = own.wrapping_sub(shift).rem_euclid(wrap);
+        let is_near = apart.min(wrap - apart) <= MAX_APART;
+        if is_near { Ok(shift) } else { Err("its tracks have other discontinuities") }
     }
 }
 
@@ -158,16 +165,19 @@ mod tests {
         let clock = Arc::new(LiveClock::default());
         let track = || Shift { clock: clock.clone(), ticks: 0, start: None, next: None };
         let (mut one, mut other) = (track(), track());
-        assert_eq!((one.at(1000), other.at(900), one.at(4600)), (0, 0, 0));
+        assert_eq!((one.at(1000), other.at(900), one.at(4600)), (Ok(0), Ok(0), Ok(0)));
         let restart = |after| Some(Restart { number: 7, after: Duration::from_millis(after) });
         (one.next, other.next) = (restart(80), restart(100));
         // 80 ms are 7200 ticks.
-        assert_eq!((one.at(50), one.at(60)), (8150, 8150));
-        assert_eq!(other.at(20), 8150);
+        assert_eq!((one.at(50), one.at(60)), (Ok(8150), Ok(8150)));
+        assert_eq!(other.at(20), Ok(8150));
         assert_eq!(other.start, Some(8170));
         for number in 100..200 {
-            clock.shift(number, 1);
+            clock.shift(number, 1).unwrap();
         }
         assert_eq!(clock.0.lock().unwrap().len(), MAX_SHIFTS);
+        // Another discontinuity, and the same one beyond the end of the clock.
+        assert!(clock.shift(199, 1 + MAX_APART + 1).is_err());
+        assert_eq!(clock.shift(199, 2 + WRAP.cast_signed()), Ok(1));
     }
 }

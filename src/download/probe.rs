@@ -67,7 +67,7 @@ pub(super) fn probe_tracks<'scope, 'env>(
         let begin = usize::try_from(input.probe.skip).unwrap_or(usize::MAX);
         let peeked = file.source.peeked().get(begin..).unwrap_or(&[]);
         completeness.see(peeked).map_err(|how| incomplete(track.kind, how))?;
-        with_segments(&mut input.probe, &track.location.delivery, peeked);
+        with_segments(&mut input.probe, &track.location.delivery, file.source.peeked());
         let reads_index =
             strategy::needs_index(input, media.tracks.len(), &options, &media.metadata);
         let index = reads_index.then(|| index_reader::read_index(&mut file, input));

@@ -126,7 +126,8 @@ impl LocationRefresher for SegmentRefresher {
         let (Some(old), Some(new)) = (list(&current), list(&fresh)) else {
             return Err("it is not in segments any more".into());
         };
-        let known = if old.is_live() {
+        // Of a live stream that has ended, not all segments are listed any more.
+        let known = if old.is_live() || old.forgotten > 0 {
             old.continued_by(new, self.index).ok_or(SKIPPED)?
         } else if let Some(known) = same_media(old, new) {
             known

@@ -127,7 +127,12 @@ impl Search<'_> {
             if index >= self.list.part_count() {
                 break;
             }
-            match self.find(index) {
+            let found = match self.find(index) {
+                // One that is missed by chance is there the next time.
+                Err(UpstreamError::Status(404)) if self.may_lack(index) => self.find(index),
+                found => found,
+            };
+            match found {
                 Ok(Some(file)) => {
                     let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
                     found[index] = Some(file);

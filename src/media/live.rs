@@ -83,7 +83,7 @@ impl SegmentList {
         let left = self.segments.iter().take(usize::try_from(from - self.media_sequence).ok()?);
         let left = left.filter(|segment| segment.is_discontinuous).count();
         Some(SegmentList {
-            inits: self.inits.clone(),
+            inits: if new.inits.is_empty() { &self.inits } else { &new.inits }.clone(),
             segments,
             is_complete: new.is_complete && new_end >= old_end,
             media_sequence: from,
@@ -94,6 +94,24 @@ impl SegmentList {
             may_end_early: false,
             files: None,
         })
+    }
+}
+
+/// Has the lists of a live stream begin behind the same discontinuity: timestamps of the tracks can only be
+/// compared between two of them. A list that has no such discontinuity stays as it is.
+pub fn begin_at_same_discontinuity(lists: &mut [&mut SegmentList]) {
+    let number = |list: &SegmentList| {
+        let own = list.segments.first().is_some_and(|first| first.is_discontinuous);
+        list.discontinuity_sequence.saturating_add(own.into())
+    };
+    let latest = lists.iter().map(|list| number(list)).max().unwrap_or_default();
+    for list in lists {
+        let mut at = list.discontinuity_sequence;
+        let first = list.segments.iter().position(|segment| {
+            at = at.saturating_add(segment.is_discontinuous.into());
+            at >= latest
+        });
+        list.begin_at(first.unwrap_or(0));
     }
 }
 
@@ -207,6 +225,21 @@ mod tests {
         assert_eq!((later.discontinuity_sequence, grown.discontinuities()), (1, 1));
         let tagged = flag(behind(1), 1);
         assert_eq!(flags(&grown.continued_by(&tagged, 4).unwrap()), [false, true]);
+    }
+
+    #[test]
+    fn all_begin_behind_the_same_discontinuity() {
+        let (mut video, mut audio) = (list(10, 3), list(20, 4));
+        video.discontinuity_sequence = 5;
+        (audio.discontinuity_sequence, audio.segments[1].is_discontinuous) = (4, true);
+        begin_at_same_discontinuity(&mut [&mut video, &mut audio]);
+        assert_eq!((paths(&video), paths(&audio)), (vec![10, 11, 12], vec![21, 22, 23]));
+        assert_eq!(audio.discontinuity_sequence, 4, "its own tag counts");
+        // A server that does not count.
+        let (mut video, mut audio) = (list(10, 3), list(20, 4));
+        video.discontinuity_sequence = 5;
+        begin_at_same_discontinuity(&mut [&mut video, &mut audio]);
+        assert_eq!((paths(&video).len(), paths(&audio).len()), (3, 4));
     }
 
     #[test]

@@ -113,6 +113,14 @@ impl PackedSegments {
         }
     }
 
+    /// Returns whether the segments look as if they were numbered (`$Number$`), up to a number that follows
+    /// from one duration: in all other manifests, each is listed.
+    fn is_numbered(&self) -> bool {
+        let mut media = self.runs.iter().filter(|run| run.duration.is_some());
+        let is_one = |run: &Run| run.count > 1 && run.duration > Some(Duration::ZERO);
+        media.next().is_some_and(is_one) && media.next().is_none()
+    }
+
     /// Returns the list of segments.
     pub fn unpack(&self) -> Result<SegmentList, &'static str> {
         const MALFORMED: &str = "segments with URLs that are neither http nor https";
@@ -128,7 +136,7 @@ impl PackedSegments {
             forgotten: 0,
             end_date: None,
             target_duration: Duration::ZERO,
-            may_end_early: true,
+            may_end_early: self.is_numbered(),
             files: None,
         };
         let (mut init, mut is_discontinuous, mut len) = (None, false, 0);

@@ -10,7 +10,10 @@ async function playByIndex(player, url, from, signal) {
   const request = async (range, signal) => {
     const headers = { Range: `bytes=${range}`, ...(tag && { "If-Range": tag }) };
     const response = await fetch(url, { headers, signal });
-    if (response.status !== 206) throw Error(`status ${response.status}`);
+    if (response.status !== 206) {
+      response.body?.cancel();
+      throw Error(`status ${response.status}`);
+    }
     return response;
   };
 
@@ -107,7 +110,8 @@ async function playByIndex(player, url, from, signal) {
     running.abort();
     if (signal.aborted) return;
     running = new AbortController();
-    if (source.readyState === "open") buffer.abort();
+    // It must not be called while media that was played is removed.
+    try { if (source.readyState === "open") buffer.abort(); } catch {}
     stream(offsetAt(player.currentTime + ahead()), running.signal);
   };
   await append(head.subarray(0, initLength), signal);

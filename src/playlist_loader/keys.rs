@@ -89,7 +89,13 @@ impl LiveInit {
             let keys = [one, other].map(|init| init.encryption.as_ref().map(|e| &e.key));
             one.location == other.location && keys[0] == keys[1]
         };
-        for init in &list.inits {
+        let is_used = |index| list.segments.iter().any(|segment| segment.init == Some(index));
+        let used = list.inits.iter().zip(0..).filter(|(_, index)| is_used(*index));
+        let used: Vec<_> = used.map(|(init, _)| init).collect();
+        if used.len() > MAX_INITS {
+            return Err(changed());
+        }
+        for init in used {
             if self.known.iter().any(|known| is_same(known, init)) {
                 continue;
             }
@@ -117,7 +123,8 @@ impl LiveInit {
         if lacks_one != (count == 0) {
             return Err(changed());
         }
-        list.inits = self.known.first().cloned().into_iter().collect();
+        // One that is refused may be replaced by the newest one.
+        list.inits = self.known.last().cloned().into_iter().collect();
         list.segments.iter_mut().for_each(|segment| segment.init = Some(0).filter(|_| count > 0));
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::keys::{Keys, LiveInit, fetch_keys};
 use super::{Located, PlaylistLoader, Request, unusable};
 use crate::cancel::CancelToken;
 use crate::error::{Error, InputError, UpstreamError};
-use crate::media::live::begin_near_end;
+use crate::media::live::{begin_at_same_discontinuity, begin_near_end};
 use crate::media::segments::SegmentList;
 use crate::media::{
     Delivery, FreshLocation, LocationRefresher, PlaylistHints, RefreshHandle, RemoteLocation,
@@ -33,10 +33,11 @@ pub(super) fn begin(located: &mut [&mut Located], options: &OutputOptions) -> Re
             return Err(Error::Upstream { track: *kind, fault });
         }
     }
+    let mut lists: Vec<_> = lists.iter_mut().map(|(_, list)| &mut **list).collect();
     if !options.from_oldest {
-        let mut lists: Vec<_> = lists.iter_mut().map(|(_, list)| &mut **list).collect();
         begin_near_end(&mut lists);
     }
+    begin_at_same_discontinuity(&mut lists);
     Ok(())
 }
 

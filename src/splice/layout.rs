@@ -42,7 +42,7 @@ pub enum Rewriter {
     None,
     /// Fragments of an MP4 are renumbered and shifted.
     Fragments(fragmented::FragmentRewriter),
-    /// Indexes in segments of fragments are renamed.
+    /// Segments of fragments lose what is no fragment.
     Muxed,
     /// Clusters of a WebM are renumbered and shifted.
     Clusters(webm::ClusterRewriteRules),

@@ -145,9 +145,10 @@ impl Track {
     /// Returns the decode time of the key frame with which the requested time range begins, if the clock is
     /// the first one.
     pub(super) fn entry(&self) -> Option<Duration> {
-        let entry = self.entry?;
+        let first = self.video.as_ref()?.first;
+        let Some(entry) = self.entry else { return Some(duration(first.dts)) };
         let (part, _) = self.presentation(entry.segment, entry.times.pts);
-        let origin = self.video.as_ref().filter(|_| part == 0)?.first.pts;
+        let origin = Some(first.pts).filter(|_| part == 0)?;
         let ticks = Clock { origin }.ticks(entry.times.dts, self.begins(entry.segment));
         Some(duration(origin.checked_add_signed(ticks)?))
     }

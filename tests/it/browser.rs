@@ -190,7 +190,7 @@ fn firefox_seeks_by_the_index() {
             const {{ duration }} = player;
             const seeks = [];
             for (const part of [0.5, 0.9, 0.25]) seeks.push(await shows(duration * part + 1.3));
-            const read = [0.1, 0.4, 0.7].filter((part) => has(duration * part));
+            const read = [0.2, 0.42, 0.7].filter((part) => has(duration * part));
             return {{ isIndexed, duration, seeks, read }};",
             url = json!(daemon.url(&request)),
         ));

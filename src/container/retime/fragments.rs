@@ -104,7 +104,7 @@ impl Fragments {
             let time = decode_time(tfdt.payload()).ok_or(MALFORMED)?;
             let (scale, ticks) = (i128::from(*scale), i128::from(TICKS_PER_SECOND));
             let in_ticks = i128::from(time) * ticks / scale;
-            let by = shift.at(i64::try_from(in_ticks).map_err(|_| MALFORMED)?);
+            let by = shift.at(i64::try_from(in_ticks).map_err(|_| MALFORMED)?)?;
             let by = (i128::from(by) * scale * 2 + ticks).div_euclid(ticks * 2);
             let time = u64::try_from(i128::from(time) + by);
             let time = time.map_err(|_| "its timestamps begin before the stream")?;

@@ -79,7 +79,7 @@ impl Packets {
             Some((at, PesHeader::parse(payload)?))
         });
         if let Some((at, PesHeader { pts: Some(pts), dts, .. })) = header {
-            let ticks = shift.at(dts.unwrap_or(pts) as i64);
+            let ticks = shift.at(dts.unwrap_or(pts) as i64)?;
             write_timestamp(&mut bytes[at + 9..], shifted(pts, ticks));
             if let Some(dts) = dts {
                 write_timestamp(&mut bytes[at + 14..], shifted(dts, ticks));

@@ -171,7 +171,7 @@ pub(in crate::splice) fn rewrite(
     window: &mut RangeWriter<'_>,
 ) -> Result<(), Error> {
     const LONGEST_HEADER: u64 = 16;
-    let (mut left, mut left_out) = (len, 0);
+    let (mut left, mut left_out, mut awaits_media) = (len, 0, false);
     while left > 0 && !window.is_over() {
         let front = input.peek(LONGEST_HEADER.min(left) as usize)?;
         let found = header(front.get(..LONGEST_HEADER.min(left) as usize).unwrap_or(front));
@@ -190,20 +190,29 @@ pub(in crate::splice) fn rewrite(
                         input.mismatch("a fragment has offsets in its file, or is malformed")
                     );
                 }
+                awaits_media = true;
             }
             b"moof" => return Err(input.mismatch("a fragment is too long")),
+            b"mdat" if !awaits_media => {
+                return Err(input.mismatch("media data (mdat) precedes its fragment (moof)"));
+            }
             b"mdat" => {
+                awaits_media = false;
                 let more = if left == 0 { std::mem::take(&mut left_out) } else { 0 };
                 let bytes = input.read_exact(found.header)?;
                 if !set_len(bytes, box_len + more) {
                     return Err(input.mismatch("a box is too long"));
                 }
                 window.write(bytes)?;
-                let rest = box_len - found.header as u64;
-                let skipped = window.skip_ahead(rest);
-                input.skip_to(input.at() + skipped)?;
-                window.copy(input, rest - skipped)?;
+                copy(box_len - found.header as u64, input, window)?;
                 window.write_zeros(more)?;
+            }
+            // The offsets of the samples count from the moof.
+            _ if awaits_media => {
+                let bytes = input.read_exact(found.header)?;
+                bytes[4..8].copy_from_slice(b"free");
+                window.write(bytes)?;
+                copy(box_len - found.header as u64, input, window)?;
             }
             _ => {
                 input.skip_to(input.at() + box_len)?;
@@ -218,6 +227,13 @@ pub(in crate::splice) fn rewrite(
         window.write_zeros(left_out - 8)?;
     }
     Ok(())
+}
+
+/// Copies the next `len` bytes, and skips those before the range.
+fn copy(len: u64, input: &mut TrackInput<'_>, window: &mut RangeWriter<'_>) -> Result<(), Error> {
+    let skipped = window.skip_ahead(len);
+    input.skip_to(input.at() + skipped)?;
+    window.copy(input, len - skipped)
 }
 
 /// Sets the length of a box in its header.
@@ -284,6 +300,10 @@ mod tests {
                 [&moof[..], &mdat, &moof, &filled(front)].concat(),
             ),
             (
+                [&styp[..], &moof, &sidx, &mdat].concat(),
+                [&moof[..], &boxed(b"free", &[&[7; 30]]), &filled(styp.len())].concat(),
+            ),
+            (
                 [&styp[..], &moof, &mdat, &sidx].concat(),
                 [&moof[..], &mdat, &boxed(b"free", &[&vec![0; front - 8]])].concat(),
             ),
@@ -303,7 +323,8 @@ mod tests {
 
     #[test]
     fn what_would_be_wrong_in_the_joined_file_is_an_error() {
-        for segment in [moof(1), boxed(b"moof", &[&[1; 9]]), vec![0, 0, 0, 20], vec![0; 8]] {
+        let media = boxed(b"mdat", &[&[9; 100]]);
+        for segment in [moof(1), boxed(b"moof", &[&[1; 9]]), vec![0, 0, 0, 20], vec![0; 8], media] {
             let len = segment.len() as u64;
             let error = rewritten(&segment, 0..len).unwrap_err();
             assert!(matches!(error, Error::Upstream { .. }), "{segment:?}: {error}");
