@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::options::Engine;
 
+mod access;
 mod checks;
 mod host_pattern;
 mod ports;
@@ -21,6 +22,7 @@ mod proxy;
 mod resolver;
 mod units;
 use checks::{chunk_size, engine, finite, head_size, level, non_empty, positive, read_ahead_size};
+pub use access::{AccessConfig, ForwardedField};
 pub use host_pattern::HostPattern;
 pub use ports::Ports;
 pub use process_env::{ChildEnv, SystemdEnv, find_in_path};
@@ -37,6 +39,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Directory of the named pipes; see [`Config::runtime_dir`].
     pub runtime_dir: PathBuf,
+    /// Where clients are, and by which names they may call the server.
+    pub access: AccessConfig,
     /// What clients may use.
     pub limits: LimitsConfig,
     /// How upstreams are treated.
@@ -165,6 +169,7 @@ impl Default for Config {
         Config {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             runtime_dir: PathBuf::from(AUTO),
+            access: AccessConfig::default(),
             limits: LimitsConfig::default(),
             upstream: UpstreamConfig::default(),
             resolver: ResolverConfig::default(),
@@ -314,7 +319,7 @@ mod tests {
         let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
         assert_eq!(
             (count, unset),
-            (2 + 9 + 12 + 9 + 5 + 1, 2),
+            (2 + 3 + 9 + 12 + 9 + 5 + 1, 2),
             "a key is missing from config/ytcanal.toml"
         );
     }
@@ -344,6 +349,8 @@ mod tests {
             ("[upstream]\nproxy = \"ftp://a\"", &["line 2", "proxy", "socks5h"]),
             ("[upstream]\nallow = [\"10.0.0.0/99\"]", &["line 2", "allow", "10.0.0.0/99"]),
             ("[upstream]\nports = [\"http\"]", &["line 2", "ports", "http", "1024-65535"]),
+            ("[access]\ntrusted_proxies = [\"nginx\"]", &["line 2", "trusted_proxies", "nginx"]),
+            ("[access]\nforwarded = \"x-real-ip\"", &["line 2", "forwarded", "x-real-ip"]),
             ("[log]\nlevel = \"loud\"", &["line 2", "level", "loud"]),
         ] {
             let error = Config::parse(text).unwrap_err().to_string();

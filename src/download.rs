@@ -6,7 +6,6 @@
 //!
 //! **Invariant:** holds the order of the steps, and no logic of its own.
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,7 +17,7 @@ use crate::cancel::CancelToken;
 use crate::error::{Error, LimitExceeded};
 use crate::fetch::FIRST_REQUEST_SIZE;
 use crate::http_server::{BodyWriter, ClientConnection, Request, Response, ResponseHead};
-use crate::limits::StreamPermit;
+use crate::limits::{Client, StreamPermit};
 use crate::media::{Delivery, Media, TrackKind};
 use crate::options::OutputOptions;
 use crate::plan_cache::PlanKey;
@@ -123,7 +122,7 @@ fn run(
         Ok(cancel) => cancel,
         Err(error) => return Ended::Failed(client, Arc::new(error)),
     };
-    let (_permit, mut requested) = match acquire(app, source, client.address(), &cancel) {
+    let (_permit, mut requested) = match acquire(app, source, client.client(), &cancel) {
         Ok(acquired) => acquired,
         Err(error) => return Ended::Failed(client, cancel.cancel_with(error)),
     };
@@ -203,7 +202,7 @@ fn attempt(setup: &Setup<'_>, client: ClientConnection, cancel: &Arc<CancelToken
             options,
             request,
             heads,
-            client: client.address(),
+            client: client.client(),
             cancel,
             started,
             resolved,
@@ -221,7 +220,7 @@ fn attempt(setup: &Setup<'_>, client: ClientConnection, cancel: &Arc<CancelToken
 fn acquire<'a>(
     app: &'a App,
     source: MediaSource,
-    client: IpAddr,
+    client: Client,
     cancel: &Arc<CancelToken>,
 ) -> Result<(StreamPermit<'a>, Media), Error> {
     let timeout = app.config.limits.slot_timeout.0;

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use crossbeam::channel::Sender;
 
-use crate::config::LimitsConfig;
+use crate::access::Identity;
+use crate::config::Config;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::semaphore::Semaphore;
@@ -50,7 +51,7 @@ const REJECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The state that all connections share.
 pub struct HttpServer<'a> {
-    limits: &'a LimitsConfig,
+    config: &'a Config,
     /// Signalled when no more connections are accepted.
     closing: EventFd,
     connections: Semaphore,
@@ -86,12 +87,12 @@ pub trait Handler: Sync {
 
 impl<'a> HttpServer<'a> {
     /// Creates a server without listeners.
-    pub fn new(limits: &'a LimitsConfig) -> io::Result<HttpServer<'a>> {
+    pub fn new(config: &'a Config) -> io::Result<HttpServer<'a>> {
         let (sent, zero_copy) = (AtomicU64::new(0), AtomicU64::new(0));
         Ok(HttpServer {
-            limits,
+            config,
             closing: EventFd::new()?,
-            connections: Semaphore::new(limits.connections),
+            connections: Semaphore::new(config.limits.connections),
             rejections: Semaphore::new(MAX_REJECTIONS),
             shared: Arc::new(Shared { abort: EventFd::new()?, sent, zero_copy }),
         })
@@ -168,9 +169,11 @@ impl<'a> HttpServer<'a> {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
         sys::set_notsent_lowat(&socket, NOTSENT_LOWAT)?;
-        let stall_limit = self.limits.client_stall_timeout.0;
+        let stall_limit = self.config.limits.client_stall_timeout.0;
         let connection = Connection { socket, peer, stall_limit, shared: self.shared.clone() };
-        self.spawn_connection(scope, ClientConnection::new(connection), handler, alive.clone())
+        let identity = Identity::of_peer(peer.ip(), &self.config.access);
+        let client = ClientConnection::new(connection, identity);
+        self.spawn_connection(scope, client, handler, alive.clone())
     }
 
     /// Waits for [`ACCEPT_RETRY_DELAY`], or until the server closes.
@@ -214,10 +217,10 @@ impl<'a> HttpServer<'a> {
     }
 
     fn handle_connection(&self, client: ClientConnection, handler: &impl Handler) {
-        let limits = &self.limits;
+        let limits = &self.config.limits;
         let (max_len, timeout) = (limits.head_bytes.0 as usize, limits.head_timeout.0);
         match request::read(client.socket(), max_len, timeout, self.closing.as_fd()) {
-            Ok(request) => handler.handle(&request, client),
+            Ok(request) => self.pass_on(&request, client, handler),
             Err(request::RequestError::Disconnected) => {}
             Err(request::RequestError::Invalid(problem)) => {
                 log::info!("{} bad request: {}", client.address(), problem.detail);
@@ -226,11 +229,23 @@ impl<'a> HttpServer<'a> {
         }
     }
 
+    /// Passes a request to the handler, if the server is the one that it is meant for.
+    fn pass_on(&self, request: &Request, client: ClientConnection, handler: &impl Handler) {
+        let access = &self.config.access;
+        match Identity::of_request(client.peer(), &request.provenance, access) {
+            Ok(identity) => handler.handle(request, client.identified(identity)),
+            Err(problem) => {
+                log::info!("{} bad request: {}", client.address(), problem.detail);
+                client.respond(Response::problem(&problem, request.wants_html), Some(request));
+            }
+        }
+    }
+
     /// Responds with 503. The request is read first: closing a socket with unread bytes resets the
     /// connection, and the client would not see the response.
     fn reject_overloaded(&self, client: ClientConnection) {
-        let (max_len, closing) = (self.limits.head_bytes.0 as usize, self.closing.as_fd());
-        let timeout = REJECTION_TIMEOUT.min(self.limits.head_timeout.0);
+        let (max_len, closing) = (self.config.limits.head_bytes.0 as usize, self.closing.as_fd());
+        let timeout = REJECTION_TIMEOUT.min(self.config.limits.head_timeout.0);
         if let Ok(request) = request::read(client.socket(), max_len, timeout, closing) {
             let problem =
                 Problem::new(ProblemCode::ConnectionsFull, "too many connections are open")

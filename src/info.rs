@@ -62,9 +62,9 @@ fn with_client_cancellation<T>(
         .map_err(|e| problem(&Error::system("watch the connection of a client", &e)))?;
     let cancel = &Arc::new(cancel);
     let timeout = app.config.limits.slot_timeout.0;
-    let permit = app.stream_limiter.try_acquire(client.address(), cancel, timeout);
+    let permit = app.stream_limiter.try_acquire(client.client(), cancel, timeout);
     permit
-        .and_then(|_permit| work(&RequestContext { client: client.address(), cancel }, cancel))
+        .and_then(|_permit| work(&RequestContext { client: client.client(), cancel }, cancel))
         // If the client has left, that is the cause.
         .map_err(|error| problem(&cancel.cancel_with(error)))
 }

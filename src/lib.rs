@@ -17,10 +17,11 @@
 //! | configuration | [`config`], [`logging`], [`sd_notify`] |
 //! | network | [`net`] (addresses, proxies), [`http_client`] (range requests to upstreams), [`fetch`] (reading a remote track, with retries and prefetch), [`playlist_loader`] (the segments of a track) |
 //! | processes | [`child_group`], [`runtime_dir`], [`ffmpeg`], [`limits`], [`resolve`] (page links to media, by yt-dlp) |
-//! | server | [`problem`], [`http_server`], [`strategy`] (passthrough, splice or ffmpeg), [`plan_cache`], [`incomplete`], [`metrics`], [`app`] (state shared by all requests) |
+//! | server | [`problem`], [`access`], [`http_server`], [`strategy`] (passthrough, splice or ffmpeg), [`plan_cache`], [`incomplete`], [`metrics`], [`app`] (state shared by all requests) |
 //! | requests | [`route`], [`thumbnail`], [`download`], [`info`], [`web_ui`], [`handler`] |
 //! | program | [`serve`], [`check`], [`demo`], [`cli`] |
 
+pub mod access;
 pub mod app;
 pub mod cancel;
 pub mod check;

@@ -1,19 +1,27 @@
 //! Limits concurrent work: at most N permits in total, and at most M for each client.
 //!
+//! Clients in the internet also share M permits twice over with the network around them, and four times with a
+//! larger one; and each of these networks may have no more permits, by the same measure, than are left. So
+//! whoever has many addresses never has all permits.
+//!
 //! Clients wait in order of arrival, except that those at their own limit are passed over. Every
 //! wait has an end, the queue is bounded, and closing the limiter ends all waits.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{self, Receiver, Sender};
+use ipnet::IpNet;
 
 use crate::cancel::CancelToken;
 use crate::error::{Error, LimitExceeded};
 use crate::sys::{self, EventFd};
+
+mod client;
+
+pub use client::Client;
 
 /// Issues permits of one kind.
 pub struct StreamLimiter {
@@ -27,8 +35,8 @@ pub struct StreamLimiter {
 
 struct State {
     total: usize,
-    by_client: HashMap<IpAddr, usize>,
-    waiting: VecDeque<(IpAddr, Arc<Waiter>)>,
+    by_network: HashMap<IpNet, usize>,
+    waiting: VecDeque<(Client, Arc<Waiter>)>,
     /// Cloned into every permit: when the last is dropped, `drained` is disconnected. `None` once
     /// the limiter is closed.
     open: Option<Sender<()>>,
@@ -45,7 +53,7 @@ struct Waiter {
 /// A permit, returned on drop.
 pub struct StreamPermit<'a> {
     limiter: &'a StreamLimiter,
-    client: IpAddr,
+    client: Client,
     _open: Sender<()>,
 }
 
@@ -55,8 +63,8 @@ impl StreamLimiter {
     /// its place must not be refused meanwhile.
     pub fn new(total: usize, per_client: usize) -> StreamLimiter {
         let (open, drained) = channel::bounded(0);
-        let (by_client, waiting) = (HashMap::new(), VecDeque::new());
-        let state = Mutex::new(State { total: 0, by_client, waiting, open: Some(open) });
+        let (by_network, waiting) = (HashMap::new(), VecDeque::new());
+        let state = Mutex::new(State { total: 0, by_network, waiting, open: Some(open) });
         let waiting = (total.saturating_mul(2), per_client.saturating_mul(2));
         StreamLimiter { total, per_client, waiting, state, drained }
     }
@@ -86,11 +94,10 @@ impl StreamLimiter {
     /// still stands against it then, or when the stream is over.
     pub fn try_acquire(
         &self,
-        client: IpAddr,
+        client: Client,
         cancel: &CancelToken,
         patience: Duration,
     ) -> Result<StreamPermit<'_>, Error> {
-        let client = client_key(client);
         let mut state = self.lock();
         let Some(open) = &state.open else { return Err(LimitExceeded::Draining.into()) };
         let Some(full) = self.reached_limit(&state, client) else {
@@ -98,9 +105,13 @@ impl StreamLimiter {
             state.count(client);
             return Ok(StreamPermit { limiter: self, client, _open: open });
         };
-        let waiting_of_client =
-            state.waiting.iter().filter(|(waiting, _)| *waiting == client).count();
-        let may_wait = state.waiting.len() < self.waiting.0 && waiting_of_client < self.waiting.1;
+        let own = client.networks().next();
+        let is_own = |(waiting, _): &&(Client, _)| own.is_some() && waiting.networks().next() == own;
+        let waiting_of_client = state.waiting.iter().filter(is_own).count();
+        let left = self.waiting.0.saturating_sub(state.waiting.len());
+        let may_wait = left > 0
+            && waiting_of_client < self.waiting.1
+            && (waiting_of_client < left || !client.is_far());
         if patience.is_zero() || !may_wait {
             return Err(full.into());
         }
@@ -139,11 +150,18 @@ impl StreamLimiter {
     }
 
     /// Returns the limit that forbids `client` another permit, if any.
-    fn reached_limit(&self, state: &State, client: IpAddr) -> Option<LimitExceeded> {
-        let in_use = state.by_client.get(&client).copied().unwrap_or_default();
+    fn reached_limit(&self, state: &State, client: Client) -> Option<LimitExceeded> {
+        let free = self.total.saturating_sub(state.total);
+        let left = if client.is_far() { free } else { usize::MAX };
+        let is_above = |limit: usize| {
+            client.networks().zip([1, 2, 4]).any(|(network, share)| {
+                let in_use = state.by_network.get(&network).copied().unwrap_or_default();
+                in_use >= limit.saturating_mul(share)
+            })
+        };
         match () {
-            () if in_use >= self.per_client => Some(LimitExceeded::ClientStreams),
-            () if state.total >= self.total => Some(LimitExceeded::Streams),
+            () if is_above(self.per_client) => Some(LimitExceeded::ClientStreams),
+            () if free == 0 || is_above(left) => Some(LimitExceeded::Streams),
             () => None,
         }
     }
@@ -153,7 +171,7 @@ impl StreamLimiter {
         let Some(open) = state.open.clone() else { return };
         while state.total < self.total {
             let may_start =
-                |(client, _): &(IpAddr, _)| self.reached_limit(state, *client).is_none();
+                |(client, _): &(Client, _)| self.reached_limit(state, *client).is_none();
             let Some(next) = state.waiting.iter().position(may_start) else { return };
             let Some((client, waiter)) = state.waiting.remove(next) else { return };
             state.count(client);
@@ -168,8 +186,10 @@ impl StreamLimiter {
 }
 
 impl State {
-    fn count(&mut self, client: IpAddr) {
-        *self.by_client.entry(client).or_default() += 1;
+    fn count(&mut self, client: Client) {
+        for network in client.networks() {
+            *self.by_network.entry(network).or_default() += 1;
+        }
         self.total += 1;
     }
 }
@@ -178,25 +198,15 @@ impl Drop for StreamPermit<'_> {
     fn drop(&mut self) {
         let mut state = self.limiter.lock();
         state.total -= 1;
-        if let Some(own) = state.by_client.get_mut(&self.client) {
-            *own -= 1;
-            if *own == 0 {
-                state.by_client.remove(&self.client);
+        for network in self.client.networks() {
+            if let Some(in_use) = state.by_network.get_mut(&network) {
+                *in_use -= 1;
+                if *in_use == 0 {
+                    state.by_network.remove(&network);
+                }
             }
         }
         self.limiter.wake_waiters(&mut state);
-    }
-}
-
-/// Returns the key under which a client is counted: an IPv6 client has a complete /64 to choose
-/// addresses from.
-pub fn client_key(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        v4 => v4,
     }
 }
 
@@ -208,8 +218,8 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    fn client(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn client(text: &str) -> Client {
+        Client::new(text.parse().unwrap(), &[])
     }
 
     /// Returns the limit that refuses a client that does not wait.
@@ -242,6 +252,34 @@ mod tests {
         assert_eq!(limiter.in_use(), 2);
         let _again = now("2001:db8::9");
         assert_eq!(full(&limiter, "10.0.0.3"), LimitExceeded::Streams);
+    }
+
+    /// Returns how many permits clients with addresses by this pattern get.
+    fn taken(limiter: &StreamLimiter, address: impl Fn(usize) -> String) -> usize {
+        let cancel = CancelToken::new().unwrap();
+        let acquire = |number| {
+            limiter.try_acquire(client(&address(number)), &cancel, Duration::ZERO).ok()
+        };
+        // Held until all are counted.
+        (0..4 * limiter.total).filter_map(acquire).collect::<Vec<_>>().len()
+    }
+
+    #[test]
+    fn nobody_in_the_internet_gets_all_permits() {
+        let limiter = StreamLimiter::new(64, 16);
+        let one_of = |count: usize, pattern: &'static str| {
+            taken(&limiter, |number| pattern.replace('X', &format!("{:x}", number % count)))
+        };
+        assert_eq!(one_of(1, "9.9.9.9"), 16);
+        assert_eq!(one_of(256, "2600:1:2:3::X"), 16);
+        assert_eq!(one_of(256, "2600:1:2:30X::1"), 32);
+        assert_eq!(one_of(256, "2600:1:2:X00::1"), 52);
+        // Four addresses of different networks, and a neighbourhood.
+        let four = ["9.1.1.1", "9.2.2.2", "9.3.3.3", "9.4.4.4"];
+        assert_eq!(taken(&limiter, |number| four[number / 64].into()), 56);
+        assert_eq!(taken(&limiter, |number| format!("9.9.9.{}", number % 250)), 32);
+        // In the own network everybody may have what there is.
+        assert_eq!(taken(&limiter, |number| format!("10.9.9.{}", number % 250)), 64);
     }
 
     #[test]
@@ -300,10 +338,10 @@ mod tests {
     #[test]
     fn closing_waits_for_the_last_permit_and_refuses_waiters() {
         let (limiter, cancel) = (StreamLimiter::new(1, 1), CancelToken::new().unwrap());
-        let permit = limiter.try_acquire([10, 0, 0, 1].into(), &cancel, LONG).unwrap();
+        let permit = limiter.try_acquire(client("10.0.0.1"), &cancel, LONG).unwrap();
         thread::scope(|scope| {
             let waiting =
-                scope.spawn(|| limiter.try_acquire([10, 0, 0, 2].into(), &cancel, LONG).err());
+                scope.spawn(|| limiter.try_acquire(client("10.0.0.2"), &cancel, LONG).err());
             until(|| limiter.waiting() == 1);
             let drained = limiter.close();
             assert_eq!(

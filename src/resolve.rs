@@ -7,7 +7,6 @@
 //! **API boundary:** nothing here fetches media.
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -17,7 +16,7 @@ use url::Url;
 use crate::cancel::CancelToken;
 use crate::config::{ChildEnv, Config};
 use crate::error::Error;
-use crate::limits::StreamLimiter;
+use crate::limits::{Client, StreamLimiter};
 use crate::media::page_media::PageMedia;
 use crate::net::{AddressPolicy, Families, SocksGateway, target};
 use crate::runtime_dir::RuntimeDir;
@@ -243,8 +242,8 @@ impl Resolver {
 /// The request on whose behalf a page is read.
 #[derive(Clone, Copy)]
 pub struct RequestContext<'a> {
-    /// Address of the client, which limits its share of concurrent runs.
-    pub client: IpAddr,
+    /// The client, which limits its share of concurrent runs.
+    pub client: Client,
     /// Ends the reading when the client no longer needs it.
     pub cancel: &'a CancelToken,
 }

@@ -94,7 +94,7 @@ impl Server {
         hanging: &Sender<()>,
     ) -> io::Result<()> {
         let (limits, stream_limiter) = (&self.app.config.limits, &self.app.stream_limiter);
-        let http_server = HttpServer::new(limits)?;
+        let http_server = HttpServer::new(&self.app.config)?;
         let handler = AppHandler { app: &self.app, http_server: &http_server, prefill };
         // Every connection holds a sender: when all are dropped, the receiver is disconnected.
         let (alive, all_closed) = channel::bounded::<()>(0);

@@ -1,6 +1,5 @@
 //! What the steps of one download have in common.
 
-use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
@@ -11,6 +10,7 @@ use crate::app::App;
 use crate::cancel::CancelToken;
 use crate::disposition::attachment;
 use crate::http_server::{Request, Response, ResponseHead};
+use crate::limits::Client;
 use crate::media::{Media, TrackKind};
 use crate::options::OutputOptions;
 use crate::problem::Problem;
@@ -26,8 +26,7 @@ pub(super) struct DownloadContext<'scope, 'env> {
     pub(super) request: &'scope Request,
     /// The first bytes of the segments of each track, until somebody takes them.
     pub(super) heads: &'scope Mutex<Vec<(TrackKind, SegmentHeads)>>,
-    /// The address of the client.
-    pub(super) client: IpAddr,
+    pub(super) client: Client,
     pub(super) cancel: &'scope Arc<CancelToken>,
     pub(super) started: Instant,
     /// When the URLs of the tracks were known.

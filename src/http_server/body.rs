@@ -203,6 +203,8 @@ const WRONG_LENGTH: Error = Error::Internal("the length of a body differs from C
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{Identity, Provenance};
+    use crate::config::AccessConfig;
     use crate::http_server::ClientConnection;
     use crate::http_server::connection::Shared;
     use crate::http_server::request::Preconditions;
@@ -222,13 +224,16 @@ mod tests {
         let (sent, zero_copy) = (AtomicU64::new(0), AtomicU64::new(0));
         let shared = Arc::new(Shared { abort: EventFd::new().unwrap(), sent, zero_copy });
         let stall_limit = Duration::from_secs(60);
-        let connection = ClientConnection::new(Connection { socket, peer, stall_limit, shared });
+        let identity = Identity::of_peer(peer.ip(), &AccessConfig::default());
+        let connection = Connection { socket, peer, stall_limit, shared };
+        let connection = ClientConnection::new(connection, identity);
         let request = Request {
             head_only: false,
             target: "/".into(),
             http_1_1: true,
             wants_html: false,
             preconditions: Preconditions::default(),
+            provenance: Provenance::default(),
         };
         let head = length.into_iter().fold(ResponseHead::default(), ResponseHead::length);
         let body = connection.commit(&head, &request).map_err(|(_, error)| error).unwrap();

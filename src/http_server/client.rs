@@ -10,48 +10,75 @@ use super::connection::Connection;
 use super::head::ResponseHead;
 use super::request::Request;
 use super::response::Response;
+use crate::access::Identity;
 use crate::cancel::CancelToken;
 use crate::error::Error;
+use crate::limits::Client;
 use crate::sys;
 
 /// A connection whose request waits for its response.
-pub struct ClientConnection(Connection);
+pub struct ClientConnection {
+    connection: Connection,
+    identity: Identity,
+}
 
 impl ClientConnection {
-    pub(super) fn new(connection: Connection) -> ClientConnection {
-        ClientConnection(connection)
+    pub(super) fn new(connection: Connection, identity: Identity) -> ClientConnection {
+        ClientConnection { connection, identity }
+    }
+
+    /// Returns the connection of the client that the request tells.
+    pub(super) fn identified(self, identity: Identity) -> ClientConnection {
+        ClientConnection { identity, ..self }
+    }
+
+    /// Returns the client as limits see it.
+    pub fn client(&self) -> Client {
+        self.identity.client
     }
 
     /// Returns the address of the client.
     pub fn address(&self) -> IpAddr {
-        self.0.peer.ip().to_canonical()
+        self.client().address()
+    }
+
+    /// Returns whether the client is on this machine, with no proxy in between.
+    pub fn is_local(&self) -> bool {
+        self.identity.is_local
+    }
+
+    pub(super) fn peer(&self) -> IpAddr {
+        self.connection.peer.ip()
     }
 
     pub(super) fn socket(&self) -> &TcpStream {
-        &self.0.socket
+        &self.connection.socket
     }
 
     /// Returns a token that is cancelled when the client leaves or the server aborts.
     pub fn cancel_token(&self) -> io::Result<CancelToken> {
-        CancelToken::with(self.0.socket.as_fd(), self.0.abort())
+        CancelToken::with(self.connection.socket.as_fd(), self.connection.abort())
     }
 
     /// Sends a small response and closes the connection in order.
     pub fn respond(self, response: Response, request: Option<&Request>) {
         let sent = match response.print(request) {
-            Ok(bytes) => self.0.send([&bytes], self.0.abort()).map_err(|error| error.to_string()),
+            Ok(bytes) => {
+                let sent = self.connection.send([&bytes], self.connection.abort());
+                sent.map_err(|error| error.to_string())
+            }
             Err(error) => Err(error.to_string()),
         };
         match sent {
-            Ok(()) => self.0.close(),
+            Ok(()) => self.connection.close(),
             Err(error) => log::debug!("cannot respond to {}: {error}", self.address()),
         }
     }
 
     /// Sends the head of a media response without a body (HEAD, or 304).
     pub fn respond_head(self, head: &ResponseHead, request: &Request) {
-        if self.0.send([&head.print(request)], self.0.abort()).is_ok() {
-            self.0.close();
+        if self.connection.send([&head.print(request)], self.connection.abort()).is_ok() {
+            self.connection.close();
         }
     }
 
@@ -62,8 +89,8 @@ impl ClientConnection {
         head: &ResponseHead,
         request: &Request,
     ) -> Result<BodyWriter, (ClientConnection, Error)> {
-        match sys::reset_on_close(&self.0.socket, true) {
-            Ok(()) => Ok(BodyWriter::new(self.0, head, request)),
+        match sys::reset_on_close(&self.connection.socket, true) {
+            Ok(()) => Ok(BodyWriter::new(self.connection, head, request)),
             Err(error) => Err((self, Error::system("arm the reset of a connection", &error))),
         }
     }

@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use crate::access::Provenance;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::sys;
@@ -24,6 +25,8 @@ pub struct Request {
     pub wants_html: bool,
     /// The range and the preconditions.
     pub preconditions: Preconditions,
+    /// Where the request comes from.
+    pub provenance: Provenance,
 }
 
 /// The fields of conditional and range requests (RFC 9110 §13.1, §14.2), as received. A repeated field is
@@ -192,7 +195,18 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request, Problem> {
             if_match: joined(&values("if-match")),
             if_none_match: joined(&values("if-none-match")),
         },
+        provenance: Provenance {
+            x_forwarded_for: joined(&values("x-forwarded-for")),
+            forwarded: joined(&values("forwarded")),
+            is_proxied: parsed.headers.iter().any(|field| is_of_proxy(field.name)),
+        },
     })
+}
+
+/// Returns whether only proxies send this field.
+fn is_of_proxy(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with("x-forwarded") || ["forwarded", "via", "x-real-ip"].contains(&name.as_str())
 }
 
 /// Joins the values of a field by commas; `None` without any.

@@ -1,7 +1,6 @@
 //! Builds the media of a request from a page: the selected tracks, each with a source of fresh
 //! locations.
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use url::Url;
@@ -10,6 +9,7 @@ use super::classify::ResolveError;
 use super::{RequestContext, Resolver};
 use crate::cancel::CancelToken;
 use crate::error::Error;
+use crate::limits::Client;
 use crate::media::page_media::{PageMedia, Rendition};
 use crate::media::selection::{FormatRequest, NoMatch, SelectedFormats, select_formats};
 use crate::media::{
@@ -22,7 +22,7 @@ pub fn media(
     resolver: &Arc<Resolver>,
     page: &Arc<PageMedia>,
     request: &FormatRequest,
-    client: IpAddr,
+    client: Client,
 ) -> Result<Media, Error> {
     let selected = select_formats(page, request);
     let SelectedFormats { video, audio } =
@@ -57,7 +57,7 @@ struct PageRefresher {
     resolver: Arc<Resolver>,
     page_url: Url,
     rendition: Rendition,
-    client: IpAddr,
+    client: Client,
     /// Generation and location of the last reading. Two tracks, or eight byte ranges of one, find
     /// out at the same time that their URLs have expired: the page is read once.
     newest: Mutex<(u64, RemoteLocation)>,

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::answer::Ending;
 use crate::support::client::{self, Client, mux_path};
+use crate::support::curl::curl;
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::origin::Origin;
 use crate::support::served::WAYS;
@@ -162,4 +163,16 @@ fn parts_and_the_rest_of_a_download_come_through() {
         assert!(output.status.success(), "{output:?}");
         assert!(std::fs::read(&file).unwrap() == whole.body, "{path}");
     }
+}
+
+/// Also if it claims another address: nginx appends the true one.
+#[test]
+fn the_client_behind_it_is_known() {
+    let daemon = Daemon::start("[access]\ntrusted_proxies = [\"127.0.0.1\"]\n");
+    let front =
+        Front::of(&daemon, "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;");
+    let fields = ["--interface", "127.0.0.5", "-H", "X-Forwarded-For: 9.9.9.9"];
+    let answer = curl(&[&fields[..], &[&front.url("/nothing")]].concat());
+    assert_eq!((answer.exit, answer.status), (0, 404));
+    daemon.logs("127.0.0.5 not-found");
 }

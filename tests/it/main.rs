@@ -38,6 +38,7 @@
 //! | `soak` | mixed clients over a longer time, and the memory afterwards |
 //! | `memory` | a client that does not read costs no memory |
 //! | `attack` | hostile bytes and crowds of connections |
+//! | `access` | who a client is, and how it may call the server |
 //! | `policy` | which addresses are never connected to |
 //! | `tls` | upstreams over HTTPS with trusted and untrusted certificates |
 //! | `proxy` | upstreams behind a proxy |
@@ -46,6 +47,7 @@
 // is how a test helper reports and standard output is where a test prints its table.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod access;
 mod attack;
 mod behind_nginx;
 mod browser;

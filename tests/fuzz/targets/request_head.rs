@@ -31,7 +31,9 @@ fn clean(head: &[u8], behind: &[u8]) {
             let conditions = &request.preconditions;
             let single = [&conditions.range, &conditions.if_range];
             let lists = [&conditions.if_match, &conditions.if_none_match];
-            for value in single.into_iter().chain(lists).flatten() {
+            let provenance = &request.provenance;
+            let origins = [&provenance.x_forwarded_for, &provenance.forwarded];
+            for value in single.into_iter().chain(lists).chain(origins).flatten() {
                 assert!(!value.contains(['\r', '\n', '\0']), "{request:?}");
             }
             // What a client sends too early must not change what it asked for.

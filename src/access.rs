@@ -1,0 +1,67 @@
+//! Who a request comes from, by its connection and its header fields.
+//!
+//! **Invariant:** pure; a field that strangers can write makes nobody nearer or more trusted.
+
+use std::net::IpAddr;
+
+use crate::config::AccessConfig;
+use crate::limits::Client;
+use crate::problem::Problem;
+use crate::problem_code::ProblemCode;
+
+mod forwarded;
+
+pub use forwarded::{Unusable, client_address};
+
+/// The header fields that tell where a request comes from, as received; a repeated one is joined by commas.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// X-Forwarded-For
+    pub x_forwarded_for: Option<String>,
+    /// Forwarded
+    pub forwarded: Option<String>,
+    /// Whether there is any field that proxies add.
+    pub is_proxied: bool,
+}
+
+/// The client of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity {
+    /// The client as limits see it.
+    pub client: Client,
+    /// Whether it is on this machine, with no proxy in between.
+    pub is_local: bool,
+}
+
+impl Identity {
+    /// Returns the identity of a connection of which no request is known yet. A peer on this machine may be a
+    /// proxy that the configuration does not name.
+    pub fn of_peer(peer: IpAddr, access: &AccessConfig) -> Identity {
+        let peer = peer.to_canonical();
+        let is_shared = peer.is_loopback() || is_trusted(peer, access);
+        let client =
+            if is_shared { Client::shared(peer) } else { Client::new(peer, &access.local) };
+        Identity { client, is_local: false }
+    }
+
+    /// Returns the identity of the client of a request.
+    pub fn of_request(
+        peer: IpAddr,
+        provenance: &Provenance,
+        access: &AccessConfig,
+    ) -> Result<Identity, Problem> {
+        let peer = peer.to_canonical();
+        let address = client_address(peer, provenance, access).map_err(|Unusable(field)| {
+            let detail = format!("the field {field} of the proxy names no address of a client");
+            Problem::new(ProblemCode::BadRequest, detail)
+        })?;
+        let is_proxied = provenance.is_proxied || is_trusted(peer, access);
+        let client = Client::new(address, &access.local);
+        Ok(Identity { client, is_local: peer.is_loopback() && !is_proxied })
+    }
+}
+
+/// Returns whether `peer` is a proxy whose word is taken.
+fn is_trusted(peer: IpAddr, access: &AccessConfig) -> bool {
+    access.trusted_proxies.iter().any(|network| network.contains(&peer))
+}
