@@ -1,4 +1,4 @@
-//! Who a request comes from, by its connection and its header fields.
+//! Who a request comes from, by which name it calls this server, and which website made it.
 //!
 //! **Invariant:** pure; a field that strangers can write makes nobody nearer or more trusted.
 
@@ -10,12 +10,30 @@ use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 
 mod forwarded;
+mod host;
+mod website;
 
 pub use forwarded::{Unusable, client_address};
+pub use host::HostRule;
+pub use website::{Initiator, SET_PAGE_COOKIE};
 
 /// The header fields that tell where a request comes from, as received; a repeated one is joined by commas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Provenance {
+    /// Host, or the host of the target.
+    pub host: Option<String>,
+    /// Origin
+    pub origin: Option<String>,
+    /// Sec-Fetch-Site
+    pub fetch_site: Option<String>,
+    /// Sec-Fetch-Mode
+    pub fetch_mode: Option<String>,
+    /// Sec-Fetch-Dest
+    pub fetch_dest: Option<String>,
+    /// User-Agent
+    pub user_agent: Option<String>,
+    /// Cookie
+    pub cookie: Option<String>,
     /// X-Forwarded-For
     pub x_forwarded_for: Option<String>,
     /// Forwarded

@@ -21,11 +21,11 @@ mod process_env;
 mod proxy;
 mod resolver;
 mod units;
-use checks::{chunk_size, engine, finite, head_size, level, non_empty, positive, read_ahead_size};
 pub use access::{AccessConfig, ForwardedField};
+use checks::{chunk_size, engine, finite, head_size, level, non_empty, positive, read_ahead_size};
 pub use host_pattern::HostPattern;
 pub use ports::Ports;
-pub use process_env::{ChildEnv, SystemdEnv, find_in_path};
+pub use process_env::{ChildEnv, SystemdEnv, find_in_path, host_name};
 pub use proxy::{Proxy, ProxyKind};
 pub use resolver::ResolverConfig;
 pub use units::{ByteSize, HumanDuration};
@@ -319,7 +319,7 @@ mod tests {
         let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
         assert_eq!(
             (count, unset),
-            (2 + 3 + 9 + 12 + 9 + 5 + 1, 2),
+            (2 + 4 + 9 + 12 + 9 + 5 + 1, 2),
             "a key is missing from config/ytcanal.toml"
         );
     }

@@ -36,7 +36,7 @@ pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
     let pace = sample.duration.div_f64(SPEED);
     let origin = Origin::bind(sample.files.clone(), pace)?;
     let media = sample.page_media(&origin)?;
-    let prefill = Prefill { page_url: media.page_url.to_string() };
+    let prefill = Prefill { page_url: media.page_url.to_string(), ..Prefill::default() };
     let server = bind(config, &media)?;
     let Some(address) = server.addresses().first().copied() else { return Ok(()) };
     thread::scope(|scope| {

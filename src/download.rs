@@ -278,7 +278,10 @@ fn send(
     let timing = context.server_timing(planned, Instant::now(), &engine);
     let mut body = match client.commit(&head.with("Server-Timing", timing), request) {
         Ok(body) => body,
-        Err((client, error)) => return Ended::Failed(client, cancel.cancel_with(error)),
+        Err(refused) => {
+            let (client, error) = *refused;
+            return Ended::Failed(client, cancel.cancel_with(error));
+        }
     };
     match media.write(&mut body).and_then(|()| body.flush(context.cancelled())) {
         Ok(()) => Ended::Sent(body),

@@ -1,5 +1,6 @@
 //! Dispatches each request to the module that responds to it.
 
+use crate::access::Initiator;
 use crate::app::App;
 use crate::config;
 use crate::download;
@@ -23,7 +24,7 @@ pub struct AppHandler<'a> {
 
 impl Handler for AppHandler<'_> {
     fn handle(&self, request: &Request, client: ClientConnection) {
-        let response = match route(&request.target) {
+        let response = match self.route(request) {
             Ok(Route::Download { source, options }) => {
                 return download::serve(self.app, source, options, request, client);
             }
@@ -33,8 +34,8 @@ impl Handler for AppHandler<'_> {
             Ok(Route::Thumbnail(page_url)) => {
                 self.to_response(info::thumbnail(self.app, &page_url, &client), request)
             }
-            Ok(Route::Page(page_url)) if page_url.is_empty() => web_ui::page(self.prefill),
-            Ok(Route::Page(page_url)) => web_ui::page(&Prefill { page_url }),
+            Ok(Route::Page(prefill)) if prefill == Prefill::default() => web_ui::page(self.prefill),
+            Ok(Route::Page(prefill)) => web_ui::page(&prefill),
             Ok(Route::Manifest) => web_ui::manifest(),
             Ok(Route::Icon) => web_ui::icon(),
             Ok(Route::Healthz) => Response::ok("text/plain", "ok\n"),
@@ -52,7 +53,8 @@ impl Handler for AppHandler<'_> {
             }
             Ok(Route::Readyz) => Response::ok("text/plain", "ready\n"),
             Ok(Route::Metrics) => Response::ok("text/plain; version=0.0.4", self.metrics()),
-            Err(problem) => {
+            Err(Refusal::ToPage(prefill)) => web_ui::redirect(&prefill),
+            Err(Refusal::Problem(problem)) => {
                 // Not the detail: a badly encoded query may put a part of a signed URL into it.
                 log::info!("{} {}", client.address(), problem.code);
                 Response::problem(&problem, request.wants_html)
@@ -62,7 +64,30 @@ impl Handler for AppHandler<'_> {
     }
 }
 
+/// Why a request is not carried out.
+enum Refusal {
+    Problem(Problem),
+    /// Another website made it, and the user may decide on the page.
+    ToPage(Prefill),
+}
+
 impl AppHandler<'_> {
+    /// Returns the route of a request that may take it.
+    fn route(&self, request: &Request) -> Result<Route, Refusal> {
+        let route = route(&request.target).map_err(Refusal::Problem)?;
+        match (Initiator::new(&request.provenance, request.wants_html), &route) {
+            (Initiator::Link, Route::Download { source, .. }) => {
+                Err(Refusal::ToPage(source.prefill()))
+            }
+            (Initiator::Link | Initiator::Foreign, route) if route.is_costly() => {
+                let detail = "another website made your browser request this; open the page of this server, or \
+                              use a program such as curl";
+                Err(Refusal::Problem(Problem::new(ProblemCode::CrossSite, detail)))
+            }
+            _ => Ok(route),
+        }
+    }
+
     fn to_response(&self, result: Result<Response, Problem>, request: &Request) -> Response {
         result.unwrap_or_else(|problem| Response::problem(&problem, request.wants_html))
     }

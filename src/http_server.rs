@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use crossbeam::channel::Sender;
 
-use crate::access::Identity;
-use crate::config::Config;
+use crate::access::{HostRule, Identity};
+use crate::config::{self, Config};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::semaphore::Semaphore;
@@ -52,6 +52,7 @@ const REJECTION_TIMEOUT: Duration = Duration::from_secs(2);
 /// The state that all connections share.
 pub struct HttpServer<'a> {
     config: &'a Config,
+    host_rule: HostRule,
     /// Signalled when no more connections are accepted.
     closing: EventFd,
     connections: Semaphore,
@@ -91,6 +92,7 @@ impl<'a> HttpServer<'a> {
         let (sent, zero_copy) = (AtomicU64::new(0), AtomicU64::new(0));
         Ok(HttpServer {
             config,
+            host_rule: HostRule::new(&config.access, config::host_name()),
             closing: EventFd::new()?,
             connections: Semaphore::new(config.limits.connections),
             rejections: Semaphore::new(MAX_REJECTIONS),
@@ -231,8 +233,12 @@ impl<'a> HttpServer<'a> {
 
     /// Passes a request to the handler, if the server is the one that it is meant for.
     fn pass_on(&self, request: &Request, client: ClientConnection, handler: &impl Handler) {
-        let access = &self.config.access;
-        match Identity::of_request(client.peer(), &request.provenance, access) {
+        let (provenance, access) = (&request.provenance, &self.config.access);
+        let identity = Identity::of_request(client.peer(), provenance, access);
+        let identity = identity.and_then(|identity| {
+            self.host_rule.check(provenance.host.as_deref()).map(|()| identity)
+        });
+        match identity {
             Ok(identity) => handler.handle(request, client.identified(identity)),
             Err(problem) => {
                 log::info!("{} bad request: {}", client.address(), problem.detail);

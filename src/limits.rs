@@ -106,7 +106,8 @@ impl StreamLimiter {
             return Ok(StreamPermit { limiter: self, client, _open: open });
         };
         let own = client.networks().next();
-        let is_own = |(waiting, _): &&(Client, _)| own.is_some() && waiting.networks().next() == own;
+        let is_own =
+            |(waiting, _): &&(Client, _)| own.is_some() && waiting.networks().next() == own;
         let waiting_of_client = state.waiting.iter().filter(is_own).count();
         let left = self.waiting.0.saturating_sub(state.waiting.len());
         let may_wait = left > 0
@@ -243,23 +244,22 @@ mod tests {
     fn both_limits_hold_and_permits_come_back() {
         let (limiter, cancel) = (StreamLimiter::new(3, 2), CancelToken::new().unwrap());
         let now = |text| limiter.try_acquire(client(text), &cancel, Duration::ZERO).unwrap();
-        let first = now("2001:db8::1");
-        let _second = now("2001:db8::2");
-        assert_eq!(full(&limiter, "2001:db8::3"), LimitExceeded::ClientStreams);
+        let first = now("fd00::1");
+        let _second = now("fd00::2");
+        assert_eq!(full(&limiter, "fd00::3"), LimitExceeded::ClientStreams);
         let _third = now("10.0.0.1");
         assert_eq!(full(&limiter, "10.0.0.2"), LimitExceeded::Streams);
         drop(first);
         assert_eq!(limiter.in_use(), 2);
-        let _again = now("2001:db8::9");
+        let _again = now("fd00::9");
         assert_eq!(full(&limiter, "10.0.0.3"), LimitExceeded::Streams);
     }
 
     /// Returns how many permits clients with addresses by this pattern get.
     fn taken(limiter: &StreamLimiter, address: impl Fn(usize) -> String) -> usize {
         let cancel = CancelToken::new().unwrap();
-        let acquire = |number| {
-            limiter.try_acquire(client(&address(number)), &cancel, Duration::ZERO).ok()
-        };
+        let acquire =
+            |number| limiter.try_acquire(client(&address(number)), &cancel, Duration::ZERO).ok();
         // Held until all are counted.
         (0..4 * limiter.total).filter_map(acquire).collect::<Vec<_>>().len()
     }
@@ -268,7 +268,7 @@ mod tests {
     fn nobody_in_the_internet_gets_all_permits() {
         let limiter = StreamLimiter::new(64, 16);
         let one_of = |count: usize, pattern: &'static str| {
-            taken(&limiter, |number| pattern.replace('X', &format!("{:x}", number % count)))
+            taken(&limiter, |number| pattern.replace('X', &format!("{:02x}", number % count)))
         };
         assert_eq!(one_of(1, "9.9.9.9"), 16);
         assert_eq!(one_of(256, "2600:1:2:3::X"), 16);

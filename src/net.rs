@@ -14,6 +14,7 @@ mod socks_gateway;
 
 pub use address_family::Families;
 pub use address_policy::AddressPolicy;
+pub(crate) use address_policy::is_local_name;
 pub(crate) use nearby::is_nearby;
 pub use socks_gateway::SocksGateway;
 

@@ -36,11 +36,22 @@ pub enum MediaSource {
     },
 }
 
+/// The initial content of the forms of the web page; may be empty.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Prefill {
+    /// The page link.
+    pub page_url: String,
+    /// The video URL.
+    pub video: String,
+    /// The audio URL.
+    pub audio: String,
+}
+
 /// A parsed request target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// The web page, with this link prefilled.
-    Page(String),
+    /// The web page, with its forms prefilled.
+    Page(Prefill),
     /// The web app manifest.
     Manifest,
     /// The icon.
@@ -71,6 +82,32 @@ impl fmt::Display for MediaSource {
             MediaSource::Urls(media) => write!(f, "{:?}", media.tracks),
             MediaSource::Page { page_url, .. } => {
                 write!(f, "a page of {}", page_url.host_str().unwrap_or("no host"))
+            }
+        }
+    }
+}
+
+impl Route {
+    /// Returns whether the server has to ask others for the response.
+    pub fn is_costly(&self) -> bool {
+        matches!(self, Route::Download { .. } | Route::Info(_) | Route::Thumbnail(_))
+    }
+}
+
+impl MediaSource {
+    /// Returns the forms of the web page filled in with these media.
+    pub fn prefill(&self) -> Prefill {
+        match self {
+            MediaSource::Urls(media) => {
+                let url = |kind| {
+                    let track = media.tracks.iter().find(|track| track.kind == kind);
+                    track.map(|track| track.location.url.to_string()).unwrap_or_default()
+                };
+                let (video, audio) = (url(TrackKind::Video), url(TrackKind::Audio));
+                Prefill { video, audio, ..Prefill::default() }
+            }
+            MediaSource::Page { page_url, .. } => {
+                Prefill { page_url: page_url.to_string(), ..Prefill::default() }
             }
         }
     }

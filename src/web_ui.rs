@@ -6,10 +6,14 @@
 use std::sync::LazyLock;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
+use percent_encoding::utf8_percent_encode;
 use ring::digest::{SHA256, digest};
 
+use crate::access::SET_PAGE_COOKIE;
 use crate::http_server::Response;
 use crate::http_server::response::escape_html;
+use crate::info::NOT_UNRESERVED;
+pub use crate::route::Prefill;
 
 /// The page, with the player in its script.
 static PAGE: LazyLock<String> = LazyLock::new(|| {
@@ -18,27 +22,43 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
 const MANIFEST: &str = include_str!("page/manifest.webmanifest");
 const ICON: &str = include_str!("page/icon.svg");
 
-/// The placeholder of the link in the page.
-const LINK: &str = "{{link}}";
+/// The placeholders in the page, in order: of the link, of the URLs of video and audio.
+const PLACEHOLDERS: [&str; 3] = ["{{link}}", "{{video}}", "{{audio}}"];
 
 /// Icon and manifest may be cached for an hour; they change only with the program.
 const CACHE_CONTROL: &str = "max-age=3600";
 
-/// The initial content of the form.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Prefill {
-    /// The page link; may be empty.
-    pub page_url: String,
-}
-
 /// Returns the page.
 pub fn page(prefill: &Prefill) -> Response {
-    Response::ok("text/html; charset=utf-8", PAGE.replace(LINK, &escape_html(&prefill.page_url)))
+    Response::ok("text/html; charset=utf-8", html(prefill))
         // Not no-store: a browser that navigates back restores the page with its form content.
         .with("Cache-Control", "no-cache")
         .with("Content-Security-Policy", CSP.as_str())
         // The URL may contain the prefilled link.
         .with("Referrer-Policy", "no-referrer")
+        .with("Set-Cookie", SET_PAGE_COOKIE)
+}
+
+/// Returns the redirect to the page with its forms filled in: there the user decides.
+pub fn redirect(prefill: &Prefill) -> Response {
+    let Prefill { page_url, video, audio } = prefill;
+    let values = [("url", page_url), ("video", video), ("audio", audio)];
+    let parameters = values.into_iter().filter(|(_, value)| !value.is_empty());
+    let parameters = parameters
+        .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NOT_UNRESERVED)));
+    let target = format!("/?{}", parameters.collect::<Vec<_>>().join("&"));
+    Response::new(303, "text/plain", "").with("Location", target)
+}
+
+fn html(prefill: &Prefill) -> String {
+    let Prefill { page_url, video, audio } = prefill;
+    let (mut html, mut rest) = (String::with_capacity(PAGE.len() + 256), PAGE.as_str());
+    for (placeholder, value) in PLACEHOLDERS.into_iter().zip([page_url, video, audio]) {
+        let Some((before, after)) = rest.split_once(placeholder) else { continue };
+        html.extend([before, &escape_html(value)]);
+        rest = after;
+    }
+    html + rest
 }
 
 /// Returns the web app manifest, which declares the page as a target for shared links.
@@ -82,14 +102,15 @@ mod tests {
     /// In bytes: the page must load quickly on a slow mobile connection.
     const MAX_PAGE_SIZE: usize = 36_000;
 
-    fn html(page_url: &str) -> String {
-        PAGE.replace(LINK, &escape_html(page_url))
+    fn filled(page_url: &str) -> String {
+        html(&Prefill { page_url: page_url.into(), ..Prefill::default() })
     }
 
     #[test]
     fn the_page_is_small_and_whole() {
         assert!(PAGE.len() < MAX_PAGE_SIZE, "{} bytes", PAGE.len());
-        for element in ["<script>", "</script>", "<style>", "</style>", LINK] {
+        let elements = ["<script>", "</script>", "<style>", "</style>"];
+        for element in elements.into_iter().chain(PLACEHOLDERS) {
             assert_eq!(PAGE.matches(element).count(), 1, "{element}");
         }
         // The policy forbids these.
@@ -124,13 +145,18 @@ mod tests {
 
     #[test]
     fn a_link_is_text_and_nothing_else() {
-        let page = html("\"><script>alert('x')</script>&amp;");
+        let page = filled("\"><script>alert('x')</script>&amp;");
         let text = "&quot;&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;amp;";
         assert!(page.contains(&format!("value=\"{text}\"")), "{page}");
         assert_eq!(page.matches("<script").count(), 1);
-        assert!(html("").contains("value=\"\""));
+        assert!(filled("").contains("value=\"\""));
         // A placeholder in the link is not replaced again.
-        assert!(html("{{link}}").contains("value=\"{{link}}\""));
+        for placeholder in PLACEHOLDERS {
+            assert!(filled(placeholder).contains(&format!("value=\"{placeholder}\"")));
+        }
+        let media = Prefill { video: "a&b".into(), audio: "<c".into(), ..Prefill::default() };
+        let page = html(&media);
+        assert!(page.contains("value=\"a&amp;b\"") && page.contains("value=\"&lt;c\""), "{page}");
     }
 
     #[test]

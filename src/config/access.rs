@@ -9,6 +9,8 @@ use super::HostPattern;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccessConfig {
+    /// The names by which clients may call the server, beside addresses, local names and that of the machine.
+    pub hosts: Vec<HostPattern>,
     /// Networks whose clients are near, beside private ones and those of this machine.
     #[serde(deserialize_with = "networks")]
     pub local: Vec<IpNet>,

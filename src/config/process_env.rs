@@ -60,6 +60,13 @@ pub fn find_in_path(program: &Path) -> Option<PathBuf> {
     env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
+/// Returns the name of the machine. A service in a sandbox sees no /proc/sys.
+pub fn host_name() -> Option<String> {
+    let read = |path| fs::read_to_string(path).ok();
+    let name = read("/proc/sys/kernel/hostname").or_else(|| read("/etc/hostname"))?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
 /// Returns whether `stream`, "device:inode" (systemd.exec(5)), is the standard error of this
 /// process: the children of a service inherit the variable, wherever their output goes.
 fn is_our_stderr(stream: &str) -> bool {

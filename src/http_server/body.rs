@@ -236,7 +236,7 @@ mod tests {
             provenance: Provenance::default(),
         };
         let head = length.into_iter().fold(ResponseHead::default(), ResponseHead::length);
-        let body = connection.commit(&head, &request).map_err(|(_, error)| error).unwrap();
+        let body = connection.commit(&head, &request).map_err(|refused| refused.1).unwrap();
         (body, client)
     }
 

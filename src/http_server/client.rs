@@ -88,10 +88,12 @@ impl ClientConnection {
         self,
         head: &ResponseHead,
         request: &Request,
-    ) -> Result<BodyWriter, (ClientConnection, Error)> {
+    ) -> Result<BodyWriter, Box<(ClientConnection, Error)>> {
         match sys::reset_on_close(&self.connection.socket, true) {
             Ok(()) => Ok(BodyWriter::new(self.connection, head, request)),
-            Err(error) => Err((self, Error::system("arm the reset of a connection", &error))),
+            Err(error) => {
+                Err(Box::new((self, Error::system("arm the reset of a connection", &error))))
+            }
         }
     }
 }

@@ -184,9 +184,10 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request, Problem> {
         return Err(Problem::new(ProblemCode::BadRequest, detail));
     }
     let accept = values("accept").concat();
+    let (target, authority) = split_target(target)?;
     Ok(Request {
         head_only,
-        target: origin_form(target)?,
+        target,
         http_1_1: version == 1,
         wants_html: accept.windows(9).any(|w| w.eq_ignore_ascii_case(b"text/html")),
         preconditions: Preconditions {
@@ -196,6 +197,13 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request, Problem> {
             if_none_match: joined(&values("if-none-match")),
         },
         provenance: Provenance {
+            host: authority.or_else(|| joined(&values("host"))),
+            origin: joined(&values("origin")),
+            fetch_site: joined(&values("sec-fetch-site")),
+            fetch_mode: joined(&values("sec-fetch-mode")),
+            fetch_dest: joined(&values("sec-fetch-dest")),
+            user_agent: joined(&values("user-agent")),
+            cookie: joined(&values("cookie")),
             x_forwarded_for: joined(&values("x-forwarded-for")),
             forwarded: joined(&values("forwarded")),
             is_proxied: parsed.headers.iter().any(|field| is_of_proxy(field.name)),
@@ -215,17 +223,18 @@ fn joined(values: &[&[u8]]) -> Option<String> {
     (!values.is_empty()).then(|| String::from_utf8_lossy(&list).trim().to_owned())
 }
 
-/// Converts a request target to origin-form; a server must also accept absolute-form (RFC 9112
-/// §3.2.2).
-fn origin_form(target: &str) -> Result<String, Problem> {
-    let path = match target.split_once("://") {
+/// Returns a request target in origin-form, and its authority if it is in absolute-form, which a server must
+/// also accept, and prefer to Host (RFC 9112 §3.2.2).
+fn split_target(target: &str) -> Result<(String, Option<String>), Problem> {
+    let (path, authority) = match target.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => {
-            rest.find('/').map_or("/", |slash| &rest[slash..])
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            (if path.is_empty() { "/" } else { path }, Some(authority.to_owned()))
         }
-        _ => target,
+        _ => (target, None),
     };
     if path.starts_with('/') {
-        return Ok(path.to_owned());
+        return Ok((path.to_owned(), authority));
     }
     Err(Problem::new(
         ProblemCode::BadRequest,
@@ -251,6 +260,7 @@ mod tests {
         assert!(request.http_1_1 && request.wants_html && !request.head_only);
         let request = parse_request(b"HEAD http://a:80/x HTTP/1.0\r\n\r\n").unwrap();
         assert_eq!(request.target, "/x");
+        assert_eq!(request.provenance.host.as_deref(), Some("a:80"));
         assert!(request.head_only && !request.http_1_1 && !request.wants_html);
     }
 

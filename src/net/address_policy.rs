@@ -140,7 +140,7 @@ fn is_inward(address: IpAddr) -> bool {
 
 /// Returns whether a name leads inwards wherever it is resolved: names of one label, and those
 /// under reserved domains (RFC 6761, RFC 6762 with its appendix G, RFC 8375, ICANN for `internal`).
-fn is_local_name(host: &str) -> bool {
+pub(crate) fn is_local_name(host: &str) -> bool {
     const LOCAL: [&str; 10] = [
         "localhost",
         "localdomain",

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{MediaSource, Query, Route, bad_parameter, container, options};
+use super::{MediaSource, Prefill, Query, Route, bad_parameter, container, options};
 use crate::error::Error;
 use crate::media::page_media::VideoCodec;
 use crate::media::selection::{FormatRequest, Quality};
@@ -53,17 +53,20 @@ pub(super) fn watch(mut query: Query) -> Result<Route, Problem> {
         return Err(bad_parameter("v must be a YouTube video ID"));
     }
     // Other parameters of YouTube links (list, t, si) are ignored.
-    Ok(Route::Page(format!("https://www.youtube.com/watch?v={video}")))
+    let page_url = format!("https://www.youtube.com/watch?v={video}");
+    Ok(Route::Page(Prefill { page_url, ..Prefill::default() }))
 }
 
-/// Parses `/`, with or without a link shared by a phone, which may be inside the text or the title.
+/// Parses `/`, with or without a link shared by a phone, which may be inside the text or the title, or with
+/// media URLs.
 pub(super) fn front(mut query: Query) -> Result<Route, Problem> {
     let url = query.text("url");
     let (text, title) = (query.text("text"), query.text("title"));
+    let [video, audio] = ["video", "audio"].map(|name| query.text(name).unwrap_or_default());
     query.reject_unknown()?;
     let shared =
         [text, title].into_iter().flatten().find_map(|text| link_in(&text).map(str::to_owned));
-    Ok(Route::Page(url.or(shared).unwrap_or_default()))
+    Ok(Route::Page(Prefill { page_url: url.or(shared).unwrap_or_default(), video, audio }))
 }
 
 /// Finds the first http(s) link in a text.
@@ -199,7 +202,7 @@ mod tests {
     #[test]
     fn links_are_filled_in() {
         let filled = |target: &str| match route(target) {
-            Ok(Route::Page(page_url)) => page_url,
+            Ok(Route::Page(prefill)) => prefill.page_url,
             other => panic!("{target}: {other:?}"),
         };
         assert_eq!(filled("/"), "");

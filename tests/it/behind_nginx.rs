@@ -169,8 +169,7 @@ fn parts_and_the_rest_of_a_download_come_through() {
 #[test]
 fn the_client_behind_it_is_known() {
     let daemon = Daemon::start("[access]\ntrusted_proxies = [\"127.0.0.1\"]\n");
-    let front =
-        Front::of(&daemon, "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;");
+    let front = Front::of(&daemon, "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;");
     let fields = ["--interface", "127.0.0.5", "-H", "X-Forwarded-For: 9.9.9.9"];
     let answer = curl(&[&fields[..], &[&front.url("/nothing")]].concat());
     assert_eq!((answer.exit, answer.status), (0, 404));

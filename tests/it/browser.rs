@@ -13,7 +13,6 @@ use crate::support::firefox::Firefox;
 use crate::support::hls::{self, HlsFilm};
 use crate::support::media;
 use crate::support::origin::Origin;
-use crate::support::raw_server::Blurter;
 use crate::support::resource::Resource;
 use crate::support::served::{WAYS, Way};
 
@@ -23,13 +22,9 @@ const LINE: u64 = 1_000_000;
 /// A seek that takes longer was no seek but a download up to there.
 const SEEK_AT_MOST: f64 = 10_000.0;
 
-/// A page with a player. Its functions measure in milliseconds and promise what they found.
-const PAGE: &str = r#"HTTP/1.1 200 OK
-Content-Type: text/html; charset=utf-8
-Connection: close
-
-<!doctype html><title>A player</title><video></video>
-<script>
+/// A player on the page of the daemon. Its functions measure in milliseconds and promise what they found.
+const PLAYER: &str = r#"
+document.body.replaceChildren(document.createElement("video"));
 const film = document.querySelector("video");
 
 const next = (event) => new Promise((done, fail) => {
@@ -70,7 +65,6 @@ async function watch(seconds) {
   const after = decoded();
   return { frames: after[0] - before[0], sound: after[1] - before[1], at: film.currentTime };
 }
-</script>
 "#;
 
 /// A second and a half goes by in the player, with picture and sound.
@@ -86,13 +80,13 @@ fn assert_plays(chromium: &mut Chromium, what: &str) {
 /// count), and seeks in it.
 fn plays_and_seeks(
     chromium: &mut Chromium,
-    page: &str,
     what: &str,
     (origin, daemon): (&Origin, &Daemon),
     (request, meant, late): (&str, f64, f64),
 ) {
     let asked = || (origin.requests().len(), daemon.metric("ytcanal_streams_total"));
-    chromium.open(page);
+    chromium.open(&daemon.url("/"));
+    chromium.evaluate(PLAYER);
     let loaded = chromium.evaluate(&format!("load({})", json!(daemon.url(request))));
     let (requests, streams) = asked();
     println!(
@@ -117,18 +111,16 @@ fn plays_and_seeks(
 
 #[test]
 fn a_film_plays_and_can_be_sought_in() {
-    let page = Blurter::start(PAGE.as_bytes());
-    let (page, mut chromium) = (format!("http://{}/", page.address()), Chromium::start());
+    let mut chromium = Chromium::start();
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
     let request = Way::Spliced.request(&origin, media::hour(), |resource| resource.pace(LINE));
     let film = (&*request, Way::Spliced.duration(media::hour()), 0.0);
-    plays_and_seeks(&mut chromium, &page, "spliced", (&origin, &daemon), film);
+    plays_and_seeks(&mut chromium, "spliced", (&origin, &daemon), film);
 }
 
 #[test]
 fn a_film_in_segments_plays_and_can_be_sought_in() {
-    let page = Blurter::start(PAGE.as_bytes());
-    let (page, mut chromium) = (format!("http://{}/", page.address()), Chromium::start());
+    let mut chromium = Chromium::start();
     let source = media::five_minutes().finished();
     for name in ["transport stream", "transport stream, apart", "fragments, apart", "fragments"] {
         let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
@@ -136,7 +128,7 @@ fn a_film_in_segments_plays_and_can_be_sought_in() {
         let url = film.put_with(&origin, "film", |_, resource| resource.pace(LINE));
         let request = any_path(Some(&url), None, &[("length", "wait")]);
         // Chromium says 300.16: the first picture is composed late.
-        plays_and_seeks(&mut chromium, &page, name, (&origin, &daemon), (&request, 300.0, 0.1));
+        plays_and_seeks(&mut chromium, name, (&origin, &daemon), (&request, 300.0, 0.1));
     }
 }
 

@@ -66,6 +66,11 @@ pub(crate) struct Chromium {
 impl Chromium {
     /// Starts with an empty profile and an empty page.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// As `start`, with these flags, too.
+    pub(crate) fn start_with(flags: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let errors = File::create(directory.path().join("errors")).unwrap();
         // Its pipes must be descriptors 3 and 4, which a shell can arrange.
@@ -75,6 +80,7 @@ impl Chromium {
             Command::new("sh")
                 .args(["-c", exec, "sh"])
                 .args(FLAGS)
+                .args(flags)
                 .arg(format!("--user-data-dir={}", directory.path().join("profile").display()))
                 // Its launcher tidies up in the home, which must not be that of a person.
                 .env("HOME", directory.path())
