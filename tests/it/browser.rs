@@ -10,10 +10,11 @@ use crate::support::chromium::Chromium;
 use crate::support::client::any_path;
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::firefox::Firefox;
-use crate::support::hls::{self, HlsFilm};
+use crate::support::hls;
 use crate::support::media;
 use crate::support::origin::Origin;
 use crate::support::resource::Resource;
+use crate::support::segmented::SegmentedFilm;
 use crate::support::served::{WAYS, Way};
 
 /// Bytes a second that each connection to the origin brings: some ten times what playing takes,
@@ -124,7 +125,7 @@ fn a_film_in_segments_plays_and_can_be_sought_in() {
     let source = media::five_minutes().finished();
     for name in ["transport stream", "transport stream, apart", "fragments, apart", "fragments"] {
         let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
-        let film = HlsFilm::of(hls::named(name), &source);
+        let film = SegmentedFilm::of(hls::named(name), &source);
         let url = film.put_with(&origin, "film", |_, resource| resource.pace(LINE));
         let request = any_path(Some(&url), None, &[("length", "wait")]);
         // Chromium says 300.16: the first picture is composed late.
@@ -168,7 +169,7 @@ fn firefox_seeks_by_the_index() {
         let request = match kind {
             None => Way::Spliced.request(&origin, media::hour(), |resource| resource.pace(LINE)),
             Some(name) => {
-                let film = HlsFilm::of(hls::named(name), &source);
+                let film = SegmentedFilm::of(hls::named(name), &source);
                 let url = film.put_with(&origin, "film", |_, resource| resource.pace(LINE));
                 any_path(Some(&url), None, &[("length", "wait")])
             }

@@ -9,11 +9,12 @@ use fastrand::Rng;
 use crate::support::answer::{Answer, Ending};
 use crate::support::client::{any_path, ask, get};
 use crate::support::daemon::{Daemon, LOOPBACK};
-use crate::support::hls::{HlsFilm, KINDS, named};
+use crate::support::hls::{KINDS, named};
 use crate::support::media;
 use crate::support::origin::Origin;
 use crate::support::resource::{Fault, Resource};
 use crate::support::run;
+use crate::support::segmented::SegmentedFilm;
 
 mod faults;
 mod live;
@@ -62,7 +63,7 @@ fn every_kind_has_the_frames_of_its_film() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
     let directory = tempfile::tempdir().unwrap();
     for (number, kind) in KINDS.into_iter().enumerate() {
-        let film = HlsFilm::new(kind);
+        let film = SegmentedFilm::new(kind);
         let url = film.put(&origin, &number.to_string());
         let answer = daemon.get(&any_path(Some(&url), None, &[]));
         assert_whole(&answer, kind.name);
@@ -90,7 +91,7 @@ fn what_has_a_length_behaves_like_a_file() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
     let other = Daemon::start(LOOPBACK);
     for (number, kind) in KINDS.into_iter().filter(|kind| kind.is_exact).enumerate() {
-        let url = HlsFilm::new(kind).put(&origin, &number.to_string());
+        let url = SegmentedFilm::new(kind).put(&origin, &number.to_string());
         let path = any_path(Some(&url), None, &[]);
         let whole = daemon.get(&path);
         let etag = whole.head.header("ETag").expect("it has an ETag").to_owned();
@@ -119,7 +120,7 @@ fn assert_ranges(daemon: &Daemon, path: &str, whole: &Answer, count: usize) {
 #[test]
 fn a_playlist_is_recognised_by_its_first_bytes() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
-    let film = HlsFilm::new(named("fragments"));
+    let film = SegmentedFilm::new(named("fragments"));
     let named = daemon.get(&any_path(Some(&film.put(&origin, "x")), None, &[]));
     let text = film.text("list.m3u8");
     let plain = origin.put("x/watch", Resource::bytes(text).ranges());
@@ -131,7 +132,7 @@ fn a_playlist_is_recognised_by_its_first_bytes() {
 #[test]
 fn the_length_can_be_waited_for_or_left_out() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
-    let url = HlsFilm::new(named("fragments")).put(&origin, "x");
+    let url = SegmentedFilm::new(named("fragments")).put(&origin, "x");
     let get = |length: &str| daemon.get(&any_path(Some(&url), None, &[("length", length)]));
     let [auto, wait, none] = ["auto", "wait", "none"].map(get);
     for (answer, has_length) in [(&auto, true), (&wait, true), (&none, false)] {
@@ -182,7 +183,7 @@ fn playlists_that_cannot_be_used_are_refused() {
     ];
     origin.put("x/short-key", Resource::bytes("fifteen bytes !"));
     for (line, status, code) in cases {
-        let film = HlsFilm::new(named("transport stream"));
+        let film = SegmentedFilm::new(named("transport stream"));
         let film = film.edit(|text| text.replacen("#EXTINF", &format!("{line}\n#EXTINF"), 1));
         let answer = daemon.get(&any_path(Some(&film.put(&origin, "x")), None, &[]));
         assert_eq!((answer.head.status, answer.code().as_str()), (status, code), "{line}");
@@ -192,7 +193,7 @@ fn playlists_that_cannot_be_used_are_refused() {
 #[test]
 fn segments_elsewhere_are_subject_to_the_address_policy() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
-    let film = HlsFilm::new(named("transport stream"));
+    let film = SegmentedFilm::new(named("transport stream"));
     let film =
         film.edit(|text| text.replacen("\nlist3.ts", "\nhttp://169.254.169.254/list3.ts", 1));
     let answer = daemon.get(&any_path(Some(&film.put(&origin, "x")), None, &[]));

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::support::answer::Ending;
-use crate::support::hls::{HlsFilm, LIVE, live_source};
+use crate::support::hls::{LIVE, live_source};
 use crate::support::live::{LiveList, chain, playlist, status};
 use crate::support::resource::Resource;
+use crate::support::segmented::SegmentedFilm;
 use crate::support::ytdlp::{self, FILM, Site, WAYS, download_path, path_of};
 
 const MASTER: &str = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=600000,\
@@ -15,7 +16,7 @@ const MASTER: &str = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=600000,\
 fn site(live_status: &str) -> Site {
     let site = Site::start();
     let place = format!("f/{FILM}");
-    let film = HlsFilm::of(LIVE[1], &live_source());
+    let film = SegmentedFilm::of(LIVE[1], &live_source());
     film.put(&site.origin, &place);
     let list = LiveList::of(&film, "list.m3u8");
     let state = |window| playlist(list.text(window));

@@ -1,83 +1,43 @@
 //! Media in segments behind page links: downloaded whole, although URLs expire.
 
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::support::answer::{Answer, Ending};
 use crate::support::client::ask;
 use crate::support::framemd5::frames;
+use crate::support::hls::{DASH, DASH_NUMBERED, Kind, named};
+use crate::support::media;
 use crate::support::resource::{Fault, Resource};
+use crate::support::segmented::SegmentedFilm;
 use crate::support::ytdlp::{self, FILM, Site, WAYS, download_path};
-use crate::support::{media, run};
 
-const DASH: &[&str] = &["-f", "dash", "-seg_duration", "2", "dash.mpd"];
-const HLS: &[&str] = &[
-    "-f",
-    "hls",
-    "-hls_time",
-    "2",
-    "-hls_playlist_type",
-    "vod",
-    "-master_pl_name",
-    "master.m3u8",
-    "-var_stream_map",
-    "v:0,agroup:g a:0,agroup:g",
-];
-const FRAGMENTS: &[&str] = &["-hls_segment_type", "fmp4"];
-
-/// The film of these tests, in segments of two seconds.
-struct Segmented {
-    directory: TempDir,
-    film: &'static Path,
+/// The film of these tests, in segments of this kind.
+fn film(kind: Kind) -> SegmentedFilm {
+    SegmentedFilm::of(kind, media::finished())
 }
 
-impl Segmented {
-    /// Makes it by these arguments for ffmpeg.
-    fn new(arguments: &[&[&str]]) -> Segmented {
-        let (directory, film) = (tempfile::tempdir().unwrap(), media::finished());
-        let output = run(Command::new("ffmpeg")
-            .current_dir(directory.path())
-            .args(["-v", "error", "-nostdin", "-i"])
-            .arg(film)
-            .args(["-map", "0:v", "-map", "0:a", "-c", "copy"])
-            .args(arguments.concat()));
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Segmented { directory, film }
-    }
-
-    fn hls(more: &[&str]) -> Segmented {
-        Segmented::new(&[HLS, more, &["stream_%v.m3u8"]])
-    }
-
-    /// Puts all files on the site, each changed by its name.
-    fn put(&self, site: &Site, place: &str, change: impl Fn(&str, Resource) -> Resource) {
-        for entry in std::fs::read_dir(self.directory.path()).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_str().unwrap();
-            let resource = Resource::file(&path).ranges().keep_alive().etag("\"1\"");
-            site.origin.put(&format!("f/{place}/{name}"), change(name, resource));
-        }
-    }
-
-    /// Panics unless the answer is the film, all of it.
-    fn assert_is(&self, answer: &Answer, what: &str) {
-        let found = (answer.head.status, answer.ending);
-        assert_eq!(found, (200, Ending::Complete), "{what}: {}", answer.text());
-        let file = self.directory.path().join("answer.mp4");
-        std::fs::write(&file, &answer.body).unwrap();
-        let [pictures, shown] = [self.film, &file].map(|file| frames(file, "v"));
-        let hashes = |frames: &[_]| -> Vec<String> { frames.iter().map(hash).collect() };
-        assert_eq!(hashes(&pictures), hashes(&shown), "{what}");
-        let [before, after] = [self.film, &file].map(|file| frames(file, "a").len());
-        assert!(before.abs_diff(after) <= 2, "{what}: {before} and {after} frames of sound");
-    }
+/// Puts all files on the site, each changed by its name.
+fn put(
+    film: &SegmentedFilm,
+    site: &Site,
+    place: &str,
+    change: impl Fn(&str, Resource) -> Resource,
+) {
+    film.put_with(&site.origin, &format!("f/{place}"), change);
 }
 
-fn hash(frame: &crate::support::framemd5::Packet) -> String {
-    frame.md5.clone()
+/// Panics unless the answer is the film, all of it.
+fn assert_is(film: &SegmentedFilm, answer: &Answer, what: &str) {
+    let found = (answer.head.status, answer.ending);
+    assert_eq!(found, (200, Ending::Complete), "{what}: {}", answer.text());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &answer.body).unwrap();
+    let files = [&*film.source, file.path()];
+    let [pictures, shown] =
+        files.map(|file| frames(file, "v").into_iter().map(|frame| frame.md5).collect::<Vec<_>>());
+    assert_eq!(pictures, shown, "{what}");
+    let [before, after] = files.map(|file| frames(file, "a").len());
+    assert!(before.abs_diff(after) <= 2, "{what}: {before} and {after} frames of sound");
 }
 
 /// The page of a film whose only formats are in these manifests.
@@ -87,22 +47,20 @@ fn manifests(names: &[&str]) -> Value {
 
 #[test]
 fn a_film_in_segments_is_one_file() {
-    for (what, film, manifest, is_exact) in [
-        ("dash", Segmented::new(&[DASH]), "dash.mpd", true),
-        ("fragments", Segmented::hls(FRAGMENTS), "master.m3u8", true),
-        ("transport streams", Segmented::hls(&[]), "master.m3u8", false),
+    for (kind, manifest) in [
+        (DASH, "dash.mpd"),
+        (named("fragments, apart"), "master.m3u8"),
+        (named("transport stream, apart"), "master.m3u8"),
     ] {
+        let (what, film) = (kind.name, film(kind));
         let mut first: Option<Answer> = None;
         for way in WAYS {
             let (site, daemon) = (Site::start(), ytdlp::daemon(way));
-            film.put(&site, FILM, |_, resource| resource);
+            put(&film, &site, FILM, |_, resource| resource);
             site.put_page(FILM, &manifests(&[manifest]));
             let path = download_path(&site.page_url(FILM), &[]);
             let whole = daemon.get(&path);
-            film.assert_is(&whole, what);
-            if !is_exact {
-                continue;
-            }
+            assert_is(&film, &whole, what);
             let length = whole.body.len();
             let said = whole.head.header("Content-Length");
             assert_eq!(said, Some(length.to_string().as_str()), "{what}: {:?}", whole.head);
@@ -129,11 +87,10 @@ fn a_film_in_segments_is_one_file() {
 /// yt-dlp computes the number of segments from the duration, which may be a little longer than the film.
 #[test]
 fn a_last_segment_that_does_not_exist_is_left_out() {
-    let numbered = ["-use_timeline", "0", "-f", "dash", "-seg_duration", "5", "dash.mpd"];
-    let film = Segmented::new(&[&numbered]);
+    let film = film(DASH_NUMBERED);
     let (site, daemon) = (Site::start(), ytdlp::daemon(WAYS[0]));
-    let put = |place: &str, missing: &str| {
-        film.put(&site, place, |name, resource| match name {
+    let answer = |place: &str, missing: &str| {
+        put(&film, &site, place, |name, resource| match name {
             "dash.mpd" => {
                 let text = String::from_utf8(resource.read()).unwrap();
                 let at = text.find("mediaPresentationDuration=\"PT").unwrap() + 29;
@@ -146,11 +103,11 @@ fn a_last_segment_that_does_not_exist_is_left_out() {
         site.put_page(place, &manifests(&["dash.mpd"]));
         daemon.get(&download_path(&site.page_url(place), &[]))
     };
-    let answer = put(FILM, "nothing");
-    film.assert_is(&answer, "dash");
-    assert!(answer.head.header("Content-Length").is_some(), "{:?}", answer.head);
-    let answer = put("another", "-00012.m4s");
-    assert_ne!(answer.head.status, 200, "any other segment is needed");
+    let whole = answer(FILM, "nothing");
+    assert_is(&film, &whole, "dash");
+    assert!(whole.head.header("Content-Length").is_some(), "{:?}", whole.head);
+    let other = answer("another", "-00012.m4s");
+    assert_ne!(other.head.status, 200, "any other segment is needed");
 }
 
 /// A server that serves browsers only is named in the words for it.
@@ -170,11 +127,11 @@ fn a_server_that_expects_browsers_is_told() {
 }
 
 /// The page of the film at a place of the origin, as a site describes it that signs its URLs.
-fn signed(site: &Site, film: &Segmented, place: &str, is_dash: bool) -> Value {
+fn signed(site: &Site, film: &SegmentedFilm, place: &str, is_dash: bool) -> Value {
     let url = |name: &str| site.origin.url(&format!("f/{place}/{name}"));
     let fragments = |stream: usize| {
         let segment = |number: usize| format!("chunk-stream{stream}-{number:05}.m4s");
-        let exists = |name: &String| film.directory.path().join(name).exists();
+        let exists = |name: &String| film.has(name);
         let segments = (1..).map(segment).take_while(exists);
         let segments = segments.map(|name| json!({"url": url(&name), "duration": 2}));
         let init = json!({"url": url(&format!("init-stream{stream}.m4s"))});
@@ -198,13 +155,14 @@ fn signed(site: &Site, film: &Segmented, place: &str, is_dash: bool) -> Value {
 
 #[test]
 fn segments_whose_urls_expire_are_found_again() {
-    for (what, film, last, is_dash) in [
-        ("dash", Segmented::new(&[DASH]), "chunk-stream0-00004.m4s", true),
-        ("hls", Segmented::hls(FRAGMENTS), "stream_03.m4s", false),
+    for (kind, last, is_dash) in [
+        (DASH, "chunk-stream0-00004.m4s", true),
+        (named("fragments, apart"), "stream_03.m4s", false),
     ] {
+        let (what, film) = (kind.name, film(kind));
         let (site, daemon) = (Site::start(), ytdlp::daemon(""));
         // The lengths can be found out; then the URLs from the fourth segment on expire.
-        film.put(&site, "old", |name, resource| {
+        put(&film, &site, "old", |name, resource| {
             let expired = resource.clone().fault(Fault::Status(403, vec![]));
             if name >= last && name.starts_with(&last[..last.len() - 6]) {
                 resource.becomes(expired, 1)
@@ -212,12 +170,12 @@ fn segments_whose_urls_expire_are_found_again() {
                 resource
             }
         });
-        film.put(&site, "new", |_, resource| resource);
+        put(&film, &site, "new", |_, resource| resource);
         let pages = ["old", "new"].map(|place| signed(&site, &film, place, is_dash));
         site.put_pages(FILM, &pages.each_ref());
         let path = download_path(&site.page_url(FILM), &[]);
         let answer = daemon.get(&path);
-        film.assert_is(&answer, what);
+        assert_is(&film, &answer, what);
         assert_eq!(site.reads(FILM), 2, "{what}");
         assert!(site.requests_at("new") > 0, "{what}");
         let again = ask(daemon.address(), "GET", &path, "Range: bytes=-200000\r\n");
@@ -231,12 +189,12 @@ fn segments_whose_urls_expire_are_found_again() {
 #[test]
 fn another_film_is_not_gone_on_with() {
     let (site, daemon) = (Site::start(), ytdlp::daemon(""));
-    let film = Segmented::new(&[DASH]);
-    film.put(&site, "old", |name, resource| {
+    let film = film(DASH);
+    put(&film, &site, "old", |name, resource| {
         let expired = resource.clone().fault(Fault::Status(403, vec![]));
         if name == "chunk-stream0-00004.m4s" { resource.becomes(expired, 1) } else { resource }
     });
-    film.put(&site, "new", |_, resource| resource);
+    put(&film, &site, "new", |_, resource| resource);
     let [old, mut new] = ["old", "new"].map(|place| signed(&site, &film, place, true));
     new["formats"]["v"]["fragments"].as_array_mut().unwrap().pop();
     site.put_pages(FILM, &[&old, &new]);

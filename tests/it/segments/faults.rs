@@ -59,7 +59,7 @@ fn cells(origin: &Origin, daemon: &Daemon) -> Vec<Cell> {
     let mut cells = Vec::new();
     let kinds = ["fragments", "fragments, apart", "transport stream, encrypted"].map(named);
     for (kind, length) in kinds.into_iter().flat_map(|kind| [(kind, "auto"), (kind, "none")]) {
-        let film = HlsFilm::new(kind);
+        let film = SegmentedFilm::new(kind);
         let names = film.segments();
         let path = |url: &str| any_path(Some(url), None, &[("length", length)]);
         let whole = daemon.get(&path(&film.put(origin, &format!("whole-{}", cells.len()))));
@@ -115,7 +115,7 @@ pub(super) fn judge(daemon: &Daemon, cells: &[Cell]) {
 fn films_over_connections_that_break_are_whole() {
     let (origin, daemon) = (Origin::start(), Daemon::start(SETTINGS));
     for (number, kind) in KINDS.into_iter().enumerate() {
-        let film = HlsFilm::new(kind);
+        let film = SegmentedFilm::new(kind);
         let url = film.put(&origin, &format!("whole-{number}"));
         let whole = daemon.get(&any_path(Some(&url), None, &[])).body;
         for round in 0..6 {
@@ -140,7 +140,7 @@ fn films_over_connections_that_break_are_whole() {
 #[test]
 fn a_segment_that_changed_is_found_out() {
     let (origin, daemon) = (Origin::start(), Daemon::start(SETTINGS));
-    let film = HlsFilm::new(named("fragments"));
+    let film = SegmentedFilm::new(named("fragments"));
     let names = film.segments();
     for (what, etag, longer) in [("another ETag", "\"2\"", 0), ("another length", "\"1\"", 8)] {
         let directory = what.replace(' ', "-");

@@ -16,9 +16,9 @@ const SETTINGS: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers 
 const STATES: [Window; 5] =
     [(0, 4, false), (1, 6, false), (3, 8, false), (4, 9, false), (5, 10, true)];
 
-fn film(name: &str) -> HlsFilm {
+fn film(name: &str) -> SegmentedFilm {
     let kind = LIVE.into_iter().find(|kind| kind.name == name).expect("there is this kind");
-    HlsFilm::of(kind, &live_source())
+    SegmentedFilm::of(kind, &live_source())
 }
 
 /// Puts a live film on an origin, with these states; returns the request for all of it.

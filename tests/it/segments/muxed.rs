@@ -8,7 +8,7 @@ fn fragments_with_both_tracks_have_a_duration_and_an_index() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
     let directory = tempfile::tempdir().unwrap();
     for (number, kind) in ["fragments", "fragments in one file"].into_iter().enumerate() {
-        let url = HlsFilm::new(named(kind)).put(&origin, &number.to_string());
+        let url = SegmentedFilm::new(named(kind)).put(&origin, &number.to_string());
         let path = any_path(Some(&url), None, &[]);
         let whole = daemon.get(&path);
         assert_whole(&whole, kind);

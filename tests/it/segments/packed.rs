@@ -20,7 +20,7 @@ fn packed_audio_is_in_sync() {
     let directory = tempfile::tempdir().unwrap();
     let kinds = [("transport stream, apart", true), ("fragments, apart", false)];
     for (number, (kind, is_exact)) in kinds.into_iter().enumerate() {
-        let film = HlsFilm::new(named(kind));
+        let film = SegmentedFilm::new(named(kind));
         let url = film.put(&origin, &format!("plain-{number}"));
         let expected = daemon.get(&any_path(Some(&url), None, &[]));
         assert_whole(&expected, kind);
@@ -47,7 +47,7 @@ fn packed_audio_is_in_sync() {
 fn streams_with_aac_become_matroska() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
     let directory = tempfile::tempdir().unwrap();
-    let of = |kind| HlsFilm::new(named(kind));
+    let of = |kind| SegmentedFilm::new(named(kind));
     for (name, film, start, first) in [
         ("one", of("transport stream"), "10.5", 250),
         ("packed", of("transport stream, apart").with_packed_audio(), "0", 0),
@@ -78,7 +78,7 @@ fn streams_with_aac_become_matroska() {
 fn packed_audio_alone() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
     let directory = tempfile::tempdir().unwrap();
-    let film = HlsFilm::new(named("transport stream, apart")).with_packed_audio();
+    let film = SegmentedFilm::new(named("transport stream, apart")).with_packed_audio();
     film.put(&origin, "x");
     let url = origin.url("x/stream_1.m3u8");
     for container in ["auto", "mp4"] {

@@ -30,7 +30,7 @@ fn edited(
     edit: impl Fn(String) -> String,
     change: impl Fn(&str, Resource) -> Resource,
 ) -> String {
-    let film = HlsFilm::new(named(kind)).edit(edit);
+    let film = SegmentedFilm::new(named(kind)).edit(edit);
     any_path(Some(&film.put_with(origin, place, change)), None, &[])
 }
 
@@ -107,7 +107,7 @@ fn two_keys_without_vectors_and_late_sequence_numbers() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
     for kind in ["transport stream", "fragments"] {
         let expected = plain(&origin, &daemon, kind);
-        let names = HlsFilm::new(named(kind)).segments();
+        let names = SegmentedFilm::new(named(kind)).segments();
         let edit = |text: String| {
             let text = text.replace("MEDIA-SEQUENCE:0", &format!("MEDIA-SEQUENCE:{FIRST}"));
             let text = before_segment(&text, 7, "#EXT-X-KEY:METHOD=AES-128,URI=\"key-1\"");
@@ -199,7 +199,7 @@ fn byte_ranges_without_offsets_and_without_probes() {
 #[test]
 fn timestamps_that_wrap_within_a_segment() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
-    let film = HlsFilm::of(WRAPPING, &source());
+    let film = SegmentedFilm::of(WRAPPING, &source());
     let url = film.put(&origin, "wrap");
     for length in ["auto", "none"] {
         let answer = daemon.get(&any_path(Some(&url), None, &[("length", length)]));
@@ -212,7 +212,7 @@ fn timestamps_that_wrap_within_a_segment() {
 fn a_segment_that_is_always_missing() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
     for kind in ["fragments", "transport stream", "fragments, apart"] {
-        let film = HlsFilm::new(named(kind));
+        let film = SegmentedFilm::new(named(kind));
         let names = film.segments();
         let place = kind.replace([' ', ','], "-");
         let url = film.put_with(&origin, &place, |name, resource| {
@@ -233,7 +233,7 @@ fn two_hosts_and_cookies_of_the_playlist() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
     let other = Origin::start_at(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)));
     let expected = plain(&origin, &daemon, "transport stream, implied vectors");
-    let film = HlsFilm::new(named("transport stream, implied vectors"));
+    let film = SegmentedFilm::new(named("transport stream, implied vectors"));
     film.put(&other, "hosts");
     let elsewhere = other.url("hosts/list3.ts");
     let edit = |text: String| text.replace("\nlist3.ts", &format!("\n{elsewhere}"));

@@ -7,9 +7,10 @@ use std::process::Command;
 use super::written;
 use crate::support::client::any_path;
 use crate::support::daemon::{Daemon, LOOPBACK};
-use crate::support::hls::{HlsFilm, named};
+use crate::support::hls::named;
 use crate::support::origin::Origin;
 use crate::support::run;
+use crate::support::segmented::SegmentedFilm;
 
 /// The decoding times of the packets of a stream that ffprobe reads: ten seconds from `first` on, then ten
 /// from `second` on, which are returned.
@@ -33,7 +34,7 @@ fn seeking_back_reads_each_packet_once() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
     let directory = tempfile::tempdir().unwrap();
     for name in ["fragments, apart", "fragments", "transport stream", "transport stream, apart"] {
-        let url = HlsFilm::new(named(name)).put(&origin, &name.replace([' ', ','], "-"));
+        let url = SegmentedFilm::new(named(name)).put(&origin, &name.replace([' ', ','], "-"));
         let answer = daemon.get(&any_path(Some(&url), None, &[("length", "wait")]));
         let file = written(directory.path(), &answer.body);
         for (first, second) in [(20.0, 11.0), (15.0, 9.7), (12.0, 1.3), (18.0, 17.0)] {

@@ -10,9 +10,9 @@ fn a_time_range_is_a_file_of_its_own() {
     let directory = tempfile::tempdir().unwrap();
     let source = crate::support::hls::source();
     let (pictures, sounds) = (timed_frames(&source, "v"), packets(&source, "a"));
-    let apart = || HlsFilm::new(named("transport stream, apart"));
+    let apart = || SegmentedFilm::new(named("transport stream, apart"));
     for (name, film) in [
-        ("one", HlsFilm::new(named("transport stream, encrypted"))),
+        ("one", SegmentedFilm::new(named("transport stream, encrypted"))),
         ("apart", apart()),
         ("packed", apart().with_packed_audio()),
     ] {

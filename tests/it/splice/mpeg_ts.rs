@@ -316,8 +316,14 @@ fn damaged_bytes_are_harmless() {
     }
 }
 
-/// The second behind the first, after a discontinuity.
-fn in_two_parts(first: &Hls, second: &Hls) -> Hls {
+/// Two films whose clocks differ, and the second behind the first, after a discontinuity.
+fn two_parts() -> ([Hls; 2], Hls) {
+    let inputs = both(48_000);
+    let [first, second] = ["36000", "7"].map(|offset| {
+        let options =
+            [&X264[..], &["-bf", "2", "-c:a", "aac", "-output_ts_offset", offset]].concat();
+        hls(&coded(&inputs, &options))
+    });
     let (mut bytes, mut segments) = (first.bytes.clone(), first.segments.clone());
     for (index, segment) in second.segments.iter().enumerate() {
         let offset = segment.offset + first.bytes.len() as u64;
@@ -326,20 +332,14 @@ fn in_two_parts(first: &Hls, second: &Hls) -> Hls {
     }
     bytes.extend(&second.bytes);
     let directory = tempfile::tempdir().unwrap();
-    Hls { file: directory.path().join("none"), _directory: directory, bytes, segments }
+    let file = directory.path().join("none");
+    ([first, second], Hls { file, _directory: directory, bytes, segments })
 }
 
 /// After a discontinuity the clock is another.
 #[test]
 fn discontinuities_are_carried_on() {
-    let inputs = both(48_000);
-    let part = |offset| {
-        let options =
-            [&X264[..], &["-bf", "2", "-c:a", "aac", "-output_ts_offset", offset]].concat();
-        hls(&coded(&inputs, &options))
-    };
-    let (first, second) = (part("36000"), part("7"));
-    let whole = in_two_parts(&first, &second);
+    let ([first, second], whole) = two_parts();
     let (_directory, joined) = join(&[(TrackKind::Video, &whole)]);
     lasts(&joined, 14.0, "both parts");
     for stream in ["v", "a"] {

@@ -1,8 +1,8 @@
 //! Live playlists (HLS), as they grow from one request to the next.
 
-use super::hls::HlsFilm;
 use super::origin::Origin;
 use super::resource::{Fault, Resource};
+use super::segmented::SegmentedFilm;
 
 /// The segments of a playlist that a live stream announces one after the other.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ pub(crate) type Window = (usize, usize, bool);
 
 impl LiveList {
     /// Takes the segments of a playlist of a film.
-    pub(crate) fn of(film: &HlsFilm, playlist: &str) -> LiveList {
+    pub(crate) fn of(film: &SegmentedFilm, playlist: &str) -> LiveList {
         let text = film.text(playlist);
         let (mut head, mut segments): (Vec<String>, Vec<LiveSegment>) = (Vec::new(), Vec::new());
         let (mut state, mut lines) = (Vec::new(), Vec::new());

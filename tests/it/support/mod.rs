@@ -27,6 +27,7 @@ pub(crate) mod raw_server;
 mod request;
 pub(crate) mod resource;
 mod response_range;
+pub(crate) mod segmented;
 mod self_tests;
 pub(crate) mod served;
 mod server;

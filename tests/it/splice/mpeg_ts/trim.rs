@@ -87,14 +87,7 @@ fn packed_audio_is_cut_where_it_is_due() {
 /// Only the needed segments are read.
 #[test]
 fn a_time_range_across_a_discontinuity() {
-    let inputs = both(48_000);
-    let part = |offset| {
-        let options =
-            [&X264[..], &["-bf", "2", "-c:a", "aac", "-output_ts_offset", offset]].concat();
-        hls(&coded(&inputs, &options))
-    };
-    let (first, second) = (part("36000"), part("7"));
-    let whole = in_two_parts(&first, &second);
+    let ([first, second], whole) = two_parts();
     for (start, end, from, until) in
         [(5000, Some(8900), 2, 5), (9500, Some(10_800), 5, 6), (8000, None, 4, 8)]
     {
