@@ -11,19 +11,23 @@ use tempfile::TempDir;
 
 use crate::support::answer::Ending;
 use crate::support::barrier::Gate;
-use crate::support::daemon::{Daemon, LOOPBACK};
+use crate::support::daemon::Daemon;
 use crate::support::origin::Origin;
 use crate::support::resource::Resource;
 use crate::support::served::{WAYS, Way};
 use crate::support::{PATIENCE, eventually, media, number_from, run, start};
 
 mod names;
+mod segments;
 
 /// So often a download is killed; between two kills it should get on by less than these bytes.
 const KILLS: usize = 5;
 const BETWEEN_KILLS: u64 = 6 << 20;
 /// Slow enough to be killed at many a place.
 const RATE: [&str; 2] = ["--limit-rate", "20M"];
+
+const SETTINGS: &str = "[limits]\nstreams = 16\nstreams_per_client = 16\n\
+    [upstream]\nallow = [\"127.0.0.0/8\"]\n";
 
 /// A film at a daemon, and what an undisturbed download of it is.
 struct Shop {
@@ -47,13 +51,23 @@ impl Drop for Running {
 
 impl Shop {
     fn open(way: Way, script: impl Fn(Resource) -> Resource) -> Self {
-        let limits = "[limits]\nstreams = 16\nstreams_per_client = 16\n";
-        let (origin, daemon) = (Origin::start(), Daemon::start(&format!("{LOOPBACK}{limits}")));
-        let answer = daemon.get(&way.request(&origin, media::five_minutes(), |it| it));
-        assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{way:?}");
-        let request = way.request(&origin, media::five_minutes(), script);
+        let film = media::five_minutes();
+        let healthy = |origin: &Origin| way.request(origin, film, |it| it);
+        Self::of(&format!("{way:?}"), healthy, |origin| way.request(origin, film, &script))
+    }
+
+    /// With what comes of the first request; programs make the second one.
+    fn of(
+        what: &str,
+        healthy: impl Fn(&Origin) -> String,
+        scripted: impl Fn(&Origin) -> String,
+    ) -> Self {
+        let (origin, daemon) = (Origin::start(), Daemon::start(SETTINGS));
+        let answer = daemon.get(&healthy(&origin));
+        assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{what}");
+        let request = scripted(&origin);
         let seed = number_from("YTCANAL_SEED").unwrap_or_else(|| fastrand::u64(..));
-        println!("{way:?}: {} bytes, YTCANAL_SEED={seed}", answer.body.len());
+        println!("{what}: {} bytes, YTCANAL_SEED={seed}", answer.body.len());
         Self {
             origin,
             url: daemon.url(&request),
