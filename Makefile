@@ -14,6 +14,8 @@ AXE := $(TARGET)/axe/node_modules/axe-core/axe.min.js
 # How long `make fuzz` stays with each target, and `make soak` with its crowd.
 FUZZ_SECONDS ?= 300
 SOAK_SECONDS ?= 600
+# How many downloads `make cuts` makes.
+CUTS ?= 300
 TEST_THREADS ?= $(shell expr $$(nproc) \* 2)
 # Before what only root may do.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -21,7 +23,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
 .PHONY: help demo test bench bench-crowd bench-resolve bench-seams build install uninstall lint it fuzz fuzz-short
-.PHONY: corpus soak deny audit units test-system clean
+.PHONY: corpus soak cuts deny audit units test-system clean
 .PHONY: tools-build tools-demo tools-fuzz tools-python tools-bench tools-debian tools-system tools-test
 
 help:
@@ -32,6 +34,7 @@ help:
 	@echo 'make test-system  the unit, in a Debian that boots (as root)'
 	@echo 'make corpus    media files of all shapes, or those in DIR=…, each compared with its source'
 	@echo 'make soak      a crowd of all kinds of clients, for ten minutes'
+	@echo 'make cuts      films in segments over connections that break, each compared with its source'
 	@echo 'make install   build, and install the program, its unit and its configuration'
 
 demo: tools-demo
@@ -60,6 +63,10 @@ it:
 # Ten minutes of clients of all kinds; `it` has a short run of it.
 soak: tools-test
 	YTCANAL_SOAK=$(SOAK_SECONDS) $(CARGO) test --release --locked --test it soak -- --nocapture
+
+# Films in segments over connections that break at random, all identical; `it` has a short run of it.
+cuts: tools-test
+	YTCANAL_CUTS=$(CUTS) $(CARGO) test --release --locked --test it connections_that_break -- --nocapture
 
 # Media files through every engine, each compared with its source; `it` has some of them. All that
 # ffmpeg can make, or with DIR=… whatever lies there.

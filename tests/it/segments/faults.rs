@@ -1,14 +1,17 @@
 //! Faults of segments: the client sees the same bytes, or a failure.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::*;
+use crate::support::number_from;
 
 /// Retries are few, so that what lasts is found out soon.
 const SETTINGS: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 64\n\
     [upstream]\nallow = [\"127.0.0.0/8\"]\nretries = 2\nstall_timeout = \"2s\"\n";
 const ABREAST: usize = 12;
+/// Downloads over connections that break, unless `YTCANAL_CUTS` says otherwise.
+const DOWNLOADS: u64 = 60;
 
 /// What is done to one segment, and how often.
 pub(super) fn faults() -> Vec<(&'static str, Fault, usize)> {
@@ -110,30 +113,62 @@ pub(super) fn judge(daemon: &Daemon, cells: &[Cell]) {
     println!("{} of {} identical", identical.into_inner(), cells.len());
 }
 
+/// The films of all kinds, and one with packed audio.
+fn films() -> Vec<(&'static str, SegmentedFilm)> {
+    let packed = SegmentedFilm::new(named("transport stream, apart")).with_packed_audio();
+    let films = KINDS.into_iter().map(|kind| (kind.name, SegmentedFilm::new(kind)));
+    films.chain([("packed audio", packed)]).collect()
+}
+
 /// Connections that break at random, in all segments.
 #[test]
 fn films_over_connections_that_break_are_whole() {
     let (origin, daemon) = (Origin::start(), Daemon::start(SETTINGS));
-    for (number, kind) in KINDS.into_iter().enumerate() {
-        let film = SegmentedFilm::new(kind);
-        let url = film.put(&origin, &format!("whole-{number}"));
-        let whole = daemon.get(&any_path(Some(&url), None, &[])).body;
-        for round in 0..6 {
-            let random = RefCell::new(Rng::with_seed(round));
-            let url =
-                film.put_with(&origin, &format!("broken-{number}-{round}"), |name, resource| {
-                    let mut random = random.borrow_mut();
-                    if name.ends_with(".m3u8") || resource.len() < 2000 || random.bool() {
-                        return resource;
-                    }
-                    let at = random.u64(1..resource.len());
-                    resource.fault(Fault::CutsAt(vec![at]))
-                });
+    let downloads = number_from("YTCANAL_CUTS").unwrap_or(DOWNLOADS);
+    let seed = number_from("YTCANAL_SEED").unwrap_or_else(|| fastrand::u64(..));
+    println!("YTCANAL_SEED={seed} YTCANAL_CUTS={downloads}");
+    let films = films();
+    let whole: Vec<Vec<u8>> = (films.iter().zip(0..))
+        .map(|((name, film), number)| {
+            let url = film.put(&origin, &format!("whole-{number}"));
             let answer = daemon.get(&any_path(Some(&url), None, &[]));
-            assert_whole(&answer, kind.name);
-            assert!(answer.body == whole, "{}: round {round}", kind.name);
+            assert_whole(&answer, name);
+            answer.body
+        })
+        .collect();
+    let (next, breaks) = (AtomicU64::new(0), AtomicUsize::new(0));
+    let download = |number: u64| {
+        let kind = number as usize % films.len();
+        let (name, film) = &films[kind];
+        let random = RefCell::new(Rng::with_seed(seed.wrapping_add(number)));
+        let url = film.put_with(&origin, &format!("broken-{number}"), |name, resource| {
+            let mut random = random.borrow_mut();
+            if name.ends_with(".m3u8") || resource.len() < 2000 || random.bool() {
+                return resource;
+            }
+            breaks.fetch_add(1, Ordering::SeqCst);
+            let at = random.u64(1..resource.len());
+            resource.fault(Fault::CutsAt(vec![at]))
+        });
+        let answer = daemon.get(&any_path(Some(&url), None, &[]));
+        let what = format!("{name}: download {number} of seed {seed}");
+        assert_whole(&answer, &what);
+        assert!(answer.body == whole[kind], "{what} is another file");
+    };
+    thread::scope(|scope| {
+        for _ in 0..ABREAST {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::SeqCst);
+                    if number >= downloads {
+                        return;
+                    }
+                    download(number);
+                }
+            });
         }
-    }
+    });
+    println!("{downloads} downloads, {} breaks, seed {seed}: all identical", breaks.into_inner());
 }
 
 /// What a client holds of a film must not be continued with another one.
