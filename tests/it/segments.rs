@@ -22,6 +22,7 @@ mod muxed;
 mod packed;
 mod reported;
 mod seeks;
+mod shaka;
 mod trim;
 
 /// The hashes of the decoded frames of a stream.

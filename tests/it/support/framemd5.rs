@@ -42,7 +42,8 @@ pub(crate) fn frames(file: &Path, stream: &str) -> Vec<Packet> {
     framemd5(file, stream, &["-fps_mode", "passthrough", "-enc_time_base", "1/90000"])
 }
 
-fn framemd5(file: &Path, stream: &str, options: &[&str]) -> Vec<Packet> {
+/// The packets of a stream, made by these options of ffmpeg.
+pub(crate) fn framemd5(file: &Path, stream: &str, options: &[&str]) -> Vec<Packet> {
     let map = format!("0:{stream}");
     let output = run(Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-copyts", "-i"])

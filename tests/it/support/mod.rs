@@ -31,6 +31,7 @@ pub(crate) mod segmented;
 mod self_tests;
 pub(crate) mod served;
 mod server;
+pub(crate) mod shaka;
 pub(crate) mod spliced;
 mod stop;
 pub(crate) mod test_ca;

