@@ -124,10 +124,7 @@ fn sigpipe_ends_nothing() {
 /// Its terminal was closed: it takes leave as on SIGTERM, and cuts nobody short.
 #[test]
 fn sighup_lets_streams_come_to_their_end() {
-    // The tests themselves may run under nohup.
-    let through = ["env", "--default-signal=HUP"].map(String::from).into();
-    let setup = Setup { config: LOOPBACK.into(), through, ..Setup::default() };
-    let mut scene = TestSetup::with(&setup);
+    let mut scene = TestSetup::new("");
     let held = scene.held();
     signal(scene.daemon.pid(), "HUP");
     scene.daemon.logs("draining: 1 streams");

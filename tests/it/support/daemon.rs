@@ -216,19 +216,13 @@ pub(crate) fn script(directory: &Path, body: &str) -> PathBuf {
 }
 
 fn command(setup: &Setup) -> Command {
-    let mut command = match (setup.descriptors, &setup.through[..]) {
-        (None, []) => Command::new(binary()),
-        (None, [program, arguments @ ..]) => {
-            let mut through = Command::new(program);
-            through.args(arguments).arg(binary());
-            through
-        }
-        (Some(limit), _) => {
-            let mut shell = Command::new("sh");
-            shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(binary());
-            shell
-        }
-    };
+    // Signals that whoever runs the tests ignores would stay ignored.
+    let mut command = Command::new("env");
+    command.arg("--default-signal");
+    if let Some(limit) = setup.descriptors {
+        command.args(["sh", "-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]);
+    }
+    command.args(&setup.through).arg(binary());
     // The environment of whoever runs the tests must not reach the daemon.
     for name in
         ["RUNTIME_DIRECTORY", "NOTIFY_SOCKET", "http_proxy", "https_proxy", "all_proxy", "no_proxy"]
