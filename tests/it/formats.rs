@@ -16,6 +16,8 @@ use crate::support::{media, run};
 
 mod far_index;
 mod mpeg_ts;
+mod refused;
+mod sounds;
 
 const SECONDS: u32 = 5;
 
@@ -104,206 +106,6 @@ fn id3(len: usize) -> Vec<u8> {
     [&b"ID3\x04\0\0"[..], &size(frame.len()), &frame].concat()
 }
 
-fn contents(packets: &[Packet]) -> Vec<&str> {
-    packets.iter().map(|packet| packet.md5.as_str()).collect()
-}
-
-fn lasts(file: &Path, seconds: f64, what: &str) {
-    for duration in [media::file_duration(file), media::streamed_duration(file)] {
-        let duration = duration.unwrap_or_else(|| panic!("{what} has no duration"));
-        assert!((duration - seconds).abs() < 0.1, "{what} lasts {duration} s");
-    }
-}
-
-/// Raw frames, with tags in front and without: each is what it is, beside a picture and alone.
-#[test]
-fn frames_are_recognised_behind_whatever_tags() {
-    let (formats, video) = (Formats::new(), picture());
-    for (extension, coded, alone) in [
-        ("ac3", "ac3", "audio/ac3"),
-        ("eac3", "eac3", "audio/eac3"),
-        ("mp2", "mp2", "audio/mpeg"),
-        ("mp3", "libmp3lame", "audio/mpeg"),
-        ("aac", "aac", "audio/aac"),
-        ("flac", "flac", "audio/flac"),
-    ] {
-        let plain = sound(extension, &["-c:a", coded]);
-        let before = packets(&plain, "a");
-        for (tagged, front) in [
-            ("plain", Vec::new()),
-            ("a tag", id3(3000)),
-            ("tags", [id3(100), id3(20_000)].concat()),
-            ("a cover", id3(900_000)),
-            ("padding", [id3(5000), vec![0; if extension == "flac" { 0 } else { 600 }]].concat()),
-        ] {
-            let what = format!("{extension} behind {tagged}");
-            let bytes = [front, read(&plain)].concat();
-            let (file, kind) = formats.file(None, Some(&bytes), &[], &what);
-            assert_eq!(kind, alone, "{what}");
-            assert!(read(&file) == bytes, "{what} is not as it was");
-            for container in ["auto", "mkv"] {
-                if (extension, container) == ("aac", "mkv") {
-                    continue;
-                }
-                let extra = [("container", container)];
-                let (file, _) = formats.file(Some(&video), Some(&bytes), &extra, &what);
-                let after = packets(&file, "a");
-                if extension == "aac" {
-                    assert_eq!(before.len(), after.len(), "{what} in {container}");
-                } else if extension == "mp3" && container == "auto" {
-                    // An edit list leaves out what the coder needed to begin.
-                    assert!(contents(&before).ends_with(&contents(&after)[1..]), "{what}");
-                } else {
-                    assert_eq!(contents(&before), contents(&after), "{what} in {container}");
-                }
-                lasts(&file, f64::from(SECONDS), &what);
-            }
-        }
-    }
-}
-
-/// A tag that a demuxer does not know is not given to it.
-#[test]
-fn an_ape_tag_in_front_is_left_out() {
-    let (formats, plain) = (Formats::new(), sound("flac", &["-c:a", "flac"]));
-    let header =
-        [&b"APETAGEX"[..], &2000u32.to_le_bytes(), &64u32.to_le_bytes(), &1u32.to_le_bytes()];
-    let header = [&header.concat()[..], &0xa000_0000u32.to_le_bytes(), &[0; 8]].concat();
-    let bytes = [&header[..], &[7; 64], &read(&plain)].concat();
-    let (file, _) = formats.file(None, Some(&bytes), &[("container", "mkv")], "ape");
-    assert_eq!(contents(&packets(&plain, "a")), contents(&packets(&file, "a")));
-}
-
-/// Written to a pipe, a WAVE does not know its size.
-#[test]
-fn waves_of_unknown_length_are_whole() {
-    let (formats, video) = (Formats::new(), picture());
-    let wav = sound("wav", &[]);
-    let (before, whole) = (packets(&wav, "a"), read(&wav));
-    let at = whole.windows(4).position(|window| window == b"data").unwrap() + 4;
-    for size in [0, u32::MAX, u32::MAX - 36, 0x7fff_f000, 0x8000_0000] {
-        let mut bytes = whole.clone();
-        bytes[at..at + 4].copy_from_slice(&size.to_le_bytes());
-        bytes[4..8].copy_from_slice(&size.to_le_bytes());
-        let what = format!("{size:#x}");
-        let (file, _) = formats.file(Some(&video), Some(&bytes), &[], &what);
-        assert_eq!(contents(&before), contents(&packets(&file, "a")), "{what}");
-        lasts(&file, f64::from(SECONDS), &what);
-    }
-    for extension in ["w64", "au"] {
-        let words = ["-i", wav.to_str().unwrap(), "-f", extension, "-"];
-        let written = run(Command::new("ffmpeg").args(["-v", "error"]).args(words)).stdout;
-        let (file, _) = formats.file(Some(&video), Some(&written), &[], extension);
-        let before = packets(&sound(extension, &[]), "a");
-        assert_eq!(contents(&before), contents(&packets(&file, "a")), "{extension}");
-        lasts(&file, f64::from(SECONDS), extension);
-    }
-    let wide = read(&sound("wav", &["-rf64", "always"]));
-    let (file, _) = formats.file(Some(&video), Some(&wide), &[], "rf64");
-    assert_eq!(contents(&before), contents(&packets(&file, "a")));
-}
-
-/// Tags, with a cover in them, stand behind the samples: a demuxer ends before it has read them.
-#[test]
-fn waves_with_long_tags_behind_their_samples_are_whole() {
-    let formats = Formats::new();
-    for (extension, coded, kind) in [
-        ("aiff", "pcm_s16be", *b"ID3 "),
-        ("wav", "pcm_s16le", *b"id3 "),
-        ("wav", "pcm_s16le", *b"LIST"),
-        ("w64", "pcm_s16le", *b"list"),
-    ] {
-        let source = sound(extension, &["-c:a", coded]);
-        let (tag, mut bytes) = (id3(3_000_000), read(&source));
-        let number = |number: usize| {
-            let number = u32::try_from(number).unwrap();
-            if extension == "aiff" { number.to_be_bytes() } else { number.to_le_bytes() }
-        };
-        if extension == "w64" {
-            let size = (24 + tag.len() as u64).to_le_bytes();
-            bytes.extend([&kind[..], &[7; 12], &size, &tag].concat());
-        } else {
-            bytes.extend([&kind[..], &number(tag.len()), &tag].concat());
-            let all = number(bytes.len() - 8);
-            bytes[4..8].copy_from_slice(&all);
-        }
-        let what = format!("{extension} {kind:?}");
-        for (video, extra) in
-            [(None, ("container", "mkv")), (Some(picture()), ("container", "auto"))]
-        {
-            let (file, _) = formats.file(video.as_deref(), Some(&bytes), &[extra], &what);
-            assert_eq!(contents(&packets(&source, "a")), contents(&packets(&file, "a")), "{what}");
-            lasts(&file, f64::from(SECONDS), &what);
-        }
-        // Cut within its tag, it is cut.
-        let cut = &bytes[..bytes.len() - 1000];
-        let answer = formats.get(None, Some(cut), &[("container", "mkv")]);
-        assert!((answer.head.status, answer.ending) != (200, Ending::Complete), "{what}");
-    }
-}
-
-/// What lies in Ogg, AIFF and the like tells its duration, too.
-#[test]
-fn sounds_tell_how_long_they_play() {
-    let formats = Formats::new();
-    for (extension, coded) in [
-        ("ogg", "libopus"),
-        ("ogg", "libvorbis"),
-        ("aiff", "pcm_s16be"),
-        ("w64", "pcm_s24le"),
-        ("au", "pcm_s16be"),
-        ("au", "pcm_mulaw"),
-    ] {
-        let plain = sound(extension, &["-c:a", coded]);
-        let (file, kind) = formats.file(None, Some(&read(&plain)), &[("container", "mkv")], coded);
-        assert_eq!(kind, "audio/x-matroska");
-        assert_eq!(contents(&packets(&plain, "a")), contents(&packets(&file, "a")), "{coded}");
-        lasts(&file, f64::from(SECONDS), coded);
-    }
-}
-
-#[test]
-fn a_film_in_flv_is_taken() {
-    let (formats, film) = (Formats::new(), film("flv", true, &["-c:a", "aac"]));
-    let bytes = read(&film);
-    let (file, kind) = formats.file(Some(&bytes), None, &[], "alone");
-    assert_eq!((kind.as_str(), read(&file) == bytes), ("video/x-flv", true));
-    let (file, kind) = formats.file(Some(&bytes), None, &[("engine", "ffmpeg")], "joined");
-    assert_eq!(kind, "video/mp4");
-    for track in ["v", "a"] {
-        assert_same(&packets(&film, track), &packets(&file, track), Exactness::Millisecond, track);
-    }
-}
-
-/// Common encryption in all its forms begins with such a sample description.
-#[test]
-fn encrypted_files_are_refused_whatever_is_wanted_of_them() {
-    let formats = Formats::new();
-    let key = ["76a6c65c5ea762046bd749a2e632ccbb", "a7e61c373e219033c21091fa607bf3b8"];
-    let scheme = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", key[0]];
-    let coded = [&scheme[..], &["-encryption_kid", key[1]]].concat();
-    let flags = ["-c:a", "aac", "-movflags", "+faststart"];
-    let locked = read(&film("mp4", true, &[&coded[..], &flags].concat()));
-    let clear = sound("m4a", &["-c:a", "aac", "-movflags", "+faststart"]);
-    for extra in [&[][..], &[("engine", "ffmpeg")], &[("container", "mkv")], &[("end", "2")]] {
-        assert_eq!(formats.refusal(Some(&locked), None, extra), "drm", "{extra:?}");
-        assert_eq!(formats.refusal(None, Some(&locked), extra), "drm", "{extra:?}");
-        assert_eq!(formats.refusal(Some(&locked), Some(&read(&clear)), extra), "drm");
-    }
-    // With its index behind the media it is known as soon as that is read.
-    let late = read(&film("mp4", true, &[&coded[..], &["-c:a", "aac"]].concat()));
-    for extra in [("engine", "ffmpeg"), ("container", "mkv"), ("end", "2")] {
-        assert_eq!(formats.refusal(Some(&late), None, &[extra]), "drm", "{extra:?}");
-        assert_eq!(formats.refusal(None, Some(&late), &[extra]), "drm", "{extra:?}");
-        assert_eq!(formats.refusal(Some(&picture()), Some(&late), &[extra]), "drm");
-    }
-    // A key that is named opens nothing, and locks nothing either.
-    let mut named = read(&clear);
-    let at = named.windows(4).position(|window| window == b"udta").unwrap();
-    named[at..at + 4].copy_from_slice(b"pssh");
-    formats.file(None, Some(&named), &[], "pssh alone");
-}
-
 /// A film whose tables of the picture are longer than what is looked at by itself, so that its sound is told
 /// of far behind.
 fn long_index(extension: &str, sound: &str) -> Vec<u8> {
@@ -319,39 +121,27 @@ fn long_index(extension: &str, sound: &str) -> Vec<u8> {
     bytes
 }
 
-/// The picture is clear, and what is said of the sound comes late.
+fn contents(packets: &[Packet]) -> Vec<&str> {
+    packets.iter().map(|packet| packet.md5.as_str()).collect()
+}
+
+fn lasts(file: &Path, seconds: f64, what: &str) {
+    for duration in [media::file_duration(file), media::streamed_duration(file)] {
+        let duration = duration.unwrap_or_else(|| panic!("{what} has no duration"));
+        assert!((duration - seconds).abs() < 0.1, "{what} lasts {duration} s");
+    }
+}
+
 #[test]
-fn an_encrypted_track_is_refused_wherever_it_is_told() {
-    let (formats, mut film) = (Formats::new(), long_index("mp4", "aac"));
-    let entry = film.windows(4).position(|window| window == b"mp4a").unwrap();
-    film[entry..entry + 4].copy_from_slice(b"enca");
-    let by_ffmpeg = ("engine", "ffmpeg");
-    for extra in [
-        &[by_ffmpeg][..],
-        &[by_ffmpeg, ("container", "mkv")],
-        &[by_ffmpeg, ("start", "2"), ("end", "4")],
-        &[("container", "mkv")],
-        &[("end", "4")],
-        &[("engine", "splice"), ("end", "4")],
-    ] {
-        assert_eq!(formats.refusal(Some(&film), None, extra), "drm", "{extra:?}");
-        assert_eq!(formats.refusal(None, Some(&film), extra), "drm", "{extra:?}");
-        assert_eq!(formats.refusal(Some(&picture()), Some(&film), extra), "drm", "{extra:?}");
-    }
-    // At its end, and nowhere else.
-    let at = |what: &[u8]| film.windows(4).position(|window| window == what).unwrap() - 4;
-    let (moov, mdat) = (at(b"moov"), at(b"mdat"));
-    let behind = [&film[..moov], &film[mdat..], &film[moov..mdat]].concat();
-    let by_splice = [("engine", "splice"), ("end", "4")];
-    for extra in [&[by_ffmpeg][..], &[("container", "mkv")], &[("end", "4")], &by_splice] {
-        assert_eq!(formats.refusal(Some(&behind), None, extra), "drm", "{extra:?}");
-        assert_eq!(formats.refusal(Some(&picture()), Some(&behind), extra), "drm", "{extra:?}");
-    }
-    // Where no part of it can be asked for, it is read on to.
-    let url = formats.origin.put("whole", Resource::bytes(&film[..]));
-    for extra in [[by_ffmpeg], [("container", "mkv")]] {
-        let answer = formats.daemon.get(&any_path(Some(&url), None, &extra));
-        assert_eq!((answer.head.status, answer.code().as_str()), (422, "drm"), "{extra:?}");
+fn a_film_in_flv_is_taken() {
+    let (formats, film) = (Formats::new(), film("flv", true, &["-c:a", "aac"]));
+    let bytes = read(&film);
+    let (file, kind) = formats.file(Some(&bytes), None, &[], "alone");
+    assert_eq!((kind.as_str(), read(&file) == bytes), ("video/x-flv", true));
+    let (file, kind) = formats.file(Some(&bytes), None, &[("engine", "ffmpeg")], "joined");
+    assert_eq!(kind, "video/mp4");
+    for track in ["v", "a"] {
+        assert_same(&packets(&film, track), &packets(&file, track), Exactness::Millisecond, track);
     }
 }
 
@@ -479,109 +269,6 @@ fn opus_and_its_picture_stay_in_step_in_matroska() {
         for (before, after) in before.iter().zip(&after) {
             assert!((before.pts - after.pts).abs() <= 1_000_000, "{track}: {before:?} {after:?}");
         }
-    }
-}
-
-/// An index longer than what comes by itself does not make a film of a sound.
-#[test]
-fn a_long_index_of_a_lone_sound_is_passed() {
-    let formats = Formats::new();
-    let plain = sound("m4a", &["-c:a", "aac", "-b:a", "16k", "-movflags", "+faststart"]);
-    let looped = ["-stream_loop", "99", "-i", plain.to_str().unwrap(), "-c", "copy"];
-    let flags = ["-metadata", "title=a title", "-movflags", "+faststart"];
-    let arguments: Vec<String> =
-        [&looped[..], &flags].concat().iter().map(|w| (*w).to_owned()).collect();
-    let bytes = read(&media::generate("long-sound", "m4a", &arguments));
-    let moov = bytes.windows(4).position(|window| window == b"moov").unwrap();
-    let len = u32::from_be_bytes(*bytes[moov - 4..].first_chunk().unwrap());
-    assert!(len > 64 << 10, "{len}");
-    let (file, kind) = formats.file(None, Some(&bytes), &[], "long");
-    assert_eq!((kind.as_str(), read(&file) == bytes), ("audio/mp4", true));
-    // And what has a picture behind it is none.
-    let film =
-        film("mp4", true, &["-map", "1", "-map", "0", "-c:a", "aac", "-movflags", "+faststart"]);
-    let (file, kind) = formats.file(None, Some(&read(&film)), &[], "film");
-    assert_eq!(kind, "audio/mp4");
-    assert_eq!(contents(&packets(&film, "a")), contents(&packets(&file, "a")));
-}
-
-#[test]
-fn what_has_no_media_in_it_is_refused() {
-    let formats = Formats::new();
-    let bytes = read(&media::minute().video);
-    let moof = bytes.windows(4).position(|window| window == b"sidx").unwrap() - 4;
-    for extra in [&[][..], &[("engine", "ffmpeg")]] {
-        assert_eq!(formats.refusal(Some(&bytes[..moof]), None, extra), "not-media");
-    }
-}
-
-/// Subtitles alone are no film, whatever they are called.
-#[test]
-fn what_has_neither_video_nor_audio_is_refused() {
-    let formats = Formats::new();
-    let lines = formats.directory.path().join("lines.srt");
-    std::fs::write(&lines, "1\n00:00:00,500 --> 00:00:01,500\nOne\n").unwrap();
-    let shapes: [(&str, &[&str]); 4] = [
-        ("mp4", &["-c:s", "mov_text", "-movflags", "+faststart"]),
-        ("mp4", &["-c:s", "mov_text", "-movflags", "+frag_keyframe+empty_moov"]),
-        ("mkv", &["-c:s", "srt"]),
-        ("webm", &["-c:s", "webvtt"]),
-    ];
-    for (place, (extension, coded)) in shapes.into_iter().enumerate() {
-        let file = formats.directory.path().join(format!("text-{place}.{extension}"));
-        let mut command = Command::new("ffmpeg");
-        command.args(["-v", "error", "-nostdin", "-i"]).arg(&lines).args(coded).arg(&file);
-        assert!(run(&mut command).status.success());
-        let bytes = read(&file);
-        for extra in [&[][..], &[("container", "mkv")], &[("engine", "ffmpeg")]] {
-            let [video, audio] = [(Some(&bytes[..]), None), (None, Some(&bytes[..]))]
-                .map(|(video, audio)| formats.get(video, audio, extra));
-            for answer in [video, audio] {
-                let said = answer.text();
-                assert_eq!((answer.head.status, &*answer.code()), (422, "not-media"), "{said}");
-            }
-        }
-    }
-}
-
-/// What a muxer says of a codec that its container has no name for is a refusal, which names the codec:
-/// not half a file.
-#[test]
-fn what_no_container_takes_is_refused_before_anything_is_sent() {
-    let formats = Formats::new();
-    let mut bytes = read(&film("mov", true, &["-c:a", "pcm_s16le", "-movflags", "+faststart"]));
-    let at = bytes.windows(4).position(|window| window == b"sowt").unwrap();
-    bytes[at..at + 4].copy_from_slice(b"zzzz");
-    for extra in [[("engine", "ffmpeg")], [("container", "mkv")]] {
-        let answer = formats.get(Some(&bytes), None, &extra);
-        assert_eq!((answer.head.status, &*answer.code()), (422, "mux-refused"));
-        assert!(answer.text().contains("codec"), "{}", answer.text());
-    }
-    // And ffmpeg knows some codecs that only their own containers do.
-    for (extension, coded) in [("mov", "adpcm_ima_qt"), ("flv", "nellymoser")] {
-        let bytes = read(&sound(extension, &["-ar", "44100", "-c:a", coded]));
-        for extra in [("container", "mkv"), ("engine", "ffmpeg")] {
-            assert_eq!(formats.refusal(None, Some(&bytes), &[extra]), "mux-refused", "{coded}");
-        }
-    }
-}
-
-/// Raw AAC is described by its frames alone, which only MP4 asks for.
-#[test]
-fn raw_aac_goes_into_mp4_alone_and_says_so() {
-    let formats = Formats::new();
-    let sound = read(&sound("aac", &["-c:a", "aac"]));
-    let theora = read(&film("ogv", false, &["-c:v", "libtheora"]));
-    let webm = read(&film("webm", false, &["-c:v", "libvpx", "-cpu-used", "8"]));
-    for (video, extra) in [
-        (Some(&theora), ("container", "auto")),
-        (Some(&webm), ("container", "auto")),
-        (Some(&picture()), ("container", "mkv")),
-        (None, ("container", "mkv")),
-    ] {
-        let answer = formats.get(video.map(|video| &video[..]), Some(&sound), &[extra]);
-        assert_eq!((answer.head.status, &*answer.code()), (422, "mux-refused"), "{extra:?}");
-        assert!(answer.text().contains("nothing but mp4"), "{}", answer.text());
     }
 }
 
