@@ -14,6 +14,7 @@ use crate::plan_cache::PlanCache;
 use crate::playlist_loader::PlaylistLoader;
 use crate::resolve::Resolver;
 use crate::runtime_dir::RuntimeDir;
+use crate::sandbox;
 
 /// Memory for indexes while they are read and for plans while they are used, beside the plan cache.
 const INDEX_MEMORY: u64 = 128 << 20;
@@ -54,7 +55,8 @@ impl App {
             io::Error::new(error.kind(), format!("cannot use {}: {error}", base.display()))
         })?;
         let runtime_dir = Arc::new(runtime_dir);
-        let ffmpeg = Version::of(&config.muxer.ffmpeg);
+        sandbox::warn_if_incomplete(&config.sandbox);
+        let ffmpeg = Version::of(&config);
         if ffmpeg.0.is_none() {
             log::warn!(
                 "{} does not run or reports no version; run `ytcanal check`",

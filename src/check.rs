@@ -1,12 +1,16 @@
 //! `ytcanal check`: verifies configuration and dependencies, and prints the remedy for what is missing.
 
+use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::config::{self, Config};
+use crate::ffmpeg;
 use crate::http_client::UpstreamClient;
 use crate::runtime_dir::RuntimeDir;
+use crate::sandbox::Support;
 
 mod ytdlp;
 
@@ -21,18 +25,24 @@ pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
     };
     let source = file.map_or("the defaults".into(), |file| file.display().to_string());
     writeln!(out, "config   ok      {source}")?;
+    if let Some(file) = file.filter(|file| shows_password(file, &config)) {
+        writeln!(
+            out,
+            "config   open    other users of this machine can read {}, which contains the password of \
+             upstream.proxy; take the permission away from them (chmod go= {}) and pass the file to the \
+             service by LoadCredential=, as docs/operations.md shows",
+            file.display(),
+            file.display()
+        )?;
+    }
     let upstream = UpstreamClient::new(&config.upstream);
     if let Err(error) = &upstream {
         writeln!(out, "upstream FAILED  {error}")?;
     }
-    let ffmpeg = check_program("ffmpeg", &config.muxer.ffmpeg, "-version", out, |program| {
-        format!(
-            "cannot run {program}; install ffmpeg (apt install ffmpeg) or set muxer.ffmpeg to \
-             its path"
-        )
-    })?;
+    check_sandbox(&config, out)?;
+    let ffmpeg = check_ffmpeg(&config, out)?;
     let base = config.runtime_dir();
-    let runtime_dir = RuntimeDir::claim(&base);
+    let runtime_dir = RuntimeDir::try_out(&base);
     match &runtime_dir {
         Ok(_) => writeln!(out, "runtime  ok      {}", base.display())?,
         Err(error) => writeln!(
@@ -50,30 +60,56 @@ pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
     Ok(upstream.is_ok() && ffmpeg && has_runtime_dir)
 }
 
-/// Prints whether a program runs, with its path and version or a hint.
-fn check_program(
-    label: &str,
-    program: &Path,
-    flag: &str,
-    out: &mut impl Write,
-    hint: impl FnOnce(String) -> String,
-) -> io::Result<bool> {
-    match version(program, flag) {
-        Some(line) => {
-            let path = config::find_in_path(program).unwrap_or_else(|| program.to_owned());
-            writeln!(out, "{label:<8} ok      {} ({line})", path.display())?;
-            Ok(true)
-        }
-        None => {
-            writeln!(out, "{label:<8} FAILED  {}", hint(program.display().to_string()))?;
-            Ok(false)
-        }
+/// Returns whether others than its owner may read a file with a password.
+fn shows_password(file: &Path, config: &Config) -> bool {
+    let has_password = config.upstream.proxy.as_ref().is_some_and(|proxy| proxy.login.is_some());
+    has_password && fs::metadata(file).is_ok_and(|meta| meta.mode() & 0o044 != 0)
+}
+
+/// Prints what the kernel confines child processes by. Not mandatory.
+fn check_sandbox(config: &Config, out: &mut impl Write) -> io::Result<()> {
+    if !config.sandbox.enabled {
+        return writeln!(
+            out,
+            "sandbox  off     sandbox.enabled = false: ffmpeg and yt-dlp run with the rights of this user"
+        );
+    }
+    let support = Support::detect();
+    match support.missing() {
+        None => writeln!(out, "sandbox  ok      {support}"),
+        Some(missing) => writeln!(out, "sandbox  partial {support}: {missing}"),
     }
 }
 
+/// Prints whether ffmpeg runs in its sandbox, with its path and version or a remedy.
+fn check_ffmpeg(config: &Config, out: &mut impl Write) -> io::Result<bool> {
+    let program = &config.muxer.ffmpeg;
+    if let Some(line) = ffmpeg::command(config, None).ok().and_then(version) {
+        let path = config::find_in_path(program).unwrap_or_else(|| program.to_owned());
+        writeln!(out, "ffmpeg   ok      {} ({line})", path.display())?;
+        return Ok(true);
+    }
+    let program = program.display();
+    if config.sandbox.enabled && version(Command::new(&config.muxer.ffmpeg)).is_some() {
+        writeln!(
+            out,
+            "ffmpeg   FAILED  {program} runs, but not in its sandbox; name in sandbox.read the directories \
+             of its libraries, or install another ffmpeg (apt install ffmpeg); as a last resort set \
+             sandbox.enabled = false"
+        )?;
+    } else {
+        writeln!(
+            out,
+            "ffmpeg   FAILED  cannot run {program}; install ffmpeg (apt install ffmpeg) or set \
+             muxer.ffmpeg to its path"
+        )?;
+    }
+    Ok(false)
+}
+
 /// Returns the first line of a program's version output.
-fn version(program: &Path, flag: &str) -> Option<String> {
-    let output = Command::new(program).arg(flag).stdin(Stdio::null()).output().ok()?;
+fn version(mut command: Command) -> Option<String> {
+    let output = command.arg("-version").stdin(Stdio::null()).output().ok()?;
     let line = String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_owned();
     let line = line.split(" Copyright").next()?.to_owned();
     output.status.success().then_some(line)
@@ -81,7 +117,33 @@ fn version(program: &Path, flag: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    #[test]
+    fn a_password_that_everybody_can_read_is_reported() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        let runtime = dir.path().join("run");
+        for (proxy, mode, is_open) in [
+            ("http://me:secret@127.0.0.1:1", 0o644, true),
+            ("http://me:secret@127.0.0.1:1", 0o600, false),
+            ("http://127.0.0.1:1", 0o644, false),
+        ] {
+            let text = format!(
+                "runtime_dir = {:?}\n[upstream]\nproxy = {proxy:?}\n[resolver]\ncommand = \"/nowhere\"\n",
+                runtime.display()
+            );
+            std::fs::write(&file, text).unwrap();
+            std::fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            let mut out = Vec::new();
+            check(Some(&file), &mut out).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            assert_eq!(out.contains("config   open "), is_open, "{proxy} {mode:o}: {out}");
+            assert!(!out.contains("secret"), "{out}");
+        }
+    }
 
     #[test]
     fn a_missing_ffmpeg_is_reported_with_its_remedy() {

@@ -20,14 +20,19 @@ mod ports;
 mod process_env;
 mod proxy;
 mod resolver;
+mod sandbox;
 mod units;
 pub use access::{AccessConfig, ForwardedField};
-use checks::{chunk_size, engine, finite, head_size, level, non_empty, positive, read_ahead_size};
+use checks::{
+    chunk_size, engine, ffmpeg_memory, finite, head_size, level, non_empty, positive,
+    read_ahead_size,
+};
 pub use host_pattern::HostPattern;
 pub use ports::Ports;
-pub use process_env::{ChildEnv, SystemdEnv, find_in_path, host_name};
+pub use process_env::{ChildEnv, SystemdEnv, ffmpeg_env, find_in_path, host_name};
 pub use proxy::{Proxy, ProxyKind};
 pub use resolver::ResolverConfig;
+pub use sandbox::SandboxConfig;
 pub use units::{ByteSize, HumanDuration};
 
 /// The complete configuration. Every key has a default; an unknown key is an error.
@@ -49,6 +54,8 @@ pub struct Config {
     pub resolver: ResolverConfig,
     /// What joins the tracks.
     pub muxer: MuxerConfig,
+    /// What ffmpeg and yt-dlp may do.
+    pub sandbox: SandboxConfig,
     /// What is logged.
     pub log: LogConfig,
 }
@@ -142,6 +149,9 @@ pub enum AddressFamily {
 pub struct MuxerConfig {
     /// A program name, looked up in PATH, or a path.
     pub ffmpeg: PathBuf,
+    /// Maximum memory of one ffmpeg, beside its program.
+    #[serde(deserialize_with = "ffmpeg_memory")]
+    pub memory: ByteSize,
     /// Maximum time in which it neither reads nor writes although it could.
     #[serde(deserialize_with = "finite")]
     pub stall_timeout: HumanDuration,
@@ -174,6 +184,7 @@ impl Default for Config {
             upstream: UpstreamConfig::default(),
             resolver: ResolverConfig::default(),
             muxer: MuxerConfig::default(),
+            sandbox: SandboxConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -228,6 +239,8 @@ impl Default for MuxerConfig {
     fn default() -> MuxerConfig {
         MuxerConfig {
             ffmpeg: PathBuf::from("ffmpeg"),
+            // Files of hours take 20 to 40 MB, high bit rates 80.
+            memory: ByteSize(256 << 20),
             stall_timeout: HumanDuration(Duration::from_secs(60)),
             engine: Engine::Auto,
             plan_timeout: HumanDuration(Duration::from_secs(20)),
@@ -319,7 +332,7 @@ mod tests {
         let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
         assert_eq!(
             (count, unset),
-            (2 + 4 + 9 + 12 + 9 + 5 + 1, 2),
+            (2 + 4 + 9 + 12 + 9 + 6 + 4 + 1, 2),
             "a key is missing from config/ytcanal.toml"
         );
     }
@@ -351,6 +364,8 @@ mod tests {
             ("[upstream]\nports = [\"http\"]", &["line 2", "ports", "http", "1024-65535"]),
             ("[access]\ntrusted_proxies = [\"nginx\"]", &["line 2", "trusted_proxies", "nginx"]),
             ("[access]\nforwarded = \"x-real-ip\"", &["line 2", "forwarded", "x-real-ip"]),
+            ("[muxer]\nmemory = \"1MiB\"", &["line 2", "memory", "64MiB"]),
+            ("[sandbox]\nread = [\"opt\"]", &["line 2", "read", "absolute"]),
             ("[log]\nlevel = \"loud\"", &["line 2", "level", "loud"]),
         ] {
             let error = Config::parse(text).unwrap_err().to_string();

@@ -6,14 +6,16 @@
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::process::{ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::cancel::CancelToken;
 use crate::child_group::ChildGroup;
-use crate::config;
+use crate::config::{self, Config};
 use crate::error::{Error, FfmpegError};
 use crate::runtime_dir::FifoSet;
+use crate::sandbox;
 use crate::sys;
 
 mod arguments;
@@ -39,6 +41,16 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 const STDERR_TIMEOUT: Duration = Duration::from_millis(200);
 /// The capacity of the output pipe: several reads, so that ffmpeg does not wait for each of them.
 const PIPE_LEN: i32 = 1 << 20;
+
+/// Returns a command that runs ffmpeg in its sandbox, where it may read the pipes in `pipes`. It ends with the
+/// thread that starts it.
+pub fn command(config: &Config, pipes: Option<&Path>) -> io::Result<Command> {
+    let mut command = Command::new(&config.muxer.ffmpeg);
+    command.stdin(Stdio::null()).env_clear().envs(config::ffmpeg_env());
+    sys::kill_on_parent_exit(&mut command);
+    sandbox::ffmpeg(config, pipes)?.apply(&mut command);
+    Ok(command)
+}
 
 /// How a wait for ffmpeg ended.
 enum Event {
@@ -68,29 +80,23 @@ pub struct FfmpegProcess<'s> {
 impl<'s> FfmpegProcess<'s> {
     /// Starts ffmpeg. `cancel` kills it from then on.
     pub fn start(
-        config: &config::MuxerConfig,
+        config: &Config,
         version: Version,
         job: &FfmpegJob,
         fifos: &FifoSet,
         cancel: &'s CancelToken,
     ) -> Result<FfmpegProcess<'s>, Error> {
-        let mut command = Command::new(&config.ffmpeg);
-        command
-            .args(arguments(job, fifos, version))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // FFREPORT would make ffmpeg write a report file that contains its arguments.
-            .env_remove("FFREPORT");
-        sys::kill_on_parent_exit(&mut command);
+        let program = &config.muxer.ffmpeg;
         let failed = |error: io::Error| {
             Error::Ffmpeg(match error.kind() {
                 io::ErrorKind::NotFound => {
-                    FfmpegError::Missing(config.ffmpeg.to_string_lossy().into_owned())
+                    FfmpegError::Missing(program.to_string_lossy().into_owned())
                 }
                 _ => FfmpegError::Spawn(error.to_string()),
             })
         };
+        let mut command = command(config, Some(fifos.dir())).map_err(failed)?;
+        command.args(arguments(job, fifos, version)).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = ChildGroup::spawn(&mut command).map_err(failed)?.killed_by(cancel);
         let (Some(stdout), Some(stderr)) = child.take_outputs() else {
             return Err(Error::Internal("ffmpeg has no pipes for its output"));
@@ -107,7 +113,7 @@ impl<'s> FfmpegProcess<'s> {
             has_header: false,
             has_finished: false,
             cancel,
-            stall_limit: config.stall_timeout.0,
+            stall_limit: config.muxer.stall_timeout.0,
         })
     }
 

@@ -16,7 +16,7 @@
 //! | containers | [`playlist`] (HLS), [`container`] (boxes, elements, probing), [`splice`] (output files of known length and content, without ffmpeg) |
 //! | configuration | [`config`], [`logging`], [`sd_notify`] |
 //! | network | [`net`] (addresses, proxies), [`http_client`] (range requests to upstreams), [`fetch`] (reading a remote track, with retries and prefetch), [`playlist_loader`] (the segments of a track) |
-//! | processes | [`child_group`], [`runtime_dir`], [`ffmpeg`], [`limits`], [`resolve`] (page links to media, by yt-dlp) |
+//! | processes | [`sandbox`] (what child processes may do), [`child_group`], [`runtime_dir`], [`ffmpeg`], [`limits`], [`resolve`] (page links to media, by yt-dlp) |
 //! | server | [`problem`], [`access`], [`http_server`], [`strategy`] (passthrough, splice or ffmpeg), [`plan_cache`], [`incomplete`], [`metrics`], [`app`] (state shared by all requests) |
 //! | requests | [`route`], [`thumbnail`], [`download`], [`info`], [`web_ui`], [`handler`] |
 //! | program | [`serve`], [`check`], [`demo`], [`cli`] |
@@ -57,6 +57,7 @@ pub mod range;
 pub mod resolve;
 pub mod route;
 pub mod runtime_dir;
+pub mod sandbox;
 pub mod sd_notify;
 pub mod semaphore;
 pub mod serve;

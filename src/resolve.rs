@@ -38,7 +38,7 @@ pub use js_check::Javascript;
 pub use media::media;
 pub use page_url::parse_page_url;
 
-use backend::{Backend, BackendError, Output};
+use backend::{Backend, BackendError, Launch, Output};
 use cache::{Lookup, PageCache};
 use fork_server::ForkServerBackend;
 use subprocess::SubprocessBackend;
@@ -72,26 +72,17 @@ impl Resolver {
     ) -> io::Result<Resolver> {
         let resolver = &config.resolver;
         let gateway = SocksGateway::open(&config.upstream, families)?;
-        let environment = ChildEnv::with(Some(&gateway.url()));
-        let memory = resolver.memory.0;
+        let launch = Arc::new(Launch {
+            config: config.clone(),
+            environment: ChildEnv::with(Some(&gateway.url())),
+            runtime: runtime.clone(),
+            gateway: gateway.port(),
+        });
         let mut backends: Vec<Box<dyn Backend>> = Vec::new();
         if resolver.fork_server {
-            let program = resolver.command.clone();
-            let environment = environment.clone();
-            backends.push(Box::new(ForkServerBackend::new(
-                program,
-                environment,
-                runtime.clone(),
-                memory,
-            )));
+            backends.push(Box::new(ForkServerBackend::new(launch.clone())));
         }
-        let (program, runtime) = (resolver.command.clone(), runtime.clone());
-        backends.push(Box::new(SubprocessBackend {
-            program,
-            environment,
-            runtime: runtime.clone(),
-            memory,
-        }));
+        backends.push(Box::new(SubprocessBackend { launch }));
         Ok(Resolver {
             config: config.clone(),
             policy: AddressPolicy::from_config(&config.upstream),
@@ -104,7 +95,7 @@ impl Resolver {
                 usize::try_from(resolver.cache.0).unwrap_or(usize::MAX),
                 resolver.cache_ttl.0,
             ),
-            runtime_dir: runtime,
+            runtime_dir: runtime.clone(),
             read: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             built_in_page: OnceLock::new(),

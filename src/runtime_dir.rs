@@ -3,6 +3,9 @@
 //! Each daemon has a directory of its own and holds a lock on it (flock): a directory whose lock is
 //! free belongs to a daemon that is dead, however it died, and is removed. The lock also keeps
 //! systemd-tmpfiles from removing an old directory.
+//!
+//! **Invariant:** nothing is removed that a daemon has not made: a directory of a daemon contains one of a
+//! name that nobody else uses, and is not reached through a link.
 
 use std::fs::{self, File};
 use std::io;
@@ -17,7 +20,8 @@ use crate::media::TrackKind;
 use crate::sys;
 
 const DIR_PREFIX: &str = "run-";
-const PAGES_DIR: &str = "pages";
+/// The directory of yt-dlp, by which the directory of a daemon is known as such.
+const PAGES_DIR: &str = "ytcanal-pages";
 
 /// The directory of one daemon. Dropping it removes it, so that this happens on every path.
 #[derive(Debug)]
@@ -37,7 +41,13 @@ struct Claim {
 impl RuntimeDir {
     /// Creates a locked directory in `base`, and removes those of dead daemons.
     pub fn claim(base: &Path) -> io::Result<RuntimeDir> {
-        let claim = Mutex::new(Claim::acquire(base)?);
+        let claim = Mutex::new(Claim::acquire(base, sweep)?);
+        Ok(RuntimeDir { base: base.to_owned(), claim })
+    }
+
+    /// Creates a locked directory in `base`, and removes nothing but that.
+    pub fn try_out(base: &Path) -> io::Result<RuntimeDir> {
+        let claim = Mutex::new(Claim::acquire(base, |_| Ok(()))?);
         Ok(RuntimeDir { base: base.to_owned(), claim })
     }
 
@@ -79,16 +89,20 @@ impl RuntimeDir {
 
     fn reclaim(&self, claim: &mut Claim, cause: &io::Error) -> io::Result<()> {
         log::warn!("the runtime directory was removed; creating a new one: {cause}");
-        *claim = Claim::acquire(&self.base)?;
+        *claim = Claim::acquire(&self.base, sweep)?;
         Ok(())
     }
 }
 
 impl Claim {
-    fn acquire(base: &Path) -> io::Result<Claim> {
+    fn acquire(base: &Path, sweep: impl Fn(&Path) -> io::Result<()>) -> io::Result<Claim> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(base)?;
+        // A link of another user leads to a directory that this user did not choose. Those of systemd belong to
+        // root.
+        let link_owner = fs::symlink_metadata(base)?.uid();
         let meta = fs::metadata(base)?;
-        if meta.uid() != sys::user_id() || meta.mode() & 0o022 != 0 {
+        let is_foreign = meta.uid() != sys::user_id() || ![meta.uid(), 0].contains(&link_owner);
+        if is_foreign || meta.mode() & 0o022 != 0 {
             return Err(io::Error::other(
                 "it belongs to another user or others may write to it; set runtime_dir to a \
                  directory of this user",
@@ -130,7 +144,10 @@ impl Claim {
 fn sweep(base: &Path) -> io::Result<()> {
     for entry in fs::read_dir(base)? {
         let entry = entry?;
-        if !entry.file_name().to_string_lossy().starts_with(DIR_PREFIX) {
+        let is_named = entry.file_name().to_string_lossy().starts_with(DIR_PREFIX);
+        // The types are those of the entries themselves, not of what a link leads to.
+        let is_dir = |path: &Path| fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir());
+        if !is_named || !is_dir(&entry.path()) || !is_dir(&entry.path().join(PAGES_DIR)) {
             continue;
         }
         if File::open(entry.path())?.try_lock().is_ok() {
@@ -155,6 +172,11 @@ impl FifoSet {
     /// Returns the path of the pipe of a track.
     pub fn path(&self, kind: TrackKind) -> PathBuf {
         self.dir.path().join(kind.as_str())
+    }
+
+    /// Returns the directory that contains the pipes and nothing else.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Replaces `error`, of an ffmpeg that has written nothing, if the cause is that the pipes were
@@ -199,12 +221,44 @@ mod tests {
         let base = base.path().join("ytcanal");
         let living = RuntimeDir::claim(&base).unwrap();
         // A killed daemon leaves its directory, and the kernel unlocks its lock.
-        fs::create_dir(base.join("run-dead")).unwrap();
+        fs::create_dir_all(base.join("run-dead").join(PAGES_DIR)).unwrap();
         sys::make_fifo(&base.join("run-dead/video")).unwrap();
         assert_eq!(runs(&base), 2);
         let second = RuntimeDir::claim(&base).unwrap();
         assert_eq!(runs(&base), 2);
         drop((living, second));
+        assert_eq!(runs(&base), 0);
+    }
+
+    /// The base directory may be one of somebody who has files there, even through a link.
+    #[test]
+    fn nothing_is_removed_that_is_not_of_a_daemon() {
+        let home = tempfile::tempdir().unwrap();
+        let (real, elsewhere) = (home.path().join("real"), home.path().join("elsewhere"));
+        for dir in
+            ["real/run-important/pages", "elsewhere/ytcanal-pages"].map(|dir| home.path().join(dir))
+        {
+            fs::create_dir_all(dir).unwrap();
+        }
+        File::create(real.join("run-important/thesis")).unwrap();
+        // A link to a directory that looks like that of a daemon, and a file.
+        std::os::unix::fs::symlink(&elsewhere, real.join("run-link")).unwrap();
+        File::create(real.join("run-file")).unwrap();
+        let base = home.path().join("base");
+        std::os::unix::fs::symlink(&real, &base).unwrap();
+        drop(RuntimeDir::claim(&base).unwrap());
+        assert!(real.join("run-important/thesis").exists() && elsewhere.join(PAGES_DIR).exists());
+        assert_eq!(runs(&base), 3);
+    }
+
+    #[test]
+    fn trying_out_removes_no_dead_directory() {
+        let base = tempfile::tempdir().unwrap();
+        let base = base.path().join("ytcanal");
+        fs::create_dir_all(base.join("run-dead").join(PAGES_DIR)).unwrap();
+        drop(RuntimeDir::try_out(&base).unwrap());
+        assert_eq!(runs(&base), 1);
+        drop(RuntimeDir::claim(&base).unwrap());
         assert_eq!(runs(&base), 0);
     }
 

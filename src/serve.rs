@@ -16,6 +16,7 @@ use crate::config::{Config, SystemdEnv};
 use crate::handler::AppHandler;
 use crate::http_server::{HttpServer, Listener};
 use crate::media::page_media::PageMedia;
+use crate::sandbox;
 use crate::sd_notify::SdNotify;
 use crate::sys;
 use crate::web_ui::Prefill;
@@ -33,6 +34,7 @@ pub struct Server {
 impl Server {
     /// Acquires everything that a running server needs: descriptors, sockets, the runtime directory.
     pub fn bind(config: Config) -> io::Result<Server> {
+        sandbox::hide_daemon();
         if let Err(error) = sys::raise_descriptor_limit() {
             log::warn!("cannot raise the limit of open descriptors: {error}");
         }

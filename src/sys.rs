@@ -15,9 +15,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+mod confinement;
 mod epoll;
 mod splice_pipe;
 
+pub use confinement::{Confinement, Resource, has_seccomp, hide_memory, landlock_version};
 pub use epoll::Epoll;
 pub use splice_pipe::SplicePipe;
 
@@ -264,26 +266,6 @@ pub fn kill_on_parent_exit(command: &mut Command) {
             // The parent may have died before PR_SET_PDEATHSIG took effect.
             if libc::getppid().cast_unsigned() != parent {
                 return Err(io::Error::from_raw_os_error(libc::ESRCH));
-            }
-            Ok(())
-        });
-    }
-}
-
-/// Limits the private memory of the coming child to `max_bytes`, and makes it the first one that
-/// the kernel kills when memory runs out.
-pub fn limit_memory_and_prefer_oom(command: &mut Command, max_bytes: u64) {
-    // SAFETY: between fork and exec only setrlimit, open, write and close are called, all
-    // async-signal-safe, and nothing is allocated.
-    unsafe {
-        command.pre_exec(move || {
-            let limit = libc::rlimit { rlim_cur: max_bytes, rlim_max: max_bytes };
-            checked(libc::setrlimit(libc::RLIMIT_DATA, &raw const limit))?;
-            // Without /proc, the child is as likely to be killed as other processes.
-            let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY);
-            if file >= 0 {
-                libc::write(file, b"1000".as_ptr().cast(), 4);
-                libc::close(file);
             }
             Ok(())
         });

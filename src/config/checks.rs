@@ -43,6 +43,15 @@ pub(super) fn read_ahead_size<'de, D: Deserializer<'de>>(
     Ok(size)
 }
 
+/// Less is not enough to start.
+pub(super) fn ffmpeg_memory<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<ByteSize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    refuse_if(!(64 << 20..=64 << 30).contains(&size.0), "must lie between 64MiB and 64GiB")?;
+    Ok(size)
+}
+
 pub(super) fn finite<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<HumanDuration, D::Error> {

@@ -33,22 +33,32 @@ impl ChildEnv {
     /// Makes an environment with this proxy for every connection: on the command line, its password
     /// would be public.
     pub fn with(proxy: Option<&str>) -> ChildEnv {
-        const PASSED_ON: [&str; 5] = ["PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+        const PASSED_ON: [&str; 4] = ["PATH", "HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"];
         const PROXIES: [&str; 4] = ["http_proxy", "https_proxy", "ftp_proxy", "all_proxy"];
-        let inherited = PASSED_ON.into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
-        let mut variables: Vec<_> = inherited.collect();
+        let mut variables = inherited(&PASSED_ON);
         // Makes the output UTF-8.
         variables.push(("LC_ALL", "C.UTF-8".into()));
         variables.extend(PROXIES.into_iter().filter_map(|name| Some((name, proxy?.into()))));
         ChildEnv(variables)
     }
 
-    /// Sets the environment of `command`. Child processes may write below `dir`.
-    pub fn apply(&self, command: &mut Command, dir: &Path) {
-        command.env_clear().envs(self.0.iter().cloned());
+    /// Sets the environment of `command`. Its processes keep files in `cache`, and others, for as long as they
+    /// run, in `temporary`.
+    pub fn apply(&self, command: &mut Command, cache: &Path, temporary: &Path) {
+        command.env_clear().envs(self.0.iter().cloned()).env("TMPDIR", temporary);
         // Without this or a home directory, deno does not start; and its output goes to a log.
-        command.env("DENO_DIR", dir.join("deno")).env("NO_COLOR", "1");
+        command.env("DENO_DIR", cache.join("deno")).env("NO_COLOR", "1");
     }
+}
+
+/// Returns the environment of ffmpeg: where programs and libraries are. Others may be secrets of the service, or
+/// change what ffmpeg does (FFREPORT).
+pub fn ffmpeg_env() -> Vec<(&'static str, OsString)> {
+    inherited(&["PATH", "LD_LIBRARY_PATH"])
+}
+
+fn inherited(names: &[&'static str]) -> Vec<(&'static str, OsString)> {
+    names.iter().filter_map(|name| Some((*name, env::var_os(name)?))).collect()
 }
 
 /// Returns the path of `program`: itself if it is a path, else the first of that name in PATH.

@@ -1,15 +1,14 @@
 //! Builds the command line of ffmpeg. Pure, but for reading its version.
 
 use std::ffi::OsString;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::config::Config;
 use crate::container::Container;
 use crate::container::parameter_sets::SampleEntry;
 use crate::container::probe::{Format, ProbedInput};
 use crate::ffmpeg::job::MappedTrack;
-use crate::ffmpeg::{FfmpegJob, Transcode, report};
+use crate::ffmpeg::{self, FfmpegJob, Transcode, report};
 use crate::media::{Metadata, TrackKind};
 use crate::options::TimeRange;
 use crate::runtime_dir::FifoSet;
@@ -248,9 +247,10 @@ fn demuxer(format: Format) -> &'static str {
 pub struct Version(pub Option<u32>);
 
 impl Version {
-    /// Reads the version by running `program -version`.
-    pub fn of(program: &Path) -> Version {
-        let output = Command::new(program).arg("-version").stdin(Stdio::null()).output();
+    /// Reads the version by running `ffmpeg -version`.
+    pub fn of(config: &Config) -> Version {
+        let output =
+            ffmpeg::command(config, None).and_then(|mut ffmpeg| ffmpeg.arg("-version").output());
         Version(output.ok().and_then(|output| libavformat(&output.stdout)))
     }
 

@@ -2,7 +2,8 @@
 //! permits, checked where each connection is made, after DNS. So no redirect, no second resolution
 //! and nothing in a page leads inwards.
 //!
-//! The gateway requires a password (RFC 1929), as it serves no other process.
+//! The gateway requires a password (RFC 1929), as it serves no other process. Others can connect to it, too, and
+//! are driven out by the next ones.
 //!
 //! **API boundary:** nothing here reads what is relayed.
 
@@ -21,11 +22,15 @@ use crate::semaphore::Semaphore;
 use crate::sys::{self, EventFd};
 
 mod guarded_socket;
+mod logins;
 
 use guarded_socket::{GuardedSocket, relay};
+use logins::{Login, Logins};
 
-/// Maximum number of concurrent connections; further ones are closed. A page takes a few.
+/// Maximum number of concurrent connections with a login; further ones are closed. A page takes a few.
 const MAX_CONNECTIONS: usize = 128;
+/// Maximum time for a client to log in and to send its request, which it does at once.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 const BACKLOG: i32 = 128;
 const USER: &str = "ytcanal";
 
@@ -42,6 +47,8 @@ struct Acceptor {
     dialer: Dialer,
     password: String,
     closing: Arc<EventFd>,
+    logins: Logins,
+    /// Connections that have logged in.
     open: Semaphore,
 }
 
@@ -59,11 +66,17 @@ impl SocksGateway {
             dialer: Dialer::new(config, families),
             password: password.clone(),
             closing: closing.clone(),
+            logins: Logins::default(),
             open: Semaphore::new(MAX_CONNECTIONS),
         };
         let thread = thread::Builder::new().name("socks gateway".into());
         let acceptor = thread.spawn(move || acceptor.accept_loop(&listener))?;
         Ok(SocksGateway { address, password, closing, acceptor: Some(acceptor) })
+    }
+
+    /// Returns the port of the gateway, on loopback.
+    pub fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// Returns the proxy URL of the gateway, with the password: a secret.
@@ -107,13 +120,12 @@ impl Acceptor {
                     self.pause();
                     continue;
                 };
-                let Some(permit) = self.open.try_acquire() else { continue };
+                let Ok(login) = self.logins.begin(&socket) else { continue };
                 let thread = thread::Builder::new().name("socks relay".into());
                 let spawned = thread.spawn_scoped(scope, move || {
-                    if let Err(error) = self.handle(socket) {
+                    if let Err(error) = self.handle(socket, login) {
                         log::debug!("SOCKS gateway connection ended: {error}");
                     }
-                    drop(permit);
                 });
                 if spawned.is_err() {
                     self.pause();
@@ -130,9 +142,16 @@ impl Acceptor {
     }
 
     /// Serves one connection.
-    fn handle(&self, socket: TcpStream) -> io::Result<()> {
+    fn handle(&self, socket: TcpStream, login: Login<'_>) -> io::Result<()> {
         let mut client = GuardedSocket::new(socket, &self.closing)?;
-        let (host, port) = self.read_request(&mut client)?;
+        client.idle_timeout = LOGIN_TIMEOUT;
+        self.read_login(&mut client)?;
+        drop(login);
+        let Some(_permit) = self.open.try_acquire() else {
+            return Err(io::Error::other("too many connections"));
+        };
+        let (host, port) = read_request(&mut client)?;
+        client.idle_timeout = guarded_socket::IDLE_TIMEOUT;
         let mut upstream = match self.connect(&host, port) {
             Ok(upstream) => upstream,
             Err(error) => {
@@ -157,10 +176,9 @@ impl Acceptor {
         client.shut_down()
     }
 
-    /// Reads the login and the request; returns the target.
-    fn read_request(&self, client: &mut GuardedSocket<'_>) -> io::Result<(String, u16)> {
+    /// Reads the login.
+    fn read_login(&self, client: &mut GuardedSocket<'_>) -> io::Result<()> {
         const LOGIN: u8 = 2;
-        let refused = |why| io::Error::new(io::ErrorKind::InvalidData, why);
         let [5, count] = client.read_array()? else {
             return Err(refused("the client does not speak SOCKS 5"));
         };
@@ -177,22 +195,7 @@ impl Acceptor {
             client.write_all(&[1, 1])?;
             return Err(refused("wrong user name or password"));
         }
-        client.write_all(&[1, 0])?;
-        let [5, command, _, kind] = client.read_array()? else {
-            return Err(refused("the request is not SOCKS 5"));
-        };
-        let host = match kind {
-            1 => Ipv4Addr::from(client.read_array::<4>()?).to_string(),
-            4 => Ipv6Addr::from(client.read_array::<16>()?).to_string(),
-            _ => String::from_utf8(client.read_prefixed()?)
-                .map_err(|_| refused("the host name is not UTF-8"))?,
-        };
-        let port = u16::from_be_bytes(client.read_array()?);
-        if command != 1 {
-            client.write_all(&reply_message(UNKNOWN_COMMAND))?;
-            return Err(refused("the command is not CONNECT"));
-        }
-        Ok((host, port))
+        client.write_all(&[1, 0])
     }
 
     /// Connects to the target, if that is permitted: through the proxy, if there is one.
@@ -213,6 +216,29 @@ impl Acceptor {
         upstream.idle_timeout = guarded_socket::IDLE_TIMEOUT;
         Ok(upstream)
     }
+}
+
+/// Reads the request; returns the target.
+fn read_request(client: &mut GuardedSocket<'_>) -> io::Result<(String, u16)> {
+    let [5, command, _, kind] = client.read_array()? else {
+        return Err(refused("the request is not SOCKS 5"));
+    };
+    let host = match kind {
+        1 => Ipv4Addr::from(client.read_array::<4>()?).to_string(),
+        4 => Ipv6Addr::from(client.read_array::<16>()?).to_string(),
+        _ => String::from_utf8(client.read_prefixed()?)
+            .map_err(|_| refused("the host name is not UTF-8"))?,
+    };
+    let port = u16::from_be_bytes(client.read_array()?);
+    if command != 1 {
+        client.write_all(&reply_message(UNKNOWN_COMMAND))?;
+        return Err(refused("the command is not CONNECT"));
+    }
+    Ok((host, port))
+}
+
+fn refused(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 // Replies (RFC 1928 §6).
@@ -277,6 +303,30 @@ mod tests {
             assert!(through(&gateway, login, "127.0.0.1", port).is_err(), "{login}");
         }
         assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    /// What others on this machine can do without the password.
+    #[test]
+    fn a_crowd_that_does_not_log_in_blocks_nobody() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let allow = vec![HostPattern::Net("127.0.0.1/32".parse().unwrap())];
+        let config = config::UpstreamConfig { allow, ..Default::default() };
+        let gateway = SocksGateway::open(&config, &Arc::default()).unwrap();
+        let login = format!("{USER}:{}", gateway.password);
+        let before = through(&gateway, &login, "127.0.0.1", port).unwrap();
+        let connect = |_| TcpStream::connect(gateway.address).unwrap();
+        let mut crowd: Vec<TcpStream> = (0..3 * MAX_CONNECTIONS).map(connect).collect();
+        let mut after = through(&gateway, &login, "127.0.0.1", port).unwrap();
+        // The first of the crowd is driven out; who has logged in is not.
+        crowd[0].set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        assert!(!matches!(crowd[0].read(&mut [0]), Ok(1)));
+        for mut client in [before, after.try_clone().unwrap()] {
+            let (mut upstream, _) = listener.accept().unwrap();
+            client.write_all(b"ask").unwrap();
+            upstream.read_exact(&mut [0; 3]).unwrap();
+        }
+        after.flush().unwrap();
     }
 
     #[test]

@@ -3,14 +3,20 @@
 //! [`SubprocessBackend`](super::subprocess) and [`ForkServerBackend`](super::fork_server) take the
 //! same arguments and return the same output.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use url::Url;
 
 use super::classify::ResolveError;
+use super::memory_watch;
 use crate::cancel::CancelToken;
-use crate::config::Config;
+use crate::config::{ChildEnv, Config};
+use crate::runtime_dir::RuntimeDir;
+use crate::sandbox::{self, YtdlpLimits};
+use crate::sys::Confinement;
 
 /// Maximum length of standard output; a video with captions in all languages takes a few MB.
 pub(super) const MAX_STDOUT: usize = 16 << 20;
@@ -36,6 +42,38 @@ pub(super) enum BackendError {
     Failed(ResolveError),
     /// This backend does not work now; the other one may.
     Unavailable(String),
+}
+
+/// What both backends start yt-dlp with.
+pub(super) struct Launch {
+    pub(super) config: Config,
+    pub(super) environment: ChildEnv,
+    /// Holds the cache of yt-dlp, and the socket of the fork server.
+    pub(super) runtime: Arc<RuntimeDir>,
+    /// The port of the gateway.
+    pub(super) gateway: u16,
+}
+
+impl Launch {
+    /// Returns the maximum memory of a run, with all its child processes.
+    pub(super) fn memory(&self) -> u64 {
+        self.config.resolver.memory.0
+    }
+
+    /// Returns what confines a run that may write to these directories.
+    pub(super) fn confinement(&self, writable: &[&Path]) -> io::Result<Confinement> {
+        sandbox::ytdlp(&self.config, self.limits(writable))
+    }
+
+    /// Returns what confines a process that forks a child for each run.
+    pub(super) fn server_confinement(&self, writable: &[&Path]) -> io::Result<Confinement> {
+        sandbox::ytdlp_server(&self.config, self.limits(writable))
+    }
+
+    fn limits<'a>(&self, writable: &'a [&'a Path]) -> YtdlpLimits<'a> {
+        let data = memory_watch::data_limit(self.memory());
+        YtdlpLimits { data, gateway: self.gateway, writable }
+    }
 }
 
 /// A way to run yt-dlp.

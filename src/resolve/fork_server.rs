@@ -20,12 +20,12 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::backend::{Backend, BackendError, MAX_STDERR, MAX_STDOUT, Output};
+use super::backend::{Backend, BackendError, Launch, MAX_STDERR, MAX_STDOUT, Output};
 use super::memory_watch::{self, MemoryWatch};
 use crate::cancel::{CancelToken, WaitOutcome};
 use crate::child_group::ChildGroup;
-use crate::config::{self, ChildEnv};
-use crate::runtime_dir::RuntimeDir;
+use crate::config;
+use crate::sandbox;
 use crate::sys;
 
 const SERVER: &str = include_str!("forkserver.py");
@@ -43,12 +43,7 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The backend that uses the server.
 pub(super) struct ForkServerBackend {
-    command: PathBuf,
-    environment: ChildEnv,
-    /// Holds the socket of the server.
-    runtime: Arc<RuntimeDir>,
-    /// Maximum memory of a run, with all its child processes.
-    memory: u64,
+    launch: Arc<Launch>,
     state: Mutex<State>,
 }
 
@@ -60,14 +55,9 @@ enum State {
 }
 
 impl ForkServerBackend {
-    /// Makes the backend for this yt-dlp command.
-    pub(super) fn new(
-        command: PathBuf,
-        environment: ChildEnv,
-        runtime: Arc<RuntimeDir>,
-        memory: u64,
-    ) -> ForkServerBackend {
-        ForkServerBackend { command, environment, runtime, memory, state: Mutex::new(State::Idle) }
+    /// Makes the backend; the server starts with the first run.
+    pub(super) fn new(launch: Arc<Launch>) -> ForkServerBackend {
+        ForkServerBackend { launch, state: Mutex::new(State::Idle) }
     }
 
     /// Connects to the server, and starts it for runs with these arguments if it is not running.
@@ -78,7 +68,7 @@ impl ForkServerBackend {
         {
             return Err(io::Error::other("the fork server failed a moment ago"));
         }
-        let pages = self.runtime.pages();
+        let pages = self.launch.runtime.pages();
         let socket = pages.join("server");
         if let State::Running(server) = &*state
             && server.socket == socket
@@ -103,7 +93,9 @@ impl ForkServerBackend {
         pages: &Path,
         socket: &Path,
     ) -> io::Result<ServerProcess> {
-        let command = config::find_in_path(&self.command).ok_or(io::ErrorKind::NotFound)?;
+        let Launch { config, environment, .. } = &*self.launch;
+        let command =
+            config::find_in_path(&config.resolver.command).ok_or(io::ErrorKind::NotFound)?;
         let words = interpreter(&command)
             .ok_or_else(|| io::Error::other("yt-dlp is not a Python script with a #! line"))?;
         match fs::remove_file(socket) {
@@ -118,14 +110,16 @@ impl ForkServerBackend {
         let mut python = Command::new(program);
         python
             .args(words)
-            .args(["-c", SERVER, &memory_watch::data_limit(self.memory).to_string()])
+            .args(["-c", SERVER, &memory_watch::data_limit(self.launch.memory()).to_string()])
+            .arg(sandbox::cpu_seconds(config).to_string())
             .arg(&command)
             .args(common)
             .stdin(Stdio::from(OwnedFd::from(listener)))
             .stdout(Stdio::from(OwnedFd::from(reader)))
             // The server reports its own failures to the daemon's log.
             .stderr(Stdio::inherit());
-        self.environment.apply(&mut python, pages);
+        environment.apply(&mut python, pages, pages);
+        self.launch.server_confinement(&[pages])?.apply(&mut python);
         // Not killed with this thread, which serves one client: the lifeline ends it. Ctrl-C is for the
         // daemon, which ends the server; hence it is in a group of its own.
         let child = ChildGroup::spawn(&mut python)?.with_grace(EXIT_TIMEOUT);
@@ -160,7 +154,8 @@ impl Backend for ForkServerBackend {
         cancel: &CancelToken,
     ) -> Result<Output, BackendError> {
         let connection = self.connect(arguments).map_err(|error| unavailable(&error))?;
-        let result = Session { connection, until, cancel, watch: None }.run(arguments, self.memory);
+        let result =
+            Session { connection, until, cancel, watch: None }.run(arguments, self.launch.memory());
         if let Err(BackendError::Unavailable(_)) = result {
             // The server responds for each child, whatever becomes of that: so the server itself is
             // gone.

@@ -1,8 +1,8 @@
 """Keeps yt-dlp loaded, and forks a child of itself for each page. Usage:
 
-    PYTHON -c THIS DATA COMMAND [ARGUMENT...]
+    PYTHON -c THIS DATA CPU COMMAND [ARGUMENT...]
 
-DATA is the RLIMIT_DATA of a child and of each process that it starts. COMMAND is yt-dlp: a script or
+DATA and CPU are the RLIMIT_DATA and RLIMIT_CPU of a child and of each process that it starts. COMMAND is yt-dlp: a script or
 a Python zip file. ARGUMENTs are shared by all runs, up to the `--` before the URL. fd 0 is a listening
 Unix socket, fd 1 is the lifeline (a pipe whose other end the daemon holds), fd 2 is the log.
 
@@ -40,7 +40,7 @@ import time
 import traceback
 import zipfile
 
-DATA, COMMAND, *ARGUMENTS = sys.argv[1:]
+DATA, CPU, COMMAND, *ARGUMENTS = sys.argv[1:]
 # Stands in for the URL until a request brings one; it is never resolved.
 PLACEHOLDER_URL = 'http://fork.invalid/'
 # Maximum length of both outputs; of errors the end is returned.
@@ -214,6 +214,7 @@ class Server:
         resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_OUTPUT, MAX_OUTPUT))
         # A small response may expand to a large page. The daemon measures the memory really used.
         resource.setrlimit(resource.RLIMIT_DATA, (int(DATA), int(DATA)))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(CPU), int(CPU)))
         with contextlib.suppress(OSError), open('/proc/self/oom_score_adj', 'w') as score:
             score.write('1000')
         redirect(0, os.open(os.devnull, os.O_RDONLY))
@@ -314,10 +315,11 @@ def first_request(ydl):
     if ydl.params.get('cookiefile') or ydl.params.get('cookiesfrombrowser'):
         return
     from yt_dlp.networking import Request
-    # A port that is only bound refuses connections.
+    # A port that is only bound refuses connections. In a sandbox it cannot be bound, and every port does.
     with socket.socket() as closed, contextlib.suppress(Exception):
-        closed.bind(('127.0.0.1', 0))
-        url = f'http://127.0.0.1:{closed.getsockname()[1]}/'
+        with contextlib.suppress(PermissionError):
+            closed.bind(('127.0.0.1', 0))
+        url = f'http://127.0.0.1:{closed.getsockname()[1] or 9}/'
         ydl.urlopen(Request(url, proxies={'all': '__noproxy__'}))
 
 

@@ -6,28 +6,23 @@
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{self, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::backend::{Backend, BackendError, MAX_STDERR, MAX_STDOUT, Output};
+use tempfile::TempDir;
+
+use super::backend::{Backend, BackendError, Launch, MAX_STDERR, MAX_STDOUT, Output};
 use super::classify::ResolveError;
-use super::memory_watch::{self, MemoryWatch};
+use super::memory_watch::MemoryWatch;
 use crate::cancel::CancelToken;
 use crate::child_group::ChildGroup;
-use crate::config::ChildEnv;
-use crate::runtime_dir::RuntimeDir;
 use crate::sys;
 
 /// A program with the interface of yt-dlp.
 pub(super) struct SubprocessBackend {
-    pub(super) program: PathBuf,
-    pub(super) environment: ChildEnv,
-    /// Holds the cache of yt-dlp.
-    pub(super) runtime: Arc<RuntimeDir>,
-    /// Maximum memory of a run, with all its child processes.
-    pub(super) memory: u64,
+    pub(super) launch: Arc<Launch>,
 }
 
 impl Backend for SubprocessBackend {
@@ -37,21 +32,39 @@ impl Backend for SubprocessBackend {
         deadline: Instant,
         cancel: &CancelToken,
     ) -> Result<Output, BackendError> {
-        let mut command = process::Command::new(&self.program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        self.environment.apply(&mut command, &self.runtime.pages());
-        sys::kill_on_parent_exit(&mut command);
-        sys::limit_memory_and_prefer_oom(&mut command, memory_watch::data_limit(self.memory));
-        let child = ChildGroup::spawn(&mut command).map_err(|error| {
-            let program = self.program.to_string_lossy();
-            BackendError::Failed(match error.kind() {
-                io::ErrorKind::NotFound => ResolveError::missing(&program),
-                _ => ResolveError::failed(&format!("cannot run {program:?}: {error}")),
-            })
+        let Launch { config, environment, runtime, .. } = &*self.launch;
+        let cache = runtime.pages();
+        let temporary = temporary_dir(&cache).map_err(|error| {
+            BackendError::Failed(ResolveError::failed(&format!("no temporary directory: {error}")))
         })?;
-        let watch = MemoryWatch::over(child.id(), self.memory);
+        let mut command = process::Command::new(&config.resolver.command);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        environment.apply(&mut command, &cache, temporary.path());
+        sys::kill_on_parent_exit(&mut command);
+        let confinement = self.launch.confinement(&[&cache, temporary.path()]);
+        let child = confinement
+            .and_then(|confinement| {
+                confinement.apply(&mut command);
+                ChildGroup::spawn(&mut command)
+            })
+            .map_err(|error| {
+                let program = config.resolver.command.to_string_lossy();
+                BackendError::Failed(match error.kind() {
+                    io::ErrorKind::NotFound => ResolveError::missing(&program),
+                    _ => ResolveError::failed(&format!("cannot run {program:?}: {error}")),
+                })
+            })?;
+        let watch = MemoryWatch::over(child.id(), self.launch.memory());
         read_output(child, deadline, cancel, watch)
     }
+}
+
+/// Makes a directory for the temporary files of one run. An executable that unpacks itself there needs a file
+/// system with permission to run it, which that of the runtime directory may not have.
+fn temporary_dir(cache: &Path) -> io::Result<TempDir> {
+    let mut dir = tempfile::Builder::new();
+    dir.prefix("ytcanal-");
+    dir.tempdir().or_else(|_| dir.tempdir_in(cache))
 }
 
 /// Reads both outputs until the child exits. Other processes that hold its pipes by then are not waited

@@ -18,7 +18,10 @@ fn head_is_get_without_a_body() {
         directory.path(),
         &format!("echo \"$*\" >> '{}'\nexec ffmpeg \"$@\"", starts.display()),
     );
-    let daemon = Daemon::start(&format!("{LOOPBACK}[muxer]\nffmpeg = {counting:?}\n"));
+    // It keeps a record, which a sandbox does not permit.
+    let daemon = Daemon::start(&format!(
+        "{LOOPBACK}[muxer]\nffmpeg = {counting:?}\n[sandbox]\nenabled = false\n"
+    ));
     let streams = || {
         let started = std::fs::read_to_string(&starts).unwrap_or_default();
         started.lines().filter(|line| line.contains("copy")).count()

@@ -39,6 +39,7 @@
 //! | `memory` | a client that does not read costs no memory |
 //! | `attack` | hostile bytes and crowds of connections |
 //! | `access` | who a client is, and how it may call the server |
+//! | `sandbox` | what ffmpeg and yt-dlp cannot do, whatever a file or a page makes them do |
 //! | `policy` | which addresses are never connected to |
 //! | `tls` | upstreams over HTTPS with trusted and untrusted certificates |
 //! | `proxy` | upstreams behind a proxy |
@@ -77,6 +78,7 @@ mod policy;
 mod proxy;
 mod resolve;
 mod resume;
+mod sandbox;
 mod segments;
 mod soak;
 mod source;

@@ -185,7 +185,10 @@ fn a_muxer_that_ends_behind_the_head_is_an_error() {
             let says = report(&["audio"]).replace("aac", codec);
             let text = [version, &says, &format!("cat {}; {end}", head.display())].join("\n");
             let stand_in = script(directory.path(), &text);
-            let daemon = Daemon::start(&format!("{LOOPBACK}[muxer]\nffmpeg = {stand_in:?}\n"));
+            // The head is not among the files of a system.
+            let reads = format!("[sandbox]\nread = [{head:?}]\n");
+            let muxer = format!("{LOOPBACK}[muxer]\nffmpeg = {stand_in:?}\n{reads}");
+            let daemon = Daemon::start(&muxer);
             let baseline = daemon.baseline();
             let answer = get(daemon.address(), &request);
             let seen = format!("{} {}", answer.head.status, answer.code());

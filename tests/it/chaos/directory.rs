@@ -9,7 +9,7 @@ use std::process::Command;
 use super::TestSetup;
 use crate::support::answer::Answer;
 use crate::support::daemon::{LOOPBACK, Setup, script};
-use crate::support::run;
+use crate::support::{PATIENCE, eventually, run};
 
 /// It says what is wrong and where to mend it, but not where we keep our files.
 fn is_told(scene: &TestSetup, answer: &Answer) {
@@ -54,7 +54,10 @@ fn a_directory_that_vanishes_before_ffmpeg_has_opened_its_pipes_is_an_error() {
         directory.path(),
         &format!("[ -e {flag:?} ] && rm -r {flag:?} {runtime:?}\nexec ffmpeg \"$@\""),
     );
-    let muxer = format!("[muxer]\nffmpeg = {stand_in:?}\nstall_timeout = \"30s\"\n");
+    // It removes what is not its own, which a sandbox does not permit.
+    let muxer = format!(
+        "[muxer]\nffmpeg = {stand_in:?}\nstall_timeout = \"30s\"\n[sandbox]\nenabled = false\n"
+    );
     let scene = TestSetup::with(&Setup {
         config: format!("{LOOPBACK}{muxer}"),
         runtime_dir: Some(runtime),
@@ -117,6 +120,8 @@ fn a_read_only_directory_is_told_and_got_over() {
 /// The daemon's own directory with that of what reads pages, and the pipes of one stream with theirs
 /// take these, with the root of the file system.
 const INODES_OF_ONE_STREAM: usize = 6;
+/// The same without a stream.
+const INODES_AT_REST: usize = 3;
 
 /// A pipe takes no room, but an inode. The second stream finds none left: for its directory, for
 /// its first pipe, for its second one.
@@ -132,16 +137,33 @@ fn a_full_directory_is_told_and_got_over() {
             through,
             ..Setup::default()
         });
+        // The kernel forgets the directory that an ffmpeg was confined to a moment after that has ended.
+        let at_rest = spare + INODES_OF_ONE_STREAM - INODES_AT_REST;
+        let is_at_rest = || {
+            eventually("no inode of a stream is left", PATIENCE, || {
+                (free_inodes(&scene, directory.path()) == at_rest).then_some(())
+            });
+        };
+        is_at_rest();
         let held = scene.held();
         for _ in 0..3 {
             is_told(&scene, &scene.daemon.get(&scene.path));
         }
         scene.goes_on(held);
+        is_at_rest();
         scene.is_as_before();
+        is_at_rest();
         // Nothing was left of the failures, or there would be no room for this one.
         let held = scene.held();
         scene.goes_on(held);
     }
+}
+
+/// The free inodes of the file system that only the daemon sees.
+fn free_inodes(scene: &TestSetup, place: &Path) -> usize {
+    let seen = format!("/proc/{}/root{}", scene.daemon.pid(), place.display());
+    let output = run(Command::new("stat").args(["--file-system", "--format=%d", &seen]));
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }
 
 /// What starts a program that sees, at this place, a file system with so many inodes; nobody else

@@ -27,7 +27,9 @@ impl StandIn {
         let ran = self.file();
         let body = format!("printf '%s\\n' \"$@\" > {ran:?}\necho 'ERROR: [x] y: no' >&2\nexit 1");
         let command = script(self.directory.path(), &body);
-        format!("[resolver]\ncommand = {command:?}\n")
+        // What it writes down is not in its cache.
+        let directory = self.directory.path();
+        format!("[sandbox]\nwrite = [{directory:?}]\n[resolver]\ncommand = {command:?}\n")
     }
 
     fn file(&self) -> PathBuf {

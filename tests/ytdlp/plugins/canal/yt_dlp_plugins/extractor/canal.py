@@ -19,11 +19,15 @@ Some IDs need no page: those in FAILURES are errors in yt-dlp's own words, and t
 yt-dlp itself misbehave.
 """
 
+import ctypes
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from yt_dlp.extractor.common import InfoExtractor
 from yt_dlp.utils import ExtractorError, GeoRestrictedError, UserNotLive, float_or_none
@@ -267,7 +271,54 @@ def devour_with_children():
         child.wait()
 
 
+def reach_out():
+    """What code of a stranger would try that runs in yt-dlp; the error says what came of each attempt: 0, or
+    the number of an error."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getppid()
+
+    def call(function, *arguments):
+        if function(*arguments) < 0:
+            raise OSError(ctypes.get_errno(), '')
+
+    def connect(host, port):
+        with socket.create_connection((host, port)):
+            pass
+
+    def run(code):
+        ran = subprocess.run([sys.executable, '-c', code], capture_output=True)
+        if ran.returncode:
+            raise OSError(ran.returncode, '')
+
+    attempts = {
+        'write': lambda: Path(f'/var/tmp/ytcanal-probe-{os.getpid()}').write_text('x'),
+        'connect': lambda: connect('127.0.0.1', 9),
+        'bind': lambda: socket.socket().bind(('127.0.0.1', 0)),
+        'udp': lambda: socket.socket(type=socket.SOCK_DGRAM),
+        'mptcp': lambda: socket.socket(proto=262),
+        'unix': lambda: socket.socket(socket.AF_UNIX),
+        'netlink': lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+        'signal': lambda: os.kill(1, 0),
+        'seize': lambda: call(libc.ptrace, 0x4206, parent, 0, 0),
+        'prlimit': lambda: resource.prlimit(parent, resource.RLIMIT_CORE),
+        'child': lambda: run('import socket, sys\n'
+                             'try: socket.socket(type=socket.SOCK_DGRAM)\n'
+                             'except OSError as error: sys.exit(error.errno)'),
+        # The last one: in a namespace of its own, the process may do nothing to others.
+        'namespace': lambda: call(libc.unshare, 0x10000000),
+    }
+    said = []
+    for name, attempt in attempts.items():
+        try:
+            attempt()
+            said.append(f'{name}:0')
+        except OSError as error:
+            said.append(f'{name}:{error.errno}')
+    raise ExtractorError('tried ' + ' '.join(said), expected=True)
+
+
 MISCHIEF = {
+    'reach-out': reach_out,
     'crash': crash,
     'escape': escape,
     'exit': lambda: os._exit(7),
