@@ -39,6 +39,7 @@ mod record;
 mod representation;
 mod sink;
 mod splice;
+mod streaming;
 
 use context::DownloadContext;
 use index_reader::SegmentHeads;
@@ -322,6 +323,7 @@ fn prepare<'scope>(context: &DownloadContext<'scope, '_>) -> Result<Prepared<'sc
                 PlanOutcome::Stale(error) => Err(error),
             }
         }
+        Strategy::Stream(plan) => Ok(streaming::prepare(context, tracks, plan)),
         Strategy::Ffmpeg(FfmpegPlan { job, feeds, refusal }) => {
             let reason = refusal.map(|refusal| format!(" ({refusal})")).unwrap_or_default();
             log::debug!("muxing by ffmpeg{reason}: {:?}", media.tracks);

@@ -30,6 +30,7 @@
 //!
 //! **API boundary:** nothing here knows containers, ffmpeg or the client.
 
+mod begun_segments;
 mod cursor;
 mod decrypt;
 mod document;
@@ -55,8 +56,8 @@ mod target;
 mod throughput;
 mod track_reader;
 
+pub use begun_segments::{Discontinuity, SegmentStart};
 pub use document::{Document, read_document};
-pub use segment_reader::Discontinuity;
 pub use segment_refresh::resource_location;
 pub use sizes::{SegmentSizes, find_sizes};
 pub use sizing::FIRST_REQUEST_SIZE;

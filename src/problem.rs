@@ -77,7 +77,9 @@ impl From<&Error> for Problem {
                 UpstreamError::EntityChanged(_) | UpstreamError::ValidatorsDisagree => {
                     (ProblemCode::UpstreamChanged, None)
                 }
-                UpstreamError::IndexMismatch(_) => (ProblemCode::UpstreamContradiction, None),
+                UpstreamError::IndexMismatch(_) | UpstreamError::Damaged(_) => {
+                    (ProblemCode::UpstreamContradiction, None)
+                }
                 UpstreamError::TooLong(_) => (ProblemCode::UpstreamPlaylist, None),
                 UpstreamError::LengthUnknown => (ProblemCode::UpstreamLengthUnknown, None),
                 UpstreamError::UnexpectedEncoding => (ProblemCode::UpstreamEncoded, None),

@@ -14,13 +14,10 @@
 //! **Invariant:** nothing is allocated by a length that a file claims before that length was
 //! checked against a limit.
 
-use std::borrow::{Borrow, Cow};
-use std::ops::Range;
+use std::borrow::Borrow;
 use std::time::Duration;
 
-use crate::container::completeness::Incomplete;
 use crate::container::probe::Format;
-use crate::error::Error;
 use crate::media::{Metadata, TrackKind};
 use crate::options::{ContainerChoice, TimeRange};
 
@@ -34,6 +31,7 @@ mod input;
 mod layout;
 mod mpeg_ts;
 mod progressive;
+mod read_at;
 mod sidx;
 mod tags;
 mod top_level;
@@ -44,6 +42,8 @@ mod windowed_reader;
 pub use crate::error::Unsupported;
 pub use input::{ChunkSource, RangeWriter, TrackInput};
 pub use layout::{Extent, Layout, Plan, Rewriter, Runs};
+pub use mpeg_ts::{StreamingMuxer, StreamingPlan};
+pub use read_at::{MAX_READ, NextRead, ReadAt, SourceSegment, SurveyError};
 
 use fragmented::Gathered;
 use top_level::TopLevelBoxes;
@@ -54,102 +54,11 @@ use windowed_reader::{WindowPolicy, WindowedReader};
 /// other bytes than before, so that a resumed download never continues in another layout.
 pub const VERSION: u32 = 6;
 
-/// The longest byte range of one [`ReadAt::read_at`].
-pub const MAX_READ: u64 = 16 << 20;
 /// The longest element that is buffered completely for rewriting: a moof, the header of a block.
 pub const MAX_ELEMENT: usize = 8 << 20;
 
-/// Random access to the bytes of one file, local or remote.
-pub trait ReadAt {
-    /// Returns the length of the file.
-    fn len(&self) -> u64;
-
-    /// Returns exactly the bytes of `range`, which must lie within the file and be no longer than
-    /// [`MAX_READ`]. The first 64 KiB arrive without a request of their own and are awaited only as
-    /// far as `range` reaches; any other range costs one more request.
-    fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError>;
-
-    /// Follows several chains of reads through the file. Each chain begins with one of the ranges
-    /// in `begins`; after each read `next` gets the number of the chain, the offset and the bytes,
-    /// and returns the range to read next in this chain. Chains are independent of each other and
-    /// may run concurrently. No range may be longer than 1 MiB.
-    fn chains(&mut self, begins: Vec<Range<u64>>, next: &NextRead<'_>) -> Result<(), SurveyError> {
-        for (chain, begin) in begins.into_iter().enumerate() {
-            let mut next_range = Some(begin);
-            while let Some(range) = next_range {
-                let at = range.start;
-                next_range = next(chain, at, &self.read_at(range)?)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the segments that the file consists of, one after the other, if it is delivered in
-    /// segments.
-    fn segments(&self) -> Option<&[SourceSegment]> {
-        None
-    }
-
-    /// Returns how many of the first bytes are buffered, so that reading them takes no time.
-    fn buffered_len(&self) -> u64 {
-        0
-    }
-
-    /// Returns whether the file has no bytes.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// A segment of a file that is delivered in segments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SourceSegment {
-    /// The offset in the file.
-    pub offset: u64,
-    /// The length.
-    pub len: u64,
-    /// The duration, as the list of the segments declares it.
-    pub duration: Duration,
-    /// Whether timestamps, or anything else, may change before this segment.
-    pub is_discontinuous: bool,
-}
-
-/// Decides which range a chain reads next, given its number, the offset and the bytes just read;
-/// `None` ends the chain.
-pub type NextRead<'n> =
-    dyn Fn(usize, u64, &[u8]) -> Result<Option<Range<u64>>, SurveyError> + Sync + 'n;
-
 /// Refusal of an encrypted file, which ffmpeg cannot join either.
 pub const ENCRYPTED: Unsupported = Unsupported("the file is encrypted");
-
-/// Why the index of a file could not be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SurveyError {
-    /// The file cannot be spliced.
-    Refused(Unsupported),
-    /// The end of the file is missing, so that no other engine may join it either.
-    Incomplete(Incomplete),
-    /// The bytes of the file could not be read.
-    Failed(Error),
-}
-
-impl From<Unsupported> for SurveyError {
-    fn from(refusal: Unsupported) -> SurveyError {
-        SurveyError::Refused(refusal)
-    }
-}
-
-impl From<Incomplete> for SurveyError {
-    fn from(incomplete: Incomplete) -> SurveyError {
-        SurveyError::Incomplete(incomplete)
-    }
-}
-
-impl From<Error> for SurveyError {
-    fn from(error: Error) -> SurveyError {
-        SurveyError::Failed(error)
-    }
-}
 
 /// The index of one input file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +71,7 @@ pub enum TrackIndex {
     Progressive(progressive::Movie),
     /// WebM: cues that point to clusters.
     Webm(webm::Track),
-    /// MPEG transport stream, or packed audio: a list of segments.
+    /// MPEG transport stream, or packed audio: a list of segments, or how they begin.
     MpegTs(Box<mpeg_ts::Track>),
 }
 
@@ -185,7 +94,7 @@ impl TrackIndex {
             TrackIndex::Fragmented(track) => track.presentation_end(),
             TrackIndex::Muxed(muxed) => Some(muxed.duration()),
             TrackIndex::Webm(_) => None,
-            TrackIndex::MpegTs(track) => Some(track.presentation_end()),
+            TrackIndex::MpegTs(track) => track.presentation_end(),
         }
     }
 
@@ -255,6 +164,21 @@ pub fn read_index(
         }
         _ => Err(Unsupported("the file is neither MP4 nor WebM nor a transport stream").into()),
     }
+}
+
+/// Reads the beginning of a file in segments of unknown length, from its first bytes, `is_all` of the first
+/// segment. Returns `None` if more of them are needed. The file lasts for `duration`, if that is known.
+pub fn read_front(
+    format: Format,
+    front: &[u8],
+    is_all: bool,
+    duration: Option<Duration>,
+) -> Result<Option<TrackIndex>, Unsupported> {
+    if format != Format::MpegTs && !format.is_raw() {
+        return Err(Unsupported("the lengths of the segments are not known"));
+    }
+    let track = mpeg_ts::read_front(format, front, is_all, duration)?;
+    Ok(track.map(|track| TrackIndex::MpegTs(Box::new(track))))
 }
 
 /// Finds the key frame from which decoding must start to show the video at `start`, in a file of
@@ -344,6 +268,27 @@ pub fn plan<S: Borrow<TrackIndex>>(
             fragmented::plan_muxed(muxed, options)
         }
         _ => Err(Unsupported("the files are in different container formats")),
+    }
+}
+
+/// Plans to join files in segments of unknown length while they arrive. `tracks` are one or two files, video
+/// first, and each index is from [`read_front`].
+pub fn plan_streaming<S: Borrow<TrackIndex>>(
+    tracks: &[(TrackKind, S)],
+    options: &Options<'_>,
+) -> Result<StreamingPlan, Unsupported> {
+    let is_mp4 = matches!(
+        options.container,
+        ContainerChoice::Auto | ContainerChoice::Mp4 | ContainerChoice::M4a
+    );
+    let tracks = all_of_kind(tracks, |index| match index {
+        TrackIndex::MpegTs(track) => Some(&**track),
+        _ => None,
+    });
+    match tracks {
+        Some(tracks) if is_mp4 => mpeg_ts::plan_streaming(&tracks, options),
+        Some(_) => Err(OTHER_CONTAINER),
+        None => Err(Unsupported("the files are no transport streams")),
     }
 }
 

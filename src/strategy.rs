@@ -20,6 +20,8 @@ pub enum Strategy {
     Passthrough(OutputType),
     /// The tracks are spliced by a plan.
     Splice(splice::Plan),
+    /// The tracks, whose lengths are not known, are spliced while they arrive.
+    Stream(splice::StreamingPlan),
     /// The tracks are muxed by ffmpeg.
     Ffmpeg(FfmpegPlan),
 }
@@ -64,7 +66,13 @@ pub fn plan(
     if starts_beyond_end(&inputs, options.time_range) {
         return Err(Error::StartBeyondEnd);
     }
-    let refusal = match try_splice(&inputs, indexes, options, metadata) {
+    let spliced = try_splice(&inputs, indexes, options, metadata);
+    if let Some(Err(_)) = spliced
+        && let Some(plan) = try_streaming(&inputs, indexes, options, metadata)
+    {
+        return Ok(Strategy::Stream(plan));
+    }
+    let refusal = match spliced {
         Some(Ok(plan)) => return Ok(Strategy::Splice(plan)),
         Some(Err(refusal)) if options.engine == Engine::Splice => {
             // Fails with an error that names the encrypted track.
@@ -176,6 +184,36 @@ fn try_splice(
     options: &OutputOptions,
     metadata: &Metadata,
 ) -> Option<Result<splice::Plan, SpliceRefusal>> {
+    let tracks = spliceable(inputs, indexes, options)?;
+    Some(tracks.and_then(|tracks| {
+        let plan = splice::plan(&tracks, &splice_options(options, metadata));
+        plan.map_err(|why| SpliceRefusal { track: None, why })
+    }))
+}
+
+/// Plans to splice the tracks while they arrive; `None` if their lengths are known, or if that is not possible.
+fn try_streaming(
+    inputs: &[ProbedInput],
+    indexes: &[Option<IndexResult>],
+    options: &OutputOptions,
+    metadata: &Metadata,
+) -> Option<splice::StreamingPlan> {
+    let tracks = spliceable(inputs, indexes, options)?.ok()?;
+    // Alone, it remains as it is.
+    if matches!(inputs, [lone] if lone.probe.format == Format::Mp3) {
+        return None;
+    }
+    let plan = splice::plan_streaming(&tracks, &splice_options(options, metadata));
+    plan.inspect_err(|Unsupported(why)| log::debug!("not spliced while it arrives: {why}")).ok()
+}
+
+/// Returns the tracks with their indexes, or why one has none; `None` if an index was not read or the engine is
+/// `ffmpeg`.
+fn spliceable<'i>(
+    inputs: &[ProbedInput],
+    indexes: &'i [Option<IndexResult>],
+    options: &OutputOptions,
+) -> Option<Result<Vec<(TrackKind, &'i TrackIndex)>, SpliceRefusal>> {
     if options.engine == Engine::Ffmpeg {
         return None;
     }
@@ -184,11 +222,11 @@ fn try_splice(
         Ok(index) => Ok((input.kind, index)),
         Err(why) => Err(SpliceRefusal { track: Some(input.kind), why: *why }),
     });
-    let options =
-        splice::Options { container: options.container, time_range: options.time_range, metadata };
-    Some(tracks.collect::<Result<Vec<_>, _>>().and_then(|tracks| {
-        splice::plan(&tracks, &options).map_err(|why| SpliceRefusal { track: None, why })
-    }))
+    Some(tracks.collect())
+}
+
+fn splice_options<'m>(options: &OutputOptions, metadata: &'m Metadata) -> splice::Options<'m> {
+    splice::Options { container: options.container, time_range: options.time_range, metadata }
 }
 
 /// Moves the start of a time range back to the key frame before it, where that is known: ffmpeg would

@@ -27,7 +27,7 @@ use std::time::Duration;
 pub use audio::{AudioConfig, AudioFrame, AudioFrames};
 pub use demuxer::{Demuxer, Event};
 pub use packed::{PackedAudio, timestamp as packed_timestamp};
-pub use packet::{PACKET_SIZE, Packet};
+pub use packet::{PACKET_SIZE, Packet, SYNC_BYTE};
 pub use pes::PesHeader;
 pub use psi::{ElementaryStream, Program, StreamKind, Tables};
 pub use video::{Times, VideoConfig, VideoUnit, VideoUnits};

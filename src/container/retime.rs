@@ -51,9 +51,10 @@ enum Structure {
     Fragments(Fragments),
 }
 
-/// The shift of the current part.
-struct Shift {
+/// By how much the timestamps of a track are shifted.
+pub struct Shift {
     clock: Arc<LiveClock>,
+    /// The shift of the current part.
     ticks: i64,
     /// Where the current part begins, shifted.
     start: Option<i64>,
@@ -69,16 +70,12 @@ impl Retimer {
             Format::Mp4 => Structure::Fragments(Fragments::default()),
             _ => return None,
         };
-        let shift = Shift { clock: clock.clone(), ticks: 0, start: None, next: None };
-        Some(Retimer { shift, structure })
+        Some(Retimer { shift: Shift::new(clock), structure })
     }
 
     /// Begins another part with the next byte.
     pub fn restart(&mut self, restart: Restart) {
-        // A part without timestamps only adds its duration.
-        let before = self.shift.next.take().map_or(Duration::ZERO, |skipped| skipped.after);
-        let after = restart.after.saturating_add(before);
-        self.shift.next = Some(Restart { after, ..restart });
+        self.shift.restart(restart);
         if let Structure::Packets(packets) = &mut self.structure {
             packets.restart();
         }
@@ -102,8 +99,21 @@ impl Retimer {
 }
 
 impl Shift {
+    /// Returns the shift of a track, 0 until timestamps begin again.
+    pub fn new(clock: &Arc<LiveClock>) -> Shift {
+        Shift { clock: clock.clone(), ticks: 0, start: None, next: None }
+    }
+
+    /// Begins another part with the next timestamp.
+    pub fn restart(&mut self, restart: Restart) {
+        // A part without timestamps only adds its duration.
+        let before = self.next.take().map_or(Duration::ZERO, |skipped| skipped.after);
+        let after = restart.after.saturating_add(before);
+        self.next = Some(Restart { after, ..restart });
+    }
+
     /// Returns the shift of a timestamp, in the order of the bytes.
-    fn at(&mut self, time: i64) -> Result<i64, &'static str> {
+    pub fn at(&mut self, time: i64) -> Result<i64, &'static str> {
         if let Some(Restart { number, after }) = self.next.take() {
             let ticks = after.as_nanos() * u128::from(TICKS_PER_SECOND) / 1_000_000_000;
             let ticks = i64::try_from(ticks).unwrap_or(i64::MAX);
@@ -163,7 +173,7 @@ mod tests {
     #[test]
     fn tracks_share_a_shift() {
         let clock = Arc::new(LiveClock::default());
-        let track = || Shift { clock: clock.clone(), ticks: 0, start: None, next: None };
+        let track = || Shift::new(&clock);
         let (mut one, mut other) = (track(), track());
         assert_eq!((one.at(1000), other.at(900), one.at(4600)), (Ok(0), Ok(0), Ok(0)));
         let restart = |after| Some(Restart { number: 7, after: Duration::from_millis(after) });

@@ -157,7 +157,7 @@ impl FeedTask<'_> {
         let mut completeness = completeness(info, source.file().len);
         let incomplete = |how| FeedError::Failed(incomplete(kind, how));
         let mut left = info.until.saturating_sub(info.skip);
-        let mends = source.has_discontinuities();
+        let mends = source.is_in_unknown_segments();
         let mut mender = mends.then(|| Mender::new(info.format, info.skip, &self.clock));
         let mut write = |bytes: &[u8], source: &mut TrackReader<'_, '_>| {
             // Checked before it is written: ffmpeg would see a truncated end as the end of the track.
@@ -165,7 +165,7 @@ impl FeedTask<'_> {
             let count = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
             left -= count as u64;
             let Some(mender) = &mut mender else { return self.write(&bytes[..count], fifo) };
-            let mended = mender.mend(&bytes[..count], source.take_discontinuities());
+            let mended = mender.mend(&bytes[..count], source.take_begun_segments());
             let changed = |how| {
                 let fault = UpstreamError::EntityChanged(how);
                 FeedError::Failed(Error::Upstream { track: kind, fault })

@@ -31,6 +31,9 @@ const MAX_SKIP_AHEAD: u64 = 256 << 10;
 /// The maximum number of buffered bytes from the beginning of a file.
 const MAX_BUFFERED: u64 = 48 << 20;
 
+/// The minimum number of bytes that are read more of a file in segments of unknown length.
+const MIN_FRONT_STEP: usize = 64 << 10;
+
 /// The approximate memory of one chain of reads.
 const CHAIN_WINDOW: u64 = 512 << 10;
 
@@ -92,8 +95,8 @@ pub(super) fn read_index(
     input: ProbedInput,
 ) -> Result<Result<TrackIndex, Unsupported>, Error> {
     let DownloadContext { media, options, .. } = file.context;
-    if input.probe.is_live {
-        return Ok(Err(Unsupported("it is live")));
+    if file.source.is_in_unknown_segments() {
+        return read_front(file, input);
     }
     let Some(reader) = file.search() else {
         return Ok(Err(Unsupported("its upstream does not support byte ranges")));
@@ -111,6 +114,35 @@ pub(super) fn read_index(
     let index = gathered
         .unwrap_or_else(|| splice::read_index(input.probe.format, reader, options.time_range));
     supported(index, input.kind)
+}
+
+/// Reads the beginning of a track in segments of unknown length.
+fn read_front(
+    file: &mut RemoteFileReader<'_, '_>,
+    input: ProbedInput,
+) -> Result<Result<TrackIndex, Unsupported>, Error> {
+    let duration = match file.source.as_track().location.delivery {
+        Delivery::Segments(list) if !list.is_live() => Some(list.duration()),
+        _ => None,
+    };
+    loop {
+        let (peeked, begun) = (file.source.peeked(), file.source.begun_segments());
+        let second = begun.get(1).and_then(|start| usize::try_from(start.offset).ok());
+        let front = &peeked[..second.map_or(peeked.len(), |end| end.min(peeked.len()))];
+        let is_all = second.is_some() || file.source.is_over();
+        match splice::read_front(input.probe.format, front, is_all, duration) {
+            Ok(Some(index)) => return Ok(Ok(index)),
+            Err(why) => return Ok(Err(why)),
+            Ok(None) => {}
+        }
+        let len = peeked.len();
+        if !file.memory.grow((2 * len) as u64) {
+            return Ok(Err(OUT_OF_MEMORY));
+        }
+        // Each time it is read from the beginning.
+        let end = len + MIN_FRONT_STEP.max(len / 4);
+        while file.source.peeked().len() < end && file.source.fill_peeked(end)? {}
+    }
 }
 
 /// Verifies by its top-level boxes that an MP4 is not truncated. For ranges that begin after the first

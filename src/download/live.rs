@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::container::probe::Format;
 use crate::container::retime::{LiveClock, Restart, Retimer};
-use crate::fetch::Discontinuity;
+use crate::fetch::{Discontinuity, SegmentStart};
 
 /// Mends one track.
 pub(super) struct Mender {
@@ -13,7 +13,7 @@ pub(super) struct Mender {
     retimer: Option<Retimer>,
     /// The offset of the next byte.
     offset: u64,
-    restarts: VecDeque<Discontinuity>,
+    restarts: VecDeque<(u64, Discontinuity)>,
 }
 
 impl Mender {
@@ -22,17 +22,20 @@ impl Mender {
         Mender { retimer: Retimer::new(format, clock), offset, restarts: VecDeque::new() }
     }
 
-    /// Returns the next bytes of the track as ffmpeg should get them; `new` are the discontinuities among
-    /// them, or behind them.
+    /// Returns the next bytes of the track as ffmpeg should get them; `new` are the segments that begin
+    /// among them, or behind them.
     pub(super) fn mend(
         &mut self,
         mut bytes: &[u8],
-        new: Vec<Discontinuity>,
+        new: Vec<SegmentStart>,
     ) -> Result<Vec<u8>, &'static str> {
-        self.restarts.extend(new);
+        let restarts = new
+            .into_iter()
+            .filter_map(|SegmentStart { offset, discontinuity }| Some((offset, discontinuity?)));
+        self.restarts.extend(restarts);
         let mut output = Vec::with_capacity(bytes.len());
         loop {
-            let next = self.restarts.front().map_or(u64::MAX, |next| next.offset);
+            let next = self.restarts.front().map_or(u64::MAX, |(offset, _)| *offset);
             let len = usize::try_from(next.saturating_sub(self.offset)).unwrap_or(usize::MAX);
             let (before, behind) = bytes.split_at(len.min(bytes.len()));
             match &mut self.retimer {
@@ -44,7 +47,7 @@ impl Mender {
             if self.offset < next || bytes.is_empty() {
                 return Ok(output);
             }
-            let Some(Discontinuity { number, after, .. }) = self.restarts.pop_front() else {
+            let Some((_, Discontinuity { number, after })) = self.restarts.pop_front() else {
                 return Ok(output);
             };
             let retimer = self.retimer.as_mut();
@@ -72,9 +75,11 @@ mod tests {
     #[test]
     fn what_cannot_be_mended_is_an_error() {
         let clock = Arc::new(LiveClock::default());
-        let at = |offset| Discontinuity { offset, number: 1, after: Duration::from_secs(1) };
+        let discontinuity = Some(Discontinuity { number: 1, after: Duration::from_secs(1) });
+        let at = |offset| SegmentStart { offset, discontinuity };
         let mut frames = Mender::new(Format::Adts, 2, &clock);
-        assert_eq!(frames.mend(b"abc", vec![at(7)]), Ok(b"abc".to_vec()));
+        let plain = SegmentStart { offset: 3, discontinuity: None };
+        assert_eq!(frames.mend(b"abc", vec![plain, at(7)]), Ok(b"abc".to_vec()));
         assert_eq!(frames.mend(b"de", Vec::new()), Ok(b"de".to_vec()));
         assert!(frames.mend(b"f", Vec::new()).is_err());
         let mut packets = Mender::new(Format::MpegTs, 0, &clock);

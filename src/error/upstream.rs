@@ -39,6 +39,8 @@ pub enum UpstreamError {
     EntityChanged(&'static str),
     /// The bytes of the file contradict its own index.
     IndexMismatch(&'static str),
+    /// The media is damaged, or has become another one.
+    Damaged(&'static str),
     /// A file that is read as a whole has more bytes than this.
     TooLong(usize),
     /// The response has no length, so that truncation could not be detected.
@@ -122,6 +124,9 @@ impl fmt::Display for UpstreamError {
             }
             UpstreamError::IndexMismatch(how) => {
                 write!(f, "the file contradicts its own index: {how}")
+            }
+            UpstreamError::Damaged(how) => {
+                write!(f, "the media is damaged, or is not what it was at its beginning: {how}")
             }
             UpstreamError::TooLong(limit) => {
                 write!(f, "its playlist or key has more than {limit} bytes")

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use crate::cancel::CancelToken;
 use crate::error::{Error, UpstreamError};
+use crate::fetch::begun_segments::{BegunSegments, SegmentStart};
 use crate::fetch::cursor::Cursor;
 use crate::fetch::follow::Follower;
 use crate::fetch::segment_refresh::{self, CurrentLocation};
@@ -30,17 +31,6 @@ use crate::sys::SplicePipe;
 /// The next segments are requested until this many bytes are to be read, or [`MAX_AHEAD`] segments.
 const AHEAD_BYTES: u64 = 1 << 20;
 const MAX_AHEAD: usize = 3;
-
-/// Where the timestamps of a track in segments may begin again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Discontinuity {
-    /// Offset of the first byte behind it.
-    pub offset: u64,
-    /// Its number in the stream.
-    pub number: u64,
-    /// Duration of what was read before it, from the previous one on.
-    pub after: Duration,
-}
 
 /// A track in segments whose first one was requested.
 pub struct PendingSegments<'scope, 'env> {
@@ -57,13 +47,10 @@ pub struct SegmentReader<'scope, 'env> {
     file: RemoteFile,
     /// Where each segment begins in it, as far as that is known.
     starts: SegmentStarts,
-    /// The first media segment when it began.
-    first_segment: usize,
     /// Follows the list, if it is that of a live stream.
     follower: Option<Follower>,
-    /// What was read since the last discontinuity, and those that nobody has taken.
-    period: Duration,
-    discontinuities: Vec<Discontinuity>,
+    /// The segments that have begun, if their lengths are not known.
+    begun: BegunSegments,
     cursor: Cursor,
     /// The segment that is read, and those that were requested ahead.
     current: Option<SegmentBody<'scope, 'env>>,
@@ -138,17 +125,14 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
         let follower = list.is_live().then(|| Follower::new(patience));
         let cursor = Cursor { end: file.len, ..Cursor::default() };
         let ahead = VecDeque::new();
-        let first_segment = list.first_segment();
         let current = None;
         SegmentReader {
             source,
             list,
             file,
             starts,
-            first_segment,
             follower,
-            period: Duration::ZERO,
-            discontinuities: Vec::new(),
+            begun: BegunSegments::default(),
             cursor,
             current,
             ahead,
@@ -305,7 +289,7 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
     /// Waits for the response of a segment.
     fn receive(&mut self, segment: PendingSegment<'scope, 'env>) -> Result<(), Error> {
         let body = segment.wait(&mut self.source)?;
-        self.note_discontinuity(body.index);
+        self.note_start(body.index);
         // The next segment begins behind this one, which may be a range of its resource.
         let range = self.list.part(body.index).and_then(|part| part.location.range.clone());
         let len = body.len().map(|len| range.map_or(len, |range| range.end - range.start));
@@ -314,24 +298,28 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
         Ok(())
     }
 
-    /// Records a discontinuity before a segment, which begins now.
-    fn note_discontinuity(&mut self, index: usize) {
-        let Some((segment, number)) = self.list.segment(index) else { return };
-        if self.has_discontinuities() && segment.is_discontinuous && index > self.first_segment {
-            let (offset, after) = (self.cursor.offset, take(&mut self.period));
-            self.discontinuities.push(Discontinuity { offset, number, after });
+    /// Records that a media segment begins now, if nothing else knows where.
+    fn note_start(&mut self, index: usize) {
+        if let Some((segment, number)) = self.list.segment(index)
+            && self.is_of_unknown_length()
+        {
+            self.begun.begin(self.cursor.offset, segment, number);
         }
-        self.period = self.period.saturating_add(segment.duration);
     }
 
-    /// Returns whether its reader has to mind discontinuities: nothing else knows where segments begin.
-    pub(super) fn has_discontinuities(&self) -> bool {
+    /// Returns whether the lengths of the segments are not known.
+    pub(super) fn is_of_unknown_length(&self) -> bool {
         self.list.files.is_none()
     }
 
-    /// Takes the discontinuities up to the last byte that was read.
-    pub(super) fn take_discontinuities(&mut self) -> Vec<Discontinuity> {
-        take(&mut self.discontinuities)
+    /// Returns the segments that have begun up to the last byte that was read, and were not taken.
+    pub(super) fn begun(&self) -> &[SegmentStart] {
+        self.begun.starts()
+    }
+
+    /// Takes the segments that have begun up to the last byte that was read.
+    pub(super) fn take_begun(&mut self) -> Vec<SegmentStart> {
+        self.begun.take()
     }
 
     /// Ends the current segment, all of whose bytes were read.

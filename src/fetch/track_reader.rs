@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::cancel::CancelToken;
 use crate::error::Error;
+use crate::fetch::begun_segments::SegmentStart;
 use crate::fetch::file_reader::FileReader;
 use crate::fetch::pending_file::PendingFile;
-use crate::fetch::segment_reader::{Discontinuity, PendingSegments, SegmentReader};
+use crate::fetch::segment_reader::{PendingSegments, SegmentReader};
 use crate::http_client::{RemoteFile, UpstreamClient};
 use crate::media::{Track, TrackKind};
 use crate::sys::SplicePipe;
@@ -153,19 +154,28 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         }
     }
 
-    /// Returns whether its timestamps may begin again: it is in segments whose lengths are not known.
-    pub fn has_discontinuities(&self) -> bool {
+    /// Returns whether it is in segments whose lengths are not known.
+    pub fn is_in_unknown_segments(&self) -> bool {
         match self {
             TrackReader::File(_) => false,
-            TrackReader::Segments(segments) => segments.has_discontinuities(),
+            TrackReader::Segments(segments) => segments.is_of_unknown_length(),
         }
     }
 
-    /// Takes the discontinuities up to the last byte that was read.
-    pub fn take_discontinuities(&mut self) -> Vec<Discontinuity> {
+    /// Returns the segments of unknown length that have begun up to the last byte that was read, and were
+    /// not taken.
+    pub fn begun_segments(&self) -> &[SegmentStart] {
+        match self {
+            TrackReader::File(_) => &[],
+            TrackReader::Segments(segments) => segments.begun(),
+        }
+    }
+
+    /// Takes the segments of unknown length that have begun up to the last byte that was read.
+    pub fn take_begun_segments(&mut self) -> Vec<SegmentStart> {
         match self {
             TrackReader::File(_) => Vec::new(),
-            TrackReader::Segments(segments) => segments.take_discontinuities(),
+            TrackReader::Segments(segments) => segments.take_begun(),
         }
     }
 

@@ -28,9 +28,23 @@ pub struct AddressPolicy {
     pub behind_proxy: bool,
 }
 
+/// What the policy says of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Refused,
+    /// It is public: the ports of media servers are permitted.
+    Public,
+    /// It is in `allow`: all ports are permitted.
+    Allowed,
+}
+
 impl AddressPolicy {
     /// Returns whether `host`, which resolved to `address`, may be connected to.
     pub fn permits(&self, host: &str, address: IpAddr) -> bool {
+        self.standing(host, address) != Standing::Refused
+    }
+
+    fn standing(&self, host: &str, address: IpAddr) -> Standing {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         // An IPv4-mapped IPv6 address is checked as an IPv4 address.
         let address = address.to_canonical();
@@ -38,13 +52,24 @@ impl AddressPolicy {
             patterns.iter().any(|pattern| pattern.matches(&host, address))
         };
         // An address that embeds another one must not lead to a denied one.
-        let denied = named(&self.deny, address)
+        let is_denied = named(&self.deny, address)
             || embedded(address).is_some_and(|inner| named(&self.deny, inner.into()));
-        !denied && (named(&self.allow, address) || is_public(address) && !is_inward(address))
+        match () {
+            () if is_denied => Standing::Refused,
+            () if named(&self.allow, address) => Standing::Allowed,
+            () if is_public(address) && !is_inward(address) => Standing::Public,
+            () => Standing::Refused,
+        }
     }
-}
 
-impl AddressPolicy {
+    fn permits_port(&self, standing: Standing, port: u16) -> bool {
+        match standing {
+            Standing::Refused => false,
+            Standing::Public => self.ports.permit(port),
+            Standing::Allowed => true,
+        }
+    }
+
     /// Returns the permitted ones of the addresses that `host` resolved to; `None` if none is.
     /// Connections are made to these addresses, not to the name, so a name that resolves
     /// differently the next time is checked anew.
@@ -60,10 +85,7 @@ impl AddressPolicy {
 
     /// Returns whether `host`, which resolved to `address`, may be connected to on its port.
     fn permits_socket(&self, host: &str, address: SocketAddr) -> bool {
-        let ip = address.ip().to_canonical();
-        let host_name = host.trim_end_matches('.').to_ascii_lowercase();
-        let is_allowed = || self.allow.iter().any(|pattern| pattern.matches(&host_name, ip));
-        self.permits(host, ip) && (self.ports.permit(address.port()) || is_allowed())
+        self.permits_port(self.standing(host, address.ip()), address.port())
     }
 
     /// Returns why `host` is not connected to on this port, and the remedy.
@@ -84,26 +106,24 @@ impl AddressPolicy {
     /// Returns whether `host` may be given to a proxy, which resolves it out of sight: an address
     /// is checked as one, and a name by itself.
     pub fn permits_unseen(&self, host: &str, port: u16) -> bool {
-        let name = host.trim_end_matches('.').to_ascii_lowercase();
-        let address = host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
-        let is_allowed = |pattern: &HostPattern| match address {
-            Some(address) => pattern.matches(&name, address),
-            None => pattern.names(&name),
-        };
-        self.permits_unseen_host(host)
-            && (self.ports.permit(port) || self.allow.iter().any(is_allowed))
+        self.permits_port(self.standing_unseen(host), port)
     }
 
-    fn permits_unseen_host(&self, host: &str) -> bool {
+    fn standing_unseen(&self, host: &str) -> Standing {
         // Parsed as tolerantly as any resolver might: 127.1 and 0x7f000001 are addresses, too.
         let host = match host.parse().map_or_else(|_| Host::parse(host), |v6| Ok(Host::Ipv6(v6))) {
-            Ok(Host::Ipv4(address)) => return self.permits(host, address.into()),
-            Ok(Host::Ipv6(address)) => return self.permits(host, address.into()),
+            Ok(Host::Ipv4(address)) => return self.standing(host, address.into()),
+            Ok(Host::Ipv6(address)) => return self.standing(host, address.into()),
             Ok(Host::Domain(name)) => name.trim_end_matches('.').to_owned(),
-            Err(_) => return false,
+            Err(_) => return Standing::Refused,
         };
         let named = |patterns: &[HostPattern]| patterns.iter().any(|pattern| pattern.names(&host));
-        !named(&self.deny) && (named(&self.allow) || !is_local_name(&host))
+        match () {
+            () if named(&self.deny) => Standing::Refused,
+            () if named(&self.allow) => Standing::Allowed,
+            () if is_local_name(&host) => Standing::Refused,
+            () => Standing::Public,
+        }
     }
 }
 

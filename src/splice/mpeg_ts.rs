@@ -36,16 +36,19 @@ mod region;
 mod remux;
 mod scan;
 mod selection;
+mod streaming;
 #[cfg(test)]
 mod tests;
 mod timing;
 
-pub(super) use index::read_index;
+pub(super) use index::{read_front, read_index};
 use interleave::{index_of, interleave};
 pub(super) use region::RegionRewriter;
 use region::{FileRules, Region};
 use remux::{Stream, StreamConfig};
 use selection::{Cut, SelectedFile, Selection, Timeline, earliest};
+pub(super) use streaming::plan as plan_streaming;
+pub use streaming::{StreamingMuxer, StreamingPlan};
 use timing::Clock;
 
 /// By how much a region is longer than its segment.
@@ -68,8 +71,9 @@ pub struct Track {
     audio: Option<AudioTrack>,
     /// Whether the segments are packed audio.
     is_packed: bool,
+    /// There are none if their lengths are not known.
     segments: Vec<Segment>,
-    /// The end of the last segment, in ticks.
+    /// The end of the last segment, in ticks; 0 if it is not known.
     end: u64,
     /// The parts between discontinuities, each with a clock of its own.
     parts: Vec<Part>,
@@ -136,10 +140,10 @@ struct Segment {
 
 impl Track {
     /// Returns the presentation time of the end: the first timestamp, and the duration that the list of the
-    /// segments declares.
-    pub(super) fn presentation_end(&self) -> Duration {
+    /// segments declares; `None` if it is not known.
+    pub(super) fn presentation_end(&self) -> Option<Duration> {
         let first = self.parts.first().and_then(|part| part.firsts.earliest());
-        duration(first.unwrap_or_default() + self.end)
+        (self.end > 0).then(|| duration(first.unwrap_or_default() + self.end))
     }
 
     /// Returns the decode time of the key frame with which the requested time range begins, if the clock is
@@ -236,18 +240,14 @@ pub(super) fn plan(
     files: &[(TrackKind, &Track)],
     options: &Options<'_>,
 ) -> Result<Plan, Unsupported> {
+    if files.iter().any(|(_, track)| track.segments.is_empty()) {
+        return Err(Unsupported("the lengths of the segments are not known"));
+    }
     let selection = Selection::new(files, options.time_range)?;
     let mut tracks = output_tracks(&selection, files.len() == 1)?;
-    let is_aac = |track: &OutputTrack<'_>| track.stream.codec == Codec::Aac;
-    if options.container == ContainerChoice::M4a && !tracks.iter().all(is_aac) {
-        return Err(Unsupported("the audio is not AAC"));
-    }
+    check_container(options.container, &tracks)?;
     let timeline = selection.timeline(&tracks)?;
-    // Its edit list is left to skip what is not presented: since version 6, ffmpeg drops as much of the audio
-    // as the edit list skips, even if that begins later.
-    for track in tracks.iter_mut().filter(|track| track.is_audio()) {
-        track.stream.base = track.begin(timeline.origin).min(timeline.begin);
-    }
+    with_bases(&mut tracks, &timeline);
     let (layout, regions) = interleave(&selection, &timeline);
     let end = tracks.iter().map(|track| track.end).max().unwrap_or_default();
 
@@ -263,14 +263,33 @@ pub(super) fn plan(
     Ok(layout.plan(head, Container::Mp4, duration(end), rules))
 }
 
+fn check_container(
+    container: ContainerChoice,
+    tracks: &[OutputTrack<'_>],
+) -> Result<(), Unsupported> {
+    let is_aac = |track: &OutputTrack<'_>| track.stream.codec == Codec::Aac;
+    if container == ContainerChoice::M4a && !tracks.iter().all(is_aac) {
+        return Err(Unsupported("the audio is not AAC"));
+    }
+    Ok(())
+}
+
+/// Lets the audio begin at 0, so that its edit list is left to skip what is not presented: since version 6,
+/// ffmpeg drops as much of the audio as the edit list skips, even if that begins later.
+fn with_bases(tracks: &mut [OutputTrack<'_>], timeline: &Timeline) {
+    for track in tracks.iter_mut().filter(|track| track.is_audio()) {
+        track.stream.base = track.begin(timeline.origin).min(timeline.begin);
+    }
+}
+
 /// Lays out a file as ffmpeg reads it, with its timestamps as they are. `alone` says that no other file is
-/// joined with it. `None` if the file has no timestamps.
+/// joined with it. `None` if the file has no timestamps, or its segments no known lengths.
 pub(super) fn for_streaming(
     (kind, file): (TrackKind, &Track),
     alone: bool,
     time_range: TimeRange,
 ) -> Option<Result<Plan, Unsupported>> {
-    let first = file.parts.first()?.firsts.earliest()?;
+    let first = file.parts.first()?.firsts.earliest().filter(|_| !file.segments.is_empty())?;
     // The range is on the clock of the file.
     let earlier = |time: Duration| time.saturating_sub(duration(first));
     let TimeRange { start, end } = time_range;
@@ -294,17 +313,21 @@ fn rules(
     timeline: &Timeline,
     regions: Vec<Region>,
 ) -> Rewriter {
+    Rewriter::Regions(RegionRewriter {
+        files: file_rules(selection, tracks),
+        regions,
+        begin: timeline.begin,
+        is_cut: selection.cut.is_some(),
+    })
+}
+
+fn file_rules(selection: &Selection<'_>, tracks: &[OutputTrack<'_>]) -> Vec<FileRules> {
     let files = (0..).zip(&selection.files).map(|(number, file)| {
         let of_file = tracks.iter().filter(|track| track.file == number);
         let streams = of_file.map(|track| track.stream.clone()).collect();
         FileRules { streams, is_packed: file.track.is_packed }
     });
-    Rewriter::Regions(RegionRewriter {
-        files: files.collect(),
-        regions,
-        begin: timeline.begin,
-        is_cut: selection.cut.is_some(),
-    })
+    files.collect()
 }
 
 /// Returns the tracks of the joined file, video first. A lone video has its audio in it.

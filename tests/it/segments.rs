@@ -23,6 +23,7 @@ mod packed;
 mod reported;
 mod seeks;
 mod shaka;
+mod streaming;
 mod trim;
 
 /// The hashes of the decoded frames of a stream.

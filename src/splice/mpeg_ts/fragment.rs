@@ -119,6 +119,14 @@ impl Fragment {
         Fragment { front, media: Vec::new() }
     }
 
+    /// Numbers the fragment, which must have samples.
+    pub(super) fn set_sequence(&mut self, sequence: u32) {
+        // Behind the headers of the moof and of the mfhd, and the version and flags of that.
+        if let Some(field) = self.front.get_mut(20..24) {
+            field.copy_from_slice(&sequence.to_be_bytes());
+        }
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.pieces().map(|piece| piece.len() as u64).sum()
     }

@@ -19,8 +19,9 @@ pub(super) fn head(
     tags: &Metadata,
 ) -> Result<Vec<u8>, Unsupported> {
     let mut parts = vec![mvhd(SCALE, end, tracks.len() as u32 + 1)];
-    // Without a duration here, some players take the file for a live stream.
-    let mut mvex = vec![boxed(b"mehd", &[&[1, 0, 0, 0], &end.to_be_bytes()])];
+    // Without a duration here, some players take the file for a live stream, which it may be.
+    let mehd = boxed(b"mehd", &[&[1, 0, 0, 0], &end.to_be_bytes()]);
+    let mut mvex = if end > 0 { vec![mehd] } else { Vec::new() };
     for track in tracks {
         parts.push(trak(track, begin)?);
         let id = track.stream.id.to_be_bytes();

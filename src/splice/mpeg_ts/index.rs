@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::scan::{Scan, Streams};
+use super::scan::{self, Scan, Streams};
 use super::{Entry, Firsts, LATER, Part, Segment, Track};
 use crate::container::mpeg_ts::{Times, ticks};
 use crate::container::probe::{Codec, Format};
@@ -38,8 +38,7 @@ pub(in crate::splice) fn read_index(
     let is_packed = packed.is_some();
     let (segments, parts) = (list, Vec::new());
     let mut track = Track { video, audio, is_packed, segments, end, parts, entry: None };
-    let firsts = Firsts { video: track.video_first(), audio: track.audio_first() };
-    track.parts.push(Part { segment: 0, firsts });
+    track.add_first_part();
     for (scan, segment) in later.into_iter().zip(starts.into_iter().skip(1)) {
         let scan = scan.into_inner().unwrap_or_else(PoisonError::into_inner);
         let firsts = track.firsts_of(scan.streams()?)?;
@@ -47,6 +46,25 @@ pub(in crate::splice) fn read_index(
     }
     track.entry = find_entry(reader, &track, ticks(start))?;
     Ok(track)
+}
+
+/// Reads the beginning of a file in segments of unknown length, if that is the format, from its first bytes,
+/// `is_all` of the first segment; `None` if more of them are needed. The file lasts for `duration`, if that
+/// is known.
+pub(in crate::splice) fn read_front(
+    format: Format,
+    front: &[u8],
+    is_all: bool,
+    duration: Option<Duration>,
+) -> Result<Option<Track>, Unsupported> {
+    let packed = packed_codec(format);
+    let Some((video, audio)) = scan::read_front(front, is_all, packed)? else { return Ok(None) };
+    let (segments, end) = (Vec::new(), duration.map_or(0, ticks));
+    let is_packed = packed.is_some();
+    let mut track =
+        Track { video, audio, is_packed, segments, end, parts: Vec::new(), entry: None };
+    track.add_first_part();
+    Ok(Some(track))
 }
 
 /// Returns the first key frame of the last segment whose first one is presented at `start` or before;
@@ -140,6 +158,11 @@ const NO_SEGMENTS: Unsupported = Unsupported("there are no segments, or too many
 const TOO_LONG: Unsupported = Unsupported("the segments are too long");
 
 impl Track {
+    fn add_first_part(&mut self) {
+        let firsts = Firsts { video: self.video_first(), audio: self.audio_first() };
+        self.parts.push(Part { segment: 0, firsts });
+    }
+
     fn video_first(&self) -> Option<Times> {
         self.video.as_ref().map(|video| video.first)
     }

@@ -15,7 +15,7 @@ const MAX_LOOKAHEAD: u64 = 256 << 10;
 /// The number of bytes of the next segment that are read at once.
 const LOOKAHEAD_STEP: u64 = 8 << 10;
 /// The maximum length of an image in front of the packets of a segment.
-const MAX_DISGUISE: u64 = 64 << 10;
+pub(super) const MAX_DISGUISE: u64 = 64 << 10;
 /// The number of packets by which the first one is recognised.
 const MIN_PACKETS: usize = 4;
 const SYNC_LEN: u64 = (MIN_PACKETS as u64 - 1) * PACKET_SIZE as u64 + 1;
@@ -200,17 +200,11 @@ impl SegmentRemuxer<'_> {
     }
 
     /// Takes the next bytes of the segment.
-    fn push(&mut self, mut chunk: &[u8], packet: &mut PartialPacket) -> Result<(), Malformed> {
+    fn push(&mut self, chunk: &[u8], packet: &mut PartialPacket) -> Result<(), Malformed> {
         if let Some(time) = self.packed {
-            return self.remuxer.push_packed(chunk, time);
+            return self.remuxer.push_packed(chunk, Some(time));
         }
-        if let Some(bytes) = packet.complete(&mut chunk) {
-            self.remuxer.push(bytes)?;
-        }
-        let (packets, rest) = chunk.as_chunks();
-        packets.iter().try_for_each(|packet| self.remuxer.push(packet))?;
-        packet.begin(rest);
-        Ok(())
+        packet.split(chunk, |packet| self.remuxer.push(packet))
     }
 
     /// Reads as much of the next segment of `len` bytes as is needed, and ends the frames.
@@ -250,7 +244,7 @@ impl SegmentRemuxer<'_> {
     /// Takes the next bytes of the next segment; returns how many of them.
     fn push_behind(&mut self, bytes: &[u8]) -> Result<u64, Malformed> {
         if let Some(time) = self.packed {
-            self.remuxer.push_packed(bytes, time)?;
+            self.remuxer.push_packed(bytes, Some(time))?;
             return Ok(bytes.len() as u64);
         }
         let (packets, _) = bytes.as_chunks();
@@ -289,8 +283,20 @@ pub(super) fn packets_begin(front: &[u8], len: u64) -> Option<usize> {
     }
 }
 
+/// Returns where packets begin in the first bytes of a segment of unknown length, if enough of them are there.
+pub(super) fn find_packets(front: &[u8]) -> Option<usize> {
+    let is_synced = |at: &usize| {
+        let bytes = front.get(*at..*at + SYNC_LEN as usize);
+        bytes.is_some_and(|bytes| count_synced(bytes) == MIN_PACKETS)
+    };
+    match is_image(front) {
+        true => (1..front.len()).find(is_synced),
+        false => Some(0).filter(is_synced),
+    }
+}
+
 /// A packet that arrives in several pieces.
-struct PartialPacket {
+pub(super) struct PartialPacket {
     bytes: [u8; PACKET_SIZE],
     len: usize,
 }
@@ -302,6 +308,25 @@ impl Default for PartialPacket {
 }
 
 impl PartialPacket {
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Passes the packets that end in the next bytes to `sink`.
+    pub(super) fn split(
+        &mut self,
+        mut chunk: &[u8],
+        mut sink: impl FnMut(&[u8; PACKET_SIZE]) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        if let Some(packet) = self.complete(&mut chunk) {
+            sink(packet)?;
+        }
+        let (packets, rest) = chunk.as_chunks();
+        packets.iter().try_for_each(sink)?;
+        self.begin(rest);
+        Ok(())
+    }
+
     /// Returns the packet that has begun, if `chunk` completes it, and removes its bytes from that.
     fn complete(&mut self, chunk: &mut &[u8]) -> Option<&[u8; PACKET_SIZE]> {
         if self.len == 0 {

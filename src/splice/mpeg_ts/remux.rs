@@ -1,16 +1,21 @@
-//! [`Remuxer`] turns the packets of one segment, or its packed audio, into fragments.
+//! [`Remuxer`] turns the packets of segments, or packed audio, into fragments: those of one segment by itself,
+//! or of all up to a discontinuity.
 
 use super::SCALE;
 use super::fragment::{Fragment, Run};
 use super::timing::{Timing, times};
+use crate::container::mpeg_ts::pes::WRAP;
 use crate::container::mpeg_ts::{
-    AudioConfig, AudioFrames, Demuxer, Event, Malformed, PACKET_SIZE, PackedAudio, Program,
-    VideoConfig, VideoUnit, VideoUnits,
+    AudioConfig, AudioFrames, Demuxer, Event, Malformed, PACKET_SIZE, PackedAudio, PesHeader,
+    Program, VideoConfig, VideoUnit, VideoUnits,
 };
 use crate::container::probe::Codec;
+use crate::container::retime::Shift;
 
-/// The number of bytes of samples that are collected for a fragment.
+/// The number of bytes of samples of a segment that are collected for a fragment.
 const FRAGMENT_SIZE: usize = 16 << 20;
+/// The same where segments are joined while they arrive.
+const SHORT_FRAGMENT_SIZE: usize = 128 << 10;
 /// The maximum number of fragments of a segment; the numbers of those of the next one begin above.
 pub(super) const MAX_FRAGMENTS: u32 = 1 << 12;
 /// A stream of a transport stream, and the track that it becomes.
@@ -43,7 +48,7 @@ impl StreamConfig {
     }
 }
 
-/// Turns the packets of one segment, or its packed audio, into fragments.
+/// Turns the packets of segments, or packed audio, into fragments.
 pub(super) struct Remuxer<'s> {
     demuxer: Demuxer,
     packed: PackedAudio,
@@ -52,6 +57,8 @@ pub(super) struct Remuxer<'s> {
     fragments: Fragments,
     /// Whether the packets are those of the next segment.
     is_behind: bool,
+    /// By how much timestamps are shifted.
+    shift: Option<Shift>,
 }
 
 struct StreamState<'s> {
@@ -71,12 +78,14 @@ enum Frames<'s> {
     Audio(AudioFrames, &'s AudioConfig),
 }
 
-/// The fragments of the segment that are complete.
+/// The fragments that are complete.
 struct Fragments {
     out: Vec<Fragment>,
     /// The number of the next one.
     sequence: u32,
     left: u32,
+    /// The number of bytes of samples in each, about.
+    size: usize,
 }
 
 impl<'s> Remuxer<'s> {
@@ -99,16 +108,52 @@ impl<'s> Remuxer<'s> {
             demuxer: Demuxer::new(&pids),
             packed: PackedAudio::default(),
             states: streams.iter().map(state).collect(),
-            fragments: Fragments { out: Vec::new(), sequence, left: MAX_FRAGMENTS },
+            fragments: Fragments {
+                out: Vec::new(),
+                sequence,
+                left: MAX_FRAGMENTS,
+                size: FRAGMENT_SIZE,
+            },
             is_behind: false,
+            shift: None,
         }
+    }
+
+    /// Returns a remuxer for all segments up to a discontinuity, whose timestamps are shifted.
+    pub(super) fn for_part(streams: &'s [Stream], timing: Timing, shift: Shift) -> Remuxer<'s> {
+        let mut remuxer = Remuxer::new(streams, timing, 0);
+        remuxer.shift = Some(shift);
+        (remuxer.fragments.left, remuxer.fragments.size) = (u32::MAX, SHORT_FRAGMENT_SIZE);
+        remuxer
+    }
+
+    /// Begins another segment of the part, and writes what was collected.
+    pub(super) fn begin_segment(&mut self) -> Result<(), Malformed> {
+        self.check_tags()?;
+        self.demuxer.begin_segment();
+        self.packed.begin_segment();
+        self.states.iter_mut().for_each(|state| state.has_begun = false);
+        self.write_fragments()
+    }
+
+    /// Ends the last frames of the part. Returns the shift of its timestamps.
+    pub(super) fn end_part(&mut self) -> Result<Option<Shift>, Malformed> {
+        self.check_tags()?;
+        self.finish(true)?;
+        Ok(self.shift.take())
+    }
+
+    /// Returns what time the frames have reached, on the common clock.
+    pub(super) fn reached(&self) -> u64 {
+        let times = self.states.iter().map(|state| state.timing.reached() + state.stream.base);
+        times.max().unwrap_or_default()
     }
 
     /// Takes a packet.
     pub(super) fn push(&mut self, packet: &[u8; PACKET_SIZE]) -> Result<(), Malformed> {
-        let Remuxer { demuxer, states, is_behind, .. } = self;
+        let Remuxer { demuxer, states, is_behind, shift, .. } = self;
         let program = demuxer.push(packet, &mut |index, event| match *is_behind {
-            false => states[index].take(event),
+            false => states[index].take(shifted(event, shift)?),
             true => states[index].take_behind(event),
         })?;
         if let Some(program) = program {
@@ -118,11 +163,15 @@ impl<'s> Remuxer<'s> {
     }
 
     /// Takes packed audio, which has the timestamp `implied` if the segment has none.
-    pub(super) fn push_packed(&mut self, data: &[u8], implied: u64) -> Result<(), Malformed> {
-        let Remuxer { packed, states, is_behind, .. } = self;
+    pub(super) fn push_packed(
+        &mut self,
+        data: &[u8],
+        implied: Option<u64>,
+    ) -> Result<(), Malformed> {
+        let Remuxer { packed, states, is_behind, shift, .. } = self;
         let Some(state) = states.first_mut() else { return Ok(()) };
-        packed.push(data, Some(implied), &mut |event| match *is_behind {
-            false => state.take(event),
+        packed.push(data, implied, &mut |event| match *is_behind {
+            false => state.take(shifted(event, shift)?),
             true => state.take_behind(event),
         })?;
         self.write_long_fragments()
@@ -131,15 +180,13 @@ impl<'s> Remuxer<'s> {
     /// Writes what was collected, if it is enough for a fragment.
     fn write_long_fragments(&mut self) -> Result<(), Malformed> {
         let collected: usize = self.states.iter().map(|state| state.run.len()).sum();
-        if collected >= FRAGMENT_SIZE { self.write_fragments() } else { Ok(()) }
+        if collected >= self.fragments.size { self.write_fragments() } else { Ok(()) }
     }
 
     /// Ends the segment. The next packets are those of the next one, which may have the end of frames
     /// that began in this one; no more of them than [needed](Remuxer::needs_more).
     pub(super) fn end_segment(&mut self) -> Result<(), Malformed> {
-        if self.packed.is_cut() {
-            return Err(Malformed("a tag is cut"));
-        }
+        self.check_tags()?;
         self.is_behind = true;
         self.demuxer.begin_segment();
         let has_packed = self.packed.has_begun();
@@ -200,7 +247,7 @@ impl<'s> Remuxer<'s> {
                 Frames::Audio(..) => program.audio(),
             };
             let same = found.filter(|(_, codec)| *codec == state.stream.codec);
-            let (pid, _) = same.ok_or(Malformed("the streams change"))?;
+            let (pid, _) = same.ok_or(Malformed("the streams have become other ones"))?;
             pids.push(pid);
         }
         if self.demuxer.has(&pids) {
@@ -211,10 +258,15 @@ impl<'s> Remuxer<'s> {
             return self.finish_all();
         }
         if self.states.iter().any(|state| state.has_begun) {
-            return Err(Malformed("the streams change"));
+            return Err(Malformed("the streams have become other ones"));
         }
+        self.finish(true)?;
         self.demuxer.select(&pids);
         Ok(())
+    }
+
+    fn check_tags(&self) -> Result<(), Malformed> {
+        if self.packed.is_cut() { Err(Malformed("a tag is cut")) } else { Ok(()) }
     }
 
     fn finish_all(&mut self) -> Result<(), Malformed> {
@@ -230,13 +282,23 @@ impl<'s> Remuxer<'s> {
         if self.states.iter().all(|state| state.run.len() == 0) {
             return Ok(());
         }
-        let Fragments { out, sequence, left } = &mut self.fragments;
+        let Fragments { out, sequence, left, .. } = &mut self.fragments;
         *left = left.checked_sub(1).ok_or(Malformed("a segment is too long"))?;
         let runs = self.states.iter_mut().map(|state| (state.stream.id, &mut state.run));
         out.extend(Fragment::of(runs, *sequence));
         *sequence += 1;
         Ok(())
     }
+}
+
+/// Shifts the timestamps of a PES packet.
+fn shifted<'e>(event: Event<'e>, shift: &mut Option<Shift>) -> Result<Event<'e>, Malformed> {
+    let (Event::Begin(header), Some(shift)) = (event, shift) else { return Ok(event) };
+    let Some(first) = header.dts.or(header.pts) else { return Ok(event) };
+    let ticks = shift.at(first.cast_signed()).map_err(Malformed)?;
+    let shifted = |time: u64| time.wrapping_add_signed(ticks) % WRAP;
+    let (pts, dts) = (header.pts.map(shifted), header.dts.map(shifted));
+    Ok(Event::Begin(PesHeader { pts, dts, ..header }))
 }
 
 impl StreamState<'_> {

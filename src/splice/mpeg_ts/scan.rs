@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::region::packets_begin;
+use super::region::{find_packets, packets_begin};
 use super::timing::times;
 use super::{AudioTrack, Segment, VideoTrack};
 use crate::container::mpeg_ts::packet::PACKET_SIZE;
@@ -87,7 +87,7 @@ impl Scan {
             return Ok(None);
         }
         if next - from >= MAX_HEAD {
-            return Err(Unsupported("the first frames are too far from the beginning").into());
+            return Err(TOO_FAR.into());
         }
         Ok(Some(next..(next + STEP).min(from + len)))
     }
@@ -109,6 +109,33 @@ impl Scan {
     }
 }
 
+/// Returns the streams of a file that begins with these bytes, `is_all` of its first segment; `None` if more
+/// of them are needed.
+pub(super) fn read_front(
+    front: &[u8],
+    is_all: bool,
+    packed: Option<Codec>,
+) -> Result<Option<Streams>, Unsupported> {
+    let mut head = packed.map_or(Ok(Head::default()), Head::packed)?;
+    if packed.is_some() {
+        head.take_packed(front)?;
+    } else if let Some(begin) = find_packets(front) {
+        let (packets, _) = front[begin..].as_chunks();
+        for packet in packets {
+            if !head.is_complete() {
+                head.take(packet)?;
+            }
+        }
+    }
+    if is_all {
+        head.finish()?;
+    } else if !head.is_complete() {
+        let is_near = (front.len() as u64) < MAX_HEAD;
+        return if is_near { Ok(None) } else { Err(TOO_FAR) };
+    }
+    head.streams().map(Some)
+}
+
 /// What was found so far.
 #[derive(Default)]
 struct Head {
@@ -121,6 +148,7 @@ struct Head {
     sought: Option<VideoConfig>,
 }
 
+const TOO_FAR: Unsupported = Unsupported("the first frames are too far from the beginning");
 const OTHER_CODEC: Unsupported =
     Unsupported("the transport stream has a codec that is not supported");
 

@@ -39,7 +39,7 @@ impl Clock {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timing {
     clock: Clock,
-    /// When the segment begins, about.
+    /// When the next frame is presented, about: at first, when the segment begins.
     expected: u64,
     /// Whether frames of audio that are earlier than the origin of the clock are left out.
     pub(super) is_cut: bool,
@@ -70,6 +70,11 @@ impl Timing {
         Timing { clock, expected: self.expected.saturating_sub(ticks), ..self }
     }
 
+    /// Returns what time the frames have reached, about.
+    pub(super) fn reached(&self) -> u64 {
+        self.expected
+    }
+
     fn time(&self, timestamp: u64) -> Result<u64, Malformed> {
         u64::try_from(self.clock.ticks(timestamp, self.expected)).map_err(|_| TOO_EARLY)
     }
@@ -96,7 +101,7 @@ impl Timing {
             }
             None => self.duration.unwrap_or(SOME_DURATION),
         };
-        self.duration = Some(duration);
+        (self.duration, self.expected) = (Some(duration), time);
         run.push(
             |data| config.convert(&unit, data),
             |is_sync| Sample { time, duration, offset, is_sync },
@@ -114,6 +119,7 @@ impl Timing {
         let rescaled = |ticks: u64| scale.round(ticks).map_err(|_| NOT_IN_ORDER);
         let stated = frame.pts.map(|pts| {
             let ticks = self.clock.ticks(pts, self.expected);
+            self.expected = u64::try_from(ticks).unwrap_or(self.expected);
             let time = rescaled(ticks.unsigned_abs())?.cast_signed();
             Ok(if ticks < 0 { -time } else { time })
         });

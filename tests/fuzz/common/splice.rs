@@ -1,5 +1,6 @@
 //! Reads the indexes of two files, plans and joins them: whatever they hold, the joined file has the planned
-//! length or is an error; any byte range of it is the same on its own; no byte is read in vain.
+//! length or is an error; any byte range of it is the same on its own; no byte is read in vain. Transport streams
+//! are joined while they arrive, too: that ends, and takes no more room than they do.
 //!
 //! An input is a line of numbers, followed by both files. The numbers are the length of the first file, that
 //! of the chunks in which the files arrive, start and length of the time range in milliseconds (a length of 0
@@ -11,6 +12,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use ytcanal::container::probe::{Format, PROBE_SIZE};
+use ytcanal::container::retime::Restart;
 use ytcanal::error::Error;
 use ytcanal::media::{Metadata, TrackKind};
 use ytcanal::options::{ContainerChoice, TimeRange};
@@ -108,6 +110,11 @@ pub fn joined(format: Format, input: &[u8]) {
         splice::key_frame(format, &mut file(bytes), trim.start).ok();
     }
     let case = Case { chunk: (chunk as usize).max(1), trim, part };
+    if is_stream {
+        case.stream(&files[..1]);
+        case.stream(&files[1..]);
+        case.stream(&files);
+    }
     if let Some(video) = &video {
         case.join(&files[..1], std::slice::from_ref(video));
     }
@@ -153,6 +160,44 @@ impl Case {
             (Ok(_), Err(error)) => panic!("all of it can be made, but not {from} to {to}: {error}"),
             (Err(_), _) => {}
         }
+    }
+
+    /// Joins files as segments of unknown length.
+    fn stream(&self, files: &[(TrackKind, &[u8])]) {
+        let front = |bytes: &[u8]| {
+            let length = Duration::from_millis(self.part % 10_000);
+            splice::read_front(stream_format(bytes), bytes, true, Some(length)).ok().flatten()
+        };
+        let tracks = files.iter().map(|(kind, bytes)| Some((*kind, front(bytes)?)));
+        let Some(tracks) = tracks.collect::<Option<Vec<_>>>() else { return };
+        let options = Options {
+            container: ContainerChoice::Auto,
+            time_range: TimeRange::default(),
+            metadata: &TAGS,
+        };
+        let Ok(plan) = splice::plan_streaming(&tracks, &options) else { return };
+        let mut rest: Vec<_> = files.iter().map(|(_, bytes)| *bytes).collect();
+        let (mut muxer, mut out, mut number) = (plan.start(), 0, 0);
+        while let Some(file) = muxer.next() {
+            let (chunk, behind) = rest[file].split_at(self.chunk.min(rest[file].len()));
+            rest[file] = behind;
+            number += 1;
+            let after = Duration::from_millis(self.part);
+            let restart = (number % 7 == 0).then_some(Restart { number, after });
+            let result = match () {
+                () if chunk.is_empty() => muxer.end(file),
+                () if number % 5 == 1 => {
+                    muxer.begin_segment(file, restart).and_then(|()| muxer.push(file, chunk))
+                }
+                () => muxer.push(file, chunk),
+            };
+            muxer.write(|bytes| Ok::<_, ()>(out += bytes.len())).unwrap();
+            if result.is_err() {
+                break;
+            }
+        }
+        let sources: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
+        assert!(out <= 8 * sources + (number as usize) * 400, "{out} of {sources} bytes");
     }
 
     /// Writes a byte range from inputs that deliver exactly what the plan needs.

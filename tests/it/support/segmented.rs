@@ -64,8 +64,12 @@ impl SegmentedFilm {
 
     /// The text of a playlist.
     pub(crate) fn text(&self, playlist: &str) -> String {
-        let (_, resource) = self.files.iter().find(|(name, _)| name == playlist).unwrap();
-        String::from_utf8(resource.read()).unwrap()
+        String::from_utf8(self.content(playlist)).unwrap()
+    }
+
+    /// The content of a file.
+    pub(crate) fn content(&self, name: &str) -> Vec<u8> {
+        self.files.iter().find(|(own, _)| own == name).unwrap().1.read()
     }
 
     /// Changes the text of the playlist to begin with.

@@ -1,0 +1,123 @@
+//! Serves tracks in segments of unknown length that splice joins while they arrive. The thread of the connection
+//! reads the track that is behind; meanwhile the bytes of the other one wait in the socket buffer of the
+//! kernel.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::probe::ProbedTrack;
+use super::{DownloadContext, MediaBody, MediaResponse, Prepared, ShortResponse};
+use crate::container::retime::Restart;
+use crate::container::{Container, OutputType, type_of};
+use crate::error::{Error, UpstreamError};
+use crate::fetch::{Discontinuity, SegmentStart, TrackReader};
+use crate::http_server::BodyWriter;
+use crate::splice::{StreamingMuxer, StreamingPlan};
+
+/// Bytes read from a track per call.
+const BUFFER_SIZE: usize = 64 << 10;
+
+/// Prepares the response with the tracks of a plan.
+pub(super) fn prepare<'scope, 'env>(
+    context: &DownloadContext<'scope, 'env>,
+    tracks: Vec<ProbedTrack<'scope, 'env>>,
+    plan: StreamingPlan,
+) -> Prepared<'scope> {
+    let planned = Instant::now();
+    let kinds = context.media.tracks.iter().map(|track| track.kind);
+    let OutputType { media_type, extension } = type_of(Container::Mp4, kinds);
+    let head = context.head(media_type, extension).with("Accept-Ranges", "none");
+    if context.request.head_only {
+        let timing = context.server_timing(planned, planned, ENGINE);
+        return Prepared::Short(ShortResponse::Head(head.with("Server-Timing", timing)));
+    }
+    let body = StreamingBody { context: *context, plan, tracks };
+    Prepared::Media(MediaResponse { head, engine: ENGINE.into(), planned, body: Box::new(body) })
+}
+
+const ENGINE: &str = "splice";
+
+struct StreamingBody<'scope, 'env> {
+    context: DownloadContext<'scope, 'env>,
+    plan: StreamingPlan,
+    tracks: Vec<ProbedTrack<'scope, 'env>>,
+}
+
+impl MediaBody for StreamingBody<'_, '_> {
+    fn write(self: Box<Self>, body: &mut BodyWriter) -> Result<(), Error> {
+        let StreamingBody { context, plan, tracks } = *self;
+        let cancelled = context.cancelled();
+        body.write(&plan.head, cancelled)?;
+        let mut muxer = plan.start();
+        let mut inputs: Vec<_> =
+            (0..).zip(tracks).map(|(file, track)| Input::new(file, track)).collect();
+        let mut buffer = vec![0; BUFFER_SIZE];
+        while let Some(file) = muxer.next() {
+            body.flush(cancelled)?;
+            inputs[file].advance(&mut muxer, &mut buffer)?;
+            muxer.write(|bytes| body.write(bytes, cancelled))?;
+        }
+        Ok(())
+    }
+}
+
+/// A track on its way to the muxer.
+struct Input<'scope, 'env> {
+    /// Its index among the files of the muxer.
+    file: usize,
+    source: TrackReader<'scope, 'env>,
+    /// The bytes that were read when the track was probed.
+    front: Vec<u8>,
+    /// The offset of the next byte.
+    offset: u64,
+    /// The segments that begin there, or later.
+    starts: VecDeque<SegmentStart>,
+}
+
+impl<'scope, 'env> Input<'scope, 'env> {
+    fn new(file: usize, track: ProbedTrack<'scope, 'env>) -> Input<'scope, 'env> {
+        let mut source = track.file.source;
+        let front = source.take_peeked();
+        Input { file, source, front, offset: 0, starts: VecDeque::new() }
+    }
+
+    /// Gives the muxer the next bytes of the track.
+    fn advance(&mut self, muxer: &mut StreamingMuxer<'_>, buffer: &mut [u8]) -> Result<(), Error> {
+        let front = std::mem::take(&mut self.front);
+        let bytes = if front.is_empty() {
+            let count = self.source.read(buffer)?;
+            &buffer[..count]
+        } else {
+            &front[..]
+        };
+        self.starts.extend(self.source.take_begun_segments());
+        let given = if bytes.is_empty() { muxer.end(self.file) } else { self.push(bytes, muxer) };
+        given.map_err(|why| {
+            let fault = UpstreamError::Damaged(why);
+            Error::Upstream { track: self.source.track(), fault }
+        })
+    }
+
+    fn push(
+        &mut self,
+        mut bytes: &[u8],
+        muxer: &mut StreamingMuxer<'_>,
+    ) -> Result<(), &'static str> {
+        while !bytes.is_empty() {
+            if let Some(SegmentStart { discontinuity, .. }) =
+                self.starts.pop_front_if(|start| start.offset <= self.offset)
+            {
+                let restart = |Discontinuity { number, after }| Restart { number, after };
+                muxer.begin_segment(self.file, discontinuity.map(restart))?;
+                continue;
+            }
+            let next = self.starts.front().map_or(u64::MAX, |start| start.offset);
+            let len = usize::try_from(next - self.offset).unwrap_or(usize::MAX);
+            let (before, behind) = bytes.split_at(len.min(bytes.len()));
+            muxer.push(self.file, before)?;
+            self.offset += before.len() as u64;
+            bytes = behind;
+        }
+        Ok(())
+    }
+}
