@@ -104,9 +104,10 @@ impl<'scope, 'env> Input<'scope, 'env> {
         muxer: &mut StreamingMuxer<'_>,
     ) -> Result<(), &'static str> {
         while !bytes.is_empty() {
-            if let Some(SegmentStart { discontinuity, .. }) =
-                self.starts.pop_front_if(|start| start.offset <= self.offset)
+            if let Some(SegmentStart { offset, discontinuity }) = self.starts.front().copied()
+                && offset <= self.offset
             {
+                self.starts.pop_front();
                 let restart = |Discontinuity { number, after }| Restart { number, after };
                 muxer.begin_segment(self.file, discontinuity.map(restart))?;
                 continue;

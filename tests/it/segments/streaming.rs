@@ -106,17 +106,19 @@ fn the_first_segment_is_sent_while_it_arrives() {
     client.first_byte();
 }
 
+type Damage = fn(&mut Vec<u8>);
+
 /// A packet that is missing, or cut.
 #[test]
 fn damage_is_visible() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
     let film = SegmentedFilm::new(named("transport stream"));
     let names = film.segments();
-    let damages: [(&str, &dyn Fn(&mut Vec<u8>)); 4] = [
-        ("a packet is missing", &|bytes| drop(bytes.drain(188 * 50..188 * 51))),
-        ("a packet is cut", &|bytes| bytes.truncate(188 * 50 + 100)),
-        ("no packets", &|bytes| bytes.fill(7)),
-        ("a web page", &|bytes| *bytes = b"<html>gone</html>".to_vec()),
+    let damages: [(&str, Damage); 4] = [
+        ("a packet is missing", |bytes| drop(bytes.drain(188 * 50..188 * 51))),
+        ("a packet is cut", |bytes| bytes.truncate(188 * 50 + 100)),
+        ("no packets", |bytes| bytes.fill(7)),
+        ("a web page", |bytes| *bytes = b"<html>gone</html>".to_vec()),
     ];
     for (place, (what, damage)) in damages.into_iter().enumerate() {
         for segment in [0, 6, names.len() - 1] {
