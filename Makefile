@@ -23,7 +23,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
 .PHONY: help demo test bench bench-crowd bench-resolve bench-seams build install uninstall lint it fuzz fuzz-short
-.PHONY: corpus soak cuts deny audit units test-system clean
+.PHONY: corpus soak cuts players deny audit units test-system clean
 .PHONY: tools-build tools-demo tools-fuzz tools-python tools-bench tools-debian tools-system tools-test
 
 help:
@@ -35,6 +35,7 @@ help:
 	@echo 'make corpus    media files of all shapes, or those in DIR=…, each compared with its source'
 	@echo 'make soak      a crowd of all kinds of clients, for ten minutes'
 	@echo 'make cuts      films in segments over connections that break, each compared with its source'
+	@echo 'make players   mpv and VLC with an hour of film in segments, how long they take to seek'
 	@echo 'make install   build, and install the program, its unit and its configuration'
 
 demo: tools-demo
@@ -67,6 +68,10 @@ soak: tools-test
 # Films in segments over connections that break at random, all identical; `it` has a short run of it.
 cuts: tools-test
 	YTCANAL_CUTS=$(CUTS) $(CARGO) test --release --locked --test it connections_that_break -- --nocapture
+
+# mpv and VLC with an hour of film in segments, over a slow line; `it` has a short run of it.
+players: tools-test
+	YTCANAL_PLAYERS=1 $(CARGO) test --release --locked --test it players -- --nocapture
 
 # Media files through every engine, each compared with its source; `it` has some of them. All that
 # ffmpeg can make, or with DIR=… whatever lies there.
@@ -138,7 +143,8 @@ tools-fuzz := $(tools-demo) c++:g++
 tools-python := python3 venv:python3-venv
 tools-bench := $(tools-demo) $(tools-python) curl nginx:nginx-light
 tools-debian := $(tools-bench) $(tools-fuzz) cargo-clippy:rust-web-clippy cargo-fmt:rustfmt-web \
-  aria2c:aria2 chromium firefox-esr ip:iproute2 systemd-analyze:systemd wget
+  aria2c:aria2 chromium firefox-esr ip:iproute2 mpv systemd-analyze:systemd vlc:vlc-bin \
+  vlc-plugins:vlc-plugin-base wget
 tools-system := debootstrap systemd-nspawn:systemd-container
 
 tools-build tools-demo tools-fuzz tools-python tools-bench tools-debian tools-system:

@@ -23,6 +23,7 @@
 //! | `resume` | a thousand downloads over connections that break are complete |
 //! | `behind_nginx` | nginx in front of the server buffers nothing on disk |
 //! | `browser` | Chromium plays, seeks and downloads |
+//! | `players` | mpv and VLC play and seek in films in segments |
 //! | `page` | the web page works in Chromium |
 //! | `segments` | media in segments (HLS) is one file |
 //! | `source` | refreshed URLs, header fields, cookies, and origins with special requirements |
@@ -74,6 +75,7 @@ mod muxer;
 mod packets;
 mod page;
 mod pass;
+mod players;
 mod policy;
 mod proxy;
 mod resolve;

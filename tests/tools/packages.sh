@@ -5,7 +5,7 @@
 #     tests/tools/packages.sh PROGRAM[:PACKAGE]...
 #
 # PACKAGE is the same as PROGRAM unless it is given. Not programs, but known: `libc`, without which
-# nothing links, and `venv`, Python's.
+# nothing links, `venv`, Python's, and `vlc-plugins`, without which VLC plays nothing.
 set -eu
 # Debian has nginx where only root's PATH leads.
 PATH=$PATH:/usr/sbin
@@ -22,6 +22,7 @@ has() {
     cargo) "$cargo" --version ;;
     cargo-*) "$cargo" "${1#cargo-}" --version ;;
     libc) [ -e "$(cc -print-file-name=Scrt1.o)" ] ;;
+    vlc-plugins) ls /usr/lib/*/vlc/plugins/lua/liblua_plugin.so ;;
     venv) python3 -c 'import ensurepip' ;;
     *) command -v "$1" ;;
   esac > /dev/null 2>&1

@@ -16,6 +16,7 @@ pub(crate) mod generated_table;
 pub(crate) mod hls;
 pub(crate) mod live;
 pub(crate) mod media;
+pub(crate) mod mpv;
 pub(crate) mod names;
 pub(crate) mod origin;
 pub(crate) mod packed_audio;
@@ -36,6 +37,7 @@ pub(crate) mod spliced;
 mod stop;
 pub(crate) mod test_ca;
 mod transport;
+pub(crate) mod vlc;
 pub(crate) mod webms;
 pub(crate) mod youtube;
 pub(crate) mod ytdlp;
@@ -68,6 +70,7 @@ fn missing(command: &Command, error: &dyn Display) -> ! {
         "kill" => "procps",
         "nginx" => "nginx-light",
         "prlimit" | "setpriv" | "unshare" => "util-linux",
+        "vlc" => "vlc-bin vlc-plugin-base",
         "wget" => "wget",
         other => other,
     };
