@@ -16,7 +16,7 @@ use crate::resolve::Resolver;
 use crate::runtime_dir::RuntimeDir;
 use crate::sandbox;
 
-/// Memory for indexes while they are read and for plans while they are used, beside the plan cache.
+/// Memory for indexes and pages while they are read and for plans while they are used, beside the plan cache.
 const INDEX_MEMORY: u64 = 128 << 20;
 
 /// The state shared by all requests; the HTTP server is not part of it.
@@ -37,7 +37,7 @@ pub struct App {
     pub plan_cache: PlanCache,
     /// Remembers files that lack their end.
     pub incomplete_files: IncompleteFiles,
-    /// Limits the memory of indexes and plans.
+    /// Limits the memory of indexes, plans and outputs of yt-dlp.
     pub memory_budget: Arc<MemoryBudget>,
     /// Limits concurrent downloads, in total and per client.
     pub stream_limiter: StreamLimiter,
@@ -65,15 +65,17 @@ impl App {
         }
         let limits = &config.limits;
         let upstream = Arc::new(UpstreamClient::new(&config.upstream)?);
+        let memory_budget =
+            MemoryBudget::new(INDEX_MEMORY.saturating_add(config.muxer.plan_cache.0));
+        let families = upstream.families();
+        let resolver = Resolver::new(&config, families, &runtime_dir, &memory_budget)?;
         Ok(App {
-            resolver: Arc::new(Resolver::new(&config, upstream.families(), &runtime_dir)?),
+            resolver: Arc::new(resolver),
             playlist_loader: Arc::new(PlaylistLoader::new(&upstream, config.muxer.plan_timeout.0)),
             upstream,
             ffmpeg,
             runtime_dir,
-            memory_budget: MemoryBudget::new(
-                INDEX_MEMORY.saturating_add(config.muxer.plan_cache.0),
-            ),
+            memory_budget,
             plan_cache: PlanCache::new(
                 usize::try_from(config.muxer.plan_cache.0).unwrap_or(usize::MAX),
             ),

@@ -1,7 +1,7 @@
-//! Limits the memory of all indexes and plans of spliced files together: an index may be long, and
-//! a client that requests many media with long ones must not exhaust memory.
+//! Limits the memory of all indexes and plans of spliced files, and of what yt-dlp prints of pages, together: each may
+//! be long, and a client that requests many long ones must not exhaust memory.
 //!
-//! **Invariant:** nothing waits for memory. A stream that gets none continues without a plan.
+//! **Invariant:** nothing waits for memory. A stream that gets none continues without a plan; a page is not read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -8,7 +8,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use url::Url;
@@ -18,6 +18,7 @@ use crate::config::{ChildEnv, Config};
 use crate::error::Error;
 use crate::limits::{Client, StreamLimiter};
 use crate::media::page_media::PageMedia;
+use crate::memory_budget::{MemoryBudget, Reservation};
 use crate::net::{AddressPolicy, Families, SocksGateway, target};
 use crate::runtime_dir::RuntimeDir;
 
@@ -43,6 +44,9 @@ use cache::{Lookup, PageCache};
 use fork_server::ForkServerBackend;
 use subprocess::SubprocessBackend;
 
+/// Memory that parsing an output takes, in lengths of it: the output, a text of it without escapes, and the page.
+const PARSING_FACTOR: usize = 3;
+
 /// Reads pages and caches the results.
 pub struct Resolver {
     config: Config,
@@ -56,6 +60,10 @@ pub struct Resolver {
     /// Holds the cache of yt-dlp.
     runtime_dir: Arc<RuntimeDir>,
     cache: PageCache,
+    /// Limits the memory of outputs while they are read and parsed.
+    memory: Arc<MemoryBudget>,
+    /// Held while an output is parsed.
+    parsing: Mutex<()>,
     /// Number of pages read, and of failures.
     read: AtomicU64,
     failed: AtomicU64,
@@ -69,6 +77,7 @@ impl Resolver {
         config: &Config,
         families: &Arc<Families>,
         runtime: &Arc<RuntimeDir>,
+        memory: &Arc<MemoryBudget>,
     ) -> io::Result<Resolver> {
         let resolver = &config.resolver;
         let gateway = SocksGateway::open(&config.upstream, families)?;
@@ -96,6 +105,8 @@ impl Resolver {
                 resolver.cache_ttl.0,
             ),
             runtime_dir: runtime.clone(),
+            memory: memory.clone(),
+            parsing: Mutex::new(()),
             read: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             built_in_page: OnceLock::new(),
@@ -171,9 +182,10 @@ impl Resolver {
             let (host, port) = target(page_url);
             return Err(resolve_error(ResolveError::address(self.policy.refusal(host, port))));
         }
-        let output = self.run(page_url, started, context)?;
+        let mut memory = self.memory.reservation();
+        let output = self.run(page_url, started, context, &mut memory)?;
         let page = if output.code == 0 {
-            ytdlp_json::read(page_url, &output.stdout)
+            self.parse(page_url, output.stdout, &mut memory)
         } else {
             Err(classify::classify(output.code, &output.stderr))
         };
@@ -189,11 +201,27 @@ impl Resolver {
         page.map_err(resolve_error)
     }
 
+    /// Parses what yt-dlp printed, one page at a time: a large one takes memory.
+    fn parse(
+        &self,
+        page_url: &Url,
+        json: Vec<u8>,
+        memory: &mut Reservation,
+    ) -> Result<PageMedia, ResolveError> {
+        let _turn = self.parsing.lock().unwrap_or_else(PoisonError::into_inner);
+        let needed = json.len().saturating_mul(PARSING_FACTOR);
+        if !memory.grow(u64::try_from(needed).unwrap_or(u64::MAX)) {
+            return Err(ResolveError::no_memory());
+        }
+        ytdlp_json::read(page_url, json)
+    }
+
     fn run(
         &self,
         page_url: &Url,
         started: Instant,
         context: &RequestContext<'_>,
+        memory: &mut Reservation,
     ) -> Result<Output, Error> {
         let limit = self.config.resolver.timeout.0;
         let deadline = started + limit;
@@ -203,7 +231,7 @@ impl Resolver {
             if is_limit { resolve_error(ResolveError::busy()) } else { error }
         })?;
         let arguments = backend::arguments(&self.config, &self.runtime_dir.pages(), page_url);
-        self.run_backends(&arguments, deadline, cancel)
+        self.run_backends(&arguments, deadline, cancel, memory)
     }
 
     /// Runs yt-dlp in the first way that works.
@@ -212,10 +240,11 @@ impl Resolver {
         arguments: &[String],
         deadline: Instant,
         cancel: &CancelToken,
+        memory: &mut Reservation,
     ) -> Result<Output, Error> {
         let limit = self.config.resolver.timeout.0;
         for backend in &self.backends {
-            return match backend.run(arguments, deadline, cancel) {
+            return match backend.run(arguments, deadline, cancel, memory) {
                 Ok(output) => Ok(output),
                 Err(BackendError::Cancelled) => Err(Error::Stopped),
                 Err(BackendError::TimedOut) => Err(resolve_error(ResolveError::timeout(limit))),

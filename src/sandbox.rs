@@ -74,6 +74,9 @@ pub struct YtdlpLimits<'a> {
 /// Returns what confines yt-dlp when it reads one page.
 pub fn ytdlp(config: &Config, limits: YtdlpLimits<'_>) -> io::Result<Confinement> {
     let mut confinement = ytdlp_server(config, limits)?;
+    if config.sandbox.enabled {
+        confinement.seccomp = system_calls::with_tcp();
+    }
     confinement.oom_score_adj = Some(YTDLP_OOM_SCORE);
     confinement.limits.extend([
         (libc::RLIMIT_DATA, limits.data),
@@ -96,9 +99,15 @@ pub fn ytdlp_server(config: &Config, limits: YtdlpLimits<'_>) -> io::Result<Conf
         let writable = limits.writable.iter().copied().chain(paths(&sandbox.write));
         let ports = std::iter::once(limits.gateway).chain(sandbox.ports.iter().copied());
         confinement.landlock = files::write_only_to(writable, ports)?;
-        confinement.seccomp = system_calls::with_tcp();
+        confinement.seccomp = system_calls::with_tcp_and_groups();
     }
     Ok(confinement)
+}
+
+/// Returns the seccomp filter, in hexadecimal digits, that such a child sets for itself; empty for none.
+pub fn group_filter(config: &Config) -> String {
+    let filter = if config.sandbox.enabled { system_calls::of_group() } else { Vec::new() };
+    filter.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn paths(list: &[PathBuf]) -> impl Iterator<Item = &Path> {

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use time::{Date, Month, OffsetDateTime};
 
 use crate::config::{self, Config};
+use crate::memory_budget::MemoryBudget;
 use crate::net::Families;
 use crate::resolve::{Javascript, Resolver};
 use crate::runtime_dir::RuntimeDir;
@@ -37,7 +38,9 @@ pub(super) fn check(
         );
     };
     let families = Families::new(config.upstream.family);
-    let resolver = Resolver::new(config, &Arc::new(families), &Arc::new(runtime_dir))?;
+    // One page at a time.
+    let memory = MemoryBudget::new(u64::MAX);
+    let resolver = Resolver::new(config, &Arc::new(families), &Arc::new(runtime_dir), &memory)?;
     let (output, runs_scripts) = run(config, &resolver);
     let Some(version) = version(&output) else {
         return writeln!(

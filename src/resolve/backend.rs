@@ -14,6 +14,7 @@ use super::classify::ResolveError;
 use super::memory_watch;
 use crate::cancel::CancelToken;
 use crate::config::{ChildEnv, Config};
+use crate::memory_budget::Reservation;
 use crate::runtime_dir::RuntimeDir;
 use crate::sandbox::{self, YtdlpLimits};
 use crate::sys::Confinement;
@@ -76,9 +77,15 @@ impl Launch {
     }
 }
 
+/// Counts `len` bytes of output.
+pub(super) fn reserve(memory: &mut Reservation, len: usize) -> Result<(), BackendError> {
+    let is_granted = memory.grow(u64::try_from(len).unwrap_or(u64::MAX));
+    is_granted.then_some(()).ok_or_else(|| BackendError::Failed(ResolveError::no_memory()))
+}
+
 /// A way to run yt-dlp.
 pub(super) trait Backend: Send + Sync {
-    /// Runs yt-dlp with these arguments.
+    /// Runs yt-dlp with these arguments. The length of its output is counted by `memory`.
     ///
     /// **Invariant:** it has ended, with all its child processes, before this returns.
     fn run(
@@ -86,6 +93,7 @@ pub(super) trait Backend: Send + Sync {
         arguments: &[String],
         deadline: Instant,
         cancel: &CancelToken,
+        memory: &mut Reservation,
     ) -> Result<Output, BackendError>;
 }
 

@@ -89,6 +89,11 @@ impl ResolveError {
         ResolveError::new(ProblemCode::ResolverBusy, message).retry_after(5)
     }
 
+    pub(super) fn no_memory() -> ResolveError {
+        let message = "too many large pages are being read";
+        ResolveError::new(ProblemCode::ResolverBusy, message).retry_after(5)
+    }
+
     pub(super) fn missing(program: &str) -> ResolveError {
         let message = format!(
             "{program:?} was not found; install yt-dlp or set resolver.command, \

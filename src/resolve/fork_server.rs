@@ -20,19 +20,18 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::backend::{Backend, BackendError, Launch, MAX_STDERR, MAX_STDOUT, Output};
+use super::backend::{Backend, BackendError, Launch, MAX_STDERR, MAX_STDOUT, Output, reserve};
 use super::memory_watch::{self, MemoryWatch};
 use crate::cancel::{CancelToken, WaitOutcome};
 use crate::child_group::ChildGroup;
 use crate::config;
+use crate::memory_budget::Reservation;
 use crate::sandbox;
 use crate::sys;
 
 const SERVER: &str = include_str!("forkserver.py");
-/// Maximum length of a response: both outputs in JSON, where a byte may become six.
-const MAX_RESPONSE: usize = 6 * (MAX_STDOUT + MAX_STDERR);
-/// More digits than a pid has.
-const MAX_PID_DIGITS: usize = 20;
+/// Maximum length of a line of a response.
+const MAX_LINE: usize = 200;
 /// Maximum time until a child has started, including loading the server; afterwards the server
 /// counts as hanging.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -111,7 +110,7 @@ impl ForkServerBackend {
         python
             .args(words)
             .args(["-c", SERVER, &memory_watch::data_limit(self.launch.memory()).to_string()])
-            .arg(sandbox::cpu_seconds(config).to_string())
+            .args([sandbox::cpu_seconds(config).to_string(), sandbox::group_filter(config)])
             .arg(&command)
             .args(common)
             .stdin(Stdio::from(OwnedFd::from(listener)))
@@ -139,11 +138,14 @@ struct ForkRequest<'a> {
     argv: &'a [String],
 }
 
+/// The second line of a response, before both outputs.
 #[derive(Deserialize)]
 struct ForkResponse {
     code: i32,
-    stdout: String,
-    stderr: String,
+    /// Length of standard output.
+    stdout: usize,
+    /// Length of standard error.
+    stderr: usize,
 }
 
 impl Backend for ForkServerBackend {
@@ -152,10 +154,11 @@ impl Backend for ForkServerBackend {
         arguments: &[String],
         until: Instant,
         cancel: &CancelToken,
+        memory: &mut Reservation,
     ) -> Result<Output, BackendError> {
         let connection = self.connect(arguments).map_err(|error| unavailable(&error))?;
-        let result =
-            Session { connection, until, cancel, watch: None }.run(arguments, self.launch.memory());
+        let session = Session { connection, until, cancel, watch: None };
+        let result = session.run(arguments, self.launch.memory(), memory);
         if let Err(BackendError::Unavailable(_)) = result {
             // The server responds for each child, whatever becomes of that: so the server itself is
             // gone.
@@ -175,17 +178,34 @@ struct Session<'s> {
 }
 
 impl Session<'_> {
-    fn run(mut self, arguments: &[String], memory: u64) -> Result<Output, BackendError> {
-        let broken = |_| BackendError::Unavailable("the fork server closed the connection".into());
-        let mut request = serde_json::to_vec(&ForkRequest { argv: arguments }).map_err(broken)?;
+    /// Runs yt-dlp, with at most `limit` bytes of memory.
+    fn run(
+        mut self,
+        arguments: &[String],
+        limit: u64,
+        memory: &mut Reservation,
+    ) -> Result<Output, BackendError> {
+        let malformed =
+            |_| BackendError::Unavailable("the response of the fork server is malformed".into());
+        let mut request =
+            serde_json::to_vec(&ForkRequest { argv: arguments }).map_err(malformed)?;
         request.push(b'\n');
         self.send(&request)?;
         self.await_start()?;
-        self.watch = Some(MemoryWatch::over(self.child()?, memory));
-        let line = self.read_response()?;
-        let ForkResponse { code, stdout, stderr } =
-            serde_json::from_slice(&line).map_err(broken)?;
-        Ok(Output { code, stdout: stdout.into_bytes(), stderr })
+        // The child leads a process group of its own.
+        let child = serde_json::from_slice(&self.read_line()?).map_err(malformed)?;
+        self.watch = Some(MemoryWatch::over(child, limit));
+        let response: ForkResponse =
+            serde_json::from_slice(&self.read_line()?).map_err(malformed)?;
+        if response.stdout > MAX_STDOUT || response.stderr > MAX_STDERR {
+            let message = "the response of the fork server is too long";
+            return Err(BackendError::Unavailable(message.into()));
+        }
+        reserve(memory, response.stdout)?;
+        let stdout = self.read_exact(response.stdout)?;
+        let stderr = self.read_exact(response.stderr)?;
+        let stderr = String::from_utf8_lossy(&stderr).into_owned();
+        Ok(Output { code: response.code, stdout, stderr })
     }
 
     fn send(&mut self, mut request: &[u8]) -> Result<(), BackendError> {
@@ -217,38 +237,33 @@ impl Session<'_> {
         }
     }
 
-    /// Reads the pid of the child, which leads a process group of its own.
-    fn child(&mut self) -> Result<u32, BackendError> {
-        let (mut line, mut byte) = (String::new(), [0]);
-        while line.len() < MAX_PID_DIGITS {
-            match self.connection.read(&mut byte) {
-                Ok(0) => break,
-                Ok(_) if byte == *b"\n" => break,
-                Ok(_) => line.push(byte[0].into()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait(sys::READABLE)?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(unavailable(&error)),
+    /// Reads a line, byte by byte: it is short, and what follows it is not.
+    fn read_line(&mut self) -> Result<Vec<u8>, BackendError> {
+        let (mut line, mut byte) = (Vec::new(), [0]);
+        while line.len() < MAX_LINE {
+            self.fill(&mut byte)?;
+            if byte == *b"\n" {
+                return Ok(line);
             }
+            line.extend(byte);
         }
-        line.parse().map_err(|_| BackendError::Unavailable("the fork server sent no pid".into()))
+        Err(BackendError::Unavailable("the fork server sent a line that is too long".into()))
     }
 
-    fn read_response(&mut self) -> Result<Vec<u8>, BackendError> {
-        let mut response = Vec::new();
-        let mut buffer = vec![0; 64 << 10];
-        loop {
-            match self.connection.read(&mut buffer) {
-                Ok(0) => return Ok(response),
-                Ok(count) if response.len() + count <= MAX_RESPONSE => {
-                    response.extend(&buffer[..count]);
+    fn read_exact(&mut self, len: usize) -> Result<Vec<u8>, BackendError> {
+        let mut bytes = vec![0; len];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn fill(&mut self, mut buffer: &mut [u8]) -> Result<(), BackendError> {
+        while !buffer.is_empty() {
+            match self.connection.read(buffer) {
+                Ok(0) => {
+                    let message = "the fork server closed the connection";
+                    return Err(BackendError::Unavailable(message.into()));
                 }
-                Ok(_) => {
-                    return Err(BackendError::Unavailable(
-                        "the response of the fork server is too long".into(),
-                    ));
-                }
+                Ok(count) => buffer = &mut buffer[count..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.wait(sys::READABLE)?;
                 }
@@ -256,6 +271,7 @@ impl Session<'_> {
                 Err(error) => return Err(unavailable(&error)),
             }
         }
+        Ok(())
     }
 
     fn wait(&mut self, interest: i16) -> Result<(), BackendError> {

@@ -1,15 +1,17 @@
 """Keeps yt-dlp loaded, and forks a child of itself for each page. Usage:
 
-    PYTHON -c THIS DATA CPU COMMAND [ARGUMENT...]
+    PYTHON -c THIS DATA CPU FILTER COMMAND [ARGUMENT...]
 
-DATA and CPU are the RLIMIT_DATA and RLIMIT_CPU of a child and of each process that it starts. COMMAND is yt-dlp: a script or
-a Python zip file. ARGUMENTs are shared by all runs, up to the `--` before the URL. fd 0 is a listening
-Unix socket, fd 1 is the lifeline (a pipe whose other end the daemon holds), fd 2 is the log.
+DATA and CPU are the RLIMIT_DATA and RLIMIT_CPU of a child and of each process that it starts. FILTER is
+a seccomp filter in hexadecimal digits, or empty, that keeps them in the group of the child. COMMAND is
+yt-dlp: a script or a Python zip file. ARGUMENTs are shared by all runs, up to the `--` before the URL.
+fd 0 is a listening Unix socket, fd 1 is the lifeline (a pipe whose other end the daemon holds), fd 2 is
+the log.
 
 A connection sends one line of JSON, {"argv": [...]}, and receives two lines: the pid of the child,
-which leads a process group of its own, and {"code": 0, "stdout": "...", "stderr": "..."}, which is the
-outcome of COMMAND; the code is a negative number if a signal killed it. Closing the connection before
-that kills the child and all that it has started.
+which leads a process group of its own, and {"code": 0, "stdout": 12, "stderr": 0}, which is the outcome
+of COMMAND with the lengths of its outputs, which follow; the code is a negative number if a signal
+killed it. Closing the connection before that kills the child and all that it has started.
 
 The parent blocks in poll alone. Invariant: it never reads a page itself, because every later child
 would inherit the memory which that takes.
@@ -40,16 +42,26 @@ import time
 import traceback
 import zipfile
 
-DATA, CPU, COMMAND, *ARGUMENTS = sys.argv[1:]
+DATA, CPU, FILTER, COMMAND, *ARGUMENTS = sys.argv[1:]
 # Stands in for the URL until a request brings one; it is never resolved.
 PLACEHOLDER_URL = 'http://fork.invalid/'
 # Maximum length of both outputs; of errors the end is returned.
 MAX_OUTPUT = 16 << 20
 MAX_ERRORS = 64 << 10
 MAX_REQUEST = 1 << 20
+# What the daemon reads of a page and of a format (schema.rs), and how many formats of a page.
+OF_PAGE = frozenset((
+    '_type id extractor title uploader channel creator release_date upload_date duration live_status is_live '
+    'release_timestamp _has_drm thumbnail thumbnails').split())
+OF_FORMAT = frozenset((
+    'format_id format_note url protocol ext vcodec acodec width height fps tbr filesize filesize_approx '
+    'dynamic_range language language_preference preference quality source_preference http_headers cookies '
+    'downloader_options impersonate available_at has_drm manifest_url hls_media_playlist_data hls_aes '
+    'extra_param_to_segment_url extra_param_to_key_url fragment_base_url fragments').split())
+MAX_FORMATS = 2000
 # The children of the server that this process replaced: [[pid, descriptor of the connection], ...].
 CHILDREN = 'YTCANAL_CHILDREN'
-PR_SET_PDEATHSIG = 1  # prctl(2)
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 1, 22, 2  # prctl(2)
 # What yt-dlp prints while it is loaded is discarded: it may contain the password of a proxy.
 LOG = os.fdopen(os.dup(2), 'w', buffering=1)
 LIBC = ctypes.CDLL(None)
@@ -217,6 +229,7 @@ class Server:
         resource.setrlimit(resource.RLIMIT_CPU, (int(CPU), int(CPU)))
         with contextlib.suppress(OSError), open('/proc/self/oom_score_adj', 'w') as score:
             score.write('1000')
+        stay_in_group()
         redirect(0, os.open(os.devnull, os.O_RDONLY))
         for stream in sys.stdout, sys.stderr:
             redirect(stream.fileno(), os.memfd_create('output'))
@@ -238,7 +251,7 @@ class Server:
         _, status = os.waitpid(child.pid, 0)
         os.close(child.pidfd)
         if status:
-            response = {'code': os.waitstatus_to_exitcode(status), 'stdout': '', 'stderr': ''}
+            response = {'code': os.waitstatus_to_exitcode(status), 'stdout': 0, 'stderr': 0}
             child.connection.setblocking(False)
             with contextlib.suppress(OSError):
                 child.connection.send(json.dumps(response).encode() + b'\n')
@@ -259,6 +272,21 @@ class Server:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
+def stay_in_group():
+    """Has the kernel refuse what makes a process leave its group, which is killed at the end."""
+    code = bytes.fromhex(FILTER)
+    if not code:
+        return
+
+    class Program(ctypes.Structure):  # sock_fprog of seccomp(2)
+        _fields_ = [('length', ctypes.c_ushort), ('code', ctypes.c_char_p)]
+
+    # Eight bytes are an instruction.
+    program = Program(len(code) // 8, code)
+    if LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program)):
+        os._exit(1)
+
+
 def redirect(descriptor, other):
     os.dup2(other, descriptor)
     os.close(other)
@@ -275,22 +303,25 @@ def warm_up(ydl):
 
 
 def shorten(info):
-    """Returns what yt-dlp prints of a page without what it repeats: a page may offer twenty formats of ten
-    thousand segments each, of which one format is printed three times."""
-    if not isinstance(info, dict) or info.get('_type') not in (None, 'video'):
+    """Returns what the daemon reads of a page, without the rest and without what yt-dlp repeats: a page may offer
+    twenty formats of ten thousand segments each, of which one format is printed three times."""
+    if not isinstance(info, dict):
         return info
     formats = info.get('formats')
     if not isinstance(formats, list) or not formats:
-        return shorten_format(info)
-    repeated = ('fragments', 'requested_downloads', 'requested_formats')
-    info = {name: value for name, value in info.items() if name not in repeated}
-    return {**info, 'formats': [shorten_format(one) for one in formats]}
+        # The page may be a format itself.
+        return shorten_format(info, OF_PAGE | OF_FORMAT)
+    short = {name: value for name, value in info.items() if name in OF_PAGE}
+    return {**short, 'formats': [shorten_format(one, OF_FORMAT) for one in formats[:MAX_FORMATS]]}
 
 
-def shorten_format(one):
-    if isinstance(one, dict) and (fragments := shorten_fragments(one.get('fragments'))):
-        return {**one, 'fragments': fragments}
-    return one
+def shorten_format(one, names):
+    if not isinstance(one, dict):
+        return None
+    short = {name: value for name, value in one.items() if name in names}
+    if fragments := shorten_fragments(one.get('fragments')):
+        short['fragments'] = fragments
+    return short
 
 
 def shorten_fragments(fragments):
@@ -333,10 +364,9 @@ def respond(client, code):
     stderr = os.pread(2, MAX_ERRORS, max(0, errors - MAX_ERRORS))
     if max(printed, errors) >= MAX_OUTPUT:
         code, stdout, stderr = 1, b'', b'ERROR: output too large\n'
-    response = {'code': code, 'stdout': stdout.decode(errors='replace'),
-                'stderr': stderr.decode(errors='replace')}
+    response = {'code': code, 'stdout': len(stdout), 'stderr': len(stderr)}
     with contextlib.suppress(OSError):
-        client.sendall(json.dumps(response).encode() + b'\n')
+        client.sendall(json.dumps(response).encode() + b'\n' + stdout + stderr)
         client.shutdown(socket.SHUT_WR)
     os._exit(0)
 

@@ -48,9 +48,9 @@ impl Resolver {
     pub fn run_tool(&self, arguments: &[&str]) -> Option<String> {
         let arguments: Vec<String> = arguments.iter().copied().map(str::to_owned).collect();
         let until = Instant::now() + self.config.resolver.timeout.0;
+        let (cancel, mut memory) = (CancelToken::new().ok()?, self.memory.reservation());
         // The subprocess is the last backend, and always available.
-        let output =
-            self.backends.last()?.run(&arguments, until, &CancelToken::new().ok()?).ok()?;
+        let output = self.backends.last()?.run(&arguments, until, &cancel, &mut memory).ok()?;
         Some(String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr)
     }
 
@@ -68,7 +68,9 @@ impl Resolver {
         let arguments = backend::arguments(&config, &self.runtime_dir.pages(), &page_url);
         let until = Instant::now() + self.config.resolver.timeout.0;
         let cancel = CancelToken::new().map_err(|error| error.to_string())?;
-        self.run_backends(&arguments, until, &cancel).map_err(|error| error.to_string())
+        let mut memory = self.memory.reservation();
+        self.run_backends(&arguments, until, &cancel, &mut memory)
+            .map_err(|error| error.to_string())
     }
 }
 

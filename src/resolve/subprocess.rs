@@ -13,11 +13,12 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use super::backend::{Backend, BackendError, Launch, MAX_STDERR, MAX_STDOUT, Output};
+use super::backend::{Backend, BackendError, Launch, MAX_STDERR, MAX_STDOUT, Output, reserve};
 use super::classify::ResolveError;
 use super::memory_watch::MemoryWatch;
 use crate::cancel::CancelToken;
 use crate::child_group::ChildGroup;
+use crate::memory_budget::Reservation;
 use crate::sys;
 
 /// A program with the interface of yt-dlp.
@@ -31,6 +32,7 @@ impl Backend for SubprocessBackend {
         arguments: &[String],
         deadline: Instant,
         cancel: &CancelToken,
+        memory: &mut Reservation,
     ) -> Result<Output, BackendError> {
         let Launch { config, environment, runtime, .. } = &*self.launch;
         let cache = runtime.pages();
@@ -55,7 +57,7 @@ impl Backend for SubprocessBackend {
                 })
             })?;
         let watch = MemoryWatch::over(child.id(), self.launch.memory());
-        read_output(child, deadline, cancel, watch)
+        read_output(child, deadline, cancel, watch, memory)
     }
 }
 
@@ -74,6 +76,7 @@ fn read_output(
     deadline: Instant,
     cancel: &CancelToken,
     mut watch: MemoryWatch,
+    memory: &mut Reservation,
 ) -> Result<Output, BackendError> {
     let exited = child.exit_fd().map_err(|error| system(&error))?;
     let (stdout, stderr) = child.take_outputs();
@@ -101,6 +104,7 @@ fn read_output(
             );
             return Err(BackendError::Failed(ResolveError::failed(&message)));
         }
+        reserve(memory, stdout.output.capacity())?;
         let excess = stderr.output.len().saturating_sub(MAX_STDERR);
         stderr.output.drain(..excess);
         if has_exited {

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
-use serde_json::value::{RawValue, Value};
+use serde_json::value::RawValue;
 use ureq::http::{HeaderName, HeaderValue};
 use url::Url;
 
@@ -20,13 +20,13 @@ use crate::media::variant::Variant;
 use crate::text::one_line;
 
 mod delivery;
+mod lenient;
 mod schema;
 
 use delivery::Source;
-use schema::{Format, Page, Thumbnail, replace_lone_surrogates};
+use lenient::{First, IsSet, Lenient, Texts, parse};
+use schema::{Format, Formats, MAX_FIELDS, Manifest, Page, Thumbnail, replace_lone_surrogates};
 
-/// Maximum number of formats read; a video with many languages has a few hundred.
-const MAX_FORMATS: usize = 2000;
 /// Maximum length of a text.
 const MAX_TEXT: usize = 500;
 /// Maximum length of a media URL and of a format id, and maximum memory of a location with its
@@ -35,12 +35,18 @@ const MAX_URL: usize = 8 << 10;
 const MAX_ID: usize = 100;
 const MAX_LOCATION: usize = 32 << 10;
 
+/// Maximum number of playlists that list audio beside their videos; a page has one or two.
+const MAX_MANIFESTS: usize = 50;
+
 /// Parses the output for `page_url`.
-pub fn read(page_url: &Url, json: &[u8]) -> Result<PageMedia, ResolveError> {
-    let json = &*replace_lone_surrogates(json);
-    let page: Option<Page<'_>> = serde_json::from_slice(json)
+///
+/// Its formats are parsed one by one, so that no more is in memory than the output, one format, and what is kept of
+/// the others.
+pub fn read(page_url: &Url, mut json: Vec<u8>) -> Result<PageMedia, ResolveError> {
+    replace_lone_surrogates(&mut json);
+    let output: &RawValue = serde_json::from_slice(&json)
         .map_err(|_| ResolveError::broken("the output is not the JSON of yt-dlp"))?;
-    let page = page.ok_or(ResolveError::broken("the output is empty"))?;
+    let page: Page<'_> = parse(output).ok_or(ResolveError::broken("the output is empty"))?;
     match page.kind.as_deref() {
         None | Some("video") => {}
         Some("playlist" | "multi_video") => return Err(ResolveError::playlist(page_url)),
@@ -52,18 +58,16 @@ pub fn read(page_url: &Url, json: &[u8]) -> Result<PageMedia, ResolveError> {
         _ => {}
     }
     let is_live = page.live_status.as_deref() == Some("is_live") || page.is_live == Some(true);
-    let mut formats: Vec<&RawValue> =
-        page.formats.and_then(|list| serde_json::from_str(list.get()).ok()).unwrap_or_default();
+    let First(mut formats) =
+        page.formats.and_then(parse::<Formats<'_>>).unwrap_or(First(Vec::new()));
     if formats.is_empty() {
         // A page with a single file has the fields of the format at the top level.
-        formats.extend(serde_json::from_slice::<&RawValue>(json));
+        formats.push(output);
     }
-    let formats = formats.into_iter().take(MAX_FORMATS);
-    let formats: Vec<Format<'_>> =
-        formats.filter_map(|format| serde_json::from_str(format.get()).ok()).collect();
-    let manifests: HashSet<&str> = formats.iter().filter_map(Format::manifest_of_audio).collect();
+    let manifests = formats.iter().filter_map(|format| parse::<Manifest>(format)?.of_audio());
+    let manifests: HashSet<String> = manifests.take(MAX_MANIFESTS).collect();
     let mut refusals = Refusals::default();
-    let renditions = formats.iter().filter_map(|format| {
+    let renditions = formats.into_iter().filter_map(parse::<Format<'_>>).filter_map(|format| {
         let is_apart = format.manifest_url.as_deref().is_some_and(|url| manifests.contains(url));
         if is_live && !format.is_playlist() {
             refusals.add("a live stream that is not HLS");
@@ -91,7 +95,7 @@ pub fn read(page_url: &Url, json: &[u8]) -> Result<PageMedia, ResolveError> {
         date: page.release_date.or(page.upload_date).as_deref().and_then(date),
         duration: page.duration.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         is_live,
-        thumbnail: thumbnail(page.thumbnails.as_deref().unwrap_or_default(), page.thumbnail),
+        thumbnail: thumbnail(page.thumbnails, page.thumbnail),
         renditions,
         expires,
     })
@@ -140,6 +144,9 @@ impl Format<'_> {
         if self.is_storyboard() || id.len() > MAX_ID || (video.is_none() && audio.is_none()) {
             return None;
         }
+        if self.has_excessive_headers() {
+            return None;
+        }
         let source = self.source(page_url).map_err(|reason| refusals.add(&reason)).ok()?;
         let Source { url, delivery, segments } = source?;
         let (exact, approximate) =
@@ -172,6 +179,12 @@ impl Format<'_> {
             rendition.location.len = exact;
         }
         Some(rendition)
+    }
+
+    /// Returns whether more is to be sent with a request than is kept of it.
+    fn has_excessive_headers(&self) -> bool {
+        let is_many = self.http_headers.as_ref().is_some_and(|fields| fields.0.len() > MAX_FIELDS);
+        is_many || self.cookies.as_ref().is_some_and(|cookies| cookies.len() > MAX_LOCATION)
     }
 
     /// Returns whether it is a storyboard for the seek bar of a player.
@@ -217,14 +230,6 @@ impl Format<'_> {
         Some(AudioFormat { codec, language: self.language.clone().filter(is_tag), preference })
     }
 
-    /// Returns the playlist that lists it as audio to be played with its videos (EXT-X-MEDIA), if it is
-    /// such audio. yt-dlp ranks the alternatives lower.
-    fn manifest_of_audio(&self) -> Option<&str> {
-        let is_audio = self.vcodec.as_deref() == Some("none") && self.acodec.is_none();
-        let is_alternative = self.source_preference.is_some_and(|preference| preference < -1.0);
-        self.manifest_url.as_deref().filter(|_| is_audio && !is_alternative)
-    }
-
     /// Returns a rendition whose playlist lists audio beside it. yt-dlp tells neither of its codecs, nor
     /// whether it holds audio, too; players play the audio beside it (RFC 8216 §4.3.4.2).
     fn without_unknown_audio(&self, rendition: Rendition) -> Rendition {
@@ -246,7 +251,8 @@ impl Format<'_> {
     }
 
     fn location(&self, url: Url) -> RemoteLocation {
-        let fields = self.http_headers.iter().flatten().filter_map(|(name, value)| {
+        let fields = self.http_headers.iter().flat_map(|Texts(fields)| fields);
+        let fields = fields.filter_map(|(name, value)| {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
             Some((name, HeaderValue::from_str(value).ok()?))
         });
@@ -257,10 +263,19 @@ impl Format<'_> {
         let available_at = self.available_at.and_then(system_time);
         let cookies = self.cookies.as_deref().map(cookies::read).unwrap_or_default();
         let chunk = chunk.and_then(integer);
-        let expects_browser =
-            !matches!(self.impersonate, Value::Null | Value::Bool(false) | Value::Number(_));
+        let expects_browser = self.impersonate.as_ref().is_some_and(|IsSet(is_set)| *is_set);
         let location = RemoteLocation::from(url);
         RemoteLocation { headers, cookies, available_at, chunk, expects_browser, ..location }
+    }
+}
+
+impl Manifest {
+    /// Returns the playlist that lists it as audio to be played with its videos (EXT-X-MEDIA), if it is
+    /// such audio. yt-dlp ranks the alternatives lower.
+    fn of_audio(self) -> Option<String> {
+        let is_audio = self.vcodec.as_deref() == Some("none") && self.acodec.is_none();
+        let is_alternative = self.source_preference.is_some_and(|preference| preference < -1.0);
+        self.manifest_url.filter(|_| is_audio && !is_alternative)
     }
 }
 
@@ -291,19 +306,23 @@ fn expiry(url: &Url) -> Option<SystemTime> {
 }
 
 /// Returns the largest thumbnail that browsers and files support, or the one that the page names.
-fn thumbnail(all: &[Thumbnail], named: Option<String>) -> Option<RemoteLocation> {
+fn thumbnail<const MAX: usize>(
+    all: Option<First<Lenient<Thumbnail>, MAX>>,
+    named: Option<String>,
+) -> Option<RemoteLocation> {
+    let all = all.into_iter().flat_map(|First(list)| list).filter_map(|Lenient(one)| one);
     let usable = |text: &str| {
         let url = Url::parse(text).ok()?;
         (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
     };
-    let candidates = all.iter().filter_map(|one| Some((one, usable(one.url.as_deref()?)?)));
+    let candidates = all.filter_map(|one| Some((one.width, usable(one.url.as_deref()?)?)));
     let best = candidates
         // Larger ones than a page shows waste bandwidth.
-        .filter(|(one, _)| one.width.is_none_or(|width| width <= 1280.0))
-        .max_by_key(|(one, url)| {
+        .filter(|(width, _)| width.is_none_or(|width| width <= 1280.0))
+        .max_by_key(|(width, url)| {
             let is_jpeg = url.path().ends_with(".jpg") || url.path().ends_with(".jpeg");
             // A thumbnail without a size is mostly the original.
-            (is_jpeg, one.width.is_none(), one.width.and_then(integer))
+            (is_jpeg, width.is_none(), width.and_then(integer))
         })
         .map(|(_, url)| url);
     best.or_else(|| usable(&named?)).map(RemoteLocation::from)

@@ -60,9 +60,10 @@ const FORBIDDEN: [c_long; 37] = [
     libc::SYS_mq_open,
 ];
 
-/// Beyond that: sockets, and leaving the process group, which is killed with the download.
-const OF_FFMPEG: [c_long; 4] =
-    [libc::SYS_socket, libc::SYS_socketpair, libc::SYS_setsid, libc::SYS_setpgid];
+/// Every socket.
+const SOCKETS: [c_long; 2] = [libc::SYS_socket, libc::SYS_socketpair];
+/// Leaving the process group, which is killed with the download or the reading of the page.
+const LEAVING: [c_long; 2] = [libc::SYS_setsid, libc::SYS_setpgid];
 
 /// Signals. Where Landlock does not restrict them to the child's own processes, ffmpeg may send none.
 const SIGNALS: [c_long; 6] = [
@@ -108,7 +109,7 @@ pub(super) fn without_sockets() -> &'static [sock_filter] {
     static FILTER: OnceLock<BpfProgram> = OnceLock::new();
     FILTER.get_or_init(|| {
         let mut rules = common_rules();
-        rules.extend(OF_FFMPEG.map(|call| (call, Vec::new())));
+        rules.extend(SOCKETS.into_iter().chain(LEAVING).map(|call| (call, Vec::new())));
         if sys::landlock_version().is_none_or(|version| version < SCOPED_SIGNALS) {
             rules.extend(SIGNALS.map(|call| (call, Vec::new())));
         }
@@ -122,8 +123,30 @@ pub(super) fn with_tcp() -> &'static [sock_filter] {
     FILTER.get_or_init(|| {
         let mut rules = common_rules();
         rules.insert(libc::SYS_socket, sockets_other_than_tcp());
+        rules.extend(LEAVING.map(|call| (call, Vec::new())));
         compiled(rules)
     })
+}
+
+/// Returns the same filter, but for a program that puts its children into groups of their own.
+pub(super) fn with_tcp_and_groups() -> &'static [sock_filter] {
+    static FILTER: OnceLock<BpfProgram> = OnceLock::new();
+    FILTER.get_or_init(|| {
+        let mut rules = common_rules();
+        rules.insert(libc::SYS_socket, sockets_other_than_tcp());
+        compiled(rules)
+    })
+}
+
+/// Returns the filter that such a child needs beyond that: the instructions as the kernel reads them.
+pub(super) fn of_group() -> Vec<u8> {
+    let program = compiled(LEAVING.map(|call| (call, Vec::new())).into());
+    let bytes = |line: &sock_filter| {
+        let [k0, k1, k2, k3] = line.k.to_ne_bytes();
+        let [code0, code1] = line.code.to_ne_bytes();
+        [code0, code1, line.jt, line.jf, k0, k1, k2, k3]
+    };
+    program.iter().flat_map(bytes).collect()
 }
 
 fn common_rules() -> Rules {

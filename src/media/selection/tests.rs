@@ -27,7 +27,7 @@ fn with(mut format: Value, name: &str, value: impl Into<Value>) -> Value {
 
 fn offer(formats: &[Value]) -> PageMedia {
     let page_url = Url::parse("https://films.example/").unwrap();
-    ytdlp_json::read(&page_url, json!({"formats": formats}).to_string().as_bytes()).unwrap()
+    ytdlp_json::read(&page_url, json!({"formats": formats}).to_string().into_bytes()).unwrap()
 }
 
 /// A page of YouTube.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use url::Url;
 
 use super::MAX_URL;
-use super::schema::{Format, Fragment, HlsAes, ShortFragments};
+use super::lenient::{AtMost, Text, parse};
+use super::schema::{Format, Fragment, Fragments, HlsAes, ShortFragments};
 use crate::media::packed_segments::{PackedLocations, PackedSegments, Run};
 use crate::media::segments::SegmentKey;
 use crate::media::{Delivery, PlaylistHints};
@@ -37,14 +38,18 @@ impl Format<'_> {
         matches!(self.protocol.as_deref(), Some("m3u8_native" | "m3u8"))
     }
 
+    fn text_of_url(&self) -> Option<&str> {
+        self.url.as_ref().map(|Text(url)| url.as_str())
+    }
+
     fn file(&self) -> Option<Source> {
-        let url = http_url(self.url.as_deref()?)?;
+        let url = http_url(self.text_of_url()?)?;
         Some(Source { url, delivery: Delivery::File, segments: None })
     }
 
     fn playlist(&self, page_url: &Url) -> Option<Source> {
-        let mut text = self.hls_media_playlist_data.clone();
-        let url = self.url.as_deref()?;
+        let mut text = self.hls_media_playlist_data.as_ref().map(|Text(text)| text.clone());
+        let url = self.text_of_url()?;
         let url = match url.strip_prefix("data:") {
             // Such a playlist has no location, hence all its URLs should be absolute.
             Some(data) => {
@@ -76,7 +81,7 @@ impl Format<'_> {
     /// Returns the segments that the page lists.
     fn segments(&self, page_url: &Url) -> Result<Source, String> {
         let base = self.fragment_base_url.as_deref().and_then(http_url);
-        let url = self.url.as_deref().and_then(http_url).or(base.clone());
+        let url = self.text_of_url().and_then(http_url).or(base.clone());
         let url = url.unwrap_or_else(|| page_url.clone());
         let (locations, runs) = self.fragments().ok_or("segments that the page does not list")?;
         let query = self.extra_param_to_segment_url.clone();
@@ -86,13 +91,14 @@ impl Format<'_> {
     }
 
     fn fragments(&self) -> Option<(PackedLocations, Vec<Run>)> {
-        let json = self.fragments?.get();
-        let (locations, durations) = if json.starts_with('{') {
-            let short: ShortFragments = serde_json::from_str(json).ok()?;
-            let ShortFragments { prefix, suffix, parts, durations } = short;
-            (PackedLocations { prefix, suffix, parts }, durations)
+        let json = self.fragments?;
+        let (locations, durations) = if json.get().starts_with('{') {
+            let short: ShortFragments = parse(json)?;
+            let (prefix, suffix, Text(parts)) = (short.prefix?, short.suffix?, short.parts?);
+            (PackedLocations { prefix, suffix, parts }, short.durations?.0)
         } else {
-            let list: Vec<Fragment> = serde_json::from_str(json).ok()?;
+            let AtMost(list) = parse::<Fragments>(json)?;
+            let list: Vec<Fragment> = list.into_iter().map(|one| one.0).collect::<Option<_>>()?;
             let locations = list.iter().map(|one| one.url.as_deref().or(one.path.as_deref()));
             let locations = locations.collect::<Option<Vec<_>>>()?;
             let durations = list.iter().map(|one| (1, one.duration)).collect();

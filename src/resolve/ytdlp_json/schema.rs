@@ -1,11 +1,22 @@
 //! The fields of yt-dlp's JSON that are read. Any of them may be missing, or of another type.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
-use serde::de::IgnoredAny;
+use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+
+use super::lenient::{AtMost, Field, First, IsSet, Lenient, Text, Texts, lenient, structure};
+use crate::playlist;
+
+/// Maximum number of formats read; a video with many languages has a few hundred.
+pub(super) const MAX_FORMATS: usize = 2000;
+/// Maximum number of thumbnails read.
+const MAX_THUMBNAILS: usize = 200;
+/// Maximum number of header fields of a format.
+pub(super) const MAX_FIELDS: usize = 100;
+/// Maximum number of segments, and of runs of them.
+const MAX_SEGMENTS: usize = playlist::MAX_SEGMENTS;
+/// More than a playlist may have, also in Base64.
+const MAX_PLAYLIST: usize = 2 * playlist::MAX_SIZE;
 
 #[derive(Deserialize)]
 pub(super) struct Page<'j> {
@@ -40,7 +51,7 @@ pub(super) struct Page<'j> {
     #[serde(default, deserialize_with = "lenient")]
     pub(super) thumbnail: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
-    pub(super) thumbnails: Option<Vec<Thumbnail>>,
+    pub(super) thumbnails: Option<First<Lenient<Thumbnail>, MAX_THUMBNAILS>>,
     /// Parsed one by one: all together they may be long.
     #[serde(default, borrow)]
     pub(super) formats: Option<&'j RawValue>,
@@ -61,7 +72,7 @@ pub(super) struct Format<'j> {
     #[serde(default, deserialize_with = "lenient")]
     pub(super) format_note: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
-    pub(super) url: Option<String>,
+    pub(super) url: Option<Text<MAX_PLAYLIST>>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) protocol: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
@@ -95,13 +106,13 @@ pub(super) struct Format<'j> {
     #[serde(default, deserialize_with = "lenient")]
     pub(super) source_preference: Option<f64>,
     #[serde(default, deserialize_with = "lenient")]
-    pub(super) http_headers: Option<HashMap<String, String>>,
+    pub(super) http_headers: Option<Texts<MAX_FIELDS>>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) cookies: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) downloader_options: Option<DownloaderOptions>,
-    #[serde(default)]
-    pub(super) impersonate: serde_json::Value,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) impersonate: Option<IsSet>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) available_at: Option<f64>,
     #[serde(default, deserialize_with = "lenient")]
@@ -109,7 +120,7 @@ pub(super) struct Format<'j> {
     #[serde(default, deserialize_with = "lenient")]
     pub(super) manifest_url: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
-    pub(super) hls_media_playlist_data: Option<String>,
+    pub(super) hls_media_playlist_data: Option<Text<MAX_PLAYLIST>>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) hls_aes: Option<HlsAes>,
     #[serde(default, deserialize_with = "lenient")]
@@ -118,7 +129,7 @@ pub(super) struct Format<'j> {
     pub(super) extra_param_to_key_url: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) fragment_base_url: Option<String>,
-    /// A list of [`Fragment`], or a [`ShortFragments`].
+    /// [`Fragments`], or a [`ShortFragments`].
     #[serde(default, borrow)]
     pub(super) fragments: Option<&'j RawValue>,
 }
@@ -148,11 +159,33 @@ pub(super) struct Fragment {
 /// All segments, as the fork server shortens them.
 #[derive(Deserialize)]
 pub(super) struct ShortFragments {
-    pub(super) prefix: String,
-    pub(super) suffix: String,
-    pub(super) parts: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) prefix: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) suffix: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) parts: Option<Text<MAX_PLAYLIST>>,
     /// Number of successive segments, and the duration of each.
-    pub(super) durations: Vec<(usize, Option<f64>)>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) durations: Option<AtMost<(usize, Option<f64>), MAX_SEGMENTS>>,
+}
+
+/// The segments as the command prints them.
+pub(super) type Fragments = AtMost<Lenient<Fragment>, MAX_SEGMENTS>;
+/// The formats of a page, each to be parsed by itself.
+pub(super) type Formats<'j> = First<&'j RawValue, MAX_FORMATS>;
+
+/// What tells of a format whether it is audio that a playlist lists beside its videos.
+#[derive(Deserialize)]
+pub(super) struct Manifest {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) vcodec: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) acodec: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) source_preference: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) manifest_url: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -161,56 +194,54 @@ pub(super) struct DownloaderOptions {
     pub(super) http_chunk_size: Option<f64>,
 }
 
-/// Treats a value of another type as missing.
-fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Lenient<T> {
-        Valid(T),
-        Invalid(IgnoredAny),
-    }
-    Ok(match Lenient::deserialize(deserializer)? {
-        Lenient::Valid(value) => Some(value),
-        Lenient::Invalid(_) => None,
-    })
-}
-
 fn number_or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     lenient(deserializer).map(|number| number.or(Some(0.0)))
 }
 
-/// Replaces lone surrogates by U+FFFD. Sites cut texts where JavaScript can: between the two halves
+/// Implements [`Field`] for structs.
+macro_rules! structures {
+    ($($name:ty),*) => {$(
+        impl<'de> Field<'de> for $name {
+            fn from_object<A: MapAccess<'de>>(object: A) -> Result<Option<Self>, A::Error> {
+                structure(object)
+            }
+        }
+    )*};
+}
+
+structures!(
+    Page<'de>,
+    Format<'de>,
+    Manifest,
+    Thumbnail,
+    HlsAes,
+    Fragment,
+    ShortFragments,
+    DownloaderOptions
+);
+
+/// Replaces lone surrogates by U+FFFD, which is as long. Sites cut texts where JavaScript can: between the two halves
 /// of a surrogate pair (`\ud83c` and `\udfac`). Python accepts such a half, serde_json does not.
-pub(super) fn replace_lone_surrogates(json: &[u8]) -> Cow<'_, [u8]> {
-    let surrogate = |at: usize, kinds: &str| {
-        let escape = json.get(at..at + 6)?;
-        let is_half = escape.starts_with(b"\\u")
-            && escape[2].eq_ignore_ascii_case(&b'd')
-            && kinds.as_bytes().contains(&escape[3].to_ascii_lowercase());
-        is_half.then_some(())
+pub(super) fn replace_lone_surrogates(json: &mut [u8]) {
+    let surrogate = |json: &[u8], at: usize, kinds: &str| {
+        json.get(at..at + 6).is_some_and(|escape| {
+            escape.starts_with(b"\\u")
+                && escape[2].eq_ignore_ascii_case(&b'd')
+                && kinds.as_bytes().contains(&escape[3].to_ascii_lowercase())
+        })
     };
-    let mut output = Vec::new();
-    let (mut at, mut copied) = (0, 0);
+    let mut at = 0;
     while let Some(offset) = json[at..].iter().position(|byte| *byte == b'\\') {
         at += offset;
-        let (is_high, is_low) = (surrogate(at, "89ab").is_some(), surrogate(at, "cdef").is_some());
-        if is_high && surrogate(at + 6, "cdef").is_some() {
+        let (is_high, is_low) = (surrogate(json, at, "89ab"), surrogate(json, at, "cdef"));
+        if is_high && surrogate(json, at + 6, "cdef") {
             at += 12;
         } else if is_high || is_low {
-            output.extend_from_slice(&json[copied..at]);
-            output.extend_from_slice(b"\\ufffd");
+            json[at..at + 6].copy_from_slice(b"\\ufffd");
             at += 6;
-            copied = at;
         } else {
             // The next byte is escaped, and may be a backslash.
             at = (at + 2).min(json.len());
         }
     }
-    if copied == 0 {
-        return Cow::Borrowed(json);
-    }
-    output.extend_from_slice(&json[copied..]);
-    Cow::Owned(output)
 }

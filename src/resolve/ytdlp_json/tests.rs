@@ -5,15 +5,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use std::borrow::Cow;
-
 use super::*;
 
 mod segmented;
 
 fn read_json(page: &Value) -> Result<PageMedia, ResolveError> {
     let page_url = Url::parse("https://films.example/watch?v=1").unwrap();
-    read(&page_url, page.to_string().as_bytes())
+    read(&page_url, page.to_string().into_bytes())
 }
 
 fn format(id: &str, more: &Value) -> Value {
@@ -121,7 +119,10 @@ fn what_cannot_be_taken_is_left_out_or_said() {
 fn nothing_of_a_page_is_kept_without_measure() {
     let long = "x".repeat(9000);
     let headers = json!({"http_headers": {"a": "x".repeat(40_000)}});
-    for odd in [json!({"url": format!("https://a.example/{long}")}), headers] {
+    let many: serde_json::Map<_, _> = (0..101).map(|n| (format!("a{n}"), json!("x"))).collect();
+    let longer = json!({"cookies": format!("a={}; Domain=a.example", "x".repeat(100_000))});
+    let url = json!({"url": format!("https://a.example/{long}")});
+    for odd in [url, headers, json!({"http_headers": many}), longer] {
         let page = json!({"formats": [format("1", &odd)]});
         assert_eq!(read_json(&page).unwrap_err().code.as_str(), "no-format");
     }
@@ -171,21 +172,84 @@ proptest! {
 
     #[test]
     fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        read(&Url::parse("http://a.example/").unwrap(), &bytes).ok();
+        read(&Url::parse("http://a.example/").unwrap(), bytes).ok();
     }
 }
 
 #[test]
 fn half_a_letter_is_no_reason_to_refuse_a_page() {
-    let whole = br#"{"title": "\ud83c\udfac \\ud83c \u00e4"}"#;
-    assert!(matches!(replace_lone_surrogates(whole), Cow::Borrowed(_)));
+    let whole = r#"{"title": "\ud83c\udfac \\ud83c \u00e4"}"#;
     for (said, mended) in [
         (r#""cut \ud83c""#, r#""cut \ufffd""#),
         (r#""\udfac\ud83c\ud83c\udfac""#, r#""\ufffd\ufffd\ud83c\udfac""#),
         (r#""\\\uD83C\n""#, r#""\\\ufffd\n""#),
+        (whole, whole),
         (r"\ud83", r"\ud83"),
         (r"\", r"\"),
     ] {
-        assert_eq!(replace_lone_surrogates(said.as_bytes()), mended.as_bytes(), "{said}");
+        let mut json = said.as_bytes().to_vec();
+        replace_lone_surrogates(&mut json);
+        assert_eq!(json, mended.as_bytes(), "{said}");
     }
+}
+
+/// The fork server leaves out what is not read here.
+#[test]
+fn the_fork_server_knows_the_fields_that_are_read() {
+    let (schema, server) = (include_str!("schema.rs"), include_str!("../forkserver.py"));
+    let between = |text: &'static str, start: &str, end: &str| {
+        text.split_once(start).unwrap().1.split_once(end).unwrap().0
+    };
+    let fields = |name: &str| {
+        let mut fields: Vec<&str> = Vec::new();
+        let mut renamed = None;
+        for line in between(schema, name, "\n}\n").lines() {
+            if let Some((_, rest)) = line.split_once("rename = \"") {
+                renamed = rest.split('"').next();
+            }
+            if let Some((name, _)) =
+                line.trim().strip_prefix("pub(super) ").and_then(|rest| rest.split_once(':'))
+            {
+                fields.push(renamed.take().unwrap_or(name));
+            }
+        }
+        fields.sort_unstable();
+        fields
+    };
+    let kept = |name: &str| {
+        let list = between(server, name, ").split())");
+        let mut names: Vec<&str> = list
+            .split(['\'', ' ', '\n', '('])
+            .filter(|word| !word.is_empty() && !word.contains('=') && *word != "frozenset")
+            .collect();
+        names.sort_unstable();
+        names
+    };
+    let mut page = fields("struct Page<'j> {");
+    page.retain(|name| *name != "formats");
+    assert_eq!(kept("OF_PAGE "), page);
+    assert_eq!(kept("OF_FORMAT "), fields("struct Format<'j> {"));
+    assert!(server.contains(&format!("MAX_FORMATS = {}\n", schema::MAX_FORMATS)));
+}
+
+#[test]
+fn what_is_of_another_type_or_without_end_is_left_out() {
+    let many = |item: &str| format!("[{}{item}]", format!("{item},").repeat(50_000));
+    let odd = many("{\"a\": [1, \"x\"]}");
+    let film = r#""format_id": "1", "url": "https://cdn.example/1""#;
+    for field in ["title", "thumbnail", "thumbnails", "duration", "live_status", "_type", "is_live"]
+    {
+        let json = format!(r#"{{"{field}": {odd}, {film}}}"#);
+        let page = read(&Url::parse("https://a.example/").unwrap(), json.into_bytes()).unwrap();
+        assert_eq!((page.title, page.renditions.len()), (None, 1), "{field}");
+    }
+    for field in ["http_headers", "fps", "hls_aes", "cookies", "downloader_options", "fragments"] {
+        let json = format!(r#"{{"formats": [{{"{field}": {odd}, {film}}}, 7, null]}}"#);
+        let page = read(&Url::parse("https://a.example/").unwrap(), json.into_bytes()).unwrap();
+        assert_eq!(page.renditions.len(), 1, "{field}");
+        assert!(page.renditions[0].location.headers.is_empty());
+    }
+    let json = format!(r#"{{"formats": [{{{film}, "impersonate": {odd}}}]}}"#);
+    let page = read(&Url::parse("https://a.example/").unwrap(), json.into_bytes()).unwrap();
+    assert!(page.renditions[0].location.expects_browser);
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, LOOPBACK, script};
 use crate::support::process_snapshot::{descendants, memory};
 use crate::support::ytdlp::{self, FILM, Site, WAYS, download_path, path_of};
 use crate::support::{PATIENCE, eventually};
@@ -59,4 +59,73 @@ fn a_page_that_takes_all_memory_is_given_up() {
         let next = daemon.get(&path_of("info", &site.page_url("next"), &[]));
         assert_eq!(next.head.status, 200, "{way}: {}", next.text());
     }
+}
+
+/// Prints nearly as much as may be read, in the form that the URL names.
+const FLOOD: &str = r#"
+import sys
+size, form = 15_900_000, sys.argv[-1].rsplit("/", 1)[1]
+def many(item):
+    return ",".join([item] * (size // (len(item) + 1)))
+film = '"format_id": "1", "url": "https://cdn.example/1"'
+escaped = r"\u00e4"
+print({
+    "title": "{%s, \"title\": [%s]}" % (film, many("1")),
+    "text": "{%s, \"title\": \"%s\"}" % (film, escaped * (size // 6)),
+    "halves": "{%s, \"title\": \"%s\"}" % (film, r"\ud83c" * (size // 6)),
+    "formats": "{%s, \"formats\": [%s]}" % (film, many("1")),
+    "empty": "{%s, \"formats\": [%s]}" % (film, many("{}")),
+    "thumbnails": "{%s, \"thumbnails\": [%s]}" % (film, many("{}")),
+    "fragments": "{%s, \"fragments\": [%s]}" % (film, many("{}")),
+    "fields": "{%s, \"http_headers\": {%s}}" % (film, many("\"a\":\"\"")),
+    "browser": "{%s, \"impersonate\": [%s]}" % (film, many("[]")),
+}[form])
+"#;
+
+/// Two at a time, as one client may.
+#[test]
+fn a_page_as_long_as_may_be_costs_the_daemon_little() {
+    const LIMIT: u64 = 110 << 20;
+    let directory = tempfile::tempdir().unwrap();
+    let command = script(
+        directory.path(),
+        &format!("exec python3 -c '{}' \"$@\"", FLOOD.replace('\'', "'\\''")),
+    );
+    let daemon = Daemon::start(&format!(
+        "{LOOPBACK}[resolver]\ncommand = {command:?}\nfork_server = false\n"
+    ));
+    let forms = [
+        "title",
+        "text",
+        "halves",
+        "formats",
+        "empty",
+        "thumbnails",
+        "fragments",
+        "fields",
+        "browser",
+    ];
+    for pair in forms.chunks(2) {
+        thread::scope(|scope| {
+            for form in pair {
+                let daemon = &daemon;
+                scope.spawn(move || {
+                    let page = format!("http://127.0.0.1:1/{form}");
+                    let answer = daemon.get(&path_of("info", &page, &[]));
+                    assert!(
+                        [200, 404, 422, 502].contains(&answer.head.status),
+                        "{form}: {}",
+                        answer.text()
+                    );
+                    println!("{form}: {} {}", answer.head.status, answer.text().len());
+                });
+            }
+        });
+        let peak = memory(daemon.pid(), "VmHWM");
+        println!("{pair:?}: peak {} MiB", peak >> 20);
+        assert!(peak < LIMIT, "{pair:?}: {} MiB", peak >> 20);
+    }
+    let rest = memory(daemon.pid(), "VmRSS");
+    println!("afterwards: {} MiB", rest >> 20);
+    assert!(rest < 40 << 20, "{} MiB stay", rest >> 20);
 }

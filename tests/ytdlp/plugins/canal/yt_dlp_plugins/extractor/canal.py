@@ -304,6 +304,7 @@ def reach_out():
         'child': lambda: run('import socket, sys\n'
                              'try: socket.socket(type=socket.SOCK_DGRAM)\n'
                              'except OSError as error: sys.exit(error.errno)'),
+        'group': lambda: run('import os; os.setsid()'),
         # The last one: in a namespace of its own, the process may do nothing to others.
         'namespace': lambda: call(libc.unshare, 0x10000000),
     }
