@@ -33,6 +33,7 @@ mod mpeg_ts;
 mod progressive;
 mod read_at;
 mod sidx;
+mod streaming;
 mod tags;
 mod top_level;
 mod trak;
@@ -42,8 +43,8 @@ mod windowed_reader;
 pub use crate::error::Unsupported;
 pub use input::{ChunkSource, RangeWriter, TrackInput};
 pub use layout::{Extent, Layout, Plan, Rewriter, Runs};
-pub use mpeg_ts::{StreamingMuxer, StreamingPlan};
 pub use read_at::{MAX_READ, NextRead, ReadAt, SourceSegment, SurveyError};
+pub use streaming::{StreamingMuxer, StreamingPlan};
 
 use fragmented::Gathered;
 use top_level::TopLevelBoxes;
@@ -54,6 +55,8 @@ use windowed_reader::{WindowPolicy, WindowedReader};
 /// other bytes than before, so that a resumed download never continues in another layout.
 pub const VERSION: u32 = 6;
 
+/// How much of a file of unknown length is read to plan the joined file, at most, about.
+const MAX_FRONT: usize = 4 << 20;
 /// The longest element that is buffered completely for rewriting: a moof, the header of a block.
 pub const MAX_ELEMENT: usize = 8 << 20;
 
@@ -174,11 +177,19 @@ pub fn read_front(
     is_all: bool,
     duration: Option<Duration>,
 ) -> Result<Option<TrackIndex>, Unsupported> {
-    if format != Format::MpegTs && !format.is_raw() {
-        return Err(Unsupported("the lengths of the segments are not known"));
+    let index = if format == Format::Mp4 {
+        let track = fragmented::read_front(front, is_all, duration)?;
+        track.map(|track| TrackIndex::Fragmented(Box::new(track)))
+    } else if format == Format::MpegTs || format.is_raw() {
+        let track = mpeg_ts::read_front(format, front, is_all, duration)?;
+        track.map(|track| TrackIndex::MpegTs(Box::new(track)))
+    } else {
+        return Err(UNKNOWN_LENGTHS);
+    };
+    if index.is_none() && front.len() >= MAX_FRONT {
+        return Err(Unsupported("the first frames are too far from the beginning"));
     }
-    let track = mpeg_ts::read_front(format, front, is_all, duration)?;
-    Ok(track.map(|track| TrackIndex::MpegTs(Box::new(track))))
+    Ok(index)
 }
 
 /// Finds the key frame from which decoding must start to show the video at `start`, in a file of
@@ -271,8 +282,8 @@ pub fn plan<S: Borrow<TrackIndex>>(
     }
 }
 
-/// Plans to join files in segments of unknown length while they arrive. `tracks` are one or two files, video
-/// first, and each index is from [`read_front`].
+/// Plans to join files in segments of unknown length while they arrive, from their beginning to their end. `tracks`
+/// are one or two files, video first, and each index is from [`read_front`].
 pub fn plan_streaming<S: Borrow<TrackIndex>>(
     tracks: &[(TrackKind, S)],
     options: &Options<'_>,
@@ -281,17 +292,24 @@ pub fn plan_streaming<S: Borrow<TrackIndex>>(
         options.container,
         ContainerChoice::Auto | ContainerChoice::Mp4 | ContainerChoice::M4a
     );
+    if !is_mp4 {
+        return Err(OTHER_CONTAINER);
+    }
+    if let Some(tracks) = all_of_kind(tracks, |index| match index {
+        TrackIndex::MpegTs(track) => Some(&**track).filter(|track| track.is_open()),
+        _ => None,
+    }) {
+        return mpeg_ts::plan_streaming(&tracks, options);
+    }
     let tracks = all_of_kind(tracks, |index| match index {
-        TrackIndex::MpegTs(track) => Some(&**track),
+        TrackIndex::Fragmented(track) => Some(&**track).filter(|track| track.is_open()),
         _ => None,
     });
-    match tracks {
-        Some(tracks) if is_mp4 => mpeg_ts::plan_streaming(&tracks, options),
-        Some(_) => Err(OTHER_CONTAINER),
-        None => Err(Unsupported("the files are no transport streams")),
-    }
+    let tracks = tracks.ok_or(Unsupported("the files cannot be joined while they arrive"))?;
+    fragmented::plan_streaming(&tracks, options)
 }
 
+const UNKNOWN_LENGTHS: Unsupported = Unsupported("the lengths of the segments are not known");
 const OTHER_CONTAINER: Unsupported =
     Unsupported("the requested container is not that of the files");
 

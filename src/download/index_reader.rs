@@ -95,7 +95,7 @@ pub(super) fn read_index(
     input: ProbedInput,
 ) -> Result<Result<TrackIndex, Unsupported>, Error> {
     let DownloadContext { media, options, .. } = file.context;
-    if file.source.is_in_unknown_segments() {
+    if file.source.is_in_unknown_segments() && options.time_range.is_full() {
         return read_front(file, input);
     }
     let Some(reader) = file.search() else {

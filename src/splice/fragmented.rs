@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::layout::Rewriter as PlanRules;
-use super::{Layout, Options, Plan, ReadAt, SurveyError, Unsupported};
+use super::{Layout, Options, Plan, ReadAt, SurveyError, UNKNOWN_LENGTHS, Unsupported};
 use crate::container::Container;
 use crate::media::TrackKind;
 use crate::options::TimeRange;
@@ -24,6 +24,7 @@ mod moov;
 mod muxed;
 mod selection;
 mod sidx;
+mod streaming;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub(super) use muxed::{
     Muxed, is_muxed, plan as plan_muxed, read_index as read_muxed_index, rewrite,
 };
 use selection::{SelectedTrack, trimmed, untrimmed};
+pub(super) use streaming::{StreamingRules, plan as plan_streaming, read_front};
 use walk::Walk;
 
 /// The exclusive upper limit of timestamps in ticks, so that sums of them fit.
@@ -50,7 +52,7 @@ pub struct Track {
     init: InitSegment,
     /// The fragments in file order.
     fragments: Vec<Fragment>,
-    /// The end of the last fragment, in composition time.
+    /// The end of the last fragment, in composition time; 0 if it is not known.
     end: u64,
     /// The bytes after the last fragment, if they were not read.
     unverified: Range<u64>,
@@ -143,10 +145,9 @@ pub(super) fn plan(
     tracks: &[(TrackKind, &Track)],
     options: &Options<'_>,
 ) -> Result<Plan, Unsupported> {
-    for (kind, track) in tracks {
-        if track.init.kind != *kind {
-            return Err(Unsupported("the file has another kind of track than expected"));
-        }
+    check_kinds(tracks)?;
+    if tracks.iter().any(|(_, track)| track.is_open()) {
+        return Err(UNKNOWN_LENGTHS);
     }
     let chosen = if options.time_range.is_full() {
         untrimmed(tracks)
@@ -169,7 +170,19 @@ pub(super) fn plan(
     Ok(layout.plan(head, Container::Mp4, duration, rules))
 }
 
+fn check_kinds(tracks: &[(TrackKind, &Track)]) -> Result<(), Unsupported> {
+    match tracks.iter().all(|(kind, track)| track.init.kind == *kind) {
+        true => Ok(()),
+        false => Err(Unsupported("the file has another kind of track than expected")),
+    }
+}
+
 impl Track {
+    /// Returns whether the lengths of the fragments are not known: only the first one was read.
+    pub(super) fn is_open(&self) -> bool {
+        self.fragments.iter().all(|fragment| fragment.len == 0)
+    }
+
     /// Returns the time at which decoding of the requested time range begins.
     pub(super) fn entry(&self) -> Option<Duration> {
         let (_, info) = self.selected;
@@ -179,7 +192,8 @@ impl Track {
 
     /// Returns the presentation time of the end of the track.
     pub(super) fn presentation_end(&self) -> Option<Duration> {
-        Some(self.init.simple_timeline()?.presentation_time(self.end)).filter(|end| !end.is_zero())
+        let end = Some(self.end).filter(|end| *end > 0)?;
+        Some(self.init.simple_timeline()?.presentation_time(end)).filter(|end| !end.is_zero())
     }
 
     /// Returns the begin of a fragment, or the end of the last one if `index` is past it.

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use super::layout::Rewriter;
 use super::sidx::{self, LATER};
-use super::{Options, Plan, Unsupported};
+use super::{Options, Plan, UNKNOWN_LENGTHS, Unsupported};
 use crate::container::Container;
 use crate::container::mpeg_ts::pes::{TICKS_PER_SECOND, WRAP};
 use crate::container::mpeg_ts::{AudioConfig, Times, VideoConfig, duration};
@@ -47,8 +47,8 @@ pub(super) use region::RegionRewriter;
 use region::{FileRules, Region};
 use remux::{Stream, StreamConfig};
 use selection::{Cut, SelectedFile, Selection, Timeline, earliest};
+pub(super) use streaming::StreamingRules;
 pub(super) use streaming::plan as plan_streaming;
-pub use streaming::{StreamingMuxer, StreamingPlan};
 use timing::Clock;
 
 /// By how much a region is longer than its segment.
@@ -157,6 +157,11 @@ impl Track {
         Some(duration(origin.checked_add_signed(ticks)?))
     }
 
+    /// Returns whether the lengths of the segments are not known.
+    pub(super) fn is_open(&self) -> bool {
+        self.segments.is_empty()
+    }
+
     /// Returns whether there is video in the streams.
     pub(super) fn has_video(&self) -> bool {
         self.video.is_some()
@@ -240,8 +245,8 @@ pub(super) fn plan(
     files: &[(TrackKind, &Track)],
     options: &Options<'_>,
 ) -> Result<Plan, Unsupported> {
-    if files.iter().any(|(_, track)| track.segments.is_empty()) {
-        return Err(Unsupported("the lengths of the segments are not known"));
+    if files.iter().any(|(_, track)| track.is_open()) {
+        return Err(UNKNOWN_LENGTHS);
     }
     let selection = Selection::new(files, options.time_range)?;
     let mut tracks = output_tracks(&selection, files.len() == 1)?;
@@ -289,7 +294,7 @@ pub(super) fn for_streaming(
     alone: bool,
     time_range: TimeRange,
 ) -> Option<Result<Plan, Unsupported>> {
-    let first = file.parts.first()?.firsts.earliest().filter(|_| !file.segments.is_empty())?;
+    let first = file.parts.first()?.firsts.earliest().filter(|_| !file.is_open())?;
     // The range is on the clock of the file.
     let earlier = |time: Duration| time.saturating_sub(duration(first));
     let TimeRange { start, end } = time_range;

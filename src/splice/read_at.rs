@@ -98,3 +98,36 @@ impl From<Error> for SurveyError {
         SurveyError::Failed(error)
     }
 }
+
+/// The first bytes of a file of which the rest has not arrived.
+pub(super) struct FrontReader<'f> {
+    front: &'f [u8],
+    len: u64,
+    /// Whether bytes were needed that are not there.
+    pub(super) is_short: bool,
+}
+
+impl<'f> FrontReader<'f> {
+    /// Takes the bytes for the whole file.
+    pub(super) fn whole(front: &'f [u8]) -> FrontReader<'f> {
+        FrontReader { front, len: front.len() as u64, is_short: false }
+    }
+
+    /// Reads the bytes as the beginning of a longer file.
+    pub(super) fn of_more(front: &'f [u8]) -> FrontReader<'f> {
+        FrontReader { front, len: u64::MAX >> 1, is_short: false }
+    }
+}
+
+impl ReadAt for FrontReader<'_> {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
+        let range = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+        let bytes = range.and_then(|(start, end)| self.front.get(start..end));
+        self.is_short |= bytes.is_none();
+        bytes.map(Cow::from).ok_or(Unsupported("the file is not there yet").into())
+    }
+}

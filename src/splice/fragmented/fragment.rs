@@ -153,9 +153,10 @@ impl Fields<'_> {
 }
 
 /// The table that samples are recorded in, and the offset of their moof.
-type Recorder<'t> = Option<(&'t mut Table, u64)>;
+pub(super) type Recorder<'t> = Option<(&'t mut Table, u64)>;
 
-fn read(
+/// Reads the info of a fragment from the payload of its moof.
+pub(super) fn read(
     moof: &[u8],
     init: &InitSegment,
     mut recorder: Recorder<'_>,

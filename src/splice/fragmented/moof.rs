@@ -275,7 +275,12 @@ impl TrackPatch {
     }
 
     /// Rewrites the payload of a moof, which moves by `displacement` bytes.
-    fn patch(&self, moof: &mut [u8], number: u32, displacement: u64) -> Result<(), &'static str> {
+    pub(super) fn patch(
+        &self,
+        moof: &mut [u8],
+        number: u32,
+        displacement: u64,
+    ) -> Result<(), &'static str> {
         const MALFORMED: &str = "a moof box is malformed";
         let (mut has_number, mut has_track, mut has_others) = (false, false, false);
         for found in child_ranges(moof).ok_or(MALFORMED)? {

@@ -24,8 +24,9 @@ pub(super) fn head(
         Rescale { from: NANOS, to: scale }.round(nanos)
     };
     let mut parts = vec![mvhd(scale, movie_ticks(duration)?, chosen.len() as u32 + 1)];
-    // Without a duration here, some players take the file for a live stream.
-    let mut mvex = vec![boxed(b"mehd", &[&[1, 0, 0, 0], &movie_ticks(duration)?.to_be_bytes()])];
+    // Without a duration here, some players take the file for a live stream, which it may be.
+    let mehd = boxed(b"mehd", &[&[1, 0, 0, 0], &movie_ticks(duration)?.to_be_bytes()]);
+    let mut mvex = if duration.is_zero() { Vec::new() } else { vec![mehd] };
     for (index, chosen) in chosen.iter().enumerate() {
         let (trex, id) = (&chosen.track.init.trex, index as u32 + 1);
         parts.push(trak(chosen, id, scale, movie_ticks(chosen.duration())?)?);

@@ -252,7 +252,7 @@ fn set_len(header: &mut [u8], len: u64) -> bool {
 }
 
 /// Returns whether no fragment of a track has offsets from the beginning of the file (§8.8.7).
-fn is_relative(moof: &[u8]) -> bool {
+pub(super) fn is_relative(moof: &[u8]) -> bool {
     let Some(boxes) = children(moof) else { return false };
     let mut trafs = boxes.iter().filter(|found| found.kind == *b"traf");
     trafs.all(|traf| {

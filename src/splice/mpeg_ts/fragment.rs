@@ -135,6 +135,10 @@ impl Fragment {
         std::iter::once(&self.front).chain(&self.media).map(Vec::as_slice)
     }
 
+    pub(super) fn into_pieces(self) -> impl Iterator<Item = Vec<u8>> {
+        std::iter::once(self.front).chain(self.media)
+    }
+
     /// Declares that the last box is longer by `len` bytes, which follow. Returns whether that is possible.
     pub(super) fn extend(&mut self, len: u64) -> bool {
         let Some(length) = self.front.last_chunk_mut::<8>() else { return false };

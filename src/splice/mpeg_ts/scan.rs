@@ -87,7 +87,7 @@ impl Scan {
             return Ok(None);
         }
         if next - from >= MAX_HEAD {
-            return Err(TOO_FAR.into());
+            return Err(Unsupported("the first frames are too far from the beginning").into());
         }
         Ok(Some(next..(next + STEP).min(from + len)))
     }
@@ -130,8 +130,7 @@ pub(super) fn read_front(
     if is_all {
         head.finish()?;
     } else if !head.is_complete() {
-        let is_near = (front.len() as u64) < MAX_HEAD;
-        return if is_near { Ok(None) } else { Err(TOO_FAR) };
+        return Ok(None);
     }
     head.streams().map(Some)
 }
@@ -148,7 +147,6 @@ struct Head {
     sought: Option<VideoConfig>,
 }
 
-const TOO_FAR: Unsupported = Unsupported("the first frames are too far from the beginning");
 const OTHER_CODEC: Unsupported =
     Unsupported("the transport stream has a codec that is not supported");
 

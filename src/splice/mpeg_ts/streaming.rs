@@ -1,17 +1,14 @@
-//! [`StreamingPlan`] and [`StreamingMuxer`] join transport streams, and packed audio, whose lengths are not
-//! known: the same fragments as where they are known, without padding, while the segments arrive.
-//!
-//! **Invariant:** nothing is left out. A stream that cannot be joined to its end is an error.
+//! Transport streams, and packed audio, that are joined while they arrive: the fragments that they have where
+//! their lengths are known, without padding.
 
 use std::sync::Arc;
 
-use super::fragment::Fragment;
 use super::head::head;
 use super::region::{FileRules, MAX_DISGUISE, PartialPacket, find_packets};
 use super::remux::Remuxer;
 use super::selection::Selection;
 use super::timing::{Clock, Timing};
-use super::{OutputTrack, Track, file_rules, output_tracks, with_bases};
+use super::{OutputTrack, Track, check_container, file_rules, output_tracks, with_bases};
 use crate::container::mpeg_ts::pes::WRAP;
 use crate::container::mpeg_ts::{Malformed, SYNC_BYTE};
 use crate::container::retime::{LiveClock, Restart, Shift};
@@ -19,14 +16,14 @@ use crate::error::Unsupported;
 use crate::media::TrackKind;
 use crate::options::TimeRange;
 use crate::splice::Options;
+use crate::splice::streaming::{self, FileMuxer, Output, StreamingPlan};
 
-/// What is known of the joined file before its media.
+/// How a file becomes fragments.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamingPlan {
-    /// The header: ftyp and moov.
-    pub head: Vec<u8>,
-    files: Vec<FileRules>,
+pub(in crate::splice) struct StreamingRules {
+    rules: FileRules,
     clock: Clock,
+    /// When the presentation begins, in ticks.
     begin: u64,
 }
 
@@ -35,38 +32,42 @@ pub(in crate::splice) fn plan(
     files: &[(TrackKind, &Track)],
     options: &Options<'_>,
 ) -> Result<StreamingPlan, Unsupported> {
-    if files.iter().any(|(_, track)| !track.segments.is_empty()) {
-        return Err(Unsupported("the lengths of the segments are known"));
-    }
-    if !options.time_range.is_full() {
-        return Err(Unsupported("a time range needs segments of known length"));
-    }
     let selection = Selection::new(files, TimeRange::default())?;
     let mut tracks = output_tracks(&selection, files.len() == 1)?;
-    super::check_container(options.container, &tracks)?;
+    check_container(options.container, &tracks)?;
     let timeline = selection.timeline(&tracks)?;
     with_bases(&mut tracks, &timeline);
     let end = tracks.iter().map(|track: &OutputTrack<'_>| track.end).max().unwrap_or_default();
+    let (clock, begin) = (Clock { origin: timeline.origin }, timeline.begin);
+    let files = file_rules(&selection, &tracks).into_iter();
+    let files = files.map(|rules| StreamingRules { rules, clock, begin });
     Ok(StreamingPlan {
-        head: head(&tracks, timeline.begin, end, options.metadata)?,
-        files: file_rules(&selection, &tracks),
-        clock: Clock { origin: timeline.origin },
-        begin: timeline.begin,
+        head: head(&tracks, begin, end, options.metadata)?,
+        files: files.map(streaming::FileRules::Packets).collect(),
     })
 }
 
-/// Joins files of a [`StreamingPlan`].
-pub struct StreamingMuxer<'p> {
-    plan: &'p StreamingPlan,
-    /// Those of a file that has ended are `None`.
-    files: Vec<Option<FileState<'p>>>,
-    /// The number of fragments so far.
-    sequence: u32,
-    out: Vec<Fragment>,
+impl StreamingRules {
+    pub(in crate::splice) fn start(&self, clock: &Arc<LiveClock>) -> PacketMuxer<'_> {
+        let implied = self.clock.origin.wrapping_add(self.begin) % WRAP;
+        PacketMuxer {
+            rules: self,
+            remuxer: self.remuxer(0, Shift::new(clock)),
+            packet: PartialPacket::default(),
+            front: None,
+            implied: Some(implied),
+        }
+    }
+
+    /// Returns a remuxer for a part that begins at `time`, about.
+    fn remuxer(&self, time: u64, shift: Shift) -> Remuxer<'_> {
+        Remuxer::for_part(&self.rules.streams, Timing::new(self.clock, time), shift)
+    }
 }
 
-struct FileState<'p> {
-    rules: &'p FileRules,
+/// Makes fragments of packets, or of packed audio.
+pub(in crate::splice) struct PacketMuxer<'p> {
+    rules: &'p StreamingRules,
     remuxer: Remuxer<'p>,
     packet: PartialPacket,
     /// The first bytes of a segment, until its packets were found.
@@ -75,106 +76,66 @@ struct FileState<'p> {
     implied: Option<u64>,
 }
 
-impl StreamingPlan {
-    /// Returns a muxer, which has written the header.
-    pub fn start(&self) -> StreamingMuxer<'_> {
-        let clock = Arc::default();
-        let files = self.files.iter().map(|rules| Some(FileState::new(self, rules, &clock)));
-        StreamingMuxer { plan: self, files: files.collect(), sequence: 0, out: Vec::new() }
+impl FileMuxer for PacketMuxer<'_> {
+    fn reached(&self) -> u64 {
+        self.remuxer.reached()
     }
 
-    fn timing(&self, reached: u64) -> Timing {
-        Timing::new(self.clock, reached)
-    }
-}
-
-impl StreamingMuxer<'_> {
-    /// Returns the index of the file that is needed next; `None` if all have ended.
-    pub fn next(&self) -> Option<usize> {
-        let files = self.files.iter().enumerate();
-        let files = files.filter_map(|(index, file)| Some((index, file.as_ref()?)));
-        files.min_by_key(|(_, file)| file.remuxer.reached()).map(|(index, _)| index)
-    }
-
-    /// Begins another segment of a file, behind a discontinuity if there is a `restart`.
-    pub fn begin_segment(
-        &mut self,
-        file: usize,
-        restart: Option<Restart>,
-    ) -> Result<(), &'static str> {
-        let Some(state) = &mut self.files[file] else { return Ok(()) };
-        let result = state.begin_segment(self.plan, restart, &mut self.out);
-        result.map_err(|Malformed(why)| why)
-    }
-
-    /// Takes the next bytes of the current segment of a file.
-    pub fn push(&mut self, file: usize, bytes: &[u8]) -> Result<(), &'static str> {
-        let Some(state) = &mut self.files[file] else { return Ok(()) };
-        state.push(bytes).map_err(|Malformed(why)| why)?;
-        self.out.extend(state.remuxer.take_output());
-        Ok(())
-    }
-
-    /// Ends a file.
-    pub fn end(&mut self, file: usize) -> Result<(), &'static str> {
-        let Some(mut state) = self.files[file].take() else { return Ok(()) };
-        state.end_segment().map_err(|Malformed(why)| why)?;
-        state.remuxer.end_part().map_err(|Malformed(why)| why)?;
-        self.out.extend(state.remuxer.take_output());
-        Ok(())
-    }
-
-    /// Passes what was joined since the last call to `write`, in pieces.
-    pub fn write<E>(&mut self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        for mut fragment in self.out.drain(..) {
-            self.sequence = self.sequence.wrapping_add(1);
-            fragment.set_sequence(self.sequence);
-            fragment.pieces().try_for_each(&mut write)?;
-        }
-        Ok(())
-    }
-}
-
-impl<'p> FileState<'p> {
-    fn new(plan: &StreamingPlan, rules: &'p FileRules, clock: &Arc<LiveClock>) -> FileState<'p> {
-        let remuxer = Remuxer::for_part(&rules.streams, plan.timing(0), Shift::new(clock));
-        let implied = plan.clock.origin.wrapping_add(plan.begin) % WRAP;
-        let (packet, front) = (PartialPacket::default(), None);
-        FileState { rules, remuxer, packet, front, implied: Some(implied) }
+    fn is_within_fragment(&self) -> bool {
+        false
     }
 
     fn begin_segment(
         &mut self,
-        plan: &StreamingPlan,
         restart: Option<Restart>,
-        out: &mut Vec<Fragment>,
-    ) -> Result<(), Malformed> {
-        self.end_segment()?;
-        self.front = (!self.rules.is_packed).then(Vec::new);
-        self.remuxer.begin_segment()?;
-        out.extend(self.remuxer.take_output());
+        output: &mut Output,
+    ) -> Result<(), &'static str> {
+        self.end_segment().map_err(why)?;
+        self.front = (!self.rules.rules.is_packed).then(Vec::new);
+        self.remuxer.begin_segment().map_err(why)?;
         if let Some(restart) = restart {
-            let timing = plan.timing(self.remuxer.reached());
-            if let Some(mut shift) = self.remuxer.end_part()? {
-                out.extend(self.remuxer.take_output());
+            let time = self.remuxer.reached();
+            if let Some(mut shift) = self.remuxer.end_part().map_err(why)? {
+                self.emit(output);
                 shift.restart(restart);
-                self.remuxer = Remuxer::for_part(&self.rules.streams, timing, shift);
+                self.remuxer = self.rules.remuxer(time, shift);
             }
         }
+        self.emit(output);
         Ok(())
     }
 
-    fn push(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
-        if self.rules.is_packed {
-            self.remuxer.push_packed(bytes, self.implied)?;
-            // Later frames go on where those before end.
-            self.implied = None;
-            return Ok(());
+    fn push(&mut self, bytes: &[u8], output: &mut Output) -> Result<(), &'static str> {
+        self.take(bytes).map_err(why)?;
+        self.emit(output);
+        Ok(())
+    }
+
+    fn end(&mut self, output: &mut Output) -> Result<(), &'static str> {
+        self.end_segment().map_err(why)?;
+        self.remuxer.end_part().map_err(why)?;
+        self.emit(output);
+        Ok(())
+    }
+}
+
+impl PacketMuxer<'_> {
+    fn emit(&mut self, output: &mut Output) {
+        for mut fragment in self.remuxer.take_output() {
+            fragment.set_sequence(output.next_sequence());
+            output.pieces.extend(fragment.into_pieces());
         }
-        let Some(front) = &mut self.front else { return self.push_packets(bytes) };
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        if self.rules.rules.is_packed {
+            // Later frames go on where those before end.
+            return self.remuxer.push_packed(bytes, self.implied.take());
+        }
+        let Some(front) = &mut self.front else { return self.take_packets(bytes) };
         if front.is_empty() && bytes.first() == Some(&SYNC_BYTE) {
             self.front = None;
-            return self.push_packets(bytes);
+            return self.take_packets(bytes);
         }
         front.extend_from_slice(bytes);
         let Some(begin) = find_packets(front) else {
@@ -182,11 +143,11 @@ impl<'p> FileState<'p> {
             return if is_short { Ok(()) } else { Err(NO_PACKETS) };
         };
         let front = self.front.take().unwrap_or_default();
-        self.push_packets(&front[begin..])
+        self.take_packets(&front[begin..])
     }
 
-    fn push_packets(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
-        let FileState { remuxer, packet, .. } = self;
+    fn take_packets(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        let PacketMuxer { remuxer, packet, .. } = self;
         packet.split(bytes, |packet| remuxer.push(packet))
     }
 
@@ -197,3 +158,7 @@ impl<'p> FileState<'p> {
 }
 
 const NO_PACKETS: Malformed = Malformed("a segment does not consist of complete packets");
+
+fn why(Malformed(why): Malformed) -> &'static str {
+    why
+}

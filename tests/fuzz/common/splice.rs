@@ -1,6 +1,6 @@
 //! Reads the indexes of two files, plans and joins them: whatever they hold, the joined file has the planned
-//! length or is an error; any byte range of it is the same on its own; no byte is read in vain. Transport streams
-//! are joined while they arrive, too: that ends, and takes no more room than they do.
+//! length or is an error; any byte range of it is the same on its own; no byte is read in vain. They are joined while
+//! they arrive, too: that ends, and takes no more room than they do.
 //!
 //! An input is a line of numbers, followed by both files. The numbers are the length of the first file, that
 //! of the chunks in which the files arrive, start and length of the time range in milliseconds (a length of 0
@@ -110,10 +110,8 @@ pub fn joined(format: Format, input: &[u8]) {
         splice::key_frame(format, &mut file(bytes), trim.start).ok();
     }
     let case = Case { chunk: (chunk as usize).max(1), trim, part };
-    if is_stream {
-        case.stream(&files[..1]);
-        case.stream(&files[1..]);
-        case.stream(&files);
+    for files in [&files[..1], &files[1..], &files] {
+        case.stream(&format_of, files);
     }
     if let Some(video) = &video {
         case.join(&files[..1], std::slice::from_ref(video));
@@ -163,10 +161,10 @@ impl Case {
     }
 
     /// Joins files as segments of unknown length.
-    fn stream(&self, files: &[(TrackKind, &[u8])]) {
+    fn stream(&self, format_of: &dyn Fn(&[u8]) -> Format, files: &[(TrackKind, &[u8])]) {
         let front = |bytes: &[u8]| {
             let length = Duration::from_millis(self.part % 10_000);
-            splice::read_front(stream_format(bytes), bytes, true, Some(length)).ok().flatten()
+            splice::read_front(format_of(bytes), bytes, true, Some(length)).ok().flatten()
         };
         let tracks = files.iter().map(|(kind, bytes)| Some((*kind, front(bytes)?)));
         let Some(tracks) = tracks.collect::<Option<Vec<_>>>() else { return };

@@ -1,5 +1,5 @@
-//! Transport streams whose lengths are not known are joined while they arrive: the same packets as where they
-//! are known.
+//! Transport streams, and fragments apart, whose lengths are not known are joined while they arrive: the same
+//! packets as where they are known.
 
 use super::*;
 use crate::support::client::Client;
@@ -47,7 +47,8 @@ fn compare(exact: &Answer, streamed: &Answer, what: &str) -> [Vec<(usize, i64)>;
 #[test]
 fn all_kinds_have_the_packets_of_the_exact_file() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
-    let kinds = KINDS.into_iter().filter(|kind| kind.name.starts_with("transport stream"));
+    let is_joined = |name: &str| name.starts_with("transport stream") || name == "fragments, apart";
+    let kinds = KINDS.into_iter().filter(|kind| is_joined(kind.name));
     let films = kinds.map(|kind| (kind.name, SegmentedFilm::new(kind)));
     let packed = SegmentedFilm::new(named("transport stream, apart")).with_packed_audio();
     let others = [("packed audio", packed), ("wrapping", SegmentedFilm::of(WRAPPING, &source()))];
