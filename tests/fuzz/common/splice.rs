@@ -103,7 +103,7 @@ pub fn joined(format: Format, input: &[u8]) {
         _ => None,
     };
     let file = |bytes| File(bytes, 0, segmented(bytes));
-    let format_of = |bytes| if is_stream { stream_format(bytes) } else { format };
+    let format_of = |bytes: &[u8]| if is_stream { stream_format(bytes) } else { format };
     let index = |bytes| read_index(format_of(bytes), &mut file(bytes), trim).ok();
     let [video, audio] = files.map(|(_, bytes)| index(bytes));
     for (_, bytes) in files {
