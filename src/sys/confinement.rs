@@ -23,7 +23,7 @@ pub struct Confinement {
     pub limits: Vec<(Resource, u64)>,
     /// From 0 to 1000: how much rather the kernel kills the child when memory runs out (proc(5)).
     pub oom_score_adj: Option<u16>,
-    /// How much processor time the child leaves to others (nice(2)).
+    /// How much nicer than its parent the child is to other processes (nice(2)).
     pub nice: i32,
     /// A Landlock ruleset.
     pub landlock: Option<OwnedFd>,
@@ -46,8 +46,8 @@ impl Confinement {
                 for (resource, max) in &self.limits {
                     lower_limit(*resource, *max)?;
                 }
-                // Without permission to be nice, the child competes as other processes do.
-                libc::setpriority(libc::PRIO_PROCESS, 0, self.nice);
+                // Without permission to be nicer than the parent, the child competes with it.
+                libc::nice(self.nice);
                 // Both mechanisms require that exec grants no privileges.
                 if self.landlock.is_some() || !self.seccomp.is_empty() {
                     checked(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
@@ -119,4 +119,27 @@ pub fn has_seccomp() -> bool {
     let pointer: *const u32 = &raw const action;
     // SAFETY: `pointer` is valid for the call, which only reads it (seccomp(2)).
     unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, pointer) == 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_gets_what_it_may_take() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n; ulimit -Hc; cat /proc/self/oom_score_adj"]);
+        let limits = vec![(libc::RLIMIT_NOFILE, 20), (libc::RLIMIT_CORE, 0)];
+        Confinement { limits, oom_score_adj: Some(700), ..Default::default() }.apply(&mut command);
+        let output = command.output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "20\n0\n700\n");
+    }
+
+    #[test]
+    fn a_hidden_process_leaves_no_core_and_its_children_still_have_a_score() {
+        hide_memory().unwrap();
+        // SAFETY: takes no pointers.
+        assert_eq!(unsafe { libc::prctl(libc::PR_GET_DUMPABLE) }, 0);
+        a_child_gets_what_it_may_take();
+    }
 }

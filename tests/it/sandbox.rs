@@ -86,6 +86,9 @@ fn ffmpeg_uses_nothing_but_its_pipes() {
             environment: vec![(SECRET.0.into(), SECRET.1.into())],
             ..Setup::default()
         });
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert!(core.split_whitespace().filter(|word| *word == "0").count() == 2, "{core}");
         let answer = daemon.get(&path);
         assert_eq!(answer.code(), "mux-refused", "{}", answer.text());
         let outcomes = outcomes(&answer);

@@ -50,9 +50,12 @@ ln -sf ../down.service "$units/multi-user.target.wants/down.service"
 rm -rf "$root/var/log/journal"
 mkdir -p "$root/var/log/journal"
 
-timeout 300 systemd-nspawn --quiet --directory="$root" --register=no --keep-unit --boot < /dev/null > "$root.log" 2>&1 \
+# A container forbids the calls of Landlock, if nobody says otherwise.
+timeout 300 systemd-nspawn --quiet --system-call-filter='landlock_create_ruleset landlock_add_rule landlock_restrict_self' \
+  --directory="$root" --register=no --keep-unit --boot < /dev/null > "$root.log" 2>&1 \
   || { tail -n 20 "$root.log"; echo 'it did not boot, or did not go down'; }
 said=$(journalctl --directory="$root/var/log/journal" --output=cat --unit=ytcanal)
 echo "$said"
 [ "$(echo "$said" | grep -c '^js       ok ')" = 2 ]
+[ "$(echo "$said" | grep -c '^sandbox  ok      Landlock [0-9]*, seccomp$')" = 2 ]
 echo "$said" | grep -q '^Started ytcanal.service'

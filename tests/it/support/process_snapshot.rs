@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// What a daemon holds at one moment; two of them compare.
@@ -27,6 +28,14 @@ pub(crate) struct Process {
 
 impl Snapshot {
     pub(super) fn of(pid: u32, runtime_dir: &Path) -> Self {
+        // Nothing seen would look like nothing held.
+        if let Err(error) = fs::read_dir(format!("/proc/{pid}/fd")) {
+            let is_hidden = error.kind() == ErrorKind::PermissionDenied;
+            assert!(
+                !is_hidden,
+                "the daemon shows what it holds to root only: run the tests as root"
+            );
+        }
         let mut snapshot = Self {
             threads: entries(format!("/proc/{pid}/task").as_ref())
                 .iter()
