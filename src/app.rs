@@ -4,10 +4,11 @@ use std::io;
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::error::Resource;
 use crate::ffmpeg::Version;
 use crate::http_client::UpstreamClient;
 use crate::incomplete::IncompleteFiles;
-use crate::limits::StreamLimiter;
+use crate::limits::{RateLimiter, StreamLimiter};
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::plan_cache::PlanCache;
@@ -41,8 +42,12 @@ pub struct App {
     pub memory_budget: Arc<MemoryBudget>,
     /// Limits concurrent downloads, in total and per client.
     pub stream_limiter: StreamLimiter,
+    /// Limits concurrent look-ups of pages and thumbnails, which must not have to wait for downloads.
+    pub lookup_limiter: StreamLimiter,
     /// Limits concurrent ffmpeg processes.
     pub ffmpeg_limiter: StreamLimiter,
+    /// Limits how often clients in the internet may do something.
+    pub rate_limiter: Arc<RateLimiter>,
     /// Counts downloads and their outcomes.
     pub metrics: Metrics,
 }
@@ -67,8 +72,10 @@ impl App {
         let upstream = Arc::new(UpstreamClient::new(&config.upstream)?);
         let memory_budget =
             MemoryBudget::new(INDEX_MEMORY.saturating_add(config.muxer.plan_cache.0));
+        let rate_limiter = Arc::new(RateLimiter::new(limits));
         let families = upstream.families();
-        let resolver = Resolver::new(&config, families, &runtime_dir, &memory_budget)?;
+        let resolver =
+            Resolver::new(&config, families, &runtime_dir, &memory_budget, &rate_limiter)?;
         Ok(App {
             resolver: Arc::new(resolver),
             playlist_loader: Arc::new(PlaylistLoader::new(&upstream, config.muxer.plan_timeout.0)),
@@ -80,8 +87,22 @@ impl App {
                 usize::try_from(config.muxer.plan_cache.0).unwrap_or(usize::MAX),
             ),
             incomplete_files: IncompleteFiles::default(),
-            stream_limiter: StreamLimiter::new(limits.streams, limits.streams_per_client),
-            ffmpeg_limiter: StreamLimiter::new(limits.muxers, limits.muxers.div_ceil(2)),
+            stream_limiter: StreamLimiter::new(
+                Resource::Streams,
+                limits.streams,
+                limits.streams_per_client,
+            ),
+            lookup_limiter: StreamLimiter::new(
+                Resource::Lookups,
+                limits.lookups,
+                limits.lookups_per_client,
+            ),
+            ffmpeg_limiter: StreamLimiter::new(
+                Resource::Muxers,
+                limits.muxers,
+                limits.muxers_per_client,
+            ),
+            rate_limiter,
             metrics: Metrics::default(),
             config,
         })

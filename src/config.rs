@@ -24,7 +24,7 @@ mod sandbox;
 mod units;
 pub use access::{AccessConfig, ForwardedField};
 use checks::{
-    chunk_size, engine, ffmpeg_memory, finite, head_size, level, non_empty, positive,
+    chunk_size, engine, ffmpeg_memory, finite, head_size, level, non_empty, positive, positive_u32,
     read_ahead_size,
 };
 pub use host_pattern::HostPattern;
@@ -67,15 +67,33 @@ pub struct LimitsConfig {
     /// Maximum number of open connections.
     #[serde(deserialize_with = "positive")]
     pub connections: usize,
+    /// Maximum number of these from one client address; this machine and trusted proxies have no such limit.
+    #[serde(deserialize_with = "positive")]
+    pub connections_per_client: usize,
     /// Maximum number of streams.
     #[serde(deserialize_with = "positive")]
     pub streams: usize,
     /// Maximum number of streams of one client address (of one /64 network with IPv6).
     #[serde(deserialize_with = "positive")]
     pub streams_per_client: usize,
-    /// Maximum number of ffmpeg processes; half of them for one client.
+    /// Maximum number of pages and thumbnails that are looked up.
+    #[serde(deserialize_with = "positive")]
+    pub lookups: usize,
+    /// Maximum number of these for one client.
+    #[serde(deserialize_with = "positive")]
+    pub lookups_per_client: usize,
+    /// Maximum number of ffmpeg processes.
     #[serde(deserialize_with = "positive")]
     pub muxers: usize,
+    /// Maximum number of these for one client.
+    #[serde(deserialize_with = "positive")]
+    pub muxers_per_client: usize,
+    /// Maximum number of requests in a minute of one client in the internet.
+    #[serde(deserialize_with = "positive_u32")]
+    pub requests_per_minute: u32,
+    /// Maximum number of pages read in an hour for one client in the internet.
+    #[serde(deserialize_with = "positive_u32")]
+    pub pages_per_hour: u32,
     /// Maximum time that a stream waits for one of these; 0 for no waiting.
     pub slot_timeout: HumanDuration,
     /// Maximum length of a request head.
@@ -194,12 +212,19 @@ impl Default for LimitsConfig {
     fn default() -> LimitsConfig {
         LimitsConfig {
             connections: 1024,
+            connections_per_client: 256,
             // About 1 MB each, unless ffmpeg runs.
             streams: 64,
             // As many as a download program opens for one file.
             streams_per_client: 16,
+            lookups: 32,
+            lookups_per_client: 8,
             // About 20 MB each: this fits a machine with 512 MB.
             muxers: 8,
+            muxers_per_client: 4,
+            // Downloads over many connections, and players that seek, stay below.
+            requests_per_minute: 120,
+            pages_per_hour: 30,
             // Less than proxies and download programs wait for a response.
             slot_timeout: HumanDuration(Duration::from_secs(20)),
             head_bytes: ByteSize(16 << 10),
@@ -332,7 +357,7 @@ mod tests {
         let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
         assert_eq!(
             (count, unset),
-            (2 + 4 + 9 + 12 + 9 + 6 + 4 + 1, 2),
+            (2 + 4 + 15 + 12 + 10 + 6 + 4 + 1, 2),
             "a key is missing from config/ytcanal.toml"
         );
     }

@@ -19,7 +19,7 @@ pub use upstream::UpstreamError;
 /// Why a download failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// A limit on concurrent downloads was reached.
+    /// A limit was reached.
     LimitExceeded(LimitExceeded),
     /// A page link could not be resolved to media.
     Resolve(Box<ResolveError>),
@@ -118,19 +118,82 @@ impl fmt::Display for SpliceRefusal {
     }
 }
 
-/// The limit that a download would exceed.
+/// The limit that a request would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitExceeded {
     /// The memory for lists of segments.
     Memory,
-    /// `limits.streams`
-    Streams,
-    /// `limits.streams_per_client`
-    ClientStreams,
-    /// `limits.muxers`, or the half of it that a single client may use.
-    Ffmpeg,
+    /// All of this is in use.
+    Full(Resource),
+    /// The client has as much of this as it may.
+    Client(Resource),
+    /// The client does this too often; it may again after so many seconds.
+    Rate(Rate, u32),
     /// The server is shutting down.
     Draining,
+}
+
+/// What is limited in number, in all and for each client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// `limits.connections`
+    Connections,
+    /// `limits.streams`
+    Streams,
+    /// `limits.lookups`
+    Lookups,
+    /// `limits.muxers`
+    Muxers,
+    /// `resolver.processes`
+    Pages,
+}
+
+/// What clients in the internet may do so often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    /// `limits.requests_per_minute`
+    Requests,
+    /// `limits.pages_per_hour`
+    Pages,
+}
+
+impl Resource {
+    /// Returns what it is, and its key in the configuration.
+    fn name(self) -> (&'static str, &'static str) {
+        match self {
+            Resource::Connections => ("open connections", "limits.connections"),
+            Resource::Streams => ("concurrent downloads", "limits.streams"),
+            Resource::Lookups => ("concurrent look-ups of pages and thumbnails", "limits.lookups"),
+            Resource::Muxers => ("concurrent ffmpeg processes", "limits.muxers"),
+            Resource::Pages => ("pages read at a time", "resolver.processes"),
+        }
+    }
+}
+
+impl fmt::Display for LimitExceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LimitExceeded::Memory => f.write_str("too many long playlists are in use; retry later"),
+            LimitExceeded::Full(resource) => {
+                let (what, key) = resource.name();
+                write!(f, "the server is at its limit of {what} ({key}); retry later")
+            }
+            LimitExceeded::Client(resource) => {
+                let (what, key) = resource.name();
+                write!(
+                    f,
+                    "this client, or its network, is at its limit of {what} ({key}_per_client)"
+                )
+            }
+            LimitExceeded::Rate(Rate::Requests, _) => f.write_str(
+                "this client, or its network, sends too many requests (limits.requests_per_minute)",
+            ),
+            LimitExceeded::Rate(Rate::Pages, _) => f.write_str(
+                "this client, or its network, had too many pages read (limits.pages_per_hour)",
+            ),
+            LimitExceeded::Draining => f.write_str("the server is shutting down"),
+        }
+    }
 }
 
 /// Why a fetched file cannot be joined.
@@ -151,27 +214,8 @@ pub enum InputError {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::LimitExceeded(LimitExceeded::Streams) => {
-                write!(
-                    f,
-                    "the server is at its limit of concurrent downloads (limits.streams); retry later"
-                )
-            }
-            Error::LimitExceeded(LimitExceeded::ClientStreams) => {
-                write!(
-                    f,
-                    "this client is at its limit of concurrent downloads (limits.streams_per_client)"
-                )
-            }
-            Error::LimitExceeded(LimitExceeded::Ffmpeg) => {
-                write!(f, "no more ffmpeg processes may run now (limits.muxers); retry later")
-            }
-            Error::LimitExceeded(LimitExceeded::Memory) => {
-                write!(f, "too many long playlists are in use; retry later")
-            }
-            Error::LimitExceeded(LimitExceeded::Draining) | Error::Draining => {
-                write!(f, "the server is shutting down")
-            }
+            Error::LimitExceeded(limit) => limit.fmt(f),
+            Error::Draining => LimitExceeded::Draining.fmt(f),
             Error::Resolve(why) => f.write_str(&why.message),
             Error::NoThumbnail => {
                 write!(f, "no usable thumbnail is available")

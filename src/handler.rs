@@ -4,6 +4,7 @@ use crate::access::Initiator;
 use crate::app::App;
 use crate::config;
 use crate::download;
+use crate::error::{Error, Rate};
 use crate::http_server::{ClientConnection, Handler, HttpServer, Request, Response};
 use crate::info;
 use crate::metrics::Snapshot;
@@ -23,8 +24,12 @@ pub struct AppHandler<'a> {
 }
 
 impl Handler for AppHandler<'_> {
+    fn is_health_check(&self, request: &Request) -> bool {
+        matches!(route(&request.target), Ok(Route::Healthz | Route::Readyz))
+    }
+
     fn handle(&self, request: &Request, client: ClientConnection) {
-        let response = match self.route(request) {
+        let response = match self.route(request, &client) {
             Ok(Route::Download { source, options }) => {
                 return download::serve(self.app, source, options, request, client);
             }
@@ -73,7 +78,7 @@ enum Refusal {
 
 impl AppHandler<'_> {
     /// Returns the route of a request that may take it.
-    fn route(&self, request: &Request) -> Result<Route, Refusal> {
+    fn route(&self, request: &Request, client: &ClientConnection) -> Result<Route, Refusal> {
         let route = route(&request.target).map_err(Refusal::Problem)?;
         match (Initiator::new(&request.provenance, request.wants_html), &route) {
             (Initiator::Link, Route::Download { source, .. }) => {
@@ -84,8 +89,14 @@ impl AppHandler<'_> {
                               use a program such as curl";
                 Err(Refusal::Problem(Problem::new(ProblemCode::CrossSite, detail)))
             }
-            _ => Ok(route),
-        }
+            (_, route) if route.is_costly() => self
+                .app
+                .rate_limiter
+                .charge(client.client(), Rate::Requests)
+                .map_err(|limit| Refusal::Problem(Problem::from(&Error::from(limit)))),
+            _ => Ok(()),
+        }?;
+        Ok(route)
     }
 
     fn to_response(&self, result: Result<Response, Problem>, request: &Request) -> Response {
@@ -97,6 +108,7 @@ impl AppHandler<'_> {
             connections: self.http_server.connections(),
             streams: self.app.stream_limiter.in_use(),
             streams_waiting: self.app.stream_limiter.waiting(),
+            lookups: self.app.lookup_limiter.in_use(),
             sent_bytes: self.http_server.bytes_sent(),
             zero_copy_bytes: self.http_server.zero_copy_bytes(),
             retries: self.app.upstream.retries_made(),

@@ -16,9 +16,9 @@ use crossbeam::channel::Sender;
 
 use crate::access::{HostRule, Identity};
 use crate::config::{self, Config};
+use crate::error::{Error, LimitExceeded, Resource};
+use crate::limits::StreamLimiter;
 use crate::problem::Problem;
-use crate::problem_code::ProblemCode;
-use crate::semaphore::Semaphore;
 use crate::sys::{self, EventFd};
 
 mod body;
@@ -44,8 +44,10 @@ const BACKLOG: i32 = 1024;
 const NOTSENT_LOWAT: u32 = 128 << 10;
 /// The pause after accept(2) failed, for want of descriptors, for example.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
-/// Connections above the limit that get a 503 at the same time; further ones are closed.
+/// Connections above the limit that get an answer at the same time, in all and per client; further ones are
+/// closed.
 const MAX_REJECTIONS: usize = 32;
+const MAX_REJECTIONS_PER_CLIENT: usize = 8;
 /// How long the request of a rejected connection may take to arrive.
 const REJECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -55,8 +57,8 @@ pub struct HttpServer<'a> {
     host_rule: HostRule,
     /// Signalled when no more connections are accepted.
     closing: EventFd,
-    connections: Semaphore,
-    rejections: Semaphore,
+    connections: StreamLimiter,
+    rejections: StreamLimiter,
     shared: Arc<Shared>,
 }
 
@@ -82,6 +84,9 @@ impl Listener {
 
 /// Responds to requests, each on the thread of its connection.
 pub trait Handler: Sync {
+    /// Returns whether `request` asks for the health of the server, which answers that when it is full, too.
+    fn is_health_check(&self, request: &Request) -> bool;
+
     /// Responds to `request` on `client`.
     fn handle(&self, request: &Request, client: ClientConnection);
 }
@@ -94,8 +99,16 @@ impl<'a> HttpServer<'a> {
             config,
             host_rule: HostRule::new(&config.access, config::host_name()),
             closing: EventFd::new()?,
-            connections: Semaphore::new(config.limits.connections),
-            rejections: Semaphore::new(MAX_REJECTIONS),
+            connections: StreamLimiter::new(
+                Resource::Connections,
+                config.limits.connections,
+                config.limits.connections_per_client,
+            ),
+            rejections: StreamLimiter::new(
+                Resource::Connections,
+                MAX_REJECTIONS,
+                MAX_REJECTIONS_PER_CLIENT,
+            ),
             shared: Arc::new(Shared { abort: EventFd::new()?, sent, zero_copy }),
         })
     }
@@ -192,19 +205,22 @@ impl<'a> HttpServer<'a> {
         handler: &'scope impl Handler,
         alive: Sender<()>,
     ) -> io::Result<()> {
-        let permit = self.connections.try_acquire();
-        let rejection = if permit.is_none() { self.rejections.try_acquire() } else { None };
-        if permit.is_none() && rejection.is_none() {
-            return Ok(());
-        }
+        // A client that sends nothing holds its permit, too, for limits.head_timeout.
+        let (permit, exceeded) = match self.connections.acquire_now(client.client()) {
+            Ok(permit) => (permit, None),
+            Err(limit) => match self.rejections.acquire_now(client.client()) {
+                Ok(permit) => (permit, Some(limit)),
+                Err(_) => return Ok(()),
+            },
+        };
         let thread = thread::Builder::new().name("connection".into());
         let started = thread.spawn_scoped(scope, move || {
             // Dropped at the end of the thread, after the connection is closed.
             let _alive = alive;
-            let _rejection = rejection;
-            let handled = catch_unwind(AssertUnwindSafe(|| match permit {
-                Some(_) => self.handle_connection(client, handler),
-                None => self.reject_overloaded(client),
+            let _permit = permit;
+            let handled = catch_unwind(AssertUnwindSafe(|| match exceeded {
+                None => self.handle_connection(client, handler),
+                Some(limit) => self.reject_overloaded(client, limit, handler),
             }));
             if handled.is_err() {
                 // The client saw a reset. The scope must not see the panic: it would resume it in the
@@ -247,17 +263,23 @@ impl<'a> HttpServer<'a> {
         }
     }
 
-    /// Responds with 503. The request is read first: closing a socket with unread bytes resets the
-    /// connection, and the client would not see the response.
-    fn reject_overloaded(&self, client: ClientConnection) {
-        let (max_len, closing) = (self.config.limits.head_bytes.0 as usize, self.closing.as_fd());
-        let timeout = REJECTION_TIMEOUT.min(self.config.limits.head_timeout.0);
-        if let Ok(request) = request::read(client.socket(), max_len, timeout, closing) {
-            let problem =
-                Problem::new(ProblemCode::ConnectionsFull, "too many connections are open")
-                    .retry_after(5);
-            client.respond(Response::problem(&problem, request.wants_html), Some(&request));
+    /// Refuses all but questions for the health of the server. The request is read first: closing a socket
+    /// with unread bytes resets the connection, and the client would not see the response.
+    fn reject_overloaded(
+        &self,
+        client: ClientConnection,
+        limit: LimitExceeded,
+        handler: &impl Handler,
+    ) {
+        let limits = &self.config.limits;
+        let (max_len, closing) = (limits.head_bytes.0 as usize, self.closing.as_fd());
+        let timeout = REJECTION_TIMEOUT.min(limits.head_timeout.0);
+        let Ok(request) = request::read(client.socket(), max_len, timeout, closing) else { return };
+        if handler.is_health_check(&request) {
+            return self.pass_on(&request, client, handler);
         }
+        let problem = Problem::from(&Error::from(limit));
+        client.respond(Response::problem(&problem, request.wants_html), Some(&request));
     }
 }
 

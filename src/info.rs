@@ -45,7 +45,7 @@ pub fn thumbnail(
     Ok(Response::ok(thumbnail.media_type, thumbnail.bytes).with("Cache-Control", CACHE_CONTROL))
 }
 
-/// Runs `work` with a permit for a download; cancels it if the client leaves.
+/// Runs `work` with a permit for a look-up; cancels it if the client leaves.
 fn with_client_cancellation<T>(
     app: &App,
     page_url: &Url,
@@ -62,7 +62,7 @@ fn with_client_cancellation<T>(
         .map_err(|e| problem(&Error::system("watch the connection of a client", &e)))?;
     let cancel = &Arc::new(cancel);
     let timeout = app.config.limits.slot_timeout.0;
-    let permit = app.stream_limiter.try_acquire(client.client(), cancel, timeout);
+    let permit = app.lookup_limiter.try_acquire(client.client(), cancel, timeout);
     permit
         .and_then(|_permit| work(&RequestContext { client: client.client(), cancel }, cancel))
         // If the client has left, that is the cause.

@@ -16,15 +16,21 @@ use crossbeam::channel::{self, Receiver, Sender};
 use ipnet::IpNet;
 
 use crate::cancel::CancelToken;
-use crate::error::{Error, LimitExceeded};
+use crate::error::{Error, LimitExceeded, Resource};
 use crate::sys::{self, EventFd};
 
 mod client;
+mod rates;
 
 pub use client::Client;
+pub use rates::RateLimiter;
+
+/// How many times the share of a client its network may have, then those around it ([`Client::networks`]).
+const NETWORK_SHARES: [usize; 3] = [1, 2, 4];
 
 /// Issues permits of one kind.
 pub struct StreamLimiter {
+    resource: Resource,
     total: usize,
     per_client: usize,
     /// Maximum length of the queue: in total and for each client.
@@ -58,15 +64,15 @@ pub struct StreamPermit<'a> {
 }
 
 impl StreamLimiter {
-    /// Makes a limiter with `total` permits, at most `per_client` for one client. The queue is twice as
+    /// Makes a limiter with `total` permits for `resource`, at most `per_client` for one client. The queue is twice as
     /// long: a request that its client dropped counts until the server has seen that, and the one in
     /// its place must not be refused meanwhile.
-    pub fn new(total: usize, per_client: usize) -> StreamLimiter {
+    pub fn new(resource: Resource, total: usize, per_client: usize) -> StreamLimiter {
         let (open, drained) = channel::bounded(0);
         let (by_network, waiting) = (HashMap::new(), VecDeque::new());
         let state = Mutex::new(State { total: 0, by_network, waiting, open: Some(open) });
         let waiting = (total.saturating_mul(2), per_client.saturating_mul(2));
-        StreamLimiter { total, per_client, waiting, state, drained }
+        StreamLimiter { resource, total, per_client, waiting, state, drained }
     }
 
     /// Removes the limits of the queue, for callers whose number is limited elsewhere.
@@ -99,11 +105,10 @@ impl StreamLimiter {
         patience: Duration,
     ) -> Result<StreamPermit<'_>, Error> {
         let mut state = self.lock();
-        let Some(open) = &state.open else { return Err(LimitExceeded::Draining.into()) };
-        let Some(full) = self.reached_limit(&state, client) else {
-            let open = open.clone();
-            state.count(client);
-            return Ok(StreamPermit { limiter: self, client, _open: open });
+        let full = match self.grant(&mut state, client) {
+            Ok(permit) => return Ok(permit),
+            Err(LimitExceeded::Draining) => return Err(LimitExceeded::Draining.into()),
+            Err(full) => full,
         };
         let own = client.networks().next();
         let is_own =
@@ -140,6 +145,11 @@ impl StreamLimiter {
         }
     }
 
+    /// Acquires a permit for `client` without waiting.
+    pub fn acquire_now(&self, client: Client) -> Result<StreamPermit<'_>, LimitExceeded> {
+        self.grant(&mut self.lock(), client)
+    }
+
     /// Returns the number of permits in use.
     pub fn in_use(&self) -> usize {
         self.lock().total
@@ -150,19 +160,31 @@ impl StreamLimiter {
         self.lock().waiting.len()
     }
 
+    /// Grants a permit, if no limit forbids it.
+    fn grant(&self, state: &mut State, client: Client) -> Result<StreamPermit<'_>, LimitExceeded> {
+        let open = state.open.clone().ok_or(LimitExceeded::Draining)?;
+        match self.reached_limit(state, client) {
+            Some(full) => Err(full),
+            None => {
+                state.count(client);
+                Ok(StreamPermit { limiter: self, client, _open: open })
+            }
+        }
+    }
+
     /// Returns the limit that forbids `client` another permit, if any.
     fn reached_limit(&self, state: &State, client: Client) -> Option<LimitExceeded> {
         let free = self.total.saturating_sub(state.total);
         let left = if client.is_far() { free } else { usize::MAX };
         let is_above = |limit: usize| {
-            client.networks().zip([1, 2, 4]).any(|(network, share)| {
+            client.networks().zip(NETWORK_SHARES).any(|(network, share)| {
                 let in_use = state.by_network.get(&network).copied().unwrap_or_default();
                 in_use >= limit.saturating_mul(share)
             })
         };
         match () {
-            () if is_above(self.per_client) => Some(LimitExceeded::ClientStreams),
-            () if free == 0 || is_above(left) => Some(LimitExceeded::Streams),
+            () if is_above(self.per_client) => Some(LimitExceeded::Client(self.resource)),
+            () if free == 0 || is_above(left) => Some(LimitExceeded::Full(self.resource)),
             () => None,
         }
     }
@@ -219,6 +241,10 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
+    fn new(total: usize, per_client: usize) -> StreamLimiter {
+        StreamLimiter::new(Resource::Streams, total, per_client)
+    }
+
     fn client(text: &str) -> Client {
         Client::new(text.parse().unwrap(), &[])
     }
@@ -242,17 +268,17 @@ mod tests {
 
     #[test]
     fn both_limits_hold_and_permits_come_back() {
-        let (limiter, cancel) = (StreamLimiter::new(3, 2), CancelToken::new().unwrap());
+        let (limiter, cancel) = (new(3, 2), CancelToken::new().unwrap());
         let now = |text| limiter.try_acquire(client(text), &cancel, Duration::ZERO).unwrap();
         let first = now("fd00::1");
         let _second = now("fd00::2");
-        assert_eq!(full(&limiter, "fd00::3"), LimitExceeded::ClientStreams);
+        assert_eq!(full(&limiter, "fd00::3"), LimitExceeded::Client(Resource::Streams));
         let _third = now("10.0.0.1");
-        assert_eq!(full(&limiter, "10.0.0.2"), LimitExceeded::Streams);
+        assert_eq!(full(&limiter, "10.0.0.2"), LimitExceeded::Full(Resource::Streams));
         drop(first);
         assert_eq!(limiter.in_use(), 2);
         let _again = now("fd00::9");
-        assert_eq!(full(&limiter, "10.0.0.3"), LimitExceeded::Streams);
+        assert_eq!(full(&limiter, "10.0.0.3"), LimitExceeded::Full(Resource::Streams));
     }
 
     /// Returns how many permits clients with addresses by this pattern get.
@@ -266,7 +292,7 @@ mod tests {
 
     #[test]
     fn nobody_in_the_internet_gets_all_permits() {
-        let limiter = StreamLimiter::new(64, 16);
+        let limiter = new(64, 16);
         let one_of = |count: usize, pattern: &'static str| {
             taken(&limiter, |number| pattern.replace('X', &format!("{:02x}", number % count)))
         };
@@ -284,8 +310,7 @@ mod tests {
 
     #[test]
     fn waiters_are_served_in_order_but_none_above_its_limit() {
-        let (limiter, cancel) =
-            (StreamLimiter::new(2, 1).without_queue_limit(), CancelToken::new().unwrap());
+        let (limiter, cancel) = (new(2, 1).without_queue_limit(), CancelToken::new().unwrap());
         let now = |text| limiter.try_acquire(client(text), &cancel, Duration::ZERO).unwrap();
         let (first, second) = (now("10.0.0.1"), now("10.0.0.2"));
         let (granted, order) = channel::unbounded();
@@ -313,10 +338,10 @@ mod tests {
 
     #[test]
     fn a_wait_ends_with_its_download_or_in_time_and_the_queue_is_limited() {
-        let (limiter, cancel) = (StreamLimiter::new(1, 1), CancelToken::new().unwrap());
+        let (limiter, cancel) = (new(1, 1), CancelToken::new().unwrap());
         let first = limiter.try_acquire(client("10.0.0.1"), &cancel, LONG).unwrap();
         let short = limiter.try_acquire(client("10.0.0.2"), &cancel, Duration::from_millis(1));
-        assert!(matches!(short, Err(Error::LimitExceeded(LimitExceeded::Streams))));
+        assert!(matches!(short, Err(Error::LimitExceeded(LimitExceeded::Full(Resource::Streams)))));
         thread::scope(|scope| {
             let waiting =
                 scope.spawn(|| limiter.try_acquire(client("10.0.0.1"), &cancel, LONG).err());
@@ -324,20 +349,23 @@ mod tests {
             until(|| limiter.waiting() == 2);
             let another = CancelToken::new().unwrap();
             let too_many = limiter.try_acquire(client("10.0.0.3"), &another, LONG).err();
-            assert_eq!(too_many, Some(Error::LimitExceeded(LimitExceeded::Streams)));
+            assert_eq!(
+                too_many,
+                Some(Error::LimitExceeded(LimitExceeded::Full(Resource::Streams)))
+            );
             cancel.cancel();
             assert_eq!(waiting.join().unwrap(), Some(Error::Stopped));
             assert_eq!(also.join().unwrap(), Some(Error::Stopped));
         });
         drop(first);
         assert_eq!((limiter.in_use(), limiter.waiting()), (0, 0));
-        let endless = StreamLimiter::new(0, 0).without_queue_limit();
+        let endless = new(0, 0).without_queue_limit();
         assert!(endless.try_acquire(client("10.0.0.1"), &cancel, LONG).is_err());
     }
 
     #[test]
     fn closing_waits_for_the_last_permit_and_refuses_waiters() {
-        let (limiter, cancel) = (StreamLimiter::new(1, 1), CancelToken::new().unwrap());
+        let (limiter, cancel) = (new(1, 1), CancelToken::new().unwrap());
         let permit = limiter.try_acquire(client("10.0.0.1"), &cancel, LONG).unwrap();
         thread::scope(|scope| {
             let waiting =

@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub streams: usize,
     /// Downloads that wait for a permit.
     pub streams_waiting: usize,
+    /// Active look-ups of pages and thumbnails.
+    pub lookups: usize,
     /// Bytes sent to clients.
     pub sent_bytes: u64,
     /// Bytes sent to clients by splice(2), from socket to socket without a copy.
@@ -76,6 +78,12 @@ impl Metrics {
             "gauge",
             "Downloads that wait for a free slot (limits.streams).",
             &one(now.streams_waiting as f64),
+        );
+        metric(
+            "lookups_active",
+            "gauge",
+            "Active look-ups of pages and thumbnails.",
+            &one(now.lookups as f64),
         );
         metric("streams_total", "counter", "Downloads started.", &one(count(&self.started)));
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
@@ -140,6 +148,7 @@ mod tests {
             connections: 2,
             streams: 1,
             streams_waiting: 6,
+            lookups: 8,
             sent_bytes: 7,
             zero_copy_bytes: 4,
             retries: 3,
@@ -150,6 +159,7 @@ mod tests {
             "# TYPE ytcanal_streams_active gauge",
             "ytcanal_streams_active 1",
             "ytcanal_streams_waiting 6",
+            "ytcanal_lookups_active 8",
             "ytcanal_streams_ended_total{result=\"client-left\"} 1",
             "ytcanal_first_byte_seconds_sum 1.5",
             "ytcanal_sent_bytes_total 7",

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, FfmpegError, InputError, LimitExceeded, UpstreamError};
+use crate::error::{Error, FfmpegError, InputError, LimitExceeded, Resource, UpstreamError};
 use crate::problem_code::ProblemCode;
 use crate::track_kind::TrackKind;
 
@@ -44,15 +44,8 @@ impl Problem {
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Problem {
         let (code, retry_after) = match error {
-            Error::LimitExceeded(LimitExceeded::Streams) => (ProblemCode::StreamsFull, Some(10)),
-            Error::LimitExceeded(LimitExceeded::ClientStreams) => {
-                (ProblemCode::ClientStreamsFull, Some(10))
-            }
-            Error::LimitExceeded(LimitExceeded::Memory) => (ProblemCode::StreamsFull, Some(10)),
-            Error::LimitExceeded(LimitExceeded::Ffmpeg) => (ProblemCode::MuxersFull, Some(10)),
-            Error::LimitExceeded(LimitExceeded::Draining) | Error::Draining => {
-                (ProblemCode::Draining, Some(5))
-            }
+            Error::LimitExceeded(limit) => of_limit(*limit),
+            Error::Draining => of_limit(LimitExceeded::Draining),
             Error::Resolve(error) => (error.code, error.retry_after),
             Error::NoThumbnail => (ProblemCode::NoThumbnail, None),
             Error::Upstream { fault, .. } => match fault {
@@ -129,6 +122,27 @@ impl From<&Error> for Problem {
             _ => None,
         };
         Problem { status: code.status(), code, detail: error.to_string(), track, retry_after }
+    }
+}
+
+/// Returns the code of a limit, and the value of Retry-After.
+fn of_limit(limit: LimitExceeded) -> (ProblemCode, Option<u32>) {
+    match limit {
+        LimitExceeded::Memory => (ProblemCode::StreamsFull, Some(10)),
+        LimitExceeded::Full(Resource::Connections) => (ProblemCode::ConnectionsFull, Some(5)),
+        LimitExceeded::Full(Resource::Streams) => (ProblemCode::StreamsFull, Some(10)),
+        LimitExceeded::Full(Resource::Lookups) => (ProblemCode::LookupsFull, Some(5)),
+        LimitExceeded::Full(Resource::Muxers) => (ProblemCode::MuxersFull, Some(10)),
+        LimitExceeded::Full(Resource::Pages) => (ProblemCode::ResolverBusy, Some(5)),
+        LimitExceeded::Client(Resource::Connections) => {
+            (ProblemCode::ClientConnectionsFull, Some(5))
+        }
+        LimitExceeded::Client(Resource::Streams) => (ProblemCode::ClientStreamsFull, Some(10)),
+        LimitExceeded::Client(Resource::Lookups) => (ProblemCode::ClientLookupsFull, Some(5)),
+        LimitExceeded::Client(Resource::Muxers) => (ProblemCode::ClientMuxersFull, Some(10)),
+        LimitExceeded::Client(Resource::Pages) => (ProblemCode::ClientResolverBusy, Some(5)),
+        LimitExceeded::Rate(_, seconds) => (ProblemCode::RateLimited, Some(seconds)),
+        LimitExceeded::Draining => (ProblemCode::Draining, Some(5)),
     }
 }
 

@@ -15,8 +15,8 @@ use url::Url;
 
 use crate::cancel::CancelToken;
 use crate::config::{ChildEnv, Config};
-use crate::error::Error;
-use crate::limits::{Client, StreamLimiter};
+use crate::error::{Error, LimitExceeded, Rate, Resource};
+use crate::limits::{Client, RateLimiter, StreamLimiter};
 use crate::media::page_media::PageMedia;
 use crate::memory_budget::{MemoryBudget, Reservation};
 use crate::net::{AddressPolicy, Families, SocksGateway, target};
@@ -55,8 +55,10 @@ pub struct Resolver {
     _gateway: SocksGateway,
     /// The ways to run yt-dlp; the first one that works is used.
     backends: Vec<Box<dyn Backend>>,
-    /// Limits concurrent runs; one client gets half of them.
+    /// Limits concurrent runs.
     limiter: StreamLimiter,
+    /// Limits how often a client has pages read.
+    rate_limiter: Arc<RateLimiter>,
     /// Holds the cache of yt-dlp.
     runtime_dir: Arc<RuntimeDir>,
     cache: PageCache,
@@ -78,6 +80,7 @@ impl Resolver {
         families: &Arc<Families>,
         runtime: &Arc<RuntimeDir>,
         memory: &Arc<MemoryBudget>,
+        rate_limiter: &Arc<RateLimiter>,
     ) -> io::Result<Resolver> {
         let resolver = &config.resolver;
         let gateway = SocksGateway::open(&config.upstream, families)?;
@@ -98,8 +101,13 @@ impl Resolver {
             _gateway: gateway,
             backends,
             // Every waiting request holds a stream permit, and these are limited.
-            limiter: StreamLimiter::new(resolver.processes, resolver.processes.div_ceil(2))
-                .without_queue_limit(),
+            limiter: StreamLimiter::new(
+                Resource::Pages,
+                resolver.processes,
+                resolver.processes_per_client,
+            )
+            .without_queue_limit(),
+            rate_limiter: rate_limiter.clone(),
             cache: PageCache::new(
                 usize::try_from(resolver.cache.0).unwrap_or(usize::MAX),
                 resolver.cache_ttl.0,
@@ -159,8 +167,12 @@ impl Resolver {
                     return flight.complete(read).map(|page| (page, true));
                 }
                 Lookup::InFlight(waiter) => match waiter.wait(context.cancel)? {
-                    // The client of the request that read the page has left.
-                    None | Some(Err(Error::Stopped)) => {}
+                    // The client of the request that read the page has left, or is at a limit of its own.
+                    None
+                    | Some(Err(Error::Stopped))
+                    | Some(Err(Error::LimitExceeded(
+                        LimitExceeded::Client(_) | LimitExceeded::Rate(..),
+                    ))) => {}
                     Some(Ok(page)) if page.generation > generation => return Ok((page, true)),
                     Some(Ok(_)) => {}
                     Some(Err(error)) => return Err(error),
@@ -226,10 +238,8 @@ impl Resolver {
         let limit = self.config.resolver.timeout.0;
         let deadline = started + limit;
         let RequestContext { client, cancel } = *context;
-        let _permit = self.limiter.try_acquire(client, cancel, limit).map_err(|error| {
-            let is_limit = matches!(error, Error::LimitExceeded(_));
-            if is_limit { resolve_error(ResolveError::busy()) } else { error }
-        })?;
+        self.rate_limiter.charge(client, Rate::Pages)?;
+        let _permit = self.limiter.try_acquire(client, cancel, limit)?;
         let arguments = backend::arguments(&self.config, &self.runtime_dir.pages(), page_url);
         self.run_backends(&arguments, deadline, cancel, memory)
     }

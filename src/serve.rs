@@ -119,6 +119,7 @@ impl Server {
             notify.stopping();
             log::info!("draining: {} streams", stream_limiter.in_use());
             let deadline = channel::after(limits.drain_timeout.0);
+            self.app.lookup_limiter.close();
             let mut in_time = wait_for_drain(stream_limiter.close(), shutdown, &deadline);
             http_server.close();
             // The last bytes of streams and of small responses are still on their way.

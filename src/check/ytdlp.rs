@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use time::{Date, Month, OffsetDateTime};
 
 use crate::config::{self, Config};
+use crate::limits::RateLimiter;
 use crate::memory_budget::MemoryBudget;
 use crate::net::Families;
 use crate::resolve::{Javascript, Resolver};
@@ -40,7 +41,9 @@ pub(super) fn check(
     let families = Families::new(config.upstream.family);
     // One page at a time.
     let memory = MemoryBudget::new(u64::MAX);
-    let resolver = Resolver::new(config, &Arc::new(families), &Arc::new(runtime_dir), &memory)?;
+    let rates = Arc::new(RateLimiter::new(&config.limits));
+    let (families, runtime_dir) = (Arc::new(families), Arc::new(runtime_dir));
+    let resolver = Resolver::new(config, &families, &runtime_dir, &memory, &rates)?;
     let (output, runs_scripts) = run(config, &resolver);
     let Some(version) = version(&output) else {
         return writeln!(

@@ -23,6 +23,12 @@ pub(super) fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usi
     Ok(count)
 }
 
+pub(super) fn positive_u32<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let count = u32::deserialize(deserializer)?;
+    refuse_if(count == 0, "with 0 nothing could be served")?;
+    Ok(count)
+}
+
 pub(super) fn head_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
     let size = ByteSize::deserialize(deserializer)?;
     refuse_if(!(1 << 10..=1 << 20).contains(&size.0), "must lie between 1KiB and 1MiB")?;

@@ -27,6 +27,9 @@ pub struct ResolverConfig {
     /// Maximum number of pages read at a time.
     #[serde(deserialize_with = "positive")]
     pub processes: usize,
+    /// Maximum number of these for one client.
+    #[serde(deserialize_with = "positive")]
+    pub processes_per_client: usize,
     /// Maximum memory of the processes that read one page.
     #[serde(deserialize_with = "memory")]
     pub memory: ByteSize,
@@ -49,6 +52,7 @@ impl Default for ResolverConfig {
             cache: ByteSize(16 << 20),
             // 55 MB each, or about 20 MB when they are forked.
             processes: 4,
+            processes_per_client: 2,
             // yt-dlp takes up to 100 MB, and deno 260 MB for YouTube's player script of 2.7 MB.
             memory: ByteSize(512 << 20),
             extractors: vec!["default".into(), "-generic".into()],

@@ -8,7 +8,7 @@ use super::feed::{self, FeedPool};
 use super::probe::ProbedTrack;
 use super::{DownloadContext, MediaBody, MediaResponse, Prepared, ShortResponse};
 use crate::container::OutputType;
-use crate::error::{Error, LimitExceeded};
+use crate::error::Error;
 use crate::ffmpeg::{FeedProgress, FfmpegJob, FfmpegProcess};
 use crate::http_server::BodyWriter;
 use crate::limits::StreamPermit;
@@ -31,11 +31,7 @@ pub(super) fn prepare<'scope, 'env>(
     }
 
     let timeout = app.config.limits.slot_timeout.0;
-    let permit =
-        app.ffmpeg_limiter.try_acquire(context.client, cancel, timeout).map_err(|error| {
-            let is_full = matches!(error, Error::LimitExceeded(_));
-            if is_full { LimitExceeded::Ffmpeg.into() } else { error }
-        })?;
+    let permit = app.ffmpeg_limiter.try_acquire(context.client, cancel, timeout)?;
     let kinds = job.inputs.iter().map(|input| input.kind);
     let fifos = app.runtime_dir.fifos(kinds).map_err(|error| {
         log::error!("cannot create the named pipes: {error}");

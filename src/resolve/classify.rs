@@ -84,11 +84,6 @@ impl ResolveError {
         ResolveError::new(ProblemCode::ResolveTimeout, message)
     }
 
-    pub(super) fn busy() -> ResolveError {
-        let message = "too many pages are being read (resolver.processes)";
-        ResolveError::new(ProblemCode::ResolverBusy, message).retry_after(5)
-    }
-
     pub(super) fn no_memory() -> ResolveError {
         let message = "too many large pages are being read";
         ResolveError::new(ProblemCode::ResolverBusy, message).retry_after(5)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::support::answer::Ending;
 use crate::support::client::{Client, mux_path};
 use crate::support::daemon::{Daemon, LOOPBACK, Setup};
+use crate::support::namespace;
 use crate::support::origin::Origin;
 use crate::support::process_snapshot::memory;
 use crate::support::resource::Resource;
@@ -142,15 +143,51 @@ fn connections_over_the_cap_are_turned_away() {
     let baseline = daemon.baseline();
     let idle: Vec<Client> = (0..4).map(|_| Client::connect(daemon.address())).collect();
     let mut late = Client::connect(daemon.address());
-    drop(late.send(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"));
+    drop(late.send(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
     let answer = late.answer();
     assert_eq!(answer.head.status, 503);
     assert_eq!(answer.problem()["code"], "connections-full");
+    // Whoever watches over the server must not take it for dead.
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(daemon.get(path).head.status, 200, "{path}");
+    }
     drop((idle, late));
     eventually("a place is free again", PATIENCE, || {
         (status_of(&daemon, b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n") == Some(200)).then_some(())
     });
     daemon.settles(&baseline, PATIENCE);
+}
+
+/// From addresses in the internet, which it has in a namespace.
+#[test]
+fn silent_connections_of_one_network_keep_nobody_else_out() {
+    let addresses = (1..9).map(|last| format!("ip address add 9.9.{last}.1/32 dev lo"));
+    let interfaces = ["ip link set lo up".to_owned()].into_iter().chain(addresses);
+    let interfaces = interfaces.collect::<Vec<_>>().join(" && ");
+    let name = "attack::silent_connections_of_one_network_keep_nobody_else_out";
+    namespace::run(name, &interfaces, || {
+        let limits = "connections = 64\nconnections_per_client = 16\nhead_timeout = \"1m\"\n";
+        let daemon = Daemon::start(&format!("[limits]\n{limits}"));
+        let connect = |address: &str| Client::connect_from(address, daemon.address());
+        let ask = |address: &str, path: &str| {
+            let mut client = connect(address);
+            drop(client.send(format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n").as_bytes()));
+            client.try_answer().map(|answer| (answer.head.status, answer.code()))
+        };
+        // As many as it likes: those that are too many are closed, or wait for a short while.
+        let _silent: Vec<Client> = (0..200).map(|_| connect("9.9.1.1")).collect();
+        eventually("its own limit stands against it", PATIENCE, || {
+            (ask("9.9.1.1", "/")? == (429, "client-connections-full".into())).then_some(())
+        });
+        assert_eq!(ask("9.9.2.1", "/").unwrap().0, 200);
+        // Four addresses leave something to others, too.
+        let _more: Vec<Client> = ["9.9.3.1", "9.9.4.1", "9.9.5.1"]
+            .iter()
+            .flat_map(|from| (0..50).map(|_| connect(from)))
+            .collect();
+        assert_eq!(ask("9.9.2.1", "/").unwrap().0, 200);
+        assert_eq!(daemon.get("/healthz").head.status, 200);
+    });
 }
 
 #[test]

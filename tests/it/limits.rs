@@ -2,7 +2,7 @@
 
 use crate::support::answer::{Answer, Ending};
 use crate::support::barrier::Gate;
-use crate::support::client::{Client, mux_path};
+use crate::support::client::{Client, ask, mux_path};
 use crate::support::curl::curl;
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::origin::Origin;
@@ -12,6 +12,9 @@ use crate::support::{PATIENCE, eventually, media};
 /// Nobody waits.
 const AT_ONCE: &str = "slot_timeout = \"0s\"\n";
 
+/// Reads no pages.
+const NO_YTDLP: &str = "[resolver]\ncommand = \"false\"\nfork_server = false\n";
+
 /// A small film held half-way, so that its stream stays open until the test opens the gate.
 fn held_film(origin: &Origin, gate: &Gate) -> String {
     let video = Resource::file(&media::minute().video);
@@ -20,7 +23,9 @@ fn held_film(origin: &Origin, gate: &Gate) -> String {
 }
 
 fn assert_full(answer: &Answer, code: &str) {
-    assert_eq!(answer.head.status, 503, "{}", answer.text());
+    // Its own limit is the client's affair.
+    let status = if code.starts_with("client-") { 429 } else { 503 };
+    assert_eq!(answer.head.status, status, "{}", answer.text());
     assert_eq!(answer.problem()["code"], code);
     assert_eq!(answer.head.header("Retry-After"), Some("10"));
 }
@@ -35,7 +40,7 @@ fn until_waiting(daemon: &Daemon, count: f64) {
 fn gets_in(daemon: &Daemon, path: &str) {
     let answer = eventually("a slot comes free", PATIENCE, || {
         let answer = daemon.get(path);
-        (answer.head.status != 503).then_some(answer)
+        (![429, 503].contains(&answer.head.status)).then_some(answer)
     });
     assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete));
 }
@@ -44,7 +49,7 @@ fn gets_in(daemon: &Daemon, path: &str) {
 fn streams_are_limited() {
     let (origin, gate) = (Origin::start(), Gate::default());
     let daemon = Daemon::start(&format!(
-        "{LOOPBACK}[limits]\nstreams = 2\nstreams_per_client = 8\n{AT_ONCE}"
+        "{LOOPBACK}[limits]\nstreams = 2\nstreams_per_client = 8\n{AT_ONCE}{NO_YTDLP}"
     ));
     let path = held_film(&origin, &gate);
     let mut running: Vec<_> = (0..2)
@@ -57,6 +62,9 @@ fn streams_are_limited() {
     assert_eq!(daemon.metric("ytcanal_streams_active"), 2.0);
     assert_full(&daemon.get(&path), "streams-full");
     assert_eq!(daemon.get("/healthz").head.status, 200);
+    // A page is looked up without having to wait for a film.
+    let page = daemon.get("/info?url=http%3A%2F%2F127.0.0.1%2Ffilm");
+    assert_eq!(page.head.status, 500, "{}", page.text());
     gate.open();
     for (client, head) in &mut running {
         assert_eq!(client.body(head).1, Ending::Complete);
@@ -126,7 +134,7 @@ fn every_way_to_end_gives_the_slot_back() {
     // The source stalls after the first byte.
     let stalled = eventually("the slot is free", PATIENCE, || {
         let answer = daemon.get(&held_film(&origin, &gate));
-        (answer.head.status != 503).then_some(answer)
+        (![429, 503].contains(&answer.head.status)).then_some(answer)
     });
     assert_ne!(stalled.ending, Ending::Complete);
     gets_in(&daemon, &good);
@@ -208,4 +216,52 @@ fn muxers_are_waited_for() {
     assert_eq!(first.body(&head).1, Ending::Complete);
     let head = second.first_byte();
     assert_eq!((head.status, second.body(&head).1), (200, Ending::Complete));
+}
+
+/// What one client may have at most is its own limit.
+#[test]
+fn muxers_of_one_client_are_limited() {
+    let (origin, gate) = (Origin::start(), Gate::default());
+    let limits = format!("[limits]\nmuxers_per_client = 1\n{AT_ONCE}");
+    let daemon = Daemon::start(&format!("{LOOPBACK}{limits}"));
+    let through_ffmpeg = format!("{}&container=mkv", held_film(&origin, &gate));
+    let mut client = Client::get(daemon.address(), &through_ffmpeg);
+    let head = client.first_byte();
+    assert_full(&daemon.get(&through_ffmpeg), "client-muxers-full");
+    gate.open();
+    assert_eq!(client.body(&head).1, Ending::Complete);
+}
+
+/// Behind a trusted proxy, so that clients may have any address.
+#[test]
+fn clients_in_the_internet_have_budgets() {
+    let rates = "[limits]\nrequests_per_minute = 3\npages_per_hour = 2\n";
+    let proxy = "[access]\ntrusted_proxies = [\"127.0.0.1\"]\n";
+    let daemon = Daemon::start(&format!("{proxy}{rates}{NO_YTDLP}{LOOPBACK}"));
+    let from = |client: &str, path: &str| {
+        let fields = format!("X-Forwarded-For: {client}\r\n");
+        ask(daemon.address(), "GET", path, &fields)
+    };
+    let page = |number: usize| format!("/info?url=http%3A%2F%2F127.0.0.1%2F{number}");
+    let limited = |answer: &Answer, key: &str| {
+        assert_eq!((answer.head.status, answer.code().as_str()), (429, "rate-limited"));
+        assert!(answer.text().contains(key), "{}", answer.text());
+        answer.head.header("Retry-After").unwrap().parse::<u32>().unwrap()
+    };
+    // A page that is another one each time is read each time.
+    for number in 0..2 {
+        assert_ne!(from("9.9.9.9", &page(number)).head.status, 429);
+    }
+    let wait = limited(&from("9.9.9.9", &page(2)), "pages_per_hour");
+    assert!((1700..=1801).contains(&wait), "{wait}");
+    let wait = limited(&from("9.9.9.9", &page(3)), "requests_per_minute");
+    assert!((1..=21).contains(&wait), "{wait}");
+    // What costs nothing is served, and others are not concerned.
+    assert_eq!(from("9.9.9.9", "/").head.status, 200);
+    for other in ["9.8.8.8", "2600::1", "10.0.0.1", "127.0.0.1"] {
+        assert_ne!(from(other, &page(4)).head.status, 429, "{other}");
+    }
+    for number in 0..9 {
+        assert_ne!(from("10.0.0.1", &page(number)).head.status, 429);
+    }
 }

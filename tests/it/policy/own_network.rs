@@ -1,15 +1,12 @@
 //! Public addresses that are this server's own, or those of its network: in a network namespace of their
 //! own, for no test may take addresses from the machine it runs on.
 
-use std::io::{self, Write};
 use std::net::TcpListener;
-use std::process::Command;
 
 use crate::support::client::{get, mux_path};
 use crate::support::daemon::Daemon;
+use crate::support::namespace;
 
-const NAME: &str = "policy::own_network::a_server_reaches_neither_itself_nor_its_network";
-const INSIDE: &str = "YTCANAL_TEST_NAMESPACE";
 /// What the server has there: an address of a point-to-point line, as on a VPS, and one in a network.
 const INTERFACES: &str = "ip link set lo up && ip address add 9.1.1.1/32 dev lo \
     && { ip link add lan type veth peer name other && ip link set other up \
@@ -18,27 +15,8 @@ const INTERFACES: &str = "ip link set lo up && ip address add 9.1.1.1/32 dev lo 
 
 #[test]
 fn a_server_reaches_neither_itself_nor_its_network() {
-    if std::env::var_os(INSIDE).is_some() {
-        return inside();
-    }
-    let in_namespace = |namespaces: &str, rest: &str| {
-        let mut command = Command::new("unshare");
-        let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{path}:/usr/sbin:/sbin")).env(INSIDE, "1");
-        command.args([namespaces, "sh", "-c", &format!("{INTERFACES} && {rest}")]);
-        command.arg(std::env::current_exe().unwrap()).args(["--exact", NAME, "--nocapture"]);
-        command.output().unwrap()
-    };
-    let works = |namespaces: &&str| in_namespace(namespaces, "true").status.success();
-    let Some(namespaces) = ["-Urn", "-n"].into_iter().find(works) else {
-        let skipped =
-            "\nSKIPPED: own addresses; this system lets us make no network (unshare -Urn)\n";
-        io::stderr().write_all(skipped.as_bytes()).unwrap();
-        return;
-    };
-    let output = in_namespace(namespaces, "exec \"$0\" \"$@\"");
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    let name = "policy::own_network::a_server_reaches_neither_itself_nor_its_network";
+    namespace::run(name, INTERFACES, inside);
 }
 
 fn inside() {

@@ -59,8 +59,8 @@ impl Answer {
             let text = problem[member].as_str().unwrap_or_default();
             assert!(!text.is_empty(), "no {member} in {problem}");
         }
-        if head.status == 503 {
-            let wait = head.header("Retry-After").expect("503 has a Retry-After");
+        if [429, 503].contains(&head.status) {
+            let wait = head.header("Retry-After").expect("429 and 503 have a Retry-After");
             wait.parse::<u32>().expect("Retry-After in seconds");
         }
         problem

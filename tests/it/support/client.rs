@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rustix::net::{self, AddressFamily, SocketType};
 
 use super::PATIENCE;
 use super::answer::{Answer, Ending, Head};
@@ -29,10 +30,20 @@ impl Client {
         Ok(Self { stream, pending: Vec::new(), over: None })
     }
 
+    /// Connects from this address of the machine.
+    pub(crate) fn connect_from(from: &str, address: SocketAddr) -> Self {
+        let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        net::bind(&socket, &SocketAddr::new(from.parse().unwrap(), 0)).unwrap();
+        net::connect(&socket, &address).unwrap();
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { stream, pending: Vec::new(), over: None }
+    }
+
     /// Fixes the receive buffer, which the kernel would let grow to as much as 32 MB while the client reads
     /// quickly.
     pub(crate) fn fix_receive_buffer(&self, len: usize) {
-        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, len).unwrap();
+        net::sockopt::set_socket_recv_buffer_size(&self.stream, len).unwrap();
     }
 
     /// Sends any bytes.

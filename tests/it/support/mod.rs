@@ -18,6 +18,7 @@ pub(crate) mod live;
 pub(crate) mod media;
 pub(crate) mod mpv;
 pub(crate) mod names;
+pub(crate) mod namespace;
 pub(crate) mod origin;
 pub(crate) mod packed_audio;
 mod path_state;
