@@ -54,7 +54,14 @@ fn file_name(requested: &str, extension: &str) -> String {
         stem = shorter;
     }
     let mut name = String::new();
-    for c in stem.chars().filter(|c| !is_invisible(*c)) {
+    let mut chars = stem.chars().filter(|c| !is_invisible(*c)).peekable();
+    while let Some(c) = chars.next() {
+        // They join letters of some scripts and emojis; anywhere else they make names that look alike.
+        let is_joiner = matches!(c, '\u{200c}' | '\u{200d}');
+        let between = [name.chars().next_back(), chars.peek().copied()];
+        if is_joiner && !between.iter().all(|c| c.is_some_and(|c| !c.is_ascii())) {
+            continue;
+        }
         let c = match c {
             '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' => '_',
             // Programs would parse it as an option.
@@ -97,7 +104,7 @@ fn short_hash(name: &str) -> String {
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
     let numbered = ["COM", "LPT"].iter().find_map(|device| stem.strip_prefix(device));
-    ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&stem.as_str())
+    ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"].contains(&stem.as_str())
         || numbered.is_some_and(|number| {
             let mut digits = number.chars();
             let digit = digits.next().is_some_and(|c| matches!(c, '0'..='9' | '¹' | '²' | '³'));
@@ -131,6 +138,12 @@ mod tests {
             ("film.MP4.mp4", "film.mp4"),
             ("\u{202e}4pm.exe", "4pm.exe.mp4"),
             ("a\u{200b}b\u{feff}c", "abc.mp4"),
+            ("fi\u{200d}lm\u{200c}", "film.mp4"),
+            ("C\u{200d}ON", "_CON.mp4"),
+            ("می\u{200c}خواهم", "می\u{200c}خواهم.mp4"),
+            ("\u{1f469}\u{200d}\u{1f4bb}", "\u{1f469}\u{200d}\u{1f4bb}.mp4"),
+            ("\u{61c}\u{3164}exe.\u{2066}txt", "exe.txt.mp4"),
+            ("clock$", "_clock$.mp4"),
             ("...", "video.mp4"),
             (" . .a", "a.mp4"),
             ("-rf", "_rf.mp4"),

@@ -57,6 +57,11 @@ impl Handler for AppHandler<'_> {
                 Response::problem(&problem, request.wants_html)
             }
             Ok(Route::Readyz) => Response::ok("text/plain", "ready\n"),
+            Ok(Route::Metrics) if !client.is_local() => {
+                let detail = "metrics are for clients on the machine of the server";
+                let problem = Problem::new(ProblemCode::NotLocal, detail);
+                Response::problem(&problem, request.wants_html)
+            }
             Ok(Route::Metrics) => Response::ok("text/plain; version=0.0.4", self.metrics()),
             Err(Refusal::ToPage(prefill)) => web_ui::redirect(&prefill),
             Err(Refusal::Problem(problem)) => {

@@ -48,11 +48,12 @@ pub fn field_value(text: String) -> String {
     text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
 }
 
-/// Whether `c` is invisible: direction marks, which make `exe.mp4` look like `4pm.exe`, and characters
-/// without width. U+200C and U+200D stay: Persian and emojis need them.
+/// Whether `c` is invisible: direction marks, which make `exe.mp4` look like `4pm.exe`, characters without
+/// width, and letters that are blank. U+200C and U+200D stay: Persian and emojis need them.
 pub fn is_invisible(c: char) -> bool {
     matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
+        | '\u{3164}' | '\u{ffa0}' | '\u{1d173}'..='\u{1d17a}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
     )
 }
@@ -73,6 +74,7 @@ mod tests {
             ("", ""),
             ("  a\r\n\tb \u{1b}[31mc ", "a b [31mc"),
             ("\u{202e}4pm.exe\u{2028}x", "4pm.exe x"),
+            ("\u{3164}a\u{180e}b", "ab"),
             ("می\u{200c}خواهم", "می\u{200c}خواهم"),
             ("0123456789ab", "0123456789ab"),
             ("0123456789abc", "0123456789a…"),

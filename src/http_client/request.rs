@@ -249,9 +249,21 @@ fn is_controlled(name: &HeaderName) -> bool {
     .contains(name)
 }
 
-/// Returns whether the field is withheld from other hosts that a redirect leads to.
+/// Returns whether the field is withheld from other hosts that a redirect leads to: its name tells that it may
+/// prove who asks, as X-Api-Key does.
 pub(crate) fn is_credential(name: &HeaderName) -> bool {
-    [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION].contains(name)
+    const WORDS: [&str; 9] = [
+        "auth",
+        "cookie",
+        "credential",
+        "key",
+        "password",
+        "secret",
+        "session",
+        "signature",
+        "token",
+    ];
+    WORDS.iter().any(|word| name.as_str().contains(word))
 }
 
 /// Returns the target of a redirect, if it is safe to follow.
@@ -276,6 +288,33 @@ fn next_hop(from: &Url, headers: &HeaderMap) -> Result<Url, UpstreamError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_that_may_be_secret_are_recognised() {
+        for name in [
+            "Authorization",
+            "Proxy-Authorization",
+            "Cookie",
+            "X-Api-Key",
+            "X-Auth-User",
+            "X-CSRF-Token",
+            "X-Session-Id",
+            "X-Amz-Signature",
+            "Client-Secret",
+        ] {
+            assert!(is_credential(&name.parse().unwrap()), "{name}");
+        }
+        for name in [
+            "User-Agent",
+            "Referer",
+            "Origin",
+            "Accept-Language",
+            "Sec-Fetch-Mode",
+            "X-Forwarded-For",
+        ] {
+            assert!(!is_credential(&name.parse().unwrap()), "{name}");
+        }
+    }
 
     #[test]
     fn redirects_lead_only_to_safe_places() {

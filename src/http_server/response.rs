@@ -14,6 +14,10 @@ use crate::text::field_value;
 /// The value of the Server field.
 pub(super) const SERVER: &str = concat!("ytcanal/", env!("CARGO_PKG_VERSION"));
 
+/// The Content-Security-Policy of a problem as a page: it consists of text.
+const PROBLEM_CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
+                           form-action 'none'; frame-ancestors 'none'";
+
 /// A response that fits in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
@@ -47,7 +51,9 @@ impl Response {
     pub fn problem(problem: &Problem, wants_html: bool) -> Response {
         let response = if wants_html {
             Response::new(problem.status, "text/html; charset=utf-8", problem_page(problem))
-                .with("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+                .with("Content-Security-Policy", PROBLEM_CSP)
+                // The URL may contain a link, which may be signed.
+                .with("Referrer-Policy", "no-referrer")
         } else {
             Response::new(problem.status, "application/problem+json", problem_json(problem))
         };

@@ -177,15 +177,33 @@ fn last_line(stderr: &str) -> &str {
     stderr.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default()
 }
 
-/// Makes a message fit to be shown: one line of limited length, without URLs, which may be signed,
-/// and without advice for those who run yt-dlp themselves.
+/// Makes a message fit to be shown: one line of limited length, without URLs, which may be signed, without
+/// paths of this machine, and without advice for those who run yt-dlp themselves.
 fn clean(words: &str) -> String {
     let words = words.split("; please report this issue").next().unwrap_or_default();
-    let shown = words.split_whitespace().map(|word| match word.find("://") {
-        Some(_) => "(a link)",
-        None => word,
+    let shown = words.split_whitespace().map(|word| match word {
+        word if is_link(word) => "(a link)",
+        word if is_path(word) => "(a path)",
+        word => word,
     });
     one_line(&shown.collect::<Vec<_>>().join(" "), MAX_MESSAGE)
+}
+
+/// Returns whether a word is a URL, or a part of one that may have its signature.
+fn is_link(word: &str) -> bool {
+    // Longer than the values of options and settings that yt-dlp names.
+    const MIN_SIGNATURE: usize = 16;
+    word.contains("://")
+        || word.contains('=') && word.contains(['?', '&'])
+        || word.split_once('=').is_some_and(|(_, value)| value.len() >= MIN_SIGNATURE)
+}
+
+/// Returns whether a word is a path, of a file or behind the host of a URL.
+fn is_path(word: &str) -> bool {
+    let bare = word.trim_start_matches(['\'', '"', '`', '(', '[', '<']);
+    let separators = bare.matches(['/', '\\']).count();
+    bare.contains(|c: char| c.is_ascii_alphabetic())
+        && (separators > 1 || bare.starts_with(['/', '~']))
 }
 
 #[cfg(test)]

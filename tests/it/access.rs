@@ -120,3 +120,18 @@ fn other_websites_start_nothing() {
         assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{fields}");
     }
 }
+
+#[test]
+fn metrics_are_for_this_machine() {
+    let daemon = Daemon::start("");
+    for field in
+        ["X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1", "Via: 1.1 a", "X-Real-IP: ::1"]
+    {
+        let answer = ask(daemon.address(), "GET", "/metrics", &format!("{field}\r\n"));
+        assert_eq!((answer.head.status, answer.code().as_str()), (403, "not-local"), "{field}");
+    }
+    assert_eq!(daemon.get("/metrics").head.status, 200);
+    // Some proxies can be made to leave out what they add.
+    let behind = Daemon::start("[access]\ntrusted_proxies = [\"127.0.0.1\"]\n");
+    assert_eq!(behind.get("/metrics").head.status, 403);
+}

@@ -93,6 +93,13 @@ fn a_browser_gets_its_errors_as_a_page() {
     assert!(kind.starts_with("text/html"), "{kind}");
     assert!(!answer.text().contains("<script>alert"), "{}", answer.text());
     assert!(answer.text().contains("bad-url"), "{}", answer.text());
+    let policy = answer.head.header("Content-Security-Policy").unwrap();
+    for part in
+        ["default-src 'none'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"]
+    {
+        assert!(policy.contains(part), "no {part} in {policy}");
+    }
+    assert_eq!(answer.head.header("Referrer-Policy"), Some("no-referrer"));
     let plain = send(&daemon, "GET /nothing HTTP/1.1\r\nHost: t\r\nAccept: */*\r\n\r\n");
     assert_eq!(plain.problem()["code"], "not-found");
 }

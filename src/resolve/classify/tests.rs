@@ -78,3 +78,20 @@ fn words_of_others_come_without_links_and_tricks() {
         "resolve-failed"
     );
 }
+
+#[test]
+fn a_message_shows_no_link_and_no_path() {
+    for (message, shown) in [
+        ("Unable to download https://a.example/?sig=SECRET now", "Unable to download (a link) now"),
+        ("cannot open '/videoplayback?expire=1&sig=SECRET'", "cannot open (a link)"),
+        ("refused: cdn.example/signed/SECRET/v.mp4", "refused: (a path)"),
+        ("bad signature=0123456789abcdefSECRET", "bad (a link)"),
+        ("No such file: '/home/SECRET/.netrc'", "No such file: (a path)"),
+        ("cannot write ~/SECRET", "cannot write (a path)"),
+        ("File \"/usr/SECRET/yt_dlp/YoutubeDL.py\", line 1", "File (a path) line 1"),
+        ("C:\\Users\\SECRET", "(a path)"),
+        ("HTTP/1.1 and/or 05/06/2026, format=best", "HTTP/1.1 and/or 05/06/2026, format=best"),
+    ] {
+        assert_eq!(clean(message), shown);
+    }
+}
