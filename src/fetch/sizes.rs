@@ -10,6 +10,7 @@ use crate::cancel::CancelToken;
 use crate::error::UpstreamError;
 use crate::fetch::decrypt::{BLOCK, Decryption};
 use crate::fetch::segment_refresh::{self, CurrentLocation};
+use crate::http_client::body::RangeBody;
 use crate::http_client::request::{RangeRequest, RangeResponse};
 use crate::http_client::{RemoteFile, UpstreamClient};
 use crate::media::segments::{Part, SegmentFile, SegmentKey, SegmentList};
@@ -185,11 +186,19 @@ impl Search<'_> {
         location: &Arc<RemoteLocation>,
         size: u64,
     ) -> Result<Option<(RemoteFile, Vec<u8>)>, UpstreamError> {
+        let found = self.ask(|| self.request(location, 0..size, None).fetch().and_then(read_head));
+        Ok(found?.filter(|(file, _)| file.len.is_some()))
+    }
+
+    /// Asks again where that may help. Returns `None` if the upstream does not tell, or not in time.
+    fn ask<T>(
+        &self,
+        request: impl Fn() -> Result<T, UpstreamError>,
+    ) -> Result<Option<T>, UpstreamError> {
         let mut retries = 0..RETRIES;
         loop {
-            let response = self.request(location, 0..size, None).fetch().and_then(read_head);
-            let (wait, fault) = match response {
-                Ok(found) => return Ok(Some(found).filter(|(file, _)| file.len.is_some())),
+            let (wait, fault) = match request() {
+                Ok(found) => return Ok(Some(found)),
                 Err(fault @ UpstreamError::Status(404 | 410)) => return Err(fault),
                 Err(fault @ UpstreamError::Busy(_, wait)) => (wait.unwrap_or(BUSY_WAIT), fault),
                 Err(
@@ -226,20 +235,12 @@ impl Search<'_> {
         }
         let count = TAIL.min(len as usize);
         let range = stored.end - count as u64..stored.end;
-        let response = self.request(location, range.clone(), file).fetch();
-        let RangeResponse { mut body, .. } = response.ok()?;
-        if body.start != range.start {
+        let request = || self.request(location, range.clone(), file).fetch();
+        let response = self.ask(|| request().and_then(|response| read_from(response, &range)));
+        let bytes = response.ok()??;
+        if bytes.len() < count {
             return None;
         }
-        let mut bytes = vec![0; count];
-        let mut filled = 0;
-        while filled < count {
-            match body.read(&mut bytes[filled..]) {
-                Ok(0) | Err(_) => return None,
-                Ok(read) => filled += read,
-            }
-        }
-        body.drain_for_reuse();
         let mut output = Vec::new();
         let iv = (count < TAIL).then_some(encryption.iv);
         let mut decryption = Decryption::new(key, iv);
@@ -267,19 +268,36 @@ impl Search<'_> {
     }
 }
 
+/// Reads the bytes of a range, or none if others are coming.
+fn read_from(response: RangeResponse, range: &Range<u64>) -> Result<Vec<u8>, UpstreamError> {
+    let RangeResponse { mut body, .. } = response;
+    let is_right = body.start == range.start;
+    let mut bytes = vec![0; if is_right { (range.end - range.start) as usize } else { 0 }];
+    let filled = fill(&mut body, &mut bytes)?;
+    bytes.truncate(filled);
+    body.drain_for_reuse();
+    Ok(bytes)
+}
+
+/// Reads until `bytes` are filled, or the body ends. Returns how many they are.
+fn fill(body: &mut RangeBody, bytes: &mut [u8]) -> Result<usize, UpstreamError> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match body.read(&mut bytes[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
+}
+
 /// Reads the first bytes of a segment, unless all of it is coming.
 fn read_head(response: RangeResponse) -> Result<(RemoteFile, Vec<u8>), UpstreamError> {
     let RangeResponse { mut body, file, is_more, .. } = response;
     let mut head = Vec::new();
     let len = body.end.filter(|end| !is_more && *end <= HEAD_SIZE).unwrap_or(0);
     head.resize(len as usize, 0);
-    let mut filled = 0;
-    while filled < head.len() {
-        match body.read(&mut head[filled..])? {
-            0 => break,
-            count => filled += count,
-        }
-    }
+    let filled = fill(&mut body, &mut head)?;
     head.truncate(filled);
     body.drain_for_reuse();
     Ok((file, head))

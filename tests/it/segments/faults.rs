@@ -171,6 +171,28 @@ fn films_over_connections_that_break_are_whole() {
     println!("{downloads} downloads, {} breaks, seed {seed}: all identical", breaks.into_inner());
 }
 
+/// Connections that break where the lengths of segments are found out: at their first byte, and at their last.
+#[test]
+fn lengths_are_found_out_over_connections_that_break() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(SETTINGS));
+    for (number, (name, film)) in films().into_iter().enumerate() {
+        let path = |url: &str| any_path(Some(url), None, &[]);
+        let whole = daemon.get(&path(&film.put(&origin, &format!("whole-{number}"))));
+        let url = film.put_with(&origin, &format!("broken-{number}"), |name, resource| {
+            if name.ends_with(".m3u8") || resource.len() < 2000 {
+                return resource;
+            }
+            let last = resource.len() - 1;
+            resource.fault(Fault::CutsAt(vec![0, last]))
+        });
+        let answer = daemon.get(&path(&url));
+        assert_whole(&answer, name);
+        let length = |answer: &Answer| answer.head.header("Content-Length").map(str::to_owned);
+        assert_eq!(length(&answer), length(&whole), "{name}");
+        assert!(answer.body == whole.body, "{name} is another file");
+    }
+}
+
 /// What a client holds of a film must not be continued with another one.
 #[test]
 fn a_segment_that_changed_is_found_out() {
