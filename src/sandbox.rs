@@ -10,7 +10,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, SandboxConfig};
 use crate::sys::{self, Confinement};
 
 mod files;
@@ -122,9 +122,12 @@ pub fn cpu_seconds(config: &Config) -> u64 {
     seconds.saturating_mul(u64::try_from(processors).unwrap_or(u64::MAX))
 }
 
-/// Makes this process unreadable for its children, which have the same user.
-pub fn hide_daemon() {
-    if let Err(error) = sys::hide_memory() {
+/// Makes the memory of this process unreadable for its children, which have the same user. Landlock does that,
+/// where it confines them: a process cannot trace one outside of its own rules.
+pub fn hide_daemon(config: &SandboxConfig) {
+    let is_hidden = config.enabled && sys::landlock_version().is_some();
+    let hidden = if is_hidden { Ok(()) } else { sys::hide_memory() };
+    if let Err(error) = hidden.and_then(|()| sys::forbid_core_files()) {
         log::warn!("cannot hide the memory of the server from its child processes: {error}");
     }
 }

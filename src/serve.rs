@@ -34,7 +34,7 @@ pub struct Server {
 impl Server {
     /// Acquires everything that a running server needs: descriptors, sockets, the runtime directory.
     pub fn bind(config: Config) -> io::Result<Server> {
-        sandbox::hide_daemon();
+        sandbox::hide_daemon(&config.sandbox);
         if let Err(error) = sys::raise_descriptor_limit() {
             log::warn!("cannot raise the limit of open descriptors: {error}");
         }

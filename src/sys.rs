@@ -19,7 +19,9 @@ mod confinement;
 mod epoll;
 mod splice_pipe;
 
-pub use confinement::{Confinement, Resource, has_seccomp, hide_memory, landlock_version};
+pub use confinement::{
+    Confinement, Resource, forbid_core_files, has_seccomp, hide_memory, landlock_version,
+};
 pub use epoll::Epoll;
 pub use splice_pipe::SplicePipe;
 

@@ -21,6 +21,9 @@ pub struct TrackInput<'a> {
     /// Bytes that are never read, and that the source does not deliver.
     gap: Range<u64>,
     joined: Vec<u8>,
+    /// Buffers for media that is collected, which are used again: to allocate them takes longer than to fill
+    /// them.
+    pub(super) buffers: Vec<Vec<u8>>,
 }
 
 /// A source of the bytes of one track.
@@ -63,6 +66,7 @@ impl<'a> TrackInput<'a> {
             at,
             gap: 0..0,
             joined,
+            buffers: Vec::new(),
         }
     }
 

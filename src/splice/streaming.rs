@@ -11,6 +11,10 @@ use crate::container::retime::{LiveClock, Restart};
 /// By how much video may be ahead of audio, in ticks of 1/90000 s: where both begin together, video comes first.
 const LEAD: u64 = 9000;
 
+/// Buffers of this length are used again, this number of them: to allocate them takes longer than to fill them.
+const MIN_BUFFER: usize = 64 << 10;
+const MAX_BUFFERS: usize = 4;
+
 /// What is known of the joined file before its media.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamingPlan {
@@ -70,6 +74,8 @@ pub(super) trait FileMuxer {
 #[derive(Default)]
 pub(super) struct Output {
     pub(super) pieces: Vec<Vec<u8>>,
+    /// Large buffers that were written and can be used again.
+    pub(super) buffers: Vec<Vec<u8>>,
     sequence: u32,
 }
 
@@ -125,6 +131,13 @@ impl StreamingMuxer<'_> {
 
     /// Passes what was joined since the last call to `write`, in pieces.
     pub fn write<E>(&mut self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        self.output.pieces.drain(..).try_for_each(|piece| write(&piece))
+        let Output { pieces, buffers, .. } = &mut self.output;
+        for piece in pieces.drain(..) {
+            write(&piece)?;
+            if piece.capacity() >= MIN_BUFFER && buffers.len() < MAX_BUFFERS {
+                buffers.push(piece);
+            }
+        }
+        Ok(())
     }
 }

@@ -95,11 +95,14 @@ fn lower_limit(resource: Resource, max: u64) -> io::Result<()> {
     }
 }
 
-/// Makes memory, environment and descriptors of this process inaccessible to other processes of its user,
-/// and has it leave no core file, which would contain them, too.
+/// Makes memory, environment and descriptors of this process inaccessible to other processes of its user.
 pub fn hide_memory() -> io::Result<()> {
     // SAFETY: takes no pointers.
-    checked(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })?;
+    checked(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })
+}
+
+/// Has this process leave no core file, which would contain its memory.
+pub fn forbid_core_files() -> io::Result<()> {
     lower_limit(libc::RLIMIT_CORE, 0)
 }
 
@@ -136,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hidden_process_leaves_no_core_and_its_children_still_have_a_score() {
+    fn the_children_of_a_hidden_process_still_have_a_score() {
         hide_memory().unwrap();
         // SAFETY: takes no pointers.
         assert_eq!(unsafe { libc::prctl(libc::PR_GET_DUMPABLE) }, 0);

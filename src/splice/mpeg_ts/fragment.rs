@@ -32,6 +32,16 @@ impl Run {
         self.data.len()
     }
 
+    /// Collects the bytes of samples in one of these buffers, if it has none.
+    pub(super) fn use_buffer(&mut self, buffers: &mut Vec<Vec<u8>>) {
+        if self.data.capacity() == 0
+            && let Some(mut buffer) = buffers.pop()
+        {
+            buffer.clear();
+            self.data = buffer;
+        }
+    }
+
     /// Appends a sample whose bytes `write` appends to the data.
     pub(super) fn push<R>(
         &mut self,
@@ -133,6 +143,11 @@ impl Fragment {
 
     pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         std::iter::once(&self.front).chain(&self.media).map(Vec::as_slice)
+    }
+
+    /// Returns the buffers of the media.
+    pub(super) fn into_buffers(self) -> Vec<Vec<u8>> {
+        self.media
     }
 
     pub(super) fn into_pieces(self) -> impl Iterator<Item = Vec<u8>> {

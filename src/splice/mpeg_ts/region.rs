@@ -110,7 +110,8 @@ impl RegionRewriter {
         let expected = self.begin.saturating_add_signed(time);
         let mut timing = Timing::new(clock, expected);
         (timing.is_cut, timing.awaits_key_frame) = (self.is_cut, is_entry);
-        let remuxer = Remuxer::new(streams, timing, sequence.wrapping_add(1));
+        let mut remuxer = Remuxer::new(streams, timing, sequence.wrapping_add(1));
+        remuxer.use_buffers(&mut input.buffers);
         // By the list of the segments, where they have no timestamps.
         let time = clock.origin.wrapping_add(self.begin).wrapping_add_signed(time) % WRAP;
         let mut remuxer = SegmentRemuxer { remuxer, packed: is_packed.then_some(time) };
@@ -147,7 +148,7 @@ impl RegionWriter<'_, '_> {
     fn finish(
         &mut self,
         mut fragments: Vec<Fragment>,
-        input: &TrackInput<'_>,
+        input: &mut TrackInput<'_>,
     ) -> Result<(), Error> {
         if fragments.is_empty() && self.left() > 0 {
             fragments.push(Fragment::free());
@@ -159,7 +160,9 @@ impl RegionWriter<'_, '_> {
             return Err(input.mismatch("a segment is too long"));
         }
         self.write(&fragments, input)?;
-        self.window.write_zeros(self.left())
+        self.window.write_zeros(self.left())?;
+        input.buffers = fragments.pop().map(Fragment::into_buffers).unwrap_or_default();
+        Ok(())
     }
 }
 

@@ -59,6 +59,8 @@ pub(super) struct Remuxer<'s> {
     is_behind: bool,
     /// By how much timestamps are shifted.
     shift: Option<Shift>,
+    /// Buffers for the media of the next fragments.
+    buffers: Vec<Vec<u8>>,
 }
 
 struct StreamState<'s> {
@@ -116,7 +118,14 @@ impl<'s> Remuxer<'s> {
             },
             is_behind: false,
             shift: None,
+            buffers: Vec::new(),
         }
+    }
+
+    /// Lets the remuxer collect media in these buffers.
+    pub(super) fn use_buffers(&mut self, buffers: &mut Vec<Vec<u8>>) {
+        self.buffers.append(buffers);
+        self.states.iter_mut().for_each(|state| state.run.use_buffer(&mut self.buffers));
     }
 
     /// Returns a remuxer for all segments up to a discontinuity, whose timestamps are shifted.
@@ -287,6 +296,7 @@ impl<'s> Remuxer<'s> {
         let runs = self.states.iter_mut().map(|state| (state.stream.id, &mut state.run));
         out.extend(Fragment::of(runs, *sequence));
         *sequence += 1;
+        self.states.iter_mut().for_each(|state| state.run.use_buffer(&mut self.buffers));
         Ok(())
     }
 }

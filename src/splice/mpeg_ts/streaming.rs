@@ -125,6 +125,7 @@ impl PacketMuxer<'_> {
             fragment.set_sequence(output.next_sequence());
             output.pieces.extend(fragment.into_pieces());
         }
+        self.remuxer.use_buffers(&mut output.buffers);
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), Malformed> {

@@ -33,7 +33,7 @@ impl Snapshot {
             let is_hidden = error.kind() == ErrorKind::PermissionDenied;
             assert!(
                 !is_hidden,
-                "the daemon shows what it holds to root only: run the tests as root"
+                "without Landlock in the kernel, the daemon shows what it holds to root only"
             );
         }
         let mut snapshot = Self {
