@@ -53,7 +53,7 @@ use windowed_reader::{WindowPolicy, WindowedReader};
 
 /// Version of the layout algorithm. It changes whenever the same inputs and options would give
 /// other bytes than before, so that a resumed download never continues in another layout.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// How much of a file of unknown length is read to plan the joined file, at most, about.
 const MAX_FRONT: usize = 4 << 20;

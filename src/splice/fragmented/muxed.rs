@@ -113,17 +113,31 @@ pub(in crate::splice) fn plan(muxed: &Muxed, options: &Options<'_>) -> Result<Pl
         time += segment.duration;
     }
     let end = (ticks(*duration), layout.len());
-    let indexes = tracks.iter().map(|MuxedTrack { init, earliest }| {
+    let presented = tracks.iter().map(MuxedTrack::presented).min().unwrap_or_default();
+    let indexes = tracks.iter().map(|track @ MuxedTrack { init, earliest }| {
         let scale = Rescale { from: TICKS_PER_SECOND as u32, to: init.timescale };
+        // A player that is led to a key frame by the index of the video must find the same segment in that of
+        // the audio, which may begin a little later.
+        let later = u64::try_from(track.presented() - presented).unwrap_or_default();
+        let earliest = earliest.saturating_sub(scale.round(later).ok()?);
         let sap = if init.kind == TrackKind::Video { sidx::UNKNOWN } else { sidx::FIRST_ENTRY };
         let (begin, references) = sidx::by_declared_times(&starts, end, scale, sap)?;
-        let (track, timescale, earliest) = (init.id, init.timescale, *earliest);
+        let (track, timescale) = (init.id, init.timescale);
         Some(SegmentIndex { track, timescale, earliest, begin, references })
     });
     if let Some(indexes) = indexes.collect::<Option<Vec<_>>>() {
         sidx::add(&mut head, &indexes);
     }
     Ok(layout.plan(head, Container::Mp4, *duration, Rewriter::Muxed))
+}
+
+impl MuxedTrack {
+    /// Returns when the presentation begins, in ticks of 1/90000 s.
+    fn presented(&self) -> i128 {
+        let offset = self.init.simple_timeline().map_or(0, |timeline| timeline.offset());
+        let ticks = (i128::from(self.earliest) + offset) * i128::from(TICKS_PER_SECOND);
+        ticks / i128::from(self.init.timescale.max(1))
+    }
 }
 
 /// Returns ftyp and moov.

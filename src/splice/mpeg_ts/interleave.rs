@@ -60,7 +60,9 @@ pub(super) fn index_of(
     };
     let (begin, references) =
         sidx::by_declared_times(&starts, (track.end, layout.len()), scale, sap)?;
-    let earliest = track.begin(timeline.origin) - track.stream.base;
+    // That of the presentation: a player that is led to a key frame by the index of the video must find the same
+    // region in that of the audio, which may begin a little later.
+    let earliest = timeline.begin.saturating_sub(track.stream.base);
     Some(SegmentIndex {
         track: track.stream.id,
         timescale: track.scale(),
