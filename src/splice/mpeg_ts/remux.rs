@@ -12,7 +12,8 @@ use crate::container::mpeg_ts::{
 use crate::container::probe::Codec;
 use crate::container::retime::Shift;
 
-/// The number of bytes of samples of a segment that are collected for a fragment.
+/// The number of bytes of samples of a segment that are collected for a fragment: mostly all of them. What the
+/// index refers to must be one fragment, because libavformat goes on from the first one with the next reference.
 const FRAGMENT_SIZE: usize = 16 << 20;
 /// The same where segments are joined while they arrive.
 const SHORT_FRAGMENT_SIZE: usize = 128 << 10;
