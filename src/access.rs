@@ -75,7 +75,9 @@ impl Identity {
         })?;
         let is_proxied = provenance.is_proxied || is_trusted(peer, access);
         let client = Client::new(address, &access.local);
-        Ok(Identity { client, is_local: peer.is_loopback() && !is_proxied })
+        // A proxy that adds no field may pass on the name by which it was called.
+        let is_called_locally = host::is_local(provenance.host.as_deref());
+        Ok(Identity { client, is_local: peer.is_loopback() && !is_proxied && is_called_locally })
     }
 }
 

@@ -184,7 +184,8 @@ impl StreamLimiter {
         };
         match () {
             () if is_above(self.per_client) => Some(LimitExceeded::Client(self.resource)),
-            () if free == 0 || is_above(left) => Some(LimitExceeded::Full(self.resource)),
+            () if free == 0 => Some(LimitExceeded::Full(self.resource)),
+            () if is_above(left) => Some(LimitExceeded::Client(self.resource)),
             () => None,
         }
     }

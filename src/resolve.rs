@@ -161,7 +161,7 @@ impl Resolver {
             match self.cache.get(page_url, generation)? {
                 Lookup::Hit(page) => return Ok((page, false)),
                 Lookup::Miss(flight) => {
-                    let read = self.read(page_url, context);
+                    let read = self.read(page_url, generation, context);
                     let count = if read.is_ok() { &self.read } else { &self.failed };
                     count.fetch_add(1, Ordering::Relaxed);
                     return flight.complete(read).map(|page| (page, true));
@@ -188,13 +188,22 @@ impl Resolver {
     }
 
     /// Reads a page.
-    fn read(&self, page_url: &Url, context: &RequestContext<'_>) -> Result<PageMedia, Error> {
+    fn read(
+        &self,
+        page_url: &Url,
+        generation: u64,
+        context: &RequestContext<'_>,
+    ) -> Result<PageMedia, Error> {
         let started = Instant::now();
         if !self.policy.permits_page(page_url) {
             let (host, port) = target(page_url);
             return Err(resolve_error(ResolveError::address(self.policy.refusal(host, port))));
         }
         let mut memory = self.memory.reservation();
+        // A download that was admitted goes on, whatever its client has read since.
+        if generation == 0 {
+            self.rate_limiter.charge(context.client, Rate::Pages)?;
+        }
         let output = self.run(page_url, started, context, &mut memory)?;
         let page = if output.code == 0 {
             self.parse(page_url, output.stdout, &mut memory)
@@ -238,7 +247,6 @@ impl Resolver {
         let limit = self.config.resolver.timeout.0;
         let deadline = started + limit;
         let RequestContext { client, cancel } = *context;
-        self.rate_limiter.charge(client, Rate::Pages)?;
         let _permit = self.limiter.try_acquire(client, cancel, limit)?;
         let arguments = backend::arguments(&self.config, &self.runtime_dir.pages(), page_url);
         self.run_backends(&arguments, deadline, cancel, memory)

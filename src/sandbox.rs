@@ -77,7 +77,6 @@ pub fn ytdlp(config: &Config, limits: YtdlpLimits<'_>) -> io::Result<Confinement
     if config.sandbox.enabled {
         confinement.seccomp = system_calls::with_tcp();
     }
-    confinement.oom_score_adj = Some(YTDLP_OOM_SCORE);
     confinement.limits.extend([
         (libc::RLIMIT_DATA, limits.data),
         (libc::RLIMIT_CPU, cpu_seconds(config)),
@@ -91,6 +90,8 @@ pub fn ytdlp(config: &Config, limits: YtdlpLimits<'_>) -> io::Result<Confinement
 pub fn ytdlp_server(config: &Config, limits: YtdlpLimits<'_>) -> io::Result<Confinement> {
     let mut confinement = Confinement {
         limits: vec![(libc::RLIMIT_NOFILE, YTDLP_FILES), (libc::RLIMIT_CORE, 0)],
+        // Of its children, too: Landlock keeps them from setting their own.
+        oom_score_adj: Some(YTDLP_OOM_SCORE),
         nice: NICE,
         ..Default::default()
     };

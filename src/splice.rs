@@ -186,10 +186,29 @@ pub fn read_front(
     } else {
         return Err(UNKNOWN_LENGTHS);
     };
-    if index.is_none() && front.len() >= MAX_FRONT {
-        return Err(Unsupported("the first frames are too far from the beginning"));
+    match &index {
+        Some(index) => check_front(index, front)?,
+        None if front.len() >= MAX_FRONT => {
+            return Err(Unsupported("the first frames are too far from the beginning"));
+        }
+        None => {}
     }
     Ok(index)
+}
+
+/// Joins the first bytes of a file, to no purpose but to see that it can be done.
+fn check_front(index: &TrackIndex, front: &[u8]) -> Result<(), Unsupported> {
+    let kind = match index {
+        TrackIndex::Fragmented(track) => track.kind(),
+        _ if index.has_video() == Some(true) => TrackKind::Video,
+        _ => TrackKind::Audio,
+    };
+    let (container, time_range) = (ContainerChoice::Auto, TimeRange::default());
+    let options = Options { container, time_range, metadata: &Metadata::default() };
+    let plan = plan_streaming(&[(kind, index)], &options)?;
+    let mut muxer = plan.start();
+    muxer.begin_segment(0, None).map_err(Unsupported)?;
+    muxer.push(0, front).map(drop).map_err(Unsupported)
 }
 
 /// Finds the key frame from which decoding must start to show the video at `start`, in a file of

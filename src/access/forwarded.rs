@@ -106,14 +106,19 @@ fn address(node: &str) -> Option<IpAddr> {
     let is_port = |text: &str| text.parse::<u16>().is_ok();
     if let Some((v6, port)) = node.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         let is_fine = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
-        let address = v6.parse::<Ipv6Addr>().ok().filter(|_| is_fine)?;
+        let address = without_zone(v6).parse::<Ipv6Addr>().ok().filter(|_| is_fine)?;
         return Some(IpAddr::V6(address).to_canonical());
     }
     let host = match node.split_once(':') {
         Some((v4, port)) if is_port(port) => v4,
         _ => node,
     };
-    host.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+    without_zone(host).parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}
+
+/// Cuts off the interface of a link-local address, which some proxies write.
+fn without_zone(address: &str) -> &str {
+    address.split_once('%').map_or(address, |(address, _)| address)
 }
 
 #[cfg(test)]

@@ -53,6 +53,18 @@ impl HostRule {
     }
 }
 
+/// Returns whether a request that is called by this name can come from this machine by itself: by an address of
+/// the loopback network, or a local name.
+pub(super) fn is_local(called: Option<&str>) -> bool {
+    match called.map(|called| Host::parse(split_port(called).0)) {
+        None => true,
+        Some(Ok(Host::Ipv4(address))) => address.is_loopback(),
+        Some(Ok(Host::Ipv6(address))) => address.to_canonical().is_loopback(),
+        Some(Ok(Host::Domain(name))) => net::is_local_name(name.trim_end_matches('.')),
+        Some(Err(_)) => false,
+    }
+}
+
 /// Splits `host:port`, where the port may be missing.
 pub(super) fn split_port(authority: &str) -> (&str, Option<&str>) {
     let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -114,5 +126,15 @@ mod tests {
             assert!(problem.detail.contains("access.hosts"), "{}", problem.detail);
         }
         assert!(rule.check(None).is_ok());
+    }
+
+    #[test]
+    fn what_a_proxy_passes_on_is_not_of_this_machine() {
+        for called in ["127.0.0.1:8080", "[::1]:8080", "localhost", "nas:80"] {
+            assert!(is_local(Some(called)), "{called}");
+        }
+        for called in ["video.example", "9.9.9.9", "[2001:db8::1]:80", "a b"] {
+            assert!(!is_local(Some(called)), "{called}");
+        }
     }
 }

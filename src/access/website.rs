@@ -7,7 +7,7 @@ use super::Provenance;
 use super::host::split_port;
 
 /// The cookie of the page, as a field. Browsers that do not say where a request comes from (those of today do
-/// not, to a server without TLS) send it along from pages of this server alone.
+/// not, to a server without TLS) send it along from pages of this host alone, on whichever port.
 pub const SET_PAGE_COOKIE: &str =
     "ytcanal-page=1; Path=/; Max-Age=2592000; SameSite=Strict; HttpOnly";
 const PAGE_COOKIE: &str = "ytcanal-page=1";
@@ -41,6 +41,8 @@ impl Initiator {
             Some(_) if is_link() => Initiator::Link,
             Some(_) => Initiator::Foreign,
             None if !user_agent.as_deref().is_some_and(is_browser) => Initiator::Own,
+            // Browsers send all these fields or none. A program says that it is a browser, as yt-dlp does.
+            None if fetch_mode.is_some() || fetch_dest.is_some() => Initiator::Own,
             None if cookie.as_deref().is_some_and(has_page_cookie) => Initiator::Own,
             None if wants_html => Initiator::Link,
             None => Initiator::Foreign,
@@ -117,6 +119,7 @@ mod tests {
             ),
             // To a server without TLS browsers do not say more.
             (BROWSER.into(), Foreign),
+            (format!("{BROWSER}Accept: text/html\r\nSec-Fetch-Mode: navigate\r\n"), Own),
             (format!("{BROWSER}Accept: text/html,*/*;q=0.8\r\n"), Link),
             (format!("{BROWSER}Cookie: a=b; ytcanal-page=1\r\n"), Own),
             (format!("{BROWSER}Cookie: xytcanal-page=1\r\n"), Foreign),

@@ -56,8 +56,9 @@ pub struct Shift {
     clock: Arc<LiveClock>,
     /// The shift of the current part.
     ticks: i64,
-    /// Where the current part begins, shifted.
+    /// Where the current part begins, and the latest time so far, shifted.
     start: Option<i64>,
+    latest: Option<i64>,
     /// A part begins with the next timestamp.
     next: Option<Restart>,
 }
@@ -101,7 +102,7 @@ impl Retimer {
 impl Shift {
     /// Returns the shift of a track, 0 until timestamps begin again.
     pub fn new(clock: &Arc<LiveClock>) -> Shift {
-        Shift { clock: clock.clone(), ticks: 0, start: None, next: None }
+        Shift { clock: clock.clone(), ticks: 0, start: None, latest: None, next: None }
     }
 
     /// Begins another part with the next timestamp.
@@ -118,10 +119,14 @@ impl Shift {
             let ticks = after.as_nanos() * u128::from(TICKS_PER_SECOND) / 1_000_000_000;
             let ticks = i64::try_from(ticks).unwrap_or(i64::MAX);
             let begin = self.start.map_or(time, |start| start.saturating_add(ticks));
+            // Declared durations are rounded: what was there must not come again.
+            let begin = begin.max(self.latest.unwrap_or(begin));
             self.ticks = self.clock.shift(number, begin.saturating_sub(time))?;
-            self.start = None;
+            (self.start, self.latest) = (None, None);
         }
-        self.start.get_or_insert(time.saturating_add(self.ticks));
+        let shifted = time.saturating_add(self.ticks);
+        self.start.get_or_insert(shifted);
+        self.latest = self.latest.max(Some(shifted));
         Ok(self.ticks)
     }
 }

@@ -125,6 +125,7 @@ fn read_front(
         Delivery::Segments(list) if !list.is_live() => Some(list.duration()),
         _ => None,
     };
+    file.deadline = Instant::now() + file.context.app.config.muxer.plan_timeout.0;
     loop {
         let (peeked, begun) = (file.source.peeked(), file.source.begun_segments());
         let second = begun.get(1).and_then(|start| usize::try_from(start.offset).ok());
@@ -136,6 +137,9 @@ fn read_front(
             Ok(None) => {}
         }
         let len = peeked.len();
+        if let Err(why) = file.check_deadline() {
+            return Ok(Err(why));
+        }
         if !file.memory.grow((2 * len) as u64) {
             return Ok(Err(OUT_OF_MEMORY));
         }

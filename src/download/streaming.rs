@@ -51,10 +51,12 @@ impl MediaBody for StreamingBody<'_, '_> {
         let mut muxer = plan.start();
         let mut inputs: Vec<_> =
             (0..).zip(tracks).map(|(file, track)| Input::new(file, track)).collect();
-        let mut buffer = vec![0; BUFFER_SIZE];
         while let Some(file) = muxer.next() {
-            body.flush(cancelled)?;
-            inputs[file].advance(&mut muxer, &mut buffer)?;
+            let input = &mut inputs[file];
+            if input.is_drained() {
+                body.flush(cancelled)?;
+            }
+            input.advance(&mut muxer)?;
             muxer.write(|bytes| body.write(bytes, cancelled))?;
         }
         Ok(())
@@ -66,8 +68,9 @@ struct Input<'scope, 'env> {
     /// Its index among the files of the muxer.
     file: usize,
     source: TrackReader<'scope, 'env>,
-    /// The bytes that were read when the track was probed.
-    front: Vec<u8>,
+    /// The bytes that were read, and how many of them were taken.
+    buffer: Vec<u8>,
+    taken: usize,
     /// The offset of the next byte.
     offset: u64,
     /// The segments that begin there, or later.
@@ -77,33 +80,37 @@ struct Input<'scope, 'env> {
 impl<'scope, 'env> Input<'scope, 'env> {
     fn new(file: usize, track: ProbedTrack<'scope, 'env>) -> Input<'scope, 'env> {
         let mut source = track.file.source;
-        let front = source.take_peeked();
-        Input { file, source, front, offset: 0, starts: VecDeque::new() }
+        let buffer = source.take_peeked();
+        Input { file, source, buffer, taken: 0, offset: 0, starts: VecDeque::new() }
     }
 
-    /// Gives the muxer the next bytes of the track.
-    fn advance(&mut self, muxer: &mut StreamingMuxer<'_>, buffer: &mut [u8]) -> Result<(), Error> {
-        let front = std::mem::take(&mut self.front);
-        let bytes = if front.is_empty() {
-            let count = self.source.read(buffer)?;
-            &buffer[..count]
-        } else {
-            &front[..]
-        };
+    /// Returns whether the upstream is awaited next.
+    fn is_drained(&self) -> bool {
+        self.taken == self.buffer.len()
+    }
+
+    /// Gives the muxer the next bytes of the track, until it needs another one.
+    fn advance(&mut self, muxer: &mut StreamingMuxer<'_>) -> Result<(), Error> {
+        if self.is_drained() {
+            // The bytes of the probe may have been many.
+            if self.buffer.capacity() > 2 * BUFFER_SIZE {
+                self.buffer = Vec::new();
+            }
+            self.buffer.resize(BUFFER_SIZE, 0);
+            let count = self.source.read(&mut self.buffer)?;
+            self.buffer.truncate(count);
+            self.taken = 0;
+        }
         self.starts.extend(self.source.take_begun_segments());
-        let given = if bytes.is_empty() { muxer.end(self.file) } else { self.push(bytes, muxer) };
+        let given = if self.buffer.is_empty() { muxer.end(self.file) } else { self.push(muxer) };
         given.map_err(|why| {
             let fault = UpstreamError::Damaged(why);
             Error::Upstream { track: self.source.track(), fault }
         })
     }
 
-    fn push(
-        &mut self,
-        mut bytes: &[u8],
-        muxer: &mut StreamingMuxer<'_>,
-    ) -> Result<(), &'static str> {
-        while !bytes.is_empty() {
+    fn push(&mut self, muxer: &mut StreamingMuxer<'_>) -> Result<(), &'static str> {
+        while !self.is_drained() && muxer.next() == Some(self.file) {
             if let Some(SegmentStart { offset, discontinuity }) = self.starts.front().copied()
                 && offset <= self.offset
             {
@@ -114,10 +121,10 @@ impl<'scope, 'env> Input<'scope, 'env> {
             }
             let next = self.starts.front().map_or(u64::MAX, |start| start.offset);
             let len = usize::try_from(next - self.offset).unwrap_or(usize::MAX);
-            let (before, behind) = bytes.split_at(len.min(bytes.len()));
-            muxer.push(self.file, before)?;
-            self.offset += before.len() as u64;
-            bytes = behind;
+            let rest = &self.buffer[self.taken..];
+            let count = muxer.push(self.file, &rest[..len.min(rest.len())])?;
+            self.taken += count;
+            self.offset += count as u64;
         }
         Ok(())
     }

@@ -126,7 +126,11 @@ impl fmt::Display for UpstreamError {
                 write!(f, "the file contradicts its own index: {how}")
             }
             UpstreamError::Damaged(how) => {
-                write!(f, "the media is damaged, or is not what it was at its beginning: {how}")
+                write!(
+                    f,
+                    "the media is damaged, or is not what it was at its beginning: {how}; engine=ffmpeg \
+                     tolerates more"
+                )
             }
             UpstreamError::TooLong(limit) => {
                 write!(f, "its playlist or key has more than {limit} bytes")

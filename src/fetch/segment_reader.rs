@@ -331,6 +331,9 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
         if self.starts.get(body.index + 1) != Some(end) {
             return Err(self.failed(UpstreamError::EntityChanged("a segment has another length")));
         }
+        if end == start && self.is_of_unknown_length() {
+            return Err(self.failed(UpstreamError::Truncated { received: 0, announced: None }));
+        }
         self.starts.forget_before(body.index);
         if body.index + 1 == self.list.part_count() && !self.list.is_live() {
             self.cursor.end = Some(end);

@@ -72,8 +72,10 @@ impl ForkServerBackend {
         if let State::Running(server) = &*state
             && server.socket == socket
             && !server.has_ended()
+            // The socket may be gone.
+            && let Ok(connection) = UnixStream::connect(&socket)
         {
-            return UnixStream::connect(&socket);
+            return Ok(connection);
         }
         let started = self.start(arguments, &pages, &socket);
         match started {

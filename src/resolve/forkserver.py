@@ -227,8 +227,6 @@ class Server:
         # A small response may expand to a large page. The daemon measures the memory really used.
         resource.setrlimit(resource.RLIMIT_DATA, (int(DATA), int(DATA)))
         resource.setrlimit(resource.RLIMIT_CPU, (int(CPU), int(CPU)))
-        with contextlib.suppress(OSError), open('/proc/self/oom_score_adj', 'w') as score:
-            score.write('1000')
         stay_in_group()
         redirect(0, os.open(os.devnull, os.O_RDONLY))
         for stream in sys.stdout, sys.stderr:

@@ -16,7 +16,7 @@ const VERSION: ABI = ABI::V7;
 /// What a program needs that is linked dynamically, wherever distributions have it, and nothing that is
 /// private: programs and libraries, the settings of TLS libraries (read when they are loaded, even though
 /// nothing is connected to), the time zone, random numbers, the number of processors.
-const PROGRAMS: [&str; 20] = [
+const PROGRAMS: [&str; 23] = [
     "/usr",
     "/bin",
     "/sbin",
@@ -27,6 +27,9 @@ const PROGRAMS: [&str; 20] = [
     "/gnu/store",
     "/etc/ld.so.cache",
     "/etc/ld.so.preload",
+    "/etc/ld-musl-x86_64.path",
+    "/etc/ld-musl-aarch64.path",
+    "/var/usrlocal",
     "/etc/localtime",
     "/etc/crypto-policies",
     "/etc/gnutls",

@@ -65,6 +65,10 @@ const SOCKETS: [c_long; 2] = [libc::SYS_socket, libc::SYS_socketpair];
 /// Leaving the process group, which is killed with the download or the reading of the page.
 const LEAVING: [c_long; 2] = [libc::SYS_setsid, libc::SYS_setpgid];
 
+/// Sending that can connect (TCP Fast Open), past the rules of Landlock, with the argument that has its flags.
+const SENDING: [(c_long, u8); 3] =
+    [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)];
+
 /// Signals. Where Landlock does not restrict them to the child's own processes, ffmpeg may send none.
 const SIGNALS: [c_long; 6] = [
     libc::SYS_kill,
@@ -122,7 +126,7 @@ pub(super) fn with_tcp() -> &'static [sock_filter] {
     static FILTER: OnceLock<BpfProgram> = OnceLock::new();
     FILTER.get_or_init(|| {
         let mut rules = common_rules();
-        rules.insert(libc::SYS_socket, sockets_other_than_tcp());
+        rules.extend(beyond_tcp());
         rules.extend(LEAVING.map(|call| (call, Vec::new())));
         compiled(rules)
     })
@@ -133,7 +137,7 @@ pub(super) fn with_tcp_and_groups() -> &'static [sock_filter] {
     static FILTER: OnceLock<BpfProgram> = OnceLock::new();
     FILTER.get_or_init(|| {
         let mut rules = common_rules();
-        rules.insert(libc::SYS_socket, sockets_other_than_tcp());
+        rules.extend(beyond_tcp());
         compiled(rules)
     })
 }
@@ -157,6 +161,20 @@ fn common_rules() -> Rules {
     let has = |flag: libc::c_int| u64::from(flag.cast_unsigned());
     let makes_namespace = |flag| rule([condition(0, SeccompCmpOp::MaskedEq(has(flag)), has(flag))]);
     rules.insert(libc::SYS_clone, NAMESPACES.into_iter().flat_map(makes_namespace).collect());
+    rules
+}
+
+/// Returns rules that match every use of the network but TCP connections by connect(2), which Landlock restricts to
+/// some ports.
+fn beyond_tcp() -> Rules {
+    let fast_open = u64::from(libc::MSG_FASTOPEN.cast_unsigned());
+    let connects = |argument| {
+        rule([condition(argument, SeccompCmpOp::MaskedEq(fast_open), fast_open)]).collect()
+    };
+    let mut rules: Rules = SENDING.map(|(call, argument)| (call, connects(argument))).into();
+    rules.insert(libc::SYS_socket, sockets_other_than_tcp());
+    // Without bind(2), it takes any port.
+    rules.insert(libc::SYS_listen, Vec::new());
     rules
 }
 

@@ -178,6 +178,10 @@ fn check_kinds(tracks: &[(TrackKind, &Track)]) -> Result<(), Unsupported> {
 }
 
 impl Track {
+    pub(super) fn kind(&self) -> TrackKind {
+        self.init.kind
+    }
+
     /// Returns whether the lengths of the fragments are not known: only the first one was read.
     pub(super) fn is_open(&self) -> bool {
         self.fragments.iter().all(|fragment| fragment.len == 0)

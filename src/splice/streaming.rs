@@ -1,5 +1,5 @@
 //! Joins files in segments of unknown length while they arrive: [`StreamingPlan`] has the header of the joined
-//! file, and [`StreamingMuxer`] makes its fragments: those that a [`Plan`](super::Plan) would have.
+//! file, and [`StreamingMuxer`] makes its fragments, with the packets that a [`Plan`](super::Plan) would have.
 //!
 //! **Invariant:** nothing is left out but what is no media. A file that cannot be joined to its end is an error.
 
@@ -63,8 +63,8 @@ pub(super) trait FileMuxer {
         output: &mut Output,
     ) -> Result<(), &'static str>;
 
-    /// Takes the next bytes of the current segment.
-    fn push(&mut self, bytes: &[u8], output: &mut Output) -> Result<(), &'static str>;
+    /// Takes the next bytes of the current segment, up to a packet or a box at most; returns how many.
+    fn push(&mut self, bytes: &[u8], output: &mut Output) -> Result<usize, &'static str>;
 
     /// Ends the file.
     fn end(&mut self, output: &mut Output) -> Result<(), &'static str>;
@@ -117,10 +117,15 @@ impl StreamingMuxer<'_> {
         muxer.begin_segment(restart, &mut self.output)
     }
 
-    /// Takes the next bytes of the current segment of a file.
-    pub fn push(&mut self, file: usize, bytes: &[u8]) -> Result<(), &'static str> {
-        let Some(muxer) = &mut self.files[file] else { return Ok(()) };
-        muxer.push(bytes, &mut self.output)
+    /// Takes the next bytes of the current segment of a file, as far as no other file is needed before the rest of
+    /// them; returns how many. So it does not matter in which pieces a file arrives.
+    pub fn push(&mut self, file: usize, bytes: &[u8]) -> Result<usize, &'static str> {
+        let mut count = 0;
+        while count < bytes.len() && (count == 0 || self.next() == Some(file)) {
+            let Some(muxer) = &mut self.files[file] else { return Ok(bytes.len()) };
+            count += muxer.push(&bytes[count..], &mut self.output)?;
+        }
+        Ok(count)
     }
 
     /// Ends a file.

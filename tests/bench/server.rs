@@ -77,7 +77,7 @@ impl Server {
         // The origin is on loopback, and a slot may be free a moment later than its client is. No
         // download is to be spared what it takes to plan it.
         let limits = if limits.is_empty() {
-            "streams = 32\nstreams_per_client = 32\nmuxers = 64"
+            "streams = 32\nstreams_per_client = 32\nmuxers = 64\nmuxers_per_client = 64"
         } else {
             limits
         };

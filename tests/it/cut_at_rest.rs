@@ -229,7 +229,7 @@ fn end_of(daemon: &Daemon, path: &str, from: usize) -> (String, usize) {
 fn no_file_that_was_cut_comes_out_complete() {
     let origin = Origin::start();
     let daemon = Daemon::start(&format!(
-        "{LOOPBACK}[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 64\n"
+        "{LOOPBACK}[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 64\nmuxers_per_client = 64\n"
     ));
     let baseline = daemon.baseline();
     let jobs = Mutex::new(Vec::new());

@@ -38,7 +38,7 @@ fn half_of_the_picture() -> u64 {
 fn two_hundred_downloads_are_whole_and_leave_nothing() {
     let (origin, pair) = (Origin::start(), media::minute());
     let daemon = Daemon::start(&format!(
-        "{LOOPBACK}[limits]\nstreams = {AT_A_TIME}\nstreams_per_client = {AT_A_TIME}\nmuxers = 64\n"
+        "{LOOPBACK}[limits]\nstreams = {AT_A_TIME}\nstreams_per_client = {AT_A_TIME}\nmuxers = 64\nmuxers_per_client = 64\n"
     ));
     let video = origin.put("v", Resource::file(&pair.video));
     let audio = origin.put("a", Resource::file(&pair.audio));

@@ -18,7 +18,7 @@ use crate::support::{PATIENCE, eventually, media};
 
 /// Short waits, so that a stall is found soon; the muxer's own wait is longer, so that the
 /// source is blamed.
-const IMPATIENT: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 128\n\
+const IMPATIENT: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 128\nmuxers_per_client = 128\n\
     [upstream]\nallow = [\"127.0.0.0/8\"]\nconnect_timeout = \"5s\"\nstall_timeout = \"5s\"\n";
 
 /// Runs every job on a few threads; most of them only wait.

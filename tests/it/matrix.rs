@@ -17,7 +17,7 @@ use crate::support::{PATIENCE, generated_table};
 
 /// Few retries, so that what lasts is found out soon, and short waits. Two: some faults are put
 /// behind a cut, which takes one for itself.
-const SETTINGS: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 128\n\
+const SETTINGS: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 128\nmuxers_per_client = 128\n\
     [upstream]\nallow = [\"127.0.0.0/8\"]\nretries = 2\nstall_timeout = \"3s\"\n";
 /// Most cells do nothing but wait.
 const ABREAST: usize = 18;

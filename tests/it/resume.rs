@@ -21,7 +21,7 @@ const ONE: &str = "\"1\"";
 /// Each track breaks so often at most.
 const BREAKS: u64 = 4;
 
-const SETTINGS: &str = "[limits]\nstreams = 16\nstreams_per_client = 16\nmuxers = 32\n\
+const SETTINGS: &str = "[limits]\nstreams = 16\nstreams_per_client = 16\nmuxers = 32\nmuxers_per_client = 32\n\
     [upstream]\nallow = [\"127.0.0.0/8\"]\nchunk = \"512KiB\"\n";
 
 #[test]

@@ -114,7 +114,7 @@ fn ytdlp_writes_to_its_cache_and_connects_to_its_gateway() {
             let answer = daemon.get(&path_of("info", &site.page_url("reach-out"), &[]));
             let mut outcomes = outcomes(&answer);
             println!("{way:?} {sandbox:?}: {outcomes:?}");
-            assert_eq!(outcomes.len(), 13, "{}", answer.text());
+            assert_eq!(outcomes.len(), 15, "{}", answer.text());
             // Nobody listens there, so that it fails in any case: in a sandbox because it may not connect.
             let connect = outcomes.remove("connect").unwrap();
             assert_eq!(connect == 111, !sandbox.is_empty(), "{way} connect: {connect}");

@@ -33,7 +33,7 @@ const GROWTH: u64 = 10;
 /// its heaps may or may not keep of free memory.
 const SLACK: u64 = 1 << 20;
 /// Short waits, so that they pass often; the smallest parts, so that there are many of them.
-const CONFIG: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 128\nhead_timeout = \"2s\"\n\
+const CONFIG: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 128\nmuxers_per_client = 128\nhead_timeout = \"2s\"\n\
     client_stall_timeout = \"3s\"\n[upstream]\nallow = [\"127.0.0.0/8\"]\nchunk = \"512KiB\"\n\
     connect_timeout = \"2s\"\nstall_timeout = \"2s\"\n";
 

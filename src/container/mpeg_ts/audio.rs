@@ -8,6 +8,9 @@ mod config;
 
 pub use config::AudioConfig;
 
+/// The number of bytes in which the first frame must be found: more than the longest frame.
+const MAX_UNSYNCED: usize = 64 << 10;
+
 /// The number of bytes from which the length of a frame is known.
 const HEADER: usize = 8;
 
@@ -104,7 +107,10 @@ impl AudioFrames {
         }
         self.bytes.extend_from_slice(data);
         if !self.is_synced {
-            let Some(at) = self.find_first(0) else { return Ok(()) };
+            let Some(at) = self.find_first(0) else {
+                let is_short = self.bytes.len() < MAX_UNSYNCED;
+                return if is_short { Ok(()) } else { Err(Malformed("no audio frames are found")) };
+            };
             (self.at, self.is_synced) = (at, true);
         }
         while self.segment_end.is_none_or(|end| self.at < end) {

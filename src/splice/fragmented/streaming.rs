@@ -10,8 +10,7 @@ use super::muxed::is_relative;
 use super::{Fragment, Track, moov, seconds_late, untrimmed, with_lead};
 use crate::container::isobmff::{Header, header};
 use crate::container::mpeg_ts::pes::TICKS_PER_SECOND;
-use crate::container::probe::Format;
-use crate::container::retime::{LiveClock, Restart, Retimer};
+use crate::container::retime::{LiveClock, Restart, Shift};
 use crate::error::Unsupported;
 use crate::media::TrackKind;
 use crate::splice::read_at::FrontReader;
@@ -102,11 +101,12 @@ impl StreamingRules {
     pub(in crate::splice) fn start(&self, clock: &Arc<LiveClock>) -> FragmentMuxer<'_> {
         FragmentMuxer {
             rules: self,
-            retimer: Retimer::new(Format::Mp4, clock),
+            shift: Shift::new(clock),
             partial: Vec::new(),
             left: 0,
-            content: Content::LeftOut,
+            is_copied: false,
             awaits_media: false,
+            lacks_fragment: false,
             reached: 0,
         }
     }
@@ -115,23 +115,18 @@ impl StreamingRules {
 /// Passes the fragments of a file on.
 pub(in crate::splice) struct FragmentMuxer<'p> {
     rules: &'p StreamingRules,
-    retimer: Option<Retimer>,
+    shift: Shift,
     /// A header, or a moof, that is not complete.
     partial: Vec<u8>,
     /// How much is left of the current box, and what becomes of it.
     left: u64,
-    content: Content,
+    is_copied: bool,
     /// Whether the media of a moof has not come yet.
     awaits_media: bool,
+    /// Whether a segment has begun, and no fragment of it.
+    lacks_fragment: bool,
     /// The time that the fragments have reached, in ticks of the track.
     reached: u64,
-}
-
-/// What becomes of the content of a box.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Content {
-    Copied,
-    LeftOut,
 }
 
 impl FileMuxer for FragmentMuxer<'_> {
@@ -143,7 +138,7 @@ impl FileMuxer for FragmentMuxer<'_> {
     }
 
     fn is_within_fragment(&self) -> bool {
-        self.awaits_media || self.left > 0 && self.content == Content::Copied
+        self.awaits_media || self.left > 0 && self.is_copied
     }
 
     fn begin_segment(
@@ -151,51 +146,42 @@ impl FileMuxer for FragmentMuxer<'_> {
         restart: Option<Restart>,
         _: &mut Output,
     ) -> Result<(), &'static str> {
-        if let (Some(retimer), Some(restart)) = (&mut self.retimer, restart) {
-            retimer.restart(restart);
-        }
+        self.end_segment()?;
+        self.lacks_fragment = true;
+        restart.into_iter().for_each(|restart| self.shift.restart(restart));
         Ok(())
     }
 
-    fn push(&mut self, bytes: &[u8], output: &mut Output) -> Result<(), &'static str> {
-        let mut mended = Vec::with_capacity(bytes.len());
-        match &mut self.retimer {
-            Some(retimer) => retimer.push(bytes, &mut mended)?,
-            None => mended.extend_from_slice(bytes),
+    fn push(&mut self, bytes: &[u8], output: &mut Output) -> Result<usize, &'static str> {
+        if self.left > 0 {
+            let count = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+            if self.is_copied {
+                output.pieces.push(bytes[..count].to_vec());
+            }
+            self.left -= count as u64;
+            return Ok(count);
         }
-        self.take(&mended, output)
+        let count = (self.needed()? - self.partial.len()).min(bytes.len());
+        self.partial.extend_from_slice(&bytes[..count]);
+        if self.partial.len() == self.needed()? {
+            self.begin_box(output)?;
+        }
+        Ok(count)
     }
 
-    fn end(&mut self, output: &mut Output) -> Result<(), &'static str> {
-        let mut mended = Vec::new();
-        self.retimer.take().into_iter().for_each(|retimer| retimer.finish(&mut mended));
-        self.take(&mended, output)?;
-        let is_complete = self.partial.is_empty() && self.left == 0 && !self.awaits_media;
-        if is_complete { Ok(()) } else { Err("the last fragment is cut") }
+    fn end(&mut self, _: &mut Output) -> Result<(), &'static str> {
+        self.end_segment()
     }
 }
 
 impl FragmentMuxer<'_> {
-    fn take(&mut self, mut bytes: &[u8], output: &mut Output) -> Result<(), &'static str> {
-        while !bytes.is_empty() {
-            if self.left > 0 {
-                let count = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
-                let (content, rest) = bytes.split_at(count);
-                if self.content == Content::Copied {
-                    output.pieces.push(content.to_vec());
-                }
-                (self.left, bytes) = (self.left - count as u64, rest);
-                continue;
-            }
-            let needed = self.needed()?;
-            let count = (needed - self.partial.len()).min(bytes.len());
-            self.partial.extend_from_slice(&bytes[..count]);
-            bytes = &bytes[count..];
-            if self.partial.len() == self.needed()? {
-                self.begin_box(output)?;
-            }
+    fn end_segment(&self) -> Result<(), &'static str> {
+        let is_cut = self.awaits_media || self.left > 0 || !self.partial.is_empty();
+        match () {
+            () if is_cut => Err("a segment is cut"),
+            () if self.lacks_fragment => Err("a segment has no media"),
+            () => Ok(()),
         }
-        Ok(())
     }
 
     /// Returns how many bytes of a box are held: its header, or all of a moof.
@@ -234,13 +220,13 @@ impl FragmentMuxer<'_> {
                 bytes[4..8].copy_from_slice(b"free");
             }
             kind if KNOWN.contains(&kind) => {
-                (self.left, self.content) = (content, Content::LeftOut);
+                (self.left, self.is_copied) = (content, false);
                 return Ok(());
             }
             _ => return Err("an unknown box lies between the fragments"),
         }
         output.pieces.push(bytes);
-        (self.left, self.content) = (content, Content::Copied);
+        (self.left, self.is_copied) = (content, true);
         Ok(())
     }
 
@@ -250,12 +236,32 @@ impl FragmentMuxer<'_> {
         if !is_relative(moof) {
             return Err("a fragment has offsets in its file");
         }
+        let later = if info.is_timed { self.later(info.time)? } else { 0 };
+        let shifted = i128::from(info.time) + i128::from(later) - i128::from(patch.shift);
+        if info.is_timed && shifted < 0 {
+            return Err("a fragment begins before the first one");
+        }
+        let patch = TrackPatch { lead: patch.lead.wrapping_add_signed(later), ..patch.clone() };
         patch.patch(moof, output.next_sequence(), 0)?;
-        let time = if info.is_timed { info.time.saturating_sub(patch.shift) } else { self.reached };
-        (self.reached, self.awaits_media) = (time.saturating_add(info.duration), true);
+        let time =
+            if info.is_timed { u64::try_from(shifted).unwrap_or(u64::MAX) } else { self.reached };
+        self.reached = time.saturating_add(info.duration);
+        (self.awaits_media, self.lacks_fragment) = (true, false);
         Ok(())
     }
+
+    /// Returns by how much a fragment is later than its decode time tells, in ticks of the track: behind a
+    /// discontinuity.
+    fn later(&mut self, time: u64) -> Result<i64, &'static str> {
+        let (scale, ticks) =
+            (i128::from(self.rules.init.timescale.max(1)), i128::from(TICKS_PER_SECOND));
+        let in_ticks = i64::try_from(i128::from(time) * ticks / scale).map_err(|_| TOO_LATE)?;
+        let by = i128::from(self.shift.at(in_ticks)?);
+        i64::try_from((by * scale * 2 + ticks).div_euclid(ticks * 2)).map_err(|_| TOO_LATE)
+    }
 }
+
+const TOO_LATE: &str = "a fragment has a decode time that is too large";
 
 /// Boxes beside the fragments, which are no media.
 const KNOWN: [&[u8; 4]; 11] = [

@@ -315,6 +315,11 @@ impl PartialPacket {
         self.len == 0
     }
 
+    /// Returns how many bytes are missing of the packet.
+    pub(super) fn missing(&self) -> usize {
+        PACKET_SIZE - self.len
+    }
+
     /// Passes the packets that end in the next bytes to `sink`.
     pub(super) fn split(
         &mut self,

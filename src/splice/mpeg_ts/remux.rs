@@ -3,11 +3,10 @@
 
 use super::SCALE;
 use super::fragment::{Fragment, Run};
-use super::timing::{Timing, times};
-use crate::container::mpeg_ts::pes::WRAP;
+use super::timing::{Timing, shifted, times};
 use crate::container::mpeg_ts::{
-    AudioConfig, AudioFrames, Demuxer, Event, Malformed, PACKET_SIZE, PackedAudio, PesHeader,
-    Program, VideoConfig, VideoUnit, VideoUnits,
+    AudioConfig, AudioFrames, Demuxer, Event, Malformed, PACKET_SIZE, PackedAudio, Program,
+    VideoConfig, VideoUnit, VideoUnits,
 };
 use crate::container::probe::Codec;
 use crate::container::retime::Shift;
@@ -17,6 +16,13 @@ use crate::container::retime::Shift;
 const FRAGMENT_SIZE: usize = 16 << 20;
 /// The same where segments are joined while they arrive.
 const SHORT_FRAGMENT_SIZE: usize = 128 << 10;
+/// The maximum duration of such a fragment, about, in ticks: a second.
+const SHORT_FRAGMENT: u64 = SCALE as u64;
+/// After this number of bytes of packed audio it is decided whether a fragment is complete: wherever the pieces
+/// end in which it arrives, fragments are the same.
+const PACKED_STEP: usize = 1 << 10;
+/// The maximum number of buffers that are kept for use.
+const MAX_BUFFERS: usize = 4;
 /// The maximum number of fragments of a segment; the numbers of those of the next one begin above.
 pub(super) const MAX_FRAGMENTS: u32 = 1 << 12;
 /// A stream of a transport stream, and the track that it becomes.
@@ -53,6 +59,8 @@ impl StreamConfig {
 pub(super) struct Remuxer<'s> {
     demuxer: Demuxer,
     packed: PackedAudio,
+    /// How much of the segment was pushed, if it is packed audio.
+    packed_len: usize,
     /// The state of each stream, in the order of the streams of the demuxer.
     states: Vec<StreamState<'s>>,
     fragments: Fragments,
@@ -87,8 +95,11 @@ struct Fragments {
     /// The number of the next one.
     sequence: u32,
     left: u32,
-    /// The number of bytes of samples in each, about.
+    /// The number of bytes of samples in each, and its duration, about.
     size: usize,
+    ticks: u64,
+    /// The time that the last one has reached.
+    written: u64,
 }
 
 impl<'s> Remuxer<'s> {
@@ -116,7 +127,10 @@ impl<'s> Remuxer<'s> {
                 sequence,
                 left: MAX_FRAGMENTS,
                 size: FRAGMENT_SIZE,
+                ticks: u64::MAX,
+                written: 0,
             },
+            packed_len: 0,
             is_behind: false,
             shift: None,
             buffers: Vec::new(),
@@ -126,6 +140,7 @@ impl<'s> Remuxer<'s> {
     /// Lets the remuxer collect media in these buffers.
     pub(super) fn use_buffers(&mut self, buffers: &mut Vec<Vec<u8>>) {
         self.buffers.append(buffers);
+        self.buffers.truncate(MAX_BUFFERS);
         self.states.iter_mut().for_each(|state| state.run.use_buffer(&mut self.buffers));
     }
 
@@ -133,7 +148,9 @@ impl<'s> Remuxer<'s> {
     pub(super) fn for_part(streams: &'s [Stream], timing: Timing, shift: Shift) -> Remuxer<'s> {
         let mut remuxer = Remuxer::new(streams, timing, 0);
         remuxer.shift = Some(shift);
-        (remuxer.fragments.left, remuxer.fragments.size) = (u32::MAX, SHORT_FRAGMENT_SIZE);
+        let written = remuxer.reached();
+        let (left, size, ticks) = (u32::MAX, SHORT_FRAGMENT_SIZE, SHORT_FRAGMENT);
+        remuxer.fragments = Fragments { left, size, ticks, written, ..remuxer.fragments };
         remuxer
     }
 
@@ -142,6 +159,7 @@ impl<'s> Remuxer<'s> {
         self.check_tags()?;
         self.demuxer.begin_segment();
         self.packed.begin_segment();
+        self.packed_len = 0;
         self.states.iter_mut().for_each(|state| state.has_begun = false);
         self.write_fragments()
     }
@@ -151,6 +169,11 @@ impl<'s> Remuxer<'s> {
         self.check_tags()?;
         self.finish(true)?;
         Ok(self.shift.take())
+    }
+
+    /// Returns whether the current segment has had anything of the streams.
+    pub(super) fn has_media(&self) -> bool {
+        self.packed.has_begun() || self.states.iter().any(|state| state.has_begun)
     }
 
     /// Returns what time the frames have reached, on the common clock.
@@ -175,22 +198,32 @@ impl<'s> Remuxer<'s> {
     /// Takes packed audio, which has the timestamp `implied` if the segment has none.
     pub(super) fn push_packed(
         &mut self,
-        data: &[u8],
+        mut data: &[u8],
         implied: Option<u64>,
     ) -> Result<(), Malformed> {
-        let Remuxer { packed, states, is_behind, shift, .. } = self;
-        let Some(state) = states.first_mut() else { return Ok(()) };
-        packed.push(data, implied, &mut |event| match *is_behind {
-            false => state.take(shifted(event, shift)?),
-            true => state.take_behind(event),
-        })?;
-        self.write_long_fragments()
+        while !data.is_empty() {
+            let step = PACKED_STEP - self.packed_len % PACKED_STEP;
+            let (piece, rest) = data.split_at(step.min(data.len()));
+            let Remuxer { packed, states, is_behind, shift, .. } = self;
+            let Some(state) = states.first_mut() else { return Ok(()) };
+            packed.push(piece, implied, &mut |event| match *is_behind {
+                false => state.take(shifted(event, shift)?),
+                true => state.take_behind(event),
+            })?;
+            (self.packed_len, data) = (self.packed_len + piece.len(), rest);
+            if self.packed_len.is_multiple_of(PACKED_STEP) {
+                self.write_long_fragments()?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes what was collected, if it is enough for a fragment.
     fn write_long_fragments(&mut self) -> Result<(), Malformed> {
         let collected: usize = self.states.iter().map(|state| state.run.len()).sum();
-        if collected >= self.fragments.size { self.write_fragments() } else { Ok(()) }
+        let Fragments { size, ticks, written, .. } = self.fragments;
+        let is_long = collected >= size || self.reached().saturating_sub(written) >= ticks;
+        if is_long { self.write_fragments() } else { Ok(()) }
     }
 
     /// Ends the segment. The next packets are those of the next one, which may have the end of frames
@@ -292,6 +325,7 @@ impl<'s> Remuxer<'s> {
         if self.states.iter().all(|state| state.run.len() == 0) {
             return Ok(());
         }
+        self.fragments.written = self.reached();
         let Fragments { out, sequence, left, .. } = &mut self.fragments;
         *left = left.checked_sub(1).ok_or(Malformed("a segment is too long"))?;
         let runs = self.states.iter_mut().map(|state| (state.stream.id, &mut state.run));
@@ -300,16 +334,6 @@ impl<'s> Remuxer<'s> {
         self.states.iter_mut().for_each(|state| state.run.use_buffer(&mut self.buffers));
         Ok(())
     }
-}
-
-/// Shifts the timestamps of a PES packet.
-fn shifted<'e>(event: Event<'e>, shift: &mut Option<Shift>) -> Result<Event<'e>, Malformed> {
-    let (Event::Begin(header), Some(shift)) = (event, shift) else { return Ok(event) };
-    let Some(first) = header.dts.or(header.pts) else { return Ok(event) };
-    let ticks = shift.at(first.cast_signed()).map_err(Malformed)?;
-    let shifted = |time: u64| time.wrapping_add_signed(ticks) % WRAP;
-    let (pts, dts) = (header.pts.map(shifted), header.dts.map(shifted));
-    Ok(Event::Begin(PesHeader { pts, dts, ..header }))
 }
 
 impl StreamState<'_> {

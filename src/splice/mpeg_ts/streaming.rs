@@ -1,5 +1,5 @@
-//! Transport streams, and packed audio, that are joined while they arrive: the fragments that they have where
-//! their lengths are known, without padding.
+//! Transport streams, and packed audio, that are joined while they arrive: they have the packets that they have
+//! where their lengths are known, in shorter fragments.
 
 use std::sync::Arc;
 
@@ -56,6 +56,7 @@ impl StreamingRules {
             packet: PartialPacket::default(),
             front: None,
             implied: Some(implied),
+            is_in_segment: false,
         }
     }
 
@@ -74,6 +75,7 @@ pub(in crate::splice) struct PacketMuxer<'p> {
     front: Option<Vec<u8>>,
     /// The timestamp of packed audio that has none.
     implied: Option<u64>,
+    is_in_segment: bool,
 }
 
 impl FileMuxer for PacketMuxer<'_> {
@@ -91,6 +93,7 @@ impl FileMuxer for PacketMuxer<'_> {
         output: &mut Output,
     ) -> Result<(), &'static str> {
         self.end_segment().map_err(why)?;
+        self.is_in_segment = true;
         self.front = (!self.rules.rules.is_packed).then(Vec::new);
         self.remuxer.begin_segment().map_err(why)?;
         if let Some(restart) = restart {
@@ -105,10 +108,16 @@ impl FileMuxer for PacketMuxer<'_> {
         Ok(())
     }
 
-    fn push(&mut self, bytes: &[u8], output: &mut Output) -> Result<(), &'static str> {
+    fn push(&mut self, bytes: &[u8], output: &mut Output) -> Result<usize, &'static str> {
+        let len = match &self.front {
+            Some(_) => bytes.len(),
+            None if self.rules.rules.is_packed => PACKED_STEP,
+            None => self.packet.missing(),
+        };
+        let bytes = &bytes[..len.min(bytes.len())];
         self.take(bytes).map_err(why)?;
         self.emit(output);
-        Ok(())
+        Ok(bytes.len())
     }
 
     fn end(&mut self, output: &mut Output) -> Result<(), &'static str> {
@@ -154,10 +163,18 @@ impl PacketMuxer<'_> {
 
     fn end_segment(&self) -> Result<(), Malformed> {
         let is_all_image = self.front.as_ref().is_some_and(|front| !front.is_empty());
-        if is_all_image || !self.packet.is_empty() { Err(NO_PACKETS) } else { Ok(()) }
+        match () {
+            () if is_all_image || !self.packet.is_empty() => Err(NO_PACKETS),
+            () if self.is_in_segment && !self.remuxer.has_media() => {
+                Err(Malformed("a segment has no media"))
+            }
+            () => Ok(()),
+        }
     }
 }
 
+/// How much of packed audio is taken at once: less than most frames.
+const PACKED_STEP: usize = 64;
 const NO_PACKETS: Malformed = Malformed("a segment does not consist of complete packets");
 
 fn why(Malformed(why): Malformed) -> &'static str {

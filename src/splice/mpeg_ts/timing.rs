@@ -4,8 +4,9 @@ use super::SCALE;
 use super::fragment::{Run, Sample};
 use crate::container::mpeg_ts::pes::WRAP;
 use crate::container::mpeg_ts::{
-    AudioConfig, AudioFrame, Malformed, PesHeader, Times, VideoConfig, VideoUnit,
+    AudioConfig, AudioFrame, Event, Malformed, PesHeader, Times, VideoConfig, VideoUnit,
 };
+use crate::container::retime::Shift;
 use crate::splice::edits::Rescale;
 
 /// By how much timestamps of audio may differ from the sum of the durations of the frames before, in
@@ -55,6 +56,19 @@ pub(super) fn times(header: &PesHeader, lead: u64) -> Option<Times> {
     let pts = header.pts?;
     let dts = header.dts.unwrap_or(pts);
     Some(Times { pts, dts: dts.wrapping_sub(lead) % WRAP })
+}
+
+/// Shifts the timestamps of a PES packet.
+pub(super) fn shifted<'e>(
+    event: Event<'e>,
+    shift: &mut Option<Shift>,
+) -> Result<Event<'e>, Malformed> {
+    let (Event::Begin(header), Some(shift)) = (event, shift) else { return Ok(event) };
+    let Some(first) = header.dts.or(header.pts) else { return Ok(event) };
+    let ticks = shift.at(first.cast_signed()).map_err(Malformed)?;
+    let shifted = |time: u64| time.wrapping_add_signed(ticks) % WRAP;
+    let (pts, dts) = (header.pts.map(shifted), header.dts.map(shifted));
+    Ok(Event::Begin(PesHeader { pts, dts, ..header }))
 }
 
 impl Timing {
@@ -125,6 +139,10 @@ impl Timing {
         });
         let time = match (self.next, stated.transpose()?) {
             (Some(next), Some(stated)) if stated.abs_diff(next) > rescaled(MAX_DRIFT)? => {
+                // The frames before may be written already.
+                if run.len() == 0 && stated < next - i64::from(config.samples()) && !self.is_cut {
+                    return Err(NOT_IN_ORDER);
+                }
                 match u64::try_from(stated) {
                     Ok(stated) => run.end_at(stated)?,
                     Err(_) if run.len() == 0 => {}
@@ -137,6 +155,9 @@ impl Timing {
         };
         let duration = config.samples();
         self.next = Some(time + i64::from(duration));
+        let ticks = Rescale { from: config.rate(), to: SCALE };
+        let reached = u64::try_from(time).ok().and_then(|time| ticks.floor(time).ok());
+        self.expected = self.expected.max(reached.unwrap_or_default());
         let time = match u64::try_from(time) {
             Ok(time) => time,
             Err(_) if self.is_cut => return Ok(()),

@@ -177,18 +177,15 @@ impl Case {
         let mut rest: Vec<_> = files.iter().map(|(_, bytes)| *bytes).collect();
         let (mut muxer, mut out, mut number) = (plan.start(), 0, 0);
         while let Some(file) = muxer.next() {
-            let (chunk, behind) = rest[file].split_at(self.chunk.min(rest[file].len()));
-            rest[file] = behind;
+            let chunk = &rest[file][..self.chunk.min(rest[file].len())];
             number += 1;
             let after = Duration::from_millis(self.part);
             let restart = (number % 7 == 0).then_some(Restart { number, after });
-            let result = match () {
-                () if chunk.is_empty() => muxer.end(file),
-                () if number % 5 == 1 => {
-                    muxer.begin_segment(file, restart).and_then(|()| muxer.push(file, chunk))
-                }
-                () => muxer.push(file, chunk),
-            };
+            let begun = if number % 5 == 1 { muxer.begin_segment(file, restart) } else { Ok(()) };
+            let result = begun.and_then(|()| match chunk {
+                [] => muxer.end(file),
+                chunk => muxer.push(file, chunk).map(|count| rest[file] = &rest[file][count..]),
+            });
             muxer.write(|bytes| Ok::<_, ()>(out += bytes.len())).unwrap();
             if result.is_err() {
                 break;

@@ -21,7 +21,7 @@ use crate::support::resource::Resource;
 
 mod comparison;
 
-const CONFIG: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 64\n\
+const CONFIG: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 64\nmuxers_per_client = 64\n\
     [upstream]\nallow = [\"127.0.0.0/8\"]\n";
 
 /// What came of a request.

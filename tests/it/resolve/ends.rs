@@ -207,6 +207,9 @@ fn a_new_yt_dlp_takes_over() {
     assert_eq!(fork_server(&daemon), server);
     let environment = std::fs::read(format!("/proc/{server}/environ")).unwrap();
     assert!(String::from_utf8_lossy(&environment).contains("YTCANAL_CHILDREN"));
+    // It and what it forks are killed before ffmpeg if memory runs out.
+    let score = std::fs::read_to_string(format!("/proc/{server}/oom_score_adj")).unwrap();
+    assert_eq!(score.trim(), "1000");
     gate.open();
     let answer = held.answer();
     assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.text());

@@ -7,7 +7,7 @@ use super::*;
 use crate::support::number_from;
 
 /// Retries are few, so that what lasts is found out soon.
-const SETTINGS: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 64\n\
+const SETTINGS: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 64\nmuxers_per_client = 64\n\
     [upstream]\nallow = [\"127.0.0.0/8\"]\nretries = 2\nstall_timeout = \"2s\"\n";
 const ABREAST: usize = 12;
 /// Downloads over connections that break, unless `YTCANAL_CUTS` says otherwise.

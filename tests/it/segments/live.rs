@@ -10,7 +10,7 @@ use crate::support::hls::{LIVE, live_source};
 use crate::support::live::{LiveList, Window, chain, playlist, status};
 
 /// Retries are few, and what shows nothing new is given up soon.
-const SETTINGS: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 64\n\
+const SETTINGS: &str = "[limits]\nstreams = 64\nstreams_per_client = 64\nmuxers = 64\nmuxers_per_client = 64\n\
     [upstream]\nallow = [\"127.0.0.0/8\"]\nretries = 2\nstall_timeout = \"2s\"\n";
 /// What the film has at each request: it moves on by one or two segments, and ends.
 const STATES: [Window; 5] =

@@ -115,7 +115,13 @@ fn damage_is_visible() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
     let film = SegmentedFilm::new(named("transport stream"));
     let names = film.segments();
-    let damages: [(&str, Damage); 4] = [
+    let damages: [(&str, Damage); 6] = [
+        ("nothing", |bytes| bytes.clear()),
+        ("packets without media", |bytes| {
+            bytes.as_chunks_mut::<188>().0.iter_mut().for_each(|packet| {
+                packet[..4].copy_from_slice(&[0x47, 0x1f, 0xff, 0x10]);
+            });
+        }),
         ("a packet is missing", |bytes| drop(bytes.drain(188 * 50..188 * 51))),
         ("a packet is cut", |bytes| bytes.truncate(188 * 50 + 100)),
         ("no packets", |bytes| bytes.fill(7)),

@@ -19,6 +19,7 @@ Some IDs need no page: those in FAILURES are errors in yt-dlp's own words, and t
 yt-dlp itself misbehave.
 """
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -281,6 +282,11 @@ def reach_out():
         if function(*arguments) < 0:
             raise OSError(ctypes.get_errno(), '')
 
+    def fast_open():
+        # To where nobody listens; to be refused the connection is to have been let through.
+        with socket.socket() as client, contextlib.suppress(ConnectionRefusedError):
+            client.sendto(b'x', socket.MSG_FASTOPEN, ('127.0.0.1', 9))
+
     def connect(host, port):
         with socket.create_connection((host, port)):
             pass
@@ -296,6 +302,8 @@ def reach_out():
         'bind': lambda: socket.socket().bind(('127.0.0.1', 0)),
         'udp': lambda: socket.socket(type=socket.SOCK_DGRAM),
         'mptcp': lambda: socket.socket(proto=262),
+        'listen': lambda: socket.socket().listen(),
+        'fast-open': fast_open,
         'unix': lambda: socket.socket(socket.AF_UNIX),
         'netlink': lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
         'signal': lambda: os.kill(1, 0),
