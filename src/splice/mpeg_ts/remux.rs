@@ -1,5 +1,4 @@
-//! [`Remuxer`] turns the packets of segments, or packed audio, into fragments: those of one segment by itself,
-//! or of all up to a discontinuity.
+//! [`Remuxer`] turns packets, or packed audio, into fragments: of one segment, or of all up to a discontinuity.
 
 use super::SCALE;
 use super::fragment::{Fragment, Run};
@@ -18,8 +17,7 @@ const FRAGMENT_SIZE: usize = 16 << 20;
 const SHORT_FRAGMENT_SIZE: usize = 128 << 10;
 /// The maximum duration of such a fragment, about, in ticks: a second.
 const SHORT_FRAGMENT: u64 = SCALE as u64;
-/// After this number of bytes of packed audio it is decided whether a fragment is complete: wherever the pieces
-/// end in which it arrives, fragments are the same.
+/// In packed audio, fragments end at multiples of this: the same ones in whatever pieces it arrives.
 const PACKED_STEP: usize = 1 << 10;
 /// The maximum number of buffers that are kept for use.
 const MAX_BUFFERS: usize = 4;
