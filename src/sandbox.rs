@@ -123,11 +123,11 @@ pub fn cpu_seconds(config: &Config) -> u64 {
     seconds.saturating_mul(u64::try_from(processors).unwrap_or(u64::MAX))
 }
 
-/// Makes the memory of this process unreadable for its children, which have the same user. Landlock does that,
-/// where it confines them: a process cannot trace one outside of its own rules.
+/// Makes the memory of this process unreadable for its children, which have the same user, if they are to be confined.
+/// Landlock does that, where there is one: a process cannot trace one outside of its own rules.
 pub fn hide_daemon(config: &SandboxConfig) {
-    let is_hidden = config.enabled && sys::landlock_version().is_some();
-    let hidden = if is_hidden { Ok(()) } else { sys::hide_memory() };
+    let is_exposed = config.enabled && sys::landlock_version().is_none();
+    let hidden = if is_exposed { sys::hide_memory() } else { Ok(()) };
     if let Err(error) = hidden.and_then(|()| sys::forbid_core_files()) {
         log::warn!("cannot hide the memory of the server from its child processes: {error}");
     }
