@@ -264,10 +264,7 @@ pub fn plan<S: Borrow<TrackIndex>>(
     tracks: &[(TrackKind, S)],
     options: &Options<'_>,
 ) -> Result<Plan, Unsupported> {
-    let mp4 = matches!(
-        options.container,
-        ContainerChoice::Auto | ContainerChoice::Mp4 | ContainerChoice::M4a
-    );
+    let mp4 = is_mp4(options);
     let webm = matches!(options.container, ContainerChoice::Auto | ContainerChoice::Webm);
     if let Some(tracks) = all_of_kind(tracks, |index| match index {
         TrackIndex::Fragmented(track) => Some(&**track),
@@ -307,11 +304,7 @@ pub fn plan_streaming<S: Borrow<TrackIndex>>(
     tracks: &[(TrackKind, S)],
     options: &Options<'_>,
 ) -> Result<StreamingPlan, Unsupported> {
-    let is_mp4 = matches!(
-        options.container,
-        ContainerChoice::Auto | ContainerChoice::Mp4 | ContainerChoice::M4a
-    );
-    if !is_mp4 {
+    if !is_mp4(options) {
         return Err(OTHER_CONTAINER);
     }
     if let Some(tracks) = all_of_kind(tracks, |index| match index {
@@ -329,6 +322,11 @@ pub fn plan_streaming<S: Borrow<TrackIndex>>(
 }
 
 const UNKNOWN_LENGTHS: Unsupported = Unsupported("the lengths of the segments are not known");
+/// Returns whether the requested container is MP4, or any.
+fn is_mp4(options: &Options<'_>) -> bool {
+    matches!(options.container, ContainerChoice::Auto | ContainerChoice::Mp4 | ContainerChoice::M4a)
+}
+
 const OTHER_CONTAINER: Unsupported =
     Unsupported("the requested container is not that of the files");
 

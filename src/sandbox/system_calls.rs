@@ -125,8 +125,7 @@ pub(super) fn without_sockets() -> &'static [sock_filter] {
 pub(super) fn with_tcp() -> &'static [sock_filter] {
     static FILTER: OnceLock<BpfProgram> = OnceLock::new();
     FILTER.get_or_init(|| {
-        let mut rules = common_rules();
-        rules.extend(beyond_tcp());
+        let mut rules = tcp_rules();
         rules.extend(LEAVING.map(|call| (call, Vec::new())));
         compiled(rules)
     })
@@ -135,11 +134,7 @@ pub(super) fn with_tcp() -> &'static [sock_filter] {
 /// Returns the same filter, but for a program that puts its children into groups of their own.
 pub(super) fn with_tcp_and_groups() -> &'static [sock_filter] {
     static FILTER: OnceLock<BpfProgram> = OnceLock::new();
-    FILTER.get_or_init(|| {
-        let mut rules = common_rules();
-        rules.extend(beyond_tcp());
-        compiled(rules)
-    })
+    FILTER.get_or_init(|| compiled(tcp_rules()))
 }
 
 /// Returns the filter that such a child needs beyond that: the instructions as the kernel reads them.
@@ -151,6 +146,12 @@ pub(super) fn of_group() -> Vec<u8> {
         [code0, code1, line.jt, line.jf, k0, k1, k2, k3]
     };
     program.iter().flat_map(bytes).collect()
+}
+
+fn tcp_rules() -> Rules {
+    let mut rules = common_rules();
+    rules.extend(beyond_tcp());
+    rules
 }
 
 fn common_rules() -> Rules {
