@@ -9,10 +9,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use percent_encoding::utf8_percent_encode;
-
 use crate::config::{Config, HostPattern, HumanDuration};
-use crate::info::NOT_UNRESERVED;
+use crate::form::encode_value;
 use crate::media::page_media::PageMedia;
 use crate::sd_notify::SdNotify;
 use crate::serve::{Server, with_signals};
@@ -152,7 +150,7 @@ fn print_examples(address: SocketAddr, prefill: &Prefill) -> io::Result<()> {
 }
 
 fn download_url(address: SocketAddr, prefill: &Prefill) -> String {
-    let page_url = utf8_percent_encode(&prefill.page_url, NOT_UNRESERVED);
+    let page_url = encode_value(&prefill.page_url);
     format!("http://{address}/download?url={page_url}")
 }
 

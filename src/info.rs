@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::app::App;
 use crate::cancel::CancelToken;
 use crate::error::Error;
+use crate::form::encode_value;
 use crate::http_server::{ClientConnection, Response};
 use crate::media::format_list::{FormatList, FormatOption, list_formats};
 use crate::media::page_media::{PageMedia, Size};
@@ -18,9 +18,6 @@ use crate::problem::Problem;
 use crate::resolve::RequestContext;
 use crate::thumbnail::Thumbnail;
 
-/// The characters to percent-encode in a query value: all but the unreserved ones (RFC 3986 §2.3).
-pub const NOT_UNRESERVED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Browsers may cache a thumbnail; shared caches may not.
 const CACHE_CONTROL: &str = "private, max-age=3600";
 
@@ -71,7 +68,7 @@ fn with_client_cancellation<T>(
 
 fn media_json(media: &PageMedia) -> Value {
     let FormatList { videos, audios, languages } = list_formats(media);
-    let page_url = percent_encode(media.page_url.as_str());
+    let page_url = encode_value(media.page_url.as_str()).to_string();
     let thumbnail = media.thumbnail.as_ref().map(|_| format!("/thumbnail?url={page_url}"));
     json!({
         "url": media.page_url.as_str(),
@@ -139,7 +136,7 @@ fn download(choice: &FormatRequest, page_url: &str) -> String {
         target += &format!("&codec={codec}");
     }
     if let Some(language) = language {
-        target += &format!("&lang={}", percent_encode(language));
+        target += &format!("&lang={}", encode_value(language));
     }
     if *hdr {
         target += "&hdr=1";
@@ -157,8 +154,4 @@ fn quality_param(quality: Quality) -> String {
         Quality::AtMost(height) => height.to_string(),
         Quality::AudioOnly => "audio".into(),
     }
-}
-
-fn percent_encode(text: &str) -> String {
-    utf8_percent_encode(text, NOT_UNRESERVED).to_string()
 }

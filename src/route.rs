@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use percent_encoding::percent_decode_str;
 use url::Url;
 
+use crate::form::{self, FormError};
 use crate::media::selection::FormatRequest;
 use crate::media::{Delivery, Media, Metadata, RemoteLocation, Track, TrackKind};
 use crate::options::{ContainerChoice, Engine, LengthPolicy, OutputOptions, TimeRange};
@@ -228,26 +228,22 @@ fn media_url(kind: TrackKind, text: &str) -> Result<Url, Problem> {
 /// The parameters of a query; each is removed when it is read.
 struct Query(Vec<(String, String)>);
 
-/// The maximum number of parameters, more than any route has.
-const MAX_PARAMETERS: usize = 32;
-
 impl Query {
     fn parse(query: &str) -> Result<Query, Problem> {
-        let mut parameters: Vec<(String, String)> = Vec::new();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decode(name)?, decode(value)?);
-            if parameters.iter().any(|(known, _)| *known == name) {
+        form::parse(query).map(Query).map_err(|error| match error {
+            FormError::Encoding => Problem::new(
+                ProblemCode::BadParameter,
+                "the query is not properly percent-encoded UTF-8 (a lone % is written %25)",
+            ),
+            FormError::Duplicate(name) => {
                 let detail = format!("the parameter {} is there twice", quoted(&name));
-                return Err(Problem::new(ProblemCode::DuplicateParameter, detail));
+                Problem::new(ProblemCode::DuplicateParameter, detail)
             }
-            if parameters.len() == MAX_PARAMETERS {
-                let detail = format!("there are more than {MAX_PARAMETERS} parameters");
-                return Err(Problem::new(ProblemCode::UnknownParameter, detail));
+            FormError::TooMany => {
+                let detail = format!("there are more than {} parameters", form::MAX_PARAMETERS);
+                Problem::new(ProblemCode::UnknownParameter, detail)
             }
-            parameters.push((name, value));
-        }
-        Ok(Query(parameters))
+        })
     }
 
     /// Removes a parameter.
@@ -270,21 +266,6 @@ impl Query {
             quoted(name)
         );
         Err(Problem::new(ProblemCode::UnknownParameter, detail))
-    }
-}
-
-/// Decodes `application/x-www-form-urlencoded` (WHATWG URL §5.1), but rejects bytes that are not UTF-8.
-fn decode(text: &str) -> Result<String, Problem> {
-    let text = text.replace('+', " ");
-    let bytes = text.as_bytes();
-    let hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
-    let is_valid = |at: usize| bytes[at] != b'%' || (hex(at + 1) && hex(at + 2));
-    match percent_decode_str(&text).decode_utf8() {
-        Ok(decoded) if (0..bytes.len()).all(is_valid) => Ok(decoded.into_owned()),
-        _ => Err(Problem::new(
-            ProblemCode::BadParameter,
-            "the query is not properly percent-encoded UTF-8 (a lone % is written %25)",
-        )),
     }
 }
 

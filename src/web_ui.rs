@@ -6,13 +6,12 @@
 use std::sync::LazyLock;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use percent_encoding::utf8_percent_encode;
 use ring::digest::{SHA256, digest};
 
 use crate::access::SET_PAGE_COOKIE;
+use crate::form;
 use crate::http_server::Response;
 use crate::http_server::response::escape_html;
-use crate::info::NOT_UNRESERVED;
 pub use crate::route::Prefill;
 
 /// The page, with the player in its script.
@@ -44,9 +43,8 @@ pub fn redirect(prefill: &Prefill) -> Response {
     let Prefill { page_url, video, audio } = prefill;
     let values = [("url", page_url), ("video", video), ("audio", audio)];
     let parameters = values.into_iter().filter(|(_, value)| !value.is_empty());
-    let parameters = parameters
-        .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NOT_UNRESERVED)));
-    let target = format!("/?{}", parameters.collect::<Vec<_>>().join("&"));
+    let parameters = parameters.map(|(name, value)| (name, value.as_str()));
+    let target = format!("/?{}", form::encode(parameters));
     Response::new(303, "text/plain", "").with("Location", target)
 }
 
