@@ -11,10 +11,14 @@ use crate::problem_code::ProblemCode;
 
 mod forwarded;
 mod host;
+mod seal;
+pub mod session;
+pub mod signature;
 mod website;
 
 pub use forwarded::{Unusable, client_address};
 pub use host::HostRule;
+pub use seal::{Claim, ClaimError, TokenHash, now};
 pub use website::{Initiator, SET_PAGE_COOKIE};
 
 /// The header fields that tell where a request comes from, as received; a repeated one is joined by commas.
