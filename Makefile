@@ -22,7 +22,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Nothing outside of DESTDIR is touched when there is one.
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
-.PHONY: help demo test bench bench-crowd bench-resolve bench-seams build install uninstall lint it fuzz fuzz-short
+.PHONY: help demo test bench bench-crowd bench-resolve bench-seams bench-segments build install uninstall lint it fuzz fuzz-short
 .PHONY: corpus soak cuts players deny audit units test-system clean
 .PHONY: tools-build tools-demo tools-fuzz tools-python tools-bench tools-debian tools-system tools-test
 
@@ -35,7 +35,7 @@ help:
 	@echo 'make corpus    media files of all shapes, or those in DIR=…, each compared with its source'
 	@echo 'make soak      a crowd of all kinds of clients, for ten minutes'
 	@echo 'make cuts      films in segments over connections that break, each compared with its source'
-	@echo 'make players   mpv and VLC with an hour of film in segments, how long they take to seek'
+	@echo 'make players   mpv, VLC and browsers with an hour of film in segments, how long they take to seek'
 	@echo 'make install   build, and install the program, its unit and its configuration'
 
 demo: tools-demo
@@ -69,9 +69,10 @@ soak: tools-test
 cuts: tools-test
 	YTCANAL_CUTS=$(CUTS) $(CARGO) test --release --locked --test it connections_that_break -- --nocapture
 
-# mpv and VLC with an hour of film in segments, over a slow line; `it` has a short run of it.
+# mpv, VLC, Chromium and Firefox with an hour of film in segments, over a slow line; `it` has short runs of it.
 players: tools-test
-	YTCANAL_PLAYERS=1 $(CARGO) test --release --locked --test it players -- --nocapture
+	YTCANAL_PLAYERS=1 $(CARGO) test --release --locked --test it -- --nocapture --test-threads=1 \
+	  players a_film_in_segments_plays firefox_seeks
 
 # Media files through every engine, each compared with its source; `it` has some of them. All that
 # ffmpeg can make, or with DIR=… whatever lies there.
@@ -117,6 +118,10 @@ bench-crowd: tools-demo
 # How long it takes to read a page, with yt-dlp kept loaded and with yt-dlp called anew.
 bench-resolve: tools-demo $(VENV)/complete
 	$(CARGO) bench --locked --bench canal -- --resolve
+
+# Films in segments, over HTTPS: what it takes to join them, and how soon the first byte comes.
+bench-segments: tools-bench
+	$(CARGO) bench --locked --bench canal -- --segments
 
 # What the seams between the parts of a track cost.
 bench-seams: tools-demo

@@ -215,13 +215,18 @@ mod tests {
             .count()
     }
 
+    /// Creates directories that only their user may write to, as the daemon's are, whatever the umask is.
+    fn create_dirs(path: &Path) {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).unwrap();
+    }
+
     #[test]
     fn the_dead_are_swept_and_the_living_are_not() {
         let base = tempfile::tempdir().unwrap();
         let base = base.path().join("ytcanal");
         let living = RuntimeDir::claim(&base).unwrap();
         // A killed daemon leaves its directory, and the kernel unlocks its lock.
-        fs::create_dir_all(base.join("run-dead").join(PAGES_DIR)).unwrap();
+        create_dirs(&base.join("run-dead").join(PAGES_DIR));
         sys::make_fifo(&base.join("run-dead/video")).unwrap();
         assert_eq!(runs(&base), 2);
         let second = RuntimeDir::claim(&base).unwrap();
@@ -238,7 +243,7 @@ mod tests {
         for dir in
             ["real/run-important/pages", "elsewhere/ytcanal-pages"].map(|dir| home.path().join(dir))
         {
-            fs::create_dir_all(dir).unwrap();
+            create_dirs(&dir);
         }
         File::create(real.join("run-important/thesis")).unwrap();
         // A link to a directory that looks like that of a daemon, and a file.
@@ -255,7 +260,7 @@ mod tests {
     fn trying_out_removes_no_dead_directory() {
         let base = tempfile::tempdir().unwrap();
         let base = base.path().join("ytcanal");
-        fs::create_dir_all(base.join("run-dead").join(PAGES_DIR)).unwrap();
+        create_dirs(&base.join("run-dead").join(PAGES_DIR));
         drop(RuntimeDir::try_out(&base).unwrap());
         assert_eq!(runs(&base), 1);
         drop(RuntimeDir::claim(&base).unwrap());

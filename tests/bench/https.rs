@@ -40,6 +40,10 @@ impl HttpsOrigin {
         Ok(Self { addr, ca_file, _nginx: Server::nginx_at("nginx, HTTPS", addr, command)? })
     }
 
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     pub(crate) fn ca_file(&self) -> &Path {
         &self.ca_file
     }

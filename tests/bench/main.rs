@@ -14,8 +14,8 @@
 //! with `--starts` how soon the first bytes come of a short and of a long film (see `time_to_first_byte`),
 //! with `--crowd` it measures many slow clients at a time instead (see `slow_clients`), with `--seams` the
 //! seams between the parts of a track (see `range_boundaries`), with `--builds=PROGRAM` another build of the
-//! daemon beside this one, over HTTPS and HTTP (see `builds`), with `--resolve` the reading of pages (see
-//! `resolve`).
+//! daemon beside this one, over HTTPS and HTTP (see `builds`), with `--segments` films in segments (see
+//! `segments`), with `--resolve` the reading of pages (see `resolve`).
 //!
 //! It asserts nothing; it must never decide whether a figure is good.
 
@@ -29,6 +29,7 @@
 mod builds;
 mod compare;
 mod concurrent;
+mod delay;
 mod figures;
 mod framing;
 mod https;
@@ -44,6 +45,7 @@ mod reader;
 mod relays;
 mod report;
 mod resolve;
+mod segments;
 mod server;
 mod slow_clients;
 mod systems;
@@ -79,6 +81,8 @@ fn main() -> ExitCode {
         time_to_first_byte::run(&target, &args)
     } else if let Some(other) = args.iter().find_map(|arg| arg.strip_prefix("--builds=")) {
         builds::run(&target, Path::new(other))
+    } else if is("--segments") {
+        segments::run(&target)
     } else if is("--resolve") {
         resolve::run(&target)
     } else if is("--crowd") {

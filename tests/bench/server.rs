@@ -191,6 +191,10 @@ pub(crate) enum Engine {
     /// The same from an upstream that gives no validators: all bytes are looked at then.
     Copying,
     Ffmpeg,
+    /// Whatever serves, with the length of the whole.
+    KnownLength,
+    /// Whatever serves, without.
+    UnknownLength,
 }
 
 impl Engine {
@@ -199,6 +203,8 @@ impl Engine {
             Self::Auto => "",
             Self::Splice | Self::Copying => "&engine=splice",
             Self::Ffmpeg => "&engine=ffmpeg",
+            Self::KnownLength => "&length=wait",
+            Self::UnknownLength => "&length=none",
         }
     }
 }

@@ -39,6 +39,11 @@ impl Links {
         }
     }
 
+    /// A film in segments.
+    pub(crate) fn playlist(url: String) -> Self {
+        Self { video: url, audio: String::new(), strung: String::new() }
+    }
+
     /// The picture alone, which needs no muxer.
     pub(crate) fn lone(origin: &Origin, film: &Film) -> Self {
         Self { video: origin.link(&film.video), audio: String::new(), strung: String::new() }
@@ -106,8 +111,17 @@ struct Run {
 impl Alone {
     fn spawn(links: &Links, stderr: Stdio) -> Outcome<Child> {
         let mut command = Command::new("ffmpeg");
-        command.args(["-nostdin", "-loglevel", "error", "-i", &links.video, "-i", &links.audio]);
-        command.args(["-map", "0:v:0", "-map", "1:a:0", "-c", "copy", "-f", "mp4"]);
+        command.args(["-nostdin", "-loglevel", "error", "-i", &links.video]);
+        let sound = match &*links.audio {
+            "" => "0:a:0",
+            audio => {
+                command.args(["-i", audio]);
+                "1:a:0"
+            }
+        };
+        command.args(["-map", "0:v:0", "-map", sound, "-c", "copy", "-f", "mp4"]);
+        // Does nothing to sound that is framed as in MP4 already.
+        command.args(["-bsf:a", "aac_adtstoasc"]);
         command.args(["-movflags", "frag_keyframe+empty_moov+default_base_moof", "pipe:1"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         Child::spawn(command)

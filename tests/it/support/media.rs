@@ -124,26 +124,26 @@ impl Film {
 /// Five minutes, long enough for a download to be interrupted: 45 MB.
 pub(crate) fn five_minutes() -> &'static Film {
     static FILM: OnceLock<Film> = OnceLock::new();
-    FILM.get_or_init(|| film("five-minutes", 5))
+    FILM.get_or_init(|| film("five-minutes", 5, "125", "1100k"))
 }
 
 /// Ten minutes, of which the buffers of the kernel and the requests under way are a small part: 91 MB.
 pub(crate) fn ten_minutes() -> &'static Film {
     static FILM: OnceLock<Film> = OnceLock::new();
-    FILM.get_or_init(|| film("ten-minutes", 10))
+    FILM.get_or_init(|| film("ten-minutes", 10, "125", "1100k"))
 }
 
-/// An hour, far longer than a test can wait for: 545 MB.
+/// An hour of 1 Mbit/s with a key frame every 4 seconds, far longer than a test can wait for: 450 MB.
 pub(crate) fn hour() -> &'static Film {
     static FILM: OnceLock<Film> = OnceLock::new();
-    FILM.get_or_init(|| film("hour", 60))
+    FILM.get_or_init(|| film("hour", 60, "100", "870k"))
 }
 
-/// A minute of 1.2 Mbit/s so many times over, a key frame every 5 seconds.
-fn film(name: &'static str, minutes: u32) -> Film {
+/// A minute so many times over, with a key frame every so many pictures, of which there are 25 a second.
+fn film(name: &'static str, minutes: u32, key_frame_every: &str, bit_rate: &str) -> Film {
     let source = "testsrc2=size=640x360:rate=25:duration=60";
-    let coded = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "125"];
-    let rate = ["-b:v", "1100k", "-maxrate", "1300k", "-bufsize", "2600k", "-bf", "2"];
+    let coded = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-bf", "2"];
+    let rate = ["-b:v", bit_rate, "-maxrate", bit_rate, "-bufsize", "2600k", "-g", key_frame_every];
     let clip = [&["-f", "lavfi", "-i", source][..], &coded, &rate].concat();
     let clip = generate(&format!("{name}-clip"), "mp4", &owned(&clip));
     let (times, seconds) = ((minutes - 1).to_string(), (minutes * 60).to_string());
