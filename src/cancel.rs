@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::sys::{self, Epoll, EventFd};
+use crate::traffic::Traffic;
 
 /// The state shared by the threads of one stream: whether and why the stream is over.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct CancelToken {
     is_signalled: AtomicBool,
     /// The process group to kill, until its leader is reaped.
     process: Mutex<Option<u32>>,
+    /// Counts what is fetched for the stream.
+    traffic: Arc<Traffic>,
 }
 
 /// The epoll data of each source.
@@ -53,13 +56,18 @@ impl CancelToken {
         sources.add(event.as_fd(), sys::READABLE, SIGNALLED)?;
         let (cause, process, is_signalled) =
             (Mutex::new(None), Mutex::new(None), AtomicBool::new(false));
-        Ok(CancelToken { cause, event, sources, is_signalled, process })
+        let traffic = Arc::default();
+        Ok(CancelToken { cause, event, sources, is_signalled, process, traffic })
     }
 
     /// Makes a token that also cancels when the client hangs up on `socket`, or when `abort`
-    /// becomes readable.
-    pub fn with(socket: BorrowedFd<'_>, abort: BorrowedFd<'_>) -> io::Result<CancelToken> {
-        let cancel = CancelToken::new()?;
+    /// becomes readable. What is fetched for the stream counts as `traffic`.
+    pub fn with(
+        socket: BorrowedFd<'_>,
+        abort: BorrowedFd<'_>,
+        traffic: &Arc<Traffic>,
+    ) -> io::Result<CancelToken> {
+        let cancel = CancelToken { traffic: traffic.clone(), ..CancelToken::new()? };
         cancel.sources.add(socket, sys::HUNG_UP, CLIENT)?;
         cancel.sources.add(abort, sys::READABLE, ABORT)?;
         Ok(cancel)
@@ -86,6 +94,11 @@ impl CancelToken {
         self.is_signalled.store(true, Ordering::SeqCst);
         self.event.signal();
         self.kill_process();
+    }
+
+    /// Returns what is counted of the stream.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// Returns the cause, if the stream failed.
@@ -181,7 +194,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (ours, abort) = (listener.accept().unwrap().0, EventFd::new().unwrap());
-        let cancel = CancelToken::with(ours.as_fd(), abort.as_fd()).unwrap();
+        let cancel = CancelToken::with(ours.as_fd(), abort.as_fd(), &Arc::default()).unwrap();
         assert!(!cancel.is_cancelled());
         drop(client);
         assert!(cancel.sleep(Duration::from_secs(60)).unwrap());
@@ -190,7 +203,7 @@ mod tests {
         assert!(matches!(*cancel.cause().unwrap(), Error::ClientLeft));
         assert!(cancel.is_cancelled_cheap());
 
-        let cancel = CancelToken::with(ours.as_fd(), abort.as_fd()).unwrap();
+        let cancel = CancelToken::with(ours.as_fd(), abort.as_fd(), &Arc::default()).unwrap();
         abort.signal();
         cancel.cancel_with(Error::Stopped);
         assert!(matches!(*cancel.cause().unwrap(), Error::Draining));

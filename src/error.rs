@@ -155,6 +155,8 @@ pub enum Rate {
     Requests,
     /// `limits.pages_per_hour`
     Pages,
+    /// `limits.ingress_per_hour`, in bytes
+    Ingress,
 }
 
 impl Resource {
@@ -190,6 +192,10 @@ impl fmt::Display for LimitExceeded {
             ),
             LimitExceeded::Rate(Rate::Pages, _) => f.write_str(
                 "this client, or its network, had too many pages read (limits.pages_per_hour)",
+            ),
+            LimitExceeded::Rate(Rate::Ingress, _) => f.write_str(
+                "much more was fetched for this client, or its network, than was sent to it \
+                 (limits.ingress_per_hour)",
             ),
             LimitExceeded::Draining => f.write_str("the server is shutting down"),
         }

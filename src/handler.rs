@@ -29,6 +29,8 @@ impl Handler for AppHandler<'_> {
     }
 
     fn handle(&self, request: &Request, client: ClientConnection) {
+        let account = self.app.rate_limiter.account(client.client());
+        let client = client.charged_to(account);
         let response = match self.route(request, &client) {
             Ok(Route::Download { source, options }) => {
                 return download::serve(self.app, source, options, request, client);
@@ -94,11 +96,13 @@ impl AppHandler<'_> {
                               use a program such as curl";
                 Err(Refusal::Problem(Problem::new(ProblemCode::CrossSite, detail)))
             }
-            (_, route) if route.is_costly() => self
-                .app
-                .rate_limiter
-                .charge(client.client(), Rate::Requests)
-                .map_err(|limit| Refusal::Problem(Problem::from(&Error::from(limit)))),
+            (_, route) if route.is_costly() => {
+                let (rates, client) = (&self.app.rate_limiter, client.client());
+                let charged = rates.charge(client, Rate::Requests);
+                charged
+                    .and_then(|()| rates.check(client, Rate::Ingress))
+                    .map_err(|limit| Refusal::Problem(Problem::from(&Error::from(limit))))
+            }
             _ => Ok(()),
         }?;
         Ok(route)

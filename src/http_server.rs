@@ -185,7 +185,8 @@ impl<'a> HttpServer<'a> {
         socket.set_nodelay(true)?;
         sys::set_notsent_lowat(&socket, NOTSENT_LOWAT)?;
         let stall_limit = self.config.limits.client_stall_timeout.0;
-        let connection = Connection { socket, peer, stall_limit, shared: self.shared.clone() };
+        let (shared, traffic) = (self.shared.clone(), Arc::default());
+        let connection = Connection { socket, peer, stall_limit, shared, traffic };
         let identity = Identity::of_peer(peer.ip(), &self.config.access);
         let client = ClientConnection::new(connection, identity);
         self.spawn_connection(scope, client, handler, alive.clone())

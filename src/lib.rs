@@ -12,7 +12,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | system | [`sys`] |
-//! | values | [`text`], [`lru`], [`semaphore`], [`track_kind`], [`problem_code`], [`range`], [`form`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`cancel`], [`media`] |
+//! | values | [`text`], [`lru`], [`semaphore`], [`track_kind`], [`problem_code`], [`range`], [`form`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`traffic`], [`cancel`], [`media`] |
 //! | containers | [`playlist`] (HLS), [`container`] (boxes, elements, probing), [`splice`] (output files of known length and content, without ffmpeg) |
 //! | configuration | [`config`], [`logging`], [`sd_notify`] |
 //! | network | [`net`] (addresses, proxies), [`http_client`] (range requests to upstreams), [`fetch`] (reading a remote track, with retries and prefetch), [`playlist_loader`] (the segments of a track) |
@@ -68,4 +68,5 @@ pub mod sys;
 pub mod text;
 pub mod thumbnail;
 pub mod track_kind;
+pub mod traffic;
 pub mod web_ui;

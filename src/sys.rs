@@ -197,11 +197,21 @@ pub fn set_notsent_lowat(socket: &TcpStream, len: u32) -> io::Result<()> {
     set_option(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, &len)
 }
 
-/// Returns the number of unread bytes in a pipe.
-pub fn bytes_in_pipe(pipe: BorrowedFd<'_>) -> io::Result<usize> {
+/// Returns the number of bytes that have arrived at a pipe or socket and were not read.
+pub fn unread_bytes(fd: BorrowedFd<'_>) -> io::Result<usize> {
+    count_of(fd, libc::FIONREAD)
+}
+
+/// Returns the number of bytes that were written to a socket and not acknowledged by its peer, which may have
+/// left meanwhile.
+pub fn unacknowledged_bytes(socket: &TcpStream) -> io::Result<usize> {
+    count_of(socket.as_fd(), libc::TIOCOUTQ)
+}
+
+fn count_of(fd: BorrowedFd<'_>, request: libc::Ioctl) -> io::Result<usize> {
     let mut count: libc::c_int = 0;
-    // SAFETY: FIONREAD writes one int through the pointer, which is valid for it.
-    checked(unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut count) })?;
+    // SAFETY: both requests write one int through the pointer, which is valid for it.
+    checked(unsafe { libc::ioctl(fd.as_raw_fd(), request, &raw mut count) })?;
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
@@ -323,7 +333,7 @@ pub fn user_id() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
+    use std::io::{Read, Write};
 
     #[test]
     fn a_signalled_eventfd_stays_readable() {
@@ -354,8 +364,17 @@ mod tests {
         assert!(ours.take_error().unwrap().is_none());
         let (mut theirs, _) = listener.accept().unwrap();
         theirs.set_nonblocking(false).unwrap();
+        theirs.write_all(&[0; 5]).unwrap();
+        poll([(ours.as_fd(), READABLE)], Some(Duration::from_secs(5))).unwrap();
+        assert_eq!(unread_bytes(ours.as_fd()).unwrap(), 5);
+        // More than anybody's buffers have.
+        theirs.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
+        drop(theirs.write_all(&vec![0; 32 << 20]));
+        let before = unacknowledged_bytes(&theirs).unwrap();
+        assert!(before > 0);
         reset_on_close(&ours, true).unwrap();
         drop(ours);
         assert_eq!(theirs.read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(unacknowledged_bytes(&theirs).unwrap(), before);
     }
 }

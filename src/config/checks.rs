@@ -35,6 +35,13 @@ pub(super) fn head_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<By
     Ok(size)
 }
 
+/// A settlement of traffic has 1 MiB.
+pub(super) fn ingress<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    refuse_if(size.0 < 1 << 20, "must be at least 1MiB")?;
+    Ok(size)
+}
+
 pub(super) fn chunk_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
     let size = ByteSize::deserialize(deserializer)?;
     refuse_if(!(512 << 10..=1 << 30).contains(&size.0), "must lie between 512KiB and 1GiB")?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::checks::{finite, head_size, positive, positive_u32};
+use super::checks::{finite, head_size, ingress, positive, positive_u32};
 use super::{ByteSize, HumanDuration};
 
 /// `[limits]`: what clients may use.
@@ -41,6 +41,9 @@ pub struct LimitsConfig {
     /// Maximum number of pages read in an hour for one client in the internet.
     #[serde(deserialize_with = "positive_u32")]
     pub pages_per_hour: u32,
+    /// Maximum number of bytes fetched in an hour for one client in the internet, beyond those sent to it.
+    #[serde(deserialize_with = "ingress")]
+    pub ingress_per_hour: ByteSize,
     /// Maximum time that a stream waits for one of these; 0 for no waiting.
     pub slot_timeout: HumanDuration,
     /// Maximum length of a request head.
@@ -73,6 +76,8 @@ impl Default for LimitsConfig {
             // Downloads over many connections, and players that seek, stay below.
             requests_per_minute: 120,
             pages_per_hour: 30,
+            // The audio of a long video, of which there is only one file.
+            ingress_per_hour: ByteSize(1 << 30),
             // Less than proxies and download programs wait for a response.
             slot_timeout: HumanDuration(Duration::from_secs(20)),
             head_bytes: ByteSize(16 << 10),

@@ -84,7 +84,7 @@ impl<'s> FifoWriter<'s> {
     /// whose reader goes away are lost without an error.
     pub fn complete(self) -> Result<(), FeedError> {
         const POLL_INTERVAL: Duration = Duration::from_millis(1);
-        while sys::bytes_in_pipe(self.pipe.as_fd()).map_err(|error| failed(&error))? > 0 {
+        while sys::unread_bytes(self.pipe.as_fd()).map_err(|error| failed(&error))? > 0 {
             // There is no event for an empty pipe. A closed reader is one (POLLERR).
             let gone = sys::poll([(self.pipe.as_fd(), 0)], Some(Duration::ZERO));
             if gone.is_ok_and(|[gone]| gone) {

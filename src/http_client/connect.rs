@@ -36,6 +36,7 @@ impl UpstreamClient {
         let (host, port) = target(url);
         let addresses = self.dialer.resolve(host, port)?;
         let deadline = Instant::now() + self.dialer.timeout;
+        let guard = IoGuard::new(cancel, deadline);
         let dialled = self.dialer.dial(&addresses, deadline, |socket, interest, limit| {
             cancel.wait(socket, interest, limit)
         });
@@ -45,7 +46,7 @@ impl UpstreamClient {
             }
             error => error,
         })?;
-        let mut socket = Socket { tcp, guard: IoGuard::new(cancel, deadline) };
+        let mut socket = Socket { tcp, guard };
         self.dialer.extend(&mut socket, host, port)?;
         match url.scheme() {
             "https" => Ok(Transport::secure(socket, host, &self.tls)?),

@@ -37,12 +37,12 @@ impl Connection {
 
     /// Limits the time for what is sent or received from now on.
     pub(crate) fn set_timeout(&mut self, limit: Duration) {
-        self.transport.guard().set_timeout(limit);
+        self.transport.socket_mut().guard.set_timeout(limit);
     }
 
     /// Begins to serve the stream of `cancel`, or none.
     pub(crate) fn set_cancel_token(&mut self, cancel: Option<&Arc<CancelToken>>) {
-        self.transport.guard().set_cancel_token(cancel);
+        self.transport.socket_mut().guard.set_cancel_token(cancel);
     }
 
     /// Sends `bytes`.
@@ -94,9 +94,8 @@ impl Connection {
     }
 
     /// Moves up to `max_len` of the next bytes into `pipe`; 0 when the peer has closed.
-    pub(crate) fn splice_into(&self, pipe: &SplicePipe, max_len: usize) -> io::Result<usize> {
-        let socket = self.transport.socket();
-        socket.retry_when_ready(sys::READABLE, |tcp| pipe.fill(tcp.as_fd(), max_len))
+    pub(crate) fn splice_into(&mut self, pipe: &SplicePipe, max_len: usize) -> io::Result<usize> {
+        self.transport.socket_mut().receive(|tcp| pipe.fill(tcp.as_fd(), max_len))
     }
 
     /// Returns whether input has arrived, now or within `limit`.

@@ -1,4 +1,5 @@
-//! Bounds the waits of a connection: by the end of the stream that it serves, and by a deadline.
+//! Ties a connection to the stream that it serves: its waits end with that, or at a deadline, and what it
+//! receives is counted.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -6,6 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cancel::{CancelToken, WaitOutcome};
+
+/// What a request counts for at least, in bytes, and an attempt to connect: both cost an upstream something, however
+/// little it sends. Less than most segments have.
+const MIN_REQUEST_COST: u64 = 64 << 10;
 
 /// The bounds of a connection's waits. Errors have the kind `TimedOut`, or `Other` if the stream is
 /// over.
@@ -15,17 +20,43 @@ pub(crate) struct IoGuard {
     /// When what is read or written now must be complete, however many reads it takes: the trailers
     /// of a chunked body, for example, are input that brings the reader nothing.
     deadline: Instant,
+    /// The bytes that are counted already, and still to be received.
+    prepaid: u64,
 }
 
 impl IoGuard {
-    /// Makes a guard for the stream of `cancel`.
+    /// Makes a guard for the stream of `cancel`, which is about to connect.
     pub(crate) fn new(cancel: &Arc<CancelToken>, deadline: Instant) -> IoGuard {
-        IoGuard { cancel: Some(cancel.clone()), deadline }
+        let mut guard = IoGuard { cancel: None, deadline, prepaid: 0 };
+        guard.set_cancel_token(Some(cancel));
+        guard
     }
 
-    /// Switches to another stream, or to none.
+    /// Switches to another request of a stream, or to none.
     pub(crate) fn set_cancel_token(&mut self, cancel: Option<&Arc<CancelToken>>) {
         self.cancel = cancel.cloned();
+        self.prepaid = MIN_REQUEST_COST;
+        self.count(MIN_REQUEST_COST);
+    }
+
+    /// Returns whether the connection serves a stream.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.cancel.is_some()
+    }
+
+    /// Counts received bytes for the stream, which ends if its client had too much fetched.
+    pub(crate) fn received(&mut self, count: usize) {
+        let prepaid = self.prepaid.min(count as u64);
+        self.prepaid -= prepaid;
+        self.count(count as u64 - prepaid);
+    }
+
+    fn count(&self, bytes: u64) {
+        if let Some(cancel) = self.cancel.as_ref().filter(|_| bytes > 0)
+            && let Err(limit) = cancel.traffic().fetched(bytes)
+        {
+            cancel.cancel_with(limit.into());
+        }
     }
 
     /// Allows what follows `limit` from now on.

@@ -24,7 +24,7 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// Calls `attempt` on the socket, waiting until it does not block.
-    pub(crate) fn retry_when_ready(
+    fn retry_when_ready(
         &self,
         interest: i16,
         mut attempt: impl FnMut(&TcpStream) -> io::Result<usize>,
@@ -41,6 +41,16 @@ impl Socket {
         }
     }
 
+    /// Receives by `attempt`, waiting until it does not block.
+    pub(crate) fn receive(
+        &mut self,
+        attempt: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let count = self.retry_when_ready(sys::READABLE, attempt)?;
+        self.guard.received(count);
+        Ok(count)
+    }
+
     /// Returns whether nothing unread has arrived: neither data nor a hang-up.
     pub(crate) fn is_quiet(&self) -> bool {
         let ready = sys::poll([(self.tcp.as_fd(), sys::READABLE)], Some(Duration::ZERO));
@@ -50,7 +60,16 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.retry_when_ready(sys::READABLE, |mut tcp| tcp.read(buffer))
+        self.receive(|mut tcp| tcp.read(buffer))
+    }
+}
+
+impl Drop for Socket {
+    /// Counts what has arrived and nobody reads, such as the file of a client that has left.
+    fn drop(&mut self) {
+        if self.guard.is_in_use() {
+            self.guard.received(sys::unread_bytes(self.tcp.as_fd()).unwrap_or(0));
+        }
     }
 }
 
@@ -92,10 +111,10 @@ impl Transport {
         }
     }
 
-    pub(crate) fn guard(&mut self) -> &mut IoGuard {
+    pub(crate) fn socket_mut(&mut self) -> &mut Socket {
         match self {
-            Transport::Tcp(socket) => &mut socket.guard,
-            Transport::Tls(stream) => &mut stream.sock.0.get_mut().guard,
+            Transport::Tcp(socket) => socket,
+            Transport::Tls(stream) => stream.sock.0.get_mut(),
         }
     }
 

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{IpAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use super::body::BodyWriter;
 use super::connection::Connection;
@@ -15,6 +16,7 @@ use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::limits::Client;
 use crate::sys;
+use crate::traffic::{Account, Traffic};
 
 /// A connection whose request waits for its response.
 pub struct ClientConnection {
@@ -30,6 +32,12 @@ impl ClientConnection {
     /// Returns the connection of the client that the request tells.
     pub(super) fn identified(self, identity: Identity) -> ClientConnection {
         ClientConnection { identity, ..self }
+    }
+
+    /// Returns the connection with its traffic on this account.
+    pub fn charged_to(mut self, account: Option<Box<dyn Account>>) -> ClientConnection {
+        self.connection.traffic = Arc::new(Traffic::new(account));
+        self
     }
 
     /// Returns the client as limits see it.
@@ -57,7 +65,8 @@ impl ClientConnection {
 
     /// Returns a token that is cancelled when the client leaves or the server aborts.
     pub fn cancel_token(&self) -> io::Result<CancelToken> {
-        CancelToken::with(self.connection.socket.as_fd(), self.connection.abort())
+        let Connection { socket, traffic, .. } = &self.connection;
+        CancelToken::with(socket.as_fd(), self.connection.abort(), traffic)
     }
 
     /// Sends a small response and closes the connection in order.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::sys::{self, EventFd};
+use crate::traffic::Traffic;
 
 /// How long a connection stays half-closed for the client to read the last bytes.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -32,6 +33,17 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) stall_limit: Duration,
     pub(super) shared: Arc<Shared>,
+    /// The traffic of its request.
+    pub(super) traffic: Arc<Traffic>,
+}
+
+impl Drop for Connection {
+    /// Takes back what was written and the client has not received: that is not sent.
+    fn drop(&mut self) {
+        let unsent = sys::unacknowledged_bytes(&self.socket).unwrap_or(0);
+        // The request is over.
+        self.traffic.fetched(unsent as u64).ok();
+    }
 }
 
 impl Connection {
@@ -70,6 +82,7 @@ impl Connection {
                 Ok(0) => return Err(Error::ClientLeft),
                 Ok(count) => {
                     self.shared.sent.fetch_add(count as u64, Ordering::Relaxed);
+                    self.traffic.sent(count as u64);
                     left -= count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

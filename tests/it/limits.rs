@@ -9,6 +9,8 @@ use crate::support::origin::Origin;
 use crate::support::resource::Resource;
 use crate::support::{PATIENCE, eventually, media};
 
+mod ingress;
+
 /// Nobody waits.
 const AT_ONCE: &str = "slot_timeout = \"0s\"\n";
 
