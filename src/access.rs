@@ -1,6 +1,8 @@
-//! Who a request comes from, by which name it calls this server, and which website made it.
+//! Who a request comes from, by which name it calls this server, which website made it, and whether it may be
+//! carried out.
 //!
-//! **Invariant:** pure; a field that strangers can write makes nobody nearer or more trusted.
+//! **Invariant:** pure, except for the file of the tokens; a field that strangers can write makes nobody nearer
+//! or more trusted, and one that is wrong makes nobody anonymous.
 
 use std::net::IpAddr;
 
@@ -9,16 +11,23 @@ use crate::limits::Client;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 
+mod authorize;
+mod credential;
 mod forwarded;
 mod host;
 mod seal;
 pub mod session;
 pub mod signature;
+mod token_store;
+pub mod tokens;
 mod website;
 
+pub use authorize::{Application, Grant, Need, authorize};
+pub use credential::{Credential, Secret};
 pub use forwarded::{Unusable, client_address};
 pub use host::HostRule;
 pub use seal::{Claim, ClaimError, TokenHash, now};
+pub use token_store::{TokenStore, is_readable_by_others, read_tokens};
 pub use website::{Initiator, SET_PAGE_COOKIE};
 
 /// The header fields that tell where a request comes from, as received; a repeated one is joined by commas.
@@ -37,7 +46,9 @@ pub struct Provenance {
     /// User-Agent
     pub user_agent: Option<String>,
     /// Cookie
-    pub cookie: Option<String>,
+    pub cookie: Option<Secret>,
+    /// Authorization
+    pub authorization: Option<Secret>,
     /// X-Forwarded-For
     pub x_forwarded_for: Option<String>,
     /// Forwarded
@@ -53,6 +64,8 @@ pub struct Identity {
     pub client: Client,
     /// Whether it is on this machine, with no proxy in between.
     pub is_local: bool,
+    /// Whether it is known to be in the network of the operator.
+    pub is_near: bool,
 }
 
 impl Identity {
@@ -63,7 +76,7 @@ impl Identity {
         let is_shared = peer.is_loopback() || is_trusted(peer, access);
         let client =
             if is_shared { Client::shared(peer) } else { Client::new(peer, &access.local) };
-        Identity { client, is_local: false }
+        Identity { client, is_local: false, is_near: false }
     }
 
     /// Returns the identity of the client of a request.
@@ -77,11 +90,15 @@ impl Identity {
             let detail = format!("the field {field} of the proxy names no address of a client");
             Problem::new(ProblemCode::BadRequest, detail)
         })?;
-        let is_proxied = provenance.is_proxied || is_trusted(peer, access);
+        let is_trusted = is_trusted(peer, access);
+        let is_proxied = provenance.is_proxied || is_trusted;
         let client = Client::new(address, &access.local);
         // A proxy that adds no field may pass on the name by which it was called.
         let is_called_locally = host::is_local(provenance.host.as_deref());
-        Ok(Identity { client, is_local: peer.is_loopback() && !is_proxied && is_called_locally })
+        let is_local = peer.is_loopback() && !is_proxied && is_called_locally;
+        // A loopback address is that of a proxy, or the proxy is one whose word is not taken.
+        let is_hidden = if address.is_loopback() { !is_local } else { is_proxied && !is_trusted };
+        Ok(Identity { client, is_local, is_near: !client.is_far() && !is_hidden })
     }
 }
 

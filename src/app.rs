@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::access::TokenStore;
 use crate::config::Config;
 use crate::error::Resource;
 use crate::ffmpeg::Version;
@@ -28,6 +29,8 @@ pub struct App {
     pub upstream: Arc<UpstreamClient>,
     /// Loads the segments of tracks that are delivered in segments.
     pub playlist_loader: Arc<PlaylistLoader>,
+    /// The tokens of those who may use the server.
+    pub tokens: TokenStore,
     /// The version of the installed ffmpeg.
     pub ffmpeg: Version,
     /// Resolves page links by yt-dlp.
@@ -55,6 +58,7 @@ pub struct App {
 impl App {
     /// Creates the state: claims the runtime directory, runs `ffmpeg -version`, prepares the resolver.
     pub fn new(config: Config) -> io::Result<App> {
+        let tokens = TokenStore::open(&config).map_err(io::Error::other)?;
         let base = config.runtime_dir();
         let runtime_dir = RuntimeDir::claim(&base).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot use {}: {error}", base.display()))
@@ -80,6 +84,7 @@ impl App {
             resolver: Arc::new(resolver),
             playlist_loader: Arc::new(PlaylistLoader::new(&upstream, config.muxer.plan_timeout.0)),
             upstream,
+            tokens,
             ffmpeg,
             runtime_dir,
             memory_budget,

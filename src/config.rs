@@ -23,7 +23,7 @@ mod proxy;
 mod resolver;
 mod sandbox;
 mod units;
-pub use access::{AccessConfig, ForwardedField};
+pub use access::{AccessConfig, AccessMode, ForwardedField};
 use checks::{chunk_size, engine, ffmpeg_memory, finite, level, non_empty, read_ahead_size};
 pub use host_pattern::HostPattern;
 pub use limits::LimitsConfig;
@@ -43,7 +43,7 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Directory of the named pipes; see [`Config::runtime_dir`].
     pub runtime_dir: PathBuf,
-    /// Where clients are, and by which names they may call the server.
+    /// Who may use the server, where clients are, and by which names they may call it.
     pub access: AccessConfig,
     /// What clients may use.
     pub limits: LimitsConfig,
@@ -232,6 +232,17 @@ impl Config {
         toml::from_str(text).map_err(|error| Invalid(without_login(error.to_string().trim_end())))
     }
 
+    /// Returns who may use the server without a token; not `Auto`.
+    pub fn access_mode(&self) -> AccessMode {
+        self.access.mode.resolve(&self.listen)
+    }
+
+    /// Returns the file of the tokens, if there is to be one: that of the configuration, or the credential
+    /// `tokens` of the service.
+    pub fn tokens_file(&self) -> Option<PathBuf> {
+        self.access.tokens_file.clone().or_else(|| process_env::credential("tokens"))
+    }
+
     /// Returns the directory for the named pipes and other runtime files; the environment decides
     /// for `"auto"`.
     pub fn runtime_dir(&self) -> PathBuf {
@@ -280,7 +291,7 @@ mod tests {
         let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
         assert_eq!(
             (count, unset),
-            (2 + 4 + 16 + 12 + 10 + 6 + 4 + 1, 2),
+            (2 + 5 + 16 + 12 + 10 + 6 + 4 + 1, 3),
             "a key is missing from config/ytcanal.toml"
         );
     }
@@ -312,6 +323,7 @@ mod tests {
             ("[upstream]\nports = [\"http\"]", &["line 2", "ports", "http", "1024-65535"]),
             ("[access]\ntrusted_proxies = [\"nginx\"]", &["line 2", "trusted_proxies", "nginx"]),
             ("[access]\nforwarded = \"x-real-ip\"", &["line 2", "forwarded", "x-real-ip"]),
+            ("[access]\nmode = \"public\"", &["line 2", "mode", "public"]),
             ("[muxer]\nmemory = \"1MiB\"", &["line 2", "memory", "64MiB"]),
             ("[sandbox]\nread = [\"opt\"]", &["line 2", "read", "absolute"]),
             ("[log]\nlevel = \"loud\"", &["line 2", "level", "loud"]),

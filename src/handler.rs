@@ -1,10 +1,8 @@
 //! Dispatches each request to the module that responds to it.
 
-use crate::access::Initiator;
 use crate::app::App;
 use crate::config;
 use crate::download;
-use crate::error::{Error, Rate};
 use crate::http_server::{ClientConnection, Handler, HttpServer, Request, Response};
 use crate::info;
 use crate::metrics::Snapshot;
@@ -12,6 +10,10 @@ use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::route::{Route, route};
 use crate::web_ui::{self, Prefill};
+
+mod admission;
+
+use admission::{Refusal, admit, problem_response};
 
 /// The handler of all requests.
 pub struct AppHandler<'a> {
@@ -29,9 +31,10 @@ impl Handler for AppHandler<'_> {
     }
 
     fn handle(&self, request: &Request, client: ClientConnection) {
+        let admitted = admit(self.app, request, &client);
         let account = self.app.rate_limiter.account(client.client());
         let client = client.charged_to(account);
-        let response = match self.route(request, &client) {
+        let response = match admitted.map(|(route, _)| route) {
             Ok(Route::Download { source, options }) => {
                 return download::serve(self.app, source, options, request, client);
             }
@@ -59,55 +62,19 @@ impl Handler for AppHandler<'_> {
                 Response::problem(&problem, request.wants_html)
             }
             Ok(Route::Readyz) => Response::ok("text/plain", "ready\n"),
-            Ok(Route::Metrics) if !client.is_local() => {
-                let detail = "metrics are for clients on the machine of the server";
-                let problem = Problem::new(ProblemCode::NotLocal, detail);
-                Response::problem(&problem, request.wants_html)
-            }
             Ok(Route::Metrics) => Response::ok("text/plain; version=0.0.4", self.metrics()),
             Err(Refusal::ToPage(prefill)) => web_ui::redirect(&prefill),
             Err(Refusal::Problem(problem)) => {
                 // Not the detail: a badly encoded query may put a part of a signed URL into it.
                 log::info!("{} {}", client.address(), problem.code);
-                Response::problem(&problem, request.wants_html)
+                problem_response(&problem, request)
             }
         };
         client.respond(response, Some(request));
     }
 }
 
-/// Why a request is not carried out.
-enum Refusal {
-    Problem(Problem),
-    /// Another website made it, and the user may decide on the page.
-    ToPage(Prefill),
-}
-
 impl AppHandler<'_> {
-    /// Returns the route of a request that may take it.
-    fn route(&self, request: &Request, client: &ClientConnection) -> Result<Route, Refusal> {
-        let route = route(&request.target).map_err(Refusal::Problem)?;
-        match (Initiator::new(&request.provenance, request.wants_html), &route) {
-            (Initiator::Link, Route::Download { source, .. }) => {
-                Err(Refusal::ToPage(source.prefill()))
-            }
-            (Initiator::Link | Initiator::Foreign, route) if route.is_costly() => {
-                let detail = "another website made your browser request this; open the page of this server, or \
-                              use a program such as curl";
-                Err(Refusal::Problem(Problem::new(ProblemCode::CrossSite, detail)))
-            }
-            (_, route) if route.is_costly() => {
-                let (rates, client) = (&self.app.rate_limiter, client.client());
-                let charged = rates.charge(client, Rate::Requests);
-                charged
-                    .and_then(|()| rates.check(client, Rate::Ingress))
-                    .map_err(|limit| Refusal::Problem(Problem::from(&Error::from(limit))))
-            }
-            _ => Ok(()),
-        }?;
-        Ok(route)
-    }
-
     fn to_response(&self, result: Result<Response, Problem>, request: &Request) -> Response {
         result.unwrap_or_else(|problem| Response::problem(&problem, request.wants_html))
     }

@@ -43,10 +43,22 @@ impl Initiator {
             None if !user_agent.as_deref().is_some_and(is_browser) => Initiator::Own,
             // Browsers send all these fields or none. A program says that it is a browser, as yt-dlp does.
             None if fetch_mode.is_some() || fetch_dest.is_some() => Initiator::Own,
-            None if cookie.as_deref().is_some_and(has_page_cookie) => Initiator::Own,
+            None if cookie.as_ref().is_some_and(|cookie| has_page_cookie(cookie.reveal())) => {
+                Initiator::Own
+            }
             None if wants_html => Initiator::Link,
             None => Initiator::Foreign,
         }
+    }
+}
+
+impl Provenance {
+    /// Returns whether a browser sent the request, as far as can be told.
+    pub fn is_of_browser(&self, wants_html: bool) -> bool {
+        let has_fetch_metadata = [&self.fetch_site, &self.fetch_mode, &self.fetch_dest];
+        wants_html
+            || has_fetch_metadata.into_iter().any(Option::is_some)
+            || self.user_agent.as_deref().is_some_and(is_browser)
     }
 }
 

@@ -1,14 +1,21 @@
-//! `[access]`: where clients are, and by which names they may call the server.
+//! `[access]`: who may use the server, where clients are, and by which names they may call it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de};
 
 use super::HostPattern;
 
-/// `[access]`: where clients are, and by which names they may call the server.
+/// `[access]`: who may use the server, where clients are, and by which names they may call it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccessConfig {
+    /// Who may use the server without a token.
+    pub mode: AccessMode,
+    /// The file of the tokens.
+    pub tokens_file: Option<PathBuf>,
     /// The names by which clients may call the server, beside addresses, local names and that of the machine.
     pub hosts: Vec<HostPattern>,
     /// Networks whose clients are near, beside private ones and those of this machine.
@@ -19,6 +26,33 @@ pub struct AccessConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// The field in which they tell it.
     pub forwarded: ForwardedField,
+}
+
+/// Who may use the server without a token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessMode {
+    /// `Open` while the server listens on loopback addresses only, else `Local`.
+    #[default]
+    Auto,
+    /// Everybody.
+    Open,
+    /// Clients that are near.
+    Local,
+    /// Nobody.
+    Closed,
+}
+
+impl AccessMode {
+    /// Returns the mode of a server that listens on these addresses; it is not `Auto`.
+    pub fn resolve(self, listen: &[SocketAddr]) -> AccessMode {
+        let is_loopback = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
+        match self {
+            AccessMode::Auto if listen.iter().all(is_loopback) => AccessMode::Open,
+            AccessMode::Auto => AccessMode::Local,
+            mode => mode,
+        }
+    }
 }
 
 /// The field that names the clients of a proxy. There is one, because a proxy passes on the other one as it
@@ -43,4 +77,27 @@ fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D:
         ))),
     };
     patterns.into_iter().map(network).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_others_reach_is_open_only_if_that_is_written() {
+        for (listen, expected) in [
+            ("127.0.0.1:80", AccessMode::Open),
+            ("[::1]:80", AccessMode::Open),
+            ("[::ffff:127.0.0.1]:80", AccessMode::Open),
+            ("0.0.0.0:80", AccessMode::Local),
+            ("[::]:80", AccessMode::Local),
+            ("10.0.0.1:80", AccessMode::Local),
+        ] {
+            let listen = [listen.parse().unwrap(), "127.0.0.2:80".parse().unwrap()];
+            assert_eq!(AccessMode::Auto.resolve(&listen), expected, "{listen:?}");
+            for mode in [AccessMode::Open, AccessMode::Local, AccessMode::Closed] {
+                assert_eq!(mode.resolve(&listen), mode);
+            }
+        }
+    }
 }

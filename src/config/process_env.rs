@@ -70,6 +70,12 @@ pub fn find_in_path(program: &Path) -> Option<PathBuf> {
     env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
+/// Returns the file that systemd passes to the service by `LoadCredential=` under this name, if it does.
+pub(super) fn credential(name: &str) -> Option<PathBuf> {
+    let file = PathBuf::from(env::var_os("CREDENTIALS_DIRECTORY")?).join(name);
+    file.is_file().then_some(file)
+}
+
 /// Returns the name of the machine. A service in a sandbox sees no /proc/sys.
 pub fn host_name() -> Option<String> {
     let read = |path| fs::read_to_string(path).ok();

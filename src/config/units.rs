@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
-/// A duration: digits and one of `ms`, `s`, `m`, `h`.
+/// A duration: digits and one of `ms`, `s`, `m`, `h`, `d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HumanDuration(pub Duration);
 
@@ -19,13 +19,15 @@ fn split(text: &str) -> Option<(u64, &str)> {
 }
 
 impl HumanDuration {
-    fn parse(text: &str) -> Option<HumanDuration> {
+    /// Parses a duration; `None` if it is none.
+    pub fn parse(text: &str) -> Option<HumanDuration> {
         let (count, unit) = split(text)?;
         let millis = match unit {
             "ms" => 1,
             "s" => 1_000,
             "m" => 60_000,
             "h" => 3_600_000,
+            "d" => 86_400_000,
             _ => return None,
         };
         Some(HumanDuration(Duration::from_millis(count.checked_mul(millis)?)))
@@ -33,7 +35,8 @@ impl HumanDuration {
 }
 
 impl ByteSize {
-    fn parse(text: &str) -> Option<ByteSize> {
+    /// Parses a size; `None` if it is none.
+    pub fn parse(text: &str) -> Option<ByteSize> {
         let (count, unit) = split(text)?;
         let bytes = match unit {
             "B" => 1,
@@ -64,8 +67,8 @@ impl<'de> Deserialize<'de> for HumanDuration {
         let text = String::deserialize(deserializer)?;
         HumanDuration::parse(&text).ok_or_else(|| {
             de::Error::custom(format!(
-                "{text:?} is not a duration; write for example \"500ms\", \"30s\", \"2m\" or \
-                 \"1h\""
+                "{text:?} is not a duration; write for example \"500ms\", \"30s\", \"2m\", \
+                 \"1h\" or \"30d\""
             ))
         })
     }
@@ -88,7 +91,7 @@ mod tests {
 
     #[test]
     fn durations_read_and_print() {
-        for text in ["500ms", "30s", "2m", "1h", "90s", "0s"] {
+        for text in ["500ms", "30s", "2m", "1h", "90s", "0s", "30d"] {
             let span = HumanDuration::parse(text).unwrap();
             assert_eq!(HumanDuration::parse(&span.to_string()), Some(span));
         }

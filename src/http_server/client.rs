@@ -50,9 +50,9 @@ impl ClientConnection {
         self.client().address()
     }
 
-    /// Returns whether the client is on this machine, with no proxy in between.
-    pub fn is_local(&self) -> bool {
-        self.identity.is_local
+    /// Returns where the client is.
+    pub fn identity(&self) -> Identity {
+        self.identity
     }
 
     pub(super) fn peer(&self) -> IpAddr {

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use crate::access::Provenance;
+use crate::access::{Provenance, Secret};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::sys;
@@ -203,7 +203,8 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request, Problem> {
             fetch_mode: joined(&values("sec-fetch-mode")),
             fetch_dest: joined(&values("sec-fetch-dest")),
             user_agent: joined(&values("user-agent")),
-            cookie: joined(&values("cookie")),
+            cookie: joined(&values("cookie")).map(Secret::new),
+            authorization: joined(&values("authorization")).map(Secret::new),
             x_forwarded_for: joined(&values("x-forwarded-for")),
             forwarded: joined(&values("forwarded")),
             is_proxied: parsed.headers.iter().any(|field| is_of_proxy(field.name)),

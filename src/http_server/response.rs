@@ -47,6 +47,12 @@ impl Response {
         self
     }
 
+    /// Adds a field, also beside others of the same name.
+    pub fn and(mut self, name: &'static str, value: impl Into<String>) -> Response {
+        self.fields.push((name, field_value(value.into())));
+        self
+    }
+
     /// Returns a problem in the form that the client accepts: JSON (RFC 9457), or HTML for a browser.
     pub fn problem(problem: &Problem, wants_html: bool) -> Response {
         let response = if wants_html {

@@ -8,6 +8,7 @@ use crate::support::media;
 use crate::support::origin::Origin;
 use crate::support::resource::Resource;
 
+mod tokens;
 mod websites;
 
 /// What a client gets that the proxy before the daemon names like this.
