@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::access::TokenStore;
-use crate::config::Config;
+use crate::config::{ByteSize, Config};
 use crate::error::Resource;
 use crate::ffmpeg::Version;
 use crate::http_client::UpstreamClient;
@@ -49,6 +49,8 @@ pub struct App {
     pub lookup_limiter: StreamLimiter,
     /// Limits concurrent ffmpeg processes.
     pub ffmpeg_limiter: StreamLimiter,
+    /// Limits the memory of segments that are in memory as a whole, in MiB.
+    pub segment_limiter: StreamLimiter,
     /// Limits how often clients in the internet may do something.
     pub rate_limiter: Arc<RateLimiter>,
     /// Counts downloads and their outcomes.
@@ -107,9 +109,18 @@ impl App {
                 limits.muxers,
                 limits.muxers_per_client,
             ),
+            segment_limiter: StreamLimiter::new(
+                Resource::SegmentMemory,
+                mebibytes(limits.segment_memory),
+                mebibytes(limits.segment_memory_per_client),
+            ),
             rate_limiter,
             metrics: Metrics::default(),
             config,
         })
     }
+}
+
+fn mebibytes(size: ByteSize) -> usize {
+    usize::try_from(size.0 >> 20).unwrap_or(usize::MAX)
 }

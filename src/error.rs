@@ -146,6 +146,8 @@ pub enum Resource {
     Muxers,
     /// `resolver.processes`
     Pages,
+    /// `limits.segment_memory`
+    SegmentMemory,
 }
 
 /// What clients in the internet may do so often.
@@ -168,6 +170,9 @@ impl Resource {
             Resource::Lookups => ("concurrent look-ups of pages and thumbnails", "limits.lookups"),
             Resource::Muxers => ("concurrent ffmpeg processes", "limits.muxers"),
             Resource::Pages => ("pages read at a time", "resolver.processes"),
+            Resource::SegmentMemory => {
+                ("long segments of downloads in memory", "limits.segment_memory")
+            }
         }
     }
 }

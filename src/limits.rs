@@ -50,6 +50,7 @@ struct State {
 
 /// One entry of the queue.
 struct Waiter {
+    weight: usize,
     /// Signalled when the wait is over, under the lock of the state only.
     wake: EventFd,
     /// The content of the permit, if one was granted.
@@ -60,6 +61,7 @@ struct Waiter {
 pub struct StreamPermit<'a> {
     limiter: &'a StreamLimiter,
     client: Client,
+    weight: usize,
     _open: Sender<()>,
 }
 
@@ -104,8 +106,20 @@ impl StreamLimiter {
         cancel: &CancelToken,
         patience: Duration,
     ) -> Result<StreamPermit<'_>, Error> {
+        self.try_acquire_many(1, client, cancel, patience)
+    }
+
+    /// Acquires a permit that counts as `weight` of them, but not as more than a client may have.
+    pub fn try_acquire_many(
+        &self,
+        weight: usize,
+        client: Client,
+        cancel: &CancelToken,
+        patience: Duration,
+    ) -> Result<StreamPermit<'_>, Error> {
+        let weight = weight.min(self.per_client).min(self.total).max(1);
         let mut state = self.lock();
-        let full = match self.grant(&mut state, client) {
+        let full = match self.grant(&mut state, client, weight) {
             Ok(permit) => return Ok(permit),
             Err(LimitExceeded::Draining) => return Err(LimitExceeded::Draining.into()),
             Err(full) => full,
@@ -123,7 +137,7 @@ impl StreamLimiter {
         }
         let until = Instant::now().checked_add(patience);
         let wake = EventFd::new().map_err(|error| Error::system("make an eventfd", &error))?;
-        let waiter = Arc::new(Waiter { wake, permit: OnceLock::new() });
+        let waiter = Arc::new(Waiter { weight, wake, permit: OnceLock::new() });
         state.waiting.push_back((client, waiter.clone()));
         drop(state);
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -135,7 +149,8 @@ impl StreamLimiter {
         let granted = waiter.permit.get().cloned();
         let closed = state.open.is_none();
         drop(state);
-        let permit = granted.map(|open| StreamPermit { limiter: self, client, _open: open });
+        let permit =
+            granted.map(|open| StreamPermit { limiter: self, client, weight, _open: open });
         waited.map_err(|error| Error::system("wait for a permit", &error))?;
         match permit {
             _ if cancel.is_cancelled() => Err(Error::Stopped),
@@ -147,7 +162,7 @@ impl StreamLimiter {
 
     /// Acquires a permit for `client` without waiting.
     pub fn acquire_now(&self, client: Client) -> Result<StreamPermit<'_>, LimitExceeded> {
-        self.grant(&mut self.lock(), client)
+        self.grant(&mut self.lock(), client, 1)
     }
 
     /// Returns the number of permits in use.
@@ -161,30 +176,35 @@ impl StreamLimiter {
     }
 
     /// Grants a permit, if no limit forbids it.
-    fn grant(&self, state: &mut State, client: Client) -> Result<StreamPermit<'_>, LimitExceeded> {
+    fn grant(
+        &self,
+        state: &mut State,
+        client: Client,
+        weight: usize,
+    ) -> Result<StreamPermit<'_>, LimitExceeded> {
         let open = state.open.clone().ok_or(LimitExceeded::Draining)?;
-        match self.reached_limit(state, client) {
+        match self.reached_limit(state, client, weight) {
             Some(full) => Err(full),
             None => {
-                state.count(client);
-                Ok(StreamPermit { limiter: self, client, _open: open })
+                state.count(client, weight);
+                Ok(StreamPermit { limiter: self, client, weight, _open: open })
             }
         }
     }
 
-    /// Returns the limit that forbids `client` another permit, if any.
-    fn reached_limit(&self, state: &State, client: Client) -> Option<LimitExceeded> {
+    /// Returns the limit that forbids `client` another permit of this weight, if any.
+    fn reached_limit(&self, state: &State, client: Client, weight: usize) -> Option<LimitExceeded> {
         let free = self.total.saturating_sub(state.total);
         let left = if client.is_far() { free } else { usize::MAX };
         let is_above = |limit: usize| {
             client.networks().zip(NETWORK_SHARES).any(|(network, share)| {
                 let in_use = state.by_network.get(&network).copied().unwrap_or_default();
-                in_use >= limit.saturating_mul(share)
+                in_use.saturating_add(weight) > limit.saturating_mul(share)
             })
         };
         match () {
             () if is_above(self.per_client) => Some(LimitExceeded::Client(self.resource)),
-            () if free == 0 => Some(LimitExceeded::Full(self.resource)),
+            () if free < weight => Some(LimitExceeded::Full(self.resource)),
             () if is_above(left) => Some(LimitExceeded::Client(self.resource)),
             () => None,
         }
@@ -194,11 +214,12 @@ impl StreamLimiter {
     fn wake_waiters(&self, state: &mut State) {
         let Some(open) = state.open.clone() else { return };
         while state.total < self.total {
-            let may_start =
-                |(client, _): &(Client, _)| self.reached_limit(state, *client).is_none();
+            let may_start = |(client, waiter): &(Client, Arc<Waiter>)| {
+                self.reached_limit(state, *client, waiter.weight).is_none()
+            };
             let Some(next) = state.waiting.iter().position(may_start) else { return };
             let Some((client, waiter)) = state.waiting.remove(next) else { return };
-            state.count(client);
+            state.count(client, waiter.weight);
             waiter.permit.get_or_init(|| open.clone());
             waiter.wake.signal();
         }
@@ -210,21 +231,21 @@ impl StreamLimiter {
 }
 
 impl State {
-    fn count(&mut self, client: Client) {
+    fn count(&mut self, client: Client, weight: usize) {
         for network in client.networks() {
-            *self.by_network.entry(network).or_default() += 1;
+            *self.by_network.entry(network).or_default() += weight;
         }
-        self.total += 1;
+        self.total += weight;
     }
 }
 
 impl Drop for StreamPermit<'_> {
     fn drop(&mut self) {
         let mut state = self.limiter.lock();
-        state.total -= 1;
+        state.total -= self.weight;
         for network in self.client.networks() {
             if let Some(in_use) = state.by_network.get_mut(&network) {
-                *in_use -= 1;
+                *in_use -= self.weight;
                 if *in_use == 0 {
                     state.by_network.remove(&network);
                 }
@@ -280,6 +301,22 @@ mod tests {
         assert_eq!(limiter.in_use(), 2);
         let _again = now("fd00::9");
         assert_eq!(full(&limiter, "10.0.0.3"), LimitExceeded::Full(Resource::Streams));
+    }
+
+    #[test]
+    fn a_permit_may_count_as_several() {
+        let (limiter, cancel) = (new(10, 6), CancelToken::new().unwrap());
+        let now = |weight, text| {
+            limiter.try_acquire_many(weight, client(text), &cancel, Duration::ZERO).ok()
+        };
+        let first = now(4, "10.0.0.1").unwrap();
+        assert!(now(3, "10.0.0.1").is_none());
+        // No more than a client may have, and no more than there are.
+        let _second = now(99, "10.0.0.2").unwrap();
+        assert!(limiter.in_use() == 10 && now(1, "10.0.0.3").is_none());
+        drop(first);
+        assert!(limiter.in_use() == 6 && now(5, "10.0.0.3").is_none());
+        assert!(now(4, "10.0.0.3").is_some() && limiter.in_use() == 6);
     }
 
     /// Returns how many permits clients with addresses by this pattern get.

@@ -134,12 +134,16 @@ fn of_limit(limit: LimitExceeded) -> (ProblemCode, Option<u32>) {
         LimitExceeded::Full(Resource::Lookups) => (ProblemCode::LookupsFull, Some(5)),
         LimitExceeded::Full(Resource::Muxers) => (ProblemCode::MuxersFull, Some(10)),
         LimitExceeded::Full(Resource::Pages) => (ProblemCode::ResolverBusy, Some(5)),
+        LimitExceeded::Full(Resource::SegmentMemory) => (ProblemCode::SegmentMemoryFull, Some(10)),
         LimitExceeded::Client(Resource::Connections) => {
             (ProblemCode::ClientConnectionsFull, Some(5))
         }
         LimitExceeded::Client(Resource::Streams) => (ProblemCode::ClientStreamsFull, Some(10)),
         LimitExceeded::Client(Resource::Lookups) => (ProblemCode::ClientLookupsFull, Some(5)),
         LimitExceeded::Client(Resource::Muxers) => (ProblemCode::ClientMuxersFull, Some(10)),
+        LimitExceeded::Client(Resource::SegmentMemory) => {
+            (ProblemCode::ClientSegmentMemoryFull, Some(10))
+        }
         LimitExceeded::Client(Resource::Pages) => (ProblemCode::ClientResolverBusy, Some(5)),
         LimitExceeded::Rate(_, seconds) => (ProblemCode::RateLimited, Some(seconds)),
         LimitExceeded::Draining => (ProblemCode::Draining, Some(5)),

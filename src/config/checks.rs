@@ -42,6 +42,15 @@ pub(super) fn ingress<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Byte
     Ok(size)
 }
 
+/// Less does not hold one segment.
+pub(super) fn segment_memory<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<ByteSize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    refuse_if(!(16 << 20..=64 << 30).contains(&size.0), "must lie between 16MiB and 64GiB")?;
+    Ok(size)
+}
+
 pub(super) fn chunk_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
     let size = ByteSize::deserialize(deserializer)?;
     refuse_if(!(512 << 10..=1 << 30).contains(&size.0), "must lie between 512KiB and 1GiB")?;

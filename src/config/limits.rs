@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::checks::{finite, head_size, ingress, positive, positive_u32};
+use super::checks::{finite, head_size, ingress, positive, positive_u32, segment_memory};
 use super::{ByteSize, HumanDuration};
 
 /// `[limits]`: what clients may use.
@@ -35,6 +35,12 @@ pub struct LimitsConfig {
     /// Maximum number of these for one client.
     #[serde(deserialize_with = "positive")]
     pub muxers_per_client: usize,
+    /// Maximum memory for segments that are in memory as a whole.
+    #[serde(deserialize_with = "segment_memory")]
+    pub segment_memory: ByteSize,
+    /// Maximum of this for one client.
+    #[serde(deserialize_with = "segment_memory")]
+    pub segment_memory_per_client: ByteSize,
     /// Maximum number of requests in a minute of one client in the internet.
     #[serde(deserialize_with = "positive_u32")]
     pub requests_per_minute: u32,
@@ -73,6 +79,9 @@ impl Default for LimitsConfig {
             // About 20 MB each: this fits a machine with 512 MB.
             muxers: 8,
             muxers_per_client: 4,
+            // Segments of 4 s at 16 Mbit/s for 16 downloads.
+            segment_memory: ByteSize(128 << 20),
+            segment_memory_per_client: ByteSize(64 << 20),
             // Downloads over many connections, and players that seek, stay below.
             requests_per_minute: 120,
             pages_per_hour: 30,

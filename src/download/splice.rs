@@ -18,6 +18,7 @@ use crate::error::{Error, UpstreamError};
 use crate::fetch::{FIRST_REQUEST_SIZE, PendingReader, TrackReader};
 use crate::http_client::RemoteFile;
 use crate::http_server::BodyWriter;
+use crate::limits::StreamPermit;
 use crate::media::TrackKind;
 use crate::plan_cache::{CachedPlan, PlanKey};
 use crate::splice::{self, ChunkSource, Runs, TrackInput};
@@ -77,6 +78,7 @@ pub(super) fn prepare<'scope, 'env>(
 ) -> Result<PlanOutcome<'scope>, Error> {
     let planned = Instant::now();
     let representation = select_for_plan(context, &cached);
+    let memory = reserve_segments(context, &cached.plan)?;
     let range = match &representation {
         Representation::Send(_, range) => range.clone().unwrap_or(0..cached.plan.len()),
         Representation::Short(_) => 0..0,
@@ -105,9 +107,30 @@ pub(super) fn prepare<'scope, 'env>(
             head,
             engine: "splice".into(),
             planned,
-            body: Box::new(SplicedBody { context: *context, key, cached, sources, range }),
+            body: Box::new(SplicedBody {
+                context: *context,
+                key,
+                cached,
+                sources,
+                range,
+                _memory: memory,
+            }),
         }),
     }))
+}
+
+/// Reserves memory for the segments of a plan that are in memory as a whole, if there are any.
+fn reserve_segments<'scope>(
+    context: &DownloadContext<'scope, '_>,
+    plan: &splice::Plan,
+) -> Result<Option<StreamPermit<'scope>>, Error> {
+    let DownloadContext { app, cancel, client, .. } = *context;
+    let mebibytes = usize::try_from(plan.buffer_len() >> 20).unwrap_or(usize::MAX);
+    if mebibytes == 0 || context.request.head_only {
+        return Ok(None);
+    }
+    let timeout = app.config.limits.slot_timeout.0;
+    app.segment_limiter.try_acquire_many(mebibytes, client, cancel, timeout).map(Some)
 }
 
 /// Positions open readers at the first bytes that the plan needs of their tracks, if any.
@@ -216,11 +239,12 @@ struct SplicedBody<'scope, 'env> {
     /// A source for each track that the range needs.
     sources: Vec<Option<PositionedSource<'scope>>>,
     range: Range<u64>,
+    _memory: Option<StreamPermit<'scope>>,
 }
 
 impl MediaBody for SplicedBody<'_, '_> {
     fn write(self: Box<Self>, body: &mut BodyWriter) -> Result<(), Error> {
-        let SplicedBody { context, key, cached, sources, range } = *self;
+        let SplicedBody { context, key, cached, sources, range, _memory } = *self;
         let cancelled = context.cancelled();
         let sink = RefCell::new(ClientSink::new(body));
         let tracks = context.media.tracks.iter().zip(sources).enumerate();

@@ -233,6 +233,18 @@ impl Plan {
         size_of::<Plan>() + self.head.capacity() + extents + rules
     }
 
+    /// Returns how many bytes of the joined file are in memory while it is written, about, beside the small
+    /// buffers that every download has.
+    pub fn buffer_len(&self) -> u64 {
+        let Rewriter::Regions(rules) = &self.rewriter else { return 0 };
+        let longest = |track| {
+            let extents = self.extents().filter(|extent| extent.track == track);
+            extents.map(|extent| rules.buffer_len(extent.len)).max().unwrap_or_default()
+        };
+        // Video and audio may be in different files.
+        [0, 1].map(longest).into_iter().sum()
+    }
+
     /// Returns a digest of everything that was computed from the inputs, by which plans differ.
     pub fn digest(&self) -> [u8; 32] {
         let mut context = Context::new(&SHA256);

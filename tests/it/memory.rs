@@ -4,12 +4,15 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::client::{Client, mux_path, splice_path};
+use crate::support::answer::Ending;
+use crate::support::client::{Client, any_path, ask, mux_path, splice_path};
 use crate::support::daemon::{Daemon, LOOPBACK};
-use crate::support::media;
+use crate::support::media::high_bit_rate;
 use crate::support::origin::Origin;
 use crate::support::process_snapshot::memory;
 use crate::support::resource::Resource;
+use crate::support::segmented::SegmentedFilm;
+use crate::support::{PATIENCE, eventually, hls, media};
 
 const SILENCE: Duration = Duration::from_secs(30);
 const FFMPEG_LIMIT: u64 = 80 << 20;
@@ -134,6 +137,37 @@ fn many_long_indexes_at_a_time_do_not_take_all_memory() {
     println!("peak: {} MiB", peak >> 20);
     assert!(peak < 250 << 20, "{peak} bytes");
     daemon.settles(&baseline, crate::support::PATIENCE);
+}
+
+/// Eleven megabytes each, of which a fragment begins with the lengths of all pictures.
+#[test]
+fn long_segments_in_memory_are_limited() {
+    let origin = Origin::start();
+    let film = SegmentedFilm::of(hls::named("transport stream"), high_bit_rate());
+    let path = any_path(Some(&film.put(&origin, "film")), None, &[("length", "wait")]);
+    let limits = "[limits]\nslot_timeout = \"0s\"\nsegment_memory = \"32MiB\"\n\
+                  segment_memory_per_client = \"48MiB\"\n";
+    let daemon = Daemon::start(&format!("{LOOPBACK}{limits}"));
+    let begin = || {
+        let mut client = Client::get(daemon.address(), &path);
+        let head = client.first_byte();
+        (head.status == 200).then_some(client).ok_or(head)
+    };
+    let clients: Vec<_> = (0..2).map(|_| begin().unwrap()).collect();
+    for _ in 0..2 {
+        let answer = daemon.get(&path);
+        assert_eq!(answer.head.status, 503, "{}", answer.text());
+        assert_eq!(answer.problem()["code"], "segment-memory-full");
+    }
+    assert_eq!(ask(daemon.address(), "HEAD", &path, "").head.status, 200);
+    drop(clients);
+    let answer = eventually("the memory comes back", PATIENCE, || {
+        Some(daemon.get(&path)).filter(|answer| answer.head.status != 503)
+    });
+    assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete));
+    let peak = memory(daemon.pid(), "VmHWM");
+    println!("peak: {} MiB", peak >> 20);
+    assert!(peak < 64 << 20, "{peak} bytes");
 }
 
 #[test]

@@ -32,13 +32,12 @@ impl Run {
         self.data.len()
     }
 
-    /// Collects the bytes of samples in one of these buffers, if it has none.
+    /// Collects the bytes of samples in the first of these buffers, if it has none. They come back in the
+    /// order of the tracks, so that only that of the video becomes as large as video is.
     pub(super) fn use_buffer(&mut self, buffers: &mut Vec<Vec<u8>>) {
-        if self.data.capacity() == 0
-            && let Some(mut buffer) = buffers.pop()
-        {
-            buffer.clear();
-            self.data = buffer;
+        if self.data.capacity() == 0 && !buffers.is_empty() {
+            self.data = buffers.remove(0);
+            self.data.clear();
         }
     }
 

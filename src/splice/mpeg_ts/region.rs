@@ -1,7 +1,7 @@
 //! [`RegionRewriter`] makes the region of a segment in the joined file.
 
 use super::fragment::Fragment;
-use super::remux::{MAX_FRAGMENTS, Remuxer, Stream, StreamConfig};
+use super::remux::{FRAGMENT_SIZE, MAX_FRAGMENTS, Remuxer, Stream, StreamConfig};
 use super::timing::{Clock, Timing};
 use crate::container::mpeg_ts::Malformed;
 use crate::container::mpeg_ts::packet::{PACKET_SIZE, SYNC_BYTE, count_synced};
@@ -87,6 +87,12 @@ impl RegionRewriter {
             }
             update(&[u8::from(*is_entry)]);
         }
+    }
+
+    /// Returns how many bytes of a region of this length are in memory while it is made, about: a fragment
+    /// begins with the lengths of all its samples.
+    pub(in crate::splice) fn buffer_len(&self, len: u64) -> u64 {
+        len.min(FRAGMENT_SIZE as u64)
     }
 
     /// Returns how many bytes of memory the rules occupy, about.

@@ -12,7 +12,7 @@ use crate::container::retime::Shift;
 
 /// The number of bytes of samples of a segment that are collected for a fragment: mostly all of them. What the
 /// index refers to must be one fragment, because libavformat goes on from the first one with the next reference.
-const FRAGMENT_SIZE: usize = 16 << 20;
+pub(super) const FRAGMENT_SIZE: usize = 16 << 20;
 /// The same where segments are joined while they arrive.
 const SHORT_FRAGMENT_SIZE: usize = 128 << 10;
 /// The maximum duration of such a fragment, about, in ticks: a second.
