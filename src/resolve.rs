@@ -31,6 +31,7 @@ mod js_check;
 mod media;
 mod memory_watch;
 mod page_url;
+mod sites;
 mod subprocess;
 pub mod ytdlp_json;
 
@@ -42,6 +43,7 @@ pub use page_url::parse_page_url;
 use backend::{Backend, BackendError, Launch, Output};
 use cache::{Lookup, PageCache};
 use fork_server::ForkServerBackend;
+use sites::Sites;
 use subprocess::SubprocessBackend;
 
 /// Memory that parsing an output takes, in lengths of it: the output, a text of it without escapes, and the page.
@@ -62,6 +64,8 @@ pub struct Resolver {
     /// Holds the cache of yt-dlp.
     runtime_dir: Arc<RuntimeDir>,
     cache: PageCache,
+    /// Limits how often pages of a site are read.
+    sites: Sites,
     /// Limits the memory of outputs while they are read and parsed.
     memory: Arc<MemoryBudget>,
     /// Held while an output is parsed.
@@ -111,7 +115,9 @@ impl Resolver {
             cache: PageCache::new(
                 usize::try_from(resolver.cache.0).unwrap_or(usize::MAX),
                 resolver.cache_ttl.0,
+                resolver.failure_ttl.0,
             ),
+            sites: Sites::new(resolver),
             runtime_dir: runtime.clone(),
             memory: memory.clone(),
             parsing: Mutex::new(()),
@@ -200,16 +206,21 @@ impl Resolver {
             return Err(resolve_error(ResolveError::address(self.policy.refusal(host, port))));
         }
         let mut memory = self.memory.reservation();
+        self.sites.check(page_url).map_err(resolve_error)?;
         // A download that was admitted goes on, whatever its client has read since.
-        if generation == 0 {
+        let is_new = generation == 0;
+        if is_new {
             self.rate_limiter.charge(context.client, Rate::Pages)?;
         }
+        let is_stranger = is_new && context.client.is_far();
+        self.sites.begin(page_url, is_stranger).map_err(resolve_error)?;
         let output = self.run(page_url, started, context, &mut memory)?;
         let page = if output.code == 0 {
             self.parse(page_url, output.stdout, &mut memory)
         } else {
             Err(classify::classify(output.code, &output.stderr))
         };
+        self.sites.record(page_url, page.as_ref().err());
         let host = page_url.host_str().unwrap_or_default();
         match &page {
             Ok(page) => log::debug!(
@@ -217,7 +228,12 @@ impl Resolver {
                 started.elapsed(),
                 page.renditions.len()
             ),
-            Err(why) => log::debug!("failed to read a page of {host}: {}", why.message),
+            Err(why) => {
+                log::debug!("failed to read a page of {host}: {}", why.message);
+                if why.is_lasting() {
+                    self.cache.insert_failure(page_url, why);
+                }
+            }
         }
         page.map_err(resolve_error)
     }

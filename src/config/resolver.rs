@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-use super::checks::{finite, positive, refuse_if};
+use super::checks::{finite, positive, positive_u32, refuse_if};
 use super::{ByteSize, HumanDuration};
 
 /// `[resolver]`: how pages are read.
@@ -24,6 +24,15 @@ pub struct ResolverConfig {
     pub cache_ttl: HumanDuration,
     /// Maximum memory for cached pages.
     pub cache: ByteSize,
+    /// How long a page is not read again that could not be read; 0 for not at all.
+    #[serde(deserialize_with = "short")]
+    pub failure_ttl: HumanDuration,
+    /// How long a site is left alone that refuses this server, at first; 0 for not at all.
+    #[serde(deserialize_with = "short")]
+    pub busy_pause: HumanDuration,
+    /// Maximum number of pages of one site that are read in a minute for clients in the internet.
+    #[serde(deserialize_with = "positive_u32")]
+    pub site_pages_per_minute: u32,
     /// Maximum number of pages read at a time.
     #[serde(deserialize_with = "positive")]
     pub processes: usize,
@@ -50,6 +59,12 @@ impl Default for ResolverConfig {
             cache_ttl: HumanDuration(Duration::from_secs(5 * 3600)),
             // About 100 KB for each page of YouTube.
             cache: ByteSize(16 << 20),
+            // As long as somebody may try again in vain.
+            failure_ttl: HumanDuration(Duration::from_secs(30)),
+            // With each further refusal it doubles, up to 16 minutes.
+            busy_pause: HumanDuration(Duration::from_secs(60)),
+            // As a person with many tabs does; sites block who has more.
+            site_pages_per_minute: 30,
             // 55 MB each, or about 20 MB when they are forked.
             processes: 4,
             processes_per_client: 2,
@@ -59,6 +74,13 @@ impl Default for ResolverConfig {
             fork_server: true,
         }
     }
+}
+
+/// More would be a fault that nobody finds.
+fn short<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HumanDuration, D::Error> {
+    let duration = HumanDuration::deserialize(deserializer)?;
+    refuse_if(duration.0 > Duration::from_secs(3600), "must be at most 1h")?;
+    Ok(duration)
 }
 
 /// The URL follows a `--`; a second one would change its meaning.

@@ -1,4 +1,4 @@
-//! Caches pages that were read, and deduplicates concurrent readings of one page.
+//! Caches pages that were read, and failures for a moment, and deduplicates concurrent readings of one page.
 
 use std::collections::HashMap;
 use std::os::fd::AsFd;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use url::Url;
 
 use crate::cancel::CancelToken;
-use crate::error::Error;
+use crate::error::{Error, ResolveError};
 use crate::lru::LruMap;
 use crate::media::page_media::PageMedia;
 use crate::sys::{self, EventFd};
@@ -25,14 +25,20 @@ const LIVE_TTL: Duration = Duration::from_secs(60);
 /// retry.
 const STALE_DURATION: Duration = Duration::from_secs(30);
 
+/// Maximum memory of failures, in bytes.
+const MAX_FAILURES: usize = 1 << 20;
+
 /// The cache, with the readings in flight.
 pub(super) struct PageCache {
     ttl: Duration,
+    failure_ttl: Duration,
     state: Mutex<State>,
 }
 
 struct State {
     pages: LruMap<Url, CachedPage>,
+    /// Pages that could not be read, and until when they are not read again.
+    failures: LruMap<Url, (ResolveError, Instant)>,
     in_flight: HashMap<Url, Arc<InFlight>>,
     /// The number of pages read.
     generation: u64,
@@ -72,13 +78,14 @@ pub(super) struct FlightGuard<'k> {
 }
 
 impl PageCache {
-    /// Makes a cache of `limit` bytes, in which pages stay at most for `ttl`.
-    pub(super) fn new(limit: usize, ttl: Duration) -> PageCache {
-        let (pages, in_flight) = (LruMap::new(limit), HashMap::new());
-        PageCache { ttl, state: Mutex::new(State { pages, in_flight, generation: 0 }) }
+    /// Makes a cache of `limit` bytes, in which pages stay at most for `ttl`, and failures for `failure_ttl`.
+    pub(super) fn new(limit: usize, ttl: Duration, failure_ttl: Duration) -> PageCache {
+        let (pages, failures) = (LruMap::new(limit), LruMap::new(MAX_FAILURES));
+        let state = State { pages, failures, in_flight: HashMap::new(), generation: 0 };
+        PageCache { ttl, failure_ttl, state: Mutex::new(state) }
     }
 
-    /// Looks up a page newer than `generation`.
+    /// Looks up a page newer than `generation`. Fails if it could not be read a moment ago.
     pub(super) fn get(&self, page_url: &Url, generation: u64) -> Result<Lookup<'_>, Error> {
         let mut state = self.lock();
         if let Some(page) = state.pages.get(page_url)
@@ -88,6 +95,11 @@ impl PageCache {
                     && page.refuse_newer_until.is_some_and(|until| until > Instant::now()))
         {
             return Ok(Lookup::Hit(page.media.clone()));
+        }
+        if let Some((why, until)) = state.failures.get(page_url)
+            && *until > Instant::now()
+        {
+            return Err(Error::Resolve(Box::new(why.clone())));
         }
         if let Some(in_flight) = state.in_flight.get(page_url) {
             return Ok(Lookup::InFlight(FlightWaiter(in_flight.clone())));
@@ -105,6 +117,14 @@ impl PageCache {
             state.pages.get(page_url).filter(|page| page.media.generation == generation)
         {
             page.refuse_newer_until = Instant::now().checked_add(STALE_DURATION);
+        }
+    }
+
+    /// Records that a page could not be read.
+    pub(super) fn insert_failure(&self, page_url: &Url, why: &ResolveError) {
+        if let Some(until) = Instant::now().checked_add(self.failure_ttl) {
+            let size = size_of::<CachedPage>() + 2 * page_url.as_str().len() + why.message.len();
+            self.lock().failures.insert(page_url.clone(), (why.clone(), until), size);
         }
     }
 
@@ -175,6 +195,7 @@ impl Drop for FlightGuard<'_> {
 mod tests {
     use super::*;
     use crate::media::page_media::PageMedia;
+    use crate::problem_code::ProblemCode;
 
     fn page(page_url: &Url, expires: Option<SystemTime>) -> PageMedia {
         PageMedia {
@@ -205,7 +226,7 @@ mod tests {
     #[test]
     fn ten_ask_and_one_reads() {
         let (cache, page_url, cancel) = (
-            PageCache::new(1 << 20, Duration::from_secs(60)),
+            PageCache::new(1 << 20, Duration::from_secs(60), Duration::ZERO),
             page_url(0),
             CancelToken::new().unwrap(),
         );
@@ -235,7 +256,7 @@ mod tests {
     #[test]
     fn whoever_leaves_lets_the_next_one_begin() {
         let (cache, page_url, cancel) = (
-            PageCache::new(1 << 20, Duration::from_secs(60)),
+            PageCache::new(1 << 20, Duration::from_secs(60), Duration::ZERO),
             page_url(0),
             CancelToken::new().unwrap(),
         );
@@ -254,10 +275,36 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_is_remembered_for_a_moment() {
+        let why = ResolveError {
+            code: ProblemCode::Private,
+            message: "for members".into(),
+            retry_after: None,
+        };
+        for (ttl, is_remembered) in [(60, true), (0, false)] {
+            let (minute, ttl) = (Duration::from_secs(60), Duration::from_secs(ttl));
+            let cache = PageCache::new(1 << 20, minute, ttl);
+            let read = land(&cache, &page_url(0), None);
+            for number in 0..20_000 {
+                cache.insert_failure(&page_url(number), &why);
+            }
+            let found = |number, generation| cache.get(&page_url(number), generation);
+            assert!(matches!(found(0, 0), Ok(Lookup::Hit(_))));
+            assert_eq!(found(19_999, 0).is_err(), is_remembered);
+            assert!(matches!(found(1, 0), Ok(Lookup::Miss(_))), "there is a limit");
+            cache.insert_failure(&page_url(0), &why);
+            assert_eq!(found(0, read.generation).is_err(), is_remembered);
+        }
+    }
+
+    #[test]
     #[expect(clippy::disallowed_methods, reason = "as above")]
     fn pages_go_when_they_are_old_or_many() {
-        let cache =
-            PageCache::new(3 * page(&page_url(0), None).memory_size(), Duration::from_secs(60));
+        let cache = PageCache::new(
+            3 * page(&page_url(0), None).memory_size(),
+            Duration::from_secs(60),
+            Duration::ZERO,
+        );
         let is_cached = |number| matches!(cache.get(&page_url(number), 0).unwrap(), Lookup::Hit(_));
         for number in 0..3 {
             land(&cache, &page_url(number), None);
@@ -269,7 +316,7 @@ mod tests {
         assert!(is_cached(4));
         land(&cache, &page_url(5), Some(SystemTime::now() - Duration::from_secs(1)));
         assert!(!is_cached(5));
-        let none = PageCache::new(0, Duration::from_secs(60));
+        let none = PageCache::new(0, Duration::from_secs(60), Duration::ZERO);
         land(&none, &page_url(0), None);
         assert!(matches!(none.get(&page_url(0), 0).unwrap(), Lookup::Miss(_)));
     }

@@ -89,6 +89,41 @@ impl ResolveError {
         ResolveError::new(ProblemCode::ResolverBusy, message).retry_after(5)
     }
 
+    /// The site refused this server, and is not asked for so many seconds.
+    pub(super) fn left_alone(seconds: u32) -> ResolveError {
+        let message = "the site refused this server several times (too many requests, or it suspects a bot) and \
+                       is left alone for a while (resolver.busy_pause)";
+        ResolveError::new(ProblemCode::SiteBusy, message).retry_after(seconds)
+    }
+
+    /// Many pages of the site were read lately.
+    pub(super) fn many_pages(seconds: u32) -> ResolveError {
+        let message =
+            "many pages of this site were read a moment ago (resolver.site_pages_per_minute)";
+        ResolveError::new(ProblemCode::ResolverBusy, message).retry_after(seconds)
+    }
+
+    /// Returns whether the page will hardly be read with another result in a moment. Faults of the network and of
+    /// this server may pass.
+    pub(super) fn is_lasting(&self) -> bool {
+        use ProblemCode as Code;
+        matches!(
+            self.code,
+            Code::AddressRefused
+                | Code::Drm
+                | Code::ExtractorBroken
+                | Code::GeoBlocked
+                | Code::NoFormat
+                | Code::NotAvailable
+                | Code::NotYet
+                | Code::Playlist
+                | Code::Private
+                | Code::ResolveFailed
+                | Code::SiteBusy
+                | Code::UnsupportedLink
+        )
+    }
+
     pub(super) fn missing(program: &str) -> ResolveError {
         let message = format!(
             "{program:?} was not found; install yt-dlp or set resolver.command, \

@@ -5,6 +5,7 @@ mod ends;
 mod failures;
 mod family;
 mod films;
+mod futile;
 mod gate;
 mod generic;
 mod information;

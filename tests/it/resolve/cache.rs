@@ -106,7 +106,8 @@ fn what_expires_is_read_again() {
 /// Errors are not kept, but whoever waits for the same page shares them.
 #[test]
 fn an_error_is_shared_and_forgotten() {
-    let (site, daemon, gate) = (Site::start(), ytdlp::daemon(""), Gate::default());
+    let daemon = ytdlp::daemon("failure_ttl = \"0s\"\n");
+    let (site, gate) = (Site::start(), Gate::default());
     let broken = Resource::bytes("no JSON").gate(1, &gate);
     let good = json!({ "formats": sizes(["137", "140-1"]) }).to_string();
     site.put_at_page(FILM, broken.becomes(Resource::bytes(good), 1));

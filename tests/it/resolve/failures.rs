@@ -79,10 +79,11 @@ fn links(site: &Site, rows: &[Row<'static>]) -> Vec<(String, u16, &'static str)>
 
 #[test]
 fn every_failure_has_its_status() {
-    let (site, daemon) = (Site::start(), ytdlp::daemon(""));
+    let forgetful = "failure_ttl = \"0s\"\nbusy_pause = \"0s\"\n";
+    let (site, daemon) = (Site::start(), ytdlp::daemon(forgetful));
     let wrong = wrong(&daemon, &links(&site, &SAID));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // It is none that is remembered.
+    // None is remembered.
     site.put_film("no-such-page");
     assert_eq!(daemon.get(&download_path(&site.page_url("no-such-page"), &[])).head.status, 200);
 }
@@ -132,7 +133,7 @@ fn the_network_fails() {
 /// Pages that yt-dlp can read, but that have nothing for us.
 #[test]
 fn a_page_without_a_file() {
-    let (site, daemon) = (Site::start(), ytdlp::daemon(""));
+    let (site, daemon) = (Site::start(), ytdlp::daemon("failure_ttl = \"0s\"\n"));
     let in_pieces = |protocol: &str| {
         let mut formats = sizes(["137", "140-1"]);
         for (_, format) in formats.as_object_mut().unwrap() {
