@@ -6,6 +6,10 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+mod token;
+
+pub use token::TokenCommand;
+
 /// A parsed command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command {
@@ -26,11 +30,16 @@ pub enum Command {
         /// `--config`
         config: Option<PathBuf>,
     },
+    /// `ytcanal token`: makes and lists tokens.
+    Token(TokenCommand),
     /// `--help`
     Help,
     /// `--version`
     Version,
 }
+
+/// The commands, for messages.
+const COMMANDS: &str = "serve, demo, check or token";
 
 /// The output of `ytcanal --help`.
 pub const HELP: &str = "\
@@ -41,11 +50,15 @@ Usage:
   ytcanal serve [--config FILE] [--listen ADDR]...   run the server
   ytcanal demo  [--listen ADDR]...                   run a demonstration without a network
   ytcanal check [--config FILE]                      verify configuration and dependencies
+  ytcanal token new NAME [LIMIT]... >> FILE          make a token, for access.tokens_file
+  ytcanal token list [--config FILE]                 list the tokens
 
 Options:
   --config FILE    read this TOML file; every key has a default
   --listen ADDR    listen on this address, such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:80; port 0
                    picks a free one; may be repeated; replaces `listen` of the file
+  LIMIT            --expires 30d, --from NETWORK,..., --may download,mux,info,metrics, --site HOST,...,
+                   --streams N, --muxers N, --pages-per-hour N, --bytes-per-day SIZE
   -h, --help       show this help
   -V, --version    show the version
 
@@ -84,10 +97,13 @@ fn parse_arguments(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error>
             }
             Value(value) if command.is_none() => {
                 let name = value.string()?;
+                if name == "token" {
+                    let command = token::parse(&mut parser)?;
+                    return Ok(command.map_or(Command::Help, Command::Token));
+                }
                 if !matches!(name.as_str(), "serve" | "demo" | "check") {
-                    return Err(
-                        format!("unknown command {name:?}: use serve, demo or check").into()
-                    );
+                    let message = format!("unknown command {name:?}: use {COMMANDS}");
+                    return Err(message.into());
                 }
                 command = Some(name);
             }
@@ -98,7 +114,7 @@ fn parse_arguments(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error>
         Some("serve") => Ok(Command::Serve { config, listen }),
         Some("demo") => Ok(Command::Demo { listen }),
         Some(_) => Ok(Command::Check { config }),
-        None => Err("missing command: serve, demo or check".into()),
+        None => Err(format!("missing command: {COMMANDS}").into()),
     }
 }
 
@@ -125,6 +141,19 @@ mod tests {
         );
         assert_eq!(parse_line("demo"), Ok(Command::Demo { listen: vec![] }));
         assert_eq!(parse_line("check"), Ok(Command::Check { config: None }));
+        let line = "token new eve --expires 30d --may info --may=mux,download --streams 2 --bytes-per-day 1GiB";
+        let Ok(Command::Token(TokenCommand::New { name, options })) = parse_line(line) else {
+            panic!("it is a command");
+        };
+        assert_eq!(name, "eve");
+        assert_eq!(options.expires.map(|lifetime| lifetime.as_secs()), Some(30 * 86_400));
+        let may = ["info", "mux", "download"].map(String::from);
+        assert_eq!(options.lists, [("may", may.to_vec())]);
+        assert_eq!(options.numbers, [("streams", "2".into())]);
+        assert_eq!(options.sizes, [("bytes_per_day", "1GiB".into())]);
+        let list = TokenCommand::List { config: Some("a.toml".into()) };
+        assert_eq!(parse_line("token list --config a.toml"), Ok(Command::Token(list)));
+        assert_eq!(parse_line("token new -h"), Ok(Command::Help));
         assert_eq!(parse_line("serve -h"), Ok(Command::Help));
         assert_eq!(parse_line("-V"), Ok(Command::Version));
     }
@@ -132,7 +161,13 @@ mod tests {
     #[test]
     fn errors_name_what_is_wrong() {
         for (line, fragment) in [
-            ("", "missing command: serve, demo or check"),
+            ("", "missing command: serve, demo, check or token"),
+            ("token", "token new NAME"),
+            ("token new", "needs a name"),
+            ("token new a --expires 0s", "30d"),
+            ("token new a --streems 3", "--streems"),
+            ("token new a b", "b"),
+            ("token list --listen a", "--listen"),
             ("swim", "\"swim\""),
             ("serve --fast", "--fast"),
             ("check --listen 127.0.0.1:1", "--listen"),

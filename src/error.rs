@@ -159,6 +159,10 @@ pub enum Rate {
     Pages,
     /// `limits.ingress_per_hour`, in bytes
     Ingress,
+    /// `bytes_per_day` of a token
+    Egress,
+    /// Wrong credentials.
+    Failures,
 }
 
 impl Resource {
@@ -189,18 +193,26 @@ impl fmt::Display for LimitExceeded {
                 let (what, key) = resource.name();
                 write!(
                     f,
-                    "this client, or its network, is at its limit of {what} ({key}_per_client)"
+                    "this client, its network or its token is at its limit of {what} ({key}_per_client, or that \
+                     of the token)"
                 )
             }
             LimitExceeded::Rate(Rate::Requests, _) => f.write_str(
                 "this client, or its network, sends too many requests (limits.requests_per_minute)",
             ),
             LimitExceeded::Rate(Rate::Pages, _) => f.write_str(
-                "this client, or its network, had too many pages read (limits.pages_per_hour)",
+                "this client, its network or its token had too many pages read (limits.pages_per_hour, or that of \
+                 the token)",
             ),
             LimitExceeded::Rate(Rate::Ingress, _) => f.write_str(
                 "much more was fetched for this client, or its network, than was sent to it \
                  (limits.ingress_per_hour)",
+            ),
+            LimitExceeded::Rate(Rate::Egress, _) => {
+                f.write_str("the token has had as many bytes as it may in a day (its bytes_per_day)")
+            }
+            LimitExceeded::Rate(Rate::Failures, _) => f.write_str(
+                "this client, or its network, has shown too many wrong tokens, and may try again later",
             ),
             LimitExceeded::Draining => f.write_str("the server is shutting down"),
         }

@@ -32,6 +32,10 @@ impl Handler for AppHandler<'_> {
 
     fn handle(&self, request: &Request, client: ClientConnection) {
         let admitted = admit(self.app, request, &client);
+        let client = match &admitted {
+            Ok((_, grant)) => client.granted(grant),
+            Err(_) => client,
+        };
         let account = self.app.rate_limiter.account(client.client());
         let client = client.charged_to(account);
         let response = match admitted.map(|(route, _)| route) {

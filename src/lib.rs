@@ -19,7 +19,7 @@
 //! | processes | [`sandbox`] (what child processes may do), [`child_group`], [`runtime_dir`], [`ffmpeg`], [`limits`], [`resolve`] (page links to media, by yt-dlp) |
 //! | server | [`problem`], [`access`], [`http_server`], [`strategy`] (passthrough, splice or ffmpeg), [`plan_cache`], [`incomplete`], [`metrics`], [`app`] (state shared by all requests) |
 //! | requests | [`route`], [`thumbnail`], [`download`], [`info`], [`web_ui`], [`handler`] |
-//! | program | [`serve`], [`check`], [`demo`], [`cli`] |
+//! | program | [`serve`], [`check`], [`demo`], [`tokens_command`], [`cli`] |
 
 pub mod access;
 pub mod app;
@@ -67,6 +67,7 @@ pub mod strategy;
 pub mod sys;
 pub mod text;
 pub mod thumbnail;
+pub mod tokens_command;
 pub mod track_kind;
 pub mod traffic;
 pub mod web_ui;

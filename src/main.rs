@@ -9,12 +9,13 @@ use std::process::ExitCode;
 
 use log::LevelFilter;
 use ytcanal::check;
-use ytcanal::cli::{self, Command};
+use ytcanal::cli::{self, Command, TokenCommand};
 use ytcanal::config::{Config, SystemdEnv};
 use ytcanal::demo;
 use ytcanal::logging;
 use ytcanal::serve;
 use ytcanal::sys;
+use ytcanal::tokens_command;
 
 /// The exit status for a wrong command line.
 const EXIT_USAGE: u8 = 2;
@@ -45,6 +46,12 @@ fn run(command: Command) -> io::Result<bool> {
     match command {
         Command::Help => io::stdout().write_all(cli::HELP.as_bytes())?,
         Command::Version => writeln!(io::stdout(), "ytcanal {}", env!("CARGO_PKG_VERSION"))?,
+        Command::Token(TokenCommand::New { name, options }) => {
+            tokens_command::new(&name, &options, &mut io::stdout(), &mut io::stderr())?;
+        }
+        Command::Token(TokenCommand::List { config }) => {
+            tokens_command::list(config.as_deref(), &mut io::stdout())?;
+        }
         Command::Check { config } => return check::check(config.as_deref(), &mut io::stdout()),
         Command::Demo { listen } => {
             logging::start(LevelFilter::Warn, false);

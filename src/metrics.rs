@@ -13,6 +13,8 @@ pub struct Metrics {
     started: AtomicU64,
     /// Downloads that ended, by result: `"complete"` or the problem code.
     ended: Mutex<BTreeMap<&'static str, u64>>,
+    /// Wrong credentials that clients have shown.
+    login_failures: AtomicU64,
     first_byte_micros: AtomicU64,
     first_bytes: AtomicU64,
 }
@@ -44,6 +46,11 @@ impl Metrics {
     /// Counts a download that starts.
     pub fn stream_started(&self) {
         self.started.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a wrong credential.
+    pub fn login_failed(&self) {
+        self.login_failures.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Records the time from the request to the first byte of the body.
@@ -122,6 +129,12 @@ impl Metrics {
             "Page links resolved by yt-dlp, by result.",
             &pages.map(|(result, count)| (format!("{{result=\"{result}\"}}"), count as f64)),
         );
+        metric(
+            "login_failures_total",
+            "counter",
+            "Wrong credentials that clients have shown.",
+            &one(count(&self.login_failures)),
+        );
         let name = "first_byte_seconds";
         let help = "Time from the request to the first byte of the body.";
         let samples = [
@@ -141,6 +154,7 @@ mod tests {
     fn metrics_have_help_type_and_samples() {
         let stats = Metrics::default();
         stats.stream_started();
+        stats.login_failed();
         stats.first_byte(Duration::from_millis(1500));
         stats.stream_ended("complete");
         stats.stream_ended("client-left");
@@ -161,6 +175,7 @@ mod tests {
             "ytcanal_streams_waiting 6",
             "ytcanal_lookups_active 8",
             "ytcanal_streams_ended_total{result=\"client-left\"} 1",
+            "ytcanal_login_failures_total 1",
             "ytcanal_first_byte_seconds_sum 1.5",
             "ytcanal_sent_bytes_total 7",
             "ytcanal_zero_copy_bytes_total 4",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::tokens::{Permission, Token, Tokens};
 use super::{ClaimError, Credential, Identity};
 use crate::config::AccessMode;
+use crate::limits::Client;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 
@@ -45,6 +46,13 @@ pub struct Grant {
     pub token: Option<Arc<Token>>,
     /// Whether the client shows that no website made it send the request.
     pub is_deliberate: bool,
+}
+
+impl Grant {
+    /// Returns the client as limits see it: by its token, if it has one.
+    pub fn client(&self, client: Client) -> Client {
+        self.token.as_ref().map_or(client, |token| client.with_token(token.limits()))
+    }
 }
 
 /// Decides about a request. What is shown has to be right, also where nothing need be shown.

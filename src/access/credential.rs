@@ -64,6 +64,11 @@ impl Credential {
         }
     }
 
+    /// Returns whether it can be guessed.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Credential::Bearer(_) | Credential::Basic(_) | Credential::Unusable)
+    }
+
     /// Returns whether a website cannot have made the browser show this.
     pub fn is_deliberate(&self) -> bool {
         matches!(self, Credential::Bearer(_) | Credential::Link(_))

@@ -16,6 +16,7 @@ use subtle::ConstantTimeEq;
 use toml::Table;
 
 use super::{Secret, TokenHash};
+use crate::limits::TokenLimits;
 use fields::Fields;
 
 mod fields;
@@ -89,6 +90,13 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
+    /// Returns its limits, in the form that those of clients have.
+    pub fn limits(&self) -> TokenLimits {
+        let (id, _) = self.hash.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        let Token { streams, muxers, pages_per_hour, bytes_per_day, .. } = *self;
+        TokenLimits { id: u64::from_be_bytes(*id), streams, muxers, pages_per_hour, bytes_per_day }
+    }
+
     /// Returns whether it has ended.
     pub fn has_ended(&self, now: u64) -> bool {
         self.expires.is_some_and(|expires| expires <= now)

@@ -1,7 +1,7 @@
 //! Decides whether a request is carried out: its route, the rights of the client, the website behind it, and
 //! its rate.
 
-use crate::access::{self, Application, Credential, Grant, Initiator, authorize};
+use crate::access::{self, Application, Credential, Grant, Initiator, Need, authorize};
 use crate::app::App;
 use crate::error::{Error, Rate};
 use crate::http_server::{ClientConnection, Request, Response};
@@ -45,9 +45,10 @@ pub(super) fn admit(
             return Err(Problem::new(ProblemCode::CrossSite, detail).into());
         }
     }
-    let (rates, client) = (&app.rate_limiter, client.client());
+    let (rates, client) = (&app.rate_limiter, grant.client(client.client()));
     let charged = rates.charge(client, Rate::Requests);
     let charged = charged.and_then(|()| rates.check(client, Rate::Ingress));
+    let charged = charged.and_then(|()| rates.check(client, Rate::Egress));
     charged.map_err(|limit| Problem::from(&Error::from(limit)))?;
     Ok((route, grant))
 }
@@ -63,15 +64,41 @@ fn grant(
         true => Credential::new(&request.provenance, &request.target),
         false => Credential::None,
     };
-    authorize(&Application {
+    let need = route.need();
+    // What vouches for links and sessions cannot be guessed.
+    let may_be_guess = need != Need::Nothing && credential.is_secret();
+    if may_be_guess {
+        check_guesses(app, client)?;
+    }
+    let decision = authorize(&Application {
         mode: app.config.access_mode(),
         identity: client.identity(),
-        need: route.need(),
+        need,
         hosts: &route.hosts(),
         credential: &credential,
         tokens: &app.tokens.current(),
         now: access::now(),
-    })
+    });
+    if may_be_guess && decision.as_ref().is_err_and(|problem| problem.code == ProblemCode::BadToken)
+    {
+        count_guess(app, client);
+    }
+    decision
+}
+
+/// Refuses a secret unseen, if too many of the client's, or of its network, were wrong.
+fn check_guesses(app: &App, client: &ClientConnection) -> Result<(), Problem> {
+    let checked = app.rate_limiter.check_next(client.client(), Rate::Failures);
+    checked.map_err(|limit| Problem::from(&Error::from(limit)))
+}
+
+/// Counts a wrong secret.
+fn count_guess(app: &App, client: &ClientConnection) {
+    // Several at the same time may be one too many.
+    app.rate_limiter.charge(client.client(), Rate::Failures).ok();
+    app.metrics.login_failed();
+    // Programs such as fail2ban read this line; docs/operations.md has it.
+    log::warn!("{} login failed", client.address());
 }
 
 /// Returns the response to a request that is not carried out. Who may log in is told how; but browsers, which

@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::head::ResponseHead;
 use super::request::Request;
 use super::response::Response;
-use crate::access::Identity;
+use crate::access::{Grant, Identity};
 use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::limits::Client;
@@ -32,6 +32,12 @@ impl ClientConnection {
     /// Returns the connection of the client that the request tells.
     pub(super) fn identified(self, identity: Identity) -> ClientConnection {
         ClientConnection { identity, ..self }
+    }
+
+    /// Returns the connection of a client with this right.
+    pub fn granted(mut self, grant: &Grant) -> ClientConnection {
+        self.identity.client = grant.client(self.identity.client);
+        self
     }
 
     /// Returns the connection with its traffic on this account.

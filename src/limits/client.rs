@@ -1,4 +1,4 @@
-//! A client as limits see it: its address, and the networks that it counts in.
+//! A client as limits see it: its address, and the networks, or the token, that it counts in.
 
 use std::net::IpAddr;
 
@@ -11,6 +11,31 @@ use crate::net;
 pub struct Client {
     address: IpAddr,
     standing: Standing,
+    token: Option<TokenLimits>,
+}
+
+/// What a client counts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    /// A network.
+    Network(IpNet),
+    /// A token, by its id.
+    Token(u64),
+}
+
+/// The limits of a token, in place of those of a client without one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenLimits {
+    /// What tells it from others.
+    pub id: u64,
+    /// Maximum number of simultaneous downloads, instead of `limits.streams_per_client`.
+    pub streams: Option<u32>,
+    /// Maximum number of ffmpeg processes, instead of `limits.muxers_per_client`.
+    pub muxers: Option<u32>,
+    /// Maximum number of pages read in an hour.
+    pub pages_per_hour: Option<u32>,
+    /// Maximum number of bytes sent in a day.
+    pub bytes_per_day: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +55,18 @@ impl Client {
     pub fn new(address: IpAddr, local: &[IpNet]) -> Client {
         let address = address.to_canonical();
         let is_near = local.iter().any(|network| network.contains(&address)) || is_near(address);
-        Client { address, standing: if is_near { Standing::Near } else { Standing::Far } }
+        let standing = if is_near { Standing::Near } else { Standing::Far };
+        Client { address, standing, token: None }
     }
 
     /// Returns the client with an address that others share: that of a proxy.
     pub fn shared(address: IpAddr) -> Client {
-        Client { address: address.to_canonical(), standing: Standing::Shared }
+        Client { address: address.to_canonical(), standing: Standing::Shared, token: None }
+    }
+
+    /// Returns the client with a token. Whoever uses the token counts as one client, wherever they are.
+    pub fn with_token(self, token: TokenLimits) -> Client {
+        Client { token: Some(token), ..self }
     }
 
     /// Returns the address.
@@ -48,10 +79,27 @@ impl Client {
         self.standing == Standing::Far
     }
 
+    /// Returns the limits of its token.
+    pub(super) fn token(&self) -> Option<TokenLimits> {
+        self.token
+    }
+
+    /// Returns whether nothing is known of the client but its address in the internet.
+    pub(super) fn is_stranger(&self) -> bool {
+        self.is_far() && self.token.is_none()
+    }
+
+    /// Returns what the client counts in, the smallest first.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> + use<> {
+        let token = self.token.map(|token| Key::Token(token.id));
+        let networks = self.networks().filter(move |_| token.is_none()).map(Key::Network);
+        token.into_iter().chain(networks)
+    }
+
     /// Returns the networks that the client counts in, the smallest first. An IPv6 client has a complete /64
     /// to choose addresses from; providers give /56 and /48 to those who ask, and rent neighbouring IPv4
     /// addresses.
-    pub fn networks(&self) -> impl Iterator<Item = IpNet> + use<> {
+    fn networks(&self) -> impl Iterator<Item = IpNet> + use<> {
         let prefixes: &[u8] = match (self.standing, self.address) {
             (Standing::Shared, _) => &[],
             (Standing::Near, IpAddr::V4(_)) => &[32],

@@ -10,6 +10,9 @@ use url::Host;
 use super::{Permission, TokenHash, TokensError};
 use crate::config::{ByteSize, HostPattern};
 
+/// The maximum length of an unknown key that is shown.
+const MAX_SHOWN: usize = 20;
+
 /// The table of a token, of which each key is taken once.
 pub(super) struct Fields<'a> {
     name: &'a str,
@@ -108,9 +111,11 @@ impl<'a> Fields<'a> {
 
     pub(super) fn reject_unknown(self) -> Result<(), TokensError> {
         match self.table.keys().next() {
+            // A longer one may be a secret in the wrong place.
             Some(key) => Err(self.error(format!(
-                "a token has no key {key:?}; the keys are hash, expires, from, may, sites, streams, muxers, \
-                 pages_per_hour and bytes_per_day"
+                "a token has no key {:?}; the keys are hash, expires, from, may, sites, streams, muxers, \
+                 pages_per_hour and bytes_per_day",
+                if key.len() <= MAX_SHOWN { key } else { "…" }
             ))),
             None => Ok(()),
         }
