@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cancel::CancelToken;
+use crate::container::mpeg_ts::PACKET_SIZE;
 use crate::error::UpstreamError;
 use crate::fetch::decrypt::{BLOCK, Decryption};
 use crate::fetch::segment_refresh::{self, CurrentLocation};
@@ -32,6 +33,8 @@ const NO_HEAD: u64 = 1;
 const CONCURRENCY: usize = 16;
 /// Maximum number of segments that are asked for.
 const MAX_PROBED: usize = 4000;
+/// The number of encrypted segments that have to be transport streams until all are taken for such.
+const ENOUGH: usize = 4;
 /// How long to wait for an upstream that does not say so itself.
 const BUSY_WAIT: Duration = Duration::from_millis(500);
 /// Number of retries for each segment.
@@ -63,6 +66,8 @@ pub fn find_sizes(
         next: AtomicUsize::new(0),
         is_over: AtomicBool::new(false),
         lacks_last: AtomicBool::new(false),
+        in_packets: AtomicUsize::new(0),
+        is_mixed: AtomicBool::new(false),
         found: Mutex::new(vec![None; count]),
         fault: Mutex::new(None),
     };
@@ -115,6 +120,9 @@ struct Search<'s> {
     is_over: AtomicBool,
     /// Whether the last segment does not exist.
     lacks_last: AtomicBool,
+    /// How many encrypted segments consist of packets, by their lengths, and whether others do not.
+    in_packets: AtomicUsize,
+    is_mixed: AtomicBool,
     found: Mutex<Vec<Option<Found>>>,
     /// Why there is no such track.
     fault: Mutex<Option<UpstreamError>>,
@@ -174,7 +182,9 @@ impl Search<'_> {
         let len = stored.end - stored.start;
         let padding = match part.encryption {
             None => Some(0),
-            Some(_) => self.padding(&location, resource.as_ref(), stored, &part),
+            Some(_) => self
+                .padding_of_packets(len)
+                .or_else(|| self.padding(&location, resource.as_ref(), stored, &part)),
         };
         Ok(padding.map(|padding| (SegmentFile { len: len - padding, resource }, head)))
     }
@@ -246,7 +256,23 @@ impl Search<'_> {
         let mut decryption = Decryption::new(key, iv);
         decryption.update(&bytes, &mut output);
         decryption.finish(&mut output).ok()?;
-        Some((BLOCK - output.len()) as u64)
+        let padding = (BLOCK - output.len()) as u64;
+        match (len - padding).is_multiple_of(PACKET_SIZE as u64) {
+            true => drop(self.in_packets.fetch_add(1, Ordering::Relaxed)),
+            false => self.is_mixed.store(true, Ordering::Relaxed),
+        }
+        Some(padding)
+    }
+
+    /// Returns the length of the padding of an encrypted segment of `len` bytes if it consists of packets, as
+    /// those before it do: only one number of them is possible, and what is decrypted later has to be as long.
+    fn padding_of_packets(&self, len: u64) -> Option<u64> {
+        let is_known = self.in_packets.load(Ordering::Relaxed) >= ENOUGH
+            && !self.is_mixed.load(Ordering::Relaxed)
+            && len.is_multiple_of(BLOCK as u64);
+        let packets = len.checked_sub(1)? / PACKET_SIZE as u64;
+        let padding = len - packets * PACKET_SIZE as u64;
+        (is_known && packets > 0 && padding <= BLOCK as u64).then_some(padding)
     }
 
     fn request(

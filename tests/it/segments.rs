@@ -104,6 +104,22 @@ fn what_has_a_length_behaves_like_a_file() {
     }
 }
 
+/// Their padding is asked for until it is known that they consist of packets.
+#[test]
+fn encrypted_transport_streams_tell_their_lengths_by_one_request_each() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+    let kind = named("transport stream, encrypted");
+    let film = SegmentedFilm::of(kind, &media::five_minutes().finished());
+    let segments = film.segments().len();
+    let path = any_path(Some(&film.put(&origin, "film")), None, &[]);
+    let head = ask(daemon.address(), "HEAD", &path, "").head;
+    assert!(head.header("Content-Length").is_some(), "{head:?}");
+    let asked = origin.requests().len();
+    assert!(segments > 50 && asked < segments + 40, "{asked} requests for {segments} segments");
+    let answer = daemon.get(&path);
+    assert_whole(&answer, kind.name);
+}
+
 /// Requests this number of byte ranges at random, each of which must be that of the whole.
 fn assert_ranges(daemon: &Daemon, path: &str, whole: &Answer, count: usize) {
     let etag = whole.head.header("ETag").expect("it has an ETag");
