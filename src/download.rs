@@ -14,7 +14,7 @@ use log::Level;
 
 use crate::app::App;
 use crate::cancel::CancelToken;
-use crate::error::{Error, LimitExceeded};
+use crate::error::{Error, LimitExceeded, UpstreamError};
 use crate::fetch::FIRST_REQUEST_SIZE;
 use crate::http_server::{BodyWriter, ClientConnection, Request, Response, ResponseHead};
 use crate::limits::{Client, StreamPermit};
@@ -146,10 +146,14 @@ fn run(
         let setup = Setup { app, media, heads, options, request, started, resolved };
         let (left, playlists) = match attempt(&setup, client, &cancel) {
             Attempt::Ended(ended) => {
-                if let Ended::Failed(_, cause) | Ended::Aborted(_, cause) = &ended
-                    && matches!(**cause, Error::Upstream { .. })
-                {
-                    app.playlist_loader.forget(&requested, &options);
+                if let Ended::Failed(_, cause) | Ended::Aborted(_, cause) = &ended {
+                    match &**cause {
+                        Error::Upstream { fault: UpstreamError::IndexMismatch(_), .. } => {
+                            app.playlist_loader.forget_lengths(&requested, &options);
+                        }
+                        Error::Upstream { .. } => app.playlist_loader.forget(&requested, &options),
+                        _ => {}
+                    }
                 }
                 return ended;
             }

@@ -27,11 +27,13 @@ use crate::media::{
 use crate::options::{LengthPolicy, OutputOptions};
 use crate::playlist::{self, MAX_SIZE, Playlist, PlaylistError, SelectedPlaylists};
 
+mod inexact;
 mod keys;
 mod live;
 mod loaded;
 mod refresh;
 
+use inexact::InexactTracks;
 use loaded::{Key, Loaded, Located, key, without_lengths};
 use refresh::PlaylistRefresher;
 
@@ -47,6 +49,7 @@ pub struct PlaylistLoader {
     /// How long the lengths are looked for if they are waited for.
     plan_timeout: Duration,
     loaded: Mutex<LruMap<Key, Loaded>>,
+    inexact: InexactTracks,
 }
 
 /// Media whose segments were loaded.
@@ -74,7 +77,12 @@ impl PlaylistLoader {
     /// Makes the loader.
     pub fn new(upstream: &Arc<UpstreamClient>, plan_timeout: Duration) -> PlaylistLoader {
         let loaded = Mutex::new(LruMap::new(CACHE_SIZE));
-        PlaylistLoader { upstream: upstream.clone(), plan_timeout, loaded }
+        PlaylistLoader {
+            upstream: upstream.clone(),
+            plan_timeout,
+            loaded,
+            inexact: InexactTracks::default(),
+        }
     }
 
     /// Returns `media` with the segments of all tracks that are in segments. `is_head` says that the
@@ -150,6 +158,15 @@ impl PlaylistLoader {
         }
     }
 
+    /// Does without the lengths of the segments of these tracks from now on, since what they contain does not
+    /// fit in a file that has its length by them.
+    pub fn forget_lengths(&self, media: &Media, options: &OutputOptions) {
+        for track in &media.tracks {
+            self.inexact.add(key(track, media.tracks.len() == 1, options));
+        }
+        self.forget(media, options);
+    }
+
     fn lock(&self) -> MutexGuard<'_, LruMap<Key, Loaded>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,26 +177,31 @@ impl PlaylistLoader {
         track: &Track,
         request: Request<'_>,
     ) -> Result<(Loaded, Vec<(TrackKind, Heads)>), Error> {
-        let Request { options, length_timeout, is_lone, .. } = request;
+        let Request { options, is_lone, .. } = request;
         if track.location.delivery == Delivery::File {
             let tracks = vec![Located::new(track.kind, track.location.clone())];
-            return Ok((Loaded::new(tracks, Duration::MAX), Vec::new()));
+            return Ok((Loaded::new(tracks), Vec::new()));
         }
         let key = key(track, is_lone, options);
         let kept = self.lock().get(&key).cloned();
-        let kept = kept.filter(|kept| kept.since.elapsed() < MAX_AGE);
-        if let Some(kept) = kept.filter(|kept| kept.is_exact() || kept.searched >= length_timeout) {
+        if let Some(kept) = kept.filter(|kept| kept.since.elapsed() < MAX_AGE) {
             return Ok((kept, Vec::new()));
         }
         let located = self.locate(track, request)?;
+        let length_timeout =
+            if self.inexact.contains(&key) { Duration::ZERO } else { request.length_timeout };
         let sized = in_parallel(located, |located| {
             let kind = located.kind;
-            let (located, heads) = self.with_lengths(track, located, request)?;
+            let (located, heads) =
+                self.with_lengths(track, located, length_timeout, request.cancel)?;
             Ok((located, (kind, heads)))
         })?;
         let (tracks, heads) = sized.into_iter().unzip();
-        let loaded = Loaded::new(tracks, length_timeout);
+        let loaded = Loaded::new(tracks);
         if !loaded.tracks.iter().any(|track| track.location.is_live()) {
+            if !loaded.is_exact() {
+                self.inexact.add(key);
+            }
             self.lock().insert(key, loaded.clone(), loaded.memory_size());
         }
         Ok((loaded, heads))
@@ -305,10 +327,10 @@ impl PlaylistLoader {
         &self,
         track: &Track,
         mut located: Located,
-        request: Request<'_>,
+        length_timeout: Duration,
+        cancel: &Arc<CancelToken>,
     ) -> Result<(Located, Heads), Error> {
-        let Request { length_timeout, cancel, .. } = request;
-        if request.options.length == LengthPolicy::None || located.location.is_live() {
+        if length_timeout.is_zero() || located.location.is_live() {
             return Ok((located, Vec::new()));
         }
         let Located { kind, location, .. } = &mut located;

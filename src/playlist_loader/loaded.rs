@@ -1,7 +1,7 @@
 //! What tracks turned out to be.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ring::digest::{Context, SHA256};
 
@@ -25,8 +25,6 @@ pub(super) struct Located {
 pub(super) struct Loaded {
     /// It, and the track that its playlist names beside it.
     pub(super) tracks: Vec<Located>,
-    /// Whether the lengths were looked for, and for how long at most.
-    pub(super) searched: Duration,
     pub(super) since: Instant,
 }
 
@@ -37,8 +35,8 @@ impl Located {
 }
 
 impl Loaded {
-    pub(super) fn new(tracks: Vec<Located>, searched: Duration) -> Loaded {
-        Loaded { tracks, searched, since: Instant::now() }
+    pub(super) fn new(tracks: Vec<Located>) -> Loaded {
+        Loaded { tracks, since: Instant::now() }
     }
 
     /// Returns whether the lengths of all segments are known.

@@ -19,6 +19,7 @@ use aes::Aes128;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 
 use super::*;
+use crate::support::answer::Head;
 use crate::support::hls::{WRAPPING, source};
 
 /// The film of all kinds by the playlist that `edit` makes of that of `kind`, each other resource changed
@@ -261,4 +262,31 @@ fn two_hosts_and_cookies_of_the_playlist() {
     assert!(is(&cookies(&origin, ".ts"), Some("list=1; key=2")), "{:?}", cookies(&origin, ".ts"));
     assert!(is(&cookies(&other, ".ts"), None), "not those of another site");
     assert!(!daemon.log().contains("list=1"));
+}
+
+/// A client that continues with the first one must not get the second.
+#[test]
+fn what_does_not_fit_its_place_has_no_length_the_next_time() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+    let film = SegmentedFilm::new(named("transport stream"));
+    let names = film.segments();
+    let [mut other, right] = [12, 6].map(|number| film.content(&names[number]));
+    // Packets of nothing.
+    let nothing = [&[0x47, 0x1f, 0xff, 0x10][..], &[0xff; 184]].concat();
+    other.resize(right.len().min(other.len()), 0);
+    while other.len() < right.len() {
+        other.extend(&nothing);
+    }
+    let url = film.put_with(&origin, "film", |name, resource| {
+        let is_other = name == names[6];
+        if is_other { Resource::bytes(other.clone()).ranges().keep_alive() } else { resource }
+    });
+    let path = any_path(Some(&url), None, &[]);
+    let has_length = |head: &Head| head.header("Content-Length").is_some();
+    assert!(has_length(&ask(daemon.address(), "HEAD", &path, "").head));
+    let first = daemon.get(&path);
+    assert!(has_length(&first.head) && first.ending != Ending::Complete, "{:?}", first.head);
+    let next = ask(daemon.address(), "GET", &path, "Range: bytes=1000-\r\n");
+    assert!(next.head.status == 200 && !has_length(&next.head), "{:?}", next.head);
+    assert!(!has_length(&ask(daemon.address(), "HEAD", &path, "").head));
 }
