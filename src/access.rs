@@ -64,7 +64,7 @@ pub struct Identity {
     pub client: Client,
     /// Whether it is on this machine, with no proxy in between.
     pub is_local: bool,
-    /// Whether it is known to be in the network of the operator.
+    /// Whether it is known to be in the network of the operator, and its address to be its own.
     pub is_near: bool,
 }
 
@@ -96,8 +96,11 @@ impl Identity {
         // A proxy that adds no field may pass on the name by which it was called.
         let is_called_locally = host::is_local(provenance.host.as_deref());
         let is_local = peer.is_loopback() && !is_proxied && is_called_locally;
-        // A loopback address is that of a proxy, or the proxy is one whose word is not taken.
-        let is_hidden = if address.is_loopback() { !is_local } else { is_proxied && !is_trusted };
+        // The address is that of a proxy, which names no client or whose word is not taken.
+        let is_hidden = match address.is_loopback() {
+            true => !is_local,
+            false => self::is_trusted(address, access) || (is_proxied && !is_trusted),
+        };
         Ok(Identity { client, is_local, is_near: !client.is_far() && !is_hidden })
     }
 }

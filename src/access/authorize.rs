@@ -150,7 +150,10 @@ fn bad_link(error: ClaimError) -> Problem {
 fn permit(application: &Application<'_>, token: &Token) -> Result<(), Problem> {
     let Application { identity, need, hosts, .. } = *application;
     let refuse = |detail: String| Err(Problem::new(ProblemCode::NotAllowed, detail));
-    if !token.may_come_from(identity.client.address()) {
+    // The address of a proxy in front of the server tells nothing.
+    let is_own_address = identity.is_near || identity.client.is_far();
+    if !(token.from.is_empty() || is_own_address && token.may_come_from(identity.client.address()))
+    {
         return refuse("the token may not be used from this address".into());
     }
     if let Need::Permission(permission) = need

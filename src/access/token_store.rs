@@ -80,7 +80,7 @@ pub fn is_readable_by_others(path: &Path) -> Option<String> {
     let file = path.display();
     (meta.mode() & 0o004 != 0).then(|| {
         format!(
-            "other users of this machine can read {file}, and sign links with what it contains; take the \
+            "other users of this machine can read {file}, and act in the name of the tokens in it; take the \
              permission away from them (chmod o= {file})"
         )
     })
