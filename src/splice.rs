@@ -95,7 +95,7 @@ impl TrackIndex {
         match self {
             TrackIndex::Progressive(movie) => movie.duration(),
             TrackIndex::Fragmented(track) => track.presentation_end(),
-            TrackIndex::Muxed(muxed) => Some(muxed.duration()),
+            TrackIndex::Muxed(muxed) => muxed.duration(),
             TrackIndex::Webm(_) => None,
             TrackIndex::MpegTs(track) => track.presentation_end(),
         }
@@ -178,8 +178,7 @@ pub fn read_front(
     duration: Option<Duration>,
 ) -> Result<Option<TrackIndex>, Unsupported> {
     let index = if format == Format::Mp4 {
-        let track = fragmented::read_front(front, is_all, duration)?;
-        track.map(|track| TrackIndex::Fragmented(Box::new(track)))
+        fragmented::read_front(front, is_all, duration)?
     } else if format == Format::MpegTs || format.is_raw() {
         let track = mpeg_ts::read_front(format, front, is_all, duration)?;
         track.map(|track| TrackIndex::MpegTs(Box::new(track)))
@@ -312,6 +311,12 @@ pub fn plan_streaming<S: Borrow<TrackIndex>>(
         _ => None,
     }) {
         return mpeg_ts::plan_streaming(&tracks, options);
+    }
+    if let [(TrackKind::Video, index)] = tracks
+        && let TrackIndex::Muxed(muxed) = index.borrow()
+        && muxed.is_open()
+    {
+        return fragmented::plan_muxed_streaming(muxed, options);
     }
     let tracks = all_of_kind(tracks, |index| match index {
         TrackIndex::Fragmented(track) => Some(&**track).filter(|track| track.is_open()),

@@ -56,7 +56,7 @@ pub fn plan(
     {
         if wants_other_index(lone, 1, options) {
             match try_splice(&inputs, indexes, options, metadata) {
-                Some(Ok(plan)) => return Ok(Strategy::Splice(plan)),
+                Some(Ok(strategy)) => return Ok(strategy),
                 Some(Err(refusal)) => log::debug!("passing through: {refusal}"),
                 None => {}
             }
@@ -66,14 +66,8 @@ pub fn plan(
     if starts_beyond_end(&inputs, options.time_range) {
         return Err(Error::StartBeyondEnd);
     }
-    let spliced = try_splice(&inputs, indexes, options, metadata);
-    if let Some(Err(_)) = spliced
-        && let Some(plan) = try_streaming(&inputs, indexes, options, metadata)
-    {
-        return Ok(Strategy::Stream(plan));
-    }
-    let refusal = match spliced {
-        Some(Ok(plan)) => return Ok(Strategy::Splice(plan)),
+    let refusal = match try_splice(&inputs, indexes, options, metadata) {
+        Some(Ok(strategy)) => return Ok(strategy),
         Some(Err(refusal)) if options.engine == Engine::Splice => {
             // Fails with an error that names the encrypted track.
             if refusal.why == splice::ENCRYPTED {
@@ -114,6 +108,7 @@ pub fn wants_single_index(input: ProbedInput, tracks: usize, options: &OutputOpt
         && input.kind == TrackKind::Audio
         && is_of_its_kind(input)
         && input.probe.in_fragments
+        && !input.probe.is_discontinuous
         && matches!(options.container, ContainerChoice::Auto | ContainerChoice::M4a)
 }
 
@@ -177,34 +172,33 @@ pub fn key_frame_target(
     (is_trimmed && !is_indexed).then(|| start.saturating_add(begin(inputs)))
 }
 
-/// Plans a splice of the tracks; `None` if an index was not read or the engine is `ffmpeg`.
+/// Plans a splice of the tracks, or to splice them while they arrive; `None` if an index was not read or the
+/// engine is `ffmpeg`.
 fn try_splice(
     inputs: &[ProbedInput],
     indexes: &[Option<IndexResult>],
     options: &OutputOptions,
     metadata: &Metadata,
-) -> Option<Result<splice::Plan, SpliceRefusal>> {
-    let tracks = spliceable(inputs, indexes, options)?;
-    Some(tracks.and_then(|tracks| {
-        let plan = splice::plan(&tracks, &splice_options(options, metadata));
-        plan.map_err(|why| SpliceRefusal { track: None, why })
-    }))
-}
-
-/// Plans to splice the tracks while they arrive; `None` if their lengths are known, or if that is not possible.
-fn try_streaming(
-    inputs: &[ProbedInput],
-    indexes: &[Option<IndexResult>],
-    options: &OutputOptions,
-    metadata: &Metadata,
-) -> Option<splice::StreamingPlan> {
-    let tracks = spliceable(inputs, indexes, options)?.ok()?;
+) -> Option<Result<Strategy, SpliceRefusal>> {
+    let tracks = match spliceable(inputs, indexes, options)? {
+        Ok(tracks) => tracks,
+        Err(refusal) => return Some(Err(refusal)),
+    };
+    let OutputOptions { container, time_range, .. } = *options;
+    let options = splice::Options { container, time_range, metadata };
+    let why = match splice::plan(&tracks, &options) {
+        Ok(plan) => return Some(Ok(Strategy::Splice(plan))),
+        Err(why) => why,
+    };
+    let refusal = SpliceRefusal { track: None, why };
     // Alone, it remains as it is.
     if matches!(inputs, [lone] if lone.probe.format == Format::Mp3) {
-        return None;
+        return Some(Err(refusal));
     }
-    let plan = splice::plan_streaming(&tracks, &splice_options(options, metadata));
-    plan.inspect_err(|Unsupported(why)| log::debug!("not spliced while it arrives: {why}")).ok()
+    let plan = splice::plan_streaming(&tracks, &options);
+    let plan =
+        plan.inspect_err(|Unsupported(why)| log::debug!("not spliced while it arrives: {why}"));
+    Some(plan.map(Strategy::Stream).map_err(|_| refusal))
 }
 
 /// Returns the tracks with their indexes, or why one has none; `None` if an index was not read or the engine is
@@ -223,10 +217,6 @@ fn spliceable<'i>(
         Err(why) => Err(SpliceRefusal { track: Some(input.kind), why: *why }),
     });
     Some(tracks.collect())
-}
-
-fn splice_options<'m>(options: &OutputOptions, metadata: &'m Metadata) -> splice::Options<'m> {
-    splice::Options { container: options.container, time_range: options.time_range, metadata }
 }
 
 /// Moves the start of a time range back to the key frame before it, where that is known: ffmpeg would
@@ -306,6 +296,7 @@ fn is_passable(lone: ProbedInput, options: &OutputOptions) -> bool {
         && options.time_range.is_full()
         // The timestamps of one that is live may begin anywhere.
         && !lone.probe.is_live
+        && !lone.probe.is_discontinuous
         && is_of_its_kind(lone)
         && fits(lone.probe, options.container)
 }

@@ -104,6 +104,8 @@ pub struct ProbeInfo {
     pub in_fragments: bool,
     /// Whether the file is delivered in segments.
     pub in_segments: bool,
+    /// Whether its timestamps begin again somewhere.
+    pub is_discontinuous: bool,
     /// The codec of the first video track, if known.
     pub video: Option<Codec>,
     /// The sample entry type for that track, if its description has all parameter sets.
@@ -184,6 +186,7 @@ impl ProbeInfo {
             is_live: false,
             in_fragments: false,
             in_segments: false,
+            is_discontinuous: false,
             video: None,
             sample_entry: None,
             audio: None,

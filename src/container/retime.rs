@@ -56,7 +56,7 @@ pub struct Shift {
     clock: Arc<LiveClock>,
     /// The shift of the current part.
     ticks: i64,
-    /// Where the current part begins, and the latest time so far, shifted.
+    /// Where the current part begins, and the latest time that it has reached, shifted.
     start: Option<i64>,
     latest: Option<i64>,
     /// A part begins with the next timestamp.
@@ -128,6 +128,12 @@ impl Shift {
         self.start.get_or_insert(shifted);
         self.latest = self.latest.max(Some(shifted));
         Ok(self.ticks)
+    }
+
+    /// Takes the end of what has the timestamp that was shifted last, if it is known: the next part does not
+    /// begin before.
+    pub fn reach(&mut self, end: i64) {
+        self.latest = self.latest.max(Some(end.saturating_add(self.ticks)));
     }
 }
 

@@ -157,7 +157,7 @@ impl FeedTask<'_> {
         let mut completeness = completeness(info, source.file().len);
         let incomplete = |how| FeedError::Failed(incomplete(kind, how));
         let mut left = info.until.saturating_sub(info.skip);
-        let mends = source.is_in_unknown_segments();
+        let mends = source.is_in_unknown_segments() || info.is_discontinuous;
         let mut mender = mends.then(|| Mender::new(info.format, info.skip, &self.clock));
         let mut write = |bytes: &[u8], source: &mut TrackReader<'_, '_>| {
             // Checked before it is written: ffmpeg would see a truncated end as the end of the track.

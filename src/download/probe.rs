@@ -103,7 +103,11 @@ pub(super) fn probe_tracks<'scope, 'env>(
 /// Corrects the info about a track that is delivered like this, by its first bytes: segments of frames
 /// have timestamps.
 fn with_segments(info: &mut ProbeInfo, delivery: &Delivery, peeked: &[u8]) {
-    info.in_segments = matches!(delivery, Delivery::Segments(_));
+    if let Delivery::Segments(list) = delivery {
+        info.in_segments = true;
+        // Frames alone have none that could begin again.
+        info.is_discontinuous = list.is_discontinuous() && !info.is_packed();
+    }
     if info.is_packed()
         && let Some(ticks) = mpeg_ts::packed_timestamp(peeked)
     {

@@ -298,10 +298,10 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
         Ok(())
     }
 
-    /// Records that a media segment begins now, if nothing else knows where.
+    /// Records that a media segment begins now, if nothing else knows where, or that there are discontinuities.
     fn note_start(&mut self, index: usize) {
-        if let Some((segment, number)) = self.list.segment(index)
-            && self.is_of_unknown_length()
+        if (self.is_of_unknown_length() || self.list.is_discontinuous())
+            && let Some((segment, number)) = self.list.segment(index)
         {
             self.begun.begin(self.cursor.offset, segment, number);
         }

@@ -114,6 +114,11 @@ impl SegmentList {
             .fold(Duration::ZERO, Duration::saturating_add)
     }
 
+    /// Returns whether timestamps begin again behind any segment.
+    pub fn is_discontinuous(&self) -> bool {
+        self.segments.iter().skip(1).any(|segment| segment.is_discontinuous)
+    }
+
     /// Takes what is known of the files of the segments. A last segment without a file does not exist.
     pub fn set_files(&mut self, files: Arc<[SegmentFile]>) {
         if self.may_end_early && files.len() + 1 == self.part_count() {

@@ -22,6 +22,8 @@ mod key_frame;
 mod moof;
 mod moov;
 mod muxed;
+mod parts;
+mod segments;
 mod selection;
 mod sidx;
 mod streaming;
@@ -36,11 +38,13 @@ use index::Index;
 use init::{InitSegment, Timeline};
 pub(super) use key_frame::key_frame;
 pub(super) use moof::{FragmentRewriter, media_start};
-pub(super) use muxed::{
-    Muxed, is_muxed, plan as plan_muxed, read_index as read_muxed_index, rewrite,
-};
+pub(super) use muxed::{Muxed, is_muxed, plan as plan_muxed, read_index as read_muxed_index};
+use parts::Parts;
+pub(super) use segments::SegmentRewriter;
 use selection::{SelectedTrack, trimmed, untrimmed};
-pub(super) use streaming::{StreamingRules, plan as plan_streaming, read_front};
+pub(super) use streaming::{
+    StreamingRules, plan as plan_streaming, plan_muxed as plan_muxed_streaming, read_front,
+};
 use walk::Walk;
 
 /// The exclusive upper limit of timestamps in ticks, so that sums of them fit.
@@ -64,6 +68,8 @@ pub struct Track {
     selected: (usize, FragmentInfo),
     /// By how many full seconds the timestamps of the fragments begin late.
     late_seconds: u64,
+    /// Where they begin again.
+    parts: Parts,
 }
 
 /// A byte range that begins with a fragment, and mostly is one. It lasts until the next one begins.
@@ -92,7 +98,7 @@ pub(super) fn read_index(
     trim: TimeRange,
 ) -> Result<Track, SurveyError> {
     let init = with_lead(reader, InitSegment::read(moov)?, moov_end)?;
-    let mut index = index::read(reader, &init, moov_end)?;
+    let (mut index, parts) = index::read(reader, &init, moov_end)?;
     let begin = index.fragments.first().ok_or(Unsupported("the file has no fragments"))?.from;
     let first = info_at(reader, begin, &init)?;
     let late_seconds = seconds_late(&init, first.time);
@@ -112,7 +118,17 @@ pub(super) fn read_index(
     }
     let selected = selected.ok_or(Unsupported("the fragments changed while they were read"))?;
     let Index { fragments, end, unverified, is_verified, .. } = index;
-    Ok(Track { init, fragments, end, unverified, is_verified, first, selected, late_seconds })
+    Ok(Track {
+        init,
+        fragments,
+        end,
+        unverified,
+        is_verified,
+        first,
+        selected,
+        late_seconds,
+        parts,
+    })
 }
 
 /// Returns `init` with the lead of its fragments before time 0, which needs a simple edit list.
@@ -149,23 +165,42 @@ pub(super) fn plan(
     if tracks.iter().any(|(_, track)| track.is_open()) {
         return Err(UNKNOWN_LENGTHS);
     }
-    let chosen = if options.time_range.is_full() {
-        untrimmed(tracks)
-    } else {
-        trimmed(tracks, options.time_range)?
-    };
-    let layout = interleave(&chosen);
+    let is_full = options.time_range.is_full();
+    if tracks.iter().any(|(_, track)| !track.parts.later.is_empty()) {
+        if !is_full {
+            return Err(Unsupported("the timestamps begin again and cannot be trimmed"));
+        }
+        let carried_on =
+            parts::carried_on(&tracks.iter().map(|(_, track)| *track).collect::<Vec<_>>())?;
+        let (moved, later): (Vec<_>, Vec<_>) = carried_on.into_iter().unzip();
+        let kinds = tracks.iter().map(|(kind, _)| *kind);
+        let moved: Vec<_> = kinds.zip(&moved).collect();
+        return plan_selected(&untrimmed(&moved), &later, options);
+    }
+    let chosen = if is_full { untrimmed(tracks) } else { trimmed(tracks, options.time_range)? };
+    plan_selected(&chosen, &vec![Vec::new(); tracks.len()], options)
+}
+
+/// Plans to join what was selected of the tracks, the parts of which are `later`.
+fn plan_selected(
+    chosen: &[SelectedTrack<'_>],
+    later: &[Vec<parts::Later>],
+    options: &Options<'_>,
+) -> Result<Plan, Unsupported> {
+    let layout = interleave(chosen);
     let duration = chosen.iter().map(SelectedTrack::duration).max().unwrap_or_default();
 
-    let mut head = moov::head(&chosen, duration, options.metadata)?;
-    sidx::add_indexes(&mut head, &chosen, &layout);
-    let rules = chosen.iter().enumerate().map(|(index, chosen)| moof::TrackPatch {
-        old_id: chosen.track.init.id,
-        lead: chosen.track.init.lead,
-        new_id: index as u32 + 1,
-        shift: chosen.shift,
-        unverified: chosen.unverified(),
-    });
+    let mut head = moov::head(chosen, duration, options.metadata)?;
+    sidx::add_indexes(&mut head, chosen, &layout);
+    let rules =
+        chosen.iter().zip(later).enumerate().map(|(index, (chosen, later))| moof::TrackPatch {
+            old_id: chosen.track.init.id,
+            lead: chosen.track.init.lead,
+            new_id: index as u32 + 1,
+            shift: chosen.shift,
+            unverified: chosen.unverified(),
+            later: later.clone(),
+        });
     let rules = PlanRules::Fragments(FragmentRewriter { tracks: rules.collect() });
     Ok(layout.plan(head, Container::Mp4, duration, rules))
 }
@@ -196,7 +231,8 @@ impl Track {
 
     /// Returns the presentation time of the end of the track.
     pub(super) fn presentation_end(&self) -> Option<Duration> {
-        let end = Some(self.end).filter(|end| *end > 0)?;
+        let is_known = self.end > 0 && self.parts.later.is_empty();
+        let end = Some(self.end).filter(|_| is_known)?;
         Some(self.init.simple_timeline()?.presentation_time(end)).filter(|end| !end.is_zero())
     }
 

@@ -43,7 +43,7 @@ pub enum Rewriter {
     /// Fragments of an MP4 are renumbered and shifted.
     Fragments(fragmented::FragmentRewriter),
     /// Segments of fragments lose what is no fragment.
-    Muxed,
+    Muxed(fragmented::SegmentRewriter),
     /// Clusters of a WebM are renumbered and shifted.
     Clusters(webm::ClusterRewriteRules),
     /// Segments of a transport stream become regions of an MP4.
@@ -57,7 +57,7 @@ impl Rewriter {
         match self {
             Rewriter::Fragments(rules) => rules.lookahead(track, end),
             Rewriter::Regions(rules) => rules.lookahead(index),
-            Rewriter::None | Rewriter::Muxed | Rewriter::Clusters(_) => 0,
+            Rewriter::None | Rewriter::Muxed(_) | Rewriter::Clusters(_) => 0,
         }
     }
 
@@ -86,7 +86,10 @@ impl Rewriter {
                 update(&[3]);
                 rules.encode(update);
             }
-            Rewriter::Muxed => update(&[4]),
+            Rewriter::Muxed(rules) => {
+                update(&[4]);
+                rules.encode(update);
+            }
         }
     }
 }
@@ -227,7 +230,7 @@ impl Plan {
             Rewriter::Clusters(rules) => rules.memory_size(),
             Rewriter::Regions(rules) => rules.memory_size(),
             // A few words per track.
-            Rewriter::None | Rewriter::Fragments(_) | Rewriter::Muxed => 0,
+            Rewriter::None | Rewriter::Fragments(_) | Rewriter::Muxed(_) => 0,
         };
         let extents = self.layout.extents.capacity() * size_of::<PackedExtent>();
         size_of::<Plan>() + self.head.capacity() + extents + rules
@@ -364,9 +367,9 @@ impl Plan {
                     input.skip_to(from)?;
                     rules.rewrite(track, index, len, input, &mut window)?;
                 }
-                Rewriter::Muxed => {
+                Rewriter::Muxed(rules) => {
                     input.skip_to(from)?;
-                    fragmented::rewrite(len, input, &mut window)?;
+                    rules.rewrite(len, input, &mut window)?;
                 }
                 Rewriter::Clusters(rules) => {
                     input.skip_to(from)?;

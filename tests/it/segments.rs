@@ -16,6 +16,7 @@ use crate::support::resource::{Fault, Resource};
 use crate::support::run;
 use crate::support::segmented::SegmentedFilm;
 
+mod discontinuous;
 mod faults;
 mod live;
 mod muxed;

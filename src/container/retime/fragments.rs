@@ -17,8 +17,15 @@ pub(super) struct Fragments {
     partial: Vec<u8>,
     /// How many of the next bytes belong to a box that stays as it is.
     passing: u64,
-    /// Tracks with their timescales.
-    scales: Vec<(u32, u32)>,
+    tracks: Vec<Track>,
+}
+
+/// What is known of a track from the moov.
+struct Track {
+    id: u32,
+    timescale: u32,
+    /// The duration of samples that have none of their own.
+    sample_duration: u32,
 }
 
 impl Fragments {
@@ -72,8 +79,10 @@ impl Fragments {
         match &found.kind {
             b"moov" => {
                 let boxes = children(&self.partial[found.header..]).ok_or(MALFORMED)?;
+                let mvex = boxes.iter().find(|found| &found.kind == b"mvex");
+                let mvex = mvex.and_then(|mvex| children(mvex.payload())).unwrap_or_default();
                 let tracks = boxes.iter().filter(|found| &found.kind == b"trak");
-                self.scales = tracks.filter_map(scale).collect();
+                self.tracks = tracks.filter_map(|trak| Track::read(trak, &mvex)).collect();
                 Ok(())
             }
             b"moof" => self.mend(found.header, shift),
@@ -97,14 +106,17 @@ impl Fragments {
             let boxes = children(traf.payload()).ok_or(MALFORMED)?;
             let of_kind = |kind: &[u8; 4]| boxes.iter().find(|found| found.kind == *kind);
             let track = of_kind(b"tfhd").and_then(|tfhd| u32_at(tfhd.payload(), 4));
-            let scale = self.scales.iter().find(|(id, _)| Some(*id) == track);
-            let (Some((_, scale)), Some(tfdt)) = (scale, of_kind(b"tfdt")) else {
+            let track = self.tracks.iter().find(|own| Some(own.id) == track);
+            let (Some(track), Some(tfdt)) = (track, of_kind(b"tfdt")) else {
                 return Err("a fragment has no decode time (tfdt)");
             };
             let time = decode_time(tfdt.payload()).ok_or(MALFORMED)?;
-            let (scale, ticks) = (i128::from(*scale), i128::from(TICKS_PER_SECOND));
-            let in_ticks = i128::from(time) * ticks / scale;
-            let by = shift.at(i64::try_from(in_ticks).map_err(|_| MALFORMED)?)?;
+            let (scale, ticks) = (i128::from(track.timescale), i128::from(TICKS_PER_SECOND));
+            let on_clock =
+                |time: u64| i64::try_from(i128::from(time) * ticks / scale).map_err(|_| MALFORMED);
+            let by = shift.at(on_clock(time)?)?;
+            let duration = track.duration(&boxes).ok_or(MALFORMED)?;
+            shift.reach(on_clock(time.saturating_add(duration))?);
             let by = (i128::from(by) * scale * 2 + ticks).div_euclid(ticks * 2);
             let time = u64::try_from(i128::from(time) + by);
             let time = time.map_err(|_| "its timestamps begin before the stream")?;
@@ -128,11 +140,44 @@ impl Fragments {
     }
 }
 
-/// Returns a track, and its timescale.
-fn scale(trak: &Mp4Box<'_>) -> Option<(u32, u32)> {
-    let track = TrackHeader::read(find(trak.payload(), &[b"tkhd"])?)?;
-    let media = TimeHeader::read(find(trak.payload(), &[b"mdia", b"mdhd"])?)?;
-    (media.timescale > 0).then_some((track.id, media.timescale))
+impl Track {
+    /// Reads a trak, and what the children of the mvex have of the track.
+    fn read(trak: &Mp4Box<'_>, mvex: &[Mp4Box<'_>]) -> Option<Track> {
+        let TrackHeader { id, .. } = TrackHeader::read(find(trak.payload(), &[b"tkhd"])?)?;
+        let media = TimeHeader::read(find(trak.payload(), &[b"mdia", b"mdhd"])?)?;
+        let mut trexs = mvex.iter().filter(|found| &found.kind == b"trex");
+        let trex = trexs.find(|trex| u32_at(trex.payload(), 4) == Some(id));
+        let sample_duration = trex.and_then(|trex| u32_at(trex.payload(), 12)).unwrap_or_default();
+        let timescale = media.timescale;
+        (timescale > 0).then_some(Track { id, timescale, sample_duration })
+    }
+
+    /// Returns the duration of the samples of a traf (§8.8.7, §8.8.8).
+    fn duration(&self, traf: &[Mp4Box<'_>]) -> Option<u64> {
+        const WIDTH: usize = 4;
+        let tfhd = traf.iter().find(|found| &found.kind == b"tfhd")?.payload();
+        let flags = u32_at(tfhd, 0)?;
+        let before =
+            [(0x1, 8), (0x2, 4)].map(|(flag, len)| if flags & flag == 0 { 0 } else { len });
+        let default = match flags & 0x8 {
+            0 => self.sample_duration,
+            _ => u32_at(tfhd, 8 + before.iter().sum::<usize>())?,
+        };
+        let mut sum: u64 = 0;
+        for trun in traf.iter().filter(|found| &found.kind == b"trun").map(Mp4Box::payload) {
+            let (flags, count) = (u32_at(trun, 0)?, u32_at(trun, 4)?);
+            if flags & 0x100 == 0 {
+                sum = sum.checked_add(u64::from(count) * u64::from(default))?;
+                continue;
+            }
+            let front = 8 + WIDTH * (flags & 0x5).count_ones() as usize;
+            let entry = WIDTH * (flags & 0xf00).count_ones() as usize;
+            for entry in trun.get(front..)?.chunks_exact(entry).take(count as usize) {
+                sum = sum.checked_add(u32_at(entry, 0)?.into())?;
+            }
+        }
+        Some(sum)
+    }
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ const MAX_BOXES_IN_FRONT: usize = 8;
 const MALFORMED: Unsupported = Unsupported("a fragment is malformed");
 const PAST_END: Incomplete = Incomplete("the file is shorter than its fragments declare");
 const NO_MOOF: Unsupported = Unsupported("expected a fragment (moof)");
+const TWO_PARTS: Unsupported = Unsupported("a fragment has two parts (traf) of one track");
 
 /// Reads the info of the fragment at `at`.
 pub(super) fn info_at(
@@ -155,6 +156,22 @@ impl Fields<'_> {
 /// The table that samples are recorded in, and the offset of their moof.
 pub(super) type Recorder<'t> = Option<(&'t mut Table, u64)>;
 
+/// Reads the times of a track from the payload of a moof, if that has any of it, wherever its media is.
+pub(super) fn times(moof: &[u8], init: &InitSegment) -> Result<Option<FragmentInfo>, Unsupported> {
+    let mut info = None;
+    for traf in children(moof).ok_or(MALFORMED)?.iter().filter(|found| found.kind == *b"traf") {
+        let boxes = children(traf.payload()).ok_or(MALFORMED)?;
+        let tfhd = boxes.iter().find(|found| found.kind == *b"tfhd").ok_or(MALFORMED)?.payload();
+        if u32_at(tfhd, 4).ok_or(MALFORMED)? == init.id {
+            let own = read_traf(&boxes, tfhd, init, None).ok_or(MALFORMED)?;
+            if info.replace(own).is_some() {
+                return Err(TWO_PARTS);
+            }
+        }
+    }
+    Ok(info)
+}
+
 /// Reads the info of a fragment from the payload of its moof.
 pub(super) fn read(
     moof: &[u8],
@@ -174,7 +191,7 @@ pub(super) fn read(
         }
         // A second traf of the same track would continue without a decode time of its own.
         if info.is_some() {
-            return Err(Unsupported("a fragment has two parts (traf) of one track"));
+            return Err(TWO_PARTS);
         }
         let recorder = recorder.as_mut().map(|(table, at)| (&mut **table, *at));
         info = Some(read_traf(&boxes, tfhd, init, recorder).ok_or(MALFORMED)?);

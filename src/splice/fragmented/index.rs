@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::Fragment;
 use super::fragment;
 use super::init::{InitSegment, header_at};
+use super::parts::{self, Parts};
 use super::walk::{MAX_FRAGMENTS, Step, Walk};
 use crate::container::completeness::Incomplete;
 use crate::container::isobmff::sidx::SegmentIndex;
@@ -65,16 +66,19 @@ impl Index {
     }
 }
 
-/// Finds all fragments after the moov, which ends at `moov_end`.
+/// Finds all fragments after the moov, which ends at `moov_end`, and the parts between discontinuities.
 pub(super) fn read(
     reader: &mut dyn ReadAt,
     init: &InitSegment,
     moov_end: u64,
-) -> Result<Index, SurveyError> {
-    match claimed(reader, init, moov_end)? {
-        (_, Some(index)) => Ok(index),
-        (first, None) => Ok(Index::of(&Walk::new(init, first, &[]).steps(reader)?)?),
-    }
+) -> Result<(Index, Parts), SurveyError> {
+    let begins = parts::begins(reader)?;
+    let first = match claimed(reader, init, moov_end)? {
+        (_, Some(index)) if begins.is_empty() => return Ok((index, Parts::default())),
+        (first, _) => first,
+    };
+    let steps = Walk::new(init, first, &[]).steps(reader)?;
+    Ok((Index::of(&steps)?, Parts::of(&begins, &steps, init)?))
 }
 
 /// Returns the offset of the first fragment, and what an index claims of all fragments, if there is

@@ -4,8 +4,10 @@
 //! **Invariant:** bytes that the plan did not know of never get into the joined file.
 
 use std::ops::Range;
+use std::slice;
 
 use super::fragment::{flags, has_base};
+use super::parts::Later;
 use crate::container::isobmff::{self, Header, children, u32_at, u64_at};
 use crate::error::Error;
 use crate::splice::{RangeWriter, TrackInput};
@@ -30,16 +32,22 @@ pub(super) struct TrackPatch {
     /// The bytes after the last fragment, which must be no more than an index; empty if they were
     /// checked already.
     pub(super) unverified: Range<u64>,
+    /// From where on the decode time is later than it tells, beside the lead.
+    pub(super) later: Vec<Later>,
 }
 
 impl FragmentRewriter {
     /// Feeds `update` an unambiguous encoding, for a digest.
     pub(in crate::splice) fn encode(&self, update: &mut dyn FnMut(&[u8])) {
-        for TrackPatch { old_id, new_id, lead, shift, unverified } in &self.tracks {
+        for TrackPatch { old_id, new_id, lead, shift, unverified, later } in &self.tracks {
             update(&old_id.to_be_bytes());
             update(&new_id.to_be_bytes());
             for number in [*lead, *shift, unverified.start, unverified.end] {
                 update(&number.to_be_bytes());
+            }
+            for Later { from, by } in later {
+                update(&from.to_be_bytes());
+                update(&by.to_be_bytes());
             }
         }
     }
@@ -61,7 +69,7 @@ impl FragmentRewriter {
         input: &mut TrackInput<'_>,
         writer: &mut RangeWriter<'_>,
     ) -> Result<(), Error> {
-        let patch = &self.tracks[usize::from(track)];
+        let patch = &self.tracks[usize::from(track)].at(input.at());
         // The number of extents is limited, so that this never wraps around.
         let number = (extent_index as u32).wrapping_mul(SEQUENCE_NUMBERS).wrapping_add(1);
         // Both offsets advance alike; a difference that wraps around still adds up.
@@ -74,14 +82,16 @@ impl FragmentRewriter {
             if ends && writer.reaches(header.bytes().len() as u64) {
                 patch.check_rest(0, input)?;
             }
-            match BoxAction::of(&header.kind, patch.shift > 0) {
+            match BoxAction::of(&header.kind, patch.shift != patch.lead) {
                 BoxAction::RewriteMoof if !has_media => {
                     return Err(input.mismatch("a fragment has no media data (mdat)"));
                 }
                 BoxAction::RewriteMoof => {
                     let number = number.wrapping_add(fragments);
                     let moof = read_payload(input, payload)?;
-                    if let Err(why) = patch.patch(moof, number, displacement) {
+                    if let Err(why) =
+                        rewrite_moof(slice::from_ref(patch), moof, Some(number), displacement)
+                    {
                         return Err(input.mismatch(why));
                     }
                     writer.write(header.bytes())?;
@@ -274,37 +284,6 @@ impl TrackPatch {
         Ok(bytes)
     }
 
-    /// Rewrites the payload of a moof, which moves by `displacement` bytes.
-    pub(super) fn patch(
-        &self,
-        moof: &mut [u8],
-        number: u32,
-        displacement: u64,
-    ) -> Result<(), &'static str> {
-        const MALFORMED: &str = "a moof box is malformed";
-        let (mut has_number, mut has_track, mut has_others) = (false, false, false);
-        for found in child_ranges(moof).ok_or(MALFORMED)? {
-            let payload = &mut moof[found.payload.clone()];
-            match &found.kind {
-                b"mfhd" => has_number = write_u32(payload, 4, number),
-                b"traf" => match self.patch_traf(payload, displacement, has_others) {
-                    Some(Ok(())) => has_track = true,
-                    // A traf of another track, which is not in the joined file.
-                    None => {
-                        moof[found.at + 4..found.at + 8].copy_from_slice(b"free");
-                        has_others = true;
-                    }
-                    Some(Err(why)) => return Err(why),
-                },
-                _ => {}
-            }
-        }
-        if !has_number {
-            return Err(MALFORMED);
-        }
-        if has_track { Ok(()) } else { Err("a fragment belongs to another track") }
-    }
-
     /// Rewrites a traf. Returns `None` if it is of another track; `has_others` says that an earlier
     /// one was.
     fn patch_traf(
@@ -353,6 +332,43 @@ impl TrackPatch {
         }
         Some(Ok(()))
     }
+}
+
+/// Rewrites the payload of a moof, which moves by `displacement` bytes, by the rules of its tracks, and gives it a
+/// `number`, if there is one.
+pub(super) fn rewrite_moof(
+    tracks: &[TrackPatch],
+    moof: &mut [u8],
+    number: Option<u32>,
+    displacement: u64,
+) -> Result<(), &'static str> {
+    const MALFORMED: &str = "a moof box is malformed";
+    let (mut has_number, mut has_track, mut has_others) = (false, false, false);
+    for found in child_ranges(moof).ok_or(MALFORMED)? {
+        let payload = &mut moof[found.payload.clone()];
+        match &found.kind {
+            b"mfhd" => has_number = number.is_none_or(|number| write_u32(payload, 4, number)),
+            b"traf" => {
+                let mut tracks = tracks.iter();
+                match tracks.find_map(|track| track.patch_traf(payload, displacement, has_others)) {
+                    Some(result) => {
+                        result?;
+                        has_track = true;
+                    }
+                    // A traf of another track, which is not in the joined file.
+                    None => {
+                        moof[found.at + 4..found.at + 8].copy_from_slice(b"free");
+                        has_others = true;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    if !has_number {
+        return Err(MALFORMED);
+    }
+    if has_track { Ok(()) } else { Err("a fragment belongs to another track") }
 }
 
 /// A box within bytes that are being rewritten.

@@ -1,12 +1,14 @@
-//! Fragments that are joined while they arrive, with one track in each file.
+//! Fragments that are joined while they arrive, with one track in each file, or with video and audio in one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::fragment::{self, FragmentInfo, info_at};
-use super::init::{InitSegment, ticks};
-use super::moof::TrackPatch;
-use super::muxed::is_relative;
+use super::init::{InitSegment, Timeline, ticks};
+use super::moof::{TrackPatch, rewrite_moof};
+use super::muxed::{self, Muxed};
+use super::parts::{Parts, from_clock, on_clock};
+use super::segments::is_relative;
 use super::{Fragment, Track, moov, seconds_late, untrimmed, with_lead};
 use crate::container::isobmff::{Header, header};
 use crate::container::mpeg_ts::pes::TICKS_PER_SECOND;
@@ -16,7 +18,8 @@ use crate::media::TrackKind;
 use crate::splice::read_at::FrontReader;
 use crate::splice::streaming::{FileMuxer, FileRules, Output, StreamingPlan};
 use crate::splice::top_level::TopLevelBoxes;
-use crate::splice::{MAX_ELEMENT, Options, SurveyError};
+use crate::splice::trak::Moov;
+use crate::splice::{MAX_ELEMENT, Options, SurveyError, TrackIndex};
 
 /// Reads the initialisation and the first fragment from the first bytes of a file, which lasts for `duration`
 /// if that is known. `None` if more of them are needed; there are none if they are `is_all`.
@@ -24,7 +27,7 @@ pub(in crate::splice) fn read_front(
     front: &[u8],
     is_all: bool,
     duration: Option<Duration>,
-) -> Result<Option<Track>, Unsupported> {
+) -> Result<Option<TrackIndex>, Unsupported> {
     let mut reader = FrontReader::whole(front);
     let mut top = TopLevelBoxes::new(&mut reader);
     let moov = top.moov();
@@ -34,24 +37,47 @@ pub(in crate::splice) fn read_front(
         moov => moov.map_err(|error| refusal(&error))?,
     };
     top.refuse_quicktime()?;
-    let init = InitSegment::read(&moov)?;
     let mut reader = FrontReader::of_more(front);
-    let found = with_lead(&mut reader, init, moov_end).and_then(|init| {
-        let from = super::index::front(&mut reader, &init, moov_end)?.first;
-        let first = info_at(&mut reader, from, &init)?;
-        Ok((init, from, first))
-    });
+    let found = if Moov::read(&moov)?.traks.len() > 1 {
+        let muxed = muxed::read_front(&mut reader, &moov, moov_end, duration);
+        muxed.map(|muxed| TrackIndex::Muxed(Box::new(muxed)))
+    } else {
+        let track = read_first(&mut reader, &moov, moov_end, duration);
+        track.map(|track| TrackIndex::Fragmented(Box::new(track)))
+    };
     if reader.is_short && !is_all {
         return Ok(None);
     }
-    let (init, from, first) = found.map_err(|error| refusal(&error))?;
+    found.map(Some).map_err(|error| refusal(&error))
+}
+
+/// Reads the first fragment of a file with one track.
+fn read_first(
+    reader: &mut FrontReader<'_>,
+    moov: &[u8],
+    moov_end: u64,
+    duration: Option<Duration>,
+) -> Result<Track, SurveyError> {
+    let init = with_lead(reader, InitSegment::read(moov)?, moov_end)?;
+    let from = super::index::front(reader, &init, moov_end)?.first;
+    let first = info_at(reader, from, &init)?;
     let late_seconds = seconds_late(&init, first.time);
     let end = duration.map_or(0, |duration| first.earliest + ticks(duration, init.timescale));
     // Its length is not known.
     let FragmentInfo { earliest: time, is_entry, .. } = first;
     let fragments = vec![Fragment { from, time, len: 0, is_entry }];
     let (unverified, is_verified, selected) = (0..0, true, (0, first));
-    Ok(Some(Track { init, fragments, end, unverified, is_verified, first, selected, late_seconds }))
+    Ok(Track {
+        init,
+        fragments,
+        end,
+        unverified,
+        is_verified,
+        first,
+        selected,
+        late_seconds,
+        parts: Parts::default(),
+    })
 }
 
 fn refusal(error: &SurveyError) -> Unsupported {
@@ -66,8 +92,14 @@ fn refusal(error: &SurveyError) -> Unsupported {
 /// How a file becomes fragments of the joined file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::splice) struct StreamingRules {
+    tracks: Vec<TrackRules>,
+    patches: Vec<TrackPatch>,
+}
+
+/// The times of a track of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct TrackRules {
     init: InitSegment,
-    patch: TrackPatch,
     /// Added to times in the joined file, in ticks of the track, to have the time of their presentation.
     offset: i128,
 }
@@ -90,11 +122,37 @@ pub(in crate::splice) fn plan(
             new_id: number,
             shift: chosen.shift,
             unverified: 0..0,
+            later: Vec::new(),
         };
-        FileRules::Fragments(StreamingRules { init, patch, offset: chosen.timeline.offset() })
+        let tracks = vec![TrackRules { init, offset: chosen.timeline.offset() }];
+        FileRules::Fragments(StreamingRules { tracks, patches: vec![patch] })
     });
     let head = moov::head(&chosen, duration, options.metadata)?;
     Ok(StreamingPlan { head, files: files.collect() })
+}
+
+/// Plans to pass on a file with video and audio, of which the beginning was read.
+pub(in crate::splice) fn plan_muxed(
+    muxed: &Muxed,
+    options: &Options<'_>,
+) -> Result<StreamingPlan, Unsupported> {
+    let late = muxed.tracks.iter().map(|track| seconds_late(&track.init, track.first));
+    let seconds = late.min().unwrap_or(0);
+    let patches = muxed.tracks.iter().map(|track| TrackPatch {
+        old_id: track.init.id,
+        lead: 0,
+        new_id: track.init.id,
+        shift: seconds * u64::from(track.init.timescale),
+        unverified: 0..0,
+        later: Vec::new(),
+    });
+    let tracks = muxed.tracks.iter().map(|track| TrackRules {
+        init: track.init.clone(),
+        offset: track.init.simple_timeline().as_ref().map_or(0, Timeline::offset),
+    });
+    let rules = StreamingRules { tracks: tracks.collect(), patches: patches.collect() };
+    let head = muxed::head(muxed, options.metadata)?;
+    Ok(StreamingPlan { head, files: vec![FileRules::Fragments(rules)] })
 }
 
 impl StreamingRules {
@@ -107,7 +165,7 @@ impl StreamingRules {
             is_copied: false,
             awaits_media: false,
             lacks_fragment: false,
-            reached: 0,
+            reached: vec![0; self.tracks.len()],
         }
     }
 }
@@ -125,16 +183,15 @@ pub(in crate::splice) struct FragmentMuxer<'p> {
     awaits_media: bool,
     /// Whether a segment has begun, and no fragment of it.
     lacks_fragment: bool,
-    /// The time that the fragments have reached, in ticks of the track.
-    reached: u64,
+    /// The time that the fragments of each track have reached, in ticks of the track.
+    reached: Vec<u64>,
 }
 
 impl FileMuxer for FragmentMuxer<'_> {
     fn reached(&self) -> u64 {
-        let ticks = (i128::from(self.reached) + self.rules.offset).max(0);
-        let ticks =
-            ticks * i128::from(TICKS_PER_SECOND) / i128::from(self.rules.init.timescale.max(1));
-        u64::try_from(ticks).unwrap_or(u64::MAX)
+        let tracks = self.rules.tracks.iter().zip(&self.reached);
+        let times = tracks.map(|(track, reached)| track.presented(*reached));
+        times.max().unwrap_or_default()
     }
 
     fn is_within_fragment(&self) -> bool {
@@ -231,37 +288,62 @@ impl FragmentMuxer<'_> {
     }
 
     fn take_moof(&mut self, moof: &mut [u8], output: &mut Output) -> Result<(), &'static str> {
-        let StreamingRules { init, patch, .. } = self.rules;
-        let info = fragment::read(moof, init, None).map_err(|Unsupported(why)| why)?;
+        let StreamingRules { tracks, patches } = self.rules;
+        let infos = tracks.iter().map(|track| fragment::times(moof, &track.init));
+        let infos = infos.collect::<Result<Vec<_>, _>>().map_err(why)?;
         if !is_relative(moof) {
             return Err("a fragment has offsets in its file");
         }
-        let later = if info.is_timed { self.later(info.time)? } else { 0 };
-        let shifted = i128::from(info.time) + i128::from(later) - i128::from(patch.shift);
-        if info.is_timed && shifted < 0 {
-            return Err("a fragment begins before the first one");
+        let later = self.later(&infos)?;
+        let mut patches = patches.clone();
+        for (index, (track, patch)) in tracks.iter().zip(&mut patches).enumerate() {
+            let Some(info) = infos[index] else { continue };
+            let mut time = self.reached[index];
+            if info.is_timed {
+                let later = from_clock(later, track.init.timescale).map_err(why)?;
+                let shifted = i128::from(info.time) + i128::from(later) - i128::from(patch.shift);
+                time =
+                    u64::try_from(shifted).map_err(|_| "a fragment begins before the first one")?;
+                patch.lead = patch.lead.wrapping_add_signed(later);
+            }
+            self.reached[index] = time.saturating_add(info.duration);
         }
-        let patch = TrackPatch { lead: patch.lead.wrapping_add_signed(later), ..patch.clone() };
-        patch.patch(moof, output.next_sequence(), 0)?;
-        let time =
-            if info.is_timed { u64::try_from(shifted).unwrap_or(u64::MAX) } else { self.reached };
-        self.reached = time.saturating_add(info.duration);
+        rewrite_moof(&patches, moof, Some(output.next_sequence()), 0)?;
         (self.awaits_media, self.lacks_fragment) = (true, false);
         Ok(())
     }
 
-    /// Returns by how much a fragment is later than its decode time tells, in ticks of the track: behind a
-    /// discontinuity.
-    fn later(&mut self, time: u64) -> Result<i64, &'static str> {
-        let (scale, ticks) =
-            (i128::from(self.rules.init.timescale.max(1)), i128::from(TICKS_PER_SECOND));
-        let in_ticks = i64::try_from(i128::from(time) * ticks / scale).map_err(|_| TOO_LATE)?;
-        let by = i128::from(self.shift.at(in_ticks)?);
-        i64::try_from((by * scale * 2 + ticks).div_euclid(ticks * 2)).map_err(|_| TOO_LATE)
+    /// Returns by how much a fragment is later than its decode times tell, in ticks of 1/90000 s: behind a
+    /// discontinuity. All tracks of the file are in one part of it.
+    fn later(&mut self, infos: &[Option<FragmentInfo>]) -> Result<i64, &'static str> {
+        let timed = self.rules.tracks.iter().zip(infos);
+        let timed = timed.filter_map(|(track, info)| Some((track, (*info)?)));
+        let timed: Vec<_> = timed.filter(|(_, info)| info.is_timed).collect();
+        let on_clock = |time: fn(&FragmentInfo) -> u64| {
+            let times =
+                timed.iter().map(move |(track, info)| on_clock(time(info), track.init.timescale));
+            times.collect::<Result<Vec<_>, _>>().map_err(why)
+        };
+        let Some(begin) = on_clock(|info| info.time)?.into_iter().min() else { return Ok(0) };
+        let later = self.shift.at(begin)?;
+        let ends = on_clock(|info| info.time.saturating_add(info.duration))?;
+        ends.into_iter().for_each(|end| self.shift.reach(end));
+        Ok(later)
     }
 }
 
-const TOO_LATE: &str = "a fragment has a decode time that is too large";
+impl TrackRules {
+    /// Returns when a time in the joined file is presented, in ticks of 1/90000 s.
+    fn presented(&self, time: u64) -> u64 {
+        let ticks = (i128::from(time) + self.offset).max(0) * i128::from(TICKS_PER_SECOND);
+        let scale = i128::from(self.init.timescale.max(1));
+        u64::try_from(ticks / scale).unwrap_or(u64::MAX)
+    }
+}
+
+fn why(Unsupported(why): Unsupported) -> &'static str {
+    why
+}
 
 /// Boxes beside the fragments, which are no media.
 const KNOWN: [&[u8; 4]; 11] = [
