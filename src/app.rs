@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::access::TokenStore;
-use crate::config::{ByteSize, Config};
+use crate::config::{AccessMode, ByteSize, Config};
 use crate::error::Resource;
 use crate::ffmpeg::Version;
 use crate::http_client::UpstreamClient;
@@ -14,6 +14,7 @@ use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::plan_cache::PlanCache;
 use crate::playlist_loader::PlaylistLoader;
+use crate::reloadable::Reloadable;
 use crate::resolve::Resolver;
 use crate::runtime_dir::RuntimeDir;
 use crate::sandbox;
@@ -29,6 +30,8 @@ pub struct App {
     pub upstream: Arc<UpstreamClient>,
     /// Loads the segments of tracks that are delivered in segments.
     pub playlist_loader: Arc<PlaylistLoader>,
+    /// Who may use the server without a token; not `Auto`.
+    pub access_mode: Reloadable<AccessMode>,
     /// The tokens of those who may use the server.
     pub tokens: TokenStore,
     /// The version of the installed ffmpeg.
@@ -79,13 +82,13 @@ impl App {
         let memory_budget =
             MemoryBudget::new(INDEX_MEMORY.saturating_add(config.muxer.plan_cache.0));
         let rate_limiter = Arc::new(RateLimiter::new(limits));
-        let families = upstream.families();
         let resolver =
-            Resolver::new(&config, families, &runtime_dir, &memory_budget, &rate_limiter)?;
+            Resolver::new(&config, upstream.dialer(), &runtime_dir, &memory_budget, &rate_limiter)?;
         Ok(App {
             resolver: Arc::new(resolver),
             playlist_loader: Arc::new(PlaylistLoader::new(&upstream, config.muxer.plan_timeout.0)),
             upstream,
+            access_mode: Reloadable::new(config.access_mode()),
             tokens,
             ffmpeg,
             runtime_dir,
@@ -118,6 +121,18 @@ impl App {
             metrics: Metrics::default(),
             config,
         })
+    }
+
+    /// Applies what can change while requests are served; `config` is the same otherwise. Reads the files again that
+    /// it names; fails if one is invalid, and changes nothing then.
+    pub fn reload(&self, config: &Config) -> io::Result<()> {
+        let certificates = UpstreamClient::read_certificates(&config.upstream)?;
+        self.tokens.reload().map_err(io::Error::other)?;
+        self.upstream.reload(&config.upstream, certificates);
+        self.access_mode.set(config.access.mode.resolve(&self.config.listen));
+        self.rate_limiter.reload(&config.limits);
+        log::set_max_level(config.log.level);
+        Ok(())
     }
 }
 

@@ -30,8 +30,8 @@ pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
         writeln!(
             out,
             "config   open    other users of this machine can read {}, which contains the password of \
-             upstream.proxy; take the permission away from them (chmod go= {}) and pass the file to the \
-             service by LoadCredential=, as docs/operations.md shows",
+             upstream.proxy; take the permission away from them (chmod o= {}) and give it to a group of the \
+             service, as docs/operations.md shows",
             file.display(),
             file.display()
         )?;
@@ -65,7 +65,7 @@ pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
 /// Returns whether others than its owner may read a file with a password.
 fn shows_password(file: &Path, config: &Config) -> bool {
     let has_password = config.upstream.proxy.as_ref().is_some_and(|proxy| proxy.login.is_some());
-    has_password && fs::metadata(file).is_ok_and(|meta| meta.mode() & 0o044 != 0)
+    has_password && fs::metadata(file).is_ok_and(|meta| meta.mode() & 0o004 != 0)
 }
 
 /// Prints what the kernel confines child processes by. Not mandatory.

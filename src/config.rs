@@ -3,7 +3,6 @@
 //! `config/ytcanal.toml` shows every key at its default; a test keeps the two equal.
 
 use std::fmt;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use crate::options::Engine;
 
 mod access;
 mod checks;
+mod file;
 mod host_pattern;
 mod limits;
 mod ports;
@@ -25,6 +25,7 @@ mod sandbox;
 mod units;
 pub use access::{AccessConfig, AccessMode, ForwardedField};
 use checks::{chunk_size, engine, ffmpeg_memory, finite, level, non_empty, read_ahead_size};
+pub use file::ConfigFile;
 pub use host_pattern::HostPattern;
 pub use limits::LimitsConfig;
 pub use ports::Ports;
@@ -222,9 +223,7 @@ impl std::error::Error for Invalid {}
 impl Config {
     /// Reads and checks the file at `path`.
     pub fn read(path: &Path) -> Result<Config, Invalid> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| Invalid(format!("cannot read {}: {error}", path.display())))?;
-        Config::parse(&text).map_err(|Invalid(why)| Invalid(format!("{}: {why}", path.display())))
+        ConfigFile::read(path).map(|(_, config)| config)
     }
 
     fn parse(text: &str) -> Result<Config, Invalid> {

@@ -13,7 +13,7 @@ use crate::config::{Config, HostPattern, HumanDuration};
 use crate::form::encode_value;
 use crate::media::page_media::PageMedia;
 use crate::sd_notify::SdNotify;
-use crate::serve::{Server, with_signals};
+use crate::serve::{Server, Signal, with_signals};
 use crate::web_ui::Prefill;
 
 mod origin;
@@ -39,7 +39,7 @@ pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
     let Some(address) = server.addresses().first().copied() else { return Ok(()) };
     thread::scope(|scope| {
         scope.spawn(|| origin.serve());
-        let ended = with_signals(|shutdown| {
+        let ended = with_signals(Signal::Shutdown, |signals| {
             let (prefill, file) = (&prefill, dir.path().join("sample.mp4"));
             scope.spawn(move || {
                 let downloaded = download(address, prefill, &file);
@@ -47,7 +47,7 @@ pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
                     log::warn!("the download of the demonstration failed: {error}");
                 }
             });
-            server.run(prefill, shutdown, &SdNotify::default())
+            server.run(prefill, signals, &SdNotify::default())
         });
         origin.end();
         ended

@@ -4,7 +4,6 @@
 //! **Invariant:** knows nothing of the content that it sends. All untrusted requests come in here.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,16 +14,18 @@ use std::time::Duration;
 use crossbeam::channel::Sender;
 
 use crate::access::{HostRule, Identity};
-use crate::config::{self, Config};
+use crate::config::{self, AccessConfig, Config};
 use crate::error::{Error, LimitExceeded, Resource};
 use crate::limits::StreamLimiter;
 use crate::problem::Problem;
+use crate::reloadable::Reloadable;
 use crate::sys::{self, EventFd};
 
 mod body;
 mod client;
 mod connection;
 mod head;
+mod listener;
 mod preconditions;
 pub mod request;
 pub mod response;
@@ -33,12 +34,11 @@ pub use body::{BodyWriter, Finished};
 pub use client::ClientConnection;
 use connection::{Connection, Shared};
 pub use head::{MediaStatus, ResponseHead};
+pub use listener::{Listener, Pulse};
 pub use preconditions::{Selection, select};
 pub use request::Request;
 pub use response::Response;
 
-/// The backlog of listen(2): connections that the kernel queues between two accepts.
-const BACKLOG: i32 = 1024;
 /// The unsent bytes that the kernel buffers for a slow client. They bound the memory that such a client
 /// costs, and half of them is the least that it must read within `limits.client_stall_timeout`.
 const NOTSENT_LOWAT: u32 = 128 << 10;
@@ -54,7 +54,9 @@ const REJECTION_TIMEOUT: Duration = Duration::from_secs(2);
 /// The state that all connections share.
 pub struct HttpServer<'a> {
     config: &'a Config,
-    host_rule: HostRule,
+    /// How often an accept loop turns for which nobody connects, so that it is seen to live.
+    turn_interval: Option<Duration>,
+    access: Reloadable<AccessRules>,
     /// Signalled when no more connections are accepted.
     closing: EventFd,
     connections: StreamLimiter,
@@ -62,23 +64,16 @@ pub struct HttpServer<'a> {
     shared: Arc<Shared>,
 }
 
-/// A listening socket.
-pub struct Listener {
-    socket: TcpListener,
-    address: SocketAddr,
+/// Who clients are, and by which names they may call the server.
+struct AccessRules {
+    config: AccessConfig,
+    host_rule: HostRule,
 }
 
-impl Listener {
-    /// Listens on `address`.
-    pub fn bind(address: SocketAddr) -> io::Result<Listener> {
-        let socket = sys::listen(address, BACKLOG)?;
-        let address = socket.local_addr()?;
-        Ok(Listener { socket, address })
-    }
-
-    /// Returns the address, with the port that the kernel chose for port 0.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+impl AccessRules {
+    fn new(config: &AccessConfig) -> AccessRules {
+        let host_rule = HostRule::new(config, config::host_name());
+        AccessRules { config: config.clone(), host_rule }
     }
 }
 
@@ -92,12 +87,13 @@ pub trait Handler: Sync {
 }
 
 impl<'a> HttpServer<'a> {
-    /// Creates a server without listeners.
-    pub fn new(config: &'a Config) -> io::Result<HttpServer<'a>> {
+    /// Creates a server without listeners. An idle accept loop turns every `turn_interval`, if there is one.
+    pub fn new(config: &'a Config, turn_interval: Option<Duration>) -> io::Result<HttpServer<'a>> {
         let (sent, zero_copy) = (AtomicU64::new(0), AtomicU64::new(0));
         Ok(HttpServer {
             config,
-            host_rule: HostRule::new(&config.access, config::host_name()),
+            turn_interval,
+            access: Reloadable::new(AccessRules::new(&config.access)),
             closing: EventFd::new()?,
             connections: StreamLimiter::new(
                 Resource::Connections,
@@ -111,6 +107,11 @@ impl<'a> HttpServer<'a> {
             ),
             shared: Arc::new(Shared { abort: EventFd::new()?, sent, zero_copy }),
         })
+    }
+
+    /// Applies other rules to requests from now on.
+    pub fn reload(&self, access: &AccessConfig) {
+        self.access.set(AccessRules::new(access));
     }
 
     /// Stops accepting connections; closes those that have sent no request yet.
@@ -151,10 +152,12 @@ impl<'a> HttpServer<'a> {
     ) {
         let mut shortage = false;
         loop {
-            let pending = (listener.socket.as_fd(), sys::READABLE);
-            let accepted = match sys::poll([(self.closing.as_fd(), sys::READABLE), pending], None) {
+            listener.pulse.beat();
+            let fds = [self.closing.as_fd(), listener.socket.as_fd()].map(|fd| (fd, sys::READABLE));
+            let accepted = match sys::poll(fds, self.turn_interval) {
                 Ok([true, _]) => return,
-                Ok(_) => self.accept(scope, listener, handler, alive),
+                Ok([_, true]) => self.accept(scope, listener, handler, alive),
+                Ok(_) => Ok(()),
                 Err(error) => Err(error),
             };
             match accepted {
@@ -187,7 +190,7 @@ impl<'a> HttpServer<'a> {
         let stall_limit = self.config.limits.client_stall_timeout.0;
         let (shared, traffic) = (self.shared.clone(), Arc::default());
         let connection = Connection { socket, peer, stall_limit, shared, traffic };
-        let identity = Identity::of_peer(peer.ip(), &self.config.access);
+        let identity = Identity::of_peer(peer.ip(), &self.access.get().config);
         let client = ClientConnection::new(connection, identity);
         self.spawn_connection(scope, client, handler, alive.clone())
     }
@@ -250,10 +253,10 @@ impl<'a> HttpServer<'a> {
 
     /// Passes a request to the handler, if the server is the one that it is meant for.
     fn pass_on(&self, request: &Request, client: ClientConnection, handler: &impl Handler) {
-        let (provenance, access) = (&request.provenance, &self.config.access);
-        let identity = Identity::of_request(client.peer(), provenance, access);
+        let (provenance, access) = (&request.provenance, self.access.get());
+        let identity = Identity::of_request(client.peer(), provenance, &access.config);
         let identity = identity.and_then(|identity| {
-            self.host_rule.check(provenance.host.as_deref()).map(|()| identity)
+            access.host_rule.check(provenance.host.as_deref()).map(|()| identity)
         });
         match identity {
             Ok(identity) => handler.handle(request, client.identified(identity)),

@@ -12,7 +12,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | system | [`sys`] |
-//! | values | [`text`], [`lru`], [`semaphore`], [`track_kind`], [`problem_code`], [`range`], [`form`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`traffic`], [`cancel`], [`media`] |
+//! | values | [`text`], [`lru`], [`semaphore`], [`reloadable`], [`track_kind`], [`problem_code`], [`range`], [`form`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`traffic`], [`cancel`], [`media`] |
 //! | containers | [`playlist`] (HLS), [`container`] (boxes, elements, probing), [`splice`] (output files of known length and content, without ffmpeg) |
 //! | configuration | [`config`], [`logging`], [`sd_notify`] |
 //! | network | [`net`] (addresses, proxies), [`http_client`] (range requests to upstreams), [`fetch`] (reading a remote track, with retries and prefetch), [`playlist_loader`] (the segments of a track) |
@@ -55,6 +55,7 @@ pub mod playlist_loader;
 pub mod problem;
 pub mod problem_code;
 pub mod range;
+pub mod reloadable;
 pub mod resolve;
 pub mod route;
 pub mod runtime_dir;

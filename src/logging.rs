@@ -28,7 +28,8 @@ pub fn start(level: LevelFilter, journal: bool) {
         .build();
     // Standard error is unbuffered: a line would be written in several calls, and mix with others.
     let lines = LineWriter::new(io::stderr());
-    let inner = WriteLogger::new(level, config, lines);
+    // The level is that of the log crate, which can be changed.
+    let inner = WriteLogger::new(LevelFilter::Trace, config, lines);
     // A second call, in a test, keeps the first logger.
     if log::set_boxed_logger(Box::new(OneLine { inner, journal })).is_ok() {
         log::set_max_level(level);

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use log::LevelFilter;
 use ytcanal::check;
 use ytcanal::cli::{self, Command, TokenCommand};
-use ytcanal::config::{Config, SystemdEnv};
+use ytcanal::config::{Config, ConfigFile, SystemdEnv};
 use ytcanal::demo;
 use ytcanal::logging;
 use ytcanal::serve;
@@ -58,22 +58,27 @@ fn run(command: Command) -> io::Result<bool> {
             demo::demo(listen)?;
         }
         Command::Serve { config, listen } => {
-            let config = read_config(config.as_deref(), listen)?;
+            let (config, file) = read_config(config.as_deref(), listen)?;
             let service = SystemdEnv::from_env();
             logging::start(config.log.level, service.journal);
-            serve::serve(config, &service)?;
+            serve::serve(config, file, &service)?;
         }
     }
     Ok(true)
 }
 
 /// Reads the configuration; addresses of the command line replace those of the file.
-fn read_config(file: Option<&Path>, listen: Vec<SocketAddr>) -> io::Result<Config> {
-    let mut config = file.map_or(Ok(Config::default()), Config::read).map_err(io::Error::other)?;
+fn read_config(
+    file: Option<&Path>,
+    listen: Vec<SocketAddr>,
+) -> io::Result<(Config, Option<ConfigFile>)> {
+    let read = file.map(ConfigFile::read).transpose().map_err(io::Error::other)?;
+    let (file, mut config) =
+        read.map_or((None, Config::default()), |(file, config)| (Some(file), config));
     if !listen.is_empty() {
         config.listen = listen;
     }
-    Ok(config)
+    Ok((config, file))
 }
 
 /// Writes an error to standard error, which may be closed.

@@ -12,9 +12,9 @@ mod nearby;
 pub(crate) mod proxy;
 mod socks_gateway;
 
-pub use address_family::Families;
 pub use address_policy::AddressPolicy;
 pub(crate) use address_policy::is_local_name;
+pub use dial::Dialer;
 pub(crate) use nearby::is_nearby;
 pub use socks_gateway::SocksGateway;
 

@@ -19,7 +19,7 @@ use crate::error::{Error, LimitExceeded, Rate, Resource};
 use crate::limits::{Client, RateLimiter, StreamLimiter};
 use crate::media::page_media::PageMedia;
 use crate::memory_budget::{MemoryBudget, Reservation};
-use crate::net::{AddressPolicy, Families, SocksGateway, target};
+use crate::net::{Dialer, SocksGateway, target};
 use crate::runtime_dir::RuntimeDir;
 
 mod backend;
@@ -52,7 +52,7 @@ const PARSING_FACTOR: usize = 3;
 /// Reads pages and caches the results.
 pub struct Resolver {
     config: Config,
-    policy: AddressPolicy,
+    dialer: Arc<Dialer>,
     /// Carries every connection of yt-dlp.
     _gateway: SocksGateway,
     /// The ways to run yt-dlp; the first one that works is used.
@@ -81,13 +81,13 @@ impl Resolver {
     /// Makes the resolver that the configuration describes.
     pub fn new(
         config: &Config,
-        families: &Arc<Families>,
+        dialer: &Arc<Dialer>,
         runtime: &Arc<RuntimeDir>,
         memory: &Arc<MemoryBudget>,
         rate_limiter: &Arc<RateLimiter>,
     ) -> io::Result<Resolver> {
         let resolver = &config.resolver;
-        let gateway = SocksGateway::open(&config.upstream, families)?;
+        let gateway = SocksGateway::open(dialer)?;
         let launch = Arc::new(Launch {
             config: config.clone(),
             environment: ChildEnv::with(Some(&gateway.url())),
@@ -101,7 +101,7 @@ impl Resolver {
         backends.push(Box::new(SubprocessBackend { launch }));
         Ok(Resolver {
             config: config.clone(),
-            policy: AddressPolicy::from_config(&config.upstream),
+            dialer: dialer.clone(),
             _gateway: gateway,
             backends,
             // Every waiting request holds a stream permit, and these are limited.
@@ -201,9 +201,10 @@ impl Resolver {
         context: &RequestContext<'_>,
     ) -> Result<PageMedia, Error> {
         let started = Instant::now();
-        if !self.policy.permits_page(page_url) {
+        let policy = self.dialer.policy();
+        if !policy.permits_page(page_url) {
             let (host, port) = target(page_url);
-            return Err(resolve_error(ResolveError::address(self.policy.refusal(host, port))));
+            return Err(resolve_error(ResolveError::address(policy.refusal(host, port))));
         }
         let mut memory = self.memory.reservation();
         self.sites.check(page_url).map_err(resolve_error)?;

@@ -324,6 +324,15 @@ pub fn page_size() -> u64 {
     u64::try_from(len).unwrap_or(4096)
 }
 
+/// Returns the time of CLOCK_MONOTONIC, which systemd shares: since the machine started.
+pub fn monotonic_time() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a live timespec. The clock exists on every Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    let seconds = Duration::from_secs(u64::try_from(now.tv_sec).unwrap_or(0));
+    seconds + Duration::from_nanos(u64::try_from(now.tv_nsec).unwrap_or(0))
+}
+
 /// Returns the effective user id of this process.
 pub fn user_id() -> u32 {
     // SAFETY: takes nothing and cannot fail.

@@ -11,7 +11,7 @@ use time::{Date, Month, OffsetDateTime};
 use crate::config::{self, Config};
 use crate::limits::RateLimiter;
 use crate::memory_budget::MemoryBudget;
-use crate::net::Families;
+use crate::net::Dialer;
 use crate::resolve::{Javascript, Resolver};
 use crate::runtime_dir::RuntimeDir;
 
@@ -38,12 +38,11 @@ pub(super) fn check(
             install_commands()
         );
     };
-    let families = Families::new(config.upstream.family);
     // One page at a time.
     let memory = MemoryBudget::new(u64::MAX);
     let rates = Arc::new(RateLimiter::new(&config.limits));
-    let (families, runtime_dir) = (Arc::new(families), Arc::new(runtime_dir));
-    let resolver = Resolver::new(config, &families, &runtime_dir, &memory, &rates)?;
+    let dialer = Arc::new(Dialer::new(&config.upstream));
+    let resolver = Resolver::new(config, &dialer, &Arc::new(runtime_dir), &memory, &rates)?;
     let (output, runs_scripts) = run(config, &resolver);
     let Some(version) = version(&output) else {
         return writeln!(

@@ -8,7 +8,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{self, Command};
+use std::time::Duration;
 
 use crate::sys;
 
@@ -92,11 +93,20 @@ fn is_our_stderr(stream: &str) -> bool {
         .is_ok_and(|meta| stream == format!("{}:{}", meta.dev(), meta.ino()))
 }
 
+/// Returns the time that these variables set for this process; they may be meant for its parent.
+fn watchdog(usec: Option<String>, pid: Option<String>) -> Option<Duration> {
+    let is_ours = pid.is_none_or(|pid| pid.parse() == Ok(process::id()));
+    let usec = usec.filter(|_| is_ours)?.parse().ok()?;
+    Some(Duration::from_micros(usec)).filter(|time| !time.is_zero())
+}
+
 /// What systemd passes to a service.
 #[derive(Debug, Default)]
 pub struct SystemdEnv {
     /// The socket for sd_notify(3).
     pub notify_socket: Option<OsString>,
+    /// The time after which systemd restarts a service that shows no sign of life (sd_watchdog_enabled(3)).
+    pub watchdog: Option<Duration>,
     /// Whether the log goes to the journal, which expects priorities and adds timestamps.
     pub journal: bool,
 }
@@ -106,7 +116,27 @@ impl SystemdEnv {
     pub fn from_env() -> SystemdEnv {
         SystemdEnv {
             notify_socket: env::var_os("NOTIFY_SOCKET"),
+            watchdog: watchdog(env::var("WATCHDOG_USEC").ok(), env::var("WATCHDOG_PID").ok()),
             journal: env::var("JOURNAL_STREAM").is_ok_and(|stream| is_our_stderr(&stream)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watchdog_of_another_process_is_not_ours() {
+        let set = |usec: &str, pid: Option<u32>| {
+            watchdog(Some(usec.into()), pid.map(|pid| pid.to_string()))
+        };
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(set("1000000", None), second);
+        assert_eq!(set("1000000", Some(process::id())), second);
+        for (usec, pid) in [("1000000", Some(1)), ("0", None), ("soon", None), ("-1", None)] {
+            assert_eq!(set(usec, pid), None, "{usec} {pid:?}");
+        }
+        assert_eq!(watchdog(None, None), None);
     }
 }

@@ -71,7 +71,7 @@ fn grant(
         check_guesses(app, client)?;
     }
     let decision = authorize(&Application {
-        mode: app.config.access_mode(),
+        mode: *app.access_mode.get(),
         identity: client.identity(),
         need,
         hosts: &route.hosts(),

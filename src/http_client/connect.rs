@@ -49,7 +49,7 @@ impl UpstreamClient {
         let mut socket = Socket { tcp, guard };
         self.dialer.extend(&mut socket, host, port)?;
         match url.scheme() {
-            "https" => Ok(Transport::secure(socket, host, &self.tls)?),
+            "https" => Ok(Transport::secure(socket, host, &self.tls())?),
             _ => Ok(Transport::Tcp(socket)),
         }
     }

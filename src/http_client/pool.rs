@@ -89,6 +89,11 @@ impl ConnectionPool {
         self.lock().retain_mut(|idle| idle.is_usable(self.max_idle_age));
     }
 
+    /// Closes all connections.
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
     /// No panic leaves this state half-changed.
     fn lock(&self) -> MutexGuard<'_, VecDeque<IdleConnection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)

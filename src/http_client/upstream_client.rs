@@ -12,8 +12,8 @@ use crate::http_client::host_memory::HostMemory;
 use crate::http_client::pool::ConnectionPool;
 use crate::http_client::tls;
 use crate::media::RemoteLocation;
-use crate::net::Families;
-use crate::net::dial::Dialer;
+use crate::net::Dialer;
+use crate::reloadable::Reloadable;
 
 /// Size of the buffer between a socket and its reader.
 pub const SOCKET_BUFFER: usize = 128 << 10;
@@ -24,10 +24,9 @@ const MIN_CHUNK: u64 = 16 << 10;
 /// The settings, and what is derived from them once.
 #[derive(Debug)]
 pub struct UpstreamClient {
-    pub(crate) dialer: Dialer,
-    families: Arc<Families>,
+    pub(crate) dialer: Arc<Dialer>,
     /// Shared by all connections: it holds certificates and TLS sessions.
-    pub(crate) tls: Arc<ClientConfig>,
+    tls: Reloadable<Arc<ClientConfig>>,
     pub(crate) pool: Arc<ConnectionPool>,
     pub(crate) stall_timeout: Duration,
     pub(crate) min_throughput: u64,
@@ -40,14 +39,15 @@ pub struct UpstreamClient {
     pub(crate) host_memory: HostMemory,
 }
 
+/// The certificates to trust, with the other settings of TLS.
+pub struct Certificates(Arc<ClientConfig>);
+
 impl UpstreamClient {
     /// Makes the client that `config` describes; fails if `ca_file` cannot be read.
     pub fn new(config: &config::UpstreamConfig) -> io::Result<UpstreamClient> {
-        let families = Arc::new(Families::new(config.family));
         Ok(UpstreamClient {
-            dialer: Dialer::new(config, &families),
-            families,
-            tls: tls::config(config.ca_file.as_deref())?,
+            dialer: Arc::new(Dialer::new(config)),
+            tls: Reloadable::new(tls::config(config.ca_file.as_deref())?),
             pool: Arc::new(ConnectionPool::new(config.keepalive_timeout.0)),
             keepalive_timeout: config.keepalive_timeout.0,
             stall_timeout: config.stall_timeout.0,
@@ -60,9 +60,28 @@ impl UpstreamClient {
         })
     }
 
-    /// Returns the choice of address family, which yt-dlp must share.
-    pub fn families(&self) -> &Arc<Families> {
-        &self.families
+    /// Returns what makes connections. yt-dlp must share it: its pages and their media belong to one address
+    /// family.
+    pub fn dialer(&self) -> &Arc<Dialer> {
+        &self.dialer
+    }
+
+    /// Reads the certificates to trust.
+    pub fn read_certificates(config: &config::UpstreamConfig) -> io::Result<Certificates> {
+        tls::config(config.ca_file.as_deref()).map(Certificates)
+    }
+
+    /// Applies these certificates, and what `config` says of addresses and ports, to new connections.
+    pub fn reload(&self, config: &config::UpstreamConfig, certificates: Certificates) {
+        self.tls.set(certificates.0);
+        self.dialer.reload(config);
+        // Requests on idle connections would not be held to that.
+        self.pool.clear();
+    }
+
+    /// Returns the settings of TLS.
+    pub(crate) fn tls(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.tls.get())
     }
 
     /// Returns the total number of retries, for all tracks.

@@ -12,6 +12,7 @@ use super::{Client, NETWORK_SHARES};
 use crate::config::LimitsConfig;
 use crate::error::{LimitExceeded, Rate};
 use crate::lru::LruMap;
+use crate::reloadable::Reloadable;
 use crate::traffic::Account;
 
 /// The networks and tokens that are remembered: the most recent ones. Who comes from more of them has their
@@ -19,15 +20,14 @@ use crate::traffic::Account;
 const MAX_KEYS: usize = 4096;
 /// How many wrong credentials a client may show; one more each 30 seconds.
 const MAX_FAILURES: (u64, Duration) = (10, Duration::from_secs(300));
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The budgets of all networks and tokens.
 #[derive(Debug)]
 pub struct RateLimiter {
-    requests: (u64, Duration),
-    pages: (u64, Duration),
-    ingress: (u64, Duration),
+    limits: Reloadable<LimitsConfig>,
     epoch: Instant,
     budgets: Mutex<LruMap<Key, Budgets>>,
 }
@@ -39,25 +39,29 @@ impl RateLimiter {
     /// Returns the limiter that the configuration describes.
     pub fn new(limits: &LimitsConfig) -> RateLimiter {
         RateLimiter {
-            requests: (limits.requests_per_minute.into(), Duration::from_secs(60)),
-            pages: (limits.pages_per_hour.into(), HOUR),
-            ingress: (limits.ingress_per_hour.0, HOUR),
+            limits: Reloadable::new(limits.clone()),
             epoch: Instant::now(),
             budgets: Mutex::new(LruMap::new(MAX_KEYS)),
         }
     }
 
+    /// Replaces the limits. What is used up stays so.
+    pub fn reload(&self, limits: &LimitsConfig) {
+        self.limits.set(limits.clone());
+    }
+
     /// Returns the budget of a client, and its period; `None` if it has no limit.
     fn limit(&self, client: Client, rate: Rate) -> Option<(u64, Duration)> {
-        let of_strangers = |limit| client.is_far().then_some(limit);
+        let limits = self.limits.get();
+        let of_strangers = |limit, period| client.is_far().then_some((limit, period));
         match (rate, client.token()) {
             (Rate::Failures, _) => Some(MAX_FAILURES),
             (Rate::Egress, token) => Some((token?.bytes_per_day?, DAY)),
             (Rate::Pages, Some(token)) => Some((token.pages_per_hour?.into(), HOUR)),
             (Rate::Requests, Some(_)) => None,
-            (Rate::Requests, None) => of_strangers(self.requests),
-            (Rate::Pages, None) => of_strangers(self.pages),
-            (Rate::Ingress, _) => of_strangers(self.ingress),
+            (Rate::Requests, None) => of_strangers(limits.requests_per_minute.into(), MINUTE),
+            (Rate::Pages, None) => of_strangers(limits.pages_per_hour.into(), HOUR),
+            (Rate::Ingress, _) => of_strangers(limits.ingress_per_hour.0, HOUR),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::config::AddressFamily;
 
 /// The choice of all connections to upstreams.
 #[derive(Debug, Default)]
-pub struct Families {
+pub(crate) struct Families {
     configured: AddressFamily,
     /// The family that goes first, 4 or 6; 0 until one has worked.
     first: AtomicU8,
@@ -24,7 +24,7 @@ pub struct Families {
 
 impl Families {
     /// Makes the choice that the configuration prescribes.
-    pub fn new(configured: AddressFamily) -> Families {
+    pub(crate) fn new(configured: AddressFamily) -> Families {
         Families { configured, first: AtomicU8::new(0) }
     }
 

@@ -16,6 +16,7 @@ use crate::config::{self, Proxy};
 use crate::net::address_family::Families;
 use crate::net::address_policy::AddressPolicy;
 use crate::net::proxy;
+use crate::reloadable::Reloadable;
 use crate::sys;
 
 /// Maximum number of addresses of one host that are tried.
@@ -23,9 +24,9 @@ const MAX_ADDRESSES: usize = 16;
 
 /// Connects to upstreams.
 #[derive(Debug)]
-pub(crate) struct Dialer {
-    policy: AddressPolicy,
-    families: Arc<Families>,
+pub struct Dialer {
+    policy: Reloadable<AddressPolicy>,
+    families: Families,
     /// The proxy that all connections lead through.
     proxy: Option<Proxy>,
     pub(crate) timeout: Duration,
@@ -69,13 +70,23 @@ impl From<io::Error> for DialError {
 
 impl Dialer {
     /// Makes the dialer that the configuration describes.
-    pub(crate) fn new(config: &config::UpstreamConfig, families: &Arc<Families>) -> Dialer {
+    pub fn new(config: &config::UpstreamConfig) -> Dialer {
         Dialer {
-            policy: AddressPolicy::from_config(config),
-            families: families.clone(),
+            policy: Reloadable::new(AddressPolicy::from_config(config)),
+            families: Families::new(config.family),
             proxy: config.proxy.clone(),
             timeout: config.connect_timeout.0,
         }
+    }
+
+    /// Returns what decides which addresses upstreams may have.
+    pub fn policy(&self) -> Arc<AddressPolicy> {
+        self.policy.get()
+    }
+
+    /// Replaces the policy by that of `config`, for new connections.
+    pub(crate) fn reload(&self, config: &config::UpstreamConfig) {
+        self.policy.set(AddressPolicy::from_config(config));
     }
 
     /// Returns whether connections lead through a proxy.
@@ -86,18 +97,19 @@ impl Dialer {
     /// Returns the permitted addresses of `host`, the ones to try first at the front; or those of
     /// the proxy, which resolves the host itself.
     pub(crate) fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
-        let refused = || DialError::Refused(self.policy.refusal(host, port));
+        let policy = self.policy();
+        let refused = || DialError::Refused(policy.refusal(host, port));
         // getaddrinfo cannot be interrupted; resolv.conf limits it (5 s and 2 tries per server by
         // default). A thread to abandon it in would outlive its stream.
         let mut addresses: Vec<SocketAddr> = match &self.proxy {
-            Some(_) if !self.policy.permits_unseen(host, port) => return Err(refused()),
+            Some(_) if !policy.permits_unseen(host, port) => return Err(refused()),
             Some(proxy) => proxy::addresses(proxy)
                 .map_err(|error| io::Error::other(format!("cannot look up the proxy: {error}")))?
                 .collect(),
             None => {
                 let addresses = (host, port).to_socket_addrs();
                 let addresses = addresses.map_err(|_| DialError::HostNotFound)?.collect();
-                let permitted = self.policy.permitted(host, addresses).ok_or_else(refused)?;
+                let permitted = policy.permitted(host, addresses).ok_or_else(refused)?;
                 let none = "the host name has no address of the family set in upstream.family";
                 self.families.order(permitted).ok_or_else(|| io::Error::other(none))?
             }

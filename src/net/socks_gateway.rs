@@ -15,8 +15,6 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::cancel::WaitOutcome;
-use crate::config;
-use crate::net::address_family::Families;
 use crate::net::dial::{DialError, Dialer};
 use crate::semaphore::Semaphore;
 use crate::sys::{self, EventFd};
@@ -44,7 +42,7 @@ pub struct SocksGateway {
 
 /// The state of the accepting thread and its connections.
 struct Acceptor {
-    dialer: Dialer,
+    dialer: Arc<Dialer>,
     password: String,
     closing: Arc<EventFd>,
     logins: Logins,
@@ -53,17 +51,14 @@ struct Acceptor {
 }
 
 impl SocksGateway {
-    /// Opens a gateway for upstreams with this configuration.
-    pub fn open(
-        config: &config::UpstreamConfig,
-        families: &Arc<Families>,
-    ) -> io::Result<SocksGateway> {
+    /// Opens a gateway to upstreams.
+    pub fn open(dialer: &Arc<Dialer>) -> io::Result<SocksGateway> {
         let listener = sys::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), BACKLOG)?;
         let address = listener.local_addr()?;
         let closing = Arc::new(EventFd::new()?);
         let password = secret()?;
         let acceptor = Acceptor {
-            dialer: Dialer::new(config, families),
+            dialer: dialer.clone(),
             password: password.clone(),
             closing: closing.clone(),
             logins: Logins::default(),
@@ -255,7 +250,7 @@ fn reply_message(reply: u8) -> [u8; 10] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{HostPattern, Proxy};
+    use crate::config::{HostPattern, Proxy, UpstreamConfig};
     use crate::net::proxy;
 
     /// Connects through the gateway with this login to `host`.
@@ -272,16 +267,17 @@ mod tests {
         Ok(line)
     }
 
+    fn open(allow: Vec<HostPattern>) -> SocksGateway {
+        let config = UpstreamConfig { allow, ..Default::default() };
+        SocksGateway::open(&Arc::new(Dialer::new(&config))).unwrap()
+    }
+
     #[test]
     fn only_what_is_permitted_is_connected_to_and_only_for_us() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let allow = vec![HostPattern::Net("127.0.0.1/32".parse().unwrap())];
-        let gateway = SocksGateway::open(
-            &config::UpstreamConfig { allow, ..Default::default() },
-            &Arc::default(),
-        )
-        .unwrap();
+        let gateway = open(allow);
         let login = format!("{USER}:{}", gateway.password);
         let mut client = through(&gateway, &login, "127.0.0.1", port).unwrap();
         let (mut upstream, _) = listener.accept().unwrap();
@@ -311,8 +307,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let allow = vec![HostPattern::Net("127.0.0.1/32".parse().unwrap())];
-        let config = config::UpstreamConfig { allow, ..Default::default() };
-        let gateway = SocksGateway::open(&config, &Arc::default()).unwrap();
+        let gateway = open(allow);
         let login = format!("{USER}:{}", gateway.password);
         let before = through(&gateway, &login, "127.0.0.1", port).unwrap();
         let connect = |_| TcpStream::connect(gateway.address).unwrap();
@@ -334,11 +329,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let allow = vec![HostPattern::Net("127.0.0.1/32".parse().unwrap())];
-        let gateway = SocksGateway::open(
-            &config::UpstreamConfig { allow, ..Default::default() },
-            &Arc::default(),
-        )
-        .unwrap();
+        let gateway = open(allow);
         let login = format!("{USER}:{}", gateway.password);
         let mut client = through(&gateway, &login, "127.0.0.1", port).unwrap();
         let (_outside, _) = listener.accept().unwrap();

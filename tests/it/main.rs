@@ -41,6 +41,7 @@
 //! | `attack` | hostile bytes and crowds of connections |
 //! | `access` | who a client is, and how it may call the server |
 //! | `sandbox` | what ffmpeg and yt-dlp cannot do, whatever a file or a page makes them do |
+//! | `service` | what systemd is told, and what a signal does |
 //! | `policy` | which addresses are never connected to |
 //! | `tls` | upstreams over HTTPS with trusted and untrusted certificates |
 //! | `proxy` | upstreams behind a proxy |
@@ -82,6 +83,7 @@ mod resolve;
 mod resume;
 mod sandbox;
 mod segments;
+mod service;
 mod soak;
 mod source;
 mod splice;

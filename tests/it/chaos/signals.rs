@@ -121,10 +121,19 @@ fn sigpipe_ends_nothing() {
     scene.is_as_before();
 }
 
+/// Makes a terminal the standard input of a program.
+const ON_A_TERMINAL: &str = "import os, pty, sys\n\
+    master, slave = pty.openpty()\n\
+    os.set_inheritable(master, True)\n\
+    os.dup2(slave, 0)\n\
+    os.execvp(sys.argv[1], sys.argv[1:])";
+
 /// Its terminal was closed: it takes leave as on SIGTERM, and cuts nobody short.
 #[test]
 fn sighup_lets_streams_come_to_their_end() {
-    let mut scene = TestSetup::new("");
+    let through = ["python3", "-c", ON_A_TERMINAL].map(String::from).into();
+    let config = LOOPBACK.to_owned();
+    let mut scene = TestSetup::with(&Setup { config, through, ..Setup::default() });
     let held = scene.held();
     signal(scene.daemon.pid(), "HUP");
     scene.daemon.logs("draining: 1 streams");
@@ -132,6 +141,17 @@ fn sighup_lets_streams_come_to_their_end() {
     assert_eq!((late.head.status, late.code().as_str()), (503, "draining"));
     scene.goes_on(held);
     assert_eq!(scene.daemon.exit(PATIENCE).code(), Some(0), "{}", scene.daemon.log());
+}
+
+/// Without a terminal it is a daemon, which reads its configuration again.
+#[test]
+fn sighup_ends_no_daemon() {
+    let scene = TestSetup::new("");
+    let held = scene.held();
+    signal(scene.daemon.pid(), "HUP");
+    scene.daemon.logs("configuration reloaded");
+    scene.goes_on(held);
+    scene.is_as_before();
 }
 
 /// nohup(1) starts it with the signal ignored, and so it stays.

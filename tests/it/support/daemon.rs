@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ pub(crate) struct Setup {
 pub(crate) struct Daemon {
     child: Child,
     address: SocketAddr,
+    config: PathBuf,
     log: Arc<Mutex<String>>,
     log_reader: Option<JoinHandle<()>>,
     runtime_dir: PathBuf,
@@ -85,6 +86,7 @@ impl Daemon {
         let mut daemon = Self {
             child,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            config,
             log,
             log_reader: Some(log_reader),
             runtime_dir,
@@ -112,6 +114,17 @@ impl Daemon {
 
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Replaces the configuration, as an editor would, and has the daemon read it.
+    pub(crate) fn reload(&self, config: &str) {
+        std::fs::write(&self.config, whole_config(&self.runtime_dir, config)).unwrap();
+        signal(self.pid(), "HUP");
+    }
+
+    /// Keeps the log from being read beyond a line, until this is dropped.
+    pub(crate) fn hold_log(&self) -> MutexGuard<'_, String> {
+        self.log.lock().unwrap()
     }
 
     /// GETs a path of this daemon.
@@ -224,9 +237,16 @@ fn command(setup: &Setup) -> Command {
     }
     command.args(&setup.through).arg(binary());
     // The environment of whoever runs the tests must not reach the daemon.
-    for name in
-        ["RUNTIME_DIRECTORY", "NOTIFY_SOCKET", "http_proxy", "https_proxy", "all_proxy", "no_proxy"]
-    {
+    for name in [
+        "RUNTIME_DIRECTORY",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+    ] {
         command.env_remove(name);
         command.env_remove(name.to_uppercase());
     }
