@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, SandboxConfig};
 use crate::ffmpeg;
 use crate::http_client::UpstreamClient;
 use crate::runtime_dir::RuntimeDir;
@@ -78,9 +78,20 @@ fn check_sandbox(config: &Config, out: &mut impl Write) -> io::Result<()> {
     }
     let support = Support::detect();
     match support.missing() {
-        None => writeln!(out, "sandbox  ok      {support}"),
-        Some(missing) => writeln!(out, "sandbox  partial {support}: {missing}"),
+        None => writeln!(out, "sandbox  ok      {support}")?,
+        Some(missing) => writeln!(out, "sandbox  partial {support}: {missing}")?,
     }
+    let SandboxConfig { read, write, .. } = &config.sandbox;
+    for (key, paths) in [("read", read), ("write", write)] {
+        for path in paths.iter().filter(|path| !path.exists()) {
+            writeln!(
+                out,
+                "sandbox  note    sandbox.{key} names {}, which is not there or hidden from this user",
+                path.display()
+            )?;
+        }
+    }
+    Ok(())
 }
 
 /// Prints whether ffmpeg runs in its sandbox, with its path and version or a remedy.

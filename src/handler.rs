@@ -1,5 +1,6 @@
 //! Dispatches each request to the module that responds to it.
 
+use crate::access::Initiator;
 use crate::app::App;
 use crate::config;
 use crate::download;
@@ -48,8 +49,11 @@ impl Handler for AppHandler<'_> {
             Ok(Route::Thumbnail(page_url)) => {
                 self.to_response(info::thumbnail(self.app, &page_url, &client), request)
             }
-            Ok(Route::Page(prefill)) if prefill == Prefill::default() => web_ui::page(self.prefill),
-            Ok(Route::Page(prefill)) => web_ui::page(&prefill),
+            Ok(Route::Page(prefill)) => {
+                let is_empty = prefill == Prefill::default();
+                let prefill = if is_empty { self.prefill } else { &prefill };
+                web_ui::page(prefill, Initiator::new(&request.provenance, request.wants_html))
+            }
             Ok(Route::Manifest) => web_ui::manifest(),
             Ok(Route::Icon) => web_ui::icon(),
             Ok(Route::Healthz) => Response::ok("text/plain", "ok\n"),

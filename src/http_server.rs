@@ -254,12 +254,17 @@ impl<'a> HttpServer<'a> {
     /// Passes a request to the handler, if the server is the one that it is meant for.
     fn pass_on(&self, request: &Request, client: ClientConnection, handler: &impl Handler) {
         let (provenance, access) = (&request.provenance, self.access.get());
-        let identity = Identity::of_request(client.peer(), provenance, &access.config);
-        let identity = identity.and_then(|identity| {
-            access.host_rule.check(provenance.host.as_deref()).map(|()| identity)
-        });
-        match identity {
-            Ok(identity) => handler.handle(request, client.identified(identity)),
+        // Where the proxy names no client, its own address is all that is known.
+        let (client, checked) =
+            match Identity::of_request(client.peer(), provenance, &access.config) {
+                Ok(identity) => {
+                    let checked = access.host_rule.check(provenance.host.as_deref());
+                    (client.identified(identity), checked)
+                }
+                Err(problem) => (client, Err(problem)),
+            };
+        match checked {
+            Ok(()) => handler.handle(request, client),
             Err(problem) => {
                 log::info!("{} bad request: {}", client.address(), problem.detail);
                 client.respond(Response::problem(&problem, request.wants_html), Some(request));

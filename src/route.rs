@@ -47,6 +47,49 @@ pub struct Prefill {
     pub video: String,
     /// The audio URL.
     pub audio: String,
+    /// The quality, as in the parameter.
+    pub quality: String,
+    /// The container.
+    pub container: String,
+    /// The start of the time range.
+    pub start: String,
+    /// The end of the time range.
+    pub end: String,
+}
+
+impl Prefill {
+    /// Returns the forms filled in with the parameters of a request for media.
+    pub fn of_target(target: &str) -> Prefill {
+        let query = Query::parse(target.split_once('?').unwrap_or_default().1);
+        query.map(|mut query| Prefill::take(&mut query)).unwrap_or_default()
+    }
+
+    /// Takes the parameters out of a query for which the forms have fields.
+    fn take(query: &mut Query) -> Prefill {
+        let mut text = |name: &str| query.text(name).unwrap_or_default();
+        Prefill {
+            page_url: text("url"),
+            video: text("video"),
+            audio: text("audio"),
+            quality: text("quality"),
+            container: text("container"),
+            start: text("start"),
+            end: text("end"),
+        }
+    }
+
+    /// Returns the names of these parameters, and their values.
+    pub fn parameters(&self) -> [(&'static str, &str); 7] {
+        [
+            ("url", &self.page_url),
+            ("video", &self.video),
+            ("audio", &self.audio),
+            ("quality", &self.quality),
+            ("container", &self.container),
+            ("start", &self.start),
+            ("end", &self.end),
+        ]
+    }
 }
 
 /// A parsed request target.
@@ -123,25 +166,6 @@ impl Route {
             | Route::Info(page_url)
             | Route::Thumbnail(page_url) => page_url.host_str().into_iter().collect(),
             _ => Vec::new(),
-        }
-    }
-}
-
-impl MediaSource {
-    /// Returns the forms of the web page filled in with these media.
-    pub fn prefill(&self) -> Prefill {
-        match self {
-            MediaSource::Urls(media) => {
-                let url = |kind| {
-                    let track = media.tracks.iter().find(|track| track.kind == kind);
-                    track.map(|track| track.location.url.to_string()).unwrap_or_default()
-                };
-                let (video, audio) = (url(TrackKind::Video), url(TrackKind::Audio));
-                Prefill { video, audio, ..Prefill::default() }
-            }
-            MediaSource::Page { page_url, .. } => {
-                Prefill { page_url: page_url.to_string(), ..Prefill::default() }
-            }
         }
     }
 }

@@ -8,28 +8,40 @@ use std::sync::LazyLock;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use ring::digest::{SHA256, digest};
 
-use crate::access::SET_PAGE_COOKIE;
+use crate::access::{Initiator, SET_PAGE_COOKIE};
 use crate::form;
 use crate::http_server::Response;
 use crate::http_server::response::escape_html;
 pub use crate::route::Prefill;
 
-/// The page, with the player in its script.
+/// The page, with the player in its script, without its indentation.
 static PAGE: LazyLock<String> = LazyLock::new(|| {
-    include_str!("page.html").replace("{{player}}", include_str!("page/player.js").trim_end())
+    let player = include_str!("page/player.js").trim_end();
+    let page = include_str!("page.html").replace("{{player}}", player);
+    page.lines().map(str::trim_start).collect::<Vec<_>>().join("\n")
 });
 const MANIFEST: &str = include_str!("page/manifest.webmanifest");
 const ICON: &str = include_str!("page/icon.svg");
 
-/// The placeholders in the page, in order: of the link, of the URLs of video and audio.
-const PLACEHOLDERS: [&str; 3] = ["{{link}}", "{{video}}", "{{audio}}"];
+/// The placeholders in the page, in order: of the link, of who filled it in, of two options of menus, and of times
+/// and URLs.
+const PLACEHOLDERS: [&str; 8] = [
+    "{{link}}",
+    "{{by}}",
+    "{{quality}}",
+    "{{container}}",
+    "{{start}}",
+    "{{end}}",
+    "{{video}}",
+    "{{audio}}",
+];
 
 /// Icon and manifest may be cached for an hour; they change only with the program.
 const CACHE_CONTROL: &str = "max-age=3600";
 
-/// Returns the page.
-pub fn page(prefill: &Prefill) -> Response {
-    Response::ok("text/html; charset=utf-8", html(prefill))
+/// Returns the page. What another website filled in is not looked up before the user wants that.
+pub fn page(prefill: &Prefill, by: Initiator) -> Response {
+    Response::ok("text/html; charset=utf-8", html(prefill, by))
         // Not no-store: a browser that navigates back restores the page with its form content.
         .with("Cache-Control", "no-cache")
         .with("Content-Security-Policy", CSP.as_str())
@@ -40,20 +52,28 @@ pub fn page(prefill: &Prefill) -> Response {
 
 /// Returns the redirect to the page with its forms filled in: there the user decides.
 pub fn redirect(prefill: &Prefill) -> Response {
-    let Prefill { page_url, video, audio } = prefill;
-    let values = [("url", page_url), ("video", video), ("audio", audio)];
-    let parameters = values.into_iter().filter(|(_, value)| !value.is_empty());
-    let parameters = parameters.map(|(name, value)| (name, value.as_str()));
-    let target = format!("/?{}", form::encode(parameters));
-    Response::new(303, "text/plain", "").with("Location", target)
+    Response::new(303, "text/plain", "").with("Location", target(prefill))
 }
 
-fn html(prefill: &Prefill) -> String {
-    let Prefill { page_url, video, audio } = prefill;
+/// Returns the target of the page with its forms filled in.
+fn target(prefill: &Prefill) -> String {
+    let parameters = prefill.parameters().into_iter().filter(|(_, value)| !value.is_empty());
+    format!("/?{}", form::encode(parameters))
+}
+
+fn html(prefill: &Prefill, by: Initiator) -> String {
+    let [url, video, audio, quality, container, start, end] =
+        prefill.parameters().map(|(_, value)| escape_html(value));
+    let by = if by == Initiator::Own { "user" } else { "website" }.to_owned();
+    let option = |value: String| match value.as_str() {
+        "" => value,
+        _ => format!("<option selected>{value}</option>"),
+    };
+    let values = [url, by, option(quality), option(container), start, end, video, audio];
     let (mut html, mut rest) = (String::with_capacity(PAGE.len() + 256), PAGE.as_str());
-    for (placeholder, value) in PLACEHOLDERS.into_iter().zip([page_url, video, audio]) {
+    for (placeholder, value) in PLACEHOLDERS.into_iter().zip(values) {
         let Some((before, after)) = rest.split_once(placeholder) else { continue };
-        html.extend([before, &escape_html(value)]);
+        html.extend([before, &value]);
         rest = after;
     }
     html + rest
@@ -101,7 +121,7 @@ mod tests {
     const MAX_PAGE_SIZE: usize = 36_000;
 
     fn filled(page_url: &str) -> String {
-        html(&Prefill { page_url: page_url.into(), ..Prefill::default() })
+        html(&Prefill { page_url: page_url.into(), ..Prefill::default() }, Initiator::Own)
     }
 
     #[test]
@@ -153,8 +173,23 @@ mod tests {
             assert!(filled(placeholder).contains(&format!("value=\"{placeholder}\"")));
         }
         let media = Prefill { video: "a&b".into(), audio: "<c".into(), ..Prefill::default() };
-        let page = html(&media);
+        let page = html(&media, Initiator::Own);
         assert!(page.contains("value=\"a&amp;b\"") && page.contains("value=\"&lt;c\""), "{page}");
+    }
+
+    #[test]
+    fn the_form_keeps_what_was_asked_for() {
+        let target = "/download?url=https%3A%2F%2Fa.example%2F%3Fb%26c&quality=720&start=1%3A30&end=&codec=vp9";
+        let asked = Prefill::of_target(target);
+        let to = "/?url=https%3A%2F%2Fa.example%2F%3Fb%26c&quality=720&start=1%3A30";
+        assert_eq!(super::target(&asked), to);
+        let page = html(&asked, Initiator::Link);
+        for part in ["<option selected>720</option>", "value=\"1:30\"", "data-by=\"website\""] {
+            assert!(page.contains(part), "{part}");
+        }
+        assert!(filled("https://a.example/").contains("data-by=\"user\""));
+        let evil = Prefill { quality: "</select><script>".into(), ..Prefill::default() };
+        assert_eq!(html(&evil, Initiator::Own).matches("<script").count(), 1);
     }
 
     #[test]

@@ -196,8 +196,10 @@ mod tests {
         let provenance = Provenance {
             x_forwarded_for: Some("127.0.0.1".into()),
             is_proxied: true,
+            host: Some("localhost".into()),
             ..Provenance::default()
         };
+        let plain = Provenance { host: Some("localhost".into()), ..Provenance::default() };
         let access = AccessConfig::default();
         let peer = IpAddr::from([9, 9, 9, 9]);
         assert_eq!(client_address(peer, &provenance, &access), Ok(peer));
@@ -205,13 +207,15 @@ mod tests {
         let is_local = |provenance: &Provenance, access: &AccessConfig| {
             super::super::Identity::of_request(local, provenance, access).unwrap().is_local
         };
-        assert!(is_local(&Provenance::default(), &access));
+        assert!(is_local(&plain, &access));
+        // Through a proxy that adds nothing, a stranger may call no name.
+        assert!(!is_local(&Provenance::default(), &access));
         // A proxy of this machine, whether it is known to be one or not.
         assert!(!is_local(&provenance, &access));
         let trusted_proxies = vec![local.into()];
         let access = AccessConfig { trusted_proxies, ..AccessConfig::default() };
         assert!(!is_local(&provenance, &access));
-        assert!(!is_local(&Provenance::default(), &access));
+        assert!(!is_local(&plain, &access));
     }
 
     proptest! {

@@ -54,10 +54,10 @@ impl HostRule {
 }
 
 /// Returns whether a request that is called by this name can come from this machine by itself: by an address of
-/// the loopback network, or a local name.
+/// the loopback network, or a local name. A stranger may name none, through a proxy that adds nothing.
 pub(super) fn is_local(called: Option<&str>) -> bool {
     match called.map(|called| Host::parse(split_port(called).0)) {
-        None => true,
+        None => false,
         Some(Ok(Host::Ipv4(address))) => address.is_loopback(),
         Some(Ok(Host::Ipv6(address))) => address.to_canonical().is_loopback(),
         Some(Ok(Host::Domain(name))) => net::is_local_name(name.trim_end_matches('.')),

@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -45,11 +46,13 @@ pub(super) fn check(
     let resolver = Resolver::new(config, &dialer, &Arc::new(runtime_dir), &memory, &rates)?;
     let (output, runs_scripts) = run(config, &resolver);
     let Some(version) = version(&output) else {
-        return writeln!(
-            out,
-            "yt-dlp   none    {} does not run or prints no version; page links will not work",
-            path.display()
-        );
+        let hint = if config.sandbox.enabled && runs_by_itself(&path) {
+            "runs, but not in its sandbox; name in sandbox.write what it has to write to, or install it another way \
+             than as a snap; as a last resort set sandbox.enabled = false"
+        } else {
+            "does not run or prints no version; page links will not work"
+        };
+        return writeln!(out, "yt-dlp   none    {} {hint}", path.display());
     };
     let update = update_commands(&path);
     let path = path.display();
@@ -130,6 +133,12 @@ fn run(config: &Config, resolver: &Resolver) -> (String, bool) {
         .or_else(|| resolver.run_tool(&["--version"]))
         .unwrap_or_default();
     (output, runs_scripts)
+}
+
+/// Returns whether yt-dlp prints its version outside of the sandbox.
+fn runs_by_itself(path: &Path) -> bool {
+    let output = Command::new(path).arg("--version").stdin(Stdio::null()).output();
+    output.is_ok_and(|output| version(&String::from_utf8_lossy(&output.stdout)).is_some())
 }
 
 /// Parses the version from the output: alone on a line, or `yt-dlp version stable@2026.10.26 from ...`.

@@ -13,7 +13,7 @@ use crate::route::{Prefill, Route, route};
 pub(super) enum Refusal {
     Problem(Problem),
     /// Another website made it, and the user may decide on the page.
-    ToPage(Prefill),
+    ToPage(Box<Prefill>),
 }
 
 impl From<Problem> for Refusal {
@@ -36,8 +36,8 @@ pub(super) fn admit(
     match Initiator::new(&request.provenance, request.wants_html) {
         _ if grant.is_deliberate => {}
         Initiator::Own => {}
-        Initiator::Link if let Route::Download { source, .. } = &route => {
-            return Err(Refusal::ToPage(source.prefill()));
+        Initiator::Link if matches!(route, Route::Download { .. }) => {
+            return Err(Refusal::ToPage(Prefill::of_target(&request.target).into()));
         }
         Initiator::Link | Initiator::Foreign => {
             let detail = "another website made your browser request this; open the page of this server, or \

@@ -220,6 +220,8 @@ class Server:
         for child in self.children:
             os.close(child.pidfd)
             child.connection.close()
+        # What a page makes this process run must not write to the log of the daemon.
+        LOG.close()
         self.listener.detach()
         # Its own children get neither the listener nor the lifeline, and print to the same files.
         # Python ignores SIGXFSZ, so printing more than the limit raises an ordinary error.

@@ -58,15 +58,17 @@ pub(super) fn watch(mut query: Query) -> Result<Route, Problem> {
 }
 
 /// Parses `/`, with or without a link shared by a phone, which may be inside the text or the title, or with
-/// media URLs.
+/// the parameters of a request for media.
 pub(super) fn front(mut query: Query) -> Result<Route, Problem> {
-    let url = query.text("url");
+    let mut prefill = Prefill::take(&mut query);
     let (text, title) = (query.text("text"), query.text("title"));
-    let [video, audio] = ["video", "audio"].map(|name| query.text(name).unwrap_or_default());
     query.reject_unknown()?;
-    let shared =
-        [text, title].into_iter().flatten().find_map(|text| link_in(&text).map(str::to_owned));
-    Ok(Route::Page(Prefill { page_url: url.or(shared).unwrap_or_default(), video, audio }))
+    if prefill.page_url.is_empty() {
+        let shared = [text, title].into_iter().flatten();
+        let shared = shared.filter_map(|text| link_in(&text).map(str::to_owned)).next();
+        prefill.page_url = shared.unwrap_or_default();
+    }
+    Ok(Route::Page(prefill))
 }
 
 /// Finds the first http(s) link in a text.

@@ -39,6 +39,13 @@ fn clients_behind_a_trusted_proxy_are_told_apart() {
     }
     let malformed = from(&daemon, "9.8.8.8, nobody", &free);
     assert_eq!((malformed.head.status, malformed.code().as_str()), (400, "bad-request"));
+    // The log names the client of a request that is refused, too.
+    let mut called = Client::connect(daemon.address());
+    called
+        .send(b"GET / HTTP/1.1\r\nHost: evil.example\r\nX-Forwarded-For: 9.7.7.7\r\n\r\n")
+        .unwrap();
+    assert_eq!(called.answer().head.status, 421);
+    daemon.logs("9.7.7.7 bad request");
     gate.open();
     assert_eq!(first.body(&head).1, Ending::Complete);
 
@@ -132,6 +139,10 @@ fn metrics_are_for_this_machine() {
         assert_eq!((answer.head.status, answer.code().as_str()), (403, "not-local"), "{field}");
     }
     assert_eq!(daemon.get("/metrics").head.status, 200);
+    // Through a proxy that adds nothing, a stranger can leave out the name.
+    let mut nameless = Client::connect(daemon.address());
+    nameless.send(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+    assert_eq!(nameless.answer().head.status, 403);
     // Some proxies can be made to leave out what they add.
     let behind = Daemon::start("[access]\ntrusted_proxies = [\"127.0.0.1\"]\n");
     assert_eq!(behind.get("/metrics").head.status, 403);

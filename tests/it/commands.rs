@@ -98,6 +98,31 @@ fn check_passes_what_is_good() {
     assert_eq!(code, Some(0), "{said}");
 }
 
+/// What the sandbox names and is not there, and a yt-dlp that does not start in it.
+#[test]
+fn check_hints_at_the_sandbox() {
+    // Temporary files may be written.
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let body = format!("echo > {:?} && echo 2026.11.11", directory.path().join("started"));
+    let command = crate::support::daemon::script(directory.path(), &body);
+    let check = |write: &Path| {
+        let text = format!(
+            "[sandbox]\nread = [\"/nowhere/read\"]\nwrite = [{write:?}]\n\
+             [resolver]\ncommand = {command:?}\nfork_server = false\n"
+        );
+        std::fs::write(directory.path().join("c.toml"), text).unwrap();
+        let (code, said) = ytcanal(&["check", "--config", "c.toml"], directory.path());
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("sandbox.read names /nowhere/read"), "{said}");
+        said
+    };
+    let said = check(Path::new("/nowhere/write"));
+    assert!(said.contains("sandbox.write names /nowhere/write"), "{said}");
+    assert!(said.contains("runs, but not in its sandbox"), "{said}");
+    let said = check(directory.path());
+    assert!(!said.contains("sandbox.write") && said.contains("yt-dlp   o"), "{said}");
+}
+
 #[test]
 fn serve_says_why_it_cannot_listen() {
     let directory = tempfile::tempdir().unwrap();

@@ -92,6 +92,7 @@ fn identity(peer: &str, forwarded: Option<&str>) -> Identity {
     let trusted_proxies = vec!["10.9.9.9/32".parse().unwrap()];
     let access = AccessConfig { trusted_proxies, ..AccessConfig::default() };
     let provenance = Provenance {
+        host: Some("localhost".into()),
         is_proxied: forwarded.is_some(),
         x_forwarded_for: forwarded.map(Into::into),
         ..Provenance::default()

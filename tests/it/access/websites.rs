@@ -37,6 +37,10 @@ const ATTACK: &str = "(async (target) => {
     return (await Promise.all(all)).slice(3);
 })";
 
+/// How many pages the daemon's page has asked for.
+const LOOK_UPS: &str =
+    "performance.getEntriesByType('resource').filter(({ name }) => name.includes('/info?')).length";
+
 #[test]
 fn a_page_of_a_stranger_starts_nothing() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
@@ -63,6 +67,25 @@ fn a_page_of_a_stranger_starts_nothing() {
         chromium.until("document.readyState === 'complete'");
         let filled = chromium.evaluate("document.forms[1].video.value");
         assert_eq!(filled, film, "{server}");
+        // Nor does the page look up what it brings, before the user says so.
+        let link = "url=http%3A%2F%2F127.0.0.1%3A9%2Ffilm&quality=480&start=5";
+        for path in ["download", ""] {
+            chromium.open(&evil);
+            let to = json!(format!("{server}/{path}?{link}"));
+            chromium.evaluate(&format!("void (location.href = {to})"));
+            chromium.event("Page.frameNavigated", |event| {
+                event["frame"]["url"].as_str() == Some(&format!("{server}/?{link}"))
+            });
+            chromium.until("document.readyState === 'complete'");
+            assert!(chromium.text("#status").contains("Another website"), "{server}/{path}");
+            assert_eq!(chromium.evaluate("document.forms[0].start.value"), "5");
+            assert_eq!(chromium.evaluate(LOOK_UPS), 0);
+        }
+        chromium.click("#go");
+        chromium.until(&format!("{LOOK_UPS} === 1"));
+        // What the user opened is looked up at once.
+        chromium.open(&format!("{server}/?{link}"));
+        chromium.until(&format!("{LOOK_UPS} === 1"));
     }
     assert_eq!(daemon.metric("ytcanal_streams_total"), 0.0);
     let asked: Vec<_> = origin.requests().iter().map(|request| request.path.clone()).collect();

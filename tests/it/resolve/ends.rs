@@ -72,6 +72,14 @@ fn hang_until_the_deadline(way: &str) {
         let new: BTreeSet<u32> = all.difference(&staying).copied().collect();
         (new.len() == 3).then_some(new)
     });
+    // Nor can they write to the log.
+    let log = std::fs::read_link(format!("/proc/{}/fd/2", daemon.pid())).unwrap();
+    for pid in &hanging {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        let open = open.map(|entry| std::fs::read_link(entry.unwrap().path()));
+        let open: Vec<_> = open.filter_map(Result::ok).collect();
+        assert!(!open.is_empty() && !open.contains(&log), "{way}, {pid}: {open:?}");
+    }
     for (id, mut client) in clients {
         let answer = client.answer();
         let found = (answer.head.status, answer.code());
