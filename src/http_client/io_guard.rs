@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use crate::cancel::{CancelToken, WaitOutcome};
 
 /// What a request counts for at least, in bytes, and an attempt to connect: both cost an upstream something, however
-/// little it sends. Less than most segments have.
-const MIN_REQUEST_COST: u64 = 64 << 10;
+/// little it sends. Less than most segments have, also of audio alone.
+const MIN_REQUEST_COST: u64 = 32 << 10;
 
 /// The bounds of a connection's waits. Errors have the kind `TimedOut`, or `Other` if the stream is
 /// over.

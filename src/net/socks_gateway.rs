@@ -303,6 +303,24 @@ mod tests {
 
     /// What others on this machine can do without the password.
     #[test]
+    fn nothing_brings_more_than_a_page_can_have() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let gateway = open(vec![HostPattern::Net("127.0.0.1/32".parse().unwrap())]);
+        let login = format!("{USER}:{}", gateway.password);
+        let mut client = through(&gateway, &login, "127.0.0.1", port).unwrap();
+        let (mut upstream, _) = listener.accept().unwrap();
+        let sender = thread::spawn(move || {
+            let piece = vec![0; 1 << 20];
+            (0..80).all(|_| upstream.write_all(&piece).is_ok())
+        });
+        let received = io::copy(&mut client, &mut io::sink());
+        let len = received.unwrap_or(0);
+        assert!(len <= guarded_socket::MAX_RECEIVED as u64, "{len} bytes");
+        assert!(!sender.join().unwrap());
+    }
+
+    #[test]
     fn a_crowd_that_does_not_log_in_blocks_nobody() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();

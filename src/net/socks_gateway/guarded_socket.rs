@@ -12,13 +12,17 @@ pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum wait for the peer to take the last bytes.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Relays bytes in both directions until one side closes.
+/// Maximum number of bytes that one connection brings: more than any page or script has. A page can lead yt-dlp to
+/// any file, and it would read all that its memory can hold.
+pub(crate) const MAX_RECEIVED: usize = 64 << 20;
+
+/// Relays bytes in both directions until one side closes, or too many have come.
 pub(crate) fn relay(
     client: &mut GuardedSocket<'_>,
     upstream: &mut GuardedSocket<'_>,
     closing: &EventFd,
 ) -> io::Result<()> {
-    let mut buffer = vec![0; 16 << 10];
+    let (mut buffer, mut received) = (vec![0; 16 << 10], 0);
     loop {
         let interests = [closing.as_fd(), client.socket.as_fd(), upstream.socket.as_fd()];
         let [over, from_inside, from_outside] =
@@ -33,7 +37,12 @@ pub(crate) fn relay(
             }
         }
         if from_outside {
-            match upstream.read(&mut buffer)? {
+            let count = upstream.read(&mut buffer)?;
+            received += count;
+            if received > MAX_RECEIVED {
+                return Err(io::Error::other("a connection of yt-dlp brings too much"));
+            }
+            match count {
                 0 => return Ok(()),
                 count => client.write_all(&buffer[..count])?,
             }

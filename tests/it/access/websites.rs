@@ -83,7 +83,15 @@ fn a_page_of_a_stranger_starts_nothing() {
         }
         chromium.click("#go");
         chromium.until(&format!("{LOOK_UPS} === 1"));
-        // What the user opened is looked up at once.
+        // What the user opened is looked up at once, and what the page's own bookmark brings.
+        let mark = chromium.evaluate("localStorage.mark");
+        chromium.open(&evil);
+        let to = format!("{server}/?{link}#{}", mark.as_str().unwrap());
+        chromium.evaluate(&format!("void (location.href = {})", json!(to)));
+        chromium.event("Page.frameNavigated", |event| {
+            event["frame"]["url"].as_str() == Some(&format!("{server}/?{link}"))
+        });
+        chromium.until(&format!("{LOOK_UPS} === 1"));
         chromium.open(&format!("{server}/?{link}"));
         chromium.until(&format!("{LOOK_UPS} === 1"));
     }
