@@ -30,6 +30,7 @@ mod headers;
 mod input;
 mod layout;
 mod mpeg_ts;
+mod place;
 mod progressive;
 mod read_at;
 mod sidx;
@@ -206,7 +207,7 @@ fn check_front(index: &TrackIndex, front: &[u8]) -> Result<(), Unsupported> {
     let options = Options { container, time_range, metadata: &Metadata::default() };
     let plan = plan_streaming(&[(kind, index)], &options)?;
     let mut muxer = plan.start();
-    muxer.begin_segment(0, None).map_err(Unsupported)?;
+    muxer.begin_segment(0, None, None).map_err(Unsupported)?;
     muxer.push(0, front).map(drop).map_err(Unsupported)
 }
 

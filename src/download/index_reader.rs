@@ -84,7 +84,8 @@ fn segments(source: &TrackReader<'_, '_>) -> Vec<SourceSegment> {
     let segments = segments.map(|(segment, SegmentFile { len, .. })| {
         offset += len;
         let MediaSegment { duration, is_discontinuous, .. } = *segment;
-        SourceSegment { offset: offset - len, len: *len, duration, is_discontinuous }
+        let (offset, rounding) = (offset - len, list.rounding);
+        SourceSegment { offset, len: *len, duration, rounding, is_discontinuous }
     });
     segments.collect()
 }

@@ -31,7 +31,7 @@ impl Mender {
     ) -> Result<Vec<u8>, &'static str> {
         let restarts = new
             .into_iter()
-            .filter_map(|SegmentStart { offset, discontinuity }| Some((offset, discontinuity?)));
+            .filter_map(|start: SegmentStart| Some((start.offset, start.discontinuity?)));
         self.restarts.extend(restarts);
         let mut output = Vec::with_capacity(bytes.len());
         loop {
@@ -71,14 +71,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::media::segments::Declared;
 
     #[test]
     fn what_cannot_be_mended_is_an_error() {
         let clock = Arc::new(LiveClock::default());
         let discontinuity = Some(Discontinuity { number: 1, after: Duration::from_secs(1) });
-        let at = |offset| SegmentStart { offset, discontinuity };
+        let declared = Declared { duration: Duration::ZERO, rounding: Duration::ZERO };
+        let at = |offset| SegmentStart { offset, declared, discontinuity };
         let mut frames = Mender::new(Format::Adts, 2, &clock);
-        let plain = SegmentStart { offset: 3, discontinuity: None };
+        let plain = SegmentStart { offset: 3, declared, discontinuity: None };
         assert_eq!(frames.mend(b"abc", vec![plain, at(7)]), Ok(b"abc".to_vec()));
         assert_eq!(frames.mend(b"de", Vec::new()), Ok(b"de".to_vec()));
         assert!(frames.mend(b"f", Vec::new()).is_err());

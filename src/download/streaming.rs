@@ -111,12 +111,13 @@ impl<'scope, 'env> Input<'scope, 'env> {
 
     fn push(&mut self, muxer: &mut StreamingMuxer<'_>) -> Result<(), &'static str> {
         while !self.is_drained() && muxer.next() == Some(self.file) {
-            if let Some(SegmentStart { offset, discontinuity }) = self.starts.front().copied()
+            if let Some(SegmentStart { offset, declared, discontinuity }) =
+                self.starts.front().copied()
                 && offset <= self.offset
             {
                 self.starts.pop_front();
                 let restart = |Discontinuity { number, after }| Restart { number, after };
-                muxer.begin_segment(self.file, discontinuity.map(restart))?;
+                muxer.begin_segment(self.file, Some(declared), discontinuity.map(restart))?;
                 continue;
             }
             let next = self.starts.front().map_or(u64::MAX, |start| start.offset);

@@ -3,13 +3,15 @@
 use std::mem::take;
 use std::time::Duration;
 
-use crate::media::segments::MediaSegment;
+use crate::media::segments::{Declared, SegmentList};
 
 /// Where a segment of a track begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentStart {
     /// Offset of its first byte.
     pub offset: u64,
+    /// How long it lasts.
+    pub declared: Declared,
     /// The discontinuity before it, if there is one.
     pub discontinuity: Option<Discontinuity>,
 }
@@ -33,13 +35,15 @@ pub(super) struct BegunSegments {
 }
 
 impl BegunSegments {
-    /// Begins a segment at `offset`; `number` is that of the last discontinuity in the stream.
-    pub(super) fn begin(&mut self, offset: u64, segment: &MediaSegment, number: u64) {
+    /// Begins the segment that is this part of the joined file, at `offset`.
+    pub(super) fn begin(&mut self, offset: u64, list: &SegmentList, part: usize) {
+        let Some((segment, number)) = list.segment(part) else { return };
         let is_first = !std::mem::replace(&mut self.has_begun, true);
         let is_restart = segment.is_discontinuous && !is_first;
         let discontinuity =
             is_restart.then(|| Discontinuity { number, after: take(&mut self.period) });
-        self.starts.push(SegmentStart { offset, discontinuity });
+        let declared = Declared { duration: segment.duration, rounding: list.rounding };
+        self.starts.push(SegmentStart { offset, declared, discontinuity });
         self.period = self.period.saturating_add(segment.duration);
     }
 

@@ -300,10 +300,8 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
 
     /// Records that a media segment begins now, if nothing else knows where, or that there are discontinuities.
     fn note_start(&mut self, index: usize) {
-        if (self.is_of_unknown_length() || self.list.is_discontinuous())
-            && let Some((segment, number)) = self.list.segment(index)
-        {
-            self.begun.begin(self.cursor.offset, segment, number);
+        if self.is_of_unknown_length() || self.list.is_discontinuous() {
+            self.begun.begin(self.cursor.offset, &self.list, index);
         }
     }
 

@@ -66,6 +66,7 @@ mod tests {
             discontinuity_sequence: 0,
             forgotten: 0,
             end_date: None,
+            rounding: std::time::Duration::ZERO,
             target_duration: std::time::Duration::ZERO,
             may_end_early: false,
             files: None,

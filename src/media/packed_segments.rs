@@ -135,6 +135,7 @@ impl PackedSegments {
             discontinuity_sequence: 0,
             forgotten: 0,
             end_date: None,
+            rounding: Duration::ZERO,
             target_duration: Duration::ZERO,
             may_end_early: self.is_numbered(),
             files: None,
@@ -167,6 +168,10 @@ impl PackedSegments {
                 encryption: None,
                 is_discontinuous: std::mem::take(&mut is_discontinuous),
             });
+        }
+        if list.may_end_early {
+            // One duration stands for all.
+            list.rounding = list.target_duration;
         }
         Ok(list)
     }

@@ -27,6 +27,8 @@ pub struct SegmentList {
     pub forgotten: usize,
     /// When the end of the last segment was recorded (EXT-X-PROGRAM-DATE-TIME).
     pub end_date: Option<SystemTime>,
+    /// By how much the declared durations may differ from those of the media.
+    pub rounding: Duration,
     /// Maximum duration of a segment; how often a live list is to be requested again.
     pub target_duration: Duration,
     /// Whether there may be one segment less: their number was computed from a duration (DASH, `$Number$`).
@@ -43,6 +45,15 @@ pub struct SegmentFile {
     pub len: u64,
     /// The resource that the segment is, or is a range of, if a response has described it.
     pub resource: Option<RemoteFile>,
+}
+
+/// How long a segment lasts by the list that names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Declared {
+    /// The duration.
+    pub duration: Duration,
+    /// By how much it may differ from that of the media.
+    pub rounding: Duration,
 }
 
 /// A segment as a part of the file that all segments are.

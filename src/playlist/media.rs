@@ -18,6 +18,8 @@ use crate::media::segments::{
 
 /// Maximum number of initialisation segments.
 const MAX_INITS: usize = 1000;
+/// By how much durations without a fraction may differ from those of the media.
+const WHOLE_SECONDS: Duration = Duration::from_secs(1);
 /// Maximum duration of a segment.
 const MAX_DURATION: Duration = Duration::from_secs(86_400);
 
@@ -73,6 +75,7 @@ impl<'p> Reader<'p> {
             discontinuity_sequence: 0,
             forgotten: 0,
             end_date: None,
+            rounding: Duration::ZERO,
             target_duration: Duration::ZERO,
             may_end_early: false,
             files: None,
@@ -96,6 +99,9 @@ impl<'p> Reader<'p> {
             "EXTINF" => {
                 let seconds = value.split_once(',').map_or(value, |(seconds, _title)| seconds);
                 self.duration = Some(duration("EXTINF", seconds)?);
+                if !seconds.contains('.') {
+                    self.list.rounding = WHOLE_SECONDS;
+                }
             }
             "EXT-X-BYTERANGE" => self.range = Some(byte_range(name, value)?),
             "EXT-X-DISCONTINUITY" => self.is_discontinuous = true,

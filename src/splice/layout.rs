@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ring::digest::{Context, SHA256};
 
+use super::place::Places;
 use super::{RangeWriter, TrackInput, fragmented, mpeg_ts, webm};
 use crate::container::Container;
 use crate::error::Error;
@@ -230,7 +231,8 @@ impl Plan {
             Rewriter::Clusters(rules) => rules.memory_size(),
             Rewriter::Regions(rules) => rules.memory_size(),
             // A few words per track.
-            Rewriter::None | Rewriter::Fragments(_) | Rewriter::Muxed(_) => 0,
+            Rewriter::Muxed(rules) => rules.memory_size(),
+            Rewriter::None | Rewriter::Fragments(_) => 0,
         };
         let extents = self.layout.extents.capacity() * size_of::<PackedExtent>();
         size_of::<Plan>() + self.head.capacity() + extents + rules
@@ -353,6 +355,7 @@ impl Plan {
         send: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         RangeWriter::new(0, range.clone(), send).write(&self.head)?;
+        let mut places = Places::default();
         for index in self.overlapping(range) {
             let Extent { track, from, at, len } = self.extent(index);
             let mut window = RangeWriter::new(at, range.clone(), send);
@@ -369,7 +372,7 @@ impl Plan {
                 }
                 Rewriter::Muxed(rules) => {
                     input.skip_to(from)?;
-                    rules.rewrite(len, input, &mut window)?;
+                    rules.rewrite(index, len, input, &mut window, &mut places)?;
                 }
                 Rewriter::Clusters(rules) => {
                     input.skip_to(from)?;

@@ -25,6 +25,7 @@ use crate::container::Container;
 use crate::container::mpeg_ts::pes::{TICKS_PER_SECOND, WRAP};
 use crate::container::mpeg_ts::{AudioConfig, Times, VideoConfig, duration};
 use crate::container::probe::Codec;
+use crate::media::segments::Declared;
 use crate::media::{Metadata, TrackKind};
 use crate::options::{ContainerChoice, TimeRange};
 
@@ -36,6 +37,7 @@ mod region;
 mod remux;
 mod scan;
 mod selection;
+mod stream_state;
 mod streaming;
 #[cfg(test)]
 mod tests;
@@ -136,6 +138,7 @@ struct Segment {
     len: u64,
     /// The sum of the durations of the segments before, in ticks.
     time: u64,
+    declared: Declared,
 }
 
 impl Track {

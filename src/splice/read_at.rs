@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::container::completeness::Incomplete;
 use crate::error::{Error, Unsupported};
+use crate::media::segments::Declared;
 
 /// The longest byte range of one [`ReadAt::read_at`].
 pub const MAX_READ: u64 = 16 << 20;
@@ -61,8 +62,17 @@ pub struct SourceSegment {
     pub len: u64,
     /// The duration, as the list of the segments declares it.
     pub duration: Duration,
+    /// By how much that may differ from the duration of the media.
+    pub rounding: Duration,
     /// Whether timestamps, or anything else, may change before this segment.
     pub is_discontinuous: bool,
+}
+
+impl SourceSegment {
+    /// Returns how long it lasts by the list.
+    pub(super) fn declared(&self) -> Declared {
+        Declared { duration: self.duration, rounding: self.rounding }
+    }
 }
 
 /// Decides which range a chain reads next, given its number, the offset and the bytes just read;

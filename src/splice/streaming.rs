@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{fragmented, mpeg_ts};
 use crate::container::retime::{LiveClock, Restart};
+use crate::media::segments::Declared;
 
 /// By how much video may be ahead of audio, in ticks of 1/90000 s: where both begin together, video comes first.
 const LEAD: u64 = 9000;
@@ -59,6 +60,7 @@ pub(super) trait FileMuxer {
     /// Begins another segment, behind a discontinuity if there is a `restart`.
     fn begin_segment(
         &mut self,
+        declared: Option<Declared>,
         restart: Option<Restart>,
         output: &mut Output,
     ) -> Result<(), &'static str>;
@@ -107,14 +109,16 @@ impl StreamingMuxer<'_> {
         files.min().map(|(_, _, index)| index)
     }
 
-    /// Begins another segment of a file, behind a discontinuity if there is a `restart`.
+    /// Begins another segment of a file, behind a discontinuity if there is a `restart`. What is `declared` of it must
+    /// be true.
     pub fn begin_segment(
         &mut self,
         file: usize,
+        declared: Option<Declared>,
         restart: Option<Restart>,
     ) -> Result<(), &'static str> {
         let Some(muxer) = &mut self.files[file] else { return Ok(()) };
-        muxer.begin_segment(restart, &mut self.output)
+        muxer.begin_segment(declared, restart, &mut self.output)
     }
 
     /// Takes the next bytes of the current segment of a file, as far as no other file is needed before the rest of

@@ -7,7 +7,7 @@ use std::thread;
 use fastrand::Rng;
 
 use crate::support::answer::{Answer, Ending};
-use crate::support::client::{any_path, ask, get};
+use crate::support::client::{any_path, ask};
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::hls::{KINDS, named};
 use crate::support::media;

@@ -78,6 +78,7 @@ pub(super) fn read(
         (first, _) => first,
     };
     let steps = Walk::new(init, first, &[]).steps(reader)?;
+    parts::check_places(reader, &steps, init)?;
     Ok((Index::of(&steps)?, Parts::of(&begins, &steps, init)?))
 }
 

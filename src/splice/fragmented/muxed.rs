@@ -10,8 +10,10 @@ use super::fragment::{FragmentInfo, info_at};
 use super::init::InitSegment;
 use super::moof::TrackPatch;
 use super::parts::{self, Parts};
+use super::seconds_late;
 use super::segments::SegmentRewriter;
 use crate::container::Container;
+use crate::container::completeness::Incomplete;
 use crate::container::isobmff::boxed;
 use crate::container::mpeg_ts::pes::TICKS_PER_SECOND;
 use crate::container::mpeg_ts::ticks;
@@ -57,6 +59,12 @@ impl Muxed {
         Some(self.duration).filter(|duration| !duration.is_zero())
     }
 
+    /// Returns by how many full seconds the timestamps begin late.
+    pub(super) fn late_seconds(&self) -> u64 {
+        let late = self.tracks.iter().map(|track| seconds_late(&track.init, track.first));
+        late.min().unwrap_or(0)
+    }
+
     /// Returns whether the lengths of the segments are not known.
     pub(in crate::splice) fn is_open(&self) -> bool {
         self.segments.is_empty()
@@ -79,7 +87,10 @@ pub(in crate::splice) fn read_index(
     let mut next = first;
     let mut duration = Duration::ZERO;
     for segment in &segments {
-        if segment.offset != next || segment.len == 0 {
+        if segment.len == 0 {
+            return Err(Incomplete("a segment is empty").into());
+        }
+        if segment.offset != next {
             return Err(Unsupported("the segments do not follow one another").into());
         }
         next += segment.len;
@@ -92,9 +103,6 @@ pub(in crate::splice) fn read_index(
         return Err(Unsupported("the segments are not what their list declares").into());
     }
     let tracks = read_tracks(reader, moov, first)?;
-    if tracks.iter().any(|track| track.earliest >= u64::from(track.init.timescale)) {
-        return Err(Unsupported("the segments begin late").into());
-    }
     let begins = parts::begins(reader)?;
     let parts = Parts::read(&begins, first, |from| {
         let times = tracks.each_ref().map(|MuxedTrack { init, .. }| {
@@ -160,13 +168,15 @@ pub(in crate::splice) fn plan(muxed: &Muxed, options: &Options<'_>) -> Result<Pl
         time += segment.duration;
     }
     let end = (ticks(*duration), layout.len());
+    let seconds = muxed.late_seconds();
     let presented = tracks.iter().map(MuxedTrack::presented).min().unwrap_or_default();
     let indexes = tracks.iter().map(|track @ MuxedTrack { init, earliest, .. }| {
         let scale = Rescale { from: TICKS_PER_SECOND as u32, to: init.timescale };
         // A player that is led to a key frame by the index of the video must find the same segment in that of
         // the audio, which may begin a little later.
         let later = u64::try_from(track.presented() - presented).unwrap_or_default();
-        let earliest = earliest.saturating_sub(scale.round(later).ok()?);
+        let late = seconds * u64::from(init.timescale);
+        let earliest = earliest.saturating_sub(late).saturating_sub(scale.round(later).ok()?);
         let sap = if init.kind == TrackKind::Video { sidx::UNKNOWN } else { sidx::FIRST_ENTRY };
         let (begin, references) = sidx::by_declared_times(&starts, end, scale, sap)?;
         let (track, timescale) = (init.id, init.timescale);
@@ -176,12 +186,16 @@ pub(in crate::splice) fn plan(muxed: &Muxed, options: &Options<'_>) -> Result<Pl
         sidx::add(&mut head, &indexes);
     }
     let shifts = parts.shifts();
+    let inits =
+        tracks.each_ref().map(|track| InitSegment { trak: Vec::new(), ..track.init.clone() });
     let tracks = tracks.iter().map(|MuxedTrack { init, .. }| {
         let later = parts.by(&shifts, init.timescale)?;
-        let (lead, shift, unverified) = (0, 0, 0..0);
+        let (lead, shift, unverified) = (0, seconds * u64::from(init.timescale), 0..0);
         Ok(TrackPatch { old_id: init.id, new_id: init.id, lead, shift, unverified, later })
     });
-    let rules = SegmentRewriter { tracks: tracks.collect::<Result<_, Unsupported>>()? };
+    let tracks = tracks.collect::<Result<_, Unsupported>>()?;
+    let segments = segments.iter().map(|segment| (segment.declared(), segment.is_discontinuous));
+    let rules = SegmentRewriter { tracks, inits: inits.to_vec(), segments: segments.collect() };
     Ok(layout.plan(head, Container::Mp4, *duration, Rewriter::Muxed(rules)))
 }
 

@@ -6,14 +6,17 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use super::fragment::FragmentInfo;
 use super::init::InitSegment;
 use super::moof::TrackPatch;
 use super::walk::Step;
 use super::{Fragment, Track};
+use crate::container::completeness::Incomplete;
 use crate::container::mpeg_ts::pes::TICKS_PER_SECOND;
 use crate::container::mpeg_ts::ticks;
 use crate::error::Unsupported;
-use crate::splice::{ReadAt, SourceSegment};
+use crate::splice::place::Places;
+use crate::splice::{ReadAt, SourceSegment, SurveyError};
 
 /// The maximum number of parts behind the first one.
 const MAX_PARTS: usize = 64;
@@ -66,6 +69,29 @@ pub(super) fn begins(reader: &dyn ReadAt) -> Result<Vec<(u64, u64)>, Unsupported
         return Err(Unsupported("there are too many discontinuities"));
     }
     Ok(begins)
+}
+
+/// Checks that the fragments of each segment are where the list of the segments has them.
+pub(super) fn check_places(
+    reader: &dyn ReadAt,
+    steps: &[Step],
+    init: &InitSegment,
+) -> Result<(), SurveyError> {
+    let (mut places, mut steps) = (Places::default(), steps.iter().peekable());
+    let Some(segments) = reader.segments() else { return Ok(()) };
+    for segment in segments {
+        places.begin(Some(segment.declared()), segment.is_discontinuous).map_err(Incomplete)?;
+        let end = segment.offset + segment.len;
+        if steps.peek().is_none_or(|step| step.from >= end) {
+            return Err(Incomplete("a segment has no media").into());
+        }
+        while let Some(step) = steps.next_if(|step| step.from < end) {
+            let FragmentInfo { time, duration, .. } = step.info;
+            let [time, duration] = [time, duration].map(|time| on_clock(time, init.timescale));
+            places.add(0, time?, Some(duration?));
+        }
+    }
+    Ok(places.verify(true).map_err(Incomplete)?)
 }
 
 impl Parts {

@@ -1,11 +1,14 @@
 //! [`SegmentRewriter`] copies segments of fragments that have video and audio in one: their fragments alone, in as
 //! many bytes as they have.
 
-use super::fragment::flags;
+use super::fragment::{self, FragmentInfo, flags};
+use super::init::InitSegment;
 use super::moof::{TrackPatch, rewrite_moof};
-use super::parts::Later;
+use super::parts::{Later, on_clock};
 use crate::container::isobmff::{children, header, u32_at};
-use crate::error::Error;
+use crate::error::{Error, Unsupported};
+use crate::media::segments::Declared;
+use crate::splice::place::Places;
 use crate::splice::{MAX_ELEMENT, RangeWriter, TrackInput};
 
 /// How such segments are rewritten.
@@ -13,29 +16,58 @@ use crate::splice::{MAX_ELEMENT, RangeWriter, TrackInput};
 pub struct SegmentRewriter {
     /// The rules for each track: where timestamps begin again, they go on.
     pub(super) tracks: Vec<TrackPatch>,
+    pub(super) inits: Vec<InitSegment>,
+    /// What is declared of each segment, and whether its timestamps may begin again.
+    pub(super) segments: Vec<(Declared, bool)>,
 }
 
 impl SegmentRewriter {
     /// Feeds `update` an unambiguous encoding, for a digest.
     pub(in crate::splice) fn encode(&self, update: &mut dyn FnMut(&[u8])) {
+        let late = self.tracks.iter().map(|track| track.shift).filter(|shift| *shift > 0);
+        late.for_each(|shift| update(&shift.to_be_bytes()));
         for Later { from, by } in self.tracks.iter().flat_map(|track| &track.later) {
             update(&from.to_be_bytes());
             update(&by.to_be_bytes());
         }
     }
 
-    /// Copies the fragments of the segment of `len` bytes that comes next from `input`. The last mdat is extended
+    /// Returns how many bytes of memory the rules occupy, about.
+    pub(in crate::splice) fn memory_size(&self) -> usize {
+        self.segments.capacity() * size_of::<(Declared, bool)>()
+    }
+
+    /// Adds the times of a fragment to what there is of its segment.
+    fn place(&self, moof: &[u8], places: &mut Places) -> Result<(), &'static str> {
+        for (track, init) in self.inits.iter().enumerate() {
+            let info = fragment::times(moof, init).map_err(|Unsupported(why)| why)?;
+            let Some(FragmentInfo { time, duration, .. }) = info else { continue };
+            let [time, duration] = [time, duration].map(|time| on_clock(time, init.timescale));
+            let [time, duration] =
+                [time, duration].map(|time| time.map_err(|Unsupported(why)| why));
+            places.add(track, time?, Some(duration?));
+        }
+        Ok(())
+    }
+
+    /// Copies the fragments of the segment number `index`, of `len` bytes, that comes next from `input`. The last mdat is extended
     /// by what was left out before it.
     pub(in crate::splice) fn rewrite(
         &self,
+        index: usize,
         len: u64,
         input: &mut TrackInput<'_>,
         window: &mut RangeWriter<'_>,
+        places: &mut Places,
     ) -> Result<(), Error> {
+        let (declared, is_restart) = self.segments[index];
+        places.begin(Some(declared), is_restart).map_err(|why| input.mismatch(why))?;
+        let next = self.segments.get(index + 1);
+        let is_last = next.is_none_or(|(_, is_restart)| *is_restart);
         const LONGEST_HEADER: u64 = 16;
         let tracks: Vec<TrackPatch> =
             self.tracks.iter().map(|track| track.at(input.at()).into_owned()).collect();
-        let is_later = tracks.iter().any(|track| track.lead != 0);
+        let is_moved = tracks.iter().any(|track| track.lead != track.shift);
         let (mut left, mut left_out, mut awaits_media) = (len, 0, false);
         while left > 0 && !window.is_over() {
             let front = input.peek(LONGEST_HEADER.min(left) as usize)?;
@@ -53,14 +85,15 @@ impl SegmentRewriter {
                     let payload = &mut moof[found.header..];
                     let is_relative = is_relative(payload);
                     let moved =
-                        if is_later { rewrite_moof(&tracks, payload, None, 0) } else { Ok(()) };
+                        if is_moved { rewrite_moof(&tracks, payload, None, 0) } else { Ok(()) };
+                    let placed = moved.and_then(|()| self.place(payload, places));
                     window.write(moof)?;
                     if !is_relative {
                         return Err(
                             input.mismatch("a fragment has offsets in its file, or is malformed")
                         );
                     }
-                    moved.map_err(|why| input.mismatch(why))?;
+                    placed.map_err(|why| input.mismatch(why))?;
                     awaits_media = true;
                 }
                 b"moof" => return Err(input.mismatch("a fragment is too long")),
@@ -69,6 +102,10 @@ impl SegmentRewriter {
                 }
                 b"mdat" => {
                     awaits_media = false;
+                    if left == 0 {
+                        // Later, an error could not be reported any more.
+                        places.verify(is_last).map_err(|why| input.mismatch(why))?;
+                    }
                     let more = if left == 0 { std::mem::take(&mut left_out) } else { 0 };
                     let bytes = input.read_exact(found.header)?;
                     if !set_len(bytes, box_len + more) {
@@ -93,6 +130,7 @@ impl SegmentRewriter {
         }
         if left_out > 0 && !window.is_over() {
             // Something lies behind the last mdat.
+            places.verify(is_last).map_err(|why| input.mismatch(why))?;
             let len = u32::try_from(left_out).map_err(|_| input.mismatch("a box is too long"))?;
             window.write(&[&len.to_be_bytes()[..], b"free"].concat())?;
             window.write_zeros(left_out - 8)?;
@@ -137,6 +175,8 @@ pub(super) fn is_relative(moof: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::container::isobmff::boxed;
     use crate::media::TrackKind;
@@ -152,8 +192,11 @@ mod tests {
             Ok(())
         };
         let mut window = RangeWriter::new(0, range, &mut send);
-        let rules = SegmentRewriter { tracks: Vec::new() };
-        rules.rewrite(segment.len() as u64, &mut input, &mut window)?;
+        let declared = Declared { duration: Duration::ZERO, rounding: Duration::ZERO };
+        let (tracks, inits, segments) = (Vec::new(), Vec::new(), vec![(declared, false)]);
+        let rules = SegmentRewriter { tracks, inits, segments };
+        let len = segment.len() as u64;
+        rules.rewrite(0, len, &mut input, &mut window, &mut Places::default())?;
         Ok(made)
     }
 

@@ -15,6 +15,8 @@ use crate::container::mpeg_ts::pes::TICKS_PER_SECOND;
 use crate::container::retime::{LiveClock, Restart, Shift};
 use crate::error::Unsupported;
 use crate::media::TrackKind;
+use crate::media::segments::Declared;
+use crate::splice::place::Places;
 use crate::splice::read_at::FrontReader;
 use crate::splice::streaming::{FileMuxer, FileRules, Output, StreamingPlan};
 use crate::splice::top_level::TopLevelBoxes;
@@ -136,8 +138,7 @@ pub(in crate::splice) fn plan_muxed(
     muxed: &Muxed,
     options: &Options<'_>,
 ) -> Result<StreamingPlan, Unsupported> {
-    let late = muxed.tracks.iter().map(|track| seconds_late(&track.init, track.first));
-    let seconds = late.min().unwrap_or(0);
+    let seconds = muxed.late_seconds();
     let patches = muxed.tracks.iter().map(|track| TrackPatch {
         old_id: track.init.id,
         lead: 0,
@@ -166,6 +167,7 @@ impl StreamingRules {
             awaits_media: false,
             lacks_fragment: false,
             reached: vec![0; self.tracks.len()],
+            places: Places::default(),
         }
     }
 }
@@ -185,6 +187,8 @@ pub(in crate::splice) struct FragmentMuxer<'p> {
     lacks_fragment: bool,
     /// The time that the fragments of each track have reached, in ticks of the track.
     reached: Vec<u64>,
+    /// Where the segments are in time.
+    places: Places,
 }
 
 impl FileMuxer for FragmentMuxer<'_> {
@@ -200,10 +204,12 @@ impl FileMuxer for FragmentMuxer<'_> {
 
     fn begin_segment(
         &mut self,
+        declared: Option<Declared>,
         restart: Option<Restart>,
         _: &mut Output,
     ) -> Result<(), &'static str> {
         self.end_segment()?;
+        self.places.begin(declared, restart.is_some())?;
         self.lacks_fragment = true;
         restart.into_iter().for_each(|restart| self.shift.restart(restart));
         Ok(())
@@ -227,7 +233,8 @@ impl FileMuxer for FragmentMuxer<'_> {
     }
 
     fn end(&mut self, _: &mut Output) -> Result<(), &'static str> {
-        self.end_segment()
+        self.end_segment()?;
+        self.places.verify(true)
     }
 }
 
@@ -307,6 +314,8 @@ impl FragmentMuxer<'_> {
                 patch.lead = patch.lead.wrapping_add_signed(later);
             }
             self.reached[index] = time.saturating_add(info.duration);
+            let on_clock = |time| on_clock(time, track.init.timescale).map_err(why);
+            self.places.add(index, on_clock(time)?, Some(on_clock(info.duration)?));
         }
         rewrite_moof(&patches, moof, Some(output.next_sequence()), 0)?;
         (self.awaits_media, self.lacks_fragment) = (true, false);

@@ -18,6 +18,7 @@ use super::index::is_all;
 use super::init::InitSegment;
 use super::table::{MAX_SAMPLES, Table};
 use super::{Fragment, MAX_TICKS};
+use crate::container::completeness::Incomplete;
 use crate::container::isobmff::{self, Header};
 use crate::container::probe::PROBE_SIZE;
 use crate::error::Unsupported;
@@ -67,6 +68,8 @@ pub(super) struct Walk<'a> {
     first: u64,
     known: &'a [Fragment],
     tables: bool,
+    /// Where the segments of the file end, if it is delivered in segments.
+    ends: Vec<u64>,
     /// The numbers of fragments and of samples that were recorded.
     fragments: AtomicUsize,
     samples: AtomicUsize,
@@ -77,7 +80,7 @@ impl<'a> Walk<'a> {
     /// fragments.
     pub(super) fn new(init: &'a InitSegment, first: u64, known: &'a [Fragment]) -> Walk<'a> {
         let (fragments, samples) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Walk { init, first, known, tables: false, fragments, samples }
+        Walk { init, first, known, tables: false, ends: Vec::new(), fragments, samples }
     }
 
     /// Records the samples, too.
@@ -86,7 +89,9 @@ impl<'a> Walk<'a> {
     }
 
     /// Reads all fragments up to the end of the file.
-    pub(super) fn steps(&self, reader: &mut dyn ReadAt) -> Result<Vec<Step>, SurveyError> {
+    pub(super) fn steps(mut self, reader: &mut dyn ReadAt) -> Result<Vec<Step>, SurveyError> {
+        let segments = reader.segments().unwrap_or_default().iter();
+        self.ends = segments.map(|segment| segment.offset + segment.len).collect();
         let mut steps = Vec::new();
         // The start of the file is buffered or on its way.
         let mut at = self.first;
@@ -107,6 +112,10 @@ impl<'a> Walk<'a> {
     fn step(&self, reader: &mut dyn ReadAt, from: u64) -> Result<Step, SurveyError> {
         let mut table = self.tables.then(Box::<Table>::default);
         let info = fragment_at(reader, from, self.init, table.as_deref_mut())?;
+        let end = self.ends.get(self.ends.partition_point(|end| *end <= from));
+        if end.is_some_and(|end| from + info.len > *end) {
+            return Err(Incomplete("a segment ends within a fragment").into());
+        }
         if let Some(table) = &mut table {
             if !table.lies_within(from, &info) {
                 return Err(Unsupported("samples lie outside the media data (mdat)").into());

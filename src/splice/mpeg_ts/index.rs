@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::scan::{self, Scan, Streams};
 use super::{Entry, Firsts, LATER, Part, Segment, Track};
+use crate::container::completeness::Incomplete;
 use crate::container::mpeg_ts::{Times, ticks};
 use crate::container::probe::{Codec, Format};
 use crate::splice::{ReadAt, SourceSegment, SurveyError, Unsupported};
@@ -125,30 +126,34 @@ struct Segments {
     end: u64,
 }
 
-fn segments(reader: &dyn ReadAt) -> Result<Segments, Unsupported> {
+fn segments(reader: &dyn ReadAt) -> Result<Segments, SurveyError> {
     let list = reader
         .segments()
         .ok_or(Unsupported("the transport stream is not divided into segments of known length"))?;
     if list.is_empty() || list.len() > MAX_SEGMENTS {
-        return Err(NO_SEGMENTS);
+        return Err(NO_SEGMENTS.into());
     }
     let is_start = |index: &usize| *index == 0 || list[*index].is_discontinuous;
     let starts: Vec<_> = (0..list.len()).filter(is_start).collect();
     if starts.len() > MAX_PARTS {
-        return Err(Unsupported("there are too many discontinuities"));
+        return Err(Unsupported("there are too many discontinuities").into());
     }
     let (mut next, mut time) = (0, Duration::ZERO);
     let mut segments = Vec::with_capacity(list.len());
-    for SourceSegment { offset, len, duration, .. } in list {
-        if *offset != next || *len == 0 {
-            return Err(Unsupported("a segment is empty, or not where it should be"));
+    for segment @ SourceSegment { offset, len, duration, .. } in list {
+        if *len == 0 {
+            return Err(Incomplete("a segment is empty").into());
         }
-        segments.push(Segment { from: *offset, len: *len, time: ticks(time) });
-        next = offset.checked_add(*len).ok_or(TOO_LONG)?;
+        if *offset != next {
+            return Err(Unsupported("a segment is not where it should be").into());
+        }
+        let (from, len, declared) = (*offset, *len, segment.declared());
+        segments.push(Segment { from, len, time: ticks(time), declared });
+        next = offset.checked_add(len).ok_or(TOO_LONG)?;
         time = time.checked_add(*duration).filter(|time| *time < MAX_DURATION).ok_or(TOO_LONG)?;
     }
     if next != reader.len() {
-        return Err(Unsupported("the segments are not the whole file"));
+        return Err(Unsupported("the segments are not the whole file").into());
     }
     Ok(Segments { list: segments, starts, end: ticks(time) })
 }

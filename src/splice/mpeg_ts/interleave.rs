@@ -27,6 +27,7 @@ pub(super) fn interleave(selection: &Selection<'_>, timeline: &Timeline) -> (Lay
                 clock,
                 next_len: next.map_or(0, |next| next.len),
                 padding: track.padding(index),
+                declared: segment.declared,
                 is_entry: selection.cut.is_some() && index == segments.start,
             };
             order.push((rank, number, segment.from..segment.from + segment.len, region));

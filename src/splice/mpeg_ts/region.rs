@@ -8,6 +8,7 @@ use crate::container::mpeg_ts::packet::{PACKET_SIZE, SYNC_BYTE, count_synced};
 use crate::container::mpeg_ts::pes::WRAP;
 use crate::container::probe::is_image;
 use crate::error::Error;
+use crate::media::segments::Declared;
 use crate::splice::{RangeWriter, TrackInput};
 
 /// The maximum number of bytes of the next segment that are read for frames that end there.
@@ -49,6 +50,8 @@ pub(super) struct Region {
     pub(super) next_len: u64,
     /// By how much the region is longer than its segment.
     pub(super) padding: u64,
+    /// What the list declares of the segment.
+    pub(super) declared: Declared,
     /// Whether the time range begins here: video begins with its first key frame.
     pub(super) is_entry: bool,
 }
@@ -81,7 +84,9 @@ impl RegionRewriter {
                 update(&base.to_be_bytes());
             }
         }
-        for Region { time, clock: Clock { origin }, next_len, padding, is_entry } in regions {
+        for Region { time, clock: Clock { origin }, next_len, padding, declared: _, is_entry } in
+            regions
+        {
             for number in [&time.cast_unsigned(), origin, next_len, padding] {
                 update(&number.to_be_bytes());
             }
@@ -110,7 +115,7 @@ impl RegionRewriter {
         input: &mut TrackInput<'_>,
         window: &mut RangeWriter<'_>,
     ) -> Result<(), Error> {
-        let Region { time, clock, next_len, padding, is_entry } = self.regions[index];
+        let Region { time, clock, next_len, padding, declared, is_entry } = self.regions[index];
         let sequence = u32::try_from(index).unwrap_or(u32::MAX).wrapping_mul(MAX_FRAGMENTS);
         let FileRules { streams, is_packed } = &self.files[usize::from(track)];
         let expected = self.begin.saturating_add_signed(time);
@@ -126,6 +131,8 @@ impl RegionRewriter {
             return Ok(());
         }
         remuxer.read_behind(next_len, input)?;
+        let placed = remuxer.remuxer.check_place(declared, next_len > 0);
+        placed.map_err(|Malformed(why)| input.mismatch(why))?;
         region.finish(remuxer.remuxer.take_output(), input)
     }
 }
@@ -252,8 +259,8 @@ impl SegmentRemuxer<'_> {
 
     /// Takes the next bytes of the next segment; returns how many of them.
     fn push_behind(&mut self, bytes: &[u8]) -> Result<u64, Malformed> {
-        if let Some(time) = self.packed {
-            self.remuxer.push_packed(bytes, Some(time))?;
+        if self.packed.is_some() {
+            self.remuxer.push_packed(bytes, None)?;
             return Ok(bytes.len() as u64);
         }
         let (packets, _) = bytes.as_chunks();

@@ -1,14 +1,16 @@
 //! [`Remuxer`] turns packets, or packed audio, into fragments: of one segment, or of all up to a discontinuity.
 
 use super::SCALE;
-use super::fragment::{Fragment, Run};
-use super::timing::{Timing, shifted, times};
+use super::fragment::Fragment;
+use super::stream_state::{Frames, StreamState};
+use super::timing::{Timing, shifted};
 use crate::container::mpeg_ts::{
-    AudioConfig, AudioFrames, Demuxer, Event, Malformed, PACKET_SIZE, PackedAudio, Program,
-    VideoConfig, VideoUnit, VideoUnits,
+    AudioConfig, Demuxer, Malformed, PACKET_SIZE, PackedAudio, Program, VideoConfig,
 };
 use crate::container::probe::Codec;
 use crate::container::retime::Shift;
+use crate::media::segments::Declared;
+use crate::splice::place::{self, Places};
 
 /// The number of bytes of samples of a segment that are collected for a fragment: mostly all of them. What the
 /// index refers to must be one fragment, because libavformat goes on from the first one with the next reference.
@@ -68,23 +70,8 @@ pub(super) struct Remuxer<'s> {
     shift: Option<Shift>,
     /// Buffers for the media of the next fragments.
     buffers: Vec<Vec<u8>>,
-}
-
-struct StreamState<'s> {
-    stream: &'s Stream,
-    timing: Timing,
-    run: Run,
-    frames: Frames<'s>,
-    /// Whether no frame goes on in the next segment.
-    is_settled: bool,
-    /// Whether a PES packet began in the next segment: what precedes it belongs to this one.
-    has_followed: bool,
-    has_begun: bool,
-}
-
-enum Frames<'s> {
-    Video(VideoUnits, &'s VideoConfig),
-    Audio(AudioFrames, &'s AudioConfig),
+    /// Where the segments of the part are in time.
+    places: Places,
 }
 
 /// The fragments that are complete.
@@ -104,18 +91,7 @@ impl<'s> Remuxer<'s> {
     /// Returns a remuxer for a segment whose fragments are numbered from `sequence` on.
     pub(super) fn new(streams: &'s [Stream], timing: Timing, sequence: u32) -> Remuxer<'s> {
         let pids: Vec<_> = streams.iter().map(|stream| stream.pid).collect();
-        let state = |stream: &'s Stream| StreamState {
-            stream,
-            timing: timing.earlier_by(stream.base),
-            run: Run::default(),
-            frames: match &stream.config {
-                StreamConfig::Video(config) => Frames::Video(VideoUnits::of(config), config),
-                StreamConfig::Audio(config) => Frames::Audio(AudioFrames::of(config), config),
-            },
-            is_settled: false,
-            has_followed: false,
-            has_begun: false,
-        };
+        let state = |stream: &'s Stream| StreamState::new(stream, timing);
         Remuxer {
             demuxer: Demuxer::new(&pids),
             packed: PackedAudio::default(),
@@ -132,6 +108,7 @@ impl<'s> Remuxer<'s> {
             is_behind: false,
             shift: None,
             buffers: Vec::new(),
+            places: Places::default(),
         }
     }
 
@@ -152,9 +129,12 @@ impl<'s> Remuxer<'s> {
         remuxer
     }
 
-    /// Begins another segment of the part, and writes what was collected.
-    pub(super) fn begin_segment(&mut self) -> Result<(), Malformed> {
+    /// Begins another segment of the part, of which a list has `declared` the duration, and writes what was
+    /// collected.
+    pub(super) fn begin_segment(&mut self, declared: Option<Declared>) -> Result<(), Malformed> {
         self.check_tags()?;
+        self.take_spans();
+        self.places.begin(declared, false).map_err(Malformed)?;
         self.demuxer.begin_segment();
         self.packed.begin_segment();
         self.packed_len = 0;
@@ -166,7 +146,26 @@ impl<'s> Remuxer<'s> {
     pub(super) fn end_part(&mut self) -> Result<Option<Shift>, Malformed> {
         self.check_tags()?;
         self.finish(true)?;
+        self.take_spans();
+        self.places.verify(true).map_err(Malformed)?;
         Ok(self.shift.take())
+    }
+
+    fn take_spans(&mut self) {
+        for (track, state) in self.states.iter_mut().enumerate() {
+            *self.places.span(track) = state.timing.span.take();
+        }
+    }
+
+    /// Compares the segment, which has ended, with what is declared of it; `has_next` says that the next one has the
+    /// same clock.
+    pub(super) fn check_place(&self, declared: Declared, has_next: bool) -> Result<(), Malformed> {
+        if !self.states.iter().any(|state| state.has_begun) {
+            return Err(Malformed("a segment has no media"));
+        }
+        let spans: Vec<_> = self.states.iter().map(|state| state.timing.span).collect();
+        let next: Vec<_> = self.states.iter().map(|state| state.next).collect();
+        place::check(&spans, &declared, has_next.then_some(&*next)).map_err(Malformed)
     }
 
     /// Returns whether the current segment has had anything of the streams.
@@ -331,70 +330,5 @@ impl<'s> Remuxer<'s> {
         *sequence += 1;
         self.states.iter_mut().for_each(|state| state.run.use_buffer(&mut self.buffers));
         Ok(())
-    }
-}
-
-impl StreamState<'_> {
-    /// Takes an event of the segment itself.
-    fn take(&mut self, event: Event<'_>) -> Result<(), Malformed> {
-        let StreamState { stream, timing, run, frames, has_begun, .. } = self;
-        *has_begun = true;
-        match (event, frames) {
-            (Event::Begin(header), Frames::Video(units, _)) => {
-                units.begin_packet(times(&header, stream.lead));
-            }
-            (Event::Begin(header), Frames::Audio(frames, _)) => frames.begin_packet(header.pts),
-            (Event::Data(data), Frames::Video(units, config)) => {
-                return units
-                    .push(data, &mut |unit, next| timing.add_video(run, config, unit, Some(next)));
-            }
-            (Event::Data(data), Frames::Audio(frames, config)) => {
-                return frames.push(data, &mut |frame| timing.add_audio(run, config, frame));
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes an event of the next segment.
-    fn take_behind(&mut self, event: Event<'_>) -> Result<(), Malformed> {
-        self.has_followed |= matches!(event, Event::Begin(_));
-        if self.is_settled {
-            return Ok(());
-        }
-        let StreamState { stream, timing, run, frames, is_settled, .. } = self;
-        match (event, frames) {
-            (Event::Begin(header), Frames::Video(units, _)) => {
-                units.begin_packet(times(&header, stream.lead));
-            }
-            (Event::Data(data), Frames::Video(units, config)) => {
-                let mut sink = |unit: VideoUnit<'_>, next| {
-                    if !std::mem::replace(is_settled, true) {
-                        timing.add_video(run, config, unit, Some(next))?;
-                    }
-                    Ok(())
-                };
-                return units.push(data, &mut sink);
-            }
-            (Event::Begin(_), Frames::Audio(frames, _)) => {
-                frames.end_segment();
-                *is_settled = frames.is_settled()?;
-            }
-            (Event::Data(data), Frames::Audio(frames, config)) => {
-                frames.push(data, &mut |frame| timing.add_audio(run, config, frame))?;
-                *is_settled = frames.is_settled()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends the last frame, after which there is none.
-    fn finish(&mut self) -> Result<(), Malformed> {
-        let StreamState { timing, run, frames, .. } = self;
-        match frames {
-            Frames::Video(units, config) => {
-                units.finish(&mut |unit| timing.add_video(run, config, unit, None))
-            }
-            Frames::Audio(..) => Ok(()),
-        }
     }
 }

@@ -14,6 +14,7 @@ use crate::container::mpeg_ts::{Malformed, SYNC_BYTE};
 use crate::container::retime::{LiveClock, Restart, Shift};
 use crate::error::Unsupported;
 use crate::media::TrackKind;
+use crate::media::segments::Declared;
 use crate::options::TimeRange;
 use crate::splice::Options;
 use crate::splice::streaming::{self, FileMuxer, Output, StreamingPlan};
@@ -89,13 +90,13 @@ impl FileMuxer for PacketMuxer<'_> {
 
     fn begin_segment(
         &mut self,
+        declared: Option<Declared>,
         restart: Option<Restart>,
         output: &mut Output,
     ) -> Result<(), &'static str> {
         self.end_segment().map_err(why)?;
         self.is_in_segment = true;
         self.front = (!self.rules.rules.is_packed).then(Vec::new);
-        self.remuxer.begin_segment().map_err(why)?;
         if let Some(restart) = restart {
             let time = self.remuxer.reached();
             if let Some(mut shift) = self.remuxer.end_part().map_err(why)? {
@@ -104,6 +105,7 @@ impl FileMuxer for PacketMuxer<'_> {
                 self.remuxer = self.rules.remuxer(time, shift);
             }
         }
+        self.remuxer.begin_segment(declared).map_err(why)?;
         self.emit(output);
         Ok(())
     }

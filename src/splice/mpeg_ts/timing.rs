@@ -8,6 +8,7 @@ use crate::container::mpeg_ts::{
 };
 use crate::container::retime::Shift;
 use crate::splice::edits::Rescale;
+use crate::splice::place::Span;
 
 /// By how much timestamps of audio may differ from the sum of the durations of the frames before, in
 /// ticks: 2 ms. Some streams round them to milliseconds.
@@ -49,6 +50,8 @@ pub(super) struct Timing {
     /// The time after the last frame of audio; the duration of the last frame of video.
     next: Option<i64>,
     duration: Option<u32>,
+    /// The times of the frames of the segment.
+    pub(super) span: Option<Span>,
 }
 
 /// Returns the timestamps of a PES packet of video that is decoded earlier by `lead`.
@@ -75,7 +78,7 @@ impl Timing {
     /// Returns the timing of a segment that begins at `expected`, about.
     pub(super) fn new(clock: Clock, expected: u64) -> Timing {
         let (is_cut, awaits_key_frame) = (false, false);
-        Timing { clock, expected, is_cut, awaits_key_frame, next: None, duration: None }
+        Timing { clock, expected, is_cut, awaits_key_frame, next: None, duration: None, span: None }
     }
 
     /// Returns the timing with all times earlier by `ticks`.
@@ -89,8 +92,13 @@ impl Timing {
         self.expected
     }
 
+    /// Returns the time of a timestamp of about now.
+    pub(super) fn ticks(&self, timestamp: u64) -> i64 {
+        self.clock.ticks(timestamp, self.expected)
+    }
+
     fn time(&self, timestamp: u64) -> Result<u64, Malformed> {
-        u64::try_from(self.clock.ticks(timestamp, self.expected)).map_err(|_| TOO_EARLY)
+        u64::try_from(self.ticks(timestamp)).map_err(|_| TOO_EARLY)
     }
 
     /// Adds a video frame, which lasts until `next`.
@@ -132,7 +140,7 @@ impl Timing {
         let scale = Rescale { from: SCALE, to: config.rate() };
         let rescaled = |ticks: u64| scale.round(ticks).map_err(|_| NOT_IN_ORDER);
         let stated = frame.pts.map(|pts| {
-            let ticks = self.clock.ticks(pts, self.expected);
+            let ticks = self.ticks(pts);
             self.expected = u64::try_from(ticks).unwrap_or(self.expected);
             let time = rescaled(ticks.unsigned_abs())?.cast_signed();
             Ok(if ticks < 0 { -time } else { time })
@@ -155,6 +163,9 @@ impl Timing {
         };
         let duration = config.samples();
         self.next = Some(time + i64::from(duration));
+        let ticks =
+            |samples: i64| samples.saturating_mul(SCALE.into()) / i64::from(config.rate().max(1));
+        Span::add(&mut self.span, ticks(time), Some(ticks(duration.into())));
         let ticks = Rescale { from: config.rate(), to: SCALE };
         let reached = u64::try_from(time).ok().and_then(|time| ticks.floor(time).ok());
         self.expected = self.expected.max(reached.unwrap_or_default());

@@ -14,6 +14,7 @@ use std::time::Duration;
 use ytcanal::container::probe::{Format, PROBE_SIZE};
 use ytcanal::container::retime::Restart;
 use ytcanal::error::Error;
+use ytcanal::media::segments::Declared;
 use ytcanal::media::{Metadata, TrackKind};
 use ytcanal::options::{ContainerChoice, TimeRange};
 use ytcanal::splice::{
@@ -57,6 +58,7 @@ fn segments(bytes: &[u8], packets: u64, milliseconds: u64) -> Vec<SourceSegment>
         offset: (index * each) as u64,
         len: chunk.len() as u64,
         duration: Duration::from_millis(milliseconds % 100_000),
+        rounding: Duration::ZERO,
         is_discontinuous: false,
     });
     segments.collect()
@@ -66,7 +68,8 @@ fn segments(bytes: &[u8], packets: u64, milliseconds: u64) -> Vec<SourceSegment>
 fn only_segment(bytes: &[u8], offset: u64) -> Vec<SourceSegment> {
     let len = (bytes.len() as u64).saturating_sub(offset);
     let duration = Duration::from_secs(1);
-    vec![SourceSegment { offset, len, duration, is_discontinuous: false }]
+    let rounding = Duration::ZERO;
+    vec![SourceSegment { offset, len, duration, rounding, is_discontinuous: false }]
 }
 
 /// Returns the format of a transport stream or of packed audio.
@@ -181,7 +184,13 @@ impl Case {
             number += 1;
             let after = Duration::from_millis(self.part);
             let restart = (number % 7 == 0).then_some(Restart { number, after });
-            let begun = if number % 5 == 1 { muxer.begin_segment(file, restart) } else { Ok(()) };
+            let begun = if number % 5 == 1 {
+                let rounding = Duration::from_millis(self.part % 3000);
+                let declared = Declared { duration: Duration::from_millis(self.part % 5000), rounding };
+                muxer.begin_segment(file, (number % 2 == 0).then_some(declared), restart)
+            } else {
+                Ok(())
+            };
             let result = begun.and_then(|()| match chunk {
                 [] => muxer.end(file),
                 chunk => muxer.push(file, chunk).map(|count| rest[file] = &rest[file][count..]),

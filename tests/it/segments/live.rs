@@ -267,16 +267,13 @@ fn a_fault_of_a_live_segment_is_mended_or_visible() {
             outcome(&daemon, &put(&origin, &format!("whole-{}", cells.len()), name, &states));
         let expected = whole.expect("nothing is wrong yet");
         let (list, names) = (LiveList::of(&film, "list.m3u8"), film.segments());
-        for ((fault, broken, times), place) in faults::faults()
+        for ((fault, broken), place) in faults::faults()
             .into_iter()
             .flat_map(|fault| [0, 5, 9].map(|place| (fault.clone(), place)))
         {
             let directory = format!("cell-{}", cells.len());
             let url = film.put_with(&origin, &directory, |segment, resource| {
-                if segment == names[place] {
-                    return resource.fault(broken.clone()).fault_times(times);
-                }
-                resource
+                if segment == names[place] { broken.apply(&film, &names, place) } else { resource }
             });
             list.put(&origin, &format!("{directory}/list.m3u8"), &states);
             let what = format!("{name}, live, segment {place}: {fault}");

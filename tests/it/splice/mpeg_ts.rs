@@ -57,7 +57,13 @@ fn hls(arguments: &[&str]) -> Hls {
         } else if !line.starts_with('#') {
             let segment = std::fs::read(directory.path().join(line)).unwrap();
             let (offset, len) = (bytes.len() as u64, segment.len() as u64);
-            segments.push(SourceSegment { offset, len, duration, is_discontinuous: false });
+            segments.push(SourceSegment {
+                offset,
+                len,
+                duration,
+                rounding: Duration::ZERO,
+                is_discontinuous: false,
+            });
             bytes.extend(segment);
         }
     }

@@ -54,7 +54,11 @@ impl SegmentedFilm {
 
     /// The names of the media segments of the first playlist, in their order.
     pub(crate) fn segments(&self) -> Vec<String> {
-        let playlist = if self.has(APART[0]) { APART[0] } else { self.entry };
+        self.segments_of(if self.has(APART[0]) { APART[0] } else { self.entry })
+    }
+
+    /// The names of the media segments of a playlist, in their order.
+    pub(crate) fn segments_of(&self, playlist: &str) -> Vec<String> {
         self.text(playlist)
             .lines()
             .filter(|line| !line.starts_with('#'))

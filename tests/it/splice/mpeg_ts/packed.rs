@@ -23,7 +23,13 @@ fn packed(rate: u32, codec: &[&str], extension: &str, seconds: u32, packing: Pac
     let (mut bytes, mut segments) = (Vec::new(), Vec::new());
     for (segment, duration) in pack(&file, packing) {
         let (offset, len) = (bytes.len() as u64, segment.len() as u64);
-        segments.push(SourceSegment { offset, len, duration, is_discontinuous: false });
+        segments.push(SourceSegment {
+            offset,
+            len,
+            duration,
+            rounding: Duration::ZERO,
+            is_discontinuous: false,
+        });
         bytes.extend(segment);
     }
     Hls { _directory: directory, file, bytes, segments }
