@@ -40,6 +40,8 @@ struct Reader<'p> {
     context: Context<'p>,
     list: SegmentList,
     has_target_duration: bool,
+    /// Whether its type says that it is complete.
+    cannot_change: bool,
     hosts: Vec<String>,
     keys: Keys,
     /// The initialisation segment of the following segments.
@@ -84,6 +86,7 @@ impl<'p> Reader<'p> {
             context,
             list,
             has_target_duration: false,
+            cannot_change: false,
             hosts: Vec::new(),
             keys: Keys::default(),
             map: None,
@@ -124,8 +127,7 @@ impl<'p> Reader<'p> {
             }
             "EXT-X-PROGRAM-DATE-TIME" => self.date = date(value),
             "EXT-X-ENDLIST" => self.list.is_complete = true,
-            // It cannot change (§4.3.3.5).
-            "EXT-X-PLAYLIST-TYPE" if value == "VOD" => self.list.is_complete = true,
+            "EXT-X-PLAYLIST-TYPE" => self.cannot_change = value == "VOD",
             "EXT-X-I-FRAMES-ONLY" | "EXT-X-SKIP" => {
                 return Err(PlaylistError::Unsupported(name.to_owned()));
             }
@@ -257,6 +259,10 @@ impl<'p> Reader<'p> {
         // It is required (§4.3.3.1), and tells a media playlist from a list of songs.
         if !self.has_target_duration {
             return Err(invalid("EXT-X-TARGETDURATION is missing"));
+        }
+        // It need not be there (§6.2.1), but everything writes it, and nothing else tells a copy that was cut.
+        if self.cannot_change && !self.list.is_complete {
+            return Err(invalid("its type is VOD, and its end is missing (EXT-X-ENDLIST)"));
         }
         if self.list.segments.is_empty() && self.list.is_complete {
             return Err(invalid("it has no segments"));
