@@ -51,6 +51,8 @@ pub struct Provenance {
     pub authorization: Option<Secret>,
     /// X-Forwarded-For
     pub x_forwarded_for: Option<String>,
+    /// X-Forwarded-Proto
+    pub x_forwarded_proto: Option<String>,
     /// Forwarded
     pub forwarded: Option<String>,
     /// Whether there is any field that proxies add.
@@ -66,6 +68,8 @@ pub struct Identity {
     pub is_local: bool,
     /// Whether it is known to be in the network of the operator, and its address to be its own.
     pub is_near: bool,
+    /// Whether it is known to speak TLS, with a proxy.
+    pub is_https: bool,
 }
 
 impl Identity {
@@ -76,7 +80,7 @@ impl Identity {
         let is_shared = peer.is_loopback() || is_trusted(peer, access);
         let client =
             if is_shared { Client::shared(peer) } else { Client::new(peer, &access.local) };
-        Identity { client, is_local: false, is_near: false }
+        Identity { client, is_local: false, is_near: false, is_https: false }
     }
 
     /// Returns the identity of the client of a request.
@@ -101,7 +105,8 @@ impl Identity {
             true => !is_local,
             false => self::is_trusted(address, access) || (is_proxied && !is_trusted),
         };
-        Ok(Identity { client, is_local, is_near: !client.is_far() && !is_hidden })
+        let is_https = forwarded::is_https(peer, provenance, access);
+        Ok(Identity { client, is_local, is_near: !client.is_far() && !is_hidden, is_https })
     }
 }
 

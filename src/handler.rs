@@ -12,9 +12,10 @@ use crate::problem_code::ProblemCode;
 use crate::route::{Route, route};
 use crate::web_ui::{self, Prefill};
 
+mod account;
 mod admission;
 
-use admission::{Refusal, admit, problem_response};
+use admission::{Refusal, admit, has_session, problem_response};
 
 /// The handler of all requests.
 pub struct AppHandler<'a> {
@@ -39,7 +40,12 @@ impl Handler for AppHandler<'_> {
         };
         let account = self.app.rate_limiter.account(client.client());
         let client = client.charged_to(account);
-        let response = match admitted.map(|(route, _)| route) {
+        let identity = client.identity();
+        let (route, token) = match admitted {
+            Ok((route, grant)) => (Ok(route), grant.token),
+            Err(refusal) => (Err(refusal), None),
+        };
+        let response = match route {
             Ok(Route::Download { source, options }) => {
                 return download::serve(self.app, source, options, request, client);
             }
@@ -52,8 +58,14 @@ impl Handler for AppHandler<'_> {
             Ok(Route::Page(prefill)) => {
                 let is_empty = prefill == Prefill::default();
                 let prefill = if is_empty { self.prefill } else { &prefill };
-                web_ui::page(prefill, Initiator::new(&request.provenance, request.wants_html))
+                let by = Initiator::new(&request.provenance, request.wants_html);
+                web_ui::page(prefill, by, token.is_some() && has_session(request, identity))
             }
+            Ok(Route::Sign { target, .. }) => {
+                self.to_response(account::sign(&target, token.as_deref()), request)
+            }
+            Ok(Route::Login(next)) => account::sign_in(self.app, &next, request, identity),
+            Ok(Route::Logout) => account::sign_out(request, identity),
             Ok(Route::Manifest) => web_ui::manifest(),
             Ok(Route::Icon) => web_ui::icon(),
             Ok(Route::Healthz) => Response::ok("text/plain", "ok\n"),
@@ -75,7 +87,7 @@ impl Handler for AppHandler<'_> {
             Err(Refusal::Problem(problem)) => {
                 // Not the detail: a badly encoded query may put a part of a signed URL into it.
                 log::info!("{} {}", client.address(), problem.code);
-                problem_response(&problem, request)
+                problem_response(&problem, request, identity)
             }
         };
         client.respond(response, Some(request));

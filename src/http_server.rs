@@ -27,6 +27,7 @@ mod connection;
 mod head;
 mod listener;
 mod preconditions;
+mod receive;
 pub mod request;
 pub mod response;
 
@@ -241,10 +242,10 @@ impl<'a> HttpServer<'a> {
     fn handle_connection(&self, client: ClientConnection, handler: &impl Handler) {
         let limits = &self.config.limits;
         let (max_len, timeout) = (limits.head_bytes.0 as usize, limits.head_timeout.0);
-        match request::read(client.socket(), max_len, timeout, self.closing.as_fd()) {
+        match receive::receive(client.socket(), max_len, timeout, self.closing.as_fd()) {
             Ok(request) => self.pass_on(&request, client, handler),
-            Err(request::RequestError::Disconnected) => {}
-            Err(request::RequestError::Invalid(problem)) => {
+            Err(receive::RequestError::Disconnected) => {}
+            Err(receive::RequestError::Invalid(problem)) => {
                 log::info!("{} bad request: {}", client.address(), problem.detail);
                 client.respond(Response::problem(&problem, false), None);
             }
@@ -283,7 +284,9 @@ impl<'a> HttpServer<'a> {
         let limits = &self.config.limits;
         let (max_len, closing) = (limits.head_bytes.0 as usize, self.closing.as_fd());
         let timeout = REJECTION_TIMEOUT.min(limits.head_timeout.0);
-        let Ok(request) = request::read(client.socket(), max_len, timeout, closing) else { return };
+        let Ok(request) = receive::receive(client.socket(), max_len, timeout, closing) else {
+            return;
+        };
         if handler.is_health_check(&request) {
             return self.pass_on(&request, client, handler);
         }

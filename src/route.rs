@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::access::Need;
-use crate::access::tokens::Permission;
+use crate::access::signature;
 use crate::form::{self, FormError};
 use crate::media::selection::FormatRequest;
 use crate::media::{Delivery, Media, Metadata, RemoteLocation, Track, TrackKind};
@@ -16,8 +15,12 @@ use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::text::{escaped, one_line};
 
+mod account;
 mod page;
+mod rights;
 mod timestamp;
+
+pub use account::{has_form, target_after_login};
 
 /// The maximum length of a text for the metadata of a file, in characters.
 const MAX_METADATA: usize = 500;
@@ -112,6 +115,17 @@ pub enum Route {
     Info(Url),
     /// The thumbnail of a page.
     Thumbnail(Url),
+    /// A link that others may use: this target, signed.
+    Sign {
+        /// The target.
+        target: String,
+        /// Its route.
+        route: Box<Route>,
+    },
+    /// The page to sign in; or its form, which leads to this target.
+    Login(String),
+    /// The form to sign out.
+    Logout,
     /// Liveness: 200 while the process runs.
     Healthz,
     /// Readiness: 200 while the server accepts downloads.
@@ -132,52 +146,17 @@ impl fmt::Display for MediaSource {
     }
 }
 
-impl Route {
-    /// Returns whether the server has to ask others for the response.
-    pub fn is_costly(&self) -> bool {
-        matches!(self, Route::Download { .. } | Route::Info(_) | Route::Thumbnail(_))
-    }
-}
-
-impl Route {
-    /// Returns what a client needs to be let in.
-    pub fn need(&self) -> Need {
-        match self {
-            Route::Page(_) => Need::Entry,
-            Route::Manifest | Route::Icon | Route::Healthz | Route::Readyz => Need::Nothing,
-            Route::Download { source: MediaSource::Urls(_), .. } => {
-                Need::Permission(Permission::Mux)
-            }
-            Route::Download { source: MediaSource::Page { .. }, .. } => {
-                Need::Permission(Permission::Download)
-            }
-            Route::Info(_) | Route::Thumbnail(_) => Need::Permission(Permission::Info),
-            Route::Metrics => Need::Permission(Permission::Metrics),
-        }
-    }
-
-    /// Returns the hosts of the links that the server is asked to follow.
-    pub fn hosts(&self) -> Vec<&str> {
-        match self {
-            Route::Download { source: MediaSource::Urls(media), .. } => {
-                media.tracks.iter().filter_map(|track| track.location.url.host_str()).collect()
-            }
-            Route::Download { source: MediaSource::Page { page_url, .. }, .. }
-            | Route::Info(page_url)
-            | Route::Thumbnail(page_url) => page_url.host_str().into_iter().collect(),
-            _ => Vec::new(),
-        }
-    }
-}
-
 /// Parses a request target: `/path?query`, percent-encoded.
 pub fn route(target: &str) -> Result<Route, Problem> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     match path {
-        "/mux" => mux(Query::parse(query)?),
-        "/download" => page::download(Query::parse(query)?),
-        "/info" => page::lone_link(Query::parse(query)?).map(Route::Info),
-        "/thumbnail" => page::lone_link(Query::parse(query)?).map(Route::Thumbnail),
+        "/mux" => mux(Query::without_signature(query)?),
+        "/download" => page::download(Query::without_signature(query)?),
+        "/info" => page::lone_link(Query::without_signature(query)?).map(Route::Info),
+        "/thumbnail" => page::lone_link(Query::without_signature(query)?).map(Route::Thumbnail),
+        "/sign" => account::sign(Query::parse(query)?),
+        "/login" => account::login(Query::parse(query)?),
+        "/logout" => Query::parse(query)?.reject_unknown().map(|()| Route::Logout),
         "/watch" => page::watch(Query::parse(query)?),
         "/" => page::front(Query::parse(query)?),
         "/manifest.webmanifest" => Ok(Route::Manifest),
@@ -303,6 +282,16 @@ impl Query {
         })
     }
 
+    /// Parses the query of a request that may be signed. The signature is for those who decide whether the request
+    /// is carried out; nothing else may depend on it.
+    fn without_signature(query: &str) -> Result<Query, Problem> {
+        let mut query = Query::parse(query)?;
+        for name in signature::PARAMETERS {
+            query.take(name);
+        }
+        Ok(query)
+    }
+
     /// Removes a parameter.
     fn take(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(known, _)| known == name)?;
@@ -380,32 +369,22 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_changes_nothing() {
+        for target in ["/mux?video=http://a/", "/download?url=https://a/b", "/info?url=https://a/b"]
+        {
+            let signed = format!("{target}&by=eve&exp=1&sig=x");
+            assert_eq!(route(&signed).unwrap(), route(target).unwrap());
+            assert_eq!(code(&format!("{signed}&sig=y")), "duplicate-parameter");
+        }
+        assert_eq!(code("/?by=eve"), "unknown-parameter");
+        assert_eq!(code("/sign?target=%2Fmux%3Fvideo%3Dhttp://a/&sig=x"), "unknown-parameter");
+    }
+
+    #[test]
     fn every_spelling_of_an_address_is_normalised() {
         for host in ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "%31%32%37.0.0.1"] {
             let url = media_url(TrackKind::Video, &format!("http://{host}/")).unwrap();
             assert_eq!(url.host_str(), Some("127.0.0.1"), "{host}");
-        }
-    }
-
-    #[test]
-    fn each_route_names_its_need_and_the_hosts_of_its_links() {
-        use Need::{Entry, Nothing, Permission as May};
-        let link = "url=https%3A%2F%2FWww.Site.example%2Fv";
-        for (target, need, hosts) in [
-            ("/", Entry, &[][..]),
-            ("/watch?v=abcdefghijk", Entry, &[]),
-            ("/healthz", Nothing, &[]),
-            ("/readyz", Nothing, &[]),
-            ("/icon.svg", Nothing, &[]),
-            ("/manifest.webmanifest", Nothing, &[]),
-            ("/metrics", May(Permission::Metrics), &[]),
-            (&format!("/download?{link}"), May(Permission::Download), &["www.site.example"]),
-            (&format!("/info?{link}"), May(Permission::Info), &["www.site.example"]),
-            (&format!("/thumbnail?{link}"), May(Permission::Info), &["www.site.example"]),
-            ("/mux?video=http://a/&audio=http://B:1/", May(Permission::Mux), &["a", "b"]),
-        ] {
-            let route = route(target).unwrap();
-            assert_eq!((route.need(), &route.hosts()[..]), (need, hosts), "{target}");
         }
     }
 

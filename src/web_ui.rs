@@ -1,7 +1,7 @@
 //! Serves the web page: HTML with inline style and script, which also works without the script,
-//! and the manifest and icon through which phones install it and share links with it.
+//! the page to sign in, and the manifest and icon through which phones install it and share links with it.
 //!
-//! **Invariant:** a prefilled link is text; the page loads nothing from other hosts.
+//! **Invariant:** a prefilled link is text; the pages load nothing from other hosts.
 
 use std::sync::LazyLock;
 
@@ -14,18 +14,22 @@ use crate::http_server::Response;
 use crate::http_server::response::escape_html;
 pub use crate::route::Prefill;
 
-/// The page, with the player in its script, without its indentation.
+mod login;
+
+pub use login::login_page;
+
+/// The page, with the player in its script.
 static PAGE: LazyLock<String> = LazyLock::new(|| {
     let player = include_str!("page/player.js").trim_end();
-    let page = include_str!("page.html").replace("{{player}}", player);
-    page.lines().map(str::trim_start).collect::<Vec<_>>().join("\n")
+    assemble(&include_str!("page.html").replace("{{player}}", player))
 });
 const MANIFEST: &str = include_str!("page/manifest.webmanifest");
 const ICON: &str = include_str!("page/icon.svg");
 
-/// The placeholders in the page, in order: of the link, of who filled it in, of two options of menus, and of times
-/// and URLs.
-const PLACEHOLDERS: [&str; 8] = [
+/// The placeholders in the page, in order: of the button to sign out, the link, who filled it in, two options of
+/// menus, and times and URLs.
+const PLACEHOLDERS: [&str; 9] = [
+    "{{account}}",
     "{{link}}",
     "{{by}}",
     "{{quality}}",
@@ -36,19 +40,27 @@ const PLACEHOLDERS: [&str; 8] = [
     "{{audio}}",
 ];
 
+/// The button to sign out.
+const SIGN_OUT: &str =
+    "<form method=\"post\" action=\"/logout\"><button class=\"quiet\">Sign out</button></form>";
+
 /// Icon and manifest may be cached for an hour; they change only with the program.
 const CACHE_CONTROL: &str = "max-age=3600";
 
-/// Returns the page. What another website filled in is not looked up before the user wants that.
-pub fn page(prefill: &Prefill, by: Initiator) -> Response {
-    Response::ok("text/html; charset=utf-8", html(prefill, by))
+/// Returns the page, to someone who has signed in or who need not. What another website filled in is not looked up
+/// before the user wants that.
+pub fn page(prefill: &Prefill, by: Initiator, is_signed_in: bool) -> Response {
+    Response::ok("text/html; charset=utf-8", html(prefill, by, is_signed_in))
         // Not no-store: a browser that navigates back restores the page with its form content.
         .with("Cache-Control", "no-cache")
         .with("Content-Security-Policy", CSP.as_str())
-        // The URL may contain the prefilled link.
-        .with("Referrer-Policy", "no-referrer")
-        .with("Set-Cookie", SET_PAGE_COOKIE)
+        .with("Referrer-Policy", REFERRER_POLICY)
+        .and("Set-Cookie", SET_PAGE_COOKIE)
 }
+
+/// The URL may contain the prefilled link, which is not for others. This server is told: a form of a page that
+/// says nothing has no `Origin`, either.
+const REFERRER_POLICY: &str = "same-origin";
 
 /// Returns the redirect to the page with its forms filled in: there the user decides.
 pub fn redirect(prefill: &Prefill) -> Response {
@@ -61,17 +73,29 @@ fn target(prefill: &Prefill) -> String {
     format!("/?{}", form::encode(parameters))
 }
 
-fn html(prefill: &Prefill, by: Initiator) -> String {
+fn html(prefill: &Prefill, by: Initiator, is_signed_in: bool) -> String {
     let [url, video, audio, quality, container, start, end] =
         prefill.parameters().map(|(_, value)| escape_html(value));
+    let account = if is_signed_in { SIGN_OUT } else { "" }.to_owned();
     let by = if by == Initiator::Own { "user" } else { "website" }.to_owned();
     let option = |value: String| match value.as_str() {
         "" => value,
         _ => format!("<option selected>{value}</option>"),
     };
-    let values = [url, by, option(quality), option(container), start, end, video, audio];
-    let (mut html, mut rest) = (String::with_capacity(PAGE.len() + 256), PAGE.as_str());
-    for (placeholder, value) in PLACEHOLDERS.into_iter().zip(values) {
+    let values = [account, url, by, option(quality), option(container), start, end, video, audio];
+    fill(&PAGE, PLACEHOLDERS.into_iter().zip(values))
+}
+
+/// Returns a page with what all pages have in common, and without its indentation.
+fn assemble(html: &str) -> String {
+    let html = html.replace("{{base}}", include_str!("page/base.css").trim_end());
+    html.lines().flat_map(|line| [line.trim_start(), "\n"]).collect()
+}
+
+/// Replaces placeholders, in their order, by markup.
+fn fill<'a>(page: &str, values: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let (mut html, mut rest) = (String::with_capacity(page.len() + 256), page);
+    for (placeholder, value) in values {
         let Some((before, after)) = rest.split_once(placeholder) else { continue };
         html.extend([before, &value]);
         rest = after;
@@ -97,14 +121,14 @@ static CSP: LazyLock<String> = LazyLock::new(|| {
     format!(
         "default-src 'self'; script-src {}; style-src {}; img-src 'self'; media-src 'self' blob:; \
          object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-        hash(element_text("script")),
-        hash(element_text("style"))
+        hash(element_text(&PAGE, "script")),
+        hash(element_text(&PAGE, "style"))
     )
 });
 
-/// Returns the text of the page's only element of this name.
-fn element_text(element: &str) -> &'static str {
-    let rest = PAGE.split_once(&format!("<{element}>")).map_or("", |(_, rest)| rest);
+/// Returns the text of a page's only element of this name.
+fn element_text<'a>(page: &'a str, element: &str) -> &'a str {
+    let rest = page.split_once(&format!("<{element}>")).map_or("", |(_, rest)| rest);
     rest.split_once(&format!("</{element}>")).map_or("", |(text, _)| text)
 }
 
@@ -121,7 +145,7 @@ mod tests {
     const MAX_PAGE_SIZE: usize = 36_000;
 
     fn filled(page_url: &str) -> String {
-        html(&Prefill { page_url: page_url.into(), ..Prefill::default() }, Initiator::Own)
+        html(&Prefill { page_url: page_url.into(), ..Prefill::default() }, Initiator::Own, false)
     }
 
     #[test]
@@ -149,10 +173,11 @@ mod tests {
 
     #[test]
     fn the_policy_allows_the_script_and_the_style_and_no_others() {
-        assert!(element_text("script").contains("lookUp"), "{}", element_text("script"));
-        assert!(element_text("style").contains("color-scheme"), "{}", element_text("style"));
+        let text = |element| element_text(&PAGE, element);
+        assert!(text("script").contains("lookUp"), "{}", text("script"));
+        assert!(text("style").contains("color-scheme"), "{}", text("style"));
         for element in ["script", "style"] {
-            let named = format!("{element}-src {};", hash(element_text(element)));
+            let named = format!("{element}-src {};", hash(text(element)));
             assert!(CSP.contains(&named), "{}", *CSP);
         }
         assert!(CSP.starts_with("default-src 'self';"), "{}", *CSP);
@@ -169,11 +194,11 @@ mod tests {
         assert_eq!(page.matches("<script").count(), 1);
         assert!(filled("").contains("value=\"\""));
         // A placeholder in the link is not replaced again.
-        for placeholder in PLACEHOLDERS {
+        for placeholder in &PLACEHOLDERS[1..] {
             assert!(filled(placeholder).contains(&format!("value=\"{placeholder}\"")));
         }
         let media = Prefill { video: "a&b".into(), audio: "<c".into(), ..Prefill::default() };
-        let page = html(&media, Initiator::Own);
+        let page = html(&media, Initiator::Own, false);
         assert!(page.contains("value=\"a&amp;b\"") && page.contains("value=\"&lt;c\""), "{page}");
     }
 
@@ -183,13 +208,19 @@ mod tests {
         let asked = Prefill::of_target(target);
         let to = "/?url=https%3A%2F%2Fa.example%2F%3Fb%26c&quality=720&start=1%3A30";
         assert_eq!(super::target(&asked), to);
-        let page = html(&asked, Initiator::Link);
+        let page = html(&asked, Initiator::Link, false);
         for part in ["<option selected>720</option>", "value=\"1:30\"", "data-by=\"website\""] {
             assert!(page.contains(part), "{part}");
         }
         assert!(filled("https://a.example/").contains("data-by=\"user\""));
         let evil = Prefill { quality: "</select><script>".into(), ..Prefill::default() };
-        assert_eq!(html(&evil, Initiator::Own).matches("<script").count(), 1);
+        assert_eq!(html(&evil, Initiator::Own, false).matches("<script").count(), 1);
+    }
+
+    #[test]
+    fn who_has_signed_in_may_sign_out() {
+        assert!(html(&Prefill::default(), Initiator::Own, true).contains(SIGN_OUT));
+        assert!(!html(&Prefill::default(), Initiator::Own, false).contains("/logout"));
     }
 
     #[test]

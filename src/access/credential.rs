@@ -49,15 +49,13 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// Returns what the client shows: Authorization, else a signature, else a cookie.
-    pub fn new(provenance: &Provenance, target: &str) -> Credential {
+    /// Returns what the client shows: Authorization, else a signature, else the cookie for its connection, with
+    /// or without TLS.
+    pub fn new(provenance: &Provenance, target: &str, is_https: bool) -> Credential {
         if let Some(field) = &provenance.authorization {
             return authorization(field.reveal()).unwrap_or(Credential::Unusable);
         }
-        let session = || {
-            let cookies = provenance.cookie.as_ref()?.reveal();
-            [true, false].into_iter().find_map(|is_https| session::claim(cookies, is_https))
-        };
+        let session = || session::claim(provenance.cookie.as_ref()?.reveal(), is_https);
         match signature::claim(target) {
             Some(claim) => Credential::Link(claim),
             None => session().map_or(Credential::None, Credential::Session),
@@ -96,12 +94,13 @@ mod tests {
     use super::*;
 
     fn shown(authorization: Option<&str>, cookie: Option<&str>, target: &str) -> Credential {
+        let is_https = cookie.is_some_and(|cookie| cookie.starts_with("__Host-"));
         let provenance = Provenance {
             authorization: authorization.map(Secret::new),
             cookie: cookie.map(Secret::new),
             ..Provenance::default()
         };
-        Credential::new(&provenance, target)
+        Credential::new(&provenance, target, is_https)
     }
 
     #[test]

@@ -41,38 +41,74 @@ pub fn client_address(
     Ok(client)
 }
 
+/// Returns whether the client of a request speaks TLS, as the trusted proxy before this server says.
+pub(super) fn is_https(peer: IpAddr, provenance: &Provenance, access: &AccessConfig) -> bool {
+    if !is_trusted(peer, access) {
+        return false;
+    }
+    let protocol = match access.forwarded {
+        ForwardedField::XForwardedFor => {
+            let field = provenance.x_forwarded_proto.as_deref().unwrap_or_default();
+            field.rsplit(',').next().map(|protocol| protocol.trim().to_owned())
+        }
+        ForwardedField::Forwarded => {
+            let elements = elements(provenance.forwarded.as_deref().unwrap_or_default());
+            elements.and_then(|mut elements| elements.pop()?.protocol)
+        }
+    };
+    protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("https"))
+}
+
 /// Returns the values of `for` in a Forwarded field, in order; `None` if it is malformed, or an element has no
 /// such value. The complete field must be well-formed: a quotation mark that a stranger opens could hide what
 /// proxies append.
 fn clients(field: &str) -> Option<Vec<String>> {
-    let mut clients = Vec::new();
+    elements(field)?.into_iter().map(|element| element.client).collect()
+}
+
+/// What a proxy says of the connection of its client.
+#[derive(Default)]
+struct Element {
+    /// `for`
+    client: Option<String>,
+    /// `proto`
+    protocol: Option<String>,
+}
+
+/// Returns the elements of a Forwarded field, in order; `None` if it is malformed.
+fn elements(field: &str) -> Option<Vec<Element>> {
+    let mut elements = Vec::new();
     let mut rest = field.trim_start();
     while !rest.is_empty() {
         if let Some(next) = rest.strip_prefix(',') {
             rest = next.trim_start();
             continue;
         }
-        let (client, next) = element(rest)?;
-        clients.push(client?);
+        let (element, next) = element(rest)?;
+        elements.push(element);
         rest = next;
     }
-    Some(clients)
+    Some(elements)
 }
 
-/// Parses one element, up to its comma or the end: `for=192.0.2.43;proto=http`. Returns the value of `for`,
-/// and the rest.
-fn element(mut rest: &str) -> Option<(Option<String>, &str)> {
-    let mut client = None;
+/// Parses one element, up to its comma or the end: `for=192.0.2.43;proto=http`. Returns it with the rest.
+fn element(mut rest: &str) -> Option<(Element, &str)> {
+    let mut element = Element::default();
     loop {
         let (name, next) = token(rest)?;
         let (value, next) = value(next.strip_prefix('=')?)?;
-        if name.eq_ignore_ascii_case("for") && client.replace(value).is_some() {
+        let known = match name.to_ascii_lowercase().as_str() {
+            "for" => element.client.replace(value),
+            "proto" => element.protocol.replace(value),
+            _ => None,
+        };
+        if known.is_some() {
             return None;
         }
         rest = next.trim_start();
         match rest.strip_prefix(';') {
             Some(next) => rest = next.trim_start(),
-            None if rest.is_empty() || rest.starts_with(',') => return Some((client, rest)),
+            None if rest.is_empty() || rest.starts_with(',') => return Some((element, rest)),
             None => return None,
         }
     }
@@ -188,6 +224,38 @@ mod tests {
         ] {
             let found = client(ForwardedField::Forwarded, field);
             assert_eq!(found.as_deref(), expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn a_trusted_proxy_tells_whether_the_client_speaks_tls() {
+        let is_https = |peer: IpAddr, forwarded, field: &str| {
+            let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+            let access = AccessConfig { trusted_proxies, forwarded, ..AccessConfig::default() };
+            let field = Some(field.to_owned());
+            let provenance = Provenance {
+                x_forwarded_proto: field.clone(),
+                forwarded: field,
+                ..Provenance::default()
+            };
+            super::is_https(peer, &provenance, &access)
+        };
+        let (simple, standard) = (ForwardedField::XForwardedFor, ForwardedField::Forwarded);
+        for (forwarded, field, expected) in [
+            (simple, "https", true),
+            (simple, "http, HTTPS", true),
+            (simple, "https, http", false),
+            (simple, "https,", false),
+            (simple, "", false),
+            (standard, "for=9.9.9.9;proto=https", true),
+            (standard, "for=1.1.1.1, for=9.9.9.9;Proto=\"https\"", true),
+            (standard, "for=1.1.1.1;proto=https, for=9.9.9.9", false),
+            (standard, "for=9.9.9.9;proto=http;proto=https", false),
+            (standard, "https", false),
+            (standard, "", false),
+        ] {
+            assert_eq!(is_https(PROXY, forwarded, field), expected, "{field}");
+            assert!(!is_https([9, 9, 9, 9].into(), forwarded, field), "{field}");
         }
     }
 

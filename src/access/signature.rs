@@ -47,13 +47,22 @@ pub fn claim(target: &str) -> Option<Claim> {
     })
 }
 
+/// A target with its signature.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SignedTarget {
+    /// The target.
+    pub target: String,
+    /// When it ends, in seconds since 1970.
+    pub expires: u64,
+}
+
 /// Returns a target with the signature of a token, which lasts for `lifetime` from now, in seconds since 1970.
 pub fn sign(
     target: &str,
     (name, token): (&str, &TokenHash),
     lifetime: Duration,
     now: u64,
-) -> Result<String, SigningError> {
+) -> Result<SignedTarget, SigningError> {
     if lifetime.as_secs() == 0 || lifetime > MAX_LIFETIME {
         return Err(SigningError::Lifetime);
     }
@@ -62,12 +71,13 @@ pub fn sign(
     if PARAMETERS.iter().any(|name| value(&parameters, name).is_some()) {
         return Err(SigningError::Signed);
     }
-    let expires = now.saturating_add(lifetime.as_secs()).to_string();
-    parameters.extend([(BY.into(), name.into()), (EXPIRES.into(), expires.clone())]);
+    let expires = now.saturating_add(lifetime.as_secs());
+    let text = expires.to_string();
+    parameters.extend([(BY.into(), name.into()), (EXPIRES.into(), text.clone())]);
     let code = seal::code(Purpose::Link, token, &message(path, &parameters));
-    let signature = form::encode([(BY, name), (EXPIRES, &expires), (CODE, &code)]);
+    let signature = form::encode([(BY, name), (EXPIRES, &text), (CODE, &code)]);
     let separator = if query.is_empty() { "" } else { "&" };
-    Ok(format!("{path}?{query}{separator}{signature}"))
+    Ok(SignedTarget { target: format!("{path}?{query}{separator}{signature}"), expires })
 }
 
 fn value<'a>(parameters: &'a [(String, String)], name: &str) -> Option<&'a str> {
@@ -95,7 +105,7 @@ mod tests {
     const TARGET: &str = "/download?url=https%3A%2F%2Fa.example%2Ff%3Fx%3D1&name=a+b&start=";
 
     fn signed() -> String {
-        sign(TARGET, ("eve", &TOKEN), DEFAULT_LIFETIME, NOW).unwrap()
+        sign(TARGET, ("eve", &TOKEN), DEFAULT_LIFETIME, NOW).unwrap().target
     }
 
     fn verify(target: &str, now: u64) -> Result<(), ClaimError> {
@@ -126,11 +136,15 @@ mod tests {
         assert_eq!(claim.verify(None, NOW), Err(ClaimError::Wrong));
         // Nor can it be made by whoever knows what stands in for a token that does not exist.
         let nobodys = sign(TARGET, ("eve", &[0; 32]), DEFAULT_LIFETIME, NOW).unwrap();
-        assert_eq!(super::claim(&nobodys).unwrap().verify(None, NOW), Err(ClaimError::Wrong));
+        assert_eq!(
+            super::claim(&nobodys.target).unwrap().verify(None, NOW),
+            Err(ClaimError::Wrong)
+        );
         // The clock of a server that is behind that of who signs lets no link live longer.
         let longest = sign(TARGET, ("eve", &TOKEN), MAX_LIFETIME, NOW).unwrap();
-        assert_eq!(verify(&longest, NOW), Ok(()));
-        assert_eq!(verify(&longest, NOW - 1), Err(ClaimError::Wrong));
+        assert_eq!(longest.expires, NOW + 2_592_000);
+        assert_eq!(verify(&longest.target, NOW), Ok(()));
+        assert_eq!(verify(&longest.target, NOW - 1), Err(ClaimError::Wrong));
     }
 
     #[test]
@@ -197,7 +211,7 @@ mod tests {
         #[test]
         fn any_link_can_be_signed(query in "[a-z0-9&=%+]{0,40}", name in "[a-z0-9_-]{1,9}") {
             if let Ok(link) = sign(&format!("/mux?{query}"), (&name, &TOKEN), DEFAULT_LIFETIME, NOW) {
-                prop_assert_eq!(verify(&link, NOW), Ok(()));
+                prop_assert_eq!(verify(&link.target, NOW), Ok(()));
             }
         }
     }

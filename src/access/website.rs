@@ -30,8 +30,11 @@ impl Initiator {
             host, origin, fetch_site, fetch_mode, fetch_dest, user_agent, cookie, ..
         } = provenance;
         let host = host.as_deref().unwrap_or_default();
-        if origin.as_deref().is_some_and(|origin| !is_origin_of(origin, host)) {
-            return Initiator::Foreign;
+        // Browsers send one with every form that is sent by POST.
+        match origin.as_deref() {
+            Some(origin) if is_origin_of(origin, host) => return Initiator::Own,
+            Some(_) => return Initiator::Foreign,
+            None => {}
         }
         let is_link = || {
             fetch_mode.as_deref() == Some("navigate") && fetch_dest.as_deref() == Some("document")
@@ -125,6 +128,7 @@ mod tests {
             ("Origin: http://nas.lan:8080.evil.example\r\n".into(), Foreign),
             ("Origin: moz-extension://nas.lan:8080\r\n".into(), Foreign),
             ("Origin: http://nas.lan:8080\r\n".into(), Own),
+            (format!("{BROWSER}Origin: http://nas.lan:8080\r\n"), Own),
             (
                 format!("Origin: http://evil.example\r\n{}", site("same-origin", "cors", "empty")),
                 Foreign,

@@ -1,13 +1,17 @@
 //! Decides whether a request is carried out: its route, the rights of the client, the website behind it, and
 //! its rate.
 
-use crate::access::{self, Application, Credential, Grant, Initiator, Need, authorize};
+use super::account;
+use crate::access::{
+    self, Application, Credential, Grant, Identity, Initiator, Need, authorize, session,
+};
 use crate::app::App;
 use crate::error::{Error, Rate};
 use crate::http_server::{ClientConnection, Request, Response};
+use crate::limits::Client;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
-use crate::route::{Prefill, Route, route};
+use crate::route::{Prefill, Route, has_form, route};
 
 /// Why a request is not carried out.
 pub(super) enum Refusal {
@@ -28,9 +32,13 @@ pub(super) fn admit(
     request: &Request,
     client: &ClientConnection,
 ) -> Result<(Route, Grant), Refusal> {
+    if request.form.is_some() && !has_form(&request.target) {
+        let detail = "the method is not supported; use GET or HEAD";
+        return Err(Problem::new(ProblemCode::MethodNotAllowed, detail).into());
+    }
     let route = route(&request.target)?;
     let grant = grant(app, request, client, &route)?;
-    if !route.is_costly() {
+    if !route.is_costly() && request.form.is_none() {
         return Ok((route, grant));
     }
     match Initiator::new(&request.provenance, request.wants_html) {
@@ -60,54 +68,81 @@ fn grant(
     client: &ClientConnection,
     route: &Route,
 ) -> Result<Grant, Problem> {
+    let identity = client.identity();
     let credential = match app.tokens.has_file() {
-        true => Credential::new(&request.provenance, &request.target),
+        true => Credential::new(&request.provenance, &request.target, identity.is_https),
         false => Credential::None,
     };
-    let need = route.need();
+    authorized(app, identity, (route.need(), &route.hosts()), &credential)
+}
+
+/// Returns the right that a credential gives a client: to what it needs, for links to these hosts.
+pub(super) fn authorized(
+    app: &App,
+    identity: Identity,
+    (need, hosts): (Need, &[&str]),
+    credential: &Credential,
+) -> Result<Grant, Problem> {
     // What vouches for links and sessions cannot be guessed.
     let may_be_guess = need != Need::Nothing && credential.is_secret();
     if may_be_guess {
-        check_guesses(app, client)?;
+        check_guesses(app, identity.client)?;
     }
     let decision = authorize(&Application {
         mode: *app.access_mode.get(),
-        identity: client.identity(),
+        identity,
         need,
-        hosts: &route.hosts(),
-        credential: &credential,
+        hosts,
+        credential,
         tokens: &app.tokens.current(),
         now: access::now(),
     });
     if may_be_guess && decision.as_ref().is_err_and(|problem| problem.code == ProblemCode::BadToken)
     {
-        count_guess(app, client);
+        count_guess(app, identity.client);
     }
     decision
 }
 
 /// Refuses a secret unseen, if too many of the client's, or of its network, were wrong.
-fn check_guesses(app: &App, client: &ClientConnection) -> Result<(), Problem> {
-    let checked = app.rate_limiter.check_next(client.client(), Rate::Failures);
+fn check_guesses(app: &App, client: Client) -> Result<(), Problem> {
+    let checked = app.rate_limiter.check_next(client, Rate::Failures);
     checked.map_err(|limit| Problem::from(&Error::from(limit)))
 }
 
 /// Counts a wrong secret.
-fn count_guess(app: &App, client: &ClientConnection) {
+fn count_guess(app: &App, client: Client) {
     // Several at the same time may be one too many.
-    app.rate_limiter.charge(client.client(), Rate::Failures).ok();
+    app.rate_limiter.charge(client, Rate::Failures).ok();
     app.metrics.login_failed();
     // Programs such as fail2ban read this line; docs/operations.md has it.
     log::warn!("{} login failed", client.address());
 }
 
+/// Returns whether a browser has a session, which need not be a good one.
+pub(super) fn has_session(request: &Request, identity: Identity) -> bool {
+    let cookies = request.provenance.cookie.as_ref();
+    cookies.is_some_and(|cookies| session::claim(cookies.reveal(), identity.is_https).is_some())
+}
+
 /// Returns the response to a request that is not carried out. Who may log in is told how; but browsers, which
-/// would ask for a password by themselves, have the page for that.
-pub(super) fn problem_response(problem: &Problem, request: &Request) -> Response {
-    let response = Response::problem(problem, request.wants_html);
+/// would ask for a password by themselves, have the page for that. A session that is none any more is forgotten.
+pub(super) fn problem_response(
+    problem: &Problem,
+    request: &Request,
+    identity: Identity,
+) -> Response {
     if problem.status != 401 {
-        return response;
+        return Response::problem(problem, request.wants_html);
     }
+    let response = match request.wants_html {
+        true => account::login_page(problem, request, identity),
+        false => Response::problem(problem, false),
+    };
+    let response = match has_session(request, identity) {
+        true => response.and("Set-Cookie", session::end(identity.is_https)),
+        false => response,
+    };
     let response = match request.provenance.is_of_browser(request.wants_html) {
         true => response,
         false => response.and("WWW-Authenticate", "Basic realm=\"YtCanal\", charset=\"UTF-8\""),

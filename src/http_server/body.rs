@@ -229,6 +229,7 @@ mod tests {
         let connection = ClientConnection::new(connection, identity);
         let request = Request {
             head_only: false,
+            form: None,
             target: "/".into(),
             http_1_1: true,
             wants_html: false,

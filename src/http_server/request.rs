@@ -1,22 +1,19 @@
-//! Reads and parses the head of a request, within limits of size and time.
+//! Parses the head of a request. Pure.
 //!
 //! **Invariant:** knows no routes.
-
-use std::io::{self, Read};
-use std::net::TcpStream;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
 
 use crate::access::{Provenance, Secret};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
-use crate::sys;
+use crate::range;
 
-/// A GET or HEAD request without a body.
+/// A GET or HEAD request without a body, or a POST request with a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Whether the method is HEAD.
     pub head_only: bool,
+    /// The body of a POST request: a form (`application/x-www-form-urlencoded`); `None` for other methods.
+    pub form: Option<String>,
     /// Path and query, percent-encoded as received; begins with a slash.
     pub target: String,
     /// Whether the client speaks HTTP/1.1, and so understands chunked transfer coding.
@@ -55,89 +52,17 @@ impl Request {
     }
 }
 
-/// Why there is no request.
-#[derive(Debug)]
-pub(super) enum RequestError {
-    /// The client closed the connection, sent nothing in time, or the server is closing.
-    Disconnected,
-    /// The request is invalid; the response is this problem.
-    Invalid(Problem),
-}
-
 /// The maximum number of header fields.
 const MAX_FIELDS: usize = 64;
-/// Bytes read per system call.
-const READ_SIZE: usize = 4 << 10;
-
-/// Reads and parses a request head of at most `max_len` bytes within `limit`; `closing` ends the wait.
-pub(super) fn read(
-    mut socket: &TcpStream,
-    max_len: usize,
-    limit: Duration,
-    closing: BorrowedFd<'_>,
-) -> Result<Request, RequestError> {
-    let deadline = Instant::now() + limit;
-    let mut bytes = Vec::with_capacity(READ_SIZE);
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match sys::poll([(closing, sys::READABLE), (socket.as_fd(), sys::READABLE)], Some(left)) {
-            Ok([true, _]) | Err(_) => return Err(RequestError::Disconnected),
-            Ok([_, true]) => {}
-            // A connection without a request, as browsers open ahead of time, gets no response.
-            Ok(_) if bytes.is_empty() => return Err(RequestError::Disconnected),
-            Ok(_) => return Err(bad(ProblemCode::HeadTimeout, "the request head took too long")),
-        }
-        let old = bytes.len();
-        bytes.resize(old + READ_SIZE.min(max_len + 1 - old), 0);
-        match socket.read(&mut bytes[old..]) {
-            Ok(0) => return Err(RequestError::Disconnected),
-            Ok(count) => bytes.truncate(old + count),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                ) =>
-            {
-                bytes.truncate(old);
-                continue;
-            }
-            Err(_) => return Err(RequestError::Disconnected),
-        }
-        // Parsed only once it is complete: a head that trickles in costs one parse.
-        if let Some(len) = end_of_head(&bytes, old) {
-            return parse_request(&bytes[..len]).map_err(RequestError::Invalid);
-        }
-        if bytes.len() > max_len {
-            return Err(bad(
-                ProblemCode::HeadTooLarge,
-                format!("the request head is longer than {max_len} bytes (limits.head_bytes)"),
-            ));
-        }
-    }
-}
-
-fn bad(code: ProblemCode, detail: impl Into<String>) -> RequestError {
-    RequestError::Invalid(Problem::new(code, detail))
-}
-
-/// Returns the length of the head including its empty line, if that has arrived; the first `searched`
-/// bytes do not contain it.
-fn end_of_head(bytes: &[u8], searched: usize) -> Option<usize> {
-    let from = searched.saturating_sub(3);
-    (from..bytes.len()).find_map(|at| {
-        let rest = &bytes[at..];
-        if rest.starts_with(b"\n\r\n") {
-            Some(at + 3)
-        } else if rest.starts_with(b"\n\n") {
-            Some(at + 2)
-        } else {
-            None
-        }
-    })
-}
-
-/// Parses a complete request head.
+/// The maximum length of a form.
+const MAX_FORM: usize = 1 << 10;
+/// Parses a complete request head; the form of a POST is not part of it.
 pub fn parse_request(bytes: &[u8]) -> Result<Request, Problem> {
+    parse_head(bytes).map(|(request, _)| request)
+}
+
+/// Parses a complete request head; returns it with the length of the form behind it.
+pub(super) fn parse_head(bytes: &[u8]) -> Result<(Request, usize), Problem> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut parsed = httparse::Request::new(&mut fields);
     match parsed.parse(bytes) {
@@ -160,23 +85,22 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request, Problem> {
     else {
         return Err(Problem::new(ProblemCode::BadRequest, "the request is not valid HTTP/1.1"));
     };
-    let head_only = match method {
-        "GET" => false,
-        "HEAD" => true,
-        _ => {
-            let detail = "the method is not supported; use GET or HEAD";
-            return Err(Problem::new(ProblemCode::MethodNotAllowed, detail));
-        }
-    };
+    if !matches!(method, "GET" | "HEAD" | "POST") {
+        let detail = "the method is not supported; use GET or HEAD";
+        return Err(Problem::new(ProblemCode::MethodNotAllowed, detail));
+    }
     let values = |name: &str| {
         let matching = parsed.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
         matching.map(|field| field.value).collect::<Vec<_>>()
     };
-    if values("transfer-encoding") != [b""; 0] || values("content-length").iter().any(|v| v != b"0")
-    {
-        let detail = "a request must not have a body";
-        return Err(Problem::new(ProblemCode::BodyRefused, detail));
-    }
+    let lengths = values("content-length");
+    let form_len = if values("transfer-encoding").is_empty() { body_len(&lengths) } else { None };
+    let is_form =
+        method == "POST" && matches!(values("content-type")[..], [value] if is_form(value));
+    let form_len = form_len.filter(|len| *len == 0 || (is_form && *len <= MAX_FORM)).ok_or_else(|| {
+        let detail = "a request must not have a body, other than a form of at most 1 KiB with its Content-Length";
+        Problem::new(ProblemCode::BodyRefused, detail)
+    })?;
     // RFC 9112 §3.2: exactly one Host field, for HTTP/1.1.
     let hosts = values("host").len();
     if hosts > 1 || (hosts == 0 && version == 1) {
@@ -185,8 +109,9 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request, Problem> {
     }
     let accept = values("accept").concat();
     let (target, authority) = split_target(target)?;
-    Ok(Request {
-        head_only,
+    let request = Request {
+        head_only: method == "HEAD",
+        form: (method == "POST").then(String::new),
         target,
         http_1_1: version == 1,
         wants_html: accept.windows(9).any(|w| w.eq_ignore_ascii_case(b"text/html")),
@@ -206,10 +131,29 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request, Problem> {
             cookie: joined(&values("cookie")).map(Secret::new),
             authorization: joined(&values("authorization")).map(Secret::new),
             x_forwarded_for: joined(&values("x-forwarded-for")),
+            x_forwarded_proto: joined(&values("x-forwarded-proto")),
             forwarded: joined(&values("forwarded")),
             is_proxied: parsed.headers.iter().any(|field| is_of_proxy(field.name)),
         },
-    })
+    };
+    Ok((request, form_len))
+}
+
+/// Returns the length of a body by the values of Content-Length: 0 without any, `None` if they are invalid.
+fn body_len(values: &[&[u8]]) -> Option<usize> {
+    match values {
+        [] => Some(0),
+        [first, rest @ ..] if rest.iter().all(|value| value == first) => {
+            range::decimal(first).and_then(|len| usize::try_from(len).ok())
+        }
+        _ => None,
+    }
+}
+
+/// Returns whether a value of Content-Type is that of forms.
+fn is_form(value: &[u8]) -> bool {
+    let media_type = value.split(|byte| *byte == b';').next().unwrap_or_default();
+    media_type.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }
 
 /// Returns whether only proxies send this field.
@@ -266,8 +210,23 @@ mod tests {
     }
 
     #[test]
+    fn a_form_has_its_length() {
+        let parsed = |fields: &str| {
+            let head = format!("POST /login HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            let (request, len) = parse_head(head.as_bytes()).unwrap();
+            assert!(request.form.is_some() && !request.head_only);
+            len
+        };
+        let form = "content-type: Application/x-www-form-urlencoded; charset=UTF-8\r\n";
+        assert_eq!(parsed(&format!("{form}Content-Length: 1024\r\n")), 1024);
+        assert_eq!(parsed(&format!("{form}Content-Length: 7\r\nContent-Length: 7\r\n")), 7);
+        assert_eq!(parsed(form), 0);
+        assert_eq!(parsed("Content-Length: 0\r\n"), 0);
+    }
+
+    #[test]
     fn everything_else_gets_one_clear_answer() {
-        assert_eq!(code("POST / HTTP/1.1\r\nHost: a\r\n\r\n"), (405, "method-not-allowed"));
+        assert_eq!(code("PUT / HTTP/1.1\r\nHost: a\r\n\r\n"), (405, "method-not-allowed"));
         assert_eq!(code("GET / HTTP/2.0\r\n\r\n"), (505, "http-version"));
         assert_eq!(code("PRI * HTTP/2.0\r\n\r\n"), (505, "http-version"));
         assert_eq!(code("GET / HTTP/1.1\r\n\r\n"), (400, "bad-request"));
@@ -277,6 +236,24 @@ mod tests {
         assert_eq!(code("\0\0\0\r\n\r\n"), (400, "bad-request"));
         let body = "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000000000\r\n\r\n";
         assert_eq!(code(body), (400, "body-refused"));
+        let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+        for fields in [
+            "Content-Length: 5\r\n",
+            "Content-Length: 5\r\nContent-Type: multipart/form-data; boundary=a\r\n",
+            &format!("Content-Length: 1025\r\n{form}"),
+            &format!("Content-Length: 18446744073709551617\r\n{form}"),
+            &format!("Content-Length: 5\r\nContent-Length: 6\r\n{form}"),
+            &format!("Content-Length: 5, 5\r\n{form}"),
+            &format!("Content-Length: -5\r\n{form}"),
+            &format!("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n{form}"),
+            &format!("Transfer-Encoding: chunked\r\n{form}"),
+            &format!("Content-Length: 5\r\n{form}{form}"),
+        ] {
+            let post = format!("POST /login HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            assert_eq!(code(&post), (400, "body-refused"), "{fields}");
+        }
+        let get = format!("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n{form}\r\n");
+        assert_eq!(code(&get), (400, "body-refused"));
         let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(100));
         assert_eq!(code(&many), (431, "head-too-large"));
     }
@@ -286,14 +263,6 @@ mod tests {
         fn no_head_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             parse_request(&bytes).ok();
             parse_request(&[b"GET /", &bytes[..], b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat()).ok();
-        }
-
-        #[test]
-        fn the_end_is_found_however_the_head_arrives(cut in 0usize..40) {
-            let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nmore behind it";
-            let cut = cut.min(head.len());
-            let found = end_of_head(&head[..cut], 0).or_else(|| end_of_head(head, cut));
-            prop_assert_eq!(found, Some(27));
         }
     }
 }

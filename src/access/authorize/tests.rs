@@ -109,7 +109,9 @@ fn credentials(name: &str) -> Vec<Credential> {
         "old link" => {
             let hash = crate::access::tokens::hash(&Secret::new("all"));
             let day = std::time::Duration::from_secs(1);
-            vec![link(&signature::sign("/mux?video=a", ("all", &hash), day, NOW - 1).unwrap())]
+            vec![link(
+                &signature::sign("/mux?video=a", ("all", &hash), day, NOW - 1).unwrap().target,
+            )]
         }
         "session" => vec![session("ytcanal-session=all.1800000001.AAAA")],
         _ => vec![Credential::Bearer(secret.clone()), Credential::Basic(secret)],
