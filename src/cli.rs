@@ -3,9 +3,13 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::prelude::*;
 
+use crate::sign::Voucher;
+
+mod sign;
 mod token;
 
 pub use token::TokenCommand;
@@ -32,6 +36,17 @@ pub enum Command {
     },
     /// `ytcanal token`: makes and lists tokens.
     Token(TokenCommand),
+    /// `ytcanal sign`: signs a link.
+    Sign {
+        /// The link.
+        url: String,
+        /// `--by`: the name of the token.
+        by: String,
+        /// `--token-file` or `--config`
+        voucher: Voucher,
+        /// `--for`
+        lifetime: Duration,
+    },
     /// `--help`
     Help,
     /// `--version`
@@ -39,7 +54,7 @@ pub enum Command {
 }
 
 /// The commands, for messages.
-const COMMANDS: &str = "serve, demo, check or token";
+const COMMANDS: &str = "serve, demo, check, token or sign";
 
 /// The output of `ytcanal --help`.
 pub const HELP: &str = "\
@@ -52,6 +67,9 @@ Usage:
   ytcanal check [--config FILE]                      verify configuration and dependencies
   ytcanal token new NAME [LIMIT]... >> FILE          make a token, for access.tokens_file
   ytcanal token list [--config FILE]                 list the tokens
+  ytcanal sign URL --by NAME                         let others use a link of the server without a token
+          --token-file FILE | --config FILE
+          [--for 12h]
 
 Options:
   --config FILE    read this TOML file; every key has a default
@@ -59,6 +77,9 @@ Options:
                    picks a free one; may be repeated; replaces `listen` of the file
   LIMIT            --expires 30d, --from NETWORK,..., --may download,mux,info,metrics, --site HOST,...,
                    --streams N, --muxers N, --pages-per-hour N, --bytes-per-day SIZE
+  --by NAME        the token in whose name the link is signed
+  --token-file FILE  the file with the secret of this token
+  --for TIME       how long the link can be used, at most 30d
   -h, --help       show this help
   -V, --version    show the version
 
@@ -100,6 +121,9 @@ fn parse_arguments(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error>
                 if name == "token" {
                     let command = token::parse(&mut parser)?;
                     return Ok(command.map_or(Command::Help, Command::Token));
+                }
+                if name == "sign" {
+                    return sign::parse(&mut parser);
                 }
                 if !matches!(name.as_str(), "serve" | "demo" | "check") {
                     let message = format!("unknown command {name:?}: use {COMMANDS}");
@@ -154,6 +178,20 @@ mod tests {
         let list = TokenCommand::List { config: Some("a.toml".into()) };
         assert_eq!(parse_line("token list --config a.toml"), Ok(Command::Token(list)));
         assert_eq!(parse_line("token new -h"), Ok(Command::Help));
+        let sign = |voucher, hours: u64| Command::Sign {
+            url: "http://a/".into(),
+            by: "eve".into(),
+            voucher,
+            lifetime: Duration::from_secs(hours * 3600),
+        };
+        assert_eq!(
+            parse_line("sign http://a/ --by eve --token-file t"),
+            Ok(sign(Voucher::TokenFile("t".into()), 12))
+        );
+        assert_eq!(
+            parse_line("sign --config c.toml --by=eve --for 30d http://a/"),
+            Ok(sign(Voucher::Config("c.toml".into()), 720))
+        );
         assert_eq!(parse_line("serve -h"), Ok(Command::Help));
         assert_eq!(parse_line("-V"), Ok(Command::Version));
     }
@@ -161,7 +199,7 @@ mod tests {
     #[test]
     fn errors_name_what_is_wrong() {
         for (line, fragment) in [
-            ("", "missing command: serve, demo, check or token"),
+            ("", "missing command: serve, demo, check, token or sign"),
             ("token", "token new NAME"),
             ("token new", "needs a name"),
             ("token new a --expires 0s", "30d"),
@@ -174,6 +212,12 @@ mod tests {
             ("serve --listen localhost", "\"localhost\""),
             ("serve --config", "--config"),
             ("serve twice", "twice"),
+            ("sign --by eve --token-file t", "missing link"),
+            ("sign http://a/ --token-file t", "missing --by"),
+            ("sign http://a/ --by eve", "missing --token-file"),
+            ("sign http://a/ --by eve --token-file t --config c", "--config"),
+            ("sign http://a/ --by eve --for 1w", "1w"),
+            ("sign http://a/ http://b/", "http://b/"),
         ] {
             let error = parse_line(line).unwrap_err();
             assert!(error.contains(fragment), "{line:?}: {error}");

@@ -19,7 +19,7 @@
 //! | processes | [`sandbox`] (what child processes may do), [`child_group`], [`runtime_dir`], [`ffmpeg`], [`limits`], [`resolve`] (page links to media, by yt-dlp) |
 //! | server | [`problem`], [`access`], [`http_server`], [`strategy`] (passthrough, splice or ffmpeg), [`plan_cache`], [`incomplete`], [`metrics`], [`app`] (state shared by all requests) |
 //! | requests | [`route`], [`thumbnail`], [`download`], [`info`], [`web_ui`], [`handler`] |
-//! | program | [`serve`], [`check`], [`demo`], [`tokens_command`], [`cli`] |
+//! | program | [`serve`], [`check`], [`demo`], [`tokens_command`], [`sign`], [`cli`] |
 
 pub mod access;
 pub mod app;
@@ -63,6 +63,7 @@ pub mod sandbox;
 pub mod sd_notify;
 pub mod semaphore;
 pub mod serve;
+pub mod sign;
 pub mod splice;
 pub mod strategy;
 pub mod sys;

@@ -14,6 +14,7 @@ use ytcanal::config::{Config, ConfigFile, SystemdEnv};
 use ytcanal::demo;
 use ytcanal::logging;
 use ytcanal::serve;
+use ytcanal::sign;
 use ytcanal::sys;
 use ytcanal::tokens_command;
 
@@ -53,6 +54,10 @@ fn run(command: Command) -> io::Result<bool> {
             tokens_command::list(config.as_deref(), &mut io::stdout())?;
         }
         Command::Check { config } => return check::check(config.as_deref(), &mut io::stdout()),
+        Command::Sign { url, by, voucher, lifetime } => {
+            let link = sign::sign(&url, &by, &voucher, lifetime).map_err(io::Error::other)?;
+            writeln!(io::stdout(), "{link}")?;
+        }
         Command::Demo { listen } => {
             logging::start(LevelFilter::Warn, false);
             demo::demo(listen)?;

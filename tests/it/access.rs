@@ -8,6 +8,8 @@ use crate::support::media;
 use crate::support::origin::Origin;
 use crate::support::resource::Resource;
 
+mod links;
+mod login;
 mod tokens;
 mod websites;
 

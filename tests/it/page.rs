@@ -10,6 +10,7 @@ use crate::support::chromium::{Chromium, View};
 use crate::support::firefox::Firefox;
 use crate::support::{media, run};
 
+mod account;
 mod looks;
 mod otherwise;
 mod site;

@@ -14,18 +14,18 @@ use crate::support::resource::Resource;
 use crate::support::{media, run};
 
 /// A secret, and its SHA-256 (FIPS 180-2, B.1).
-const SECRET: &str = "abc";
+pub(super) const SECRET: &str = "abc";
 const HASH: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 /// Writes a file with one token, of this name and with these keys.
-fn tokens_file(directory: &Path, keys: &str) -> PathBuf {
+pub(super) fn tokens_file(directory: &Path, keys: &str) -> PathBuf {
     let file = directory.join("tokens.toml");
     std::fs::write(&file, format!("[alice]\nhash = \"{HASH}\"\n{keys}\n")).unwrap();
     file
 }
 
 /// Starts a daemon with a mode, the file of tokens, and a trusted proxy on this machine.
-fn start(mode: &str, tokens: Option<&Path>, more: &str) -> Daemon {
+pub(super) fn start(mode: &str, tokens: Option<&Path>, more: &str) -> Daemon {
     let tokens = tokens.map(|file| format!("tokens_file = {:?}\n", file.display()));
     Daemon::start(&format!(
         "[access]\nmode = {mode:?}\ntrusted_proxies = [\"127.0.0.0/8\"]\n{}{more}",
@@ -34,7 +34,7 @@ fn start(mode: &str, tokens: Option<&Path>, more: &str) -> Daemon {
 }
 
 /// What a client with this address gets, which sends these fields.
-fn from(daemon: &Daemon, address: &str, path: &str, fields: &str) -> Answer {
+pub(super) fn from(daemon: &Daemon, address: &str, path: &str, fields: &str) -> Answer {
     let fields = format!("X-Forwarded-For: {address}\r\n{fields}");
     ask(daemon.address(), "GET", path, &fields)
 }
@@ -47,7 +47,7 @@ fn challenges(answer: &Answer) -> Vec<String> {
 }
 
 const BEARER: &str = "Bearer realm=\"YtCanal\"";
-const FAR: &str = "9.9.9.9";
+pub(super) const FAR: &str = "9.9.9.9";
 const NEAR: &str = "10.1.2.3";
 /// The page of a link that has to be refused before anything is looked up.
 const INFO: &str = "/info?url=http%3A%2F%2F127.0.0.1%2Ffilm";

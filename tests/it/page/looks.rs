@@ -39,7 +39,7 @@ fn it_suits_everyone_in_every_state() {
 }
 
 /// Looks at this state in every view.
-fn look(chromium: &mut Chromium, state: &str) {
+pub(super) fn look(chromium: &mut Chromium, state: &str) {
     for view in VIEWS {
         chromium.view(view);
         let what = format!("{state} on {}", view.name);

@@ -26,6 +26,11 @@ pub(super) const TITLE: &str = "Canals <b>& locks</b>: a \"slow\" film from Göt
 impl Site {
     /// With files that are under this script.
     pub(super) fn start(script: impl Fn(Resource) -> Resource) -> Self {
+        Self::start_with("", script)
+    }
+
+    /// As `start`, with a daemon that has this configuration, too.
+    pub(super) fn start_with(more: &str, script: impl Fn(Resource) -> Resource) -> Self {
         let origin = Origin::start();
         let directory = tempfile::tempdir().unwrap();
         let page = directory.path().join("film.json");
@@ -36,7 +41,8 @@ impl Site {
         live["live_status"] = json!("is_live");
         std::fs::write(directory.path().join("live.json"), live.to_string()).unwrap();
         let command = stand_in(directory.path(), &page, &segments);
-        let config = format!("{LOOPBACK}[resolver]\ncommand = {command:?}\nfork_server = false\n");
+        let config =
+            format!("{more}{LOOPBACK}[resolver]\ncommand = {command:?}\nfork_server = false\n");
         Self { daemon: Daemon::start(&config), origin, _directory: directory }
     }
 
