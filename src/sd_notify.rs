@@ -1,10 +1,11 @@
 //! Reports the state of the service to systemd (sd_notify(3)): one datagram per message.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::sys;
@@ -12,10 +13,11 @@ use crate::sys;
 /// How long a message may take to send: systemd may be busy, but must not keep the server from its work.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The notification socket of systemd, if there is one.
+/// The notification socket of systemd, if there is one. It stays open: when descriptors have run out, a sign of
+/// life is most needed.
 #[derive(Debug, Clone, Default)]
 pub struct SdNotify {
-    socket: Option<OsString>,
+    socket: Option<Arc<(UnixDatagram, SocketAddr)>>,
     watchdog: Option<Duration>,
 }
 
@@ -23,7 +25,14 @@ impl SdNotify {
     /// Uses the socket of `NOTIFY_SOCKET`; without one, messages are dropped. `watchdog` is the time after which
     /// systemd restarts a service that sent no [`keep_alive`](SdNotify::keep_alive).
     pub fn new(socket: Option<OsString>, watchdog: Option<Duration>) -> SdNotify {
-        SdNotify { watchdog: watchdog.filter(|_| socket.is_some()), socket }
+        let opened = socket.and_then(|name| match open(&name) {
+            Ok(opened) => Some(Arc::new(opened)),
+            Err(error) => {
+                log::warn!("cannot notify systemd: {error}");
+                None
+            }
+        });
+        SdNotify { watchdog: watchdog.filter(|_| opened.is_some()), socket: opened }
     }
 
     /// Returns whether anybody receives the messages.
@@ -69,20 +78,22 @@ impl SdNotify {
     }
 
     fn send(&self, message: &str) {
-        let Some(name) = &self.socket else { return };
-        let sent = || -> io::Result<usize> {
-            let address = match name.as_bytes() {
-                [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
-                _ => SocketAddr::from_pathname(name)?,
-            };
-            let socket = UnixDatagram::unbound()?;
-            socket.set_write_timeout(Some(SEND_TIMEOUT))?;
-            socket.send_to_addr(message.as_bytes(), &address)
-        };
-        if let Err(error) = sent() {
+        let Some((socket, address)) = self.socket.as_deref() else { return };
+        if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
             log::warn!("cannot notify systemd: {error}");
         }
     }
+}
+
+/// Returns a socket to send from, and the address with this name.
+fn open(name: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
+    let address = match name.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        _ => SocketAddr::from_pathname(name)?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.set_write_timeout(Some(SEND_TIMEOUT))?;
+    Ok((socket, address))
 }
 
 #[cfg(test)]

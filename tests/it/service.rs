@@ -95,13 +95,13 @@ fn life_is_shown_while_clients_are_accepted_and_no_longer() {
     assert_eq!(daemon.get("/healthz").head.status, 200);
 }
 
-/// Fills the pipe of the log, which nobody reads.
+/// Fills the pipe of the log with lines, of which nobody reads a second one.
 fn fill_log(daemon: &Daemon) {
     let path = format!("/proc/{}/fd/2", daemon.pid());
     let options = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path);
     let mut pipe = options.unwrap();
     for block in [4096, 1] {
-        while pipe.write(&vec![b'.'; block]).is_ok() {}
+        while pipe.write(&vec![b'\n'; block]).is_ok() {}
     }
 }
 
