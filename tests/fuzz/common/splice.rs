@@ -186,7 +186,8 @@ impl Case {
             let restart = (number % 7 == 0).then_some(Restart { number, after });
             let begun = if number % 5 == 1 {
                 let rounding = Duration::from_millis(self.part % 3000);
-                let declared = Declared { duration: Duration::from_millis(self.part % 5000), rounding };
+                let declared =
+                    Declared { duration: Duration::from_millis(self.part % 5000), rounding };
                 muxer.begin_segment(file, (number % 2 == 0).then_some(declared), restart)
             } else {
                 Ok(())

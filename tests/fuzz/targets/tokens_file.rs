@@ -22,7 +22,11 @@ fuzz_target!(|text: &str| {
     // The text as a value of each key, and a secret within it.
     let text: String = text.chars().filter(|c| !matches!(c, '\'' | '\n' | '\r')).collect();
     for key in ["hash", "expires", "from", "may", "sites", "streams", "bytes_per_day"] {
-        for value in [format!("'{text}{SECRET}'"), format!("{text}'{SECRET}'"), format!("['{SECRET}{text}']")] {
+        for value in [
+            format!("'{text}{SECRET}'"),
+            format!("{text}'{SECRET}'"),
+            format!("['{SECRET}{text}']"),
+        ] {
             let table = format!("[a]\n{key} = {value}\n");
             if let Err(error) = Tokens::parse(&table) {
                 assert!(!error.to_string().contains(SECRET), "{table}: {error}");
