@@ -8,7 +8,7 @@ use std::time::Duration;
 use ytcanal::access::signature::sign;
 use ytcanal::access::{now, tokens};
 
-use super::tokens::{FAR, SECRET, from, start, tokens_file};
+use super::tokens::{FAR, NEAR, SECRET, from, start, tokens_file};
 use crate::support::client::{ask, splice_path};
 use crate::support::curl::curl;
 use crate::support::daemon::{Daemon, binary};
@@ -84,7 +84,7 @@ fn a_signed_link_needs_no_token_and_is_a_file_like_any_other() {
 #[test]
 fn a_link_that_was_changed_or_has_ended_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let tokens = tokens_file(directory.path(), "from = [\"127.0.0.0/8\"]");
+    let tokens = tokens_file(directory.path(), "from = [\"10.0.0.0/8\"]");
     let (origin, daemon) = (Origin::start(), start("open", Some(&tokens), UPSTREAM));
     let target = film(&origin);
     let hash = tokens::hash(&ytcanal::access::Secret::new(SECRET));
@@ -92,7 +92,8 @@ fn a_link_that_was_changed_or_has_ended_is_refused() {
         sign(&target, ("alice", &hash), Duration::from_secs(seconds), now).unwrap().target
     };
     let good = link(3600, now());
-    assert_eq!(ask(daemon.address(), "HEAD", &good, "").head.status, 200);
+    let near = format!("X-Forwarded-For: {NEAR}\r\n");
+    assert_eq!(ask(daemon.address(), "HEAD", &good, &near).head.status, 200);
     let long = link(30 * 24 * 3600, now() + 1000);
     for (changed, code) in [
         (link(1, now() - 2), "link-expired"),
@@ -106,7 +107,7 @@ fn a_link_that_was_changed_or_has_ended_is_refused() {
         (format!("{target}&by="), "bad-link-signature"),
         (long, "bad-link-signature"),
     ] {
-        let answer = daemon.get(&changed);
+        let answer = ask(daemon.address(), "GET", &changed, &near);
         assert_eq!(answer.code(), code, "{changed}: {}", answer.text());
     }
     // Where the token may not be used, its links may not, either.

@@ -105,11 +105,12 @@ fn a_session_that_is_none_is_forgotten() {
 #[test]
 fn nobody_else_signs_a_browser_in() {
     let directory = tempfile::tempdir().unwrap();
-    let tokens = tokens_file(directory.path(), "from = [\"127.0.0.0/8\"]");
+    let tokens = tokens_file(directory.path(), "from = [\"10.0.0.0/8\"]");
     let daemon = start("closed", Some(&tokens), "");
     let form = format!("token={SECRET}");
     let browser = "User-Agent: Mozilla/5.0 (X11)\r\n";
-    let own = format!("{browser}Origin: http://t\r\n");
+    // The token is for the own network.
+    let own = format!("{browser}Origin: http://t\r\nX-Forwarded-For: 10.1.2.3\r\n");
     assert_eq!(post(&daemon, "/login", &form, &own).head.status, 303);
     for fields in [
         "Origin: http://evil.example\r\n",

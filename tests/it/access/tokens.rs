@@ -48,7 +48,7 @@ fn challenges(answer: &Answer) -> Vec<String> {
 
 const BEARER: &str = "Bearer realm=\"YtCanal\"";
 pub(super) const FAR: &str = "9.9.9.9";
-const NEAR: &str = "10.1.2.3";
+pub(super) const NEAR: &str = "10.1.2.3";
 /// The page of a link that has to be refused before anything is looked up.
 const INFO: &str = "/info?url=http%3A%2F%2F127.0.0.1%2Ffilm";
 
