@@ -7,6 +7,7 @@ use std::os::unix::net::UnixDatagram;
 use std::thread;
 use std::time::Duration;
 
+use rustix::io::ioctl_fionread;
 use tempfile::TempDir;
 
 use crate::support::answer::Ending;
@@ -95,11 +96,15 @@ fn life_is_shown_while_clients_are_accepted_and_no_longer() {
     assert_eq!(daemon.get("/healthz").head.status, 200);
 }
 
-/// Fills the pipe of the log with lines, of which nobody reads a second one.
+/// Fills the pipe of the log, which is held, behind a line that its reader cannot get rid of.
 fn fill_log(daemon: &Daemon) {
     let path = format!("/proc/{}/fd/2", daemon.pid());
     let options = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path);
     let mut pipe = options.unwrap();
+    pipe.write_all(b"\n").unwrap();
+    eventually("its reader has the line", PATIENCE, || {
+        (ioctl_fionread(&pipe).unwrap() == 0).then_some(())
+    });
     for block in [4096, 1] {
         while pipe.write(&vec![b'\n'; block]).is_ok() {}
     }
