@@ -65,7 +65,7 @@ fn a_link_is_pasted_and_its_film_comes_with_its_size() {
         "window.moved = 0; new PerformanceObserver(list => list.getEntries().forEach(shift => \
          { if (!shift.hadRecentInput) moved += shift.value })).observe({ type: 'layout-shift' })",
     );
-    assert_eq!(chromium.evaluate("document.activeElement.id"), "url");
+    chromium.until("document.activeElement.id === 'url'");
     // People copy more than the link.
     find(&mut chromium, &format!("Look at this: {} It is long.", site.page_url("film")));
     assert_eq!(chromium.evaluate("document.querySelector('#url').value"), site.page_url("film"));

@@ -13,7 +13,8 @@ const TOKENS: &str =
 
 /// Enters a token, where the focus has to be.
 fn sign_in(chromium: &mut Chromium, token: &str) {
-    assert_eq!(chromium.evaluate("document.activeElement.id"), "token");
+    // Which is when the page is rendered.
+    chromium.until("document.activeElement.id === 'token'");
     chromium.write(token);
     chromium.press("Enter");
     chromium.event("Page.loadEventFired", |_| true);
@@ -64,7 +65,7 @@ fn people_sign_in_and_share_a_link() {
     assert_eq!(chromium.evaluate(field), site.page_url("segments"));
     chromium.click("header button");
     chromium.event("Page.loadEventFired", |_| true);
-    assert_eq!(chromium.evaluate("document.activeElement.id"), "token");
+    chromium.until("document.activeElement.id === 'token'");
     site.assert_clean(&mut chromium);
 }
 
