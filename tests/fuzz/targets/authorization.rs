@@ -10,7 +10,11 @@ fuzz_target!(|input: (&str, &str)| {
     let (field, secret) = input;
     let shown = |field: &str| {
         let authorization = Some(Secret::new(field));
-        Credential::new(&Provenance { authorization, ..Provenance::default() }, "/mux?video=a")
+        Credential::new(
+            &Provenance { authorization, ..Provenance::default() },
+            "/mux?video=a",
+            false,
+        )
     };
     let credential = shown(field);
     assert!(credential.is_secret(), "{credential:?}");
