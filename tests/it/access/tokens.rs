@@ -128,7 +128,9 @@ fn tokens_are_made_listed_and_checked() {
         ["eve", "--expires", "30d", "--may", "info,metrics", "--site", "a.example", "--streams=2"];
     let (file, _) = make_tokens(directory.path(), &[&["alice"], &options]);
     let config = directory.path().join("c.toml");
-    std::fs::write(&config, format!("[access]\ntokens_file = {:?}\n", file.display())).unwrap();
+    let text =
+        format!("listen = [\"127.0.0.1:0\"]\n[access]\ntokens_file = {:?}\n", file.display());
+    std::fs::write(&config, text).unwrap();
     let listed = token(&["list", "--config", config.to_str().unwrap()]);
     let listed = String::from_utf8(listed.stdout).unwrap();
     let lines: Vec<_> = listed.lines().collect();

@@ -5,6 +5,11 @@ use std::process::Command;
 
 const INSIDE: &str = "YTCANAL_TEST_NAMESPACE";
 
+/// Returns whether this system lets a process of this user make a user namespace. Containers and chroots do not.
+pub(crate) fn is_permitted() -> bool {
+    Command::new("unshare").args(["-U", "true"]).output().unwrap().status.success()
+}
+
 /// Runs the test with this name again in a namespace with these interfaces, where it calls `inside`. Says that it
 /// was skipped where the system permits no namespaces.
 pub(crate) fn run(name: &str, interfaces: &str, inside: impl FnOnce()) {
