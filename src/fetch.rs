@@ -57,6 +57,7 @@ mod throughput;
 mod track_reader;
 
 pub use begun_segments::{Discontinuity, SegmentStart};
+pub use decrypt::{RangeDecryption, encrypted_range};
 pub use document::{Document, read_document};
 pub use segment_refresh::resource_location;
 pub use sizes::{SegmentSizes, find_sizes};

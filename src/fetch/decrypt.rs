@@ -1,10 +1,78 @@
-//! Decrypts a segment: AES-128 in CBC mode with PKCS #7 padding (RFC 8216 §4.3.2.4). Pure.
+//! Decrypts a segment, or a range of one: AES-128 in CBC mode with PKCS #7 padding (RFC 8216 §4.3.2.4). Pure.
+//!
+//! **Invariant:** the output does not depend on the pieces in which the bytes arrive, and a segment ends only
+//! with its padding.
+
+use std::ops::Range;
 
 use aes::Aes128;
 use aes::cipher::{Array, BlockCipherDecrypt, KeyInit};
 
 /// Size of a block in bytes.
 pub(super) const BLOCK: usize = 16;
+
+/// The decryption of a range of a segment. More than the range may come out behind it, but nothing before it.
+pub struct RangeDecryption {
+    decryption: Decryption,
+    /// Bytes before the range that come with its first block.
+    surplus: usize,
+    /// Whether the range ends with the segment, where the padding is.
+    is_to_end: bool,
+    /// Decrypted bytes, and how many of them were taken.
+    output: Vec<u8>,
+    used: usize,
+    is_over: bool,
+}
+
+impl RangeDecryption {
+    /// Begins at `start` of the segment, or in fact where [`encrypted_range`] does.
+    pub fn new(key: &[u8; BLOCK], iv: [u8; BLOCK], start: u64, is_to_end: bool) -> RangeDecryption {
+        let is_first = start < BLOCK as u64;
+        let decryption = Decryption::new(key, is_first.then_some(iv));
+        let surplus = (start % BLOCK as u64) as usize;
+        let output = Vec::new();
+        RangeDecryption { decryption, surplus, is_to_end, output, used: 0, is_over: false }
+    }
+
+    /// Returns whether more encrypted bytes are needed.
+    pub fn needs_more(&self) -> bool {
+        self.used == self.output.len() && !self.is_over
+    }
+
+    /// Decrypts the next bytes, in place of the output before, which was taken; none are their end. Returns why
+    /// the segment is not one of this key.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
+        self.output.clear();
+        self.used = 0;
+        match (bytes.is_empty(), self.is_to_end) {
+            (true, true) => self.decryption.finish(&mut self.output)?,
+            (true, false) => self.decryption.stop(&mut self.output),
+            (false, _) => self.decryption.update(bytes, &mut self.output),
+        }
+        self.is_over = bytes.is_empty();
+        self.used = self.surplus.min(self.output.len());
+        self.surplus -= self.used;
+        Ok(())
+    }
+
+    /// Takes decrypted bytes. Returns how many: 0 only if [more are needed](RangeDecryption::needs_more), at
+    /// the end, or if `buffer` is empty.
+    pub fn take(&mut self, buffer: &mut [u8]) -> usize {
+        let count = buffer.len().min(self.output.len() - self.used);
+        buffer[..count].copy_from_slice(&self.output[self.used..][..count]);
+        self.used += count;
+        count
+    }
+}
+
+/// Returns the range of an encrypted segment to decrypt `range` from: whole blocks, and the one
+/// before them.
+pub fn encrypted_range(range: Range<u64>, is_to_end: bool) -> Range<u64> {
+    let block = BLOCK as u64;
+    let start = (range.start / block * block).saturating_sub(block);
+    let end = if is_to_end { u64::MAX } else { range.end.next_multiple_of(block) };
+    start..end
+}
 
 /// The decryption of the blocks of one segment, in order.
 pub(super) struct Decryption {

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::cancel::CancelToken;
 use crate::error::{Error, UpstreamError};
-use crate::fetch::decrypt::{BLOCK, Decryption};
+use crate::fetch::decrypt::{RangeDecryption, encrypted_range};
 use crate::fetch::file_reader::FileReader;
 use crate::fetch::pending_file::PendingFile;
 use crate::fetch::segment_refresh::CurrentLocation;
@@ -41,7 +41,7 @@ pub(super) struct SegmentSource<'scope, 'env> {
 pub(super) struct PendingSegment<'scope, 'env> {
     pub(super) index: usize,
     file: PendingFile<'scope, 'env>,
-    decryption: Option<SegmentDecryption>,
+    decryption: Option<RangeDecryption>,
     /// The resource that this segment is a part of, if it is.
     resource: Option<Url>,
 }
@@ -50,20 +50,7 @@ pub(super) struct PendingSegment<'scope, 'env> {
 pub(super) struct SegmentBody<'scope, 'env> {
     pub(super) index: usize,
     file: FileReader<'scope, 'env>,
-    decryption: Option<SegmentDecryption>,
-}
-
-/// The decryption of a range of a segment.
-struct SegmentDecryption {
-    decryption: Decryption,
-    /// Bytes before the range that come with its first block.
-    surplus: usize,
-    /// Whether the range ends with the segment, where the padding is.
-    is_to_end: bool,
-    /// Decrypted bytes, and how many of them were read.
-    output: Vec<u8>,
-    used: usize,
-    is_over: bool,
+    decryption: Option<RangeDecryption>,
 }
 
 impl<'scope, 'env> SegmentSource<'scope, 'env> {
@@ -90,8 +77,9 @@ impl<'scope, 'env> SegmentSource<'scope, 'env> {
         let (stored, decryption) = match part.encryption {
             None => (range, None),
             Some(encryption) => {
-                let decryption = SegmentDecryption::new(encryption, range.as_ref(), is_to_end);
-                (range.map(|range| encrypted_range(range, is_to_end)), Some(decryption?))
+                let start = range.as_ref().map_or(0, |range| range.start);
+                let decryption = decryption(encryption, start, is_to_end)?;
+                (range.map(|range| encrypted_range(range, is_to_end)), Some(decryption))
             }
         };
         let whole = match (&part.location.range, resource.as_ref().and_then(|file| file.len)) {
@@ -130,15 +118,6 @@ impl<'scope, 'env> SegmentSource<'scope, 'env> {
             _ => PendingFile::begin(scope, upstream, track, u64::MAX, cancel),
         }
     }
-}
-
-/// Returns the range of an encrypted segment to decrypt `range` from: whole blocks, and the one
-/// before them.
-fn encrypted_range(range: Range<u64>, is_to_end: bool) -> Range<u64> {
-    let block = BLOCK as u64;
-    let start = (range.start / block * block).saturating_sub(block);
-    let end = if is_to_end { u64::MAX } else { range.end.next_multiple_of(block) };
-    start..end
 }
 
 impl<'scope, 'env> PendingSegment<'scope, 'env> {
@@ -184,11 +163,11 @@ impl SegmentBody<'_, '_> {
 
     /// Reads the next bytes. Returns 0 only at the end of the range or if `buffer` is empty.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        let Some(state) = &mut self.decryption else { return self.file.read(buffer) };
-        while state.is_empty() && !state.is_over {
-            state.fill(&mut self.file)?;
+        let Some(decryption) = &mut self.decryption else { return self.file.read(buffer) };
+        while decryption.needs_more() {
+            decrypt(decryption, &mut self.file)?;
         }
-        Ok(state.take(buffer))
+        Ok(decryption.take(buffer))
     }
 
     /// Returns whether the next bytes can be moved by splice(2).
@@ -207,50 +186,24 @@ impl SegmentBody<'_, '_> {
     }
 }
 
-impl SegmentDecryption {
-    fn new(
-        encryption: &SegmentEncryption,
-        range: Option<&Range<u64>>,
-        is_to_end: bool,
-    ) -> Result<SegmentDecryption, Error> {
-        let SegmentKey::Inline(key) = &*encryption.key else {
-            return Err(Error::Internal("a segment is decrypted without its key"));
-        };
-        let start = range.map_or(0, |range| range.start);
-        let is_first = start < BLOCK as u64;
-        let decryption = Decryption::new(key, is_first.then_some(encryption.iv));
-        let surplus = (start % BLOCK as u64) as usize;
-        let output = Vec::new();
-        Ok(SegmentDecryption { decryption, surplus, is_to_end, output, used: 0, is_over: false })
-    }
+/// Returns the decryption of a segment from `start` on.
+fn decryption(
+    encryption: &SegmentEncryption,
+    start: u64,
+    is_to_end: bool,
+) -> Result<RangeDecryption, Error> {
+    let SegmentKey::Inline(key) = &*encryption.key else {
+        return Err(Error::Internal("a segment is decrypted without its key"));
+    };
+    Ok(RangeDecryption::new(key, encryption.iv, start, is_to_end))
+}
 
-    fn is_empty(&self) -> bool {
-        self.used == self.output.len()
-    }
-
-    /// Decrypts the next bytes of `file`.
-    fn fill(&mut self, file: &mut FileReader<'_, '_>) -> Result<(), Error> {
-        let mut bytes = vec![0; DECRYPT_SIZE];
-        let count = file.read(&mut bytes)?;
-        (self.used, self.is_over) = (0, count == 0);
-        self.output.clear();
-        match (count, self.is_to_end) {
-            (0, true) => self.decryption.finish(&mut self.output).map_err(|why| {
-                let fault = UpstreamError::EntityChanged(why);
-                Error::Upstream { track: file.track(), fault }
-            })?,
-            (0, false) => self.decryption.stop(&mut self.output),
-            (count, _) => self.decryption.update(&bytes[..count], &mut self.output),
-        }
-        self.used = self.surplus.min(self.output.len());
-        self.surplus -= self.used;
-        Ok(())
-    }
-
-    fn take(&mut self, buffer: &mut [u8]) -> usize {
-        let count = buffer.len().min(self.output.len() - self.used);
-        buffer[..count].copy_from_slice(&self.output[self.used..][..count]);
-        self.used += count;
-        count
-    }
+/// Decrypts the next bytes of `file`.
+fn decrypt(decryption: &mut RangeDecryption, file: &mut FileReader<'_, '_>) -> Result<(), Error> {
+    let mut bytes = vec![0; DECRYPT_SIZE];
+    let count = file.read(&mut bytes)?;
+    decryption.push(&bytes[..count]).map_err(|why| {
+        let fault = UpstreamError::EntityChanged(why);
+        Error::Upstream { track: file.track(), fault }
+    })
 }
