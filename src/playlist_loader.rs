@@ -9,7 +9,6 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use url::Url;
@@ -31,10 +30,13 @@ mod inexact;
 mod keys;
 mod live;
 mod loaded;
+mod parallel;
+mod periods;
 mod refresh;
 
 use inexact::InexactTracks;
 use loaded::{Key, Loaded, Located, key, without_lengths};
+use parallel::in_parallel;
 use refresh::PlaylistRefresher;
 
 /// How long to look for the lengths of all segments before a download starts without them.
@@ -109,12 +111,15 @@ impl PlaylistLoader {
             Ok((track, loaded, heads))
         })?;
         let is_exact = loaded.iter().all(|(_, loaded, _)| loaded.is_exact());
-        let (mut located, mut all_heads) = (Vec::with_capacity(2), Vec::new());
+        let (mut located, mut requested, mut all_heads) = (Vec::new(), Vec::new(), Vec::new());
         for (track, loaded, heads) in loaded {
             all_heads.extend(heads);
-            located.extend(loaded.tracks.into_iter().map(|one| (track.clone(), one)));
+            requested.extend(loaded.tracks.iter().map(|_| track.clone()));
+            located.extend(loaded.tracks);
         }
-        live::begin(&mut located.iter_mut().map(|(_, one)| one).collect::<Vec<_>>(), options)?;
+        live::begin(&mut located, options)?;
+        periods::align(&mut located);
+        let located = requested.into_iter().zip(located).collect();
         let tracks = in_parallel(located, |(track, located)| {
             self.readable(&track, located, request, is_exact)
         })?;
@@ -349,26 +354,6 @@ impl PlaylistLoader {
         Arc::make_mut(list).set_files(files);
         Ok((located, heads))
     }
-}
-
-/// Runs `work` with each item at the same time, the last one on this thread.
-fn in_parallel<I: Send, T: Send>(
-    mut items: Vec<I>,
-    work: impl Fn(I) -> Result<T, Error> + Sync,
-) -> Result<Vec<T>, Error> {
-    let (last, work) = (items.pop(), &work);
-    thread::scope(|scope| {
-        let threads = items.into_iter().map(|item| {
-            let thread = thread::Builder::new().name("playlist".into());
-            let started = thread.spawn_scoped(scope, move || work(item));
-            started.map_err(|e| Error::system("start a thread", &e))
-        });
-        let threads = threads.collect::<Result<Vec<_>, Error>>()?;
-        let last = last.map(work);
-        let panicked = || Err(Error::Internal("a thread panicked"));
-        let done = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked()));
-        done.chain(last).collect()
-    })
 }
 
 impl fmt::Debug for PlaylistLoader {

@@ -2,6 +2,7 @@
 //! found again, once for all segments.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use url::Url;
 
@@ -155,11 +156,14 @@ fn same_media(old: &SegmentList, new: &SegmentList) -> Option<SegmentList> {
         Some(files) => new.set_files(files.clone()),
         None => new.files = None,
     }
+    // Where one duration stands for many segments, the last one of a period may have been shortened.
+    let apart = if old.may_end_early { old.rounding } else { Duration::ZERO };
     let mut pairs = old.segments.iter().zip(&new.segments);
     let is_same = old.part_count() == new.part_count()
         && old.segments.len() == new.segments.len()
         && pairs.all(|(one, other)| {
-            one.duration == other.duration && one.location.range == other.location.range
+            one.duration.abs_diff(other.duration) <= apart
+                && one.location.range == other.location.range
         });
     is_same.then_some(new)
 }

@@ -113,12 +113,16 @@ impl PackedSegments {
         }
     }
 
-    /// Returns whether the segments look as if they were numbered (`$Number$`), up to a number that follows
-    /// from one duration: in all other manifests, each is listed.
+    /// Returns whether the segments look as if they were numbered (`$Number$`), in each period up to a number
+    /// that follows from one duration: in all other manifests, the duration of each is listed.
     fn is_numbered(&self) -> bool {
-        let mut media = self.runs.iter().filter(|run| run.duration.is_some());
-        let is_one = |run: &Run| run.count > 1 && run.duration > Some(Duration::ZERO);
-        media.next().is_some_and(is_one) && media.next().is_none()
+        let mut periods = self.runs.split(|run| run.duration.is_none());
+        let is_one = |period: &[Run]| match period {
+            [] => true,
+            [run] => run.duration > Some(Duration::ZERO),
+            _ => false,
+        };
+        periods.all(is_one) && self.runs.iter().any(|run| run.duration.is_some() && run.count > 1)
     }
 
     /// Returns the list of segments.
@@ -170,7 +174,7 @@ impl PackedSegments {
             });
         }
         if list.may_end_early {
-            // One duration stands for all.
+            // One duration stands for all of a period, and the last one is shorter.
             list.rounding = list.target_duration;
         }
         Ok(list)
@@ -270,6 +274,26 @@ mod tests {
             list.segments.iter().map(|one| (one.init.unwrap(), one.is_discontinuous)).collect();
         assert_eq!(seen, [(0, false), (1, true), (0, true), (0, false)]);
         assert_eq!(list.inits.len(), 2);
+    }
+
+    #[test]
+    fn one_duration_stands_for_all_segments_of_a_period() {
+        let rounding = |runs: &[(usize, Option<u64>)]| {
+            let count = runs.iter().map(|(count, _)| count).sum();
+            let list = packed(&vec!["a"; count], runs).unwrap().unpack().unwrap();
+            (list.rounding.as_secs(), list.may_end_early)
+        };
+        assert_eq!(rounding(&[(1, None), (3, Some(2))]), (2, true));
+        assert_eq!(rounding(&[(1, None), (3, Some(2)), (1, None), (1, Some(4))]), (4, true));
+        // Each is listed.
+        for runs in [
+            &[(1, None), (1, Some(2)), (1, None), (1, Some(4))][..],
+            &[(1, None), (3, Some(2)), (1, Some(1))],
+            &[(1, None), (3, Some(2)), (1, None), (3, Some(2)), (1, Some(1))],
+            &[(1, None), (3, Some(0))],
+        ] {
+            assert_eq!(rounding(runs), (0, false), "{runs:?}");
+        }
     }
 
     #[test]

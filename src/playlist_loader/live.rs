@@ -18,7 +18,7 @@ use crate::options::OutputOptions;
 use crate::playlist::Playlist;
 
 /// Leaves out what is before the beginning of the live streams among `located`.
-pub(super) fn begin(located: &mut [&mut Located], options: &OutputOptions) -> Result<(), Error> {
+pub(super) fn begin(located: &mut [Located], options: &OutputOptions) -> Result<(), Error> {
     let lists = located.iter_mut().filter_map(|located| {
         let kind = located.kind;
         live_list(&mut located.location).map(|list| (kind, list))

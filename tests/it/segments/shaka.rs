@@ -4,15 +4,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::support::framemd5::{Packet, framemd5, packets};
+use crate::support::framemd5::Packet;
 use crate::support::shaka::{DASH, HLS, OPEN, PROTECTED, Packaging};
+use crate::support::synchrony::assert_same_packets;
 use crate::support::ytdlp::{self, Site, WAYS, download_path};
-
-/// How far apart times may be, in nanoseconds.
-const APART: i64 = 2_000_000;
-/// Every film gets parameter sets of its container, and nothing else is another.
-const SLICES: [&str; 4] =
-    ["-c", "copy", "-bsf:v", "h264_mp4toannexb,filter_units=remove_types=7-9"];
 
 /// Ten seconds, with B-frames.
 fn source() -> std::path::PathBuf {
@@ -23,23 +18,7 @@ fn source() -> std::path::PathBuf {
 type Contents = ([Vec<Packet>; 2], Vec<String>);
 
 fn contents(file: &Path) -> Contents {
-    ([framemd5(file, "v", &SLICES), packets(file, "a")], frames(file, "v"))
-}
-
-/// Panics unless the packets are those of the source, at the same times but for one shift of both tracks.
-fn assert_same_packets(source: &[Vec<Packet>; 2], made: &[Vec<Packet>; 2], what: &str) {
-    let mut shift = None;
-    for (name, (own, other)) in ["video", "audio"].into_iter().zip(source.iter().zip(made)) {
-        let md5s = |packets: &[Packet]| -> Vec<String> {
-            packets.iter().map(|packet| packet.md5.clone()).collect()
-        };
-        assert!(md5s(own) == md5s(other), "{what}: other packets of {name}");
-        for (own, other) in own.iter().zip(other) {
-            let by = *shift.get_or_insert(other.pts - own.pts);
-            let apart = other.pts - own.pts - by;
-            assert!(apart.abs() <= APART, "{what}, {name}: {own:?} became {other:?}");
-        }
-    }
+    (both_tracks(file, &H264_SLICES), frames(file, "v"))
 }
 
 /// Panics unless the answer is the film: whole, of the same packets and duration, without an error in a

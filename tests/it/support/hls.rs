@@ -54,6 +54,14 @@ pub(crate) const DASH: Kind = kind("DASH", true, DASH_MANIFEST, "-seg_duration 2
 pub(crate) const DASH_NUMBERED: Kind =
     kind("DASH, numbered", true, DASH_MANIFEST, "-seg_duration 5 -use_timeline 0");
 
+/// DASH, with a list of the segments, or as files of fragments.
+pub(crate) const DASH_LISTED: Kind =
+    kind("DASH, listed", true, DASH_MANIFEST, "-seg_duration 2 -use_template 0");
+pub(crate) const DASH_ONE_FILE: Kind =
+    kind("DASH, one file", true, DASH_MANIFEST, "-seg_duration 2 -single_file 1");
+pub(crate) const DASH_WEBM: Kind =
+    kind("DASH, WebM", false, DASH_MANIFEST, "-seg_duration 2 -dash_segment_type webm");
+
 /// A transport stream whose timestamps wrap in its third segment.
 pub(crate) const WRAPPING: Kind = kind("wrapping", true, ONE, "-output_ts_offset 95438");
 

@@ -253,6 +253,16 @@ pub(crate) fn file_duration(file: &Path) -> Option<f64> {
     duration(Command::new("ffprobe").arg("-i").arg(file))
 }
 
+/// Title, artist and date of a file.
+pub(crate) fn tags(file: &Path) -> [String; 3] {
+    ["title", "artist", "date"].map(|name| {
+        let entry = format!("format_tags={name}");
+        let entries = ["-v", "error", "-show_entries", &entry, "-of", "csv=p=0"];
+        let output = run(Command::new("ffprobe").args(entries).arg(file));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    })
+}
+
 /// When the last packet of a file ends, in seconds: its first may begin later than at 0.
 pub(crate) fn file_end(file: &Path) -> f64 {
     let entries = ["-v", "error", "-show_entries", "format=start_time,duration", "-of", "csv=p=0"];

@@ -36,6 +36,7 @@ mod server;
 pub(crate) mod shaka;
 pub(crate) mod spliced;
 mod stop;
+pub(crate) mod synchrony;
 pub(crate) mod test_ca;
 mod transport;
 pub(crate) mod vlc;
