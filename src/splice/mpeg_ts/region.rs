@@ -276,27 +276,31 @@ impl SegmentRemuxer<'_> {
 /// Returns the length of what precedes the packets of a segment of `len` bytes that comes next from
 /// `input`, of which at most `max` bytes are read: mostly nothing, sometimes an image that disguises them.
 fn disguise(len: u64, max: u64, input: &mut TrackInput<'_>) -> Result<Option<u64>, Error> {
-    let is_packet = input.peek(1)?.first() == Some(&SYNC_BYTE);
-    let needed = if is_packet { SYNC_LEN } else { MAX_DISGUISE }.min(max);
-    let front = input.peek(needed as usize)?;
-    let front = front.get(..needed as usize).unwrap_or(front);
-    Ok(packets_begin(front, len).map(|begin| begin as u64))
+    for needed in [SYNC_LEN, MAX_DISGUISE].map(|needed| needed.min(max) as usize) {
+        let front = input.peek(needed)?;
+        let front = front.get(..needed).unwrap_or(front);
+        let begin = packets_begin(front, len);
+        if begin.is_some() || !is_image(front) {
+            return Ok(begin.map(|begin| begin as u64));
+        }
+    }
+    Ok(None)
 }
 
 /// Returns where the packets of a segment of `len` bytes begin, of which these are the first.
 pub(super) fn packets_begin(front: &[u8], len: u64) -> Option<usize> {
-    let is_packet = front.first() == Some(&SYNC_BYTE);
     // All packets have the same length.
     let first = (len % PACKET_SIZE as u64) as usize;
     let is_synced = |at: &usize| {
         let bytes = front[*at..].get(..SYNC_LEN as usize).unwrap_or(&front[*at..]);
-        count_synced(bytes) == bytes.len().div_ceil(PACKET_SIZE)
+        !bytes.is_empty() && count_synced(bytes) == bytes.len().div_ceil(PACKET_SIZE)
     };
-    match first {
-        0 if is_packet => Some(0).filter(is_synced),
-        _ if is_image(front) => (first..front.len()).step_by(PACKET_SIZE).find(is_synced),
-        _ => None,
+    if first == 0 && is_synced(&0) {
+        return Some(0);
     }
+    // A GIF begins with the same byte as packets.
+    let mut candidates = (first..front.len()).step_by(PACKET_SIZE);
+    if is_image(front) { candidates.find(is_synced) } else { None }
 }
 
 /// Returns where packets begin in the first bytes of a segment of unknown length, if enough of them are there.
@@ -305,10 +309,15 @@ pub(super) fn find_packets(front: &[u8]) -> Option<usize> {
         let bytes = front.get(*at..*at + SYNC_LEN as usize);
         bytes.is_some_and(|bytes| count_synced(bytes) == MIN_PACKETS)
     };
-    match is_image(front) {
-        true => (1..front.len()).find(is_synced),
-        false => Some(0).filter(is_synced),
-    }
+    let searched = if is_image(front) { front.len() } else { 1 };
+    (0..searched).find(is_synced)
+}
+
+/// Returns whether a segment with these first bytes begins with packets: a short one has fewer than are
+/// [found](find_packets). What might be a GIF, which begins with the same byte, does not.
+pub(super) fn begins_with_packet(front: &[u8]) -> bool {
+    let gif = b"GIF8";
+    front.first() == Some(&SYNC_BYTE) && front.iter().zip(gif).any(|(byte, own)| byte != own)
 }
 
 /// A packet that arrives in several pieces.

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use super::head::head;
-use super::region::{FileRules, MAX_DISGUISE, PartialPacket, find_packets};
+use super::region::{FileRules, MAX_DISGUISE, PartialPacket, begins_with_packet, find_packets};
 use super::remux::Remuxer;
 use super::selection::Selection;
 use super::timing::{Clock, Timing};
 use super::{OutputTrack, Track, check_container, file_rules, output_tracks, with_bases};
+use crate::container::mpeg_ts::Malformed;
 use crate::container::mpeg_ts::pes::WRAP;
-use crate::container::mpeg_ts::{Malformed, SYNC_BYTE};
 use crate::container::retime::{LiveClock, Restart, Shift};
 use crate::error::Unsupported;
 use crate::media::TrackKind;
@@ -145,12 +145,9 @@ impl PacketMuxer<'_> {
             return self.remuxer.push_packed(bytes, self.implied.take());
         }
         let Some(front) = &mut self.front else { return self.take_packets(bytes) };
-        if front.is_empty() && bytes.first() == Some(&SYNC_BYTE) {
-            self.front = None;
-            return self.take_packets(bytes);
-        }
         front.extend_from_slice(bytes);
-        let Some(begin) = find_packets(front) else {
+        let begin = if begins_with_packet(front) { Some(0) } else { find_packets(front) };
+        let Some(begin) = begin else {
             let is_short = (front.len() as u64) < MAX_DISGUISE;
             return if is_short { Ok(()) } else { Err(NO_PACKETS) };
         };

@@ -13,6 +13,7 @@
 //! | 9 | a page of 20 formats with 8,000 segments each | `resolve::segmented` |
 //! | 10 | segments on two hosts, and cookies that the playlist sets | here |
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 
 use aes::Aes128;
@@ -20,7 +21,6 @@ use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 
 use super::*;
 use crate::support::answer::Head;
-use crate::support::hls::{WRAPPING, source};
 
 /// The film of all kinds by the playlist that `edit` makes of that of `kind`, each other resource changed
 /// by its name.
@@ -32,7 +32,12 @@ fn edited(
     change: impl Fn(&str, Resource) -> Resource,
 ) -> String {
     let film = SegmentedFilm::new(named(kind)).edit(edit);
-    any_path(Some(&film.put_with(origin, place, change)), None, &[])
+    any_path(Some(&film.put_with(origin, &own_place(place, kind), change)), None, &[])
+}
+
+/// Where a film of this kind is: what is at a place is remembered.
+fn own_place(place: &str, kind: &str) -> String {
+    format!("{place}/{}", kind.replace([' ', ','], "-"))
 }
 
 /// The same film as it is.
@@ -66,6 +71,7 @@ fn an_initialisation_behind_a_discontinuity() {
         edited(&origin, place, "fragments", edit, |name, resource| {
             if name == "init.mp4" {
                 let again = Resource::bytes(init(resource.read())).ranges().keep_alive();
+                let place = own_place(place, "fragments");
                 origin.put(&format!("{place}/again.mp4"), again);
             }
             resource
@@ -115,7 +121,8 @@ fn two_keys_without_vectors_and_late_sequence_numbers() {
             before_segment(&text, 0, "#EXT-X-KEY:METHOD=AES-128,URI=\"key-0\"")
         };
         for (number, key) in keys.iter().enumerate() {
-            origin.put(&format!("keys/key-{number}"), Resource::bytes(*key));
+            let place = own_place("keys", kind);
+            origin.put(&format!("{place}/key-{number}"), Resource::bytes(*key));
         }
         let path = edited(&origin, "keys", kind, edit, |name, resource| {
             let Some(number) = names.iter().position(|segment| segment == name) else {
@@ -129,6 +136,7 @@ fn two_keys_without_vectors_and_late_sequence_numbers() {
         assert_whole(&answer, kind);
         assert!(answer.head.header("Content-Length").is_some(), "{kind}");
         assert!(answer.body == expected, "{kind}");
+        assert_ranges(&Daemon::start(LOOPBACK), &path, &answer, 200);
     }
 }
 
@@ -137,7 +145,13 @@ fn segments_behind_images() {
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
     let small = [&b"\x89PNG\r\n\x1a\n"[..], &[0; 62]].concat();
     let with_sync_bytes = [&b"\x89PNG\r\n\x1a\n"[..], &b"G".repeat(300), &[0; 100]].concat();
-    for (place, image) in [("small", small), ("sync", with_sync_bytes)] {
+    let real = ["png", "gif", "bmp", "jpg"].map(|kind| {
+        let one = [&media::picture("64x64", 1, 1)[..], &["-frames:v".into(), "1".into()]].concat();
+        (kind, fs::read(media::generate("disguise", kind, &one)).unwrap())
+    });
+    let expected = frames(&source(), "v");
+    let images = [("small", small), ("sync", with_sync_bytes)].into_iter().chain(real);
+    for (place, image) in images {
         let path = edited(
             &origin,
             place,
@@ -151,10 +165,15 @@ fn segments_behind_images() {
                 Resource::bytes(disguised).ranges().etag("\"1\"").keep_alive()
             },
         );
-        let answer = daemon.get(&path);
-        assert_whole(&answer, place);
-        assert!(answer.head.header("Content-Length").is_some(), "{place}");
-        has_all_frames(&answer.body, place);
+        for length in ["auto", "none"] {
+            let what = format!("{place}, length={length}");
+            let answer = daemon.get(&format!("{path}&length={length}"));
+            assert_whole(&answer, &what);
+            let is_exact = answer.head.header("Content-Length").is_some();
+            assert_eq!(is_exact, length == "auto", "{what}");
+            let directory = tempfile::tempdir().unwrap();
+            assert!(frames(&written(directory.path(), &answer.body), "v") == expected, "{what}");
+        }
     }
 }
 

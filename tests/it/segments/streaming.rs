@@ -4,7 +4,6 @@
 use super::*;
 use crate::support::client::Client;
 use crate::support::framemd5::packets;
-use crate::support::hls::{WRAPPING, source};
 
 const NONE: (&str, &str) = ("length", "none");
 

@@ -62,6 +62,22 @@ pub(crate) const DASH_ONE_FILE: Kind =
 pub(crate) const DASH_WEBM: Kind =
     kind("DASH, WebM", false, DASH_MANIFEST, "-seg_duration 2 -dash_segment_type webm");
 
+/// Films that begin at ten hours.
+pub(crate) const LATE: [Kind; 2] = [
+    kind("transport stream, late", true, ONE, "-output_ts_offset 36000"),
+    // The timestamps themselves are late, not an edit list.
+    kind(
+        "fragments, apart, late",
+        true,
+        APART,
+        "-hls_segment_type fmp4 -output_ts_offset 36000 -hls_segment_options movflags=+frag_discont",
+    ),
+];
+
+/// A transport stream without tables but at the beginning of a segment.
+pub(crate) const FEW_TABLES: Kind =
+    kind("few tables", true, ONE, "-hls_segment_options pat_period=60:sdt_period=60");
+
 /// A transport stream whose timestamps wrap in its third segment.
 pub(crate) const WRAPPING: Kind = kind("wrapping", true, ONE, "-output_ts_offset 95438");
 
