@@ -10,6 +10,7 @@ use crate::support::resource::Resource;
 use crate::support::{PATIENCE, eventually, media};
 
 mod ingress;
+mod playlists;
 
 /// Nobody waits.
 const AT_ONCE: &str = "slot_timeout = \"0s\"\n";

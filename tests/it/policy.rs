@@ -2,6 +2,7 @@
 
 mod own_network;
 mod redirects;
+mod segments;
 mod spellings;
 
 use crate::support::PATIENCE;
