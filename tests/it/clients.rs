@@ -33,6 +33,7 @@ const SETTINGS: &str = "[limits]\nstreams = 16\nstreams_per_client = 16\n\
 struct Shop {
     origin: Origin,
     daemon: Daemon,
+    settings: String,
     url: String,
     whole: Vec<u8>,
     directory: TempDir,
@@ -53,16 +54,18 @@ impl Shop {
     fn open(way: Way, script: impl Fn(Resource) -> Resource) -> Self {
         let film = media::five_minutes();
         let healthy = |origin: &Origin| way.request(origin, film, |it| it);
-        Self::of(&format!("{way:?}"), healthy, |origin| way.request(origin, film, &script))
+        let scripted = |origin: &Origin| way.request(origin, film, &script);
+        Self::of(&format!("{way:?}"), SETTINGS, healthy, scripted)
     }
 
     /// With what comes of the first request; programs make the second one.
     fn of(
         what: &str,
+        settings: &str,
         healthy: impl Fn(&Origin) -> String,
         scripted: impl Fn(&Origin) -> String,
     ) -> Self {
-        let (origin, daemon) = (Origin::start(), Daemon::start(SETTINGS));
+        let (origin, daemon) = (Origin::start(), Daemon::start(settings));
         let answer = daemon.get(&healthy(&origin));
         assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{what}");
         let request = scripted(&origin);
@@ -72,6 +75,7 @@ impl Shop {
             origin,
             url: daemon.url(&request),
             daemon,
+            settings: settings.to_owned(),
             whole: answer.body,
             directory: tempfile::tempdir().unwrap(),
             random: fastrand::Rng::with_seed(seed),

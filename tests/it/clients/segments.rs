@@ -2,13 +2,16 @@
 
 use std::thread;
 
+use serde_json::json;
+
 use super::*;
 use crate::support::client::any_path;
-use crate::support::hls::named;
+use crate::support::hls::{DASH, named};
 use crate::support::segmented::SegmentedFilm;
+use crate::support::ytdlp;
 
 /// All cases with a length. Packed audio comes beside a transport stream.
-const CASES: [&str; 8] = [
+const CASES: [&str; 10] = [
     "fragments",
     "fragments in one file",
     "fragments, apart",
@@ -17,7 +20,12 @@ const CASES: [&str; 8] = [
     "transport stream, apart",
     "transport stream, encrypted",
     PACKED,
+    ENCRYPTED,
+    DASH_CASE,
 ];
+const ENCRYPTED: &str = "fragments, encrypted";
+/// Behind a link, through yt-dlp.
+const DASH_CASE: &str = "DASH";
 const PACKED: &str = "transport stream, packed audio";
 /// Bytes a second that each connection to the origin brings while eight connections are awaited.
 const LINE: u64 = 1_000_000;
@@ -34,21 +42,51 @@ fn source() -> PathBuf {
 
 fn film(case: &str) -> SegmentedFilm {
     let of = |name| SegmentedFilm::of(named(name), &source());
-    if case == PACKED { of("transport stream, apart").with_packed_audio() } else { of(case) }
+    match case {
+        PACKED => of("transport stream, apart").with_packed_audio(),
+        ENCRYPTED => of("fragments").encrypted(),
+        DASH_CASE => SegmentedFilm::of(DASH, &source()),
+        _ => of(case),
+    }
+}
+
+fn settings(case: &str) -> String {
+    match case {
+        DASH_CASE => ytdlp::config(&[], "[limits]\nstreams = 16\nstreams_per_client = 16\n"),
+        _ => SETTINGS.to_owned(),
+    }
+}
+
+/// The name of the last segment, of video if it is apart.
+fn last_segment(case: &str, film: &SegmentedFilm) -> String {
+    let numbered = (1..).map(|number| format!("chunk-stream0-{number:05}.m4s"));
+    match case {
+        DASH_CASE => numbered.take_while(|name| film.has(name)).last(),
+        _ => film.segments().pop(),
+    }
+    .expect("it has segments")
 }
 
 fn put(
+    case: &str,
     film: &SegmentedFilm,
     origin: &Origin,
     change: impl Fn(&str, Resource) -> Resource,
 ) -> String {
-    let url = film.put_with(origin, "film", change);
-    any_path(Some(&url), None, &[("length", "wait")])
+    let url = film.put_with(origin, "f/film", change);
+    let length = [("length", "wait")];
+    if case != DASH_CASE {
+        return any_path(Some(&url), None, &length);
+    }
+    let page = json!({"formats": {}, "manifests": ["dash.mpd"]});
+    origin.put("page/film", Resource::bytes(page.to_string()));
+    ytdlp::download_path(&origin.url("watch?v=film"), &length)
 }
 
 /// A shop whose segments are changed like this for programs.
 fn shop(case: &str, film: &SegmentedFilm, change: impl Fn(&str, Resource) -> Resource) -> Shop {
-    Shop::of(case, |origin| put(film, origin, |_, it| it), |origin| put(film, origin, &change))
+    let healthy = |origin: &Origin| put(case, film, origin, |_, it| it);
+    Shop::of(case, &settings(case), healthy, |origin| put(case, film, origin, &change))
 }
 
 impl Shop {
@@ -63,9 +101,9 @@ impl Shop {
         for line in [&length, "Accept-Ranges: bytes", "ETag: \""] {
             assert!(before.contains(line), "{case}: no {line} in {before}");
         }
-        let (_, request) = self.url.split_once("/mux").unwrap();
-        let next = Daemon::start(SETTINGS);
-        self.url = next.url(&format!("/mux{request}"));
+        let request = self.url.splitn(4, '/').last().unwrap();
+        let next = Daemon::start(&self.settings);
+        self.url = next.url(&format!("/{request}"));
         self.daemon = next;
         let told = |text: &str, name: &str| {
             text.lines().find(|line| line.starts_with(name)).expect("it is told").to_owned()
@@ -85,14 +123,14 @@ fn goes_on(
     proof: &dyn Fn(u64) -> String,
 ) {
     let gate = Gate::default();
-    let segments = film.segments();
-    let mut shop = shop(case, film, |name, resource| {
-        if segments.last().is_some_and(|last| last == name) {
-            held(resource, &gate)
-        } else {
-            resource
-        }
-    });
+    let last = last_segment(case, film);
+    let mut shop = shop(
+        case,
+        film,
+        |name, resource| {
+            if name == last { held(resource, &gate) } else { resource }
+        },
+    );
     let mut first = program(&shop);
     shop.kill(&mut first);
     gate.open();

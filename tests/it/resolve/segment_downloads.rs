@@ -47,12 +47,16 @@ fn manifests(names: &[&str]) -> Value {
 
 #[test]
 fn a_film_in_segments_is_one_file() {
-    for (kind, manifest) in [
-        (DASH, "dash.mpd"),
-        (named("fragments, apart"), "master.m3u8"),
-        (named("transport stream, apart"), "master.m3u8"),
+    let encrypted = |kind| ("fragments, encrypted", film(named(kind)).encrypted(), "list.m3u8");
+    let plain = |kind: Kind, manifest| (kind.name, film(kind), manifest);
+    for (what, film, manifest) in [
+        plain(DASH, "dash.mpd"),
+        plain(named("fragments, apart"), "master.m3u8"),
+        plain(named("transport stream, apart"), "master.m3u8"),
+        plain(named("transport stream, encrypted"), "list.m3u8"),
+        plain(named("fragments in one file"), "list.m3u8"),
+        encrypted("fragments"),
     ] {
-        let (what, film) = (kind.name, film(kind));
         let mut first: Option<Answer> = None;
         for way in WAYS {
             let (site, daemon) = (Site::start(), ytdlp::daemon(way));

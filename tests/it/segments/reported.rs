@@ -16,10 +16,8 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 
-use aes::Aes128;
-use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
-
 use super::*;
+use crate::support::aes_128::encrypt;
 use crate::support::answer::Head;
 
 /// The film of all kinds by the playlist that `edit` makes of that of `kind`, each other resource changed
@@ -88,23 +86,6 @@ fn an_initialisation_behind_a_discontinuity() {
     let answer = daemon.get(&path("another", &hevc));
     assert_eq!((answer.head.status, answer.code().as_str()), (422, "mux-refused"));
     assert!(answer.text().contains("from H264 and Aac to Hevc and Aac"), "{}", answer.text());
-}
-
-/// Encrypts a segment: AES-128 in CBC mode with PKCS #7 padding.
-fn encrypt(plain: &[u8], key: [u8; 16], vector: u128) -> Vec<u8> {
-    let cipher = Aes128::new(&Array::from(key));
-    let padding = 16 - plain.len() % 16;
-    let padded = [plain, &vec![padding as u8; padding]].concat();
-    let mut previous = vector.to_be_bytes();
-    let blocks = padded.chunks(16).flat_map(|block| {
-        let mut chained = previous;
-        chained.iter_mut().zip(block).for_each(|(byte, plain)| *byte ^= plain);
-        let mut block = Array::from(chained);
-        cipher.encrypt_block(&mut block);
-        previous = block.into();
-        previous
-    });
-    blocks.collect()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the tests stand on: an origin, proxies to it, a client, a daemon under observation, sample media.
 
+pub(crate) mod aes_128;
 pub(crate) mod answer;
 pub(crate) mod barrier;
 pub(crate) mod chromium;

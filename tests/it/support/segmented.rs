@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::aes_128::encrypt;
 use super::framemd5::packets;
 use super::media;
 use super::origin::Origin;
@@ -87,6 +88,18 @@ impl SegmentedFilm {
         self.files.retain(|(own, _)| own != name);
         self.files.push((name.to_owned(), served(Resource::bytes(content))));
         self
+    }
+
+    /// The same film, of a kind with one playlist, with encrypted segments.
+    pub(crate) fn encrypted(self) -> SegmentedFilm {
+        let key = *b"one of some keys";
+        let tag = "#EXT-X-KEY:METHOD=AES-128,URI=\"own-key\"\n#EXTINF";
+        let mut film = self.with("own-key", key.to_vec());
+        for (number, name) in film.segments().into_iter().enumerate() {
+            let segment = encrypt(&film.content(&name), key, number as u128);
+            film = film.with(&name, segment);
+        }
+        film.edit(|text| text.replacen("#EXTINF", tag, 1))
     }
 
     /// The same film, of a kind with video and audio apart, with packed audio.
