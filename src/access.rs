@@ -12,6 +12,7 @@ use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 
 mod authorize;
+mod cacheable;
 mod credential;
 mod forwarded;
 mod host;
@@ -23,6 +24,7 @@ pub mod tokens;
 mod website;
 
 pub use authorize::{Application, Grant, Need, authorize};
+pub use cacheable::Audience;
 pub use credential::{Credential, Secret};
 pub use forwarded::{Unusable, client_address};
 pub use host::HostRule;

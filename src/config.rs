@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::options::Engine;
 
 mod access;
+mod cache;
 mod checks;
 mod file;
 mod host_pattern;
@@ -24,6 +25,7 @@ mod resolver;
 mod sandbox;
 mod units;
 pub use access::{AccessConfig, AccessMode, ForwardedField};
+pub use cache::CacheConfig;
 use checks::{chunk_size, engine, ffmpeg_memory, finite, level, non_empty, read_ahead_size};
 pub use file::ConfigFile;
 pub use host_pattern::HostPattern;
@@ -48,6 +50,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// What clients may use.
     pub limits: LimitsConfig,
+    /// What caches of clients and proxies may keep.
+    pub cache: CacheConfig,
     /// How upstreams are treated.
     pub upstream: UpstreamConfig,
     /// How page links are read.
@@ -150,6 +154,7 @@ impl Default for Config {
             runtime_dir: PathBuf::from(AUTO),
             access: AccessConfig::default(),
             limits: LimitsConfig::default(),
+            cache: CacheConfig::default(),
             upstream: UpstreamConfig::default(),
             resolver: ResolverConfig::default(),
             muxer: MuxerConfig::default(),
@@ -290,7 +295,7 @@ mod tests {
         let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
         assert_eq!(
             (count, unset),
-            (2 + 5 + 18 + 12 + 13 + 6 + 4 + 1, 3),
+            (2 + 5 + 18 + 1 + 12 + 13 + 6 + 4 + 1, 3),
             "a key is missing from config/ytcanal.toml"
         );
     }
@@ -325,6 +330,8 @@ mod tests {
             ("[access]\nmode = \"public\"", &["line 2", "mode", "public"]),
             ("[muxer]\nmemory = \"1MiB\"", &["line 2", "memory", "64MiB"]),
             ("[sandbox]\nread = [\"opt\"]", &["line 2", "read", "absolute"]),
+            ("[cache]\nmax_age = \"500ms\"", &["line 2", "max_age", "whole seconds"]),
+            ("[cache]\nmax_age = \"400d\"", &["line 2", "max_age", "365d"]),
             ("[log]\nlevel = \"loud\"", &["line 2", "level", "loud"]),
         ] {
             let error = Config::parse(text).unwrap_err().to_string();

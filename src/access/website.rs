@@ -84,7 +84,12 @@ fn is_browser(user_agent: &str) -> bool {
 }
 
 fn has_page_cookie(cookies: &str) -> bool {
-    cookies.split([';', ',']).any(|cookie| cookie.trim() == PAGE_COOKIE)
+    cookies.split([';', ',']).any(is_page_cookie)
+}
+
+/// Returns whether this cookie is that of the page, which all browsers have alike.
+pub(super) fn is_page_cookie(cookie: &str) -> bool {
+    cookie.trim() == PAGE_COOKIE
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
-//! Applies preconditions and ranges to a file of known content: selects status, fields and bytes.
+//! Applies preconditions and ranges to a file of known content: selects status, fields and bytes. Says how
+//! long caches may keep it.
 
 use std::ops::Range;
 
 use super::{DownloadContext, ShortResponse};
+use crate::access::Audience;
 use crate::http_server::{MediaStatus, ResponseHead, Selection, select};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
@@ -29,6 +31,10 @@ pub(super) fn select_representation(
     head = head.with("Accept-Ranges", if ranged_len.is_some() { "bytes" } else { "none" });
     if let Some(etag) = etag {
         head = head.with("ETag", etag);
+    }
+    // Without a length, a cache could take a part for all of it; without an ETag, parts of two files for one.
+    if etag.is_some() && len.is_some() {
+        head = head.with("Cache-Control", cache_control(context));
     }
     match (selection, ranged_len) {
         (Selection::NotModified, _) => {
@@ -64,6 +70,13 @@ pub(super) fn select_representation(
             Representation::Send(head, None)
         }
     }
+}
+
+/// Returns the value of Cache-Control for a file that caches can keep.
+fn cache_control(context: &DownloadContext<'_, '_>) -> String {
+    let DownloadContext { app, request, .. } = context;
+    let audience = Audience::new(*app.access_mode.get(), &request.provenance, &request.target);
+    audience.cache_control(app.config.cache.max_age.0.as_secs())
 }
 
 /// Returns a strong ETag: the hash of everything that the content of a file depends on.

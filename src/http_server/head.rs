@@ -37,8 +37,9 @@ impl ResponseHead {
         self
     }
 
-    /// Adds a field.
+    /// Sets a field, replacing one of the same name.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> ResponseHead {
+        self.fields.retain(|(known, _)| *known != name);
         self.fields.push((name, field_value(value.into())));
         self
     }

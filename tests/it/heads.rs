@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use crate::support::answer::Ending;
-use crate::support::client::{Client, mux_path};
+use crate::support::client::{Client, ask, mux_path, splice_path};
 use crate::support::daemon::{Daemon, LOOPBACK, script};
 use crate::support::media;
 use crate::support::origin::{Origin, refused_url};
@@ -75,6 +75,52 @@ fn head_is_get_without_a_body() {
     assert_eq!(get.version, "HTTP/1.1");
     let timing = get.header("Server-Timing").unwrap_or_default();
     assert!(timing.contains("engine;desc=\"ffmpeg\""), "{timing}");
+}
+
+/// Caches may keep what is of known length and has an ETag, if the operator wants that.
+#[test]
+fn caches_may_keep_files_of_known_length() {
+    let (origin, pair) = (Origin::start(), media::minute());
+    let put = |name: &str, file| origin.put(name, Resource::file(file).ranges().etag("\"film\""));
+    let (video, audio) = (put("v", &pair.video), put("a", &pair.audio));
+    let unknown = origin.put("u", Resource::file(&pair.video).ranges());
+    let (spliced, lone) = (splice_path(&video, &audio, &[]), mux_path(Some(&video), None, &[]));
+    let joined = mux_path(Some(&video), Some(&audio), &[]);
+    let without_etag = mux_path(Some(&unknown), None, &[]);
+    let missing = mux_path(Some(&origin.url("missing")), None, &[]);
+    let (none, kept) = ("no-store", "max-age=90");
+    let own = "private, max-age=90";
+    let kept_mode =
+        |mode: &str| format!("[access]\nmode = \"{mode}\"\n[cache]\nmax_age = \"90s\"\n{LOOPBACK}");
+    let login = "Authorization: Basic dTphYmM=\r\n";
+    for (config, request, fields, status, expected) in [
+        (LOOPBACK.to_owned(), &spliced, "", 200, none),
+        (kept_mode("open"), &spliced, "", 200, kept),
+        (kept_mode("open"), &lone, "", 200, kept),
+        (kept_mode("open"), &spliced, "Range: bytes=0-9\r\n", 206, kept),
+        (kept_mode("open"), &spliced, "If-None-Match: *\r\n", 304, kept),
+        (kept_mode("open"), &spliced, "Cookie: ytcanal-page=1\r\n", 200, kept),
+        (kept_mode("open"), &spliced, login, 200, own),
+        (kept_mode("open"), &spliced, "Cookie: who=me\r\n", 200, own),
+        (kept_mode("local"), &spliced, "", 200, own),
+        (kept_mode("open"), &spliced, "Range: bytes=999999999-\r\n", 416, none),
+        (kept_mode("open"), &spliced, "If-Match: \"x\"\r\n", 412, none),
+        (kept_mode("open"), &joined, "", 200, none),
+        (kept_mode("open"), &without_etag, "", 200, none),
+        (kept_mode("open"), &missing, "", 404, none),
+    ] {
+        let daemon = Daemon::start(&config);
+        for method in ["GET", "HEAD"] {
+            // Ranges are for GET.
+            if method == "HEAD" && fields.starts_with("Range") {
+                continue;
+            }
+            let head = ask(daemon.address(), method, request, fields).head;
+            assert_eq!(head.status, status, "{request} {fields}");
+            let found = head.header("Cache-Control");
+            assert_eq!(found, Some(expected), "{config} {method} {request} {fields}");
+        }
+    }
 }
 
 #[test]
