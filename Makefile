@@ -22,9 +22,9 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Nothing outside of DESTDIR is touched when there is one.
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
-.PHONY: help demo test bench bench-crowd bench-resolve bench-seams bench-segments build install uninstall lint it fuzz fuzz-short
+.PHONY: help demo test bench bench-crowd bench-resolve bench-seams bench-segments bench-fronts build install uninstall lint it fuzz fuzz-short
 .PHONY: corpus soak cuts players deny audit units test-system clean
-.PHONY: tools-build tools-demo tools-fuzz tools-python tools-bench tools-debian tools-system tools-test
+.PHONY: tools-build tools-demo tools-fuzz tools-python tools-bench tools-fronts tools-debian tools-system tools-test
 
 help:
 	@echo 'make demo      try it: a sample film, streamed while it arrives (no network needed)'
@@ -115,6 +115,10 @@ bench: tools-bench target/bench-venv/complete
 bench-crowd: tools-demo
 	$(CARGO) bench --locked --bench canal -- --crowd
 
+# What HAProxy and nginx take in front, with the configurations that are shipped.
+bench-fronts: build tools-fronts
+	tests/bench/fronts.sh $(TARGET)/release/ytcanal
+
 # How long it takes to read a page, with yt-dlp kept loaded and with yt-dlp called anew.
 bench-resolve: tools-demo $(VENV)/complete
 	$(CARGO) bench --locked --bench canal -- --resolve
@@ -147,12 +151,13 @@ tools-demo := $(tools-build) ffmpeg
 tools-fuzz := $(tools-demo) c++:g++
 tools-python := python3 venv:python3-venv
 tools-bench := $(tools-demo) $(tools-python) curl nginx:nginx-light
+tools-fronts := $(tools-demo) curl haproxy nginx:nginx-light openssl pgrep:procps
 tools-debian := $(tools-bench) $(tools-fuzz) cargo-clippy:rust-web-clippy cargo-fmt:rustfmt-web \
-  aria2c:aria2 chromium firefox-esr ip:iproute2 mpv systemd-analyze:systemd vlc:vlc-bin \
+  aria2c:aria2 chromium firefox-esr haproxy ip:iproute2 mpv systemd-analyze:systemd vlc:vlc-bin \
   vlc-plugins:vlc-plugin-base wget
 tools-system := debootstrap systemd-nspawn:systemd-container
 
-tools-build tools-demo tools-fuzz tools-python tools-bench tools-debian tools-system:
+tools-build tools-demo tools-fuzz tools-python tools-bench tools-fronts tools-debian tools-system:
 	@CARGO='$(CARGO)' tests/tools/packages.sh $(sort $($@))
 
 tools-test: tools-debian $(VENV)/complete $(AXE)

@@ -22,6 +22,7 @@
 //! | `clients` | curl, wget and aria2c interrupt and resume a download as with a static file |
 //! | `resume` | a thousand downloads over connections that break are complete |
 //! | `behind_nginx` | nginx in front of the server buffers nothing on disk |
+//! | `scale_out` | the shipped configurations of HAProxy and nginx in front of two servers, one of which fails |
 //! | `browser` | Chromium plays, seeks and downloads |
 //! | `players` | mpv and VLC play and seek in films in segments |
 //! | `page` | the web page works in Chromium |
@@ -82,6 +83,7 @@ mod proxy;
 mod resolve;
 mod resume;
 mod sandbox;
+mod scale_out;
 mod segments;
 mod service;
 mod soak;

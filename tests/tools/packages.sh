@@ -80,7 +80,9 @@ esac
 # shellcheck disable=SC2086
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
   -o APT::Keep-Downloaded-Packages=false ca-certificates $missing
-# Debian starts nginx when it is installed; nobody wants a web server on this machine.
-case $missing in *nginx*)
-  [ ! -d /run/systemd/system ] || $as_root systemctl disable --now nginx
-esac
+# Debian starts these when they are installed; nobody wants a web server on this machine.
+for server in nginx haproxy; do
+  case $missing in *"$server"*)
+    [ ! -d /run/systemd/system ] || $as_root systemctl disable --now "$server"
+  esac
+done

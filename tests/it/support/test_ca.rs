@@ -38,11 +38,7 @@ impl Authority {
 
     /// The root certificate, to be trusted.
     pub(crate) fn pem(&self) -> String {
-        let text = BASE64_STANDARD.encode(self.root.der());
-        let lines: Vec<&str> =
-            text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        let lines = lines.join("\n");
-        format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
+        pem("CERTIFICATE", self.root.der())
     }
 
     /// The root certificate in a file, as `upstream.ca_file` wants it.
@@ -55,6 +51,11 @@ impl Authority {
     /// A good certificate for a host name or an IP address.
     pub(crate) fn certificate_for(&self, name: &str) -> Certificate {
         self.sign(&parameters(&[name], name))
+    }
+
+    /// As `certificate_for`, for several of them.
+    pub(crate) fn certificate_for_all(&self, names: &[&str]) -> Certificate {
+        self.sign(&parameters(names, names[0]))
     }
 
     /// As `certificate_for`, but its time is over.
@@ -80,6 +81,12 @@ impl Certificate {
         Self { chain: vec![signed.der().clone()], key }
     }
 
+    /// The certificate and its key, as the files of a server hold them.
+    pub(crate) fn pem(&self) -> (String, String) {
+        let chain = self.chain.iter().map(|certificate| pem("CERTIFICATE", certificate)).collect();
+        (chain, pem("PRIVATE KEY", &self.key.serialize_der()))
+    }
+
     /// The configuration of a server that shows this certificate.
     pub(super) fn server(self) -> ServerConfig {
         let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
@@ -98,4 +105,13 @@ fn parameters(names: &[&str], common_name: &str) -> CertificateParams {
     let mut params = CertificateParams::new(names).unwrap();
     params.distinguished_name.push(DnType::CommonName, common_name);
     params
+}
+
+/// DER as text (RFC 7468).
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(der);
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let lines = lines.join("\n");
+    format!("-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n")
 }
