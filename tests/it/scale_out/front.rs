@@ -28,6 +28,7 @@ pub(super) enum Shipped {
 }
 
 pub(super) const BALANCERS: [Shipped; 2] = [Shipped::Haproxy, Shipped::Nginx];
+pub(super) const ALL: [Shipped; 3] = [Shipped::Haproxy, Shipped::Nginx, Shipped::NginxCache];
 
 /// A proxy in front of two daemons.
 pub(super) struct Front {
