@@ -63,8 +63,8 @@ impl Got {
     }
 
     fn field(&self, name: &str) -> &str {
-        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).next_back().expect(name).1
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.rfind(|(found, _)| found.eq_ignore_ascii_case(name)).expect(name).1
     }
 }
 
