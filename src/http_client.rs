@@ -15,10 +15,12 @@ mod io_guard;
 mod pool;
 pub(crate) mod request;
 mod retry_after;
+mod scratch;
 mod tls;
+mod tls_stream;
 mod transport;
 mod upstream_client;
 pub(crate) mod validate;
 
 pub use crate::media::remote_file::{RemoteFile, Validators};
-pub use upstream_client::{SOCKET_BUFFER, SPLICE_CHUNK, UpstreamClient};
+pub use upstream_client::{SPLICE_CHUNK, UpstreamClient};

@@ -22,7 +22,7 @@ use crate::error::{Error, FfmpegError, UpstreamError};
 use crate::fetch::TrackReader;
 use crate::ffmpeg::FeedProgress;
 use crate::ffmpeg::fifo::{FeedError, FifoWriter};
-use crate::http_client::{RemoteFile, SOCKET_BUFFER};
+use crate::http_client::RemoteFile;
 use crate::runtime_dir::FifoSet;
 use crate::splice::{self, ChunkSource};
 
@@ -239,7 +239,8 @@ impl ChunkSource for FeedSource<'_> {
     }
 }
 
-/// Returns the pipe capacity for a read-ahead limit: the other buffers on the way count towards it, too.
+/// Returns the pipe capacity for a read-ahead limit: what is copied, and the segment or record that it comes from, count
+/// towards it, too.
 fn pipe_len(read_ahead: u64) -> u64 {
-    read_ahead.saturating_sub((SOCKET_BUFFER + COPY_SIZE) as u64)
+    read_ahead.saturating_sub(2 * COPY_SIZE as u64)
 }

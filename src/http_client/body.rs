@@ -11,7 +11,7 @@ use ureq_proto::client::Call;
 use ureq_proto::client::state::RecvBody;
 
 use crate::error::UpstreamError;
-use crate::http_client::connection::Connection;
+use crate::http_client::connection::{Connection, MAX_INPUT};
 use crate::http_client::exchange::{ExchangeError, Framing, Response, shorten};
 use crate::http_client::pool::ConnectionPool;
 use crate::http_client::upstream_client::{SPLICE_CHUNK, UpstreamClient};
@@ -246,7 +246,7 @@ fn read_chunked(
         if count > 0 {
             return Ok(count);
         }
-        if consumed == 0 && !call.can_proceed() && connection.fill_input()? == 0 {
+        if consumed == 0 && !call.can_proceed() && connection.fill_input(MAX_INPUT)? == 0 {
             let is_over = call.is_ended_chunked();
             let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
             return if is_over { Ok(0) } else { Err(cut.into()) };

@@ -14,16 +14,17 @@ use crate::cancel::CancelToken;
 use crate::http_client::transport::Transport;
 use crate::sys::{self, SplicePipe};
 
-/// Size of the input buffer, and so the maximum length of a response head: a stream may have
-/// several connections, with a buffer for each.
-const INPUT_BUFFER: usize = 32 << 10;
+/// Maximum size of the input buffer, and so the maximum length of a response head.
+pub(crate) const MAX_INPUT: usize = 32 << 10;
+/// Most heads are shorter. What follows them in the buffer is of the body, and better read directly.
+pub(crate) const HEAD_INPUT: usize = 4 << 10;
 
 /// A connection to the origin of an upstream.
 pub(crate) struct Connection {
     /// Scheme, host and port.
     pub(crate) origin: Origin,
     transport: Transport,
-    /// Allocated when it is needed.
+    /// Exists only while it holds something.
     input: Box<[u8]>,
     /// The bytes in `input` that are not consumed yet.
     start: usize,
@@ -59,20 +60,22 @@ impl Connection {
     /// Removes the first `count` bytes of [`input`](Connection::input).
     pub(crate) fn consume(&mut self, count: usize) {
         self.start += count;
+        if self.start == self.end {
+            (self.input, self.start, self.end) = (Box::default(), 0, 0);
+        }
     }
 
-    /// Receives more [`input`](Connection::input), waiting for it; 0 when the peer has closed.
-    pub(crate) fn fill_input(&mut self) -> io::Result<usize> {
-        if self.input.is_empty() {
-            self.input = vec![0; INPUT_BUFFER].into();
-        }
-        self.input.copy_within(self.start..self.end, 0);
-        (self.start, self.end) = (0, self.end - self.start);
-        let free = &mut self.input[self.end..];
-        if free.is_empty() {
+    /// Receives more [`input`](Connection::input), about `size` bytes, waiting for it; 0 when the peer has closed.
+    pub(crate) fn fill_input(&mut self, size: usize) -> io::Result<usize> {
+        let unread = self.end - self.start;
+        let size = size.max(2 * unread).min(MAX_INPUT);
+        if unread == MAX_INPUT {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a head or line is too long"));
         }
-        let count = self.transport.read(free)?;
+        let mut input = vec![0; size].into_boxed_slice();
+        input[..unread].copy_from_slice(self.input());
+        (self.input, self.start, self.end) = (input, 0, unread);
+        let count = self.transport.read(&mut self.input[unread..])?;
         self.end += count;
         Ok(count)
     }
@@ -106,7 +109,7 @@ impl Connection {
 
     /// Returns whether nothing has arrived that was not consumed: data or a hang-up on an idle
     /// connection make it unusable.
-    pub(crate) fn is_idle(&mut self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.input().is_empty() && self.transport.is_drained()
     }
 }

@@ -16,7 +16,7 @@ use ureq_proto::client::state::{RecvBody, RecvResponse};
 use ureq_proto::client::{Call, RecvResponseResult, SendRequestResult};
 
 use crate::error::UpstreamError;
-use crate::http_client::connection::Connection;
+use crate::http_client::connection::{Connection, HEAD_INPUT};
 use crate::text;
 
 /// Room for a request head, or for its longest field: the cookies of a site that sets many.
@@ -122,7 +122,7 @@ impl Exchange {
             if let Some(response) = response {
                 break response;
             }
-            if count == 0 && connection.fill_input()? == 0 {
+            if count == 0 && connection.fill_input(HEAD_INPUT)? == 0 {
                 let closed = "it closed the connection before its response";
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, closed).into());
             }

@@ -33,7 +33,7 @@ struct IdleConnection {
 }
 
 impl IdleConnection {
-    fn is_usable(&mut self, max_idle_age: Duration) -> bool {
+    fn is_usable(&self, max_idle_age: Duration) -> bool {
         self.since.elapsed() < max_idle_age && self.connection.is_idle()
     }
 }
@@ -74,7 +74,7 @@ impl ConnectionPool {
     /// Stores a connection whose last response was read to its end.
     pub(crate) fn put_back(&self, mut connection: Connection) {
         connection.set_cancel_token(None);
-        let mut returned = IdleConnection { connection, since: Instant::now() };
+        let returned = IdleConnection { connection, since: Instant::now() };
         if !returned.is_usable(self.max_idle_age) {
             return;
         }
@@ -86,7 +86,7 @@ impl ConnectionPool {
 
     /// Closes connections that were idle for too long, or that the peer has closed.
     pub(crate) fn evict_expired(&self) {
-        self.lock().retain_mut(|idle| idle.is_usable(self.max_idle_age));
+        self.lock().retain(|idle| idle.is_usable(self.max_idle_age));
     }
 
     /// Closes all connections.

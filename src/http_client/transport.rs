@@ -3,17 +3,16 @@
 //!
 //! **API boundary:** nothing here knows HTTP.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::ClientConfig;
 
 use crate::http_client::io_guard::IoGuard;
-use crate::http_client::upstream_client::SOCKET_BUFFER;
+use crate::http_client::tls_stream::TlsStream;
 use crate::sys;
 
 /// A nonblocking socket that waits as its guard permits.
@@ -86,7 +85,7 @@ impl Write for Socket {
 /// A TCP connection, or one with TLS.
 pub(crate) enum Transport {
     Tcp(Socket),
-    Tls(Box<StreamOwned<ClientConnection, BufferedSocket>>),
+    Tls(TlsStream),
 }
 
 impl Transport {
@@ -96,34 +95,29 @@ impl Transport {
         host: &str,
         config: &Arc<ClientConfig>,
     ) -> io::Result<Transport> {
-        let invalid = |_| io::Error::other("the host name does not suit TLS");
-        let name = ServerName::try_from(host.to_owned()).map_err(invalid)?;
-        let mut tls = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
-        let mut socket = BufferedSocket(BufReader::with_capacity(SOCKET_BUFFER, socket));
-        tls.complete_io(&mut socket)?;
-        Ok(Transport::Tls(Box::new(StreamOwned::new(tls, socket))))
+        TlsStream::connect(socket, host, config).map(Transport::Tls)
     }
 
     pub(crate) fn socket(&self) -> &Socket {
         match self {
             Transport::Tcp(socket) => socket,
-            Transport::Tls(stream) => stream.sock.0.get_ref(),
+            Transport::Tls(stream) => stream.socket(),
         }
     }
 
     pub(crate) fn socket_mut(&mut self) -> &mut Socket {
         match self {
             Transport::Tcp(socket) => socket,
-            Transport::Tls(stream) => stream.sock.0.get_mut(),
+            Transport::Tls(stream) => stream.socket_mut(),
         }
     }
 
     /// Returns whether everything that was received has been read and the peer has not closed. What
     /// TLS sends besides data, such as session tickets, does not count.
-    pub(crate) fn is_drained(&mut self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         let is_empty = match self {
             Transport::Tcp(_) => true,
-            Transport::Tls(stream) => stream.sock.decrypt_buffered(&mut stream.conn),
+            Transport::Tls(stream) => stream.is_drained(),
         };
         is_empty && self.socket().is_quiet()
     }
@@ -151,42 +145,5 @@ impl Write for Transport {
             Transport::Tcp(socket) => socket.flush(),
             Transport::Tls(stream) => stream.flush(),
         }
-    }
-}
-
-/// The socket below TLS: rustls reads a few kilobytes at a time, so they come out of a buffer.
-pub(crate) struct BufferedSocket(BufReader<Socket>);
-
-impl BufferedSocket {
-    /// Decrypts what is in the buffer; returns whether there was no data in it.
-    fn decrypt_buffered(&mut self, tls: &mut ClientConnection) -> bool {
-        loop {
-            let has_data = tls.process_new_packets().map_or(true, |state| {
-                state.plaintext_bytes_to_read() > 0 || state.peer_has_closed()
-            });
-            if has_data || self.0.buffer().is_empty() {
-                return !has_data;
-            }
-            match tls.read_tls(&mut self.0.buffer()) {
-                Ok(count) if count > 0 => self.0.consume(count),
-                _ => return false,
-            }
-        }
-    }
-}
-
-impl Read for BufferedSocket {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl Write for BufferedSocket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.get_mut().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

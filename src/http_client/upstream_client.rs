@@ -15,8 +15,6 @@ use crate::media::RemoteLocation;
 use crate::net::Dialer;
 use crate::reloadable::Reloadable;
 
-/// Size of the buffer between a socket and its reader.
-pub const SOCKET_BUFFER: usize = 128 << 10;
 /// Maximum number of bytes moved at once from an upstream's socket to a client's by splice(2).
 pub const SPLICE_CHUNK: usize = 256 << 10;
 /// Minimum chunk size that a location may demand: each response has to bring something new.
