@@ -41,6 +41,7 @@ mod fingerprint;
 mod first_response;
 mod follow;
 mod integrity;
+mod pace;
 mod pending_file;
 mod prefetch;
 mod requester;

@@ -43,6 +43,11 @@ impl<'r> PlannedReader<'r> {
         }
     }
 
+    /// Returns whether the client is slower than the upstream.
+    pub(super) fn is_slow(&self) -> bool {
+        self.source.is_slow()
+    }
+
     /// Returns the source, if no bytes are buffered.
     pub(super) fn source(&mut self) -> Option<&mut (dyn TrackSource + 'r)> {
         self.buffered.is_empty().then_some(&mut *self.source)
@@ -62,6 +67,7 @@ impl<'r> PlannedReader<'r> {
 pub(super) trait TrackSource: Send {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error>;
     fn is_over(&self) -> bool;
+    fn is_slow(&self) -> bool;
     fn continue_with(&mut self, range: Range<u64>) -> u64;
     fn can_splice(&self) -> bool;
     fn splice_into(&mut self, pipe: &SplicePipe, max_len: u64) -> Result<usize, Error>;
@@ -74,6 +80,10 @@ impl TrackSource for TrackReader<'_, '_> {
 
     fn is_over(&self) -> bool {
         TrackReader::is_over(self)
+    }
+
+    fn is_slow(&self) -> bool {
+        TrackReader::is_slow(self)
     }
 
     fn continue_with(&mut self, range: Range<u64>) -> u64 {

@@ -25,8 +25,9 @@ use crate::splice::{self, ChunkSource, Runs, TrackInput};
 
 /// Bytes read from a track per call.
 const BUFFER_SIZE: usize = 64 << 10;
-/// Bytes read after a zero-copy transfer: few, since the next bytes will mostly be transferred, too.
-const READ_AFTER_SPLICE: usize = 16 << 10;
+/// Bytes read for a slow client, which they wait for, and after a zero-copy transfer, since the next bytes will mostly be
+/// transferred, too.
+const SMALL_BUFFER_SIZE: usize = 16 << 10;
 
 mod seek;
 
@@ -296,10 +297,11 @@ impl ChunkSource for SourceFeed<'_, '_> {
             return Ok((bytes, count));
         }
         self.sink.borrow_mut().body.flush(self.cancelled)?;
-        if buffer.len() != BUFFER_SIZE {
-            buffer = vec![0; BUFFER_SIZE];
+        let size = if self.reader.is_slow() { SMALL_BUFFER_SIZE } else { BUFFER_SIZE };
+        if buffer.len() != size {
+            buffer = vec![0; size];
         }
-        let read_size = std::mem::replace(&mut self.read_size, BUFFER_SIZE);
+        let read_size = std::mem::replace(&mut self.read_size, BUFFER_SIZE).min(size);
         let count = self.reader.read(&mut buffer[..read_size])?;
         Ok((buffer, count))
     }
@@ -312,7 +314,7 @@ impl ChunkSource for SourceFeed<'_, '_> {
         let Some(source) = self.reader.source() else { return Ok(0) };
         let count = self.sink.borrow_mut().splice_from(source, max, self.cancelled)?;
         if count > 0 {
-            self.read_size = READ_AFTER_SPLICE;
+            self.read_size = SMALL_BUFFER_SIZE;
         }
         Ok(count as u64)
     }

@@ -12,7 +12,6 @@ use crate::fetch::fingerprint::Fingerprint;
 use crate::fetch::integrity::REPLACED;
 use crate::fetch::prefetch::Prefetcher;
 use crate::fetch::requester::Requester;
-use crate::fetch::sizing::MIN_REQUEST_SIZE;
 use crate::fetch::throughput::ThroughputMonitor;
 use crate::http_client::body::{DRAIN_TIMEOUT, RangeBody};
 use crate::http_client::{RemoteFile, UpstreamClient};
@@ -55,10 +54,10 @@ impl<'scope, 'env> FileReader<'scope, 'env> {
             return Ok(false);
         }
         self.cursor = Cursor::default();
-        self.requester.sizing.size_hint = first;
+        self.requester.sizing.set_size_hint(first);
         self.requester.back_off(Duration::ZERO)?;
         let (entity, body) = self.requester.open(None, &mut self.cursor)?;
-        self.requester.sizing.size_hint = 0;
+        self.requester.sizing.set_size_hint(0);
         (self.entity, self.body) = (entity, Some(body));
         Ok(true)
     }
@@ -83,6 +82,11 @@ impl<'scope, 'env> FileReader<'scope, 'env> {
         self.requester.is_page
     }
 
+    /// Returns whether the reader is slower than its upstream, so that nothing is gained by reading much at a time.
+    pub fn is_slow(&self) -> bool {
+        self.requester.sizing.pace.is_slow(self.cursor.offset)
+    }
+
     /// Returns whether every byte of the range was read.
     pub fn is_over(&self) -> bool {
         self.cursor.is_over()
@@ -101,7 +105,7 @@ impl<'scope, 'env> FileReader<'scope, 'env> {
     /// Announces that the caller needs the next `len` bytes at once: they are requested in one
     /// range, up to the maximum request size. 0 withdraws the hint.
     pub fn set_size_hint(&mut self, len: u64) {
-        self.requester.sizing.size_hint = if len > 0 { len.max(MIN_REQUEST_SIZE) } else { 0 };
+        self.requester.sizing.set_size_hint(len);
     }
 
     /// Peeks at more bytes, up to `limit` in total, before the caller knows which ranges of the
@@ -168,8 +172,10 @@ impl<'scope, 'env> FileReader<'scope, 'env> {
     fn read_checked(&mut self, buffer: &mut [u8]) -> Result<usize, UpstreamError> {
         let started = Instant::now();
         let count = self.read_body(buffer)?;
+        let waited = started.elapsed();
+        self.requester.sizing.pace.record_wait(waited);
         // Response time counts, too: otherwise a byte per response would be fast enough.
-        self.throughput.record(count, started.elapsed()).map_err(UpstreamError::Slow)?;
+        self.throughput.record(count, waited).map_err(UpstreamError::Slow)?;
         Ok(count)
     }
 
@@ -230,8 +236,10 @@ impl<'scope, 'env> FileReader<'scope, 'env> {
         };
         self.advance(count);
         self.entity.recent_bytes = Fingerprint::default();
+        let waited = started.elapsed();
+        self.requester.sizing.pace.record_wait(waited);
         // Bytes that have arrived are good, however slowly they came.
-        if let Err(rate) = self.throughput.record(count, started.elapsed()) {
+        if let Err(rate) = self.throughput.record(count, waited) {
             self.recover(UpstreamError::Slow(rate))?;
         }
         self.prefetch();

@@ -130,7 +130,7 @@ impl<'scope, 'env> PendingFile<'scope, 'env> {
                 (entity, body)
             }
         };
-        requester.sizing.size_hint = 0;
+        requester.sizing.set_size_hint(0);
         requester.retry.after_first_response(requester.upstream);
         Ok(FileReader::new(scope, requester, entity, cursor, body))
     }

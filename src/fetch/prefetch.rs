@@ -63,7 +63,7 @@ impl<'scope, 'env> Prefetcher<'scope, 'env> {
         self.queue.clear();
     }
 
-    /// Requests the ranges after `body` once few requested bytes remain to be read. Where no pooled
+    /// Requests the ranges after `body` once few requested bytes remain to be read, or none for a slow reader. Where no pooled
     /// connection is available, a thread sends the request; it ends with its response or with the
     /// stream.
     pub(super) fn prefetch(

@@ -8,36 +8,31 @@
 //! **Invariant:** where the lengths of the segments are known, each is as long as it was then; and
 //! `read` returns 0 only behind the last one of a list that is complete.
 
-use std::collections::{HashMap, VecDeque};
+mod pending;
+
+use std::collections::VecDeque;
 use std::mem::take;
 use std::ops::Range;
 use std::sync::Arc;
-use std::thread::Scope;
-use std::time::Duration;
+use std::time::Instant;
 
-use crate::cancel::CancelToken;
 use crate::error::{Error, UpstreamError};
 use crate::fetch::begun_segments::{BegunSegments, SegmentStart};
 use crate::fetch::cursor::Cursor;
 use crate::fetch::follow::Follower;
-use crate::fetch::segment_refresh::{self, CurrentLocation};
+use crate::fetch::pace::Pace;
 use crate::fetch::segment_source::{PendingSegment, SegmentBody, SegmentSource};
 use crate::fetch::segment_starts::SegmentStarts;
-use crate::http_client::{RemoteFile, UpstreamClient};
+use crate::http_client::RemoteFile;
 use crate::media::segments::SegmentList;
 use crate::media::{Track, TrackKind};
 use crate::sys::SplicePipe;
 
+pub(super) use pending::PendingSegments;
+
 /// The next segments are requested until this many bytes are to be read, or [`MAX_AHEAD`] segments.
 const AHEAD_BYTES: u64 = 1 << 20;
 const MAX_AHEAD: usize = 3;
-
-/// A track in segments whose first one was requested.
-pub struct PendingSegments<'scope, 'env> {
-    reader: SegmentReader<'scope, 'env>,
-    /// The first segments, in order.
-    first: Result<VecDeque<PendingSegment<'scope, 'env>>, Error>,
-}
 
 /// Reads the segments of one track.
 pub struct SegmentReader<'scope, 'env> {
@@ -52,66 +47,10 @@ pub struct SegmentReader<'scope, 'env> {
     /// The segments that have begun, if their lengths are not known.
     begun: BegunSegments,
     cursor: Cursor,
+    pace: Pace,
     /// The segment that is read, and those that were requested ahead.
     current: Option<SegmentBody<'scope, 'env>>,
     ahead: VecDeque<PendingSegment<'scope, 'env>>,
-}
-
-impl<'scope, 'env> PendingSegments<'scope, 'env> {
-    /// Requests the first segments of a track, or of `known`, a range of a file that is known. `None`
-    /// if the track is not in segments.
-    pub(super) fn begin(
-        scope: &'scope Scope<'scope, 'env>,
-        upstream: &'scope UpstreamClient,
-        track: &Track,
-        known: Option<(Range<u64>, &RemoteFile)>,
-        cancel: &Arc<CancelToken>,
-    ) -> Option<PendingSegments<'scope, 'env>> {
-        let list = segment_refresh::list(&track.location)?.clone();
-        let source = SegmentSource {
-            scope,
-            upstream,
-            cancel: cancel.clone(),
-            kind: track.kind,
-            location: CurrentLocation::new(track),
-            resources: HashMap::new(),
-            are_pages: None,
-        };
-        let mut reader = SegmentReader::new(source, list);
-        let is_other = known.as_ref().is_some_and(|(_, file)| **file != reader.file);
-        if let Some((range, _)) = known {
-            reader.cursor = Cursor::over(range);
-        }
-        let first = if is_other {
-            Err(reader.failed(UpstreamError::EntityChanged("its segments are different now")))
-        } else {
-            reader.begin_first()
-        };
-        Some(PendingSegments { reader, first })
-    }
-
-    /// Returns whether the first request is sent.
-    pub(super) fn is_sent(&self) -> bool {
-        let first = self.first.as_ref().ok().and_then(VecDeque::front);
-        first.is_some_and(|first| first.file().is_sent())
-    }
-
-    /// Returns whether the first response has begun to arrive, now or within `limit`.
-    pub(super) fn poll_response(&self, limit: Duration) -> bool {
-        let first = self.first.as_ref().ok().and_then(VecDeque::front);
-        first.is_some_and(|first| first.file().poll_response(limit))
-    }
-
-    /// Waits for the first response.
-    pub(super) fn wait(self) -> Result<SegmentReader<'scope, 'env>, Error> {
-        let PendingSegments { mut reader, first } = self;
-        let mut first = first?;
-        if let Some(segment) = first.pop_front() {
-            reader.receive(segment)?;
-        }
-        reader.ahead = first;
-        Ok(reader)
-    }
 }
 
 impl<'scope, 'env> SegmentReader<'scope, 'env> {
@@ -134,6 +73,7 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
             follower,
             begun: BegunSegments::default(),
             cursor,
+            pace: Pace::new(0),
             current,
             ahead,
         }
@@ -152,6 +92,11 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
     /// Returns the file that the segments are.
     pub(super) fn file(&self) -> &RemoteFile {
         &self.file
+    }
+
+    /// Returns whether the reader is slower than its upstream.
+    pub(super) fn is_slow(&self) -> bool {
+        self.pace.is_slow(self.cursor.offset)
     }
 
     /// Returns whether every byte of the range was read.
@@ -203,8 +148,10 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         while !buffer.is_empty() && !self.cursor.is_over() {
             let len = self.len_now(buffer.len() as u64) as usize;
+            let started = Instant::now();
             let Some(body) = self.body()? else { continue };
             let count = body.read(&mut buffer[..len])?;
+            self.pace.record_wait(started.elapsed());
             if count > 0 {
                 self.advance(count)?;
                 return Ok(count);
@@ -226,7 +173,9 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
         let Some(body) = self.current.as_mut().filter(|_| self.cursor.peeked.is_empty()) else {
             return Ok(0);
         };
+        let started = Instant::now();
         let count = body.splice_into(pipe, max_len)?;
+        self.pace.record_wait(started.elapsed());
         self.advance(count)?;
         Ok(count)
     }
@@ -290,6 +239,7 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
     fn receive(&mut self, segment: PendingSegment<'scope, 'env>) -> Result<(), Error> {
         let body = segment.wait(&mut self.source)?;
         self.note_start(body.index);
+        self.pace.mark(self.cursor.offset);
         // The next segment begins behind this one, which may be a range of its resource.
         let range = self.list.part(body.index).and_then(|part| part.location.range.clone());
         let len = body.len().map(|len| range.map_or(len, |range| range.end - range.start));
@@ -352,6 +302,10 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
     /// Requests the next segments, unless enough bytes are on their way.
     fn request_ahead(&mut self) -> Result<(), Error> {
         let Some(current) = &self.current else { return Ok(()) };
+        // The next request of a slow reader finds the connection of the one before it.
+        if self.is_slow() {
+            return Ok(());
+        }
         while self.ahead.len() < MAX_AHEAD {
             let next = self.ahead.back().map_or(current.index, |last| last.index) + 1;
             let start = self.starts.get(next);

@@ -1,8 +1,9 @@
 //! Sizes range requests, and decides how early the next one is sent. Pure, but for the clock and
 //! the jitter.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::fetch::pace::Pace;
 use crate::fetch::retry_budget::jittered_chunk;
 
 /// Size of the first request for bytes that go to the client. While a nearby upstream sends a large
@@ -11,7 +12,9 @@ use crate::fetch::retry_budget::jittered_chunk;
 pub const FIRST_REQUEST_SIZE: u64 = 640 << 10;
 /// Later requests are at least this large, however slow the reader, unless the chunk limit is
 /// lower.
-pub(super) const MIN_REQUEST_SIZE: u64 = 512 << 10;
+const MIN_REQUEST_SIZE: u64 = 128 << 10;
+/// What a caller needs at once is requested with more, for it mostly needs that next.
+const MIN_HINTED_SIZE: u64 = 512 << 10;
 /// The next request is sent when at most this many bytes are still to be read, or earlier.
 const MIN_PREFETCH_DISTANCE: u64 = 128 << 10;
 /// The prefetch distance in response times: some for the response, and some for the connection to
@@ -20,17 +23,14 @@ const PREFETCH_RESPONSE_TIMES: f64 = 4.0;
 /// A range is no longer than what is read in this time: bytes that wait for a slow reader occupy
 /// kernel memory, and were fetched in vain if the reader leaves.
 const TARGET_REQUEST_DURATION: Duration = Duration::from_secs(4);
-/// Shorter times say nothing about the speed of an upstream.
-const MIN_RESPONSE_TIME: Duration = Duration::from_millis(10);
 
 /// What the size of the next request depends on.
 pub(super) struct RequestSizing {
     /// Number of bytes that the caller needs at once; 0 if it reads as they come.
-    pub(super) size_hint: u64,
+    size_hint: u64,
     /// Size of the largest body received so far.
     pub(super) largest_body: u64,
-    /// Time and offset at which the current body and the one before it began.
-    rate_window: [(Instant, u64); 2],
+    pub(super) pace: Pace,
     /// Response time of the quickest response.
     min_response_time: Duration,
 }
@@ -41,21 +41,26 @@ impl RequestSizing {
         RequestSizing {
             size_hint,
             largest_body: 0,
-            rate_window: [(Instant::now(), offset); 2],
+            pace: Pace::new(offset),
             min_response_time: Duration::MAX,
         }
     }
 
     /// Forgets the rate: how quickly the reader reads shows from now on.
     pub(super) fn restart(&mut self, offset: u64) {
-        self.rate_window = [(Instant::now(), offset); 2];
+        self.pace = Pace::new(offset);
+    }
+
+    /// Announces that the caller needs the next `len` bytes at once; 0 if it reads as they come.
+    pub(super) fn set_size_hint(&mut self, len: u64) {
+        self.size_hint = if len > 0 { len.max(MIN_HINTED_SIZE) } else { 0 };
     }
 
     /// Records a body of `len` bytes that begins at `offset`.
     pub(super) fn record_body(&mut self, len: u64, response_time: Duration, offset: u64) {
         self.largest_body = self.largest_body.max(len);
         self.min_response_time = self.min_response_time.min(response_time);
-        self.rate_window = [self.rate_window[1], (Instant::now(), offset)];
+        self.pace.mark(offset);
     }
 
     /// Returns the size of the next request of a reader at `offset`, at most `chunk`: the size
@@ -64,25 +69,21 @@ impl RequestSizing {
         if self.size_hint > 0 {
             return self.size_hint.min(chunk);
         }
-        let expected = (self.rate(offset) * TARGET_REQUEST_DURATION.as_secs_f64()) as u64;
+        let expected = (self.pace.rate(offset) * TARGET_REQUEST_DURATION.as_secs_f64()) as u64;
         jittered_chunk(expected.max(MIN_REQUEST_SIZE).min(chunk))
     }
 
-    /// Returns how many bytes before the end of what is requested the next request is due.
+    /// Returns how many bytes before the end of what is requested the next request is due: none if the reader is slow,
+    /// whose next request then finds the connection of the one before it.
     pub(super) fn prefetch_distance(&self, offset: u64) -> u64 {
+        if self.pace.is_slow(offset) {
+            return 0;
+        }
         // Slower responses were slowed by prefetching itself, or by a busy machine; prefetching
         // even more would help neither.
         let response_time = self.min_response_time.as_secs_f64();
-        let distance = self.rate(offset) * response_time * PREFETCH_RESPONSE_TIMES;
+        let distance = self.pace.rate(offset) * response_time * PREFETCH_RESPONSE_TIMES;
         MIN_PREFETCH_DISTANCE.max(distance as u64)
-    }
-
-    /// Returns bytes per second over the current body and the one before it, limited by the
-    /// upstream or by the reader, whichever is slower. Players read as fast as possible until their
-    /// buffers are full.
-    fn rate(&self, offset: u64) -> f64 {
-        let (started, first) = self.rate_window[0];
-        (offset - first) as f64 / started.elapsed().max(MIN_RESPONSE_TIME).as_secs_f64()
     }
 }
 
@@ -96,9 +97,7 @@ mod tests {
     fn after(count: u64) -> (RequestSizing, u64) {
         let mut sizing = RequestSizing::new(0, 0);
         sizing.record_body(count, Duration::from_millis(100), 0);
-        for (since, _) in &mut sizing.rate_window {
-            *since = since.checked_sub(Duration::from_secs(10)).unwrap();
-        }
+        sizing.pace.age(Duration::from_secs(10));
         (sizing, count)
     }
 
@@ -118,12 +117,16 @@ mod tests {
 
     #[test]
     fn the_next_request_is_sent_in_time() {
-        let distance = |count| {
-            let (sizing, offset) = after(count);
+        let distance = |count, waited| {
+            let (mut sizing, offset) = after(count);
+            sizing.pace.record_wait(Duration::from_secs(waited));
             sizing.prefetch_distance(offset)
         };
-        assert_eq!(distance(1000), MIN_PREFETCH_DISTANCE);
         // Four times a tenth of a second.
-        assert!((3_900_000..=4_000_000).contains(&distance(100_000_000)));
+        assert!((3_900_000..=4_000_000).contains(&distance(100_000_000, 0)));
+        // The upstream is slow.
+        assert_eq!(distance(1000, 9), MIN_PREFETCH_DISTANCE);
+        // The reader is.
+        assert_eq!(distance(1000, 1), 0);
     }
 }

@@ -247,6 +247,14 @@ impl<'scope, 'env> TrackReader<'scope, 'env> {
         }
     }
 
+    /// Returns whether the reader is slower than its upstream, so that nothing is gained by reading much at a time.
+    pub fn is_slow(&self) -> bool {
+        match self {
+            TrackReader::File(file) => file.is_slow(),
+            TrackReader::Segments(segments) => segments.is_slow(),
+        }
+    }
+
     /// Returns whether [`splice_into`](TrackReader::splice_into) can move the next bytes.
     pub fn can_splice(&self) -> bool {
         match self {
