@@ -144,6 +144,7 @@ fn wait_for_shutdown(
 ) {
     loop {
         let evict = app.upstream.evict_idle();
+        sys::release_free_memory();
         let due = evict.min(reporter.report(app.stream_limiter.in_use()));
         match signals.recv_timeout(due) {
             Err(RecvTimeoutError::Timeout) => {}

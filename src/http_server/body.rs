@@ -26,8 +26,8 @@ pub struct BodyWriter {
     remaining: Option<u64>,
     /// Bytes of the body sent.
     sent: u64,
-    /// The size line of a chunk, the chunk, and its CRLF, sent in one call.
-    buffer: Box<[u8]>,
+    /// The size line of a chunk, the chunk, and its CRLF, sent in one call. It grows with what is buffered.
+    buffer: Vec<u8>,
     /// Bytes of the chunk that were [written](BodyWriter::write) and not sent yet.
     buffered: usize,
 }
@@ -49,10 +49,17 @@ impl BodyWriter {
         head: &ResponseHead,
         request: &Request,
     ) -> BodyWriter {
-        let buffer = vec![0; CHUNK_PREFIX + Self::CHUNK + CHUNK_SUFFIX].into_boxed_slice();
         let (framing, remaining) = (Framing::new(request, head), head.length);
         let head = head.print(request);
-        BodyWriter { connection, framing, head, remaining, sent: 0, buffer, buffered: 0 }
+        BodyWriter {
+            connection,
+            framing,
+            head,
+            remaining,
+            sent: 0,
+            buffer: vec![0; CHUNK_PREFIX + CHUNK_SUFFIX],
+            buffered: 0,
+        }
     }
 
     /// Returns the number of body bytes sent.
@@ -79,6 +86,7 @@ impl BodyWriter {
         while !rest.is_empty() {
             let at = self.buffered;
             let (now, later) = rest.split_at(rest.len().min(Self::CHUNK - at));
+            self.make_room(at + now.len());
             self.buffer[CHUNK_PREFIX + at..][..now.len()].copy_from_slice(now);
             self.buffered += now.len();
             if self.buffered == Self::CHUNK {
@@ -97,10 +105,19 @@ impl BodyWriter {
         read: impl FnOnce(&mut [u8]) -> Result<usize, Error>,
     ) -> Result<usize, Error> {
         self.flush(cancelled)?;
+        self.make_room(Self::CHUNK);
         let count = read(&mut self.buffer[CHUNK_PREFIX..CHUNK_PREFIX + Self::CHUNK])?;
         self.buffered = count;
         self.flush(cancelled)?;
         Ok(count)
+    }
+
+    /// Makes room for a chunk of `len` bytes.
+    fn make_room(&mut self, len: usize) {
+        let len = CHUNK_PREFIX + len + CHUNK_SUFFIX;
+        if self.buffer.len() < len {
+            self.buffer.resize(len, 0);
+        }
     }
 
     /// Sends the buffered bytes, and the head if it was not sent yet.
