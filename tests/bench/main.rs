@@ -29,7 +29,9 @@
 mod builds;
 mod compare;
 mod concurrent;
+mod crowd;
 mod delay;
+mod download;
 mod figures;
 mod framing;
 mod https;
@@ -47,7 +49,6 @@ mod report;
 mod resolve;
 mod segments;
 mod server;
-mod slow_clients;
 mod systems;
 mod time_to_first_byte;
 
@@ -73,6 +74,10 @@ fn main() -> ExitCode {
     let target = root.join("target");
     let outcome = if args.first().is_some_and(|arg| arg == relays::COPY_LOOP) {
         relays::run_copy_loop(&args[1..])
+    } else if args.first().is_some_and(|arg| arg == relays::SECURE_COPY_LOOP) {
+        relays::run_secure_copy_loop(&args[1..])
+    } else if is("--download") {
+        download::run(&target)
     } else if is("--seams") {
         range_boundaries::run(&target)
     } else if is("--carry") {
@@ -86,7 +91,7 @@ fn main() -> ExitCode {
     } else if is("--resolve") {
         resolve::run(&target)
     } else if is("--crowd") {
-        slow_clients::run(&target, &args)
+        crowd::run(&target, &args)
     } else if is("--quick") {
         compare(&QUICK, &target, &target.join("bench-results"))
     } else {

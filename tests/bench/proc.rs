@@ -34,6 +34,18 @@ pub(crate) fn tcp_megabytes() -> f64 {
     pages.unwrap_or(f64::NAN) * PAGE / 1e6
 }
 
+/// The TCP connections of this machine that were opened to a port of it.
+pub(crate) fn connections_to(port: u16) -> usize {
+    let all = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let is_to = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(2);
+        let remote = fields.next().and_then(|remote| remote.rsplit(':').next());
+        // State 1: established.
+        remote == Some(&format!("{port:04X}")) && fields.next() == Some("01")
+    };
+    all.lines().filter(is_to).count()
+}
+
 /// Waits until a process is a zombie, when its CPU time is final and not yet forgotten.
 pub(crate) fn await_exit(pid: u32, limit: Duration) {
     poll(limit, || Stat::read(pid).is_none_or(|stat| stat.is_zombie()));

@@ -9,6 +9,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use crate::Outcome;
 use crate::systems::LOOPBACK;
@@ -26,6 +30,14 @@ pub(crate) fn relay(addr: SocketAddr, near: SocketAddr, far: SocketAddr) -> Stri
     )
 }
 
+/// What nginx is to pass on from an origin that speaks HTTPS, without a buffer, as one does with films.
+pub(crate) fn secure_relay(origin: SocketAddr) -> String {
+    format!(
+        "location / {{ proxy_pass https://{origin}; proxy_buffering off; proxy_http_version 1.1;
+        proxy_set_header Connection \"\"; }}"
+    )
+}
+
 /// nginx with one worker and nothing of its own outside of `scratch`.
 pub(crate) fn nginx(site: &str, scratch: &Path) -> Outcome<Command> {
     fs::create_dir(scratch)?;
@@ -38,7 +50,8 @@ worker_processes 1;
 daemon off;
 pid {dir}/pid;
 error_log stderr warn;
-events {{}}
+worker_rlimit_nofile 32768;
+events {{ worker_connections 16384; }}
 http {{
     access_log off;
     client_body_temp_path {dir}/body;
@@ -89,6 +102,64 @@ pub(crate) fn run_copy_loop(origins: &[String]) -> Outcome<()> {
     Ok(())
 }
 
+/// The flag with which this program is the copy loop from an origin that speaks HTTPS.
+pub(crate) const SECURE_COPY_LOOP: &str = "--secure-copy-loop";
+
+pub(crate) fn secure_copy_loop(origin: SocketAddr, ca_file: &Path) -> Outcome<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(SECURE_COPY_LOOP).arg(origin.to_string()).arg(ca_file);
+    Ok(command)
+}
+
+/// The life of that one: with the same cryptography as the daemon's, and nothing else.
+pub(crate) fn run_secure_copy_loop(arguments: &[String]) -> Outcome<()> {
+    let [origin, ca_file] = arguments else {
+        return Err(format!("{SECURE_COPY_LOOP} takes an address and a certificate").into());
+    };
+    let origin: SocketAddr = origin.parse()?;
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites = vec![rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256];
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca_file)?)?;
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind((LOOPBACK, 0))?;
+    eprintln!("listening on http://{}", listener.local_addr()?);
+    let mut buf = vec![0; COPIED];
+    for client in listener.incoming() {
+        let mut client = client?;
+        let tls = rustls::ClientConnection::new(config.clone(), LOOPBACK.try_into()?)?;
+        let mut stream = rustls::StreamOwned::new(tls, TcpStream::connect(origin)?);
+        // A client that leaves early is none of its business.
+        drop(
+            send_head(&client, &mut stream).and_then(|()| copy(&mut stream, &mut client, &mut buf)),
+        );
+    }
+    Ok(())
+}
+
+/// Sends the head of a request that asks the origin to close behind its response.
+fn send_head(client: &TcpStream, origin: &mut impl Write) -> io::Result<()> {
+    let (mut reader, mut line) = (BufReader::new(client), String::new());
+    reader.read_line(&mut line)?;
+    let mut rest = String::new();
+    while reader.read_line(&mut rest)? > 2 {}
+    let head = format!("{line}Host: {LOOPBACK}\r\nConnection: close\r\n\r\n");
+    origin.write_all(head.as_bytes())
+}
+
+fn copy(from: &mut impl Read, to: &mut impl Write, buf: &mut [u8]) -> io::Result<()> {
+    loop {
+        match from.read(buf)? {
+            0 => return Ok(()),
+            n => to.write_all(&buf[..n])?,
+        }
+    }
+}
+
 /// One request to the origin, and whatever comes back to the client.
 fn carry(mut client: &TcpStream, [near, far]: [SocketAddr; 2], buf: &mut [u8]) -> io::Result<()> {
     let mut head = String::new();
@@ -100,10 +171,5 @@ fn carry(mut client: &TcpStream, [near, far]: [SocketAddr; 2], buf: &mut [u8]) -
     }
     let mut origin = TcpStream::connect(if head.starts_with("GET /far/") { far } else { near })?;
     origin.write_all(head.as_bytes())?;
-    loop {
-        match origin.read(buf)? {
-            0 => return Ok(()),
-            n => client.write_all(&buf[..n])?,
-        }
-    }
+    copy(&mut origin, &mut client, buf)
 }

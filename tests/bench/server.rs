@@ -123,9 +123,21 @@ impl Server {
         Self::start(name, Asked::ToPassOn, Listens::At(addr), command)
     }
 
+    /// nginx that does what `site` says, at an address of its own.
+    pub(crate) fn nginx_relay(name: &'static str, site: &str, scratch: &Path) -> Outcome<Self> {
+        let addr = TcpListener::bind((LOOPBACK, 0))?.local_addr()?;
+        let command = relays::nginx(&format!("listen {addr}; {site}"), scratch)?;
+        Self::nginx_at(name, addr, command)
+    }
+
     pub(crate) fn copy_loop(near: &Origin, far: &Origin) -> Outcome<Self> {
         let command = relays::copy_loop(near.addr(), far.addr())?;
         Self::start("copy loop", Asked::ToPassOn, Listens::AsItSays, command)
+    }
+
+    pub(crate) fn secure_copy_loop(origin: SocketAddr, ca_file: &Path) -> Outcome<Self> {
+        let command = relays::secure_copy_loop(origin, ca_file)?;
+        Self::start("rustls to socket", Asked::ToPassOn, Listens::AsItSays, command)
     }
 
     fn start(
