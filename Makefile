@@ -22,7 +22,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Nothing outside of DESTDIR is touched when there is one.
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
-.PHONY: help demo test bench bench-crowd bench-resolve bench-seams bench-segments bench-fronts build install uninstall lint it fuzz fuzz-short
+.PHONY: help demo test bench bench-crowd bench-download bench-resolve bench-seams bench-segments bench-fronts build install uninstall lint it fuzz fuzz-short
 .PHONY: corpus soak cuts players deny audit units test-system clean
 .PHONY: tools-build tools-demo tools-fuzz tools-python tools-bench tools-fronts tools-debian tools-system tools-test
 
@@ -111,8 +111,12 @@ test-system: build tools-system
 bench: tools-bench target/bench-venv/complete
 	$(CARGO) bench --locked --bench canal -- $(BENCH_ARGS)
 
-# Three hundred slow clients for a minute: how long did any of them wait, and what did it take?
-bench-crowd: tools-demo
+# One download over HTTPS, beside nginx and a loop that copies from TLS to a socket.
+bench-download: tools-bench
+	$(CARGO) bench --locked --bench canal -- --download
+
+# 300 and 1,000 slow clients for a minute: how long did any of them wait, and what did it take?
+bench-crowd: tools-bench
 	$(CARGO) bench --locked --bench canal -- --crowd
 
 # What HAProxy and nginx take in front, with the configurations that are shipped.
