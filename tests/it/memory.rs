@@ -12,6 +12,7 @@ use crate::support::origin::Origin;
 use crate::support::process_snapshot::memory;
 use crate::support::resource::Resource;
 use crate::support::segmented::SegmentedFilm;
+use crate::support::test_ca::Authority;
 use crate::support::{PATIENCE, eventually, hls, media};
 
 const SILENCE: Duration = Duration::from_secs(30);
@@ -109,6 +110,30 @@ fn a_spliced_stream_costs_less_than_a_megabyte() {
     println!("{STREAMS} spliced streams: {} KiB each", each >> 10);
     assert!(each < 1 << 20, "a stream takes {each} bytes");
     drop(clients);
+}
+
+/// As many as there may be by default, each with connections to an origin that speaks HTTPS.
+#[test]
+fn all_streams_over_https_fit_a_small_machine() {
+    const ALL: usize = 64;
+    const PEAK: u64 = 48 << 20;
+    let (authority, pair) = (Authority::new(), &media::hour().tracks);
+    let root = authority.file();
+    let origin = Origin::start_tls(&authority, "127.0.0.1");
+    let put = |name, file: &Path| origin.put(name, Resource::file(file).ranges().keep_alive());
+    let path = splice_path(&put("v", &pair.video), &put("a", &pair.audio), &[]);
+    let limits = format!("[limits]\nstreams_per_client = {ALL}\nconnections_per_client = 256\n");
+    let daemon = Daemon::start(&format!("{LOOPBACK}ca_file = {:?}\n{limits}", root.path()));
+    let mut clients: Vec<_> = (0..ALL).map(|_| Client::get(daemon.address(), &path)).collect();
+    for client in &mut clients {
+        client.first_byte();
+    }
+    for _ in 0..8 {
+        clients.iter_mut().for_each(|client| drop(client.read_raw(256 << 10)));
+    }
+    let peak = memory(daemon.pid(), "VmHWM");
+    println!("{ALL} streams over HTTPS: {} MiB at the peak", peak >> 20);
+    assert!(peak < PEAK, "{peak} bytes");
 }
 
 /// Of nothing, and as long as an index may be.
