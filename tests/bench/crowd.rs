@@ -1,6 +1,6 @@
 //! Many slow clients at a time: does any of them ever wait, and what does it take to serve them?
 //!
-//! Clients (300, then 1,000, or `--clients=N`) read 1 Mbit/s each, as players do. The daemon joins a film for each of
+//! Clients (300, then 1,000, or `--clients=N`) read 1 Mbit/s each (or `--mbit=N`), as players do. The daemon joins a film for each of
 //! them, from an origin that speaks HTTPS, then from one that speaks HTTP; nginx passes one file on, from the
 //! former. `--program=PROGRAM` measures another build.
 
@@ -45,15 +45,20 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
     };
     let program = args.iter().find_map(|arg| arg.strip_prefix("--program="));
     let program = Path::new(program.unwrap_or(env!("CARGO_BIN_EXE_ytcanal")));
+    let mbit = args.iter().find_map(|arg| arg.strip_prefix("--mbit="));
+    let mbit: f64 = mbit.map_or(Ok(1.0), str::parse)?;
     sys::raise_descriptor_limit()?;
-    // An hour at 0.85 Mbit/s: a minute of it at 1 Mbit/s does not reach its end.
+    // Nobody reaches the end in a minute.
     let dir = target.join("bench-media");
-    let film = Film::make(&dir, Rate::Low, 60)?;
+    let film = match mbit {
+        ..=1.0 => Film::make(&dir, Rate::Low, 60)?,
+        _ => Film::make(&dir, Rate::High, 20)?,
+    };
     println!("{}\n", machine::describe()?);
     for count in crowds {
         let scratch = tempfile::Builder::new().prefix("ytcanal-bench-").tempdir()?;
-        let rows = measure_all(program, count, &film, &dir, scratch.path())?;
-        println!("{count} clients of 1 Mbit/s each, for {} s\n", LAST.as_secs());
+        let rows = measure_all(program, (count, mbit), &film, &dir, scratch.path())?;
+        println!("{count} clients of {mbit} Mbit/s each, for {} s\n", LAST.as_secs());
         print_table(&rows);
     }
     Ok(())
@@ -61,7 +66,7 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
 
 fn measure_all(
     program: &Path,
-    count: usize,
+    clients: (usize, f64),
     film: &Film,
     dir: &Path,
     scratch: &Path,
@@ -78,13 +83,13 @@ fn measure_all(
         ("ytcanal, HTTP", &plain, http.addr().port()),
     ] {
         let server = daemon(name)?;
-        rows.push(measure(count, &server, &server.target(links), name, port)?);
+        rows.push(measure(clients, &server, &server.target(links), name, port)?);
     }
     let relay = relays::secure_relay(https.addr());
     let server = Server::nginx_relay("nginx, HTTPS", &relay, &scratch.join("nginx-relay"))?;
     let file =
         film.video.file_name().and_then(|name| name.to_str()).ok_or("a film without a name")?;
-    rows.push(measure(count, &server, &format!("/{file}"), "nginx, HTTPS", https.addr().port())?);
+    rows.push(measure(clients, &server, &format!("/{file}"), "nginx, HTTPS", https.addr().port())?);
     Ok(rows)
 }
 
@@ -107,7 +112,7 @@ struct Figures {
 }
 
 fn measure(
-    count: usize,
+    (count, mbit): (usize, f64),
     server: &Server,
     target: &str,
     name: &'static str,
@@ -117,7 +122,7 @@ fn measure(
     let tcp_before = proc::tcp_megabytes();
     let watch = proc::Watch::start(server.pid(), None);
     say(&format!("{name}: {count} clients connect"));
-    let mut crowd = Crowd::default();
+    let mut crowd = Crowd::new(mbit * 125_000.0);
     let begun = Instant::now();
     for index in 1..=count {
         crowd.connect(server.addr(), target)?;

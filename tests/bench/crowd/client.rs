@@ -11,15 +11,14 @@ use crate::Outcome;
 use crate::figures::Spread;
 use crate::framing;
 
-/// Bytes a second of each.
-const RATE: f64 = 125_000.0;
 const TICK: Duration = Duration::from_millis(100);
 /// A client that found nothing looks again so soon; the longest pause is known to this.
 const SOON: Duration = Duration::from_millis(5);
 
 /// The clients, and when each of them is to read next.
-#[derive(Default)]
 pub(crate) struct Crowd {
+    /// Bytes a second of each client.
+    rate: f64,
     clients: Vec<Client>,
     due: BinaryHeap<Reverse<(Instant, usize)>>,
     /// How long after its time a client came to read, at most: our own fault, not the daemon's.
@@ -27,6 +26,11 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
+    /// Makes a crowd without clients, each of which will read so many bytes a second.
+    pub(crate) fn new(rate: f64) -> Self {
+        Self { rate, clients: Vec::new(), due: BinaryHeap::new(), late: Duration::ZERO }
+    }
+
     /// Sends the request of another client.
     pub(crate) fn connect(&mut self, server: SocketAddr, target: &str) -> Outcome<()> {
         self.clients.push(Client::connect(server, target)?);
@@ -56,7 +60,7 @@ impl Crowd {
             let Some(Reverse((due, index))) = self.due.pop() else { break };
             let now = Instant::now();
             self.late = self.late.max(now - due);
-            let next = match self.clients[index].read(&mut buf, now)? {
+            let next = match self.clients[index].read(&mut buf, now, self.rate)? {
                 true => (due + TICK).max(now),
                 false => now + SOON,
             };
@@ -131,9 +135,9 @@ impl Client {
     }
 
     /// Reads what it may by now; `false` if nothing was there.
-    fn read(&mut self, buf: &mut [u8], now: Instant) -> Outcome<bool> {
+    fn read(&mut self, buf: &mut [u8], now: Instant, rate: f64) -> Outcome<bool> {
         // Who has waited may catch up, as a player does.
-        let allowed = RATE * ((now - self.since) + TICK).as_secs_f64() - self.watched as f64;
+        let allowed = rate * ((now - self.since) + TICK).as_secs_f64() - self.watched as f64;
         let allowed = (allowed.max(0.0) as usize).clamp(1, buf.len());
         match self.stream.read(&mut buf[..allowed]) {
             Ok(0) => {
