@@ -101,7 +101,8 @@ impl App {
                 Resource::Streams,
                 limits.streams,
                 limits.streams_per_client,
-            ),
+            )
+            .with_max_per_stranger(limits.streams_per_stranger),
             lookup_limiter: StreamLimiter::new(
                 Resource::Lookups,
                 limits.lookups,
@@ -111,7 +112,8 @@ impl App {
                 Resource::Muxers,
                 limits.muxers,
                 limits.muxers_per_client,
-            ),
+            )
+            .with_max_per_stranger(limits.muxers_per_stranger),
             segment_limiter: StreamLimiter::new(
                 Resource::SegmentMemory,
                 mebibytes(limits.segment_memory),

@@ -33,6 +33,8 @@ pub struct StreamLimiter {
     resource: Resource,
     total: usize,
     per_client: usize,
+    /// The same for a client in the internet without a token.
+    per_stranger: usize,
     /// Maximum length of the queue.
     max_waiting: usize,
     state: Mutex<State>,
@@ -74,7 +76,13 @@ impl StreamLimiter {
         let (by_key, waiting) = (HashMap::new(), VecDeque::new());
         let state = Mutex::new(State { total: 0, by_key, waiting, open: Some(open) });
         let max_waiting = total.saturating_mul(2);
-        StreamLimiter { resource, total, per_client, max_waiting, state, drained }
+        let per_stranger = per_client;
+        StreamLimiter { resource, total, per_client, per_stranger, max_waiting, state, drained }
+    }
+
+    /// Issues at most `max` permits to a client in the internet without a token.
+    pub fn with_max_per_stranger(self, max: usize) -> StreamLimiter {
+        StreamLimiter { per_stranger: max.min(self.per_client), ..self }
     }
 
     /// Removes the limits of the queue, for callers whose number is limited elsewhere.
@@ -216,7 +224,8 @@ impl StreamLimiter {
             Resource::Muxers => token.muxers,
             _ => None,
         });
-        own.and_then(|own| usize::try_from(own).ok()).unwrap_or(self.per_client)
+        let usual = if client.is_stranger() { self.per_stranger } else { self.per_client };
+        own.and_then(|own| usize::try_from(own).ok()).unwrap_or(usual)
     }
 
     /// Returns how many requests of a client may wait.

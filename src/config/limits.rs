@@ -23,6 +23,9 @@ pub struct LimitsConfig {
     /// Maximum number of streams of one client address (of one /64 network with IPv6).
     #[serde(deserialize_with = "positive")]
     pub streams_per_client: usize,
+    /// Maximum number of streams of a client in the internet without a token.
+    #[serde(deserialize_with = "positive")]
+    pub streams_per_stranger: usize,
     /// Maximum number of pages and thumbnails that are looked up.
     #[serde(deserialize_with = "positive")]
     pub lookups: usize,
@@ -35,6 +38,9 @@ pub struct LimitsConfig {
     /// Maximum number of these for one client.
     #[serde(deserialize_with = "positive")]
     pub muxers_per_client: usize,
+    /// Maximum number of these for a client in the internet without a token.
+    #[serde(deserialize_with = "positive")]
+    pub muxers_per_stranger: usize,
     /// Maximum memory for segments that are in memory as a whole.
     #[serde(deserialize_with = "segment_memory")]
     pub segment_memory: ByteSize,
@@ -74,11 +80,13 @@ impl Default for LimitsConfig {
             streams: 64,
             // As many as a download program opens for one file.
             streams_per_client: 16,
+            streams_per_stranger: 4,
             lookups: 32,
             lookups_per_client: 8,
             // About 20 MB each: this fits a machine with 512 MB.
             muxers: 8,
             muxers_per_client: 4,
+            muxers_per_stranger: 1,
             // Segments of 4 s at 16 Mbit/s for 16 downloads.
             segment_memory: ByteSize(128 << 20),
             segment_memory_per_client: ByteSize(64 << 20),

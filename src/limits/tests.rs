@@ -144,6 +144,31 @@ fn who_uses_a_token_counts_by_it() {
 }
 
 #[test]
+fn strangers_have_a_share_of_their_own() {
+    let limiter = new(64, 16).with_max_per_stranger(4);
+    let granted = |client| {
+        let granted: Vec<_> = (0..99).map_while(|_| limiter.acquire_now(client).ok()).collect();
+        granted.len()
+    };
+    let none = TokenLimits {
+        id: 1,
+        streams: None,
+        muxers: None,
+        pages_per_hour: None,
+        bytes_per_day: None,
+    };
+    assert_eq!(granted(client("9.9.9.9")), 4);
+    assert_eq!(granted(client("10.0.0.1")), 16);
+    assert_eq!(granted(client("9.9.9.9").with_token(none)), 16);
+    let network = ["9.9.9.1", "9.9.9.2", "9.9.9.3"].map(client);
+    let held: Vec<_> = network
+        .iter()
+        .flat_map(|client| (0..4).filter_map(|_| limiter.acquire_now(*client).ok()))
+        .collect();
+    assert_eq!(held.len(), 8, "twice as many for the network around them");
+}
+
+#[test]
 fn a_wait_ends_with_its_download_or_in_time_and_the_queue_is_limited() {
     let (limiter, cancel) = (new(1, 1), CancelToken::new().unwrap());
     let first = limiter.try_acquire(client("10.0.0.1"), &cancel, LONG).unwrap();
