@@ -31,7 +31,7 @@ impl HttpsOrigin {
         // nginx takes no port 0; nobody else is likely to get this one in the meantime.
         let addr = TcpListener::bind((LOOPBACK, 0))?.local_addr()?;
         let site = format!(
-            "listen {addr} ssl; ssl_certificate {}; ssl_certificate_key {}; root {};",
+            "listen {addr} ssl; ssl_protocols TLSv1.3; ssl_certificate {}; ssl_certificate_key {}; root {};",
             ca_file.display(),
             key_file.display(),
             dir.canonicalize()?.display()

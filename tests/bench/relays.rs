@@ -133,10 +133,12 @@ pub(crate) fn run_secure_copy_loop(arguments: &[String]) -> Outcome<()> {
         let mut client = client?;
         let tls = rustls::ClientConnection::new(config.clone(), LOOPBACK.try_into()?)?;
         let mut stream = rustls::StreamOwned::new(tls, TcpStream::connect(origin)?);
-        // A client that leaves early is none of its business.
-        drop(
-            send_head(&client, &mut stream).and_then(|()| copy(&mut stream, &mut client, &mut buf)),
-        );
+        let copied =
+            send_head(&client, &mut stream).and_then(|()| copy(&mut stream, &mut client, &mut buf));
+        // Also when a client leaves early.
+        if let Err(error) = copied {
+            eprintln!("{error}");
+        }
     }
     Ok(())
 }
