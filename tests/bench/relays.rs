@@ -33,7 +33,7 @@ pub(crate) fn relay(addr: SocketAddr, near: SocketAddr, far: SocketAddr) -> Stri
 /// What nginx is to pass on from an origin that speaks HTTPS, without a buffer, as one does with films.
 pub(crate) fn secure_relay(origin: SocketAddr) -> String {
     format!(
-        "location / {{ proxy_pass https://{origin}; proxy_buffering off; proxy_http_version 1.1;
+        "location / {{ proxy_pass https://{origin}; proxy_ssl_protocols TLSv1.3; proxy_buffering off; proxy_http_version 1.1;
         proxy_set_header Connection \"\"; }}"
     )
 }
