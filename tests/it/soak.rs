@@ -99,7 +99,7 @@ struct Visitor {
 
 #[test]
 fn mixed_clients_leave_nothing() {
-    leave_nothing(TestSetup::new(Origin::start(), ""));
+    leave_nothing(&TestSetup::new(Origin::start(), ""));
 }
 
 /// Most upstreams are like that.
@@ -108,10 +108,10 @@ fn mixed_clients_leave_nothing_over_https() {
     let authority = Authority::new();
     let root = authority.file();
     let origin = Origin::start_tls(&authority, "127.0.0.1");
-    leave_nothing(TestSetup::new(origin, &format!("ca_file = {:?}\n", root.path())));
+    leave_nothing(&TestSetup::new(origin, &format!("ca_file = {:?}\n", root.path())));
 }
 
-fn leave_nothing(stage: TestSetup) {
+fn leave_nothing(stage: &TestSetup) {
     let seed = number_from("YTCANAL_SEED").unwrap_or_else(|| fastrand::u64(..));
     let whole = Duration::from_secs(number_from("YTCANAL_SOAK").unwrap_or(SECONDS));
     println!("YTCANAL_SEED={seed} YTCANAL_SOAK={}", whole.as_secs());
