@@ -31,6 +31,9 @@ pub use signals::{Signal, with_signals};
 /// longer: getaddrinfo(3) cannot be interrupted.
 const ABORT_LIMIT: Duration = Duration::from_secs(5);
 
+/// How often free memory goes back to the system: each time the whole heap is walked.
+const RELEASE_INTERVAL: Duration = Duration::from_secs(15);
+
 /// A server whose sockets are bound: connections queue up in the kernel until [`run`](Server::run).
 pub struct Server {
     app: App,
@@ -142,10 +145,14 @@ fn wait_for_shutdown(
     reloader: &mut Reloader,
     reporter: &mut Reporter<'_>,
 ) {
+    let mut released = Instant::now();
     loop {
+        if released.elapsed() >= RELEASE_INTERVAL {
+            sys::release_free_memory();
+            released = Instant::now();
+        }
         let evict = app.upstream.evict_idle();
-        sys::release_free_memory();
-        let due = evict.min(reporter.report(app.stream_limiter.in_use()));
+        let due = evict.min(reporter.report(app.stream_limiter.in_use())).min(RELEASE_INTERVAL);
         match signals.recv_timeout(due) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(Signal::Reload) => reporter.reload(|| reloader.reload(app, http_server)),

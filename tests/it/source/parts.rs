@@ -1,5 +1,6 @@
 //! In which parts a track is asked for, and what is taken of the answers.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -83,6 +84,33 @@ fn later_parts_come_over_connections_that_are_kept() {
     assert!(connections <= 6, "{connections} connections for {} requests", requests.len());
     assert!(requests[0].header("if-range").is_none());
     assert!(requests[1..].iter().all(|request| request.header("if-range") == Some("\"1\"")));
+}
+
+/// While the next part comes, a slow reader has still to use what it took: it needs no second connection, and none of
+/// a crowd of them may.
+#[test]
+fn a_slow_reader_has_one_connection() {
+    const SLOW: Duration = Duration::from_millis(100);
+    // What a reader does in the first second says nothing yet.
+    const EARLY: usize = 3;
+    let origin = Origin::start();
+    let content = content().repeat(3);
+    let url = origin.put("v", Resource::bytes(content.clone()).ranges().keep_alive().etag("\"1\""));
+    let (upstream, stop) =
+        (UpstreamClient::new(&settings()).unwrap(), Arc::new(CancelToken::new().unwrap()));
+    thread::scope(|scope| {
+        let track = track(&url);
+        let mut source =
+            TrackReader::open(scope, &upstream, &track, FIRST_REQUEST_SIZE, &stop).unwrap();
+        let (mut buffer, mut read) = ([0; 64 << 10], 0);
+        while read < content.len() {
+            thread::sleep(SLOW);
+            read += source.read(&mut buffer).unwrap();
+        }
+    });
+    let late = origin.requests().split_off(EARLY);
+    let connections: HashSet<usize> = late.iter().map(|request| request.connection).collect();
+    assert!(late.len() > 5 && connections.len() == 1, "{connections:?} for {}", late.len());
 }
 
 #[test]
