@@ -157,8 +157,8 @@ tools-python := python3 venv:python3-venv
 tools-bench := $(tools-demo) $(tools-python) curl nginx:nginx-light
 tools-fronts := $(tools-demo) curl haproxy nginx:nginx-light openssl pgrep:procps
 tools-debian := $(tools-bench) $(tools-fuzz) cargo-clippy:rust-web-clippy cargo-fmt:rustfmt-web \
-  aria2c:aria2 chromium firefox-esr haproxy ip:iproute2 mpv systemd-analyze:systemd vlc:vlc-bin \
-  vlc-plugins:vlc-plugin-base wget
+  7zz:7zip aria2c:aria2 chromium firefox-esr haproxy ip:iproute2 mpv systemd-analyze:systemd vlc:vlc-bin \
+  unzip vlc-plugins:vlc-plugin-base wget
 tools-system := debootstrap systemd-nspawn:systemd-container
 
 tools-build tools-demo tools-fuzz tools-python tools-bench tools-fronts tools-debian tools-system:

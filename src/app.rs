@@ -13,6 +13,7 @@ use crate::limits::{RateLimiter, StreamLimiter};
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::plan_cache::PlanCache;
+use crate::planned_archives::PlannedArchives;
 use crate::playlist_loader::PlaylistLoader;
 use crate::reloadable::Reloadable;
 use crate::resolve::Resolver;
@@ -42,6 +43,8 @@ pub struct App {
     pub runtime_dir: Arc<RuntimeDir>,
     /// Caches the plans of spliced files.
     pub plan_cache: PlanCache,
+    /// Remembers the plans of archives.
+    pub planned_archives: PlannedArchives,
     /// Remembers files that lack their end.
     pub incomplete_files: IncompleteFiles,
     /// Limits the memory of indexes, plans and outputs of yt-dlp.
@@ -96,6 +99,7 @@ impl App {
             plan_cache: PlanCache::new(
                 usize::try_from(config.muxer.plan_cache.0).unwrap_or(usize::MAX),
             ),
+            planned_archives: PlannedArchives::default(),
             incomplete_files: IncompleteFiles::default(),
             stream_limiter: StreamLimiter::new(
                 Resource::Streams,

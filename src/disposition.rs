@@ -48,7 +48,7 @@ fn ascii_name(name: &str, extension: &str) -> String {
 }
 
 /// Returns a name that every file system accepts, without invisible characters.
-fn file_name(requested: &str, extension: &str) -> String {
+pub fn file_name(requested: &str, extension: &str) -> String {
     let mut stem = requested.trim();
     while let Some(shorter) = without_extension(stem, extension) {
         stem = shorter;

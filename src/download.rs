@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** holds the order of the steps, and no logic of its own.
 
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +19,8 @@ use crate::error::{Error, LimitExceeded, UpstreamError};
 use crate::fetch::FIRST_REQUEST_SIZE;
 use crate::http_server::{BodyWriter, ClientConnection, Request, Response, ResponseHead};
 use crate::limits::{Client, StreamPermit};
+use crate::media::page_media::PageMedia;
+use crate::media::selection::FormatRequest;
 use crate::media::{Delivery, Media, TrackKind};
 use crate::options::OutputOptions;
 use crate::plan_cache::PlanKey;
@@ -27,6 +30,7 @@ use crate::route::MediaSource;
 use crate::strategy::{FfmpegPlan, Strategy, plan};
 use crate::thumbnail::Thumbnail;
 
+pub mod archive;
 mod context;
 mod feed;
 mod ffmpeg;
@@ -59,7 +63,12 @@ pub fn serve(
     let record = Record::new(app, &source, &client);
     // Threads, child process, pipes and permit are released before the client sees the end: a script
     // that sends its next request at once finds the slot free.
-    match run(app, source, options, request, client) {
+    conclude(&record, run(app, source, options, request, client), request);
+}
+
+/// Ends the response to the client as the download ended.
+fn conclude(record: &Record<'_>, ended: Ended, request: &Request) {
+    match ended {
         Ended::Unsent(client, response) => {
             record.complete(0);
             match response {
@@ -109,71 +118,136 @@ enum ShortResponse {
     Response(Response),
 }
 
-/// Runs a download with its permit held, and its threads in a scope.
+/// Runs a download with its permit held.
 fn run(
     app: &App,
     source: MediaSource,
     options: OutputOptions,
     request: &Request,
-    mut client: ClientConnection,
+    client: ClientConnection,
 ) -> Ended {
-    let options = OutputOptions { engine: options.engine.or(app.config.muxer.engine), ..options };
     let started = Instant::now();
-    let mut cancel = match cancel_token(&client) {
+    let cancel = match new_token(client.cancel_token()) {
         Ok(cancel) => cancel,
         Err(error) => return Ended::Failed(client, Arc::new(error)),
     };
-    let (_permit, mut requested) = match acquire(app, source, client.client(), &cancel) {
-        Ok(acquired) => acquired,
-        Err(error) => return Ended::Failed(client, cancel.cancel_with(error)),
-    };
+    match acquire(app, source, client.client(), &cancel) {
+        Ok((_permit, media)) => {
+            let order = Order { app, media, options, request, client: client.client(), started };
+            deliver(order, cancel, client)
+        }
+        Err(error) => Ended::Failed(client, cancel.cancel_with(error)),
+    }
+}
+
+fn new_token(token: io::Result<CancelToken>) -> Result<Arc<CancelToken>, Error> {
+    token.map(Arc::new).map_err(|e| Error::system("watch the connection of a client", &e))
+}
+
+/// Media that are to be delivered as one file.
+struct Order<'o> {
+    app: &'o App,
+    media: Media,
+    options: OutputOptions,
+    request: &'o Request,
+    client: Client,
+    started: Instant,
+}
+
+/// What receives a file once its response is prepared.
+trait Recipient: Sized {
+    /// What became of it.
+    type Outcome;
+
+    /// Makes a token for another attempt.
+    fn cancel_token(&self) -> io::Result<CancelToken>;
+
+    /// Receives a response; `Playlists` is none.
+    fn receive(self, context: &DownloadContext<'_, '_>, response: Prepared<'_>) -> Self::Outcome;
+
+    /// Learns that there is no response.
+    fn fail(self, cause: Arc<Error>) -> Self::Outcome;
+
+    /// Returns why a download failed.
+    fn cause(outcome: &Self::Outcome) -> Option<&Error>;
+}
+
+impl Recipient for ClientConnection {
+    type Outcome = Ended;
+
+    fn cancel_token(&self) -> io::Result<CancelToken> {
+        ClientConnection::cancel_token(self)
+    }
+
+    fn receive(self, context: &DownloadContext<'_, '_>, response: Prepared<'_>) -> Ended {
+        match response {
+            Prepared::Short(response) => Ended::Unsent(self, response),
+            Prepared::Media(response) => send(context, self, response),
+            Prepared::Playlists(_) => {
+                self.fail(Arc::new(Error::Internal("a playlist was to be sent")))
+            }
+        }
+    }
+
+    fn fail(self, cause: Arc<Error>) -> Ended {
+        Ended::Failed(self, cause)
+    }
+
+    fn cause(outcome: &Ended) -> Option<&Error> {
+        match outcome {
+            Ended::Failed(_, cause) | Ended::Aborted(_, cause) => Some(cause),
+            Ended::Unsent(..) | Ended::Sent(_) => None,
+        }
+    }
+}
+
+/// Loads the playlists of media, prepares the response, and hands it to the recipient.
+fn deliver<R: Recipient>(order: Order<'_>, cancel: Arc<CancelToken>, recipient: R) -> R::Outcome {
+    let Order { app, media: mut requested, options, request, client, started } = order;
+    let options = OutputOptions { engine: options.engine.or(app.config.muxer.engine), ..options };
+    let (mut cancel, mut recipient) = (cancel, recipient);
     loop {
         let is_head = request.head_only;
         let media = app.playlist_loader.load(requested.clone(), &options, is_head, &cancel);
         let LoadedMedia { media, heads } = match media {
             Ok(loaded) => loaded,
-            Err(error) => return Ended::Failed(client, cancel.cancel_with(error)),
+            Err(error) => return recipient.fail(cancel.cancel_with(error)),
         };
         let lists = media.tracks.iter().map(|track| track.location.memory_size() as u64).sum();
         let mut memory = app.memory_budget.reservation();
         if !memory.grow(lists) {
             let error = Error::LimitExceeded(LimitExceeded::Memory);
-            return Ended::Failed(client, cancel.cancel_with(error));
+            return recipient.fail(cancel.cancel_with(error));
         }
         let heads = heads.into_iter().map(|(kind, heads)| (kind, SegmentHeads::new(heads)));
         let heads = Mutex::new(heads.collect());
         let (media, heads, resolved) = (&media, &heads, Instant::now());
-        let setup = Setup { app, media, heads, options, request, started, resolved };
-        let (left, playlists) = match attempt(&setup, client, &cancel) {
+        let setup = Setup { app, media, heads, options, request, client, started, resolved };
+        let (left, playlists) = match attempt(&setup, recipient, &cancel) {
             Attempt::Ended(ended) => {
-                if let Ended::Failed(_, cause) | Ended::Aborted(_, cause) = &ended {
-                    match &**cause {
-                        Error::Upstream { fault: UpstreamError::IndexMismatch(_), .. } => {
-                            app.playlist_loader.forget_lengths(&requested, &options);
-                        }
-                        Error::Upstream { .. } => app.playlist_loader.forget(&requested, &options),
-                        _ => {}
+                match R::cause(&ended) {
+                    Some(Error::Upstream { fault: UpstreamError::IndexMismatch(_), .. }) => {
+                        app.playlist_loader.forget_lengths(&requested, &options);
                     }
+                    Some(Error::Upstream { .. }) => {
+                        app.playlist_loader.forget(&requested, &options)
+                    }
+                    _ => {}
                 }
                 return ended;
             }
-            Attempt::Playlists(client, playlists) => (client, playlists),
+            Attempt::Playlists(recipient, playlists) => (recipient, playlists),
         };
-        client = left;
+        recipient = left;
         for track in requested.tracks.iter_mut().filter(|track| playlists.contains(&track.kind)) {
             track.location.delivery = Delivery::Playlist(Arc::default());
         }
         // That of the first attempt has ended its threads.
-        cancel = match cancel_token(&client) {
+        cancel = match new_token(recipient.cancel_token()) {
             Ok(cancel) => cancel,
-            Err(error) => return Ended::Failed(client, Arc::new(error)),
+            Err(error) => return recipient.fail(Arc::new(error)),
         };
     }
-}
-
-fn cancel_token(client: &ClientConnection) -> Result<Arc<CancelToken>, Error> {
-    let cancel = client.cancel_token();
-    cancel.map(Arc::new).map_err(|e| Error::system("watch the connection of a client", &e))
 }
 
 /// What a download is made from.
@@ -183,20 +257,21 @@ struct Setup<'s> {
     heads: &'s Mutex<Vec<(TrackKind, SegmentHeads)>>,
     options: OutputOptions,
     request: &'s Request,
+    client: Client,
     started: Instant,
     resolved: Instant,
 }
 
 /// What became of a download.
-enum Attempt {
-    Ended(Ended),
+enum Attempt<R: Recipient> {
+    Ended(R::Outcome),
     /// These of its tracks are playlists. Nothing was sent.
-    Playlists(ClientConnection, Vec<TrackKind>),
+    Playlists(R, Vec<TrackKind>),
 }
 
-/// Runs a download of media whose locations are known.
-fn attempt(setup: &Setup<'_>, client: ClientConnection, cancel: &Arc<CancelToken>) -> Attempt {
-    let Setup { app, media, heads, options, request, started, resolved } = *setup;
+/// Runs a download of media whose locations are known, with its threads in a scope.
+fn attempt<R: Recipient>(setup: &Setup<'_>, recipient: R, cancel: &Arc<CancelToken>) -> Attempt<R> {
+    let Setup { app, media, heads, options, request, client, started, resolved } = *setup;
     thread::scope(|scope| {
         // Ends the threads of the scope however it is left, by a panic included.
         let _cancel = CancelOnDrop(cancel);
@@ -207,16 +282,15 @@ fn attempt(setup: &Setup<'_>, client: ClientConnection, cancel: &Arc<CancelToken
             options,
             request,
             heads,
-            client: client.client(),
+            client,
             cancel,
             started,
             resolved,
         };
         Attempt::Ended(match prepare(&context) {
-            Ok(Prepared::Short(response)) => Ended::Unsent(client, response),
-            Ok(Prepared::Media(response)) => send(&context, client, response),
-            Ok(Prepared::Playlists(kinds)) => return Attempt::Playlists(client, kinds),
-            Err(error) => Ended::Failed(client, cancel.cancel_with(error)),
+            Ok(Prepared::Playlists(kinds)) => return Attempt::Playlists(recipient, kinds),
+            Ok(response) => recipient.receive(&context, response),
+            Err(error) => recipient.fail(cancel.cancel_with(error)),
         })
     })
 }
@@ -234,16 +308,27 @@ fn acquire<'a>(
     let media = match source {
         MediaSource::Urls(media) => media,
         MediaSource::Page { page_url, choice } => {
-            let page_media = app.resolver.resolve(&page_url, &RequestContext { client, cancel })?;
-            let mut media = resolve::media(&app.resolver, &page_media, &choice, client)?;
-            if choice.cover {
-                let thumbnail = Thumbnail::fetch(&page_media, &app.upstream, cancel)?;
-                media.metadata.cover = Some(thumbnail.cover()?);
-            }
-            media
+            let page = app.resolver.resolve(&page_url, &RequestContext { client, cancel })?;
+            media_of(app, &page, &choice, client, cancel)?
         }
     };
     Ok((permit, media))
+}
+
+/// Selects the media of a page.
+fn media_of(
+    app: &App,
+    page: &Arc<PageMedia>,
+    choice: &FormatRequest,
+    client: Client,
+    cancel: &Arc<CancelToken>,
+) -> Result<Media, Error> {
+    let mut media = resolve::media(&app.resolver, page, choice, client)?;
+    if choice.cover {
+        let thumbnail = Thumbnail::fetch(page, &app.upstream, cancel)?;
+        media.metadata.cover = Some(thumbnail.cover()?);
+    }
+    Ok(media)
 }
 
 /// A response that can be sent. Until here, every error is a problem.

@@ -10,9 +10,11 @@ use std::time::Duration;
 use crate::problem_code::ProblemCode;
 use crate::track_kind::TrackKind;
 
+mod archive;
 mod ffmpeg;
 mod upstream;
 
+pub use archive::ArchiveError;
 pub use ffmpeg::FfmpegError;
 pub use upstream::UpstreamError;
 
@@ -53,6 +55,8 @@ pub enum Error {
         /// The codecs of the first one, and those of another one.
         codecs: Box<[String; 2]>,
     },
+    /// A file cannot be in an archive, or not as planned.
+    Archive(ArchiveError),
     /// The requested time range begins after the end of the media.
     StartBeyondEnd,
     /// `engine=splice` was requested, and splice cannot join these tracks.
@@ -281,6 +285,7 @@ impl fmt::Display for Error {
                      not take"
                 )
             }
+            Error::Archive(why) => why.fmt(f),
             Error::StartBeyondEnd => write!(f, "the media ends before the requested start"),
             Error::NotSpliced(refusal) => {
                 write!(

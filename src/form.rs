@@ -6,8 +6,10 @@ use percent_encoding::{
     AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode,
 };
 
-/// The maximum number of parameters, more than any route has.
-pub const MAX_PARAMETERS: usize = 32;
+/// The maximum number of parameters, more than any route needs.
+pub const MAX_PARAMETERS: usize = 128;
+/// The parameter that may be repeated: several links make a list.
+pub const LINK: &str = "url";
 
 /// The characters to percent-encode in a query value: all but the unreserved ones (RFC 3986 §2.3).
 const NOT_UNRESERVED: &AsciiSet =
@@ -30,7 +32,7 @@ pub fn parse(text: &str) -> Result<Vec<(String, String)>, FormError> {
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name)?, decode(value)?);
-        if parameters.iter().any(|(known, _)| *known == name) {
+        if name != LINK && parameters.iter().any(|(known, _)| *known == name) {
             return Err(FormError::Duplicate(name));
         }
         if parameters.len() == MAX_PARAMETERS {
@@ -78,6 +80,7 @@ mod tests {
     fn parameters_are_decoded() {
         let parsed = parse("a=b+c%26&&d&%c3%bc=%2B").unwrap();
         let expected = [("a", "b c&"), ("d", ""), ("ü", "+")];
+        assert_eq!(parse("url=1&url=2").map(|links| links.len()), Ok(2));
         assert_eq!(parsed, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
         assert_eq!(encode(expected), "a=b%20c%26&d=&%C3%BC=%2B");
         for text in ["%zz", "a=%4", "a=%", "%ff=a"] {

@@ -49,8 +49,13 @@ impl Handler for AppHandler<'_> {
             Ok(Route::Download { source, options }) => {
                 return download::serve(self.app, source, options, request, client);
             }
-            Ok(Route::Info(page_url)) => {
-                self.to_response(info::info(self.app, &page_url, &client), request)
+            Ok(Route::Archive(archive)) => {
+                let may_request =
+                    |host: &str| token.as_ref().is_none_or(|token| token.may_ask_for(host));
+                return download::archive::serve(self.app, &archive, &may_request, request, client);
+            }
+            Ok(Route::Info { page_url, part }) => {
+                self.to_response(info::info(self.app, &page_url, part, &client), request)
             }
             Ok(Route::Thumbnail(page_url)) => {
                 self.to_response(info::thumbnail(self.app, &page_url, &client), request)

@@ -11,22 +11,33 @@ use crate::error::Error;
 use crate::form::encode_value;
 use crate::http_server::{ClientConnection, Response};
 use crate::media::format_list::{FormatList, FormatOption, list_formats};
+use crate::media::page_list::PageList;
 use crate::media::page_media::{PageMedia, Size};
 use crate::media::selection::{FormatRequest, Quality};
 use crate::media::variant::Variant;
 use crate::problem::Problem;
-use crate::resolve::RequestContext;
+use crate::resolve::{PageContent, RequestContext};
 use crate::thumbnail::Thumbnail;
 
 /// Browsers may cache a thumbnail; shared caches may not.
 const CACHE_CONTROL: &str = "private, max-age=3600";
 
-/// Lists the formats of the media behind `page_url`.
-pub fn info(app: &App, page_url: &Url, client: &ClientConnection) -> Result<Response, Problem> {
-    let media = with_client_cancellation(app, page_url, client, |context, _| {
-        app.resolver.resolve(page_url, context)
+/// Lists the formats of the media behind `page_url`, or a part of the entries if it is a list.
+pub fn info(
+    app: &App,
+    page_url: &Url,
+    part: u32,
+    client: &ClientConnection,
+) -> Result<Response, Problem> {
+    let page = with_client_cancellation(app, page_url, client, |context, _| match part {
+        0 => app.resolver.resolve_any(page_url, context),
+        part => app.resolver.list_part(page_url, part, context).map(PageContent::List),
     })?;
-    Ok(Response::ok("application/json", format!("{:#}\n", media_json(&media))))
+    let json = match page {
+        PageContent::Media(media) => media_json(&media),
+        PageContent::List(list) => list_json(&list),
+    };
+    Ok(Response::ok("application/json", format!("{json:#}\n")))
 }
 
 /// Returns the thumbnail of the media behind `page_url`.
@@ -66,11 +77,43 @@ fn with_client_cancellation<T>(
         .map_err(|error| problem(&cancel.cancel_with(error)))
 }
 
+fn list_json(list: &PageList) -> Value {
+    let page_url = encode_value(list.page_url.as_str()).to_string();
+    let entries = list.numbered().map(|(number, entry)| {
+        let link = entry.page_url.as_ref().map(|url| encode_value(url.as_str()).to_string());
+        json!({
+            "number": number,
+            "url": entry.page_url.as_ref().map(Url::as_str),
+            "title": entry.title,
+            "uploader": entry.uploader,
+            "duration": entry.duration.map(|duration| duration.as_secs_f64()),
+            "info": link.as_ref().map(|link| format!("/info?url={link}")),
+            "download": link.as_ref().map(|link| format!("/download?url={link}")),
+        })
+    });
+    // Pages are counted from 1 on.
+    let next = list.has_more().then(|| format!("/info?url={page_url}&page={}", list.part + 2));
+    json!({
+        "type": "list",
+        "url": list.page_url.as_str(),
+        "id": list.id,
+        "extractor": list.extractor,
+        "title": list.title,
+        "uploader": list.uploader,
+        "count": list.count,
+        "entries": entries.collect::<Vec<_>>(),
+        "next": next,
+        "tar": format!("/download?url={page_url}&as=tar"),
+        "zip": format!("/download?url={page_url}&as=zip"),
+    })
+}
+
 fn media_json(media: &PageMedia) -> Value {
     let FormatList { videos, audios, languages } = list_formats(media);
     let page_url = encode_value(media.page_url.as_str()).to_string();
     let thumbnail = media.thumbnail.as_ref().map(|_| format!("/thumbnail?url={page_url}"));
     json!({
+        "type": "video",
         "url": media.page_url.as_str(),
         "id": media.id,
         "extractor": media.extractor,

@@ -12,17 +12,18 @@
 //! | layer | modules |
 //! |---|---|
 //! | system | [`sys`] |
-//! | values | [`text`], [`lru`], [`semaphore`], [`reloadable`], [`track_kind`], [`problem_code`], [`range`], [`form`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`traffic`], [`cancel`], [`media`] |
+//! | values | [`text`], [`archive`], [`lru`], [`semaphore`], [`reloadable`], [`track_kind`], [`problem_code`], [`range`], [`form`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`traffic`], [`cancel`], [`media`] |
 //! | containers | [`playlist`] (HLS), [`container`] (boxes, elements, probing), [`splice`] (output files of known length and content, without ffmpeg) |
 //! | configuration | [`config`], [`logging`], [`sd_notify`] |
 //! | network | [`net`] (addresses, proxies), [`http_client`] (range requests to upstreams), [`fetch`] (reading a remote track, with retries and prefetch), [`playlist_loader`] (the segments of a track) |
 //! | processes | [`sandbox`] (what child processes may do), [`child_group`], [`runtime_dir`], [`ffmpeg`], [`limits`], [`resolve`] (page links to media, by yt-dlp) |
-//! | server | [`problem`], [`access`], [`http_server`], [`strategy`] (passthrough, splice or ffmpeg), [`plan_cache`], [`incomplete`], [`metrics`], [`app`] (state shared by all requests) |
+//! | server | [`problem`], [`access`], [`http_server`], [`strategy`] (passthrough, splice or ffmpeg), [`plan_cache`], [`planned_archives`], [`incomplete`], [`metrics`], [`app`] (state shared by all requests) |
 //! | requests | [`route`], [`thumbnail`], [`download`], [`info`], [`web_ui`], [`handler`] |
 //! | program | [`serve`], [`check`], [`demo`], [`tokens_command`], [`sign`], [`cli`] |
 
 pub mod access;
 pub mod app;
+pub mod archive;
 pub mod cancel;
 pub mod check;
 pub mod child_group;
@@ -50,6 +51,7 @@ pub mod metrics;
 pub mod net;
 pub mod options;
 pub mod plan_cache;
+pub mod planned_archives;
 pub mod playlist;
 pub mod playlist_loader;
 pub mod problem;

@@ -17,6 +17,7 @@ pub mod extra_query;
 pub mod format_list;
 pub mod live;
 pub mod packed_segments;
+pub mod page_list;
 pub mod page_media;
 pub mod remote_file;
 pub mod segments;

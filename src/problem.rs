@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, FfmpegError, InputError, LimitExceeded, Resource, UpstreamError};
+use crate::error::{
+    ArchiveError, Error, FfmpegError, InputError, LimitExceeded, Resource, UpstreamError,
+};
 use crate::problem_code::ProblemCode;
 use crate::track_kind::TrackKind;
 
@@ -47,6 +49,16 @@ impl From<&Error> for Problem {
             Error::LimitExceeded(limit) => of_limit(*limit),
             Error::Draining => of_limit(LimitExceeded::Draining),
             Error::Resolve(error) => (error.code, error.retry_after),
+            Error::Archive(why) => match why {
+                ArchiveError::Empty => (ProblemCode::NotAvailable, None),
+                ArchiveError::NoLink => (ProblemCode::UnsupportedLink, None),
+                ArchiveError::HostNotAllowed => (ProblemCode::NotAllowed, None),
+                ArchiveError::Live | ArchiveError::LengthUnknown => {
+                    (ProblemCode::NotInArchive, None)
+                }
+                ArchiveError::TooMany(_) => (ProblemCode::TooManyEntries, None),
+                ArchiveError::Changed => (ProblemCode::UpstreamChanged, None),
+            },
             Error::NoThumbnail => (ProblemCode::NoThumbnail, None),
             Error::Upstream { fault, .. } => match fault {
                 UpstreamError::AddressRefused(_) => (ProblemCode::AddressRefused, None),

@@ -28,6 +28,7 @@ mod classify;
 mod cookies;
 mod fork_server;
 mod js_check;
+mod lists;
 mod media;
 mod memory_watch;
 mod page_url;
@@ -37,14 +38,17 @@ pub mod ytdlp_json;
 
 pub use classify::ResolveError;
 pub use js_check::Javascript;
+pub use lists::PageContent;
 pub use media::media;
 pub use page_url::parse_page_url;
 
 use backend::{Backend, BackendError, Launch, Output};
 use cache::{Lookup, PageCache};
 use fork_server::ForkServerBackend;
+use lists::ListCache;
 use sites::Sites;
 use subprocess::SubprocessBackend;
+use ytdlp_json::Page;
 
 /// Memory that parsing an output takes, in lengths of it: the output, a text of it without escapes, and the page.
 const PARSING_FACTOR: usize = 3;
@@ -64,6 +68,8 @@ pub struct Resolver {
     /// Holds the cache of yt-dlp.
     runtime_dir: Arc<RuntimeDir>,
     cache: PageCache,
+    /// The parts of lists that were read.
+    lists: ListCache,
     /// Limits how often pages of a site are read.
     sites: Sites,
     /// Limits the memory of outputs while they are read and parsed.
@@ -117,6 +123,7 @@ impl Resolver {
                 resolver.cache_ttl.0,
                 resolver.failure_ttl.0,
             ),
+            lists: ListCache::new(resolver.cache_ttl.0),
             sites: Sites::new(resolver),
             runtime_dir: runtime.clone(),
             memory: memory.clone(),
@@ -167,7 +174,7 @@ impl Resolver {
             match self.cache.get(page_url, generation)? {
                 Lookup::Hit(page) => return Ok((page, false)),
                 Lookup::Miss(flight) => {
-                    let read = self.read(page_url, generation, context);
+                    let read = self.read_media(page_url, generation, context);
                     let count = if read.is_ok() { &self.read } else { &self.failed };
                     count.fetch_add(1, Ordering::Relaxed);
                     return flight.complete(read).map(|page| (page, true));
@@ -193,13 +200,32 @@ impl Resolver {
         self.cache.mark_stale(page_url, generation);
     }
 
-    /// Reads a page.
-    fn read(
+    /// Reads a page that has media. Keeps the beginning of a list, which has none.
+    fn read_media(
         &self,
         page_url: &Url,
         generation: u64,
         context: &RequestContext<'_>,
     ) -> Result<PageMedia, Error> {
+        let page = self.read(page_url, 0, generation, context)?;
+        if let Page::List(list) = &page {
+            self.lists.insert(list.clone());
+        }
+        let media = page.into_media();
+        if let Err(why) = &media {
+            self.cache.insert_failure(page_url, why);
+        }
+        media.map_err(resolve_error)
+    }
+
+    /// Reads a page; if it is a list, `part` of its entries.
+    fn read(
+        &self,
+        page_url: &Url,
+        part: u32,
+        generation: u64,
+        context: &RequestContext<'_>,
+    ) -> Result<Page, Error> {
         let started = Instant::now();
         let policy = self.dialer.policy();
         if !policy.permits_page(page_url) {
@@ -215,20 +241,22 @@ impl Resolver {
         }
         let is_stranger = is_new && context.client.is_far();
         self.sites.begin(page_url, is_stranger).map_err(resolve_error)?;
-        let output = self.run(page_url, started, context, &mut memory)?;
+        let output = self.run(page_url, part, started, context, &mut memory)?;
         let page = if output.code == 0 {
-            self.parse(page_url, output.stdout, &mut memory)
+            self.parse(page_url, part, output.stdout, &mut memory)
         } else {
             Err(classify::classify(output.code, &output.stderr))
         };
         self.sites.record(page_url, page.as_ref().err());
         let host = page_url.host_str().unwrap_or_default();
         match &page {
-            Ok(page) => log::debug!(
-                "read a page of {host} in {:.1?}: {} renditions",
-                started.elapsed(),
-                page.renditions.len()
-            ),
+            Ok(page) => {
+                let (count, what) = match page {
+                    Page::Media(media) => (media.renditions.len(), "renditions"),
+                    Page::List(list) => (list.entries.len(), "entries"),
+                };
+                log::debug!("read a page of {host} in {:.1?}: {count} {what}", started.elapsed());
+            }
             Err(why) => {
                 log::debug!("failed to read a page of {host}: {}", why.message);
                 if why.is_lasting() {
@@ -243,20 +271,22 @@ impl Resolver {
     fn parse(
         &self,
         page_url: &Url,
+        part: u32,
         json: Vec<u8>,
         memory: &mut Reservation,
-    ) -> Result<PageMedia, ResolveError> {
+    ) -> Result<Page, ResolveError> {
         let _turn = self.parsing.lock().unwrap_or_else(PoisonError::into_inner);
         let needed = json.len().saturating_mul(PARSING_FACTOR);
         if !memory.grow(u64::try_from(needed).unwrap_or(u64::MAX)) {
             return Err(ResolveError::no_memory());
         }
-        ytdlp_json::read(page_url, json)
+        ytdlp_json::read(page_url, part, json)
     }
 
     fn run(
         &self,
         page_url: &Url,
+        part: u32,
         started: Instant,
         context: &RequestContext<'_>,
         memory: &mut Reservation,
@@ -265,7 +295,7 @@ impl Resolver {
         let deadline = started + limit;
         let RequestContext { client, cancel } = *context;
         let _permit = self.limiter.try_acquire(client, cancel, limit)?;
-        let arguments = backend::arguments(&self.config, &self.runtime_dir.pages(), page_url);
+        let arguments = backend::arguments(&self.config, &self.runtime_dir.pages(), page_url, part);
         self.run_backends(&arguments, deadline, cancel, memory)
     }
 

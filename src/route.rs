@@ -7,7 +7,9 @@ use std::time::Duration;
 use url::Url;
 
 use crate::access::signature;
+use crate::archive::ArchiveFormat;
 use crate::form::{self, FormError};
+use crate::media::page_list::Items;
 use crate::media::selection::FormatRequest;
 use crate::media::{Delivery, Media, Metadata, RemoteLocation, Track, TrackKind};
 use crate::options::{ContainerChoice, Engine, LengthPolicy, OutputOptions, TimeRange};
@@ -39,6 +41,21 @@ pub enum MediaSource {
         /// The requested format.
         choice: FormatRequest,
     },
+}
+
+/// The media of several pages, as the files of one archive.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ArchiveRequest {
+    /// A link to a list, or the links of pages.
+    pub links: Vec<Url>,
+    /// Which entries of the list are requested.
+    pub items: Items,
+    /// The format of the archive.
+    pub format: ArchiveFormat,
+    /// The requested format of each file.
+    pub choice: FormatRequest,
+    /// The options of each file.
+    pub options: OutputOptions,
 }
 
 /// The initial content of the forms of the web page; may be empty.
@@ -111,8 +128,15 @@ pub enum Route {
         /// The requested container, engine and time range.
         options: OutputOptions,
     },
-    /// The available formats of a page.
-    Info(Url),
+    /// The media of several pages as one archive.
+    Archive(Box<ArchiveRequest>),
+    /// The available formats of a page, or the entries of a list.
+    Info {
+        /// The page link.
+        page_url: Url,
+        /// Which part of the list is requested, from 0 on.
+        part: u32,
+    },
     /// The thumbnail of a page.
     Thumbnail(Url),
     /// A link that others may use: this target, signed.
@@ -134,6 +158,17 @@ pub enum Route {
     Metrics,
 }
 
+impl fmt::Display for ArchiveRequest {
+    /// Formats for the log, like a [`MediaSource`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.links.first().and_then(Url::host_str).unwrap_or("no host");
+        match self.links.len() {
+            1 => write!(f, "a {} of {host}", self.format.extension()),
+            count => write!(f, "a {} of {count} pages of {host}", self.format.extension()),
+        }
+    }
+}
+
 impl fmt::Display for MediaSource {
     /// Formats for the log: only the host of a link, which may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -152,7 +187,7 @@ pub fn route(target: &str) -> Result<Route, Problem> {
     match path {
         "/mux" => mux(Query::without_signature(query)?),
         "/download" => page::download(Query::without_signature(query)?),
-        "/info" => page::lone_link(Query::without_signature(query)?).map(Route::Info),
+        "/info" => page::info(Query::without_signature(query)?),
         "/thumbnail" => page::lone_link(Query::without_signature(query)?).map(Route::Thumbnail),
         "/sign" => account::sign(Query::parse(query)?),
         "/login" => account::login(Query::parse(query)?),
@@ -295,7 +330,8 @@ impl Query {
     /// Removes a parameter.
     fn take(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.swap_remove(at).1)
+        // The others keep their order: that of several links is that of their files.
+        Some(self.0.remove(at).1)
     }
 
     /// Removes a parameter that is not empty: HTML forms send empty fields, too.
@@ -306,6 +342,10 @@ impl Query {
     /// Fails if a parameter was not read: it is unknown.
     fn reject_unknown(self) -> Result<(), Problem> {
         let Some((name, _)) = self.0.first() else { return Ok(()) };
+        if name == form::LINK {
+            let detail = "the parameter url is there twice; only /download takes several, with as=tar or as=zip";
+            return Err(Problem::new(ProblemCode::DuplicateParameter, detail));
+        }
         let detail = format!(
             "the parameter {} is unknown; a URL inside a parameter must be \
              percent-encoded (curl: -G --data-urlencode)",

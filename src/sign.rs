@@ -28,7 +28,9 @@ pub fn sign(url: &str, by: &str, voucher: &Voucher, lifetime: Duration) -> Resul
         .ok_or("the link must be the http or https URL of a download")?;
     let target = &url[Position::BeforePath..Position::AfterQuery];
     match route(target) {
-        Ok(Route::Download { .. } | Route::Info(_) | Route::Thumbnail(_)) => {}
+        Ok(
+            Route::Download { .. } | Route::Archive(_) | Route::Info { .. } | Route::Thumbnail(_),
+        ) => {}
         Ok(_) => return Err("only /download, /mux, /info and /thumbnail can be signed".into()),
         Err(problem) => {
             return Err(format!("the server would refuse the link: {}", problem.detail));

@@ -56,6 +56,9 @@ pub struct LimitsConfig {
     /// Maximum number of bytes fetched in an hour for one client in the internet, beyond those sent to it.
     #[serde(deserialize_with = "ingress")]
     pub ingress_per_hour: ByteSize,
+    /// Maximum number of entries of an archive.
+    #[serde(deserialize_with = "positive_u32")]
+    pub archive_entries: u32,
     /// Maximum time that a stream waits for one of these; 0 for no waiting.
     pub slot_timeout: HumanDuration,
     /// Maximum length of a request head.
@@ -95,6 +98,7 @@ impl Default for LimitsConfig {
             pages_per_hour: 30,
             // The audio of a long video, of which there is only one file.
             ingress_per_hour: ByteSize(1 << 30),
+            archive_entries: 500,
             // Less than proxies and download programs wait for a response.
             slot_timeout: HumanDuration(Duration::from_secs(20)),
             head_bytes: ByteSize(16 << 10),

@@ -9,11 +9,10 @@ use super::index_reader::SegmentHeads;
 use crate::app::App;
 use crate::cancel::CancelToken;
 use crate::disposition::attachment;
-use crate::http_server::{Request, Response, ResponseHead};
+use crate::http_server::{Request, ResponseHead};
 use crate::limits::Client;
 use crate::media::{Media, TrackKind};
 use crate::options::OutputOptions;
-use crate::problem::Problem;
 
 /// The context of one download.
 #[derive(Clone, Copy)]
@@ -33,16 +32,26 @@ pub(super) struct DownloadContext<'scope, 'env> {
     pub(super) resolved: Instant,
 }
 
+/// Returns a head with the fields that the responses of all downloads have.
+pub(super) fn file_head(
+    name: Option<&str>,
+    media_type: &'static str,
+    extension: &'static str,
+) -> ResponseHead {
+    ResponseHead::default()
+        .extension(extension)
+        .with("Content-Type", media_type)
+        .with("Content-Disposition", attachment(name, extension))
+        .with("Cache-Control", "no-store")
+        .with("X-Content-Type-Options", "nosniff")
+        // nginx would buffer the whole file on its disk for a slow client.
+        .with("X-Accel-Buffering", "no")
+}
+
 impl<'scope> DownloadContext<'scope, '_> {
     /// Returns a head with the fields that all media responses have.
     pub(super) fn head(&self, media_type: &'static str, extension: &'static str) -> ResponseHead {
-        ResponseHead::default()
-            .with("Content-Type", media_type)
-            .with("Content-Disposition", attachment(self.media.name.as_deref(), extension))
-            .with("Cache-Control", "no-store")
-            .with("X-Content-Type-Options", "nosniff")
-            // nginx would buffer the whole file on its disk for a slow client.
-            .with("X-Accel-Buffering", "no")
+        file_head(self.media.name.as_deref(), media_type, extension)
     }
 
     /// Returns the value of Server-Timing: when the media were resolved, when the strategy was chosen,
@@ -66,10 +75,6 @@ impl<'scope> DownloadContext<'scope, '_> {
         let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
         let found = heads.iter().position(|(of, _)| *of == kind);
         found.map(|index| heads.swap_remove(index).1).unwrap_or_default()
-    }
-
-    pub(super) fn problem_response(&self, problem: &Problem) -> Response {
-        Response::problem(problem, self.request.wants_html)
     }
 
     /// Returns the descriptor that becomes readable when the download is cancelled.

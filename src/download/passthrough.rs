@@ -38,11 +38,16 @@ pub(super) fn prepare<'scope, 'env>(
     let etag = etag(&file);
     let planned = Instant::now();
     let head = context.head(output_type.media_type, output_type.extension);
-    let (head, range) =
-        match select_representation(context, head, etag.as_deref(), file.len, file.ranged) {
-            Representation::Short(response) => return Ok(Prepared::Short(response)),
-            Representation::Send(head, range) => (head, range),
-        };
+    let (head, range) = match select_representation(
+        (context.app, context.request),
+        head,
+        etag.as_deref(),
+        file.len,
+        file.ranged,
+    ) {
+        Representation::Short(response) => return Ok(Prepared::Short(response)),
+        Representation::Send(head, range) => (head, range),
+    };
     let start = range.as_ref().map_or(0, |range| range.start);
     if start > 0 {
         index_reader::check_boxes(&mut track)?;

@@ -10,7 +10,6 @@ use crate::app::App;
 use crate::error::Error;
 use crate::http_server::ClientConnection;
 use crate::problem::Problem;
-use crate::route::MediaSource;
 
 /// The record of one download.
 pub(super) struct Record<'a> {
@@ -21,9 +20,10 @@ pub(super) struct Record<'a> {
 }
 
 impl Record<'_> {
+    /// Begins the record of the download of `source`.
     pub(super) fn new<'a>(
         app: &'a App,
-        source: &MediaSource,
+        source: &impl Display,
         client: &ClientConnection,
     ) -> Record<'a> {
         let (label, started) = (source.to_string(), Instant::now());

@@ -3,9 +3,10 @@
 
 use std::ops::Range;
 
-use super::{DownloadContext, ShortResponse};
+use super::ShortResponse;
 use crate::access::Audience;
-use crate::http_server::{MediaStatus, ResponseHead, Selection, select};
+use crate::app::App;
+use crate::http_server::{MediaStatus, Request, Response, ResponseHead, Selection, select};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 
@@ -17,24 +18,25 @@ pub(super) enum Representation {
     Send(ResponseHead, Option<Range<u64>>),
 }
 
-/// Selects the response for a file and completes its `head`. `etag` is the strong ETag, if there is one,
+/// Selects the response to `request` for a file and completes its `head`. `etag` is the strong ETag, if there is one,
 /// `len` the length, if known; `ranged` says whether byte ranges can be sent.
 pub(super) fn select_representation(
-    context: &DownloadContext<'_, '_>,
+    (app, request): (&App, &Request),
     mut head: ResponseHead,
     etag: Option<&str>,
     len: Option<u64>,
     ranged: bool,
 ) -> Representation {
     let ranged_len = len.filter(|_| ranged);
-    let selection = select(context.request, etag, ranged_len);
+    let selection = select(request, etag, ranged_len);
+    let refuse = |problem: &Problem| Response::problem(problem, request.wants_html);
     head = head.with("Accept-Ranges", if ranged_len.is_some() { "bytes" } else { "none" });
     if let Some(etag) = etag {
         head = head.with("ETag", etag);
     }
     // Without a length, a cache could take a part for all of it; without an ETag, parts of two files for one.
     if etag.is_some() && len.is_some() {
-        head = head.with("Cache-Control", cache_control(context));
+        head = head.with("Cache-Control", cache_control(app, request));
     }
     match (selection, ranged_len) {
         (Selection::NotModified, _) => {
@@ -43,12 +45,11 @@ pub(super) fn select_representation(
         (Selection::PreconditionFailed, _) => {
             let detail = "the file does not match If-Match; download it again";
             let problem = Problem::new(ProblemCode::PreconditionFailed, detail);
-            Representation::Short(ShortResponse::Response(context.problem_response(&problem)))
+            Representation::Short(ShortResponse::Response(refuse(&problem)))
         }
         (Selection::Unsatisfiable, Some(len)) => {
             let detail = format!("the file has {len} bytes, and none of the requested range");
-            let response =
-                context.problem_response(&Problem::new(ProblemCode::RangeNotSatisfiable, detail));
+            let response = refuse(&Problem::new(ProblemCode::RangeNotSatisfiable, detail));
             Representation::Short(ShortResponse::Response(
                 response.with("Content-Range", format!("bytes */{len}")),
             ))
@@ -64,7 +65,7 @@ pub(super) fn select_representation(
                 Some(len) => head.length(len),
                 None => head,
             };
-            if context.request.head_only {
+            if request.head_only {
                 return Representation::Short(ShortResponse::Head(head));
             }
             Representation::Send(head, None)
@@ -73,8 +74,7 @@ pub(super) fn select_representation(
 }
 
 /// Returns the value of Cache-Control for a file that caches can keep.
-fn cache_control(context: &DownloadContext<'_, '_>) -> String {
-    let DownloadContext { app, request, .. } = context;
+fn cache_control(app: &App, request: &Request) -> String {
     let audience = Audience::new(*app.access_mode.get(), &request.provenance, &request.target);
     audience.cache_control(app.config.cache.max_age.0.as_secs())
 }

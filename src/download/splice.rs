@@ -219,7 +219,13 @@ fn select_for_plan(context: &DownloadContext<'_, '_>, cached: &CachedPlan) -> Re
     let kinds = context.media.tracks.iter().map(|track| track.kind);
     let OutputType { media_type, extension } = type_of(cached.plan.container, kinds);
     let head = context.head(media_type, extension);
-    select_representation(context, head, cached.etag.as_deref(), Some(cached.plan.len()), true)
+    select_representation(
+        (context.app, context.request),
+        head,
+        cached.etag.as_deref(),
+        Some(cached.plan.len()),
+        true,
+    )
 }
 
 /// Returns the strong ETag of a spliced file, the same on every server that splices the same files alike.

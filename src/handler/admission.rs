@@ -44,7 +44,7 @@ pub(super) fn admit(
     match Initiator::new(&request.provenance, request.wants_html) {
         _ if grant.is_deliberate => {}
         Initiator::Own => {}
-        Initiator::Link if matches!(route, Route::Download { .. }) => {
+        Initiator::Link if matches!(route, Route::Download { .. } | Route::Archive(_)) => {
             return Err(Refusal::ToPage(Prefill::of_target(&request.target).into()));
         }
         Initiator::Link | Initiator::Foreign => {

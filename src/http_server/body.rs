@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** a body that is not finished ends with a reset, also when the process is killed.
 
+use std::io;
 use std::mem::take;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
@@ -13,6 +14,8 @@ use std::sync::atomic::Ordering;
 use super::connection::Connection;
 use super::head::{Framing, ResponseHead};
 use super::request::Request;
+use crate::archive::Checksum;
+use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::sys::{self, SplicePipe};
 
@@ -30,6 +33,10 @@ pub struct BodyWriter {
     buffer: Vec<u8>,
     /// Bytes of the chunk that were [written](BodyWriter::write) and not sent yet.
     buffered: usize,
+    /// The checksum of the current file in an archive.
+    checksum: Option<Checksum>,
+    /// How many of the next bytes count for the checksum only: the client has them.
+    skipped: u64,
 }
 
 /// The size line of a chunk: hexadecimal digits and CRLF, enough for [`BodyWriter::CHUNK`].
@@ -59,7 +66,33 @@ impl BodyWriter {
             sent: 0,
             buffer: vec![0; CHUNK_PREFIX + CHUNK_SUFFIX],
             buffered: 0,
+            checksum: None,
+            skipped: 0,
         }
+    }
+
+    /// Returns a token that is cancelled when the client leaves or the server aborts.
+    pub fn cancel_token(&self) -> io::Result<CancelToken> {
+        self.connection.cancel_token()
+    }
+
+    /// Has the next bytes added to this checksum of those before them. The first `skipped` ones are not sent.
+    pub fn begin_checksum(&mut self, checksum: Checksum, skipped: u64) {
+        (self.checksum, self.skipped) = (Some(checksum), skipped);
+    }
+
+    /// Returns the checksum with all bytes since it began.
+    pub fn take_checksum(&mut self) -> Option<Checksum> {
+        self.checksum.take()
+    }
+
+    /// Adds bytes to the checksum, if there is one; returns how many of them are not to be sent.
+    fn check(&mut self, bytes: &[u8]) -> usize {
+        let Some(checksum) = &mut self.checksum else { return 0 };
+        checksum.update(bytes);
+        let skipped = usize::try_from(self.skipped).unwrap_or(usize::MAX).min(bytes.len());
+        self.skipped -= skipped as u64;
+        skipped
     }
 
     /// Returns the number of body bytes sent.
@@ -70,6 +103,11 @@ impl BodyWriter {
     /// Sends `bytes`, or buffers them until they are worth a system call. The caller must
     /// [`flush`](BodyWriter::flush) before it waits for anything.
     pub fn write(&mut self, bytes: &[u8], cancelled: BorrowedFd<'_>) -> Result<(), Error> {
+        let skipped = self.check(bytes);
+        self.write_checked(&bytes[skipped..], cancelled)
+    }
+
+    fn write_checked(&mut self, bytes: &[u8], cancelled: BorrowedFd<'_>) -> Result<(), Error> {
         if bytes.len() >= Self::DIRECT_WRITE_SIZE && self.framing != Framing::Chunked {
             // The first bytes do not wait for the rest.
             let split = if self.head.is_empty() { bytes.len() } else { Self::DIRECT_WRITE_SIZE };
@@ -80,7 +118,7 @@ impl BodyWriter {
             let buffered = &self.buffer[CHUNK_PREFIX..CHUNK_PREFIX + buffered];
             self.connection.send([&take(&mut self.head), buffered, now], cancelled)?;
             self.sent += len as u64;
-            return if later.is_empty() { Ok(()) } else { self.write(later, cancelled) };
+            return if later.is_empty() { Ok(()) } else { self.write_checked(later, cancelled) };
         }
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -107,7 +145,11 @@ impl BodyWriter {
         self.flush(cancelled)?;
         self.make_room(Self::CHUNK);
         let count = read(&mut self.buffer[CHUNK_PREFIX..CHUNK_PREFIX + Self::CHUNK])?;
-        self.buffered = count;
+        let buffer = take(&mut self.buffer);
+        let skipped = self.check(&buffer[CHUNK_PREFIX..CHUNK_PREFIX + count]);
+        self.buffer = buffer;
+        self.buffer.copy_within(CHUNK_PREFIX + skipped..CHUNK_PREFIX + count, CHUNK_PREFIX);
+        self.buffered = count - skipped;
         self.flush(cancelled)?;
         Ok(count)
     }
@@ -150,9 +192,10 @@ impl BodyWriter {
         Ok(())
     }
 
-    /// Returns the body as one that takes bytes as they are, if it has no chunk framing.
+    /// Returns the body as one that takes bytes as they are, if it has no chunk framing and no checksum.
     pub fn unframed(&mut self) -> Option<UnframedBody<'_>> {
-        (self.framing != Framing::Chunked).then_some(UnframedBody(self))
+        let takes_any = self.framing != Framing::Chunked && self.checksum.is_none();
+        takes_any.then_some(UnframedBody(self))
     }
 
     /// Ends the body as complete. Fails if it has not the length of Content-Length.

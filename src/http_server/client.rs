@@ -3,7 +3,6 @@
 
 use std::io;
 use std::net::{IpAddr, TcpStream};
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::body::BodyWriter;
@@ -71,8 +70,7 @@ impl ClientConnection {
 
     /// Returns a token that is cancelled when the client leaves or the server aborts.
     pub fn cancel_token(&self) -> io::Result<CancelToken> {
-        let Connection { socket, traffic, .. } = &self.connection;
-        CancelToken::with(socket.as_fd(), self.connection.abort(), traffic)
+        self.connection.cancel_token()
     }
 
     /// Sends a small response and closes the connection in order.

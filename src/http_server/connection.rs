@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::sys::{self, EventFd};
 use crate::traffic::Traffic;
@@ -50,6 +51,11 @@ impl Connection {
     /// Returns the descriptor that becomes readable when the server aborts active connections.
     pub(super) fn abort(&self) -> BorrowedFd<'_> {
         self.shared.abort.as_fd()
+    }
+
+    /// Returns a token that is cancelled when the client leaves or the server aborts.
+    pub(super) fn cancel_token(&self) -> io::Result<CancelToken> {
+        CancelToken::with(self.socket.as_fd(), self.abort(), &self.traffic)
     }
 
     /// Sends these slices in order; fails if nothing can be sent for the stall timeout, or when

@@ -22,6 +22,8 @@ pub struct ResponseHead {
     status: MediaStatus,
     pub(super) length: Option<u64>,
     fields: Vec<(&'static str, String)>,
+    /// The extension of the file, for those that give it another name.
+    extension: &'static str,
 }
 
 impl ResponseHead {
@@ -35,6 +37,27 @@ impl ResponseHead {
     pub fn length(mut self, length: u64) -> ResponseHead {
         self.length = Some(length);
         self
+    }
+
+    /// Sets the extension of the file, which is not sent.
+    pub fn extension(self, extension: &'static str) -> ResponseHead {
+        ResponseHead { extension, ..self }
+    }
+
+    /// Returns the extension of the file.
+    pub fn file_extension(&self) -> &'static str {
+        self.extension
+    }
+
+    /// Returns Content-Length.
+    pub fn content_length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Returns the value of a field that was set.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let field = self.fields.iter().find(|(known, _)| *known == name);
+        field.map(|(_, value)| value.as_str())
     }
 
     /// Sets a field, replacing one of the same name.

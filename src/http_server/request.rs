@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** knows no routes.
 
+use std::ops::Range;
+
 use crate::access::{Provenance, Secret};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
@@ -41,6 +43,13 @@ pub struct Preconditions {
 }
 
 impl Request {
+    /// Returns the request of the same client for one file of several: for its head alone, or for these bytes of it.
+    pub fn for_file(&self, head_only: bool, range: Option<&Range<u64>>) -> Request {
+        let range = range.map(range::format_range);
+        let preconditions = Preconditions { range, ..Preconditions::default() };
+        Request { head_only, preconditions, ..self.clone() }
+    }
+
     /// Whether the response will be a complete file: a GET without a range and without preconditions,
     /// which may need no byte of the file.
     pub fn is_full_get(&self) -> bool {

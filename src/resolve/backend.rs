@@ -14,6 +14,7 @@ use super::classify::ResolveError;
 use super::memory_watch;
 use crate::cancel::CancelToken;
 use crate::config::{ChildEnv, Config};
+use crate::media::page_list::PART_LEN;
 use crate::memory_budget::Reservation;
 use crate::runtime_dir::RuntimeDir;
 use crate::sandbox::{self, YtdlpLimits};
@@ -97,19 +98,21 @@ pub(super) trait Backend: Send + Sync {
     ) -> Result<Output, BackendError>;
 }
 
-/// Returns the arguments for `page_url`, in which nothing can be taken for an option.
-pub(super) fn arguments(config: &Config, cache: &Path, page_url: &Url) -> Vec<String> {
+/// Returns the arguments for `page_url`, in which nothing can be taken for an option. If it is a list, `part` of its
+/// entries is read, without their pages.
+pub(super) fn arguments(config: &Config, cache: &Path, page_url: &Url, part: u32) -> Vec<String> {
     let cache = cache.to_string_lossy();
+    let items = format!("{}:{}", part * PART_LEN + 1, (part + 1) * PART_LEN);
     let mut list: Vec<&str> = vec![
         // No settings but these.
         "--ignore-config",
         "--no-plugin-dirs",
         "--no-remote-components",
-        // One video. A playlist is recognised as such without reading all of it.
+        // The video rather than the list that it is in. Of a list, its entries and not their pages.
         "--no-playlist",
         "--flat-playlist",
         "--playlist-items",
-        "1",
+        &items,
         // A client is waiting; failed pages are read again where that may help.
         "--socket-timeout",
         "10",
@@ -140,7 +143,7 @@ mod tests {
         let mut config = Config::default();
         config.resolver.extra_args = vec!["--plugin-dirs".into(), "/p".into()];
         let page_url = Url::parse("https://films.example/--exec").unwrap();
-        let list = arguments(&config, Path::new("/c"), &page_url);
+        let list = arguments(&config, Path::new("/c"), &page_url, 1);
         assert!(list.ends_with(&[
             "--plugin-dirs".into(),
             "/p".into(),
@@ -148,9 +151,7 @@ mod tests {
             "https://films.example/--exec".into()
         ]));
         let after = |name: &str| &list[list.iter().position(|word| word == name).unwrap() + 1];
-        assert_eq!(
-            (after("--cache-dir").as_str(), after("--ies").as_str()),
-            ("/c", "default,-generic")
-        );
+        let after = ["--cache-dir", "--ies", "--playlist-items"].map(|name| after(name).as_str());
+        assert_eq!(after, ["/c", "default,-generic", "101:200"]);
     }
 }

@@ -39,12 +39,17 @@ impl ResolveError {
 
     pub(super) fn playlist(page_url: &Url) -> ResolveError {
         let parameter = page_url.query_pairs().find(|(name, _)| name == "list").is_some();
-        let hint = if parameter {
-            "drop the parameter list from it"
-        } else {
-            "open one of its videos and take the link of that"
-        };
-        ResolveError::new(ProblemCode::Playlist, format!("the link leads to a playlist; {hint}"))
+        let hint = if parameter { ", or drop the parameter list from the link" } else { "" };
+        let message = format!(
+            "the link leads to a playlist; add as=tar or as=zip to download its videos as one archive, or \
+             take the link of one of them (/info lists them){hint}"
+        );
+        ResolveError::new(ProblemCode::Playlist, message)
+    }
+
+    pub(super) fn no_list() -> ResolveError {
+        let message = "the link leads to one video and not to a list; drop the parameter part";
+        ResolveError::new(ProblemCode::BadParameter, message)
     }
 
     pub(super) fn not_yet(message: &str) -> ResolveError {

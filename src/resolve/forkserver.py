@@ -52,13 +52,15 @@ MAX_REQUEST = 1 << 20
 # What the daemon reads of a page and of a format (schema.rs), and how many formats of a page.
 OF_PAGE = frozenset((
     '_type id extractor title uploader channel creator release_date upload_date duration live_status is_live '
-    'release_timestamp _has_drm thumbnail thumbnails').split())
+    'release_timestamp _has_drm thumbnail thumbnails playlist_count').split())
 OF_FORMAT = frozenset((
     'format_id format_note url protocol ext vcodec acodec width height fps tbr filesize filesize_approx '
     'dynamic_range language language_preference preference quality source_preference http_headers cookies '
     'downloader_options impersonate available_at has_drm manifest_url hls_media_playlist_data hls_aes '
     'extra_param_to_segment_url extra_param_to_key_url fragment_base_url fragments').split())
 MAX_FORMATS = 2000
+# What it reads of an entry of a list.
+OF_ENTRY = frozenset(('_type title uploader channel duration url webpage_url').split())
 # The children of the server that this process replaced: [[pid, descriptor of the connection], ...].
 CHILDREN = 'YTCANAL_CHILDREN'
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 1, 22, 2  # prctl(2)
@@ -139,6 +141,10 @@ class Server:
         def wait_for_link(ydl, urls):
             if not self.client:
                 *arguments, _, url = self.serve(warm_up(ydl))
+                # The part of a list that is requested is all that may differ.
+                items = ARGUMENTS.index('--playlist-items') + 1
+                ydl.params['playlist_items'] = arguments[items]
+                arguments[items] = ARGUMENTS[items]
                 if arguments != ARGUMENTS:
                     raise SystemExit('the arguments differ from those that the server was started with')
                 urls = [url]
@@ -307,12 +313,20 @@ def shorten(info):
     twenty formats of ten thousand segments each, of which one format is printed three times."""
     if not isinstance(info, dict):
         return info
+    entries = info.get('entries')
+    if isinstance(entries, list):
+        short = {name: value for name, value in info.items() if name in OF_PAGE}
+        return {**short, 'entries': [shorten_entry(one) for one in entries]}
     formats = info.get('formats')
     if not isinstance(formats, list) or not formats:
         # The page may be a format itself.
         return shorten_format(info, OF_PAGE | OF_FORMAT)
     short = {name: value for name, value in info.items() if name in OF_PAGE}
     return {**short, 'formats': [shorten_format(one, OF_FORMAT) for one in formats[:MAX_FORMATS]]}
+
+
+def shorten_entry(one):
+    return isinstance(one, dict) and {name: value for name, value in one.items() if name in OF_ENTRY} or None
 
 
 def shorten_format(one, names):

@@ -65,7 +65,7 @@ impl Resolver {
         config.resolver.extra_args.extend(["--plugin-dirs".into(), plugins]);
         config.resolver.extractors = vec!["ytcanal-trial".into()];
         let page_url = Url::parse(LINK).map_err(|error| error.to_string())?;
-        let arguments = backend::arguments(&config, &self.runtime_dir.pages(), &page_url);
+        let arguments = backend::arguments(&config, &self.runtime_dir.pages(), &page_url, 0);
         let until = Instant::now() + self.config.resolver.timeout.0;
         let cancel = CancelToken::new().map_err(|error| error.to_string())?;
         let mut memory = self.memory.reservation();

@@ -12,7 +12,9 @@ use url::Url;
 
 use super::classify::ResolveError;
 use super::cookies;
+use super::page_url::parse_page_url;
 use crate::media::RemoteLocation;
+use crate::media::page_list::{ListEntry, PageList};
 use crate::media::page_media::{
     AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, Size, VideoCodec, VideoFormat,
 };
@@ -25,7 +27,10 @@ mod schema;
 
 use delivery::Source;
 use lenient::{First, IsSet, Lenient, Texts, parse};
-use schema::{Format, Formats, MAX_FIELDS, Manifest, Page, Thumbnail, replace_lone_surrogates};
+use schema::{
+    Entries, Entry, Format, Formats, MAX_FIELDS, Manifest, PageFields, Thumbnail,
+    replace_lone_surrogates,
+};
 
 /// Maximum length of a text.
 const MAX_TEXT: usize = 500;
@@ -38,18 +43,37 @@ const MAX_LOCATION: usize = 32 << 10;
 /// Maximum number of playlists that list audio beside their videos; a page has one or two.
 const MAX_MANIFESTS: usize = 50;
 
-/// Parses the output for `page_url`.
+/// What a page is.
+#[derive(Debug)]
+pub enum Page {
+    /// It has media.
+    Media(Box<PageMedia>),
+    /// It lists other pages.
+    List(PageList),
+}
+
+impl Page {
+    /// Returns the media of the page; a list has none.
+    pub fn into_media(self) -> Result<PageMedia, ResolveError> {
+        match self {
+            Page::Media(media) => Ok(*media),
+            Page::List(list) => Err(ResolveError::playlist(&list.page_url)),
+        }
+    }
+}
+
+/// Parses the output for `page_url`; if it is a list, for `part` of it.
 ///
 /// Its formats are parsed one by one, so that no more is in memory than the output, one format, and what is kept of
 /// the others.
-pub fn read(page_url: &Url, mut json: Vec<u8>) -> Result<PageMedia, ResolveError> {
+pub fn read(page_url: &Url, part: u32, mut json: Vec<u8>) -> Result<Page, ResolveError> {
     replace_lone_surrogates(&mut json);
     let output: &RawValue = serde_json::from_slice(&json)
         .map_err(|_| ResolveError::broken("the output is not the JSON of yt-dlp"))?;
-    let page: Page<'_> = parse(output).ok_or(ResolveError::broken("the output is empty"))?;
+    let page: PageFields<'_> = parse(output).ok_or(ResolveError::broken("the output is empty"))?;
     match page.kind.as_deref() {
         None | Some("video") => {}
-        Some("playlist" | "multi_video") => return Err(ResolveError::playlist(page_url)),
+        Some("playlist" | "multi_video") => return Ok(Page::List(list(page_url, part, page))),
         Some(_) => return Err(ResolveError::broken("the page is neither a video nor a playlist")),
     }
     match page.live_status.as_deref() {
@@ -85,7 +109,7 @@ pub fn read(page_url: &Url, mut json: Vec<u8>) -> Result<PageMedia, ResolveError
     let first_segments = renditions.iter().filter_map(|r| r.segments.as_ref()?.first_url());
     let expires = renditions.iter().filter_map(|r| expiry(&r.location.url));
     let expires = expires.chain(first_segments.filter_map(|url| expiry(&url))).min();
-    Ok(PageMedia {
+    Ok(Page::Media(Box::new(PageMedia {
         page_url: page_url.clone(),
         generation: 0,
         id: page.id.as_deref().map(text).unwrap_or_default(),
@@ -98,7 +122,39 @@ pub fn read(page_url: &Url, mut json: Vec<u8>) -> Result<PageMedia, ResolveError
         thumbnail: thumbnail(page.thumbnails, page.thumbnail),
         renditions,
         expires,
-    })
+    })))
+}
+
+/// Returns a part of a list.
+fn list(page_url: &Url, part: u32, page: PageFields<'_>) -> PageList {
+    let First(entries) = page.entries.and_then(parse::<Entries<'_>>).unwrap_or(First(Vec::new()));
+    // One that is not an object has its number, too.
+    let entries =
+        entries.into_iter().map(|json| parse::<Entry>(json).map(Entry::read).unwrap_or_default());
+    PageList {
+        page_url: page_url.clone(),
+        part,
+        id: page.id.as_deref().map(text).unwrap_or_default(),
+        extractor: page.extractor.as_deref().map(text).unwrap_or_default(),
+        title: page.title.as_deref().map(text).filter(|title| !title.is_empty()),
+        uploader: page.uploader.or(page.channel).as_deref().map(text),
+        count: page.playlist_count.and_then(integer),
+        entries: entries.collect(),
+    }
+}
+
+impl Entry {
+    fn read(self) -> ListEntry {
+        // Where the entry was read itself, `url` may be that of its file.
+        let is_link = matches!(self.kind.as_deref(), Some("url" | "url_transparent"));
+        let page_url = if is_link { self.url.or(self.webpage_url) } else { self.webpage_url };
+        ListEntry {
+            page_url: page_url.and_then(|text| parse_page_url(&text).ok()),
+            title: self.title.as_deref().map(text).filter(|title| !title.is_empty()),
+            uploader: self.uploader.or(self.channel).as_deref().map(text),
+            duration: self.duration.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        }
+    }
 }
 
 /// Why formats cannot be downloaded.

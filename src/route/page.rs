@@ -2,8 +2,13 @@
 
 use url::Url;
 
-use super::{MediaSource, Prefill, Query, Route, bad_parameter, container, options};
+use super::{
+    ArchiveRequest, MediaSource, Prefill, Query, Route, bad_parameter, container, options,
+};
+use crate::archive::ArchiveFormat;
 use crate::error::Error;
+use crate::form;
+use crate::media::page_list::Items;
 use crate::media::page_media::VideoCodec;
 use crate::media::selection::{FormatRequest, Quality};
 use crate::media::variant::Variant;
@@ -11,9 +16,17 @@ use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::resolve;
 
+/// How many parts of a list can be requested.
+const MAX_PARTS: u32 = 1000;
+
 /// Parses `/download`.
 pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
-    let page_url = page_url(&mut query)?;
+    let mut links = vec![page_url(&mut query)?];
+    while let Some(text) = query.text(form::LINK) {
+        links.push(parse_link(&text)?);
+    }
+    let format = archive_format(&mut query)?;
+    let items = items(&mut query)?;
     let container = container(&mut query)?;
     let mut choice = FormatRequest {
         quality: quality(&mut query)?,
@@ -30,10 +43,43 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
     }
     let options = options(&mut query, container)?;
     query.reject_unknown()?;
-    Ok(Route::Download { source: MediaSource::Page { page_url, choice }, options })
+    match (format, items, &links[..]) {
+        (Some(format), items, [_]) => {
+            let items = items.unwrap_or_default();
+            Ok(Route::Archive(Box::new(ArchiveRequest { links, items, format, choice, options })))
+        }
+        (Some(_), Some(_), _) => {
+            Err(bad_parameter("items selects entries of a list; it needs one url"))
+        }
+        (Some(format), None, _) => {
+            let items = Items::default();
+            Ok(Route::Archive(Box::new(ArchiveRequest { links, items, format, choice, options })))
+        }
+        (None, None, [page_url]) => {
+            let source = MediaSource::Page { page_url: page_url.clone(), choice };
+            Ok(Route::Download { source, options })
+        }
+        (None, ..) => {
+            let detail = "the parameter as is missing: several url, or items of one, are downloaded as one \
+                          archive, by as=tar or as=zip";
+            Err(Problem::new(ProblemCode::MissingParameter, detail))
+        }
+    }
 }
 
-/// Parses `/info` and `/thumbnail`: a page link and nothing else.
+/// Parses `/info`.
+pub(super) fn info(mut query: Query) -> Result<Route, Problem> {
+    let page_url = page_url(&mut query)?;
+    let page = query.text("page");
+    let number = page.map_or(Some(1), |text| crate::range::decimal(text.as_bytes()));
+    let part = number.and_then(|number| u32::try_from(number.checked_sub(1)?).ok());
+    let part = part.filter(|part| *part < MAX_PARTS);
+    let part = part.ok_or_else(|| bad_parameter("page must be a number from 1 to 1000"))?;
+    query.reject_unknown()?;
+    Ok(Route::Info { page_url, part })
+}
+
+/// Parses `/thumbnail`: a page link and nothing else.
 pub(super) fn lone_link(mut query: Query) -> Result<Url, Problem> {
     let page_url = page_url(&mut query)?;
     query.reject_unknown()?;
@@ -85,12 +131,28 @@ fn link_in(text: &str) -> Option<&str> {
     Some(&page_url[..end.unwrap_or(page_url.len())])
 }
 
+fn archive_format(query: &mut Query) -> Result<Option<ArchiveFormat>, Problem> {
+    let Some(name) = query.text("as") else { return Ok(None) };
+    let format = ArchiveFormat::from_name(&name);
+    format.map(Some).ok_or_else(|| bad_parameter("as must be tar or zip"))
+}
+
+fn items(query: &mut Query) -> Result<Option<Items>, Problem> {
+    let Some(text) = query.text("items") else { return Ok(None) };
+    let wrong = "items must be numbers and ranges in ascending order, such as 1-10,15,20-";
+    Items::parse(&text).map(Some).ok_or_else(|| bad_parameter(wrong))
+}
+
 fn page_url(query: &mut Query) -> Result<Url, Problem> {
-    let text = query.text("url").ok_or_else(|| {
+    let text = query.text(form::LINK).ok_or_else(|| {
         let detail = "the parameter url is missing; it must be a page link, percent-encoded";
         Problem::new(ProblemCode::MissingParameter, detail)
     })?;
-    resolve::parse_page_url(&text).map_err(|why| Problem::from(&Error::Resolve(Box::new(why))))
+    parse_link(&text)
+}
+
+fn parse_link(text: &str) -> Result<Url, Problem> {
+    resolve::parse_page_url(text).map_err(|why| Problem::from(&Error::Resolve(Box::new(why))))
 }
 
 fn quality(query: &mut Query) -> Result<Quality, Problem> {

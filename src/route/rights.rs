@@ -1,5 +1,7 @@
 //! What a client needs to be let in to a route. Pure.
 
+use url::Url;
+
 use super::{MediaSource, Route};
 use crate::access::Need;
 use crate::access::tokens::Permission;
@@ -9,7 +11,11 @@ impl Route {
     pub fn is_costly(&self) -> bool {
         matches!(
             self,
-            Route::Download { .. } | Route::Info(_) | Route::Thumbnail(_) | Route::Sign { .. }
+            Route::Download { .. }
+                | Route::Archive(_)
+                | Route::Info { .. }
+                | Route::Thumbnail(_)
+                | Route::Sign { .. }
         )
     }
 
@@ -24,10 +30,10 @@ impl Route {
             Route::Download { source: MediaSource::Urls(_), .. } => {
                 Need::Permission(Permission::Mux)
             }
-            Route::Download { source: MediaSource::Page { .. }, .. } => {
+            Route::Download { source: MediaSource::Page { .. }, .. } | Route::Archive(_) => {
                 Need::Permission(Permission::Download)
             }
-            Route::Info(_) | Route::Thumbnail(_) => Need::Permission(Permission::Info),
+            Route::Info { .. } | Route::Thumbnail(_) => Need::Permission(Permission::Info),
             Route::Metrics => Need::Permission(Permission::Metrics),
         }
     }
@@ -39,8 +45,9 @@ impl Route {
                 media.tracks.iter().filter_map(|track| track.location.url.host_str()).collect()
             }
             Route::Download { source: MediaSource::Page { page_url, .. }, .. }
-            | Route::Info(page_url)
+            | Route::Info { page_url, .. }
             | Route::Thumbnail(page_url) => page_url.host_str().into_iter().collect(),
+            Route::Archive(archive) => archive.links.iter().filter_map(Url::host_str).collect(),
             Route::Sign { route, .. } => route.hosts(),
             _ => Vec::new(),
         }
@@ -65,6 +72,11 @@ mod tests {
             ("/manifest.webmanifest", Nothing, &[]),
             ("/metrics", May(Permission::Metrics), &[]),
             (&format!("/download?{link}"), May(Permission::Download), &["www.site.example"]),
+            (
+                &format!("/download?{link}&url=b.example/&as=tar"),
+                May(Permission::Download),
+                &["www.site.example", "b.example"],
+            ),
             (&format!("/info?{link}"), May(Permission::Info), &["www.site.example"]),
             (&format!("/thumbnail?{link}"), May(Permission::Info), &["www.site.example"]),
             ("/mux?video=http://a/&audio=http://B:1/", May(Permission::Mux), &["a", "b"]),

@@ -28,6 +28,7 @@
 //! | `page` | the web page works in Chromium |
 //! | `segments` | media in segments (HLS) is one file |
 //! | `source` | refreshed URLs, header fields, cookies, and origins with special requirements |
+//! | `archive` | a list is told entry by entry, and downloaded as a tar or ZIP that lacks nothing without saying so |
 //! | `resolve` | page links are resolved by the real yt-dlp from a site on loopback |
 //! | `ends` | complete downloads, clients that leave, signals, directories of killed daemons |
 //! | `limits` | downloads are counted, refused and released |
@@ -52,6 +53,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod access;
+mod archive;
 mod attack;
 mod behind_nginx;
 mod browser;

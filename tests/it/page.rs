@@ -11,6 +11,7 @@ use crate::support::firefox::Firefox;
 use crate::support::{media, run};
 
 mod account;
+mod lists;
 mod looks;
 mod otherwise;
 mod site;

@@ -27,7 +27,8 @@ fn with(mut format: Value, name: &str, value: impl Into<Value>) -> Value {
 
 fn offer(formats: &[Value]) -> PageMedia {
     let page_url = Url::parse("https://films.example/").unwrap();
-    ytdlp_json::read(&page_url, json!({"formats": formats}).to_string().into_bytes()).unwrap()
+    let page = ytdlp_json::read(&page_url, 0, json!({"formats": formats}).to_string().into_bytes());
+    page.unwrap().into_media().unwrap()
 }
 
 /// A page of YouTube.

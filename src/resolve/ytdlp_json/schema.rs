@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::lenient::{AtMost, Field, First, IsSet, Lenient, Text, Texts, lenient, structure};
+use crate::media::page_list::PART_LEN;
 use crate::playlist;
 
 /// Maximum number of formats read; a video with many languages has a few hundred.
@@ -19,7 +20,7 @@ const MAX_SEGMENTS: usize = playlist::MAX_SEGMENTS;
 const MAX_PLAYLIST: usize = 2 * playlist::MAX_SIZE;
 
 #[derive(Deserialize)]
-pub(super) struct Page<'j> {
+pub(super) struct PageFields<'j> {
     #[serde(rename = "_type", default, deserialize_with = "lenient")]
     pub(super) kind: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
@@ -52,9 +53,33 @@ pub(super) struct Page<'j> {
     pub(super) thumbnail: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) thumbnails: Option<First<Lenient<Thumbnail>, MAX_THUMBNAILS>>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) playlist_count: Option<f64>,
     /// Parsed one by one: all together they may be long.
     #[serde(default, borrow)]
     pub(super) formats: Option<&'j RawValue>,
+    /// The entries of a list, likewise.
+    #[serde(default, borrow)]
+    pub(super) entries: Option<&'j RawValue>,
+}
+
+/// An entry of a list.
+#[derive(Deserialize)]
+pub(super) struct Entry {
+    #[serde(rename = "_type", default, deserialize_with = "lenient")]
+    pub(super) kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) title: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) uploader: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) channel: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) duration: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) url: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) webpage_url: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -174,6 +199,8 @@ pub(super) struct ShortFragments {
 pub(super) type Fragments = AtMost<Lenient<Fragment>, MAX_SEGMENTS>;
 /// The formats of a page, each to be parsed by itself.
 pub(super) type Formats<'j> = First<&'j RawValue, MAX_FORMATS>;
+/// The entries of a part of a list, each to be parsed by itself.
+pub(super) type Entries<'j> = First<&'j RawValue, { PART_LEN as usize }>;
 
 /// What tells of a format whether it is audio that a playlist lists beside its videos.
 #[derive(Deserialize)]
@@ -210,9 +237,10 @@ macro_rules! structures {
 }
 
 structures!(
-    Page<'de>,
+    PageFields<'de>,
     Format<'de>,
     Manifest,
+    Entry,
     Thumbnail,
     HlsAes,
     Fragment,

@@ -11,7 +11,7 @@ mod segmented;
 
 fn read_json(page: &Value) -> Result<PageMedia, ResolveError> {
     let page_url = Url::parse("https://films.example/watch?v=1").unwrap();
-    read(&page_url, page.to_string().into_bytes())
+    read(&page_url, 0, page.to_string().into_bytes())?.into_media()
 }
 
 fn format(id: &str, more: &Value) -> Value {
@@ -172,7 +172,7 @@ proptest! {
 
     #[test]
     fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        read(&Url::parse("http://a.example/").unwrap(), bytes).ok();
+        read(&Url::parse("http://a.example/").unwrap(), 0, bytes).ok();
     }
 }
 
@@ -225,9 +225,10 @@ fn the_fork_server_knows_the_fields_that_are_read() {
         names.sort_unstable();
         names
     };
-    let mut page = fields("struct Page<'j> {");
-    page.retain(|name| *name != "formats");
+    let mut page = fields("struct PageFields<'j> {");
+    page.retain(|name| !["formats", "entries"].contains(name));
     assert_eq!(kept("OF_PAGE "), page);
+    assert_eq!(kept("OF_ENTRY "), fields("struct Entry {"));
     assert_eq!(kept("OF_FORMAT "), fields("struct Format<'j> {"));
     assert!(server.contains(&format!("MAX_FORMATS = {}\n", schema::MAX_FORMATS)));
 }
@@ -240,16 +241,19 @@ fn what_is_of_another_type_or_without_end_is_left_out() {
     for field in ["title", "thumbnail", "thumbnails", "duration", "live_status", "_type", "is_live"]
     {
         let json = format!(r#"{{"{field}": {odd}, {film}}}"#);
-        let page = read(&Url::parse("https://a.example/").unwrap(), json.into_bytes()).unwrap();
+        let page = read(&Url::parse("https://a.example/").unwrap(), 0, json.into_bytes());
+        let page = page.unwrap().into_media().unwrap();
         assert_eq!((page.title, page.renditions.len()), (None, 1), "{field}");
     }
     for field in ["http_headers", "fps", "hls_aes", "cookies", "downloader_options", "fragments"] {
         let json = format!(r#"{{"formats": [{{"{field}": {odd}, {film}}}, 7, null]}}"#);
-        let page = read(&Url::parse("https://a.example/").unwrap(), json.into_bytes()).unwrap();
+        let page = read(&Url::parse("https://a.example/").unwrap(), 0, json.into_bytes());
+        let page = page.unwrap().into_media().unwrap();
         assert_eq!(page.renditions.len(), 1, "{field}");
         assert!(page.renditions[0].location.headers.is_empty());
     }
     let json = format!(r#"{{"formats": [{{{film}, "impersonate": {odd}}}]}}"#);
-    let page = read(&Url::parse("https://a.example/").unwrap(), json.into_bytes()).unwrap();
+    let page = read(&Url::parse("https://a.example/").unwrap(), 0, json.into_bytes());
+    let page = page.unwrap().into_media().unwrap();
     assert!(page.renditions[0].location.expects_browser);
 }

@@ -47,7 +47,8 @@ impl Crowd {
     }
 
     pub(crate) fn serve_until(&mut self, end: Instant) -> Outcome<()> {
-        let mut buf = vec![0; 64 * 1024];
+        // More than a tenth of a second: who has waited may catch up.
+        let mut buf = vec![0; (self.rate as usize).max(64 * 1024)];
         while let Some(Reverse((due, _))) = self.due.peek() {
             let now = Instant::now();
             let next = (*due).min(end);

@@ -10,7 +10,8 @@ use ytcanal::resolve::{self, ytdlp_json};
 
 fuzz_target!(|said: &[u8]| {
     let page_url = resolve::parse_page_url("https://films.example/watch?v=1").expect("a page URL");
-    let Ok(offer) = ytdlp_json::read(&page_url, said.to_vec()) else { return };
+    let Ok(offer) = ytdlp_json::read(&page_url, 0, said.to_vec()) else { return };
+    let Ok(offer) = offer.into_media() else { return };
     assert!(!offer.renditions.is_empty());
     for rendition in &offer.renditions {
         assert!(rendition.video.is_some() || rendition.audio.is_some());

@@ -34,7 +34,7 @@ fn plain(target: &str) {
         }
         Ok(
             Route::Download { source: MediaSource::Page { page_url, .. }, .. }
-            | Route::Info(page_url),
+            | Route::Info { page_url, .. },
         ) => {
             is_plain(&page_url);
             // Read a second time, as the page does with what `/info` tells it, it is the same.

@@ -40,6 +40,7 @@ impl Site {
         let mut live = film_in_segments(&origin);
         live["live_status"] = json!("is_live");
         std::fs::write(directory.path().join("live.json"), live.to_string()).unwrap();
+        std::fs::write(directory.path().join("list.json"), list(&origin).to_string()).unwrap();
         let command = stand_in(directory.path(), &page, &segments);
         let config =
             format!("{more}{LOOPBACK}[resolver]\ncommand = {command:?}\nfork_server = false\n");
@@ -73,8 +74,8 @@ impl Site {
 fn stand_in(directory: &Path, film: &Path, segments: &Path) -> PathBuf {
     let file = directory.join("yt-dlp-stand-in");
     let (film, segments) = (film.display(), segments.display());
-    let live = directory.join("live.json");
-    let live = live.display();
+    let [live, list] = ["live.json", "list.json"].map(|name| directory.join(name));
+    let (live, list) = (live.display(), list.display());
     let text = format!(
         "#!/bin/sh\n\
          for link; do :; done\n\
@@ -84,6 +85,7 @@ fn stand_in(directory: &Path, film: &Path, segments: &Path) -> PathBuf {
          */film) exec cat {film} ;;\n\
          */segments) exec cat {segments} ;;\n\
          */live) exec cat {live} ;;\n\
+         */list) exec cat {list} ;;\n\
          */private) fail \"Private video. Sign in if you've been granted access to this video\" ;;\n\
          */busy) fail 'Unable to download webpage: HTTP Error 429: Too Many Requests' ;;\n\
          */slow) exec sleep 600 ;;\n\
@@ -130,6 +132,21 @@ fn film(origin: &Origin, script: impl Fn(Resource) -> Resource) -> Value {
             picture("136", 720, "mp4", "avc1.4d401f", &mp4.video),
             picture("137", 1080, "mp4", "avc1.640028", &mp4.video),
             picture("313", 2160, "webm", "vp9", &webm.video),
+        ],
+    })
+}
+
+/// What it says of a list.
+fn list(origin: &Origin) -> Value {
+    let entry = |page: &str, title: &str, duration: Option<f64>| json!({"_type": "url", "url": origin.url(page), "title": title, "duration": duration});
+    json!({
+        "_type": "playlist", "id": "list", "extractor": "site:list", "title": "Canals <i>of</i> the north",
+        "uploader": "Somebody afloat", "playlist_count": 4,
+        "entries": [
+            entry("film", "The first", Some(60.0)),
+            entry("private", "[Private video]", None),
+            {"_type": "url", "title": "[Deleted video]"},
+            entry("segments", "The last", Some(3725.0)),
         ],
     })
 }

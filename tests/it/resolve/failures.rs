@@ -180,6 +180,7 @@ fn a_page_without_a_file() {
 #[test]
 fn a_list_is_not_a_film() {
     let (site, daemon) = (Site::start(), ytdlp::daemon(""));
+    site.put_page("abc", &json!({ "entries": [FILM] }));
     let list = site.origin.url("list?list=abc");
     let answer = daemon.get(&download_path(&list, &[]));
     let problem = answer.problem();
@@ -202,7 +203,7 @@ fn what_cannot_be_had_of_a_film() {
         (("codec", "divx"), "bad-parameter"),
         (("hdr", "maybe"), "bad-parameter"),
         (("colour", "red"), "unknown-parameter"),
-        (("url", "http://127.0.0.1/"), "duplicate-parameter"),
+        (("url", "http://127.0.0.1/"), "missing-parameter"),
     ] {
         let answer = daemon.get(&download_path(&page_url, &[wish]));
         assert_eq!((answer.head.status, answer.code().as_str()), (400, code), "{wish:?}");

@@ -15,6 +15,11 @@ their formats are called hls-... and dash-.... Tracks are at /f/ID/FORMAT of the
 thumbnails at /t/ID.jpg and /t/ID.webp. So a test says with its origin what the site does: that
 counts how often a page was asked for, and what it answers may change from one time to the next.
 
+A list is http://127.0.0.1:PORT/list?list=NAME; its page, at /page/NAME, is
+
+    {"title": "A list", "count": 3,
+     "entries": ["ID", {"list": "NAME"}, {"id": "ID", "title": "...", "duration": 60}, {"url": null}]}
+
 Some IDs need no page: those in FAILURES are errors in yt-dlp's own words, and those in MISCHIEF make
 yt-dlp itself misbehave.
 """
@@ -226,6 +231,27 @@ class CanalIE(InfoExtractor):
                 self._download_webpage('http://nowhere.invalid/', video_id)
 
 
+class CanalListIE(InfoExtractor):
+    IE_NAME = 'canal:list'
+    _VALID_URL = r'(?P<base>https?://(?:127\.0\.0\.1|films\.example):\d+)/list\?list=(?P<id>[\w-]+)'
+
+    def _real_extract(self, url):
+        base, name = self._match_valid_url(url).group('base', 'id')
+        page = self._download_json(f'{base}/page/{name}', name, 'Downloading the list')
+        entries = (self._entry(base, entry) for entry in page['entries'])
+        return self.playlist_result(
+            entries, name, page.get('title'), uploader='Somebody', playlist_count=page.get('count'))
+
+    def _entry(self, base, entry):
+        if isinstance(entry, str):
+            entry = {'id': entry}
+        if name := entry.get('list'):
+            return self.url_result(f'{base}/list?list={name}', video_id=name, video_title=f'List {name}')
+        link = f'{base}/watch?v={entry["id"]}' if 'id' in entry else None
+        found = self.url_result(entry.get('url', link) or 'none', CanalIE, entry.get('id'), entry.get('title'))
+        return {**found, 'duration': entry.get('duration'), 'uploader': entry.get('uploader')}
+
+
 def crash():
     """As an extractor does that meets what it did not expect."""
     return {}['streamingData']
@@ -351,14 +377,3 @@ MISCHIEF = {
     # Not through Python, as a library would.
     'noise': lambda: os.write(1, b'noise\n') + os.write(2, b'noise\n'),
 }
-
-
-class CanalListIE(InfoExtractor):
-    """http://127.0.0.1:PORT/list?list=ID, a playlist."""
-    IE_NAME = 'canal:list'
-    _VALID_URL = r'(?P<base>https?://127\.0\.0\.1:\d+)/list\?list=(?P<id>[\w-]+)'
-
-    def _real_extract(self, url):
-        base, list_id = self._match_valid_url(url).group('base', 'id')
-        entries = [self.url_result(f'{base}/watch?v=film{number}', CanalIE) for number in (1, 2, 3)]
-        return self.playlist_result(entries, list_id, 'Three films')
