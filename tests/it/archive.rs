@@ -2,6 +2,7 @@
 
 mod faults;
 mod information;
+mod large;
 mod resuming;
 
 use std::path::Path;
