@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use url::Url;
+
 use super::context::file_head;
 use super::record::Record;
 use super::representation::{Representation, select_representation};
@@ -215,12 +217,16 @@ fn write_open(
         match entries.next(&context) {
             None => break,
             Some(Ok(entry)) => {
-                let ahead = entries.following();
+                let may_request = |url: &Url| url.host_str().is_some_and(job.may_request);
+                let ahead = entries.following().filter(may_request);
+                let resolver = &job.app.resolver;
                 files.push(thread::scope(|scope| {
-                    // Whether it can be read is seen when it is its turn.
-                    scope.spawn(|| {
-                        ahead.map(|url| job.app.resolver.resolve(&url, &context).map(drop))
-                    });
+                    if let Some(page_url) = ahead {
+                        let read = move || drop(resolver.resolve(&page_url, &context));
+                        // Whether it can be read is seen when it is its turn; then there is time for it, too.
+                        let reader = thread::Builder::new().name("ahead".into());
+                        reader.spawn_scoped(scope, read).ok();
+                    }
                     let written = file::write(job, &entry, body);
                     cancel.cancel();
                     written

@@ -17,7 +17,7 @@ pub enum ArchiveError {
     LengthUnknown,
     /// It is not what it was when the archive was planned.
     Changed,
-    /// The list goes on, and an archive holds no more than this.
+    /// More entries are requested than this, which an archive holds at most.
     TooMany(u32),
 }
 
@@ -40,8 +40,7 @@ impl fmt::Display for ArchiveError {
             ),
             ArchiveError::TooMany(limit) => write!(
                 f,
-                "the list goes on, and an archive holds {limit} entries (limits.archive_entries); request the next \
-                 ones by items"
+                "the list goes on, and an archive holds {limit} entries (limits.archive_entries); select them by items"
             ),
         }
     }

@@ -105,6 +105,13 @@ impl Items {
         Some(Items(ranges))
     }
 
+    /// Returns how many of the numbers up to `last` are requested.
+    pub fn count_to(&self, last: u32) -> u32 {
+        let lens =
+            self.0.iter().map(|range| (last.min(*range.end()) + 1).saturating_sub(*range.start()));
+        lens.sum()
+    }
+
     /// Returns the first number at or behind `number` that is requested.
     pub fn next_from(&self, number: u32) -> Option<u32> {
         self.0.iter().find(|range| *range.end() >= number).map(|range| number.max(*range.start()))
@@ -132,6 +139,8 @@ mod tests {
         }
         assert_eq!(Items::parse(&vec!["1"; 200].join(",")), None);
         assert_eq!(Items::default().next_from(9), Some(9));
+        let counts = ["1-", "1-3,5", "7-9"].map(|text| Items::parse(text).unwrap().count_to(8));
+        assert_eq!((counts, Items::default().count_to(8)), ([8, 4, 2], 8));
     }
 
     proptest! {

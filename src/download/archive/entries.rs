@@ -44,6 +44,13 @@ impl<'j> Entries<'j> {
             },
             _ => None,
         };
+        let limit = job.app.config.limits.archive_entries;
+        let count = first.as_ref().and_then(|list| u32::try_from(list.count?).ok());
+        if count.is_some_and(|count| job.archive.items.count_to(count) > limit)
+            || job.archive.links.len() as u64 > u64::from(limit)
+        {
+            return Err(Error::Archive(ArchiveError::TooMany(limit)));
+        }
         let mut entries = Entries { job, current: first.clone(), first, number: 1, count: 0 };
         match entries.next(context) {
             None => return Err(Error::Archive(ArchiveError::Empty)),
