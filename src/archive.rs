@@ -133,7 +133,7 @@ impl Layout {
     }
 
     /// Returns the length of the archive.
-    pub fn len(&self) -> u64 {
+    pub fn total_len(&self) -> u64 {
         self.len
     }
 

@@ -230,7 +230,7 @@ fn deliver<R: Recipient>(order: Order<'_>, cancel: Arc<CancelToken>, recipient: 
                         app.playlist_loader.forget_lengths(&requested, &options);
                     }
                     Some(Error::Upstream { .. }) => {
-                        app.playlist_loader.forget(&requested, &options)
+                        app.playlist_loader.forget(&requested, &options);
                     }
                     _ => {}
                 }

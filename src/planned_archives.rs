@@ -105,7 +105,7 @@ impl PlannedArchive {
         if !self.files.iter().all(is_ranged) {
             return false;
         }
-        match select(request, self.etag.as_deref(), Some(self.layout.len())) {
+        match select(request, self.etag.as_deref(), Some(self.layout.total_len())) {
             Selection::Range(range) => self.can_send(&range),
             _ => (0..self.files.len()).all(|index| self.sent(index).is_some()),
         }

@@ -209,7 +209,7 @@ impl Resolver {
     ) -> Result<PageMedia, Error> {
         let page = self.read(page_url, 0, generation, context)?;
         if let Page::List(list) = &page {
-            self.lists.insert(list.clone());
+            self.lists.insert((**list).clone());
         }
         let media = page.into_media();
         if let Err(why) = &media {

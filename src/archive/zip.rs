@@ -111,7 +111,7 @@ fn dos_time(seconds: u64) -> (u16, u16) {
         return FIRST;
     }
     let (hour, minute, second) = at.to_hms();
-    let time = u16::from(hour) << 11 | u16::from(minute) << 5 | u16::from(second) / 2;
+    let time = u16::from(hour) << 11 | u16::from(minute) << 5 | u16::from(second / 2);
     let date = (years as u16) << 9 | u16::from(u8::from(at.month())) << 5 | u16::from(at.day());
     (time, date)
 }

@@ -109,7 +109,7 @@ fn run(job: Job<'_>, client: ClientConnection) -> Ended {
     };
     let timeout = app.config.limits.slot_timeout.0;
     let permit = app.stream_limiter.try_acquire(job.client, &cancel, timeout);
-    let prepared = permit.map_err(Error::from).and_then(|permit| {
+    let prepared = permit.and_then(|permit| {
         app.metrics.stream_started();
         let context = RequestContext { client: job.client, cancel: &cancel };
         let mut entries = Entries::new(job, &context)?;
@@ -141,11 +141,11 @@ fn commit(
     head: &ResponseHead,
     client: ClientConnection,
     cancel: &CancelToken,
-) -> Result<BodyWriter, Ended> {
+) -> Result<BodyWriter, Box<Ended>> {
     job.app.metrics.first_byte(job.started.elapsed());
     client.commit(head, job.request).map_err(|refused| {
         let (client, error) = *refused;
-        Ended::Failed(client, cancel.cancel_with(error))
+        Box::new(Ended::Failed(client, cancel.cancel_with(error)))
     })
 }
 
@@ -158,15 +158,15 @@ fn send_planned(
 ) -> Ended {
     let head = head(job, plan.title.as_deref());
     let is_ranged = plan.has_ranges(job.request);
-    let (etag, len) = (plan.etag.as_deref(), Some(plan.layout.len()));
+    let (etag, len) = (plan.etag.as_deref(), Some(plan.layout.total_len()));
     let selected = select_representation((job.app, job.request), head, etag, len, is_ranged);
     let (head, range) = match selected {
         Representation::Short(response) => return Ended::Unsent(client, response),
-        Representation::Send(head, range) => (head, range.unwrap_or(0..plan.layout.len())),
+        Representation::Send(head, range) => (head, range.unwrap_or(0..plan.layout.total_len())),
     };
     let mut body = match commit(job, &head, client, cancel) {
         Ok(body) => body,
-        Err(ended) => return ended,
+        Err(ended) => return *ended,
     };
     match planned::write(job, plan, &range, &mut body) {
         Ok(()) => Ended::Sent(body),
@@ -193,7 +193,7 @@ fn send_open(
     }
     let mut body = match commit(job, &head, client, cancel) {
         Ok(body) => body,
-        Err(ended) => return ended,
+        Err(ended) => return *ended,
     };
     match write_open(job, &mut entries, &mut body) {
         Ok(()) => Ended::Sent(body),

@@ -87,7 +87,7 @@ impl Resolver {
             return Ok(list);
         }
         match self.read(page_url, part, 0, context)? {
-            Page::List(list) => Ok(self.lists.insert(list)),
+            Page::List(list) => Ok(self.lists.insert(*list)),
             Page::Media(_) => Err(resolve_error(super::ResolveError::no_list())),
         }
     }

@@ -49,7 +49,7 @@ pub enum Page {
     /// It has media.
     Media(Box<PageMedia>),
     /// It lists other pages.
-    List(PageList),
+    List(Box<PageList>),
 }
 
 impl Page {
@@ -73,7 +73,9 @@ pub fn read(page_url: &Url, part: u32, mut json: Vec<u8>) -> Result<Page, Resolv
     let page: PageFields<'_> = parse(output).ok_or(ResolveError::broken("the output is empty"))?;
     match page.kind.as_deref() {
         None | Some("video") => {}
-        Some("playlist" | "multi_video") => return Ok(Page::List(list(page_url, part, page))),
+        Some("playlist" | "multi_video") => {
+            return Ok(Page::List(Box::new(list(page_url, part, page))));
+        }
         Some(_) => return Err(ResolveError::broken("the page is neither a video nor a playlist")),
     }
     match page.live_status.as_deref() {

@@ -4,14 +4,22 @@
 use libfuzzer_sys::fuzz_target;
 use ytcanal::media::Delivery;
 use ytcanal::media::format_list::list_formats;
+use ytcanal::media::page_list::PART_LEN;
 use ytcanal::media::selection::{FormatRequest, Quality, select_formats};
 use ytcanal::options::ContainerChoice;
-use ytcanal::resolve::{self, ytdlp_json};
+use ytcanal::resolve;
+use ytcanal::resolve::ytdlp_json::{self, Page};
 
 fuzz_target!(|said: &[u8]| {
     let page_url = resolve::parse_page_url("https://films.example/watch?v=1").expect("a page URL");
-    let Ok(offer) = ytdlp_json::read(&page_url, 0, said.to_vec()) else { return };
-    let Ok(offer) = offer.into_media() else { return };
+    let Ok(page) = ytdlp_json::read(&page_url, 0, said.to_vec()) else { return };
+    if let Page::List(list) = &page {
+        assert!(list.entries.len() <= PART_LEN as usize);
+        for url in list.entries.iter().filter_map(|entry| entry.page_url.as_ref()) {
+            assert!(matches!(url.scheme(), "http" | "https"));
+        }
+    }
+    let Ok(offer) = page.into_media() else { return };
     assert!(!offer.renditions.is_empty());
     for rendition in &offer.renditions {
         assert!(rendition.video.is_some() || rendition.audio.is_some());

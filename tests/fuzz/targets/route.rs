@@ -16,6 +16,8 @@ fuzz_target!(|input: (&str, &str, &str)| {
     for path in ["download", "info", "watch", ""] {
         plain(&format!("/{path}?{query}"));
         plain(&format!("/{path}?url={}&{query}", encoded(video)));
+        plain(&format!("/{path}?url={}&url={}&as=zip&{query}", encoded(video), encoded(audio)));
+        plain(&format!("/{path}?url=a.b/&as=tar&items={}", encoded(video)));
     }
 });
 
@@ -39,6 +41,10 @@ fn plain(target: &str) {
             is_plain(&page_url);
             // Read a second time, as the page does with what `/info` tells it, it is the same.
             assert_eq!(resolve::parse_page_url(page_url.as_str()).expect("a page URL"), page_url);
+        }
+        Ok(Route::Archive(archive)) => {
+            archive.links.iter().for_each(is_plain);
+            assert!(archive.items.next_from(1).is_some(), "{target:?}");
         }
         Ok(_) => {}
         Err(problem) => {
