@@ -29,7 +29,7 @@ AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 help:
 	@echo 'make demo      try it: a sample film, streamed while it arrives (no network needed)'
 	@echo 'make test      everything that must pass: format, lints, docs, tests, licences'
-	@echo 'make bench     how fast, beside ffmpeg alone, nginx and the original design'
+	@echo 'make bench     how fast, over HTTPS and HTTP, beside ffmpeg alone, nginx and the original design'
 	@echo 'make fuzz      random bytes at everything that reads what strangers send'
 	@echo 'make test-system  the unit, in a Debian that boots (as root)'
 	@echo 'make corpus    media files of all shapes, or those in DIR=…, each compared with its source'

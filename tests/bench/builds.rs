@@ -35,11 +35,11 @@ pub(crate) fn run(target: &Path, other: &Path) -> Outcome<()> {
     let dir = target.join("bench-media");
     let [short, long] = [Film::make(&dir, Rate::Low, 1)?, Film::make(&dir, Rate::High, 1)?];
     let scratch = tempfile::Builder::new().prefix("ytcanal-bench-").tempdir()?;
-    let http = Origin::start([short.paths(), long.paths()].concat())?;
+    let http = Origin::start(&dir)?;
     let https = HttpsOrigin::start(&dir, scratch.path())?;
     let this = copy(Path::new(env!("CARGO_BIN_EXE_ytcanal")), &scratch.path().join("this"))?;
     let other = copy(other, &scratch.path().join("other"))?;
-    let config = format!("ca_file = {:?}", https.ca_file());
+    let config = https.upstream().config();
     println!("{}\n", machine::describe()?);
     println!("| origin | engine | first byte, ms | ratio | wall, s | ratio | CPU-s/GB | ratio |");
     println!("|---|---|---|---|---|---|---|---|");
@@ -48,13 +48,10 @@ pub(crate) fn run(target: &Path, other: &Path) -> Outcome<()> {
             Server::daemon(program, name, engine, [LIMITS, &config], scratch.path())
         };
         let servers = [start(&this, names[0])?, start(&other, names[1])?];
-        for scheme in ["https", "http"] {
-            let links = |film: &Film| {
-                let plain = match name {
-                    "passthrough" => Links::lone(&http, film),
-                    _ => Links::new(&http, "/near", film, 0),
-                };
-                if scheme == "https" { https.links(&http, &plain) } else { plain }
+        for (scheme, upstream) in [("https", https.upstream()), ("http", &http.upstream())] {
+            let links = |film: &Film| match name {
+                "passthrough" => Links::lone(upstream, film),
+                _ => Links::new(upstream, film),
             };
             let row = measure(&servers, &links(&short), &links(&long))?;
             println!("| {scheme} | {name} | {row} |");

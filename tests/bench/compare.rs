@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::Outcome;
 use crate::figures::Spread;
 use crate::media::Film;
-use crate::origin::Origin;
 use crate::reader::{Body, Until};
 use crate::say;
-use crate::systems::{Links, System, Weighed};
+use crate::systems::{Links, System, Weighed, path_of};
+use crate::upstream::Upstream;
 
 /// How often each thing is done with one film.
 pub(crate) struct Rounds {
@@ -31,7 +31,7 @@ pub(crate) struct Standing {
     /// Bytes of the joined file.
     pub(crate) joined: u64,
     /// The origin itself, asked for the picture.
-    pub(crate) upstream: Vec<Body>,
+    pub(crate) direct: Vec<Body>,
     /// In the order of the systems.
     pub(crate) entries: Vec<Entry>,
 }
@@ -77,26 +77,18 @@ impl Entry {
     }
 }
 
-/// A film at an origin.
-pub(crate) struct Course<'a> {
-    pub(crate) title: String,
-    pub(crate) film: &'a Film,
-    pub(crate) origin: &'a Origin,
-    /// "/near" or "/far"
-    pub(crate) place: &'a str,
-}
-
 /// The first of the systems makes the file whose length those that join nothing pass on.
 pub(crate) fn hold(
-    course: Course<'_>,
+    film: &Film,
+    upstream: &Upstream,
     systems: &[&dyn System],
     rounds: &Rounds,
 ) -> Outcome<Standing> {
-    let Course { title, film, origin, place } = course;
-    let links = |joined| Links::new(origin, place, film, joined);
+    let links = Links::new(upstream, film);
+    let title = film.title();
     say(&format!("{title}: the whole file once, for its length"));
-    let joined = named(systems[0], systems[0].fetch(&links(0), Until::End))?.len;
-    let links = links(joined);
+    let joined = named(systems[0], systems[0].fetch(&links, Until::End))?.len;
+    film.make_whole(joined)?;
 
     // One start each that is not counted: page cache, imports on first use, and a first proof that it works.
     let mut entries = Vec::new();
@@ -105,11 +97,11 @@ pub(crate) fn hold(
         let system = system.name();
         entries.push(Entry { system, engine, starts: Vec::new(), hauls: Vec::new() });
     }
-    let mut upstream = Vec::new();
+    let mut direct = Vec::new();
     say(&format!("{title}: first bytes"));
     for _ in 0..rounds.starts {
         settle();
-        upstream.push(origin.ask(&film.video)?);
+        direct.push(upstream.ask(&path_of(&film.video))?);
         for (system, entry) in systems.iter().zip(&mut entries) {
             settle();
             entry.starts.push(named(*system, system.fetch(&links, Until::Media))?);
@@ -123,7 +115,7 @@ pub(crate) fn hold(
             }
         }
     }
-    Ok(Standing { title, joined, upstream, entries })
+    Ok(Standing { title, joined, direct, entries })
 }
 
 /// Lets the last download that was left come to its end: whoever is next is not to wait for that.

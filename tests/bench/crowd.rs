@@ -20,10 +20,10 @@ use crate::machine;
 use crate::media::{Film, Rate};
 use crate::origin::Origin;
 use crate::proc;
-use crate::relays;
+use crate::relays::UNBUFFERED;
 use crate::say;
 use crate::server::{Engine, Server};
-use crate::systems::Links;
+use crate::systems::{self, Links};
 
 const CROWDS: [usize; 2] = [300, 1000];
 const LAST: Duration = Duration::from_secs(60);
@@ -71,27 +71,21 @@ fn measure_all(
     dir: &Path,
     scratch: &Path,
 ) -> Outcome<Vec<Figures>> {
-    let http = Origin::start(film.paths().to_vec())?;
+    let http = Origin::start(dir)?;
     let https = HttpsOrigin::start(dir, scratch)?;
-    let plain = Links::new(&http, "/near", film, 0);
-    let secure = https.links(&http, &plain);
-    let config = format!("ca_file = {:?}", https.ca_file());
+    let (plain, secure) = (http.upstream(), https.upstream());
+    let config = secure.config();
     let daemon = |name| Server::daemon(program, name, Engine::Splice, [LIMITS, &config], scratch);
     let mut rows = Vec::new();
-    for (name, links, port) in [
-        ("ytcanal, HTTPS", &secure, https.addr().port()),
-        ("ytcanal, HTTP", &plain, http.addr().port()),
-    ] {
+    for (name, upstream) in [("ytcanal, HTTPS", secure), ("ytcanal, HTTP", &plain)] {
         let server = daemon(name)?;
-        rows.push(measure(clients, &server, &server.target(links), name, port)?);
+        let target = server.target(&Links::new(upstream, film));
+        rows.push(measure(clients, &server, &target, name, upstream.addr().port())?);
     }
-    let relay = relays::secure_relay(https.addr());
-    let server = Server::nginx_relay("nginx, HTTPS", &relay, &scratch.join("nginx-relay"))?;
-    let file =
-        film.video.file_name().and_then(|name| name.to_str()).ok_or("a film without a name")?;
-    let port = https.addr().port();
+    let server = Server::nginx(secure, UNBUFFERED, &scratch.join("nginx"))?;
+    let (target, port) = (systems::path_of(&film.video), secure.addr().port());
     // With 1,000 clients it sometimes ends a download early.
-    match measure(clients, &server, &format!("/{file}"), "nginx, HTTPS", port) {
+    match measure(clients, &server, &target, "nginx, HTTPS", port) {
         Ok(row) => rows.push(row),
         Err(error) => say(&format!("nginx, HTTPS: {error}")),
     }

@@ -1,21 +1,20 @@
 //! An origin that speaks HTTPS: nginx, which serves a directory under a certificate made for this run.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::net::TcpListener;
+use std::path::Path;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use rcgen::{CertificateParams, KeyPair};
 
 use crate::Outcome;
-use crate::origin::Origin;
 use crate::relays;
 use crate::server::Server;
-use crate::systems::{LOOPBACK, Links};
+use crate::systems::LOOPBACK;
+use crate::upstream::Upstream;
 
 pub(crate) struct HttpsOrigin {
-    addr: SocketAddr,
-    ca_file: PathBuf,
+    upstream: Upstream,
     /// Dropped with it.
     _nginx: Server,
 }
@@ -37,23 +36,12 @@ impl HttpsOrigin {
             dir.canonicalize()?.display()
         );
         let command = relays::nginx(&site, &scratch.join("nginx-https"))?;
-        Ok(Self { addr, ca_file, _nginx: Server::nginx_at("nginx, HTTPS", addr, command)? })
+        let nginx = Server::nginx_at("nginx, HTTPS", addr, command)?;
+        Ok(Self { upstream: Upstream::https(addr, &ca_file)?, _nginx: nginx })
     }
 
-    pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr
-    }
-
-    pub(crate) fn ca_file(&self) -> &Path {
-        &self.ca_file
-    }
-
-    /// The same files as at the origin that speaks HTTP.
-    pub(crate) fn links(&self, http: &Origin, links: &Links) -> Links {
-        let of = |link: &String| {
-            link.replace(&format!("http://{}", http.addr()), &format!("https://{}", self.addr))
-        };
-        Links { video: of(&links.video), audio: of(&links.audio), strung: links.strung.clone() }
+    pub(crate) fn upstream(&self) -> &Upstream {
+        &self.upstream
     }
 }
 

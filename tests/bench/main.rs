@@ -1,21 +1,23 @@
 //! The benchmark: ways to turn two URLs into one file, side by side.
 //!
 //! * `ytcanal splice`, `ytcanal ffmpeg`: the daemon, asked over HTTP for either engine.
-//! * `splice, no ETag`: the same from an upstream without validators, whose bytes must all be copied.
+//! * `splice, no ETag`: the same over HTTP from an upstream without validators, whose bytes must all be copied.
 //! * `ffmpeg by itself`: ffmpeg reads both URLs and writes to a pipe. The yardstick of every ratio.
 //! * `nginx proxy_pass`, `copy loop`: they join nothing, and pass on as many bytes. What the carrying
 //!   alone costs.
 //! * `original`: a small Flask server with two FIFOs, the design YtCanal improves on, with its faults.
 //!
-//! All read the same files from the same loopback origin, in the same run, taking turns. The report
-//! goes to stdout and, with a picture of it, to `tests/bench/results`; with `--quick` there are fewer
-//! and shorter films and it goes below `target`.
-//! With `--carry` it measures only what splice costs beside those that join nothing (see `overhead`),
-//! with `--starts` how soon the first bytes come of a short and of a long film (see `time_to_first_byte`),
-//! with `--crowd` it measures many slow clients at a time instead (see `slow_clients`), with `--seams` the
-//! seams between the parts of a track (see `range_boundaries`), with `--builds=PROGRAM` another build of the
-//! daemon beside this one, over HTTPS and HTTP (see `builds`), with `--segments` films in segments (see
-//! `segments`), with `--resolve` the reading of pages (see `resolve`).
+//! All read the same files from the same loopback origin, in the same run, taking turns: first from one
+//! that speaks HTTPS, as users have it, then from one that speaks HTTP. The report goes to stdout and, with a
+//! picture of it, to `tests/bench/results`; with `--quick` there are fewer and shorter films and it goes below
+//! `target`.
+//!
+//! Flags for something else instead: `--download` and `--carry`, what splice costs beside those that join
+//! nothing, over HTTPS and over HTTP (see `download`, `overhead`); `--starts`, how soon the first bytes come of a
+//! short and of a long film (see `time_to_first_byte`); `--crowd`, many slow clients at a time (see `crowd`);
+//! `--seams`, the seams between the parts of a track (see `range_boundaries`); `--builds=PROGRAM`, another build of
+//! the daemon beside this one, over HTTPS and HTTP (see `builds`); `--segments`, films in segments (see
+//! `segments`); `--resolve`, the reading of pages (see `resolve`).
 //!
 //! It asserts nothing; it must never decide whether a figure is good.
 
@@ -47,22 +49,25 @@ mod reader;
 mod relays;
 mod report;
 mod resolve;
+mod section;
 mod segments;
 mod server;
 mod systems;
 mod time_to_first_byte;
+mod upstream;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use compare::{Course, Rounds};
-use media::{Film, Rate};
-use origin::{Line, Origin};
+use compare::Rounds;
+use https::HttpsOrigin;
+use media::Rate;
+use origin::Origin;
 use report::Report;
-use server::{Engine, Server};
-use systems::{Alone, Links, System};
+use section::{More, Plan};
+use systems::{Alone, System};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -74,8 +79,6 @@ fn main() -> ExitCode {
     let target = root.join("target");
     let outcome = if args.first().is_some_and(|arg| arg == relays::COPY_LOOP) {
         relays::run_copy_loop(&args[1..])
-    } else if args.first().is_some_and(|arg| arg == relays::SECURE_COPY_LOOP) {
-        relays::run_secure_copy_loop(&args[1..])
     } else if is("--download") {
         download::run(&target)
     } else if is("--seams") {
@@ -106,84 +109,63 @@ fn main() -> ExitCode {
     }
 }
 
-/// What is done, and how often.
-struct Plan {
-    near: &'static [(Rate, u32, Rounds)],
-    /// Downloads from the far origin, for the first bytes.
-    far: usize,
-    /// Downloads side by side that are checked for missing bytes.
-    abreast: usize,
-}
-
-const FULL: Plan = Plan {
-    near: &[
-        (Rate::Low, 1, Rounds { starts: 15, hauls: 15, original_hauls: 2, together: 10 }),
-        (Rate::Low, 60, Rounds { starts: 15, hauls: 5, original_hauls: 2, together: 1 }),
-        (Rate::Low, 300, Rounds { starts: 15, hauls: 5, original_hauls: 1, together: 1 }),
-        (Rate::High, 20, Rounds { starts: 5, hauls: 5, original_hauls: 1, together: 1 }),
-    ],
-    far: 7,
-    abreast: 12,
-};
-const QUICK: Plan = Plan {
-    near: &[
-        (Rate::Low, 1, Rounds { starts: 5, hauls: 1, original_hauls: 1, together: 10 }),
-        (Rate::Low, 60, Rounds { starts: 3, hauls: 1, original_hauls: 1, together: 1 }),
-        (Rate::High, 4, Rounds { starts: 3, hauls: 1, original_hauls: 1, together: 1 }),
-    ],
-    far: 2,
-    abreast: 4,
-};
 const ROUND_TRIP: Duration = Duration::from_millis(50);
+/// HTTPS, as users have it, and then HTTP.
+const FULL: [Plan; 2] = [
+    Plan {
+        films: &[
+            (Rate::Low, 1, Rounds { starts: 15, hauls: 15, original_hauls: 2, together: 10 }),
+            (Rate::Low, 60, Rounds { starts: 15, hauls: 5, original_hauls: 2, together: 1 }),
+            (Rate::Low, 300, Rounds { starts: 15, hauls: 5, original_hauls: 1, together: 1 }),
+            (Rate::High, 20, Rounds { starts: 5, hauls: 5, original_hauls: 1, together: 1 }),
+        ],
+        more: Some(More { far: (60, 7), abreast: 12 }),
+    },
+    Plan {
+        films: &[
+            (Rate::Low, 60, Rounds { starts: 15, hauls: 5, original_hauls: 1, together: 1 }),
+            (Rate::High, 20, Rounds { starts: 5, hauls: 5, original_hauls: 1, together: 1 }),
+        ],
+        more: None,
+    },
+];
+const QUICK: [Plan; 2] = [
+    Plan {
+        films: &[
+            (Rate::Low, 1, Rounds { starts: 5, hauls: 1, original_hauls: 1, together: 10 }),
+            (Rate::Low, 60, Rounds { starts: 3, hauls: 1, original_hauls: 1, together: 1 }),
+            (Rate::High, 4, Rounds { starts: 3, hauls: 1, original_hauls: 1, together: 1 }),
+        ],
+        more: Some(More { far: (60, 2), abreast: 4 }),
+    },
+    Plan {
+        films: &[(Rate::Low, 60, Rounds { starts: 3, hauls: 1, original_hauls: 1, together: 1 })],
+        more: None,
+    },
+];
 
-fn compare(plan: &Plan, target: &Path, results: &Path) -> Outcome<()> {
+fn compare(plans: &[Plan; 2], target: &Path, results: &Path) -> Outcome<()> {
     let python = python(target)?;
-    let dir = target.join("bench-media");
-    let films = plan.near.iter().map(|(rate, minutes, _)| Film::make(&dir, *rate, *minutes));
-    let films = films.collect::<Outcome<Vec<_>>>()?;
-    // Sixty megabytes, whose end a muxer has long reached when the client has not.
-    let stroll = Film::make(&dir, Rate::High, 1)?;
+    let media = target.join("bench-media");
     let scratch = tempfile::Builder::new().prefix("ytcanal-bench-").tempdir()?;
+    let [secure, plain] = ["https", "http"].map(|name| scratch.path().join(name));
+    fs::create_dir(&secure)?;
+    fs::create_dir(&plain)?;
+    fs::create_dir_all(&media)?;
+    let https = HttpsOrigin::start(&media, &secure)?;
+    let http = Origin::start(&media)?;
 
-    // Dropped in reverse: the servers end before the origins they read from, and before their FIFOs go.
-    let paths: Vec<PathBuf> = films.iter().chain([&stroll]).flat_map(Film::paths).collect();
-    let near = Origin::start(paths.clone())?;
-    let far = Origin::start_behind(Line::new(ROUND_TRIP, None), paths)?;
-    let splice = Server::ytcanal("ytcanal splice", Engine::Splice, ["", ""], scratch.path())?;
-    let copying = Server::ytcanal("splice, no ETag", Engine::Copying, ["", ""], scratch.path())?;
-    let ffmpeg = Server::ytcanal("ytcanal ffmpeg", Engine::Ffmpeg, ["", ""], scratch.path())?;
-    let nginx = Server::nginx(&near, &far, scratch.path())?;
-    let copy_loop = Server::copy_loop(&near, &far)?;
-    let original = Server::original(&python, scratch.path())?;
-    let systems: [&dyn System; 7] =
-        [&splice, &copying, &ffmpeg, &Alone, &nginx, &copy_loop, &original];
-
-    let mut standings = Vec::new();
-    for (film, (.., rounds)) in films.iter().zip(plan.near) {
-        let course = Course { title: film.title(), film, origin: &near, place: "/near" };
-        standings.push(compare::hold(course, &systems, rounds)?);
-    }
-    let hour = films.get(1).ok_or("no film of an hour")?;
-    let rounds = Rounds { starts: plan.far, hauls: 0, original_hauls: 0, together: 0 };
-    let course = Course { title: hour.title(), film: hour, origin: &far, place: "/far" };
-    let far_standing = compare::hold(course, &systems, &rounds)?;
-    let links = Links::new(&near, "/near", &stroll, 0);
-    let joining: [&dyn System; 3] = [&splice, &ffmpeg, &original];
-    let tallies = joining.map(|system| concurrent::run(system, &links, plan.abreast));
-
+    let [first, second] = plans;
+    let sections = [
+        section::measure(first, https.upstream(), &python, &media, &secure)?,
+        section::measure(second, &http.upstream(), &python, &media, &plain)?,
+    ];
     let machine = machine::describe()?;
-    let report = Report {
-        machine: &machine,
-        near: &standings,
-        far: &far_standing,
-        round_trip_ms: ROUND_TRIP.as_millis(),
-        tallies: &tallies,
-        yardstick: Alone.name(),
-    };
+    let report = Report { machine: &machine, sections: &sections, yardstick: Alone(None).name() };
     let text = report.markdown();
     fs::create_dir_all(results)?;
     fs::write(results.join("bench.md"), &text)?;
-    fs::write(results.join("bench.svg"), picture::draw(&machine, &standings))?;
+    fs::write(results.join("bench.svg"), picture::draw(&machine, &sections))?;
     println!("{text}");
     say(&format!("written to {}", results.display()));
     Ok(())

@@ -3,7 +3,8 @@
 //! Shaped as video sites serve them: picture and sound apart, each fragmented in steps of 5 seconds,
 //! with an index (`sidx`) at the head. Nothing here is ever downloaded or committed.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -26,6 +27,8 @@ pub(crate) struct Film {
     pub(crate) minutes: u32,
     pub(crate) video: PathBuf,
     pub(crate) audio: PathBuf,
+    /// For those that join nothing: one file that is as long as the joined one.
+    pub(crate) whole: PathBuf,
 }
 
 impl Film {
@@ -54,7 +57,22 @@ impl Film {
             Rate::High => "high",
         };
         let path = |track| dir.join(format!("{rate_name}-{minutes}m.{track}.mp4"));
-        Self { rate, minutes, video: path("video"), audio: path("audio") }
+        let [video, audio, whole] = ["video", "audio", "whole"].map(path);
+        Self { rate, minutes, video, audio, whole }
+    }
+
+    /// Makes the file for those that join nothing, of so many bytes: the picture and the sound behind it.
+    pub(crate) fn make_whole(&self, len: u64) -> Outcome<()> {
+        if fs::metadata(&self.whole).is_ok_and(|found| found.len() == len) {
+            return Ok(());
+        }
+        let mut whole = File::create(&self.whole)?;
+        for track in [&self.video, &self.audio] {
+            io::copy(&mut File::open(track)?, &mut whole)?;
+        }
+        whole.set_len(len)?;
+        // What is left to be written would disturb what is measured.
+        Ok(whole.sync_all()?)
     }
 
     /// Its length, for people.
@@ -67,10 +85,6 @@ impl Film {
             Rate::Low => length,
             Rate::High => format!("{length}, 8 Mbit/s"),
         }
-    }
-
-    pub(crate) fn paths(&self) -> [PathBuf; 2] {
-        [self.video.clone(), self.audio.clone()]
     }
 }
 

@@ -3,12 +3,11 @@
 //! A thread per connection; bodies go from the page cache in large pieces. It must never
 //! be the bottleneck, and only the systems under test ever talk to it.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -17,7 +16,7 @@ use std::time::{Duration, Instant};
 use ytcanal::sys;
 
 use crate::Outcome;
-use crate::reader::{Body, Until};
+use crate::upstream::Upstream;
 
 pub(crate) struct Origin {
     addr: SocketAddr,
@@ -63,43 +62,27 @@ const PIECE: usize = 256 * 1024;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Origin {
-    /// Serves each of these files under its own file name.
-    pub(crate) fn start(files: Vec<PathBuf>) -> Outcome<Self> {
-        Self::start_behind(Line::default(), files)
+    /// Serves the files in `dir`.
+    pub(crate) fn start(dir: &Path) -> Outcome<Self> {
+        Self::start_behind(Line::default(), dir)
     }
 
     /// The same at the far end of this line.
-    pub(crate) fn start_behind(line: Line, files: Vec<PathBuf>) -> Outcome<Self> {
+    pub(crate) fn start_behind(line: Line, dir: &Path) -> Outcome<Self> {
         // Hundreds may come at the same time, and must not be turned away.
         let listener = sys::listen(SocketAddr::from(([127, 0, 0, 1], 0)), BACKLOG)?;
         listener.set_nonblocking(false)?;
         let addr = listener.local_addr()?;
         let ending = Arc::new(AtomicBool::new(false));
         let accepting = thread::Builder::new().name("origin".into()).spawn({
-            let ending = Arc::clone(&ending);
-            move || accept(&listener, &line, &files, &ending)
+            let (dir, ending) = (dir.to_owned(), Arc::clone(&ending));
+            move || accept(&listener, &line, &dir, &ending)
         })?;
         Ok(Self { addr, ending, accepting: Some(accepting) })
     }
 
-    pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr
-    }
-
-    /// A file asked for directly, up to its first byte of media: what nobody can be faster than.
-    pub(crate) fn ask(&self, file: &Path) -> Outcome<Body> {
-        Body::start(Until::Media).read_http(self.addr, &format!("/{}", name_of(file)))
-    }
-
-    pub(crate) fn link(&self, file: &Path) -> String {
-        format!("http://{}/{}", self.addr, name_of(file))
-    }
-
-    /// The path of one body of `len` bytes: these files one after the other, and over again for as
-    /// long as bytes are missing. Directories in front of it make no difference.
-    pub(crate) fn strung(files: &[PathBuf], len: u64) -> String {
-        let names: Vec<_> = files.iter().map(|file| name_of(file)).collect();
-        format!("/{}?len={len}", names.join("+"))
+    pub(crate) fn upstream(&self) -> Upstream {
+        Upstream::http(self.addr)
     }
 }
 
@@ -116,7 +99,7 @@ impl Drop for Origin {
     }
 }
 
-fn accept(listener: &TcpListener, line: &Line, files: &[PathBuf], ending: &AtomicBool) {
+fn accept(listener: &TcpListener, line: &Line, dir: &Path, ending: &AtomicBool) {
     thread::scope(|scope| {
         for stream in listener.incoming() {
             if ending.load(Ordering::Acquire) {
@@ -124,7 +107,7 @@ fn accept(listener: &TcpListener, line: &Line, files: &[PathBuf], ending: &Atomi
             }
             match stream {
                 // A client that leaves early is no fault of the origin's.
-                Ok(stream) => drop(scope.spawn(move || serve(&stream, line, files))),
+                Ok(stream) => drop(scope.spawn(move || serve(&stream, line, dir))),
                 Err(error) => {
                     eprintln!("bench: origin: {error}");
                     thread::sleep(Duration::from_millis(10));
@@ -135,7 +118,7 @@ fn accept(listener: &TcpListener, line: &Line, files: &[PathBuf], ending: &Atomi
 }
 
 /// One connection: request after request until the other side has enough.
-fn serve(stream: &TcpStream, line: &Line, files: &[PathBuf]) -> io::Result<()> {
+fn serve(stream: &TcpStream, line: &Line, dir: &Path) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -143,7 +126,7 @@ fn serve(stream: &TcpStream, line: &Line, files: &[PathBuf]) -> io::Result<()> {
     thread::sleep(line.round_trip);
     while let Some(request) = Request::read(&mut reader)? {
         thread::sleep(line.round_trip);
-        answer(stream, line, files, &request)?;
+        answer(stream, line, dir, &request)?;
         if request.last {
             break;
         }
@@ -194,23 +177,13 @@ fn parse_range(value: &str) -> Option<(u64, Option<u64>)> {
     Some((first.parse().ok()?, last))
 }
 
-fn answer(
-    mut stream: &TcpStream,
-    line: &Line,
-    files: &[PathBuf],
-    request: &Request,
-) -> io::Result<()> {
+fn answer(mut stream: &TcpStream, line: &Line, dir: &Path, request: &Request) -> io::Result<()> {
+    // The directories in front of it make no difference.
     let wanted = request.path.rsplit('/').next().unwrap_or_default();
-    let (names, strung) = match wanted.split_once("?len=") {
-        Some((names, len)) => (names, len.parse().ok()),
-        None => (wanted, None),
-    };
-    let of_name = |name: &str| files.iter().find(|path| name_of(path) == name);
-    let Some(parts) = names.split('+').map(of_name).collect::<Option<Vec<_>>>() else {
+    let Ok(mut file) = File::open(dir.join(wanted)) else {
         return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     };
-    let whole = parts.iter().map(|part| Ok(part.metadata()?.len())).sum::<io::Result<u64>>()?;
-    let len = strung.unwrap_or(whole);
+    let len = file.metadata()?.len();
     let Range { start, end } = match request.range {
         None => 0..len,
         Some((first, _)) if first >= len => {
@@ -239,34 +212,8 @@ fn answer(
     );
     stream.write_all(head.as_bytes())?;
     if request.method != "HEAD" {
-        send(&parts, start..end, line, stream)?;
-    }
-    Ok(())
-}
-
-fn name_of(file: &Path) -> Cow<'_, str> {
-    file.file_name().unwrap_or_default().to_string_lossy()
-}
-
-/// Bytes of these files, taken as one that has no end because it begins again.
-fn send(files: &[&PathBuf], bytes: Range<u64>, line: &Line, stream: &TcpStream) -> io::Result<()> {
-    let mut skip = bytes.start;
-    let mut left = bytes.end - bytes.start;
-    for path in files.iter().cycle() {
-        if left == 0 {
-            break;
-        }
-        let mut file = File::open(path)?;
-        let len = file.metadata()?.len();
-        if skip >= len {
-            skip -= len;
-            continue;
-        }
-        file.seek(SeekFrom::Start(skip))?;
-        let part = left.min(len - skip);
-        copy(&mut file.take(part), line, stream)?;
-        skip = 0;
-        left -= part;
+        file.seek(SeekFrom::Start(start))?;
+        copy(&mut file.take(end - start), line, stream)?;
     }
     Ok(())
 }

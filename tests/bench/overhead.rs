@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use crate::Outcome;
-use crate::compare::{self, Course, Entry, Rounds, Standing};
+use crate::compare::{self, Entry, Rounds, Standing};
 use crate::figures::Spread;
 use crate::media::{Film, Rate};
 use crate::origin::Origin;
@@ -25,12 +25,14 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
         _ => (Rate::High, 8, 2),
     };
     let rounds = Rounds { starts: 15, hauls: 15, original_hauls: 0, together };
-    let film = Film::make(&target.join("bench-media"), rate, minutes)?;
+    let media = target.join("bench-media");
+    let film = Film::make(&media, rate, minutes)?;
     let scratch = tempfile::Builder::new().prefix("ytcanal-bench-").tempdir()?;
-    let origin = Origin::start(film.paths().to_vec())?;
+    let origin = Origin::start(&media)?;
+    let site = origin.upstream();
     let splice = Server::ytcanal("ytcanal splice", Engine::Splice, ["", upstream], scratch.path())?;
-    let nginx = Server::nginx(&origin, &origin, scratch.path())?;
-    let copy_loop = Server::copy_loop(&origin, &origin)?;
+    let nginx = Server::nginx(&site, "", &scratch.path().join("nginx"))?;
+    let copy_loop = Server::copy_loop(&site)?;
     let other = args.iter().find_map(|arg| arg.strip_prefix("--beside=")).map(Path::new);
     let other = other.map(|program| {
         Server::daemon(program, "another build", Engine::Splice, ["", upstream], scratch.path())
@@ -40,12 +42,11 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
     let copying = Server::ytcanal("splice, no ETag", Engine::Copying, config, scratch.path())?;
     let mut systems: Vec<&dyn System> = vec![&splice, &copying, &nginx, &copy_loop];
     systems.extend(other.iter().map(|other| other as &dyn System));
-    let course = Course { title: film.title(), film: &film, origin: &origin, place: "/near" };
-    let standing = compare::hold(course, &systems, &rounds)?;
+    let standing = compare::hold(&film, &site, &systems, &rounds)?;
     for entry in &standing.entries {
         let (wall, cpu) = (entry.wall().with_ends(), entry.cpu().with_ends());
-        let behind = entry.starts.iter().zip(&standing.upstream);
-        let behind = behind.map(|(own, upstream)| own.first_byte() - upstream.first_byte());
+        let behind = entry.starts.iter().zip(&standing.direct);
+        let behind = behind.map(|(own, direct)| own.first_byte() - direct.first_byte());
         let behind = Spread::of(behind.map(|seconds| seconds * 1000.0)).with_ends();
         say(&format!("{}: {wall} s, {cpu} CPU-s a GB, {behind} ms behind", entry.system));
     }

@@ -5,6 +5,13 @@
 
 use crate::figures::short;
 
+pub(crate) struct Part {
+    pub(crate) heading: String,
+    /// Their names and colours, of which there are a few.
+    pub(crate) series: Vec<(String, usize)>,
+    pub(crate) panels: [Panel; 4],
+}
+
 pub(crate) struct Panel {
     pub(crate) title: &'static str,
     /// A name, and a figure for each series; not a number where there is none.
@@ -21,44 +28,73 @@ const NAMES: f64 = 120.0;
 /// For the figure behind the last dot.
 const BEHIND: f64 = 44.0;
 const PLOT: f64 = COLUMN - NAMES - BEHIND - 16.0;
-const HEAD: f64 = 76.0;
+const HEAD: f64 = 58.0;
+/// The heading of a part, and the key to its series.
+const KEY: f64 = 52.0;
 const TITLE: f64 = 30.0;
 const AXIS: f64 = 34.0;
 const LANE: f64 = 10.5;
 const GAP: f64 = 9.0;
 
-/// Panels in two columns below a heading and one key to the series.
-pub(crate) fn draw(heading: &str, below: &str, series: &[String], panels: &[Panel]) -> String {
-    let group = LANE * series.len() as f64 + GAP;
-    let rows = panels.iter().map(|panel| panel.rows.len()).max().unwrap_or(0) as f64;
-    let panel_height = TITLE + rows * group + AXIS;
-    let (width, height) = (2.0 * COLUMN, HEAD + panels.len().div_ceil(2) as f64 * panel_height);
+/// Parts one below the other, each with a key to its series and panels in two columns.
+pub(crate) fn draw(title: &str, below: &str, parts: &[Part]) -> String {
+    let width = 2.0 * COLUMN;
+    let height = HEAD + parts.iter().map(Part::height).sum::<f64>();
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
          width=\"{width}\" height=\"{height}\" role=\"img\" {FONT} font-size=\"12\" fill=\"{INK}\">\n\
          <title>{}</title>\n",
-        escape(heading)
+        escape(title)
     );
-    svg += &text(16.0, 22.0, "font-size=\"16\" font-weight=\"600\"", heading);
+    svg += &text(16.0, 22.0, "font-size=\"16\" font-weight=\"600\"", title);
     svg += &text(16.0, 40.0, "font-size=\"11\"", below);
-    let mut x = 16.0;
-    for (name, colour) in series.iter().zip(COLOURS) {
-        svg += &format!(
-            "<rect x=\"{x}\" y=\"52\" width=\"11\" height=\"11\" rx=\"2\" fill=\"{colour}\"/>\n"
-        );
-        svg += &text(x + 16.0, 62.0, "", name);
-        x += 44.0 + 7.0 * name.chars().count() as f64;
-    }
-    for (index, panel) in panels.iter().enumerate() {
-        let left = (index % 2) as f64 * COLUMN;
-        let top = HEAD + (index / 2) as f64 * panel_height;
-        svg += &format!("<g transform=\"translate({left} {top})\">\n{}</g>\n", panel.draw(group));
+    let mut top = HEAD;
+    for part in parts {
+        svg += &format!("<g transform=\"translate(0 {top})\">\n{}</g>\n", part.draw());
+        top += part.height();
     }
     svg + "</svg>\n"
 }
 
+impl Part {
+    /// Of the dots of a row.
+    fn group(&self) -> f64 {
+        LANE * self.series.len() as f64 + GAP
+    }
+
+    fn panel_height(&self) -> f64 {
+        let rows = self.panels.iter().map(|panel| panel.rows.len()).max().unwrap_or(0);
+        TITLE + rows as f64 * self.group() + AXIS
+    }
+
+    fn height(&self) -> f64 {
+        KEY + self.panels.len().div_ceil(2) as f64 * self.panel_height()
+    }
+
+    fn draw(&self) -> String {
+        let mut svg = text(16.0, 14.0, "font-size=\"14\" font-weight=\"600\"", &self.heading);
+        let mut x = 16.0;
+        for (name, colour) in &self.series {
+            let colour = COLOURS[colour % COLOURS.len()];
+            svg += &format!(
+                "<rect x=\"{x}\" y=\"26\" width=\"11\" height=\"11\" rx=\"2\" fill=\"{colour}\"/>\n"
+            );
+            svg += &text(x + 16.0, 36.0, "", name);
+            x += 44.0 + 7.0 * name.chars().count() as f64;
+        }
+        let colours: Vec<_> = self.series.iter().map(|(_, colour)| *colour).collect();
+        for (index, panel) in self.panels.iter().enumerate() {
+            let left = (index % 2) as f64 * COLUMN;
+            let top = KEY + (index / 2) as f64 * self.panel_height();
+            let panel = panel.draw(self.group(), &colours);
+            svg += &format!("<g transform=\"translate({left} {top})\">\n{panel}</g>\n");
+        }
+        svg
+    }
+}
+
 impl Panel {
-    fn draw(&self, group: f64) -> String {
+    fn draw(&self, group: f64, colours: &[usize]) -> String {
         let axis = Axis::over(self.rows.iter().flat_map(|(_, figures)| figures));
         let bottom = TITLE + self.rows.len() as f64 * group;
         let mut svg = text(16.0, 16.0, "font-size=\"13\" font-weight=\"600\"", self.title);
@@ -80,8 +116,9 @@ impl Panel {
                 NAMES + PLOT
             );
             svg += &text(NAMES - 8.0, middle + 4.0, "text-anchor=\"end\"", name);
-            for (index, (figure, colour)) in figures.iter().zip(COLOURS).enumerate() {
+            for (index, (figure, colour)) in figures.iter().zip(colours).enumerate() {
                 if figure.is_finite() {
+                    let colour = COLOURS[colour % COLOURS.len()];
                     svg += &mark(axis.place(*figure), *figure, top + index as f64 * LANE, colour);
                 }
             }

@@ -24,7 +24,8 @@ const ROUNDS: usize = 5;
 const MINUTES: u32 = 4;
 
 pub(crate) fn run(target: &Path) -> Outcome<()> {
-    let film = Film::make(&target.join("bench-media"), Rate::High, MINUTES)?;
+    let media = target.join("bench-media");
+    let film = Film::make(&media, Rate::High, MINUTES)?;
     let scratch = tempfile::Builder::new().prefix("ytcanal-bench-").tempdir()?;
     let server =
         |name, upstream| Server::ytcanal(name, Engine::Auto, ["", upstream], scratch.path());
@@ -36,10 +37,10 @@ pub(crate) fn run(target: &Path) -> Outcome<()> {
         "line", "engine", "unbroken", "in parts", "throughput"
     );
     for rate in RATES {
-        let origin = Origin::start_behind(Line::new(ROUND_TRIP, rate), film.paths().to_vec())?;
+        let origin = Origin::start_behind(Line::new(ROUND_TRIP, rate), &media)?;
         for (engine, links) in [
-            ("pass", Links::lone(&origin, &film)),
-            ("join", Links::new(&origin, "/near", &film, 0)),
+            ("pass", Links::lone(&origin.upstream(), &film)),
+            ("join", Links::new(&origin.upstream(), &film)),
         ] {
             let mut walls = [Vec::new(), Vec::new()];
             for round in 0..ROUNDS {

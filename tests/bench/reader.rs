@@ -3,17 +3,18 @@
 //! It must never cost enough to show in the figures: reads are large, and a body
 //! is looked at where it lies, only until its first media byte.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::framing::{Framing, Head, parse_head};
+use crate::upstream::Connection;
 
 const READ: usize = 256 * 1024;
 /// No system under test is ever silent this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is left of a body that has been read: its times, all since the start, and its length.
 pub(crate) struct Body {
@@ -84,10 +85,20 @@ impl Body {
         self.ended()
     }
 
-    /// A body over HTTP; one that ends before its framing says so is an error.
-    pub(crate) fn read_http(mut self, addr: SocketAddr, target: &str) -> Outcome<Self> {
+    /// A body over HTTP.
+    pub(crate) fn read_http(self, addr: SocketAddr, target: &str) -> Outcome<Self> {
         let mut stream = TcpStream::connect(addr)?;
         stream.set_read_timeout(Some(PATIENCE))?;
+        self.read_from(&mut stream, addr, target)
+    }
+
+    /// A body over a connection to `addr`; one that ends before its framing says so is an error.
+    pub(crate) fn read_from(
+        mut self,
+        stream: &mut impl Connection,
+        addr: SocketAddr,
+        target: &str,
+    ) -> Outcome<Self> {
         // In one piece: pieces of a head would wait for each other (Nagle's algorithm).
         let head = format!("GET {target} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
         stream.write_all(head.as_bytes())?;

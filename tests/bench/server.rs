@@ -16,11 +16,12 @@ use std::time::{Duration, Instant};
 use ytcanal::sys;
 
 use crate::Outcome;
-use crate::origin::{Origin, UNPROVEN};
+use crate::origin::UNPROVEN;
 use crate::proc::{self, Watch};
 use crate::reader::{Body, Until};
 use crate::relays;
 use crate::systems::{LOOPBACK, Links, System, Weighed};
+use crate::upstream::Upstream;
 
 pub(crate) struct Server {
     name: &'static str,
@@ -95,24 +96,17 @@ impl Server {
         Self::start(name, asked, Listens::AsItSays, command)
     }
 
-    pub(crate) fn original(python: &Path, scratch: &Path) -> Outcome<Self> {
+    pub(crate) fn original(python: &Path, ca_file: Option<&Path>, scratch: &Path) -> Outcome<Self> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/original.py");
         let fifos = scratch.join("original");
         fs::create_dir(&fifos)?;
         let mut command = Command::new(python);
         command.arg(script).arg(fifos);
+        command.envs(ca_file.map(|file| ("REQUESTS_CA_BUNDLE", file)));
         let asked = Asked::ToJoin("/stream", "", "");
         let mut server = Self::start("original", asked, Listens::AsItSays, command)?;
         server.leaves_children = true;
         Ok(server)
-    }
-
-    pub(crate) fn nginx(near: &Origin, far: &Origin, scratch: &Path) -> Outcome<Self> {
-        // nginx takes no port 0; nobody else is likely to get this one in the meantime.
-        let addr = TcpListener::bind((LOOPBACK, 0))?.local_addr()?;
-        let site = relays::relay(addr, near.addr(), far.addr());
-        let command = relays::nginx(&site, &scratch.join("nginx"))?;
-        Self::nginx_at("nginx proxy_pass", addr, command)
     }
 
     pub(crate) fn nginx_at(
@@ -123,21 +117,17 @@ impl Server {
         Self::start(name, Asked::ToPassOn, Listens::At(addr), command)
     }
 
-    /// nginx that does what `site` says, at an address of its own.
-    pub(crate) fn nginx_relay(name: &'static str, site: &str, scratch: &Path) -> Outcome<Self> {
+    /// nginx that passes on what is at `origin`, with more lines for its configuration. `scratch` is not there yet.
+    pub(crate) fn nginx(origin: &Upstream, more: &str, scratch: &Path) -> Outcome<Self> {
+        // nginx takes no port 0; nobody else is likely to get this one in the meantime.
         let addr = TcpListener::bind((LOOPBACK, 0))?.local_addr()?;
-        let command = relays::nginx(&format!("listen {addr}; {site}"), scratch)?;
-        Self::nginx_at(name, addr, command)
+        let site = format!("listen {addr}; {}", relays::relay(origin, more));
+        Self::nginx_at("nginx proxy_pass", addr, relays::nginx(&site, scratch)?)
     }
 
-    pub(crate) fn copy_loop(near: &Origin, far: &Origin) -> Outcome<Self> {
-        let command = relays::copy_loop(near.addr(), far.addr())?;
+    pub(crate) fn copy_loop(origin: &Upstream) -> Outcome<Self> {
+        let command = relays::copy_loop(origin)?;
         Self::start("copy loop", Asked::ToPassOn, Listens::AsItSays, command)
-    }
-
-    pub(crate) fn secure_copy_loop(origin: SocketAddr, ca_file: &Path) -> Outcome<Self> {
-        let command = relays::secure_copy_loop(origin, ca_file)?;
-        Self::start("rustls to socket", Asked::ToPassOn, Listens::AsItSays, command)
     }
 
     fn start(
@@ -176,7 +166,7 @@ impl Server {
     /// What to ask it for. Nothing in these links has to be escaped in a query (RFC 3986 §3.4).
     pub(crate) fn target(&self, links: &Links) -> String {
         match self.asked {
-            Asked::ToPassOn => links.strung.clone(),
+            Asked::ToPassOn => links.whole.clone(),
             Asked::ToJoin(path, within, more) => {
                 let [video, audio] =
                     [&links.video, &links.audio].map(|link| match link.rsplit_once('/') {

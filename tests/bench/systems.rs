@@ -1,15 +1,16 @@
 //! What is compared: everything that turns a pair of files at the origin into one download, behind
 //! one trait. ffmpeg by itself stands here; those that are asked over HTTP are in `server`.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::Outcome;
 use crate::media::Film;
-use crate::origin::Origin;
 use crate::proc::{self, Watch};
 use crate::reader::{Body, Until};
 use crate::server::Child;
+use crate::upstream::Upstream;
 
 pub(crate) trait System: Sync {
     fn name(&self) -> &'static str;
@@ -24,30 +25,30 @@ pub(crate) trait System: Sync {
 pub(crate) struct Links {
     pub(crate) video: String,
     pub(crate) audio: String,
-    /// For those that join nothing: the path of a body that is as long as the joined file.
-    pub(crate) strung: String,
+    /// For those that join nothing: the path of a file that is as long as the joined one.
+    pub(crate) whole: String,
 }
 
 impl Links {
-    /// The joined file is so many bytes long. `place` is "/near" or "/far": it tells those that
-    /// join nothing which origin is meant.
-    pub(crate) fn new(origin: &Origin, place: &str, film: &Film, joined: u64) -> Self {
-        Self {
-            video: origin.link(&film.video),
-            audio: origin.link(&film.audio),
-            strung: format!("{place}{}", Origin::strung(&film.paths(), joined)),
-        }
+    pub(crate) fn new(upstream: &Upstream, film: &Film) -> Self {
+        let url = |file| format!("{}{}", upstream.url(), path_of(file));
+        Self { video: url(&film.video), audio: url(&film.audio), whole: path_of(&film.whole) }
     }
 
     /// A film in segments.
     pub(crate) fn playlist(url: String) -> Self {
-        Self { video: url, audio: String::new(), strung: String::new() }
+        Self { video: url, audio: String::new(), whole: String::new() }
     }
 
     /// The picture alone, which needs no muxer.
-    pub(crate) fn lone(origin: &Origin, film: &Film) -> Self {
-        Self { video: origin.link(&film.video), audio: String::new(), strung: String::new() }
+    pub(crate) fn lone(upstream: &Upstream, film: &Film) -> Self {
+        Self { audio: String::new(), ..Self::new(upstream, film) }
     }
+}
+
+/// The path of a file at an origin.
+pub(crate) fn path_of(file: &Path) -> String {
+    format!("/{}", file.file_name().unwrap_or_default().to_string_lossy())
 }
 
 /// What downloads came to.
@@ -71,13 +72,14 @@ impl Weighed {
 /// Whatever proxy the environment names, the origin is not behind it.
 pub(crate) const LOOPBACK: &str = "127.0.0.1";
 
-/// ffmpeg by itself: it fetches both URLs and its standard output is the download.
-pub(crate) struct Alone;
+/// ffmpeg by itself: it fetches both URLs and its standard output is the download. Certificates are verified
+/// where there is a file of them.
+pub(crate) struct Alone<'a>(pub(crate) Option<&'a Path>);
 
 /// The longest film takes some ten seconds; an ffmpeg that needs this long hangs.
 const ALONE_LIMIT: Duration = Duration::from_secs(240);
 
-impl System for Alone {
+impl System for Alone<'_> {
     fn name(&self) -> &'static str {
         "ffmpeg by itself"
     }
@@ -88,7 +90,7 @@ impl System for Alone {
         }
         let body = Body::start(until);
         // It will complain that nobody reads any more.
-        let mut ffmpeg = Self::spawn(links, Stdio::null())?;
+        let mut ffmpeg = self.spawn(links, Stdio::null())?;
         body.read_pipe(&mut ffmpeg.stdout()?)
     }
 
@@ -108,17 +110,18 @@ struct Run {
     peak: f64,
 }
 
-impl Alone {
-    fn spawn(links: &Links, stderr: Stdio) -> Outcome<Child> {
+impl Alone<'_> {
+    fn spawn(&self, links: &Links, stderr: Stdio) -> Outcome<Child> {
         let mut command = Command::new("ffmpeg");
-        command.args(["-nostdin", "-loglevel", "error", "-i", &links.video]);
-        let sound = match &*links.audio {
-            "" => "0:a:0",
-            audio => {
-                command.args(["-i", audio]);
-                "1:a:0"
+        command.args(["-nostdin", "-loglevel", "error"]);
+        let inputs = [&links.video, &links.audio].into_iter().filter(|url| !url.is_empty());
+        for url in inputs.clone() {
+            if let Some(file) = self.0 {
+                command.args(["-tls_verify", "1", "-ca_file"]).arg(file);
             }
-        };
+            command.args(["-i", url]);
+        }
+        let sound = if inputs.count() == 1 { "0:a:0" } else { "1:a:0" };
         command.args(["-map", "0:v:0", "-map", sound, "-c", "copy", "-f", "mp4"]);
         // Does nothing to sound that is framed as in MP4 already.
         command.args(["-bsf:a", "aac_adtstoasc"]);
@@ -129,7 +132,7 @@ impl Alone {
 
     fn run(&self, links: &Links) -> Outcome<Run> {
         let body = Body::start(Until::End);
-        let mut ffmpeg = Self::spawn(links, Stdio::inherit())?;
+        let mut ffmpeg = self.spawn(links, Stdio::inherit())?;
         let pid = ffmpeg.pid();
         let watch = Watch::start(pid, Some(ALONE_LIMIT));
         let body = ffmpeg.stdout().and_then(|mut stdout| body.read_pipe(&mut stdout));

@@ -13,16 +13,17 @@ use crate::origin::Origin;
 use crate::reader::Until;
 use crate::say;
 use crate::server::{Engine, Server};
-use crate::systems::{Links, System};
+use crate::systems::{Links, System, path_of};
 
 const MINUTES: [u32; 2] = [1, 300];
 const ROUNDS: usize = 101;
 
 pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
     let scratch = tempfile::Builder::new().prefix("ytcanal-bench-").tempdir()?;
-    let films = MINUTES.map(|minutes| Film::make(&target.join("bench-media"), Rate::Low, minutes));
+    let media = target.join("bench-media");
+    let films = MINUTES.map(|minutes| Film::make(&media, Rate::Low, minutes));
     let films = films.into_iter().collect::<Outcome<Vec<_>>>()?;
-    let origin = Origin::start(films.iter().flat_map(|film| film.paths().to_vec()).collect())?;
+    let origin = Origin::start(&media)?;
     let own = Server::ytcanal("ytcanal splice", Engine::Splice, ["", ""], scratch.path())?;
     let other = args.iter().find_map(|arg| arg.strip_prefix("--beside=")).map(Path::new);
     let other = other.map(|program| {
@@ -30,11 +31,12 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
     });
     let servers: Vec<_> = [Some(own), other.transpose()?].into_iter().flatten().collect();
 
-    let mut upstream = [const { Vec::new() }; MINUTES.len()];
-    let mut firsts = vec![upstream.clone(); servers.len()];
+    let upstream = origin.upstream();
+    let mut direct = [const { Vec::new() }; MINUTES.len()];
+    let mut firsts = vec![direct.clone(); servers.len()];
     for round in 0..=ROUNDS {
         for (place, film) in films.iter().enumerate() {
-            let links = Links::new(&origin, "/near", film, 0);
+            let links = Links::new(&upstream, film);
             let note = |all: &mut [Vec<f64>; MINUTES.len()], seconds: f64| {
                 // The first round makes everything ready.
                 if round > 0 {
@@ -42,7 +44,7 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
                 }
             };
             compare::settle();
-            note(&mut upstream, origin.ask(&film.video)?.first_byte());
+            note(&mut direct, upstream.ask(&path_of(&film.video))?.first_byte());
             for (server, firsts) in servers.iter().zip(&mut firsts) {
                 compare::settle();
                 note(firsts, server.fetch(&links, Until::Media)?.first_byte());
@@ -50,7 +52,7 @@ pub(crate) fn run(target: &Path, args: &[String]) -> Outcome<()> {
         }
     }
     let names = servers.iter().map(|server| server.name());
-    for (name, firsts) in names.chain(["upstream"]).zip(firsts.into_iter().chain([upstream])) {
+    for (name, firsts) in names.chain(["upstream"]).zip(firsts.into_iter().chain([direct])) {
         let [short, long] = firsts.map(Spread::of);
         let (ratio, [few, many]) = (long.median / short.median, MINUTES);
         let (short, long) = (short.with_ends(), long.with_ends());
