@@ -128,8 +128,9 @@ bench-crowd: tools-bench
 bench-fronts: build tools-fronts
 	tests/bench/fronts.sh $(TARGET)/release/ytcanal
 
-# How long it takes to read a page, with yt-dlp kept loaded and with yt-dlp called anew.
-bench-resolve: tools-demo $(VENV)/complete
+# How long it takes to read a page, with yt-dlp kept loaded and with yt-dlp called anew; and from a page link to
+# the first byte of the film.
+bench-resolve: tools-bench $(VENV)/complete
 	$(CARGO) bench --locked --bench canal -- --resolve
 
 # Films in segments, over HTTPS: what it takes to join them, and how soon the first byte comes.

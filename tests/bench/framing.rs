@@ -91,6 +91,8 @@ pub(crate) struct Head {
     pub(crate) framing: Framing,
     /// The muxer that made the body, where the server tells (`Server-Timing`).
     pub(crate) engine: Option<String>,
+    /// How many milliseconds passed until the page was read, from the same field.
+    pub(crate) resolved: Option<f64>,
 }
 
 /// Reads a response head, once it is whole.
@@ -115,9 +117,9 @@ pub(crate) fn parse_head(bytes: &[u8]) -> Outcome<Option<Head>> {
         (None, Some(len)) => Framing::Length(len.parse()?),
         (None, None) => Framing::UntilClose,
     };
-    let engine = value("server-timing").and_then(|timing| {
-        let (_, rest) = timing.split_once("engine;desc=\"")?;
-        Some(rest.split_once('"')?.0.to_owned())
-    });
-    Ok(Some(Head { len, framing, engine }))
+    let timing = value("server-timing").unwrap_or_default();
+    let between = |before, after| Some(timing.split_once(before)?.1.split_once(after)?.0);
+    let engine = between("engine;desc=\"", "\"").map(str::to_owned);
+    let resolved = between("resolve;dur=", ",").and_then(|millis| millis.parse().ok());
+    Ok(Some(Head { len, framing, engine, resolved }))
 }

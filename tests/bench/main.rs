@@ -17,7 +17,7 @@
 //! short and of a long film (see `time_to_first_byte`); `--crowd`, many slow clients at a time (see `crowd`);
 //! `--seams`, the seams between the parts of a track (see `range_boundaries`); `--builds=PROGRAM`, another build of
 //! the daemon beside this one, over HTTPS and HTTP (see `builds`); `--segments`, films in segments (see
-//! `segments`); `--resolve`, the reading of pages (see `resolve`).
+//! `segments`); `--resolve`, page links (see `resolve`).
 //!
 //! It asserts nothing; it must never decide whether a figure is good.
 
@@ -41,6 +41,7 @@ mod machine;
 mod media;
 mod origin;
 mod overhead;
+mod page_link;
 mod picture;
 mod plot;
 mod proc;

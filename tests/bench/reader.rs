@@ -25,6 +25,8 @@ pub(crate) struct Body {
     pub(crate) len: u64,
     /// The muxer that made it, where the server tells.
     pub(crate) engine: Option<String>,
+    /// Milliseconds until the page was read, where the server tells.
+    pub(crate) resolved: Option<f64>,
     boxes: Boxes,
     until: Until,
 }
@@ -51,6 +53,7 @@ impl Body {
             end: start,
             len: 0,
             engine: None,
+            resolved: None,
             boxes: Boxes::default(),
             until,
         }
@@ -105,7 +108,7 @@ impl Body {
 
         let mut buf = vec![0; READ];
         let mut filled = 0;
-        let Head { len, mut framing, engine } = loop {
+        let Head { len, mut framing, engine, resolved } = loop {
             match stream.read(&mut buf[filled..])? {
                 0 => return Err("the connection ended within the response head".into()),
                 n => filled += n,
@@ -114,7 +117,7 @@ impl Body {
                 break found;
             }
         };
-        self.engine = engine;
+        (self.engine, self.resolved) = (engine, resolved);
         framing.feed(&buf[len..filled], |piece| self.take(piece))?;
         while !framing.complete() && !self.enough() {
             match stream.read(&mut buf)? {
