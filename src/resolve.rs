@@ -32,6 +32,7 @@ mod lists;
 mod media;
 mod memory_watch;
 mod page_url;
+mod plugin;
 mod sites;
 mod subprocess;
 pub mod ytdlp_json;

@@ -190,6 +190,19 @@ impl PackedSegments {
         self.runs.iter().map(|run| run.count).sum()
     }
 
+    /// Returns the number of initialisation segments: each period has one.
+    pub fn init_count(&self) -> usize {
+        self.runs.iter().filter(|run| run.duration.is_none()).map(|run| run.count).sum()
+    }
+
+    /// Returns the sum of the durations of all segments.
+    pub fn duration(&self) -> Duration {
+        let durations = self.runs.iter().filter_map(|run| {
+            Some(run.duration?.saturating_mul(u32::try_from(run.count).unwrap_or(u32::MAX)))
+        });
+        durations.fold(Duration::ZERO, Duration::saturating_add)
+    }
+
     /// Returns the approximate memory on the heap, in bytes.
     pub fn memory_size(&self) -> usize {
         let PackedLocations { prefix, suffix, parts } = &self.locations;
@@ -269,7 +282,9 @@ mod tests {
             &["a", "1", "b", "2", "a", "3", "4"],
             &[(1, None), (1, Some(1)), (1, None), (1, Some(1)), (1, None), (2, Some(1))],
         );
-        let list = list.unwrap().unpack().unwrap();
+        let list = list.unwrap();
+        assert_eq!((list.init_count(), list.duration().as_secs()), (3, 4));
+        let list = list.unpack().unwrap();
         let seen: Vec<_> =
             list.segments.iter().map(|one| (one.init.unwrap(), one.is_discontinuous)).collect();
         assert_eq!(seen, [(0, false), (1, true), (0, true), (0, false)]);

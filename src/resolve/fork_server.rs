@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backend::{Backend, BackendError, Launch, MAX_STDERR, MAX_STDOUT, Output, reserve};
 use super::memory_watch::{self, MemoryWatch};
+use super::plugin;
 use crate::cancel::{CancelToken, WaitOutcome};
 use crate::child_group::ChildGroup;
 use crate::config;
@@ -113,6 +114,7 @@ impl ForkServerBackend {
             .args(words)
             .args(["-c", SERVER, &memory_watch::data_limit(self.launch.memory()).to_string()])
             .args([sandbox::cpu_seconds(config).to_string(), sandbox::group_filter(config)])
+            .arg(plugin::PLUGIN)
             .arg(&command)
             .args(common)
             .stdin(Stdio::from(OwnedFd::from(listener)))

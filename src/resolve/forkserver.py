@@ -1,12 +1,12 @@
 """Keeps yt-dlp loaded, and forks a child of itself for each page. Usage:
 
-    PYTHON -c THIS DATA CPU FILTER COMMAND [ARGUMENT...]
+    PYTHON -c THIS DATA CPU FILTER PLUGIN COMMAND [ARGUMENT...]
 
 DATA and CPU are the RLIMIT_DATA and RLIMIT_CPU of a child and of each process that it starts. FILTER is
-a seccomp filter in hexadecimal digits, or empty, that keeps them in the group of the child. COMMAND is
-yt-dlp: a script or a Python zip file. ARGUMENTs are shared by all runs, up to the `--` before the URL.
-fd 0 is a listening Unix socket, fd 1 is the lifeline (a pipe whose other end the daemon holds), fd 2 is
-the log.
+a seccomp filter in hexadecimal digits, or empty, that keeps them in the group of the child. PLUGIN is
+the source of a plugin of yt-dlp. COMMAND is yt-dlp: a script or a Python zip file. ARGUMENTs are shared by
+all runs, up to the `--` before the URL. fd 0 is a listening Unix socket, fd 1 is the lifeline (a pipe whose
+other end the daemon holds), fd 2 is the log.
 
 A connection sends one line of JSON, {"argv": [...]}, and receives two lines: the pid of the child,
 which leads a process group of its own, and {"code": 0, "stdout": 12, "stderr": 0}, which is the outcome
@@ -42,7 +42,7 @@ import time
 import traceback
 import zipfile
 
-DATA, CPU, FILTER, COMMAND, *ARGUMENTS = sys.argv[1:]
+DATA, CPU, FILTER, PLUGIN, COMMAND, *ARGUMENTS = sys.argv[1:]
 # Stands in for the URL until a request brings one; it is never resolved.
 PLACEHOLDER_URL = 'http://fork.invalid/'
 # Maximum length of both outputs; of errors the end is returned.
@@ -57,7 +57,8 @@ OF_FORMAT = frozenset((
     'format_id format_note url protocol ext vcodec acodec width height fps tbr filesize filesize_approx '
     'dynamic_range language language_preference preference quality source_preference http_headers cookies '
     'downloader_options impersonate available_at has_drm manifest_url hls_media_playlist_data hls_aes '
-    'extra_param_to_segment_url extra_param_to_key_url fragment_base_url fragments').split())
+    'extra_param_to_segment_url extra_param_to_key_url is_dash_periods period_count fragment_base_url '
+    'fragments').split())
 MAX_FORMATS = 2000
 # What it reads of an entry of a list.
 OF_ENTRY = frozenset(('_type title uploader channel duration url webpage_url').split())
@@ -136,6 +137,9 @@ class Server:
         import yt_dlp
         with contextlib.suppress(ImportError):
             import yt_dlp.extractor.youtube
+        # What it depends on may have changed.
+        with contextlib.suppress(Exception):
+            exec(PLUGIN, {'__name__': 'dash_periods'})
         download = yt_dlp.YoutubeDL.download
 
         def wait_for_link(ydl, urls):

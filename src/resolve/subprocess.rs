@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use super::backend::{Backend, BackendError, Launch, MAX_STDERR, MAX_STDOUT, Output, reserve};
 use super::classify::ResolveError;
 use super::memory_watch::MemoryWatch;
+use super::plugin;
 use crate::cancel::CancelToken;
 use crate::child_group::ChildGroup;
 use crate::memory_budget::Reservation;
@@ -39,6 +40,11 @@ impl Backend for SubprocessBackend {
         let temporary = temporary_dir(&cache).map_err(|error| {
             BackendError::Failed(ResolveError::failed(&format!("no temporary directory: {error}")))
         })?;
+        // Without it, formats that may be single periods are refused.
+        let arguments = plugin::add(arguments, temporary.path()).unwrap_or_else(|error| {
+            log::warn!("cannot write the plugin of yt-dlp: {error}");
+            arguments.to_vec()
+        });
         let mut command = process::Command::new(&config.resolver.command);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         environment.apply(&mut command, &cache, temporary.path());

@@ -23,6 +23,7 @@ use crate::text::one_line;
 
 mod delivery;
 mod lenient;
+mod periods;
 mod schema;
 
 use delivery::Source;
@@ -92,6 +93,7 @@ pub fn read(page_url: &Url, part: u32, mut json: Vec<u8>) -> Result<Page, Resolv
     }
     let manifests = formats.iter().filter_map(|format| parse::<Manifest>(format)?.of_audio());
     let manifests: HashSet<String> = manifests.take(MAX_MANIFESTS).collect();
+    let duration = page.duration.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let mut refusals = Refusals::default();
     let renditions = formats.into_iter().filter_map(parse::<Format<'_>>).filter_map(|format| {
         let is_apart = format.manifest_url.as_deref().is_some_and(|url| manifests.contains(url));
@@ -99,10 +101,17 @@ pub fn read(page_url: &Url, part: u32, mut json: Vec<u8>) -> Result<Page, Resolv
             refusals.add("a live stream that is not HLS");
             return None;
         }
-        let rendition = format.rendition(page_url, &mut refusals)?;
+        let Some(rendition) = format.rendition(page_url, duration, &mut refusals) else {
+            refusals.lack_audio |= !refusals.is_empty() && format.is_audio_alone();
+            return None;
+        };
         Some(if is_apart { format.without_unknown_audio(rendition) } else { rendition })
     });
-    let renditions: Vec<Rendition> = renditions.collect();
+    let mut renditions: Vec<Rendition> = renditions.collect();
+    if refusals.lack_audio && renditions.iter().all(|rendition| rendition.audio.is_none()) {
+        // They would be silent.
+        renditions.clear();
+    }
     if renditions.is_empty() {
         // yt-dlp itself leaves out protected formats.
         refusals.is_protected |= page.has_drm == Some(true);
@@ -119,7 +128,7 @@ pub fn read(page_url: &Url, part: u32, mut json: Vec<u8>) -> Result<Page, Resolv
         title: page.title.as_deref().map(text).filter(|title| !title.is_empty()),
         uploader: page.uploader.or(page.channel).or(page.creator).as_deref().map(text),
         date: page.release_date.or(page.upload_date).as_deref().and_then(date),
-        duration: page.duration.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        duration,
         is_live,
         thumbnail: thumbnail(page.thumbnails, page.thumbnail),
         renditions,
@@ -163,6 +172,8 @@ impl Entry {
 #[derive(Default)]
 struct Refusals {
     is_protected: bool,
+    /// Whether there is audio among them.
+    lack_audio: bool,
     /// What they depend on.
     reasons: Vec<String>,
 }
@@ -178,6 +189,10 @@ impl Refusals {
         }
     }
 
+    fn is_empty(&self) -> bool {
+        !self.is_protected && self.reasons.is_empty()
+    }
+
     fn into_error(self) -> ResolveError {
         match (self.is_protected, self.reasons.is_empty()) {
             (true, _) => ResolveError::drm(),
@@ -191,8 +206,13 @@ impl Refusals {
 }
 
 impl Format<'_> {
-    /// Returns the rendition, if the format can be downloaded.
-    fn rendition(&self, page_url: &Url, refusals: &mut Refusals) -> Option<Rendition> {
+    /// Returns the rendition, if the format can be downloaded. The page lasts for `duration`.
+    fn rendition(
+        &self,
+        page_url: &Url,
+        duration: Option<Duration>,
+        refusals: &mut Refusals,
+    ) -> Option<Rendition> {
         if self.has_drm == Some(true) {
             refusals.is_protected = true;
             return None;
@@ -207,6 +227,8 @@ impl Format<'_> {
         }
         let source = self.source(page_url).map_err(|reason| refusals.add(&reason)).ok()?;
         let Source { url, delivery, segments } = source?;
+        let periods = self.check_periods(segments.as_deref(), duration);
+        periods.map_err(|reason| refusals.add(reason)).ok()?;
         let (exact, approximate) =
             (self.filesize.and_then(integer), self.filesize_approx.and_then(integer));
         let mut location = self.location(url);
@@ -293,6 +315,10 @@ impl Format<'_> {
     fn without_unknown_audio(&self, rendition: Rendition) -> Rendition {
         let is_unknown = self.acodec.is_none() && rendition.video.is_some();
         if is_unknown { Rendition { audio: None, ..rendition } } else { rendition }
+    }
+
+    fn is_audio_alone(&self) -> bool {
+        self.video().is_none() && self.audio().is_some() && !self.is_storyboard()
     }
 
     fn has_audio_extension(&self) -> bool {

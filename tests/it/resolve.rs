@@ -2,6 +2,7 @@
 
 mod cache;
 mod dash;
+mod dash_periods;
 mod ends;
 mod failures;
 mod family;

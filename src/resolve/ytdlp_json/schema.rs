@@ -153,6 +153,11 @@ pub(super) struct Format<'j> {
     #[serde(default, deserialize_with = "lenient")]
     pub(super) extra_param_to_key_url: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
+    pub(super) is_dash_periods: Option<bool>,
+    /// From the plugin `dash_periods.py`.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) period_count: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) fragment_base_url: Option<String>,
     /// [`Fragments`], or a [`ShortFragments`].
     #[serde(default, borrow)]

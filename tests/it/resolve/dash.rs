@@ -1,23 +1,17 @@
-//! DASH as ffmpeg makes it, through the real yt-dlp: by a template, a timeline or a list, of several periods, and
-//! in WebM.
+//! DASH as ffmpeg makes it, through the real yt-dlp: by a template, a timeline or a list.
 
 use serde_json::json;
 
 use crate::support::answer::{Answer, Ending};
 use crate::support::client::any_path;
 use crate::support::framemd5::{Packet, frames, packets};
-use crate::support::hls::{
-    DASH, DASH_LISTED, DASH_NUMBERED, DASH_ONE_FILE, DASH_WEBM, live_source, source,
-};
+use crate::support::hls::{DASH, DASH_LISTED, DASH_NUMBERED, DASH_ONE_FILE, DASH_WEBM, source};
 use crate::support::media;
-use crate::support::resource::Resource;
 use crate::support::segmented::SegmentedFilm;
-use crate::support::synchrony::{
-    H264_SLICES, assert_most_packets, assert_same_packets, both_tracks,
-};
+use crate::support::synchrony::{H264_SLICES, assert_most_packets, assert_same_packets, both_tracks};
 use crate::support::ytdlp::{self, Site, WAYS, download_path};
 
-fn is_whole(answer: &Answer, is_exact: bool, what: &str) {
+pub(super) fn is_whole(answer: &Answer, is_exact: bool, what: &str) {
     let found = (answer.head.status, answer.ending);
     assert_eq!(found, (200, Ending::Complete), "{what}: {}", answer.text());
     assert_eq!(
@@ -28,13 +22,13 @@ fn is_whole(answer: &Answer, is_exact: bool, what: &str) {
     );
 }
 
-fn file(answer: &Answer) -> tempfile::NamedTempFile {
+pub(super) fn file(answer: &Answer) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &answer.body).unwrap();
     file
 }
 
-fn has_duration(file: &std::path::Path, seconds: f64, what: &str) {
+pub(super) fn has_duration(file: &std::path::Path, seconds: f64, what: &str) {
     let duration = media::file_duration(file).unwrap();
     assert!((duration - seconds).abs() < 0.3, "{what}: {duration} s");
 }
@@ -98,57 +92,6 @@ fn files_of_fragments_need_no_list() {
     site.put_page("one", &json!({"formats": {}, "manifests": ["dash.mpd"]}));
     let answer = daemon.get(&download_path(&site.page_url("one"), &[]));
     assert_eq!(answer.head.status, 502, "{}", answer.text());
-}
-
-/// The film twice: the second period has files and times of its own.
-#[test]
-fn periods_follow_one_another() {
-    let (site, daemon) = (Site::start(), ytdlp::daemon(WAYS[0]));
-    for kind in [DASH, DASH_LISTED, DASH_NUMBERED] {
-        let (what, id) = (kind.name, kind.name.replace([' ', ','], "-"));
-        let film = SegmentedFilm::of(kind, &live_source());
-        film.put(&site.origin, &format!("f/{id}/second"));
-        film.put_with(&site.origin, &format!("f/{id}"), |name, resource| {
-            if name != "dash.mpd" {
-                return resource;
-            }
-            let text = String::from_utf8(resource.read()).unwrap();
-            let (begin, end) = (text.find("<Period").unwrap(), text.find("</MPD>").unwrap());
-            let period = &text[begin..end];
-            // With a BaseURL of its own, yt-dlp takes it for another film.
-            let second = period.replace(
-                "id=\"0\" start=\"PT0.0S\"",
-                "id=\"1\" start=\"PT10S\" duration=\"PT10S\"",
-            );
-            let second =
-                second.replace("\"init-", "\"second/init-").replace("\"chunk-", "\"second/chunk-");
-            let first = period.replace("start=\"PT0.0S\"", "start=\"PT0S\" duration=\"PT10S\"");
-            assert_ne!(first, period);
-            let duration = "mediaPresentationDuration=\"PT20.0S\"";
-            let head = text[..begin].replace("mediaPresentationDuration=\"PT10.0S\"", duration);
-            assert!(head.contains(duration), "{head}");
-            Resource::bytes(format!("{head}{first}{second}</MPD>"))
-        });
-        site.put_page(&id, &json!({"formats": {}, "manifests": ["dash.mpd"]}));
-        let pictures = frames(&live_source(), "v");
-        for length in ["auto", "none"] {
-            let what = format!("{what}, length={length}");
-            let path = download_path(&site.page_url(&id), &[("length", length)]);
-            let answer = daemon.get(&path);
-            is_whole(&answer, length == "auto", &what);
-            let file = file(&answer);
-            let shown = frames(file.path(), "v");
-            let expected = pictures.iter().chain(&pictures).map(|frame| &frame.md5);
-            assert!(shown.iter().map(|frame| &frame.md5).eq(expected), "{what}");
-            let is_in_order = shown.windows(2).all(|pair| pair[0].pts < pair[1].pts);
-            assert!(is_in_order, "{what}");
-            has_duration(file.path(), 20.0, &what);
-            // Neither track has gone astray.
-            let ends = [&shown, &packets(file.path(), "a")]
-                .map(|packets| packets.iter().map(|packet| packet.pts).max().unwrap());
-            assert!(ends[0].abs_diff(ends[1]) < 150_000_000, "{what}: {ends:?}");
-        }
-    }
 }
 
 /// Clusters behind what initialises them, joined by ffmpeg.

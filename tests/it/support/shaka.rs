@@ -49,6 +49,9 @@ const fn protected(
     Packaging { name, streams, protection: Some(scheme), entry }
 }
 
+/// Files of fragments, with their indexes.
+pub(crate) const ONE_FILE_DASH: Packaging = open("DASH, one file", ONE_FILE, DASH);
+
 /// What is downloaded. Packed audio is not encrypted with AES-128, whatever its playlist says then.
 pub(crate) const OPEN: [Packaging; 8] = [
     open("HLS, transport streams", TS, HLS),
@@ -58,7 +61,7 @@ pub(crate) const OPEN: [Packaging; 8] = [
     protected("HLS, transport streams, AES-128", TS, "aes128", HLS),
     open("DASH, numbers", CMAF, DASH),
     open("DASH, times", BY_TIME, DASH),
-    open("DASH, one file", ONE_FILE, DASH),
+    ONE_FILE_DASH,
 ];
 
 /// What nobody may download.

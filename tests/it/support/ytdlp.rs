@@ -183,11 +183,16 @@ pub(crate) fn config(arguments: &[&str], more: &str) -> String {
     let own = "extractors = [\"canal.*\"]\n";
     let extractors = if more.contains("extractors") { "" } else { own };
     let command = command();
-    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ytdlp/plugins");
+    let plugins = plugins();
     let arguments = [&["--plugin-dirs", plugins.to_str().unwrap()], arguments].concat();
     format!(
         "{LOOPBACK}[resolver]\ncommand = {command:?}\nextra_args = {arguments:?}\n{extractors}{more}\n"
     )
+}
+
+/// The directory of the plugin that knows the site.
+pub(crate) fn plugins() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ytdlp/plugins")
 }
 
 /// The tests' own yt-dlp.

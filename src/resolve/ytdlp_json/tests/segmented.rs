@@ -208,3 +208,68 @@ fn audio_beside_a_video_of_unknown_codecs() {
     assert_eq!(kinds(&[audio, elsewhere, known])[1..], [(true, true), (true, true)]);
     assert_eq!(kinds(&[small, video]), [(false, true), (true, true)]);
 }
+
+/// A format of a DASH manifest is one of all its periods, as far as that is known.
+#[test]
+fn a_period_is_no_film() {
+    const PART: &str = "one of several periods of a DASH manifest";
+    const UNKNOWN: &str = "DASH of which yt-dlp does not tell the periods";
+    let one =
+        json!([{"path": "i"}, {"path": "1", "duration": 4.5}, {"path": "2", "duration": 4.5}]);
+    let two = json!([{"path": "i"}, {"path": "1", "duration": 9}, {"path": "j"},
+        {"path": "2", "duration": 9}]);
+    let with = |mut format: Value, name: &str, value: Value| {
+        format[name] = value;
+        format
+    };
+    let of = |fragments: &Value, name: &str, value: Value| with(dash(fragments), name, value);
+    let file = |name: &str, value: Value| with(format("f", &json!({})), name, value);
+    let manifest = json!("https://cdn.example/x.mpd");
+    for (format, duration, refused) in [
+        (of(&one, "period_count", json!(1)), json!(60), None),
+        (of(&two, "period_count", json!(2)), json!(60), None),
+        (of(&one, "period_count", json!(2)), json!(9), Some(PART)),
+        // Twice the same.
+        (of(&two, "period_count", json!(1)), json!(9), Some(PART)),
+        (of(&two, "period_count", json!(1.5)), json!(9), Some(PART)),
+        (file("period_count", json!(1)), json!(60), None),
+        (file("period_count", json!(2)), json!(60), Some(PART)),
+        // Nothing tells how many there are.
+        (of(&one, "is_dash_periods", json!(true)), json!(10), None),
+        (of(&one, "is_dash_periods", json!(true)), json!(10.1), Some(UNKNOWN)),
+        (of(&one, "is_dash_periods", json!(true)), Value::Null, Some(UNKNOWN)),
+        (of(&two, "is_dash_periods", json!(true)), json!(18), Some(UNKNOWN)),
+        (of(&one, "manifest_url", manifest.clone()), json!(60), Some(UNKNOWN)),
+        (file("is_dash_periods", json!(true)), json!(60), Some(UNKNOWN)),
+        // No manifest lists them.
+        (dash(&two), json!(60), None),
+        (file("manifest_url", manifest), json!(60), None),
+    ] {
+        let page = json!({"duration": duration, "formats": [format]});
+        let found = read_json(&page).err().map(|error| error.message);
+        let is_expected = match (&found, refused) {
+            (Some(message), Some(why)) => message.ends_with(&format!(": {why}")),
+            (None, None) => true,
+            _ => false,
+        };
+        assert!(is_expected, "{page}: {found:?}");
+    }
+}
+
+/// What is refused may be all the audio that there is.
+#[test]
+fn a_film_does_not_become_silent() {
+    let video = format("v", &json!({"acodec": "none", "height": 360}));
+    let part = format("a", &json!({"vcodec": "none", "ext": "m4a", "period_count": 2}));
+    let rare = format("a", &json!({"vcodec": "none", "ext": "m4a", "protocol": "ism"}));
+    let protected = format("a", &json!({"vcodec": "none", "ext": "m4a", "has_drm": true}));
+    for (audio, why) in [(&part, "one of several periods"), (&rare, "ism"), (&protected, "DRM")] {
+        let message = refusal(&[video.clone(), audio.clone()]);
+        assert!(message.contains(why), "{message}");
+        // It can still be had where there is another one, or none.
+        let other = format("b", &json!({"vcodec": "none", "ext": "m4a"}));
+        let page = read_json(&json!({"formats": [video, audio, other]})).unwrap();
+        assert_eq!(page.renditions.len(), 2);
+    }
+    assert_eq!(read_json(&json!({"formats": [video]})).unwrap().renditions.len(), 1);
+}

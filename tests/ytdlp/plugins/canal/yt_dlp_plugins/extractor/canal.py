@@ -7,6 +7,7 @@ for http://127.0.0.1:PORT/page/ID, and takes the answer for the page of the film
      "expires_in": 21600,       seconds; goes into every URL as `expire=`
      "formats": {"137": {"filesize": 123456}, ...},
      "manifests": ["hls.m3u8", "dash.mpd"],
+     "embedded": "<MPD>...",    a DASH manifest that the page contains; its files are at /f/ID/
      "info": {"title": "A film", ...}}
 
 all of which may be missing. `formats` says which formats there are, out of FORMATS below, and changes
@@ -193,6 +194,9 @@ class CanalIE(InfoExtractor):
                 yield from self._extract_m3u8_formats(url, video_id, 'mp4', m3u8_id='hls')
             else:
                 yield from self._extract_mpd_formats(url, video_id, mpd_id='dash')
+        if text := page.get('embedded'):
+            manifest = self._parse_xml(text, video_id)
+            yield from self._parse_mpd_formats(manifest, mpd_id='dash', mpd_base_url=f'{base}/f/{video_id}/')
 
     def _storyboard(self, base, video_id):
         """Small pictures for the bar of a player, which are no film."""
