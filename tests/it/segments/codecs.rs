@@ -22,6 +22,7 @@ fn all_codecs_keep_their_packets() {
     let films = [
         ("hevc-ac3", hevc, "-c:a ac3 -b:a 192k", &HEVC_SLICES),
         ("h264-eac3", h264, "-c:a eac3 -b:a 192k", &H264_SLICES),
+        ("hevc-eac3", hevc, "-c:a eac3 -b:a 192k", &HEVC_SLICES),
     ];
     let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
     thread::scope(|scope| {
