@@ -106,6 +106,49 @@ fn the_first_segment_is_sent_while_it_arrives() {
     client.first_byte();
 }
 
+/// A client that has the beginning of a file without a length must not get the rest of another one.
+#[test]
+fn an_instance_that_knows_nothing_sends_all_of_it() {
+    let (origin, daemon) = (Origin::start(), Daemon::start(LOOPBACK));
+    let other = Daemon::start(LOOPBACK);
+    let told = |resource: Resource| resource;
+    // Neither ranges nor a length.
+    let untold = |resource: Resource| Resource::bytes(resource.read()).fault(Fault::Chunked);
+    let untold: (&str, fn(Resource) -> Resource) = ("auto", untold);
+    let by_ffmpeg = [("container", "mkv")];
+    let mut places = 0..;
+    for (name, container) in [
+        ("transport stream", &[][..]),
+        ("fragments", &[][..]),
+        ("fragments, apart", &[][..]),
+        ("fragments, apart", &by_ffmpeg[..]),
+    ] {
+        let film = SegmentedFilm::new(named(name));
+        for (length, change) in [("none", told as fn(Resource) -> Resource), untold] {
+            let what = format!("{name} {container:?} {length}");
+            let is_list = |name: &str| name.ends_with(".m3u8");
+            let change =
+                |name: &str, resource| if is_list(name) { resource } else { change(resource) };
+            let url = film.put_with(&origin, &places.next().unwrap().to_string(), change);
+            let path = any_path(Some(&url), None, &[&[("length", length)], container].concat());
+            let whole = daemon.get(&path);
+            assert_whole(&whole, &what);
+            for fields in
+                ["Range: bytes=100000-\r\n", "Range: bytes=-500\r\n", "Range: bytes=0-0\r\n"]
+            {
+                let answer = ask(other.address(), "GET", &path, fields);
+                assert_whole(&answer, &what);
+                let head = &answer.head;
+                assert_eq!(head.header("Accept-Ranges"), Some("none"), "{what}: {head:?}");
+                for name in ["Content-Range", "Content-Length", "ETag"] {
+                    assert_eq!(head.header(name), None, "{what}: {head:?}");
+                }
+                assert!(container.len() == 1 || answer.body == whole.body, "{what}: {fields}");
+            }
+        }
+    }
+}
+
 type Damage = fn(&mut Vec<u8>);
 
 /// A packet that is missing, or cut.
