@@ -211,6 +211,9 @@ impl ReadAt for RemoteFileReader<'_, '_> {
     }
 
     fn read_at(&mut self, range: Range<u64>) -> Result<Cow<'_, [u8]>, SurveyError> {
+        if let Some(bytes) = self.heads.get(&range) {
+            return Ok(bytes.into());
+        }
         let buffered = self.source.peeked().len() as u64;
         let is_near = range.end <= MAX_BUFFERED && range.start <= buffered + MAX_SKIP_AHEAD;
         let more = range.end.saturating_sub(if is_near { buffered } else { range.start });
@@ -266,6 +269,10 @@ impl ReadAt for RemoteFileReader<'_, '_> {
 
     fn buffered_len(&self) -> u64 {
         self.source.peeked().len() as u64
+    }
+
+    fn known_until(&self, at: u64) -> u64 {
+        self.heads.end_around(at)
     }
 }
 

@@ -48,6 +48,8 @@ pub struct SegmentReader<'scope, 'env> {
     begun: BegunSegments,
     cursor: Cursor,
     pace: Pace,
+    /// Whether only its first bytes are read so far, and others may be needed next.
+    is_probed: bool,
     /// The segment that is read, and those that were requested ahead.
     current: Option<SegmentBody<'scope, 'env>>,
     ahead: VecDeque<PendingSegment<'scope, 'env>>,
@@ -74,6 +76,7 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
             begun: BegunSegments::default(),
             cursor,
             pace: Pace::new(0),
+            is_probed: false,
             current,
             ahead,
         }
@@ -111,6 +114,7 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
 
     /// Takes the peeked bytes, which precede the first [`read`](SegmentReader::read).
     pub(super) fn take_peeked(&mut self) -> Vec<u8> {
+        self.is_probed = false;
         take(&mut self.cursor.peeked)
     }
 
@@ -128,6 +132,7 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
 
     /// Restricts reading to `range` of a file of known length. Peeked bytes may lie beyond it.
     pub(super) fn restrict_to(&mut self, range: Range<u64>) {
+        self.is_probed = false;
         let is_shorter = self.cursor.end.is_none_or(|end| range.end < end);
         let is_here = self.cursor.restrict_to(range);
         // What was requested may reach beyond the new end.
@@ -303,7 +308,7 @@ impl<'scope, 'env> SegmentReader<'scope, 'env> {
     fn request_ahead(&mut self) -> Result<(), Error> {
         let Some(current) = &self.current else { return Ok(()) };
         // The next request of a slow reader finds the connection of the one before it.
-        if self.is_slow() {
+        if self.is_probed || self.is_slow() {
             return Ok(());
         }
         while self.ahead.len() < MAX_AHEAD {

@@ -41,7 +41,7 @@ impl<'scope, 'env> PendingReader<'scope, 'env> {
         first: u64,
         cancel: &Arc<CancelToken>,
     ) -> PendingReader<'scope, 'env> {
-        match PendingSegments::begin(scope, upstream, track, None, cancel) {
+        match PendingSegments::begin(scope, upstream, track, None, first, cancel) {
             Some(segments) => PendingReader::Segments(Box::new(segments)),
             None => PendingReader::File(Box::new(PendingFile::begin(
                 scope, upstream, track, first, cancel,
@@ -60,7 +60,7 @@ impl<'scope, 'env> PendingReader<'scope, 'env> {
         cancel: &Arc<CancelToken>,
     ) -> PendingReader<'scope, 'env> {
         let known = Some((range.clone(), file));
-        match PendingSegments::begin(scope, upstream, track, known, cancel) {
+        match PendingSegments::begin(scope, upstream, track, known, first, cancel) {
             Some(segments) => PendingReader::Segments(Box::new(segments)),
             None => PendingReader::File(Box::new(PendingFile::begin_range(
                 scope, upstream, track, range, first, file, cancel,

@@ -47,6 +47,12 @@ pub trait ReadAt {
         0
     }
 
+    /// Returns the end of the bytes from `at` on that are there already, far from the beginning of the file; 0 if there
+    /// are none.
+    fn known_until(&self, _at: u64) -> u64 {
+        0
+    }
+
     /// Returns whether the file has no bytes.
     fn is_empty(&self) -> bool {
         self.len() == 0

@@ -61,12 +61,18 @@ impl<'a> WindowedReader<'a> {
     /// Moves the window, unless it holds all of `range`.
     fn move_window(&mut self, range: &Range<u64>) -> Result<(), SurveyError> {
         if range.start < self.at || range.end > self.at + self.bytes.len() as u64 {
-            self.reads += 1;
-            if self.reads > self.policy.reads {
-                return Err(Unsupported("the index takes too many requests to read").into());
-            }
-            let min_end = range.start.saturating_add(self.policy.min_read).min(self.len());
-            self.bytes = self.inner.read_at(range.start..range.end.max(min_end))?.into_owned();
+            let known_end = self.inner.known_until(range.start);
+            let end = if known_end >= range.end {
+                known_end
+            } else {
+                self.reads += 1;
+                if self.reads > self.policy.reads {
+                    return Err(Unsupported("the index takes too many requests to read").into());
+                }
+                let min_end = range.start.saturating_add(self.policy.min_read).min(self.len());
+                range.end.max(min_end)
+            };
+            self.bytes = self.inner.read_at(range.start..end)?.into_owned();
             self.at = range.start;
         }
         Ok(())
@@ -93,6 +99,10 @@ impl ReadAt for WindowedReader<'_> {
 
     fn buffered_len(&self) -> u64 {
         self.inner.buffered_len()
+    }
+
+    fn known_until(&self, at: u64) -> u64 {
+        self.inner.known_until(at)
     }
 }
 

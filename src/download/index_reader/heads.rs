@@ -23,6 +23,13 @@ impl SegmentHeads {
         self.0.iter().map(|(_, head)| head.len() as u64 + 32).sum()
     }
 
+    /// Returns the end of the bytes around `at`; 0 if there are none.
+    pub(super) fn end_around(&self, at: u64) -> u64 {
+        let head = self.0[..self.0.partition_point(|(offset, _)| *offset <= at)].last();
+        let end = head.map(|(offset, head)| offset + head.len() as u64);
+        end.filter(|end| *end > at).unwrap_or(0)
+    }
+
     /// Returns the bytes of a range that lies in them.
     pub(super) fn get(&self, range: &Range<u64>) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
@@ -54,6 +61,8 @@ mod tests {
         assert_eq!(get(0..2).as_deref(), Some(&b"ab"[..]));
         assert_eq!(get(1..7).as_deref(), Some(&b"bcdefg"[..]));
         assert_eq!(get(13..16).as_deref(), Some(&b"ijk"[..]));
+        let ends = [0, 2, 3, 7, 8, 13, 15, 16].map(|at| heads.end_around(at));
+        assert_eq!(ends, [3, 3, 8, 8, 0, 16, 16, 0]);
         for beyond in [0..9, 8..9, 7..14, 15..17, 30..31] {
             assert_eq!(get(beyond.clone()), None, "{beyond:?}");
         }

@@ -12,6 +12,7 @@ use crate::error::{Error, UpstreamError};
 use crate::fetch::cursor::Cursor;
 use crate::fetch::segment_refresh::{self, CurrentLocation};
 use crate::fetch::segment_source::{PendingSegment, SegmentSource};
+use crate::fetch::sizing::FIRST_REQUEST_SIZE;
 use crate::http_client::{RemoteFile, UpstreamClient};
 use crate::media::Track;
 
@@ -24,12 +25,14 @@ pub struct PendingSegments<'scope, 'env> {
 
 impl<'scope, 'env> PendingSegments<'scope, 'env> {
     /// Requests the first segments of a track, or of `known`, a range of a file that is known. `None`
-    /// if the track is not in segments.
+    /// if the track is not in segments. If no more than `first` bytes are needed now, those that follow are
+    /// not requested ahead.
     pub(in crate::fetch) fn begin(
         scope: &'scope Scope<'scope, 'env>,
         upstream: &'scope UpstreamClient,
         track: &Track,
         known: Option<(Range<u64>, &RemoteFile)>,
+        first: u64,
         cancel: &Arc<CancelToken>,
     ) -> Option<PendingSegments<'scope, 'env>> {
         let list = segment_refresh::list(&track.location)?.clone();
@@ -43,6 +46,7 @@ impl<'scope, 'env> PendingSegments<'scope, 'env> {
             are_pages: None,
         };
         let mut reader = SegmentReader::new(source, list);
+        reader.is_probed = known.is_none() && first < FIRST_REQUEST_SIZE;
         let is_other = known.as_ref().is_some_and(|(_, file)| **file != reader.file);
         if let Some((range, _)) = known {
             reader.cursor = Cursor::over(range);
