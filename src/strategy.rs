@@ -113,16 +113,16 @@ pub fn wants_single_index(input: ProbedInput, tracks: usize, options: &OutputOpt
 }
 
 /// Whether the input is a lone file that could pass through, but is better spliced: with a single index, or,
-/// if it is fragmented video in segments, with its duration and an index of the segments.
+/// if it is fragmented video or WebM in segments, with its duration and an index of the segments.
 fn wants_other_index(input: ProbedInput, tracks: usize, options: &OutputOptions) -> bool {
     let ProbeInfo { format, in_fragments, in_segments, is_live, .. } = input.probe;
-    let is_segmented = tracks == 1
-        && options.engine != Engine::Ffmpeg
-        && input.kind == TrackKind::Video
-        && format == Format::Mp4
-        && in_fragments
-        && in_segments
-        && !is_live;
+    let lacks_index = match format {
+        Format::Mp4 => in_fragments && input.kind == TrackKind::Video,
+        Format::Webm => true,
+        _ => false,
+    };
+    let is_segmented =
+        tracks == 1 && options.engine != Engine::Ffmpeg && in_segments && lacks_index && !is_live;
     is_segmented || wants_single_index(input, tracks, options)
 }
 

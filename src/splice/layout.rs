@@ -355,7 +355,8 @@ impl Plan {
         send: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         RangeWriter::new(0, range.clone(), send).write(&self.head)?;
-        let mut places = Places::default();
+        // Segments with both tracks are compared as such, others by their own track.
+        let mut places = [Places::default(), Places::default()];
         for index in self.overlapping(range) {
             let Extent { track, from, at, len } = self.extent(index);
             let mut window = RangeWriter::new(at, range.clone(), send);
@@ -372,11 +373,12 @@ impl Plan {
                 }
                 Rewriter::Muxed(rules) => {
                     input.skip_to(from)?;
-                    rules.rewrite(index, len, input, &mut window, &mut places)?;
+                    rules.rewrite(index, len, input, &mut window, &mut places[0])?;
                 }
                 Rewriter::Clusters(rules) => {
                     input.skip_to(from)?;
-                    rules.rewrite(track, index, len, input, &mut window)?;
+                    let places = &mut places[usize::from(track)];
+                    rules.rewrite(track, index, len, input, &mut window, places)?;
                 }
                 Rewriter::Regions(rules) => {
                     input.skip_to(from)?;

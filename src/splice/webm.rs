@@ -1,6 +1,6 @@
 //! Splices WebM (RFC 9559): the clusters of both files in the order of their timestamps.
 //!
-//! A file is known from its header and its cues. The clusters from one cue to the next, mostly one
+//! A file is known from its header and its cues, or from the list of its segments. The clusters from one cue to the next, mostly one
 //! cluster, are an [`Extent`](crate::splice::Extent): they go into the joined file in their own
 //! length, except that track number, position and, in a trimmed file, timestamps are rewritten.
 //!
@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::{Options, Plan, ReadAt, SurveyError, Unsupported};
 use crate::container::ebml::ids;
 use crate::media::TrackKind;
+use crate::media::segments::Declared;
 
 mod block;
 mod cluster;
@@ -23,6 +24,7 @@ mod index;
 mod interleave;
 mod key_frame;
 mod reader;
+mod segments;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -42,6 +44,8 @@ pub struct Track {
     runs: Vec<ClusterRun>,
     /// The end of the last run.
     end: u64,
+    /// What is declared of each run, if the file is in segments.
+    declared: Vec<Declared>,
 }
 
 /// A run of clusters that begins where a cue points to.

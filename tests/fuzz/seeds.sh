@@ -47,6 +47,9 @@ done
 join splice_mp4 front "$work/v-front.mp4" "$work/a-front.mp4"
 join splice_webm plain "$work/v.webm" "$work/a.webm"
 join splice_webm front "$work/v-front.webm" "$work/a-front.webm"
+# Each cluster in a segment of a second.
+{ echo "$(stat -c %s "$work/v-front.webm") 700 0 0 999 1 1000"; cat "$work/v-front.webm" "$work/a-front.webm"; } \
+  > "$directory/splice_webm/segments"
 # A segment with both, and what initialises it.
 make -i "$work/v.mp4" -i "$work/a.mp4" -c copy -movflags frag_keyframe+empty_moov+default_base_moof+delay_moov \
   "$work/muxed.mp4"

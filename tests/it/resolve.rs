@@ -3,6 +3,7 @@
 mod cache;
 mod dash;
 mod dash_periods;
+mod dash_webm;
 mod ends;
 mod failures;
 mod family;

@@ -24,6 +24,8 @@ pub(super) struct Blocks {
     expected_time: Option<i64>,
     /// The timestamp of the current cluster.
     time: Option<i64>,
+    /// The time of the last block.
+    last_time: i64,
 }
 
 const WRONG_TIME: &str = "a cluster does not begin at the time of its cue";
@@ -40,7 +42,12 @@ impl Blocks {
         cut: Option<TimeWindow>,
     ) -> Blocks {
         let expected_time = expected_time.and_then(|time| i64::try_from(time).ok());
-        Blocks { from: from | 0x80, to: to | 0x80, cut, expected_time, time: None }
+        Blocks { from: from | 0x80, to: to | 0x80, cut, expected_time, time: None, last_time: 0 }
+    }
+
+    /// Returns the time of the last block, in ticks of the input.
+    pub(super) fn last_time(&self) -> i64 {
+        self.last_time
     }
 
     /// Begins a cluster.
@@ -78,6 +85,7 @@ impl Blocks {
         *track = self.to;
         let cluster = self.time.ok_or("a block comes before the timestamp of its cluster")?;
         let time = cluster + i64::from(i16::from_be_bytes([*high, *low]));
+        self.last_time = time;
         match self.expected_time {
             Some(expected_time) if time > expected_time => return Err(WRONG_TIME),
             Some(expected_time) if time == expected_time => self.expected_time = None,

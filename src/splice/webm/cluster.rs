@@ -5,11 +5,13 @@
 //! through.
 
 use super::block::{BlockAction, Blocks};
-use super::cut::TimeWindow;
+use super::cut::{self, TimeWindow};
 use super::entry::TrackEntry;
 use super::ids;
 use crate::container::ebml::{self, MAX_HEADER};
 use crate::error::Error;
+use crate::media::segments::Declared;
+use crate::splice::place::Places;
 use crate::splice::{RangeWriter, TrackInput};
 
 /// The rewrite rules for clusters.
@@ -20,12 +22,18 @@ pub struct ClusterRewriteRules {
     cut: Option<TimeWindow>,
     /// The time of each extent, in ticks.
     times: Vec<u64>,
+    /// Nanoseconds per tick.
+    scale: u64,
+    /// What is declared of each extent that is a segment, and whether it is the last one of its track. Empty if no
+    /// file is in segments.
+    declared: Vec<Option<(Declared, bool)>>,
 }
 
 impl ClusterRewriteRules {
     /// Feeds `update` an unambiguous encoding, for a digest.
     pub(in crate::splice) fn encode(&self, update: &mut dyn FnMut(&[u8])) {
-        let ClusterRewriteRules { numbers, cut, times } = self;
+        // What segments are compared with changes no byte.
+        let ClusterRewriteRules { numbers, cut, times, .. } = self;
         update(&[numbers.len() as u8]);
         update(numbers);
         update(&[u8::from(cut.is_some())]);
@@ -41,20 +49,29 @@ impl ClusterRewriteRules {
     /// Returns how many bytes of memory the rules occupy.
     pub(in crate::splice) fn memory_size(&self) -> usize {
         self.times.capacity() * size_of::<u64>()
+            + self.declared.capacity() * size_of::<Option<(Declared, bool)>>()
     }
 
-    pub(super) fn new(entries: &[&TrackEntry], cut: Option<TimeWindow>) -> ClusterRewriteRules {
+    pub(super) fn new(
+        entries: &[&TrackEntry],
+        cut: Option<TimeWindow>,
+        scale: u64,
+    ) -> ClusterRewriteRules {
         let numbers = entries.iter().map(|entry| entry.number).collect();
-        ClusterRewriteRules { numbers, cut, times: Vec::new() }
+        ClusterRewriteRules { numbers, cut, times: Vec::new(), scale, declared: Vec::new() }
     }
 
-    /// Records the time of the next extent.
-    pub(super) fn push_time(&mut self, time: u64) {
+    /// Records the time of the next extent, and what is declared of it if it is a segment.
+    pub(super) fn push(&mut self, time: u64, declared: Option<(Declared, bool)>) {
         self.times.push(time);
+        if declared.is_some() || !self.declared.is_empty() {
+            self.declared.resize(self.times.len() - 1, None);
+            self.declared.push(declared);
+        }
     }
 
     /// Rewrites the extent of `track` whose `len` bytes come next from `input`; `index` is its index
-    /// among all extents.
+    /// among all extents. `places` compares the segments of the track with their list.
     pub(in crate::splice) fn rewrite(
         &self,
         track: u8,
@@ -62,11 +79,42 @@ impl ClusterRewriteRules {
         len: u64,
         input: &mut TrackInput<'_>,
         writer: &mut RangeWriter<'_>,
+        places: &mut Places,
     ) -> Result<(), Error> {
         let expected_time = self.times.get(index).copied();
         let from = self.numbers.get(usize::from(track)).copied().unwrap_or(0);
         let blocks = Blocks::new(from, track + 1, expected_time, self.cut);
-        ClusterRewriter { input, writer, blocks }.run(len)
+        let segment = match self.declared.get(index) {
+            Some(Some((declared, is_last))) => {
+                places.begin(Some(*declared), false).map_err(|why| input.mismatch(why))?;
+                Some(PlacedSegment { places, scale: self.scale, is_last: *is_last })
+            }
+            _ => None,
+        };
+        ClusterRewriter { input, writer, blocks, segment, is_end: false }.run(len)
+    }
+}
+
+/// A segment that is compared with its list while it is rewritten.
+struct PlacedSegment<'p> {
+    places: &'p mut Places,
+    /// Nanoseconds per tick.
+    scale: u64,
+    /// Whether it is the last one.
+    is_last: bool,
+}
+
+impl PlacedSegment<'_> {
+    /// Adds a block, which is the end of the segment or not: once that is written, an error cannot be reported any
+    /// more.
+    fn add(&mut self, time: i64, is_end: bool) -> Result<(), &'static str> {
+        let ticks = u64::try_from(time).unwrap_or(0);
+        self.places.add(0, cut::on_clock(ticks, self.scale), None);
+        if is_end { self.verify() } else { Ok(()) }
+    }
+
+    fn verify(&self) -> Result<(), &'static str> {
+        self.places.verify(self.is_last)
     }
 }
 
@@ -93,6 +141,9 @@ struct ClusterRewriter<'p, 'i, 'w> {
     input: &'p mut TrackInput<'i>,
     writer: &'p mut RangeWriter<'w>,
     blocks: Blocks,
+    segment: Option<PlacedSegment<'p>>,
+    /// Whether the extent ends with the current element.
+    is_end: bool,
 }
 
 impl ClusterRewriter<'_, '_, '_> {
@@ -101,8 +152,9 @@ impl ClusterRewriter<'_, '_, '_> {
         while left > 0 && !self.writer.is_over() {
             let header = self.header(left)?;
             left -= header.len();
+            self.is_end = left == 0 && header.id != ids::CLUSTER;
             match header.id {
-                ids::CLUSTER => self.cluster(&header)?,
+                ids::CLUSTER => self.cluster(&header, left == 0)?,
                 _ if is_first => return Err(self.mismatch("a cue does not point to a cluster")),
                 ids::VOID => self.copy(&header)?,
                 ids::CUES | ids::TAGS | ids::SEEK_HEAD | ids::ATTACHMENTS | ids::CHAPTERS => {
@@ -115,13 +167,15 @@ impl ClusterRewriter<'_, '_, '_> {
         Ok(())
     }
 
-    fn cluster(&mut self, cluster: &ElementHeader) -> Result<(), Error> {
+    /// Copies a cluster, with which the extent ends if it `is_last`.
+    fn cluster(&mut self, cluster: &ElementHeader, is_last: bool) -> Result<(), Error> {
         self.writer.write(&cluster.bytes[..cluster.len])?;
         self.blocks.cluster();
         let mut left = cluster.size;
         while left > 0 && !self.writer.is_over() {
             let mut header = self.header(left)?;
             left -= header.len();
+            self.is_end = is_last && left == 0;
             match header.id {
                 ids::SIMPLE_BLOCK => self.block(header)?,
                 ids::BLOCK_GROUP => self.group(header)?,
@@ -165,8 +219,18 @@ impl ClusterRewriter<'_, '_, '_> {
         {
             header.void();
         }
+        if let Some(segment) = &mut self.segment {
+            let placed = segment.add(self.blocks.last_time(), self.is_end);
+            placed.map_err(|why| self.input.mismatch(why))?;
+        }
         self.writer.write(&header.bytes[..end])?;
         self.writer.copy(self.input, rest)
+    }
+
+    /// Compares the segment with its list, if it ends with the current element, which is no block.
+    fn verify_at_end(&self) -> Result<(), Error> {
+        let Some(segment) = self.segment.as_ref().filter(|_| self.is_end) else { return Ok(()) };
+        segment.verify().map_err(|why| self.input.mismatch(why))
     }
 
     /// Copies a BlockGroup, which is buffered completely: the block in it decides whether it is
@@ -181,21 +245,27 @@ impl ClusterRewriter<'_, '_, '_> {
         if action == Ok(BlockAction::Drop) {
             header.void();
         }
-        if action.is_ok() {
+        let placed = action.and_then(|_| match &mut self.segment {
+            Some(segment) => segment.add(self.blocks.last_time(), self.is_end),
+            None => Ok(()),
+        });
+        if placed.is_ok() {
             self.writer.write(&header.bytes[..header.len])?;
             self.writer.write(bytes)?;
         }
-        action.map(|_| ()).map_err(|why| self.mismatch(why))
+        placed.map_err(|why| self.mismatch(why))
     }
 
     /// Copies an element with its header as it is now.
     fn copy(&mut self, header: &ElementHeader) -> Result<(), Error> {
+        self.verify_at_end()?;
         self.writer.write(&header.bytes[..header.len])?;
         self.writer.copy(self.input, header.size)
     }
 
     /// Turns an element with a longer ID into a Void of the same length.
     fn copy_as_void(&mut self, header: &ElementHeader) -> Result<(), Error> {
+        self.verify_at_end()?;
         // The header may be longer than that of a Void can be; the rest of it goes into the Void.
         let width = (header.len - 1).min(8);
         let opening = ebml::opening(ids::VOID, header.len() - 1 - width as u64, width);

@@ -96,8 +96,17 @@ pub(super) fn are_in_order(runs: &[ClusterRun], end: u64) -> Result<(), Unsuppor
     if ascend && is_within { Ok(()) } else { Err(Unsupported("the index (Cues) is not in order")) }
 }
 
-/// Returns the time of the first block of a cluster, given the first bytes of the cluster.
-pub(super) fn first_block(bytes: &[u8]) -> Result<u64, Unsupported> {
+/// The first block of a cluster.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FirstBlock {
+    /// The time in ticks.
+    pub(super) time: u64,
+    /// Whether decoding can begin with it, as far as its header tells.
+    pub(super) is_key: bool,
+}
+
+/// Returns the first block of a cluster, given the first bytes of the cluster.
+pub(super) fn first_block(bytes: &[u8]) -> Result<FirstBlock, Unsupported> {
     const NO_BLOCK: Unsupported =
         Unsupported("the first cluster has no cue and does not begin with a block");
     let cluster = ebml::header(bytes).filter(|header| header.id == ids::CLUSTER).ok_or(NO_BLOCK)?;
@@ -113,10 +122,13 @@ pub(super) fn first_block(bytes: &[u8]) -> Result<u64, Unsupported> {
                 continue;
             }
             ids::SIMPLE_BLOCK | ids::BLOCK => {
-                let [_, high, low, ..] = *payload else { return Err(NO_BLOCK) };
+                let [_, high, low, flags, ..] = *payload else { return Err(NO_BLOCK) };
                 let time: Option<i64> = time;
                 let block = time.ok_or(NO_BLOCK)? + i64::from(i16::from_be_bytes([high, low]));
-                return u64::try_from(block).map_err(|_| NO_BLOCK);
+                let time = u64::try_from(block).map_err(|_| NO_BLOCK)?;
+                // Only a SimpleBlock has this flag (RFC 9559 §10.2).
+                let is_key = header.id == ids::SIMPLE_BLOCK && flags & 0x80 != 0;
+                return Ok(FirstBlock { time, is_key });
             }
             _ => {}
         }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::Track;
+use crate::container::mpeg_ts;
 use crate::error::Unsupported;
 use crate::options::TimeRange;
 
@@ -106,4 +107,9 @@ pub(super) fn duration(ticks: u64, scale: u64) -> Duration {
     let seconds = u64::try_from(nanos / SECOND).unwrap_or(u64::MAX);
     // The rest of a division by 10^9.
     Duration::new(seconds, (nanos % SECOND) as u32)
+}
+
+/// Returns a time in ticks of 1/90000 s, in which segments are compared with their list.
+pub(super) fn on_clock(time: u64, scale: u64) -> i64 {
+    i64::try_from(mpeg_ts::ticks(duration(time, scale))).unwrap_or(i64::MAX)
 }

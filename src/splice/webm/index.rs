@@ -6,11 +6,11 @@
 use std::ops::Range;
 
 use super::reader::EbmlReader;
-use super::{ClusterRun, Track, cues, entry, ids};
+use super::{ClusterRun, Track, cues, entry, ids, segments};
 use crate::container::completeness::Incomplete;
 use crate::container::ebml::{self, Header, MALFORMED};
 use crate::error::Unsupported;
-use crate::splice::{MAX_READ, ReadAt, SurveyError};
+use crate::splice::{MAX_READ, ReadAt, SourceSegment, SurveyError};
 
 /// The maximum length of Info, Tracks and SeekHead: the largest hold the tables of Vorbis, or a long
 /// title.
@@ -19,18 +19,16 @@ const MAX_METADATA: u64 = 1 << 20;
 const MAX_ELEMENTS: usize = 64;
 
 pub(super) fn read_index(reader: &mut dyn ReadAt) -> Result<Track, SurveyError> {
+    if let Some(segments) = reader.segments().map(<[SourceSegment]>::to_vec) {
+        return segments::read_index(reader, &segments);
+    }
     let mut reader = EbmlReader::new(reader);
     let (doc_type, segment) = segment(&mut reader)?;
-    if doc_type != b"webm" {
-        return Err(Unsupported("the file is Matroska, but not WebM").into());
-    }
+    check_doc_type(&doc_type)?;
     let preamble = preamble(&mut reader, &segment)?;
-    let tracks = preamble.tracks.as_ref();
-    let tracks = tracks.ok_or(Unsupported("the file has no Tracks before its clusters"))?;
-    let entry = entry::only_track(tracks)?;
+    let entry = preamble.entry()?;
     let at = preamble.cues_offset().ok_or(Unsupported("the file has no index (Cues)"))?;
-    let info = preamble.info.ok_or(Unsupported("the file has no Info before its clusters"))?;
-    let info = entry::info(&info)?;
+    let info = entry::info(preamble.info()?)?;
     let header = reader.header(at)?;
     if header.id != ids::CUES {
         return Err(Unsupported("the SeekHead does not point to Cues").into());
@@ -46,7 +44,7 @@ pub(super) fn read_index(reader: &mut dyn ReadAt) -> Result<Track, SurveyError> 
         return Err(Unsupported("a cue points before the first cluster").into());
     }
     if first > preamble.cluster {
-        let time = cues::first_block(&reader.bytes(preamble.cluster, cues::CLUSTER_READ)?)?;
+        let time = cues::first_block(&reader.bytes(preamble.cluster, cues::CLUSTER_READ)?)?.time;
         runs.insert(0, ClusterRun { at: preamble.cluster, time, is_cue: false, is_inside: false });
     }
     // Some SeekHeads list clusters, too.
@@ -55,12 +53,42 @@ pub(super) fn read_index(reader: &mut dyn ReadAt) -> Result<Track, SurveyError> 
     let end = following.min().unwrap_or(segment.end);
     check_trailer(&mut reader, end..segment.end)?;
     cues::are_in_order(&runs, end)?;
-    Ok(Track { info, entry, runs, end })
+    Ok(Track { info, entry, runs, end, declared: Vec::new() })
+}
+
+pub(super) fn check_doc_type(doc_type: &[u8]) -> Result<(), Unsupported> {
+    match doc_type {
+        b"webm" => Ok(()),
+        _ => Err(Unsupported("the file is Matroska, but not WebM")),
+    }
 }
 
 /// Returns the DocType, and the byte range of the payload of the Segment, to which all positions are
 /// relative (RFC 9559 §16).
 pub(super) fn segment(reader: &mut EbmlReader<'_>) -> Result<(Vec<u8>, Range<u64>), SurveyError> {
+    let (doc_type, start, size) = segment_header(reader)?;
+    let end = match size {
+        Some(size) => start.checked_add(size).ok_or(MALFORMED)?,
+        // A segment of unknown size extends to the end of the file. An unfinished one has no cues.
+        None => reader.len(),
+    };
+    match end.cmp(&reader.len()) {
+        std::cmp::Ordering::Less => Err(Unsupported("the file has data after its Segment").into()),
+        std::cmp::Ordering::Equal => Ok((doc_type, start..end)),
+        std::cmp::Ordering::Greater => {
+            Err(Incomplete("the file is shorter than its Segment declares").into())
+        }
+    }
+}
+
+/// Returns the DocType, and the offset of the payload of the Segment, which is as long as it may be.
+pub(super) fn segment_start(reader: &mut EbmlReader<'_>) -> Result<(Vec<u8>, u64), SurveyError> {
+    let (doc_type, start, _) = segment_header(reader)?;
+    Ok((doc_type, start))
+}
+
+/// Returns the DocType, and offset and size of the payload of the Segment.
+fn segment_header(reader: &mut EbmlReader<'_>) -> Result<(Vec<u8>, u64, Option<u64>), SurveyError> {
     let ebml = reader.header(0)?;
     if ebml.id != ids::EBML {
         return Err(MALFORMED.into());
@@ -81,19 +109,7 @@ pub(super) fn segment(reader: &mut EbmlReader<'_>) -> Result<(Vec<u8>, Range<u64
     if id != ids::SEGMENT {
         return Err(MALFORMED.into());
     }
-    let start = at + len as u64;
-    let end = match size {
-        Some(size) => start.checked_add(size).ok_or(MALFORMED)?,
-        // A segment of unknown size extends to the end of the file. An unfinished one has no cues.
-        None => reader.len(),
-    };
-    match end.cmp(&reader.len()) {
-        std::cmp::Ordering::Less => Err(Unsupported("the file has data after its Segment").into()),
-        std::cmp::Ordering::Equal => Ok((doc_type, start..end)),
-        std::cmp::Ordering::Greater => {
-            Err(Incomplete("the file is shorter than its Segment declares").into())
-        }
-    }
+    Ok((doc_type, at + len as u64, size))
 }
 
 /// The elements before the clusters.
@@ -105,10 +121,22 @@ pub(super) struct SegmentPreamble {
     cues: Option<u64>,
     /// The elements that the SeekHead points to, by ID and file offset.
     seeks: Vec<(u32, u64)>,
-    cluster: u64,
+    /// The offset of the first cluster.
+    pub(super) cluster: u64,
 }
 
 impl SegmentPreamble {
+    /// Returns the only track.
+    pub(super) fn entry(&self) -> Result<entry::TrackEntry, Unsupported> {
+        let tracks = self.tracks.as_ref();
+        entry::only_track(tracks.ok_or(Unsupported("the file has no Tracks before its clusters"))?)
+    }
+
+    /// Returns the payload of Info.
+    pub(super) fn info(&self) -> Result<&[u8], Unsupported> {
+        self.info.as_deref().ok_or(Unsupported("the file has no Info before its clusters"))
+    }
+
     /// Returns the file offset of the Cues.
     pub(super) fn cues_offset(&self) -> Option<u64> {
         let sought = self.seeks.iter().find(|(id, _)| *id == ids::CUES);

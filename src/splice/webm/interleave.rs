@@ -8,6 +8,7 @@ use super::cut::{self, RunSelection, TimeWindow};
 use super::{ClusterRewriteRules, Track, head};
 use crate::container::Container;
 use crate::error::Unsupported;
+use crate::media::segments::Declared;
 use crate::splice::{Layout, Options, Plan, layout};
 
 /// The longest duration of a run. A longer one would keep the other track waiting, and a player would
@@ -25,6 +26,8 @@ struct PlacedRun {
     /// The time in ticks of the input.
     time: u64,
     is_cue: bool,
+    /// What is declared of a segment, and whether it is the last one.
+    declared: Option<(Declared, bool)>,
 }
 
 pub(super) fn plan(tracks: &[&Track], options: &Options<'_>) -> Result<Plan, Unsupported> {
@@ -38,9 +41,10 @@ pub(super) fn plan(tracks: &[&Track], options: &Options<'_>) -> Result<Plan, Uns
     let media = placed.last().map_or(0, |last| last.at + (last.range.end - last.range.start));
     let cut = selection.cut.unwrap_or(TimeWindow { zero: 0, until: u64::MAX });
     let entries: Vec<_> = tracks.iter().map(|track| &track.entry).collect();
+    let scale = tracks[0].info.scale;
     let head = head::Head {
         entries: &entries,
-        scale: tracks[0].info.scale,
+        scale,
         duration: selection.duration,
         tags: options.metadata,
         cues: &cues(&placed, cut),
@@ -48,9 +52,9 @@ pub(super) fn plan(tracks: &[&Track], options: &Options<'_>) -> Result<Plan, Uns
     };
     let head = head.bytes()?;
     let mut layout = Layout::with_capacity(placed.len());
-    let mut rules = ClusterRewriteRules::new(&entries, selection.cut);
+    let mut rules = ClusterRewriteRules::new(&entries, selection.cut, scale);
     for run in placed {
-        rules.push_time(run.time);
+        rules.push(run.time, run.declared);
         layout.add(run.track, run.range);
     }
     Ok(layout.plan(head, Container::Webm, selection.duration, layout::Rewriter::Clusters(rules)))
@@ -75,6 +79,7 @@ fn ordered(tracks: &[&Track], selection: &RunSelection) -> Vec<PlacedRun> {
             at: 0,
             time: track.runs[index].time,
             is_cue: track.runs[index].is_cue,
+            declared: track.declared.get(index).map(|own| (*own, index + 1 == range.end)),
         }));
     }
     placed.sort_by_key(|run| (run.time, std::cmp::Reverse(run.track)));

@@ -17,6 +17,7 @@ use crate::splice::golden::{self, Case};
 use crate::splice::{TrackIndex, TrackInput, plan as splice_plan, read_index as splice_survey};
 
 mod fixture;
+mod segments;
 use fixture::{Fixture, entry, fixture};
 
 /// A file in memory.

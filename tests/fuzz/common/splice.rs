@@ -5,7 +5,8 @@
 //! An input is a line of numbers, followed by both files. The numbers are the length of the first file, that
 //! of the chunks in which the files arrive, start and length of the time range in milliseconds (a length of 0
 //! means all), and the start of a byte range; of transport streams also the length and the duration of a segment,
-//! in packets and milliseconds; of MP4, the offset of the only segment, if there is one.
+//! in packets and milliseconds; of MP4, the offset of the only segment, if there is one; of WebM, whether each cluster
+//! is a segment, and the duration of a segment in milliseconds.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -72,6 +73,22 @@ fn only_segment(bytes: &[u8], offset: u64) -> Vec<SourceSegment> {
     vec![SourceSegment { offset, len, duration, rounding, is_discontinuous: false }]
 }
 
+/// A segment for whatever looks like a cluster.
+fn clusters(bytes: &[u8], milliseconds: u64) -> Vec<SourceSegment> {
+    const CLUSTER: &[u8] = &[0x1f, 0x43, 0xb6, 0x75];
+    let begins = bytes.windows(4).zip(0..).filter(|(window, _)| *window == CLUSTER);
+    let begins: Vec<u64> = begins.map(|(_, at)| at).take(MAX_READS / 2).collect();
+    let ends = begins.iter().skip(1).copied().chain([bytes.len() as u64]);
+    let segments = begins.iter().zip(ends).map(|(offset, end)| SourceSegment {
+        offset: *offset,
+        len: end - offset,
+        duration: Duration::from_millis(milliseconds % 100_000),
+        rounding: Duration::from_millis(milliseconds % 3 * 1000),
+        is_discontinuous: false,
+    });
+    segments.collect()
+}
+
 /// Returns the format of a transport stream or of packed audio.
 fn stream_format(bytes: &[u8]) -> Format {
     match bytes {
@@ -103,6 +120,9 @@ pub fn joined(format: Format, input: &[u8]) {
     let segmented = |bytes: &[u8]| match format {
         Format::MpegTs => Some(segments(bytes, packets, each)),
         Format::Mp4 if packets > 0 => Some(only_segment(bytes, packets)),
+        Format::Webm if packets > 0 => {
+            Some(clusters(bytes, each)).filter(|segments| !segments.is_empty())
+        }
         _ => None,
     };
     let file = |bytes| File(bytes, 0, segmented(bytes));

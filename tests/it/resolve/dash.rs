@@ -4,11 +4,11 @@ use serde_json::json;
 
 use crate::support::answer::{Answer, Ending};
 use crate::support::client::any_path;
-use crate::support::framemd5::{Packet, frames, packets};
-use crate::support::hls::{DASH, DASH_LISTED, DASH_NUMBERED, DASH_ONE_FILE, DASH_WEBM, source};
+use crate::support::framemd5::{Packet, frames};
+use crate::support::hls::{DASH, DASH_LISTED, DASH_NUMBERED, DASH_ONE_FILE, source};
 use crate::support::media;
 use crate::support::segmented::SegmentedFilm;
-use crate::support::synchrony::{H264_SLICES, assert_most_packets, assert_same_packets, both_tracks};
+use crate::support::synchrony::{H264_SLICES, assert_most_packets, both_tracks};
 use crate::support::ytdlp::{self, Site, WAYS, download_path};
 
 pub(super) fn is_whole(answer: &Answer, is_exact: bool, what: &str) {
@@ -92,44 +92,4 @@ fn files_of_fragments_need_no_list() {
     site.put_page("one", &json!({"formats": {}, "manifests": ["dash.mpd"]}));
     let answer = daemon.get(&download_path(&site.page_url("one"), &[]));
     assert_eq!(answer.head.status, 502, "{}", answer.text());
-}
-
-/// Clusters behind what initialises them, joined by ffmpeg.
-#[test]
-fn segments_of_webm() {
-    let (site, daemon) = (Site::start(), ytdlp::daemon(WAYS[0]));
-    let film = SegmentedFilm::of(DASH_WEBM, &webm_source());
-    film.put(&site.origin, "f/webm");
-    site.put_page("webm", &json!({"formats": {}, "manifests": ["dash.mpd"]}));
-    // ffmpeg shifts the tracks against each other when it makes the segments.
-    let own = [("v", 0), ("a", 1)].map(|(stream, number)| {
-        let init = film.content(&format!("init-stream{number}.webm"));
-        let segments = (1..).map(|segment| format!("chunk-stream{number}-{segment:05}.webm"));
-        let segments = segments.take_while(|name| film.has(name));
-        let all = segments.fold(init, |before, name| [before, film.content(&name)].concat());
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), all).unwrap();
-        packets(file.path(), stream)
-    });
-    for length in ["auto", "none"] {
-        let answer = daemon.get(&download_path(&site.page_url("webm"), &[("length", length)]));
-        is_whole(&answer, false, length);
-        assert_eq!(answer.head.header("Content-Type"), Some("video/webm"), "{length}");
-        let file = file(&answer);
-        assert_same_packets(&own, &both_tracks(file.path(), &["-c", "copy"]), length);
-        // Each is decoded.
-        let counts = ["v", "a"].map(|stream| frames(file.path(), stream).len());
-        assert_eq!(counts, own.each_ref().map(Vec::len), "{length}");
-    }
-}
-
-fn webm_source() -> std::path::PathBuf {
-    let webm = media::webm();
-    let inputs = ["-i", webm.video.to_str().unwrap(), "-i", webm.audio.to_str().unwrap()];
-    let words = [&inputs[..], &["-c", "copy"]].concat();
-    media::generate(
-        "webm-finished",
-        "webm",
-        &words.into_iter().map(String::from).collect::<Vec<_>>(),
-    )
 }

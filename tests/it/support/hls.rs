@@ -60,7 +60,13 @@ pub(crate) const DASH_LISTED: Kind =
 pub(crate) const DASH_ONE_FILE: Kind =
     kind("DASH, one file", true, DASH_MANIFEST, "-seg_duration 2 -single_file 1");
 pub(crate) const DASH_WEBM: Kind =
-    kind("DASH, WebM", false, DASH_MANIFEST, "-seg_duration 2 -dash_segment_type webm");
+    kind("DASH, WebM", true, DASH_MANIFEST, "-seg_duration 2 -dash_segment_type webm");
+pub(crate) const DASH_WEBM_NUMBERED: Kind = kind(
+    "DASH, WebM, numbered",
+    true,
+    DASH_MANIFEST,
+    "-seg_duration 5 -use_timeline 0 -dash_segment_type webm",
+);
 
 /// Films that begin at ten hours.
 pub(crate) const LATE: [Kind; 2] = [

@@ -34,6 +34,10 @@ const BY_TIME: [&str; 2] = [
     "init_segment=v.mp4,segment_template=v$Time$.m4s",
     "init_segment=a.mp4,segment_template=a$Time$.m4s",
 ];
+const WEBM: [&str; 2] = [
+    "init_segment=v.webm,segment_template=v$Number$.webm",
+    "init_segment=a.webm,segment_template=a$Number$.webm",
+];
 const ONE_FILE: [&str; 2] = ["output=v.mp4", "output=a.mp4"];
 
 const fn open(name: &'static str, streams: [&'static str; 2], entry: &'static str) -> Packaging {
@@ -51,6 +55,9 @@ const fn protected(
 
 /// Files of fragments, with their indexes.
 pub(crate) const ONE_FILE_DASH: Packaging = open("DASH, one file", ONE_FILE, DASH);
+
+/// Clusters behind what initialises them.
+pub(crate) const WEBM_DASH: Packaging = open("DASH, WebM", WEBM, DASH);
 
 /// What is downloaded. Packed audio is not encrypted with AES-128, whatever its playlist says then.
 pub(crate) const OPEN: [Packaging; 8] = [
