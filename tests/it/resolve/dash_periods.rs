@@ -16,22 +16,22 @@ use crate::support::ytdlp::{self, Site, WAYS, download_path, path_of};
 const DURATION: &str = "mediaPresentationDuration=\"PT10.0S\"";
 
 /// A manifest with another period of ten seconds, made of its own one.
-fn with_second(text: &str, second: impl Fn(String) -> String) -> String {
+fn with_second(text: &str, second: impl Fn(&str) -> String) -> String {
     let (begin, end) = (text.find("<Period").unwrap(), text.find("</MPD>").unwrap());
     let period = &text[begin..end];
     let tag = &period[..=period.find('>').unwrap()];
     let timed = |times: &str| period.replacen(tag, &format!("<Period {times}>"), 1);
     let first = timed("id=\"0\" start=\"PT0S\" duration=\"PT10S\"");
-    let second = second(timed("id=\"1\" start=\"PT10S\" duration=\"PT10S\""));
+    let second = second(&timed("id=\"1\" start=\"PT10S\" duration=\"PT10S\""));
     let head = text[..begin].replace(DURATION, "mediaPresentationDuration=\"PT20.0S\"");
     format!("{head}{first}{second}</MPD>")
 }
 
-fn by_names(period: String) -> String {
+fn by_names(period: &str) -> String {
     period.replace("\"init-", "\"second/init-").replace("\"chunk-", "\"second/chunk-")
 }
 
-fn by_base_url(period: String) -> String {
+fn by_base_url(period: &str) -> String {
     period.replacen('>', "><BaseURL>second/</BaseURL>", 1)
 }
 
@@ -95,8 +95,7 @@ fn periods_follow_one_another() {
     for kind in [DASH, DASH_LISTED, DASH_NUMBERED] {
         let film = SegmentedFilm::of(kind, &live_source());
         let mut first: [Option<Answer>; 2] = [None, None];
-        let places: [(&str, fn(String) -> String); 2] =
-            [("names", by_names), ("base", by_base_url)];
+        let places = [("names", by_names as fn(&str) -> String), ("base", by_base_url)];
         for (place, second) in places {
             let id = format!("{}-{place}", kind.name.replace([' ', ','], "-"));
             put(&site, &id, &film, &json!({}), |text| with_second(&text, second));
@@ -157,7 +156,7 @@ fn what_lacks_a_period_is_not_offered() {
         with_second(&text, |period| {
             let begin = period.find("<Representation id=\"0\"").unwrap();
             let end = begin + period[begin..].find("</Representation>").unwrap() + 17;
-            let changed = period[..begin].to_owned() + &larger(&period) + &period[end..];
+            let changed = period[..begin].to_owned() + &larger(period) + &period[end..];
             changed.replace("mp4a.40.2", "mp4a.40.5")
         })
     });
