@@ -16,7 +16,7 @@ use crate::plan_cache::PlanCache;
 use crate::planned_archives::PlannedArchives;
 use crate::playlist_loader::PlaylistLoader;
 use crate::reloadable::Reloadable;
-use crate::resolve::Resolver;
+use crate::resolve::{CookieFile, Resolver};
 use crate::runtime_dir::RuntimeDir;
 use crate::sandbox;
 
@@ -34,7 +34,7 @@ pub struct App {
     /// Who may use the server without a token; not `Auto`.
     pub access_mode: Reloadable<AccessMode>,
     /// The tokens of those who may use the server.
-    pub tokens: TokenStore,
+    pub tokens: Arc<TokenStore>,
     /// The version of the installed ffmpeg.
     pub ffmpeg: Version,
     /// Resolves page links by yt-dlp.
@@ -66,7 +66,8 @@ pub struct App {
 impl App {
     /// Creates the state: claims the runtime directory, runs `ffmpeg -version`, prepares the resolver.
     pub fn new(config: Config) -> io::Result<App> {
-        let tokens = TokenStore::open(&config).map_err(io::Error::other)?;
+        let tokens = Arc::new(TokenStore::open(&config).map_err(io::Error::other)?);
+        check_cookies(&config)?;
         let base = config.runtime_dir();
         let runtime_dir = RuntimeDir::claim(&base).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot use {}: {error}", base.display()))
@@ -88,7 +89,7 @@ impl App {
         let resolver =
             Resolver::new(&config, upstream.dialer(), &runtime_dir, &memory_budget, &rate_limiter)?;
         Ok(App {
-            resolver: Arc::new(resolver),
+            resolver: Arc::new(resolver.with_token_cookies(tokens.clone())),
             playlist_loader: Arc::new(PlaylistLoader::new(&upstream, config.muxer.plan_timeout.0)),
             upstream,
             access_mode: Reloadable::new(config.access_mode()),
@@ -140,6 +141,19 @@ impl App {
         log::set_max_level(config.log.level);
         Ok(())
     }
+}
+
+/// Fails if pages are to be read with cookies, and cannot be.
+fn check_cookies(config: &Config) -> io::Result<()> {
+    let Some(file) = &config.resolver.cookies_file else { return Ok(()) };
+    if let Some(warning) = CookieFile::is_readable_by_others(file) {
+        log::warn!("{warning}");
+    }
+    let read = CookieFile::read(file).map(drop);
+    read.map_err(|why| {
+        let file = file.display();
+        io::Error::other(format!("cannot use {file} (resolver.cookies_file): {why}"))
+    })
 }
 
 fn mebibytes(size: ByteSize) -> usize {

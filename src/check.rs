@@ -13,6 +13,7 @@ use crate::runtime_dir::RuntimeDir;
 use crate::sandbox::Support;
 
 mod access;
+mod cookies;
 mod ytdlp;
 
 /// Runs all checks, prints one line for each, and returns whether all mandatory ones passed.
@@ -41,6 +42,7 @@ pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
         writeln!(out, "upstream FAILED  {error}")?;
     }
     let access = access::check(&config, out)?;
+    let cookies = cookies::check(&config, out)?;
     check_sandbox(&config, out)?;
     let ffmpeg = check_ffmpeg(&config, out)?;
     let base = config.runtime_dir();
@@ -59,7 +61,7 @@ pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
         // Not mandatory: without yt-dlp everything but page links works.
         ytdlp::check(&config, runtime_dir, out)?;
     }
-    Ok(upstream.is_ok() && access && ffmpeg && has_runtime_dir)
+    Ok(upstream.is_ok() && access && cookies && ffmpeg && has_runtime_dir)
 }
 
 /// Returns whether others than its owner may read a file with a password.

@@ -10,6 +10,7 @@ use url::Url;
 use crate::archive::{ArchiveFormat, Checksum, Layout, Part, Sent};
 use crate::http_server::{Request, Selection, select};
 use crate::lru::LruMap;
+use crate::resolve::CookiesId;
 
 /// How long plans are kept, and their memory.
 const MAX_AGE: Duration = Duration::from_secs(3600);
@@ -150,8 +151,17 @@ impl PlannedArchive {
     }
 }
 
-/// The plans, by the target of their request.
-pub struct PlannedArchives(Mutex<LruMap<String, (Arc<PlannedArchive>, Instant)>>);
+/// What tells an archive from others: the target of its request, and the cookies that its pages are read with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ArchiveKey {
+    /// The target.
+    pub target: String,
+    /// The cookies.
+    pub cookies: CookiesId,
+}
+
+/// The plans.
+pub struct PlannedArchives(Mutex<LruMap<ArchiveKey, (Arc<PlannedArchive>, Instant)>>);
 
 impl Default for PlannedArchives {
     fn default() -> PlannedArchives {
@@ -160,23 +170,23 @@ impl Default for PlannedArchives {
 }
 
 impl PlannedArchives {
-    /// Returns the plan for a target.
-    pub fn get(&self, target: &str) -> Option<Arc<PlannedArchive>> {
+    /// Returns the plan of an archive.
+    pub fn get(&self, key: &ArchiveKey) -> Option<Arc<PlannedArchive>> {
         let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (plan, made) = plans.get(&target.to_owned())?;
+        let (plan, made) = plans.get(key)?;
         (made.elapsed() < MAX_AGE).then(|| plan.clone())
     }
 
     /// Remembers a plan; returns it.
-    pub fn insert(&self, target: &str, plan: PlannedArchive) -> Arc<PlannedArchive> {
+    pub fn insert(&self, key: ArchiveKey, plan: PlannedArchive) -> Arc<PlannedArchive> {
         let (size, plan) = (plan.memory_size(), Arc::new(plan));
         let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        plans.insert(target.to_owned(), (plan.clone(), Instant::now()), size);
+        plans.insert(key, (plan.clone(), Instant::now()), size);
         plan
     }
 
-    /// Forgets the plan for a target.
-    pub fn remove(&self, target: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&target.to_owned());
+    /// Forgets the plan of an archive.
+    pub fn remove(&self, key: &ArchiveKey) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }

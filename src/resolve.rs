@@ -6,6 +6,7 @@
 //!
 //! **API boundary:** nothing here fetches media.
 
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -25,6 +26,7 @@ use crate::runtime_dir::RuntimeDir;
 mod backend;
 mod cache;
 mod classify;
+mod cookie_file;
 mod cookies;
 mod fork_server;
 mod js_check;
@@ -38,13 +40,14 @@ mod subprocess;
 pub mod ytdlp_json;
 
 pub use classify::ResolveError;
+pub use cookie_file::{CookieFile, CookieFileError, CookiesId, TokenCookies};
 pub use js_check::Javascript;
 pub use lists::PageContent;
 pub use media::media;
 pub use page_url::parse_page_url;
 
-use backend::{Backend, BackendError, Launch, Output};
-use cache::{Lookup, PageCache};
+use backend::{Backend, BackendError, Call, Launch, Output};
+use cache::{Lookup, PageCache, PageKey};
 use fork_server::ForkServerBackend;
 use lists::ListCache;
 use sites::Sites;
@@ -69,6 +72,8 @@ pub struct Resolver {
     /// Holds the cache of yt-dlp.
     runtime_dir: Arc<RuntimeDir>,
     cache: PageCache,
+    /// The files of cookies that tokens have.
+    token_cookies: Option<Arc<dyn TokenCookies>>,
     /// The parts of lists that were read.
     lists: ListCache,
     /// Limits how often pages of a site are read.
@@ -124,6 +129,7 @@ impl Resolver {
                 resolver.cache_ttl.0,
                 resolver.failure_ttl.0,
             ),
+            token_cookies: None,
             lists: ListCache::new(resolver.cache_ttl.0),
             sites: Sites::new(resolver),
             runtime_dir: runtime.clone(),
@@ -133,6 +139,11 @@ impl Resolver {
             failed: AtomicU64::new(0),
             built_in_page: OnceLock::new(),
         })
+    }
+
+    /// Reads pages with the cookies of tokens, for clients whose token has some.
+    pub fn with_token_cookies(self, token_cookies: Arc<dyn TokenCookies>) -> Resolver {
+        Resolver { token_cookies: Some(token_cookies), ..self }
     }
 
     /// Registers a page that needs no reading. There can be one.
@@ -171,11 +182,12 @@ impl Resolver {
         if let Some(page) = self.built_in_page.get().filter(|page| page.page_url == *page_url) {
             return Ok((page.clone(), true));
         }
+        let page = self.page(page_url, context.client)?;
         loop {
-            match self.cache.get(page_url, generation)? {
+            match self.cache.get(&page.key, generation)? {
                 Lookup::Hit(page) => return Ok((page, false)),
                 Lookup::Miss(flight) => {
-                    let read = self.read_media(page_url, generation, context);
+                    let read = self.read_media(&page, generation, context);
                     let count = if read.is_ok() { &self.read } else { &self.failed };
                     count.fetch_add(1, Ordering::Relaxed);
                     return flight.complete(read).map(|page| (page, true));
@@ -197,24 +209,55 @@ impl Resolver {
 
     /// Records that the locations of this generation were refused although they were fresh: for a
     /// while the page is not read again because of that.
-    fn mark_stale(&self, page_url: &Url, generation: u64) {
-        self.cache.mark_stale(page_url, generation);
+    fn mark_stale(&self, page_url: &Url, generation: u64, client: Client) {
+        if let Ok(page) = self.page(page_url, client) {
+            self.cache.mark_stale(&page.key, generation);
+        }
+    }
+
+    /// Returns a page with the cookies that it is read with for this client.
+    fn page(&self, page_url: &Url, client: Client) -> Result<PageToRead, Error> {
+        let cookies = self.cookies(client)?;
+        let id = cookies.as_ref().map(CookieFile::id).unwrap_or_default();
+        Ok(PageToRead { key: PageKey { page_url: page_url.clone(), cookies: id }, cookies })
+    }
+
+    /// Returns what tells the cookies of a client from those of others.
+    pub fn cookies_id(&self, client: Client) -> Result<CookiesId, Error> {
+        Ok(self.cookies(client)?.map(|cookies| cookies.id()).unwrap_or_default())
+    }
+
+    /// Reads the file of cookies for this client. Without one that is to be there, no page is read.
+    fn cookies(&self, client: Client) -> Result<Option<CookieFile>, Error> {
+        let unusable = |key, why: &dyn fmt::Display| {
+            resolve_error(ResolveError::cookies(key, &why.to_string()))
+        };
+        let (key, file) = match client.token_with_cookies() {
+            None => ("resolver.cookies_file", self.config.resolver.cookies_file.clone()),
+            Some(token) => {
+                let key = "cookies_file of the token";
+                let file = self.token_cookies.as_ref().and_then(|files| files.cookies_file(token));
+                (key, Some(file.ok_or_else(|| unusable(key, &"the token has changed"))?))
+            }
+        };
+        let cookies = file.map(|file| CookieFile::read(&file)).transpose();
+        cookies.map_err(|why| unusable(key, &why))
     }
 
     /// Reads a page that has media. Keeps the beginning of a list, which has none.
     fn read_media(
         &self,
-        page_url: &Url,
+        to_read: &PageToRead,
         generation: u64,
         context: &RequestContext<'_>,
     ) -> Result<PageMedia, Error> {
-        let page = self.read(page_url, 0, generation, context)?;
+        let page = self.read(to_read, 0, generation, context)?;
         if let Page::List(list) = &page {
-            self.lists.insert((**list).clone());
+            self.lists.insert(&to_read.key, (**list).clone());
         }
         let media = page.into_media();
         if let Err(why) = &media {
-            self.cache.insert_failure(page_url, why);
+            self.cache.insert_failure(&to_read.key, why);
         }
         media.map_err(resolve_error)
     }
@@ -222,12 +265,13 @@ impl Resolver {
     /// Reads a page; if it is a list, `part` of its entries.
     fn read(
         &self,
-        page_url: &Url,
+        to_read: &PageToRead,
         part: u32,
         generation: u64,
         context: &RequestContext<'_>,
     ) -> Result<Page, Error> {
         let started = Instant::now();
+        let page_url = &to_read.key.page_url;
         let policy = self.dialer.policy();
         if !policy.permits_page(page_url) {
             let (host, port) = target(page_url);
@@ -242,7 +286,7 @@ impl Resolver {
         }
         let is_stranger = is_new && context.client.is_far();
         self.sites.begin(page_url, is_stranger).map_err(resolve_error)?;
-        let output = self.run(page_url, part, started, context, &mut memory)?;
+        let output = self.run(to_read, part, started, context, &mut memory)?;
         let page = if output.code == 0 {
             self.parse(page_url, part, output.stdout, &mut memory)
         } else {
@@ -261,7 +305,7 @@ impl Resolver {
             Err(why) => {
                 log::debug!("failed to read a page of {host}: {}", why.message);
                 if why.is_lasting() {
-                    self.cache.insert_failure(page_url, why);
+                    self.cache.insert_failure(&to_read.key, why);
                 }
             }
         }
@@ -286,7 +330,7 @@ impl Resolver {
 
     fn run(
         &self,
-        page_url: &Url,
+        to_read: &PageToRead,
         part: u32,
         started: Instant,
         context: &RequestContext<'_>,
@@ -296,21 +340,17 @@ impl Resolver {
         let deadline = started + limit;
         let RequestContext { client, cancel } = *context;
         let _permit = self.limiter.try_acquire(client, cancel, limit)?;
-        let arguments = backend::arguments(&self.config, &self.runtime_dir.pages(), page_url, part);
-        self.run_backends(&arguments, deadline, cancel, memory)
+        let cache = self.runtime_dir.pages();
+        let arguments = backend::arguments(&self.config, &cache, &to_read.key.page_url, part);
+        let cookies = to_read.cookies.as_ref();
+        self.run_backends(Call { arguments: &arguments, cookies, deadline, cancel }, memory)
     }
 
     /// Runs yt-dlp in the first way that works.
-    fn run_backends(
-        &self,
-        arguments: &[String],
-        deadline: Instant,
-        cancel: &CancelToken,
-        memory: &mut Reservation,
-    ) -> Result<Output, Error> {
+    fn run_backends(&self, call: Call<'_>, memory: &mut Reservation) -> Result<Output, Error> {
         let limit = self.config.resolver.timeout.0;
         for backend in &self.backends {
-            return match backend.run(arguments, deadline, cancel, memory) {
+            return match backend.run(call, memory) {
                 Ok(output) => Ok(output),
                 Err(BackendError::Cancelled) => Err(Error::Stopped),
                 Err(BackendError::TimedOut) => Err(resolve_error(ResolveError::timeout(limit))),
@@ -323,6 +363,12 @@ impl Resolver {
         }
         Err(resolve_error(ResolveError::failed("no backend is available")))
     }
+}
+
+/// A page, and the cookies that it is read with.
+struct PageToRead {
+    key: PageKey,
+    cookies: Option<CookieFile>,
 }
 
 /// The request on whose behalf a page is read.

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::tokens::{Tokens, TokensError};
 use crate::config::Config;
+use crate::resolve::{CookieFile, TokenCookies};
 
 /// The maximum length of the file.
 const MAX_FILE: u64 = 1 << 20;
@@ -17,6 +18,12 @@ const MAX_FILE: u64 = 1 << 20;
 pub struct TokenStore {
     file: Option<PathBuf>,
     tokens: RwLock<Arc<Tokens>>,
+}
+
+impl TokenCookies for TokenStore {
+    fn cookies_file(&self, token: u64) -> Option<PathBuf> {
+        self.current().iter().find(|known| known.id() == token)?.cookies_file.clone()
+    }
 }
 
 impl TokenStore {
@@ -48,12 +55,27 @@ impl TokenStore {
     }
 }
 
-/// Reads a file of tokens; warns if others can read it.
+/// Reads a file of tokens; warns if others can read it, and of files of cookies that cannot be used: those are for the
+/// pages of one token only.
 fn read(path: &Path) -> Result<Tokens, TokensError> {
     if let Some(warning) = is_readable_by_others(path) {
         log::warn!("{warning}");
     }
-    read_tokens(path)
+    let tokens = read_tokens(path)?;
+    for token in tokens.iter() {
+        let Some(file) = &token.cookies_file else { continue };
+        if let Err(why) = CookieFile::read(file) {
+            log::warn!(
+                "cannot use {}, the cookies_file of [{}]: {why}",
+                file.display(),
+                token.name
+            );
+        }
+        if let Some(warning) = CookieFile::is_readable_by_others(file) {
+            log::warn!("{warning}");
+        }
+    }
+    Ok(tokens)
 }
 
 /// Reads a file of tokens. Errors name it.

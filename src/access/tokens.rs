@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -80,6 +81,8 @@ pub struct Token {
     pub pages_per_hour: Option<u32>,
     /// Maximum number of bytes sent in a day.
     pub bytes_per_day: Option<u64>,
+    /// The file of cookies that pages are read with, instead of `resolver.cookies_file`.
+    pub cookies_file: Option<PathBuf>,
 }
 
 impl fmt::Debug for Token {
@@ -90,11 +93,17 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
+    /// Returns what tells it from others, for limits.
+    pub fn id(&self) -> u64 {
+        let (id, _) = self.hash.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        u64::from_be_bytes(*id)
+    }
+
     /// Returns its limits, in the form that those of clients have.
     pub fn limits(&self) -> TokenLimits {
-        let (id, _) = self.hash.split_first_chunk().unwrap_or((&[0; 8], &[]));
         let Token { streams, muxers, pages_per_hour, bytes_per_day, .. } = *self;
-        TokenLimits { id: u64::from_be_bytes(*id), streams, muxers, pages_per_hour, bytes_per_day }
+        let (id, has_cookies) = (self.id(), self.cookies_file.is_some());
+        TokenLimits { id, streams, muxers, pages_per_hour, bytes_per_day, has_cookies }
     }
 
     /// Returns whether it has ended.
@@ -230,6 +239,7 @@ fn token(name: &str, value: toml::Value) -> Result<Token, TokensError> {
         muxers: fields.count("muxers")?,
         pages_per_hour: fields.count("pages_per_hour")?,
         bytes_per_day: fields.size("bytes_per_day")?,
+        cookies_file: fields.path("cookies_file")?,
         name: name.to_owned(),
     };
     fields.reject_unknown()?;
@@ -253,7 +263,7 @@ mod tests {
         let tokens = with(
             "expires = 2030-01-01T01:00:00+01:00\nfrom = [\"10.0.0.0/8\", \"::1\"]\n\
              may = [\"info\", \"metrics\"]\nsites = [\"YouTube.com\", \"münchen.example\"]\nstreams = 2\n\
-             muxers = 1\npages_per_hour = 10\nbytes_per_day = \"5GiB\"\n",
+             muxers = 1\npages_per_hour = 10\nbytes_per_day = \"5GiB\"\ncookies_file = \"/a b\"\n",
         )
         .unwrap();
         let token = tokens.named("alice").unwrap();
@@ -265,6 +275,8 @@ mod tests {
             (Some(2), Some(1), Some(10))
         );
         assert_eq!(token.bytes_per_day, Some(5 << 30));
+        assert_eq!(token.cookies_file, Some("/a b".into()));
+        assert!(token.limits().has_cookies);
         for (address, may) in [("10.9.9.9", true), ("::1", true), ("11.0.0.1", false)] {
             assert_eq!(token.may_come_from(address.parse().unwrap()), may, "{address}");
         }
@@ -331,6 +343,8 @@ mod tests {
             ("streams = \"hunter2\"", "streams must be"),
             ("bytes_per_day = \"hunter2\"", "bytes_per_day must be"),
             ("bytes_per_day = \"0B\"", "bytes_per_day must be"),
+            ("cookies_file = \"hunter2\"", "cookies_file must be"),
+            ("cookies_file = 2", "cookies_file must be"),
         ] {
             let error = with(line).unwrap_err().to_string();
             assert!(error.starts_with("[alice]: "), "{line}: {error}");

@@ -17,6 +17,8 @@ pub struct ResolverConfig {
     /// Additional arguments.
     #[serde(deserialize_with = "arguments")]
     pub extra_args: Vec<String>,
+    /// File of cookies (Netscape format) to read pages with. yt-dlp gets a copy.
+    pub cookies_file: Option<PathBuf>,
     /// Maximum time to read a page.
     #[serde(deserialize_with = "finite")]
     pub timeout: HumanDuration,
@@ -54,6 +56,7 @@ impl Default for ResolverConfig {
         ResolverConfig {
             command: PathBuf::from("yt-dlp"),
             extra_args: Vec::new(),
+            cookies_file: None,
             timeout: HumanDuration(Duration::from_secs(30)),
             // YouTube's URLs are valid for six hours.
             cache_ttl: HumanDuration(Duration::from_secs(5 * 3600)),

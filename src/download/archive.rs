@@ -24,7 +24,7 @@ use crate::error::{ArchiveError, Error};
 use crate::http_server::{BodyWriter, ClientConnection, Request, ResponseHead};
 use crate::limits::Client;
 use crate::options::{LengthPolicy, OutputOptions};
-use crate::planned_archives::PlannedArchive;
+use crate::planned_archives::{ArchiveKey, PlannedArchive};
 use crate::resolve::RequestContext;
 use crate::route::ArchiveRequest;
 
@@ -61,6 +61,12 @@ impl Job<'_> {
             ArchiveFormat::Tar => OutputOptions { length: LengthPolicy::Wait, ..options },
             ArchiveFormat::Zip => options,
         }
+    }
+
+    /// Returns what tells the archive from others.
+    fn key(&self) -> Result<ArchiveKey, Error> {
+        let cookies = self.app.resolver.cookies_id(self.client)?;
+        Ok(ArchiveKey { target: self.request.target.clone(), cookies })
     }
 
     /// Returns until when lengths are looked for; `None` if they are not. Who requests a range knows that they can be
@@ -171,8 +177,10 @@ fn send_planned(
     match planned::write(job, plan, &range, &mut body) {
         Ok(()) => Ended::Sent(body),
         Err(cause) => {
-            if *cause == Error::Archive(ArchiveError::Changed) {
-                job.app.planned_archives.remove(&job.request.target);
+            if *cause == Error::Archive(ArchiveError::Changed)
+                && let Ok(key) = job.key()
+            {
+                job.app.planned_archives.remove(&key);
             }
             Ended::Aborted(body, cause)
         }

@@ -23,8 +23,8 @@ pub(super) enum Key {
     Token(u64),
 }
 
-/// The limits of a token, in place of those of a client without one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a token has in place of what a client without one has: limits, and cookies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TokenLimits {
     /// What tells it from others.
     pub id: u64,
@@ -36,6 +36,8 @@ pub struct TokenLimits {
     pub pages_per_hour: Option<u32>,
     /// Maximum number of bytes sent in a day.
     pub bytes_per_day: Option<u64>,
+    /// Whether pages are read with a file of cookies of its own.
+    pub has_cookies: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +79,11 @@ impl Client {
     /// Returns whether the client is in the internet, where one person has many addresses.
     pub fn is_far(&self) -> bool {
         self.standing == Standing::Far
+    }
+
+    /// Returns the id of its token, if that has a file of cookies of its own.
+    pub fn token_with_cookies(&self) -> Option<u64> {
+        self.token.filter(|token| token.has_cookies).map(|token| token.id)
     }
 
     /// Returns the limits of its token.

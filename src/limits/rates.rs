@@ -271,7 +271,8 @@ mod tests {
     }
 
     fn token(id: u64, pages_per_hour: Option<u32>, bytes_per_day: Option<u64>) -> TokenLimits {
-        TokenLimits { id, streams: None, muxers: None, pages_per_hour, bytes_per_day }
+        let none = TokenLimits::default();
+        TokenLimits { id, pages_per_hour, bytes_per_day, ..none }
     }
 
     #[test]

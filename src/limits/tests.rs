@@ -118,10 +118,8 @@ fn waiters_are_served_in_order_but_none_above_its_limit() {
 
 #[test]
 fn who_uses_a_token_counts_by_it() {
-    let token = |id, streams| {
-        let (muxers, pages_per_hour, bytes_per_day) = (Some(1), None, None);
-        TokenLimits { id, streams, muxers, pages_per_hour, bytes_per_day }
-    };
+    let token =
+        |id, streams| TokenLimits { id, streams, muxers: Some(1), ..TokenLimits::default() };
     let limiter = new(8, 3);
     let mut held = Vec::new();
     let mut granted = |address, token| {
@@ -150,13 +148,7 @@ fn strangers_have_a_share_of_their_own() {
         let granted: Vec<_> = (0..99).map_while(|_| limiter.acquire_now(client).ok()).collect();
         granted.len()
     };
-    let none = TokenLimits {
-        id: 1,
-        streams: None,
-        muxers: None,
-        pages_per_hour: None,
-        bytes_per_day: None,
-    };
+    let none = TokenLimits { id: 1, ..TokenLimits::default() };
     assert_eq!(granted(client("9.9.9.9")), 4);
     assert_eq!(granted(client("10.0.0.1")), 16);
     assert_eq!(granted(client("9.9.9.9").with_token(none)), 16);

@@ -11,6 +11,7 @@ use std::time::Instant;
 use url::Url;
 
 use super::classify::ResolveError;
+use super::cookie_file::CookieFile;
 use super::memory_watch;
 use crate::cancel::CancelToken;
 use crate::config::{ChildEnv, Config};
@@ -84,18 +85,24 @@ pub(super) fn reserve(memory: &mut Reservation, len: usize) -> Result<(), Backen
     is_granted.then_some(()).ok_or_else(|| BackendError::Failed(ResolveError::no_memory()))
 }
 
+/// A run of yt-dlp.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'c> {
+    pub(super) arguments: &'c [String],
+    /// The cookies to read the page with, which no argument names.
+    pub(super) cookies: Option<&'c CookieFile>,
+    /// When the run is ended.
+    pub(super) deadline: Instant,
+    pub(super) cancel: &'c CancelToken,
+}
+
 /// A way to run yt-dlp.
 pub(super) trait Backend: Send + Sync {
-    /// Runs yt-dlp with these arguments. The length of its output is counted by `memory`.
+    /// Runs yt-dlp. The length of its output is counted by `memory`.
     ///
-    /// **Invariant:** it has ended, with all its child processes, before this returns.
-    fn run(
-        &self,
-        arguments: &[String],
-        deadline: Instant,
-        cancel: &CancelToken,
-        memory: &mut Reservation,
-    ) -> Result<Output, BackendError>;
+    /// **Invariants:** it has ended, with all its child processes, before this returns. It can write to no file of
+    /// cookies but a copy, which is gone then.
+    fn run(&self, call: Call<'_>, memory: &mut Reservation) -> Result<Output, BackendError>;
 }
 
 /// Returns the arguments for `page_url`, in which nothing can be taken for an option. If it is a list, `part` of its

@@ -1,4 +1,6 @@
 //! Caches pages that were read, and failures for a moment, and deduplicates concurrent readings of one page.
+//!
+//! **Invariant:** what was read with the cookies of one file is not found by those with other cookies.
 
 use std::collections::HashMap;
 use std::os::fd::AsFd;
@@ -7,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use url::Url;
 
+use super::cookie_file::CookiesId;
 use crate::cancel::CancelToken;
 use crate::error::{Error, ResolveError};
 use crate::lru::LruMap;
@@ -28,6 +31,14 @@ const STALE_DURATION: Duration = Duration::from_secs(30);
 /// Maximum memory of failures, in bytes.
 const MAX_FAILURES: usize = 1 << 20;
 
+/// What tells the reading of a page from others.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct PageKey {
+    pub(super) page_url: Url,
+    /// The cookies that it is read with.
+    pub(super) cookies: CookiesId,
+}
+
 /// The cache, with the readings in flight.
 pub(super) struct PageCache {
     ttl: Duration,
@@ -36,10 +47,10 @@ pub(super) struct PageCache {
 }
 
 struct State {
-    pages: LruMap<Url, CachedPage>,
+    pages: LruMap<PageKey, CachedPage>,
     /// Pages that could not be read, and until when they are not read again.
-    failures: LruMap<Url, (ResolveError, Instant)>,
-    in_flight: HashMap<Url, Arc<InFlight>>,
+    failures: LruMap<PageKey, (ResolveError, Instant)>,
+    in_flight: HashMap<PageKey, Arc<InFlight>>,
     /// The number of pages read.
     generation: u64,
 }
@@ -73,7 +84,7 @@ pub(super) struct FlightWaiter(Arc<InFlight>);
 /// The obligation to complete a reading; waiters are woken whatever happens.
 pub(super) struct FlightGuard<'k> {
     cache: &'k PageCache,
-    page_url: Url,
+    key: PageKey,
     in_flight: Arc<InFlight>,
 }
 
@@ -86,9 +97,9 @@ impl PageCache {
     }
 
     /// Looks up a page newer than `generation`. Fails if it could not be read a moment ago.
-    pub(super) fn get(&self, page_url: &Url, generation: u64) -> Result<Lookup<'_>, Error> {
+    pub(super) fn get(&self, key: &PageKey, generation: u64) -> Result<Lookup<'_>, Error> {
         let mut state = self.lock();
-        if let Some(page) = state.pages.get(page_url)
+        if let Some(page) = state.pages.get(key)
             && page.until > Instant::now()
             && (page.media.generation > generation
                 || page.media.generation == generation
@@ -96,43 +107,43 @@ impl PageCache {
         {
             return Ok(Lookup::Hit(page.media.clone()));
         }
-        if let Some((why, until)) = state.failures.get(page_url)
+        if let Some((why, until)) = state.failures.get(key)
             && *until > Instant::now()
         {
             return Err(Error::Resolve(Box::new(why.clone())));
         }
-        if let Some(in_flight) = state.in_flight.get(page_url) {
+        if let Some(in_flight) = state.in_flight.get(key) {
             return Ok(Lookup::InFlight(FlightWaiter(in_flight.clone())));
         }
         let finished = EventFd::new().map_err(|error| Error::system("make an eventfd", &error))?;
         let in_flight = Arc::new(InFlight { finished, outcome: OnceLock::new() });
-        state.in_flight.insert(page_url.clone(), in_flight.clone());
-        Ok(Lookup::Miss(FlightGuard { cache: self, page_url: page_url.clone(), in_flight }))
+        state.in_flight.insert(key.clone(), in_flight.clone());
+        Ok(Lookup::Miss(FlightGuard { cache: self, key: key.clone(), in_flight }))
     }
 
     /// Records that no newer page than `generation` helps for a while.
-    pub(super) fn mark_stale(&self, page_url: &Url, generation: u64) {
+    pub(super) fn mark_stale(&self, key: &PageKey, generation: u64) {
         let mut state = self.lock();
-        if let Some(page) =
-            state.pages.get(page_url).filter(|page| page.media.generation == generation)
+        if let Some(page) = state.pages.get(key).filter(|page| page.media.generation == generation)
         {
             page.refuse_newer_until = Instant::now().checked_add(STALE_DURATION);
         }
     }
 
     /// Records that a page could not be read.
-    pub(super) fn insert_failure(&self, page_url: &Url, why: &ResolveError) {
+    pub(super) fn insert_failure(&self, key: &PageKey, why: &ResolveError) {
         if let Some(until) = Instant::now().checked_add(self.failure_ttl) {
-            let size = size_of::<CachedPage>() + 2 * page_url.as_str().len() + why.message.len();
-            self.lock().failures.insert(page_url.clone(), (why.clone(), until), size);
+            let size =
+                size_of::<CachedPage>() + 2 * key.page_url.as_str().len() + why.message.len();
+            self.lock().failures.insert(key.clone(), (why.clone(), until), size);
         }
     }
 
-    fn insert(&self, page: &Arc<PageMedia>) {
+    fn insert(&self, key: &PageKey, page: &Arc<PageMedia>) {
         let ttl = if page.is_live { self.ttl.min(LIVE_TTL) } else { self.ttl };
         let Some(until) = until(page.expires, ttl) else { return };
         let cached = CachedPage { media: page.clone(), until, refuse_newer_until: None };
-        self.lock().pages.insert(page.page_url.clone(), cached, page.memory_size());
+        self.lock().pages.insert(key.clone(), cached, page.memory_size());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -178,7 +189,7 @@ impl FlightGuard<'_> {
             Arc::new(page)
         });
         if let Ok(page) = &outcome {
-            self.cache.insert(page);
+            self.cache.insert(&self.key, page);
         }
         self.in_flight.outcome.get_or_init(|| outcome).clone()
     }
@@ -186,7 +197,7 @@ impl FlightGuard<'_> {
 
 impl Drop for FlightGuard<'_> {
     fn drop(&mut self) {
-        self.cache.lock().in_flight.remove(&self.page_url);
+        self.cache.lock().in_flight.remove(&self.key);
         self.in_flight.finished.signal();
     }
 }
@@ -197,9 +208,9 @@ mod tests {
     use crate::media::page_media::PageMedia;
     use crate::problem_code::ProblemCode;
 
-    fn page(page_url: &Url, expires: Option<SystemTime>) -> PageMedia {
+    fn page(key: &PageKey, expires: Option<SystemTime>) -> PageMedia {
         PageMedia {
-            page_url: page_url.clone(),
+            page_url: key.page_url.clone(),
             generation: 0,
             id: String::new(),
             extractor: String::new(),
@@ -214,63 +225,62 @@ mod tests {
         }
     }
 
-    fn page_url(number: usize) -> Url {
-        Url::parse(&format!("http://films.example/{number}")).unwrap()
+    fn key(number: usize) -> PageKey {
+        let page_url = Url::parse(&format!("http://films.example/{number}")).unwrap();
+        PageKey { page_url, cookies: CookiesId::default() }
     }
 
-    fn land(cache: &PageCache, page_url: &Url, expires: Option<SystemTime>) -> Arc<PageMedia> {
-        let Lookup::Miss(guard) = cache.get(page_url, 0).unwrap() else { panic!() };
-        guard.complete(Ok(page(page_url, expires))).unwrap()
+    fn land(cache: &PageCache, key: &PageKey, expires: Option<SystemTime>) -> Arc<PageMedia> {
+        let Lookup::Miss(guard) = cache.get(key, 0).unwrap() else { panic!() };
+        guard.complete(Ok(page(key, expires))).unwrap()
     }
 
     #[test]
     fn ten_ask_and_one_reads() {
-        let (cache, page_url, cancel) = (
+        let (cache, key, cancel) = (
             PageCache::new(1 << 20, Duration::from_secs(60), Duration::ZERO),
-            page_url(0),
+            key(0),
             CancelToken::new().unwrap(),
         );
-        let Lookup::Miss(guard) = cache.get(&page_url, 0).unwrap() else { panic!() };
+        let Lookup::Miss(guard) = cache.get(&key, 0).unwrap() else { panic!() };
         std::thread::scope(|scope| {
             let others: Vec<_> = (0..10)
                 .map(|_| {
-                    let Lookup::InFlight(waiter) = cache.get(&page_url, 0).unwrap() else {
-                        panic!()
-                    };
+                    let Lookup::InFlight(waiter) = cache.get(&key, 0).unwrap() else { panic!() };
                     let cancel = &cancel;
                     scope.spawn(move || waiter.wait(cancel).unwrap().unwrap().unwrap())
                 })
                 .collect();
-            let read = guard.complete(Ok(page(&page_url, None))).unwrap();
+            let read = guard.complete(Ok(page(&key, None))).unwrap();
             for other in others {
                 assert!(Arc::ptr_eq(&other.join().unwrap(), &read));
             }
-            assert!(matches!(cache.get(&page_url, 0).unwrap(), Lookup::Hit(_)));
+            assert!(matches!(cache.get(&key, 0).unwrap(), Lookup::Hit(_)));
             // A later one is not there yet, unless it would be of no use.
-            assert!(matches!(cache.get(&page_url, read.generation).unwrap(), Lookup::Miss(_)));
-            cache.mark_stale(&page_url, read.generation);
-            assert!(matches!(cache.get(&page_url, read.generation).unwrap(), Lookup::Hit(_)));
+            assert!(matches!(cache.get(&key, read.generation).unwrap(), Lookup::Miss(_)));
+            cache.mark_stale(&key, read.generation);
+            assert!(matches!(cache.get(&key, read.generation).unwrap(), Lookup::Hit(_)));
         });
     }
 
     #[test]
     fn whoever_leaves_lets_the_next_one_begin() {
-        let (cache, page_url, cancel) = (
+        let (cache, key, cancel) = (
             PageCache::new(1 << 20, Duration::from_secs(60), Duration::ZERO),
-            page_url(0),
+            key(0),
             CancelToken::new().unwrap(),
         );
-        let Lookup::Miss(guard) = cache.get(&page_url, 0).unwrap() else { panic!() };
-        let Lookup::InFlight(waiter) = cache.get(&page_url, 0).unwrap() else { panic!() };
+        let Lookup::Miss(guard) = cache.get(&key, 0).unwrap() else { panic!() };
+        let Lookup::InFlight(waiter) = cache.get(&key, 0).unwrap() else { panic!() };
         drop(guard);
         assert!(waiter.wait(&cancel).unwrap().is_none());
-        let Lookup::Miss(guard) = cache.get(&page_url, 0).unwrap() else { panic!() };
-        let Lookup::InFlight(waiter) = cache.get(&page_url, 0).unwrap() else { panic!() };
+        let Lookup::Miss(guard) = cache.get(&key, 0).unwrap() else { panic!() };
+        let Lookup::InFlight(waiter) = cache.get(&key, 0).unwrap() else { panic!() };
         assert_eq!(guard.complete(Err(Error::Stopped)), Err(Error::Stopped));
         assert_eq!(waiter.wait(&cancel).unwrap(), Some(Err(Error::Stopped)));
         cancel.cancel();
-        let Lookup::Miss(_guard) = cache.get(&page_url, 0).unwrap() else { panic!() };
-        let Lookup::InFlight(waiter) = cache.get(&page_url, 0).unwrap() else { panic!() };
+        let Lookup::Miss(_guard) = cache.get(&key, 0).unwrap() else { panic!() };
+        let Lookup::InFlight(waiter) = cache.get(&key, 0).unwrap() else { panic!() };
         assert_eq!(waiter.wait(&cancel), Err(Error::Stopped));
     }
 
@@ -284,15 +294,15 @@ mod tests {
         for (ttl, is_remembered) in [(60, true), (0, false)] {
             let (minute, ttl) = (Duration::from_secs(60), Duration::from_secs(ttl));
             let cache = PageCache::new(1 << 20, minute, ttl);
-            let read = land(&cache, &page_url(0), None);
+            let read = land(&cache, &key(0), None);
             for number in 0..20_000 {
-                cache.insert_failure(&page_url(number), &why);
+                cache.insert_failure(&key(number), &why);
             }
-            let found = |number, generation| cache.get(&page_url(number), generation);
+            let found = |number, generation| cache.get(&key(number), generation);
             assert!(matches!(found(0, 0), Ok(Lookup::Hit(_))));
             assert_eq!(found(19_999, 0).is_err(), is_remembered);
             assert!(matches!(found(1, 0), Ok(Lookup::Miss(_))), "there is a limit");
-            cache.insert_failure(&page_url(0), &why);
+            cache.insert_failure(&key(0), &why);
             assert_eq!(found(0, read.generation).is_err(), is_remembered);
         }
     }
@@ -301,23 +311,23 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "as above")]
     fn pages_go_when_they_are_old_or_many() {
         let cache = PageCache::new(
-            3 * page(&page_url(0), None).memory_size(),
+            3 * page(&key(0), None).memory_size(),
             Duration::from_secs(60),
             Duration::ZERO,
         );
-        let is_cached = |number| matches!(cache.get(&page_url(number), 0).unwrap(), Lookup::Hit(_));
+        let is_cached = |number| matches!(cache.get(&key(number), 0).unwrap(), Lookup::Hit(_));
         for number in 0..3 {
-            land(&cache, &page_url(number), None);
+            land(&cache, &key(number), None);
         }
         assert!(is_cached(0));
-        land(&cache, &page_url(3), None);
+        land(&cache, &key(3), None);
         assert!(is_cached(0) && !is_cached(1) && is_cached(2) && is_cached(3));
-        land(&cache, &page_url(4), Some(SystemTime::now() + Duration::from_secs(60)));
+        land(&cache, &key(4), Some(SystemTime::now() + Duration::from_secs(60)));
         assert!(is_cached(4));
-        land(&cache, &page_url(5), Some(SystemTime::now() - Duration::from_secs(1)));
+        land(&cache, &key(5), Some(SystemTime::now() - Duration::from_secs(1)));
         assert!(!is_cached(5));
         let none = PageCache::new(0, Duration::from_secs(60), Duration::ZERO);
-        land(&none, &page_url(0), None);
-        assert!(matches!(none.get(&page_url(0), 0).unwrap(), Lookup::Miss(_)));
+        land(&none, &key(0), None);
+        assert!(matches!(none.get(&key(0), 0).unwrap(), Lookup::Miss(_)));
     }
 }

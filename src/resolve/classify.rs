@@ -141,6 +141,13 @@ impl ResolveError {
         ResolveError::new(ProblemCode::ResolverFailed, format!("yt-dlp failed: {message}"))
     }
 
+    /// The file that a key names has no cookies to read pages with.
+    pub(super) fn cookies(key: &str, why: &str) -> ResolveError {
+        let message =
+            format!("pages are not read without their cookies ({key}): {why}; run `ytcanal check`");
+        ResolveError::new(ProblemCode::ResolverFailed, message)
+    }
+
     pub(super) fn broken(message: &str) -> ResolveError {
         let message = format!("yt-dlp cannot read this page: {message}");
         ResolveError::new(ProblemCode::ExtractorBroken, format!("{message}; update yt-dlp"))

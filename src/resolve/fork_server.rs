@@ -20,10 +20,13 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::backend::{Backend, BackendError, Launch, MAX_STDERR, MAX_STDOUT, Output, reserve};
+use super::backend::{
+    Backend, BackendError, Call, Launch, MAX_STDERR, MAX_STDOUT, Output, reserve,
+};
+use super::cookie_file::CookieFile;
 use super::memory_watch::{self, MemoryWatch};
 use super::plugin;
-use crate::cancel::{CancelToken, WaitOutcome};
+use crate::cancel::WaitOutcome;
 use crate::child_group::ChildGroup;
 use crate::config;
 use crate::memory_budget::Reservation;
@@ -140,6 +143,8 @@ impl ForkServerBackend {
 #[derive(Serialize)]
 struct ForkRequest<'a> {
     argv: &'a [String],
+    /// The text of a file of cookies. The child has it in its memory only, into which no other one can look.
+    cookies: Option<&'a str>,
 }
 
 /// The second line of a response, before both outputs.
@@ -153,16 +158,10 @@ struct ForkResponse {
 }
 
 impl Backend for ForkServerBackend {
-    fn run(
-        &self,
-        arguments: &[String],
-        until: Instant,
-        cancel: &CancelToken,
-        memory: &mut Reservation,
-    ) -> Result<Output, BackendError> {
-        let connection = self.connect(arguments).map_err(|error| unavailable(&error))?;
-        let session = Session { connection, until, cancel, watch: None };
-        let result = session.run(arguments, self.launch.memory(), memory);
+    fn run(&self, call: Call<'_>, memory: &mut Reservation) -> Result<Output, BackendError> {
+        let connection = self.connect(call.arguments).map_err(|error| unavailable(&error))?;
+        let session = Session { connection, call, watch: None };
+        let result = session.run(self.launch.memory(), memory);
         if let Err(BackendError::Unavailable(_)) = result {
             // The server responds for each child, whatever becomes of that: so the server itself is
             // gone.
@@ -175,24 +174,19 @@ impl Backend for ForkServerBackend {
 /// One request and its response.
 struct Session<'s> {
     connection: UnixStream,
-    until: Instant,
-    cancel: &'s CancelToken,
+    call: Call<'s>,
     /// Watches the child, once its pid is known.
     watch: Option<MemoryWatch>,
 }
 
 impl Session<'_> {
     /// Runs yt-dlp, with at most `limit` bytes of memory.
-    fn run(
-        mut self,
-        arguments: &[String],
-        limit: u64,
-        memory: &mut Reservation,
-    ) -> Result<Output, BackendError> {
+    fn run(mut self, limit: u64, memory: &mut Reservation) -> Result<Output, BackendError> {
         let malformed =
             |_| BackendError::Unavailable("the response of the fork server is malformed".into());
-        let mut request =
-            serde_json::to_vec(&ForkRequest { argv: arguments }).map_err(malformed)?;
+        let Call { arguments: argv, cookies, .. } = self.call;
+        let request = ForkRequest { argv, cookies: cookies.map(CookieFile::text) };
+        let mut request = serde_json::to_vec(&request).map_err(malformed)?;
         request.push(b'\n');
         self.send(&request)?;
         self.await_start()?;
@@ -229,8 +223,9 @@ impl Session<'_> {
 
     /// Waits until a child announces its start by a line before its response.
     fn await_start(&mut self) -> Result<(), BackendError> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        match self.cancel.wait(self.connection.as_fd(), sys::READABLE, left.min(START_TIMEOUT)) {
+        let left = self.call.deadline.saturating_duration_since(Instant::now());
+        match self.call.cancel.wait(self.connection.as_fd(), sys::READABLE, left.min(START_TIMEOUT))
+        {
             Ok(WaitOutcome::Ready) => Ok(()),
             Ok(WaitOutcome::Stopped) => Err(BackendError::Cancelled),
             Ok(WaitOutcome::TimedOut) if left > START_TIMEOUT => {
@@ -280,9 +275,9 @@ impl Session<'_> {
 
     fn wait(&mut self, interest: i16) -> Result<(), BackendError> {
         loop {
-            let left = self.until.saturating_duration_since(Instant::now());
+            let left = self.call.deadline.saturating_duration_since(Instant::now());
             let pause = self.watch.as_ref().map_or(left, |watch| watch.next_wait(left));
-            match self.cancel.wait(self.connection.as_fd(), interest, pause) {
+            match self.call.cancel.wait(self.connection.as_fd(), interest, pause) {
                 Ok(WaitOutcome::Ready) => return Ok(()),
                 Ok(WaitOutcome::Stopped) => return Err(BackendError::Cancelled),
                 Ok(WaitOutcome::TimedOut) if left.is_zero() => return Err(BackendError::TimedOut),

@@ -8,13 +8,14 @@ the source of a plugin of yt-dlp. COMMAND is yt-dlp: a script or a Python zip fi
 all runs, up to the `--` before the URL. fd 0 is a listening Unix socket, fd 1 is the lifeline (a pipe whose
 other end the daemon holds), fd 2 is the log.
 
-A connection sends one line of JSON, {"argv": [...]}, and receives two lines: the pid of the child,
-which leads a process group of its own, and {"code": 0, "stdout": 12, "stderr": 0}, which is the outcome
-of COMMAND with the lengths of its outputs, which follow; the code is a negative number if a signal
-killed it. Closing the connection before that kills the child and all that it has started.
+A connection sends one line of JSON, {"argv": [...], "cookies": null}, where the cookies may be the text
+of a file. It receives two lines: the pid of the child, which leads a process group of its own, and
+{"code": 0, "stdout": 12, "stderr": 0}, which is the outcome of COMMAND with the lengths of its outputs,
+which follow; the code is a negative number if a signal killed it. Closing the connection before that
+kills the child and all that it has started.
 
 The parent blocks in poll alone. Invariant: it never reads a page itself, because every later child
-would inherit the memory which that takes.
+would inherit the memory which that takes, and what it contains, such as cookies.
 """
 
 import sys
@@ -29,6 +30,7 @@ import contextlib
 import ctypes
 import gc
 import importlib.util
+import io
 import itertools
 import json
 import os
@@ -48,7 +50,7 @@ PLACEHOLDER_URL = 'http://fork.invalid/'
 # Maximum length of both outputs; of errors the end is returned.
 MAX_OUTPUT = 16 << 20
 MAX_ERRORS = 64 << 10
-MAX_REQUEST = 1 << 20
+MAX_REQUEST = 4 << 20
 # What the daemon reads of a page and of a format (schema.rs), and how many formats of a page.
 OF_PAGE = frozenset((
     '_type id extractor title uploader channel creator release_date upload_date duration live_status is_live '
@@ -112,6 +114,8 @@ class Server:
         self.listener.setblocking(False)
         # In a child: the connection that its response goes to.
         self.client = None
+        # In a child: the text of the file of cookies that its page is read with.
+        self.cookies = None
         self.children = []
         for pid, descriptor in json.loads(os.environ.pop(CHILDREN, '[]')):
             os.set_inheritable(descriptor, False)
@@ -152,6 +156,8 @@ class Server:
                 if arguments != ARGUMENTS:
                     raise SystemExit('the arguments differ from those that the server was started with')
                 urls = [url]
+            if self.cookies is not None:
+                give_cookies(ydl, self.cookies)
             return download(ydl, urls)
 
         # yt-dlp runs as far as it can without a URL, and each child continues from there.
@@ -240,6 +246,7 @@ class Server:
         resource.setrlimit(resource.RLIMIT_DATA, (int(DATA), int(DATA)))
         resource.setrlimit(resource.RLIMIT_CPU, (int(CPU), int(CPU)))
         stay_in_group()
+        keep_apart()
         redirect(0, os.open(os.devnull, os.O_RDONLY))
         for stream in sys.stdout, sys.stderr:
             redirect(stream.fileno(), os.memfd_create('output'))
@@ -249,7 +256,9 @@ class Server:
         # Announces the start.
         self.client.sendall(b'%d\n' % os.getpid())
         with self.client.makefile('rb') as lines:
-            return json.loads(lines.readline(MAX_REQUEST))['argv']
+            request = json.loads(lines.readline(MAX_REQUEST))
+        self.cookies = request['cookies']
+        return request['argv']
 
     def reap(self, child):
         """Kills what is left of a child, and responds for it if it failed to."""
@@ -297,6 +306,19 @@ def stay_in_group():
         os._exit(1)
 
 
+def keep_apart():
+    """Has the kernel keep other children, which have the same user, from looking into this one: it is in a
+    Landlock domain of its own then. That needs a rule (Linux 6.7), here one which they all have anyway."""
+    if not FILTER:
+        return
+    create_ruleset, restrict_self = 444, 446  # landlock_create_ruleset(2), landlock_restrict_self(2)
+    handled = (ctypes.c_uint64 * 2)(0, 1)  # no access to files, LANDLOCK_ACCESS_NET_BIND_TCP
+    ruleset = LIBC.syscall(create_ruleset, handled, ctypes.c_size_t(ctypes.sizeof(handled)), 0)
+    if ruleset >= 0:
+        LIBC.syscall(restrict_self, ruleset, 0)
+        os.close(ruleset)
+
+
 def redirect(descriptor, other):
     os.dup2(other, descriptor)
     os.close(other)
@@ -310,6 +332,17 @@ def warm_up(ydl):
         with contextlib.suppress(Exception):
             extractor.suitable(PLACEHOLDER_URL)
         yield
+
+
+def give_cookies(ydl, text):
+    """Has yt-dlp read the page with cookies, as if the file of --cookies contained them. What it writes there at
+    the end is lost with this process."""
+    file = ydl.params['cookiefile'] = io.StringIO(text)
+    # Their jar is made when it is first used, which may have been for the first request: then it has none yet, and
+    # others have it already.
+    if ydl.cookiejar.filename is not file:
+        ydl.cookiejar.filename = file
+        ydl.cookiejar.load()
 
 
 def shorten(info):

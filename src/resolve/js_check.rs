@@ -12,8 +12,9 @@ use std::time::Instant;
 use serde_json::Value;
 use url::Url;
 
+use super::backend::{self, Call};
 use super::classify::MAX_MESSAGE;
-use super::{Output, Resolver, backend};
+use super::{Output, Resolver};
 use crate::cancel::CancelToken;
 use crate::text::one_line;
 
@@ -47,10 +48,11 @@ impl Resolver {
     /// Runs the command with these arguments, and returns both outputs if it ends in time.
     pub fn run_tool(&self, arguments: &[&str]) -> Option<String> {
         let arguments: Vec<String> = arguments.iter().copied().map(str::to_owned).collect();
-        let until = Instant::now() + self.config.resolver.timeout.0;
+        let deadline = Instant::now() + self.config.resolver.timeout.0;
         let (cancel, mut memory) = (CancelToken::new().ok()?, self.memory.reservation());
+        let call = Call { arguments: &arguments, cookies: None, deadline, cancel: &cancel };
         // The subprocess is the last backend, and always available.
-        let output = self.backends.last()?.run(&arguments, until, &cancel, &mut memory).ok()?;
+        let output = self.backends.last()?.run(call, &mut memory).ok()?;
         Some(String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr)
     }
 
@@ -66,11 +68,11 @@ impl Resolver {
         config.resolver.extractors = vec!["ytcanal-trial".into()];
         let page_url = Url::parse(LINK).map_err(|error| error.to_string())?;
         let arguments = backend::arguments(&config, &self.runtime_dir.pages(), &page_url, 0);
-        let until = Instant::now() + self.config.resolver.timeout.0;
+        let deadline = Instant::now() + self.config.resolver.timeout.0;
         let cancel = CancelToken::new().map_err(|error| error.to_string())?;
         let mut memory = self.memory.reservation();
-        self.run_backends(&arguments, until, &cancel, &mut memory)
-            .map_err(|error| error.to_string())
+        let call = Call { arguments: &arguments, cookies: None, deadline, cancel: &cancel };
+        self.run_backends(call, &mut memory).map_err(|error| error.to_string())
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
+use super::cache::PageKey;
 use super::ytdlp_json::Page;
 use super::{RequestContext, Resolver, resolve_error};
 use crate::error::Error;
@@ -24,10 +25,10 @@ pub enum PageContent {
     List(Arc<PageList>),
 }
 
-/// The parts of lists that were read, by the URL of the list and the number of the part.
+/// The parts of lists that were read, by the number of the part.
 pub(super) struct ListCache {
     ttl: Duration,
-    parts: Mutex<LruMap<(Url, u32), CachedPart>>,
+    parts: Mutex<LruMap<(PageKey, u32), CachedPart>>,
 }
 
 struct CachedPart {
@@ -41,15 +42,15 @@ impl ListCache {
         ListCache { ttl, parts: Mutex::new(LruMap::new(CACHE_SIZE)) }
     }
 
-    fn get(&self, page_url: &Url, part: u32) -> Option<Arc<PageList>> {
+    fn get(&self, key: &PageKey, part: u32) -> Option<Arc<PageList>> {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        let cached = parts.get(&(page_url.clone(), part))?;
+        let cached = parts.get(&(key.clone(), part))?;
         (cached.read.elapsed() < self.ttl).then(|| cached.list.clone())
     }
 
     /// Keeps a part; returns it.
-    pub(super) fn insert(&self, list: PageList) -> Arc<PageList> {
-        let (key, size) = ((list.page_url.clone(), list.part), list.memory_size());
+    pub(super) fn insert(&self, key: &PageKey, list: PageList) -> Arc<PageList> {
+        let (key, size) = ((key.clone(), list.part), list.memory_size());
         let list = Arc::new(list);
         let cached = CachedPart { list: list.clone(), read: Instant::now() };
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(key, cached, size);
@@ -64,7 +65,8 @@ impl Resolver {
         page_url: &Url,
         context: &RequestContext<'_>,
     ) -> Result<PageContent, Error> {
-        if let Some(list) = self.lists.get(page_url, 0) {
+        let page = self.page(page_url, context.client)?;
+        if let Some(list) = self.lists.get(&page.key, 0) {
             return Ok(PageContent::List(list));
         }
         match self.resolve(page_url, context) {
@@ -83,11 +85,12 @@ impl Resolver {
         part: u32,
         context: &RequestContext<'_>,
     ) -> Result<Arc<PageList>, Error> {
-        if let Some(list) = self.lists.get(page_url, part) {
+        let page = self.page(page_url, context.client)?;
+        if let Some(list) = self.lists.get(&page.key, part) {
             return Ok(list);
         }
-        match self.read(page_url, part, 0, context)? {
-            Page::List(list) => Ok(self.lists.insert(*list)),
+        match self.read(&page, part, 0, context)? {
+            Page::List(list) => Ok(self.lists.insert(&page.key, *list)),
             Page::Media(_) => Err(resolve_error(super::ResolveError::no_list())),
         }
     }

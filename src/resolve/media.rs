@@ -99,7 +99,7 @@ impl LocationRefresher for PageRefresher {
     fn report_refused_again(&self, refused: &RemoteLocation) {
         let (generation, location) = self.newest().clone();
         if location.is_same_place(refused) {
-            self.resolver.mark_stale(&self.page_url, generation);
+            self.resolver.mark_stale(&self.page_url, generation, self.client);
         }
     }
 }

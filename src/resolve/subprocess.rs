@@ -4,7 +4,8 @@
 //!
 //! **Invariant:** no process outlives the run.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::{self, Stdio};
@@ -13,14 +14,19 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use super::backend::{Backend, BackendError, Launch, MAX_STDERR, MAX_STDOUT, Output, reserve};
+use super::backend::{
+    Backend, BackendError, Call, Launch, MAX_STDERR, MAX_STDOUT, Output, reserve,
+};
 use super::classify::ResolveError;
+use super::cookie_file::CookieFile;
 use super::memory_watch::MemoryWatch;
 use super::plugin;
-use crate::cancel::CancelToken;
 use crate::child_group::ChildGroup;
 use crate::memory_budget::Reservation;
 use crate::sys;
+
+/// The standard input, as a file that can be opened to be read, and to be written.
+const STDIN: &str = "/proc/self/fd/0";
 
 /// A program with the interface of yt-dlp.
 pub(super) struct SubprocessBackend {
@@ -28,25 +34,30 @@ pub(super) struct SubprocessBackend {
 }
 
 impl Backend for SubprocessBackend {
-    fn run(
-        &self,
-        arguments: &[String],
-        deadline: Instant,
-        cancel: &CancelToken,
-        memory: &mut Reservation,
-    ) -> Result<Output, BackendError> {
+    fn run(&self, call: Call<'_>, memory: &mut Reservation) -> Result<Output, BackendError> {
         let Launch { config, environment, runtime, .. } = &*self.launch;
         let cache = runtime.pages();
-        let temporary = temporary_dir(&cache).map_err(|error| {
+        let failed = |error: io::Error| {
             BackendError::Failed(ResolveError::failed(&format!("no temporary directory: {error}")))
-        })?;
+        };
+        let temporary = temporary_dir(&cache).map_err(failed)?;
         // Without it, formats that may be single periods are refused.
-        let arguments = plugin::add(arguments, temporary.path()).unwrap_or_else(|error| {
+        let arguments = plugin::add(call.arguments, temporary.path()).unwrap_or_else(|error| {
             log::warn!("cannot write the plugin of yt-dlp: {error}");
-            arguments.to_vec()
+            call.arguments.to_vec()
         });
         let mut command = process::Command::new(&config.resolver.command);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        match call.cookies {
+            Some(cookies) => {
+                let (options, link) = split_at_link(&arguments);
+                command.args(options).args(["--cookies", STDIN]).args(link);
+                command.stdin(copy(cookies, temporary.path()).map_err(failed)?);
+            }
+            None => {
+                command.args(&arguments).stdin(Stdio::null());
+            }
+        }
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         environment.apply(&mut command, &cache, temporary.path());
         sys::kill_on_parent_exit(&mut command);
         let confinement = self.launch.confinement(&[&cache, temporary.path()]);
@@ -63,8 +74,23 @@ impl Backend for SubprocessBackend {
                 })
             })?;
         let watch = MemoryWatch::over(child.id(), self.launch.memory());
-        read_output(child, deadline, cancel, watch, memory)
+        read_output(child, call, watch, memory)
     }
+}
+
+/// Splits the arguments before the `--` that precedes the link.
+fn split_at_link(arguments: &[String]) -> (&[String], &[String]) {
+    let end = arguments.iter().position(|argument| argument == "--");
+    arguments.split_at(end.unwrap_or(arguments.len()))
+}
+
+/// Copies cookies to a file without a name. So no other run can open it, where Landlock keeps it from looking into this
+/// one, and nothing is left of it whatever ends this run.
+fn copy(cookies: &CookieFile, dir: &Path) -> io::Result<File> {
+    let mut file = tempfile::tempfile_in(dir)?;
+    file.write_all(cookies.text().as_bytes())?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// Makes a directory for the temporary files of one run. An executable that unpacks itself there needs a file
@@ -79,8 +105,7 @@ fn temporary_dir(cache: &Path) -> io::Result<TempDir> {
 /// for.
 fn read_output(
     mut child: ChildGroup<'_>,
-    deadline: Instant,
-    cancel: &CancelToken,
+    Call { deadline, cancel, .. }: Call<'_>,
     mut watch: MemoryWatch,
     memory: &mut Reservation,
 ) -> Result<Output, BackendError> {

@@ -1,5 +1,7 @@
 //! Reads the keys of one token's table. Written by hand, because the errors of `serde` quote values.
 
+use std::path::PathBuf;
+
 use ipnet::IpNet;
 use ring::digest::{SHA256, digest};
 use time::{Date, Month, PrimitiveDateTime, Time, UtcOffset};
@@ -109,12 +111,18 @@ impl<'a> Fields<'a> {
         })
     }
 
+    pub(super) fn path(&mut self, key: &str) -> Result<Option<PathBuf>, TokensError> {
+        self.take(key, "the absolute path of a file: \"/etc/ytcanal/cookies.txt\"", |value| {
+            Some(PathBuf::from(value.as_str()?)).filter(|path| path.is_absolute())
+        })
+    }
+
     pub(super) fn reject_unknown(self) -> Result<(), TokensError> {
         match self.table.keys().next() {
             // A longer one may be a secret in the wrong place.
             Some(key) => Err(self.error(format!(
                 "a token has no key {:?}; the keys are hash, expires, from, may, sites, streams, muxers, \
-                 pages_per_hour and bytes_per_day",
+                 pages_per_hour, bytes_per_day and cookies_file",
                 if key.len() <= MAX_SHOWN { key } else { "…" }
             ))),
             None => Ok(()),

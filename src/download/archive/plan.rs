@@ -22,7 +22,8 @@ pub(super) fn plan(
 ) -> Result<Option<Arc<PlannedArchive>>, Error> {
     let planned = &job.app.planned_archives;
     let is_ranged = job.request.preconditions.range.is_some();
-    if let Some(plan) = planned.get(&job.request.target)
+    let key = job.key()?;
+    if let Some(plan) = planned.get(&key)
         // What failed may work now; but who resumes needs the archive as it was.
         && (is_ranged || !plan.lacks_any())
     {
@@ -62,7 +63,7 @@ pub(super) fn plan(
     let title = entries.title().map(str::to_owned);
     let layout = Layout::new(job.archive.format, members);
     let plan = layout.map(|layout| PlannedArchive::new(title, layout, files, etag));
-    Ok(plan.map(|plan| planned.insert(&job.request.target, plan)))
+    Ok(plan.map(|plan| planned.insert(key, plan)))
 }
 
 /// Returns the strong ETag: the hash of everything that the content of the archive depends on. `None` if a file has none.

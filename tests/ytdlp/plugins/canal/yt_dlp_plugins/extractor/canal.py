@@ -366,7 +366,26 @@ def reach_out():
     raise ExtractorError('tried ' + ' '.join(said), expected=True)
 
 
+def look_around():
+    """What code of a stranger would try that wants to know what other pages are read with; the error says what came
+    of looking into each process of the same parent: 0, or the number of an error."""
+    said = []
+    for place in Path('/proc').glob('[0-9]*'):
+        with contextlib.suppress(OSError):
+            pid = int(place.name)
+            if pid == os.getpid() or parent_of(pid) != os.getppid():
+                continue
+            for name in 'mem', 'fd/1':
+                try:
+                    (place / name).open('rb').close()
+                    said.append(f'{name}:0')
+                except OSError as error:
+                    said.append(f'{name}:{error.errno}')
+    raise ExtractorError('saw ' + ' '.join(said), expected=True)
+
+
 MISCHIEF = {
+    'look-around': look_around,
     'reach-out': reach_out,
     'crash': crash,
     'escape': escape,
