@@ -27,6 +27,9 @@ fn with_second(text: &str, second: impl Fn(&str) -> String) -> String {
     format!("{head}{first}{second}</MPD>")
 }
 
+/// Makes a second period of the first one.
+type Second = fn(&str) -> String;
+
 fn by_names(period: &str) -> String {
     period.replace("\"init-", "\"second/init-").replace("\"chunk-", "\"second/chunk-")
 }
@@ -95,7 +98,7 @@ fn periods_follow_one_another() {
     for kind in [DASH, DASH_LISTED, DASH_NUMBERED] {
         let film = SegmentedFilm::of(kind, &live_source());
         let mut first: [Option<Answer>; 2] = [None, None];
-        let places = [("names", by_names as fn(&str) -> String), ("base", by_base_url)];
+        let places: [(&str, Second); 2] = [("names", by_names), ("base", by_base_url)];
         for (place, second) in places {
             let id = format!("{}-{place}", kind.name.replace([' ', ','], "-"));
             put(&site, &id, &film, &json!({}), |text| with_second(&text, second));
