@@ -316,7 +316,11 @@ def reach_out():
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getppid()
     # In one way it is the daemon, in the other one that which forks this process is in the sandbox, too.
-    daemon = parent if is_program(parent, 'ytcanal') else parent_of(parent)
+    try:
+        daemon = parent if is_program(parent, 'ytcanal') else parent_of(parent)
+    except FileNotFoundError:
+        # In the sandbox of the unit it is not even seen.
+        daemon = parent
 
     def call(function, *arguments):
         if function(*arguments) < 0:
