@@ -27,6 +27,7 @@ yt-dlp itself misbehave.
 
 import contextlib
 import ctypes
+import errno
 import os
 import resource
 import signal
@@ -320,7 +321,7 @@ def reach_out():
         daemon = parent if is_program(parent, 'ytcanal') else parent_of(parent)
     except FileNotFoundError:
         # In the sandbox of the unit it is not even seen.
-        daemon = parent
+        daemon = None
 
     def call(function, *arguments):
         if function(*arguments) < 0:
@@ -330,6 +331,15 @@ def reach_out():
         # To where nobody listens; to be refused the connection is to have been let through.
         with socket.socket() as client, contextlib.suppress(ConnectionRefusedError):
             client.sendto(b'x', socket.MSG_FASTOPEN, ('127.0.0.1', 9))
+
+    def signal_any():
+        """The daemon, or whatever is in its place among all numbers that there may be."""
+        for pid in [daemon] if daemon else range(1, 1 << 15):
+            if pid in (os.getpid(), parent):
+                continue
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                return os.kill(pid, 0)
+        raise PermissionError(errno.EPERM, '')
 
     def connect(host, port):
         with socket.create_connection((host, port)):
@@ -350,7 +360,7 @@ def reach_out():
         'fast-open': fast_open,
         'unix': lambda: socket.socket(socket.AF_UNIX),
         'netlink': lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
-        'signal': lambda: os.kill(daemon, 0),
+        'signal': signal_any,
         'seize': lambda: call(libc.ptrace, 0x4206, parent, 0, 0),
         'prlimit': lambda: resource.prlimit(parent, resource.RLIMIT_CORE),
         'child': lambda: run('import socket, sys\n'
