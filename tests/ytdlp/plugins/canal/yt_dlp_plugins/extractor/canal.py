@@ -334,9 +334,8 @@ def reach_out():
 
     def signal_any():
         """The daemon, or whatever is in its place among all numbers that there may be."""
-        for pid in [daemon] if daemon else range(1, 1 << 15):
-            if pid in (os.getpid(), parent):
-                continue
+        others = set(range(1, 1 << 15)) - {os.getpid(), parent}
+        for pid in [daemon] if daemon else others:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 return os.kill(pid, 0)
         raise PermissionError(errno.EPERM, '')
