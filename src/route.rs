@@ -6,28 +6,27 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::access::signature;
 use crate::archive::ArchiveFormat;
-use crate::form::{self, FormError};
 use crate::media::page_list::Items;
 use crate::media::selection::FormatRequest;
 use crate::media::{Delivery, Media, Metadata, RemoteLocation, Track, TrackKind};
 use crate::options::{ContainerChoice, Engine, LengthPolicy, OutputOptions, TimeRange};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
-use crate::text::{escaped, one_line};
+use crate::text::one_line;
 
 mod account;
 mod page;
+mod query;
 mod rights;
 mod timestamp;
+
+use query::Query;
 
 pub use account::{has_form, target_after_login};
 
 /// The maximum length of a text for the metadata of a file, in characters.
 const MAX_METADATA: usize = 500;
-/// The maximum length of a quotation in a message, in characters.
-const MAX_QUOTE: usize = 40;
 
 /// Where the media of a download come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -294,70 +293,6 @@ fn media_url(kind: TrackKind, text: &str) -> Result<Url, Problem> {
         return Err(bad("must not have a user name or password in it".into()));
     }
     Ok(url)
-}
-
-/// The parameters of a query; each is removed when it is read.
-struct Query(Vec<(String, String)>);
-
-impl Query {
-    fn parse(query: &str) -> Result<Query, Problem> {
-        form::parse(query).map(Query).map_err(|error| match error {
-            FormError::Encoding => Problem::new(
-                ProblemCode::BadParameter,
-                "the query is not properly percent-encoded UTF-8 (a lone % is written %25)",
-            ),
-            FormError::Duplicate(name) => {
-                let detail = format!("the parameter {} is there twice", quoted(&name));
-                Problem::new(ProblemCode::DuplicateParameter, detail)
-            }
-            FormError::TooMany => {
-                let detail = format!("there are more than {} parameters", form::MAX_PARAMETERS);
-                Problem::new(ProblemCode::UnknownParameter, detail)
-            }
-        })
-    }
-
-    /// Parses the query of a request that may be signed. The signature is for those who decide whether the request
-    /// is carried out; nothing else may depend on it.
-    fn without_signature(query: &str) -> Result<Query, Problem> {
-        let mut query = Query::parse(query)?;
-        for name in signature::PARAMETERS {
-            query.take(name);
-        }
-        Ok(query)
-    }
-
-    /// Removes a parameter.
-    fn take(&mut self, name: &str) -> Option<String> {
-        let at = self.0.iter().position(|(known, _)| known == name)?;
-        // The others keep their order: that of several links is that of their files.
-        Some(self.0.remove(at).1)
-    }
-
-    /// Removes a parameter that is not empty: HTML forms send empty fields, too.
-    fn text(&mut self, name: &str) -> Option<String> {
-        self.take(name).filter(|text| !text.is_empty())
-    }
-
-    /// Fails if a parameter was not read: it is unknown.
-    fn reject_unknown(self) -> Result<(), Problem> {
-        let Some((name, _)) = self.0.first() else { return Ok(()) };
-        if name == form::LINK {
-            let detail = "the parameter url is there twice; only /download takes several, with as=tar or as=zip";
-            return Err(Problem::new(ProblemCode::DuplicateParameter, detail));
-        }
-        let detail = format!(
-            "the parameter {} is unknown; a URL inside a parameter must be \
-             percent-encoded (curl: -G --data-urlencode)",
-            quoted(name)
-        );
-        Err(Problem::new(ProblemCode::UnknownParameter, detail))
-    }
-}
-
-/// Returns a text of the client for a message, with everything visible.
-fn quoted(text: &str) -> String {
-    one_line(&escaped(text), MAX_QUOTE)
 }
 
 #[cfg(test)]

@@ -12,12 +12,12 @@ use super::entries::Entry;
 use crate::archive::{ArchiveFormat, Checksum, Member, Sent};
 use crate::cancel::CancelToken;
 use crate::disposition::file_name;
+use crate::download::deliver::{Order, Recipient, deliver};
 use crate::download::{
-    DownloadContext, MediaResponse, Order, Prepared, Recipient, ShortResponse, deliver, media_of,
-    new_token,
+    DownloadContext, MediaResponse, Prepared, ShortResponse, media_of, new_token,
 };
 use crate::error::{ArchiveError, Error};
-use crate::http_server::{BodyWriter, ResponseHead};
+use crate::http_server::{BodyWriter, Request, ResponseHead};
 use crate::media::Media;
 use crate::planned_archives::PlannedFile;
 use crate::problem::Problem;
@@ -102,6 +102,11 @@ fn media(job: Job<'_>, entry: &Entry, cancel: &Arc<CancelToken>) -> Result<Media
     media_of(app, &page, &archive.choice, client, cancel)
 }
 
+fn order<'o>(job: Job<'o>, media: Media, request: &'o Request) -> Order<'o> {
+    let Job { app, client, started, .. } = job;
+    Order { app, media, options: job.options(), request, client, started }
+}
+
 /// Returns the file of an entry, as a HEAD request would tell.
 pub(super) fn inspect(
     job: Job<'_>,
@@ -112,8 +117,7 @@ pub(super) fn inspect(
     let media = media(job, entry, &cancel).map_err(|error| cancel.cancel_with(error))?;
     let described = Described::new(&media);
     let request = job.request.for_file(true, None);
-    let Job { app, client, started, .. } = job;
-    let order = Order { app, media, options: job.options(), request: &request, client, started };
+    let order = order(job, media, &request);
     let head = deliver(order, cancel, Inspector(cancel_token))?;
     let len = head.content_length();
     if len.is_none() && job.archive.format == ArchiveFormat::Tar {
@@ -174,8 +178,7 @@ pub(super) fn write(
     };
     let described = Described::new(&media);
     let request = job.request.for_file(false, None);
-    let Job { app, client, started, .. } = job;
-    let order = Order { app, media, options: job.options(), request: &request, client, started };
+    let order = order(job, media, &request);
     let mut written = None;
     let mut begin = |head: &ResponseHead, body: &mut BodyWriter, cancelled: BorrowedFd<'_>| {
         let len = head.content_length();
@@ -265,8 +268,7 @@ pub(super) fn write_range(
     let cancel = new_token(body.cancel_token()).map_err(Arc::new)?;
     let media = media(job, entry, &cancel).map_err(|error| cancel.cancel_with(error))?;
     let request = job.request.for_file(false, (needed != all).then_some(&needed));
-    let Job { app, client, started, .. } = job;
-    let order = Order { app, media, options: job.options(), request: &request, client, started };
+    let order = order(job, media, &request);
     let mut checksum = checksum;
     let mut begin = |head: &ResponseHead, body: &mut BodyWriter, _: BorrowedFd<'_>| {
         let is_whole = match head.field("Content-Range") {
