@@ -60,7 +60,7 @@ fn unpacked(archive: &[u8], format: &str) -> Vec<(String, Vec<u8>)> {
         "tar" => &[&["tar", "-xf"]],
         _ => &[
             &["unzip", "-tq"],
-            &["7zz", "t"],
+            &["7z", "t"],
             &[
                 "python3",
                 "-c",

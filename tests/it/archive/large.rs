@@ -48,7 +48,7 @@ fn archives_beyond_four_gibibytes() {
             "zip",
             &[
                 &["unzip", "-tq"],
-                &["7zz", "t"],
+                &["7z", "t"],
                 &[
                     "python3",
                     "-c",
