@@ -304,7 +304,7 @@ fn damaged_bytes_are_harmless() {
     let plan = plain.plan(&as_it_is(&Metadata::default()));
     let mut random = fastrand::Rng::new();
     println!("seed {}", random.get_seed());
-    for _ in 0..60 {
+    for _ in 0..200 {
         let mut damaged = film(&[(TrackKind::Video, &source)]);
         let bytes = &mut damaged.files[0].1;
         for _ in 0..random.usize(1..20) {

@@ -59,13 +59,13 @@ pub(crate) struct Film {
 }
 
 fn surveyed(
-    (kind, bytes): &(TrackKind, Vec<u8>),
+    (_, bytes): &(TrackKind, Vec<u8>),
     segments: Option<&Vec<SourceSegment>>,
     trim: TimeRange,
 ) -> Result<(TrackIndex, usize), SurveyError> {
     let head = &bytes[..bytes.len().min(PROBE_SIZE)];
     let Probe::Recognised(head) = probe(&View::front(head, Some(bytes.len() as u64), true)) else {
-        panic!("the {kind} file is not known");
+        return Err(Unsupported("the file's format is not known").into());
     };
     let mut looked = Looked { bytes: bytes.clone(), requests: 0, segments: segments.cloned() };
     let survey = read_index(head.format, &mut looked, trim)?;
