@@ -15,7 +15,6 @@ use log::Level;
 use crate::app::App;
 use crate::cancel::CancelToken;
 use crate::error::Error;
-use crate::fetch::FIRST_REQUEST_SIZE;
 use crate::http_server::{BodyWriter, ClientConnection, Request, Response, ResponseHead};
 use crate::limits::{Client, StreamPermit};
 use crate::media::page_media::PageMedia;
@@ -272,8 +271,7 @@ fn prepare<'scope>(context: &DownloadContext<'scope, '_>) -> Result<Prepared<'sc
         }
     }
     let wants_all = request.is_full_get() && options.time_range.is_full();
-    let first_size = if wants_all { FIRST_REQUEST_SIZE } else { probe::PROBE_SIZE };
-    let mut tracks = match probe::probe_tracks(context, first_size)? {
+    let mut tracks = match probe::probe_tracks(context, wants_all)? {
         Probed::Tracks(tracks) => tracks,
         Probed::Playlists(kinds) => return Ok(Prepared::Playlists(kinds)),
     };

@@ -62,5 +62,5 @@ pub use decrypt::{RangeDecryption, encrypted_range};
 pub use document::{Document, read_document};
 pub use segment_refresh::resource_location;
 pub use sizes::{SegmentSizes, find_sizes};
-pub use sizing::FIRST_REQUEST_SIZE;
+pub use sizing::first_request_size;
 pub use track_reader::{PendingReader, TrackReader};

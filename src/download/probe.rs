@@ -9,7 +9,7 @@ use crate::container::completeness::{Completeness, Incomplete};
 use crate::container::mpeg_ts;
 use crate::container::probe::{self, Probe, ProbeInfo, ProbedInput, View};
 use crate::error::{Error, InputError, Unsupported, UpstreamError};
-use crate::fetch::{PendingReader, TrackReader};
+use crate::fetch::{PendingReader, TrackReader, first_request_size};
 use crate::http_client::RemoteFile;
 use crate::media::{Delivery, Media, Track, TrackKind};
 use crate::options::OutputOptions;
@@ -26,7 +26,7 @@ const MAX_FAR_READS: usize = 8;
 /// How far a file without byte ranges is read to probe what follows its tags.
 const MAX_TAG_SIZE: usize = 16 << 20;
 /// The size of the first request if a complete file is not needed.
-pub(super) const PROBE_SIZE: u64 = probe::PROBE_SIZE as u64;
+const PROBE_SIZE: u64 = probe::PROBE_SIZE as u64;
 
 /// An open track whose format is known.
 pub(super) struct ProbedTrack<'scope, 'env> {
@@ -46,19 +46,24 @@ pub(super) enum Probed<'scope, 'env> {
     Playlists(Vec<TrackKind>),
 }
 
-/// Opens and probes all tracks at the same time; the first request of each is for `first_size` bytes.
+/// Opens and probes all tracks at the same time. `wants_all` tells whether the complete file is needed.
 pub(super) fn probe_tracks<'scope, 'env>(
     context: &DownloadContext<'scope, 'env>,
-    first_size: u64,
+    wants_all: bool,
 ) -> Result<Probed<'scope, 'env>, Error> {
     let DownloadContext { scope, app, media, options, cancel, .. } = *context;
     let context = *context;
-    let begin = |track| PendingReader::begin(scope, &app.upstream, track, first_size, cancel);
+    let first_size = move |track: &Track| match wants_all {
+        true => first_request_size(track.kind),
+        false => PROBE_SIZE,
+    };
+    let begin =
+        |track| PendingReader::begin(scope, &app.upstream, track, first_size(track), cancel);
     let sources = media.tracks.iter().map(|track| (track, begin(track)));
     let open_one = move |track: &'scope Track, source: Result<TrackReader<'scope, 'env>, Error>| {
         let mut file = RemoteFileReader::new(context, source?);
         let prober = Prober { media, options: &options, track };
-        let Some(mut input) = prober.probe_or_refresh(&mut file, first_size)? else {
+        let Some(mut input) = prober.probe_or_refresh(&mut file, first_size(track))? else {
             return Ok(Err(track.kind));
         };
         input.probe.is_live = track.location.is_live();

@@ -15,7 +15,7 @@ use super::sink::ClientSink;
 use super::{DownloadContext, MediaBody, MediaResponse, Prepared};
 use crate::container::{OutputType, type_of};
 use crate::error::{Error, UpstreamError};
-use crate::fetch::{FIRST_REQUEST_SIZE, PendingReader, TrackReader};
+use crate::fetch::{PendingReader, TrackReader, first_request_size};
 use crate::http_client::RemoteFile;
 use crate::http_server::BodyWriter;
 use crate::limits::StreamPermit;
@@ -177,7 +177,7 @@ fn open_readers<'scope>(
             &app.upstream,
             track,
             first,
-            FIRST_REQUEST_SIZE,
+            first_request_size(track.kind),
             file,
             cancel,
         );

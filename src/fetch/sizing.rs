@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use crate::fetch::pace::Pace;
 use crate::fetch::retry_budget::jittered_chunk;
+use crate::media::TrackKind;
 
-/// Size of the first request for bytes that go to the client. While a nearby upstream sends a large
+/// Size of the first request for video that goes to the client. While a nearby upstream sends a large
 /// range it leaves no bandwidth for the other track; and a shorter one ends before it shows how
 /// quickly the client reads, whose buffers are still filling.
-pub const FIRST_REQUEST_SIZE: u64 = 640 << 10;
+const FIRST_VIDEO_REQUEST_SIZE: u64 = 640 << 10;
 /// Later requests are at least this large, however slow the reader, unless the chunk limit is
 /// lower.
 const MIN_REQUEST_SIZE: u64 = 128 << 10;
@@ -23,6 +24,18 @@ const PREFETCH_RESPONSE_TIMES: f64 = 4.0;
 /// A range is no longer than what is read in this time: bytes that wait for a slow reader occupy
 /// kernel memory, and were fetched in vain if the reader leaves.
 const TARGET_REQUEST_DURATION: Duration = Duration::from_secs(4);
+/// A range is at most so many times as long as the longest one before it: a client that will read slowly takes the first
+/// bytes as fast as its buffers do.
+const MAX_GROWTH: u64 = 4;
+
+/// Returns the size of the first request of a track whose bytes go to the client. 256 KiB of audio mostly last longer than
+/// 640 KiB of video.
+pub fn first_request_size(kind: TrackKind) -> u64 {
+    match kind {
+        TrackKind::Video => FIRST_VIDEO_REQUEST_SIZE,
+        TrackKind::Audio => 256 << 10,
+    }
+}
 
 /// What the size of the next request depends on.
 pub(super) struct RequestSizing {
@@ -70,6 +83,7 @@ impl RequestSizing {
             return self.size_hint.min(chunk);
         }
         let expected = (self.pace.rate(offset) * TARGET_REQUEST_DURATION.as_secs_f64()) as u64;
+        let expected = expected.min(self.largest_body.saturating_mul(MAX_GROWTH));
         jittered_chunk(expected.max(MIN_REQUEST_SIZE).min(chunk))
     }
 
@@ -111,6 +125,9 @@ mod tests {
         assert!(about(MIN_REQUEST_SIZE).contains(&size(1000)));
         assert!(about(4 << 20).contains(&size(10 << 20)));
         assert!(about(CHUNK).contains(&size(1 << 30)));
+        let (mut sizing, offset) = after(1 << 30);
+        sizing.largest_body = 1 << 20;
+        assert!(about(4 << 20).contains(&sizing.request_size(CHUNK, offset)), "not at once");
         let hinted = RequestSizing::new(0, 5000);
         assert_eq!((hinted.request_size(CHUNK, 0), hinted.request_size(100, 0)), (5000, 100));
     }

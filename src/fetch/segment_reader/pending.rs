@@ -12,7 +12,7 @@ use crate::error::{Error, UpstreamError};
 use crate::fetch::cursor::Cursor;
 use crate::fetch::segment_refresh::{self, CurrentLocation};
 use crate::fetch::segment_source::{PendingSegment, SegmentSource};
-use crate::fetch::sizing::FIRST_REQUEST_SIZE;
+use crate::fetch::sizing::first_request_size;
 use crate::http_client::{RemoteFile, UpstreamClient};
 use crate::media::Track;
 
@@ -46,7 +46,7 @@ impl<'scope, 'env> PendingSegments<'scope, 'env> {
             are_pages: None,
         };
         let mut reader = SegmentReader::new(source, list);
-        reader.is_probed = known.is_none() && first < FIRST_REQUEST_SIZE;
+        reader.is_probed = known.is_none() && first < first_request_size(track.kind);
         let is_other = known.as_ref().is_some_and(|(_, file)| **file != reader.file);
         if let Some((range, _)) = known {
             reader.cursor = Cursor::over(range);

@@ -8,8 +8,9 @@ use std::time::Duration;
 use ytcanal::cancel::CancelToken;
 use ytcanal::config::{self, ByteSize};
 use ytcanal::error::UpstreamError;
-use ytcanal::fetch::{FIRST_REQUEST_SIZE, TrackReader};
+use ytcanal::fetch::{TrackReader, first_request_size};
 use ytcanal::http_client::UpstreamClient;
+use ytcanal::media::TrackKind;
 
 use super::{content, ranges, read, read_of, settings, track};
 use crate::support::origin::Origin;
@@ -49,14 +50,14 @@ fn parts_are_as_long_as_their_reader_is_quick() {
     let url = origin.put("v", Resource::bytes(content().repeat(6)).ranges().etag("\"1\""));
     let (upstream, stop) =
         (UpstreamClient::new(&wide).unwrap(), Arc::new(CancelToken::new().unwrap()));
+    let first = first_request_size(TrackKind::Video);
     let lens = |pause: Duration| {
         let before = origin.requests().len();
         thread::scope(|scope| {
             let track = track(&url);
-            let mut source =
-                TrackReader::open(scope, &upstream, &track, FIRST_REQUEST_SIZE, &stop).unwrap();
-            let (mut buffer, mut read) = ([0; 50_000], 0);
-            while read <= FIRST_REQUEST_SIZE as usize {
+            let mut source = TrackReader::open(scope, &upstream, &track, first, &stop).unwrap();
+            let (mut buffer, mut read) = ([0; 25_000], 0);
+            while read <= first as usize {
                 thread::sleep(pause);
                 read += source.read(&mut buffer).unwrap();
             }
@@ -65,10 +66,11 @@ fn parts_are_as_long_as_their_reader_is_quick() {
         asked.iter().map(request_range).map(|range| range.end - range.start).collect::<Vec<_>>()
     };
     let quick = lens(Duration::ZERO);
-    assert!(quick.len() == 2 && quick[0] <= FIRST_REQUEST_SIZE, "{quick:?}");
-    // 333 kB a second: no more than is read in four of them.
+    assert!(quick.len() == 2 && quick[0] <= first, "{quick:?}");
+    assert!(quick[1] <= 4 * first, "{quick:?}");
+    // 167 kB a second: no more than is read in four of them.
     let slow = lens(Duration::from_millis(150));
-    assert!(slow.len() == 2 && slow[1] <= 3 << 19, "{slow:?}");
+    assert!(slow.len() == 2 && slow[1] <= 3 << 18, "{slow:?}");
     assert!(quick[1] > 2 * slow[1], "{quick:?}, {slow:?}");
 }
 
@@ -100,8 +102,8 @@ fn a_slow_reader_has_one_connection() {
         (UpstreamClient::new(&settings()).unwrap(), Arc::new(CancelToken::new().unwrap()));
     thread::scope(|scope| {
         let track = track(&url);
-        let mut source =
-            TrackReader::open(scope, &upstream, &track, FIRST_REQUEST_SIZE, &stop).unwrap();
+        let first = first_request_size(TrackKind::Video);
+        let mut source = TrackReader::open(scope, &upstream, &track, first, &stop).unwrap();
         let (mut buffer, mut read) = ([0; 64 << 10], 0);
         while read < content.len() {
             thread::sleep(SLOW);
