@@ -73,6 +73,7 @@ impl Handler for AppHandler<'_> {
             Ok(Route::Logout) => account::sign_out(request, identity),
             Ok(Route::Manifest) => web_ui::manifest(),
             Ok(Route::Icon) => web_ui::icon(),
+            Ok(Route::Player) => web_ui::player(),
             Ok(Route::Healthz) => Response::ok("text/plain", "ok\n"),
             Ok(Route::Readyz) if self.app.stream_limiter.is_closed() => {
                 let problem = Problem::new(ProblemCode::Draining, "the server is shutting down");

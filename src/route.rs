@@ -120,6 +120,8 @@ pub enum Route {
     Manifest,
     /// The icon.
     Icon,
+    /// A script of the web page.
+    Player,
     /// Media as one file.
     Download {
         /// The source of the media.
@@ -195,6 +197,7 @@ pub fn route(target: &str) -> Result<Route, Problem> {
         "/" => page::front(Query::parse(query)?),
         "/manifest.webmanifest" => Ok(Route::Manifest),
         "/icon.svg" => Ok(Route::Icon),
+        "/player.js" => Ok(Route::Player),
         "/healthz" => Ok(Route::Healthz),
         "/readyz" => Ok(Route::Readyz),
         "/metrics" => Ok(Route::Metrics),

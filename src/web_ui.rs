@@ -18,11 +18,9 @@ mod login;
 
 pub use login::login_page;
 
-/// The page, with the player in its script.
-static PAGE: LazyLock<String> = LazyLock::new(|| {
-    let player = include_str!("page/player.js").trim_end();
-    assemble(&include_str!("page.html").replace("{{player}}", player))
-});
+static PAGE: LazyLock<String> = LazyLock::new(|| assemble(include_str!("page.html")));
+/// A script that the page loads only where it is of use.
+static PLAYER: LazyLock<String> = LazyLock::new(|| assemble(include_str!("page/player.js")));
 const MANIFEST: &str = include_str!("page/manifest.webmanifest");
 const ICON: &str = include_str!("page/icon.svg");
 
@@ -86,7 +84,7 @@ fn html(prefill: &Prefill, by: Initiator, is_signed_in: bool) -> String {
     fill(&PAGE, PLACEHOLDERS.into_iter().zip(values))
 }
 
-/// Returns a page with what all pages have in common, and without indentation and comments.
+/// Returns a page or script with what all pages have in common, and without indentation and comments.
 fn assemble(html: &str) -> String {
     let html = html.replace("{{base}}", include_str!("page/base.css").trim_end());
     let is_comment =
@@ -111,6 +109,12 @@ pub fn manifest() -> Response {
     Response::ok("application/manifest+json", MANIFEST).with("Cache-Control", CACHE_CONTROL)
 }
 
+/// Returns the script that plays by an index. It belongs to the page, and changes with it.
+pub fn player() -> Response {
+    Response::ok("text/javascript; charset=utf-8", PLAYER.as_str())
+        .with("Cache-Control", "no-cache")
+}
+
 /// Returns the icon.
 pub fn icon() -> Response {
     Response::ok("image/svg+xml", ICON)
@@ -119,10 +123,11 @@ pub fn icon() -> Response {
 }
 
 /// The Content-Security-Policy: only the inline script and style of the page, identified by their
-/// hashes, and only content of this server. What the script hands to the player is a blob.
+/// hashes, the scripts that this script loads, and only content of this server. What a script hands to the player is a
+/// blob.
 static CSP: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "default-src 'self'; script-src {}; style-src {}; img-src 'self'; media-src 'self' blob:; \
+        "default-src 'self'; script-src {} 'strict-dynamic'; style-src {}; img-src 'self'; media-src 'self' blob:; \
          object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
         hash(element_text(&PAGE, "script")),
         hash(element_text(&PAGE, "style"))
@@ -180,7 +185,7 @@ mod tests {
         assert!(text("script").contains("lookUp"), "{}", text("script"));
         assert!(text("style").contains("color-scheme"), "{}", text("style"));
         for element in ["script", "style"] {
-            let named = format!("{element}-src {};", hash(text(element)));
+            let named = format!("{element}-src {}", hash(text(element)));
             assert!(CSP.contains(&named), "{}", *CSP);
         }
         assert!(CSP.starts_with("default-src 'self';"), "{}", *CSP);

@@ -23,7 +23,8 @@ impl Route {
     pub fn need(&self) -> Need {
         match self {
             Route::Page(_) => Need::Entry,
-            Route::Manifest | Route::Icon | Route::Healthz | Route::Readyz => Need::Nothing,
+            Route::Manifest | Route::Icon | Route::Player => Need::Nothing,
+            Route::Healthz | Route::Readyz => Need::Nothing,
             Route::Login(_) | Route::Logout => Need::Nothing,
             // Nobody vouches for what is not allowed to themselves.
             Route::Sign { route, .. } => route.need(),
@@ -69,6 +70,7 @@ mod tests {
             ("/healthz", Nothing, &[]),
             ("/readyz", Nothing, &[]),
             ("/icon.svg", Nothing, &[]),
+            ("/player.js", Nothing, &[]),
             ("/manifest.webmanifest", Nothing, &[]),
             ("/metrics", May(Permission::Metrics), &[]),
             (&format!("/download?{link}"), May(Permission::Download), &["www.site.example"]),

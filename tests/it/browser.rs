@@ -190,6 +190,8 @@ fn firefox_seeks_by_the_index() {
         let seconds = if kind.is_some() { length } else { Way::Spliced.duration(media::hour()) };
         let found = firefox.evaluate(&format!(
             "{IN_FIREFOX}
+            await new Promise((onload) => document.head.append(
+              Object.assign(document.createElement('script'), {{ src: '/player.js', onload }})));
             const isIndexed = await playByIndex(player, {url}, 0, new AbortController().signal);
             await plays();
             const {{ duration }} = player;

@@ -7,7 +7,7 @@ use crate::config::AccessConfig;
 
 /// What each route needs, with the routes.
 const NEEDS: [(&str, Need); 6] = [
-    ("/healthz /readyz /icon.svg /manifest.webmanifest", Need::Nothing),
+    ("/healthz /readyz /icon.svg /player.js", Need::Nothing),
     ("/ /watch", Need::Entry),
     ("/download", Need::Permission(Permission::Download)),
     ("/mux", Need::Permission(Permission::Mux)),
@@ -28,7 +28,7 @@ const PLACES: [(&str, &str, Option<&str>); 7] = [
 
 /// What clients get that show nothing: for each mode, those here, near and far.
 const ANONYMOUS: &str = "
-/healthz /readyz /icon.svg /manifest.webmanifest | ok ok ok   | ok ok ok   | ok ok ok
+/healthz /readyz /icon.svg /player.js            | ok ok ok   | ok ok ok   | ok ok ok
 / /watch                                         | ok ok ok   | ok ok in   | in in in
 /download                                        | ok ok ok   | ok ok in   | in in in
 /mux                                             | ok ok ok   | ok ok in   | in in in
@@ -37,7 +37,7 @@ const ANONYMOUS: &str = "
 ";
 /// The same of a server without tokens.
 const ANONYMOUS_WITHOUT_TOKENS: &str = "
-/healthz /readyz /icon.svg /manifest.webmanifest | ok ok ok   | ok ok ok   | ok ok ok
+/healthz /readyz /icon.svg /player.js            | ok ok ok   | ok ok ok   | ok ok ok
 / /watch                                         | ok ok ok   | ok ok loc  | in in in
 /download                                        | ok ok ok   | ok ok loc  | in in in
 /mux                                             | ok ok ok   | ok ok loc  | in in in

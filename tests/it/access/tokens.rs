@@ -82,7 +82,7 @@ fn strangers_stay_outside_and_are_told_how_to_come_in() {
             from(daemon, address, "/mux?video=http://a.example/", &bearer).code(),
             "not-allowed"
         );
-        for open in ["/healthz", "/readyz", "/icon.svg", "/manifest.webmanifest"] {
+        for open in ["/healthz", "/readyz", "/icon.svg", "/player.js", "/manifest.webmanifest"] {
             assert_eq!(from(daemon, address, open, "").head.status, 200, "{open}");
         }
     }
