@@ -17,9 +17,9 @@ use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::http_server::{BodyWriter, ClientConnection, Request, Response, ResponseHead};
 use crate::limits::{Client, StreamPermit};
+use crate::media::Media;
 use crate::media::page_media::PageMedia;
 use crate::media::selection::FormatRequest;
-use crate::media::{Media, TrackKind};
 use crate::options::OutputOptions;
 use crate::plan_cache::PlanKey;
 use crate::resolve::{self, RequestContext};
@@ -179,7 +179,12 @@ fn acquire<'a>(
     cancel: &Arc<CancelToken>,
 ) -> Result<(StreamPermit<'a>, Media), Error> {
     let timeout = app.config.limits.slot_timeout.0;
-    let permit = app.stream_limiter.try_acquire(client, cancel, timeout)?;
+    let acquire = |weight| app.stream_limiter.try_acquire_many(weight, client, cancel, timeout);
+    let first = match &source {
+        MediaSource::Urls(media) => weight(media),
+        MediaSource::Page { .. } => 1,
+    };
+    let permit = acquire(first)?;
     app.metrics.stream_started();
     let media = match source {
         MediaSource::Urls(media) => media,
@@ -188,7 +193,17 @@ fn acquire<'a>(
             media_of(app, &page, &choice, client, cancel)?
         }
     };
-    Ok((permit, media))
+    if weight(&media) <= first {
+        return Ok((permit, media));
+    }
+    // Whoever held one while waiting for more would wait for themselves.
+    drop(permit);
+    Ok((acquire(weight(&media))?, media))
+}
+
+/// Returns how many permits a download takes: one is for a video with its audio, which are two tracks.
+fn weight(media: &Media) -> usize {
+    media.tracks.len().div_ceil(2).max(1)
 }
 
 /// Selects the media of a page.
@@ -211,8 +226,8 @@ fn media_of(
 enum Prepared<'s> {
     Short(ShortResponse),
     Media(MediaResponse<'s>),
-    /// These tracks are playlists, which must be loaded first.
-    Playlists(Vec<TrackKind>),
+    /// The tracks at these indexes are playlists, which must be loaded first.
+    Playlists(Vec<usize>),
 }
 
 /// A media response whose first bytes are available.
@@ -273,7 +288,7 @@ fn prepare<'scope>(context: &DownloadContext<'scope, '_>) -> Result<Prepared<'sc
     let wants_all = request.is_full_get() && options.time_range.is_full();
     let mut tracks = match probe::probe_tracks(context, wants_all)? {
         Probed::Tracks(tracks) => tracks,
-        Probed::Playlists(kinds) => return Ok(Prepared::Playlists(kinds)),
+        Probed::Playlists(playlists) => return Ok(Prepared::Playlists(playlists)),
     };
     let key_frame = index_reader::find_key_frame(context, &mut tracks)?;
     match choose_strategy(context, &mut tracks, key_frame)? {
@@ -292,7 +307,8 @@ fn prepare<'scope>(context: &DownloadContext<'scope, '_>) -> Result<Prepared<'sc
             let reason = refusal.map(|refusal| format!(" ({refusal})")).unwrap_or_default();
             log::debug!("muxing by ffmpeg{reason}: {:?}", media.tracks);
             tracks.iter_mut().zip(feeds).for_each(|(track, feed)| track.feed = feed);
-            tracks.retain(|track| job.inputs.iter().any(|used| used.kind == track.input.kind));
+            let mut used = (0..).map(|index| job.used.contains(&index));
+            tracks.retain(|_| used.next() == Some(true));
             ffmpeg::prepare(context, tracks, &job, format!("ffmpeg{reason}"))
         }
     }

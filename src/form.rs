@@ -8,8 +8,12 @@ use percent_encoding::{
 
 /// The maximum number of parameters, more than any route needs.
 pub const MAX_PARAMETERS: usize = 128;
-/// The parameter that may be repeated: several links make a list.
+/// The parameters that may be repeated: several links make a list, several audio files tracks of one file.
+const REPEATED: [&str; 2] = [LINK, AUDIO];
+/// The link of a page.
 pub const LINK: &str = "url";
+/// The URL of an audio file.
+pub const AUDIO: &str = "audio";
 
 /// The characters to percent-encode in a query value: all but the unreserved ones (RFC 3986 §2.3).
 const NOT_UNRESERVED: &AsciiSet =
@@ -32,7 +36,7 @@ pub fn parse(text: &str) -> Result<Vec<(String, String)>, FormError> {
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name)?, decode(value)?);
-        if name != LINK && parameters.iter().any(|(known, _)| *known == name) {
+        if !REPEATED.contains(&&*name) && parameters.iter().any(|(known, _)| *known == name) {
             return Err(FormError::Duplicate(name));
         }
         if parameters.len() == MAX_PARAMETERS {

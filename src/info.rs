@@ -13,6 +13,7 @@ use crate::http_server::{ClientConnection, Response};
 use crate::media::format_list::{FormatList, FormatOption, list_formats};
 use crate::media::page_list::PageList;
 use crate::media::page_media::{PageMedia, Size};
+use crate::media::selection::languages::offered_languages;
 use crate::media::selection::{FormatRequest, Quality};
 use crate::media::variant::Variant;
 use crate::problem::Problem;
@@ -126,7 +127,34 @@ fn media_json(media: &PageMedia) -> Value {
         "videos": videos.iter().map(|option| video(option, &page_url)).collect::<Vec<_>>(),
         "audios": audios.iter().map(|option| audio(option, &page_url, &languages)).collect::<Vec<_>>(),
         "languages": languages,
+        "audio_tracks": audio_tracks(media),
     })
+}
+
+/// Returns the audio tracks of a file with `lang=all`, in their order; none if that has only one.
+fn audio_tracks(media: &PageMedia) -> Vec<Value> {
+    let offered = offered_languages(media);
+    if offered.len() < 2 {
+        return Vec::new();
+    }
+    let original = &offered[0].language;
+    let tracks = offered.iter().map(|audio| {
+        let renditions = media.renditions.iter().filter(|rendition| {
+            let own = rendition.audio.as_ref().filter(|_| rendition.video.is_none());
+            own.is_some_and(|own| own.language == audio.language)
+        });
+        // All have it, or one of them is the language without it.
+        let variants: Vec<_> = renditions.map(|rendition| rendition.variant).collect();
+        let variant =
+            if variants.contains(&None) { None } else { variants.first().copied().flatten() };
+        json!({
+            "language": audio.language,
+            "name": audio.name,
+            "original": audio.language == *original,
+            "variant": variant.map(Variant::as_str),
+        })
+    });
+    tracks.collect()
 }
 
 fn video(option: &FormatOption<'_>, page_url: &str) -> Value {
@@ -172,7 +200,7 @@ fn audio(option: &FormatOption<'_>, page_url: &str, languages: &[&str]) -> Value
 
 /// Returns the request target that downloads a format.
 fn download(choice: &FormatRequest, page_url: &str) -> String {
-    let FormatRequest { quality, container, codec, language, hdr, variant, cover: _ } = choice;
+    let FormatRequest { quality, container, codec, language, hdr, variant, .. } = choice;
     let mut target = format!("/download?url={page_url}&quality={}", quality_param(*quality));
     target += &format!("&container={}", container.as_str());
     if let Some(codec) = codec.and_then(crate::media::page_media::VideoCodec::as_str) {

@@ -15,6 +15,7 @@ pub use crate::track_kind::TrackKind;
 mod cookie;
 pub mod extra_query;
 pub mod format_list;
+pub mod language;
 pub mod live;
 pub mod packed_segments;
 pub mod page_list;
@@ -22,9 +23,11 @@ pub mod page_media;
 pub mod remote_file;
 pub mod segments;
 pub mod selection;
+pub mod track_label;
 pub mod variant;
 pub use cookie::{Cookie, add_cookies, cookie_field};
 use segments::{SegmentKey, SegmentList};
+use track_label::TrackLabel;
 
 /// One elementary stream (or one finished file) and the location of its bytes.
 #[derive(Clone, PartialEq, Eq)]
@@ -282,12 +285,12 @@ impl PartialEq for RefreshHandle {
 
 impl Eq for RefreshHandle {}
 
-/// One or two tracks, and the name and metadata of the file made of them.
+/// The tracks of a file, and its name and metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Media {
     /// The requested file name: not yet safe for a header field.
     pub name: Option<String>,
-    /// Video first; never empty, never two of a kind.
+    /// Video first, then audio, the default first; never empty, and never more than one video.
     pub tracks: Vec<Track>,
     /// Metadata of the file.
     pub metadata: Metadata,
@@ -304,6 +307,8 @@ pub struct Metadata {
     pub date: Option<String>,
     /// Cover art.
     pub cover: Option<CoverArt>,
+    /// The labels of the tracks, in their order; it may be shorter.
+    pub labels: Vec<TrackLabel>,
 }
 
 /// A cover image.

@@ -50,6 +50,15 @@ impl ContainerChoice {
         }
     }
 
+    /// Returns whether a file in the container may have several audio tracks.
+    pub fn holds_several_audio(self) -> bool {
+        match self {
+            ContainerChoice::Auto | ContainerChoice::Mp4 | ContainerChoice::M4a => true,
+            ContainerChoice::Webm | ContainerChoice::Mkv => true,
+            ContainerChoice::Mp3 | ContainerChoice::Opus => false,
+        }
+    }
+
     /// Returns whether the container holds audio only.
     pub fn is_audio(self) -> bool {
         matches!(self, ContainerChoice::M4a | ContainerChoice::Mp3 | ContainerChoice::Opus)

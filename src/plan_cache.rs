@@ -54,6 +54,10 @@ impl PlanKey {
         }
         add(metadata.cover.as_ref().map_or(&[], |cover| &cover.bytes));
         add(&[metadata.cover.as_ref().is_some_and(|cover| cover.is_jpeg).into()]);
+        add(&metadata.labels.len().to_be_bytes());
+        for label in &metadata.labels {
+            label.identify(&mut add);
+        }
         for track in &media.tracks {
             add(track.kind.as_str().as_bytes());
             track.location.identify(&mut add);
@@ -101,6 +105,7 @@ impl PlanCache {
 mod tests {
     use super::*;
     use crate::container::Container;
+    use crate::media::track_label::TrackLabel;
     use crate::media::{Cookie, CoverArt, Metadata, RemoteLocation, Track, TrackKind};
     use crate::memory_budget::MemoryBudget;
     use crate::options::{ContainerChoice, Engine, TimeRange};
@@ -129,7 +134,7 @@ mod tests {
     #[test]
     fn every_input_of_a_plan_changes_its_key() {
         type Change = fn(&mut Media, &mut OutputOptions);
-        let changes: [Change; 18] = [
+        let changes: [Change; 21] = [
             |_, _| {},
             |media, _| media.tracks[1].location.url = "http://films.example/a".parse().unwrap(),
             |media, _| media.tracks[0].location.url = "http://films.example/a".parse().unwrap(),
@@ -158,6 +163,9 @@ mod tests {
             |media, _| {
                 media.metadata.cover = Some(CoverArt { is_jpeg: true, bytes: [1, 2].into() });
             },
+            |media, _| media.tracks.push(media.tracks[1].clone()),
+            |media, _| media.metadata.labels = vec![TrackLabel::new(Some("de"), None)],
+            |media, _| media.metadata.labels = vec![TrackLabel::new(Some("de"), Some("Deutsch"))],
             |_, options| options.engine = Engine::Splice,
             |_, options| options.container = ContainerChoice::Mp4,
             |_, options| {

@@ -58,8 +58,9 @@ pub struct PlaylistLoader {
 pub struct LoadedMedia {
     /// The media.
     pub media: Media,
-    /// The lengths of the segments of its tracks and their first bytes, as far as these came just now.
-    pub heads: Vec<(TrackKind, Heads)>,
+    /// The lengths of the segments of its tracks, by their indexes, and their first bytes, as far as these came just
+    /// now.
+    pub heads: Vec<(usize, Heads)>,
 }
 
 type Heads = Vec<(u64, Vec<u8>)>;
@@ -113,7 +114,7 @@ impl PlaylistLoader {
         let is_exact = loaded.iter().all(|(_, loaded, _)| loaded.is_exact());
         let (mut located, mut requested, mut all_heads) = (Vec::new(), Vec::new(), Vec::new());
         for (track, loaded, heads) in loaded {
-            all_heads.extend(heads);
+            all_heads.extend((located.len()..).zip(heads));
             requested.extend(loaded.tracks.iter().map(|_| track.clone()));
             located.extend(loaded.tracks);
         }
@@ -181,7 +182,7 @@ impl PlaylistLoader {
         &self,
         track: &Track,
         request: Request<'_>,
-    ) -> Result<(Loaded, Vec<(TrackKind, Heads)>), Error> {
+    ) -> Result<(Loaded, Vec<Heads>), Error> {
         let Request { options, is_lone, .. } = request;
         if track.location.delivery == Delivery::File {
             let tracks = vec![Located::new(track.kind, track.location.clone())];
@@ -196,10 +197,7 @@ impl PlaylistLoader {
         let length_timeout =
             if self.inexact.contains(&key) { Duration::ZERO } else { request.length_timeout };
         let sized = in_parallel(located, |located| {
-            let kind = located.kind;
-            let (located, heads) =
-                self.with_lengths(track, located, length_timeout, request.cancel)?;
-            Ok((located, (kind, heads)))
+            self.with_lengths(track, located, length_timeout, request.cancel)
         })?;
         let (tracks, heads) = sized.into_iter().unzip();
         let loaded = Loaded::new(tracks);
@@ -231,7 +229,7 @@ impl PlaylistLoader {
             }
             Playlist::Master(master) => master,
         };
-        let is_audio = kind == TrackKind::Audio;
+        let (is_lone, is_audio) = (request.is_lone, kind == TrackKind::Audio);
         let request = FormatRequest {
             quality: if is_audio { Quality::AudioOnly } else { Quality::Best },
             container: request.options.container,
@@ -242,7 +240,9 @@ impl PlaylistLoader {
             selected.map_err(|why| Error::Playlist { track: kind, why: why.0.into() })?;
         let hints = Arc::new(master.media_hints(&hints));
         let selected = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
-        let selected = selected.into_iter().filter_map(|(kind, url)| Some((kind, url?)));
+        // Beside other tracks, it is the one that was requested.
+        let selected = selected.into_iter().filter(|(own, _)| is_lone || *own == kind);
+        let selected = selected.filter_map(|(kind, url)| Some((kind, url?)));
         in_parallel(selected.collect(), |(kind, url)| {
             let mut location = fetch::resource_location(&location, url);
             let Playlist::Media(list) = self.read(kind, &mut location, &hints, cancel)? else {

@@ -1,7 +1,6 @@
 //! Parses request targets: paths and their query parameters. Pure.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -9,7 +8,7 @@ use url::Url;
 use crate::archive::ArchiveFormat;
 use crate::media::page_list::Items;
 use crate::media::selection::FormatRequest;
-use crate::media::{Delivery, Media, Metadata, RemoteLocation, Track, TrackKind};
+use crate::media::{Media, Metadata, TrackKind};
 use crate::options::{ContainerChoice, Engine, LengthPolicy, OutputOptions, TimeRange};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
@@ -20,6 +19,7 @@ mod page;
 mod query;
 mod rights;
 mod timestamp;
+mod tracks;
 
 use query::Query;
 
@@ -210,18 +210,7 @@ pub fn route(target: &str) -> Result<Route, Problem> {
 }
 
 fn mux(mut query: Query) -> Result<Route, Problem> {
-    let mut track = |kind: TrackKind| -> Result<Option<Track>, Problem> {
-        let Some(text) = query.text(kind.as_str()) else { return Ok(None) };
-        let url = media_url(kind, &text)?;
-        // Others are recognised by their first bytes, which takes one more request.
-        let is_playlist = [".m3u8", ".m3u"].iter().any(|end| url.path().ends_with(end));
-        let playlist = || Delivery::Playlist(Arc::default());
-        let delivery = if is_playlist { playlist() } else { Delivery::File };
-        let location = RemoteLocation { delivery, ..url.into() };
-        Ok(Some(Track { kind, location, refresh: None }))
-    };
-    let tracks: Vec<Track> =
-        [track(TrackKind::Video)?, track(TrackKind::Audio)?].into_iter().flatten().collect();
+    let (tracks, labels) = tracks::tracks(&mut query)?;
     let name = query.text("name");
     let mut text = |name: &str| query.text(name).map(|text| one_line(&text, MAX_METADATA));
     let metadata = Metadata {
@@ -229,6 +218,7 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
         artist: text("artist"),
         date: text("date"),
         cover: None,
+        labels,
     };
     let container = container(&mut query)?;
     if container.is_audio() {

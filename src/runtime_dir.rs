@@ -16,7 +16,6 @@ use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
 use crate::error::Error;
-use crate::media::TrackKind;
 use crate::sys;
 
 const DIR_PREFIX: &str = "run-";
@@ -67,13 +66,13 @@ impl RuntimeDir {
         claim.dir.path().join(PAGES_DIR)
     }
 
-    /// Creates a named pipe for each of `kinds`, in a directory of their own.
-    pub fn fifos(&self, kinds: impl Iterator<Item = TrackKind> + Clone) -> io::Result<FifoSet> {
+    /// Creates `count` named pipes, one for each input, in a directory of their own.
+    pub fn fifos(&self, count: usize) -> io::Result<FifoSet> {
         let mut claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
-        match claim.fifos(kinds.clone()) {
+        match claim.fifos(count) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.reclaim(&mut claim, &error)?;
-                claim.fifos(kinds)
+                claim.fifos(count)
             }
             created => created,
         }
@@ -129,12 +128,12 @@ impl Claim {
         }
     }
 
-    fn fifos(&self, kinds: impl Iterator<Item = TrackKind>) -> io::Result<FifoSet> {
+    fn fifos(&self, count: usize) -> io::Result<FifoSet> {
         self.create_pages_dir()?;
         let dir = tempfile::Builder::new().prefix("stream-").tempdir_in(self.dir.path())?;
         let fifos = FifoSet { dir };
-        for kind in kinds {
-            sys::make_fifo(&fifos.path(kind))?;
+        for index in 0..count {
+            sys::make_fifo(&fifos.path(index))?;
         }
         Ok(fifos)
     }
@@ -169,9 +168,9 @@ pub struct FifoSet {
 }
 
 impl FifoSet {
-    /// Returns the path of the pipe of a track.
-    pub fn path(&self, kind: TrackKind) -> PathBuf {
-        self.dir.path().join(kind.as_str())
+    /// Returns the path of the pipe of the input at `index`.
+    pub fn path(&self, index: usize) -> PathBuf {
+        self.dir.path().join(format!("input-{index}"))
     }
 
     /// Returns the directory that contains the pipes and nothing else.
@@ -273,8 +272,8 @@ mod tests {
         let base = base.path().join("ytcanal");
         let runtime = RuntimeDir::claim(&base).unwrap();
         fs::remove_dir_all(&base).unwrap();
-        let fifos = runtime.fifos([TrackKind::Audio].into_iter()).unwrap();
-        assert!(fifos.path(TrackKind::Audio).exists());
+        let fifos = runtime.fifos(1).unwrap();
+        assert!(fifos.path(0).exists());
         assert_eq!(runs(&base), 1);
     }
 

@@ -1,7 +1,7 @@
-//! Splice joins two tracks without a muxer, into a file whose every byte is known beforehand.
+//! Splice joins tracks without a muxer, into a file whose every byte is known beforehand.
 //!
-//! Each input file has an index. From the two indexes [`plan`] computes the layout of the joined
-//! file: a new header, then byte ranges of both files in the order of their timestamps. Hence the
+//! Each input file has an index. From the indexes [`plan`] computes the layout of the joined
+//! file: a new header, then byte ranges of all files in the order of their timestamps. Hence the
 //! file has a length before its first byte is made, and any byte range of it can be made alone: it
 //! behaves like a file on a disk.
 //!
@@ -28,6 +28,7 @@ mod fragmented;
 mod golden;
 mod headers;
 mod input;
+mod labels;
 mod layout;
 mod mpeg_ts;
 mod place;
@@ -86,7 +87,7 @@ pub struct Options<'a> {
     pub container: ContainerChoice,
     /// The requested time range.
     pub time_range: TimeRange,
-    /// Title, artist, date and cover to write into the file.
+    /// Title, artist, date and cover to write into the file, and the labels of its tracks.
     pub metadata: &'a Metadata,
 }
 
@@ -258,7 +259,7 @@ pub fn read_gathered_index(reader: &mut dyn ReadAt) -> Result<TrackIndex, Survey
     Ok(TrackIndex::Progressive(progressive::Movie::gathered(moov, &brands, media)))
 }
 
-/// Lays out the joined file. `tracks` are one or two files, video first. The function is pure: the
+/// Lays out the joined file. `tracks` are files of one track each, video first and then audio, the default first. The function is pure: the
 /// same indexes and options give the same plan on every run and machine.
 pub fn plan<S: Borrow<TrackIndex>>(
     tracks: &[(TrackKind, S)],
@@ -299,7 +300,7 @@ pub fn plan<S: Borrow<TrackIndex>>(
 }
 
 /// Plans to join files in segments of unknown length while they arrive, from their beginning to their end. `tracks`
-/// are one or two files, video first, and each index is from [`read_front`].
+/// are files, video first and then audio, and each index is from [`read_front`].
 pub fn plan_streaming<S: Borrow<TrackIndex>>(
     tracks: &[(TrackKind, S)],
     options: &Options<'_>,

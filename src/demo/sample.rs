@@ -72,6 +72,7 @@ impl Sample {
             let audio = (*file == AUDIO).then_some(AudioFormat {
                 codec: AudioCodec::Aac,
                 language: None,
+                name: None,
                 preference: 0,
             });
             if video.is_none() && audio.is_none() {

@@ -11,7 +11,7 @@ use crate::cancel::CancelToken;
 use crate::disposition::attachment;
 use crate::http_server::{Request, ResponseHead};
 use crate::limits::Client;
-use crate::media::{Media, TrackKind};
+use crate::media::Media;
 use crate::options::OutputOptions;
 
 /// The context of one download.
@@ -24,7 +24,7 @@ pub(super) struct DownloadContext<'scope, 'env> {
     pub(super) options: OutputOptions,
     pub(super) request: &'scope Request,
     /// The first bytes of the segments of each track, until somebody takes them.
-    pub(super) heads: &'scope Mutex<Vec<(TrackKind, SegmentHeads)>>,
+    pub(super) heads: &'scope Mutex<Vec<(usize, SegmentHeads)>>,
     pub(super) client: Client,
     pub(super) cancel: &'scope Arc<CancelToken>,
     pub(super) started: Instant,
@@ -70,11 +70,11 @@ impl<'scope> DownloadContext<'scope, '_> {
         )
     }
 
-    /// Takes the first bytes of the segments of a track.
-    pub(super) fn take_heads(&self, kind: TrackKind) -> SegmentHeads {
+    /// Takes the first bytes of the segments of the track at `index`.
+    pub(super) fn take_heads(&self, index: usize) -> SegmentHeads {
         let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = heads.iter().position(|(of, _)| *of == kind);
-        found.map(|index| heads.swap_remove(index).1).unwrap_or_default()
+        let found = heads.iter().position(|(of, _)| *of == index);
+        found.map(|at| heads.swap_remove(at).1).unwrap_or_default()
     }
 
     /// Returns the descriptor that becomes readable when the download is cancelled.

@@ -13,7 +13,7 @@ use crate::cancel::CancelToken;
 use crate::error::{Error, LimitExceeded, UpstreamError};
 use crate::http_server::Request;
 use crate::limits::Client;
-use crate::media::{Delivery, Media, TrackKind};
+use crate::media::{Delivery, Media};
 use crate::options::OutputOptions;
 use crate::playlist_loader::LoadedMedia;
 
@@ -67,7 +67,7 @@ pub(super) fn deliver<R: Recipient>(
             let error = Error::LimitExceeded(LimitExceeded::Memory);
             return recipient.fail(cancel.cancel_with(error));
         }
-        let heads = heads.into_iter().map(|(kind, heads)| (kind, SegmentHeads::new(heads)));
+        let heads = heads.into_iter().map(|(index, heads)| (index, SegmentHeads::new(heads)));
         let heads = Mutex::new(heads.collect());
         let (media, heads, resolved) = (&media, &heads, Instant::now());
         let setup = Setup { app, media, heads, options, request, client, started, resolved };
@@ -87,8 +87,10 @@ pub(super) fn deliver<R: Recipient>(
             Attempt::Playlists(recipient, playlists) => (recipient, playlists),
         };
         recipient = left;
-        for track in requested.tracks.iter_mut().filter(|track| playlists.contains(&track.kind)) {
-            track.location.delivery = Delivery::Playlist(Arc::default());
+        for index in playlists {
+            if let Some(track) = requested.tracks.get_mut(index) {
+                track.location.delivery = Delivery::Playlist(Arc::default());
+            }
         }
         // That of the first attempt has ended its threads.
         cancel = match new_token(recipient.cancel_token()) {
@@ -102,7 +104,7 @@ pub(super) fn deliver<R: Recipient>(
 struct Setup<'s> {
     app: &'s App,
     media: &'s Media,
-    heads: &'s Mutex<Vec<(TrackKind, SegmentHeads)>>,
+    heads: &'s Mutex<Vec<(usize, SegmentHeads)>>,
     options: OutputOptions,
     request: &'s Request,
     client: Client,
@@ -113,8 +115,8 @@ struct Setup<'s> {
 /// What became of a download.
 enum Attempt<R: Recipient> {
     Ended(R::Outcome),
-    /// These of its tracks are playlists. Nothing was sent.
-    Playlists(R, Vec<TrackKind>),
+    /// The tracks at these indexes are playlists. Nothing was sent.
+    Playlists(R, Vec<usize>),
 }
 
 /// Runs a download of media whose locations are known, with its threads in a scope.
@@ -136,7 +138,7 @@ fn attempt<R: Recipient>(setup: &Setup<'_>, recipient: R, cancel: &Arc<CancelTok
             resolved,
         };
         Attempt::Ended(match prepare(&context) {
-            Ok(Prepared::Playlists(kinds)) => return Attempt::Playlists(recipient, kinds),
+            Ok(Prepared::Playlists(tracks)) => return Attempt::Playlists(recipient, tracks),
             Ok(response) => recipient.receive(&context, response),
             Err(error) => recipient.fail(cancel.cancel_with(error)),
         })

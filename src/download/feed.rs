@@ -45,10 +45,10 @@ pub(super) fn feed<'scope, 'env>(
     let pipe_len = pipe_len(app.config.upstream.read_ahead.0);
     let mut results = Vec::with_capacity(tracks.len());
     let clock = Arc::new(LiveClock::default());
-    for ProbedTrack { file, input, feed, .. } in tracks {
+    for (index, ProbedTrack { file, input, feed, .. }) in tracks.into_iter().enumerate() {
         let RemoteFileReader { source, mut memory, .. } = file;
         let (sender, result) = channel::bounded(1);
-        let pipe = fifos.path(input.kind);
+        let pipe = fifos.path(index);
         let (progress, clock) = (progress.clone(), clock.clone());
         let task = FeedTask { input, pipe, pipe_len, progress, clock, cancel };
         // The index is dropped by now.

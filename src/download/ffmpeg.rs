@@ -32,8 +32,7 @@ pub(super) fn prepare<'scope, 'env>(
 
     let timeout = app.config.limits.slot_timeout.0;
     let permit = app.ffmpeg_limiter.try_acquire(context.client, cancel, timeout)?;
-    let kinds = job.inputs.iter().map(|input| input.kind);
-    let fifos = app.runtime_dir.fifos(kinds).map_err(|error| {
+    let fifos = app.runtime_dir.fifos(job.inputs.len()).map_err(|error| {
         log::error!("cannot create the named pipes: {error}");
         // Without the path, which is not for clients.
         Error::system("create the named pipes in runtime_dir", &error.kind().into())

@@ -54,13 +54,15 @@ pub(super) struct RemoteFileReader<'scope, 'env> {
 }
 
 impl<'scope, 'env> RemoteFileReader<'scope, 'env> {
+    /// Reads the track at `index` of the download.
     pub(super) fn new(
         context: DownloadContext<'scope, 'env>,
+        index: usize,
         source: TrackReader<'scope, 'env>,
     ) -> RemoteFileReader<'scope, 'env> {
         let mut memory = context.app.memory_budget.reservation();
         let segments = segments(&source);
-        let heads = context.take_heads(source.track());
+        let heads = context.take_heads(index);
         let heads = Some(heads).filter(|heads| memory.grow(heads.memory_size()));
         let heads = Arc::new(heads.unwrap_or_default());
         RemoteFileReader { context, source, memory, deadline: Instant::now(), segments, heads }

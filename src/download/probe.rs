@@ -42,8 +42,8 @@ pub(super) struct ProbedTrack<'scope, 'env> {
 pub(super) enum Probed<'scope, 'env> {
     /// All are media.
     Tracks(Vec<ProbedTrack<'scope, 'env>>),
-    /// These are playlists.
-    Playlists(Vec<TrackKind>),
+    /// Those at these indexes are playlists.
+    Playlists(Vec<usize>),
 }
 
 /// Opens and probes all tracks at the same time. `wants_all` tells whether the complete file is needed.
@@ -59,12 +59,14 @@ pub(super) fn probe_tracks<'scope, 'env>(
     };
     let begin =
         |track| PendingReader::begin(scope, &app.upstream, track, first_size(track), cancel);
-    let sources = media.tracks.iter().map(|track| (track, begin(track)));
-    let open_one = move |track: &'scope Track, source: Result<TrackReader<'scope, 'env>, Error>| {
-        let mut file = RemoteFileReader::new(context, source?);
+    let sources = media.tracks.iter().enumerate();
+    let sources = sources.map(|(index, track)| ((index, track), begin(track)));
+    let open_one = move |(index, track): (usize, &'scope Track),
+                         source: Result<TrackReader<'scope, 'env>, Error>| {
+        let mut file = RemoteFileReader::new(context, index, source?);
         let prober = Prober { media, options: &options, track };
         let Some(mut input) = prober.probe_or_refresh(&mut file, first_size(track))? else {
-            return Ok(Err(track.kind));
+            return Ok(Err(index));
         };
         input.probe.is_live = track.location.is_live();
         // The first bytes may show that the file is truncated, before anything is sent.
@@ -120,8 +122,8 @@ fn with_segments(info: &mut ProbeInfo, delivery: &Delivery, peeked: &[u8]) {
     }
 }
 
-/// Lets packed audio without a timestamp begin when the other track does.
-fn align_untimed(tracks: &mut [Result<ProbedTrack<'_, '_>, TrackKind>]) {
+/// Lets packed audio without a timestamp begin when the other tracks do.
+fn align_untimed(tracks: &mut [Result<ProbedTrack<'_, '_>, usize>]) {
     let begin = tracks.iter().flatten().map(|track| track.input.probe.begin).max();
     for track in tracks.iter_mut().flatten() {
         let info = &mut track.input.probe;

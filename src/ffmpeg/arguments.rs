@@ -13,16 +13,18 @@ use crate::media::{Metadata, TrackKind};
 use crate::options::TimeRange;
 use crate::runtime_dir::FifoSet;
 
+mod labels;
+
 /// Returns ffmpeg's arguments for a job whose tracks come through these named pipes. Pure.
 pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsString> {
     let mut list: Vec<OsString> = Vec::with_capacity(64);
     // -xerror: an input that ends in the middle of a packet is an error, not the end.
     list.extend(words("-hide_banner -nostdin -nostats -loglevel error -xerror"));
-    for input in &job.inputs {
-        list.extend(input_options(job, input, fifos, version));
+    for (index, input) in job.inputs.iter().enumerate() {
+        list.extend(input_options(job, (index, input), fifos, version));
     }
     // The first output is the report of the inputs.
-    let maps: Vec<OsString> = job.tracks.iter().flat_map(|track| map(job, track)).collect();
+    let maps: Vec<OsString> = job.tracks.iter().flat_map(map).collect();
     list.extend_from_slice(&maps);
     // Transcoded audio may begin within a packet, which the report would drop.
     if job.transcode.is_none() {
@@ -46,16 +48,17 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
             Transcode::Opus => "-c:a libopus -b:a 128k",
         }));
     }
-    for (letter, filters) in filters(job, version) {
-        list.extend([format!("-bsf:{letter}").into(), filters.join(",").into()]);
+    for (streams, filters) in filters(job, version) {
+        list.extend([format!("-bsf:{streams}").into(), filters.join(",").into()]);
     }
     list.extend(trim(job));
-    let Metadata { title, artist, date, cover: _ } = &job.metadata;
+    let Metadata { title, artist, date, .. } = &job.metadata;
     for (name, text) in [("title", title), ("artist", artist), ("date", date)] {
         if let Some(text) = text {
             list.extend(["-metadata".into(), format!("{name}={text}").into()]);
         }
     }
+    list.extend(labels::options(job));
     list.extend(muxer_options(job, version));
     list.push("pipe:1".into());
     list
@@ -68,7 +71,7 @@ fn words(text: &str) -> Vec<OsString> {
 /// Returns the options of an input, which comes through its named pipe.
 fn input_options(
     job: &FfmpegJob,
-    input: &ProbedInput,
+    (index, input): (usize, &ProbedInput),
     fifos: &FifoSet,
     version: Version,
 ) -> Vec<OsString> {
@@ -79,7 +82,7 @@ fn input_options(
     list.extend(words("-protocol_whitelist file"));
     list.extend(words(&format!("-format_whitelist {demuxer} -f {demuxer}")));
     list.extend(words(INPUT));
-    let pre_skip = early_opus(job, version).filter(|_| input.kind == TrackKind::Audio);
+    let pre_skip = early_opus(job, input, version).filter(|_| input.kind == TrackKind::Audio);
     // For ffmpeg, frames without a container begin at 0.
     let begin = if input.probe.is_packed() { input.probe.begin } else { Duration::ZERO };
     let later = pre_skip.unwrap_or_default() + begin;
@@ -88,7 +91,7 @@ fn input_options(
         list.extend(words(&format!("-itsoffset {offset:.6}")));
     }
     let mut pipe = OsString::from("file:");
-    pipe.push(fifos.path(input.kind));
+    pipe.push(fifos.path(index));
     list.extend(["-i".into(), pipe]);
     list
 }
@@ -141,53 +144,56 @@ fn trim(job: &FfmpegJob) -> Vec<OsString> {
 }
 
 /// Returns the option that maps a track. `V` excludes cover art.
-fn map(
-    job: &FfmpegJob,
-    MappedTrack { from, kind, is_optional, .. }: &MappedTrack,
-) -> [OsString; 2] {
-    let input = job.inputs.iter().position(|input| input.kind == *from).unwrap_or(0);
+fn map(MappedTrack { from, kind, is_optional, .. }: &MappedTrack) -> [OsString; 2] {
     let letter = if *kind == TrackKind::Video { 'V' } else { 'a' };
     let optional = if *is_optional { "?" } else { "" };
-    ["-map".into(), format!("{input}:{letter}:0{optional}").into()]
+    ["-map".into(), format!("{from}:{letter}:0{optional}").into()]
 }
 
-/// Returns by how much this ffmpeg would write the Opus audio of the job too early.
-fn early_opus(job: &FfmpegJob, version: Version) -> Option<Duration> {
+/// Returns by how much this ffmpeg would write the Opus audio of an input too early.
+fn early_opus(job: &FfmpegJob, input: &ProbedInput, version: Version) -> Option<Duration> {
     let is_early = version.is_early_with_opus()
         && job.transcode.is_none()
         && matches!(job.container, Container::Webm | Container::Mkv);
-    let samples = job.source(TrackKind::Audio)?.probe.pre_skip.filter(|_| is_early)?;
+    let samples = input.probe.pre_skip.filter(|_| is_early)?;
     Some(Duration::from_secs(1) * u32::from(samples.get()) / 48_000)
 }
 
-/// Returns the bitstream filters, by type of stream.
-fn filters(job: &FfmpegJob, version: Version) -> Vec<(char, Vec<String>)> {
-    let (mut video, mut audio) = (Vec::new(), Vec::new());
-    let audio_input = job.source(TrackKind::Audio);
-    let is_lone_video = audio_input.is_some_and(|input| input.kind == TrackKind::Video);
-    // -itsoffset would shift the video, too. In these versions a filter counts in the timebase of the
-    // output: milliseconds.
-    if let Some(pre_skip) = early_opus(job, version).filter(|_| is_lone_video) {
-        audio.push(format!("setts=ts=TS+{:.0}", pre_skip.as_secs_f64() * 1000.0));
+/// Returns the bitstream filters, by stream.
+fn filters(job: &FfmpegJob, version: Version) -> Vec<(String, Vec<String>)> {
+    // MP4 needs strictly increasing decode timestamps, other formats do not: with -xerror, the
+    // correction that ffmpeg makes by one tick is an error.
+    let may_repeat = |input: &ProbedInput| !input.probe.format.is_raw();
+    let is_copied_to_mp4 = job.container == Container::Mp4 && job.transcode.is_none();
+    let mut filters = Vec::new();
+    let video = job.source(TrackKind::Video).filter(|_| is_copied_to_mp4);
+    if let Some(input) = video.filter(|input| may_repeat(input)) {
+        let is_coarse = !version.filters_in_output_timebase() && counts_millis(input.probe.format);
+        let increasing = if is_coarse { INCREASING_IN_90_KHZ } else { INCREASING };
+        filters.push(("v".into(), vec![increasing.into()]));
     }
-    if job.container == Container::Mp4 && job.transcode.is_none() {
+    let is_lone = job.audios().count() == 1;
+    for (number, (input, _)) in job.audios().enumerate() {
+        let mut audio = Vec::new();
+        // -itsoffset would shift the video, too. In these versions a filter counts in the timebase of the
+        // output: milliseconds.
+        if input.kind == TrackKind::Video
+            && let Some(pre_skip) = early_opus(job, input, version)
+        {
+            audio.push(format!("setts=ts=TS+{:.0}", pre_skip.as_secs_f64() * 1000.0));
+        }
         // ADTS has the decoder configuration in each packet, MP4 in the sample description.
-        if audio_input.is_some_and(|input| input.probe.has_adts()) {
+        if is_copied_to_mp4 && input.probe.has_adts() {
             audio.push("aac_adtstoasc".into());
         }
-        // MP4 needs strictly increasing decode timestamps, other formats do not: with -xerror, the
-        // correction that ffmpeg makes by one tick is an error.
-        let may_repeat = |input: &ProbedInput| !input.probe.format.is_raw();
-        if audio_input.is_some_and(may_repeat) {
+        if is_copied_to_mp4 && may_repeat(input) {
             audio.push(INCREASING.into());
         }
-        if let Some(input) = job.source(TrackKind::Video).filter(|input| may_repeat(input)) {
-            let is_coarse =
-                !version.filters_in_output_timebase() && counts_millis(input.probe.format);
-            video.push(if is_coarse { INCREASING_IN_90_KHZ } else { INCREASING }.into());
-        }
+        let streams = if is_lone { "a".into() } else { format!("a:{number}") };
+        filters.push((streams, audio));
     }
-    [('v', video), ('a', audio)].into_iter().filter(|(_, filters)| !filters.is_empty()).collect()
+    filters.retain(|(_, filters)| !filters.is_empty());
+    filters
 }
 
 /// Moves a packet after the one before it, if their timestamps are equal.
@@ -297,7 +303,7 @@ mod tests {
     fn each_input_has_one_format_and_opens_nothing_else() {
         let base = tempfile::tempdir().unwrap();
         let dir = RuntimeDir::claim(&base.path().join("with space")).unwrap();
-        let fifos = dir.fifos([TrackKind::Video, TrackKind::Audio].into_iter()).unwrap();
+        let fifos = dir.fifos(2).unwrap();
         let pre_skip = std::num::NonZeroU16::new(312);
         let info = |format| ProbeInfo {
             format,
@@ -318,7 +324,7 @@ mod tests {
             text.contains("-map 0:V:0 -map 1:a:0 -abort_on empty_output_stream -c copy -copyts"),
             "{text}"
         );
-        let pipe = format!("file:{}", fifos.path(TrackKind::Video).display());
+        let pipe = format!("file:{}", fifos.path(0).display());
         assert!(list.iter().any(|word| *word == *pipe), "{text}");
         let offset = |version| {
             let list = arguments(&job, &fifos, Version(version));
@@ -331,7 +337,7 @@ mod tests {
     fn time_range_and_metadata_are_passed() {
         let base = tempfile::tempdir().unwrap();
         let dir = RuntimeDir::claim(&base.path().join("run")).unwrap();
-        let fifos = dir.fifos([TrackKind::Video].into_iter()).unwrap();
+        let fifos = dir.fifos(1).unwrap();
         let inputs =
             vec![ProbedInput { kind: TrackKind::Video, probe: ProbeInfo::of(Format::Mp4) }];
         let time_range =

@@ -132,15 +132,14 @@ fn failed(error: &io::Error) -> FeedError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::TrackKind;
     use crate::runtime_dir::RuntimeDir;
 
     #[test]
     fn opening_and_writing_end_with_the_stream() {
         let base = tempfile::tempdir().unwrap();
         let dir = RuntimeDir::claim(&base.path().join("r")).unwrap();
-        let fifos = dir.fifos([TrackKind::Video].into_iter()).unwrap();
-        let path = fifos.path(TrackKind::Video);
+        let fifos = dir.fifos(1).unwrap();
+        let path = fifos.path(0);
         let cancel = CancelToken::new().unwrap();
         std::thread::scope(|scope| {
             let opening = scope.spawn(|| FifoWriter::open(&path, 1 << 16, &cancel).map(|_| ()));

@@ -8,11 +8,15 @@ use crate::error::{Error, InputError};
 use crate::media::{Metadata, TrackKind};
 use crate::options::{ContainerChoice, OutputOptions, TimeRange};
 
+mod inputs;
+
 /// What ffmpeg muxes, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FfmpegJob {
     /// The inputs, video first.
     pub inputs: Vec<ProbedInput>,
+    /// The indexes of these among all tracks of the download.
+    pub used: Vec<usize>,
     /// The tracks of the output, video first.
     pub tracks: Vec<MappedTrack>,
     /// The container of the output.
@@ -28,8 +32,8 @@ pub struct FfmpegJob {
 /// A track of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MappedTrack {
-    /// The kind of the input that it comes from.
-    pub from: TrackKind,
+    /// The index of the input that it comes from.
+    pub from: usize,
     /// The kind of the track: the first one of this kind in the input.
     pub kind: TrackKind,
     /// The codec, if known.
@@ -54,15 +58,15 @@ pub enum Transcode {
 impl FfmpegJob {
     /// Plans the job for `inputs`, without those that have no media in the time range.
     pub fn new(
-        mut inputs: Vec<ProbedInput>,
+        inputs: Vec<ProbedInput>,
         options: &OutputOptions,
         metadata: &Metadata,
     ) -> Result<FfmpegJob, Error> {
-        let (time_range, tracks) = select_tracks(&inputs, options.time_range);
+        let (time_range, mut tracks) = select_tracks(&inputs, options.time_range);
         if tracks.is_empty() {
             return Err(Error::StartBeyondEnd);
         }
-        inputs.retain(|input| tracks.iter().any(|track| track.from == input.kind));
+        let (inputs, used) = inputs::used(&inputs, &mut tracks);
         let container = match options.container {
             ContainerChoice::Mp4 => Container::Mp4,
             ContainerChoice::Webm => Container::Webm,
@@ -72,7 +76,8 @@ impl FfmpegJob {
             ContainerChoice::Opus => Container::Ogg,
             ContainerChoice::Auto => default_container(&inputs),
         };
-        let transcode = inputs.first().and_then(|input| transcode(input.probe, options.container));
+        // One codec is for all audio tracks.
+        let transcode = inputs.iter().find_map(|input| transcode(input.probe, options.container));
         // Transcoded ADTS goes into any container.
         let mut raw = inputs.iter().filter(|input| input.probe.has_adts());
         if let Some(raw) = raw.next().filter(|_| transcode.is_none())
@@ -83,18 +88,13 @@ impl FfmpegJob {
         }
         Ok(FfmpegJob {
             inputs,
+            used,
             tracks,
             container,
             time_range,
             metadata: metadata.clone(),
             transcode,
         })
-    }
-
-    /// Returns the input that the track of this kind comes from.
-    pub fn source(&self, kind: TrackKind) -> Option<&ProbedInput> {
-        let from = self.tracks.iter().find(|track| track.kind == kind)?.from;
-        self.inputs.iter().find(|input| input.kind == from)
     }
 
     /// Returns the time on the clock of the inputs that is 0 for ffmpeg: at most their begin. ffmpeg drops
@@ -151,8 +151,7 @@ fn select_tracks(inputs: &[ProbedInput], range: TimeRange) -> (TimeRange, Vec<Ma
         return (range, tracks);
     }
     let TimeRange { start, end } = range.on_clock_from(begin(inputs));
-    let begins =
-        |from| inputs.iter().find(|input| input.kind == from).map(|input| input.probe.begin);
+    let begins = |from: usize| inputs.get(from).map(|input| input.probe.begin);
     tracks.retain(|track| {
         let is_over = track.end.is_some_and(|over| over <= start);
         let is_later = end.is_some_and(|end| begins(track.from).is_some_and(|begin| begin >= end));
@@ -170,17 +169,18 @@ pub(crate) fn begin(inputs: &[ProbedInput]) -> Duration {
 
 /// Returns all tracks of the inputs. A lone video may have audio in it.
 fn all_tracks(inputs: &[ProbedInput]) -> Vec<MappedTrack> {
-    let map = |input: &ProbedInput, kind, is_optional| {
+    let map = |from: usize, input: &ProbedInput, kind, is_optional| {
         let ProbeInfo { end, video, audio, video_end, audio_end, .. } = input.probe;
         let (codec, own_end) = match kind {
             TrackKind::Video => (video, video_end),
             TrackKind::Audio => (audio, audio_end),
         };
-        MappedTrack { from: input.kind, kind, codec, end: own_end.or(end), is_optional }
+        MappedTrack { from, kind, codec, end: own_end.or(end), is_optional }
     };
-    let mut tracks: Vec<_> = inputs.iter().map(|input| map(input, input.kind, false)).collect();
+    let tracks = (0..).zip(inputs).map(|(from, input)| map(from, input, input.kind, false));
+    let mut tracks: Vec<_> = tracks.collect();
     if let [lone @ ProbedInput { kind: TrackKind::Video, .. }] = inputs {
-        tracks.push(map(lone, TrackKind::Audio, true));
+        tracks.push(map(0, lone, TrackKind::Audio, true));
     }
     tracks
 }

@@ -12,6 +12,7 @@ use crate::container::probe::Codec;
 use crate::error::{Error, FfmpegError};
 use crate::ffmpeg::job::{FfmpegJob, MappedTrack};
 use crate::media::TrackKind;
+use crate::media::track_label::MAX_AUDIO_TRACKS;
 
 /// Returns the arguments of the report output, after its `-map`s: one packet of each track, flushed at once.
 ///
@@ -26,8 +27,8 @@ pub(super) fn output(major: Option<u32>) -> String {
     format!("-c copy {first} -flush_packets 1 -f framecrc pipe:2")
 }
 
-/// The maximum number of tracks of a job.
-const MAX_TRACKS: usize = 2;
+/// The maximum number of tracks of a job: video, and audio.
+const MAX_TRACKS: usize = 1 + MAX_AUDIO_TRACKS;
 
 /// The report so far.
 #[derive(Debug, Default)]
@@ -99,7 +100,8 @@ impl Report {
         for (mapped, reported) in job.tracks.iter().zip(&self.tracks) {
             let Some(codec) = &reported.codec else { continue };
             let misread = |message: String| {
-                Err(Error::Ffmpeg(FfmpegError::Misread { track: mapped.from, message }))
+                let track = job.inputs.get(mapped.from).map_or(mapped.kind, |input| input.kind);
+                Err(Error::Ffmpeg(FfmpegError::Misread { track, message }))
             };
             if self.is_contradictory {
                 return misread(format!(

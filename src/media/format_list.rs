@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use super::page_media::{
     AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, Size, VideoFormat,
 };
+use super::selection::languages::offered_languages;
 use super::selection::{FormatRequest, Quality, SelectedFormats, select_formats};
 use super::variant::Variant;
 use crate::options::ContainerChoice;
@@ -199,19 +200,7 @@ fn audios<'o>(page: &'o PageMedia, languages: &[&'o str]) -> Vec<FormatOption<'o
 }
 
 fn languages(page: &PageMedia) -> Vec<&str> {
-    let mut audios: Vec<&AudioFormat> = page
-        .renditions
-        .iter()
-        .filter(|rendition| rendition.video.is_none())
-        .filter_map(|rendition| rendition.audio.as_ref())
-        .filter(|audio| audio.language.is_some())
-        .collect();
-    audios.sort_by_key(|audio| Reverse(audio.preference));
-    let mut languages: Vec<&str> = Vec::new();
-    for language in audios.into_iter().filter_map(|audio| audio.language.as_deref()) {
-        if !languages.contains(&language) {
-            languages.push(language);
-        }
-    }
+    let offered = offered_languages(page).into_iter();
+    let languages: Vec<&str> = offered.filter_map(|audio| audio.language.as_deref()).collect();
     if languages.len() < 2 { Vec::new() } else { languages }
 }

@@ -83,6 +83,8 @@ pub struct AudioFormat {
     pub codec: AudioCodec,
     /// Language tag (BCP 47).
     pub language: Option<String>,
+    /// The name that the page has for it.
+    pub name: Option<String>,
     /// Preference of the language: the original above a translation, and an audio description below
     /// both.
     pub preference: i64,

@@ -7,11 +7,16 @@
 
 use std::cmp::Reverse;
 
+use super::language::{Language, primary_subtag};
 use super::page_media::{
     AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, VideoCodec, VideoFormat,
 };
 use super::variant::Variant;
 use crate::options::ContainerChoice;
+
+pub mod languages;
+
+pub use languages::{AudioTracks, SelectedTracks, select_tracks};
 
 /// The requested format of media with several renditions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -24,6 +29,8 @@ pub struct FormatRequest {
     pub codec: Option<VideoCodec>,
     /// Preferred audio language.
     pub language: Option<String>,
+    /// Which audio tracks the file has.
+    pub audio_tracks: AudioTracks,
     /// Whether HDR is allowed.
     pub hdr: bool,
     /// Preferred variant; without one, the original.
@@ -104,7 +111,12 @@ pub(crate) fn select_video<'o>(
     // Where separate audio in the requested language exists, a file that contains another language
     // is unsuitable.
     let has_language = renditions.iter().any(|r| r.video.is_none() && speaks(r));
-    let is_suitable = |r: &Rendition| !has_language || r.audio.is_none() || speaks(r);
+    // Several languages are beside the video, whatever it contains.
+    let wants_silent = request.audio_tracks != AudioTracks::One;
+    let is_suitable = |r: &Rendition| match &r.audio {
+        Some(_) => !wants_silent && (!has_language || speaks(r)),
+        None => true,
+    };
     let videos = renditions.iter().filter_map(|r| Some((r, r.video.as_ref()?)));
     let fitting = videos.filter(|(r, video_format)| fits(r, video_format, request.container));
     let best = fitting.max_by_key(|(r, video_format)| {
@@ -248,11 +260,10 @@ fn language_match(audio_format: &AudioFormat, request: &FormatRequest) -> u8 {
     let (Some(requested), Some(language)) = (&request.language, &audio_format.language) else {
         return 0;
     };
-    let main = |tag: &str| tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
-    if language.eq_ignore_ascii_case(requested) {
+    if Language::is_same(language, requested) {
         2
     } else {
-        u8::from(main(language) == main(requested))
+        u8::from(primary_subtag(language) == primary_subtag(requested))
     }
 }
 

@@ -94,6 +94,7 @@ impl MasterPlaylist {
         let format = AudioFormat {
             codec: codec.unwrap_or(AudioCodec::Other),
             language: audio.language.clone(),
+            name: None,
             preference: if audio.is_default { 10 } else { -1 },
         };
         Rendition { variant, ..described_as(url, None, Some(format), codec) }
@@ -119,6 +120,7 @@ fn rendition(variant: &VariantStream) -> Option<Rendition> {
     let audio = (has_audio && !is_apart).then(|| AudioFormat {
         codec: audio_codec.unwrap_or(AudioCodec::Other),
         language: None,
+        name: None,
         preference: -1,
     });
     if video.is_none() && audio.is_none() {

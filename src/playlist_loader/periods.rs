@@ -1,4 +1,4 @@
-//! [`align`] lets the periods of DASH begin and end at the same time in both tracks.
+//! [`align`] lets the periods of DASH begin and end at the same time in all tracks.
 //!
 //! Where one duration stands for all segments of a period, the last one is shorter, and nothing tells by how much:
 //! the sum may be too long by nearly a segment, and another one in each track.
@@ -11,28 +11,30 @@ use super::loaded::Located;
 use crate::media::Delivery;
 use crate::media::segments::SegmentList;
 
-/// Declares the last segment of each period shorter, so that the period lasts no longer than in the other track.
+/// Declares the last segment of each period shorter, so that the period lasts no longer than in any other track.
 pub(super) fn align(located: &mut [Located]) {
-    let [one, other] = located else { return };
-    let lists = [one, other].map(|located| match &mut located.location.delivery {
+    let lists = located.iter_mut().map(|located| match &mut located.location.delivery {
         Delivery::Segments(list) if !list.is_live() => Some(list),
         _ => None,
     });
-    if let [Some(one), Some(other)] = lists {
-        align_lists(one, other);
+    if let Some(mut lists) = lists.collect::<Option<Vec<_>>>() {
+        align_lists(&mut lists);
     }
 }
 
-fn align_lists(one: &mut Arc<SegmentList>, other: &mut Arc<SegmentList>) {
-    let periods = [&*one, &*other].map(|list| periods(list));
-    if periods[0].len() != periods[1].len() {
+fn align_lists(lists: &mut [&mut Arc<SegmentList>]) {
+    let periods: Vec<_> = lists.iter().map(|list| periods(list)).collect();
+    let count = periods.first().map_or(0, Vec::len);
+    if periods.iter().any(|own| own.len() != count) {
         return;
     }
-    let [own, others] = periods;
-    for (mine, theirs) in own.into_iter().zip(others) {
-        let sums = [sum(one, &mine), sum(other, &theirs)];
-        shorten(one, &mine, sums[0].saturating_sub(sums[1]));
-        shorten(other, &theirs, sums[1].saturating_sub(sums[0]));
+    for number in 0..count {
+        let own = lists.iter().zip(&periods).map(|(list, periods)| sum(list, &periods[number]));
+        let sums: Vec<Duration> = own.collect();
+        let shortest = sums.iter().copied().min().unwrap_or_default();
+        for ((list, periods), sum) in lists.iter_mut().zip(&periods).zip(sums) {
+            shorten(list, &periods[number], sum.saturating_sub(shortest));
+        }
     }
 }
 
@@ -83,15 +85,18 @@ mod tests {
     fn periods_last_as_long_in_both_tracks() {
         let (mut video, mut audio) =
             (list(&[(5, 2), (3, 4), (5, 2)]), list(&[(6, 2), (5, 2), (6, 2)]));
-        align_lists(&mut video, &mut audio);
-        assert_eq!(seconds(&video), [10, 10, 10]);
-        assert_eq!(seconds(&audio), [10, 10, 10]);
+        let mut other = list(&[(7, 2), (9, 1), (1, 10)]);
+        align_lists(&mut [&mut video, &mut audio, &mut other]);
+        assert_eq!(seconds(&video), [10, 9, 10]);
+        assert_eq!(seconds(&audio), [10, 9, 10]);
+        // A period that is too long by more than its last segment stays as it is.
+        assert_eq!(seconds(&other), [14, 9, 10]);
         // What is no matter of a last segment is left alone.
         let (mut video, mut audio) = (list(&[(5, 2), (5, 2)]), list(&[(8, 2), (8, 2)]));
-        align_lists(&mut video, &mut audio);
+        align_lists(&mut [&mut video, &mut audio]);
         assert_eq!((seconds(&video), seconds(&audio)), (vec![10, 10], vec![16, 16]));
         let (mut video, mut audio) = (list(&[(5, 2), (5, 2)]), list(&[(11, 2)]));
-        align_lists(&mut video, &mut audio);
+        align_lists(&mut [&mut video, &mut audio]);
         assert_eq!((seconds(&video), seconds(&audio)), (vec![10, 10], vec![22]));
     }
 }

@@ -11,7 +11,7 @@ use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::limits::Client;
 use crate::media::page_media::{PageMedia, Rendition};
-use crate::media::selection::{FormatRequest, NoMatch, SelectedFormats, select_formats};
+use crate::media::selection::{FormatRequest, SelectedTracks, select_tracks};
 use crate::media::{
     FreshLocation, LocationRefresher, Media, Metadata, RefreshHandle, RemoteLocation, Track,
     TrackKind,
@@ -24,11 +24,13 @@ pub fn media(
     request: &FormatRequest,
     client: Client,
 ) -> Result<Media, Error> {
-    let selected = select_formats(page, request);
-    let SelectedFormats { video, audio } =
-        selected.map_err(|NoMatch(why)| Error::Resolve(Box::new(ResolveError::no_format(why))))?;
-    let selected = [(TrackKind::Video, video), (TrackKind::Audio, audio)];
-    let tracks = selected.into_iter().filter_map(|(kind, rendition)| Some((kind, rendition?)));
+    let selected = select_tracks(page, request);
+    let selected =
+        selected.map_err(|why| Error::Resolve(Box::new(ResolveError::no_format(&why))))?;
+    let labels = selected.labels(request);
+    let SelectedTracks { video, audios } = selected;
+    let video = video.into_iter().map(|rendition| (TrackKind::Video, rendition));
+    let tracks = video.chain(audios.into_iter().map(|audio| (TrackKind::Audio, audio)));
     let tracks = tracks.map(|(kind, rendition)| {
         let location = rendition.track_location().map_err(Error::Internal)?;
         let newest = Mutex::new((page.generation, location.clone()));
@@ -46,6 +48,7 @@ pub fn media(
         artist: page.uploader.clone(),
         date: page.date.clone(),
         cover: None,
+        labels,
     };
     // Falls back to the id, so that two videos without a title have different names.
     let name = page.title.clone().or_else(|| Some(page.id.clone()));

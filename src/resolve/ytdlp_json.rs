@@ -13,6 +13,7 @@ use url::Url;
 use super::classify::ResolveError;
 use super::cookies;
 use crate::media::RemoteLocation;
+use crate::media::language::Language;
 use crate::media::page_list::PageList;
 use crate::media::page_media::{
     AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, Size, VideoCodec, VideoFormat,
@@ -23,6 +24,7 @@ use crate::text::one_line;
 mod delivery;
 mod lenient;
 mod list;
+mod names;
 mod periods;
 mod schema;
 
@@ -271,11 +273,12 @@ impl Format<'_> {
             codec => codec.map_or(AudioCodec::Other, AudioCodec::from_codec_string),
         };
         let preference = self.language_preference.unwrap_or(-1.0) as i64;
-        let is_tag = |tag: &String| {
-            (2..=35).contains(&tag.len())
-                && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        };
-        Some(AudioFormat { codec, language: self.language.clone().filter(is_tag), preference })
+        let language = self.language.as_deref().and_then(Language::from_tag);
+        // Other notes tell no languages apart.
+        let note = self.format_note.as_deref().filter(|_| language.is_some());
+        let name = note.and_then(names::audio_name);
+        let language = language.map(|language| language.as_str().to_owned());
+        Some(AudioFormat { codec, language, name, preference })
     }
 
     /// Returns a rendition whose playlist lists audio beside it. yt-dlp tells neither of its codecs, nor

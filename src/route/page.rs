@@ -8,10 +8,13 @@ use super::{
 use crate::archive::ArchiveFormat;
 use crate::error::Error;
 use crate::form;
+use crate::media::language::Language;
 use crate::media::page_list::Items;
 use crate::media::page_media::VideoCodec;
-use crate::media::selection::{FormatRequest, Quality};
+use crate::media::selection::{AudioTracks, FormatRequest, Quality};
+use crate::media::track_label::MAX_AUDIO_TRACKS;
 use crate::media::variant::Variant;
+use crate::options::ContainerChoice;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::resolve;
@@ -28,11 +31,13 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
     let format = archive_format(&mut query)?;
     let items = items(&mut query)?;
     let container = container(&mut query)?;
+    let (language, audio_tracks) = languages(&mut query, container)?;
     let mut choice = FormatRequest {
         quality: quality(&mut query)?,
         container,
         codec: codec(&mut query)?,
-        language: language(&mut query)?,
+        language,
+        audio_tracks,
         hdr: bool_param(&mut query, "hdr")?,
         variant: variant(&mut query)?,
         cover: bool_param(&mut query, "cover")?,
@@ -107,6 +112,10 @@ pub(super) fn watch(mut query: Query) -> Result<Route, Problem> {
 /// the parameters of a request for media.
 pub(super) fn front(mut query: Query) -> Result<Route, Problem> {
     let mut prefill = Prefill::take(&mut query);
+    if query.take(form::AUDIO).is_some() {
+        let detail = "the parameter audio is there twice; the page has a form for one";
+        return Err(Problem::new(ProblemCode::DuplicateParameter, detail));
+    }
     let (text, title) = (query.text("text"), query.text("title"));
     query.reject_unknown()?;
     if prefill.page_url.is_empty() {
@@ -180,12 +189,34 @@ fn codec(query: &mut Query) -> Result<Option<VideoCodec>, Problem> {
     }))
 }
 
-fn language(query: &mut Query) -> Result<Option<String>, Problem> {
-    let Some(tag) = query.text("lang") else { return Ok(None) };
-    let is_tag = (2..=35).contains(&tag.len())
-        && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let wrong = || bad_parameter("lang must be a language tag such as en or pt-BR");
-    is_tag.then_some(Some(tag)).ok_or_else(wrong)
+/// Returns the preferred language, or the languages of several audio tracks.
+fn languages(
+    query: &mut Query,
+    container: ContainerChoice,
+) -> Result<(Option<String>, AudioTracks), Problem> {
+    let Some(text) = query.text("lang") else { return Ok((None, AudioTracks::One)) };
+    let wrong = "lang must be a language tag such as en or pt-BR, several such as en,pt-BR, or all";
+    let tags = || text.split(',').map(str::to_owned);
+    let tracks = match &*text {
+        "all" => AudioTracks::All,
+        _ if tags().any(|tag| tag == "all" || Language::from_tag(&tag).is_none()) => {
+            return Err(bad_parameter(wrong));
+        }
+        _ if tags().count() > MAX_AUDIO_TRACKS => {
+            return Err(bad_parameter(&format!(
+                "lang names more than {MAX_AUDIO_TRACKS} languages"
+            )));
+        }
+        _ if text.contains(',') => AudioTracks::Languages(tags().collect()),
+        _ => return Ok((Some(text), AudioTracks::One)),
+    };
+    if !container.holds_several_audio() {
+        let container = container.as_str();
+        return Err(bad_parameter(&format!(
+            "lang must be one language, because a file in {container} has one audio track"
+        )));
+    }
+    Ok((None, tracks))
 }
 
 fn variant(query: &mut Query) -> Result<Option<Variant>, Problem> {
@@ -206,7 +237,6 @@ fn bool_param(query: &mut Query, name: &str) -> Result<bool, Problem> {
 mod tests {
     use super::super::route;
     use super::*;
-    use crate::options::ContainerChoice;
 
     #[test]
     fn a_link_and_what_is_wanted_of_it() {
@@ -223,6 +253,7 @@ mod tests {
             container: ContainerChoice::Webm,
             codec: Some(VideoCodec::Vp9),
             language: Some("pt-BR".into()),
+            audio_tracks: AudioTracks::One,
             hdr: true,
             variant: Some(Variant::Drc),
             cover: false,
@@ -247,6 +278,11 @@ mod tests {
             "quality=-1",
             "codec=x",
             "lang=x",
+            "lang=en,",
+            "lang=en,x",
+            "lang=all,en",
+            "lang=all&container=mp3",
+            "lang=en,de&container=opus",
             "hdr=yes",
             "cover=2",
             "variant=odd",

@@ -52,6 +52,11 @@ impl Query {
         self.take(name).filter(|text| !text.is_empty())
     }
 
+    /// Removes all parameters of this name, and returns those that are not empty.
+    pub(super) fn texts(&mut self, name: &str) -> Vec<String> {
+        std::iter::from_fn(|| self.take(name)).filter(|text| !text.is_empty()).collect()
+    }
+
     /// Fails if a parameter was not read: it is unknown.
     pub(super) fn reject_unknown(self) -> Result<(), Problem> {
         let Some((name, _)) = self.0.first() else { return Ok(()) };

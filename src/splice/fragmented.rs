@@ -1,4 +1,4 @@
-//! Splices fragmented MP4 (ISO/IEC 14496-12 §8.8, §8.16): the fragments of both files in the order of
+//! Splices fragmented MP4 (ISO/IEC 14496-12 §8.8, §8.16): the fragments of all files in the order of
 //! their timestamps, after a moov and segment indexes (sidx) that are derived from theirs.
 //!
 //! Fragments carry their own timestamps and sizes, so that only fields of fixed width in them change.
@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::layout::Rewriter as PlanRules;
-use super::{Layout, Options, Plan, ReadAt, SurveyError, UNKNOWN_LENGTHS, Unsupported};
+use super::{Options, Plan, ReadAt, SurveyError, UNKNOWN_LENGTHS, Unsupported};
 use crate::container::Container;
 use crate::media::TrackKind;
 use crate::options::TimeRange;
@@ -18,6 +18,7 @@ mod gather;
 mod index;
 mod index_check;
 mod init;
+mod interleave;
 mod key_frame;
 mod moof;
 mod moov;
@@ -36,6 +37,7 @@ use fragment::{FragmentInfo, info_at};
 pub(super) use gather::{Gathered, gather};
 use index::Index;
 use init::{InitSegment, Timeline};
+use interleave::interleave;
 pub(super) use key_frame::key_frame;
 pub(super) use moof::{FragmentRewriter, media_start};
 pub(super) use muxed::{Muxed, is_muxed, plan as plan_muxed, read_index as read_muxed_index};
@@ -255,38 +257,4 @@ impl Track {
         let later = self.fragments[from + 1..].iter().position(|fragment| fragment.time >= end);
         later.map_or(self.fragments.len(), |later| from + 1 + later)
     }
-}
-
-/// The part of a second within which two fragments begin together.
-const TOGETHER: i128 = 10;
-
-/// Interleaves the fragments by time, video first where two begin together: players that seek read the
-/// fragment of the video, then that of the audio, and go on from there. Fragments of audio begin and end with
-/// its frames, up to [`TOGETHER`] before those of the video that they belong to.
-fn interleave(chosen: &[SelectedTrack<'_>]) -> Layout {
-    let count = chosen.iter().map(|chosen| chosen.fragments.len()).sum();
-    let mut layout = Layout::with_capacity(count);
-    let [video, audio] = chosen else {
-        chosen[0].fragments.iter().for_each(|fragment| layout.add(0, fragment.range()));
-        return layout;
-    };
-    // Presentation times, in ticks of both timescales multiplied.
-    let times = |own: &SelectedTrack<'_>, other: &SelectedTrack<'_>| {
-        let (zero, scale) = (own.presentation_ticks(0), i128::from(other.timescale()));
-        move |fragment: &Fragment| (i128::from(fragment.time) + zero) * scale
-    };
-    let (video_time, audio_time) = (times(video, audio), times(audio, video));
-    let together = i128::from(video.timescale()) * i128::from(audio.timescale()) / TOGETHER;
-    let mut audio_fragments = audio.fragments.iter().peekable();
-    for (index, frame) in video.fragments.iter().enumerate() {
-        let due = video_time(frame) - together;
-        // Some players give up if the file does not begin with a frame of the video.
-        let is_before = |fragment: &&Fragment| index > 0 && audio_time(fragment) < due;
-        while let Some(fragment) = audio_fragments.next_if(is_before) {
-            layout.add(1, fragment.range());
-        }
-        layout.add(0, frame.range());
-    }
-    audio_fragments.for_each(|fragment| layout.add(1, fragment.range()));
-    layout
 }

@@ -246,8 +246,7 @@ impl Plan {
             let extents = self.extents().filter(|extent| extent.track == track);
             extents.map(|extent| rules.buffer_len(extent.len)).max().unwrap_or_default()
         };
-        // Video and audio may be in different files.
-        [0, 1].map(longest).into_iter().sum()
+        (0..rules.file_count()).map(longest).sum()
     }
 
     /// Returns a digest of everything that was computed from the inputs, by which plans differ.
@@ -356,7 +355,7 @@ impl Plan {
     ) -> Result<(), Error> {
         RangeWriter::new(0, range.clone(), send).write(&self.head)?;
         // Segments with both tracks are compared as such, others by their own track.
-        let mut places = [Places::default(), Places::default()];
+        let mut places: Vec<_> = inputs.iter().map(|_| Places::default()).collect();
         for index in self.overlapping(range) {
             let Extent { track, from, at, len } = self.extent(index);
             let mut window = RangeWriter::new(at, range.clone(), send);

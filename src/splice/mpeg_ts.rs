@@ -235,7 +235,14 @@ impl OutputTrack<'_> {
     }
 
     fn is_audio(&self) -> bool {
-        matches!(self.stream.config, StreamConfig::Audio(_))
+        self.kind() == TrackKind::Audio
+    }
+
+    fn kind(&self) -> TrackKind {
+        match self.stream.config {
+            StreamConfig::Video(_) => TrackKind::Video,
+            StreamConfig::Audio(_) => TrackKind::Audio,
+        }
     }
 
     /// Returns when the first frame is presented, on the clock with this origin.

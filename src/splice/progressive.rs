@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use super::edits::{self, Edit, NANOS, Rescale, simple};
 use super::entry;
+use super::labels::header_labels;
 use super::layout::Rewriter;
 use super::tags::udta;
 use super::top_level::TopLevelBoxes;
 use super::trak::{Moov, Trak};
 use super::{Options, Plan, SurveyError, Unsupported};
 use crate::container::Container;
-use crate::media::TrackKind;
+use crate::media::{Metadata, TrackKind};
 use crate::options::TimeRange;
 
 mod chunks;
@@ -61,6 +62,12 @@ struct ParsedTrack<'a> {
     edits: Vec<Edit>,
     /// The movie timescale, in which edits have their durations.
     movie_scale: u32,
+}
+
+impl ParsedTrack<'_> {
+    fn kind(&self) -> TrackKind {
+        if &self.trak.handler == b"vide" { TrackKind::Video } else { TrackKind::Audio }
+    }
 }
 
 /// The part of a track that goes into the joined file.
@@ -181,7 +188,8 @@ pub(super) fn plan(
         true => options.time_range,
         false => options.time_range.on_clock_from(begin(&tracks)),
     };
-    lay_out(&tracks, trim, TimeOrigin::Trimmed, &head::ftyp(&brands), &udta(options.metadata))
+    let boxes = HeadBoxes { ftyp: &head::ftyp(&brands), tags: options.metadata };
+    lay_out(&tracks, trim, TimeOrigin::Trimmed, &boxes)
 }
 
 /// Returns the presentation time at which the first of these tracks begins, as far as their edit lists
@@ -209,22 +217,30 @@ pub(super) fn for_streaming(
     } else {
         head::ftyp(&[&movie.brands])
     };
-    lay_out(&tracks, trim, TimeOrigin::Input, &ftyp, &[])
-        .or_else(|_| lay_out(&tracks, TimeRange::default(), TimeOrigin::Input, &ftyp, &[]))
+    let boxes = HeadBoxes { ftyp: &ftyp, tags: &Metadata::default() };
+    lay_out(&tracks, trim, TimeOrigin::Input, &boxes)
+        .or_else(|_| lay_out(&tracks, TimeRange::default(), TimeOrigin::Input, &boxes))
+}
+
+/// What the header has beside its tracks, and the labels of these.
+struct HeadBoxes<'a> {
+    ftyp: &'a [u8],
+    tags: &'a Metadata,
 }
 
 fn lay_out(
     tracks: &[ParsedTrack<'_>],
     trim: TimeRange,
     origin: TimeOrigin,
-    ftyp: &[u8],
-    udta: &[u8],
+    HeadBoxes { ftyp, tags }: &HeadBoxes<'_>,
 ) -> Result<Plan, Unsupported> {
     let scale = edits::common_timescale(tracks.iter().map(|track| track.movie_scale));
     let selections = trim::select(tracks, trim, origin, scale)?;
     let (layout, chunks) = chunks::lay_out(tracks, &selections)?;
-    let builder = MovieBuilder { tracks, selections: &selections, chunks: &chunks, scale };
-    let (head, duration) = builder.head(ftyp, udta, layout.len())?;
+    let files = tracks.iter().map(|track| (track.kind(), usize::from(track.file)));
+    let labels = &header_labels(files, &tags.labels);
+    let builder = MovieBuilder { tracks, selections: &selections, chunks: &chunks, labels, scale };
+    let (head, duration) = builder.head(ftyp, &udta(tags), layout.len())?;
     let duration = Duration::from_nanos(Rescale { from: scale, to: NANOS }.floor(duration)?);
     Ok(layout.plan(head, Container::Mp4, duration, Rewriter::None))
 }

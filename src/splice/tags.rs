@@ -103,6 +103,7 @@ mod tests {
             artist: Some("A".to_owned()),
             date: Some("2024-02-29".to_owned()),
             cover: Some(CoverArt { is_jpeg: false, bytes: Arc::new([1, 2, 3]) }),
+            labels: Vec::new(),
         });
         let value =
             |value_type: u8, value: &[u8]| [&[0, 0, 0, value_type, 0, 0, 0, 0], value].concat();

@@ -1,4 +1,4 @@
-//! Splices WebM (RFC 9559): the clusters of both files in the order of their timestamps.
+//! Splices WebM (RFC 9559): the clusters of all files in the order of their timestamps.
 //!
 //! A file is known from its header and its cues, or from the list of its segments. The clusters from one cue to the next, mostly one
 //! cluster, are an [`Extent`](crate::splice::Extent): they go into the joined file in their own

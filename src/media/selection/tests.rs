@@ -3,6 +3,7 @@
 use super::*;
 
 mod segmented;
+mod several;
 use crate::media::format_list::{FormatOption, list_formats};
 use crate::resolve::ytdlp_json;
 use serde_json::{Value, json};

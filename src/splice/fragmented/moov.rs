@@ -9,6 +9,7 @@ use crate::error::Unsupported;
 use crate::media::Metadata;
 use crate::splice::edits::{self, Edit, NANOS, NORMAL_RATE, Rescale};
 use crate::splice::headers::{mdhd, mvhd, tkhd};
+use crate::splice::labels::{HeaderLabel, header_labels};
 use crate::splice::trak::Trak;
 use crate::splice::{entry, tags};
 
@@ -27,9 +28,11 @@ pub(super) fn head(
     // Without a duration here, some players take the file for a live stream, which it may be.
     let mehd = boxed(b"mehd", &[&[1, 0, 0, 0], &movie_ticks(duration)?.to_be_bytes()]);
     let mut mvex = if duration.is_zero() { Vec::new() } else { vec![mehd] };
-    for (index, chosen) in chosen.iter().enumerate() {
+    let files = chosen.iter().enumerate().map(|(file, chosen)| (chosen.track.init.kind, file));
+    let labels = header_labels(files, &tags.labels);
+    for (index, (chosen, label)) in chosen.iter().zip(&labels).enumerate() {
         let (trex, id) = (&chosen.track.init.trex, index as u32 + 1);
-        parts.push(trak(chosen, id, scale, movie_ticks(chosen.duration())?)?);
+        parts.push(trak(chosen, label, (id, scale), movie_ticks(chosen.duration())?)?);
         mvex.push(boxed(b"trex", &[&trex[..4], &id.to_be_bytes(), &trex[8..]]));
     }
     parts.push(boxed(b"mvex", &[&mvex.concat()]));
@@ -42,8 +45,8 @@ pub(super) fn head(
 /// list.
 fn trak(
     chosen: &SelectedTrack<'_>,
-    id: u32,
-    scale: u32,
+    label: &HeaderLabel<'_>,
+    (id, scale): (u32, u32),
     duration: u64,
 ) -> Result<Vec<u8>, Unsupported> {
     let init = &chosen.track.init;
@@ -56,10 +59,12 @@ fn trak(
     let mut parts = Vec::new();
     for found in &trak.boxes {
         match &found.kind {
-            b"tkhd" => parts.extend([tkhd(found, id, duration)?, edits::edts(&edits)]),
+            b"tkhd" => {
+                parts.extend([label.tkhd(tkhd(found, id, duration)?), edits::edts(&edits)]);
+            }
             // References to tracks that are not in the joined file, and metadata, which is written anew.
             b"edts" | b"tref" | b"udta" | b"meta" => {}
-            b"mdia" => parts.push(mdia(&trak, chosen)?),
+            b"mdia" => parts.push(mdia(&trak, chosen, label)?),
             _ => parts.push(found.bytes.to_vec()),
         }
     }
@@ -81,13 +86,19 @@ fn of_timeline(timeline: &Timeline, scale: u32) -> Result<Vec<Edit>, Unsupported
 }
 
 /// Returns the mdia with the duration of the media, which players use that cannot seek.
-fn mdia(trak: &Trak<'_>, chosen: &SelectedTrack<'_>) -> Result<Vec<u8>, Unsupported> {
+fn mdia(
+    trak: &Trak<'_>,
+    chosen: &SelectedTrack<'_>,
+    label: &HeaderLabel<'_>,
+) -> Result<Vec<u8>, Unsupported> {
     let begin = chosen.fragments.first().map_or(0, |first| first.time);
     let duration = chosen.end.saturating_sub(begin);
     let mut parts = Vec::new();
     for found in &trak.mdia {
         parts.push(match &found.kind {
-            b"mdhd" => mdhd(found, duration)?,
+            b"mdhd" => label.mdhd(mdhd(found, duration)?),
+            b"elng" if label.replaces_language() => continue,
+            b"hdlr" => label.hdlr(found.bytes.to_vec()),
             b"minf" => minf(trak)?,
             _ => found.bytes.to_vec(),
         });

@@ -8,6 +8,7 @@ use crate::error::Unsupported;
 use crate::media::{Metadata, TrackKind};
 use crate::splice::edits::{self, Edit, NORMAL_RATE, Rescale};
 use crate::splice::headers::{mvhd, tkhd};
+use crate::splice::labels::{HeaderLabel, header_labels};
 use crate::splice::{tags, trak};
 
 /// Returns everything that precedes the indexes, of a file whose presentation begins at `begin`, and ends at
@@ -22,8 +23,9 @@ pub(super) fn head(
     // Without a duration here, some players take the file for a live stream, which it may be.
     let mehd = boxed(b"mehd", &[&[1, 0, 0, 0], &end.to_be_bytes()]);
     let mut mvex = if end > 0 { vec![mehd] } else { Vec::new() };
-    for track in tracks {
-        parts.push(trak(track, begin)?);
+    let files = tracks.iter().map(|track| (track.kind(), usize::from(track.file)));
+    for (track, label) in tracks.iter().zip(header_labels(files, &tags.labels)) {
+        parts.push(trak(track, &label, begin)?);
         let id = track.stream.id.to_be_bytes();
         mvex.push(boxed(b"trex", &[&[0; 4], &id, &1u32.to_be_bytes(), &[0; 12]]));
     }
@@ -33,7 +35,11 @@ pub(super) fn head(
     Ok([ftyp, boxed(b"moov", &[&parts.concat()])].concat())
 }
 
-fn trak(track: &OutputTrack<'_>, begin: u64) -> Result<Vec<u8>, Unsupported> {
+fn trak(
+    track: &OutputTrack<'_>,
+    label: &HeaderLabel<'_>,
+    begin: u64,
+) -> Result<Vec<u8>, Unsupported> {
     let scale = Rescale { from: SCALE, to: track.scale() };
     let media_time = scale.round(begin.saturating_sub(track.stream.base))?;
     let media_time = i64::try_from(media_time).map_err(|_| edits::TOO_LONG)?;
@@ -52,12 +58,14 @@ fn trak(track: &OutputTrack<'_>, begin: u64) -> Result<Vec<u8>, Unsupported> {
     let size = size.map(u32::to_be_bytes);
     let plain = boxed(b"tkhd", &[&[0, 0, 0, 3], &[0; 20], &rest, size.as_flattened()]);
     let plain = Mp4Box { kind: *b"tkhd", at: 0, header: 8, bytes: &plain };
-    let tkhd = tkhd(&plain, track.stream.id, end)?;
+    let tkhd = label.tkhd(tkhd(&plain, track.stream.id, end)?);
 
-    // The language is not determined (ISO 639-2).
+    // The language is not determined (ISO 639-2), unless the label tells it.
     let times = [&[1, 0, 0, 0][..], &[0; 16], &track.scale().to_be_bytes()].concat();
     let mdhd = boxed(b"mdhd", &[&times, &scale.round(end)?.to_be_bytes(), &[0x55, 0xc4, 0, 0]]);
+    let mdhd = label.mdhd(mdhd);
     let hdlr = boxed(b"hdlr", &[&[0; 8], trak::handler(kind), &[0; 12], b"\0"]);
+    let hdlr = label.hdlr(hdlr);
     let dref = boxed(b"dref", &[&[0; 4], &1u32.to_be_bytes(), &boxed(b"url ", &[&[0, 0, 0, 1]])]);
     let minf = boxed(b"minf", &[&header, &boxed(b"dinf", &[&dref]), &stbl(track)?]);
     let mdia = boxed(b"mdia", &[&mdhd, &hdlr, &minf]);

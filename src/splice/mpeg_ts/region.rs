@@ -57,6 +57,11 @@ pub(super) struct Region {
 }
 
 impl RegionRewriter {
+    /// Returns the number of files.
+    pub(in crate::splice) fn file_count(&self) -> u8 {
+        u8::try_from(self.files.len()).unwrap_or(u8::MAX)
+    }
+
     /// Returns the length of the segment of the extent at `index`, which has this length.
     pub(in crate::splice) fn source_len(&self, index: usize, len: u64) -> u64 {
         len - self.regions[index].padding

@@ -80,8 +80,11 @@ impl<'t> Selection<'t> {
             });
             let until = end.map_or(track.segments.len(), |end| track.segment_at(end, ROUNDING));
             let segments = from..until.max(from + 1);
-            // Audio ends when the video does.
-            end = Some(track.begins(segments.end)).filter(|_| segments.end < track.segments.len());
+            // Audio ends when the video does, whatever other audio does.
+            if selected.is_empty() {
+                let is_cut = segments.end < track.segments.len();
+                end = Some(track.begins(segments.end)).filter(|_| is_cut);
+            }
             selected.push(SelectedFile { kind: *kind, track, segments });
         }
         Ok(Selection { files: selected, cut })

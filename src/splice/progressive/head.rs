@@ -7,6 +7,7 @@ use crate::container::isobmff::boxed;
 use crate::error::Unsupported;
 use crate::splice::edits::{Edit, Rescale};
 use crate::splice::headers::mvhd;
+use crate::splice::labels::HeaderLabel;
 
 /// A brand: a specification that a file conforms to (§4.3).
 pub(super) type Brand = [u8; 4];
@@ -37,6 +38,7 @@ pub(super) struct MovieBuilder<'a> {
     pub(super) tracks: &'a [ParsedTrack<'a>],
     pub(super) selections: &'a [Selection],
     pub(super) chunks: &'a [Chunks],
+    pub(super) labels: &'a [HeaderLabel<'a>],
     /// The movie timescale.
     pub(super) scale: u32,
 }

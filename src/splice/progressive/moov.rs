@@ -23,7 +23,8 @@ pub(super) fn trak(
         for found in &trak.boxes {
             match &found.kind {
                 b"tkhd" => {
-                    out.bytes.extend(tkhd(found, index as u32 + 1, duration)?);
+                    let tkhd = tkhd(found, index as u32 + 1, duration)?;
+                    out.bytes.extend(builder.labels[index].tkhd(tkhd));
                     out.bytes.extend(edits::edts(&selection.edits));
                 }
                 // References to tracks that are not in the joined file, and metadata, which is written anew.
@@ -45,19 +46,21 @@ fn mdia(
     is_64_bit: bool,
 ) -> Result<usize, Unsupported> {
     let (track, selection) = (&builder.tracks[index], &builder.selections[index]);
+    let label = &builder.labels[index];
     out.nest(b"mdia", |out| {
         let mut offsets = None;
         for found in &track.trak.mdia {
             match &found.kind {
-                b"mdhd" if selection.is_cut || track.is_quicktime => {
-                    let mdhd = mdhd(found, selection.media)?;
-                    out.bytes.extend(if track.is_quicktime {
-                        without_macintosh_language(mdhd)
-                    } else {
-                        mdhd
-                    });
-                }
-                b"hdlr" if track.is_quicktime => out.bytes.extend(hdlr(&track.trak.handler)),
+                b"mdhd" => out.bytes.extend(label.mdhd(match track.is_quicktime {
+                    true => without_macintosh_language(mdhd(found, selection.media)?),
+                    false if selection.is_cut => mdhd(found, selection.media)?,
+                    false => found.bytes.to_vec(),
+                })),
+                b"elng" if label.replaces_language() => {}
+                b"hdlr" => out.bytes.extend(label.hdlr(match track.is_quicktime {
+                    true => hdlr(&track.trak.handler),
+                    false => found.bytes.to_vec(),
+                })),
                 b"minf" => {
                     offsets = Some(out.nest(b"minf", |out| minf(out, builder, index, is_64_bit))?);
                 }

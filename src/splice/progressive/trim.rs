@@ -1,7 +1,7 @@
 //! Selects the samples of the tracks for a time range, and computes their edit lists. Pure.
 //!
 //! The first track, the video if there is one, determines where the joined file begins: at a sync
-//! sample. The other track follows: it begins with the sample that is presented at that time, and its
+//! sample. The other tracks follow: each begins with the sample that is presented at that time, and its
 //! edit list starts within that sample.
 
 use std::time::Duration;
@@ -46,8 +46,10 @@ pub(super) fn select(
         let skipped = if origin == TimeOrigin::Input { zero } else { 0 };
         let empty = start.empty.checked_add(skipped).ok_or(TOO_LONG)?;
         selections.push(timeline.selection(track, scale, CutStart { empty, ..start }, &cut_end)?);
-        // The audio lasts as long as the video.
-        end = end.map(|end| cut_end.presentation_end.map_or(end, |until| until.max(end)));
+        // The audio lasts as long as the video, whatever other audio does.
+        if let CutPoint::About(_) = from {
+            end = end.map(|end| cut_end.presentation_end.map_or(end, |until| until.max(end)));
+        }
         from = CutPoint::Exactly(zero);
     }
     Ok(selections)

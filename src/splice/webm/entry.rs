@@ -7,6 +7,7 @@ use super::ids;
 use crate::container::ebml::{self, MALFORMED};
 use crate::error::Unsupported;
 use crate::media::TrackKind;
+use crate::splice::labels::HeaderLabel;
 
 /// Timescale and duration of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,10 +121,10 @@ fn entry(payload: &[u8]) -> Result<TrackEntry, Unsupported> {
 }
 
 impl TrackEntry {
-    /// The track under another number and ID.
-    pub(super) fn numbered(&self, number: u8, uid: u64) -> Vec<u8> {
+    /// The track under another number and ID, with its label.
+    pub(super) fn numbered(&self, number: u8, uid: u64, label: &HeaderLabel<'_>) -> Vec<u8> {
         let number = ebml::uint(ids::TRACK_NUMBER, u64::from(number));
         let uid = ebml::uint(ids::TRACK_UID, uid);
-        ebml::element(ids::TRACK_ENTRY, &[&number, &uid, &self.rest])
+        ebml::element(ids::TRACK_ENTRY, &[&number, &uid, &label.track_entry(&self.rest)])
     }
 }

@@ -10,6 +10,7 @@ use super::{ids, tags};
 use crate::container::ebml::{element, fixed, opening, uint, width_of};
 use crate::error::Unsupported;
 use crate::media::Metadata;
+use crate::splice::labels::header_labels;
 
 /// The contents of the header.
 pub(super) struct Head<'a> {
@@ -56,14 +57,18 @@ impl Head<'_> {
         element(ids::INFO, &fields)
     }
 
-    /// Returns Tracks, numbered from 1. The UIDs stay, unless both files have the same or none.
+    /// Returns Tracks, numbered from 1. The UIDs stay, unless two files have the same or one has none.
     fn tracks(&self) -> Vec<u8> {
         let mut uids: Vec<u64> = self.entries.iter().map(|entry| entry.uid).collect();
-        if uids.contains(&0) || uids.first() == uids.get(1) {
+        let is_taken = |(index, uid): (usize, &u64)| *uid == 0 || uids[..index].contains(uid);
+        if uids.iter().enumerate().any(is_taken) {
             uids = (1..).take(uids.len()).collect();
         }
-        let entries = self.entries.iter().zip(uids).zip(1..);
-        let entries = entries.flat_map(|((entry, uid), number)| entry.numbered(number, uid));
+        let files = self.entries.iter().enumerate().map(|(file, entry)| (entry.kind, file));
+        let labels = header_labels(files, &self.tags.labels);
+        let entries = self.entries.iter().zip(uids).zip(labels).zip(1..);
+        let entries =
+            entries.flat_map(|(((entry, uid), label), number)| entry.numbered(number, uid, &label));
         element(ids::TRACKS, &[&entries.collect::<Vec<_>>()])
     }
 

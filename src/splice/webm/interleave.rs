@@ -1,4 +1,4 @@
-//! Lays out the joined WebM file: the cluster runs of both tracks in the order of their times, and the
+//! Lays out the joined WebM file: the cluster runs of all tracks in the order of their times, and the
 //! cues that point to them. Pure.
 
 use std::ops::Range;
@@ -11,7 +11,7 @@ use crate::error::Unsupported;
 use crate::media::segments::Declared;
 use crate::splice::{Layout, Options, Plan, layout};
 
-/// The longest duration of a run. A longer one would keep the other track waiting, and a player would
+/// The longest duration of a run. A longer one would keep the other tracks waiting, and a player would
 /// have to buffer all of it.
 const MAX_RUN: Duration = Duration::from_secs(60);
 
@@ -47,7 +47,7 @@ pub(super) fn plan(tracks: &[&Track], options: &Options<'_>) -> Result<Plan, Uns
         scale,
         duration: selection.duration,
         tags: options.metadata,
-        cues: &cues(&placed, cut),
+        cues: &cues(&placed, tracks.len(), cut),
         media,
     };
     let head = head.bytes()?;
@@ -68,7 +68,7 @@ fn is_coarse(track: &Track) -> bool {
     times.zip(ends).any(|(time, end)| end.saturating_sub(time) > MAX_RUN.as_nanos())
 }
 
-/// Orders the runs of both tracks by time, audio first where both begin together: seeking to a cue then
+/// Orders the runs of all tracks by time, audio first where both begin together: seeking to a cue then
 /// finds the audio that plays at its time, as close to the video as possible.
 fn ordered(tracks: &[&Track], selection: &RunSelection) -> Vec<PlacedRun> {
     let mut placed = Vec::new();
@@ -92,15 +92,16 @@ fn ordered(tracks: &[&Track], selection: &RunSelection) -> Vec<PlacedRun> {
 }
 
 /// Returns the cues: the times at which the first track can be decoded, with the offset of its cluster
-/// or, if that is smaller, of the cluster of the other track that plays then. Players read from there;
+/// or, if that is smaller, of the first of the clusters of the other tracks that play then. Players read from there;
 /// one that began at the video would be silent up to the next audio cluster.
-fn cues(placed: &[PlacedRun], cut: TimeWindow) -> Vec<(u64, u64)> {
-    let (mut cues, mut audio_at) = (Vec::new(), u64::MAX);
+fn cues(placed: &[PlacedRun], tracks: usize, cut: TimeWindow) -> Vec<(u64, u64)> {
+    let (mut cues, mut playing) = (Vec::new(), vec![u64::MAX; tracks]);
     for run in placed {
         if run.track > 0 {
-            audio_at = run.at;
+            playing[usize::from(run.track)] = run.at;
         } else if (run.is_cue && run.time < cut.until) || cues.is_empty() {
-            cues.push((run.time.saturating_sub(cut.zero), run.at.min(audio_at)));
+            let first = playing.iter().fold(run.at, |first, at| first.min(*at));
+            cues.push((run.time.saturating_sub(cut.zero), first));
         }
     }
     cues

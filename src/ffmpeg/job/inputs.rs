@@ -1,0 +1,35 @@
+//! The inputs of a job that its tracks come from.
+
+use super::{FfmpegJob, MappedTrack};
+use crate::container::probe::ProbedInput;
+use crate::media::TrackKind;
+use crate::media::track_label::TrackLabel;
+
+/// Returns the inputs that these tracks come from, and their indexes among all; renumbers those of the tracks.
+pub(super) fn used(
+    inputs: &[ProbedInput],
+    tracks: &mut [MappedTrack],
+) -> (Vec<ProbedInput>, Vec<usize>) {
+    let is_used = |index: &usize| tracks.iter().any(|track| track.from == *index);
+    let used: Vec<usize> = (0..inputs.len()).filter(is_used).collect();
+    for track in tracks {
+        track.from = used.iter().position(|index| *index == track.from).unwrap_or(0);
+    }
+    (used.iter().map(|index| inputs[*index]).collect(), used)
+}
+
+impl FfmpegJob {
+    /// Returns the input that the first track of this kind comes from.
+    pub fn source(&self, kind: TrackKind) -> Option<&ProbedInput> {
+        self.inputs.get(self.tracks.iter().find(|track| track.kind == kind)?.from)
+    }
+
+    /// Returns the audio tracks, each with its input and its label.
+    pub fn audios(&self) -> impl Iterator<Item = (&ProbedInput, Option<&TrackLabel>)> + Clone {
+        let audios = self.tracks.iter().filter(|track| track.kind == TrackKind::Audio);
+        audios.filter_map(|track| {
+            let file = self.used.get(track.from)?;
+            Some((self.inputs.get(track.from)?, self.metadata.labels.get(*file)))
+        })
+    }
+}
