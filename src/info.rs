@@ -19,6 +19,8 @@ use crate::problem::Problem;
 use crate::resolve::{PageContent, RequestContext};
 use crate::thumbnail::Thumbnail;
 
+mod sound;
+
 /// Browsers may cache a thumbnail; shared caches may not.
 const CACHE_CONTROL: &str = "private, max-age=3600";
 
@@ -126,6 +128,7 @@ fn media_json(media: &PageMedia) -> Value {
         "videos": videos.iter().map(|option| video(option, &page_url)).collect::<Vec<_>>(),
         "audios": audios.iter().map(|option| audio(option, &page_url, &languages)).collect::<Vec<_>>(),
         "languages": languages,
+        "sound": sound::containers(media, &page_url),
     })
 }
 

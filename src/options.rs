@@ -20,6 +20,12 @@ pub enum ContainerChoice {
     Mp3,
     /// Audio only: Ogg with Opus.
     Opus,
+    /// Audio only: Ogg with Vorbis or Opus.
+    Ogg,
+    /// Audio only: FLAC.
+    Flac,
+    /// Audio only: WAVE.
+    Wav,
 }
 
 impl ContainerChoice {
@@ -33,6 +39,9 @@ impl ContainerChoice {
             "m4a" => ContainerChoice::M4a,
             "mp3" => ContainerChoice::Mp3,
             "opus" => ContainerChoice::Opus,
+            "ogg" => ContainerChoice::Ogg,
+            "flac" => ContainerChoice::Flac,
+            "wav" => ContainerChoice::Wav,
             _ => return None,
         })
     }
@@ -47,12 +56,21 @@ impl ContainerChoice {
             ContainerChoice::M4a => "m4a",
             ContainerChoice::Mp3 => "mp3",
             ContainerChoice::Opus => "opus",
+            ContainerChoice::Ogg => "ogg",
+            ContainerChoice::Flac => "flac",
+            ContainerChoice::Wav => "wav",
         }
     }
 
     /// Returns whether the container holds audio only.
     pub fn is_audio(self) -> bool {
-        matches!(self, ContainerChoice::M4a | ContainerChoice::Mp3 | ContainerChoice::Opus)
+        !matches!(
+            self,
+            ContainerChoice::Auto
+                | ContainerChoice::Mp4
+                | ContainerChoice::Webm
+                | ContainerChoice::Mkv
+        )
     }
 }
 
@@ -146,4 +164,7 @@ pub struct OutputOptions {
     /// Whether a live stream begins with the oldest segment of its playlist (`start=0`) rather than near
     /// its newest one.
     pub from_oldest: bool,
+    /// The bit rate of the audio in kbit/s, which is encoded at this one whatever it has. `None` to encode it only if
+    /// it does not fit the container.
+    pub bitrate: Option<u32>,
 }

@@ -28,6 +28,7 @@ mod head;
 mod moov;
 mod presentation_times;
 mod samples;
+mod sound;
 mod subset;
 mod tables;
 #[cfg(test)]
@@ -36,6 +37,7 @@ mod trim;
 
 use head::{Brand, MovieBuilder};
 use samples::Sizes;
+pub use sound::CountedSound;
 use tables::Tables;
 use trim::TimeOrigin;
 
