@@ -116,7 +116,7 @@ fn filter(samples: &SampleRange, mp3: Option<Mp3Encoding>) -> String {
     filter
 }
 
-/// Appends a udta box to the moov of a fragmented MP4. A file of an unknown shape stays as it is.
+/// Replaces the udta box in the moov of a fragmented MP4. A file of an unknown shape stays as it is.
 fn with_udta(bytes: Vec<u8>, udta: &[u8]) -> Vec<u8> {
     let mut at = 0;
     while let Some(found) = header(&bytes[at..]) {
@@ -127,12 +127,11 @@ fn with_udta(bytes: Vec<u8>, udta: &[u8]) -> Vec<u8> {
         };
         if found.kind == *b"moov" {
             let moov = &bytes[at + found.header..end];
-            let has_udta =
-                children(moov).is_none_or(|boxes| boxes.iter().any(|found| found.kind == *b"udta"));
-            if has_udta {
-                break;
-            }
-            return [&bytes[..at], &boxed(b"moov", &[moov, udta]), &bytes[end..]].concat();
+            let Some(boxes) = children(moov) else { break };
+            // That of ffmpeg has nothing in it.
+            let others = boxes.iter().filter(|found| found.kind != *b"udta");
+            let parts: Vec<_> = others.map(|found| found.bytes).chain([udta]).collect();
+            return [&bytes[..at], &boxed(b"moov", &parts), &bytes[end..]].concat();
         }
         at = end;
     }
@@ -145,13 +144,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_are_appended_to_the_moov() {
+    fn tags_are_those_of_the_moov() {
         let (ftyp, trak) = (boxed(b"ftyp", &[b"isom"]), boxed(b"trak", &[&[1; 9]]));
         let udta = boxed(b"udta", &[b"tags"]);
         let file = [&ftyp[..], &boxed(b"moov", &[&trak]), b"more"].concat();
         let expected = [&ftyp[..], &boxed(b"moov", &[&trak, &udta]), b"more"].concat();
         assert_eq!(with_udta(file.clone(), &udta), expected);
-        assert_eq!(with_udta(expected.clone(), &udta), expected);
+        let other = boxed(b"udta", &[b"other"]);
+        let had = [&ftyp[..], &boxed(b"moov", &[&other, &trak]), b"more"].concat();
+        assert_eq!(with_udta(had, &udta), expected);
         assert_eq!(with_udta(ftyp.clone(), &udta), ftyp);
     }
 

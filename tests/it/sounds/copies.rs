@@ -33,7 +33,7 @@ fn an_mp3_gets_a_tag_in_front() {
     let answer = site.good("tagged", "container=mp3");
     assert!(answer.body == std::fs::read(&tagged).unwrap());
     // Who wants less gets it.
-    let small = site.good("tagged", "container=mp3&bitrate=32").body;
+    let small = site.good("tagged", "container=mp3&bitrate=32&cover=0").body;
     assert!(small.len() < source.len() / 2, "{} bytes", small.len());
 }
 
@@ -47,7 +47,8 @@ fn an_mp3_without_its_end_never_looks_complete() {
     });
     site.put("cut", served(&cut), "mp3", None);
     let answer = site.get("cut", "container=mp3");
-    assert_ne!(answer.ending, crate::support::answer::Ending::Complete);
+    let is_refused = answer.head.status == 502 && answer.code() == "upstream-cut";
+    assert!(is_refused || answer.ending != crate::support::answer::Ending::Complete);
 }
 
 #[test]

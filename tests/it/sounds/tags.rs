@@ -122,8 +122,9 @@ fn a_cover_can_be_left_out_and_insisted_on() {
     let bare = len("without", "container=mp3");
     assert_eq!(len("with", "container=mp3&cover=0"), bare);
     assert!(len("with", "container=mp3") > bare + 5000);
-    assert_eq!(len("with", "container=m4a"), len("without", "container=m4a"));
-    assert!(len("with", "container=m4a&cover=auto") > bare);
+    let bare = len("without", "container=m4a");
+    assert_eq!(len("with", "container=m4a"), bare);
+    assert!(len("with", "container=m4a&cover=auto") > bare + 5000);
     let refused = site.get("without", "container=mp3&cover=1");
     assert_eq!((refused.head.status, refused.code().as_str()), (404, "no-thumbnail"));
 }
