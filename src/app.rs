@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use crate::access::TokenStore;
 use crate::config::{AccessMode, ByteSize, Config};
+use crate::covers::Covers;
 use crate::error::Resource;
-use crate::ffmpeg::Version;
+use crate::ffmpeg::{EncoderIdentity, Version};
 use crate::http_client::UpstreamClient;
 use crate::incomplete::IncompleteFiles;
 use crate::limits::{RateLimiter, StreamLimiter};
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
+use crate::miscounted::Miscounted;
 use crate::plan_cache::PlanCache;
 use crate::planned_archives::PlannedArchives;
 use crate::playlist_loader::PlaylistLoader;
@@ -55,6 +57,14 @@ pub struct App {
     pub lookup_limiter: StreamLimiter,
     /// Limits concurrent ffmpeg processes.
     pub ffmpeg_limiter: StreamLimiter,
+    /// Limits concurrent ffmpeg processes that encode audio.
+    pub encoder_limiter: StreamLimiter,
+    /// What makes encoded bytes differ from those of another server.
+    pub encoder_identity: EncoderIdentity,
+    /// Remembers the covers of pages.
+    pub covers: Covers,
+    /// Remembers sources whose samples were counted wrongly.
+    pub miscounted: Miscounted,
     /// Limits the memory of segments that are in memory as a whole, in MiB.
     pub segment_limiter: StreamLimiter,
     /// Limits how often clients in the internet may do something.
@@ -119,6 +129,15 @@ impl App {
                 limits.muxers_per_client,
             )
             .with_max_per_stranger(limits.muxers_per_stranger),
+            encoder_limiter: StreamLimiter::new(
+                Resource::Encoders,
+                limits.encoders,
+                limits.encoders_per_client,
+            )
+            .with_max_per_stranger(limits.encoders_per_stranger),
+            encoder_identity: EncoderIdentity::default(),
+            covers: Covers::default(),
+            miscounted: Miscounted::default(),
             segment_limiter: StreamLimiter::new(
                 Resource::SegmentMemory,
                 mebibytes(limits.segment_memory),

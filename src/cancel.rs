@@ -37,6 +37,7 @@ pub struct CancelToken {
 const SIGNALLED: u64 = 0;
 const CLIENT: u64 = 1;
 const ABORT: u64 = 2;
+const PARENT: u64 = 3;
 
 /// How a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,13 @@ impl CancelToken {
         let cancel = CancelToken { traffic: traffic.clone(), ..CancelToken::new()? };
         cancel.sources.add(socket, sys::HUNG_UP, CLIENT)?;
         cancel.sources.add(abort, sys::READABLE, ABORT)?;
+        Ok(cancel)
+    }
+
+    /// Makes a token for a part of the work, which ends with this one, or by itself.
+    pub fn child(&self) -> io::Result<CancelToken> {
+        let cancel = CancelToken { traffic: self.traffic.clone(), ..CancelToken::new()? };
+        cancel.sources.add(self.as_fd(), sys::READABLE, PARENT)?;
         Ok(cancel)
     }
 
@@ -178,6 +186,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use std::process::Command;
+
+    #[test]
+    fn a_child_ends_with_its_parent_and_not_the_other_way_round() {
+        let parent = CancelToken::new().unwrap();
+        let [one, other] = [(); 2].map(|()| parent.child().unwrap());
+        one.cancel();
+        assert!(one.is_cancelled() && !other.is_cancelled() && !parent.is_cancelled());
+        parent.cancel();
+        assert!(other.is_cancelled());
+    }
 
     #[test]
     fn the_first_cause_wins() {

@@ -99,7 +99,7 @@ fn check_sandbox(config: &Config, out: &mut impl Write) -> io::Result<()> {
 /// Prints whether ffmpeg runs in its sandbox, with its path and version or a remedy.
 fn check_ffmpeg(config: &Config, out: &mut impl Write) -> io::Result<bool> {
     let program = &config.muxer.ffmpeg;
-    if let Some(line) = ffmpeg::command(config, None).ok().and_then(version) {
+    if let Some(line) = ffmpeg::command(config, None, false).ok().and_then(version) {
         let path = config::find_in_path(program).unwrap_or_else(|| program.to_owned());
         writeln!(out, "ffmpeg   ok      {} ({line})", path.display())?;
         return Ok(true);

@@ -25,7 +25,15 @@ pub enum Container {
     /// MP3.
     Mp3,
     /// Ogg with Opus in it.
+    Opus,
+    /// Ogg with another codec in it, or whichever the source has.
     Ogg,
+    /// FLAC.
+    Flac,
+    /// WAVE.
+    Wav,
+    /// Samples without a header, for a file whose header is known.
+    Samples,
 }
 
 /// Media type and file extension of a joined file.
@@ -49,7 +57,10 @@ pub fn type_of(container: Container, mut kinds: impl Iterator<Item = TrackKind>)
         (Container::Mkv, true) => ("video/x-matroska", "mkv"),
         (Container::Mkv, false) => ("audio/x-matroska", "mka"),
         (Container::Mp3, _) => ("audio/mpeg", "mp3"),
-        (Container::Ogg, _) => ("audio/ogg", "opus"),
+        (Container::Opus, _) => ("audio/ogg", "opus"),
+        (Container::Ogg, _) => ("audio/ogg", "ogg"),
+        (Container::Flac, _) => ("audio/flac", "flac"),
+        (Container::Wav | Container::Samples, _) => ("audio/wav", "wav"),
     };
     OutputType { media_type, extension }
 }

@@ -19,8 +19,8 @@ use crate::http_server::{BodyWriter, ClientConnection, Request, Response, Respon
 use crate::limits::{Client, StreamPermit};
 use crate::media::Media;
 use crate::media::page_media::PageMedia;
-use crate::media::selection::FormatRequest;
-use crate::options::OutputOptions;
+use crate::media::selection::{CoverRequest, FormatRequest};
+use crate::options::{Engine, OutputOptions};
 use crate::plan_cache::PlanKey;
 use crate::resolve::{self, RequestContext};
 use crate::route::MediaSource;
@@ -30,6 +30,7 @@ use crate::thumbnail::Thumbnail;
 pub mod archive;
 mod context;
 mod deliver;
+mod encoded;
 mod feed;
 mod ffmpeg;
 mod index_reader;
@@ -215,10 +216,13 @@ fn media_of(
     cancel: &Arc<CancelToken>,
 ) -> Result<Media, Error> {
     let mut media = resolve::media(&app.resolver, page, choice, client)?;
-    if choice.cover {
-        let thumbnail = Thumbnail::fetch(page, &app.upstream, cancel)?;
-        media.metadata.cover = Some(thumbnail.cover()?);
-    }
+    media.metadata.cover = match choice.cover {
+        CoverRequest::None => None,
+        CoverRequest::Required => Some(Thumbnail::fetch(page, &app.upstream, cancel)?.cover()?),
+        CoverRequest::IfAvailable => app.covers.get_or_fetch(&page.page_url, || {
+            Thumbnail::optional_cover(page, &app.upstream, cancel)
+        })?,
+    };
     Ok(media)
 }
 
@@ -273,8 +277,9 @@ fn send(
 /// Prepares the response from the plan cache, or probes the tracks, chooses the strategy, and prepares its
 /// engine.
 fn prepare<'scope>(context: &DownloadContext<'scope, '_>) -> Result<Prepared<'scope>, Error> {
+    let key = PlanKey::new(context.media, &context.options);
+    let context = &uncounted(context, &key);
     let DownloadContext { app, media, options, request, .. } = context;
-    let key = PlanKey::new(media, options);
     if let Some(cached) = app.plan_cache.get(&key) {
         match splice::prepare(context, key, cached, Readers::Unopened)? {
             PlanOutcome::Ready(prepared) => return Ok(prepared),
@@ -309,9 +314,23 @@ fn prepare<'scope>(context: &DownloadContext<'scope, '_>) -> Result<Prepared<'sc
             tracks.iter_mut().zip(feeds).for_each(|(track, feed)| track.feed = feed);
             let mut used = (0..).map(|index| job.used.contains(&index));
             tracks.retain(|_| used.next() == Some(true));
-            ffmpeg::prepare(context, tracks, &job, format!("ffmpeg{reason}"))
+            let engine = format!("ffmpeg{reason}");
+            match job.exact_layout() {
+                Some(layout) => encoded::prepare(context, key, tracks, &job, layout, engine),
+                None => ffmpeg::prepare(context, tracks, &job, engine),
+            }
         }
     }
+}
+
+/// Returns the context of a download whose samples are not counted, if they were miscounted before.
+fn uncounted<'scope, 'env>(
+    context: &DownloadContext<'scope, 'env>,
+    key: &PlanKey,
+) -> DownloadContext<'scope, 'env> {
+    let options = context.options;
+    let engine = if context.app.miscounted.contains(key) { Engine::Ffmpeg } else { options.engine };
+    DownloadContext { options: OutputOptions { engine, ..options }, ..*context }
 }
 
 /// Chooses the strategy for these tracks. Their indexes, which may be long, are dropped.

@@ -148,6 +148,8 @@ pub enum Resource {
     Lookups,
     /// `limits.muxers`
     Muxers,
+    /// `limits.encoders`
+    Encoders,
     /// `resolver.processes`
     Pages,
     /// `limits.segment_memory`
@@ -177,6 +179,7 @@ impl Resource {
             Resource::Streams => ("concurrent downloads", "limits.streams"),
             Resource::Lookups => ("concurrent look-ups of pages and thumbnails", "limits.lookups"),
             Resource::Muxers => ("concurrent ffmpeg processes", "limits.muxers"),
+            Resource::Encoders => ("concurrent encodings of audio", "limits.encoders"),
             Resource::Pages => ("pages read at a time", "resolver.processes"),
             Resource::SegmentMemory => {
                 ("long segments of downloads in memory", "limits.segment_memory")
@@ -321,8 +324,15 @@ impl Error {
             Error::System { .. } | Error::Internal(_) => true,
             Error::Resolve(why) => why.is_server_fault(),
             Error::Ffmpeg(fault) => {
-                use FfmpegError::{Misread, Refused, ShortInput, Without};
-                !matches!(fault, Refused(_) | Misread { .. } | Without { .. } | ShortInput(_))
+                use FfmpegError::{Miscounted, Misread, Refused, ShortInput, Without};
+                !matches!(
+                    fault,
+                    Refused(_)
+                        | Misread { .. }
+                        | Without { .. }
+                        | ShortInput(_)
+                        | Miscounted { .. }
+                )
             }
             _ => false,
         }

@@ -19,36 +19,47 @@ use crate::sandbox;
 use crate::sys;
 
 mod arguments;
+mod encoder_identity;
 mod feed_progress;
 pub mod fifo;
 mod first_output;
 mod header;
+mod input_file;
 mod job;
 pub mod patch_duration;
 mod report;
+mod sound;
 mod stderr;
 
+pub use encoder_identity::EncoderIdentity;
 pub use feed_progress::FeedProgress;
 pub(crate) use job::begin;
-pub use job::{FfmpegJob, MappedTrack, Transcode};
+pub use job::{FfmpegJob, MappedTrack};
 
 pub use arguments::{Version, arguments};
+use input_file::InputFile;
 use stderr::StderrTail;
 
 /// How long ffmpeg may take to exit after it closed its output.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much nicer an ffmpeg that encodes is than the server (nice(2)).
+const ENCODER_NICE: i32 = 15;
 /// How long standard error is drained without waiting for more.
 const STDERR_TIMEOUT: Duration = Duration::from_millis(200);
 /// The capacity of the output pipe: several reads, so that ffmpeg does not wait for each of them.
 const PIPE_LEN: i32 = 1 << 20;
 
 /// Returns a command that runs ffmpeg in its sandbox, where it may read the pipes in `pipes`. It ends with the
-/// thread that starts it.
-pub fn command(config: &Config, pipes: Option<&Path>) -> io::Result<Command> {
+/// thread that starts it. One that encodes has a lower priority than others.
+pub fn command(config: &Config, pipes: Option<&Path>, encodes: bool) -> io::Result<Command> {
     let mut command = Command::new(&config.muxer.ffmpeg);
     command.stdin(Stdio::null()).env_clear().envs(config::ffmpeg_env());
     sys::kill_on_parent_exit(&mut command);
-    sandbox::ffmpeg(config, pipes)?.apply(&mut command);
+    let mut confinement = sandbox::ffmpeg(config, pipes)?;
+    if encodes {
+        confinement.nice = ENCODER_NICE;
+    }
+    confinement.apply(&mut command);
     Ok(command)
 }
 
@@ -65,6 +76,8 @@ enum Event {
 /// A running ffmpeg. Dropping it kills and reaps the process.
 pub struct FfmpegProcess<'s> {
     child: ChildGroup<'s>,
+    /// Ends when the child does.
+    _input: Option<InputFile>,
     stdout: ChildStdout,
     /// `None` once ffmpeg has closed it.
     stderr: Option<ChildStderr>,
@@ -95,18 +108,26 @@ impl<'s> FfmpegProcess<'s> {
                 _ => FfmpegError::Spawn(error.to_string()),
             })
         };
-        let mut command = command(config, Some(fifos.dir())).map_err(failed)?;
+        let encodes = job.transcode.is_some();
+        let mut command = command(config, Some(fifos.dir()), encodes).map_err(failed)?;
+        let metadata_file = job.metadata_file();
+        if metadata_file.is_some() {
+            command.stdin(Stdio::piped());
+        }
         command.args(arguments(job, fifos, version)).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = ChildGroup::spawn(&mut command).map_err(failed)?.killed_by(cancel);
         let (Some(stdout), Some(stderr)) = child.take_outputs() else {
             return Err(Error::Internal("ffmpeg has no pipes for its output"));
         };
+        let input = child.take_stdin().zip(metadata_file);
+        let input = input.map(|(stdin, file)| InputFile::write(stdin, file.into())).transpose()?;
         sys::set_nonblocking(stdout.as_fd()).map_err(|error| system(&error))?;
         if let Err(error) = sys::set_pipe_len(stdout.as_fd(), PIPE_LEN) {
             log::debug!("cannot resize the output pipe of ffmpeg: {error}");
         }
         Ok(FfmpegProcess {
             child,
+            _input: input,
             stdout,
             stderr: Some(stderr),
             stderr_tail: StderrTail::default(),

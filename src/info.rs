@@ -20,6 +20,8 @@ use crate::problem::Problem;
 use crate::resolve::{PageContent, RequestContext};
 use crate::thumbnail::Thumbnail;
 
+mod sound;
+
 /// Browsers may cache a thumbnail; shared caches may not.
 const CACHE_CONTROL: &str = "private, max-age=3600";
 
@@ -128,6 +130,7 @@ fn media_json(media: &PageMedia) -> Value {
         "audios": audios.iter().map(|option| audio(option, &page_url, &languages)).collect::<Vec<_>>(),
         "languages": languages,
         "audio_tracks": audio_tracks(media),
+        "sound": sound::containers(media, &page_url),
     })
 }
 

@@ -20,6 +20,12 @@ pub enum ContainerChoice {
     Mp3,
     /// Audio only: Ogg with Opus.
     Opus,
+    /// Audio only: Ogg with Vorbis or Opus.
+    Ogg,
+    /// Audio only: FLAC.
+    Flac,
+    /// Audio only: WAVE.
+    Wav,
 }
 
 impl ContainerChoice {
@@ -33,6 +39,9 @@ impl ContainerChoice {
             "m4a" => ContainerChoice::M4a,
             "mp3" => ContainerChoice::Mp3,
             "opus" => ContainerChoice::Opus,
+            "ogg" => ContainerChoice::Ogg,
+            "flac" => ContainerChoice::Flac,
+            "wav" => ContainerChoice::Wav,
             _ => return None,
         })
     }
@@ -47,21 +56,26 @@ impl ContainerChoice {
             ContainerChoice::M4a => "m4a",
             ContainerChoice::Mp3 => "mp3",
             ContainerChoice::Opus => "opus",
+            ContainerChoice::Ogg => "ogg",
+            ContainerChoice::Flac => "flac",
+            ContainerChoice::Wav => "wav",
         }
     }
 
     /// Returns whether a file in the container may have several audio tracks.
     pub fn holds_several_audio(self) -> bool {
-        match self {
-            ContainerChoice::Auto | ContainerChoice::Mp4 | ContainerChoice::M4a => true,
-            ContainerChoice::Webm | ContainerChoice::Mkv => true,
-            ContainerChoice::Mp3 | ContainerChoice::Opus => false,
-        }
+        !self.is_audio() || self == ContainerChoice::M4a
     }
 
     /// Returns whether the container holds audio only.
     pub fn is_audio(self) -> bool {
-        matches!(self, ContainerChoice::M4a | ContainerChoice::Mp3 | ContainerChoice::Opus)
+        !matches!(
+            self,
+            ContainerChoice::Auto
+                | ContainerChoice::Mp4
+                | ContainerChoice::Webm
+                | ContainerChoice::Mkv
+        )
     }
 }
 
@@ -155,4 +169,7 @@ pub struct OutputOptions {
     /// Whether a live stream begins with the oldest segment of its playlist (`start=0`) rather than near
     /// its newest one.
     pub from_oldest: bool,
+    /// The bit rate of the audio in kbit/s, which is encoded at this one whatever it has. `None` to encode it only if
+    /// it does not fit the container.
+    pub bitrate: Option<u32>,
 }

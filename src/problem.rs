@@ -117,6 +117,9 @@ impl From<&Error> for Problem {
                 FfmpegError::Refused(_) | FfmpegError::Misread { .. } | FfmpegError::Without { .. },
             ) => (ProblemCode::MuxRefused, None),
             Error::Ffmpeg(FfmpegError::ShortInput(_)) => (ProblemCode::UpstreamCut, None),
+            Error::Ffmpeg(FfmpegError::Miscounted { .. }) => {
+                (ProblemCode::UpstreamContradiction, None)
+            }
             Error::Ffmpeg(_) => (ProblemCode::MuxerFailed, None),
             // Only a client that closed just its sending half can read this.
             Error::ClientLeft => (ProblemCode::ClientLeft, None),
@@ -145,6 +148,7 @@ fn of_limit(limit: LimitExceeded) -> (ProblemCode, Option<u32>) {
         LimitExceeded::Full(Resource::Streams) => (ProblemCode::StreamsFull, Some(10)),
         LimitExceeded::Full(Resource::Lookups) => (ProblemCode::LookupsFull, Some(5)),
         LimitExceeded::Full(Resource::Muxers) => (ProblemCode::MuxersFull, Some(10)),
+        LimitExceeded::Full(Resource::Encoders) => (ProblemCode::EncodersFull, Some(10)),
         LimitExceeded::Full(Resource::Pages) => (ProblemCode::ResolverBusy, Some(5)),
         LimitExceeded::Full(Resource::SegmentMemory) => (ProblemCode::SegmentMemoryFull, Some(10)),
         LimitExceeded::Client(Resource::Connections) => {
@@ -153,6 +157,7 @@ fn of_limit(limit: LimitExceeded) -> (ProblemCode, Option<u32>) {
         LimitExceeded::Client(Resource::Streams) => (ProblemCode::ClientStreamsFull, Some(10)),
         LimitExceeded::Client(Resource::Lookups) => (ProblemCode::ClientLookupsFull, Some(5)),
         LimitExceeded::Client(Resource::Muxers) => (ProblemCode::ClientMuxersFull, Some(10)),
+        LimitExceeded::Client(Resource::Encoders) => (ProblemCode::ClientEncodersFull, Some(10)),
         LimitExceeded::Client(Resource::SegmentMemory) => {
             (ProblemCode::ClientSegmentMemoryFull, Some(10))
         }

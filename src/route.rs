@@ -243,8 +243,9 @@ fn bad_parameter(what: &str) -> Problem {
 
 fn container(query: &mut Query) -> Result<ContainerChoice, Problem> {
     let Some(name) = query.text("container") else { return Ok(ContainerChoice::Auto) };
-    ContainerChoice::from_name(&name)
-        .ok_or_else(|| bad_parameter("container must be auto, mp4, webm, mkv, m4a, mp3 or opus"))
+    ContainerChoice::from_name(&name).ok_or_else(|| {
+        bad_parameter("container must be auto, mp4, webm, mkv, m4a, mp3, opus, ogg, flac or wav")
+    })
 }
 
 fn options(query: &mut Query, container: ContainerChoice) -> Result<OutputOptions, Problem> {
@@ -269,7 +270,7 @@ fn options(query: &mut Query, container: ContainerChoice) -> Result<OutputOption
     let length = length.map_or(Some(LengthPolicy::Auto), |name| LengthPolicy::from_name(&name));
     let length = length.ok_or_else(|| bad_parameter("length must be auto, wait or none"))?;
     let time_range = TimeRange { start, end };
-    Ok(OutputOptions { container, engine, time_range, length, from_oldest })
+    Ok(OutputOptions { container, engine, time_range, length, from_oldest, bitrate: None })
 }
 
 fn media_url(kind: TrackKind, text: &str) -> Result<Url, Problem> {

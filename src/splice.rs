@@ -15,6 +15,7 @@
 //! checked against a limit.
 
 use std::borrow::Borrow;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::container::probe::Format;
@@ -36,6 +37,7 @@ mod progressive;
 mod read_at;
 mod sidx;
 mod streaming;
+mod tagged;
 mod tags;
 mod top_level;
 mod trak;
@@ -45,8 +47,11 @@ mod windowed_reader;
 pub use crate::error::Unsupported;
 pub use input::{ChunkSource, RangeWriter, TrackInput};
 pub use layout::{Extent, Layout, Plan, Rewriter, Runs};
+pub use progressive::CountedSound;
 pub use read_at::{MAX_READ, NextRead, ReadAt, SourceSegment, SurveyError};
 pub use streaming::{StreamingMuxer, StreamingPlan};
+pub use tagged::read_frames;
+pub(crate) use tags::udta;
 
 use fragmented::Gathered;
 use top_level::TopLevelBoxes;
@@ -78,6 +83,8 @@ pub enum TrackIndex {
     Webm(webm::Track),
     /// MPEG transport stream, or packed audio: a list of segments, or how they begin.
     MpegTs(Box<mpeg_ts::Track>),
+    /// MP3, which gets a tag.
+    Mp3(tagged::Frames),
 }
 
 /// What the client requested of the joined file.
@@ -98,7 +105,7 @@ impl TrackIndex {
             TrackIndex::Progressive(movie) => movie.duration(),
             TrackIndex::Fragmented(track) => track.presentation_end(),
             TrackIndex::Muxed(muxed) => muxed.duration(),
-            TrackIndex::Webm(_) => None,
+            TrackIndex::Webm(_) | TrackIndex::Mp3(_) => None,
             TrackIndex::MpegTs(track) => track.presentation_end(),
         }
     }
@@ -119,7 +126,7 @@ impl TrackIndex {
             TrackIndex::Fragmented(track) => track.entry(),
             TrackIndex::Webm(track) => track.entry(start),
             TrackIndex::MpegTs(track) => track.entry(),
-            TrackIndex::Muxed(_) => None,
+            TrackIndex::Muxed(_) | TrackIndex::Mp3(_) => None,
         };
         entry.filter(|entry| *entry <= start)
     }
@@ -131,8 +138,23 @@ impl TrackIndex {
             TrackIndex::Progressive(movie) => Some(movie.has(TrackKind::Video)),
             TrackIndex::MpegTs(track) => Some(track.has_video()),
             TrackIndex::Muxed(_) => Some(true),
+            TrackIndex::Mp3(_) => Some(false),
             TrackIndex::Fragmented(_) | TrackIndex::Webm(_) => None,
         }
+    }
+
+    /// Returns the number of samples of the sound, if the index proves it.
+    pub fn counted_sound(&self) -> Option<CountedSound> {
+        let TrackIndex::Progressive(movie) = self else { return None };
+        let counted = movie.counted_sound();
+        counted.inspect_err(|Unsupported(why)| log::debug!("samples not counted: {why}")).ok()
+    }
+
+    /// Lays out the file for a decoder that has to give these samples of its sound, counted from the first that is
+    /// decoded. Returns the number of samples that it lacks in front of them, too.
+    pub fn decodable(&self, samples: &Range<u64>, rate: u32) -> Option<(Plan, u64)> {
+        let TrackIndex::Progressive(movie) = self else { return None };
+        movie.decodable(samples, rate).ok()
     }
 }
 
@@ -292,6 +314,9 @@ pub fn plan<S: Borrow<TrackIndex>>(
         return if mp4 { mpeg_ts::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
     }
     match tracks {
+        [(TrackKind::Audio, index)] if let TrackIndex::Mp3(frames) = index.borrow() => {
+            tagged::plan(*frames, options)
+        }
         [(TrackKind::Video, index)] if mp4 && let TrackIndex::Muxed(muxed) = index.borrow() => {
             fragmented::plan_muxed(muxed, options)
         }

@@ -13,6 +13,10 @@ use crate::media::{Metadata, TrackKind};
 use crate::options::{ContainerChoice, Engine, OutputOptions, TimeRange};
 use crate::splice::{self, TrackIndex};
 
+mod sound;
+
+pub use sound::wants_tag;
+
 /// How the tracks become one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Strategy {
@@ -51,17 +55,16 @@ pub fn plan(
     metadata: &Metadata,
 ) -> Result<Strategy, Error> {
     if let [lone] = inputs[..]
-        && is_passable(lone, options)
-        && metadata.cover.is_none()
+        && is_passed_through(lone, 1, options, metadata)
     {
-        if wants_other_index(lone, 1, options) {
+        if wants_other_index(lone, 1, options) || wants_tag(lone, 1, options) {
             match try_splice(&inputs, indexes, options, metadata) {
                 Some(Ok(strategy)) => return Ok(strategy),
                 Some(Err(refusal)) => log::debug!("passing through: {refusal}"),
                 None => {}
             }
         }
-        return Ok(Strategy::Passthrough(output_type(lone)));
+        return Ok(Strategy::Passthrough(output_type(lone, options.container)));
     }
     if starts_beyond_end(&inputs, options.time_range) {
         return Err(Error::StartBeyondEnd);
@@ -78,12 +81,14 @@ pub fn plan(
         Some(Err(refusal)) => Some(refusal),
         None => None,
     };
+    let requested = options;
     let options = &OutputOptions {
         time_range: from_key_frame(&inputs, indexes, key_frame, options.time_range),
         ..*options
     };
-    let feeds = feeds(&mut inputs, indexes, options.time_range)?;
-    let job = FfmpegJob::new(inputs, options, metadata)?;
+    let mut feeds = feeds(&mut inputs, indexes, options.time_range)?;
+    let mut job = FfmpegJob::new(inputs, options, metadata)?;
+    sound::count_samples(&mut job, &mut feeds, indexes, requested);
     Ok(Strategy::Ffmpeg(FfmpegPlan { job, feeds, refusal }))
 }
 
@@ -96,7 +101,8 @@ pub fn needs_index(
     metadata: &Metadata,
 ) -> bool {
     let is_final = is_passed_through(input, tracks, options, metadata)
-        && !wants_other_index(input, tracks, options);
+        && !wants_other_index(input, tracks, options)
+        && !wants_tag(input, tracks, options);
     !is_final && (options.engine != Engine::Ffmpeg || !input.probe.is_faststart)
 }
 
@@ -109,7 +115,8 @@ pub fn wants_single_index(input: ProbedInput, tracks: usize, options: &OutputOpt
         && is_of_its_kind(input)
         && input.probe.in_fragments
         && !input.probe.is_discontinuous
-        && matches!(options.container, ContainerChoice::Auto | ContainerChoice::M4a)
+        && (matches!(options.container, ContainerChoice::Auto | ContainerChoice::M4a)
+            || sound::counts_samples(options.container))
 }
 
 /// Whether the input is a lone file that could pass through, but is better spliced: with a single index, or,
@@ -132,7 +139,8 @@ fn is_passed_through(
     options: &OutputOptions,
     metadata: &Metadata,
 ) -> bool {
-    tracks == 1 && is_passable(input, options) && metadata.cover.is_none()
+    let is_tagged = metadata.cover.is_some() && !sound::keeps_tags(options.container);
+    tracks == 1 && is_passable(input, options) && !is_tagged
 }
 
 /// Whether a thorough probe of a track is worth another request: for its duration, if only its end has
@@ -293,6 +301,7 @@ fn feeds(
 /// Whether a lone file already is what was requested.
 fn is_passable(lone: ProbedInput, options: &OutputOptions) -> bool {
     options.engine != Engine::Ffmpeg
+        && options.bitrate.is_none()
         && options.time_range.is_full()
         // The timestamps of one that is live may begin anywhere.
         && !lone.probe.is_live
@@ -309,7 +318,7 @@ fn is_of_its_kind(ProbedInput { kind, probe: info }: ProbedInput) -> bool {
 
 /// Whether a file satisfies the requested container.
 fn fits(info: ProbeInfo, container: ContainerChoice) -> bool {
-    let format = info.format;
+    let (format, is) = (info.format, |codec| info.audio == Some(codec));
     match container {
         // No browser plays a transport stream, nor AAC with a tag every few seconds.
         ContainerChoice::Auto => {
@@ -320,19 +329,25 @@ fn fits(info: ProbeInfo, container: ContainerChoice) -> bool {
         ContainerChoice::Mkv => format == Format::Matroska,
         ContainerChoice::M4a => format == Format::Mp4,
         ContainerChoice::Mp3 => format == Format::Mp3,
-        // Ogg may hold Vorbis.
-        ContainerChoice::Opus => false,
+        ContainerChoice::Opus => format == Format::Ogg && is(Codec::Opus),
+        ContainerChoice::Ogg => format == Format::Ogg && (is(Codec::Vorbis) || is(Codec::Opus)),
+        ContainerChoice::Flac => format == Format::Flac,
+        ContainerChoice::Wav => format == Format::Wav && is(Codec::Pcm),
     }
 }
 
 /// Returns the media type as registered with IANA (RFC 5334 for Ogg), and the file name extension.
-fn output_type(ProbedInput { kind, probe: info }: ProbedInput) -> OutputType {
+fn output_type(
+    ProbedInput { kind, probe: info }: ProbedInput,
+    container: ContainerChoice,
+) -> OutputType {
     let kinds = std::iter::once(kind);
     let (media_type, extension) = match info.format {
         Format::Mp4 => return type_of(Container::Mp4, kinds),
         Format::Webm => return type_of(Container::Webm, kinds),
         Format::Matroska => return type_of(Container::Mkv, kinds),
         Format::Ogg if kind == TrackKind::Video => ("video/ogg", "ogv"),
+        Format::Ogg if container == ContainerChoice::Opus => ("audio/ogg", "opus"),
         Format::Ogg => ("audio/ogg", "ogg"),
         Format::Mp3 if info.audio == Some(Codec::Mp2) => ("audio/mpeg", "mp2"),
         Format::Mp3 => ("audio/mpeg", "mp3"),
@@ -359,33 +374,4 @@ fn starts_beyond_end(inputs: &[ProbedInput], range: TimeRange) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lone_file_of_the_requested_kind_is_passed_through() {
-        let plan = |format, container, is_faststart| {
-            let info = ProbeInfo { is_faststart, has_video: Some(false), ..ProbeInfo::of(format) };
-            let index = (!is_faststart).then_some(Err(Unsupported("it has none")));
-            plan(
-                vec![ProbedInput { kind: TrackKind::Audio, probe: info }],
-                &[index],
-                None,
-                &OutputOptions { container, ..OutputOptions::default() },
-                &Metadata::default(),
-            )
-        };
-        let passed = OutputType { media_type: "audio/mpeg", extension: "mp3" };
-        assert_eq!(
-            plan(Format::Mp3, ContainerChoice::Auto, true),
-            Ok(Strategy::Passthrough(passed))
-        );
-        assert!(matches!(
-            plan(Format::Mp4, ContainerChoice::Mp4, false),
-            Ok(Strategy::Passthrough(_))
-        ));
-        assert!(matches!(plan(Format::Mp4, ContainerChoice::Mkv, true), Ok(Strategy::Ffmpeg(..))));
-        assert!(matches!(plan(Format::Webm, ContainerChoice::Mp4, true), Ok(Strategy::Ffmpeg(..))));
-        assert!(plan(Format::Mp4, ContainerChoice::Mkv, false).is_err());
-    }
-}
+mod tests;

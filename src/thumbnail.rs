@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use crate::cancel::CancelToken;
 use crate::error::Error;
@@ -14,6 +15,8 @@ use crate::media::{CoverArt, Track, TrackKind};
 
 /// The maximum size in bytes: larger images suit neither a web page nor cover art.
 const MAX_SIZE: usize = 2 << 20;
+/// How long a file waits for a cover that it can do without.
+const COVER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An image.
 pub struct Thumbnail {
@@ -44,6 +47,36 @@ impl Thumbnail {
         match (bytes, media_type) {
             (Some(bytes), Some(media_type)) => Ok(Thumbnail { media_type, bytes }),
             _ => Err(Error::NoThumbnail),
+        }
+    }
+
+    /// Fetches the thumbnail as cover art, if it can be had soon: `None` if there is none, if it takes too long, or if it
+    /// is of no use. Fails only if the download has ended.
+    pub fn optional_cover(
+        media: &PageMedia,
+        upstream: &UpstreamClient,
+        cancel: &Arc<CancelToken>,
+    ) -> Result<Option<CoverArt>, Error> {
+        let own = Arc::new(cancel.child().map_err(|e| Error::system("make an eventfd", &e))?);
+        let fetched = thread::scope(|scope| {
+            let watch = || {
+                if matches!(own.sleep(COVER_TIMEOUT), Ok(false)) {
+                    own.cancel();
+                }
+            };
+            let watcher = thread::Builder::new().name("cover".into()).spawn_scoped(scope, watch);
+            watcher.map_err(|e| Error::system("start a thread", &e))?;
+            let fetched = Thumbnail::fetch(media, upstream, &own).and_then(Thumbnail::cover);
+            own.cancel();
+            fetched
+        });
+        match fetched {
+            Ok(cover) => Ok(Some(cover)),
+            Err(_) if cancel.is_cancelled() => Err(Error::Stopped),
+            Err(why) => {
+                log::info!("a file gets no cover: {why}");
+                Ok(None)
+            }
         }
     }
 

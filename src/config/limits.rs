@@ -41,6 +41,15 @@ pub struct LimitsConfig {
     /// Maximum number of these for a client in the internet without a token.
     #[serde(deserialize_with = "positive")]
     pub muxers_per_stranger: usize,
+    /// Maximum number of ffmpeg processes that encode audio, which do not count as muxers.
+    #[serde(deserialize_with = "positive")]
+    pub encoders: usize,
+    /// Maximum number of these for one client.
+    #[serde(deserialize_with = "positive")]
+    pub encoders_per_client: usize,
+    /// Maximum number of these for a client in the internet without a token.
+    #[serde(deserialize_with = "positive")]
+    pub encoders_per_stranger: usize,
     /// Maximum memory for segments that are in memory as a whole.
     #[serde(deserialize_with = "segment_memory")]
     pub segment_memory: ByteSize,
@@ -90,6 +99,10 @@ impl Default for LimitsConfig {
             muxers: 8,
             muxers_per_client: 4,
             muxers_per_stranger: 1,
+            // Each takes one processor, an hour of sound for a minute or two.
+            encoders: 4,
+            encoders_per_client: 2,
+            encoders_per_stranger: 1,
             // Segments of 4 s at 16 Mbit/s for 16 downloads.
             segment_memory: ByteSize(128 << 20),
             segment_memory_per_client: ByteSize(64 << 20),

@@ -5,7 +5,7 @@
 //!
 //! **Invariant:** nothing is allocated by a length that a file claims.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use crate::container::parameter_sets::SampleEntry;
@@ -123,6 +123,8 @@ pub struct ProbeInfo {
     pub until: u64,
     /// A correction of a size in the header that the writer did not know.
     pub header_patch: Option<HeaderPatch>,
+    /// Sampling rate and number of channels of the audio, if its header tells them together with its end.
+    pub sampling: Option<(NonZeroU32, u8)>,
 }
 
 /// A number in the header of a file, and its correct value.
@@ -195,6 +197,7 @@ impl ProbeInfo {
             skip: 0,
             until: u64::MAX,
             header_patch: None,
+            sampling: None,
         }
     }
 }
@@ -319,7 +322,7 @@ pub(super) fn adts_frame_len(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Returns the length of the MPEG audio frame at the start of `bytes`.
-pub(super) fn mpeg_frame_len(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn mpeg_frame_len(bytes: &[u8]) -> Option<usize> {
     mpeg_audio::frame(bytes).map(|frame| frame.len)
 }
 

@@ -21,7 +21,7 @@ pub(super) fn prepare<'scope, 'env>(
     job: &FfmpegJob,
     engine: String,
 ) -> Result<Prepared<'scope>, Error> {
-    let DownloadContext { app, cancel, .. } = *context;
+    let cancel = context.cancel;
     let planned = Instant::now();
     let OutputType { media_type, extension } = job.output_type();
     let head = context.head(media_type, extension).with("Accept-Ranges", "none");
@@ -30,19 +30,34 @@ pub(super) fn prepare<'scope, 'env>(
         return Ok(Prepared::Short(ShortResponse::Head(head.with("Server-Timing", timing))));
     }
 
-    let timeout = app.config.limits.slot_timeout.0;
-    let permit = app.ffmpeg_limiter.try_acquire(context.client, cancel, timeout)?;
-    let fifos = app.runtime_dir.fifos(job.inputs.len()).map_err(|error| {
-        log::error!("cannot create the named pipes: {error}");
-        // Without the path, which is not for clients.
-        Error::system("create the named pipes in runtime_dir", &error.kind().into())
-    })?;
+    let permit = permit(context, job)?;
+    let fifos = fifos(context, job)?;
     // Cancel before the pipes are removed: a feeder that still waits for ffmpeg to open its pipe would
     // report that another process removed it.
     let muxing = Muxing::start(context, tracks, job, &fifos)
         .inspect_err(|error| drop(cancel.cancel_with(error.clone())))?;
     let body = MuxedBody { muxing, fifos, _permit: permit };
     Ok(Prepared::Media(MediaResponse { head, engine, planned, body: Box::new(body) }))
+}
+
+/// Acquires the permit for a job. Those that encode are counted apart.
+pub(super) fn permit<'scope>(
+    context: &DownloadContext<'scope, '_>,
+    job: &FfmpegJob,
+) -> Result<StreamPermit<'scope>, Error> {
+    let DownloadContext { app, cancel, client, .. } = *context;
+    let encodes = job.transcode.is_some();
+    let limiter = if encodes { &app.encoder_limiter } else { &app.ffmpeg_limiter };
+    limiter.try_acquire(client, cancel, app.config.limits.slot_timeout.0)
+}
+
+/// Makes the named pipes for a job.
+pub(super) fn fifos(context: &DownloadContext<'_, '_>, job: &FfmpegJob) -> Result<FifoSet, Error> {
+    context.app.runtime_dir.fifos(job.inputs.len()).map_err(|error| {
+        log::error!("cannot create the named pipes: {error}");
+        // Without the path, which is not for clients.
+        Error::system("create the named pipes in runtime_dir", &error.kind().into())
+    })
 }
 
 /// The output of ffmpeg. What it needs is released in this order.
@@ -65,20 +80,20 @@ impl MediaBody for MuxedBody<'_, '_> {
 }
 
 /// A running ffmpeg with the feeders of its inputs.
-struct Muxing<'scope, 'env> {
-    context: DownloadContext<'scope, 'env>,
-    process: FfmpegProcess<'scope>,
+pub(super) struct Muxing<'scope, 'env> {
+    pub(super) context: DownloadContext<'scope, 'env>,
+    pub(super) process: FfmpegProcess<'scope>,
     feeders: FeedPool,
-    progress: Arc<FeedProgress>,
+    pub(super) progress: Arc<FeedProgress>,
     /// The first bytes of the output.
-    header: Vec<u8>,
+    pub(super) header: Vec<u8>,
     /// Whether ffmpeg must read its inputs to their ends.
     reads_all: bool,
 }
 
 impl<'scope, 'env> Muxing<'scope, 'env> {
     /// Starts ffmpeg and its feeders, and reads the first bytes of the output.
-    fn start(
+    pub(super) fn start(
         context: &DownloadContext<'scope, 'env>,
         tracks: Vec<ProbedTrack<'scope, 'env>>,
         job: &FfmpegJob,
@@ -89,8 +104,8 @@ impl<'scope, 'env> Muxing<'scope, 'env> {
         let progress = Arc::new(FeedProgress::default());
         let feeders = feed::feed(context, tracks, fifos, &progress)?;
         let header = process.read_header(job, &progress).map_err(|error| fifos.explain(error))?;
-        // With an end time, ffmpeg does not read the rest of its inputs.
-        let reads_all = job.time_range.end.is_none();
+        // With an end, ffmpeg does not read the rest of its inputs. Counted samples are a proof by themselves.
+        let reads_all = job.time_range.end.is_none() && job.samples.is_none();
         Ok(Muxing { context: *context, process, feeders, progress, header, reads_all })
     }
 

@@ -104,6 +104,9 @@ pub(super) fn read_index(
     let Some(reader) = file.search() else {
         return Ok(Err(Unsupported("its upstream does not support byte ranges")));
     };
+    if strategy::wants_tag(input, media.tracks.len(), &options) {
+        return supported(splice::read_frames(reader).map(TrackIndex::Mp3), input.kind);
+    }
     let gathered = if strategy::wants_single_index(input, media.tracks.len(), &options) {
         Some(splice::read_gathered_index(reader))
     } else {

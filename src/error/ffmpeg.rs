@@ -33,6 +33,13 @@ pub enum FfmpegError {
     Failed(String),
     /// ffmpeg succeeded, but reported that an input is truncated.
     ShortInput(String),
+    /// The encoded file has another length than the number of samples in the source was to give.
+    Miscounted {
+        /// The length, as far as it was made.
+        len: u64,
+        /// The length by the index of the source.
+        expected: u64,
+    },
     /// ffmpeg neither read nor wrote for this long.
     Stalled(Duration),
 }
@@ -68,6 +75,10 @@ impl fmt::Display for FfmpegError {
             FfmpegError::ShortInput(message) => {
                 write!(f, "a file is incomplete on its server: {message}")
             }
+            FfmpegError::Miscounted { len, expected } => write!(
+                f,
+                "the source has not as many samples as it tells: {len} bytes were made of it instead of {expected}"
+            ),
             FfmpegError::Stalled(limit) => {
                 write!(f, "ffmpeg did nothing for {limit:?} (muxer.stall_timeout)")
             }

@@ -8,7 +8,7 @@ use crate::container::Container;
 use crate::container::parameter_sets::SampleEntry;
 use crate::container::probe::{Format, ProbedInput};
 use crate::ffmpeg::job::MappedTrack;
-use crate::ffmpeg::{self, FfmpegJob, Transcode, report};
+use crate::ffmpeg::{self, FfmpegJob, report};
 use crate::media::{Metadata, TrackKind};
 use crate::options::TimeRange;
 use crate::runtime_dir::FifoSet;
@@ -22,6 +22,9 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
     list.extend(words("-hide_banner -nostdin -nostats -loglevel error -xerror"));
     for (index, input) in job.inputs.iter().enumerate() {
         list.extend(input_options(job, (index, input), fifos, version));
+    }
+    if job.metadata_file().is_some() {
+        list.extend(words("-protocol_whitelist pipe -f ffmetadata -i pipe:0"));
     }
     // The first output is the report of the inputs.
     let maps: Vec<OsString> = job.tracks.iter().flat_map(map).collect();
@@ -39,29 +42,33 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
     // -copyts keeps the timestamps: otherwise each input would be shifted to begin at 0, and the tracks
     // be out of sync. +bitexact omits the random UID of a Matroska file, so that downloads are equal.
     list.extend(words("-c copy -copyts -fflags +bitexact"));
-    // Bit rates that are transparent to most listeners. Constant for MP3, from which players compute the
-    // duration, since nothing else in the file tells it.
-    if let Some(transcode) = job.transcode {
-        list.extend(words(match transcode {
-            Transcode::Aac => "-c:a aac -b:a 160k",
-            Transcode::Mp3 => "-c:a libmp3lame -b:a 192k",
-            Transcode::Opus => "-c:a libopus -b:a 128k",
-        }));
-    }
+    list.extend(job.encoder_options().into_iter().map(OsString::from));
     for (streams, filters) in filters(job, version) {
         list.extend([format!("-bsf:{streams}").into(), filters.join(",").into()]);
     }
     list.extend(trim(job));
-    let Metadata { title, artist, date, .. } = &job.metadata;
-    for (name, text) in [("title", title), ("artist", artist), ("date", date)] {
-        if let Some(text) = text {
-            list.extend(["-metadata".into(), format!("{name}={text}").into()]);
-        }
-    }
+    list.extend(metadata(job));
     list.extend(labels::options(job));
     list.extend(muxer_options(job, version));
     list.push("pipe:1".into());
     list
+}
+
+/// Returns the options of the tags. Those of files of audio alone are written otherwise, but for Ogg: there ffmpeg reads
+/// them from its standard input.
+fn metadata(job: &FfmpegJob) -> Vec<OsString> {
+    if job.metadata_file().is_some() {
+        return words(&format!("-map_metadata {}", job.inputs.len()));
+    }
+    if job.has_own_tags() {
+        return words("-map_metadata -1");
+    }
+    let Metadata { title, artist, date, .. } = &job.metadata;
+    let texts = [("title", title), ("artist", artist), ("date", date)].into_iter();
+    let options = texts.filter_map(|(name, text)| {
+        Some(["-metadata".into(), format!("{name}={}", text.as_ref()?).into()])
+    });
+    options.flatten().collect()
 }
 
 fn words(text: &str) -> Vec<OsString> {
@@ -82,6 +89,7 @@ fn input_options(
     list.extend(words("-protocol_whitelist file"));
     list.extend(words(&format!("-format_whitelist {demuxer} -f {demuxer}")));
     list.extend(words(INPUT));
+    list.extend(job.input_options().split_whitespace().map(OsString::from));
     let pre_skip = early_opus(job, input, version).filter(|_| input.kind == TrackKind::Audio);
     // For ffmpeg, frames without a container begin at 0.
     let begin = if input.probe.is_packed() { input.probe.begin } else { Duration::ZERO };
@@ -125,8 +133,11 @@ fn muxer_options(job: &FfmpegJob, version: Version) -> Vec<OsString> {
             list.extend(words(&format!("-f {muxer}")));
         }
         // A Xing header would have to be written at the start, at the end of the file.
-        Container::Mp3 => list.extend(words("-f mp3 -write_xing 0")),
-        Container::Ogg => list.extend(words("-f ogg")),
+        Container::Mp3 => list.extend(words("-f mp3 -write_xing 0 -id3v2_version 0")),
+        Container::Ogg | Container::Opus => list.extend(words("-f ogg")),
+        Container::Flac => list.extend(words("-f flac")),
+        Container::Wav => list.extend(words("-f wav")),
+        Container::Samples => list.extend(words("-f s16le")),
     }
     list
 }
@@ -255,8 +266,8 @@ pub struct Version(pub Option<u32>);
 impl Version {
     /// Reads the version by running `ffmpeg -version`.
     pub fn of(config: &Config) -> Version {
-        let output =
-            ffmpeg::command(config, None).and_then(|mut ffmpeg| ffmpeg.arg("-version").output());
+        let output = ffmpeg::command(config, None, false)
+            .and_then(|mut ffmpeg| ffmpeg.arg("-version").output());
         Version(output.ok().and_then(|output| libavformat(&output.stdout)))
     }
 

@@ -47,7 +47,7 @@ impl FfmpegProcess<'_> {
             return Err(Error::Ffmpeg(FfmpegError::Without { kind, trim: job.time_range }));
         }
         self.has_header = true;
-        header.map(|bytes| with_durations(bytes, job))
+        header.map(|bytes| job.with_tags(with_durations(bytes, job)))
     }
 
     /// Waits until the report lists a packet of each track in the time range. A range without a key frame

@@ -25,8 +25,11 @@ pub(super) fn progress(container: Container, bytes: &[u8]) -> Written {
     match container {
         Container::Mp4 => mp4_progress(bytes),
         Container::Webm | Container::Mkv => matroska_progress(bytes),
-        Container::Ogg => ogg_progress(bytes),
+        Container::Ogg | Container::Opus => ogg_progress(bytes),
         Container::Mp3 => mp3_progress(bytes),
+        Container::Flac => flac_progress(bytes),
+        Container::Wav => wav_progress(bytes),
+        Container::Samples => Written::Media,
     }
 }
 
@@ -97,6 +100,48 @@ fn ogg_progress(mut bytes: &[u8]) -> Written {
     }
 }
 
+/// FLAC: metadata blocks precede the frames (RFC 9639 §8.1).
+fn flac_progress(bytes: &[u8]) -> Written {
+    let Some(mut rest) = bytes.strip_prefix(b"fLaC") else {
+        let is_cut = bytes.len() < 4 && b"fLaC".starts_with(bytes);
+        return if is_cut { Written::PartialHeader } else { Written::Media };
+    };
+    loop {
+        let Some((head, more)) = rest.split_first_chunk::<4>() else {
+            return Written::PartialHeader;
+        };
+        let len = usize::from(head[1]) << 16 | usize::from(head[2]) << 8 | usize::from(head[3]);
+        let Some(behind) = more.get(len..) else { return Written::PartialHeader };
+        if head[0] & 0x80 != 0 {
+            return if behind.is_empty() { Written::PartialHeader } else { Written::Media };
+        }
+        rest = behind;
+    }
+}
+
+/// WAVE: chunks precede that of the samples.
+fn wav_progress(bytes: &[u8]) -> Written {
+    let is_cut = bytes.len() < 4 && b"RIFF".starts_with(bytes);
+    if !is_cut && !bytes.starts_with(b"RIFF") {
+        return Written::Media;
+    }
+    let mut rest = bytes.get(12..).unwrap_or(&[]);
+    loop {
+        let Some((head, more)) = rest.split_first_chunk::<8>() else {
+            return Written::PartialHeader;
+        };
+        if head.starts_with(b"data") {
+            return if more.is_empty() { Written::PartialHeader } else { Written::Media };
+        }
+        let len = usize::try_from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
+        let len = len.unwrap_or(usize::MAX);
+        let Some(behind) = more.get(len.saturating_add(len % 2)..) else {
+            return Written::PartialHeader;
+        };
+        rest = behind;
+    }
+}
+
 /// MP3: an ID3v2 tag may precede the frames (id3.org, §3.1).
 fn mp3_progress(bytes: &[u8]) -> Written {
     match bytes {
@@ -138,6 +183,17 @@ mod tests {
             (Container::Mkv, [ebml, info].concat(), b"\x1f\x43\xb6\x75\x84abcd".to_vec()),
             (Container::Ogg, pages, page(960, b"sound")),
             (Container::Mp3, tag, vec![0xff, 0xfb, 0x90]),
+            (
+                Container::Flac,
+                [&b"fLaC\0\0\0\x22"[..], &[1; 34], b"\x84\0\0\x01a"].concat(),
+                vec![0xff],
+            ),
+            (
+                Container::Wav,
+                [&b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0"[..], &[1; 16], b"data\xff\xff\xff\xff"]
+                    .concat(),
+                vec![7],
+            ),
         ]
     }
 
@@ -161,7 +217,8 @@ mod tests {
 
     #[test]
     fn unknown_bytes_are_not_held_back() {
-        for container in [Container::Mp4, Container::Mkv, Container::Ogg, Container::Mp3] {
+        let all = [Container::Mp4, Container::Mkv, Container::Ogg, Container::Mp3];
+        for container in all.into_iter().chain([Container::Flac, Container::Wav]) {
             assert_eq!(progress(container, &[0; 64]), Written::Media);
             assert_eq!(progress(container, &vec![b'I'; MAX_HEADER + 1]), Written::Media);
         }
@@ -170,7 +227,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(
-            which in 0usize..4,
+            which in 0usize..6,
             cut in 0usize..400,
             tail in prop::collection::vec(any::<u8>(), 0..60),
         ) {

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use super::sound;
 use crate::container::probe::{Codec, Format, ProbeInfo, ProbedInput};
 use crate::container::{Container, OutputType, type_of};
 use crate::error::{Error, InputError};
 use crate::media::{Metadata, TrackKind};
 use crate::options::{ContainerChoice, OutputOptions, TimeRange};
+use crate::sound::SampleRange;
+use crate::sound::encoding::Encoder;
 
 mod inputs;
 
@@ -25,8 +28,14 @@ pub struct FfmpegJob {
     pub time_range: TimeRange,
     /// The metadata of the output.
     pub metadata: Metadata,
-    /// The codec that the audio is transcoded to, if it does not fit as it is.
-    pub transcode: Option<Transcode>,
+    /// What the audio is encoded by, if it does not fit as it is.
+    pub transcode: Option<Encoder>,
+    /// The bit rate for that in kbit/s, if one is requested.
+    pub bitrate: Option<u32>,
+    /// The samples that are encoded, if they are counted. Then the time range is that of all media.
+    pub samples: Option<SampleRange>,
+    /// Whether a container of audio only was requested.
+    pub is_sound: bool,
 }
 
 /// A track of the output.
@@ -42,17 +51,6 @@ pub struct MappedTrack {
     pub end: Option<Duration>,
     /// Whether it may be missing: a video may have no audio.
     pub is_optional: bool,
-}
-
-/// The target codec of a transcoding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transcode {
-    /// AAC.
-    Aac,
-    /// MP3.
-    Mp3,
-    /// Opus.
-    Opus,
 }
 
 impl FfmpegJob {
@@ -73,11 +71,14 @@ impl FfmpegJob {
             ContainerChoice::Mkv => Container::Mkv,
             ContainerChoice::M4a => Container::Mp4,
             ContainerChoice::Mp3 => Container::Mp3,
-            ContainerChoice::Opus => Container::Ogg,
+            ContainerChoice::Opus => Container::Opus,
+            ContainerChoice::Ogg => Container::Ogg,
+            ContainerChoice::Flac => Container::Flac,
+            ContainerChoice::Wav => Container::Wav,
             ContainerChoice::Auto => default_container(&inputs),
         };
         // One codec is for all audio tracks.
-        let transcode = inputs.iter().find_map(|input| transcode(input.probe, options.container));
+        let transcode = inputs.iter().find_map(|input| sound::encoder(input.probe, options));
         // Transcoded ADTS goes into any container.
         let mut raw = inputs.iter().filter(|input| input.probe.has_adts());
         if let Some(raw) = raw.next().filter(|_| transcode.is_none())
@@ -94,6 +95,9 @@ impl FfmpegJob {
             time_range,
             metadata: metadata.clone(),
             transcode,
+            bitrate: options.bitrate,
+            samples: None,
+            is_sound: options.container.is_audio(),
         })
     }
 
@@ -183,23 +187,6 @@ fn all_tracks(inputs: &[ProbedInput]) -> Vec<MappedTrack> {
         tracks.push(map(0, lone, TrackKind::Audio, true));
     }
     tracks
-}
-
-/// Returns the target codec, if the audio does not have the codec that its container implies.
-fn transcode(info: ProbeInfo, container: ContainerChoice) -> Option<Transcode> {
-    let is = |codec| info.audio == Some(codec);
-    match container {
-        ContainerChoice::M4a if matches!(info.audio, Some(Codec::Aac | Codec::Alac)) => None,
-        // The codec of this MP4 is not known yet.
-        ContainerChoice::M4a if info.format == Format::Mp4 && info.audio.is_none() => None,
-        ContainerChoice::M4a => Some(Transcode::Aac),
-        // MP4 does not distinguish MPEG audio layers II and III.
-        ContainerChoice::Mp3 if !is(Codec::Mp3) || info.format == Format::Mp4 => {
-            Some(Transcode::Mp3)
-        }
-        ContainerChoice::Opus if !is(Codec::Opus) => Some(Transcode::Opus),
-        _ => None,
-    }
 }
 
 /// Returns the codecs of the tracks of an input, as far as they are known: of a video input, also the
@@ -309,7 +296,7 @@ mod tests {
         assert_eq!(job(Some(Codec::H264), ContainerChoice::Auto), Ok(Container::Mp4));
         assert_eq!(job(None, ContainerChoice::Mkv), refused);
         assert_eq!(job(None, ContainerChoice::Mp3), Ok(Container::Mp3));
-        assert_eq!(job(None, ContainerChoice::Opus), Ok(Container::Ogg));
+        assert_eq!(job(None, ContainerChoice::Opus), Ok(Container::Opus));
     }
 
     #[test]
@@ -381,17 +368,17 @@ mod tests {
         assert_eq!(transcode(Format::Mp4, Some(Codec::Aac), ContainerChoice::M4a), None);
         assert_eq!(
             transcode(Format::Mp4, Some(Codec::Ac3), ContainerChoice::M4a),
-            Some(Transcode::Aac)
+            Some(Encoder::Aac)
         );
-        assert_eq!(transcode(Format::Webm, opus, ContainerChoice::M4a), Some(Transcode::Aac));
-        assert_eq!(transcode(Format::Mp4, None, ContainerChoice::Mp3), Some(Transcode::Mp3));
+        assert_eq!(transcode(Format::Webm, opus, ContainerChoice::M4a), Some(Encoder::Aac));
+        assert_eq!(transcode(Format::Mp4, None, ContainerChoice::Mp3), Some(Encoder::Mp3));
         assert_eq!(transcode(Format::Mp3, Some(Codec::Mp3), ContainerChoice::Mp3), None);
         assert_eq!(
             transcode(Format::Mp3, Some(Codec::Mp2), ContainerChoice::Mp3),
-            Some(Transcode::Mp3)
+            Some(Encoder::Mp3)
         );
         assert_eq!(transcode(Format::Webm, opus, ContainerChoice::Opus), None);
-        assert_eq!(transcode(Format::Webm, None, ContainerChoice::Opus), Some(Transcode::Opus));
+        assert_eq!(transcode(Format::Webm, None, ContainerChoice::Opus), Some(Encoder::Opus));
         assert_eq!(transcode(Format::Webm, opus, ContainerChoice::Webm), None);
     }
 }

@@ -79,7 +79,12 @@ fn is_passthrough(file: &Rendition, container: ContainerChoice) -> bool {
         ContainerChoice::Auto => true,
         ContainerChoice::M4a | ContainerChoice::Mp4 => file.family == ContainerFamily::Mp4,
         ContainerChoice::Webm => file.family == ContainerFamily::Webm,
-        ContainerChoice::Mkv | ContainerChoice::Mp3 | ContainerChoice::Opus => false,
+        ContainerChoice::Mkv
+        | ContainerChoice::Mp3
+        | ContainerChoice::Opus
+        | ContainerChoice::Ogg
+        | ContainerChoice::Flac
+        | ContainerChoice::Wav => false,
     };
     fits && file.video.is_none()
 }

@@ -36,7 +36,19 @@ pub struct FormatRequest {
     /// Preferred variant; without one, the original.
     pub variant: Option<Variant>,
     /// Whether to embed the thumbnail as cover art.
-    pub cover: bool,
+    pub cover: CoverRequest,
+}
+
+/// Whether the thumbnail is embedded as cover art.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum CoverRequest {
+    /// It is not.
+    #[default]
+    None,
+    /// It is, if it can be had.
+    IfAvailable,
+    /// It is, or the request fails.
+    Required,
 }
 
 /// The rank of unranked renditions; those ranked lower come last.
@@ -192,7 +204,11 @@ pub(crate) fn select_audio<'o>(
                 ContainerChoice::Webm | ContainerChoice::Opus => {
                     audio_format.codec == AudioCodec::Opus
                 }
+                ContainerChoice::Ogg => {
+                    matches!(audio_format.codec, AudioCodec::Vorbis | AudioCodec::Opus)
+                }
                 ContainerChoice::Mp3 => audio_format.codec == AudioCodec::Mp3,
+                ContainerChoice::Flac | ContainerChoice::Wav => false,
                 ContainerChoice::Auto | ContainerChoice::Mkv => match with {
                     Some(video) => r.family == video.family,
                     None => audio_format.codec == AudioCodec::Aac,
@@ -208,6 +224,7 @@ pub(crate) fn select_audio<'o>(
                 r.rank[0].min(UNRANKED),
                 delivery,
                 is_preferred,
+                is_counted(r, audio_format, request.container),
                 with.is_some_and(|video| video.family == r.family),
                 !r.is_segmented(),
                 r.rank,
@@ -215,6 +232,14 @@ pub(crate) fn select_audio<'o>(
             )
         });
     best.map(|(rendition, _)| rendition)
+}
+
+/// Returns whether the length of a file in this container is known beforehand because the index of the source counts
+/// its samples, as that of MP4 does.
+fn is_counted(r: &Rendition, audio_format: &AudioFormat, container: ContainerChoice) -> bool {
+    matches!(container, ContainerChoice::Mp3 | ContainerChoice::Wav)
+        && r.family == ContainerFamily::Mp4
+        && audio_format.codec == AudioCodec::Aac
 }
 
 fn fits_webm(audio_format: &AudioFormat, container: ContainerChoice) -> bool {

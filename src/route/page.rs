@@ -11,13 +11,14 @@ use crate::form;
 use crate::media::language::Language;
 use crate::media::page_list::Items;
 use crate::media::page_media::VideoCodec;
-use crate::media::selection::{AudioTracks, FormatRequest, Quality};
+use crate::media::selection::{AudioTracks, CoverRequest, FormatRequest, Quality};
 use crate::media::track_label::MAX_AUDIO_TRACKS;
 use crate::media::variant::Variant;
-use crate::options::ContainerChoice;
+use crate::options::{ContainerChoice, OutputOptions};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::resolve;
+use crate::sound::encoding::Encoder;
 
 /// How many parts of a list can be requested.
 const MAX_PARTS: u32 = 1000;
@@ -40,13 +41,14 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
         audio_tracks,
         hdr: bool_param(&mut query, "hdr")?,
         variant: variant(&mut query)?,
-        cover: bool_param(&mut query, "cover")?,
+        cover: cover(&mut query, container)?,
     };
     // An audio container implies audio only.
     if container.is_audio() {
         choice.quality = Quality::AudioOnly;
     }
-    let options = options(&mut query, container)?;
+    let bitrate = bitrate(&mut query, container)?;
+    let options = OutputOptions { bitrate, ..options(&mut query, container)? };
     query.reject_unknown()?;
     match (format, items, &links[..]) {
         (Some(format), items, [_]) => {
@@ -225,6 +227,31 @@ fn variant(query: &mut Query) -> Result<Option<Variant>, Problem> {
     Variant::from_name(&name).map(Some).ok_or_else(wrong)
 }
 
+/// Parses `cover`. Files of audio have one by default, but for those that would be passed through without.
+fn cover(query: &mut Query, container: ContainerChoice) -> Result<CoverRequest, Problem> {
+    match query.text("cover").as_deref() {
+        None if container.is_audio() && container != ContainerChoice::M4a => {
+            Ok(CoverRequest::IfAvailable)
+        }
+        None | Some("0") => Ok(CoverRequest::None),
+        Some("auto") => Ok(CoverRequest::IfAvailable),
+        Some("1") => Ok(CoverRequest::Required),
+        Some(_) => Err(bad_parameter("cover must be 0, 1 or auto")),
+    }
+}
+
+/// Parses `bitrate`, in kbit/s.
+fn bitrate(query: &mut Query, container: ContainerChoice) -> Result<Option<u32>, Problem> {
+    let Some(text) = query.text("bitrate") else { return Ok(None) };
+    let encoder = Encoder::of(container).ok_or_else(|| {
+        bad_parameter("bitrate needs a container that audio is encoded for: m4a, mp3, opus or ogg")
+    })?;
+    let kbits = crate::range::decimal(text.as_bytes()).and_then(|kbits| u32::try_from(kbits).ok());
+    let checked = encoder.check_bitrate(kbits.unwrap_or(0));
+    checked.map_err(|wanted| bad_parameter(&format!("bitrate, in kbit/s, must be {wanted}")))?;
+    Ok(kbits)
+}
+
 fn bool_param(query: &mut Query, name: &str) -> Result<bool, Problem> {
     match query.text(name).as_deref() {
         None | Some("0") => Ok(false),
@@ -256,7 +283,7 @@ mod tests {
             audio_tracks: AudioTracks::One,
             hdr: true,
             variant: Some(Variant::Drc),
-            cover: false,
+            cover: CoverRequest::None,
         };
         assert_eq!((choice, options.container), (wanted, ContainerChoice::Webm));
         let target = "/download?url=films.example&quality=1080&container=mp3";
@@ -285,6 +312,11 @@ mod tests {
             "lang=en,de&container=opus",
             "hdr=yes",
             "cover=2",
+            "bitrate=128",
+            "bitrate=100&container=mp3",
+            "bitrate=128k&container=mp3",
+            "bitrate=128&container=wav",
+            "bitrate=512&container=opus",
             "variant=odd",
             "container=x",
         ] {

@@ -29,6 +29,7 @@ mod head;
 mod moov;
 mod presentation_times;
 mod samples;
+mod sound;
 mod subset;
 mod tables;
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod trim;
 
 use head::{Brand, MovieBuilder};
 use samples::Sizes;
+pub use sound::CountedSound;
 use tables::Tables;
 use trim::TimeOrigin;
 

@@ -20,7 +20,7 @@ const PNG: u32 = 14;
 
 /// Returns the udta box for these tags; no bytes if there are none. Empty texts and a cover that is
 /// too large are omitted.
-pub(super) fn udta(tags: &Metadata) -> Vec<u8> {
+pub(crate) fn udta(tags: &Metadata) -> Vec<u8> {
     let items = [
         text(b"\xa9nam", tags.title.as_deref()),
         text(b"\xa9ART", tags.artist.as_deref()),

@@ -39,6 +39,7 @@
 //! | `muxer` | what the client sees when ffmpeg is missing, dies or hangs |
 //! | `chaos` | faults of ffmpeg, the runtime directory, an origin and the daemon itself |
 //! | `soak` | mixed clients over a longer time, and the memory afterwards |
+//! | `sounds` | sound alone has its tags, its cover, and the length that was promised |
 //! | `memory` | a client that does not read costs no memory |
 //! | `attack` | hostile bytes and crowds of connections |
 //! | `access` | who a client is, and how it may call the server |
@@ -89,6 +90,7 @@ mod scale_out;
 mod segments;
 mod service;
 mod soak;
+mod sounds;
 mod source;
 mod splice;
 mod support;

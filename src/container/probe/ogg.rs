@@ -1,7 +1,7 @@
 //! Probes Ogg (RFC 3533): the first pages, which come before all others, describe the streams, and the
 //! last page has the duration.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use super::{Codec, Format, Probe, ProbeInfo, View, from_ticks};
@@ -22,6 +22,7 @@ struct Stream {
     is_video: Option<bool>,
     /// Samples per second of audio.
     rate: u64,
+    channels: u8,
     skip: u16,
 }
 
@@ -53,15 +54,26 @@ pub(super) fn sniff(view: &View<'_>) -> Result<ProbeInfo, Probe> {
         video: video.map(|stream| stream.codec),
         audio: audio.map(|stream| stream.codec),
         has_video: Some(video.is_some()),
+        sampling: audio.filter(|_| streams.len() == 1).and_then(sampling),
         pre_skip: opus.and_then(|opus| NonZeroU16::new(opus.skip)),
         ..ProbeInfo::of(Format::Ogg)
     })
 }
 
+/// Returns sampling rate and number of channels of a stream, if both are known.
+fn sampling(stream: Stream) -> Option<(NonZeroU32, u8)> {
+    let rate = NonZeroU32::new(u32::try_from(stream.rate).ok()?)?;
+    Some((rate, stream.channels)).filter(|(_, channels)| *channels > 0)
+}
+
 /// Recognises a stream by its first packet, by the mappings of the codecs (RFC 7845 §5.1 for Opus).
 fn stream(packet: &[u8], serial: u32) -> Option<Stream> {
-    let audio = |codec, rate| Stream { serial, codec, is_video: Some(false), rate, skip: 0 };
-    let video = |codec| Stream { serial, codec, is_video: Some(true), rate: 0, skip: 0 };
+    let audio = |codec, rate, channels: Option<&u8>| {
+        let channels = channels.copied().unwrap_or(0);
+        Stream { serial, codec, is_video: Some(false), rate, channels, skip: 0 }
+    };
+    let video =
+        |codec| Stream { serial, codec, is_video: Some(true), rate: 0, channels: 0, skip: 0 };
     let rate = |at: usize| {
         let rate = packet.get(at..).and_then(|rest| rest.first_chunk()).copied();
         u64::from(u32::from_le_bytes(rate.unwrap_or_default()))
@@ -70,16 +82,18 @@ fn stream(packet: &[u8], serial: u32) -> Option<Stream> {
         [b'O', b'p', b'u', b's', b'H', b'e', b'a', b'd', ..] => {
             let skip = packet.get(10..).and_then(|rest| rest.first_chunk()).copied();
             let skip = u16::from_le_bytes(skip.unwrap_or_default());
-            Stream { skip, ..audio(Codec::Opus, 48_000) }
+            Stream { skip, ..audio(Codec::Opus, 48_000, packet.get(9)) }
         }
-        [1, b'v', b'o', b'r', b'b', b'i', b's', ..] => audio(Codec::Vorbis, rate(12)),
+        [1, b'v', b'o', b'r', b'b', b'i', b's', ..] => {
+            audio(Codec::Vorbis, rate(12), packet.get(11))
+        }
         [0x7f, b'F', b'L', b'A', b'C', ..] => {
             // The native header follows nine bytes; STREAMINFO has the rate in 20 bits.
             let bits = packet.get(9 + 18..).and_then(|rest| rest.first_chunk::<4>());
             let rate = u64::from(u32::from_be_bytes(bits.copied().unwrap_or_default()) >> 12);
-            audio(Codec::Flac, rate)
+            audio(Codec::Flac, rate, None)
         }
-        [b'S', b'p', b'e', b'e', b'x', b' ', ..] => audio(Codec::Speex, rate(36)),
+        [b'S', b'p', b'e', b'e', b'x', b' ', ..] => audio(Codec::Speex, rate(36), None),
         [0x80, b't', b'h', b'e', b'o', b'r', b'a', ..] => video(Codec::Theora),
         [b'O', b'V', b'P', b'8', b'0', ..] => video(Codec::Vp8),
         [b'B', b'B', b'C', b'D', ..] | [1, b'v', b'i', b'd', b'e', b'o', ..] => video(Codec::Other),

@@ -37,7 +37,7 @@ pub(super) fn options(job: &FfmpegJob) -> Vec<OsString> {
 fn code(language: &Language, container: Container) -> String {
     let code = match container {
         Container::Webm | Container::Mkv => language.bibliographic(),
-        Container::Mp4 | Container::Mp3 | Container::Ogg => language.terminologic(),
+        _ => language.terminologic(),
     };
     String::from_utf8_lossy(&code).into_owned()
 }

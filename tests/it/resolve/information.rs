@@ -96,7 +96,9 @@ fn every_row_leads_to_its_file() {
         let name = head.header("Content-Disposition").unwrap();
         assert!(name.contains(&format!(".{container}")), "{row}: {name}");
         let Some(length) = head.header("Content-Length") else { continue };
-        let (length, size): (f64, f64) = (length.parse().unwrap(), row["size"].as_f64().unwrap());
+        // Of what is encoded, the page tells nothing.
+        let Some(size) = row["size"].as_f64() else { continue };
+        let length: f64 = length.parse().unwrap();
         assert!((length - size).abs() < 0.02 * size + 4096.0, "{row}: {length} bytes");
     }
     assert_eq!(site.reads(FILM), 1);
