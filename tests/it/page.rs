@@ -11,6 +11,7 @@ use crate::support::firefox::Firefox;
 use crate::support::{media, run};
 
 mod account;
+mod choices;
 mod lists;
 mod looks;
 mod otherwise;

@@ -34,7 +34,10 @@ impl Site {
         let origin = Origin::start();
         let directory = tempfile::tempdir().unwrap();
         let page = directory.path().join("film.json");
-        std::fs::write(&page, film(&origin, script).to_string()).unwrap();
+        let film = film(&origin, script);
+        std::fs::write(&page, film.to_string()).unwrap();
+        let tongues = in_tongues(&origin, film);
+        std::fs::write(directory.path().join("tongues.json"), tongues.to_string()).unwrap();
         let segments = directory.path().join("segments.json");
         std::fs::write(&segments, film_in_segments(&origin).to_string()).unwrap();
         let mut live = film_in_segments(&origin);
@@ -74,8 +77,8 @@ impl Site {
 fn stand_in(directory: &Path, film: &Path, segments: &Path) -> PathBuf {
     let file = directory.join("yt-dlp-stand-in");
     let (film, segments) = (film.display(), segments.display());
-    let [live, list] = ["live.json", "list.json"].map(|name| directory.join(name));
-    let (live, list) = (live.display(), list.display());
+    let others = ["live.json", "list.json", "tongues.json"].map(|name| directory.join(name));
+    let [live, list, tongues] = others.each_ref().map(|file| file.display());
     let text = format!(
         "#!/bin/sh\n\
          for link; do :; done\n\
@@ -86,6 +89,7 @@ fn stand_in(directory: &Path, film: &Path, segments: &Path) -> PathBuf {
          */segments) exec cat {segments} ;;\n\
          */live) exec cat {live} ;;\n\
          */list) exec cat {list} ;;\n\
+         */tongues) exec cat {tongues} ;;\n\
          */private) fail \"Private video. Sign in if you've been granted access to this video\" ;;\n\
          */busy) fail 'Unable to download webpage: HTTP Error 429: Too Many Requests' ;;\n\
          */slow) exec sleep 600 ;;\n\
@@ -134,6 +138,35 @@ fn film(origin: &Origin, script: impl Fn(Resource) -> Resource) -> Value {
             picture("313", 2160, "webm", "vp9", &webm.video),
         ],
     })
+}
+
+/// What it says of the film in two languages, with subtitles and chapters.
+fn in_tongues(origin: &Origin, mut film: Value) -> Value {
+    let subtitles = |name: &str, text: &str| {
+        let text = format!("WEBVTT\n\n00:00.000 --> 00:30.000\n{text}\n\n00:30.000 --> 00:59.000\nHome\n");
+        json!([{"ext": "vtt", "url": origin.put(name, Resource::bytes(text.into_bytes()))}])
+    };
+    let formats = film["formats"].as_array_mut().unwrap();
+    let mut german = formats[0].clone();
+    (german["format_id"], german["language"]) = (json!("140-de"), json!("de"));
+    for sound in &mut formats[..2] {
+        (sound["language"], sound["language_preference"]) = (json!("en"), json!(10));
+    }
+    formats.push(german);
+    film["id"] = json!("tongues");
+    film["webpage_url"] = json!(origin.url("tongues"));
+    film["subtitles"] = json!({
+        "en": subtitles("en.vtt", "The first lock"), "de": subtitles("de.vtt", "Die erste Schleuse"),
+    });
+    film["automatic_captions"] = json!({
+        "en": subtitles("auto.vtt", "The first look"), "fr": subtitles("fr.vtt", "La première écluse"),
+    });
+    film["chapters"] = json!([
+        {"start_time": 0.0, "end_time": 20.0, "title": "The flight"},
+        {"start_time": 20.0, "end_time": 41.0, "title": "The tunnel"},
+        {"start_time": 41.0, "end_time": 60.0, "title": "The basin"},
+    ]);
+    film
 }
 
 /// What it says of a list.
