@@ -104,6 +104,13 @@ impl HeaderLabel<'_> {
         }
     }
 
+    /// Returns user data with the name (`udta`, §8.10.1), for the end of a trak; no bytes if there is none. ffmpeg
+    /// writes the name like this, and players that show no handlers show it.
+    pub(super) fn udta(&self) -> Vec<u8> {
+        let name = self.name().map(|name| boxed(b"name", &[name.as_bytes()]));
+        name.map(|name| boxed(b"udta", &[&name])).unwrap_or_default()
+    }
+
     /// Returns the fields of a TrackEntry (RFC 9559 §5.1.4.1) that differ from those of the input, `rest`, with these.
     pub(super) fn track_entry(&self, rest: &[u8]) -> Vec<u8> {
         let mut fields = Vec::new();
@@ -198,6 +205,7 @@ mod tests {
         let hdlr = boxed(b"hdlr", &[&[0; 8], b"soun", &[0; 12], b"SoundHandler\0"]);
         assert!(of[0].hdlr(hdlr.clone()).ends_with(b"\0Deutsch\0"));
         assert_eq!(of[1].hdlr(hdlr.clone()), hdlr);
+        assert!(of[0].udta().ends_with(b"nameDeutsch") && of[1].udta().is_empty());
     }
 
     #[test]

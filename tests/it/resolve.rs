@@ -13,6 +13,7 @@ mod futile;
 mod gate;
 mod generic;
 mod information;
+mod languages;
 mod live;
 mod memory;
 mod refresh;

@@ -5,4 +5,5 @@ mod fragmented;
 mod mpeg_ts;
 mod progressive;
 mod served;
+mod several;
 mod webm;

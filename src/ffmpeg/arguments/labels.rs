@@ -22,8 +22,10 @@ pub(super) fn options(job: &FfmpegJob) -> Vec<OsString> {
             set("language", &code(language, job.container));
         }
         if let Some(name) = label.and_then(|label| label.name.as_deref()) {
-            // MP4 has it in the handler, Matroska in the track.
-            set(if job.container == Container::Mp4 { "handler_name" } else { "title" }, name);
+            set("title", name);
+            if job.container == Container::Mp4 {
+                set("handler_name", name);
+            }
         }
         if !is_lone {
             let role = if number == 0 { "default" } else { "0" };
@@ -82,7 +84,7 @@ mod tests {
             "input-2",
             "-bsf:a:0 aac_adtstoasc ",
             "-bsf:a:1 setts=",
-            "-metadata:s:a:0 language=deu -metadata:s:a:0 handler_name=Deutsch, Österreich -disposition:a:0 default",
+            "-metadata:s:a:0 language=deu -metadata:s:a:0 title=Deutsch, Österreich -metadata:s:a:0 handler_name=Deutsch, Österreich -disposition:a:0 default",
             "-metadata:s:a:1 language=fra -disposition:a:1 0 ",
         ] {
             assert!(text.contains(expected), "{expected} in {text}");

@@ -68,6 +68,7 @@ fn trak(
             _ => parts.push(found.bytes.to_vec()),
         }
     }
+    parts.push(label.udta());
     Ok(boxed(b"trak", &[&parts.concat()]))
 }
 

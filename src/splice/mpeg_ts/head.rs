@@ -69,7 +69,7 @@ fn trak(
     let dref = boxed(b"dref", &[&[0; 4], &1u32.to_be_bytes(), &boxed(b"url ", &[&[0, 0, 0, 1]])]);
     let minf = boxed(b"minf", &[&header, &boxed(b"dinf", &[&dref]), &stbl(track)?]);
     let mdia = boxed(b"mdia", &[&mdhd, &hdlr, &minf]);
-    Ok(boxed(b"trak", &[&tkhd, &edits::edts(&edits), &mdia]))
+    Ok(boxed(b"trak", &[&tkhd, &edits::edts(&edits), &mdia, &label.udta()]))
 }
 
 /// Returns the sample table, whose samples are all in fragments.

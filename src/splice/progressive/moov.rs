@@ -35,6 +35,7 @@ pub(super) fn trak(
                 _ => out.bytes.extend(found.bytes),
             }
         }
+        out.bytes.extend(builder.labels[index].udta());
         offsets.ok_or(MALFORMED)
     })
 }

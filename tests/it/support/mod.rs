@@ -39,6 +39,7 @@ pub(crate) mod spliced;
 mod stop;
 pub(crate) mod synchrony;
 pub(crate) mod test_ca;
+pub(crate) mod tongues;
 mod transport;
 pub(crate) mod vlc;
 pub(crate) mod webms;

@@ -78,6 +78,17 @@ impl Mpv {
         assert!(heard > 0.5, "mpv played {heard} s of sound");
     }
 
+    /// The audio tracks that it offers: language and name, and whether it plays them.
+    pub(crate) fn audio_tracks(&mut self) -> Vec<(String, String, bool)> {
+        let list = self.get("track-list");
+        let tracks = list.as_array().into_iter().flatten();
+        let audios = tracks.filter(|track| track["type"] == "audio");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let listed = audios
+            .map(|track| (text(&track["lang"]), text(&track["title"]), track["selected"] == true));
+        listed.collect()
+    }
+
     fn until_it_plays(&mut self, command: &Value) -> Duration {
         let since = Instant::now();
         self.events.clear();

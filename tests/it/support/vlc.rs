@@ -103,6 +103,19 @@ impl Vlc {
         });
     }
 
+    /// The languages of the audio tracks that it offers, in its words.
+    pub(crate) fn languages(&self) -> Vec<String> {
+        let status = eventually("VLC answers", PATIENCE, || self.ask(""));
+        let streams = status["information"]["category"].as_object().unwrap();
+        let mut streams: Vec<_> = streams
+            .iter()
+            .filter(|(name, stream)| name.starts_with("Stream") && stream["Type"] == "Audio")
+            .map(|(name, stream)| (name, stream["Language"].as_str().unwrap_or_default()))
+            .collect();
+        streams.sort();
+        streams.into_iter().map(|(_, language)| language.to_owned()).collect()
+    }
+
     fn until_it_starts(&self, before: usize) {
         eventually("VLC starts to play", PATIENCE, || {
             (self.starts.load(Ordering::SeqCst) > before).then_some(())
@@ -113,7 +126,7 @@ impl Vlc {
         eventually("VLC answers", PATIENCE, || self.try_status(command))
     }
 
-    fn try_status(&self, command: &str) -> Option<Status> {
+    fn ask(&self, command: &str) -> Option<Value> {
         let mut connection = TcpStream::connect(self.address).ok()?;
         connection.set_read_timeout(Some(PATIENCE)).unwrap();
         // No name, and the password `x`.
@@ -123,7 +136,11 @@ impl Vlc {
         let mut answer = String::new();
         connection.read_to_string(&mut answer).ok()?;
         let (_, body) = answer.split_once("\r\n\r\n")?;
-        let status: Value = serde_json::from_str(body).ok()?;
+        serde_json::from_str(body).ok()
+    }
+
+    fn try_status(&self, command: &str) -> Option<Status> {
+        let status = self.ask(command)?;
         let duration = status["length"].as_f64()?;
         Some(Status {
             // Its `time` has whole seconds.
