@@ -149,7 +149,7 @@ mod tests {
         let udta = boxed(b"udta", &[b"tags"]);
         let file = [&ftyp[..], &boxed(b"moov", &[&trak]), b"more"].concat();
         let expected = [&ftyp[..], &boxed(b"moov", &[&trak, &udta]), b"more"].concat();
-        assert_eq!(with_udta(file.clone(), &udta), expected);
+        assert_eq!(with_udta(file, &udta), expected);
         let other = boxed(b"udta", &[b"other"]);
         let had = [&ftyp[..], &boxed(b"moov", &[&other, &trak]), b"more"].concat();
         assert_eq!(with_udta(had, &udta), expected);

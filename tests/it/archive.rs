@@ -134,11 +134,12 @@ fn an_archive_starts_before_it_is_planned() {
 fn files_of_unknown_length_are_in_a_zip() {
     let (site, daemon) = (site(&json!(["one", "two"])), ytdlp::daemon(""));
     let of = |format: &str| {
-        let path = download_path(&list_url(&site, "best"), &[("container", "mp3"), ("as", format)]);
+        let path =
+            download_path(&list_url(&site, "best"), &[("container", "opus"), ("as", format)]);
         unpacked(&whole(&daemon, &path).body, format)
     };
     let files = of("zip");
-    assert_eq!(files[0].0, "001 A film_ one.mp3");
+    assert_eq!(files[0].0, "001 A film_ one.opus");
     assert!(files.iter().all(|(_, bytes)| bytes.len() > 100_000), "{:?}", files[0].1.len());
     for (name, text) in of("tar") {
         let text = String::from_utf8(text).unwrap();

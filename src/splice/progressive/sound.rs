@@ -20,6 +20,8 @@ const MARGIN: u64 = 4;
 const AAC_FRAME: u32 = 1024;
 /// The highest sampling rate of AAC whose decoder may double it without being told to beforehand (SBR).
 const MAX_DOUBLED_RATE: u32 = 24_000;
+/// More samples than any sound has, by which nothing that is computed of them overflows.
+const MAX_SAMPLES: u64 = 1 << 48;
 /// The length of an AudioSampleEntry without its boxes (§12.2.3).
 const ENTRY_LEN: usize = 28;
 
@@ -120,7 +122,11 @@ fn total(track: &ParsedTrack<'_>, frame: Option<u32>) -> Result<u64, Unsupported
             return Err(UNCOUNTED);
         }
         is_over = is_last;
-        total += u64::from(count) * u64::from(delta);
+        total = u64::from(count)
+            .checked_mul(delta.into())
+            .and_then(|more| total.checked_add(more))
+            .filter(|total| *total <= MAX_SAMPLES)
+            .ok_or(UNCOUNTED)?;
     }
     Ok(total)
 }

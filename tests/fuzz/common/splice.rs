@@ -19,8 +19,8 @@ use ytcanal::media::segments::Declared;
 use ytcanal::media::{Metadata, TrackKind};
 use ytcanal::options::{ContainerChoice, TimeRange};
 use ytcanal::splice::{
-    self, MAX_READ, Options, Plan, ReadAt, SourceSegment, SurveyError, TrackIndex, TrackInput,
-    read_index,
+    self, CountedSound, MAX_READ, Options, Plan, ReadAt, SourceSegment, SurveyError, TrackIndex,
+    TrackInput, read_index,
 };
 
 static TAGS: Metadata =
@@ -142,6 +142,7 @@ pub fn joined(format: Format, input: &[u8]) {
     }
     if let Some(audio) = &audio {
         case.join(&files[1..], std::slice::from_ref(audio));
+        case.decode(&files[1..], audio);
     }
     if let (Some(video), Some(audio)) = (video, audio) {
         case.join(&files, &[video, audio]);
@@ -182,6 +183,15 @@ impl Case {
             (Ok(_), Err(error)) => panic!("all of it can be made, but not {from} to {to}: {error}"),
             (Err(_), _) => {}
         }
+    }
+
+    /// Lays out a part of the sound for a decoder.
+    fn decode(&self, files: &[(TrackKind, &[u8])], index: &TrackIndex) {
+        let Some(CountedSound { rate, begin, len, .. }) = index.counted_sound() else { return };
+        let from = begin + self.part % len;
+        let Some((plan, lacking)) = index.decodable(&(from..begin + len), rate) else { return };
+        assert!(lacking <= from, "{lacking} of {from}");
+        self.emit(&plan, 0..plan.len(), files).ok();
     }
 
     /// Joins files as segments of unknown length.

@@ -2,10 +2,14 @@
 
 use std::process::Command;
 
+use serde_json::{Value, json};
+
 use super::recipes::{self, Kind, Recipe};
 use super::{Site, length, samples, served, stored};
 use crate::support::answer::Ending;
+use crate::support::client::ask;
 use crate::support::curl::curl_command;
+use crate::support::daemon::{Daemon, LOOPBACK, script};
 use crate::support::{number_from, run};
 
 /// A sample of the hundred, or all with `YTCANAL_SOUNDS=1`, the three hours included.
@@ -74,6 +78,37 @@ fn check_samples(recipe: &Recipe, source: &std::path::Path, body: &[u8], what: &
     }
 }
 
+/// What /info tells of each container is what the download is.
+#[test]
+fn information_tells_how_sound_is_made() {
+    let site = Site::start();
+    site.put("sound", served(&recipes::all()[0].source()), "aac", None);
+    let link = site.path("sound", "").replace("/download?", "/info?").replace("&", "");
+    let told: Value = serde_json::from_slice(&site.daemon.get(&link).body).unwrap();
+    let rows = told["sound"].as_array().unwrap();
+    let expected = [
+        ("m4a", "aac", true, "abr", Some(160)),
+        ("mp3", "mp3", false, "cbr", Some(192)),
+        ("opus", "opus", false, "vbr", Some(128)),
+        ("ogg", "vorbis", false, "vbr", Some(192)),
+        ("flac", "flac", false, "lossless", None),
+        ("wav", "pcm", false, "lossless", None),
+    ];
+    assert_eq!(rows.len(), expected.len());
+    for (row, (container, codec, copied, mode, kbits)) in rows.iter().zip(expected) {
+        let wanted = json!([container, codec, copied, mode, kbits]);
+        let found = ["container", "codec", "copied", "mode", "bitrate"].map(|name| &row[name]);
+        assert_eq!(json!(found), wanted);
+        assert_eq!(row["bitrates"].as_array().unwrap().is_empty(), kbits.is_none());
+        let answer = site.daemon.get(row["download"].as_str().unwrap());
+        assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{row}");
+        let directory = tempfile::tempdir().unwrap();
+        let probed = super::probed(&stored(&answer, directory.path(), container));
+        let name = probed["streams"][0]["codec_name"].as_str().unwrap();
+        assert!(name.starts_with(codec), "{row}: {name}");
+    }
+}
+
 /// As who was interrupted does.
 #[test]
 fn curl_resumes_an_encoded_file() {
@@ -116,6 +151,26 @@ fn preconditions_are_those_of_a_static_file() {
     // Nobody counts samples for engine=ffmpeg.
     let plain = site.good("sound", "container=mp3&engine=ffmpeg");
     assert_eq!((length(&plain), plain.head.header("Accept-Ranges")), (None, Some("none")));
+}
+
+/// Another ffmpeg may encode otherwise.
+#[test]
+fn the_validator_is_that_of_the_encoder() {
+    let site = Site::start();
+    site.put("sound", served(&recipes::all()[0].source()), "aac", None);
+    let ffmpeg = script(
+        site.directory.path(),
+        "case \"$*\" in -version) echo ffmpeg version other ;; *) exec ffmpeg \"$@\" ;; esac",
+    );
+    let command = site.directory.path().join("yt-dlp-stand-in");
+    let other = Daemon::start(&format!(
+        "{LOOPBACK}[resolver]\ncommand = {command:?}\nfork_server = false\n[muxer]\nffmpeg = {ffmpeg:?}\n"
+    ));
+    let path = site.path("sound", "container=wav");
+    let head = |daemon: &Daemon| ask(daemon.address(), "HEAD", &path, "").head;
+    let [own, others] = [&site.daemon, &other].map(head);
+    assert_eq!(own.header("Content-Length"), others.header("Content-Length"));
+    assert_ne!(own.header("ETag"), others.header("ETag"));
 }
 
 /// An encoded file in an archive has its length there, too.
