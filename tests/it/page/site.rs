@@ -143,7 +143,8 @@ fn film(origin: &Origin, script: impl Fn(Resource) -> Resource) -> Value {
 /// What it says of the film in two languages, with subtitles and chapters.
 fn in_tongues(origin: &Origin, mut film: Value) -> Value {
     let subtitles = |name: &str, text: &str| {
-        let text = format!("WEBVTT\n\n00:00.000 --> 00:30.000\n{text}\n\n00:30.000 --> 00:59.000\nHome\n");
+        let text =
+            format!("WEBVTT\n\n00:00.000 --> 00:30.000\n{text}\n\n00:30.000 --> 00:59.000\nHome\n");
         json!([{"ext": "vtt", "url": origin.put(name, Resource::bytes(text.into_bytes()))}])
     };
     let formats = film["formats"].as_array_mut().unwrap();
