@@ -96,6 +96,9 @@ impl<'s> FfmpegProcess<'s> {
             })
         };
         let mut command = command(config, Some(fifos.dir())).map_err(failed)?;
+        if let Some(text) = job.text_file() {
+            command.stdin(sys::memory_file(&text).map_err(failed)?);
+        }
         command.args(arguments(job, fifos, version)).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = ChildGroup::spawn(&mut command).map_err(failed)?.killed_by(cancel);
         let (Some(stdout), Some(stderr)) = child.take_outputs() else {

@@ -146,4 +146,15 @@ pub struct OutputOptions {
     /// Whether a live stream begins with the oldest segment of its playlist (`start=0`) rather than near
     /// its newest one.
     pub from_oldest: bool,
+    /// The format of the file, if it is subtitles alone.
+    pub text_only: Option<TextFormat>,
+}
+
+/// The format of a file of subtitles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TextFormat {
+    /// WebVTT.
+    Vtt,
+    /// SubRip.
+    Srt,
 }

@@ -54,6 +54,13 @@ impl PlanKey {
         }
         add(metadata.cover.as_ref().map_or(&[], |cover| &cover.bytes));
         add(&[metadata.cover.as_ref().is_some_and(|cover| cover.is_jpeg).into()]);
+        for chapter in &metadata.chapters {
+            add(&chapter.start.as_nanos().to_be_bytes());
+            add(chapter.title.as_bytes());
+        }
+        for subtitles in &metadata.subtitles {
+            subtitles.identify(&mut add);
+        }
         for track in &media.tracks {
             add(track.kind.as_str().as_bytes());
             track.location.identify(&mut add);

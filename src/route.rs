@@ -19,6 +19,7 @@ mod account;
 mod page;
 mod query;
 mod rights;
+mod subtitles;
 mod timestamp;
 
 use query::Query;
@@ -226,6 +227,8 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
         artist: text("artist"),
         date: text("date"),
         cover: None,
+        chapters: Vec::new(),
+        subtitles: Vec::new(),
     };
     let container = container(&mut query)?;
     if container.is_audio() {
@@ -276,7 +279,7 @@ fn options(query: &mut Query, container: ContainerChoice) -> Result<OutputOption
     let length = length.map_or(Some(LengthPolicy::Auto), |name| LengthPolicy::from_name(&name));
     let length = length.ok_or_else(|| bad_parameter("length must be auto, wait or none"))?;
     let time_range = TimeRange { start, end };
-    Ok(OutputOptions { container, engine, time_range, length, from_oldest })
+    Ok(OutputOptions { container, engine, time_range, length, from_oldest, text_only: None })
 }
 
 fn media_url(kind: TrackKind, text: &str) -> Result<Url, Problem> {

@@ -10,7 +10,6 @@ use crate::container::probe::{Format, ProbedInput};
 use crate::ffmpeg::job::MappedTrack;
 use crate::ffmpeg::{self, FfmpegJob, Transcode, report};
 use crate::media::{Metadata, TrackKind};
-use crate::options::TimeRange;
 use crate::runtime_dir::FifoSet;
 
 /// Returns ffmpeg's arguments for a job whose tracks come through these named pipes. Pure.
@@ -21,6 +20,10 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
     for input in &job.inputs {
         list.extend(input_options(job, input, fifos, version));
     }
+    let has_text = job.text_file().is_some();
+    if has_text {
+        list.extend(text_input(job));
+    }
     // The first output is the report of the inputs.
     let maps: Vec<OsString> = job.tracks.iter().flat_map(|track| map(job, track)).collect();
     list.extend_from_slice(&maps);
@@ -30,6 +33,10 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
     }
     list.extend(words(&report::output(version.0)));
     list.extend(maps);
+    if has_text {
+        // It may be chapters alone.
+        list.extend(words(&format!("-map {}:s?", job.inputs.len())));
+    }
     // A track without packets is an error; only a full video may have an empty audio track.
     let may_be_empty = job.time_range.is_full() && job.tracks.iter().any(|track| track.is_optional);
     let empty = if may_be_empty { "empty_output" } else { "empty_output_stream" };
@@ -37,6 +44,11 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
     // -copyts keeps the timestamps: otherwise each input would be shifted to begin at 0, and the tracks
     // be out of sync. +bitexact omits the random UID of a Matroska file, so that downloads are equal.
     list.extend(words("-c copy -copyts -fflags +bitexact"));
+    let has_subtitles = job.metadata.subtitles.iter().any(|subtitles| !subtitles.cues.is_empty());
+    if has_subtitles && job.container == Container::Mp4 {
+        // What MP4 has.
+        list.extend(words("-c:s mov_text"));
+    }
     // Bit rates that are transparent to most listeners. Constant for MP3, from which players compute the
     // duration, since nothing else in the file tells it.
     if let Some(transcode) = job.transcode {
@@ -50,11 +62,14 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
         list.extend([format!("-bsf:{letter}").into(), filters.join(",").into()]);
     }
     list.extend(trim(job));
-    let Metadata { title, artist, date, cover: _ } = &job.metadata;
+    let Metadata { title, artist, date, cover: _, chapters: _, subtitles: _ } = &job.metadata;
     for (name, text) in [("title", title), ("artist", artist), ("date", date)] {
         if let Some(text) = text {
             list.extend(["-metadata".into(), format!("{name}={text}").into()]);
         }
+    }
+    if has_text && !job.metadata.chapters.is_empty() && job.container != Container::Mp4 {
+        list.extend(words(&format!("-map_chapters {}", job.inputs.len())));
     }
     list.extend(muxer_options(job, version));
     list.push("pipe:1".into());
@@ -90,6 +105,17 @@ fn input_options(
     let mut pipe = OsString::from("file:");
     pipe.push(fifos.path(input.kind));
     list.extend(["-i".into(), pipe]);
+    list
+}
+
+/// Returns the options of the text, which comes through standard input. It has the times of the output, from which
+/// ffmpeg subtracts the start.
+fn text_input(job: &FfmpegJob) -> Vec<OsString> {
+    let mut list = words("-protocol_whitelist pipe -format_whitelist matroska -f matroska");
+    if let Some(start) = start(job) {
+        list.extend(words(&format!("-itsoffset {:.6}", start.as_secs_f64())));
+    }
+    list.extend(words("-i pipe:0"));
     list
 }
 
@@ -131,13 +157,16 @@ fn muxer_options(job: &FfmpegJob, version: Version) -> Vec<OsString> {
 /// Returns the options of the time range: the output has the audio from `start` and the video from the next
 /// key frame, with timestamps relative to `start`.
 fn trim(job: &FfmpegJob) -> Vec<OsString> {
-    let TimeRange { start, end } = job.time_range;
-    let start = Some(start).filter(|start| *start > job.zero());
-    let bounds = [("-ss", start), ("-to", end)].into_iter();
-    let bounds = bounds.filter_map(|(name, time)| {
-        Some([name.into(), clock(time?.saturating_sub(job.zero())).into()])
-    });
+    let end = job.time_range.end.map(|end| end.saturating_sub(job.zero()));
+    let bounds = [("-ss", start(job)), ("-to", end)].into_iter();
+    let bounds = bounds.filter_map(|(name, time)| Some([name.into(), clock(time?).into()]));
     bounds.flatten().collect()
+}
+
+/// Returns where the time range starts for ffmpeg, if that is not at its beginning.
+fn start(job: &FfmpegJob) -> Option<Duration> {
+    let start = job.time_range.start.saturating_sub(job.zero());
+    Some(start).filter(|start| !start.is_zero())
 }
 
 /// Returns the option that maps a track. `V` excludes cover art.
@@ -290,7 +319,7 @@ fn libavformat(output: &[u8]) -> Option<u32> {
 mod tests {
     use super::*;
     use crate::container::probe::ProbeInfo;
-    use crate::options::OutputOptions;
+    use crate::options::{OutputOptions, TimeRange};
     use crate::runtime_dir::RuntimeDir;
 
     #[test]

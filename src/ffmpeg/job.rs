@@ -7,6 +7,7 @@ use crate::container::{Container, OutputType, type_of};
 use crate::error::{Error, InputError};
 use crate::media::{Metadata, TrackKind};
 use crate::options::{ContainerChoice, OutputOptions, TimeRange};
+use crate::splice;
 
 /// What ffmpeg muxes, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct FfmpegJob {
     pub container: Container,
     /// The time range of the output, on the clock of the inputs.
     pub time_range: TimeRange,
-    /// The metadata of the output.
+    /// The metadata of the output, at its times.
     pub metadata: Metadata,
     /// The codec that the audio is transcoded to, if it does not fit as it is.
     pub transcode: Option<Transcode>,
@@ -81,14 +82,29 @@ impl FfmpegJob {
         {
             return Err(Error::Unusable { track: raw.kind, reason: InputError::OnlyInMp4 });
         }
-        Ok(FfmpegJob {
-            inputs,
-            tracks,
-            container,
-            time_range,
-            metadata: metadata.clone(),
-            transcode,
-        })
+        let (metadata, start) = (metadata.clone(), options.time_range.start);
+        let job = FfmpegJob { inputs, tracks, container, time_range, metadata, transcode };
+        let origin = i128::try_from(start.as_nanos()).unwrap_or_default();
+        let durations = job.durations().into_iter().collect::<Option<Vec<_>>>();
+        let duration = durations.and_then(|all| all.into_iter().max()).unwrap_or_default();
+        let mut metadata = job.metadata.within(origin, duration);
+        if container == Container::Ogg {
+            // ffmpeg would round the seconds up, and add the milliseconds.
+            for chapter in &mut metadata.chapters {
+                chapter.start = Duration::from_secs(chapter.start.as_secs());
+            }
+        }
+        Ok(FfmpegJob { metadata, ..job })
+    }
+
+    /// Returns the file of text that ffmpeg reads from its standard input, beside the tracks; `None` if it needs none.
+    /// The chapters of an MP4 are added to its header instead: from ffmpeg they would become a track.
+    pub fn text_file(&self) -> Option<Vec<u8>> {
+        if self.container != Container::Mp4 {
+            return splice::text_file(&self.metadata);
+        }
+        let metadata = Metadata { chapters: Vec::new(), ..self.metadata.clone() };
+        splice::text_file(&metadata)
     }
 
     /// Returns the input that the track of this kind comes from.

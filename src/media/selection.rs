@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 use super::page_media::{
     AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, VideoCodec, VideoFormat,
 };
+use super::subtitles::SubtitleRequest;
 use super::variant::Variant;
 use crate::options::ContainerChoice;
 
@@ -30,6 +31,8 @@ pub struct FormatRequest {
     pub variant: Option<Variant>,
     /// Whether to embed the thumbnail as cover art.
     pub cover: bool,
+    /// Requested subtitles.
+    pub subtitles: Option<SubtitleRequest>,
 }
 
 /// The rank of unranked renditions; those ranked lower come last.

@@ -4,6 +4,7 @@ use url::Url;
 
 use super::{
     ArchiveRequest, MediaSource, Prefill, Query, Route, bad_parameter, container, options,
+    subtitles,
 };
 use crate::archive::ArchiveFormat;
 use crate::error::Error;
@@ -12,6 +13,7 @@ use crate::media::page_list::Items;
 use crate::media::page_media::VideoCodec;
 use crate::media::selection::{FormatRequest, Quality};
 use crate::media::variant::Variant;
+use crate::options::OutputOptions;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::resolve;
@@ -27,6 +29,7 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
     }
     let format = archive_format(&mut query)?;
     let items = items(&mut query)?;
+    let wish = subtitles::take(&mut query)?;
     let container = container(&mut query)?;
     let mut choice = FormatRequest {
         quality: quality(&mut query)?,
@@ -36,12 +39,14 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
         hdr: bool_param(&mut query, "hdr")?,
         variant: variant(&mut query)?,
         cover: bool_param(&mut query, "cover")?,
+        subtitles: wish.request,
     };
     // An audio container implies audio only.
     if container.is_audio() {
         choice.quality = Quality::AudioOnly;
     }
-    let options = options(&mut query, container)?;
+    subtitles::check(&choice)?;
+    let options = OutputOptions { text_only: wish.alone, ..options(&mut query, container)? };
     query.reject_unknown()?;
     match (format, items, &links[..]) {
         (Some(format), items, [_]) => {
@@ -226,6 +231,7 @@ mod tests {
             hdr: true,
             variant: Some(Variant::Drc),
             cover: false,
+            subtitles: None,
         };
         assert_eq!((choice, options.container), (wanted, ContainerChoice::Webm));
         let target = "/download?url=films.example&quality=1080&container=mp3";

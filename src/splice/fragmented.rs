@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::layout::Rewriter as PlanRules;
+use super::text_track::TextTracks;
 use super::{Layout, Options, Plan, ReadAt, SurveyError, UNKNOWN_LENGTHS, Unsupported};
 use crate::container::Container;
 use crate::media::TrackKind;
@@ -37,7 +38,7 @@ pub(super) use gather::{Gathered, gather};
 use index::Index;
 use init::{InitSegment, Timeline};
 pub(super) use key_frame::key_frame;
-pub(super) use moof::{FragmentRewriter, media_start};
+pub(super) use moof::{FragmentRewriter, SEQUENCE_NUMBERS, media_start};
 pub(super) use muxed::{Muxed, is_muxed, plan as plan_muxed, read_index as read_muxed_index};
 use parts::Parts;
 pub(super) use segments::SegmentRewriter;
@@ -190,7 +191,12 @@ fn plan_selected(
     let layout = interleave(chosen);
     let duration = chosen.iter().map(SelectedTrack::duration).max().unwrap_or_default();
 
-    let mut head = moov::head(chosen, duration, options.metadata)?;
+    let metadata = options.metadata.within(selection::origin(chosen), duration);
+    let mut head = moov::head(chosen, duration, &metadata)?;
+    let starts =
+        chosen[0].fragments.iter().map(|fragment| chosen[0].presented_millis(fragment.time));
+    let texts = TextTracks::new(&metadata.subtitles)?;
+    let layout = texts.add_to(&mut head, layout, &starts.collect::<Vec<_>>())?;
     sidx::add_indexes(&mut head, chosen, &layout);
     let rules =
         chosen.iter().zip(later).enumerate().map(|(index, (chosen, later))| moof::TrackPatch {

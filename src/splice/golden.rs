@@ -89,6 +89,8 @@ fn tags() -> Metadata {
         artist: Some("An artist".into()),
         date: Some("2024-05-06".into()),
         cover: Some(CoverArt { is_jpeg: true, bytes: Arc::from(&b"\xff\xd8 a picture"[..]) }),
+        chapters: Vec::new(),
+        subtitles: Vec::new(),
     }
 }
 

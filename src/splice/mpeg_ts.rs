@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use super::layout::Rewriter;
 use super::sidx::{self, LATER};
+use super::text_track::TextTracks;
 use super::{Options, Plan, UNKNOWN_LENGTHS, Unsupported};
 use crate::container::Container;
 use crate::container::mpeg_ts::pes::{TICKS_PER_SECOND, WRAP};
@@ -259,7 +260,10 @@ pub(super) fn plan(
     let (layout, regions) = interleave(&selection, &timeline);
     let end = tracks.iter().map(|track| track.end).max().unwrap_or_default();
 
-    let mut head = head::head(&tracks, timeline.begin, end, options.metadata)?;
+    let metadata = options.metadata.within(timeline.origin_nanos(), duration(end));
+    let mut head = head::head(&tracks, timeline.begin, end, &metadata)?;
+    let texts = TextTracks::new(&metadata.subtitles)?;
+    let layout = texts.add_to(&mut head, layout, &selection.starts(&timeline))?;
     let indexes = tracks.iter().map(|track| {
         let file = &selection.files[usize::from(track.file)];
         index_of(track, file, &timeline, &layout)

@@ -10,15 +10,17 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::chapter_track::ChapterTrack;
 use super::edits::{self, Edit, NANOS, Rescale, simple};
 use super::entry;
 use super::layout::Rewriter;
 use super::tags::udta;
+use super::text_track::TextTracks;
 use super::top_level::TopLevelBoxes;
 use super::trak::{Moov, Trak};
 use super::{Options, Plan, SurveyError, Unsupported};
 use crate::container::Container;
-use crate::media::TrackKind;
+use crate::media::{Metadata, TrackKind};
 use crate::options::TimeRange;
 
 mod chunks;
@@ -32,9 +34,10 @@ mod subset;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod trim;
 
-use head::{Brand, MovieBuilder};
+use head::{Brand, Contents, MovieBuilder};
 use samples::Sizes;
 use tables::Tables;
 use trim::TimeOrigin;
@@ -181,7 +184,7 @@ pub(super) fn plan(
         true => options.time_range,
         false => options.time_range.on_clock_from(begin(&tracks)),
     };
-    lay_out(&tracks, trim, TimeOrigin::Trimmed, &head::ftyp(&brands), &udta(options.metadata))
+    lay_out(&tracks, trim, TimeOrigin::Trimmed, &head::ftyp(&brands), options.metadata)
 }
 
 /// Returns the presentation time at which the first of these tracks begins, as far as their edit lists
@@ -209,8 +212,8 @@ pub(super) fn for_streaming(
     } else {
         head::ftyp(&[&movie.brands])
     };
-    lay_out(&tracks, trim, TimeOrigin::Input, &ftyp, &[])
-        .or_else(|_| lay_out(&tracks, TimeRange::default(), TimeOrigin::Input, &ftyp, &[]))
+    let lay_out = |trim| lay_out(&tracks, trim, TimeOrigin::Input, &ftyp, &Metadata::default());
+    lay_out(trim).or_else(|_| lay_out(TimeRange::default()))
 }
 
 fn lay_out(
@@ -218,13 +221,23 @@ fn lay_out(
     trim: TimeRange,
     origin: TimeOrigin,
     ftyp: &[u8],
-    udta: &[u8],
+    metadata: &Metadata,
 ) -> Result<Plan, Unsupported> {
     let scale = edits::common_timescale(tracks.iter().map(|track| track.movie_scale));
-    let selections = trim::select(tracks, trim, origin, scale)?;
-    let (layout, chunks) = chunks::lay_out(tracks, &selections)?;
-    let builder = MovieBuilder { tracks, selections: &selections, chunks: &chunks, scale };
-    let (head, duration) = builder.head(ftyp, udta, layout.len())?;
+    let (selections, begin) = trim::select(tracks, trim, origin, scale)?;
+    let durations = head::durations(tracks, &selections, scale)?;
+    let duration = durations.iter().copied().max().unwrap_or(0);
     let duration = Duration::from_nanos(Rescale { from: scale, to: NANOS }.floor(duration)?);
+    let metadata = metadata.within(begin.into(), duration);
+    let texts = TextTracks::new(&metadata.subtitles)?;
+    let (layout, chunks, placed) = chunks::lay_out(tracks, &selections, &texts)?;
+    let builder = MovieBuilder { tracks, selections: &selections, chunks: &chunks, scale };
+    let contents = Contents {
+        udta: &udta(&metadata),
+        texts: texts.iter().zip(&placed).collect(),
+        chapters: ChapterTrack::new(&metadata.chapters, duration),
+        media: layout.len(),
+    };
+    let head = builder.head(ftyp, &contents, &durations)?;
     Ok(layout.plan(head, Container::Mp4, duration, Rewriter::None))
 }

@@ -1,6 +1,7 @@
 //! Page links, read by the real yt-dlp from a site on loopback.
 
 mod cache;
+mod chapters;
 mod cookies;
 mod dash;
 mod dash_periods;

@@ -70,7 +70,14 @@ impl ReadAt for File {
     }
 }
 
-const TAGS: Metadata = Metadata { title: None, artist: None, date: None, cover: None };
+static TAGS: Metadata = Metadata {
+    title: None,
+    artist: None,
+    date: None,
+    cover: None,
+    chapters: Vec::new(),
+    subtitles: Vec::new(),
+};
 
 fn part(start: u64, end: Option<u64>) -> TimeRange {
     TimeRange { start: Duration::from_millis(start), end: end.map(Duration::from_millis) }

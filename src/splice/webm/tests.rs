@@ -34,7 +34,14 @@ impl ReadAt for File {
     }
 }
 
-const TAGS: Metadata = Metadata { title: None, artist: None, date: None, cover: None };
+static TAGS: Metadata = Metadata {
+    title: None,
+    artist: None,
+    date: None,
+    cover: None,
+    chapters: Vec::new(),
+    subtitles: Vec::new(),
+};
 
 fn options(start: u64, end: Option<u64>) -> Options<'static> {
     let trim =
@@ -236,7 +243,7 @@ fn files_that_do_not_go_together_are_refused() {
         plan(&[(TrackKind::Audio, &video)], &options(0, None)).unwrap_err().0.contains("reverse")
     );
     let cover = CoverArt { is_jpeg: false, bytes: Arc::from(vec![0; 5 << 20]) };
-    let tags = Metadata { cover: Some(cover), ..TAGS };
+    let tags = Metadata { cover: Some(cover), ..Metadata::default() };
     let options = Options { metadata: &tags, ..options(0, None) };
     assert!(plan(&[(TrackKind::Video, &video)], &options).unwrap_err().0.contains("cover"));
 }

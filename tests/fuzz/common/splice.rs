@@ -23,7 +23,14 @@ use ytcanal::splice::{
     read_index,
 };
 
-const TAGS: Metadata = Metadata { title: None, artist: None, date: None, cover: None };
+static TAGS: Metadata = Metadata {
+    title: None,
+    artist: None,
+    date: None,
+    cover: None,
+    chapters: Vec::new(),
+    subtitles: Vec::new(),
+};
 /// Reading an index in more steps than this would keep the client waiting for too long.
 const MAX_READS: usize = 2000;
 

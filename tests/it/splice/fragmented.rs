@@ -20,7 +20,14 @@ mod layout;
 mod shifted;
 mod walks;
 
-const TAGS: Metadata = Metadata { title: None, artist: None, date: None, cover: None };
+static TAGS: Metadata = Metadata {
+    title: None,
+    artist: None,
+    date: None,
+    cover: None,
+    chapters: Vec::new(),
+    subtitles: Vec::new(),
+};
 
 /// Index of all fragments, or of each; at the end; none. Offsets from the start of the file or of
 /// the fragment. Edit lists, negative composition offsets.
@@ -76,6 +83,7 @@ fn the_file_says_what_it_is() {
         artist: Some("Nobody & sons".into()),
         date: Some("2021-03-04".into()),
         cover: Some(CoverArt { is_jpeg: true, bytes: Arc::from(&cover()[..]) }),
+        ..Metadata::default()
     };
     let plan = film.plan(&as_it_is(&tags));
     let directory = tempfile::tempdir().unwrap();
