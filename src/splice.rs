@@ -33,6 +33,7 @@ mod input;
 mod layout;
 mod mpeg_ts;
 mod place;
+mod placed_text;
 mod progressive;
 mod read_at;
 mod runs;

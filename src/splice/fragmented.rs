@@ -38,7 +38,7 @@ pub(super) use gather::{Gathered, gather};
 use index::Index;
 use init::{InitSegment, Timeline};
 pub(super) use key_frame::key_frame;
-pub(super) use moof::{FragmentRewriter, SEQUENCE_NUMBERS, media_start};
+pub(super) use moof::{FragmentRewriter, media_start};
 pub(super) use muxed::{Muxed, is_muxed, plan as plan_muxed, read_index as read_muxed_index};
 use parts::Parts;
 pub(super) use segments::SegmentRewriter;
@@ -196,8 +196,9 @@ fn plan_selected(
     let starts =
         chosen[0].fragments.iter().map(|fragment| chosen[0].presented_millis(fragment.time));
     let texts = TextTracks::new(&metadata.subtitles)?;
-    let layout = texts.add_to(&mut head, layout, &starts.collect::<Vec<_>>())?;
+    let (layout, offsets) = texts.add_to(&mut head, layout, &starts.collect::<Vec<_>>())?;
     sidx::add_indexes(&mut head, chosen, &layout);
+    offsets.write(&mut head);
     let rules =
         chosen.iter().zip(later).enumerate().map(|(index, (chosen, later))| moof::TrackPatch {
             old_id: chosen.track.init.id,

@@ -162,16 +162,17 @@ impl Layout {
         }
     }
 
-    /// Returns the layout with bytes of no track behind each extent of the first one: those that `make` returns for the
-    /// number of extents before them.
-    pub fn with_inline(self, mut make: impl FnMut(u32) -> Vec<u8>) -> Layout {
+    /// Returns the layout with bytes of no track behind each extent of the first one: those that `make` returns for their
+    /// offset.
+    pub fn with_inline(self, mut make: impl FnMut(u64) -> Vec<u8>) -> Layout {
         let mut woven = Layout::with_capacity(2 * self.extents.len());
         for (index, extent) in self.extents.iter().enumerate() {
             let end = self.extents.get(index + 1).map_or(self.len, |next| next.at);
             woven.extents.push(PackedExtent { at: woven.len, from: extent.from });
             woven.len += end - extent.at;
             if extent.track() == 0 {
-                woven.add_inline(&make(index as u32 + 1));
+                let at = woven.len;
+                woven.add_inline(&make(at));
             }
         }
         woven

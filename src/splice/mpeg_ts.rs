@@ -263,7 +263,8 @@ pub(super) fn plan(
     let metadata = options.metadata.within(timeline.origin_nanos(), duration(end));
     let mut head = head::head(&tracks, timeline.begin, end, &metadata)?;
     let texts = TextTracks::new(&metadata.subtitles)?;
-    let layout = texts.add_to(&mut head, layout, &selection.starts(&timeline))?;
+    let starts = selection.starts(&timeline);
+    let (layout, offsets) = texts.add_to(&mut head, layout, &starts)?;
     let indexes = tracks.iter().map(|track| {
         let file = &selection.files[usize::from(track.file)];
         index_of(track, file, &timeline, &layout)
@@ -271,6 +272,7 @@ pub(super) fn plan(
     if let Some(indexes) = indexes.collect::<Option<Vec<_>>>() {
         sidx::add(&mut head, &indexes);
     }
+    offsets.write(&mut head);
     let rules = rules(&selection, &tracks, &timeline, regions);
     Ok(layout.plan(head, Container::Mp4, duration(end), rules))
 }

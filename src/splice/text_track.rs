@@ -7,8 +7,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::Layout;
-use super::fragmented::SEQUENCE_NUMBERS;
+use super::chapter_track::PlacedTrak;
 use super::headers::{UNITY, header_times, header_version};
+use super::placed_text::{PlacedText, TextCursor, TextOffsets};
 use super::trak::{MALFORMED, boxes_of, one};
 use crate::container::isobmff::boxed;
 use crate::container::isobmff::fields::TimeHeader;
@@ -22,8 +23,8 @@ use crate::timed_text::markup::{Style, pieces};
 pub(super) const SCALE: u32 = 1000;
 /// The group of tracks of which a player shows one at a time.
 const ALTERNATE_GROUP: u16 = 3;
-/// How long nothing is shown at the end of a fragment, in milliseconds.
-const END: u32 = 1;
+/// The length of the header of a box of media data.
+const MDAT_HEADER: u64 = 8;
 /// The maximum length of a text, whose length has 16 bits.
 const MAX_TEXT: usize = u16::MAX as usize;
 /// The maximum length of all that is made of subtitles: it is kept with the plan.
@@ -64,105 +65,75 @@ impl TextTracks {
         Ok(TextTracks(tracks.collect::<Result<_, _>>()?))
     }
 
-    pub(super) fn len(&self) -> u32 {
-        self.0.len() as u32
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = &TextTrack> {
         self.0.iter()
     }
 
-    /// Adds the tracks to a fragmented file: to its header, which consists of ftyp and moov, and to the fragments of
+    /// Adds the tracks to a fragmented file: to its header, which consists of ftyp and moov, and between the fragments of
     /// the others in `layout`. `starts` has the times at which the fragments of the first track are presented, in
-    /// milliseconds.
+    /// milliseconds. The offsets are to be written when the header is complete.
     pub(super) fn add_to(
         &self,
         head: &mut Vec<u8>,
         layout: Layout,
         starts: &[u64],
-    ) -> Result<Layout, Unsupported> {
+    ) -> Result<(Layout, TextOffsets), Unsupported> {
         if self.0.is_empty() {
-            return Ok(layout);
+            return Ok((layout, TextOffsets::default()));
         }
-        let first_id = self.add_to_moov(head)?;
+        let mut cursors: Vec<_> = self.0.iter().map(TextCursor::new).collect();
         let mut from = 0;
         let mut spans = (1..=starts.len()).map(|next| {
             let until = starts.get(next).copied().unwrap_or(u64::MAX).max(from);
             std::mem::replace(&mut from, until)..until
         });
-        let layout = layout.with_inline(|number| {
+        let layout = layout.with_inline(|at| {
             let span = spans.next().unwrap_or(u64::MAX..u64::MAX);
-            self.fragment(first_id, &span, number.wrapping_mul(SEQUENCE_NUMBERS))
+            let mut media = Vec::new();
+            for cursor in &mut cursors {
+                media.extend(cursor.take(&span, at + MDAT_HEADER + media.len() as u64));
+            }
+            if media.is_empty() { media } else { boxed(b"mdat", &[&media]) }
         });
         check_total(layout.inline_len())?;
-        Ok(layout)
+        let placed = cursors.into_iter().map(TextCursor::finish).collect();
+        Ok((layout, self.add_to_moov(head, placed)?))
     }
 
-    /// Adds the tracks to a moov; returns the track_ID of the first one.
-    fn add_to_moov(&self, head: &mut Vec<u8>) -> Result<u32, Unsupported> {
+    /// Adds the tracks to a moov; returns the positions of their offsets in it.
+    fn add_to_moov(
+        &self,
+        head: &mut Vec<u8>,
+        placed: Vec<PlacedText>,
+    ) -> Result<TextOffsets, Unsupported> {
         const NEXT_TRACK_ID: usize = 4;
         let top = boxes_of(head)?;
         let moov = one(&top, b"moov")?;
         let boxes = boxes_of(moov.payload())?;
         let mvhd = one(&boxes, b"mvhd")?;
-        let duration = TimeHeader::read(mvhd.payload()).and_then(|header| header.duration);
+        let scale = TimeHeader::read(mvhd.payload()).ok_or(MALFORMED)?.timescale;
         let (fields, next) = mvhd.bytes.split_last_chunk::<NEXT_TRACK_ID>().ok_or(MALFORMED)?;
         let first_id = u32::from_be_bytes(*next);
-        let next = first_id.saturating_add(self.len());
-        let (traks, trexs) = self.boxes(first_id, duration.unwrap_or(0));
-        let mut parts = Vec::new();
+        let next = first_id.saturating_add(self.0.len() as u32);
+        let (mut moov_bytes, mut positions, mut trexs) = (Vec::new(), Vec::new(), Vec::new());
         for found in &boxes {
             match &found.kind {
-                b"mvhd" => parts.push([fields, &next.to_be_bytes()].concat()),
+                b"mvhd" => moov_bytes.extend([fields, &next.to_be_bytes()].concat()),
                 b"mvex" => {
-                    parts.extend([traks.clone(), boxed(b"mvex", &[found.payload(), &trexs])]);
+                    for ((track, placed), id) in self.0.iter().zip(&placed).zip(first_id..) {
+                        let PlacedTrak { bytes, offset_at } = placed.trak(track, id, scale);
+                        positions.push(moov.at + moov.header + moov_bytes.len() + offset_at);
+                        moov_bytes.extend(bytes);
+                        let fields = [id, 1, 0, 0, 0].map(u32::to_be_bytes);
+                        trexs.extend(boxed(b"trex", &[&[0; 4], fields.as_flattened()]));
+                    }
+                    moov_bytes.extend(boxed(b"mvex", &[found.payload(), &trexs]));
                 }
-                _ => parts.push(found.bytes.to_vec()),
+                _ => moov_bytes.extend(found.bytes),
             }
         }
-        *head = [&head[..moov.at], &boxed(b"moov", &[&parts.concat()])].concat();
-        Ok(first_id)
-    }
-
-    /// Returns the boxes of a fragmented file for these tracks, which have track_IDs from `first_id` on: the traks, and
-    /// the trex of each. The file has this duration in the movie timescale.
-    fn boxes(&self, first_id: u32, duration: u64) -> (Vec<u8>, Vec<u8>) {
-        let empty = |kind: &[u8; 4]| boxed(kind, &[&[0; 8]]);
-        let stsz = boxed(b"stsz", &[&[0; 12]]);
-        let tables = [empty(b"stts"), empty(b"stsc"), stsz, empty(b"stco")].concat();
-        let (mut traks, mut trexs) = (Vec::new(), Vec::new());
-        for (track, id) in self.0.iter().zip(first_id..) {
-            traks.extend(track.trak(id, duration, 0, &tables));
-            trexs.extend(boxed(b"trex", &[&[0; 4], &id.to_be_bytes(), &[0, 0, 0, 1], &[0; 12]]));
-        }
-        (traks, trexs)
-    }
-
-    /// Returns a fragment of what appears within `span`, in milliseconds, with this number; no bytes if nothing does.
-    fn fragment(&self, first_id: u32, span: &Range<u64>, number: u32) -> Vec<u8> {
-        let runs = self.0.iter().zip(first_id..).filter_map(|(track, id)| {
-            let (begin, samples) = track.samples(span)?;
-            Some((id, begin, samples))
-        });
-        let runs: Vec<_> = runs.collect();
-        if runs.is_empty() {
-            return Vec::new();
-        }
-        // The offsets of the samples depend on the length of the moof, which does not depend on them.
-        let moof = |mut offset: u32| {
-            let mut parts = vec![boxed(b"mfhd", &[&[0; 4], &number.to_be_bytes()])];
-            for (id, begin, samples) in &runs {
-                parts.push(traf(*id, *begin, samples, offset));
-                offset += samples.iter().map(|sample| sample.bytes.len() as u32).sum::<u32>();
-            }
-            boxed(b"moof", &[&parts.concat()])
-        };
-        let len = moof(0).len() as u32;
-        let media: Vec<u8> = runs
-            .iter()
-            .flat_map(|(_, _, samples)| samples.iter().flat_map(|sample| sample.bytes.clone()))
-            .collect();
-        [moof(len + 8), boxed(b"mdat", &[&media])].concat()
+        *head = [&head[..moov.at], &boxed(b"moov", &[&moov_bytes])].concat();
+        Ok(TextOffsets(positions.into_iter().zip(placed).collect()))
     }
 }
 
@@ -171,40 +142,12 @@ pub(super) fn check_total(len: usize) -> Result<(), Unsupported> {
     if len > MAX_TOTAL { Err(Unsupported("the subtitles are too long")) } else { Ok(()) }
 }
 
-/// Returns the part of a fragment that is of one track (ISO/IEC 14496-12 §8.8.6 to §8.8.8, §8.8.12).
-fn traf(id: u32, begin: u64, samples: &[Sample], offset: u32) -> Vec<u8> {
-    // Offsets are relative to the moof.
-    let tfhd = boxed(b"tfhd", &[&[0, 2, 0, 0], &id.to_be_bytes()]);
-    let tfdt = boxed(b"tfdt", &[&[1, 0, 0, 0], &begin.to_be_bytes()]);
-    let fields = samples.iter().flat_map(|sample| [sample.duration, sample.bytes.len() as u32]);
-    let fields: Vec<_> = fields.map(u32::to_be_bytes).collect();
-    let count = (samples.len() as u32).to_be_bytes();
-    // Durations and sizes of the samples follow.
-    let head = [&[0, 0, 3, 1][..], &count, &offset.to_be_bytes()].concat();
-    boxed(b"traf", &[&tfhd, &tfdt, &boxed(b"trun", &[&head, fields.as_flattened()])])
-}
-
 impl TextTrack {
     /// Returns the cues that appear within `span`, in milliseconds.
     pub(super) fn cues(&self, span: &Range<u64>) -> &[Cue] {
         let [from, to] = [span.start, span.end]
             .map(|time| self.cues.partition_point(|cue| millis(cue.start) < time));
         &self.cues[from..to.max(from)]
-    }
-
-    /// Returns the samples of what appears within `span`, and when the first one begins, in milliseconds; `None` if
-    /// there are none.
-    fn samples(&self, span: &Range<u64>) -> Option<(u64, Vec<Sample>)> {
-        let cues = self.cues(span);
-        let (begin, end) = (millis(cues.first()?.start), millis(cues.last()?.end));
-        let mut samples = samples(cues, begin);
-        // For some players a sample lasts until the next one in its fragment.
-        let is_followed = self.cues(&(end..end + 1)).first().is_some();
-        if let Some(last) = samples.last_mut().filter(|last| is_followed && last.duration > END) {
-            last.duration -= END;
-        }
-        samples.push(Sample { bytes: vec![0, 0], duration: END });
-        Some((begin, samples))
     }
 
     /// Returns the trak with this track_ID, and with these tables of samples. It lasts for `duration` in the movie

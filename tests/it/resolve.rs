@@ -20,4 +20,5 @@ mod refresh;
 mod segment_downloads;
 mod segmented;
 mod strangers;
+mod subtitles;
 mod youtube;

@@ -19,7 +19,7 @@ pub struct FragmentRewriter {
 }
 
 /// The number of sequence numbers reserved for the fragments of one extent; gaps are allowed (§8.8.5).
-pub(in crate::splice) const SEQUENCE_NUMBERS: u32 = 1 << 12;
+pub(super) const SEQUENCE_NUMBERS: u32 = 1 << 12;
 
 /// The rewrite rules for the fragments of a track.
 #[derive(Debug, Clone, PartialEq, Eq)]

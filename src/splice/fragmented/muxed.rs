@@ -171,7 +171,8 @@ pub(in crate::splice) fn plan(muxed: &Muxed, options: &Options<'_>) -> Result<Pl
     }));
     let begins: Vec<u64> =
         begins[..segments.len()].iter().map(|time| time.as_millis() as u64).collect();
-    let layout = TextTracks::new(&metadata.subtitles)?.add_to(&mut head, layout, &begins)?;
+    let texts = TextTracks::new(&metadata.subtitles)?;
+    let (layout, offsets) = texts.add_to(&mut head, layout, &begins)?;
     let (mut starts, mut time) = (Vec::with_capacity(segments.len()), Duration::ZERO);
     for (segment, at) in segments.iter().zip(layout.track_offsets(0)) {
         starts.push((ticks(time), at));
@@ -195,6 +196,7 @@ pub(in crate::splice) fn plan(muxed: &Muxed, options: &Options<'_>) -> Result<Pl
     if let Some(indexes) = indexes.collect::<Option<Vec<_>>>() {
         sidx::add(&mut head, &indexes);
     }
+    offsets.write(&mut head);
     let shifts = parts.shifts();
     let inits =
         tracks.each_ref().map(|track| InitSegment { trak: Vec::new(), ..track.init.clone() });

@@ -8,11 +8,12 @@ use std::ops::Range;
 
 use super::samples::{Batch, Samples};
 use super::tables::BACKWARDS;
-use super::texts::{PlacedText, TextCursors};
+use super::texts::TextCursors;
 use super::{ParsedTrack, Selection};
 use crate::error::Unsupported;
 use crate::splice::Layout;
 use crate::splice::edits::{Rescale, simple};
+use crate::splice::placed_text::PlacedText;
 use crate::splice::text_track::TextTracks;
 
 /// The duration of a chunk, in milliseconds.

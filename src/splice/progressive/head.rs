@@ -2,13 +2,13 @@
 //! is known, as the length of the header does not depend on it.
 
 use super::chunks::Chunks;
-use super::texts::PlacedText;
 use super::{ParsedTrack, Selection, moov};
 use crate::container::isobmff::boxed;
 use crate::error::Unsupported;
 use crate::splice::chapter_track::{ChapterTrack, PlacedTrak};
 use crate::splice::edits::{Edit, Rescale};
 use crate::splice::headers::mvhd;
+use crate::splice::placed_text::PlacedText;
 use crate::splice::text_track::TextTrack;
 
 /// A brand: a specification that a file conforms to (§4.3).
