@@ -21,6 +21,7 @@ use crate::reloadable::Reloadable;
 use crate::resolve::{CookieFile, Resolver};
 use crate::runtime_dir::RuntimeDir;
 use crate::sandbox;
+use crate::subtitle_cache::SubtitleCache;
 
 /// Memory for indexes and pages while they are read and for plans while they are used, beside the plan cache.
 const INDEX_MEMORY: u64 = 128 << 20;
@@ -45,6 +46,8 @@ pub struct App {
     pub runtime_dir: Arc<RuntimeDir>,
     /// Caches the plans of spliced files.
     pub plan_cache: PlanCache,
+    /// Caches subtitles.
+    pub subtitle_cache: SubtitleCache,
     /// Remembers the plans of archives.
     pub planned_archives: PlannedArchives,
     /// Remembers files that lack their end.
@@ -110,6 +113,7 @@ impl App {
             plan_cache: PlanCache::new(
                 usize::try_from(config.muxer.plan_cache.0).unwrap_or(usize::MAX),
             ),
+            subtitle_cache: SubtitleCache::default(),
             planned_archives: PlannedArchives::default(),
             incomplete_files: IncompleteFiles::default(),
             stream_limiter: StreamLimiter::new(

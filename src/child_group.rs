@@ -9,7 +9,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus};
 use std::time::Duration;
 
 use crate::cancel::CancelToken;
@@ -50,11 +50,6 @@ impl<'s> ChildGroup<'s> {
     /// Returns the id of the child, which is that of the group.
     pub fn id(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Returns its standard input, once, if it is a pipe.
-    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
-        self.child.stdin.take()
     }
 
     /// Returns its standard output and its standard error, once, if they are pipes.

@@ -43,6 +43,7 @@ mod representation;
 mod sink;
 mod splice;
 mod streaming;
+mod subtitles;
 
 use context::DownloadContext;
 use deliver::{Order, Recipient, deliver};
@@ -130,7 +131,7 @@ fn run(
         Ok(cancel) => cancel,
         Err(error) => return Ended::Failed(client, Arc::new(error)),
     };
-    match acquire(app, source, client.client(), &cancel) {
+    match acquire(app, source, &options, client.client(), &cancel) {
         Ok((_permit, media)) => {
             let order = Order { app, media, options, request, client: client.client(), started };
             deliver(order, cancel, client)
@@ -176,6 +177,7 @@ impl Recipient for ClientConnection {
 fn acquire<'a>(
     app: &'a App,
     source: MediaSource,
+    options: &OutputOptions,
     client: Client,
     cancel: &Arc<CancelToken>,
 ) -> Result<(StreamPermit<'a>, Media), Error> {
@@ -191,7 +193,7 @@ fn acquire<'a>(
         MediaSource::Urls(media) => media,
         MediaSource::Page { page_url, choice } => {
             let page = app.resolver.resolve(&page_url, &RequestContext { client, cancel })?;
-            media_of(app, &page, &choice, client, cancel)?
+            media_of(app, &page, &choice, (options, client), cancel)?
         }
     };
     if weight(&media) <= first {
@@ -212,10 +214,16 @@ fn media_of(
     app: &App,
     page: &Arc<PageMedia>,
     choice: &FormatRequest,
-    client: Client,
+    (options, client): (&OutputOptions, Client),
     cancel: &Arc<CancelToken>,
 ) -> Result<Media, Error> {
-    let mut media = resolve::media(&app.resolver, page, choice, client)?;
+    let mut media = match options.text_only {
+        Some(_) => resolve::without_tracks(page),
+        None => resolve::media(&app.resolver, page, choice, client)?,
+    };
+    if let Some(request) = &choice.subtitles {
+        media.metadata.subtitles = subtitles::fetch_all(app, page, request, cancel)?;
+    }
     media.metadata.cover = match choice.cover {
         CoverRequest::None => None,
         CoverRequest::Required => Some(Thumbnail::fetch(page, &app.upstream, cancel)?.cover()?),
@@ -280,6 +288,9 @@ fn prepare<'scope>(context: &DownloadContext<'scope, '_>) -> Result<Prepared<'sc
     let key = PlanKey::new(context.media, &context.options);
     let context = &uncounted(context, &key);
     let DownloadContext { app, media, options, request, .. } = context;
+    if let Some(format) = options.text_only {
+        return subtitles::prepare(context, format);
+    }
     if let Some(cached) = app.plan_cache.get(&key) {
         match splice::prepare(context, key, cached, Readers::Unopened)? {
             PlanOutcome::Ready(prepared) => return Ok(prepared),

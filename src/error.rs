@@ -12,10 +12,12 @@ use crate::track_kind::TrackKind;
 
 mod archive;
 mod ffmpeg;
+mod subtitles;
 mod upstream;
 
 pub use archive::ArchiveError;
 pub use ffmpeg::FfmpegError;
+pub use subtitles::{SubtitleError, SubtitleFault};
 pub use upstream::UpstreamError;
 
 /// Why a download failed.
@@ -27,6 +29,8 @@ pub enum Error {
     Resolve(Box<ResolveError>),
     /// The page has no usable thumbnail.
     NoThumbnail,
+    /// Requested subtitles cannot be delivered.
+    Subtitles(Box<SubtitleError>),
     /// A track could not be fetched.
     Upstream {
         /// The track.
@@ -250,6 +254,7 @@ impl fmt::Display for Error {
             Error::NoThumbnail => {
                 write!(f, "no usable thumbnail is available")
             }
+            Error::Subtitles(error) => error.fmt(f),
             Error::Upstream { track, fault } => write!(f, "{track} upstream: {fault}"),
             Error::Unusable { track, reason: InputError::NotMedia(what) } => {
                 write!(f, "the {track} URL does not lead to a media file: {what}")

@@ -24,7 +24,6 @@ mod feed_progress;
 pub mod fifo;
 mod first_output;
 mod header;
-mod input_file;
 mod job;
 pub mod patch_duration;
 mod report;
@@ -37,7 +36,6 @@ pub(crate) use job::begin;
 pub use job::{FfmpegJob, MappedTrack};
 
 pub use arguments::{Version, arguments};
-use input_file::InputFile;
 use stderr::StderrTail;
 
 /// How long ffmpeg may take to exit after it closed its output.
@@ -76,8 +74,6 @@ enum Event {
 /// A running ffmpeg. Dropping it kills and reaps the process.
 pub struct FfmpegProcess<'s> {
     child: ChildGroup<'s>,
-    /// Ends when the child does.
-    _input: Option<InputFile>,
     stdout: ChildStdout,
     /// `None` once ffmpeg has closed it.
     stderr: Option<ChildStderr>,
@@ -110,24 +106,20 @@ impl<'s> FfmpegProcess<'s> {
         };
         let encodes = job.transcode.is_some();
         let mut command = command(config, Some(fifos.dir()), encodes).map_err(failed)?;
-        let metadata_file = job.metadata_file();
-        if metadata_file.is_some() {
-            command.stdin(Stdio::piped());
+        if let Some(file) = job.input_file() {
+            command.stdin(sys::memory_file(&file).map_err(failed)?);
         }
         command.args(arguments(job, fifos, version)).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = ChildGroup::spawn(&mut command).map_err(failed)?.killed_by(cancel);
         let (Some(stdout), Some(stderr)) = child.take_outputs() else {
             return Err(Error::Internal("ffmpeg has no pipes for its output"));
         };
-        let input = child.take_stdin().zip(metadata_file);
-        let input = input.map(|(stdin, file)| InputFile::write(stdin, file.into())).transpose()?;
         sys::set_nonblocking(stdout.as_fd()).map_err(|error| system(&error))?;
         if let Err(error) = sys::set_pipe_len(stdout.as_fd(), PIPE_LEN) {
             log::debug!("cannot resize the output pipe of ffmpeg: {error}");
         }
         Ok(FfmpegProcess {
             child,
-            _input: input,
             stdout,
             stderr: Some(stderr),
             stderr_tail: StderrTail::default(),

@@ -15,6 +15,7 @@ use crate::media::page_list::PageList;
 use crate::media::page_media::{PageMedia, Size};
 use crate::media::selection::languages::offered_languages;
 use crate::media::selection::{FormatRequest, Quality};
+use crate::media::subtitles::SubtitleOffer;
 use crate::media::variant::Variant;
 use crate::problem::Problem;
 use crate::resolve::{PageContent, RequestContext};
@@ -115,6 +116,10 @@ fn media_json(media: &PageMedia) -> Value {
     let FormatList { videos, audios, languages } = list_formats(media);
     let page_url = encode_value(media.page_url.as_str()).to_string();
     let thumbnail = media.thumbnail.as_ref().map(|_| format!("/thumbnail?url={page_url}"));
+    let chapters = media
+        .chapters
+        .iter()
+        .map(|chapter| json!({ "start": chapter.start.as_secs_f64(), "title": chapter.title }));
     json!({
         "type": "video",
         "url": media.page_url.as_str(),
@@ -126,6 +131,8 @@ fn media_json(media: &PageMedia) -> Value {
         "duration": media.duration.map(|duration| duration.as_secs_f64()),
         "date": media.date,
         "thumbnail": thumbnail,
+        "chapters": chapters.collect::<Vec<_>>(),
+        "subtitles": media.subtitles.iter().map(|offer| subtitles(offer, &page_url)).collect::<Vec<_>>(),
         "videos": videos.iter().map(|option| video(option, &page_url)).collect::<Vec<_>>(),
         "audios": audios.iter().map(|option| audio(option, &page_url, &languages)).collect::<Vec<_>>(),
         "languages": languages,
@@ -158,6 +165,17 @@ fn audio_tracks(media: &PageMedia) -> Vec<Value> {
         })
     });
     tracks.collect()
+}
+
+fn subtitles(offer: &SubtitleOffer, page_url: &str) -> Value {
+    let language = encode_value(&offer.language);
+    let captions = if offer.is_automatic { "&captions=auto" } else { "" };
+    json!({
+        "language": offer.language,
+        "name": offer.name,
+        "automatic": offer.is_automatic,
+        "download": format!("/download?url={page_url}&subs={language}{captions}&container=vtt"),
+    })
 }
 
 fn video(option: &FormatOption<'_>, page_url: &str) -> Value {

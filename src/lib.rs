@@ -13,11 +13,11 @@
 //! |---|---|
 //! | system | [`sys`] |
 //! | values | [`text`], [`archive`], [`lru`], [`semaphore`], [`reloadable`], [`track_kind`], [`problem_code`], [`range`], [`form`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`traffic`], [`cancel`], [`media`] |
-//! | containers | [`playlist`] (HLS), [`container`] (boxes, elements, probing), [`sound`] (what sound is encoded to, and the heads of such files), [`splice`] (output files of known length and content, without ffmpeg) |
+//! | containers | [`playlist`] (HLS), [`container`] (boxes, elements, probing), [`timed_text`] (subtitles), [`sound`] (what sound is encoded to, and the heads of such files), [`splice`] (output files of known length and content, without ffmpeg) |
 //! | configuration | [`config`], [`logging`], [`sd_notify`] |
 //! | network | [`net`] (addresses, proxies), [`http_client`] (range requests to upstreams), [`fetch`] (reading a remote track, with retries and prefetch), [`playlist_loader`] (the segments of a track) |
 //! | processes | [`sandbox`] (what child processes may do), [`child_group`], [`runtime_dir`], [`ffmpeg`], [`limits`], [`resolve`] (page links to media, by yt-dlp) |
-//! | server | [`problem`], [`access`], [`http_server`], [`strategy`] (passthrough, splice or ffmpeg), [`plan_cache`], [`planned_archives`], [`incomplete`], [`miscounted`], [`covers`], [`metrics`], [`app`] (state shared by all requests) |
+//! | server | [`problem`], [`access`], [`http_server`], [`strategy`] (passthrough, splice or ffmpeg), [`plan_cache`], [`subtitle_cache`], [`planned_archives`], [`incomplete`], [`miscounted`], [`covers`], [`metrics`], [`app`] (state shared by all requests) |
 //! | requests | [`route`], [`thumbnail`], [`download`], [`info`], [`web_ui`], [`handler`] |
 //! | program | [`serve`], [`check`], [`demo`], [`tokens_command`], [`sign`], [`cli`] |
 
@@ -71,9 +71,11 @@ pub mod sign;
 pub mod sound;
 pub mod splice;
 pub mod strategy;
+pub mod subtitle_cache;
 pub mod sys;
 pub mod text;
 pub mod thumbnail;
+pub mod timed_text;
 pub mod tokens_command;
 pub mod track_kind;
 pub mod traffic;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ureq::http::{HeaderName, HeaderValue};
 use url::Url;
@@ -12,6 +12,7 @@ use crate::error::Error;
 
 pub use crate::track_kind::TrackKind;
 
+pub mod chapters;
 mod cookie;
 pub mod extra_query;
 pub mod format_list;
@@ -23,10 +24,13 @@ pub mod page_media;
 pub mod remote_file;
 pub mod segments;
 pub mod selection;
+pub mod subtitles;
 pub mod track_label;
 pub mod variant;
+use chapters::Chapter;
 pub use cookie::{Cookie, add_cookies, cookie_field};
 use segments::{SegmentKey, SegmentList};
+use subtitles::Subtitles;
 use track_label::TrackLabel;
 
 /// One elementary stream (or one finished file) and the location of its bytes.
@@ -309,6 +313,25 @@ pub struct Metadata {
     pub cover: Option<CoverArt>,
     /// The labels of the tracks, in their order; it may be shorter.
     pub labels: Vec<TrackLabel>,
+    /// Chapters.
+    pub chapters: Vec<Chapter>,
+    /// Subtitles, which become tracks.
+    pub subtitles: Vec<Subtitles>,
+}
+
+impl Metadata {
+    /// Returns whether a file must be written anew to have it.
+    pub fn needs_new_file(&self) -> bool {
+        self.cover.is_some() || !self.subtitles.is_empty()
+    }
+
+    /// Returns the metadata of a file that begins at `origin` of the media, in nanoseconds, and lasts for `duration`; 0
+    /// if that is not known.
+    pub fn within(&self, origin: i128, duration: Duration) -> Metadata {
+        let chapters = chapters::within(&self.chapters, origin, duration);
+        let subtitles = self.subtitles.iter().map(|one| one.within(origin, duration));
+        Metadata { chapters, subtitles: subtitles.collect(), ..self.clone() }
+    }
 }
 
 /// A cover image.

@@ -172,4 +172,15 @@ pub struct OutputOptions {
     /// The bit rate of the audio in kbit/s, which is encoded at this one whatever it has. `None` to encode it only if
     /// it does not fit the container.
     pub bitrate: Option<u32>,
+    /// The format of the file, if it is subtitles alone.
+    pub text_only: Option<TextFormat>,
+}
+
+/// The format of a file of subtitles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TextFormat {
+    /// WebVTT.
+    Vtt,
+    /// SubRip.
+    Srt,
 }

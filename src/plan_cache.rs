@@ -58,6 +58,13 @@ impl PlanKey {
         for label in &metadata.labels {
             label.identify(&mut add);
         }
+        for chapter in &metadata.chapters {
+            add(&chapter.start.as_nanos().to_be_bytes());
+            add(chapter.title.as_bytes());
+        }
+        for subtitles in &metadata.subtitles {
+            subtitles.identify(&mut add);
+        }
         for track in &media.tracks {
             add(track.kind.as_str().as_bytes());
             track.location.identify(&mut add);

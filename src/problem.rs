@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use crate::error::{
-    ArchiveError, Error, FfmpegError, InputError, LimitExceeded, Resource, UpstreamError,
+    ArchiveError, Error, FfmpegError, InputError, LimitExceeded, Resource, SubtitleFault,
+    UpstreamError,
 };
 use crate::problem_code::ProblemCode;
 use crate::track_kind::TrackKind;
@@ -60,6 +61,15 @@ impl From<&Error> for Problem {
                 ArchiveError::Changed => (ProblemCode::UpstreamChanged, None),
             },
             Error::NoThumbnail => (ProblemCode::NoThumbnail, None),
+            Error::Subtitles(error) => match error.reason {
+                SubtitleFault::Missing(_) => (ProblemCode::NoSubtitles, None),
+                SubtitleFault::Upstream(UpstreamError::AddressRefused(_)) => {
+                    (ProblemCode::AddressRefused, None)
+                }
+                SubtitleFault::Upstream(_) | SubtitleFault::Unreadable(_) => {
+                    (ProblemCode::SubtitlesFailed, None)
+                }
+            },
             Error::Upstream { fault, .. } => match fault {
                 UpstreamError::AddressRefused(_) => (ProblemCode::AddressRefused, None),
                 UpstreamError::Status(404 | 410) | UpstreamError::StillRefused(404 | 410) => {

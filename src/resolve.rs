@@ -43,7 +43,7 @@ pub use classify::ResolveError;
 pub use cookie_file::{CookieFile, CookieFileError, CookiesId, TokenCookies};
 pub use js_check::Javascript;
 pub use lists::PageContent;
-pub use media::media;
+pub use media::{media, without_tracks};
 pub use page_url::parse_page_url;
 
 use backend::{Backend, BackendError, Call, Launch, Output};

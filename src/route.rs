@@ -18,6 +18,7 @@ mod account;
 mod page;
 mod query;
 mod rights;
+mod subtitles;
 mod timestamp;
 mod tracks;
 
@@ -219,6 +220,8 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
         date: text("date"),
         cover: None,
         labels,
+        chapters: Vec::new(),
+        subtitles: Vec::new(),
     };
     let container = container(&mut query)?;
     if container.is_audio() {
@@ -270,7 +273,8 @@ fn options(query: &mut Query, container: ContainerChoice) -> Result<OutputOption
     let length = length.map_or(Some(LengthPolicy::Auto), |name| LengthPolicy::from_name(&name));
     let length = length.ok_or_else(|| bad_parameter("length must be auto, wait or none"))?;
     let time_range = TimeRange { start, end };
-    Ok(OutputOptions { container, engine, time_range, length, from_oldest, bitrate: None })
+    let (bitrate, text_only) = (None, None);
+    Ok(OutputOptions { container, engine, time_range, length, from_oldest, bitrate, text_only })
 }
 
 fn media_url(kind: TrackKind, text: &str) -> Result<Url, Problem> {

@@ -22,23 +22,28 @@ use crate::container::probe::Format;
 use crate::media::{Metadata, TrackKind};
 use crate::options::{ContainerChoice, TimeRange};
 
+mod chapter_track;
 mod edits;
 mod entry;
 mod fragmented;
 #[cfg(test)]
 mod golden;
 mod headers;
+mod inline;
 mod input;
 mod labels;
 mod layout;
 mod mpeg_ts;
 mod place;
+mod placed_text;
 mod progressive;
 mod read_at;
+mod runs;
 mod sidx;
 mod streaming;
 mod tagged;
 mod tags;
+mod text_track;
 mod top_level;
 mod trak;
 mod webm;
@@ -46,12 +51,13 @@ mod windowed_reader;
 
 pub use crate::error::Unsupported;
 pub use input::{ChunkSource, RangeWriter, TrackInput};
-pub use layout::{Extent, Layout, Plan, Rewriter, Runs};
+pub use layout::{Extent, Layout, Plan, Rewriter};
 pub use progressive::CountedSound;
 pub use read_at::{MAX_READ, NextRead, ReadAt, SourceSegment, SurveyError};
+pub use runs::Runs;
 pub use streaming::{StreamingMuxer, StreamingPlan};
 pub use tagged::read_frames;
-pub(crate) use tags::udta;
+pub(crate) use tags::{chapter_list, udta};
 
 use fragmented::Gathered;
 use top_level::TopLevelBoxes;
@@ -333,6 +339,9 @@ pub fn plan_streaming<S: Borrow<TrackIndex>>(
     if !is_mp4(options) {
         return Err(OTHER_CONTAINER);
     }
+    if !options.metadata.subtitles.is_empty() {
+        return Err(Unsupported("subtitles need known lengths of the segments"));
+    }
     if let Some(tracks) = all_of_kind(tracks, |index| match index {
         TrackIndex::MpegTs(track) => Some(&**track).filter(|track| track.is_open()),
         _ => None,
@@ -368,6 +377,11 @@ fn all_of_kind<'a, S: Borrow<TrackIndex>, T>(
     select: impl Fn(&'a TrackIndex) -> Option<&'a T>,
 ) -> Option<Vec<(TrackKind, &'a T)>> {
     tracks.iter().map(|(kind, index)| select(index.borrow()).map(|track| (*kind, track))).collect()
+}
+
+/// Returns a Matroska file with the text of `metadata`, for ffmpeg; `None` if there is no text.
+pub fn text_file(metadata: &Metadata) -> Option<Vec<u8>> {
+    webm::text_file(metadata)
 }
 
 /// Lays out a progressive MP4 for streaming: the moov first, then the requested samples; or a transport

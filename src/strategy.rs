@@ -57,7 +57,7 @@ pub fn plan(
     if let [lone] = inputs[..]
         && is_passed_through(lone, 1, options, metadata)
     {
-        if wants_other_index(lone, 1, options) || wants_tag(lone, 1, options) {
+        if wants_other_index(lone, 1, options, metadata) || wants_tag(lone, 1, options) {
             match try_splice(&inputs, indexes, options, metadata) {
                 Some(Ok(strategy)) => return Ok(strategy),
                 Some(Err(refusal)) => log::debug!("passing through: {refusal}"),
@@ -101,7 +101,7 @@ pub fn needs_index(
     metadata: &Metadata,
 ) -> bool {
     let is_final = is_passed_through(input, tracks, options, metadata)
-        && !wants_other_index(input, tracks, options)
+        && !wants_other_index(input, tracks, options, metadata)
         && !wants_tag(input, tracks, options);
     !is_final && (options.engine != Engine::Ffmpeg || !input.probe.is_faststart)
 }
@@ -120,8 +120,13 @@ pub fn wants_single_index(input: ProbedInput, tracks: usize, options: &OutputOpt
 }
 
 /// Whether the input is a lone file that could pass through, but is better spliced: with a single index, or,
-/// if it is fragmented video or WebM in segments, with its duration and an index of the segments.
-fn wants_other_index(input: ProbedInput, tracks: usize, options: &OutputOptions) -> bool {
+/// if it is fragmented video or WebM in segments, with its duration and an index of the segments, or with chapters.
+fn wants_other_index(
+    input: ProbedInput,
+    tracks: usize,
+    options: &OutputOptions,
+    metadata: &Metadata,
+) -> bool {
     let ProbeInfo { format, in_fragments, in_segments, is_live, .. } = input.probe;
     let lacks_index = match format {
         Format::Mp4 => in_fragments && input.kind == TrackKind::Video,
@@ -130,7 +135,11 @@ fn wants_other_index(input: ProbedInput, tracks: usize, options: &OutputOptions)
     };
     let is_segmented =
         tracks == 1 && options.engine != Engine::Ffmpeg && in_segments && lacks_index && !is_live;
-    is_segmented || wants_single_index(input, tracks, options)
+    let gets_chapters = tracks == 1
+        && !metadata.chapters.is_empty()
+        && matches!(format, Format::Mp4 | Format::Webm)
+        && !is_live;
+    is_segmented || gets_chapters || wants_single_index(input, tracks, options)
 }
 
 fn is_passed_through(
@@ -140,7 +149,8 @@ fn is_passed_through(
     metadata: &Metadata,
 ) -> bool {
     let is_tagged = metadata.cover.is_some() && !sound::keeps_tags(options.container);
-    tracks == 1 && is_passable(input, options) && !is_tagged
+    let has_subtitles = !metadata.subtitles.is_empty();
+    tracks == 1 && is_passable(input, options) && !is_tagged && !has_subtitles
 }
 
 /// Whether a thorough probe of a track is worth another request: for its duration, if only its end has

@@ -17,12 +17,14 @@ use std::time::{Duration, Instant};
 
 mod confinement;
 mod epoll;
+mod memory_file;
 mod splice_pipe;
 
 pub use confinement::{
     Confinement, Resource, forbid_core_files, has_seccomp, hide_memory, landlock_version,
 };
 pub use epoll::Epoll;
+pub use memory_file::memory_file;
 pub use splice_pipe::SplicePipe;
 
 /// Interest in [`poll`]: data is readable, or every writer is gone.

@@ -102,6 +102,8 @@ impl Sample {
             date: None,
             duration: Some(self.duration),
             is_live: false,
+            chapters: Vec::new(),
+            subtitles: Vec::new(),
             thumbnail: Some(RemoteLocation::from(url(THUMBNAIL)?)),
             renditions,
             expires: None,

@@ -10,7 +10,6 @@ use crate::container::probe::{Format, ProbedInput};
 use crate::ffmpeg::job::MappedTrack;
 use crate::ffmpeg::{self, FfmpegJob, report};
 use crate::media::{Metadata, TrackKind};
-use crate::options::TimeRange;
 use crate::runtime_dir::FifoSet;
 
 mod labels;
@@ -26,6 +25,10 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
     if job.metadata_file().is_some() {
         list.extend(words("-protocol_whitelist pipe -f ffmetadata -i pipe:0"));
     }
+    let has_text = job.text_file().is_some();
+    if has_text {
+        list.extend(text_input(job));
+    }
     // The first output is the report of the inputs.
     let maps: Vec<OsString> = job.tracks.iter().flat_map(map).collect();
     list.extend_from_slice(&maps);
@@ -35,6 +38,10 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
     }
     list.extend(words(&report::output(version.0)));
     list.extend(maps);
+    if has_text {
+        // It may be chapters alone.
+        list.extend(words(&format!("-map {}:s?", job.inputs.len())));
+    }
     // A track without packets is an error; only a full video may have an empty audio track.
     let may_be_empty = job.time_range.is_full() && job.tracks.iter().any(|track| track.is_optional);
     let empty = if may_be_empty { "empty_output" } else { "empty_output_stream" };
@@ -42,6 +49,11 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
     // -copyts keeps the timestamps: otherwise each input would be shifted to begin at 0, and the tracks
     // be out of sync. +bitexact omits the random UID of a Matroska file, so that downloads are equal.
     list.extend(words("-c copy -copyts -fflags +bitexact"));
+    let has_subtitles = job.metadata.subtitles.iter().any(|subtitles| !subtitles.cues.is_empty());
+    if has_subtitles && job.container == Container::Mp4 {
+        // What MP4 has.
+        list.extend(words("-c:s mov_text"));
+    }
     list.extend(job.encoder_options().into_iter().map(OsString::from));
     for (streams, filters) in filters(job, version) {
         list.extend([format!("-bsf:{streams}").into(), filters.join(",").into()]);
@@ -49,6 +61,9 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
     list.extend(trim(job));
     list.extend(metadata(job));
     list.extend(labels::options(job));
+    if has_text && !job.metadata.chapters.is_empty() && job.container != Container::Mp4 {
+        list.extend(words(&format!("-map_chapters {}", job.inputs.len())));
+    }
     list.extend(muxer_options(job, version));
     list.push("pipe:1".into());
     list
@@ -104,6 +119,17 @@ fn input_options(
     list
 }
 
+/// Returns the options of the text, which comes through standard input. It has the times of the output, from which
+/// ffmpeg subtracts the start.
+fn text_input(job: &FfmpegJob) -> Vec<OsString> {
+    let mut list = words("-protocol_whitelist pipe -format_whitelist matroska -f matroska");
+    if let Some(start) = start(job) {
+        list.extend(words(&format!("-itsoffset {:.6}", start.as_secs_f64())));
+    }
+    list.extend(words("-i pipe:0"));
+    list
+}
+
 /// Returns the output format and its options.
 fn muxer_options(job: &FfmpegJob, version: Version) -> Vec<OsString> {
     let mut list = Vec::new();
@@ -145,13 +171,16 @@ fn muxer_options(job: &FfmpegJob, version: Version) -> Vec<OsString> {
 /// Returns the options of the time range: the output has the audio from `start` and the video from the next
 /// key frame, with timestamps relative to `start`.
 fn trim(job: &FfmpegJob) -> Vec<OsString> {
-    let TimeRange { start, end } = job.time_range;
-    let start = Some(start).filter(|start| *start > job.zero());
-    let bounds = [("-ss", start), ("-to", end)].into_iter();
-    let bounds = bounds.filter_map(|(name, time)| {
-        Some([name.into(), clock(time?.saturating_sub(job.zero())).into()])
-    });
+    let end = job.time_range.end.map(|end| end.saturating_sub(job.zero()));
+    let bounds = [("-ss", start(job)), ("-to", end)].into_iter();
+    let bounds = bounds.filter_map(|(name, time)| Some([name.into(), clock(time?).into()]));
     bounds.flatten().collect()
+}
+
+/// Returns where the time range starts for ffmpeg, if that is not at its beginning.
+fn start(job: &FfmpegJob) -> Option<Duration> {
+    let start = job.time_range.start.saturating_sub(job.zero());
+    Some(start).filter(|start| !start.is_zero())
 }
 
 /// Returns the option that maps a track. `V` excludes cover art.
@@ -307,7 +336,7 @@ fn libavformat(output: &[u8]) -> Option<u32> {
 mod tests {
     use super::*;
     use crate::container::probe::ProbeInfo;
-    use crate::options::OutputOptions;
+    use crate::options::{OutputOptions, TimeRange};
     use crate::runtime_dir::RuntimeDir;
 
     #[test]

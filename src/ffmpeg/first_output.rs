@@ -12,6 +12,7 @@ use crate::cancel::WaitOutcome;
 use crate::container::Container;
 use crate::container::probe::ProbedInput;
 use crate::error::{Error, FfmpegError};
+use crate::splice;
 use crate::sys;
 
 /// How long the header of an MP4 waits for the first fragment. That takes up to ten seconds of media, which
@@ -130,13 +131,14 @@ impl FfmpegProcess<'_> {
     }
 }
 
-/// Adds the durations, which ffmpeg could not know, to the header of an MP4. A header of an unknown shape
+/// Adds the durations, which ffmpeg could not know, and the chapters to the header of an MP4. A header of an unknown shape
 /// stays as it is.
 fn with_durations(bytes: Vec<u8>, job: &FfmpegJob) -> Vec<u8> {
     if job.container != Container::Mp4 {
         return bytes;
     }
-    match patch_duration::with_durations(&bytes, &job.durations()) {
+    let chapters = splice::chapter_list(&job.metadata.chapters);
+    match patch_duration::with_durations(&bytes, &job.durations(), &chapters) {
         patch_duration::Scan::Complete(patched) => patched,
         patch_duration::Scan::NeedMore | patch_duration::Scan::Unsupported => {
             log::warn!("cannot set the durations: ffmpeg wrote a moov box of an unknown shape");

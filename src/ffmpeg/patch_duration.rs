@@ -1,11 +1,12 @@
-//! Sets the durations in the moov box of a fragmented MP4. ffmpeg writes that box first and cannot know
-//! them; the probed inputs tell them. Without a duration, players show a wrong one.
+//! Sets the durations in the moov box of a fragmented MP4, and adds chapters. ffmpeg writes that box first and cannot
+//! know them; the probed inputs tell them. Without a duration, players show a wrong one.
 //!
 //! The duration goes into every box that players read it from: mvex/mehd, which ISO/IEC 14496-12 defines
 //! for fragmented files, mvhd and tkhd, and mdhd, which ffmpeg's own demuxer reads when it cannot seek.
 //!
 //! The moov box may grow: with `default_base_moof` no offset is relative to the start of the file. Pure.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::container::isobmff::edit_list::EditList;
@@ -29,8 +30,8 @@ pub enum Scan {
 }
 
 /// Sets the durations of the tracks, where known, in the moov box among the first `bytes` of a fragmented
-/// MP4. The movie is as long as the longest track.
-pub fn with_durations(bytes: &[u8], tracks: &[Option<Duration>]) -> Scan {
+/// MP4, and adds the box `chapters`, if that is not empty. The movie is as long as the longest track.
+pub fn with_durations(bytes: &[u8], tracks: &[Option<Duration>], chapters: &[u8]) -> Scan {
     let mut at = 0;
     loop {
         let rest = &bytes[at..];
@@ -43,7 +44,8 @@ pub fn with_durations(bytes: &[u8], tracks: &[Option<Duration>]) -> Scan {
         match &kind {
             b"ftyp" => at += len,
             b"moov" => {
-                let moov = patched(&complete[header..], tracks);
+                let moov = with_chapters(&complete[header..], chapters)
+                    .and_then(|moov| patched(&moov, tracks));
                 return moov.map_or(Scan::Unsupported, |moov| {
                     Scan::Complete([&bytes[..at], &moov, &rest[len..]].concat())
                 });
@@ -51,6 +53,20 @@ pub fn with_durations(bytes: &[u8], tracks: &[Option<Duration>]) -> Scan {
             _ => return Scan::Unsupported,
         }
     }
+}
+
+/// Returns the payload of a moov box with the box `chapters` in its udta box.
+fn with_chapters<'m>(moov: &'m [u8], chapters: &[u8]) -> Option<Cow<'m, [u8]>> {
+    if chapters.is_empty() {
+        return Some(moov.into());
+    }
+    let is_udta = |found: &Mp4Box<'_>| found.kind == *b"udta";
+    let old = children(moov)?.into_iter().find(is_udta);
+    let own = old.map_or(&[][..], |found| &found.bytes[found.header..]);
+    let udta = boxed(b"udta", &[own, chapters]);
+    let rest =
+        rebuilt(moov, |found| Some(if is_udta(found) { Vec::new() } else { found.bytes.to_vec() }));
+    Some([rest?, udta].concat().into())
 }
 
 /// Returns a moov box with this payload, the durations set, and with an mehd box.
@@ -168,7 +184,8 @@ mod tests {
     #[test]
     fn the_duration_gets_in_and_nothing_else_changes() {
         let file = file();
-        let Scan::Complete(new) = with_durations(&file, &[Some(Duration::from_millis(61_500))])
+        let Scan::Complete(new) =
+            with_durations(&file, &[Some(Duration::from_millis(61_500))], &[])
         else {
             panic!()
         };
@@ -198,7 +215,7 @@ mod tests {
             let len = u32_at(&late, at).unwrap() + edts.len() as u32;
             late[at..at + 4].copy_from_slice(&len.to_be_bytes());
         }
-        let Scan::Complete(new) = with_durations(&late, &SECOND) else { panic!() };
+        let Scan::Complete(new) = with_durations(&late, &SECOND, &[]) else { panic!() };
         let count = |ticks: u32| {
             let ticks = ticks.to_be_bytes();
             new.windows(4).filter(|window| **window == ticks).count()
@@ -211,18 +228,18 @@ mod tests {
         let file = file();
         let whole = file.len() - 17;
         for len in 0..whole {
-            assert_eq!(with_durations(&file[..len], &SECOND), Scan::NeedMore, "{len}");
+            assert_eq!(with_durations(&file[..len], &SECOND, &[]), Scan::NeedMore, "{len}");
         }
-        let at_last = with_durations(&file[..whole], &SECOND);
+        let at_last = with_durations(&file[..whole], &SECOND, &[]);
         assert!(matches!(at_last, Scan::Complete(_)));
     }
 
     #[test]
     fn what_does_not_fit_is_left_alone() {
-        assert_eq!(with_durations(&[0xff; 64], &SECOND), Scan::Unsupported);
+        assert_eq!(with_durations(&[0xff; 64], &SECOND, &[]), Scan::Unsupported);
         // 50 days at 1000 ticks a second do not fit into 32 bits.
         let long = Duration::from_secs(50 * 86_400);
-        assert_eq!(with_durations(&file(), &[Some(long)]), Scan::Unsupported);
+        assert_eq!(with_durations(&file(), &[Some(long)], &[]), Scan::Unsupported);
     }
 
     proptest! {
@@ -231,7 +248,7 @@ mod tests {
             let mut bytes = file();
             let at = at % bytes.len();
             bytes[at] = value;
-            with_durations(&bytes, &[Some(Duration::from_secs(secs))]);
+            with_durations(&bytes, &[Some(Duration::from_secs(secs))], b"\0\0\0\x08chpl");
         }
     }
 }

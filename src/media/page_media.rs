@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use url::Url;
 
+use super::chapters::Chapter;
 use super::packed_segments::PackedSegments;
+use super::subtitles::SubtitleOffer;
 use super::variant::Variant;
 use super::{Delivery, RemoteLocation};
 
@@ -30,6 +32,10 @@ pub struct PageMedia {
     pub duration: Option<Duration>,
     /// Whether it is live.
     pub is_live: bool,
+    /// Its chapters.
+    pub chapters: Vec<Chapter>,
+    /// Its subtitles and automatic captions.
+    pub subtitles: Vec<SubtitleOffer>,
     /// Location of a thumbnail.
     pub thumbnail: Option<RemoteLocation>,
     /// From the worst to the best, in yt-dlp's order.
@@ -217,7 +223,11 @@ impl PageMedia {
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
         let renditions: usize = self.renditions.iter().map(Rendition::memory_size).sum();
         let thumbnail = self.thumbnail.as_ref().map_or(0, RemoteLocation::memory_size);
-        size_of::<PageMedia>() + self.page_url.as_str().len() + texts + thumbnail + renditions
+        let chapters = self.chapters.iter().map(|c| size_of::<Chapter>() + c.title.len());
+        let page_url = self.page_url.as_str().len();
+        let own = size_of::<PageMedia>() + page_url + texts + chapters.sum::<usize>();
+        let subtitles = self.subtitles.iter().map(SubtitleOffer::memory_size);
+        own + thumbnail + renditions + subtitles.sum::<usize>()
     }
 }
 

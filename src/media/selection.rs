@@ -11,6 +11,7 @@ use super::language::{Language, primary_subtag};
 use super::page_media::{
     AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, VideoCodec, VideoFormat,
 };
+use super::subtitles::SubtitleRequest;
 use super::variant::Variant;
 use crate::options::ContainerChoice;
 
@@ -37,6 +38,8 @@ pub struct FormatRequest {
     pub variant: Option<Variant>,
     /// Whether to embed the thumbnail as cover art.
     pub cover: CoverRequest,
+    /// Requested subtitles.
+    pub subtitles: Option<SubtitleRequest>,
 }
 
 /// Whether the thumbnail is embedded as cover art.

@@ -136,6 +136,8 @@ pub(super) fn arguments(config: &Config, cache: &Path, page_url: &Url, part: u32
     list.extend(["--ies", &extractors]);
     // Any format: `selection` chooses, and an error is welcome where there is none.
     list.extend(["--format", "b*", "--dump-single-json"]);
+    // Many extractors look for subtitles only if they are to be written, which this does not do.
+    list.extend(["--write-subs", "--write-auto-subs"]);
     list.extend(config.resolver.extra_args.iter().map(String::as_str));
     list.extend(["--", page_url.as_str()]);
     list.into_iter().map(str::to_owned).collect()

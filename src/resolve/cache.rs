@@ -219,6 +219,8 @@ mod tests {
             date: None,
             duration: None,
             is_live: false,
+            chapters: Vec::new(),
+            subtitles: Vec::new(),
             thumbnail: None,
             renditions: Vec::new(),
             expires,

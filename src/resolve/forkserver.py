@@ -54,7 +54,7 @@ MAX_REQUEST = 4 << 20
 # What the daemon reads of a page and of a format (schema.rs), and how many formats of a page.
 OF_PAGE = frozenset((
     '_type id extractor title uploader channel creator release_date upload_date duration live_status is_live '
-    'release_timestamp _has_drm thumbnail thumbnails playlist_count').split())
+    'release_timestamp _has_drm thumbnail thumbnails chapters subtitles automatic_captions playlist_count').split())
 OF_FORMAT = frozenset((
     'format_id format_note url protocol ext vcodec acodec width height fps tbr filesize filesize_approx '
     'dynamic_range language language_preference preference quality source_preference http_headers cookies '
@@ -62,6 +62,9 @@ OF_FORMAT = frozenset((
     'extra_param_to_segment_url extra_param_to_key_url is_dash_periods period_count fragment_base_url '
     'fragments').split())
 MAX_FORMATS = 2000
+# What it reads of subtitles, and in which formats.
+OF_CAPTION = frozenset(('ext name url data protocol http_headers fragments').split())
+CAPTIONS = frozenset(('vtt srt ttml dfxp tt').split())
 # What it reads of an entry of a list.
 OF_ENTRY = frozenset(('_type title uploader channel duration url webpage_url').split())
 # The children of the server that this process replaced: [[pid, descriptor of the connection], ...].
@@ -354,12 +357,24 @@ def shorten(info):
     if isinstance(entries, list):
         short = {name: value for name, value in info.items() if name in OF_PAGE}
         return {**short, 'entries': [shorten_entry(one) for one in entries]}
+    info = {**info, **{name: shorten_captions(info.get(name)) for name in ('subtitles', 'automatic_captions')}}
     formats = info.get('formats')
     if not isinstance(formats, list) or not formats:
         # The page may be a format itself.
         return shorten_format(info, OF_PAGE | OF_FORMAT)
     short = {name: value for name, value in info.items() if name in OF_PAGE}
     return {**short, 'formats': [shorten_format(one, OF_FORMAT) for one in formats[:MAX_FORMATS]]}
+
+
+def shorten_captions(captions):
+    """Returns the formats that are read: a page may offer automatic captions in a hundred languages, in seven formats
+    each."""
+    if not isinstance(captions, dict):
+        return None
+    return {language: [
+        {name: value for name, value in one.items() if name in OF_CAPTION}
+        for one in formats if isinstance(one, dict) and one.get('ext') in CAPTIONS
+    ] for language, formats in captions.items() if isinstance(formats, list)}
 
 
 def shorten_entry(one):

@@ -43,16 +43,25 @@ pub fn media(
         }));
         Ok(Track { kind, location, refresh })
     });
+    let tracks = tracks.collect::<Result<_, Error>>()?;
+    let media = without_tracks(page);
+    Ok(Media { tracks, metadata: Metadata { labels, ..media.metadata }, ..media })
+}
+
+/// Returns the name and the metadata of a page's media.
+pub fn without_tracks(page: &PageMedia) -> Media {
     let metadata = Metadata {
         title: page.title.clone(),
         artist: page.uploader.clone(),
         date: page.date.clone(),
         cover: None,
-        labels,
+        labels: Vec::new(),
+        chapters: page.chapters.clone(),
+        subtitles: Vec::new(),
     };
     // Falls back to the id, so that two videos without a title have different names.
     let name = page.title.clone().or_else(|| Some(page.id.clone()));
-    Ok(Media { name, tracks: tracks.collect::<Result<_, Error>>()?, metadata })
+    Media { name, tracks: Vec::new(), metadata }
 }
 
 /// Reads the page again, and returns the rendition with the same id if it is the same file.

@@ -13,6 +13,7 @@ use url::Url;
 use super::classify::ResolveError;
 use super::cookies;
 use crate::media::RemoteLocation;
+use crate::media::chapters::{ListedChapter, chapters};
 use crate::media::language::Language;
 use crate::media::page_list::PageList;
 use crate::media::page_media::{
@@ -21,6 +22,7 @@ use crate::media::page_media::{
 use crate::media::variant::Variant;
 use crate::text::one_line;
 
+mod captions;
 mod delivery;
 mod lenient;
 mod list;
@@ -32,7 +34,7 @@ use delivery::Source;
 use lenient::{First, IsSet, Lenient, Texts, parse};
 use list::list;
 use schema::{
-    Format, Formats, MAX_FIELDS, Manifest, PageFields, Thumbnail, replace_lone_surrogates,
+    Chapters, Format, Formats, MAX_FIELDS, Manifest, PageFields, Thumbnail, replace_lone_surrogates,
 };
 
 /// Maximum length of a text.
@@ -132,10 +134,22 @@ pub fn read(page_url: &Url, part: u32, mut json: Vec<u8>) -> Result<Page, Resolv
         date: page.release_date.or(page.upload_date).as_deref().and_then(date),
         duration,
         is_live,
+        // Those of a live stream would move.
+        chapters: chapters(listed_chapters(page.chapters.filter(|_| !is_live)), duration),
+        subtitles: captions::offers(page.subtitles, false)
+            .chain(captions::offers(page.automatic_captions, true))
+            .filter(|_| !is_live)
+            .collect(),
         thumbnail: thumbnail(page.thumbnails, page.thumbnail),
         renditions,
         expires,
     })))
+}
+
+/// Returns the chapters as the page lists them.
+fn listed_chapters(list: Option<Chapters>) -> impl Iterator<Item = ListedChapter> {
+    let list = list.into_iter().flat_map(|First(list)| list).filter_map(|Lenient(one)| one);
+    list.map(|one| ListedChapter { start: one.start_time, end: one.end_time, title: one.title })
 }
 
 /// Why formats cannot be downloaded.

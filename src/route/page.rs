@@ -4,6 +4,7 @@ use url::Url;
 
 use super::{
     ArchiveRequest, MediaSource, Prefill, Query, Route, bad_parameter, container, options,
+    subtitles,
 };
 use crate::archive::ArchiveFormat;
 use crate::error::Error;
@@ -31,6 +32,7 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
     }
     let format = archive_format(&mut query)?;
     let items = items(&mut query)?;
+    let wish = subtitles::take(&mut query)?;
     let container = container(&mut query)?;
     let (language, audio_tracks) = languages(&mut query, container)?;
     let mut choice = FormatRequest {
@@ -42,13 +44,16 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
         hdr: bool_param(&mut query, "hdr")?,
         variant: variant(&mut query)?,
         cover: cover(&mut query, container)?,
+        subtitles: wish.request,
     };
     // An audio container implies audio only.
     if container.is_audio() {
         choice.quality = Quality::AudioOnly;
     }
+    subtitles::check(&choice)?;
     let bitrate = bitrate(&mut query, container)?;
-    let options = OutputOptions { bitrate, ..options(&mut query, container)? };
+    let text_only = wish.alone;
+    let options = OutputOptions { bitrate, text_only, ..options(&mut query, container)? };
     query.reject_unknown()?;
     match (format, items, &links[..]) {
         (Some(format), items, [_]) => {
@@ -284,6 +289,7 @@ mod tests {
             hdr: true,
             variant: Some(Variant::Drc),
             cover: CoverRequest::None,
+            subtitles: None,
         };
         assert_eq!((choice, options.container), (wanted, ContainerChoice::Webm));
         let target = "/download?url=films.example&quality=1080&container=mp3";

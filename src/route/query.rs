@@ -57,6 +57,12 @@ impl Query {
         std::iter::from_fn(|| self.take(name)).filter(|text| !text.is_empty()).collect()
     }
 
+    /// Removes a parameter, if its value fits.
+    pub(super) fn take_if(&mut self, name: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
+        let at = self.0.iter().position(|(known, value)| known == name && fits(value))?;
+        Some(self.0.remove(at).1)
+    }
+
     /// Fails if a parameter was not read: it is unknown.
     pub(super) fn reject_unknown(self) -> Result<(), Problem> {
         let Some((name, _)) = self.0.first() else { return Ok(()) };

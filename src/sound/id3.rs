@@ -1,5 +1,8 @@
 //! Writes ID3v2.3 tags (id3.org, "ID3 tag version 2.3.0"), the version that all players read.
 
+use std::time::Duration;
+
+use crate::media::chapters::Chapter;
 use crate::media::{CoverArt, Metadata};
 
 /// The longest text, in characters: no player shows more.
@@ -15,6 +18,7 @@ pub fn tag(metadata: &Metadata) -> Vec<u8> {
         text(b"TYER", year),
         text(b"TDAT", day.as_deref()),
         cover.as_ref().map(picture).unwrap_or_default(),
+        chapters(&metadata.chapters),
     ]
     .concat();
     if frames.is_empty() {
@@ -63,9 +67,48 @@ fn picture(cover: &CoverArt) -> Vec<u8> {
     frame(b"APIC", &[&[0], media_type.as_bytes(), &[0, 3, 0], &cover.bytes].concat())
 }
 
+/// Returns the frames of chapters (id3.org, "ID3v2 Chapter Frame Addendum"): a table of contents, and one for each.
+fn chapters(chapters: &[Chapter]) -> Vec<u8> {
+    if chapters.is_empty() {
+        return Vec::new();
+    }
+    let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    let id = |number: usize| format!("chp{number}\0").into_bytes();
+    let ids = (0..chapters.len()).flat_map(id).collect::<Vec<_>>();
+    // The only one, and in this order.
+    let mut frames = frame(b"CTOC", &[&b"toc\0\x03"[..], &[chapters.len() as u8], &ids].concat());
+    // The last one lasts to the end.
+    let ends = chapters.iter().skip(1).map(|chapter| millis(chapter.start)).chain([u32::MAX]);
+    for ((number, chapter), end) in chapters.iter().enumerate().zip(ends) {
+        let times = [millis(chapter.start), end].map(u32::to_be_bytes).concat();
+        let title = text(b"TIT2", Some(&chapter.title));
+        // No offsets in bytes.
+        frames.extend(frame(b"CHAP", &[id(number), times, vec![0xff; 8], title].concat()));
+    }
+    frames
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_chapter_has_a_frame() {
+        let chapter = |seconds, title: &str| Chapter {
+            start: Duration::from_secs(seconds),
+            title: title.into(),
+        };
+        let frames = chapters(&[chapter(0, "A"), chapter(2, "B")]);
+        let expected = [
+            &b"CTOC\0\0\0\x10\0\0toc\0\x03\x02chp0\0chp1\0"[..],
+            b"CHAP\0\0\0\x21\0\0chp0\0\0\0\0\0\0\0\x07\xd0\xff\xff\xff\xff\xff\xff\xff\xff",
+            b"TIT2\0\0\0\x02\0\0\0A",
+            b"CHAP\0\0\0\x21\0\0chp1\0\0\0\x07\xd0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+            b"TIT2\0\0\0\x02\0\0\0B",
+        ];
+        assert_eq!(frames, expected.concat());
+        assert!(chapters(&[]).is_empty());
+    }
 
     #[test]
     fn a_tag_has_a_frame_for_each_text() {

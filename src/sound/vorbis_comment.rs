@@ -1,6 +1,8 @@
 //! Vorbis comments (xiph.org, "Ogg Vorbis I format specification: comment field"), with the cover as FLAC has it
 //! (RFC 9639 §8.8).
 
+use base64::prelude::{BASE64_STANDARD, Engine};
+
 use crate::media::{CoverArt, Metadata};
 
 /// The longest text, in bytes.
@@ -15,7 +17,18 @@ fn comments(metadata: &Metadata) -> Vec<String> {
         let end = (0..=text.len().min(MAX_TEXT)).rev().find(|end| text.is_char_boundary(*end))?;
         (end > 0).then(|| format!("{name}={}", &text[..end]))
     });
-    texts.collect()
+    texts.chain(chapters(metadata)).collect()
+}
+
+/// Returns the comments that tell chapters (xiph.org, "Chapter Extension").
+fn chapters(metadata: &Metadata) -> impl Iterator<Item = String> {
+    (1..).zip(&metadata.chapters).flat_map(|(number, chapter)| {
+        let millis = chapter.start.as_millis();
+        let [h, m, s] = [millis / 3_600_000, millis / 60_000 % 60, millis / 1000 % 60];
+        let name = format!("CHAPTER{number:03}");
+        let begin = format!("{name}={h:02}:{m:02}:{s:02}.{:03}", millis % 1000);
+        [begin, format!("{name}NAME={}", chapter.title)]
+    })
 }
 
 /// Returns a comment header without a signature.
@@ -54,7 +67,7 @@ pub fn metadata_file(metadata: &Metadata) -> Vec<u8> {
     let mut file = String::from(";FFMETADATA1\n");
     let mut lines = comments(metadata);
     if let Some(cover) = &metadata.cover {
-        lines.push(format!("METADATA_BLOCK_PICTURE={}", base64(&picture(cover))));
+        lines.push(format!("METADATA_BLOCK_PICTURE={}", BASE64_STANDARD.encode(picture(cover))));
     }
     for line in lines {
         let Some((name, text)) = line.split_once('=') else { continue };
@@ -71,34 +84,10 @@ pub fn metadata_file(metadata: &Metadata) -> Vec<u8> {
     file.into_bytes()
 }
 
-/// Encodes bytes in base64 (RFC 4648 §4).
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
-        let bits = bits << (8 * (3 - group.len()));
-        for digit in 0..4 {
-            let is_filled = digit <= group.len();
-            let index = (bits >> (18 - 6 * digit) & 0x3f) as usize;
-            text.push(if is_filled { char::from(DIGITS[index]) } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        for (bytes, text) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-    }
+    use crate::media::chapters::Chapter;
 
     #[test]
     fn a_metadata_file_has_a_line_for_each_text() {
@@ -109,6 +98,14 @@ mod tests {
         };
         let file = String::from_utf8(metadata_file(&metadata)).unwrap();
         assert_eq!(file, ";FFMETADATA1\nTITLE=a\\=b\\;\\\\ \\#1\n");
+    }
+
+    #[test]
+    fn a_chapter_has_a_time_and_a_name() {
+        let start = std::time::Duration::from_millis(3_723_045);
+        let chapters = vec![Chapter { start, title: "A = b".into() }];
+        let metadata = Metadata { chapters, ..Metadata::default() };
+        assert_eq!(comments(&metadata), ["CHAPTER001=01:02:03.045", "CHAPTER001NAME=A = b"]);
     }
 
     #[test]

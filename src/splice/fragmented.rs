@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::layout::Rewriter as PlanRules;
+use super::text_track::TextTracks;
 use super::{Options, Plan, ReadAt, SurveyError, UNKNOWN_LENGTHS, Unsupported};
 use crate::container::Container;
 use crate::media::TrackKind;
@@ -192,8 +193,14 @@ fn plan_selected(
     let layout = interleave(chosen);
     let duration = chosen.iter().map(SelectedTrack::duration).max().unwrap_or_default();
 
-    let mut head = moov::head(chosen, duration, options.metadata)?;
+    let metadata = options.metadata.within(selection::origin(chosen), duration);
+    let mut head = moov::head(chosen, duration, &metadata)?;
+    let starts =
+        chosen[0].fragments.iter().map(|fragment| chosen[0].presented_millis(fragment.time));
+    let texts = TextTracks::new(&metadata.subtitles)?;
+    let (layout, offsets) = texts.add_to(&mut head, layout, &starts.collect::<Vec<_>>())?;
     sidx::add_indexes(&mut head, chosen, &layout);
+    offsets.write(&mut head);
     let rules =
         chosen.iter().zip(later).enumerate().map(|(index, (chosen, later))| moof::TrackPatch {
             old_id: chosen.track.init.id,

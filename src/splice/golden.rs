@@ -90,6 +90,8 @@ fn tags() -> Metadata {
         date: Some("2024-05-06".into()),
         cover: Some(CoverArt { is_jpeg: true, bytes: Arc::from(&b"\xff\xd8 a picture"[..]) }),
         labels: Vec::new(),
+        chapters: Vec::new(),
+        subtitles: Vec::new(),
     }
 }
 

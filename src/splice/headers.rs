@@ -7,27 +7,27 @@ use super::trak::MALFORMED;
 use crate::container::isobmff::{Mp4Box, boxed, u32_at, u64_at};
 
 /// The identity matrix.
-const UNITY: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
+pub(super) const UNITY: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 
 /// Returns a movie header (§8.2.2) without a creation time, so that the same inputs always give the
 /// same bytes.
 pub(super) fn mvhd(scale: u32, duration: u64, next_track: u32) -> Vec<u8> {
-    let times = times([0, 0], &scale.to_be_bytes(), duration);
+    let times = header_times([0, 0], &scale.to_be_bytes(), duration);
     let rate_and_volume = [0x1_0000u32, 0x100_0000, 0, 0].map(u32::to_be_bytes);
     let matrix = UNITY.map(u32::to_be_bytes);
     let rest = [matrix.as_flattened(), &[0; 24], &next_track.to_be_bytes()].concat();
-    boxed(b"mvhd", &[&version(duration, 0), &times, rate_and_volume.as_flattened(), &rest])
+    boxed(b"mvhd", &[&header_version(duration, 0), &times, rate_and_volume.as_flattened(), &rest])
 }
 
 /// Returns version and flags of a header with this duration. A duration of 32 set bits would mean
 /// "unknown", hence takes 64 bits.
-fn version(duration: u64, flags: u32) -> [u8; 4] {
+pub(super) fn header_version(duration: u64, flags: u32) -> [u8; 4] {
     let version = if duration < u64::from(u32::MAX) { 0 } else { 1 << 24 };
     (version | flags).to_be_bytes()
 }
 
 /// Returns creation and modification time, the fields `own` of the header, and the duration.
-fn times(made: [u64; 2], own: &[u8], duration: u64) -> Vec<u8> {
+pub(super) fn header_times(made: [u64; 2], own: &[u8], duration: u64) -> Vec<u8> {
     let is_wide = duration >= u64::from(u32::MAX);
     let time = |time: u64| match u32::try_from(time) {
         _ if is_wide => time.to_be_bytes().to_vec(),
@@ -51,8 +51,9 @@ pub(super) fn tkhd(found: &Mp4Box<'_>, id: u32, duration: u64) -> Result<Vec<u8>
     rest[10..12].fill(0);
     let made = made.map(Option::unwrap_or_default);
     let own = [id.to_be_bytes(), [0; 4]];
-    let times = times(made, own.as_flattened(), duration);
-    Ok(boxed(b"tkhd", &[&version(duration, (version_and_flags & 0xff_ffff) | 3), &times, &rest]))
+    let times = header_times(made, own.as_flattened(), duration);
+    let version = header_version(duration, (version_and_flags & 0xff_ffff) | 3);
+    Ok(boxed(b"tkhd", &[&version, &times, &rest]))
 }
 
 /// Returns a media header (§8.4.2) with another duration.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use ring::digest::{Context, SHA256};
 
+use super::inline::Inline;
 use super::place::Places;
-use super::{RangeWriter, TrackInput, fragmented, mpeg_ts, webm};
+use super::{RangeWriter, Runs, TrackInput, fragmented, mpeg_ts, webm};
 use crate::container::Container;
 use crate::error::Error;
 
@@ -101,6 +102,8 @@ pub struct Layout {
     extents: Vec<PackedExtent>,
     /// The length of all extents.
     len: u64,
+    /// What is of no track.
+    inline: Inline,
 }
 
 /// The start of an extent, which ends where the next one begins. Long media has thousands of them.
@@ -129,44 +132,13 @@ impl PackedExtent {
     }
 }
 
-/// The byte ranges of a track that a range of the joined file needs, in the order of its file.
-#[derive(Debug, Clone)]
-pub struct Runs<'p> {
-    plan: &'p Plan,
-    /// The extents that are still to come, of all tracks.
-    indexes: Range<usize>,
-    track: usize,
-    range: Range<u64>,
-    gap: u64,
-}
-
-impl Iterator for Runs<'_> {
-    type Item = Range<u64>;
-
-    fn next(&mut self) -> Option<Range<u64>> {
-        let mut run: Option<Range<u64>> = None;
-        while let Some(index) = self.indexes.clone().next() {
-            match (self.plan.needed(self.track, index, &self.range), &mut run) {
-                (None, _) => {}
-                (Some(needed), None) => run = Some(needed),
-                (Some(needed), Some(run)) if needed.start.saturating_sub(run.end) <= self.gap => {
-                    run.end = run.end.max(needed.end);
-                }
-                (Some(_), Some(_)) => break,
-            }
-            self.indexes.next();
-        }
-        run
-    }
-}
-
 impl Layout {
     /// The exclusive upper limit of offsets in the file of a track.
     pub const MAX_FILE_LEN: u64 = 1 << 56;
 
     /// Returns an empty layout with room for `count` extents.
     pub fn with_capacity(count: usize) -> Layout {
-        Layout { extents: Vec::with_capacity(count), len: 0 }
+        Layout { extents: Vec::with_capacity(count), ..Layout::default() }
     }
 
     /// Appends the bytes `range` of a track, which must not be empty.
@@ -180,6 +152,35 @@ impl Layout {
     pub fn add_padded(&mut self, track: u8, range: Range<u64>, padding: u64) {
         self.add(track, range);
         self.len += padding;
+    }
+
+    /// Appends these bytes, which are of no track; nothing if there are none.
+    pub fn add_inline(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            let from = self.inline.add(self.extents.len(), bytes);
+            self.add(Inline::TRACK, from..from + bytes.len() as u64);
+        }
+    }
+
+    /// Returns the layout with bytes of no track behind each extent of the first one: those that `make` returns for their
+    /// offset.
+    pub fn with_inline(self, mut make: impl FnMut(u64) -> Vec<u8>) -> Layout {
+        let mut woven = Layout::with_capacity(2 * self.extents.len());
+        for (index, extent) in self.extents.iter().enumerate() {
+            let end = self.extents.get(index + 1).map_or(self.len, |next| next.at);
+            woven.extents.push(PackedExtent { at: woven.len, from: extent.from });
+            woven.len += end - extent.at;
+            if extent.track() == 0 {
+                let at = woven.len;
+                woven.add_inline(&make(at));
+            }
+        }
+        woven
+    }
+
+    /// Returns the length of all that is of no track.
+    pub fn inline_len(&self) -> usize {
+        self.inline.len()
     }
 
     /// Returns the length of all extents.
@@ -235,7 +236,8 @@ impl Plan {
             Rewriter::None | Rewriter::Fragments(_) => 0,
         };
         let extents = self.layout.extents.capacity() * size_of::<PackedExtent>();
-        size_of::<Plan>() + self.head.capacity() + extents + rules
+        let inline = self.layout.inline.memory_size();
+        size_of::<Plan>() + self.head.capacity() + extents + inline + rules
     }
 
     /// Returns how many bytes of the joined file are in memory while it is written, about, beside the small
@@ -264,6 +266,7 @@ impl Plan {
         }
         context.update(&self.len().to_be_bytes());
         self.rewriter.encode(&mut |bytes| context.update(bytes));
+        self.layout.inline.encode(&mut |bytes| context.update(bytes));
         let mut digest = [0; 32];
         digest.copy_from_slice(context.finish().as_ref());
         digest
@@ -275,7 +278,7 @@ impl Plan {
     }
 
     fn extent(&self, index: usize) -> Extent {
-        let Layout { extents, len } = &self.layout;
+        let Layout { extents, len, .. } = &self.layout;
         let extent = extents[index];
         let end = extents.get(index + 1).map_or(*len, |next| next.at);
         let at = self.head.len() as u64 + extent.at;
@@ -308,11 +311,17 @@ impl Plan {
 
     /// Returns the bytes of the extent at `index` that are needed to produce `range`, if it is an
     /// extent of this track.
-    fn needed(&self, track: usize, index: usize, range: &Range<u64>) -> Option<Range<u64>> {
+    pub(super) fn needed(
+        &self,
+        track: usize,
+        index: usize,
+        range: &Range<u64>,
+    ) -> Option<Range<u64>> {
         let Extent { track: of, from, at, len } = self.extent(index);
         if usize::from(of) != track {
             return None;
         }
+        let index = self.layout.inline.track_index(index);
         let (start, end) = (range.start.saturating_sub(at), len.min(range.end - at.min(range.end)));
         Some(match &self.rewriter {
             Rewriter::None => from + start..from + end,
@@ -359,6 +368,11 @@ impl Plan {
         for index in self.overlapping(range) {
             let Extent { track, from, at, len } = self.extent(index);
             let mut window = RangeWriter::new(at, range.clone(), send);
+            if track == Inline::TRACK {
+                window.write(self.layout.inline.bytes(from..from + len))?;
+                continue;
+            }
+            let index = self.layout.inline.track_index(index);
             let input = &mut inputs[usize::from(track)];
             match &self.rewriter {
                 Rewriter::None => {

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use super::layout::Rewriter;
 use super::sidx::{self, LATER};
+use super::text_track::TextTracks;
 use super::{Options, Plan, UNKNOWN_LENGTHS, Unsupported};
 use crate::container::Container;
 use crate::container::mpeg_ts::pes::{TICKS_PER_SECOND, WRAP};
@@ -266,7 +267,11 @@ pub(super) fn plan(
     let (layout, regions) = interleave(&selection, &timeline);
     let end = tracks.iter().map(|track| track.end).max().unwrap_or_default();
 
-    let mut head = head::head(&tracks, timeline.begin, end, options.metadata)?;
+    let metadata = options.metadata.within(timeline.origin_nanos(), duration(end));
+    let mut head = head::head(&tracks, timeline.begin, end, &metadata)?;
+    let texts = TextTracks::new(&metadata.subtitles)?;
+    let starts = selection.starts(&timeline);
+    let (layout, offsets) = texts.add_to(&mut head, layout, &starts)?;
     let indexes = tracks.iter().map(|track| {
         let file = &selection.files[usize::from(track.file)];
         index_of(track, file, &timeline, &layout)
@@ -274,6 +279,7 @@ pub(super) fn plan(
     if let Some(indexes) = indexes.collect::<Option<Vec<_>>>() {
         sidx::add(&mut head, &indexes);
     }
+    offsets.write(&mut head);
     let rules = rules(&selection, &tracks, &timeline, regions);
     Ok(layout.plan(head, Container::Mp4, duration(end), rules))
 }

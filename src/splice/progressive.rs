@@ -10,11 +10,13 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::chapter_track::ChapterTrack;
 use super::edits::{self, Edit, NANOS, Rescale, simple};
 use super::entry;
 use super::labels::header_labels;
 use super::layout::Rewriter;
 use super::tags::udta;
+use super::text_track::TextTracks;
 use super::top_level::TopLevelBoxes;
 use super::trak::{Moov, Trak};
 use super::{Options, Plan, SurveyError, Unsupported};
@@ -34,9 +36,10 @@ mod subset;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod trim;
 
-use head::{Brand, MovieBuilder};
+use head::{Brand, Contents, MovieBuilder};
 use samples::Sizes;
 pub use sound::CountedSound;
 use tables::Tables;
@@ -237,12 +240,22 @@ fn lay_out(
     HeadBoxes { ftyp, tags }: &HeadBoxes<'_>,
 ) -> Result<Plan, Unsupported> {
     let scale = edits::common_timescale(tracks.iter().map(|track| track.movie_scale));
-    let selections = trim::select(tracks, trim, origin, scale)?;
-    let (layout, chunks) = chunks::lay_out(tracks, &selections)?;
+    let (selections, begin) = trim::select(tracks, trim, origin, scale)?;
+    let durations = head::durations(tracks, &selections, scale)?;
+    let duration = durations.iter().copied().max().unwrap_or(0);
+    let duration = Duration::from_nanos(Rescale { from: scale, to: NANOS }.floor(duration)?);
+    let metadata = tags.within(begin.into(), duration);
+    let texts = TextTracks::new(&metadata.subtitles)?;
+    let (layout, chunks, placed) = chunks::lay_out(tracks, &selections, &texts)?;
     let files = tracks.iter().map(|track| (track.kind(), usize::from(track.file)));
     let labels = &header_labels(files, &tags.labels);
     let builder = MovieBuilder { tracks, selections: &selections, chunks: &chunks, labels, scale };
-    let (head, duration) = builder.head(ftyp, &udta(tags), layout.len())?;
-    let duration = Duration::from_nanos(Rescale { from: scale, to: NANOS }.floor(duration)?);
+    let contents = Contents {
+        udta: &udta(&metadata),
+        texts: texts.iter().zip(&placed).collect(),
+        chapters: ChapterTrack::new(&metadata.chapters, duration),
+        media: layout.len(),
+    };
+    let head = builder.head(ftyp, &contents, &durations)?;
     Ok(layout.plan(head, Container::Mp4, duration, Rewriter::None))
 }

@@ -15,6 +15,7 @@ use crate::media::TrackKind;
 use crate::media::segments::Declared;
 
 mod block;
+mod chapters;
 mod cluster;
 mod cues;
 mod cut;
@@ -28,9 +29,12 @@ mod segments;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod text_file;
+mod texts;
 
 pub(super) use cluster::ClusterRewriteRules;
 pub(super) use key_frame::key_frame;
+pub(super) use text_file::text_file;
 
 /// The exclusive upper limit of timestamps in ticks, so that sums of them, and floats, are exact.
 const MAX_TICKS: u64 = 1 << 53;

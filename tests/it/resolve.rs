@@ -1,6 +1,7 @@
 //! Page links, read by the real yt-dlp from a site on loopback.
 
 mod cache;
+mod chapters;
 mod cookies;
 mod dash;
 mod dash_periods;
@@ -20,4 +21,5 @@ mod refresh;
 mod segment_downloads;
 mod segmented;
 mod strangers;
+mod subtitles;
 mod youtube;

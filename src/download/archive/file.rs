@@ -99,7 +99,7 @@ fn media(job: Job<'_>, entry: &Entry, cancel: &Arc<CancelToken>) -> Result<Media
     if page.is_live {
         return Err(Error::Archive(ArchiveError::Live));
     }
-    media_of(app, &page, &archive.choice, client, cancel)
+    media_of(app, &page, &archive.choice, (&job.options(), client), cancel)
 }
 
 fn order<'o>(job: Job<'o>, media: Media, request: &'o Request) -> Order<'o> {

@@ -4,6 +4,7 @@ use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::captions::{Captions, MAX_INLINE};
 use super::lenient::{AtMost, Field, First, IsSet, Lenient, Text, Texts, lenient, structure};
 use crate::media::page_list::PART_LEN;
 use crate::playlist;
@@ -12,6 +13,8 @@ use crate::playlist;
 pub(super) const MAX_FORMATS: usize = 2000;
 /// Maximum number of thumbnails read.
 const MAX_THUMBNAILS: usize = 200;
+/// Maximum number of chapters read; what is written has a lower one.
+const MAX_CHAPTERS: usize = 1000;
 /// Maximum number of header fields of a format.
 pub(super) const MAX_FIELDS: usize = 100;
 /// Maximum number of segments, and of runs of them.
@@ -54,6 +57,12 @@ pub(super) struct PageFields<'j> {
     #[serde(default, deserialize_with = "lenient")]
     pub(super) thumbnails: Option<First<Lenient<Thumbnail>, MAX_THUMBNAILS>>,
     #[serde(default, deserialize_with = "lenient")]
+    pub(super) chapters: Option<Chapters>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) subtitles: Option<Captions>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) automatic_captions: Option<Captions>,
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) playlist_count: Option<f64>,
     /// Parsed one by one: all together they may be long.
     #[serde(default, borrow)]
@@ -88,6 +97,35 @@ pub(super) struct Thumbnail {
     pub(super) url: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) width: Option<f64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Chapter {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) start_time: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) end_time: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) title: Option<String>,
+}
+
+/// Subtitles in one language and format.
+#[derive(Deserialize)]
+pub(super) struct Caption {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) ext: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) url: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) data: Option<Text<MAX_INLINE>>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) protocol: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) http_headers: Option<Texts<MAX_FIELDS>>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) fragments: Option<IsSet>,
 }
 
 #[derive(Deserialize)]
@@ -202,6 +240,8 @@ pub(super) struct ShortFragments {
 
 /// The segments as the command prints them.
 pub(super) type Fragments = AtMost<Lenient<Fragment>, MAX_SEGMENTS>;
+/// The chapters of a page.
+pub(super) type Chapters = First<Lenient<Chapter>, MAX_CHAPTERS>;
 /// The formats of a page, each to be parsed by itself.
 pub(super) type Formats<'j> = First<&'j RawValue, MAX_FORMATS>;
 /// The entries of a part of a list, each to be parsed by itself.
@@ -247,6 +287,8 @@ structures!(
     Manifest,
     Entry,
     Thumbnail,
+    Chapter,
+    Caption,
     HlsAes,
     Fragment,
     ShortFragments,

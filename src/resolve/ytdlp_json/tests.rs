@@ -229,6 +229,7 @@ fn the_fork_server_knows_the_fields_that_are_read() {
     page.retain(|name| !["formats", "entries"].contains(name));
     assert_eq!(kept("OF_PAGE "), page);
     assert_eq!(kept("OF_ENTRY "), fields("struct Entry {"));
+    assert_eq!(kept("OF_CAPTION "), fields("struct Caption {"));
     assert_eq!(kept("OF_FORMAT "), fields("struct Format<'j> {"));
     assert!(server.contains(&format!("MAX_FORMATS = {}\n", schema::MAX_FORMATS)));
 }

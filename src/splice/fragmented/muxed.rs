@@ -22,6 +22,7 @@ use crate::splice::edits::{self, NANOS, Rescale};
 use crate::splice::headers::{mdhd, mvhd, tkhd};
 use crate::splice::layout::Rewriter;
 use crate::splice::sidx::{self, SegmentIndex};
+use crate::splice::text_track::TextTracks;
 use crate::splice::trak::{Moov, Trak};
 use crate::splice::{
     Layout, Options, Plan, ReadAt, SourceSegment, SurveyError, UNKNOWN_LENGTHS, Unsupported, tags,
@@ -161,7 +162,17 @@ pub(in crate::splice) fn plan(muxed: &Muxed, options: &Options<'_>) -> Result<Pl
     for SourceSegment { offset, len, .. } in segments {
         layout.add(0, *offset..offset + len);
     }
-    let mut head = head(muxed, options.metadata)?;
+    let metadata = options.metadata.within(0, *duration);
+    let mut head = head(muxed, &metadata)?;
+    let mut begins = vec![Duration::ZERO];
+    begins.extend(segments.iter().scan(Duration::ZERO, |time, segment| {
+        *time += segment.duration;
+        Some(*time)
+    }));
+    let begins: Vec<u64> =
+        begins[..segments.len()].iter().map(|time| time.as_millis() as u64).collect();
+    let texts = TextTracks::new(&metadata.subtitles)?;
+    let (layout, offsets) = texts.add_to(&mut head, layout, &begins)?;
     let (mut starts, mut time) = (Vec::with_capacity(segments.len()), Duration::ZERO);
     for (segment, at) in segments.iter().zip(layout.track_offsets(0)) {
         starts.push((ticks(time), at));
@@ -185,6 +196,7 @@ pub(in crate::splice) fn plan(muxed: &Muxed, options: &Options<'_>) -> Result<Pl
     if let Some(indexes) = indexes.collect::<Option<Vec<_>>>() {
         sidx::add(&mut head, &indexes);
     }
+    offsets.write(&mut head);
     let shifts = parts.shifts();
     let inits =
         tracks.each_ref().map(|track| InitSegment { trak: Vec::new(), ..track.init.clone() });

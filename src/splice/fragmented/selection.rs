@@ -8,6 +8,7 @@ use super::{Fragment, Track};
 use crate::error::Unsupported;
 use crate::media::TrackKind;
 use crate::options::TimeRange;
+use crate::splice::edits::NANOS;
 
 /// The part of a track that goes into the joined file, and its shift in time.
 pub(super) struct SelectedTrack<'a> {
@@ -34,6 +35,12 @@ impl SelectedTrack<'_> {
         i128::from(time) - i128::from(self.shift) + self.timeline.offset()
     }
 
+    /// Returns when a composition time is presented in the joined file, in milliseconds.
+    pub(super) fn presented_millis(&self, time: u64) -> u64 {
+        let ticks = self.presentation_ticks(time).max(0);
+        u64::try_from(ticks * 1000 / i128::from(self.timescale().max(1))).unwrap_or(u64::MAX)
+    }
+
     /// Returns the unread bytes after the last fragment, if that is the last one of its file.
     pub(super) fn unverified(&self) -> Range<u64> {
         let unverified = &self.track.unverified;
@@ -46,6 +53,16 @@ impl SelectedTrack<'_> {
         let end = self.presentation_ticks(self.end).max(0);
         init::seconds(u64::try_from(end).unwrap_or(u64::MAX), self.timescale())
     }
+}
+
+/// Returns when the joined file begins, in nanoseconds from the beginning of the media.
+pub(super) fn origin(chosen: &[SelectedTrack<'_>]) -> i128 {
+    let late = chosen.iter().map(|chosen| chosen.track.late_seconds).min().unwrap_or(0);
+    let Some(lead) = chosen.first() else { return 0 };
+    let before = lead.track.init.simple_timeline().map_or(0, |timeline| timeline.offset());
+    let ticks = before + i128::from(lead.shift) - lead.timeline.offset();
+    let scale = i128::from(lead.timescale());
+    (ticks - i128::from(late) * scale) * i128::from(NANOS) / scale.max(1)
 }
 
 /// Selects all fragments of all tracks. Full seconds by which both tracks begin late are subtracted

@@ -10,7 +10,7 @@ use super::remux::StreamConfig;
 use super::timing::Clock;
 use super::{LATER, OutputTrack, Track};
 use crate::container::mpeg_ts::pes::{TICKS_PER_SECOND, WRAP};
-use crate::container::mpeg_ts::{Times, ticks};
+use crate::container::mpeg_ts::{Times, duration, ticks};
 use crate::error::Unsupported;
 use crate::media::TrackKind;
 use crate::options::TimeRange;
@@ -96,6 +96,15 @@ impl<'t> Selection<'t> {
         file.track.begins(file.segments.end).saturating_sub(zero)
     }
 
+    /// Returns when the segments of the first file are presented in the joined file, in milliseconds.
+    pub(super) fn starts(&self, timeline: &Timeline) -> Vec<u64> {
+        let segments =
+            self.files.iter().take(1).flat_map(|SelectedFile { track, segments, .. }| {
+                segments.clone().map(|index| timeline.of(track, index).1.max(0).cast_unsigned())
+            });
+        segments.map(|ticks| ticks * 1000 / TICKS_PER_SECOND).collect()
+    }
+
     /// Returns the time of the joined file, for these tracks of it. After a discontinuity the presentation
     /// goes on when the segments before have ended, as their list declares it; all files have the same
     /// discontinuities.
@@ -142,6 +151,11 @@ impl Timeline {
         }
         self.begin += std::mem::take(&mut self.origin);
         self
+    }
+
+    /// Returns when the joined file begins, in nanoseconds from the beginning of the media.
+    pub(super) fn origin_nanos(&self) -> i128 {
+        i128::try_from(duration(self.zero).as_nanos()).unwrap_or_default()
     }
 
     /// Returns the clock of the segment at `index`, and when that begins after the presentation does.

@@ -8,10 +8,13 @@ use std::ops::Range;
 
 use super::samples::{Batch, Samples};
 use super::tables::BACKWARDS;
+use super::texts::TextCursors;
 use super::{ParsedTrack, Selection};
 use crate::error::Unsupported;
 use crate::splice::Layout;
 use crate::splice::edits::{Rescale, simple};
+use crate::splice::placed_text::PlacedText;
+use crate::splice::text_track::TextTracks;
 
 /// The duration of a chunk, in milliseconds.
 const CHUNK_MILLIS: u64 = 500;
@@ -54,12 +57,13 @@ impl Chunks {
     }
 }
 
-/// Orders the selected samples of the tracks. Returns the extents of their files, and the chunks of
-/// each track.
+/// Orders the selected samples of the tracks, and the subtitles. Returns the extents of their files, the chunks of
+/// each track, and those of the subtitles.
 pub(super) fn lay_out(
     tracks: &[ParsedTrack<'_>],
     selections: &[Selection],
-) -> Result<(Layout, Vec<Chunks>), Unsupported> {
+    texts: &TextTracks,
+) -> Result<(Layout, Vec<Chunks>, Vec<PlacedText>), Unsupported> {
     let step = step(tracks, selections)?;
     let mut files: Vec<FileCursor<'_>> = Vec::new();
     for (index, (track, selection)) in tracks.iter().zip(selections).enumerate() {
@@ -73,7 +77,11 @@ pub(super) fn lay_out(
     }
     let mut chunks: Vec<Chunks> = tracks.iter().map(|_| Chunks::default()).collect();
     let (mut extents, mut count) = (ExtentMerger::default(), 0);
+    let mut texts = TextCursors::new(texts);
+    let begin = files.iter_mut().filter_map(FileCursor::next_step).min().unwrap_or(0);
     while let Some(file) = next_file(&mut files) {
+        let time = file.next_step().unwrap_or(begin).saturating_sub(begin) * step;
+        texts.advance(time, &mut extents)?;
         let Some(chunk) = file.next_chunk(&mut extents)? else { break };
         count += 1;
         if count > MAX_CHUNKS {
@@ -81,7 +89,8 @@ pub(super) fn lay_out(
         }
         chunks[chunk.index].add(chunk.offset, chunk.samples, chunk.description);
     }
-    Ok((extents.finish(), chunks))
+    let texts = texts.finish(&mut extents)?;
+    Ok((extents.finish(), chunks, texts))
 }
 
 /// Returns the duration of chunks in milliseconds, which is longer for very long media.
@@ -202,7 +211,7 @@ impl FileCursor<'_> {
 
 /// Merges adjacent byte ranges of a file to one extent.
 #[derive(Default)]
-struct ExtentMerger {
+pub(super) struct ExtentMerger {
     layout: Layout,
     pending: Option<(u8, Range<u64>)>,
     count: usize,
@@ -210,7 +219,7 @@ struct ExtentMerger {
 
 impl ExtentMerger {
     /// Returns the length of everything added so far.
-    fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         let pending = self.pending.as_ref().map_or(0, |(_, range)| range.end - range.start);
         self.layout.len() + pending
     }
@@ -234,6 +243,14 @@ impl ExtentMerger {
             }
         }
         Ok(())
+    }
+
+    /// Adds bytes that are of no file.
+    pub(super) fn add_inline(&mut self, bytes: &[u8]) {
+        if let Some((file, range)) = self.pending.take() {
+            self.layout.add(file, range);
+        }
+        self.layout.add_inline(bytes);
     }
 
     fn finish(mut self) -> Layout {

@@ -5,9 +5,12 @@ use super::chunks::Chunks;
 use super::{ParsedTrack, Selection, moov};
 use crate::container::isobmff::boxed;
 use crate::error::Unsupported;
+use crate::splice::chapter_track::{ChapterTrack, PlacedTrak};
 use crate::splice::edits::{Edit, Rescale};
 use crate::splice::headers::mvhd;
 use crate::splice::labels::HeaderLabel;
+use crate::splice::placed_text::PlacedText;
+use crate::splice::text_track::TextTrack;
 
 /// A brand: a specification that a file conforms to (§4.3).
 pub(super) type Brand = [u8; 4];
@@ -33,7 +36,17 @@ pub(super) fn quicktime() -> Vec<u8> {
 /// The brand of QuickTime files.
 pub(super) const QUICKTIME: &Brand = b"qt  ";
 
-/// The contents of the joined file.
+/// What is in the joined file beside its tracks.
+pub(super) struct Contents<'a> {
+    pub(super) udta: &'a [u8],
+    /// The subtitles.
+    pub(super) texts: Vec<(&'a TextTrack, &'a PlacedText)>,
+    pub(super) chapters: Option<ChapterTrack>,
+    /// The length of the media data behind the header.
+    pub(super) media: u64,
+}
+
+/// The tracks of the joined file.
 pub(super) struct MovieBuilder<'a> {
     pub(super) tracks: &'a [ParsedTrack<'a>],
     pub(super) selections: &'a [Selection],
@@ -67,73 +80,103 @@ impl BoxWriter {
     }
 }
 
+/// Returns the presentation durations of the tracks in the joined file, in its movie timescale.
+pub(super) fn durations(
+    tracks: &[ParsedTrack<'_>],
+    selections: &[Selection],
+    scale: u32,
+) -> Result<Vec<u64>, Unsupported> {
+    let durations = tracks.iter().zip(selections);
+    durations.map(|(track, selection)| duration(track, selection, scale)).collect()
+}
+
+/// Returns the presentation duration of a track.
+fn duration(
+    track: &ParsedTrack<'_>,
+    selection: &Selection,
+    scale: u32,
+) -> Result<u64, Unsupported> {
+    let scale = Rescale { from: track.trak.scale, to: scale };
+    let edit_duration = |edit: &Edit| match edit {
+        // A duration of 0 lasts to the end of the media.
+        Edit { segment: 0, media_time, .. } => {
+            let from = u64::try_from(*media_time).unwrap_or(selection.media);
+            scale.ceil(selection.media.saturating_sub(from))
+        }
+        Edit { segment, .. } => Ok(*segment),
+    };
+    if selection.edits.is_empty() {
+        return scale.ceil(selection.media);
+    }
+    selection.edits.iter().try_fold(0u64, |sum, edit| {
+        sum.checked_add(edit_duration(edit)?)
+            .ok_or(Unsupported("the file has timestamps that are too large"))
+    })
+}
+
 impl MovieBuilder<'_> {
-    /// Returns the header before `media` bytes of media data, and the duration of the file in its
-    /// movie timescale.
+    /// Returns the header before the media data, with the samples of the chapters.
     pub(super) fn head(
         &self,
         ftyp: &[u8],
-        udta: &[u8],
-        media: u64,
-    ) -> Result<(Vec<u8>, u64), Unsupported> {
-        let durations = self.tracks.iter().zip(self.selections);
-        let durations = durations.map(|(track, selection)| self.duration(track, selection));
-        let durations = durations.collect::<Result<Vec<_>, _>>()?;
-        let longest = durations.iter().copied().max().unwrap_or(0);
-        let mut head = self.with_zero_offsets(ftyp, udta, &durations, media, false)?;
-        if u32::try_from(head.0.len() as u64 + media).is_err() {
-            head = self.with_zero_offsets(ftyp, udta, &durations, media, true)?;
+        contents: &Contents<'_>,
+        durations: &[u64],
+    ) -> Result<Vec<u8>, Unsupported> {
+        let mut head = self.with_zero_offsets(ftyp, contents, durations, false)?;
+        if u32::try_from(head.0.len() as u64 + contents.media).is_err() {
+            head = self.with_zero_offsets(ftyp, contents, durations, true)?;
         }
-        let (mut bytes, offsets) = head;
+        let (mut bytes, mut offsets) = head;
         let media = bytes.len() as u64;
-        for (offsets, chunks) in offsets.into_iter().zip(self.chunks) {
-            offsets.write(&mut bytes, chunks.offsets.iter().map(|offset| media + offset));
+        if let Some(chapters) = &contents.chapters
+            && let Some(own) = offsets.pop()
+        {
+            own.write(&mut bytes, [media - chapters.samples.len() as u64].into_iter());
         }
-        Ok((bytes, longest))
-    }
-
-    /// Returns the presentation duration of a track.
-    fn duration(&self, track: &ParsedTrack<'_>, selection: &Selection) -> Result<u64, Unsupported> {
-        let scale = Rescale { from: track.trak.scale, to: self.scale };
-        let edit_duration = |edit: &Edit| match edit {
-            // A duration of 0 lasts to the end of the media.
-            Edit { segment: 0, media_time, .. } => {
-                let from = u64::try_from(*media_time).unwrap_or(selection.media);
-                scale.ceil(selection.media.saturating_sub(from))
-            }
-            Edit { segment, .. } => Ok(*segment),
-        };
-        if selection.edits.is_empty() {
-            return scale.ceil(selection.media);
+        let chunks = self.chunks.iter().map(|chunks| &chunks.offsets);
+        let chunks = chunks.chain(contents.texts.iter().map(|(_, placed)| &placed.offsets));
+        for (offsets, chunks) in offsets.into_iter().zip(chunks) {
+            offsets.write(&mut bytes, chunks.iter().map(|offset| media + offset));
         }
-        selection.edits.iter().try_fold(0u64, |sum, edit| {
-            sum.checked_add(edit_duration(edit)?)
-                .ok_or(Unsupported("the file has timestamps that are too large"))
-        })
+        Ok(bytes)
     }
 
     /// Returns the header with all chunk offsets 0, and their positions in it.
     fn with_zero_offsets(
         &self,
         ftyp: &[u8],
-        udta: &[u8],
+        contents: &Contents<'_>,
         durations: &[u64],
-        media: u64,
         is_64_bit: bool,
     ) -> Result<(Vec<u8>, Vec<Offsets>), Unsupported> {
         let mut out = BoxWriter { bytes: ftyp.to_vec() };
         let offsets = out.nest(b"moov", |out| {
             let longest = durations.iter().copied().max().unwrap_or(0);
-            let next = self.tracks.len() as u32 + 1;
+            let texts_id = self.tracks.len() as u32 + 1;
+            let chapters_id = texts_id + contents.texts.len() as u32;
+            let next = chapters_id + u32::from(contents.chapters.is_some());
             out.bytes.extend(mvhd(self.scale, longest, next));
             let mut offsets = Vec::new();
             for (index, duration) in durations.iter().enumerate() {
-                let at = moov::trak(out, self, index, *duration, is_64_bit)?;
+                let is_first = index == 0 && contents.chapters.is_some();
+                let reference = is_first.then(|| ChapterTrack::reference(chapters_id));
+                let reference = reference.unwrap_or_default();
+                let at = moov::trak(out, self, index, *duration, &reference, is_64_bit)?;
                 offsets.push(Offsets { at, is_64_bit });
             }
-            out.bytes.extend(udta);
+            let texts = contents.texts.iter().zip(texts_id..);
+            let texts = texts.map(|((track, placed), id)| placed.trak(track, id, self.scale));
+            let chapters = contents.chapters.as_ref();
+            let chapters = chapters.map(|chapters| chapters.trak(chapters_id, self.scale));
+            for PlacedTrak { bytes, offset_at } in texts.chain(chapters) {
+                offsets.push(Offsets { at: out.bytes.len() + offset_at, is_64_bit: true });
+                out.bytes.extend(bytes);
+            }
+            out.bytes.extend(contents.udta);
             Ok(offsets)
         })?;
+        let samples = contents.chapters.as_ref().map_or(&[][..], |chapters| &chapters.samples);
+        let media = contents.media + samples.len() as u64;
         match u32::try_from(media + 8) {
             Ok(len) => out.bytes.extend([len.to_be_bytes(), *b"mdat"].as_flattened()),
             Err(_) => {
@@ -141,6 +184,7 @@ impl MovieBuilder<'_> {
                 out.bytes.extend((media + 16).to_be_bytes());
             }
         }
+        out.bytes.extend(samples);
         Ok((out.bytes, offsets))
     }
 }

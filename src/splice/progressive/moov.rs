@@ -9,12 +9,13 @@ use crate::splice::headers::{mdhd, tkhd};
 use crate::splice::trak::MALFORMED;
 use crate::splice::{edits, entry};
 
-/// Writes the track with this index, and returns the position in `out` of its chunk offsets.
+/// Writes the track with this index and a `reference` to another one, and returns the position in `out` of its chunk offsets.
 pub(super) fn trak(
     out: &mut BoxWriter,
     builder: &MovieBuilder<'_>,
     index: usize,
     duration: u64,
+    reference: &[u8],
     is_64_bit: bool,
 ) -> Result<usize, Unsupported> {
     let (trak, selection) = (&builder.tracks[index].trak, &builder.selections[index]);
@@ -26,6 +27,7 @@ pub(super) fn trak(
                     let tkhd = tkhd(found, index as u32 + 1, duration)?;
                     out.bytes.extend(builder.labels[index].tkhd(tkhd));
                     out.bytes.extend(edits::edts(&selection.edits));
+                    out.bytes.extend(reference);
                 }
                 // References to tracks that are not in the joined file, and metadata, which is written anew.
                 b"edts" | b"tref" | b"udta" | b"meta" => {}

@@ -94,7 +94,7 @@ impl Movie {
         let end = samples.end.saturating_sub(begin).saturating_add(margin);
         let trim = TimeRange { start: nanos(start)?, end: Some(nanos(end)?) };
         let scale = edits::common_timescale(tracks.iter().map(|track| track.movie_scale));
-        let Ok(selections) = trim::select(&tracks, trim, TimeOrigin::Input, scale) else {
+        let Ok((selections, _)) = trim::select(&tracks, trim, TimeOrigin::Input, scale) else {
             return Ok((all()?, 0));
         };
         let first = selections.first().map_or(0, |selection| selection.samples.start);

@@ -22,15 +22,16 @@ pub(super) enum TimeOrigin {
 }
 
 /// Selects the samples of the tracks for `trim`, which is in the time of the input. `scale` is the
-/// movie timescale of the joined file.
+/// movie timescale of the joined file. Also returns when that begins, in nanoseconds of the input.
 pub(super) fn select(
     tracks: &[ParsedTrack<'_>],
     trim: TimeRange,
     origin: TimeOrigin,
     scale: u32,
-) -> Result<Vec<Selection>, Unsupported> {
+) -> Result<(Vec<Selection>, i64), Unsupported> {
     if trim.is_full() {
-        return tracks.iter().map(|track| untrimmed(track, scale)).collect();
+        let selections = tracks.iter().map(|track| untrimmed(track, scale));
+        return Ok((selections.collect::<Result<_, _>>()?, 0));
     }
     if trim.end.is_some_and(|end| end <= trim.start) {
         return Err(Unsupported("the requested end is not after the start"));
@@ -52,7 +53,8 @@ pub(super) fn select(
         }
         from = CutPoint::Exactly(zero);
     }
-    Ok(selections)
+    let (CutPoint::About(begin) | CutPoint::Exactly(begin)) = from;
+    Ok((selections, begin))
 }
 
 /// Returns the decode time of the last sync sample of a track that is presented no later than `start`.

@@ -24,6 +24,8 @@ pub(super) struct RunSelection {
     pub(super) runs: Vec<Range<usize>>,
     /// `None` if nothing is trimmed; timestamps stay as they are then.
     pub(super) cut: Option<TimeWindow>,
+    /// When the media begins, on the clock of the input.
+    pub(super) begin: Duration,
     /// The duration of the joined file.
     pub(super) duration: Duration,
 }
@@ -39,7 +41,7 @@ pub(super) fn select(tracks: &[&Track], trim: TimeRange) -> Result<RunSelection,
     let longest = tracks.iter().map(|track| track.info.duration).max().unwrap_or_default();
     if trim.is_full() {
         let runs = tracks.iter().map(|track| 0..track.runs.len()).collect();
-        return Ok(RunSelection { runs, cut: None, duration: longest });
+        return Ok(RunSelection { runs, cut: None, begin, duration: longest });
     }
     // In a file that begins late, Duration may mean the duration or the end.
     let longest = if longest > begin { longest } else { begin.saturating_add(longest) };
@@ -56,7 +58,7 @@ pub(super) fn select(tracks: &[&Track], trim: TimeRange) -> Result<RunSelection,
     let duration =
         longest.min(duration(cut.until, scale)).saturating_sub(duration(cut.zero, scale));
     let runs = std::iter::once(range).chain(others).collect();
-    Ok(RunSelection { runs, cut: Some(cut), duration })
+    Ok(RunSelection { runs, cut: Some(cut), begin, duration })
 }
 
 /// Returns the runs of the track that determines the cuts, and the cuts.

@@ -5,16 +5,19 @@
 
 use std::time::Duration;
 
+use super::chapters::chapters;
 use super::entry::TrackEntry;
-use super::{ids, tags};
+use super::{ids, tags, texts};
 use crate::container::ebml::{element, fixed, opening, uint, width_of};
 use crate::error::Unsupported;
 use crate::media::Metadata;
+use crate::media::subtitles::Subtitles;
 use crate::splice::labels::header_labels;
 
 /// The contents of the header.
 pub(super) struct Head<'a> {
     pub(super) entries: &'a [&'a TrackEntry],
+    pub(super) texts: &'a [&'a Subtitles],
     /// Nanoseconds per tick.
     pub(super) scale: u64,
     pub(super) duration: Duration,
@@ -29,6 +32,7 @@ impl Head<'_> {
     /// Returns the header. Numbers that depend on its own length have fields of fixed widths.
     pub(super) fn bytes(&self) -> Result<Vec<u8>, Unsupported> {
         let mut parts = vec![(ids::INFO, self.info()), (ids::TRACKS, self.tracks())];
+        parts.extend([(ids::CHAPTERS, chapters(&self.tags.chapters))]);
         parts.extend([(ids::TAGS, tags::tags(self.tags))]);
         parts.extend([(ids::ATTACHMENTS, tags::attachments(self.tags)?)]);
         parts.retain(|(_, part)| !part.is_empty());
@@ -66,10 +70,11 @@ impl Head<'_> {
         }
         let files = self.entries.iter().enumerate().map(|(file, entry)| (entry.kind, file));
         let labels = header_labels(files, &self.tags.labels);
+        let texts = texts::entries(self.texts, self.entries.len() as u64 + 1, &uids);
         let entries = self.entries.iter().zip(uids).zip(labels).zip(1..);
         let entries =
             entries.flat_map(|(((entry, uid), label), number)| entry.numbered(number, uid, &label));
-        element(ids::TRACKS, &[&entries.collect::<Vec<_>>()])
+        element(ids::TRACKS, &[&entries.collect::<Vec<_>>(), &texts])
     }
 
     /// Returns the Cues, which begin `before` bytes after the start of the segment's payload.
@@ -92,7 +97,7 @@ impl Head<'_> {
     }
 }
 
-fn ebml() -> Vec<u8> {
+pub(super) fn ebml() -> Vec<u8> {
     // Version 4 has CodecDelay and SeekPreRoll, which Opus needs; readers of version 2 suffice.
     let fields: [&[u8]; 7] = [
         &uint(ids::EBML_VERSION, 1),

@@ -5,10 +5,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::cut::{self, RunSelection, TimeWindow};
-use super::{ClusterRewriteRules, Track, head};
+use super::{ClusterRewriteRules, Track, head, texts};
 use crate::container::Container;
 use crate::error::Unsupported;
 use crate::media::segments::Declared;
+use crate::media::subtitles::Subtitles;
+use crate::splice::text_track::check_total;
 use crate::splice::{Layout, Options, Plan, layout};
 
 /// The longest duration of a run. A longer one would keep the other tracks waiting, and a player would
@@ -23,6 +25,8 @@ struct PlacedRun {
     range: Range<u64>,
     /// The offset after the header of the joined file.
     at: u64,
+    /// The clusters of subtitles before it.
+    text: Vec<u8>,
     /// The time in ticks of the input.
     time: u64,
     is_cue: bool,
@@ -37,16 +41,25 @@ pub(super) fn plan(tracks: &[&Track], options: &Options<'_>) -> Result<Plan, Uns
         ));
     }
     let selection = cut::select(tracks, options.time_range)?;
-    let placed = ordered(tracks, &selection);
-    let media = placed.last().map_or(0, |last| last.at + (last.range.end - last.range.start));
     let cut = selection.cut.unwrap_or(TimeWindow { zero: 0, until: u64::MAX });
     let entries: Vec<_> = tracks.iter().map(|track| &track.entry).collect();
     let scale = tracks[0].info.scale;
+    let begin = selection.begin.as_nanos();
+    let zero = cut::duration(cut.zero, scale).as_nanos();
+    // Far below the limit of either type.
+    let origin = zero.cast_signed() - begin.cast_signed();
+    let metadata = &options.metadata.within(origin, selection.duration);
+    let texts = texts::shown(&metadata.subtitles);
+    let mut placed = ordered(tracks, &selection);
+    add_texts(&mut placed, &texts, entries.len() as u64 + 1, (cut.zero, scale));
+    let media = place(&mut placed);
+    check_total(placed.iter().map(|run| run.text.len()).sum())?;
     let head = head::Head {
         entries: &entries,
+        texts: &texts,
         scale,
         duration: selection.duration,
-        tags: options.metadata,
+        tags: metadata,
         cues: &cues(&placed, tracks.len(), cut),
         media,
     };
@@ -55,9 +68,36 @@ pub(super) fn plan(tracks: &[&Track], options: &Options<'_>) -> Result<Plan, Uns
     let mut rules = ClusterRewriteRules::new(&entries, selection.cut, scale);
     for run in placed {
         rules.push(run.time, run.declared);
+        layout.add_inline(&run.text);
         layout.add(run.track, run.range);
     }
     Ok(layout.plan(head, Container::Webm, selection.duration, layout::Rewriter::Clusters(rules)))
+}
+
+/// Puts the subtitles before the runs of the first track, each before that of its time. The tracks of text have numbers
+/// from `first` on; the joined file begins at the time `zero`, in ticks of `scale` nanoseconds.
+fn add_texts(
+    placed: &mut [PlacedRun],
+    texts: &[&Subtitles],
+    first: u64,
+    (zero, scale): (u64, u64),
+) {
+    let leads: Vec<usize> = (0..placed.len()).filter(|index| placed[*index].track == 0).collect();
+    let mut from = 0;
+    for (number, index) in leads.iter().enumerate() {
+        let next = leads.get(number + 1).map(|next| placed[*next].time.saturating_sub(zero));
+        let until = next.unwrap_or(u64::MAX).max(from);
+        placed[*index].text = texts::clusters(texts, first, &(from..until), scale);
+        from = until;
+    }
+}
+
+/// Tells the runs where they are in the joined file; returns the length of all.
+fn place(placed: &mut [PlacedRun]) -> u64 {
+    placed.iter_mut().fold(0, |at, run| {
+        run.at = at + run.text.len() as u64;
+        run.at + (run.range.end - run.range.start)
+    })
 }
 
 /// Returns whether a run of the track is too long.
@@ -77,17 +117,13 @@ fn ordered(tracks: &[&Track], selection: &RunSelection) -> Vec<PlacedRun> {
             track: number,
             range: track.at(index)..track.at(index + 1),
             at: 0,
+            text: Vec::new(),
             time: track.runs[index].time,
             is_cue: track.runs[index].is_cue,
             declared: track.declared.get(index).map(|own| (*own, index + 1 == range.end)),
         }));
     }
     placed.sort_by_key(|run| (run.time, std::cmp::Reverse(run.track)));
-    let mut at = 0;
-    for run in &mut placed {
-        run.at = at;
-        at += run.range.end - run.range.start;
-    }
     placed
 }
 
@@ -100,7 +136,8 @@ fn cues(placed: &[PlacedRun], tracks: usize, cut: TimeWindow) -> Vec<(u64, u64)>
         if run.track > 0 {
             playing[usize::from(run.track)] = run.at;
         } else if (run.is_cue && run.time < cut.until) || cues.is_empty() {
-            let first = playing.iter().fold(run.at, |first, at| first.min(*at));
+            let own = run.at - run.text.len() as u64;
+            let first = playing.iter().fold(own, |first, at| first.min(*at));
             cues.push((run.time.saturating_sub(cut.zero), first));
         }
     }

@@ -34,8 +34,15 @@ impl ReadAt for File {
     }
 }
 
-static TAGS: Metadata =
-    Metadata { title: None, artist: None, date: None, cover: None, labels: Vec::new() };
+static TAGS: Metadata = Metadata {
+    title: None,
+    artist: None,
+    date: None,
+    cover: None,
+    labels: Vec::new(),
+    chapters: Vec::new(),
+    subtitles: Vec::new(),
+};
 
 fn options(start: u64, end: Option<u64>) -> Options<'static> {
     let trim =

@@ -20,8 +20,15 @@ mod layout;
 mod shifted;
 mod walks;
 
-static TAGS: Metadata =
-    Metadata { title: None, artist: None, date: None, cover: None, labels: Vec::new() };
+static TAGS: Metadata = Metadata {
+    title: None,
+    artist: None,
+    date: None,
+    cover: None,
+    labels: Vec::new(),
+    chapters: Vec::new(),
+    subtitles: Vec::new(),
+};
 
 /// Index of all fragments, or of each; at the end; none. Offsets from the start of the file or of
 /// the fragment. Edit lists, negative composition offsets.
@@ -77,7 +84,7 @@ fn the_file_says_what_it_is() {
         artist: Some("Nobody & sons".into()),
         date: Some("2021-03-04".into()),
         cover: Some(CoverArt { is_jpeg: true, bytes: Arc::from(&cover()[..]) }),
-        labels: Vec::new(),
+        ..Metadata::default()
     };
     let plan = film.plan(&as_it_is(&tags));
     let directory = tempfile::tempdir().unwrap();

@@ -175,7 +175,7 @@ fn the_file_says_what_it_is() {
         artist: Some("Nobody & sons".into()),
         date: Some("2021-03-04".into()),
         cover: Some(CoverArt { is_jpeg: true, bytes: Arc::from(&picture[..]) }),
-        labels: Vec::new(),
+        ..Metadata::default()
     };
     let plan = film.plan(&as_it_is(&tags));
     let (_directory, file) = written(&film, &plan);

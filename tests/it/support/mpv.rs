@@ -105,7 +105,14 @@ impl Mpv {
         eventually(property, PATIENCE, || self.get(property).as_f64())
     }
 
-    fn get(&mut self, property: &str) -> Value {
+    /// Sets a property.
+    pub(crate) fn set(&mut self, property: &str, value: &Value) {
+        let answer = self.call(&json!(["set_property", property, value]));
+        assert_eq!(answer["error"], "success", "{property}");
+    }
+
+    /// The value of a property.
+    pub(crate) fn get(&mut self, property: &str) -> Value {
         self.call(&json!(["get_property", property]))["data"].clone()
     }
 

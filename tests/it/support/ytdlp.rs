@@ -53,6 +53,19 @@ fn av1() -> PathBuf {
     generate("av1", "mp4", &arguments)
 }
 
+/// Ten seconds of H.264 and of AAC, each with one index of all samples.
+pub(crate) fn progressive() -> [PathBuf; 2] {
+    let video = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-pix_fmt", "yuv420p"];
+    let audio = ["-c:a", "aac", "-b:a", "64k"];
+    let front = ["-movflags", "+faststart"].map(String::from);
+    let video = picture("320x180", 25, 10).into_iter().chain(video.map(String::from));
+    let audio = sound(48_000, 10).into_iter().chain(audio.map(String::from));
+    [
+        generate("front-video", "mp4", &video.chain(front.clone()).collect::<Vec<_>>()),
+        generate("front-audio", "mp4", &audio.chain(front).collect::<Vec<_>>()),
+    ]
+}
+
 /// An audio track other than the original.
 fn dubbed(extension: &str, coder: &str) -> PathBuf {
     let flags = "+frag_keyframe+empty_moov+default_base_moof+dash+global_sidx";
@@ -89,6 +102,15 @@ impl Site {
             let media = Resource::file(file).only_bounded_ranges().keep_alive();
             let media = media.last_modified("Fri, 01 May 2026 10:00:00 GMT");
             self.origin.put(&format!("f/{id}/{format}"), media);
+        }
+    }
+
+    /// Puts tracks that each have one index of all samples in the place of the fragmented ones of 1080p.
+    pub(crate) fn put_progressive(&self) {
+        let [video, audio] = progressive();
+        for (format, file) in [("137", video), ("140-1", audio)] {
+            let media = Resource::file(&file).only_bounded_ranges().keep_alive();
+            self.origin.put(&format!("f/{FILM}/{format}"), media.etag("\"progressive\""));
         }
     }
 

@@ -24,7 +24,7 @@ fn tags_and_cover_are_read_back() {
             artist: Some("A & B".to_owned()),
             date: Some("2024-02-29".to_owned()),
             cover: Some(CoverArt { is_jpeg, bytes: std::fs::read(&cover).unwrap().into() }),
-            labels: Vec::new(),
+            ..Metadata::default()
         };
         let joined = joined(&Film::of(&kind.video, &kind.audio), &as_it_is(&tags));
         let said = probed(&joined.path, "format_tags=title,artist,date");
