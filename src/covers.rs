@@ -35,15 +35,28 @@ impl Covers {
         fetch: impl FnOnce() -> Result<Option<CoverArt>, E>,
     ) -> Result<Option<CoverArt>, E> {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = lock().get(page_url).filter(|(since, _)| since.elapsed() < MAX_AGE).cloned();
-        if let Some((_, cover)) = known {
-            return Ok(cover);
+        if let Some(known) = known(&mut lock(), page_url) {
+            return Ok(known);
         }
         let cover = fetch()?;
+        let mut covers = lock();
+        // Several requests for parts of a file may have looked for it, and must agree: the first one counts.
+        if let Some(known) = known(&mut covers, page_url) {
+            return Ok(known);
+        }
         let size = cover.as_ref().map_or(0, |cover| cover.bytes.len()) + ENTRY_SIZE;
-        lock().insert(page_url.clone(), (Instant::now(), cover.clone()), size);
+        covers.insert(page_url.clone(), (Instant::now(), cover.clone()), size);
         Ok(cover)
     }
+}
+
+/// Returns what was found within the last hour, if anything was.
+fn known(
+    covers: &mut LruMap<Url, (Instant, Option<CoverArt>)>,
+    page_url: &Url,
+) -> Option<Option<CoverArt>> {
+    let (since, cover) = covers.get(page_url)?;
+    (since.elapsed() < MAX_AGE).then(|| cover.clone())
 }
 
 #[cfg(test)]
@@ -58,6 +71,13 @@ mod tests {
         assert_eq!(covers.get_or_fetch(&url, || Err(())), Err(()));
         assert_eq!(covers.get_or_fetch::<()>(&url, || Ok(None)), Ok(None));
         assert_eq!(covers.get_or_fetch::<()>(&url, || Ok(Some(cover.clone()))), Ok(None));
+        // Two that looked for it at the same time.
+        let both = Url::parse("http://c.example/").unwrap();
+        let slow = covers.get_or_fetch::<()>(&both, || {
+            covers.get_or_fetch::<()>(&both, || Ok(None)).map(drop)?;
+            Ok(Some(cover.clone()))
+        });
+        assert_eq!(slow, Ok(None));
         let other = Url::parse("http://b.example/").unwrap();
         let found = covers.get_or_fetch::<()>(&other, || Ok(Some(cover.clone())));
         assert_eq!(found, Ok(Some(cover)));

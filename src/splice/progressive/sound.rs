@@ -60,6 +60,9 @@ impl Movie {
             }
             _ => left,
         };
+        if len == 0 {
+            return Err(UNCOUNTED);
+        }
         Ok(CountedSound { rate: config.rate, channels: config.channels, begin, len })
     }
 
