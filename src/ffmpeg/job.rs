@@ -66,7 +66,7 @@ impl FfmpegJob {
         if tracks.is_empty() {
             return Err(Error::StartBeyondEnd);
         }
-        let (inputs, used) = inputs::used(&inputs, &mut tracks);
+        let (inputs, used) = inputs::used(inputs, &mut tracks);
         let container = match options.container {
             ContainerChoice::Mp4 => Container::Mp4,
             ContainerChoice::Webm => Container::Webm,

@@ -7,7 +7,7 @@ use crate::media::track_label::TrackLabel;
 
 /// Returns the inputs that these tracks come from, and their indexes among all; renumbers those of the tracks.
 pub(super) fn used(
-    inputs: &[ProbedInput],
+    inputs: Vec<ProbedInput>,
     tracks: &mut [MappedTrack],
 ) -> (Vec<ProbedInput>, Vec<usize>) {
     let is_used = |index: &usize| tracks.iter().any(|track| track.from == *index);
@@ -15,7 +15,8 @@ pub(super) fn used(
     for track in tracks {
         track.from = used.iter().position(|index| *index == track.from).unwrap_or(0);
     }
-    (used.iter().map(|index| inputs[*index]).collect(), used)
+    let inputs = inputs.into_iter().enumerate().filter(|(index, _)| used.contains(index));
+    (inputs.map(|(_, input)| input).collect(), used)
 }
 
 impl FfmpegJob {
