@@ -14,6 +14,8 @@ use crate::support::spliced::{Film, as_it_is};
 use crate::support::tongues::{Coding, FRAGMENTED, Listed, PROGRESSIVE, WEBM, listed, tongue};
 use crate::support::{media, run};
 
+mod served;
+
 /// A video and three files of audio.
 fn sources(coding: Coding) -> (PathBuf, [PathBuf; 3]) {
     let pair = match coding.name {
@@ -93,7 +95,7 @@ fn each_track_has_the_packets_of_its_file() {
                 [Listed::new("eng", "English", true), Listed::new(german, "", false),],
                 "{what}"
             );
-            assert_eq!(found[2].is_default, false, "{what}");
+            assert!(!found[2].is_default, "{what}");
         }
     }
 }

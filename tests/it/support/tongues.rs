@@ -70,8 +70,8 @@ pub(crate) fn listed(file: &Path) -> Vec<Listed> {
     let streams = probed["streams"].as_array().unwrap().iter();
     let listed = streams.map(|stream| {
         let text = |name: &str| stream["tags"][name].as_str().unwrap_or_default().to_owned();
-        let name = [text("title"), text("handler_name")].into_iter();
-        let name = name.filter(|name| !name.is_empty() && !name.ends_with("Handler")).next();
+        let mut names = [text("title"), text("handler_name")].into_iter();
+        let name = names.find(|name| !name.is_empty() && !name.ends_with("Handler"));
         Listed {
             language: text("language"),
             name: name.unwrap_or_default(),
