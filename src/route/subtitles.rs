@@ -24,7 +24,7 @@ pub(super) fn take(query: &mut Query) -> Result<SubtitleWish, Problem> {
     };
     let mut words: Vec<&str> =
         subs.as_deref().into_iter().flat_map(|subs| subs.split(',')).collect();
-    let is_only = words.iter().any(|word| *word == "only");
+    let is_only = words.contains(&"only");
     words.retain(|word| *word != "only");
     let format = query.take_if("container", |name| matches!(name, "vtt" | "srt"));
     let format = match format.as_deref() {

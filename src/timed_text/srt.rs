@@ -68,9 +68,9 @@ fn push_line(text: &mut Builder, line: &str) {
             && let Some((name, is_end, behind)) = tag(behind)
         {
             if is_end {
-                text.close(&name)
+                text.close(&name);
             } else {
-                text.open(&name)
+                text.open(&name);
             }
             behind
         } else if letter == '&'

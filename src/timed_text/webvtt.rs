@@ -64,9 +64,9 @@ fn push_payload(text: &mut Builder, payload: &str) {
                 // Classes and annotations follow the name.
                 let name = name.split(['.', ' ', '\t', '\n']).next().unwrap_or_default();
                 if is_end {
-                    text.close(name)
+                    text.close(name);
                 } else {
-                    text.open(name)
+                    text.open(name);
                 }
                 behind
             }
