@@ -9,6 +9,7 @@ use crate::container::parameter_sets::SampleEntry;
 use crate::container::probe::{Format, ProbedInput};
 use crate::ffmpeg::job::MappedTrack;
 use crate::ffmpeg::{self, FfmpegJob, Transcode, report};
+use crate::media::language::Language;
 use crate::media::{Metadata, TrackKind};
 use crate::runtime_dir::FifoSet;
 
@@ -48,6 +49,14 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
     if has_subtitles && job.container == Container::Mp4 {
         // What MP4 has.
         list.extend(words("-c:s mov_text"));
+        // Matroska, from which they come, has other codes of languages.
+        let shown = job.metadata.subtitles.iter().filter(|subtitles| !subtitles.cues.is_empty());
+        for (number, subtitles) in shown.enumerate() {
+            let language = Language::from_tag(&subtitles.language);
+            let code = language.map_or(*b"und", |language| language.terminologic());
+            let code = String::from_utf8_lossy(&code);
+            list.extend(words(&format!("-metadata:s:s:{number} language={code}")));
+        }
     }
     // Bit rates that are transparent to most listeners. Constant for MP3, from which players compute the
     // duration, since nothing else in the file tells it.
