@@ -53,6 +53,7 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
     if has_subtitles && job.container == Container::Mp4 {
         // What MP4 has.
         list.extend(words("-c:s mov_text"));
+        list.extend(labels::of_subtitles(job));
     }
     list.extend(job.encoder_options().into_iter().map(OsString::from));
     for (streams, filters) in filters(job, version) {
