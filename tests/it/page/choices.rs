@@ -22,8 +22,8 @@ fn subtitles_and_languages_are_ticked_and_remembered() {
         assert!(offered.contains(words), "{words} in {offered}");
     }
     assert!(!offered.contains("English (automatic)"), "where there are better ones: {offered}");
-    chromium.click("#subs li:nth-child(1) input");
-    chromium.click("#subs li:nth-child(3) input");
+    chromium.click("#subs [value=en]");
+    chromium.click("#subs [value=fr]");
     chromium.click("#spoken li:nth-child(1) input");
     look(&mut chromium, "tongues");
     let path = path_of_download(&mut chromium);
@@ -41,7 +41,8 @@ fn subtitles_and_languages_are_ticked_and_remembered() {
     assert_eq!(chromium.evaluate("player.textTracks[0].mode"), "showing");
     assert_eq!(chromium.evaluate("player.textTracks[0].cues[0].text"), "The first lock");
     // By themselves.
-    let alone = chromium.evaluate("document.querySelector('#subs a').getAttribute('href')");
+    let alone = chromium
+        .evaluate("document.querySelector('#subs li:has([value=en]) a').getAttribute('href')");
     let alone = site.daemon.get(alone.as_str().unwrap()).body;
     assert!(alone.starts_with(b"WEBVTT"), "{}", String::from_utf8_lossy(&alone));
     // As last time.
