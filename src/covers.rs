@@ -1,6 +1,6 @@
 //! Remembers the covers of pages: a client that resumes must find the file as it was, with its cover or without.
 //!
-//! **Invariant:** the covers take no more memory than [`CACHE_SIZE`].
+//! **Invariant:** the covers take no more memory than `CACHE_SIZE`.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

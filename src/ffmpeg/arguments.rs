@@ -13,6 +13,7 @@ use crate::media::{Metadata, TrackKind};
 use crate::runtime_dir::FifoSet;
 
 mod labels;
+mod text;
 
 /// Returns ffmpeg's arguments for a job whose tracks come through these named pipes. Pure.
 pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsString> {
@@ -27,7 +28,7 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
     }
     let has_text = job.text_file().is_some();
     if has_text {
-        list.extend(text_input(job));
+        list.extend(text::input(job));
     }
     // The first output is the report of the inputs.
     let maps: Vec<OsString> = job.tracks.iter().flat_map(map).collect();
@@ -49,12 +50,7 @@ pub fn arguments(job: &FfmpegJob, fifos: &FifoSet, version: Version) -> Vec<OsSt
     // -copyts keeps the timestamps: otherwise each input would be shifted to begin at 0, and the tracks
     // be out of sync. +bitexact omits the random UID of a Matroska file, so that downloads are equal.
     list.extend(words("-c copy -copyts -fflags +bitexact"));
-    let has_subtitles = job.metadata.subtitles.iter().any(|subtitles| !subtitles.cues.is_empty());
-    if has_subtitles && job.container == Container::Mp4 {
-        // What MP4 has.
-        list.extend(words("-c:s mov_text"));
-        list.extend(labels::of_subtitles(job));
-    }
+    list.extend(text::codec(job));
     list.extend(job.encoder_options().into_iter().map(OsString::from));
     for (streams, filters) in filters(job, version) {
         list.extend([format!("-bsf:{streams}").into(), filters.join(",").into()]);
@@ -117,17 +113,6 @@ fn input_options(
     let mut pipe = OsString::from("file:");
     pipe.push(fifos.path(index));
     list.extend(["-i".into(), pipe]);
-    list
-}
-
-/// Returns the options of the text, which comes through standard input. It has the times of the output, from which
-/// ffmpeg subtracts the start.
-fn text_input(job: &FfmpegJob) -> Vec<OsString> {
-    let mut list = words("-protocol_whitelist pipe -format_whitelist matroska -f matroska");
-    if let Some(start) = start(job) {
-        list.extend(words(&format!("-itsoffset {:.6}", start.as_secs_f64())));
-    }
-    list.extend(words("-i pipe:0"));
     list
 }
 

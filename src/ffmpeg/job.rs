@@ -10,7 +10,6 @@ use crate::media::{Metadata, TrackKind};
 use crate::options::{ContainerChoice, OutputOptions, TimeRange};
 use crate::sound::SampleRange;
 use crate::sound::encoding::Encoder;
-use crate::splice;
 
 mod inputs;
 
@@ -105,20 +104,6 @@ impl FfmpegJob {
         let duration = durations.and_then(|all| all.into_iter().max()).unwrap_or_default();
         let metadata = job.metadata.within(origin, duration);
         Ok(FfmpegJob { metadata, ..job })
-    }
-
-    /// Returns the file that ffmpeg reads from its standard input, beside the tracks: of metadata or of text. `None` if
-    /// it needs none.
-    pub fn input_file(&self) -> Option<Vec<u8>> {
-        self.metadata_file().or_else(|| self.text_file())
-    }
-
-    /// Returns the file of text that ffmpeg reads. The chapters of an MP4 are added to its header instead: from ffmpeg
-    /// they would become a track. Those of audio alone are in its tags.
-    pub(super) fn text_file(&self) -> Option<Vec<u8>> {
-        let has_chapters = self.container != Container::Mp4 && !self.is_sound;
-        let chapters = if has_chapters { self.metadata.chapters.clone() } else { Vec::new() };
-        splice::text_file(&Metadata { chapters, ..self.metadata.clone() })
     }
 
     /// Returns the time on the clock of the inputs that is 0 for ffmpeg: at most their begin. ffmpeg drops

@@ -35,18 +35,6 @@ pub(super) fn options(job: &FfmpegJob) -> Vec<OsString> {
     list
 }
 
-/// Returns the options that label the subtitles of an MP4: Matroska, from which they come, has other codes.
-pub(super) fn of_subtitles(job: &FfmpegJob) -> Vec<OsString> {
-    let shown = job.metadata.subtitles.iter().filter(|subtitles| !subtitles.cues.is_empty());
-    let options = shown.enumerate().flat_map(|(number, subtitles)| {
-        let language = Language::from_tag(&subtitles.language);
-        let code = language.map_or(*b"und", |language| language.terminologic());
-        let code = String::from_utf8_lossy(&code);
-        words(&format!("-metadata:s:s:{number} language={code}"))
-    });
-    options.collect()
-}
-
 /// Returns the language as the container has it. Matroska's own codes are no others than those of MP4 to ffmpeg.
 fn code(language: &Language, container: Container) -> String {
     let code = match container {

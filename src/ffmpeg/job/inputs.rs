@@ -1,9 +1,11 @@
 //! The inputs of a job that its tracks come from.
 
 use super::{FfmpegJob, MappedTrack};
+use crate::container::Container;
 use crate::container::probe::ProbedInput;
-use crate::media::TrackKind;
 use crate::media::track_label::TrackLabel;
+use crate::media::{Metadata, TrackKind};
+use crate::splice;
 
 /// Returns the inputs that these tracks come from, and their indexes among all; renumbers those of the tracks.
 pub(super) fn used(
@@ -20,6 +22,20 @@ pub(super) fn used(
 }
 
 impl FfmpegJob {
+    /// Returns the file that ffmpeg reads from its standard input, beside the tracks: of metadata or of text. `None` if
+    /// it needs none.
+    pub fn input_file(&self) -> Option<Vec<u8>> {
+        self.metadata_file().or_else(|| self.text_file())
+    }
+
+    /// Returns the file of text that ffmpeg reads. The chapters of an MP4 are added to its header instead: from ffmpeg
+    /// they would become a track. Those of audio alone are in its tags.
+    pub(in crate::ffmpeg) fn text_file(&self) -> Option<Vec<u8>> {
+        let has_chapters = self.container != Container::Mp4 && !self.is_sound;
+        let chapters = if has_chapters { self.metadata.chapters.clone() } else { Vec::new() };
+        splice::text_file(&Metadata { chapters, ..self.metadata.clone() })
+    }
+
     /// Returns the input that the first track of this kind comes from.
     pub fn source(&self, kind: TrackKind) -> Option<&ProbedInput> {
         self.inputs.get(self.tracks.iter().find(|track| track.kind == kind)?.from)

@@ -102,7 +102,7 @@ fn a_size_that_is_not_known_is_told_to_be_so() {
     find(&mut chromium, &site.page_url("segments"));
     let chip = |chromium: &mut Chromium, label: &str| chromium.text(&format!("{label} small"));
     assert_eq!(chip(&mut chromium, "#videos label:nth-child(2)"), "mp4 · size not known");
-    assert_eq!(chip(&mut chromium, "#audios label"), "96 kb/s · size not known");
+    assert_eq!(chip(&mut chromium, "#audios label"), "96 kbit/s · size not known");
     chromium.click("#videos label:nth-child(2)");
     assert_eq!(chromium.text("#size"), "720p · size not known");
     site.assert_clean(&mut chromium);
