@@ -20,6 +20,7 @@ use crate::limits::{Client, StreamPermit};
 use crate::media::Media;
 use crate::media::page_media::PageMedia;
 use crate::media::selection::{CoverRequest, FormatRequest};
+use crate::memory_budget::Reservation;
 use crate::options::{Engine, OutputOptions};
 use crate::plan_cache::PlanKey;
 use crate::resolve::{self, RequestContext};
@@ -132,8 +133,9 @@ fn run(
         Err(error) => return Ended::Failed(client, Arc::new(error)),
     };
     match acquire(app, source, &options, client.client(), &cancel) {
-        Ok((_permit, media)) => {
-            let order = Order { app, media, options, request, client: client.client(), started };
+        Ok((_permit, media, memory)) => {
+            let client_id = client.client();
+            let order = Order { app, media, memory, options, request, client: client_id, started };
             deliver(order, cancel, client)
         }
         Err(error) => Ended::Failed(client, cancel.cancel_with(error)),
@@ -180,7 +182,7 @@ fn acquire<'a>(
     options: &OutputOptions,
     client: Client,
     cancel: &Arc<CancelToken>,
-) -> Result<(StreamPermit<'a>, Media), Error> {
+) -> Result<(StreamPermit<'a>, Media, Reservation), Error> {
     let timeout = app.config.limits.slot_timeout.0;
     let acquire = |weight| app.stream_limiter.try_acquire_many(weight, client, cancel, timeout);
     let first = match &source {
@@ -189,19 +191,19 @@ fn acquire<'a>(
     };
     let permit = acquire(first)?;
     app.metrics.stream_started();
-    let media = match source {
-        MediaSource::Urls(media) => media,
+    let (media, memory) = match source {
+        MediaSource::Urls(media) => (media, app.memory_budget.reservation()),
         MediaSource::Page { page_url, choice } => {
             let page = app.resolver.resolve(&page_url, &RequestContext { client, cancel })?;
             media_of(app, &page, &choice, (options, client), cancel)?
         }
     };
     if weight(&media) <= first {
-        return Ok((permit, media));
+        return Ok((permit, media, memory));
     }
     // Whoever held one while waiting for more would wait for themselves.
     drop(permit);
-    Ok((acquire(weight(&media))?, media))
+    Ok((acquire(weight(&media))?, media, memory))
 }
 
 /// Returns how many permits a download takes: one is for a video with its audio, which are two tracks.
@@ -209,20 +211,21 @@ fn weight(media: &Media) -> usize {
     media.tracks.len().div_ceil(2).max(1)
 }
 
-/// Selects the media of a page.
+/// Selects the media of a page; returns them with the memory that their subtitles take.
 fn media_of(
     app: &App,
     page: &Arc<PageMedia>,
     choice: &FormatRequest,
     (options, client): (&OutputOptions, Client),
     cancel: &Arc<CancelToken>,
-) -> Result<Media, Error> {
+) -> Result<(Media, Reservation), Error> {
+    let mut memory = app.memory_budget.reservation();
     let mut media = match options.text_only {
         Some(_) => resolve::without_tracks(page),
         None => resolve::media(&app.resolver, page, choice, client)?,
     };
     if let Some(request) = &choice.subtitles {
-        media.metadata.subtitles = subtitles::fetch_all(app, page, request, cancel)?;
+        (media.metadata.subtitles, memory) = subtitles::fetch_all(app, page, request, cancel)?;
     }
     media.metadata.cover = match choice.cover {
         CoverRequest::None => None,
@@ -231,7 +234,7 @@ fn media_of(
             Thumbnail::optional_cover(page, &app.upstream, cancel)
         })?,
     };
-    Ok(media)
+    Ok((media, memory))
 }
 
 /// A response that can be sent. Until here, every error is a problem.

@@ -195,7 +195,7 @@ impl Resource {
 impl fmt::Display for LimitExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LimitExceeded::Memory => f.write_str("too many long playlists are in use; retry later"),
+            LimitExceeded::Memory => f.write_str("too many long playlists, pages or subtitles are in use; retry later"),
             LimitExceeded::Full(resource) => {
                 let (what, key) = resource.name();
                 write!(f, "the server is at its limit of {what} ({key}); retry later")

@@ -61,7 +61,7 @@ impl SubtitleCache {
 
     /// Inserts cues that were just fetched.
     pub fn insert(&self, key: SubtitleKey, cues: &Arc<[Cue]>) {
-        let size = cues.iter().map(|cue| size_of::<Cue>() + cue.text.len()).sum();
+        let size = cues.iter().map(Cue::memory_size).sum();
         self.lock().insert(key, (cues.clone(), Instant::now()), size);
     }
 

@@ -22,7 +22,7 @@ pub use srt::write as write_srt;
 pub use webvtt::write as write_vtt;
 
 /// Maximum length of a document.
-pub const MAX_DOCUMENT: usize = 4 << 20;
+pub const MAX_DOCUMENT: usize = 2 << 20;
 /// Maximum number of cues: a day of speech has fewer.
 pub const MAX_CUES: usize = 40_000;
 /// The exclusive upper limit of times, in milliseconds: a year.

@@ -14,6 +14,7 @@ use crate::error::{Error, LimitExceeded, UpstreamError};
 use crate::http_server::Request;
 use crate::limits::Client;
 use crate::media::{Delivery, Media};
+use crate::memory_budget::Reservation;
 use crate::options::OutputOptions;
 use crate::playlist_loader::LoadedMedia;
 
@@ -21,6 +22,8 @@ use crate::playlist_loader::LoadedMedia;
 pub(super) struct Order<'o> {
     pub(super) app: &'o App,
     pub(super) media: Media,
+    /// The memory of their subtitles.
+    pub(super) memory: Reservation,
     pub(super) options: OutputOptions,
     pub(super) request: &'o Request,
     pub(super) client: Client,
@@ -51,7 +54,8 @@ pub(super) fn deliver<R: Recipient>(
     cancel: Arc<CancelToken>,
     recipient: R,
 ) -> R::Outcome {
-    let Order { app, media: mut requested, options, request, client, started } = order;
+    let Order { app, media: mut requested, memory: _memory, options, .. } = order;
+    let Order { request, client, started, .. } = order;
     let options = OutputOptions { engine: options.engine.or(app.config.muxer.engine), ..options };
     let (mut cancel, mut recipient) = (cancel, recipient);
     loop {

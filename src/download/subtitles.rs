@@ -9,11 +9,12 @@ use super::representation::{Representation, etag, select_representation};
 use super::{MediaBody, MediaResponse, Prepared};
 use crate::app::App;
 use crate::cancel::CancelToken;
-use crate::error::{Error, SubtitleError, SubtitleFault, UpstreamError};
+use crate::error::{Error, LimitExceeded, SubtitleError, SubtitleFault, UpstreamError};
 use crate::fetch::read_document;
 use crate::http_server::BodyWriter;
 use crate::media::page_media::PageMedia;
 use crate::media::subtitles::{Cue, SubtitleOffer, SubtitleRequest, SubtitleSource, Subtitles};
+use crate::memory_budget::Reservation;
 use crate::options::TextFormat;
 use crate::subtitle_cache::SubtitleKey;
 use crate::timed_text::{self, MAX_DOCUMENT, Unreadable, write_srt, write_vtt};
@@ -21,22 +22,25 @@ use crate::timed_text::{self, MAX_DOCUMENT, Unreadable, write_srt, write_vtt};
 /// How many subtitles are fetched at a time.
 const ABREAST: usize = 4;
 
-/// Fetches the subtitles that are requested of a page. One that cannot be fetched, or read, is an error: nobody would
-/// see that it is missing.
+/// Fetches the subtitles that are requested of a page, with the memory that they take. One that cannot be fetched, or read,
+/// is an error: nobody would see that it is missing.
 pub(super) fn fetch_all(
     app: &App,
     page: &PageMedia,
     request: &SubtitleRequest,
     cancel: &Arc<CancelToken>,
-) -> Result<Vec<Subtitles>, Error> {
+) -> Result<(Vec<Subtitles>, Reservation), Error> {
     let selected = request.select(&page.subtitles, original_language(page)).map_err(|missing| {
         let usable = page.subtitles.iter();
         let usable = usable.filter(|offer| request.allows_automatic || !offer.is_automatic);
         let reason = SubtitleFault::Missing(usable.map(|offer| offer.language.clone()).collect());
         failure(missing, reason)
     })?;
-    let mut fetched = Vec::with_capacity(selected.len());
+    let mut fetched: Vec<Subtitles> = Vec::with_capacity(selected.len());
+    let mut memory = app.memory_budget.reservation();
+    let size = |fetched: &[Subtitles]| fetched.iter().map(Subtitles::memory_size).sum::<usize>();
     for group in selected.chunks(ABREAST) {
+        reserve(&mut memory, size(&fetched) + group.len() * MAX_DOCUMENT)?;
         thread::scope(|scope| {
             let fetch = |offer: &SubtitleOffer| fetch(app, offer, cancel);
             let threads = group.iter().map(|offer| {
@@ -52,7 +56,12 @@ pub(super) fn fetch_all(
             Ok::<_, Error>(())
         })?;
     }
-    Ok(fetched)
+    reserve(&mut memory, size(&fetched))?;
+    Ok((fetched, memory))
+}
+
+fn reserve(memory: &mut Reservation, size: usize) -> Result<(), Error> {
+    if memory.resize(size as u64) { Ok(()) } else { Err(LimitExceeded::Memory.into()) }
 }
 
 /// Returns the language that is spoken in the original, if the page tells it.

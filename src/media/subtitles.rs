@@ -98,6 +98,13 @@ pub struct Cue {
     pub text: String,
 }
 
+impl Cue {
+    /// Returns the memory that the cue takes, in bytes.
+    pub fn memory_size(&self) -> usize {
+        size_of::<Cue>() + self.text.len()
+    }
+}
+
 impl SubtitleRequest {
     /// Selects what is requested of `offers`; fails with the language that none of them has.
     pub fn select<'o>(
@@ -223,8 +230,8 @@ impl Subtitles {
         }
     }
 
-    /// Returns the approximate memory, in bytes.
+    /// Returns the memory that the cues take, in bytes.
     pub fn memory_size(&self) -> usize {
-        self.cues.iter().map(|cue| size_of::<Cue>() + cue.text.len()).sum()
+        self.cues.iter().map(Cue::memory_size).sum()
     }
 }

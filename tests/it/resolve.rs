@@ -16,6 +16,7 @@ mod generic;
 mod information;
 mod languages;
 mod live;
+mod long_subtitles;
 mod memory;
 mod refresh;
 mod segment_downloads;

@@ -19,6 +19,7 @@ use crate::download::{
 use crate::error::{ArchiveError, Error};
 use crate::http_server::{BodyWriter, Request, ResponseHead};
 use crate::media::Media;
+use crate::memory_budget::Reservation;
 use crate::planned_archives::PlannedFile;
 use crate::problem::Problem;
 use crate::resolve::RequestContext;
@@ -89,7 +90,11 @@ fn seconds(date: &str) -> Option<u64> {
 }
 
 /// Returns the media of an entry.
-fn media(job: Job<'_>, entry: &Entry, cancel: &Arc<CancelToken>) -> Result<Media, Error> {
+fn media(
+    job: Job<'_>,
+    entry: &Entry,
+    cancel: &Arc<CancelToken>,
+) -> Result<(Media, Reservation), Error> {
     let Job { app, archive, client, .. } = job;
     let page_url = entry.page_url.as_ref().ok_or(Error::Archive(ArchiveError::NoLink))?;
     if !page_url.host_str().is_some_and(job.may_request) {
@@ -102,9 +107,13 @@ fn media(job: Job<'_>, entry: &Entry, cancel: &Arc<CancelToken>) -> Result<Media
     media_of(app, &page, &archive.choice, (&job.options(), client), cancel)
 }
 
-fn order<'o>(job: Job<'o>, media: Media, request: &'o Request) -> Order<'o> {
+fn order<'o>(
+    job: Job<'o>,
+    (media, memory): (Media, Reservation),
+    request: &'o Request,
+) -> Order<'o> {
     let Job { app, client, started, .. } = job;
-    Order { app, media, options: job.options(), request, client, started }
+    Order { app, media, memory, options: job.options(), request, client, started }
 }
 
 /// Returns the file of an entry, as a HEAD request would tell.
@@ -115,7 +124,7 @@ pub(super) fn inspect(
 ) -> Result<(Member, PlannedFile), Arc<Error>> {
     let cancel = new_token(cancel_token()).map_err(Arc::new)?;
     let media = media(job, entry, &cancel).map_err(|error| cancel.cancel_with(error))?;
-    let described = Described::new(&media);
+    let described = Described::new(&media.0);
     let request = job.request.for_file(true, None);
     let order = order(job, media, &request);
     let head = deliver(order, cancel, Inspector(cancel_token))?;
@@ -176,7 +185,7 @@ pub(super) fn write(
             return write_text(job, &Text::new(entry, &cause), body);
         }
     };
-    let described = Described::new(&media);
+    let described = Described::new(&media.0);
     let request = job.request.for_file(false, None);
     let order = order(job, media, &request);
     let mut written = None;
