@@ -79,6 +79,10 @@ pub fn metadata_file(metadata: &Metadata) -> Vec<u8> {
             }
             file.push(letter);
         }
+        // For ffmpeg, a backslash at the end of a line continues it, also one that is escaped.
+        if text.ends_with('\\') {
+            file.push(' ');
+        }
         file.push('\n');
     }
     file.into_bytes()
@@ -98,6 +102,9 @@ mod tests {
         };
         let file = String::from_utf8(metadata_file(&metadata)).unwrap();
         assert_eq!(file, ";FFMETADATA1\nTITLE=a\\=b\\;\\\\ \\#1\n");
+        let metadata = Metadata { title: Some("a\\".into()), ..Metadata::default() };
+        let file = String::from_utf8(metadata_file(&metadata)).unwrap();
+        assert_eq!(file, ";FFMETADATA1\nTITLE=a\\\\ \n");
     }
 
     #[test]
