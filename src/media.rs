@@ -320,6 +320,17 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// No metadata.
+    pub const NONE: Metadata = Metadata {
+        title: None,
+        artist: None,
+        date: None,
+        cover: None,
+        labels: Vec::new(),
+        chapters: Vec::new(),
+        subtitles: Vec::new(),
+    };
+
     /// Returns whether a file must be written anew to have it.
     pub fn needs_new_file(&self) -> bool {
         self.cover.is_some() || !self.subtitles.is_empty()

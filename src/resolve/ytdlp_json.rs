@@ -28,11 +28,13 @@ mod lenient;
 mod list;
 mod names;
 mod periods;
+mod refusals;
 mod schema;
 
 use delivery::Source;
 use lenient::{First, IsSet, Lenient, Texts, parse};
 use list::list;
+use refusals::Refusals;
 use schema::{
     Chapters, Format, Formats, MAX_FIELDS, Manifest, PageFields, Thumbnail, replace_lone_surrogates,
 };
@@ -150,43 +152,6 @@ pub fn read(page_url: &Url, part: u32, mut json: Vec<u8>) -> Result<Page, Resolv
 fn listed_chapters(list: Option<Chapters>) -> impl Iterator<Item = ListedChapter> {
     let list = list.into_iter().flat_map(|First(list)| list).filter_map(|Lenient(one)| one);
     list.map(|one| ListedChapter { start: one.start_time, end: one.end_time, title: one.title })
-}
-
-/// Why formats cannot be downloaded.
-#[derive(Default)]
-struct Refusals {
-    is_protected: bool,
-    /// Whether there is audio among them.
-    lack_audio: bool,
-    /// What they depend on.
-    reasons: Vec<String>,
-}
-
-impl Refusals {
-    fn add(&mut self, reason: &str) {
-        /// Maximum number of reasons, and length of each: they are for people.
-        const MAX_REASONS: usize = 5;
-        const MAX_REASON: usize = 60;
-        let reason = one_line(reason, MAX_REASON);
-        if self.reasons.len() < MAX_REASONS && !self.reasons.contains(&reason) {
-            self.reasons.push(reason);
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        !self.is_protected && self.reasons.is_empty()
-    }
-
-    fn into_error(self) -> ResolveError {
-        match (self.is_protected, self.reasons.is_empty()) {
-            (true, _) => ResolveError::drm(),
-            (_, true) => ResolveError::no_format("the page offers nothing that can be downloaded"),
-            _ => ResolveError::no_format(&format!(
-                "the page offers its media only in ways that are not supported: {}",
-                self.reasons.join(", ")
-            )),
-        }
-    }
 }
 
 impl Format<'_> {
@@ -320,14 +285,7 @@ impl Format<'_> {
     }
 
     fn location(&self, url: Url) -> RemoteLocation {
-        let fields = self.http_headers.iter().flat_map(|Texts(fields)| fields);
-        let fields = fields.filter_map(|(name, value)| {
-            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            Some((name, HeaderValue::from_str(value).ok()?))
-        });
-        let mut headers: Vec<_> = fields.collect();
-        // A map has no order, and equal fields must give equal locations.
-        headers.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+        let headers = headers(self.http_headers.as_ref());
         let chunk = self.downloader_options.as_ref().and_then(|options| options.http_chunk_size);
         let available_at = self.available_at.and_then(system_time);
         let cookies = self.cookies.as_deref().map(cookies::read).unwrap_or_default();
@@ -349,6 +307,18 @@ impl Manifest {
 }
 
 /// Converts a number to an integer of at least 1.
+/// Returns the header fields of requests, ordered by name: a map has no order, and equal fields must give equal locations.
+fn headers<const MAX: usize>(fields: Option<&Texts<MAX>>) -> Vec<(HeaderName, HeaderValue)> {
+    let fields = fields.into_iter().flat_map(|Texts(fields)| fields);
+    let fields = fields.filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        Some((name, HeaderValue::from_str(value).ok()?))
+    });
+    let mut headers: Vec<_> = fields.collect();
+    headers.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+    headers
+}
+
 fn integer(number: f64) -> Option<u64> {
     // Larger integers are not exact in a float.
     (1.0..9e15).contains(&number).then_some(number as u64)

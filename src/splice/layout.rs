@@ -12,6 +12,10 @@ use super::{RangeWriter, Runs, TrackInput, fragmented, mpeg_ts, webm};
 use crate::container::Container;
 use crate::error::Error;
 
+mod packed_extent;
+
+use packed_extent::PackedExtent;
+
 /// The computed layout of a joined file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -104,32 +108,6 @@ pub struct Layout {
     len: u64,
     /// What is of no track.
     inline: Inline,
-}
-
-/// The start of an extent, which ends where the next one begins. Long media has thousands of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct PackedExtent {
-    /// The offset after the header of the joined file.
-    at: u64,
-    /// The offset in the file of the track; the index of the track is in the uppermost bits.
-    from: u64,
-}
-
-impl PackedExtent {
-    const TRACK: u32 = Layout::MAX_FILE_LEN.trailing_zeros();
-
-    fn new(at: u64, track: u8, from: u64) -> PackedExtent {
-        debug_assert!(from < Layout::MAX_FILE_LEN, "{from}");
-        PackedExtent { at, from: from | u64::from(track) << PackedExtent::TRACK }
-    }
-
-    fn track(self) -> u8 {
-        (self.from >> PackedExtent::TRACK) as u8
-    }
-
-    fn from(self) -> u64 {
-        self.from & (Layout::MAX_FILE_LEN - 1)
-    }
 }
 
 impl Layout {

@@ -207,14 +207,13 @@ fn begin(tracks: &[ParsedTrack<'_>]) -> Duration {
     Duration::from_nanos(begins.min().unwrap_or_default())
 }
 
-/// Lays out one file for streaming, with its timestamps as they are; `trim` is in the file's own time.
-/// A QuickTime file stays one, with everything that MP4 does not have.
-pub(super) fn for_streaming(
+/// Returns the tracks of one file for ffmpeg, and its ftyp. A QuickTime file stays one, with everything that MP4 does not
+/// have.
+fn for_ffmpeg<'m>(
     kind: TrackKind,
-    movie: &Movie,
+    movie: &'m Movie,
     alone: bool,
-    trim: TimeRange,
-) -> Result<Plan, Unsupported> {
+) -> Result<(Vec<ParsedTrack<'m>>, Vec<u8>), Unsupported> {
     let mut tracks = open_tracks(&[(kind, movie)], alone)?;
     let ftyp = if movie.is_quicktime() {
         tracks.iter_mut().for_each(|track| track.is_quicktime = false);
@@ -222,6 +221,17 @@ pub(super) fn for_streaming(
     } else {
         head::ftyp(&[&movie.brands])
     };
+    Ok((tracks, ftyp))
+}
+
+/// Lays out one file for streaming, with its timestamps as they are; `trim` is in the file's own time.
+pub(super) fn for_streaming(
+    kind: TrackKind,
+    movie: &Movie,
+    alone: bool,
+    trim: TimeRange,
+) -> Result<Plan, Unsupported> {
+    let (tracks, ftyp) = for_ffmpeg(kind, movie, alone)?;
     let boxes = HeadBoxes { ftyp: &ftyp, tags: &Metadata::default() };
     lay_out(&tracks, trim, TimeOrigin::Input, &boxes)
         .or_else(|_| lay_out(&tracks, TimeRange::default(), TimeOrigin::Input, &boxes))

@@ -53,6 +53,14 @@ fn path_of_download(chromium: &mut Chromium) -> String {
     chromium.evaluate(script).as_str().unwrap().to_owned()
 }
 
+/// Chooses from a menu.
+fn choose(chromium: &mut Chromium, selector: &str, value: &str) {
+    chromium.evaluate(&format!(
+        "(select => {{ select.value = '{value}'; select.dispatchEvent(new Event('change', {{ bubbles: true }})) }})\
+         (document.querySelector('{selector}'))"
+    ));
+}
+
 #[test]
 fn a_link_is_pasted_and_its_film_comes_with_its_size() {
     let gate = Gate::default();

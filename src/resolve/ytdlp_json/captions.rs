@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use serde::de::{IgnoredAny, MapAccess};
-use ureq::http::{HeaderName, HeaderValue};
 use url::Url;
 
-use super::lenient::{Field, First, Lenient, Text, Texts};
+use super::lenient::{Field, First, Lenient, Text};
 use super::schema::Caption;
 use super::{MAX_URL, text};
 use crate::media::RemoteLocation;
@@ -76,13 +75,7 @@ impl Caption {
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return None;
         }
-        let fields = self.http_headers.iter().flat_map(|Texts(fields)| fields);
-        let fields = fields.filter_map(|(name, value)| {
-            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            Some((name, HeaderValue::from_str(value).ok()?))
-        });
-        let mut headers: Vec<_> = fields.collect();
-        headers.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+        let headers = super::headers(self.http_headers.as_ref());
         let location = RemoteLocation { headers, ..RemoteLocation::from(url) };
         let is_short = location.memory_size() <= super::MAX_LOCATION;
         is_short.then(|| SubtitleSource::Remote(Box::new(location)))

@@ -70,15 +70,7 @@ impl ReadAt for File {
     }
 }
 
-static TAGS: Metadata = Metadata {
-    title: None,
-    artist: None,
-    date: None,
-    cover: None,
-    labels: Vec::new(),
-    chapters: Vec::new(),
-    subtitles: Vec::new(),
-};
+static TAGS: Metadata = Metadata::NONE;
 
 fn part(start: u64, end: Option<u64>) -> TimeRange {
     TimeRange { start: Duration::from_millis(start), end: end.map(Duration::from_millis) }

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::{HeadBoxes, Movie, ParsedTrack, TimeOrigin, head, lay_out, open_tracks, trim};
+use super::{HeadBoxes, Movie, ParsedTrack, TimeOrigin, for_ffmpeg, lay_out, trim};
 use crate::container::isobmff::{Header, Mp4Box, header, u32_at};
 use crate::error::Unsupported;
 use crate::media::{Metadata, TrackKind};
@@ -73,13 +73,7 @@ impl Movie {
         samples: &Range<u64>,
         rate: u32,
     ) -> Result<(Plan, u64), Unsupported> {
-        let mut tracks = open_tracks(&[(TrackKind::Audio, self)], false)?;
-        let ftyp = if self.is_quicktime() {
-            tracks.iter_mut().for_each(|track| track.is_quicktime = false);
-            head::quicktime()
-        } else {
-            head::ftyp(&[&self.brands])
-        };
+        let (tracks, ftyp) = for_ffmpeg(TrackKind::Audio, self, false)?;
         let boxes = HeadBoxes { ftyp: &ftyp, tags: &Metadata::default() };
         let all = || lay_out(&tracks, TimeRange::default(), TimeOrigin::Input, &boxes);
         let begin = tracks.first().and_then(|track| simple(&track.edits));

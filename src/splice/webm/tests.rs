@@ -34,15 +34,7 @@ impl ReadAt for File {
     }
 }
 
-static TAGS: Metadata = Metadata {
-    title: None,
-    artist: None,
-    date: None,
-    cover: None,
-    labels: Vec::new(),
-    chapters: Vec::new(),
-    subtitles: Vec::new(),
-};
+static TAGS: Metadata = Metadata::NONE;
 
 fn options(start: u64, end: Option<u64>) -> Options<'static> {
     let trim =

@@ -23,15 +23,7 @@ use ytcanal::splice::{
     TrackInput, read_index,
 };
 
-static TAGS: Metadata = Metadata {
-    title: None,
-    artist: None,
-    date: None,
-    cover: None,
-    labels: Vec::new(),
-    chapters: Vec::new(),
-    subtitles: Vec::new(),
-};
+static TAGS: Metadata = Metadata::NONE;
 /// Reading an index in more steps than this would keep the client waiting for too long.
 const MAX_READS: usize = 2000;
 

@@ -105,7 +105,7 @@ impl<'a> TestSetup<'a> {
         let mut outcome = Outcome::of(ask);
         outcome.status = answer.head.status;
         if answer.head.status == 200 {
-            outcome.engine = engine(&answer);
+            outcome.engine = answer.made_by().to_owned();
             self.came(&mut outcome, &path, &answer);
         } else {
             let problem: serde_json::Value =
@@ -275,11 +275,4 @@ impl Outcome {
             shared: Vec::new(),
         }
     }
-}
-
-/// What made the file, with its reason.
-fn engine(answer: &Answer) -> String {
-    let timing = answer.head.header("Server-Timing").unwrap_or_default();
-    let engine = timing.split("engine;desc=\"").nth(1);
-    engine.and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned()
 }

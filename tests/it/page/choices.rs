@@ -2,11 +2,7 @@
 
 use super::looks::look;
 use super::site::Site;
-use super::{Chromium, download_to, downloaded, find, path_of_download};
-
-fn choose(chromium: &mut Chromium, id: &str, value: &str) {
-    chromium.evaluate(&format!("{id}.value = '{value}', {id}.dispatchEvent(new Event('change'))"));
-}
+use super::{choose, download_to, downloaded, find, path_of_download};
 
 #[test]
 fn subtitles_and_languages_are_ticked_and_remembered() {
@@ -59,12 +55,12 @@ fn a_chapter_is_a_section() {
     find(&mut chromium, &site.page_url("tongues"));
     chromium.click("#trim summary");
     assert!(chromium.text("#chapter").contains("The tunnel"));
-    choose(&mut chromium, "chapter", "The tunnel");
+    choose(&mut chromium, "#chapter", "The tunnel");
     assert_eq!(chromium.evaluate("[start.value, end.value].join()"), "0:20,0:41");
     let path = path_of_download(&mut chromium);
     assert!(path.contains("start=20") && path.contains("end=41"), "{path}");
     look(&mut chromium, "chapter");
-    choose(&mut chromium, "chapter", "all");
+    choose(&mut chromium, "#chapter", "all");
     assert_eq!(chromium.evaluate("start.value + end.value"), "");
     site.assert_clean(&mut chromium);
 }
@@ -85,7 +81,7 @@ fn sound_comes_in_any_format_and_bit_rate() {
     chromium.evaluate(
         "[...document.querySelectorAll('#audio b')].find(b => b.textContent === 'mp3').parentElement.click()",
     );
-    choose(&mut chromium, "rate", "128");
+    choose(&mut chromium, "#rate", "128");
     look(&mut chromium, "sound");
     let path = path_of_download(&mut chromium);
     assert!(path.contains("container=mp3") && path.contains("bitrate=128"), "{path}");

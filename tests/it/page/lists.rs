@@ -2,7 +2,7 @@
 
 use super::looks::look;
 use super::site::Site;
-use super::{download_to, downloaded, path_of_download};
+use super::{choose, download_to, downloaded, path_of_download};
 use crate::support::chromium::Chromium;
 use crate::support::client::get;
 
@@ -66,13 +66,6 @@ fn a_list_is_pasted_and_some_of_it_comes_as_an_archive() {
     super::find(&mut chromium, &site.page_url("film"));
     chromium.until("document.querySelector('#list').hidden");
     assert!(path_of_download(&mut chromium).starts_with("/download?url="));
-}
-
-fn choose(chromium: &mut Chromium, selector: &str, value: &str) {
-    chromium.evaluate(&format!(
-        "(select => {{ select.value = '{value}'; select.dispatchEvent(new Event('change', {{ bubbles: true }})) }})\
-         (document.querySelector('{selector}'))"
-    ));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A film as YouTube has them, read by the real yt-dlp: in several languages, codecs and dynamic
 //! ranges.
 
-use super::{Chromium, download_to, downloaded, find, path_of_download};
+use super::{Chromium, choose, download_to, downloaded, find, path_of_download};
 use crate::support::ytdlp::{self, FILM, Site};
 
 #[test]
@@ -24,7 +24,7 @@ fn its_languages_and_formats_can_be_chosen() {
     assert!(others.contains("HDR") && others.contains("webm"), "{others:?}");
 
     assert_eq!(chromium.text("#lang option"), "English (original)");
-    chromium.evaluate("lang.value = 'de', lang.dispatchEvent(new Event('change'))");
+    choose(&mut chromium, "#lang", "de");
     let path = path_of_download(&mut chromium);
     assert!(path.contains("quality=1080") && path.ends_with("&lang=de"), "{path}");
     chromium.click("#download");

@@ -4,9 +4,6 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::answer::{Answer, Ending};
-use crate::support::client::ask;
-use crate::support::daemon::Daemon;
 use crate::support::mpv::Mpv;
 use crate::support::ytdlp::{self, FILM, Site, WAYS, download_path, path_of, sizes};
 use crate::support::{media, run};
@@ -26,17 +23,6 @@ const TITLES: [&str; 3] = ["One", "Zwei: ä = „b“; #\\", "Three"];
 fn put_page(site: &Site, formats: &[&str], chapters: &Value) {
     let formats = sizes(formats.iter().copied());
     site.put_page(FILM, &json!({ "formats": formats, "info": { "chapters": chapters } }));
-}
-
-fn good(daemon: &Daemon, path: &str) -> Answer {
-    let answer = daemon.get(path);
-    assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.text());
-    answer
-}
-
-fn engine(answer: &Answer) -> &str {
-    let timing = answer.head.header("Server-Timing").unwrap();
-    timing.split("desc=\"").nth(1).unwrap().split(['"', ' ']).next().unwrap()
 }
 
 /// The starts and titles of the chapters in a file, by ffprobe.
@@ -80,8 +66,8 @@ fn each_kind_of_file_has_them() {
         (&[("container", "opus")], "ffmpeg"),
         (&[("container", "flac")], "ffmpeg"),
     ] {
-        let answer = good(&daemon, &download_path(&site.page_url(FILM), parameters));
-        assert_eq!(engine(&answer), expected, "{parameters:?}");
+        let answer = daemon.good(&download_path(&site.page_url(FILM), parameters));
+        assert_eq!(answer.engine(), expected, "{parameters:?}");
         assert_chapters(&answer.body, &starts, &TITLES, &format!("{parameters:?}"));
     }
 }
@@ -90,8 +76,8 @@ fn each_kind_of_file_has_them() {
 fn a_file_of_both_gets_them_without_ffmpeg() {
     let (site, daemon) = (Site::start(), ytdlp::daemon(""));
     put_page(&site, &["18"], &listed());
-    let answer = good(&daemon, &download_path(&site.page_url(FILM), &[]));
-    assert_eq!(engine(&answer), "splice");
+    let answer = daemon.good(&download_path(&site.page_url(FILM), &[]));
+    assert_eq!(answer.engine(), "splice");
     assert_chapters(&answer.body, &[0.0, 4.0, 7.5], &TITLES, "18");
     // What cannot be spliced stays as it is.
     put_page(&site, &["18"], &json!([]));
@@ -113,7 +99,7 @@ fn a_time_range_shifts_and_clips_them() {
         &[("container", "mkv")],
     ] {
         let path = download_path(&site.page_url(FILM), &[parameters, &range].concat());
-        let answer = good(&daemon, &path);
+        let answer = daemon.good(&path);
         let found = chapters(&answer.body);
         let titles: Vec<&str> = found.iter().map(|(_, title)| &title[..]).collect();
         assert!(titles.starts_with(&TITLES[..2]), "{parameters:?}: {titles:?}");
@@ -124,7 +110,7 @@ fn a_time_range_shifts_and_clips_them() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("film");
         std::fs::write(&file, &answer.body).unwrap();
-        if parameters[0].1 == "mp4" && engine(&answer) == "splice" {
+        if parameters[0].1 == "mp4" && answer.engine() == "splice" {
             // Video and chapters are shifted alike: the end is a key frame, too.
             let begin = 4.0 - second;
             let key_frames = key_frames();
@@ -166,18 +152,14 @@ fn the_file_stays_static_and_players_show_them() {
         put_page(&site, &["136", "137", "248", "140-1", "251-1"], &listed());
         let parameters = &parameters[..];
         let path = download_path(&site.page_url(FILM), parameters);
-        let whole = good(&daemon, &path);
+        let whole = daemon.good(&path);
         let length = whole.head.header("Content-Length").unwrap().to_owned();
         assert_eq!(length, whole.body.len().to_string());
-        let etag = whole.head.header("ETag").unwrap();
         let mut at = 0;
         // Within the header, the samples of the chapters and the media.
         for step in [100, 1000, 3000, 20_000, whole.body.len()] {
             let end = (at + step).min(whole.body.len());
-            let fields = format!("Range: bytes={at}-{}\r\nIf-Range: {etag}\r\n", end - 1);
-            let part = ask(daemon.address(), "GET", &path, &fields);
-            assert_eq!(part.head.status, 206, "{}", part.text());
-            assert!(part.body == whole.body[at..end], "{parameters:?}: {at}..{end}");
+            daemon.assert_part(&path, &whole, at..end);
             at = end;
         }
         let mut mpv = Mpv::start();
@@ -220,7 +202,7 @@ fn absurd_chapters_cost_nothing_but_themselves() {
     for (chapters, count) in [(json!(many), 255), (odd, 1)] {
         put_page(&site, &["137", "140-1"], &chapters);
         let page = format!("{}&again={count}", site.page_url(FILM));
-        let answer = good(&daemon, &download_path(&page, &[]));
+        let answer = daemon.good(&download_path(&page, &[]));
         assert_eq!(self::chapters(&answer.body).len(), count);
     }
 }

@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use crate::support::answer::{Answer, Ending};
 use crate::support::client::ask;
 use crate::support::daemon::{Daemon, Setup};
 use crate::support::framemd5::{Exactness, assert_same, packets};
@@ -29,19 +28,13 @@ fn assert_is_of(film: &[u8], video: Option<&str>, audio: Option<&str>, what: &st
     }
 }
 
-fn good(daemon: &Daemon, path: &str) -> Answer {
-    let answer = daemon.get(path);
-    assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.text());
-    answer
-}
-
 #[test]
 fn a_link_becomes_a_film_in_either_way() {
     for way in WAYS {
         let (site, daemon) = (Site::start(), ytdlp::daemon(&[way, DEFAULT_EXTRACTORS].concat()));
         let path =
             download_path(&site.page_url(FILM), &[("quality", "1080"), ("engine", "splice")]);
-        let answer = good(&daemon, &path);
+        let answer = daemon.good(&path);
         let head = &answer.head;
         assert_eq!(head.header("Content-Type"), Some("video/mp4"));
         let length = answer.body.len().to_string();
@@ -96,7 +89,7 @@ fn the_choice_is_the_one_that_a_person_would_make() {
     let daemon = ytdlp::daemon("");
     for (wish, video, audio, kind) in table {
         let site = Site::start();
-        let answer = good(&daemon, &download_path(&site.page_url(FILM), wish));
+        let answer = daemon.good(&download_path(&site.page_url(FILM), wish));
         let mut expected: Vec<&str> = video.into_iter().chain(audio).collect();
         expected.sort();
         assert_eq!(site.formats_asked(FILM), expected, "{wish:?}");
@@ -110,7 +103,7 @@ fn sound_in_other_clothes() {
     let (site, daemon) = (Site::start(), ytdlp::daemon(""));
     for (container, kind) in [("opus", "audio/ogg"), ("mp3", "audio/mpeg")] {
         let path = download_path(&site.page_url(FILM), &[("container", container)]);
-        let answer = good(&daemon, &path);
+        let answer = daemon.good(&path);
         assert_eq!(answer.head.header("Content-Type"), Some(kind));
         let name = answer.head.header("Content-Disposition").unwrap();
         assert!(name.contains(&format!(".{container}")), "{name}");
@@ -130,7 +123,7 @@ fn sound_in_other_clothes() {
 fn a_finished_file_stays_as_it_is() {
     let (site, daemon) = (Site::start(), ytdlp::daemon(""));
     site.put_page(FILM, &json!({ "formats": sizes(["18", "140-1"]) }));
-    let answer = good(&daemon, &download_path(&site.page_url(FILM), &[]));
+    let answer = daemon.good(&download_path(&site.page_url(FILM), &[]));
     assert!(answer.body == std::fs::read(file("18")).unwrap(), "the bytes differ");
     assert_eq!(site.formats_asked(FILM), ["18"]);
 }
@@ -145,7 +138,7 @@ fn fields_and_cookies_reach_the_media_server() {
         format["downloader_options"] = json!({ "http_chunk_size": 700 << 10 });
     }
     site.put_page(FILM, &json!({ "formats": formats }));
-    good(&daemon, &download_path(&site.page_url(FILM), &[]));
+    daemon.good(&download_path(&site.page_url(FILM), &[]));
     let requests = site.media_requests();
     assert!(requests.len() > 5, "{requests:?}");
     for request in requests {
@@ -162,8 +155,8 @@ fn fields_and_cookies_reach_the_media_server() {
 fn a_part_of_a_film() {
     let (site, daemon) = (Site::start(), ytdlp::daemon(""));
     let wish = [("quality", "720"), ("start", "20"), ("end", "0:0:30")];
-    let part = good(&daemon, &download_path(&site.page_url(FILM), &wish));
-    let whole = good(&daemon, &download_path(&site.page_url(FILM), &wish[..1]));
+    let part = daemon.good(&download_path(&site.page_url(FILM), &wish));
+    let whole = daemon.good(&download_path(&site.page_url(FILM), &wish[..1]));
     assert!(part.body.len() < whole.body.len() / 3);
     assert_ne!(part.head.header("ETag"), whole.head.header("ETag"));
     assert_eq!(site.reads(FILM), 1);

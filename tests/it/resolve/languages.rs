@@ -133,10 +133,7 @@ fn assert_is_static(daemon: &Daemon, path: &str, whole: &Answer, what: &str) {
     for _ in 0..8 {
         let start = random.usize(0..len);
         let end = random.usize(start + 1..=len);
-        let fields = format!("Range: bytes={start}-{}\r\nIf-Range: {etag}\r\n", end - 1);
-        let part = ask(daemon.address(), "GET", path, &fields);
-        assert_eq!((part.head.status, part.ending), (206, Ending::Complete), "{what}");
-        assert!(part.body == whole.body[start..end], "{what}: bytes from {start} to {end}");
+        daemon.assert_part(path, whole, start..end);
     }
 }
 

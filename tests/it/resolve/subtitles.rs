@@ -6,9 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::answer::{Answer, Ending};
 use crate::support::client::ask;
-use crate::support::daemon::Daemon;
 use crate::support::framemd5::{Exactness, assert_same, packets};
 use crate::support::mpv::Mpv;
 use crate::support::resource::{Fault, Resource};
@@ -46,22 +44,6 @@ fn put_page(site: &Site, formats: &[&str]) {
 }
 
 const ALL: [&str; 5] = ["136", "137", "248", "140-1", "251-1"];
-
-fn good(daemon: &Daemon, path: &str) -> Answer {
-    let answer = daemon.get(path);
-    assert_eq!(
-        (answer.head.status, answer.ending),
-        (200, Ending::Complete),
-        "{path}: {}",
-        answer.text()
-    );
-    answer
-}
-
-fn engine(answer: &Answer) -> &str {
-    let timing = answer.head.header("Server-Timing").unwrap();
-    timing.split("desc=\"").nth(1).unwrap().split(['"', ' ']).next().unwrap()
-}
 
 fn saved(bytes: &[u8]) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -124,8 +106,8 @@ fn each_kind_of_file_has_them() {
         (&[("container", "m4a")], "splice", codes[0]),
     ] {
         let path = [parameters, &[("subs", "de,en,fr")]].concat();
-        let answer = good(&daemon, &download_path(&site.page_url(FILM), &path));
-        assert_eq!(engine(&answer), expected, "{parameters:?}");
+        let answer = daemon.good(&download_path(&site.page_url(FILM), &path));
+        assert_eq!(answer.engine(), expected, "{parameters:?}");
         let film = saved(&answer.body);
         assert_eq!(languages(film.path()), codes, "{parameters:?}");
         let german = cues(film.path(), 0);
@@ -171,10 +153,10 @@ fn the_file_stays_static_and_players_show_them() {
         let parameters = &parameters[..];
         let path = [parameters, &[("subs", "de,en")]].concat();
         let path = download_path(&site.page_url(FILM), &path);
-        let whole = good(&daemon, &path);
-        assert_eq!(engine(&whole), "splice");
+        let whole = daemon.good(&path);
+        assert_eq!(whole.engine(), "splice");
         let etag = whole.head.header("ETag").unwrap();
-        let plain = good(&daemon, &download_path(&site.page_url(FILM), parameters));
+        let plain = daemon.good(&download_path(&site.page_url(FILM), parameters));
         assert_ne!(plain.head.header("ETag").unwrap(), etag);
         let film = saved(&whole.body);
         assert_eq!(text_of(&cues(film.path(), 0)), GERMAN.map(|(_, text)| text), "{parameters:?}");
@@ -182,10 +164,7 @@ fn the_file_stays_static_and_players_show_them() {
         // Across all borders between subtitles and media.
         for at in (0..len).step_by(len / 40).chain([len - 1]) {
             let end = (at + 1 + len / 40).min(len);
-            let fields = format!("Range: bytes={at}-{}\r\nIf-Range: {etag}\r\n", end - 1);
-            let part = ask(daemon.address(), "GET", &path, &fields);
-            assert_eq!(part.head.status, 206, "{}", part.text());
-            assert!(part.body == whole.body[at..end], "{parameters:?}: {at}..{end}");
+            daemon.assert_part(&path, &whole, at..end);
         }
         let mut mpv = Mpv::start();
         mpv.open(&daemon.url(&path));
@@ -222,7 +201,7 @@ fn a_time_range_shifts_and_cuts_them() {
         &[("container", "mkv")],
     ] {
         let path = [parameters, &[("subs", "de"), ("start", "4"), ("end", "7")]].concat();
-        let answer = good(&daemon, &download_path(&site.page_url(FILM), &path));
+        let answer = daemon.good(&download_path(&site.page_url(FILM), &path));
         let film = saved(&answer.body);
         let german = cues(film.path(), 0);
         assert!(text_of(&german).contains(&"Zwei\nZeilen"), "{parameters:?}: {german:?}");
@@ -238,7 +217,7 @@ fn subtitles_alone() {
     let (site, daemon) = (Site::start(), ytdlp::daemon(""));
     put_page(&site, &ALL);
     let page = site.page_url(FILM);
-    let vtt = good(&daemon, &download_path(&page, &[("subs", "only,de")]));
+    let vtt = daemon.good(&download_path(&page, &[("subs", "only,de")]));
     assert_eq!(vtt.head.header("Content-Type"), Some("text/vtt; charset=utf-8"));
     assert_eq!(vtt.head.header("Content-Length").unwrap(), vtt.body.len().to_string());
     assert!(vtt.head.header("Content-Disposition").unwrap().contains(".vtt"));
@@ -249,19 +228,16 @@ fn subtitles_alone() {
     let part = ask(daemon.address(), "GET", &download_path(&page, &[("subs", "only,de")]), &range);
     assert_eq!((part.head.status, &part.body[..]), (206, &vtt.body[10..20]));
     // The original language, where none is named.
-    let srt = good(&daemon, &download_path(&page, &[("container", "srt")]));
+    let srt = daemon.good(&download_path(&page, &[("container", "srt")]));
     assert!(
         srt.text().starts_with("1\n00:00:01,000 --> 00:00:03,500\nGood <i>day</i>\n\n2\n"),
         "{}",
         srt.text()
     );
-    let part = good(
-        &daemon,
-        &download_path(
-            &page,
-            &[("container", "vtt"), ("subs", "fr"), ("start", "6"), ("end", "9")],
-        ),
-    );
+    let part = daemon.good(&download_path(
+        &page,
+        &[("container", "vtt"), ("subs", "fr"), ("start", "6"), ("end", "9")],
+    ));
     assert_eq!(part.text(), "WEBVTT\n\n00:00:00.000 --> 00:00:02.000\nDeux\nlignes\n");
     assert!(site.formats_asked(FILM).is_empty(), "no media is fetched");
 }
@@ -281,7 +257,7 @@ fn automatic_captions_come_only_if_requested() {
     let detail = refused.problem()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("es") && detail.contains("de, en, fr-CA"), "{detail}");
     let of = |parameters: &[(&str, &str)]| {
-        let answer = good(&daemon, &download_path(&page, parameters));
+        let answer = daemon.good(&download_path(&page, parameters));
         languages(saved(&answer.body).path())
     };
     assert_eq!(of(&[("subs", "es,de"), ("captions", "auto")]), ["spa", "deu"]);
@@ -311,7 +287,7 @@ fn information_lists_them_in_either_way() {
         );
         assert_eq!(list[0]["name"], "Deutsch");
         for one in [&list[0], &list[6]] {
-            let answer = good(&daemon, one["download"].as_str().unwrap());
+            let answer = daemon.good(one["download"].as_str().unwrap());
             assert!(answer.text().starts_with("WEBVTT"), "{way}");
         }
     }

@@ -20,15 +20,7 @@ mod layout;
 mod shifted;
 mod walks;
 
-static TAGS: Metadata = Metadata {
-    title: None,
-    artist: None,
-    date: None,
-    cover: None,
-    labels: Vec::new(),
-    chapters: Vec::new(),
-    subtitles: Vec::new(),
-};
+static TAGS: Metadata = Metadata::NONE;
 
 /// Index of all fragments, or of each; at the end; none. Offsets from the start of the file or of
 /// the fragment. Edit lists, negative composition offsets.

@@ -46,6 +46,18 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// What made the file, with its reason.
+    pub(crate) fn made_by(&self) -> &str {
+        let timing = self.head.header("Server-Timing").unwrap_or_default();
+        let engine = timing.split("engine;desc=\"").nth(1);
+        engine.and_then(|rest| rest.split('"').next()).unwrap_or_default()
+    }
+
+    /// What made the file.
+    pub(crate) fn engine(&self) -> &str {
+        self.made_by().split(' ').next().unwrap_or_default()
+    }
+
     /// Checks the form of a problem document and gives its members.
     pub(crate) fn problem(&self) -> serde_json::Value {
         let head = &self.head;

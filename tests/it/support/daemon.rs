@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::answer::Answer;
+use super::answer::{Answer, Ending};
 use super::process_snapshot::{self, Snapshot};
 use super::{PATIENCE, client, eventually, signal};
 
@@ -130,6 +131,28 @@ impl Daemon {
     /// GETs a path of this daemon.
     pub(crate) fn get(&self, path: &str) -> Answer {
         client::get(self.address, path)
+    }
+
+    /// The complete answer with status 200; anything else fails the test.
+    pub(crate) fn good(&self, path: &str) -> Answer {
+        let answer = self.get(path);
+        let ended = (answer.head.status, answer.ending);
+        assert_eq!(ended, (200, Ending::Complete), "{path}: {}", answer.text());
+        answer
+    }
+
+    /// Makes sure that this part of a file is the same as in the whole of it.
+    pub(crate) fn assert_part(&self, path: &str, whole: &Answer, part: Range<usize>) {
+        let etag = whole.head.header("ETag").unwrap();
+        let (first, last) = (part.start, part.end - 1);
+        let fields = format!("Range: bytes={first}-{last}\r\nIf-Range: {etag}\r\n");
+        let answer = client::ask(self.address, "GET", path, &fields);
+        assert_eq!(
+            (answer.head.status, answer.ending),
+            (206, Ending::Complete),
+            "{path}: {part:?}"
+        );
+        assert!(answer.body == whole.body[part.clone()], "{path}: another {part:?}");
     }
 
     /// The value of an unlabelled metric.

@@ -44,11 +44,6 @@ impl TestSetup {
     }
 }
 
-fn engine(answer: &Answer) -> String {
-    let timing = answer.head.header("Server-Timing").unwrap();
-    timing.split_once("desc=\"").unwrap().1.trim_end_matches('"').to_owned()
-}
-
 fn kinds(file: &[u8]) -> Vec<String> {
     let boxes = children(file).unwrap();
     boxes.iter().map(|found| String::from_utf8_lossy(&found.kind).into_owned()).collect()
@@ -57,7 +52,7 @@ fn kinds(file: &[u8]) -> Vec<String> {
 /// Makes sure that the file is progressive, and packet by packet the source.
 fn assert_progressive(answer: &Answer, source: &Path) {
     assert_eq!((answer.head.status, answer.ending), (200, Ending::Complete), "{}", answer.code());
-    assert_eq!(engine(answer), "splice", "{source:?}");
+    assert_eq!(answer.engine(), "splice", "{source:?}");
     assert_eq!(answer.head.header("Content-Type"), Some("audio/mp4"));
     assert_eq!(kinds(&answer.body), ["ftyp", "moov", "mdat"]);
     let directory = tempfile::tempdir().unwrap();
@@ -100,7 +95,7 @@ fn it_has_one_index_of_all_samples() {
         assert_progressive(&scene.get(bytes.clone(), &[], ""), &source);
         // As it is, for whoever names it.
         let passed = scene.get(bytes.clone(), &[("container", "mp4")], "");
-        assert_eq!((engine(&passed).as_str(), passed.body == bytes), ("pass", true), "{name}");
+        assert_eq!((passed.engine(), passed.body == bytes), ("pass", true), "{name}");
     }
 }
 
@@ -152,13 +147,13 @@ fn where_it_cannot_be_read_it_is_passed_as_it_is() {
     broken[moof(7) + 24..moof(7) + 28].copy_from_slice(b"what");
     let scene = TestSetup::new(LOOPBACK);
     let answer = scene.get(broken.clone(), &[], "");
-    assert_eq!((engine(&answer).as_str(), answer.body == broken), ("pass", true));
+    assert_eq!((answer.engine(), answer.body == broken), ("pass", true));
     // Too far away to be read in time.
     let scene = TestSetup::new(&format!("[muxer]\nplan_timeout = \"100ms\"\n{LOOPBACK}"));
     let file = Resource::bytes(bytes.clone()).ranges().keep_alive().etag("\"sound\"");
     let url = scene.origin.put("sound", file.delay(Duration::from_millis(150)));
     let answer = ask(scene.daemon.address(), "GET", &any_path(None, Some(&url), &[]), "");
-    assert_eq!((engine(&answer).as_str(), answer.body == bytes), ("pass", true));
+    assert_eq!((answer.engine(), answer.body == bytes), ("pass", true));
 }
 
 #[test]
@@ -170,7 +165,7 @@ fn an_hour_is_read_soon() {
     let path = any_path(None, Some(&url), &[]);
     let answer = ask(scene.daemon.address(), "GET", &path, "Range: bytes=0-0\r\n");
     let took = begun.elapsed();
-    assert_eq!((answer.head.status, engine(&answer).as_str()), (206, "splice"));
+    assert_eq!((answer.head.status, answer.engine()), (206, "splice"));
     println!("{took:.1?}, {} requests", scene.origin.requests().len());
     assert!(took < Duration::from_secs(20), "{took:?}");
 }
