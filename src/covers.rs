@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::lru::LruMap;
 use crate::media::CoverArt;
+use crate::resolve::CookiesId;
 
 /// How long a cover, or that there is none, is remembered.
 const MAX_AGE: Duration = Duration::from_secs(3600);
@@ -16,9 +17,12 @@ const CACHE_SIZE: usize = 16 << 20;
 /// The memory of an entry beside its image.
 const ENTRY_SIZE: usize = 1 << 10;
 
+/// A page, and the cookies that it was read with: others may see another page.
+type Key = (Url, CookiesId);
+
 /// The covers.
 #[derive(Debug)]
-pub struct Covers(Mutex<LruMap<Url, (Instant, Option<CoverArt>)>>);
+pub struct Covers(Mutex<LruMap<Key, (Instant, Option<CoverArt>)>>);
 
 impl Default for Covers {
     fn default() -> Covers {
@@ -31,31 +35,31 @@ impl Covers {
     /// no usable one; an error of `fetch` is remembered by nobody.
     pub fn get_or_fetch<E>(
         &self,
-        page_url: &Url,
+        page: Key,
         fetch: impl FnOnce() -> Result<Option<CoverArt>, E>,
     ) -> Result<Option<CoverArt>, E> {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known(&mut lock(), page_url) {
+        if let Some(known) = known(&mut lock(), &page) {
             return Ok(known);
         }
         let cover = fetch()?;
         let mut covers = lock();
         // Several requests for parts of a file may have looked for it, and must agree: the first one counts.
-        if let Some(known) = known(&mut covers, page_url) {
+        if let Some(known) = known(&mut covers, &page) {
             return Ok(known);
         }
         let size = cover.as_ref().map_or(0, |cover| cover.bytes.len()) + ENTRY_SIZE;
-        covers.insert(page_url.clone(), (Instant::now(), cover.clone()), size);
+        covers.insert(page, (Instant::now(), cover.clone()), size);
         Ok(cover)
     }
 }
 
 /// Returns what was found within the last hour, if anything was.
 fn known(
-    covers: &mut LruMap<Url, (Instant, Option<CoverArt>)>,
-    page_url: &Url,
+    covers: &mut LruMap<Key, (Instant, Option<CoverArt>)>,
+    page: &Key,
 ) -> Option<Option<CoverArt>> {
-    let (since, cover) = covers.get(page_url)?;
+    let (since, cover) = covers.get(page)?;
     (since.elapsed() < MAX_AGE).then(|| cover.clone())
 }
 
@@ -66,20 +70,20 @@ mod tests {
     #[test]
     fn what_was_found_stays() {
         let covers = Covers::default();
-        let url = Url::parse("http://a.example/").unwrap();
+        let of = |host: &str| {
+            (Url::parse(&format!("http://{host}.example/")).unwrap(), CookiesId::default())
+        };
         let cover = CoverArt { is_jpeg: true, bytes: [1].into() };
-        assert_eq!(covers.get_or_fetch(&url, || Err(())), Err(()));
-        assert_eq!(covers.get_or_fetch::<()>(&url, || Ok(None)), Ok(None));
-        assert_eq!(covers.get_or_fetch::<()>(&url, || Ok(Some(cover.clone()))), Ok(None));
+        assert_eq!(covers.get_or_fetch(of("a"), || Err(())), Err(()));
+        assert_eq!(covers.get_or_fetch::<()>(of("a"), || Ok(None)), Ok(None));
+        assert_eq!(covers.get_or_fetch::<()>(of("a"), || Ok(Some(cover.clone()))), Ok(None));
         // Two that looked for it at the same time.
-        let both = Url::parse("http://c.example/").unwrap();
-        let slow = covers.get_or_fetch::<()>(&both, || {
-            covers.get_or_fetch::<()>(&both, || Ok(None)).map(drop)?;
+        let slow = covers.get_or_fetch::<()>(of("c"), || {
+            covers.get_or_fetch::<()>(of("c"), || Ok(None)).map(drop)?;
             Ok(Some(cover.clone()))
         });
         assert_eq!(slow, Ok(None));
-        let other = Url::parse("http://b.example/").unwrap();
-        let found = covers.get_or_fetch::<()>(&other, || Ok(Some(cover.clone())));
+        let found = covers.get_or_fetch::<()>(of("b"), || Ok(Some(cover.clone())));
         assert_eq!(found, Ok(Some(cover)));
     }
 }

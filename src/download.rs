@@ -230,9 +230,11 @@ fn media_of(
     media.metadata.cover = match choice.cover {
         CoverRequest::None => None,
         CoverRequest::Required => Some(Thumbnail::fetch(page, &app.upstream, cancel)?.cover()?),
-        CoverRequest::IfAvailable => app.covers.get_or_fetch(&page.page_url, || {
-            Thumbnail::optional_cover(page, &app.upstream, cancel)
-        })?,
+        CoverRequest::IfAvailable => {
+            let key = (page.page_url.clone(), app.resolver.cookies_id(client)?);
+            app.covers
+                .get_or_fetch(key, || Thumbnail::optional_cover(page, &app.upstream, cancel))?
+        }
     };
     Ok((media, memory))
 }

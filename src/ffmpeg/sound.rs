@@ -102,15 +102,19 @@ impl FfmpegJob {
 
 /// Returns the filter that selects the samples, and makes as many of another sampling rate as are complete.
 fn filter(samples: &SampleRange, mp3: Option<Mp3Encoding>) -> String {
-    let SampleRange { rate, channels, start, len, is_decoded } = *samples;
+    let SampleRange { rate, channels, start, len, is_last, is_decoded } = *samples;
     let layout = if channels == 1 { "mono" } else { "stereo" };
     // By timestamps, which count samples, where what precedes the range is not decoded.
     let unit = if is_decoded { "pts" } else { "sample" };
-    let end = start.saturating_add(len);
-    let mut filter = format!(
-        "aformat=sample_rates={rate}:channel_layouts={layout},atrim=start_{unit}={start}:end_{unit}={end}"
-    );
-    if let Some(Mp3Encoding { rate: to, .. }) = mp3.filter(|mp3| mp3.rate != rate) {
+    let other_rate = mp3.map(|mp3| mp3.rate).filter(|to| *to != rate);
+    let mut filter =
+        format!("aformat=sample_rates={rate}:channel_layouts={layout},atrim=start_{unit}={start}");
+    // If the source has more samples than it tells, the file must not end here as if it were whole. A decoder that is made
+    // to give all samples gives padding, too; and another rate makes a few more.
+    if is_decoded || !is_last || other_rate.is_some() {
+        filter += &format!(":end_{unit}={}", start.saturating_add(len));
+    }
+    if let Some(to) = other_rate {
         filter += &format!(",aresample={to},atrim=end_sample={}", samples.len_at(to));
     }
     filter
@@ -158,14 +162,25 @@ mod tests {
 
     #[test]
     fn samples_are_selected_before_and_after_another_rate() {
-        let samples =
-            SampleRange { rate: 96_000, channels: 1, start: 1024, len: 4001, is_decoded: true };
+        let samples = SampleRange {
+            rate: 96_000,
+            channels: 1,
+            start: 1024,
+            len: 4001,
+            is_last: true,
+            is_decoded: true,
+        };
         assert_eq!(
             filter(&samples, Some(samples.mp3(128))),
             "aformat=sample_rates=96000:channel_layouts=mono,atrim=start_pts=1024:end_pts=5025,\
              aresample=48000,atrim=end_sample=2000"
         );
         let samples = SampleRange { channels: 2, is_decoded: false, ..samples };
+        assert_eq!(
+            filter(&samples, None),
+            "aformat=sample_rates=96000:channel_layouts=stereo,atrim=start_sample=1024"
+        );
+        let samples = SampleRange { is_last: false, ..samples };
         assert_eq!(
             filter(&samples, None),
             "aformat=sample_rates=96000:channel_layouts=stereo,atrim=start_sample=1024:end_sample=5025"

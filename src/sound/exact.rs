@@ -16,6 +16,8 @@ pub struct SampleRange {
     pub start: u64,
     /// The number of samples.
     pub len: u64,
+    /// Whether the last of them is the last one of the source, by what that tells.
+    pub is_last: bool,
     /// Whether positions count from the first sample that is decoded, which may not be presented: then ffmpeg has to
     /// give all of them. Otherwise they count from the first that is presented, which ffmpeg finds by itself.
     pub is_decoded: bool,
@@ -80,8 +82,14 @@ mod tests {
 
     #[test]
     fn only_constant_bit_rates_have_a_layout() {
-        let samples =
-            SampleRange { rate: 44_100, channels: 2, start: 0, len: 11_520, is_decoded: true };
+        let samples = SampleRange {
+            rate: 44_100,
+            channels: 2,
+            start: 0,
+            len: 11_520,
+            is_last: true,
+            is_decoded: true,
+        };
         let layout = |encoder| ExactLayout::new(encoder, None, &samples, &Metadata::default());
         assert_eq!(layout(Encoder::Pcm).unwrap().total_len(), 44 + 4 * 11_520);
         assert_eq!(layout(Encoder::Mp3).unwrap().body_len, 6896);

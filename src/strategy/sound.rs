@@ -67,7 +67,8 @@ fn of_index(index: &TrackIndex, range: TimeRange) -> Option<(SampleRange, Plan)>
     let (from, to) = samples_in(range, rate, len)?;
     let (plan, lacking) = index.decodable(&(begin + from..begin + to), rate)?;
     let start = (begin + from).checked_sub(lacking)?;
-    Some((SampleRange { rate, channels, start, len: to - from, is_decoded: true }, plan))
+    let (len, is_last) = (to - from, to == len);
+    Some((SampleRange { rate, channels, start, len, is_last, is_decoded: true }, plan))
 }
 
 /// Returns the samples of a time range of a file whose header tells how many there are, and whose demuxer finds out by
@@ -82,7 +83,8 @@ fn of_header(info: ProbeInfo, range: TimeRange) -> Option<SampleRange> {
     let rate = rate.get();
     let len = samples_until(info.end?, rate);
     let (from, to) = samples_in(range, rate, len).filter(|_| channels <= 2)?;
-    Some(SampleRange { rate, channels, start: from, len: to - from, is_decoded: false })
+    let (is_last, len) = (to == len, to - from);
+    Some(SampleRange { rate, channels, start: from, len, is_last, is_decoded: false })
 }
 
 /// Returns the first sample of a time range and the one after the last; `None` if there is none.

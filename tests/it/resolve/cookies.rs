@@ -218,6 +218,28 @@ fn a_reading_that_runs_and_a_failure_are_for_those_with_the_same_cookies() {
     assert_eq!(site.reads("other"), 2);
 }
 
+#[test]
+fn a_cover_is_for_those_with_the_same_cookies() {
+    let (site, directory) = (Site::start(), tempfile::tempdir().unwrap());
+    let alice = cookies_file(directory.path(), "alice", "alice");
+    let tokens = tokens_file(directory.path(), &[("alice", Some(&alice)), ("bob", None)]);
+    let daemon = daemon(WAYS[0], None, Some(&tokens));
+    let image = |of: &str| [&b"\xff\xd8\xff picture of "[..], of.as_bytes()].concat();
+    let page = |of: &str| {
+        let thumbnail = site.origin.put(of, Resource::bytes(image(of)));
+        let page = json!({ "formats": sizes(["140-1"]), "info": { "thumbnails": [{ "url": thumbnail }] } });
+        Resource::bytes(page.to_string())
+    };
+    site.put_at_page(FILM, page("alice").becomes(page("bob"), 1));
+    let path = download_path(&site.page_url(FILM), &[("container", "mp3")]);
+    for of in ["alice", "bob", "alice"] {
+        let sound = get(&daemon, Some(of), &path).body;
+        let image = image(of);
+        assert!(sound.windows(image.len()).any(|window| window == image), "{of}");
+    }
+    assert_eq!(site.reads(FILM), 2);
+}
+
 /// Each child of the fork server begins with what its parent has, which must not be what another child had.
 #[test]
 fn no_page_is_read_with_the_cookies_of_the_one_before() {

@@ -100,6 +100,27 @@ fn a_length_that_proves_wrong_is_not_promised_again() {
     }
 }
 
+/// A file that ends where its header says, and not where it ends, would look whole.
+#[test]
+fn a_source_with_more_samples_than_it_tells_is_not_cut() {
+    let coded = "-f lavfi -i sine=sample_rate=48000:duration=5 -c:a flac";
+    let arguments: Vec<_> = coded.split(' ').map(String::from).collect();
+    let true_one = generate("sound-of-five-seconds", "flac", &arguments);
+    let file = derive("sound-says-less", "flac", &true_one, |mut bytes| {
+        // The last 32 bits of the number of samples (RFC 9639 §8.2).
+        bytes[22..26].copy_from_slice(&48_000u32.to_be_bytes());
+        bytes
+    });
+    let site = Site::start();
+    for container in ["wav", "mp3"] {
+        let name = format!("less-{container}");
+        site.put(&name, served(&file), "flac", None);
+        let parameters = format!("container={container}");
+        let answer = site.get(&name, &parameters);
+        assert_ne!(answer.ending, Ending::Complete, "{container}");
+    }
+}
+
 /// The sound comes without, in a few seconds, and stays as it is for who resumes.
 #[test]
 fn a_cover_that_cannot_be_had_is_no_reason_to_fail() {
