@@ -23,7 +23,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
 .PHONY: help demo test bench bench-crowd bench-download bench-resolve bench-seams bench-segments bench-fronts build install uninstall lint it fuzz fuzz-short
-.PHONY: archives corpus soak sounds cuts players deny audit units test-system clean
+.PHONY: archives corpus soak encoded-audio cuts players deny audit units test-system clean
 .PHONY: tools-build tools-demo tools-fuzz tools-python tools-bench tools-fronts tools-debian tools-system tools-test
 
 help:
@@ -35,7 +35,7 @@ help:
 	@echo 'make corpus    media files of all shapes, or those in DIR=…, each compared with its source'
 	@echo 'make soak      a crowd of all kinds of clients, for ten minutes'
 	@echo 'make archives  archives of more than 4 GiB, read by tar, unzip, 7-Zip and Python'
-	@echo 'make sounds    a hundred sounds that are encoded, each as long as was promised'
+	@echo 'make encoded-audio  a hundred audio files that are encoded, each as long as was promised'
 	@echo 'make cuts      films in segments over connections that break, each compared with its source'
 	@echo 'make players   mpv, VLC and browsers with an hour of film in segments, how long they take to seek'
 	@echo 'make install   build, and install the program, its unit and its configuration'
@@ -75,9 +75,9 @@ cuts: tools-test
 archives: tools-test
 	YTCANAL_ARCHIVES=1 $(CARGO) test --release --locked --test it archives_beyond -- --nocapture
 
-# A hundred sounds that are encoded, each as long as was promised, three hours included; `it` has some of them.
-sounds: tools-test
-	YTCANAL_SOUNDS=1 $(CARGO) test --release --locked --test it a_hundred_sounds -- --nocapture
+# A hundred audio files that are encoded, each as long as was promised, three hours included; `it` has some of them.
+encoded-audio: tools-test
+	YTCANAL_ENCODED_AUDIO=1 $(CARGO) test --release --locked --test it a_hundred_files -- --nocapture
 
 # mpv, VLC, Chromium and Firefox with an hour of film in segments, over a slow line; `it` has short runs of it.
 players: tools-test

@@ -19,6 +19,7 @@ use crate::sandbox;
 use crate::sys;
 
 mod arguments;
+mod audio_only;
 mod encoder_identity;
 mod feed_progress;
 pub mod fifo;
@@ -27,7 +28,6 @@ mod header;
 mod job;
 pub mod patch_duration;
 mod report;
-mod sound;
 mod stderr;
 
 pub use encoder_identity::EncoderIdentity;

@@ -21,7 +21,7 @@ use crate::problem::Problem;
 use crate::resolve::{PageContent, RequestContext};
 use crate::thumbnail::Thumbnail;
 
-mod sound;
+mod audio_containers;
 
 /// Browsers may cache a thumbnail; shared caches may not.
 const CACHE_CONTROL: &str = "private, max-age=3600";
@@ -137,7 +137,7 @@ fn media_json(media: &PageMedia) -> Value {
         "audios": audios.iter().map(|option| audio(option, &page_url, &languages)).collect::<Vec<_>>(),
         "languages": languages,
         "audio_tracks": audio_tracks(media),
-        "sound": sound::containers(media, &page_url),
+        "audio_containers": audio_containers::entries(media, &page_url),
     })
 }
 

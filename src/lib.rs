@@ -13,7 +13,7 @@
 //! |---|---|
 //! | system | [`sys`] |
 //! | values | [`text`], [`archive`], [`lru`], [`semaphore`], [`reloadable`], [`track_kind`], [`problem_code`], [`range`], [`form`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`traffic`], [`cancel`], [`media`] |
-//! | containers | [`playlist`] (HLS), [`container`] (boxes, elements, probing), [`timed_text`] (subtitles), [`sound`] (what sound is encoded to, and the heads of such files), [`splice`] (output files of known length and content, without ffmpeg) |
+//! | containers | [`playlist`] (HLS), [`container`] (boxes, elements, probing), [`timed_text`] (subtitles), [`audio`] (what audio is encoded to, and the heads of such files), [`splice`] (output files of known length and content, without ffmpeg) |
 //! | configuration | [`config`], [`logging`], [`sd_notify`] |
 //! | network | [`net`] (addresses, proxies), [`http_client`] (range requests to upstreams), [`fetch`] (reading a remote track, with retries and prefetch), [`playlist_loader`] (the segments of a track) |
 //! | processes | [`sandbox`] (what child processes may do), [`child_group`], [`runtime_dir`], [`ffmpeg`], [`limits`], [`resolve`] (page links to media, by yt-dlp) |
@@ -24,6 +24,7 @@
 pub mod access;
 pub mod app;
 pub mod archive;
+pub mod audio;
 pub mod cancel;
 pub mod check;
 pub mod child_group;
@@ -68,7 +69,6 @@ pub mod sd_notify;
 pub mod semaphore;
 pub mod serve;
 pub mod sign;
-pub mod sound;
 pub mod splice;
 pub mod strategy;
 pub mod subtitle_cache;

@@ -52,7 +52,7 @@ mod windowed_reader;
 pub use crate::error::Unsupported;
 pub use input::{ChunkSource, RangeWriter, TrackInput};
 pub use layout::{Extent, Layout, Plan, Rewriter};
-pub use progressive::CountedSound;
+pub use progressive::CountedAudio;
 pub use read_at::{MAX_READ, NextRead, ReadAt, SourceSegment, SurveyError};
 pub use runs::Runs;
 pub use streaming::{StreamingMuxer, StreamingPlan};

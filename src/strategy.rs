@@ -13,9 +13,9 @@ use crate::media::{Metadata, TrackKind};
 use crate::options::{ContainerChoice, Engine, OutputOptions, TimeRange};
 use crate::splice::{self, TrackIndex};
 
-mod sound;
+mod audio_only;
 
-pub use sound::wants_tag;
+pub use audio_only::wants_tag;
 
 /// How the tracks become one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub fn plan(
     };
     let mut feeds = feeds(&mut inputs, indexes, options.time_range)?;
     let mut job = FfmpegJob::new(inputs, options, metadata)?;
-    sound::count_samples(&mut job, &mut feeds, indexes, requested);
+    audio_only::count_samples(&mut job, &mut feeds, indexes, requested);
     Ok(Strategy::Ffmpeg(FfmpegPlan { job, feeds, refusal }))
 }
 
@@ -116,7 +116,7 @@ pub fn wants_single_index(input: ProbedInput, tracks: usize, options: &OutputOpt
         && input.probe.in_fragments
         && !input.probe.is_discontinuous
         && (matches!(options.container, ContainerChoice::Auto | ContainerChoice::M4a)
-            || sound::counts_samples(options.container))
+            || audio_only::counts_samples(options.container))
 }
 
 /// Whether the input is a lone file that could pass through, but is better spliced: with a single index, or,
@@ -148,7 +148,7 @@ fn is_passed_through(
     options: &OutputOptions,
     metadata: &Metadata,
 ) -> bool {
-    let is_tagged = metadata.cover.is_some() && !sound::keeps_tags(options.container);
+    let is_tagged = metadata.cover.is_some() && !audio_only::keeps_tags(options.container);
     let has_subtitles = !metadata.subtitles.is_empty();
     tracks == 1 && is_passable(input, options) && !is_tagged && !has_subtitles
 }

@@ -99,7 +99,7 @@ impl Default for LimitsConfig {
             muxers: 8,
             muxers_per_client: 4,
             muxers_per_stranger: 1,
-            // Each takes one processor, an hour of sound for a minute or two.
+            // Each takes one processor, an hour of audio for a minute or two.
             encoders: 4,
             encoders_per_client: 2,
             encoders_per_stranger: 1,

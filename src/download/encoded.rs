@@ -1,4 +1,4 @@
-//! Serves sound that ffmpeg encodes while it arrives, where the number of samples tells the length of the file: with
+//! Serves audio that ffmpeg encodes while it arrives, where the number of samples tells the length of the file: with
 //! ranges, like a static file. A range is made by encoding from the beginning and dropping what precedes it.
 //!
 //! **Invariant:** a file of another length than was promised is never complete: its last bytes are held back until
@@ -11,6 +11,7 @@ use super::ffmpeg::{self, Muxing};
 use super::probe::ProbedTrack;
 use super::representation::{self, Representation, select_representation};
 use super::{DownloadContext, MediaBody, MediaResponse, Prepared, ShortResponse};
+use crate::audio::ExactLayout;
 use crate::container::OutputType;
 use crate::error::{Error, FfmpegError};
 use crate::ffmpeg::FfmpegJob;
@@ -18,7 +19,6 @@ use crate::http_server::BodyWriter;
 use crate::limits::StreamPermit;
 use crate::plan_cache::PlanKey;
 use crate::runtime_dir::FifoSet;
-use crate::sound::ExactLayout;
 
 /// Version of the layouts and of the options of ffmpeg. It changes whenever the same source and options would give
 /// other bytes than before.

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::sound;
+use super::audio_only;
+use crate::audio::SampleRange;
+use crate::audio::encoding::Encoder;
 use crate::container::probe::{Codec, Format, ProbeInfo, ProbedInput};
 use crate::container::{Container, OutputType, type_of};
 use crate::error::{Error, InputError};
 use crate::media::{Metadata, TrackKind};
 use crate::options::{ContainerChoice, OutputOptions, TimeRange};
-use crate::sound::SampleRange;
-use crate::sound::encoding::Encoder;
 
 mod inputs;
 
@@ -35,7 +35,7 @@ pub struct FfmpegJob {
     /// The samples that are encoded, if they are counted. Then the time range is that of all media.
     pub samples: Option<SampleRange>,
     /// Whether a container of audio only was requested.
-    pub is_sound: bool,
+    pub is_audio_only: bool,
 }
 
 /// A track of the output.
@@ -78,7 +78,7 @@ impl FfmpegJob {
             ContainerChoice::Auto => default_container(&inputs),
         };
         // One codec is for all audio tracks.
-        let transcode = inputs.iter().find_map(|input| sound::encoder(input.probe, options));
+        let transcode = inputs.iter().find_map(|input| audio_only::encoder(input.probe, options));
         // Transcoded ADTS goes into any container.
         let mut raw = inputs.iter().filter(|input| input.probe.has_adts());
         if let Some(raw) = raw.next().filter(|_| transcode.is_none())
@@ -97,7 +97,7 @@ impl FfmpegJob {
             transcode,
             bitrate: options.bitrate,
             samples: None,
-            is_sound: options.container.is_audio(),
+            is_audio_only: options.container.is_audio(),
         };
         let origin = i128::try_from(options.time_range.start.as_nanos()).unwrap_or_default();
         let durations = job.durations().into_iter().collect::<Option<Vec<_>>>();

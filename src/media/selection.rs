@@ -272,7 +272,7 @@ fn audio_rank(
 ) -> impl Ord + use<> {
     let variant = rendition.variant;
     let is_requested = request.variant.is_some() && variant == request.variant;
-    // The original with sound processing is closer to it than a machine's voice.
+    // The original with audio processing is closer to it than a machine's voice.
     let is_original = !variant.is_some_and(Variant::has_other_content);
     (
         language_match(audio_format, request),

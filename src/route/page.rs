@@ -7,6 +7,7 @@ use super::{
     subtitles,
 };
 use crate::archive::ArchiveFormat;
+use crate::audio::encoding::Encoder;
 use crate::error::Error;
 use crate::form;
 use crate::media::language::Language;
@@ -19,7 +20,6 @@ use crate::options::{ContainerChoice, OutputOptions};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::resolve;
-use crate::sound::encoding::Encoder;
 
 /// How many parts of a list can be requested.
 const MAX_PARTS: u32 = 1000;

@@ -30,8 +30,8 @@ mod crafted;
 mod head;
 mod moov;
 mod presentation_times;
+mod sample_count;
 mod samples;
-mod sound;
 mod subset;
 mod tables;
 #[cfg(test)]
@@ -40,8 +40,8 @@ mod texts;
 mod trim;
 
 use head::{Brand, Contents, MovieBuilder};
+pub use sample_count::CountedAudio;
 use samples::Sizes;
-pub use sound::CountedSound;
 use tables::Tables;
 use trim::TimeOrigin;
 

@@ -5,10 +5,10 @@
 
 use super::layout::Rewriter;
 use super::{Layout, Options, Plan, ReadAt, SurveyError, Unsupported};
+use crate::audio;
 use crate::container::Container;
 use crate::container::probe::mpeg_frame_len;
 use crate::options::ContainerChoice;
-use crate::sound;
 
 /// How much of the end is searched for frames: a dozen of the longest ones.
 const TAIL: u64 = 16 << 10;
@@ -57,7 +57,7 @@ pub(super) fn plan(frames: Frames, options: &Options<'_>) -> Result<Plan, Unsupp
     }
     let mut layout = Layout::with_capacity(1);
     layout.add(0, 0..frames.len);
-    let head = sound::id3_tag(options.metadata);
+    let head = audio::id3_tag(options.metadata);
     Ok(layout.plan(head, Container::Mp3, std::time::Duration::ZERO, Rewriter::None))
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::progressive::{self, CountedSound};
+use super::progressive::{self, CountedAudio};
 use super::{Plan, Unsupported, fragmented, mpeg_ts, tagged, webm};
 use crate::media::TrackKind;
 
@@ -69,14 +69,14 @@ impl TrackIndex {
         }
     }
 
-    /// Returns the number of samples of the sound, if the index proves it.
-    pub fn counted_sound(&self) -> Option<CountedSound> {
+    /// Returns the number of samples of the audio, if the index proves it.
+    pub fn counted_audio(&self) -> Option<CountedAudio> {
         let TrackIndex::Progressive(movie) = self else { return None };
-        let counted = movie.counted_sound();
+        let counted = movie.counted_audio();
         counted.inspect_err(|Unsupported(why)| log::debug!("samples not counted: {why}")).ok()
     }
 
-    /// Lays out the file for a decoder that has to give these samples of its sound, counted from the first that is
+    /// Lays out the file for a decoder that has to give these samples of its audio, counted from the first that is
     /// decoded. Returns the number of samples that it lacks in front of them, too.
     pub fn decodable(&self, samples: &Range<u64>, rate: u32) -> Option<(Plan, u64)> {
         let TrackIndex::Progressive(movie) = self else { return None };

@@ -39,7 +39,7 @@
 //! | `muxer` | what the client sees when ffmpeg is missing, dies or hangs |
 //! | `chaos` | faults of ffmpeg, the runtime directory, an origin and the daemon itself |
 //! | `soak` | mixed clients over a longer time, and the memory afterwards |
-//! | `sounds` | sound alone has its tags, its cover, and the length that was promised |
+//! | `encoded_audio` | audio alone has its tags, its cover, and the length that was promised |
 //! | `memory` | a client that does not read costs no memory |
 //! | `attack` | hostile bytes and crowds of connections |
 //! | `access` | who a client is, and how it may call the server |
@@ -65,6 +65,7 @@ mod contract;
 mod corpus;
 mod cut_at_rest;
 mod documentation;
+mod encoded_audio;
 mod ends;
 mod faults;
 mod formats;
@@ -90,7 +91,6 @@ mod scale_out;
 mod segments;
 mod service;
 mod soak;
-mod sounds;
 mod source;
 mod splice;
 mod support;

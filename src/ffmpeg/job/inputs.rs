@@ -31,7 +31,7 @@ impl FfmpegJob {
     /// Returns the file of text that ffmpeg reads. The chapters of an MP4 are added to its header instead: from ffmpeg
     /// they would become a track. Those of audio alone are in its tags.
     pub(in crate::ffmpeg) fn text_file(&self) -> Option<Vec<u8>> {
-        let has_chapters = self.container != Container::Mp4 && !self.is_sound;
+        let has_chapters = self.container != Container::Mp4 && !self.is_audio_only;
         let chapters = if has_chapters { self.metadata.chapters.clone() } else { Vec::new() };
         splice::text_file(&Metadata { chapters, ..self.metadata.clone() })
     }

@@ -1,4 +1,4 @@
-//! Files of sound alone: what sound is encoded to, how long the encoded file is, and what stands in front of it:
+//! Files of audio alone: what audio is encoded to, how long the encoded file is, and what stands in front of it:
 //! headers, tags, a cover. Pure.
 //!
 //! **Invariant:** a length depends on the number of samples, the encoding and the tags alone.

@@ -1,8 +1,8 @@
-//! The encoders of sound: which container has which, with what bit rates and modes.
+//! The encoders of audio: which container has which, with what bit rates and modes.
 
 use crate::options::ContainerChoice;
 
-/// What encodes sound.
+/// What encodes audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoder {
     /// AAC by ffmpeg.

@@ -1,16 +1,16 @@
-//! Chooses how files of sound alone are made: with a tag in front, or encoded, of samples that are counted beforehand.
+//! Chooses how files of audio alone are made: with a tag in front, or encoded, of samples that are counted beforehand.
 //! Pure.
 
 use std::time::Duration;
 
 use super::{IndexResult, is_passable};
+use crate::audio::SampleRange;
+use crate::audio::encoding::Encoder;
 use crate::container::Container;
 use crate::container::probe::{Codec, Format, ProbeInfo, ProbedInput};
 use crate::ffmpeg::FfmpegJob;
 use crate::options::{ContainerChoice, Engine, OutputOptions, TimeRange};
-use crate::sound::SampleRange;
-use crate::sound::encoding::Encoder;
-use crate::splice::{CountedSound, Plan, TrackIndex};
+use crate::splice::{CountedAudio, Plan, TrackIndex};
 
 /// Whether a lone MP3 gets a tag: it has none in front. One that has keeps it, for it tells more than a page does.
 pub fn wants_tag(input: ProbedInput, tracks: usize, options: &OutputOptions) -> bool {
@@ -63,7 +63,7 @@ pub(super) fn count_samples(
 
 /// Returns the samples of a time range by an index, and the plan of what has to be decoded for them.
 fn of_index(index: &TrackIndex, range: TimeRange) -> Option<(SampleRange, Plan)> {
-    let CountedSound { rate, channels, begin, len } = index.counted_sound()?;
+    let CountedAudio { rate, channels, begin, len } = index.counted_audio()?;
     let (from, to) = samples_in(range, rate, len)?;
     let (plan, lacking) = index.decodable(&(begin + from..begin + to), rate)?;
     let start = (begin + from).checked_sub(lacking)?;

@@ -12,10 +12,10 @@ use crate::support::curl::curl_command;
 use crate::support::daemon::{Daemon, LOOPBACK, script};
 use crate::support::{number_from, run};
 
-/// A sample of the hundred, or all with `YTCANAL_SOUNDS=1`, the three hours included.
+/// A sample of the hundred, or all with `YTCANAL_ENCODED_AUDIO=1`, the three hours included.
 #[test]
-fn a_hundred_sounds_have_the_length_that_was_promised() {
-    let all = number_from("YTCANAL_SOUNDS").is_some();
+fn a_hundred_files_have_the_length_that_was_promised() {
+    let all = number_from("YTCANAL_ENCODED_AUDIO").is_some();
     let recipes = recipes::all();
     let site = Site::start();
     for (number, recipe) in recipes.iter().enumerate() {
@@ -85,7 +85,7 @@ fn information_tells_how_sound_is_made() {
     site.put("sound", served(&recipes::all()[0].source()), "aac", None);
     let link = site.path("sound", "").replace("/download?", "/info?").replace("&", "");
     let told: Value = serde_json::from_slice(&site.daemon.get(&link).body).unwrap();
-    let rows = told["sound"].as_array().unwrap();
+    let rows = told["audio_containers"].as_array().unwrap();
     let expected = [
         ("m4a", "aac", true, "abr", Some(160)),
         ("mp3", "mp3", false, "cbr", Some(192)),

@@ -1,7 +1,7 @@
-//! Counts the samples of sound in a progressive MP4, and lays out those of a time range for a decoder.
+//! Counts the samples of audio in a progressive MP4, and lays out those of a time range for a decoder.
 //!
 //! **Invariant:** a number is returned only if the index proves it: all packets but the last have the same number of
-//! samples, by the clock of the sound, and the codec gives as many.
+//! samples, by the clock of the audio, and the codec gives as many.
 
 use std::ops::Range;
 
@@ -20,14 +20,14 @@ const MARGIN: u64 = 4;
 const AAC_FRAME: u32 = 1024;
 /// The highest sampling rate of AAC whose decoder may double it without being told to beforehand (SBR).
 const MAX_DOUBLED_RATE: u32 = 24_000;
-/// More samples than any sound has, by which nothing that is computed of them overflows.
+/// More samples than any audio has, by which nothing that is computed of them overflows.
 const MAX_SAMPLES: u64 = 1 << 48;
 /// The length of an AudioSampleEntry without its boxes (§12.2.3).
 const ENTRY_LEN: usize = 28;
 
-/// The sound of a file, counted in samples.
+/// The audio of a file, counted in samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CountedSound {
+pub struct CountedAudio {
     /// Samples per second.
     pub rate: u32,
     /// The number of channels, one or two.
@@ -41,8 +41,8 @@ pub struct CountedSound {
 const UNCOUNTED: Unsupported = Unsupported("the index does not prove how many samples there are");
 
 impl Movie {
-    /// Counts the samples of the sound.
-    pub(in crate::splice) fn counted_sound(&self) -> Result<CountedSound, Unsupported> {
+    /// Counts the samples of the audio.
+    pub(in crate::splice) fn counted_audio(&self) -> Result<CountedAudio, Unsupported> {
         let track = self.open(TrackKind::Audio, 0)?.ok_or(UNCOUNTED)?;
         let config = Config::of(&track)?;
         if config.rate != track.trak.scale || !(1..=2).contains(&config.channels) {
@@ -63,7 +63,7 @@ impl Movie {
         if len == 0 {
             return Err(UNCOUNTED);
         }
-        Ok(CountedSound { rate: config.rate, channels: config.channels, begin, len })
+        Ok(CountedAudio { rate: config.rate, channels: config.channels, begin, len })
     }
 
     /// Lays out the file for a decoder that has to give these samples, counted from the first that is decoded. Returns
@@ -128,7 +128,7 @@ fn total(track: &ParsedTrack<'_>, frame: Option<u32>) -> Result<u64, Unsupported
     Ok(total)
 }
 
-/// What the sample description tells of the sound.
+/// What the sample description tells of the audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Config {
     rate: u32,

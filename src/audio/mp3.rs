@@ -14,7 +14,7 @@ const LOW_BITRATES: [u32; 14] = [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128
 /// The samples that LAME puts before the first one.
 const DELAY: u64 = 576;
 
-/// How sound is encoded to MP3.
+/// How audio is encoded to MP3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mp3Encoding {
     /// The sampling rate.
@@ -26,7 +26,7 @@ pub struct Mp3Encoding {
 }
 
 impl Mp3Encoding {
-    /// Returns the encoding for sound with this sampling rate: at this rate where MP3 has it, else at one that keeps
+    /// Returns the encoding for audio with this sampling rate: at this rate where MP3 has it, else at one that keeps
     /// what can be heard.
     pub fn new(rate: u32, channels: u8, kbits: u32) -> Mp3Encoding {
         let has = |rate: u32| RATES.iter().any(|of| (0..3).any(|shift| of >> shift == rate));
@@ -69,7 +69,7 @@ impl Mp3Encoding {
         frames * (bits / rate) + ((frames - 1) * (bits % rate)).div_ceil(rate)
     }
 
-    /// Returns the frame in front of so many samples. It has no sound, and a tag (Info, by Xing and LAME) with the
+    /// Returns the frame in front of so many samples. It has no audio, and a tag (Info, by Xing and LAME) with the
     /// number of samples, those that the encoder added at both ends included.
     pub fn info_frame(self, samples: u64) -> Vec<u8> {
         const TAG: usize = 4 + 4 + 4 + 4 + 100;
@@ -110,7 +110,7 @@ impl Mp3Encoding {
         frame
     }
 
-    /// Returns a frame without sound of at least `min` bytes, of the lowest bit rate from that of the others on.
+    /// Returns a frame without audio of at least `min` bytes, of the lowest bit rate from that of the others on.
     fn header(self, min: usize) -> Vec<u8> {
         let bitrates = if self.is_mpeg1() { MP3_BITRATES } else { LOW_BITRATES };
         let len = |kbits: u32| {

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::audio::encoding::{Encoder, MP3_BITRATES};
 use crate::media::page_media::{AudioCodec, PageMedia};
 use crate::media::selection::{FormatRequest, Quality, select_formats};
 use crate::options::ContainerChoice;
-use crate::sound::encoding::{Encoder, MP3_BITRATES};
 
 const CONTAINERS: [ContainerChoice; 6] = [
     ContainerChoice::M4a,
@@ -17,7 +17,7 @@ const CONTAINERS: [ContainerChoice; 6] = [
 ];
 
 /// Returns an entry for each container; none if the page has no audio.
-pub(super) fn containers(media: &PageMedia, page_url: &str) -> Vec<Value> {
+pub(super) fn entries(media: &PageMedia, page_url: &str) -> Vec<Value> {
     CONTAINERS.into_iter().filter_map(|container| entry(media, container, page_url)).collect()
 }
 

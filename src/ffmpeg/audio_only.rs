@@ -1,13 +1,13 @@
-//! What is special about files of sound alone: whether it is encoded, by which options, and which samples of it; and
+//! What is special about files of audio alone: whether it is encoded, by which options, and which samples of it; and
 //! the tags, which ffmpeg cannot write to a pipe, or not with a cover. Pure.
 
 use super::FfmpegJob;
+use crate::audio::encoding::Encoder;
+use crate::audio::{self, Mp3Encoding, SampleRange};
 use crate::container::Container;
 use crate::container::isobmff::{boxed, children, header};
 use crate::container::probe::{Codec, Format, ProbeInfo};
 use crate::options::{ContainerChoice, OutputOptions};
-use crate::sound::encoding::Encoder;
-use crate::sound::{self, Mp3Encoding, SampleRange};
 use crate::splice;
 
 /// Returns what encodes the audio: nothing if it fits the container as it is, unless a bit rate is requested.
@@ -66,19 +66,19 @@ impl FfmpegJob {
     }
 
     /// Returns the layout of the file, if its length is known.
-    pub fn exact_layout(&self) -> Option<sound::ExactLayout> {
-        sound::ExactLayout::new(self.transcode?, self.bitrate, &self.samples?, &self.metadata)
+    pub fn exact_layout(&self) -> Option<audio::ExactLayout> {
+        audio::ExactLayout::new(self.transcode?, self.bitrate, &self.samples?, &self.metadata)
     }
 
-    /// Returns whether the file is one of sound alone by request, in a container with tags of its own kind.
+    /// Returns whether the file is one of audio alone by request, in a container with tags of its own kind.
     pub(super) fn has_own_tags(&self) -> bool {
-        self.is_sound
+        self.is_audio_only
     }
 
     /// Returns the file of metadata that ffmpeg reads, for Ogg.
     pub(super) fn metadata_file(&self) -> Option<Vec<u8>> {
         let is_ogg = matches!(self.container, Container::Ogg | Container::Opus);
-        (is_ogg && self.has_own_tags()).then(|| sound::metadata_file(&self.metadata))
+        (is_ogg && self.has_own_tags()).then(|| audio::metadata_file(&self.metadata))
     }
 
     /// Adds the tags to the beginning of the output. What has a layout gets them with that.
@@ -87,13 +87,13 @@ impl FfmpegJob {
             return bytes;
         }
         match self.container {
-            Container::Mp3 => [sound::id3_tag(&self.metadata), bytes].concat(),
-            Container::Flac => sound::flac_with_tags(
+            Container::Mp3 => [audio::id3_tag(&self.metadata), bytes].concat(),
+            Container::Flac => audio::flac_with_tags(
                 bytes,
                 self.samples.map(|samples| samples.len),
                 &self.metadata,
             ),
-            Container::Wav => sound::wav_with_tags(bytes, &self.metadata),
+            Container::Wav => audio::wav_with_tags(bytes, &self.metadata),
             Container::Mp4 => with_udta(bytes, &splice::udta(&self.metadata)),
             _ => bytes,
         }
