@@ -116,8 +116,9 @@ fn a_muxer_that_goes_wrong_later_is_a_broken_download() {
         "head -c 5000 /dev/zero; exit 0",
     ] {
         let stand_in = script(directory.path(), &format!("{version}\n{report}\n{behaviour}"));
+        // Longer than a loaded machine takes to start ffmpeg.
         let daemon = Daemon::start(&format!(
-            "{LOOPBACK}[muxer]\nffmpeg = {stand_in:?}\nstall_timeout = \"1s\"\n"
+            "{LOOPBACK}[muxer]\nffmpeg = {stand_in:?}\nstall_timeout = \"10s\"\n"
         ));
         let baseline = daemon.baseline();
         let answer = get(daemon.address(), &request(&origin, "video", &url));

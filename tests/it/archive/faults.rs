@@ -17,7 +17,7 @@ fn what_fails_becomes_a_text_that_says_why() {
     let site = site(&entries);
     site.put_page("nested", &json!({ "title": "Nested", "entries": ["one"] }));
     // Reading a page takes less, but for the one that never ends.
-    let daemon = ytdlp::daemon("timeout = \"8s\"\n");
+    let daemon = ytdlp::daemon("timeout = \"10s\"\n");
     for format in ["tar", "zip"] {
         for length in LENGTHS {
             let path = archive_path(&site, format, &[("length", length)]);

@@ -204,11 +204,13 @@ pub(crate) fn daemon(more: &str) -> Daemon {
 pub(crate) fn config(arguments: &[&str], more: &str) -> String {
     let own = "extractors = [\"canal.*\"]\n";
     let extractors = if more.contains("extractors") { "" } else { own };
+    // Many start their yt-dlp at the same time here, on few processors.
+    let timeout = if more.contains("timeout =") { "" } else { "timeout = \"3m\"\n" };
     let command = command();
     let plugins = plugins();
     let arguments = [&["--plugin-dirs", plugins.to_str().unwrap()], arguments].concat();
     format!(
-        "{LOOPBACK}[resolver]\ncommand = {command:?}\nextra_args = {arguments:?}\n{extractors}{more}\n"
+        "{LOOPBACK}[resolver]\ncommand = {command:?}\nextra_args = {arguments:?}\n{timeout}{extractors}{more}\n"
     )
 }
 
