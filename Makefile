@@ -87,7 +87,8 @@ players: tools-test
 # Media files through every engine, each compared with its source; `it` has some of them. All that
 # ffmpeg can make, or with DIR=… whatever lies there.
 corpus: tools-test
-	YTCANAL_CORPUS=$(or $(abspath $(DIR)),all) $(CARGO) test --release --locked --test it corpus -- --nocapture
+	YTCANAL_CORPUS=$(or $(abspath $(DIR)),all) $(CARGO) test --release --locked --test it -- --nocapture \
+	  corpus tracks_stay_as_far_apart
 
 # Random bytes at everything that reads what strangers send. The first run is slow, for it compiles.
 fuzz-short: FUZZ_SECONDS := 5
@@ -108,7 +109,8 @@ audit: tools-build $(VENV)/complete
 units:
 	mkdir -p $(TARGET)
 	sed 's|/usr/local/bin/ytcanal|/bin/true|' systemd/ytcanal.service > $(TARGET)/ytcanal.service
-	$(if $(wildcard /run/systemd),,$(SUDO)) systemd-analyze verify $(TARGET)/ytcanal.service
+	cp systemd/ytcanal.socket $(TARGET)/
+	$(if $(wildcard /run/systemd),,$(SUDO)) systemd-analyze verify $(TARGET)/ytcanal.service $(TARGET)/ytcanal.socket
 	systemd-analyze security --offline=true --threshold=12 $(TARGET)/ytcanal.service \
 	  > $(TARGET)/exposure.txt
 	tail -1 $(TARGET)/exposure.txt
@@ -153,11 +155,13 @@ install: tools-demo build
 	sed 's|/usr/local/bin|$(PREFIX)/bin|' systemd/ytcanal.service > $(TARGET)/ytcanal.service
 	$(AS_ROOT) install -D -m 644 $(TARGET)/ytcanal.service \
 	  $(DESTDIR)/etc/systemd/system/ytcanal.service
+	$(AS_ROOT) install -D -m 644 systemd/ytcanal.socket $(DESTDIR)/etc/systemd/system/ytcanal.socket
 	@echo 'installed; start it with:'
 	@echo '  sudo systemctl daemon-reload && sudo systemctl enable --now ytcanal'
 
 uninstall:
-	$(AS_ROOT) rm -f $(DESTDIR)$(PREFIX)/bin/ytcanal $(DESTDIR)/etc/systemd/system/ytcanal.service
+	$(AS_ROOT) rm -f $(DESTDIR)$(PREFIX)/bin/ytcanal $(DESTDIR)/etc/systemd/system/ytcanal.service \
+	  $(DESTDIR)/etc/systemd/system/ytcanal.socket
 
 # The programs that are needed, each with its Debian package where that has another name. Only what
 # is missing is installed.

@@ -1,12 +1,12 @@
 //! Parses the command line; holds the help text.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use lexopt::prelude::*;
 
+use crate::config::ListenAddress;
 use crate::sign::Voucher;
 
 mod sign;
@@ -22,12 +22,12 @@ pub enum Command {
         /// `--config`
         config: Option<PathBuf>,
         /// `--listen`; replaces `listen` of the configuration.
-        listen: Vec<SocketAddr>,
+        listen: Vec<ListenAddress>,
     },
     /// `ytcanal demo`: runs the demonstration.
     Demo {
         /// `--listen`
-        listen: Vec<SocketAddr>,
+        listen: Vec<ListenAddress>,
     },
     /// `ytcanal check`: verifies configuration and dependencies.
     Check {
@@ -73,8 +73,9 @@ Usage:
 
 Options:
   --config FILE    read this TOML file; every key has a default
-  --listen ADDR    listen on this address, such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:80; port 0
-                   picks a free one; may be repeated; replaces `listen` of the file
+  --listen ADDR    listen on this address, such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:80 (port 0
+                   picks a free one), or unix:/run/ytcanal/http.sock; may be repeated; replaces `listen`
+                   of the file
   LIMIT            --expires 30d, --from NETWORK,..., --may download,mux,info,metrics, --site HOST,...,
                    --streams N, --muxers N, --pages-per-hour N, --bytes-per-day SIZE
   --by NAME        the token in whose name the link is signed
@@ -114,7 +115,7 @@ fn parse_arguments(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error>
             Short('V') | Long("version") => return Ok(Command::Version),
             Long("config") if takes_config => config = Some(parser.value()?.into()),
             Long("listen") if takes_listen => {
-                listen.push(parser.value()?.parse_with(parse_address)?);
+                listen.push(parser.value()?.parse()?);
             }
             Value(value) if command.is_none() => {
                 let name = value.string()?;
@@ -140,12 +141,6 @@ fn parse_arguments(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error>
         Some(_) => Ok(Command::Check { config }),
         None => Err(format!("missing command: {COMMANDS}").into()),
     }
-}
-
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        format!("{text:?} is not an address with a port, such as 127.0.0.1:8080 or [::1]:8080")
-    })
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod checks;
 mod file;
 mod host_pattern;
 mod limits;
+mod listen;
 mod ports;
 mod process_env;
 mod proxy;
@@ -30,8 +31,11 @@ use checks::{chunk_size, engine, ffmpeg_memory, finite, level, non_empty, read_a
 pub use file::ConfigFile;
 pub use host_pattern::HostPattern;
 pub use limits::LimitsConfig;
+pub use listen::ListenAddress;
 pub use ports::Ports;
-pub use process_env::{ChildEnv, SystemdEnv, ffmpeg_env, find_in_path, host_name};
+pub use process_env::{
+    ChildEnv, InheritedSockets, Invocation, SystemdEnv, ffmpeg_env, find_in_path, host_name,
+};
 pub use proxy::{Proxy, ProxyKind};
 pub use resolver::ResolverConfig;
 pub use sandbox::SandboxConfig;
@@ -43,7 +47,7 @@ pub use units::{ByteSize, HumanDuration};
 pub struct Config {
     /// Addresses to listen on; port 0 picks a free one.
     #[serde(deserialize_with = "non_empty")]
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<ListenAddress>,
     /// Directory of the named pipes; see [`Config::runtime_dir`].
     pub runtime_dir: PathBuf,
     /// Who may use the server, where clients are, and by which names they may call it.
@@ -150,7 +154,7 @@ pub struct LogConfig {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080)).into()],
             runtime_dir: PathBuf::from(AUTO),
             access: AccessConfig::default(),
             limits: LimitsConfig::default(),

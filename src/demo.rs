@@ -9,7 +9,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::config::{Config, HostPattern, HumanDuration};
+use crate::config::{Config, HostPattern, HumanDuration, ListenAddress};
 use crate::form::encode_value;
 use crate::media::page_media::PageMedia;
 use crate::sd_notify::SdNotify;
@@ -26,7 +26,7 @@ use sample::Sample;
 const SPEED: f64 = 12.0;
 
 /// Runs the demonstration until a signal.
-pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
+pub fn demo(listen: Vec<ListenAddress>) -> io::Result<()> {
     let config = configuration(listen)?;
     let dir = tempfile::tempdir()?;
     say("Generating a sample: a test pattern and a tone, 3 minutes, in two qualities ...")?;
@@ -36,7 +36,9 @@ pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
     let media = sample.page_media(&origin)?;
     let prefill = Prefill { page_url: media.page_url.to_string(), ..Prefill::default() };
     let server = bind(config, &media)?;
-    let Some(address) = server.addresses().first().copied() else { return Ok(()) };
+    let Some(ListenAddress::Tcp(address)) = server.addresses().first().cloned() else {
+        return Ok(());
+    };
     thread::scope(|scope| {
         scope.spawn(|| origin.serve());
         let ended = with_signals(Signal::Shutdown, |signals| {
@@ -55,9 +57,9 @@ pub fn demo(listen: Vec<SocketAddr>) -> io::Result<()> {
 }
 
 /// Returns a configuration that listens on loopback only.
-fn configuration(listen: Vec<SocketAddr>) -> io::Result<Config> {
+fn configuration(listen: Vec<ListenAddress>) -> io::Result<Config> {
     // **Invariant:** the demonstration may fetch from loopback, and so must not be reachable by others.
-    if let Some(open) = listen.iter().find(|address| !address.ip().is_loopback()) {
+    if let Some(open) = listen.iter().find(|address| !address.is_loopback()) {
         let message = format!("the demonstration cannot listen on {open}; use a loopback address");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
@@ -79,7 +81,7 @@ fn bind(mut config: Config, media: &PageMedia) -> io::Result<Server> {
             if error.kind() == io::ErrorKind::AddrInUse
                 && config.listen == Config::default().listen =>
         {
-            config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+            config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()];
             bind(config)
         }
         bound => bound,

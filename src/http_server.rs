@@ -18,6 +18,7 @@ use crate::config::{self, AccessConfig, Config};
 use crate::error::{Error, LimitExceeded, Resource};
 use crate::limits::StreamLimiter;
 use crate::problem::Problem;
+use crate::problem_code::ProblemCode;
 use crate::reloadable::Reloadable;
 use crate::sys::{self, EventFd};
 
@@ -35,8 +36,10 @@ pub use body::{BodyWriter, Finished};
 pub use client::ClientConnection;
 use connection::{Connection, Shared};
 pub use head::{MediaStatus, ResponseHead};
+use listener::Accepted;
 pub use listener::{Listener, Pulse};
 pub use preconditions::{Selection, select};
+use receive::RequestError;
 pub use request::Request;
 pub use response::Response;
 
@@ -59,6 +62,8 @@ pub struct HttpServer<'a> {
     turn_interval: Option<Duration>,
     access: Reloadable<AccessRules>,
     /// Signalled when no more connections are accepted.
+    retiring: EventFd,
+    /// Signalled when those are closed, too, that have sent no request yet.
     closing: EventFd,
     connections: StreamLimiter,
     rejections: StreamLimiter,
@@ -95,6 +100,7 @@ impl<'a> HttpServer<'a> {
             config,
             turn_interval,
             access: Reloadable::new(AccessRules::new(&config.access)),
+            retiring: EventFd::new()?,
             closing: EventFd::new()?,
             connections: StreamLimiter::new(
                 Resource::Connections,
@@ -115,14 +121,20 @@ impl<'a> HttpServer<'a> {
         self.access.set(AccessRules::new(access));
     }
 
+    /// Stops accepting connections.
+    pub fn retire(&self) {
+        self.retiring.signal();
+    }
+
     /// Stops accepting connections; closes those that have sent no request yet.
     pub fn close(&self) {
+        self.retiring.signal();
         self.closing.signal();
     }
 
     /// Aborts all active connections by a reset, which clients see as an error.
     pub fn abort(&self) {
-        self.closing.signal();
+        self.close();
         self.shared.abort.signal();
     }
 
@@ -141,7 +153,7 @@ impl<'a> HttpServer<'a> {
         self.shared.zero_copy.load(Ordering::Relaxed)
     }
 
-    /// Accepts connections from `listener` until [`close`](HttpServer::close), and handles each on a
+    /// Accepts connections from `listener` until [`retire`](HttpServer::retire), and handles each on a
     /// thread in `scope`, which holds a clone of `alive` until it ends. Neither clients nor a shortage of
     /// resources end this loop.
     pub fn accept_loop<'scope>(
@@ -154,7 +166,7 @@ impl<'a> HttpServer<'a> {
         let mut shortage = false;
         loop {
             listener.pulse.beat();
-            let fds = [self.closing.as_fd(), listener.socket.as_fd()].map(|fd| (fd, sys::READABLE));
+            let fds = [self.retiring.as_fd(), listener.as_fd()].map(|fd| (fd, sys::READABLE));
             let accepted = match sys::poll(fds, self.turn_interval) {
                 Ok([true, _]) => return,
                 Ok([_, true]) => self.accept(scope, listener, handler, alive),
@@ -184,13 +196,15 @@ impl<'a> HttpServer<'a> {
         handler: &'scope impl Handler,
         alive: &Sender<()>,
     ) -> io::Result<()> {
-        let (socket, peer) = listener.socket.accept()?;
+        let Accepted { socket, peer, is_unix } = listener.accept()?;
         socket.set_nonblocking(true)?;
-        socket.set_nodelay(true)?;
-        sys::set_notsent_lowat(&socket, NOTSENT_LOWAT)?;
+        if !is_unix {
+            socket.set_nodelay(true)?;
+            sys::set_notsent_lowat(&socket, NOTSENT_LOWAT)?;
+        }
         let stall_limit = self.config.limits.client_stall_timeout.0;
         let (shared, traffic) = (self.shared.clone(), Arc::default());
-        let connection = Connection { socket, peer, stall_limit, shared, traffic };
+        let connection = Connection { socket, peer, is_unix, stall_limit, shared, traffic };
         let identity = Identity::of_peer(peer.ip(), &self.access.get().config);
         let client = ClientConnection::new(connection, identity);
         self.spawn_connection(scope, client, handler, alive.clone())
@@ -198,7 +212,7 @@ impl<'a> HttpServer<'a> {
 
     /// Waits for [`ACCEPT_RETRY_DELAY`], or until the server closes.
     fn pause(&self) {
-        if sys::poll([(self.closing.as_fd(), sys::READABLE)], Some(ACCEPT_RETRY_DELAY)).is_err() {
+        if sys::poll([(self.retiring.as_fd(), sys::READABLE)], Some(ACCEPT_RETRY_DELAY)).is_err() {
             thread::sleep(ACCEPT_RETRY_DELAY);
         }
     }
@@ -240,16 +254,35 @@ impl<'a> HttpServer<'a> {
     }
 
     fn handle_connection(&self, client: ClientConnection, handler: &impl Handler) {
-        let limits = &self.config.limits;
-        let (max_len, timeout) = (limits.head_bytes.0 as usize, limits.head_timeout.0);
-        match receive::receive(client.socket(), max_len, timeout, self.closing.as_fd()) {
+        match self.receive(&client, self.config.limits.head_timeout.0) {
             Ok(request) => self.pass_on(&request, client, handler),
-            Err(receive::RequestError::Disconnected) => {}
-            Err(receive::RequestError::Invalid(problem)) => {
+            Err(RequestError::Disconnected) => {}
+            Err(RequestError::Invalid(problem)) => {
                 log::info!("{} bad request: {}", client.address(), problem.detail);
                 client.respond(Response::problem(&problem, false), None);
             }
         }
+    }
+
+    /// Receives the request of a client, within `timeout`.
+    fn receive(
+        &self,
+        client: &ClientConnection,
+        timeout: Duration,
+    ) -> Result<Request, RequestError> {
+        let (max_len, closing) = (self.config.limits.head_bytes.0 as usize, self.closing.as_fd());
+        let mut request = receive::receive(client.socket(), max_len, timeout, closing)?;
+        if client.is_unix() {
+            request.provenance.is_proxied = true;
+            if !request.http_1_1 {
+                // A download without a length ends with its connection, and only a reset tells a broken one from it.
+                let detail =
+                    "over a Unix socket, HTTP/1.1 is needed (nginx: proxy_http_version 1.1;)";
+                let problem = Problem::new(ProblemCode::HttpVersion, detail);
+                return Err(RequestError::Invalid(problem));
+            }
+        }
+        Ok(request)
     }
 
     /// Passes a request to the handler, if the server is the one that it is meant for.
@@ -281,12 +314,8 @@ impl<'a> HttpServer<'a> {
         limit: LimitExceeded,
         handler: &impl Handler,
     ) {
-        let limits = &self.config.limits;
-        let (max_len, closing) = (limits.head_bytes.0 as usize, self.closing.as_fd());
-        let timeout = REJECTION_TIMEOUT.min(limits.head_timeout.0);
-        let Ok(request) = receive::receive(client.socket(), max_len, timeout, closing) else {
-            return;
-        };
+        let timeout = REJECTION_TIMEOUT.min(self.config.limits.head_timeout.0);
+        let Ok(request) = self.receive(&client, timeout) else { return };
         if handler.is_health_check(&request) {
             return self.pass_on(&request, client, handler);
         }

@@ -3,14 +3,13 @@
 //! **Invariant:** knows neither HTTP nor media.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
 use log::LevelFilter;
 use ytcanal::check;
 use ytcanal::cli::{self, Command, TokenCommand};
-use ytcanal::config::{Config, ConfigFile, SystemdEnv};
+use ytcanal::config::{Config, ConfigFile, ListenAddress, SystemdEnv};
 use ytcanal::demo;
 use ytcanal::logging;
 use ytcanal::serve;
@@ -75,7 +74,7 @@ fn run(command: Command) -> io::Result<bool> {
 /// Reads the configuration; addresses of the command line replace those of the file.
 fn read_config(
     file: Option<&Path>,
-    listen: Vec<SocketAddr>,
+    listen: Vec<ListenAddress>,
 ) -> io::Result<(Config, Option<ConfigFile>)> {
     let read = file.map(ConfigFile::read).transpose().map_err(io::Error::other)?;
     let (file, mut config) =

@@ -57,6 +57,11 @@ impl SdNotify {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={now}\n"));
     }
 
+    /// Makes another process that of the service, whose messages count from now on.
+    pub fn main_pid(&self, pid: u32) {
+        self.send(&format!("MAINPID={pid}\n"));
+    }
+
     /// Reports that the service is shutting down.
     pub fn stopping(&self) {
         self.send("STOPPING=1\n");

@@ -1,7 +1,7 @@
 //! Runs the daemon: binds the listeners, serves until a signal, drains, and aborts what is left.
 
 use std::io::{self, IsTerminal};
-use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::panic::resume_unwind;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use crossbeam::select;
 
 use crate::app::App;
-use crate::config::{Config, ConfigFile, SystemdEnv};
+use crate::config::{Config, ConfigFile, InheritedSockets, Invocation, ListenAddress, SystemdEnv};
 use crate::handler::AppHandler;
 use crate::http_server::{HttpServer, Listener};
 use crate::media::page_media::PageMedia;
@@ -19,10 +19,12 @@ use crate::sd_notify::SdNotify;
 use crate::sys;
 use crate::web_ui::Prefill;
 
+mod handover;
 mod reloader;
 mod reporter;
 mod signals;
 
+use handover::{Handover, Successor};
 use reloader::Reloader;
 use reporter::Reporter;
 pub use signals::{Signal, with_signals};
@@ -39,27 +41,55 @@ pub struct Server {
     app: App,
     listeners: Vec<Listener>,
     reloader: Reloader,
+    /// `None` if there can be no successor.
+    handover: Option<Handover>,
 }
 
 impl Server {
     /// Acquires everything that a running server needs: descriptors, sockets, the runtime directory.
     pub fn bind(config: Config) -> io::Result<Server> {
+        let bind = |address: &ListenAddress| {
+            Listener::bind(address).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+            })
+        };
+        let listeners = config.listen.iter().map(bind).collect::<io::Result<_>>()?;
+        Server::with_listeners(config, listeners)
+    }
+
+    /// Does the same with sockets that another process has bound, instead of those of the configuration.
+    fn adopt(mut config: Config, sockets: Vec<OwnedFd>) -> io::Result<Server> {
+        let listeners = sockets.into_iter().map(Listener::adopt).collect::<io::Result<Vec<_>>>();
+        let listeners = listeners.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen on an inherited socket: {error}"))
+        })?;
+        let addresses: Vec<_> =
+            listeners.iter().map(|listener| listener.address().clone()).collect();
+        if addresses != config.listen {
+            log::info!("listening on the sockets that were passed, and not on those of `listen`");
+        }
+        config.listen = addresses;
+        Server::with_listeners(config, listeners)
+    }
+
+    fn with_listeners(config: Config, listeners: Vec<Listener>) -> io::Result<Server> {
         sandbox::hide_daemon(&config.sandbox);
         if let Err(error) = sys::raise_descriptor_limit() {
             log::warn!("cannot raise the limit of open descriptors: {error}");
         }
-        let mut listeners = Vec::with_capacity(config.listen.len());
-        for address in &config.listen {
-            listeners.push(Listener::bind(*address).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-            })?);
-        }
-        Ok(Server { app: App::new(config)?, listeners, reloader: Reloader::new(None) })
+        let (app, reloader) = (App::new(config)?, Reloader::new(None));
+        Ok(Server { app, listeners, reloader, handover: None })
     }
 
     /// Has [`Signal::Reload`] read `file` again, which the configuration is from.
     pub fn with_config_file(self, file: Option<ConfigFile>) -> Server {
         Server { reloader: Reloader::new(file), ..self }
+    }
+
+    /// Has [`Signal::HandOver`] start a process of this program that takes the sockets over.
+    fn with_handover(self, invocation: Invocation) -> io::Result<Server> {
+        let handover = Handover::new(invocation, &self.listeners)?;
+        Ok(Server { handover: Some(handover), ..self })
     }
 
     /// Registers a page link that is resolved without yt-dlp.
@@ -69,8 +99,8 @@ impl Server {
     }
 
     /// Returns the addresses that the server listens on.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(Listener::address).collect()
+    pub fn addresses(&self) -> Vec<ListenAddress> {
+        self.listeners.iter().map(|listener| listener.address().clone()).collect()
     }
 
     /// Serves until [`Signal::Shutdown`], then drains: refuses new streams with 503, lets running ones complete
@@ -109,7 +139,7 @@ impl Server {
         notify: &SdNotify,
         hanging: &Sender<()>,
     ) -> io::Result<()> {
-        let Server { app, listeners, mut reloader } = self;
+        let Server { app, listeners, reloader, handover } = self;
         let http_server = HttpServer::new(&app.config, reporter::turn_interval(notify))?;
         let handler = AppHandler { app: &app, http_server: &http_server, prefill };
         let pulses = listeners.iter().map(Listener::pulse).collect();
@@ -117,7 +147,7 @@ impl Server {
         let (alive, all_closed) = channel::bounded::<()>(0);
         thread::scope(|scope| {
             for listener in listeners {
-                log::info!("listening on http://{}", listener.address());
+                log::info!("listening on {}", listener.address());
                 let (http_server, handler, alive) = (&http_server, &handler, alive.clone());
                 thread::Builder::new()
                     .name("accept".into())
@@ -129,66 +159,120 @@ impl Server {
             drop(alive);
             let mut reporter = Reporter::new(notify, pulses);
             notify.ready();
-            wait_for_shutdown(&app, &http_server, signals, &mut reloader, &mut reporter);
-            reporter.stopping();
-            drain(&app, &http_server, &all_closed, signals, reporter, hanging);
+            let running = Running { app: &app, http_server: &http_server, signals, notify };
+            let ended = running.wait(reloader, handover.as_ref(), &mut reporter);
+            // Its sockets: whoever connects now is refused, unless another process listens.
+            drop(handover);
+            let in_time = match ended {
+                End::Shutdown => running.drain(&all_closed, reporter),
+                End::HandedOver => running.retire(&all_closed),
+            };
+            running.end(in_time, &all_closed, hanging);
             Ok(())
         })
     }
 }
 
-/// Does what a running server does beside serving, until it is to shut down.
-fn wait_for_shutdown(
-    app: &App,
-    http_server: &HttpServer<'_>,
-    signals: &Receiver<Signal>,
-    reloader: &mut Reloader,
-    reporter: &mut Reporter<'_>,
-) {
-    let mut released = Instant::now();
-    loop {
-        if released.elapsed() >= RELEASE_INTERVAL {
-            sys::release_free_memory();
-            released = Instant::now();
-        }
-        let evict = app.upstream.evict_idle();
-        let due = evict.min(reporter.report(app.stream_limiter.in_use())).min(RELEASE_INTERVAL);
-        match signals.recv_timeout(due) {
-            Err(RecvTimeoutError::Timeout) => {}
-            Ok(Signal::Reload) => reporter.reload(|| reloader.reload(app, http_server)),
-            // The sender is gone, which ends the server, too.
-            Ok(Signal::Shutdown) | Err(RecvTimeoutError::Disconnected) => return,
-        }
-    }
+/// Why a server stops to serve.
+enum End {
+    Shutdown,
+    HandedOver,
 }
 
-/// Lets running streams complete, and aborts the rest; sends on `hanging` if threads outlive that.
-fn drain(
-    app: &App,
-    http_server: &HttpServer<'_>,
-    all_closed: &Receiver<()>,
-    signals: &Receiver<Signal>,
-    mut reporter: Reporter<'_>,
-    hanging: &Sender<()>,
-) {
-    let streams = &app.stream_limiter;
-    log::info!("draining: {} streams", streams.in_use());
-    let deadline = channel::after(app.config.limits.drain_timeout.0);
-    app.lookup_limiter.close();
-    let drained = streams.close();
-    let mut report = || reporter.report(streams.in_use());
-    let mut in_time = wait_for_drain(drained, signals, &deadline, &mut report);
-    http_server.close();
-    reporter.release_loops();
-    // The last bytes of streams and of small responses are still on their way.
-    let mut report = || reporter.report(streams.in_use());
-    in_time = in_time && wait_for_drain(all_closed, signals, &deadline, &mut report);
-    http_server.abort();
-    if !in_time && all_closed.recv_timeout(ABORT_LIMIT) == Err(RecvTimeoutError::Timeout) {
-        log::error!("a connection did not end: its name look-up cannot be interrupted");
-        hanging.send(()).ok();
-    } else {
-        log::info!("all connections are closed");
+/// A server that serves.
+struct Running<'r> {
+    app: &'r App,
+    http_server: &'r HttpServer<'r>,
+    signals: &'r Receiver<Signal>,
+    notify: &'r SdNotify,
+}
+
+impl Running<'_> {
+    /// Does what a running server does beside serving, until it is to end.
+    fn wait(
+        &self,
+        mut reloader: Reloader,
+        handover: Option<&Handover>,
+        reporter: &mut Reporter<'_>,
+    ) -> End {
+        let mut released = Instant::now();
+        let (starting, started) = channel::bounded::<io::Result<Successor>>(1);
+        loop {
+            if released.elapsed() >= RELEASE_INTERVAL {
+                sys::release_free_memory();
+                released = Instant::now();
+            }
+            let evict = self.app.upstream.evict_idle();
+            let report = reporter.report(self.app.stream_limiter.in_use());
+            let due = evict.min(report).min(RELEASE_INTERVAL);
+            select! {
+                recv(self.signals) -> signal => match signal {
+                    Ok(Signal::Reload) => {
+                        reporter.reload(|| reloader.reload(self.app, self.http_server));
+                    }
+                    Ok(Signal::HandOver) => match handover {
+                        Some(handover) => handover.start(&starting),
+                        None => log::warn!("this server cannot hand over"),
+                    },
+                    // The sender is gone, which ends the server, too.
+                    Ok(Signal::Shutdown) | Err(_) => return End::Shutdown,
+                },
+                recv(started) -> successor => {
+                    let successor = successor.unwrap_or_else(|error| Err(io::Error::other(error)));
+                    match successor.and_then(|successor| self.hand_over(successor)) {
+                        Ok(()) => return End::HandedOver,
+                        Err(error) => log::error!("cannot hand over, and so going on: {error}"),
+                    }
+                }
+                default(due) => {}
+            }
+        }
+    }
+
+    /// Makes a process that could serve the one that does.
+    fn hand_over(&self, successor: Successor) -> io::Result<()> {
+        let pid = successor.id();
+        // Before it begins, so that systemd accepts what it reports.
+        self.notify.main_pid(pid);
+        successor.begin().inspect_err(|_| self.notify.main_pid(std::process::id()))?;
+        log::info!("process {pid} serves from now on");
+        Ok(())
+    }
+
+    /// Lets all requests complete that it has accepted; `false` if they do not in time.
+    fn retire(&self, all_closed: &Receiver<()>) -> bool {
+        self.http_server.retire();
+        log::info!("completing {} streams", self.app.stream_limiter.in_use());
+        let deadline = channel::after(self.app.config.limits.drain_timeout.0);
+        wait_for_drain(all_closed, self.signals, &deadline, &mut || RELEASE_INTERVAL)
+    }
+
+    /// Lets running streams complete, and refuses others; `false` if they do not in time.
+    fn drain(&self, all_closed: &Receiver<()>, mut reporter: Reporter<'_>) -> bool {
+        reporter.stopping();
+        let (app, streams) = (self.app, &self.app.stream_limiter);
+        log::info!("draining: {} streams", streams.in_use());
+        let deadline = channel::after(app.config.limits.drain_timeout.0);
+        app.lookup_limiter.close();
+        let drained = streams.close();
+        let mut report = || reporter.report(streams.in_use());
+        let in_time = wait_for_drain(drained, self.signals, &deadline, &mut report);
+        self.http_server.close();
+        reporter.release_loops();
+        // The last bytes of streams and of small responses are still on their way.
+        let mut report = || reporter.report(streams.in_use());
+        in_time && wait_for_drain(all_closed, self.signals, &deadline, &mut report)
+    }
+
+    /// Aborts what is left; sends on `hanging` if threads outlive that.
+    fn end(&self, in_time: bool, all_closed: &Receiver<()>, hanging: &Sender<()>) {
+        self.http_server.abort();
+        if !in_time && all_closed.recv_timeout(ABORT_LIMIT) == Err(RecvTimeoutError::Timeout) {
+            log::error!("a connection did not end: its name look-up cannot be interrupted");
+            hanging.send(()).ok();
+        } else {
+            log::info!("all connections are closed");
+        }
     }
 }
 
@@ -205,8 +289,8 @@ fn wait_for_drain(
         select! {
             recv(done) -> _ => return true,
             recv(signals) -> signal => {
-                if signal == Ok(Signal::Reload) {
-                    log::info!("not reloading the configuration: shutting down");
+                if matches!(signal, Ok(Signal::Reload | Signal::HandOver)) {
+                    log::info!("neither reloading nor handing over: this process ends");
                     continue;
                 }
                 log::warn!("second signal: aborting active downloads");
@@ -222,9 +306,23 @@ fn wait_for_drain(
 
 /// Runs `ytcanal serve`.
 pub fn serve(config: Config, file: Option<ConfigFile>, service: &SystemdEnv) -> io::Result<()> {
-    let server = Server::bind(config)?.with_config_file(file);
+    let InheritedSockets { sockets, is_handover } = InheritedSockets::take()?;
+    let server = match sockets.is_empty() {
+        true => Server::bind(config)?,
+        false => Server::adopt(config, sockets)?,
+    };
+    let mut server = server.with_config_file(file);
+    match Invocation::current() {
+        Ok(invocation) => server = server.with_handover(invocation)?,
+        Err(error) => log::debug!("this server cannot hand over: {error}"),
+    }
     let notify = SdNotify::new(service.notify_socket.clone(), service.watchdog);
     // A terminal that is closed ends what runs on it.
     let hangup = if io::stdin().is_terminal() { Signal::Shutdown } else { Signal::Reload };
-    with_signals(hangup, |signals| server.run(&Prefill::default(), signals, &notify))
+    with_signals(hangup, |signals| {
+        if is_handover {
+            handover::take_over()?;
+        }
+        server.run(&Prefill::default(), signals, &notify)
+    })
 }

@@ -126,6 +126,33 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     Ok(TcpListener::from(socket))
 }
 
+/// Has a listening socket that another process has bound queue up to `backlog` connections, and makes it non-blocking.
+/// Fails for what is no stream socket.
+pub fn prepare_listener(socket: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
+    set_nonblocking(socket)?;
+    // SAFETY: takes no pointers.
+    checked(unsafe { libc::listen(socket.as_raw_fd(), backlog) })
+}
+
+/// Owns a descriptor that this process was started with, and closes it in children. Each can be taken once: the caller
+/// must know that nothing else uses its number.
+pub fn take_descriptor(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_SETFD takes an int and no pointers, and fails for a number that is no descriptor.
+    checked(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    owned(number)
+}
+
+/// Has the coming child inherit these descriptors, with their numbers. They must stay open until it was started.
+pub fn inherit<'s>(command: &mut Command, descriptors: impl Iterator<Item = BorrowedFd<'s>>) {
+    let numbers: Vec<RawFd> = descriptors.map(|descriptor| descriptor.as_raw_fd()).collect();
+    // SAFETY: between fork and exec only fcntl is called, which is async-signal-safe, and nothing is allocated.
+    unsafe {
+        command.pre_exec(move || {
+            numbers.iter().try_for_each(|number| checked(libc::fcntl(*number, libc::F_SETFD, 0)))
+        });
+    }
+}
+
 /// Begins a TCP connection without waiting for it: [`poll`] for [`WRITABLE`], then check
 /// [`TcpStream::take_error`].
 pub fn start_connect(address: SocketAddr) -> io::Result<TcpStream> {

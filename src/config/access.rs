@@ -1,12 +1,11 @@
 //! `[access]`: who may use the server, where clients are, and by which names they may call it.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de};
 
-use super::HostPattern;
+use super::{HostPattern, ListenAddress};
 
 /// `[access]`: who may use the server, where clients are, and by which names they may call it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -32,7 +31,7 @@ pub struct AccessConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessMode {
-    /// `Open` while the server listens on loopback addresses only, else `Local`.
+    /// `Open` while the server listens on loopback addresses only, else `Local`. A Unix socket is for a proxy.
     #[default]
     Auto,
     /// Everybody.
@@ -45,10 +44,9 @@ pub enum AccessMode {
 
 impl AccessMode {
     /// Returns the mode of a server that listens on these addresses; it is not `Auto`.
-    pub fn resolve(self, listen: &[SocketAddr]) -> AccessMode {
-        let is_loopback = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
+    pub fn resolve(self, listen: &[ListenAddress]) -> AccessMode {
         match self {
-            AccessMode::Auto if listen.iter().all(is_loopback) => AccessMode::Open,
+            AccessMode::Auto if listen.iter().all(ListenAddress::is_loopback) => AccessMode::Open,
             AccessMode::Auto => AccessMode::Local,
             mode => mode,
         }
@@ -92,6 +90,7 @@ mod tests {
             ("0.0.0.0:80", AccessMode::Local),
             ("[::]:80", AccessMode::Local),
             ("10.0.0.1:80", AccessMode::Local),
+            ("unix:/run/a", AccessMode::Local),
         ] {
             let listen = [listen.parse().unwrap(), "127.0.0.2:80".parse().unwrap()];
             assert_eq!(AccessMode::Auto.resolve(&listen), expected, "{listen:?}");

@@ -1,17 +1,17 @@
 //! Checks values while they are read, so that toml can name the line of a bad one.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use log::LevelFilter;
 use serde::{Deserialize, Deserializer};
 
+use super::ListenAddress;
 use super::units::{ByteSize, HumanDuration};
 use crate::options::Engine;
 
 pub(super) fn non_empty<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Vec<SocketAddr>, D::Error> {
+) -> Result<Vec<ListenAddress>, D::Error> {
     let all = Vec::deserialize(deserializer)?;
     refuse_if(all.is_empty(), "name at least one address")?;
     Ok(all)

@@ -5,7 +5,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
@@ -119,6 +119,74 @@ impl SystemdEnv {
             watchdog: watchdog(env::var("WATCHDOG_USEC").ok(), env::var("WATCHDOG_PID").ok()),
             journal: env::var("JOURNAL_STREAM").is_ok_and(|stream| is_our_stderr(&stream)),
         }
+    }
+}
+
+/// Listening sockets that another process has bound.
+#[derive(Debug, Default)]
+pub struct InheritedSockets {
+    /// The sockets; none if this process binds its own.
+    pub sockets: Vec<OwnedFd>,
+    /// Whether they are those of an older process of this program, which waits to hand over.
+    pub is_handover: bool,
+}
+
+/// The first descriptor that systemd passes (sd_listen_fds(3)).
+const LISTEN_FDS_START: RawFd = 3;
+/// The descriptors that an older process of this program passes, separated by commas.
+const HANDOVER: &str = "YTCANAL_LISTENERS";
+
+impl InheritedSockets {
+    /// Takes the sockets of an older process or of systemd. To be called once, before the process opens any descriptor.
+    pub fn take() -> io::Result<InheritedSockets> {
+        if let Ok(numbers) = env::var(HANDOVER) {
+            let numbers: Result<Vec<RawFd>, _> = numbers.split(',').map(str::parse).collect();
+            let sockets = take_descriptors(numbers.map_err(io::Error::other)?)?;
+            return Ok(InheritedSockets { sockets, is_handover: true });
+        }
+        let number = |name| env::var(name).ok().and_then(|value| value.parse::<u32>().ok());
+        let is_ours = number("LISTEN_PID") == Some(process::id());
+        let count = number("LISTEN_FDS").filter(|_| is_ours).unwrap_or(0);
+        let numbers = (0..count).filter_map(|at| LISTEN_FDS_START.checked_add_unsigned(at));
+        Ok(InheritedSockets { sockets: take_descriptors(numbers)?, is_handover: false })
+    }
+}
+
+fn take_descriptors(numbers: impl IntoIterator<Item = RawFd>) -> io::Result<Vec<OwnedFd>> {
+    let take = |number| {
+        sys::take_descriptor(number).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("there is no socket {number} to listen on: {error}"),
+            )
+        })
+    };
+    numbers.into_iter().map(take).collect()
+}
+
+/// How this program was called.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+}
+
+impl Invocation {
+    /// Returns how this process was called. Later, its program may have been replaced.
+    pub fn current() -> io::Result<Invocation> {
+        Ok(Invocation { program: env::current_exe()?, arguments: env::args_os().skip(1).collect() })
+    }
+
+    /// Returns a command that calls it again, with these listening sockets.
+    pub fn command<'s>(&self, sockets: impl Iterator<Item = BorrowedFd<'s>>) -> Command {
+        let numbers: Vec<String> = sockets.map(|socket| socket.as_raw_fd().to_string()).collect();
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env(HANDOVER, numbers.join(","));
+        // They name this process.
+        for variable in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"] {
+            command.env_remove(variable);
+        }
+        command
     }
 }
 

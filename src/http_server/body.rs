@@ -285,7 +285,14 @@ mod tests {
         let shared = Arc::new(Shared { abort: EventFd::new().unwrap(), sent, zero_copy });
         let stall_limit = Duration::from_secs(60);
         let identity = Identity::of_peer(peer.ip(), &AccessConfig::default());
-        let connection = Connection { socket, peer, stall_limit, shared, traffic: Arc::default() };
+        let connection = Connection {
+            socket,
+            peer,
+            is_unix: false,
+            stall_limit,
+            shared,
+            traffic: Arc::default(),
+        };
         let connection = ClientConnection::new(connection, identity);
         let request = Request {
             head_only: false,

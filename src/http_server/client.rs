@@ -64,6 +64,10 @@ impl ClientConnection {
         self.connection.peer.ip()
     }
 
+    pub(super) fn is_unix(&self) -> bool {
+        self.connection.is_unix
+    }
+
     pub(super) fn socket(&self) -> &TcpStream {
         &self.connection.socket
     }

@@ -32,6 +32,8 @@ pub(super) struct Shared {
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
     pub(super) peer: SocketAddr,
+    /// Whether it is a Unix socket: closing that is no reset.
+    pub(super) is_unix: bool,
     pub(super) stall_limit: Duration,
     pub(super) shared: Arc<Shared>,
     /// The traffic of its request.

@@ -4,7 +4,7 @@ use std::io;
 use std::thread;
 
 use crossbeam::channel::{self, Receiver};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::sys;
@@ -16,15 +16,17 @@ pub enum Signal {
     Shutdown,
     /// To read the configuration again.
     Reload,
+    /// To hand the listening sockets to a new process of the program.
+    HandOver,
 }
 
-/// Runs `f` with a channel that receives a message for each SIGTERM, SIGINT and SIGHUP. The last one is for
+/// Runs `f` with a channel that receives a message for each SIGTERM, SIGINT, SIGUSR2 and SIGHUP. The last one is for
 /// `hangup`: it is what daemons reload at, and what a closed terminal sends.
 pub fn with_signals<T>(
     hangup: Signal,
     f: impl FnOnce(&Receiver<Signal>) -> io::Result<T>,
 ) -> io::Result<T> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR2])?;
     // nohup(1) ignores SIGHUP, so that the process outlives its terminal.
     if !sys::is_ignored(SIGHUP) {
         signals.add_signal(SIGHUP)?;
@@ -34,7 +36,11 @@ pub fn with_signals<T>(
     thread::scope(|scope| {
         scope.spawn(move || {
             for number in signals.forever() {
-                let signal = if number == SIGHUP { hangup } else { Signal::Shutdown };
+                let signal = match number {
+                    SIGHUP => hangup,
+                    SIGUSR2 => Signal::HandOver,
+                    _ => Signal::Shutdown,
+                };
                 if sender.send(signal).is_err() {
                     return;
                 }

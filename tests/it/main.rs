@@ -74,6 +74,7 @@ mod hevc;
 mod index_at_end;
 mod layers;
 mod limits;
+mod listening;
 mod matrix;
 mod memory;
 mod misread;

@@ -20,13 +20,13 @@ use crate::support::resource::Resource;
 use crate::support::{PATIENCE, eventually, signal};
 
 /// Stands in for systemd: the socket that a service reports to.
-struct Manager {
+pub(crate) struct Manager {
     socket: UnixDatagram,
     directory: TempDir,
 }
 
 impl Manager {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = UnixDatagram::bind(directory.path().join("notify")).unwrap();
         socket.set_nonblocking(true).unwrap();
@@ -34,7 +34,7 @@ impl Manager {
     }
 
     /// Starts a daemon that reports to it; `watchdog` in microseconds.
-    fn start(&self, setup: Setup, watchdog: Option<u64>) -> Daemon {
+    pub(crate) fn start(&self, setup: Setup, watchdog: Option<u64>) -> Daemon {
         let socket = self.directory.path().join("notify").display().to_string();
         let watchdog = watchdog.map(|time| ("WATCHDOG_USEC".to_owned(), time.to_string()));
         let environment = [("NOTIFY_SOCKET".to_owned(), socket)].into_iter().chain(watchdog);
@@ -42,7 +42,7 @@ impl Manager {
     }
 
     /// The messages since the last call.
-    fn messages(&self) -> Vec<String> {
+    pub(crate) fn messages(&self) -> Vec<String> {
         let mut buffer = [0; 256];
         let mut messages = Vec::new();
         while let Ok(len) = self.socket.recv(&mut buffer) {
@@ -52,7 +52,7 @@ impl Manager {
     }
 
     /// Waits for so many messages that begin like this; all that came until then.
-    fn waits_for(&self, count: usize, text: &str) -> Vec<String> {
+    pub(crate) fn waits_for(&self, count: usize, text: &str) -> Vec<String> {
         let mut all = Vec::new();
         eventually(text, PATIENCE, || {
             all.extend(self.messages());

@@ -49,6 +49,7 @@ fn manifests(names: &[&str]) -> Value {
 fn a_film_in_segments_is_one_file() {
     let encrypted = |kind| ("fragments, encrypted", film(named(kind)).encrypted(), "list.m3u8");
     let plain = |kind: Kind, manifest| (kind.name, film(kind), manifest);
+    let daemons = WAYS.map(ytdlp::daemon);
     for (what, film, manifest) in [
         plain(DASH, "dash.mpd"),
         plain(named("fragments, apart"), "master.m3u8"),
@@ -58,8 +59,8 @@ fn a_film_in_segments_is_one_file() {
         encrypted("fragments"),
     ] {
         let mut first: Option<Answer> = None;
-        for way in WAYS {
-            let (site, daemon) = (Site::start(), ytdlp::daemon(way));
+        for daemon in &daemons {
+            let site = Site::start();
             put(&film, &site, FILM, |_, resource| resource);
             site.put_page(FILM, &manifests(&[manifest]));
             let path = download_path(&site.page_url(FILM), &[]);

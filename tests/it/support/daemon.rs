@@ -109,6 +109,11 @@ impl Daemon {
         format!("http://{}{path}", self.address)
     }
 
+    /// The file of its configuration.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

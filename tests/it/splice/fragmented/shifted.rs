@@ -95,12 +95,17 @@ fn tracks_stay_as_far_apart_as_they_are() {
     let (mut cut, mut tried) = (0, 0);
     for (place, (of_video, video_times, video)) in videos.iter().enumerate() {
         for (other, (of_audio, audio_times, audio)) in audios.iter().enumerate() {
+            // All of them with `make corpus`, and here each with what is not odd, and some others.
+            let with_plain = place == 0 || other == 0 || place == other;
+            if !with_plain && (place + other) % 3 != 0 && std::env::var_os("YTCANAL_CORPUS").is_none() {
+                continue;
+            }
             let film = Film::of(video, audio);
             let shown = [video_times, audio_times];
             let what = format!("{of_video} with {of_audio}");
             assert!(assert_in_step(&film, shown, TimeRange::default(), &what));
             // Of a part, each with what is not odd is enough.
-            if place != other && place != 0 && other != 0 {
+            if !with_plain {
                 continue;
             }
             for (start, end) in [(6500, None), (3000, Some(13_000))] {

@@ -1,0 +1,107 @@
+//! Hands the listening sockets to a new process of the program, which may be a newer one: no connection is refused
+//! while that starts, and none is dropped.
+//!
+//! The new process gets the sockets, and a channel as its standard input. When it could serve, it sends a byte; the
+//! old one makes it the main process of the service, lets it begin by a byte, and accepts no more connections.
+//!
+//! **Invariant:** until then the old process goes on, whatever becomes of the new one.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam::channel::Sender;
+
+use crate::config::Invocation;
+use crate::http_server::Listener;
+use crate::sys;
+
+/// How long the new process may take until it could serve.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the old one may take to let it begin.
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a successor needs.
+pub(super) struct Handover {
+    invocation: Invocation,
+    /// The listening sockets. They stay open as long as this does.
+    sockets: Vec<OwnedFd>,
+}
+
+impl Handover {
+    pub(super) fn new(invocation: Invocation, listeners: &[Listener]) -> io::Result<Handover> {
+        let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
+        Ok(Handover { invocation, sockets: sockets.collect::<io::Result<_>>()? })
+    }
+
+    /// Starts a successor, and sends it when it could serve.
+    pub(super) fn start(&self, started: &Sender<io::Result<Successor>>) {
+        let (started, successor) =
+            (started.clone(), Successor::start(&self.invocation, &self.sockets));
+        let thread = thread::Builder::new().name("handover".into());
+        let spawned = thread.spawn(move || {
+            // Nobody receives it if this process ends meanwhile.
+            started.send(successor.and_then(Successor::wait_until_ready)).ok();
+        });
+        if let Err(error) = spawned {
+            log::error!("cannot hand over, and so going on: {error}");
+        }
+    }
+}
+
+/// The process that takes over. Dropping it before it begins ends it.
+pub(super) struct Successor {
+    child: Child,
+    control: UnixStream,
+}
+
+impl Successor {
+    /// Starts a process of the program with these sockets.
+    fn start(invocation: &Invocation, sockets: &[OwnedFd]) -> io::Result<Successor> {
+        let (control, theirs) = UnixStream::pair()?;
+        control.set_read_timeout(Some(START_TIMEOUT))?;
+        let mut command = invocation.command(sockets.iter().map(AsFd::as_fd));
+        sys::inherit(&mut command, sockets.iter().map(AsFd::as_fd));
+        let child = command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn()?;
+        Ok(Successor { child, control })
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until the process could serve; ends it if that takes too long.
+    fn wait_until_ready(mut self) -> io::Result<Successor> {
+        let ready = self.control.read_exact(&mut [0]);
+        if let Err(error) = ready {
+            self.child.kill().ok();
+            let status = self.child.wait()?;
+            let reason = match error.kind() {
+                io::ErrorKind::UnexpectedEof => format!("it ended first ({status})"),
+                io::ErrorKind::WouldBlock => format!("it took longer than {START_TIMEOUT:?}"),
+                _ => error.to_string(),
+            };
+            return Err(io::Error::other(reason));
+        }
+        Ok(self)
+    }
+
+    /// Lets the process begin to serve.
+    pub(super) fn begin(mut self) -> io::Result<()> {
+        self.control.write_all(&[1])
+    }
+}
+
+/// Tells the old process that this one could serve, and waits until it may.
+pub(super) fn take_over() -> io::Result<()> {
+    let mut control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    control.set_read_timeout(Some(BEGIN_TIMEOUT))?;
+    control.write_all(&[1])?;
+    let begun = control.read_exact(&mut [0]);
+    begun.map_err(|error| {
+        io::Error::new(error.kind(), format!("the process that was to hand over did not: {error}"))
+    })
+}
