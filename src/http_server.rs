@@ -26,6 +26,7 @@ mod client;
 mod connection;
 mod head;
 mod listener;
+mod output;
 mod preconditions;
 mod receive;
 pub mod request;
@@ -36,8 +37,10 @@ pub use client::ClientConnection;
 use connection::{Connection, Shared};
 pub use head::{MediaStatus, ResponseHead};
 pub use listener::{Listener, Pulse};
+use output::Output;
+pub use output::{LocalControl, Receiver};
 pub use preconditions::{Selection, select};
-pub use request::Request;
+pub use request::{Preconditions, Request};
 pub use response::Response;
 
 /// The unsent bytes that the kernel buffers for a slow client. They bound the memory that such a client
@@ -190,7 +193,8 @@ impl<'a> HttpServer<'a> {
         sys::set_notsent_lowat(&socket, NOTSENT_LOWAT)?;
         let stall_limit = self.config.limits.client_stall_timeout.0;
         let (shared, traffic) = (self.shared.clone(), Arc::default());
-        let connection = Connection { socket, peer, stall_limit, shared, traffic };
+        let output = Output::Socket(socket);
+        let connection = Connection { output, peer, stall_limit, shared, traffic };
         let identity = Identity::of_peer(peer.ip(), &self.access.get().config);
         let client = ClientConnection::new(connection, identity);
         self.spawn_connection(scope, client, handler, alive.clone())
@@ -242,7 +246,8 @@ impl<'a> HttpServer<'a> {
     fn handle_connection(&self, client: ClientConnection, handler: &impl Handler) {
         let limits = &self.config.limits;
         let (max_len, timeout) = (limits.head_bytes.0 as usize, limits.head_timeout.0);
-        match receive::receive(client.socket(), max_len, timeout, self.closing.as_fd()) {
+        let Some(socket) = client.socket() else { return };
+        match receive::receive(socket, max_len, timeout, self.closing.as_fd()) {
             Ok(request) => self.pass_on(&request, client, handler),
             Err(receive::RequestError::Disconnected) => {}
             Err(receive::RequestError::Invalid(problem)) => {
@@ -284,9 +289,8 @@ impl<'a> HttpServer<'a> {
         let limits = &self.config.limits;
         let (max_len, closing) = (limits.head_bytes.0 as usize, self.closing.as_fd());
         let timeout = REJECTION_TIMEOUT.min(limits.head_timeout.0);
-        let Ok(request) = receive::receive(client.socket(), max_len, timeout, closing) else {
-            return;
-        };
+        let Some(socket) = client.socket() else { return };
+        let Ok(request) = receive::receive(socket, max_len, timeout, closing) else { return };
         if handler.is_health_check(&request) {
             return self.pass_on(&request, client, handler);
         }
