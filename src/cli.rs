@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 mod check;
 mod demo;
+mod get;
 mod serve;
 mod sign;
 mod token;
@@ -16,6 +17,7 @@ mod values;
 
 pub use check::CheckArgs;
 pub use demo::DemoArgs;
+pub use get::{GetArgs, InfoArgs, ParameterArgs};
 pub use serve::ServeArgs;
 pub use sign::SignArgs;
 pub use token::{TokenCommand, TokenListArgs, TokenNewArgs};
@@ -62,6 +64,10 @@ pub enum Command {
     Serve(ServeArgs),
     /// Run a demonstration without a network
     Demo(DemoArgs),
+    /// Download to a file, without a server
+    Get(GetArgs),
+    /// List what a page offers
+    Info(InfoArgs),
     /// Verify configuration and dependencies
     Check(CheckArgs),
     /// Make and list tokens, by which clients from elsewhere are let in

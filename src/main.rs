@@ -12,6 +12,7 @@ use ytcanal::check;
 use ytcanal::cli::{self, Command, TokenCommand};
 use ytcanal::config::{Config, ConfigFile, SystemdEnv};
 use ytcanal::demo;
+use ytcanal::get;
 use ytcanal::logging;
 use ytcanal::serve;
 use ytcanal::sign;
@@ -28,8 +29,7 @@ fn main() -> ExitCode {
         Err(error) => return end_early(&error),
     };
     match run(command) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(status) => status,
         // The reader of the output closed it (`ytcanal check | head -1`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
@@ -39,8 +39,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs a command; `false` if `check` found that something is missing.
-fn run(command: Command) -> io::Result<bool> {
+/// Runs a command; returns a failure if `check` found that something is missing.
+fn run(command: Command) -> io::Result<ExitCode> {
     match command {
         Command::Token(TokenCommand::New(args)) => {
             tokens_command::new(&args.name, &args.options(), &mut io::stdout(), &mut io::stderr())?;
@@ -48,7 +48,18 @@ fn run(command: Command) -> io::Result<bool> {
         Command::Token(TokenCommand::List(args)) => {
             tokens_command::list(args.config.as_deref(), &mut io::stdout())?;
         }
-        Command::Check(args) => return check::check(args.config.as_deref(), &mut io::stdout()),
+        Command::Check(args) => {
+            let passed = check::check(args.config.as_deref(), &mut io::stdout())?;
+            return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Get(args) => {
+            let config = read_client_config(args.config.as_deref(), args.verbose)?;
+            return get::get(config, &args.options()).map(|status| status.code().into());
+        }
+        Command::Info(args) => {
+            let config = read_client_config(args.config.as_deref(), args.verbose)?;
+            return get::info(config, &args.options()).map(|status| status.code().into());
+        }
         Command::Sign(args) => {
             let link = sign::sign(&args.url, &args.by, &args.voucher(), args.lifetime());
             writeln!(io::stdout(), "{}", link.map_err(io::Error::other)?)?;
@@ -64,7 +75,14 @@ fn run(command: Command) -> io::Result<bool> {
             serve::serve(config, file, &service)?;
         }
     }
-    Ok(true)
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the configuration of a command that reports its errors itself, and logs if that is wanted.
+fn read_client_config(file: Option<&Path>, verbose: bool) -> io::Result<Config> {
+    let (config, _) = read_config(file, Vec::new())?;
+    logging::start(if verbose { config.log.level } else { LevelFilter::Off }, false);
+    Ok(config)
 }
 
 /// Prints help or the version, or what is wrong with the command line.

@@ -6,6 +6,7 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use super::*;
+use crate::get::{Destination, InfoOptions};
 use crate::sign::Voucher;
 
 fn parse_line(line: &str) -> Result<Command, clap::Error> {
@@ -71,6 +72,28 @@ fn a_link_to_sign() {
 }
 
 #[test]
+fn a_download_and_what_a_page_offers() {
+    let get = |line: &str| match parse_line(line).unwrap() {
+        Command::Get(get) => get.options(),
+        other => panic!("{other:?}"),
+    };
+    let link = get("get http://a/ -q 1080 -c mkv --hdr --start 1:30 -o d/ -fs");
+    assert_eq!(link.wanted.links, ["http://a/"]);
+    let values = [("quality", "1080"), ("container", "mkv"), ("start", "1:30"), ("hdr", "1")];
+    assert_eq!(link.wanted.values, values.map(|(name, value)| (name, value.to_owned())));
+    assert_eq!(link.destination, Destination::Path("d/".into()));
+    assert!(link.force && link.silent);
+    let urls = get("get --video http://a/v --audio http://a/a --audio http://a/b -o -");
+    assert_eq!((urls.wanted.audio.len(), urls.destination), (2, Destination::Stdout));
+    assert_eq!(get("get a").destination, Destination::Path(".".into()));
+    let Command::Info(info) = parse_line("info http://a/ --json --page 2").unwrap() else {
+        panic!("it is a command");
+    };
+    let InfoOptions { link, page, json } = info.options();
+    assert_eq!((link.as_str(), page.as_deref(), json), ("http://a/", Some("2"), true));
+}
+
+#[test]
 fn help_and_version_are_for_standard_output() {
     for (line, kind, fragment) in [
         ("-h", ErrorKind::DisplayHelp, "/mux?video=URL"),
@@ -93,7 +116,11 @@ fn help_and_version_are_for_standard_output() {
 #[test]
 fn errors_name_what_is_wrong() {
     for (line, fragment) in [
-        ("", "serve, demo, check, token, sign"),
+        ("", "serve, demo, get, info, check, token, sign"),
+        ("get --colour", "--colour"),
+        ("get a --hdr=1", "--hdr"),
+        ("info", "<LINK>"),
+        ("info a b", "'b'"),
         ("token", "new, list"),
         ("token new", "<NAME>"),
         ("token new a --expires 0s", "30d"),
