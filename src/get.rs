@@ -6,6 +6,8 @@
 //! is complete are those of the server.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -81,6 +83,10 @@ pub fn get(config: Config, options: &GetOptions) -> io::Result<ExitStatus> {
             let seconds = started.elapsed().as_secs_f64();
             let name = path.as_ref().map_or("complete".into(), |path| path.display().to_string());
             console.say(&format!("{name}: {} in {seconds:.1} s", size(done)));
+            // For scripts. On a terminal it was said already.
+            if let Some(path) = path.filter(|_| !io::stdout().is_terminal()) {
+                print_path(&path);
+            }
             return Ok(ExitStatus::Complete);
         }
         Err(_) if ended.was_interrupted => {
@@ -145,9 +151,17 @@ fn report_problem(console: &Console, problem: &Problem) -> ExitStatus {
     ExitStatus::of_problem(problem.code)
 }
 
+/// Writes the name of a complete file to standard output, as it is: it need not be UTF-8.
+fn print_path(path: &Path) {
+    let mut line = path.as_os_str().as_bytes().to_vec();
+    line.push(b'\n');
+    // Whether the name is read or not, the file is there.
+    print(&line).ok();
+}
+
 /// Writes to standard output; whether it is still read.
-fn print(text: &str) -> io::Result<ExitStatus> {
-    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+fn print(bytes: &[u8]) -> io::Result<ExitStatus> {
+    match io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()) {
         Ok(()) => Ok(ExitStatus::Complete),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitStatus::ClosedPipe),
         Err(error) => Err(error),

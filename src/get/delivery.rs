@@ -171,14 +171,14 @@ impl Delivery {
                 let failed = |error| Outcome::Failed(file_failure(&name, &error));
                 return opened.map(|file| (file, 0)).map_err(failed);
             }
+            Kind::Directory if path == Path::new(".") => file_name(head).into(),
             Kind::Directory => path.join(file_name(head)),
             Kind::File => path.clone(),
         };
-        if state.part.is_none() {
-            state.part = Some(open_part(&target, self.force).map_err(Outcome::Failed)?);
-        }
-        let State { part: Some(part), continued, has_continued, .. } = state else {
-            return Err(Outcome::Again);
+        let State { part, continued, has_continued, .. } = state;
+        let part = match part {
+            Some(part) => part,
+            None => part.insert(open_part(&target, self.force).map_err(Outcome::Failed)?),
         };
         let name = part.path().display().to_string();
         let failed = |error| Outcome::Failed(file_failure(&name, &error));
@@ -193,10 +193,12 @@ impl Delivery {
             (*continued, *has_continued) = (beginning, true);
             return Err(Outcome::Again);
         }
-        match (part.len(), is_same) {
-            (0, _) => {}
-            (_, true) => self.console.say(&format!("{name} cannot be continued; beginning again")),
-            (_, false) => self.console.say(&format!("{name} is of another file; beginning again")),
+        match beginning {
+            Some(_) if !is_same => {
+                self.console.say(&format!("{name} is of another file; beginning again"));
+            }
+            None if part.len() == 0 => {}
+            _ => self.console.say(&format!("{name} cannot be continued; beginning again")),
         }
         part.restart(etag).map_err(failed)?;
         part.writer().map(|file| (file, 0)).map_err(failed)

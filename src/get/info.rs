@@ -53,10 +53,10 @@ pub fn info(config: Config, options: &InfoOptions) -> io::Result<ExitStatus> {
 fn show(response: &Response, is_json: bool) -> io::Result<ExitStatus> {
     let text = String::from_utf8_lossy(response.body());
     if is_json {
-        return print(&text);
+        return print(text.as_bytes());
     }
     let json = serde_json::from_str(&text).map_err(io::Error::other)?;
-    print(&table(&json))
+    print(table(&json).as_bytes())
 }
 
 /// The client of a request whose response is a value.

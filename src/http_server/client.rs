@@ -138,6 +138,8 @@ impl ClientConnection {
     ) -> Result<BodyWriter, Box<(ClientConnection, Error)>> {
         match self.connection.output.begin(head) {
             Ok(()) => Ok(BodyWriter::new(self.connection, head, request)),
+            // It has its own reason.
+            Err(_) if self.connection.output.is_local() => Err(Box::new((self, Error::ClientLeft))),
             Err(error) => {
                 Err(Box::new((self, Error::system("arm the reset of a connection", &error))))
             }

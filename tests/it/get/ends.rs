@@ -1,13 +1,13 @@
 //! A download that its user ends.
 
-use std::io::Read;
+use std::process::{Command, Stdio};
 
 use super::{Shell, len};
 use crate::support::barrier::Gate;
 use crate::support::film::{put_film, track_file};
 use crate::support::origin::Origin;
 use crate::support::resource::Resource;
-use crate::support::{PATIENCE, eventually, signal};
+use crate::support::{PATIENCE, eventually, signal, start};
 
 /// Puts a video that stops in its middle, beside its audio; says their URLs.
 fn stopping(origin: &Origin, gate: &Gate) -> [String; 2] {
@@ -57,23 +57,27 @@ fn an_interrupt_before_the_first_byte_leaves_nothing() {
     assert!(shell.files().is_empty() && !shell.has_leftovers());
 }
 
-/// `ytcanal get -o - | head -c 1000`
+/// `ytcanal get -o - | head -c 1000`, and a reader that leaves while the download waits for its origin.
 #[test]
 fn a_reader_that_leaves_ends_it_in_silence() {
     for waits in [true, false] {
         let (origin, shell, gate) = (Origin::start(), Shell::new(), Gate::default());
         let [video, audio] = stopping(&origin, &gate);
-        if !waits {
-            gate.open();
-        }
         let mut get = shell.start(&["--video", &video, "--audio", &audio, "-o", "-"]);
-        let mut stdout = get.0.stdout.take().unwrap();
-        stdout.read_exact(&mut [0; 1000]).unwrap();
+        let stdout = get.0.stdout.take().unwrap();
+        let words: &[&str] = if waits { &["cat"] } else { &["head", "-c", "1000"] };
+        // The command, which has the pipe, too, is dropped at once.
+        let mut reader = start(
+            Command::new(words[0])
+                .args(&words[1..])
+                .stdin(Stdio::from(stdout))
+                .stdout(Stdio::null()),
+        );
         if waits {
-            // It waits for its origin, and hears of the reader by the hang-up alone.
             gate.reached();
+            reader.kill().unwrap();
         }
-        drop(stdout);
+        reader.wait().unwrap();
         let ran = get.ended();
         gate.open();
         assert_eq!((ran.status, ran.stderr.as_str()), (Some(141), ""), "waits: {waits}");

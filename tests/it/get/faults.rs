@@ -37,7 +37,7 @@ fn faults() -> Vec<(&'static str, Resource, i32, &'static str)> {
         ("gone", status(404), 4, "upstream-not-found"),
         ("busy", status(503), 6, "upstream-busy"),
         ("page", Resource::bytes("<!doctype html><p>Sign in</p>"), 3, "not-media"),
-        ("index", Resource::file(media::index_at_end()).fault(Fault::Chunked), 3, "index-at-end"),
+        ("index", Resource::file(media::index_at_end()), 3, "index-at-end"),
     ]
 }
 

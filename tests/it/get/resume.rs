@@ -12,13 +12,16 @@ use crate::support::origin::Origin;
 use crate::support::resource::Resource;
 use crate::support::signal;
 
+/// The name is in the metadata, too.
+const NAMED: [(&str, &str); 1] = [("name", "film")];
+
 /// It is killed at ever later places, and never looks complete before it is.
 #[test]
 fn what_was_killed_is_continued() {
     let (origin, shell) = (Origin::start(), Shell::new());
     let [video, audio] = put_film(&origin);
     let daemon = Daemon::start(LOOPBACK);
-    let expected = daemon.get(&splice_path(&video, &audio, &[]));
+    let expected = daemon.get(&splice_path(&video, &audio, &NAMED));
     let etag = expected.head.header("ETag").unwrap();
     let seed = number_from("YTCANAL_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("seed {seed}");
@@ -60,7 +63,7 @@ fn a_beginning_is_used_only_as_what_it_is() {
     let (origin, shell) = (Origin::start(), Shell::new());
     let [video, audio] = put_film(&origin);
     let daemon = Daemon::start(LOOPBACK);
-    let path = splice_path(&video, &audio, &[]);
+    let path = splice_path(&video, &audio, &NAMED);
     let whole = daemon.get(&path).body;
     let etag = ask(daemon.address(), "HEAD", &path, "").head.header("ETag").unwrap().to_owned();
     let half = whole.len() / 2;
@@ -71,8 +74,8 @@ fn a_beginning_is_used_only_as_what_it_is() {
         (&whole[..], Some(&etag), ""),
         (&longer[..], Some(&etag), "cannot be continued; beginning again"),
         (&whole[..half], Some("\"other\""), "is of another file; beginning again"),
-        (b"garbage", None, "is of another file; beginning again"),
-        (b"garbage", Some("garbage"), "is of another file; beginning again"),
+        (b"garbage", None, "cannot be continued; beginning again"),
+        (b"garbage", Some("garbage"), "cannot be continued; beginning again"),
         (b"", Some(&etag), ""),
     ] {
         for named in [true, false] {
@@ -82,8 +85,9 @@ fn a_beginning_is_used_only_as_what_it_is() {
                 Some(etag) => fs::write(sidecar, etag).unwrap(),
                 None => drop(fs::remove_file(sidecar)),
             }
-            let output: &[&str] = if named { &["-o", "film.mp4"] } else { &["--name", "film"] };
-            let ran = shell.get(&[&["--video", &video, "--audio", &audio], output].concat());
+            let output: &[&str] = if named { &["-o", "film.mp4"] } else { &[] };
+            let urls = ["--video", &video, "--audio", &audio, "--name", "film"];
+            let ran = shell.get(&[&urls[..], output].concat());
             let what = format!("{} bytes of {its_etag:?}, named: {named}: {ran:?}", begun.len());
             assert_eq!(ran.status, Some(0), "{what}");
             assert!(ran.stderr.contains(says), "{what}");

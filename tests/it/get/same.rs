@@ -1,5 +1,7 @@
 //! The file is that of the server, wherever it goes.
 
+use std::fs::OpenOptions;
+
 use super::Shell;
 use crate::support::client::any_path;
 use crate::support::daemon::Daemon;
@@ -20,11 +22,12 @@ fn a_file_is_the_one_of_the_server() {
         ("pass", &both[..2], "auto"),
     ] {
         let audio = (urls.len() > 2).then_some(audio.as_str());
-        let expected = daemon.get(&any_path(Some(&video), audio, &[("engine", engine)]));
+        let named = [("engine", engine), ("name", name)];
+        let expected = daemon.get(&any_path(Some(&video), audio, &named));
         let ran = shell.get(&[urls, &["--engine", engine, "--name", name]].concat());
         assert_eq!(ran.status, Some(0), "{name}: {ran:?}");
         let file = format!("{name}.mp4");
-        assert_eq!(String::from_utf8_lossy(&ran.stdout), format!("./{file}\n"));
+        assert_eq!(String::from_utf8_lossy(&ran.stdout), format!("{file}\n"));
         assert!(ran.stderr.contains(&file), "{ran:?}");
         assert!(shell.read(&file) == expected.body, "{name} is another file");
         let range =
@@ -36,7 +39,17 @@ fn a_file_is_the_one_of_the_server() {
         assert!(ran.stdout == expected.body, "a part of {name} is another file");
     }
     assert_eq!(shell.files(), ["ffmpeg.mp4", "pass.mp4", "splice.mp4"]);
+    // `>> file`: such a descriptor is none for splice(2).
+    let mut more = shell.command("get", &["--video", &video, "--name", "pass", "-o", "-"]);
+    let file = OpenOptions::new().append(true).open(shell.path("pass.mp4")).unwrap();
+    assert!(run(more.stdout(file)).status.success());
+    let [once, twice] = [shell.read("pass.mp4"), daemon.get(&named_pass(&video)).body.repeat(2)];
+    assert!(once == twice, "it was not appended");
     assert!(!shell.has_leftovers());
+}
+
+fn named_pass(video: &str) -> String {
+    any_path(Some(video), None, &[("name", "pass")])
 }
 
 /// A file that exists, a directory, a device, and what cannot be written.
@@ -70,7 +83,7 @@ fn a_file_goes_where_it_is_sent() {
     }
     // The file that standard output leads to is full.
     let mut full = shell.command("get", &[&urls[..], &["-o", "-"]].concat());
-    let device = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let device = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = run(full.stdout(device));
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(7), "{said}");
