@@ -26,7 +26,7 @@ use sample::Sample;
 const SPEED: f64 = 12.0;
 
 /// Runs the demonstration until a signal.
-pub fn demo(listen: Vec<ListenAddress>) -> io::Result<()> {
+pub fn demo(listen: &[SocketAddr]) -> io::Result<()> {
     let config = configuration(listen)?;
     let dir = tempfile::tempdir()?;
     say("Generating a sample: a test pattern and a tone, 3 minutes, in two qualities ...")?;
@@ -57,9 +57,9 @@ pub fn demo(listen: Vec<ListenAddress>) -> io::Result<()> {
 }
 
 /// Returns a configuration that listens on loopback only.
-fn configuration(listen: Vec<ListenAddress>) -> io::Result<Config> {
+fn configuration(listen: &[SocketAddr]) -> io::Result<Config> {
     // **Invariant:** the demonstration may fetch from loopback, and so must not be reachable by others.
-    if let Some(open) = listen.iter().find(|address| !address.is_loopback()) {
+    if let Some(open) = listen.iter().find(|address| !address.ip().is_loopback()) {
         let message = format!("the demonstration cannot listen on {open}; use a loopback address");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
@@ -68,7 +68,7 @@ fn configuration(listen: Vec<ListenAddress>) -> io::Result<Config> {
     // Ctrl-C does not wait for downloads.
     config.limits.drain_timeout = HumanDuration(Duration::from_millis(500));
     if !listen.is_empty() {
-        config.listen = listen;
+        config.listen = listen.iter().map(|address| (*address).into()).collect();
     }
     Ok(config)
 }

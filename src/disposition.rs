@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use deunicode::deunicode_with_tofu;
+use percent_encoding::percent_decode_str;
 use ring::digest::{SHA256, digest};
 
 use crate::text::is_invisible;
@@ -30,6 +31,12 @@ pub fn attachment(requested: Option<&str>, extension: &str) -> String {
         }
     }
     value
+}
+
+/// Returns the file name in a value that [`attachment`] made.
+pub fn attached_name(value: &str) -> Option<String> {
+    let (_, name) = value.split_once("; filename*=UTF-8''")?;
+    percent_decode_str(name).decode_utf8().ok().map(Into::into)
 }
 
 /// Transliterates a file name to ASCII. A name of which no letter or digit is left gets the default

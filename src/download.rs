@@ -79,7 +79,7 @@ fn conclude(record: &Record<'_>, ended: Ended, request: &Request) {
         }
         Ended::Failed(client, cause) => {
             let problem = record.failed(&cause, Level::Info, 0);
-            client.respond(Response::problem(&problem, request.wants_html), Some(request));
+            client.refuse(&problem, request);
         }
         Ended::Sent(body) => {
             let sent = body.sent();
@@ -92,9 +92,9 @@ fn conclude(record: &Record<'_>, ended: Ended, request: &Request) {
             }
         }
         Ended::Aborted(body, cause) => {
-            record.failed(&cause, Level::Warn, body.sent());
+            let problem = record.failed(&cause, Level::Warn, body.sent());
             // Resets the connection.
-            drop(body);
+            body.abort(&problem);
         }
     }
 }

@@ -27,6 +27,7 @@ mod client;
 mod connection;
 mod head;
 mod listener;
+mod output;
 mod preconditions;
 mod receive;
 pub mod request;
@@ -38,9 +39,11 @@ use connection::{Connection, Shared};
 pub use head::{MediaStatus, ResponseHead};
 use listener::Accepted;
 pub use listener::{Listener, Pulse};
+use output::Output;
+pub use output::{LocalControl, Receiver};
 pub use preconditions::{Selection, select};
 use receive::RequestError;
-pub use request::Request;
+pub use request::{Preconditions, Request};
 pub use response::Response;
 
 /// The unsent bytes that the kernel buffers for a slow client. They bound the memory that such a client
@@ -204,7 +207,8 @@ impl<'a> HttpServer<'a> {
         }
         let stall_limit = self.config.limits.client_stall_timeout.0;
         let (shared, traffic) = (self.shared.clone(), Arc::default());
-        let connection = Connection { socket, peer, is_unix, stall_limit, shared, traffic };
+        let output = Output::Socket(socket);
+        let connection = Connection { output, peer, is_unix, stall_limit, shared, traffic };
         let identity = Identity::of_peer(peer.ip(), &self.access.get().config);
         let client = ClientConnection::new(connection, identity);
         self.spawn_connection(scope, client, handler, alive.clone())
@@ -271,7 +275,8 @@ impl<'a> HttpServer<'a> {
         timeout: Duration,
     ) -> Result<Request, RequestError> {
         let (max_len, closing) = (self.config.limits.head_bytes.0 as usize, self.closing.as_fd());
-        let mut request = receive::receive(client.socket(), max_len, timeout, closing)?;
+        let socket = client.socket().ok_or(RequestError::Disconnected)?;
+        let mut request = receive::receive(socket, max_len, timeout, closing)?;
         if client.is_unix() {
             request.provenance.is_proxied = true;
             if !request.http_1_1 {

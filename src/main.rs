@@ -11,6 +11,7 @@ use ytcanal::check;
 use ytcanal::cli::{self, Command, TokenCommand};
 use ytcanal::config::{Config, ConfigFile, ListenAddress, SystemdEnv};
 use ytcanal::demo;
+use ytcanal::get;
 use ytcanal::logging;
 use ytcanal::serve;
 use ytcanal::sign;
@@ -22,16 +23,12 @@ const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     sys::tune_allocator();
-    let command = match cli::parse(std::env::args_os().skip(1)) {
+    let command = match cli::parse(std::env::args_os()) {
         Ok(command) => command,
-        Err(error) => {
-            report_error(&format!("{error}\nTry `ytcanal --help`."));
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(error) => return end_early(&error),
     };
     match run(command) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(status) => status,
         // The reader of the output closed it (`ytcanal check | head -1`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
@@ -41,34 +38,62 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs a command; `false` if `check` found that something is missing.
-fn run(command: Command) -> io::Result<bool> {
+/// Runs a command; returns a failure if `check` found that something is missing.
+fn run(command: Command) -> io::Result<ExitCode> {
     match command {
-        Command::Help => io::stdout().write_all(cli::HELP.as_bytes())?,
-        Command::Version => writeln!(io::stdout(), "ytcanal {}", env!("CARGO_PKG_VERSION"))?,
-        Command::Token(TokenCommand::New { name, options }) => {
-            tokens_command::new(&name, &options, &mut io::stdout(), &mut io::stderr())?;
+        Command::Token(TokenCommand::New(args)) => {
+            tokens_command::new(&args.name, &args.options(), &mut io::stdout(), &mut io::stderr())?;
         }
-        Command::Token(TokenCommand::List { config }) => {
-            tokens_command::list(config.as_deref(), &mut io::stdout())?;
+        Command::Token(TokenCommand::List(args)) => {
+            tokens_command::list(args.config.as_deref(), &mut io::stdout())?;
         }
-        Command::Check { config } => return check::check(config.as_deref(), &mut io::stdout()),
-        Command::Sign { url, by, voucher, lifetime } => {
-            let link = sign::sign(&url, &by, &voucher, lifetime).map_err(io::Error::other)?;
-            writeln!(io::stdout(), "{link}")?;
+        Command::Check(args) => {
+            let passed = check::check(args.config.as_deref(), &mut io::stdout())?;
+            return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        Command::Demo { listen } => {
+        Command::Get(args) => {
+            let config = read_client_config(args.config.as_deref(), args.verbose)?;
+            return get::get(config, &args.options()).map(|status| status.code().into());
+        }
+        Command::Info(args) => {
+            let config = read_client_config(args.config.as_deref(), args.verbose)?;
+            return get::info(config, &args.options()).map(|status| status.code().into());
+        }
+        Command::Sign(args) => {
+            let link = sign::sign(&args.url, &args.by, &args.voucher(), args.lifetime());
+            writeln!(io::stdout(), "{}", link.map_err(io::Error::other)?)?;
+        }
+        Command::Demo(args) => {
             logging::start(LevelFilter::Warn, false);
-            demo::demo(listen)?;
+            demo::demo(&args.listen)?;
         }
-        Command::Serve { config, listen } => {
-            let (config, file) = read_config(config.as_deref(), listen)?;
+        Command::Serve(args) => {
+            let (config, file) = read_config(args.config.as_deref(), args.listen)?;
             let service = SystemdEnv::from_env();
             logging::start(config.log.level, service.journal);
             serve::serve(config, file, &service)?;
         }
     }
-    Ok(true)
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the configuration of a command that reports its errors itself, and logs if that is wanted.
+fn read_client_config(file: Option<&Path>, verbose: bool) -> io::Result<Config> {
+    let (config, _) = read_config(file, Vec::new())?;
+    logging::start(if verbose { config.log.level } else { LevelFilter::Off }, false);
+    Ok(config)
+}
+
+/// Prints help or the version, or what is wrong with the command line.
+fn end_early(error: &clap::Error) -> ExitCode {
+    let text = error.to_string();
+    if error.use_stderr() {
+        report_error(text.trim_start_matches("error: ").trim_end());
+        return ExitCode::from(EXIT_USAGE);
+    }
+    // The reader may close it (`ytcanal --help | head -1`).
+    io::stdout().write_all(text.as_bytes()).ok();
+    ExitCode::SUCCESS
 }
 
 /// Reads the configuration; addresses of the command line replace those of the file.

@@ -17,7 +17,8 @@ use super::request::Request;
 use crate::archive::Checksum;
 use crate::cancel::CancelToken;
 use crate::error::Error;
-use crate::sys::{self, SplicePipe};
+use crate::problem::Problem;
+use crate::sys::SplicePipe;
 
 /// A media response in progress. Dropping it without [`finish`](BodyWriter::finish) resets the connection.
 pub struct BodyWriter {
@@ -56,8 +57,12 @@ impl BodyWriter {
         head: &ResponseHead,
         request: &Request,
     ) -> BodyWriter {
-        let (framing, remaining) = (Framing::new(request, head), head.length);
-        let head = head.print(request);
+        let remaining = head.length;
+        let (framing, head) = if connection.output.is_local() {
+            (Framing::UntilClose, Vec::new())
+        } else {
+            (Framing::new(request, head), head.print(request))
+        };
         BodyWriter {
             connection,
             framing,
@@ -200,6 +205,21 @@ impl BodyWriter {
 
     /// Ends the body as complete. Fails if it has not the length of Content-Length.
     pub fn finish(mut self) -> Result<Finished, Error> {
+        match self.end() {
+            Ok(()) => Ok(Finished(self.connection)),
+            Err(error) => {
+                self.abort(&Problem::from(&error));
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends the body as incomplete: resets the connection, or tells a receiver in this process why.
+    pub fn abort(mut self, problem: &Problem) {
+        self.connection.output.fail(problem);
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
         let shared = self.connection.shared.clone();
         let abort = shared.abort.as_fd();
         // The head of an empty body was not sent yet.
@@ -209,9 +229,8 @@ impl BodyWriter {
         }
         let last = if self.framing == Framing::Chunked { LAST_CHUNK } else { &[] };
         self.connection.send([last], abort)?;
-        sys::reset_on_close(&self.connection.socket, false)
-            .map_err(|e| Error::system("disarm the reset of a connection", &e))?;
-        Ok(Finished(self.connection))
+        let finished = self.connection.output.finish();
+        finished.map_err(|e| Error::system("disarm the reset of a connection", &e))
     }
 }
 
@@ -236,8 +255,8 @@ impl UnframedBody<'_> {
         body.account(len)?;
         let zero_copy = &body.connection.shared.zero_copy;
         let mut left = len;
-        body.connection.write_with(len, cancelled, |socket| {
-            let count = pipe.drain(socket.as_fd(), left)?;
+        body.connection.write_with(len, cancelled, |output| {
+            let count = output.drain(pipe, left)?;
             zero_copy.fetch_add(count as u64, Ordering::Relaxed);
             left -= count;
             Ok(count)
@@ -267,6 +286,7 @@ mod tests {
     use crate::config::AccessConfig;
     use crate::http_server::ClientConnection;
     use crate::http_server::connection::Shared;
+    use crate::http_server::output::Output;
     use crate::http_server::request::Preconditions;
     use crate::sys::EventFd;
     use std::io::{ErrorKind, Read};
@@ -285,8 +305,9 @@ mod tests {
         let shared = Arc::new(Shared { abort: EventFd::new().unwrap(), sent, zero_copy });
         let stall_limit = Duration::from_secs(60);
         let identity = Identity::of_peer(peer.ip(), &AccessConfig::default());
+        let output = Output::Socket(socket);
         let connection = Connection {
-            socket,
+            output,
             peer,
             is_unix: false,
             stall_limit,

@@ -2,20 +2,26 @@
 //! response: a small one, or by [`commit`](ClientConnection::commit) a media body.
 
 use std::io;
-use std::net::{IpAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::body::BodyWriter;
 use super::connection::Connection;
 use super::head::ResponseHead;
+use super::output::{LocalControl, LocalOutput, Output, Receiver};
 use super::request::Request;
 use super::response::Response;
 use crate::access::{Grant, Identity};
 use crate::cancel::CancelToken;
+use crate::config::AccessConfig;
 use crate::error::Error;
 use crate::limits::Client;
-use crate::sys;
+use crate::problem::Problem;
 use crate::traffic::{Account, Traffic};
+
+/// How long a program that reads a response of this process may pause: it is the user's own.
+const LOCAL_STALL: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A connection whose request waits for its response.
 pub struct ClientConnection {
@@ -26,6 +32,20 @@ pub struct ClientConnection {
 impl ClientConnection {
     pub(super) fn new(connection: Connection, identity: Identity) -> ClientConnection {
         ClientConnection { connection, identity }
+    }
+
+    /// Returns a client in this process, which is on this machine as limits see it.
+    pub fn local(
+        receiver: Arc<dyn Receiver>,
+        control: &LocalControl,
+    ) -> io::Result<ClientConnection> {
+        let output = Output::Local(LocalOutput::new(receiver)?);
+        let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let (peer, shared, traffic) = ((address, 0).into(), control.0.clone(), Arc::default());
+        let (is_unix, stall_limit) = (false, LOCAL_STALL);
+        let connection = Connection { output, peer, is_unix, stall_limit, shared, traffic };
+        let identity = Identity::of_peer(address, &AccessConfig::default());
+        Ok(ClientConnection { connection, identity })
     }
 
     /// Returns the connection of the client that the request tells.
@@ -68,8 +88,12 @@ impl ClientConnection {
         self.connection.is_unix
     }
 
-    pub(super) fn socket(&self) -> &TcpStream {
-        &self.connection.socket
+    /// Returns the socket; `None` for a client in this process.
+    pub(super) fn socket(&self) -> Option<&TcpStream> {
+        match &self.connection.output {
+            Output::Socket(socket) => Some(socket),
+            Output::Local(_) => None,
+        }
     }
 
     /// Returns a token that is cancelled when the client leaves or the server aborts.
@@ -79,6 +103,9 @@ impl ClientConnection {
 
     /// Sends a small response and closes the connection in order.
     pub fn respond(self, response: Response, request: Option<&Request>) {
+        if let Output::Local(local) = &self.connection.output {
+            return local.respond(response);
+        }
         let sent = match response.print(request) {
             Ok(bytes) => {
                 let sent = self.connection.send([&bytes], self.connection.abort());
@@ -92,6 +119,14 @@ impl ClientConnection {
         }
     }
 
+    /// Responds with a problem, in the form that the client accepts.
+    pub fn refuse(mut self, problem: &Problem, request: &Request) {
+        if self.connection.output.is_local() {
+            return self.connection.output.fail(problem);
+        }
+        self.respond(Response::problem(problem, request.wants_html), Some(request));
+    }
+
     /// Sends the head of a media response without a body (HEAD, or 304).
     pub fn respond_head(self, head: &ResponseHead, request: &Request) {
         if self.connection.send([&head.print(request)], self.connection.abort()).is_ok() {
@@ -102,12 +137,14 @@ impl ClientConnection {
     /// Passes the commit point: from here on, the only error that the client can see is a reset. Gives the
     /// connection back if that cannot be armed.
     pub fn commit(
-        self,
+        mut self,
         head: &ResponseHead,
         request: &Request,
     ) -> Result<BodyWriter, Box<(ClientConnection, Error)>> {
-        match sys::reset_on_close(&self.connection.socket, true) {
+        match self.connection.output.begin(head) {
             Ok(()) => Ok(BodyWriter::new(self.connection, head, request)),
+            // It has its own reason.
+            Err(_) if self.connection.output.is_local() => Err(Box::new((self, Error::ClientLeft))),
             Err(error) => {
                 Err(Box::new((self, Error::system("arm the reset of a connection", &error))))
             }

@@ -3,13 +3,14 @@
 //! **Invariant:** every wait has a timeout and ends with the download; the content of a response is
 //! unknown here.
 
-use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{self, IoSlice, Read};
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::output::Output;
 use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::sys::{self, EventFd};
@@ -30,7 +31,7 @@ pub(super) struct Shared {
 
 /// The connection of one client. Dropping it closes the socket.
 pub(super) struct Connection {
-    pub(super) socket: TcpStream,
+    pub(super) output: Output,
     pub(super) peer: SocketAddr,
     /// Whether it is a Unix socket: closing that is no reset.
     pub(super) is_unix: bool,
@@ -43,7 +44,8 @@ pub(super) struct Connection {
 impl Drop for Connection {
     /// Takes back what was written and the client has not received: that is not sent.
     fn drop(&mut self) {
-        let unsent = sys::unacknowledged_bytes(&self.socket).unwrap_or(0);
+        let Output::Socket(socket) = &self.output else { return };
+        let unsent = sys::unacknowledged_bytes(socket).unwrap_or(0);
         // The request is over.
         self.traffic.fetched(unsent as u64).ok();
     }
@@ -57,7 +59,7 @@ impl Connection {
 
     /// Returns a token that is cancelled when the client leaves or the server aborts.
     pub(super) fn cancel_token(&self) -> io::Result<CancelToken> {
-        CancelToken::with(self.socket.as_fd(), self.abort(), &self.traffic)
+        CancelToken::with(self.output.watched(), self.abort(), &self.traffic)
     }
 
     /// Sends these slices in order; fails if nothing can be sent for the stall timeout, or when
@@ -70,23 +72,23 @@ impl Connection {
         let len = slices.iter().map(|slice| slice.len()).sum();
         let mut slices = slices.map(IoSlice::new);
         let mut left = &mut slices[..];
-        self.write_with(len, cancelled, |mut socket| {
-            let count = socket.write_vectored(left)?;
+        self.write_with(len, cancelled, |output| {
+            let count = output.write_vectored(left)?;
             IoSlice::advance_slices(&mut left, count);
             Ok(count)
         })
     }
 
-    /// Calls `write` whenever the socket is writable, until `len` bytes are written.
+    /// Calls `write` whenever the output is writable, until `len` bytes are written.
     pub(super) fn write_with(
         &self,
         len: usize,
         cancelled: BorrowedFd<'_>,
-        mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
+        mut write: impl FnMut(&Output) -> io::Result<usize>,
     ) -> Result<(), Error> {
         let mut left = len;
         while left > 0 {
-            match write(&self.socket) {
+            match write(&self.output) {
                 Ok(0) => return Err(Error::ClientLeft),
                 Ok(count) => {
                     self.shared.sent.fetch_add(count as u64, Ordering::Relaxed);
@@ -94,7 +96,7 @@ impl Connection {
                     left -= count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let writable = (self.socket.as_fd(), sys::WRITABLE);
+                    let writable = (self.output.writable(), sys::WRITABLE);
                     match sys::poll([(cancelled, sys::READABLE), writable], Some(self.stall_limit))
                     {
                         Ok([true, _]) => return Err(Error::Stopped),
@@ -104,7 +106,10 @@ impl Connection {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Err(Error::ClientLeft),
+                Err(error) => {
+                    self.output.keep(error);
+                    return Err(Error::ClientLeft);
+                }
             }
         }
         Ok(())
@@ -113,19 +118,20 @@ impl Connection {
     /// Shuts down the sending half, and waits for the client to close: closing a socket with unread bytes
     /// would reset the connection and lose what was sent.
     pub(super) fn close(self) {
-        if self.socket.shutdown(Shutdown::Write).is_err() {
+        let Output::Socket(socket) = &self.output else { return self.output.complete() };
+        if socket.shutdown(Shutdown::Write).is_err() {
             return;
         }
         let deadline = Instant::now() + LINGER_TIMEOUT;
         let mut sink = [0; 4096];
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let more = (self.socket.as_fd(), sys::READABLE);
+            let more = (socket.as_fd(), sys::READABLE);
             match sys::poll([(self.abort(), sys::READABLE), more], Some(left)) {
                 Ok([false, true]) => {}
                 _ => return,
             }
-            match (&self.socket).read(&mut sink) {
+            match (&*socket).read(&mut sink) {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

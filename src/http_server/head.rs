@@ -33,6 +33,11 @@ impl ResponseHead {
         self
     }
 
+    /// Returns whether the body is a part of the file.
+    pub fn is_partial(&self) -> bool {
+        self.status == MediaStatus::PartialContent
+    }
+
     /// Sets Content-Length; the body must have exactly this many bytes.
     pub fn length(mut self, length: u64) -> ResponseHead {
         self.length = Some(length);

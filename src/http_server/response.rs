@@ -73,6 +73,22 @@ impl Response {
         }
     }
 
+    /// Returns the status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Returns the value of a field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let field = self.fields.iter().find(|(known, _)| *known == name);
+        field.map(|(_, value)| value.as_str())
+    }
+
+    /// Returns the body.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Returns the response as sent.
     pub(super) fn print(self, request: Option<&Request>) -> io::Result<Vec<u8>> {
         let http_1_1 = request.is_none_or(|request| request.http_1_1);

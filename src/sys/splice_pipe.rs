@@ -33,7 +33,12 @@ impl SplicePipe {
         splice(socket, self.writer.as_fd(), max_len)
     }
 
-    /// Moves up to `max_len` of its bytes to `socket`.
+    /// Returns what its bytes can be read from, where they cannot be moved.
+    pub fn reader(&self) -> io::Result<std::fs::File> {
+        self.reader.try_clone().map(std::fs::File::from)
+    }
+
+    /// Moves up to `max_len` of its bytes to `socket`, or to a file.
     pub fn drain(&self, socket: BorrowedFd<'_>, max_len: usize) -> io::Result<usize> {
         splice(self.reader.as_fd(), socket, max_len)
     }

@@ -11,6 +11,7 @@
 //! | `documentation` | problem codes, links and the length of the README |
 //! | `layers` | no module imports upwards |
 //! | `commands` | the command line, `check` and `demo` |
+//! | `get` | downloads without a server are those of the server, or visibly failed |
 //! | `corpus` | files of all structures, or all files in a folder, are downloaded or refused correctly |
 //! | `packets` | the packets of the output are the packets of the inputs |
 //! | `formats` | every recognised format is muxed, in all its variants |
@@ -69,6 +70,7 @@ mod encoded_audio;
 mod ends;
 mod faults;
 mod formats;
+mod get;
 mod heads;
 mod hevc;
 mod index_at_end;

@@ -1,0 +1,171 @@
+//! A file while it is downloaded: `NAME.part`, with the ETag of what it is a part of in `NAME.part.etag`.
+//!
+//! **Invariant:** `NAME` appears when it is complete. What is added to a part belongs to the file with that ETag.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The maximum length of an ETag, in bytes; those of this program are much shorter.
+const MAX_ETAG: u64 = 200;
+
+/// A part of a file. Others cannot write to it meanwhile.
+#[derive(Debug)]
+pub(super) struct PartFile {
+    target: PathBuf,
+    /// Locked.
+    file: File,
+}
+
+/// The beginning of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Beginning {
+    /// The ETag of the file.
+    pub(super) etag: String,
+    /// How much of it there is, in bytes; not 0.
+    pub(super) len: u64,
+}
+
+impl PartFile {
+    /// Opens or creates the part of the file `target`.
+    pub(super) fn open(target: &Path) -> io::Result<PartFile> {
+        let path = with_suffix(target, ".part");
+        let mut options = OpenOptions::new();
+        // A link that another user left in a shared directory is not followed.
+        options.read(true).write(true).create(true).custom_flags(libc::O_NOFOLLOW);
+        let file = options.open(&path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other(format!("{} is not a regular file", path.display())));
+        }
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let text = format!("{} is being written by another download", path.display());
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, text));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        Ok(PartFile { target: target.to_owned(), file })
+    }
+
+    /// Returns the file that it will become.
+    pub(super) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Returns its own path.
+    pub(super) fn path(&self) -> PathBuf {
+        with_suffix(&self.target, ".part")
+    }
+
+    fn etag_path(&self) -> PathBuf {
+        with_suffix(&self.target, ".part.etag")
+    }
+
+    /// Returns its length.
+    pub(super) fn len(&self) -> u64 {
+        self.file.metadata().map_or(0, |meta| meta.len())
+    }
+
+    /// Returns what there is already of which file, if that is known.
+    pub(super) fn beginning(&self) -> Option<Beginning> {
+        let (path, len) = (self.etag_path(), self.len());
+        let is_short = fs::metadata(&path).is_ok_and(|meta| meta.len() <= MAX_ETAG);
+        let etag = fs::read_to_string(path).ok().filter(|_| is_short && len > 0)?;
+        let etag = etag.trim();
+        let is_etag = etag.len() > 2 && etag.starts_with('"') && etag.ends_with('"');
+        is_etag.then(|| Beginning { etag: etag.to_owned(), len })
+    }
+
+    /// Forgets what there is. From now on it is a part of the file with this ETag, if there is one.
+    pub(super) fn restart(&self, etag: Option<&str>) -> io::Result<()> {
+        // In this order: bytes never stand beside the ETag of another file.
+        self.file.set_len(0)?;
+        match etag {
+            Some(etag) => fs::write(self.etag_path(), format!("{etag}\n")),
+            None => self.remove_etag(),
+        }
+    }
+
+    /// Returns the file to write to, behind what there is.
+    pub(super) fn writer(&self) -> io::Result<File> {
+        let mut file = self.file.try_clone()?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(file)
+    }
+
+    /// Gives the complete file its name.
+    pub(super) fn finish(&self) -> io::Result<()> {
+        // Some file systems find out only now that there is no room.
+        self.file.sync_data()?;
+        fs::rename(self.path(), &self.target)?;
+        self.remove_etag()
+    }
+
+    /// Removes the part, if it holds nothing.
+    pub(super) fn remove_if_empty(&self) {
+        if self.len() == 0 {
+            // What remains is of no use, and harms nobody.
+            fs::remove_file(self.path()).ok();
+            self.remove_etag().ok();
+        }
+    }
+
+    fn remove_etag(&self) -> io::Result<()> {
+        match fs::remove_file(self.etag_path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path.as_os_str());
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_part_is_continued_only_as_what_it_is_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("a.mp4");
+        let part = PartFile::open(&target).unwrap();
+        assert_eq!(part.beginning(), None);
+        part.restart(Some("\"v\"")).unwrap();
+        assert_eq!(part.beginning(), None, "there is nothing of it");
+        part.writer().unwrap().write_all(b"abc").unwrap();
+        assert_eq!(part.beginning(), Some(Beginning { etag: "\"v\"".into(), len: 3 }));
+        let second = PartFile::open(&target).unwrap_err();
+        assert!(second.to_string().contains("another download"), "{second}");
+        drop(part);
+        let part = PartFile::open(&target).unwrap();
+        part.writer().unwrap().write_all(b"de").unwrap();
+        assert_eq!(part.len(), 5);
+        fs::write(part.etag_path(), "v").unwrap();
+        assert_eq!(part.beginning(), None);
+        part.restart(None).unwrap();
+        assert!(part.len() == 0 && !part.etag_path().exists());
+        part.writer().unwrap().write_all(b"x").unwrap();
+        assert_eq!(part.beginning(), None);
+        part.finish().unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"x");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (victim, target) = (dir.path().join("victim"), dir.path().join("a"));
+        fs::write(&victim, "mine").unwrap();
+        std::os::unix::fs::symlink(&victim, dir.path().join("a.part")).unwrap();
+        PartFile::open(&target).unwrap_err();
+        assert_eq!(fs::read(&victim).unwrap(), b"mine");
+    }
+}
