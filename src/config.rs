@@ -31,7 +31,10 @@ pub use file::ConfigFile;
 pub use host_pattern::HostPattern;
 pub use limits::LimitsConfig;
 pub use ports::Ports;
-pub use process_env::{ChildEnv, SystemdEnv, ffmpeg_env, find_in_path, host_name};
+pub use process_env::{
+    ChildEnv, RESOLVER_DIR, SystemdEnv, ffmpeg_env, find_in_path, find_resolver, host_name,
+    state_dir,
+};
 pub use proxy::{Proxy, ProxyKind};
 pub use resolver::ResolverConfig;
 pub use sandbox::SandboxConfig;

@@ -37,6 +37,7 @@ mod page_url;
 mod plugin;
 mod sites;
 mod subprocess;
+mod version;
 pub mod ytdlp_json;
 
 pub use classify::ResolveError;
@@ -45,6 +46,7 @@ pub use js_check::Javascript;
 pub use lists::PageContent;
 pub use media::{media, without_tracks};
 pub use page_url::parse_page_url;
+pub use version::{MAX_AGE, YtdlpVersion};
 
 use backend::{Backend, BackendError, Call, Launch, Output};
 use cache::{Lookup, PageCache, PageKey};
