@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
+use crate::resolver_update::UpdateOptions;
 use crate::sign::Voucher;
 
 mod sign;
@@ -47,6 +48,8 @@ pub enum Command {
         /// `--for`
         lifetime: Duration,
     },
+    /// `ytcanal update-resolver`: updates yt-dlp.
+    UpdateResolver(UpdateOptions),
     /// `--help`
     Help,
     /// `--version`
@@ -122,6 +125,9 @@ fn parse_arguments(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error>
                     let command = token::parse(&mut parser)?;
                     return Ok(command.map_or(Command::Help, Command::Token));
                 }
+                if name == "update-resolver" {
+                    return parse_update(&mut parser);
+                }
                 if name == "sign" {
                     return sign::parse(&mut parser);
                 }
@@ -140,6 +146,19 @@ fn parse_arguments(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error>
         Some(_) => Ok(Command::Check { config }),
         None => Err(format!("missing command: {COMMANDS}").into()),
     }
+}
+
+fn parse_update(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let mut options = UpdateOptions::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Long("dir") => options.dir = Some(parser.value()?.into()),
+            Long("rollback") => options.rollback = true,
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Command::UpdateResolver(options))
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {

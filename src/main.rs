@@ -13,6 +13,7 @@ use ytcanal::cli::{self, Command, TokenCommand};
 use ytcanal::config::{Config, ConfigFile, SystemdEnv};
 use ytcanal::demo;
 use ytcanal::logging;
+use ytcanal::resolver_update;
 use ytcanal::serve;
 use ytcanal::sign;
 use ytcanal::sys;
@@ -52,6 +53,10 @@ fn run(command: Command) -> io::Result<bool> {
         }
         Command::Token(TokenCommand::List { config }) => {
             tokens_command::list(config.as_deref(), &mut io::stdout())?;
+        }
+        Command::UpdateResolver(options) => {
+            logging::start(LevelFilter::Warn, SystemdEnv::from_env().journal);
+            resolver_update::update_resolver(&options, &mut io::stdout())?;
         }
         Command::Check { config } => return check::check(config.as_deref(), &mut io::stdout()),
         Command::Sign { url, by, voucher, lifetime } => {
