@@ -24,12 +24,9 @@ const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     sys::tune_allocator();
-    let command = match cli::parse(std::env::args_os().skip(1)) {
+    let command = match cli::parse(std::env::args_os()) {
         Ok(command) => command,
-        Err(error) => {
-            report_error(&format!("{error}\nTry `ytcanal --help`."));
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(error) => return end_early(&error),
     };
     match run(command) {
         Ok(true) => ExitCode::SUCCESS,
@@ -46,35 +43,45 @@ fn main() -> ExitCode {
 /// Runs a command; `false` if `check` found that something is missing.
 fn run(command: Command) -> io::Result<bool> {
     match command {
-        Command::Help => io::stdout().write_all(cli::HELP.as_bytes())?,
-        Command::Version => writeln!(io::stdout(), "ytcanal {}", env!("CARGO_PKG_VERSION"))?,
-        Command::Token(TokenCommand::New { name, options }) => {
-            tokens_command::new(&name, &options, &mut io::stdout(), &mut io::stderr())?;
+        Command::Token(TokenCommand::New(args)) => {
+            tokens_command::new(&args.name, &args.options(), &mut io::stdout(), &mut io::stderr())?;
         }
-        Command::Token(TokenCommand::List { config }) => {
-            tokens_command::list(config.as_deref(), &mut io::stdout())?;
+        Command::Token(TokenCommand::List(args)) => {
+            tokens_command::list(args.config.as_deref(), &mut io::stdout())?;
         }
-        Command::UpdateResolver(options) => {
+        Command::Check(args) => return check::check(args.config.as_deref(), &mut io::stdout()),
+        Command::Sign(args) => {
+            let link = sign::sign(&args.url, &args.by, &args.voucher(), args.lifetime());
+            writeln!(io::stdout(), "{}", link.map_err(io::Error::other)?)?;
+        }
+        Command::UpdateResolver(args) => {
             logging::start(LevelFilter::Warn, SystemdEnv::from_env().journal);
-            resolver_update::update_resolver(&options, &mut io::stdout())?;
+            resolver_update::update_resolver(&args.options(), &mut io::stdout())?;
         }
-        Command::Check { config } => return check::check(config.as_deref(), &mut io::stdout()),
-        Command::Sign { url, by, voucher, lifetime } => {
-            let link = sign::sign(&url, &by, &voucher, lifetime).map_err(io::Error::other)?;
-            writeln!(io::stdout(), "{link}")?;
-        }
-        Command::Demo { listen } => {
+        Command::Demo(args) => {
             logging::start(LevelFilter::Warn, false);
-            demo::demo(listen)?;
+            demo::demo(args.listen)?;
         }
-        Command::Serve { config, listen } => {
-            let (config, file) = read_config(config.as_deref(), listen)?;
+        Command::Serve(args) => {
+            let (config, file) = read_config(args.config.as_deref(), args.listen)?;
             let service = SystemdEnv::from_env();
             logging::start(config.log.level, service.journal);
             serve::serve(config, file, &service)?;
         }
     }
     Ok(true)
+}
+
+/// Prints help or the version, or what is wrong with the command line.
+fn end_early(error: &clap::Error) -> ExitCode {
+    let text = error.to_string();
+    if error.use_stderr() {
+        report_error(text.trim_start_matches("error: ").trim_end());
+        return ExitCode::from(EXIT_USAGE);
+    }
+    // The reader may close it (`ytcanal --help | head -1`).
+    io::stdout().write_all(text.as_bytes()).ok();
+    ExitCode::SUCCESS
 }
 
 /// Reads the configuration; addresses of the command line replace those of the file.

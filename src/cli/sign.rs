@@ -1,46 +1,53 @@
-//! Parses the command line of `ytcanal sign`.
+//! The arguments of `ytcanal sign`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use lexopt::prelude::*;
+use clap::{Args, ValueHint};
 
-use super::Command;
+use super::values;
 use crate::access::signature;
-use crate::config::HumanDuration;
 use crate::sign::Voucher;
 
-/// Parses the arguments behind `sign`.
-pub(super) fn parse(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
-    let (mut url, mut by, mut voucher) = (None, None, None);
-    let mut lifetime = signature::DEFAULT_LIFETIME;
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Short('h') | Long("help") => return Ok(Command::Help),
-            Long("by") => by = Some(parser.value()?.string()?),
-            Long("for") => lifetime = parser.value()?.parse_with(parse_lifetime)?,
-            Long("token-file") if voucher.is_none() => {
-                voucher = Some(Voucher::TokenFile(parser.value()?.into()));
-            }
-            Long("config") if voucher.is_none() => {
-                voucher = Some(Voucher::Config(parser.value()?.into()));
-            }
-            Value(value) if url.is_none() => url = Some(value.string()?),
-            _ => return Err(argument.unexpected()),
-        }
-    }
-    match (url, by, voucher) {
-        (Some(url), Some(by), Some(voucher)) => Ok(Command::Sign { url, by, voucher, lifetime }),
-        (None, ..) => Err("missing link: ytcanal sign URL --by NAME --token-file FILE".into()),
-        (_, None, _) => Err("missing --by: the name of the token".into()),
-        (.., None) => {
-            Err("missing --token-file (with the token) or --config (of the server)".into())
-        }
-    }
+/// The arguments of `ytcanal sign`.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct SignArgs {
+    /// The link: a URL of /download, /mux, /info or /thumbnail
+    #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+    pub url: String,
+    /// The name of the token that the link is signed with
+    #[arg(long, value_name = "NAME")]
+    pub by: String,
+    #[command(flatten)]
+    voucher: VoucherArgs,
+    /// How long the link can be used, at most 30d [default: 12h]
+    #[arg(long = "for", value_name = "TIME", value_parser = values::lifetime)]
+    lifetime: Option<Duration>,
 }
 
-fn parse_lifetime(text: &str) -> Result<Duration, String> {
-    let lifetime = HumanDuration::parse(text);
-    lifetime
-        .map(|lifetime| lifetime.0)
-        .ok_or(format!("{text:?} is not a time such as 30m, 12h or 7d"))
+/// Exactly one of these.
+#[derive(Debug, PartialEq, Eq, Args)]
+#[group(required = true, multiple = false)]
+struct VoucherArgs {
+    /// The file with the secret of this token, as its holder has it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    token_file: Option<PathBuf>,
+    /// The configuration that names the file of tokens, as the server has it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    config: Option<PathBuf>,
+}
+
+impl SignArgs {
+    /// Returns what vouches for the link.
+    pub fn voucher(&self) -> Voucher {
+        let VoucherArgs { token_file, config } = &self.voucher;
+        let token_file = token_file.clone().map(Voucher::TokenFile);
+        // clap has let through exactly one of both.
+        token_file.unwrap_or_else(|| Voucher::Config(config.clone().unwrap_or_default()))
+    }
+
+    /// Returns how long the link can be used.
+    pub fn lifetime(&self) -> Duration {
+        self.lifetime.unwrap_or(signature::DEFAULT_LIFETIME)
+    }
 }

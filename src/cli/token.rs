@@ -1,101 +1,80 @@
-//! Parses `ytcanal token`.
+//! The arguments of `ytcanal token`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use lexopt::prelude::*;
+use clap::{Args, Subcommand, ValueHint};
 
-use crate::config::HumanDuration;
+use super::values;
 use crate::tokens_command::TokenOptions;
 
 /// What to do with tokens.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Subcommand)]
 pub enum TokenCommand {
-    /// `ytcanal token new`: makes a token.
-    New {
-        /// Its name.
-        name: String,
-        /// What it is to have.
-        options: TokenOptions,
-    },
-    /// `ytcanal token list`: lists the tokens.
-    List {
-        /// `--config`
-        config: Option<PathBuf>,
-    },
+    /// Make a token
+    ///
+    /// Its secret goes to standard error, and the lines for access.tokens_file go to standard output: ytcanal token new
+    /// NAME >> FILE
+    New(TokenNewArgs),
+    /// List the tokens of access.tokens_file
+    List(TokenListArgs),
 }
 
-/// The options with lists, and the keys of the file that they are for.
-const LISTS: [(&str, &str); 3] = [("from", "from"), ("may", "may"), ("site", "sites")];
-const NUMBERS: [(&str, &str); 3] =
-    [("streams", "streams"), ("muxers", "muxers"), ("pages-per-hour", "pages_per_hour")];
-const SIZES: [(&str, &str); 1] = [("bytes-per-day", "bytes_per_day")];
-
-/// Parses what follows `token`; `None` if it asks for help.
-pub(super) fn parse(parser: &mut lexopt::Parser) -> Result<Option<TokenCommand>, lexopt::Error> {
-    let action = match parser.next()? {
-        Some(Short('h') | Long("help")) => return Ok(None),
-        Some(Value(value)) => value.string()?,
-        Some(other) => return Err(other.unexpected()),
-        None => String::new(),
-    };
-    match action.as_str() {
-        "new" => new(parser),
-        "list" => list(parser),
-        _ => Err("use `ytcanal token new NAME` or `ytcanal token list`".into()),
-    }
+/// The arguments of `ytcanal token new`. Those without a value leave their key out of the file.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct TokenNewArgs {
+    /// The name of its holder: letters, digits, - and _
+    pub name: String,
+    /// How long it lasts, such as 30d; without, for ever
+    #[arg(long, value_name = "TIME", value_parser = values::lifetime)]
+    expires: Option<Duration>,
+    /// The networks or addresses that it may be used from
+    #[arg(long, value_name = "NETWORK,...", value_delimiter = ',', value_parser = values::list_entry)]
+    from: Vec<String>,
+    /// What it may be used for: download, mux, info, metrics
+    #[arg(long, value_name = "PERMISSION,...", value_delimiter = ',', value_parser = values::list_entry)]
+    may: Vec<String>,
+    /// The sites whose pages may be read
+    #[arg(long, value_name = "HOST,...", value_delimiter = ',', value_parser = values::list_entry)]
+    site: Vec<String>,
+    /// Simultaneous downloads
+    #[arg(long, value_name = "N")]
+    streams: Option<String>,
+    /// Downloads of these that use ffmpeg
+    #[arg(long, value_name = "N")]
+    muxers: Option<String>,
+    /// Pages that are read in an hour
+    #[arg(long, value_name = "N")]
+    pages_per_hour: Option<String>,
+    /// What is sent in a day, such as 20GiB
+    #[arg(long, value_name = "SIZE")]
+    bytes_per_day: Option<String>,
 }
 
-fn new(parser: &mut lexopt::Parser) -> Result<Option<TokenCommand>, lexopt::Error> {
-    let mut name = None;
-    let mut options = TokenOptions::default();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Short('h') | Long("help") => return Ok(None),
-            Long("expires") => options.expires = Some(parser.value()?.parse_with(lifetime)?),
-            Long(option) => {
-                let key = |known: &[(&'static str, &'static str)]| {
-                    known.iter().find(|(name, _)| *name == option).map(|(_, key)| *key)
-                };
-                let keys = [key(&LISTS), key(&NUMBERS), key(&SIZES)];
-                let [list, number, size] = keys;
-                if keys == [None; 3] {
-                    return Err(Long(option).unexpected());
-                }
-                let value = parser.value()?.string()?;
-                let values = value.split(',').map(|value| value.trim().to_owned());
-                match list
-                    .map(|key| (key, options.lists.iter_mut().find(|(known, _)| *known == key)))
-                {
-                    Some((_, Some((_, known)))) => known.extend(values),
-                    Some((key, None)) => options.lists.push((key, values.collect())),
-                    None => {}
-                }
-                options.numbers.extend(number.map(|key| (key, value.clone())));
-                options.sizes.extend(size.map(|key| (key, value)));
-            }
-            Value(value) if name.is_none() => name = Some(value.string()?),
-            _ => return Err(argument.unexpected()),
+impl TokenNewArgs {
+    /// Returns what the token is to have, by the keys of the file.
+    pub fn options(&self) -> TokenOptions {
+        let lists = [("from", &self.from), ("may", &self.may), ("sites", &self.site)];
+        let numbers = [
+            ("streams", &self.streams),
+            ("muxers", &self.muxers),
+            ("pages_per_hour", &self.pages_per_hour),
+        ];
+        let lists = lists.into_iter().filter(|(_, values)| !values.is_empty());
+        let given = |(key, value): (_, &Option<String>)| Some((key, value.clone()?));
+        TokenOptions {
+            expires: self.expires,
+            lists: lists.map(|(key, values)| (key, values.clone())).collect(),
+            numbers: numbers.into_iter().filter_map(given).collect(),
+            sizes: given(("bytes_per_day", &self.bytes_per_day)).into_iter().collect(),
         }
     }
-    let name = name.ok_or("the token needs a name: `ytcanal token new NAME`")?;
-    Ok(Some(TokenCommand::New { name, options }))
 }
 
-fn list(parser: &mut lexopt::Parser) -> Result<Option<TokenCommand>, lexopt::Error> {
-    let mut config = None;
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Short('h') | Long("help") => return Ok(None),
-            Long("config") => config = Some(parser.value()?.into()),
-            _ => return Err(argument.unexpected()),
-        }
-    }
-    Ok(Some(TokenCommand::List { config }))
-}
-
-fn lifetime(text: &str) -> Result<std::time::Duration, String> {
-    let parsed = HumanDuration::parse(text).map(|duration| duration.0);
-    parsed
-        .filter(|lifetime| lifetime.as_secs() > 0)
-        .ok_or_else(|| format!("{text:?} is not the time that a token lasts, such as 12h or 30d"))
+/// The arguments of `ytcanal token list`.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct TokenListArgs {
+    /// The TOML file that names the file of tokens
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
 }

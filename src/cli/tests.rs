@@ -1,0 +1,134 @@
+//! Lines that people type, and what becomes of them.
+
+use std::time::Duration;
+
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+use super::*;
+use crate::resolver_update::UpdateOptions;
+use crate::sign::Voucher;
+
+fn parse_line(line: &str) -> Result<Command, clap::Error> {
+    parse(["ytcanal"].into_iter().chain(line.split_whitespace()).map(OsString::from))
+}
+
+#[test]
+fn the_description_is_consistent() {
+    CommandLine::command().debug_assert();
+}
+
+#[test]
+fn commands_and_their_options() {
+    let listen = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:8080".parse().unwrap()];
+    assert_eq!(
+        parse_line("serve --config a.toml --listen 127.0.0.1:0 --listen=[::1]:8080").unwrap(),
+        Command::Serve(ServeArgs { config: Some("a.toml".into()), listen })
+    );
+    assert_eq!(parse_line("demo").unwrap(), Command::Demo(DemoArgs { listen: vec![] }));
+    assert_eq!(parse_line("check").unwrap(), Command::Check(CheckArgs { config: None }));
+    let list = TokenCommand::List(TokenListArgs { config: Some("a.toml".into()) });
+    assert_eq!(parse_line("token list --config a.toml").unwrap(), Command::Token(list));
+}
+
+#[test]
+fn an_update() {
+    let options = |line: &str| match parse_line(line).unwrap() {
+        Command::UpdateResolver(update) => update.options(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(options("update-resolver"), UpdateOptions { dir: None, rollback: false });
+    let back = UpdateOptions { dir: Some("/d".into()), rollback: true };
+    assert_eq!(options("update-resolver --dir /d --rollback"), back);
+}
+
+#[test]
+fn the_last_of_an_option_counts() {
+    let check = CheckArgs { config: Some("b.toml".into()) };
+    assert_eq!(parse_line("check --config a --config b.toml").unwrap(), Command::Check(check));
+}
+
+#[test]
+fn a_new_token() {
+    let line = "token new eve --expires 30d --may info --may=mux,download --streams 2 --bytes-per-day 1GiB";
+    let Command::Token(TokenCommand::New(new)) = parse_line(line).unwrap() else {
+        panic!("it is a command");
+    };
+    assert_eq!(new.name, "eve");
+    let options = new.options();
+    assert_eq!(options.expires.map(|lifetime| lifetime.as_secs()), Some(30 * 86_400));
+    let may = ["info", "mux", "download"].map(String::from);
+    assert_eq!(options.lists, [("may", may.to_vec())]);
+    assert_eq!(options.numbers, [("streams", "2".into())]);
+    assert_eq!(options.sizes, [("bytes_per_day", "1GiB".into())]);
+}
+
+#[test]
+fn a_link_to_sign() {
+    let sign = |line: &str| match parse_line(line).unwrap() {
+        Command::Sign(sign) => (sign.url.clone(), sign.by.clone(), sign.voucher(), sign.lifetime()),
+        other => panic!("{other:?}"),
+    };
+    let signed = |voucher, hours: u64| {
+        ("http://a/".into(), "eve".into(), voucher, Duration::from_secs(hours * 3600))
+    };
+    assert_eq!(
+        sign("sign http://a/ --by eve --token-file t"),
+        signed(Voucher::TokenFile("t".into()), 12)
+    );
+    assert_eq!(
+        sign("sign --config c.toml --by=eve --for 30d http://a/"),
+        signed(Voucher::Config("c.toml".into()), 720)
+    );
+}
+
+#[test]
+fn help_and_version_are_for_standard_output() {
+    for (line, kind, fragment) in [
+        ("-h", ErrorKind::DisplayHelp, "/mux?video=URL"),
+        ("--help", ErrorKind::DisplayHelp, "/mux?video=URL"),
+        ("help", ErrorKind::DisplayHelp, "/mux?video=URL"),
+        ("serve -h", ErrorKind::DisplayHelp, "--listen <ADDR>"),
+        ("help serve", ErrorKind::DisplayHelp, "--listen <ADDR>"),
+        ("token new -h", ErrorKind::DisplayHelp, "--bytes-per-day"),
+        ("sign --help", ErrorKind::DisplayHelp, "[default: 12h]"),
+        ("-V", ErrorKind::DisplayVersion, env!("CARGO_PKG_VERSION")),
+        ("--version", ErrorKind::DisplayVersion, "ytcanal "),
+    ] {
+        let error = parse_line(line).unwrap_err();
+        assert_eq!(error.kind(), kind, "{line:?}: {error}");
+        assert!(!error.use_stderr(), "{line:?}");
+        assert!(error.to_string().contains(fragment), "{line:?}: {error}");
+    }
+}
+
+#[test]
+fn errors_name_what_is_wrong() {
+    for (line, fragment) in [
+        ("", "serve, demo, check, token, sign"),
+        ("token", "new, list"),
+        ("token new", "<NAME>"),
+        ("token new a --expires 0s", "30d"),
+        ("token new a --streems 3", "--streams"),
+        ("token new a b", "'b'"),
+        ("token list --listen a", "--listen"),
+        ("swim", "'swim'"),
+        ("chek", "'check'"),
+        ("serve --fast", "--fast"),
+        ("check --listen 127.0.0.1:1", "--listen"),
+        ("serve --listen localhost", "'localhost' for '--listen <ADDR>': write an address"),
+        ("serve --config", "--config"),
+        ("serve twice", "twice"),
+        ("sign --by eve --token-file t", "<URL>"),
+        ("sign http://a/ --token-file t", "--by"),
+        ("sign http://a/ --by eve", "--token-file"),
+        ("sign http://a/ --by eve --token-file t --config c", "--config"),
+        ("sign http://a/ --by eve --for 1w", "1w"),
+        ("sign http://a/ http://b/", "http://b/"),
+    ] {
+        let error = parse_line(line).unwrap_err();
+        assert!(error.use_stderr(), "{line:?}");
+        let error = error.to_string();
+        assert!(error.contains(fragment), "{line:?}: {error}");
+    }
+}
