@@ -123,6 +123,7 @@ units:
 # The unit in a Debian that boots. Only root can do that, and the first time it takes minutes.
 test-system: build tools-system
 	$(SUDO) tests/system/unit.sh $(TARGET)/release/ytcanal $(TARGET)/system
+	$(SUDO) tests/system/resolver.sh $(TARGET)/release/ytcanal $(TARGET)/system
 
 # Puts its report into tests/bench/results. BENCH_ARGS=--quick takes two minutes, and does not.
 bench: tools-bench target/bench-venv/complete

@@ -82,16 +82,31 @@ pub(super) fn check(
     }
 }
 
-/// Returns the commands that install yt-dlp.
+/// The unit that updates yt-dlp, and where units are that were installed.
+const UPDATE_UNIT: &str = "ytcanal-resolver-update";
+const UNIT_DIRS: [&str; 3] =
+    ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+
+/// Returns the commands that install yt-dlp: by the unit for that, if it is there.
 fn install_commands() -> String {
+    let file = format!("{UPDATE_UNIT}.service");
+    if UNIT_DIRS.iter().any(|dir| Path::new(dir).join(&file).is_file()) {
+        return format!(
+            ":\n           sudo systemctl start {UPDATE_UNIT}\n           \
+             sudo systemctl enable --now {UPDATE_UNIT}.timer"
+        );
+    }
     format!(
         ":\n           sudo python3 -m venv {VENV} && sudo {VENV}/bin/pip install -U {PACKAGES}\n           \
          sudo ln -s {VENV}/bin/yt-dlp /usr/local/bin/"
     )
 }
 
-/// Returns the command that updates the yt-dlp at `path` by its pip; without one, those that install it.
+/// Returns the command that updates the yt-dlp at `path`: by its unit, or by its pip; without one, those that install it.
 fn update_commands(path: &Path) -> String {
+    if path.starts_with(config::RESOLVER_DIR) {
+        return format!(":\n           sudo systemctl start {UPDATE_UNIT}");
+    }
     let pip = path.canonicalize().ok().map(|file| file.with_file_name("pip"));
     match pip.filter(|pip| pip.is_file()) {
         Some(pip) => format!(":\n           sudo {} install -U {PACKAGES}", pip.display()),

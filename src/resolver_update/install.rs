@@ -49,9 +49,12 @@ pub(super) struct PackageList {
 impl<'w> Installer<'w> {
     /// Makes a pip in the directory `work`. That of the system may be absent, and that of a release gone with it.
     pub(super) fn new(work: &'w Path) -> Result<Installer<'w>, String> {
-        let pip = work.join("pip");
-        run(Command::new("python3").args(["-m", "venv"]).arg(&pip), work)?;
-        Ok(Installer { work, python: pip.join("bin/python3") })
+        let environment = work.join("pip");
+        run(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&environment), work)?;
+        let python = environment.join("bin/python3");
+        // By itself: `venv` hides what it says of a failure.
+        run(Command::new(&python).args(["-m", "ensurepip"]), work)?;
+        Ok(Installer { work, python })
     }
 
     /// Asks the index for the newest packages that fit together and this machine.
@@ -162,7 +165,7 @@ pub(super) fn explain(output: &str) -> String {
     if FULL.iter().any(|text| output.contains(text)) {
         return "the disk is full".into();
     }
-    if output.contains("ensurepip is not") {
+    if output.contains("No module named ensurepip") || output.contains("No module named venv") {
         return "python3 cannot make virtual environments; apt install python3-venv".into();
     }
     // What pip says at the end, that there is no such package, is not the cause.
