@@ -2,7 +2,7 @@
 
     python3 resolver.py DIRECTORY
 
-DIRECTORY has this file, site.py, and the plugins of tests/ytdlp.
+DIRECTORY has this file, site.py, the plugins of tests/ytdlp, and wheel.py of tests/it.
 """
 
 import http.client
@@ -18,7 +18,7 @@ SITE_PORT, DAEMON_PORT = 19000, 18080
 MEDIA = f'{HERE}/media'
 STATE = '/var/lib/ytcanal-resolver'
 UPDATE = 'ytcanal-resolver-update'
-INDEX_DOWN = f'/etc/systemd/system/{UPDATE}.service.d/down.conf'
+INDEX_CONF = f'/etc/systemd/system/{UPDATE}.service.d/index.conf'
 
 
 def run(*command):
@@ -47,14 +47,18 @@ def page(route, video):
     return body
 
 
+def of_process(pid, name):
+    try:
+        return open(f'/proc/{pid}/{name}').read()
+    except OSError:
+        return ''
+
+
 def loaded():
-    """The yt-dlp that the server keeps loaded."""
-    for pid in filter(str.isdigit, os.listdir('/proc')):
-        if 'ytcanal.service' in open(f'/proc/{pid}/cgroup').read():
-            words = open(f'/proc/{pid}/cmdline').read().split('\0')
-            found = [word for word in words if word.endswith('/bin/yt-dlp')]
-            if found:
-                yield found[0]
+    """The yt-dlp that the server keeps loaded. Its forks, which may not have ended yet, bear its name."""
+    pids = [pid for pid in os.listdir('/proc') if pid.isdigit() and 'ytcanal.service' in of_process(pid, 'cgroup')]
+    words = (word for pid in pids for word in of_process(pid, 'cmdline').split('\0'))
+    return {word for word in words if word.endswith('/bin/yt-dlp')}
 
 
 def make_media():
@@ -71,7 +75,7 @@ def starts_with_another():
     assert shown('ActiveState', f'{UPDATE}.timer') == 'active'
     assert shown('Unit', f'{UPDATE}.timer') == f'{UPDATE}.service'
     assert b'A film: one' in page('info', 'one')
-    assert list(loaded()) == ['/opt/yt-dlp/bin/yt-dlp'], list(loaded())
+    assert loaded() == {'/opt/yt-dlp/bin/yt-dlp'}, loaded()
 
 
 def updates():
@@ -85,7 +89,7 @@ def updates():
     assert b'A film: two' in page('info', 'two')
     # The same process of the server, and another yt-dlp.
     assert shown('MainPID', 'ytcanal') == main
-    assert list(loaded()) == [f'{STATE}/releases/{line[1]}/bin/yt-dlp'], list(loaded())
+    assert loaded() == {f'{STATE}/releases/{line[1]}/bin/yt-dlp'}, loaded()
     media = page('download', 'two')
     assert len(media) > os.path.getsize(f'{MEDIA}/v.mp4'), len(media)
     _, metrics = get('/metrics')
@@ -97,22 +101,54 @@ def is_checked():
     run('systemctl', 'restart', 'ytcanal')
     text = log('ytcanal')
     last = text[text.rindex('config   ok'):]
-    assert re.search(f'^yt-dlp   (ok|old)     {STATE}/current/bin/yt-dlp ', last, re.M), last
-    assert re.search('^js       ok      deno ', last, re.M), last
+    assert re.search(f'^yt-dlp +(ok|old) +{STATE}/current/bin/yt-dlp ', last, re.M), last
+    assert re.search('^js +ok +deno ', last, re.M), last
 
 
-def survives_an_index_that_is_down():
-    with open(INDEX_DOWN, 'w') as file:
-        file.write('[Service]\nEnvironment=PIP_INDEX_URL=http://127.0.0.1:9/simple/\n')
+def failure_with(index):
+    """Starts the unit with this package index, and says in what line it fails."""
+    with open(INDEX_CONF, 'w') as file:
+        file.write(f'[Service]\nEnvironment=PIP_INDEX_URL={index}\n')
     run('systemctl', 'daemon-reload')
     failed = subprocess.run(['systemctl', 'start', UPDATE], capture_output=True)
     assert failed.returncode != 0 and shown('Result', UPDATE) == 'exit-code'
-    line = re.search('^ytcanal: (yt-dlp was not updated: .*)$', log(UPDATE), re.M)
-    print(line[1])
-    assert 'index cannot be reached: Connection refused; ' in line[1] and line[1].endswith(' stays in use'), line[1]
-    os.remove(INDEX_DOWN)
+    os.remove(INDEX_CONF)
     run('systemctl', 'daemon-reload')
+    line = re.findall('^ytcanal: (yt-dlp was not updated: .*)$', log(UPDATE), re.M)[-1]
+    print(line)
+    assert line.endswith(' stays in use'), line
+    return line
+
+
+def make_index():
+    """A package index with a yt-dlp that is newer than all, and broken."""
+    wheels = f'{HERE}/wheels'
+    os.makedirs(wheels, exist_ok=True)
+    run(sys.executable, f'{HERE}/wheel.py', wheels, 'yt-dlp', '2099.1.1', 'broken')
+    run(sys.executable, f'{HERE}/wheel.py', wheels, 'deno', '2.9.8')
+    for wheel in os.listdir(wheels):
+        page = f'{HERE}/simple/{wheel.split("-")[0].replace("_", "-")}/index.html'
+        os.makedirs(os.path.dirname(page), exist_ok=True)
+        with open(page, 'w') as file:
+            file.write(f'<!DOCTYPE html><html><body><a href="file://{wheels}/{wheel}">{wheel}</a></body></html>')
+    return f'file://{HERE}/simple/'
+
+
+def survives_failures():
+    """An index that is down, a broken release, and a full disk."""
+    assert 'index cannot be reached: Connection refused; ' in failure_with('http://127.0.0.1:9/simple/')
+    index = make_index()
+    assert ': 2099.01.01 failed its self-test: ' in failure_with(index)
+    assert len(os.listdir(f'{STATE}/releases')) == 1
     assert b'A film: three' in page('info', 'three')
+    # A disk as small as what is on it.
+    size = int(run('du', '-sm', STATE).split()[0]) + 2
+    run('cp', '-a', STATE, f'{HERE}/kept')
+    run('mount', '-t', 'tmpfs', '-o', f'size={size}m,mode=755', 'none', STATE)
+    run('cp', '-a', f'{HERE}/kept/.', STATE)
+    assert ': the disk is full; ' in failure_with(index)
+    print(run(f'{STATE}/current/bin/yt-dlp', '--version').strip())
+    run('umount', STATE)
 
 
 def leaves_root():
@@ -127,7 +163,7 @@ def leaves_root():
 def main():
     make_media()
     subprocess.Popen([sys.executable, f'{HERE}/site.py', str(SITE_PORT), MEDIA])
-    for step in starts_with_another, updates, is_checked, survives_an_index_that_is_down, leaves_root:
+    for step in starts_with_another, updates, is_checked, leaves_root, survives_failures:
         begun = time.monotonic()
         step()
         print(f'ok {step.__name__} ({time.monotonic() - begun:.1f} s)', flush=True)

@@ -14,7 +14,7 @@ rm -rf "$root$tests" "$root/etc/ytcanal" "$units"/ytcanal*.service* "$units"/ytc
   "$units"/probe*.service "$units/down.service" "$root/var/lib/ytcanal-resolver" "$root/var/log/journal"
 mkdir -p "$root$tests" "$root/var/log/journal" "$units/ytcanal-resolver-update.service.d" \
   "$units/multi-user.target.wants" "$units/timers.target.wants"
-cp "$here"/tests/system/*.py "$root$tests"
+cp "$here"/tests/system/*.py "$here/tests/it/resolver_update/wheel.py" "$root$tests"
 cp -r "$here/tests/ytdlp/plugins" "$root$tests"
 install -D -m 755 "$program" "$root/usr/local/bin/ytcanal"
 for unit in ytcanal.service ytcanal-resolver-update.service ytcanal-resolver-update.timer; do
