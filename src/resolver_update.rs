@@ -61,8 +61,12 @@ pub fn update_resolver(options: &UpdateOptions, out: &mut impl Write) -> io::Res
     let before = releases.current();
     match update(&releases, before.as_ref()) {
         Ok(Outcome::Updated(release)) => {
-            let instead = before.map(|before| format!(", instead of {}", name(&before)));
-            let (instead, hint) = (instead.unwrap_or_default(), age_hint(&release));
+            let instead = match before.as_ref().map(name) {
+                None => String::new(),
+                Some(before) if before == name(&release) => " again, with other packages".into(),
+                Some(before) => format!(", instead of {before}"),
+            };
+            let hint = age_hint(&release);
             writeln!(out, "yt-dlp {} is installed{instead}{hint}", name(&release))
         }
         Ok(Outcome::Newest) => {

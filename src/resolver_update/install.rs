@@ -42,7 +42,8 @@ pub(super) struct Installer<'w> {
 pub(super) struct PackageList {
     /// The version of yt-dlp.
     pub(super) version: YtdlpVersion,
-    /// `name==version`, one a line, in alphabetical order.
+    /// `name==version`, one a line, in alphabetical order, behind a comment with the version of Python: packages that
+    /// were installed for another one are not found.
     pub(super) text: String,
 }
 
@@ -95,6 +96,12 @@ impl<'w> Installer<'w> {
 #[derive(Deserialize)]
 struct Report {
     install: Vec<Installation>,
+    environment: Environment,
+}
+
+#[derive(Deserialize)]
+struct Environment {
+    python_version: String,
 }
 
 #[derive(Deserialize)]
@@ -115,7 +122,7 @@ fn package_list(report: &[u8]) -> Option<PackageList> {
     packages.sort_by(|one, other| one.name.cmp(&other.name));
     let ytdlp = packages.iter().find(|package| package.name == YTDLP)?;
     let version = YtdlpVersion::from_index(&ytdlp.version);
-    let mut text = String::new();
+    let mut text = format!("# Python {}\n", report.environment.python_version);
     for Metadata { name, version } in &packages {
         writeln!(text, "{name}=={version}").ok()?;
     }
@@ -168,6 +175,9 @@ pub(super) fn explain(output: &str) -> String {
     if output.contains("No module named ensurepip") || output.contains("No module named venv") {
         return "python3 cannot make virtual environments; apt install python3-venv".into();
     }
+    if output.contains("no such option") {
+        return "this python3 is too old; yt-dlp needs Python 3.11 or later".into();
+    }
     // What pip says at the end, that there is no such package, is not the cause.
     if output.contains("Retrying (Retry(") || output.contains("Max retries exceeded") {
         let cause = output.split_once("[Errno ").and_then(|(_, rest)| rest.split_once("] "));
@@ -189,11 +199,14 @@ mod tests {
     fn the_packages_are_those_of_the_report() {
         let report = br#"{"version": "1", "install": [
             {"download_info": {"url": "u"}, "metadata": {"name": "yt-dlp", "version": "2026.1.5", "summary": "s"}},
-            {"metadata": {"name": "deno", "version": "2.9.8"}}], "environment": {}}"#;
+            {"metadata": {"name": "deno", "version": "2.9.8"}}], "environment": {"python_version": "3.11"}}"#;
         let list = package_list(report).unwrap();
-        assert_eq!(list.text, "deno==2.9.8\nyt-dlp==2026.1.5\n");
+        assert_eq!(list.text, "# Python 3.11\ndeno==2.9.8\nyt-dlp==2026.1.5\n");
         assert_eq!(list.version.to_string(), "2026.01.05");
-        assert_eq!(package_list(br#"{"install": []}"#), None);
+        assert_eq!(
+            package_list(br#"{"install": [], "environment": {"python_version": "3.11"}}"#),
+            None
+        );
     }
 
     #[test]

@@ -32,12 +32,13 @@ const HEIGHTS: [u32; 2] = [360, 720];
 /// Maximum time to read the page: a slow machine loads yt-dlp for the first time.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Tries the program `command`, with its files in the directory `work`. Fails also if it cannot run YouTube's scripts
-/// although `before`, the program in use, can.
+/// Tries the program `command`, with its files in the directory `work`, in both ways of calling it. Fails also if it
+/// cannot run YouTube's scripts although `before`, the program in use, can.
 pub(super) fn self_test(command: &Path, before: Option<&Path>, work: &Path) -> Result<(), String> {
-    let resolver = resolver(command, work)?;
-    let page = read_page(&resolver)?;
-    expect_formats(&page)?;
+    // By itself first: a fork server that cannot be started is reported, and does without.
+    try_page(&resolver(command, false, work)?)?;
+    let resolver = resolver(command, true, work)?;
+    try_page(&resolver)?;
     match resolver.try_javascript() {
         Javascript::Fails(why) if before.is_some_and(|before| runs_scripts(before, work)) => {
             Err(format!("it cannot run the scripts of YouTube, unlike the one in use: {why}"))
@@ -54,16 +55,17 @@ pub(super) fn self_test(command: &Path, before: Option<&Path>, work: &Path) -> R
 }
 
 fn runs_scripts(command: &Path, work: &Path) -> bool {
-    resolver(command, work)
+    resolver(command, true, work)
         .is_ok_and(|resolver| matches!(resolver.try_javascript(), Javascript::Runs(_)))
 }
 
 /// Makes what reads pages, as the server does by default, but for the address of the page and what may read it.
-fn resolver(command: &Path, work: &Path) -> Result<Resolver, String> {
+fn resolver(command: &Path, fork_server: bool, work: &Path) -> Result<Resolver, String> {
     let loopback = Ipv4Addr::LOCALHOST.to_string().parse().map_err(|why| format!("{why:?}"))?;
     let mut config = Config::default();
     config.upstream.allow = vec![loopback];
     config.resolver.command = command.to_owned();
+    config.resolver.fork_server = fork_server;
     config.resolver.extractors = vec!["generic".into()];
     config.resolver.timeout = HumanDuration(TIMEOUT);
     let failed = |error: io::Error| format!("cannot prepare the self-test: {error}");
@@ -75,7 +77,8 @@ fn resolver(command: &Path, work: &Path) -> Result<Resolver, String> {
     Resolver::new(&config, &dialer, &runtime, &MemoryBudget::new(u64::MAX), &rates).map_err(failed)
 }
 
-fn read_page(resolver: &Resolver) -> Result<Arc<PageMedia>, String> {
+/// Reads the page; fails unless it was read as it is.
+fn try_page(resolver: &Resolver) -> Result<(), String> {
     let server = Server::http((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
     let address = server.server_addr().to_ip().ok_or("there is no loopback address")?;
     let here = format!("http://{address}");
@@ -89,7 +92,8 @@ fn read_page(resolver: &Resolver) -> Result<Arc<PageMedia>, String> {
         server.unblock();
         read
     });
-    read.map_err(|error| error.to_string())
+    let page = read.map_err(|error| error.to_string())?;
+    expect_formats(&page)
 }
 
 fn respond(request: Request, here: &str) {
@@ -107,7 +111,6 @@ fn respond(request: Request, here: &str) {
     request.respond(header.into_iter().fold(response, Response::with_header)).ok();
 }
 
-/// Fails unless the page was read as it is.
 fn expect_formats(page: &PageMedia) -> Result<(), String> {
     let videos = page.renditions.iter().filter_map(|rendition| rendition.video.as_ref());
     let heights: Vec<u32> = videos.map(|video| video.height).collect();

@@ -92,15 +92,15 @@ fn loaded(daemon: &Daemon) -> Vec<String> {
 
 #[test]
 fn an_update_takes_over_while_pages_are_read_and_failures_change_nothing() {
+    // Their age is nothing to remark on, at whatever time.
     let indexes = Indexes::start();
-    let old = indexes.put("old", "2026.10.1", "working");
-    let new = indexes.put("new", "2026.11.2", "working");
-    let broken = indexes.put("broken", "2026.11.1", "broken");
+    let old = indexes.put("old", "2099.10.1", "working");
+    let new = indexes.put("new", "2099.11.2", "working");
+    let broken = indexes.put("broken", "2099.11.1", "broken");
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path().join("resolver");
 
-    assert_eq!(update(&dir, &old, &[]).success(), "yt-dlp 2026.10.01 is installed");
-    assert_eq!(update(&dir, &old, &[]).success(), "yt-dlp 2026.10.01 is the newest");
+    assert_eq!(update(&dir, &old, &[]).success(), "yt-dlp 2099.10.01 is installed");
     let back = update(&dir, &old, &["--rollback"]);
     assert!(back.failure().ends_with("there is no release before the one in use"), "{back:?}");
 
@@ -115,10 +115,10 @@ fn an_update_takes_over_while_pages_are_read_and_failures_change_nothing() {
     let path = |id: &str| path_of("info", &site.url(&format!("watch?v={id}")), &[]);
     let daemon = server(&dir);
     daemon.good(&path("one"));
-    assert_eq!(loaded(&daemon), ["2026.10.01"]);
+    assert_eq!(loaded(&daemon), ["2099.10.01"]);
     let version =
         |version: &str| format!("ytcanal_resolver_version_info{{version=\"{version}\"}} 1\n");
-    assert!(daemon.good("/metrics").text().contains(&version("2026.10.01")));
+    assert!(daemon.good("/metrics").text().contains(&version("2099.10.01")));
 
     failures(&dir, &old, &broken);
 
@@ -126,27 +126,27 @@ fn an_update_takes_over_while_pages_are_read_and_failures_change_nothing() {
     let mut held = Client::get(daemon.address(), &path("held"));
     gate.reached();
     let newer = update(&dir, &new, &[]);
-    assert_eq!(newer.success(), "yt-dlp 2026.11.02 is installed, instead of 2026.10.01");
-    assert!(daemon.good("/metrics").text().contains(&version("2026.11.02")));
+    assert_eq!(newer.success(), "yt-dlp 2099.11.02 is installed, instead of 2099.10.01");
+    assert!(daemon.good("/metrics").text().contains(&version("2099.11.02")));
     daemon.good(&path("two"));
     let mut both = loaded(&daemon);
     both.sort();
-    assert_eq!(both, ["2026.10.01", "2026.11.02"]);
+    assert_eq!(both, ["2099.10.01", "2099.11.02"]);
     gate.open();
     let answer = held.answer();
     assert_eq!(answer.head.status, 200, "{}", answer.text());
-    eventually("the old one ends", PATIENCE, || (loaded(&daemon) == ["2026.11.02"]).then_some(()));
+    eventually("the old one ends", PATIENCE, || (loaded(&daemon) == ["2099.11.02"]).then_some(()));
 
     let back = update(&dir, &new, &["--rollback"]);
-    assert_eq!(back.success(), "yt-dlp 2026.10.01 is in use again, instead of 2026.11.02");
+    assert_eq!(back.success(), "yt-dlp 2099.10.01 is in use again, instead of 2099.11.02");
     daemon.good(&path("three"));
-    assert_eq!(loaded(&daemon), ["2026.10.01"]);
+    assert_eq!(loaded(&daemon), ["2099.10.01"]);
     let again = update(&dir, &new, &[]);
     assert_eq!(
         again.success(),
-        "yt-dlp 2026.11.02 was taken back (--rollback); waiting for a newer one"
+        "yt-dlp 2099.11.02 was taken back (--rollback); waiting for a newer one"
     );
-    assert_eq!(releases(&dir), ["2026.10.01", "2026.11.02"]);
+    assert_eq!(releases(&dir), ["2099.10.01", "2099.11.02"]);
     daemon.good(&path("four"));
     assert!(!daemon.log().contains("WARN"), "{}", daemon.log());
 }
@@ -158,14 +158,14 @@ fn failures(dir: &Path, old: &str, broken: &str) {
     assert_eq!(
         down.failure(),
         "ytcanal: yt-dlp was not updated: the package index cannot be reached: Connection refused; \
-         2026.10.01 stays in use"
+         2099.10.01 stays in use"
     );
     let update_to_broken = update(dir, broken, &[]);
     let line = update_to_broken.failure();
     assert!(
-        line.starts_with("ytcanal: yt-dlp was not updated: 2026.11.01 failed its self-test: ")
+        line.starts_with("ytcanal: yt-dlp was not updated: 2099.11.01 failed its self-test: ")
             && line.contains("something changed")
-            && line.ends_with("; 2026.10.01 stays in use"),
+            && line.ends_with("; 2099.10.01 stays in use"),
         "{line}"
     );
     {
@@ -174,7 +174,7 @@ fn failures(dir: &Path, old: &str, broken: &str) {
         let second = update(dir, old, &[]);
         assert!(second.failure().ends_with(": another update is running"), "{second:?}");
     }
-    assert_eq!(releases(dir), ["2026.10.01"]);
+    assert_eq!(releases(dir), ["2099.10.01"]);
     let left: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 3, "{left:?}");
 }

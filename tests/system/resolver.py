@@ -81,7 +81,7 @@ def starts_with_another():
 def updates():
     main = shown('MainPID', 'ytcanal')
     run('systemctl', 'start', UPDATE)
-    line = re.search('^yt-dlp ([0-9.]+) is installed$', log(UPDATE), re.M)
+    line = re.search('^yt-dlp ([0-9.]+) is installed( and .*)?$', log(UPDATE), re.M)
     assert line, log(UPDATE)
     print(line[0])
     owners = set(run('find', f'{STATE}/releases', '-printf', '%u %g\n').split('\n')) - {''}

@@ -1,35 +1,29 @@
 //! An update on a disk that is full, which is one in memory, of a mount namespace.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::Command;
 
-use super::{Indexes, command};
+use super::command;
 use crate::support::run;
 
-/// Mounts a small file system at $1, and updates there from two indexes; the second time without space, then with it.
+/// Mounts a small file system at $1, with a release that is in use, and leaves one page of it. The update needs more.
 const STEPS: &str = r#"
-set -u
-dir=$1 old=$2 new=$3; shift 3
-mount -t tmpfs -o size=400m none "$dir" || exit 77
-update() { PIP_INDEX_URL=$1 "$YTCANAL" update-resolver --dir "$dir/resolver" 2>&1; echo "code $?"; }
-update "$old"
-# One page is left.
-dd if=/dev/zero of="$dir/filler" bs=1M status=none 2> /dev/null
-truncate -s -4096 "$dir/filler"
-update "$new"
-"$dir/resolver/current/bin/yt-dlp" --version
-rm "$dir/filler"
-update "$new"
-"$dir/resolver/current/bin/yt-dlp" --version
-ls "$dir/resolver/releases"
+set -eu
+dir=$1 release=$1/releases/2099.10.01
+mount -t tmpfs -o size=4m none "$dir"
+mkdir -p "$release/bin" "$release/lib/python3/site-packages/yt_dlp"
+echo "__version__ = '2099.10.01'" > "$release/lib/python3/site-packages/yt_dlp/version.py"
+printf '#!/bin/sh\necho still 2099.10.01\n' > "$release/bin/yt-dlp"
+chmod 755 "$release/bin/yt-dlp"
+ln -s releases/2099.10.01 "$dir/current"
+dd if=/dev/zero of="$dir/filler" bs=64K 2> /dev/null || truncate -s -4096 "$dir/filler"
+"$YTCANAL" update-resolver --dir "$dir" 2>&1 || echo "code $?"
+"$dir/current/bin/yt-dlp"
+ls "$dir" "$dir/releases"
 "#;
 
 #[test]
 fn a_full_disk_changes_nothing() {
-    let indexes = Indexes::start();
-    let old = indexes.put("old", "2026.10.1", "working");
-    let new = indexes.put("new", "2026.11.2", "working");
     let directory = tempfile::tempdir().unwrap();
     let Some(namespaces) = ["-Urm", "-m"].into_iter().find(|namespaces| {
         let mount = [*namespaces, "mount", "-t", "tmpfs", "none"];
@@ -39,24 +33,20 @@ fn a_full_disk_changes_nothing() {
         io::stderr().write_all(skipped.as_bytes()).unwrap();
         return;
     };
-    // The variables of an update.
-    let update = command(Path::new("/"), "");
+    // It does not come as far as the index.
+    let update = command(directory.path(), "http://127.0.0.1:9/simple/");
     let variables = update.get_envs().filter_map(|(name, value)| Some((name, value?)));
     let output = run(Command::new("unshare")
         .args([namespaces, "sh", "-c", STEPS, "sh"])
         .arg(directory.path())
-        .args([old, new])
         .env_clear()
         .envs(variables)
         .env("YTCANAL", update.get_program()));
     let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(
-        said,
-        "yt-dlp 2026.10.01 is installed\ncode 0\n\
-         ytcanal: yt-dlp was not updated: the disk is full; 2026.10.01 stays in use\ncode 1\n\
-         2026.10.01\n\
-         yt-dlp 2026.11.02 is installed, instead of 2026.10.01\ncode 0\n\
-         2026.11.02\n2026.10.01\n2026.11.02\n",
-        "{output:?}"
+    let expected = format!(
+        "ytcanal: yt-dlp was not updated: the disk is full; 2099.10.01 stays in use\ncode 1\n\
+         still 2099.10.01\n{dir}:\ncurrent\nfiller\nlock\nreleases\n\n{dir}/releases:\n2099.10.01\n",
+        dir = directory.path().display()
     );
+    assert_eq!(said, expected, "{output:?}");
 }
