@@ -114,10 +114,18 @@ units:
 	systemd-analyze security --offline=true --threshold=12 $(TARGET)/ytcanal.service \
 	  > $(TARGET)/exposure.txt
 	tail -1 $(TARGET)/exposure.txt
+	for unit in service timer; do sed 's|/usr/local/bin/ytcanal|/bin/true|' \
+	  systemd/ytcanal-resolver-update.$$unit > $(TARGET)/ytcanal-resolver-update.$$unit || exit; done
+	$(if $(wildcard /run/systemd),,$(SUDO)) systemd-analyze verify $(TARGET)/ytcanal-resolver-update.service \
+	  $(TARGET)/ytcanal-resolver-update.timer
+	systemd-analyze security --offline=true --threshold=12 $(TARGET)/ytcanal-resolver-update.service \
+	  > $(TARGET)/exposure.txt
+	tail -1 $(TARGET)/exposure.txt
 
 # The unit in a Debian that boots. Only root can do that, and the first time it takes minutes.
 test-system: build tools-system
 	$(SUDO) tests/system/unit.sh $(TARGET)/release/ytcanal $(TARGET)/system
+	$(SUDO) tests/system/resolver.sh $(TARGET)/release/ytcanal $(TARGET)/system
 
 # Puts its report into tests/bench/results. BENCH_ARGS=--quick takes two minutes, and does not.
 bench: tools-bench target/bench-venv/complete
@@ -156,12 +164,26 @@ install: tools-demo build
 	$(AS_ROOT) install -D -m 644 $(TARGET)/ytcanal.service \
 	  $(DESTDIR)/etc/systemd/system/ytcanal.service
 	$(AS_ROOT) install -D -m 644 systemd/ytcanal.socket $(DESTDIR)/etc/systemd/system/ytcanal.socket
+	for unit in service timer; do sed 's|/usr/local/bin|$(PREFIX)/bin|' \
+	  systemd/ytcanal-resolver-update.$$unit > $(TARGET)/ytcanal-resolver-update.$$unit \
+	  && $(AS_ROOT) install -D -m 644 $(TARGET)/ytcanal-resolver-update.$$unit \
+	  $(DESTDIR)/etc/systemd/system/ytcanal-resolver-update.$$unit || exit; done
+	for kind in sysusers tmpfiles; do $(AS_ROOT) install -D -m 644 systemd/ytcanal-resolver.$$kind \
+	  $(DESTDIR)/etc/$$kind.d/ytcanal-resolver.conf || exit; done
+	$(if $(DESTDIR),,$(SUDO) systemd-sysusers ytcanal-resolver.conf)
+	$(if $(DESTDIR),,$(SUDO) systemd-tmpfiles --create ytcanal-resolver.conf)
 	@echo 'installed; start it with:'
 	@echo '  sudo systemctl daemon-reload && sudo systemctl enable --now ytcanal'
+	@echo 'and for page links, now and weekly:'
+	@echo '  sudo systemctl start ytcanal-resolver-update'
+	@echo '  sudo systemctl enable --now ytcanal-resolver-update.timer'
 
 uninstall:
 	$(AS_ROOT) rm -f $(DESTDIR)$(PREFIX)/bin/ytcanal $(DESTDIR)/etc/systemd/system/ytcanal.service \
-	  $(DESTDIR)/etc/systemd/system/ytcanal.socket
+	  $(DESTDIR)/etc/systemd/system/ytcanal.socket \
+	  $(DESTDIR)/etc/systemd/system/ytcanal-resolver-update.service \
+	  $(DESTDIR)/etc/systemd/system/ytcanal-resolver-update.timer \
+	  $(DESTDIR)/etc/sysusers.d/ytcanal-resolver.conf $(DESTDIR)/etc/tmpfiles.d/ytcanal-resolver.conf
 
 # The programs that are needed, each with its Debian package where that has another name. Only what
 # is missing is installed.

@@ -13,6 +13,7 @@ mod get;
 mod serve;
 mod sign;
 mod token;
+mod update_resolver;
 mod values;
 
 pub use check::CheckArgs;
@@ -21,6 +22,7 @@ pub use get::{GetArgs, InfoArgs, ParameterArgs};
 pub use serve::ServeArgs;
 pub use sign::SignArgs;
 pub use token::{TokenCommand, TokenListArgs, TokenNewArgs};
+pub use update_resolver::UpdateResolverArgs;
 
 /// What `ytcanal --help` says below the commands.
 pub const ENDPOINTS: &str = "\
@@ -75,6 +77,11 @@ pub enum Command {
     Token(TokenCommand),
     /// Let others use a link of the server without a token
     Sign(SignArgs),
+    /// Update yt-dlp, in a directory of its own
+    ///
+    /// Installs the newest yt-dlp and deno beside those in use, tries them, and puts them into use. If anything fails,
+    /// those in use stay, one line says why, and the exit code is 1. Run by root, it becomes the owner of the directory.
+    UpdateResolver(UpdateResolverArgs),
 }
 
 /// Parses the arguments, the program's own name first. Help and version are errors, too, which standard output is for

@@ -6,7 +6,7 @@ use crate::config;
 use crate::download;
 use crate::http_server::{ClientConnection, Handler, HttpServer, Request, Response};
 use crate::info;
-use crate::metrics::Snapshot;
+use crate::metrics::{self, Snapshot};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::route::{Route, route};
@@ -106,7 +106,12 @@ impl AppHandler<'_> {
     }
 
     fn metrics(&self) -> String {
-        self.app.metrics.render(Snapshot {
+        let resolver = self
+            .app
+            .resolver
+            .version()
+            .map(|version| metrics::render_resolver(&version.to_string(), version.timestamp()));
+        let metrics = self.app.metrics.render(Snapshot {
             connections: self.http_server.connections(),
             streams: self.app.stream_limiter.in_use(),
             streams_waiting: self.app.stream_limiter.waiting(),
@@ -116,6 +121,7 @@ impl AppHandler<'_> {
             retries: self.app.upstream.retries_made(),
             pages_read: self.app.resolver.pages_read(),
             pages_failed: self.app.resolver.pages_failed(),
-        })
+        });
+        metrics + &resolver.unwrap_or_default()
     }
 }

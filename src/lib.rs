@@ -19,7 +19,7 @@
 //! | processes | [`sandbox`] (what child processes may do), [`child_group`], [`runtime_dir`], [`ffmpeg`], [`limits`], [`resolve`] (page links to media, by yt-dlp) |
 //! | server | [`problem`], [`access`], [`http_server`], [`strategy`] (passthrough, splice or ffmpeg), [`plan_cache`], [`subtitle_cache`], [`planned_archives`], [`incomplete`], [`miscounted`], [`covers`], [`metrics`], [`app`] (state shared by all requests) |
 //! | requests | [`route`], [`thumbnail`], [`download`], [`info`], [`web_ui`], [`handler`] |
-//! | program | [`serve`], [`check`], [`demo`], [`get`] (a download without a server), [`tokens_command`], [`sign`], [`cli`] |
+//! | program | [`serve`], [`check`], [`demo`], [`get`] (a download without a server), [`tokens_command`], [`sign`], [`resolver_update`], [`cli`] |
 
 pub mod access;
 pub mod app;
@@ -63,6 +63,7 @@ pub mod problem_code;
 pub mod range;
 pub mod reloadable;
 pub mod resolve;
+pub mod resolver_update;
 pub mod route;
 pub mod runtime_dir;
 pub mod sandbox;

@@ -13,6 +13,7 @@ use ytcanal::config::{Config, ConfigFile, ListenAddress, SystemdEnv};
 use ytcanal::demo;
 use ytcanal::get;
 use ytcanal::logging;
+use ytcanal::resolver_update;
 use ytcanal::serve;
 use ytcanal::sign;
 use ytcanal::sys;
@@ -62,6 +63,10 @@ fn run(command: Command) -> io::Result<ExitCode> {
         Command::Sign(args) => {
             let link = sign::sign(&args.url, &args.by, &args.voucher(), args.lifetime());
             writeln!(io::stdout(), "{}", link.map_err(io::Error::other)?)?;
+        }
+        Command::UpdateResolver(args) => {
+            logging::start(LevelFilter::Warn, SystemdEnv::from_env().journal);
+            resolver_update::update_resolver(&args.options(), &mut io::stdout())?;
         }
         Command::Demo(args) => {
             logging::start(LevelFilter::Warn, false);

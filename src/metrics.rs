@@ -146,6 +146,23 @@ impl Metrics {
     }
 }
 
+/// Renders which yt-dlp reads the pages; `released` is in seconds since 1970.
+pub fn render_resolver(version: &str, released: Option<i64>) -> String {
+    let mut text = format!(
+        "# HELP ytcanal_resolver_version_info The yt-dlp that reads page links, by its version.\n\
+         # TYPE ytcanal_resolver_version_info gauge\n\
+         ytcanal_resolver_version_info{{version=\"{version}\"}} 1\n"
+    );
+    if let Some(released) = released {
+        text += &format!(
+            "# HELP ytcanal_resolver_release_timestamp_seconds When this version of yt-dlp was released.\n\
+             # TYPE ytcanal_resolver_release_timestamp_seconds gauge\n\
+             ytcanal_resolver_release_timestamp_seconds {released}\n"
+        );
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,5 +201,18 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in:\n{text}");
         }
+    }
+    #[test]
+    fn the_version_of_ytdlp_is_a_label_and_its_date_a_time() {
+        let text = render_resolver("2026.10.26", Some(1_792_972_800));
+        assert!(
+            text.contains("\nytcanal_resolver_version_info{version=\"2026.10.26\"} 1\n"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("\nytcanal_resolver_release_timestamp_seconds 1792972800\n"),
+            "{text}"
+        );
+        assert!(!render_resolver("1.2", None).contains("timestamp"));
     }
 }

@@ -29,6 +29,7 @@ mod classify;
 mod cookie_file;
 mod cookies;
 mod fork_server;
+mod freshness;
 mod js_check;
 mod lists;
 mod media;
@@ -37,6 +38,7 @@ mod page_url;
 mod plugin;
 mod sites;
 mod subprocess;
+mod version;
 pub mod ytdlp_json;
 
 pub use classify::ResolveError;
@@ -45,10 +47,12 @@ pub use js_check::Javascript;
 pub use lists::PageContent;
 pub use media::{media, without_tracks};
 pub use page_url::parse_page_url;
+pub use version::{MAX_AGE, YtdlpVersion};
 
 use backend::{Backend, BackendError, Call, Launch, Output};
 use cache::{Lookup, PageCache, PageKey};
 use fork_server::ForkServerBackend;
+use freshness::LastBreakage;
 use lists::ListCache;
 use sites::Sites;
 use subprocess::SubprocessBackend;
@@ -85,6 +89,7 @@ pub struct Resolver {
     /// Number of pages read, and of failures.
     read: AtomicU64,
     failed: AtomicU64,
+    last_breakage: LastBreakage,
     /// The page that this program serves itself, for the demo.
     built_in_page: OnceLock<Arc<PageMedia>>,
 }
@@ -137,6 +142,7 @@ impl Resolver {
             parsing: Mutex::new(()),
             read: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            last_breakage: LastBreakage::default(),
             built_in_page: OnceLock::new(),
         })
     }
@@ -304,6 +310,7 @@ impl Resolver {
             }
             Err(why) => {
                 log::debug!("failed to read a page of {host}: {}", why.message);
+                self.last_breakage.record(why);
                 if why.is_lasting() {
                     self.cache.insert_failure(&to_read.key, why);
                 }

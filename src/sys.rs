@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 mod allocator;
 mod confinement;
 mod epoll;
+mod files;
 mod memory_file;
 mod splice_pipe;
 
@@ -26,6 +27,7 @@ pub use confinement::{
     Confinement, Resource, forbid_core_files, has_seccomp, hide_memory, landlock_version,
 };
 pub use epoll::Epoll;
+pub use files::{make_new_files_readable, sync_file_system};
 pub use memory_file::memory_file;
 pub use splice_pipe::SplicePipe;
 

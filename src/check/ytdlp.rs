@@ -5,19 +5,14 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::SystemTime;
-
-use time::{Date, Month, OffsetDateTime};
 
 use crate::config::{self, Config};
 use crate::limits::RateLimiter;
 use crate::memory_budget::MemoryBudget;
 use crate::net::Dialer;
-use crate::resolve::{Javascript, Resolver};
+use crate::resolve::{Javascript, MAX_AGE, Resolver, YtdlpVersion};
 use crate::runtime_dir::RuntimeDir;
 
-/// The age in days from which yt-dlp is reported as old: sites change, and old versions fail for some.
-const MAX_AGE: i64 = 60;
 /// The packages to install from PyPI: yt-dlp, and a JavaScript runtime for YouTube.
 const PACKAGES: &str = "\"yt-dlp[default]\" deno";
 /// The virtual environment to install them in; Debian's pip refuses to install elsewhere (PEP 668).
@@ -30,7 +25,7 @@ pub(super) fn check(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let command = &config.resolver.command;
-    let Some(path) = config::find_in_path(command) else {
+    let Some(path) = config::find_resolver(command) else {
         return writeln!(
             out,
             "yt-dlp   none    {} was not found; page links do not work without it; install it, or set \
@@ -45,7 +40,7 @@ pub(super) fn check(
     let dialer = Arc::new(Dialer::new(&config.upstream));
     let resolver = Resolver::new(config, &dialer, &Arc::new(runtime_dir), &memory, &rates)?;
     let (output, runs_scripts) = run(config, &resolver);
-    let Some(version) = version(&output) else {
+    let Some(version) = YtdlpVersion::in_output(&output) else {
         let hint = if config.sandbox.enabled && runs_by_itself(&path) {
             "runs, but not in its sandbox; name in sandbox.write what it has to write to, or install it another way \
              than as a snap; as a last resort set sandbox.enabled = false"
@@ -56,7 +51,7 @@ pub(super) fn check(
     };
     let update = update_commands(&path);
     let path = path.display();
-    match age(&version, today()) {
+    match version.age() {
         Some(days) if days > MAX_AGE => writeln!(
             out,
             "yt-dlp   old     {path} ({version}, {days} days old); sites change: update it{update}"
@@ -87,16 +82,31 @@ pub(super) fn check(
     }
 }
 
-/// Returns the commands that install yt-dlp.
+/// The unit that updates yt-dlp, and where units are that were installed.
+const UPDATE_UNIT: &str = "ytcanal-resolver-update";
+const UNIT_DIRS: [&str; 3] =
+    ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+
+/// Returns the commands that install yt-dlp: by the unit for that, if it is there.
 fn install_commands() -> String {
+    let file = format!("{UPDATE_UNIT}.service");
+    if UNIT_DIRS.iter().any(|dir| Path::new(dir).join(&file).is_file()) {
+        return format!(
+            ":\n           sudo systemctl start {UPDATE_UNIT}\n           \
+             sudo systemctl enable --now {UPDATE_UNIT}.timer"
+        );
+    }
     format!(
         ":\n           sudo python3 -m venv {VENV} && sudo {VENV}/bin/pip install -U {PACKAGES}\n           \
          sudo ln -s {VENV}/bin/yt-dlp /usr/local/bin/"
     )
 }
 
-/// Returns the command that updates the yt-dlp at `path` by its pip; without one, those that install it.
+/// Returns the command that updates the yt-dlp at `path`: by its unit, or by its pip; without one, those that install it.
 fn update_commands(path: &Path) -> String {
+    if path.starts_with(config::RESOLVER_DIR) {
+        return format!(":\n           sudo systemctl start {UPDATE_UNIT}");
+    }
     let pip = path.canonicalize().ok().map(|file| file.with_file_name("pip"));
     match pip.filter(|pip| pip.is_file()) {
         Some(pip) => format!(":\n           sudo {} install -U {PACKAGES}", pip.display()),
@@ -129,7 +139,7 @@ fn run(config: &Config, resolver: &Resolver) -> (String, bool) {
     let runs_scripts = output.as_ref().is_none_or(|output| output.contains("JS runtimes: "));
     // A replacement with the same interface may not print its version with --verbose.
     let output = output
-        .filter(|output| version(output).is_some())
+        .filter(|output| YtdlpVersion::in_output(output).is_some())
         .or_else(|| resolver.run_tool(&["--version"]))
         .unwrap_or_default();
     (output, runs_scripts)
@@ -138,51 +148,7 @@ fn run(config: &Config, resolver: &Resolver) -> (String, bool) {
 /// Returns whether yt-dlp prints its version outside of the sandbox.
 fn runs_by_itself(path: &Path) -> bool {
     let output = Command::new(path).arg("--version").stdin(Stdio::null()).output();
-    output.is_ok_and(|output| version(&String::from_utf8_lossy(&output.stdout)).is_some())
-}
-
-/// Parses the version from the output: alone on a line, or `yt-dlp version stable@2026.10.26 from ...`.
-fn version(output: &str) -> Option<String> {
-    let is_version = |word: &str| {
-        word.contains('.') && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-    };
-    let named = output.lines().find_map(|line| line.split_once("yt-dlp version "));
-    let word = match named {
-        Some((_, rest)) => rest.split_whitespace().next()?.rsplit('@').next()?,
-        None => output.lines().map(str::trim).find(|line| is_version(line))?,
-    };
-    Some(word.chars().filter(|letter| letter.is_ascii_graphic()).take(40).collect())
-}
-
-/// Returns the age in days of a version, which is a date.
-fn age(version: &str, today: Date) -> Option<i64> {
-    let mut numbers = version.split('.').map(str::parse::<i32>);
-    let mut next = || numbers.next()?.ok();
-    let (year, month, day) = (next()?, next()?, next()?);
-    let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
-    let date = Date::from_calendar_date(year, month, u8::try_from(day).ok()?).ok()?;
-    Some((today - date).whole_days().max(0))
-}
-
-#[expect(clippy::disallowed_methods, reason = "versions are dates")]
-fn today() -> Date {
-    OffsetDateTime::from(SystemTime::now()).date()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_and_their_age() {
-        let output =
-            "[debug] yt-dlp version stable@2026.10.26 from yt-dlp/yt-dlp [c91f8de0b] (pip)\n";
-        assert_eq!(version(output).as_deref(), Some("2026.10.26"));
-        assert_eq!(version("2026.10.26\n").as_deref(), Some("2026.10.26"));
-        assert_eq!(version("Usage: x\n"), None);
-        let today = Date::from_calendar_date(2026, Month::November, 26).unwrap();
-        assert_eq!(age("2026.10.26", today), Some(31));
-        assert_eq!(age("2026.10.26.1", today), Some(31));
-        assert_eq!((age("1.2", today), age("2026.13.1", today)), (None, None));
-    }
+    output.is_ok_and(|output| {
+        YtdlpVersion::in_output(&String::from_utf8_lossy(&output.stdout)).is_some()
+    })
 }

@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 
 use super::*;
 use crate::get::{Destination, InfoOptions};
+use crate::resolver_update::UpdateOptions;
 use crate::sign::Voucher;
 
 fn parse_line(line: &str) -> Result<Command, clap::Error> {
@@ -29,6 +30,17 @@ fn commands_and_their_options() {
     assert_eq!(parse_line("check").unwrap(), Command::Check(CheckArgs { config: None }));
     let list = TokenCommand::List(TokenListArgs { config: Some("a.toml".into()) });
     assert_eq!(parse_line("token list --config a.toml").unwrap(), Command::Token(list));
+}
+
+#[test]
+fn an_update() {
+    let options = |line: &str| match parse_line(line).unwrap() {
+        Command::UpdateResolver(update) => update.options(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(options("update-resolver"), UpdateOptions { dir: None, rollback: false });
+    let back = UpdateOptions { dir: Some("/d".into()), rollback: true };
+    assert_eq!(options("update-resolver --dir /d --rollback"), back);
 }
 
 #[test]
@@ -131,7 +143,7 @@ fn errors_name_what_is_wrong() {
         ("chek", "'check'"),
         ("serve --fast", "--fast"),
         ("check --listen 127.0.0.1:1", "--listen"),
-        ("serve --listen localhost", "'localhost' for '--listen <ADDR>': write an address"),
+        ("serve --listen localhost", "for '--listen <ADDR>': \"localhost\" is not an address"),
         ("serve --config", "--config"),
         ("serve twice", "twice"),
         ("sign --by eve --token-file t", "<URL>"),

@@ -13,6 +13,9 @@ use std::time::Duration;
 
 use crate::sys;
 
+/// The directory in which `ytcanal update-resolver` keeps yt-dlp, unless it is told another one.
+pub const RESOLVER_DIR: &str = "/var/lib/ytcanal-resolver";
+
 /// Returns the directory that systemd made for the service, else one in the session's runtime
 /// directory, else one in the system's temporary directory.
 pub(super) fn runtime_dir() -> PathBuf {
@@ -69,6 +72,22 @@ pub fn find_in_path(program: &Path) -> Option<PathBuf> {
     }
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
+}
+
+/// Returns the path of the program that reads pages. One that `ytcanal update-resolver` keeps comes before those in PATH.
+pub fn find_resolver(program: &Path) -> Option<PathBuf> {
+    find_resolver_in(Path::new(RESOLVER_DIR), program)
+}
+
+fn find_resolver_in(dir: &Path, program: &Path) -> Option<PathBuf> {
+    let kept = dir.join("current/bin").join(program);
+    let is_name = program.components().count() == 1;
+    if is_name && kept.is_file() { Some(kept) } else { find_in_path(program) }
+}
+
+/// Returns the directory that systemd made for the state of the service, if it did.
+pub fn state_dir() -> Option<PathBuf> {
+    env::var_os("STATE_DIRECTORY").map(PathBuf::from).filter(|dir| dir.is_absolute())
 }
 
 /// Returns the file that systemd passes to the service by `LoadCredential=` under this name, if it does.
@@ -193,6 +212,19 @@ impl Invocation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_up_to_date_comes_before_the_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let find = |program: &str| find_resolver_in(dir.path(), Path::new(program));
+        assert_eq!(find("sh"), find_in_path(Path::new("sh")));
+        let kept = dir.path().join("current/bin/sh");
+        fs::create_dir_all(kept.parent().unwrap()).unwrap();
+        fs::write(&kept, "").unwrap();
+        assert_eq!(find("sh"), Some(kept));
+        assert_eq!(find("/bin/sh"), Some("/bin/sh".into()));
+        assert_eq!((find("none-of-this-name"), find("/bin/none")), (None, None));
+    }
 
     #[test]
     fn the_watchdog_of_another_process_is_not_ours() {

@@ -12,7 +12,7 @@ use super::{ByteSize, HumanDuration};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResolverConfig {
-    /// A program with the interface of yt-dlp: a name, looked up in PATH, or a path.
+    /// A program with the interface of yt-dlp: a path, or a name; see [`find_resolver`](super::find_resolver).
     pub command: PathBuf,
     /// Additional arguments.
     #[serde(deserialize_with = "arguments")]

@@ -6,11 +6,15 @@
 //! ends: it holds a pipe whose other end is here. A run is a connection; closing it kills the
 //! child.
 //!
+//! When the command leads to another file, as after an update into a directory of its own, the next page starts a new
+//! server; the old one ends with the last of its runs. (A change in place is the server's own business.)
+//!
 //! **Invariant:** nothing depends on this backend: whatever fails here, the subprocess backend can
 //! do.
 
 use std::fs;
 use std::io::{self, PipeWriter, Read, Write};
+use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -52,9 +56,9 @@ pub(super) struct ForkServerBackend {
 
 enum State {
     Idle,
-    Running(ServerProcess),
-    /// The server failed; the next one is started at this time.
-    Failed(Instant),
+    Running(Arc<ServerProcess>),
+    /// The server of this command failed; the next one is started at this time.
+    Failed(PathBuf, Instant),
 }
 
 impl ForkServerBackend {
@@ -64,9 +68,13 @@ impl ForkServerBackend {
     }
 
     /// Connects to the server, and starts it for runs with these arguments if it is not running.
-    fn connect(&self, arguments: &[String]) -> io::Result<UnixStream> {
+    fn connect(&self, arguments: &[String]) -> io::Result<(Arc<ServerProcess>, UnixStream)> {
+        let command = config::find_resolver(&self.launch.config.resolver.command)
+            .ok_or(io::ErrorKind::NotFound)?
+            .canonicalize()?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let State::Failed(retry_at) = &*state
+        if let State::Failed(failed, retry_at) = &*state
+            && *failed == command
             && Instant::now() < *retry_at
         {
             return Err(io::Error::other("the fork server failed a moment ago"));
@@ -74,34 +82,39 @@ impl ForkServerBackend {
         let pages = self.launch.runtime.pages();
         let socket = pages.join("server");
         if let State::Running(server) = &*state
+            && server.command == command
             && server.socket == socket
             && !server.has_ended()
             // The socket may be gone.
             && let Ok(connection) = UnixStream::connect(&socket)
         {
-            return Ok(connection);
+            return Ok((server.clone(), connection));
         }
-        let started = self.start(arguments, &pages, &socket);
-        match started {
-            Ok(server) => *state = State::Running(server),
+        let started = self.start(arguments, &command, &pages, &socket);
+        let (next, started) = match started.map(Arc::new) {
+            Ok(server) => (State::Running(server.clone()), Ok(server)),
             Err(error) => {
-                *state = State::Failed(Instant::now() + RETRY_AFTER_FAILURE);
-                return Err(error);
+                (State::Failed(command, Instant::now() + RETRY_AFTER_FAILURE), Err(error))
             }
-        }
-        UnixStream::connect(&socket)
+        };
+        let before = mem::replace(&mut *state, next);
+        let connected =
+            started.and_then(|server| UnixStream::connect(&socket).map(|stream| (server, stream)));
+        // Others need not wait for the end of the server before, if nobody uses it.
+        drop(state);
+        drop(before);
+        connected
     }
 
     fn start(
         &self,
         arguments: &[String],
+        command: &Path,
         pages: &Path,
         socket: &Path,
     ) -> io::Result<ServerProcess> {
         let Launch { config, environment, .. } = &*self.launch;
-        let command =
-            config::find_in_path(&config.resolver.command).ok_or(io::ErrorKind::NotFound)?;
-        let words = interpreter(&command)
+        let words = interpreter(command)
             .ok_or_else(|| io::Error::other("yt-dlp is not a Python script with a #! line"))?;
         match fs::remove_file(socket) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -118,7 +131,7 @@ impl ForkServerBackend {
             .args(["-c", SERVER, &memory_watch::data_limit(self.launch.memory()).to_string()])
             .args([sandbox::cpu_seconds(config).to_string(), sandbox::group_filter(config)])
             .arg(plugin::PLUGIN)
-            .arg(&command)
+            .arg(command)
             .args(common)
             .stdin(Stdio::from(OwnedFd::from(listener)))
             .stdout(Stdio::from(OwnedFd::from(reader)))
@@ -130,13 +143,18 @@ impl ForkServerBackend {
         // daemon, which ends the server; hence it is in a group of its own.
         let child = ChildGroup::spawn(&mut python)?.with_grace(EXIT_TIMEOUT);
         log::debug!("starting the fork server with {program}");
-        Ok(ServerProcess { _lifeline: lifeline, child, socket: socket.to_owned() })
+        let (command, socket) = (command.to_owned(), socket.to_owned());
+        Ok(ServerProcess { _lifeline: lifeline, child, command, socket })
     }
 
     /// Records that the server did not respond as it should, which also ends it.
-    fn mark_failed(&self) {
+    fn mark_failed(&self, server: &Arc<ServerProcess>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = State::Failed(Instant::now() + RETRY_AFTER_FAILURE);
+        // It may have been replaced.
+        if matches!(&*state, State::Running(current) if Arc::ptr_eq(current, server)) {
+            let retry_at = Instant::now() + RETRY_AFTER_FAILURE;
+            *state = State::Failed(server.command.clone(), retry_at);
+        }
     }
 }
 
@@ -159,13 +177,14 @@ struct ForkResponse {
 
 impl Backend for ForkServerBackend {
     fn run(&self, call: Call<'_>, memory: &mut Reservation) -> Result<Output, BackendError> {
-        let connection = self.connect(call.arguments).map_err(|error| unavailable(&error))?;
+        let (server, connection) =
+            self.connect(call.arguments).map_err(|error| unavailable(&error))?;
         let session = Session { connection, call, watch: None };
         let result = session.run(self.launch.memory(), memory);
         if let Err(BackendError::Unavailable(_)) = result {
             // The server responds for each child, whatever becomes of that: so the server itself is
             // gone.
-            self.mark_failed();
+            self.mark_failed(&server);
         }
         result
     }
@@ -300,6 +319,8 @@ fn unavailable(error: &io::Error) -> BackendError {
 struct ServerProcess {
     _lifeline: PipeWriter,
     child: ChildGroup<'static>,
+    /// The program, with no link in its path.
+    command: PathBuf,
     socket: PathBuf,
 }
 

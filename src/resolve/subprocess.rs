@@ -22,6 +22,7 @@ use super::cookie_file::CookieFile;
 use super::memory_watch::MemoryWatch;
 use super::plugin;
 use crate::child_group::ChildGroup;
+use crate::config;
 use crate::memory_budget::Reservation;
 use crate::sys;
 
@@ -46,7 +47,9 @@ impl Backend for SubprocessBackend {
             log::warn!("cannot write the plugin of yt-dlp: {error}");
             call.arguments.to_vec()
         });
-        let mut command = process::Command::new(&config.resolver.command);
+        let named = &config.resolver.command;
+        let program = config::find_resolver(named).unwrap_or_else(|| named.clone());
+        let mut command = process::Command::new(program);
         match call.cookies {
             Some(cookies) => {
                 let (options, link) = split_at_link(&arguments);
@@ -67,7 +70,7 @@ impl Backend for SubprocessBackend {
                 ChildGroup::spawn(&mut command)
             })
             .map_err(|error| {
-                let program = config.resolver.command.to_string_lossy();
+                let program = named.to_string_lossy();
                 BackendError::Failed(match error.kind() {
                     io::ErrorKind::NotFound => ResolveError::missing(&program),
                     _ => ResolveError::failed(&format!("cannot run {program:?}: {error}")),

@@ -31,6 +31,7 @@
 //! | `source` | refreshed URLs, header fields, cookies, and origins with special requirements |
 //! | `archive` | a list is told entry by entry, and downloaded as a tar or ZIP that lacks nothing without saying so |
 //! | `resolve` | page links are resolved by the real yt-dlp from a site on loopback |
+//! | `resolver_update` | yt-dlp is updated beside the one in use, which stays whatever fails |
 //! | `ends` | complete downloads, clients that leave, signals, directories of killed daemons |
 //! | `limits` | downloads are counted, refused and released |
 //! | `matrix` | every fault at every moment has its result; a table of docs/reliability.md |
@@ -88,6 +89,7 @@ mod players;
 mod policy;
 mod proxy;
 mod resolve;
+mod resolver_update;
 mod resume;
 mod sandbox;
 mod scale_out;

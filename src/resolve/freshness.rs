@@ -1,0 +1,58 @@
+//! Whether yt-dlp is too old: its age, and whether it has lately failed to understand a page.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Resolver;
+use super::classify::ResolveError;
+use super::version::{MAX_AGE, YtdlpVersion};
+use crate::config;
+use crate::problem_code::ProblemCode;
+
+/// How long a failure counts as a sign that yt-dlp is too old.
+const RECENT: Duration = Duration::from_secs(24 * 3600);
+
+/// When yt-dlp last failed to understand a page, if it has.
+#[derive(Default)]
+pub(super) struct LastBreakage(Mutex<Option<Instant>>);
+
+impl LastBreakage {
+    /// Records a failure, if it is one of this kind.
+    pub(super) fn record(&self, why: &ResolveError) {
+        if why.code == ProblemCode::ExtractorBroken {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+    }
+
+    fn is_recent(&self) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|failed| failed.elapsed() < RECENT)
+    }
+}
+
+impl Resolver {
+    /// Returns the version of the yt-dlp that reads the next page, if it is found without running it.
+    pub fn version(&self) -> Option<YtdlpVersion> {
+        YtdlpVersion::installed(&config::find_resolver(&self.config.resolver.command)?)
+    }
+
+    /// Returns the age in days of an old yt-dlp that has lately failed to understand a page.
+    pub fn outdated_for(&self) -> Option<i64> {
+        let version = self.last_breakage.is_recent().then(|| self.version())??;
+        version.age().filter(|days| *days > MAX_AGE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pages_that_are_not_understood_count() {
+        let last = LastBreakage::default();
+        last.record(&ResolveError::failed("killed"));
+        assert!(!last.is_recent());
+        last.record(&ResolveError::broken("Unable to extract title"));
+        assert!(last.is_recent());
+    }
+}
