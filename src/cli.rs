@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 mod check;
 mod demo;
+mod healthcheck;
 mod serve;
 mod sign;
 mod token;
@@ -16,6 +17,7 @@ mod values;
 
 pub use check::CheckArgs;
 pub use demo::DemoArgs;
+pub use healthcheck::HealthcheckArgs;
 pub use serve::ServeArgs;
 pub use sign::SignArgs;
 pub use token::{TokenCommand, TokenListArgs, TokenNewArgs};
@@ -64,6 +66,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Verify configuration and dependencies
     Check(CheckArgs),
+    /// Ask a running server whether it is well
+    Healthcheck(HealthcheckArgs),
     /// Make and list tokens, by which clients from elsewhere are let in
     #[command(subcommand, arg_required_else_help = false)]
     Token(TokenCommand),

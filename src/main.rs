@@ -12,6 +12,7 @@ use ytcanal::check;
 use ytcanal::cli::{self, Command, TokenCommand};
 use ytcanal::config::{Config, ConfigFile, SystemdEnv};
 use ytcanal::demo;
+use ytcanal::healthcheck;
 use ytcanal::logging;
 use ytcanal::serve;
 use ytcanal::sign;
@@ -49,6 +50,7 @@ fn run(command: Command) -> io::Result<bool> {
             tokens_command::list(args.config.as_deref(), &mut io::stdout())?;
         }
         Command::Check(args) => return check::check(args.config.as_deref(), &mut io::stdout()),
+        Command::Healthcheck(args) => healthcheck::healthcheck(&args.url, &mut io::stdout())?,
         Command::Sign(args) => {
             let link = sign::sign(&args.url, &args.by, &args.voucher(), args.lifetime());
             writeln!(io::stdout(), "{}", link.map_err(io::Error::other)?)?;

@@ -26,6 +26,9 @@ fn commands_and_their_options() {
     );
     assert_eq!(parse_line("demo").unwrap(), Command::Demo(DemoArgs { listen: vec![] }));
     assert_eq!(parse_line("check").unwrap(), Command::Check(CheckArgs { config: None }));
+    let url = "http://127.0.0.1:8080/healthz".into();
+    let healthcheck = Command::Healthcheck(HealthcheckArgs { url });
+    assert_eq!(parse_line("healthcheck").unwrap(), healthcheck);
     let list = TokenCommand::List(TokenListArgs { config: Some("a.toml".into()) });
     assert_eq!(parse_line("token list --config a.toml").unwrap(), Command::Token(list));
 }
@@ -93,7 +96,7 @@ fn help_and_version_are_for_standard_output() {
 #[test]
 fn errors_name_what_is_wrong() {
     for (line, fragment) in [
-        ("", "serve, demo, check, token, sign"),
+        ("", "serve, demo, check, healthcheck, token, sign"),
         ("token", "new, list"),
         ("token new", "<NAME>"),
         ("token new a --expires 0s", "30d"),
