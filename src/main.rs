@@ -12,6 +12,7 @@ use ytcanal::cli::{self, Command, TokenCommand};
 use ytcanal::config::{Config, ConfigFile, ListenAddress, SystemdEnv};
 use ytcanal::demo;
 use ytcanal::get;
+use ytcanal::healthcheck;
 use ytcanal::logging;
 use ytcanal::resolver_update;
 use ytcanal::serve;
@@ -60,6 +61,7 @@ fn run(command: Command) -> io::Result<ExitCode> {
             let config = read_client_config(args.config.as_deref(), args.verbose)?;
             return get::info(config, &args.options()).map(|status| status.code().into());
         }
+        Command::Healthcheck(args) => healthcheck::healthcheck(&args.url, &mut io::stdout())?,
         Command::Sign(args) => {
             let link = sign::sign(&args.url, &args.by, &args.voucher(), args.lifetime());
             writeln!(io::stdout(), "{}", link.map_err(io::Error::other)?)?;

@@ -28,6 +28,9 @@ fn commands_and_their_options() {
     );
     assert_eq!(parse_line("demo").unwrap(), Command::Demo(DemoArgs { listen: vec![] }));
     assert_eq!(parse_line("check").unwrap(), Command::Check(CheckArgs { config: None }));
+    let url = "http://127.0.0.1:8080/healthz".into();
+    let healthcheck = Command::Healthcheck(HealthcheckArgs { url });
+    assert_eq!(parse_line("healthcheck").unwrap(), healthcheck);
     let list = TokenCommand::List(TokenListArgs { config: Some("a.toml".into()) });
     assert_eq!(parse_line("token list --config a.toml").unwrap(), Command::Token(list));
 }
@@ -128,7 +131,7 @@ fn help_and_version_are_for_standard_output() {
 #[test]
 fn errors_name_what_is_wrong() {
     for (line, fragment) in [
-        ("", "serve, demo, get, info, check, token, sign"),
+        ("", "serve, demo, get, info, check, healthcheck, token, sign"),
         ("get --colour", "--colour"),
         ("get a --hdr=1", "--hdr"),
         ("info", "<LINK>"),

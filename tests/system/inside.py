@@ -272,4 +272,5 @@ def main():
         print(f'ok {step.__name__} ({time.monotonic() - begun:.1f} s)', flush=True)
 
 
-main()
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,63 @@
+#!/bin/sh
+# The manual pages are ones that man renders without a warning, and have every key and every option; the completions
+# are ones that the shells read.
+#
+#     tests/manual.sh DIRECTORY
+#
+# DIRECTORY is what examples/manual has written.
+set -eu
+directory=$1
+here=$(dirname "$(realpath "$0")")/..
+export LC_ALL=C.UTF-8 MANWIDTH=120 MAN_KEEP_FORMATTING=
+
+fail() {
+  printf '%s\n' "$@" >&2
+  exit 1
+}
+
+render() {
+  man --warnings --local-file "$1" 2> "$directory/warnings" | col -bx
+}
+
+count=0
+for page in "$directory"/man/*; do
+  text=$(render "$page")
+  warnings=$(cat "$directory/warnings")
+  [ -z "$warnings" ] || fail "$page: man warns:" "$warnings"
+  case $text in *NAME*) ;; *) fail "$page has no NAME" ;; esac
+  count=$((count + 1))
+done
+[ "$count" -ge 8 ] || fail "only $count manual pages"
+
+text=$(render "$directory/man/ytcanal.toml.5")
+# shellcheck disable=SC2013 # A key has no spaces.
+for key in $(sed -n 's/^#\([a-z_]*\) = .*/\1/p; s/^\(\[[a-z]*\]\)$/\1/p' "$here/config/ytcanal.toml"); do
+  case $text in *"$key"*) ;; *) fail "ytcanal.toml.5 lacks $key" ;; esac
+done
+text=$(render "$directory/man/ytcanal-sign.1")
+for word in --by --token-file --config --for; do
+  case $text in *"$word"*) ;; *) fail "ytcanal-sign.1 lacks $word" ;; esac
+done
+case $(render "$directory/man/ytcanal.1") in
+  *'  /mux?video=URL&audio=URL         two media files joined'*) ;;
+  *) fail 'the table of endpoints in ytcanal.1 is not as the help has it' ;;
+esac
+
+# What clap_complete writes has words that are to be split.
+shellcheck --shell=bash --exclude=SC2207 "$directory/completions/ytcanal.bash"
+zsh -n "$directory/completions/_ytcanal"
+fish --no-execute "$directory/completions/ytcanal.fish"
+
+# Completes what bash hands over, and prints the candidates.
+complete_in_bash() {
+  bash -c '
+    . "$1/completions/ytcanal.bash"; shift
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+    _ytcanal ytcanal "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+    echo "${COMPREPLY[@]}"' bash "$directory" "$@"
+}
+found=$(complete_in_bash ytcanal ch)
+[ "$found" = check ] || fail "bash completes 'ch' to '$found'"
+found=$(complete_in_bash ytcanal token new --pag)
+[ "$found" = --pages-per-hour ] || fail "bash completes '--pag' to '$found'"
+echo "$count manual pages, and completions for bash, zsh and fish"

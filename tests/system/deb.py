@@ -1,0 +1,160 @@
+"""Runs as root inside of a machine that deb.sh has booted, and tries the package. Ends with 0 if all is as promised.
+
+    python3 deb.py DIRECTORY
+
+DIRECTORY has this file, inside.py and site.py beside it, first.deb, and next.deb, which is newer.
+"""
+
+import os
+import subprocess
+import sys
+import time
+
+from inside import (CONFIG, HERE, LOOPBACK, MEDIA, RESOLVER, SITE, SITE_PORT, assert_same_media, configure,
+                    eventually, log, make_media, mux, page, run, serves, shown)
+
+FIRST, NEXT = f'{HERE}/first.deb', f'{HERE}/next.deb'
+UNIT = '/usr/lib/systemd/system/ytcanal.service'
+OURS = 'find / -xdev -name "*ytcanal*" -not -path "/proc/*" -not -path "/sys/*" -not -path "%s*" -not -path "/var/log/*"'
+ENVIRONMENT = os.environ | {'DEBIAN_FRONTEND': 'noninteractive'}
+
+
+def apt(*arguments):
+    """Without a network: what the package depends on is there."""
+    return run('apt-get', '--yes', '--no-download', *arguments, env=ENVIRONMENT)
+
+
+def status():
+    """What dpkg thinks of the package; empty if it knows nothing of it."""
+    found = subprocess.run(['dpkg-query', '--show', '--showformat=${db:Status-Abbrev} ${Version}', 'ytcanal'],
+                           capture_output=True, text=True, check=False)
+    return found.stdout.strip()
+
+
+def remains():
+    """Files with the name of the package, outside of the tests and the log."""
+    found = run('sh', '-c', OURS % HERE).split('\n')
+    # Lists of files are dpkg's and systemd's own; what is mounted for a unit goes with it.
+    return sorted(path for path in found if path)
+
+
+def holds(path, text):
+    with open(path) as file:
+        return text in file.read()
+
+
+def is_installed():
+    before = remains()
+    assert before == [], before
+    apt('install', FIRST)
+    assert status().startswith('ii'), status()
+    assert shown('FragmentPath') == UNIT, shown('FragmentPath')
+    eventually('start', lambda: shown('ActiveState') == 'active' and serves())
+    assert shown('UnitFileState') == 'enabled', shown('UnitFileState')
+    assert shown('ExecStart').split()[1] == 'path=/usr/bin/ytcanal', shown('ExecStart')
+    assert run('ytcanal', 'healthcheck').strip() == 'ok'
+    assert 'ytcanal.toml' in run('dpkg-query', '--showformat=${Conffiles}', '--show', 'ytcanal')
+    depends = run('dpkg-query', '--showformat=${Depends}', '--show', 'ytcanal')
+    assert 'ffmpeg' in depends and 'libc6 (>= 2.' in depends, depends
+    print('depends on', depends)
+    for page_of in 'man1/ytcanal.1', 'man1/ytcanal-token-new.1', 'man5/ytcanal.toml.5':
+        # Debian's images leave out manuals (dpkg's path-exclude); the package has them.
+        assert f'/usr/share/man/{page_of}.gz' in run('dpkg-query', '--listfiles', 'ytcanal'), page_of
+
+
+def downloads():
+    """By splice, by ffmpeg, and from a page, with a changed configuration."""
+    configure('# Changed by hand.\n' + LOOPBACK + RESOLVER)
+    run('systemctl', 'reload', 'ytcanal')
+    urls = {'video': f'{SITE}/v.mp4', 'audio': f'{SITE}/a.m4a'}
+    eventually('reload', lambda: 'configuration reloaded' in log())
+    for engine, container in (('splice', 'mp4'), ('ffmpeg', 'mkv')):
+        answer = mux(**urls, engine=engine, container=container)
+        assert_same_media(answer, 'v.mp4', 'a.m4a')
+        assert engine in answer.fields['Server-Timing'], answer.fields
+    assert_same_media(page('download', 'film'), 'v.mp4', 'a.m4a')
+
+
+def is_upgraded():
+    """The new one runs, and a changed configuration is kept, without a question."""
+    main = shown('MainPID')
+    # Who has disabled it finds it disabled.
+    run('systemctl', 'disable', 'ytcanal')
+    run('systemctl', 'enable', 'ytcanal')
+    apt('-o', 'Dpkg::Options::=--force-confold', 'install', NEXT)
+    assert status().endswith('+next'), status()
+    eventually('restart', lambda: shown('MainPID') not in ('0', main) and shown('ActiveState') == 'active' and serves())
+    assert holds(CONFIG, '# Changed by hand.') and holds(CONFIG + '.dpkg-dist', '# The newer one.')
+    assert mux(video=f'{SITE}/v.mp4').status == 200
+
+
+def stays_disabled():
+    run('systemctl', 'disable', '--now', 'ytcanal')
+    apt('install', '--reinstall', NEXT)
+    assert shown('UnitFileState') == 'disabled', shown('UnitFileState')
+    assert shown('ActiveState') == 'inactive', shown('ActiveState')
+    run('systemctl', 'enable', '--now', 'ytcanal')
+
+
+def is_removed():
+    """The configuration stays, for it to be installed again."""
+    configure('secret\n', '/etc/ytcanal/tokens.toml')
+    apt('remove', 'ytcanal')
+    assert status().startswith('rc'), status()
+    assert shown('ActiveState') == 'inactive', shown('ActiveState')
+    assert not serves() and not os.path.exists('/run/ytcanal')
+    assert holds(CONFIG, '# Changed by hand.')
+    assert not os.path.exists('/usr/bin/ytcanal')
+    apt('-o', 'Dpkg::Options::=--force-confold', 'install', NEXT)
+    eventually('start', lambda: shown('ActiveState') == 'active' and serves())
+    assert shown('UnitFileState') == 'enabled', shown('UnitFileState')
+    assert holds(CONFIG, '# Changed by hand.')
+
+
+def is_purged():
+    """Nothing is left, from whichever state."""
+    apt('purge', 'ytcanal')
+    assert status() in ('', 'un'), status()
+    assert remains() == [], remains()
+    assert not os.path.exists('/etc/ytcanal')
+    users = run('getent', 'passwd')
+    assert 'ytcanal' not in users, users
+    failed = run('systemctl', 'list-units', '--all', '--plain', '--no-legend', 'ytcanal*')
+    assert failed.strip() == '', failed
+    # After a removal, too.
+    apt('install', FIRST)
+    apt('remove', 'ytcanal')
+    apt('purge', 'ytcanal')
+    assert remains() == [], remains()
+
+
+def is_uninstalled():
+    """What `make install` has installed is stopped by `make uninstall`, and does not start again."""
+    install = 'install -D -m'
+    run('sh', '-ec', f'''
+        cd {HERE}
+        {install} 755 manual/usr/bin/ytcanal /usr/local/bin/ytcanal
+        {install} 644 manual/ytcanal.service /etc/systemd/system/ytcanal.service
+        mkdir -p /etc/ytcanal && : > {CONFIG}
+        systemctl daemon-reload
+        systemctl enable --now ytcanal''')
+    assert serves()
+    run('make', '-C', HERE, 'uninstall')
+    assert shown('ActiveState') == 'inactive' and shown('LoadState') == 'not-found', shown('LoadState')
+    assert not serves()
+    assert remains() == ['/etc/ytcanal', CONFIG], remains()
+    # Once more, where there is nothing.
+    run('make', '-C', HERE, 'uninstall')
+
+
+def main():
+    make_media()
+    subprocess.Popen([sys.executable, f'{HERE}/site.py', str(SITE_PORT), MEDIA])
+    for step in (is_installed, downloads, is_upgraded, stays_disabled, is_removed, is_purged, is_uninstalled):
+        begun = time.monotonic()
+        step()
+        print(f'ok {step.__name__} ({time.monotonic() - begun:.1f} s)', flush=True)
+
+
+if __name__ == '__main__':
+    main()
