@@ -300,7 +300,7 @@ mod tests {
         let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
         assert_eq!(
             (count, unset),
-            (2 + 5 + 24 + 1 + 12 + 13 + 6 + 4 + 1, 4),
+            (2 + 5 + 24 + 1 + 12 + 15 + 6 + 4 + 1, 4),
             "a key is missing from config/ytcanal.toml"
         );
     }
@@ -338,6 +338,8 @@ mod tests {
             ("[cache]\nmax_age = \"500ms\"", &["line 2", "max_age", "whole seconds"]),
             ("[cache]\nmax_age = \"400d\"", &["line 2", "max_age", "365d"]),
             ("[log]\nlevel = \"loud\"", &["line 2", "level", "loud"]),
+            ("[resolver]\nsponsorblock = [\"ads\"]", &["line 2", "\"ads\"", "sponsor, intro"]),
+            ("[resolver]\nsponsorblock_api = \"a.example\"", &["line 2", "https://sponsor"]),
         ] {
             let error = Config::parse(text).unwrap_err().to_string();
             for part in expected {

@@ -183,6 +183,9 @@ fn acquire<'a>(
     client: Client,
     cancel: &Arc<CancelToken>,
 ) -> Result<(StreamPermit<'a>, Media, Reservation), Error> {
+    if let MediaSource::Page { choice, .. } = &source {
+        check_sponsorblock(app, choice)?;
+    }
     let timeout = app.config.limits.slot_timeout.0;
     let acquire = |weight| app.stream_limiter.try_acquire_many(weight, client, cancel, timeout);
     let first = match &source {
@@ -206,6 +209,12 @@ fn acquire<'a>(
     Ok((acquire(weight(&media))?, media, memory))
 }
 
+/// Fails if the operator has not switched on what is requested.
+fn check_sponsorblock(app: &App, choice: &FormatRequest) -> Result<(), Error> {
+    let is_off = app.config.resolver.sponsorblock.is_empty();
+    if is_off && choice.sponsorblock.is_some() { Err(Error::SponsorBlockOff) } else { Ok(()) }
+}
+
 /// Returns how many permits a download takes: one is for a video with its audio, which are two tracks.
 fn weight(media: &Media) -> usize {
     media.tracks.len().div_ceil(2).max(1)
@@ -224,6 +233,9 @@ fn media_of(
         Some(_) => resolve::without_tracks(page),
         None => resolve::media(&app.resolver, page, choice, client)?,
     };
+    if choice.sponsorblock.is_some() {
+        media.metadata.chapters = page.marked_chapters();
+    }
     if let Some(request) = &choice.subtitles {
         (media.metadata.subtitles, memory) = subtitles::fetch_all(app, page, request, cancel)?;
     }

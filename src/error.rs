@@ -29,6 +29,8 @@ pub enum Error {
     Resolve(Box<ResolveError>),
     /// The page has no usable thumbnail.
     NoThumbnail,
+    /// The segments of SponsorBlock were requested, and the operator has not switched it on.
+    SponsorBlockOff,
     /// Requested subtitles cannot be delivered.
     Subtitles(Box<SubtitleError>),
     /// A track could not be fetched.
@@ -254,6 +256,10 @@ impl fmt::Display for Error {
             Error::NoThumbnail => {
                 write!(f, "no usable thumbnail is available")
             }
+            Error::SponsorBlockOff => f.write_str(
+                "the segments of SponsorBlock cannot be had here: the operator of this server has not switched them on \
+                 (resolver.sponsorblock)",
+            ),
             Error::Subtitles(error) => error.fmt(f),
             Error::Upstream { track, fault } => write!(f, "{track} upstream: {fault}"),
             Error::Unusable { track, reason: InputError::NotMedia(what) } => {

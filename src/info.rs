@@ -15,6 +15,7 @@ use crate::media::page_list::PageList;
 use crate::media::page_media::{PageMedia, Size};
 use crate::media::selection::languages::offered_languages;
 use crate::media::selection::{FormatRequest, Quality};
+use crate::media::sponsorblock::SponsorBlock;
 use crate::media::subtitles::SubtitleOffer;
 use crate::media::variant::Variant;
 use crate::problem::Problem;
@@ -132,6 +133,8 @@ fn media_json(media: &PageMedia) -> Value {
         "date": media.date,
         "thumbnail": thumbnail,
         "chapters": chapters.collect::<Vec<_>>(),
+        "sponsorblock": media.sponsorblock.as_ref().map(sponsorblock),
+        "sponsorblock_failure": media.sponsorblock.as_ref().and_then(|told| told.failure.as_deref()),
         "subtitles": media.subtitles.iter().map(|offer| subtitles(offer, &page_url)).collect::<Vec<_>>(),
         "videos": videos.iter().map(|option| video(option, &page_url)).collect::<Vec<_>>(),
         "audios": audios.iter().map(|option| audio(option, &page_url, &languages)).collect::<Vec<_>>(),
@@ -139,6 +142,18 @@ fn media_json(media: &PageMedia) -> Value {
         "audio_tracks": audio_tracks(media),
         "audio_containers": audio_containers::entries(media, &page_url),
     })
+}
+
+fn sponsorblock(told: &SponsorBlock) -> Value {
+    let segments = told.segments.iter().map(|segment| {
+        json!({
+            "start": segment.start.as_secs_f64(),
+            "end": segment.end.as_secs_f64(),
+            "category": segment.category,
+            "title": segment.title,
+        })
+    });
+    segments.collect()
 }
 
 /// Returns the audio tracks of a file with `lang=all`, in their order; none if that has only one.

@@ -24,6 +24,7 @@ pub mod page_media;
 pub mod remote_file;
 pub mod segments;
 pub mod selection;
+pub mod sponsorblock;
 pub mod subtitles;
 pub mod track_label;
 pub mod variant;

@@ -61,6 +61,7 @@ impl From<&Error> for Problem {
                 ArchiveError::Changed => (ProblemCode::UpstreamChanged, None),
             },
             Error::NoThumbnail => (ProblemCode::NoThumbnail, None),
+            Error::SponsorBlockOff => (ProblemCode::SponsorblockOff, None),
             Error::Subtitles(error) => match error.reason {
                 SubtitleFault::Missing(_) => (ProblemCode::NoSubtitles, None),
                 SubtitleFault::Upstream(UpstreamError::AddressRefused(_)) => {

@@ -52,6 +52,7 @@ problem_codes! {
     NotAllowed = 403 "not-allowed",
     NotLocal = 403 "not-local",
     Private = 403 "private",
+    SponsorblockOff = 403 "sponsorblock-off",
     NoThumbnail = 404 "no-thumbnail",
     NotAvailable = 404 "not-available",
     NotFound = 404 "not-found",

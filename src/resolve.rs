@@ -332,7 +332,22 @@ impl Resolver {
         if !memory.grow(u64::try_from(needed).unwrap_or(u64::MAX)) {
             return Err(ResolveError::no_memory());
         }
-        ytdlp_json::read(page_url, part, json)
+        let mut page = ytdlp_json::read(page_url, part, json)?;
+        if let Page::Media(media) = &mut page {
+            self.check_sponsorblock(media);
+        }
+        Ok(page)
+    }
+
+    /// Logs why the segments could not be had, if so. Those that were not requested are none.
+    fn check_sponsorblock(&self, media: &mut PageMedia) {
+        if self.config.resolver.sponsorblock.is_empty() {
+            media.sponsorblock = None;
+        }
+        let told = media.sponsorblock.as_ref();
+        if let Some(failure) = told.and_then(|told| told.failure.as_ref()) {
+            log::warn!("reading a page without segments of SponsorBlock: {failure}");
+        }
     }
 
     fn run(

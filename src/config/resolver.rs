@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use url::Url;
 
 use super::checks::{finite, positive, positive_u32, refuse_if};
 use super::{ByteSize, HumanDuration};
+use crate::media::sponsorblock::CATEGORIES;
 
 /// `[resolver]`: how pages are read.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -47,6 +50,12 @@ pub struct ResolverConfig {
     /// The extractors that may read pages.
     #[serde(deserialize_with = "extractors")]
     pub extractors: Vec<String>,
+    /// The categories of segments that SponsorBlock is asked for; none to ask it nothing.
+    #[serde(deserialize_with = "sponsorblock")]
+    pub sponsorblock: Vec<String>,
+    /// Where its API is.
+    #[serde(deserialize_with = "sponsorblock_api")]
+    pub sponsorblock_api: String,
     /// Whether to keep a Python process with yt-dlp loaded, which forks a child for each page.
     pub fork_server: bool,
 }
@@ -74,6 +83,8 @@ impl Default for ResolverConfig {
             // yt-dlp takes up to 100 MB, and deno 260 MB for YouTube's player script of 2.7 MB.
             memory: ByteSize(512 << 20),
             extractors: vec!["default".into(), "-generic".into()],
+            sponsorblock: Vec::new(),
+            sponsorblock_api: "https://sponsor.ajay.app".into(),
             fork_server: true,
         }
     }
@@ -98,6 +109,27 @@ fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Err
     let size = ByteSize::deserialize(deserializer)?;
     refuse_if(!(128 << 20..=64 << 30).contains(&size.0), "must lie between 128MiB and 64GiB")?;
     Ok(size)
+}
+
+/// yt-dlp would fail with others.
+fn sponsorblock<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let list = Vec::<String>::deserialize(deserializer)?;
+    let unknown = list.iter().find(|name| !CATEGORIES.contains(&name.as_str()));
+    let why = |name| format!("{name:?} is no category; there are {}", CATEGORIES.join(", "));
+    unknown.map_or(Ok(()), |name| Err(D::Error::custom(why(name))))?;
+    Ok(list)
+}
+
+/// yt-dlp appends a path.
+fn sponsorblock_api<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let is_base = Url::parse(&text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.query().is_none()
+            && url.fragment().is_none()
+    });
+    refuse_if(!is_base, "must be a URL such as \"https://sponsor.ajay.app\"")?;
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 /// The names are joined by commas.

@@ -103,6 +103,7 @@ impl Sample {
             duration: Some(self.duration),
             is_live: false,
             chapters: Vec::new(),
+            sponsorblock: None,
             subtitles: Vec::new(),
             thumbnail: Some(RemoteLocation::from(url(THUMBNAIL)?)),
             renditions,

@@ -16,7 +16,7 @@ use url::Url;
 use super::context::file_head;
 use super::record::Record;
 use super::representation::{Representation, select_representation};
-use super::{Ended, ShortResponse, conclude, new_token};
+use super::{Ended, ShortResponse, check_sponsorblock, conclude, new_token};
 use crate::app::App;
 use crate::archive::ArchiveFormat;
 use crate::cancel::CancelToken;
@@ -116,6 +116,7 @@ fn run(job: Job<'_>, client: ClientConnection) -> Ended {
     let timeout = app.config.limits.slot_timeout.0;
     let permit = app.stream_limiter.try_acquire(job.client, &cancel, timeout);
     let prepared = permit.and_then(|permit| {
+        check_sponsorblock(app, &job.archive.choice)?;
         app.metrics.stream_started();
         let context = RequestContext { client: job.client, cancel: &cancel };
         let mut entries = Entries::new(job, &context)?;

@@ -9,12 +9,12 @@ use std::time::Duration;
 use crate::text::one_line;
 
 /// Maximum number of chapters: what an MP4 file can list (`chpl` counts them in a byte).
-const MAX_CHAPTERS: usize = 255;
+pub(super) const MAX_CHAPTERS: usize = 255;
 /// Maximum length of a title in characters, and in bytes: that of an MP4 file has its length in a byte.
 const MAX_TITLE_CHARS: usize = 200;
 const MAX_TITLE: usize = 255;
 /// The exclusive upper limit of the seconds at which a chapter begins: a year.
-const MAX_START: f64 = 366.0 * 86_400.0;
+pub(super) const MAX_START: f64 = 366.0 * 86_400.0;
 
 /// A chapter. It lasts until the next one begins.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -46,7 +46,7 @@ pub fn chapters(
     let mut chapters: Vec<Chapter> = Vec::new();
     for (number, chapter) in (1..).zip(listed) {
         let Some(start) = begin(&chapter, duration) else { continue };
-        let title = title(chapter.title.as_deref().unwrap_or_default());
+        let title = chapter_title(chapter.title.as_deref().unwrap_or_default());
         let title = if title.is_empty() { format!("Chapter {number}") } else { title };
         // Nearly always at the end.
         let at = chapters.partition_point(|other| other.start <= start);
@@ -73,7 +73,7 @@ fn begin(chapter: &ListedChapter, duration: Option<Duration>) -> Option<Duration
 }
 
 /// Cleans a title.
-fn title(text: &str) -> String {
+pub(super) fn chapter_title(text: &str) -> String {
     let mut title = one_line(text, MAX_TITLE_CHARS);
     title.truncate(title.floor_char_boundary(MAX_TITLE));
     title

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::chapters::Chapter;
 use super::packed_segments::PackedSegments;
+use super::sponsorblock::{self, Segment, SponsorBlock};
 use super::subtitles::SubtitleOffer;
 use super::variant::Variant;
 use super::{Delivery, RemoteLocation};
@@ -34,6 +35,8 @@ pub struct PageMedia {
     pub is_live: bool,
     /// Its chapters.
     pub chapters: Vec<Chapter>,
+    /// What SponsorBlock has told of it; `None` if it was not asked.
+    pub sponsorblock: Option<SponsorBlock>,
     /// Its subtitles and automatic captions.
     pub subtitles: Vec<SubtitleOffer>,
     /// Location of a thumbnail.
@@ -214,6 +217,17 @@ impl PageMedia {
     pub fn rendition(&self, id: &str) -> Option<&Rendition> {
         self.renditions.iter().find(|rendition| rendition.id == id)
     }
+
+    /// Returns the chapters with the segments of SponsorBlock.
+    pub fn marked_chapters(&self) -> Vec<Chapter> {
+        let title = self.title.as_deref().unwrap_or(&self.id);
+        sponsorblock::marked(&self.chapters, self.segments(), title, self.duration)
+    }
+
+    /// Returns the segments of SponsorBlock.
+    pub fn segments(&self) -> &[Segment] {
+        self.sponsorblock.as_ref().map_or(&[], |told| &told.segments)
+    }
 }
 
 impl PageMedia {
@@ -227,7 +241,9 @@ impl PageMedia {
         let page_url = self.page_url.as_str().len();
         let own = size_of::<PageMedia>() + page_url + texts + chapters.sum::<usize>();
         let subtitles = self.subtitles.iter().map(SubtitleOffer::memory_size);
-        own + thumbnail + renditions + subtitles.sum::<usize>()
+        let segments = self.sponsorblock.iter().flat_map(|sponsorblock| &sponsorblock.segments);
+        let segments = segments.map(Segment::memory_size).sum::<usize>();
+        own + thumbnail + renditions + subtitles.sum::<usize>() + segments
     }
 }
 

@@ -11,6 +11,7 @@ use super::language::{Language, primary_subtag};
 use super::page_media::{
     AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, VideoCodec, VideoFormat,
 };
+use super::sponsorblock::SponsorBlockUse;
 use super::subtitles::SubtitleRequest;
 use super::variant::Variant;
 use crate::options::ContainerChoice;
@@ -40,6 +41,8 @@ pub struct FormatRequest {
     pub cover: CoverRequest,
     /// Requested subtitles.
     pub subtitles: Option<SubtitleRequest>,
+    /// What is done with the segments that SponsorBlock lists.
+    pub sponsorblock: Option<SponsorBlockUse>,
 }
 
 /// Whether the thumbnail is embedded as cover art.

@@ -138,6 +138,11 @@ pub(super) fn arguments(config: &Config, cache: &Path, page_url: &Url, part: u32
     list.extend(["--format", "b*", "--dump-single-json"]);
     // Many extractors look for subtitles only if they are to be written, which this does not do.
     list.extend(["--write-subs", "--write-auto-subs"]);
+    let categories = config.resolver.sponsorblock.join(",");
+    if !categories.is_empty() {
+        let api = &config.resolver.sponsorblock_api;
+        list.extend(["--sponsorblock-mark", &categories, "--sponsorblock-api", api]);
+    }
     list.extend(config.resolver.extra_args.iter().map(String::as_str));
     list.extend(["--", page_url.as_str()]);
     list.into_iter().map(str::to_owned).collect()
@@ -160,7 +165,12 @@ mod tests {
             "https://films.example/--exec".into()
         ]));
         let after = |name: &str| &list[list.iter().position(|word| word == name).unwrap() + 1];
+        assert!(!list.iter().any(|word| word.starts_with("--sponsorblock")));
         let after = ["--cache-dir", "--ies", "--playlist-items"].map(|name| after(name).as_str());
         assert_eq!(after, ["/c", "default,-generic", "101:200"]);
+        config.resolver.sponsorblock = vec!["sponsor".into(), "intro".into()];
+        let list = arguments(&config, Path::new("/c"), &page_url, 0).join(" ");
+        let api = "--sponsorblock-mark sponsor,intro --sponsorblock-api https://sponsor.ajay.app ";
+        assert!(list.contains(api), "{list}");
     }
 }

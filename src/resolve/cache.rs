@@ -22,6 +22,8 @@ const MIN_REMAINING: Duration = Duration::from_secs(600);
 
 /// How long a page is handed out whose media is live: it changes when the stream ends.
 const LIVE_TTL: Duration = Duration::from_secs(60);
+/// Maximum time that a page stays cached whose segments could not be had from SponsorBlock.
+const INCOMPLETE_TTL: Duration = Duration::from_secs(5 * 60);
 
 /// How long a page is not read again after freshly read URLs were refused, too: the cause is
 /// something else, and a download program with eight connections would have the page read for each
@@ -140,7 +142,12 @@ impl PageCache {
     }
 
     fn insert(&self, key: &PageKey, page: &Arc<PageMedia>) {
-        let ttl = if page.is_live { self.ttl.min(LIVE_TTL) } else { self.ttl };
+        let lacks_segments = page.sponsorblock.as_ref().is_some_and(|told| told.failure.is_some());
+        let ttl = match page.is_live {
+            true => self.ttl.min(LIVE_TTL),
+            false if lacks_segments => self.ttl.min(INCOMPLETE_TTL),
+            false => self.ttl,
+        };
         let Some(until) = until(page.expires, ttl) else { return };
         let cached = CachedPage { media: page.clone(), until, refuse_newer_until: None };
         self.lock().pages.insert(key.clone(), cached, page.memory_size());
@@ -220,6 +227,7 @@ mod tests {
             duration: None,
             is_live: false,
             chapters: Vec::new(),
+            sponsorblock: None,
             subtitles: Vec::new(),
             thumbnail: None,
             renditions: Vec::new(),

@@ -123,6 +123,7 @@ impl ForkServerBackend {
         let listener = UnixListener::bind(socket)?;
         let (reader, lifeline) = io::pipe()?;
         let (program, words) = words.split_first().ok_or(io::ErrorKind::NotFound)?;
+        let plugins = serde_json::to_string(&plugin::PLUGINS.map(|(_, source)| source))?;
         // Everything that all runs share is done beforehand; only the link differs.
         let common = arguments.iter().take_while(|argument| *argument != "--");
         let mut python = Command::new(program);
@@ -130,7 +131,7 @@ impl ForkServerBackend {
             .args(words)
             .args(["-c", SERVER, &memory_watch::data_limit(self.launch.memory()).to_string()])
             .args([sandbox::cpu_seconds(config).to_string(), sandbox::group_filter(config)])
-            .arg(plugin::PLUGIN)
+            .arg(plugins)
             .arg(command)
             .args(common)
             .stdin(Stdio::from(OwnedFd::from(listener)))

@@ -1,10 +1,10 @@
 """Keeps yt-dlp loaded, and forks a child of itself for each page. Usage:
 
-    PYTHON -c THIS DATA CPU FILTER PLUGIN COMMAND [ARGUMENT...]
+    PYTHON -c THIS DATA CPU FILTER PLUGINS COMMAND [ARGUMENT...]
 
 DATA and CPU are the RLIMIT_DATA and RLIMIT_CPU of a child and of each process that it starts. FILTER is
-a seccomp filter in hexadecimal digits, or empty, that keeps them in the group of the child. PLUGIN is
-the source of a plugin of yt-dlp. COMMAND is yt-dlp: a script or a Python zip file. ARGUMENTs are shared by
+a seccomp filter in hexadecimal digits, or empty, that keeps them in the group of the child. PLUGINS is
+a list in JSON of the sources of plugins of yt-dlp. COMMAND is yt-dlp: a script or a Python zip file. ARGUMENTs are shared by
 all runs, up to the `--` before the URL. fd 0 is a listening Unix socket, fd 1 is the lifeline (a pipe whose
 other end the daemon holds), fd 2 is the log.
 
@@ -44,7 +44,7 @@ import time
 import traceback
 import zipfile
 
-DATA, CPU, FILTER, PLUGIN, COMMAND, *ARGUMENTS = sys.argv[1:]
+DATA, CPU, FILTER, PLUGINS, COMMAND, *ARGUMENTS = sys.argv[1:]
 # Stands in for the URL until a request brings one; it is never resolved.
 PLACEHOLDER_URL = 'http://fork.invalid/'
 # Maximum length of both outputs; of errors the end is returned.
@@ -54,7 +54,7 @@ MAX_REQUEST = 4 << 20
 # What the daemon reads of a page and of a format (schema.rs), and how many formats of a page.
 OF_PAGE = frozenset((
     '_type id extractor title uploader channel creator release_date upload_date duration live_status is_live '
-    'release_timestamp _has_drm thumbnail thumbnails chapters subtitles automatic_captions playlist_count').split())
+    'release_timestamp _has_drm thumbnail thumbnails chapters sponsorblock subtitles automatic_captions playlist_count').split())
 OF_FORMAT = frozenset((
     'format_id format_note url protocol ext vcodec acodec width height fps tbr filesize filesize_approx '
     'dynamic_range language language_preference preference quality source_preference http_headers cookies '
@@ -144,9 +144,10 @@ class Server:
         import yt_dlp
         with contextlib.suppress(ImportError):
             import yt_dlp.extractor.youtube
-        # What it depends on may have changed.
-        with contextlib.suppress(Exception):
-            exec(PLUGIN, {'__name__': 'dash_periods'})
+        for source in json.loads(PLUGINS):
+            # What it depends on may have changed.
+            with contextlib.suppress(Exception):
+                exec(source, {'__name__': 'plugin'})
         download = yt_dlp.YoutubeDL.download
 
         def wait_for_link(ydl, urls):

@@ -1,25 +1,30 @@
-//! The plugin of yt-dlp that counts the periods of DASH manifests.
+//! The plugins of yt-dlp: one counts the periods of DASH manifests, and one keeps SponsorBlock from ending a reading.
 //!
-//! The fork server runs it itself; a command loads it from a directory of plugins, which each run has for itself: what
-//! a page made yt-dlp write there would run in the readings of other pages.
+//! The fork server runs them itself; a command loads them from a directory of plugins, which each run has for itself:
+//! what a page made yt-dlp write there would run in the readings of other pages.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// The source.
-pub(super) const PLUGIN: &str = include_str!("dash_periods.py");
+/// The names of their files, and their sources.
+pub(super) const PLUGINS: [(&str, &str); 2] = [
+    ("dash_periods.py", include_str!("dash_periods.py")),
+    ("sponsorblock.py", include_str!("sponsorblock.py")),
+];
 /// Where yt-dlp looks for modules in a directory of plugins.
 const PACKAGE: &str = "ytcanal/yt_dlp_plugins/extractor";
 /// The argument behind which the directory is named, before any of the operator.
 const NO_OTHERS: &str = "--no-plugin-dirs";
 
-/// Writes the plugin to a new directory in `parent`, and returns the arguments of a run with it.
+/// Writes the plugins to a new directory in `parent`, and returns the arguments of a run with them.
 pub(super) fn add(arguments: &[String], parent: &Path) -> io::Result<Vec<String>> {
     let directory = parent.join("plugins");
     let package = directory.join(PACKAGE);
     fs::create_dir_all(&package)?;
-    fs::write(package.join("dash_periods.py"), PLUGIN)?;
+    for (name, source) in PLUGINS {
+        fs::write(package.join(name), source)?;
+    }
     let mut arguments = arguments.to_vec();
     if let Some(place) = arguments.iter().position(|argument| argument == NO_OTHERS) {
         let directory = directory.to_string_lossy().into_owned();
@@ -33,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_loaded_before_what_the_operator_adds() {
+    fn they_are_loaded_before_what_the_operator_adds() {
         let parent = tempfile::tempdir().unwrap();
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let list = add(&words("-i --no-plugin-dirs -j --no-plugin-dirs -- x"), parent.path());
@@ -43,7 +48,7 @@ mod tests {
             directory.display()
         );
         assert_eq!(list.unwrap(), words(&expected));
-        assert!(directory.join(PACKAGE).join("dash_periods.py").is_file());
+        assert!(PLUGINS.iter().all(|(name, _)| directory.join(PACKAGE).join(name).is_file()));
         assert_eq!(add(&words("--version"), parent.path()).unwrap(), words("--version"));
     }
 }

@@ -19,6 +19,7 @@ use crate::media::page_list::PageList;
 use crate::media::page_media::{
     AudioCodec, AudioFormat, ContainerFamily, PageMedia, Rendition, Size, VideoCodec, VideoFormat,
 };
+use crate::media::sponsorblock::{ListedSegment, Segment, SponsorBlock};
 use crate::media::variant::Variant;
 use crate::text::one_line;
 
@@ -36,7 +37,8 @@ use lenient::{First, IsSet, Lenient, Texts, parse};
 use list::list;
 use refusals::Refusals;
 use schema::{
-    Chapters, Format, Formats, MAX_FIELDS, Manifest, PageFields, Thumbnail, replace_lone_surrogates,
+    Chapters, Format, Formats, MAX_FIELDS, Manifest, PageFields, SponsorBlockFields, Thumbnail,
+    replace_lone_surrogates,
 };
 
 /// Maximum length of a text.
@@ -138,6 +140,10 @@ pub fn read(page_url: &Url, part: u32, mut json: Vec<u8>) -> Result<Page, Resolv
         is_live,
         // Those of a live stream would move.
         chapters: chapters(listed_chapters(page.chapters.filter(|_| !is_live)), duration),
+        sponsorblock: page
+            .sponsorblock
+            .filter(|_| !is_live)
+            .map(|told| sponsorblock(told, duration)),
         subtitles: captions::offers(page.subtitles, false)
             .chain(captions::offers(page.automatic_captions, true))
             .filter(|_| !is_live)
@@ -152,6 +158,18 @@ pub fn read(page_url: &Url, part: u32, mut json: Vec<u8>) -> Result<Page, Resolv
 fn listed_chapters(list: Option<Chapters>) -> impl Iterator<Item = ListedChapter> {
     let list = list.into_iter().flat_map(|First(list)| list).filter_map(|Lenient(one)| one);
     list.map(|one| ListedChapter { start: one.start_time, end: one.end_time, title: one.title })
+}
+
+/// Returns what SponsorBlock has told of media of this duration, if that is known.
+fn sponsorblock(told: SponsorBlockFields, duration: Option<Duration>) -> SponsorBlock {
+    let list = told.segments.into_iter().flat_map(|First(list)| list);
+    let segments = list.filter_map(|Lenient(one)| one).filter_map(|one| {
+        let (category, title) = (one.category, one.title);
+        Segment::new(&ListedSegment { start: one.start, end: one.end, category, title }, duration)
+    });
+    let mut segments: Vec<Segment> = segments.collect();
+    segments.sort_by_key(|segment| segment.start);
+    SponsorBlock { segments, failure: told.failure.as_deref().map(text) }
 }
 
 impl Format<'_> {

@@ -14,6 +14,7 @@ use crate::media::language::Language;
 use crate::media::page_list::Items;
 use crate::media::page_media::VideoCodec;
 use crate::media::selection::{AudioTracks, CoverRequest, FormatRequest, Quality};
+use crate::media::sponsorblock::SponsorBlockUse;
 use crate::media::track_label::MAX_AUDIO_TRACKS;
 use crate::media::variant::Variant;
 use crate::options::{ContainerChoice, OutputOptions};
@@ -45,6 +46,7 @@ pub(super) fn download(mut query: Query) -> Result<Route, Problem> {
         variant: variant(&mut query)?,
         cover: cover(&mut query, container)?,
         subtitles: wish.request,
+        sponsorblock: sponsorblock(&mut query, wish.alone.is_some())?,
     };
     // An audio container implies audio only.
     if container.is_audio() {
@@ -245,6 +247,20 @@ fn cover(query: &mut Query, container: ContainerChoice) -> Result<CoverRequest, 
     }
 }
 
+/// Parses `sponsorblock`; `is_text` tells that the file is subtitles.
+fn sponsorblock(query: &mut Query, is_text: bool) -> Result<Option<SponsorBlockUse>, Problem> {
+    let wanted = match query.text("sponsorblock").as_deref() {
+        None | Some("none") => return Ok(None),
+        Some("mark") => SponsorBlockUse::Mark,
+        Some("remove") => SponsorBlockUse::Remove,
+        Some(_) => return Err(bad_parameter("sponsorblock must be none, mark or remove")),
+    };
+    if is_text {
+        return Err(bad_parameter("sponsorblock needs video or audio, and the file is subtitles"));
+    }
+    Ok(Some(wanted))
+}
+
 /// Parses `bitrate`, in kbit/s.
 fn bitrate(query: &mut Query, container: ContainerChoice) -> Result<Option<u32>, Problem> {
     let Some(text) = query.text("bitrate") else { return Ok(None) };
@@ -290,6 +306,7 @@ mod tests {
             variant: Some(Variant::Drc),
             cover: CoverRequest::None,
             subtitles: None,
+            sponsorblock: None,
         };
         assert_eq!((choice, options.container), (wanted, ContainerChoice::Webm));
         let target = "/download?url=films.example&quality=1080&container=mp3";
@@ -324,6 +341,8 @@ mod tests {
             "bitrate=128&container=wav",
             "bitrate=512&container=opus",
             "variant=odd",
+            "sponsorblock=1",
+            "sponsorblock=mark&container=srt",
             "container=x",
         ] {
             assert_eq!(

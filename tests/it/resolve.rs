@@ -21,6 +21,7 @@ mod memory;
 mod refresh;
 mod segment_downloads;
 mod segmented;
+mod sponsorblock;
 mod strangers;
 mod subtitles;
 mod youtube;

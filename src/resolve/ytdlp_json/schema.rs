@@ -15,6 +15,8 @@ pub(super) const MAX_FORMATS: usize = 2000;
 const MAX_THUMBNAILS: usize = 200;
 /// Maximum number of chapters read; what is written has a lower one.
 const MAX_CHAPTERS: usize = 1000;
+/// Maximum number of segments of SponsorBlock; the plugin has the same.
+const MAX_SPONSORBLOCK: usize = 500;
 /// Maximum number of header fields of a format.
 pub(super) const MAX_FIELDS: usize = 100;
 /// Maximum number of segments, and of runs of them.
@@ -58,6 +60,9 @@ pub(super) struct PageFields<'j> {
     pub(super) thumbnails: Option<First<Lenient<Thumbnail>, MAX_THUMBNAILS>>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) chapters: Option<Chapters>,
+    /// From the plugin `sponsorblock.py`.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) sponsorblock: Option<SponsorBlockFields>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) subtitles: Option<Captions>,
     #[serde(default, deserialize_with = "lenient")]
@@ -105,6 +110,26 @@ pub(super) struct Chapter {
     pub(super) start_time: Option<f64>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) end_time: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) title: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct SponsorBlockFields {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) segments: Option<First<Lenient<SponsorSegment>, MAX_SPONSORBLOCK>>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) failure: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct SponsorSegment {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) start: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) end: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) category: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) title: Option<String>,
 }
@@ -288,6 +313,8 @@ structures!(
     Entry,
     Thumbnail,
     Chapter,
+    SponsorBlockFields,
+    SponsorSegment,
     Caption,
     HlsAes,
     Fragment,

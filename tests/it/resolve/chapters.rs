@@ -26,7 +26,7 @@ fn put_page(site: &Site, formats: &[&str], chapters: &Value) {
 }
 
 /// The starts and titles of the chapters in a file, by ffprobe.
-fn chapters(file: &[u8]) -> Vec<(f64, String)> {
+pub(super) fn chapters(file: &[u8]) -> Vec<(f64, String)> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("film");
     std::fs::write(&path, file).unwrap();
@@ -41,7 +41,7 @@ fn chapters(file: &[u8]) -> Vec<(f64, String)> {
         .collect()
 }
 
-fn assert_chapters(file: &[u8], starts: &[f64], titles: &[&str], what: &str) {
+pub(super) fn assert_chapters(file: &[u8], starts: &[f64], titles: &[&str], what: &str) {
     let found = chapters(file);
     let found_titles: Vec<&str> = found.iter().map(|(_, title)| title.trim_end()).collect();
     assert_eq!(found_titles, titles, "{what}");
