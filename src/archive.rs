@@ -41,13 +41,12 @@ pub struct Sent {
 }
 
 impl ArchiveFormat {
+    /// All formats.
+    pub const ALL: [ArchiveFormat; 2] = [ArchiveFormat::Tar, ArchiveFormat::Zip];
+
     /// Parses a value of the parameter `as`.
     pub fn from_name(name: &str) -> Option<ArchiveFormat> {
-        match name {
-            "tar" => Some(ArchiveFormat::Tar),
-            "zip" => Some(ArchiveFormat::Zip),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|format| format.extension() == name)
     }
 
     /// Returns the file extension, which is also the value of the parameter.

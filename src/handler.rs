@@ -7,6 +7,7 @@ use crate::download;
 use crate::http_server::{ClientConnection, Handler, HttpServer, Request, Response};
 use crate::info;
 use crate::metrics::{self, Snapshot};
+use crate::openapi;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::route::{Route, route};
@@ -71,6 +72,7 @@ impl Handler for AppHandler<'_> {
             }
             Ok(Route::Login(next)) => account::sign_in(self.app, &next, request, identity),
             Ok(Route::Logout) => account::sign_out(request, identity),
+            Ok(Route::OpenApi) => openapi::document(),
             Ok(Route::Manifest) => web_ui::manifest(),
             Ok(Route::Icon) => web_ui::icon(),
             Ok(Route::Player) => web_ui::player(),

@@ -18,7 +18,7 @@
 //! | network | [`net`] (addresses, proxies), [`http_client`] (range requests to upstreams), [`fetch`] (reading a remote track, with retries and prefetch), [`playlist_loader`] (the segments of a track) |
 //! | processes | [`sandbox`] (what child processes may do), [`child_group`], [`runtime_dir`], [`ffmpeg`], [`limits`], [`resolve`] (page links to media, by yt-dlp) |
 //! | server | [`problem`], [`access`], [`http_server`], [`strategy`] (passthrough, splice or ffmpeg), [`plan_cache`], [`subtitle_cache`], [`planned_archives`], [`incomplete`], [`miscounted`], [`covers`], [`metrics`], [`app`] (state shared by all requests) |
-//! | requests | [`route`], [`thumbnail`], [`download`], [`info`], [`web_ui`], [`handler`] |
+//! | requests | [`route`], [`thumbnail`], [`download`], [`info`], [`openapi`], [`web_ui`], [`handler`] |
 //! | program | [`serve`], [`check`], [`healthcheck`], [`demo`], [`get`] (a download without a server), [`tokens_command`], [`sign`], [`resolver_update`], [`cli`] |
 
 pub mod access;
@@ -54,6 +54,7 @@ pub mod memory_budget;
 pub mod metrics;
 pub mod miscounted;
 pub mod net;
+pub mod openapi;
 pub mod options;
 pub mod plan_cache;
 pub mod planned_archives;

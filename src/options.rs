@@ -29,21 +29,23 @@ pub enum ContainerChoice {
 }
 
 impl ContainerChoice {
+    /// All containers.
+    pub const ALL: [ContainerChoice; 10] = [
+        ContainerChoice::Auto,
+        ContainerChoice::Mp4,
+        ContainerChoice::Webm,
+        ContainerChoice::Mkv,
+        ContainerChoice::M4a,
+        ContainerChoice::Mp3,
+        ContainerChoice::Opus,
+        ContainerChoice::Ogg,
+        ContainerChoice::Flac,
+        ContainerChoice::Wav,
+    ];
+
     /// Returns the container with this name in the API.
     pub fn from_name(name: &str) -> Option<ContainerChoice> {
-        Some(match name {
-            "auto" => ContainerChoice::Auto,
-            "mp4" => ContainerChoice::Mp4,
-            "webm" => ContainerChoice::Webm,
-            "mkv" => ContainerChoice::Mkv,
-            "m4a" => ContainerChoice::M4a,
-            "mp3" => ContainerChoice::Mp3,
-            "opus" => ContainerChoice::Opus,
-            "ogg" => ContainerChoice::Ogg,
-            "flac" => ContainerChoice::Flac,
-            "wav" => ContainerChoice::Wav,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|container| container.as_str() == name)
     }
 
     /// Returns the name of the container in the API.
@@ -115,6 +117,10 @@ pub enum Engine {
 }
 
 impl Engine {
+    /// All engines, each with its name in the API.
+    pub const ALL: [(Engine, &str); 3] =
+        [(Engine::Auto, "auto"), (Engine::Splice, "splice"), (Engine::Ffmpeg, "ffmpeg")];
+
     /// Returns this engine, or `other` if this is [`Engine::Auto`].
     pub fn or(self, other: Engine) -> Engine {
         if self == Engine::Auto { other } else { self }
@@ -122,12 +128,7 @@ impl Engine {
 
     /// Returns the engine with this name in the API.
     pub fn from_name(name: &str) -> Option<Engine> {
-        match name {
-            "auto" => Some(Engine::Auto),
-            "splice" => Some(Engine::Splice),
-            "ffmpeg" => Some(Engine::Ffmpeg),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(engine, _)| engine)
     }
 }
 
@@ -144,14 +145,13 @@ pub enum LengthPolicy {
 }
 
 impl LengthPolicy {
+    /// All policies, each with its name in the API.
+    pub const ALL: [(LengthPolicy, &str); 3] =
+        [(LengthPolicy::Auto, "auto"), (LengthPolicy::Wait, "wait"), (LengthPolicy::None, "none")];
+
     /// Returns the policy with this name in the API.
     pub fn from_name(name: &str) -> Option<LengthPolicy> {
-        match name {
-            "auto" => Some(LengthPolicy::Auto),
-            "wait" => Some(LengthPolicy::Wait),
-            "none" => Some(LengthPolicy::None),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(policy, _)| policy)
     }
 }
 
@@ -183,4 +183,14 @@ pub enum TextFormat {
     Vtt,
     /// SubRip.
     Srt,
+}
+
+impl TextFormat {
+    /// All formats, each with its name in the API.
+    pub const ALL: [(TextFormat, &str); 2] = [(TextFormat::Vtt, "vtt"), (TextFormat::Srt, "srt")];
+
+    /// Returns the format with this name in the API.
+    pub fn from_name(name: &str) -> Option<TextFormat> {
+        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(format, _)| format)
+    }
 }

@@ -117,6 +117,8 @@ impl Prefill {
 pub enum Route {
     /// The web page, with its forms prefilled.
     Page(Prefill),
+    /// The description of the API.
+    OpenApi,
     /// The web app manifest.
     Manifest,
     /// The icon.
@@ -186,28 +188,52 @@ impl fmt::Display for MediaSource {
 /// Parses a request target: `/path?query`, percent-encoded.
 pub fn route(target: &str) -> Result<Route, Problem> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    match path {
-        "/mux" => mux(Query::without_signature(query)?),
-        "/download" => page::download(Query::without_signature(query)?),
-        "/info" => page::info(Query::without_signature(query)?),
-        "/thumbnail" => page::lone_link(Query::without_signature(query)?).map(Route::Thumbnail),
-        "/sign" => account::sign(Query::parse(query)?),
-        "/login" => account::login(Query::parse(query)?),
-        "/logout" => Query::parse(query)?.reject_unknown().map(|()| Route::Logout),
-        "/watch" => page::watch(Query::parse(query)?),
-        "/" => page::front(Query::parse(query)?),
-        "/manifest.webmanifest" => Ok(Route::Manifest),
-        "/icon.svg" => Ok(Route::Icon),
-        "/player.js" => Ok(Route::Player),
-        "/healthz" => Ok(Route::Healthz),
-        "/readyz" => Ok(Route::Readyz),
-        "/metrics" => Ok(Route::Metrics),
-        _ => Err(Problem::new(
+    let found = ROUTES.iter().find(|(known, _)| *known == path);
+    let (_, parse) = found.ok_or_else(|| {
+        Problem::new(
             ProblemCode::NotFound,
             "unknown path; the web page is at /, downloads are at /download?url=LINK and \
              /mux?video=URL&audio=URL",
-        )),
-    }
+        )
+    })?;
+    parse(query)
+}
+
+/// Parses the query of a path.
+type Parser = fn(&str) -> Result<Route, Problem>;
+
+/// All paths; `src/openapi.json` describes each.
+const ROUTES: [(&str, Parser); 16] = [
+    ("/mux", |query| mux(Query::without_signature(query)?)),
+    ("/download", |query| page::download(Query::without_signature(query)?)),
+    ("/info", |query| page::info(Query::without_signature(query)?)),
+    ("/thumbnail", |query| page::lone_link(Query::without_signature(query)?).map(Route::Thumbnail)),
+    ("/sign", |query| account::sign(Query::parse(query)?)),
+    ("/login", |query| account::login(Query::parse(query)?)),
+    ("/logout", |query| Query::parse(query)?.reject_unknown().map(|()| Route::Logout)),
+    ("/watch", |query| page::watch(Query::parse(query)?)),
+    ("/", |query| page::front(Query::parse(query)?)),
+    ("/openapi.json", |_| Ok(Route::OpenApi)),
+    ("/manifest.webmanifest", |_| Ok(Route::Manifest)),
+    ("/icon.svg", |_| Ok(Route::Icon)),
+    ("/player.js", |_| Ok(Route::Player)),
+    ("/healthz", |_| Ok(Route::Healthz)),
+    ("/readyz", |_| Ok(Route::Readyz)),
+    ("/metrics", |_| Ok(Route::Metrics)),
+];
+
+/// Returns all paths.
+#[cfg(test)]
+pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
+    ROUTES.iter().map(|(path, _)| *path)
+}
+
+/// Returns the names of the parameters that the parser of a target asks for.
+#[cfg(test)]
+pub(crate) fn parameters_of(target: &str) -> std::collections::BTreeSet<String> {
+    query::ASKED.take();
+    assert!(route(target).is_ok(), "{target}");
+    query::ASKED.take()
 }
 
 fn mux(mut query: Query) -> Result<Route, Problem> {
@@ -247,7 +273,10 @@ fn bad_parameter(what: &str) -> Problem {
 fn container(query: &mut Query) -> Result<ContainerChoice, Problem> {
     let Some(name) = query.text("container") else { return Ok(ContainerChoice::Auto) };
     ContainerChoice::from_name(&name).ok_or_else(|| {
-        bad_parameter("container must be auto, mp4, webm, mkv, m4a, mp3, opus, ogg, flac or wav")
+        bad_parameter(
+            "container must be auto, mp4, webm, mkv, m4a, mp3, opus, ogg, flac or wav, or vtt or srt for \
+             subtitles alone",
+        )
     })
 }
 

@@ -32,7 +32,7 @@ pub(super) fn admit(
     request: &Request,
     client: &ClientConnection,
 ) -> Result<(Route, Grant), Refusal> {
-    if request.form.is_some() && !has_form(&request.target) {
+    if request.has_other_method || (request.form.is_some() && !has_form(&request.target)) {
         let detail = "the method is not supported; use GET or HEAD";
         return Err(Problem::new(ProblemCode::MethodNotAllowed, detail).into());
     }
@@ -133,7 +133,12 @@ pub(super) fn problem_response(
     identity: Identity,
 ) -> Response {
     if problem.status != 401 {
-        return Response::problem(problem, request.wants_html);
+        let response = Response::problem(problem, request.wants_html);
+        // RFC 9110 §10.2.1: the methods of this very path.
+        return match problem.code == ProblemCode::MethodNotAllowed && has_form(&request.target) {
+            true => response.with("Allow", "GET, HEAD, POST"),
+            false => response,
+        };
     }
     let response = match request.wants_html {
         true => account::login_page(problem, request, identity),

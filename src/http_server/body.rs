@@ -318,6 +318,7 @@ mod tests {
         let request = Request {
             head_only: false,
             form: None,
+            has_other_method: false,
             target: "/".into(),
             http_1_1: true,
             wants_html: false,

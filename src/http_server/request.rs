@@ -9,13 +9,15 @@ use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::range;
 
-/// A GET or HEAD request without a body, or a POST request with a form.
+/// A GET or HEAD request without a body, a POST request with a form, or a request with another method.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Whether the method is HEAD.
     pub head_only: bool,
     /// The body of a POST request: a form (`application/x-www-form-urlencoded`); `None` for other methods.
     pub form: Option<String>,
+    /// Whether the method is another one, which no path has. The body of such a request is not read.
+    pub has_other_method: bool,
     /// Path and query, percent-encoded as received; begins with a slash.
     pub target: String,
     /// Whether the client speaks HTTP/1.1, and so understands chunked transfer coding.
@@ -94,7 +96,8 @@ pub(super) fn parse_head(bytes: &[u8]) -> Result<(Request, usize), Problem> {
     else {
         return Err(Problem::new(ProblemCode::BadRequest, "the request is not valid HTTP/1.1"));
     };
-    if !matches!(method, "GET" | "HEAD" | "POST") {
+    let has_other_method = !matches!(method, "GET" | "HEAD" | "POST");
+    if has_other_method && split_target(target).is_err() {
         let detail = "the method is not supported; use GET or HEAD";
         return Err(Problem::new(ProblemCode::MethodNotAllowed, detail));
     }
@@ -106,6 +109,7 @@ pub(super) fn parse_head(bytes: &[u8]) -> Result<(Request, usize), Problem> {
     let form_len = if values("transfer-encoding").is_empty() { body_len(&lengths) } else { None };
     let is_form =
         method == "POST" && matches!(values("content-type")[..], [value] if is_form(value));
+    let form_len = if has_other_method { Some(0) } else { form_len };
     let form_len = form_len.filter(|len| *len == 0 || (is_form && *len <= MAX_FORM)).ok_or_else(|| {
         let detail = "a request must not have a body, other than a form of at most 1 KiB with its Content-Length";
         Problem::new(ProblemCode::BodyRefused, detail)
@@ -121,6 +125,7 @@ pub(super) fn parse_head(bytes: &[u8]) -> Result<(Request, usize), Problem> {
     let request = Request {
         head_only: method == "HEAD",
         form: (method == "POST").then(String::new),
+        has_other_method,
         target,
         http_1_1: version == 1,
         wants_html: accept.windows(9).any(|w| w.eq_ignore_ascii_case(b"text/html")),
@@ -235,7 +240,9 @@ mod tests {
 
     #[test]
     fn everything_else_gets_one_clear_answer() {
-        assert_eq!(code("PUT / HTTP/1.1\r\nHost: a\r\n\r\n"), (405, "method-not-allowed"));
+        assert_eq!(code("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"), (405, "method-not-allowed"));
+        let put = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
+        assert!(parse_request(put.as_bytes()).unwrap().has_other_method);
         assert_eq!(code("GET / HTTP/2.0\r\n\r\n"), (505, "http-version"));
         assert_eq!(code("PRI * HTTP/2.0\r\n\r\n"), (505, "http-version"));
         assert_eq!(code("GET / HTTP/1.1\r\n\r\n"), (400, "bad-request"));

@@ -159,6 +159,10 @@ impl Size {
 }
 
 impl VideoCodec {
+    /// The codecs that have a name in the API.
+    pub const NAMED: [VideoCodec; 4] =
+        [VideoCodec::H264, VideoCodec::H265, VideoCodec::Vp9, VideoCodec::Av1];
+
     /// Returns the name in parameters and in the JSON response.
     pub fn as_str(self) -> Option<&'static str> {
         Some(match self {
@@ -183,6 +187,10 @@ impl VideoCodec {
 }
 
 impl AudioCodec {
+    /// The codecs that have a name in the API.
+    pub const NAMED: [AudioCodec; 4] =
+        [AudioCodec::Aac, AudioCodec::Opus, AudioCodec::Mp3, AudioCodec::Vorbis];
+
     /// Returns the name in the JSON response.
     pub fn as_str(self) -> Option<&'static str> {
         Some(match self {

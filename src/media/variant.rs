@@ -51,6 +51,11 @@ const ALL: [(Variant, &str, &[&str]); 12] = [
 ];
 
 impl Variant {
+    /// Returns the parameter values of all variants.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        ALL.iter().map(|(_, name, _)| *name)
+    }
+
     /// Returns its parameter value.
     pub fn as_str(self) -> &'static str {
         ALL.iter().find(|(variant, ..)| *variant == self).map_or("", |(_, name, _)| name)

@@ -48,7 +48,7 @@ impl ResolveError {
     }
 
     pub(super) fn no_list() -> ResolveError {
-        let message = "the link leads to one video and not to a list; drop the parameter part";
+        let message = "the link leads to one video and not to a list; drop the parameter page";
         ResolveError::new(ProblemCode::BadParameter, message)
     }
 

@@ -188,14 +188,10 @@ fn quality(query: &mut Query) -> Result<Quality, Problem> {
 }
 
 fn codec(query: &mut Query) -> Result<Option<VideoCodec>, Problem> {
-    Ok(Some(match query.text("codec").as_deref() {
-        None | Some("auto") => return Ok(None),
-        Some("h264") => VideoCodec::H264,
-        Some("h265") => VideoCodec::H265,
-        Some("vp9") => VideoCodec::Vp9,
-        Some("av1") => VideoCodec::Av1,
-        Some(_) => return Err(bad_parameter("codec must be auto, h264, h265, vp9 or av1")),
-    }))
+    let Some(name) = query.text("codec").filter(|name| name != "auto") else { return Ok(None) };
+    let named = VideoCodec::NAMED.into_iter().find(|codec| codec.as_str() == Some(&*name));
+    let wrong = || bad_parameter("codec must be auto, h264, h265, vp9 or av1");
+    named.map(Some).ok_or_else(wrong)
 }
 
 /// Returns the preferred language, or the languages of several audio tracks.

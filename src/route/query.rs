@@ -9,6 +9,12 @@ use crate::text::{escaped, one_line};
 /// The maximum length of a quotation in a message, in characters.
 const MAX_QUOTE: usize = 40;
 
+#[cfg(test)]
+thread_local! {
+    /// The names that the parsers on this thread have asked for: what the API knows.
+    pub(super) static ASKED: std::cell::RefCell<std::collections::BTreeSet<String>> = std::cell::RefCell::default();
+}
+
 /// The parameters of a query; each is removed when it is read.
 pub(super) struct Query(Vec<(String, String)>);
 
@@ -42,9 +48,7 @@ impl Query {
 
     /// Removes a parameter.
     pub(super) fn take(&mut self, name: &str) -> Option<String> {
-        let at = self.0.iter().position(|(known, _)| known == name)?;
-        // The others keep their order: that of several links is that of their files.
-        Some(self.0.remove(at).1)
+        self.take_if(name, |_| true)
     }
 
     /// Removes a parameter that is not empty: HTML forms send empty fields, too.
@@ -59,7 +63,10 @@ impl Query {
 
     /// Removes a parameter, if its value fits.
     pub(super) fn take_if(&mut self, name: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
+        #[cfg(test)]
+        ASKED.with_borrow_mut(|asked| asked.insert(name.to_owned()));
         let at = self.0.iter().position(|(known, value)| known == name && fits(value))?;
+        // The others keep their order: that of several links is that of their files.
         Some(self.0.remove(at).1)
     }
 

@@ -22,7 +22,7 @@ impl Route {
     /// Returns what a client needs to be let in.
     pub fn need(&self) -> Need {
         match self {
-            Route::Page(_) => Need::Entry,
+            Route::Page(_) | Route::OpenApi => Need::Entry,
             Route::Manifest | Route::Icon | Route::Player => Need::Nothing,
             Route::Healthz | Route::Readyz => Need::Nothing,
             Route::Login(_) | Route::Logout => Need::Nothing,
@@ -67,6 +67,7 @@ mod tests {
         for (target, need, hosts) in [
             ("/", Entry, &[][..]),
             ("/watch?v=abcdefghijk", Entry, &[]),
+            ("/openapi.json", Entry, &[]),
             ("/healthz", Nothing, &[]),
             ("/readyz", Nothing, &[]),
             ("/icon.svg", Nothing, &[]),

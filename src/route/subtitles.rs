@@ -26,12 +26,9 @@ pub(super) fn take(query: &mut Query) -> Result<SubtitleWish, Problem> {
         subs.as_deref().into_iter().flat_map(|subs| subs.split(',')).collect();
     let is_only = words.contains(&"only");
     words.retain(|word| *word != "only");
-    let format = query.take_if("container", |name| matches!(name, "vtt" | "srt"));
-    let format = match format.as_deref() {
-        Some("srt") => Some(TextFormat::Srt),
-        Some(_) => Some(TextFormat::Vtt),
-        None => is_only.then_some(TextFormat::Vtt),
-    };
+    let format = query.take_if("container", |name| TextFormat::from_name(name).is_some());
+    let format = format.as_deref().and_then(TextFormat::from_name);
+    let format = format.or_else(|| is_only.then_some(TextFormat::Vtt));
     let languages = match words[..] {
         [] => Languages::All,
         ["all"] if format.is_none() => Languages::All,
