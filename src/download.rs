@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::http_server::{BodyWriter, ClientConnection, Request, Response, ResponseHead};
+use crate::labels::EngineName;
 use crate::limits::{Client, StreamPermit};
 use crate::media::Media;
 use crate::media::page_media::PageMedia;
@@ -71,28 +72,25 @@ pub fn serve(
 fn conclude(record: &Record<'_>, ended: Ended, request: &Request) {
     match ended {
         Ended::Unsent(client, response) => {
-            record.complete(0);
+            record.complete();
             match response {
                 ShortResponse::Head(head) => client.respond_head(&head, request),
                 ShortResponse::Response(response) => client.respond(response, Some(request)),
             }
         }
         Ended::Failed(client, cause) => {
-            let problem = record.failed(&cause, Level::Info, 0);
+            let problem = record.failed(&cause, Level::Info);
             client.respond(Response::problem(&problem, request.wants_html), Some(request));
         }
-        Ended::Sent(body) => {
-            let sent = body.sent();
-            match body.finish() {
-                Ok(finished) => {
-                    record.complete(sent);
-                    finished.close();
-                }
-                Err(error) => drop(record.failed(&error, Level::Warn, sent)),
+        Ended::Sent(body) => match body.finish() {
+            Ok(finished) => {
+                record.complete();
+                finished.close();
             }
-        }
+            Err(error) => drop(record.failed(&error, Level::Warn)),
+        },
         Ended::Aborted(body, cause) => {
-            record.failed(&cause, Level::Warn, body.sent());
+            record.failed(&cause, Level::Warn);
             // Resets the connection.
             drop(body);
         }
@@ -273,6 +271,7 @@ fn send(
     let DownloadContext { app, request, cancel, started, .. } = *context;
     let MediaResponse { head, engine, planned, body: media } = response;
     app.metrics.first_byte(started.elapsed());
+    client.record().first_byte(EngineName::of(&engine));
     let timing = context.server_timing(planned, Instant::now(), &engine);
     let mut body = match client.commit(&head.with("Server-Timing", timing), request) {
         Ok(body) => body,

@@ -1,15 +1,18 @@
 //! Dispatches each request to the module that responds to it.
 
-use crate::access::Initiator;
+use log::Level;
+
+use crate::access::{Grant, Initiator};
 use crate::app::App;
 use crate::config;
 use crate::download;
 use crate::http_server::{ClientConnection, Handler, HttpServer, Request, Response};
 use crate::info;
+use crate::labels::RouteName;
 use crate::metrics::Snapshot;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
-use crate::route::{Route, route};
+use crate::route::Route;
 use crate::web_ui::{self, Prefill};
 
 mod account;
@@ -28,8 +31,8 @@ pub struct AppHandler<'a> {
 }
 
 impl Handler for AppHandler<'_> {
-    fn is_health_check(&self, request: &Request) -> bool {
-        matches!(route(&request.target), Ok(Route::Healthz | Route::Readyz))
+    fn route_name(&self, request: &Request) -> RouteName {
+        RouteName::of(&request.target)
     }
 
     fn handle(&self, request: &Request, client: ClientConnection) {
@@ -38,6 +41,9 @@ impl Handler for AppHandler<'_> {
             Ok((_, grant)) => client.granted(grant),
             Err(_) => client,
         };
+        if let Ok((_, Grant { token: Some(token), .. })) = &admitted {
+            client.record().token(&token.name);
+        }
         let account = self.app.rate_limiter.account(client.client());
         let client = client.charged_to(account);
         let identity = client.identity();
@@ -69,7 +75,9 @@ impl Handler for AppHandler<'_> {
             Ok(Route::Sign { target, .. }) => {
                 self.to_response(account::sign(&target, token.as_deref()), request)
             }
-            Ok(Route::Login(next)) => account::sign_in(self.app, &next, request, identity),
+            Ok(Route::Login(next)) => {
+                account::sign_in(self.app, &next, request, identity, client.record())
+            }
             Ok(Route::Logout) => account::sign_out(request, identity),
             Ok(Route::Manifest) => web_ui::manifest(),
             Ok(Route::Icon) => web_ui::icon(),
@@ -92,7 +100,7 @@ impl Handler for AppHandler<'_> {
             Err(Refusal::ToPage(prefill)) => web_ui::redirect(&prefill),
             Err(Refusal::Problem(problem)) => {
                 // Not the detail: a badly encoded query may put a part of a signed URL into it.
-                log::info!("{} {}", client.address(), problem.code);
+                client.record().failed(problem.code, None, Level::Info);
                 problem_response(&problem, request, identity)
             }
         };

@@ -12,13 +12,17 @@ use std::thread::{self, Scope};
 use std::time::Duration;
 
 use crossbeam::channel::Sender;
+use log::Level;
 
-use crate::access::{HostRule, Identity};
+use crate::access::{self, HostRule, Identity};
 use crate::config::{self, AccessConfig, Config};
 use crate::error::{Error, LimitExceeded, Resource};
+use crate::labels::RouteName;
 use crate::limits::StreamLimiter;
 use crate::problem::Problem;
 use crate::reloadable::Reloadable;
+use crate::request_id::{self, RequestId};
+use crate::request_record::{Asked, RequestRecord, RequestTotals};
 use crate::sys::{self, EventFd};
 
 mod body;
@@ -80,8 +84,8 @@ impl AccessRules {
 
 /// Responds to requests, each on the thread of its connection.
 pub trait Handler: Sync {
-    /// Returns whether `request` asks for the health of the server, which answers that when it is full, too.
-    fn is_health_check(&self, request: &Request) -> bool;
+    /// Returns the route of `request`, for the log. The health of the server is told when it is full, too.
+    fn route_name(&self, request: &Request) -> RouteName;
 
     /// Responds to `request` on `client`.
     fn handle(&self, request: &Request, client: ClientConnection);
@@ -106,7 +110,12 @@ impl<'a> HttpServer<'a> {
                 MAX_REJECTIONS,
                 MAX_REJECTIONS_PER_CLIENT,
             ),
-            shared: Arc::new(Shared { abort: EventFd::new()?, sent, zero_copy }),
+            shared: Arc::new(Shared {
+                abort: EventFd::new()?,
+                sent,
+                zero_copy,
+                requests: Arc::default(),
+            }),
         })
     }
 
@@ -129,6 +138,16 @@ impl<'a> HttpServer<'a> {
     /// Returns the number of open connections.
     pub fn connections(&self) -> usize {
         self.connections.in_use()
+    }
+
+    /// Returns what limits the open connections.
+    pub fn connection_limiter(&self) -> &StreamLimiter {
+        &self.connections
+    }
+
+    /// Returns the numbers of requests by route and status.
+    pub fn requests(&self) -> &RequestTotals {
+        &self.shared.requests
     }
 
     /// Returns the number of bytes sent to clients.
@@ -190,7 +209,10 @@ impl<'a> HttpServer<'a> {
         sys::set_notsent_lowat(&socket, NOTSENT_LOWAT)?;
         let stall_limit = self.config.limits.client_stall_timeout.0;
         let (shared, traffic) = (self.shared.clone(), Arc::default());
-        let connection = Connection { socket, peer, stall_limit, shared, traffic };
+        let (id, body_sent) = (RequestId::new(), 0);
+        let record = Arc::new(RequestRecord::new(peer.ip().to_canonical(), &self.shared.requests));
+        let connection =
+            Connection { socket, peer, stall_limit, shared, traffic, id, record, body_sent };
         let identity = Identity::of_peer(peer.ip(), &self.access.get().config);
         let client = ClientConnection::new(connection, identity);
         self.spawn_connection(scope, client, handler, alive.clone())
@@ -223,6 +245,7 @@ impl<'a> HttpServer<'a> {
             // Dropped at the end of the thread, after the connection is closed.
             let _alive = alive;
             let _permit = permit;
+            request_id::enter(Some(client.id().clone()));
             let handled = catch_unwind(AssertUnwindSafe(|| match exceeded {
                 None => self.handle_connection(client, handler),
                 Some(limit) => self.reject_overloaded(client, limit, handler),
@@ -243,11 +266,19 @@ impl<'a> HttpServer<'a> {
         let limits = &self.config.limits;
         let (max_len, timeout) = (limits.head_bytes.0 as usize, limits.head_timeout.0);
         match receive::receive(client.socket(), max_len, timeout, self.closing.as_fd()) {
-            Ok(request) => self.pass_on(&request, client, handler),
+            Ok(request) => {
+                client.record().asked(asked(&request, handler));
+                self.pass_on(&request, client, handler);
+            }
             Err(receive::RequestError::Disconnected) => {}
             Err(receive::RequestError::Invalid(problem)) => {
-                log::info!("{} bad request: {}", client.address(), problem.detail);
-                client.respond(Response::problem(&problem, false), None);
+                client.record().asked(Asked {
+                    method: None,
+                    route: RouteName::Other,
+                    http_1_1: true,
+                    user_agent: None,
+                });
+                refuse(client, &problem, None);
             }
         }
     }
@@ -255,6 +286,14 @@ impl<'a> HttpServer<'a> {
     /// Passes a request to the handler, if the server is the one that it is meant for.
     fn pass_on(&self, request: &Request, client: ClientConnection, handler: &impl Handler) {
         let (provenance, access) = (&request.provenance, self.access.get());
+        let id = access::request_id(client.peer(), provenance, &access.config);
+        let client = match id {
+            Some(id) => {
+                request_id::enter(Some(id.clone()));
+                client.named(id)
+            }
+            None => client,
+        };
         // Where the proxy names no client, its own address is all that is known.
         let (client, checked) =
             match Identity::of_request(client.peer(), provenance, &access.config) {
@@ -266,10 +305,7 @@ impl<'a> HttpServer<'a> {
             };
         match checked {
             Ok(()) => handler.handle(request, client),
-            Err(problem) => {
-                log::info!("{} bad request: {}", client.address(), problem.detail);
-                client.respond(Response::problem(&problem, request.wants_html), Some(request));
-            }
+            Err(problem) => refuse(client, &problem, Some(request)),
         }
     }
 
@@ -287,12 +323,31 @@ impl<'a> HttpServer<'a> {
         let Ok(request) = receive::receive(client.socket(), max_len, timeout, closing) else {
             return;
         };
-        if handler.is_health_check(&request) {
+        let asked = asked(&request, handler);
+        let is_health_check = asked.route.is_health_check();
+        client.record().asked(asked);
+        if is_health_check {
             return self.pass_on(&request, client, handler);
         }
-        let problem = Problem::from(&Error::from(limit));
-        client.respond(Response::problem(&problem, request.wants_html), Some(&request));
+        refuse(client, &Problem::from(&Error::from(limit)), Some(&request));
     }
+}
+
+/// Returns what the record of a request says of it.
+fn asked(request: &Request, handler: &impl Handler) -> Asked {
+    Asked {
+        method: Some(request.method()),
+        route: handler.route_name(request),
+        http_1_1: request.http_1_1,
+        user_agent: request.provenance.user_agent.clone(),
+    }
+}
+
+/// Responds with a problem that no handler has to do with.
+fn refuse(client: ClientConnection, problem: &Problem, request: Option<&Request>) {
+    client.record().failed(problem.code, Some(&problem.detail), Level::Info);
+    let wants_html = request.is_some_and(|request| request.wants_html);
+    client.respond(Response::problem(problem, wants_html), request);
 }
 
 /// Whether an error of accept(2) concerns one connection only, and not the next.

@@ -65,7 +65,7 @@ fn run(command: Command) -> io::Result<bool> {
         Command::Serve { config, listen } => {
             let (config, file) = read_config(config.as_deref(), listen)?;
             let service = SystemdEnv::from_env();
-            logging::start(config.log.level, service.journal);
+            logging::start_as(config.log, service.journal);
             serve::serve(config, file, &service)?;
         }
     }

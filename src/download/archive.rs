@@ -22,9 +22,11 @@ use crate::archive::ArchiveFormat;
 use crate::cancel::CancelToken;
 use crate::error::{ArchiveError, Error};
 use crate::http_server::{BodyWriter, ClientConnection, Request, ResponseHead};
+use crate::labels::EngineName;
 use crate::limits::Client;
 use crate::options::{LengthPolicy, OutputOptions};
 use crate::planned_archives::{ArchiveKey, PlannedArchive};
+use crate::request_id::carried;
 use crate::resolve::RequestContext;
 use crate::route::ArchiveRequest;
 
@@ -149,6 +151,7 @@ fn commit(
     cancel: &CancelToken,
 ) -> Result<BodyWriter, Box<Ended>> {
     job.app.metrics.first_byte(job.started.elapsed());
+    client.record().first_byte(Some(EngineName::Archive));
     client.commit(head, job.request).map_err(|refused| {
         let (client, error) = *refused;
         Box::new(Ended::Failed(client, cancel.cancel_with(error)))
@@ -233,7 +236,7 @@ fn write_open(
                         let read = move || drop(resolver.resolve(&page_url, &context));
                         // Whether it can be read is seen when it is its turn; then there is time for it, too.
                         let reader = thread::Builder::new().name("ahead".into());
-                        reader.spawn_scoped(scope, read).ok();
+                        reader.spawn_scoped(scope, carried(read)).ok();
                     }
                     let written = file::write(job, &entry, body);
                     cancel.cancel();

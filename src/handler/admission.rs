@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::error::{Error, Rate};
 use crate::http_server::{ClientConnection, Request, Response};
 use crate::limits::Client;
+use crate::logging;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::route::{Prefill, Route, has_form, route};
@@ -116,7 +117,7 @@ fn count_guess(app: &App, client: Client) {
     app.rate_limiter.charge(client, Rate::Failures).ok();
     app.metrics.login_failed();
     // Programs such as fail2ban read this line; docs/operations.md has it.
-    log::warn!("{} login failed", client.address());
+    log::warn!(target: logging::FIXED, "{} login failed", client.address());
 }
 
 /// Returns whether a browser has a session, which need not be a good one.

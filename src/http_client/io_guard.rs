@@ -46,6 +46,9 @@ impl IoGuard {
 
     /// Counts received bytes for the stream, which ends if its client had too much fetched.
     pub(crate) fn received(&mut self, count: usize) {
+        if let Some(cancel) = &self.cancel {
+            cancel.traffic().received(count as u64);
+        }
         let prepaid = self.prepaid.min(count as u64);
         self.prepaid -= prepaid;
         self.count(count as u64 - prepaid);

@@ -5,6 +5,8 @@ use std::io;
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 
+use log::Level;
+
 use super::body::BodyWriter;
 use super::connection::Connection;
 use super::head::ResponseHead;
@@ -14,6 +16,8 @@ use crate::access::{Grant, Identity};
 use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::limits::Client;
+use crate::request_id::RequestId;
+use crate::request_record::RequestRecord;
 use crate::sys;
 use crate::traffic::{Account, Traffic};
 
@@ -30,6 +34,7 @@ impl ClientConnection {
 
     /// Returns the connection of the client that the request tells.
     pub(super) fn identified(self, identity: Identity) -> ClientConnection {
+        self.record().client(identity.client.address());
         ClientConnection { identity, ..self }
     }
 
@@ -43,6 +48,21 @@ impl ClientConnection {
     pub fn charged_to(mut self, account: Option<Box<dyn Account>>) -> ClientConnection {
         self.connection.traffic = Arc::new(Traffic::new(account));
         self
+    }
+
+    /// Gives the request another name.
+    pub(super) fn named(mut self, id: RequestId) -> ClientConnection {
+        self.connection.id = id;
+        self
+    }
+
+    pub(super) fn id(&self) -> &RequestId {
+        &self.connection.id
+    }
+
+    /// Returns the record of the request.
+    pub fn record(&self) -> &Arc<RequestRecord> {
+        &self.connection.record
     }
 
     /// Returns the client as limits see it.
@@ -74,25 +94,39 @@ impl ClientConnection {
     }
 
     /// Sends a small response and closes the connection in order.
-    pub fn respond(self, response: Response, request: Option<&Request>) {
-        let sent = match response.print(request) {
-            Ok(bytes) => {
+    pub fn respond(mut self, response: Response, request: Option<&Request>) {
+        let record = self.record();
+        record.answered(response.status(), None);
+        if let Some(code) = response.problem_code() {
+            record.failed(code, None, Level::Info);
+        }
+        let sent = match response.print(request, &self.connection.id) {
+            Ok((bytes, body_len)) => {
                 let sent = self.connection.send([&bytes], self.connection.abort());
-                sent.map_err(|error| error.to_string())
+                sent.map(|()| self.connection.body_sent = body_len as u64)
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(Error::system("print a response", &error)),
         };
+        self.end(sent);
+    }
+
+    /// Closes the connection in order if its response was sent.
+    fn end(self, sent: Result<(), Error>) {
         match sent {
-            Ok(()) => self.connection.close(),
-            Err(error) => log::debug!("cannot respond to {}: {error}", self.address()),
+            Ok(()) => {
+                self.record().complete();
+                self.connection.close();
+            }
+            Err(error) => drop(self.record().failed_by(&error, Level::Info)),
         }
     }
 
     /// Sends the head of a media response without a body (HEAD, or 304).
     pub fn respond_head(self, head: &ResponseHead, request: &Request) {
-        if self.connection.send([&head.print(request)], self.connection.abort()).is_ok() {
-            self.connection.close();
-        }
+        self.record().answered(head.status_code(), None);
+        let bytes = head.print(request, &self.connection.id);
+        let sent = self.connection.send([&bytes], self.connection.abort());
+        self.end(sent);
     }
 
     /// Passes the commit point: from here on, the only error that the client can see is a reset. Gives the
@@ -103,7 +137,10 @@ impl ClientConnection {
         request: &Request,
     ) -> Result<BodyWriter, Box<(ClientConnection, Error)>> {
         match sys::reset_on_close(&self.connection.socket, true) {
-            Ok(()) => Ok(BodyWriter::new(self.connection, head, request)),
+            Ok(()) => {
+                self.record().answered(head.status_code(), head.begins_at());
+                Ok(BodyWriter::new(self.connection, head, request))
+            }
             Err(error) => {
                 Err(Box::new((self, Error::system("arm the reset of a connection", &error))))
             }
