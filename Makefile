@@ -168,7 +168,7 @@ tools-python := python3 venv:python3-venv
 tools-bench := $(tools-demo) $(tools-python) curl nginx:nginx-light
 tools-fronts := $(tools-demo) curl haproxy nginx:nginx-light openssl pgrep:procps
 tools-debian := $(tools-bench) $(tools-fuzz) cargo-clippy:rust-web-clippy cargo-fmt:rustfmt-web \
-  7z:p7zip-full aria2c:aria2 chromium firefox-esr haproxy ip:iproute2 mpv systemd-analyze:systemd vlc:vlc-bin \
+  7z:p7zip-full aria2c:aria2 chromium firefox-esr haproxy ip:iproute2 mpv promtool:prometheus systemd-analyze:systemd vlc:vlc-bin \
   unzip vlc-plugins:vlc-plugin-base wget
 tools-system := debootstrap systemd-nspawn:systemd-container
 

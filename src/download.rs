@@ -62,14 +62,14 @@ pub fn serve(
     request: &Request,
     client: ClientConnection,
 ) {
-    let record = Record::new(app, &source, &client);
+    let mut record = Record::new(app, &source, &client);
     // Threads, child process, pipes and permit are released before the client sees the end: a script
     // that sends its next request at once finds the slot free.
-    conclude(&record, run(app, source, options, request, client), request);
+    conclude(&mut record, run(app, source, options, request, client), request);
 }
 
 /// Ends the response to the client as the download ended.
-fn conclude(record: &Record<'_>, ended: Ended, request: &Request) {
+fn conclude(record: &mut Record<'_>, ended: Ended, request: &Request) {
     match ended {
         Ended::Unsent(client, response) => {
             record.complete();
@@ -188,7 +188,6 @@ fn acquire<'a>(
         MediaSource::Page { .. } => 1,
     };
     let permit = acquire(first)?;
-    app.metrics.stream_started();
     let (media, memory) = match source {
         MediaSource::Urls(media) => (media, app.memory_budget.reservation()),
         MediaSource::Page { page_url, choice } => {
@@ -270,8 +269,9 @@ fn send(
 ) -> Ended {
     let DownloadContext { app, request, cancel, started, .. } = *context;
     let MediaResponse { head, engine, planned, body: media } = response;
-    app.metrics.first_byte(started.elapsed());
-    client.record().first_byte(EngineName::of(&engine));
+    let name = EngineName::of(&engine);
+    app.metrics.first_byte(name, started.elapsed());
+    client.record().first_byte(name);
     let timing = context.server_timing(planned, Instant::now(), &engine);
     let mut body = match client.commit(&head.with("Server-Timing", timing), request) {
         Ok(body) => body,

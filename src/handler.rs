@@ -9,7 +9,6 @@ use crate::download;
 use crate::http_server::{ClientConnection, Handler, HttpServer, Request, Response};
 use crate::info;
 use crate::labels::RouteName;
-use crate::metrics::Snapshot;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::route::Route;
@@ -17,6 +16,7 @@ use crate::web_ui::{self, Prefill};
 
 mod account;
 mod admission;
+mod metrics;
 
 use admission::{Refusal, admit, has_session, problem_response};
 
@@ -96,7 +96,10 @@ impl Handler for AppHandler<'_> {
                 Response::problem(&problem, request.wants_html)
             }
             Ok(Route::Readyz) => Response::ok("text/plain", "ready\n"),
-            Ok(Route::Metrics) => Response::ok("text/plain; version=0.0.4", self.metrics()),
+            Ok(Route::Metrics) => Response::ok(
+                "text/plain; version=0.0.4",
+                metrics::metrics(self.app, self.http_server),
+            ),
             Err(Refusal::ToPage(prefill)) => web_ui::redirect(&prefill),
             Err(Refusal::Problem(problem)) => {
                 // Not the detail: a badly encoded query may put a part of a signed URL into it.
@@ -111,19 +114,5 @@ impl Handler for AppHandler<'_> {
 impl AppHandler<'_> {
     fn to_response(&self, result: Result<Response, Problem>, request: &Request) -> Response {
         result.unwrap_or_else(|problem| Response::problem(&problem, request.wants_html))
-    }
-
-    fn metrics(&self) -> String {
-        self.app.metrics.render(Snapshot {
-            connections: self.http_server.connections(),
-            streams: self.app.stream_limiter.in_use(),
-            streams_waiting: self.app.stream_limiter.waiting(),
-            lookups: self.app.lookup_limiter.in_use(),
-            sent_bytes: self.http_server.bytes_sent(),
-            zero_copy_bytes: self.http_server.zero_copy_bytes(),
-            retries: self.app.upstream.retries_made(),
-            pages_read: self.app.resolver.pages_read(),
-            pages_failed: self.app.resolver.pages_failed(),
-        })
     }
 }

@@ -135,11 +135,6 @@ impl<'a> HttpServer<'a> {
         self.shared.abort.signal();
     }
 
-    /// Returns the number of open connections.
-    pub fn connections(&self) -> usize {
-        self.connections.in_use()
-    }
-
     /// Returns what limits the open connections.
     pub fn connection_limiter(&self) -> &StreamLimiter {
         &self.connections

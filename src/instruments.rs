@@ -96,6 +96,31 @@ impl<L: Label> CounterSet<L> {
     }
 }
 
+/// One histogram for each value of a label.
+#[derive(Debug)]
+pub struct HistogramSet<L> {
+    histograms: Box<[Histogram]>,
+    label: std::marker::PhantomData<L>,
+}
+
+impl<L: Label> HistogramSet<L> {
+    /// Makes histograms with these upper bounds, in seconds.
+    pub fn new(bounds: &'static [f64]) -> HistogramSet<L> {
+        let histograms = L::ALL.iter().map(|_| Histogram::new(bounds)).collect();
+        HistogramSet { histograms, label: std::marker::PhantomData }
+    }
+
+    /// Returns the histogram of a value.
+    pub fn of(&self, value: L) -> &Histogram {
+        &self.histograms[value.index()]
+    }
+
+    /// Returns all values with their histograms.
+    pub fn iter(&self) -> impl Iterator<Item = (L, &Histogram)> {
+        L::ALL.iter().map(|value| (*value, self.of(*value)))
+    }
+}
+
 label! {
     /// What became of something.
     Outcome {
@@ -158,6 +183,11 @@ impl Histogram {
         })
     }
 
+    /// Returns the number of all durations.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().map(Counter::get).sum()
+    }
+
     /// Returns the sum of all durations, in seconds.
     pub fn sum(&self) -> f64 {
         self.sum_micros.get() as f64 / 1e6
@@ -176,7 +206,7 @@ mod tests {
         }
         let cumulative: Vec<_> = histogram.cumulative().collect();
         assert_eq!(cumulative, [(0.1, 2), (1.0, 4), (f64::INFINITY, 5)]);
-        assert_eq!(histogram.sum(), 6.201);
+        assert_eq!((histogram.sum(), histogram.count()), (6.201, 5));
     }
 
     #[test]

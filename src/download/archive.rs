@@ -102,10 +102,10 @@ pub fn serve(
     request: &Request,
     client: ClientConnection,
 ) {
-    let record = Record::new(app, archive, &client);
+    let mut record = Record::new(app, archive, &client);
     let started = Instant::now();
     let job = Job { app, archive, may_request, request, client: client.client(), started };
-    conclude(&record, run(job, client), request);
+    conclude(&mut record, run(job, client), request);
 }
 
 /// Runs the download with its permit held.
@@ -118,7 +118,6 @@ fn run(job: Job<'_>, client: ClientConnection) -> Ended {
     let timeout = app.config.limits.slot_timeout.0;
     let permit = app.stream_limiter.try_acquire(job.client, &cancel, timeout);
     let prepared = permit.and_then(|permit| {
-        app.metrics.stream_started();
         let context = RequestContext { client: job.client, cancel: &cancel };
         let mut entries = Entries::new(job, &context)?;
         let plan = match job.plan_until() {
@@ -150,8 +149,9 @@ fn commit(
     client: ClientConnection,
     cancel: &CancelToken,
 ) -> Result<BodyWriter, Box<Ended>> {
-    job.app.metrics.first_byte(job.started.elapsed());
-    client.record().first_byte(Some(EngineName::Archive));
+    let engine = Some(EngineName::Archive);
+    job.app.metrics.first_byte(engine, job.started.elapsed());
+    client.record().first_byte(engine);
     client.commit(head, job.request).map_err(|refused| {
         let (client, error) = *refused;
         Box::new(Ended::Failed(client, cancel.cancel_with(error)))

@@ -8,12 +8,13 @@ use log::Level;
 use crate::app::App;
 use crate::error::Error;
 use crate::http_server::ClientConnection;
+use crate::metrics::{StreamCount, StreamResult};
 use crate::problem::Problem;
 use crate::request_record::RequestRecord;
 
 /// The record of one download.
 pub(super) struct Record<'a> {
-    app: &'a App,
+    count: StreamCount<'a>,
     request: Arc<RequestRecord>,
 }
 
@@ -25,18 +26,18 @@ impl Record<'_> {
         client: &ClientConnection,
     ) -> Record<'a> {
         client.record().source(source.to_string());
-        Record { app, request: client.record().clone() }
+        Record { count: app.metrics.stream(), request: client.record().clone() }
     }
 
     /// Records that the response is complete.
-    pub(super) fn complete(&self) {
-        self.app.metrics.stream_ended("complete");
+    pub(super) fn complete(&mut self) {
+        self.count.end(StreamResult::Complete);
     }
 
     /// Records a failure, at `level` unless its cause tells another one; returns the problem.
-    pub(super) fn failed(&self, cause: &Error, level: Level) -> Problem {
+    pub(super) fn failed(&mut self, cause: &Error, level: Level) -> Problem {
         let problem = self.request.failed_by(cause, level);
-        self.app.metrics.stream_ended(problem.code.as_str());
+        self.count.end(StreamResult::Failed(problem.code));
         problem
     }
 }

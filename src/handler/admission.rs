@@ -115,7 +115,7 @@ fn check_guesses(app: &App, client: Client) -> Result<(), Problem> {
 fn count_guess(app: &App, client: Client) {
     // Several at the same time may be one too many.
     app.rate_limiter.charge(client, Rate::Failures).ok();
-    app.metrics.login_failed();
+    app.metrics.login_failures.increment();
     // Programs such as fail2ban read this line; docs/operations.md has it.
     log::warn!(target: logging::FIXED, "{} login failed", client.address());
 }

@@ -1,7 +1,9 @@
 //! Requests can be followed: each has a name and one line in the log, in every format, and is counted.
 
 mod logs;
+mod metrics;
 mod names;
+mod watching;
 
 use std::fmt::Write;
 use std::path::Path;
