@@ -232,7 +232,7 @@ tools-python := python3 venv:python3-venv
 tools-bench := $(tools-demo) $(tools-python) curl nginx:nginx-light
 tools-fronts := $(tools-demo) curl haproxy nginx:nginx-light openssl pgrep:procps
 tools-debian := $(tools-bench) $(tools-fuzz) cargo-clippy:rust-web-clippy cargo-fmt:rustfmt-web \
-  7z:p7zip-full aria2c:aria2 chromium firefox-esr fish haproxy ip:iproute2 man:man-db mpv shellcheck \
+  7z:p7zip-full aria2c:aria2 chromium firefox-esr fish haproxy ip:iproute2 man:man-db mpv promtool:prometheus shellcheck \
   systemd-analyze:systemd vlc:vlc-bin unzip vlc-plugins:vlc-plugin-base wget zsh
 # dpkg-shlibdeps finds the libraries that the program needs.
 tools-deb := $(tools-demo) dpkg-shlibdeps:dpkg-dev

@@ -10,6 +10,7 @@ use crate::config::AccessConfig;
 use crate::limits::Client;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
+use crate::request_id::RequestId;
 
 mod authorize;
 mod cacheable;
@@ -57,6 +58,8 @@ pub struct Provenance {
     pub x_forwarded_proto: Option<String>,
     /// Forwarded
     pub forwarded: Option<String>,
+    /// X-Request-Id
+    pub request_id: Option<String>,
     /// Whether there is any field that proxies add.
     pub is_proxied: bool,
 }
@@ -110,6 +113,17 @@ impl Identity {
         let is_https = forwarded::is_https(peer, provenance, access);
         Ok(Identity { client, is_local, is_near: !client.is_far() && !is_hidden, is_https })
     }
+}
+
+/// Returns the name that a trusted proxy has given a request, if it is one that the log may have.
+pub fn request_id(
+    peer: IpAddr,
+    provenance: &Provenance,
+    access: &AccessConfig,
+) -> Option<RequestId> {
+    let given =
+        provenance.request_id.as_deref().filter(|_| is_trusted(peer.to_canonical(), access));
+    given.and_then(RequestId::parse)
 }
 
 /// Returns whether `peer` is a proxy whose word is taken.

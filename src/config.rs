@@ -150,6 +150,21 @@ pub struct LogConfig {
     /// error, warn, info, debug or off.
     #[serde(deserialize_with = "level")]
     pub level: LevelFilter,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// Formats of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people; for the journal, with fields.
+    #[default]
+    Text,
+    /// An object of JSON in each line.
+    Json,
+    /// The combined log format of web servers for requests, and text for all else.
+    Combined,
 }
 
 impl Default for Config {
@@ -211,7 +226,7 @@ impl Default for MuxerConfig {
 
 impl Default for LogConfig {
     fn default() -> LogConfig {
-        LogConfig { level: LevelFilter::Info }
+        LogConfig { level: LevelFilter::Info, format: LogFormat::Text }
     }
 }
 
@@ -300,7 +315,7 @@ mod tests {
         let unset = SHIPPED.lines().filter(|line| line.ends_with("= ...")).count();
         assert_eq!(
             (count, unset),
-            (2 + 5 + 24 + 1 + 12 + 15 + 6 + 4 + 1, 4),
+            (2 + 5 + 24 + 1 + 12 + 15 + 6 + 4 + 2, 4),
             "a key is missing from config/ytcanal.toml"
         );
     }
@@ -332,6 +347,7 @@ mod tests {
             ("[upstream]\nports = [\"http\"]", &["line 2", "ports", "http", "1024-65535"]),
             ("[access]\ntrusted_proxies = [\"nginx\"]", &["line 2", "trusted_proxies", "nginx"]),
             ("[access]\nforwarded = \"x-real-ip\"", &["line 2", "forwarded", "x-real-ip"]),
+            ("[log]\nformat = \"apache\"", &["line 2", "format", "apache", "combined"]),
             ("[access]\nmode = \"public\"", &["line 2", "mode", "public"]),
             ("[muxer]\nmemory = \"1MiB\"", &["line 2", "memory", "64MiB"]),
             ("[sandbox]\nread = [\"opt\"]", &["line 2", "read", "absolute"]),

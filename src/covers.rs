@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
+use crate::instruments::{CounterSet, Found};
 use crate::lru::LruMap;
 use crate::media::CoverArt;
 use crate::resolve::CookiesId;
@@ -22,15 +23,23 @@ type Key = (Url, CookiesId);
 
 /// The covers.
 #[derive(Debug)]
-pub struct Covers(Mutex<LruMap<Key, (Instant, Option<CoverArt>)>>);
+pub struct Covers {
+    covers: Mutex<LruMap<Key, (Instant, Option<CoverArt>)>>,
+    lookups: CounterSet<Found>,
+}
 
 impl Default for Covers {
     fn default() -> Covers {
-        Covers(Mutex::new(LruMap::new(CACHE_SIZE)))
+        Covers { covers: Mutex::new(LruMap::new(CACHE_SIZE)), lookups: CounterSet::default() }
     }
 }
 
 impl Covers {
+    /// Returns how often a cover was found.
+    pub fn lookups(&self) -> &CounterSet<Found> {
+        &self.lookups
+    }
+
     /// Returns the cover of a page: what was found within the last hour, else what `fetch` finds now. `None` if it has
     /// no usable one; an error of `fetch` is remembered by nobody.
     pub fn get_or_fetch<E>(
@@ -38,8 +47,8 @@ impl Covers {
         page: Key,
         fetch: impl FnOnce() -> Result<Option<CoverArt>, E>,
     ) -> Result<Option<CoverArt>, E> {
-        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known(&mut lock(), &page) {
+        let lock = || self.covers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = self.lookups.look(known(&mut lock(), &page)) {
             return Ok(known);
         }
         let cover = fetch()?;

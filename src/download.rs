@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::http_server::{BodyWriter, ClientConnection, Request, Response, ResponseHead};
+use crate::labels::EngineName;
 use crate::limits::{Client, StreamPermit};
 use crate::media::Media;
 use crate::media::page_media::PageMedia;
@@ -61,38 +62,35 @@ pub fn serve(
     request: &Request,
     client: ClientConnection,
 ) {
-    let record = Record::new(app, &source, &client);
+    let mut record = Record::new(app, &source, &client);
     // Threads, child process, pipes and permit are released before the client sees the end: a script
     // that sends its next request at once finds the slot free.
-    conclude(&record, run(app, source, options, request, client), request);
+    conclude(&mut record, run(app, source, options, request, client), request);
 }
 
 /// Ends the response to the client as the download ended.
-fn conclude(record: &Record<'_>, ended: Ended, request: &Request) {
+fn conclude(record: &mut Record<'_>, ended: Ended, request: &Request) {
     match ended {
         Ended::Unsent(client, response) => {
-            record.complete(0);
+            record.complete();
             match response {
                 ShortResponse::Head(head) => client.respond_head(&head, request),
                 ShortResponse::Response(response) => client.respond(response, Some(request)),
             }
         }
         Ended::Failed(client, cause) => {
-            let problem = record.failed(&cause, Level::Info, 0);
+            let problem = record.failed(&cause, Level::Info);
             client.refuse(&problem, request);
         }
-        Ended::Sent(body) => {
-            let sent = body.sent();
-            match body.finish() {
-                Ok(finished) => {
-                    record.complete(sent);
-                    finished.close();
-                }
-                Err(error) => drop(record.failed(&error, Level::Warn, sent)),
+        Ended::Sent(body) => match body.finish() {
+            Ok(finished) => {
+                record.complete();
+                finished.close();
             }
-        }
+            Err(error) => drop(record.failed(&error, Level::Warn)),
+        },
         Ended::Aborted(body, cause) => {
-            let problem = record.failed(&cause, Level::Warn, body.sent());
+            let problem = record.failed(&cause, Level::Warn);
             // Resets the connection.
             body.abort(&problem);
         }
@@ -193,7 +191,6 @@ fn acquire<'a>(
         MediaSource::Page { .. } => 1,
     };
     let permit = acquire(first)?;
-    app.metrics.stream_started();
     let (media, memory) = match source {
         MediaSource::Urls(media) => (media, app.memory_budget.reservation()),
         MediaSource::Page { page_url, choice } => {
@@ -284,7 +281,9 @@ fn send(
 ) -> Ended {
     let DownloadContext { app, request, cancel, started, .. } = *context;
     let MediaResponse { head, engine, planned, body: media } = response;
-    app.metrics.first_byte(started.elapsed());
+    let name = EngineName::of(&engine);
+    app.metrics.first_byte(name, started.elapsed());
+    client.record().first_byte(name);
     let timing = context.server_timing(planned, Instant::now(), &engine);
     let mut body = match client.commit(&head.with("Server-Timing", timing), request) {
         Ok(body) => body,

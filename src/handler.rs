@@ -1,20 +1,23 @@
 //! Dispatches each request to the module that responds to it.
 
-use crate::access::Initiator;
+use log::Level;
+
+use crate::access::{Grant, Initiator};
 use crate::app::App;
 use crate::config;
 use crate::download;
 use crate::http_server::{ClientConnection, Handler, HttpServer, Request, Response};
 use crate::info;
-use crate::metrics::{self, Snapshot};
+use crate::labels::RouteName;
 use crate::openapi;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
-use crate::route::{Route, route};
+use crate::route::Route;
 use crate::web_ui::{self, Prefill};
 
 mod account;
 mod admission;
+mod metrics;
 
 use admission::{Refusal, admit, has_session, problem_response};
 
@@ -29,8 +32,8 @@ pub struct AppHandler<'a> {
 }
 
 impl Handler for AppHandler<'_> {
-    fn is_health_check(&self, request: &Request) -> bool {
-        matches!(route(&request.target), Ok(Route::Healthz | Route::Readyz))
+    fn route_name(&self, request: &Request) -> RouteName {
+        RouteName::of(&request.target)
     }
 
     fn handle(&self, request: &Request, client: ClientConnection) {
@@ -39,6 +42,9 @@ impl Handler for AppHandler<'_> {
             Ok((_, grant)) => client.granted(grant),
             Err(_) => client,
         };
+        if let Ok((_, Grant { token: Some(token), .. })) = &admitted {
+            client.record().token(&token.name);
+        }
         let account = self.app.rate_limiter.account(client.client());
         let client = client.charged_to(account);
         let identity = client.identity();
@@ -70,7 +76,9 @@ impl Handler for AppHandler<'_> {
             Ok(Route::Sign { target, .. }) => {
                 self.to_response(account::sign(&target, token.as_deref()), request)
             }
-            Ok(Route::Login(next)) => account::sign_in(self.app, &next, request, identity),
+            Ok(Route::Login(next)) => {
+                account::sign_in(self.app, &next, request, identity, client.record())
+            }
             Ok(Route::Logout) => account::sign_out(request, identity),
             Ok(Route::OpenApi) => openapi::document(),
             Ok(Route::Manifest) => web_ui::manifest(),
@@ -90,11 +98,14 @@ impl Handler for AppHandler<'_> {
                 Response::problem(&problem, request.wants_html)
             }
             Ok(Route::Readyz) => Response::ok("text/plain", "ready\n"),
-            Ok(Route::Metrics) => Response::ok("text/plain; version=0.0.4", self.metrics()),
+            Ok(Route::Metrics) => Response::ok(
+                "text/plain; version=0.0.4",
+                metrics::metrics(self.app, self.http_server),
+            ),
             Err(Refusal::ToPage(prefill)) => web_ui::redirect(&prefill),
             Err(Refusal::Problem(problem)) => {
                 // Not the detail: a badly encoded query may put a part of a signed URL into it.
-                log::info!("{} {}", client.address(), problem.code);
+                client.record().failed(problem.code, None, Level::Info);
                 problem_response(&problem, request, identity)
             }
         };
@@ -105,25 +116,5 @@ impl Handler for AppHandler<'_> {
 impl AppHandler<'_> {
     fn to_response(&self, result: Result<Response, Problem>, request: &Request) -> Response {
         result.unwrap_or_else(|problem| Response::problem(&problem, request.wants_html))
-    }
-
-    fn metrics(&self) -> String {
-        let resolver = self
-            .app
-            .resolver
-            .version()
-            .map(|version| metrics::render_resolver(&version.to_string(), version.timestamp()));
-        let metrics = self.app.metrics.render(Snapshot {
-            connections: self.http_server.connections(),
-            streams: self.app.stream_limiter.in_use(),
-            streams_waiting: self.app.stream_limiter.waiting(),
-            lookups: self.app.lookup_limiter.in_use(),
-            sent_bytes: self.http_server.bytes_sent(),
-            zero_copy_bytes: self.http_server.zero_copy_bytes(),
-            retries: self.app.upstream.retries_made(),
-            pages_read: self.app.resolver.pages_read(),
-            pages_failed: self.app.resolver.pages_failed(),
-        });
-        metrics + &resolver.unwrap_or_default()
     }
 }

@@ -12,14 +12,18 @@ use std::thread::{self, Scope};
 use std::time::Duration;
 
 use crossbeam::channel::Sender;
+use log::Level;
 
-use crate::access::{HostRule, Identity};
+use crate::access::{self, HostRule, Identity};
 use crate::config::{self, AccessConfig, Config};
 use crate::error::{Error, LimitExceeded, Resource};
+use crate::labels::RouteName;
 use crate::limits::StreamLimiter;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::reloadable::Reloadable;
+use crate::request_id::{self, RequestId};
+use crate::request_record::{Asked, RequestRecord, RequestTotals};
 use crate::sys::{self, EventFd};
 
 mod body;
@@ -88,8 +92,8 @@ impl AccessRules {
 
 /// Responds to requests, each on the thread of its connection.
 pub trait Handler: Sync {
-    /// Returns whether `request` asks for the health of the server, which answers that when it is full, too.
-    fn is_health_check(&self, request: &Request) -> bool;
+    /// Returns the route of `request`, for the log. The health of the server is told when it is full, too.
+    fn route_name(&self, request: &Request) -> RouteName;
 
     /// Responds to `request` on `client`.
     fn handle(&self, request: &Request, client: ClientConnection);
@@ -115,7 +119,12 @@ impl<'a> HttpServer<'a> {
                 MAX_REJECTIONS,
                 MAX_REJECTIONS_PER_CLIENT,
             ),
-            shared: Arc::new(Shared { abort: EventFd::new()?, sent, zero_copy }),
+            shared: Arc::new(Shared {
+                abort: EventFd::new()?,
+                sent,
+                zero_copy,
+                requests: Arc::default(),
+            }),
         })
     }
 
@@ -141,9 +150,14 @@ impl<'a> HttpServer<'a> {
         self.shared.abort.signal();
     }
 
-    /// Returns the number of open connections.
-    pub fn connections(&self) -> usize {
-        self.connections.in_use()
+    /// Returns what limits the open connections.
+    pub fn connection_limiter(&self) -> &StreamLimiter {
+        &self.connections
+    }
+
+    /// Returns the numbers of requests by route and status.
+    pub fn requests(&self) -> &RequestTotals {
+        &self.shared.requests
     }
 
     /// Returns the number of bytes sent to clients.
@@ -207,8 +221,20 @@ impl<'a> HttpServer<'a> {
         }
         let stall_limit = self.config.limits.client_stall_timeout.0;
         let (shared, traffic) = (self.shared.clone(), Arc::default());
+        let (id, body_sent) = (RequestId::new(), 0);
+        let record = Arc::new(RequestRecord::new(peer.ip().to_canonical(), &self.shared.requests));
         let output = Output::Socket(socket);
-        let connection = Connection { output, peer, is_unix, stall_limit, shared, traffic };
+        let connection = Connection {
+            output,
+            peer,
+            is_unix,
+            stall_limit,
+            shared,
+            traffic,
+            id,
+            record,
+            body_sent,
+        };
         let identity = Identity::of_peer(peer.ip(), &self.access.get().config);
         let client = ClientConnection::new(connection, identity);
         self.spawn_connection(scope, client, handler, alive.clone())
@@ -241,6 +267,7 @@ impl<'a> HttpServer<'a> {
             // Dropped at the end of the thread, after the connection is closed.
             let _alive = alive;
             let _permit = permit;
+            request_id::enter(Some(client.id().clone()));
             let handled = catch_unwind(AssertUnwindSafe(|| match exceeded {
                 None => self.handle_connection(client, handler),
                 Some(limit) => self.reject_overloaded(client, limit, handler),
@@ -259,11 +286,19 @@ impl<'a> HttpServer<'a> {
 
     fn handle_connection(&self, client: ClientConnection, handler: &impl Handler) {
         match self.receive(&client, self.config.limits.head_timeout.0) {
-            Ok(request) => self.pass_on(&request, client, handler),
+            Ok(request) => {
+                client.record().asked(asked(&request, handler));
+                self.pass_on(&request, client, handler);
+            }
             Err(RequestError::Disconnected) => {}
             Err(RequestError::Invalid(problem)) => {
-                log::info!("{} bad request: {}", client.address(), problem.detail);
-                client.respond(Response::problem(&problem, false), None);
+                client.record().asked(Asked {
+                    method: None,
+                    route: RouteName::Other,
+                    http_1_1: true,
+                    user_agent: None,
+                });
+                refuse(client, &problem, None);
             }
         }
     }
@@ -293,6 +328,14 @@ impl<'a> HttpServer<'a> {
     /// Passes a request to the handler, if the server is the one that it is meant for.
     fn pass_on(&self, request: &Request, client: ClientConnection, handler: &impl Handler) {
         let (provenance, access) = (&request.provenance, self.access.get());
+        let id = access::request_id(client.peer(), provenance, &access.config);
+        let client = match id {
+            Some(id) => {
+                request_id::enter(Some(id.clone()));
+                client.named(id)
+            }
+            None => client,
+        };
         // Where the proxy names no client, its own address is all that is known.
         let (client, checked) =
             match Identity::of_request(client.peer(), provenance, &access.config) {
@@ -304,10 +347,7 @@ impl<'a> HttpServer<'a> {
             };
         match checked {
             Ok(()) => handler.handle(request, client),
-            Err(problem) => {
-                log::info!("{} bad request: {}", client.address(), problem.detail);
-                client.respond(Response::problem(&problem, request.wants_html), Some(request));
-            }
+            Err(problem) => refuse(client, &problem, Some(request)),
         }
     }
 
@@ -321,12 +361,31 @@ impl<'a> HttpServer<'a> {
     ) {
         let timeout = REJECTION_TIMEOUT.min(self.config.limits.head_timeout.0);
         let Ok(request) = self.receive(&client, timeout) else { return };
-        if handler.is_health_check(&request) {
+        let asked = asked(&request, handler);
+        let is_health_check = asked.route.is_health_check();
+        client.record().asked(asked);
+        if is_health_check {
             return self.pass_on(&request, client, handler);
         }
-        let problem = Problem::from(&Error::from(limit));
-        client.respond(Response::problem(&problem, request.wants_html), Some(&request));
+        refuse(client, &Problem::from(&Error::from(limit)), Some(&request));
     }
+}
+
+/// Returns what the record of a request says of it.
+fn asked(request: &Request, handler: &impl Handler) -> Asked {
+    Asked {
+        method: Some(request.method()),
+        route: handler.route_name(request),
+        http_1_1: request.http_1_1,
+        user_agent: request.provenance.user_agent.clone(),
+    }
+}
+
+/// Responds with a problem that no handler has to do with.
+fn refuse(client: ClientConnection, problem: &Problem, request: Option<&Request>) {
+    client.record().failed(problem.code, Some(&problem.detail), Level::Info);
+    let wants_html = request.is_some_and(|request| request.wants_html);
+    client.respond(Response::problem(problem, wants_html), request);
 }
 
 /// Whether an error of accept(2) concerns one connection only, and not the next.

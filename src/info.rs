@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use log::Level;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -65,11 +66,9 @@ fn with_client_cancellation<T>(
     client: &ClientConnection,
     work: impl FnOnce(&RequestContext<'_>, &Arc<CancelToken>) -> Result<T, Error>,
 ) -> Result<T, Problem> {
-    let problem = |error: &Error| {
-        let host = page_url.host_str().unwrap_or("no host");
-        log::info!("{} a page of {host}: {error}", client.address());
-        Problem::from(error)
-    };
+    let host = page_url.host_str().unwrap_or("no host");
+    client.record().source(format!("a page of {host}"));
+    let problem = |error: &Error| client.record().failed_by(error, Level::Info);
     let cancel = client
         .cancel_token()
         .map_err(|e| problem(&Error::system("watch the connection of a client", &e)))?;

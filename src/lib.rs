@@ -12,12 +12,12 @@
 //! | layer | modules |
 //! |---|---|
 //! | system | [`sys`] |
-//! | values | [`text`], [`archive`], [`lru`], [`semaphore`], [`reloadable`], [`track_kind`], [`problem_code`], [`range`], [`form`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`traffic`], [`cancel`], [`media`] |
+//! | values | [`text`], [`archive`], [`lru`], [`semaphore`], [`reloadable`], [`track_kind`], [`problem_code`], [`instruments`] (counters), [`labels`] (routes and engines), [`request_id`], [`range`], [`form`], [`disposition`], [`options`], [`memory_budget`], [`error`], [`traffic`], [`cancel`], [`media`] |
 //! | containers | [`playlist`] (HLS), [`container`] (boxes, elements, probing), [`timed_text`] (subtitles), [`audio`] (what audio is encoded to, and the heads of such files), [`splice`] (output files of known length and content, without ffmpeg) |
 //! | configuration | [`config`], [`logging`], [`sd_notify`] |
 //! | network | [`net`] (addresses, proxies), [`http_client`] (range requests to upstreams), [`fetch`] (reading a remote track, with retries and prefetch), [`playlist_loader`] (the segments of a track) |
 //! | processes | [`sandbox`] (what child processes may do), [`child_group`], [`runtime_dir`], [`ffmpeg`], [`limits`], [`resolve`] (page links to media, by yt-dlp) |
-//! | server | [`problem`], [`access`], [`http_server`], [`strategy`] (passthrough, splice or ffmpeg), [`plan_cache`], [`subtitle_cache`], [`planned_archives`], [`incomplete`], [`miscounted`], [`covers`], [`metrics`], [`app`] (state shared by all requests) |
+//! | server | [`problem`], [`access`], [`request_record`] (the one line of a request), [`http_server`], [`strategy`] (passthrough, splice or ffmpeg), [`plan_cache`], [`subtitle_cache`], [`planned_archives`], [`incomplete`], [`miscounted`], [`covers`], [`metrics`], [`app`] (state shared by all requests) |
 //! | requests | [`route`], [`thumbnail`], [`download`], [`info`], [`openapi`], [`web_ui`], [`handler`] |
 //! | program | [`serve`], [`check`], [`healthcheck`], [`demo`], [`get`] (a download without a server), [`tokens_command`], [`sign`], [`resolver_update`], [`cli`] |
 
@@ -46,6 +46,8 @@ pub mod http_client;
 pub mod http_server;
 pub mod incomplete;
 pub mod info;
+pub mod instruments;
+pub mod labels;
 pub mod limits;
 pub mod logging;
 pub mod lru;
@@ -64,6 +66,8 @@ pub mod problem;
 pub mod problem_code;
 pub mod range;
 pub mod reloadable;
+pub mod request_id;
+pub mod request_record;
 pub mod resolve;
 pub mod resolver_update;
 pub mod route;

@@ -172,6 +172,11 @@ impl StreamLimiter {
         self.grant(&mut self.lock(), client, 1)
     }
 
+    /// Returns the number of permits in all.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
     /// Returns the number of permits in use.
     pub fn in_use(&self) -> usize {
         self.lock().total

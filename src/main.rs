@@ -77,7 +77,7 @@ fn run(command: Command) -> io::Result<ExitCode> {
         Command::Serve(args) => {
             let (config, file) = read_config(args.config.as_deref(), args.listen)?;
             let service = SystemdEnv::from_env();
-            logging::start(config.log.level, service.journal);
+            logging::start_as(config.log, service.journal);
             serve::serve(config, file, &service)?;
         }
     }

@@ -29,6 +29,16 @@ impl MemoryBudget {
         Arc::new(MemoryBudget { limit, taken: AtomicU64::new(0) })
     }
 
+    /// Returns the size of the budget in bytes.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Returns how much of it is reserved.
+    pub fn reserved(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     /// Returns an empty reservation.
     pub fn reservation(self: &Arc<MemoryBudget>) -> Reservation {
         Reservation { budget: self.clone(), bytes: 0 }

@@ -14,7 +14,7 @@ mod socks_gateway;
 
 pub use address_policy::AddressPolicy;
 pub(crate) use address_policy::is_local_name;
-pub use dial::Dialer;
+pub use dial::{Dialer, Refused};
 pub(crate) use nearby::is_nearby;
 pub use socks_gateway::SocksGateway;
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ring::digest::{Context, SHA256};
 
 use crate::http_client::RemoteFile;
+use crate::instruments::{CounterSet, Found};
 use crate::lru::LruMap;
 use crate::media::Media;
 use crate::memory_budget::Reservation;
@@ -36,7 +37,10 @@ pub struct PlanKey([u8; 32]);
 
 /// The cache.
 #[derive(Debug)]
-pub struct PlanCache(Mutex<LruMap<PlanKey, Arc<CachedPlan>>>);
+pub struct PlanCache {
+    plans: Mutex<LruMap<PlanKey, Arc<CachedPlan>>>,
+    lookups: CounterSet<Found>,
+}
 
 impl PlanKey {
     /// Returns the key of these tracks with these options.
@@ -84,12 +88,17 @@ impl CachedPlan {
 impl PlanCache {
     /// Returns a cache for plans of at most `limit` bytes in total.
     pub fn new(limit: usize) -> PlanCache {
-        PlanCache(Mutex::new(LruMap::new(limit)))
+        PlanCache { plans: Mutex::new(LruMap::new(limit)), lookups: CounterSet::default() }
+    }
+
+    /// Returns how often a plan was found.
+    pub fn lookups(&self) -> &CounterSet<Found> {
+        &self.lookups
     }
 
     /// Returns the plan of `key`, if it is cached.
     pub fn get(&self, key: &PlanKey) -> Option<Arc<CachedPlan>> {
-        self.lock().get(key).cloned()
+        self.lookups.look(self.lock().get(key).cloned())
     }
 
     /// Inserts a plan, and evicts the least recently used ones to make room. A plan larger than the
@@ -104,7 +113,7 @@ impl PlanCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, LruMap<PlanKey, Arc<CachedPlan>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

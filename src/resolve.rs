@@ -8,7 +8,6 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -17,10 +16,11 @@ use url::Url;
 use crate::cancel::CancelToken;
 use crate::config::{ChildEnv, Config};
 use crate::error::{Error, LimitExceeded, Rate, Resource};
+use crate::instruments::Found;
 use crate::limits::{Client, RateLimiter, StreamLimiter};
 use crate::media::page_media::PageMedia;
 use crate::memory_budget::{MemoryBudget, Reservation};
-use crate::net::{Dialer, SocksGateway, target};
+use crate::net::{Dialer, Refused, SocksGateway, target};
 use crate::runtime_dir::RuntimeDir;
 
 mod backend;
@@ -37,6 +37,7 @@ mod memory_watch;
 mod page_url;
 mod plugin;
 mod sites;
+mod statistics;
 mod subprocess;
 mod version;
 pub mod ytdlp_json;
@@ -55,6 +56,7 @@ use fork_server::ForkServerBackend;
 use freshness::LastBreakage;
 use lists::ListCache;
 use sites::Sites;
+use statistics::Statistics;
 use subprocess::SubprocessBackend;
 use ytdlp_json::Page;
 
@@ -86,9 +88,7 @@ pub struct Resolver {
     memory: Arc<MemoryBudget>,
     /// Held while an output is parsed.
     parsing: Mutex<()>,
-    /// Number of pages read, and of failures.
-    read: AtomicU64,
-    failed: AtomicU64,
+    statistics: Statistics,
     last_breakage: LastBreakage,
     /// The page that this program serves itself, for the demo.
     built_in_page: OnceLock<Arc<PageMedia>>,
@@ -140,8 +140,7 @@ impl Resolver {
             runtime_dir: runtime.clone(),
             memory: memory.clone(),
             parsing: Mutex::new(()),
-            read: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
+            statistics: Statistics::default(),
             last_breakage: LastBreakage::default(),
             built_in_page: OnceLock::new(),
         })
@@ -157,14 +156,14 @@ impl Resolver {
         self.built_in_page.get_or_init(|| Arc::new(page));
     }
 
-    /// Returns the number of pages read so far.
-    pub fn pages_read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
+    /// Returns what is counted of page readings.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
     }
 
-    /// Returns the number of pages that could not be read so far.
-    pub fn pages_failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
+    /// Returns what limits concurrent readings.
+    pub fn limiter(&self) -> &StreamLimiter {
+        &self.limiter
     }
 
     /// Returns what the page behind `page_url` offers.
@@ -191,11 +190,15 @@ impl Resolver {
         let page = self.page(page_url, context.client)?;
         loop {
             match self.cache.get(&page.key, generation)? {
-                Lookup::Hit(page) => return Ok((page, false)),
+                Lookup::Hit(page) => {
+                    self.statistics.cache.of(Found::Hit).increment();
+                    return Ok((page, false));
+                }
                 Lookup::Miss(flight) => {
+                    self.statistics.cache.of(Found::Miss).increment();
+                    let started = Instant::now();
                     let read = self.read_media(&page, generation, context);
-                    let count = if read.is_ok() { &self.read } else { &self.failed };
-                    count.fetch_add(1, Ordering::Relaxed);
+                    self.statistics.read(&read, started.elapsed());
                     return flight.complete(read).map(|page| (page, true));
                 }
                 Lookup::InFlight(waiter) => match waiter.wait(context.cancel)? {
@@ -205,7 +208,10 @@ impl Resolver {
                     | Some(Err(Error::LimitExceeded(
                         LimitExceeded::Client(_) | LimitExceeded::Rate(..),
                     ))) => {}
-                    Some(Ok(page)) if page.generation > generation => return Ok((page, true)),
+                    Some(Ok(page)) if page.generation > generation => {
+                        self.statistics.cache.of(Found::Hit).increment();
+                        return Ok((page, true));
+                    }
                     Some(Ok(_)) => {}
                     Some(Err(error)) => return Err(error),
                 },
@@ -280,6 +286,7 @@ impl Resolver {
         let page_url = &to_read.key.page_url;
         let policy = self.dialer.policy();
         if !policy.permits_page(page_url) {
+            self.dialer.refusals().of(Refused::Page).increment();
             let (host, port) = target(page_url);
             return Err(resolve_error(ResolveError::address(policy.refusal(host, port))));
         }

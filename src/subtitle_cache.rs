@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use ring::digest::{Context, SHA256};
 
+use crate::instruments::{CounterSet, Found};
 use crate::lru::LruMap;
 use crate::media::RemoteLocation;
 use crate::media::subtitles::Cue;
@@ -39,17 +40,29 @@ impl SubtitleKey {
 type Entry = (Arc<[Cue]>, Instant);
 
 /// The cache.
-pub struct SubtitleCache(Mutex<LruMap<SubtitleKey, Entry>>);
+pub struct SubtitleCache {
+    entries: Mutex<LruMap<SubtitleKey, Entry>>,
+    lookups: CounterSet<Found>,
+}
 
 impl Default for SubtitleCache {
     fn default() -> SubtitleCache {
-        SubtitleCache(Mutex::new(LruMap::new(LIMIT)))
+        SubtitleCache { entries: Mutex::new(LruMap::new(LIMIT)), lookups: CounterSet::default() }
     }
 }
 
 impl SubtitleCache {
+    /// Returns how often subtitles were found.
+    pub fn lookups(&self) -> &CounterSet<Found> {
+        &self.lookups
+    }
+
     /// Returns the cues of `key`, if they are cached and recent.
     pub fn get(&self, key: &SubtitleKey) -> Option<Arc<[Cue]>> {
+        self.lookups.look(self.recent(key))
+    }
+
+    fn recent(&self, key: &SubtitleKey) -> Option<Arc<[Cue]>> {
         let mut entries = self.lock();
         let (cues, fetched) = entries.get(key)?;
         let cues = (fetched.elapsed() < MAX_AGE).then(|| cues.clone());
@@ -66,6 +79,6 @@ impl SubtitleCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, LruMap<SubtitleKey, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -333,6 +333,21 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
+/// Returns the processor time that this process has used.
+pub fn processor_time() -> Duration {
+    let time = |time: libc::timeval| {
+        let seconds = Duration::from_secs(time.tv_sec.try_into().unwrap_or_default());
+        seconds + Duration::from_micros(time.tv_usec.try_into().unwrap_or_default())
+    };
+    // SAFETY: all zeros are a rusage.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `usage` is a live rusage for the length of the call.
+    match unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) } {
+        0 => time(usage.ru_utime) + time(usage.ru_stime),
+        _ => Duration::ZERO,
+    }
+}
+
 /// Returns the size of a memory page.
 pub fn page_size() -> u64 {
     // SAFETY: takes no pointers.

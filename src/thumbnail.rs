@@ -12,6 +12,7 @@ use crate::fetch::TrackReader;
 use crate::http_client::UpstreamClient;
 use crate::media::page_media::PageMedia;
 use crate::media::{CoverArt, Track, TrackKind};
+use crate::request_id::carried;
 
 /// The maximum size in bytes: larger images suit neither a web page nor cover art.
 const MAX_SIZE: usize = 2 << 20;
@@ -64,7 +65,8 @@ impl Thumbnail {
                     own.cancel();
                 }
             };
-            let watcher = thread::Builder::new().name("cover".into()).spawn_scoped(scope, watch);
+            let watcher =
+                thread::Builder::new().name("cover".into()).spawn_scoped(scope, carried(watch));
             watcher.map_err(|e| Error::system("start a thread", &e))?;
             let fetched = Thumbnail::fetch(media, upstream, &own).and_then(Thumbnail::cover);
             own.cancel();

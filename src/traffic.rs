@@ -3,6 +3,8 @@
 //!
 //! The two are equal in an ordinary download, so the account is only asked about larger differences.
 //!
+//! What was fetched is also counted for the log, with or without an account.
+//!
 //! **Invariant:** every byte reaches the account once, however the request ends.
 
 use std::fmt::Debug;
@@ -10,6 +12,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::error::LimitExceeded;
+use crate::instruments::Counter;
 
 /// The difference at which the account is asked, in bytes.
 const SETTLEMENT: u64 = 1 << 20;
@@ -27,6 +30,8 @@ pub trait Account: Debug + Send + Sync {
 #[derive(Debug, Default)]
 pub struct Traffic {
     account: Option<Box<dyn Account>>,
+    /// Bytes received from upstreams.
+    received: Counter,
     /// Bytes fetched, less the bytes sent, since the account was asked.
     difference: AtomicI64,
     /// Bytes sent since they were charged.
@@ -38,8 +43,19 @@ pub struct Traffic {
 impl Traffic {
     /// Returns the traffic of a request for this account; without one, nothing is counted.
     pub fn new(account: Option<Box<dyn Account>>) -> Traffic {
-        let (difference, sent) = (AtomicI64::new(0), AtomicU64::new(0));
-        Traffic { account, difference, sent, exceeded: OnceLock::new() }
+        let mut traffic = Traffic::default();
+        traffic.account = account;
+        traffic
+    }
+
+    /// Counts bytes that were received from an upstream, whatever they count for.
+    pub fn received(&self, bytes: u64) {
+        self.received.add(bytes);
+    }
+
+    /// Returns the number of bytes received from upstreams.
+    pub fn bytes_received(&self) -> u64 {
+        self.received.get()
     }
 
     /// Counts bytes that were fetched. Fails if the request has to end.

@@ -22,9 +22,11 @@ use crate::archive::ArchiveFormat;
 use crate::cancel::CancelToken;
 use crate::error::{ArchiveError, Error};
 use crate::http_server::{BodyWriter, ClientConnection, Request, ResponseHead};
+use crate::labels::EngineName;
 use crate::limits::Client;
 use crate::options::{LengthPolicy, OutputOptions};
 use crate::planned_archives::{ArchiveKey, PlannedArchive};
+use crate::request_id::carried;
 use crate::resolve::RequestContext;
 use crate::route::ArchiveRequest;
 
@@ -100,10 +102,10 @@ pub fn serve(
     request: &Request,
     client: ClientConnection,
 ) {
-    let record = Record::new(app, archive, &client);
+    let mut record = Record::new(app, archive, &client);
     let started = Instant::now();
     let job = Job { app, archive, may_request, request, client: client.client(), started };
-    conclude(&record, run(job, client), request);
+    conclude(&mut record, run(job, client), request);
 }
 
 /// Runs the download with its permit held.
@@ -117,7 +119,6 @@ fn run(job: Job<'_>, client: ClientConnection) -> Ended {
     let permit = app.stream_limiter.try_acquire(job.client, &cancel, timeout);
     let prepared = permit.and_then(|permit| {
         check_sponsorblock(app, &job.archive.choice)?;
-        app.metrics.stream_started();
         let context = RequestContext { client: job.client, cancel: &cancel };
         let mut entries = Entries::new(job, &context)?;
         let plan = match job.plan_until() {
@@ -149,7 +150,9 @@ fn commit(
     client: ClientConnection,
     cancel: &CancelToken,
 ) -> Result<BodyWriter, Box<Ended>> {
-    job.app.metrics.first_byte(job.started.elapsed());
+    let engine = Some(EngineName::Archive);
+    job.app.metrics.first_byte(engine, job.started.elapsed());
+    client.record().first_byte(engine);
     client.commit(head, job.request).map_err(|refused| {
         let (client, error) = *refused;
         Box::new(Ended::Failed(client, cancel.cancel_with(error)))
@@ -234,7 +237,7 @@ fn write_open(
                         let read = move || drop(resolver.resolve(&page_url, &context));
                         // Whether it can be read is seen when it is its turn; then there is time for it, too.
                         let reader = thread::Builder::new().name("ahead".into());
-                        reader.spawn_scoped(scope, read).ok();
+                        reader.spawn_scoped(scope, carried(read)).ok();
                     }
                     let written = file::write(job, &entry, body);
                     cancel.cancel();

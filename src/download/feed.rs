@@ -23,6 +23,7 @@ use crate::fetch::TrackReader;
 use crate::ffmpeg::FeedProgress;
 use crate::ffmpeg::fifo::{FeedError, FifoWriter};
 use crate::http_client::RemoteFile;
+use crate::request_id::carried;
 use crate::runtime_dir::FifoSet;
 use crate::splice::{self, ChunkSource};
 
@@ -55,10 +56,13 @@ pub(super) fn feed<'scope, 'env>(
         memory.resize(feed.as_ref().map_or(0, splice::Plan::memory_size) as u64);
         thread::Builder::new()
             .name(format!("feed {}", input.kind))
-            .spawn_scoped(scope, move || {
-                task.run(source, feed.as_ref(), &sender);
-                drop(memory);
-            })
+            .spawn_scoped(
+                scope,
+                carried(move || {
+                    task.run(source, feed.as_ref(), &sender);
+                    drop(memory);
+                }),
+            )
             .map_err(|e| Error::system("start a thread", &e))?;
         results.push(result);
     }

@@ -17,6 +17,7 @@ use crate::http_client::RemoteFile;
 use crate::media::segments::{MediaSegment, SegmentFile};
 use crate::media::{Delivery, TrackKind};
 use crate::memory_budget::Reservation;
+use crate::request_id::carried;
 use crate::splice::{self, NextRead, ReadAt, SourceSegment, SurveyError, TrackIndex};
 use crate::strategy;
 
@@ -248,7 +249,7 @@ impl ReadAt for RemoteFileReader<'_, '_> {
                     result
                 };
                 let thread = thread::Builder::new().name("index".into());
-                let started = thread.spawn_scoped(threads, work);
+                let started = thread.spawn_scoped(threads, carried(work));
                 started.map_err(|e| Error::system("start a thread", &e))
             });
             let chains: Vec<_> = chains.collect();

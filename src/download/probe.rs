@@ -14,6 +14,7 @@ use crate::http_client::RemoteFile;
 use crate::media::{Delivery, Media, Track, TrackKind};
 use crate::options::OutputOptions;
 use crate::playlist;
+use crate::request_id::carried;
 use crate::splice::{self, TrackIndex};
 use crate::strategy;
 
@@ -158,7 +159,7 @@ pub(super) fn for_each_track<'scope, 'env: 'scope, I: Send + 'scope, T: Send + '
     for (item, source) in sources {
         let thread = thread::Builder::new().name("open".into());
         let work = work.clone();
-        let started = thread.spawn_scoped(scope, move || work(item, source.wait()));
+        let started = thread.spawn_scoped(scope, carried(move || work(item, source.wait())));
         threads.push(started.map_err(|e| Error::system("start a thread", &e))?);
     }
     let last = last.map(|(item, source)| work(item, source.wait()));

@@ -16,6 +16,7 @@ use crate::media::page_media::PageMedia;
 use crate::media::subtitles::{Cue, SubtitleOffer, SubtitleRequest, SubtitleSource, Subtitles};
 use crate::memory_budget::Reservation;
 use crate::options::TextFormat;
+use crate::request_id::carried;
 use crate::subtitle_cache::SubtitleKey;
 use crate::timed_text::{self, MAX_DOCUMENT, Unreadable, write_srt, write_vtt};
 
@@ -45,7 +46,7 @@ pub(super) fn fetch_all(
             let fetch = |offer: &SubtitleOffer| fetch(app, offer, cancel);
             let threads = group.iter().map(|offer| {
                 let thread = thread::Builder::new().name("subtitles".into());
-                let started = thread.spawn_scoped(scope, move || fetch(offer));
+                let started = thread.spawn_scoped(scope, carried(move || fetch(offer)));
                 started.map_err(|e| Error::system("start a thread", &e))
             });
             let threads = threads.collect::<Result<Vec<_>, Error>>()?;

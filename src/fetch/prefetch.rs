@@ -13,6 +13,7 @@ use crate::fetch::entity::Entity;
 use crate::fetch::requester::Requester;
 use crate::http_client::body::RangeBody;
 use crate::http_client::request::{RangeRequest, RangeResponse, SentRequest};
+use crate::request_id::carried;
 
 /// Maximum number of prefetched responses.
 const MAX_PREFETCHED: usize = 4;
@@ -104,11 +105,12 @@ pub(super) fn send_on_thread<'scope>(
 ) -> Option<Prefetch<'scope>> {
     let (sender, receiver) = channel::bounded(1);
     let thread = thread::Builder::new().name("prefetch".into());
-    let spawned = thread.spawn_scoped(scope, move || {
+    let fetch = carried(move || {
         // Nothing receives any more if an earlier range has failed.
         sender.send(request.fetch()).ok();
         drop(guard);
     });
+    let spawned = thread.spawn_scoped(scope, fetch);
     spawned.inspect_err(|error| log::debug!("cannot start a prefetch thread: {error}")).ok()?;
     Some(Prefetch::OnThread(receiver))
 }

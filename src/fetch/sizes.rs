@@ -16,6 +16,7 @@ use crate::http_client::request::{RangeRequest, RangeResponse};
 use crate::http_client::{RemoteFile, UpstreamClient};
 use crate::media::segments::{Part, SegmentFile, SegmentKey, SegmentList};
 use crate::media::{RemoteLocation, Track};
+use crate::request_id::carried;
 
 /// The lengths of all segments of a track.
 pub struct SegmentSizes {
@@ -75,7 +76,7 @@ pub fn find_sizes(
         for _ in 1..CONCURRENCY.min(count) {
             let thread = thread::Builder::new().name("sizes".into());
             // With fewer threads it takes longer.
-            thread.spawn_scoped(scope, || search.run()).ok();
+            thread.spawn_scoped(scope, carried(|| search.run())).ok();
         }
         search.run();
     });

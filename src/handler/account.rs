@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use log::Level;
 use serde_json::json;
 
 use super::admission::{authorized, has_session, problem_response};
@@ -15,16 +16,23 @@ use crate::form;
 use crate::http_server::{Request, Response};
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
+use crate::request_record::RequestRecord;
 use crate::route::target_after_login;
 use crate::web_ui;
 
 /// Returns the page to sign in; or, if its form is sent, begins a session and leads to `next`.
-pub(super) fn sign_in(app: &App, next: &str, request: &Request, identity: Identity) -> Response {
+pub(super) fn sign_in(
+    app: &App,
+    next: &str,
+    request: &Request,
+    identity: Identity,
+    record: &RequestRecord,
+) -> Response {
     let Some(form) = &request.form else { return web_ui::login_page(200, next, None) };
     match begin_session(app, form, identity) {
         Ok(cookie) => redirect(next).with("Set-Cookie", cookie),
         Err(problem) => {
-            log::info!("{} {}", identity.client.address(), problem.code);
+            record.failed(problem.code, None, Level::Info);
             problem_response(&problem, request, identity)
         }
     }

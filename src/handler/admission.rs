@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::error::{Error, Rate};
 use crate::http_server::{ClientConnection, Request, Response};
 use crate::limits::Client;
+use crate::logging;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::route::{Prefill, Route, has_form, route};
@@ -114,9 +115,9 @@ fn check_guesses(app: &App, client: Client) -> Result<(), Problem> {
 fn count_guess(app: &App, client: Client) {
     // Several at the same time may be one too many.
     app.rate_limiter.charge(client, Rate::Failures).ok();
-    app.metrics.login_failed();
+    app.metrics.login_failures.increment();
     // Programs such as fail2ban read this line; docs/operations.md has it.
-    log::warn!("{} login failed", client.address());
+    log::warn!(target: logging::FIXED, "{} login failed", client.address());
 }
 
 /// Returns whether a browser has a session, which need not be a good one.

@@ -14,7 +14,7 @@ use crate::http_client::io_guard::IoGuard;
 use crate::http_client::transport::{Socket, Transport};
 use crate::http_client::upstream_client::UpstreamClient;
 use crate::net::dial::DialError;
-use crate::net::{proxy, target};
+use crate::net::{Refused, proxy, target};
 
 impl UpstreamClient {
     /// Connects to the origin of `url`, for the stream of `cancel`.
@@ -36,7 +36,7 @@ impl UpstreamClient {
         let (host, port) = target(url);
         let addresses = self.dialer.resolve(host, port)?;
         let deadline = Instant::now() + self.dialer.timeout;
-        let guard = IoGuard::new(cancel, deadline);
+        let guard = IoGuard::new(cancel, deadline, &self.received);
         let dialled = self.dialer.dial(&addresses, deadline, |socket, interest, limit| {
             cancel.wait(socket, interest, limit)
         });
@@ -64,7 +64,10 @@ impl UpstreamClient {
                 };
                 UpstreamError::Timeout(operation, self.dialer.timeout)
             }
-            DialError::Refused(why) => UpstreamError::AddressRefused(why),
+            DialError::Refused(why) => {
+                self.dialer.refusals().of(Refused::Media).increment();
+                UpstreamError::AddressRefused(why)
+            }
             DialError::Failed(error) => unreachable(&error),
             DialError::HostNotFound | DialError::Stopped => {
                 unreachable(&io::Error::other(error.to_string()))

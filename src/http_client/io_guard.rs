@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cancel::{CancelToken, WaitOutcome};
+use crate::instruments::Counter;
 
 /// What a request counts for at least, in bytes, and an attempt to connect: both cost an upstream something, however
 /// little it sends. Less than most segments have, also of audio alone.
@@ -20,14 +21,20 @@ pub(crate) struct IoGuard {
     /// When what is read or written now must be complete, however many reads it takes: the trailers
     /// of a chunked body, for example, are input that brings the reader nothing.
     deadline: Instant,
+    /// The bytes that are received for all streams.
+    total: Arc<Counter>,
     /// The bytes that are counted already, and still to be received.
     prepaid: u64,
 }
 
 impl IoGuard {
     /// Makes a guard for the stream of `cancel`, which is about to connect.
-    pub(crate) fn new(cancel: &Arc<CancelToken>, deadline: Instant) -> IoGuard {
-        let mut guard = IoGuard { cancel: None, deadline, prepaid: 0 };
+    pub(crate) fn new(
+        cancel: &Arc<CancelToken>,
+        deadline: Instant,
+        total: &Arc<Counter>,
+    ) -> IoGuard {
+        let mut guard = IoGuard { cancel: None, deadline, total: total.clone(), prepaid: 0 };
         guard.set_cancel_token(Some(cancel));
         guard
     }
@@ -46,6 +53,10 @@ impl IoGuard {
 
     /// Counts received bytes for the stream, which ends if its client had too much fetched.
     pub(crate) fn received(&mut self, count: usize) {
+        self.total.add(count as u64);
+        if let Some(cancel) = &self.cancel {
+            cancel.traffic().received(count as u64);
+        }
         let prepaid = self.prepaid.min(count as u64);
         self.prepaid -= prepaid;
         self.count(count as u64 - prepaid);

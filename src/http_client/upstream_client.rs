@@ -11,6 +11,7 @@ use crate::config;
 use crate::http_client::host_memory::HostMemory;
 use crate::http_client::pool::ConnectionPool;
 use crate::http_client::tls;
+use crate::instruments::Counter;
 use crate::media::RemoteLocation;
 use crate::net::Dialer;
 use crate::reloadable::Reloadable;
@@ -34,6 +35,8 @@ pub struct UpstreamClient {
     pub(crate) chunk: u64,
     /// Total number of retries.
     pub(crate) retries_made: AtomicU64,
+    /// The bytes that all connections have received.
+    pub(crate) received: Arc<Counter>,
     pub(crate) host_memory: HostMemory,
 }
 
@@ -54,6 +57,7 @@ impl UpstreamClient {
             max_wait: config.max_wait.0,
             chunk: config.chunk.0,
             retries_made: AtomicU64::new(0),
+            received: Arc::default(),
             host_memory: HostMemory::default(),
         })
     }
@@ -85,6 +89,11 @@ impl UpstreamClient {
     /// Returns the total number of retries, for all tracks.
     pub fn retries_made(&self) -> u64 {
         self.retries_made.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of bytes received from upstreams.
+    pub fn bytes_received(&self) -> u64 {
+        self.received.get()
     }
 
     /// Returns the maximum size of a request for `location`.

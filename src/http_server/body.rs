@@ -11,6 +11,8 @@ use std::mem::take;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
 
+use log::Level;
+
 use super::connection::Connection;
 use super::head::{Framing, ResponseHead};
 use super::request::Request;
@@ -28,8 +30,6 @@ pub struct BodyWriter {
     head: Vec<u8>,
     /// Bytes of Content-Length that are still to be sent.
     remaining: Option<u64>,
-    /// Bytes of the body sent.
-    sent: u64,
     /// The size line of a chunk, the chunk, and its CRLF, sent in one call. It grows with what is buffered.
     buffer: Vec<u8>,
     /// Bytes of the chunk that were [written](BodyWriter::write) and not sent yet.
@@ -61,14 +61,13 @@ impl BodyWriter {
         let (framing, head) = if connection.output.is_local() {
             (Framing::UntilClose, Vec::new())
         } else {
-            (Framing::new(request, head), head.print(request))
+            (Framing::new(request, head), head.print(request, &connection.id))
         };
         BodyWriter {
             connection,
             framing,
             head,
             remaining,
-            sent: 0,
             buffer: vec![0; CHUNK_PREFIX + CHUNK_SUFFIX],
             buffered: 0,
             checksum: None,
@@ -102,7 +101,7 @@ impl BodyWriter {
 
     /// Returns the number of body bytes sent.
     pub fn sent(&self) -> u64 {
-        self.sent
+        self.connection.body_sent
     }
 
     /// Sends `bytes`, or buffers them until they are worth a system call. The caller must
@@ -122,7 +121,7 @@ impl BodyWriter {
             self.account(len)?;
             let buffered = &self.buffer[CHUNK_PREFIX..CHUNK_PREFIX + buffered];
             self.connection.send([&take(&mut self.head), buffered, now], cancelled)?;
-            self.sent += len as u64;
+            self.connection.body_sent += len as u64;
             return if later.is_empty() { Ok(()) } else { self.write_checked(later, cancelled) };
         }
         let mut rest = bytes;
@@ -185,7 +184,7 @@ impl BodyWriter {
             }
         };
         self.connection.send([&take(&mut self.head), bytes], cancelled)?;
-        self.sent += len as u64;
+        self.connection.body_sent += len as u64;
         Ok(())
     }
 
@@ -206,9 +205,13 @@ impl BodyWriter {
     /// Ends the body as complete. Fails if it has not the length of Content-Length.
     pub fn finish(mut self) -> Result<Finished, Error> {
         match self.end() {
-            Ok(()) => Ok(Finished(self.connection)),
+            Ok(()) => {
+                self.connection.record.complete();
+                Ok(Finished(self.connection))
+            }
             Err(error) => {
-                self.abort(&Problem::from(&error));
+                let problem = self.connection.record.failed_by(&error, Level::Warn);
+                self.abort(&problem);
                 Err(error)
             }
         }
@@ -219,6 +222,7 @@ impl BodyWriter {
         self.connection.output.fail(problem);
     }
 
+    /// Sends the end, and disarms the reset.
     fn end(&mut self) -> Result<(), Error> {
         let shared = self.connection.shared.clone();
         let abort = shared.abort.as_fd();
@@ -261,7 +265,7 @@ impl UnframedBody<'_> {
             left -= count;
             Ok(count)
         })?;
-        body.sent += len as u64;
+        body.connection.body_sent += len as u64;
         Ok(())
     }
 }
@@ -288,6 +292,8 @@ mod tests {
     use crate::http_server::connection::Shared;
     use crate::http_server::output::Output;
     use crate::http_server::request::Preconditions;
+    use crate::request_id::RequestId;
+    use crate::request_record::{RequestRecord, RequestTotals};
     use crate::sys::EventFd;
     use std::io::{ErrorKind, Read};
     use std::net::{TcpListener, TcpStream};
@@ -302,17 +308,23 @@ mod tests {
         let (socket, peer) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
         let (sent, zero_copy) = (AtomicU64::new(0), AtomicU64::new(0));
-        let shared = Arc::new(Shared { abort: EventFd::new().unwrap(), sent, zero_copy });
+        let requests = Arc::<RequestTotals>::default();
+        let record = Arc::new(RequestRecord::new(peer.ip(), &requests));
+        let shared = Arc::new(Shared { abort: EventFd::new().unwrap(), sent, zero_copy, requests });
         let stall_limit = Duration::from_secs(60);
         let identity = Identity::of_peer(peer.ip(), &AccessConfig::default());
-        let output = Output::Socket(socket);
+        let (traffic, id) = (Arc::default(), RequestId::new());
+        let (output, is_unix, body_sent) = (Output::Socket(socket), false, 0);
         let connection = Connection {
             output,
             peer,
-            is_unix: false,
+            is_unix,
             stall_limit,
             shared,
-            traffic: Arc::default(),
+            traffic,
+            id,
+            record,
+            body_sent,
         };
         let connection = ClientConnection::new(connection, identity);
         let request = Request {

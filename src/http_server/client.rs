@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use log::Level;
+
 use super::body::BodyWriter;
 use super::connection::Connection;
 use super::head::ResponseHead;
@@ -18,6 +20,8 @@ use crate::config::AccessConfig;
 use crate::error::Error;
 use crate::limits::Client;
 use crate::problem::Problem;
+use crate::request_id::RequestId;
+use crate::request_record::RequestRecord;
 use crate::traffic::{Account, Traffic};
 
 /// How long a program that reads a response of this process may pause: it is the user's own.
@@ -42,14 +46,27 @@ impl ClientConnection {
         let output = Output::Local(LocalOutput::new(receiver)?);
         let address = IpAddr::from(Ipv4Addr::LOCALHOST);
         let (peer, shared, traffic) = ((address, 0).into(), control.0.clone(), Arc::default());
-        let (is_unix, stall_limit) = (false, LOCAL_STALL);
-        let connection = Connection { output, peer, is_unix, stall_limit, shared, traffic };
+        // Nobody has asked, so that nothing is logged.
+        let record = Arc::new(RequestRecord::new(address, &shared.requests));
+        let (is_unix, stall_limit, id, body_sent) = (false, LOCAL_STALL, RequestId::new(), 0);
+        let connection = Connection {
+            output,
+            peer,
+            is_unix,
+            stall_limit,
+            shared,
+            traffic,
+            id,
+            record,
+            body_sent,
+        };
         let identity = Identity::of_peer(address, &AccessConfig::default());
         Ok(ClientConnection { connection, identity })
     }
 
     /// Returns the connection of the client that the request tells.
     pub(super) fn identified(self, identity: Identity) -> ClientConnection {
+        self.record().client(identity.client.address());
         ClientConnection { identity, ..self }
     }
 
@@ -63,6 +80,21 @@ impl ClientConnection {
     pub fn charged_to(mut self, account: Option<Box<dyn Account>>) -> ClientConnection {
         self.connection.traffic = Arc::new(Traffic::new(account));
         self
+    }
+
+    /// Gives the request another name.
+    pub(super) fn named(mut self, id: RequestId) -> ClientConnection {
+        self.connection.id = id;
+        self
+    }
+
+    pub(super) fn id(&self) -> &RequestId {
+        &self.connection.id
+    }
+
+    /// Returns the record of the request.
+    pub fn record(&self) -> &Arc<RequestRecord> {
+        &self.connection.record
     }
 
     /// Returns the client as limits see it.
@@ -102,20 +134,33 @@ impl ClientConnection {
     }
 
     /// Sends a small response and closes the connection in order.
-    pub fn respond(self, response: Response, request: Option<&Request>) {
+    pub fn respond(mut self, response: Response, request: Option<&Request>) {
         if let Output::Local(local) = &self.connection.output {
             return local.respond(response);
         }
-        let sent = match response.print(request) {
-            Ok(bytes) => {
+        let record = self.record();
+        record.answered(response.status(), None);
+        if let Some(code) = response.problem_code() {
+            record.failed(code, None, Level::Info);
+        }
+        let sent = match response.print(request, &self.connection.id) {
+            Ok((bytes, body_len)) => {
                 let sent = self.connection.send([&bytes], self.connection.abort());
-                sent.map_err(|error| error.to_string())
+                sent.map(|()| self.connection.body_sent = body_len as u64)
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(Error::system("print a response", &error)),
         };
+        self.end(sent);
+    }
+
+    /// Closes the connection in order if its response was sent.
+    fn end(self, sent: Result<(), Error>) {
         match sent {
-            Ok(()) => self.connection.close(),
-            Err(error) => log::debug!("cannot respond to {}: {error}", self.address()),
+            Ok(()) => {
+                self.record().complete();
+                self.connection.close();
+            }
+            Err(error) => drop(self.record().failed_by(&error, Level::Info)),
         }
     }
 
@@ -129,9 +174,10 @@ impl ClientConnection {
 
     /// Sends the head of a media response without a body (HEAD, or 304).
     pub fn respond_head(self, head: &ResponseHead, request: &Request) {
-        if self.connection.send([&head.print(request)], self.connection.abort()).is_ok() {
-            self.connection.close();
-        }
+        self.record().answered(head.status_code(), None);
+        let bytes = head.print(request, &self.connection.id);
+        let sent = self.connection.send([&bytes], self.connection.abort());
+        self.end(sent);
     }
 
     /// Passes the commit point: from here on, the only error that the client can see is a reset. Gives the
@@ -142,7 +188,10 @@ impl ClientConnection {
         request: &Request,
     ) -> Result<BodyWriter, Box<(ClientConnection, Error)>> {
         match self.connection.output.begin(head) {
-            Ok(()) => Ok(BodyWriter::new(self.connection, head, request)),
+            Ok(()) => {
+                self.record().answered(head.status_code(), head.begins_at());
+                Ok(BodyWriter::new(self.connection, head, request))
+            }
             // It has its own reason.
             Err(_) if self.connection.output.is_local() => Err(Box::new((self, Error::ClientLeft))),
             Err(error) => {

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use super::output::Output;
 use crate::cancel::CancelToken;
 use crate::error::Error;
+use crate::request_id::RequestId;
+use crate::request_record::{RequestRecord, RequestTotals};
 use crate::sys::{self, EventFd};
 use crate::traffic::Traffic;
 
@@ -27,6 +29,8 @@ pub(super) struct Shared {
     pub(super) sent: AtomicU64,
     /// Those of them that were sent by splice(2), from socket to socket without a copy.
     pub(super) zero_copy: AtomicU64,
+    /// The requests by route and status.
+    pub(super) requests: Arc<RequestTotals>,
 }
 
 /// The connection of one client. Dropping it closes the socket.
@@ -39,6 +43,11 @@ pub(super) struct Connection {
     pub(super) shared: Arc<Shared>,
     /// The traffic of its request.
     pub(super) traffic: Arc<Traffic>,
+    /// The name and the record of its request.
+    pub(super) id: RequestId,
+    pub(super) record: Arc<RequestRecord>,
+    /// The bytes sent of a body.
+    pub(super) body_sent: u64,
 }
 
 impl Drop for Connection {
@@ -48,6 +57,7 @@ impl Drop for Connection {
         let unsent = sys::unacknowledged_bytes(socket).unwrap_or(0);
         // The request is over.
         self.traffic.fetched(unsent as u64).ok();
+        self.conclude();
     }
 }
 
@@ -115,9 +125,15 @@ impl Connection {
         Ok(())
     }
 
+    /// Concludes the record of the request: nothing more is sent.
+    fn conclude(&self) {
+        self.record.conclude(self.body_sent, self.traffic.bytes_received());
+    }
+
     /// Shuts down the sending half, and waits for the client to close: closing a socket with unread bytes
     /// would reset the connection and lose what was sent.
     pub(super) fn close(self) {
+        self.conclude();
         let Output::Socket(socket) = &self.output else { return self.output.complete() };
         if socket.shutdown(Shutdown::Write).is_err() {
             return;

@@ -1,7 +1,8 @@
 //! The head of a media response.
 
 use super::request::Request;
-use super::response::SERVER;
+use super::response::{REQUEST_ID, SERVER};
+use crate::request_id::RequestId;
 use crate::text::field_value;
 
 /// The status of a media response.
@@ -24,6 +25,16 @@ pub struct ResponseHead {
     fields: Vec<(&'static str, String)>,
     /// The extension of the file, for those that give it another name.
     extension: &'static str,
+}
+
+impl MediaStatus {
+    fn code(self) -> u16 {
+        match self {
+            MediaStatus::Ok => 200,
+            MediaStatus::PartialContent => 206,
+            MediaStatus::NotModified => 304,
+        }
+    }
 }
 
 impl ResponseHead {
@@ -54,6 +65,16 @@ impl ResponseHead {
         self.extension
     }
 
+    pub(super) fn status_code(&self) -> u16 {
+        self.status.code()
+    }
+
+    /// Returns where the part of the file begins that Content-Range tells.
+    pub(super) fn begins_at(&self) -> Option<u64> {
+        let (begin, _) = self.field("Content-Range")?.strip_prefix("bytes ")?.split_once('-')?;
+        begin.parse().ok()
+    }
+
     /// Returns Content-Length.
     pub fn content_length(&self) -> Option<u64> {
         self.length
@@ -73,7 +94,7 @@ impl ResponseHead {
     }
 
     /// Returns the head as sent.
-    pub(super) fn print(&self, request: &Request) -> Vec<u8> {
+    pub(super) fn print(&self, request: &Request, id: &RequestId) -> Vec<u8> {
         let reason = match self.status {
             MediaStatus::Ok => "200 OK",
             MediaStatus::PartialContent => "206 Partial Content",
@@ -81,7 +102,12 @@ impl ResponseHead {
         };
         let mut text = format!("HTTP/1.{} {reason}\r\n", u8::from(request.http_1_1));
         let date = httpdate();
-        let common = [("Server", SERVER), ("Date", date.as_str()), ("Connection", "close")];
+        let common = [
+            ("Server", SERVER),
+            ("Date", date.as_str()),
+            ("Connection", "close"),
+            (REQUEST_ID, id.as_str()),
+        ];
         let own = self.fields.iter().map(|(name, value)| (*name, value.as_str()));
         let length = self.length.map(|length| length.to_string());
         let framing = match Framing::new(request, self) {

@@ -41,7 +41,8 @@ impl LocalControl {
     /// Makes the control of a response that has not begun.
     pub fn new() -> io::Result<LocalControl> {
         let (sent, zero_copy) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(LocalControl(Arc::new(Shared { abort: EventFd::new()?, sent, zero_copy })))
+        let (abort, requests) = (EventFd::new()?, Arc::default());
+        Ok(LocalControl(Arc::new(Shared { abort, sent, zero_copy, requests })))
     }
 
     /// Returns the number of bytes written.

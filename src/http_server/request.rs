@@ -45,6 +45,15 @@ pub struct Preconditions {
 }
 
 impl Request {
+    /// Returns the method.
+    pub fn method(&self) -> &'static str {
+        match (&self.form, self.head_only) {
+            (Some(_), _) => "POST",
+            (None, true) => "HEAD",
+            (None, false) => "GET",
+        }
+    }
+
     /// Returns the request of the same client for one file of several: for its head alone, or for these bytes of it.
     pub fn for_file(&self, head_only: bool, range: Option<&Range<u64>>) -> Request {
         let range = range.map(range::format_range);
@@ -147,6 +156,7 @@ pub(super) fn parse_head(bytes: &[u8]) -> Result<(Request, usize), Problem> {
             x_forwarded_for: joined(&values("x-forwarded-for")),
             x_forwarded_proto: joined(&values("x-forwarded-proto")),
             forwarded: joined(&values("forwarded")),
+            request_id: joined(&values("x-request-id")),
             is_proxied: parsed.headers.iter().any(|field| is_of_proxy(field.name)),
         },
     };

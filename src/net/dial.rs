@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::cancel::WaitOutcome;
 use crate::config::{self, Proxy};
+use crate::instruments::{CounterSet, label};
 use crate::net::address_family::Families;
 use crate::net::address_policy::AddressPolicy;
 use crate::net::proxy;
@@ -30,6 +31,17 @@ pub struct Dialer {
     /// The proxy that all connections lead through.
     proxy: Option<Proxy>,
     pub(crate) timeout: Duration,
+    refusals: CounterSet<Refused>,
+}
+
+label! {
+    /// What was refused because the policy does not permit the address.
+    Refused {
+        /// A connection for media.
+        Media = "media",
+        /// A page link, or a connection of the program that reads it.
+        Page = "page",
+    }
 }
 
 /// Why no connection was made.
@@ -76,6 +88,7 @@ impl Dialer {
             families: Families::new(config.family),
             proxy: config.proxy.clone(),
             timeout: config.connect_timeout.0,
+            refusals: CounterSet::default(),
         }
     }
 
@@ -87,6 +100,11 @@ impl Dialer {
     /// Replaces the policy by that of `config`, for new connections.
     pub(crate) fn reload(&self, config: &config::UpstreamConfig) {
         self.policy.set(AddressPolicy::from_config(config));
+    }
+
+    /// Returns the numbers of refusals.
+    pub fn refusals(&self) -> &CounterSet<Refused> {
+        &self.refusals
     }
 
     /// Returns whether connections lead through a proxy.

@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::cancel::WaitOutcome;
-use crate::net::dial::{DialError, Dialer};
+use crate::net::dial::{DialError, Dialer, Refused};
 use crate::semaphore::Semaphore;
 use crate::sys::{self, EventFd};
 
@@ -152,6 +152,7 @@ impl Acceptor {
             Err(error) => {
                 let reply = match &error {
                     DialError::Refused(_) => {
+                        self.dialer.refusals().of(Refused::Page).increment();
                         log::info!("refused a connection of yt-dlp: {error}");
                         FORBIDDEN
                     }

@@ -3,6 +3,7 @@
 use std::thread;
 
 use crate::error::Error;
+use crate::request_id::carried;
 
 /// Runs `work` with each item at the same time, the last one on this thread.
 pub(super) fn in_parallel<I: Send, T: Send>(
@@ -13,7 +14,7 @@ pub(super) fn in_parallel<I: Send, T: Send>(
     thread::scope(|scope| {
         let threads = items.into_iter().map(|item| {
             let thread = thread::Builder::new().name("playlist".into());
-            let started = thread.spawn_scoped(scope, move || work(item));
+            let started = thread.spawn_scoped(scope, carried(move || work(item)));
             started.map_err(|e| Error::system("start a thread", &e))
         });
         let threads = threads.collect::<Result<Vec<_>, Error>>()?;

@@ -47,14 +47,14 @@ fn clients_behind_a_trusted_proxy_are_told_apart() {
         .send(b"GET / HTTP/1.1\r\nHost: evil.example\r\nX-Forwarded-For: 9.7.7.7\r\n\r\n")
         .unwrap();
     assert_eq!(called.answer().head.status, 421);
-    daemon.logs("9.7.7.7 bad request");
+    daemon.logs("9.7.7.7 GET / 421: host-unknown (");
     gate.open();
     assert_eq!(first.body(&head).1, Ending::Complete);
 
     // Who is no proxy says what he likes.
     let daemon = Daemon::start("");
     assert_eq!(from(&daemon, "9.8.8.8, nobody", "/nothing").code(), "not-found");
-    daemon.logs("127.0.0.1 not-found");
+    daemon.logs("127.0.0.1 GET (other) 404: not-found, ");
 }
 
 #[test]

@@ -173,5 +173,5 @@ fn the_client_behind_it_is_known() {
     let fields = ["--interface", "127.0.0.5", "-H", "X-Forwarded-For: 9.9.9.9"];
     let answer = curl(&[&fields[..], &[&front.url("/nothing")]].concat());
     assert_eq!((answer.exit, answer.status), (0, 404));
-    daemon.logs("127.0.0.5 not-found");
+    daemon.logs("127.0.0.5 GET (other) 404: not-found");
 }

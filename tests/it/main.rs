@@ -45,6 +45,7 @@
 //! | `memory` | a client that does not read costs no memory |
 //! | `attack` | hostile bytes and crowds of connections |
 //! | `access` | who a client is, and how it may call the server |
+//! | `observability` | each request has a name, one line in the log, and is counted; alerts and dashboard name what there is |
 //! | `sandbox` | what ffmpeg and yt-dlp cannot do, whatever a file or a page makes them do |
 //! | `service` | what systemd is told, and what a signal does |
 //! | `policy` | which addresses are never connected to |
@@ -82,6 +83,7 @@ mod matrix;
 mod memory;
 mod misread;
 mod muxer;
+mod observability;
 mod packets;
 mod page;
 mod pass;

@@ -107,7 +107,7 @@ fn a_part_within_the_first_bytes_waits_for_no_more() {
         let answer = passing.ask("GET", "Range: bytes=0-0\r\n");
         assert_eq!((answer.head.status, answer.ending), (206, Ending::Complete), "{at}");
         assert!(answer.body == passing.content[..1]);
-        passing.daemon.logs(": complete, 1 bytes");
+        passing.daemon.logs(": complete, pass, 1 bytes sent");
     }
 }
 

@@ -231,7 +231,7 @@ fn the_client_is_known() {
         let claims = ["-H", "X-Forwarded-For: 9.9.9.9", "-H", "X-Forwarded-Proto: gopher"];
         let mut curl = front.curl("/nothing");
         assert_eq!(status(curl.args(["--interface", "127.0.0.5"]).args(claims)), "404");
-        let is_known = |log: String| log.contains("127.0.0.5 not-found");
+        let is_known = |log: String| log.contains("127.0.0.5 GET (other) 404: not-found");
         eventually("the address is logged", PATIENCE, || {
             front.daemons.iter().any(|daemon| is_known(daemon.log())).then_some(())
         });

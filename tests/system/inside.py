@@ -156,6 +156,24 @@ def joins():
         assert_same_media(answer, 'v.mp4', 'a.m4a')
 
 
+def logs_with_fields():
+    """Inside of the unit the journal takes fields, and the process can be measured."""
+    answer = mux(video='nothing')
+    name = answer.fields['X-Request-Id']
+    assert answer.problem['request_id'] == name
+
+    def line():
+        entries = map(json.loads, run('journalctl', '--output=json', '--unit=ytcanal').splitlines())
+        return next((entry for entry in entries if entry.get('YTCANAL_REQUEST_ID') == name), None)
+    fields = eventually('the line of a request', line)
+    found = [fields['YTCANAL_' + name] for name in ('ROUTE', 'STATUS', 'RESULT')]
+    assert found == ['/mux', '400', 'bad-url'] and fields['PRIORITY'] == '6', fields
+    assert f' [{name}]' in fields['MESSAGE'] and fields['SYSLOG_IDENTIFIER'] == 'ytcanal', fields
+    metrics = Answer('/metrics').body.decode()
+    for metric in 'cpu_seconds_total', 'resident_memory_bytes', 'open_fds', 'max_fds', 'start_time_seconds':
+        assert re.search(f'^process_{metric} [1-9.]', metrics, re.M), metrics
+
+
 def starts_with_tokens():
     """A start is what yt-dlp's arguments and a file of tokens need that has just been named."""
     configure('[access]\ntokens_file = "/etc/ytcanal/tokens.toml"\n' + LOOPBACK + RESOLVER)
@@ -266,7 +284,8 @@ def drains():
 def main():
     make_media()
     subprocess.Popen([sys.executable, f'{HERE}/site.py', str(SITE_PORT), MEDIA])
-    for step in starts_and_runs_scripts, reloads, joins, starts_with_tokens, reads_pages, confines, survives, drains:
+    for step in (starts_and_runs_scripts, reloads, joins, logs_with_fields, starts_with_tokens, reads_pages, confines,
+                 survives, drains):
         begun = time.monotonic()
         step()
         print(f'ok {step.__name__} ({time.monotonic() - begun:.1f} s)', flush=True)

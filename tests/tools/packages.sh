@@ -80,8 +80,8 @@ esac
 # shellcheck disable=SC2086
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
   -o APT::Keep-Downloaded-Packages=false ca-certificates $missing
-# Debian starts these when they are installed; nobody wants a web server on this machine.
-for server in nginx haproxy; do
+# Debian starts these when they are installed; nobody wants servers on this machine.
+for server in nginx haproxy prometheus; do
   case $missing in *"$server"*)
     [ ! -d /run/systemd/system ] || $as_root systemctl disable --now "$server"
   esac

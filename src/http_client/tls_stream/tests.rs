@@ -115,7 +115,7 @@ fn read_all(behaviour: Behaviour, size: usize) -> (Vec<u8>, io::Result<()>) {
     let server = thread::spawn(move || serve(Arc::new(config), &server, behaviour));
     tcp.set_nonblocking(true).unwrap();
     let cancel = Arc::new(CancelToken::new().unwrap());
-    let guard = IoGuard::new(&cancel, Instant::now() + LIMIT);
+    let guard = IoGuard::new(&cancel, Instant::now() + LIMIT, &Arc::default());
     let mut stream = TlsStream::connect(Socket { tcp, guard }, HOST, &Arc::new(client)).unwrap();
     stream.write_all(b"hello").unwrap();
     let (mut all, mut buffer) = (Vec::new(), vec![0; size]);

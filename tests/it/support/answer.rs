@@ -71,6 +71,8 @@ impl Answer {
             let text = problem[member].as_str().unwrap_or_default();
             assert!(!text.is_empty(), "no {member} in {problem}");
         }
+        // A proxy in between may name the request as it likes, but the same in both.
+        assert_eq!(problem["request_id"].as_str(), head.header("X-Request-Id"), "{problem}");
         if [429, 503].contains(&head.status) {
             let wait = head.header("Retry-After").expect("429 and 503 have a Retry-After");
             wait.parse::<u32>().expect("Retry-After in seconds");

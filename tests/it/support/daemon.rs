@@ -294,6 +294,8 @@ fn whole_config(runtime_dir: &Path, rest: &str) -> String {
 
 fn listening_address(log: &str) -> Option<SocketAddr> {
     let (_, rest) = log.split_once("listening on http://")?;
-    let (address, _) = rest.split_once('\n')?;
+    let (line, _) = rest.split_once('\n')?;
+    // Nothing follows it in a line of text; in JSON, the next field does.
+    let address = line.split('"').next().unwrap_or_default();
     Some(address.trim().parse().expect("an address after listening on"))
 }
