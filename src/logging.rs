@@ -3,10 +3,11 @@
 //!
 //! **Invariant:** a line is written in one call, so that no two mix.
 
-use std::io::{self, Write};
+use std::io::{self, LineWriter, Stderr, Write};
 use std::sync::OnceLock;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use simplelog::{ConfigBuilder, FormatItem, WriteLogger, format_description};
 use time::OffsetDateTime;
 
 use crate::config::{LogConfig, LogFormat};
@@ -23,6 +24,10 @@ use journal::Journal;
 /// The target of records whose text other programs read: nothing is added to it.
 pub const FIXED: &str = "ytcanal::fixed";
 
+/// RFC 3339, in UTC, without simplelog's nanoseconds.
+const TIME_FORMAT: &[FormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+
 static LOGGER: OnceLock<Logger> = OnceLock::new();
 
 /// Installs the logger, for text.
@@ -37,7 +42,7 @@ pub fn start_as(config: LogConfig, journal: bool) {
         // Lines of JSON have all fields already, and nothing else is asked of the combined format.
         let native =
             if config.format == LogFormat::Text && journal { Journal::open() } else { None };
-        Logger { format: config.format, journal, native }
+        Logger { format: config.format, journal, native, text: text_logger(journal) }
     });
     // A second call, in a test, keeps the first logger.
     if log::set_logger(logger).is_ok() {
@@ -68,6 +73,23 @@ struct Logger {
     journal: bool,
     /// The journal, if lines have fields.
     native: Option<Journal>,
+    /// Prints lines for people.
+    text: Box<WriteLogger<LineWriter<Stderr>>>,
+}
+
+/// Returns what prints lines for people: with times and levels, unless the journal adds them.
+fn text_logger(journal: bool) -> Box<WriteLogger<LineWriter<Stderr>>> {
+    let prefix_level = if journal { LevelFilter::Off } else { LevelFilter::Error };
+    let config = ConfigBuilder::new()
+        .set_time_level(prefix_level)
+        .set_time_format_custom(TIME_FORMAT)
+        .set_max_level(prefix_level)
+        .set_thread_level(LevelFilter::Off)
+        .set_target_level(LevelFilter::Off)
+        .set_location_level(LevelFilter::Off)
+        .build();
+    // Standard error is unbuffered: a line would be written in several calls. The level is that of the log crate.
+    WriteLogger::new(LevelFilter::Trace, config, LineWriter::new(io::stderr()))
 }
 
 impl Log for Logger {
@@ -98,20 +120,19 @@ impl Logger {
         if self.native.as_ref().is_some_and(|journal| journal.send(entry)) {
             return;
         }
-        let now = OffsetDateTime::now_utc();
+        let priority = if self.journal { priority_prefix(entry.level) } else { "" };
         let is_of_request = !entry.fields.is_empty();
-        let mut line = match self.format {
-            LogFormat::Json => entry.json(now),
+        let line = match self.format {
+            LogFormat::Json => entry.json(OffsetDateTime::now_utc()),
             LogFormat::Combined if is_of_request => entry.message.to_owned(),
-            LogFormat::Text | LogFormat::Combined if self.journal => entry.text(None),
-            LogFormat::Text | LogFormat::Combined => entry.text(Some(now)),
+            LogFormat::Text | LogFormat::Combined => {
+                let text = entry.text();
+                let args = format_args!("{priority}{text}");
+                return self.text.log(&Record::builder().level(entry.level).args(args).build());
+            }
         };
-        if self.journal {
-            line.insert_str(0, priority_prefix(entry.level));
-        }
-        line.push('\n');
         // There is no other place to say that it cannot be written.
-        io::stderr().write_all(line.as_bytes()).ok();
+        io::stderr().write_all(format!("{priority}{line}\n").as_bytes()).ok();
     }
 }
 

@@ -41,6 +41,7 @@ impl ExitStatus {
             | P::BadUrl
             | P::DuplicateParameter
             | P::MissingParameter
+            | P::SponsorblockOff
             | P::UnknownParameter
             | P::StartBeyondEnd => ExitStatus::Usage,
             P::UnsupportedLink

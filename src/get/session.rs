@@ -56,6 +56,7 @@ impl Session {
     pub(super) fn request(target: &str, preconditions: Preconditions) -> Request {
         Request {
             head_only: false,
+            has_other_method: false,
             form: None,
             target: target.to_owned(),
             http_1_1: true,

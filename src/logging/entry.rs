@@ -13,8 +13,6 @@ use super::shown;
 use crate::request_id::RequestId;
 
 /// RFC 3339, in UTC.
-const SECONDS: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 const MILLISECONDS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
@@ -57,19 +55,12 @@ pub(super) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Returns the record for people: with its time and its level, unless these are added by others.
-    pub(super) fn text(&self, now: Option<OffsetDateTime>) -> String {
-        let mut line = String::with_capacity(self.message.len() + 64);
-        if let Some(now) = now {
-            line += &formatted(now, SECONDS);
-            // Writing to a String cannot fail.
-            write!(line, " [{}] ", self.level).ok();
+    /// Returns the record for people, without its time and its level.
+    pub(super) fn text(&self) -> String {
+        match shown(self.request_id.as_ref(), self.is_fixed) {
+            Some(id) => format!("{} [{id}]", self.message),
+            None => self.message.to_owned(),
         }
-        line += self.message;
-        if let Some(id) = shown(self.request_id.as_ref(), self.is_fixed) {
-            write!(line, " [{id}]").ok();
-        }
-        line
     }
 
     /// Returns the record as an object of JSON, with its keys in this order.
@@ -77,9 +68,10 @@ impl Entry<'_> {
         let mut line = String::with_capacity(self.message.len() + 512);
         let mut add = |key: &str, value: &Value| {
             let start = if line.is_empty() { '{' } else { ',' };
+            // Writing to a String cannot fail.
             write!(line, "{start}\"{key}\":{value}").ok();
         };
-        add("time", &formatted(now, MILLISECONDS).into());
+        add("time", &now.format(MILLISECONDS).unwrap_or_default().into());
         add("level", &self.level.as_str().to_ascii_lowercase().into());
         add("message", &self.message.into());
         add("request_id", &self.request_id.as_ref().map(RequestId::as_str).into());
@@ -103,10 +95,6 @@ impl Field<'_> {
     }
 }
 
-fn formatted(time: OffsetDateTime, format: &[BorrowedFormatItem<'_>]) -> String {
-    time.format(format).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,11 +106,8 @@ mod tests {
 
     #[test]
     fn text_names_the_request_unless_others_read_it() {
-        let now = OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap();
-        let shown = "2023-11-14T22:13:20Z [WARN] a \"b\" c [abc]";
-        assert_eq!(entry(false, &[]).text(Some(now)), shown);
-        assert_eq!(entry(false, &[]).text(None), "a \"b\" c [abc]");
-        assert_eq!(entry(true, &[]).text(None), "a \"b\" c");
+        assert_eq!(entry(false, &[]).text(), "a \"b\" c [abc]");
+        assert_eq!(entry(true, &[]).text(), "a \"b\" c");
     }
 
     #[test]

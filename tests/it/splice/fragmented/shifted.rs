@@ -97,7 +97,10 @@ fn tracks_stay_as_far_apart_as_they_are() {
         for (other, (of_audio, audio_times, audio)) in audios.iter().enumerate() {
             // All of them with `make corpus`, and here each with what is not odd, and some others.
             let with_plain = place == 0 || other == 0 || place == other;
-            if !with_plain && (place + other) % 3 != 0 && std::env::var_os("YTCANAL_CORPUS").is_none() {
+            if !with_plain
+                && (place + other) % 3 != 0
+                && std::env::var_os("YTCANAL_CORPUS").is_none()
+            {
                 continue;
             }
             let film = Film::of(video, audio);
