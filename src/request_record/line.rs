@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_person_reads_what_was_sent_to_whom() {
-        let text = with_line(&facts(), Some("GET"), Line::text);
+        let text = with_line(&facts(), Some("GET"), |line| line.text());
         let begins = "192.0.2.7 GET /download 206 a page of films.example: complete, splice from byte 1000, \
                       5 bytes sent, 9 fetched in ";
         assert!(text.starts_with(begins) && text.ends_with(", token alice b"), "{text}");
@@ -207,6 +207,6 @@ mod tests {
     #[test]
     fn a_request_without_a_complete_answer_failed() {
         let facts = Facts { is_complete: false, ..facts() };
-        assert_eq!(with_line(&facts, Some("GET"), Line::result), "internal");
+        assert_eq!(with_line(&facts, Some("GET"), |line| line.result()), "internal");
     }
 }
