@@ -81,7 +81,7 @@ esac
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
   -o APT::Keep-Downloaded-Packages=false ca-certificates $missing
 # Debian starts these when they are installed; nobody wants a web server on this machine.
-for server in nginx haproxy; do
+for server in nginx haproxy caddy; do
   case $missing in *"$server"*)
     [ ! -d /run/systemd/system ] || $as_root systemctl disable --now "$server"
   esac
