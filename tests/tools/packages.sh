@@ -81,7 +81,7 @@ esac
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
   -o APT::Keep-Downloaded-Packages=false ca-certificates $missing
 # Debian starts these when they are installed; nobody wants servers on this machine.
-for server in nginx haproxy prometheus; do
+for server in nginx haproxy caddy prometheus; do
   case $missing in *"$server"*)
     [ ! -d /run/systemd/system ] || $as_root systemctl disable --now "$server"
   esac

@@ -1,5 +1,5 @@
-//! HAProxy and nginx with the configurations that are shipped, in front of two daemons. Ports, paths, addresses
-//! and users are replaced, and nothing else.
+//! HAProxy, nginx and Caddy with the configurations that are shipped, in front of two daemons (Caddy: of one). Ports,
+//! paths, addresses, certificates and users are replaced, and nothing else.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -25,10 +25,13 @@ pub(super) enum Shipped {
     Haproxy,
     Nginx,
     NginxCache,
+    Caddy,
 }
 
 pub(super) const BALANCERS: [Shipped; 2] = [Shipped::Haproxy, Shipped::Nginx];
 pub(super) const ALL: [Shipped; 3] = [Shipped::Haproxy, Shipped::Nginx, Shipped::NginxCache];
+/// Those that pass on who the client is, and refuse HTTP/1.0.
+pub(super) const FRONTS: [Shipped; 3] = [Shipped::Haproxy, Shipped::Nginx, Shipped::Caddy];
 
 /// A proxy in front of two daemons.
 pub(super) struct Front {
@@ -76,6 +79,8 @@ impl Front {
                 .args(shipped.command())
                 .arg(&config)
                 .env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()))
+                // Where Caddy keeps what it knows.
+                .envs(["XDG_DATA_HOME", "XDG_CONFIG_HOME"].map(|home| (home, directory.path())))
                 .stdin(Stdio::null())
                 .stdout(log.try_clone().unwrap())
                 .stderr(log),
@@ -83,7 +88,7 @@ impl Front {
         let mut front = Front { child, address, directory, daemons };
         eventually("the proxy listens", PATIENCE, || {
             let ended = front.child.try_wait().unwrap();
-            assert!(ended.is_none(), "the proxy (haproxy or nginx) ended: {ended:?}");
+            assert!(ended.is_none(), "the proxy ({shipped:?}) ended: {ended:?}");
             TcpStream::connect(address).ok()
         });
         front
@@ -136,12 +141,14 @@ impl Shipped {
             Shipped::Haproxy => include_str!("../../../config/haproxy.cfg"),
             Shipped::Nginx => include_str!("../../../config/nginx.conf"),
             Shipped::NginxCache => include_str!("../../../config/nginx-cache.conf"),
+            Shipped::Caddy => include_str!("../../../config/Caddyfile"),
         }
     }
 
     fn command(self) -> &'static [&'static str] {
         match self {
             Shipped::Haproxy => &["haproxy", "-db", "-f"],
+            Shipped::Caddy => &["caddy", "run", "--adapter", "caddyfile", "--config"],
             _ => &["nginx", "-e", "stderr", "-g", "daemon off; master_process off;", "-c"],
         }
     }
@@ -151,8 +158,22 @@ impl Shipped {
         let [tls, plain] = ports.map(|port| port.to_string());
         let [one, two] = [0, 1].map(|index| daemons[index].address().to_string());
         let dir = directory.display();
-        let mut changes = vec![("10.0.0.11:8080", one), ("10.0.0.12:8080", two)];
-        if self == Shipped::Haproxy {
+        let mut changes = match self {
+            Shipped::Caddy => vec![("127.0.0.1:8080", one)],
+            _ => vec![("10.0.0.11:8080", one), ("10.0.0.12:8080", two)],
+        };
+        if self == Shipped::Caddy {
+            // It would get a certificate, listen on port 80, and be ruled over a port of its own.
+            let site = format!("https://{NAME}:{0}, https://127.0.0.1:{0} {{\n", tls_port(&tls));
+            let tls = format!("\tbind 127.0.0.1\n\ttls {dir}/chain.pem {dir}/key.pem\n");
+            changes.extend([
+                ("video.example {\n", site + &tls),
+                (
+                    "\tservers {\n",
+                    "\tadmin off\n\tauto_https disable_redirects\n\tservers {\n".into(),
+                ),
+            ]);
+        } else if self == Shipped::Haproxy {
             changes.extend([
                 ("bind :443", format!("bind {tls}")),
                 ("bind :80", format!("bind {plain}")),
@@ -189,6 +210,10 @@ impl Shipped {
             text.replace(from, &to)
         })
     }
+}
+
+fn tls_port(address: &str) -> &str {
+    address.rsplit(':').next().unwrap_or_default()
 }
 
 /// nginx that root starts puts itself under another user, who cannot write here.
